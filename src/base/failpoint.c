@@ -1,0 +1,91 @@
+#include "base/failpoint.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { POINTS_MAX = 32, NAME_MAX_LEN = 48 };
+
+struct point {
+	char name[NAME_MAX_LEN];
+	char action[16];
+	uint64_t at;
+	uint64_t passes;
+	bool on_and_on;		/* "@3+" */
+};
+
+static struct point points[POINTS_MAX];
+static size_t point_count;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void read_points(void)
+{
+	const char *env = getenv("PINPIPE_FAILPOINTS");
+	char *text = env ? xstrdup(env) : NULL;
+	char *save = NULL;
+
+	for (char *item = text ? strtok_r(text, ";", &save) : NULL;
+	     item && point_count < POINTS_MAX; item = strtok_r(NULL, ";", &save)) {
+		struct point *point = &points[point_count];
+		char plus = 0;
+		unsigned long long at = 0;
+		int n = sscanf(item, "%47[^:]:%15[^@]@%llu%c", point->name, point->action, &at,
+			       &plus);
+
+		if (n < 3) {
+			fprintf(stderr, "fatal: PINPIPE_FAILPOINTS: cannot read \"%s\"\n", item);
+			abort();
+		}
+		point->at = at;
+		point->on_and_on = plus == '+';
+		point_count++;
+	}
+	free(text);
+}
+
+static int act(const char *action)
+{
+	struct timespec pause = { 0 };
+	long ms;
+
+	if (strcmp(action, "kill") == 0)
+		(void)kill(getpid(), SIGKILL);
+	if (strcmp(action, "eio") == 0)
+		return EIO;
+	if (strcmp(action, "enospc") == 0)
+		return ENOSPC;
+	if (sscanf(action, "delay%ld", &ms) == 1) {
+		pause.tv_sec = ms / 1000;
+		pause.tv_nsec = ms % 1000 * 1000000;
+		(void)nanosleep(&pause, NULL);
+		return 0;
+	}
+	fprintf(stderr, "fatal: PINPIPE_FAILPOINTS: no action \"%s\"\n", action);
+	abort();
+}
+
+int failpoint_hit(const char *name)
+{
+	const char *action = NULL;
+
+	(void)pthread_once(&once, read_points);
+	(void)pthread_mutex_lock(&lock);
+	for (size_t i = 0; i < point_count; i++) {
+		struct point *point = &points[i];
+
+		if (strcmp(point->name, name) != 0)
+			continue;
+		point->passes++;
+		if (point->passes == point->at || (point->on_and_on && point->passes > point->at))
+			action = point->action;
+	}
+	(void)pthread_mutex_unlock(&lock);
+	return action ? act(action) : 0;
+}

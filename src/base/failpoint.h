@@ -1,0 +1,21 @@
+/*
+ * failpoint.h - named places at which a test makes the program fail.
+ *
+ * Only in builds with -Dfailpoints=true; elsewhere FAILPOINT() is nothing.
+ * PINPIPE_FAILPOINTS="journal-write:kill@3;journal-sync:eio@1" fires the third
+ * pass of the first point and the first of the second ("@3+": from the third
+ * on). Actions: kill (SIGKILL to the own process), eio, enospc, delay<ms>.
+ *
+ * FAILPOINT(name) is 0, or the errno that the place shall act as if it got.
+ */
+#ifndef BASE_FAILPOINT_H
+#define BASE_FAILPOINT_H
+
+#ifdef PINPIPE_FAILPOINTS
+int failpoint_hit(const char *name);
+#define FAILPOINT(name) failpoint_hit(name)
+#else
+#define FAILPOINT(name) 0
+#endif
+
+#endif

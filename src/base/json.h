@@ -1,0 +1,95 @@
+/*
+ * json.h - JSON text (RFC 8259), read by simdjson, written into a struct buf.
+ *
+ * Reading: json_parse() checks the whole text (grammar, UTF-8, nesting), then
+ * the document is walked with the json_* calls below. The parser never
+ * recurses, so nesting over the limit is an error, not a crash. Numbers that fit neither 64-bit integer
+ * nor double are refused.
+ *
+ * Ownership: a document and every slice read from it live until the next
+ * json_parse() with the same parser. A parser keeps its memory for reuse.
+ * Threads: one thread a parser.
+ */
+#ifndef BASE_JSON_H
+#define BASE_JSON_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+enum { JSON_DEPTH_MAX = 64 };
+
+enum json_type {
+	JSON_NULL,
+	JSON_BOOL,
+	JSON_INT,		/* fits int64 */
+	JSON_UINT,		/* above INT64_MAX, fits uint64 */
+	JSON_DOUBLE,
+	JSON_STRING,
+	JSON_ARRAY,
+	JSON_OBJECT,
+};
+
+struct json_parser;
+
+/* A value inside a parsed document: two words, passed by value. */
+struct json {
+	const void *doc;
+	size_t at;
+};
+
+/* Walks an array or an object; see json_next(). */
+struct json_iter {
+	struct json value;	/* the current element or member value */
+	struct slice key;	/* the current member's name, unescaped; objects only */
+	struct json next;
+	size_t end;
+	bool object;
+};
+
+MUST_USE struct json_parser *json_parser_new(size_t bytes_max);
+void json_parser_free(struct json_parser *parser);	/* accepts NULL */
+
+/*
+ * Parse one whole text. ERR_SYNTAX: not JSON, or nested deeper than
+ * JSON_DEPTH_MAX (the message says what and at which byte where known);
+ * ERR_LIMIT: longer than bytes_max.
+ */
+MUST_USE enum err_code json_parse(struct json_parser *parser, struct slice text,
+				  struct json *ret_root, struct err *err);
+
+enum json_type json_type(struct json value);
+/* Of the wrong type: false, and *ret untouched. */
+bool json_get_bool(struct json value, bool *ret);
+bool json_get_i64(struct json value, int64_t *ret);
+bool json_get_double(struct json value, double *ret);	/* any number */
+bool json_get_string(struct json value, struct slice *ret);	/* unescaped; may hold NUL */
+
+/* Members in the order of the text, repeated names included. False at the end. */
+struct json_iter json_iter(struct json container);	/* an array or an object */
+bool json_next(struct json_iter *iter);
+/* The first member of that name. */
+bool json_member(struct json object, const char *name, struct json *ret);
+/* Elements of an array or members of an object. */
+size_t json_count(struct json container);
+
+/*
+ * Raw text. simdjson's document does not keep where a value stood, so these
+ * walk the text itself; it must have passed json_parse() before.
+ *
+ * json_raw_skip: the length of the value that begins at text.ptr (white space
+ * before it not allowed). json_raw_space: the length of the white space there.
+ */
+size_t json_raw_skip(struct slice text);
+size_t json_raw_space(struct slice text);
+
+/* Copy a checked text without the white space between its tokens: Jackson's compact form. */
+void json_minify(struct buf *out, struct slice text);
+
+/* A string with its quotes, escaped as RFC 8259 wants; UTF-8 is kept as it is. */
+void json_put_string(struct buf *out, struct slice s);
+/* Shortest text that reads back as the same double; `null` for NaN and infinities. */
+void json_put_double(struct buf *out, double value);
+/* A parsed value, compact. */
+void json_put(struct buf *out, struct json value);
+
+#endif

@@ -1,0 +1,43 @@
+/*
+ * metrics.h - every counter and gauge of the program, declared once in
+ * METRIC_TABLE with its help text; /metrics (Prometheus text format 0.0.4) and
+ * docs/reference.md are printed from it.
+ *
+ * Threads: any; updates are relaxed atomics.
+ */
+#ifndef BASE_METRICS_H
+#define BASE_METRICS_H
+
+#include "base/buf.h"
+
+/*	id                      name                                    type     help */
+#define METRIC_TABLE(X) \
+	X(METRIC_REQUESTS_2XX,  "pinpipe_http_requests_2xx_total",       COUNTER, "Requests answered with a 2xx status") \
+	X(METRIC_REQUESTS_4XX,  "pinpipe_http_requests_4xx_total",       COUNTER, "Requests answered with a 4xx status") \
+	X(METRIC_REQUESTS_5XX,  "pinpipe_http_requests_5xx_total",       COUNTER, "Requests answered with a 5xx status") \
+	X(METRIC_CONNECTIONS,   "pinpipe_http_connections",              GAUGE,   "Open client connections") \
+	X(METRIC_REFUSED,       "pinpipe_http_connections_refused_total", COUNTER, "Connections closed at once because a limit was reached") \
+	X(METRIC_RECORDS,       "pinpipe_records_appended_total",        COUNTER, "Records made durable in the log") \
+	X(METRIC_RECORD_BYTES,  "pinpipe_record_bytes_appended_total",   COUNTER, "Bytes of keys and values made durable in the log") \
+	X(METRIC_APPEND_BUSY,   "pinpipe_append_busy_total",             COUNTER, "Appends refused because too many bytes were in flight") \
+	X(METRIC_APPEND_FAILED, "pinpipe_append_failed_total",           COUNTER, "Records whose append failed or whose outcome is unknown") \
+	X(METRIC_COMMITS,       "pinpipe_log_commits_total",             COUNTER, "Group commits (one sync each)") \
+	X(METRIC_COMMIT_US,     "pinpipe_log_commit_microseconds_total", COUNTER, "Time spent in group commits, in microseconds") \
+	X(METRIC_LOG_BYTES,     "pinpipe_log_bytes",                     GAUGE,   "Bytes of log segments on disk") \
+	X(METRIC_LOG_DAMAGE,    "pinpipe_log_damaged_batches_total",     COUNTER, "Batches below the durable watermark that failed their check") \
+	X(METRIC_AUTH_FAILED,   "pinpipe_auth_failures_total",           COUNTER, "Requests with a missing or wrong API key")
+
+enum metric {
+#define X(id, name, type, help) id,
+	METRIC_TABLE(X)
+#undef X
+	METRIC_COUNT
+};
+
+void metric_add(enum metric metric, int64_t delta);
+void metric_set(enum metric metric, int64_t value);
+int64_t metric_get(enum metric metric);
+/* All of them, in the table's order. */
+void metrics_put_text(struct buf *out);
+
+#endif

@@ -1,0 +1,23 @@
+/*
+ * time.h - two clocks, named for what they may be used for.
+ *
+ * Timeouts, retention pace and rates use clock_mono_*: it never jumps. Only
+ * what a person or another system reads uses clock_wall_ms.
+ */
+#ifndef BASE_TIME_H
+#define BASE_TIME_H
+
+#include "base/buf.h"
+
+#include <stdint.h>
+
+int64_t clock_mono_us(void);
+int64_t clock_mono_ms(void);
+int64_t clock_wall_ms(void);	/* since 1970, UTC */
+
+/* "2020-08-28T03:52:47.123Z" */
+void time_put_iso(struct buf *out, int64_t wall_ms);
+/* Sleeps; returns early when the process is asked to stop (stop.h). */
+void clock_sleep_ms(int64_t ms);
+
+#endif

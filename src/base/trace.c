@@ -1,0 +1,67 @@
+#include "base/trace.h"
+
+#include "base/buf.h"
+#include "base/time.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { TRACE_LINE_MAX = 2048 };
+
+static const struct { const char *name, *colour; } levels[] = {
+	[TRACE_ERROR] = { "error", "\033[31m" },
+	[TRACE_WARN] = { "warn", "\033[33m" },
+	[TRACE_INFO] = { "info", "\033[36m" },
+	[TRACE_DEBUG] = { "debug", "\033[2m" },
+};
+
+static enum trace_level level_max = TRACE_INFO;
+static const char *component = "pinpipe";
+static bool terminal;
+static bool colour;
+
+void trace_init(enum trace_level level, const char *name)
+{
+	level_max = level;
+	component = name;
+	terminal = isatty(STDERR_FILENO) != 0;
+	colour = terminal && !getenv("NO_COLOR");
+}
+
+static void put_escaped(struct buf *line, const char *text)
+{
+	for (; *text; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c < 0x20 || c == 0x7f)
+			buf_addf(line, "\\x%02x", c);
+		else
+			buf_add_char(line, *text);
+	}
+}
+
+void trace_at(enum trace_level level, const char *fmt, ...)
+{
+	char text[TRACE_LINE_MAX / 2];
+	struct buf line;
+	va_list ap;
+
+	if (level > level_max)
+		return;
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	buf_init(&line, (size_t)TRACE_LINE_MAX * 4);
+	if (!terminal) {
+		time_put_iso(&line, clock_wall_ms());
+		buf_add_char(&line, ' ');
+	}
+	buf_addf(&line, "%s%s%s %s: ", colour ? levels[level].colour : "", levels[level].name,
+		 colour ? "\033[0m" : "", component);
+	put_escaped(&line, text);
+	buf_add_char(&line, '\n');
+	(void)!write(STDERR_FILENO, line.ptr, line.len);	/* one write, so lines never mix */
+	buf_release(&line);
+}

@@ -1,0 +1,26 @@
+/*
+ * trace.h - diagnostics on stderr, one line each. (The word *log* is kept for
+ * the record log.)
+ *
+ * A line is "2026-01-02T03:04:05.678Z level component: message". Control
+ * bytes in the message are escaped; secrets and bodies never go in. On a
+ * terminal the time is left out and colour is used unless NO_COLOR is set.
+ * Threads: any.
+ */
+#ifndef BASE_TRACE_H
+#define BASE_TRACE_H
+
+#include "base/err.h"
+
+enum trace_level { TRACE_ERROR, TRACE_WARN, TRACE_INFO, TRACE_DEBUG };
+
+/* Once at start, before other threads. `component`: the subcommand's name. */
+void trace_init(enum trace_level level, const char *component);
+void trace_at(enum trace_level level, const char *fmt, ...) PRINTF(2, 3);
+
+#define trace_error(...) trace_at(TRACE_ERROR, __VA_ARGS__)
+#define trace_warn(...) trace_at(TRACE_WARN, __VA_ARGS__)
+#define trace_info(...) trace_at(TRACE_INFO, __VA_ARGS__)
+#define trace_debug(...) trace_at(TRACE_DEBUG, __VA_ARGS__)
+
+#endif

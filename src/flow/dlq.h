@@ -1,0 +1,57 @@
+/*
+ * dlq.h - dead letters: what could not go on, with its coordinates, the reason
+ * and its raw bytes.
+ *
+ * A stage collects the dead letters of one batch of one partition and writes
+ * them, create-only, before the commit that covers the batch. After a crash
+ * between the two the same records are read again, so a stage first calls
+ * dlq_forget_after(), which removes its own entries past what is committed.
+ * One process a stage and lake (each takes a lock), so nobody else's are hit.
+ *
+ * Ownership: the writer borrows its store. Threads: one thread a writer.
+ */
+#ifndef FLOW_DLQ_H
+#define FLOW_DLQ_H
+
+#include "flow/lake.h"
+
+struct dlq_letter {
+	struct position position;
+	int64_t timestamp_ms;
+	struct slice value;		/* null: a tombstone */
+	const char *reason;
+};
+
+struct dlq_batch;
+
+/* `stage`: "sink", "batch" or "stream"; texts are borrowed until it is freed. */
+MUST_USE struct dlq_batch *dlq_batch_new(struct store *store, const char *stage,
+					 struct topic_ref topic, int32_t partition);
+void dlq_batch_free(struct dlq_batch *batch);
+/* ERR_LIMIT: the batch is full; write it first. Letters may come in any order. */
+MUST_USE enum err_code dlq_batch_add(struct dlq_batch *batch, const struct dlq_letter *letter,
+				     struct err *err);
+size_t dlq_batch_count(const struct dlq_batch *batch);
+/* Writes one object named by the first ordinal; durable on ERR_OK, and the batch is empty again. */
+MUST_USE enum err_code dlq_batch_write(struct dlq_batch *batch, struct err *err);
+
+/* Remove the stage's letters of this partition whose ordinal is above `ordinal` (-1: all). */
+MUST_USE enum err_code dlq_forget_after(struct store *store, const char *stage,
+					struct topic_ref topic, int32_t partition, int64_t ordinal,
+					struct err *err);
+
+/* Calls `each` for every letter of a topic (NULL: all), in order; the value is decoded. */
+struct dlq_entry {
+	struct slice topic;
+	struct slice partition;
+	struct slice offset;
+	struct slice stage;
+	struct slice reason;
+	int64_t timestamp_ms;
+	struct slice value;
+};
+MUST_USE enum err_code dlq_list(struct store *store, const char *topic,
+				bool (*each)(void *user, const struct dlq_entry *entry), void *user,
+				struct err *err);
+
+#endif
