@@ -1,0 +1,62 @@
+#include "base/lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+static enum err_code refuse(int fd, const char *dir, const char *what, struct err *err)
+{
+	char pid[32] = "";
+	ssize_t n = pread(fd, pid, sizeof(pid) - 1, 0);
+
+	pid[n > 0 ? strcspn(pid, "\n") : 0] = '\0';
+	return err_set(err, ERR_LOCKED, "another %s (process %s) works on \"%s\"", what,
+		       *pid ? pid : "unknown", dir);
+}
+
+static enum err_code write_pid(int fd, const char *path, struct err *err)
+{
+	char pid[32];
+	int n = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
+
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)n, 0) != n)
+		return err_errno(err, "could not write \"%s\"", path);
+	return ERR_OK;
+}
+
+enum err_code lock_take(const char *dir, const char *name, const char *what, int *ret_fd,
+			struct err *err)
+{
+	char path[PATH_MAX];
+	enum err_code code;
+	int fd;
+
+	if (snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path))
+		return err_set(err, ERR_LIMIT, "the path \"%s\" is too long", dir);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return err_errno(err, "could not open \"%s\"", path);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		code = errno == EWOULDBLOCK ? refuse(fd, dir, what, err)
+					    : err_errno(err, "could not lock \"%s\"", path);
+		(void)close(fd);
+		return code;
+	}
+	code = write_pid(fd, path, err);
+	if (code != ERR_OK) {
+		(void)close(fd);
+		return code;
+	}
+	*ret_fd = fd;
+	return ERR_OK;
+}
+
+void lock_release(int fd)
+{
+	if (fd >= 0)
+		(void)close(fd);
+}
