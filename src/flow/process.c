@@ -1,0 +1,167 @@
+#include "flow/process.h"
+
+#include "base/stop.h"
+#include "base/time.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { POLL_MS = 20, READ_BYTES = 65536 };
+
+static void run_child(const char *const *args, int out_fd, pid_t parent)
+{
+	const char *argv[PROCESS_ARGS_MAX + 2] = { "pinpipe" };
+	sigset_t none;
+
+	for (size_t i = 0; args[i] && i < PROCESS_ARGS_MAX; i++)
+		argv[i + 1] = args[i];
+	(void)setpgid(0, 0);
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		_exit(1);	/* the parent died before prctl() */
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	if (out_fd >= 0)
+		(void)dup2(out_fd, STDOUT_FILENO);
+	(void)execv("/proc/self/exe", (char *const *)(uintptr_t)argv);
+	_exit(127);
+}
+
+enum err_code process_start(struct process *process, const char *const *args, bool capture,
+			    struct err *err)
+{
+	pid_t parent = getpid();
+	int ends[2] = { -1, -1 };
+	pid_t pid;
+
+	if (capture && pipe2(ends, O_CLOEXEC) < 0)
+		return err_errno(err, "could not make a pipe");
+	pid = fork();
+	if (pid < 0) {
+		enum err_code code = err_errno(err, "could not start a process");
+
+		(void)close(ends[0]);
+		(void)close(ends[1]);
+		return code;
+	}
+	if (pid == 0)
+		run_child(args, ends[1], parent);
+	if (capture)
+		(void)close(ends[1]);
+	*process = (struct process){ .pid = pid, .out_fd = ends[0] };
+	return ERR_OK;
+}
+
+static void note_end(struct process *process, int status)
+{
+	process->pid = 0;
+	process->status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+bool process_ended(struct process *process)
+{
+	int status;
+
+	if (process->pid && waitpid(process->pid, &status, WNOHANG) == process->pid)
+		note_end(process, status);
+	return process->pid == 0;
+}
+
+void process_signal(const struct process *process, int sig)
+{
+	if (process->pid)
+		(void)kill(process->pid, sig);
+}
+
+bool process_wait(struct process *process, int64_t timeout_ms)
+{
+	int64_t end = clock_mono_ms() + timeout_ms;
+	struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
+	int status;
+
+	if (timeout_ms < 0) {
+		while (process->pid) {
+			if (waitpid(process->pid, &status, 0) == process->pid)
+				note_end(process, status);
+			else if (errno != EINTR)
+				break;
+		}
+		return true;
+	}
+	while (!process_ended(process)) {
+		if (clock_mono_ms() >= end)
+			return false;
+		(void)nanosleep(&pause, NULL);
+	}
+	return true;
+}
+
+void process_stop(struct process *process, int64_t timeout_ms)
+{
+	process_signal(process, SIGTERM);
+	if (!process_wait(process, timeout_ms)) {
+		process_signal(process, SIGKILL);
+		(void)process_wait(process, -1);
+	}
+}
+
+enum err_code process_read_line(struct process *process, struct buf *line, int64_t timeout_ms,
+				struct err *err)
+{
+	int64_t end = clock_mono_ms() + timeout_ms;
+	struct pollfd fd = { .fd = process->out_fd, .events = POLLIN };
+
+	for (;;) {
+		int64_t left = end - clock_mono_ms();
+		char c;
+		ssize_t n;
+
+		if (left <= 0)
+			return err_set(err, ERR_TIMEOUT, "no answer within %lld ms",
+				       (long long)timeout_ms);
+		if (poll(&fd, 1, (int)left) <= 0)
+			continue;
+		n = read(process->out_fd, &c, 1);
+		if (n == 0)
+			return err_set(err, ERR_ABSENT, "it ended");
+		if (n == 1 && c == '\n')
+			return ERR_OK;
+		if (n == 1)
+			buf_add_char(line, c);
+	}
+}
+
+enum err_code process_read_all(struct process *process, struct buf *out, struct err *err)
+{
+	for (;;) {
+		char *room = buf_room(out, READ_BYTES);
+		ssize_t n;
+
+		if (!room)
+			return err_set(err, ERR_LIMIT, "a process printed more than %zu bytes",
+				       out->max);
+		n = read(process->out_fd, room, READ_BYTES);
+		if (n == 0)
+			break;
+		if (n > 0)
+			buf_grew(out, (size_t)n);
+		else if (errno != EINTR)
+			return err_errno(err, "could not read from a process");
+	}
+	(void)process_wait(process, -1);
+	return ERR_OK;
+}
+
+void process_release(struct process *process)
+{
+	if (process->out_fd >= 0)
+		(void)close(process->out_fd);
+	process->out_fd = -1;
+}

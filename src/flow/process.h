@@ -1,0 +1,44 @@
+/*
+ * process.h - child processes that run this same program.
+ *
+ * A child has a process group of its own, so a Ctrl-C of the terminal reaches
+ * only the parent, which decides in which order its children end; and it gets
+ * SIGTERM if the parent dies, so nothing is left running.
+ *
+ * Ownership: the caller's storage. Threads: one thread, the one that starts them.
+ */
+#ifndef FLOW_PROCESS_H
+#define FLOW_PROCESS_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <sys/types.h>
+
+enum { PROCESS_ARGS_MAX = 32 };
+
+struct process {
+	pid_t pid;		/* 0: not running */
+	int out_fd;		/* its stdout, or -1 where it goes to ours */
+	int status;		/* exit status once ended; 128 + n for a signal */
+};
+
+/* `args` without the program's name, NULL at the end. `capture`: its stdout comes to out_fd. */
+MUST_USE enum err_code process_start(struct process *process, const char *const *args,
+				     bool capture, struct err *err);
+/* Has it ended? Never waits. Sets status. */
+bool process_ended(struct process *process);
+void process_signal(const struct process *process, int sig);
+/* Waits up to timeout_ms (-1: without end); false: still running. */
+bool process_wait(struct process *process, int64_t timeout_ms);
+/* SIGTERM, and SIGKILL after timeout_ms. */
+void process_stop(struct process *process, int64_t timeout_ms);
+
+/* Reads stdout up to a line's end, without it. ERR_ABSENT: it ended before; ERR_TIMEOUT. */
+MUST_USE enum err_code process_read_line(struct process *process, struct buf *line,
+					 int64_t timeout_ms, struct err *err);
+/* Reads stdout to its end into `out`, then waits for the end of the process. */
+MUST_USE enum err_code process_read_all(struct process *process, struct buf *out, struct err *err);
+void process_release(struct process *process);
+
+#endif

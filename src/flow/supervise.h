@@ -1,0 +1,37 @@
+/*
+ * supervise.h - keeps the services of `pinpipe up` running.
+ *
+ * A service is a child process. One that ends on its own is started again,
+ * after 200 ms at first and twice as long each time, up to 30 s; a minute of
+ * life resets that. One that ends with status 2 (usage or configuration) would
+ * only fail again, so the supervisor ends with its status.
+ *
+ * A job is a service with a period: it runs to its end, then again when the
+ * period has passed since it began.
+ *
+ * On a stop the services end in the order of the table, each only when the
+ * one before it has: first who writes, then who reads, so that the readers
+ * drain what was acknowledged.
+ */
+#ifndef FLOW_SUPERVISE_H
+#define FLOW_SUPERVISE_H
+
+#include "flow/process.h"
+
+struct service {
+	const char *name;
+	const char *const *args;	/* as process_start() takes them */
+	int64_t period_ms;		/* 0: runs for ever; else a job */
+	int64_t drain_ms;		/* how long it may take to end */
+	/* State, zero at first: */
+	struct process process;
+	int64_t started_ms;
+	int64_t due_ms;
+	int64_t backoff_ms;
+	uint64_t starts;
+};
+
+/* Runs until a stop is asked. ERR_OK: all ended well. */
+MUST_USE enum err_code supervise(struct service *services, size_t count, struct err *err);
+
+#endif
