@@ -26,7 +26,7 @@
 struct duck {
 	duckdb_database db;
 	duckdb_connection conn;
-	int error_line;		/* where in its SQL the last failed statement went wrong, from 1; 0: unknown */
+	int error_line;		/* of its SQL, where the last failure was, from 1; 0: unknown */
 };
 
 struct duck_options {
