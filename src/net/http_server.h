@@ -3,17 +3,29 @@
  * or later.
  *
  * The loop thread reads, parses and calls the handler. A handler answers
- * before it returns (http_reply_*), or keeps the request's ticket and answers
+ * before it returns (http_reply), or keeps the request's ticket and answers
  * later; answers made by another thread go through http_post(), which hands a
  * whole chain to the loop with one wake-up.
  *
- * Limits and time-outs follow struct http_limits; what breaks the protocol
- * (RFC 9112: two lengths, length and chunked, bad chunks, folded headers, …)
- * is answered with its status and the connection is closed, no second
- * request is read from it. Pipelined requests are answered in order.
+ * Contract
+ *	1. Every request that reaches the handler is answered by exactly one
+ *	   http_reply() with its ticket, or the connection waits for ever.
+ *	   Pipelined requests are answered in the order they came, whatever the
+ *	   order of the replies.
+ *	2. What breaks the protocol (RFC 9112: two lengths, length and chunked,
+ *	   bad chunks, folded headers, …) never reaches the handler: it is
+ *	   answered with its status and {"error_code":N,"message":"…"}, the
+ *	   connection is closed, and no second request is read from it.
+ *	3. Everything is bounded by struct http_limits: time, sizes, memory,
+ *	   connections, requests in flight.
+ *	4. A task that was posted before http_server_free() is run, at the
+ *	   latest there; the reply of a task whose connection is gone goes nowhere.
  *
- * Ownership: a request and its slices live until the handler returns.
- * Threads: everything on the loop thread except http_post() and http_server_stop().
+ * Ownership: a request and its slices live until the handler returns; what a
+ * reply points to, until http_reply() returns.
+ * Threads: everything on the loop thread (the one in http_server_run())
+ * except http_post() and http_server_stop(), which any thread may call.
+ * SIGPIPE must be ignored (stop_init() does it): OpenSSL writes without MSG_NOSIGNAL.
  */
 #ifndef NET_HTTP_SERVER_H
 #define NET_HTTP_SERVER_H
@@ -24,26 +36,29 @@
 
 #include <stdint.h>
 
+enum { HTTP_HEADERS_MAX = 64, HTTP_PIPELINE_MAX = 16 };
+
 struct http_limits {
 	size_t body_bytes_max;		/* 413 */
-	size_t header_bytes_max;	/* 431 */
-	uint32_t headers_max;		/* 431 */
-	uint32_t connections_max;	/* when reached the longest idle one is closed */
-	uint32_t connections_per_ip_max;
-	uint32_t pipeline_max;		/* requests of one connection in flight */
+	size_t header_bytes_max;	/* request line and headers: 431 (414 if the line alone is longer) */
+	uint32_t headers_max;		/* at most HTTP_HEADERS_MAX: 431 */
+	uint32_t connections_max;	/* when reached, one that only waits is closed for the new one */
+	uint32_t connections_per_ip_max; /* 0: 256, and none for loopback; IPv6 counts by /64 */
+	uint32_t pipeline_max;		/* requests of one connection in flight, at most HTTP_PIPELINE_MAX */
+	size_t buffer_bytes_max;	/* all buffers of all connections together: 503 */
 	int64_t header_ms;		/* from the first byte to the end of the headers: 408 */
 	int64_t body_ms;		/* the whole body: 408 */
-	uint32_t body_bytes_per_s_min;	/* after the first 10 s */
+	int64_t body_grace_ms;		/* how long a body may be slower than the rate below: then 408 */
+	uint32_t body_bytes_per_s_min;
 	int64_t write_ms;		/* a reply makes no progress */
 	int64_t idle_ms;		/* between requests */
 };
 
 extern const struct http_limits http_limits_default;
 
+/* A method that llhttp does not know is answered with 501 by the server itself. */
 enum http_method { HTTP_METHOD_GET, HTTP_METHOD_HEAD, HTTP_METHOD_POST, HTTP_METHOD_PUT,
 		   HTTP_METHOD_DELETE, HTTP_METHOD_OTHER };
-
-enum { HTTP_HEADERS_MAX = 64 };
 
 struct http_header {
 	struct slice name;		/* as sent; compare without case */
@@ -60,9 +75,10 @@ struct http_ticket {
 struct http_request {
 	struct http_ticket ticket;
 	enum http_method method;
-	struct slice path;		/* percent-decoded once, without the query; holds no NUL */
+	struct slice path;		/* percent-decoded once, without the query; holds no NUL; "*" for OPTIONS * */
 	struct slice query;		/* raw, without "?" */
 	struct slice body;
+	int64_t content_length;		/* as announced: 0 without a body, -1 chunked (known only to the handler) */
 	const struct http_header *headers;
 	size_t header_count;
 	const char *peer;		/* the client's address, text */
@@ -73,14 +89,16 @@ struct http_server;
 typedef void http_handler_fn(void *user, struct http_server *server,
 			     const struct http_request *request);
 /*
- * Called on the loop thread when the headers are complete, before the body is read; may answer at once
- * (authentication, a body that is too large). True: go on.
+ * Called when the headers are complete, before the body is read (request->body
+ * is null). True: go on. False: it answered, or will answer later (an API key,
+ * a size the route does not take); the body is skipped and the handler is not
+ * called. A connection whose body has not come by then is closed.
  */
 typedef bool http_admit_fn(void *user, struct http_server *server, const struct http_request *request);
 
 struct http_server_options {
-	const char *listen;		/* "127.0.0.1:8082", "[::1]:0"; port 0: a free one */
-	const char *tls_cert;		/* PEM files; NULL: plain */
+	const char *listen;		/* "127.0.0.1:8082", "[::1]:0", "localhost:80"; port 0: a free one */
+	const char *tls_cert;		/* PEM files, the certificate with its chain; NULL: plain */
 	const char *tls_key;
 	struct http_limits limits;
 	http_handler_fn *handle;
@@ -88,38 +106,48 @@ struct http_server_options {
 	void *user;
 };
 
-/* Binds and listens. ERR_USAGE: the address is not one; ERR_EXISTS: in use. */
+/* Whether only this machine can reach that address. ERR_USAGE: it is not one. */
+MUST_USE enum err_code http_listen_check(const char *listen, bool *ret_loopback, struct err *err);
+
+/* Binds and listens. ERR_USAGE: no such address, or the certificate cannot be used; ERR_EXISTS: in use. */
 MUST_USE enum err_code http_server_new(const struct http_server_options *options,
 				       struct http_server **ret_server, struct err *err);
 void http_server_free(struct http_server *server);	/* accepts NULL */
 uint16_t http_server_port(const struct http_server *server);
-/* Runs the loop until http_server_stop(), then answers what is in flight (at most drain_ms). */
+/*
+ * Runs the loop until http_server_stop(), or until the process is asked to
+ * stop (stop.h). Then it accepts nothing more, closes what waits, and answers
+ * what is in flight for at most drain_ms.
+ */
 MUST_USE enum err_code http_server_run(struct http_server *server, int64_t drain_ms, struct err *err);
 void http_server_stop(struct http_server *server);
 
 struct http_reply {
 	int status;
 	const char *content_type;	/* NULL: no body type */
-	struct slice body;
+	struct slice body;		/* left out, but counted, for HEAD */
 	int retry_after_s;		/* 0: no such header */
-	bool close;
+	bool close;			/* after this reply */
 	const char *extra;		/* further header lines, each with its CRLF, or NULL; never from request bytes */
 };
 
 /* Answer; the body is copied into the connection's buffer. A ticket whose connection is gone: nothing happens. */
 void http_reply(struct http_server *server, struct http_ticket ticket, const struct http_reply *reply);
 
-/* Work handed to the loop thread; a chain by `next`. `run` is called once for each, in order. */
+/* Work handed to the loop thread; a chain by `next`. `run` is called once for each, in order; it may free it. */
 struct http_task {
 	struct http_task *next;
 	void (*run)(struct http_server *server, struct http_task *task);
 };
-/* From any thread: one lock-free push and at most one wake-up for the whole chain. */
+/*
+ * From any thread: one lock-free push and at most one wake-up for the whole
+ * chain. All tasks of a chain run, then their connections are written to, once each.
+ */
 void http_post(struct http_server *server, struct http_task *first, struct http_task *last);
 
 /* The value of a header, or a null slice. Case of the name does not matter. */
 struct slice http_header(const struct http_request *request, const char *name);
-/* The decoded value of a query parameter, into `out`; false: absent or badly encoded. */
+/* The decoded value of a query parameter ("+" is a space), into `out`; false: absent or badly encoded. */
 bool http_query(struct slice query, const char *name, struct buf *out);
 
 #endif
