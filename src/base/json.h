@@ -1,13 +1,15 @@
 /*
  * json.h - JSON text (RFC 8259), read by simdjson, written into a struct buf.
  *
- * Reading: json_parse() checks the whole text (grammar, UTF-8, nesting), then
- * the document is walked with the json_* calls below. The parser never
- * recurses, so nesting over the limit is an error, not a crash. Numbers that fit neither 64-bit integer
- * nor double are refused.
+ * Reading: json_parse() checks the whole text (grammar, UTF-8, nesting, range
+ * of numbers), then the document is walked with the json_* calls below. Every
+ * value knows both what it means and how it was written (json_text). Nothing
+ * recurses, so nesting over the limit is an error, not a crash. Numbers that
+ * fit neither a 64-bit integer nor a double are refused.
  *
  * Ownership: a document and every slice read from it live until the next
- * json_parse() with the same parser. A parser keeps its memory for reuse.
+ * json_parse*() with the same parser. A parser keeps its memory for reuse,
+ * unless one large text made it grow past what others need.
  * Threads: one thread a parser.
  */
 #ifndef BASE_JSON_H
@@ -16,7 +18,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-enum { JSON_DEPTH_MAX = 64 };
+enum { JSON_DEPTH_MAX = 64, JSON_PADDING = 64 };
 
 enum json_type {
 	JSON_NULL,
@@ -33,8 +35,9 @@ struct json_parser;
 
 /* A value inside a parsed document: two words, passed by value. */
 struct json {
-	const void *doc;
-	size_t at;
+	const struct json_parser *doc;
+	uint32_t at;		/* what it means: its word on the tape */
+	uint32_t token;		/* how it was written: its first token */
 };
 
 /* Walks an array or an object; see json_next(). */
@@ -42,10 +45,11 @@ struct json_iter {
 	struct json value;	/* the current element or member value */
 	struct slice key;	/* the current member's name, unescaped; objects only */
 	struct json next;
-	size_t end;
+	uint32_t end;
 	bool object;
 };
 
+/* Texts of at most `bytes_max`, itself below 4 GiB. */
 MUST_USE struct json_parser *json_parser_new(size_t bytes_max);
 void json_parser_free(struct json_parser *parser);	/* accepts NULL */
 
@@ -56,6 +60,10 @@ void json_parser_free(struct json_parser *parser);	/* accepts NULL */
  */
 MUST_USE enum err_code json_parse(struct json_parser *parser, struct slice text,
 				  struct json *ret_root, struct err *err);
+/* The same without a copy: JSON_PADDING bytes after the text may be read, whatever they
+ * hold, and the text stays as it is while the document is used. */
+MUST_USE enum err_code json_parse_padded(struct json_parser *parser, struct slice text,
+					 struct json *ret_root, struct err *err);
 
 enum json_type json_type(struct json value);
 /* Of the wrong type: false, and *ret untouched. */
@@ -63,6 +71,8 @@ bool json_get_bool(struct json value, bool *ret);
 bool json_get_i64(struct json value, int64_t *ret);
 bool json_get_double(struct json value, double *ret);	/* any number */
 bool json_get_string(struct json value, struct slice *ret);	/* unescaped; may hold NUL */
+/* The value as it was written, without white space around it. */
+struct slice json_text(struct json value);
 
 /* Members in the order of the text, repeated names included. False at the end. */
 struct json_iter json_iter(struct json container);	/* an array or an object */
@@ -72,24 +82,14 @@ bool json_member(struct json object, const char *name, struct json *ret);
 /* Elements of an array or members of an object. */
 size_t json_count(struct json container);
 
-/*
- * Raw text. simdjson's document does not keep where a value stood, so these
- * walk the text itself; it must have passed json_parse() before.
- *
- * json_raw_skip: the length of the value that begins at text.ptr (white space
- * before it not allowed). json_raw_space: the length of the white space there.
- */
-size_t json_raw_skip(struct slice text);
-size_t json_raw_space(struct slice text);
-
-/* Copy a checked text without the white space between its tokens: Jackson's compact form. */
-void json_minify(struct buf *out, struct slice text);
-
-/* A string with its quotes, escaped as RFC 8259 wants; UTF-8 is kept as it is. */
-void json_put_string(struct buf *out, struct slice s);
-/* Shortest text that reads back as the same double; `null` for NaN and infinities. */
-void json_put_double(struct buf *out, double value);
-/* A parsed value, compact. */
+/* A parsed value in Jackson's compact form: as it was written, names, escapes and digits of
+ * numbers included, but without the white space between tokens. */
 void json_put(struct buf *out, struct json value);
+/* A string with its quotes, escaped as RFC 8259 wants. UTF-8 is kept as it is; a byte that is
+ * none becomes U+FFFD, so that what is written is always JSON. */
+void json_put_string(struct buf *out, struct slice s);
+/* Shortest text that reads back as the same double, never that of an integer; `null` for NaN
+ * and infinities. */
+void json_put_double(struct buf *out, double value);
 
 #endif

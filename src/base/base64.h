@@ -1,0 +1,15 @@
+/*
+ * base64.h - RFC 4648 section 4, strictly: padding is required, no line
+ * breaks, and the bits that padding leaves over are zero, so that every byte
+ * string has exactly one text.
+ */
+#ifndef BASE_BASE64_H
+#define BASE_BASE64_H
+
+#include "base/buf.h"
+
+void base64_put(struct buf *out, struct slice bytes);
+/* False: not base64; `out` keeps what it held. */
+bool base64_decode(struct buf *out, struct slice text);
+
+#endif
