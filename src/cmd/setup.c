@@ -1,0 +1,122 @@
+#include "cmd/setup.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* `path` and what is missing above it. */
+static enum err_code make_dirs(const char *path, struct err *err)
+{
+	char part[PATH_MAX];
+	size_t len = strlen(path);
+
+	if (len >= sizeof(part))
+		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", path);
+	memcpy(part, path, len + 1);
+	for (size_t i = 1; i <= len; i++) {
+		if (part[i] != '/' && part[i] != '\0')
+			continue;
+		part[i] = '\0';
+		if (mkdir(part, 0700) < 0 && errno != EEXIST)
+			return err_errno(err, "could not make directory \"%s\"", part);
+		part[i] = path[i];
+	}
+	return ERR_OK;
+}
+
+enum err_code setup_dir(const struct config *config, const char **ret_dir, struct err *err)
+{
+	const char *dir = config_text(config, OPT_DIR);
+	enum err_code code = make_dirs(dir, err);
+
+	if (code == ERR_OK)
+		*ret_dir = dir;
+	return code;
+}
+
+enum err_code setup_store(const struct config *config, struct store **ret_store, struct err *err)
+{
+	const char *lake = config_text(config, OPT_LAKE);
+	char url[PATH_MAX];
+	const char *dir;
+	enum err_code code;
+
+	if (*lake)
+		return store_open(lake, ret_store, err);
+	code = setup_dir(config, &dir, err);
+	if (code != ERR_OK)
+		return code;
+	if (snprintf(url, sizeof(url), "file:%s/lake", dir) >= (int)sizeof(url))
+		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", dir);
+	return store_open(url, ret_store, err);
+}
+
+enum err_code setup_log_reader(const struct config *config, struct broker **ret_broker,
+			       struct err *err)
+{
+	struct broker_local_options options = { .writer = false };
+	enum err_code code = setup_dir(config, &options.dir, err);
+
+	return code == ERR_OK ? broker_local_new(&options, ret_broker, err) : code;
+}
+
+enum err_code setup_models(const struct config *config, struct models *ret_models,
+			   struct err *err)
+{
+	static const char *const beside[] = { "../models", "../share/pinpipe/models" };
+	const char *given = config_text(config, OPT_MODELS);
+	char exe[PATH_MAX];
+	ssize_t len;
+
+	if (*given)
+		return models_load(given, ret_models, err);
+	len = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+	if (len < 0)
+		return err_errno(err, "could not find where this program is");
+	exe[len] = '\0';
+	*strrchr(exe, '/') = '\0';
+	for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]); i++) {
+		char dir[PATH_MAX + 32];
+
+		(void)snprintf(dir, sizeof(dir), "%s/%s", exe, beside[i]);
+		if (access(dir, R_OK) == 0)
+			return models_load(dir, ret_models, err);
+	}
+	return err_set(err, ERR_USAGE, "no SQL models beside \"%s\"; name them with --models", exe);
+}
+
+enum err_code setup_engine(const struct config *config, struct engine **ret_engine,
+			   struct err *err)
+{
+	char temp[PATH_MAX];
+	struct engine_options options = {
+		.memory_bytes_max = (uint64_t)config_int(config, OPT_ENGINE_MEMORY),
+		.threads = (int)config_int(config, OPT_ENGINE_THREADS),
+		.temp_dir = temp,
+	};
+	const char *dir;
+	enum err_code code = setup_dir(config, &dir, err);
+
+	if (code != ERR_OK)
+		return code;
+	if (snprintf(temp, sizeof(temp), "%s/tmp", dir) >= (int)sizeof(temp))
+		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", dir);
+	code = make_dirs(temp, err);
+	return code == ERR_OK ? engine_duckdb_new(&options, ret_engine, err) : code;
+}
+
+enum output_format setup_format(const struct config *config)
+{
+	const char *format = config_text(config, OPT_FORMAT);
+
+	if (strcmp(format, "table") == 0)
+		return OUTPUT_TABLE;
+	if (strcmp(format, "csv") == 0)
+		return OUTPUT_CSV;
+	if (strcmp(format, "auto") == 0 && isatty(STDOUT_FILENO))
+		return OUTPUT_TABLE;
+	return OUTPUT_JSON;
+}

@@ -1,0 +1,33 @@
+/*
+ * setup.h - from the configuration to the things that commands work with.
+ *
+ * Ownership: the caller frees what it gets, with each thing's own call.
+ */
+#ifndef CMD_SETUP_H
+#define CMD_SETUP_H
+
+#include "base/config.h"
+#include "broker/broker.h"
+#include "engine/engine.h"
+#include "store/store.h"
+
+/* The data directory, made if missing. */
+MUST_USE enum err_code setup_dir(const struct config *config, const char **ret_dir,
+				 struct err *err);
+/* Where objects and tables go: --lake, else DIR/lake. */
+MUST_USE enum err_code setup_store(const struct config *config, struct store **ret_store,
+				   struct err *err);
+/* The log, to be read; another process writes it. */
+MUST_USE enum err_code setup_log_reader(const struct config *config, struct broker **ret_broker,
+					struct err *err);
+/* --models, else "models" beside the program, in its source tree or its installation. */
+MUST_USE enum err_code setup_models(const struct config *config, struct models *ret_models,
+				    struct err *err);
+MUST_USE enum err_code setup_engine(const struct config *config, struct engine **ret_engine,
+				    struct err *err);
+
+enum output_format { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_CSV };
+/* --format; auto is a table on a terminal, else JSON. */
+enum output_format setup_format(const struct config *config);
+
+#endif
