@@ -4,10 +4,16 @@
  * (PINPIPE_<KEY, dots as _>), the flags, `--help`, `pinpipe config` and
  * docs/reference.md all come from that table.
  *
- * Which value wins: flag, then environment, then file, then default. An
- * unknown key is an error with the nearest known one as a hint.
- * db_creds.yaml holds the original's keys (HOST, USER, PASSWORD, DATABASE,
- * PORT, URL, STREAMING_URL), which set the options of the same meaning.
+ * Which value wins: flag, then environment, then file, then default, in
+ * whatever order the layers are loaded. Each layer refuses with ERR_USAGE what
+ * it cannot read, and says which key, in which place, and what would be right;
+ * an unknown key comes with the nearest known one.
+ *
+ * pinpipe.yaml is YAML: maps of maps down to one value an option, so that
+ * "gateway.listen" is `listen` inside `gateway`. db_creds.yaml holds the
+ * original's keys (HOST, USER, PASSWORD, DATABASE, PORT, URL, STREAMING_URL),
+ * which set the options of the same meaning; both are the layer "file", and
+ * db_creds.yaml wins.
  *
  * Ownership: texts live as long as the config. Threads: read-only once loaded.
  */
@@ -23,17 +29,17 @@ enum config_type {
 	CONFIG_TEXT,
 	CONFIG_PATH,
 	CONFIG_SECRET,		/* text, masked wherever it is printed; no flag sets it */
-	CONFIG_BOOL,		/* true, false, yes, no, 1, 0; a flag alone means true */
+	CONFIG_BOOL,		/* true, false, yes, no, on, off, 1, 0; a flag alone means true */
 	CONFIG_INT,
 	CONFIG_BYTES,		/* 4096, 64KiB, 1MiB, 2GiB */
 	CONFIG_MS,		/* 250ms, 10s, 5m, 24h, 7d; a bare number is seconds */
-	CONFIG_CHOICE,		/* one of the words in `choices`, separated by | */
+	CONFIG_CHOICE,		/* one of the words in `allowed` */
 };
 
 enum config_origin { CONFIG_FROM_DEFAULT, CONFIG_FROM_FILE, CONFIG_FROM_ENV, CONFIG_FROM_FLAG };
 
 enum option {
-#define X(id, key, flag, type, value, choices, help) OPT_##id,
+#define X(id, key, flag, type, value, allowed, help) OPT_##id,
 #include "base/config_options.h"
 #undef X
 	OPTION_COUNT
@@ -43,35 +49,50 @@ struct config;
 
 /* A config of defaults. */
 MUST_USE struct config *config_new(void);
-void config_free(struct config *config);
+void config_free(struct config *config);	/* accepts NULL */
 
-/* Each layer refuses what it cannot read with ERR_USAGE: which key, which place, what would be right. */
 MUST_USE enum err_code config_load_file(struct config *config, const char *path, struct err *err);
 MUST_USE enum err_code config_load_creds(struct config *config, const char *path, struct err *err);
-MUST_USE enum err_code config_load_env(struct config *config, struct err *err);
-/* Flags of a command, which takes those in `accepts` (ended by OPTION_COUNT) and those of every command.
- * `positional` (may be NULL) receives what is no flag; more than `positional_max` is an error. */
+/* `environ`, or the like: ended by NULL. */
+MUST_USE enum err_code config_load_env(struct config *config, char *const *environment,
+				       struct err *err);
+/*
+ * Flags of a command, which takes those in `accepts` (ended by OPTION_COUNT)
+ * and those of every command: `--x v`, `--x=v`, and for a boolean `--x`. What
+ * is no flag, and all that follows a `--`, is left in argv[0 … *argc - 1].
+ */
 MUST_USE enum err_code config_load_flags(struct config *config, const enum option *accepts,
-					 int argc, char **argv, const char **positional,
-					 size_t positional_max, size_t *ret_positional,
-					 struct err *err);
-/* All layers in their order; the file is --config, or pinpipe.yaml if that is there. */
+					 int *argc, char **argv, struct err *err);
+/* The files named by --config and --creds, or else pinpipe.yaml and db_creds.yaml where they are
+ * there, and the environment. Flags come first, because they name the files. */
+MUST_USE enum err_code config_load_rest(struct config *config, struct err *err);
 
 const char *config_text(const struct config *config, enum option option);	/* "" if empty */
 int64_t config_int(const struct config *config, enum option option);	/* INT, BYTES, MS */
 bool config_bool(const struct config *config, enum option option);
 enum config_origin config_origin(const struct config *config, enum option option);
+/* Where the value was set: "default", "pinpipe.yaml:12", "PINPIPE_LAKE", "--lake". */
+const char *config_place(const struct config *config, enum option option);
 /* False: still the default. */
 bool config_is_set(const struct config *config, enum option option);
+/* As if a flag had said so, by the program itself; a text that the option does not allow is a bug. */
 void config_set_text(struct config *config, enum option option, const char *text);
 
 const char *option_key(enum option option);
 const char *option_flag(enum option option);
 const char *option_help(enum option option);
 const char *option_default(enum option option);
-const char *option_choices(enum option option);
+/* Words separated by | for CHOICE, "least..most" for INT, BYTES and MS, or "". */
+const char *option_allowed(enum option option);
 enum config_type option_type(enum option option);
-/* "--help" lines for these options. */
+/* Every command takes it. */
+bool option_is_common(enum option option);
+enum { OPTION_ENV_MAX = 64 };
+/* "PINPIPE_GATEWAY_LISTEN"; "" if the environment cannot set it. */
+void option_env_name(enum option option, char ret_name[OPTION_ENV_MAX]);
+/* What stands for the value in a usage line: "PATH", "auto|table|json|csv"; nothing for BOOL. */
+void option_put_value_name(struct buf *out, enum option option);
+/* "--help" lines for these options (ended by OPTION_COUNT); NULL: those of every command. */
 void config_put_help(struct buf *out, const enum option *options);
 
 #endif

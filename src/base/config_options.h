@@ -1,11 +1,15 @@
 /*
- * config_options.h - the table of options; included by config.h and config.c
- * with X defined. No include guard: it is a list.
+ * config_options.h - the table of options; included with X defined, so it has
+ * no include guard: it is a list.
  *
- *	X(id, key, flag, type, default, choices, help)
+ *	X(id, key, flag, type, default, allowed, help)
  *
- * Flags are "--" and the given name; an option without a flag is set by file
- * or environment only.
+ * key	 in pinpipe.yaml, and in upper case after PINPIPE_ in the environment;
+ *	 an option without a key is set by its flag only.
+ * flag	 without its "--"; an option without a flag is set by file or
+ *	 environment only.
+ * allowed  the words of a CHOICE with | between them, or the range of a
+ *	 number, "1..1024", in the units that its values take.
  */
 
 /* Every command */
@@ -27,48 +31,53 @@ X(STAGES, "gateway.stages", "", CONFIG_TEXT, "prod,dev,test", "", "Stage prefixe
 X(COMPAT_STATUS, "gateway.compat_status", "compat-status", CONFIG_CHOICE, "strict", "strict|confluent", "Status when every record failed: 503, or 200 as the original proxy")
 X(KINESIS_STATUS, "gateway.kinesis_status", "kinesis-status", CONFIG_CHOICE, "mapped", "mapped|200", "Status of Kinesis errors on /streams: their own, or 200 as the original API")
 X(AUTO_CREATE, "gateway.auto_create", "auto-create", CONFIG_CHOICE, "own", "none|own|any", "Create a missing topic or stream: never, the three of --id, or any")
-X(PARTITIONS, "gateway.partitions", "partitions", CONFIG_INT, "1", "", "Partitions of a topic that is created on its own")
-X(SHARDS, "gateway.shards", "shards", CONFIG_INT, "1", "", "Shards of a stream that is created on its own")
-X(BODY_MAX, "gateway.body_bytes_max", "", CONFIG_BYTES, "10MiB", "", "Largest request body")
-X(RECORD_MAX, "gateway.record_bytes_max", "", CONFIG_BYTES, "1MiB", "", "Largest record, key and value")
-X(CONNECTIONS_MAX, "gateway.connections_max", "", CONFIG_INT, "10000", "", "Open connections")
-X(CONNECTIONS_IP_MAX, "gateway.connections_per_ip_max", "", CONFIG_INT, "0", "", "Open connections of one address; 0: 256, loopback unbounded")
+X(PARTITIONS, "gateway.partitions", "partitions", CONFIG_INT, "1", "1..1024", "Partitions of a topic that is created on its own")
+X(SHARDS, "gateway.shards", "shards", CONFIG_INT, "1", "1..1024", "Shards of a stream that is created on its own")
+X(BODY_MAX, "gateway.body_bytes_max", "", CONFIG_BYTES, "10MiB", "1KiB..1GiB", "Largest request body")
+X(RECORD_MAX, "gateway.record_bytes_max", "", CONFIG_BYTES, "1MiB", "1KiB..16MiB", "Largest record, key and value")
+X(CONNECTIONS_MAX, "gateway.connections_max", "", CONFIG_INT, "10000", "1..1000000", "Open connections")
+X(CONNECTIONS_IP_MAX, "gateway.connections_per_ip_max", "", CONFIG_INT, "0", "0..1000000", "Open connections of one address; 0: 256, loopback unbounded")
 
 /* Log */
-X(INFLIGHT_MAX, "log.inflight_bytes_max", "", CONFIG_BYTES, "64MiB", "", "Records taken and not yet durable; past it clients get 503")
-X(SEGMENT_BYTES, "log.segment_bytes", "", CONFIG_BYTES, "64MiB", "", "Size of a segment file")
-X(RETENTION, "log.retention", "", CONFIG_MS, "7d", "", "Age at which records may go; 0: never")
-X(RETENTION_BYTES, "log.retention_bytes", "", CONFIG_BYTES, "0", "", "Size of the log above which the oldest go; 0: no bound")
-X(DISK_RESERVE, "log.disk_reserve_bytes", "", CONFIG_BYTES, "256MiB", "", "Free disk space below which clients get 503")
+X(INFLIGHT_MAX, "log.inflight_bytes_max", "", CONFIG_BYTES, "64MiB", "1MiB..16GiB", "Records taken and not yet durable; past it clients get 503")
+X(SEGMENT_BYTES, "log.segment_bytes", "", CONFIG_BYTES, "64MiB", "1MiB..2GiB", "Size of a segment file")
+X(RETENTION, "log.retention", "", CONFIG_MS, "7d", "0..3650d", "Age at which records may go; 0: never")
+X(RETENTION_BYTES, "log.retention_bytes", "", CONFIG_BYTES, "0", "0..1PiB", "Size of the log above which the oldest go; 0: no bound")
+X(DISK_RESERVE, "log.disk_reserve_bytes", "", CONFIG_BYTES, "256MiB", "0..1TiB", "Free disk space below which clients get 503")
 
 /* Emulate */
 X(SOURCE, "source.kind", "source", CONFIG_CHOICE, "auto", "auto|generated|files", "Where rows come from; auto: files if --data is given")
 X(DATA, "source.data", "data", CONFIG_PATH, "", "", "Directory with pin.ndjson, geo.ndjson and user.ndjson")
-X(ROWS, "source.rows", "rows", CONFIG_INT, "11154", "", "Rows of the generated source")
+X(MYSQL_HOST, "mysql.host", "", CONFIG_TEXT, "", "", "Host of the database that holds the posts (HOST in db_creds.yaml)")
+X(MYSQL_PORT, "mysql.port", "", CONFIG_INT, "3306", "1..65535", "Its port (PORT)")
+X(MYSQL_USER, "mysql.user", "", CONFIG_TEXT, "", "", "User there (USER)")
+X(MYSQL_PASSWORD, "mysql.password", "", CONFIG_SECRET, "", "", "Password of that user (PASSWORD)")
+X(MYSQL_DATABASE, "mysql.database", "", CONFIG_TEXT, "", "", "Database with the tables pinterest_data, geolocation_data and user_data (DATABASE)")
+X(ROWS, "source.rows", "rows", CONFIG_INT, "11154", "1..1000000000", "Rows of the generated source")
 X(URL, "emulate.url", "url", CONFIG_TEXT, "", "", "Where batch posts go (default: http://<gateway.listen>/topics/<id>.)")
 X(STREAMING_URL, "emulate.streaming_url", "streaming-url", CONFIG_TEXT, "", "", "Where streaming posts go (default: …/streams/streaming-<id>-)")
 X(API_KEY, "emulate.api_key", "", CONFIG_SECRET, "", "", "API key that the emulator sends as x-api-key")
 X(CA_FILE, "emulate.ca_file", "ca-file", CONFIG_PATH, "", "", "Certificates to trust for https")
 X(STREAMING, "", "streaming", CONFIG_BOOL, "false", "", "Post to the streams instead of the topics")
-X(POSTS, "", "posts", CONFIG_INT, "0", "", "How many posts; 0: without end (run: 1000)")
+X(POSTS, "", "posts", CONFIG_INT, "0", "0..1000000000000", "How many posts; 0: without end (run: 1000)")
 X(RATE, "", "rate", CONFIG_TEXT, "", "", "Posts a second, or max (default: 0 to 2 seconds between posts, as the original)")
 X(ORDER, "", "order", CONFIG_CHOICE, "random", "course|random|rows", "Rows as CPython's random.seed draws them for the course, at random, or one after the other")
-X(SEED, "", "seed", CONFIG_INT, "100", "", "Seed of the order and of generated rows")
-X(BATCH_SIZE, "", "batch-size", CONFIG_INT, "1", "", "Records a request")
-X(CONNECTIONS, "emulate.connections", "connections", CONFIG_INT, "8", "", "Requests in flight")
+X(SEED, "", "seed", CONFIG_INT, "100", "0..9223372036854775807", "Seed of the order and of generated rows")
+X(BATCH_SIZE, "", "batch-size", CONFIG_INT, "1", "1..100000", "Records a request")
+X(CONNECTIONS, "emulate.connections", "connections", CONFIG_INT, "8", "1..10000", "Requests in flight")
 
 /* Lake and sink */
 X(LAKE, "lake", "lake", CONFIG_TEXT, "", "", "Where objects and tables go, file:DIR (default: file:<dir>/lake)")
-X(FLUSH_SIZE, "sink.flush_size", "flush-size", CONFIG_INT, "1000", "", "Records an object")
-X(FLUSH_BYTES, "sink.flush_bytes", "flush-bytes", CONFIG_BYTES, "8MiB", "", "Bytes an object")
-X(FLUSH_AGE, "sink.flush_age", "flush-age", CONFIG_MS, "60s", "", "Age of the oldest record at which an object is written")
+X(FLUSH_SIZE, "sink.flush_size", "flush-size", CONFIG_INT, "1000", "1..10000000", "Records an object")
+X(FLUSH_BYTES, "sink.flush_bytes", "flush-bytes", CONFIG_BYTES, "8MiB", "1KiB..1GiB", "Bytes an object")
+X(FLUSH_AGE, "sink.flush_age", "flush-age", CONFIG_MS, "60s", "1ms..24h", "Age of the oldest record at which an object is written")
 
 /* Stream, batch, analyses */
-X(TABLE_ROWS, "stream.rows_max", "", CONFIG_INT, "200000", "", "Rows of a micro-batch")
-X(TABLE_BYTES, "stream.bytes_max", "", CONFIG_BYTES, "32MiB", "", "Raw bytes of a micro-batch")
-X(TABLE_AGE, "stream.age", "stream-age", CONFIG_MS, "250ms", "", "How long a micro-batch waits for more")
-X(ENGINE_MEMORY, "engine.memory", "", CONFIG_BYTES, "1GiB", "", "Memory limit of the SQL engine, each process")
-X(ENGINE_THREADS, "engine.threads", "", CONFIG_INT, "0", "", "Threads of the SQL engine; 0: one a core")
-X(SCHEDULE, "batch.every", "batch-every", CONFIG_MS, "60s", "", "How often `up` runs the batch")
+X(TABLE_ROWS, "stream.rows_max", "", CONFIG_INT, "200000", "1..10000000", "Rows of a micro-batch")
+X(TABLE_BYTES, "stream.bytes_max", "", CONFIG_BYTES, "32MiB", "64KiB..1GiB", "Raw bytes of a micro-batch")
+X(TABLE_AGE, "stream.age", "stream-age", CONFIG_MS, "250ms", "1ms..1h", "How long a micro-batch waits for more")
+X(ENGINE_MEMORY, "engine.memory", "", CONFIG_BYTES, "1GiB", "64MiB..1TiB", "Memory limit of the SQL engine, each process")
+X(ENGINE_THREADS, "engine.threads", "", CONFIG_INT, "0", "0..1024", "Threads of the SQL engine; 0: one a core")
+X(SCHEDULE, "batch.every", "batch-every", CONFIG_MS, "60s", "1s..30d", "How often `up` runs the batch")
 X(FROM, "", "from", CONFIG_CHOICE, "batch", "batch|stream", "Which tables to ask")
 X(UNTIL_END, "", "until-end", CONFIG_BOOL, "false", "", "Stop when all that is in the log now is done")

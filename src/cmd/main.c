@@ -1,4 +1,116 @@
-int main(void)
+/* pinpipe: finds the subcommand, loads its configuration, runs it. */
+#include "base/stop.h"
+#include "base/trace.h"
+#include "cmd/cmd_table.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool is_help(const char *word)
 {
-	return 0;
+	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+static bool asks_for_help(int argc, char **argv)
+{
+	for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (is_help(argv[i]))
+			return true;
+	return false;
+}
+
+/* Of one command, or NULL: of them all. */
+static int print_help(const struct command *command)
+{
+	enum err_code code;
+	struct buf out;
+	struct err err;
+
+	buf_init(&out, CMD_HELP_MAX);
+	if (command)
+		cmd_put_help(&out, command);
+	else
+		cmd_put_overview(&out);
+	code = cmd_print(&out, &err);
+	buf_release(&out);
+	return code == ERR_OK ? 0 : cmd_fail(&err);
+}
+
+static enum err_code check_count(const struct command *command, int count, char **words,
+				 struct err *err)
+{
+	if (count > command->positional_max)
+		return err_set(err, ERR_USAGE, "unexpected \"%s\": the usage is pinpipe %s %s",
+			       words[command->positional_max], command->name, command->usage);
+	if (count < command->positional_min)
+		return err_set(err, ERR_USAGE, "something is missing: the usage is pinpipe %s %s",
+			       command->name, command->usage);
+	return ERR_OK;
+}
+
+static enum trace_level level_of(const char *name)
+{
+	static const char *const names[] = {
+		[TRACE_ERROR] = "error", [TRACE_WARN] = "warn", [TRACE_INFO] = "info",
+	};
+
+	for (int level = TRACE_ERROR; level <= TRACE_INFO; level++)
+		if (strcmp(names[level], name) == 0)
+			return (enum trace_level)level;
+	return TRACE_DEBUG;
+}
+
+/* A command that a signal ended well says which signal it was. */
+static int status_after_signal(int status)
+{
+	if (stop_signal() && (status == 0 || status == err_exit(ERR_STOPPED)))
+		return 128 + stop_signal();
+	return status;
+}
+
+static int run_command(const struct command *command, int argc, char **argv)
+{
+	struct config *config = config_new();
+	struct err err;
+	int status;
+
+	cmd_begin(command);
+	if (config_load_flags(config, command->options, &argc, argv, &err) != ERR_OK ||
+	    check_count(command, argc, argv, &err) != ERR_OK ||
+	    config_load_rest(config, &err) != ERR_OK) {
+		status = cmd_fail(&err);
+	} else {
+		trace_init(level_of(config_text(config, OPT_VERBOSE)), command->name);
+		status = command->run(config, argc, (const char *const *)argv);
+	}
+	config_free(config);
+	return status_after_signal(status);
+}
+
+static int unknown_command(const char *name)
+{
+	const char *meant = cmd_nearest(name);
+	struct err err;
+
+	if (*name == '-' || *name == '\0')
+		(void)err_set(&err, ERR_USAGE, "a command comes first, then its options");
+	else
+		(void)err_set(&err, ERR_USAGE, "unknown command \"%s\"%s%s%s", name,
+			      meant ? ", did you mean \"" : "", meant ? meant : "", meant ? "\"?" : "");
+	return cmd_fail(&err);
+}
+
+int main(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : "";
+	const struct command *command = cmd_find(strcmp(name, "--version") == 0 ? "version" : name);
+
+	stop_init();
+	if (is_help(name) || strcmp(name, "help") == 0)
+		return print_help(argc > 2 ? cmd_find(argv[2]) : NULL);
+	if (!command)
+		return unknown_command(name);
+	if (asks_for_help(argc - 2, argv + 2))
+		return print_help(command);
+	return run_command(command, argc - 2, argv + 2);
 }

@@ -6,8 +6,10 @@
  *	store_memory.c	a bounded table; for tests
  *	store_faulty.c	wraps another store and fails its Nth call; for tests
  *
- * A key is a relative path: segments joined by "/", no empty segment, no "."
- * or "..", at most STORE_KEY_MAX bytes, no NUL. Anything else is ERR_SHAPE.
+ * A key is a relative path: segments joined by "/", each of 1 to
+ * STORE_SEGMENT_MAX bytes, none "." or "..", the first not STORE_RESERVED, at
+ * most STORE_KEY_MAX bytes, no NUL. Anything else is ERR_SHAPE. A key that is
+ * the directory of another may be refused too: file systems have no such thing.
  *
  * Contract (tests/contract/test_store.c runs it against every backend)
  *	1. A reader sees all of an object or none of it.
@@ -17,8 +19,11 @@
  *	   backends). ERR_UNKNOWN: it may or may not be there; the caller looks.
  *	   After any other code it is not there (STORE_CREATE), or the old one
  *	   still is (STORE_REPLACE).
+ *	   ERR_EXISTS: the object that is there is durable as well, so a caller
+ *	   who finds its own bytes in it is done.
  *	4. list() gives keys in ascending byte order, as S3's ListObjectsV2 does
- *	   for UTF-8 keys, and sees every object whose put() returned before.
+ *	   for UTF-8 keys, and sees every object whose put() returned before. The
+ *	   callback may call the store.
  *
  * Ownership: the caller owns the store and every slice it passes in; the
  * store keeps no pointer after a call returns.
@@ -33,7 +38,11 @@
 
 #include <stdint.h>
 
-enum { STORE_KEY_MAX = 900 };	/* S3 allows 1024; room for a prefix */
+enum {
+	STORE_KEY_MAX = 900,		/* S3 allows 1024; room for a prefix */
+	STORE_SEGMENT_MAX = 255,	/* a file name */
+};
+#define STORE_RESERVED ".tmp"		/* holds what a file store is still writing */
 
 enum store_mode {
 	STORE_CREATE,		/* fail with ERR_EXISTS if the key is taken */
@@ -144,7 +153,8 @@ static inline void store_free(struct store *store)
 		store->ops->free(store);
 }
 
-/* Open by URL: "file:DIR" (made if missing) or "memory:". ERR_USAGE: no such scheme. */
+/* Open by URL: "file:DIR" (made if missing; also file:///DIR) or "memory:". ERR_USAGE: no such
+ * scheme. */
 MUST_USE enum err_code store_open(const char *url, struct store **ret_store, struct err *err);
 
 MUST_USE enum err_code store_file_new(const char *dir, struct store **ret_store, struct err *err);

@@ -1,0 +1,109 @@
+/* The table of subcommands, their help, and how they report. */
+#include "cmd/cmd_table.h"
+
+#include "base/mem.h"
+#include "base/nearest.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+const struct command *const commands[] = {
+#define X(name) &cmd_##name,
+	COMMANDS(X)
+#undef X
+	NULL,
+};
+
+static const struct command *current;
+
+void cmd_begin(const struct command *command)
+{
+	current = command;
+}
+
+const struct command *cmd_find(const char *name)
+{
+	for (const struct command *const *c = commands; *c; c++)
+		if (strcmp((*c)->name, name) == 0)
+			return *c;
+	return NULL;
+}
+
+static const char *name_at(const void *list, size_t n)
+{
+	const struct command *const *table = list;
+
+	return table[n] ? table[n]->name : NULL;
+}
+
+const char *cmd_nearest(const char *name)
+{
+	return nearest(name, name_at, commands);
+}
+
+void cmd_put_help(struct buf *out, const struct command *command)
+{
+	buf_addf(out, "%s.\n\nusage: pinpipe %s %s\n", command->summary, command->name, command->usage);
+	if (command->details)
+		buf_addf(out, "\n%s", command->details);
+	if (*command->options != OPTION_COUNT) {
+		buf_add_str(out, "\nOptions\n");
+		config_put_help(out, command->options);
+	}
+	buf_add_str(out, "\nOptions of every command\n");
+	config_put_help(out, NULL);
+	buf_addf(out, "  %-23s %s\n", "-h, --help", "Show this");
+	buf_add_str(out, "\nExamples\n");
+	for (const char *line = command->examples; *line; line += strcspn(line, "\n") + 1)
+		buf_addf(out, "  %.*s\n", (int)strcspn(line, "\n"), line);
+}
+
+void cmd_put_overview(struct buf *out)
+{
+	buf_add_str(out, "pinpipe " PINPIPE_VERSION ": a whole data pipeline in one program.\n\n"
+		    "usage: pinpipe COMMAND [options]\n\nCommands\n");
+	for (const struct command *const *c = commands; *c; c++)
+		buf_addf(out, "  %-9s %s\n", (*c)->name, (*c)->summary);
+	buf_add_str(out, "\n`pinpipe COMMAND --help` shows what a command takes. Options may also stand in\n"
+		    "pinpipe.yaml or in the environment; `pinpipe config` shows what is set, and where.\n");
+}
+
+int cmd_fail(const struct err *err)
+{
+	const char *space = current ? " " : "";
+	const char *name = current ? current->name : "";
+
+	if (err->code == ERR_STOPPED && err->sys == EPIPE)
+		return 128 + SIGPIPE;	/* as `head` wants it: silent */
+	fprintf(stderr, "pinpipe%s%s: %s\n", space, name, err->msg);
+	if (err->code == ERR_USAGE)
+		fprintf(stderr, "`pinpipe%s%s --help` shows what is allowed\n", space, name);
+	else if (err->code == ERR_LOCKED)
+		fputs("end the other process, or give this one a directory of its own (--dir)\n", stderr);
+	else if (err_retry(err->code) && err->code != ERR_STOPPED)
+		fputs("this may pass: the same command may be tried again\n", stderr);
+	return err_exit(err->code);
+}
+
+enum err_code cmd_print(struct buf *out, struct err *err)
+{
+	size_t done = 0;
+
+	while (done < out->len) {
+		ssize_t wrote = write(STDOUT_FILENO, out->ptr + done, out->len - done);
+
+		if (wrote < 0 && errno == EINTR)
+			continue;
+		if (wrote < 0) {
+			(void)err_errno(err, "could not write to stdout");
+			return err->code = err->sys == EPIPE ? ERR_STOPPED : err->code;
+		}
+		done += (size_t)wrote;
+	}
+	if (buf_full(out))
+		return err_set(err, ERR_LIMIT, "the output is larger than %zu bytes", out->max);
+	buf_clear(out);
+	return ERR_OK;
+}

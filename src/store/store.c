@@ -1,0 +1,57 @@
+#include "store/store.h"
+
+#include <string.h>
+
+enum { MEMORY_BYTES_MAX = 256 << 20 };
+
+/* Where store_file.c keeps what is not an object yet. */
+static bool reserved(const char *segment, size_t len)
+{
+	return len == strlen(STORE_RESERVED) && memcmp(segment, STORE_RESERVED, len) == 0;
+}
+
+static bool dots(const char *segment, size_t len)
+{
+	return (len == 1 && segment[0] == '.') || (len == 2 && segment[0] == '.' && segment[1] == '.');
+}
+
+enum err_code store_check_key(const char *key, struct err *err)
+{
+	size_t len = strlen(key);
+	const char *segment = key;
+
+	if (len > STORE_KEY_MAX)
+		return err_set(err, ERR_SHAPE, "an object key has at most %d bytes, this one has %zu",
+			       STORE_KEY_MAX, len);
+	for (;;) {
+		size_t n = strcspn(segment, "/");
+
+		if (n == 0)
+			return err_set(err, ERR_SHAPE, "object key \"%s\" has an empty segment", key);
+		if (n > STORE_SEGMENT_MAX)
+			return err_set(err, ERR_SHAPE,
+				       "a segment of an object key has at most %d bytes, \"%.60s…\" has %zu",
+				       STORE_SEGMENT_MAX, segment, n);
+		if (dots(segment, n) || (segment == key && reserved(segment, n)))
+			return err_set(err, ERR_SHAPE, "\"%.*s\" is not allowed in object key \"%s\"",
+				       (int)n, segment, key);
+		if (!segment[n])
+			return ERR_OK;
+		segment += n + 1;
+	}
+}
+
+enum err_code store_open(const char *url, struct store **ret_store, struct err *err)
+{
+	struct slice all = slice_str(url);
+
+	if (slice_is(all, "memory:")) {
+		*ret_store = store_memory_new(MEMORY_BYTES_MAX);
+		return ERR_OK;
+	}
+	if (slice_starts(all, "file:///"))
+		return store_file_new(url + strlen("file://"), ret_store, err);
+	if (slice_starts(all, "file:") && !slice_starts(all, "file://") && all.len > strlen("file:"))
+		return store_file_new(url + strlen("file:"), ret_store, err);
+	return err_set(err, ERR_USAGE, "\"%s\" is no place for objects; it is \"file:DIR\"", url);
+}

@@ -1,0 +1,866 @@
+/*
+ * store_file.c - objects as files below one directory, the root.
+ *
+ * Putting an object, each step once the one before is done:
+ *
+ *	write root/.tmp/<instance>/<n> ── fsync it ── move it to its key ── fsync the key's directory
+ *	        │ crash: a leftover           │ crash: a leftover       │ crash: there or not, whole
+ *
+ * The move is renameat2(RENAME_NOREPLACE) to create, which fails if the key is
+ * taken, and rename to replace; so a reader sees all of an object or none. A
+ * file system without RENAME_NOREPLACE gets link() and unlink() instead.
+ *
+ * A directory on the way to a key is made on demand. The first time that this
+ * store puts into a directory it syncs all above it, whoever made them: another
+ * process may have died between its mkdir and its sync. From then on an object
+ * costs two syncs. ERR_EXISTS comes after a sync of the directory too, so that
+ * a caller who finds its own object there may rely on it.
+ *
+ * Leftovers: each store that writes has a directory of its own in .tmp, on
+ * which it holds a lock for its lifetime. One that can be locked has no owner
+ * any more and is removed by the next store that begins to write.
+ *
+ * Paths are walked a segment at a time without following symbolic links, from
+ * the root's descriptor, so that no key leads out of it.
+ */
+#include "base/failpoint.h"
+#include "base/mem.h"
+#include "store/store.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/file.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { KNOWN_MAX = 1024, TEMP_NAME_MAX = 32 };
+#define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+
+struct store_file {
+	struct store base;
+	char *root;			/* absolute */
+	int root_fd;
+	atomic_uint temp_next;
+	pthread_mutex_t lock;		/* what follows */
+	int temp_fd;			/* .tmp/<instance>, or -1 before the first put */
+	char temp_dir[TEMP_NAME_MAX];	/* <instance> */
+	char *known[KNOWN_MAX];		/* directories whose way from the root is durable */
+	size_t known_count;
+};
+static_assert(offsetof(struct store_file, base) == 0, "base must be first");
+
+/* Where an object is: the directory, open, and its name in there. */
+struct place {
+	int dir_fd;
+	const char *name;		/* points into the key */
+};
+
+static void close_keeping_errno(int fd)
+{
+	int saved = errno;
+
+	(void)close(fd);
+	errno = saved;
+}
+
+/* errno as err_errno() has it, but a file where a directory should be is the key's fault. */
+static enum err_code key_errno(struct err *err, const char *what, const char *key)
+{
+	if (errno == ENOTDIR || errno == EISDIR || errno == ELOOP)
+		return err_set(err, ERR_SHAPE,
+			       "could not %s object \"%s\": a part of its key is no directory, or all of it is one",
+			       what, key);
+	return err_errno(err, "could not %s object \"%s\"", what, key);
+}
+
+/* --- directories ------------------------------------------------------- */
+
+static bool is_known(struct store_file *file, struct slice dir)
+{
+	for (size_t i = 0; i < file->known_count; i++)
+		if (slice_is(dir, file->known[i]))
+			return true;
+	return false;
+}
+
+static bool was_made_durable(struct store_file *file, struct slice dir)
+{
+	bool known;
+
+	(void)pthread_mutex_lock(&file->lock);
+	known = is_known(file, dir);
+	(void)pthread_mutex_unlock(&file->lock);
+	return known;
+}
+
+static void forget_known(struct store_file *file)
+{
+	while (file->known_count > 0)
+		free(file->known[--file->known_count]);
+}
+
+static void remember_durable(struct store_file *file, struct slice dir)
+{
+	(void)pthread_mutex_lock(&file->lock);
+	if (file->known_count == KNOWN_MAX)
+		forget_known(file);
+	if (!is_known(file, dir))
+		file->known[file->known_count++] = xstrndup(dir.ptr, dir.len);
+	(void)pthread_mutex_unlock(&file->lock);
+}
+
+/* Open `name` in `at`; if `make`, make it first where it is missing. -1 with errno. */
+static int open_dir_at(int at, const char *name, bool make)
+{
+	if (make && mkdirat(at, name, 0777) < 0 && errno != EEXIST)
+		return -1;
+	return openat(at, name, DIR_FLAGS);
+}
+
+/*
+ * Walk from the root to the directory `path` ("" is the root itself). With `make`, missing ones are
+ * made; with `sync`, each but the last is synced. -1 with errno.
+ */
+static int walk(struct store_file *file, struct slice path, bool make, bool sync)
+{
+	int fd = openat(file->root_fd, ".", DIR_FLAGS);
+
+	for (size_t at = 0; fd >= 0 && at < path.len;) {
+		char name[STORE_SEGMENT_MAX + 1];
+		const char *slash = memchr(path.ptr + at, '/', path.len - at);
+		size_t len = slash ? (size_t)(slash - path.ptr) - at : path.len - at;
+		int next;
+
+		memcpy(name, path.ptr + at, len);
+		name[len] = '\0';
+		next = open_dir_at(fd, name, make);
+		if (next >= 0 && sync && fsync(fd) < 0) {
+			close_keeping_errno(next);
+			next = -1;
+		}
+		close_keeping_errno(fd);
+		fd = next;
+		at += len + 1;
+	}
+	return fd;
+}
+
+/* What comes before the last '/' of a key; "" if there is none. */
+static struct slice key_dir(const char *key)
+{
+	const char *slash = strrchr(key, '/');
+
+	return slice_of(key, slash ? (size_t)(slash - key) : 0);
+}
+
+static struct place find_place(struct store_file *file, const char *key)
+{
+	struct slice dir = key_dir(key);
+
+	return (struct place){
+		.dir_fd = walk(file, dir, false, false),
+		.name = dir.len ? key + dir.len + 1 : key,
+	};
+}
+
+/* As find_place, the directory being made if missing and durable all the way from the root. */
+static struct place make_place(struct store_file *file, const char *key)
+{
+	struct place place = find_place(file, key);
+	struct slice dir = key_dir(key);
+
+	if (dir.len == 0 || (place.dir_fd >= 0 && was_made_durable(file, dir)))
+		return place;
+	if (place.dir_fd >= 0)
+		(void)close(place.dir_fd);
+	place.dir_fd = walk(file, dir, true, true);
+	if (place.dir_fd >= 0)
+		remember_durable(file, dir);
+	return place;
+}
+
+/* --- temporary files --------------------------------------------------- */
+
+/* Remove what an owner that is gone left in .tmp/<name>. Failing costs disk space only. */
+static void sweep_instance(int tmp_fd, const char *name)
+{
+	int fd = openat(tmp_fd, name, DIR_FLAGS);
+	DIR *dir;
+
+	if (fd < 0)
+		return;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0 || !(dir = fdopendir(fd))) {
+		(void)close(fd);
+		return;
+	}
+	for (const struct dirent *entry; (entry = readdir(dir));)
+		(void)unlinkat(fd, entry->d_name, 0);
+	(void)unlinkat(tmp_fd, name, AT_REMOVEDIR);
+	(void)closedir(dir);
+}
+
+static void sweep(int tmp_fd)
+{
+	int fd = openat(tmp_fd, ".", DIR_FLAGS);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!dir) {
+		if (fd >= 0)
+			(void)close(fd);
+		return;
+	}
+	for (const struct dirent *entry; (entry = readdir(dir));)
+		if (entry->d_name[0] != '.')
+			sweep_instance(tmp_fd, entry->d_name);
+	(void)closedir(dir);
+}
+
+/* Open and lock a new directory; ENOENT or EWOULDBLOCK: a sweeper came between mkdir and lock. */
+static int lock_instance(int tmp_fd, const char *name)
+{
+	int fd = openat(tmp_fd, name, DIR_FLAGS);
+	struct stat ours, there;
+
+	if (fd < 0)
+		return -1;
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &ours) == 0 &&
+	    fstatat(tmp_fd, name, &there, AT_SYMLINK_NOFOLLOW) == 0) {
+		if (ours.st_ino == there.st_ino)
+			return fd;
+		errno = ENOENT;
+	}
+	close_keeping_errno(fd);
+	return -1;
+}
+
+/* Make and lock a directory of our own in .tmp. -1 with errno. */
+static int make_instance(int tmp_fd, char name[TEMP_NAME_MAX])
+{
+	static atomic_uint instances;
+
+	for (;;) {
+		int fd;
+
+		(void)snprintf(name, TEMP_NAME_MAX, "%d-%u", (int)getpid(),
+			       atomic_fetch_add(&instances, 1));
+		if (mkdirat(tmp_fd, name, 0777) < 0) {
+			if (errno == EEXIST)
+				continue;	/* a process of the same number, in another container */
+			return -1;
+		}
+		fd = lock_instance(tmp_fd, name);
+		if (fd >= 0 || (errno != ENOENT && errno != EWOULDBLOCK))
+			return fd;
+	}
+}
+
+/* Our directory for temporary files, made at the first put. -1 with errno. */
+static int temp_dir(struct store_file *file)
+{
+	int tmp_fd, fd;
+
+	(void)pthread_mutex_lock(&file->lock);
+	if (file->temp_fd < 0) {
+		tmp_fd = open_dir_at(file->root_fd, STORE_RESERVED, true);
+		if (tmp_fd >= 0) {
+			sweep(tmp_fd);
+			file->temp_fd = make_instance(tmp_fd, file->temp_dir);
+			close_keeping_errno(tmp_fd);
+		}
+	}
+	fd = file->temp_fd;
+	(void)pthread_mutex_unlock(&file->lock);
+	return fd;
+}
+
+/* False with errno. */
+static bool write_all(int fd, struct slice body)
+{
+	while (body.len > 0) {
+		ssize_t n = write(fd, body.ptr, body.len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return false;
+		body = slice_from(body, (size_t)n);
+	}
+	return true;
+}
+
+/* As if a call had failed where a test says so. */
+static bool fail_as(int sys)
+{
+	if (sys)
+		errno = sys;
+	return sys != 0;
+}
+
+/* False with errno. */
+static bool copy_all(int fd, int from_fd)
+{
+	enum { CHUNK = 1 << 20 };
+	ssize_t n;
+
+	do
+		n = sendfile(fd, from_fd, NULL, CHUNK);
+	while (n > 0 || (n < 0 && errno == EINTR));
+	return n == 0;
+}
+
+/* What an object is made of. */
+struct content {
+	struct slice body;
+	int fd;			/* >= 0: this file's bytes instead */
+};
+
+/* Write and sync a temporary file; its name ends up in `name`. False with errno and no file. */
+static bool write_temp(int temp_fd, unsigned number, struct content content,
+		       char name[TEMP_NAME_MAX])
+{
+	bool done;
+	int fd;
+
+	(void)snprintf(name, TEMP_NAME_MAX, "%u", number);
+	fd = openat(temp_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return false;
+	done = !fail_as(FAILPOINT("store-temp")) &&
+	       (content.fd < 0 ? write_all(fd, content.body) : copy_all(fd, content.fd)) &&
+	       fsync(fd) == 0 && !fail_as(FAILPOINT("store-synced"));
+	close_keeping_errno(fd);
+	if (!done) {
+		int saved = errno;
+
+		(void)unlinkat(temp_fd, name, 0);
+		errno = saved;
+	}
+	return done;
+}
+
+/* --- put --------------------------------------------------------------- */
+
+/* Move without replacing; link() and unlink() where the file system knows no other way. */
+static int move_new(int from_fd, const char *from, struct place to)
+{
+	if (renameat2(from_fd, from, to.dir_fd, to.name, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -1;
+	if (linkat(from_fd, from, to.dir_fd, to.name, 0) < 0)
+		return -1;
+	(void)unlinkat(from_fd, from, 0);
+	return 0;
+}
+
+static enum err_code move_to_key(int from_fd, const char *from, struct place to,
+				 enum store_mode mode, const char *key, struct err *err)
+{
+	int rc = mode == STORE_CREATE ? move_new(from_fd, from, to)
+				      : renameat(from_fd, from, to.dir_fd, to.name);
+
+	if (rc < 0 && errno != EEXIST)
+		return key_errno(err, "put", key);
+	if (fail_as(FAILPOINT("store-linked")) || fsync(to.dir_fd) < 0 ||
+	    fail_as(FAILPOINT("store-dirsync"))) {
+		(void)err_errno(err, "could not sync the directory of object \"%s\"", key);
+		err->code = ERR_UNKNOWN;
+		return ERR_UNKNOWN;
+	}
+	if (rc < 0)
+		return err_set(err, ERR_EXISTS, "object \"%s\" exists already", key);
+	return ERR_OK;
+}
+
+static enum err_code put_content(struct store_file *file, const char *key, struct content content,
+				 enum store_mode mode, struct err *err)
+{
+	char temp[TEMP_NAME_MAX];
+	enum err_code code;
+	struct place place;
+	int temp_fd = temp_dir(file);
+
+	if (temp_fd < 0)
+		return err_errno(err, "could not make a directory in \"%s/%s\"", file->root,
+				 STORE_RESERVED);
+	place = make_place(file, key);
+	if (place.dir_fd < 0)
+		return key_errno(err, "make the directory of", key);
+	if (!write_temp(temp_fd, atomic_fetch_add(&file->temp_next, 1), content, temp)) {
+		code = err_errno(err, "could not write object \"%s\"", key);
+		goto out;
+	}
+	code = move_to_key(temp_fd, temp, place, mode, key, err);
+	if (code != ERR_OK)
+		(void)unlinkat(temp_fd, temp, 0);	/* gone already if it had moved */
+out:
+	(void)close(place.dir_fd);
+	return code;
+}
+
+static enum err_code file_put(struct store *store, const char *key, struct slice body,
+			      enum store_mode mode, struct err *err)
+{
+	struct content content = { .body = body, .fd = -1 };
+	enum err_code code = store_check_key(key, err);
+
+	if (code != ERR_OK)
+		return code;
+	return put_content((struct store_file *)store, key, content, mode, err);
+}
+
+/* Is the open file on the file system of the store? */
+static bool can_move(const struct store_file *file, int fd)
+{
+	struct stat ours, theirs;
+
+	return fstat(file->root_fd, &ours) == 0 && fstat(fd, &theirs) == 0 &&
+	       ours.st_dev == theirs.st_dev;
+}
+
+static enum err_code move_file(struct store_file *file, const char *key, const char *path, int fd,
+			       struct err *err)
+{
+	enum err_code code;
+	struct place place;
+
+	if (fsync(fd) < 0)
+		return err_errno(err, "could not sync \"%s\"", path);
+	place = make_place(file, key);
+	if (place.dir_fd < 0)
+		return key_errno(err, "make the directory of", key);
+	code = move_to_key(AT_FDCWD, path, place, STORE_CREATE, key, err);
+	(void)close(place.dir_fd);
+	return code;
+}
+
+static enum err_code file_put_file(struct store *store, const char *key, const char *path,
+				   struct err *err)
+{
+	struct store_file *file = (struct store_file *)store;
+	enum err_code code = store_check_key(key, err);
+	struct content content;
+
+	if (code != ERR_OK)
+		return code;
+	content.fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (content.fd < 0)
+		return err_errno(err, "could not open \"%s\"", path);
+	if (can_move(file, content.fd))
+		code = move_file(file, key, path, content.fd, err);
+	else
+		code = put_content(file, key, content, STORE_CREATE, err);
+	if (code == ERR_OK)
+		(void)unlink(path);	/* gone already if it was moved */
+	(void)close(content.fd);
+	return code;
+}
+
+/* --- get, size, remove ------------------------------------------------- */
+
+/* Open the object's file. -1 with errno; what is no plain file is absent. */
+static int open_object(struct store_file *file, const char *key, struct stat *ret_st)
+{
+	struct place place = find_place(file, key);
+	int fd;
+
+	if (place.dir_fd < 0)
+		return -1;
+	fd = openat(place.dir_fd, place.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	close_keeping_errno(place.dir_fd);
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, ret_st) < 0 || !S_ISREG(ret_st->st_mode)) {
+		(void)close(fd);
+		errno = ENOENT;
+		return -1;
+	}
+	return fd;
+}
+
+/* Nothing there, or something that no key leads to. */
+static bool is_absence(int sys) { return sys == ENOENT || sys == ENOTDIR || sys == ELOOP; }
+
+static enum err_code not_found(struct err *err, const char *key)
+{
+	if (is_absence(errno))
+		return err_set(err, ERR_ABSENT, "there is no object \"%s\"", key);
+	return err_errno(err, "could not open object \"%s\"", key);
+}
+
+/* Read [from, from + len) of `fd` into `to`; the file does not change. False with errno. */
+static bool read_range(int fd, char *to, uint64_t from, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = pread(fd, to, len, (off_t)from);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			errno = n < 0 ? errno : EIO;
+			return false;
+		}
+		to += n;
+		from += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return true;
+}
+
+static enum err_code get_open(int fd, uint64_t size, const char *key, uint64_t from, uint64_t len,
+			      struct buf *out, struct err *err)
+{
+	char *to;
+
+	if (from > size)
+		from = size;
+	if (len > size - from)
+		len = size - from;
+	to = buf_room(out, len);
+	if (!to)
+		return err_set(err, ERR_LIMIT, "object \"%s\": %llu bytes do not fit into %zu", key,
+			       (unsigned long long)len, out->max - out->len);
+	if (!read_range(fd, to, from, len))
+		return err_errno(err, "could not read object \"%s\"", key);
+	buf_grew(out, len);
+	return ERR_OK;
+}
+
+static enum err_code file_get(struct store *store, const char *key, uint64_t from, uint64_t len,
+			      struct buf *out, struct err *err)
+{
+	enum err_code code = store_check_key(key, err);
+	struct stat st;
+	int fd;
+
+	if (code != ERR_OK)
+		return code;
+	fd = open_object((struct store_file *)store, key, &st);
+	if (fd < 0)
+		return not_found(err, key);
+	code = get_open(fd, (uint64_t)st.st_size, key, from, len, out, err);
+	(void)close(fd);
+	return code;
+}
+
+static enum err_code file_size(struct store *store, const char *key, uint64_t *ret_size,
+			       struct err *err)
+{
+	enum err_code code = store_check_key(key, err);
+	struct stat st;
+	int fd;
+
+	if (code != ERR_OK)
+		return code;
+	fd = open_object((struct store_file *)store, key, &st);
+	if (fd < 0)
+		return not_found(err, key);
+	(void)close(fd);
+	*ret_size = (uint64_t)st.st_size;
+	return ERR_OK;
+}
+
+static enum err_code file_remove(struct store *store, const char *key, struct err *err)
+{
+	enum err_code code = store_check_key(key, err);
+	struct place place;
+
+	if (code != ERR_OK)
+		return code;
+	place = find_place((struct store_file *)store, key);
+	if (place.dir_fd < 0)
+		return is_absence(errno) ? ERR_OK : not_found(err, key);
+	if (unlinkat(place.dir_fd, place.name, 0) < 0 && errno != ENOENT && errno != EISDIR)
+		code = err_errno(err, "could not remove object \"%s\"", key);
+	else if (fsync(place.dir_fd) < 0)
+		code = err_errno(err, "could not sync the directory of object \"%s\"", key);
+	(void)close(place.dir_fd);
+	return code;
+}
+
+/* --- list -------------------------------------------------------------- */
+
+struct listing {
+	const char *prefix;
+	const char *after;
+	bool (*each)(void *user, const struct store_entry *entry);
+	void *user;
+	bool ended;			/* `each` has seen enough */
+};
+
+/* The entries of one directory, as the keys that they begin: a directory's ends in '/'. */
+struct names {
+	char **list;
+	size_t count;
+	size_t cap;
+};
+
+static int by_bytes(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);	/* compares as unsigned bytes */
+}
+
+static void names_release(struct names *names)
+{
+	for (size_t i = 0; i < names->count; i++)
+		free(names->list[i]);
+	free(names->list);
+}
+
+static bool is_dir_key(const char *key) { return key[strlen(key) - 1] == '/'; }
+
+/* Can this key, or one below this directory, be asked for? */
+static bool wanted(const struct listing *listing, const char *key)
+{
+	struct slice all = slice_str(key);
+
+	if (!slice_starts(all, listing->prefix) &&
+	    !(is_dir_key(key) && slice_starts(slice_str(listing->prefix), key)))
+		return false;
+	return strcmp(key, listing->after) > 0 ||
+	       (is_dir_key(key) && slice_starts(slice_str(listing->after), key));
+}
+
+/* 'd' a directory, 'f' a file, 0 anything else, or gone meanwhile. */
+static char entry_type(int dir_fd, const struct dirent *entry)
+{
+	struct stat st;
+
+	if (entry->d_type == DT_DIR)
+		return 'd';
+	if (entry->d_type == DT_REG)
+		return 'f';
+	if (entry->d_type != DT_UNKNOWN ||
+	    fstatat(dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;
+	return S_ISDIR(st.st_mode) ? 'd' : S_ISREG(st.st_mode) ? 'f' : 0;
+}
+
+static void add_name(struct names *names, const struct listing *listing, const char *dir,
+		     const struct dirent *entry, char type)
+{
+	struct buf key;
+
+	buf_init(&key, PATH_MAX);
+	buf_addf(&key, "%s%s%s", dir, entry->d_name, type == 'd' ? "/" : "");
+	if (!wanted(listing, buf_cstr(&key))) {
+		buf_release(&key);
+		return;
+	}
+	if (names->count == names->cap) {
+		names->cap = names->cap ? names->cap * 2 : 64;
+		names->list = xreallocarray(names->list, names->cap, sizeof(*names->list));
+	}
+	names->list[names->count++] = key.ptr;	/* ends in NUL: buf_cstr() put it there */
+}
+
+/* False with errno. */
+static bool read_names(DIR *handle, const struct listing *listing, const char *dir,
+		       struct names *names)
+{
+	const struct dirent *entry;
+
+	while (errno = 0, entry = readdir(handle)) {
+		char type = entry_type(dirfd(handle), entry);
+
+		if (!type || !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..") ||
+		    (!*dir && !strcmp(entry->d_name, STORE_RESERVED)))
+			continue;
+		add_name(names, listing, dir, entry, type);
+	}
+	if (names->count)
+		qsort(names->list, names->count, sizeof(*names->list), by_bytes);
+	return errno == 0;
+}
+
+/* An object that went away since its name was read is left out. */
+static void list_object(int dir_fd, const char *name, const char *key, struct listing *listing)
+{
+	struct store_entry entry = { .key = key };
+	struct stat st;
+
+	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	entry.size = (uint64_t)st.st_size;
+	entry.modified_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+	listing->ended = !listing->each(listing->user, &entry);
+}
+
+static enum err_code list_dir(int fd, const char *dir, struct listing *listing, struct err *err);
+
+/* One entry: an object, or a directory (its key ends in '/'), which may have gone meanwhile. */
+static enum err_code list_entry(int dir_fd, char *name, const char *key, struct listing *listing,
+				struct err *err)
+{
+	size_t last = strlen(name) - 1;
+	int below;
+
+	if (name[last] != '/') {
+		list_object(dir_fd, name, key, listing);
+		return ERR_OK;
+	}
+	name[last] = '\0';
+	below = openat(dir_fd, name, DIR_FLAGS);
+	name[last] = '/';
+	if (below < 0 && !is_absence(errno))
+		return err_errno(err, "could not list \"%s\"", key);
+	return below < 0 ? ERR_OK : list_dir(below, key, listing, err);
+}
+
+/*
+ * List below `dir` (the beginning of a key up to and with a '/', or ""), whose descriptor is taken.
+ * Sorting the names with a '/' behind those of directories, and going down where one stands, gives
+ * keys in byte order.
+ */
+static enum err_code list_dir(int fd, const char *dir, struct listing *listing, struct err *err)
+{
+	DIR *handle = fdopendir(fd);
+	struct names names = { 0 };
+	enum err_code code = ERR_OK;
+
+	if (!handle) {
+		(void)close(fd);
+		return err_errno(err, "could not list \"%s\"", dir);
+	}
+	if (!read_names(handle, listing, dir, &names))
+		code = err_errno(err, "could not list \"%s\"", dir);
+	for (size_t i = 0; i < names.count && !listing->ended && code == ERR_OK; i++)
+		code = list_entry(fd, names.list[i] + strlen(dir), names.list[i], listing, err);
+	names_release(&names);
+	(void)closedir(handle);
+	return code;
+}
+
+/* Open the directory that holds all keys which begin with `prefix`; -1 with errno. */
+static int open_start(struct store_file *file, const char *prefix, char start[STORE_KEY_MAX + 2])
+{
+	struct slice dir = key_dir(prefix);
+	struct err err;
+
+	(void)snprintf(start, STORE_KEY_MAX + 2, "%.*s", SLICE_ARG(dir));
+	if (dir.len && store_check_key(start, &err) != ERR_OK) {
+		errno = ENOENT;		/* no key begins like that */
+		return -1;
+	}
+	if (dir.len)
+		memcpy(start + dir.len, "/", 2);
+	return walk(file, dir, false, false);
+}
+
+static enum err_code file_list(struct store *store, const char *prefix, const char *after,
+			       bool (*each)(void *user, const struct store_entry *entry),
+			       void *user, struct err *err)
+{
+	struct listing listing = { .prefix = prefix, .after = after, .each = each, .user = user };
+	char start[STORE_KEY_MAX + 2];
+	int fd;
+
+	if (strlen(prefix) > STORE_KEY_MAX)
+		return ERR_OK;
+	fd = open_start((struct store_file *)store, prefix, start);
+	if (fd < 0)
+		return is_absence(errno) ? ERR_OK
+					 : err_errno(err, "could not list \"%s\"", prefix);
+	return list_dir(fd, start, &listing, err);
+}
+
+/* --- the store --------------------------------------------------------- */
+
+static void file_locate(struct store *store, const char *key, struct buf *out)
+{
+	buf_addf(out, "%s/%s", ((struct store_file *)store)->root, key);
+}
+
+static void file_free(struct store *store)
+{
+	struct store_file *file = (struct store_file *)store;
+	char path[sizeof(STORE_RESERVED) + TEMP_NAME_MAX];
+
+	if (file->temp_fd >= 0) {
+		(void)snprintf(path, sizeof(path), "%s/%s", STORE_RESERVED, file->temp_dir);
+		(void)unlinkat(file->root_fd, path, AT_REMOVEDIR);
+		(void)close(file->temp_fd);
+	}
+	(void)close(file->root_fd);
+	forget_known(file);
+	(void)pthread_mutex_destroy(&file->lock);
+	free(file->root);
+	free(file);
+}
+
+static const struct store_ops file_ops = {
+	.name = "file",
+	.put = file_put,
+	.put_file = file_put_file,
+	.get = file_get,
+	.size = file_size,
+	.list = file_list,
+	.remove = file_remove,
+	.locate = file_locate,
+	.free = file_free,
+};
+
+static enum err_code sync_dir(const char *path, struct err *err)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	enum err_code code = ERR_OK;
+
+	if (fd < 0 || fsync(fd) < 0)
+		code = err_errno(err, "could not sync \"%s\"", path);
+	if (fd >= 0)
+		(void)close(fd);
+	return code;
+}
+
+/* Make `path` and what is missing above it; what was made is durable. */
+static enum err_code make_root(const char *path, struct err *err)
+{
+	char *parent = xstrdup(path);
+	char *slash = strrchr(parent, '/');
+	enum err_code code = ERR_OK;
+
+	if (access(path, F_OK) == 0)
+		goto out;
+	if (slash)
+		slash[slash == parent] = '\0';
+	if (slash && slash != parent)
+		code = make_root(parent, err);
+	if (code == ERR_OK && mkdir(path, 0777) < 0 && errno != EEXIST)
+		code = err_errno(err, "could not make \"%s\"", path);
+	if (code == ERR_OK)
+		code = sync_dir(slash ? parent : ".", err);
+out:
+	free(parent);
+	return code;
+}
+
+enum err_code store_file_new(const char *dir, struct store **ret_store, struct err *err)
+{
+	enum err_code code = make_root(dir, err);
+	struct store_file *file;
+	char *root;
+	int fd;
+
+	if (code != ERR_OK)
+		return code;
+	root = realpath(dir, NULL);
+	fd = root ? open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (fd < 0) {
+		free(root);
+		return err_errno(err, "could not open \"%s\"", dir);
+	}
+	file = xcalloc(1, sizeof(*file));
+	file->base.ops = &file_ops;
+	file->root = root;
+	file->root_fd = fd;
+	file->temp_fd = -1;
+	(void)pthread_mutex_init(&file->lock, NULL);
+	*ret_store = &file->base;
+	return ERR_OK;
+}
