@@ -107,16 +107,3 @@ enum err_code setup_engine(const struct config *config, struct engine **ret_engi
 	code = make_dirs(temp, err);
 	return code == ERR_OK ? engine_duckdb_new(&options, ret_engine, err) : code;
 }
-
-enum output_format setup_format(const struct config *config)
-{
-	const char *format = config_text(config, OPT_FORMAT);
-
-	if (strcmp(format, "table") == 0)
-		return OUTPUT_TABLE;
-	if (strcmp(format, "csv") == 0)
-		return OUTPUT_CSV;
-	if (strcmp(format, "auto") == 0 && isatty(STDOUT_FILENO))
-		return OUTPUT_TABLE;
-	return OUTPUT_JSON;
-}

@@ -26,8 +26,4 @@ MUST_USE enum err_code setup_models(const struct config *config, struct models *
 MUST_USE enum err_code setup_engine(const struct config *config, struct engine **ret_engine,
 				    struct err *err);
 
-enum output_format { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_CSV };
-/* --format; auto is a table on a terminal, else JSON. */
-enum output_format setup_format(const struct config *config);
-
 #endif

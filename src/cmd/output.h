@@ -1,0 +1,36 @@
+/*
+ * output.h - rows for a person or a program: --format table, json or csv.
+ *
+ * table	aligned columns, numbers to the right, long texts cut at 60
+ *		characters; control characters are shown as \xNN, so that data
+ *		cannot drive the terminal
+ * json		an array of objects, one row a line
+ * csv		RFC 4180 with a header line; null is empty, "" is empty text
+ */
+#ifndef CMD_OUTPUT_H
+#define CMD_OUTPUT_H
+
+#include "base/config.h"
+#include "engine/engine.h"
+
+enum output_format { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_CSV };
+/* --format; auto is a table on a terminal, else JSON. */
+enum output_format output_format(const struct config *config);
+
+void output_put(struct buf *out, const struct answer *answer, enum output_format format);
+/* output_put() to stdout as --format says. */
+MUST_USE enum err_code output_print(const struct config *config, const struct answer *answer,
+				    struct err *err);
+
+static inline struct cell cell_text(const char *text)
+{
+	return (struct cell){ .type = text ? CELL_TEXT : CELL_NULL,
+			      .text = text ? slice_str(text) : slice_of(NULL, 0) };
+}
+
+static inline struct cell cell_int(int64_t value)
+{
+	return (struct cell){ .type = CELL_INT, .i = value };
+}
+
+#endif
