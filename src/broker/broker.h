@@ -170,8 +170,9 @@ struct broker_ops {
 			      struct err *err);
 	enum err_code (*remove)(struct broker *broker, struct topic_ref topic, struct err *err);
 
-	/* Contract 1 to 3. Refused: ERR_BUSY, ERR_SPACE, ERR_NO_TOPIC, ERR_NO_PARTITION, ERR_LIMIT
-	 * (a record over the maximum), ERR_CLOSED. */
+	/* Contract 1 to 3. Refused: ERR_BUSY, ERR_SPACE, ERR_NO_TOPIC. ERR_NO_PARTITION, ERR_LIMIT
+	 * (over the maximum) and ERR_CLOSED are about one record, have that as its outcome and
+	 * spare the others; if it is so with every record, the append is refused. */
 	enum err_code (*append)(struct broker *broker, struct append *append, struct err *err);
 	/* ERR_OK if an append now would be expected to succeed; for /readyz. */
 	enum err_code (*ready)(struct broker *broker, struct err *err);
@@ -304,13 +305,17 @@ MUST_USE enum err_code broker_local_new(const struct broker_local_options *optio
 MUST_USE struct broker *broker_memory_new(size_t bytes_max, broker_done_fn *done, void *done_user);
 
 struct broker_fault {
-	int append_at;			/* this append (from 1) … */
-	enum err_code refuse;		/* … is refused with this, or */
+	int append_at;			/* this append (from 1; 0: none) … */
+	enum err_code refuse;		/* … is refused with this, or, if that is ERR_OK, … */
 	enum err_code outcome;		/* … its records end with this instead of being kept */
 	int read_at;			/* this reader_next() fails with `outcome` */
+	bool for_ever;			/* and so does every one after it */
 };
 
-/* Takes ownership of `inner`, which must have been made with broker_faulty_done and `*ret_user`. */
+/*
+ * Takes ownership of `inner`, which must have been made with the same
+ * completion: of the appends that fail, it runs on a thread of the decorator.
+ */
 MUST_USE struct broker *broker_faulty_new(struct broker *inner, const struct broker_fault *fault,
 					  broker_done_fn *done, void *done_user);
 

@@ -1,0 +1,386 @@
+#include "broker/topics.h"
+
+#include "base/mem.h"
+#include "base/time.h"
+#include "broker/partitioner.h"
+
+#include <inttypes.h>
+#include <sys/random.h>
+
+static const char *kind_name(enum topic_kind kind)
+{
+	return kind == TOPIC_LOG ? "topic" : "stream";
+}
+
+void topics_init(struct topics *topics)
+{
+	*topics = (struct topics){ 0 };
+}
+
+void topics_release(struct topics *topics)
+{
+	for (size_t i = 0; i < topics->count; i++)
+		topic_free(topics->items[i]);
+	free(topics->items);
+	free(topics->floors);
+	topics_init(topics);
+}
+
+void topic_free(struct topic *topic)
+{
+	free(topic->partitions);
+	free(topic);
+}
+
+static int ref_cmp(struct topic_ref a, struct topic_ref b)
+{
+	return a.kind != b.kind ? (int)a.kind - (int)b.kind : strcmp(a.name, b.name);
+}
+
+static struct topic_ref ref_of(const struct topic *topic)
+{
+	return (struct topic_ref){ .kind = topic->kind, .name = topic->name };
+}
+
+/* The place of `ref`, or where it would go. */
+static size_t place(const struct topics *topics, struct topic_ref ref, bool *ret_found)
+{
+	size_t low = 0, high = topics->count;
+
+	*ret_found = false;
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+		int cmp = ref_cmp(ref_of(topics->items[mid]), ref);
+
+		if (cmp == 0) {
+			*ret_found = true;
+			return mid;
+		}
+		if (cmp < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+struct topic *topics_find(const struct topics *topics, struct topic_ref ref)
+{
+	bool found;
+	size_t at = place(topics, ref, &found);
+
+	return found ? topics->items[at] : NULL;
+}
+
+struct topic *topics_find_uid(const struct topics *topics, uint64_t uid)
+{
+	for (size_t i = 0; i < topics->count; i++)
+		if (topics->items[i]->uid == uid)
+			return topics->items[i];
+	return NULL;
+}
+
+enum err_code topics_get(const struct topics *topics, struct topic_ref ref,
+			 struct topic **ret_topic, struct err *err)
+{
+	struct topic *topic = topics_find(topics, ref);
+
+	if (!topic)
+		return err_set(err, ERR_NO_TOPIC, "%s \"%.*s\" does not exist",
+			       kind_name(ref.kind), TOPIC_NAME_MAX, ref.name);
+	*ret_topic = topic;
+	return ERR_OK;
+}
+
+bool topics_insert(struct topics *topics, struct topic *topic)
+{
+	bool found;
+	size_t at = place(topics, ref_of(topic), &found);
+
+	if (found)
+		return false;
+	topics->items = xreallocarray(topics->items, topics->count + 1, sizeof(*topics->items));
+	memmove(topics->items + at + 1, topics->items + at,
+		(topics->count - at) * sizeof(*topics->items));
+	topics->items[at] = topic;
+	topics->count++;
+	topics->partition_count += (size_t)topic->partition_count;
+	return true;
+}
+
+struct topic *topic_new(struct topic_ref ref, int32_t partitions)
+{
+	struct topic *topic = xcalloc(1, sizeof(*topic));
+
+	topic->kind = ref.kind;
+	memcpy(topic->name, ref.name, strlen(ref.name) + 1);
+	topic->partition_count = partitions;
+	topic->partitions = xcalloc((size_t)partitions, sizeof(*topic->partitions));
+	for (int32_t i = 0; i < partitions; i++) {
+		struct partition *partition = &topic->partitions[i];
+
+		partition->topic = topic;
+		partition->id = i;
+		partition->open = true;
+		partition->parents[0] = partition->parents[1] = -1;
+		partitioner_range(i, partitions, &partition->hash_first, &partition->hash_last);
+	}
+	return topic;
+}
+
+static const struct topic_floor *find_floor(const struct topics *topics, struct topic_ref ref)
+{
+	for (size_t i = 0; i < topics->floor_count; i++) {
+		const struct topic_floor *floor = &topics->floors[i];
+
+		if (floor->kind == ref.kind && strcmp(floor->name, ref.name) == 0)
+			return floor;
+	}
+	return NULL;
+}
+
+void topics_add_floor(struct topics *topics, const struct topic_floor *floor)
+{
+	struct topic_ref ref = { .kind = floor->kind, .name = floor->name };
+	const struct topic_floor *old = find_floor(topics, ref);
+
+	if (old) {
+		topics->floors[old - topics->floors] = *floor;
+		return;
+	}
+	topics->floors = xreallocarray(topics->floors, topics->floor_count + 1, sizeof(*floor));
+	topics->floors[topics->floor_count++] = *floor;
+}
+
+/* Never 0, which marks what belongs to no topic. */
+static uint64_t new_uid(const struct topics *topics)
+{
+	uint64_t uid = 0;
+
+	while (uid == 0 || topics_find_uid(topics, uid))
+		(void)!getrandom(&uid, sizeof(uid), 0);
+	return uid;
+}
+
+static enum err_code check_new(const struct topics *topics, struct topic_ref ref,
+			       int32_t partitions, struct err *err)
+{
+	struct slice name = slice_str(ref.name);
+	enum err_code code = ref.kind == TOPIC_LOG ? name_check_topic(name, err)
+						   : name_check_stream(name, err);
+
+	if (code != ERR_OK)
+		return code;
+	if (partitions < 1 || partitions > PARTITIONS_MAX)
+		return err_set(err, ERR_SHAPE, "%s \"%s\" cannot have %" PRId32
+			       " partitions, only 1 to %d", kind_name(ref.kind), ref.name,
+			       partitions, PARTITIONS_MAX);
+	if (topics_find(topics, ref))
+		return err_set(err, ERR_EXISTS, "%s \"%s\" exists already", kind_name(ref.kind),
+			       ref.name);
+	if (topics->count + topics->floor_count >= TOPICS_MAX ||
+	    topics->partition_count + (size_t)partitions > TOPICS_PARTITIONS_MAX)
+		return err_set(err, ERR_LIMIT, "there are too many topics or partitions for one "
+			       "more: at most %d and %d", TOPICS_MAX, TOPICS_PARTITIONS_MAX);
+	return ERR_OK;
+}
+
+enum err_code topics_create(struct topics *topics, struct topic_ref ref, int32_t partitions,
+			    struct topic **ret_topic, struct err *err)
+{
+	enum err_code code = check_new(topics, ref, partitions, err);
+	const struct topic_floor *floor = find_floor(topics, ref);
+	struct topic *topic;
+	uint64_t created_s;
+
+	if (code != ERR_OK)
+		return code;
+	topic = topic_new(ref, partitions);
+	topic->uid = new_uid(topics);
+	topic->created_ms = clock_wall_ms();
+	created_s = (uint64_t)(topic->created_ms / 1000);
+	if (floor && created_s <= floor->created_s)
+		created_s = floor->created_s + 1;
+	for (int32_t i = 0; i < partitions; i++) {
+		struct partition *partition = &topic->partitions[i];
+
+		partition->created_s = created_s;
+		partition->floor = floor ? floor->ordinal : 0;
+		partition->first = partition->next = partition->floor;
+	}
+	(void)topics_insert(topics, topic);
+	*ret_topic = topic;
+	return ERR_OK;
+}
+
+enum err_code topics_remove(struct topics *topics, struct topic_ref ref, struct err *err)
+{
+	struct topic_floor floor = { .kind = ref.kind };
+	bool found;
+	size_t at = place(topics, ref, &found);
+	struct topic *topic;
+	enum err_code code = topics_get(topics, ref, &topic, err);
+
+	if (code != ERR_OK)
+		return code;
+	memcpy(floor.name, topic->name, sizeof(floor.name));
+	for (int32_t i = 0; i < topic->partition_count; i++) {
+		const struct partition *partition = &topic->partitions[i];
+
+		if (partition->next > floor.ordinal)
+			floor.ordinal = partition->next;
+		if (partition->created_s > floor.created_s)
+			floor.created_s = partition->created_s;
+	}
+	topics_add_floor(topics, &floor);
+	topics->count--;
+	topics->partition_count -= (size_t)topic->partition_count;
+	memmove(topics->items + at, topics->items + at + 1,
+		(topics->count - at) * sizeof(*topics->items));
+	topic_free(topic);
+	return ERR_OK;
+}
+
+void topics_list(const struct topics *topics, enum topic_kind kind,
+		 bool (*each)(void *user, const char *name), void *user)
+{
+	for (size_t i = 0; i < topics->count; i++)
+		if (topics->items[i]->kind == kind && !each(user, topics->items[i]->name))
+			return;
+}
+
+void topic_describe(const struct topic *topic, struct topic_info *ret_info)
+{
+	struct topic_info info = { .kind = topic->kind, .created_ms = topic->created_ms,
+				   .partition_count = topic->partition_count };
+
+	memcpy(info.name, topic->name, sizeof(info.name));
+	(void)snprintf(info.uid, sizeof(info.uid), "%016" PRIx64, topic->uid);
+	info.partitions = xcalloc((size_t)topic->partition_count, sizeof(*info.partitions));
+	for (int32_t i = 0; i < topic->partition_count; i++) {
+		const struct partition *partition = &topic->partitions[i];
+
+		info.partitions[i] = (struct partition_info){
+			.id = partition->id,
+			.open = partition->open,
+			.first = partition_position(partition, partition->first),
+			.next = partition_position(partition, partition->next),
+			.parents = { partition->parents[0], partition->parents[1] },
+			.hash_first = partition->hash_first,
+			.hash_last = partition->hash_last,
+		};
+	}
+	*ret_info = info;
+}
+
+void topic_info_release(struct topic_info *info)
+{
+	free(info->partitions);
+	*info = (struct topic_info){ 0 };
+}
+
+struct position partition_position(const struct partition *partition, uint64_t ordinal)
+{
+	if (partition->topic->kind == TOPIC_LOG)
+		return position_of_offset(ordinal);
+	return position_of_sequence(partition->created_s, (uint32_t)partition->id, ordinal);
+}
+
+uint64_t partition_ordinal_from(const struct partition *partition, struct position position)
+{
+	uint64_t ordinal = position_ordinal(position);
+
+	if (partition->topic->kind == TOPIC_LOG)
+		return ordinal;
+	/* Any number is allowed here, also one that lies between two of ours. */
+	if (position_cmp(position, partition_position(partition, 0)) <= 0)
+		return 0;
+	if (position_cmp(position, partition_position(partition, INT64_MAX)) > 0)
+		return UINT64_MAX;
+	return ordinal + (position_cmp(position, partition_position(partition, ordinal)) > 0);
+}
+
+uint64_t partition_ordinal_after(const struct partition *partition, struct position position)
+{
+	uint64_t ordinal = partition_ordinal_from(partition, position);
+
+	if (ordinal == UINT64_MAX)
+		return ordinal;
+	return ordinal + (position_cmp(position, partition_position(partition, ordinal)) == 0);
+}
+
+enum err_code topic_partition(struct topic *topic, int32_t id, struct partition **ret_partition,
+			      struct err *err)
+{
+	if (id < 0 || id >= topic->partition_count)
+		return err_set(err, ERR_NO_PARTITION, "%s \"%s\" has no partition %" PRId32,
+			       kind_name(topic->kind), topic->name, id);
+	*ret_partition = &topic->partitions[id];
+	return ERR_OK;
+}
+
+/* The open shards' ranges cover every hash. */
+static int32_t shard_of_key(const struct topic *topic, struct slice key)
+{
+	struct hash_key hash;
+
+	if (topic->partition_count == 1)
+		return 0;
+	hash = partitioner_md5(key);
+	for (int32_t i = 0; i < topic->partition_count; i++) {
+		const struct partition *partition = &topic->partitions[i];
+
+		if (partition->open && hash_key_cmp(hash, partition->hash_first) >= 0 &&
+		    hash_key_cmp(hash, partition->hash_last) <= 0)
+			return i;
+	}
+	return PARTITION_ANY;
+}
+
+static enum err_code pick(struct topic *topic, const struct append_record *record,
+			  size_t record_bytes_max, int32_t *ret_partition, struct err *err)
+{
+	struct partition *partition;
+	int32_t id = record->partition;
+	enum err_code code;
+
+	if (record->key.len > record_bytes_max ||
+	    record->value.len > record_bytes_max - record->key.len)
+		return err_set(err, ERR_LIMIT, "a record of %zu bytes is over the maximum of %zu",
+			       record->key.len + record->value.len, record_bytes_max);
+	if (id == PARTITION_ANY) {
+		if (topic->kind == TOPIC_STREAM)
+			id = shard_of_key(topic, record->key);
+		else if (record->key.ptr)
+			id = partitioner_of_key(record->key, topic->partition_count);
+		else
+			id = (int32_t)(topic->turn++ % (uint32_t)topic->partition_count);
+	}
+	code = topic_partition(topic, id, &partition, err);
+	if (code != ERR_OK)
+		return code;
+	if (!partition->open)
+		return err_set(err, ERR_CLOSED, "partition %" PRId32 " of %s \"%s\" takes no more "
+			       "records", id, kind_name(topic->kind), topic->name);
+	*ret_partition = id;
+	return ERR_OK;
+}
+
+enum err_code topic_place(struct topic *topic, struct append *append, size_t record_bytes_max,
+			  struct err *err)
+{
+	size_t placed = 0;
+	struct err first = { 0 }, other;
+
+	for (size_t i = 0; i < append->count; i++) {
+		struct append_outcome *outcome = &append->outcomes[i];
+
+		outcome->code = pick(topic, &append->records[i], record_bytes_max,
+				     &outcome->partition, first.code ? &other : &first);
+		placed += outcome->code == ERR_OK;
+	}
+	if (placed > 0)
+		return ERR_OK;
+	*err = first;
+	return first.code;
+}

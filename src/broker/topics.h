@@ -1,0 +1,105 @@
+/*
+ * topics.h - which topics there are, and what a broker of ours must know of
+ * each to number and place its records. Shared by broker_memory and
+ * broker_local.
+ *
+ * A topic that is removed leaves its floor behind: the ordinal and the second
+ * above which a topic of the same name begins, so that no position is ever
+ * used twice (broker.h, contract 6).
+ *
+ * Ownership: the table owns its topics; a pointer to one is good until
+ * topics_remove(). Threads: the owner's lock.
+ */
+#ifndef BROKER_TOPICS_H
+#define BROKER_TOPICS_H
+
+#include "broker/broker.h"
+
+/* Of the whole table: what a segment says of each partition when it begins stays small. */
+enum { TOPICS_MAX = 10000, TOPICS_PARTITIONS_MAX = 16384 };
+
+struct partition {
+	struct topic *topic;
+	int32_t id;
+	bool open;
+	int32_t parents[2];		/* or -1 */
+	struct hash_key hash_first;
+	struct hash_key hash_last;
+	uint64_t created_s;		/* in the sequence numbers of a shard */
+	uint64_t floor;			/* its first ordinal ever */
+	uint64_t first;			/* ordinal of the oldest record kept */
+	uint64_t next;			/* ordinal of the next record; all before it are durable */
+	void *user;			/* the backend's */
+};
+
+struct topic {
+	enum topic_kind kind;
+	char name[TOPIC_NAME_MAX + 1];
+	uint64_t uid;
+	int64_t created_ms;
+	uint32_t turn;			/* of records without a key */
+	int32_t partition_count;
+	struct partition *partitions;
+};
+
+/* What a removed topic leaves. */
+struct topic_floor {
+	enum topic_kind kind;
+	char name[TOPIC_NAME_MAX + 1];
+	uint64_t created_s;
+	uint64_t ordinal;
+};
+
+struct topics {
+	struct topic **items;		/* by kind, then name */
+	size_t count;
+	size_t partition_count;
+	struct topic_floor *floors;
+	size_t floor_count;
+};
+
+void topics_init(struct topics *topics);
+void topics_release(struct topics *topics);
+
+/* NULL: none. */
+struct topic *topics_find(const struct topics *topics, struct topic_ref ref);
+struct topic *topics_find_uid(const struct topics *topics, uint64_t uid);
+/* As topics_find, but ERR_NO_TOPIC with its message. */
+MUST_USE enum err_code topics_get(const struct topics *topics, struct topic_ref ref,
+				  struct topic **ret_topic, struct err *err);
+/* ERR_EXISTS; ERR_SHAPE: name or number of partitions not allowed; ERR_LIMIT: too many. */
+MUST_USE enum err_code topics_create(struct topics *topics, struct topic_ref ref,
+				     int32_t partitions, struct topic **ret_topic,
+				     struct err *err);
+/* Frees the topic. ERR_NO_TOPIC. */
+MUST_USE enum err_code topics_remove(struct topics *topics, struct topic_ref ref,
+				     struct err *err);
+/* For catalog.c: put in what was read. Takes `topic`; false: there is one of that name. */
+bool topics_insert(struct topics *topics, struct topic *topic);
+struct topic *topic_new(struct topic_ref ref, int32_t partitions);
+void topic_free(struct topic *topic);
+void topics_add_floor(struct topics *topics, const struct topic_floor *floor);
+
+/* See broker_ops.list; the caller keeps the table still meanwhile. */
+void topics_list(const struct topics *topics, enum topic_kind kind,
+		 bool (*each)(void *user, const char *name), void *user);
+void topic_describe(const struct topic *topic, struct topic_info *ret_info);
+
+struct position partition_position(const struct partition *partition, uint64_t ordinal);
+/* The first ordinal whose position is `position` or comes after it. */
+uint64_t partition_ordinal_from(const struct partition *partition, struct position position);
+/* The first ordinal whose position comes after `position`. */
+uint64_t partition_ordinal_after(const struct partition *partition, struct position position);
+/* ERR_NO_PARTITION. */
+MUST_USE enum err_code topic_partition(struct topic *topic, int32_t id,
+				       struct partition **ret_partition, struct err *err);
+
+/*
+ * Chooses a partition for each record of an append and puts it into its outcome, or the
+ * code that says why there is none: ERR_NO_PARTITION, ERR_CLOSED, ERR_LIMIT (key and value
+ * over `record_bytes_max`). If no record has one: the code of the first.
+ */
+MUST_USE enum err_code topic_place(struct topic *topic, struct append *append,
+				   size_t record_bytes_max, struct err *err);
+
+#endif

@@ -1,0 +1,573 @@
+/* The contract of broker.h, run against every backend. */
+#include "base/buf.h"
+#include "base/mem.h"
+#include "broker_testing.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+static const struct topic_ref pin = { TOPIC_LOG, "124df56aef51.pin" };
+static const struct topic_ref geo = { TOPIC_LOG, "124df56aef51.geo" };
+static const struct topic_ref stream = { TOPIC_STREAM, "streaming-124df56aef51-pin" };
+static const struct reader_start from_first = { .kind = START_FIRST };
+
+struct fixture {
+	struct broker *broker;
+	struct ended ended;
+	char dir[64];
+};
+
+static int open_memory(void **state)
+{
+	struct fixture *f = xcalloc(1, sizeof(*f));
+
+	f->ended = (struct ended)ENDED_INIT;
+	f->broker = broker_memory_new(1 << 20, ended_done, &f->ended);
+	*state = f;
+	return 0;
+}
+
+static int open_faulty(void **state)
+{
+	const struct broker_fault none = { 0 };
+	struct fixture *f;
+
+	(void)open_memory(state);
+	f = *state;
+	f->broker = broker_faulty_new(f->broker, &none, ended_done, &f->ended);
+	return 0;
+}
+
+static int close_fixture(void **state)
+{
+	struct fixture *f = *state;
+
+	broker_free(f->broker);
+	free(f);
+	return 0;
+}
+
+static struct append_outcome put(struct fixture *f, struct topic_ref topic, int32_t partition,
+				 const char *text)
+{
+	struct append_outcome outcome =
+		append_text(f->broker, &f->ended, topic, partition, text);
+
+	assert_int_equal(outcome.code, ERR_OK);
+	assert_true(partition == PARTITION_ANY || outcome.partition == partition);
+	return outcome;
+}
+
+static void create(struct fixture *f, struct topic_ref topic, int32_t partitions)
+{
+	struct err err = { 0 };
+
+	assert_ok(broker_create(f->broker, topic, partitions, &err));
+}
+
+/* What is in a partition from `start` on, `count` records. */
+static void expect(struct fixture *f, struct topic_ref topic, int32_t partition,
+		   struct reader_start start, size_t count, const char *want)
+{
+	struct broker_reader *reader = reader_at(f->broker, topic, partition, start);
+	char text[256];
+
+	read_texts(reader, count, text, sizeof(text));
+	assert_string_equal(text, want);
+	assert_int_equal(event_now(reader).kind, READER_IDLE);
+	reader_close(reader);
+}
+
+static bool add_name(void *user, const char *name)
+{
+	struct buf *names = user;
+
+	buf_addf(names, "%s;", name);
+	return true;
+}
+
+static bool stop_at_once(void *user, const char *name)
+{
+	(void)name;
+	++*(int *)user;
+	return false;
+}
+
+static void test_topics(void **state)
+{
+	struct fixture *f = *state;
+	struct topic_info info = { 0 };
+	struct err err = { 0 };
+	struct buf names;
+	int calls = 0;
+
+	create(f, pin, 3);
+	create(f, geo, 1);
+	create(f, stream, 2);
+	assert_int_equal(broker_create(f->broker, pin, 5, &err), ERR_EXISTS);
+	assert_int_equal(broker_create(f->broker, (struct topic_ref){ TOPIC_LOG, "a/b" }, 1, &err),
+			 ERR_SHAPE);
+	assert_int_equal(broker_create(f->broker, (struct topic_ref){ TOPIC_LOG, "x" }, 0, &err),
+			 ERR_SHAPE);
+	buf_init(&names, 1000);
+	assert_ok(broker_list(f->broker, TOPIC_LOG, add_name, &names, &err));
+	assert_string_equal(buf_cstr(&names), "124df56aef51.geo;124df56aef51.pin;");
+	assert_ok(broker_list(f->broker, TOPIC_LOG, stop_at_once, &calls, &err));
+	assert_int_equal(calls, 1);
+	buf_release(&names);
+
+	assert_ok(broker_describe(f->broker, pin, &info, &err));
+	assert_int_equal(info.partition_count, 3);
+	assert_string_equal(info.name, pin.name);
+	assert_int_equal(info.partitions[2].id, 2);
+	assert_true(info.partitions[2].open);
+	assert_int_equal(position_ordinal(info.partitions[2].next), 0);
+	topic_info_release(&info);
+	assert_int_equal(broker_describe(f->broker, (struct topic_ref){ TOPIC_STREAM, pin.name },
+					 &info, &err), ERR_NO_TOPIC);
+}
+
+static void test_shards_cover_every_hash(void **state)
+{
+	struct fixture *f = *state;
+	struct topic_info info = { 0 };
+	struct err err = { 0 };
+
+	create(f, stream, 3);
+	assert_ok(broker_describe(f->broker, stream, &info, &err));
+	assert_true(info.partitions[0].hash_first.high == 0 &&
+		    info.partitions[0].hash_first.low == 0);
+	/* floor(2^128 / 3) = 0x5555…55 */
+	assert_true(info.partitions[0].hash_last.high == 0x5555555555555555 &&
+		    info.partitions[0].hash_last.low == 0x5555555555555554);
+	assert_true(info.partitions[1].hash_first.low == 0x5555555555555555);
+	assert_true(info.partitions[2].hash_last.high == UINT64_MAX &&
+		    info.partitions[2].hash_last.low == UINT64_MAX);
+	assert_int_equal(info.partitions[0].parents[0], -1);
+	topic_info_release(&info);
+}
+
+static void test_append_gives_dense_offsets(void **state)
+{
+	struct fixture *f = *state;
+	struct topic_info info = { 0 };
+	struct err err = { 0 };
+
+	create(f, pin, 2);
+	for (uint64_t i = 0; i < 5; i++)
+		assert_int_equal(position_ordinal(put(f, pin, 1, "x").position), i);
+	assert_int_equal(position_ordinal(put(f, pin, 0, "x").position), 0);
+	assert_ok(broker_describe(f->broker, pin, &info, &err));
+	assert_int_equal(position_ordinal(info.partitions[1].first), 0);
+	assert_int_equal(position_ordinal(info.partitions[1].next), 5);
+	topic_info_release(&info);
+}
+
+static void test_keys_choose_partitions(void **state)
+{
+	struct fixture *f = *state;
+	/* The partitions that Kafka's Java client and Kinesis choose for these keys. */
+	struct append_record keyed = { .key = slice_str("foobar"), .value = slice_str("v"),
+				       .partition = PARTITION_ANY };
+	struct append_record plain = { .value = slice_str("v"), .partition = PARTITION_ANY };
+	struct append_outcome outcome;
+	struct err err = { 0 };
+	int32_t first;
+
+	create(f, pin, 10);
+	create(f, stream, 4);
+	assert_ok(append_and_wait(f->broker, &f->ended, pin, &keyed, 1, &outcome, &err));
+	/* murmur2("foobar") = -790332482 */
+	assert_int_equal(outcome.partition, (int)((uint32_t)-790332482 & INT32_MAX) % 10);
+	/* md5("foobar") = 3858f622…: the first of four shards */
+	assert_ok(append_and_wait(f->broker, &f->ended, stream, &keyed, 1, &outcome, &err));
+	assert_int_equal(outcome.partition, 0);
+	assert_int_equal(position_shard(outcome.position), 0);
+	keyed.key = slice_str("a");	/* md5: 0cc175b9… */
+	assert_ok(append_and_wait(f->broker, &f->ended, stream, &keyed, 1, &outcome, &err));
+	assert_int_equal(outcome.partition, 0);
+	keyed.key = slice_str("b");	/* md5: 92eb5ffe… */
+	assert_ok(append_and_wait(f->broker, &f->ended, stream, &keyed, 1, &outcome, &err));
+	assert_int_equal(outcome.partition, 2);
+	assert_ok(append_and_wait(f->broker, &f->ended, pin, &plain, 1, &outcome, &err));
+	first = outcome.partition;
+	assert_ok(append_and_wait(f->broker, &f->ended, pin, &plain, 1, &outcome, &err));
+	assert_int_equal(outcome.partition, (first + 1) % 10);
+}
+
+static void test_records_come_back_as_they_were(void **state)
+{
+	struct fixture *f = *state;
+	const struct append_record in[] = {
+		{ .key = slice_str("k"), .value = slice_of("a\0b", 3) },
+		{ .value = slice_of("", 0) },
+		{ .key = slice_of("", 0) },
+	};
+	struct append_outcome out[3];
+	struct broker_reader *reader;
+	struct reader_event event;
+	struct err err = { 0 };
+	int64_t before = clock_wall_ms();
+
+	create(f, pin, 1);
+	assert_ok(append_and_wait(f->broker, &f->ended, pin, in, 3, out, &err));
+	reader = reader_at(f->broker, pin, 0, from_first);
+	event = next_event(reader);
+	assert_int_equal(event.kind, READER_RECORDS);
+	assert_int_equal(event.count, 3);
+	assert_int_equal(event.topic.kind, TOPIC_LOG);
+	assert_string_equal(event.topic.name, pin.name);
+	for (size_t i = 0; i < 3; i++) {
+		const struct record *record = &event.records[i];
+
+		assert_true((record->key.ptr != NULL) == (in[i].key.ptr != NULL));
+		assert_true((record->value.ptr != NULL) == (in[i].value.ptr != NULL));
+		assert_true(slice_eq(record->key, in[i].key));
+		assert_true(slice_eq(record->value, in[i].value));
+		assert_int_equal(position_cmp(record->position, out[i].position), 0);
+		assert_true(record->timestamp_ms >= before &&
+			    record->timestamp_ms <= clock_wall_ms());
+	}
+	reader_close(reader);
+}
+
+static void test_starts(void **state)
+{
+	struct fixture *f = *state;
+	struct position second;
+
+	create(f, stream, 1);
+	(void)put(f, stream, 0, "a");
+	second = put(f, stream, 0, "b").position;
+	(void)put(f, stream, 0, "c");
+	expect(f, stream, 0, from_first, 3, "a b c");
+	expect(f, stream, 0, (struct reader_start){ START_AT, second, 0 }, 2, "b c");
+	expect(f, stream, 0, (struct reader_start){ START_AFTER, second, 0 }, 1, "c");
+	expect(f, stream, 0, (struct reader_start){ .kind = START_NEXT }, 0, "");
+	expect(f, stream, 0, (struct reader_start){ .kind = START_TIME, .time_ms = 1 }, 3, "a b c");
+	expect(f, stream, 0, (struct reader_start){ .kind = START_TIME,
+						    .time_ms = clock_wall_ms() + 60000 }, 0, "");
+	/* A number between two of ours, and one before the first. */
+	second.word[2] += 16;
+	expect(f, stream, 0, (struct reader_start){ START_AT, second, 0 }, 1, "c");
+	expect(f, stream, 0, (struct reader_start){ START_AFTER, second, 0 }, 1, "c");
+	expect(f, stream, 0, (struct reader_start){ START_AT, position_of_offset(0), 0 }, 3,
+	       "a b c");
+}
+
+static void test_reader_follows_the_end(void **state)
+{
+	struct fixture *f = *state;
+	struct broker_reader *reader;
+	char text[64];
+
+	create(f, pin, 1);
+	(void)put(f, pin, 0, "old");
+	reader = reader_at(f->broker, pin, 0, (struct reader_start){ .kind = START_NEXT });
+	assert_int_equal(event_now(reader).kind, READER_IDLE);
+	(void)put(f, pin, 0, "new");
+	read_texts(reader, 1, text, sizeof(text));
+	assert_string_equal(text, "new");
+	reader_close(reader);
+}
+
+static void *put_later(void *arg)
+{
+	clock_sleep_ms(30);
+	(void)put(arg, pin, 0, "late");
+	return NULL;
+}
+
+static void test_reader_waits(void **state)
+{
+	struct fixture *f = *state;
+	struct broker_reader *reader;
+	struct reader_event event;
+	pthread_t thread;
+	struct err err = { 0 };
+	int64_t deadline = clock_mono_ms() + 50;
+
+	create(f, pin, 1);
+	reader = reader_at(f->broker, pin, 0, from_first);
+	assert_ok(reader_next(reader, deadline, &event, &err));
+	assert_int_equal(event.kind, READER_IDLE);
+	assert_true(clock_mono_ms() >= deadline);
+	assert_int_equal(pthread_create(&thread, NULL, put_later, f), 0);
+	event = next_event(reader);		/* comes long before its ten seconds */
+	assert_int_equal(event.kind, READER_RECORDS);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	reader_close(reader);
+}
+
+static void test_many_partitions_in_one_reader(void **state)
+{
+	struct fixture *f = *state;
+	const struct reader_options options = { .bytes_max = 1 << 20 };
+	uint64_t next[3] = { 0 };
+	struct broker_reader *reader;
+	struct err err = { 0 };
+	char text[16];
+
+	create(f, pin, 3);
+	for (int i = 0; i < 60; i++) {
+		(void)snprintf(text, sizeof(text), "%d", i);
+		(void)put(f, pin, i % 3, text);
+	}
+	assert_ok(broker_reader_open(f->broker, &options, &reader, &err));
+	for (int p = 0; p < 3; p++)
+		assert_ok(reader_seek(reader, pin, p, from_first, &err));
+	while (next[0] + next[1] + next[2] < 60) {
+		struct reader_event event = next_event(reader);
+
+		assert_int_equal(event.kind, READER_RECORDS);
+		for (size_t i = 0; i < event.count; i++) {
+			uint64_t *ordinal = &next[event.partition];
+
+			assert_int_equal(position_ordinal(event.records[i].position), *ordinal);
+			(void)snprintf(text, sizeof(text), "%d",
+				       (int)*ordinal * 3 + event.partition);
+			assert_true(slice_is(event.records[i].value, text));
+			++*ordinal;
+		}
+	}
+	/* One partition back to its start: the others do not repeat. */
+	assert_ok(reader_seek(reader, pin, 1, (struct reader_start){
+		START_AT, position_of_offset(18), 0 }, &err));
+	read_texts(reader, 2, text, sizeof(text));
+	assert_string_equal(text, "55 58");
+	assert_int_equal(event_now(reader).kind, READER_IDLE);
+	reader_close(reader);
+}
+
+static void test_an_event_is_bounded(void **state)
+{
+	struct fixture *f = *state;
+	const struct reader_options options = { .bytes_max = 10 };
+	struct append_record in[4];
+	struct append_outcome out[4];
+	const size_t want[] = { 2, 1, 1 };
+	struct broker_reader *reader;
+	struct err err = { 0 };
+
+	for (size_t i = 0; i < 4; i++)
+		in[i] = (struct append_record){ .value = slice_str("12345") };
+	in[2].value = slice_str("larger than an event may be");
+	create(f, pin, 1);
+	assert_ok(append_and_wait(f->broker, &f->ended, pin, in, 4, out, &err));
+	assert_ok(broker_reader_open(f->broker, &options, &reader, &err));
+	assert_ok(reader_seek(reader, pin, 0, from_first, &err));
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(next_event(reader).count, want[i]);
+	reader_close(reader);
+}
+
+static void test_group_is_assigned_topics_as_they_appear(void **state)
+{
+	struct fixture *f = *state;
+	const struct topic_ref topics[] = { pin, geo };
+	const struct reader_options options = { .group = "sink", .topics = topics,
+						.topic_count = 2, .bytes_max = 1 << 20 };
+	struct broker_reader *reader;
+	struct reader_event event;
+	struct err err = { 0 };
+	char text[64];
+
+	create(f, pin, 1);
+	(void)put(f, pin, 0, "a");
+	assert_ok(broker_reader_open(f->broker, &options, &reader, &err));
+	event = next_event(reader);
+	assert_int_equal(event.kind, READER_ASSIGNED);
+	assert_string_equal(event.topic.name, pin.name);
+	read_texts(reader, 1, text, sizeof(text));	/* no seek: from the first */
+	assert_int_equal(event_now(reader).kind, READER_IDLE);
+	create(f, geo, 1);
+	event = next_event(reader);
+	assert_int_equal(event.kind, READER_ASSIGNED);
+	assert_string_equal(event.topic.name, geo.name);
+	assert_ok(reader_commit(reader, pin, 0, position_of_offset(1), &err));
+	assert_ok(broker_remove(f->broker, pin, &err));
+	event = next_event(reader);
+	assert_int_equal(event.kind, READER_REVOKED);
+	assert_string_equal(event.topic.name, pin.name);
+	reader_close(reader);
+}
+
+static void test_refusals_keep_nothing(void **state)
+{
+	struct fixture *f = *state;
+	static char big[2 << 20];
+	struct append_record record = { .value = slice_of(big, sizeof(big)) };
+	struct append_outcome outcome;
+	struct err err = { 0 };
+
+	assert_int_equal(append_text(f->broker, &f->ended, pin, 0, "x").code, ERR_NO_TOPIC);
+	create(f, pin, 1);
+	assert_int_equal(append_and_wait(f->broker, &f->ended, pin, &record, 1, &outcome, &err),
+			 ERR_LIMIT);
+	assert_int_equal(append_text(f->broker, &f->ended, pin, 1, "x").code, ERR_NO_PARTITION);
+	assert_int_equal(append_text(f->broker, &f->ended, pin, -2, "x").code, ERR_NO_PARTITION);
+	assert_int_equal(position_ordinal(put(f, pin, 0, "x").position), 0);
+	assert_ok(broker_ready(f->broker, &err));
+}
+
+static void test_one_bad_partition_spares_the_others(void **state)
+{
+	struct fixture *f = *state;
+	const struct append_record in[] = {
+		{ .value = slice_str("a"), .partition = 0 },
+		{ .value = slice_str("b"), .partition = 9 },
+		{ .value = slice_str("c"), .partition = 0 },
+	};
+	struct append_outcome out[3];
+	struct err err = { 0 };
+
+	create(f, pin, 1);
+	assert_ok(append_and_wait(f->broker, &f->ended, pin, in, 3, out, &err));
+	assert_int_equal(out[0].code, ERR_OK);
+	assert_int_equal(out[1].code, ERR_NO_PARTITION);
+	assert_int_equal(out[2].code, ERR_OK);
+	assert_int_equal(position_ordinal(out[2].position), 1);
+	expect(f, pin, 0, from_first, 2, "a c");
+}
+
+static void test_positions_outlive_the_topic(void **state)
+{
+	struct fixture *f = *state;
+	struct topic_info before = { 0 }, after = { 0 };
+	struct position last;
+	struct err err = { 0 };
+
+	create(f, stream, 1);
+	create(f, pin, 2);
+	(void)put(f, pin, 1, "a");
+	(void)put(f, pin, 1, "b");
+	last = put(f, stream, 0, "a").position;
+	assert_ok(broker_describe(f->broker, pin, &before, &err));
+	assert_ok(broker_remove(f->broker, pin, &err));
+	assert_ok(broker_remove(f->broker, stream, &err));
+	assert_int_equal(broker_remove(f->broker, pin, &err), ERR_NO_TOPIC);
+	assert_int_equal(append_text(f->broker, &f->ended, pin, 1, "x").code, ERR_NO_TOPIC);
+	create(f, stream, 1);
+	create(f, pin, 2);
+	assert_ok(broker_describe(f->broker, pin, &after, &err));
+	assert_string_not_equal(before.uid, after.uid);
+	assert_true(position_ordinal(put(f, pin, 1, "c").position) >= 2);
+	assert_true(position_cmp(put(f, stream, 0, "c").position, last) > 0);
+	expect(f, pin, 1, from_first, 1, "c");	/* nothing of the topic before */
+	topic_info_release(&before);
+	topic_info_release(&after);
+}
+
+enum { APPENDERS = 3, APPENDS = 200 };
+
+static void *append_many(void *arg)
+{
+	struct fixture *f = arg;
+	uint64_t last = 0;
+
+	for (int i = 0; i < APPENDS; i++) {
+		struct append_outcome outcome = append_text(f->broker, &f->ended, pin, 0, "x");
+
+		if (outcome.code != ERR_OK ||
+		    (i > 0 && position_ordinal(outcome.position) <= last))
+			return arg;
+		last = position_ordinal(outcome.position);
+	}
+	return NULL;
+}
+
+static void test_several_appenders_and_a_reader(void **state)
+{
+	struct fixture *f = *state;
+	pthread_t threads[APPENDERS];
+	struct broker_reader *reader;
+	uint64_t next = 0;
+
+	create(f, pin, 1);
+	reader = reader_at(f->broker, pin, 0, from_first);
+	for (int i = 0; i < APPENDERS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, append_many, f), 0);
+	while (next < APPENDERS * APPENDS) {
+		struct reader_event event = next_event(reader);
+
+		assert_int_equal(event.kind, READER_RECORDS);
+		for (size_t i = 0; i < event.count; i++)
+			assert_int_equal(position_ordinal(event.records[i].position), next++);
+	}
+	for (int i = 0; i < APPENDERS; i++) {
+		void *failed;
+
+		assert_int_equal(pthread_join(threads[i], &failed), 0);
+		assert_null(failed);
+	}
+	reader_close(reader);
+}
+
+static void test_faults(void **state)
+{
+	struct ended ended = ENDED_INIT;
+	const struct broker_fault faults[] = {
+		{ .append_at = 2, .refuse = ERR_BUSY },
+		{ .append_at = 2, .outcome = ERR_UNKNOWN, .read_at = 2 },
+		{ .append_at = 2, .refuse = ERR_SPACE, .for_ever = true },
+	};
+	const enum err_code want[][3] = {
+		{ ERR_OK, ERR_BUSY, ERR_OK },
+		{ ERR_OK, ERR_UNKNOWN, ERR_OK },
+		{ ERR_OK, ERR_SPACE, ERR_SPACE },
+	};
+	struct err err = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct broker *broker = broker_faulty_new(
+			broker_memory_new(1 << 20, ended_done, &ended), &faults[i], ended_done,
+			&ended);
+		struct broker_reader *reader;
+		struct reader_event event;
+
+		assert_ok(broker_create(broker, pin, 1, &err));
+		for (size_t k = 0; k < 3; k++) {
+			struct append_record record = { .value = slice_str("x") };
+			struct append_outcome outcome = { 0 };
+			enum err_code code = append_and_wait(broker, &ended, pin, &record, 1,
+							     &outcome, &err);
+
+			assert_int_equal(code == ERR_OK ? outcome.code : code, want[i][k]);
+		}
+		reader = reader_at(broker, pin, 0, from_first);
+		assert_int_equal(next_event(reader).kind, READER_RECORDS);
+		assert_int_equal(reader_next(reader, 0, &event, &err), faults[i].read_at ?
+				 ERR_UNKNOWN : ERR_OK);
+		reader_close(reader);
+		broker_free(broker);
+	}
+}
+
+#define CONTRACT(open) \
+	{ #open " topics", test_topics, open, close_fixture, NULL }, \
+	{ #open " shards cover every hash", test_shards_cover_every_hash, open, close_fixture, NULL }, \
+	{ #open " dense offsets", test_append_gives_dense_offsets, open, close_fixture, NULL }, \
+	{ #open " keys choose partitions", test_keys_choose_partitions, open, close_fixture, NULL }, \
+	{ #open " records come back", test_records_come_back_as_they_were, open, close_fixture, NULL }, \
+	{ #open " starts", test_starts, open, close_fixture, NULL }, \
+	{ #open " reader follows the end", test_reader_follows_the_end, open, close_fixture, NULL }, \
+	{ #open " reader waits", test_reader_waits, open, close_fixture, NULL }, \
+	{ #open " many partitions", test_many_partitions_in_one_reader, open, close_fixture, NULL }, \
+	{ #open " an event is bounded", test_an_event_is_bounded, open, close_fixture, NULL }, \
+	{ #open " group", test_group_is_assigned_topics_as_they_appear, open, close_fixture, NULL }, \
+	{ #open " refusals keep nothing", test_refusals_keep_nothing, open, close_fixture, NULL }, \
+	{ #open " one bad partition", test_one_bad_partition_spares_the_others, open, close_fixture, NULL }, \
+	{ #open " positions outlive the topic", test_positions_outlive_the_topic, open, close_fixture, NULL }, \
+	{ #open " several appenders", test_several_appenders_and_a_reader, open, close_fixture, NULL }
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CONTRACT(open_memory),
+		CONTRACT(open_faulty),
+		cmocka_unit_test(test_faults),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
