@@ -102,20 +102,6 @@ static enum err_code unknown_key(const struct loader *loader, const yaml_mark_t 
 	return refuse_at(loader, mark, err, "unknown key \"%s\"", key);
 }
 
-/* "gateway" of "gateway.listen". */
-static bool is_section(const struct loader *loader, const char *key)
-{
-	size_t len = strlen(key);
-
-	for (int i = 0; i < OPTION_COUNT && !loader->creds; i++) {
-		const char *known = option_key((enum option)i);
-
-		if (strncmp(known, key, len) == 0 && known[len] == '.')
-			return true;
-	}
-	return false;
-}
-
 static enum err_code note_key(struct loader *loader, const yaml_mark_t *mark, const char *key,
 			      struct err *err)
 {
@@ -154,7 +140,7 @@ static enum err_code load_value(struct loader *loader, const yaml_event_t *event
 				int depth, struct err *err)
 {
 	enum option option = option_in_file(loader, key);
-	bool section = is_section(loader, key);
+	bool section = !loader->creds && option_is_section(key);
 
 	if (option == OPTION_COUNT && !section)
 		return unknown_key(loader, &event->start_mark, key, err);

@@ -12,7 +12,9 @@ enum {
 /* The option with that key or flag, or OPTION_COUNT. */
 enum option option_of_key(const char *key);
 enum option option_of_flag(struct slice flag);
-/* The key that a mistyped one was meant to be, or NULL; also found by its last part. */
+/* "gateway": there are keys in it. */
+bool option_is_section(const char *name);
+/* The key or section that a mistyped one was meant to be, or NULL; also found by its last part. */
 const char *option_nearest_key(const char *key);
 
 /* Checks a text; numbers, booleans and durations become *ret_number. */

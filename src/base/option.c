@@ -25,6 +25,11 @@ static const enum option common[] = {
 	OPT_CONFIG, OPT_CREDS, OPT_DIR, OPT_ID, OPT_VERBOSE, OPT_FORMAT, OPT_MODELS, OPTION_COUNT,
 };
 
+/* What stands before the first dot of a key. */
+static const char *const sections[] = {
+	"gateway", "log", "source", "mysql", "emulate", "sink", "stream", "engine", "batch",
+};
+
 struct unit {
 	const char *name;
 	int64_t factor;
@@ -71,10 +76,20 @@ enum option option_of_flag(struct slice flag)
 	return OPTION_COUNT;
 }
 
-static const char *key_at(const void *list, size_t n)
+bool option_is_section(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(sections); i++)
+		if (strcmp(sections[i], name) == 0)
+			return true;
+	return false;
+}
+
+static const char *key_or_section_at(const void *list, size_t n)
 {
 	(void)list;
-	return n < OPTION_COUNT ? table[n].key : NULL;
+	if (n < OPTION_COUNT)
+		return table[n].key;
+	return n - OPTION_COUNT < ARRAY_LEN(sections) ? sections[n - OPTION_COUNT] : NULL;
 }
 
 /* "listen" at the top level was meant to be "gateway.listen". */
@@ -92,7 +107,7 @@ static const char *key_with_last_part(const char *part)
 const char *option_nearest_key(const char *key)
 {
 	const char *dot = strrchr(key, '.');
-	const char *found = nearest(key, key_at, NULL);
+	const char *found = nearest(key, key_or_section_at, NULL);
 
 	return found ? found : key_with_last_part(dot ? dot + 1 : key);
 }

@@ -1,0 +1,177 @@
+"""What the Python tests share: the program, places for its data, and services that always stop.
+
+The program is build/pinpipe, or what the variable PINPIPE names (tests/run sets it).
+"""
+
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+SHARED = TOP.parent / "shared" / "data"
+PATIENCE_S = 60  # how long a condition may take on a machine that is busy
+
+
+def binary():
+    """The path of the program."""
+    path = pathlib.Path(os.environ.get("PINPIPE", TOP / "build" / "pinpipe"))
+    assert path.exists(), f"{path} is missing: make build"
+    return path
+
+
+def wait_until(condition, what="the condition", patience_s=PATIENCE_S):
+    """Asks until the condition gives something true, and returns that."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        result = condition()
+        if result:
+            return result
+        assert time.monotonic() < deadline, f"{what} did not come within {patience_s} s"
+        time.sleep(0.01)
+
+
+def clean_environment(extra=None):
+    """The caller's environment without what would configure the program."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("PINPIPE")}
+    return {**kept, "NO_COLOR": "1", **(extra or {})}
+
+
+class Service:
+    """A pinpipe command that runs until it is stopped; `said()` is all it has printed, both streams."""
+
+    def __init__(self, command, output, env, cwd):
+        self.command = [str(word) for word in command]
+        self.output = output
+        with open(output, "wb") as stream:
+            self.process = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,
+                env=clean_environment(env), cwd=cwd, start_new_session=True)
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def said(self):
+        return self.output.read_text(errors="replace")
+
+    def wait_for(self, pattern, patience_s=PATIENCE_S):
+        """The first match of a regular expression in what it says."""
+        def look():
+            found = re.search(pattern, self.said())
+            assert found or self.process.poll() is None, \
+                f"{self.command} ended with {self.process.returncode}:\n{self.said()}"
+            return found
+        return wait_until(look, f"{pattern!r} from {self.command}", patience_s)
+
+    def kill(self):
+        """kill -9, as a crash."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, sig=signal.SIGTERM, patience_s=PATIENCE_S):
+        """Asks it to end, and sees that it ended as it should. Returns its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(sig)
+        try:
+            status = self.process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            self.destroy()
+            raise AssertionError(f"{self.command} did not stop:\n{self.said()}") from None
+        if status != -signal.SIGKILL:  # a test that kills it says so itself
+            assert status in (0, 128 + sig), f"{self.command} ended with {status}:\n{self.said()}"
+        return status
+
+    def destroy(self):
+        """The process and whatever it started."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+
+
+class Gateway(Service):
+    """A gateway on a free port."""
+
+    def listen(self):
+        found = self.wait_for(r"(https?)://([\d.]+):(\d+)")
+        self.host, self.port = found[2], int(found[3])
+        self.url = found[0]
+        return self
+
+
+@pytest.fixture(scope="session")
+def pinpipe():
+    """The path of the program."""
+    return binary()
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The directory of real rows beside the project; tests that need it are skipped where it is absent."""
+    if not SHARED.is_dir():
+        pytest.skip(f"needs the rows in {SHARED}")
+    return SHARED
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    """A directory for --dir; the program makes it."""
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def run(pinpipe, tmp_path):
+    """run("cat", topic, status=0, stdin=b"", env={}): a command that ends by itself, in an empty
+    directory. Its output is text; status=None takes any exit status."""
+    def run_it(*words, status=0, stdin=None, env=None, cwd=tmp_path, timeout_s=120):
+        result = subprocess.run(
+            [str(pinpipe), *map(str, words)], input=stdin, capture_output=True, timeout=timeout_s,
+            env=clean_environment(env), cwd=cwd, check=False,
+            **({"stdin": subprocess.DEVNULL} if stdin is None else {}))
+        result.stdout = result.stdout.decode(errors="replace")
+        result.stderr = result.stderr.decode(errors="replace")
+        assert status is None or result.returncode == status, \
+            f"{words} ended with {result.returncode}, not {status}:\n{result.stderr}"
+        return result
+    return run_it
+
+
+@pytest.fixture
+def start(pinpipe, tmp_path):
+    """start("sink", "--dir", d): a Service; it is stopped, and must end well, when the test ends."""
+    services = []
+
+    def start_it(*words, env=None, kind=Service):
+        output = tmp_path / f"{words[0]}-{len(services)}.out"
+        services.append(kind([pinpipe, *words], output, env, tmp_path))
+        return services[-1]
+
+    yield start_it
+    try:
+        for service in reversed(services):
+            service.stop()
+    finally:
+        for service in services:
+            service.destroy()
+
+
+@pytest.fixture
+def start_gateway(start, data_dir):
+    """start_gateway("--tls-cert", c): a Gateway on a free port of 127.0.0.1, with --dir data_dir."""
+    def start_it(*words, env=None, directory=data_dir):
+        gateway = start("gateway", "--listen", "127.0.0.1:0", "--dir", directory, *words,
+                        env=env, kind=Gateway)
+        return gateway.listen()
+    return start_it
+
+
+@pytest.fixture
+def gateway(start_gateway):
+    """A running gateway: .url, .host, .port, .pid, .stop(), .kill(), .said()."""
+    return start_gateway()

@@ -1,0 +1,192 @@
+/* The table of options is sound, and each layer's value is read as its type says. */
+#include "base/config_private.h"
+#include "base/nearest.h"
+#include "testing.h"
+
+#include <string.h>
+
+static const enum option every_option[] = {
+#define X(id, key, flag, type, value, allowed, help) OPT_##id,
+#include "base/config_options.h"
+#undef X
+	OPTION_COUNT,
+};
+
+/* The words of a line, in place; returns how many. */
+static int split(char *line, char **words)
+{
+	int count = 0;
+
+	for (char *rest = line, *word; (word = strsep(&rest, " "));)
+		words[count++] = word;
+	return count;
+}
+
+static void test_table_is_sound(void **state)
+{
+	struct config *config = config_new();	/* ends the program if a default is not allowed */
+
+	(void)state;
+	for (int i = 0; i < OPTION_COUNT; i++) {
+		enum option option = (enum option)i;
+		const char *key = option_key(option), *flag = option_flag(option);
+		const char *dot = strchr(key, '.');
+		char section[32] = "";
+
+		assert_true(*key || *flag);
+		assert_true(strlen(key) + sizeof("PINPIPE_") <= OPTION_ENV_MAX);
+		assert_true(option_help(option)[strlen(option_help(option)) - 1] != '.');
+		assert_int_equal(*flag ? option_of_flag(slice_str(flag)) : option, option);
+		assert_int_equal(*key ? option_of_key(key) : option, option);
+		assert_true(option_type(option) != CONFIG_SECRET || !*flag);
+		assert_true((option_type(option) == CONFIG_CHOICE) == (strchr(option_allowed(option), '|') != NULL));
+		if (dot) {
+			memcpy(section, key, (size_t)(dot - key));
+			if (!option_is_section(section))
+				fail_msg("the section of \"%s\" is missing in option.c", key);
+		}
+	}
+	config_free(config);
+}
+
+static void expect(enum option option, const char *text, int64_t want)
+{
+	struct err err = { 0 };
+	int64_t number = -1;
+
+	assert_ok(option_parse(option, text, &number, &err));
+	assert_int_equal(number, want);
+}
+
+static void refuse(enum option option, const char *text)
+{
+	struct err err = { 0 };
+	int64_t number = -1;
+
+	if (option_parse(option, text, &number, &err) != ERR_USAGE)
+		fail_msg("\"%s\" was taken for %s", text, option_key(option));
+	assert_int_equal(number, -1);
+	assert_non_null(strstr(err.msg, "is not"));
+}
+
+static void test_values_have_units_and_ranges(void **state)
+{
+	(void)state;
+	expect(OPT_FLUSH_BYTES, "4096", 4096);
+	expect(OPT_FLUSH_BYTES, "64KiB", 65536);
+	expect(OPT_ENGINE_MEMORY, "2GiB", 2LL << 30);
+	expect(OPT_FLUSH_AGE, "250ms", 250);
+	expect(OPT_FLUSH_AGE, "10", 10000);
+	expect(OPT_RETENTION, "7d", 7 * 86400000LL);
+	expect(OPT_RETENTION, "0", 0);
+	expect(OPT_SEED, "9223372036854775807", INT64_MAX);
+	expect(OPT_INSECURE, "Yes", 1);
+	expect(OPT_INSECURE, "off", 0);
+	refuse(OPT_FLUSH_BYTES, "64kb");
+	refuse(OPT_FLUSH_BYTES, "64 KiB");
+	refuse(OPT_FLUSH_BYTES, "1023");
+	refuse(OPT_FLUSH_BYTES, "2GiB");
+	refuse(OPT_FLUSH_AGE, "10KiB");
+	refuse(OPT_SEED, "9223372036854775808");
+	refuse(OPT_RETENTION_BYTES, "9223372036854775807KiB");
+	refuse(OPT_PARTITIONS, "0");
+	refuse(OPT_PARTITIONS, "-1");
+	refuse(OPT_PARTITIONS, "1.5");
+	refuse(OPT_PARTITIONS, "");
+	refuse(OPT_PARTITIONS, "KiB");
+	refuse(OPT_INSECURE, "2");
+	refuse(OPT_VERBOSE, "");
+	refuse(OPT_VERBOSE, "inf");
+	refuse(OPT_VERBOSE, "error|warn");
+}
+
+static void test_layers_win_in_their_order_whatever_comes_first(void **state)
+{
+	struct config *config = config_new();
+	struct err err = { 0 };
+	char flags[] = "one --dir flag -- --two", variables[] = "PINPIPE_DIR=env PINPIPE_ID=env HOME=/x";
+	char *words[8], *environment[8] = { NULL };
+	int count = split(flags, words);
+
+	(void)state;
+	(void)split(variables, environment);
+	assert_false(config_is_set(config, OPT_DIR));
+	assert_ok(config_load_flags(config, every_option, &count, words, &err));
+	assert_ok(config_load_env(config, environment, &err));
+	assert_string_equal(config_text(config, OPT_DIR), "flag");
+	assert_string_equal(config_place(config, OPT_DIR), "--dir");
+	assert_string_equal(config_text(config, OPT_ID), "env");
+	assert_int_equal(config_origin(config, OPT_ID), CONFIG_FROM_ENV);
+	assert_int_equal(count, 2);
+	assert_string_equal(words[0], "one");
+	assert_string_equal(words[1], "--two");
+	config_free(config);
+}
+
+static void test_texts_outlive_a_change(void **state)
+{
+	struct config *config = config_new();
+	const char *before = config_text(config, OPT_DIR);
+
+	(void)state;
+	config_set_text(config, OPT_DIR, "elsewhere");
+	config_set_text(config, OPT_POSTS, "12");
+	assert_string_equal(before, "pinpipe-data");
+	assert_string_equal(config_text(config, OPT_DIR), "elsewhere");
+	assert_int_equal(config_int(config, OPT_POSTS), 12);
+	config_free(config);
+}
+
+static void refuse_flags(const char *text, const char *says)
+{
+	static const enum option accepts[] = { OPT_POSTS, OPTION_COUNT };
+	struct config *config = config_new();
+	struct err err = { 0 };
+	char line[64], *words[8];
+	int count;
+
+	(void)snprintf(line, sizeof(line), "%s", text);
+	count = split(line, words);
+	assert_int_equal(config_load_flags(config, accepts, &count, words, &err), ERR_USAGE);
+	assert_string_equal(err.msg, says);
+	config_free(config);
+}
+
+static void test_flags_of_another_command_are_refused(void **state)
+{
+	(void)state;
+	refuse_flags("--listen x", "this command takes no option \"--listen\"");
+	refuse_flags("--api-key x", "unknown option \"--api-key\"");
+	refuse_flags("--psots 3", "unknown option \"--psots\", did you mean \"--posts\"?");
+	refuse_flags("--posts", "option \"--posts\" wants a value");
+	refuse_flags("-v", "unknown option \"-v\": options begin with two dashes");
+}
+
+static void test_distance_counts_typing_mistakes(void **state)
+{
+	char longest[200];
+
+	(void)state;
+	assert_int_equal(word_distance("", ""), 0);
+	assert_int_equal(word_distance("", "abc"), 3);
+	assert_int_equal(word_distance("gateway", "gatway"), 1);
+	assert_int_equal(word_distance("format", "fromat"), 1);
+	assert_int_equal(word_distance("kitten", "sitting"), 3);
+	memset(longest, 'x', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	assert_int_equal(word_distance(longest, "x"), 63);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_table_is_sound),
+		cmocka_unit_test(test_values_have_units_and_ranges),
+		cmocka_unit_test(test_layers_win_in_their_order_whatever_comes_first),
+		cmocka_unit_test(test_texts_outlive_a_change),
+		cmocka_unit_test(test_flags_of_another_command_are_refused),
+		cmocka_unit_test(test_distance_counts_typing_mistakes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
