@@ -122,8 +122,8 @@ static bool add_key(void *user, const struct store_entry *entry)
 	return ++keys->count != keys->count_max;
 }
 
-static void assert_list(struct store *store, const char *prefix, const char *after, size_t count_max,
-			const char *expected)
+static void assert_list(struct store *store, const char *prefix, const char *after,
+			size_t count_max, const char *expected)
 {
 	struct keys keys = { .count_max = count_max };
 	struct err err = { 0 };
@@ -585,23 +585,33 @@ static size_t entries_of(const char *dir, const char *below)
 	return count;
 }
 
-/* In a process of its own: put `key`, and be killed or fail at the failpoint. */
+/* In a process of its own: put "t/k", and be killed or fail at the failpoint. */
 static int put_in_child(const char *dir, const char *points)
 {
 	pid_t pid = fork();
 	int status;
 
 	if (pid == 0) {
-		struct store *store;
-		struct err err = { 0 };
-
+		/* Failpoints are read once a process: so this program, afresh, as putter(). */
 		(void)setenv("PINPIPE_FAILPOINTS", points, 1);
-		if (store_file_new(dir, &store, &err) != ERR_OK)
-			_exit(200);
-		_exit((int)store_put(store, "t/k", slice_str("whole"), STORE_CREATE, &err));
+		(void)execl("/proc/self/exe", "test_store", dir, NULL);
+		_exit(127);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int putter(const char *dir)
+{
+	struct store *store;
+	struct err err = { 0 };
+	enum err_code code;
+
+	if (store_file_new(dir, &store, &err) != ERR_OK)
+		return 126;
+	code = store_put(store, "t/k", slice_str("whole"), STORE_CREATE, &err);
+	store_free(store);
+	return (int)code;
 }
 
 /* Whatever the step: all of the object or nothing, and the next writer clears what was left. */
@@ -695,7 +705,7 @@ static void test_leftovers_of_the_living_stay(void **state)
 	cmocka_unit_test_setup_teardown(test_a_reader_sees_all_or_nothing, open, close_fixture)
 #define FILE_ONLY(test) cmocka_unit_test_setup_teardown(test, open_file, close_fixture)
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		CONTRACT(open_file),
@@ -712,5 +722,7 @@ int main(void)
 		cmocka_unit_test(test_open_by_url),
 	};
 
+	if (argc > 1)
+		return putter(argv[1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,168 @@
+#include "store/tree.h"
+
+#include "base/mem.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct walk {
+	const struct tree_listing *asked;
+	bool ended;			/* `each` has seen enough */
+};
+
+/* The entries of one directory, as the keys that they begin: a directory's ends in '/'. */
+struct names {
+	char **list;
+	size_t count;
+	size_t cap;
+};
+
+static int by_bytes(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);	/* compares as unsigned bytes */
+}
+
+static void names_release(struct names *names)
+{
+	for (size_t i = 0; i < names->count; i++)
+		free(names->list[i]);
+	free(names->list);
+}
+
+static bool is_dir_key(const char *key) { return key[strlen(key) - 1] == '/'; }
+
+/* Can this key, or one below this directory, be asked for? */
+static bool wanted(const struct walk *walk, const char *key)
+{
+	struct slice all = slice_str(key);
+
+	if (!slice_starts(all, walk->asked->prefix) &&
+	    !(is_dir_key(key) && slice_starts(slice_str(walk->asked->prefix), key)))
+		return false;
+	return strcmp(key, walk->asked->after) > 0 ||
+	       (is_dir_key(key) && slice_starts(slice_str(walk->asked->after), key));
+}
+
+/* 'd' a directory, 'f' a file, 0 anything else, or gone meanwhile. */
+static char entry_type(int dir_fd, const struct dirent *entry)
+{
+	struct stat st;
+
+	if (entry->d_type == DT_DIR)
+		return 'd';
+	if (entry->d_type == DT_REG)
+		return 'f';
+	if (entry->d_type != DT_UNKNOWN ||
+	    fstatat(dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;
+	return S_ISDIR(st.st_mode) ? 'd' : S_ISREG(st.st_mode) ? 'f' : 0;
+}
+
+static void add_name(struct names *names, const struct walk *walk, const char *dir,
+		     const struct dirent *entry, char type)
+{
+	struct buf key;
+
+	buf_init(&key, PATH_MAX);
+	buf_addf(&key, "%s%s%s", dir, entry->d_name, type == 'd' ? "/" : "");
+	if (!wanted(walk, buf_cstr(&key))) {
+		buf_release(&key);
+		return;
+	}
+	if (names->count == names->cap) {
+		names->cap = names->cap ? names->cap * 2 : 64;
+		names->list = xreallocarray(names->list, names->cap, sizeof(*names->list));
+	}
+	names->list[names->count++] = key.ptr;	/* ends in NUL: buf_cstr() put it there */
+}
+
+/* False with errno. */
+static bool read_names(DIR *handle, const struct walk *walk, const char *dir,
+		       struct names *names)
+{
+	const struct dirent *entry;
+	bool done;
+
+	while (errno = 0, entry = readdir(handle)) {
+		char type = entry_type(dirfd(handle), entry);
+
+		if (!type || !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..") ||
+		    (!*dir && !strcmp(entry->d_name, STORE_RESERVED)))
+			continue;
+		add_name(names, walk, dir, entry, type);
+	}
+	done = errno == 0;
+	if (names->count)
+		qsort(names->list, names->count, sizeof(*names->list), by_bytes);
+	return done;
+}
+
+/* An object that went away since its name was read is left out. */
+static void list_object(int dir_fd, const char *name, const char *key, struct walk *walk)
+{
+	struct store_entry entry = { .key = key };
+	struct stat st;
+
+	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	entry.size = (uint64_t)st.st_size;
+	entry.modified_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+	walk->ended = !walk->asked->each(walk->asked->user, &entry);
+}
+
+static enum err_code list_dir(int fd, const char *dir, struct walk *walk, struct err *err);
+
+/* One entry: an object, or a directory (its key ends in '/'), which may have gone meanwhile. */
+static enum err_code list_entry(int dir_fd, char *name, const char *key, struct walk *walk,
+				struct err *err)
+{
+	size_t last = strlen(name) - 1;
+	int below;
+
+	if (name[last] != '/') {
+		list_object(dir_fd, name, key, walk);
+		return ERR_OK;
+	}
+	name[last] = '\0';
+	below = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	name[last] = '/';
+	if (below < 0 && errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
+		return err_errno(err, "could not list \"%s\"", key);
+	return below < 0 ? ERR_OK : list_dir(below, key, walk, err);
+}
+
+/*
+ * List below `dir` (the beginning of a key up to and with a '/', or ""), whose descriptor is taken.
+ * Sorting the names with a '/' behind those of directories, and going down where one stands, gives
+ * keys in byte order.
+ */
+static enum err_code list_dir(int fd, const char *dir, struct walk *walk, struct err *err)
+{
+	DIR *handle = fdopendir(fd);
+	struct names names = { 0 };
+	enum err_code code = ERR_OK;
+
+	if (!handle) {
+		(void)close(fd);
+		return err_errno(err, "could not list \"%s\"", dir);
+	}
+	if (!read_names(handle, walk, dir, &names))
+		code = err_errno(err, "could not list \"%s\"", dir);
+	for (size_t i = 0; i < names.count && !walk->ended && code == ERR_OK; i++)
+		code = list_entry(fd, names.list[i] + strlen(dir), names.list[i], walk, err);
+	names_release(&names);
+	(void)closedir(handle);
+	return code;
+}
+
+enum err_code tree_list(int fd, const char *start, const struct tree_listing *listing,
+			struct err *err)
+{
+	struct walk walk = { .asked = listing };
+
+	return list_dir(fd, start, &walk, err);
+}

@@ -1,0 +1,25 @@
+/*
+ * tree.h - the files below a directory as the keys of objects, in byte order of
+ * the whole keys, which is not the order of a walk: "a-b" < "a/b" < "a0".
+ */
+#ifndef STORE_TREE_H
+#define STORE_TREE_H
+
+#include "store/store.h"
+
+struct tree_listing {
+	const char *prefix;
+	const char *after;
+	bool (*each)(void *user, const struct store_entry *entry);
+	void *user;
+};
+
+/*
+ * List below the open directory `fd`, which is taken, and whose keys begin with `start`: "" (the
+ * root, of which STORE_RESERVED is left out) or a path that ends in '/'. A directory that cannot
+ * hold what is asked for is not read. Memory follows the largest directory, not the tree.
+ */
+MUST_USE enum err_code tree_list(int fd, const char *start, const struct tree_listing *listing,
+				 struct err *err);
+
+#endif
