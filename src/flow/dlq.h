@@ -32,10 +32,17 @@ void dlq_batch_free(struct dlq_batch *batch);
 MUST_USE enum err_code dlq_batch_add(struct dlq_batch *batch, const struct dlq_letter *letter,
 				     struct err *err);
 size_t dlq_batch_count(const struct dlq_batch *batch);
-/* Writes one object named by the first ordinal; durable on ERR_OK, and the batch is empty again. */
+/*
+ * Writes one object named by the first ordinal; durable on ERR_OK, and the batch is empty again.
+ * May be called again after an error: what an earlier try has written is recognised. ERR_EXISTS:
+ * other letters are there already.
+ */
 MUST_USE enum err_code dlq_batch_write(struct dlq_batch *batch, struct err *err);
 
-/* Remove the stage's letters of this partition whose ordinal is above `ordinal` (-1: all). */
+/*
+ * Remove the stage's letters of this partition whose ordinal is above `ordinal` (-1: all). The
+ * letters of an object belong to one commit, so it is past it as a whole or not at all.
+ */
 MUST_USE enum err_code dlq_forget_after(struct store *store, const char *stage,
 					struct topic_ref topic, int32_t partition, int64_t ordinal,
 					struct err *err);

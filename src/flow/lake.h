@@ -33,7 +33,10 @@ void lake_topic_name(struct buf *out, enum topic_kind kind, const char *id, enum
 /* "tables/<id>_pin_clean" of the batch path, "tables/<id>_pin_table" of the streaming path. */
 void lake_table_root(struct buf *out, enum topic_kind kind, const char *id, enum lake_table table);
 
-/* Keys end up in `out`, which is cleared first. */
+/*
+ * Keys end up in `out`, which is cleared first. Start offsets of more than ten digits are simply
+ * longer, so from there on the order of keys is not that of offsets.
+ */
 void lake_object_prefix(struct buf *out, const char *topic, int32_t partition);
 void lake_object_key(struct buf *out, const char *topic, int32_t partition, uint64_t start);
 /* False: not the name of an object of the lake. */
@@ -42,5 +45,8 @@ bool lake_object_parse(const char *key, struct slice *ret_topic, int32_t *ret_pa
 void lake_dlq_prefix(struct buf *out, enum topic_kind kind, const char *topic, int32_t partition);
 void lake_dlq_key(struct buf *out, enum topic_kind kind, const char *topic, int32_t partition,
 		  uint64_t start);
+/* False: not the name of dead letters of this kind of topic. */
+bool lake_dlq_parse(const char *key, enum topic_kind kind, struct slice *ret_topic,
+		    int32_t *ret_partition, uint64_t *ret_start);
 
 #endif

@@ -41,6 +41,35 @@ enum err_code store_check_key(const char *key, struct err *err)
 	}
 }
 
+/* ERR_OK: the object has exactly these bytes; ERR_EXISTS: it has others. */
+static enum err_code compare(struct store *store, const char *key, struct slice body,
+			     struct err *err)
+{
+	enum err_code code;
+	struct buf there;
+
+	buf_init(&there, body.len + 1);		/* one more tells a longer one */
+	code = store_get(store, key, 0, body.len + 1, &there, err);
+	if (code == ERR_OK && !slice_eq(buf_slice(&there), body))
+		code = err_set(err, ERR_EXISTS, "object \"%s\" exists already, with other bytes",
+			       key);
+	buf_release(&there);
+	return code;
+}
+
+enum err_code store_put_once(struct store *store, const char *key, struct slice body,
+			     struct err *err)
+{
+	struct err first;
+	enum err_code code = store_put(store, key, body, STORE_CREATE, &first);
+
+	if (code == ERR_EXISTS)
+		return compare(store, key, body, err);
+	if (code != ERR_OK)
+		*err = first;
+	return code;
+}
+
 enum err_code store_open(const char *url, struct store **ret_store, struct err *err)
 {
 	struct slice all = slice_str(url);

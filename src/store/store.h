@@ -153,6 +153,13 @@ static inline void store_free(struct store *store)
 		store->ops->free(store);
 }
 
+/*
+ * Put with STORE_CREATE what this writer may have put before, without having heard that it did:
+ * ERR_OK if the object is there with these bytes, whoever wrote it; ERR_EXISTS if with others.
+ */
+MUST_USE enum err_code store_put_once(struct store *store, const char *key, struct slice body,
+				      struct err *err);
+
 /* Open by URL: "file:DIR" (made if missing; also file:///DIR) or "memory:". ERR_USAGE: no such
  * scheme. */
 MUST_USE enum err_code store_open(const char *url, struct store **ret_store, struct err *err);

@@ -167,6 +167,19 @@ static void test_replace(void **state)
 	assert_object(store, "a", "2nd");
 }
 
+static void test_put_once_knows_its_own_bytes(void **state)
+{
+	struct store *store = store_of(state);
+	struct err err = { 0 };
+
+	assert_ok(store_put_once(store, "a", slice_str("first"), &err));
+	assert_ok(store_put_once(store, "a", slice_str("first"), &err));
+	assert_int_equal(store_put_once(store, "a", slice_str("other"), &err), ERR_EXISTS);
+	assert_int_equal(store_put_once(store, "a", slice_str("firs"), &err), ERR_EXISTS);
+	assert_int_equal(store_put_once(store, "a", slice_str("first!"), &err), ERR_EXISTS);
+	assert_object(store, "a", "first");
+}
+
 static void test_absent(void **state)
 {
 	struct store *store = store_of(state);
@@ -689,6 +702,7 @@ static void test_leftovers_of_the_living_stay(void **state)
 	cmocka_unit_test_setup_teardown(test_create_then_read, open, close_fixture), \
 	cmocka_unit_test_setup_teardown(test_create_never_replaces, open, close_fixture), \
 	cmocka_unit_test_setup_teardown(test_replace, open, close_fixture), \
+	cmocka_unit_test_setup_teardown(test_put_once_knows_its_own_bytes, open, close_fixture), \
 	cmocka_unit_test_setup_teardown(test_absent, open, close_fixture), \
 	cmocka_unit_test_setup_teardown(test_remove, open, close_fixture), \
 	cmocka_unit_test_setup_teardown(test_get_range, open, close_fixture), \

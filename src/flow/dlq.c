@@ -1,0 +1,318 @@
+#include "flow/dlq.h"
+
+#include "base/base64.h"
+#include "base/json.h"
+#include "base/mem.h"
+
+#include <inttypes.h>
+
+enum {
+	TEXT_MAX = 32 << 20,		/* a batch; one letter of the largest record fits */
+	LETTERS_MAX = 100000,
+	KEY_MAX = STORE_KEY_MAX + 1,
+};
+
+/* A rendered letter: a line of the batch's text. */
+struct line {
+	struct position position;
+	size_t at;
+	size_t len;
+};
+
+struct dlq_batch {
+	struct store *store;
+	const char *stage;
+	struct topic_ref topic;
+	int32_t partition;
+	struct buf text;
+	struct line *lines;
+	size_t count;
+	size_t cap;
+};
+
+struct dlq_batch *dlq_batch_new(struct store *store, const char *stage, struct topic_ref topic,
+				int32_t partition)
+{
+	struct dlq_batch *batch = xcalloc(1, sizeof(*batch));
+
+	batch->store = store;
+	batch->stage = stage;
+	batch->topic = topic;
+	batch->partition = partition;
+	buf_init(&batch->text, TEXT_MAX);
+	return batch;
+}
+
+void dlq_batch_free(struct dlq_batch *batch)
+{
+	if (!batch)
+		return;
+	buf_release(&batch->text);
+	free(batch->lines);
+	free(batch);
+}
+
+static void put_member(struct buf *out, const char *name, struct slice value)
+{
+	buf_addf(out, "\"%s\":", name);
+	json_put_string(out, value);
+	buf_add_char(out, ',');
+}
+
+static void put_letter(struct buf *out, const struct dlq_batch *batch,
+		       const struct dlq_letter *letter)
+{
+	char partition[PARTITION_TEXT_MAX], offset[POSITION_TEXT_MAX];
+	size_t partition_len = partition_text(batch->topic.kind, batch->partition, partition);
+	size_t offset_len = position_text(letter->position, offset);
+
+	buf_add_char(out, '{');
+	put_member(out, "topic", slice_str(batch->topic.name));
+	put_member(out, "partition", slice_of(partition, partition_len));
+	put_member(out, "offset", slice_of(offset, offset_len));
+	put_member(out, "stage", slice_str(batch->stage));
+	put_member(out, "reason", slice_str(letter->reason));
+	buf_addf(out, "\"timestamp_ms\":%" PRId64 ",\"value\":", letter->timestamp_ms);
+	if (letter->value.ptr) {
+		buf_add_char(out, '"');
+		base64_put(out, letter->value);
+		buf_add_str(out, "\"}\n");
+	} else {
+		buf_add_str(out, "null}\n");
+	}
+}
+
+enum err_code dlq_batch_add(struct dlq_batch *batch, const struct dlq_letter *letter,
+			    struct err *err)
+{
+	size_t at = batch->text.len;
+
+	put_letter(&batch->text, batch, letter);
+	if (batch->count == LETTERS_MAX || buf_full(&batch->text)) {
+		batch->text.len = at;
+		batch->text.full = false;
+		return err_set(err, ERR_LIMIT, "%zu dead letters are as many as fit into an object",
+			       batch->count);
+	}
+	if (batch->count == batch->cap) {
+		batch->cap = batch->cap ? batch->cap * 2 : 16;
+		batch->lines = xreallocarray(batch->lines, batch->cap, sizeof(*batch->lines));
+	}
+	batch->lines[batch->count++] = (struct line){ letter->position, at, batch->text.len - at };
+	return ERR_OK;
+}
+
+size_t dlq_batch_count(const struct dlq_batch *batch) { return batch->count; }
+
+static int by_position(const void *a, const void *b)
+{
+	return position_cmp(((const struct line *)a)->position, ((const struct line *)b)->position);
+}
+
+enum err_code dlq_batch_write(struct dlq_batch *batch, struct err *err)
+{
+	struct buf key, body;
+	enum err_code code;
+
+	if (batch->count == 0)
+		return ERR_OK;
+	buf_init(&key, KEY_MAX);
+	buf_init(&body, batch->text.len);
+	qsort(batch->lines, batch->count, sizeof(*batch->lines), by_position);
+	for (size_t i = 0; i < batch->count; i++)
+		buf_add(&body, batch->text.ptr + batch->lines[i].at, batch->lines[i].len);
+	lake_dlq_key(&key, batch->topic.kind, batch->topic.name, batch->partition,
+		     position_ordinal(batch->lines[0].position));
+	code = store_put_once(batch->store, buf_cstr(&key), buf_slice(&body), err);
+	if (code == ERR_OK) {
+		batch->count = 0;
+		buf_clear(&batch->text);
+	}
+	buf_release(&body);
+	buf_release(&key);
+	return code;
+}
+
+/* --- reading ----------------------------------------------------------- */
+
+struct reading {
+	struct store *store;
+	bool (*each)(void *user, const struct dlq_entry *entry);
+	void *user;
+	struct json_parser *parser;
+	struct buf body;		/* of the object being read */
+	struct buf value;
+	enum err_code code;
+	struct err *err;
+};
+
+static void reading_init(struct reading *reading, struct store *store, struct err *err)
+{
+	*reading = (struct reading){ .store = store, .err = err };
+	reading->parser = json_parser_new(TEXT_MAX);
+	buf_init(&reading->body, TEXT_MAX);
+	buf_init(&reading->value, TEXT_MAX);
+}
+
+static void reading_release(struct reading *reading)
+{
+	json_parser_free(reading->parser);
+	buf_release(&reading->body);
+	buf_release(&reading->value);
+}
+
+static bool get_text(struct json object, const char *name, struct slice *ret)
+{
+	struct json member;
+
+	return json_member(object, name, &member) && json_get_string(member, ret);
+}
+
+static bool get_value(struct reading *reading, struct json object, struct slice *ret)
+{
+	struct json member;
+	struct slice text;
+
+	buf_clear(&reading->value);
+	*ret = slice_of(NULL, 0);
+	if (!json_member(object, "value", &member))
+		return false;
+	if (json_type(member) == JSON_NULL)
+		return true;
+	if (!json_get_string(member, &text) || !base64_decode(&reading->value, text))
+		return false;
+	*ret = slice_str("");
+	if (reading->value.len)
+		*ret = buf_slice(&reading->value);
+	return true;
+}
+
+static bool parse_entry(struct reading *reading, struct slice line, struct dlq_entry *ret)
+{
+	struct json root, timestamp;
+	struct err err;
+
+	return json_parse(reading->parser, line, &root, &err) == ERR_OK &&
+	       json_type(root) == JSON_OBJECT &&
+	       get_text(root, "topic", &ret->topic) &&
+	       get_text(root, "partition", &ret->partition) &&
+	       get_text(root, "offset", &ret->offset) && get_text(root, "stage", &ret->stage) &&
+	       get_text(root, "reason", &ret->reason) &&
+	       json_member(root, "timestamp_ms", &timestamp) &&
+	       json_get_i64(timestamp, &ret->timestamp_ms) &&
+	       get_value(reading, root, &ret->value);
+}
+
+/* False: enough, or `reading->code` says why not. */
+static bool read_object(struct reading *reading, const char *key)
+{
+	struct slice rest;
+
+	buf_clear(&reading->body);
+	reading->code = store_get(reading->store, key, 0, UINT64_MAX, &reading->body, reading->err);
+	if (reading->code == ERR_ABSENT) {	/* forgotten since it was listed */
+		reading->code = ERR_OK;
+		return true;
+	}
+	rest = buf_slice(&reading->body);
+	while (reading->code == ERR_OK && rest.len > 0) {
+		const char *end = memchr(rest.ptr, '\n', rest.len);
+		size_t len = end ? (size_t)(end - rest.ptr) : rest.len;
+		struct dlq_entry entry;
+
+		if (!end || !parse_entry(reading, slice_of(rest.ptr, len), &entry)) {
+			reading->code = err_set(reading->err, ERR_CORRUPT,
+						"\"%s\": byte %zu does not begin a dead letter", key,
+						reading->body.len - rest.len);
+			break;
+		}
+		if (!reading->each(reading->user, &entry))
+			return false;
+		rest = slice_from(rest, len + 1);
+	}
+	return reading->code == ERR_OK;
+}
+
+static bool read_listed(void *user, const struct store_entry *entry)
+{
+	return read_object(user, entry->key);
+}
+
+enum err_code dlq_list(struct store *store, const char *topic,
+		       bool (*each)(void *user, const struct dlq_entry *entry), void *user,
+		       struct err *err)
+{
+	struct reading reading;
+	enum err_code code;
+	struct buf prefix;
+
+	buf_init(&prefix, KEY_MAX);
+	buf_addf(&prefix, "dlq/%s%s", topic ? topic : "", topic ? "/" : "");
+	reading_init(&reading, store, err);
+	reading.each = each;
+	reading.user = user;
+	code = store_list(store, buf_cstr(&prefix), "", read_listed, &reading, err);
+	if (code == ERR_OK)
+		code = reading.code;
+	reading_release(&reading);
+	buf_release(&prefix);
+	return code;
+}
+
+/* --- forgetting -------------------------------------------------------- */
+
+struct forgetting {
+	struct reading reading;
+	const char *stage;
+	enum topic_kind kind;
+	int64_t ordinal;
+	bool ours;		/* the object just read is of our stage */
+};
+
+/* A look at the first letter is enough: all of an object are of one stage. */
+static bool look_at_stage(void *user, const struct dlq_entry *entry)
+{
+	struct forgetting *forgetting = user;
+
+	forgetting->ours = slice_is(entry->stage, forgetting->stage);
+	return false;
+}
+
+static bool forget_listed(void *user, const struct store_entry *entry)
+{
+	struct forgetting *forgetting = user;
+	struct reading *reading = &forgetting->reading;
+	struct slice topic;
+	int32_t partition;
+	uint64_t start;
+
+	if (!lake_dlq_parse(entry->key, forgetting->kind, &topic, &partition, &start) ||
+	    (forgetting->ordinal >= 0 && start <= (uint64_t)forgetting->ordinal))
+		return true;
+	forgetting->ours = false;
+	(void)read_object(reading, entry->key);
+	if (reading->code == ERR_OK && forgetting->ours)
+		reading->code = store_remove(reading->store, entry->key, reading->err);
+	return reading->code == ERR_OK;
+}
+
+enum err_code dlq_forget_after(struct store *store, const char *stage, struct topic_ref topic,
+			       int32_t partition, int64_t ordinal, struct err *err)
+{
+	struct forgetting forgetting = { .stage = stage, .kind = topic.kind, .ordinal = ordinal };
+	enum err_code code;
+	struct buf prefix;
+
+	buf_init(&prefix, KEY_MAX);
+	reading_init(&forgetting.reading, store, err);
+	forgetting.reading.each = look_at_stage;
+	forgetting.reading.user = &forgetting;
+	lake_dlq_prefix(&prefix, topic.kind, topic.name, partition);
+	/* Not with `after`: beyond ten digits the order of keys is not that of ordinals. */
+	code = store_list(store, buf_cstr(&prefix), "", forget_listed, &forgetting, err);
+	if (code == ERR_OK)
+		code = forgetting.reading.code;
+	reading_release(&forgetting.reading);
+	buf_release(&prefix);
+	return code;
+}

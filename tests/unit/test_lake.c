@@ -1,0 +1,99 @@
+/* The names of what lies in the lake. */
+#include "base/mem.h"
+#include "flow/lake.h"
+#include "testing.h"
+
+#define TOPIC "0e3bbd435bfb.pin"
+
+static void test_keys_follow_the_layout(void **state)
+{
+	struct buf key;
+
+	(void)state;
+	buf_init(&key, 1000);
+	lake_object_key(&key, TOPIC, 0, 42);
+	assert_string_equal(buf_cstr(&key),
+			    "topics/" TOPIC "/partition=0/" TOPIC "+0+0000000042.json");
+	lake_object_key(&key, "t", 12, 12345678901);
+	assert_string_equal(buf_cstr(&key), "topics/t/partition=12/t+12+12345678901.json");
+	lake_dlq_key(&key, TOPIC_LOG, "t", 3, 7);
+	assert_string_equal(buf_cstr(&key), "dlq/t/partition=3/t+3+0000000007.ndjson");
+	lake_dlq_key(&key, TOPIC_STREAM, "s", 1, 7);
+	assert_string_equal(buf_cstr(&key), "dlq/s/partition=shardId-000000000001/"
+			    "s+shardId-000000000001+0000000007.ndjson");
+	buf_release(&key);
+}
+
+static void test_names_of_both_paths(void **state)
+{
+	struct buf name;
+
+	(void)state;
+	buf_init(&name, 1000);
+	lake_topic_name(&name, TOPIC_LOG, "124df56aef51", LAKE_GEO);
+	assert_string_equal(buf_cstr(&name), "124df56aef51.geo");
+	lake_topic_name(&name, TOPIC_STREAM, "124df56aef51", LAKE_PIN);
+	assert_string_equal(buf_cstr(&name), "streaming-124df56aef51-pin");
+	lake_table_root(&name, TOPIC_LOG, "x", LAKE_USER);
+	assert_string_equal(buf_cstr(&name), "tables/x_user_clean");
+	lake_table_root(&name, TOPIC_STREAM, "x", LAKE_USER);
+	assert_string_equal(buf_cstr(&name), "tables/x_user_table");
+	buf_release(&name);
+}
+
+static void test_keys_are_read_back(void **state)
+{
+	static const uint64_t starts[] = { 0, 42, 9999999999, 10000000000, 1234567890123456789 };
+	struct slice topic;
+	int32_t partition;
+	uint64_t start;
+	struct buf key;
+
+	(void)state;
+	buf_init(&key, 1000);
+	for (size_t i = 0; i < ARRAY_LEN(starts); i++) {
+		lake_object_key(&key, TOPIC, 7, starts[i]);
+		assert_true(lake_object_parse(buf_cstr(&key), &topic, &partition, &start));
+		assert_true(slice_is(topic, TOPIC));
+		assert_int_equal(partition, 7);
+		assert_int_equal(start, starts[i]);
+		lake_dlq_key(&key, TOPIC_STREAM, "s", 7, starts[i]);
+		assert_true(lake_dlq_parse(buf_cstr(&key), TOPIC_STREAM, &topic, &partition, &start));
+		assert_int_equal(start, starts[i]);
+		assert_false(lake_dlq_parse(buf_cstr(&key), TOPIC_LOG, &topic, &partition, &start));
+	}
+	buf_release(&key);
+}
+
+static void test_what_is_no_object(void **state)
+{
+	static const char *const keys[] = {
+		"", "topics", "topics/t", "topics/t/partition=0/", "tables/t/partition=0/t+0+0000000000.json",
+		"topics/t/partition=0/u+0+0000000000.json", "topics/t/partition=0/t+1+0000000000.json",
+		"topics/t/partition=0/t+0+000000000.json", "topics/t/partition=0/t+0+00000000000.json",
+		"topics/t/partition=0/t+0+0000000000.json.gz", "topics/t/partition=0/t+0+0000000000.jso",
+		"topics/t/partition=0/t+0+000000000x.json", "topics/t/partition=00/t+00+0000000000.json",
+		"topics/t/partition=-1/t+-1+0000000000.json", "topics/t/partition=0/t+0+.json",
+		"topics/t/partition=0/x/t+0+0000000000.json",
+		"topics/t/partition=99999999999/t+99999999999+0000000000.json",
+	};
+	struct slice topic;
+	int32_t partition;
+	uint64_t start;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+		assert_false(lake_object_parse(keys[i], &topic, &partition, &start));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_keys_follow_the_layout),
+		cmocka_unit_test(test_names_of_both_paths),
+		cmocka_unit_test(test_keys_are_read_back),
+		cmocka_unit_test(test_what_is_no_object),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
