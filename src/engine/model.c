@@ -1,0 +1,506 @@
+#include "engine/model.h"
+
+#include "base/arena.h"
+#include "base/mem.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+	MODEL_BYTES_MAX = 1 << 20,
+	MODELS_BYTES_MAX = 64 << 20,
+	MODELS_MAX = 1000,		/* of a kind */
+	NAME_LEN_MAX = 100,
+	WORDS_MAX = 1000,		/* fields or columns of a model */
+};
+
+/* What a header may hold. */
+enum word { TITLE, KEY, FIELDS, COLUMNS, DESCRIPTION, CHART, WORD_COUNT };
+static const char *const word_name[] = { "title", "key", "fields", "columns", "description", "chart" };
+
+struct header {
+	struct buf value[WORD_COUNT];	/* "": not given */
+	int line[WORD_COUNT];
+};
+
+/* A file on its way to a model. */
+struct draft {
+	struct arena *memory;
+	const char *file;
+	struct header header;
+	struct model model;
+};
+
+static enum err_code broken(const struct draft *draft, int line, struct err *err, const char *fmt, ...)
+	PRINTF(4, 5);
+
+static enum err_code broken(const struct draft *draft, int line, struct err *err, const char *fmt, ...)
+{
+	char what[ERR_MSG_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	return err_set(err, ERR_USAGE, "%s:%d: %s", draft->file, line, what);
+}
+
+static struct slice trimmed(struct slice s)
+{
+	while (s.len && isspace((unsigned char)s.ptr[0]))
+		s = slice_from(s, 1);
+	while (s.len && isspace((unsigned char)s.ptr[s.len - 1]))
+		s.len--;
+	return s;
+}
+
+/* Cuts the first line off `rest`. */
+static struct slice next_line(struct slice *rest)
+{
+	const char *end = memchr(rest->ptr, '\n', rest->len);
+	struct slice line = slice_of(rest->ptr, end ? (size_t)(end - rest->ptr) : rest->len);
+
+	*rest = slice_from(*rest, line.len + (end != NULL));
+	return line;
+}
+
+/* Cuts the first piece off `rest`, up to the separator. False: nothing is left. */
+static bool next_piece(struct slice *rest, char separator, struct slice *ret_piece)
+{
+	const char *end;
+	size_t len;
+
+	*rest = trimmed(*rest);
+	if (rest->len == 0)
+		return false;
+	end = memchr(rest->ptr, separator, rest->len);
+	len = end ? (size_t)(end - rest->ptr) : rest->len;
+	*ret_piece = trimmed(slice_of(rest->ptr, len));
+	*rest = slice_from(*rest, len + (end != NULL));
+	return true;
+}
+
+static enum err_code find_word(const struct draft *draft, struct slice name, int line,
+			       enum word *ret_word, struct err *err)
+{
+	for (size_t i = 0; i < WORD_COUNT; i++)
+		if (slice_is(name, word_name[i])) {
+			*ret_word = (enum word)i;
+			return ERR_OK;
+		}
+	return broken(draft, line, err, "no such header line: \"%.*s\" (title, key, fields, columns,"
+		      " description and chart are known)", SLICE_ARG(name));
+}
+
+/* One line without its "--". `*word` is the one that a continuation belongs to. */
+static enum err_code read_header_line(struct draft *draft, struct slice text, int line,
+				      enum word *word, struct err *err)
+{
+	bool more = slice_starts(text, "  ") || slice_starts(text, " \t");
+	struct slice value = trimmed(text);
+	struct slice name;
+	enum err_code code;
+
+	if (value.len == 0)
+		return ERR_OK;
+	if (!more) {
+		if (!memchr(value.ptr, ':', value.len))
+			return broken(draft, line, err, "the header's lines are \"-- word: value\";"
+				      " a value goes on in lines that begin with \"--\" and two blanks");
+		(void)next_piece(&value, ':', &name);
+		code = find_word(draft, name, line, word, err);
+		if (code != ERR_OK)
+			return code;
+		if (draft->header.line[*word])
+			return broken(draft, line, err, "\"%s\" was given before", word_name[*word]);
+		draft->header.line[*word] = line;
+		value = trimmed(value);
+	} else if (*word == WORD_COUNT) {
+		return broken(draft, line, err, "the header goes on before it began");
+	} else {
+		buf_add_char(&draft->header.value[*word], ' ');
+	}
+	buf_add_slice(&draft->header.value[*word], value);
+	return ERR_OK;
+}
+
+static enum err_code read_header(struct draft *draft, struct slice *rest, struct err *err)
+{
+	enum word word = WORD_COUNT;
+	enum err_code code;
+
+	for (int line = 1; ; line++) {
+		if (rest->len && !slice_starts(*rest, "--")) {
+			draft->model.line = line;
+			break;
+		}
+		if (rest->len == 0)
+			return broken(draft, line, err, "there is no SQL");
+		code = read_header_line(draft, slice_from(next_line(rest), 2), line, &word, err);
+		if (code != ERR_OK)
+			return code;
+	}
+	if (draft->header.value[TITLE].len == 0)
+		return broken(draft, 1, err, "the header lacks \"-- title: …\"");
+	return ERR_OK;
+}
+
+static enum err_code read_file(const char *path, struct buf *out, struct err *err)
+{
+	FILE *file = fopen(path, "re");
+	enum err_code code = ERR_OK;
+	char *room;
+	size_t n;
+
+	if (!file)
+		return err_errno(err, "could not open \"%s\"", path);
+	do {
+		room = buf_room(out, BUFSIZ);
+		n = room ? fread(room, 1, BUFSIZ, file) : 0;
+		buf_grew(out, n);
+	} while (n);
+	if (ferror(file))
+		code = err_errno(err, "could not read \"%s\"", path);
+	else if (!room)
+		code = err_set(err, ERR_LIMIT, "\"%s\" is too large for a model", path);
+	(void)fclose(file);
+	return code;
+}
+
+static void draft_init(struct draft *draft, struct arena *memory, const char *path)
+{
+	*draft = (struct draft){ .memory = memory, .file = arena_str(memory, slice_str(path)) };
+	draft->model.file = draft->file;
+	for (size_t i = 0; i < WORD_COUNT; i++)
+		buf_init(&draft->header.value[i], MODEL_BYTES_MAX);
+}
+
+static void draft_release(struct draft *draft)
+{
+	for (size_t i = 0; i < WORD_COUNT; i++)
+		buf_release(&draft->header.value[i]);
+}
+
+static const char *kept(struct draft *draft, enum word word)
+{
+	return arena_str(draft->memory, buf_slice(&draft->header.value[word]));
+}
+
+/* "<dir>/<name>.sql", read as far as both kinds go. */
+static enum err_code draft_read(struct draft *draft, struct slice name, struct err *err)
+{
+	struct buf text;
+	struct slice rest;
+	enum err_code code;
+
+	buf_init(&text, MODEL_BYTES_MAX);
+	code = read_file(draft->file, &text, err);
+	rest = buf_slice(&text);
+	if (code == ERR_OK && rest.len && memchr(rest.ptr, 0, rest.len))
+		code = broken(draft, 1, err, "a NUL byte cannot stand in SQL");
+	if (code == ERR_OK)
+		code = read_header(draft, &rest, err);
+	if (code == ERR_OK) {
+		rest = trimmed(rest);
+		while (rest.len && rest.ptr[rest.len - 1] == ';')
+			rest = trimmed(slice_of(rest.ptr, rest.len - 1));
+		draft->model.name = arena_str(draft->memory, name);
+		draft->model.title = kept(draft, TITLE);
+		draft->model.sql = arena_str(draft->memory, rest);
+	}
+	buf_release(&text);
+	return code;
+}
+
+static enum err_code read_fields(struct draft *draft, struct clean_model *clean, struct err *err)
+{
+	struct slice rest = buf_slice(&draft->header.value[FIELDS]);
+	const char **fields = arena_alloc(draft->memory, WORDS_MAX * sizeof(*fields));
+	bool has_key = false;
+	struct slice name;
+
+	clean->fields = fields;
+	while (next_piece(&rest, ' ', &name)) {
+		if (clean->field_count == WORDS_MAX)
+			return broken(draft, draft->header.line[FIELDS], err, "more than %d fields",
+				      WORDS_MAX);
+		has_key |= slice_is(name, clean->key);
+		fields[clean->field_count++] = arena_str(draft->memory, name);
+	}
+	if (!has_key)
+		return broken(draft, draft->header.line[KEY], err,
+			      "the key \"%s\" is none of the fields", clean->key);
+	return ERR_OK;
+}
+
+static bool parse_type(struct slice name, enum delta_type *ret)
+{
+	static const struct { const char *name; enum delta_type type; } types[] = {
+		{ "int", DELTA_INTEGER }, { "long", DELTA_LONG }, { "double", DELTA_DOUBLE },
+		{ "string", DELTA_STRING }, { "boolean", DELTA_BOOLEAN },
+		{ "timestamp", DELTA_TIMESTAMP }, { "array<double>", DELTA_ARRAY_DOUBLE },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		if (slice_is(name, types[i].name)) {
+			*ret = types[i].type;
+			return true;
+		}
+	return false;
+}
+
+static enum err_code read_columns(struct draft *draft, struct clean_model *clean, struct err *err)
+{
+	struct slice rest = buf_slice(&draft->header.value[COLUMNS]);
+	int line = draft->header.line[COLUMNS];
+	struct delta_column *columns = arena_alloc(draft->memory, WORDS_MAX * sizeof(*columns));
+	struct slice column;
+	struct slice name;
+	size_t n = 0;
+
+	while (next_piece(&rest, ',', &column)) {
+		if (n + 2 == WORDS_MAX)
+			return broken(draft, line, err, "more than %d columns", WORDS_MAX - 2);
+		if (!next_piece(&column, ' ', &name) || !parse_type(trimmed(column), &columns[n].type))
+			return broken(draft, line, err, "column \"%.*s\" has no type: int, long, double,"
+				      " string, boolean, timestamp or array<double>", SLICE_ARG(name));
+		columns[n++].name = arena_str(draft->memory, name);
+	}
+	columns[n++] = (struct delta_column){ .name = "_partition", .type = DELTA_STRING };
+	columns[n++] = (struct delta_column){ .name = "_offset", .type = DELTA_STRING };
+	clean->schema = (struct delta_schema){ .columns = columns, .count = n };
+	return ERR_OK;
+}
+
+static enum err_code finish_clean(struct draft *draft, void *ret, struct err *err)
+{
+	struct clean_model clean = { .model = draft->model };
+	enum err_code code;
+
+	for (int word = KEY; word <= COLUMNS; word++)
+		if (draft->header.value[word].len == 0)
+			return broken(draft, 1, err, "the header lacks \"-- %s: …\"", word_name[word]);
+	clean.key = kept(draft, KEY);
+	code = read_fields(draft, &clean, err);
+	if (code == ERR_OK)
+		code = read_columns(draft, &clean, err);
+	if (code == ERR_OK)
+		*(struct clean_model *)ret = clean;
+	return code;
+}
+
+static const char *const chart_names[] = {
+	[CHART_NONE] = "none", [CHART_BAR] = "bar", [CHART_LINE] = "line",
+};
+
+const char *chart_name(enum chart chart)
+{
+	return chart_names[chart];
+}
+
+static enum err_code finish_analysis(struct draft *draft, void *ret, struct err *err)
+{
+	struct analysis_model analysis = { .model = draft->model };
+	struct slice chart = buf_slice(&draft->header.value[CHART]);
+
+	for (size_t i = 0; i <= ARRAY_LEN(chart_names); i++) {
+		if (i == ARRAY_LEN(chart_names))
+			return broken(draft, draft->header.line[CHART], err,
+				      "chart \"%.*s\": bar, line or none", SLICE_ARG(chart));
+		analysis.chart = (enum chart)i;
+		if (chart.len == 0 || slice_is(chart, chart_names[i]))
+			break;
+	}
+	analysis.description = kept(draft, DESCRIPTION);
+	*(struct analysis_model *)ret = analysis;
+	return ERR_OK;
+}
+
+/* A name goes into file names, URLs and, of a table, into SQL. */
+static bool name_ok(struct slice name)
+{
+	if (name.len == 0 || name.len > NAME_LEN_MAX)
+		return false;
+	for (size_t i = 0; i < name.len; i++)
+		if (!isalnum((unsigned char)name.ptr[i]) && name.ptr[i] != '_' && name.ptr[i] != '-')
+			return false;
+	return true;
+}
+
+static int is_model(const struct dirent *entry)
+{
+	size_t len = strlen(entry->d_name);
+
+	return entry->d_name[0] != '.' && len > 4 && strcmp(entry->d_name + len - 4, ".sql") == 0;
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+typedef enum err_code finish_fn(struct draft *draft, void *ret, struct err *err);
+
+static enum err_code load_one(struct arena *memory, const char *dir, const char *file_name,
+			      finish_fn *finish, void *ret, struct err *err)
+{
+	struct slice name = slice_of(file_name, strlen(file_name) - 4);
+	char path[PATH_MAX];
+	struct draft draft;
+	enum err_code code;
+
+	if (snprintf(path, sizeof(path), "%s/%s", dir, file_name) >= (int)sizeof(path))
+		return err_set(err, ERR_USAGE, "the path of model \"%s\" is too long", file_name);
+	if (!name_ok(name))
+		return err_set(err, ERR_USAGE, "\"%s\": a model's name has letters, digits, _ and -,"
+			       " at most %d", path, NAME_LEN_MAX);
+	draft_init(&draft, memory, path);
+	code = draft_read(&draft, name, err);
+	if (code == ERR_OK)
+		code = finish(&draft, ret, err);
+	draft_release(&draft);
+	return code;
+}
+
+/* Every model of a directory, in order of name: `size` bytes each into *ret_models. */
+static enum err_code load_dir(struct arena *memory, const char *parent, const char *kind,
+			      finish_fn *finish, size_t size, void **ret_models, size_t *ret_count,
+			      struct err *err)
+{
+	char dir[PATH_MAX];
+	struct dirent **entries = NULL;
+	enum err_code code = ERR_OK;
+	char *models = NULL;
+	int n;
+
+	(void)snprintf(dir, sizeof(dir), "%s/%s", parent, kind);
+	n = scandir(dir, &entries, is_model, by_name);
+	if (n < 0)
+		return err_errno(err, "could not read the models in \"%s\"", dir);
+	if (n > MODELS_MAX)
+		code = err_set(err, ERR_LIMIT, "\"%s\" holds %d models, %d are allowed", dir, n,
+			       MODELS_MAX);
+	else
+		models = *ret_models = arena_alloc(memory, (size_t)n * size);
+	for (int i = 0; i < n; i++) {
+		if (code == ERR_OK)
+			code = load_one(memory, dir, entries[i]->d_name, finish,
+					models + (size_t)i * size, err);
+		free(entries[i]);
+	}
+	free(entries);
+	*ret_count = (size_t)n;
+	return code;
+}
+
+static bool has_field(const struct clean_model *model, const char *name)
+{
+	for (size_t i = 0; i < model->field_count; i++)
+		if (strcmp(model->fields[i], name) == 0)
+			return true;
+	return false;
+}
+
+static bool is_key(const struct models *models, const char *name)
+{
+	for (size_t i = 0; i < models->clean_count; i++)
+		if (strcmp(models->clean[i].key, name) == 0)
+			return true;
+	return false;
+}
+
+static void find_foreign(const struct models *models, struct clean_model *model)
+{
+	struct model_foreign *foreign;
+	size_t room = 0;
+
+	for (size_t i = 0; i < models->clean_count; i++)
+		room += models->clean[i].field_count;
+	model->foreign = foreign = arena_alloc(models->memory, room * sizeof(*foreign));
+	for (size_t i = 0; i < models->clean_count; i++) {
+		const struct clean_model *other = &models->clean[i];
+
+		for (size_t f = 0; other != model && f < other->field_count; f++)
+			if (!has_field(model, other->fields[f]) && !is_key(models, other->fields[f]))
+				foreign[model->foreign_count++] = (struct model_foreign){
+					.field = other->fields[f], .table = other->model.name };
+	}
+}
+
+enum err_code models_load(const char *dir, struct models *ret_models, struct err *err)
+{
+	struct models models = { .memory = xmalloc(sizeof(*models.memory)) };
+	void *found = NULL;
+	enum err_code code;
+
+	arena_init(models.memory, MODELS_BYTES_MAX);
+	code = load_dir(models.memory, dir, "clean", finish_clean, sizeof(*models.clean), &found,
+			&models.clean_count, err);
+	models.clean = found;
+	if (code == ERR_OK)
+		code = load_dir(models.memory, dir, "analyses", finish_analysis,
+				sizeof(*models.analyses), &found, &models.analysis_count, err);
+	models.analyses = found;
+	if (code != ERR_OK) {
+		models_free(&models);
+		return code;
+	}
+	for (size_t i = 0; i < models.clean_count; i++)
+		find_foreign(&models, &models.clean[i]);
+	*ret_models = models;
+	return ERR_OK;
+}
+
+void models_free(struct models *models)
+{
+	if (models->memory)
+		arena_release(models->memory);
+	free(models->memory);
+	*models = (struct models){ 0 };
+}
+
+const struct clean_model *models_clean(const struct models *models, const char *name)
+{
+	for (size_t i = 0; i < models->clean_count; i++)
+		if (strcmp(models->clean[i].model.name, name) == 0)
+			return &models->clean[i];
+	return NULL;
+}
+
+const struct analysis_model *models_analysis(const struct models *models, const char *name)
+{
+	for (size_t i = 0; i < models->analysis_count; i++)
+		if (strcmp(models->analyses[i].model.name, name) == 0)
+			return &models->analyses[i];
+	return NULL;
+}
+
+enum err_code models_find(const char *configured, struct buf *out, struct err *err)
+{
+	static const char *const beside[] = { "/../models", "/../share/pinpipe/models" };
+	char program[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", program, sizeof(program));
+
+	buf_clear(out);
+	if (*configured) {
+		buf_add_str(out, configured);
+		return ERR_OK;
+	}
+	while (n > 0 && program[n - 1] != '/')
+		n--;
+	for (size_t i = 0; n > 0 && i < ARRAY_LEN(beside); i++) {
+		buf_clear(out);
+		buf_add(out, program, (size_t)n - 1);
+		buf_add_str(out, beside[i]);
+		if (access(buf_cstr(out), R_OK | X_OK) == 0)
+			return ERR_OK;
+	}
+	return err_set(err, ERR_ABSENT, "the SQL models are not beside the program; name their"
+		       " directory with --models");
+}

@@ -1,0 +1,27 @@
+/*
+ * read.h - what a model's functions make of a text: as_int, as_count,
+ * as_double, as_timestamp (docs/models.md).
+ *
+ * A number may be a JSON number or a text that holds one, without blanks:
+ * -12, 3.50, 1e3. False: it cannot be read; *ret is untouched.
+ * Threads: any.
+ */
+#ifndef ENGINE_READ_H
+#define ENGINE_READ_H
+
+#include "base/slice.h"
+
+/* A number without a fraction (7528.0 has none) that fits 32 bits. */
+bool read_int(struct slice text, int32_t *ret);
+/* Digits, decimals allowed, with an optional k (thousand) or M (million): "991k", "1.5M". The
+ * result has no fraction. */
+bool read_count(struct slice text, int64_t *ret);
+bool read_double(struct slice text, double *ret);
+/*
+ * Microseconds since 1970 UTC. 2020-08-28 03:52:47, 2020-08-28T03:52:47, 08/28/2020, 03:52:47 or
+ * 2020:08:28 03:52:47; then perhaps a fraction, then perhaps a zone (Z, +0100, +01:00). Without one
+ * it is UTC.
+ */
+bool read_timestamp(struct slice text, int64_t *ret_us);
+
+#endif
