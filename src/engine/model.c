@@ -5,12 +5,9 @@
 
 #include <ctype.h>
 #include <dirent.h>
-#include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum {
 	MODEL_BYTES_MAX = 1 << 20,
@@ -479,28 +476,4 @@ const struct analysis_model *models_analysis(const struct models *models, const 
 		if (strcmp(models->analyses[i].model.name, name) == 0)
 			return &models->analyses[i];
 	return NULL;
-}
-
-enum err_code models_find(const char *configured, struct buf *out, struct err *err)
-{
-	static const char *const beside[] = { "/../models", "/../share/pinpipe/models" };
-	char program[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", program, sizeof(program));
-
-	buf_clear(out);
-	if (*configured) {
-		buf_add_str(out, configured);
-		return ERR_OK;
-	}
-	while (n > 0 && program[n - 1] != '/')
-		n--;
-	for (size_t i = 0; n > 0 && i < ARRAY_LEN(beside); i++) {
-		buf_clear(out);
-		buf_add(out, program, (size_t)n - 1);
-		buf_add_str(out, beside[i]);
-		if (access(buf_cstr(out), R_OK | X_OK) == 0)
-			return ERR_OK;
-	}
-	return err_set(err, ERR_ABSENT, "the SQL models are not beside the program; name their"
-		       " directory with --models");
 }

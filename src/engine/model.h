@@ -20,7 +20,6 @@
 #ifndef ENGINE_MODEL_H
 #define ENGINE_MODEL_H
 
-#include "base/buf.h"
 #include "base/err.h"
 #include "delta/delta.h"
 
@@ -73,10 +72,5 @@ const struct clean_model *models_clean(const struct models *models, const char *
 const struct analysis_model *models_analysis(const struct models *models, const char *name);
 
 const char *chart_name(enum chart chart);
-/*
- * The directory to load from: `configured` unless empty, else models/ beside the program's own
- * directory (source tree) or ../share/pinpipe/models (installation).
- */
-MUST_USE enum err_code models_find(const char *configured, struct buf *out, struct err *err);
 
 #endif

@@ -1,0 +1,23 @@
+-- title: Median follower count by age group and joining year
+-- description: The lower median of the follower counts on pins by users of each age group who
+--   joined in each year. Users without an age are left out, unknown follower counts are ignored.
+-- chart: bar
+SELECT
+	age_group,
+	year_joined,
+	percentile_disc(0.5) WITHIN GROUP (ORDER BY follower_count) AS median_follower_count
+FROM pin JOIN (
+	SELECT
+		ind,
+		CASE
+			WHEN age < 25 THEN '18-24'
+			WHEN age < 36 THEN '25-35'
+			WHEN age < 51 THEN '36-50'
+			ELSE '50+'
+		END AS age_group,
+		year(date_joined) AS year_joined
+	FROM user
+	WHERE age IS NOT NULL
+) AS aged USING (ind)
+GROUP BY age_group, year_joined
+ORDER BY age_group, year_joined NULLS LAST

@@ -1,0 +1,273 @@
+#include "engine/engine_duckdb.h"
+
+#include "base/mem.h"
+#include "delta/delta_stats.h"
+
+#include <inttypes.h>
+#include <unistd.h>
+
+enum { SQL_BYTES_MAX = 64 << 20, STATS_BYTES_MAX = 1 << 20 };
+
+static const char *const sql_type[] = {
+	[DELTA_INTEGER] = "INTEGER",
+	[DELTA_LONG] = "BIGINT",
+	[DELTA_DOUBLE] = "DOUBLE",
+	[DELTA_STRING] = "VARCHAR",
+	[DELTA_BOOLEAN] = "BOOLEAN",
+	[DELTA_TIMESTAMP] = "TIMESTAMPTZ",
+	[DELTA_ARRAY_DOUBLE] = "DOUBLE[]",
+};
+
+static int count_lines(const struct buf *sql)
+{
+	int lines = 0;
+
+	for (size_t i = 0; i < sql->len; i++)
+		lines += sql->ptr[i] == '\n';
+	return lines;
+}
+
+enum err_code engine_duckdb_blame(struct engine_duckdb *engine, const struct model *model, int before,
+				  struct err *err)
+{
+	int line = model->line;
+
+	if (engine->duck.error_line > before)
+		line += engine->duck.error_line - before - 1;
+	return err_prefix(err, "%s:%d", model->file, line);
+}
+
+/* CAST("ind" AS INTEGER) AS "ind", … */
+static void put_casts(struct buf *sql, const struct delta_schema *schema)
+{
+	for (size_t i = 0; i < schema->count; i++) {
+		const struct delta_column *column = &schema->columns[i];
+
+		buf_add_str(sql, i ? ", CAST(" : "CAST(");
+		duck_put_name(sql, slice_str(column->name));
+		buf_addf(sql, " AS %s) AS ", sql_type[column->type]);
+		duck_put_name(sql, slice_str(column->name));
+	}
+}
+
+/* Returns how many lines stand before the model's SQL. */
+static int put_clean(struct buf *sql, const struct clean_model *model, const char *path)
+{
+	int before;
+
+	buf_add_str(sql, "COPY (WITH raw AS NOT MATERIALIZED (SELECT * FROM raw_records()) SELECT ");
+	put_casts(sql, &model->schema);
+	buf_add_str(sql, " FROM (\n");
+	before = count_lines(sql);
+	buf_add_str(sql, model->model.sql);
+	buf_add_str(sql, "\n)) TO ");
+	duck_put_literal(sql, slice_str(path));
+	buf_add_str(sql, " " ENGINE_DUCKDB_PARQUET);
+	return before;
+}
+
+static enum err_code check_rows(const struct duckdb_clean *clean, uint64_t rows, struct err *err)
+{
+	uint64_t given = atomic_load(&clean->rows);
+
+	if (rows != given)
+		return err_set(err, ERR_USAGE, "%s:%d: made %" PRIu64 " rows of %" PRIu64 " records;"
+			       " a clean model makes one of each", clean->model->model.file,
+			       clean->model->model.line, rows, given);
+	return ERR_OK;
+}
+
+static enum err_code take_result(struct engine_duckdb *engine, const struct duckdb_clean *clean,
+				 duckdb_result *copied, struct clean_result *ret_result,
+				 struct err *err)
+{
+	struct clean_result result = {
+		.dead = clean->dead,
+		.unreadable = atomic_load(&engine->unreadable),
+	};
+	enum err_code code;
+
+	buf_init(&result.stats, STATS_BYTES_MAX);
+	code = delta_stats_put(&result.stats, copied, &clean->model->schema, &result.rows,
+			       &result.bytes, err);
+	if (code == ERR_OK)
+		code = check_rows(clean, result.rows, err);
+	if (code == ERR_OK)
+		*ret_result = result;
+	else
+		buf_release(&result.stats);
+	return code;
+}
+
+static enum err_code run_clean(struct engine_duckdb *engine, struct duckdb_clean *clean,
+			       const char *path, struct clean_result *ret_result, struct err *err)
+{
+	duckdb_result copied;
+	struct buf sql;
+	enum err_code code;
+	int before;
+
+	buf_init(&sql, SQL_BYTES_MAX);
+	before = put_clean(&sql, clean->model, path);
+	code = duck_query(&engine->duck, buf_cstr(&sql), &copied, err);
+	if (code == ERR_OK) {
+		code = take_result(engine, clean, &copied, ret_result, err);
+		duckdb_destroy_result(&copied);
+	} else if (atomic_load(&clean->failed)) {
+		*err = clean->err;
+		code = err->code;
+	} else {
+		code = engine_duckdb_blame(engine, &clean->model->model, before, err);
+	}
+	buf_release(&sql);
+	return code;
+}
+
+static enum err_code clean(struct engine *base, const struct clean_model *model,
+			   struct raw_input *input, const char *path,
+			   struct clean_result *ret_result, struct err *err)
+{
+	struct engine_duckdb *engine = (struct engine_duckdb *)base;
+	struct duckdb_clean clean = { .model = model, .input = input,
+				      .lock = PTHREAD_MUTEX_INITIALIZER };
+	enum err_code code;
+
+	engine->clean = &clean;
+	atomic_store(&engine->unreadable, 0);
+	code = run_clean(engine, &clean, path, ret_result, err);
+	engine->clean = NULL;
+	(void)pthread_mutex_destroy(&clean.lock);
+	if (code != ERR_OK || ret_result->rows == 0)
+		(void)unlink(path);
+	return code;
+}
+
+/* Every row of the table, timestamps without a zone: they are UTC, and functions on them fast. */
+static void put_all_view(struct buf *sql, const struct engine_table *table)
+{
+	const struct delta_schema *schema = &table->model->schema;
+
+	buf_addf(sql, "CREATE OR REPLACE TEMP VIEW \"%s_all\" AS SELECT ", table->model->model.name);
+	for (size_t i = 0; i < schema->count; i++) {
+		const struct delta_column *column = &schema->columns[i];
+
+		buf_add_str(sql, i ? ", " : "");
+		if (table->path_count == 0)
+			buf_addf(sql, "CAST(NULL AS %s)", sql_type[column->type]);
+		else if (column->type == DELTA_TIMESTAMP)
+			buf_addf(sql, "make_timestamp(epoch_us(\"%s\"))", column->name);
+		else
+			duck_put_name(sql, slice_str(column->name));
+		buf_add_str(sql, " AS ");
+		duck_put_name(sql, slice_str(column->name));
+	}
+	if (table->path_count == 0) {
+		buf_add_str(sql, " WHERE false");
+		return;
+	}
+	buf_add_str(sql, " FROM read_parquet([");
+	for (size_t i = 0; i < table->path_count; i++) {
+		buf_add_str(sql, i ? ", " : "");
+		duck_put_literal(sql, slice_str(table->paths[i]));
+	}
+	buf_add_str(sql, "])");
+}
+
+/* "ind", "country", … without the lineage. */
+static void put_columns(struct buf *sql, const struct delta_schema *schema)
+{
+	for (size_t i = 0; i < schema->count; i++) {
+		if (schema->columns[i].name[0] == '_')
+			continue;
+		buf_add_str(sql, i ? ", " : "");
+		duck_put_name(sql, slice_str(schema->columns[i].name));
+	}
+}
+
+static enum err_code attach_table(struct engine_duckdb *engine, const struct engine_table *table,
+				  struct err *err)
+{
+	const char *name = table->model->model.name;
+	struct buf sql;
+	enum err_code code;
+
+	buf_init(&sql, SQL_BYTES_MAX);
+	put_all_view(&sql, table);
+	code = duck_run(&engine->duck, buf_cstr(&sql), err);
+	if (code == ERR_OK) {
+		buf_clear(&sql);
+		buf_addf(&sql, "CREATE OR REPLACE TEMP VIEW \"%s\" AS SELECT ", name);
+		put_columns(&sql, &table->model->schema);
+		buf_addf(&sql, " FROM \"%s_all\"", name);
+		code = duck_run(&engine->duck, buf_cstr(&sql), err);
+	}
+	buf_release(&sql);
+	return code == ERR_OK ? ERR_OK : err_prefix(err, "table \"%s\"", name);
+}
+
+static enum err_code attach(struct engine *base, const struct engine_table *tables, size_t count,
+			    struct err *err)
+{
+	for (size_t i = 0; i < count; i++)
+		if (attach_table((struct engine_duckdb *)base, &tables[i], err) != ERR_OK)
+			return err->code;
+	return ERR_OK;
+}
+
+static void engine_duckdb_free(struct engine *base)
+{
+	struct engine_duckdb *engine = (struct engine_duckdb *)base;
+
+	duck_close(&engine->duck);
+	free(engine);
+}
+
+static const struct engine_ops ops = {
+	.name = "duckdb",
+	.clean = clean,
+	.attach = attach,
+	.ask = engine_duckdb_ask,
+	.free = engine_duckdb_free,
+};
+
+static enum err_code set_up(struct engine_duckdb *engine, struct err *err)
+{
+	static const char *const settings[] = {
+		"SET TimeZone = 'UTC'",
+		"SET preserve_insertion_order = false",	/* each row says where it stood */
+		"SET enable_progress_bar = false",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(settings); i++)
+		if (duck_run(&engine->duck, settings[i], err) != ERR_OK)
+			return err->code;
+	if (engine_duckdb_add_raw(engine, err) != ERR_OK ||
+	    engine_duckdb_add_functions(engine, err) != ERR_OK)
+		return err->code;
+	return duck_lock(&engine->duck, err);
+}
+
+enum err_code engine_duckdb_new(const struct engine_options *options, struct engine **ret_engine,
+				struct err *err)
+{
+	struct engine_duckdb *engine = xcalloc(1, sizeof(*engine));
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	struct duck_options duck = {
+		.memory_bytes_max = options->memory_bytes_max,
+		.threads = options->threads > 0 ? options->threads : cores > 1 ? (int)cores : 1,
+		.temp_dir = options->temp_dir,
+	};
+	enum err_code code;
+
+	engine->base.ops = &ops;
+	engine->threads = duck.threads;
+	code = duck_open(&duck, &engine->duck, err);
+	if (code == ERR_OK)
+		code = set_up(engine, err);
+	if (code != ERR_OK) {
+		engine_duckdb_free(&engine->base);
+		return code;
+	}
+	*ret_engine = &engine->base;
+	return ERR_OK;
+}

@@ -1,0 +1,51 @@
+/*
+ * engine_duckdb.h - the parts of the DuckDB engine to each other. Only
+ * engine_duckdb*.c include it.
+ *
+ *	engine_duckdb.c		clean and attach, as SQL
+ *	engine_duckdb_raw.c	the table function behind `raw`
+ *	engine_duckdb_read.c	the functions as_int, as_count, as_double, as_timestamp
+ *	engine_duckdb_ask.c	results as answers
+ */
+#ifndef ENGINE_ENGINE_DUCKDB_H
+#define ENGINE_ENGINE_DUCKDB_H
+
+#include "base/duck.h"
+#include "engine/engine.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* One clean() at work; DuckDB's threads share it. */
+struct duckdb_clean {
+	const struct clean_model *model;
+	struct raw_input *input;
+	atomic_bool read;		/* `raw` was opened: it can be read once */
+	atomic_size_t next_part;
+	atomic_uint_fast64_t rows;	/* that `raw` gave */
+	atomic_bool failed;		/* the input did; `err` says how */
+	pthread_mutex_t lock;		/* of `dead`, of input->dead() and of `err` */
+	uint64_t dead;
+	struct err err;
+};
+
+struct engine_duckdb {
+	struct engine base;
+	struct duck duck;
+	int threads;
+	struct duckdb_clean *clean;	/* NULL: none at work */
+	atomic_uint_fast64_t unreadable;
+};
+
+MUST_USE enum err_code engine_duckdb_add_raw(struct engine_duckdb *engine, struct err *err);
+MUST_USE enum err_code engine_duckdb_add_functions(struct engine_duckdb *engine, struct err *err);
+
+enum err_code engine_duckdb_ask(struct engine *base, const struct model *question,
+				const char *parquet, struct answer *ret_answer, struct err *err);
+/* Put file and line of a model's SQL, which began `before` lines into the statement, on its error. */
+enum err_code engine_duckdb_blame(struct engine_duckdb *engine, const struct model *model, int before,
+				  struct err *err);
+/* COPY … (FORMAT parquet …)'s options. */
+#define ENGINE_DUCKDB_PARQUET "(FORMAT parquet, COMPRESSION snappy, RETURN_STATS)"
+
+#endif
