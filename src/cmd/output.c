@@ -29,6 +29,9 @@ static void put_plain(struct buf *out, const struct cell *cell)
 	switch (cell->type) {
 	case CELL_NULL:
 		break;
+	case CELL_BOOL:
+		buf_add_str(out, cell->i ? "true" : "false");
+		break;
 	case CELL_INT:
 		buf_add_i64(out, cell->i);
 		break;
@@ -43,16 +46,6 @@ static void put_plain(struct buf *out, const struct cell *cell)
 
 /* JSON */
 
-static void put_json_cell(struct buf *out, const struct cell *cell)
-{
-	if (cell->type == CELL_NULL)
-		buf_add_str(out, "null");
-	else if (cell->type == CELL_TEXT)
-		json_put_string(out, cell->text);
-	else
-		put_plain(out, cell);
-}
-
 static void put_json(struct buf *out, const struct answer *answer)
 {
 	const struct cell *cell = answer->cells;
@@ -65,55 +58,11 @@ static void put_json(struct buf *out, const struct answer *answer)
 				buf_add_str(out, ", ");
 			json_put_string(out, slice_str(answer->columns[column]));
 			buf_add_str(out, ": ");
-			put_json_cell(out, cell++);
+			answer_put_cell(out, cell++);
 		}
 		buf_add_char(out, '}');
 	}
 	buf_add_str(out, "]\n");
-}
-
-/* CSV */
-
-static void put_csv_text(struct buf *out, struct slice text)
-{
-	bool quote = text.len == 0;
-
-	for (size_t i = 0; i < text.len && !quote; i++)
-		quote = strchr(",\"\r\n", text.ptr[i]) != NULL;	/* NUL counts as well */
-	if (!quote) {
-		buf_add_slice(out, text);
-		return;
-	}
-	buf_add_char(out, '"');
-	for (size_t i = 0; i < text.len; i++) {
-		if (text.ptr[i] == '"')
-			buf_add_char(out, '"');
-		buf_add_char(out, text.ptr[i]);
-	}
-	buf_add_char(out, '"');
-}
-
-static void put_csv(struct buf *out, const struct answer *answer)
-{
-	const struct cell *cell = answer->cells;
-
-	for (size_t column = 0; column < answer->column_count; column++) {
-		if (column)
-			buf_add_char(out, ',');
-		put_csv_text(out, slice_str(answer->columns[column]));
-	}
-	buf_add_str(out, "\r\n");
-	for (size_t row = 0; row < answer->row_count; row++) {
-		for (size_t column = 0; column < answer->column_count; column++, cell++) {
-			if (column)
-				buf_add_char(out, ',');
-			if (cell->type == CELL_TEXT)
-				put_csv_text(out, cell->text);
-			else
-				put_plain(out, cell);
-		}
-		buf_add_str(out, "\r\n");
-	}
 }
 
 /* Table */
@@ -234,7 +183,7 @@ void output_put(struct buf *out, const struct answer *answer, enum output_format
 		put_json(out, answer);
 		break;
 	case OUTPUT_CSV:
-		put_csv(out, answer);
+		answer_put_csv(out, answer);
 		break;
 	}
 }

@@ -11,7 +11,7 @@ void answer_release(struct answer *answer)
 	*answer = (struct answer){ 0 };
 }
 
-static void put_json_cell(struct buf *out, const struct cell *cell)
+void answer_put_cell(struct buf *out, const struct cell *cell)
 {
 	switch (cell->type) {
 	case CELL_NULL:
@@ -44,7 +44,7 @@ void answer_put_json(struct buf *out, const struct answer *answer)
 		buf_add_str(out, row ? ",[" : "[");
 		for (size_t i = 0; i < answer->column_count; i++) {
 			buf_add_str(out, i ? "," : "");
-			put_json_cell(out, answer_cell(answer, row, i));
+			answer_put_cell(out, answer_cell(answer, row, i));
 		}
 		buf_add_char(out, ']');
 	}
@@ -89,7 +89,7 @@ void answer_put_csv(struct buf *out, const struct answer *answer)
 			if (cell->type == CELL_TEXT)
 				put_csv_text(out, cell->text);
 			else if (cell->type != CELL_NULL)
-				put_json_cell(out, cell);
+				answer_put_cell(out, cell);
 		}
 		buf_add_str(out, "\r\n");
 	}

@@ -40,6 +40,8 @@ static inline const struct cell *answer_cell(const struct answer *answer, size_t
 	return &answer->cells[row * answer->column_count + column];
 }
 
+/* One cell as JSON. */
+void answer_put_cell(struct buf *out, const struct cell *cell);
 void answer_put_json(struct buf *out, const struct answer *answer);
 void answer_put_csv(struct buf *out, const struct answer *answer);
 
