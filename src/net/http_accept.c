@@ -1,0 +1,230 @@
+/* http_accept.c - new connections: the listening address, limits, running out of descriptors. */
+#include "net/http_internal.h"
+
+#include "base/mem.h"
+#include "base/metrics.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+	ACCEPT_BATCH = 64,		/* a turn of the loop; the open connections have theirs too */
+	ACCEPT_PAUSE_MS = 100,		/* when the kernel has no memory for another socket */
+	PER_IP_MAX = 256,
+};
+
+static bool split_address(const char *listen, char host[NI_MAXHOST], const char **ret_port)
+{
+	const char *colon = strrchr(listen, ':');
+	size_t len = colon ? (size_t)(colon - listen) : 0;
+	char *end;
+
+	if (len > 2 && listen[0] == '[' && listen[len - 1] == ']') {
+		listen++;
+		len -= 2;
+	} else if (len > 0 && memchr(listen, ':', len)) {
+		return false;		/* IPv6 without brackets: where is the port? */
+	}
+	if (len == 0 || len >= NI_MAXHOST || colon[1] < '0' || colon[1] > '9'
+	    || strtoul(colon + 1, &end, 10) > UINT16_MAX || *end != '\0')
+		return false;
+	memcpy(host, listen, len);
+	host[len] = '\0';
+	*ret_port = colon + 1;
+	return true;
+}
+
+static enum err_code resolve(const char *listen, struct addrinfo **ret_found, struct err *err)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
+	char host[NI_MAXHOST];
+	const char *port;
+	int rc;
+
+	if (!split_address(listen, host, &port))
+		return err_set(err, ERR_USAGE, "\"%s\" is not an address with a port, such as "
+					       "\"127.0.0.1:8082\" or \"[::1]:8082\"", listen);
+	rc = getaddrinfo(host, port, &hints, ret_found);
+	if (rc != 0)
+		return err_set(err, ERR_USAGE, "could not find address \"%s\": %s", listen,
+			       gai_strerror(rc));
+	return ERR_OK;
+}
+
+enum err_code http_listen_check(const char *listen, bool *ret_loopback, struct err *err)
+{
+	struct addrinfo *found;
+	enum err_code code = resolve(listen, &found, err);
+
+	if (code != ERR_OK)
+		return code;
+	/* The first one is what http_listen_open() takes. */
+	*ret_loopback = http_peer_is_loopback((struct sockaddr_storage *)(void *)found->ai_addr);
+	freeaddrinfo(found);
+	return ERR_OK;
+}
+
+static enum err_code bind_and_listen(int fd, const struct addrinfo *address, uint16_t *ret_port,
+				     struct err *err)
+{
+	struct sockaddr_storage bound;
+	socklen_t len = sizeof(bound);
+	int on = 1;
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));	/* inherited */
+	if (bind(fd, address->ai_addr, address->ai_addrlen) < 0 || listen(fd, SOMAXCONN) < 0) {
+		if (errno == EADDRINUSE)
+			return err_set(err, ERR_EXISTS, "the address is in use already");
+		return err_errno(err, "could not listen");
+	}
+	if (getsockname(fd, (struct sockaddr *)&bound, &len) < 0)
+		return err_errno(err, "could not read the port");
+	*ret_port = ntohs(bound.ss_family == AF_INET ? ((struct sockaddr_in *)&bound)->sin_port
+						     : ((struct sockaddr_in6 *)&bound)->sin6_port);
+	return ERR_OK;
+}
+
+enum err_code http_listen_open(const char *listen, int *ret_fd, uint16_t *ret_port, struct err *err)
+{
+	struct addrinfo *found;
+	enum err_code code = resolve(listen, &found, err);
+	int fd;
+
+	if (code != ERR_OK)
+		return code;
+	fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		code = err_errno(err, "could not make a socket");
+	else
+		code = bind_and_listen(fd, found, ret_port, err);
+	freeaddrinfo(found);
+	if (code == ERR_OK) {
+		*ret_fd = fd;
+		return ERR_OK;
+	}
+	if (fd >= 0)
+		(void)close(fd);
+	return err_prefix(err, "\"%s\"", listen);
+}
+
+/* Closes one that only waits: it lingers, is idle the longest, or is slowest with its headers. */
+static bool make_room(struct http_server *server)
+{
+	static const enum http_wait victims[] = { WAIT_LINGER, WAIT_IDLE, WAIT_HEAD };
+
+	for (size_t i = 0; i < sizeof(victims) / sizeof(victims[0]); i++) {
+		struct http_timer *timer = http_timers_first(&server->timers, victims[i]);
+
+		if (timer) {
+			http_conn_close(server, http_conn_of_timer(timer));
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool slot_free(struct http_server *server)
+{
+	struct http_conn *slab;
+
+	if (server->free_count > 0)
+		return true;
+	if (server->slots == server->slots_max)
+		return false;
+	slab = xcalloc(SLAB_CONNS, sizeof(*slab));
+	server->slabs[server->slots / SLAB_CONNS] = slab;
+	for (uint32_t i = SLAB_CONNS; i-- > 0; ) {
+		slab[i].slot = server->slots + i;
+		server->free_slots[server->free_count++] = slab[i].slot;
+	}
+	server->slots += SLAB_CONNS;
+	return true;
+}
+
+static bool admit(struct http_server *server, const struct sockaddr_storage *address,
+		  struct http_peer_key key)
+{
+	uint32_t per_ip_max = server->limits.connections_per_ip_max;
+
+	if (per_ip_max == 0)
+		per_ip_max = http_peer_is_loopback(address) ? UINT32_MAX : PER_IP_MAX;
+	if (server->open == server->limits.connections_max && !make_room(server))
+		return false;
+	return slot_free(server) && http_peers_add(&server->peers, key, per_ip_max);
+}
+
+static void refuse(int fd)
+{
+	(void)close(fd);
+	metric_add(METRIC_REFUSED, 1);
+}
+
+/*
+ * No descriptor is left, and the listening socket stays readable: make room, or
+ * else use the spare one to take the connection and close it, so that the
+ * client is told and the loop does not spin.
+ */
+static bool refuse_without_descriptors(struct http_server *server)
+{
+	int fd;
+
+	if (make_room(server))
+		return true;
+	if (server->spare_fd < 0)
+		return false;
+	(void)close(server->spare_fd);
+	fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd >= 0)
+		refuse(fd);
+	server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	return fd >= 0;
+}
+
+/* True: try again at once. */
+static bool accept_failed(struct http_server *server, int error)
+{
+	switch (error) {
+	case EAGAIN:
+		server->accept_ready = false;
+		return false;
+	case EMFILE: case ENFILE:
+		if (refuse_without_descriptors(server))
+			return true;
+		break;
+	case ENOBUFS: case ENOMEM:
+		break;
+	default:		/* that one connection is gone already (accept(2)) */
+		return true;
+	}
+	server->accept_after_ms = server->now_ms + ACCEPT_PAUSE_MS;
+	return false;
+}
+
+void http_accept(struct http_server *server)
+{
+	if (server->listen_fd < 0 || !server->accept_ready || server->now_ms < server->accept_after_ms)
+		return;
+	for (int n = 0; n < ACCEPT_BATCH; n++) {
+		struct sockaddr_storage address;
+		socklen_t len = sizeof(address);
+		struct http_peer_key key;
+		int fd = accept4(server->listen_fd, (struct sockaddr *)&address, &len,
+				 SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd < 0 && !accept_failed(server, errno))
+			return;
+		if (fd < 0)
+			continue;
+		key = http_peer_key(&address);
+		if (admit(server, &address, key))
+			http_conn_open(server, fd, &address, key);
+		else
+			refuse(fd);
+	}
+}

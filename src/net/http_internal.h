@@ -1,0 +1,194 @@
+/*
+ * http_internal.h - what the files of the HTTP server share.
+ *
+ *	http_server.c	start, loop, hand-over, stop
+ *	http_accept.c	new connections: addresses, limits, exhaustion
+ *	http_conn.c	one connection: read, hand requests over, write, time-outs
+ *	http_reply.c	answers, put in order
+ *	http_tls.c	OpenSSL
+ *	http_parse.c http_chunks.c http_chars.c	bytes to requests
+ *	http_pool.c http_timers.c http_peers.c	buffers, deadlines, connections an address
+ *
+ * The life of a connection:
+ *
+ *	HANDSHAKE ──► HEAD ◄──────────────► BODY
+ *	(TLS only)     │  the head is whole   │
+ *	               ▼                      ▼
+ *	              LAST: no more requests; answers are still owed
+ *	               │
+ *	               ▼
+ *	              LINGER: all is written; waits for the client's close and
+ *	               │      drops what it still sends, because closing on it
+ *	               ▼      would reset the connection under the last answer
+ *	              closed (RFC 9112 9.6)
+ *
+ * Whatever happens to a connection - an event, an answer, a deadline - puts it
+ * in the loop's queue; a turn there is one read, at most pipeline_max
+ * requests, one write. A connection with more to do queues again behind the
+ * others.
+ */
+#ifndef NET_HTTP_INTERNAL_H
+#define NET_HTTP_INTERNAL_H
+
+#include "net/http_parse.h"
+#include "net/http_peers.h"
+#include "net/http_pool.h"
+#include "net/http_server.h"
+#include "net/http_timers.h"
+
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+typedef struct ssl_st SSL;		/* OpenSSL's own names, without its headers */
+typedef struct ssl_ctx_st SSL_CTX;
+
+enum {
+	SLAB_CONNS = 64,
+	READ_BYTES = 64 * 1024,		/* of one read */
+	OUT_BYTES_HIGH = 64 * 1024,	/* with as much unwritten no further request is taken */
+	LINGER_MS = 2000,
+};
+
+enum http_phase { PHASE_CLOSED, PHASE_HANDSHAKE, PHASE_HEAD, PHASE_BODY, PHASE_LAST, PHASE_LINGER };
+
+/* What is owed for a request that is in flight. */
+struct http_answer {
+	struct http_buf held;		/* the reply, until those before it are there */
+	bool ready;
+	bool head;			/* HEAD: no body */
+	bool http_1_0;
+	bool close;
+};
+
+struct http_conn {
+	int fd;
+	enum http_phase phase;
+	uint32_t slot;
+	uint32_t generation;		/* of the slot; a ticket of an earlier one is stale */
+	SSL *ssl;			/* NULL: plain */
+
+	struct http_buf in;
+	struct http_buf out;
+
+	struct http_scan scan;		/* PHASE_HEAD */
+	struct http_chunks chunks;	/* PHASE_BODY, chunked */
+	bool chunked;
+	bool continue_due;		/* 100 is owed, once it is this request's turn */
+	size_t head_len;
+	uint64_t request_len;		/* head and body; not chunked */
+	int64_t body_start_ms;
+	uint64_t body_wire_bytes;	/* received since */
+	int64_t write_start_ms;		/* since when something is unwritten */
+	uint64_t write_bytes;		/* written since */
+
+	uint32_t first;			/* the oldest request in flight */
+	uint32_t next;			/* the number of the next one */
+	struct http_answer answers[HTTP_PIPELINE_MAX];	/* by number % HTTP_PIPELINE_MAX */
+
+	bool readable;			/* as far as known (edge-triggered) */
+	bool blocked;			/* the last write would have blocked */
+	bool hung_up;			/* the client ended its side; not all of it may be read yet */
+	bool eof;			/* all of it is read */
+	bool starved;			/* what was read holds no whole request more */
+	bool dead;			/* closes at the end of the turn */
+	bool turning;
+	bool queued;
+	bool wait_anew;			/* the deadline starts again though the wait is the same */
+	struct http_conn *queue_next;
+
+	struct http_timer timer;
+	struct http_peer_key peer_key;
+	char peer[INET6_ADDRSTRLEN];
+};
+
+struct http_server {
+	struct http_server_options options;
+	struct http_limits limits;
+	SSL_CTX *tls;
+
+	int epoll_fd;
+	int listen_fd;
+	int wake_fd;			/* written by http_post() and http_server_stop() */
+	int spare_fd;			/* given up for a moment when there are no descriptors */
+	uint16_t port;
+	int64_t now_ms;
+
+	bool accept_ready;
+	int64_t accept_after_ms;	/* accept failed: not before */
+	bool draining;
+	atomic_bool stop;
+	_Atomic(struct http_task *) tasks;	/* the newest first */
+
+	struct http_conn **slabs;	/* of SLAB_CONNS each, made when needed */
+	uint32_t slots;			/* that exist */
+	uint32_t slots_max;		/* some more than connections: a closed one keeps its slot while queued */
+	uint32_t open;
+	uint32_t *free_slots;
+	uint32_t free_count;
+	struct http_conn *queue_head;
+	struct http_conn *queue_tail;
+
+	struct http_pool pool;
+	struct http_timers timers;
+	struct http_peers peers;
+
+	struct http_head head;		/* the request that is being handed over */
+	char *path_room;
+	char common[96];		/* the headers of every reply */
+	size_t common_len;
+	int64_t common_s;		/* made in this second of the monotonic clock */
+};
+
+/* http_server.c */
+void http_server_queue(struct http_server *server, struct http_conn *conn);
+struct http_conn *http_server_conn(const struct http_server *server, uint32_t slot);
+
+/* http_accept.c */
+MUST_USE enum err_code http_listen_open(const char *listen, int *ret_fd, uint16_t *ret_port,
+					struct err *err);
+/* Takes what is waiting, at most a batch of it; sets accept_ready, accept_after_ms. */
+void http_accept(struct http_server *server);
+
+/* http_conn.c */
+void http_conn_open(struct http_server *server, int fd, const struct sockaddr_storage *address,
+		    struct http_peer_key peer_key);
+void http_conn_close(struct http_server *server, struct http_conn *conn);
+void http_conn_turn(struct http_server *server, struct http_conn *conn);
+/* Its deadline has passed. */
+void http_conn_expire(struct http_server *server, struct http_conn *conn);
+
+static inline struct http_conn *http_conn_of_timer(struct http_timer *timer)
+{
+	return (struct http_conn *)(void *)((char *)timer - offsetof(struct http_conn, timer));
+}
+
+static inline uint32_t http_conn_in_flight(const struct http_conn *conn)
+{
+	return conn->next - conn->first;
+}
+
+/* http_reply.c */
+void http_reply_refusal(struct http_server *server, struct http_conn *conn, uint32_t request,
+			const struct http_refusal *refusal);
+/* Writes 100 Continue if it is owed and nothing is owed before it. */
+void http_reply_continue(struct http_server *server, struct http_conn *conn);
+void http_refresh_date(struct http_server *server);
+
+/* http_tls.c */
+enum { HTTP_IO_AGAIN = -1, HTTP_IO_FAILED = -2 };
+
+MUST_USE enum err_code http_tls_open(const char *cert, const char *key, SSL_CTX **ret_tls,
+				     struct err *err);
+void http_tls_close(SSL_CTX *tls);
+SSL *http_tls_accept(SSL_CTX *tls, int fd);
+/* 1: done; HTTP_IO_AGAIN, HTTP_IO_FAILED. */
+int http_tls_handshake(SSL *ssl);
+/* Bytes, 0 at the end, HTTP_IO_AGAIN, HTTP_IO_FAILED. */
+ssize_t http_tls_read(SSL *ssl, char *to, size_t len);
+ssize_t http_tls_write(SSL *ssl, const char *from, size_t len);
+/* Says goodbye, as far as that does not block. */
+void http_tls_shutdown(SSL *ssl);
+void http_tls_free(SSL *ssl);
+
+#endif

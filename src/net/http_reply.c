@@ -1,0 +1,248 @@
+/* http_reply.c - answers: built in the connection's buffer, sent in the order of the requests. */
+#include "net/http_internal.h"
+
+#include "base/metrics.h"
+#include "base/time.h"
+
+#include <stdio.h>
+#include <time.h>
+
+enum { HEAD_BYTES_MAX = 512 };	/* status line and headers, without content_type and extra */
+
+static const char *reason(int status)
+{
+	switch (status) {
+	case 200: return "OK";
+	case 201: return "Created";
+	case 202: return "Accepted";
+	case 204: return "No Content";
+	case 301: return "Moved Permanently";
+	case 302: return "Found";
+	case 303: return "See Other";
+	case 304: return "Not Modified";
+	case 307: return "Temporary Redirect";
+	case 308: return "Permanent Redirect";
+	case 400: return "Bad Request";
+	case 401: return "Unauthorized";
+	case 403: return "Forbidden";
+	case 404: return "Not Found";
+	case 405: return "Method Not Allowed";
+	case 406: return "Not Acceptable";
+	case 408: return "Request Timeout";
+	case 409: return "Conflict";
+	case 411: return "Length Required";
+	case 412: return "Precondition Failed";
+	case 413: return "Content Too Large";
+	case 414: return "URI Too Long";
+	case 415: return "Unsupported Media Type";
+	case 417: return "Expectation Failed";
+	case 422: return "Unprocessable Content";
+	case 429: return "Too Many Requests";
+	case 431: return "Request Header Fields Too Large";
+	case 500: return "Internal Server Error";
+	case 501: return "Not Implemented";
+	case 502: return "Bad Gateway";
+	case 503: return "Service Unavailable";
+	case 504: return "Gateway Timeout";
+	case 505: return "HTTP Version Not Supported";
+	default: return "Unknown";
+	}
+}
+
+void http_refresh_date(struct http_server *server)
+{
+	int64_t second = server->now_ms / 1000;
+	time_t now = time(NULL);
+	char date[32];
+	struct tm tm;
+
+	if (server->common_len > 0 && second == server->common_s)
+		return;
+	if (!gmtime_r(&now, &tm) || strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &tm) == 0)
+		return;
+	server->common_s = second;
+	server->common_len = (size_t)snprintf(server->common, sizeof(server->common),
+					      "Server: pinpipe\r\nDate: %s\r\n", date);
+}
+
+static void put(struct http_buf *to, const char *bytes, size_t len)
+{
+	memcpy(to->ptr + to->len, bytes, len);
+	to->len += len;
+}
+
+static void put_str(struct http_buf *to, const char *s)
+{
+	put(to, s, strlen(s));
+}
+
+static void put_number(struct http_buf *to, uint64_t value)
+{
+	char digits[20];
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = (char)('0' + value % 10);
+		value /= 10;
+	} while (value);
+	put(to, digits + at, sizeof(digits) - at);
+}
+
+static bool has_body(int status)
+{
+	return status != 204 && status != 304;
+}
+
+static void put_headers(struct http_server *server, const struct http_answer *answer,
+			const struct http_reply *reply, struct http_buf *to)
+{
+	put_str(to, "HTTP/1.1 ");
+	put_number(to, (uint64_t)reply->status);
+	put_str(to, " ");
+	put_str(to, reason(reply->status));
+	put_str(to, "\r\n");
+	put(to, server->common, server->common_len);
+	if (reply->content_type) {
+		put_str(to, "Content-Type: ");
+		put_str(to, reply->content_type);
+		put_str(to, "\r\n");
+	}
+	if (has_body(reply->status)) {
+		put_str(to, "Content-Length: ");
+		put_number(to, reply->body.len);
+		put_str(to, "\r\n");
+	}
+	if (reply->retry_after_s > 0) {
+		put_str(to, "Retry-After: ");
+		put_number(to, (uint64_t)reply->retry_after_s);
+		put_str(to, "\r\n");
+	}
+	if (answer->close)
+		put_str(to, "Connection: close\r\n");
+	else if (answer->http_1_0)
+		put_str(to, "Connection: keep-alive\r\n");
+	if (reply->extra)
+		put_str(to, reply->extra);
+	put_str(to, "\r\n");
+}
+
+/* False: no memory left for it within the bound. */
+static bool build(struct http_server *server, const struct http_answer *answer,
+		  const struct http_reply *reply, struct http_buf *to)
+{
+	bool body = has_body(reply->status) && !answer->head && reply->body.len > 0;
+	size_t room = HEAD_BYTES_MAX + (reply->content_type ? strlen(reply->content_type) : 0)
+		      + (reply->extra ? strlen(reply->extra) : 0) + (body ? reply->body.len : 0);
+
+	if (!http_buf_reserve(&server->pool, to, room))
+		return false;
+	put_headers(server, answer, reply, to);
+	if (body)
+		put(to, reply->body.ptr, reply->body.len);
+	return true;
+}
+
+static void count(int status)
+{
+	if (status < 300)
+		metric_add(METRIC_REQUESTS_2XX, 1);
+	else if (status >= 500)
+		metric_add(METRIC_REQUESTS_5XX, 1);
+	else if (status >= 400)
+		metric_add(METRIC_REQUESTS_4XX, 1);
+}
+
+static struct http_answer *answer_of(struct http_conn *conn, uint32_t request)
+{
+	return &conn->answers[request % HTTP_PIPELINE_MAX];
+}
+
+/* The oldest request is answered. After an answer that closes, nothing is owed any more. */
+static void advance(struct http_server *server, struct http_conn *conn)
+{
+	bool last = answer_of(conn, conn->first)->close;
+
+	conn->first++;
+	if (!last)
+		return;
+	for (; conn->first != conn->next; conn->first++)
+		http_buf_release(&server->pool, &answer_of(conn, conn->first)->held);
+	conn->phase = PHASE_LAST;
+}
+
+/* The replies that waited for the one just written. */
+static bool release_held(struct http_server *server, struct http_conn *conn)
+{
+	while (conn->first != conn->next && answer_of(conn, conn->first)->ready) {
+		struct http_buf *held = &answer_of(conn, conn->first)->held;
+
+		if (!http_buf_reserve(&server->pool, &conn->out, held->len))
+			return false;
+		put(&conn->out, held->ptr, held->len);
+		http_buf_release(&server->pool, held);
+		advance(server, conn);
+	}
+	return true;
+}
+
+static void reply_to(struct http_server *server, struct http_conn *conn, uint32_t request,
+		     const struct http_reply *reply)
+{
+	struct http_answer *answer = answer_of(conn, request);
+	bool built;
+
+	answer->close |= reply->close || server->draining;
+	answer->ready = true;
+	count(reply->status);
+	if (request == conn->first) {
+		built = build(server, answer, reply, &conn->out);
+		if (built) {
+			advance(server, conn);
+			built = release_held(server, conn);
+		}
+		http_reply_continue(server, conn);
+	} else {
+		built = build(server, answer, reply, &answer->held);
+	}
+	conn->dead |= !built;	/* an answer cannot be left out: the client sees the end instead */
+	http_server_queue(server, conn);
+}
+
+void http_reply(struct http_server *server, struct http_ticket ticket, const struct http_reply *reply)
+{
+	struct http_conn *conn = ticket.slot < server->slots ? http_server_conn(server, ticket.slot) : NULL;
+
+	if (!conn || conn->phase == PHASE_CLOSED || conn->generation != ticket.generation
+	    || ticket.request - conn->first >= http_conn_in_flight(conn)
+	    || answer_of(conn, ticket.request)->ready)
+		return;
+	reply_to(server, conn, ticket.request, reply);
+}
+
+void http_reply_refusal(struct http_server *server, struct http_conn *conn, uint32_t request,
+			const struct http_refusal *refusal)
+{
+	char body[160];
+	int len = snprintf(body, sizeof(body), "{\"error_code\":%d,\"message\":\"%s\"}",
+			   refusal->status, refusal->message);
+	struct http_reply reply = {
+		.status = refusal->status,
+		.content_type = "application/json",
+		.body = slice_of(body, len < (int)sizeof(body) ? (size_t)len : sizeof(body) - 1),
+		.retry_after_s = refusal->status == 503,
+		.close = true,
+	};
+
+	reply_to(server, conn, request, &reply);
+}
+
+void http_reply_continue(struct http_server *server, struct http_conn *conn)
+{
+	static const char interim[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+	if (!conn->continue_due || conn->phase != PHASE_BODY || http_conn_in_flight(conn) != 1)
+		return;
+	conn->continue_due = false;
+	if (http_buf_reserve(&server->pool, &conn->out, sizeof(interim)))
+		put(&conn->out, interim, sizeof(interim) - 1);
+}

@@ -1,0 +1,47 @@
+/* http_request.c - what handlers ask of a request. */
+#include "net/http_chars.h"
+
+struct slice http_header(const struct http_request *request, const char *name)
+{
+	for (size_t i = 0; i < request->header_count; i++)
+		if (slice_is_nocase(request->headers[i].name, name))
+			return request->headers[i].value;
+	return slice_of(NULL, 0);
+}
+
+/* "name=value" up to the next "&", which is taken off `query`. */
+static struct slice next_pair(struct slice *query)
+{
+	const char *end = memchr(query->ptr, '&', query->len);
+	struct slice pair = *query;
+
+	if (!end) {
+		*query = slice_from(*query, query->len);
+		return pair;
+	}
+	pair.len = (size_t)(end - query->ptr);
+	*query = slice_from(*query, pair.len + 1);
+	return pair;
+}
+
+bool http_query(struct slice query, const char *name, struct buf *out)
+{
+	size_t name_len = strlen(name);
+
+	while (query.len > 0) {
+		struct slice pair = next_pair(&query);
+		struct slice value;
+		char *room;
+		size_t len;
+
+		if (!slice_starts(pair, name) || (pair.len > name_len && pair.ptr[name_len] != '='))
+			continue;
+		value = pair.len > name_len ? slice_from(pair, name_len + 1) : slice_from(pair, name_len);
+		room = buf_room(out, value.len);
+		if (!room || !http_unescape(value, true, room, &len))
+			return false;
+		buf_grew(out, len);
+		return true;
+	}
+	return false;
+}

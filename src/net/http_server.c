@@ -1,0 +1,327 @@
+/* http_server.c - start, the loop, work from other threads, stop. */
+#include "net/http_internal.h"
+
+#include "base/mem.h"
+#include "base/stop.h"
+#include "base/time.h"
+#include "base/trace.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum {
+	EVENTS_MAX = 256,		/* of one turn */
+	SLEEP_MS_MAX = 60 * 1000,
+};
+
+/* What epoll's events carry instead of a connection. */
+#define EVENT_LISTEN UINT64_MAX
+#define EVENT_WAKE (UINT64_MAX - 1)
+
+const struct http_limits http_limits_default = {
+	.body_bytes_max = 8 << 20,
+	.header_bytes_max = 16 << 10,
+	.headers_max = HTTP_HEADERS_MAX,
+	.connections_max = 10000,
+	.connections_per_ip_max = 0,
+	.pipeline_max = HTTP_PIPELINE_MAX,
+	.buffer_bytes_max = 96 << 20,
+	.header_ms = 10000,
+	.body_ms = 60000,
+	.body_grace_ms = 10000,
+	.body_bytes_per_s_min = 1024,
+	.write_ms = 30000,
+	.idle_ms = 60000,
+};
+
+static void set_timers(struct http_server *server)
+{
+	const struct http_limits *limits = &server->limits;
+	int64_t *length_ms = server->timers.length_ms;
+	int64_t grace_ms = limits->body_grace_ms < limits->body_ms ? limits->body_grace_ms
+								   : limits->body_ms;
+
+	length_ms[WAIT_HANDSHAKE] = limits->header_ms;
+	length_ms[WAIT_HEAD] = limits->header_ms;
+	length_ms[WAIT_BODY] = grace_ms;
+	length_ms[WAIT_BODY_RATE] = grace_ms / 10 + 1;
+	length_ms[WAIT_WRITE] = limits->write_ms;
+	length_ms[WAIT_IDLE] = limits->idle_ms;
+	length_ms[WAIT_LINGER] = LINGER_MS;
+}
+
+static enum err_code open_descriptors(struct http_server *server, struct err *err)
+{
+	struct epoll_event listen = { .events = EPOLLIN | EPOLLET, .data.u64 = EVENT_LISTEN };
+	struct epoll_event wake = { .events = EPOLLIN | EPOLLET, .data.u64 = EVENT_WAKE };
+
+	server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (server->epoll_fd < 0 || server->wake_fd < 0 || server->spare_fd < 0
+	    || epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, server->listen_fd, &listen) < 0
+	    || epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, server->wake_fd, &wake) < 0)
+		return err_errno(err, "could not set up the server's loop");
+	if (stop_fd() >= 0)		/* a stop only has to wake the loop, which asks stop_requested() */
+		(void)epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, stop_fd(), &wake);
+	return ERR_OK;
+}
+
+enum err_code http_server_new(const struct http_server_options *options,
+			      struct http_server **ret_server, struct err *err)
+{
+	struct http_server *server = xcalloc(1, sizeof(*server));
+	const struct http_limits *limits = &options->limits;
+	enum err_code code = ERR_OK;
+
+	assert(limits->pipeline_max > 0 && limits->pipeline_max <= HTTP_PIPELINE_MAX);
+	assert(limits->headers_max <= HTTP_HEADERS_MAX && limits->connections_max > 0);
+	server->options = *options;
+	server->limits = *limits;
+	server->listen_fd = server->epoll_fd = server->wake_fd = server->spare_fd = -1;
+	server->slots_max = (limits->connections_max / SLAB_CONNS + 2) * SLAB_CONNS;
+	server->slabs = xcalloc(server->slots_max / SLAB_CONNS, sizeof(struct http_conn *));
+	server->free_slots = xcalloc(server->slots_max, sizeof(uint32_t));
+	server->path_room = xmalloc(limits->header_bytes_max);
+	server->now_ms = clock_mono_ms();
+	http_pool_init(&server->pool, limits->buffer_bytes_max);
+	http_timers_init(&server->timers);
+	http_peers_init(&server->peers, limits->connections_max);
+	set_timers(server);
+	http_refresh_date(server);
+	if (options->tls_cert || options->tls_key)
+		code = http_tls_open(options->tls_cert, options->tls_key, &server->tls, err);
+	if (code == ERR_OK)
+		code = http_listen_open(options->listen, &server->listen_fd, &server->port, err);
+	if (code == ERR_OK)
+		code = open_descriptors(server, err);
+	if (code != ERR_OK) {
+		http_server_free(server);
+		return code;
+	}
+	*ret_server = server;
+	return ERR_OK;
+}
+
+struct http_conn *http_server_conn(const struct http_server *server, uint32_t slot)
+{
+	return &server->slabs[slot / SLAB_CONNS][slot % SLAB_CONNS];
+}
+
+static void close_descriptor(int fd)
+{
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+static void close_all(struct http_server *server)
+{
+	for (uint32_t slot = 0; slot < server->slots; slot++)
+		if (http_server_conn(server, slot)->phase != PHASE_CLOSED)
+			http_conn_close(server, http_server_conn(server, slot));
+}
+
+static void run_tasks(struct http_server *server)
+{
+	struct http_task *task = atomic_exchange_explicit(&server->tasks, NULL, memory_order_acquire);
+	struct http_task *turned = NULL;
+	struct http_task *next;
+
+	for (; task; task = next) {
+		next = task->next;
+		task->next = turned;
+		turned = task;
+	}
+	for (task = turned; task; task = next) {
+		next = task->next;	/* run() may free it */
+		task->run(server, task);
+	}
+}
+
+void http_server_free(struct http_server *server)
+{
+	if (!server)
+		return;
+	run_tasks(server);
+	close_all(server);
+	for (uint32_t slot = 0; slot < server->slots; slot += SLAB_CONNS)
+		free(server->slabs[slot / SLAB_CONNS]);
+	close_descriptor(server->listen_fd);
+	close_descriptor(server->epoll_fd);
+	close_descriptor(server->wake_fd);
+	close_descriptor(server->spare_fd);
+	http_tls_close(server->tls);
+	http_peers_release(&server->peers);
+	http_pool_release(&server->pool);
+	free(server->slabs);
+	free(server->free_slots);
+	free(server->path_room);
+	free(server);
+}
+
+uint16_t http_server_port(const struct http_server *server)
+{
+	return server->port;
+}
+
+static void wake(struct http_server *server)
+{
+	uint64_t one = 1;
+
+	/* Never read: edge-triggered, each write is an event, and the sum cannot overflow in practice. */
+	(void)!write(server->wake_fd, &one, sizeof(one));
+}
+
+void http_server_stop(struct http_server *server)
+{
+	atomic_store(&server->stop, true);
+	wake(server);
+}
+
+/*
+ * The tasks are a stack. A chain goes on it last task first, so that the loop,
+ * which takes all and turns them round once, gets every chain in its order and
+ * the chains in theirs. Only who finds it empty wakes: the loop takes
+ * everything after a wake-up.
+ */
+void http_post(struct http_server *server, struct http_task *first, struct http_task *last)
+{
+	struct http_task *turned = NULL;
+	struct http_task *newest;
+
+	last->next = NULL;
+	for (struct http_task *task = first, *next; task; task = next) {
+		next = task->next;
+		task->next = turned;
+		turned = task;
+	}
+	newest = atomic_load_explicit(&server->tasks, memory_order_relaxed);
+	do
+		first->next = newest;
+	while (!atomic_compare_exchange_weak_explicit(&server->tasks, &newest, turned,
+						      memory_order_release, memory_order_relaxed));
+	if (!newest)
+		wake(server);
+}
+
+void http_server_queue(struct http_server *server, struct http_conn *conn)
+{
+	if (conn->queued || conn->turning)
+		return;
+	conn->queued = true;
+	conn->queue_next = NULL;
+	if (server->queue_tail)
+		server->queue_tail->queue_next = conn;
+	else
+		server->queue_head = conn;
+	server->queue_tail = conn;
+}
+
+/* One turn for each that is queued now; those that queue again wait for the others. */
+static void run_queue(struct http_server *server)
+{
+	struct http_conn *last = server->queue_tail;
+	struct http_conn *conn = NULL;
+
+	while (conn != last && server->queue_head) {
+		conn = server->queue_head;
+		server->queue_head = conn->queue_next;
+		if (!server->queue_head)
+			server->queue_tail = NULL;
+		conn->queued = false;
+		if (conn->phase == PHASE_CLOSED)
+			server->free_slots[server->free_count++] = conn->slot;
+		else
+			http_conn_turn(server, conn);
+	}
+}
+
+static void note_event(struct http_server *server, const struct epoll_event *event)
+{
+	uint32_t slot = (uint32_t)event->data.u64;
+	struct http_conn *conn;
+
+	if (event->data.u64 == EVENT_WAKE)
+		return;
+	if (event->data.u64 == EVENT_LISTEN) {
+		server->accept_ready = true;
+		return;
+	}
+	conn = http_server_conn(server, slot);
+	if (conn->generation != event->data.u64 >> 32)
+		return;
+	if (event->events & (EPOLLIN | EPOLLRDHUP))
+		conn->readable = true;
+	if (event->events & EPOLLRDHUP)
+		conn->hung_up = true;
+	if (event->events & EPOLLOUT)
+		conn->blocked = false;
+	if (event->events & (EPOLLERR | EPOLLHUP))
+		conn->dead = true;
+	http_server_queue(server, conn);
+}
+
+static void expire(struct http_server *server)
+{
+	struct http_timer *timer;
+
+	while ((timer = http_timers_expired(&server->timers, server->now_ms)) != NULL)
+		http_conn_expire(server, http_conn_of_timer(timer));
+}
+
+static int sleep_ms(struct http_server *server, int64_t end_ms)
+{
+	int64_t most_ms = end_ms - server->now_ms < SLEEP_MS_MAX ? end_ms - server->now_ms : SLEEP_MS_MAX;
+
+	if (server->queue_head)
+		return 0;
+	if (server->accept_ready && server->accept_after_ms - server->now_ms < most_ms)
+		most_ms = server->accept_after_ms - server->now_ms;
+	return (int)http_timers_sleep_ms(&server->timers, server->now_ms, most_ms);
+}
+
+/* Stops accepting; every connection gets a turn, in which it closes if nothing is owed to it. */
+static void drain(struct http_server *server)
+{
+	server->draining = true;
+	close_descriptor(server->listen_fd);
+	server->listen_fd = -1;
+	server->accept_ready = false;
+	for (uint32_t slot = 0; slot < server->slots; slot++)
+		if (http_server_conn(server, slot)->phase != PHASE_CLOSED)
+			http_server_queue(server, http_server_conn(server, slot));
+}
+
+enum err_code http_server_run(struct http_server *server, int64_t drain_ms, struct err *err)
+{
+	struct epoll_event events[EVENTS_MAX];
+	int64_t end_ms = INT64_MAX;
+
+	while (server->now_ms < end_ms && (!server->draining || server->open > 0)) {
+		int n = epoll_wait(server->epoll_fd, events, EVENTS_MAX, sleep_ms(server, end_ms));
+
+		if (n < 0 && errno != EINTR)
+			return err_errno(err, "could not wait for connections");
+		server->now_ms = clock_mono_ms();
+		http_refresh_date(server);
+		for (int i = 0; i < n; i++)
+			note_event(server, &events[i]);
+		run_tasks(server);
+		expire(server);
+		run_queue(server);
+		http_accept(server);
+		if (!server->draining && (atomic_load(&server->stop) || stop_requested())) {
+			drain(server);
+			end_ms = server->now_ms + drain_ms;
+		}
+	}
+	if (server->open > 0)
+		trace_warn("%u connections were closed before they were answered", server->open);
+	close_all(server);
+	return ERR_OK;
+}

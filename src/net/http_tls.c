@@ -1,0 +1,134 @@
+#include "net/http_internal.h"
+
+#include <limits.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+static enum err_code tls_error(struct err *err, const char *what, const char *file)
+{
+	const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+
+	err_set(err, ERR_USAGE, "could not use the %s \"%s\": %s", what, file,
+		reason ? reason : "unknown reason");
+	ERR_clear_error();
+	return err->code;
+}
+
+/* Only HTTP/1.1 is spoken; a client that offers other things is refused in the handshake (RFC 7301). */
+static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+			   const unsigned char *in, unsigned in_len, void *user)
+{
+	static const unsigned char ours[] = "\x08http/1.1";
+	unsigned char *chosen;
+
+	(void)ssl;
+	(void)user;
+	if (SSL_select_next_proto(&chosen, out_len, ours, sizeof(ours) - 1, in, in_len)
+	    != OPENSSL_NPN_NEGOTIATED)
+		return SSL_TLSEXT_ERR_ALERT_FATAL;
+	*out = chosen;
+	return SSL_TLSEXT_ERR_OK;
+}
+
+enum err_code http_tls_open(const char *cert, const char *key, SSL_CTX **ret_tls, struct err *err)
+{
+	SSL_CTX *tls;
+	enum err_code code = ERR_OK;
+
+	if (!cert || !key)
+		return err_set(err, ERR_USAGE, "TLS needs both a certificate and its key");
+	tls = SSL_CTX_new(TLS_server_method());
+	if (!tls)
+		return err_set(err, ERR_IO, "could not start OpenSSL");
+	(void)SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION);
+	(void)SSL_CTX_set_options(tls, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION
+				       | SSL_OP_CIPHER_SERVER_PREFERENCE);
+	(void)SSL_CTX_set_mode(tls, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE
+				    | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	(void)SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_alpn_select_cb(tls, choose_protocol, NULL);
+	if (SSL_CTX_use_certificate_chain_file(tls, cert) != 1)
+		code = tls_error(err, "certificate", cert);
+	else if (SSL_CTX_use_PrivateKey_file(tls, key, SSL_FILETYPE_PEM) != 1
+		 || SSL_CTX_check_private_key(tls) != 1)
+		code = tls_error(err, "key", key);
+	if (code != ERR_OK) {
+		SSL_CTX_free(tls);
+		return code;
+	}
+	*ret_tls = tls;
+	return ERR_OK;
+}
+
+void http_tls_close(SSL_CTX *tls)
+{
+	SSL_CTX_free(tls);
+}
+
+SSL *http_tls_accept(SSL_CTX *tls, int fd)
+{
+	SSL *ssl = SSL_new(tls);
+
+	if (ssl && SSL_set_fd(ssl, fd) == 1) {
+		SSL_set_accept_state(ssl);
+		return ssl;
+	}
+	SSL_free(ssl);
+	return NULL;
+}
+
+static int outcome(SSL *ssl, int rc)
+{
+	switch (SSL_get_error(ssl, rc)) {
+	case SSL_ERROR_WANT_READ: case SSL_ERROR_WANT_WRITE:
+		return HTTP_IO_AGAIN;
+	case SSL_ERROR_ZERO_RETURN:
+		return 0;
+	default:
+		ERR_clear_error();
+		return HTTP_IO_FAILED;
+	}
+}
+
+int http_tls_handshake(SSL *ssl)
+{
+	int rc;
+
+	ERR_clear_error();
+	rc = SSL_accept(ssl);
+	if (rc == 1)
+		return 1;
+	return outcome(ssl, rc) == HTTP_IO_AGAIN ? HTTP_IO_AGAIN : HTTP_IO_FAILED;
+}
+
+ssize_t http_tls_read(SSL *ssl, char *to, size_t len)
+{
+	int rc;
+
+	ERR_clear_error();
+	rc = SSL_read(ssl, to, len < INT_MAX ? (int)len : INT_MAX);
+	return rc > 0 ? rc : outcome(ssl, rc);
+}
+
+ssize_t http_tls_write(SSL *ssl, const char *from, size_t len)
+{
+	int rc;
+
+	ERR_clear_error();
+	rc = SSL_write(ssl, from, len < INT_MAX ? (int)len : INT_MAX);
+	if (rc > 0)
+		return rc;
+	return outcome(ssl, rc) == HTTP_IO_AGAIN ? HTTP_IO_AGAIN : HTTP_IO_FAILED;
+}
+
+void http_tls_shutdown(SSL *ssl)
+{
+	ERR_clear_error();
+	(void)SSL_shutdown(ssl);
+	ERR_clear_error();
+}
+
+void http_tls_free(SSL *ssl)
+{
+	SSL_free(ssl);
+}
