@@ -1,0 +1,41 @@
+# The front door; Meson and Ninja do the work. `make help` lists what there is.
+# Each target installs what it needs first (tools/bootstrap: Debian packages, and DuckDB into .cache).
+
+PYTHON = /usr/bin/python3
+
+.PHONY: help build run serve test interop lint reference clean
+.DEFAULT_GOAL = help
+
+help:      ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+
+build:     ## build/pinpipe, optimised
+	@tools/bootstrap build
+	@test -f build/build.ninja || meson setup build --buildtype=release -Dtests=false
+	@ninja -C build --quiet pinpipe reference
+
+run: build      ## the whole pipeline once: posts, objects, tables, answers
+	build/pinpipe run
+
+serve: build    ## the whole pipeline until Ctrl-C, which drains it
+	build/pinpipe up || [ $$? = 130 ]
+
+test:      ## every test, with sanitizers
+	@tools/bootstrap build test
+	@$(PYTHON) tests/run
+
+interop: build  ## the Delta tables, read by DuckDB, delta-rs and Spark
+	@tools/bootstrap test
+	@tools/interop/install
+	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/interop
+
+lint:      ## clang with -Werror, gcc -fanalyzer, clang-tidy, shellcheck, and the house rules
+	@tools/bootstrap build test lint
+	@tools/lint
+
+reference: build ## write docs/reference.md and pinpipe.yaml.example from the tables in the code
+	build/reference docs >docs/reference.md
+	build/reference example >pinpipe.yaml.example
+
+clean:     ## what was built; .cache stays
+	rm -rf build build-*
