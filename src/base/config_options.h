@@ -37,6 +37,7 @@ X(BODY_MAX, "gateway.body_bytes_max", "", CONFIG_BYTES, "10MiB", "1KiB..1GiB", "
 X(RECORD_MAX, "gateway.record_bytes_max", "", CONFIG_BYTES, "1MiB", "1KiB..16MiB", "Largest record, key and value")
 X(CONNECTIONS_MAX, "gateway.connections_max", "", CONFIG_INT, "10000", "1..1000000", "Open connections")
 X(CONNECTIONS_IP_MAX, "gateway.connections_per_ip_max", "", CONFIG_INT, "0", "0..1000000", "Open connections of one address; 0: 256, loopback unbounded")
+X(ROUTES, "", "routes", CONFIG_BOOL, "false", "", "Print the routes and end")
 
 /* Log */
 X(INFLIGHT_MAX, "log.inflight_bytes_max", "", CONFIG_BYTES, "64MiB", "1MiB..16GiB", "Records taken and not yet durable; past it clients get 503")

@@ -37,6 +37,7 @@
 	X(ERR_STOPPED,    "stopped",       75, 503, 50003, "InternalFailure",                        true) \
 	X(ERR_LOCKED,     "locked",        73, 503, 50002, "InternalFailure",                        false) \
 	X(ERR_CLOSED,     "closed",         1, 400, 50002, "ResourceInUseException",                 false) \
+	X(ERR_EXPIRED,    "expired",        1, 400,   400, "ExpiredIteratorException",               false) \
 	X(ERR_UNSUPPORTED, "unsupported",   1, 501, 50002, "InvalidArgumentException",               false) \
 	X(ERR_IO,         "io",            74, 500, 50002, "InternalFailure",                        false) \
 	X(ERR_CORRUPT,    "corrupt",        1, 500, 50002, "InternalFailure",                        false)

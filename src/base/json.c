@@ -6,7 +6,8 @@
 #include <assert.h>
 
 enum { PAYLOAD_BITS = 56, COUNT_SHIFT = 32, COUNT_SATURATED = 0xffffff };
-static_assert((int)JSON_PADDING == (int)JSON_PADDING_BYTES, "one padding");
+static_assert((int)JSON_PADDING == (int)SIMD_PADDING &&
+	      (int)JSON_NUMBER_MAX == (int)SIMD_NUMBER_MAX, "json_simdjson.h says the same");
 
 struct json_parser {
 	struct simd_parser *simd;

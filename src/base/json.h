@@ -18,7 +18,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-enum { JSON_DEPTH_MAX = 64, JSON_PADDING = 64 };
+enum { JSON_DEPTH_MAX = 64, JSON_PADDING = 64, JSON_NUMBER_MAX = 32 };
 
 enum json_type {
 	JSON_NULL,
@@ -91,5 +91,7 @@ void json_put_string(struct buf *out, struct slice s);
 /* Shortest text that reads back as the same double, never that of an integer; `null` for NaN
  * and infinities. */
 void json_put_double(struct buf *out, double value);
+/* The same digits of a finite value as d.ddde-05, no NUL; returns their length. */
+size_t json_scientific(double value, char text[JSON_NUMBER_MAX]);
 
 #endif

@@ -9,7 +9,7 @@
 
 #include <simdjson.h>
 
-static_assert(JSON_PADDING_BYTES >= simdjson::SIMDJSON_PADDING, "json.h promises too little room");
+static_assert(SIMD_PADDING >= simdjson::SIMDJSON_PADDING, "json.h promises too little room");
 
 namespace {
 
@@ -100,5 +100,11 @@ simd_verdict simd_parse(simd_parser *parser, const char *text, size_t len, simd_
 
 size_t simd_put_double(double value, char *out)
 {
-	return static_cast<size_t>(std::to_chars(out, out + JSON_DOUBLE_MAX, value).ptr - out);
+	return static_cast<size_t>(std::to_chars(out, out + SIMD_NUMBER_MAX, value).ptr - out);
+}
+
+size_t simd_put_scientific(double value, char *out)
+{
+	return static_cast<size_t>(std::to_chars(out, out + SIMD_NUMBER_MAX, value,
+						 std::chars_format::scientific).ptr - out);
 }

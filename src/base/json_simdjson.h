@@ -28,7 +28,7 @@
 extern "C" {
 #endif
 
-enum { JSON_PADDING_BYTES = 64, JSON_DOUBLE_MAX = 40 };
+enum { SIMD_PADDING = 64, SIMD_NUMBER_MAX = 32 };
 
 enum simd_verdict {
 	SIMD_OK,
@@ -55,8 +55,10 @@ void simd_parser_free(struct simd_parser *parser);
 enum simd_verdict simd_parse(struct simd_parser *parser, const char *text, size_t len,
 			     struct simd_doc *ret_doc);
 
-/* Shortest digits that read back as `value`, which is finite; returns their length. */
-size_t simd_put_double(double value, char out[JSON_DOUBLE_MAX]);
+/* Shortest text that reads back as `value`, which is finite; returns its length. The second one
+ * always has the form d.ddde-05. */
+size_t simd_put_double(double value, char out[SIMD_NUMBER_MAX]);
+size_t simd_put_scientific(double value, char out[SIMD_NUMBER_MAX]);
 
 #ifdef __cplusplus
 }

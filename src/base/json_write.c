@@ -66,7 +66,7 @@ void json_put_string(struct buf *out, struct slice s)
 
 void json_put_double(struct buf *out, double value)
 {
-	char text[JSON_DOUBLE_MAX];
+	char text[JSON_NUMBER_MAX];
 	size_t len;
 
 	if (!isfinite(value)) {
@@ -77,4 +77,9 @@ void json_put_double(struct buf *out, double value)
 	buf_add(out, text, len);
 	if (!memchr(text, '.', len) && !memchr(text, 'e', len))
 		buf_add_str(out, ".0");
+}
+
+size_t json_scientific(double value, char text[JSON_NUMBER_MAX])
+{
+	return simd_put_scientific(value, text);
 }

@@ -1,0 +1,283 @@
+#include "gateway/gateway.h"
+
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "gateway/route.h"
+#include "gateway/state.h"
+#include "gateway/velocity.h"
+#include "gateway/worker.h"
+
+enum { REPLY_MAX = 32 << 20, REPLY_KEPT = 1 << 20 };
+
+static const char *const tables[] = { "pin", "geo", "user" };
+
+/* Nobody but this machine, unless a key or --insecure says otherwise. */
+static enum err_code check_listen(const struct gateway *gateway, struct err *err)
+{
+	const char *listen = gateway->options.listen;
+	bool loopback;
+
+	if (http_listen_check(listen, &loopback, err) != ERR_OK)
+		return err->code;
+	if (!loopback && !gateway->auth.required && !gateway->options.insecure)
+		return err_set(err, ERR_USAGE, "others can reach \"%s\": set gateway.api_key_sha256,"
+			       " or say --insecure", listen);
+	return ERR_OK;
+}
+
+enum err_code gateway_new(const struct gateway_options *options, struct gateway **ret_gateway,
+			  struct err *err)
+{
+	struct gateway *gateway = xcalloc(1, sizeof(*gateway));
+
+	gateway->options = *options;
+	if (auth_init(&gateway->auth, options->api_key_sha256, err) != ERR_OK ||
+	    check_listen(gateway, err) != ERR_OK ||
+	    iterator_key_init(&gateway->iterator_key, err) != ERR_OK) {
+		free(gateway);
+		return err->code;
+	}
+	gateway->json = json_parser_new(options->body_bytes_max);
+	records_init(&gateway->records, VELOCITY_GROWTH_MAX * options->body_bytes_max);
+	buf_init(&gateway->reply, REPLY_MAX);
+	ingest_init(&gateway->ingest, gateway);
+	*ret_gateway = gateway;
+	return ERR_OK;
+}
+
+void gateway_free(struct gateway *gateway)
+{
+	if (!gateway)
+		return;
+	worker_free(gateway->worker);
+	http_server_free(gateway->server);	/* runs what was posted to it */
+	ingest_release(&gateway->ingest);
+	records_release(&gateway->records);
+	json_parser_free(gateway->json);
+	buf_release(&gateway->reply);
+	free(gateway);
+}
+
+void gateway_done(void *gateway, struct append *chain)
+{
+	ingest_done(&((struct gateway *)gateway)->ingest, chain);
+}
+
+/* The name of a table's topic or stream; false: it would be too long. */
+static bool own_name(const struct gateway *gateway, enum topic_kind kind, const char *table,
+		     char name[TOPIC_NAME_MAX + 1])
+{
+	int len = snprintf(name, TOPIC_NAME_MAX + 1,
+			   kind == TOPIC_STREAM ? "streaming-%s-%s" : "%s.%s",
+			   gateway->options.id, table);
+
+	return len > 0 && len <= TOPIC_NAME_MAX;
+}
+
+bool gateway_creates(const struct gateway *gateway, enum topic_kind kind, const char *name,
+		     int32_t *ret_partitions)
+{
+	const struct gateway_options *options = &gateway->options;
+	bool creates = options->auto_create == AUTO_CREATE_ANY;
+	char own[TOPIC_NAME_MAX + 1];
+
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++)
+		creates |= options->auto_create == AUTO_CREATE_OWN &&
+			   own_name(gateway, kind, tables[i], own) && strcmp(own, name) == 0;
+	*ret_partitions = kind == TOPIC_STREAM ? options->shards : options->partitions;
+	return creates;
+}
+
+static enum err_code create_own(struct gateway *gateway, enum topic_kind kind, const char *table,
+				struct err *err)
+{
+	char name[TOPIC_NAME_MAX + 1];
+	int32_t partitions;
+	enum err_code code;
+
+	if (!own_name(gateway, kind, table, name))
+		return err_set(err, ERR_USAGE, "the id \"%.40s...\" is too long", gateway->options.id);
+	if (!gateway_creates(gateway, kind, name, &partitions))
+		return ERR_OK;
+	code = broker_create(gateway->broker, (struct topic_ref){ kind, name }, partitions, err);
+	if (code == ERR_SHAPE)
+		code = err->code = ERR_USAGE;	/* the id comes from the command line */
+	return code == ERR_EXISTS ? ERR_OK : code;
+}
+
+/* The path without its stage: "/prod/topics/x" is "/topics/x". */
+static struct slice strip_stage(const char *stages, struct slice path)
+{
+	const char *end = path.len > 1 ? memchr(path.ptr + 1, '/', path.len - 1) : NULL;
+	size_t len = end ? (size_t)(end - path.ptr) - 1 : path.len ? path.len - 1 : 0;
+
+	while (*stages && len) {
+		size_t stage_len = strcspn(stages, ",");
+
+		if (stage_len == len && memcmp(stages, path.ptr + 1, len) == 0)
+			return end ? slice_of(end, path.len - len - 1) : slice_str("/");
+		stages += stage_len + (stages[stage_len] == ',');
+	}
+	return path;
+}
+
+static const char *reply_type(enum face face, struct slice accept)
+{
+	return face == FACE_KAFKA && media_admits(accept, MEDIA_KAFKA) ? media_name(MEDIA_KAFKA)
+								       : media_name(MEDIA_JSON);
+}
+
+static struct route_match begin(struct gateway *gateway, const struct http_request *request,
+				struct call *call)
+{
+	struct slice path = strip_stage(gateway->options.stages, request->path);
+	struct route_match match = route_find(request->method, path);
+
+	if (gateway->reply.cap > REPLY_KEPT)
+		buf_release(&gateway->reply);
+	buf_clear(&gateway->reply);
+	*call = (struct call){
+		.gateway = gateway,
+		.face = match.face,
+		.ticket = request->ticket,
+		.param = { match.param[0], match.param[1] },
+		.query = request->query,
+		.body = request->body,
+		.iterator = http_header(request, "Shard-Iterator"),
+		.media = media_of(http_header(request, "Content-Type")),
+		.json = gateway->json,
+		.status = 200,
+		.reply_type = reply_type(match.face, http_header(request, "Accept")),
+		.reply = &gateway->reply,
+	};
+	return match;
+}
+
+/* Confluent's proxy takes a body without a type for binary; the API Gateway, for JSON. */
+static bool media_fits(const struct route *route, enum media media)
+{
+	if (route->face == FACE_KAFKA)
+		return !(route->flags & ROUTE_PRODUCES) || media == MEDIA_NONE ||
+		       media == MEDIA_KAFKA_JSON || media == MEDIA_KAFKA_BINARY;
+	if (route->face == FACE_KINESIS)
+		return media == MEDIA_NONE || media == MEDIA_JSON || media == MEDIA_AMZ_JSON;
+	return true;
+}
+
+static bool accept_fits(const struct route *route, struct slice accept)
+{
+	return route->face != FACE_KAFKA || media_admits(accept, MEDIA_KAFKA) ||
+	       media_admits(accept, MEDIA_JSON);
+}
+
+static size_t body_max(const struct gateway *gateway, const struct route *route)
+{
+	size_t all = gateway->options.body_bytes_max;
+
+	return (route->flags & ROUTE_BLOCKS) && all > WORKER_BODY_MAX ? WORKER_BODY_MAX : all;
+}
+
+/* False: `call` holds the refusal. */
+static bool admit_call(struct call *call, const struct route_match *match,
+		       const struct http_request *request)
+{
+	const struct route *route = match->route;
+	bool open = route && (route->flags & ROUTE_OPEN);
+
+	if (!open && !auth_allows(&call->gateway->auth, http_header(request, "x-api-key"))) {
+		metric_add(METRIC_AUTH_FAILED, 1);
+		call_failf(call, ERR_AUTH, "the header x-api-key is missing or wrong");
+	} else if (!route) {
+		call_refuse(call, match->methods ? 405 : 404);
+		if (call->status == 405)
+			route_put_allow(match->methods, call->extra, sizeof(call->extra));
+	} else if (!media_fits(route, call->media)) {
+		call_refuse(call, 415);
+	} else if (!accept_fits(route, http_header(request, "Accept"))) {
+		call_refuse(call, 406);
+	} else if (request->content_length > (int64_t)body_max(call->gateway, route)) {
+		call_refuse(call, 413);
+	} else {
+		return true;
+	}
+	return false;
+}
+
+static bool admit(void *user, struct http_server *server, const struct http_request *request)
+{
+	struct gateway *gateway = user;
+	struct call call;
+	struct route_match match = begin(gateway, request, &call);
+	bool admitted = admit_call(&call, &match, request);
+
+	if (!admitted)
+		call_send(&call, server);
+	return admitted;
+}
+
+static void handle(void *user, struct http_server *server, const struct http_request *request)
+{
+	struct gateway *gateway = user;
+	struct call call;
+	struct route_match match = begin(gateway, request, &call);
+
+	/* The route is known to be there: admit() was asked first. */
+	if (call.body.len > body_max(gateway, match.route))	/* chunked: not announced */
+		call_refuse(&call, 413);
+	else if (match.route->flags & ROUTE_BLOCKS)
+		worker_take(gateway->worker, &call, match.route->handle);
+	else
+		match.route->handle(&call);
+	call_send(&call, server);
+}
+
+static enum err_code listen_on(struct gateway *gateway, struct err *err)
+{
+	const struct gateway_options *options = &gateway->options;
+	struct http_server_options http = {
+		.listen = options->listen,
+		.tls_cert = options->tls_cert,
+		.tls_key = options->tls_key,
+		.limits = http_limits_default,
+		.handle = handle,
+		.admit = admit,
+		.user = gateway,
+	};
+
+	http.limits.body_bytes_max = options->body_bytes_max;
+	http.limits.connections_max = options->connections_max;
+	http.limits.connections_per_ip_max = options->connections_per_ip_max;
+	return http_server_new(&http, &gateway->server, err);
+}
+
+enum err_code gateway_open(struct gateway *gateway, struct broker *broker, struct err *err)
+{
+	gateway->broker = broker;
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++)
+		if (create_own(gateway, TOPIC_LOG, tables[i], err) != ERR_OK ||
+		    create_own(gateway, TOPIC_STREAM, tables[i], err) != ERR_OK)
+			return err->code;
+	if (listen_on(gateway, err) != ERR_OK)
+		return err->code;
+	return worker_new(gateway, &gateway->worker, err);
+}
+
+uint16_t gateway_port(const struct gateway *gateway)
+{
+	return http_server_port(gateway->server);
+}
+
+enum err_code gateway_run(struct gateway *gateway, int64_t drain_ms, struct err *err)
+{
+	return http_server_run(gateway->server, drain_ms, err);
+}
+
+void gateway_stop(struct gateway *gateway)
+{
+	http_server_stop(gateway->server);
+}
+
+void gateway_put_routes(struct buf *out)
+{
+	route_put_table(out);
+}

@@ -1,0 +1,78 @@
+/*
+ * gateway.h - the HTTP front: Kafka REST Proxy v2 on /topics, the API-Gateway
+ * Kinesis API on /streams, /healthz, /readyz and /metrics, all on one broker.
+ *
+ * The life of a record here: the loop thread reads the request, checks who
+ * sent it and what it says (route.h), parses the body once (produce.h,
+ * put_records.h) and hands the records to the broker (ingest.h); the broker
+ * makes them durable on its own thread; the answer goes back through the loop.
+ * Whatever may wait for a disk otherwise (topic calls, reads) is done by a
+ * worker thread (worker.h).
+ *
+ * Contract
+ *	1. A 2xx of a write says: durable. Nothing of a refused request is kept.
+ *	2. Every refusal says what and where; its shape and status are those of
+ *	   the API it belongs to (ERR_TABLE in err.h).
+ *	3. Everything is bounded: bodies, records, requests that wait.
+ *
+ * Use: gateway_new(), a broker made with gateway_done and the gateway,
+ * gateway_open(), gateway_run(), broker_free(), gateway_free().
+ * Threads: gateway_done() from the broker's thread; all else from one thread.
+ */
+#ifndef GATEWAY_GATEWAY_H
+#define GATEWAY_GATEWAY_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "broker/broker.h"
+
+struct gateway;
+
+enum auto_create {
+	AUTO_CREATE_NONE,
+	AUTO_CREATE_OWN,	/* <id>.pin, .geo, .user; streaming-<id>-pin, -geo, -user */
+	AUTO_CREATE_ANY,
+};
+
+struct gateway_options {
+	const char *listen;		/* "127.0.0.1:8082"; port 0: a free one */
+	bool insecure;			/* another address than loopback without an API key */
+	const char *api_key_sha256;	/* hex, or "" */
+	const char *tls_cert;		/* PEM, or NULL for plain HTTP */
+	const char *tls_key;
+	const char *id;			/* user id in the names of auto_create */
+	const char *stages;		/* first path segments that are left out: "prod,dev,test" */
+	enum auto_create auto_create;	/* own: made at the start, and again when missing */
+	int32_t partitions;		/* of a topic that is made on its own */
+	int32_t shards;			/* of a stream */
+	bool confluent_status;		/* every record failed: 200 as Confluent's proxy */
+	bool kinesis_ok_status;		/* errors of Kinesis: 200 as the original's API */
+	size_t body_bytes_max;
+	size_t record_bytes_max;	/* key and value */
+	uint32_t connections_max;
+	uint32_t connections_per_ip_max;
+	int64_t retention_ms;		/* shown by DescribeStream; 0: for ever */
+};
+
+MUST_USE enum err_code gateway_new(const struct gateway_options *options,
+				   struct gateway **ret_gateway, struct err *err);
+/* After broker_free(). Accepts NULL. */
+void gateway_free(struct gateway *gateway);
+
+/* The broker's completion; `gateway` is its user. */
+broker_done_fn gateway_done;
+
+/* Makes the topics of auto_create and listens. ERR_USAGE: not an address, or one that others reach
+ * without a key; ERR_EXISTS: in use. */
+MUST_USE enum err_code gateway_open(struct gateway *gateway, struct broker *broker,
+				    struct err *err);
+uint16_t gateway_port(const struct gateway *gateway);
+/* Serves until stop.h asks to stop, then answers what is in flight, for at most drain_ms. */
+MUST_USE enum err_code gateway_run(struct gateway *gateway, int64_t drain_ms, struct err *err);
+/* As a stop, from any thread. */
+void gateway_stop(struct gateway *gateway);
+
+/* One line a route: method, path, what it does. */
+void gateway_put_routes(struct buf *out);
+
+#endif

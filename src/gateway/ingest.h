@@ -1,0 +1,55 @@
+/*
+ * ingest.h - from a request's records to durable ones, and back to an answer.
+ *
+ * ingest_append() hands the records to the broker and returns. When the broker
+ * says how they ended, gateway_done() (the broker's thread) posts the whole
+ * chain to the loop with one wake-up, and `answer` writes each reply there.
+ * What waits is bounded: by connections and their pipelines, and in bytes by
+ * the broker. Finished posts are kept for reuse, so a steady load allocates
+ * nothing.
+ *
+ * Threads: the loop, but for ingest_done().
+ */
+#ifndef GATEWAY_INGEST_H
+#define GATEWAY_INGEST_H
+
+#include "gateway/call.h"
+#include "gateway/records.h"
+
+struct post;
+
+struct ingest {
+	struct gateway *gateway;
+	struct post *idle;
+	size_t idle_count;
+};
+
+/* How the records of a request ended, in its order; never empty. */
+struct outcomes {
+	const struct append_outcome *at;
+	size_t count;
+};
+
+/* Writes the answer. `err`: why everything was refused, if it was. */
+typedef void answer_fn(struct call *call, struct outcomes outcomes);
+
+void ingest_init(struct ingest *ingest, struct gateway *gateway);
+void ingest_release(struct ingest *ingest);
+/*
+ * Defers the call, or fails it when the broker refuses (a missing topic is
+ * made first if auto_create says so). A record longer than record_bytes_max is
+ * left out, ends with ERR_LIMIT, and does not stop the others; `records` is
+ * used up.
+ */
+void ingest_append(struct call *call, enum topic_kind kind, struct slice name,
+		   struct records *records, answer_fn *answer);
+/* Appends that ended: on to the loop. On the broker's thread. */
+void ingest_done(struct ingest *ingest, struct append *chain);
+
+/* ERR_OK if a record was kept; else what the request as a whole ended with: a code that may be
+ * tried again only if that holds for every record. */
+enum err_code outcomes_code(struct outcomes outcomes);
+/* What happened to a record, for a person. */
+const char *outcome_message(enum err_code code);
+
+#endif

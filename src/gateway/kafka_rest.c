@@ -1,0 +1,208 @@
+/* Kafka REST Proxy v2 on the broker's topics. The one Kafka broker that clients see is number 1. */
+#include "gateway/produce.h"
+#include "gateway/route.h"
+#include "gateway/state.h"
+
+enum { BROKER_ID = 1 };
+
+void kafka_root(struct call *call)
+{
+	buf_add_str(call->reply, "{}");
+}
+
+void kafka_brokers(struct call *call)
+{
+	buf_addf(call->reply, "{\"brokers\":[%d]}", BROKER_ID);
+}
+
+static bool put_name(void *user, const char *name)
+{
+	struct buf *reply = user;
+
+	if (reply->len > 1)
+		buf_add_char(reply, ',');
+	json_put_string(reply, slice_str(name));
+	return true;
+}
+
+void kafka_topics(struct call *call)
+{
+	struct err err;
+
+	buf_add_char(call->reply, '[');
+	if (broker_list(call->gateway->broker, TOPIC_LOG, put_name, call->reply, &err) != ERR_OK)
+		call_fail(call, &err);
+	else
+		buf_add_char(call->reply, ']');
+}
+
+/* Of the path's topic. False: answered. */
+static bool describe(struct call *call, struct topic_info *ret_info)
+{
+	char name[TOPIC_NAME_MAX + 1];
+	struct err err;
+	enum err_code code = name_check_topic(call->param[0], &err);
+
+	if (code == ERR_OK) {
+		memcpy(name, call->param[0].ptr, call->param[0].len);
+		name[call->param[0].len] = '\0';
+		code = broker_describe(call->gateway->broker,
+				       (struct topic_ref){ TOPIC_LOG, name }, ret_info, &err);
+	}
+	if (code == ERR_NO_TOPIC)
+		call_failf(call, ERR_NO_TOPIC, "Topic not found.");
+	else if (code != ERR_OK)
+		call_fail(call, &err);
+	return code == ERR_OK;
+}
+
+static void put_partition(struct buf *reply, int32_t id)
+{
+	buf_addf(reply, "{\"partition\":%d,\"leader\":%d,\"replicas\":[{\"broker\":%d,"
+		 "\"leader\":true,\"in_sync\":true}]}", id, BROKER_ID, BROKER_ID);
+}
+
+static void put_partitions(struct buf *reply, const struct topic_info *info)
+{
+	buf_add_char(reply, '[');
+	for (int32_t i = 0; i < info->partition_count; i++) {
+		if (i)
+			buf_add_char(reply, ',');
+		put_partition(reply, info->partitions[i].id);
+	}
+	buf_add_char(reply, ']');
+}
+
+void kafka_topic(struct call *call)
+{
+	struct topic_info info;
+
+	if (!describe(call, &info))
+		return;
+	buf_add_str(call->reply, "{\"name\":");
+	json_put_string(call->reply, slice_str(info.name));
+	buf_add_str(call->reply, ",\"configs\":{},\"partitions\":");
+	put_partitions(call->reply, &info);
+	buf_add_char(call->reply, '}');
+	topic_info_release(&info);
+}
+
+void kafka_partitions(struct call *call)
+{
+	struct topic_info info;
+
+	if (!describe(call, &info)) {
+		/* Confluent's proxy has no code of its own for it here. */
+		if (call->status == 404)
+			call_refuse(call, 404);
+		return;
+	}
+	put_partitions(call->reply, &info);
+	topic_info_release(&info);
+}
+
+/* False: answered. */
+static bool path_partition(struct call *call, int32_t *ret)
+{
+	if (partition_parse(TOPIC_LOG, call->param[1], ret))
+		return true;
+	call_refuse(call, 404);	/* no integer from 0 up: no such path */
+	return false;
+}
+
+/* The path's partition of its topic. NULL: answered. The caller releases the info. */
+static const struct partition_info *find_partition(struct call *call, struct topic_info *info)
+{
+	int32_t id;
+
+	if (!path_partition(call, &id) || !describe(call, info))
+		return NULL;
+	for (int32_t i = 0; i < info->partition_count; i++)
+		if (info->partitions[i].id == id)
+			return &info->partitions[i];
+	topic_info_release(info);
+	call_failf(call, ERR_NO_PARTITION, "Partition not found.");
+	return NULL;
+}
+
+void kafka_partition(struct call *call)
+{
+	struct topic_info info;
+	const struct partition_info *partition = find_partition(call, &info);
+
+	if (!partition)
+		return;
+	put_partition(call->reply, partition->id);
+	topic_info_release(&info);
+}
+
+void kafka_offsets(struct call *call)
+{
+	struct topic_info info;
+	const struct partition_info *partition = find_partition(call, &info);
+
+	if (!partition)
+		return;
+	buf_add_str(call->reply, "{\"beginning_offset\":");
+	buf_add_u64(call->reply, position_ordinal(partition->first));
+	buf_add_str(call->reply, ",\"end_offset\":");
+	buf_add_u64(call->reply, position_ordinal(partition->next));
+	buf_add_char(call->reply, '}');
+	topic_info_release(&info);
+}
+
+static void put_outcome(struct buf *reply, const struct append_outcome *outcome)
+{
+	if (outcome->code == ERR_OK) {
+		buf_add_str(reply, "{\"partition\":");
+		buf_add_i64(reply, outcome->partition);
+		buf_add_str(reply, ",\"offset\":");
+		buf_add_u64(reply, position_ordinal(outcome->position));
+		buf_add_str(reply, ",\"error_code\":null,\"error\":null}");
+		return;
+	}
+	/* A record that is too long is a plain KafkaException to Confluent's proxy. */
+	buf_addf(reply, "{\"partition\":null,\"offset\":null,\"error_code\":%d,\"error\":\"%s\"}",
+		 outcome->code == ERR_LIMIT ? err_rest(ERR_IO) : err_rest(outcome->code),
+		 outcome_message(outcome->code));
+}
+
+static void answer_produce(struct call *call, struct outcomes outcomes)
+{
+	enum err_code code = outcomes_code(outcomes);
+
+	if (code != ERR_OK && !call->gateway->options.confluent_status) {
+		call_failf(call, code, "%s", outcome_message(code));
+		return;
+	}
+	buf_add_str(call->reply, "{\"offsets\":[");
+	for (size_t i = 0; i < outcomes.count; i++) {
+		if (i)
+			buf_add_char(call->reply, ',');
+		put_outcome(call->reply, &outcomes.at[i]);
+	}
+	buf_add_str(call->reply, "],\"key_schema_id\":null,\"value_schema_id\":null}");
+}
+
+static enum err_code parse(struct call *call, int32_t partition, struct err *err)
+{
+	enum produce_format format = call->media == MEDIA_KAFKA_JSON ? PRODUCE_JSON : PRODUCE_BINARY;
+
+	if (name_check_topic(call->param[0], err) != ERR_OK)
+		return err->code;
+	return produce_parse(call->json, call->body, format, partition, &call->gateway->records, err);
+}
+
+void kafka_produce(struct call *call)
+{
+	int32_t partition = PARTITION_ANY;
+	struct err err;
+
+	if (call->param[1].ptr && !path_partition(call, &partition))
+		return;
+	if (parse(call, partition, &err) != ERR_OK)
+		call_fail(call, &err);
+	else
+		ingest_append(call, TOPIC_LOG, call->param[0], &call->gateway->records,
+			      answer_produce);
+}

@@ -1,0 +1,120 @@
+#include "gateway/media.h"
+
+#include <strings.h>
+
+static const char *const names[] = {
+	[MEDIA_NONE] = "",
+	[MEDIA_JSON] = "application/json",
+	[MEDIA_AMZ_JSON] = "application/x-amz-json-1.1",
+	[MEDIA_KAFKA] = "application/vnd.kafka.v2+json",
+	[MEDIA_KAFKA_JSON] = "application/vnd.kafka.json.v2+json",
+	[MEDIA_KAFKA_BINARY] = "application/vnd.kafka.binary.v2+json",
+};
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+static struct slice trim(struct slice s)
+{
+	while (s.len && is_blank(s.ptr[0]))
+		s = slice_from(s, 1);
+	while (s.len && is_blank(s.ptr[s.len - 1]))
+		s.len--;
+	return s;
+}
+
+static bool is_word(struct slice s, const char *word)
+{
+	return s.len == strlen(word) && strncasecmp(s.ptr, word, s.len) == 0;
+}
+
+/* Takes what stands before the next `separator`, trimmed, off *rest. False: nothing is left. */
+static bool take(struct slice *rest, char separator, struct slice *ret)
+{
+	const char *at;
+	size_t len;
+
+	if (!rest->ptr || !rest->len)
+		return false;
+	at = memchr(rest->ptr, separator, rest->len);
+	len = at ? (size_t)(at - rest->ptr) : rest->len;
+	*ret = trim(slice_of(rest->ptr, len));
+	*rest = slice_from(*rest, at ? len + 1 : len);
+	return true;
+}
+
+static bool charset_is_utf8(struct slice value)
+{
+	if (value.len >= 2 && value.ptr[0] == '"' && value.ptr[value.len - 1] == '"')
+		value = slice_of(value.ptr + 1, value.len - 2);
+	return is_word(value, "utf-8") || is_word(value, "utf8") || is_word(value, "us-ascii");
+}
+
+const char *media_name(enum media media)
+{
+	return names[media];
+}
+
+enum media media_of(struct slice content_type)
+{
+	enum media media = MEDIA_JSON;
+	struct slice type, parameter, name;
+
+	if (!content_type.ptr)
+		return MEDIA_NONE;
+	if (!take(&content_type, ';', &type))
+		return MEDIA_OTHER;
+	while (media < MEDIA_OTHER && !is_word(type, names[media]))
+		media++;
+	while (take(&content_type, ';', &parameter))
+		if (take(&parameter, '=', &name) && is_word(name, "charset") &&
+		    !charset_is_utf8(parameter))
+			return MEDIA_OTHER;
+	return media;
+}
+
+static bool is_zero(struct slice number)
+{
+	for (size_t i = 0; i < number.len; i++)
+		if (number.ptr[i] != '0' && number.ptr[i] != '.')
+			return false;
+	return true;
+}
+
+/* "q=0", "q=0.000": not wanted. */
+static bool quality_is_zero(struct slice parameters)
+{
+	struct slice parameter, name;
+
+	while (take(&parameters, ';', &parameter))
+		if (take(&parameter, '=', &name) && is_word(name, "q"))
+			return is_zero(parameter);
+	return false;
+}
+
+bool media_admits(struct slice accept, enum media media)
+{
+	int best = 0;		/* the most specific range decides: 1 any, 2 the family, 3 the type */
+	bool admitted = accept.len == 0;
+	struct slice range, type;
+
+	while (take(&accept, ',', &range)) {
+		int match = 0;
+
+		if (!take(&range, ';', &type))
+			continue;
+		if (is_word(type, "*/*"))
+			match = 1;
+		else if (is_word(type, "application/*"))
+			match = 2;
+		else if (is_word(type, names[media]))
+			match = 3;
+		if (match > best) {
+			best = match;
+			admitted = !quality_is_zero(range);
+		}
+	}
+	return admitted;
+}

@@ -1,0 +1,136 @@
+#include "gateway/route.h"
+
+#include "base/mem.h"
+
+/* The two that carry the load come first. */
+static const struct route routes[] = {
+	{ HTTP_METHOD_POST, "/topics/{topic}", FACE_KAFKA, ROUTE_PRODUCES,
+	  kafka_produce, "append records" },
+	{ HTTP_METHOD_PUT, "/streams/{stream}/record", FACE_KINESIS, ROUTE_STREAMS,
+	  kinesis_put_record, "PutRecord" },
+	{ HTTP_METHOD_PUT, "/streams/{stream}/records", FACE_KINESIS, ROUTE_STREAMS,
+	  kinesis_put_records, "PutRecords" },
+	{ HTTP_METHOD_POST, "/topics/{topic}/partitions/{partition}", FACE_KAFKA, ROUTE_PRODUCES,
+	  kafka_produce, "append records to one partition" },
+
+	{ HTTP_METHOD_GET, "/", FACE_KAFKA, 0, kafka_root, "answer {}" },
+	{ HTTP_METHOD_POST, "/", FACE_KAFKA, 0, kafka_root, "answer {}" },
+	{ HTTP_METHOD_GET, "/topics", FACE_KAFKA, ROUTE_BLOCKS, kafka_topics, "list topics" },
+	{ HTTP_METHOD_GET, "/topics/{topic}", FACE_KAFKA, ROUTE_BLOCKS,
+	  kafka_topic, "describe a topic" },
+	{ HTTP_METHOD_GET, "/topics/{topic}/partitions", FACE_KAFKA, ROUTE_BLOCKS,
+	  kafka_partitions, "list its partitions" },
+	{ HTTP_METHOD_GET, "/topics/{topic}/partitions/{partition}", FACE_KAFKA, ROUTE_BLOCKS,
+	  kafka_partition, "describe a partition" },
+	{ HTTP_METHOD_GET, "/topics/{topic}/partitions/{partition}/offsets", FACE_KAFKA,
+	  ROUTE_BLOCKS, kafka_offsets, "first and next offset" },
+	{ HTTP_METHOD_GET, "/brokers", FACE_KAFKA, 0, kafka_brokers, "list brokers: one" },
+
+	{ HTTP_METHOD_GET, "/streams", FACE_KINESIS, ROUTE_BLOCKS,
+	  kinesis_list_streams, "ListStreams" },
+	{ HTTP_METHOD_GET, "/streams/{stream}", FACE_KINESIS, ROUTE_BLOCKS,
+	  kinesis_describe_stream, "DescribeStream" },
+	{ HTTP_METHOD_POST, "/streams/{stream}", FACE_KINESIS, ROUTE_BLOCKS,
+	  kinesis_create_stream, "CreateStream" },
+	{ HTTP_METHOD_DELETE, "/streams/{stream}", FACE_KINESIS, ROUTE_BLOCKS,
+	  kinesis_delete_stream, "DeleteStream" },
+	{ HTTP_METHOD_GET, "/streams/{stream}/sharditerator", FACE_KINESIS, ROUTE_BLOCKS,
+	  kinesis_get_shard_iterator, "GetShardIterator" },
+	{ HTTP_METHOD_GET, "/streams/{stream}/records", FACE_KINESIS, ROUTE_BLOCKS,
+	  kinesis_get_records, "GetRecords" },
+
+	{ HTTP_METHOD_GET, "/healthz", FACE_OPS, ROUTE_OPEN, ops_health, "the process is alive" },
+	{ HTTP_METHOD_GET, "/readyz", FACE_OPS, 0, ops_ready, "it would take records now" },
+	{ HTTP_METHOD_GET, "/metrics", FACE_OPS, 0, ops_metrics, "Prometheus metrics" },
+};
+
+static const char *const method_names[] = {
+	[HTTP_METHOD_GET] = "GET",
+	[HTTP_METHOD_HEAD] = "HEAD",
+	[HTTP_METHOD_POST] = "POST",
+	[HTTP_METHOD_PUT] = "PUT",
+	[HTTP_METHOD_DELETE] = "DELETE",
+};
+
+static size_t segment_len(struct slice path)
+{
+	const char *slash = path.len ? memchr(path.ptr, '/', path.len) : NULL;
+
+	return slash ? (size_t)(slash - path.ptr) : path.len;
+}
+
+static bool matches(const char *pattern, struct slice path, struct slice *param)
+{
+	while (*pattern && path.len) {
+		size_t len;
+
+		if (*pattern != '{') {
+			if (*pattern++ != path.ptr[0])
+				return false;
+			path = slice_from(path, 1);
+			continue;
+		}
+		len = segment_len(path);
+		if (len == 0)
+			return false;
+		*param++ = slice_of(path.ptr, len);
+		path = slice_from(path, len);
+		pattern = strchr(pattern, '}') + 1;
+	}
+	return !*pattern && (path.len == 0 || slice_is(path, "/"));
+}
+
+static bool is_under(struct slice path, const char *prefix)
+{
+	size_t len = strlen(prefix);
+
+	return slice_starts(path, prefix) && (path.len == len || path.ptr[len] == '/');
+}
+
+struct route_match route_find(enum http_method method, struct slice path)
+{
+	struct route_match match = {
+		.face = is_under(path, "/streams") ? FACE_KINESIS : FACE_KAFKA,
+	};
+
+	if (method == HTTP_METHOD_HEAD)
+		method = HTTP_METHOD_GET;
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+		struct slice param[CALL_PARAMS_MAX] = { 0 };
+
+		if (!matches(routes[i].pattern, path, param))
+			continue;
+		match.methods |= 1u << routes[i].method;
+		match.face = routes[i].face;
+		if (routes[i].method != method)
+			continue;
+		match.route = &routes[i];
+		memcpy(match.param, param, sizeof(param));
+		break;
+	}
+	return match;
+}
+
+void route_put_table(struct buf *out)
+{
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++)
+		buf_addf(out, "%-6s  %-46s  %s\n", method_names[routes[i].method],
+			 routes[i].pattern, routes[i].summary);
+}
+
+void route_put_allow(unsigned methods, char *line, size_t room)
+{
+	const char *separator = "Allow: ";
+	size_t len = 0;
+
+	if (methods & 1u << HTTP_METHOD_GET)
+		methods |= 1u << HTTP_METHOD_HEAD;
+	for (unsigned i = 0; i < ARRAY_LEN(method_names); i++) {
+		if (!(methods & 1u << i))
+			continue;
+		len += (size_t)snprintf(line + len, room - len, "%s%s", separator,
+					method_names[i]);
+		separator = ", ";
+	}
+	(void)snprintf(line + len, room - len, "\r\n");
+}
