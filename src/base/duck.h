@@ -48,7 +48,7 @@ MUST_USE enum err_code duck_run(struct duck *duck, const char *sql, struct err *
 /* Run one statement; on ERR_OK the caller destroys *ret_result. */
 MUST_USE enum err_code duck_query(struct duck *duck, const char *sql, duckdb_result *ret_result,
 				  struct err *err);
-/* Turn the error of a result (of an appender, a prepared statement) into ours. `message` may be NULL. */
+/* The error of a result, an appender or a prepared statement as ours; `message` may be NULL. */
 enum err_code duck_error(struct duck *duck, duckdb_error_type type, const char *message,
 			 struct err *err);
 

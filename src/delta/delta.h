@@ -6,12 +6,17 @@
  * `_delta_log/<version, 20 digits>.json`; progress of a writer is the `txn`
  * action inside it, so a batch is in the table once whatever is repeated.
  *
- * A table whose protocol asks for more than reader 1 / writer 2, or whose
- * metadata holds invariants, constraints, generated or identity columns, or
- * column mapping, is refused (ERR_UNSUPPORTED): the protocol forbids a writer
- * to touch what it does not know.
+ * What an open table knows stays in memory: a commit lists nothing and reads
+ * nothing but what others wrote since, whatever the version. Classic
+ * checkpoints (delta_checkpoint.h) keep the opening short.
  *
- * Ownership: the table borrows its store. Threads: one thread a table.
+ * Refused with ERR_UNSUPPORTED, because the protocol forbids to touch what one
+ * does not know: to read, more than reader version 1, files outside the table;
+ * to write, more than writer version 2, a partitioned table, a column that is
+ * not null, generated, or has an invariant or a constraint.
+ *
+ * Ownership: the table borrows its store. Threads: one thread a table; any
+ * number of tables, processes and machines may write the same one.
  */
 #ifndef DELTA_DELTA_H
 #define DELTA_DELTA_H
@@ -45,8 +50,8 @@ struct delta_add {
 	char *path;		/* relative to the table's root, not URI-encoded */
 	uint64_t size;		/* bytes */
 	int64_t modified_ms;
-	uint64_t rows;		/* from stats.numRecords */
-	char *stats;		/* JSON text or NULL */
+	uint64_t rows;		/* stats.numRecords; 0 where there is none */
+	char *stats;		/* JSON text; NULL: none, or a checkpoint holds it */
 };
 
 struct delta_txn {
@@ -60,38 +65,47 @@ struct delta_commit {
 	size_t add_count;
 	const struct delta_txn *txns;
 	size_t txn_count;
-	struct slice info;		/* JSON members to put into commitInfo, without braces; may be empty */
+	struct slice info;		/* further members of commitInfo: JSON without braces, or empty */
 };
 
 struct delta_table;
 
 struct delta_options {
-	const struct delta_schema *create;	/* make the table with this schema if absent; NULL: ERR_ABSENT */
+	const struct delta_schema *create;	/* what a writer needs, borrowed; NULL: to read only */
 	uint32_t checkpoint_interval;		/* commits; 0: 10 */
 	bool checkpoints;			/* write them */
 };
 
-/* Reads the newest checkpoint and the log after it. `root`: the table's key prefix, no slash at its end. */
+/*
+ * Reads the newest checkpoint and the log after it. `root`: the table's key prefix, no slash at its
+ * end. With `create` the table is made if there is none, and else must have just these columns
+ * (ERR_UNSUPPORTED names the first that differs). Without: ERR_ABSENT.
+ */
 MUST_USE enum err_code delta_open(struct store *store, const char *root,
 				  const struct delta_options *options,
 				  struct delta_table **ret_table, struct err *err);
 void delta_close(struct delta_table *table);	/* accepts NULL */
-/* Read what others committed since. */
+/* Read what others committed since. After an error the table is at the last version that was read. */
 MUST_USE enum err_code delta_refresh(struct delta_table *table, struct err *err);
 
 int64_t delta_version(const struct delta_table *table);
 /* The last version of this application id, or -1. */
 int64_t delta_txn_version(const struct delta_table *table, const char *app_id);
-/* Live data files, in the order they were added; valid until the next call that may change the table. */
+/* Live data files, in the order they were added; valid until the table changes. */
 size_t delta_file_count(const struct delta_table *table);
 const struct delta_add *delta_file(const struct delta_table *table, size_t i);
 uint64_t delta_rows(const struct delta_table *table);
 
 /*
- * Blind append. Loses against another writer: reads what it wrote, takes the next version and tries
- * again. ERR_EXISTS: a txn of this commit is in the log already with at least its version; nothing was
- * written and the batch is to be dropped. ERR_UNKNOWN is never returned: an ambiguous put is resolved by
- * reading the entry back (commitInfo.txnId).
+ * Blind append of data files that are in the store already; they are never removed here, whatever
+ * happens. Loses against another writer: reads what it wrote, takes the next version and tries again.
+ *
+ * ERR_EXISTS: a txn of this commit is in the log already with at least its version; nothing was
+ * written, the batch is to be dropped. ERR_UNSUPPORTED: another writer changed the table so that this
+ * one may not write it. ERR_UNKNOWN, only when the store could not be asked for a long time whether
+ * an ambiguous put came through (commitInfo.txnId tells): keep the files, open again and compare
+ * delta_txn_version(). After any other error nothing was written, and the same commit may be tried
+ * again.
  */
 MUST_USE enum err_code delta_commit(struct delta_table *table, const struct delta_commit *commit,
 				    int64_t *ret_version, struct err *err);

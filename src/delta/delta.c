@@ -1,0 +1,371 @@
+/* delta.c - opening a table, and following its log. */
+#include "delta/delta.h"
+
+#include "base/mem.h"
+#include "base/trace.h"
+#include "delta/delta_schema.h"
+#include "delta/delta_table.h"
+
+#include <inttypes.h>
+
+enum { DIGITS = 20, CHECKPOINT_INTERVAL = 10 };
+
+const char *delta_table_commit_key(const struct delta_table *table, struct buf *out,
+				   int64_t version)
+{
+	buf_clear(out);
+	buf_addf(out, "%s/_delta_log/%020" PRId64 ".json", table->root, version);
+	return buf_cstr(out);
+}
+
+enum err_code delta_table_read_commit(struct delta_table *table, int64_t version,
+				      struct delta_actions *ret_actions, struct err *err)
+{
+	struct buf key;
+	enum err_code code;
+
+	buf_init(&key, STORE_KEY_MAX);
+	buf_clear(&table->text);
+	code = store_get(table->store, delta_table_commit_key(table, &key, version), 0, UINT64_MAX,
+			 &table->text, err);
+	if (code == ERR_OK)
+		code = delta_reader_parse(&table->reader, buf_slice(&table->text), ret_actions, err);
+	if (code != ERR_OK && code != ERR_ABSENT)
+		(void)err_prefix(err, "version %" PRId64 " of table \"%s\"", version, table->root);
+	buf_release(&key);
+	return code;
+}
+
+enum err_code delta_table_check_writable(struct delta_table *table, struct err *err)
+{
+	enum err_code code = delta_check_writable(&table->state.protocol, table->state.metadata,
+						  table->schema, table->reader.line, err);
+
+	if (code != ERR_OK)
+		(void)err_prefix(err, "table \"%s\"", table->root);
+	return code;
+}
+
+enum err_code delta_table_advance(struct delta_table *table, struct delta_actions *actions,
+				  struct err *err)
+{
+	const struct delta_state *state = &table->state;
+	int64_t version = state->version + 1;
+	const struct delta_protocol *protocol = actions->protocol.reader ? &actions->protocol :
+		&state->protocol;
+	const struct delta_metadata *metadata = actions->metadata ? actions->metadata :
+		state->metadata;
+	enum err_code code;
+
+	if (!protocol->reader || !metadata)
+		code = err_set(err, ERR_CORRUPT, "it has no protocol or no metadata");
+	else
+		code = delta_check_readable(protocol, metadata, err);
+	if (code != ERR_OK)
+		return err_prefix(err, "version %" PRId64 " of table \"%s\"", version, table->root);
+	delta_state_apply(&table->state, actions, version);
+	return ERR_OK;
+}
+
+/* ---- What lies in _delta_log ---- */
+
+struct versions {
+	int64_t *at;
+	size_t count;
+	size_t room;
+};
+
+struct listing {
+	size_t prefix_len;
+	struct versions commits;	/* ascending */
+	struct versions checkpoints;	/* ascending; classic ones */
+	bool other_checkpoints;		/* of a kind that is not read: in parts, or V2 */
+};
+
+static void push(struct versions *versions, int64_t version)
+{
+	if (versions->count == versions->room) {
+		versions->room = versions->room ? versions->room * 2 : 64;
+		versions->at = xreallocarray(versions->at, versions->room, sizeof(*versions->at));
+	}
+	versions->at[versions->count++] = version;
+}
+
+static bool list_one(void *user, const struct store_entry *entry)
+{
+	struct listing *listing = user;
+	const char *name = entry->key + listing->prefix_len;
+	const char *rest = name + DIGITS;
+	int64_t version;
+
+	if (strspn(name, "0123456789") != DIGITS || name[0] != '0')
+		return true;
+	version = strtoll(name, NULL, 10);
+	if (strcmp(rest, ".json") == 0)
+		push(&listing->commits, version);
+	else if (strcmp(rest, ".checkpoint.parquet") == 0)
+		push(&listing->checkpoints, version);
+	else if (strncmp(rest, ".checkpoint.", strlen(".checkpoint.")) == 0)
+		listing->other_checkpoints = true;
+	return true;
+}
+
+static void listing_release(struct listing *listing)
+{
+	free(listing->commits.at);
+	free(listing->checkpoints.at);
+}
+
+/* All of the log from version `from` on. */
+static enum err_code list_log(struct delta_table *table, int64_t from, struct listing *ret_listing,
+			      struct err *err)
+{
+	struct listing listing = { 0 };
+	enum err_code code;
+	struct buf prefix;
+	struct buf after;
+
+	buf_init(&prefix, STORE_KEY_MAX);
+	buf_init(&after, STORE_KEY_MAX);
+	buf_addf(&prefix, "%s/_delta_log/", table->root);
+	buf_addf(&after, "%s/_delta_log/%020" PRId64, table->root, from);
+	listing.prefix_len = prefix.len;
+	code = store_list(table->store, buf_cstr(&prefix), from > 0 ? buf_cstr(&after) : "",
+			  list_one, &listing, err);
+	buf_release(&prefix);
+	buf_release(&after);
+	if (code == ERR_OK)
+		*ret_listing = listing;
+	else
+		listing_release(&listing);
+	return code;
+}
+
+/* ---- Loading ---- */
+
+static void start_over(struct delta_table *table)
+{
+	delta_state_release(&table->state);
+	delta_state_init(&table->state, table->checkpoints);
+}
+
+static enum err_code replay_one(struct delta_table *table, struct err *err)
+{
+	struct delta_actions actions = { 0 };
+	enum err_code code = delta_table_read_commit(table, table->state.version + 1, &actions, err);
+
+	if (code == ERR_OK)
+		code = delta_table_advance(table, &actions, err);
+	delta_actions_release(&actions);
+	return code;
+}
+
+/* The commits after the state's version, of which none may be missing. */
+static enum err_code replay(struct delta_table *table, const struct listing *listing,
+			    struct err *err)
+{
+	enum err_code code = ERR_OK;
+
+	for (size_t i = 0; i < listing->commits.count && code == ERR_OK; i++) {
+		int64_t version = listing->commits.at[i];
+
+		if (version <= table->state.version)
+			continue;
+		if (version == table->state.version + 1)
+			code = replay_one(table, err);
+		else if (table->state.version < 0 && listing->other_checkpoints)
+			code = err_set(err, ERR_UNSUPPORTED, "table \"%s\" has only checkpoints of a "
+				       "newer kind (V2), or in parts", table->root);
+		else
+			code = err_set(err, ERR_CORRUPT, "table \"%s\": version %" PRId64
+				       " is missing from the log, which goes on to %" PRId64,
+				       table->root, table->state.version + 1,
+				       listing->commits.at[listing->commits.count - 1]);
+	}
+	if (code == ERR_ABSENT)		/* listed, and removed since: the log was cleaned up */
+		err->code = code = ERR_CORRUPT;
+	return code;
+}
+
+/* A checkpoint has no commitInfo; the commit of its version may still be there. */
+static void find_timestamp(struct delta_table *table)
+{
+	struct delta_actions actions = { 0 };
+	struct err ignored;
+
+	if (delta_table_read_commit(table, table->state.version, &actions, &ignored) == ERR_OK)
+		table->state.timestamp_ms = actions.timestamp_ms;
+	delta_actions_release(&actions);
+}
+
+static enum err_code start_at(struct delta_table *table, int64_t checkpoint, struct err *err)
+{
+	struct delta_actions actions = { 0 };
+	enum err_code code = delta_checkpoint_read(table, checkpoint, &actions, err);
+
+	start_over(table);
+	if (code == ERR_OK) {
+		delta_state_apply(&table->state, &actions, checkpoint);
+		delta_state_checkpointed(&table->state);
+	}
+	return code;
+}
+
+/* From the newest checkpoint that can be read, or from version 0. */
+static enum err_code load_listed(struct delta_table *table, const struct listing *listing,
+				 struct err *err)
+{
+	size_t left = listing->checkpoints.count;
+	enum err_code code = ERR_CORRUPT;
+
+	start_over(table);
+	while (left > 0 && code == ERR_CORRUPT) {
+		code = start_at(table, listing->checkpoints.at[--left], err);
+		if (code == ERR_CORRUPT)
+			trace_warn("%s; trying without it", err->msg);
+	}
+	if (code != ERR_OK && code != ERR_CORRUPT)
+		return code;
+	code = replay(table, listing, err);
+	if (code != ERR_OK)
+		return code;
+	if (table->state.version < 0)
+		return err_set(err, ERR_ABSENT, "there is no table \"%s\"", table->root);
+	if (table->state.version == table->state.checkpoint)
+		find_timestamp(table);
+	return ERR_OK;
+}
+
+static enum err_code load_from(struct delta_table *table, int64_t from, struct err *err)
+{
+	struct listing listing;
+	enum err_code code = list_log(table, from, &listing, err);
+
+	if (code != ERR_OK)
+		return code;
+	code = load_listed(table, &listing, err);
+	listing_release(&listing);
+	return code;
+}
+
+enum err_code delta_table_load(struct delta_table *table, struct err *err)
+{
+	int64_t hint = delta_checkpoint_last(table);
+	enum err_code code = ERR_CORRUPT;
+
+	if (hint > 0)
+		code = load_from(table, hint, err);
+	if (code == ERR_CORRUPT || code == ERR_ABSENT || code == ERR_UNSUPPORTED)
+		/* The hint may be wrong, or lead to a checkpoint that is of no use here. */
+		code = load_from(table, 0, err);
+	if (code == ERR_ABSENT && hint >= 0)
+		code = err_set(err, ERR_CORRUPT, "table \"%s\" has a checkpoint by its own word, but "
+			       "no log", table->root);
+	return code;
+}
+
+/* ---- The interface ---- */
+
+static struct delta_table *table_new(struct store *store, const char *root,
+				     const struct delta_options *options)
+{
+	struct delta_table *table = xcalloc(1, sizeof(*table));
+
+	table->store = store;
+	table->root = xstrdup(root);
+	table->schema = options->create;
+	table->checkpoints = options->checkpoints;
+	table->checkpoint_interval = options->checkpoint_interval ? options->checkpoint_interval :
+		CHECKPOINT_INTERVAL;
+	delta_state_init(&table->state, options->checkpoints);
+	delta_reader_init(&table->reader);
+	buf_init(&table->text, COMMIT_BYTES_MAX);
+	return table;
+}
+
+void delta_close(struct delta_table *table)
+{
+	if (!table)
+		return;
+	delta_state_release(&table->state);
+	delta_reader_release(&table->reader);
+	duck_close(&table->duck);
+	buf_release(&table->text);
+	free(table->root);
+	free(table);
+}
+
+static enum err_code open_table(struct delta_table *table, struct err *err)
+{
+	enum err_code code = delta_table_load(table, err);
+
+	if (code == ERR_ABSENT && table->schema)
+		code = delta_table_create(table, err);
+	if (code == ERR_OK)
+		code = delta_table_follow(table, err);
+	if (code == ERR_OK && table->schema)
+		code = delta_table_check_writable(table, err);
+	return code;
+}
+
+enum err_code delta_open(struct store *store, const char *root,
+			 const struct delta_options *options, struct delta_table **ret_table,
+			 struct err *err)
+{
+	struct delta_table *table = table_new(store, root, options);
+	struct err failure = { 0 };	/* on the way to success there may be some */
+	enum err_code code = open_table(table, &failure);
+
+	if (code == ERR_OK) {
+		*ret_table = table;
+	} else {
+		delta_close(table);
+		*err = failure;
+	}
+	return code;
+}
+
+enum err_code delta_table_follow(struct delta_table *table, struct err *err)
+{
+	enum err_code code;
+
+	do {
+		code = replay_one(table, err);
+	} while (code == ERR_OK);
+	return code == ERR_ABSENT ? ERR_OK : code;
+}
+
+enum err_code delta_refresh(struct delta_table *table, struct err *err)
+{
+	struct err failure;
+	enum err_code code = delta_table_follow(table, &failure);
+
+	if (code != ERR_OK)
+		*err = failure;
+	return code;
+}
+
+int64_t delta_version(const struct delta_table *table)
+{
+	return table->state.version;
+}
+
+int64_t delta_txn_version(const struct delta_table *table, const char *app_id)
+{
+	return delta_state_app_version(&table->state, app_id);
+}
+
+size_t delta_file_count(const struct delta_table *table)
+{
+	return table->state.file_count;
+}
+
+const struct delta_add *delta_file(const struct delta_table *table, size_t i)
+{
+	return &table->state.files[i].add;
+}
+
+uint64_t delta_rows(const struct delta_table *table)
+{
+	return table->state.rows;
+}

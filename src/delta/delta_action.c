@@ -1,0 +1,70 @@
+#include "delta/delta_action.h"
+
+#include "base/mem.h"
+
+void delta_metadata_free(struct delta_metadata *metadata)
+{
+	if (!metadata)
+		return;
+	free(metadata->id);
+	free(metadata->name);
+	free(metadata->description);
+	free(metadata->provider);
+	free(metadata->schema);
+	for (size_t i = 0; i < metadata->setting_count; i++) {
+		free(metadata->settings[i].key);
+		free(metadata->settings[i].value);
+	}
+	free(metadata->settings);
+	free(metadata);
+}
+
+void delta_actions_release(struct delta_actions *actions)
+{
+	delta_metadata_free(actions->metadata);
+	for (size_t i = 0; i < actions->add_count; i++) {
+		free(actions->adds[i].path);
+		free(actions->adds[i].stats);
+	}
+	for (size_t i = 0; i < actions->remove_count; i++)
+		free(actions->removes[i].path);
+	for (size_t i = 0; i < actions->app_count; i++)
+		free(actions->apps[i].id);
+	free(actions->adds);
+	free(actions->removes);
+	free(actions->apps);
+	*actions = (struct delta_actions){ 0 };
+}
+
+/* Room for one more in an array that doubles whenever its count is a power of two. */
+static void *grow(void *items, size_t count, size_t size)
+{
+	if (count & (count - 1))
+		return items;
+	return xreallocarray(items, count ? count * 2 : 1, size);
+}
+
+#define NEW(items, count) ( \
+	(items) = grow((items), (count), sizeof(*(items))), \
+	memset(&(items)[count], 0, sizeof(*(items))), \
+	&(items)[(count)++])
+
+struct delta_add *delta_actions_new_add(struct delta_actions *actions)
+{
+	return NEW(actions->adds, actions->add_count);
+}
+
+struct delta_remove *delta_actions_new_remove(struct delta_actions *actions)
+{
+	return NEW(actions->removes, actions->remove_count);
+}
+
+struct delta_app *delta_actions_new_app(struct delta_actions *actions)
+{
+	return NEW(actions->apps, actions->app_count);
+}
+
+struct delta_setting *delta_metadata_new_setting(struct delta_metadata *metadata)
+{
+	return NEW(metadata->settings, metadata->setting_count);
+}

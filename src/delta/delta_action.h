@@ -1,0 +1,100 @@
+/*
+ * delta_action.h - the actions of a Delta log, as one commit or one checkpoint
+ * holds them (PROTOCOL.md, "Actions"), and the JSON of a commit.
+ *
+ * Only what a reader and a blind appender need is kept. Actions and members
+ * that are not known are passed over, as the protocol asks; what makes a table
+ * unreadable to us is an error.
+ *
+ * Ownership: a struct delta_actions owns its texts until delta_state_apply()
+ * takes them.
+ */
+#ifndef DELTA_DELTA_ACTION_H
+#define DELTA_DELTA_ACTION_H
+
+#include "base/json.h"
+#include "delta/delta.h"
+
+enum { DELTA_UUID_SIZE = 37 };		/* with its NUL */
+
+struct delta_protocol {
+	int64_t reader;			/* 0: the commit holds no protocol */
+	int64_t writer;
+};
+
+struct delta_setting {
+	char *key;
+	char *value;
+};
+
+struct delta_metadata {
+	char *id;
+	char *name;			/* or NULL */
+	char *description;		/* or NULL */
+	char *provider;			/* "parquet" */
+	char *schema;			/* schemaString: JSON text */
+	int64_t created_ms;		/* -1: not given */
+	size_t partition_column_count;
+	struct delta_setting *settings;
+	size_t setting_count;
+};
+
+struct delta_remove {
+	char *path;			/* as in struct delta_add */
+	int64_t deleted_ms;		/* -1: a later add took the file's place, there is no tombstone */
+	int64_t size;			/* -1: not given */
+};
+
+struct delta_app {
+	char *id;
+	int64_t version;
+	int64_t updated_ms;		/* -1: not given */
+};
+
+struct delta_actions {
+	struct delta_protocol protocol;
+	struct delta_metadata *metadata;	/* or NULL */
+	struct delta_add *adds;
+	size_t add_count;
+	struct delta_remove *removes;
+	size_t remove_count;
+	struct delta_app *apps;
+	size_t app_count;
+	int64_t timestamp_ms;		/* commitInfo.timestamp; 0: not given */
+	char txn_id[DELTA_UUID_SIZE];	/* commitInfo.txnId; "": none */
+};
+
+void delta_actions_release(struct delta_actions *actions);
+void delta_metadata_free(struct delta_metadata *metadata);	/* accepts NULL */
+
+/* Add a zeroed element and return it; later additions move it. */
+struct delta_add *delta_actions_new_add(struct delta_actions *actions);
+struct delta_remove *delta_actions_new_remove(struct delta_actions *actions);
+struct delta_app *delta_actions_new_app(struct delta_actions *actions);
+struct delta_setting *delta_metadata_new_setting(struct delta_metadata *metadata);
+
+/* Reads texts of one commit after the other. */
+struct delta_reader {
+	struct json_parser *line;
+	struct json_parser *stats;
+};
+
+void delta_reader_init(struct delta_reader *reader);
+void delta_reader_release(struct delta_reader *reader);
+/* ERR_CORRUPT names the line. On failure *ret_actions is untouched. */
+MUST_USE enum err_code delta_reader_parse(struct delta_reader *reader, struct slice text,
+					  struct delta_actions *ret_actions, struct err *err);
+/* numRecords of a stats text; 0 if it has none. */
+uint64_t delta_reader_rows(struct delta_reader *reader, struct slice stats);
+/* Decode the path of an add or remove. ERR_UNSUPPORTED: absolute; ERR_CORRUPT: no path. */
+MUST_USE enum err_code delta_path_decode(struct slice encoded, char **ret_path, struct err *err);
+
+/* Write one line each; paths are URI-encoded (RFC 2396). */
+void delta_put_path(struct buf *out, const char *path);
+void delta_put_add(struct buf *out, const struct delta_add *add);
+void delta_put_txn(struct buf *out, const struct delta_txn *txn, int64_t now_ms);
+
+/* A random UUID (version 4). */
+void delta_uuid(char out[static DELTA_UUID_SIZE]);
+
+#endif

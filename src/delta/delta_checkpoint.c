@@ -1,0 +1,204 @@
+/*
+ * delta_checkpoint.c - checkpoints in the store, and when to write one.
+ *
+ * A checkpoint costs as much as the table has files, so its interval grows with
+ * them: a hundredth of the files, at least the interval of the options and at
+ * most ten times that. So its share of a commit stays level up to ten thousand
+ * files, and a reader never replays more than a hundred commits.
+ */
+#include "base/failpoint.h"
+#include "base/time.h"
+#include "base/trace.h"
+#include "delta/delta_parquet.h"
+#include "delta/delta_table.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+enum { DUCK_BYTES_MAX = 512 << 20, FILES_A_COMMIT = 100, INTERVAL_TIMES_MAX = 10 };
+
+static const char *last_key(const struct delta_table *table, struct buf *out)
+{
+	buf_clear(out);
+	buf_addf(out, "%s/_delta_log/_last_checkpoint", table->root);
+	return buf_cstr(out);
+}
+
+const char *delta_checkpoint_key(const struct delta_table *table, struct buf *out, int64_t version)
+{
+	buf_clear(out);
+	buf_addf(out, "%s/_delta_log/%020" PRId64 ".checkpoint.parquet", table->root, version);
+	return buf_cstr(out);
+}
+
+int64_t delta_checkpoint_last(struct delta_table *table)
+{
+	int64_t version = -1;
+	struct err ignored;
+	struct json root;
+	struct json value;
+	struct buf key;
+
+	buf_init(&key, STORE_KEY_MAX);
+	buf_clear(&table->text);
+	if (store_get(table->store, last_key(table, &key), 0, UINT64_MAX, &table->text,
+		      &ignored) == ERR_OK &&
+	    json_parse(table->reader.line, buf_slice(&table->text), &root, &ignored) == ERR_OK &&
+	    json_type(root) == JSON_OBJECT && json_member(root, "version", &value))
+		(void)json_get_i64(value, &version);
+	buf_release(&key);
+	return version;
+}
+
+static enum err_code open_duck(struct delta_table *table, struct err *err)
+{
+	struct duck_options options = { .memory_bytes_max = DUCK_BYTES_MAX, .threads = 1 };
+
+	return table->duck.db ? ERR_OK : duck_open(&options, &table->duck, err);
+}
+
+static enum err_code get(struct delta_table *table, int64_t version, struct buf *out,
+			 struct err *err)
+{
+	struct buf key;
+	enum err_code code;
+
+	buf_init(&key, STORE_KEY_MAX);
+	code = store_get(table->store, delta_checkpoint_key(table, &key, version), 0, UINT64_MAX,
+			 out, err);
+	if (code == ERR_ABSENT)
+		err->code = code = ERR_CORRUPT;
+	buf_release(&key);
+	return code;
+}
+
+enum err_code delta_checkpoint_read(struct delta_table *table, int64_t version,
+				    struct delta_actions *ret_actions, struct err *err)
+{
+	struct buf bytes;
+	enum err_code code;
+
+	buf_init(&bytes, CHECKPOINT_BYTES_MAX);
+	code = get(table, version, &bytes, err);
+	if (code == ERR_OK)
+		code = open_duck(table, err);
+	if (code == ERR_OK)
+		code = delta_parquet_read(&table->duck, buf_slice(&bytes), &table->reader,
+					  ret_actions, err);
+	buf_release(&bytes);
+	if (code != ERR_OK)
+		(void)err_prefix(err, "checkpoint %" PRId64 " of table \"%s\"", version,
+				 table->root);
+	return code;
+}
+
+/* A failpoint's errno as an error. */
+static enum err_code act(int sys, const char *name, struct err *err)
+{
+	if (sys == 0)
+		return ERR_OK;
+	errno = sys;
+	return err_errno(err, "failpoint %s", name);
+}
+
+/* Never moved backwards, as far as one can without a lock: it is a hint. */
+static enum err_code put_last(struct delta_table *table, uint64_t actions, size_t bytes,
+			      struct err *err)
+{
+	const struct delta_state *state = &table->state;
+	enum err_code code;
+	struct buf key;
+	struct buf text;
+
+	if (delta_checkpoint_last(table) >= state->version)
+		return ERR_OK;
+	buf_init(&key, STORE_KEY_MAX);
+	buf_init(&text, 512);
+	buf_addf(&text, "{\"version\":%" PRId64 ",\"size\":%" PRIu64 ",\"sizeInBytes\":%zu,"
+		 "\"numOfAddFiles\":%zu}", state->version, actions, bytes, state->file_count);
+	code = store_put(table->store, last_key(table, &key), buf_slice(&text), STORE_REPLACE, err);
+	if (code == ERR_OK)
+		code = act(FAILPOINT("delta-last-checkpoint"), "delta-last-checkpoint", err);
+	buf_release(&key);
+	buf_release(&text);
+	return code;
+}
+
+/* Another writer's checkpoint of the same version has the same content. */
+static enum err_code put(struct delta_table *table, struct slice bytes, struct err *err)
+{
+	struct buf key;
+	enum err_code code;
+
+	buf_init(&key, STORE_KEY_MAX);
+	code = store_put(table->store, delta_checkpoint_key(table, &key, table->state.version),
+			 bytes, STORE_CREATE, err);
+	buf_release(&key);
+	if (code != ERR_OK && code != ERR_EXISTS)
+		return code;
+	return act(FAILPOINT("delta-checkpoint-written"), "delta-checkpoint-written", err);
+}
+
+static enum err_code make(struct delta_table *table, struct buf *out, uint64_t *ret_actions,
+			  struct err *err)
+{
+	struct slice base = { 0 };
+	enum err_code code = ERR_OK;
+	struct buf old;
+
+	buf_init(&old, CHECKPOINT_BYTES_MAX);
+	if (table->state.checkpoint >= 0) {
+		code = get(table, table->state.checkpoint, &old, err);
+		base = buf_slice(&old);
+	}
+	if (code == ERR_OK)
+		code = open_duck(table, err);
+	if (code == ERR_OK)
+		code = delta_parquet_make(&table->duck, &table->state, base, clock_wall_ms(), out,
+					  ret_actions, err);
+	buf_release(&old);
+	return code;
+}
+
+static enum err_code write_checkpoint(struct delta_table *table, struct err *err)
+{
+	uint64_t actions = 0;
+	struct buf bytes;
+	enum err_code code;
+
+	buf_init(&bytes, CHECKPOINT_BYTES_MAX);
+	code = make(table, &bytes, &actions, err);
+	if (code == ERR_OK)
+		code = put(table, buf_slice(&bytes), err);
+	if (code == ERR_OK) {
+		delta_state_checkpointed(&table->state);
+		code = put_last(table, actions, bytes.len, err);
+	}
+	buf_release(&bytes);
+	return code;
+}
+
+static bool due(const struct delta_table *table)
+{
+	const struct delta_state *state = &table->state;
+	int64_t least = table->checkpoint_interval;
+	int64_t interval = (int64_t)state->file_count / FILES_A_COMMIT;
+
+	if (interval < least)
+		interval = least;
+	if (interval > least * INTERVAL_TIMES_MAX)
+		interval = least * INTERVAL_TIMES_MAX;
+	return table->checkpoints && state->version >= table->checkpoint_not_before &&
+		state->version - (state->checkpoint > 0 ? state->checkpoint : 0) >= interval;
+}
+
+void delta_checkpoint_if_due(struct delta_table *table)
+{
+	struct err err = { 0 };
+
+	if (!due(table) || write_checkpoint(table, &err) == ERR_OK)
+		return;
+	trace_warn("no checkpoint %" PRId64 " of table \"%s\": %s", table->state.version,
+		   table->root, err.msg);
+	table->checkpoint_not_before = table->state.version + table->checkpoint_interval;
+}

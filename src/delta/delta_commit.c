@@ -1,0 +1,309 @@
+/*
+ * delta_commit.c - writing versions: a put that only one can win.
+ *
+ *	               ┌────────── lost: others hold the version ──────────┐
+ *	               ▼                                                   │
+ *	check txns ─► put <version + 1>.json, create-only ─► ours? ─► read up to the head
+ *	   │           ▲              │                  │
+ *	   │           └── not there ─┴─ unknown ────────┘ by commitInfo.txnId
+ *	   └─► there already: ERR_EXISTS
+ *
+ * A put whose answer was lost may come through later. So it is only ever
+ * repeated with the same bytes under the same version until that version is
+ * held, by us or by another; only then the next version is tried.
+ */
+#include "base/backoff.h"
+#include "base/failpoint.h"
+#include "base/mem.h"
+#include "base/time.h"
+#include "delta/delta_schema.h"
+#include "delta/delta_table.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+enum { TRIES_MAX = 60, WAIT_FIRST_MS = 10, WAIT_MAX_MS = 1000 };
+
+/* One attempt to write one version. */
+struct attempt {
+	struct buf text;
+	char txn_id[DELTA_UUID_SIZE];	/* of the whole commit, whatever the version */
+	int64_t timestamp_ms;
+	bool unknown;			/* a put of this text may still come through */
+};
+
+static void attempt_init(struct attempt *attempt)
+{
+	*attempt = (struct attempt){ 0 };
+	buf_init(&attempt->text, COMMIT_BYTES_MAX);
+	delta_uuid(attempt->txn_id);
+}
+
+static void attempt_release(struct attempt *attempt)
+{
+	buf_release(&attempt->text);
+}
+
+/* Begin the text of another version. Time in the log never goes back. */
+static void attempt_begin(struct attempt *attempt, const struct delta_table *table)
+{
+	int64_t now_ms = clock_wall_ms();
+
+	attempt->timestamp_ms = now_ms > table->state.timestamp_ms ? now_ms :
+		table->state.timestamp_ms + 1;
+	attempt->unknown = false;
+	buf_clear(&attempt->text);
+}
+
+static void put_info(struct attempt *attempt, const char *operation, const char *parameters,
+		     struct slice more)
+{
+	struct buf *out = &attempt->text;
+
+	buf_addf(out, "{\"commitInfo\":{\"timestamp\":%" PRId64 ",\"operation\":",
+		 attempt->timestamp_ms);
+	json_put_string(out, slice_str(operation));
+	buf_addf(out, ",\"operationParameters\":%s,\"isBlindAppend\":true,"
+		 "\"engineInfo\":\"pinpipe/" PINPIPE_VERSION "\",\"txnId\":\"%s\"", parameters,
+		 attempt->txn_id);
+	if (more.len > 0) {
+		buf_add_char(out, ',');
+		buf_add_slice(out, more);
+	}
+	buf_add_str(out, "}}\n");
+}
+
+/* ---- One version ---- */
+
+enum outcome { WON, LOST, OPEN };
+
+/* The state goes on to the next version, whose actions are these. */
+static enum err_code settle(struct delta_table *table, const struct attempt *attempt,
+			    struct delta_actions *actions, enum outcome *ret_outcome,
+			    struct err *err)
+{
+	enum outcome outcome = strcmp(actions->txn_id, attempt->txn_id) == 0 ? WON : LOST;
+	enum err_code code = delta_table_advance(table, actions, err);
+
+	if (code == ERR_OK)
+		*ret_outcome = outcome;
+	return code;
+}
+
+/* Who holds the next version: we, another, or nobody yet? */
+static enum err_code look(struct delta_table *table, const struct attempt *attempt,
+			  enum outcome *ret_outcome, struct err *err)
+{
+	struct delta_actions actions = { 0 };
+	enum err_code code = delta_table_read_commit(table, table->state.version + 1, &actions, err);
+
+	if (code == ERR_ABSENT) {
+		*ret_outcome = OPEN;
+		return ERR_OK;
+	}
+	if (code == ERR_OK)
+		code = settle(table, attempt, &actions, ret_outcome, err);
+	delta_actions_release(&actions);
+	return code;
+}
+
+static enum err_code put(struct delta_table *table, struct attempt *attempt, struct err *err)
+{
+	int sys = FAILPOINT("delta-before-commit");
+	struct buf key;
+	enum err_code code;
+
+	if (sys != 0) {
+		errno = sys;
+		return err_errno(err, "failpoint delta-before-commit");
+	}
+	buf_init(&key, STORE_KEY_MAX);
+	code = store_put(table->store,
+			 delta_table_commit_key(table, &key, table->state.version + 1),
+			 buf_slice(&attempt->text), STORE_CREATE, err);
+	buf_release(&key);
+	if (code == ERR_OK && FAILPOINT("delta-committed") != 0)
+		code = err_set(err, ERR_UNKNOWN, "failpoint delta-committed");
+	return code;
+}
+
+static enum err_code decide_how(struct delta_table *table, struct attempt *attempt,
+				struct delta_actions *actions, enum outcome *ret_outcome,
+				struct err *err)
+{
+	struct backoff backoff = { .first_ms = WAIT_FIRST_MS, .max_ms = WAIT_MAX_MS };
+	enum err_code code = ERR_OK;
+
+	for (int tries = 0; tries < TRIES_MAX; tries++) {
+		code = put(table, attempt, err);
+		if (code == ERR_OK)
+			return settle(table, attempt, actions, ret_outcome, err);
+		attempt->unknown |= code == ERR_UNKNOWN;
+		if (code != ERR_EXISTS && !attempt->unknown)
+			return code;
+		code = look(table, attempt, ret_outcome, err);
+		if (code == ERR_OK && *ret_outcome != OPEN)
+			return ERR_OK;
+		if (code == ERR_CORRUPT || code == ERR_UNSUPPORTED)
+			return code;
+		clock_sleep_ms(backoff_next_ms(&backoff));
+	}
+	return err_set(err, attempt->unknown ? ERR_UNKNOWN : ERR_BUSY, "table \"%s\": could not find "
+		       "out who wrote version %" PRId64, table->root, table->state.version + 1);
+}
+
+/* Write the attempt as the next version. ERR_OK: it is WON or LOST, and the state is at it. Any
+ * other code: nothing was written, but ERR_UNKNOWN. */
+static enum err_code decide(struct delta_table *table, struct attempt *attempt,
+			    enum outcome *ret_outcome, struct err *err)
+{
+	struct delta_actions actions = { 0 };
+	enum err_code code;
+
+	if (buf_full(&attempt->text))
+		return err_set(err, ERR_LIMIT, "a commit of more than %d bytes", COMMIT_BYTES_MAX);
+	/* What cannot be read back must not get into the log. */
+	code = delta_reader_parse(&table->reader, buf_slice(&attempt->text), &actions, err);
+	if (code != ERR_OK) {
+		(void)err_prefix(err, "the commit cannot be written");
+		return err->code = ERR_SHAPE;
+	}
+	code = decide_how(table, attempt, &actions, ret_outcome, err);
+	delta_actions_release(&actions);
+	return code;
+}
+
+/* ---- Creating ---- */
+
+static void put_table(struct attempt *attempt, const struct delta_schema *schema)
+{
+	struct buf *out = &attempt->text;
+	struct buf columns;
+	char id[DELTA_UUID_SIZE];
+
+	delta_uuid(id);
+	buf_init(&columns, COMMIT_BYTES_MAX);
+	delta_schema_put(&columns, schema);
+	put_info(attempt, "CREATE TABLE", "{\"partitionBy\":\"[]\",\"properties\":\"{}\"}",
+		 slice_of(NULL, 0));
+	buf_add_str(out, "{\"protocol\":{\"minReaderVersion\":1,\"minWriterVersion\":2}}\n");
+	buf_addf(out, "{\"metaData\":{\"id\":\"%s\",\"format\":{\"provider\":\"parquet\","
+		 "\"options\":{}},\"schemaString\":", id);
+	json_put_string(out, buf_slice(&columns));
+	buf_addf(out, ",\"partitionColumns\":[],\"configuration\":{},\"createdTime\":%" PRId64
+		 "}}\n", attempt->timestamp_ms);
+	buf_release(&columns);
+}
+
+enum err_code delta_table_create(struct delta_table *table, struct err *err)
+{
+	enum outcome outcome;
+	struct attempt attempt;
+	enum err_code code;
+
+	attempt_init(&attempt);
+	attempt_begin(&attempt, table);
+	put_table(&attempt, table->schema);
+	code = decide(table, &attempt, &outcome, err);	/* lost: another made it, which serves as well */
+	attempt_release(&attempt);
+	return code;
+}
+
+/* ---- Committing ---- */
+
+static enum err_code check_txns(const struct delta_table *table, const struct delta_commit *commit,
+				struct err *err)
+{
+	for (size_t i = 0; i < commit->txn_count; i++) {
+		const struct delta_txn *txn = &commit->txns[i];
+		int64_t done = delta_state_app_version(&table->state, txn->app_id);
+
+		if (done >= txn->version)
+			return err_set(err, ERR_EXISTS, "table \"%s\" has \"%s\" up to %" PRId64
+				       " already, %" PRId64 " came again", table->root, txn->app_id,
+				       done, txn->version);
+	}
+	return ERR_OK;
+}
+
+/* A log whose end is gone was removed or made anew: a version put into it would break it. */
+static enum err_code check_present(struct delta_table *table, struct err *err)
+{
+	uint64_t size;
+	struct buf key;
+	enum err_code code;
+
+	buf_init(&key, STORE_KEY_MAX);
+	code = store_size(table->store, delta_table_commit_key(table, &key, table->state.version),
+			  &size, err);
+	if (code == ERR_ABSENT && table->state.checkpoint == table->state.version)
+		code = store_size(table->store,
+				  delta_checkpoint_key(table, &key, table->state.version), &size,
+				  err);
+	buf_release(&key);
+	if (code == ERR_ABSENT)
+		return err_set(err, ERR_CORRUPT, "version %" PRId64 " of table \"%s\" is gone: was "
+			       "the table removed while it is written?", table->state.version,
+			       table->root);
+	return code;
+}
+
+static void put_commit(struct attempt *attempt, const struct delta_commit *commit)
+{
+	bool stream = strcmp(commit->operation, "STREAMING UPDATE") == 0;
+
+	put_info(attempt, commit->operation, stream ? "{\"outputMode\":\"Append\"}" :
+		 "{\"mode\":\"Append\"}", commit->info);
+	for (size_t i = 0; i < commit->txn_count; i++)
+		delta_put_txn(&attempt->text, &commit->txns[i], attempt->timestamp_ms);
+	for (size_t i = 0; i < commit->add_count; i++)
+		delta_put_add(&attempt->text, &commit->adds[i]);
+}
+
+/* Try one version after the other. ERR_OK: written, and the state is there. */
+static enum err_code commit_somewhere(struct delta_table *table, const struct delta_commit *commit,
+				      struct attempt *attempt, struct err *err)
+{
+	struct backoff backoff = { .first_ms = WAIT_FIRST_MS, .max_ms = WAIT_MAX_MS };
+
+	for (int tries = 0; tries < TRIES_MAX; tries++) {
+		enum outcome outcome = LOST;
+		enum err_code code = check_txns(table, commit, err);
+
+		if (code == ERR_OK)
+			code = delta_table_check_writable(table, err);
+		if (code != ERR_OK)
+			return code;
+		attempt_begin(attempt, table);
+		put_commit(attempt, commit);
+		code = decide(table, attempt, &outcome, err);
+		if (code != ERR_OK || outcome == WON)
+			return code;
+		clock_sleep_ms(backoff_next_ms(&backoff));
+		code = delta_table_follow(table, err);
+		if (code != ERR_OK)
+			return code;
+	}
+	return err_set(err, ERR_BUSY, "table \"%s\": lost %d versions to other writers", table->root,
+		       TRIES_MAX);
+}
+
+enum err_code delta_commit(struct delta_table *table, const struct delta_commit *commit,
+			   int64_t *ret_version, struct err *err)
+{
+	struct err failure = { 0 };
+	struct attempt attempt;
+	enum err_code code = check_present(table, &failure);
+
+	attempt_init(&attempt);
+	if (code == ERR_OK)
+		code = commit_somewhere(table, commit, &attempt, &failure);
+	attempt_release(&attempt);
+	if (code != ERR_OK) {
+		*err = failure;
+		return code;
+	}
+	*ret_version = table->state.version;
+	delta_checkpoint_if_due(table);
+	return ERR_OK;
+}

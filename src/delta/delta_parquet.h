@@ -1,0 +1,45 @@
+/*
+ * delta_parquet.h - the file of a classic checkpoint (PROTOCOL.md, "V1 Spec"): a
+ * version of a table as Parquet, an action a row.
+ *
+ *	protocol	one row
+ *	metaData	one row
+ *	txn		the latest of each appId
+ *	remove		tombstones younger than a week (all, if the table sets its own retention)
+ *	add		all live files, dataChange false
+ *
+ * A checkpoint is made from the one before it and from what came after that,
+ * so statistics of old files are never held in memory. DuckDB reads and writes
+ * the Parquet, in memory files (memfd), so no store needs a local directory.
+ */
+#ifndef DELTA_DELTA_PARQUET_H
+#define DELTA_DELTA_PARQUET_H
+
+#include "base/duck.h"
+#include "delta/delta_state.h"
+
+/* ERR_CORRUPT: not a checkpoint. Files come without statistics, only with their rows. */
+MUST_USE enum err_code delta_parquet_read(struct duck *duck, struct slice parquet,
+					     struct delta_reader *reader,
+					     struct delta_actions *ret_actions, struct err *err);
+
+/* Append the Parquet bytes of `state` to `out`. `base`: the checkpoint of version
+ * state->checkpoint, null if there is none. */
+MUST_USE enum err_code delta_parquet_make(struct duck *duck, const struct delta_state *state,
+					     struct slice base, int64_t now_ms, struct buf *out,
+					     uint64_t *ret_actions, struct err *err);
+
+/* ---- Between the two files of this module ---- */
+
+struct delta_parquet_column {
+	const char *name;
+	const char *type;	/* as Spark writes it, in DuckDB's words */
+};
+
+enum { DELTA_PARQUET_COLUMNS = 5 };
+extern const struct delta_parquet_column delta_parquet_columns[DELTA_PARQUET_COLUMNS];
+
+/* The view `base`: these columns of the file at `path`, null where it has none. */
+MUST_USE enum err_code delta_parquet_base(struct duck *duck, const char *path, struct err *err);
+
+#endif

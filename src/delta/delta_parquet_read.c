@@ -1,0 +1,218 @@
+/* delta_parquet_read.c - a checkpoint file as actions. */
+#include "delta/delta_parquet.h"
+
+#include "base/duck_rows.h"
+#include "base/mem.h"
+#include "base/memfile.h"
+#include "delta/delta_schema.h"
+
+const struct delta_parquet_column delta_parquet_columns[DELTA_PARQUET_COLUMNS] = {
+	{ "txn", "STRUCT(appId VARCHAR, version BIGINT, lastUpdated BIGINT)" },
+	{ "add", "STRUCT(path VARCHAR, partitionValues MAP(VARCHAR, VARCHAR), size BIGINT, "
+	  "modificationTime BIGINT, dataChange BOOLEAN, stats VARCHAR, tags MAP(VARCHAR, VARCHAR))" },
+	{ "remove", "STRUCT(path VARCHAR, deletionTimestamp BIGINT, dataChange BOOLEAN, "
+	  "extendedFileMetadata BOOLEAN, partitionValues MAP(VARCHAR, VARCHAR), size BIGINT, "
+	  "tags MAP(VARCHAR, VARCHAR))" },
+	{ "metaData", "STRUCT(id VARCHAR, name VARCHAR, description VARCHAR, format STRUCT(provider "
+	  "VARCHAR, options MAP(VARCHAR, VARCHAR)), schemaString VARCHAR, partitionColumns VARCHAR[], "
+	  "configuration MAP(VARCHAR, VARCHAR), createdTime BIGINT)" },
+	{ "protocol", "STRUCT(minReaderVersion INTEGER, minWriterVersion INTEGER, "
+	  "readerFeatures VARCHAR[], writerFeatures VARCHAR[])" },
+};
+
+static void put_column(struct buf *view, size_t i, bool present)
+{
+	buf_add_str(view, i ? ", " : "");
+	if (present)
+		duck_put_name(view, slice_str(delta_parquet_columns[i].name));
+	else
+		buf_add_str(view, "NULL");
+	buf_addf(view, "::%s AS \"%s\"", delta_parquet_columns[i].type, delta_parquet_columns[i].name);
+}
+
+/* The view `base`: the columns that we know, null where the file has none, whatever else it has. */
+enum err_code delta_parquet_base(struct duck *duck, const char *path, struct err *err)
+{
+	char sql[4096];
+	bool has[DELTA_PARQUET_COLUMNS] = { 0 };
+	struct buf view;
+	struct duck_rows rows;
+	enum err_code code;
+
+	(void)snprintf(sql, sizeof(sql), "SELECT column_name FROM (DESCRIBE FROM read_parquet('%s'))",
+		       path);
+	code = duck_rows_open(duck, sql, &rows, err);
+	if (code != ERR_OK)
+		return code;
+	while (duck_rows_next(&rows))
+		for (size_t i = 0; i < DELTA_PARQUET_COLUMNS; i++)
+			has[i] |= slice_is(duck_slice(&rows, 0), delta_parquet_columns[i].name);
+	duck_rows_close(&rows);
+	buf_init(&view, sizeof(sql) * 2);
+	buf_add_str(&view, "CREATE OR REPLACE VIEW base AS SELECT ");
+	for (size_t i = 0; i < DELTA_PARQUET_COLUMNS; i++)
+		put_column(&view, i, has[i]);
+	buf_addf(&view, " FROM read_parquet('%s')", path);
+	code = duck_run(duck, buf_cstr(&view), err);
+	buf_release(&view);
+	return code;
+}
+
+static enum err_code read_protocol(struct duck *duck, struct delta_actions *actions,
+				   struct err *err)
+{
+	struct duck_rows rows;
+	enum err_code code = duck_rows_open(duck, "SELECT protocol.minReaderVersion::BIGINT, "
+		"protocol.minWriterVersion::BIGINT FROM base "
+		"WHERE protocol.minReaderVersion IS NOT NULL", &rows, err);
+
+	if (code != ERR_OK)
+		return code;
+	if (duck_rows_next(&rows)) {
+		actions->protocol.reader = duck_i64(&rows, 0, 0);
+		actions->protocol.writer = duck_i64(&rows, 1, 0);
+	}
+	duck_rows_close(&rows);
+	if (actions->protocol.reader < 1)
+		return err_set(err, ERR_CORRUPT, "it has no protocol");
+	return ERR_OK;
+}
+
+static enum err_code read_settings(struct duck *duck, struct delta_metadata *metadata,
+				   struct err *err)
+{
+	struct duck_rows rows;
+	enum err_code code = duck_rows_open(duck, "SELECT s.key, s.value FROM (SELECT "
+		"unnest(map_entries(metaData.configuration)) AS s FROM base "
+		"WHERE metaData.id IS NOT NULL) WHERE s.value IS NOT NULL", &rows, err);
+
+	if (code != ERR_OK)
+		return code;
+	while (duck_rows_next(&rows)) {
+		struct delta_setting *setting = delta_metadata_new_setting(metadata);
+		struct slice key = duck_slice(&rows, 0);
+		struct slice value = duck_slice(&rows, 1);
+
+		setting->key = xstrndup(key.ptr, key.len);
+		setting->value = xstrndup(value.ptr, value.len);
+	}
+	duck_rows_close(&rows);
+	return ERR_OK;
+}
+
+static enum err_code read_metadata(struct duck *duck, struct delta_actions *actions,
+				   struct err *err)
+{
+	struct delta_metadata *metadata = xcalloc(1, sizeof(*metadata));
+	struct duck_rows rows;
+	enum err_code code = duck_rows_open(duck, "SELECT metaData.id, metaData.name, "
+		"metaData.description, metaData.format.provider, metaData.schemaString, "
+		"metaData.createdTime, len(metaData.partitionColumns)::BIGINT FROM base "
+		"WHERE metaData.id IS NOT NULL", &rows, err);
+
+	actions->metadata = metadata;
+	if (code != ERR_OK)
+		return code;
+	if (duck_rows_next(&rows)) {
+		metadata->id = duck_text(&rows, 0);
+		metadata->name = duck_text(&rows, 1);
+		metadata->description = duck_text(&rows, 2);
+		metadata->provider = duck_text(&rows, 3);
+		metadata->schema = duck_text(&rows, 4);
+		metadata->created_ms = duck_i64(&rows, 5, -1);
+		metadata->partition_column_count = (size_t)duck_i64(&rows, 6, 0);
+	}
+	duck_rows_close(&rows);
+	if (!metadata->id || !metadata->schema)
+		return err_set(err, ERR_CORRUPT, "it has no metadata");
+	return read_settings(duck, metadata, err);
+}
+
+static enum err_code read_apps(struct duck *duck, struct delta_actions *actions, struct err *err)
+{
+	struct duck_rows rows;
+	enum err_code code = duck_rows_open(duck, "SELECT txn.appId, txn.version, txn.lastUpdated "
+		"FROM base WHERE txn.appId IS NOT NULL", &rows, err);
+
+	if (code != ERR_OK)
+		return code;
+	while (duck_rows_next(&rows) && code == ERR_OK) {
+		struct delta_app *app = delta_actions_new_app(actions);
+
+		app->id = duck_text(&rows, 0);
+		app->version = duck_i64(&rows, 1, -1);
+		app->updated_ms = duck_i64(&rows, 2, -1);
+		if (!app->id || app->version < 0)
+			code = err_set(err, ERR_CORRUPT, "a txn has no appId or no version");
+	}
+	duck_rows_close(&rows);
+	return code;
+}
+
+static enum err_code read_adds(struct duck *duck, struct delta_reader *reader,
+			       struct delta_actions *actions, struct err *err)
+{
+	struct duck_rows rows;
+	enum err_code code = duck_rows_open(duck, "SELECT \"add\".path, \"add\".size, "
+		"\"add\".modificationTime, \"add\".stats FROM base WHERE \"add\".path IS NOT NULL",
+		&rows, err);
+
+	if (code != ERR_OK)
+		return code;
+	while (code == ERR_OK && duck_rows_next(&rows)) {
+		struct delta_add *add = delta_actions_new_add(actions);
+		struct slice stats = duck_slice(&rows, 3);
+		int64_t size = duck_i64(&rows, 1, -1);
+
+		code = delta_path_decode(duck_slice(&rows, 0), &add->path, err);
+		if (code == ERR_OK && size < 0)
+			code = err_set(err, ERR_CORRUPT, "file \"%s\" has no size", add->path);
+		add->size = (uint64_t)size;
+		add->modified_ms = duck_i64(&rows, 2, 0);
+		add->rows = stats.ptr ? delta_reader_rows(reader, stats) : 0;
+	}
+	duck_rows_close(&rows);
+	return code;
+}
+
+static enum err_code read_all(struct duck *duck, const char *path, struct delta_reader *reader,
+			      struct delta_actions *actions, struct err *err)
+{
+	enum err_code code = delta_parquet_base(duck, path, err);
+
+	if (code == ERR_OK)
+		code = read_protocol(duck, actions, err);
+	if (code == ERR_OK)
+		code = read_metadata(duck, actions, err);
+	if (code == ERR_OK)
+		code = delta_check_readable(&actions->protocol, actions->metadata, err);
+	if (code == ERR_OK)
+		code = read_apps(duck, actions, err);
+	if (code == ERR_OK)
+		code = read_adds(duck, reader, actions, err);
+	return code;
+}
+
+enum err_code delta_parquet_read(struct duck *duck, struct slice parquet,
+				    struct delta_reader *reader,
+				    struct delta_actions *ret_actions, struct err *err)
+{
+	struct delta_actions actions = { 0 };
+	struct memfile file;
+	enum err_code code = memfile_open(&file, err);
+
+	if (code != ERR_OK)
+		return code;
+	code = memfile_write(&file, parquet, err);
+	if (code == ERR_OK)
+		code = read_all(duck, file.path, reader, &actions, err);
+	memfile_close(&file);
+	if (code == ERR_OK)
+		*ret_actions = actions;
+	else
+		delta_actions_release(&actions);
+	/* DuckDB says of bytes that are no Parquet that a value or the input does not fit. */
+	if (code == ERR_IO || code == ERR_SHAPE || code == ERR_USAGE)
+		err->code = code = ERR_CORRUPT;
+	return code;
+}

@@ -1,0 +1,179 @@
+#include "delta/delta_state.h"
+
+#include "base/mem.h"
+
+#define NEW(items, count, room) ( \
+	(items) = grow((items), (count), &(room), sizeof(*(items))), \
+	&(items)[(count)++])
+
+static void *grow(void *items, size_t count, size_t *room, size_t size)
+{
+	if (count < *room)
+		return items;
+	*room = *room ? *room * 2 : 16;
+	return xreallocarray(items, *room, size);
+}
+
+void delta_state_init(struct delta_state *state, bool keep_stats)
+{
+	*state = (struct delta_state){ .version = -1, .checkpoint = -1, .keep_stats = keep_stats };
+}
+
+static void forget_gone(struct delta_state *state)
+{
+	for (size_t i = 0; i < state->gone_count; i++)
+		free(state->gone[i].path);
+	state->gone_count = 0;
+}
+
+static void free_file(struct delta_state_file *file)
+{
+	free(file->add.path);
+	free(file->add.stats);
+}
+
+void delta_state_release(struct delta_state *state)
+{
+	delta_metadata_free(state->metadata);
+	for (size_t i = 0; i < state->file_count; i++)
+		free_file(&state->files[i]);
+	for (size_t i = 0; i < state->app_count; i++)
+		free(state->apps[i].id);
+	forget_gone(state);
+	free(state->files);
+	free(state->apps);
+	free(state->gone);
+	delta_map_release(&state->by_path);
+	delta_map_release(&state->by_app);
+}
+
+/* False: no such file. */
+static bool drop_file(struct delta_state *state, const char *path)
+{
+	size_t at;
+
+	if (!delta_map_get(&state->by_path, path, &at))
+		return false;
+	state->files[at].dropped = true;
+	return true;
+}
+
+static void close_gaps(struct delta_state *state)
+{
+	size_t to = 0;
+	size_t new_from = state->new_from;
+
+	delta_map_clear(&state->by_path);
+	for (size_t i = 0; i < state->file_count; i++) {
+		struct delta_state_file *file = &state->files[i];
+
+		if (file->dropped) {
+			state->rows -= file->add.rows;
+			state->bytes -= file->add.size;
+			new_from -= i < state->new_from;
+			free_file(file);
+			continue;
+		}
+		state->files[to] = *file;
+		delta_map_put(&state->by_path, state->files[to].add.path, to);
+		to++;
+	}
+	state->file_count = to;
+	state->new_from = new_from;
+}
+
+static void remember_gone(struct delta_state *state, struct delta_remove gone)
+{
+	*NEW(state->gone, state->gone_count, state->gone_room) = gone;
+}
+
+/* Removed files, and those that an add of the same path replaces. */
+static void apply_removes(struct delta_state *state, struct delta_actions *actions)
+{
+	bool gaps = false;
+
+	for (size_t i = 0; i < actions->remove_count; i++) {
+		struct delta_remove *remove = &actions->removes[i];
+
+		gaps |= drop_file(state, remove->path);
+		remember_gone(state, *remove);
+		remove->path = NULL;
+	}
+	for (size_t i = 0; i < actions->add_count; i++) {
+		const char *path = actions->adds[i].path;
+
+		if (!drop_file(state, path))
+			continue;
+		gaps = true;
+		remember_gone(state, (struct delta_remove){
+			.path = xstrdup(path), .deleted_ms = -1, .size = -1 });
+	}
+	if (gaps)
+		close_gaps(state);
+}
+
+static void apply_add(struct delta_state *state, struct delta_add *add)
+{
+	struct delta_state_file *file = NEW(state->files, state->file_count, state->file_room);
+
+	*file = (struct delta_state_file){ .add = *add };
+	*add = (struct delta_add){ 0 };
+	if (!state->keep_stats) {
+		free(file->add.stats);
+		file->add.stats = NULL;
+	}
+	state->rows += file->add.rows;
+	state->bytes += file->add.size;
+	delta_map_put(&state->by_path, file->add.path, state->file_count - 1);
+}
+
+static void apply_app(struct delta_state *state, struct delta_app *app)
+{
+	size_t at;
+
+	if (delta_map_get(&state->by_app, app->id, &at)) {
+		state->apps[at].version = app->version;
+		state->apps[at].updated_ms = app->updated_ms;
+		return;
+	}
+	*NEW(state->apps, state->app_count, state->app_room) = *app;
+	app->id = NULL;
+	delta_map_put(&state->by_app, state->apps[state->app_count - 1].id, state->app_count - 1);
+}
+
+void delta_state_apply(struct delta_state *state, struct delta_actions *actions, int64_t version)
+{
+	if (actions->protocol.reader)
+		state->protocol = actions->protocol;
+	if (actions->metadata) {
+		delta_metadata_free(state->metadata);
+		state->metadata = actions->metadata;
+		actions->metadata = NULL;
+	}
+	apply_removes(state, actions);
+	for (size_t i = 0; i < actions->add_count; i++)
+		apply_add(state, &actions->adds[i]);
+	for (size_t i = 0; i < actions->app_count; i++)
+		apply_app(state, &actions->apps[i]);
+	state->timestamp_ms = actions->timestamp_ms;
+	state->version = version;
+	delta_actions_release(actions);
+}
+
+void delta_state_checkpointed(struct delta_state *state)
+{
+	for (size_t i = state->new_from; i < state->file_count; i++) {
+		free(state->files[i].add.stats);
+		state->files[i].add.stats = NULL;
+	}
+	state->new_from = state->file_count;
+	forget_gone(state);
+	state->checkpoint = state->version;
+}
+
+int64_t delta_state_app_version(const struct delta_state *state, const char *app_id)
+{
+	size_t at;
+
+	return delta_map_get(&state->by_app, app_id, &at) ? state->apps[at].version : -1;
+}

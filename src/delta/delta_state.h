@@ -1,0 +1,54 @@
+/*
+ * delta_state.h - a version of a table in memory: what is left of the actions
+ * of the log when all of them up to that version are applied (PROTOCOL.md,
+ * "Action Reconciliation").
+ *
+ * For the next checkpoint it remembers what came after the last one: the files
+ * from `new_from` on, and `gone`. Only those keep their statistics; all the
+ * others are in the last checkpoint, which the next one is made from.
+ */
+#ifndef DELTA_DELTA_STATE_H
+#define DELTA_DELTA_STATE_H
+
+#include "delta/delta_action.h"
+#include "delta/delta_map.h"
+
+struct delta_state_file {
+	struct delta_add add;
+	bool dropped;			/* while a commit is applied: to be taken out */
+};
+
+struct delta_state {
+	int64_t version;		/* -1: there is no table */
+	int64_t timestamp_ms;		/* of that version; 0: not known */
+	struct delta_protocol protocol;
+	struct delta_metadata *metadata;
+	struct delta_state_file *files;	/* live, in the order they were added */
+	size_t file_count;
+	size_t file_room;
+	struct delta_map by_path;
+	uint64_t rows;
+	uint64_t bytes;
+	struct delta_app *apps;
+	size_t app_count;
+	size_t app_room;
+	struct delta_map by_app;
+
+	int64_t checkpoint;		/* version of the last one that is known; -1: none */
+	size_t new_from;		/* files before this are in it */
+	struct delta_remove *gone;	/* removed or replaced since */
+	size_t gone_count;
+	size_t gone_room;
+	bool keep_stats;		/* a checkpoint will want them */
+};
+
+void delta_state_init(struct delta_state *state, bool keep_stats);
+void delta_state_release(struct delta_state *state);
+/* One commit more. Takes the texts: *actions is empty afterwards. */
+void delta_state_apply(struct delta_state *state, struct delta_actions *actions, int64_t version);
+/* A checkpoint of this state's version is in the store. */
+void delta_state_checkpointed(struct delta_state *state);
+/* -1: never seen. */
+int64_t delta_state_app_version(const struct delta_state *state, const char *app_id);
+
+#endif

@@ -1,0 +1,62 @@
+/*
+ * delta_table.h - what an open table consists of, for the files of this layer.
+ */
+#ifndef DELTA_DELTA_TABLE_H
+#define DELTA_DELTA_TABLE_H
+
+#include "base/duck.h"
+#include "delta/delta_state.h"
+
+enum {
+	COMMIT_BYTES_MAX = 256 << 20,
+	CHECKPOINT_BYTES_MAX = 1 << 30,
+};
+
+struct delta_table {
+	struct store *store;
+	char *root;
+	const struct delta_schema *schema;	/* the caller's: what a writer needs, or NULL */
+	bool checkpoints;
+	uint32_t checkpoint_interval;
+	int64_t checkpoint_not_before;		/* version; after a checkpoint that failed */
+	struct delta_state state;
+	struct delta_reader reader;
+	struct duck duck;			/* opened when the first checkpoint is read or written */
+	struct buf text;			/* of the commit at hand; its memory is kept */
+};
+
+/* "<root>/_delta_log/<version>.json", in `out`, which is cleared first. */
+const char *delta_table_commit_key(const struct delta_table *table, struct buf *out,
+				   int64_t version);
+
+/* The actions of one version; ERR_ABSENT: the log ends before it. */
+MUST_USE enum err_code delta_table_read_commit(struct delta_table *table, int64_t version,
+					       struct delta_actions *ret_actions, struct err *err);
+/* Forget all and read the table anew; ERR_ABSENT: there is none. */
+MUST_USE enum err_code delta_table_load(struct delta_table *table, struct err *err);
+/* Read what others committed since. */
+MUST_USE enum err_code delta_table_follow(struct delta_table *table, struct err *err);
+/* Put the actions of the next version into the state, or refuse them: then it is as before. */
+MUST_USE enum err_code delta_table_advance(struct delta_table *table, struct delta_actions *actions,
+					   struct err *err);
+/* As the table is now. */
+MUST_USE enum err_code delta_table_check_writable(struct delta_table *table, struct err *err);
+
+/* ---- delta_commit.c ---- */
+
+/* Write version 0, or load what another one created meanwhile. */
+MUST_USE enum err_code delta_table_create(struct delta_table *table, struct err *err);
+
+/* ---- delta_checkpoint.c ---- */
+
+/* Version of the newest one by `_last_checkpoint`, which is a hint only; -1: none. */
+int64_t delta_checkpoint_last(struct delta_table *table);
+/* "<root>/_delta_log/<version>.checkpoint.parquet" */
+const char *delta_checkpoint_key(const struct delta_table *table, struct buf *out, int64_t version);
+/* ERR_CORRUPT: unreadable, or gone. */
+MUST_USE enum err_code delta_checkpoint_read(struct delta_table *table, int64_t version,
+					     struct delta_actions *ret_actions, struct err *err);
+/* Write one if enough commits have passed. It only saves readers work, so a failure is just traced. */
+void delta_checkpoint_if_due(struct delta_table *table);
+
+#endif
