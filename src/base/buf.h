@@ -25,7 +25,8 @@ void buf_init(struct buf *buf, size_t max);
 void buf_release(struct buf *buf);
 /* Empty again, not full; keeps its memory. */
 void buf_clear(struct buf *buf);
-/* Room for `len` more bytes: a pointer to them, not yet counted (see buf_grew), or NULL when full. */
+/* Room for `len` more bytes: a pointer to them, not yet counted
+ * (see buf_grew), or NULL when full. */
 char *buf_room(struct buf *buf, size_t len);
 
 void buf_add(struct buf *buf, const void *ptr, size_t len);

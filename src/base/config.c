@@ -204,7 +204,8 @@ static const char *env_at(const void *list, size_t n)
 	return n < OPTION_COUNT ? names->name[n] : NULL;
 }
 
-/* Variables of our prefix that others set: Kubernetes for a service called pinpipe, and test builds. */
+/* Variables of our prefix that others set: Kubernetes for a
+ * service called pinpipe, and test builds. */
 static bool is_foreign(const char *name)
 {
 	static const char *const prefixes[] = {

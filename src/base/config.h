@@ -75,7 +75,8 @@ enum config_origin config_origin(const struct config *config, enum option option
 const char *config_place(const struct config *config, enum option option);
 /* False: still the default. */
 bool config_is_set(const struct config *config, enum option option);
-/* As if a flag had said so, by the program itself; a text that the option does not allow is a bug. */
+/* As if a flag had said so, by the program itself; a text that
+ * the option does not allow is a bug. */
 void config_set_text(struct config *config, enum option option, const char *text);
 
 const char *option_key(enum option option);

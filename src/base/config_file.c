@@ -40,11 +40,11 @@ struct loader {
 	size_t seen_count;
 };
 
-static enum err_code refuse_at(const struct loader *loader, const yaml_mark_t *mark, struct err *err,
-			       const char *fmt, ...) PRINTF(4, 5);
+static enum err_code refuse_at(const struct loader *loader, const yaml_mark_t *mark,
+			       struct err *err, const char *fmt, ...) PRINTF(4, 5);
 
-static enum err_code refuse_at(const struct loader *loader, const yaml_mark_t *mark, struct err *err,
-			       const char *fmt, ...)
+static enum err_code refuse_at(const struct loader *loader, const yaml_mark_t *mark,
+			       struct err *err, const char *fmt, ...)
 {
 	va_list ap;
 	char what[ERR_MSG_MAX];
@@ -91,8 +91,8 @@ static enum option option_in_file(const struct loader *loader, const char *key)
 	return OPTION_COUNT;
 }
 
-static enum err_code unknown_key(const struct loader *loader, const yaml_mark_t *mark, const char *key,
-				 struct err *err)
+static enum err_code unknown_key(const struct loader *loader, const yaml_mark_t *mark,
+				 const char *key, struct err *err)
 {
 	const char *meant = loader->creds ? nearest(key, creds_key_at, NULL)
 					  : option_nearest_key(key);
@@ -133,7 +133,8 @@ static enum err_code set_option(struct loader *loader, const yaml_event_t *event
 	return code;
 }
 
-static enum err_code load_map(struct loader *loader, const char *prefix, int depth, struct err *err);
+static enum err_code load_map(struct loader *loader, const char *prefix, int depth,
+			      struct err *err);
 
 /* The value of `key`, whose first event is given: one text, or a map of more keys. */
 static enum err_code load_value(struct loader *loader, const yaml_event_t *event, const char *key,
@@ -219,7 +220,8 @@ static enum err_code load_stream(struct loader *loader, struct err *err)
 			document = true;
 		else if (event.type == YAML_MAPPING_START_EVENT)
 			code = load_map(loader, "", 1, err);
-		else if (event.type == YAML_SEQUENCE_START_EVENT || event.type == YAML_ALIAS_EVENT ||
+		else if (event.type == YAML_SEQUENCE_START_EVENT ||
+			 event.type == YAML_ALIAS_EVENT ||
 			 (event.type == YAML_SCALAR_EVENT && !is_null(&event)))
 			code = refuse_at(loader, &event.start_mark, err,
 					 "expected keys and values, such as `id: 124df56aef51`");

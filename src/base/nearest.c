@@ -11,7 +11,8 @@ static size_t least(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-/* Optimal string alignment: Levenshtein's distance with swaps, three rows of its matrix at a time. */
+/* Optimal string alignment: Levenshtein's distance with swaps,
+ * three rows of its matrix at a time. */
 size_t word_distance(const char *a, const char *b)
 {
 	size_t rows[3][WORD_MAX + 1];

@@ -1,4 +1,5 @@
-/* cmd_table.h - what main() and the writer of docs/reference.md need of the table of subcommands. */
+/* cmd_table.h - what main() and the writer of docs/reference.md
+ * need of the table of subcommands. */
 #ifndef CMD_CMD_TABLE_H
 #define CMD_CMD_TABLE_H
 

@@ -136,7 +136,8 @@ static void measure(const struct answer *answer, size_t *widths)
 	buf_release(&scratch);
 }
 
-static void put_table_row(struct buf *out, const struct cell *cells, size_t count, const size_t *widths)
+static void put_table_row(struct buf *out, const struct cell *cells, size_t count,
+			  const size_t *widths)
 {
 	struct buf text;
 
@@ -188,7 +189,8 @@ void output_put(struct buf *out, const struct answer *answer, enum output_format
 	}
 }
 
-enum err_code output_print(const struct config *config, const struct answer *answer, struct err *err)
+enum err_code output_print(const struct config *config, const struct answer *answer,
+			   struct err *err)
 {
 	enum err_code code;
 	struct buf out;

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -170,3 +171,14 @@ def test_a_file_without_permission(pinpipe, tmp_path):
 @pytest.mark.parametrize("name,flag", [("pinpipe.yaml.example", "--config"), ("db_creds.yaml.example", "--creds")])
 def test_the_examples_load(run, name, flag):
     run("config", flag, conftest.TOP / name)
+
+
+def test_the_example_holds_every_key_and_its_default(run, tmp_path):
+    defaults = json.loads(run("config", "--format", "json").stdout)
+    text = (conftest.TOP / "pinpipe.yaml.example").read_text()
+    (tmp_path / "pinpipe.yaml").write_text(re.sub(r"^( *)#(\w)", r"\1\2", text, flags=re.M))
+    with_file = json.loads(run("config", "--format", "json").stdout)
+    for before, after in zip(defaults, with_file, strict=True):
+        if before["key"] != "format":
+            assert after["origin"].startswith("pinpipe.yaml:"), after
+            assert after["value"] == before["value"]

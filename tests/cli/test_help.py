@@ -61,6 +61,12 @@ def test_unknown_command_is_answered_with_the_nearest_one(run, typed, meant):
     assert f'did you mean "{meant}"?' in result.stderr
 
 
+@pytest.mark.parametrize("kind,path", [("docs", "docs/reference.md"), ("example", "pinpipe.yaml.example")])
+def test_what_is_printed_from_the_tables_is_current(pinpipe, kind, path):
+    printed = subprocess.run([pinpipe.parent / "reference", kind], capture_output=True, check=True, text=True)
+    assert (conftest.TOP / path).read_text() == printed.stdout, "make reference"
+
+
 @pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"]], ids=" ".join)
 def test_overview_lists_every_command(run, words):
     result = run(*words)

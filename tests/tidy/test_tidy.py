@@ -1,0 +1,206 @@
+"""The house rules that a script can see. Each test names the file and line of what breaks its rule."""
+
+import re
+import subprocess
+
+import conftest
+
+TOP = conftest.TOP
+FUNCTION_LINES_MAX = 70
+FILE_LINES_MAX = 800
+COLUMNS_MAX = 100
+MESSAGE_COLUMNS_MAX = 120
+TAB = 8
+
+# Dependencies point down this list only.
+LAYERS = ["cmd", "gateway", "flow", "engine", "delta", "source", "broker", "store", "net", "base"]
+
+BANNED = {
+    "strcpy": "snprintf or a struct buf", "strcat": "a struct buf", "sprintf": "snprintf", "vsprintf": "vsnprintf",
+    "strtok": "strsep or strcspn", "alloca": "an arena", "system": "children.h", "gets": "read",
+    "atoi": "a parser that can fail", "atol": "a parser that can fail", "atof": "a parser that can fail",
+    "strncpy": "snprintf or memcpy", "tmpnam": "mkstemp", "mktemp": "mkstemp", "rand": "a seeded generator",
+}
+
+
+def files(*patterns):
+    """Files in git, or about to be, that match."""
+    listed = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns],
+                            cwd=TOP, capture_output=True, text=True, check=True).stdout.split("\n")
+    return sorted(TOP / name for name in set(listed) if name and (TOP / name).is_file())
+
+
+def sources():
+    return files("src/*.c", "src/*.h", "src/*.cc", "tools/*.c")
+
+
+def all_c():
+    return sources() + files("tests/*.c", "tests/*.h", "bench/*.c", "fuzz/*.c")
+
+
+def name_of(path):
+    return str(path.relative_to(TOP))
+
+
+def without_comments_and_strings(text):
+    """The same lines, with the insides of comments and literals gone."""
+    def blank(found):
+        kept = found[0][0] if found[0][0] in "\"'" else ""
+        return kept + "\n" * found[0].count("\n") + kept
+    return re.sub(r'/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', blank, text, flags=re.S)
+
+
+def report(found):
+    assert not found, "\n" + "\n".join(found)
+
+
+def functions(text):
+    """(line, length, head) of every function: a head at the margin, then lines from { to } at the margin."""
+    lines = text.split("\n")
+    start = None
+    for number, line in enumerate(lines, 1):
+        if line == "{":
+            start = number
+        elif line.startswith("}") and start:
+            if not line.startswith("};"):
+                yield start, number - start - 1, lines[start - 2]
+            start = None
+
+
+def test_functions_are_short():
+    report([f"{name_of(path)}:{line}: {length} lines: {head}" for path in all_c()
+            for line, length, head in functions(path.read_text()) if length > FUNCTION_LINES_MAX])
+
+
+def test_median_function_is_about_fifteen_lines():
+    lengths = sorted(length for path in sources() for _, length, _ in functions(path.read_text()))
+    assert lengths[len(lengths) // 2] <= 18
+
+
+def test_files_are_short():
+    report([f"{name_of(path)}: {count} lines" for path in all_c()
+            if (count := len(path.read_text().splitlines())) > FILE_LINES_MAX])
+
+
+def is_table_row(line):
+    return re.match(r"\s*(X\(|case \w+: case |/\*\t|\{ |\[\w+\] = )", line) or re.search(r"\bX\(", line)
+
+
+def is_long(line):
+    """A message is not cut in two for being long, and a table may be as wide as it is."""
+    limit = MESSAGE_COLUMNS_MAX if '"' in line else COLUMNS_MAX
+    return len(line.expandtabs(TAB)) > limit and not is_table_row(line)
+
+
+def test_lines_are_short():
+    report([f"{name_of(path)}:{number}: {line.strip()}" for path in all_c()
+            for number, line in enumerate(path.read_text().split("\n"), 1) if is_long(line)]
+           + [f"{name_of(path)}:{number}: {line.strip()}" for path in files("*.py", "tests/run")
+              for number, line in enumerate(path.read_text().split("\n"), 1) if len(line) > COLUMNS_MAX + 20])
+
+
+def test_no_banned_call():
+    pattern = re.compile(r"\b(" + "|".join(BANNED) + r")\s*\(")
+    report([f"{name_of(path)}:{number}: {call}(): use {BANNED[call]}" for path in all_c()
+            for number, line in enumerate(without_comments_and_strings(path.read_text()).split("\n"), 1)
+            for call in pattern.findall(line)])
+
+
+def test_only_commands_print_and_exit():
+    """Library code may only say why it aborts: "fatal: …"."""
+    pattern = re.compile(r"(?<![\w.>])(printf|fprintf|puts|fputs|putchar|perror|exit|quick_exit)\s*\(")
+    report([f"{name_of(path)}:{number}: {call}()" for path in files("src/*.c", "src/*.h", "src/*.cc")
+            if not name_of(path).startswith("src/cmd/")
+            for number, line in enumerate(path.read_text().split("\n"), 1) if '"fatal: ' not in line
+            for call in pattern.findall(without_comments_and_strings(line))])
+
+
+def test_dependencies_point_down():
+    found = []
+    for path in files("src/*.c", "src/*.h", "src/*.cc"):
+        layer = path.relative_to(TOP / "src").parts[0]
+        for number, line in enumerate(path.read_text().split("\n"), 1):
+            include = re.match(r'#include "(\w+)/', line)
+            if include and LAYERS.index(include[1]) < LAYERS.index(layer):
+                found.append(f"{name_of(path)}:{number}: {layer} may not know of {include[1]}")
+    report(found)
+
+
+def test_headers_have_a_guard_and_say_what_they_are():
+    found = []
+    for path in files("src/*.h", "tests/*.h"):
+        text = path.read_text()
+        inside = path.relative_to(TOP / "src") if "src" in path.parts else path.relative_to(TOP)
+        guard = re.sub(r"\W", "_", str(inside)).upper()
+        if not re.match(rf"/\*(\n \*)? {re.escape(path.name)} - \S", text):
+            found.append(f"{name_of(path)}:1: begins with no \"{path.name} - what this is\"")
+        if "No include guard" in text or "no include guard" in text:
+            continue
+        if f"#ifndef {guard}\n#define {guard}\n" not in text:
+            found.append(f"{name_of(path)}: wants the guard {guard}")
+    report(found)
+
+
+def test_no_leftovers():
+    words = "|".join(["TO" + "DO", "FIX" + "ME", "X" * 3, "HA" + "CK"])
+    pattern = re.compile(rf"\b({words})\b")
+    report([f"{name_of(path)}:{number}: {line.strip()}" for path in files()
+            if path.suffix not in (".ndjson", ".bin") and name_of(path) != "LICENSE"
+            for number, line in enumerate(path.read_text(errors="replace").split("\n"), 1)
+            if pattern.search(line)])
+
+
+def test_c_comments_are_in_one_style():
+    report([f"{name_of(path)}:{number}: {line.strip()}" for path in all_c() if path.suffix != ".cc"
+            for number, line in enumerate(without_comments_and_strings(path.read_text()).split("\n"), 1)
+            if "//" in line])
+
+
+def test_structs_are_not_hidden_by_typedefs():
+    report([f"{name_of(path)}:{number}: {line.strip()}" for path in all_c()
+            for number, line in enumerate(path.read_text().split("\n"), 1)
+            if re.match(r"\s*typedef\s+(struct|enum|union)\b[^(]*[a-z_]+;", line)])
+
+
+def test_nothing_names_the_machine_it_was_written_on():
+    pattern = re.compile(r"(?<![\w.])/(work|home/\w+|Users)/|\bartifactory\b|\bnexus\.")
+    report([f"{name_of(path)}:{number}: {line.strip()}" for path in files()
+            if name_of(path) not in ("tests/tidy/test_tidy.py", "LICENSE")
+            for number, line in enumerate(path.read_text(errors="replace").split("\n"), 1) if pattern.search(line)])
+
+
+def test_every_source_is_built():
+    found = []
+    for path in files("src/*.c", "src/*.cc"):
+        build = path.parent / "meson.build"
+        if path.name != "main.c" and f"'{path.name}'" not in build.read_text():
+            found.append(f"{name_of(path)} is not in {name_of(build)}")
+    listed = (TOP / "tests" / "meson.build").read_text()
+    found += [f"{name_of(path)} is not in tests/meson.build" for path in files("tests/*/test_*.c")
+              if f"'{path.parent.name}/{path.stem}'" not in listed]
+    report(found)
+
+
+def test_every_command_is_documented():
+    names = re.findall(r"^\tX\((\w+)\)", (TOP / "src/cmd/cmd.h").read_text(), re.M)
+    readme = (TOP / "README.md").read_text() if (TOP / "README.md").exists() else None
+    reference = (TOP / "docs/reference.md").read_text()
+    assert names
+    report([f"{name} is not in docs/reference.md" for name in names if f"### pinpipe {name}\n" not in reference]
+           + [f"{name} is not in README.md" for name in names if readme and name not in readme])
+
+
+def test_scripts_can_be_run():
+    report([name_of(path) for path in files("tools/*", "tests/run", ".ci/run")
+            if path.read_bytes().startswith(b"#!") and not path.stat().st_mode & 0o111])
+
+
+def test_text_files_end_in_one_newline():
+    found = []
+    for path in files("*.c", "*.h", "*.cc", "*.py", "*.md", "*.sql", "*.yaml*", "*.build", "Makefile"):
+        text = path.read_text()
+        if text and (not text.endswith("\n") or text.endswith("\n\n")):
+            found.append(name_of(path))
+        found += [f"{name_of(path)}:{number}: blanks at the end" for number, line in enumerate(text.split("\n"), 1)
+                  if line != line.rstrip()]
+    report(found)
