@@ -1,0 +1,248 @@
+/*
+ * http_client_curl.c - libcurl's multi interface behind http_client.h.
+ *
+ * An easy handle is kept for each exchange in flight and used again; curl
+ * itself keeps the connections and lets exchanges beyond their number wait.
+ */
+#include "net/http_client.h"
+
+#include "base/mem.h"
+
+#include <assert.h>
+#include <curl/curl.h>
+
+struct transfer {
+	CURL *easy;
+	struct curl_slist *headers;
+	struct http_exchange *exchange;		/* NULL: free to use */
+	struct transfer *next;
+};
+
+struct http_client_curl {
+	struct http_client base;
+	const struct http_client_options *options;
+	CURLM *multi;
+	struct transfer *transfers;		/* all */
+};
+static_assert(offsetof(struct http_client_curl, base) == 0, "base must be first");
+
+static size_t on_body(char *data, size_t size, size_t count, void *user)
+{
+	struct http_exchange *exchange = user;
+
+	buf_add(&exchange->reply, data, size * count);
+	return buf_full(&exchange->reply) ? 0 : size * count;	/* 0 ends the transfer */
+}
+
+/* What holds for every exchange of this handle. */
+static bool set_up(CURL *easy, const struct http_client_options *options)
+{
+	bool ok = true;
+
+	ok &= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_ms) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)options->total_ms) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK;
+	if (options->user_agent)
+		ok &= curl_easy_setopt(easy, CURLOPT_USERAGENT, options->user_agent) == CURLE_OK;
+	if (options->ca_file)
+		ok &= curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca_file) == CURLE_OK;
+	return ok;
+}
+
+/* NULL: curl has no memory or lacks an option. */
+static struct transfer *take_transfer(struct http_client_curl *client)
+{
+	struct transfer *transfer = client->transfers;
+
+	while (transfer && transfer->exchange)
+		transfer = transfer->next;
+	if (transfer)
+		return transfer;
+	transfer = xcalloc(1, sizeof(*transfer));
+	transfer->easy = curl_easy_init();
+	if (!transfer->easy || !set_up(transfer->easy, client->options)) {
+		curl_easy_cleanup(transfer->easy);
+		free(transfer);
+		return NULL;
+	}
+	transfer->next = client->transfers;
+	client->transfers = transfer;
+	return transfer;
+}
+
+static void set_headers(struct transfer *transfer, const struct http_exchange *exchange)
+{
+	/* Without this curl waits for "100 Continue" before larger bodies. */
+	transfer->headers = mem_or_abort(curl_slist_append(NULL, "Expect:"));
+	for (const char *const *header = exchange->headers; header && *header; header++)
+		transfer->headers = mem_or_abort(curl_slist_append(transfer->headers, *header));
+}
+
+static enum err_code curl_start(struct http_client *base, struct http_exchange *exchange,
+				struct err *err)
+{
+	struct http_client_curl *client = (struct http_client_curl *)base;
+	struct transfer *transfer = take_transfer(client);
+	bool ok = true;
+	CURL *easy;
+
+	if (!transfer)
+		return err_set(err, ERR_BUSY, "could not set up an HTTP request");
+	easy = transfer->easy;
+	set_headers(transfer, exchange);
+	ok &= curl_easy_setopt(easy, CURLOPT_URL, exchange->url) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L) == CURLE_OK;	/* forgets the body before */
+	if (exchange->body.ptr) {
+		ok &= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+				       (curl_off_t)exchange->body.len) == CURLE_OK;
+		ok &= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, exchange->body.ptr) == CURLE_OK;
+	}
+	ok &= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, exchange->method) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_NOBODY, strcmp(exchange->method, "HEAD") ? 0L : 1L) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_WRITEDATA, exchange) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer) == CURLE_OK;
+	if (!ok || curl_multi_add_handle(client->multi, easy) != CURLM_OK) {
+		curl_slist_free_all(transfer->headers);
+		transfer->headers = NULL;
+		return err_set(err, ERR_USAGE, "could not start a request to \"%s\"", exchange->url);
+	}
+	buf_clear(&exchange->reply);
+	exchange->status = 0;
+	exchange->retry_after_s = 0;
+	transfer->exchange = exchange;
+	return ERR_OK;
+}
+
+/* Whether all of the request left us, so that the server may have taken it. */
+static bool was_sent(CURL *easy, const struct http_exchange *exchange)
+{
+	long head = 0;
+	curl_off_t body = 0;
+
+	(void)curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &head);
+	(void)curl_easy_getinfo(easy, CURLINFO_SIZE_UPLOAD_T, &body);
+	return head > 0 && (uint64_t)body >= exchange->body.len;
+}
+
+static enum err_code outcome(CURL *easy, CURLcode result, const struct http_exchange *exchange)
+{
+	switch (result) {
+	case CURLE_OK:
+		return ERR_OK;
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CACERT_BADFILE:
+		return ERR_DENIED;
+	case CURLE_COULDNT_RESOLVE_HOST:
+	case CURLE_COULDNT_RESOLVE_PROXY:
+	case CURLE_COULDNT_CONNECT:
+	case CURLE_SSL_CONNECT_ERROR:
+		return ERR_BUSY;
+	default:
+		return was_sent(easy, exchange) ? ERR_UNKNOWN : ERR_BUSY;
+	}
+}
+
+static void end(struct http_client_curl *client, CURL *easy, CURLcode result)
+{
+	struct transfer *transfer = NULL;
+	struct http_exchange *exchange;
+	curl_off_t retry_after = 0;
+	long status = 0;
+
+	(void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&transfer);
+	(void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+	(void)curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after);
+	exchange = transfer->exchange;
+	exchange->code = outcome(easy, result, exchange);
+	if (exchange->code != ERR_OK)
+		(void)err_set(&exchange->err, exchange->code, "%s: %s", exchange->url,
+			      curl_easy_strerror(result));
+	exchange->status = (int)status;
+	exchange->retry_after_s = retry_after > 86400 ? 86400 : (int)retry_after;
+	(void)curl_multi_remove_handle(client->multi, easy);
+	curl_slist_free_all(transfer->headers);
+	transfer->headers = NULL;
+	transfer->exchange = NULL;
+	exchange->done(exchange);
+}
+
+static bool end_finished(struct http_client_curl *client)
+{
+	bool any = false;
+	CURLMsg *message;
+	int left;
+
+	while ((message = curl_multi_info_read(client->multi, &left))) {
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		end(client, message->easy_handle, message->data.result);
+		any = true;
+	}
+	return any;
+}
+
+static enum err_code curl_turn(struct http_client *base, int64_t wait_ms, struct err *err)
+{
+	struct http_client_curl *client = (struct http_client_curl *)base;
+	int running;
+
+	if (curl_multi_perform(client->multi, &running) != CURLM_OK)
+		return err_set(err, ERR_IO, "libcurl could not go on");
+	if (end_finished(client))
+		return ERR_OK;
+	if (curl_multi_poll(client->multi, NULL, 0, wait_ms > 60000 ? 60000 : (int)wait_ms, NULL) != CURLM_OK ||
+	    curl_multi_perform(client->multi, &running) != CURLM_OK)
+		return err_set(err, ERR_IO, "libcurl could not go on");
+	(void)end_finished(client);
+	return ERR_OK;
+}
+
+static void curl_free_client(struct http_client *base)
+{
+	struct http_client_curl *client = (struct http_client_curl *)base;
+
+	while (client->transfers) {
+		struct transfer *transfer = client->transfers;
+
+		client->transfers = transfer->next;
+		if (transfer->exchange)
+			(void)curl_multi_remove_handle(client->multi, transfer->easy);
+		curl_easy_cleanup(transfer->easy);
+		curl_slist_free_all(transfer->headers);
+		free(transfer);
+	}
+	(void)curl_multi_cleanup(client->multi);
+	curl_global_cleanup();
+	free(client);
+}
+
+static const struct http_client_ops curl_ops = {
+	.name = "curl",
+	.start = curl_start,
+	.turn = curl_turn,
+	.free = curl_free_client,
+};
+
+enum err_code http_client_curl_new(const struct http_client_options *options,
+				   struct http_client **ret_client, struct err *err)
+{
+	struct http_client_curl *client;
+
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		return err_set(err, ERR_IO, "could not start libcurl");
+	client = xcalloc(1, sizeof(*client));
+	client->base.ops = &curl_ops;
+	client->options = options;
+	client->multi = mem_or_abort(curl_multi_init());
+	(void)curl_multi_setopt(client->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
+				(long)options->connections_max);
+	(void)curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)options->connections_max);
+	*ret_client = &client->base;
+	return ERR_OK;
+}
