@@ -66,6 +66,7 @@ X(ORDER, "", "order", CONFIG_CHOICE, "random", "course|random|rows", "Rows as CP
 X(SEED, "", "seed", CONFIG_INT, "100", "0..9223372036854775807", "Seed of the order and of generated rows")
 X(BATCH_SIZE, "", "batch-size", CONFIG_INT, "1", "1..100000", "Records a request")
 X(CONNECTIONS, "emulate.connections", "connections", CONFIG_INT, "8", "1..10000", "Requests in flight")
+X(RETRY_FOR, "emulate.retry_for", "retry-for", CONFIG_MS, "60s", "0ms..30d", "How long a record that was not acknowledged is sent again")
 
 /* Lake and sink */
 X(LAKE, "lake", "lake", CONFIG_TEXT, "", "", "Where objects and tables go, file:DIR (default: file:<dir>/lake)")

@@ -58,6 +58,7 @@ struct command {
 
 /* In the order of --help: the pipeline as a whole, its parts, looking inside, the rest. */
 #define COMMANDS(X) \
+	X(emulate) \
 	X(config) \
 	X(version)
 

@@ -1,0 +1,257 @@
+/* Posts rows to the topics or the streams, as the original's emulator scripts do. */
+#include "base/mem.h"
+#include "base/trace.h"
+#include "cmd/cmd.h"
+#include "cmd/output.h"
+#include "flow/emulate.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <unistd.h>
+
+enum { URL_BYTES_MAX = 2048, OUTPUT_BYTES_MAX = 8192, BAR = 24 };
+
+static enum err_code make_source(const struct config *config, struct source **ret_source,
+				 struct err *err)
+{
+	const char *kind = config_text(config, OPT_SOURCE);
+	const char *data = config_text(config, OPT_DATA);
+
+	if (!strcmp(kind, "files") && !*data)
+		return err_set(err, ERR_USAGE, "--source files needs --data, the directory of the files");
+	if (!strcmp(kind, "files") || (!strcmp(kind, "auto") && *data))
+		return source_files_new(data, ret_source, err);
+	*ret_source = source_generated_new((uint64_t)config_int(config, OPT_SEED),
+					   (uint64_t)config_int(config, OPT_ROWS));
+	return ERR_OK;
+}
+
+static enum err_code read_rate(const struct config *config, struct emulate_options *options,
+			       struct err *err)
+{
+	const char *text = config_text(config, OPT_RATE);
+	char *end;
+
+	if (!*text) {
+		options->pace = EMULATE_AS_ORIGINAL;
+		return ERR_OK;
+	}
+	if (!strcmp(text, "max")) {
+		options->pace = EMULATE_UNPACED;
+		return ERR_OK;
+	}
+	options->pace = EMULATE_AT_RATE;
+	options->rate = strtod(text, &end);
+	if (*end || !isfinite(options->rate) || options->rate <= 0)
+		return err_set(err, ERR_USAGE, "--rate must be a number above 0, or max, not \"%s\"", text);
+	return ERR_OK;
+}
+
+static enum post_order_kind read_order(const struct config *config)
+{
+	const char *text = config_text(config, OPT_ORDER);
+
+	if (!strcmp(text, "course"))
+		return POST_ORDER_COURSE;
+	return !strcmp(text, "rows") ? POST_ORDER_ROWS : POST_ORDER_RANDOM;
+}
+
+/* The gateway of this configuration, unless a URL is given. */
+static void put_url(const struct config *config, struct buf *out)
+{
+	bool streaming = config_bool(config, OPT_STREAMING);
+	const char *url = config_text(config, streaming ? OPT_STREAMING_URL : OPT_URL);
+
+	if (*url)
+		buf_add_str(out, url);
+	else
+		buf_addf(out, "%s://%s/%s%s%c", *config_text(config, OPT_TLS_CERT) ? "https" : "http",
+			 config_text(config, OPT_LISTEN),
+			 streaming ? "streams/streaming-" : "topics/",
+			 config_text(config, OPT_ID), streaming ? '-' : '.');
+}
+
+static const char *text_or_null(const struct config *config, enum option option)
+{
+	const char *text = config_text(config, option);
+
+	return *text ? text : NULL;
+}
+
+static uint64_t acknowledged(const struct emulate_result *result)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < LAKE_TABLES; i++)
+		sum += result->tables[i].acknowledged;
+	return sum;
+}
+
+static uint64_t refused(const struct emulate_result *result)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < LAKE_TABLES; i++)
+		sum += result->tables[i].refused;
+	return sum;
+}
+
+static uint64_t unknown(const struct emulate_result *result)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < LAKE_TABLES; i++)
+		sum += result->tables[i].unknown;
+	return sum;
+}
+
+/* One line that is drawn over itself; `user` is the number of posts there will be, 0 if without end. */
+static void draw_progress(void *user, const struct emulate_result *so_far)
+{
+	uint64_t posts = *(const uint64_t *)user;
+	double rate = so_far->seconds > 0 ? (double)so_far->posts / so_far->seconds : 0;
+	int filled = posts ? (int)(BAR * so_far->posts / posts) : 0;
+
+	if (posts)
+		fprintf(stderr, "\r[%.*s%*s] %3" PRIu64 "%% ", filled, "########################",
+			BAR - filled, "", 100 * so_far->posts / posts);
+	else
+		fputc('\r', stderr);
+	fprintf(stderr, "%" PRIu64 " posts, %.0f/s, %" PRIu64 " records acknowledged, %" PRIu64
+		" sent again, %" PRIu64 " failed\x1b[K", so_far->posts, rate, acknowledged(so_far),
+		so_far->retried, refused(so_far) + unknown(so_far));
+	(void)fflush(stderr);
+}
+
+static void put_json(struct buf *out, const struct emulate_result *result)
+{
+	buf_addf(out, "{\"posts\":%" PRIu64 ",\"acknowledged\":{", result->posts);
+	for (size_t i = 0; i < LAKE_TABLES; i++)
+		buf_addf(out, "%s\"%s\":%" PRIu64, i > 0 ? "," : "", lake_table_name[i],
+			 result->tables[i].acknowledged);
+	buf_addf(out, "},\"retried\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"unknown\":%" PRIu64
+		 ",\"absent\":%" PRIu64 ",\"seconds\":%.3f}\n", result->retried, refused(result),
+		 unknown(result), result->absent, result->seconds);
+}
+
+static void put_table(struct buf *out, const struct emulate_result *result)
+{
+	buf_add_str(out, "table      posted  acknowledged  refused  unknown\n");
+	for (size_t i = 0; i < LAKE_TABLES; i++) {
+		const struct emulate_count *count = &result->tables[i];
+
+		buf_addf(out, "%-5s %11" PRIu64 " %13" PRIu64 " %8" PRIu64 " %8" PRIu64 "\n",
+			 lake_table_name[i], result->posts, count->acknowledged, count->refused,
+			 count->unknown);
+	}
+	buf_addf(out, "%" PRIu64 " posts in %.1f s (%.0f/s), %" PRIu64 " records sent again",
+		 result->posts, result->seconds,
+		 result->seconds > 0 ? (double)result->posts / result->seconds : 0, result->retried);
+	if (result->absent)
+		buf_addf(out, ", %" PRIu64 " rows left out that the source lacks", result->absent);
+	buf_add_char(out, '\n');
+}
+
+static void put_csv(struct buf *out, const struct emulate_result *result)
+{
+	buf_add_str(out, "table,posted,acknowledged,refused,unknown\n");
+	for (size_t i = 0; i < LAKE_TABLES; i++)
+		buf_addf(out, "%s,%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 "\n", lake_table_name[i],
+			 result->posts, result->tables[i].acknowledged, result->tables[i].refused,
+			 result->tables[i].unknown);
+}
+
+static enum err_code print_result(const struct config *config, const struct emulate_result *result,
+				  struct err *err)
+{
+	static void (*const put[])(struct buf *, const struct emulate_result *) = {
+		[OUTPUT_TABLE] = put_table, [OUTPUT_JSON] = put_json, [OUTPUT_CSV] = put_csv,
+	};
+	enum err_code code;
+	struct buf out;
+
+	buf_init(&out, OUTPUT_BYTES_MAX);
+	put[output_format(config)](&out, result);
+	code = cmd_print(&out, err);
+	buf_release(&out);
+	return code;
+}
+
+static enum err_code post(const struct config *config, struct source *source, const char *url,
+			  struct emulate_result *ret_result, struct err *err)
+{
+	uint64_t posts = (uint64_t)config_int(config, OPT_POSTS);
+	bool terminal = isatty(STDERR_FILENO);
+	struct emulate_options options = {
+		.source = source,
+		.order = read_order(config),
+		.seed = config_int(config, OPT_SEED),
+		.posts = posts,
+		.streaming = config_bool(config, OPT_STREAMING),
+		.url = url,
+		.batch_size = (uint32_t)config_int(config, OPT_BATCH_SIZE),
+		.connections = (uint32_t)config_int(config, OPT_CONNECTIONS),
+		.api_key = text_or_null(config, OPT_API_KEY),
+		.ca_file = text_or_null(config, OPT_CA_FILE),
+		.retry_ms = config_int(config, OPT_RETRY_FOR),
+		.progress = terminal ? draw_progress : NULL,
+		.user = &posts,
+	};
+	enum err_code code = read_rate(config, &options, err);
+
+	if (code == ERR_OK)
+		code = emulate_run(&options, ret_result, err);
+	if (terminal && ret_result->posts > 0)
+		fputc('\n', stderr);
+	return code;
+}
+
+static int run(struct config *config, int argc, const char *const *argv)
+{
+	struct emulate_result result = { 0 };
+	struct source *source = NULL;
+	struct buf url;
+	enum err_code printed = ERR_OK;
+	enum err_code code;
+	struct err unused;
+	struct err err;
+
+	(void)argc;
+	(void)argv;
+	buf_init(&url, URL_BYTES_MAX);
+	put_url(config, &url);
+	code = make_source(config, &source, &err);
+	if (code == ERR_OK)
+		code = post(config, source, buf_cstr(&url), &result, &err);
+	source_free(source);
+	buf_release(&url);
+	if (result.first_failure.msg[0])
+		trace_warn("the first failure was: %s", result.first_failure.msg);
+	if (code == ERR_OK || result.posts > 0)
+		printed = print_result(config, &result, code == ERR_OK ? &err : &unused);
+	if (code != ERR_OK || printed != ERR_OK)
+		return cmd_fail(&err);
+	return refused(&result) + unknown(&result) > 0 ? 1 : 0;
+}
+
+static const enum option options[] = {
+	OPT_STREAMING, OPT_POSTS, OPT_RATE, OPT_ORDER, OPT_SEED, OPT_BATCH_SIZE, OPT_CONNECTIONS,
+	OPT_RETRY_FOR, OPT_SOURCE, OPT_DATA, OPT_ROWS, OPT_URL, OPT_STREAMING_URL, OPT_API_KEY,
+	OPT_CA_FILE, OPT_LISTEN, OPTION_COUNT,
+};
+
+const struct command cmd_emulate = {
+	.name = "emulate",
+	.summary = "Post rows to the topics or the streams, as the original's scripts do",
+	.usage = "[options]",
+	.details = "Each post sends a row of the pin, the geo and the user table to where it belongs. What is\n"
+		   "not acknowledged is sent again with growing pauses; what still is not in the end is\n"
+		   "counted as refused, or as unknown if the server may have kept it, and the exit status\n"
+		   "is 1. With at most 3 connections the records of a table keep their order.\n",
+	.examples = "pinpipe emulate --posts 168 --order course --data ../data\n"
+		    "pinpipe emulate --streaming --posts 1000 --rate 100\n"
+		    "pinpipe emulate --posts 100000 --rate max --batch-size 100 --connections 32\n"
+		    "pinpipe emulate --url http://gateway:8082/topics/124df56aef51.\n",
+	.options = options,
+	.run = run,
+};
