@@ -25,7 +25,14 @@
 	X(METRIC_COMMIT_US,     "pinpipe_log_commit_microseconds_total", COUNTER, "Time spent in group commits, in microseconds") \
 	X(METRIC_LOG_BYTES,     "pinpipe_log_bytes",                     GAUGE,   "Bytes of log segments on disk") \
 	X(METRIC_LOG_DAMAGE,    "pinpipe_log_damaged_batches_total",     COUNTER, "Batches below the durable watermark that failed their check") \
-	X(METRIC_AUTH_FAILED,   "pinpipe_auth_failures_total",           COUNTER, "Requests with a missing or wrong API key")
+	X(METRIC_AUTH_FAILED,   "pinpipe_auth_failures_total",           COUNTER, "Requests with a missing or wrong API key") \
+	X(METRIC_SINK_RECORDS,  "pinpipe_sink_records_total",            COUNTER, "Records put into the lake's objects") \
+	X(METRIC_SINK_OBJECTS,  "pinpipe_sink_objects_total",            COUNTER, "Objects put into the lake") \
+	X(METRIC_SINK_DEAD,     "pinpipe_sink_dead_letters_total",       COUNTER, "Records that the sink put among the dead letters") \
+	X(METRIC_SINK_DAMAGED,  "pinpipe_sink_damaged_records_total",    COUNTER, "Records that the sink found damaged in the log") \
+	X(METRIC_SINK_MISSED,   "pinpipe_sink_missed_records_total",     COUNTER, "Records that the log no longer had when the sink came to them") \
+	X(METRIC_SINK_RETRIES,  "pinpipe_sink_retries_total",            COUNTER, "Puts into the lake that failed and were tried again") \
+	X(METRIC_SINK_HALTED,   "pinpipe_sink_halted_partitions",        GAUGE,   "Partitions that the sink has given up until it is started again")
 
 enum metric {
 #define X(id, name, type, help) id,

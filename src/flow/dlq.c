@@ -259,60 +259,91 @@ enum err_code dlq_list(struct store *store, const char *topic,
 	return code;
 }
 
-/* --- forgetting -------------------------------------------------------- */
+/* --- the letters of one stage and partition ---------------------------- */
 
-struct forgetting {
+/* Looks at the objects whose first ordinal is at or above `from`. */
+struct search {
 	struct reading reading;
 	const char *stage;
 	enum topic_kind kind;
-	int64_t ordinal;
-	bool ours;		/* the object just read is of our stage */
+	uint64_t from;
+	/* Of the object just read: is it of our stage, and where does it end? */
+	bool ours;
+	uint64_t end;
+	uint64_t end_max;	/* of all */
+	bool forget;		/* remove ours */
 };
 
-/* A look at the first letter is enough: all of an object are of one stage. */
-static bool look_at_stage(void *user, const struct dlq_entry *entry)
+static bool look_at_letter(void *user, const struct dlq_entry *entry)
 {
-	struct forgetting *forgetting = user;
+	struct search *search = user;
+	struct position position;
 
-	forgetting->ours = slice_is(entry->stage, forgetting->stage);
-	return false;
+	search->ours = slice_is(entry->stage, search->stage);
+	if (!search->ours || !position_parse(entry->offset, &position))
+		return false;		/* all of an object are of one stage */
+	search->end = position_ordinal(position) + 1;
+	return true;
 }
 
-static bool forget_listed(void *user, const struct store_entry *entry)
+static bool search_listed(void *user, const struct store_entry *entry)
 {
-	struct forgetting *forgetting = user;
-	struct reading *reading = &forgetting->reading;
+	struct search *search = user;
+	struct reading *reading = &search->reading;
 	struct slice topic;
 	int32_t partition;
 	uint64_t start;
 
-	if (!lake_dlq_parse(entry->key, forgetting->kind, &topic, &partition, &start) ||
-	    (forgetting->ordinal >= 0 && start <= (uint64_t)forgetting->ordinal))
+	if (!lake_dlq_parse(entry->key, search->kind, &topic, &partition, &start) ||
+	    start < search->from)
 		return true;
-	forgetting->ours = false;
+	search->ours = false;
 	(void)read_object(reading, entry->key);
-	if (reading->code == ERR_OK && forgetting->ours)
+	if (reading->code != ERR_OK || !search->ours)
+		return reading->code == ERR_OK;
+	if (search->end > search->end_max)
+		search->end_max = search->end;
+	if (search->forget)
 		reading->code = store_remove(reading->store, entry->key, reading->err);
 	return reading->code == ERR_OK;
+}
+
+static enum err_code search_run(struct search *search, struct store *store, struct topic_ref topic,
+				int32_t partition, struct err *err)
+{
+	enum err_code code;
+	struct buf prefix;
+
+	buf_init(&prefix, KEY_MAX);
+	reading_init(&search->reading, store, err);
+	search->kind = topic.kind;
+	search->reading.each = look_at_letter;
+	search->reading.user = search;
+	lake_dlq_prefix(&prefix, topic.kind, topic.name, partition);
+	/* Not with `after`: beyond ten digits the order of keys is not that of ordinals. */
+	code = store_list(store, buf_cstr(&prefix), "", search_listed, search, err);
+	if (code == ERR_OK)
+		code = search->reading.code;
+	reading_release(&search->reading);
+	buf_release(&prefix);
+	return code;
 }
 
 enum err_code dlq_forget_after(struct store *store, const char *stage, struct topic_ref topic,
 			       int32_t partition, int64_t ordinal, struct err *err)
 {
-	struct forgetting forgetting = { .stage = stage, .kind = topic.kind, .ordinal = ordinal };
-	enum err_code code;
-	struct buf prefix;
+	struct search search = { .stage = stage, .from = (uint64_t)(ordinal + 1), .forget = true };
 
-	buf_init(&prefix, KEY_MAX);
-	reading_init(&forgetting.reading, store, err);
-	forgetting.reading.each = look_at_stage;
-	forgetting.reading.user = &forgetting;
-	lake_dlq_prefix(&prefix, topic.kind, topic.name, partition);
-	/* Not with `after`: beyond ten digits the order of keys is not that of ordinals. */
-	code = store_list(store, buf_cstr(&prefix), "", forget_listed, &forgetting, err);
+	return search_run(&search, store, topic, partition, err);
+}
+
+enum err_code dlq_end(struct store *store, const char *stage, struct topic_ref topic,
+		      int32_t partition, uint64_t from, uint64_t *ret_end, struct err *err)
+{
+	struct search search = { .stage = stage, .from = from, .end_max = from };
+	enum err_code code = search_run(&search, store, topic, partition, err);
+
 	if (code == ERR_OK)
-		code = forgetting.reading.code;
-	reading_release(&forgetting.reading);
-	buf_release(&prefix);
+		*ret_end = search.end_max;
 	return code;
 }

@@ -47,6 +47,14 @@ MUST_USE enum err_code dlq_forget_after(struct store *store, const char *stage,
 					struct topic_ref topic, int32_t partition, int64_t ordinal,
 					struct err *err);
 
+/*
+ * How far a stage is that writes letters without a gap between them and its other output: the ordinal
+ * after the last of its letters at or above `from`, or `from` if there is none.
+ */
+MUST_USE enum err_code dlq_end(struct store *store, const char *stage, struct topic_ref topic,
+			       int32_t partition, uint64_t from, uint64_t *ret_end,
+			       struct err *err);
+
 /* Calls `each` for every letter of a topic (NULL: all), in order; the value is decoded. */
 struct dlq_entry {
 	struct slice topic;

@@ -170,6 +170,26 @@ static void test_forget_knows_the_first_ordinal(void **state)
 	store_free(store);
 }
 
+static void test_the_end_of_a_stage(void **state)
+{
+	struct store *store = store_memory_new(1 << 20);
+	struct err err = { 0 };
+	uint64_t end = 0;
+
+	(void)state;
+	assert_ok(dlq_end(store, "sink", topic, 0, 7, &end, &err));
+	assert_int_equal(end, 7);
+	write_letters(store, "sink", 10, 5);
+	write_letters(store, "batch", 40, 5);
+	assert_ok(dlq_end(store, "sink", topic, 0, 10, &end, &err));
+	assert_int_equal(end, 15);
+	assert_ok(dlq_end(store, "sink", topic, 0, 15, &end, &err));
+	assert_int_equal(end, 15);
+	assert_ok(dlq_end(store, "sink", topic, 1, 0, &end, &err));
+	assert_int_equal(end, 0);
+	store_free(store);
+}
+
 /* The answer to a write was lost: writing again must neither fail nor write twice. */
 static void test_write_again_after_a_lost_answer(void **state)
 {
@@ -240,6 +260,7 @@ int main(void)
 		cmocka_unit_test(test_list_is_in_order),
 		cmocka_unit_test(test_forget_only_own_and_later),
 		cmocka_unit_test(test_forget_knows_the_first_ordinal),
+		cmocka_unit_test(test_the_end_of_a_stage),
 		cmocka_unit_test(test_write_again_after_a_lost_answer),
 		cmocka_unit_test(test_a_batch_has_a_limit),
 		cmocka_unit_test(test_damaged_letters_are_reported),

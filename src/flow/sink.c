@@ -1,0 +1,651 @@
+#include "flow/sink.h"
+
+#include "base/backoff.h"
+#include "base/lock.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "base/stop.h"
+#include "base/time.h"
+#include "base/trace.h"
+#include "flow/sink_partition.h"
+
+#include <inttypes.h>
+#include <poll.h>
+
+enum {
+	IDLE_MS = 500,			/* at most between two looks at the timers */
+	DRAIN_IDLE_MS = 5,
+	TOPICS_MS = 2000,		/* between two looks for new topics */
+	TOPICS_MAX = 10000,
+	EVENT_BYTES = 4 << 20,
+	FILLING_BYTES_MAX = 64 << 20,	/* runs of all partitions */
+	WRITING_BYTES_MAX = 32 << 20,	/* closed, not yet in the lake */
+	RECORD_BYTES_MAX = 64 << 20,	/* more than any log takes */
+};
+
+struct sink {
+	const struct sink_options *options;
+	struct sink_counts *counts;
+	struct sink_writer *writer;
+	struct json_parser *parser;
+	struct broker_reader *reader;
+	char **topics;
+	size_t topic_count;
+	int64_t topics_ms;		/* when they were last listed */
+	struct sink_partition **partitions;
+	size_t partition_count;
+	size_t filling_bytes;
+	bool draining;			/* goals are set; end when they are reached */
+};
+
+/* --- partitions -------------------------------------------------------- */
+
+static int table_of(const struct sink *sink, const char *topic)
+{
+	struct buf name;
+	int table = 0;
+
+	buf_init(&name, 1024);
+	for (; table < LAKE_TABLES; table++) {
+		lake_topic_name(&name, TOPIC_LOG, sink->options->id, (enum lake_table)table);
+		if (!strcmp(buf_cstr(&name), topic))
+			break;
+	}
+	buf_release(&name);
+	return table;
+}
+
+static struct sink_partition *find_partition(struct sink *sink, const char *topic, int32_t id)
+{
+	for (size_t i = 0; i < sink->partition_count; i++)
+		if (sink->partitions[i]->id == id && !strcmp(sink->partitions[i]->topic, topic))
+			return sink->partitions[i];
+	return NULL;
+}
+
+static struct sink_partition *make_partition(struct sink *sink, const char *topic, int32_t id)
+{
+	struct sink_partition *partition = find_partition(sink, topic, id);
+
+	if (partition)
+		return partition;
+	partition = sink_partition_new(topic, id, table_of(sink, topic),
+				       sink->options->flush_bytes + RECORD_BYTES_MAX);
+	sink->partitions = xreallocarray(sink->partitions, sink->partition_count + 1,
+					 sizeof(struct sink_partition *));
+	sink->partitions[sink->partition_count++] = partition;
+	return partition;
+}
+
+static void halt(struct sink *sink, struct sink_partition *partition, const struct err *err)
+{
+	trace_error("%s, partition %d: %s; this partition halts, the others go on",
+		    partition->topic, partition->id, err->msg);
+	atomic_store(&partition->lane.halted, (int)err->code);
+	sink->filling_bytes -= partition->bytes;
+	sink_partition_drop(partition);
+}
+
+/* --- runs -------------------------------------------------------------- */
+
+static void close_run(struct sink *sink, struct sink_partition *partition)
+{
+	if (partition->count == 0)
+		return;
+	sink->filling_bytes -= partition->bytes;
+	sink_writer_push(sink->writer, sink_partition_close(partition));
+}
+
+static void count_ended(struct sink *sink, const struct sink_job *job,
+			const struct sink_partition *partition)
+{
+	struct sink_counts *counts = sink->counts;
+
+	if (job->letters) {
+		counts->dead[partition->table] += job->records;
+		metric_add(METRIC_SINK_DEAD, (int64_t)job->records);
+		return;
+	}
+	counts->records[partition->table] += job->records;
+	counts->objects++;
+	counts->bytes += job->bytes;
+	metric_add(METRIC_SINK_RECORDS, (int64_t)job->records);
+	metric_add(METRIC_SINK_OBJECTS, 1);
+}
+
+/* Tell the broker. That it does not hear it costs nothing: the lake is what counts. */
+static void commit(struct sink *sink, const struct sink_partition *partition, uint64_t next)
+{
+	struct topic_ref topic = { TOPIC_LOG, partition->topic };
+	struct err err;
+
+	if (partition->assigned &&
+	    reader_commit(sink->reader, topic, partition->id, position_of_offset(next), &err) != ERR_OK)
+		trace_debug("%s, partition %d: %s", partition->topic, partition->id, err.msg);
+}
+
+/* Take back what the writer is done with; `wait`: all of it. */
+static void take_ended(struct sink *sink, bool wait)
+{
+	struct sink_job *job = sink_writer_take(sink->writer, wait);
+
+	while (job) {
+		struct sink_partition *partition = (struct sink_partition *)job->lane;
+		struct sink_job *next = job->next;
+
+		partition->pending--;
+		if (job->done) {
+			count_ended(sink, job, partition);
+			commit(sink, partition, job->end);
+		}
+		sink_job_free(job);
+		job = next;
+	}
+}
+
+/* Close the largest run while all together are too large. */
+static void keep_budget(struct sink *sink)
+{
+	while (sink->filling_bytes > FILLING_BYTES_MAX) {
+		struct sink_partition *largest = sink->partitions[0];
+
+		for (size_t i = 1; i < sink->partition_count; i++)
+			if (sink->partitions[i]->bytes > largest->bytes)
+				largest = sink->partitions[i];
+		close_run(sink, largest);
+	}
+}
+
+/* Close what is old enough (`all`: everything). Returns when the next one will be. */
+static int64_t close_due(struct sink *sink, int64_t now_ms, bool all)
+{
+	int64_t next_ms = INT64_MAX;
+
+	for (size_t i = 0; i < sink->partition_count; i++) {
+		struct sink_partition *partition = sink->partitions[i];
+		int64_t due_ms = partition->first_ms + sink->options->flush_age_ms;
+
+		if (partition->count > 0 && (all || due_ms <= now_ms))
+			close_run(sink, partition);
+		else if (partition->count > 0 && due_ms < next_ms)
+			next_ms = due_ms;
+	}
+	return next_ms;
+}
+
+/* --- records ----------------------------------------------------------- */
+
+static void add_letter(struct sink *sink, struct sink_partition *partition,
+		       const struct dlq_letter *letter)
+{
+	size_t before;
+	struct err err;
+
+	if (!partition->letters || partition->count == sink->options->flush_size)
+		close_run(sink, partition);
+	before = partition->bytes;
+	if (sink_partition_add_letter(partition, sink->options->store, letter, &err) == ERR_LIMIT) {
+		close_run(sink, partition);
+		before = 0;
+		if (sink_partition_add_letter(partition, sink->options->store, letter, &err) != ERR_OK) {
+			halt(sink, partition, &err);	/* larger than any record may be */
+			return;
+		}
+	}
+	sink->filling_bytes += partition->bytes - before;
+}
+
+static void add_line(struct sink *sink, struct sink_partition *partition, struct json value,
+		     size_t bytes)
+{
+	const struct sink_options *options = sink->options;
+	size_t before;
+
+	if (partition->letters || partition->bytes + bytes + 1 > options->flush_bytes)
+		close_run(sink, partition);
+	before = partition->bytes;
+	sink_partition_add_line(partition, value);
+	sink->filling_bytes += partition->bytes - before;
+	if (partition->count >= options->flush_size || partition->bytes >= options->flush_bytes)
+		close_run(sink, partition);
+}
+
+/* The log no longer has [partition->next, ordinal). */
+static void miss(struct sink *sink, struct sink_partition *partition, uint64_t ordinal)
+{
+	uint64_t count = ordinal - partition->next;
+
+	if (partition->next > 0)
+		trace_warn("%s, partition %d: records %" PRIu64 " to %" PRIu64
+			   " had left the log before they were read", partition->topic,
+			   partition->id, partition->next, ordinal - 1);
+	sink->counts->missed += count;
+	metric_add(METRIC_SINK_MISSED, (int64_t)count);
+	close_run(sink, partition);
+	partition->next = ordinal;
+	partition->unproved = false;	/* the record before is gone too */
+}
+
+/* The record before the first one due, which is in the lake already: is it this log's? */
+static void prove(struct sink *sink, struct sink_partition *partition, struct slice value)
+{
+	struct json root;
+	struct err err;
+	struct buf line;
+
+	buf_init(&line, value.len);
+	if (value.ptr && json_parse(sink->parser, value, &root, &err) == ERR_OK)
+		json_put(&line, root);
+	partition->unproved = false;
+	if (!slice_eq(buf_slice(&line), buf_slice(&partition->proof))) {
+		(void)err_set(&err, ERR_CORRUPT, "record %" PRIu64 " in the lake is not that of the log:"
+			      " one of them belongs to another pipeline", partition->next - 1);
+		halt(sink, partition, &err);
+	}
+	buf_release(&line);
+}
+
+static void add_record(struct sink *sink, struct sink_partition *partition,
+		       const struct record *record)
+{
+	uint64_t ordinal = position_ordinal(record->position);
+	struct dlq_letter letter = {
+		.position = record->position,
+		.timestamp_ms = record->timestamp_ms,
+		.value = record->value,
+		.reason = "a tombstone: the record has no value",
+	};
+	struct json root;
+	struct err err;
+
+	if (ordinal < partition->next) {
+		if (partition->unproved && ordinal + 1 == partition->next)
+			prove(sink, partition, record->value);
+		return;
+	}
+	if (ordinal > partition->next)
+		miss(sink, partition, ordinal);
+	if (!record->value.ptr) {
+		add_letter(sink, partition, &letter);
+	} else if (json_parse(sink->parser, record->value, &root, &err) != ERR_OK) {
+		letter.reason = err.msg;
+		add_letter(sink, partition, &letter);
+	} else {
+		add_line(sink, partition, root, record->value.len);
+	}
+}
+
+/* Every record of the range is a dead letter without a value. */
+static void add_damage(struct sink *sink, struct sink_partition *partition, uint64_t first,
+		       uint64_t last)
+{
+	struct dlq_letter letter = { .reason = "damaged in the log" };
+
+	partition->unproved = false;	/* it may be the record that was to be compared */
+	if (last < partition->next)
+		return;
+	trace_error("%s, partition %d: records %" PRIu64 " to %" PRIu64
+		    " are damaged in the log and go to the dead letters", partition->topic,
+		    partition->id, first, last);
+	if (first > partition->next)
+		miss(sink, partition, first);
+	while (partition->next <= last && !sink_partition_halted(partition)) {
+		letter.position = position_of_offset(partition->next);
+		add_letter(sink, partition, &letter);
+		metric_add(METRIC_SINK_DAMAGED, 1);
+	}
+}
+
+/* --- events ------------------------------------------------------------ */
+
+/* Where the partition was. A store that is away is asked again until it answers or a stop is asked. */
+static enum err_code recover(struct sink *sink, struct sink_partition *partition,
+			     struct sink_place *ret_place, struct err *err)
+{
+	struct backoff backoff = { .first_ms = 100, .max_ms = 20000 };
+
+	for (;;) {
+		enum err_code code = sink_recover(sink->options->store, partition->topic,
+						  partition->id, ret_place, err);
+
+		if (code == ERR_OK || code == ERR_CORRUPT || code == ERR_LIMIT || code == ERR_SHAPE)
+			return code;
+		if (stop_requested())
+			return err_set(err, ERR_STOPPED, "stopped while the store did not answer");
+		trace_warn("%s; it is tried again", err->msg);
+		metric_add(METRIC_SINK_RETRIES, 1);
+		clock_sleep_ms(backoff_next_ms(&backoff));
+	}
+}
+
+/* Read on where the sink is, or one record before if that is to be compared. */
+static enum err_code seek(struct sink *sink, struct sink_partition *partition, struct err *err)
+{
+	struct topic_ref topic = { TOPIC_LOG, partition->topic };
+	struct reader_start start = {
+		.kind = START_AT,
+		.position = position_of_offset(partition->next - partition->unproved),
+	};
+	struct err why;
+	enum err_code code = reader_seek(sink->reader, topic, partition->id, start, &why);
+
+	if (code == ERR_OK || code == ERR_NO_TOPIC || code == ERR_NO_PARTITION)
+		return ERR_OK;		/* gone again: the reader will revoke it */
+	*err = why;
+	return code;
+}
+
+static enum err_code on_assigned(struct sink *sink, const struct reader_event *event,
+				 struct err *err)
+{
+	struct sink_partition *partition =
+		make_partition(sink, event->topic.name, event->partition);
+	struct sink_place place;
+	struct err why;
+
+	if (!partition->assigned) {
+		take_ended(sink, partition->pending > 0);
+		if (recover(sink, partition, &place, &why) != ERR_OK) {
+			partition->assigned = true;
+			halt(sink, partition, &why);
+			return ERR_OK;
+		}
+		atomic_store(&partition->lane.halted, ERR_OK);
+		sink_partition_begin(partition, &place);
+		partition->assigned = true;
+		trace_debug("%s, partition %d: goes on at %" PRIu64, partition->topic,
+			    partition->id, partition->next);
+	}
+	return seek(sink, partition, err);
+}
+
+/* What it holds and has not put is another reader's, or gone with its topic. */
+static void on_revoked(struct sink *sink, const struct reader_event *event)
+{
+	struct sink_partition *partition =
+		find_partition(sink, event->topic.name, event->partition);
+
+	if (!partition)
+		return;
+	sink->filling_bytes -= partition->bytes;
+	sink_partition_drop(partition);
+	partition->assigned = false;
+}
+
+static void on_data(struct sink *sink, const struct reader_event *event)
+{
+	struct sink_partition *partition =
+		find_partition(sink, event->topic.name, event->partition);
+
+	if (!partition || !partition->assigned)
+		return;
+	if (event->kind == READER_DAMAGE && !sink_partition_halted(partition))
+		add_damage(sink, partition, position_ordinal(event->first),
+			   position_ordinal(event->last));
+	for (size_t i = 0; i < event->count && !sink_partition_halted(partition); i++)
+		add_record(sink, partition, &event->records[i]);
+	keep_budget(sink);
+}
+
+static enum err_code on_event(struct sink *sink, const struct reader_event *event, struct err *err)
+{
+	switch (event->kind) {
+	case READER_ASSIGNED:
+		return on_assigned(sink, event, err);
+	case READER_REVOKED:
+		on_revoked(sink, event);
+		return ERR_OK;
+	case READER_RECORDS:
+	case READER_DAMAGE:
+		on_data(sink, event);
+		return ERR_OK;
+	case READER_IDLE:
+		if (sink->draining)
+			(void)poll(NULL, 0, DRAIN_IDLE_MS);
+		return ERR_OK;
+	case READER_END:		/* only streams have it */
+		break;
+	}
+	return ERR_OK;
+}
+
+/* --- topics ------------------------------------------------------------ */
+
+static void add_topic(struct sink *sink, const char *name)
+{
+	sink->topics = xreallocarray(sink->topics, sink->topic_count + 1, sizeof(char *));
+	sink->topics[sink->topic_count++] = xstrdup(name);
+}
+
+static bool knows_topic(const struct sink *sink, const char *name)
+{
+	for (size_t i = 0; i < sink->topic_count; i++)
+		if (!strcmp(sink->topics[i], name))
+			return true;
+	return false;
+}
+
+static bool add_new_topic(void *user, const char *name)
+{
+	struct sink *sink = user;
+
+	if (!knows_topic(sink, name))
+		add_topic(sink, name);
+	return sink->topic_count < TOPICS_MAX;
+}
+
+static void add_own_topics(struct sink *sink)
+{
+	struct buf name;
+
+	buf_init(&name, 1024);
+	for (int table = 0; table < LAKE_TABLES; table++) {
+		lake_topic_name(&name, TOPIC_LOG, sink->options->id, (enum lake_table)table);
+		add_topic(sink, buf_cstr(&name));
+	}
+	buf_release(&name);
+}
+
+/* Known partitions are assigned afresh, and then go on where they are. */
+static enum err_code open_reader(struct sink *sink, struct err *err)
+{
+	struct topic_ref *topics = xcalloc(sink->topic_count, sizeof(*topics));
+	struct reader_options options = {
+		.group = "sink",
+		.topics = topics,
+		.topic_count = sink->topic_count,
+		.bytes_max = EVENT_BYTES,
+	};
+	enum err_code code;
+
+	for (size_t i = 0; i < sink->topic_count; i++)
+		topics[i] = (struct topic_ref){ TOPIC_LOG, sink->topics[i] };
+	reader_close(sink->reader);
+	sink->reader = NULL;
+	code = broker_reader_open(sink->options->broker, &options, &sink->reader, err);
+	free(topics);
+	return code;
+}
+
+/* With all_topics: now and then look for new ones. */
+static enum err_code look_for_topics(struct sink *sink, int64_t now_ms, struct err *err)
+{
+	size_t before = sink->topic_count;
+	enum err_code code;
+
+	if (!sink->options->all_topics || now_ms < sink->topics_ms + TOPICS_MS)
+		return ERR_OK;
+	sink->topics_ms = now_ms;
+	code = broker_list(sink->options->broker, TOPIC_LOG, add_new_topic, sink, err);
+	if (code == ERR_OK && sink->topic_count > before)
+		code = open_reader(sink, err);
+	return code;
+}
+
+/* --- draining ---------------------------------------------------------- */
+
+/* What is in the log of a topic now is what a drain must reach. */
+static enum err_code set_goals(struct sink *sink, const char *topic, struct err *err)
+{
+	struct topic_ref ref = { TOPIC_LOG, topic };
+	struct topic_info info;
+	struct err why;
+	enum err_code code = broker_describe(sink->options->broker, ref, &info, &why);
+
+	if (code == ERR_NO_TOPIC)
+		return ERR_OK;
+	if (code != ERR_OK) {
+		*err = why;
+		return code;
+	}
+	for (int32_t i = 0; i < info.partition_count; i++) {
+		const struct partition_info *partition = &info.partitions[i];
+		bool empty = position_cmp(partition->first, partition->next) == 0;
+
+		make_partition(sink, topic, partition->id)->goal =
+			empty ? 0 : position_ordinal(partition->next);
+	}
+	topic_info_release(&info);
+	return ERR_OK;
+}
+
+static enum err_code begin_drain(struct sink *sink, struct err *err)
+{
+	enum err_code code = ERR_OK;
+
+	for (size_t i = 0; i < sink->topic_count && code == ERR_OK; i++)
+		code = set_goals(sink, sink->topics[i], err);
+	sink->draining = true;
+	return code;
+}
+
+static bool drained(const struct sink *sink)
+{
+	for (size_t i = 0; i < sink->partition_count; i++) {
+		const struct sink_partition *partition = sink->partitions[i];
+
+		if (partition->goal > 0 && !sink_partition_halted(partition) &&
+		    (!partition->assigned || partition->next < partition->goal))
+			return false;
+	}
+	return true;
+}
+
+/* --- the whole --------------------------------------------------------- */
+
+static enum err_code turn(struct sink *sink, struct err *err)
+{
+	int64_t now_ms = clock_mono_ms();
+	int64_t due_ms = close_due(sink, now_ms, false);
+	int64_t deadline_ms = sink->draining ? now_ms : now_ms + IDLE_MS;
+	struct reader_event event;
+	enum err_code code;
+
+	take_ended(sink, false);
+	code = look_for_topics(sink, now_ms, err);
+	if (code == ERR_OK)
+		code = reader_next(sink->reader, due_ms < deadline_ms ? due_ms : deadline_ms, &event,
+				   err);
+	return code == ERR_OK ? on_event(sink, &event, err) : code;
+}
+
+static enum err_code loop(struct sink *sink, struct err *err)
+{
+	struct backoff backoff = { .first_ms = 100, .max_ms = 20000 };
+	enum err_code code = ERR_OK;
+
+	for (;;) {
+		if (!sink->draining && (stop_requested() || sink->options->until_end))
+			code = begin_drain(sink, err);
+		if (code == ERR_OK && sink->draining && drained(sink))
+			return ERR_OK;
+		if (code == ERR_OK)
+			code = turn(sink, err);
+		if (code == ERR_OK) {
+			backoff_reset(&backoff);
+			continue;
+		}
+		if (!err_retry(code) || stop_requested())
+			return code;
+		trace_warn("%s; it is tried again", err->msg);
+		clock_sleep_ms(backoff_next_ms(&backoff));
+		code = ERR_OK;
+	}
+}
+
+/* What kept the whole from being done, though the loop ended well. */
+static enum err_code verdict(struct sink *sink, struct err *err)
+{
+	const struct sink_partition *first = NULL;
+	bool gave_up = false;
+
+	for (size_t i = 0; i < sink->partition_count; i++) {
+		enum err_code halted = sink_partition_halted(sink->partitions[i]);
+
+		gave_up = gave_up || halted == ERR_STOPPED;
+		if (halted == ERR_OK || halted == ERR_STOPPED)
+			continue;
+		first = first ? first : sink->partitions[i];
+		sink->counts->halted++;
+	}
+	metric_set(METRIC_SINK_HALTED, (int64_t)sink->counts->halted);
+	if (first)
+		return err_set(err, ERR_CORRUPT, "%" PRIu64 " partition(s) halted, the first is %d of"
+			       " \"%s\"", sink->counts->halted, first->id, first->topic);
+	if (gave_up)
+		return err_set(err, ERR_STOPPED, "stopped before all was in the lake; the next start"
+			       " goes on there");
+	return ERR_OK;
+}
+
+static enum err_code run(struct sink *sink, struct err *err)
+{
+	enum err_code code = ERR_OK;
+
+	sink->topics_ms = clock_mono_ms();
+	if (sink->options->all_topics)
+		code = broker_list(sink->options->broker, TOPIC_LOG, add_new_topic, sink, err);
+	else
+		add_own_topics(sink);
+	if (code == ERR_OK)
+		code = open_reader(sink, err);
+	if (code == ERR_OK)
+		code = loop(sink, err);
+	(void)close_due(sink, 0, true);
+	take_ended(sink, true);
+	return code == ERR_OK ? verdict(sink, err) : code;
+}
+
+static void release(struct sink *sink)
+{
+	reader_close(sink->reader);
+	sink_writer_free(sink->writer);
+	json_parser_free(sink->parser);
+	for (size_t i = 0; i < sink->partition_count; i++)
+		sink_partition_free(sink->partitions[i]);
+	free(sink->partitions);
+	for (size_t i = 0; i < sink->topic_count; i++)
+		free(sink->topics[i]);
+	free(sink->topics);
+}
+
+enum err_code sink_run(const struct sink_options *options, struct sink_counts *ret_counts,
+		       struct err *err)
+{
+	struct sink sink = { .options = options, .counts = ret_counts };
+	enum err_code code;
+	int lock_fd;
+
+	*ret_counts = (struct sink_counts){ 0 };
+	code = lock_take(options->dir, "sink.lock", "sink", &lock_fd, err);
+	if (code != ERR_OK)
+		return code;
+	code = sink_writer_new(options->store, WRITING_BYTES_MAX, &sink.writer, err);
+	if (code == ERR_OK) {
+		sink.parser = json_parser_new(RECORD_BYTES_MAX);
+		code = run(&sink, err);
+		release(&sink);
+	}
+	lock_release(lock_fd);
+	return code;
+}

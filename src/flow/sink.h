@@ -1,0 +1,73 @@
+/*
+ * sink.h - from the log to the lake: the records of each partition of a topic,
+ * in order, as objects (lake.h has their names and contents).
+ *
+ *	              ┌─ JSON ──────► line of the object being filled ─┐
+ *	reader ──► record                                               ├─► writer thread ──► store
+ *	              └─ not JSON ──► dead letter (stage "sink") ───────┘
+ *
+ *  1. An object takes records until it has flush_size of them, flush_bytes, or
+ *     its first one is flush_age_ms old (a timer, so a quiet topic lands too);
+ *     earlier if all that is being filled passes a budget of memory.
+ *  2. Line n of an object is the record at its start offset + n. So a dead
+ *     letter closes the object before it: tombstones, and values that are not
+ *     JSON as json.h reads it. Values lose the white space between tokens.
+ *  3. What is closed goes into the lake in order of offsets, one after the
+ *     other in each partition, create-only. So all of a partition below its
+ *     newest object or dead letter is there, and a restart finds where it was
+ *     from that alone. Positions told to the broker are informative.
+ *  4. On a start the last line of the newest object is compared with the same
+ *     record in the log, if that is still kept: a lake that belongs to another
+ *     log must not be continued.
+ *  5. A put is tried again for ever, with backoff; reading stops once a bounded
+ *     amount waits. If the object is there with the same bytes the put has been
+ *     done before. If it has other bytes (or 4. fails, or the newest object is
+ *     not as 2. wants it) the partition halts: nothing is overwritten, the
+ *     others go on, and sink_run() ends with an error.
+ *  6. What is damaged in the log goes to dead letters, one a record, without a
+ *     value, so that the lake goes on and every offset is accounted for. (To
+ *     wait for a person would let retention take the good records after it.
+ *     The segment keeps its bytes, and the dead letters say which to restore.)
+ *     Records that retention took before they were read are reported, and the
+ *     objects go on after the gap.
+ *
+ * One process a data directory (lock "sink.lock").
+ * Ownership: everything in the options is borrowed. Threads: the caller's, and
+ * one that writes.
+ */
+#ifndef FLOW_SINK_H
+#define FLOW_SINK_H
+
+#include "broker/broker.h"
+#include "flow/lake.h"
+
+struct sink_options {
+	const char *dir;		/* data directory: the lock */
+	const char *id;			/* its topics <id>.pin, .geo and .user … */
+	bool all_topics;		/* … or all there are, and those that come */
+	struct broker *broker;
+	struct store *store;
+	uint64_t flush_size;		/* records */
+	size_t flush_bytes;
+	int64_t flush_age_ms;
+	bool until_end;			/* stop when all that is in the log now is in the lake */
+};
+
+struct sink_counts {
+	uint64_t records[LAKE_TABLES + 1];	/* lines put, by table; the last: other topics */
+	uint64_t dead[LAKE_TABLES + 1];
+	uint64_t objects;
+	uint64_t bytes;
+	uint64_t missed;		/* records that the log no longer had */
+	uint64_t halted;		/* partitions */
+};
+
+/*
+ * Runs until a stop is asked (then what is in the log at that moment still goes into the lake, if the
+ * store lets it within some seconds) or, with until_end, until the end. The counts are set on errors
+ * too. ERR_CORRUPT: a partition halted; ERR_STOPPED: not all could be put.
+ */
+MUST_USE enum err_code sink_run(const struct sink_options *options, struct sink_counts *ret_counts,
+				struct err *err);
+
+#endif

@@ -1,0 +1,98 @@
+#include "flow/sink_recover.h"
+
+#include "flow/dlq.h"
+
+enum { OBJECT_MAX = 1 << 30 };	/* as sink.flush_bytes */
+
+struct newest {
+	bool found;
+	uint64_t start;
+};
+
+/* Not simply the last one listed: beyond ten digits the order of keys is not that of offsets. */
+static bool look_at(void *user, const struct store_entry *entry)
+{
+	struct newest *newest = user;
+	struct slice topic;
+	int32_t partition;
+	uint64_t start;
+
+	if (lake_object_parse(entry->key, &topic, &partition, &start) &&
+	    (!newest->found || start > newest->start)) {
+		newest->start = start;
+		newest->found = true;
+	}
+	return true;
+}
+
+static uint64_t count_lines(struct slice text)
+{
+	uint64_t count = 0;
+
+	for (const char *at; (at = memchr(text.ptr, '\n', text.len)); count++)
+		text = slice_from(text, (size_t)(at - text.ptr) + 1);
+	return count;
+}
+
+static struct slice last_line(struct slice text)
+{
+	const char *end = text.ptr + text.len - 1;	/* the last line end */
+	const char *before = memrchr(text.ptr, '\n', text.len - 1);
+	const char *start = before ? before + 1 : text.ptr;
+
+	return slice_of(start, (size_t)(end - start));
+}
+
+static enum err_code read_newest(struct store *store, const char *key, uint64_t start,
+				 struct sink_place *place, struct err *err)
+{
+	struct slice text;
+	struct buf body;
+	enum err_code code;
+
+	buf_init(&body, OBJECT_MAX + (OBJECT_MAX - 1));
+	code = store_get(store, key, 0, UINT64_MAX, &body, err);
+	text = buf_slice(&body);
+	if (code == ERR_OK && (text.len == 0 || text.ptr[text.len - 1] != '\n')) {
+		code = err_set(err, ERR_CORRUPT, "object \"%s\" does not end with a line end", key);
+	} else if (code == ERR_OK) {
+		struct slice line = last_line(text);
+
+		place->next = start + count_lines(text);
+		place->has_line = true;
+		buf_init(&place->last_line, line.len);
+		buf_add_slice(&place->last_line, line);
+	}
+	buf_release(&body);
+	return code;
+}
+
+enum err_code sink_recover(struct store *store, const char *topic, int32_t partition,
+			   struct sink_place *ret_place, struct err *err)
+{
+	struct topic_ref ref = { TOPIC_LOG, topic };
+	struct sink_place place = { 0 };
+	struct newest newest = { 0 };
+	uint64_t end = 0;
+	enum err_code code;
+	struct buf key;
+
+	buf_init(&key, STORE_KEY_MAX + 1);
+	lake_object_prefix(&key, topic, partition);
+	code = store_list(store, buf_cstr(&key), "", look_at, &newest, err);
+	if (code == ERR_OK && newest.found) {
+		lake_object_key(&key, topic, partition, newest.start);
+		code = read_newest(store, buf_cstr(&key), newest.start, &place, err);
+	}
+	if (code == ERR_OK)
+		code = dlq_end(store, "sink", ref, partition, place.next, &end, err);
+	if (code == ERR_OK) {
+		place.has_line = place.has_line && end == place.next;
+		place.next = end;
+		*ret_place = place;
+	} else {
+		buf_release(&place.last_line);
+	}
+	buf_release(&key);
+	return code;
+}
