@@ -32,9 +32,9 @@ void answer_put_cell(struct buf *out, const struct cell *cell)
 	}
 }
 
-void answer_put_json(struct buf *out, const struct answer *answer)
+void answer_put_members(struct buf *out, const struct answer *answer)
 {
-	buf_add_str(out, "{\"columns\":[");
+	buf_add_str(out, "\"columns\":[");
 	for (size_t i = 0; i < answer->column_count; i++) {
 		buf_add_str(out, i ? "," : "");
 		json_put_string(out, slice_str(answer->columns[i]));
@@ -48,7 +48,14 @@ void answer_put_json(struct buf *out, const struct answer *answer)
 		}
 		buf_add_char(out, ']');
 	}
-	buf_add_str(out, "]}");
+	buf_add_char(out, ']');
+}
+
+void answer_put_json(struct buf *out, const struct answer *answer)
+{
+	buf_add_char(out, '{');
+	answer_put_members(out, answer);
+	buf_add_char(out, '}');
 }
 
 static bool csv_needs_quotes(struct slice text)

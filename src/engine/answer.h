@@ -42,6 +42,8 @@ static inline const struct cell *answer_cell(const struct answer *answer, size_t
 
 /* One cell as JSON. */
 void answer_put_cell(struct buf *out, const struct cell *cell);
+/* Only the members, without braces, for an object that has more. */
+void answer_put_members(struct buf *out, const struct answer *answer);
 void answer_put_json(struct buf *out, const struct answer *answer);
 void answer_put_csv(struct buf *out, const struct answer *answer);
 

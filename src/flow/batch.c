@@ -1,0 +1,534 @@
+#include "flow/batch.h"
+
+#include "base/failpoint.h"
+#include "base/json.h"
+#include "base/lock.h"
+#include "base/mem.h"
+#include "base/stop.h"
+#include "base/time.h"
+#include "base/trace.h"
+#include "flow/lake_input.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { RUN_BYTES_MAX = 4 << 20, OBJECTS_MAX = 1000000, APP_ID_MAX = TOPIC_NAME_MAX + 64 };
+
+/* One table's work. */
+struct job {
+	const struct batch_options *options;
+	const struct clean_model *model;
+	char topic[TOPIC_NAME_MAX + 1];
+	char root[STORE_KEY_MAX + 1];
+	char temp_path[PATH_MAX];
+	uint64_t bytes_max;
+	struct delta_table *delta;
+	struct batch_table report;
+};
+
+static enum err_code fault(const char *what, int sys, struct err *err)
+{
+	errno = sys;
+	return err_errno(err, "%s", what);
+}
+
+#define FAIL_AT(name, err) \
+	do { \
+		int sys_ = FAILPOINT(name); \
+		if (sys_) \
+			return fault(name, sys_, err); \
+	} while (0)
+
+/* --- what is new -------------------------------------------------------- */
+
+static void put_app_id(const struct job *job, int32_t partition, char app_id[APP_ID_MAX])
+{
+	(void)snprintf(app_id, APP_ID_MAX, "pinpipe/batch/%s/%" PRId32, job->topic, partition);
+}
+
+static int64_t done_of(const struct job *job, int32_t partition)
+{
+	char app_id[APP_ID_MAX];
+
+	put_app_id(job, partition, app_id);
+	return delta_txn_version(job->delta, app_id);
+}
+
+/* The first key of a listing, and the partition it names (or -1: it is no object of ours). */
+struct first_key {
+	char key[STORE_KEY_MAX + 1];
+	int32_t partition;
+};
+
+static bool take_first(void *user, const struct store_entry *entry)
+{
+	struct first_key *first = user;
+	struct slice topic;
+	uint64_t start;
+
+	(void)snprintf(first->key, sizeof(first->key), "%s", entry->key);
+	if (!lake_object_parse(entry->key, &topic, &first->partition, &start))
+		first->partition = -1;
+	return false;
+}
+
+/* Each partition of the topic that has objects: one short listing each, whatever they hold. */
+static enum err_code find_partitions(const struct job *job, struct lake_input *input, struct err *err)
+{
+	char prefix[TOPIC_NAME_MAX + 16];
+	char after[STORE_KEY_MAX + 1] = "";
+	enum err_code code;
+
+	(void)snprintf(prefix, sizeof(prefix), "topics/%s/", job->topic);
+	for (;;) {
+		struct first_key first = { .partition = -1 };
+
+		code = store_list(job->options->store, prefix, after, take_first, &first, err);
+		if (code != ERR_OK || !first.key[0])
+			return code;
+		(void)snprintf(after, sizeof(after), "%s", first.key);
+		if (first.partition < 0)
+			continue;
+		(void)lake_input_part(input, first.partition, done_of(job, first.partition));
+		/* '0' comes right after '/', so this is behind all of the partition and before the next. */
+		(void)snprintf(after, sizeof(after), "%spartition=%" PRId32 "0", prefix,
+			       first.partition);
+	}
+}
+
+struct new_objects {
+	struct lake_input *input;
+	struct lake_part *part;
+	uint64_t bytes_max;
+};
+
+static bool take_object(void *user, const struct store_entry *entry)
+{
+	struct new_objects *new = user;
+	struct slice topic;
+	int32_t partition;
+	uint64_t start;
+
+	if (!lake_object_parse(entry->key, &topic, &partition, &start) ||
+	    (int64_t)start <= new->part->done)
+		return true;
+	lake_input_add(new->input, new->part, start, entry->size);
+	return new->input->bytes < new->bytes_max && new->input->object_count < OBJECTS_MAX;
+}
+
+static int by_start(const void *a, const void *b)
+{
+	const struct lake_object *x = a;
+	const struct lake_object *y = b;
+
+	return (x->start > y->start) - (x->start < y->start);
+}
+
+static enum err_code find_objects(const struct job *job, struct lake_input *input,
+				  struct lake_part *part, struct err *err)
+{
+	enum { TEN_DIGITS_NEARLY = 9 };
+	const uint64_t near_end = UINT64_C(1000000000) * TEN_DIGITS_NEARLY;
+	struct new_objects new = { .input = input, .part = part, .bytes_max = job->bytes_max };
+	size_t first = input->object_count;
+	struct buf prefix, after;
+	enum err_code code;
+
+	buf_init(&prefix, STORE_KEY_MAX + 1);
+	buf_init(&after, STORE_KEY_MAX + 1);
+	lake_object_prefix(&prefix, job->topic, part->partition);
+	/* Offsets of more than ten digits are not in the order of their keys: list all, then. */
+	if (part->done >= 0 && (uint64_t)part->done < near_end)
+		lake_object_key(&after, job->topic, part->partition, (uint64_t)part->done);
+	else if (part->done >= 0)
+		new.bytes_max = UINT64_MAX;
+	code = store_list(job->options->store, buf_cstr(&prefix), buf_cstr(&after), take_object, &new,
+			  err);
+	if (input->object_count > first)
+		qsort(input->objects + first, input->object_count - first, sizeof(*input->objects),
+		      by_start);
+	buf_release(&after);
+	buf_release(&prefix);
+	return code;
+}
+
+static enum err_code find_new(const struct job *job, struct lake_input *input, struct err *err)
+{
+	enum err_code code = find_partitions(job, input, err);
+
+	for (size_t i = 0; i < input->part_count && code == ERR_OK; i++)
+		if (input->bytes < job->bytes_max)
+			code = find_objects(job, input, input->parts[i], err);
+	return code;
+}
+
+/* --- clean, and what the model's SQL fails at ------------------------------ */
+
+static enum err_code clean(struct job *job, struct lake_input *input, struct clean_result *ret_result,
+			   struct err *err)
+{
+	return engine_clean(job->options->engine, job->model, &input->input, job->temp_path,
+			    ret_result, err);
+}
+
+/* Whether the SQL fails somewhere in the range; any other failure is one of its own. */
+static enum err_code try_range(struct job *job, struct lake_input *input, struct lake_range range,
+			       bool *ret_fails, struct err *reason, struct err *err)
+{
+	struct clean_result result;
+	enum err_code code;
+
+	if (stop_requested())
+		return err_set(err, ERR_STOPPED, "asked to stop");
+	lake_input_narrow(input, range);
+	code = clean(job, input, &result, reason);
+	*ret_fails = code == ERR_SHAPE;
+	if (code == ERR_OK)
+		buf_release(&result.stats);
+	else if (code != ERR_SHAPE)
+		*err = *reason;
+	return code == ERR_SHAPE ? ERR_OK : code;
+}
+
+static uint64_t range_size(const struct lake_input *input, struct lake_range range)
+{
+	if (range.count > 1 || range.take != UINT64_MAX)
+		return range.count > 1 ? range.count : range.take;
+	return input->objects[range.first].count;
+}
+
+static struct lake_range half(struct lake_range range, uint64_t size, bool second)
+{
+	uint64_t first_size = size / 2;
+
+	if (range.count > 1) {
+		range.first += second ? first_size : 0;
+		range.count = second ? size - first_size : first_size;
+	} else {
+		range.skip += second ? first_size : 0;
+		range.take = second ? size - first_size : first_size;
+	}
+	return range;
+}
+
+/* The records of a failing range at which the SQL fails, by halving. */
+static enum err_code find_poison(struct job *job, struct lake_input *input, struct lake_range range,
+				 const struct err *reason, struct err *err)
+{
+	uint64_t size;
+
+	if (range.count == 1 && range.take == UINT64_MAX) {
+		enum err_code code = lake_input_count(input, range.first, err);
+
+		if (code != ERR_OK)
+			return code;
+	}
+	size = range_size(input, range);
+	if (range.count == 1 && size <= 1) {
+		if (input->poison_count == BATCH_POISON_MAX) {
+			*err = *reason;
+			return err_prefix(err, "more than %d records make the SQL fail", BATCH_POISON_MAX);
+		}
+		lake_input_poison(input, range.first, range.skip, reason->msg);
+		return ERR_OK;
+	}
+	for (int second = 0; second <= 1; second++) {
+		struct lake_range part = half(range, size, second);
+		struct err why;
+		bool fails;
+
+		if (try_range(job, input, part, &fails, &why, err) != ERR_OK ||
+		    (fails && find_poison(job, input, part, &why, err) != ERR_OK))
+			return err->code;
+	}
+	return ERR_OK;
+}
+
+static enum err_code clean_all(struct job *job, struct lake_input *input,
+			       struct clean_result *ret_result, struct err *err)
+{
+	struct lake_range everything = { .count = input->object_count, .take = UINT64_MAX };
+	enum err_code code;
+
+	lake_input_all(input);
+	code = clean(job, input, ret_result, err);
+	if (code == ERR_SHAPE) {
+		struct err reason = *err;
+
+		trace_warn("%s; looking for the records", err->msg);
+		code = find_poison(job, input, everything, &reason, err);
+		if (code == ERR_OK)
+			code = lake_input_forget(input, err);
+		lake_input_all(input);
+		if (code == ERR_OK)
+			code = clean(job, input, ret_result, err);
+	}
+	return code;
+}
+
+/* --- commit --------------------------------------------------------------- */
+
+static enum err_code put_data_file(const struct job *job, const char *name, struct err *err)
+{
+	struct buf key;
+	enum err_code code;
+
+	FAIL_AT("batch-put", err);
+	buf_init(&key, STORE_KEY_MAX + 1);
+	buf_addf(&key, "%s/%s", job->root, name);
+	code = store_put_file(job->options->store, buf_cstr(&key), job->temp_path, err);
+	buf_release(&key);
+	return code;
+}
+
+static enum err_code commit(struct job *job, const struct lake_input *input,
+			    struct clean_result *result, struct buf *name, struct err *err)
+{
+	struct delta_txn *txns = xcalloc(input->part_count, sizeof(*txns));
+	char (*app_ids)[APP_ID_MAX] = xcalloc(input->part_count, sizeof(*app_ids));
+	char path[NAME_MAX + 1];
+	struct delta_add add = { .path = path, .size = result->bytes, .modified_ms = clock_wall_ms(),
+				 .rows = result->rows };
+	struct delta_commit action = { .operation = "WRITE", .adds = &add, .add_count = result->rows > 0,
+				       .txns = txns };
+	int64_t version;
+	enum err_code code;
+
+	(void)snprintf(path, sizeof(path), "%s", buf_cstr(name));
+	add.stats = result->rows ? xstrndup(result->stats.ptr, result->stats.len) : NULL;
+	for (size_t i = 0; i < input->part_count; i++) {
+		const struct lake_part *part = input->parts[i];
+
+		if (part->end == part->done)
+			continue;
+		put_app_id(job, part->partition, app_ids[action.txn_count]);
+		txns[action.txn_count] = (struct delta_txn){ app_ids[action.txn_count], part->end };
+		action.txn_count++;
+	}
+	code = delta_commit(job->delta, &action, &version, err);
+	free(add.stats);
+	free(app_ids);
+	free(txns);
+	return code;
+}
+
+/* Everything between the clean file and the commit, in the order that a crash forgives. */
+static enum err_code keep(struct job *job, struct lake_input *input, struct clean_result *result,
+			  struct err *err)
+{
+	struct buf name;
+	enum err_code code;
+
+	FAIL_AT("batch-cleaned", err);
+	code = lake_input_end(input, err);
+	if (code != ERR_OK)
+		return code;
+	code = lake_input_write_dead(input, err);
+	if (code != ERR_OK)
+		return code;
+	FAIL_AT("batch-dead", err);
+	buf_init(&name, NAME_MAX);
+	delta_new_file_name(&name);
+	if (result->rows > 0)
+		code = put_data_file(job, buf_cstr(&name), err);
+	if (code == ERR_OK) {
+		int sys = FAILPOINT("batch-commit");
+
+		code = sys ? fault("batch-commit", sys, err) : commit(job, input, result, &name, err);
+	}
+	buf_release(&name);
+	if (code == ERR_OK)
+		FAIL_AT("batch-committed", err);
+	return code;
+}
+
+/* One commit's worth of new objects. *ret_more: there were some. */
+static enum err_code step(struct job *job, bool *ret_more, struct err *err)
+{
+	struct clean_result result;
+	struct lake_input input;
+	enum err_code code;
+
+	lake_input_init(&input, job->options->store, job->topic);
+	code = find_new(job, &input, err);
+	*ret_more = input.object_count > 0;
+	if (code != ERR_OK || !*ret_more)
+		goto out;
+	code = lake_input_forget(&input, err);
+	if (code == ERR_OK)
+		code = clean_all(job, &input, &result, err);
+	if (code != ERR_OK)
+		goto out;
+	code = keep(job, &input, &result, err);
+	buf_release(&result.stats);
+	if (code != ERR_OK)
+		goto out;
+	job->report.objects += input.object_count;
+	job->report.bytes += input.bytes;
+	job->report.rows += result.rows;
+	job->report.dead += result.dead + input.poison_count;
+	job->report.unreadable += result.unreadable;
+	job->report.commits++;
+out:
+	(void)unlink(job->temp_path);
+	lake_input_release(&input);
+	return code;
+}
+
+static enum err_code job_open(struct job *job, const struct batch_options *options,
+			      enum lake_table which, struct err *err)
+{
+	struct delta_options delta = { .checkpoints = true };
+	struct buf name;
+
+	*job = (struct job){ .options = options };
+	job->bytes_max = options->bytes_max ? options->bytes_max : BATCH_BYTES_MAX;
+	job->model = models_clean(options->models, lake_table_name[which]);
+	if (!job->model)
+		return err_set(err, ERR_USAGE, "the models lack clean/%s.sql", lake_table_name[which]);
+	buf_init(&name, STORE_KEY_MAX);
+	lake_topic_name(&name, TOPIC_LOG, options->id, which);
+	(void)snprintf(job->topic, sizeof(job->topic), "%s", buf_cstr(&name));
+	buf_clear(&name);
+	lake_table_root(&name, TOPIC_LOG, options->id, which);
+	(void)snprintf(job->root, sizeof(job->root), "%s", buf_cstr(&name));
+	buf_release(&name);
+	if (snprintf(job->temp_path, sizeof(job->temp_path), "%s/tmp/batch-%s.parquet", options->dir,
+		     lake_table_name[which]) >= (int)sizeof(job->temp_path))
+		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", options->dir);
+	(void)unlink(job->temp_path);	/* of a run that was killed */
+	delta.create = &job->model->schema;
+	return delta_open(options->store, job->root, &delta, &job->delta, err);
+}
+
+static enum err_code clean_table(const struct batch_options *options, enum lake_table which,
+				 struct batch_table *ret_report, struct err *err)
+{
+	int64_t start_ms = clock_mono_ms();
+	bool more = true;
+	struct job job;
+	enum err_code code = job_open(&job, options, which, err);
+
+	while (code == ERR_OK && more) {
+		if (stop_requested())
+			code = err_set(err, ERR_STOPPED, "asked to stop");
+		else
+			code = step(&job, &more, err);
+	}
+	if (code == ERR_OK)
+		job.report.total_rows = delta_rows(job.delta);
+	delta_close(job.delta);
+	job.report.duration_ms = clock_mono_ms() - start_ms;
+	if (code != ERR_OK)
+		return err_prefix(err, "table \"%s\"", lake_table_name[which]);
+	*ret_report = job.report;
+	return ERR_OK;
+}
+
+/* --- the run ---------------------------------------------------------------- */
+
+static void put_table(struct buf *out, const char *name, const struct batch_table *table)
+{
+	buf_addf(out, "\"%s\":{\"objects\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"rows\":%" PRIu64
+		 ",\"dead\":%" PRIu64 ",\"unreadable\":%" PRIu64 ",\"commits\":%" PRIu64
+		 ",\"total_rows\":%" PRIu64 ",\"ms\":%" PRId64 "}", name, table->objects, table->bytes,
+		 table->rows, table->dead, table->unreadable, table->commits, table->total_rows,
+		 table->duration_ms);
+}
+
+static void put_result(struct buf *out, const struct result_report *result)
+{
+	json_put_string(out, slice_str(result->name));
+	buf_addf(out, ":{\"rows\":%" PRIu64 ",\"ms\":%" PRId64, result->rows, result->duration_ms);
+	if (result->err.code != ERR_OK) {
+		buf_add_str(out, ",\"error\":");
+		json_put_string(out, slice_str(result->err.msg));
+	}
+	buf_add_char(out, '}');
+}
+
+void batch_report_put(struct buf *out, const struct batch_report *report)
+{
+	buf_addf(out, "{\"run\":\"%s\",\"ms\":%" PRId64 ",\"clean_ms\":%" PRId64
+		 ",\"analyses_ms\":%" PRId64 ",\"tables\":{", report->results.run,
+		 report->duration_ms, report->clean_ms, report->results.duration_ms);
+	for (int i = 0; i < LAKE_TABLES; i++) {
+		buf_add_str(out, i ? "," : "");
+		put_table(out, lake_table_name[i], &report->tables[i]);
+	}
+	buf_add_str(out, "},\"analyses\":{");
+	for (size_t i = 0; i < report->results.count; i++) {
+		buf_add_str(out, i ? "," : "");
+		put_result(out, &report->results.list[i]);
+	}
+	buf_add_str(out, "}}\n");
+}
+
+void batch_report_release(struct batch_report *report)
+{
+	free(report->results.list);
+	*report = (struct batch_report){ 0 };
+}
+
+static enum err_code analyse(const struct batch_options *options, const char *run,
+			     struct batch_report *report, struct err *err)
+{
+	char temp_dir[PATH_MAX];
+	struct results_options results = { .store = options->store, .engine = options->engine,
+					   .models = options->models, .id = options->id,
+					   .temp_dir = temp_dir };
+	enum err_code code;
+
+	if (snprintf(temp_dir, sizeof(temp_dir), "%s/tmp", options->dir) >= (int)sizeof(temp_dir))
+		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", options->dir);
+	code = results_attach(&results, TOPIC_LOG, NULL, err);
+	if (code == ERR_OK)
+		code = results_write(&results, run, &report->results, err);
+	return code;
+}
+
+static enum err_code run(const struct batch_options *options, struct batch_report *report,
+			 struct err *err)
+{
+	int64_t start_ms = clock_mono_ms();
+	char name[RUN_NAME_MAX];
+	struct buf text;
+	enum err_code code = ERR_OK;
+
+	results_run_name(clock_wall_ms(), name);
+	for (int i = 0; i < LAKE_TABLES && code == ERR_OK; i++)
+		code = clean_table(options, (enum lake_table)i, &report->tables[i], err);
+	report->clean_ms = clock_mono_ms() - start_ms;
+	if (code == ERR_OK)
+		code = analyse(options, name, report, err);
+	report->duration_ms = clock_mono_ms() - start_ms;
+	if (code != ERR_OK)
+		return code;
+	buf_init(&text, RUN_BYTES_MAX);
+	batch_report_put(&text, report);
+	code = results_write_run(options->store, name, buf_slice(&text), err);
+	buf_release(&text);
+	return code;
+}
+
+enum err_code batch_run(const struct batch_options *options, struct batch_report *ret_report,
+			struct err *err)
+{
+	struct batch_report report = { 0 };
+	enum err_code code;
+	int lock = -1;
+
+	code = lock_take(options->dir, "batch.lock", "a batch", &lock, err);
+	if (code != ERR_OK)
+		return code;
+	code = run(options, &report, err);
+	lock_release(lock);
+	if (code == ERR_OK)
+		*ret_report = report;
+	else
+		batch_report_release(&report);
+	return code;
+}

@@ -1,0 +1,72 @@
+/*
+ * batch.h - the batch path: new objects of the lake into the clean tables, then
+ * the analyses.
+ *
+ * For each of the three topics, one after another:
+ *
+ *	Delta's txn      list the objects      clean         dead letters     data file
+ *	says how far ──► that come after   ──► to Parquet ──► written     ──► put in place ──► commit
+ *
+ *	1. A partition's progress is the txn "pinpipe/batch/<topic>/<partition>" of the
+ *	   commit itself: the last offset that is in the table or a dead letter. So
+ *	   what a crash leaves half done is done again, and shows once.
+ *	2. Nothing is skipped: offsets missing between two objects that are not dead
+ *	   letters of the sink are an error that names them.
+ *	3. The cost follows what is new. A commit takes at most BATCH_BYTES_MAX of
+ *	   objects, so a run of ordinary size is one file and one commit a table.
+ *	4. A record that makes the model's SQL fail becomes a dead letter; it is found
+ *	   by halving. More than BATCH_POISON_MAX of them: the model is at fault, and
+ *	   the run ends with its error.
+ *
+ * One batch at a time works on a data directory (ERR_LOCKED). batch_run() looks
+ * at stop_requested() between commits.
+ *
+ * Threads: the caller's one, and the engine's.
+ */
+#ifndef FLOW_BATCH_H
+#define FLOW_BATCH_H
+
+#include "engine/engine.h"
+#include "flow/lake.h"
+#include "flow/results.h"
+#include "store/store.h"
+
+#define BATCH_BYTES_MAX ((uint64_t)4 << 30)
+enum { BATCH_POISON_MAX = 100 };
+
+struct batch_options {
+	struct store *store;
+	struct engine *engine;
+	const struct models *models;
+	const char *id;
+	const char *dir;		/* the data directory; its "tmp" takes files on their way */
+	uint64_t bytes_max;		/* of a commit's objects; 0: BATCH_BYTES_MAX */
+};
+
+/* What a run did with one table, and what that holds now. */
+struct batch_table {
+	uint64_t objects;
+	uint64_t rows;
+	uint64_t dead;
+	uint64_t unreadable;
+	uint64_t commits;
+	uint64_t bytes;			/* raw */
+	uint64_t total_rows;
+	int64_t duration_ms;
+};
+
+struct batch_report {
+	struct batch_table tables[LAKE_TABLES];
+	struct results_report results;
+	int64_t clean_ms;
+	int64_t duration_ms;
+};
+
+/* ERR_OK even if an analysis failed: the report tells. The caller releases *ret_report. */
+MUST_USE enum err_code batch_run(const struct batch_options *options, struct batch_report *ret_report,
+				 struct err *err);
+/* As one JSON object on a line: what "pinpipe batch --format json" and the run's history show. */
+void batch_report_put(struct buf *out, const struct batch_report *report);
+void batch_report_release(struct batch_report *report);
+
+#endif

@@ -1,0 +1,105 @@
+/*
+ * lake_input.h - objects of one topic of the lake as the engine's raw input,
+ * with their dead letters.
+ *
+ *	lake_input_add()       objects that are to be read, in order
+ *	engine_clean()         reads all of them, or a range (see `narrow`)
+ *	lake_input_end()       checks that nothing is missing between them
+ *	lake_input_write_dead()
+ *
+ * The n-th line of an object is the record at its start offset + n, so how far
+ * an object reaches is known once it was read.
+ *
+ * Poison: a record that makes a model's SQL fail. Whoever finds one calls
+ * lake_input_poison(); from then on it is a dead letter and the engine does not
+ * see it.
+ *
+ * Dead letters are collected and written in batches, some perhaps while the
+ * engine is still at it: after a failed run call lake_input_forget().
+ *
+ * Ownership: lake_input_release() frees all; store and texts are borrowed.
+ * Threads: the engine's, while it cleans; else the caller's one.
+ */
+#ifndef FLOW_LAKE_INPUT_H
+#define FLOW_LAKE_INPUT_H
+
+#include "engine/engine.h"
+#include "flow/dlq.h"
+#include "store/store.h"
+
+#include <pthread.h>
+
+struct lake_object {
+	struct lake_part *part;
+	uint64_t start;			/* offset of its first record */
+	uint64_t size;			/* bytes */
+	uint64_t count;			/* of its records; known once it was read to its end */
+	bool read;
+};
+
+/* A partition of the topic. */
+struct lake_part {
+	int32_t partition;
+	int64_t done;			/* the last offset that is cleaned already, or -1 */
+	int64_t end;			/* by lake_input_end(): the last one that this input holds */
+	char text[PARTITION_TEXT_MAX];
+	struct dlq_batch *letters;
+};
+
+/* Objects [first, first + count) and of them, if it is one, records [skip, skip + take). */
+struct lake_range {
+	size_t first;
+	size_t count;
+	uint64_t skip;
+	uint64_t take;
+};
+
+struct lake_poison {
+	size_t object;
+	uint64_t record;		/* in the object, from 0 */
+	char *reason;
+};
+
+struct lake_input {
+	struct raw_input input;		/* first */
+	struct store *store;
+	const char *topic;
+	struct lake_part **parts;
+	size_t part_count;
+	struct lake_object *objects;
+	size_t object_count;
+	size_t object_room;
+	uint64_t bytes;
+	struct lake_range range;	/* what the next run reads */
+	bool trial;			/* dead letters of the next run do not count */
+	struct lake_poison *poison;
+	size_t poison_count;
+	pthread_mutex_t lock;		/* of `idle` */
+	struct lake_reading *idle;	/* buffers to be used again */
+	pthread_mutex_t letters_lock;	/* of the parts' letters */
+};
+
+void lake_input_init(struct lake_input *input, struct store *store, const char *topic);
+void lake_input_release(struct lake_input *input);
+/* Known from here on; `done`: the last offset that is cleaned already, or -1. */
+struct lake_part *lake_input_part(struct lake_input *input, int32_t partition, int64_t done);
+/* Objects of a partition come in the order of their offsets. */
+void lake_input_add(struct lake_input *input, struct lake_part *part, uint64_t start, uint64_t size);
+
+/* The next run reads everything, or just this; `trial`: to find out whether it fails. */
+void lake_input_all(struct lake_input *input);
+void lake_input_narrow(struct lake_input *input, struct lake_range range);
+/* Read an object only to fill in its `count`. */
+MUST_USE enum err_code lake_input_count(struct lake_input *input, size_t object, struct err *err);
+void lake_input_poison(struct lake_input *input, size_t object, uint64_t record, const char *reason);
+
+/*
+ * After a run over everything: fill in each part's `end`. ERR_CORRUPT, naming the offsets: between
+ * two objects records are missing that are no dead letters of the sink, or two objects overlap.
+ */
+MUST_USE enum err_code lake_input_end(struct lake_input *input, struct err *err);
+/* Drop what was collected, and what is in the lake past `done`. */
+MUST_USE enum err_code lake_input_forget(struct lake_input *input, struct err *err);
+MUST_USE enum err_code lake_input_write_dead(struct lake_input *input, struct err *err);
+
+#endif

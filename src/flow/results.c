@@ -1,0 +1,294 @@
+#include "flow/results.h"
+
+#include "base/failpoint.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/time.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { RESULT_BYTES_MAX = 256 << 20 };
+
+void results_run_name(int64_t wall_ms, char run[RUN_NAME_MAX])
+{
+	time_t seconds = (time_t)(wall_ms / 1000);
+	struct tm tm = { 0 };
+	size_t len;
+
+	(void)gmtime_r(&seconds, &tm);
+	len = strftime(run, RUN_NAME_MAX, "%Y%m%dT%H%M%S", &tm);
+	(void)snprintf(run + len, RUN_NAME_MAX - len, "%03dZ", (int)(wall_ms % 1000));
+}
+
+/* The paths of a table's files, as the engine opens them; the caller frees them. */
+static char **table_paths(struct store *store, const char *root, const struct delta_table *delta)
+{
+	char **paths = xcalloc(delta_file_count(delta), sizeof(*paths));
+	struct buf key, path;
+
+	buf_init(&key, STORE_KEY_MAX + 1);
+	buf_init(&path, PATH_MAX);
+	for (size_t i = 0; i < delta_file_count(delta); i++) {
+		buf_clear(&key);
+		buf_addf(&key, "%s/%s", root, delta_file(delta, i)->path);
+		buf_clear(&path);
+		store_locate(store, buf_cstr(&key), &path);
+		paths[i] = xstrdup(buf_cstr(&path));
+	}
+	buf_release(&path);
+	buf_release(&key);
+	return paths;
+}
+
+static enum err_code find_table(const struct results_options *options, enum topic_kind kind,
+				enum lake_table which, struct engine_table *ret_table, char ***ret_paths,
+				uint64_t *ret_rows, struct err *err)
+{
+	const struct delta_options read_only = { 0 };
+	struct delta_table *delta = NULL;
+	struct buf root;
+	enum err_code code;
+
+	ret_table->model = models_clean(options->models, lake_table_name[which]);
+	if (!ret_table->model)
+		return err_set(err, ERR_USAGE, "the models lack clean/%s.sql", lake_table_name[which]);
+	buf_init(&root, STORE_KEY_MAX + 1);
+	lake_table_root(&root, kind, options->id, which);
+	code = delta_open(options->store, buf_cstr(&root), &read_only, &delta, err);
+	if (code == ERR_OK) {
+		*ret_paths = table_paths(options->store, buf_cstr(&root), delta);
+		ret_table->path_count = delta_file_count(delta);
+		*ret_rows = delta_rows(delta);
+		delta_close(delta);
+	} else if (code == ERR_ABSENT) {
+		code = ERR_OK;
+	}
+	buf_release(&root);
+	return code;
+}
+
+enum err_code results_attach(const struct results_options *options, enum topic_kind kind,
+			     uint64_t *ret_rows, struct err *err)
+{
+	struct engine_table tables[LAKE_TABLES] = { 0 };
+	char **paths[LAKE_TABLES] = { 0 };
+	uint64_t rows[LAKE_TABLES] = { 0 };
+	enum err_code code = ERR_OK;
+
+	for (int i = 0; i < LAKE_TABLES && code == ERR_OK; i++) {
+		code = find_table(options, kind, (enum lake_table)i, &tables[i], &paths[i], &rows[i],
+				  err);
+		tables[i].paths = (const char *const *)paths[i];
+	}
+	if (code == ERR_OK)
+		code = engine_attach(options->engine, tables, LAKE_TABLES, err);
+	for (int i = 0; i < LAKE_TABLES; i++) {
+		for (size_t p = 0; p < tables[i].path_count; p++)
+			free(paths[i][p]);
+		free(paths[i]);
+	}
+	if (code == ERR_OK && ret_rows)
+		memcpy(ret_rows, rows, sizeof(rows));
+	return code;
+}
+
+static enum err_code replace(struct store *store, const char *name, const char *extension,
+			     const struct buf *body, struct err *err)
+{
+	char key[STORE_KEY_MAX + 1];
+	int fault = FAILPOINT("results-put");
+
+	if (buf_full(body))
+		return err_set(err, ERR_LIMIT, "the answer of \"%s\" is too large for %s", name,
+			       extension);
+	if (fault) {
+		errno = fault;
+		return err_errno(err, "could not write the answer of \"%s\"", name);
+	}
+	(void)snprintf(key, sizeof(key), "results/%s.%s", name, extension);
+	return store_put(store, key, buf_slice(body), STORE_REPLACE, err);
+}
+
+static enum err_code read_file(const char *path, struct buf *out, struct err *err)
+{
+	FILE *file = fopen(path, "re");
+	enum err_code code = ERR_OK;
+	char *room;
+	size_t n;
+
+	if (!file)
+		return err_errno(err, "could not open \"%s\"", path);
+	do {
+		room = buf_room(out, 1 << 16);
+		n = room ? fread(room, 1, 1 << 16, file) : 0;
+		buf_grew(out, n);
+	} while (n);
+	if (ferror(file))
+		code = err_errno(err, "could not read \"%s\"", path);
+	(void)fclose(file);
+	return code;
+}
+
+static void put_member(struct buf *out, const char *name, const char *text)
+{
+	buf_addf(out, "\"%s\":", name);
+	json_put_string(out, slice_str(text));
+	buf_add_char(out, ',');
+}
+
+static void put_json(struct buf *out, const struct analysis_model *analysis, const char *run,
+		     const struct answer *answer)
+{
+	buf_add_char(out, '{');
+	put_member(out, "name", analysis->model.name);
+	put_member(out, "title", analysis->model.title);
+	put_member(out, "description", analysis->description);
+	put_member(out, "chart", chart_name(analysis->chart));
+	put_member(out, "run", run);
+	answer_put_members(out, answer);
+	buf_add_str(out, "}\n");
+}
+
+static enum err_code write_answer(const struct results_options *options,
+				  const struct analysis_model *analysis, const char *run,
+				  const struct answer *answer, const char *parquet, struct err *err)
+{
+	const char *name = analysis->model.name;
+	struct buf body;
+	enum err_code code;
+
+	buf_init(&body, RESULT_BYTES_MAX);
+	code = read_file(parquet, &body, err);
+	if (code == ERR_OK)
+		code = replace(options->store, name, "parquet", &body, err);
+	buf_clear(&body);
+	answer_put_csv(&body, answer);
+	if (code == ERR_OK)
+		code = replace(options->store, name, "csv", &body, err);
+	buf_clear(&body);
+	put_json(&body, analysis, run, answer);
+	if (code == ERR_OK)
+		code = replace(options->store, name, "json", &body, err);
+	buf_release(&body);
+	return code;
+}
+
+/* Ask one and write it. What is wrong with its SQL goes into the report, the rest is an error. */
+static enum err_code work_out(const struct results_options *options,
+			      const struct analysis_model *analysis, const char *run,
+			      struct result_report *report, struct err *err)
+{
+	int64_t start_ms = clock_mono_ms();
+	char parquet[PATH_MAX];
+	struct answer answer;
+	enum err_code code;
+
+	report->name = analysis->model.name;
+	if (snprintf(parquet, sizeof(parquet), "%s/answer-%d.parquet", options->temp_dir,
+		     (int)getpid()) >= (int)sizeof(parquet))
+		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", options->temp_dir);
+	(void)unlink(parquet);
+	code = engine_ask(options->engine, &analysis->model, parquet, &answer, err);
+	if (code == ERR_OK) {
+		report->rows = answer.row_count;
+		code = write_answer(options, analysis, run, &answer, parquet, err);
+		answer_release(&answer);
+	} else if (code == ERR_USAGE || code == ERR_SHAPE || code == ERR_LIMIT) {
+		report->err = *err;
+		code = ERR_OK;
+	}
+	(void)unlink(parquet);
+	report->duration_ms = clock_mono_ms() - start_ms;
+	return code;
+}
+
+struct stale {
+	const struct models *models;
+	char key[STORE_KEY_MAX + 1];	/* "": none found */
+};
+
+/* "results/<name>.<extension>" whose analysis is gone. */
+static bool find_stale(void *user, const struct store_entry *entry)
+{
+	struct stale *stale = user;
+	const char *name = entry->key + strlen("results/");
+	char analysis[STORE_KEY_MAX + 1];
+
+	(void)snprintf(analysis, sizeof(analysis), "%.*s", (int)strcspn(name, "."), name);
+	if (strchr(name, '/') || models_analysis(stale->models, analysis))
+		return true;
+	(void)snprintf(stale->key, sizeof(stale->key), "%s", entry->key);
+	return false;
+}
+
+static enum err_code remove_stale(const struct results_options *options, struct err *err)
+{
+	struct stale stale = { .models = options->models };
+	enum err_code code;
+
+	do {
+		stale.key[0] = '\0';
+		code = store_list(options->store, "results/", "", find_stale, &stale, err);
+		if (code == ERR_OK && stale.key[0])
+			code = store_remove(options->store, stale.key, err);
+	} while (code == ERR_OK && stale.key[0]);
+	return code;
+}
+
+enum err_code results_write(const struct results_options *options, const char *run,
+			    struct results_report *ret_report, struct err *err)
+{
+	struct results_report report = { .count = options->models->analysis_count };
+	int64_t start_ms = clock_mono_ms();
+	enum err_code code = ERR_OK;
+
+	(void)snprintf(report.run, sizeof(report.run), "%s", run);
+	report.list = xcalloc(report.count, sizeof(*report.list));
+	for (size_t i = 0; i < report.count && code == ERR_OK; i++) {
+		code = work_out(options, &options->models->analyses[i], run, &report.list[i], err);
+		report.failed += report.list[i].err.code != ERR_OK;
+	}
+	if (code == ERR_OK)
+		code = remove_stale(options, err);
+	report.duration_ms = clock_mono_ms() - start_ms;
+	if (code == ERR_OK)
+		*ret_report = report;
+	else
+		free(report.list);
+	return code;
+}
+
+struct runs {
+	size_t count;
+	char oldest[STORE_KEY_MAX + 1];
+};
+
+static bool count_run(void *user, const struct store_entry *entry)
+{
+	struct runs *runs = user;
+
+	if (runs->count++ == 0)
+		(void)snprintf(runs->oldest, sizeof(runs->oldest), "%s", entry->key);
+	return true;
+}
+
+enum err_code results_write_run(struct store *store, const char *run, struct slice text,
+				struct err *err)
+{
+	char key[STORE_KEY_MAX + 1];
+	struct runs runs = { 0 };
+	enum err_code code;
+
+	(void)snprintf(key, sizeof(key), "results/runs/%s.json", run);
+	code = store_put(store, key, text, STORE_REPLACE, err);
+	if (code == ERR_OK)
+		code = store_list(store, "results/runs/", "", count_run, &runs, err);
+	if (code == ERR_OK && runs.count > RESULTS_RUNS_MAX)	/* one comes, one goes */
+		code = store_remove(store, runs.oldest, err);
+	return code;
+}

@@ -1,0 +1,66 @@
+/*
+ * results.h - asks the analyses and puts their answers into the lake:
+ *
+ *	results/<analysis>.json|csv|parquet	the latest answer
+ *	results/runs/<run>.json			what a run of batch did; the last
+ *						RESULTS_RUNS_MAX of them
+ *
+ * <analysis>.json: {"name":…,"title":…,"description":…,"chart":"bar|line|none",
+ * "run":…,"columns":[…],"rows":[[…],…]}. <run> is the time at which the run began,
+ * "20260102T030405678Z", so that names sort by time. Each object is replaced as
+ * a whole; a name that is no analysis any more is removed.
+ *
+ * Threads: the caller's one, and the engine's.
+ */
+#ifndef FLOW_RESULTS_H
+#define FLOW_RESULTS_H
+
+#include "engine/engine.h"
+#include "flow/lake.h"
+#include "store/store.h"
+
+enum { RESULTS_RUNS_MAX = 1000, RUN_NAME_MAX = 24 };
+
+struct results_options {
+	struct store *store;
+	struct engine *engine;
+	const struct models *models;
+	const char *id;
+	const char *temp_dir;		/* for files on their way */
+};
+
+struct result_report {
+	const char *name;		/* the model's */
+	uint64_t rows;
+	int64_t duration_ms;
+	struct err err;			/* code ERR_OK: answered */
+};
+
+struct results_report {
+	char run[RUN_NAME_MAX];
+	struct result_report *list;	/* in order of name; freed by the caller */
+	size_t count;
+	size_t failed;
+	int64_t duration_ms;
+};
+
+/* "20260102T030405678Z" */
+void results_run_name(int64_t wall_ms, char run[RUN_NAME_MAX]);
+
+/* Let the engine's views show the tables of this path as they are now; one that is not there yet is
+ * empty. `ret_rows` (LAKE_TABLES), or NULL: how many rows each has. */
+MUST_USE enum err_code results_attach(const struct results_options *options, enum topic_kind kind,
+				      uint64_t *ret_rows, struct err *err);
+
+/*
+ * Ask every analysis over what is attached and write its answer. One whose SQL fails is told in the
+ * report and keeps its earlier answer; the others go on. ERR_OK even then.
+ */
+MUST_USE enum err_code results_write(const struct results_options *options, const char *run,
+				     struct results_report *ret_report, struct err *err);
+
+/* Write the history object of a run, and let go of the oldest. */
+MUST_USE enum err_code results_write_run(struct store *store, const char *run, struct slice text,
+					 struct err *err);
+
+#endif
