@@ -39,7 +39,8 @@ static enum err_code code_of_errno(int sys)
 	}
 }
 
-enum err_code err_set(struct err *err, enum err_code code, const char *fmt, ...)
+/* In parentheses, so that the macros for analysers leave the definitions alone. */
+enum err_code (err_set)(struct err *err, enum err_code code, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -51,7 +52,7 @@ enum err_code err_set(struct err *err, enum err_code code, const char *fmt, ...)
 	return code;
 }
 
-enum err_code err_errno(struct err *err, const char *fmt, ...)
+enum err_code (err_errno)(struct err *err, const char *fmt, ...)
 {
 	int sys = errno;	/* before any call that may change it */
 	va_list ap;

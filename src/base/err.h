@@ -77,6 +77,12 @@ enum err_code err_errno(struct err *err, const char *fmt, ...) PRINTF(2, 3);
 /* Put "where: " before the message that `err` already holds. */
 enum err_code err_prefix(struct err *err, const char *fmt, ...) PRINTF(2, 3);
 
+#if defined(__clang_analyzer__) || defined(ANALYSER)
+/* An analyser sees one file at a time, so it has to be told that these never return ERR_OK. */
+#define err_set(err, code, ...) (err_set((err), (code), __VA_ARGS__), (code))
+#define err_errno(...) (err_errno(__VA_ARGS__), ERR_IO)
+#endif
+
 const char *err_name(enum err_code code);
 int err_exit(enum err_code code);
 int err_http(enum err_code code);
