@@ -16,23 +16,38 @@ static bool may_be_method(struct slice bytes, size_t at)
 	return at >= bytes.len || bytes.ptr[at] == '\r' || http_is_token(bytes.ptr[at]);
 }
 
-/* "… HTTP/d.d"; what the digits are is llhttp's business. HTTP/0.9 has no version at all. */
-static bool names_version(struct slice line)
+/*
+ * method SP target SP "HTTP/" d "." d, with exactly these two blanks: llhttp
+ * takes more of them, and HTTP/0.9 has no version at all.
+ */
+static bool check_request_line(struct slice line, struct http_refusal *ret_refusal)
 {
 	static const char name[] = " HTTP/";
-	size_t tail = sizeof(name) - 1 + 3;
+	size_t name_len = sizeof(name) - 1;
+	struct slice version;
+	const char *blank;
 
-	return line.len > tail && memcmp(line.ptr + line.len - tail, name, sizeof(name) - 1) == 0;
+	if (line.len < name_len + 3)
+		return refuse(ret_refusal, 400, "the request line does not end in a version");
+	version = slice_from(line, line.len - name_len - 3);
+	if (!slice_starts(version, name))
+		return refuse(ret_refusal, 400, "the request line does not end in a version");
+	version = slice_from(version, name_len);
+	blank = memchr(line.ptr, ' ', line.len);
+	if (blank + 1 >= version.ptr - name_len || memchr(blank + 1, ' ', (size_t)(version.ptr - blank) - 1) != version.ptr - name_len)
+		return refuse(ret_refusal, 400, "the request line is not a method, a target and a version");
+	if (slice_is(version, "1.1") || slice_is(version, "1.0"))
+		return true;
+	if (version.ptr[1] != '.')
+		return refuse(ret_refusal, 400, "the request line does not end in a version");
+	return refuse(ret_refusal, 505, "the version must be HTTP/1.0 or HTTP/1.1");
 }
 
 static bool check_line(struct http_scan *scan, struct slice line, const struct http_limits *limits,
 		       struct http_refusal *ret_refusal)
 {
-	if (scan->lines == 0) {
-		if (!names_version(line))
-			return refuse(ret_refusal, 400, "the request line does not end in a version");
-		return true;
-	}
+	if (scan->lines == 0)
+		return check_request_line(line, ret_refusal);
 	if (scan->lines > limits->headers_max)
 		return refuse(ret_refusal, 431, "too many headers");
 	if (line.ptr[0] == ' ' || line.ptr[0] == '\t')
@@ -144,8 +159,6 @@ static bool refuse_llhttp(llhttp_errno_t code, const llhttp_t *parser,
 	switch (code) {
 	case HPE_INVALID_METHOD:
 		return refuse(ret_refusal, 501, "the method is unknown");
-	case HPE_INVALID_VERSION: case HPE_PAUSED_H2_UPGRADE:
-		return refuse(ret_refusal, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
 	case HPE_OK:
 		return refuse(ret_refusal, 400, "the headers have no end");
 	default:
@@ -316,8 +329,6 @@ bool http_parse_head(struct http_head *head, struct slice bytes, char *path_room
 	code = llhttp_execute(&parser, bytes.ptr, bytes.len);
 	if (code != HPE_PAUSED)
 		return refuse_llhttp(code, &parser, ret_refusal);
-	if (parser.http_major != 1 || parser.http_minor > 1)
-		return refuse(ret_refusal, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
 	head->http_1_0 = parser.http_minor == 0;
 	head->keep_alive = llhttp_should_keep_alive(&parser) && !(parser.flags & F_CONNECTION_CLOSE);
 	head->request.method = method_of(&parser);
