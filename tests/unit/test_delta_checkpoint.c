@@ -1,0 +1,235 @@
+/* Checkpoints: opening rests on them, a broken or missing one costs nothing but time. */
+#include "base/duck_rows.h"
+#include "base/memfile.h"
+#include "delta_fixture.h"
+
+#include <unistd.h>
+
+static struct store *store;
+
+static int setup(void **state)
+{
+	(void)state;
+	store = store_memory_new(64 << 20);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	store_free(store);
+	return 0;
+}
+
+static void fill(int64_t commits)
+{
+	struct delta_table *table = open_table(store);
+	int64_t from = delta_version(table);
+
+	for (int64_t n = from; n < from + commits; n++)
+		append_ok(table, "app", n);
+	delta_close(table);
+}
+
+static void assert_table(int64_t version)
+{
+	struct delta_table *table = open_table(store);
+	char path[40];
+
+	assert_int_equal(delta_version(table), version);
+	assert_int_equal(delta_file_count(table), version);
+	assert_int_equal(delta_rows(table), version * (version + 1) / 2);
+	assert_int_equal(delta_txn_version(table, "app"), version - 1);
+	for (int64_t i = 0; i < version; i++) {
+		(void)snprintf(path, sizeof(path), "app-%" PRId64 ".parquet", i);
+		assert_string_equal(delta_file(table, (size_t)i)->path, path);
+	}
+	delta_close(table);
+}
+
+static void test_every_ten_commits(void **state)
+{
+	char *last;
+
+	(void)state;
+	fill(25);
+	assert_false(has_key(store, log_key(9, ".checkpoint.parquet")));
+	assert_true(has_key(store, log_key(10, ".checkpoint.parquet")));
+	assert_true(has_key(store, log_key(20, ".checkpoint.parquet")));
+	last = get_text(store, ROOT "/_delta_log/_last_checkpoint");
+	assert_non_null(strstr(last, "{\"version\":20,\"size\":23,"));	/* 20 adds, txn, metaData, protocol */
+	assert_non_null(strstr(last, "\"numOfAddFiles\":20}"));
+	free(last);
+	assert_table(25);
+}
+
+static void test_the_log_before_it_is_not_needed(void **state)
+{
+	(void)state;
+	fill(25);
+	for (int64_t version = 0; version <= 20; version++)
+		remove_key(store, log_key(version, ".json"));
+	assert_table(25);
+	fill(6);	/* … also for the next checkpoint, made by another process */
+	assert_true(has_key(store, log_key(30, ".checkpoint.parquet")));
+	for (int64_t version = 21; version <= 30; version++)
+		remove_key(store, log_key(version, ".json"));
+	remove_key(store, log_key(20, ".checkpoint.parquet"));
+	assert_table(31);
+}
+
+static void test_a_table_that_is_just_a_checkpoint(void **state)
+{
+	(void)state;
+	fill(10);
+	for (int64_t version = 0; version <= 10; version++)
+		remove_key(store, log_key(version, ".json"));
+	assert_table(10);
+	fill(1);
+	assert_table(11);
+}
+
+static void test_a_broken_one_is_passed_over(void **state)
+{
+	(void)state;
+	fill(25);
+	put_text(store, log_key(20, ".checkpoint.parquet"), "PAR1 and no more");
+	assert_table(25);
+	put_text(store, log_key(10, ".checkpoint.parquet"), "");
+	assert_table(25);
+	fill(10);
+	assert_table(35);
+}
+
+static void test_hints_are_only_hints(void **state)
+{
+	static const char *const hints[] = {
+		"{\"version\":10,\"size\":13}", "{\"version\":7}", "{\"version\":9999}", "{}", "x", "",
+		"{\"version\":20,\"size\":1,\"parts\":3}",
+	};
+
+	(void)state;
+	fill(25);
+	for (size_t i = 0; i < ARRAY_LEN(hints); i++) {
+		put_text(store, ROOT "/_delta_log/_last_checkpoint", hints[i]);
+		assert_table(25);
+	}
+	remove_key(store, ROOT "/_delta_log/_last_checkpoint");
+	assert_table(25);
+}
+
+static void test_the_hint_never_goes_back(void **state)
+{
+	char *last;
+
+	(void)state;
+	fill(9);
+	put_text(store, ROOT "/_delta_log/_last_checkpoint", "{\"version\":500,\"size\":1}");
+	fill(2);
+	assert_true(has_key(store, log_key(10, ".checkpoint.parquet")));
+	last = get_text(store, ROOT "/_delta_log/_last_checkpoint");
+	assert_string_equal(last, "{\"version\":500,\"size\":1}");
+	free(last);
+}
+
+/* Rows of the checkpoint of a version by SQL over the view `c`: one number. */
+static int64_t ask(int64_t version, const char *sql)
+{
+	struct duck_options options = { .memory_bytes_max = 256 << 20, .threads = 1 };
+	struct err err = { 0 };
+	struct duck_rows rows;
+	struct memfile file;
+	struct duck duck;
+	struct buf bytes;
+	char view[200];
+	int64_t answer;
+
+	buf_init(&bytes, 1 << 24);
+	assert_ok(store_get(store, log_key(version, ".checkpoint.parquet"), 0, UINT64_MAX, &bytes,
+			    &err));
+	assert_ok(memfile_open(&file, &err));
+	assert_ok(memfile_write(&file, buf_slice(&bytes), &err));
+	assert_ok(duck_open(&options, &duck, &err));
+	(void)snprintf(view, sizeof(view), "CREATE VIEW c AS FROM read_parquet('%s')", file.path);
+	assert_ok(duck_run(&duck, view, &err));
+	assert_ok(duck_rows_open(&duck, sql, &rows, &err));
+	assert_true(duck_rows_next(&rows));
+	answer = duck_i64(&rows, 0, -1);
+	duck_rows_close(&rows);
+	duck_close(&duck);
+	memfile_close(&file);
+	buf_release(&bytes);
+	return answer;
+}
+
+/* Statistics of files from before the last checkpoint go through it into the next. */
+static void test_what_is_in_it(void **state)
+{
+	(void)state;
+	fill(20);
+	assert_int_equal(ask(20, "SELECT count(*) FROM c WHERE \"add\".path = 'app-' || "
+			     "(\"add\".size - 1000) || '.parquet' AND \"add\".stats = "
+			     "'{\"numRecords\":' || (\"add\".size - 999) || '}' AND NOT \"add\".dataChange "
+			     "AND \"add\".partitionValues = MAP {} AND \"add\".modificationTime = "
+			     "1600000000000"), 20);
+	assert_int_equal(ask(20, "SELECT max(txn.version) FROM c"), 19);
+	assert_int_equal(ask(20, "SELECT count(*) FROM c WHERE txn.lastUpdated > 1600000000000"), 1);
+	assert_int_equal(ask(20, "SELECT count(*) FROM c WHERE protocol.minReaderVersion = 1 AND "
+			     "protocol.minWriterVersion = 2 AND protocol.writerFeatures IS NULL"), 1);
+	assert_int_equal(ask(20, "SELECT count(*) FROM c WHERE len(metaData.id) = 36 AND "
+			     "metaData.format.provider = 'parquet' AND metaData.createdTime > 0 AND "
+			     "metaData.partitionColumns = [] AND metaData.configuration = MAP {} AND "
+			     "starts_with(metaData.schemaString, '{\"type\":\"struct\"')"), 1);
+	assert_int_equal(ask(20, "SELECT count(*) FROM c"), 23);
+}
+
+/* As an OPTIMIZE of another writer does it, old files in a checkpoint included. */
+static void test_removed_files(void **state)
+{
+	struct delta_table *table;
+
+	(void)state;
+	fill(12);
+	put_text(store, log_key(13, ".json"),
+		 "{\"remove\":{\"path\":\"app%2D2.parquet\",\"deletionTimestamp\":9000000000000,"
+		 "\"dataChange\":false,\"size\":5}}\n"
+		 "{\"remove\":{\"path\":\"app-11.parquet\",\"deletionTimestamp\":1000,\"dataChange\":false}}\n"
+		 "{\"add\":{\"path\":\"both.parquet\",\"partitionValues\":{},\"size\":4000,"
+		 "\"modificationTime\":7,\"dataChange\":false,\"stats\":\"{\\\"numRecords\\\":15}\","
+		 "\"tags\":{\"a\":\"b\"}}}\n");
+	put_text(store, log_key(14, ".json"),	/* the same file again, with better statistics */
+		 "{\"add\":{\"path\":\"app-3.parquet\",\"partitionValues\":{},\"size\":1003,"
+		 "\"modificationTime\":7,\"dataChange\":false,\"stats\":\"{\\\"numRecords\\\":400}\"}}\n");
+	table = open_table(store);
+	assert_int_equal(delta_file_count(table), 11);
+	assert_int_equal(delta_rows(table), 78 - 3 - 12 + 15 - 4 + 400);
+	for (int64_t n = 0; n < 7; n++)
+		append_ok(table, "late", n);
+	delta_close(table);
+	for (int64_t version = 0; version <= 20; version++)
+		remove_key(store, log_key(version, ".json"));
+	table = open_table(store);
+	assert_int_equal(delta_version(table), 21);
+	assert_int_equal(delta_file_count(table), 11 + 7);
+	assert_int_equal(delta_rows(table), 78 - 3 - 12 + 15 - 4 + 400 + 28);
+	delta_close(table);
+	assert_int_equal(ask(20, "SELECT count(*) FROM c WHERE remove.path IS NOT NULL"), 1);
+	assert_int_equal(ask(20, "SELECT count(*) FROM c WHERE remove.path = 'app-2.parquet' AND "
+			     "remove.size = 5 AND remove.deletionTimestamp = 9000000000000"), 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_every_ten_commits, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_the_log_before_it_is_not_needed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_table_that_is_just_a_checkpoint, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_broken_one_is_passed_over, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hints_are_only_hints, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_the_hint_never_goes_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_is_in_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_removed_files, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
