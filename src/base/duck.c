@@ -135,7 +135,8 @@ enum err_code duck_query(struct duck *duck, const char *sql, duckdb_result *ret_
 		*ret_result = result;
 		return ERR_OK;
 	}
-	code = duck_error(duck, duckdb_result_error_type(&result), duckdb_result_error(&result), err);
+	code = duck_error(duck, duckdb_result_error_type(&result), duckdb_result_error(&result),
+			  err);
 	duckdb_destroy_result(&result);
 	return code;
 }

@@ -29,7 +29,8 @@ enum err_code delta_table_read_commit(struct delta_table *table, int64_t version
 	code = store_get(table->store, delta_table_commit_key(table, &key, version), 0, UINT64_MAX,
 			 &table->text, err);
 	if (code == ERR_OK)
-		code = delta_reader_parse(&table->reader, buf_slice(&table->text), ret_actions, err);
+		code = delta_reader_parse(&table->reader, buf_slice(&table->text), ret_actions,
+					  err);
 	if (code != ERR_OK && code != ERR_ABSENT)
 		(void)err_prefix(err, "version %" PRId64 " of table \"%s\"", version, table->root);
 	buf_release(&key);
@@ -152,7 +153,8 @@ static void start_over(struct delta_table *table)
 static enum err_code replay_one(struct delta_table *table, struct err *err)
 {
 	struct delta_actions actions = { 0 };
-	enum err_code code = delta_table_read_commit(table, table->state.version + 1, &actions, err);
+	enum err_code code = delta_table_read_commit(table, table->state.version + 1, &actions,
+						     err);
 
 	if (code == ERR_OK)
 		code = delta_table_advance(table, &actions, err);

@@ -65,13 +65,13 @@ struct delta_commit {
 	size_t add_count;
 	const struct delta_txn *txns;
 	size_t txn_count;
-	struct slice info;		/* further members of commitInfo: JSON without braces, or empty */
+	struct slice info;		/* members of commitInfo: JSON without braces, or empty */
 };
 
 struct delta_table;
 
 struct delta_options {
-	const struct delta_schema *create;	/* what a writer needs, borrowed; NULL: to read only */
+	const struct delta_schema *create;	/* what a writer needs, borrowed; NULL: to read */
 	uint32_t checkpoint_interval;		/* commits; 0: 10 */
 	bool checkpoints;			/* write them */
 };
@@ -85,7 +85,7 @@ MUST_USE enum err_code delta_open(struct store *store, const char *root,
 				  const struct delta_options *options,
 				  struct delta_table **ret_table, struct err *err);
 void delta_close(struct delta_table *table);	/* accepts NULL */
-/* Read what others committed since. After an error the table is at the last version that was read. */
+/* Read what others committed since. After an error the table is at the last version read. */
 MUST_USE enum err_code delta_refresh(struct delta_table *table, struct err *err);
 
 int64_t delta_version(const struct delta_table *table);
@@ -98,14 +98,14 @@ uint64_t delta_rows(const struct delta_table *table);
 
 /*
  * Blind append of data files that are in the store already; they are never removed here, whatever
- * happens. Loses against another writer: reads what it wrote, takes the next version and tries again.
+ * happens. Loses against another writer: reads what it wrote and tries again at the next version.
  *
  * ERR_EXISTS: a txn of this commit is in the log already with at least its version; nothing was
- * written, the batch is to be dropped. ERR_UNSUPPORTED: another writer changed the table so that this
- * one may not write it. ERR_UNKNOWN, only when the store could not be asked for a long time whether
- * an ambiguous put came through (commitInfo.txnId tells): keep the files, open again and compare
- * delta_txn_version(). After any other error nothing was written, and the same commit may be tried
- * again.
+ * written, the batch is to be dropped. ERR_UNSUPPORTED: another writer changed the table so that
+ * this one may not write it. ERR_UNKNOWN, only when the store could not be asked for a long time
+ * whether an ambiguous put came through (commitInfo.txnId tells): keep the files, open again and
+ * compare delta_txn_version(). After any other error nothing was written, and the same commit may
+ * be tried again.
  */
 MUST_USE enum err_code delta_commit(struct delta_table *table, const struct delta_commit *commit,
 				    int64_t *ret_version, struct err *err);

@@ -41,7 +41,7 @@ struct delta_metadata {
 
 struct delta_remove {
 	char *path;			/* as in struct delta_add */
-	int64_t deleted_ms;		/* -1: a later add took the file's place, there is no tombstone */
+	int64_t deleted_ms;		/* -1: no tombstone, a later add took its place */
 	int64_t size;			/* -1: not given */
 };
 

@@ -95,7 +95,8 @@ static enum err_code look(struct delta_table *table, const struct attempt *attem
 			  enum outcome *ret_outcome, struct err *err)
 {
 	struct delta_actions actions = { 0 };
-	enum err_code code = delta_table_read_commit(table, table->state.version + 1, &actions, err);
+	enum err_code code = delta_table_read_commit(table, table->state.version + 1, &actions,
+						     err);
 
 	if (code == ERR_ABSENT) {
 		*ret_outcome = OPEN;
@@ -204,7 +205,8 @@ enum err_code delta_table_create(struct delta_table *table, struct err *err)
 	attempt_init(&attempt);
 	attempt_begin(&attempt, table);
 	put_table(&attempt, table->schema);
-	code = decide(table, &attempt, &outcome, err);	/* lost: another made it, which serves as well */
+	/* LOST serves as well: another one has made the table. */
+	code = decide(table, &attempt, &outcome, err);
 	attempt_release(&attempt);
 	return code;
 }

@@ -19,8 +19,8 @@
 
 #include <duckdb.h>
 
-/* Appends the JSON text to `out`. The result is still the caller's. ERR_SHAPE: it is not that of such a
- * COPY into one file. No row copied: rows 0, whether or not DuckDB made a file. */
+/* Appends the JSON text to `out`. The result is still the caller's. ERR_SHAPE: it is not that of
+ * such a COPY into one file. No row copied: rows 0, whether or not DuckDB made a file. */
 MUST_USE enum err_code delta_stats_put(struct buf *out, duckdb_result *result,
 				       const struct delta_schema *schema, uint64_t *ret_rows,
 				       uint64_t *ret_bytes, struct err *err);

@@ -21,7 +21,7 @@ struct delta_table {
 	int64_t checkpoint_not_before;		/* version; after a checkpoint that failed */
 	struct delta_state state;
 	struct delta_reader reader;
-	struct duck duck;			/* opened when the first checkpoint is read or written */
+	struct duck duck;			/* opened for the first checkpoint */
 	struct buf text;			/* of the commit at hand; its memory is kept */
 };
 
@@ -56,7 +56,7 @@ const char *delta_checkpoint_key(const struct delta_table *table, struct buf *ou
 /* ERR_CORRUPT: unreadable, or gone. */
 MUST_USE enum err_code delta_checkpoint_read(struct delta_table *table, int64_t version,
 					     struct delta_actions *ret_actions, struct err *err);
-/* Write one if enough commits have passed. It only saves readers work, so a failure is just traced. */
+/* Write one if enough commits have passed. It only saves readers work: a failure is just traced. */
 void delta_checkpoint_if_due(struct delta_table *table);
 
 #endif

@@ -215,18 +215,20 @@ static void test_file_names_are_unique(void **state)
 	buf_release(&names);
 }
 
+#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_create, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_no_table, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_append_and_reopen, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_refresh, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_a_txn_comes_once, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_commit_without_files, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_broken_info_is_not_written, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_paths_are_encoded, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_time_never_goes_back, setup, teardown),
+		TEST(test_create),
+		TEST(test_no_table),
+		TEST(test_append_and_reopen),
+		TEST(test_refresh),
+		TEST(test_a_txn_comes_once),
+		TEST(test_commit_without_files),
+		TEST(test_broken_info_is_not_written),
+		TEST(test_paths_are_encoded),
+		TEST(test_time_never_goes_back),
 		cmocka_unit_test(test_file_names_are_unique),
 	};
 

@@ -104,7 +104,7 @@ static void test_a_broken_one_is_passed_over(void **state)
 static void test_hints_are_only_hints(void **state)
 {
 	static const char *const hints[] = {
-		"{\"version\":10,\"size\":13}", "{\"version\":7}", "{\"version\":9999}", "{}", "x", "",
+		"{\"version\":10,\"size\":13}", "{\"version\":7}", "{\"version\":9999}", "{}", "x",
 		"{\"version\":20,\"size\":1,\"parts\":3}",
 	};
 
@@ -218,17 +218,19 @@ static void test_removed_files(void **state)
 			     "remove.size = 5 AND remove.deletionTimestamp = 9000000000000"), 1);
 }
 
+#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_every_ten_commits, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_the_log_before_it_is_not_needed, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_a_table_that_is_just_a_checkpoint, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_a_broken_one_is_passed_over, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_hints_are_only_hints, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_the_hint_never_goes_back, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_what_is_in_it, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_removed_files, setup, teardown),
+		TEST(test_every_ten_commits),
+		TEST(test_the_log_before_it_is_not_needed),
+		TEST(test_a_table_that_is_just_a_checkpoint),
+		TEST(test_a_broken_one_is_passed_over),
+		TEST(test_hints_are_only_hints),
+		TEST(test_the_hint_never_goes_back),
+		TEST(test_what_is_in_it),
+		TEST(test_removed_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

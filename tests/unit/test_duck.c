@@ -96,14 +96,16 @@ static void test_quotes(void **state)
 	buf_release(&out);
 }
 
+#define TEST(function) cmocka_unit_test_setup_teardown(function, open_duck, close_duck)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_runs, open_duck, close_duck),
-		cmocka_unit_test_setup_teardown(test_errors_say_what_and_where, open_duck, close_duck),
-		cmocka_unit_test_setup_teardown(test_memory_is_bounded, open_duck, close_duck),
-		cmocka_unit_test_setup_teardown(test_nothing_is_fetched, open_duck, close_duck),
-		cmocka_unit_test_setup_teardown(test_lock_keeps_settings, open_duck, close_duck),
+		TEST(test_runs),
+		TEST(test_errors_say_what_and_where),
+		TEST(test_memory_is_bounded),
+		TEST(test_nothing_is_fetched),
+		TEST(test_lock_keeps_settings),
 		cmocka_unit_test(test_quotes),
 	};
 

@@ -1,0 +1,313 @@
+/* Many writers, lost answers and failing stores: every batch is in the table once. */
+#include "delta_fixture.h"
+
+#include <pthread.h>
+
+enum { COMMITS = 12, WRITERS = 3 };
+
+/* ---- Several writers ---- */
+
+struct writer {
+	struct store *store;
+	char app[8];
+	enum err_code code;
+};
+
+static void *write_all(void *arg)
+{
+	struct writer *writer = arg;
+	struct delta_options options = { .create = &fixture_schema, .checkpoints = true };
+	struct delta_table *table = NULL;
+	struct err err = { 0 };
+	int64_t version;
+
+	writer->code = delta_open(writer->store, ROOT, &options, &table, &err);
+	for (int64_t n = 0; n < COMMITS && writer->code == ERR_OK; n++)
+		writer->code = append(table, writer->app, n, &version, &err);
+	delta_close(table);
+	return NULL;
+}
+
+static void test_writers_that_create_and_commit_at_once(void **state)
+{
+	struct store *store = store_memory_new(64 << 20);
+	struct writer writers[WRITERS];
+	pthread_t threads[WRITERS];
+	struct delta_table *table;
+
+	(void)state;
+	for (size_t i = 0; i < WRITERS; i++) {
+		writers[i] = (struct writer){ .store = store };
+		(void)snprintf(writers[i].app, sizeof(writers[i].app), "w%zu", i);
+		assert_int_equal(pthread_create(&threads[i], NULL, write_all, &writers[i]), 0);
+	}
+	for (size_t i = 0; i < WRITERS; i++) {
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+		assert_int_equal(writers[i].code, ERR_OK);
+	}
+	table = open_table(store);
+	assert_int_equal(delta_version(table), WRITERS * COMMITS);
+	assert_int_equal(delta_file_count(table), WRITERS * COMMITS);
+	assert_int_equal(delta_rows(table), WRITERS * COMMITS * (COMMITS + 1) / 2);
+	for (size_t i = 0; i < WRITERS; i++)
+		assert_int_equal(delta_txn_version(table, writers[i].app), COMMITS - 1);
+	delta_close(table);
+	store_free(store);
+}
+
+/* Two instances of one job: whoever comes second learns that the batch is in the table. */
+static void test_the_same_batch_by_two(void **state)
+{
+	struct store *store = store_memory_new(64 << 20);
+	struct delta_table *first = open_table(store);
+	struct delta_table *second = open_table(store);
+	struct err err = { 0 };
+	int64_t version;
+
+	(void)state;
+	append_ok(first, "app", 0);
+	append_ok(first, "app", 1);
+	assert_int_equal(append(second, "app", 1, &version, &err), ERR_EXISTS);
+	assert_int_equal(delta_version(second), 2);
+	append_ok(second, "app", 2);
+	assert_int_equal(append(first, "app", 2, &version, &err), ERR_EXISTS);
+	delta_close(first);
+	delta_close(second);
+	store_free(store);
+}
+
+static void test_a_loser_sees_what_the_winner_changed(void **state)
+{
+	struct store *store = store_memory_new(64 << 20);
+	struct delta_table *table = open_table(store);
+	struct err err = { 0 };
+	int64_t version;
+
+	(void)state;
+	put_text(store, log_key(1, ".json"),
+		 "{\"protocol\":{\"minReaderVersion\":1,\"minWriterVersion\":7,\"writerFeatures\":[\"x\"]}}\n");
+	assert_int_equal(append(table, "app", 0, &version, &err), ERR_UNSUPPORTED);
+	assert_non_null(strstr(err.msg, "writer version 7"));
+	assert_false(has_key(store, log_key(2, ".json")));
+	delta_close(table);
+	store_free(store);
+}
+
+static void test_a_table_removed_under_its_writer(void **state)
+{
+	struct store *store = store_memory_new(64 << 20);
+	struct delta_table *table = open_table(store);
+	struct err err = { 0 };
+	int64_t version;
+
+	(void)state;
+	append_ok(table, "app", 0);
+	remove_key(store, log_key(0, ".json"));
+	remove_key(store, log_key(1, ".json"));
+	assert_int_equal(append(table, "app", 1, &version, &err), ERR_CORRUPT);
+	assert_non_null(strstr(err.msg, "removed"));
+	assert_false(has_key(store, log_key(2, ".json")));
+	delta_close(table);
+	store_free(store);
+}
+
+/* ---- Answers that are lost ---- */
+
+/* A store whose put number `late_at` says that its outcome is unknown, and takes place only after the
+ * next `delay` calls. */
+struct store_late {
+	struct store base;
+	struct store *inner;
+	int late_at;
+	int delay;
+	char key[200];
+	struct buf body;
+};
+
+static struct store_late *late(struct store *store) { return (struct store_late *)store; }
+
+static void let_in(struct store *store)
+{
+	struct err err = { 0 };
+
+	if (!late(store)->key[0] || late(store)->delay-- > 0)
+		return;
+	(void)!store_put(late(store)->inner, late(store)->key, buf_slice(&late(store)->body),
+			 STORE_CREATE, &err);
+	late(store)->key[0] = '\0';
+}
+
+static enum err_code late_put(struct store *store, const char *key, struct slice body,
+			      enum store_mode mode, struct err *err)
+{
+	let_in(store);
+	if (mode != STORE_CREATE || --late(store)->late_at != 0)
+		return store_put(late(store)->inner, key, body, mode, err);
+	(void)snprintf(late(store)->key, sizeof(late(store)->key), "%s", key);
+	buf_add_slice(&late(store)->body, body);
+	return err_set(err, ERR_UNKNOWN, "no answer");
+}
+
+static enum err_code late_put_file(struct store *store, const char *key, const char *path,
+				   struct err *err)
+{
+	return store_put_file(late(store)->inner, key, path, err);
+}
+
+static enum err_code late_get(struct store *store, const char *key, uint64_t from, uint64_t len,
+			      struct buf *out, struct err *err)
+{
+	let_in(store);
+	return store_get(late(store)->inner, key, from, len, out, err);
+}
+
+static enum err_code late_size(struct store *store, const char *key, uint64_t *ret_size,
+			       struct err *err)
+{
+	return store_size(late(store)->inner, key, ret_size, err);
+}
+
+static enum err_code late_list(struct store *store, const char *prefix, const char *after,
+			       bool (*each)(void *user, const struct store_entry *entry), void *user,
+			       struct err *err)
+{
+	return store_list(late(store)->inner, prefix, after, each, user, err);
+}
+
+static enum err_code late_remove(struct store *store, const char *key, struct err *err)
+{
+	return store_remove(late(store)->inner, key, err);
+}
+
+static void late_locate(struct store *store, const char *key, struct buf *out)
+{
+	store_locate(late(store)->inner, key, out);
+}
+
+static void late_free(struct store *store)
+{
+	store_free(late(store)->inner);
+	buf_release(&late(store)->body);
+}
+
+static const struct store_ops late_ops = {
+	.name = "late", .put = late_put, .put_file = late_put_file, .get = late_get,
+	.size = late_size, .list = late_list, .remove = late_remove, .locate = late_locate,
+	.free = late_free,
+};
+
+static void assert_each_once(struct store *store, int64_t commits)
+{
+	struct delta_table *table = open_table(store);
+
+	assert_int_equal(delta_version(table), commits);
+	assert_int_equal(delta_file_count(table), commits);
+	assert_int_equal(delta_rows(table), commits * (commits + 1) / 2);
+	assert_int_equal(delta_txn_version(table, "app"), commits - 1);
+	delta_close(table);
+}
+
+static void test_a_put_that_comes_through_late(void **state)
+{
+	(void)state;
+	for (int put = 1; put <= 3; put++) {
+		for (int delay = 0; delay < 4; delay++) {
+			struct store_late store = { .base = { &late_ops }, .late_at = put,
+						    .delay = delay };
+			struct delta_table *table;
+
+			store.inner = store_memory_new(64 << 20);
+			buf_init(&store.body, 1 << 20);
+			table = open_table(&store.base);
+			for (int64_t n = 0; n < 3; n++)
+				append_ok(table, "app", n);
+			delta_close(table);
+			store.delay = 0;
+			assert_each_once(&store.base, 3);
+			store_free(&store.base);
+		}
+	}
+}
+
+/* ---- The Nth call fails, for every N ---- */
+
+/* Open if needed and commit until n is in the table. True: no call failed on the way. */
+static bool insist(struct store *store, bool checkpoints, struct delta_table **table, int64_t n)
+{
+	struct delta_options options = { .create = &fixture_schema, .checkpoints = checkpoints,
+					 .checkpoint_interval = 2 };
+	bool smooth = true;
+
+	for (int tries = 0; tries < 4; tries++) {
+		struct err err = { 0 };
+		int64_t version = 0;
+		enum err_code code = ERR_OK;
+
+		if (!*table)
+			code = delta_open(store, ROOT, &options, table, &err);
+		if (code == ERR_OK)
+			code = append(*table, "app", n, &version, &err);
+		if (code == ERR_OK || code == ERR_EXISTS)
+			return smooth && code == ERR_OK;
+		smooth = false;
+		if (code == ERR_UNKNOWN) {
+			delta_close(*table);
+			*table = NULL;
+		}
+	}
+	fail_msg("commit %d never came through", (int)n);
+	return false;
+}
+
+/* Of 14 calls, or 21 with checkpoints. */
+static void fail_every_call(enum err_code code, bool after, bool checkpoints)
+{
+	bool smooth = false;
+
+	for (int fail_at = 1; fail_at < 25; fail_at++) {
+		struct store *store = store_faulty_new(store_memory_new(64 << 20), fail_at, code,
+						       after);
+		struct delta_table *table = NULL;
+		struct err err;
+
+		smooth = true;
+		for (int64_t n = 0; n < 5; n++)
+			smooth &= insist(store, checkpoints, &table, n);
+		delta_close(table);
+		(void)!try_to_read(store, &err);	/* a fault that is left over hits here */
+		(void)!try_to_read(store, &err);
+		assert_each_once(store, 5);
+		store_free(store);
+	}
+	assert_true(smooth);	/* so the last run had more than enough calls */
+}
+
+static void test_calls_fail(void **state)
+{
+	(void)state;
+	fail_every_call(ERR_IO, false, false);
+	fail_every_call(ERR_BUSY, false, false);
+	fail_every_call(ERR_SPACE, false, true);
+}
+
+static void test_calls_lose_their_answer(void **state)
+{
+	(void)state;
+	fail_every_call(ERR_UNKNOWN, true, false);
+	fail_every_call(ERR_UNKNOWN, false, false);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_writers_that_create_and_commit_at_once),
+		cmocka_unit_test(test_the_same_batch_by_two),
+		cmocka_unit_test(test_a_loser_sees_what_the_winner_changed),
+		cmocka_unit_test(test_a_table_removed_under_its_writer),
+		cmocka_unit_test(test_a_put_that_comes_through_late),
+		cmocka_unit_test(test_calls_fail),
+		cmocka_unit_test(test_calls_lose_their_answer),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
