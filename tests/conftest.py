@@ -47,6 +47,7 @@ class Service:
     def __init__(self, command, output, env, cwd):
         self.command = [str(word) for word in command]
         self.output = output
+        self.asked = signal.SIGTERM  # the signal that it was last asked with to end
         with open(output, "wb") as stream:
             self.process = subprocess.Popen(
                 self.command, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,
@@ -76,6 +77,7 @@ class Service:
     def stop(self, sig=signal.SIGTERM, patience_s=PATIENCE_S):
         """Asks it to end, and sees that it ended as it should. Returns its exit status."""
         if self.process.poll() is None:
+            self.asked = sig
             self.process.send_signal(sig)
         try:
             status = self.process.wait(patience_s)
@@ -83,7 +85,8 @@ class Service:
             self.destroy()
             raise AssertionError(f"{self.command} did not stop:\n{self.said()}") from None
         if status != -signal.SIGKILL:  # a test that kills it says so itself
-            assert status in (0, 128 + sig), f"{self.command} ended with {status}:\n{self.said()}"
+            assert status in (0, 128 + self.asked), \
+                f"{self.command} ended with {status}:\n{self.said()}"
         return status
 
     def destroy(self):

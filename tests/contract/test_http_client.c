@@ -1,0 +1,463 @@
+/* The contract of http_client.h, run against both backends, with a server that answers as scripted. */
+#include "net/http_client.h"
+
+#include "base/mem.h"
+#include "testing.h"
+
+#include <arpa/inet.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { PEERS = 16, REQUEST_BYTES = 4 << 20 };
+
+/* What the server does with one request, in turn; the last step is repeated. */
+struct step {
+	const char *reply;	/* NULL: nothing */
+	bool close;		/* after the reply */
+};
+
+struct server {
+	int fd;
+	int quit[2];
+	uint16_t port;
+	const struct step *steps;
+	size_t step_count;
+	size_t step;
+	atomic_int accepted;
+	atomic_int requests;
+	struct pollfd polls[PEERS + 2];
+	struct buf peers[PEERS + 2];	/* what came so far */
+	struct buf last;		/* the last whole request; read it once the answer is there */
+	pthread_t thread;
+};
+
+/* The length of the whole request in `bytes`, or 0 if it is not all there. */
+static size_t request_len(struct buf *bytes)
+{
+	const char *text = buf_cstr(bytes);
+	const char *end = strstr(text, "\r\n\r\n");
+	const char *length = strcasestr(text, "Content-Length: ");
+	size_t len;
+
+	if (!end)
+		return 0;
+	len = (size_t)(end - text) + 4;
+	if (length && length < end)
+		len += strtoul(length + strlen("Content-Length: "), NULL, 10);
+	return bytes->len >= len ? len : 0;
+}
+
+static void hang_up(struct server *server, size_t i)
+{
+	(void)close(server->polls[i].fd);
+	server->polls[i].fd = -1;
+	buf_clear(&server->peers[i]);
+}
+
+static void answer(struct server *server, size_t i)
+{
+	const struct step *step = &server->steps[server->step];
+
+	buf_clear(&server->last);
+	buf_add_slice(&server->last, buf_slice(&server->peers[i]));
+	buf_clear(&server->peers[i]);
+	atomic_fetch_add(&server->requests, 1);
+	if (server->step + 1 < server->step_count)
+		server->step++;
+	if (step->reply)
+		(void)!send(server->polls[i].fd, step->reply, strlen(step->reply), MSG_NOSIGNAL);
+	if (step->close)
+		hang_up(server, i);
+}
+
+static void take(struct server *server, size_t i)
+{
+	char *room = buf_room(&server->peers[i], 65536);
+	ssize_t n = room ? recv(server->polls[i].fd, room, 65536, 0) : 0;
+
+	if (n <= 0) {
+		hang_up(server, i);
+		return;
+	}
+	buf_grew(&server->peers[i], (size_t)n);
+	if (request_len(&server->peers[i]))
+		answer(server, i);
+}
+
+static void greet(struct server *server)
+{
+	for (size_t i = 2; i < PEERS + 2; i++) {
+		if (server->polls[i].fd >= 0)
+			continue;
+		server->polls[i].fd = accept(server->fd, NULL, NULL);
+		server->polls[i].events = POLLIN;
+		atomic_fetch_add(&server->accepted, 1);
+		return;
+	}
+	abort();
+}
+
+static void *serve(void *user)
+{
+	struct server *server = user;
+
+	while (poll(server->polls, PEERS + 2, -1) > 0 && !server->polls[1].revents) {
+		for (size_t i = 2; i < PEERS + 2; i++)
+			if (server->polls[i].fd >= 0 && server->polls[i].revents)
+				take(server, i);
+		if (server->polls[0].revents)
+			greet(server);
+	}
+	return NULL;
+}
+
+static void server_open(struct server *server, const struct step *steps, size_t count)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET };
+	socklen_t len = sizeof(address);
+
+	memset(server, 0, sizeof(*server));
+	server->steps = steps;
+	server->step_count = count;
+	server->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(bind(server->fd, (struct sockaddr *)&address, len), 0);
+	assert_int_equal(listen(server->fd, 64), 0);
+	assert_int_equal(getsockname(server->fd, (struct sockaddr *)&address, &len), 0);
+	server->port = ntohs(address.sin_port);
+	assert_int_equal(pipe(server->quit), 0);
+	buf_init(&server->last, REQUEST_BYTES);
+	for (size_t i = 0; i < PEERS + 2; i++) {
+		server->polls[i].fd = -1;
+		buf_init(&server->peers[i], REQUEST_BYTES);
+	}
+	server->polls[0] = (struct pollfd){ .fd = server->fd, .events = POLLIN };
+	server->polls[1] = (struct pollfd){ .fd = server->quit[0], .events = POLLIN };
+	assert_int_equal(pthread_create(&server->thread, NULL, serve, server), 0);
+}
+
+static void server_close(struct server *server)
+{
+	assert_int_equal(write(server->quit[1], "x", 1), 1);
+	assert_int_equal(pthread_join(server->thread, NULL), 0);
+	for (size_t i = 0; i < PEERS + 2; i++) {
+		if (i >= 2 && server->polls[i].fd >= 0)
+			hang_up(server, i);
+		buf_release(&server->peers[i]);
+	}
+	buf_release(&server->last);
+	(void)close(server->fd);
+	(void)close(server->quit[0]);
+	(void)close(server->quit[1]);
+}
+
+/* A client of the backend under test, its server and one exchange. */
+struct fixture {
+	struct server server;
+	struct http_client_options options;
+	struct http_client *client;
+	struct http_exchange exchange;
+	char url[64];
+};
+
+static bool use_curl;		/* the backend under test */
+
+static void fixture_open(struct fixture *f, const struct step *steps, size_t count)
+{
+	struct err err = { 0 };
+
+	server_open(&f->server, steps, count);
+	f->options = (struct http_client_options){
+		.connections_max = 4, .connect_ms = 2000, .total_ms = 10000, .user_agent = "tests/1",
+	};
+	f->exchange = (struct http_exchange){
+		.method = "POST", .url = f->url, .body = slice_str("{\"a\":1}"),
+	};
+	buf_init(&f->exchange.reply, 1 << 16);
+	(void)snprintf(f->url, sizeof(f->url), "http://127.0.0.1:%u/topics/a.pin", f->server.port);
+	if (use_curl)
+		assert_ok(http_client_curl_new(&f->options, &f->client, &err));
+	else
+		assert_ok(http_client_wire_new(&f->options, f->url, &f->client, &err));
+}
+
+static void fixture_close(struct fixture *f)
+{
+	http_client_free(f->client);
+	buf_release(&f->exchange.reply);
+	server_close(&f->server);
+}
+
+static void ask(struct fixture *f)
+{
+	struct err err = { 0 };
+
+	assert_ok(http_client_do(f->client, &f->exchange, &err));
+}
+
+static void test_answers_of_every_form(void **state)
+{
+	static const struct step steps[] = {
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", false },
+		{ "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n"
+		  "2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n", false },
+		{ "HTTP/1.1 204 No Content\r\n\r\n", false },
+		{ "HTTP/1.1 503 Busy\r\nretry-AFTER: 7\r\nContent-Length: 0\r\n\r\n", false },
+		{ "HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n", false },
+		{ "HTTP/1.1 429 Slow\r\nRetry-After: Wed, 21 Oct 2065 07:28:00 GMT\r\n"
+		  "Content-Length: 0\r\n\r\n", false },
+		{ "HTTP/1.1 200 OK\r\n\r\nto the end", true },
+		{ "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", true },
+	};
+	static const struct {
+		int status;
+		const char *reply;
+		int retry_after_s;
+	} wanted[] = {
+		{ 200, "hello", 0 }, { 201, "hello", 0 }, { 204, "", 0 }, { 503, "", 7 }, { 302, "", 0 },
+		{ 429, "", -1 }, { 200, "to the end", 0 }, { 200, "ok", 0 },
+	};
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f, steps, ARRAY_LEN(steps));
+	for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+		ask(&f);
+		assert_int_equal(f.exchange.code, ERR_OK);
+		assert_int_equal(f.exchange.status, wanted[i].status);
+		assert_string_equal(buf_cstr(&f.exchange.reply), wanted[i].reply);
+		if (wanted[i].retry_after_s >= 0)
+			assert_int_equal(f.exchange.retry_after_s, wanted[i].retry_after_s);
+	}
+	/* One connection as long as it could be kept, and a second one after it was closed. */
+	assert_int_equal(atomic_load(&f.server.accepted), 2);
+	assert_int_equal(atomic_load(&f.server.requests), ARRAY_LEN(wanted));
+	fixture_close(&f);
+}
+
+static void test_the_request_as_it_is_sent(void **state)
+{
+	static const struct step steps[] = { { "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false } };
+	static const char *const headers[] = { "Content-Type: application/x", "x-api-key: secret", NULL };
+	struct fixture f;
+	const char *sent;
+	char host[64];
+
+	(void)state;
+	fixture_open(&f, steps, ARRAY_LEN(steps));
+	f.exchange.method = "PUT";
+	f.exchange.headers = headers;
+	ask(&f);
+	sent = buf_cstr(&f.server.last);
+	(void)snprintf(host, sizeof(host), "\r\nHost: 127.0.0.1:%u\r\n", f.server.port);
+	assert_true(slice_starts(slice_str(sent), "PUT /topics/a.pin HTTP/1.1\r\n"));
+	assert_non_null(strstr(sent, host));
+	assert_non_null(strstr(sent, "\r\nUser-Agent: tests/1\r\n"));
+	assert_non_null(strstr(sent, "\r\nContent-Type: application/x\r\n"));
+	assert_non_null(strstr(sent, "\r\nx-api-key: secret\r\n"));
+	assert_non_null(strstr(sent, "\r\nContent-Length: 7\r\n"));
+	assert_null(strstr(sent, "Expect"));
+	assert_non_null(strstr(sent, "\r\n\r\n{\"a\":1}"));
+
+	f.exchange.method = "GET";
+	f.exchange.body = (struct slice){ 0 };
+	ask(&f);
+	sent = buf_cstr(&f.server.last);
+	assert_true(slice_starts(slice_str(sent), "GET /topics/a.pin HTTP/1.1\r\n"));
+	assert_null(strstr(sent, "Content-Length"));
+	fixture_close(&f);
+}
+
+static void test_a_large_body_arrives_whole(void **state)
+{
+	static const struct step steps[] = { { "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false } };
+	size_t len = 3 << 20;
+	char *body = xmalloc(len);
+	struct fixture f;
+
+	(void)state;
+	for (size_t i = 0; i < len; i++)
+		body[i] = (char)('a' + i * 7 % 26);
+	fixture_open(&f, steps, ARRAY_LEN(steps));
+	f.exchange.body = slice_of(body, len);
+	ask(&f);
+	assert_int_equal(f.exchange.code, ERR_OK);
+	assert_true(f.server.last.len > len);
+	assert_memory_equal(f.server.last.ptr + f.server.last.len - len, body, len);
+	fixture_close(&f);
+	free(body);
+}
+
+static void test_no_whole_answer_is_unknown(void **state)
+{
+	static const struct step broken[] = {
+		{ NULL, true },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", true },
+		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n", true },
+		{ "+OK this is no HTTP\r\n\r\n", true },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nhello", true },
+		{ NULL, false },	/* and never an answer */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(broken); i++) {
+		struct fixture f;
+
+		fixture_open(&f, &broken[i], 1);
+		f.options.total_ms = broken[i].close ? 10000 : 150;
+		ask(&f);
+		if (f.exchange.code != ERR_UNKNOWN)
+			fail_msg("step %zu: code %d, status %d", i, f.exchange.code, f.exchange.status);
+		assert_true(f.exchange.err.msg[0] != '\0');
+		fixture_close(&f);
+	}
+}
+
+static void test_a_reply_that_is_too_long_is_unknown(void **state)
+{
+	static const struct step steps[] = { { "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", false } };
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f, steps, ARRAY_LEN(steps));
+	f.exchange.reply.max = 4;
+	ask(&f);
+	assert_int_equal(f.exchange.code, ERR_UNKNOWN);
+	f.exchange.reply.max = 5;
+	ask(&f);
+	assert_int_equal(f.exchange.code, ERR_OK);
+	fixture_close(&f);
+}
+
+static void test_nobody_listens(void **state)
+{
+	static const struct step steps[] = { { NULL, true } };
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f, steps, ARRAY_LEN(steps));
+	(void)shutdown(f.server.fd, SHUT_RDWR);	/* stops listening, and keeps the port */
+	ask(&f);
+	assert_int_equal(f.exchange.code, ERR_BUSY);
+	assert_non_null(strstr(f.exchange.err.msg, "127.0.0.1"));
+	fixture_close(&f);
+}
+
+struct many {
+	struct fixture *f;
+	struct http_exchange exchanges[12];
+	int again;		/* exchanges that done() shall still start */
+	int done;
+};
+
+static void count_and_start_again(struct http_exchange *exchange)
+{
+	struct many *many = exchange->user;
+	struct err err = { 0 };
+
+	assert_int_equal(exchange->code, ERR_OK);
+	assert_string_equal(buf_cstr(&exchange->reply), "ok");
+	many->done++;
+	if (many->again-- > 0)
+		assert_ok(http_client_start(many->f->client, exchange, &err));
+}
+
+static void test_many_at_once(void **state)
+{
+	static const struct step steps[] = { { "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", false } };
+	struct many many = { .again = 100 };
+	struct fixture f;
+	struct err err = { 0 };
+
+	(void)state;
+	fixture_open(&f, steps, ARRAY_LEN(steps));
+	many.f = &f;
+	for (size_t i = 0; i < ARRAY_LEN(many.exchanges); i++) {
+		many.exchanges[i] = f.exchange;
+		many.exchanges[i].done = count_and_start_again;
+		many.exchanges[i].user = &many;
+		buf_init(&many.exchanges[i].reply, 100);
+		assert_ok(http_client_start(f.client, &many.exchanges[i], &err));
+	}
+	while (many.done < 112)
+		assert_ok(http_client_turn(f.client, 1000, &err));
+	assert_int_equal(atomic_load(&f.server.requests), 112);
+	assert_in_range(atomic_load(&f.server.accepted), 1, 4);
+	for (size_t i = 0; i < ARRAY_LEN(many.exchanges); i++)
+		buf_release(&many.exchanges[i].reply);
+	fixture_close(&f);
+}
+
+static void test_freed_with_exchanges_under_way(void **state)
+{
+	static const struct step steps[] = { { NULL, false } };
+	struct fixture f;
+	struct err err = { 0 };
+
+	(void)state;
+	fixture_open(&f, steps, ARRAY_LEN(steps));
+	assert_ok(http_client_start(f.client, &f.exchange, &err));
+	while (atomic_load(&f.server.requests) == 0)
+		assert_ok(http_client_turn(f.client, 10, &err));
+	fixture_close(&f);
+}
+
+static void test_urls_that_cannot_be(void **state)
+{
+	static const char *const urls[] = {
+		"ftp://127.0.0.1/x", "127.0.0.1:80", "http://", "http:///x", "http://u:p@127.0.0.1/",
+		"http://[::1/x", "http://127.0.0.1:12x/", "http://127.0.0.1:/",
+	};
+	struct http_client_options options = { .connections_max = 1 };
+	struct http_client *client = NULL;
+	struct http_exchange exchange = { .method = "GET", .url = "http://127.0.0.1:99/x" };
+	struct err err = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(urls); i++)
+		if (http_client_new(&options, urls[i], &client, &err) != ERR_USAGE)
+			fail_msg("%s was taken", urls[i]);
+	assert_ok(http_client_new(&options, "http://127.0.0.1:9/topics", &client, &err));
+	assert_string_equal(client->ops->name, "wire");
+	assert_int_equal(http_client_start(client, &exchange, &err), ERR_USAGE);	/* another server */
+	http_client_free(client);
+	assert_ok(http_client_new(&options, "HTTPS://localhost/", &client, &err));
+	assert_string_equal(client->ops->name, "curl");
+	http_client_free(client);
+}
+
+static int choose_wire(void **state)
+{
+	(void)state;
+	use_curl = false;
+	return 0;
+}
+
+static int choose_curl(void **state)
+{
+	(void)state;
+	use_curl = true;
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest contract[] = {
+		cmocka_unit_test(test_answers_of_every_form),
+		cmocka_unit_test(test_the_request_as_it_is_sent),
+		cmocka_unit_test(test_a_large_body_arrives_whole),
+		cmocka_unit_test(test_no_whole_answer_is_unknown),
+		cmocka_unit_test(test_a_reply_that_is_too_long_is_unknown),
+		cmocka_unit_test(test_nobody_listens),
+		cmocka_unit_test(test_many_at_once),
+		cmocka_unit_test(test_freed_with_exchanges_under_way),
+	};
+	const struct CMUnitTest rest[] = { cmocka_unit_test(test_urls_that_cannot_be) };
+
+	return cmocka_run_group_tests_name("wire", contract, choose_wire, NULL) +
+	       cmocka_run_group_tests_name("curl", contract, choose_curl, NULL) +
+	       cmocka_run_group_tests_name("both", rest, NULL, NULL);
+}
