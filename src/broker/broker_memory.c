@@ -160,7 +160,8 @@ static enum err_code memory_remove(struct broker *broker, struct topic_ref ref, 
 	code = topics_get(&memory->topics, ref, &topic, err);
 	if (code == ERR_OK) {
 		free_lists(memory, topic);
-		code = topics_remove(&memory->topics, ref, err);
+		topics_leave_floor(&memory->topics, topic);
+		topics_drop(&memory->topics, topic);
 		(void)pthread_cond_broadcast(&memory->some);
 	}
 	let_go(memory);

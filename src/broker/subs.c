@@ -60,6 +60,7 @@ struct sub *subs_add(struct subs *subs, const struct partition *partition)
 	sub->partition = partition->id;
 	sub->like = partition_position(partition, 0);
 	sub->next = partition->first;
+	sub->sure = true;
 	subs->items = xreallocarray(subs->items, subs->count + 1, sizeof(*subs->items));
 	subs->items[subs->count++] = sub;
 	return sub;

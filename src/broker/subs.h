@@ -20,6 +20,8 @@ struct sub {
 	int32_t partition;
 	struct position like;		/* any of its positions */
 	uint64_t next;			/* ordinal that the reader gets next */
+	bool sure;			/* … and a higher one means that some were lost */
+	bool placed;			/* broker_local: the cursor stands before `next` */
 	bool announced;			/* its READER_ASSIGNED was given, or none is due */
 	bool ended;			/* its READER_END was given */
 };

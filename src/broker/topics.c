@@ -69,7 +69,7 @@ struct topic *topics_find(const struct topics *topics, struct topic_ref ref)
 	bool found;
 	size_t at = place(topics, ref, &found);
 
-	return found ? topics->items[at] : NULL;
+	return found && topics->items[at]->phase == TOPIC_LIVE ? topics->items[at] : NULL;
 }
 
 struct topic *topics_find_uid(const struct topics *topics, uint64_t uid)
@@ -168,6 +168,7 @@ static enum err_code check_new(const struct topics *topics, struct topic_ref ref
 	struct slice name = slice_str(ref.name);
 	enum err_code code = ref.kind == TOPIC_LOG ? name_check_topic(name, err)
 						   : name_check_stream(name, err);
+	bool found;
 
 	if (code != ERR_OK)
 		return code;
@@ -175,7 +176,8 @@ static enum err_code check_new(const struct topics *topics, struct topic_ref ref
 		return err_set(err, ERR_SHAPE, "%s \"%s\" cannot have %" PRId32
 			       " partitions, only 1 to %d", kind_name(ref.kind), ref.name,
 			       partitions, PARTITIONS_MAX);
-	if (topics_find(topics, ref))
+	(void)place(topics, ref, &found);
+	if (found)
 		return err_set(err, ERR_EXISTS, "%s \"%s\" exists already", kind_name(ref.kind),
 			       ref.name);
 	if (topics->count + topics->floor_count >= TOPICS_MAX ||
@@ -213,16 +215,10 @@ enum err_code topics_create(struct topics *topics, struct topic_ref ref, int32_t
 	return ERR_OK;
 }
 
-enum err_code topics_remove(struct topics *topics, struct topic_ref ref, struct err *err)
+void topics_leave_floor(struct topics *topics, const struct topic *topic)
 {
-	struct topic_floor floor = { .kind = ref.kind };
-	bool found;
-	size_t at = place(topics, ref, &found);
-	struct topic *topic;
-	enum err_code code = topics_get(topics, ref, &topic, err);
+	struct topic_floor floor = { .kind = topic->kind };
 
-	if (code != ERR_OK)
-		return code;
 	memcpy(floor.name, topic->name, sizeof(floor.name));
 	for (int32_t i = 0; i < topic->partition_count; i++) {
 		const struct partition *partition = &topic->partitions[i];
@@ -233,19 +229,26 @@ enum err_code topics_remove(struct topics *topics, struct topic_ref ref, struct 
 			floor.created_s = partition->created_s;
 	}
 	topics_add_floor(topics, &floor);
+}
+
+void topics_drop(struct topics *topics, struct topic *topic)
+{
+	bool found;
+	size_t at = place(topics, ref_of(topic), &found);
+
 	topics->count--;
 	topics->partition_count -= (size_t)topic->partition_count;
 	memmove(topics->items + at, topics->items + at + 1,
 		(topics->count - at) * sizeof(*topics->items));
 	topic_free(topic);
-	return ERR_OK;
 }
 
 void topics_list(const struct topics *topics, enum topic_kind kind,
 		 bool (*each)(void *user, const char *name), void *user)
 {
 	for (size_t i = 0; i < topics->count; i++)
-		if (topics->items[i]->kind == kind && !each(user, topics->items[i]->name))
+		if (topics->items[i]->kind == kind && topics->items[i]->phase == TOPIC_LIVE &&
+		    !each(user, topics->items[i]->name))
 			return;
 }
 

@@ -8,7 +8,7 @@
  * used twice (broker.h, contract 6).
  *
  * Ownership: the table owns its topics; a pointer to one is good until
- * topics_remove(). Threads: the owner's lock.
+ * topics_drop(). Threads: the owner's lock.
  */
 #ifndef BROKER_TOPICS_H
 #define BROKER_TOPICS_H
@@ -29,10 +29,16 @@ struct partition {
 	uint64_t floor;			/* its first ordinal ever */
 	uint64_t first;			/* ordinal of the oldest record kept */
 	uint64_t next;			/* ordinal of the next record; all before it are durable */
-	void *user;			/* the backend's */
+	void *user;			/* broker_memory's list */
+	uint64_t group;			/* broker_local's: the group that has a lane for it … */
+	size_t lane;			/* … and which */
 };
 
+/* A topic that is being made or removed is there for catalog.c only. */
+enum topic_phase { TOPIC_LIVE, TOPIC_COMING, TOPIC_GOING };
+
 struct topic {
+	enum topic_phase phase;
 	enum topic_kind kind;
 	char name[TOPIC_NAME_MAX + 1];
 	uint64_t uid;
@@ -61,7 +67,7 @@ struct topics {
 void topics_init(struct topics *topics);
 void topics_release(struct topics *topics);
 
-/* NULL: none. */
+/* NULL: none, or not a live one. */
 struct topic *topics_find(const struct topics *topics, struct topic_ref ref);
 struct topic *topics_find_uid(const struct topics *topics, uint64_t uid);
 /* As topics_find, but ERR_NO_TOPIC with its message. */
@@ -71,9 +77,9 @@ MUST_USE enum err_code topics_get(const struct topics *topics, struct topic_ref 
 MUST_USE enum err_code topics_create(struct topics *topics, struct topic_ref ref,
 				     int32_t partitions, struct topic **ret_topic,
 				     struct err *err);
-/* Frees the topic. ERR_NO_TOPIC. */
-MUST_USE enum err_code topics_remove(struct topics *topics, struct topic_ref ref,
-				     struct err *err);
+/* Removal: first its floor is noted, then it is dropped and freed. */
+void topics_leave_floor(struct topics *topics, const struct topic *topic);
+void topics_drop(struct topics *topics, struct topic *topic);
 /* For catalog.c: put in what was read. Takes `topic`; false: there is one of that name. */
 bool topics_insert(struct topics *topics, struct topic *topic);
 struct topic *topic_new(struct topic_ref ref, int32_t partitions);

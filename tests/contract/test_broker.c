@@ -2,9 +2,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "broker_testing.h"
-
-#include <stdlib.h>
-#include <unistd.h>
+#include "scratch.h"
 
 static const struct topic_ref pin = { TOPIC_LOG, "124df56aef51.pin" };
 static const struct topic_ref geo = { TOPIC_LOG, "124df56aef51.geo" };
@@ -14,7 +12,7 @@ static const struct reader_start from_first = { .kind = START_FIRST };
 struct fixture {
 	struct broker *broker;
 	struct ended ended;
-	char dir[64];
+	char dir[SCRATCH_NAME_MAX];
 };
 
 static int open_memory(void **state)
@@ -38,11 +36,28 @@ static int open_faulty(void **state)
 	return 0;
 }
 
+static int open_local(void **state)
+{
+	struct fixture *f = xcalloc(1, sizeof(*f));
+	struct broker_local_options options = { .dir = f->dir, .writer = true,
+						.segment_bytes = 1 << 20, .done = ended_done,
+						.done_user = &f->ended };
+	struct err err = { 0 };
+
+	f->ended = (struct ended)ENDED_INIT;
+	scratch_dir(f->dir);
+	assert_ok(broker_local_new(&options, &f->broker, &err));
+	*state = f;
+	return 0;
+}
+
 static int close_fixture(void **state)
 {
 	struct fixture *f = *state;
 
 	broker_free(f->broker);
+	if (f->dir[0])
+		scratch_remove(f->dir);
 	free(f);
 	return 0;
 }
@@ -566,6 +581,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CONTRACT(open_memory),
 		CONTRACT(open_faulty),
+		CONTRACT(open_local),
 		cmocka_unit_test(test_faults),
 	};
 

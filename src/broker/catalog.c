@@ -1,0 +1,255 @@
+#include "broker/catalog.h"
+
+#include "base/buf.h"
+#include "base/crc32c.h"
+#include "base/failpoint.h"
+#include "base/mem.h"
+#include "broker/segment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char file_name[] = "topics";
+static const char new_name[] = "topics.new";
+static const char first_line[] = "pinpipe topics 1\n";
+enum { CATALOG_BYTES_MAX = 16 * 1024 * 1024 };
+
+static const char *kind_text(enum topic_kind kind)
+{
+	return kind == TOPIC_LOG ? "log" : "stream";
+}
+
+static void put_topic(struct buf *out, const struct topic *topic)
+{
+	buf_addf(out, "topic %s %016" PRIx64 " %" PRId64 " %" PRId32 " %s\n",
+		 kind_text(topic->kind), topic->uid, topic->created_ms, topic->partition_count,
+		 topic->name);
+	for (int32_t i = 0; i < topic->partition_count; i++) {
+		const struct partition *p = &topic->partitions[i];
+
+		buf_addf(out, "partition %" PRId32 " %s %" PRId32 " %" PRId32 " %" PRIu64
+			 " %" PRIu64 " %016" PRIx64 "%016" PRIx64 " %016" PRIx64 "%016" PRIx64
+			 "\n", p->id, p->open ? "open" : "closed", p->parents[0], p->parents[1],
+			 p->floor, p->created_s, p->hash_first.high, p->hash_first.low,
+			 p->hash_last.high, p->hash_last.low);
+	}
+}
+
+static void put_catalog(struct buf *out, const struct topics *topics, uint64_t log_id)
+{
+	buf_addf(out, "%slog %016" PRIx64 "\n", first_line, log_id);
+	for (size_t i = 0; i < topics->count; i++)
+		if (topics->items[i]->phase != TOPIC_GOING)
+			put_topic(out, topics->items[i]);
+	for (size_t i = 0; i < topics->floor_count; i++) {
+		const struct topic_floor *floor = &topics->floors[i];
+
+		buf_addf(out, "gone %s %" PRIu64 " %" PRIu64 " %s\n", kind_text(floor->kind),
+			 floor->ordinal, floor->created_s, floor->name);
+	}
+	buf_addf(out, "crc %08" PRIx32 "\n", crc32c(0, out->ptr, out->len));
+}
+
+static enum err_code write_new(int dir_fd, const char *name, const struct topics *topics,
+			       uint64_t log_id, struct err *err)
+{
+	enum err_code code;
+	struct buf text;
+	int fd;
+
+	errno = FAILPOINT("catalog-write");
+	fd = errno ? -1 : openat(dir_fd, name,
+				 O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return err_errno(err, "could not write the list of topics");
+	buf_init(&text, CATALOG_BYTES_MAX);
+	put_catalog(&text, topics, log_id);
+	if (buf_full(&text))
+		code = err_set(err, ERR_LIMIT, "there are too many topics");
+	else
+		code = write_all(fd, text.ptr, text.len, 0, err);
+	if (code == ERR_OK && fsync(fd) < 0)
+		code = err_errno(err, "could not sync the list of topics");
+	buf_release(&text);
+	(void)close(fd);
+	return code;
+}
+
+enum err_code catalog_save(int dir_fd, const struct topics *topics, uint64_t log_id,
+			   struct err *err)
+{
+	enum err_code code = write_new(dir_fd, new_name, topics, log_id, err);
+
+	if (code != ERR_OK)
+		return code;
+	errno = FAILPOINT("catalog-rename");
+	if (errno != 0 || renameat(dir_fd, new_name, dir_fd, file_name) < 0)
+		return err_errno(err, "could not replace the list of topics");
+	return dir_sync(dir_fd, err);
+}
+
+enum err_code catalog_make(int dir_fd, struct err *err)
+{
+	struct topics none;
+	char name[64];
+	uint64_t log_id = 0;
+	enum err_code code;
+
+	if (faccessat(dir_fd, file_name, F_OK, 0) == 0)
+		return ERR_OK;
+	topics_init(&none);
+	while (log_id == 0)
+		(void)!getrandom(&log_id, sizeof(log_id), 0);
+	(void)snprintf(name, sizeof(name), "%s.%016" PRIx64, new_name, log_id);
+	code = write_new(dir_fd, name, &none, log_id, err);
+	if (code == ERR_OK && linkat(dir_fd, name, dir_fd, file_name, 0) < 0 && errno != EEXIST)
+		code = err_errno(err, "could not make the list of topics");
+	(void)unlinkat(dir_fd, name, 0);
+	return code == ERR_OK ? dir_sync(dir_fd, err) : code;
+}
+
+static enum err_code read_file(int dir_fd, struct buf *text, struct err *err)
+{
+	int fd = openat(dir_fd, file_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	enum err_code code = ERR_OK;
+	struct stat st;
+	char *to;
+	ssize_t n;
+
+	if (fd < 0)
+		return err_errno(err, "could not open the list of topics");
+	if (fstat(fd, &st) < 0) {
+		code = err_errno(err, "could not look at the list of topics");
+	} else if (!(to = buf_room(text, (size_t)st.st_size))) {
+		code = err_set(err, ERR_CORRUPT, "the list of topics is too long");
+	} else {
+		n = pread(fd, to, (size_t)st.st_size, 0);
+		if (n < 0)
+			code = err_errno(err, "could not read the list of topics");
+		else
+			buf_grew(text, (size_t)n);
+	}
+	(void)close(fd);
+	return code;
+}
+
+static bool parse_kind(const char *text, enum topic_kind *ret)
+{
+	*ret = strcmp(text, "log") == 0 ? TOPIC_LOG : TOPIC_STREAM;
+	return *ret == TOPIC_LOG || strcmp(text, "stream") == 0;
+}
+
+static bool parse_topic(const char *line, struct topics *topics, struct topic **ret_topic)
+{
+	char kind_word[8], name[TOPIC_NAME_MAX + 1];
+	struct topic_ref ref = { .name = name };
+	int64_t created_ms;
+	int32_t partitions;
+	uint64_t uid;
+
+	if (sscanf(line, "topic %7s %16" SCNx64 " %" SCNd64 " %" SCNd32 " %249s", kind_word, &uid,
+		   &created_ms, &partitions, name) != 5 ||
+	    !parse_kind(kind_word, &ref.kind) || partitions < 1 || partitions > PARTITIONS_MAX)
+		return false;
+	*ret_topic = topic_new(ref, partitions);
+	(*ret_topic)->uid = uid;
+	(*ret_topic)->created_ms = created_ms;
+	if (topics_insert(topics, *ret_topic))
+		return true;
+	topic_free(*ret_topic);
+	return false;
+}
+
+static bool parse_partition(const char *line, struct topic *topic)
+{
+	struct partition p = { .topic = topic };
+	char word[8];
+
+	if (!topic || sscanf(line, "partition %" SCNd32 " %7s %" SCNd32 " %" SCNd32 " %" SCNu64
+			     " %" SCNu64 " %16" SCNx64 "%16" SCNx64 " %16" SCNx64 "%16" SCNx64,
+			     &p.id, word, &p.parents[0], &p.parents[1], &p.floor, &p.created_s,
+			     &p.hash_first.high, &p.hash_first.low, &p.hash_last.high,
+			     &p.hash_last.low) != 10 ||
+	    p.id < 0 || p.id >= topic->partition_count)
+		return false;
+	p.open = strcmp(word, "open") == 0;
+	p.first = p.next = p.floor;
+	topic->partitions[p.id] = p;
+	return true;
+}
+
+static bool parse_gone(const char *line, struct topics *topics)
+{
+	struct topic_floor floor = { 0 };
+	char kind_word[8];
+
+	if (sscanf(line, "gone %7s %" SCNu64 " %" SCNu64 " %249s", kind_word, &floor.ordinal,
+		   &floor.created_s, floor.name) != 4 || !parse_kind(kind_word, &floor.kind))
+		return false;
+	topics_add_floor(topics, &floor);
+	return true;
+}
+
+static bool parse_line(const char *line, struct topics *topics, struct topic **topic,
+		       uint64_t *log_id)
+{
+	switch (line[0]) {
+	case 'l':
+		return sscanf(line, "log %16" SCNx64, log_id) == 1;
+	case 't':
+		return parse_topic(line, topics, topic);
+	case 'p':
+		return parse_partition(line, *topic);
+	case 'g':
+		return parse_gone(line, topics);
+	default:
+		return false;
+	}
+}
+
+/* `text` ends in NUL. */
+static bool parse(char *text, size_t len, struct topics *topics, uint64_t *ret_log_id)
+{
+	enum { CRC_LINE = 13 };		/* "crc 01234567\n" */
+	size_t first = sizeof(first_line) - 1;
+	struct topic *topic = NULL;
+	uint32_t crc;
+
+	if (len < first + CRC_LINE || memcmp(text, first_line, first) != 0 ||
+	    sscanf(text + len - CRC_LINE, "crc %8" SCNx32, &crc) != 1 ||
+	    crc32c(0, text, len - CRC_LINE) != crc)
+		return false;
+	text[len - CRC_LINE] = '\0';
+	for (char *line = text + first; *line;) {
+		char *end = strchr(line, '\n');
+
+		if (!end)
+			return false;
+		*end = '\0';
+		if (!parse_line(line, topics, &topic, ret_log_id))
+			return false;
+		line = end + 1;
+	}
+	return true;
+}
+
+enum err_code catalog_load(int dir_fd, struct topics *topics, uint64_t *ret_log_id,
+			   struct err *err)
+{
+	enum err_code code;
+	struct buf text;
+
+	buf_init(&text, CATALOG_BYTES_MAX);
+	code = read_file(dir_fd, &text, err);
+	(void)buf_cstr(&text);
+	if (code == ERR_OK && !parse(text.ptr, text.len, topics, ret_log_id)) {
+		topics_release(topics);
+		code = err_set(err, ERR_CORRUPT, "the list of topics is damaged");
+	}
+	buf_release(&text);
+	return code;
+}

@@ -1,0 +1,44 @@
+/*
+ * commits.h - how far a consumer group is, one small file a group:
+ * DIR/log/groups/<group>.
+ *
+ * Informative: what decides is in the lake. Tools print it, and retention
+ * spares what a known group has not read. A file that is lost or damaged
+ * counts as none. Text:
+ *	commit <log|stream> <topic uid, hex> <partition> <next position> <topic>
+ *	crc <CRC-32C of all before this line, hex>
+ *
+ * Threads: one a group.
+ */
+#ifndef BROKER_COMMITS_H
+#define BROKER_COMMITS_H
+
+#include "broker/broker.h"
+
+struct commit {
+	enum topic_kind kind;
+	char name[TOPIC_NAME_MAX + 1];
+	uint64_t uid;
+	int32_t partition;
+	struct position next;		/* the first that is not done */
+};
+
+struct commits {
+	struct commit *items;
+	size_t count;
+};
+
+void commits_init(struct commits *commits);
+void commits_release(struct commits *commits);
+void commits_set(struct commits *commits, struct topic_ref topic, uint64_t uid,
+		 int32_t partition, struct position next);
+
+/* `dir_fd`: of DIR/log. Leaves nothing in `commits` if there is no good file. */
+void commits_load(struct commits *commits, int dir_fd, const char *group);
+MUST_USE enum err_code commits_save(const struct commits *commits, int dir_fd,
+				    const char *group, struct err *err);
+/* Calls `each` for every commit of every group. */
+void commits_walk(int dir_fd, void (*each)(void *user, const char *group,
+					   const struct commit *commit), void *user);
+
+#endif

@@ -1,0 +1,187 @@
+#include "broker/group.h"
+
+#include "base/mem.h"
+
+void group_init(struct group *group)
+{
+	*group = (struct group){ 0 };
+	group->last = &group->first;
+}
+
+void group_release(struct group *group)
+{
+	struct chunk_pool none = { .count = POOL_CHUNKS_MAX };	/* keeps nothing */
+
+	group_reset(group, &none, 0);
+	free(group->lanes);
+	free(group->parts);
+}
+
+void chunk_pool_release(struct chunk_pool *pool)
+{
+	while (pool->free) {
+		struct chunk *next = pool->free->next;
+
+		free(pool->free);
+		pool->free = next;
+	}
+	pool->count = 0;
+}
+
+static struct chunk *take_chunk(struct chunk_pool *pool)
+{
+	struct chunk *chunk = pool->free;
+
+	if (chunk) {
+		pool->free = chunk->next;
+		pool->count--;
+	} else {
+		chunk = xmalloc(sizeof(*chunk));
+	}
+	chunk->next = NULL;
+	chunk->len = 0;
+	return chunk;
+}
+
+static void give_chunk(struct chunk_pool *pool, struct chunk *chunk)
+{
+	if (pool->count >= POOL_CHUNKS_MAX) {
+		free(chunk);
+		return;
+	}
+	chunk->next = pool->free;
+	pool->free = chunk;
+	pool->count++;
+}
+
+void group_reset(struct group *group, struct chunk_pool *pool, uint64_t serial)
+{
+	for (size_t i = 0; i < group->part_count; i++) {
+		struct chunk *chunk = group->parts[i].first;
+
+		while (chunk) {
+			struct chunk *next = chunk->next;
+
+			give_chunk(pool, chunk);
+			chunk = next;
+		}
+	}
+	group->serial = serial;
+	group->first = NULL;
+	group->last = &group->first;
+	group->lane_count = 0;
+	group->part_count = 0;
+	group->bytes = 0;
+	group->failure = ERR_OK;
+}
+
+static size_t new_part(struct group *group, struct chunk_pool *pool, size_t lane)
+{
+	struct chunk *chunk = take_chunk(pool);
+
+	if (group->part_count == group->part_cap) {
+		group->part_cap = group->part_cap ? 2 * group->part_cap : 16;
+		group->parts = xreallocarray(group->parts, group->part_cap,
+					     sizeof(*group->parts));
+	}
+	group->parts[group->part_count] =
+		(struct part){ .lane = lane, .first = chunk, .last = chunk };
+	return group->part_count++;
+}
+
+static struct lane *lane_of(struct group *group, struct chunk_pool *pool,
+			    struct partition *partition)
+{
+	struct lane *lane;
+
+	if (partition->group == group->serial)
+		return &group->lanes[partition->lane];
+	if (group->lane_count == group->lane_cap) {
+		group->lane_cap = group->lane_cap ? 2 * group->lane_cap : 16;
+		group->lanes = xreallocarray(group->lanes, group->lane_cap,
+					     sizeof(*group->lanes));
+	}
+	partition->group = group->serial;
+	partition->lane = group->lane_count++;
+	lane = &group->lanes[partition->lane];
+	*lane = (struct lane){ .partition = partition, .uid = partition->topic->uid,
+			       .part = new_part(group, pool, partition->lane) };
+	return lane;
+}
+
+static void put(struct part *part, struct chunk_pool *pool, const void *bytes, size_t len)
+{
+	const unsigned char *from = bytes;
+
+	part->bytes += len;
+	while (len > 0) {
+		struct chunk *chunk = part->last;
+		size_t n = CHUNK_BYTES - chunk->len;
+
+		if (n == 0) {
+			part->last = chunk->next = take_chunk(pool);
+			continue;
+		}
+		if (n > len)
+			n = len;
+		memcpy(chunk->bytes + chunk->len, from, n);
+		chunk->len += n;
+		from += n;
+		len -= n;
+	}
+}
+
+static void add_record(struct group *group, struct chunk_pool *pool, struct partition *partition,
+		       const struct append_record *record, struct append_outcome *outcome)
+{
+	struct lane *lane = lane_of(group, pool, partition);
+	size_t len = RECORD_HEADER_BYTES + record->key.len + record->value.len;
+	struct part *part = &group->parts[lane->part];
+	unsigned char header[RECORD_HEADER_BYTES];
+
+	if (part->count > 0 && part->bytes + len > PART_BYTES_MAX) {
+		lane->part = new_part(group, pool, part->lane);
+		part = &group->parts[lane->part];
+	}
+	record_header_encode(record->key, record->value, header);
+	put(part, pool, header, sizeof(header));
+	put(part, pool, record->key.ptr, record->key.len);
+	put(part, pool, record->value.ptr, record->value.len);
+	part->count++;
+	outcome->position = (struct position){ .word = { part->lane, 0, lane->count++ } };
+	group->bytes += record->key.len + record->value.len;
+}
+
+void group_add(struct group *group, struct chunk_pool *pool, struct topic *topic,
+	       struct append *append)
+{
+	for (size_t i = 0; i < append->count; i++) {
+		struct append_outcome *outcome = &append->outcomes[i];
+
+		if (outcome->code == ERR_OK)
+			add_record(group, pool, &topic->partitions[outcome->partition],
+				   &append->records[i], outcome);
+	}
+	append->next = NULL;
+	*group->last = append;
+	group->last = &append->next;
+}
+
+static void finish_outcome(const struct group *group, struct append_outcome *outcome)
+{
+	const struct lane *lane = &group->lanes[outcome->position.word[0]];
+	uint64_t rank = outcome->position.word[2];
+
+	if (rank < lane->durable)
+		outcome->position = partition_position(lane->partition, lane->ordinal + rank);
+	else
+		outcome->code = group->failure;
+}
+
+void group_finish(struct group *group)
+{
+	for (struct append *append = group->first; append; append = append->next)
+		for (size_t i = 0; i < append->count; i++)
+			if (append->outcomes[i].code == ERR_OK)
+				finish_outcome(group, &append->outcomes[i]);
+}

@@ -1,0 +1,80 @@
+/*
+ * group.h - the appends that one commit makes durable together.
+ *
+ * While a group is open, append() copies each record once, in the form that it
+ * has on disk, into the part of its partition. A part becomes a batch of the
+ * journal: records of one partition, at most PART_BYTES_MAX or one record.
+ * Parts hold their bytes in chunks of a fixed size from a pool, so nothing is
+ * moved when a part grows, and a group that was emptied costs no allocation.
+ *
+ * While an append is in a group, its outcomes keep which lane a record went to
+ * and its rank there: position.word[0] and word[2].
+ *
+ * Threads: the owner's lock while the group is open, then one thread.
+ */
+#ifndef BROKER_GROUP_H
+#define BROKER_GROUP_H
+
+#include "broker/batch.h"
+#include "broker/topics.h"
+
+enum { CHUNK_BYTES = 16 * 1024 - 64, PART_BYTES_MAX = 512 * 1024, POOL_CHUNKS_MAX = 128 };
+
+struct chunk {
+	struct chunk *next;
+	size_t len;
+	unsigned char bytes[CHUNK_BYTES + BATCH_ALIGN];	/* room for the padding after the last */
+};
+
+struct chunk_pool {
+	struct chunk *free;
+	size_t count;
+};
+
+struct part {
+	size_t lane;
+	struct chunk *first;
+	struct chunk *last;
+	size_t bytes;
+	uint32_t count;
+	unsigned char header[BATCH_HEADER_BYTES];
+};
+
+/* What a group holds of one partition. */
+struct lane {
+	struct partition *partition;
+	uint64_t uid;
+	size_t part;			/* the one that is being filled */
+	uint32_t count;
+	uint64_t ordinal;		/* of its first record; set by the commit */
+	uint32_t durable;		/* so many of its records are … */
+	uint32_t written;		/* … or will be with the next sync */
+};
+
+struct group {
+	uint64_t serial;		/* partition.group tells whether it has a lane here */
+	struct append *first;
+	struct append **last;
+	struct lane *lanes;
+	size_t lane_count;
+	size_t lane_cap;
+	struct part *parts;
+	size_t part_count;
+	size_t part_cap;
+	size_t bytes;			/* of keys and values */
+	enum err_code failure;		/* of the records that are not durable */
+};
+
+void group_init(struct group *group);
+void group_release(struct group *group);
+/* Copies the records that topic_place() found a partition for. */
+void group_add(struct group *group, struct chunk_pool *pool, struct topic *topic,
+	       struct append *append);
+/* Fills in every outcome by lane.ordinal, lane.durable and group.failure. */
+void group_finish(struct group *group);
+/* Empty again, for another use under another serial; keeps its tables. */
+void group_reset(struct group *group, struct chunk_pool *pool, uint64_t serial);
+
+void chunk_pool_release(struct chunk_pool *pool);
+
+#endif

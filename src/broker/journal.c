@@ -1,0 +1,484 @@
+#include "broker/journal.h"
+
+#include "base/crc32c.h"
+#include "base/failpoint.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "base/time.h"
+#include "base/trace.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum {
+	IOV_COUNT = 1024,		/* what one pwritev takes */
+	STATE_BYTES_MAX = STATE_HEADER_BYTES + TOPICS_PARTITIONS_MAX * STATE_ENTRY_BYTES,
+	SIZE_STEP = 4,			/* segments grow by this until they have their full size */
+};
+
+static const char zeros[BATCH_ALIGN];
+
+/* A write of several batches: pieces are gathered, and go out when there are many. */
+struct gather {
+	struct journal *journal;
+	int count;
+	size_t bytes;
+	enum err_code code;
+	struct err *err;
+};
+
+static enum err_code pwritev_all(int fd, struct iovec *iov, int count, uint64_t offset,
+				 struct err *err)
+{
+	while (count > 0) {
+		ssize_t n = pwritev(fd, iov, count, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_errno(err, "could not write the log");
+		offset += (uint64_t)n;
+		for (; count > 0 && (size_t)n >= iov->iov_len; iov++, count--)
+			n -= (ssize_t)iov->iov_len;
+		if (count > 0) {
+			iov->iov_base = (char *)iov->iov_base + n;
+			iov->iov_len -= (size_t)n;
+		}
+	}
+	return ERR_OK;
+}
+
+static void flush(struct gather *gather)
+{
+	struct journal *journal = gather->journal;
+
+	if (gather->code == ERR_OK)
+		gather->code = pwritev_all(journal->segment.fd, journal->iov, gather->count,
+					   journal->at - journal->segment.header.base,
+					   gather->err);
+	journal->at += gather->bytes;
+	gather->count = 0;
+	gather->bytes = 0;
+}
+
+static void add(struct gather *gather, const void *bytes, size_t len)
+{
+	if (len == 0)
+		return;
+	if (gather->count == IOV_COUNT)
+		flush(gather);
+	gather->journal->iov[gather->count++] =
+		(struct iovec){ .iov_base = (void *)(uintptr_t)bytes, .iov_len = len };
+	gather->bytes += len;
+}
+
+static void add_padding(struct gather *gather, uint64_t payload_bytes)
+{
+	add(gather, zeros, (size_t)(batch_padded(payload_bytes) - BATCH_HEADER_BYTES -
+				    payload_bytes));
+}
+
+/* What every batch has in common; its place is where the gathered bytes end. */
+static struct batch next_batch(const struct gather *gather, enum batch_kind kind)
+{
+	const struct journal *journal = gather->journal;
+
+	return (struct batch){
+		.position = journal->at + gather->bytes,
+		.chain = journal->chain,
+		.kind = kind,
+		.epoch = journal->epoch,
+		.watermark = journal->synced,
+		.timestamp_ms = journal->last_ms,
+	};
+}
+
+static void add_state(struct gather *gather, unsigned char header[BATCH_HEADER_BYTES])
+{
+	struct journal *journal = gather->journal;
+	struct batch batch = next_batch(gather, BATCH_STATE);
+	struct slice payload = buf_slice(&journal->state);
+
+	batch.count = (uint32_t)((payload.len - STATE_HEADER_BYTES) / STATE_ENTRY_BYTES);
+	batch.payload_bytes = (uint32_t)payload.len;
+	batch.payload_crc = crc32c(0, payload.ptr, payload.len);
+	batch_encode(&batch, header);
+	journal->chain = batch.header_crc;
+	add(gather, header, BATCH_HEADER_BYTES);
+	add(gather, payload.ptr, payload.len);
+	add_padding(gather, payload.len);
+}
+
+static void add_part(struct gather *gather, struct part *part, const struct lane *lane,
+		     uint64_t ordinal)
+{
+	struct journal *journal = gather->journal;
+	struct batch batch = next_batch(gather, BATCH_RECORDS);
+
+	for (const struct chunk *chunk = part->first; chunk; chunk = chunk->next)
+		batch.payload_crc = crc32c(batch.payload_crc, chunk->bytes, chunk->len);
+	batch.payload_bytes = (uint32_t)part->bytes;
+	batch.uid = lane->uid;
+	batch.partition = lane->partition->id;
+	batch.count = part->count;
+	batch.ordinal = ordinal;
+	batch_encode(&batch, part->header);
+	journal->chain = batch.header_crc;
+	add(gather, part->header, BATCH_HEADER_BYTES);
+	for (const struct chunk *chunk = part->first; chunk; chunk = chunk->next)
+		add(gather, chunk->bytes, chunk->len);
+	add_padding(gather, part->bytes);
+}
+
+/* Writes parts [from, to) of the group, after the state if that is due, and syncs. */
+static enum err_code write_parts(struct journal *journal, struct group *group, size_t from,
+				 size_t to, struct err *err)
+{
+	struct gather gather = { .journal = journal, .err = err };
+	unsigned char state_header[BATCH_HEADER_BYTES];
+
+	if (journal->state_due)
+		add_state(&gather, state_header);
+	for (size_t i = 0; i < group->lane_count; i++)
+		group->lanes[i].written = group->lanes[i].durable;
+	for (size_t i = from; i < to; i++) {
+		struct lane *lane = &group->lanes[group->parts[i].lane];
+
+		add_part(&gather, &group->parts[i], lane, lane->ordinal + lane->written);
+		lane->written += group->parts[i].count;
+	}
+	errno = FAILPOINT("journal-write");
+	if (errno != 0)
+		return err_errno(err, "could not write the log");
+	flush(&gather);
+	if (gather.code != ERR_OK)
+		return gather.code;
+	errno = FAILPOINT("journal-written");
+	if (errno != 0 || fdatasync(journal->segment.fd) < 0)
+		return err_errno(err, "could not sync the log");
+	return ERR_OK;
+}
+
+/* All that was written is durable: tell readers. */
+static void publish(struct journal *journal)
+{
+	(void)FAILPOINT("journal-synced");
+	journal->synced = journal->at;
+	journal->state_due = false;
+	journal->marked = false;
+	watermark_publish(journal->options.watermark, journal->synced);
+	(void)FAILPOINT("journal-watermark");
+}
+
+static void want_segment(struct journal *journal)
+{
+	struct segment_header header = {
+		.base = journal->next_base,
+		.size = journal->next_size,
+		.epoch = journal->epoch,
+		.log_id = journal->options.log_id,
+		.created_ms = clock_wall_ms(),
+	};
+
+	keeper_want(journal->options.keeper, &header);
+}
+
+/* The state that the new segment begins with. */
+static void begin_segment(struct journal *journal, const struct segment *segment)
+{
+	unsigned char header[STATE_HEADER_BYTES];
+
+	journal->segment = *segment;
+	journal->usable = true;
+	journal->at = journal->synced = segment_start(segment);
+	journal->chain = segment->header.crc;
+	journal->next_base = segment_limit(segment);
+	journal->next_size = segment->header.size * SIZE_STEP;
+	if (journal->next_size > journal->options.segment_bytes)
+		journal->next_size = journal->options.segment_bytes;
+	journal->state_due = true;
+	state_encode(journal->previous_base, journal->previous_end, header);
+	buf_clear(&journal->state);
+	buf_add(&journal->state, header, sizeof(header));
+	journal->options.put_state(journal->options.user, &journal->state);
+}
+
+/* A segment in which nothing became durable is not part of the log and must not stay. */
+static enum err_code remove_void(struct journal *journal, struct err *err)
+{
+	char name[SEGMENT_NAME_MAX];
+
+	segment_name(journal->segment.header.base, "segment", name);
+	if (unlinkat(journal->options.dir_fd, name, 0) < 0 && errno != ENOENT)
+		return err_errno(err, "could not remove log segment \"%s\"", name);
+	return dir_sync(journal->options.dir_fd, err);
+}
+
+/* Goes on in a new segment. On failure there is none, and nothing was written. */
+static enum err_code roll(struct journal *journal, struct err *err)
+{
+	enum err_code code = ERR_OK;
+	struct segment segment;
+
+	if (journal->segment.fd >= 0 && journal->state_due) {
+		code = remove_void(journal, err);
+	} else if (journal->segment.fd >= 0) {
+		journal->previous_base = journal->segment.header.base;
+		journal->previous_end = journal->synced;
+	}
+	journal->usable = false;
+	if (code == ERR_OK) {
+		segment_close(&journal->segment);
+		code = keeper_take(journal->options.keeper, &segment, err);
+	}
+	if (code != ERR_OK)
+		return code == ERR_SPACE ? ERR_SPACE : ERR_BUSY;
+	(void)FAILPOINT("segment-roll");
+	begin_segment(journal, &segment);
+	want_segment(journal);
+	return ERR_OK;
+}
+
+/* What the device really holds of the acknowledged part; a failed sync may have cost more. */
+static void read_back(const struct journal *journal)
+{
+	struct slice payload;
+	struct batch batch;
+	struct scan scan;
+	int64_t bad = 0;
+
+	(void)posix_fadvise(journal->segment.fd, 0, 0, POSIX_FADV_DONTNEED);
+	scan_init(&scan);
+	scan_seek(&scan, journal->segment.fd, journal->segment.header.base,
+		  segment_start(&journal->segment), journal->synced);
+	for (;;) {
+		enum scan_result result = scan_next(&scan, &batch, &payload);
+
+		if (result == SCAN_END)
+			break;
+		bad += result != SCAN_BATCH;
+		if (result == SCAN_BAD)
+			(void)scan_resync(&scan);
+	}
+	scan_release(&scan);
+	metric_add(METRIC_LOG_DAMAGE, bad);
+	if (bad > 0)
+		trace_error("%" PRId64 " batches of log segment %020" PRIu64
+			    " that were durable are damaged", bad, journal->segment.header.base);
+}
+
+static void poison(struct journal *journal, const struct err *err)
+{
+	trace_error("log segment %020" PRIu64 " is given up: %s", journal->segment.header.base,
+		    err->msg);
+	journal->usable = false;
+	read_back(journal);
+}
+
+/* How many of the parts from `from` on fit into the segment. */
+static size_t fit(const struct journal *journal, const struct group *group, size_t from)
+{
+	uint64_t room = segment_limit(&journal->segment) - journal->at;
+	uint64_t state = journal->state_due ? batch_padded(journal->state.len) : 0;
+	size_t to = from;
+
+	if (state > room)
+		return from;
+	room -= state;
+	while (to < group->part_count && batch_padded(group->parts[to].bytes) <= room)
+		room -= batch_padded(group->parts[to++].bytes);
+	return to;
+}
+
+static void parts_durable(struct journal *journal, struct group *group)
+{
+	for (size_t i = 0; i < group->lane_count; i++)
+		group->lanes[i].durable = group->lanes[i].written;
+	journal->options.durable(journal->options.user, group);
+}
+
+static void take_time(struct journal *journal)
+{
+	int64_t now = clock_wall_ms();
+
+	if (now > journal->last_ms)
+		journal->last_ms = now;
+}
+
+void journal_commit(struct journal *journal, struct group *group)
+{
+	bool again = false;		/* a write failed; this is the second attempt */
+	struct err err = { 0 };
+	size_t from = 0, to;
+
+	take_time(journal);
+	for (size_t i = 0; i < group->lane_count; i++)
+		group->lanes[i].ordinal = group->lanes[i].partition->next;
+	while (from < group->part_count) {
+		bool fresh = !journal->usable;
+		enum err_code code = fresh ? roll(journal, &err) : ERR_OK;
+
+		if (code != ERR_OK) {
+			group->failure = again ? ERR_UNKNOWN : code;
+			return;
+		}
+		to = fit(journal, group, from);
+		if (to == from && fresh) {
+			group->failure = ERR_LIMIT;
+			return;
+		}
+		if (to == from) {
+			journal->usable = false;
+			continue;
+		}
+		code = write_parts(journal, group, from, to, &err);
+		if (code == ERR_OK) {
+			publish(journal);
+			parts_durable(journal, group);
+			from = to;
+			again = false;
+			continue;
+		}
+		poison(journal, &err);
+		if (again) {
+			group->failure = ERR_UNKNOWN;
+			return;
+		}
+		again = true;
+	}
+}
+
+void journal_rest(struct journal *journal)
+{
+	struct gather gather = { .journal = journal };
+	unsigned char header[BATCH_HEADER_BYTES];
+	struct err err = { 0 };
+	struct batch batch;
+
+	if (journal->marked || !journal->usable || journal->state_due ||
+	    segment_limit(&journal->segment) - journal->at < BATCH_HEADER_BYTES)
+		return;
+	take_time(journal);
+	gather.err = &err;
+	batch = next_batch(&gather, BATCH_MARK);
+	batch_encode(&batch, header);
+	add(&gather, header, sizeof(header));
+	flush(&gather);
+	if (gather.code == ERR_OK && fdatasync(journal->segment.fd) < 0)
+		gather.code = err_errno(&err, "could not sync the log");
+	if (gather.code != ERR_OK) {
+		poison(journal, &err);
+		return;
+	}
+	journal->chain = batch.header_crc;
+	publish(journal);
+	journal->marked = true;
+}
+
+/* What was read of the tail may be in the page cache only; a power cut must not undo it. */
+static enum err_code settle_tail(int dir_fd, const struct recovery *plan, struct err *err)
+{
+	char name[SEGMENT_NAME_MAX];
+	enum err_code code = ERR_OK;
+	int fd;
+
+	errno = FAILPOINT("recovery-cut");
+	if (errno != 0)
+		return err_errno(err, "could not recover the log");
+	for (size_t i = plan->empty ? 0 : plan->tail + 1; i < plan->count; i++) {
+		code = segment_retire(dir_fd, plan->bases[i], err);
+		if (code != ERR_OK)
+			return code;
+	}
+	if (plan->empty)
+		return ERR_OK;
+	segment_name(plan->bases[plan->tail], "segment", name);
+	fd = openat(dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 || fdatasync(fd) < 0)
+		code = err_errno(err, "could not sync log segment \"%s\"", name);
+	if (fd >= 0)
+		(void)close(fd);
+	return code;
+}
+
+/* What the tail's file holds beyond its end will not be needed; give the space back. */
+static void trim_tail(int dir_fd, const struct recovery *plan)
+{
+	uint64_t used = plan->empty ? 0 : plan->end - plan->bases[plan->tail];
+	char name[SEGMENT_NAME_MAX];
+	int fd;
+
+	if (plan->empty)
+		return;
+	segment_name(plan->bases[plan->tail], "segment", name);
+	fd = openat(dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return;
+	(void)!ftruncate(fd, (off_t)((used + SEGMENT_HEADER_BYTES - 1) / SEGMENT_HEADER_BYTES *
+				     SEGMENT_HEADER_BYTES));
+	(void)close(fd);
+}
+
+static void tell(const struct recovery *plan)
+{
+	if (plan->cut_bytes > 0)
+		trace_warn("the log had an unfinished tail: up to %" PRIu64
+			   " bytes after position %" PRIu64 " are left out",
+			   plan->cut_bytes, plan->end);
+	if (plan->damaged > 0)
+		trace_error("%zu places of the log below its durable watermark are damaged",
+			    plan->damaged);
+	metric_add(METRIC_LOG_DAMAGE, (int64_t)plan->damaged);
+}
+
+enum err_code journal_open(struct journal *journal, const struct journal_options *options,
+			   const struct recovery *plan, struct err *err)
+{
+	struct group nothing;
+	enum err_code code = settle_tail(options->dir_fd, plan, err);
+
+	if (code != ERR_OK)
+		return code;
+	*journal = (struct journal){
+		.options = *options,
+		.segment = { .fd = -1 },
+		.previous_base = plan->empty ? 0 : plan->bases[plan->tail],
+		.previous_end = plan->empty ? 0 : plan->end,
+		.next_base = plan->next_base ? plan->next_base : SEGMENT_HEADER_BYTES,
+		.next_size = options->first_bytes,
+		.epoch = plan->epoch + 1,
+		.last_ms = plan->newest_ms,
+	};
+	buf_init(&journal->state, STATE_BYTES_MAX);
+	journal->iov = xcalloc(IOV_COUNT, sizeof(*journal->iov));
+	tell(plan);
+	want_segment(journal);
+	code = roll(journal, err);
+	group_init(&nothing);
+	if (code == ERR_OK) {
+		take_time(journal);
+		errno = FAILPOINT("recovery-state");
+		code = errno ? err_errno(err, "could not begin the log")
+			     : write_parts(journal, &nothing, 0, 0, err);
+	}
+	if (code == ERR_OK) {
+		publish(journal);
+		trim_tail(options->dir_fd, plan);
+	} else {
+		journal->usable = false;
+		journal_close(journal);
+	}
+	return code;
+}
+
+void journal_close(struct journal *journal)
+{
+	journal_rest(journal);
+	segment_close(&journal->segment);
+	buf_release(&journal->state);
+	free(journal->iov);
+	journal->iov = NULL;
+}

@@ -1,0 +1,117 @@
+#include "broker/retention.h"
+
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "base/time.h"
+#include "base/trace.h"
+#include "broker/commits.h"
+#include "broker/cursor.h"
+#include "broker/segment.h"
+
+#include <inttypes.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+enum { DAY_MS = 24 * 60 * 60 * 1000 };
+
+void retention_init(struct retention *retention, int64_t newest_ms)
+{
+	int64_t now = clock_wall_ms();
+
+	if (newest_ms > 0 && now - newest_ms > DAY_MS) {
+		if (retention->age_ms > 0)
+			trace_warn("the newest record is over a day old; the age of records is "
+				   "counted from its time, in case the clock is wrong");
+		now = newest_ms;
+	}
+	retention->start_ms = now;
+	retention->start_mono_ms = clock_mono_ms();
+}
+
+static int64_t now_ms(const struct retention *retention)
+{
+	return retention->start_ms + clock_mono_ms() - retention->start_mono_ms;
+}
+
+static uint64_t file_bytes(int dir_fd, uint64_t base)
+{
+	char name[SEGMENT_NAME_MAX];
+	struct stat st;
+
+	segment_name(base, "segment", name);
+	return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+/* Does a group want a record that comes before what this state says? */
+struct need {
+	struct ordinals state;
+	bool needed;
+};
+
+static void check_need(void *user, const char *group, const struct commit *commit)
+{
+	struct need *need = user;
+	const struct ordinal *found = ordinals_find(&need->state, commit->uid, commit->partition);
+
+	(void)group;
+	if (found && position_ordinal(commit->next) < found->next)
+		need->needed = true;
+}
+
+/* May the segment before `next_base` go for its age? */
+static bool is_old(const struct retention *retention, uint64_t next_base)
+{
+	struct need need = { .needed = false };
+	struct segment_state state;
+	bool old;
+
+	if (retention->age_ms == 0)
+		return false;
+	ordinals_init(&need.state);
+	/* All in it is older than the state of the one after it. */
+	old = segment_state_read(retention->dir_fd, next_base, &need.state, &state) &&
+	      now_ms(retention) - state.time_ms > retention->age_ms;
+	if (old)
+		commits_walk(retention->dir_fd, check_need, &need);
+	ordinals_release(&need.state);
+	return old && !need.needed;
+}
+
+static uint64_t all_bytes(int dir_fd, const uint64_t *bases, size_t count)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < count; i++)
+		bytes += file_bytes(dir_fd, bases[i]);
+	return bytes;
+}
+
+void retention_apply(struct retention *retention)
+{
+	uint64_t *bases, bytes;
+	struct err err;
+	size_t count, first = 0;
+
+	if (segment_list(retention->dir_fd, &bases, &count, &err) != ERR_OK) {
+		trace_warn("%s", err.msg);
+		return;
+	}
+	bytes = all_bytes(retention->dir_fd, bases, count);
+	/* The one that is written, the one made ahead, and one for the newest records stay. */
+	while (first + 3 < count) {
+		bool too_many = retention->bytes_max > 0 && bytes > retention->bytes_max;
+
+		if (!too_many && !is_old(retention, bases[first + 1]))
+			break;
+		bytes -= file_bytes(retention->dir_fd, bases[first]);
+		if (segment_retire(retention->dir_fd, bases[first], &err) != ERR_OK) {
+			trace_warn("%s", err.msg);
+			break;
+		}
+		first++;
+	}
+	if (first > 0)
+		retention->first_changed(retention->user);
+	metric_set(METRIC_LOG_BYTES, (int64_t)bytes);
+	free(bases);
+}

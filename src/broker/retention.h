@@ -1,0 +1,39 @@
+/*
+ * retention.h - let go of the oldest segments, by age and by bytes.
+ *
+ * A segment goes as a whole, the oldest first and never the last three. Age is
+ * what lies between the newest record in it and now. "Now" runs on the
+ * monotonic clock from where the wall clock stood at the start, and if that
+ * was more than a day ahead of the newest record, from that record: a clock
+ * that jumped never deletes a log. The price is that a log that rested for
+ * long keeps its records for longer.
+ *
+ * A segment that a known group (commits.h) has not read yet stays, unless the
+ * bytes pass their bound.
+ *
+ * Threads: one, the keeper's.
+ */
+#ifndef BROKER_RETENTION_H
+#define BROKER_RETENTION_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct retention {
+	int dir_fd;
+	int64_t age_ms;			/* 0: for ever */
+	uint64_t bytes_max;		/* 0: no bound */
+	int64_t start_ms;		/* "now" at the start … */
+	int64_t start_mono_ms;		/* … and the monotonic clock then */
+	/* The log begins later than before. */
+	void (*first_changed)(void *user);
+	void *user;
+};
+
+/* `newest_ms`: timestamp of the newest record, 0: none. */
+void retention_init(struct retention *retention, int64_t newest_ms);
+void retention_apply(struct retention *retention);
+
+#endif
