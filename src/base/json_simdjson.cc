@@ -60,7 +60,8 @@ struct simd_parser {
 	/* Doubles, so that a steady load allocates nothing; one huge text is not kept for ever. */
 	void make_room(size_t len)
 	{
-		if (len <= capacity && (capacity <= capacity_kept_max || len > capacity_kept_max))
+		if (dom && len <= capacity &&
+		    (capacity <= capacity_kept_max || len > capacity_kept_max))
 			return;
 		capacity = capacity_first;
 		while (capacity < len)

@@ -242,6 +242,8 @@ const char *outcome_message(enum err_code code)
 	switch (code) {
 	case ERR_LIMIT:
 		return "the record is longer than the largest allowed";
+	case ERR_NO_PARTITION:
+		return "Partition not found.";
 	case ERR_BUSY:
 		return "too many records wait to be stored: try again later";
 	case ERR_SPACE:

@@ -111,6 +111,18 @@ static void test_refused(void **state)
 	assert_int_equal(refuse(slice_of("\"a\0b\"", 5)), ERR_SYNTAX);
 }
 
+static void test_empty_text_first(void **state)
+{
+	struct json_parser *fresh = json_parser_new(100);
+	struct json root;
+
+	(void)state;
+	assert_int_equal(json_parse(fresh, slice_of(NULL, 0), &root, &err), ERR_SYNTAX);
+	assert_string_equal(err.msg, "not JSON: the text is empty");
+	assert_int_equal(json_parse(fresh, slice_str("1"), &root, &err), ERR_OK);
+	json_parser_free(fresh);
+}
+
 static void test_message_names_the_number(void **state)
 {
 	(void)state;
@@ -311,6 +323,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_public_suite),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_empty_text_first),
 		cmocka_unit_test(test_message_names_the_number),
 		cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_too_long),
