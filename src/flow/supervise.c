@@ -4,11 +4,13 @@
 #include "base/time.h"
 #include "base/trace.h"
 
-enum { TICK_MS = 50, BACKOFF_FIRST_MS = 200, BACKOFF_MAX_MS = 30000, STEADY_MS = 60000 };
+enum { TICK_MS = 20, BACKOFF_FIRST_MS = 200, BACKOFF_MAX_MS = 30000, STEADY_TIMES = 4 };
 
 static int64_t next_backoff(struct service *service)
 {
-	if (clock_mono_ms() - service->started_ms >= STEADY_MS || !service->backoff_ms)
+	int64_t lived_ms = clock_mono_ms() - service->started_ms;
+
+	if (!service->backoff_ms || lived_ms >= STEADY_TIMES * service->backoff_ms)
 		service->backoff_ms = BACKOFF_FIRST_MS;
 	else if (service->backoff_ms < BACKOFF_MAX_MS)
 		service->backoff_ms *= 2;

@@ -2,9 +2,10 @@
  * supervise.h - keeps the services of `pinpipe up` running.
  *
  * A service is a child process. One that ends on its own is started again,
- * after 200 ms at first and twice as long each time, up to 30 s; a minute of
- * life resets that. One that ends with status 2 (usage or configuration) would
- * only fail again, so the supervisor ends with its status.
+ * after 200 ms at first and twice as long each time, up to 30 s; one that lived
+ * four times as long as it had waited begins anew. One that ends with status 2
+ * (usage or configuration) would only fail again, so the supervisor ends with
+ * its status.
  *
  * A job is a service with a period: it runs to its end, then again when the
  * period has passed since it began.
