@@ -58,7 +58,10 @@ struct command {
 
 /* In the order of --help: the pipeline as a whole, its parts, looking inside, the rest. */
 #define COMMANDS(X) \
+	X(run) \
+	X(up) \
 	X(emulate) \
+	X(stream) \
 	X(config) \
 	X(version)
 

@@ -1,0 +1,17 @@
+/*
+ * children.h - what `run` and `up` share: their child processes see the same
+ * configuration.
+ */
+#ifndef CMD_CHILDREN_H
+#define CMD_CHILDREN_H
+
+#include "base/config.h"
+#include "flow/process.h"
+
+/*
+ * What was given by flags goes into the environment, which children read before the file; so only
+ * flags without a key must be passed on.
+ */
+MUST_USE enum err_code children_inherit(const struct config *config, struct err *err);
+
+#endif

@@ -1,0 +1,294 @@
+#include "cmd/pipeline.h"
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/stop.h"
+#include "base/time.h"
+#include "base/trace.h"
+#include "cmd/children.h"
+#include "cmd/setup.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { START_MS = 20000, DRAIN_MS = 600000, STOP_MS = 30000, URL_BYTES_MAX = 512,
+       REPLY_BYTES_MAX = 256 << 20 };
+
+struct pipeline {
+	const struct config *config;
+	struct process gateway;
+	struct process sink;
+	struct process stream;
+	char url[URL_BYTES_MAX];	/* "http://127.0.0.1:43117" */
+	struct pipeline_counts *counts;
+};
+
+/* Say what is going on, to a person. */
+static void say(const char *what)
+{
+	if (isatty(STDERR_FILENO))
+		(void)fprintf(stderr, "%s\n", what);
+}
+
+static enum err_code start_gateway(struct pipeline *pipeline, struct err *err)
+{
+	static const char *const args[] = { "gateway", "--listen", "127.0.0.1:0", NULL };
+	struct buf line;
+	const char *url;
+	enum err_code code = process_start(&pipeline->gateway, args, true, err);
+
+	if (code != ERR_OK)
+		return code;
+	buf_init(&line, URL_BYTES_MAX);
+	code = process_read_line(&pipeline->gateway, &line, START_MS, err);
+	url = strstr(buf_cstr(&line), "http");
+	if (code == ERR_OK && url)
+		(void)snprintf(pipeline->url, sizeof(pipeline->url), "%.*s",
+			       (int)strcspn(url, " \r"), url);
+	else if (code == ERR_OK)
+		code = err_set(err, ERR_IO, "it said \"%s\" instead of where it listens",
+			       buf_cstr(&line));
+	buf_release(&line);
+	return code == ERR_OK ? ERR_OK : err_prefix(err, "the gateway did not start");
+}
+
+static enum err_code start_services(struct pipeline *pipeline, struct err *err)
+{
+	static const char *const sink[] = { "sink", "--format", "json", NULL };
+	static const char *const stream[] = { "stream", "--format", "json", NULL };
+	enum err_code code = start_gateway(pipeline, err);
+
+	if (code == ERR_OK)
+		code = process_start(&pipeline->sink, sink, true, err);
+	if (code == ERR_OK)
+		code = process_start(&pipeline->stream, stream, true, err);
+	return code;
+}
+
+/* Run a part to its end and take what it prints, whatever its exit status. */
+static enum err_code run_part(const char *const *args, struct buf *out, int *ret_status,
+			      struct err *err)
+{
+	struct process process = { .out_fd = -1 };
+	enum err_code code = process_start(&process, args, true, err);
+
+	if (code != ERR_OK)
+		return code;
+	code = process_read_all(&process, out, err);
+	process_release(&process);
+	if (code != ERR_OK)
+		process_stop(&process, STOP_MS);
+	*ret_status = process.status;
+	return code;
+}
+
+static uint64_t number_at(struct json object, const char *name)
+{
+	struct json member;
+	int64_t value = 0;
+
+	if (json_member(object, name, &member))
+		(void)json_get_i64(member, &value);
+	return value > 0 ? (uint64_t)value : 0;
+}
+
+static enum err_code read_posted(struct pipeline *pipeline, enum topic_kind kind,
+				 struct slice text, struct err *err)
+{
+	struct json_parser *parser = json_parser_new(REPLY_BYTES_MAX);
+	struct pipeline_counts *counts = pipeline->counts;
+	struct json root, acknowledged;
+	enum err_code code = json_parse(parser, text, &root, err);
+
+	if (code == ERR_OK && !json_member(root, "acknowledged", &acknowledged))
+		code = err_set(err, ERR_IO, "the emulator did not say what was acknowledged");
+	if (code == ERR_OK) {
+		for (int i = 0; i < LAKE_TABLES; i++)
+			counts->posted[kind][i] = number_at(acknowledged, lake_table_name[i]);
+		counts->posts = number_at(root, "posts");
+		counts->resent += number_at(root, "retried");
+	}
+	json_parser_free(parser);
+	return code;
+}
+
+static const char *posts_text(const struct config *config)
+{
+	return config_is_set(config, OPT_POSTS) ? config_text(config, OPT_POSTS) : "1000";
+}
+
+static enum err_code post(struct pipeline *pipeline, enum topic_kind kind, struct err *err)
+{
+	const struct config *config = pipeline->config;
+	bool streaming = kind == TOPIC_STREAM;
+	const char *rate = config_text(config, OPT_RATE);
+	char url[URL_BYTES_MAX * 2];
+	const char *args[] = {
+		"emulate", "--format", "json", "--posts", posts_text(config),
+		"--rate", *rate ? rate : "max", "--order", config_text(config, OPT_ORDER),
+		"--seed", config_text(config, OPT_SEED),
+		"--batch-size", config_text(config, OPT_BATCH_SIZE),
+		streaming ? "--streaming-url" : "--url", url, streaming ? "--streaming" : NULL,
+		NULL,
+	};
+	struct buf out;
+	int status;
+	enum err_code code;
+
+	(void)snprintf(url, sizeof(url), streaming ? "%s/streams/streaming-%s-" : "%s/topics/%s.",
+		       pipeline->url, config_text(config, OPT_ID));
+	buf_init(&out, REPLY_BYTES_MAX);
+	code = run_part(args, &out, &status, err);
+	if (code == ERR_OK && status != 0)
+		code = err_set(err, ERR_IO, "the emulator ended with status %d (see above)",
+			       status);
+	if (code == ERR_OK)
+		code = read_posted(pipeline, kind, buf_slice(&out), err);
+	buf_release(&out);
+	return code;
+}
+
+static enum err_code drain(struct process *process, const char *name, struct err *err)
+{
+	process_stop(process, DRAIN_MS);
+	if (process->status == 0 || process->status == 128 + SIGTERM)
+		return ERR_OK;
+	return err_set(err, ERR_IO, "%s ended with status %d (see above)", name, process->status);
+}
+
+static enum err_code post_and_drain(struct pipeline *pipeline, struct err *err)
+{
+	enum err_code code;
+
+	say("Posting to the topics (batch path)");
+	code = post(pipeline, TOPIC_LOG, err);
+	if (code == ERR_OK)
+		say("Posting to the streams (streaming path)");
+	if (code == ERR_OK)
+		code = post(pipeline, TOPIC_STREAM, err);
+	if (code == ERR_OK)
+		say("Draining the log into the lake and the streaming tables");
+	if (code == ERR_OK)
+		code = drain(&pipeline->sink, "the sink", err);
+	if (code == ERR_OK)
+		code = drain(&pipeline->stream, "the stream", err);
+	if (code == ERR_OK)
+		code = drain(&pipeline->gateway, "the gateway", err);
+	return code;
+}
+
+static enum err_code run_sql_part(const char *const *args, struct buf *out, struct err *err)
+{
+	int status;
+	enum err_code code = run_part(args, out, &status, err);
+
+	if (code == ERR_OK && status != 0)
+		code = err_set(err, ERR_IO, "\"pinpipe %s\" ended with status %d (see above)",
+			       args[0], status);
+	return code;
+}
+
+static enum err_code clean_and_answer(struct pipeline *pipeline, struct err *err)
+{
+	static const char *const batch[] = { "batch", "--format", "json", NULL };
+	static const char *const analyse[] = { "analyse", "--format", "json", NULL };
+	struct buf ignored;
+	enum err_code code;
+
+	say("Cleaning the objects and running the analyses");
+	buf_init(&ignored, REPLY_BYTES_MAX);
+	code = run_sql_part(batch, &ignored, err);
+	if (code == ERR_OK)
+		code = run_sql_part(analyse, &pipeline->counts->answers, err);
+	buf_release(&ignored);
+	return code;
+}
+
+static enum err_code run_between(struct pipeline *pipeline, struct store *store,
+				 struct broker *log, struct err *err)
+{
+	const char *id = config_text(pipeline->config, OPT_ID);
+	struct census before;
+	enum err_code code = census_take(store, log, id, &before, err);
+
+	if (code == ERR_OK)
+		code = start_services(pipeline, err);
+	if (code == ERR_OK)
+		code = post_and_drain(pipeline, err);
+	if (code == ERR_OK)
+		code = clean_and_answer(pipeline, err);
+	if (code == ERR_OK)
+		code = census_take(store, log, id, &pipeline->counts->added, err);
+	if (code == ERR_OK)
+		census_subtract(&pipeline->counts->added, &before);
+	process_stop(&pipeline->gateway, STOP_MS);
+	process_stop(&pipeline->sink, STOP_MS);
+	process_stop(&pipeline->stream, STOP_MS);
+	process_release(&pipeline->gateway);
+	process_release(&pipeline->sink);
+	process_release(&pipeline->stream);
+	return code;
+}
+
+enum err_code pipeline_run(const struct config *config, struct pipeline_counts *ret_counts,
+			   struct err *err)
+{
+	struct pipeline pipeline = {
+		.config = config,
+		.gateway = { .out_fd = -1 },
+		.sink = { .out_fd = -1 },
+		.stream = { .out_fd = -1 },
+		.counts = ret_counts,
+	};
+	int64_t started_ms = clock_mono_ms();
+	struct broker *log = NULL;
+	struct store *store = NULL;
+	enum err_code code = children_inherit(config, err);
+
+	*ret_counts = (struct pipeline_counts){ 0 };
+	buf_init(&ret_counts->answers, REPLY_BYTES_MAX);
+	if (code == ERR_OK)
+		code = setup_log_reader(config, &log, err);
+	if (code == ERR_OK)
+		code = setup_store(config, &store, err);
+	if (code == ERR_OK)
+		code = run_between(&pipeline, store, log, err);
+	if (code == ERR_OK && stop_requested())
+		code = err_set(err, ERR_STOPPED, "stopped before the end");
+	store_free(store);
+	broker_free(log);
+	ret_counts->seconds = (double)(clock_mono_ms() - started_ms) / 1000;
+	return code;
+}
+
+static enum err_code differ(struct err *err, enum topic_kind kind, int table, const char *what,
+			    uint64_t a, uint64_t b)
+{
+	return err_set(err, ERR_CORRUPT, "the counts of the %s path do not agree for %s: %s: %"
+		       PRIu64 " and %" PRIu64, kind == TOPIC_LOG ? "batch" : "streaming",
+		       lake_table_name[table], what, a, b);
+}
+
+enum err_code pipeline_reconcile(const struct pipeline_counts *counts, struct err *err)
+{
+	for (int kind = TOPIC_LOG; kind <= TOPIC_STREAM; kind++)
+		for (int i = 0; i < LAKE_TABLES; i++) {
+			const struct census_row *row = &counts->added.path[kind][i];
+			uint64_t posted = counts->posted[kind][i];
+
+			if (posted > row->logged || (posted < row->logged && !counts->resent))
+				return differ(err, (enum topic_kind)kind, i,
+					      "acknowledged and in the log", posted, row->logged);
+			if (kind == TOPIC_LOG && row->landed + row->unlanded != row->logged)
+				return differ(err, TOPIC_LOG, i, "in the lake and in the log",
+					      row->landed + row->unlanded, row->logged);
+			if (row->clean + row->dead != row->logged)
+				return differ(err, (enum topic_kind)kind, i,
+					      "clean or dead and in the log",
+					      row->clean + row->dead, row->logged);
+		}
+	return ERR_OK;
+}

@@ -1,0 +1,335 @@
+#include "flow/check.h"
+
+#include "base/mem.h"
+#include "delta/delta.h"
+#include "flow/census.h"
+#include "flow/dlq.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+enum { WORDS_MAX = 400, SQL_BYTES_MAX = 64 << 20, INSERT_BYTES = 1 << 20 };
+
+/* Ordinals of dead letters of one partition, ascending once sorted. */
+struct letters {
+	int32_t partition;
+	uint64_t *sink;
+	size_t sink_count;
+	size_t sink_at;		/* the next one that the walk over the objects has not met */
+	uint64_t next;		/* the offset that the objects must go on with */
+};
+
+struct checking {
+	const struct check_options *options;
+	enum topic_kind kind;
+	char topic[TOPIC_NAME_MAX + 1];
+	char root[STORE_KEY_MAX];
+	struct check_counts counts;
+	struct letters *partitions;
+	size_t partition_count;
+	struct buf insert;			/* letters on their way into the table "letters" */
+	enum err_code code;
+	struct err *err;
+};
+
+__attribute__((format(printf, 2, 3)))
+static void fault(struct checking *checking, const char *fmt, ...)
+{
+	char words[WORDS_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(words, sizeof(words), fmt, ap);
+	va_end(ap);
+	checking->counts.faults++;
+	checking->options->fault(checking->options->user, words);
+}
+
+static struct letters *letters_of(struct checking *checking, int32_t partition)
+{
+	for (size_t i = 0; i < checking->partition_count; i++)
+		if (checking->partitions[i].partition == partition)
+			return &checking->partitions[i];
+	checking->partitions = xreallocarray(checking->partitions, checking->partition_count + 1,
+					     sizeof(*checking->partitions));
+	checking->partitions[checking->partition_count] =
+		(struct letters){ .partition = partition };
+	return &checking->partitions[checking->partition_count++];
+}
+
+static enum err_code insert_letters(struct checking *checking)
+{
+	enum err_code code = ERR_OK;
+
+	if (checking->insert.len)
+		code = duck_run(checking->options->duck, buf_cstr(&checking->insert),
+				checking->err);
+	buf_clear(&checking->insert);
+	return code;
+}
+
+static bool take_letter(void *user, const struct dlq_entry *entry)
+{
+	struct checking *checking = user;
+	struct position position;
+	struct letters *letters;
+	int32_t partition;
+
+	checking->counts.letters++;
+	if (!partition_parse(checking->kind, entry->partition, &partition) ||
+	    !position_parse(entry->offset, &position)) {
+		fault(checking, "a dead letter of \"%s\" has no readable coordinates",
+		      checking->topic);
+		return true;
+	}
+	buf_addf(&checking->insert, "%s('%.*s','%.*s')",
+		 checking->insert.len ? "," : "INSERT INTO letters VALUES ",
+		 SLICE_ARG(entry->partition), SLICE_ARG(entry->offset));
+	if (checking->insert.len > INSERT_BYTES)
+		checking->code = insert_letters(checking);
+	letters = letters_of(checking, partition);
+	if (slice_is(entry->stage, "sink")) {
+		letters->sink = xreallocarray(letters->sink, letters->sink_count + 1,
+					      sizeof(*letters->sink));
+		letters->sink[letters->sink_count++] = position_ordinal(position);
+	}
+	return checking->code == ERR_OK;
+}
+
+static int compare_u64(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a;
+	uint64_t y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static enum err_code take_letters(struct checking *checking)
+{
+	struct duck *duck = checking->options->duck;
+	enum err_code code = duck_run(duck, "CREATE OR REPLACE TABLE letters(p VARCHAR, o VARCHAR)",
+				      checking->err);
+
+	if (code == ERR_OK)
+		code = dlq_list(checking->options->store, checking->topic, take_letter, checking,
+				checking->err);
+	if (code == ERR_OK)
+		code = checking->code;
+	if (code == ERR_OK)
+		code = insert_letters(checking);
+	for (size_t i = 0; i < checking->partition_count; i++)
+		qsort(checking->partitions[i].sink, checking->partitions[i].sink_count,
+		      sizeof(uint64_t), compare_u64);
+	return code;
+}
+
+/* Let the sink's letters account for the offsets from `next` on. */
+static void skip_letters(struct letters *letters)
+{
+	while (letters->sink_at < letters->sink_count &&
+	       letters->sink[letters->sink_at] == letters->next) {
+		letters->sink_at++;
+		letters->next++;
+	}
+}
+
+static void compare_start(struct checking *checking, const struct letters *letters,
+			  uint64_t start)
+{
+	if (start > letters->next)
+		fault(checking, "partition %d of \"%s\": offsets %" PRIu64 " to %" PRIu64
+		      " are in no object", letters->partition, checking->topic, letters->next,
+		      start - 1);
+	if (start < letters->next)
+		fault(checking, "partition %d of \"%s\": offsets from %" PRIu64
+		      " on are in two places", letters->partition, checking->topic, start);
+}
+
+static bool check_object(void *user, const struct store_entry *entry)
+{
+	struct checking *checking = user;
+	uint64_t start, lines = 0;
+	struct letters *letters;
+	struct slice topic;
+	int32_t partition;
+
+	if (!lake_object_parse(entry->key, &topic, &partition, &start)) {
+		fault(checking, "\"%s\" is not the name of an object of the lake", entry->key);
+		return true;
+	}
+	letters = letters_of(checking, partition);
+	skip_letters(letters);
+	compare_start(checking, letters, start);
+	checking->code = census_count_lines(checking->options->store, entry->key, entry->size,
+					    &lines, checking->err);
+	letters->next = start + lines;
+	checking->counts.objects++;
+	checking->counts.lines += lines;
+	return checking->code == ERR_OK;
+}
+
+static enum err_code check_objects(struct checking *checking)
+{
+	char prefix[STORE_KEY_MAX];
+	enum err_code code;
+
+	(void)snprintf(prefix, sizeof(prefix), "topics/%s/", checking->topic);
+	code = store_list(checking->options->store, prefix, "", check_object, checking,
+			  checking->err);
+	for (size_t i = 0; i < checking->partition_count; i++) {
+		struct letters *letters = &checking->partitions[i];
+
+		skip_letters(letters);
+		if (letters->sink_at < letters->sink_count)
+			fault(checking, "partition %d of \"%s\": offset %" PRIu64
+			      " is a dead letter and in an object", letters->partition,
+			      checking->topic, letters->sink[letters->sink_at]);
+	}
+	return code == ERR_OK ? checking->code : code;
+}
+
+static void put_files(struct buf *out, struct store *store, const char *root,
+		      const struct delta_table *table)
+{
+	char key[STORE_KEY_MAX * 2];
+	struct buf path;
+
+	buf_init(&path, STORE_KEY_MAX * 4);
+	for (size_t i = 0; i < delta_file_count(table); i++) {
+		(void)snprintf(key, sizeof(key), "%s/%s", root, delta_file(table, i)->path);
+		buf_clear(&path);
+		store_locate(store, key, &path);
+		buf_add_str(out, i ? "," : "");
+		duck_put_literal(out, buf_slice(&path));
+	}
+	buf_release(&path);
+}
+
+/* The view "places": where each offset is, as a row or as a letter. */
+static enum err_code attach_places(struct checking *checking)
+{
+	struct delta_options options = { 0 };
+	struct delta_table *table = NULL;
+	struct buf sql;
+	enum err_code code = delta_open(checking->options->store, checking->root, &options, &table,
+					checking->err);
+
+	if (code != ERR_OK && code != ERR_ABSENT)
+		return code;
+	buf_init(&sql, SQL_BYTES_MAX);
+	buf_add_str(&sql, "CREATE OR REPLACE VIEW places AS SELECT p, o, 0 AS r FROM letters");
+	if (code == ERR_OK && delta_file_count(table) > 0) {
+		buf_add_str(&sql, " UNION ALL SELECT _partition, _offset, 1 FROM read_parquet([");
+		put_files(&sql, checking->options->store, checking->root, table);
+		buf_add_str(&sql, "])");
+	}
+	code = buf_full(&sql) ? err_set(checking->err, ERR_LIMIT, "the table has too many files")
+			      : duck_run(checking->options->duck, buf_cstr(&sql), checking->err);
+	buf_release(&sql);
+	delta_close(table);
+	return code;
+}
+
+static struct position cell_position(duckdb_result *result, idx_t column, idx_t row)
+{
+	char *text = duckdb_value_varchar(result, column, row);
+	struct position position = { { 0 } };
+
+	if (text)
+		(void)position_parse(slice_str(text), &position);
+	duckdb_free(text);
+	return position;
+}
+
+/* One partition: every ordinal from 0 to the last one is in one place. */
+static void check_partition(struct checking *checking, duckdb_result *result, idx_t row)
+{
+	char *partition = duckdb_value_varchar(result, 0, row);
+	uint64_t places = duckdb_value_uint64(result, 1, row);
+	uint64_t distinct = duckdb_value_uint64(result, 2, row);
+	uint64_t first = position_ordinal(cell_position(result, 3, row));
+	uint64_t last = position_ordinal(cell_position(result, 4, row));
+
+	checking->counts.rows += duckdb_value_uint64(result, 5, row);
+	if (places != distinct)
+		fault(checking, "partition %s of \"%s\": %" PRIu64
+		      " offsets are more than once in the table or dead letters", partition,
+		      checking->topic, places - distinct);
+	if (first != 0 || last - first + 1 != distinct)
+		fault(checking, "partition %s of \"%s\": %" PRIu64 " of the offsets 0 to %" PRIu64
+		      " are neither in the table nor a dead letter", partition, checking->topic,
+		      last + 1 - distinct, last);
+	duckdb_free(partition);
+}
+
+static enum err_code check_rows(struct checking *checking)
+{
+	duckdb_result result;
+	enum err_code code = attach_places(checking);
+
+	if (code == ERR_OK)
+		code = duck_query(checking->options->duck,
+				  "SELECT p, count(*), count(DISTINCT o), min(o), max(o), sum(r) "
+				  "FROM places GROUP BY p ORDER BY p", &result, checking->err);
+	if (code != ERR_OK)
+		return code;
+	for (idx_t row = 0; row < duckdb_row_count(&result); row++)
+		check_partition(checking, &result, row);
+	duckdb_destroy_result(&result);
+	return ERR_OK;
+}
+
+static enum err_code count_behind(struct checking *checking)
+{
+	struct topic_ref topic = { .kind = checking->kind, .name = checking->topic };
+	struct topic_info info;
+	uint64_t done = checking->counts.rows + checking->counts.letters;
+	uint64_t logged = 0;
+	enum err_code code = broker_describe(checking->options->broker, topic, &info,
+					     checking->err);
+
+	if (code == ERR_NO_TOPIC)
+		return ERR_OK;
+	if (code != ERR_OK)
+		return code;
+	for (int32_t i = 0; i < info.partition_count; i++)
+		logged += position_ordinal(info.partitions[i].next);
+	topic_info_release(&info);
+	if (done > logged && checking->counts.faults == 0)
+		fault(checking, "\"%s\": the lake holds %" PRIu64
+		      " records more than were ever in the log", checking->topic, done - logged);
+	checking->counts.behind = logged > done ? logged - done : 0;
+	return ERR_OK;
+}
+
+enum err_code check_table(const struct check_options *options, enum topic_kind kind,
+			  enum lake_table table, struct check_counts *ret_counts, struct err *err)
+{
+	struct checking checking = { .options = options, .kind = kind, .err = err };
+	struct buf name;
+	enum err_code code;
+
+	buf_init(&name, STORE_KEY_MAX);
+	buf_init(&checking.insert, SQL_BYTES_MAX);
+	lake_topic_name(&name, kind, options->id, table);
+	(void)snprintf(checking.topic, sizeof(checking.topic), "%s", buf_cstr(&name));
+	buf_clear(&name);
+	lake_table_root(&name, kind, options->id, table);
+	(void)snprintf(checking.root, sizeof(checking.root), "%s", buf_cstr(&name));
+	code = take_letters(&checking);
+	if (code == ERR_OK && kind == TOPIC_LOG)
+		code = check_objects(&checking);
+	if (code == ERR_OK)
+		code = check_rows(&checking);
+	if (code == ERR_OK)
+		code = count_behind(&checking);
+	if (code == ERR_OK)
+		*ret_counts = checking.counts;
+	for (size_t i = 0; i < checking.partition_count; i++)
+		free(checking.partitions[i].sink);
+	free(checking.partitions);
+	buf_release(&checking.insert);
+	buf_release(&name);
+	return code;
+}

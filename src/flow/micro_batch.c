@@ -1,0 +1,184 @@
+#include "flow/micro_batch.h"
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/time.h"
+
+
+enum { PART_ITEMS = 8192, ITEMS_FIRST = 256 };
+
+struct batch_item {
+	struct slice value;
+	struct position position;
+	int64_t timestamp_ms;
+	struct batch_shard *shard;
+};
+
+/* One engine thread's walk over PART_ITEMS items. */
+struct part {
+	const struct batch_item *at;	/* the item after the current one */
+	const struct batch_item *end;
+	char offset[POSITION_TEXT_MAX];	/* of the current item; its address leads back here */
+};
+
+static enum err_code part_open(struct raw_input *input, size_t index, void **ret_part,
+			       struct err *err)
+{
+	struct micro_batch *batch = (struct micro_batch *)input;
+	struct part *part = xcalloc(1, sizeof(*part));
+	size_t first = batch->from + index * PART_ITEMS;
+	size_t left = batch->to - first;
+
+	(void)err;
+	part->at = batch->items + first;
+	part->end = part->at + (left < PART_ITEMS ? left : PART_ITEMS);
+	*ret_part = part;
+	return ERR_OK;
+}
+
+static enum err_code part_next(void *opened, struct raw_record *ret_record, bool *ret,
+			       struct err *err)
+{
+	struct part *part = opened;
+	const struct batch_item *item = part->at;
+	size_t len;
+
+	(void)err;
+	*ret = item < part->end;
+	if (!*ret)
+		return ERR_OK;
+	part->at++;
+	len = position_text(item->position, part->offset);
+	*ret_record = (struct raw_record){
+		.value = item->value,
+		.partition = slice_str(item->shard->text),
+		.offset = slice_of(part->offset, len),
+	};
+	return ERR_OK;
+}
+
+static void part_close(void *opened)
+{
+	free(opened);
+}
+
+static enum err_code add_dead(struct raw_input *input, const struct raw_record *record,
+			      const char *reason, struct err *err)
+{
+	struct micro_batch *batch = (struct micro_batch *)input;
+	const struct part *part = (const struct part *)(const void *)
+		(record->offset.ptr - offsetof(struct part, offset));
+
+	(void)err;
+	if (batch->letter_count == batch->letter_cap) {
+		batch->letter_cap = batch->letter_cap ? batch->letter_cap * 2 : ITEMS_FIRST;
+		batch->letters = xreallocarray(batch->letters, batch->letter_cap,
+					       sizeof(*batch->letters));
+	}
+	batch->letters[batch->letter_count++] = (struct batch_letter){
+		.item = part->at - 1,
+		.reason = arena_str(&batch->arena, slice_str(reason)),
+	};
+	return ERR_OK;
+}
+
+void micro_batch_init(struct micro_batch *batch, size_t bytes_max)
+{
+	*batch = (struct micro_batch){
+		.input = { .padded = true, .open = part_open, .next = part_next,
+			   .close = part_close, .dead = add_dead },
+	};
+	/* A block may be as large again as all before it, and each value is padded. */
+	arena_init(&batch->arena, bytes_max * 4 + ((size_t)64 << 20));
+}
+
+void micro_batch_release(struct micro_batch *batch)
+{
+	arena_release(&batch->arena);
+	free(batch->items);
+	free(batch->letters);
+	batch->items = NULL;
+	batch->letters = NULL;
+}
+
+/* With room after it that the JSON parser may read, so that it needs no copy of its own. */
+static struct slice copy_padded(struct arena *arena, struct slice value)
+{
+	char *copy = arena_alloc(arena, value.len + JSON_PADDING);
+
+	if (value.len)
+		memcpy(copy, value.ptr, value.len);
+	return slice_of(copy, value.len);
+}
+
+void micro_batch_add(struct micro_batch *batch, struct batch_shard *shard,
+		     const struct record *record)
+{
+	struct slice value = record->value;
+
+	if (batch->count == batch->cap) {
+		batch->cap = batch->cap ? batch->cap * 2 : ITEMS_FIRST;
+		batch->items = xreallocarray(batch->items, batch->cap, sizeof(*batch->items));
+	}
+	if (batch->count == 0)
+		batch->first_ms = clock_mono_ms();
+	if (value.ptr)
+		value = copy_padded(&batch->arena, value);
+	batch->items[batch->count++] = (struct batch_item){
+		.value = value,
+		.position = record->position,
+		.timestamp_ms = record->timestamp_ms,
+		.shard = shard,
+	};
+	batch->bytes += value.len;
+}
+
+void micro_batch_clear(struct micro_batch *batch)
+{
+	arena_reset(&batch->arena);
+	batch->count = 0;
+	batch->bytes = 0;
+	micro_batch_select(batch, 0, 0);
+}
+
+void micro_batch_select(struct micro_batch *batch, size_t from, size_t to)
+{
+	batch->from = from;
+	batch->to = to;
+	batch->letter_count = 0;
+	batch->input.part_count = (to - from + PART_ITEMS - 1) / PART_ITEMS;
+}
+
+static enum err_code bury(const struct batch_item *item, const char *reason, struct err *err)
+{
+	struct dlq_letter letter = {
+		.position = item->position,
+		.timestamp_ms = item->timestamp_ms,
+		.value = item->value,
+		.reason = reason,
+	};
+	enum err_code code = dlq_batch_add(item->shard->letters, &letter, err);
+
+	if (code != ERR_LIMIT)
+		return code;
+	code = dlq_batch_write(item->shard->letters, err);	/* full: several objects then */
+	if (code != ERR_OK)
+		return code;
+	return dlq_batch_add(item->shard->letters, &letter, err);
+}
+
+enum err_code micro_batch_take_letters(struct micro_batch *batch, struct err *err)
+{
+	enum err_code code = ERR_OK;
+
+	for (size_t i = 0; i < batch->letter_count && code == ERR_OK; i++)
+		code = bury(batch->letters[i].item, batch->letters[i].reason, err);
+	batch->letter_count = 0;
+	return code;
+}
+
+enum err_code micro_batch_bury(struct micro_batch *batch, size_t at, const char *reason,
+			       struct err *err)
+{
+	return bury(&batch->items[at], reason, err);
+}

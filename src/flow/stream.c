@@ -1,0 +1,249 @@
+#include "flow/stream.h"
+
+#include "base/lock.h"
+#include "base/stop.h"
+#include "base/time.h"
+#include "base/trace.h"
+#include "flow/stream_table.h"
+
+enum { IDLE_MS = 500, EVENT_BYTES = 4 << 20 };
+
+struct stream {
+	const struct stream_options *options;
+	struct stream_table tables[LAKE_TABLES];
+	struct broker_reader *reader;
+	bool draining;			/* goals are set; end when they are reached */
+};
+
+static struct stream_table *find_table(struct stream *stream, const char *topic)
+{
+	for (size_t i = 0; i < LAKE_TABLES; i++)
+		if (strcmp(stream->tables[i].topic, topic) == 0)
+			return &stream->tables[i];
+	return NULL;
+}
+
+static enum err_code open_tables(struct stream *stream, struct err *err)
+{
+	const struct stream_options *options = stream->options;
+	struct stream_table_options table = {
+		.store = options->store,
+		.engine = options->engine,
+		.models = options->models,
+		.dir = options->dir,
+		.id = options->id,
+		.bytes_max = options->bytes_max + EVENT_BYTES,
+	};
+
+	for (int i = 0; i < LAKE_TABLES; i++) {
+		enum err_code code;
+
+		table.which = (enum lake_table)i;
+		code = stream_table_open(&stream->tables[i], &table, err);
+		if (code != ERR_OK)
+			return code;
+	}
+	return ERR_OK;
+}
+
+static enum err_code open_reader(struct stream *stream, struct err *err)
+{
+	struct topic_ref topics[LAKE_TABLES];
+	struct reader_options reader = {
+		.group = "stream",
+		.topics = topics,
+		.topic_count = LAKE_TABLES,
+		.bytes_max = EVENT_BYTES,
+	};
+
+	for (int i = 0; i < LAKE_TABLES; i++)
+		topics[i] = stream_table_topic(&stream->tables[i]);
+	return broker_reader_open(stream->options->broker, &reader, &stream->reader, err);
+}
+
+/* What is in the log now is what a drain must reach. */
+static enum err_code set_goals(struct stream *stream, struct stream_table *table, struct err *err)
+{
+	struct topic_info info;
+	enum err_code code = broker_describe(stream->options->broker, stream_table_topic(table),
+					     &info, err);
+
+	if (code == ERR_NO_TOPIC)
+		return ERR_OK;
+	if (code != ERR_OK)
+		return code;
+	for (size_t i = 0; i < table->shard_count; i++) {
+		struct stream_shard *shard = table->shards[i];
+
+		if (shard->partition < info.partition_count)
+			shard->goal = info.partitions[shard->partition].next;
+	}
+	topic_info_release(&info);
+	return ERR_OK;
+}
+
+static enum err_code begin_drain(struct stream *stream, struct err *err)
+{
+	for (int i = 0; i < LAKE_TABLES; i++) {
+		enum err_code code = set_goals(stream, &stream->tables[i], err);
+
+		if (code != ERR_OK)
+			return code;
+	}
+	stream->draining = true;
+	return ERR_OK;
+}
+
+static bool drained(const struct stream *stream)
+{
+	for (int i = 0; i < LAKE_TABLES; i++)
+		for (size_t j = 0; j < stream->tables[i].shard_count; j++) {
+			const struct stream_shard *shard = stream->tables[i].shards[j];
+
+			if (!shard->ended && position_cmp(shard->next, shard->goal) < 0)
+				return false;
+		}
+	return true;
+}
+
+static bool due(const struct stream *stream, const struct stream_table *table, int64_t now_ms)
+{
+	const struct micro_batch *batch = &table->batch;
+
+	return batch->count >= stream->options->rows_max ||
+	       batch->bytes >= stream->options->bytes_max ||
+	       now_ms - batch->first_ms >= stream->options->age_ms;
+}
+
+static bool waits(const struct stream_table *table)
+{
+	for (size_t i = 0; i < table->shard_count; i++)
+		if (table->shards[i]->dirty)
+			return true;
+	return false;
+}
+
+static enum err_code flush_due(struct stream *stream, bool all, struct err *err)
+{
+	for (int i = 0; i < LAKE_TABLES; i++) {
+		struct stream_table *table = &stream->tables[i];
+		enum err_code code;
+
+		if (!waits(table) || !(all || due(stream, table, clock_mono_ms())))
+			continue;
+		code = stream_table_flush(table, stream->reader, err);
+		if (code != ERR_OK)
+			return err_prefix(err, "table \"%s\"", table->root);
+	}
+	return ERR_OK;
+}
+
+/* When the next micro-batch comes of age. */
+static int64_t next_deadline_ms(const struct stream *stream)
+{
+	int64_t wait_ms = stream->options->until_end ? 0 : IDLE_MS;
+	int64_t deadline = clock_mono_ms() + wait_ms;
+
+	for (int i = 0; i < LAKE_TABLES; i++) {
+		const struct stream_table *table = &stream->tables[i];
+		int64_t of_age = table->batch.first_ms + stream->options->age_ms;
+
+		if (waits(table) && of_age < deadline)
+			deadline = of_age;
+	}
+	return deadline;
+}
+
+static enum err_code assign(struct stream *stream, struct stream_table *table, int32_t partition,
+			    struct err *err)
+{
+	struct reader_start start;
+	enum err_code code = stream_table_assign(table, stream->options->broker, partition, &start,
+						 err);
+
+	if (code != ERR_OK)
+		return code;
+	return reader_seek(stream->reader, stream_table_topic(table), partition, start, err);
+}
+
+static enum err_code take_event(struct stream *stream, const struct reader_event *event,
+				struct err *err)
+{
+	struct stream_table *table = find_table(stream, event->topic.name);
+	struct stream_shard *shard = stream_table_shard(table, event->partition);
+
+	switch (event->kind) {
+	case READER_IDLE:
+		return ERR_OK;
+	case READER_RECORDS:
+		stream_table_add(table, shard, event->records, event->count);
+		return ERR_OK;
+	case READER_ASSIGNED:
+		return assign(stream, table, event->partition, err);
+	case READER_REVOKED:	/* its next owner must find our commit, or read it all again */
+		return stream_table_flush(table, stream->reader, err);
+	case READER_END:
+		shard->ended = true;
+		return stream_table_flush(table, stream->reader, err);
+	case READER_DAMAGE:
+		return stream_table_damage(table, shard, event->first, event->last, err);
+	}
+	return ERR_OK;
+}
+
+static enum err_code turn(struct stream *stream, struct err *err)
+{
+	struct reader_event event;
+	enum err_code code = reader_next(stream->reader, next_deadline_ms(stream), &event, err);
+
+	if (code == ERR_OK && event.kind != READER_IDLE)
+		code = take_event(stream, &event, err);
+	if (code == ERR_OK)
+		code = flush_due(stream, false, err);
+	/* Shards are assigned before anything else comes, so now all goals can be set. */
+	if (code == ERR_OK && !stream->draining && event.kind != READER_ASSIGNED &&
+	    (stop_requested() || stream->options->until_end))
+		code = begin_drain(stream, err);
+	return code;
+}
+
+static enum err_code run(struct stream *stream, struct err *err)
+{
+	enum err_code code = open_tables(stream, err);
+
+	if (code == ERR_OK)
+		code = open_reader(stream, err);
+	while (code == ERR_OK && !(stream->draining && drained(stream)))
+		code = turn(stream, err);
+	return code == ERR_OK ? flush_due(stream, true, err) : code;
+}
+
+static void count(const struct stream *stream, struct stream_counts *ret_counts)
+{
+	*ret_counts = (struct stream_counts){ 0 };
+	for (int i = 0; i < LAKE_TABLES; i++) {
+		ret_counts->rows[i] = stream->tables[i].rows;
+		ret_counts->dead[i] = stream->tables[i].dead;
+		ret_counts->unreadable[i] = stream->tables[i].unreadable;
+		ret_counts->commits += stream->tables[i].commits;
+	}
+}
+
+enum err_code stream_run(const struct stream_options *options, struct stream_counts *ret_counts,
+			 struct err *err)
+{
+	struct stream stream = { .options = options };
+	int lock_fd = -1;
+	enum err_code code = lock_take(options->dir, "stream.lock", "stream", &lock_fd, err);
+
+	if (code != ERR_OK)
+		return code;
+	code = run(&stream, err);
+	if (code == ERR_OK)
+		count(&stream, ret_counts);
+	reader_close(stream.reader);
+	for (int i = 0; i < LAKE_TABLES; i++)
+		stream_table_close(&stream.tables[i]);
+	lock_release(lock_fd);
+	return code;
+}

@@ -1,0 +1,404 @@
+#include "flow/stream_table.h"
+
+#include "base/backoff.h"
+#include "base/failpoint.h"
+#include "base/mem.h"
+#include "base/stop.h"
+#include "base/time.h"
+#include "base/trace.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { FILES_MAX = 64, POISON_MAX = 16, NAME_MAX_LEN = 128 };
+
+/* What one flush has made so far. */
+struct flush {
+	struct delta_add adds[FILES_MAX];
+	size_t add_count;
+	size_t poison_count;
+	size_t cleaned;			/* items [0, cleaned) are in the files and letters */
+	uint64_t rows;
+	uint64_t dead;
+	uint64_t unreadable;
+};
+
+struct topic_ref stream_table_topic(const struct stream_table *table)
+{
+	return (struct topic_ref){ .kind = TOPIC_STREAM, .name = table->topic };
+}
+
+static void set_names(struct stream_table *table, const struct stream_table_options *options)
+{
+	struct buf text;
+
+	buf_init(&text, STORE_KEY_MAX);
+	lake_topic_name(&text, TOPIC_STREAM, options->id, options->which);
+	(void)snprintf(table->topic, sizeof(table->topic), "%s", buf_cstr(&text));
+	buf_clear(&text);
+	lake_table_root(&text, TOPIC_STREAM, options->id, options->which);
+	(void)snprintf(table->root, sizeof(table->root), "%s", buf_cstr(&text));
+	buf_release(&text);
+	(void)snprintf(table->temp_path, sizeof(table->temp_path), "%s/tmp/stream-%s.parquet",
+		       options->dir, lake_table_name[options->which]);
+}
+
+enum err_code stream_table_open(struct stream_table *table,
+				const struct stream_table_options *options, struct err *err)
+{
+	const char *name = lake_table_name[options->which];
+	struct delta_options delta = { .checkpoints = true };
+
+	*table = (struct stream_table){ .store = options->store, .engine = options->engine };
+	table->model = models_clean(options->models, name);
+	if (!table->model)
+		return err_set(err, ERR_USAGE, "there is no model clean/%s.sql", name);
+	set_names(table, options);
+	micro_batch_init(&table->batch, options->bytes_max);
+	delta.create = &table->model->schema;
+	return delta_open(table->store, table->root, &delta, &table->delta, err);
+}
+
+void stream_table_close(struct stream_table *table)
+{
+	for (size_t i = 0; i < table->shard_count; i++) {
+		dlq_batch_free(table->shards[i]->batch.letters);
+		free(table->shards[i]);
+	}
+	free(table->shards);
+	table->shards = NULL;
+	table->shard_count = 0;
+	micro_batch_release(&table->batch);
+	delta_close(table->delta);
+	table->delta = NULL;
+}
+
+struct stream_shard *stream_table_shard(struct stream_table *table, int32_t partition)
+{
+	for (size_t i = 0; i < table->shard_count; i++)
+		if (table->shards[i]->partition == partition)
+			return table->shards[i];
+	return NULL;
+}
+
+static struct stream_shard *add_shard(struct stream_table *table, int32_t partition,
+				      const char *uid)
+{
+	struct stream_shard *shard = xcalloc(1, sizeof(*shard));
+
+	shard->partition = partition;
+	(void)partition_text(TOPIC_STREAM, partition, shard->batch.text);
+	(void)snprintf(shard->app_id, sizeof(shard->app_id), "pinpipe/stream/%s/%s/%s",
+		       table->topic, shard->batch.text, uid);
+	shard->batch.letters = dlq_batch_new(table->store, "stream", stream_table_topic(table),
+					     partition);
+	table->shards = xreallocarray(table->shards, table->shard_count + 1,
+				      sizeof(*table->shards));
+	table->shards[table->shard_count++] = shard;
+	return shard;
+}
+
+/* Where the table says that the shard goes on. */
+static struct reader_start start_of(struct stream_table *table, struct stream_shard *shard,
+				    const struct partition_info *info)
+{
+	int64_t done = delta_txn_version(table->delta, shard->app_id);
+	struct reader_start start = { .kind = START_FIRST };
+
+	shard->next = info->first;
+	if (done >= 0) {
+		start.kind = START_AFTER;
+		start.position = position_with_ordinal(info->first, (uint64_t)done);
+		shard->next = position_with_ordinal(info->first, (uint64_t)done + 1);
+	}
+	return start;
+}
+
+enum err_code stream_table_assign(struct stream_table *table, struct broker *broker,
+				  int32_t partition, struct reader_start *ret_start,
+				  struct err *err)
+{
+	struct stream_shard *shard;
+	struct topic_info info;
+	enum err_code code = broker_describe(broker, stream_table_topic(table), &info, err);
+
+	if (code != ERR_OK)
+		return code;
+	if (partition >= info.partition_count) {
+		code = err_set(err, ERR_NO_PARTITION, "stream \"%s\" has no shard %d",
+			       table->topic, partition);
+		goto out;
+	}
+	shard = stream_table_shard(table, partition);
+	if (!shard)
+		shard = add_shard(table, partition, info.uid);
+	*ret_start = start_of(table, shard, &info.partitions[partition]);
+	code = dlq_forget_after(table->store, "stream", stream_table_topic(table), partition,
+				delta_txn_version(table->delta, shard->app_id), err);
+out:
+	topic_info_release(&info);
+	return code;
+}
+
+static void note_read(struct stream_shard *shard, struct position last)
+{
+	shard->read = last;
+	shard->next = position_with_ordinal(last, position_ordinal(last) + 1);
+	shard->dirty = true;
+}
+
+void stream_table_add(struct stream_table *table, struct stream_shard *shard,
+		      const struct record *records, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		micro_batch_add(&table->batch, &shard->batch, &records[i]);
+	note_read(shard, records[count - 1].position);
+}
+
+enum err_code stream_table_damage(struct stream_table *table, struct stream_shard *shard,
+				  struct position first, struct position last, struct err *err)
+{
+	uint64_t end = position_ordinal(last);
+
+	trace_error("shard %s of stream \"%s\": ordinals %" PRIu64 " to %" PRIu64
+		    " are damaged in the log; dead letters stand for them", shard->batch.text,
+		    table->topic, position_ordinal(first), end);
+	for (uint64_t at = position_ordinal(first); at <= end; at++) {
+		struct dlq_letter letter = {
+			.position = position_with_ordinal(first, at),
+			.timestamp_ms = clock_wall_ms(),
+			.reason = "damaged in the log",
+		};
+		enum err_code code = dlq_batch_add(shard->batch.letters, &letter, err);
+
+		if (code != ERR_OK)
+			return code;
+	}
+	note_read(shard, last);
+	if (table->batch.count == 0)
+		table->batch.first_ms = clock_mono_ms();
+	return ERR_OK;
+}
+
+/* Move the file that the engine wrote to its place in the table. */
+static enum err_code keep_file(struct stream_table *table, struct flush *flush,
+			       const struct clean_result *result, struct err *err)
+{
+	struct delta_add *add = &flush->adds[flush->add_count];
+	char key[STORE_KEY_MAX];
+	struct buf name;
+	enum err_code code;
+
+	buf_init(&name, NAME_MAX_LEN);
+	delta_new_file_name(&name);
+	(void)snprintf(key, sizeof(key), "%s/%s", table->root, buf_cstr(&name));
+	code = store_put_file(table->store, key, table->temp_path, err);
+	if (code == ERR_OK) {
+		*add = (struct delta_add){
+			.path = xstrdup(buf_cstr(&name)),
+			.size = result->bytes,
+			.modified_ms = clock_wall_ms(),
+			.rows = result->rows,
+			.stats = result->stats.len
+				? xstrndup(result->stats.ptr, result->stats.len) : NULL,
+		};
+		flush->add_count++;
+	}
+	buf_release(&name);
+	return code;
+}
+
+static enum err_code keep_cleaned(struct stream_table *table, struct flush *flush, size_t to,
+				  const struct clean_result *result, struct err *err)
+{
+	enum err_code code = result->rows ? keep_file(table, flush, result, err) : ERR_OK;
+
+	if (code == ERR_OK)
+		code = micro_batch_take_letters(&table->batch, err);
+	if (code != ERR_OK)
+		return code;
+	flush->rows += result->rows;
+	flush->dead += result->dead;
+	flush->unreadable += result->unreadable;
+	flush->cleaned = to;
+	return ERR_OK;
+}
+
+static enum err_code clean_range(struct stream_table *table, struct flush *flush, size_t from,
+				 size_t to, struct err *err);
+
+/* Does the engine still clean what is surely good? If not, no record is to blame. */
+static enum err_code probe_engine(struct stream_table *table, struct err *err)
+{
+	struct clean_result result = { 0 };
+	enum err_code code;
+
+	micro_batch_select(&table->batch, 0, 0);
+	code = engine_clean(table->engine, table->model, &table->batch.input, table->temp_path,
+			    &result, err);
+	buf_release(&result.stats);
+	(void)unlink(table->temp_path);
+	return code;
+}
+
+/* Cleaning [from, to) failed: find the record that it fails on, let the others go on. */
+static enum err_code isolate(struct stream_table *table, struct flush *flush, size_t from,
+			     size_t to, struct err *err)
+{
+	char reason[ERR_MSG_MAX];
+	enum err_code code;
+	size_t middle = from + (to - from) / 2;
+
+	if (to - from > 1) {
+		code = clean_range(table, flush, from, middle, err);
+		return code == ERR_OK ? clean_range(table, flush, middle, to, err) : code;
+	}
+	(void)snprintf(reason, sizeof(reason), "poison: %.280s", err->msg);
+	if (flush->poison_count++ == POISON_MAX)
+		return err->code;
+	code = probe_engine(table, err);
+	if (code != ERR_OK)
+		return code;
+	trace_error("a record of stream \"%s\" makes the engine fail: %s", table->topic, reason);
+	code = micro_batch_bury(&table->batch, from, reason, err);
+	if (code != ERR_OK)
+		return code;
+	flush->dead++;
+	flush->cleaned = to;
+	return ERR_OK;
+}
+
+static bool blames_a_record(enum err_code code)
+{
+	return !err_retry(code) && code != ERR_DENIED && code != ERR_USAGE && code != ERR_LIMIT;
+}
+
+static enum err_code clean_range(struct stream_table *table, struct flush *flush, size_t from,
+				 size_t to, struct err *err)
+{
+	struct clean_result result = { 0 };
+	enum err_code code;
+
+	if (from == to)
+		return ERR_OK;
+	if (flush->add_count == FILES_MAX)
+		return err_set(err, ERR_LIMIT, "one micro-batch came apart into %d files",
+			       FILES_MAX);
+	micro_batch_select(&table->batch, from, to);
+	code = engine_clean(table->engine, table->model, &table->batch.input, table->temp_path,
+			    &result, err);
+	if (code == ERR_OK)
+		code = keep_cleaned(table, flush, to, &result, err);
+	else if (blames_a_record(code))
+		code = isolate(table, flush, from, to, err);
+	buf_release(&result.stats);
+	return code;
+}
+
+static enum err_code write_letters(struct stream_table *table, struct err *err)
+{
+	for (size_t i = 0; i < table->shard_count; i++) {
+		struct dlq_batch *letters = table->shards[i]->batch.letters;
+		enum err_code code;
+
+		if (dlq_batch_count(letters) == 0)
+			continue;
+		code = dlq_batch_write(letters, err);
+		if (code != ERR_OK)
+			return code;
+	}
+	return ERR_OK;
+}
+
+static enum err_code commit(struct stream_table *table, struct flush *flush, struct err *err)
+{
+	struct delta_txn txns[PARTITIONS_MAX];
+	struct delta_commit commit = {
+		.operation = "STREAMING UPDATE",
+		.adds = flush->adds,
+		.add_count = flush->add_count,
+		.txns = txns,
+	};
+	int64_t version;
+
+	for (size_t i = 0; i < table->shard_count; i++)
+		if (table->shards[i]->dirty)
+			txns[commit.txn_count++] = (struct delta_txn){
+				.app_id = table->shards[i]->app_id,
+				.version = (int64_t)position_ordinal(table->shards[i]->read),
+			};
+	if (commit.txn_count == 0)
+		return ERR_OK;
+	return delta_commit(table->delta, &commit, &version, err);
+}
+
+static enum err_code try_flush(struct stream_table *table, struct flush *flush, struct err *err)
+{
+	enum err_code code = clean_range(table, flush, flush->cleaned, table->batch.count, err);
+
+	if (code == ERR_OK && FAILPOINT("stream-cleaned"))
+		code = err_set(err, ERR_IO, "injected fault");
+	if (code == ERR_OK)
+		code = write_letters(table, err);
+	if (code == ERR_OK && FAILPOINT("stream-letters"))
+		code = err_set(err, ERR_IO, "injected fault");
+	if (code == ERR_OK)
+		code = commit(table, flush, err);
+	if (code == ERR_EXISTS) {
+		trace_warn("table \"%s\" has this batch already; it is dropped", table->root);
+		flush->rows = 0;
+		code = ERR_OK;
+	}
+	return code;
+}
+
+static void tell_reader(struct stream_table *table, struct broker_reader *reader)
+{
+	struct err err = { 0 };
+
+	for (size_t i = 0; i < table->shard_count; i++) {
+		struct stream_shard *shard = table->shards[i];
+
+		if (shard->dirty && reader_commit(reader, stream_table_topic(table),
+						  shard->partition, shard->next, &err) != ERR_OK)
+			trace_warn("could not note how far shard %s of stream \"%s\" is: %s",
+				   shard->batch.text, table->topic, err.msg);
+		shard->dirty = false;
+	}
+}
+
+static void end_flush(struct flush *flush)
+{
+	for (size_t i = 0; i < flush->add_count; i++) {
+		free(flush->adds[i].path);
+		free(flush->adds[i].stats);
+	}
+}
+
+enum err_code stream_table_flush(struct stream_table *table, struct broker_reader *reader,
+				 struct err *err)
+{
+	struct backoff backoff = { .first_ms = 100, .max_ms = 20000 };
+	struct flush flush = { 0 };
+	enum err_code code = try_flush(table, &flush, err);
+
+	while (code != ERR_OK && err_retry(code) && !stop_requested()) {
+		int64_t wait_ms = backoff_next_ms(&backoff);
+
+		trace_warn("table \"%s\" could not be written (%s); trying again in %" PRId64 " ms",
+			   table->root, err->msg, wait_ms);
+		clock_sleep_ms(wait_ms);
+		code = try_flush(table, &flush, err);
+	}
+	if (code == ERR_OK) {
+		tell_reader(table, reader);
+		table->rows += flush.rows;
+		table->dead += flush.dead;
+		table->unreadable += flush.unreadable;
+		table->commits++;
+		micro_batch_clear(&table->batch);
+	}
+	end_flush(&flush);
+	return code;
+}

@@ -1,0 +1,79 @@
+/*
+ * stream_table.h - one table of the streaming path: its micro-batch, its
+ * shards and its commits (see stream.h for what is promised).
+ *
+ * Ownership: the caller's storage; everything given is borrowed.
+ * Threads: the caller's one thread.
+ */
+#ifndef FLOW_STREAM_TABLE_H
+#define FLOW_STREAM_TABLE_H
+
+#include "delta/delta.h"
+#include "flow/micro_batch.h"
+
+#include <limits.h>
+
+struct stream_shard {
+	struct batch_shard batch;	/* first: what the micro-batch holds on to */
+	int32_t partition;
+	char app_id[TOPIC_NAME_MAX + 80];
+	struct position read;		/* of the last record in the micro-batch */
+	struct position goal;		/* drained once `next` has come this far */
+	struct position next;		/* after the last record committed or in the batch */
+	bool dirty;			/* has records in the micro-batch */
+	bool ended;			/* closed, and read to its end */
+};
+
+struct stream_table {
+	struct store *store;
+	struct engine *engine;
+	const struct clean_model *model;
+	char topic[TOPIC_NAME_MAX + 1];
+	char root[STORE_KEY_MAX / 2];
+	char temp_path[PATH_MAX];
+	struct delta_table *delta;
+	struct micro_batch batch;
+	struct stream_shard **shards;
+	size_t shard_count;
+	uint64_t rows;
+	uint64_t dead;
+	uint64_t unreadable;
+	uint64_t commits;
+};
+
+struct stream_table_options {
+	struct store *store;
+	struct engine *engine;
+	const struct models *models;
+	const char *dir;		/* has "tmp" for the temporary file */
+	const char *id;
+	enum lake_table which;
+	size_t bytes_max;		/* of values in one micro-batch */
+};
+
+MUST_USE enum err_code stream_table_open(struct stream_table *table,
+					 const struct stream_table_options *options,
+					 struct err *err);
+void stream_table_close(struct stream_table *table);
+struct topic_ref stream_table_topic(const struct stream_table *table);
+
+/* A shard is ours from now on: where it goes on, from what the table says. */
+MUST_USE enum err_code stream_table_assign(struct stream_table *table, struct broker *broker,
+					   int32_t partition, struct reader_start *ret_start,
+					   struct err *err);
+struct stream_shard *stream_table_shard(struct stream_table *table, int32_t partition);
+/* Copies the records into the micro-batch. */
+void stream_table_add(struct stream_table *table, struct stream_shard *shard,
+		      const struct record *records, size_t count);
+/* The log lost [first, last]: a dead letter without bytes stands for it. */
+MUST_USE enum err_code stream_table_damage(struct stream_table *table, struct stream_shard *shard,
+					   struct position first, struct position last,
+					   struct err *err);
+/*
+ * Commit the micro-batch; nothing in it is success. A store that is away is tried again until a stop is
+ * asked twice over. On success the shards' new ends are told to the reader.
+ */
+MUST_USE enum err_code stream_table_flush(struct stream_table *table, struct broker_reader *reader,
+					  struct err *err);
+
+#endif

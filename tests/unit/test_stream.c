@@ -1,0 +1,281 @@
+/* The streaming path over a broker in memory and a store on disk: every record once, whatever fails. */
+#include "flow/stream.h"
+#include "base/buf.h"
+#include "delta/delta.h"
+#include "flow/dlq.h"
+#include "temp_dir.h"
+#include "testing.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { STREAMS_BYTES = 16 << 20, MEMORY_BYTES = 256 << 20, SHARDS = 2 };
+
+static struct engine *engine;
+static struct temp_dir engine_dir;
+static struct models models;
+
+/* Appends one record after the other and waits for each. */
+struct posting {
+	struct broker *broker;
+	pthread_mutex_t lock;
+	pthread_cond_t done;
+	unsigned ended;
+};
+
+static void on_done(void *user, struct append *chain)
+{
+	struct posting *posting = user;
+
+	(void)pthread_mutex_lock(&posting->lock);
+	for (; chain; chain = chain->next) {
+		assert_int_equal(chain->outcomes[0].code, ERR_OK);
+		posting->ended++;
+	}
+	(void)pthread_cond_signal(&posting->done);
+	(void)pthread_mutex_unlock(&posting->lock);
+}
+
+static void post(struct posting *posting, const char *stream, const char *key, const char *value)
+{
+	struct append_record record = { .key = slice_str(key), .partition = PARTITION_ANY };
+	struct append_outcome outcome;
+	struct append append = {
+		.topic = { TOPIC_STREAM, stream }, .records = &record, .count = 1,
+		.outcomes = &outcome,
+	};
+	unsigned before = posting->ended;
+	struct err err;
+
+	if (value)
+		record.value = slice_str(value);
+	assert_ok(broker_append(posting->broker, &append, &err));
+	(void)pthread_mutex_lock(&posting->lock);
+	while (posting->ended == before)
+		(void)pthread_cond_wait(&posting->done, &posting->lock);
+	(void)pthread_mutex_unlock(&posting->lock);
+}
+
+static void begin(struct posting *posting)
+{
+	static const char *const streams[] = { "streaming-u-pin", "streaming-u-geo",
+					       "streaming-u-user" };
+	struct err err;
+
+	(void)pthread_mutex_init(&posting->lock, NULL);
+	(void)pthread_cond_init(&posting->done, NULL);
+	posting->ended = 0;
+	posting->broker = broker_memory_new(STREAMS_BYTES, on_done, posting);
+	for (size_t i = 0; i < LAKE_TABLES; i++)
+		assert_ok(broker_create(posting->broker,
+					(struct topic_ref){ TOPIC_STREAM, streams[i] }, SHARDS,
+					&err));
+}
+
+static void end(struct posting *posting)
+{
+	broker_free(posting->broker);
+	(void)pthread_mutex_destroy(&posting->lock);
+	(void)pthread_cond_destroy(&posting->done);
+}
+
+/* `count` pins, every tenth of them something else, and a geo and a user for each. */
+static void post_some(struct posting *posting, int count)
+{
+	char key[32], value[128];
+
+	for (int i = 0; i < count; i++) {
+		(void)snprintf(key, sizeof(key), "k%d", i);
+		(void)snprintf(value, sizeof(value), i % 10 == 9 ? "[%d]"
+			       : "{\"index\":%d,\"title\":\"t\",\"follower_count\":\"4k\"}", i);
+		post(posting, "streaming-u-pin", key, value);
+		(void)snprintf(value, sizeof(value), "{\"ind\":%d,\"country\":\"Peru\"}", i);
+		post(posting, "streaming-u-geo", key, value);
+		(void)snprintf(value, sizeof(value), "{\"ind\":%d,\"age\":\"old\"}", i);
+		post(posting, "streaming-u-user", key, i == 3 ? NULL : value);
+	}
+}
+
+static struct store *open_store(const char *dir)
+{
+	struct store *store;
+	char url[300];
+	struct err err;
+
+	(void)snprintf(url, sizeof(url), "file:%s/lake", dir);
+	assert_ok(store_open(url, &store, &err));
+	return store;
+}
+
+static enum err_code run_stream(const char *dir, struct posting *posting, struct store *store,
+				struct stream_counts *ret_counts, struct err *err)
+{
+	struct stream_options options = {
+		.dir = dir, .id = "u", .broker = posting->broker, .store = store,
+		.engine = engine, .models = &models, .rows_max = 1000, .bytes_max = 1 << 20,
+		.age_ms = 10, .until_end = true,
+	};
+
+	return stream_run(&options, ret_counts, err);
+}
+
+static void make_dir(struct temp_dir *dir)
+{
+	char tmp[300];
+
+	temp_dir_make(dir);
+	(void)snprintf(tmp, sizeof(tmp), "%s/tmp", dir->path);
+	assert_int_equal(mkdir(tmp, 0700), 0);
+}
+
+static bool count_letter(void *user, const struct dlq_entry *entry)
+{
+	(void)entry;
+	++*(uint64_t *)user;
+	return true;
+}
+
+/* Rows by the tables' own log, and dead letters of all streams. */
+static void count(struct store *store, uint64_t rows[LAKE_TABLES], uint64_t *ret_dead)
+{
+	struct buf root;
+	struct err err;
+
+	*ret_dead = 0;
+	buf_init(&root, 1000);
+	for (int i = 0; i < LAKE_TABLES; i++) {
+		struct delta_options options = { 0 };
+		struct delta_table *table;
+
+		buf_clear(&root);
+		lake_table_root(&root, TOPIC_STREAM, "u", (enum lake_table)i);
+		assert_ok(delta_open(store, buf_cstr(&root), &options, &table, &err));
+		rows[i] = delta_rows(table);
+		delta_close(table);
+	}
+	assert_ok(dlq_list(store, NULL, count_letter, ret_dead, &err));
+	buf_release(&root);
+}
+
+static void assert_all_there(const char *dir, uint64_t posts)
+{
+	struct store *store = open_store(dir);
+	uint64_t rows[LAKE_TABLES], dead;
+
+	count(store, rows, &dead);
+	assert_int_equal(rows[LAKE_PIN], posts - posts / 10);
+	assert_int_equal(rows[LAKE_GEO], posts);
+	assert_int_equal(rows[LAKE_USER], posts - 1);
+	assert_int_equal(dead, posts / 10 + 1);
+	store_free(store);
+}
+
+static void test_records_become_rows_once(void **state)
+{
+	struct stream_counts counts;
+	struct temp_dir temp;
+	const char *dir = temp.path;
+	struct store *store;
+	struct posting posting;
+	struct err err;
+
+	(void)state;
+	make_dir(&temp);
+	store = open_store(dir);
+	begin(&posting);
+	post_some(&posting, 40);
+	assert_ok(run_stream(dir, &posting, store, &counts, &err));
+	assert_int_equal(counts.rows[LAKE_PIN], 36);
+	assert_int_equal(counts.dead[LAKE_PIN], 4);
+	assert_int_equal(counts.dead[LAKE_USER], 1);
+	assert_int_equal(counts.unreadable[LAKE_USER], 39);
+	assert_all_there(dir, 40);
+
+	assert_ok(run_stream(dir, &posting, store, &counts, &err));
+	assert_int_equal(counts.rows[LAKE_PIN] + counts.commits, 0);
+	assert_all_there(dir, 40);
+	store_free(store);
+	temp_dir_remove(&temp);
+	end(&posting);
+}
+
+/* The k-th call of the store fails, for every k: the next run makes it whole. */
+static void fail_every_call(enum err_code code, bool after)
+{
+	struct posting posting;
+	struct err err;
+
+	begin(&posting);
+	post_some(&posting, 10);
+	for (int k = 1; ; k++) {
+		struct stream_counts counts;
+		struct temp_dir temp;
+		const char *dir = temp.path;
+		struct store *store;
+		enum err_code first;
+
+		make_dir(&temp);
+		store = store_faulty_new(open_store(dir), k, code, after);
+		first = run_stream(dir, &posting, store, &counts, &err);
+		store_free(store);
+		store = open_store(dir);
+		assert_ok(run_stream(dir, &posting, store, &counts, &err));
+		store_free(store);
+		assert_all_there(dir, 10);
+		temp_dir_remove(&temp);
+		if (first == ERR_OK && counts.commits == 0 && k > 60)
+			break;	/* the fault came after the last call */
+		assert_true(k < 400);
+	}
+	end(&posting);
+}
+
+static void test_any_store_call_may_fail(void **state)
+{
+	(void)state;
+	fail_every_call(ERR_IO, false);
+}
+
+static void test_any_store_answer_may_get_lost(void **state)
+{
+	(void)state;
+	fail_every_call(ERR_UNKNOWN, true);
+}
+
+static int set_up(void **state)
+{
+	struct engine_options options = {
+		.memory_bytes_max = MEMORY_BYTES, .threads = 2, .temp_dir = engine_dir.path,
+	};
+	struct err err = { 0 };
+
+	(void)state;
+	temp_dir_make(&engine_dir);
+	if (models_load(TEST_MODELS, &models, &err) != ERR_OK ||
+	    engine_duckdb_new(&options, &engine, &err) != ERR_OK) {
+		print_error("%s\n", err.msg);
+		return -1;
+	}
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	engine_free(engine);
+	models_free(&models);
+	temp_dir_remove(&engine_dir);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_records_become_rows_once),
+		cmocka_unit_test(test_any_store_call_may_fail),
+		cmocka_unit_test(test_any_store_answer_may_get_lost),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
