@@ -1,0 +1,33 @@
+-- wrk script: requests whose records are rows of a file, each connection's next request another row.
+--   wrk … -s post.lua URL -- KIND FILE RECORDS PATH…
+-- KIND: topic (POST of the v2 JSON format) or stream (PUT of one record); several PATHs take turns.
+local requests, at = {}, 0
+
+function init(arguments)
+  local kind, file, records = arguments[1], arguments[2], tonumber(arguments[3])
+  local rows = {}
+  for line in io.lines(file) do
+    rows[#rows + 1] = line
+    if #rows == 2000 then break end
+  end
+  local paths = {}
+  for i = 4, #arguments do paths[#paths + 1] = arguments[i] end
+  local count = math.max(#paths, math.floor(2000 / records))
+  for i = 1, count do
+    local path, body = paths[(i - 1) % #paths + 1], nil
+    if kind == "stream" or path:find("^/streams/") then
+      body = '{"StreamName":"x","Data":' .. rows[i % #rows + 1] .. ',"PartitionKey":"' .. i .. '"}'
+      requests[i] = wrk.format("PUT", path, { ["Content-Type"] = "application/json" }, body)
+    else
+      local values = {}
+      for k = 1, records do values[k] = '{"value":' .. rows[(i * records + k) % #rows + 1] .. '}' end
+      body = '{"records":[' .. table.concat(values, ",") .. ']}'
+      requests[i] = wrk.format("POST", path, { ["Content-Type"] = "application/vnd.kafka.json.v2+json" }, body)
+    end
+  end
+end
+
+function request()
+  at = at % #requests + 1
+  return requests[at]
+end

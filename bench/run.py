@@ -1,0 +1,35 @@
+"""make bench: every figure beside a limit or a peer measured in the same run. README.md says how to read it."""
+import argparse
+import pathlib
+import subprocess
+import sys
+
+import ingest
+from measure import TOP, Table
+
+PARTS = {"ingest": ingest.measure}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", type=pathlib.Path, default=TOP / "build-bench")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=3, help="of one load")
+    parser.add_argument("parts", nargs="*", default=list(PARTS), help=f"of {', '.join(PARTS)}")
+    arguments = parser.parse_args()
+    rows = arguments.build / "rows"
+    rows.mkdir(exist_ok=True)
+    subprocess.run([arguments.build / "bench" / "make_rows", "rows", "20000", rows], check=True)
+    table = Table()
+    for part in arguments.parts:
+        PARTS[part](table, arguments.build / "pinpipe", arguments.build, rows / "pin.ndjson", arguments.rounds,
+                    arguments.seconds)
+    table.write(arguments.build / "bench.json")
+    print(f"written: {arguments.build / 'bench.json'}")
+    if table.missed:
+        print("missed: " + "; ".join(table.missed))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
