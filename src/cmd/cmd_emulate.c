@@ -78,6 +78,11 @@ static const char *text_or_null(const struct config *config, enum option option)
 	return *text ? text : NULL;
 }
 
+static double rate_of(const struct emulate_result *result)
+{
+	return result->seconds > 0 ? (double)result->posts / result->seconds : 0;
+}
+
 static uint64_t acknowledged(const struct emulate_result *result)
 {
 	uint64_t sum = 0;
@@ -105,11 +110,10 @@ static uint64_t unknown(const struct emulate_result *result)
 	return sum;
 }
 
-/* One line that is drawn over itself; `user` is the number of posts there will be, 0 if without end. */
+/* One line that is drawn over itself; `user`: how many posts there will be, 0 if without end. */
 static void draw_progress(void *user, const struct emulate_result *so_far)
 {
 	uint64_t posts = *(const uint64_t *)user;
-	double rate = so_far->seconds > 0 ? (double)so_far->posts / so_far->seconds : 0;
 	int filled = posts ? (int)(BAR * so_far->posts / posts) : 0;
 
 	if (posts)
@@ -118,8 +122,8 @@ static void draw_progress(void *user, const struct emulate_result *so_far)
 	else
 		fputc('\r', stderr);
 	fprintf(stderr, "%" PRIu64 " posts, %.0f/s, %" PRIu64 " records acknowledged, %" PRIu64
-		" sent again, %" PRIu64 " failed\x1b[K", so_far->posts, rate, acknowledged(so_far),
-		so_far->retried, refused(so_far) + unknown(so_far));
+		" sent again, %" PRIu64 " failed\x1b[K", so_far->posts, rate_of(so_far),
+		acknowledged(so_far), so_far->retried, refused(so_far) + unknown(so_far));
 	(void)fflush(stderr);
 }
 
@@ -145,8 +149,7 @@ static void put_table(struct buf *out, const struct emulate_result *result)
 			 count->unknown);
 	}
 	buf_addf(out, "%" PRIu64 " posts in %.1f s (%.0f/s), %" PRIu64 " records sent again",
-		 result->posts, result->seconds,
-		 result->seconds > 0 ? (double)result->posts / result->seconds : 0, result->retried);
+		 result->posts, result->seconds, rate_of(result), result->retried);
 	if (result->absent)
 		buf_addf(out, ", %" PRIu64 " rows left out that the source lacks", result->absent);
 	buf_add_char(out, '\n');

@@ -20,6 +20,7 @@
 
 enum {
 	ROWS_BYTES_MAX = 8 << 20,	/* of a parcel; a batch that reaches half of it is sent */
+	BODY_BYTES_MAX = 8 * ROWS_BYTES_MAX,	/* escaped, a row can be six times as long */
 	REPLY_BYTES_MAX = 4 << 20,
 	BACKOFF_FIRST_MS = 50,
 	BACKOFF_MAX_MS = 5000,
@@ -98,7 +99,8 @@ static void give_up_on(struct emulate *emulate, const struct parcel *parcel,
 		count->refused++;
 }
 
-static void note_failure(struct emulate *emulate, const struct parcel *parcel, const struct err *why)
+static void note_failure(struct emulate *emulate, const struct parcel *parcel,
+			 const struct err *why)
 {
 	struct err *first = &emulate->result->first_failure;
 
@@ -155,7 +157,8 @@ static void settle(struct http_exchange *exchange)
 	struct err why = { 0 };
 	uint32_t left = 0;
 
-	post_read(emulate->protocol, emulate->parser, exchange, parcel->count, emulate->outcomes, &why);
+	post_read(emulate->protocol, emulate->parser, exchange, parcel->count, emulate->outcomes,
+		  &why);
 	for (uint32_t i = 0; i < parcel->count; i++) {
 		struct drawn *drawn = &parcel->drawn[i];
 		enum post_outcome outcome = emulate->outcomes[i];
@@ -195,11 +198,14 @@ static void send_parcel(struct parcel *parcel)
 	enum err_code code;
 	struct err err;
 
-	for (uint32_t i = 0; i < parcel->count; i++)
+	for (uint32_t i = 0; i < parcel->count; i++) {
+		const struct drawn *drawn = &parcel->drawn[i];
+
 		emulate->records[i] = (struct post_record){
-			.value = slice_of(parcel->rows.ptr + parcel->drawn[i].at, parcel->drawn[i].len),
-			.key = parcel->drawn[i].key,
+			.value = slice_of(parcel->rows.ptr + drawn->at, drawn->len),
+			.key = drawn->key,
 		};
+	}
 	buf_clear(&parcel->body);
 	emulate->protocol->put_body(&parcel->body, lane->stream, emulate->records, parcel->count);
 	assert(!buf_full(&parcel->body));
@@ -313,10 +319,13 @@ static void choose(struct emulate *emulate)
 }
 
 /* The source's row of this choice, or of the next one that it has. */
-static enum err_code find_row(struct emulate *emulate, struct source_post *ret_post, struct err *err)
+static enum err_code find_row(struct emulate *emulate, struct source_post *ret_post,
+			      struct err *err)
 {
+	struct source *source = emulate->options->source;
+
 	for (uint32_t i = 0; i < ABSENT_MAX; i++) {
-		enum err_code code = source_row(emulate->options->source, emulate->choice.row, ret_post, err);
+		enum err_code code = source_row(source, emulate->choice.row, ret_post, err);
 
 		if (code != ERR_ABSENT || emulate->options->order == POST_ORDER_COURSE)
 			return code;
@@ -416,7 +425,9 @@ static enum err_code loop(struct emulate *emulate, struct err *err)
 		until_ms = due_ms == INT64_MAX ? IDLE_MS : due_ms - clock_mono_ms();
 		if (until_ms < wait_ms)
 			wait_ms = until_ms > 0 ? until_ms : 0;
-		code = http_client_turn(emulate->client, wait_ms < IDLE_MS ? wait_ms : IDLE_MS, err);
+		if (wait_ms > IDLE_MS)
+			wait_ms = IDLE_MS;
+		code = http_client_turn(emulate->client, wait_ms, err);
 		if (code != ERR_OK)
 			return code;
 		show(emulate, false);
@@ -465,9 +476,10 @@ static void make_parcel(struct emulate *emulate, struct parcel *parcel, enum lak
 	parcel->emulate = emulate;
 	parcel->table = table;
 	parcel->drawn = xcalloc(emulate->options->batch_size, sizeof(*parcel->drawn));
-	parcel->backoff = (struct backoff){ .first_ms = BACKOFF_FIRST_MS, .max_ms = BACKOFF_MAX_MS };
+	parcel->backoff.first_ms = BACKOFF_FIRST_MS;
+	parcel->backoff.max_ms = BACKOFF_MAX_MS;
 	buf_init(&parcel->rows, ROWS_BYTES_MAX);
-	buf_init(&parcel->body, 8 * (size_t)ROWS_BYTES_MAX);	/* escaped a row can be six times as long */
+	buf_init(&parcel->body, BODY_BYTES_MAX);
 	buf_init(&parcel->exchange.reply, REPLY_BYTES_MAX);
 	parcel->exchange.method = emulate->protocol->method;
 	parcel->exchange.url = lane->url;

@@ -37,6 +37,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *user)
 /* What holds for every exchange of this handle. */
 static bool set_up(CURL *easy, const struct http_client_options *options)
 {
+	long connect_ms = (long)options->connect_ms;
 	bool ok = true;
 
 	ok &= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
@@ -44,7 +45,7 @@ static bool set_up(CURL *easy, const struct http_client_options *options)
 	ok &= curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_ms) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)options->total_ms) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK;
 	if (options->user_agent)
@@ -96,7 +97,7 @@ static enum err_code curl_start(struct http_client *base, struct http_exchange *
 	easy = transfer->easy;
 	set_headers(transfer, exchange);
 	ok &= curl_easy_setopt(easy, CURLOPT_URL, exchange->url) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L) == CURLE_OK;	/* forgets the body before */
+	ok &= curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L) == CURLE_OK;	/* no body, until told */
 	if (exchange->body.ptr) {
 		ok &= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
 				       (curl_off_t)exchange->body.len) == CURLE_OK;
@@ -190,13 +191,14 @@ static bool end_finished(struct http_client_curl *client)
 static enum err_code curl_turn(struct http_client *base, int64_t wait_ms, struct err *err)
 {
 	struct http_client_curl *client = (struct http_client_curl *)base;
+	int timeout_ms = wait_ms > 60000 ? 60000 : (int)wait_ms;
 	int running;
 
 	if (curl_multi_perform(client->multi, &running) != CURLM_OK)
 		return err_set(err, ERR_IO, "libcurl could not go on");
 	if (end_finished(client))
 		return ERR_OK;
-	if (curl_multi_poll(client->multi, NULL, 0, wait_ms > 60000 ? 60000 : (int)wait_ms, NULL) != CURLM_OK ||
+	if (curl_multi_poll(client->multi, NULL, 0, timeout_ms, NULL) != CURLM_OK ||
 	    curl_multi_perform(client->multi, &running) != CURLM_OK)
 		return err_set(err, ERR_IO, "libcurl could not go on");
 	(void)end_finished(client);
@@ -233,6 +235,7 @@ enum err_code http_client_curl_new(const struct http_client_options *options,
 				   struct http_client **ret_client, struct err *err)
 {
 	struct http_client_curl *client;
+	long connections;
 
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return err_set(err, ERR_IO, "could not start libcurl");
@@ -240,9 +243,9 @@ enum err_code http_client_curl_new(const struct http_client_options *options,
 	client->base.ops = &curl_ops;
 	client->options = options;
 	client->multi = mem_or_abort(curl_multi_init());
-	(void)curl_multi_setopt(client->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
-				(long)options->connections_max);
-	(void)curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)options->connections_max);
+	connections = (long)options->connections_max;
+	(void)curl_multi_setopt(client->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, connections);
+	(void)curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, connections);
 	*ret_client = &client->base;
 	return ERR_OK;
 }

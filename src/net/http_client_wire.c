@@ -40,6 +40,7 @@ enum {
 	FIELD_BYTES_MAX = 16,
 	EVENTS = 64,
 	SWEEP_MS = 50,			/* how often deadlines are looked at */
+	IDLE_MS = 60000,
 	RETRY_AFTER_MAX_S = 86400,
 };
 
@@ -58,7 +59,8 @@ struct connection {
 	struct connection *next_free;	/* while CLOSED or IDLE */
 
 	llhttp_t parser;
-	char field[FIELD_BYTES_MAX];	/* name and value of the header under way, as far as they fit */
+	/* Name and value of the header under way, as far as they fit. */
+	char field[FIELD_BYTES_MAX];
 	size_t field_len;
 	char value[FIELD_BYTES_MAX];
 	size_t value_len;
@@ -503,9 +505,9 @@ static enum err_code wire_turn(struct http_client *base, int64_t wait_ms, struct
 	int count;
 
 	carry_waiting(client);
-	if (wait_ms > SWEEP_MS && is_busy(client))
-		wait_ms = SWEEP_MS;
-	count = epoll_wait(client->epoll_fd, events, EVENTS, wait_ms > 60000 ? 60000 : (int)wait_ms);
+	if (wait_ms > SWEEP_MS)
+		wait_ms = is_busy(client) ? SWEEP_MS : wait_ms < IDLE_MS ? wait_ms : IDLE_MS;
+	count = epoll_wait(client->epoll_fd, events, EVENTS, (int)wait_ms);
 	if (count < 0 && errno != EINTR)
 		return err_errno(err, "could not wait for the server");
 	for (int i = 0; i < count; i++)
@@ -586,7 +588,8 @@ static bool split_authority(struct http_client_wire *client, const char *at, siz
 		return false;
 	if (!colon)
 		return copy_text(client->port, sizeof(client->port), "80", 2);
-	return copy_text(client->port, sizeof(client->port), colon + 1, (size_t)(end - colon - 1)) &&
+	colon++;
+	return copy_text(client->port, sizeof(client->port), colon, (size_t)(end - colon)) &&
 	       strspn(client->port, "0123456789") == strlen(client->port);
 }
 

@@ -191,7 +191,8 @@ static uint32_t draw_chars(struct made_random *random, const uint32_t deciles[DE
 	return deciles[at] + made_below(random, deciles[at + 1] - deciles[at]);
 }
 
-static const struct word *draw_word(struct made_random *random, const struct word *words, size_t count)
+static const struct word *draw_word(struct made_random *random, const struct word *words,
+				    size_t count)
 {
 	return &words[made_below(random, (uint32_t)count)];
 }
@@ -227,7 +228,7 @@ static void capitalise(struct buf *out, size_t at)
 		*c = (char)(*c - 'a' + 'A');
 }
 
-/* False: no room for it. A first word (always ASCII) is cut instead, so that no text stays empty. */
+/* False: no room for it. A first word (always ASCII) is cut instead: no text stays empty. */
 static bool put_word(struct writing *writing, const struct word *word, uint32_t chars, bool capital)
 {
 	struct word first = { word->ptr, writing->left };

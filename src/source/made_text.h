@@ -16,7 +16,7 @@
 
 #include <stdint.h>
 
-/* SplitMix64 (Steele, Lea, Flood 2014): any number is a good seed, so row k starts from mix(seed, k). */
+/* SplitMix64 (Steele, Lea, Flood 2014). Any seed is good, so row k starts from mix(seed, k). */
 struct made_random {
 	uint64_t state;
 };
@@ -41,7 +41,8 @@ static inline uint32_t made_below(struct made_random *random, uint32_t end)
 }
 
 enum { MADE_CATEGORIES = 13 };
-extern const char *const made_category[MADE_CATEGORIES];	/* in alphabetical order, as the rows are sorted */
+/* In alphabetical order, as the rows are sorted. */
+extern const char *const made_category[MADE_CATEGORIES];
 
 void made_put_title(struct buf *out, struct made_random *random, uint32_t category);
 void made_put_description(struct buf *out, struct made_random *random, uint32_t category);

@@ -18,11 +18,12 @@ enum err_code post_order_init(struct post_order *order, enum post_order_kind kin
 
 struct post_choice post_order_next(struct post_order *order)
 {
+	int64_t last = (int64_t)order->rows - 1;
 	struct post_choice choice = { .pause_s = python_random_range(&order->random, 0, 2) };
 
 	if (order->kind == POST_ORDER_ROWS)
 		choice.row = order->next++ % order->rows;
 	else
-		choice.row = (uint64_t)python_random_int(&order->random, 0, (int64_t)order->rows - 1);
+		choice.row = (uint64_t)python_random_int(&order->random, 0, last);
 	return choice;
 }

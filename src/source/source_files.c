@@ -92,8 +92,8 @@ static enum err_code fill(struct lines *lines, struct err *err)
 	lines->offset += lines->at;
 	lines->at = 0;
 	lines->end = kept;
-	code = read_at(lines->fd, lines->bytes + kept, READ_BYTES - kept, lines->offset + kept, &got,
-		       err);
+	code = read_at(lines->fd, lines->bytes + kept, READ_BYTES - kept, lines->offset + kept,
+		       &got, err);
 	if (code != ERR_OK)
 		return code;
 	lines->end += got;

@@ -33,11 +33,11 @@ enum {
 	AGE_LAST = 60,
 };
 
-/* Seconds since 1970: 2015-10-21 03:17:47, 2017-10-20 10:44:26, 2017-10-19 15:13:42, 2022-10-19 17:54:26. */
-static const uint32_t joined_first = 1445397467;
-static const uint32_t joined_last = 1508496266;
-static const uint32_t posted_first = 1508426022;
-static const uint32_t posted_last = 1666202066;
+/* Seconds since 1970. */
+static const uint32_t joined_first = 1445397467;	/* 2015-10-21 03:17:47 */
+static const uint32_t joined_last = 1508496266;		/* 2017-10-20 10:44:26 */
+static const uint32_t posted_first = 1508426022;	/* 2017-10-19 15:13:42 */
+static const uint32_t posted_last = 1666202066;		/* 2022-10-19 17:54:26 */
 
 static const char *const countries[] = {
 	"Afghanistan", "Albania", "Algeria", "American Samoa", "Andorra", "Angola", "Anguilla",
@@ -175,7 +175,7 @@ static const char *const kind_name[] = {
 	[PIN_IMAGE] = "image", [PIN_VIDEO] = "video", [PIN_STORY] = "multi-video(story page format)",
 };
 
-/* What is missing in a pin, with the frequencies of the 4,082 public rows: the gaps come together. */
+/* What pins lack, as often as the 4,082 public rows do: the gaps come together. */
 static const struct shape {
 	uint32_t rows;
 	enum pin_kind kind;
@@ -274,7 +274,7 @@ static void put_followers(struct buf *out, struct made_random *random, uint32_t 
 	static const uint32_t plain[] = { 0, 5, 19, 38, 87, 157, 213, 317, 491, 760, 971 };
 	static const uint32_t thousands[] = { 1, 4, 7, 15, 28, 46, 77, 138, 267, 565, 992 };
 	static const uint32_t millions[] = { 1, 1, 2, 2, 2, 2, 2, 4, 5, 5, 9 };
-	/* Of 100 posters with 1, 2 to 3, 4 to 29, more rows: so many count plainly, so many in millions. */
+	/* Of 100 posters with 1, 2 to 3, 4 to 29, more rows: those without unit, those with "M". */
 	static const uint32_t share_plain[] = { 39, 9, 5, 7 };
 	static const uint32_t share_millions[] = { 1, 2, 8, 33 };
 	size_t class = rows < 2 ? 0 : rows < 4 ? 1 : rows < 30 ? 2 : 3;
@@ -311,11 +311,11 @@ static void make_user(struct source_generated *made, struct made_random *random,
 	const char *first = first_names[least_of(random, rows, ARRAY_LEN(first_names))];
 	const char *last = last_names[least_of(random, rows, ARRAY_LEN(last_names))];
 	size_t age = AGE_FIRST + least_of(random, rows, AGE_LAST - AGE_FIRST + 1);
-	uint32_t joined = joined_first + (uint32_t)least_of(random, rows, joined_last - joined_first + 1);
+	size_t joined = joined_first + least_of(random, rows, joined_last - joined_first + 1);
 
 	buf_addf(out, ",\"first_name\":\"%s\",\"last_name\":\"%s\",\"age\":%zu,\"date_joined\":\"",
 		 first, last, age);
-	put_time(out, joined);
+	put_time(out, (uint32_t)joined);
 	buf_add_str(out, "\"}");
 	poster->user = keep(made, out);
 }

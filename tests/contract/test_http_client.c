@@ -1,4 +1,4 @@
-/* The contract of http_client.h, run against both backends, with a server that answers as scripted. */
+/* The contract of http_client.h, run against both backends, and a server that follows a script. */
 #include "net/http_client.h"
 
 #include "base/mem.h"
@@ -30,7 +30,7 @@ struct server {
 	atomic_int requests;
 	struct pollfd polls[PEERS + 2];
 	struct buf peers[PEERS + 2];	/* what came so far */
-	struct buf last;		/* the last whole request; read it once the answer is there */
+	struct buf last;		/* the last whole request; to be read after its answer */
 	pthread_t thread;
 };
 
@@ -422,7 +422,8 @@ static void test_urls_that_cannot_be(void **state)
 			fail_msg("%s was taken", urls[i]);
 	assert_ok(http_client_new(&options, "http://127.0.0.1:9/topics", &client, &err));
 	assert_string_equal(client->ops->name, "wire");
-	assert_int_equal(http_client_start(client, &exchange, &err), ERR_USAGE);	/* another server */
+	/* Another server than the client was made for. */
+	assert_int_equal(http_client_start(client, &exchange, &err), ERR_USAGE);
 	http_client_free(client);
 	assert_ok(http_client_new(&options, "HTTPS://localhost/", &client, &err));
 	assert_string_equal(client->ops->name, "curl");

@@ -422,7 +422,9 @@ static void test_categories_lie_where_the_real_ones_do(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(ranges); i++) {
-		for (uint64_t k = ranges[i].first; k <= ranges[i].last; k += ranges[i].last - ranges[i].first) {
+		uint64_t step = ranges[i].last - ranges[i].first;
+
+		for (uint64_t k = ranges[i].first; k <= ranges[i].last; k += step) {
 			struct source_post post;
 			struct err err = { 0 };
 			char end[64];

@@ -1,11 +1,11 @@
-/* The order of the posts, and under it CPython's random. tests/cli/test_emulate.py asks python3 itself. */
+/* The order of the posts, drawn as CPython does (tests/cli/test_emulate.py asks python3 itself). */
 #include "source/post_order.h"
 #include "testing.h"
 
 static void test_course_begins_as_everywhere(void **state)
 {
-	static const uint64_t rows[] = { 7528, 2863, 5730, 8304, 8731, 1313, 4315, 10794, 5494, 5069,
-					 2923, 3089 };
+	static const uint64_t rows[] = { 7528, 2863, 5730, 8304, 8731, 1313, 4315, 10794, 5494,
+					 5069, 2923, 3089 };
 	struct post_order order;
 	struct err err = { 0 };
 

@@ -72,7 +72,9 @@ static void test_every_answer(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct http_exchange exchange = { .code = cases[i].code, .status = cases[i].status };
+		struct http_exchange exchange = {
+			.code = cases[i].code, .status = cases[i].status,
+		};
 		size_t count = strlen(cases[i].outcomes);
 		enum post_outcome outcomes[8];
 		struct err why = { 0 };
