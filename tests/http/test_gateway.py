@@ -87,7 +87,7 @@ def test_port_in_use(run, gateway, tmp_path):
 
 def test_two_gateways_on_one_directory(run, gateway, data_dir):
     refused = run("gateway", "--dir", data_dir, "--listen", "127.0.0.1:0", status=73)
-    assert str(gateway.pid) in refused.stderr
+    assert "another process" in refused.stderr and "--dir" in refused.stderr
     assert produce(gateway, {"records": [{"value": 1}]}).status == 200
 
 

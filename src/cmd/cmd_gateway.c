@@ -1,0 +1,153 @@
+#include "base/buf.h"
+#include "cmd/cmd.h"
+#include "cmd/setup.h"
+#include "gateway/gateway.h"
+
+#include <string.h>
+
+enum { DRAIN_MS = 10000, LINE_MAX_BYTES = 16 << 10 };
+
+static const char *text_or_null(const struct config *config, enum option option)
+{
+	const char *text = config_text(config, option);
+
+	return *text ? text : NULL;
+}
+
+static bool chosen(const struct config *config, enum option option, const char *word)
+{
+	return strcmp(config_text(config, option), word) == 0;
+}
+
+static enum auto_create auto_create(const struct config *config)
+{
+	if (chosen(config, OPT_AUTO_CREATE, "none"))
+		return AUTO_CREATE_NONE;
+	return chosen(config, OPT_AUTO_CREATE, "own") ? AUTO_CREATE_OWN : AUTO_CREATE_ANY;
+}
+
+static struct gateway_options gateway_options(const struct config *config)
+{
+	return (struct gateway_options){
+		.listen = config_text(config, OPT_LISTEN),
+		.insecure = config_bool(config, OPT_INSECURE),
+		.api_key_sha256 = config_text(config, OPT_API_KEY_HASH),
+		.tls_cert = text_or_null(config, OPT_TLS_CERT),
+		.tls_key = text_or_null(config, OPT_TLS_KEY),
+		.id = config_text(config, OPT_ID),
+		.stages = config_text(config, OPT_STAGES),
+		.auto_create = auto_create(config),
+		.partitions = (int32_t)config_int(config, OPT_PARTITIONS),
+		.shards = (int32_t)config_int(config, OPT_SHARDS),
+		.confluent_status = chosen(config, OPT_COMPAT_STATUS, "confluent"),
+		.kinesis_ok_status = chosen(config, OPT_KINESIS_STATUS, "200"),
+		.body_bytes_max = (size_t)config_int(config, OPT_BODY_MAX),
+		.record_bytes_max = (size_t)config_int(config, OPT_RECORD_MAX),
+		.connections_max = (uint32_t)config_int(config, OPT_CONNECTIONS_MAX),
+		.connections_per_ip_max = (uint32_t)config_int(config, OPT_CONNECTIONS_IP_MAX),
+		.retention_ms = config_int(config, OPT_RETENTION),
+	};
+}
+
+/* The log, to be written: this process is the only one that does. */
+static enum err_code open_log(const struct config *config, struct gateway *gateway,
+			      struct broker **ret_broker, struct err *err)
+{
+	struct broker_local_options options = {
+		.writer = true,
+		.segment_bytes = (size_t)config_int(config, OPT_SEGMENT_BYTES),
+		.inflight_bytes_max = (size_t)config_int(config, OPT_INFLIGHT_MAX),
+		.record_bytes_max = (size_t)config_int(config, OPT_RECORD_MAX),
+		.disk_reserve_bytes = (uint64_t)config_int(config, OPT_DISK_RESERVE),
+		.retention_ms = config_int(config, OPT_RETENTION),
+		.retention_bytes = (uint64_t)config_int(config, OPT_RETENTION_BYTES),
+		.done = gateway_done,
+		.done_user = gateway,
+	};
+	enum err_code code = setup_dir(config, &options.dir, err);
+
+	return code == ERR_OK ? broker_local_new(&options, ret_broker, err) : code;
+}
+
+/* One line that a script can read: the address, with the port that was taken. */
+static enum err_code print_address(const struct config *config, const struct gateway *gateway,
+				   struct err *err)
+{
+	const char *listen = config_text(config, OPT_LISTEN);
+	const char *scheme = *config_text(config, OPT_TLS_CERT) ? "https" : "http";
+	enum err_code code;
+	struct buf line;
+
+	buf_init(&line, LINE_MAX_BYTES);
+	buf_addf(&line, "listening on %s://%.*s:%d\n", scheme,
+		 (int)(strrchr(listen, ':') - listen), listen, gateway_port(gateway));
+	code = cmd_print(&line, err);
+	buf_release(&line);
+	return code;
+}
+
+static enum err_code serve(const struct config *config, struct err *err)
+{
+	struct gateway_options options = gateway_options(config);
+	struct gateway *gateway = NULL;
+	struct broker *broker = NULL;
+	enum err_code code;
+
+	if ((code = gateway_new(&options, &gateway, err)) == ERR_OK &&
+	    (code = open_log(config, gateway, &broker, err)) == ERR_OK &&
+	    (code = gateway_open(gateway, broker, err)) == ERR_OK &&
+	    (code = print_address(config, gateway, err)) == ERR_OK)
+		code = gateway_run(gateway, DRAIN_MS, err);
+	broker_free(broker);
+	gateway_free(gateway);
+	return code;
+}
+
+static enum err_code print_routes(struct err *err)
+{
+	enum err_code code;
+	struct buf out;
+
+	buf_init(&out, LINE_MAX_BYTES);
+	gateway_put_routes(&out);
+	code = cmd_print(&out, err);
+	buf_release(&out);
+	return code;
+}
+
+static int run(struct config *config, int argc, const char *const *argv)
+{
+	struct err err;
+	enum err_code code;
+
+	(void)argc;
+	(void)argv;
+	code = config_bool(config, OPT_ROUTES) ? print_routes(&err) : serve(config, &err);
+	return code == ERR_OK ? 0 : cmd_fail(&err);
+}
+
+static const enum option options[] = {
+	OPT_LISTEN, OPT_INSECURE, OPT_API_KEY_HASH, OPT_TLS_CERT, OPT_TLS_KEY, OPT_STAGES,
+	OPT_COMPAT_STATUS, OPT_KINESIS_STATUS, OPT_AUTO_CREATE, OPT_PARTITIONS, OPT_SHARDS,
+	OPT_BODY_MAX, OPT_RECORD_MAX, OPT_CONNECTIONS_MAX, OPT_CONNECTIONS_IP_MAX,
+	OPT_INFLIGHT_MAX, OPT_SEGMENT_BYTES, OPT_RETENTION, OPT_RETENTION_BYTES,
+	OPT_DISK_RESERVE, OPT_ROUTES, OPTION_COUNT,
+};
+
+const struct command cmd_gateway = {
+	.name = "gateway",
+	.summary = "Take records over HTTP and keep them in the log",
+	.usage = "[options]",
+	.details =
+		"Speaks the Kafka REST Proxy's v2 API on /topics and the API Gateway's Kinesis API\n"
+		"on /streams. A 2xx means that the records are on the disk. Prints the address it\n"
+		"listens on; SIGINT or SIGTERM ends it after what is in flight was answered.\n",
+	.examples =
+		"pinpipe gateway --listen 127.0.0.1:8082 --dir data\n"
+		"curl -H 'Content-Type: application/vnd.kafka.json.v2+json' \\\n"
+		"  -d '{\"records\":[{\"value\":{\"index\":1}}]}' "
+		"http://127.0.0.1:8082/topics/124df56aef51.pin\n"
+		"pinpipe gateway --routes\n",
+	.options = options,
+	.run = run,
+};
