@@ -237,13 +237,4 @@ static void client_drain(int fd, struct buf *out)
 		;
 }
 
-static uint32_t count_text(const char *in, const char *text)
-{
-	uint32_t count = 0;
-
-	for (const char *at = in; (at = strstr(at, text)) != NULL; at += strlen(text))
-		count++;
-	return count;
-}
-
 #endif

@@ -7,6 +7,15 @@
 
 static struct fixture fixture;
 
+static uint32_t count_text(const char *in, const char *text)
+{
+	uint32_t count = 0;
+
+	for (const char *at = in; (at = strstr(at, text)) != NULL; at += strlen(text))
+		count++;
+	return count;
+}
+
 static struct http_limits small_limits(void)
 {
 	struct http_limits limits = http_limits_default;

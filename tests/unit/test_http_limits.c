@@ -1,0 +1,499 @@
+/* What bounds the HTTP server: sizes, connections, descriptors, memory, time; and TLS. */
+#include "unit/http_fixture.h"
+
+#include "unit/http_cases.h"
+
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <openssl/pem.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+static struct fixture fixture;
+
+static struct http_limits small_limits(void)
+{
+	struct http_limits limits = http_limits_default;
+
+	limits.header_bytes_max = HEADER_BYTES_MAX;
+	limits.body_bytes_max = BODY_BYTES_MAX;
+	return limits;
+}
+
+/* The connection is closed, after an answer of that status (0: after none). */
+static void expect_end(int fd, int status)
+{
+	char start[32];
+	struct buf out;
+
+	buf_init(&out, 64 << 20);
+	(void)snprintf(start, sizeof(start), "HTTP/1.1 %d ", status);
+	client_drain(fd, &out);
+	if (status == 0 ? out.len > 0 : !slice_starts(buf_slice(&out), start))
+		fail_msg("%d expected, got \"%s\"", status, buf_cstr(&out));
+	(void)close(fd);
+	buf_release(&out);
+}
+
+static void expect_served(int fd)
+{
+	struct buf out;
+
+	buf_init(&out, 1 << 16);
+	client_say(fd, GET HOST END);
+	client_await(fd, &out, "GET / ? ");
+	buf_release(&out);
+}
+
+static int open_saying(const char *text)
+{
+	int fd = client_open(&fixture);
+
+	client_say(fd, text);
+	return fd;
+}
+
+static void await_connections(int64_t count)
+{
+	int64_t end_ms = clock_mono_ms() + PATIENCE_MS;
+
+	while (metric_get(METRIC_CONNECTIONS) != count) {
+		if (clock_mono_ms() > end_ms)
+			fail_msg("%d connections awaited", (int)count);
+		clock_sleep_ms(1);
+	}
+}
+
+static void test_timeouts_of_reading(void **state)
+{
+	struct http_limits limits = small_limits();
+	int fds[4];
+
+	(void)state;
+	limits.header_ms = 60;
+	limits.body_ms = 150;
+	limits.idle_ms = 60;
+	fixture_start(&fixture, &limits, NULL, NULL);
+	fds[0] = open_saying("GET / HTTP/1.1\r\nHos");
+	fds[1] = open_saying("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel");
+	fds[2] = open_saying("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel");
+	fds[3] = open_saying("");
+	expect_end(fds[0], 408);
+	expect_end(fds[1], 408);
+	expect_end(fds[2], 408);
+	expect_end(fds[3], 0);
+	assert_int_equal(fixture.handled, 0);
+	fixture_stop(&fixture);
+}
+
+/* A byte a moment is progress, but not enough of it; a body that is merely long in coming is read. */
+static void test_body_must_keep_its_rate(void **state)
+{
+	struct http_limits limits = small_limits();
+	struct pollfd poll_fd = { .events = POLLIN };
+	struct buf out;
+	int fd;
+
+	(void)state;
+	limits.body_grace_ms = 50;
+	limits.body_bytes_per_s_min = 2000;
+	fixture_start(&fixture, &limits, NULL, NULL);
+	poll_fd.fd = fd = open_saying("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
+	while (poll(&poll_fd, 1, 5) == 0)
+		client_say(fd, "x");
+	expect_end(fd, 408);
+	assert_int_equal(fixture.handled, 0);
+
+	buf_init(&out, 1 << 20);
+	fd = open_saying("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 40000\r\nConnection: close\r\n\r\n");
+	for (int i = 0; i < 40; i++) {
+		char piece[1000];
+
+		memset(piece, 'y', sizeof(piece));
+		client_send(fd, piece, sizeof(piece));
+		clock_sleep_ms(2);
+	}
+	client_await(fd, &out, "HTTP/1.1 200");
+	(void)close(fd);
+	buf_release(&out);
+	fixture_stop(&fixture);
+}
+
+static void test_reader_that_reads_nothing_is_dropped(void **state)
+{
+	struct http_limits limits = small_limits();
+	int fd;
+
+	(void)state;
+	limits.write_ms = 60;
+	fixture_start(&fixture, &limits, NULL, NULL);
+	fd = open_saying("GET /big?15728640 HTTP/1.1\r\nHost: a\r\n\r\n");
+	await_connections(1);
+	await_connections(0);
+	(void)close(fd);
+	fixture_stop(&fixture);
+}
+
+/* An answer that is being made has no deadline of the connection's. */
+static void test_waiting_for_an_answer_is_not_idle(void **state)
+{
+	static const uint32_t numbers[] = { 0 };
+	struct http_limits limits = small_limits();
+	struct buf out;
+	int idle;
+	int fd;
+
+	(void)state;
+	limits.idle_ms = limits.header_ms = 40;
+	fixture_start(&fixture, &limits, NULL, NULL);
+	buf_init(&out, 1 << 16);
+	fd = open_saying("GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+	await_kept(&fixture, 1);
+	idle = open_saying("");
+	expect_end(idle, 0);		/* so at least idle_ms have passed */
+	release(&fixture, numbers, 1);
+	client_await(fd, &out, "/later");
+	(void)close(fd);
+	buf_release(&out);
+	fixture_stop(&fixture);
+}
+
+static void test_full_server_closes_the_longest_idle(void **state)
+{
+	struct http_limits limits = small_limits();
+	int64_t refused = metric_get(METRIC_REFUSED);
+	int fds[4];
+	int slow;
+
+	(void)state;
+	limits.connections_max = 3;
+	fixture_start(&fixture, &limits, NULL, NULL);
+	for (int i = 0; i < 3; i++)
+		expect_served(fds[i] = client_open(&fixture));
+	expect_served(fds[0]);		/* so the second is idle the longest */
+	expect_served(fds[3] = client_open(&fixture));
+	expect_end(fds[1], 0);
+	expect_served(fds[0]);
+	expect_served(fds[2]);
+
+	client_say(fds[0], "GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+	client_say(fds[2], "GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+	client_say(fds[3], "GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+	await_kept(&fixture, 3);
+	slow = open_saying("");
+	expect_end(slow, 0);		/* nobody only waits: the new one is refused */
+	assert_int_equal(metric_get(METRIC_REFUSED), refused + 1);
+	(void)close(fds[0]);
+	(void)close(fds[2]);
+	(void)close(fds[3]);
+	release(&fixture, (uint32_t[]){ 0, 1, 2 }, 3);
+	fixture_stop(&fixture);
+}
+
+static void test_connections_of_one_address(void **state)
+{
+	struct http_limits limits = small_limits();
+	int fds[3];
+
+	(void)state;
+	limits.connections_per_ip_max = 2;
+	fixture_start(&fixture, &limits, NULL, NULL);
+	expect_served(fds[0] = client_open(&fixture));
+	expect_served(fds[1] = client_open(&fixture));
+	expect_end(open_saying(""), 0);
+	(void)close(fds[0]);
+	await_connections(1);
+	expect_served(fds[2] = client_open(&fixture));
+	(void)close(fds[1]);
+	(void)close(fds[2]);
+	fixture_stop(&fixture);
+}
+
+/* Without descriptors the server refuses with the spare one, does not spin, and goes on when there are some. */
+static void test_descriptors_run_out(void **state)
+{
+	struct http_limits limits = small_limits();
+	int64_t refused = metric_get(METRIC_REFUSED);
+	struct rlimit all;
+	struct rlimit few;
+	int busy;
+	int next;
+
+	(void)state;
+	fixture_start(&fixture, &limits, NULL, NULL);
+	busy = open_saying("GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+	await_kept(&fixture, 1);
+	next = socket(AF_INET, SOCK_STREAM, 0);		/* the client's: it needs one too */
+	(void)getrlimit(RLIMIT_NOFILE, &all);
+	few = all;
+	few.rlim_cur = (rlim_t)next + 1;
+	(void)setrlimit(RLIMIT_NOFILE, &few);
+	{
+		struct sockaddr_in address = {
+			.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+			.sin_port = htons(http_server_port(fixture.server)),
+		};
+
+		assert_int_equal(connect(next, (struct sockaddr *)&address, sizeof(address)), 0);
+	}
+	expect_end(next, 0);
+	assert_int_equal(metric_get(METRIC_REFUSED), refused + 1);
+	(void)setrlimit(RLIMIT_NOFILE, &all);
+	expect_served(next = client_open(&fixture));
+	(void)close(next);
+	release(&fixture, (uint32_t[]){ 0 }, 1);
+	(void)close(busy);
+	fixture_stop(&fixture);
+}
+
+/* All buffers have one bound: a body too many is refused, the others are read on. */
+static void test_memory_is_bounded(void **state)
+{
+	struct http_limits limits = small_limits();
+	char *half = xcalloc(1, 100000);
+	struct buf out;
+	int fds[8];
+	int refused = 0;
+
+	(void)state;
+	limits.buffer_bytes_max = 1 << 20;
+	fixture_start(&fixture, &limits, NULL, NULL);
+	buf_init(&out, 1 << 20);
+	for (int i = 0; i < 8; i++) {
+		fds[i] = open_saying("POST /empty HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n");
+		client_send(fds[i], half, 100000);
+	}
+	for (int i = 0; i < 8; i++) {
+		client_send(fds[i], half, 100000);
+		buf_clear(&out);
+		client_await(fds[i], &out, "HTTP/1.1 ");
+		client_await(fds[i], &out, "\r\n\r\n");
+		if (slice_starts(buf_slice(&out), "HTTP/1.1 503"))
+			refused += strstr(buf_cstr(&out), "Retry-After: 1\r\n") != NULL;
+		else
+			assert_true(slice_starts(buf_slice(&out), "HTTP/1.1 204"));
+		(void)close(fds[i]);
+	}
+	assert_true(refused > 0 && refused < 8);
+	buf_release(&out);
+	free(half);
+	fixture_stop(&fixture);
+}
+
+static void test_addresses(void **state)
+{
+	static const struct { const char *listen; bool valid; bool loopback; } cases[] = {
+		{ "127.0.0.1:8082", true, true }, { "[::1]:0", true, true }, { "127.9.9.9:1", true, true },
+		{ "0.0.0.0:80", true, false }, { "[::]:80", true, false }, { "192.0.2.1:80", true, false },
+		{ "127.0.0.1", false, false }, { "127.0.0.1:", false, false }, { ":80", false, false },
+		{ "127.0.0.1:65536", false, false }, { "127.0.0.1:+1", false, false },
+		{ "::1:80", false, false }, { "127.0.0.1:80x", false, false }, { "", false, false },
+	};
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		bool loopback = false;
+		enum err_code code = http_listen_check(cases[i].listen, &loopback, &err);
+
+		if (code != (cases[i].valid ? ERR_OK : ERR_USAGE) || loopback != cases[i].loopback)
+			fail_msg("\"%s\": %s", cases[i].listen, err_name(code));
+	}
+}
+
+static void test_address_in_use(void **state)
+{
+	struct http_limits limits = small_limits();
+	struct http_server *second;
+	struct http_server_options options = { .limits = limits, .handle = handle };
+	char listen[32];
+	struct err err;
+
+	(void)state;
+	fixture_start(&fixture, &limits, NULL, NULL);
+	(void)snprintf(listen, sizeof(listen), "127.0.0.1:%u", http_server_port(fixture.server));
+	options.listen = listen;
+	assert_int_equal(http_server_new(&options, &second, &err), ERR_EXISTS);
+	assert_non_null(strstr(err.msg, "in use"));
+	fixture_stop(&fixture);
+}
+
+struct tls_files {
+	char dir[32];
+	char cert[64];
+	char key[64];
+};
+
+static void write_pem(const char *path, EVP_PKEY *key, X509 *cert)
+{
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	if (cert)
+		assert_int_equal(PEM_write_X509(file, cert), 1);
+	else
+		assert_int_equal(PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL), 1);
+	(void)fclose(file);
+}
+
+static void make_certificate(struct tls_files *files)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *cert = X509_new();
+	X509_NAME *name = X509_get_subject_name(cert);
+
+	(void)snprintf(files->dir, sizeof(files->dir), "/tmp/pinpipe-test.XXXXXX");
+	assert_non_null(mkdtemp(files->dir));
+	(void)snprintf(files->cert, sizeof(files->cert), "%s/cert.pem", files->dir);
+	(void)snprintf(files->key, sizeof(files->key), "%s/key.pem", files->dir);
+	(void)X509_set_version(cert, 2);
+	(void)ASN1_INTEGER_set(X509_get_serialNumber(cert), 1);
+	(void)X509_gmtime_adj(X509_getm_notBefore(cert), -60);
+	(void)X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
+	(void)X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"localhost", -1, -1, 0);
+	(void)X509_set_issuer_name(cert, name);
+	(void)X509_set_pubkey(cert, key);
+	assert_true(X509_sign(cert, key, EVP_sha256()) > 0);
+	write_pem(files->cert, NULL, cert);
+	write_pem(files->key, key, NULL);
+	X509_free(cert);
+	EVP_PKEY_free(key);
+}
+
+static void remove_certificate(const struct tls_files *files)
+{
+	(void)unlink(files->cert);
+	(void)unlink(files->key);
+	(void)rmdir(files->dir);
+}
+
+/* A client's handshake; what it offers by ALPN; NULL when refused. */
+static SSL *tls_connect(SSL_CTX *client, int fd, const char *alpn, int version_max)
+{
+	SSL *ssl = SSL_new(client);
+
+	assert_non_null(ssl);
+	(void)SSL_set_fd(ssl, fd);
+	(void)SSL_set_max_proto_version(ssl, version_max);
+	if (alpn)
+		(void)SSL_set_alpn_protos(ssl, (const unsigned char *)alpn, (unsigned)strlen(alpn));
+	if (SSL_connect(ssl) == 1)
+		return ssl;
+	SSL_free(ssl);
+	return NULL;
+}
+
+static void tls_await(SSL *ssl, struct buf *out, size_t len)
+{
+	char bytes[16384];
+
+	while (out->len < len) {
+		int n = SSL_read(ssl, bytes, sizeof(bytes));
+
+		if (n <= 0)
+			fail_msg("closed after %zu bytes", out->len);
+		buf_add(out, bytes, (size_t)n);
+	}
+}
+
+static void talk_tls(SSL_CTX *client, int version_max)
+{
+	static const char first[] = "GET /big?1000000 HTTP/1.1\r\nHost: a\r\n\r\nGET /later HTTP/1.1\r\n";
+	static const char rest[] = "Host: a\r\n\r\n";
+	static const uint32_t numbers[] = { 0 };
+	int fd = client_open(&fixture);
+	SSL *ssl = tls_connect(client, fd, "\x08http/1.1\x02h2", version_max);
+	const unsigned char *chosen;
+	unsigned chosen_len;
+	struct buf out;
+
+	assert_non_null(ssl);
+	SSL_get0_alpn_selected(ssl, &chosen, &chosen_len);
+	assert_int_equal(chosen_len, 8);
+	buf_init(&out, 4 << 20);
+	fixture.kept_count = 0;
+	assert_true(SSL_write(ssl, first, sizeof(first) - 1) > 0);
+	tls_await(ssl, &out, 1000000);
+	assert_true(SSL_write(ssl, rest, sizeof(rest) - 1) > 0);
+	await_kept(&fixture, 1);
+	release(&fixture, numbers, 1);
+	while (!strstr(buf_cstr(&out) + 900000, "\r\n\r\n/later"))
+		tls_await(ssl, &out, out.len + 1);
+	buf_release(&out);
+	(void)SSL_shutdown(ssl);
+	SSL_free(ssl);
+	(void)close(fd);
+}
+
+static void test_tls(void **state)
+{
+	struct http_limits limits = small_limits();
+	SSL_CTX *client = SSL_CTX_new(TLS_client_method());
+	struct tls_files files;
+	int fd;
+
+	(void)state;
+	make_certificate(&files);
+	limits.header_ms = 300;
+	fixture_start(&fixture, &limits, files.cert, files.key);
+	talk_tls(client, TLS1_3_VERSION);
+	talk_tls(client, TLS1_2_VERSION);
+	fd = client_open(&fixture);
+	assert_null(tls_connect(client, fd, "\x02h2", TLS1_3_VERSION));
+	(void)close(fd);
+	(void)SSL_CTX_set_min_proto_version(client, TLS1_VERSION);
+	SSL_CTX_set_security_level(client, 0);
+	fd = client_open(&fixture);
+	assert_null(tls_connect(client, fd, NULL, TLS1_1_VERSION));
+	(void)close(fd);
+	expect_end(open_saying("\026\003\001"), 0);	/* a handshake that stops is ended in time */
+	fixture_stop(&fixture);
+	remove_certificate(&files);
+	SSL_CTX_free(client);
+}
+
+static void test_tls_files_that_do_not_fit(void **state)
+{
+	struct http_server_options options = { .listen = "127.0.0.1:0", .limits = small_limits() };
+	struct http_server *server;
+	struct tls_files files;
+	struct tls_files other;
+	struct err err;
+
+	(void)state;
+	make_certificate(&files);
+	make_certificate(&other);
+	options.tls_cert = files.cert;
+	assert_int_equal(http_server_new(&options, &server, &err), ERR_USAGE);
+	options.tls_key = other.key;
+	assert_int_equal(http_server_new(&options, &server, &err), ERR_USAGE);
+	assert_non_null(strstr(err.msg, other.key));
+	options.tls_key = files.key;
+	options.tls_cert = "/nonexistent.pem";
+	assert_int_equal(http_server_new(&options, &server, &err), ERR_USAGE);
+	assert_non_null(strstr(err.msg, "certificate \"/nonexistent.pem\""));
+	remove_certificate(&files);
+	remove_certificate(&other);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_timeouts_of_reading),
+		cmocka_unit_test(test_body_must_keep_its_rate),
+		cmocka_unit_test(test_reader_that_reads_nothing_is_dropped),
+		cmocka_unit_test(test_waiting_for_an_answer_is_not_idle),
+		cmocka_unit_test(test_full_server_closes_the_longest_idle),
+		cmocka_unit_test(test_connections_of_one_address),
+		cmocka_unit_test(test_descriptors_run_out),
+		cmocka_unit_test(test_memory_is_bounded),
+		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_address_in_use),
+		cmocka_unit_test(test_tls),
+		cmocka_unit_test(test_tls_files_that_do_not_fit),
+	};
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
