@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 enum {
-	ACCEPT_BATCH = 64,		/* a turn of the loop; the open connections have theirs too */
+	ACCEPT_BATCH = 64,		/* in a turn; the open connections have theirs */
 	ACCEPT_PAUSE_MS = 100,		/* when the kernel has no memory for another socket */
 	PER_IP_MAX = 256,
 };
@@ -41,7 +41,9 @@ static bool split_address(const char *listen, char host[NI_MAXHOST], const char 
 
 static enum err_code resolve(const char *listen, struct addrinfo **ret_found, struct err *err)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
+	struct addrinfo hints = {
+		.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV,
+	};
 	char host[NI_MAXHOST];
 	const char *port;
 	int rc;
@@ -161,8 +163,8 @@ static bool admit(struct http_server *server, const struct sockaddr_storage *add
 
 static void refuse(int fd)
 {
-	(void)close(fd);
 	metric_add(METRIC_REFUSED, 1);
+	(void)close(fd);
 }
 
 /*
@@ -208,7 +210,8 @@ static bool accept_failed(struct http_server *server, int error)
 
 void http_accept(struct http_server *server)
 {
-	if (server->listen_fd < 0 || !server->accept_ready || server->now_ms < server->accept_after_ms)
+	if (server->listen_fd < 0 || !server->accept_ready
+	    || server->now_ms < server->accept_after_ms)
 		return;
 	for (int n = 0; n < ACCEPT_BATCH; n++) {
 		struct sockaddr_storage address;

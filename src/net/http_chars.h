@@ -14,7 +14,7 @@ bool http_is_token(char c);
 bool http_is_alnum(char c);
 /* 0 to 15, or -1. */
 int http_hex_value(char c);
-/* Percent-decodes into `to` (room for text.len); with `plus`, "+" is a space. False: a bad escape. */
+/* Percent-decodes into `to`, which has room for text.len; with `plus`, "+" is a space. False: a bad escape. */
 bool http_unescape(struct slice text, bool plus, char *to, size_t *ret_len);
 
 bool slice_is_nocase(struct slice a, const char *b);

@@ -21,7 +21,7 @@ static size_t token_len(struct slice text)
 	return len;
 }
 
-/* The length of a quoted string with its quotes; 0: none, or not closed, or a control byte in it. */
+/* The length of a quoted string with its quotes; 0: none, not closed, or with a control byte. */
 static size_t quoted_len(struct slice text)
 {
 	if (text.len == 0 || text.ptr[0] != '"')
@@ -87,7 +87,8 @@ static enum http_step take_size(struct http_chunks *chunks, struct slice line,
 }
 
 static enum http_step take_trailer(struct http_chunks *chunks, struct slice line,
-				   const struct http_limits *limits, struct http_refusal *ret_refusal)
+				   const struct http_limits *limits,
+				   struct http_refusal *ret_refusal)
 {
 	size_t len = token_len(line);
 
@@ -169,7 +170,8 @@ static enum http_step take_end(struct http_chunks *chunks, const char *data, siz
 }
 
 enum http_step http_decode_chunks(struct http_chunks *chunks, char *data, size_t len,
-				  const struct http_limits *limits, struct http_refusal *ret_refusal)
+				  const struct http_limits *limits,
+				  struct http_refusal *ret_refusal)
 {
 	enum http_step step = HTTP_DONE;
 	bool last = false;

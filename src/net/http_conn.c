@@ -41,7 +41,7 @@ static void release_buffers(struct http_server *server, struct http_conn *conn)
 	http_buf_release(&server->pool, &conn->in);
 	http_buf_release(&server->pool, &conn->out);
 	for (; conn->first != conn->next; conn->first++)
-		http_buf_release(&server->pool, &conn->answers[conn->first % HTTP_PIPELINE_MAX].held);
+		http_buf_release(&server->pool, &http_answer_of(conn, conn->first)->held);
 }
 
 void http_conn_close(struct http_server *server, struct http_conn *conn)
@@ -98,7 +98,7 @@ static bool out_low(const struct http_conn *conn)
 	return !conn->blocked && http_buf_waiting(&conn->out) < OUT_BYTES_HIGH;
 }
 
-/* Whether bytes of a request would be of use now; if not, they stay in the kernel and slow the client. */
+/* Whether a request's bytes are of use now; if not, they stay in the kernel and slow the client. */
 static bool takes_input(const struct http_server *server, const struct http_conn *conn)
 {
 	return out_low(conn) && (conn->phase == PHASE_BODY
@@ -110,13 +110,13 @@ static void refuse(struct http_server *server, struct http_conn *conn,
 		   const struct http_refusal *refusal)
 {
 	if (conn->phase == PHASE_HEAD)
-		conn->answers[conn->next++ % HTTP_PIPELINE_MAX] = (struct http_answer){ 0 };
+		*http_answer_of(conn, conn->next++) = (struct http_answer){ 0 };
 	assert(http_conn_in_flight(conn) > 0);
 	conn->phase = PHASE_LAST;
 	http_reply_refusal(server, conn, conn->next - 1, refusal);
 }
 
-/* How much the next read may bring: a body's rest, growing with what came so that a promise costs nothing. */
+/* For the next read: grows with what came, so that a length merely announced costs nothing. */
 static size_t room_wanted(const struct http_conn *conn)
 {
 	size_t waiting = http_buf_waiting(&conn->in);
@@ -204,7 +204,7 @@ static void finish(struct http_conn *conn, size_t len)
 /* True: read the body and hand over. */
 static bool admit(struct http_server *server, struct http_conn *conn, struct http_request *request)
 {
-	struct http_answer *answer = &conn->answers[request->ticket.request % HTTP_PIPELINE_MAX];
+	struct http_answer *answer = http_answer_of(conn, request->ticket.request);
 	bool here = body_is_here(conn);
 	size_t len = (size_t)conn->request_len;
 
@@ -240,7 +240,7 @@ static bool begin(struct http_server *server, struct http_conn *conn)
 		refuse(server, conn, &refusal);
 		return false;
 	}
-	conn->answers[conn->next % HTTP_PIPELINE_MAX] = (struct http_answer){
+	*http_answer_of(conn, conn->next) = (struct http_answer){
 		.head = request->method == HTTP_METHOD_HEAD,
 		.http_1_0 = server->head.http_1_0,
 		.close = !server->head.keep_alive,
@@ -336,7 +336,9 @@ static void take_requests(struct http_server *server, struct http_conn *conn)
 /* Bytes a second, over all the time. */
 static bool too_slow(const struct http_server *server, uint64_t bytes, int64_t since_ms)
 {
-	return bytes * 1000 < (uint64_t)(server->now_ms - since_ms) * server->limits.body_bytes_per_s_min;
+	uint64_t ms = (uint64_t)(server->now_ms - since_ms);
+
+	return bytes * 1000 < ms * server->limits.body_bytes_per_s_min;
 }
 
 /* A reader that takes a byte now and then makes progress too; the rate ends it. */
@@ -393,10 +395,12 @@ static void drop_input(struct http_conn *conn)
 		conn->readable = false;
 }
 
-/* The client has ended its side: what is in flight is still answered, what is incomplete is forgotten. */
+/* The client has ended its side: what is in flight is answered, what is incomplete forgotten. */
 static void end_of_input(struct http_conn *conn)
 {
-	if (!conn->eof || !conn->starved || (conn->phase != PHASE_HEAD && conn->phase != PHASE_BODY))
+	if (!conn->eof || !conn->starved)
+		return;
+	if (conn->phase != PHASE_HEAD && conn->phase != PHASE_BODY)
 		return;
 	if (conn->phase == PHASE_BODY)
 		conn->next--;

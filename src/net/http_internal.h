@@ -88,7 +88,7 @@ struct http_conn {
 
 	bool readable;			/* as far as known (edge-triggered) */
 	bool blocked;			/* the last write would have blocked */
-	bool hung_up;			/* the client ended its side; not all of it may be read yet */
+	bool hung_up;			/* the client ended its side; some may be unread */
 	bool eof;			/* all of it is read */
 	bool starved;			/* what was read holds no whole request more */
 	bool dead;			/* closes at the end of the turn */
@@ -122,7 +122,7 @@ struct http_server {
 
 	struct http_conn **slabs;	/* of SLAB_CONNS each, made when needed */
 	uint32_t slots;			/* that exist */
-	uint32_t slots_max;		/* some more than connections: a closed one keeps its slot while queued */
+	uint32_t slots_max;		/* some spare: a closed one keeps its slot while queued */
 	uint32_t open;
 	uint32_t *free_slots;
 	uint32_t free_count;
@@ -166,6 +166,11 @@ static inline struct http_conn *http_conn_of_timer(struct http_timer *timer)
 static inline uint32_t http_conn_in_flight(const struct http_conn *conn)
 {
 	return conn->next - conn->first;
+}
+
+static inline struct http_answer *http_answer_of(struct http_conn *conn, uint32_t request)
+{
+	return &conn->answers[request % HTTP_PIPELINE_MAX];
 }
 
 /* http_reply.c */

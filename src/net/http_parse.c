@@ -26,6 +26,7 @@ static bool check_request_line(struct slice line, struct http_refusal *ret_refus
 	size_t name_len = sizeof(name) - 1;
 	struct slice version;
 	const char *blank;
+	const char *last;
 
 	if (line.len < name_len + 3)
 		return refuse(ret_refusal, 400, "the request line does not end in a version");
@@ -34,7 +35,8 @@ static bool check_request_line(struct slice line, struct http_refusal *ret_refus
 		return refuse(ret_refusal, 400, "the request line does not end in a version");
 	version = slice_from(version, name_len);
 	blank = memchr(line.ptr, ' ', line.len);
-	if (blank + 1 >= version.ptr - name_len || memchr(blank + 1, ' ', (size_t)(version.ptr - blank) - 1) != version.ptr - name_len)
+	last = version.ptr - name_len;
+	if (blank + 1 >= last || memchr(blank + 1, ' ', (size_t)(last - blank)) != last)
 		return refuse(ret_refusal, 400, "the request line is not a method, a target and a version");
 	if (slice_is(version, "1.1") || slice_is(version, "1.0"))
 		return true;
@@ -255,7 +257,8 @@ struct framing {
 	uint32_t codings;
 };
 
-static bool take_coding(struct http_head *head, struct slice value, struct http_refusal *ret_refusal)
+static bool take_coding(struct http_head *head, struct slice value,
+			struct http_refusal *ret_refusal)
 {
 	if (head->http_1_0)
 		return refuse(ret_refusal, 400, "HTTP/1.0 has no Transfer-Encoding");
@@ -330,7 +333,8 @@ bool http_parse_head(struct http_head *head, struct slice bytes, char *path_room
 	if (code != HPE_PAUSED)
 		return refuse_llhttp(code, &parser, ret_refusal);
 	head->http_1_0 = parser.http_minor == 0;
-	head->keep_alive = llhttp_should_keep_alive(&parser) && !(parser.flags & F_CONNECTION_CLOSE);
+	head->keep_alive = llhttp_should_keep_alive(&parser)
+			   && !(parser.flags & F_CONNECTION_CLOSE);
 	head->request.method = method_of(&parser);
 	return check_target(head, &parser, ret_refusal)
 	       && split_target(head, path_room, ret_refusal)

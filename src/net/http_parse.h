@@ -27,7 +27,7 @@ struct http_refusal {
 
 /* How far the end of a head was looked for; starts as zero. */
 struct http_scan {
-	size_t line;		/* where the line that has not ended yet begins; HTTP_DONE: the head's length */
+	size_t line;		/* where the unfinished line begins; HTTP_DONE: the head's length */
 	uint32_t lines;		/* that have ended */
 	bool led;		/* by an empty line, which RFC 9112 2.2 wants ignored */
 };
@@ -68,6 +68,7 @@ struct http_chunks {
 
 /* Decodes data[chunks->at .. len) in place, moving it down behind chunks->body. */
 enum http_step http_decode_chunks(struct http_chunks *chunks, char *data, size_t len,
-				  const struct http_limits *limits, struct http_refusal *ret_refusal);
+				  const struct http_limits *limits,
+				  struct http_refusal *ret_refusal);
 
 #endif

@@ -113,7 +113,7 @@ void http_buf_shrink(struct http_pool *pool, struct http_buf *buf)
 	if (waiting == 0)
 		http_buf_release(pool, buf);
 	else if (buf->cap > CLASS_BYTES_MIN && buf->cap / SHRINK_RATIO >= waiting)
-		(void)move(pool, buf, waiting * 2);	/* at its bound, the large one serves as well */
+		(void)move(pool, buf, waiting * 2);	/* or else the large one serves */
 }
 
 void http_buf_release(struct http_pool *pool, struct http_buf *buf)

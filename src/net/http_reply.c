@@ -152,29 +152,24 @@ static void count(int status)
 		metric_add(METRIC_REQUESTS_4XX, 1);
 }
 
-static struct http_answer *answer_of(struct http_conn *conn, uint32_t request)
-{
-	return &conn->answers[request % HTTP_PIPELINE_MAX];
-}
-
 /* The oldest request is answered. After an answer that closes, nothing is owed any more. */
 static void advance(struct http_server *server, struct http_conn *conn)
 {
-	bool last = answer_of(conn, conn->first)->close;
+	bool last = http_answer_of(conn, conn->first)->close;
 
 	conn->first++;
 	if (!last)
 		return;
 	for (; conn->first != conn->next; conn->first++)
-		http_buf_release(&server->pool, &answer_of(conn, conn->first)->held);
+		http_buf_release(&server->pool, &http_answer_of(conn, conn->first)->held);
 	conn->phase = PHASE_LAST;
 }
 
 /* The replies that waited for the one just written. */
 static bool release_held(struct http_server *server, struct http_conn *conn)
 {
-	while (conn->first != conn->next && answer_of(conn, conn->first)->ready) {
-		struct http_buf *held = &answer_of(conn, conn->first)->held;
+	while (conn->first != conn->next && http_answer_of(conn, conn->first)->ready) {
+		struct http_buf *held = &http_answer_of(conn, conn->first)->held;
 
 		if (!http_buf_reserve(&server->pool, &conn->out, held->len))
 			return false;
@@ -188,7 +183,7 @@ static bool release_held(struct http_server *server, struct http_conn *conn)
 static void reply_to(struct http_server *server, struct http_conn *conn, uint32_t request,
 		     const struct http_reply *reply)
 {
-	struct http_answer *answer = answer_of(conn, request);
+	struct http_answer *answer = http_answer_of(conn, request);
 	bool built;
 
 	answer->close |= reply->close || server->draining;
@@ -208,13 +203,17 @@ static void reply_to(struct http_server *server, struct http_conn *conn, uint32_
 	http_server_queue(server, conn);
 }
 
-void http_reply(struct http_server *server, struct http_ticket ticket, const struct http_reply *reply)
+void http_reply(struct http_server *server, struct http_ticket ticket,
+		const struct http_reply *reply)
 {
-	struct http_conn *conn = ticket.slot < server->slots ? http_server_conn(server, ticket.slot) : NULL;
+	struct http_conn *conn;
 
-	if (!conn || conn->phase == PHASE_CLOSED || conn->generation != ticket.generation
+	if (ticket.slot >= server->slots)
+		return;
+	conn = http_server_conn(server, ticket.slot);
+	if (conn->phase == PHASE_CLOSED || conn->generation != ticket.generation
 	    || ticket.request - conn->first >= http_conn_in_flight(conn)
-	    || answer_of(conn, ticket.request)->ready)
+	    || http_answer_of(conn, ticket.request)->ready)
 		return;
 	reply_to(server, conn, ticket.request, reply);
 }

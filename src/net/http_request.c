@@ -36,7 +36,7 @@ bool http_query(struct slice query, const char *name, struct buf *out)
 
 		if (!slice_starts(pair, name) || (pair.len > name_len && pair.ptr[name_len] != '='))
 			continue;
-		value = pair.len > name_len ? slice_from(pair, name_len + 1) : slice_from(pair, name_len);
+		value = slice_from(pair, pair.len > name_len ? name_len + 1 : name_len);
 		room = buf_room(out, value.len);
 		if (!room || !http_unescape(value, true, room, &len))
 			return false;

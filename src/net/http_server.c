@@ -67,7 +67,7 @@ static enum err_code open_descriptors(struct http_server *server, struct err *er
 	    || epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, server->listen_fd, &listen) < 0
 	    || epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, server->wake_fd, &wake) < 0)
 		return err_errno(err, "could not set up the server's loop");
-	if (stop_fd() >= 0)		/* a stop only has to wake the loop, which asks stop_requested() */
+	if (stop_fd() >= 0)		/* only to wake the loop, which asks stop_requested() */
 		(void)epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, stop_fd(), &wake);
 	return ERR_OK;
 }
@@ -128,10 +128,11 @@ static void close_all(struct http_server *server)
 
 static void run_tasks(struct http_server *server)
 {
-	struct http_task *task = atomic_exchange_explicit(&server->tasks, NULL, memory_order_acquire);
+	struct http_task *task;
 	struct http_task *turned = NULL;
 	struct http_task *next;
 
+	task = atomic_exchange_explicit(&server->tasks, NULL, memory_order_acquire);
 	for (; task; task = next) {
 		next = task->next;
 		task->next = turned;
@@ -173,7 +174,7 @@ static void wake(struct http_server *server)
 {
 	uint64_t one = 1;
 
-	/* Never read: edge-triggered, each write is an event, and the sum cannot overflow in practice. */
+	/* Never read: edge-triggered, so that each write is an event. */
 	(void)!write(server->wake_fd, &one, sizeof(one));
 }
 
@@ -276,8 +277,10 @@ static void expire(struct http_server *server)
 
 static int sleep_ms(struct http_server *server, int64_t end_ms)
 {
-	int64_t most_ms = end_ms - server->now_ms < SLEEP_MS_MAX ? end_ms - server->now_ms : SLEEP_MS_MAX;
+	int64_t most_ms = end_ms - server->now_ms;
 
+	if (most_ms > SLEEP_MS_MAX)
+		most_ms = SLEEP_MS_MAX;
 	if (server->queue_head)
 		return 0;
 	if (server->accept_ready && server->accept_after_ms - server->now_ms < most_ms)

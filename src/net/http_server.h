@@ -40,15 +40,15 @@ enum { HTTP_HEADERS_MAX = 64, HTTP_PIPELINE_MAX = 16 };
 
 struct http_limits {
 	size_t body_bytes_max;		/* 413 */
-	size_t header_bytes_max;	/* request line and headers: 431 (414 if the line alone is longer) */
+	size_t header_bytes_max;	/* request line and headers: 431; the line alone: 414 */
 	uint32_t headers_max;		/* at most HTTP_HEADERS_MAX: 431 */
-	uint32_t connections_max;	/* when reached, one that only waits is closed for the new one */
+	uint32_t connections_max;	/* when full, one that only waits is closed for the new */
 	uint32_t connections_per_ip_max; /* 0: 256, and none for loopback; IPv6 counts by /64 */
-	uint32_t pipeline_max;		/* requests of one connection in flight, at most HTTP_PIPELINE_MAX */
+	uint32_t pipeline_max;		/* in flight on one connection, at most HTTP_PIPELINE_MAX */
 	size_t buffer_bytes_max;	/* all buffers of all connections together: 503 */
 	int64_t header_ms;		/* from the first byte to the end of the headers: 408 */
 	int64_t body_ms;		/* the whole body: 408 */
-	int64_t body_grace_ms;		/* how long a body may be slower than the rate below: then 408 */
+	int64_t body_grace_ms;		/* a body may be slower than this rate for so long: 408 */
 	uint32_t body_bytes_per_s_min;
 	int64_t write_ms;		/* a reply makes no progress */
 	int64_t idle_ms;		/* between requests */
@@ -75,10 +75,10 @@ struct http_ticket {
 struct http_request {
 	struct http_ticket ticket;
 	enum http_method method;
-	struct slice path;		/* percent-decoded once, without the query; holds no NUL; "*" for OPTIONS * */
+	struct slice path;		/* decoded once, without the query; no NUL; "*" for OPTIONS * */
 	struct slice query;		/* raw, without "?" */
 	struct slice body;
-	int64_t content_length;		/* as announced: 0 without a body, -1 chunked (known only to the handler) */
+	int64_t content_length;		/* as announced: 0 without a body, -1 chunked */
 	const struct http_header *headers;
 	size_t header_count;
 	const char *peer;		/* the client's address, text */
@@ -94,7 +94,8 @@ typedef void http_handler_fn(void *user, struct http_server *server,
  * a size the route does not take); the body is skipped and the handler is not
  * called. A connection whose body has not come by then is closed.
  */
-typedef bool http_admit_fn(void *user, struct http_server *server, const struct http_request *request);
+typedef bool http_admit_fn(void *user, struct http_server *server,
+			   const struct http_request *request);
 
 struct http_server_options {
 	const char *listen;		/* "127.0.0.1:8082", "[::1]:0", "localhost:80"; port 0: a free one */
@@ -109,7 +110,7 @@ struct http_server_options {
 /* Whether only this machine can reach that address. ERR_USAGE: it is not one. */
 MUST_USE enum err_code http_listen_check(const char *listen, bool *ret_loopback, struct err *err);
 
-/* Binds and listens. ERR_USAGE: no such address, or the certificate cannot be used; ERR_EXISTS: in use. */
+/* Binds and listens. ERR_USAGE: no such address, or an unusable certificate; ERR_EXISTS: in use. */
 MUST_USE enum err_code http_server_new(const struct http_server_options *options,
 				       struct http_server **ret_server, struct err *err);
 void http_server_free(struct http_server *server);	/* accepts NULL */
@@ -119,7 +120,8 @@ uint16_t http_server_port(const struct http_server *server);
  * stop (stop.h). Then it accepts nothing more, closes what waits, and answers
  * what is in flight for at most drain_ms.
  */
-MUST_USE enum err_code http_server_run(struct http_server *server, int64_t drain_ms, struct err *err);
+MUST_USE enum err_code http_server_run(struct http_server *server, int64_t drain_ms,
+				       struct err *err);
 void http_server_stop(struct http_server *server);
 
 struct http_reply {
@@ -128,13 +130,14 @@ struct http_reply {
 	struct slice body;		/* left out, but counted, for HEAD */
 	int retry_after_s;		/* 0: no such header */
 	bool close;			/* after this reply */
-	const char *extra;		/* further header lines, each with its CRLF, or NULL; never from request bytes */
+	const char *extra;		/* header lines with their CRLF, or NULL; never from a request */
 };
 
-/* Answer; the body is copied into the connection's buffer. A ticket whose connection is gone: nothing happens. */
-void http_reply(struct http_server *server, struct http_ticket ticket, const struct http_reply *reply);
+/* Answers; the body is copied. If the ticket's connection is gone, nothing happens. */
+void http_reply(struct http_server *server, struct http_ticket ticket,
+		const struct http_reply *reply);
 
-/* Work handed to the loop thread; a chain by `next`. `run` is called once for each, in order; it may free it. */
+/* Work for the loop thread; a chain by `next`. Each is run once, in order, and may free itself. */
 struct http_task {
 	struct http_task *next;
 	void (*run)(struct http_server *server, struct http_task *task);

@@ -14,7 +14,7 @@ static enum err_code tls_error(struct err *err, const char *what, const char *fi
 	return err->code;
 }
 
-/* Only HTTP/1.1 is spoken; a client that offers other things is refused in the handshake (RFC 7301). */
+/* A client that offers only other protocols is refused in the handshake (RFC 7301). */
 static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len,
 			   const unsigned char *in, unsigned in_len, void *user)
 {

@@ -4,12 +4,21 @@
  * and test_http_server.c to a server over a socket. Both take heads of at most
  * HEADER_BYTES_MAX and bodies of at most BODY_BYTES_MAX.
  */
-#ifndef TESTS_HTTP_CASES_H
-#define TESTS_HTTP_CASES_H
+#ifndef TESTS_UNIT_HTTP_CASES_H
+#define TESTS_UNIT_HTTP_CASES_H
 
 #include "base/slice.h"
 
 enum { HEADER_BYTES_MAX = 2048, BODY_BYTES_MAX = 1 << 20 };
+
+/* Below `below`; the same sequence in every run. */
+static inline size_t test_random(size_t below)
+{
+	static uint64_t state = 0x2545f4914f6cdd1d;
+
+	state = state * 6364136223846793005 + 1442695040888963407;
+	return (size_t)(state >> 33) % below;
+}
 
 struct http_case {
 	const char *what;
@@ -54,7 +63,7 @@ static const struct http_case http_refused[] = {
 	CASE(400, "chunked behind a vertical tab", POST "Transfer-Encoding: \vchunked\r\n" END "0\r\n\r\n"),
 	CASE(501, "an empty transfer coding", POST "Transfer-Encoding:\r\n" END "0\r\n\r\n"),
 	CASE(400, "chunked in HTTP/1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n" END "0\r\n\r\n"),
-	CASE(400, "a blank before the colon of the transfer coding", POST "Transfer-Encoding : chunked\r\n" END "0\r\n\r\n"),
+	CASE(400, "a blank before that colon", POST "Transfer-Encoding : chunked\r\n" END "0\r\n\r\n"),
 
 	CASE(400, "an empty chunk size", CHUNKED "\r\nhello\r\n0\r\n\r\n"),
 	CASE(400, "a chunk size with 0x", CHUNKED "0x5\r\nhello\r\n0\r\n\r\n"),

@@ -7,8 +7,8 @@
  * order; /big?N answers N bytes, /empty 204, /close ends the connection. The
  * admit callback refuses /denied with 401.
  */
-#ifndef TESTS_HTTP_FIXTURE_H
-#define TESTS_HTTP_FIXTURE_H
+#ifndef TESTS_UNIT_HTTP_FIXTURE_H
+#define TESTS_UNIT_HTTP_FIXTURE_H
 
 #include "net/http_server.h"
 #include "testing.h"

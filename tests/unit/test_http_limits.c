@@ -87,7 +87,7 @@ static void test_timeouts_of_reading(void **state)
 	fixture_stop(&fixture);
 }
 
-/* A byte a moment is progress, but not enough of it; a body that is merely long in coming is read. */
+/* A byte a moment is progress, but not enough of it; a body that only takes its time is read. */
 static void test_body_must_keep_its_rate(void **state)
 {
 	struct http_limits limits = small_limits();
@@ -210,7 +210,7 @@ static void test_connections_of_one_address(void **state)
 	fixture_stop(&fixture);
 }
 
-/* Without descriptors the server refuses with the spare one, does not spin, and goes on when there are some. */
+/* Without descriptors the server refuses with the spare one, and goes on when there are some. */
 static void test_descriptors_run_out(void **state)
 {
 	struct http_limits limits = small_limits();

@@ -76,7 +76,8 @@ static enum http_step read_on(struct reading *reading)
 }
 
 /* Feeds the bytes in pieces of at most `piece_max`; the verdict is in reading->text. */
-static void read_in_pieces(struct reading *reading, const struct http_case *request, size_t piece_max)
+static void read_in_pieces(struct reading *reading, const struct http_case *request,
+			   size_t piece_max)
 {
 	enum http_step step = HTTP_MORE;
 	size_t at = 0;
@@ -86,8 +87,10 @@ static void read_in_pieces(struct reading *reading, const struct http_case *requ
 	reading->head_len = 0;
 	(void)snprintf(reading->text, sizeof(reading->text), "not whole");
 	while (at < request->len && step == HTTP_MORE) {
-		size_t piece = piece_max < request->len ? 1 + (size_t)rand() % piece_max : request->len;
+		size_t piece = request->len;
 
+		if (piece_max < piece)
+			piece = 1 + test_random(piece_max);
 		if (piece > request->len - at)
 			piece = request->len - at;
 		memcpy(reading->bytes + reading->len, request->bytes + at, piece);
@@ -106,7 +109,7 @@ static void same_in_any_split(struct reading *reading, const struct http_case *r
 
 	memcpy(whole, reading->text, sizeof(whole));
 	for (int i = 0; i < SPLITS; i++) {
-		read_in_pieces(reading, request, i % 3 == 0 ? 1 : 1 + (size_t)rand() % 40);
+		read_in_pieces(reading, request, i % 3 == 0 ? 1 : 1 + test_random(40));
 		if (strcmp(whole, reading->text) != 0)
 			fail_msg("%s: whole \"%s\", in pieces \"%s\"", request->what, whole, reading->text);
 	}
@@ -120,7 +123,7 @@ static void test_refused(void **state)
 		const struct http_case *request = &http_refused[i];
 
 		read_in_pieces(reading, request, SIZE_MAX);
-		if (atoi(reading->text) != request->status)
+		if (strtol(reading->text, NULL, 10) != request->status)
 			fail_msg("%s: %d expected, got \"%s\"", request->what, request->status, reading->text);
 		same_in_any_split(reading, request);
 	}
@@ -154,11 +157,11 @@ static void test_altered_bytes_split_alike(void **state)
 			char whole[TEXT_MAX];
 
 			memcpy(bytes, http_accepted[i].request.bytes, altered.len);
-			bytes[at] = "\r\n \0:;0x\377"[rand() % 9];
+			bytes[at] = "\r\n \0:;0x\377"[test_random(9)];
 			altered.bytes = bytes;
 			read_in_pieces(reading, &altered, SIZE_MAX);
 			memcpy(whole, reading->text, sizeof(whole));
-			read_in_pieces(reading, &altered, 1 + (size_t)rand() % 8);
+			read_in_pieces(reading, &altered, 1 + test_random(8));
 			assert_string_equal(whole, reading->text);
 		}
 	}

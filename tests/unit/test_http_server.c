@@ -145,7 +145,7 @@ static void test_accepted_in_pieces_over_one_connection(void **state)
 			continue;
 		buf_clear(&out);
 		for (size_t at = 0; at < good->request.len; ) {
-			size_t piece = 1 + (size_t)rand() % 20;
+			size_t piece = 1 + test_random(20);
 
 			if (piece > good->request.len - at)
 				piece = good->request.len - at;
@@ -198,7 +198,7 @@ static void test_large_bodies(void **state)
 static void shuffle(uint32_t *numbers, uint32_t count)
 {
 	for (uint32_t i = count; i-- > 1; ) {
-		uint32_t j = (uint32_t)rand() % (i + 1);
+		uint32_t j = (uint32_t)test_random(i + 1);
 		uint32_t swap = numbers[i];
 
 		numbers[i] = numbers[j];
@@ -222,7 +222,8 @@ static void test_pipelined_later_answers_keep_their_order(void **state)
 		buf_addf(&in, "POST /later/%04d HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx", i);
 	client_send(fd, in.ptr, in.len);
 	for (uint32_t done = 0; done < REQUESTS; ) {
-		uint32_t batch = REQUESTS - done < HTTP_PIPELINE_MAX ? REQUESTS - done : HTTP_PIPELINE_MAX;
+		uint32_t left = REQUESTS - done;
+		uint32_t batch = left < HTTP_PIPELINE_MAX ? left : HTTP_PIPELINE_MAX;
 		uint32_t numbers[HTTP_PIPELINE_MAX];
 
 		await_kept(&fixture, done + batch);
@@ -472,8 +473,10 @@ static void test_stop_drains(void **state)
 	static const uint32_t numbers[] = { 0 };
 	int idle = client_open(&fixture);
 	int busy = client_open(&fixture);
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-				       .sin_port = htons(http_server_port(fixture.server)) };
+	struct sockaddr_in address = {
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_port = htons(http_server_port(fixture.server)),
+	};
 	int late = socket(AF_INET, SOCK_STREAM, 0);
 	struct buf out;
 
