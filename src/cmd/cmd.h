@@ -63,6 +63,9 @@ struct command {
 	X(gateway) \
 	X(emulate) \
 	X(stream) \
+	X(batch) \
+	X(analyse) \
+	X(sql) \
 	X(config) \
 	X(version)
 

@@ -107,3 +107,47 @@ enum err_code setup_engine(const struct config *config, struct engine **ret_engi
 	code = make_dirs(temp, err);
 	return code == ERR_OK ? engine_duckdb_new(&options, ret_engine, err) : code;
 }
+
+enum err_code sql_side_open(const struct config *config, struct sql_side *side, struct err *err)
+{
+	const char *dir;
+	enum err_code code;
+
+	*side = (struct sql_side){ 0 };
+	code = setup_dir(config, &dir, err);
+	if (code == ERR_OK)
+		code = setup_models(config, &side->models, err);
+	if (code == ERR_OK)
+		code = setup_store(config, &side->store, err);
+	if (code == ERR_OK)
+		code = setup_engine(config, &side->engine, err);
+	if (code != ERR_OK) {
+		sql_side_close(side);
+		return code;
+	}
+	(void)snprintf(side->temp_dir, sizeof(side->temp_dir), "%s/tmp", dir);	/* setup_engine() made it */
+	side->results = (struct results_options){
+		.store = side->store, .engine = side->engine, .models = &side->models,
+		.id = config_text(config, OPT_ID), .temp_dir = side->temp_dir };
+	return ERR_OK;
+}
+
+void sql_side_close(struct sql_side *side)
+{
+	engine_free(side->engine);
+	store_free(side->store);
+	models_free(&side->models);
+}
+
+enum err_code sql_side_attach(const struct config *config, struct sql_side *side, struct err *err)
+{
+	bool stream = strcmp(config_text(config, OPT_FROM), "stream") == 0;
+	enum err_code code = sql_side_open(config, side, err);
+
+	if (code != ERR_OK)
+		return code;
+	code = results_attach(&side->results, stream ? TOPIC_STREAM : TOPIC_LOG, NULL, err);
+	if (code != ERR_OK)
+		sql_side_close(side);
+	return code;
+}

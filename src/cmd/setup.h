@@ -9,7 +9,10 @@
 #include "base/config.h"
 #include "broker/broker.h"
 #include "engine/engine.h"
+#include "flow/results.h"
 #include "store/store.h"
+
+#include <limits.h>
 
 /* The data directory, made if missing. */
 MUST_USE enum err_code setup_dir(const struct config *config, const char **ret_dir,
@@ -25,5 +28,22 @@ MUST_USE enum err_code setup_models(const struct config *config, struct models *
 				    struct err *err);
 MUST_USE enum err_code setup_engine(const struct config *config, struct engine **ret_engine,
 				    struct err *err);
+
+/* What a command of the SQL side works with. */
+struct sql_side {
+	struct models models;
+	struct store *store;
+	struct engine *engine;
+	struct results_options results;	/* of the three above */
+	char temp_dir[PATH_MAX];
+};
+
+/* On failure there is nothing to release. */
+MUST_USE enum err_code sql_side_open(const struct config *config, struct sql_side *side,
+				     struct err *err);
+void sql_side_close(struct sql_side *side);
+/* sql_side_open(), with the tables of --from attached. */
+MUST_USE enum err_code sql_side_attach(const struct config *config, struct sql_side *side,
+				       struct err *err);
 
 #endif

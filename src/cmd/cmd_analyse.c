@@ -1,0 +1,121 @@
+/* Asks the analyses over the clean tables and prints the answers. */
+#include "base/json.h"
+#include "base/mem.h"
+#include "cmd/cmd.h"
+#include "cmd/output.h"
+#include "cmd/setup.h"
+
+enum { ANSWERS_MAX = 64, ANSWERS_BYTES_MAX = 512 << 20 };
+
+/* The analyses that were asked for. */
+struct asked {
+	const struct analysis_model *list[ANSWERS_MAX];
+	size_t count;
+};
+
+static enum err_code choose(const struct models *models, int argc, const char *const *argv,
+			    struct asked *ret_asked, struct err *err)
+{
+	size_t count = argc > 0 ? (size_t)argc : models->analysis_count;
+
+	if (count > ANSWERS_MAX)
+		return err_set(err, ERR_USAGE, "%zu analyses at once, %d are allowed: name some", count,
+			       ANSWERS_MAX);
+	for (size_t i = 0; i < count; i++) {
+		ret_asked->list[i] = argc > 0 ? models_analysis(models, argv[i]) :
+				     &models->analyses[i];
+		if (!ret_asked->list[i])
+			return err_set(err, ERR_USAGE, "there is no analysis \"%s\" among the models",
+				       argv[i]);
+	}
+	ret_asked->count = count;
+	return ERR_OK;
+}
+
+static void put_answer(struct buf *out, const struct analysis_model *analysis,
+		       const struct answer *answer, enum output_format format, size_t i)
+{
+	switch (format) {
+	case OUTPUT_JSON:
+		buf_add_str(out, i ? ",\n" : "");
+		json_put_string(out, slice_str(analysis->model.name));
+		buf_add_char(out, ':');
+		answer_put_json(out, answer);
+		break;
+	case OUTPUT_TABLE:
+		buf_addf(out, "%s%s\n\n", i ? "\n" : "", analysis->model.title);
+		output_put(out, answer, format);
+		break;
+	case OUTPUT_CSV:
+		output_put(out, answer, format);
+		break;
+	}
+}
+
+static enum err_code ask_all(const struct config *config, struct engine *engine,
+			     const struct asked *asked, struct err *err)
+{
+	enum output_format format = output_format(config);
+	enum err_code code = ERR_OK;
+	struct buf out;
+
+	if (format == OUTPUT_CSV && asked->count != 1)
+		return err_set(err, ERR_USAGE, "CSV is for one analysis: name it");
+	buf_init(&out, ANSWERS_BYTES_MAX);
+	buf_add_str(&out, format == OUTPUT_JSON ? "{" : "");
+	for (size_t i = 0; i < asked->count && code == ERR_OK; i++) {
+		struct answer answer;
+
+		code = engine_ask(engine, &asked->list[i]->model, NULL, &answer, err);
+		if (code != ERR_OK)
+			break;
+		put_answer(&out, asked->list[i], &answer, format, i);
+		answer_release(&answer);
+	}
+	buf_add_str(&out, format == OUTPUT_JSON ? "}\n" : "");
+	if (code == ERR_OK)
+		code = cmd_print(&out, err);
+	buf_release(&out);
+	return code;
+}
+
+static enum err_code analyse(const struct config *config, int argc, const char *const *argv,
+			     struct err *err)
+{
+	struct asked asked = { 0 };
+	struct sql_side side;
+	enum err_code code = sql_side_attach(config, &side, err);
+
+	if (code != ERR_OK)
+		return code;
+	code = choose(&side.models, argc, argv, &asked, err);
+	if (code == ERR_OK)
+		code = ask_all(config, side.engine, &asked, err);
+	sql_side_close(&side);
+	return code;
+}
+
+static int run(struct config *config, int argc, const char *const *argv)
+{
+	struct err err;
+
+	return analyse(config, argc, argv, &err) == ERR_OK ? 0 : cmd_fail(&err);
+}
+
+static const enum option options[] = {
+	OPT_FROM, OPT_LAKE, OPT_MODELS, OPT_ENGINE_MEMORY, OPT_ENGINE_THREADS, OPTION_COUNT,
+};
+
+const struct command cmd_analyse = {
+	.name = "analyse",
+	.summary = "Answer the analyses from the clean tables",
+	.usage = "[options] [NAME…]",
+	.details = "Each file of models/analyses is an analysis; without a NAME all are answered. They\n"
+		   "see current rows only: of the rows with one ind, the newest.\n",
+	.options = options,
+	.examples = "pinpipe analyse\n"
+		    "pinpipe analyse most_popular_category_by_country --format csv\n"
+		    "pinpipe analyse --from stream --format json\n",
+	.positional_max = ANSWERS_MAX,
+	.run = run,
+};

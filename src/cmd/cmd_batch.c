@@ -1,0 +1,103 @@
+/* Runs the batch path once: new objects into the clean tables, then the analyses. */
+#include "base/mem.h"
+#include "base/trace.h"
+#include "cmd/cmd.h"
+#include "cmd/output.h"
+#include "cmd/setup.h"
+#include "flow/batch.h"
+
+enum { REPORT_BYTES_MAX = 4 << 20 };
+
+static enum err_code print_tables(const struct config *config, const struct batch_report *report,
+				  struct err *err)
+{
+	static const char *columns[] = { "table", "objects", "rows", "dead", "unreadable",
+					 "total_rows", "seconds" };
+	struct cell cells[LAKE_TABLES][ARRAY_LEN(columns)];
+	struct answer answer = { .columns = columns, .column_count = ARRAY_LEN(columns),
+				 .cells = cells[0], .row_count = LAKE_TABLES };
+
+	for (int i = 0; i < LAKE_TABLES; i++) {
+		const struct batch_table *table = &report->tables[i];
+		struct cell *row = cells[i];
+
+		row[0] = cell_text(lake_table_name[i]);
+		row[1] = cell_int((int64_t)table->objects);
+		row[2] = cell_int((int64_t)table->rows);
+		row[3] = cell_int((int64_t)table->dead);
+		row[4] = cell_int((int64_t)table->unreadable);
+		row[5] = cell_int((int64_t)table->total_rows);
+		row[6] = (struct cell){ .type = CELL_DOUBLE,
+					.d = (double)table->duration_ms / 1000.0 };
+	}
+	return output_print(config, &answer, err);
+}
+
+static enum err_code print(const struct config *config, const struct batch_report *report,
+			   struct err *err)
+{
+	struct buf out;
+	enum err_code code;
+
+	if (output_format(config) != OUTPUT_JSON)
+		return print_tables(config, report, err);
+	buf_init(&out, REPORT_BYTES_MAX);
+	batch_report_put(&out, report);
+	code = cmd_print(&out, err);
+	buf_release(&out);
+	return code;
+}
+
+static enum err_code run_batch(const struct config *config, size_t *ret_failed, struct err *err)
+{
+	struct batch_report report = { 0 };
+	struct sql_side side;
+	enum err_code code = sql_side_open(config, &side, err);
+	struct batch_options options = { .store = side.store, .engine = side.engine,
+					 .models = &side.models, .id = config_text(config, OPT_ID),
+					 .dir = config_text(config, OPT_DIR) };
+
+	if (code != ERR_OK)
+		return code;
+	code = batch_run(&options, &report, err);
+	if (code == ERR_OK)
+		code = print(config, &report, err);
+	for (size_t i = 0; i < report.results.count; i++)
+		if (report.results.list[i].err.code != ERR_OK)
+			trace_error("%s", report.results.list[i].err.msg);
+	*ret_failed = report.results.failed;
+	batch_report_release(&report);
+	sql_side_close(&side);
+	return code;
+}
+
+static int run(struct config *config, int argc, const char *const *argv)
+{
+	size_t failed = 0;
+	struct err err;
+
+	(void)argc;
+	(void)argv;
+	if (run_batch(config, &failed, &err) != ERR_OK)
+		return cmd_fail(&err);
+	if (failed == 0)
+		return 0;
+	err_set(&err, ERR_SHAPE, "%zu of the analyses failed; the others were answered", failed);
+	return cmd_fail(&err);
+}
+
+static const enum option options[] = {
+	OPT_LAKE, OPT_MODELS, OPT_ENGINE_MEMORY, OPT_ENGINE_THREADS, OPTION_COUNT,
+};
+
+const struct command cmd_batch = {
+	.name = "batch",
+	.summary = "Clean what is new in the lake into tables and run the analyses",
+	.usage = "[options]",
+	.details = "Cleans the objects that no earlier run has cleaned, so it costs what is new. The\n"
+		   "answers go to results/ in the lake, records that are no row to its dead letters.\n",
+	.options = options,
+	.examples = "pinpipe batch --dir data\n"
+		    "pinpipe batch --dir data --format json\n",
+	.run = run,
+};
