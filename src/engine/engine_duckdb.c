@@ -18,6 +18,11 @@ static const char *const sql_type[] = {
 	[DELTA_ARRAY_DOUBLE] = "DOUBLE[]",
 };
 
+const char *engine_duckdb_type(enum delta_type type)
+{
+	return sql_type[type];
+}
+
 static int count_lines(const struct buf *sql)
 {
 	int lines = 0;
@@ -142,78 +147,6 @@ static enum err_code clean(struct engine *base, const struct clean_model *model,
 	return code;
 }
 
-/* Every row of the table, timestamps without a zone: they are UTC, and functions on them fast. */
-static void put_all_view(struct buf *sql, const struct engine_table *table)
-{
-	const struct delta_schema *schema = &table->model->schema;
-
-	buf_addf(sql, "CREATE OR REPLACE TEMP VIEW \"%s_all\" AS SELECT ", table->model->model.name);
-	for (size_t i = 0; i < schema->count; i++) {
-		const struct delta_column *column = &schema->columns[i];
-
-		buf_add_str(sql, i ? ", " : "");
-		if (table->path_count == 0)
-			buf_addf(sql, "CAST(NULL AS %s)", sql_type[column->type]);
-		else if (column->type == DELTA_TIMESTAMP)
-			buf_addf(sql, "make_timestamp(epoch_us(\"%s\"))", column->name);
-		else
-			duck_put_name(sql, slice_str(column->name));
-		buf_add_str(sql, " AS ");
-		duck_put_name(sql, slice_str(column->name));
-	}
-	if (table->path_count == 0) {
-		buf_add_str(sql, " WHERE false");
-		return;
-	}
-	buf_add_str(sql, " FROM read_parquet([");
-	for (size_t i = 0; i < table->path_count; i++) {
-		buf_add_str(sql, i ? ", " : "");
-		duck_put_literal(sql, slice_str(table->paths[i]));
-	}
-	buf_add_str(sql, "])");
-}
-
-/* "ind", "country", … without the lineage. */
-static void put_columns(struct buf *sql, const struct delta_schema *schema)
-{
-	for (size_t i = 0; i < schema->count; i++) {
-		if (schema->columns[i].name[0] == '_')
-			continue;
-		buf_add_str(sql, i ? ", " : "");
-		duck_put_name(sql, slice_str(schema->columns[i].name));
-	}
-}
-
-static enum err_code attach_table(struct engine_duckdb *engine, const struct engine_table *table,
-				  struct err *err)
-{
-	const char *name = table->model->model.name;
-	struct buf sql;
-	enum err_code code;
-
-	buf_init(&sql, SQL_BYTES_MAX);
-	put_all_view(&sql, table);
-	code = duck_run(&engine->duck, buf_cstr(&sql), err);
-	if (code == ERR_OK) {
-		buf_clear(&sql);
-		buf_addf(&sql, "CREATE OR REPLACE TEMP VIEW \"%s\" AS SELECT ", name);
-		put_columns(&sql, &table->model->schema);
-		buf_addf(&sql, " FROM \"%s_all\"", name);
-		code = duck_run(&engine->duck, buf_cstr(&sql), err);
-	}
-	buf_release(&sql);
-	return code == ERR_OK ? ERR_OK : err_prefix(err, "table \"%s\"", name);
-}
-
-static enum err_code attach(struct engine *base, const struct engine_table *tables, size_t count,
-			    struct err *err)
-{
-	for (size_t i = 0; i < count; i++)
-		if (attach_table((struct engine_duckdb *)base, &tables[i], err) != ERR_OK)
-			return err->code;
-	return ERR_OK;
-}
-
 static void engine_duckdb_free(struct engine *base)
 {
 	struct engine_duckdb *engine = (struct engine_duckdb *)base;
@@ -225,7 +158,7 @@ static void engine_duckdb_free(struct engine *base)
 static const struct engine_ops ops = {
 	.name = "duckdb",
 	.clean = clean,
-	.attach = attach,
+	.attach = engine_duckdb_attach,
 	.ask = engine_duckdb_ask,
 	.free = engine_duckdb_free,
 };

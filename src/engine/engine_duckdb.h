@@ -2,9 +2,10 @@
  * engine_duckdb.h - the parts of the DuckDB engine to each other. Only
  * engine_duckdb*.c include it.
  *
- *	engine_duckdb.c		clean and attach, as SQL
+ *	engine_duckdb.c		the engine, and clean
  *	engine_duckdb_raw.c	the table function behind `raw`
  *	engine_duckdb_read.c	the functions as_int, as_count, as_double, as_timestamp
+ *	engine_duckdb_current.c	attach: the views, and which rows are current
  *	engine_duckdb_ask.c	results as answers
  */
 #ifndef ENGINE_ENGINE_DUCKDB_H
@@ -40,6 +41,9 @@ struct engine_duckdb {
 MUST_USE enum err_code engine_duckdb_add_raw(struct engine_duckdb *engine, struct err *err);
 MUST_USE enum err_code engine_duckdb_add_functions(struct engine_duckdb *engine, struct err *err);
 
+const char *engine_duckdb_type(enum delta_type type);
+enum err_code engine_duckdb_attach(struct engine *base, const struct engine_table *tables,
+				   size_t count, struct err *err);
 enum err_code engine_duckdb_ask(struct engine *base, const struct model *question,
 				const char *parquet, struct answer *ret_answer, struct err *err);
 /* Put file and line of a model's SQL, which began `before` lines into the statement, on its error. */
