@@ -169,6 +169,17 @@ static const char *type_of(const char *column)
 	return NULL;
 }
 
+/* What is left of the checkpoint before. */
+static void put_base_rows(struct buf *sql, const struct delta_state *state, int64_t after_ms)
+{
+	buf_addf(sql, " UNION ALL BY NAME SELECT remove FROM base WHERE remove.path IS NOT NULL"
+		 " AND remove.deletionTimestamp > %" PRId64 " AND url_decode(remove.path)"
+		 " NOT IN (SELECT path FROM gone UNION ALL SELECT url_decode(path) FROM new_add)"
+		 " UNION ALL BY NAME SELECT \"add\" FROM base WHERE \"add\".path IS NOT NULL", after_ms);
+	if (state->gone_count > 0)
+		buf_add_str(sql, " AND url_decode(\"add\".path) NOT IN (SELECT path FROM gone)");
+}
+
 /* The query that gives all rows of the checkpoint, the old one's after the new ones. */
 static void put_rows(struct buf *sql, const struct delta_state *state, bool base, int64_t after_ms)
 {
@@ -185,11 +196,7 @@ static void put_rows(struct buf *sql, const struct delta_state *state, bool base
 		 "'size': size, 'tags': NULL}::%s AS remove FROM gone WHERE deleted > %" PRId64,
 		 type_of("metaData"), type_of("txn"), type_of("remove"), after_ms);
 	if (base)
-		buf_addf(sql, " UNION ALL BY NAME SELECT remove FROM base WHERE remove.path IS NOT NULL"
-			 " AND remove.deletionTimestamp > %" PRId64 " AND url_decode(remove.path)"
-			 " NOT IN (SELECT path FROM gone UNION ALL SELECT url_decode(path) FROM new_add)"
-			 " UNION ALL BY NAME SELECT \"add\" FROM base WHERE \"add\".path IS NOT NULL"
-			 " AND url_decode(\"add\".path) NOT IN (SELECT path FROM gone)", after_ms);
+		put_base_rows(sql, state, after_ms);
 	buf_addf(sql, " UNION ALL BY NAME SELECT {'path': path, 'partitionValues': MAP {}, "
 		 "'size': size, 'modificationTime': modified, 'dataChange': false, 'stats': stats, "
 		 "'tags': NULL}::%s AS \"add\" FROM new_add", type_of("add"));

@@ -37,22 +37,6 @@ static void write_rest(const char *dir)
 	store_free(store);
 }
 
-/* In a process of its own, which is to be killed at the failpoint. */
-static void write_and_die(const char *dir, const char *failpoint)
-{
-	int status;
-	pid_t pid = fork();
-
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		(void)setenv("PINPIPE_FAILPOINTS", failpoint, 1);
-		write_rest(dir);
-		_exit(0);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-}
-
 static void assert_whole(const char *dir)
 {
 	struct store *store = NULL;
@@ -69,6 +53,22 @@ static void assert_whole(const char *dir)
 	store_free(store);
 }
 
+/* In a process of its own, because one reads its failpoints once. Gives its status. */
+static int in_child(void (*run)(const char *dir), const char *dir, const char *failpoint)
+{
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		(void)setenv("PINPIPE_FAILPOINTS", failpoint, 1);
+		run(dir);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
 static void test_killed_between_steps(void **state)
 {
 	static const char *const failpoints[] = {
@@ -80,11 +80,13 @@ static void test_killed_between_steps(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(failpoints); i++) {
 		char dir[] = "/tmp/test_delta_kill.XXXXXX";
+		int status;
 
 		assert_non_null(mkdtemp(dir));
-		write_and_die(dir, failpoints[i]);
-		write_rest(dir);
-		assert_whole(dir);
+		status = in_child(write_rest, dir, failpoints[i]);
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+		assert_int_equal(in_child(write_rest, dir, ""), 0);
+		assert_int_equal(in_child(assert_whole, dir, ""), 0);
 		assert_int_equal(nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
 	}
 }
