@@ -47,6 +47,7 @@ class Service:
     def __init__(self, command, output, env, cwd):
         self.command = [str(word) for word in command]
         self.output = output
+        self.is_reported = False  # its early end has failed a test already
         self.asked = signal.SIGTERM  # the signal that it was last asked with to end
         with open(output, "wb") as stream:
             self.process = subprocess.Popen(
@@ -63,9 +64,11 @@ class Service:
     def wait_for(self, pattern, patience_s=PATIENCE_S):
         """The first match of a regular expression in what it says."""
         def look():
+            ended = self.process.poll() is not None
             found = re.search(pattern, self.said())
-            assert found or self.process.poll() is None, \
-                f"{self.command} ended with {self.process.returncode}:\n{self.said()}"
+            if ended and not found:
+                self.is_reported = True
+                pytest.fail(f"{self.command} ended with {self.process.returncode}:\n{self.said()}", pytrace=False)
             return found
         return wait_until(look, f"{pattern!r} from {self.command}", patience_s)
 
@@ -84,7 +87,7 @@ class Service:
         except subprocess.TimeoutExpired:
             self.destroy()
             raise AssertionError(f"{self.command} did not stop:\n{self.said()}") from None
-        if status != -signal.SIGKILL:  # a test that kills it says so itself
+        if status != -signal.SIGKILL and not self.is_reported:  # a test that kills it says so itself
             assert status in (0, 128 + self.asked), \
                 f"{self.command} ended with {status}:\n{self.said()}"
         return status
