@@ -7,7 +7,11 @@
 #include "gateway/velocity.h"
 #include "gateway/worker.h"
 
+#include <assert.h>
+
 enum { REPLY_MAX = 32 << 20, REPLY_KEPT = 1 << 20 };
+
+static_assert((int)HTTP_BODY_PADDING >= (int)JSON_PADDING, "bodies are parsed in place");
 
 static const char *const tables[] = { "pin", "geo", "user" };
 

@@ -23,6 +23,7 @@ enum produce_format { PRODUCE_JSON, PRODUCE_BINARY };
  * Records without a partition of their own get `partition`. ERR_SYNTAX: not
  * JSON, a member repeated; ERR_USAGE: not base64; ERR_SHAPE: anything else
  * that is not as above; ERR_LIMIT: too many records. The message says where.
+ * JSON_PADDING bytes after the body may be read.
  */
 MUST_USE enum err_code produce_parse(struct json_parser *json, struct slice body,
 				     enum produce_format format, int32_t partition,

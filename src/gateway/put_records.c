@@ -100,7 +100,7 @@ enum err_code put_record_parse(struct json_parser *json, struct slice body,
 	};
 	struct json root;
 
-	if (json_parse(json, body, &root, err) != ERR_OK)
+	if (json_parse_padded(json, body, &root, err) != ERR_OK)
 		return err->code;
 	records_begin(records, 1, VELOCITY_GROWTH_MAX * body.len);
 	return take_record(&put, root, err);
@@ -135,7 +135,7 @@ enum err_code put_records_parse(struct json_parser *json, struct slice body,
 	struct json root, list;
 	struct json_iter iter;
 
-	if (json_parse(json, body, &root, err) != ERR_OK ||
+	if (json_parse_padded(json, body, &root, err) != ERR_OK ||
 	    find_list(&put, root, &list, err) != ERR_OK)
 		return err->code;
 	records_begin(records, json_count(list), VELOCITY_GROWTH_MAX * body.len);

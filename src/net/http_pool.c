@@ -1,6 +1,7 @@
 #include "net/http_pool.h"
 
 #include "base/mem.h"
+#include "net/http_server.h"
 
 enum {
 	CLASS_BYTES_MIN = 1024,
@@ -55,7 +56,7 @@ static bool take(struct http_pool *pool, size_t bytes, struct http_buf *buf)
 		pool->free[class] = pool->free[class]->next;
 		pool->kept_bytes -= cap;
 	} else {
-		buf->ptr = xmalloc(cap);
+		buf->ptr = xmalloc(cap + HTTP_BODY_PADDING);
 	}
 	pool->used_bytes += cap;
 	return true;

@@ -36,7 +36,7 @@
 
 #include <stdint.h>
 
-enum { HTTP_HEADERS_MAX = 64, HTTP_PIPELINE_MAX = 16 };
+enum { HTTP_HEADERS_MAX = 64, HTTP_PIPELINE_MAX = 16, HTTP_BODY_PADDING = 64 };
 
 struct http_limits {
 	size_t body_bytes_max;		/* 413 */
@@ -77,7 +77,7 @@ struct http_request {
 	enum http_method method;
 	struct slice path;		/* decoded once, without the query; no NUL; "*" for OPTIONS * */
 	struct slice query;		/* raw, without "?" */
-	struct slice body;
+	struct slice body;		/* HTTP_BODY_PADDING bytes after it may be read */
 	int64_t content_length;		/* as announced: 0 without a body, -1 chunked */
 	const struct http_header *headers;
 	size_t header_count;

@@ -10,6 +10,17 @@ static struct json_parser *json;
 static struct records records;
 static struct err err;
 
+/* A copy with the padding that bodies have. */
+static struct slice body_of(const char *text)
+{
+	static char bytes[BODY_MAX + JSON_PADDING];
+	size_t len = strlen(text);
+
+	assert_true(len <= BODY_MAX);
+	memcpy(bytes, text, len);
+	return slice_of(bytes, len);
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -90,7 +101,7 @@ static void test_velocity_at_the_greatest_depth(void **state)
 static void test_record(void **state)
 {
 	(void)state;
-	assert_ok(put_record_parse(json, slice_str("{\"StreamName\":\"x\",\"PartitionKey\":1.0,"
+	assert_ok(put_record_parse(json, body_of("{\"StreamName\":\"x\",\"PartitionKey\":1.0,"
 						   "\"Data\": { \"a\" : \"b c\" } }"),
 				   RECORD_MAX, &records, &err));
 	assert_int_equal(records.count, 1);
@@ -102,7 +113,7 @@ static void test_record(void **state)
 static void test_records(void **state)
 {
 	(void)state;
-	assert_ok(put_records_parse(json, slice_str("{\"records\":[{\"data\":\"a\",\"partition-key\":\"k\"},"
+	assert_ok(put_records_parse(json, body_of("{\"records\":[{\"data\":\"a\",\"partition-key\":\"k\"},"
 						    "{\"partition-key\":{\"x\":1},\"data\":[1,2]}]}"),
 				    RECORD_MAX, &records, &err));
 	assert_int_equal(records.count, 2);
@@ -118,9 +129,9 @@ static void test_record_of_the_greatest_length(void **state)
 
 	(void)state;
 	(void)snprintf(body, sizeof(body), "{\"PartitionKey\":\"kk\",\"Data\":\"%096d\"}", 0);
-	assert_ok(put_record_parse(json, slice_str(body), RECORD_MAX, &records, &err));
+	assert_ok(put_record_parse(json, body_of(body), RECORD_MAX, &records, &err));
 	(void)snprintf(body, sizeof(body), "{\"PartitionKey\":\"kkk\",\"Data\":\"%096d\"}", 0);
-	assert_int_equal(put_record_parse(json, slice_str(body), RECORD_MAX, &records, &err),
+	assert_int_equal(put_record_parse(json, body_of(body), RECORD_MAX, &records, &err),
 			 ERR_LIMIT);
 }
 
@@ -145,12 +156,12 @@ static void test_refused(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
-		assert_int_equal(put_records_parse(json, slice_str(refused[i].body), RECORD_MAX,
+		assert_int_equal(put_records_parse(json, body_of(refused[i].body), RECORD_MAX,
 						   &records, &err), refused[i].code);
 		if (!strstr(err.msg, refused[i].message))
 			fail_msg("%s: %s", refused[i].body, err.msg);
 	}
-	assert_int_equal(put_record_parse(json, slice_str("[]"), RECORD_MAX, &records, &err),
+	assert_int_equal(put_record_parse(json, body_of("[]"), RECORD_MAX, &records, &err),
 			 ERR_SHAPE);
 	assert_string_equal(err.msg, "the body is not a JSON object");
 }
