@@ -36,7 +36,7 @@ enum emulate_pace {
 /* Of records. Once emulate_run() is through, each table's add up to `posts`. */
 struct emulate_count {
 	uint64_t acknowledged;
-	uint64_t refused;	/* given up, and certainly not kept by this try */
+	uint64_t refused;	/* given up, and never kept */
 	uint64_t unknown;	/* given up, but perhaps kept */
 };
 

@@ -4,7 +4,8 @@ enum err_code post_order_init(struct post_order *order, enum post_order_kind kin
 			      uint64_t rows, struct err *err)
 {
 	if (rows == 0 || rows > INT64_MAX - 1)
-		return err_set(err, ERR_USAGE, "the source must have at least one row");
+		return err_set(err, ERR_USAGE, "cannot draw from a source of %llu rows",
+			       (unsigned long long)rows);
 	if (kind == POST_ORDER_COURSE && rows < COURSE_ROWS)
 		return err_set(err, ERR_USAGE,
 			       "the course's order draws rows 0 to %d, but the source has %llu",
