@@ -166,6 +166,11 @@ static enum err_code write_parts(struct journal *journal, struct group *group, s
 static void publish(struct journal *journal)
 {
 	(void)FAILPOINT("journal-synced");
+	if (journal->state_due && journal->previous_base)
+		keeper_complete(journal->options.keeper, journal->previous_base, journal->at);
+	if (journal->broken)
+		keeper_set_broken(journal->options.keeper, NULL);
+	journal->broken = false;
 	journal->synced = journal->at;
 	journal->state_due = false;
 	journal->marked = false;
@@ -278,6 +283,13 @@ static void poison(struct journal *journal, const struct err *err)
 	read_back(journal);
 }
 
+/* Two segments in turn could not be written: take nothing until a third one could. */
+static void break_off(struct journal *journal, const struct err *err)
+{
+	journal->broken = true;
+	keeper_set_broken(journal->options.keeper, err);
+}
+
 /* How many of the parts from `from` on fit into the segment. */
 static size_t fit(const struct journal *journal, const struct group *group, size_t from)
 {
@@ -344,11 +356,28 @@ void journal_commit(struct journal *journal, struct group *group)
 		}
 		poison(journal, &err);
 		if (again) {
+			break_off(journal, &err);
 			group->failure = ERR_UNKNOWN;
 			return;
 		}
 		again = true;
 	}
+}
+
+/* Try whether a new segment can be written. */
+static void mend(struct journal *journal)
+{
+	struct group nothing;
+	struct err err = { 0 };
+
+	group_init(&nothing);
+	take_time(journal);
+	if (roll(journal, &err) != ERR_OK)
+		return;
+	if (write_parts(journal, &nothing, 0, 0, &err) == ERR_OK)
+		publish(journal);
+	else
+		poison(journal, &err);
 }
 
 void journal_rest(struct journal *journal)
@@ -358,6 +387,8 @@ void journal_rest(struct journal *journal)
 	struct err err = { 0 };
 	struct batch batch;
 
+	if (journal->broken)
+		mend(journal);
 	if (journal->marked || !journal->usable || journal->state_due ||
 	    segment_limit(&journal->segment) - journal->at < BATCH_HEADER_BYTES)
 		return;

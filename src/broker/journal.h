@@ -132,6 +132,7 @@ struct journal {
 	uint64_t epoch;
 	uint32_t chain;
 	int64_t last_ms;		/* the newest timestamp */
+	bool broken;			/* two writes in turn failed */
 	bool marked;			/* nothing was written since the last mark */
 	struct buf state;
 	struct iovec *iov;
@@ -146,7 +147,7 @@ void journal_close(struct journal *journal);
 
 /* Makes the group durable as far as it can and notes in it how far that was. */
 void journal_commit(struct journal *journal, struct group *group);
-/* The writer has nothing to do. */
+/* The writer has nothing to do: marks the end, or tries whether writing works again. */
 void journal_rest(struct journal *journal);
 
 #endif

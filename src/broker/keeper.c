@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/time.h"
 #include "base/trace.h"
+#include "broker/index.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -26,7 +27,7 @@ static void set_refusal(struct keeper *keeper, bool low)
 {
 	enum err_code code = ERR_OK, old = atomic_load(&keeper->refusal);
 
-	if (keeper->stuck)
+	if (keeper->stuck || keeper->broken)
 		code = keeper->failure.code == ERR_SPACE ? ERR_SPACE : ERR_BUSY;
 	else if (low)
 		code = ERR_SPACE;
@@ -37,7 +38,7 @@ static void set_refusal(struct keeper *keeper, bool low)
 		trace_info("the log takes records again");
 	else
 		trace_error("the log takes no records: %s",
-			    keeper->stuck ? keeper->failure.msg : "disk space is at its reserve");
+			    keeper->stuck || keeper->broken ? keeper->failure.msg : "disk space is at its reserve");
 }
 
 /* Called and returns with the lock, which it gives up meanwhile. */
@@ -73,6 +74,19 @@ static void wait_round(struct keeper *keeper)
 	(void)pthread_cond_timedwait(&keeper->changed, &keeper->lock, &until);
 }
 
+/* As make_segment; readers can do without, so a failure is no more than a word. */
+static void make_index(struct keeper *keeper)
+{
+	uint64_t base = keeper->complete_base, watermark = keeper->complete_watermark;
+	struct err err = { 0 };
+
+	keeper->complete_base = 0;
+	(void)pthread_mutex_unlock(&keeper->lock);
+	if (index_make(keeper->dir_fd, base, watermark, &err) != ERR_OK)
+		trace_warn("%s", err.msg);
+	(void)pthread_mutex_lock(&keeper->lock);
+}
+
 static void *run(void *arg)
 {
 	struct keeper *keeper = arg;
@@ -84,6 +98,8 @@ static void *run(void *arg)
 
 		if (keeper->wanted)
 			make_segment(keeper);
+		if (keeper->complete_base)
+			make_index(keeper);
 		(void)pthread_mutex_unlock(&keeper->lock);
 		if (keeper->retention && clock_mono_ms() >= next_retention_ms) {
 			retention_apply(keeper->retention);
@@ -92,7 +108,8 @@ static void *run(void *arg)
 		low = space_is_low(keeper);
 		(void)pthread_mutex_lock(&keeper->lock);
 		set_refusal(keeper, low);
-		if (!keeper->ending && (!keeper->wanted || keeper->failed))
+		if (!keeper->ending && !keeper->complete_base &&
+		    (!keeper->wanted || keeper->failed))
 			wait_round(keeper);
 	}
 	(void)pthread_mutex_unlock(&keeper->lock);
@@ -161,6 +178,25 @@ enum err_code keeper_take(struct keeper *keeper, struct segment *ret_segment, st
 	}
 	(void)pthread_mutex_unlock(&keeper->lock);
 	return code;
+}
+
+void keeper_set_broken(struct keeper *keeper, const struct err *why)
+{
+	(void)pthread_mutex_lock(&keeper->lock);
+	keeper->broken = why != NULL;
+	if (why)
+		keeper->failure = *why;
+	set_refusal(keeper, false);
+	(void)pthread_mutex_unlock(&keeper->lock);
+}
+
+void keeper_complete(struct keeper *keeper, uint64_t base, uint64_t watermark)
+{
+	(void)pthread_mutex_lock(&keeper->lock);
+	keeper->complete_base = base;
+	keeper->complete_watermark = watermark;
+	(void)pthread_cond_broadcast(&keeper->changed);
+	(void)pthread_mutex_unlock(&keeper->lock);
 }
 
 enum err_code keeper_refusal(struct keeper *keeper, struct err *err)

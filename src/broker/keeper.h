@@ -3,7 +3,7 @@
  * segment is made ready before it is needed, free space is watched, segments
  * whose time has come are let go.
  *
- * Threads: keeper_want, keeper_take from the journal's writer; keeper_refusal
+ * Threads: keeper_want, _complete, _take, _set_broken from the journal's writer; keeper_refusal
  * from any.
  */
 #ifndef BROKER_KEEPER_H
@@ -28,8 +28,11 @@ struct keeper {
 	bool failed;			/* the last attempt; `failure` says why */
 	struct err failure;
 	bool stuck;			/* the journal can write nothing until there is one */
+	bool broken;			/* no write works */
 	uint64_t reserve_bytes;
-	struct retention *retention;	/* borrowed; NULL: none */
+	struct retention *retention;	/* borrowed */
+	uint64_t complete_base;		/* a segment that needs its index; 0: none */
+	uint64_t complete_watermark;
 	_Atomic enum err_code refusal;	/* appends are refused with this */
 };
 
@@ -39,10 +42,14 @@ void keeper_stop(struct keeper *keeper);
 
 /* Make this segment ready; its size is the least it may have. */
 void keeper_want(struct keeper *keeper, const struct segment_header *header);
+/* The log has gone on from this segment; the watermark lies after it. */
+void keeper_complete(struct keeper *keeper, uint64_t base, uint64_t watermark);
 /* Waits for the segment that was wanted. Fails with what the last attempt failed with; then it
  * goes on trying and appends are refused until it is there. */
 MUST_USE enum err_code keeper_take(struct keeper *keeper, struct segment *ret_segment,
 				   struct err *err);
+/* No write works (the message says why), or they do again (NULL). */
+void keeper_set_broken(struct keeper *keeper, const struct err *why);
 /* ERR_OK: appends may be taken; else the code and why not. */
 MUST_USE enum err_code keeper_refusal(struct keeper *keeper, struct err *err);
 

@@ -1,0 +1,359 @@
+/* The log after it was harmed: torn tails are cut, damage is told and goes no further. */
+#include "broker/recover.h"
+#include "broker/segment.h"
+#include "log_testing.h"
+
+enum { RECORDS = 40, LEN = 61, PADDING = 3 };
+
+/* A directory with a log of RECORDS records, one a batch. */
+struct harm {
+	char dir[SCRATCH_NAME_MAX];
+	int dir_fd;			/* of the log */
+	int fd;				/* of the segment that holds the records */
+	uint64_t base;
+	unsigned char *bytes;		/* what the segment held */
+	size_t size;
+	uint64_t ends[RECORDS + 1];	/* ends[k]: where k records end, as an offset in it */
+};
+
+/* In a child, so that the writer's end leaves no mark: as if it had crashed. */
+static void make_log(const char *dir)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child == 0) {
+		struct ended ended = ENDED_INIT;
+		struct broker *broker;
+		struct err err;
+
+		if (log_open(dir, true, &ended, &broker, &err) != ERR_OK ||
+		    broker_create(broker, log_topic, 1, &err) != ERR_OK ||
+		    log_put(broker, &ended, 0, RECORDS, LEN) != ERR_OK)
+			_exit(1);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
+static void find_ends(struct harm *harm)
+{
+	struct scan scan;
+	struct batch batch;
+	size_t k = 0;
+
+	scan_init(&scan);
+	scan_seek(&scan, harm->fd, harm->base, harm->base + SEGMENT_HEADER_BYTES,
+		  harm->base + harm->size);
+	while (scan_next_header(&scan, &batch) == SCAN_BATCH) {
+		if (batch.kind == BATCH_STATE)
+			harm->ends[0] = batch_end(&batch) - harm->base;
+		if (batch.kind == BATCH_RECORDS)
+			harm->ends[++k] = batch_end(&batch) - harm->base;
+	}
+	scan_release(&scan);
+	assert_int_equal(k, RECORDS);
+}
+
+static int make_harm(void **state)
+{
+	struct harm *harm = xcalloc(1, sizeof(*harm));
+	char name[SEGMENT_NAME_MAX], path[SCRATCH_NAME_MAX + 8];
+	struct err err = { 0 };
+	uint64_t *bases;
+	size_t count;
+
+	scratch_dir(harm->dir);
+	make_log(harm->dir);
+	(void)snprintf(path, sizeof(path), "%s/log", harm->dir);
+	harm->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(harm->dir_fd >= 0);
+	assert_ok(segment_list(harm->dir_fd, &bases, &count, &err));
+	harm->base = bases[0];
+	for (size_t i = 1; i < count; i++) {	/* the one that was made ahead */
+		segment_name(bases[i], "segment", name);
+		assert_int_equal(unlinkat(harm->dir_fd, name, 0), 0);
+	}
+	free(bases);
+	segment_name(harm->base, "segment", name);
+	harm->fd = openat(harm->dir_fd, name, O_RDWR | O_CLOEXEC);
+	assert_true(harm->fd >= 0);
+	harm->size = 16384;		/* reading a small file is quicker */
+	assert_int_equal(ftruncate(harm->fd, (off_t)harm->size), 0);
+	harm->bytes = xmalloc(harm->size);
+	assert_int_equal(pread(harm->fd, harm->bytes, harm->size, 0), harm->size);
+	find_ends(harm);
+	*state = harm;
+	return 0;
+}
+
+static int free_harm(void **state)
+{
+	struct harm *harm = *state;
+
+	(void)close(harm->fd);
+	(void)close(harm->dir_fd);
+	scratch_remove(harm->dir);
+	free(harm->bytes);
+	free(harm);
+	return 0;
+}
+
+static void restore(const struct harm *harm)
+{
+	assert_int_equal(ftruncate(harm->fd, (off_t)harm->size), 0);
+	assert_int_equal(pwrite(harm->fd, harm->bytes, harm->size, 0), harm->size);
+}
+
+enum tail { TAIL_CUT, TAIL_ZEROS, TAIL_GARBAGE, TAIL_OLD, TAILS };
+
+/* Everything from `at` on is lost in one of four ways. */
+static void tear(const struct harm *harm, size_t at, enum tail how)
+{
+	unsigned char *tail = xcalloc(harm->size, 1);
+	unsigned seed = (unsigned)at;
+
+	if (how == TAIL_CUT)
+		assert_int_equal(ftruncate(harm->fd, (off_t)at), 0);
+	for (size_t i = at; i < harm->size; i++) {
+		if (how == TAIL_GARBAGE)
+			tail[i] = (unsigned char)rand_r(&seed);
+		if (how == TAIL_OLD)	/* batches that are good, but of another place */
+			tail[i] = harm->bytes[harm->ends[5] + (i - at)];
+	}
+	if (how != TAIL_CUT)
+		assert_int_equal(pwrite(harm->fd, tail + at, harm->size - at, (off_t)at),
+				 harm->size - at);
+	free(tail);
+}
+
+static void test_torn_tails_are_cut_at_the_last_whole_batch(void **state)
+{
+	const struct harm *harm = *state;
+	size_t whole = RECORDS - 3;
+
+	for (size_t at = harm->ends[whole]; at <= harm->ends[RECORDS]; at++) {
+		if (at == harm->ends[whole + 1])
+			whole++;
+		for (int how = 0; how < TAILS; how++) {
+			/* A batch that lost nothing but its padding is whole, if that is there. */
+			bool padded = whole < RECORDS && how != TAIL_CUT &&
+				      at + PADDING >= harm->ends[whole + 1];
+			size_t want = whole + padded;
+			struct recovery plan;
+			struct err err = { 0 };
+
+			tear(harm, at, (enum tail)how);
+			assert_ok(recover_plan(harm->dir_fd, 0, &plan, &err));
+			assert_int_equal(plan.end - harm->base, harm->ends[want]);
+			assert_int_equal(plan.damaged, 0);
+			assert_int_equal(plan.ordinals.count, 1);
+			for (size_t i = 0; i < plan.ordinals.cap; i++)
+				if (plan.ordinals.places[i].uid)
+					assert_int_equal(plan.ordinals.places[i].next, want);
+			recovery_release(&plan);
+			restore(harm);
+		}
+	}
+}
+
+/* The same loss below the watermark is no torn tail. */
+static void test_what_was_durable_is_never_cut(void **state)
+{
+	const struct harm *harm = *state;
+	uint64_t watermark = harm->base + harm->ends[RECORDS];
+	struct recovery plan;
+	struct err err = { 0 };
+
+	tear(harm, harm->ends[RECORDS - 2] + 30, TAIL_ZEROS);
+	assert_ok(recover_plan(harm->dir_fd, watermark, &plan, &err));
+	assert_true(plan.end == watermark);
+	assert_true(plan.damaged > 0);
+	for (size_t i = 0; i < plan.ordinals.cap; i++)	/* no ordinal is used a second time */
+		if (plan.ordinals.places[i].uid)
+			assert_true(plan.ordinals.places[i].next >= RECORDS);
+	recovery_release(&plan);
+	restore(harm);
+}
+
+/* A bad batch below a watermark that a later one carries; what comes after it is good. */
+static void test_damage_in_the_tail_segment_keeps_what_follows(void **state)
+{
+	const struct harm *harm = *state;
+
+	for (size_t at = harm->ends[10]; at < harm->ends[11]; at += 7) {
+		unsigned char bad = (unsigned char)(harm->bytes[at] ^ 0x10);
+		struct recovery plan;
+		struct err err = { 0 };
+
+		assert_int_equal(pwrite(harm->fd, &bad, 1, (off_t)at), 1);
+		assert_ok(recover_plan(harm->dir_fd, 0, &plan, &err));
+		assert_int_equal(plan.end - harm->base, harm->ends[RECORDS]);
+		recovery_release(&plan);
+		restore(harm);
+	}
+}
+
+static void test_recovery_goes_on_where_the_log_ends(void **state)
+{
+	struct harm *harm = *state;
+	struct ended ended = ENDED_INIT;
+	struct broker *broker;
+	struct err err = { 0 };
+	struct log_seen seen;
+
+	assert_int_equal(unlinkat(harm->dir_fd, "watermark", 0), 0);
+	tear(harm, harm->ends[RECORDS - 1] + 5, TAIL_GARBAGE);
+	for (uint64_t i = 0; i < 3; i++) {
+		assert_ok(log_open(harm->dir, true, &ended, &broker, &err));
+		assert_int_equal(log_put(broker, &ended, RECORDS - 1 + i, 1, LEN), ERR_OK);
+		seen = log_read(broker, 0, LEN);
+		assert_int_equal(seen.records, RECORDS + i);
+		assert_int_equal(seen.lost, 0);
+		broker_free(broker);
+		assert_true(log_is_sound(harm->dir, false));
+	}
+}
+
+/* Seals the log: its end is told by the next segment. */
+static void seal(struct harm *harm)
+{
+	struct ended ended = ENDED_INIT;
+	struct broker *broker;
+	struct err err = { 0 };
+
+	assert_ok(log_open(harm->dir, true, &ended, &broker, &err));
+	broker_free(broker);
+	harm->size = (harm->ends[RECORDS] + 4095) / 4096 * 4096;	/* it was trimmed */
+}
+
+static struct log_seen read_all(const struct harm *harm)
+{
+	struct ended ended = ENDED_INIT;
+	struct broker *broker;
+	struct err err = { 0 };
+	struct log_seen seen;
+
+	assert_ok(log_open(harm->dir, false, &ended, &broker, &err));
+	seen = log_read(broker, 0, LEN);
+	broker_free(broker);
+	return seen;
+}
+
+static void test_every_flipped_bit_of_a_batch_is_found(void **state)
+{
+	struct harm *harm = *state;
+	seal(harm);
+	assert_true(log_is_sound(harm->dir, false));
+	for (size_t bit = harm->ends[10] * 8; bit < harm->ends[11] * 8; bit++) {
+		unsigned char bad = (unsigned char)(harm->bytes[bit / 8] ^ 1 << bit % 8);
+		uint64_t lost = bit / 8 < harm->ends[11] - PADDING;
+		struct log_seen seen;
+
+		assert_int_equal(pwrite(harm->fd, &bad, 1, (off_t)(bit / 8)), 1);
+		seen = read_all(harm);
+		assert_int_equal(seen.lost, lost);
+		assert_int_equal(seen.records, RECORDS - lost);
+		assert_int_equal(log_is_sound(harm->dir, true), !lost);
+		restore(harm);
+	}
+}
+
+/* Neither a segment's header nor the state at its head is needed to read its records. */
+static void test_damaged_heads_cost_no_record(void **state)
+{
+	struct harm *harm = *state;
+
+	seal(harm);
+	for (size_t at = 0; at < harm->ends[0]; at += at < 64 ? 1 : 13) {
+		unsigned char bad = (unsigned char)(harm->bytes[at] ^ 0x40);
+		struct log_seen seen;
+
+		assert_int_equal(pwrite(harm->fd, &bad, 1, (off_t)at), 1);
+		seen = read_all(harm);
+		assert_int_equal(seen.records, RECORDS);
+		assert_int_equal(seen.lost, 0);
+		restore(harm);
+	}
+}
+
+static void test_second_writer_is_refused(void **state)
+{
+	struct harm *harm = *state;
+	struct ended ended = ENDED_INIT;
+	struct broker *broker, *second = NULL;
+	struct err err = { 0 };
+
+	assert_ok(log_open(harm->dir, true, &ended, &broker, &err));
+	assert_int_equal(log_open(harm->dir, true, &ended, &second, &err), ERR_LOCKED);
+	assert_null(second);
+	assert_non_null(strstr(err.msg, harm->dir));
+	broker_free(broker);
+	assert_ok(log_open(harm->dir, true, &ended, &broker, &err));
+	broker_free(broker);
+}
+
+/* Retention by bytes recycles segments; what a reader holds open stays as it is. */
+static void test_retention_recycles_and_spares_readers(void **state)
+{
+	enum { BIG = 100000, BIGS = 120 };
+	struct harm *harm = *state;
+	struct ended ended = ENDED_INIT;
+	const struct broker_local_options options = {
+		.dir = harm->dir, .writer = true, .segment_bytes = 1 << 20,
+		.retention_bytes = 4 << 20, .done = ended_done, .done_user = &ended };
+	struct topic_info info;
+	struct broker_reader *reader;
+	struct reader_event event;
+	struct broker *broker;
+	struct err err = { 0 };
+	uint64_t first = 0, last = 0;
+
+	assert_ok(broker_local_new(&options, &broker, &err));
+	reader = reader_at(broker, log_topic, 0, (struct reader_start){ START_AT,
+			   position_of_offset(RECORDS + 2), 0 });
+	assert_int_equal(log_put(broker, &ended, RECORDS, BIGS, BIG), ERR_OK);
+	event = next_event(reader);	/* now it holds a segment that retention wants to recycle */
+	assert_int_equal(position_ordinal(event.records[0].position), RECORDS + 2);
+	for (int i = 0; i < 100 && first <= RECORDS + 2; i++) {
+		clock_sleep_ms(100);
+		assert_ok(broker_describe(broker, log_topic, &info, &err));
+		first = position_ordinal(info.partitions[0].first);
+		topic_info_release(&info);
+	}
+	assert_true(first > RECORDS + 2);
+	assert_int_equal(log_put(broker, &ended, RECORDS + BIGS, BIGS, BIG), ERR_OK);
+	while (last < RECORDS + 2 * BIGS - 1) {
+		event = next_event(reader);
+		assert_int_equal(event.kind, READER_RECORDS);
+		for (size_t i = 0; i < event.count; i++) {
+			char *text = xmalloc(BIG);
+
+			last = position_ordinal(event.records[i].position);
+			log_text(last, text, BIG);
+			assert_true(slice_eq(event.records[i].value, slice_of(text, BIG)));
+			free(text);
+		}
+	}
+	reader_close(reader);
+	broker_free(broker);
+	assert_true(log_is_sound(harm->dir, false));
+}
+
+int main(void)
+{
+#define HARM(test) cmocka_unit_test_setup_teardown(test, make_harm, free_harm)
+	const struct CMUnitTest tests[] = {
+		HARM(test_torn_tails_are_cut_at_the_last_whole_batch),
+		HARM(test_what_was_durable_is_never_cut),
+		HARM(test_damage_in_the_tail_segment_keeps_what_follows),
+		HARM(test_recovery_goes_on_where_the_log_ends),
+		HARM(test_every_flipped_bit_of_a_batch_is_found),
+		HARM(test_damaged_heads_cost_no_record),
+		HARM(test_second_writer_is_refused),
+		HARM(test_retention_recycles_and_spares_readers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

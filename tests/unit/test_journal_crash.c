@@ -1,0 +1,333 @@
+/*
+ * The log when its writer dies, or the disk fails, at each named point of the
+ * code. The writer and who looks at what is left run as processes of their
+ * own: this program again, with arguments. Needs a build with -Dfailpoints=true.
+ */
+#include "log_testing.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+
+enum { LEN = 40000, RECORDS = 60 };	/* a segment of 1 MiB holds 26 */
+
+/* write DIR: appends RECORDS records more; a byte on stdout for each that was acknowledged. */
+static int run_write(const char *dir)
+{
+	struct ended ended = ENDED_INIT;
+	struct topic_info info;
+	struct broker *broker;
+	struct err err = { 0 };
+	enum err_code code = log_open(dir, true, &ended, &broker, &err);
+	uint64_t first;
+
+	if (code != ERR_OK)
+		return 3;
+	code = broker_create(broker, log_topic, 1, &err);
+	if (code == ERR_EXISTS)
+		code = ERR_OK;
+	if (code == ERR_OK)
+		code = broker_describe(broker, log_topic, &info, &err);
+	if (code == ERR_OK) {
+		first = position_ordinal(info.partitions[0].next);
+		topic_info_release(&info);
+		for (uint64_t k = first; code == ERR_OK && k < first + RECORDS; k++) {
+			code = log_put(broker, &ended, k, 1, LEN);
+			if (code == ERR_OK && write(STDOUT_FILENO, "", 1) != 1)
+				return 4;
+		}
+	}
+	broker_free(broker);
+	return code == ERR_OK ? 0 : code == ERR_UNKNOWN ? 5 : 6;
+}
+
+/* verify DIR ACKED: what was acknowledged is there, and the log takes more. */
+static int run_verify(const char *dir, uint64_t acked)
+{
+	struct ended ended = ENDED_INIT;
+	struct topic_info info;
+	struct broker *broker;
+	struct log_seen seen = { 0 };
+	struct err err = { 0 };
+	enum err_code code;
+
+	assert_ok(log_open(dir, true, &ended, &broker, &err));
+	code = broker_create(broker, log_topic, 1, &err);
+	assert_true(code == ERR_EXISTS || (code == ERR_OK && acked == 0));
+	assert_ok(broker_describe(broker, log_topic, &info, &err));
+	seen = log_read(broker, 0, LEN);
+	assert_int_equal(seen.lost, 0);
+	assert_true(seen.records >= acked);
+	assert_true(seen.records <= acked + 1);	/* the one whose answer nobody has seen */
+	assert_int_equal(seen.records, position_ordinal(info.partitions[0].next));
+	topic_info_release(&info);
+	assert_ok(log_put(broker, &ended, seen.records, 3, LEN));
+	seen = log_read(broker, 0, LEN);
+	assert_int_equal(seen.lost, 0);
+	broker_free(broker);
+	assert_true(log_is_sound(dir, false));
+	return 0;
+}
+
+/* Runs this program; returns its wait status, and how many bytes it wrote. */
+static int run(const char *mode, const char *dir, uint64_t acked, const char *failpoints,
+	       uint64_t *ret_bytes)
+{
+	char number[24], buf[256];
+	int fds[2], status;
+	uint64_t bytes = 0;
+	pid_t child;
+	ssize_t n;
+
+	(void)snprintf(number, sizeof(number), "%llu", (unsigned long long)acked);
+	assert_int_equal(pipe(fds), 0);
+	child = fork();
+	if (child == 0) {
+		(void)dup2(fds[1], STDOUT_FILENO);
+		(void)close(fds[0]);
+		(void)close(fds[1]);
+		(void)setenv("PINPIPE_FAILPOINTS", failpoints, 1);
+		(void)execl("/proc/self/exe", "test_journal_crash", mode, dir, number, NULL);
+		_exit(127);
+	}
+	(void)close(fds[1]);
+	while ((n = read(fds[0], buf, sizeof(buf))) > 0)
+		bytes += (uint64_t)n;
+	(void)close(fds[0]);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	if (ret_bytes)
+		*ret_bytes = bytes;
+	return status;
+}
+
+static bool was_killed(int status)
+{
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}
+
+static void need_failpoints(void)
+{
+#ifndef PINPIPE_FAILPOINTS
+	skip();
+#endif
+}
+
+static const struct point {
+	const char *name;
+	int at[3];
+} points[] = {
+	{ "journal-write", { 1, 2, 40 } },
+	{ "journal-written", { 1, 3, 30 } },
+	{ "journal-synced", { 1, 2, 28 } },
+	{ "journal-watermark", { 1, 2, 33 } },
+	{ "segment-create", { 1, 2, 3 } },
+	{ "segment-fill", { 2, 5, 8 } },
+	{ "segment-header", { 1, 2, 3 } },
+	{ "segment-dirsync", { 1, 2, 4 } },
+	{ "segment-roll", { 1, 2, 3 } },
+	{ "catalog-write", { 1, 2, 0 } },
+	{ "catalog-rename", { 1, 0, 0 } },
+	{ "recovery-cut", { 1, 0, 0 } },
+	{ "recovery-state", { 1, 0, 0 } },
+};
+
+static void test_killed_at_every_point(void **state)
+{
+	(void)state;
+	need_failpoints();
+	for (size_t i = 0; i < ARRAY_LEN(points); i++)
+		for (size_t k = 0; k < 3 && points[i].at[k]; k++) {
+			char dir[SCRATCH_NAME_MAX], failpoints[64];
+			uint64_t acked;
+			int status;
+
+			scratch_dir(dir);
+			(void)snprintf(failpoints, sizeof(failpoints), "%s:kill@%d",
+				       points[i].name, points[i].at[k]);
+			status = run("write", dir, 0, failpoints, &acked);
+			if (!was_killed(status))
+				fail_msg("%s: not killed but %d", failpoints, status);
+			/* And once more in the midst of the recovery from that. */
+			status = run("verify", dir, acked, "recovery-state:kill@1", NULL);
+			if (!was_killed(status))
+				fail_msg("%s: not killed again but %d", failpoints, status);
+			status = run("verify", dir, acked, "", NULL);
+			if (status != 0)
+				fail_msg("%s: %llu were acknowledged, then: %d", failpoints,
+					 (unsigned long long)acked, status);
+			scratch_remove(dir);
+		}
+}
+
+/* A sync that fails once: the segment is given up, the records are written anew, nobody notices. */
+static void test_one_failed_sync_costs_nothing(void **state)
+{
+	static const char *const faults[] = { "journal-written:eio@7", "journal-write:enospc@9" };
+
+	(void)state;
+	need_failpoints();
+	for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
+		char dir[SCRATCH_NAME_MAX];
+		uint64_t acked;
+
+		scratch_dir(dir);
+		assert_int_equal(run("write", dir, 0, faults[i], &acked), 0);
+		assert_int_equal(acked, RECORDS);
+		assert_int_equal(run("verify", dir, acked, "", NULL), 0);
+		scratch_remove(dir);
+	}
+}
+
+/* When the second attempt fails too the outcome is unknown, and the log stops taking records. */
+static void test_a_disk_that_fails_for_good(void **state)
+{
+	char dir[SCRATCH_NAME_MAX];
+	uint64_t acked;
+	int status;
+
+	(void)state;
+	need_failpoints();
+	scratch_dir(dir);
+	status = run("write", dir, 0, "journal-written:eio@10+", &acked);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 5);
+	assert_int_equal(acked, 9 - 1);		/* the first sync was of the log's beginning */
+	assert_int_equal(run("verify", dir, acked, "", NULL), 0);
+	scratch_remove(dir);
+}
+
+/* Nothing is acknowledged from a segment whose name is not durable. */
+static void test_no_segment_without_its_directory_synced(void **state)
+{
+	char dir[SCRATCH_NAME_MAX];
+	uint64_t acked;
+
+	(void)state;
+	need_failpoints();
+	scratch_dir(dir);
+	/* The catalog takes the first two, then come the segments. */
+	assert_int_not_equal(run("write", dir, 0, "segment-dirsync:eio@2+", &acked), 0);
+	assert_int_equal(acked, 0);
+	scratch_remove(dir);
+}
+
+struct late {
+	struct broker *broker;
+	struct ended *ended;
+};
+
+static void *put_one(void *arg)
+{
+	struct late *late = arg;
+
+	return log_put(late->broker, late->ended, 1, 1, LEN) == ERR_OK ? NULL : arg;
+}
+
+/* delay DIR: what is written and not yet synced is not there for a reader. */
+static int run_delay(const char *dir)
+{
+	struct ended ended = ENDED_INIT;
+	struct broker_reader *reader;
+	struct broker *broker, *other;
+	struct late late;
+	struct err err = { 0 };
+	struct reader_event event;
+	pthread_t thread;
+	void *failed;
+
+	assert_ok(log_open(dir, true, &ended, &broker, &err));
+	assert_ok(broker_create(broker, log_topic, 1, &err));
+	assert_ok(log_put(broker, &ended, 0, 1, LEN));
+	assert_ok(log_open(dir, false, &ended, &other, &err));
+	reader = reader_at(other, log_topic, 0, (struct reader_start){ START_AT,
+			   position_of_offset(1), 0 });
+	late = (struct late){ broker, &ended };
+	assert_int_equal(pthread_create(&thread, NULL, put_one, &late), 0);
+	assert_ok(reader_next(reader, clock_mono_ms() + 300, &event, &err));
+	assert_int_equal(event.kind, READER_IDLE);	/* the sync takes a second */
+	event = next_event(reader);
+	assert_int_equal(event.kind, READER_RECORDS);
+	assert_int_equal(pthread_join(thread, &failed), 0);
+	assert_null(failed);
+	reader_close(reader);
+	broker_free(other);
+	broker_free(broker);
+	return 0;
+}
+
+static void test_readers_see_only_what_is_durable(void **state)
+{
+	char dir[SCRATCH_NAME_MAX];
+
+	(void)state;
+	need_failpoints();
+	scratch_dir(dir);
+	assert_int_equal(run("delay", dir, 0, "journal-written:delay1000@3", NULL), 0);
+	scratch_remove(dir);
+}
+
+/* space DIR: no room for another segment, then room again. */
+static int run_space(const char *dir)
+{
+	struct rlimit unlimited, none = { 0 };
+	struct ended ended = ENDED_INIT;
+	struct broker *broker;
+	struct err err = { 0 };
+	enum err_code code = ERR_OK;
+	uint64_t k = 0;
+
+	(void)signal(SIGXFSZ, SIG_IGN);
+	assert_ok(log_open(dir, true, &ended, &broker, &err));
+	assert_ok(broker_create(broker, log_topic, 1, &err));
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &unlimited), 0);
+	none = unlimited;
+	none.rlim_cur = (1 << 20) - 1;	/* a segment cannot be made, but written further */
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	while (code == ERR_OK && k < 200) {
+		code = log_put(broker, &ended, k, 1, LEN);
+		k += code == ERR_OK;
+	}
+	assert_int_equal(code, ERR_SPACE);
+	assert_int_equal(broker_ready(broker, &err), ERR_SPACE);
+	assert_int_equal(log_put(broker, &ended, k, 1, LEN), ERR_SPACE);
+	assert_int_equal(log_read(broker, 0, LEN).records, k);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &unlimited), 0);
+	for (int i = 0; i < 100 && broker_ready(broker, &err) != ERR_OK; i++)
+		clock_sleep_ms(50);
+	assert_ok(log_put(broker, &ended, k, 5, LEN));
+	assert_int_equal(log_read(broker, 0, LEN).records, k + 5);
+	broker_free(broker);
+	assert_true(log_is_sound(dir, false));
+	return 0;
+}
+
+static void test_no_space_and_space_again(void **state)
+{
+	char dir[SCRATCH_NAME_MAX];
+
+	(void)state;
+	scratch_dir(dir);
+	assert_int_equal(run("space", dir, 0, "", NULL), 0);
+	scratch_remove(dir);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_killed_at_every_point),
+		cmocka_unit_test(test_one_failed_sync_costs_nothing),
+		cmocka_unit_test(test_a_disk_that_fails_for_good),
+		cmocka_unit_test(test_no_segment_without_its_directory_synced),
+		cmocka_unit_test(test_readers_see_only_what_is_durable),
+		cmocka_unit_test(test_no_space_and_space_again),
+	};
+
+	if (argc < 4)
+		return cmocka_run_group_tests(tests, NULL, NULL);
+	if (strcmp(argv[1], "write") == 0)
+		return run_write(argv[2]);
+	if (strcmp(argv[1], "verify") == 0)
+		return run_verify(argv[2], strtoull(argv[3], NULL, 10));
+	if (strcmp(argv[1], "delay") == 0)
+		return run_delay(argv[2]);
+	return run_space(argv[2]);
+}
