@@ -48,8 +48,8 @@ MUST_USE enum err_code dlq_forget_after(struct store *store, const char *stage,
 					struct err *err);
 
 /*
- * How far a stage is that writes letters without a gap between them and its other output: the ordinal
- * after the last of its letters at or above `from`, or `from` if there is none.
+ * How far a stage is that leaves no gap between its letters and its other output: the ordinal after
+ * the last of its letters at or above `from`, or `from` if there is none.
  */
 MUST_USE enum err_code dlq_end(struct store *store, const char *stage, struct topic_ref topic,
 			       int32_t partition, uint64_t from, uint64_t *ret_end,

@@ -117,10 +117,11 @@ static void count_ended(struct sink *sink, const struct sink_job *job,
 static void commit(struct sink *sink, const struct sink_partition *partition, uint64_t next)
 {
 	struct topic_ref topic = { TOPIC_LOG, partition->topic };
+	struct position position = position_of_offset(next);
 	struct err err;
 
 	if (partition->assigned &&
-	    reader_commit(sink->reader, topic, partition->id, position_of_offset(next), &err) != ERR_OK)
+	    reader_commit(sink->reader, topic, partition->id, position, &err) != ERR_OK)
 		trace_debug("%s, partition %d: %s", partition->topic, partition->id, err.msg);
 }
 
@@ -178,16 +179,17 @@ static int64_t close_due(struct sink *sink, int64_t now_ms, bool all)
 static void add_letter(struct sink *sink, struct sink_partition *partition,
 		       const struct dlq_letter *letter)
 {
+	struct store *store = sink->options->store;
 	size_t before;
 	struct err err;
 
 	if (!partition->letters || partition->count == sink->options->flush_size)
 		close_run(sink, partition);
 	before = partition->bytes;
-	if (sink_partition_add_letter(partition, sink->options->store, letter, &err) == ERR_LIMIT) {
+	if (sink_partition_add_letter(partition, store, letter, &err) == ERR_LIMIT) {
 		close_run(sink, partition);
 		before = 0;
-		if (sink_partition_add_letter(partition, sink->options->store, letter, &err) != ERR_OK) {
+		if (sink_partition_add_letter(partition, store, letter, &err) != ERR_OK) {
 			halt(sink, partition, &err);	/* larger than any record may be */
 			return;
 		}
@@ -298,7 +300,7 @@ static void add_damage(struct sink *sink, struct sink_partition *partition, uint
 
 /* --- events ------------------------------------------------------------ */
 
-/* Where the partition was. A store that is away is asked again until it answers or a stop is asked. */
+/* Where the partition was. A store that is away is asked again until a stop is asked. */
 static enum err_code recover(struct sink *sink, struct sink_partition *partition,
 			     struct sink_place *ret_place, struct err *err)
 {
@@ -537,15 +539,15 @@ static enum err_code turn(struct sink *sink, struct err *err)
 {
 	int64_t now_ms = clock_mono_ms();
 	int64_t due_ms = close_due(sink, now_ms, false);
-	int64_t deadline_ms = sink->draining ? now_ms : now_ms + IDLE_MS;
+	int64_t idle_ms = sink->draining ? now_ms : now_ms + IDLE_MS;
+	int64_t deadline_ms = due_ms < idle_ms ? due_ms : idle_ms;
 	struct reader_event event;
 	enum err_code code;
 
 	take_ended(sink, false);
 	code = look_for_topics(sink, now_ms, err);
 	if (code == ERR_OK)
-		code = reader_next(sink->reader, due_ms < deadline_ms ? due_ms : deadline_ms, &event,
-				   err);
+		code = reader_next(sink->reader, deadline_ms, &event, err);
 	return code == ERR_OK ? on_event(sink, &event, err) : code;
 }
 

@@ -63,9 +63,9 @@ struct sink_counts {
 };
 
 /*
- * Runs until a stop is asked (then what is in the log at that moment still goes into the lake, if the
- * store lets it within some seconds) or, with until_end, until the end. The counts are set on errors
- * too. ERR_CORRUPT: a partition halted; ERR_STOPPED: not all could be put.
+ * Runs until a stop is asked (then what is in the log at that moment still goes into the lake, if
+ * the store lets it within some seconds) or, with until_end, until the end. The counts are set on
+ * errors too. ERR_CORRUPT: a partition halted; ERR_STOPPED: not all could be put.
  */
 MUST_USE enum err_code sink_run(const struct sink_options *options, struct sink_counts *ret_counts,
 				struct err *err);

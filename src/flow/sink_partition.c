@@ -59,7 +59,7 @@ void sink_partition_add_line(struct sink_partition *partition, struct json value
 	size_t before = partition->body.len;
 
 	assert(!partition->letters);
-	if (partition->count == 0)	/* at once as large as it will be, so that it need not grow */
+	if (partition->count == 0)	/* at once as large as it will be: it need not grow */
 		(void)buf_room(&partition->body, partition->body_hint);
 	json_put(&partition->body, value);
 	buf_add_char(&partition->body, '\n');

@@ -14,7 +14,7 @@ struct sink_place {
 	bool has_line;
 };
 
-/* The caller releases ret_place->last_line. ERR_CORRUPT: the newest object has no line end at its end. */
+/* The caller releases ret_place->last_line. ERR_CORRUPT: the newest object ends in mid-line. */
 MUST_USE enum err_code sink_recover(struct store *store, const char *topic, int32_t partition,
 				    struct sink_place *ret_place, struct err *err);
 

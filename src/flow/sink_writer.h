@@ -26,7 +26,7 @@ struct sink_lane {
 struct sink_job {
 	struct sink_job *next;		/* the writer's, then the chain that is handed back */
 	struct sink_lane *lane;
-	struct buf key;			/* an object's; both empty for letters, and once it has ended */
+	struct buf key;			/* an object's; empty for letters, and after the end */
 	struct buf body;
 	struct dlq_batch *letters;	/* NULL: an object */
 	size_t bytes;			/* about what it holds in memory */

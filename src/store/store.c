@@ -7,12 +7,12 @@ enum { MEMORY_BYTES_MAX = 256 << 20 };
 /* Where store_file.c keeps what is not an object yet. */
 static bool reserved(const char *segment, size_t len)
 {
-	return len == strlen(STORE_RESERVED) && memcmp(segment, STORE_RESERVED, len) == 0;
+	return slice_is(slice_of(segment, len), STORE_RESERVED);
 }
 
 static bool dots(const char *segment, size_t len)
 {
-	return (len == 1 && segment[0] == '.') || (len == 2 && segment[0] == '.' && segment[1] == '.');
+	return slice_is(slice_of(segment, len), ".") || slice_is(slice_of(segment, len), "..");
 }
 
 enum err_code store_check_key(const char *key, struct err *err)

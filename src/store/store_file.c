@@ -3,8 +3,8 @@
  *
  * Putting an object, each step once the one before is done:
  *
- *	write root/.tmp/<instance>/<n> ── fsync it ── move it to its key ── fsync the key's directory
- *	        │ crash: a leftover           │ crash: a leftover       │ crash: there or not, whole
+ *	write root/.tmp/<instance>/<n> ─ fsync it ─ move it to its key ─ fsync its directory
+ *	        │ crash: a leftover          │ crash: a leftover      │ crash: there or not, whole
  *
  * The move is renameat2(RENAME_NOREPLACE) to create, which fails if the key is
  * taken, and rename to replace; so a reader sees all of an object or none. A
@@ -251,7 +251,7 @@ static int make_instance(int tmp_fd, char name[TEMP_NAME_MAX])
 			       atomic_fetch_add(&instances, 1));
 		if (mkdirat(tmp_fd, name, 0777) < 0) {
 			if (errno == EEXIST)
-				continue;	/* a process of the same number, in another container */
+				continue;	/* of the same number, in another container */
 			return -1;
 		}
 		fd = lock_instance(tmp_fd, name);

@@ -698,26 +698,27 @@ static void test_leftovers_of_the_living_stay(void **state)
 	put(f->store, "c", "x");
 }
 
+#define ON(test, open) cmocka_unit_test_setup_teardown(test, open, close_fixture)
 #define CONTRACT(open) \
-	cmocka_unit_test_setup_teardown(test_create_then_read, open, close_fixture), \
-	cmocka_unit_test_setup_teardown(test_create_never_replaces, open, close_fixture), \
-	cmocka_unit_test_setup_teardown(test_replace, open, close_fixture), \
-	cmocka_unit_test_setup_teardown(test_put_once_knows_its_own_bytes, open, close_fixture), \
-	cmocka_unit_test_setup_teardown(test_absent, open, close_fixture), \
-	cmocka_unit_test_setup_teardown(test_remove, open, close_fixture), \
-	cmocka_unit_test_setup_teardown(test_get_range, open, close_fixture), \
-	cmocka_unit_test_setup_teardown(test_get_respects_the_buffer, open, close_fixture), \
-	cmocka_unit_test_setup_teardown(test_list_is_in_byte_order_of_whole_keys, open, close_fixture), \
-	cmocka_unit_test_setup_teardown(test_list_prefix_and_after, open, close_fixture), \
-	cmocka_unit_test_setup_teardown(test_list_of_odd_prefixes_is_empty, open, close_fixture), \
-	cmocka_unit_test_setup_teardown(test_the_callback_of_list_may_remove, open, close_fixture), \
-	cmocka_unit_test_setup_teardown(test_keys, open, close_fixture), \
-	cmocka_unit_test_setup_teardown(test_long_keys, open, close_fixture), \
-	cmocka_unit_test_setup_teardown(test_put_file, open, close_fixture), \
-	cmocka_unit_test_setup_teardown(test_put_file_from_another_file_system, open, close_fixture), \
-	cmocka_unit_test_setup_teardown(test_of_several_creators_one_wins, open, close_fixture), \
-	cmocka_unit_test_setup_teardown(test_a_reader_sees_all_or_nothing, open, close_fixture)
-#define FILE_ONLY(test) cmocka_unit_test_setup_teardown(test, open_file, close_fixture)
+	ON(test_create_then_read, open), \
+	ON(test_create_never_replaces, open), \
+	ON(test_replace, open), \
+	ON(test_put_once_knows_its_own_bytes, open), \
+	ON(test_absent, open), \
+	ON(test_remove, open), \
+	ON(test_get_range, open), \
+	ON(test_get_respects_the_buffer, open), \
+	ON(test_list_is_in_byte_order_of_whole_keys, open), \
+	ON(test_list_prefix_and_after, open), \
+	ON(test_list_of_odd_prefixes_is_empty, open), \
+	ON(test_the_callback_of_list_may_remove, open), \
+	ON(test_keys, open), \
+	ON(test_long_keys, open), \
+	ON(test_put_file, open), \
+	ON(test_put_file_from_another_file_system, open), \
+	ON(test_of_several_creators_one_wins, open), \
+	ON(test_a_reader_sees_all_or_nothing, open)
+#define FILE_ONLY(test) ON(test, open_file)
 
 int main(int argc, char **argv)
 {

@@ -58,7 +58,8 @@ static void test_keys_are_read_back(void **state)
 		assert_int_equal(partition, 7);
 		assert_int_equal(start, starts[i]);
 		lake_dlq_key(&key, TOPIC_STREAM, "s", 7, starts[i]);
-		assert_true(lake_dlq_parse(buf_cstr(&key), TOPIC_STREAM, &topic, &partition, &start));
+		assert_true(lake_dlq_parse(buf_cstr(&key), TOPIC_STREAM, &topic, &partition,
+					   &start));
 		assert_int_equal(start, starts[i]);
 		assert_false(lake_dlq_parse(buf_cstr(&key), TOPIC_LOG, &topic, &partition, &start));
 	}

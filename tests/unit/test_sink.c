@@ -1,4 +1,4 @@
-/* The sink: every record of the log is in the lake once, whatever fails, and every line where it belongs. */
+/* The sink: every record of the log is in the lake once, whatever fails. */
 #include "base/lock.h"
 #include "base/mem.h"
 #include "base/stop.h"
@@ -507,7 +507,7 @@ static void test_every_read_may_fail(void **state)
 
 /* --- damage ------------------------------------------------------------ */
 
-/* Makes the memory broker's readers report records 2 and 3 of a topic as damaged, or leave them out. */
+/* Makes readers of the memory broker report records 2 and 3 as damaged, or leave them out. */
 static struct {
 	const struct broker_ops *real;
 	struct broker_ops ops;
