@@ -73,6 +73,7 @@ X(LAKE, "lake", "lake", CONFIG_TEXT, "", "", "Where objects and tables go, file:
 X(FLUSH_SIZE, "sink.flush_size", "flush-size", CONFIG_INT, "1000", "1..10000000", "Records an object")
 X(FLUSH_BYTES, "sink.flush_bytes", "flush-bytes", CONFIG_BYTES, "8MiB", "1KiB..1GiB", "Bytes an object")
 X(FLUSH_AGE, "sink.flush_age", "flush-age", CONFIG_MS, "60s", "1ms..24h", "Age of the oldest record at which an object is written")
+X(ALL_TOPICS, "sink.all_topics", "all-topics", CONFIG_BOOL, "false", "", "Take every topic into the lake, not only the three of --id")
 
 /* Stream, batch, analyses */
 X(TABLE_ROWS, "stream.rows_max", "", CONFIG_INT, "200000", "1..10000000", "Rows of a micro-batch")
@@ -83,3 +84,8 @@ X(ENGINE_THREADS, "engine.threads", "", CONFIG_INT, "0", "0..1024", "Threads of 
 X(SCHEDULE, "batch.every", "batch-every", CONFIG_MS, "60s", "1s..30d", "How often `up` runs the batch")
 X(FROM, "", "from", CONFIG_CHOICE, "batch", "batch|stream", "Which tables to ask")
 X(UNTIL_END, "", "until-end", CONFIG_BOOL, "false", "", "Stop when all that is in the log now is done")
+
+/* Looking inside */
+X(OFFSET, "", "offset", CONFIG_TEXT, "beginning", "", "Where to begin: an offset, -N (the last N of each partition), @milliseconds since 1970, beginning or end")
+X(COUNT, "", "count", CONFIG_INT, "0", "0..9223372036854775807", "Stop after so many; 0: all")
+X(FOLLOW, "", "follow", CONFIG_BOOL, "false", "", "Wait for more at the end")

@@ -62,10 +62,15 @@ struct command {
 	X(up) \
 	X(gateway) \
 	X(emulate) \
+	X(sink) \
 	X(stream) \
 	X(batch) \
 	X(analyse) \
 	X(sql) \
+	X(topics) \
+	X(streams) \
+	X(cat) \
+	X(dlq) \
 	X(config) \
 	X(version)
 

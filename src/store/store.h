@@ -72,7 +72,7 @@ struct store_ops {
 				  struct err *err);
 
 	/*
-	 * Append bytes [from, from + len) to `out` (fewer at the end of the object). len UINT64_MAX:
+	 * Append bytes [from, from + len) to `out`, fewer at the end of the object. len UINT64_MAX:
 	 * to the end. ERR_ABSENT: no such key. ERR_LIMIT: more than `out` may hold.
 	 */
 	enum err_code (*get)(struct store *store, const char *key, uint64_t from, uint64_t len,

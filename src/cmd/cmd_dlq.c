@@ -1,0 +1,129 @@
+#include "base/json.h"
+#include "base/mem.h"
+#include "cmd/cmd.h"
+#include "cmd/rows.h"
+#include "cmd/setup.h"
+#include "flow/dlq.h"
+
+enum { TEXT_MAX = 64 << 20 };
+
+static const enum option options[] = { OPT_LAKE, OPT_COUNT, OPTION_COUNT };
+
+/* --- without a topic: how many there are of which kind ------------------ */
+
+static const char *summary_columns[] = { "topic", "stage", "reason", "letters" };
+enum { SUMMARY_TOPIC, SUMMARY_STAGE, SUMMARY_REASON, SUMMARY_LETTERS, SUMMARY_COLUMNS };
+
+static bool is_kind(const struct cell *row, const struct dlq_entry *entry)
+{
+	return slice_eq(row[SUMMARY_TOPIC].text, entry->topic) &&
+	       slice_eq(row[SUMMARY_STAGE].text, entry->stage) &&
+	       slice_eq(row[SUMMARY_REASON].text, entry->reason);
+}
+
+static bool count_letter(void *user, const struct dlq_entry *entry)
+{
+	struct rows *rows = user;
+	struct cell *row = NULL;
+
+	for (size_t i = rows->answer.row_count; i-- > 0 && !row;)
+		if (is_kind(rows->answer.cells + i * SUMMARY_COLUMNS, entry))
+			row = rows->answer.cells + i * SUMMARY_COLUMNS;
+	if (!row) {
+		row = rows_add(rows);
+		if (!row)
+			return false;
+		row[SUMMARY_TOPIC] = rows_text(rows, entry->topic);
+		row[SUMMARY_STAGE] = rows_text(rows, entry->stage);
+		row[SUMMARY_REASON] = rows_text(rows, entry->reason);
+		row[SUMMARY_LETTERS] = cell_int(0);
+	}
+	row[SUMMARY_LETTERS].i++;
+	return true;
+}
+
+/* --- of a topic: the letters -------------------------------------------- */
+
+static const char *letter_columns[] = { "partition", "offset", "stage", "reason", "value" };
+
+struct letters {
+	struct rows rows;
+	uint64_t count_max;
+};
+
+static bool add_letter(void *user, const struct dlq_entry *entry)
+{
+	struct letters *letters = user;
+	struct rows *rows = &letters->rows;
+	struct cell *row = rows->answer.row_count < letters->count_max ? rows_add(rows) : NULL;
+
+	if (!row)
+		return false;
+	row[0] = rows_text(rows, entry->partition);
+	row[1] = rows_text(rows, entry->offset);
+	row[2] = rows_text(rows, entry->stage);
+	row[3] = rows_text(rows, entry->reason);
+	row[4] = rows_text(rows, entry->value);
+	return true;
+}
+
+static enum err_code print_letters(const struct config *config, struct store *store,
+				   const char *topic, struct err *err)
+{
+	int64_t count = config_int(config, OPT_COUNT);
+	struct letters letters = { .count_max = count > 0 ? (uint64_t)count : ROWS_MAX };
+	enum err_code code;
+
+	rows_init(&letters.rows, letter_columns, ARRAY_LEN(letter_columns));
+	code = dlq_list(store, topic, add_letter, &letters, err);
+	if (code == ERR_OK)
+		code = rows_print(&letters.rows, config, err);
+	rows_release(&letters.rows);
+	return code;
+}
+
+static enum err_code print_summary(const struct config *config, struct store *store,
+				   struct err *err)
+{
+	struct rows rows;
+	enum err_code code;
+
+	rows_init(&rows, summary_columns, SUMMARY_COLUMNS);
+	code = dlq_list(store, NULL, count_letter, &rows, err);
+	if (code == ERR_OK)
+		code = rows_print(&rows, config, err);
+	rows_release(&rows);
+	return code;
+}
+
+static int run(struct config *config, int argc, const char *const *argv)
+{
+	struct store *store = NULL;
+	struct err err;
+	enum err_code code = ERR_OK;
+
+	if (argc > 0)
+		code = name_check_topic(slice_str(argv[0]), &err);
+	if (code == ERR_OK)
+		code = setup_store(config, &store, &err);
+	if (code == ERR_OK)
+		code = argc > 0 ? print_letters(config, store, argv[0], &err)
+				: print_summary(config, store, &err);
+	store_free(store);
+	return code == ERR_OK ? 0 : cmd_fail(&err);
+}
+
+const struct command cmd_dlq = {
+	.name = "dlq",
+	.summary = "Show the dead letters: records that could not go on, and why",
+	.usage = "[TOPIC] [options]",
+	.details = "Without a topic or stream: how many there are for which reason. With one: each with its\n"
+		   "place in the log and its value. Bytes that are no text are shown as U+FFFD; the objects\n"
+		   "dlq/<topic>/… of the lake hold them as base64.\n",
+	.examples = "pinpipe dlq --dir data\n"
+		    "pinpipe dlq 124df56aef51.pin --dir data --count 10\n"
+		    "pinpipe dlq streaming-124df56aef51-pin --format json\n",
+	.options = options,
+	.positional_max = 1,
+	.run = run,
+};

@@ -1,0 +1,199 @@
+#include "cmd/topic_admin.h"
+
+#include "base/mem.h"
+#include "cmd/cmd.h"
+#include "cmd/rows.h"
+#include "cmd/setup.h"
+
+static const char *noun(enum topic_kind kind) { return kind == TOPIC_STREAM ? "stream" : "topic"; }
+
+static int64_t records_of(const struct partition_info *partition)
+{
+	return (int64_t)(position_ordinal(partition->next) - position_ordinal(partition->first));
+}
+
+static struct cell position_cell(struct rows *rows, struct position position)
+{
+	char text[POSITION_TEXT_MAX];
+
+	return rows_text(rows, slice_of(text, position_text(position, text)));
+}
+
+/* --- list -------------------------------------------------------------- */
+
+static const char *list_columns[] = { "name", "partitions", "records" };
+static const char *list_columns_of_streams[] = { "name", "shards", "records" };
+
+static bool add_name(void *user, const char *name)
+{
+	struct rows *rows = user;
+	struct cell *row = rows_add(rows);
+
+	if (row)
+		row[0] = rows_text(rows, slice_str(name));
+	return row != NULL;
+}
+
+/* A topic that has gone since it was listed keeps its nulls. */
+static enum err_code add_figures(struct broker *broker, enum topic_kind kind, struct rows *rows,
+				 struct cell *row, struct err *err)
+{
+	struct topic_ref topic = { kind, arena_str(&rows->arena, row[0].text) };
+	struct topic_info info;
+	int64_t records = 0;
+	enum err_code code = broker_describe(broker, topic, &info, err);
+
+	if (code != ERR_OK)
+		return code == ERR_NO_TOPIC ? ERR_OK : code;
+	for (int32_t i = 0; i < info.partition_count; i++)
+		records += records_of(&info.partitions[i]);
+	row[1] = cell_int(info.partition_count);
+	row[2] = cell_int(records);
+	topic_info_release(&info);
+	return ERR_OK;
+}
+
+static enum err_code list(const struct config *config, struct broker *broker, enum topic_kind kind,
+			  struct err *err)
+{
+	struct rows rows;
+	enum err_code code;
+
+	rows_init(&rows, kind == TOPIC_STREAM ? list_columns_of_streams : list_columns,
+		  ARRAY_LEN(list_columns));
+	code = broker_list(broker, kind, add_name, &rows, err);
+	for (size_t i = 0; i < rows.answer.row_count && code == ERR_OK; i++)
+		code = add_figures(broker, kind, &rows,
+				   rows.answer.cells + i * ARRAY_LEN(list_columns), err);
+	if (code == ERR_OK)
+		code = rows_print(&rows, config, err);
+	rows_release(&rows);
+	return code;
+}
+
+/* --- describe ---------------------------------------------------------- */
+
+static const char *describe_columns[] = { "partition", "records", "first", "next", "open" };
+
+static void add_partition(struct rows *rows, const struct topic_info *info, int32_t i)
+{
+	const struct partition_info *partition = &info->partitions[i];
+	struct cell *row = rows_add(rows);
+	char text[PARTITION_TEXT_MAX];
+	size_t len = partition_text(info->kind, partition->id, text);
+
+	row[0] = rows_text(rows, slice_of(text, len));
+	row[1] = cell_int(records_of(partition));
+	row[2] = position_cell(rows, partition->first);
+	row[3] = position_cell(rows, partition->next);
+	row[4] = (struct cell){ .type = CELL_BOOL, .i = partition->open };
+}
+
+static enum err_code describe(const struct config *config, struct broker *broker,
+			      struct topic_ref topic, struct err *err)
+{
+	struct topic_info info;
+	enum err_code code = broker_describe(broker, topic, &info, err);
+	struct rows rows;
+
+	if (code != ERR_OK)
+		return code;
+	rows_init(&rows, describe_columns, ARRAY_LEN(describe_columns));
+	for (int32_t i = 0; i < info.partition_count; i++)
+		add_partition(&rows, &info, i);
+	code = rows_print(&rows, config, err);
+	rows_release(&rows);
+	topic_info_release(&info);
+	return code;
+}
+
+/* --- create and delete: as the log's only writer ------------------------ */
+
+static void nothing_is_appended(void *user, struct append *chain)
+{
+	(void)user;
+	(void)chain;
+}
+
+static enum err_code open_writer(const struct config *config, struct broker **ret_broker,
+				 struct err *err)
+{
+	struct broker_local_options options = {
+		.writer = true,
+		.segment_bytes = (size_t)config_int(config, OPT_SEGMENT_BYTES),
+		.done = nothing_is_appended,
+	};
+	enum err_code code = setup_dir(config, &options.dir, err);
+
+	if (code == ERR_OK)
+		code = broker_local_new(&options, ret_broker, err);
+	if (code == ERR_LOCKED)
+		return err_set(err, ERR_LOCKED,
+			       "a gateway is running on \"%s\" and is the only one that may change its log;"
+			       " it creates what is posted to, see gateway --auto-create", options.dir);
+	return code;
+}
+
+static enum err_code change(const struct config *config, const char *action,
+			    struct topic_ref topic, struct err *err)
+{
+	enum option count = topic.kind == TOPIC_STREAM ? OPT_SHARDS : OPT_PARTITIONS;
+	struct broker *broker;
+	enum err_code code = open_writer(config, &broker, err);
+
+	if (code != ERR_OK)
+		return code;
+	if (!strcmp(action, "create"))
+		code = broker_create(broker, topic, (int32_t)config_int(config, count), err);
+	else
+		code = broker_remove(broker, topic, err);
+	broker_free(broker);
+	return code;
+}
+
+/* --- which ------------------------------------------------------------- */
+
+static enum err_code look(const struct config *config, enum topic_kind kind, const char *name,
+			  struct err *err)
+{
+	struct topic_ref topic = { kind, name };
+	struct broker *broker;
+	enum err_code code = setup_log_reader(config, &broker, err);
+
+	if (code != ERR_OK)
+		return code;
+	code = name ? describe(config, broker, topic, err) : list(config, broker, kind, err);
+	broker_free(broker);
+	return code;
+}
+
+static enum err_code act(const struct config *config, enum topic_kind kind, const char *action,
+			 const char *name, struct err *err)
+{
+	struct slice text = slice_str(name);
+	enum err_code code = kind == TOPIC_STREAM ? name_check_stream(text, err)
+						  : name_check_topic(text, err);
+
+	if (code != ERR_OK)
+		return code;
+	if (!strcmp(action, "describe"))
+		return look(config, kind, name, err);
+	if (!strcmp(action, "create") || !strcmp(action, "delete"))
+		return change(config, action, (struct topic_ref){ kind, name }, err);
+	return err_set(err, ERR_USAGE, "\"%s\" is none of create, describe and delete", action);
+}
+
+int topic_admin(const struct config *config, enum topic_kind kind, int argc,
+		const char *const *argv)
+{
+	struct err err;
+	enum err_code code;
+
+	if (argc == 0)
+		code = look(config, kind, NULL, &err);
+	else if (argc == 1)
+		code = err_set(&err, ERR_USAGE, "which %s? A name goes after \"%s\"", noun(kind), argv[0]);
+	else
+		code = act(config, kind, argv[0], argv[1], &err);
+	return code == ERR_OK ? 0 : cmd_fail(&err);
+}
