@@ -21,14 +21,23 @@ static bool is_kind(const struct cell *row, const struct dlq_entry *entry)
 	       slice_eq(row[SUMMARY_REASON].text, entry->reason);
 }
 
+/* The newest first: letters of a kind come together. */
+static struct cell *find_kind(const struct rows *rows, const struct dlq_entry *entry)
+{
+	for (size_t i = rows->answer.row_count; i > 0; i--) {
+		struct cell *row = rows->answer.cells + (i - 1) * SUMMARY_COLUMNS;
+
+		if (is_kind(row, entry))
+			return row;
+	}
+	return NULL;
+}
+
 static bool count_letter(void *user, const struct dlq_entry *entry)
 {
 	struct rows *rows = user;
-	struct cell *row = NULL;
+	struct cell *row = find_kind(rows, entry);
 
-	for (size_t i = rows->answer.row_count; i-- > 0 && !row;)
-		if (is_kind(rows->answer.cells + i * SUMMARY_COLUMNS, entry))
-			row = rows->answer.cells + i * SUMMARY_COLUMNS;
 	if (!row) {
 		row = rows_add(rows);
 		if (!row)
