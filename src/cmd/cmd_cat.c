@@ -142,7 +142,8 @@ static void tell_damage(struct cat *cat, const struct reader_event *event)
 static bool parse_start(const char *text, const struct partition_info *partition,
 			struct reader_start *ret)
 {
-	uint64_t next = position_ordinal(partition->next), first = position_ordinal(partition->first);
+	uint64_t next = position_ordinal(partition->next);
+	uint64_t first = position_ordinal(partition->first);
 	struct position number;
 
 	if (!strcmp(text, "beginning")) {
