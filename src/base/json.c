@@ -1,6 +1,7 @@
 #include "base/json.h"
 
 #include "base/json_simdjson.h"
+#include "base/json_where.h"
 #include "base/mem.h"
 
 #include <assert.h>
@@ -40,26 +41,21 @@ void json_parser_free(struct json_parser *parser)
 	free(parser);
 }
 
-static enum err_code refuse(enum simd_verdict verdict, struct err *err)
+static enum err_code refuse(enum simd_verdict verdict, struct slice text, struct err *err)
 {
-	switch (verdict) {
-	case SIMD_EMPTY:
+	struct json_fault fault;
+
+	if (verdict == SIMD_EMPTY)
 		return err_set(err, ERR_SYNTAX, "not JSON: the text is empty");
-	case SIMD_TOO_DEEP:
+	if (verdict == SIMD_TOO_DEEP)
 		return err_set(err, ERR_SYNTAX, "JSON nested deeper than %d levels",
 			       JSON_DEPTH_MAX);
-	case SIMD_BAD_STRING:
-		return err_set(err, ERR_SYNTAX, "not JSON: a string is not closed, has a bad escape"
-			       " or holds a control character");
-	case SIMD_BAD_UTF8:
-		return err_set(err, ERR_SYNTAX, "not JSON: the text is not UTF-8");
-	case SIMD_BAD_NUMBER:
-		return err_set(err, ERR_SYNTAX, "a number is malformed, or fits neither a 64-bit"
-			       " integer nor a double");
-	default:
-		return err_set(err, ERR_SYNTAX, "not JSON: a bracket, comma, colon or value is"
-			       " missing or misplaced");
-	}
+	if (!json_where(text, &fault))
+		return err_set(err, ERR_SYNTAX, "not JSON");
+	if (fault.at == text.len)
+		return err_set(err, ERR_SYNTAX, "not JSON: at its end (byte %zu) %s", fault.at,
+			       fault.what);
+	return err_set(err, ERR_SYNTAX, "not JSON: at byte %zu %s", fault.at + 1, fault.what);
 }
 
 /* Of a text that is well formed. False: deeper than JSON_DEPTH_MAX. */
@@ -102,7 +98,7 @@ enum err_code json_parse_padded(struct json_parser *parser, struct slice text,
 	if (verdict == SIMD_OK && !match_brackets(parser))
 		verdict = SIMD_TOO_DEEP;
 	if (verdict != SIMD_OK)
-		return refuse(verdict, err);
+		return refuse(verdict, text, err);
 	*ret_root = (struct json){ .doc = parser, .at = 1 };
 	return ERR_OK;
 }

@@ -33,17 +33,8 @@ simd_verdict verdict_of(simdjson::error_code code)
 		return SIMD_EMPTY;
 	case simdjson::DEPTH_ERROR:
 		return SIMD_TOO_DEEP;
-	case simdjson::STRING_ERROR:
-	case simdjson::UNESCAPED_CHARS:
-	case simdjson::UNCLOSED_STRING:
-		return SIMD_BAD_STRING;
-	case simdjson::UTF8_ERROR:
-		return SIMD_BAD_UTF8;
-	case simdjson::NUMBER_ERROR:
-	case simdjson::NUMBER_OUT_OF_RANGE:
-		return SIMD_BAD_NUMBER;
 	default:
-		return SIMD_BAD_GRAMMAR;
+		return SIMD_NOT_JSON;
 	}
 }
 

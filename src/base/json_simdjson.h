@@ -34,10 +34,7 @@ enum simd_verdict {
 	SIMD_OK,
 	SIMD_EMPTY,
 	SIMD_TOO_DEEP,
-	SIMD_BAD_STRING,
-	SIMD_BAD_UTF8,
-	SIMD_BAD_NUMBER,
-	SIMD_BAD_GRAMMAR,
+	SIMD_NOT_JSON,
 };
 
 struct simd_parser;

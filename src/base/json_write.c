@@ -1,12 +1,12 @@
 #include "base/json.h"
 #include "base/json_simdjson.h"
+#include "base/json_where.h"
 
 #include <math.h>
 
 static const char hex[] = "0123456789abcdef";
 
-/* Length of the UTF-8 sequence at `s` (RFC 3629: shortest form, no surrogates), or 0. */
-static size_t utf8_len(const unsigned char *s, size_t left)
+size_t json_utf8_len(const unsigned char *s, size_t left)
 {
 	unsigned char c = s[0];
 	size_t len = c < 0x80 ? 1 : c >= 0xc2 && c <= 0xdf ? 2 : (c & 0xf0) == 0xe0 ? 3 :
@@ -47,7 +47,7 @@ void json_put_string(struct buf *out, struct slice s)
 	buf_add_char(out, '"');
 	while (i < s.len) {
 		unsigned char c = p[i];
-		size_t len = c < 0x80 ? 1 : utf8_len(p + i, s.len - i);
+		size_t len = c < 0x80 ? 1 : json_utf8_len(p + i, s.len - i);
 
 		if (len && c >= 0x20 && c != '"' && c != '\\') {
 			i += len;

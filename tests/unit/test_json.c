@@ -86,6 +86,8 @@ static void test_public_suite(void **state)
 		(void)snprintf(path, sizeof(path), TEST_SHARED "/data/json-parsing/%s",
 			       entry->d_name);
 		code = json_parse(parser, read_file(path, bytes, sizeof(bytes)), &root, &err);
+		if (code != ERR_OK && strcmp(err.msg, "not JSON") == 0)
+			fail_msg("%s is refused, and nothing says why", entry->d_name);
 		if (entry->d_name[0] != 'i' && (code == ERR_OK) != (entry->d_name[0] == 'y'))
 			fail_msg("%s: %s", entry->d_name, code ? err.msg : "taken");
 		seen++;
@@ -123,11 +125,39 @@ static void test_empty_text_first(void **state)
 	json_parser_free(fresh);
 }
 
-static void test_message_names_the_number(void **state)
+static void test_message_says_where(void **state)
 {
+	static const struct { const char *text, *message; } bad[] = {
+		{ "{\"a\":1", "at its end (byte 6) a comma or the closing bracket is missing" },
+		{ "{\"a\":}", "at byte 6 a value is missing" },
+		{ "{\"a\" 1}", "at byte 6 a colon is missing" },
+		{ "{\"a\":1,}", "at byte 8 a name in quotes is missing" },
+		{ "{a:1}", "at byte 2 a name in quotes or } is missing" },
+		{ " [1 2]", "at byte 5 a comma or the closing bracket is missing" },
+		{ "[1}", "at byte 3 a comma or the closing bracket is missing" },
+		{ "[,]", "at byte 2 a value is missing" },
+		{ "[", "at its end (byte 1) a value is missing" },
+		{ "{} {}", "at byte 4 there is something behind the value" },
+		{ "[1e999]", "at byte 2 the number fits neither a 64-bit integer nor a double" },
+		{ "[1,18446744073709551616]",
+		  "at byte 4 the number fits neither a 64-bit integer nor a double" },
+		{ "[1.]", "at byte 4 a digit is missing" },
+		{ "[-]", "at byte 3 a digit is missing" },
+		{ "[01]", "at byte 3 a comma or the closing bracket is missing" },
+		{ "\"a\nb\"", "at byte 3 a control character in a string must be escaped" },
+		{ "\"ab", "at its end (byte 3) a string is not closed" },
+		{ "\"\\x\"", "at byte 3 there is no such escape" },
+		{ "\"\\u12x4\"", "at byte 6 \\u wants four hex digits" },
+		{ "\"\\ud800\\n\"", "half of a surrogate pair is missing" },
+		{ "\"a\xff\"", "at byte 3 this is not UTF-8" },
+	};
+
 	(void)state;
-	assert_int_equal(refuse(slice_str("[1e999]")), ERR_SYNTAX);
-	assert_non_null(strstr(err.msg, "double"));
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		assert_int_equal(refuse(slice_str(bad[i].text)), ERR_SYNTAX);
+		if (!strstr(err.msg, bad[i].message))
+			fail_msg("%s: %s", bad[i].text, err.msg);
+	}
 }
 
 static void test_depth(void **state)
@@ -324,7 +354,7 @@ int main(void)
 		cmocka_unit_test(test_public_suite),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_empty_text_first),
-		cmocka_unit_test(test_message_names_the_number),
+		cmocka_unit_test(test_message_says_where),
 		cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_too_long),
 		cmocka_unit_test(test_types),

@@ -1,0 +1,259 @@
+#include "base/json_where.h"
+
+#include "base/json.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+enum want { WANT_VALUE, WANT_VALUE_OR_END, WANT_NAME, WANT_NAME_OR_END, WANT_COLON, WANT_COMMA,
+	    WANT_NOTHING };
+
+static const char *const wanted[] = {
+	[WANT_VALUE] = "a value is missing",
+	[WANT_NAME] = "a name in quotes is missing",
+	[WANT_NAME_OR_END] = "a name in quotes or } is missing",
+	[WANT_COLON] = "a colon is missing",
+	[WANT_COMMA] = "a comma or the closing bracket is missing",
+	[WANT_NOTHING] = "there is something behind the value",
+};
+
+struct scan {
+	struct slice text;
+	size_t at;
+	char open[JSON_DEPTH_MAX];	/* { or [, outermost first */
+	size_t depth;
+	const char *fault;
+};
+
+static int peek(const struct scan *scan)
+{
+	return scan->at < scan->text.len ? (unsigned char)scan->text.ptr[scan->at] : -1;
+}
+
+static bool fail(struct scan *scan, const char *what)
+{
+	scan->fault = what;
+	return false;
+}
+
+/* The four digits of a \u escape, or -1. */
+static long hex4(struct scan *scan)
+{
+	long value = 0;
+
+	for (int i = 0; i < 4; i++) {
+		int c = peek(scan);
+
+		if (!isxdigit(c))
+			return -1;
+		value = value * 16 + (isdigit(c) ? c - '0' : (c | 0x20) - 'a' + 10);
+		scan->at++;
+	}
+	return value;
+}
+
+static bool skip_escape(struct scan *scan)
+{
+	int c = peek(scan);
+	long unit;
+
+	if (c <= 0 || !strchr("\"\\/bfnrtu", c))
+		return fail(scan, "there is no such escape");
+	scan->at++;
+	if (c != 'u')
+		return true;
+	unit = hex4(scan);
+	if (unit < 0)
+		return fail(scan, "\\u wants four hex digits");
+	if (unit < 0xd800 || unit > 0xdfff)
+		return true;
+	if (unit < 0xdc00 && peek(scan) == '\\' && scan->at++ && peek(scan) == 'u' && scan->at++) {
+		unit = hex4(scan);
+		if (unit >= 0xdc00 && unit <= 0xdfff)
+			return true;
+	}
+	return fail(scan, "half of a surrogate pair is missing");
+}
+
+static bool skip_string(struct scan *scan)
+{
+	for (scan->at++; peek(scan) >= 0; ) {
+		int c = peek(scan);
+		size_t len = json_utf8_len((const unsigned char *)scan->text.ptr + scan->at,
+					   scan->text.len - scan->at);
+
+		if (c < 0x20)
+			return fail(scan, "a control character in a string must be escaped");
+		if (len == 0)
+			return fail(scan, "this is not UTF-8");
+		scan->at += len;
+		if (c == '"')
+			return true;
+		if (c == '\\' && !skip_escape(scan))
+			return false;
+	}
+	return fail(scan, "a string is not closed");
+}
+
+static bool skip_digits(struct scan *scan)
+{
+	size_t start = scan->at;
+
+	while (isdigit(peek(scan)))
+		scan->at++;
+	return scan->at > start || fail(scan, "a digit is missing");
+}
+
+/* Of a number whose grammar is right. */
+static bool fits(struct slice number, bool whole)
+{
+	char text[400];		/* longer ones that fit are no numbers that anybody writes */
+
+	if (number.len >= sizeof(text))
+		return !whole;
+	memcpy(text, number.ptr, number.len);
+	text[number.len] = '\0';
+	errno = 0;
+	if (!whole)
+		return isfinite(strtod(text, NULL));
+	if (*text == '-')
+		(void)strtoll(text, NULL, 10);
+	else
+		(void)strtoull(text, NULL, 10);
+	return errno == 0;
+}
+
+static bool skip_number(struct scan *scan)
+{
+	size_t start = scan->at;
+	bool whole = true;
+
+	scan->at += peek(scan) == '-';
+	if (peek(scan) == '0')
+		scan->at++;
+	else if (!skip_digits(scan))
+		return false;
+	if (peek(scan) == '.') {
+		whole = false;
+		scan->at++;
+		if (!skip_digits(scan))
+			return false;
+	}
+	if ((peek(scan) | 0x20) == 'e' && peek(scan) >= 0) {
+		whole = false;
+		scan->at++;
+		scan->at += peek(scan) == '+' || peek(scan) == '-';
+		if (!skip_digits(scan))
+			return false;
+	}
+	if (fits(slice_of(scan->text.ptr + start, scan->at - start), whole))
+		return true;
+	scan->at = start;
+	return fail(scan, "the number fits neither a 64-bit integer nor a double");
+}
+
+static bool skip_word(struct scan *scan)
+{
+	static const char *const words[] = { "true", "false", "null" };
+
+	for (int i = 0; i < 3; i++)
+		if (slice_starts(slice_from(scan->text, scan->at), words[i])) {
+			scan->at += strlen(words[i]);
+			return true;
+		}
+	return fail(scan, wanted[WANT_VALUE]);
+}
+
+static enum want after_value(const struct scan *scan)
+{
+	return scan->depth ? WANT_COMMA : WANT_NOTHING;
+}
+
+/* A value, of a container only its bracket. */
+static bool take_value(struct scan *scan, enum want *want)
+{
+	int c = peek(scan);
+
+	if (c == '{' || c == '[') {
+		if (scan->depth == JSON_DEPTH_MAX)
+			return fail(scan, "it is nested too deeply");
+		scan->open[scan->depth++] = (char)c;
+		scan->at++;
+		*want = c == '{' ? WANT_NAME_OR_END : WANT_VALUE_OR_END;
+		return true;
+	}
+	*want = after_value(scan);
+	if (c == '"')
+		return skip_string(scan);
+	return c == '-' || isdigit(c) ? skip_number(scan) : skip_word(scan);
+}
+
+/* Whether the next byte closes the innermost container; takes it then. */
+static bool take_close(struct scan *scan, enum want *want)
+{
+	if (scan->depth == 0 || peek(scan) != (scan->open[scan->depth - 1] == '{' ? '}' : ']'))
+		return false;
+	scan->at++;
+	scan->depth--;
+	*want = after_value(scan);
+	return true;
+}
+
+static bool take_sign(struct scan *scan, char sign, enum want then, enum want *want)
+{
+	if (peek(scan) != sign)
+		return fail(scan, wanted[*want]);
+	scan->at++;
+	*want = then;
+	return true;
+}
+
+static bool take_name(struct scan *scan, enum want *want)
+{
+	if (peek(scan) != '"')
+		return fail(scan, wanted[*want]);
+	*want = WANT_COLON;
+	return skip_string(scan);
+}
+
+static bool step(struct scan *scan, enum want *want)
+{
+	bool in_object = scan->depth && scan->open[scan->depth - 1] == '{';
+
+	switch (*want) {
+	case WANT_VALUE_OR_END:
+		return take_close(scan, want) || take_value(scan, want);
+	case WANT_VALUE:
+		return take_value(scan, want);
+	case WANT_NAME_OR_END:
+		return take_close(scan, want) || take_name(scan, want);
+	case WANT_NAME:
+		return take_name(scan, want);
+	case WANT_COLON:
+		return take_sign(scan, ':', WANT_VALUE, want);
+	case WANT_COMMA:
+		return take_close(scan, want) ||
+		       take_sign(scan, ',', in_object ? WANT_NAME : WANT_VALUE, want);
+	default:
+		return fail(scan, wanted[*want]);
+	}
+}
+
+bool json_where(struct slice text, struct json_fault *ret)
+{
+	struct scan scan = { .text = text };
+	enum want want = WANT_VALUE;
+
+	for (;;) {
+		while (peek(&scan) > 0 && strchr(" \t\r\n", peek(&scan)))
+			scan.at++;
+		if (want == WANT_NOTHING && peek(&scan) < 0)
+			return false;
+		if (!step(&scan, &want))
+			break;
+	}
+	*ret = (struct json_fault){ scan.at, scan.fault };
+	return true;
+}
