@@ -132,17 +132,18 @@ static enum err_code read_header(struct draft *draft, struct slice *rest, struct
 	enum word word = WORD_COUNT;
 	enum err_code code;
 
-	for (int line = 1; ; line++) {
-		if (rest->len && !slice_starts(*rest, "--")) {
-			draft->model.line = line;
-			break;
-		}
-		if (rest->len == 0)
-			return broken(draft, line, err, "there is no SQL");
+	int line = 1;
+
+	for (; slice_starts(*rest, "--"); line++) {
 		code = read_header_line(draft, slice_from(next_line(rest), 2), line, &word, err);
 		if (code != ERR_OK)
 			return code;
 	}
+	for (; rest->len && isspace((unsigned char)rest->ptr[0]); *rest = slice_from(*rest, 1))
+		line += rest->ptr[0] == '\n';
+	draft->model.line = line;
+	if (rest->len == 0)
+		return broken(draft, line, err, "there is no SQL");
 	if (draft->header.value[TITLE].len == 0)
 		return broken(draft, 1, err, "the header lacks \"-- title: …\"");
 	return ERR_OK;

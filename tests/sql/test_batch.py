@@ -1,0 +1,182 @@
+"""The batch path as a whole: increments, holes, poison, and what a crash leaves."""
+
+import collections
+import fcntl
+import json
+
+import pytest
+
+from lake import ID
+
+
+def geo(first, count):
+    return [{"ind": i, "country": "Fiji", "timestamp": "2020-01-01 00:00:00", "latitude": 1, "longitude": i}
+            for i in range(first, first + count)]
+
+
+def offsets(lake, table="geo"):
+    return [(row["_partition"], int(row["_offset"]))
+            for row in lake.sql(f"SELECT _partition, _offset FROM {table}_all ORDER BY ALL")]
+
+
+def commits(lake, table="geo"):
+    log = lake.dir / "lake" / "tables" / f"{ID}_{table}_clean" / "_delta_log"
+    return [[json.loads(line) for line in path.read_text().splitlines()] for path in sorted(log.glob("*.json"))]
+
+
+def test_only_what_is_new_is_cleaned(lake):
+    lake.put("geo", geo(0, 3))
+    assert lake.batch()["tables"]["geo"]["rows"] == 3
+    first = lake.put("geo", geo(3, 2), 3)
+    lake.put("geo", geo(5, 1), 5)
+    report = lake.batch()["tables"]["geo"]
+    assert (report["objects"], report["rows"], report["commits"], report["total_rows"]) == (2, 3, 1, 6)
+    first.write_bytes(b"never read again")
+    assert lake.batch()["tables"]["geo"]["objects"] == 0
+    assert offsets(lake) == [("0", i) for i in range(6)]
+    txns = [action["txn"] for commit in commits(lake) for action in commit if "txn" in action]
+    assert [(txn["appId"], txn["version"]) for txn in txns] == [
+        (f"pinpipe/batch/{ID}.geo/0", 2), (f"pinpipe/batch/{ID}.geo/0", 5)]
+
+
+def test_partitions_each_have_their_progress(lake):
+    for partition in (0, 1, 10, 2):
+        lake.put("geo", geo(0, 2), partition=partition)
+    assert lake.batch()["tables"]["geo"]["rows"] == 8
+    lake.put("geo", geo(2, 1), 2, partition=10)
+    lake.put("geo", geo(0, 1), 0, partition=3)
+    assert lake.batch()["tables"]["geo"]["rows"] == 2
+    assert offsets(lake) == sorted([(str(p), o) for p in (0, 1, 2, 10) for o in (0, 1)] + [("10", 2), ("3", 0)])
+
+
+def test_the_newest_row_of_an_ind_wins_over_partitions(lake):
+    lake.put("geo", [{"ind": 1, "country": "b"}], partition=1)
+    lake.put("geo", [{"ind": 1, "country": "a"}], partition=0)
+    lake.batch()
+    assert lake.sql("SELECT country FROM geo") == [{"country": "b"}]
+
+
+def test_a_log_that_had_let_go_of_its_beginning(lake):
+    lake.put("geo", geo(0, 2), 4000000000)
+    lake.put("geo", geo(2, 2), 4000000002)
+    assert lake.batch()["tables"]["geo"]["rows"] == 4
+
+
+def test_offsets_of_more_than_ten_digits(lake):
+    for start in (9999999998, 10000000000, 10000000002):
+        lake.put("geo", geo(0, 2), start)
+        assert lake.batch()["tables"]["geo"]["rows"] == 2
+    assert [offset for _, offset in offsets(lake)] == list(range(9999999998, 10000000004))
+
+
+def test_a_hole_is_an_error_that_names_it(lake):
+    lake.put("geo", geo(0, 2))
+    lake.put("geo", geo(5, 2), 5)
+    failed = lake.batch(status=1)
+    assert f'"{ID}.geo" partition 0: offsets 2 to 4 are in no object' in failed.stderr
+    assert offsets(lake) == []
+    lake.put("geo", geo(2, 3), 2)
+    lake.batch()
+    assert offsets(lake) == [("0", i) for i in range(7)]
+
+
+def test_dead_letters_of_the_sink_fill_a_hole(lake):
+    lake.put("geo", geo(0, 2))
+    lake.put("geo", geo(4, 1), 4)
+    directory = lake.dir / "lake" / "dlq" / f"{ID}.geo" / "partition=0"
+    directory.mkdir(parents=True)
+    letters = [{"topic": f"{ID}.geo", "partition": "0", "offset": f"{i:020}", "stage": "sink", "reason": "not JSON",
+                "timestamp_ms": 1, "value": "eA=="} for i in (2, 3)]
+    path = directory / f"{ID}.geo+0+0000000002.ndjson"
+    path.write_text(json.dumps(letters[0]) + "\n")
+    assert "only 1 of them" in lake.batch(status=1).stderr
+    path.write_text("".join(json.dumps(letter) + "\n" for letter in letters))
+    assert lake.batch()["tables"]["geo"]["rows"] == 3
+
+
+def test_objects_that_overlap(lake):
+    lake.put("geo", geo(0, 3))
+    lake.put("geo", geo(2, 2), 2)
+    assert "begins before the one before it ends" in lake.batch(status=1).stderr
+
+
+def test_a_last_line_without_its_end(lake):
+    path = lake.put("geo", geo(0, 2))
+    path.write_bytes(path.read_bytes()[:-1])
+    assert lake.batch()["tables"]["geo"]["rows"] == 2
+
+
+def strict(models):
+    """A model of the user's that fails at ages that are no numbers."""
+    path = models / "clean" / "user.sql"
+    path.write_text(path.read_text().replace("as_int(age)", "CAST(age AS INTEGER)"))
+    return path
+
+
+def users(count, bad=()):
+    return [{"ind": i, "first_name": "A", "last_name": "B", "age": "x" if i in bad else "30"} for i in range(count)]
+
+
+def test_poison_is_put_aside(lake, models):
+    strict(models)
+    bad = {0, 700, 701, 2999}
+    values = users(3000, bad)
+    values[5] = "dead anyway"
+    for start in (0, 1000, 2000):
+        lake.put("user", values[start:start + 1000], start)
+    report = lake.batch("--models", models)["tables"]["user"]
+    assert (report["rows"], report["dead"], report["commits"]) == (2995, 5, 1)
+    assert {offset for _, offset in offsets(lake, "user")} == set(range(3000)) - bad - {5}
+    letters = lake.letters("user")
+    assert {offset for _, offset in letters} == bad | {5}
+    assert all("user.sql" in letters["0", offset][0] and "'x'" in letters["0", offset][0] for offset in bad)
+    assert json.loads(letters["0", 700][1]) == values[700]
+
+
+def test_a_model_at_fault_ends_the_run(lake, models):
+    path = strict(models)
+    lake.put("user", users(400, range(300)))
+    failed = lake.batch("--models", models, status=1)
+    assert f"{path}:" in failed.stderr and "more than 100 records" in failed.stderr
+    assert lake.letters("user") == {} and offsets(lake, "user") == []
+    path.write_text(path.read_text().replace("CAST(age AS INTEGER)", "as_int(age)"))
+    assert lake.batch("--models", models)["tables"]["user"]["unreadable"] == 300
+
+
+@pytest.mark.parametrize("old, new, said", [
+    ("FROM raw", "FROM raw WHERE ind <> '1'", "made 2 rows of 3 records"),
+    ("FROM raw", "FROM raw WHERE ind IN (SELECT ind FROM raw)", "can read raw once"),
+    ("as_int(age)", "as_age(age)", "user.sql:8: "),
+    ("-- key: ind", "-- key: index", 'user.sql:2: the key "index" is none of the fields'),
+    ("-- title: Users", "-- titel: Users", 'user.sql:1: no such header line: "titel"'),
+    ("age int,", "age integer,", 'user.sql:4: column "age" has no type'),
+])
+def test_wrong_models(lake, models, old, new, said):
+    path = models / "clean" / "user.sql"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    lake.put("user", users(3))
+    failed = lake.batch("--models", models, status=None)
+    assert failed.returncode in (1, 2) and said in failed.stderr
+    assert offsets(lake, "user") == []
+
+
+def test_one_batch_at_a_time(lake):
+    lake.put("geo", geo(0, 1))
+    lake.dir.mkdir(exist_ok=True)
+    with open(lake.dir / "batch.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lake.batch(status=73)
+    lake.batch()
+
+
+def test_history(lake):
+    lake.put("geo", geo(0, 3))
+    report = lake.batch()
+    runs = list((lake.dir / "lake" / "results" / "runs").iterdir())
+    assert [run.stem for run in runs] == [report["run"]]
+    assert json.loads(runs[0].read_text()) == report
+    assert report["tables"]["geo"]["rows"] == 3 and report["ms"] >= report["clean_ms"] >= 0
+    assert report["analyses"]["users_joined_by_year"]["rows"] == 0
+    assert not collections.Counter(path.name for path in (lake.dir / "tmp").rglob("*.parquet"))
