@@ -103,7 +103,8 @@ static void take_requests(int fd, struct connection *connection)
 	size_t body, body_len, whole;
 
 	while ((whole = frame(connection->in, connection->len, &body, &body_len)) > 0) {
-		if (open_group->len + body_len > GROUP_BYTES || open_group->count == CONNECTIONS_MAX)
+		if (open_group->len + body_len > GROUP_BYTES ||
+		    open_group->count == CONNECTIONS_MAX)
 			return;
 		memcpy(open_group->bytes + open_group->len, connection->in + body, body_len);
 		open_group->len += body_len;

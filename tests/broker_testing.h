@@ -1,4 +1,5 @@
-/* broker_testing.h - appending and reading as the tests of brokers want it: one call, then the answer. */
+/* broker_testing.h - appending and reading as the tests of brokers
+ * want it: one call, then the answer. */
 #ifndef TESTS_BROKER_TESTING_H
 #define TESTS_BROKER_TESTING_H
 

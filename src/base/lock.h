@@ -10,8 +10,8 @@
 #include "base/err.h"
 
 /*
- * Takes `dir`/`name` (made if missing). ERR_LOCKED: another process has it; the message names `what`
- * runs there and its process id, which is kept in the file.
+ * Takes `dir`/`name` (made if missing). ERR_LOCKED: another process has it; the message names
+ * `what` runs there and its process id, which is kept in the file.
  */
 MUST_USE enum err_code lock_take(const char *dir, const char *name, const char *what, int *ret_fd,
 				 struct err *err);

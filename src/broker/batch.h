@@ -18,7 +18,8 @@ enum {
 
 enum batch_kind {
 	BATCH_RECORDS = 1,
-	BATCH_STATE = 2,	/* where the segment before ends, and every partition's next ordinal */
+	BATCH_STATE = 2,	/* where the segment before ends, and every
+				   partition's next ordinal */
 	BATCH_MARK = 3,		/* carries a watermark only */
 };
 

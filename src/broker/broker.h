@@ -57,7 +57,8 @@ struct partition_info {
 	int32_t id;
 	bool open;			/* takes records */
 	struct position first;		/* of the oldest record kept */
-	struct position next;		/* of the record that comes next; all before it are durable */
+	struct position next;		/* of the record that comes next; all
+					   before it are durable */
 	int32_t parents[2];		/* shards that it came from, or -1 */
 	struct hash_key hash_first;	/* streams: both ends belong to the shard */
 	struct hash_key hash_last;
@@ -113,7 +114,8 @@ enum start_kind {
 	START_NEXT,			/* only what comes after now */
 	START_AT,			/* `position`, or the first one kept after it */
 	START_AFTER,
-	START_TIME,			/* the first record at or after time_ms, else as START_NEXT */
+	START_TIME,			/* the first record at or after
+					   time_ms, else as START_NEXT */
 };
 
 struct reader_start {
@@ -125,7 +127,8 @@ struct reader_start {
 enum reader_event_kind {
 	READER_IDLE,			/* the deadline passed, or a stop was asked */
 	READER_RECORDS,
-	READER_ASSIGNED,		/* answer with reader_seek(), else it starts at START_FIRST */
+	READER_ASSIGNED,		/* answer with reader_seek(), else it
+					   starts at START_FIRST */
 	READER_REVOKED,			/* uncommitted work on it is another reader's now */
 	READER_END,			/* of a closed partition; `children` go on */
 	READER_DAMAGE,			/* [first, last] cannot be read */
@@ -286,10 +289,11 @@ static inline void broker_free(struct broker *broker)
 
 struct broker_local_options {
 	const char *dir;		/* made if missing */
-	bool writer;			/* takes the lock (ERR_LOCKED if another has it) and may append;
-					   else a reader of what another process writes */
+	bool writer;			/* takes the lock (ERR_LOCKED if another has it) and may
+					   append; else reads what another process writes */
 	size_t segment_bytes;		/* size of a segment file; 0: the default */
-	size_t inflight_bytes_max;	/* taken and not yet durable; past it ERR_BUSY; 0: default */
+	size_t inflight_bytes_max;	/* taken and not yet durable; past it
+					   ERR_BUSY; 0: default */
 	size_t record_bytes_max;	/* key and value; 0: default, 1 MiB */
 	uint64_t disk_reserve_bytes;	/* free space below which appends get ERR_SPACE */
 	int64_t retention_ms;		/* 0: for ever */

@@ -50,7 +50,8 @@ struct index_cache {
 void index_cache_init(struct index_cache *cache, int dir_fd);
 void index_cache_release(struct index_cache *cache);
 
-/* The position of the last entry with an ordinal at or below `ordinal`, else the segment's start. */
+/* The position of the last entry with an ordinal at or below
+ * `ordinal`, else the segment's start. */
 MUST_USE enum err_code index_find(struct index_cache *cache, uint64_t base, uint64_t watermark,
 				  uint64_t uid, int32_t partition, uint64_t ordinal,
 				  uint64_t *ret_position, struct err *err);

@@ -196,7 +196,8 @@ enum err_code segment_spare_make(int dir_fd, uint64_t size, struct err *err)
 	if (code == ERR_OK && renameat(dir_fd, spare_new_name, dir_fd, spare_name) < 0)
 		code = err_errno(err, "could not name the spare log segment");
 	if (code != ERR_OK)
-		(void)unlinkat(dir_fd, spare_new_name, 0);	/* what it holds may be what lacks */
+		(void)unlinkat(dir_fd, spare_new_name, 0);	/* what it holds may be
+								   what lacks */
 	return code;
 }
 

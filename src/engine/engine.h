@@ -43,9 +43,11 @@ struct raw_record {
 struct raw_input {
 	size_t part_count;
 	bool padded;			/* JSON_PADDING bytes after every value may be read */
-	enum err_code (*open)(struct raw_input *input, size_t part, void **ret_part, struct err *err);
+	enum err_code (*open)(struct raw_input *input, size_t part, void **ret_part,
+			      struct err *err);
 	/* ERR_OK and *ret true: a record; false: the part ends. */
-	enum err_code (*next)(void *part, struct raw_record *ret_record, bool *ret, struct err *err);
+	enum err_code (*next)(void *part, struct raw_record *ret_record, bool *ret,
+			      struct err *err);
 	void (*close)(void *part);
 	/* A record that is no row of this table; any thread, one at a time. */
 	enum err_code (*dead)(struct raw_input *input, const struct raw_record *record,
@@ -59,8 +61,10 @@ struct raw_list {
 	size_t count;
 };
 
-/* Borrows all it is given. The caller's struct may begin with the list, to know itself in `dead`. */
-void raw_list_init(struct raw_list *list, const struct raw_record *records, size_t count, bool padded,
+/* Borrows all it is given. The caller's struct may begin with
+ * the list, to know itself in `dead`. */
+void raw_list_init(struct raw_list *list, const struct raw_record *records, size_t count,
+		   bool padded,
 		   enum err_code (*dead)(struct raw_input *, const struct raw_record *,
 					 const char *, struct err *));
 
@@ -84,18 +88,18 @@ struct engine;
 
 struct engine_ops {
 	const char *name;
-	/* Clean all of `input` into the Parquet file `path` (a local one, made). No row: no file, rows 0.
-	 * On failure there is no file, and no result to release. */
+	/* Clean all of `input` into the Parquet file `path` (a local one, made). No row: no file,
+	 * rows 0. On failure there is no file, and no result to release. */
 	enum err_code (*clean)(struct engine *engine, const struct clean_model *model,
 			       struct raw_input *input, const char *path,
 			       struct clean_result *ret_result, struct err *err);
 	/* Give the views of the following asks their tables, in place of those before. */
-	enum err_code (*attach)(struct engine *engine, const struct engine_table *tables, size_t count,
-				struct err *err);
-	/* Run one analysis or free SQL (a `struct model` made for it). `parquet`: also write the answer to
-	 * this new local file, or NULL. The caller releases *ret_answer. */
-	enum err_code (*ask)(struct engine *engine, const struct model *question, const char *parquet,
-			     struct answer *ret_answer, struct err *err);
+	enum err_code (*attach)(struct engine *engine, const struct engine_table *tables,
+				size_t count, struct err *err);
+	/* Run one analysis or free SQL (a `struct model` made for it). `parquet`: also write the
+	 * answer to this new local file, or NULL. The caller releases *ret_answer. */
+	enum err_code (*ask)(struct engine *engine, const struct model *question,
+			     const char *parquet, struct answer *ret_answer, struct err *err);
 	void (*free)(struct engine *engine);
 };
 

@@ -32,8 +32,8 @@ static int count_lines(const struct buf *sql)
 	return lines;
 }
 
-enum err_code engine_duckdb_blame(struct engine_duckdb *engine, const struct model *model, int before,
-				  struct err *err)
+enum err_code engine_duckdb_blame(struct engine_duckdb *engine, const struct model *model,
+				  int before, struct err *err)
 {
 	int line = model->line;
 

@@ -46,9 +46,10 @@ enum err_code engine_duckdb_attach(struct engine *base, const struct engine_tabl
 				   size_t count, struct err *err);
 enum err_code engine_duckdb_ask(struct engine *base, const struct model *question,
 				const char *parquet, struct answer *ret_answer, struct err *err);
-/* Put file and line of a model's SQL, which began `before` lines into the statement, on its error. */
-enum err_code engine_duckdb_blame(struct engine_duckdb *engine, const struct model *model, int before,
-				  struct err *err);
+/* Put file and line of a model's SQL, which began `before` lines
+ * into the statement, on its error. */
+enum err_code engine_duckdb_blame(struct engine_duckdb *engine, const struct model *model,
+				  int before, struct err *err);
 /* COPY … (FORMAT parquet …)'s options. */
 #define ENGINE_DUCKDB_PARQUET "(FORMAT parquet, COMPRESSION snappy, RETURN_STATS)"
 

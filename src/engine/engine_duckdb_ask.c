@@ -83,7 +83,8 @@ static void take_column(duckdb_data_chunk chunk, size_t column, duckdb_type type
 	idx_t count = duckdb_data_chunk_get_size(chunk);
 
 	for (idx_t row = 0; row < count; row++) {
-		struct cell *cell = &answer->cells[(first_row + row) * answer->column_count + column];
+		struct cell *cell =
+			&answer->cells[(first_row + row) * answer->column_count + column];
 
 		if (!valid || duckdb_validity_row_is_valid(valid, row))
 			*cell = cell_at(type, data, row, answer->memory);
@@ -104,14 +105,18 @@ static enum err_code take_answer(duckdb_result *result, struct answer *ret_answe
 		return err_set(err, ERR_LIMIT, "the answer has %llu rows, which is too many to show;"
 			       " a LIMIT would help", (unsigned long long)rows);
 	answer.memory = xmalloc(sizeof(*answer.memory));
-	arena_init(answer.memory, SIZE_MAX);	/* DuckDB holds the same rows under its memory limit */
+	arena_init(answer.memory, SIZE_MAX);	/* DuckDB holds the same rows under
+						   its memory limit */
 	answer.columns = arena_alloc(answer.memory, answer.column_count * sizeof(*answer.columns));
-	answer.cells = arena_alloc(answer.memory, rows * answer.column_count * sizeof(*answer.cells));
+	answer.cells =
+		arena_alloc(answer.memory, rows * answer.column_count * sizeof(*answer.cells));
 	for (size_t i = 0; i < answer.column_count; i++)
-		answer.columns[i] = arena_str(answer.memory, slice_str(duckdb_column_name(result, i)));
+		answer.columns[i] =
+			arena_str(answer.memory, slice_str(duckdb_column_name(result, i)));
 	while ((chunk = duckdb_fetch_chunk(*result)) != NULL) {
 		for (size_t i = 0; i < answer.column_count; i++)
-			take_column(chunk, i, duckdb_column_type(result, i), answer.row_count, &answer);
+			take_column(chunk, i, duckdb_column_type(result, i), answer.row_count,
+				    &answer);
 		answer.row_count += duckdb_data_chunk_get_size(chunk);
 		duckdb_destroy_data_chunk(&chunk);
 	}
@@ -235,8 +240,8 @@ enum err_code engine_duckdb_ask(struct engine *base, const struct model *questio
 	enum err_code code;
 
 	if (duckdb_prepare(engine->duck.conn, question->sql, &statement) != DuckDBSuccess) {
-		(void)duck_error(&engine->duck, DUCKDB_ERROR_BINDER, duckdb_prepare_error(statement),
-				 err);
+		(void)duck_error(&engine->duck, DUCKDB_ERROR_BINDER,
+				 duckdb_prepare_error(statement), err);
 		code = engine_duckdb_blame(engine, question, 0, err);
 	} else if (parquet || !is_plain(statement)) {
 		code = ask_table(engine, question, parquet, ret_answer, err);

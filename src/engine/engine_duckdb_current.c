@@ -219,8 +219,8 @@ static enum err_code run(struct engine_duckdb *engine, struct buf *sql, struct e
 
 /* After put_view(): leave out what is not current, by the table that is made here. */
 static enum err_code choose_current(struct engine_duckdb *engine, const struct engine_table *table,
-				    const char *key, const struct repeats *repeats, struct buf *view,
-				    struct err *err)
+				    const char *key, const struct repeats *repeats,
+				    struct buf *view, struct err *err)
 {
 	bool few_outdated = repeats->inds > repeats->rows / 2;
 	struct buf sql;

@@ -17,7 +17,8 @@ struct worker {
 	struct duckdb_clean *clean;
 	struct raw_reader *reader;
 	void *part;			/* NULL: none is open */
-	struct slice *fields;		/* of the record at hand; _partition and _offset behind them */
+	struct slice *fields;		/* of the record at hand; _partition
+					   and _offset behind them */
 	size_t column_count;
 	size_t *columns;		/* by vector of the chunk: which of `fields` */
 	duckdb_vector *vectors;		/* of the chunk at hand */
@@ -167,7 +168,8 @@ static void put_row(struct worker *worker, idx_t row)
 	for (size_t i = 0; i < worker->column_count; i++) {
 		size_t field = worker->columns[i];
 
-		if (field >= field_count)	/* a query of no column is given one to count rows by */
+		if (field >= field_count)	/* a query of no column is given one
+						   to count rows by */
 			continue;
 		if (worker->fields[field].ptr) {
 			duckdb_unsafe_vector_assign_string_element_len(

@@ -34,10 +34,11 @@ struct draft {
 	struct model model;
 };
 
-static enum err_code broken(const struct draft *draft, int line, struct err *err, const char *fmt, ...)
-	PRINTF(4, 5);
+static enum err_code broken(const struct draft *draft, int line, struct err *err, const char *fmt,
+			    ...) PRINTF(4, 5);
 
-static enum err_code broken(const struct draft *draft, int line, struct err *err, const char *fmt, ...)
+static enum err_code broken(const struct draft *draft, int line, struct err *err, const char *fmt,
+			    ...)
 {
 	char what[ERR_MSG_MAX];
 	va_list ap;
@@ -265,7 +266,8 @@ static enum err_code read_columns(struct draft *draft, struct clean_model *clean
 	while (next_piece(&rest, ',', &column)) {
 		if (n + 2 == WORDS_MAX)
 			return broken(draft, line, err, "more than %d columns", WORDS_MAX - 2);
-		if (!next_piece(&column, ' ', &name) || !parse_type(trimmed(column), &columns[n].type))
+		if (!next_piece(&column, ' ', &name) ||
+		    !parse_type(trimmed(column), &columns[n].type))
 			return broken(draft, line, err, "column \"%.*s\" has no type: int, long, double,"
 				      " string, boolean, timestamp or array<double>", SLICE_ARG(name));
 		columns[n++].name = arena_str(draft->memory, name);
@@ -326,7 +328,8 @@ static bool name_ok(struct slice name)
 	if (name.len == 0 || name.len > NAME_LEN_MAX)
 		return false;
 	for (size_t i = 0; i < name.len; i++)
-		if (!isalnum((unsigned char)name.ptr[i]) && name.ptr[i] != '_' && name.ptr[i] != '-')
+		if (!isalnum((unsigned char)name.ptr[i]) && name.ptr[i] != '_' &&
+		    name.ptr[i] != '-')
 			return false;
 	return true;
 }
@@ -425,7 +428,8 @@ static void find_foreign(const struct models *models, struct clean_model *model)
 		const struct clean_model *other = &models->clean[i];
 
 		for (size_t f = 0; other != model && f < other->field_count; f++)
-			if (!has_field(model, other->fields[f]) && !is_key(models, other->fields[f]))
+			if (!has_field(model, other->fields[f]) &&
+			    !is_key(models, other->fields[f]))
 				foreign[model->foreign_count++] = (struct model_foreign){
 					.field = other->fields[f], .table = other->model.name };
 	}

@@ -25,9 +25,10 @@ MUST_USE struct raw_reader *raw_reader_new(const struct clean_model *model);
 void raw_reader_free(struct raw_reader *reader);	/* accepts NULL */
 
 /*
- * True: a row. `ret_fields` (model->field_count) then holds the texts: a string unescaped, any other
- * value as it is written; null for what is absent, null or an empty string. False: dead, *ret_reason
- * says why. Both live until the next call. `padded`: JSON_PADDING bytes after the value may be read.
+ * True: a row. `ret_fields` (model->field_count) then holds the texts: a string unescaped, any
+ * other value as it is written; null for what is absent, null or an empty string. False: dead,
+ * *ret_reason says why. Both live until the next call. `padded`: JSON_PADDING bytes after the
+ * value may be read.
  */
 bool raw_read(struct raw_reader *reader, struct slice value, bool padded, struct slice *ret_fields,
 	      const char **ret_reason);

@@ -34,7 +34,8 @@ static enum err_code next_record(void *p, struct raw_record *ret_record, bool *r
 	return ERR_OK;
 }
 
-void raw_list_init(struct raw_list *list, const struct raw_record *records, size_t count, bool padded,
+void raw_list_init(struct raw_list *list, const struct raw_record *records, size_t count,
+		   bool padded,
 		   enum err_code (*dead)(struct raw_input *, const struct raw_record *,
 					 const char *, struct err *))
 {

@@ -76,7 +76,8 @@ static bool take_first(void *user, const struct store_entry *entry)
 }
 
 /* Each partition of the topic that has objects: one short listing each, whatever they hold. */
-static enum err_code find_partitions(const struct job *job, struct lake_input *input, struct err *err)
+static enum err_code find_partitions(const struct job *job, struct lake_input *input,
+				     struct err *err)
 {
 	char prefix[TOPIC_NAME_MAX + 16];
 	char after[STORE_KEY_MAX + 1] = "";
@@ -93,7 +94,8 @@ static enum err_code find_partitions(const struct job *job, struct lake_input *i
 		if (first.partition < 0)
 			continue;
 		(void)lake_input_part(input, first.partition, done_of(job, first.partition));
-		/* '0' comes right after '/', so this is behind all of the partition and before the next. */
+		/* '0' comes right after '/', so this is behind all of the
+		 * partition and before the next. */
 		(void)snprintf(after, sizeof(after), "%spartition=%" PRId32 "0", prefix,
 			       first.partition);
 	}
@@ -145,8 +147,8 @@ static enum err_code find_objects(const struct job *job, struct lake_input *inpu
 		lake_object_key(&after, job->topic, part->partition, (uint64_t)part->done);
 	else if (part->done >= 0)
 		new.bytes_max = UINT64_MAX;
-	code = store_list(job->options->store, buf_cstr(&prefix), buf_cstr(&after), take_object, &new,
-			  err);
+	code = store_list(job->options->store, buf_cstr(&prefix), buf_cstr(&after), take_object,
+			  &new, err);
 	if (input->object_count > first)
 		qsort(input->objects + first, input->object_count - first, sizeof(*input->objects),
 		      by_start);
@@ -167,8 +169,8 @@ static enum err_code find_new(const struct job *job, struct lake_input *input, s
 
 /* --- clean, and what the model's SQL fails at ------------------------------ */
 
-static enum err_code clean(struct job *job, struct lake_input *input, struct clean_result *ret_result,
-			   struct err *err)
+static enum err_code clean(struct job *job, struct lake_input *input,
+			   struct clean_result *ret_result, struct err *err)
 {
 	return engine_clean(job->options->engine, job->model, &input->input, job->temp_path,
 			    ret_result, err);
@@ -290,7 +292,9 @@ static enum err_code commit(struct job *job, const struct lake_input *input,
 	struct delta_txn *txns = xcalloc(input->part_count, sizeof(*txns));
 	char (*app_ids)[APP_ID_MAX] = xcalloc(input->part_count, sizeof(*app_ids));
 	char path[NAME_MAX + 1];
-	struct delta_add add = { .path = path, .size = result->bytes, .modified_ms = clock_wall_ms(),
+	struct delta_add add = { .path = path,
+				 .size = result->bytes,
+				 .modified_ms = clock_wall_ms(),
 				 .rows = result->rows };
 	struct delta_commit action = { .operation = "WRITE", .adds = &add, .add_count = result->rows > 0,
 				       .txns = txns };

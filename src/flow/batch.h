@@ -63,8 +63,8 @@ struct batch_report {
 };
 
 /* ERR_OK even if an analysis failed: the report tells. The caller releases *ret_report. */
-MUST_USE enum err_code batch_run(const struct batch_options *options, struct batch_report *ret_report,
-				 struct err *err);
+MUST_USE enum err_code batch_run(const struct batch_options *options,
+				 struct batch_report *ret_report, struct err *err);
 /* As one JSON object on a line: what "pinpipe batch --format json" and the run's history show. */
 void batch_report_put(struct buf *out, const struct batch_report *report);
 void batch_report_release(struct batch_report *report);

@@ -21,7 +21,8 @@ struct census_row {
 };
 
 struct census {
-	struct census_row path[2][LAKE_TABLES];	/* by topic_kind: the batch path, the streaming path */
+	struct census_row path[2][LAKE_TABLES];	/* by topic_kind: the batch path,
+						   the streaming path */
 };
 
 MUST_USE enum err_code census_take(struct store *store, struct broker *broker, const char *id,

@@ -218,7 +218,8 @@ struct lake_part *lake_input_part(struct lake_input *input, int32_t partition, i
 	part->done = part->end = done;
 	(void)partition_text(TOPIC_LOG, partition, part->text);
 	part->letters = dlq_batch_new(input->store, "batch", topic_of(input), partition);
-	input->parts = xreallocarray(input->parts, input->part_count + 1, sizeof(struct lake_part *));
+	input->parts =
+		xreallocarray(input->parts, input->part_count + 1, sizeof(struct lake_part *));
 	input->parts[input->part_count++] = part;
 	return part;
 }

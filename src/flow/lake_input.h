@@ -41,7 +41,8 @@ struct lake_object {
 struct lake_part {
 	int32_t partition;
 	int64_t done;			/* the last offset that is cleaned already, or -1 */
-	int64_t end;			/* by lake_input_end(): the last one that this input holds */
+	int64_t end;			/* by lake_input_end(): the last one
+					   that this input holds */
 	char text[PARTITION_TEXT_MAX];
 	struct dlq_batch *letters;
 };
@@ -84,14 +85,16 @@ void lake_input_release(struct lake_input *input);
 /* Known from here on; `done`: the last offset that is cleaned already, or -1. */
 struct lake_part *lake_input_part(struct lake_input *input, int32_t partition, int64_t done);
 /* Objects of a partition come in the order of their offsets. */
-void lake_input_add(struct lake_input *input, struct lake_part *part, uint64_t start, uint64_t size);
+void lake_input_add(struct lake_input *input, struct lake_part *part, uint64_t start,
+		    uint64_t size);
 
 /* The next run reads everything, or just this; `trial`: to find out whether it fails. */
 void lake_input_all(struct lake_input *input);
 void lake_input_narrow(struct lake_input *input, struct lake_range range);
 /* Read an object only to fill in its `count`. */
 MUST_USE enum err_code lake_input_count(struct lake_input *input, size_t object, struct err *err);
-void lake_input_poison(struct lake_input *input, size_t object, uint64_t record, const char *reason);
+void lake_input_poison(struct lake_input *input, size_t object, uint64_t record,
+		       const char *reason);
 
 /*
  * After a run over everything: fill in each part's `end`. ERR_CORRUPT, naming the offsets: between

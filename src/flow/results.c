@@ -46,8 +46,8 @@ static char **table_paths(struct store *store, const char *root, const struct de
 }
 
 static enum err_code find_table(const struct results_options *options, enum topic_kind kind,
-				enum lake_table which, struct engine_table *ret_table, char ***ret_paths,
-				uint64_t *ret_rows, struct err *err)
+				enum lake_table which, struct engine_table *ret_table,
+				char ***ret_paths, uint64_t *ret_rows, struct err *err)
 {
 	const struct delta_options read_only = { 0 };
 	struct delta_table *delta = NULL;
@@ -81,8 +81,8 @@ enum err_code results_attach(const struct results_options *options, enum topic_k
 	enum err_code code = ERR_OK;
 
 	for (int i = 0; i < LAKE_TABLES && code == ERR_OK; i++) {
-		code = find_table(options, kind, (enum lake_table)i, &tables[i], &paths[i], &rows[i],
-				  err);
+		code = find_table(options, kind, (enum lake_table)i, &tables[i], &paths[i],
+				  &rows[i], err);
 		tables[i].paths = (const char *const *)paths[i];
 	}
 	if (code == ERR_OK)

@@ -146,7 +146,8 @@ static void answer_now(struct post *post)
 	post->answer(&post->call, spread(post));
 }
 
-/* Every record refused for a reason that passes: the answer tells it a record where the API does. */
+/* Every record refused for a reason that passes: the answer
+ * tells it a record where the API does. */
 static void answer_refused(struct call *call, struct post *post, const struct err *err)
 {
 	bool by_record = call->gateway->options.confluent_status && err_retry(err->code);

@@ -47,7 +47,8 @@ static void sign(const struct iterator_key *key, struct slice bytes, unsigned ch
 
 void iterator_put(struct buf *out, const struct iterator_key *key, const struct iterator *iterator)
 {
-	uint64_t at = iterator->kind == START_TIME ? (uint64_t)iterator->time_ms : iterator->ordinal;
+	uint64_t at = iterator->kind == START_TIME ? (uint64_t)iterator->time_ms
+						   : iterator->ordinal;
 	unsigned char mac[MAC_BYTES];
 	struct buf bytes;
 

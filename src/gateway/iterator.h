@@ -29,7 +29,8 @@ struct iterator {
 	enum start_kind kind;		/* START_FIRST, _NEXT, _AT or _TIME */
 	uint64_t ordinal;		/* START_AT */
 	int64_t time_ms;		/* START_TIME */
-	int64_t created_ms;		/* monotonic clock: both it and the key end with the process */
+	int64_t created_ms;		/* monotonic clock: both it and the key
+					   end with the process */
 };
 
 MUST_USE enum err_code iterator_key_init(struct iterator_key *key, struct err *err);

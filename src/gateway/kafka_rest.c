@@ -186,11 +186,13 @@ static void answer_produce(struct call *call, struct outcomes outcomes)
 
 static enum err_code parse(struct call *call, int32_t partition, struct err *err)
 {
-	enum produce_format format = call->media == MEDIA_KAFKA_JSON ? PRODUCE_JSON : PRODUCE_BINARY;
+	enum produce_format format = call->media == MEDIA_KAFKA_JSON ? PRODUCE_JSON
+								     : PRODUCE_BINARY;
 
 	if (name_check_topic(call->param[0], err) != ERR_OK)
 		return err->code;
-	return produce_parse(call->json, call->body, format, partition, &call->gateway->records, err);
+	return produce_parse(call->json, call->body, format, partition, &call->gateway->records,
+			     err);
 }
 
 void kafka_produce(struct call *call)

@@ -1,4 +1,5 @@
-/* The API-Gateway Kinesis API on the broker's streams: streams and writes. Reads: kinesis_read.c. */
+/* The API-Gateway Kinesis API on the broker's streams: streams
+ * and writes. Reads: kinesis_read.c. */
 #include "gateway/kinesis.h"
 #include "gateway/put_records.h"
 #include "gateway/route.h"

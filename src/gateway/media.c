@@ -96,7 +96,8 @@ static bool quality_is_zero(struct slice parameters)
 
 bool media_admits(struct slice accept, enum media media)
 {
-	int best = 0;		/* the most specific range decides: 1 any, 2 the family, 3 the type */
+	int best = 0;		/* the most specific range decides: 1 any,
+				   2 the family, 3 the type */
 	bool admitted = accept.len == 0;
 	struct slice range, type;
 

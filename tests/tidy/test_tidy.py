@@ -83,7 +83,7 @@ def test_files_are_short():
 
 
 def is_table_row(line):
-    return re.match(r"\s*(X\(|case \w+: case |/\*\t|\{ |\[\w+\] = )", line) or re.search(r"\bX\(", line)
+    return re.match(r"\s*(X\(|case \w+: case |/?\*\t|\{ |\[\w+\] = )", line) or re.search(r"\bX\(", line)
 
 
 def is_long(line):

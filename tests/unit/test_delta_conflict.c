@@ -113,8 +113,8 @@ static void test_a_table_removed_under_its_writer(void **state)
 
 /* ---- Answers that are lost ---- */
 
-/* A store whose put number `late_at` says that its outcome is unknown, and takes place only after the
- * next `delay` calls. */
+/* A store whose put number `late_at` says that its outcome is unknown, and takes place only after
+ * the next `delay` calls. */
 struct store_late {
 	struct store base;
 	struct store *inner;
@@ -168,8 +168,8 @@ static enum err_code late_size(struct store *store, const char *key, uint64_t *r
 }
 
 static enum err_code late_list(struct store *store, const char *prefix, const char *after,
-			       bool (*each)(void *user, const struct store_entry *entry), void *user,
-			       struct err *err)
+			       bool (*each)(void *user, const struct store_entry *entry),
+			       void *user, struct err *err)
 {
 	return store_list(late(store)->inner, prefix, after, each, user, err);
 }

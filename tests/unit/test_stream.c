@@ -1,4 +1,5 @@
-/* The streaming path over a broker in memory and a store on disk: every record once, whatever fails. */
+/* The streaming path over a broker in memory and a store on disk:
+ * every record once, whatever fails. */
 #include "flow/stream.h"
 #include "base/buf.h"
 #include "delta/delta.h"
