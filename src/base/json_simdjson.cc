@@ -41,7 +41,8 @@ simd_verdict verdict_of(simdjson::error_code code)
 } // namespace
 
 struct simd_parser {
-	simd_parser(size_t bytes_max, size_t depth_max) : bytes_max(bytes_max), depth_max(depth_max) {}
+	simd_parser(size_t bytes_max, size_t depth_max)
+		: bytes_max(bytes_max), depth_max(depth_max) {}
 
 	const size_t bytes_max;
 	const size_t depth_max;
