@@ -1,0 +1,242 @@
+"""The sink, and what looks at its results: cat, dlq, topics, streams."""
+
+import base64
+import json
+import signal
+import urllib.request
+
+import pytest
+
+from conftest import wait_until
+
+ID = "124df56aef51"
+TABLES = ("pin", "geo", "user")
+PIN = f"{ID}.pin"
+BINARY = "application/vnd.kafka.binary.v2+json"
+JSON = "application/vnd.kafka.json.v2+json"
+
+
+def post(gateway, topic, values, content_type=JSON, **of_record):
+    """Posts values as records; returns the offsets."""
+    if content_type == BINARY:
+        values = [value if value is None else base64.b64encode(value).decode() for value in values]
+    body = json.dumps({"records": [{"value": value, **of_record} for value in values]})
+    request = urllib.request.Request(f"{gateway.url}/topics/{topic}", body.encode(),
+                                     {"Content-Type": content_type})
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        return [offset["offset"] for offset in json.load(reply)["offsets"]]
+
+
+def objects(directory, topic, partition=0):
+    """The objects of a partition: {start offset: lines}."""
+    found = {}
+    for path in directory.glob(f"lake/topics/{topic}/partition={partition}/*.json"):
+        name, number, start = path.stem.split("+")
+        assert (name, number, len(start)) == (topic, str(partition), 10)
+        text = path.read_bytes()
+        assert text.endswith(b"\n")
+        found[int(start)] = text.split(b"\n")[:-1]
+    return dict(sorted(found.items()))
+
+
+def landed(directory, topic, partition=0):
+    """The lines of all objects, which must follow each other without a gap or an overlap."""
+    lines = []
+    for start, part in objects(directory, topic, partition).items():
+        assert start == len(lines)
+        lines += part
+    return lines
+
+
+def sink(run, directory, *words, status=0):
+    return json.loads(run("sink", "--until-end", "--dir", directory, *words, status=status).stdout)
+
+
+def emulate(run, gateway, posts):
+    run("emulate", "--posts", posts, "--rate", "max", "--batch-size", 50,
+        "--url", f"{gateway.url}/topics/{ID}.")
+
+
+def test_all_records_land_in_the_layout(run, gateway, data_dir):
+    emulate(run, gateway, 250)
+    counts = sink(run, data_dir, "--flush-size", 100)
+    assert counts["records"] == {"pin": 250, "geo": 250, "user": 250, "other": 0}
+    assert (counts["objects"], counts["missed"], counts["halted"]) == (9, 0, 0)
+    for table in TABLES:
+        assert list(objects(data_dir, f"{ID}.{table}")) == [0, 100, 200]
+        shown = run("cat", f"{ID}.{table}", "--dir", data_dir).stdout
+        assert [line.decode() for line in landed(data_dir, f"{ID}.{table}")] == shown.split("\n")[:-1]
+
+
+def test_a_second_run_adds_only_what_is_new(run, gateway, data_dir):
+    assert post(gateway, PIN, [{"index": 1}, {"index": 2}]) == [0, 1]
+    assert sink(run, data_dir)["objects"] == 1
+    assert sink(run, data_dir)["objects"] == 0
+    post(gateway, PIN, [{"index": 3}])
+    assert sink(run, data_dir)["records"]["pin"] == 1
+    assert objects(data_dir, PIN) == {0: [b'{"index":1}', b'{"index":2}'], 2: [b'{"index":3}']}
+
+
+def test_lost_positions_cost_nothing_and_double_nothing(run, gateway, data_dir):
+    """Only the lake says where the sink is, whatever else of its own is gone."""
+    post(gateway, PIN, [{"index": n} for n in range(10)])
+    sink(run, data_dir, "--flush-size", 3)
+    for path in [*data_dir.glob("**/*sink*"), *data_dir.glob("**/groups/*")]:
+        if path.is_file():
+            path.unlink()
+    assert sink(run, data_dir)["objects"] == 0
+    assert len(landed(data_dir, PIN)) == 10
+
+
+def test_a_record_lands_after_its_age_though_none_follows(gateway, start, data_dir):
+    start("sink", "--dir", data_dir, "--flush-age", "50ms")
+    post(gateway, PIN, [{"index": 1}])
+    wait_until(lambda: landed(data_dir, PIN) == [b'{"index":1}'], "the object")
+
+
+def test_a_stop_drains_the_log(run, gateway, start, data_dir):
+    running = start("sink", "--dir", data_dir, "--flush-age", "1h")
+    emulate(run, gateway, 50)
+    assert running.stop() in (0, 128 + signal.SIGTERM)
+    assert [len(landed(data_dir, f"{ID}.{table}")) for table in TABLES] == [50, 50, 50]
+
+
+def test_killed_again_and_again(run, gateway, start, data_dir):
+    """kill -9 at whatever moment: what has landed stays, and the rest lands once."""
+    emulate(run, gateway, 1000)
+    before = 0
+    for _ in range(8):
+        running = start("sink", "--dir", data_dir, "--flush-size", 5)
+        wait_until(lambda: len(objects(data_dir, PIN)) > before or running.process.poll() is not None,
+                   "another object")
+        running.kill()
+        before = len(objects(data_dir, PIN))
+    sink(run, data_dir)
+    for table in TABLES:
+        shown = run("cat", f"{ID}.{table}", "--dir", data_dir).stdout
+        lines = landed(data_dir, f"{ID}.{table}")
+        assert len(lines) == 1000
+        assert [line.decode() for line in lines] == shown.split("\n")[:-1]
+    assert len(list((data_dir / "lake/.tmp").iterdir())) == 0
+
+
+def test_what_is_no_json_is_a_dead_letter(run, gateway, data_dir):
+    values = [b'{"index": 1}', b"no JSON", b"\xff\xfe", None, b'{ "index":\n 5 }']
+    post(gateway, PIN, values, BINARY)
+    counts = sink(run, data_dir)
+    assert (counts["records"]["pin"], counts["dead"]["pin"]) == (2, 3)
+    assert objects(data_dir, PIN) == {0: [b'{"index":1}'], 4: [b'{"index":5}']}
+    letters = json.loads(run("dlq", PIN, "--dir", data_dir, "--format", "json").stdout)
+    assert [(int(letter["offset"]), letter["stage"]) for letter in letters] == \
+        [(1, "sink"), (2, "sink"), (3, "sink")]
+    assert letters[0]["value"] == "no JSON"
+    assert letters[2]["value"] is None
+    assert "not JSON" in letters[0]["reason"]
+    summary = json.loads(run("dlq", "--dir", data_dir, "--format", "json").stdout)
+    assert sum(kind["letters"] for kind in summary) == 3
+    (raw,) = data_dir.glob(f"lake/dlq/{PIN}/partition=0/{PIN}+0+0000000001.ndjson")
+    assert base64.b64decode(json.loads(raw.read_text().split("\n")[1])["value"]) == b"\xff\xfe"
+
+
+def test_only_one_sink_a_directory(run, start, gateway, data_dir):
+    start("sink", "--dir", data_dir)
+    wait_until((data_dir / "sink.lock").exists, "the lock")
+    wait_until(lambda: (data_dir / "sink.lock").read_text(), "its owner")
+    refused = run("sink", "--dir", data_dir, status=73)
+    assert "another sink" in refused.stderr
+
+
+def test_a_lake_of_another_log_is_not_continued(run, gateway, start_gateway, data_dir, tmp_path):
+    post(gateway, PIN, [{"index": 1}, {"index": 2}])
+    sink(run, data_dir)
+    other = start_gateway(directory=tmp_path / "other")
+    post(other, PIN, [{"index": n} for n in range(7, 17)])
+    post(other, f"{ID}.geo", [{"ind": 1}])
+    lake = f"file:{data_dir}/lake"
+    refused = run("sink", "--until-end", "--dir", tmp_path / "other", "--lake", lake, status=1)
+    assert "another pipeline" in refused.stderr
+    assert landed(data_dir, PIN) == [b'{"index":1}', b'{"index":2}']
+    assert landed(data_dir, f"{ID}.geo") == [b'{"ind":1}']
+
+
+def test_all_topics_on_demand(run, start_gateway, data_dir):
+    gateway = start_gateway("--auto-create", "any")
+    post(gateway, "other", [{"a": 1}])
+    assert sink(run, data_dir)["objects"] == 0
+    assert sink(run, data_dir, "--all-topics")["records"]["other"] == 1
+    assert landed(data_dir, "other") == [b'{"a":1}']
+
+
+@pytest.mark.parametrize("words, shown", [
+    ((), "0 1 2 3 4 5 6 7 8 9"),
+    (("--offset", "7"), "7 8 9"),
+    (("--offset", "-2"), "8 9"),
+    (("--offset", "-100"), "0 1 2 3 4 5 6 7 8 9"),
+    (("--offset", "end"), ""),
+    (("--offset", "@0", "--count", "2"), "0 1"),
+    (("--offset", "@99999999999999"), ""),
+    (("--offset", "100"), ""),
+    (("--offset", "beginning", "--count", "3"), "0 1 2"),
+])
+def test_cat_begins_and_ends_where_it_is_told(run, gateway, data_dir, words, shown):
+    post(gateway, PIN, list(range(10)))
+    assert run("cat", PIN, "--dir", data_dir, *words).stdout.split() == shown.split()
+
+
+def test_cat_shows_envelopes(run, gateway, data_dir):
+    post(gateway, PIN, [{"index": 1}], key={"k": 1})
+    post(gateway, PIN, [b"\xff", None], BINARY)
+    lines = run("cat", PIN, "--dir", data_dir, "--format", "json").stdout.split("\n")[:-1]
+    records = [json.loads(line) for line in lines]
+    assert [record["offset"] for record in records] == [f"{n:020}" for n in range(3)]
+    assert all(record["topic"] == PIN and record["partition"] == "0" for record in records)
+    assert all(record["timestamp_ms"] > 1600000000000 for record in records)
+    assert (records[0]["key"], records[0]["value"]) == ('{"k":1}', {"index": 1})
+    assert (records[1]["key"], records[1]["value_base64"]) == (None, "/w==")
+    assert records[2]["value"] is None and records[2]["tombstone"]
+
+
+def test_cat_of_partitions(run, start_gateway, data_dir):
+    gateway = start_gateway("--partitions", "2")
+    for partition in (0, 1):
+        post(gateway, PIN, [partition] * 3, partition=partition)
+    assert run("cat", f"{PIN}/1", "--dir", data_dir).stdout.split() == ["1", "1", "1"]
+    assert sorted(run("cat", PIN, "--dir", data_dir).stdout.split()) == ["0"] * 3 + ["1"] * 3
+    assert "no 2" in run("cat", f"{PIN}/2", "--dir", data_dir, status=1).stderr
+    assert "neither" in run("cat", "nothing", "--dir", data_dir, status=1).stderr
+    run("cat", f"{PIN}/x", "--dir", data_dir, status=2)
+    run("cat", PIN, "--offset", "x", "--dir", data_dir, status=2)
+    run("cat", status=2)
+
+
+def test_cat_follows(gateway, start, data_dir):
+    post(gateway, PIN, ["before"])
+    following = start("cat", PIN, "--follow", "--dir", data_dir)
+    following.wait_for("before")
+    post(gateway, PIN, ["after"])
+    following.wait_for("after")
+
+
+def test_topics_and_streams(run, data_dir):
+    for command, unit in (("topics", "--partitions"), ("streams", "--shards")):
+        run(command, "create", "clicks", unit, 3, "--dir", data_dir)
+        refused = run(command, "create", "clicks", "--dir", data_dir, status=1)
+        assert "exists" in refused.stderr
+        listed = json.loads(run(command, "--dir", data_dir, "--format", "json").stdout)
+        assert [row["name"] for row in listed] == ["clicks"]
+        described = run(command, "describe", "clicks", "--dir", data_dir, "--format", "json").stdout
+        assert [row["records"] for row in json.loads(described)] == [0, 0, 0]
+        run(command, "delete", "clicks", "--dir", data_dir)
+        assert json.loads(run(command, "--dir", data_dir, "--format", "json").stdout) == []
+        run(command, "delete", "clicks", "--dir", data_dir, status=1)
+        run(command, "create", "a/b", "--dir", data_dir, status=1)
+        run(command, "make", "clicks", "--dir", data_dir, status=2)
+        run(command, "create", "--dir", data_dir, status=2)
+
+
+def test_topics_are_the_gateways_while_it_runs(run, gateway, data_dir):
+    refused = run("topics", "create", "clicks", "--dir", data_dir, status=73)
+    assert "a gateway is running" in refused.stderr
+    post(gateway, PIN, [1, 2])
+    listed = json.loads(run("topics", "--dir", data_dir, "--format", "json").stdout)
+    assert {"name": PIN, "partitions": 1, "records": 2} in listed
