@@ -71,6 +71,7 @@ struct command {
 	X(streams) \
 	X(cat) \
 	X(dlq) \
+	X(check) \
 	X(config) \
 	X(version)
 

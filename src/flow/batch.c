@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { RUN_BYTES_MAX = 4 << 20, OBJECTS_MAX = 1000000, APP_ID_MAX = TOPIC_NAME_MAX + 64 };
+enum { RUN_BYTES_MAX = 4 << 20, OBJECTS_MAX = 1000000 };
 
 /* One table's work. */
 struct job {
@@ -44,16 +44,11 @@ static enum err_code fault(const char *what, int sys, struct err *err)
 
 /* --- what is new -------------------------------------------------------- */
 
-static void put_app_id(const struct job *job, int32_t partition, char app_id[APP_ID_MAX])
-{
-	(void)snprintf(app_id, APP_ID_MAX, "pinpipe/batch/%s/%" PRId32, job->topic, partition);
-}
-
 static int64_t done_of(const struct job *job, int32_t partition)
 {
-	char app_id[APP_ID_MAX];
+	char app_id[LAKE_APP_ID_MAX];
 
-	put_app_id(job, partition, app_id);
+	lake_app_id(app_id, TOPIC_LOG, job->topic, partition, NULL);
 	return delta_txn_version(job->delta, app_id);
 }
 
@@ -290,7 +285,7 @@ static enum err_code commit(struct job *job, const struct lake_input *input,
 			    struct clean_result *result, struct buf *name, struct err *err)
 {
 	struct delta_txn *txns = xcalloc(input->part_count, sizeof(*txns));
-	char (*app_ids)[APP_ID_MAX] = xcalloc(input->part_count, sizeof(*app_ids));
+	char (*app_ids)[LAKE_APP_ID_MAX] = xcalloc(input->part_count, sizeof(*app_ids));
 	char path[NAME_MAX + 1];
 	struct delta_add add = { .path = path,
 				 .size = result->bytes,
@@ -308,7 +303,7 @@ static enum err_code commit(struct job *job, const struct lake_input *input,
 
 		if (part->end == part->done)
 			continue;
-		put_app_id(job, part->partition, app_ids[action.txn_count]);
+		lake_app_id(app_ids[action.txn_count], TOPIC_LOG, job->topic, part->partition, NULL);
 		txns[action.txn_count] = (struct delta_txn){ app_ids[action.txn_count], part->end };
 		action.txn_count++;
 	}

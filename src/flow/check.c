@@ -18,6 +18,7 @@ struct letters {
 	size_t sink_count;
 	size_t sink_at;		/* the next one that the walk over the objects has not met */
 	uint64_t next;		/* the offset that the objects must go on with */
+	uint64_t places_end;	/* the offset after the last one that is a row or letter */
 };
 
 struct checking {
@@ -26,6 +27,7 @@ struct checking {
 	char topic[TOPIC_NAME_MAX + 1];
 	char root[STORE_KEY_MAX];
 	struct check_counts counts;
+	struct delta_table *table;		/* NULL: there is none yet */
 	struct letters *partitions;
 	size_t partition_count;
 	struct buf insert;			/* letters on their way into the table "letters" */
@@ -210,24 +212,23 @@ static void put_files(struct buf *out, struct store *store, const char *root,
 static enum err_code attach_places(struct checking *checking)
 {
 	struct delta_options options = { 0 };
-	struct delta_table *table = NULL;
 	struct buf sql;
-	enum err_code code = delta_open(checking->options->store, checking->root, &options, &table,
-					checking->err);
+	enum err_code code = delta_open(checking->options->store, checking->root, &options,
+					&checking->table, checking->err);
 
 	if (code != ERR_OK && code != ERR_ABSENT)
 		return code;
 	buf_init(&sql, SQL_BYTES_MAX);
 	buf_add_str(&sql, "CREATE OR REPLACE VIEW places AS SELECT p, o, 0 AS r FROM letters");
-	if (code == ERR_OK && delta_file_count(table) > 0) {
+	if (code == ERR_OK && delta_file_count(checking->table) > 0) {
 		buf_add_str(&sql, " UNION ALL SELECT _partition, _offset, 1 FROM read_parquet([");
-		put_files(&sql, checking->options->store, checking->root, table);
+		put_files(&sql, checking->options->store, checking->root,
+			  checking->table);
 		buf_add_str(&sql, "])");
 	}
 	code = buf_full(&sql) ? err_set(checking->err, ERR_LIMIT, "the table has too many files")
 			      : duck_run(checking->options->duck, buf_cstr(&sql), checking->err);
 	buf_release(&sql);
-	delta_close(table);
 	return code;
 }
 
@@ -240,6 +241,22 @@ static struct position cell_position(duckdb_result *result, idx_t column, idx_t 
 		(void)position_parse(slice_str(text), &position);
 	duckdb_free(text);
 	return position;
+}
+
+/* What the table holds came out of objects, so they must reach as far. */
+static void check_reach(struct checking *checking, const char *text, uint64_t last)
+{
+	struct letters *letters;
+	int32_t partition;
+
+	if (!partition_parse(checking->kind, slice_str(text), &partition))
+		return;
+	letters = letters_of(checking, partition);
+	letters->places_end = last + 1;
+	if (checking->kind == TOPIC_LOG && letters->next <= last)
+		fault(checking, "partition %s of \"%s\": offsets %" PRIu64 " to %" PRIu64
+		      " are in the table, but in no object", text, checking->topic,
+		      letters->next, last);
 }
 
 /* One partition: every ordinal from 0 to the last one is in one place. */
@@ -260,6 +277,7 @@ static void check_partition(struct checking *checking, duckdb_result *result, id
 		fault(checking, "partition %s of \"%s\": %" PRIu64 " of the offsets 0 to %" PRIu64
 		      " are neither in the table nor a dead letter", partition, checking->topic,
 		      last + 1 - distinct, last);
+	check_reach(checking, partition ? partition : "", last);
 	duckdb_free(partition);
 }
 
@@ -280,6 +298,21 @@ static enum err_code check_rows(struct checking *checking)
 	return ERR_OK;
 }
 
+/* The table's own progress: what its `txn` says is done must be somewhere. */
+static void check_progress(struct checking *checking, const struct topic_info *info,
+			   int32_t partition)
+{
+	char app_id[LAKE_APP_ID_MAX];
+	int64_t done;
+
+	lake_app_id(app_id, checking->kind, checking->topic, partition, info->uid);
+	done = checking->table ? delta_txn_version(checking->table, app_id) : -1;
+	if (done >= 0 && (uint64_t)done >= letters_of(checking, partition)->places_end)
+		fault(checking, "partition %d of \"%s\": the table says that offsets up to %" PRId64
+		      " are done, but what it holds ends before %" PRIu64, partition,
+		      checking->topic, done, letters_of(checking, partition)->places_end);
+}
+
 static enum err_code count_behind(struct checking *checking)
 {
 	struct topic_ref topic = { .kind = checking->kind, .name = checking->topic };
@@ -293,8 +326,10 @@ static enum err_code count_behind(struct checking *checking)
 		return ERR_OK;
 	if (code != ERR_OK)
 		return code;
-	for (int32_t i = 0; i < info.partition_count; i++)
+	for (int32_t i = 0; i < info.partition_count; i++) {
 		logged += position_ordinal(info.partitions[i].next);
+		check_progress(checking, &info, i);
+	}
 	topic_info_release(&info);
 	if (done > logged && checking->counts.faults == 0)
 		fault(checking, "\"%s\": the lake holds %" PRIu64
@@ -329,6 +364,7 @@ enum err_code check_table(const struct check_options *options, enum topic_kind k
 	for (size_t i = 0; i < checking.partition_count; i++)
 		free(checking.partitions[i].sink);
 	free(checking.partitions);
+	delta_close(checking.table);
 	buf_release(&checking.insert);
 	buf_release(&name);
 	return code;

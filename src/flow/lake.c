@@ -19,6 +19,18 @@ void lake_topic_name(struct buf *out, enum topic_kind kind, const char *id, enum
 		buf_addf(out, "%s.%s", id, name);
 }
 
+void lake_app_id(char app_id[LAKE_APP_ID_MAX], enum topic_kind kind, const char *topic,
+		 int32_t partition, const char *uid)
+{
+	char text[PARTITION_TEXT_MAX];
+
+	(void)partition_text(kind, partition, text);
+	if (kind == TOPIC_LOG)
+		(void)snprintf(app_id, LAKE_APP_ID_MAX, "pinpipe/batch/%s/%s", topic, text);
+	else
+		(void)snprintf(app_id, LAKE_APP_ID_MAX, "pinpipe/stream/%s/%s/%s", topic, text, uid);
+}
+
 void lake_table_root(struct buf *out, enum topic_kind kind, const char *id, enum lake_table table)
 {
 	buf_clear(out);

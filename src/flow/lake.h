@@ -33,6 +33,14 @@ void lake_topic_name(struct buf *out, enum topic_kind kind, const char *id, enum
 /* "tables/<id>_pin_clean" of the batch path, "tables/<id>_pin_table" of the streaming path. */
 void lake_table_root(struct buf *out, enum topic_kind kind, const char *id, enum lake_table table);
 
+enum { LAKE_APP_ID_MAX = TOPIC_NAME_MAX + 80 };
+/*
+ * The id under which a table's `txn` says how far a partition is: "pinpipe/batch/<topic>/<partition>",
+ * "pinpipe/stream/<stream>/<shard>/<uid of the stream>". The batch path reads objects, which tell no uid.
+ */
+void lake_app_id(char app_id[LAKE_APP_ID_MAX], enum topic_kind kind, const char *topic,
+		 int32_t partition, const char *uid);
+
 /*
  * Keys end up in `out`, which is cleared first. Start offsets of more than ten digits are simply
  * longer, so from there on the order of keys is not that of offsets.

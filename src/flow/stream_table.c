@@ -89,8 +89,7 @@ static struct stream_shard *add_shard(struct stream_table *table, int32_t partit
 
 	shard->partition = partition;
 	(void)partition_text(TOPIC_STREAM, partition, shard->batch.text);
-	(void)snprintf(shard->app_id, sizeof(shard->app_id), "pinpipe/stream/%s/%s/%s",
-		       table->topic, shard->batch.text, uid);
+	lake_app_id(shard->app_id, TOPIC_STREAM, table->topic, partition, uid);
 	shard->batch.letters = dlq_batch_new(table->store, "stream", stream_table_topic(table),
 					     partition);
 	table->shards = xreallocarray(table->shards, table->shard_count + 1,

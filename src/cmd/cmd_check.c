@@ -1,0 +1,156 @@
+#include "base/mem.h"
+#include "broker/journal_check.h"
+#include "cmd/cmd.h"
+#include "cmd/output.h"
+#include "cmd/setup.h"
+#include "flow/check.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { PLACES = 2 * LAKE_TABLES, COLUMNS = 8, OUTPUT_BYTES_MAX = 16 << 20 };
+
+static const enum option options[] = { OPT_LAKE, OPT_ENGINE_MEMORY, OPT_ENGINE_THREADS,
+				       OPTION_COUNT };
+
+struct checked {
+	struct journal_report log;
+	struct check_counts places[PLACES];
+	uint64_t faults;
+};
+
+static void say_fault(void *user, const char *what)
+{
+	(void)user;
+	(void)fprintf(stderr, "pinpipe check: %s\n", what);
+}
+
+static enum err_code check_places(const struct check_options *options_of_check,
+				  struct checked *checked, struct err *err)
+{
+	for (int i = 0; i < PLACES; i++) {
+		enum topic_kind kind = i < LAKE_TABLES ? TOPIC_LOG : TOPIC_STREAM;
+		enum err_code code = check_table(options_of_check, kind,
+						 (enum lake_table)(i % LAKE_TABLES),
+						 &checked->places[i], err);
+
+		if (code != ERR_OK)
+			return code;
+		checked->faults += checked->places[i].faults;
+	}
+	return ERR_OK;
+}
+
+static enum err_code check_lake(const struct config *config, struct checked *checked,
+				struct err *err)
+{
+	struct duck_options duck_options = {
+		.memory_bytes_max = (uint64_t)config_int(config, OPT_ENGINE_MEMORY),
+		.threads = 1,
+	};
+	struct check_options check = { .id = config_text(config, OPT_ID), .fault = say_fault };
+	struct duck duck = { 0 };
+	enum err_code code = setup_log_reader(config, &check.broker, err);
+
+	if (code == ERR_OK)
+		code = setup_store(config, &check.store, err);
+	if (code == ERR_OK)
+		code = duck_open(&duck_options, &duck, err);
+	check.duck = &duck;
+	if (code == ERR_OK)
+		code = check_places(&check, checked, err);
+	duck_close(&duck);
+	store_free(check.store);
+	broker_free(check.broker);
+	return code;
+}
+
+/* Records of the log that belong to one of the places. */
+static uint64_t log_records(const struct checked *checked, enum topic_kind kind,
+			    const char *name)
+{
+	uint64_t records = 0;
+
+	for (size_t i = 0; i < checked->log.partition_count; i++) {
+		const struct check_partition *partition = &checked->log.partitions[i];
+
+		if (partition->known && partition->kind == kind &&
+		    strcmp(partition->name, name) == 0)
+			records += partition->records;
+	}
+	return records;
+}
+
+static enum err_code print(const struct config *config, const struct checked *checked,
+			   struct err *err)
+{
+	static const char *columns[COLUMNS] = { "topic", "in_log", "objects", "lines", "rows",
+						"dead", "behind", "faults" };
+	struct cell cells[PLACES * COLUMNS];
+	char names[PLACES][TOPIC_NAME_MAX + 1];
+	struct answer answer = { .column_count = COLUMNS, .row_count = PLACES,
+				 .columns = columns, .cells = cells };
+	struct cell *cell = cells;
+	struct buf name;
+
+	buf_init(&name, TOPIC_NAME_MAX + 1);
+	for (int i = 0; i < PLACES; i++) {
+		enum topic_kind kind = i < LAKE_TABLES ? TOPIC_LOG : TOPIC_STREAM;
+		const struct check_counts *counts = &checked->places[i];
+
+		buf_clear(&name);
+		lake_topic_name(&name, kind, config_text(config, OPT_ID),
+				(enum lake_table)(i % LAKE_TABLES));
+		(void)snprintf(names[i], sizeof(names[i]), "%s", buf_cstr(&name));
+		*cell++ = cell_text(names[i]);
+		*cell++ = cell_int((int64_t)log_records(checked, kind, names[i]));
+		*cell++ = kind == TOPIC_LOG ? cell_int((int64_t)counts->objects) : cell_text(NULL);
+		*cell++ = kind == TOPIC_LOG ? cell_int((int64_t)counts->lines) : cell_text(NULL);
+		*cell++ = cell_int((int64_t)counts->rows);
+		*cell++ = cell_int((int64_t)counts->letters);
+		*cell++ = cell_int((int64_t)counts->behind);
+		*cell++ = cell_int((int64_t)counts->faults);
+	}
+	buf_release(&name);
+	return output_print(config, &answer, err);
+}
+
+static int run(struct config *config, int argc, const char *const *argv)
+{
+	struct checked checked = { .faults = 0 };
+	const char *dir;
+	struct err err;
+	enum err_code code = setup_dir(config, &dir, &err);
+
+	(void)argc;
+	(void)argv;
+	if (code == ERR_OK)
+		code = journal_check(dir, say_fault, NULL, &checked.log, &err);
+	if (code != ERR_OK)
+		return cmd_fail(&err);
+	code = check_lake(config, &checked, &err);
+	if (code == ERR_OK)
+		code = print(config, &checked, &err);
+	if (code == ERR_OK && (checked.faults > 0 || !journal_report_is_sound(&checked.log)))
+		code = err_set(&err, ERR_CORRUPT, "%" PRIu64 " faults in the lake, %" PRIu64
+			       " in the log (see above)", checked.faults, checked.log.damaged);
+	if (code == ERR_OK)
+		(void)fprintf(stderr, "the log is sound: %" PRIu64 " records in %" PRIu64
+			      " batches; every offset is in the lake once\n",
+			      checked.log.records, checked.log.batches);
+	journal_report_release(&checked.log);
+	return code == ERR_OK ? 0 : cmd_fail(&err);
+}
+
+const struct command cmd_check = {
+	.name = "check",
+	.summary = "Verify the log, the objects and the tables: every offset once",
+	.usage = "[options]",
+	.details = "Reads the log (checksums, ordinals without a gap), the objects (every offset once) and\n"
+		   "the tables of both paths (every offset once, as a row or a dead letter). What has not\n"
+		   "been worked on yet counts as behind. Exits with 0 only if nothing is wrong.\n",
+	.examples = "pinpipe check --dir data\n"
+		    "pinpipe check --dir data --format json\n",
+	.options = options,
+	.run = run,
+};
