@@ -93,7 +93,9 @@ enum err_code json_parse_padded(struct json_parser *parser, struct slice text,
 	if (text.len > parser->copy.max - JSON_PADDING)
 		return err_set(err, ERR_LIMIT, "JSON text of %zu bytes, %zu are allowed", text.len,
 			       parser->copy.max - JSON_PADDING);
-	verdict = text.len ? simd_parse(parser->simd, text.ptr, text.len, &parser->doc) : SIMD_EMPTY;
+	verdict = SIMD_EMPTY;
+	if (text.len)
+		verdict = simd_parse(parser->simd, text.ptr, text.len, &parser->doc);
 	parser->text = text;
 	if (verdict == SIMD_OK && !match_brackets(parser))
 		verdict = SIMD_TOO_DEEP;

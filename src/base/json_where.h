@@ -16,7 +16,8 @@ struct json_fault {
 /* False: no fault was found. */
 bool json_where(struct slice text, struct json_fault *ret);
 
-/* Length of the UTF-8 sequence at `s` (RFC 3629: shortest form, no surrogates), or 0; json_write.c. */
+/* Length of the UTF-8 sequence at `s` (RFC 3629: shortest form, no surrogates), or 0. In
+ * json_write.c. */
 size_t json_utf8_len(const unsigned char *s, size_t left);
 
 #endif

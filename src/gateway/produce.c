@@ -149,7 +149,8 @@ enum err_code produce_parse(struct json_parser *json, struct slice body,
 	struct json root, list;
 	struct json_iter element;
 
-	if (json_parse_padded(json, body, &root, err) != ERR_OK || find_records(root, &list, err) != ERR_OK)
+	if (json_parse_padded(json, body, &root, err) != ERR_OK ||
+	    find_records(root, &list, err) != ERR_OK)
 		return err->code;
 	/* Neither compact text nor decoded base64 is longer than what it comes from. */
 	records_begin(records, json_count(list), body.len);

@@ -20,9 +20,9 @@
 
 enum { PUT_RECORDS_MAX = 500, PARTITION_KEY_CHARS_MAX = 256 };
 
-/* ERR_SYNTAX: not JSON, a member repeated; ERR_SHAPE: not as above; ERR_LIMIT: a record of more than
- * `record_bytes_max`. One bad record refuses all of them, as Kinesis does. JSON_PADDING bytes after
- * the body may be read. */
+/* ERR_SYNTAX: not JSON, a member repeated; ERR_SHAPE: not as above; ERR_LIMIT: a record of more
+ * than `record_bytes_max`. One bad record refuses all of them, as Kinesis does. JSON_PADDING
+ * bytes after the body may be read. */
 MUST_USE enum err_code put_record_parse(struct json_parser *json, struct slice body,
 					size_t record_bytes_max, struct records *records,
 					struct err *err);

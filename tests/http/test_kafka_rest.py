@@ -143,7 +143,7 @@ def test_accept(gateway, accept, status, content_type):
     ('{"records":[{"value":1}]', 400, 400, None),
     ('{"records":[{"value":1e999}]}', 400, 400, None),
     ('{"records":[{"value":"\\ud800"}]}', 400, 400, None),
-    (b'{"records":[{"value":"\xff"}]}', 400, 400, "not JSON: at byte 22 this is not UTF-8"),
+    (b'{"records":[{"value":"\xff"}]}', 400, 400, "not JSON: at byte 23 this is not UTF-8"),
     (b'\xef\xbb\xbf{"records":[{"value":1}]}', 400, 400, None),
     pytest.param('{"records":[{"value":' + "[" * 70 + "]" * 70 + "}]}", 400, 400,
                  "JSON nested deeper than 64 levels", id="deep"),

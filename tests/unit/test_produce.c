@@ -55,7 +55,8 @@ static void test_json_keeps_the_text(void **state)
 {
 	(void)state;
 	assert_ok(parse(" { \"value_schema\" : null, \"records\" : [\n"
-			" { \"value\" : { \"b\" : 1.10, \"a\" : [ 1E5, -0 ], \"b\" : \"\\u00e4 \\/\" } , \"key\" : \"k\" },\n"
+			" { \"value\" : { \"b\" : 1.10, \"a\" : [ 1E5, -0 ], \"b\" : \"\\u00e4 \\/\" } ,"
+			" \"key\" : \"k\" },\n"
 			" { \"partition\" : 3, \"value\" : 12345678901234567890 },"
 			" { \"value\" : null, \"key\" : null, \"partition\" : null }, { },"
 			" { \"value\" : \"\" } ] , \"key_schema_id\" : 7 } ", PRODUCE_JSON));

@@ -1,4 +1,4 @@
-/* What the API Gateway's templates make of a body: Java's texts, and keys and data byte for byte. */
+/* What the API Gateway's templates make of a body: Java's texts, keys and data byte for byte. */
 #include "base/mem.h"
 #include "gateway/put_records.h"
 #include "gateway/velocity.h"
