@@ -74,7 +74,7 @@ static const struct http_case http_refused[] = {
 	CASE(400, "a chunk size with a blank behind", CHUNKED "5 \r\nhello\r\n0\r\n\r\n"),
 	CASE(400, "a chunk size of 17 digits", CHUNKED "00000000000000005\r\nhello\r\n0\r\n\r\n"),
 	CASE(413, "a chunk size of 2^64 - 1", CHUNKED "ffffffffffffffff\r\nhello\r\n0\r\n\r\n"),
-	CASE(413, "chunks over the limit together", CHUNKED "5\r\nhello\r\nfffffe\r\n"),
+	CASE(413, "chunks over the limit together", CHUNKED "5\r\nhello\r\nffffe\r\n"),
 	CASE(400, "a chunk size that ends in LF", CHUNKED "5\nhello\r\n0\r\n\r\n"),
 	CASE(400, "a chunk size that ends in CR", CHUNKED "5\rhello\r\n0\r\n\r\n"),
 	CASE(400, "an extension without a name", CHUNKED "5;\r\nhello\r\n0\r\n\r\n"),

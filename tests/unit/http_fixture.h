@@ -189,22 +189,23 @@ static int client_open(const struct fixture *fixture)
 	return fd;
 }
 
-/* What the server does not take any more is left out. */
-static void client_send(int fd, const char *bytes, size_t len)
+/* False: the server did not take all of it. */
+static bool client_send(int fd, const char *bytes, size_t len)
 {
 	while (len > 0) {
 		ssize_t n = send(fd, bytes, len, MSG_NOSIGNAL);
 
 		if (n < 0)
-			return;
+			return false;
 		bytes += n;
 		len -= (size_t)n;
 	}
+	return true;
 }
 
 static void client_say(int fd, const char *text)
 {
-	client_send(fd, text, strlen(text));
+	(void)client_send(fd, text, strlen(text));
 }
 
 /* One more piece of what the server says; false at its end. */

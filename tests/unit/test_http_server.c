@@ -46,7 +46,7 @@ static void exchange(struct buf *out, const char *bytes, size_t len)
 {
 	int fd = client_open(&fixture);
 
-	client_send(fd, bytes, len);
+	(void)client_send(fd, bytes, len);
 	client_drain(fd, out);
 	(void)close(fd);
 }
@@ -149,7 +149,7 @@ static void test_accepted_in_pieces_over_one_connection(void **state)
 
 			if (piece > good->request.len - at)
 				piece = good->request.len - at;
-			client_send(fd, good->request.bytes + at, piece);
+			(void)client_send(fd, good->request.bytes + at, piece);
 			at += piece;
 		}
 		client_await(fd, &out, good->echo);
@@ -220,7 +220,7 @@ static void test_pipelined_later_answers_keep_their_order(void **state)
 	buf_init(&out, 1 << 20);
 	for (int i = 0; i < REQUESTS; i++)
 		buf_addf(&in, "POST /later/%04d HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx", i);
-	client_send(fd, in.ptr, in.len);
+	(void)client_send(fd, in.ptr, in.len);
 	for (uint32_t done = 0; done < REQUESTS; ) {
 		uint32_t left = REQUESTS - done;
 		uint32_t batch = left < HTTP_PIPELINE_MAX ? left : HTTP_PIPELINE_MAX;
@@ -317,6 +317,47 @@ static void test_half_closed_client_is_answered(void **state)
 	assert_int_equal(count_text(buf_cstr(&out), "HTTP/1.1 "), 2);
 	assert_non_null(strstr(out.ptr, "/later"));
 	(void)close(fd);
+	buf_release(&out);
+}
+
+/* A body that will never be whole is forgotten, and what came before it is answered. */
+static void test_cut_body_is_forgotten(void **state)
+{
+	struct buf out;
+	int fd = client_open(&fixture);
+
+	(void)state;
+	buf_init(&out, 1 << 16);
+	client_say(fd, GET HOST END POST "Content-Length: 5\r\n" END "hel");
+	(void)shutdown(fd, SHUT_WR);
+	client_drain(fd, &out);
+	assert_int_equal(count_text(buf_cstr(&out), "HTTP/1.1 "), 1);
+	assert_int_equal(fixture.handled, 1);
+	(void)close(fd);
+	buf_release(&out);
+}
+
+/* What the client still sends must not reset the connection under the answer. */
+static void test_refusal_reaches_a_client_that_goes_on_sending(void **state)
+{
+	static const char head[] = POST "Content-Length: 99999999\r\n" END;
+	char *body = xcalloc(1, 4 << 20);
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 1 << 16);
+	for (int i = 0; i < 5; i++) {
+		int fd = client_open(&fixture);
+
+		buf_clear(&out);
+		(void)client_send(fd, head, sizeof(head) - 1);
+		assert_true(client_send(fd, body, 4 << 20));	/* no reset meanwhile */
+		(void)shutdown(fd, SHUT_WR);
+		client_await(fd, &out, "{\"error_code\":413,\"message\":\"the body is too large\"}");
+		assert_int_equal(recv(fd, body, 1, 0), 0);
+		(void)close(fd);
+	}
+	free(body);
 	buf_release(&out);
 }
 
@@ -512,6 +553,8 @@ int main(void)
 		TEST(test_error_waits_for_earlier_answers),
 		TEST(test_ticket_of_a_gone_connection_is_ignored),
 		TEST(test_half_closed_client_is_answered),
+		TEST(test_cut_body_is_forgotten),
+		TEST(test_refusal_reaches_a_client_that_goes_on_sending),
 		TEST(test_others_are_served_while_answers_are_owed),
 		TEST(test_continue),
 		TEST(test_continue_waits_for_earlier_answers),
