@@ -130,7 +130,7 @@ struct http_reply {
 	struct slice body;		/* left out, but counted, for HEAD */
 	int retry_after_s;		/* 0: no such header */
 	bool close;			/* after this reply */
-	const char *extra;		/* header lines with CRLF, or NULL; never a request's bytes */
+	const char *extra;		/* header lines with CRLF, or NULL; never from a request */
 };
 
 /* Answers; the body is copied. If the ticket's connection is gone, nothing happens. */
