@@ -139,7 +139,7 @@ static inline void engine_free(struct engine *engine)
 struct engine_options {
 	uint64_t memory_bytes_max;
 	int threads;			/* 0: as many as the machine has */
-	const char *temp_dir;		/* spills go there, and nothing else */
+	const char *temp_dir;		/* spills go below it, each process apart; or NULL: none */
 };
 
 MUST_USE enum err_code engine_duckdb_new(const struct engine_options *options,

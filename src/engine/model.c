@@ -132,7 +132,6 @@ static enum err_code read_header(struct draft *draft, struct slice *rest, struct
 {
 	enum word word = WORD_COUNT;
 	enum err_code code;
-
 	int line = 1;
 
 	for (; slice_starts(*rest, "--"); line++) {

@@ -189,8 +189,8 @@ static enum err_code work_out(const struct results_options *options,
 	enum err_code code;
 
 	report->name = analysis->model.name;
-	if (snprintf(parquet, sizeof(parquet), "%s/answer-%d.parquet", options->temp_dir,
-		     (int)getpid()) >= (int)sizeof(parquet))
+	if (snprintf(parquet, sizeof(parquet), "%s/answer.parquet", options->temp_dir) >=
+	    (int)sizeof(parquet))
 		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", options->temp_dir);
 	(void)unlink(parquet);
 	code = engine_ask(options->engine, &analysis->model, parquet, &answer, err);

@@ -26,7 +26,7 @@ struct results_options {
 	struct engine *engine;
 	const struct models *models;
 	const char *id;
-	const char *temp_dir;		/* for files on their way */
+	const char *temp_dir;		/* for files on their way; one at a time writes results */
 };
 
 struct result_report {

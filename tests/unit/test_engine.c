@@ -1,0 +1,188 @@
+/* The engine with records in memory, as the streaming path uses it: again and again, whatever fails. */
+#include "engine/engine.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "scratch.h"
+#include "testing.h"
+
+#include <unistd.h>
+
+enum { RECORDS = 5000, PATH_LEN_MAX = 200 };
+
+struct fixture {
+	char dir[SCRATCH_NAME_MAX];
+	struct models models;
+	struct engine *engine;
+};
+
+struct records {
+	struct raw_list list;		/* first */
+	int dead;
+	int dead_max;			/* then it fails */
+};
+
+static enum err_code bury(struct raw_input *input, const struct raw_record *record,
+			  const char *reason, struct err *err)
+{
+	struct records *records = (struct records *)input;
+
+	assert_non_null(record->offset.ptr);
+	assert_true(*reason);
+	if (++records->dead > records->dead_max)
+		return err_set(err, ERR_SPACE, "no room for dead letters");
+	return ERR_OK;
+}
+
+static int set_up(void **state)
+{
+	struct fixture *fixture = xcalloc(1, sizeof(*fixture));
+	struct engine_options options = { .memory_bytes_max = 256 << 20, .threads = 2 };
+	struct err err;
+
+	scratch_dir(fixture->dir);
+	options.temp_dir = fixture->dir;
+	assert_ok(models_load(TEST_MODELS, &fixture->models, &err));
+	assert_ok(engine_duckdb_new(&options, &fixture->engine, &err));
+	*state = fixture;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *fixture = *state;
+
+	engine_free(fixture->engine);
+	models_free(&fixture->models);
+	scratch_remove(fixture->dir);
+	free(fixture);
+	return 0;
+}
+
+/* Clean `count` users; every `dead_every`-th of them is no JSON. */
+static enum err_code clean(struct fixture *fixture, size_t count, size_t dead_every, int dead_max,
+			   const char *path, struct clean_result *ret_result, struct err *err)
+{
+	static char values[RECORDS][128];
+	static char offsets[RECORDS][24];
+	static struct raw_record list[RECORDS];
+	struct records records = { .dead_max = dead_max };
+
+	for (size_t i = 0; i < count; i++) {
+		(void)snprintf(values[i], sizeof(values[i]), "%s\"ind\":%zu,\"age\":\"%s\"}",
+			       i % dead_every == dead_every - 1 ? "" : "{", i, i % 2 ? "30" : "x");
+		(void)snprintf(offsets[i], sizeof(offsets[i]), "%020zu", i);
+		list[i] = (struct raw_record){ slice_str(values[i]), slice_str("0"),
+					       slice_str(offsets[i]) };
+	}
+	raw_list_init(&records.list, list, count, false, bury);
+	return engine_clean(fixture->engine, models_clean(&fixture->models, "user"),
+			    &records.list.input, path, ret_result, err);
+}
+
+static void test_clean_and_ask(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct model question = { .file = "q", .line = 1, .sql =
+		"SELECT count(*), count(age), min(_offset), max(ind) FROM user_all" };
+	char path[PATH_LEN_MAX];
+	const char *paths[] = { path };
+	struct engine_table table = { paths, 1, models_clean(&fixture->models, "user") };
+	struct clean_result result;
+	struct answer answer;
+	struct err err;
+
+	(void)snprintf(path, sizeof(path), "%s/a.parquet", fixture->dir);
+	assert_ok(clean(fixture, RECORDS, 10, RECORDS, path, &result, &err));
+	assert_int_equal(result.rows, RECORDS * 9 / 10);
+	assert_int_equal(result.dead, RECORDS / 10);
+	assert_int_equal(result.unreadable, RECORDS / 2);
+	assert_non_null(strstr(buf_cstr(&result.stats), "\"numRecords\":4500"));
+	buf_release(&result.stats);
+	assert_ok(engine_attach(fixture->engine, &table, 1, &err));
+	assert_ok(engine_ask(fixture->engine, &question, NULL, &answer, &err));
+	assert_int_equal(answer_cell(&answer, 0, 0)->i, RECORDS * 9 / 10);
+	assert_int_equal(answer_cell(&answer, 0, 1)->i, RECORDS * 4 / 10);
+	assert_true(slice_is(answer_cell(&answer, 0, 2)->text, "00000000000000000000"));
+	assert_int_equal(answer_cell(&answer, 0, 3)->i, RECORDS - 2);
+	answer_release(&answer);
+}
+
+static void test_no_row_no_file(void **state)
+{
+	struct fixture *fixture = *state;
+	struct clean_result result;
+	char path[PATH_LEN_MAX];
+	struct err err;
+
+	(void)snprintf(path, sizeof(path), "%s/b.parquet", fixture->dir);
+	assert_ok(clean(fixture, 7, 1, 7, path, &result, &err));
+	assert_int_equal(result.rows, 0);
+	assert_int_equal(result.dead, 7);
+	assert_int_equal(access(path, F_OK), -1);
+	buf_release(&result.stats);
+}
+
+/* What the input says comes out as it was, there is no file, and the engine goes on. */
+static void test_an_input_that_fails(void **state)
+{
+	struct fixture *fixture = *state;
+	struct clean_result result;
+	char path[PATH_LEN_MAX];
+	struct err err;
+
+	(void)snprintf(path, sizeof(path), "%s/c.parquet", fixture->dir);
+	assert_int_equal(clean(fixture, RECORDS, 10, 3, path, &result, &err), ERR_SPACE);
+	assert_string_equal(err.msg, "no room for dead letters");
+	assert_int_equal(access(path, F_OK), -1);
+	assert_ok(clean(fixture, 10, 10, 1, path, &result, &err));
+	assert_int_equal(result.rows, 9);
+	buf_release(&result.stats);
+}
+
+static void test_an_answer_as_json_and_csv(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct model question = { .file = "q", .line = 1, .sql =
+		"SELECT 'a,\"b' AS t, NULL AS n, '' AS e, true AS b, 1.5 AS d, [1,2] AS l, DATE '2020-01-02' AS day,"
+		" CAST(7 AS HUGEINT) AS h" };
+	struct answer answer;
+	struct buf text;
+	struct err err;
+
+	assert_ok(engine_ask(fixture->engine, &question, NULL, &answer, &err));
+	buf_init(&text, 4096);
+	answer_put_json(&text, &answer);
+	assert_string_equal(buf_cstr(&text), "{\"columns\":[\"t\",\"n\",\"e\",\"b\",\"d\",\"l\",\"day\",\"h\"],"
+			    "\"rows\":[[\"a,\\\"b\",null,\"\",true,1.5,\"[1, 2]\",\"2020-01-02\",7]]}");
+	buf_clear(&text);
+	answer_put_csv(&text, &answer);
+	assert_string_equal(buf_cstr(&text), "t,n,e,b,d,l,day,h\r\n"
+			    "\"a,\"\"b\",,\"\",true,1.5,\"[1, 2]\",2020-01-02,7\r\n");
+	buf_release(&text);
+	answer_release(&answer);
+}
+
+static void test_an_error_has_file_and_line(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct model question = { .file = "models/x.sql", .line = 10,
+					.sql = "SELECT\n\tnothing\nFROM nowhere" };
+	struct answer answer;
+	struct err err;
+
+	assert_int_equal(engine_ask(fixture->engine, &question, NULL, &answer, &err), ERR_USAGE);
+	assert_memory_equal(err.msg, "models/x.sql:12: ", strlen("models/x.sql:12: "));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_clean_and_ask),
+		cmocka_unit_test(test_no_row_no_file),
+		cmocka_unit_test(test_an_input_that_fails),
+		cmocka_unit_test(test_an_answer_as_json_and_csv),
+		cmocka_unit_test(test_an_error_has_file_and_line),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
