@@ -104,7 +104,7 @@ static void test_a_broken_one_is_passed_over(void **state)
 static void test_hints_are_only_hints(void **state)
 {
 	static const char *const hints[] = {
-		"{\"version\":10,\"size\":13}", "{\"version\":7}", "{\"version\":9999}", "{}", "x",
+		"{\"version\":10,\"size\":13}", "{\"version\":7}", "{\"version\":9999}", "{}", "x", "",
 		"{\"version\":20,\"size\":1,\"parts\":3}",
 	};
 

@@ -1,0 +1,42 @@
+"""Reads tables with DuckDB's delta extension (delta-kernel-rs underneath)."""
+
+import glob
+import sys
+
+import duckdb
+import request
+
+TYPES = {"INTEGER": "int", "BIGINT": "bigint", "VARCHAR": "string", "DOUBLE": "double", "BOOLEAN": "boolean",
+         "TIMESTAMP WITH TIME ZONE": "timestamp", "DOUBLE[]": "array<double>"}
+EXTENSION = "/lib/python3*/site-packages/duckdb_extension_delta/extensions/*/delta.duckdb_extension"
+
+
+def connect():
+    connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
+    connection.execute(f"LOAD '{glob.glob(sys.prefix + EXTENSION)[0]}'")
+    return connection
+
+
+def read(connection, path, matches):
+    source = f"delta_scan('{path}')"
+    columns = {row[0]: TYPES.get(row[1], row[1])
+               for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
+    wanted = ", ".join(f'epoch_us("{name}")' if kind == "timestamp" else f'"{name}"'
+                       for name, kind in columns.items())
+    rows = connection.execute(f"SELECT {wanted} FROM {source}").fetchall()
+    counts = []
+    for column, value in matches:
+        bound = "make_timestamptz(?)" if columns[column] == "timestamp" else "?"
+        counts.append(connection.execute(f'SELECT count(*) FROM {source} WHERE "{column}" = {bound}',
+                                         [value]).fetchone()[0])
+    return {"columns": columns, "rows": request.sorted_rows(list(columns), rows), "matches": counts}
+
+
+def main():
+    asked = request.asked()
+    connection = connect()
+    request.answer({name: read(connection, path, asked["matches"].get(name, []))
+                    for name, path in asked["tables"].items()})
+
+
+main()

@@ -1,0 +1,60 @@
+"""Reads tables with Spark and Delta for Spark. Arguments: the directory of the jars, one for Spark's own files.
+
+Tables named "optimize…" are first compacted by OPTIMIZE.
+"""
+
+import glob
+import sys
+
+import pyspark.sql
+import request
+from pyspark.sql import functions
+
+
+def session(jars, scratch):
+    builder = pyspark.sql.SparkSession.builder.master("local[2]")
+    for key, value in {
+        "spark.jars": ",".join(sorted(glob.glob(jars + "/*.jar"))),
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.warehouse.dir": scratch + "/warehouse",
+        "spark.local.dir": scratch,
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.memory": "1g",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.log.level": "ERROR",
+    }.items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate()
+
+
+def read(spark, path, matches):
+    table = spark.read.format("delta").load(path)
+    columns = dict(table.dtypes)
+    plain = [functions.unix_micros(name).alias(name) if kind == "timestamp" else table[name]
+             for name, kind in columns.items()]
+    rows = table.select(plain).collect()
+    counts = []
+    for column, value in matches:
+        wanted = functions.timestamp_micros(functions.lit(value)) if columns[column] == "timestamp" \
+            else functions.lit(value)
+        counts.append(table.where(table[column] == wanted).count())
+    return {"columns": columns, "rows": request.sorted_rows(list(columns), rows), "matches": counts}
+
+
+def main():
+    asked = request.asked()
+    spark = session(*sys.argv[1:])
+    for name, path in asked["tables"].items():
+        if name.startswith("optimize"):
+            spark.sql(f"OPTIMIZE delta.`{path}`")
+    request.answer({name: read(spark, path, asked["matches"].get(name, []))
+                    for name, path in asked["tables"].items()})
+    spark.stop()
+
+
+main()
