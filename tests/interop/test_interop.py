@@ -59,8 +59,9 @@ def own_rows(directory, name):
     wanted = ", ".join(f"epoch_us({column})" if kind == "timestamp" else
                        f"to_json({column})::VARCHAR" if kind.startswith("array") else column
                        for column, kind in columns.items())
-    rows = pinpipe("sql", "--dir", directory, "--from", path,
-                   f"SELECT {wanted} FROM {table}_all ORDER BY _partition, _offset")["rows"]
+    rows = [list(row.values()) for row in
+            pinpipe("sql", "--dir", directory, "--from", path,
+                    f"SELECT {wanted} FROM {table}_all ORDER BY _partition, _offset")]
     for place, kind in enumerate(columns.values()):
         if kind.startswith("array"):
             for row in rows:
@@ -120,9 +121,9 @@ class Lake:
                                        (CACHE / "jars", directory) if reader == "spark" else ())
 
     def only_checkpoint(self, path):
-        """A copy of a table without the part of its log that a checkpoint stands for."""
+        """A copy of a table without the log before its last checkpoint, as a clean-up leaves it."""
         shutil.copytree(self.tables["stream_pin"], path)
-        for version in range(checkpoints(path)[-1] + 1):
+        for version in range(checkpoints(path)[-1]):
             (path / "_delta_log" / f"{version:020}.json").unlink()
         return path
 
