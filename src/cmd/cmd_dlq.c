@@ -14,20 +14,35 @@ static const enum option options[] = { OPT_LAKE, OPT_COUNT, OPTION_COUNT };
 static const char *summary_columns[] = { "topic", "stage", "reason", "letters" };
 enum { SUMMARY_TOPIC, SUMMARY_STAGE, SUMMARY_REASON, SUMMARY_LETTERS, SUMMARY_COLUMNS };
 
-static bool is_kind(const struct cell *row, const struct dlq_entry *entry)
+/* Reasons that differ in a number only, such as the byte of an error, are of one kind. */
+static struct slice kind_of(struct slice reason, char kind[ERR_MSG_MAX])
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < reason.len && len < ERR_MSG_MAX; i++) {
+		bool digit = reason.ptr[i] >= '0' && reason.ptr[i] <= '9';
+
+		if (!digit || len == 0 || kind[len - 1] != '#')
+			kind[len++] = digit ? '#' : reason.ptr[i];
+	}
+	return slice_of(kind, len);
+}
+
+static bool is_kind(const struct cell *row, const struct dlq_entry *entry, struct slice reason)
 {
 	return slice_eq(row[SUMMARY_TOPIC].text, entry->topic) &&
 	       slice_eq(row[SUMMARY_STAGE].text, entry->stage) &&
-	       slice_eq(row[SUMMARY_REASON].text, entry->reason);
+	       slice_eq(row[SUMMARY_REASON].text, reason);
 }
 
 /* The newest first: letters of a kind come together. */
-static struct cell *find_kind(const struct rows *rows, const struct dlq_entry *entry)
+static struct cell *find_kind(const struct rows *rows, const struct dlq_entry *entry,
+			      struct slice reason)
 {
 	for (size_t i = rows->answer.row_count; i > 0; i--) {
 		struct cell *row = rows->answer.cells + (i - 1) * SUMMARY_COLUMNS;
 
-		if (is_kind(row, entry))
+		if (is_kind(row, entry, reason))
 			return row;
 	}
 	return NULL;
@@ -36,7 +51,9 @@ static struct cell *find_kind(const struct rows *rows, const struct dlq_entry *e
 static bool count_letter(void *user, const struct dlq_entry *entry)
 {
 	struct rows *rows = user;
-	struct cell *row = find_kind(rows, entry);
+	char kind[ERR_MSG_MAX];
+	struct slice reason = kind_of(entry->reason, kind);
+	struct cell *row = find_kind(rows, entry, reason);
 
 	if (!row) {
 		row = rows_add(rows);
@@ -44,7 +61,7 @@ static bool count_letter(void *user, const struct dlq_entry *entry)
 			return false;
 		row[SUMMARY_TOPIC] = rows_text(rows, entry->topic);
 		row[SUMMARY_STAGE] = rows_text(rows, entry->stage);
-		row[SUMMARY_REASON] = rows_text(rows, entry->reason);
+		row[SUMMARY_REASON] = rows_text(rows, reason);
 		row[SUMMARY_LETTERS] = cell_int(0);
 	}
 	row[SUMMARY_LETTERS].i++;

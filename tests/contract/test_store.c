@@ -1,6 +1,7 @@
 /* The contract of store.h, run against every backend. */
 #include "base/mem.h"
 #include "store/store.h"
+#include "scratch.h"
 #include "testing.h"
 
 #include <dirent.h>
@@ -14,32 +15,11 @@
 
 enum { MEMORY_MAX = 4 << 20 };
 
-static char *make_dir(void)
-{
-	char *dir = xstrdup("/tmp/pinpipe-store.XXXXXX");
-
-	assert_non_null(mkdtemp(dir));
-	return dir;
-}
-
-static void remove_dir(char *dir)
-{
-	char *const argv[] = { (char[]){ "rm" }, (char[]){ "-rf" }, dir, NULL };
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		(void)execvp("rm", argv);
-		_exit(127);
-	}
-	(void)waitpid(pid, NULL, 0);
-	free(dir);
-}
-
 /* --- backends ---------------------------------------------------------- */
 
 struct fixture {
 	struct store *store;
-	char *dir;		/* NULL: nothing on disk */
+	char dir[SCRATCH_NAME_MAX];	/* "": nothing on disk */
 };
 
 static int open_file(void **state)
@@ -47,7 +27,7 @@ static int open_file(void **state)
 	struct fixture *f = xcalloc(1, sizeof(*f));
 	struct err err = { 0 };
 
-	f->dir = make_dir();
+	scratch_dir(f->dir);
 	assert_ok(store_file_new(f->dir, &f->store, &err));
 	*state = f;
 	return 0;
@@ -77,8 +57,8 @@ static int close_fixture(void **state)
 	struct fixture *f = *state;
 
 	store_free(f->store);
-	if (f->dir)
-		remove_dir(f->dir);
+	if (*f->dir)
+		scratch_remove(f->dir);
 	free(f);
 	return 0;
 }
@@ -537,10 +517,11 @@ static void test_open_by_url(void **state)
 {
 	struct store *store = NULL;
 	struct err err = { 0 };
-	char *dir = make_dir();
+	char dir[SCRATCH_NAME_MAX];
 	char url[100];
 
 	(void)state;
+	scratch_dir(dir);
 	(void)snprintf(url, sizeof(url), "file:%s/a/b", dir);
 	assert_ok(store_open(url, &store, &err));
 	put(store, "k", "v");
@@ -552,7 +533,7 @@ static void test_open_by_url(void **state)
 	assert_int_equal(store_open("gopher:x", &store, &err), ERR_USAGE);
 	assert_int_equal(store_open("file:", &store, &err), ERR_USAGE);
 	assert_int_equal(store_open("file://host/x", &store, &err), ERR_USAGE);
-	remove_dir(dir);
+	scratch_remove(dir);
 }
 
 static void test_symbolic_links_lead_nowhere(void **state)
