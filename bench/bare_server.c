@@ -260,7 +260,7 @@ int main(int argc, char **argv)
 	fill_file(argv[2]);
 	epoll_fd = epoll_create1(0);
 	done_fd = eventfd(0, EFD_NONBLOCK);
-	listener = make_listener(atoi(argv[1]));
+	listener = make_listener((int)strtol(argv[1], NULL, 10));
 	event.data.fd = listener;
 	epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &event);
 	event.data.fd = done_fd;
