@@ -9,7 +9,8 @@
 #include "broker/broker.h"
 
 struct check_partition {
-	bool known;			/* the topic is there; else it was removed, and has no name */
+	bool known;			/* the topic is there; else it was
+					   removed, and has no name */
 	enum topic_kind kind;
 	char name[TOPIC_NAME_MAX + 1];
 	uint64_t uid;
