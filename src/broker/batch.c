@@ -87,11 +87,16 @@ void batch_encode(struct batch *batch, unsigned char out[BATCH_HEADER_BYTES])
 	put32(out + 4, batch->header_crc);
 }
 
+bool batch_is_near(const unsigned char *in, uint64_t position)
+{
+	return get32(in) == batch_magic && get64(in + 8) == position;
+}
+
 bool batch_decode(const unsigned char *in, uint64_t position, struct batch *ret)
 {
 	uint32_t crc;
 
-	if (get32(in) != batch_magic || get64(in + 8) != position)
+	if (!batch_is_near(in, position))
 		return false;
 	crc = crc32c(0, in + 8, BATCH_HEADER_BYTES - 8);
 	if (get32(in + 4) != crc)

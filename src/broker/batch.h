@@ -73,6 +73,9 @@ void batch_encode(struct batch *batch, unsigned char out[BATCH_HEADER_BYTES]);
 /* False: not a valid header, or not one that was written to this position. */
 bool batch_decode(const unsigned char *in, uint64_t position, struct batch *ret);
 
+/* Worth a batch_decode(): the magic and the position are right. For searching. */
+bool batch_is_near(const unsigned char *in, uint64_t position);
+
 /* The lengths that stand before a record's bytes. */
 void record_header_encode(struct slice key, struct slice value,
 			  unsigned char out[RECORD_HEADER_BYTES]);

@@ -18,7 +18,7 @@
 #include "broker/batch.h"
 #include "broker/topics.h"
 
-enum { CHUNK_BYTES = 16 * 1024 - 64, PART_BYTES_MAX = 512 * 1024, POOL_CHUNKS_MAX = 128 };
+enum { CHUNK_BYTES = 16 * 1024 - 64, PART_BYTES_MAX = 128 * 1024, POOL_CHUNKS_MAX = 128 };
 
 struct chunk {
 	struct chunk *next;

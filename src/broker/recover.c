@@ -38,27 +38,40 @@ static void begin(struct scan *scan, const struct segment *segment)
 	scan->epoch = segment->header.epoch;
 }
 
-/* Step 2: the highest watermark, and the end of the last valid header. */
-static uint64_t highest_watermark(const struct segment *segment, uint64_t *ret_last_end)
+/* Takes in the watermarks of all valid headers from `at` on. */
+static void find_watermark(struct recovery *plan, const struct segment *segment, uint64_t at)
 {
 	enum scan_result result;
-	uint64_t highest = 0;
 	struct batch batch;
 	struct scan scan;
 
 	scan_init(&scan);
 	begin(&scan, segment);
+	if (at > scan.at)
+		scan.at = at < scan.limit ? at : scan.limit;
 	while ((result = scan_next_header(&scan, &batch)) != SCAN_END) {
 		if (result == SCAN_BAD) {
 			(void)scan_resync(&scan);
 			continue;
 		}
-		*ret_last_end = batch_end(&batch);
-		if (batch.watermark > highest)
-			highest = batch.watermark;
+		plan->last_end = batch_end(&batch);
+		if (batch.watermark > plan->watermark)
+			plan->watermark = batch.watermark;
 	}
 	scan_release(&scan);
-	return highest;
+}
+
+/*
+ * Step 2, put off until a place is met that is not valid: only what comes after it can have a
+ * watermark that lies after it. So what is good is read once.
+ */
+static void look_beyond(struct recovery *plan, const struct view *views, size_t i, uint64_t at)
+{
+	if (plan->looked)
+		return;
+	plan->looked = true;
+	for (; i < plan->count; i++)
+		find_watermark(plan, &views[i].segment, at);
 }
 
 /* Where a damaged header hid whose records were lost, so that no ordinal is known for sure. */
@@ -96,8 +109,9 @@ static bool pass_damage(struct recovery *plan, struct scan *scan, struct doubt *
 }
 
 /* Step 3, for one segment: learns ordinals; the end of what is good ends up in plan->end. */
-static void walk(struct recovery *plan, const struct segment *segment, struct doubt *doubt)
+static void walk(struct recovery *plan, const struct view *views, size_t i, struct doubt *doubt)
 {
+	const struct segment *segment = &views[i].segment;
 	uint32_t chain = segment->header.crc;
 	bool chained = segment->header_good;
 	struct slice payload;
@@ -109,8 +123,12 @@ static void walk(struct recovery *plan, const struct segment *segment, struct do
 	for (;;) {
 		uint64_t at = scan.at;
 		enum scan_result result = scan_next(&scan, &batch, &payload);
-		bool sure = at < plan->watermark;
+		bool linked = result == SCAN_BATCH && (!chained || batch.chain == chain);
+		bool sure;
 
+		if (!linked)
+			look_beyond(plan, views, i, at);
+		sure = at < plan->watermark;
 		plan->end = at;
 		if (result == SCAN_END)
 			break;
@@ -121,10 +139,12 @@ static void walk(struct recovery *plan, const struct segment *segment, struct do
 			plan->end = scan.at;
 			break;
 		}
-		if (!sure && (result == SCAN_DAMAGED || (chained && batch.chain != chain)))
+		if (!sure && !linked)
 			break;
 		if (result == SCAN_DAMAGED)
 			plan->damaged++;
+		if (batch.watermark > plan->watermark)
+			plan->watermark = batch.watermark;
 		chain = batch.header_crc;
 		chained = true;
 		if (batch.timestamp_ms > plan->newest_ms)
@@ -159,26 +179,19 @@ static enum err_code open_views(int dir_fd, struct recovery *plan, struct view *
 static void make_plan(struct recovery *plan, const struct view *views, size_t from)
 {
 	struct doubt doubt = { 0 };
-	uint64_t last_end = 0;
 
-	for (size_t i = from; i < plan->count; i++) {
-		uint64_t highest = highest_watermark(&views[i].segment, &last_end);
-
-		if (highest > plan->watermark)
-			plan->watermark = highest;
-	}
+	if (plan->count > 0 && !views[from].has_state)
+		look_beyond(plan, views, from, 0);
 	plan->empty = plan->watermark == 0 && (plan->count == 0 || !views[from].has_state);
 	if (plan->empty)
 		return;
 	plan->tail = from;
-	for (size_t i = from; i < plan->count; i++)
-		if (plan->bases[i] < plan->watermark)
-			plan->tail = i;
-	for (size_t i = from; i <= plan->tail; i++)
-		walk(plan, &views[i].segment, &doubt);
+	walk(plan, views, plan->tail, &doubt);
+	while (plan->tail + 1 < plan->count && plan->bases[plan->tail + 1] < plan->watermark)
+		walk(plan, views, ++plan->tail, &doubt);
 	resolve_doubt(&plan->ordinals, doubt);
-	if (last_end > plan->end)
-		plan->cut_bytes = last_end - plan->end;
+	if (plan->last_end > plan->end)
+		plan->cut_bytes = plan->last_end - plan->end;
 }
 
 enum err_code recover_plan(int dir_fd, uint64_t published, struct recovery *ret, struct err *err)

@@ -113,18 +113,34 @@ enum scan_result scan_next(struct scan *scan, struct batch *ret_batch, struct sl
 		? SCAN_BATCH : SCAN_DAMAGED;
 }
 
+/* Moves on to the next place in the window that could be a header; else to the window's end. */
+static void skip_in_window(struct scan *scan)
+{
+	uint64_t end = scan->window + scan->len;
+
+	while (scan->at + BATCH_HEADER_BYTES <= end &&
+	       !batch_is_near(scan->bytes + (scan->at - scan->window), scan->at))
+		scan->at += BATCH_ALIGN;
+}
+
 bool scan_resync(struct scan *scan)
 {
+	uint64_t bad = scan->at;
 	struct batch batch;
 
-	while (scan->limit - scan->at > BATCH_HEADER_BYTES) {
-		const unsigned char *in;
+	while (scan->limit - scan->at >= BATCH_HEADER_BYTES) {
+		uint64_t at;
 
-		scan->at += BATCH_ALIGN;
-		in = look(scan, BATCH_HEADER_BYTES);
-		if (in && batch_decode(in, scan->at, &batch) && batch_end(&batch) <= scan->limit &&
-		    (!scan->epoch || batch.epoch == scan->epoch))
+		scan->at += scan->at == bad ? BATCH_ALIGN : 0;
+		if (!look(scan, BATCH_HEADER_BYTES))
+			break;
+		skip_in_window(scan);
+		at = scan->at;
+		if (scan_next_header(scan, &batch) == SCAN_BATCH) {
+			scan->at = at;
 			return true;
+		}
+		bad = at;
 	}
 	scan->at = scan->limit;
 	return false;
