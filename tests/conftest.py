@@ -3,6 +3,7 @@
 The program is build/pinpipe, or what the variable PINPIPE names (tests/run sets it).
 """
 
+import ctypes
 import os
 import pathlib
 import re
@@ -41,6 +42,11 @@ def clean_environment(extra=None):
     return {**kept, "NO_COLOR": "1", **(extra or {})}
 
 
+def die_with_parent():
+    """In the child: SIGKILL when the tests end, however they end. Nothing is left running."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
 class Service:
     """A pinpipe command that runs until it is stopped; `said()` is all it has printed, both streams."""
 
@@ -52,7 +58,7 @@ class Service:
         with open(output, "wb") as stream:
             self.process = subprocess.Popen(
                 self.command, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,
-                env=clean_environment(env), cwd=cwd, start_new_session=True)
+                env=clean_environment(env), cwd=cwd, start_new_session=True, preexec_fn=die_with_parent)
 
     @property
     def pid(self):
