@@ -6,7 +6,6 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 enum {
@@ -34,20 +33,9 @@ struct draft {
 	struct model model;
 };
 
-static enum err_code broken(const struct draft *draft, int line, struct err *err, const char *fmt,
-			    ...) PRINTF(4, 5);
-
-static enum err_code broken(const struct draft *draft, int line, struct err *err, const char *fmt,
-			    ...)
-{
-	char what[ERR_MSG_MAX];
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)vsnprintf(what, sizeof(what), fmt, ap);
-	va_end(ap);
-	return err_set(err, ERR_USAGE, "%s:%d: %s", draft->file, line, what);
-}
+/* The error of a header's line. */
+#define broken(draft, line, err, ...) \
+	(err_set(err, ERR_USAGE, __VA_ARGS__), err_prefix(err, "%s:%d", (draft)->file, line))
 
 static struct slice trimmed(struct slice s)
 {
@@ -102,7 +90,7 @@ static enum err_code read_header_line(struct draft *draft, struct slice text, in
 {
 	bool more = slice_starts(text, "  ") || slice_starts(text, " \t");
 	struct slice value = trimmed(text);
-	struct slice name;
+	struct slice name = value;
 	enum err_code code;
 
 	if (value.len == 0)
@@ -259,7 +247,7 @@ static enum err_code read_columns(struct draft *draft, struct clean_model *clean
 	int line = draft->header.line[COLUMNS];
 	struct delta_column *columns = arena_alloc(draft->memory, WORDS_MAX * sizeof(*columns));
 	struct slice column;
-	struct slice name;
+	struct slice name = slice_of("", 0);
 	size_t n = 0;
 
 	while (next_piece(&rest, ',', &column)) {

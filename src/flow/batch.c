@@ -303,7 +303,8 @@ static enum err_code commit(struct job *job, const struct lake_input *input,
 
 		if (part->end == part->done)
 			continue;
-		lake_app_id(app_ids[action.txn_count], TOPIC_LOG, job->topic, part->partition, NULL);
+		lake_app_id(app_ids[action.txn_count], TOPIC_LOG, job->topic, part->partition,
+			    NULL);
 		txns[action.txn_count] = (struct delta_txn){ app_ids[action.txn_count], part->end };
 		action.txn_count++;
 	}

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/time.h"
 
+#include <assert.h>
 #include <inttypes.h>
 
 enum { OBJECT_BYTES_MAX = 1 << 30 };
@@ -128,6 +129,7 @@ static enum err_code bury(struct raw_input *base, const struct raw_record *recor
 	(void)partition_parse(TOPIC_LOG, record->partition, &partition);
 	(void)position_parse(record->offset, &letter.position);
 	part = find_part(input, partition);
+	assert(part);	/* the record came from one of them */
 	(void)pthread_mutex_lock(&input->letters_lock);
 	code = dlq_batch_add(part->letters, &letter, err);
 	if (code == ERR_LIMIT && dlq_batch_count(part->letters) > 0) {

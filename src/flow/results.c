@@ -88,7 +88,7 @@ enum err_code results_attach(const struct results_options *options, enum topic_k
 	if (code == ERR_OK)
 		code = engine_attach(options->engine, tables, LAKE_TABLES, err);
 	for (int i = 0; i < LAKE_TABLES; i++) {
-		for (size_t p = 0; p < tables[i].path_count; p++)
+		for (size_t p = 0; paths[i] && p < tables[i].path_count; p++)
 			free(paths[i][p]);
 		free(paths[i]);
 	}

@@ -1,4 +1,4 @@
-/* The engine with records in memory, as the streaming path uses it: again and again, whatever fails. */
+/* The engine with records in memory, as the streaming path uses it: whatever fails, it goes on. */
 #include "engine/engine.h"
 #include "base/json.h"
 #include "base/mem.h"
