@@ -57,8 +57,10 @@ void call_fail(struct call *call, const struct err *err)
 		put_kafka_error(call, err_rest(err->code), message);
 		return;
 	}
-	if (call->gateway->options.kinesis_ok_status)
+	if (call->gateway->options.kinesis_ok_status) {
 		call->status = 200;
+		call->retry_after_s = 0;
+	}
 	put_kinesis_error(call, err_kinesis(err->code), message);
 }
 

@@ -66,5 +66,6 @@ def read_stream(gateway, stream=PIN_STREAM, shard="shardId-000000000000", **more
         page = reply.json()
         if not page["Records"]:
             return records
+        assert not records or page["Records"][0]["SequenceNumber"] > records[-1]["SequenceNumber"], page
         records += page["Records"]
         iterator = page["NextShardIterator"]
