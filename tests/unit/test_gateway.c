@@ -8,9 +8,10 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
-enum { BROKER_BYTES_MAX = 1 << 20, REPLY_BYTES_MAX = 1 << 16, DRAIN_MS = 1000 };
+enum { BROKER_BYTES_MAX = 1 << 20, REPLY_BYTES_MAX = 1 << 16, DRAIN_MS = 1000, PATIENCE_S = 30 };
 
 struct fixture {
 	struct gateway *gateway;
@@ -87,9 +88,11 @@ static int send_request(struct fixture *fixture, const char *line, const char *t
 		.sin_port = htons(gateway_port(fixture->gateway)),
 		.sin_addr = { htonl(INADDR_LOOPBACK) },
 	};
+	struct timeval patience = { .tv_sec = PATIENCE_S };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct buf request;
 
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	buf_init(&request, REPLY_BYTES_MAX);
 	buf_addf(&request, "%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: %s\r\n"
