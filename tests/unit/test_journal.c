@@ -3,7 +3,7 @@
 #include "broker/segment.h"
 #include "log_testing.h"
 
-enum { RECORDS = 40, LEN = 61, PADDING = 3 };
+enum { RECORDS = 40, LEN = 61, PADDING = 3, TRIES_MAX = 50 };
 
 /* A directory with a log of RECORDS records, one a batch. */
 struct harm {
@@ -31,10 +31,11 @@ static void make_log(const char *dir)
 		    broker_create(broker, log_topic, 1, &err) != ERR_OK ||
 		    log_put(broker, &ended, 0, RECORDS, LEN) != ERR_OK)
 			_exit(1);
-		_exit(0);
+		/* At once: a sanitizer's exit takes so long that the writer comes to rest. */
+		(void)raise(SIGKILL);
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_int_equal(status, 0);
+	assert_true(WIFSIGNALED(status));
 }
 
 /* False: the writer rested so long, on a busy machine, that it made a mark. */
@@ -103,8 +104,11 @@ static bool try_harm(struct harm *harm)
 
 static int make_harm(void **state)
 {
+	int tries = 0;
+
 	*state = xcalloc(1, sizeof(struct harm));
 	while (!try_harm(*state)) {
+		assert_true(++tries < TRIES_MAX);
 		(void)free_harm(state);
 		*state = xcalloc(1, sizeof(struct harm));
 	}
