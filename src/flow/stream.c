@@ -181,9 +181,9 @@ static enum err_code take_event(struct stream *stream, const struct reader_event
 	case READER_ASSIGNED:
 		return assign(stream, table, event->partition, err);
 	case READER_REVOKED:	/* its next owner must find our commit, or read it all again */
-		return stream_table_flush(table, stream->reader, err);
 	case READER_END:
-		shard->ended = true;
+		if (shard)
+			shard->ended = true;
 		return stream_table_flush(table, stream->reader, err);
 	case READER_DAMAGE:
 		return stream_table_damage(table, shard, event->first, event->last, err);

@@ -82,14 +82,12 @@ struct stream_shard *stream_table_shard(struct stream_table *table, int32_t part
 	return NULL;
 }
 
-static struct stream_shard *add_shard(struct stream_table *table, int32_t partition,
-				      const char *uid)
+static struct stream_shard *add_shard(struct stream_table *table, int32_t partition)
 {
 	struct stream_shard *shard = xcalloc(1, sizeof(*shard));
 
 	shard->partition = partition;
 	(void)partition_text(TOPIC_STREAM, partition, shard->batch.text);
-	lake_app_id(shard->app_id, TOPIC_STREAM, table->topic, partition, uid);
 	shard->batch.letters = dlq_batch_new(table->store, "stream", stream_table_topic(table),
 					     partition);
 	table->shards = xreallocarray(table->shards, table->shard_count + 1,
@@ -131,7 +129,10 @@ enum err_code stream_table_assign(struct stream_table *table, struct broker *bro
 	}
 	shard = stream_table_shard(table, partition);
 	if (!shard)
-		shard = add_shard(table, partition, info.uid);
+		shard = add_shard(table, partition);
+	/* Each time: a stream that was deleted and made anew has another uid. */
+	lake_app_id(shard->app_id, TOPIC_STREAM, table->topic, partition, info.uid);
+	shard->ended = false;
 	*ret_start = start_of(table, shard, &info.partitions[partition]);
 	code = dlq_forget_after(table->store, "stream", stream_table_topic(table), partition,
 				delta_txn_version(table->delta, shard->app_id), err);
@@ -342,9 +343,10 @@ static enum err_code try_flush(struct stream_table *table, struct flush *flush, 
 		code = write_letters(table, err);
 	if (code == ERR_OK && FAILPOINT("stream-letters"))
 		code = err_set(err, ERR_IO, "injected fault");
-	if (code == ERR_OK)
-		code = commit(table, flush, err);
-	if (code == ERR_EXISTS) {
+	if (code != ERR_OK)
+		return code;
+	code = commit(table, flush, err);
+	if (code == ERR_EXISTS) {	/* an earlier try whose answer was lost */
 		trace_warn("table \"%s\" has this batch already; it is dropped", table->root);
 		flush->rows = 0;
 		code = ERR_OK;

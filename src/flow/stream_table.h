@@ -21,7 +21,7 @@ struct stream_shard {
 	struct position goal;		/* drained once `next` has come this far */
 	struct position next;		/* after the last record committed or in the batch */
 	bool dirty;			/* has records in the micro-batch */
-	bool ended;			/* closed, and read to its end */
+	bool ended;			/* read to its end, or not ours any more */
 };
 
 struct stream_table {

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "delta/delta.h"
 #include "flow/dlq.h"
+#include "flow/stream_table.h"
 #include "temp_dir.h"
 #include "testing.h"
 
@@ -244,6 +245,60 @@ static void test_any_store_answer_may_get_lost(void **state)
 	fail_every_call(ERR_UNKNOWN, true);
 }
 
+/* One pin, as the shard's next record, into the table. */
+static void commit_one(struct stream_table *table, struct posting *posting, const char *value)
+{
+	struct topic_ref topic = stream_table_topic(table);
+	struct reader_options options = { .group = "g", .topics = &topic, .topic_count = 1 };
+	struct record record = { .value = slice_str(value) };
+	struct broker_reader *reader;
+	struct topic_info info;
+	struct err err;
+
+	assert_ok(broker_describe(posting->broker, topic, &info, &err));
+	record.position = info.partitions[0].next;
+	topic_info_release(&info);
+	assert_ok(broker_reader_open(posting->broker, &options, &reader, &err));
+	stream_table_add(table, stream_table_shard(table, 0), &record, 1);
+	assert_ok(stream_table_flush(table, reader, &err));
+	reader_close(reader);
+}
+
+/* What was committed of the second stream of that name is found again by the next process. */
+static void test_a_stream_may_be_made_anew(void **state)
+{
+	struct stream_table_options options = { .engine = engine, .models = &models, .id = "u",
+						.which = LAKE_PIN, .bytes_max = 1 << 20 };
+	struct stream_table table;
+	struct reader_start start;
+	struct posting posting;
+	struct temp_dir temp;
+	struct err err;
+
+	(void)state;
+	make_dir(&temp);
+	begin(&posting);
+	options.dir = temp.path;
+	options.store = open_store(temp.path);
+	assert_ok(stream_table_open(&table, &options, &err));
+	assert_ok(stream_table_assign(&table, posting.broker, 0, &start, &err));
+	commit_one(&table, &posting, "{\"index\":1,\"title\":\"first\"}");
+	assert_ok(broker_remove(posting.broker, stream_table_topic(&table), &err));
+	assert_ok(broker_create(posting.broker, stream_table_topic(&table), SHARDS, &err));
+	assert_ok(stream_table_assign(&table, posting.broker, 0, &start, &err));
+	assert_int_equal(start.kind, START_FIRST);
+	commit_one(&table, &posting, "{\"index\":2,\"title\":\"second\"}");
+	stream_table_close(&table);
+
+	assert_ok(stream_table_open(&table, &options, &err));
+	assert_ok(stream_table_assign(&table, posting.broker, 0, &start, &err));
+	assert_int_equal(start.kind, START_AFTER);
+	stream_table_close(&table);
+	store_free(options.store);
+	temp_dir_remove(&temp);
+	end(&posting);
+}
+
 static int set_up(void **state)
 {
 	struct engine_options options = {
@@ -274,6 +329,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_records_become_rows_once),
+		cmocka_unit_test(test_a_stream_may_be_made_anew),
 		cmocka_unit_test(test_any_store_call_may_fail),
 		cmocka_unit_test(test_any_store_answer_may_get_lost),
 	};
