@@ -133,6 +133,17 @@ enum err_code dlq_batch_write(struct dlq_batch *batch, struct err *err)
 	return code;
 }
 
+enum err_code dlq_batch_put(struct dlq_batch *batch, const struct dlq_letter *letter,
+			    struct err *err)
+{
+	enum err_code code = dlq_batch_add(batch, letter, err);
+
+	if (code != ERR_LIMIT || batch->count == 0)
+		return code;
+	code = dlq_batch_write(batch, err);
+	return code == ERR_OK ? dlq_batch_add(batch, letter, err) : code;
+}
+
 /* --- reading ----------------------------------------------------------- */
 
 struct reading {

@@ -31,6 +31,10 @@ void dlq_batch_free(struct dlq_batch *batch);
 /* ERR_LIMIT: the batch is full; write it first. Letters may come in any order. */
 MUST_USE enum err_code dlq_batch_add(struct dlq_batch *batch, const struct dlq_letter *letter,
 				     struct err *err);
+/* As dlq_batch_add(), but a batch that is full is written first, so that there are several objects.
+ * After an error the letter is not in it and may be put again. */
+MUST_USE enum err_code dlq_batch_put(struct dlq_batch *batch, const struct dlq_letter *letter,
+				     struct err *err);
 size_t dlq_batch_count(const struct dlq_batch *batch);
 /*
  * Writes one object named by the first ordinal; durable on ERR_OK, and the batch is empty again.

@@ -131,12 +131,7 @@ static enum err_code bury(struct raw_input *base, const struct raw_record *recor
 	part = find_part(input, partition);
 	assert(part);	/* the record came from one of them */
 	(void)pthread_mutex_lock(&input->letters_lock);
-	code = dlq_batch_add(part->letters, &letter, err);
-	if (code == ERR_LIMIT && dlq_batch_count(part->letters) > 0) {
-		code = dlq_batch_write(part->letters, err);
-		if (code == ERR_OK)
-			code = dlq_batch_add(part->letters, &letter, err);
-	}
+	code = dlq_batch_put(part->letters, &letter, err);
 	(void)pthread_mutex_unlock(&input->letters_lock);
 	return code;
 }

@@ -157,24 +157,19 @@ static enum err_code bury(const struct batch_item *item, const char *reason, str
 		.value = item->value,
 		.reason = reason,
 	};
-	enum err_code code = dlq_batch_add(item->shard->letters, &letter, err);
 
-	if (code != ERR_LIMIT)
-		return code;
-	code = dlq_batch_write(item->shard->letters, err);	/* full: several objects then */
-	if (code != ERR_OK)
-		return code;
-	return dlq_batch_add(item->shard->letters, &letter, err);
+	return dlq_batch_put(item->shard->letters, &letter, err);
 }
 
 enum err_code micro_batch_take_letters(struct micro_batch *batch, struct err *err)
 {
-	enum err_code code = ERR_OK;
+	for (; batch->letter_count > 0; batch->letter_count--) {
+		const struct batch_letter *letter = &batch->letters[batch->letter_count - 1];
 
-	for (size_t i = 0; i < batch->letter_count && code == ERR_OK; i++)
-		code = bury(batch->letters[i].item, batch->letters[i].reason, err);
-	batch->letter_count = 0;
-	return code;
+		if (bury(letter->item, letter->reason, err) != ERR_OK)
+			return err->code;
+	}
+	return ERR_OK;
 }
 
 enum err_code micro_batch_bury(struct micro_batch *batch, size_t at, const char *reason,

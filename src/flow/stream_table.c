@@ -18,7 +18,7 @@ struct flush {
 	struct delta_add adds[FILES_MAX];
 	size_t add_count;
 	size_t poison_count;
-	size_t cleaned;			/* items [0, cleaned) are in the files and letters */
+	size_t cleaned;			/* items [0, cleaned) are in the files, or letters */
 	uint64_t rows;
 	uint64_t dead;
 	uint64_t unreadable;
@@ -170,7 +170,7 @@ enum err_code stream_table_damage(struct stream_table *table, struct stream_shar
 			.timestamp_ms = clock_wall_ms(),
 			.reason = "damaged in the log",
 		};
-		enum err_code code = dlq_batch_add(shard->batch.letters, &letter, err);
+		enum err_code code = dlq_batch_put(shard->batch.letters, &letter, err);
 
 		if (code != ERR_OK)
 			return code;
@@ -209,20 +209,22 @@ static enum err_code keep_file(struct stream_table *table, struct flush *flush,
 	return code;
 }
 
+/* After the file is kept the items count as cleaned, though letters of theirs may still have to be
+ * taken: cleaned once more, they would stand in a second file. */
 static enum err_code keep_cleaned(struct stream_table *table, struct flush *flush, size_t to,
 				  const struct clean_result *result, struct err *err)
 {
 	enum err_code code = result->rows ? keep_file(table, flush, result, err) : ERR_OK;
 
-	if (code == ERR_OK)
-		code = micro_batch_take_letters(&table->batch, err);
-	if (code != ERR_OK)
+	if (code != ERR_OK) {
+		micro_batch_select(&table->batch, 0, 0);	/* its letters will be found again */
 		return code;
+	}
 	flush->rows += result->rows;
 	flush->dead += result->dead;
 	flush->unreadable += result->unreadable;
 	flush->cleaned = to;
-	return ERR_OK;
+	return micro_batch_take_letters(&table->batch, err);
 }
 
 static enum err_code clean_range(struct stream_table *table, struct flush *flush, size_t from,
@@ -288,10 +290,13 @@ static enum err_code clean_range(struct stream_table *table, struct flush *flush
 	micro_batch_select(&table->batch, from, to);
 	code = engine_clean(table->engine, table->model, &table->batch.input, table->temp_path,
 			    &result, err);
-	if (code == ERR_OK)
+	if (code == ERR_OK) {
 		code = keep_cleaned(table, flush, to, &result, err);
-	else if (blames_a_record(code))
-		code = isolate(table, flush, from, to, err);
+	} else {
+		micro_batch_select(&table->batch, 0, 0);	/* not all letters were found */
+		if (blames_a_record(code))
+			code = isolate(table, flush, from, to, err);
+	}
 	buf_release(&result.stats);
 	return code;
 }
@@ -335,8 +340,11 @@ static enum err_code commit(struct stream_table *table, struct flush *flush, str
 
 static enum err_code try_flush(struct stream_table *table, struct flush *flush, struct err *err)
 {
-	enum err_code code = clean_range(table, flush, flush->cleaned, table->batch.count, err);
+	/* An earlier try may have left some. */
+	enum err_code code = micro_batch_take_letters(&table->batch, err);
 
+	if (code == ERR_OK)
+		code = clean_range(table, flush, flush->cleaned, table->batch.count, err);
 	if (code == ERR_OK && FAILPOINT("stream-cleaned"))
 		code = err_set(err, ERR_IO, "injected fault");
 	if (code == ERR_OK)

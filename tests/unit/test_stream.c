@@ -9,6 +9,7 @@
 #include "testing.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -245,30 +246,70 @@ static void test_any_store_answer_may_get_lost(void **state)
 	fail_every_call(ERR_UNKNOWN, true);
 }
 
-/* One pin, as the shard's next record, into the table. */
-static void commit_one(struct stream_table *table, struct posting *posting, const char *value)
+static struct position next_position(struct broker *broker, const struct stream_table *table)
 {
-	struct topic_ref topic = stream_table_topic(table);
-	struct reader_options options = { .group = "g", .topics = &topic, .topic_count = 1 };
-	struct record record = { .value = slice_str(value) };
-	struct broker_reader *reader;
+	struct position next;
 	struct topic_info info;
 	struct err err;
 
-	assert_ok(broker_describe(posting->broker, topic, &info, &err));
-	record.position = info.partitions[0].next;
+	assert_ok(broker_describe(broker, stream_table_topic(table), &info, &err));
+	next = info.partitions[0].next;
 	topic_info_release(&info);
-	assert_ok(broker_reader_open(posting->broker, &options, &reader, &err));
-	stream_table_add(table, stream_table_shard(table, 0), &record, 1);
+	return next;
+}
+
+static void flush(struct stream_table *table, struct broker *broker)
+{
+	struct topic_ref topic = stream_table_topic(table);
+	struct reader_options options = { .group = "g", .topics = &topic, .topic_count = 1 };
+	struct broker_reader *reader;
+	struct err err;
+
+	assert_ok(broker_reader_open(broker, &options, &reader, &err));
 	assert_ok(stream_table_flush(table, reader, &err));
 	reader_close(reader);
+}
+
+/* One pin, as the shard's next record, into the table. */
+static void commit_one(struct stream_table *table, struct broker *broker, const char *value)
+{
+	struct record record = { .value = slice_str(value),
+				 .position = next_position(broker, table) };
+
+	stream_table_add(table, stream_table_shard(table, 0), &record, 1);
+	flush(table, broker);
+}
+
+/* The table of pins of a fresh directory, one shard of it assigned. */
+static void open_pins(struct stream_table *table, struct stream_table_options *options,
+		      struct temp_dir *temp, struct posting *posting)
+{
+	struct reader_start start;
+	struct err err;
+
+	make_dir(temp);
+	begin(posting);
+	*options = (struct stream_table_options){
+		.store = open_store(temp->path), .engine = engine, .models = &models,
+		.dir = temp->path, .id = "u", .which = LAKE_PIN, .bytes_max = 64 << 20,
+	};
+	assert_ok(stream_table_open(table, options, &err));
+	assert_ok(stream_table_assign(table, posting->broker, 0, &start, &err));
+}
+
+static void close_pins(struct stream_table *table, struct stream_table_options *options,
+		       struct temp_dir *temp, struct posting *posting)
+{
+	stream_table_close(table);
+	store_free(options->store);
+	temp_dir_remove(temp);
+	end(posting);
 }
 
 /* What was committed of the second stream of that name is found again by the next process. */
 static void test_a_stream_may_be_made_anew(void **state)
 {
-	struct stream_table_options options = { .engine = engine, .models = &models, .id = "u",
-						.which = LAKE_PIN, .bytes_max = 1 << 20 };
+	struct stream_table_options options;
 	struct stream_table table;
 	struct reader_start start;
 	struct posting posting;
@@ -276,27 +317,82 @@ static void test_a_stream_may_be_made_anew(void **state)
 	struct err err;
 
 	(void)state;
-	make_dir(&temp);
-	begin(&posting);
-	options.dir = temp.path;
-	options.store = open_store(temp.path);
-	assert_ok(stream_table_open(&table, &options, &err));
-	assert_ok(stream_table_assign(&table, posting.broker, 0, &start, &err));
-	commit_one(&table, &posting, "{\"index\":1,\"title\":\"first\"}");
+	open_pins(&table, &options, &temp, &posting);
+	commit_one(&table, posting.broker, "{\"index\":1,\"title\":\"first\"}");
 	assert_ok(broker_remove(posting.broker, stream_table_topic(&table), &err));
 	assert_ok(broker_create(posting.broker, stream_table_topic(&table), SHARDS, &err));
 	assert_ok(stream_table_assign(&table, posting.broker, 0, &start, &err));
 	assert_int_equal(start.kind, START_FIRST);
-	commit_one(&table, &posting, "{\"index\":2,\"title\":\"second\"}");
+	commit_one(&table, posting.broker, "{\"index\":2,\"title\":\"second\"}");
 	stream_table_close(&table);
 
 	assert_ok(stream_table_open(&table, &options, &err));
 	assert_ok(stream_table_assign(&table, posting.broker, 0, &start, &err));
 	assert_int_equal(start.kind, START_AFTER);
-	stream_table_close(&table);
-	store_free(options.store);
-	temp_dir_remove(&temp);
-	end(&posting);
+	close_pins(&table, &options, &temp, &posting);
+}
+
+static void test_large_damage_is_buried(void **state)
+{
+	enum { LOST = 150000 };		/* more than fit into one object of dead letters */
+	struct stream_table_options options;
+	struct stream_table table;
+	struct posting posting;
+	struct temp_dir temp;
+	struct position first;
+	uint64_t dead = 0;
+	struct err err;
+
+	(void)state;
+	open_pins(&table, &options, &temp, &posting);
+	first = next_position(posting.broker, &table);
+	assert_ok(stream_table_damage(&table, stream_table_shard(&table, 0), first,
+				      position_with_ordinal(first, LOST - 1), &err));
+	flush(&table, posting.broker);
+	assert_ok(dlq_list(options.store, NULL, count_letter, &dead, &err));
+	assert_int_equal(dead, LOST);
+	close_pins(&table, &options, &temp, &posting);
+}
+
+/* One row, and so many large letters that they are written as two objects, of which any may fail. */
+static void test_letters_of_two_objects_may_fail(void **state)
+{
+	enum { LETTERS = 40, VALUE_BYTES = 800 << 10, CALLS = 4 };
+	char *value = calloc(1, VALUE_BYTES);
+	struct record record = { .value = slice_of(value, VALUE_BYTES) };
+
+	(void)state;
+	assert_non_null(value);
+	memset(value, '"', VALUE_BYTES);
+	for (int k = 1; k <= CALLS; k++) {
+		uint64_t dead = 0;
+		struct stream_table_options options;
+		struct stream_table table;
+		struct posting posting;
+		struct store *faulty;
+		struct temp_dir temp;
+		struct err err;
+
+		open_pins(&table, &options, &temp, &posting);
+		faulty = store_faulty_new(open_store(temp.path), k, ERR_BUSY, false);
+		table.store = faulty;
+		dlq_batch_free(stream_table_shard(&table, 0)->batch.letters);
+		stream_table_shard(&table, 0)->batch.letters =
+			dlq_batch_new(faulty, "stream", stream_table_topic(&table), 0);
+		record.position = next_position(posting.broker, &table);
+		for (int i = 0; i < LETTERS; i++) {
+			stream_table_add(&table, stream_table_shard(&table, 0), &record, 1);
+			record.position = stream_table_shard(&table, 0)->next;
+		}
+		commit_one(&table, posting.broker, "{\"index\":1}");
+		assert_int_equal(delta_rows(table.delta), 1);
+		assert_ok(dlq_list(options.store, NULL, count_letter, &dead, &err));
+		assert_int_equal(dead, LETTERS);
+		store_free(faulty);
+		table.store = options.store;
+		close_pins(&table, &options, &temp, &posting);
+	}
+	free(value);
 }
 
 static int set_up(void **state)
@@ -330,6 +426,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_records_become_rows_once),
 		cmocka_unit_test(test_a_stream_may_be_made_anew),
+		cmocka_unit_test(test_large_damage_is_buried),
+		cmocka_unit_test(test_letters_of_two_objects_may_fail),
 		cmocka_unit_test(test_any_store_call_may_fail),
 		cmocka_unit_test(test_any_store_answer_may_get_lost),
 	};
