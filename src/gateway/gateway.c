@@ -273,7 +273,12 @@ uint16_t gateway_port(const struct gateway *gateway)
 
 enum err_code gateway_run(struct gateway *gateway, int64_t drain_ms, struct err *err)
 {
-	return http_server_run(gateway->server, drain_ms, err);
+	enum err_code code = http_server_run(gateway->server, drain_ms, err);
+
+	/* A call may still be at the broker, for a client that has left. */
+	worker_free(gateway->worker);
+	gateway->worker = NULL;
+	return code;
 }
 
 void gateway_stop(struct gateway *gateway)
