@@ -79,6 +79,7 @@ static bool match_brackets(struct json_parser *parser)
 				return false;
 			open[depth++] = i;
 		} else if (c == '}') {
+			assert(depth > 0);	/* simdjson has checked that they match */
 			parser->close[open[--depth]] = i;
 		}
 	}

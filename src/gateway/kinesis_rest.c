@@ -239,7 +239,7 @@ static enum err_code shard_count(struct call *call, int32_t *ret, struct err *er
 void kinesis_create_stream(struct call *call)
 {
 	char name[STREAM_NAME_MAX + 1];
-	int32_t shards;
+	int32_t shards = SHARDS_DEFAULT;
 	struct err err;
 
 	if (!kinesis_name(call, name))

@@ -146,7 +146,7 @@ enum err_code produce_parse(struct json_parser *json, struct slice body,
 			    struct records *records, struct err *err)
 {
 	struct produce produce = { .format = format, .records = records };
-	struct json root, list;
+	struct json root, list = { 0 };
 	struct json_iter element;
 
 	if (json_parse_padded(json, body, &root, err) != ERR_OK ||

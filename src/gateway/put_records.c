@@ -132,7 +132,7 @@ enum err_code put_records_parse(struct json_parser *json, struct slice body,
 		.record_bytes_max = record_bytes_max,
 		.records = records,
 	};
-	struct json root, list;
+	struct json root, list = { 0 };
 	struct json_iter iter;
 
 	if (json_parse_padded(json, body, &root, err) != ERR_OK ||

@@ -74,7 +74,7 @@ enum err_code http_listen_check(const char *listen, bool *ret_loopback, struct e
 static enum err_code bind_and_listen(int fd, const struct addrinfo *address, uint16_t *ret_port,
 				     struct err *err)
 {
-	struct sockaddr_storage bound;
+	struct sockaddr_storage bound = { 0 };
 	socklen_t len = sizeof(bound);
 	int on = 1;
 

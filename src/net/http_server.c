@@ -195,6 +195,7 @@ void http_post(struct http_server *server, struct http_task *first, struct http_
 	struct http_task *turned = NULL;
 	struct http_task *newest;
 
+	assert(first && last);
 	last->next = NULL;
 	for (struct http_task *task = first, *next; task; task = next) {
 		next = task->next;

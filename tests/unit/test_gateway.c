@@ -1,4 +1,5 @@
-/* The gateway over a broker that fails as told: what clients are answered, and who waits for whom. */
+/* The gateway over a broker that fails as told: what clients are answered,
+ * and who waits for whom. */
 #include "gateway/gateway.h"
 
 #include "testing.h"
