@@ -74,7 +74,7 @@ enum err_code http_listen_check(const char *listen, bool *ret_loopback, struct e
 static enum err_code bind_and_listen(int fd, const struct addrinfo *address, uint16_t *ret_port,
 				     struct err *err)
 {
-	struct sockaddr_storage bound = { 0 };
+	struct sockaddr_in6 bound = { 0 };	/* sin_port of IPv4 stands where sin6_port does */
 	socklen_t len = sizeof(bound);
 	int on = 1;
 
@@ -87,8 +87,7 @@ static enum err_code bind_and_listen(int fd, const struct addrinfo *address, uin
 	}
 	if (getsockname(fd, (struct sockaddr *)&bound, &len) < 0)
 		return err_errno(err, "could not read the port");
-	*ret_port = ntohs(bound.ss_family == AF_INET ? ((struct sockaddr_in *)&bound)->sin_port
-						     : ((struct sockaddr_in6 *)&bound)->sin6_port);
+	*ret_port = ntohs(bound.sin6_port);
 	return ERR_OK;
 }
 
