@@ -91,7 +91,8 @@ static struct batch next_batch(const struct gather *gather, enum batch_kind kind
 		.chain = journal->chain,
 		.kind = kind,
 		.epoch = journal->epoch,
-		.watermark = journal->synced,
+		/* Until the state is durable nothing says that the segment before has ended. */
+		.watermark = journal->state_due ? journal->previous_end : journal->synced,
 		.timestamp_ms = journal->last_ms,
 	};
 }

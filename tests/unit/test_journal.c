@@ -231,6 +231,38 @@ static void test_recovery_goes_on_where_the_log_ends(void **state)
 	}
 }
 
+/* A power cut may keep the head of a new segment's state and lose the rest: the segment before it
+ * ends where it ended, nothing in it is damage. */
+static void test_a_torn_state_is_no_damage(void **state)
+{
+	static const unsigned char torn[8] = { 0 };
+	const struct harm *harm = *state;
+	char name[SEGMENT_NAME_MAX];
+	struct err err = { 0 };
+	struct recovery plan;
+	int status, fd;
+	pid_t child = fork();
+
+	if (child == 0) {
+		struct ended ended = ENDED_INIT;
+		struct broker *broker;
+
+		_exit(log_open(harm->dir, true, &ended, &broker, &err) != ERR_OK);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	segment_name(harm->base + harm->size, "segment", name);
+	fd = openat(harm->dir_fd, name, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, torn, sizeof(torn), SEGMENT_HEADER_BYTES + BATCH_HEADER_BYTES),
+			 sizeof(torn));
+	(void)close(fd);
+	assert_ok(recover_plan(harm->dir_fd, 0, &plan, &err));
+	assert_int_equal(plan.damaged, 0);
+	assert_int_equal(plan.end - harm->base, harm->ends[RECORDS]);
+	recovery_release(&plan);
+}
+
 /* Seals the log: its end is told by the next segment. */
 static void seal(struct harm *harm)
 {
@@ -362,6 +394,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		HARM(test_torn_tails_are_cut_at_the_last_whole_batch),
 		HARM(test_what_was_durable_is_never_cut),
+		HARM(test_a_torn_state_is_no_damage),
 		HARM(test_damage_in_the_tail_segment_keeps_what_follows),
 		HARM(test_recovery_goes_on_where_the_log_ends),
 		HARM(test_every_flipped_bit_of_a_batch_is_found),
