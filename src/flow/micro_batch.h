@@ -52,8 +52,8 @@ void micro_batch_clear(struct micro_batch *batch);
 
 /* Offer only items [from, to) to the engine, and forget the letters it found before. */
 void micro_batch_select(struct micro_batch *batch, size_t from, size_t to);
-/* Hand the letters found since then to the shards' dead letters. May be called again after an error:
- * it goes on with those that are left. */
+/* Hand the letters found since then to the shards' dead letters. May be called again after an
+ * error: it goes on with those that are left. */
 MUST_USE enum err_code micro_batch_take_letters(struct micro_batch *batch, struct err *err);
 /* Item `at` cannot be cleaned at all: its dead letter. */
 MUST_USE enum err_code micro_batch_bury(struct micro_batch *batch, size_t at, const char *reason,

@@ -217,7 +217,7 @@ static enum err_code keep_cleaned(struct stream_table *table, struct flush *flus
 	enum err_code code = result->rows ? keep_file(table, flush, result, err) : ERR_OK;
 
 	if (code != ERR_OK) {
-		micro_batch_select(&table->batch, 0, 0);	/* its letters will be found again */
+		micro_batch_select(&table->batch, 0, 0);	/* letters are found again */
 		return code;
 	}
 	flush->rows += result->rows;

@@ -354,7 +354,7 @@ static void test_large_damage_is_buried(void **state)
 	close_pins(&table, &options, &temp, &posting);
 }
 
-/* One row, and so many large letters that they are written as two objects, of which any may fail. */
+/* One row, and so many large letters that they become two objects, of which any may fail. */
 static void test_letters_of_two_objects_may_fail(void **state)
 {
 	enum { LETTERS = 40, VALUE_BYTES = 800 << 10, CALLS = 4 };
