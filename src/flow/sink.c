@@ -372,6 +372,7 @@ static void on_revoked(struct sink *sink, const struct reader_event *event)
 	sink->filling_bytes -= partition->bytes;
 	sink_partition_drop(partition);
 	partition->assigned = false;
+	partition->goal = 0;		/* no drain can reach it any more */
 }
 
 static void on_data(struct sink *sink, const struct reader_event *event)
