@@ -3,6 +3,7 @@
 #include "base/mem.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -22,6 +23,7 @@ struct point {
 
 static struct point points[POINTS_MAX];
 static size_t point_count;
+static const char *ticket_dir;	/* NULL: none */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -31,6 +33,7 @@ static void read_points(void)
 	char *text = env ? xstrdup(env) : NULL;
 	char *save = NULL;
 
+	ticket_dir = getenv("PINPIPE_FAILPOINT_TICKETS");
 	for (char *item = text ? strtok_r(text, ";", &save) : NULL;
 	     item && point_count < POINTS_MAX; item = strtok_r(NULL, ";", &save)) {
 		struct point *point = &points[point_count];
@@ -71,6 +74,20 @@ static int act(const char *action)
 	abort();
 }
 
+/* The action of a ticket for the point; NULL: there is none. */
+static const char *take_ticket(const char *name)
+{
+	static const char *const actions[] = { "kill", "eio", "enospc" };
+	char path[PATH_MAX];
+
+	for (size_t i = 0; ticket_dir && i < ARRAY_LEN(actions); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s:%s", ticket_dir, name, actions[i]);
+		if (unlink(path) == 0)
+			return actions[i];
+	}
+	return NULL;
+}
+
 int failpoint_hit(const char *name)
 {
 	const char *action = NULL;
@@ -87,5 +104,7 @@ int failpoint_hit(const char *name)
 			action = point->action;
 	}
 	(void)pthread_mutex_unlock(&lock);
+	if (!action)
+		action = take_ticket(name);
 	return action ? act(action) : 0;
 }

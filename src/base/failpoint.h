@@ -6,6 +6,10 @@
  * pass of the first point and the first of the second ("@3+": from the third
  * on). Actions: kill (SIGKILL to the own process), eio, enospc, delay<ms>.
  *
+ * PINPIPE_FAILPOINT_TICKETS=DIR is for faults that are planted while the
+ * program runs: whoever passes a point and can unlink DIR/<point>:<action>
+ * (kill, eio or enospc) does that, so of all processes exactly one, once.
+ *
  * FAILPOINT(name) is 0, or the errno that the place shall act as if it got.
  */
 #ifndef BASE_FAILPOINT_H

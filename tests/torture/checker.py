@@ -97,9 +97,9 @@ class Checker:
         if key in self.places:
             self.report["doubled"].append(f"{key} is in {what} and holds {self.places[key]}")
         entry = self.ledger.get(identity)
-        if entry is None or entry.state == "refused":
+        if entry is None or entry.state in ("refused", "unsent"):
             self.report["phantom"].append(f"{key} in {what} holds {identity}, which was "
-                                          + ("refused" if entry else "never sent"))
+                                          + (entry.state if entry else "never sent"))
         elif entry.state == "acked" and where != (entry.partition, entry.offset):
             self.report["doubled"].append(f"{identity} is at {where} and was acknowledged at "
                                           f"{(entry.partition, entry.offset)}")

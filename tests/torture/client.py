@@ -1,7 +1,8 @@
 """Clients that post to both paths and keep a ledger of their own: what was sent, and what they were told.
 
 Every attempt carries an identity that is never used again, so whatever turns up later can be told apart.
-States: acked (with partition and offset), refused (4xx: must not be stored), unknown (anything else: may be stored).
+States: acked (with partition and offset), refused (4xx: must not be stored), unsent (no connection: cannot be
+stored), unknown (anything else: may be stored, once).
 """
 import http.client
 import json
@@ -49,7 +50,13 @@ class Client(threading.Thread):
             table = self.rng.choice(TABLES)
             entries = [self.entry(table) for _ in range(self.rng.choice((1, 1, 1, 2, 20)))]
             try:
+                self.connect()
                 self.post(table, entries)
+            except ConnectionRefusedError:
+                for entry in entries:
+                    entry.state = "unsent"
+                self.drop()
+                self.stop.wait(0.02)
             except (OSError, http.client.HTTPException, ValueError):
                 self.drop()
                 self.stop.wait(0.02)
@@ -68,9 +75,12 @@ class Client(threading.Thread):
         self.entries.append(entry)
         return entry
 
-    def request(self, method, path, kind, body):
+    def connect(self):
         if not self.connection:
             self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+            self.connection.connect()
+
+    def request(self, method, path, kind, body):
         self.connection.request(method, path, json.dumps(body).encode(), {"Content-Type": kind})
         answer = self.connection.getresponse()
         return answer.status, answer.read()
