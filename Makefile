@@ -3,7 +3,7 @@
 
 PYTHON = /usr/bin/python3
 
-.PHONY: help build run serve test interop lint reference clean
+.PHONY: help build run serve test torture bench interop lint reference clean
 .DEFAULT_GOAL = help
 
 help:      ## this list
@@ -28,6 +28,18 @@ interop: build  ## the Delta tables, read by DuckDB, delta-rs and Spark
 	@tools/bootstrap test
 	@tools/interop/install
 	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/interop
+
+torture:   ## kill every part under load; KILLS=300 for more
+	@tools/bootstrap build test
+	@test -f build-fail/build.ninja || meson setup build-fail -Dfailpoints=true -Dtests=false -Doptimization=2 -Ddebug=true
+	@ninja -C build-fail --quiet pinpipe
+	@$(PYTHON) tests/torture/torture.py --binary build-fail/pinpipe --kills $(or $(KILLS),60)
+
+bench:     ## ingest against a bare loop, in the same run
+	@tools/bootstrap build bench
+	@test -f build-bench/build.ninja || meson setup build-bench --buildtype=release -Dbench=true -Dtests=false -Dwerror=false
+	@ninja -C build-bench --quiet
+	@$(PYTHON) bench/run.py
 
 lint:      ## clang with -Werror, gcc -fanalyzer, clang-tidy, shellcheck, and the house rules
 	@tools/bootstrap build test lint
