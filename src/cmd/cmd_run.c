@@ -94,7 +94,7 @@ static int print_answers(struct err *err)
 	static const char *const args[] = { "analyse", "--format", "table", NULL };
 	struct process process = { .out_fd = -1 };
 
-	if (process_start(&process, args, false, err) != ERR_OK)
+	if (process_start(&process, args, PROCESS_STDOUT_OURS, err) != ERR_OK)
 		return cmd_fail(err);
 	(void)process_wait(&process, -1);
 	return process.status;

@@ -22,9 +22,9 @@ static int run(struct config *config, int argc, const char *const *argv)
 	/* In the order in which they end: who writes the log first. */
 	struct service services[] = {
 		{ .name = "gateway", .args = gateway, .drain_ms = DRAIN_MS },
-		{ .name = "sink", .args = sink, .drain_ms = DRAIN_MS },
-		{ .name = "stream", .args = stream, .drain_ms = DRAIN_MS },
-		{ .name = "batch", .args = batch, .drain_ms = DRAIN_MS,
+		{ .name = "sink", .args = sink, .drain_ms = DRAIN_MS, .quiet = true },
+		{ .name = "stream", .args = stream, .drain_ms = DRAIN_MS, .quiet = true },
+		{ .name = "batch", .args = batch, .drain_ms = DRAIN_MS, .quiet = true,
 		  .period_ms = config_int(config, OPT_SCHEDULE) },
 	};
 	const char *dir;

@@ -38,7 +38,7 @@ static enum err_code start_gateway(struct pipeline *pipeline, struct err *err)
 	static const char *const args[] = { "gateway", "--listen", "127.0.0.1:0", NULL };
 	struct buf line;
 	const char *url;
-	enum err_code code = process_start(&pipeline->gateway, args, true, err);
+	enum err_code code = process_start(&pipeline->gateway, args, PROCESS_STDOUT_PIPE, err);
 
 	if (code != ERR_OK)
 		return code;
@@ -62,9 +62,9 @@ static enum err_code start_services(struct pipeline *pipeline, struct err *err)
 	enum err_code code = start_gateway(pipeline, err);
 
 	if (code == ERR_OK)
-		code = process_start(&pipeline->sink, sink, true, err);
+		code = process_start(&pipeline->sink, sink, PROCESS_STDOUT_PIPE, err);
 	if (code == ERR_OK)
-		code = process_start(&pipeline->stream, stream, true, err);
+		code = process_start(&pipeline->stream, stream, PROCESS_STDOUT_PIPE, err);
 	return code;
 }
 
@@ -73,7 +73,7 @@ static enum err_code run_part(const char *const *args, struct buf *out, int *ret
 			      struct err *err)
 {
 	struct process process = { .out_fd = -1 };
-	enum err_code code = process_start(&process, args, true, err);
+	enum err_code code = process_start(&process, args, PROCESS_STDOUT_PIPE, err);
 
 	if (code != ERR_OK)
 		return code;

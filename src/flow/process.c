@@ -34,26 +34,41 @@ static void run_child(const char *const *args, int out_fd, pid_t parent)
 	_exit(127);
 }
 
-enum err_code process_start(struct process *process, const char *const *args, bool capture,
-			    struct err *err)
+/* Both ends of the child's stdout: ours to read and its own, or -1. */
+static enum err_code open_stdout(enum process_stdout out, int ends[2], struct err *err)
+{
+	if (out == PROCESS_STDOUT_PIPE && pipe2(ends, O_CLOEXEC) < 0)
+		return err_errno(err, "could not make a pipe");
+	if (out == PROCESS_STDOUT_NONE) {
+		ends[1] = open("/dev/null", O_WRONLY | O_CLOEXEC);
+		if (ends[1] < 0)
+			return err_errno(err, "could not open /dev/null");
+	}
+	return ERR_OK;
+}
+
+enum err_code process_start(struct process *process, const char *const *args,
+			    enum process_stdout out, struct err *err)
 {
 	pid_t parent = getpid();
 	int ends[2] = { -1, -1 };
+	enum err_code code = open_stdout(out, ends, err);
 	pid_t pid;
 
-	if (capture && pipe2(ends, O_CLOEXEC) < 0)
-		return err_errno(err, "could not make a pipe");
+	if (code != ERR_OK)
+		return code;
 	pid = fork();
 	if (pid < 0) {
-		enum err_code code = err_errno(err, "could not start a process");
-
-		(void)close(ends[0]);
-		(void)close(ends[1]);
+		code = err_errno(err, "could not start a process");
+		if (ends[0] >= 0)
+			(void)close(ends[0]);
+		if (ends[1] >= 0)
+			(void)close(ends[1]);
 		return code;
 	}
 	if (pid == 0)
 		run_child(args, ends[1], parent);
-	if (capture)
+	if (ends[1] >= 0)
 		(void)close(ends[1]);
 	*process = (struct process){ .pid = pid, .out_fd = ends[0] };
 	return ERR_OK;

@@ -17,15 +17,21 @@
 
 enum { PROCESS_ARGS_MAX = 32 };
 
+enum process_stdout {
+	PROCESS_STDOUT_OURS,
+	PROCESS_STDOUT_PIPE,	/* comes to out_fd */
+	PROCESS_STDOUT_NONE,
+};
+
 struct process {
 	pid_t pid;		/* 0: not running */
 	int out_fd;		/* its stdout, or -1 where it goes to ours */
 	int status;		/* exit status once ended; 128 + n for a signal */
 };
 
-/* `args` without the program's name, NULL at the end. `capture`: its stdout comes to out_fd. */
+/* `args` without the program's name, NULL at the end. */
 MUST_USE enum err_code process_start(struct process *process, const char *const *args,
-				     bool capture, struct err *err);
+				     enum process_stdout out, struct err *err);
 /* Has it ended? Never waits. Sets status. */
 bool process_ended(struct process *process);
 void process_signal(const struct process *process, int sig);

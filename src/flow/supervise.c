@@ -51,7 +51,8 @@ static enum err_code turn(struct service *service, struct err *err)
 	}
 	if (clock_mono_ms() < service->due_ms)
 		return ERR_OK;
-	code = process_start(&service->process, service->args, false, err);
+	code = process_start(&service->process, service->args,
+			     service->quiet ? PROCESS_STDOUT_NONE : PROCESS_STDOUT_OURS, err);
 	if (code != ERR_OK && !err_retry(code))
 		return err_prefix(err, "could not start %s", service->name);
 	service->started_ms = clock_mono_ms();

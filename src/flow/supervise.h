@@ -23,6 +23,7 @@ struct service {
 	const char *name;
 	const char *const *args;	/* as process_start() takes them */
 	int64_t period_ms;		/* 0: runs for ever; else a job */
+	bool quiet;			/* what it prints is for programs, not for who watches us */
 	int64_t drain_ms;		/* how long it may take to end */
 	/* State, zero at first: */
 	struct process process;
