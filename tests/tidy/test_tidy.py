@@ -130,7 +130,7 @@ def test_headers_have_a_guard_and_say_what_they_are():
     found = []
     for path in files("src/*.h", "tests/*.h"):
         text = path.read_text()
-        inside = path.relative_to(TOP / "src") if "src" in path.parts else path.relative_to(TOP)
+        inside = path.relative_to(TOP / "src" if path.is_relative_to(TOP / "src") else TOP)
         guard = re.sub(r"\W", "_", str(inside)).upper()
         if not re.match(rf"/\*(\n \*)? {re.escape(path.name)} - \S", text):
             found.append(f"{name_of(path)}:1: begins with no \"{path.name} - what this is\"")
