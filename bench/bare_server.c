@@ -10,6 +10,9 @@
  *
  *	bare_server PORT FILE 1|2
  */
+#include "base/mem.h"
+
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -141,7 +144,7 @@ static void accept_from(int listener)
 		}
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 		if (!connections[fd])
-			connections[fd] = malloc(sizeof(*connections[fd]));
+			connections[fd] = xmalloc(sizeof(*connections[fd]));
 		connections[fd]->len = 0;
 		event.data.fd = fd;
 		epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
@@ -187,6 +190,7 @@ static void take_back(void)
 
 	if (read(done_fd, &count, sizeof(count)) < 0)
 		return;
+	assert(busy_group);	/* only what was handed over is told done */
 	answer_group(busy_group);
 	pthread_mutex_lock(&lock);
 	busy_group = NULL;
@@ -255,8 +259,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: bare_server PORT FILE 1|2\n");
 		return 2;
 	}
-	groups[0].bytes = malloc(GROUP_BYTES);
-	groups[1].bytes = malloc(GROUP_BYTES);
+	groups[0].bytes = xmalloc(GROUP_BYTES);
+	groups[1].bytes = xmalloc(GROUP_BYTES);
 	fill_file(argv[2]);
 	epoll_fd = epoll_create1(0);
 	done_fd = eventfd(0, EFD_NONBLOCK);
