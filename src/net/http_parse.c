@@ -155,11 +155,22 @@ static const llhttp_settings_t settings = {
 	.on_headers_complete = on_headers_complete,
 };
 
-static bool refuse_llhttp(llhttp_errno_t code, const llhttp_t *parser,
+static bool method_is_token(struct slice head)
+{
+	size_t at = slice_starts(head, "\r\n") ? 2 : 0;
+
+	while (at < head.len && http_is_token(head.ptr[at]))
+		at++;
+	return at < head.len && head.ptr[at] == ' ';
+}
+
+static bool refuse_llhttp(llhttp_errno_t code, const llhttp_t *parser, struct slice head,
 			  struct http_refusal *ret_refusal)
 {
 	switch (code) {
 	case HPE_INVALID_METHOD:
+		if (!method_is_token(head))
+			return refuse(ret_refusal, 400, "the method is not a token");
 		return refuse(ret_refusal, 501, "the method is unknown");
 	case HPE_OK:
 		return refuse(ret_refusal, 400, "the headers have no end");
@@ -331,7 +342,7 @@ bool http_parse_head(struct http_head *head, struct slice bytes, char *path_room
 	parser.data = head;
 	code = llhttp_execute(&parser, bytes.ptr, bytes.len);
 	if (code != HPE_PAUSED)
-		return refuse_llhttp(code, &parser, ret_refusal);
+		return refuse_llhttp(code, &parser, bytes, ret_refusal);
 	head->http_1_0 = parser.http_minor == 0;
 	head->keep_alive = llhttp_should_keep_alive(&parser)
 			   && !(parser.flags & F_CONNECTION_CLOSE);
