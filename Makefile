@@ -3,7 +3,7 @@
 
 PYTHON = /usr/bin/python3
 
-.PHONY: help build run serve test torture bench interop lint reference clean
+.PHONY: help build run serve test torture abuse bench interop lint reference clean
 .DEFAULT_GOAL = help
 
 help:      ## this list
@@ -34,6 +34,10 @@ torture:   ## kill every part under load; KILLS=300 for more
 	@test -f build-fail/build.ninja || meson setup build-fail -Dfailpoints=true -Dtests=false -Doptimization=2 -Ddebug=true
 	@ninja -C build-fail --quiet pinpipe
 	@$(PYTHON) tests/torture/torture.py --binary build-fail/pinpipe --kills $(or $(KILLS),60)
+
+abuse: build    ## requests that break the rules, to the gateway and to nginx: both verdicts
+	@tools/bootstrap build test
+	@$(PYTHON) tests/http/abuse.py
 
 bench:     ## ingest against a bare loop, in the same run
 	@tools/bootstrap build bench
