@@ -24,8 +24,22 @@ struct point {
 static struct point points[POINTS_MAX];
 static size_t point_count;
 static const char *ticket_dir;	/* NULL: none */
+static char command[32];	/* the program's first argument: "gateway" */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void read_command(void)
+{
+	char line[256] = "";
+	FILE *file = fopen("/proc/self/cmdline", "re");
+	size_t n = file ? fread(line, 1, sizeof(line) - 1, file) : 0;
+	size_t word = strlen(line) + 1;
+
+	if (file)
+		(void)fclose(file);
+	if (word < n)
+		(void)snprintf(command, sizeof(command), "%s", line + word);
+}
 
 static void read_points(void)
 {
@@ -34,6 +48,7 @@ static void read_points(void)
 	char *save = NULL;
 
 	ticket_dir = getenv("PINPIPE_FAILPOINT_TICKETS");
+	read_command();
 	for (char *item = text ? strtok_r(text, ";", &save) : NULL;
 	     item && point_count < POINTS_MAX; item = strtok_r(NULL, ";", &save)) {
 		struct point *point = &points[point_count];
@@ -60,6 +75,8 @@ static int act(const char *action)
 
 	if (strcmp(action, "kill") == 0)
 		(void)kill(getpid(), SIGKILL);
+	if (strcmp(action, "stop") == 0)
+		return raise(SIGSTOP);	/* to this thread first: it goes no further */
 	if (strcmp(action, "eio") == 0)
 		return EIO;
 	if (strcmp(action, "enospc") == 0)
@@ -77,12 +94,14 @@ static int act(const char *action)
 /* The action of a ticket for the point; NULL: there is none. */
 static const char *take_ticket(const char *name)
 {
-	static const char *const actions[] = { "kill", "eio", "enospc" };
-	char path[PATH_MAX];
+	static const char *const actions[] = { "kill", "stop", "eio", "enospc" };
+	char path[PATH_MAX], taken[PATH_MAX];
 
 	for (size_t i = 0; ticket_dir && i < ARRAY_LEN(actions); i++) {
 		(void)snprintf(path, sizeof(path), "%s/%s:%s", ticket_dir, name, actions[i]);
-		if (unlink(path) == 0)
+		(void)snprintf(taken, sizeof(taken), "%s/taken/%s:%s@%s.%ld", ticket_dir, name,
+			       actions[i], command, (long)getpid());
+		if (rename(path, taken) == 0)
 			return actions[i];
 	}
 	return NULL;

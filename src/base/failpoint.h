@@ -4,11 +4,13 @@
  * Only in builds with -Dfailpoints=true; elsewhere FAILPOINT() is nothing.
  * PINPIPE_FAILPOINTS="journal-write:kill@3;journal-sync:eio@1" fires the third
  * pass of the first point and the first of the second ("@3+": from the third
- * on). Actions: kill (SIGKILL to the own process), eio, enospc, delay<ms>.
+ * on). Actions: kill (SIGKILL to the own process), stop (SIGSTOP), eio, enospc,
+ * delay<ms>.
  *
  * PINPIPE_FAILPOINT_TICKETS=DIR is for faults that are planted while the
- * program runs: whoever passes a point and can unlink DIR/<point>:<action>
- * (kill, eio or enospc) does that, so of all processes exactly one, once.
+ * program runs: whoever passes a point and can rename DIR/<point>:<action>
+ * (kill, stop, eio or enospc) to DIR/taken/<point>:<action>@<command>.<pid>
+ * does that, so of all processes exactly one, once, and it is known which.
  *
  * FAILPOINT(name) is 0, or the errno that the place shall act as if it got.
  */
