@@ -81,7 +81,9 @@ X(TABLE_BYTES, "stream.bytes_max", "", CONFIG_BYTES, "32MiB", "64KiB..1GiB", "Ra
 X(TABLE_AGE, "stream.age", "stream-age", CONFIG_MS, "250ms", "1ms..1h", "How long a micro-batch waits for more")
 X(ENGINE_MEMORY, "engine.memory", "", CONFIG_BYTES, "1GiB", "64MiB..1TiB", "Memory limit of the SQL engine, each process")
 X(ENGINE_THREADS, "engine.threads", "", CONFIG_INT, "0", "0..1024", "Threads of the SQL engine; 0: one a core")
-X(SCHEDULE, "batch.every", "batch-every", CONFIG_MS, "60s", "1s..30d", "How often `up` runs the batch")
+X(SCHEDULE, "batch.every", "batch-every", CONFIG_MS, "60s", "10ms..30d", "How often `up` runs the batch")
+X(RESTART_AFTER, "up.restart_after", "", CONFIG_MS, "200ms", "1ms..1h", "How long `up` waits before it starts again what ended; twice as long each time")
+X(RESTART_MAX, "up.restart_max", "", CONFIG_MS, "30s", "1ms..24h", "The longest that `up` waits for that")
 X(FROM, "", "from", CONFIG_CHOICE, "batch", "batch|stream", "Which tables to ask")
 X(UNTIL_END, "", "until-end", CONFIG_BOOL, "false", "", "Stop when all that is in the log now is done")
 

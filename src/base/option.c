@@ -27,7 +27,7 @@ static const enum option common[] = {
 
 /* What stands before the first dot of a key. */
 static const char *const sections[] = {
-	"gateway", "log", "source", "mysql", "emulate", "sink", "stream", "engine", "batch",
+	"gateway", "log", "source", "mysql", "emulate", "sink", "stream", "engine", "batch", "up",
 };
 
 struct unit {

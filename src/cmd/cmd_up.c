@@ -10,7 +10,8 @@ enum { DRAIN_MS = 120000 };
 static const enum option options[] = {
 	OPT_LISTEN, OPT_INSECURE, OPT_TLS_CERT, OPT_TLS_KEY, OPT_COMPAT_STATUS, OPT_KINESIS_STATUS,
 	OPT_AUTO_CREATE, OPT_PARTITIONS, OPT_SHARDS, OPT_LAKE, OPT_MODELS, OPT_FLUSH_SIZE,
-	OPT_FLUSH_BYTES, OPT_FLUSH_AGE, OPT_TABLE_AGE, OPT_SCHEDULE, OPTION_COUNT,
+	OPT_FLUSH_BYTES, OPT_FLUSH_AGE, OPT_TABLE_AGE, OPT_SCHEDULE,
+	OPT_RESTART_AFTER, OPT_RESTART_MAX, OPTION_COUNT,
 };
 
 static int run(struct config *config, int argc, const char *const *argv)
@@ -27,6 +28,10 @@ static int run(struct config *config, int argc, const char *const *argv)
 		{ .name = "batch", .args = batch, .drain_ms = DRAIN_MS, .quiet = true,
 		  .period_ms = config_int(config, OPT_SCHEDULE) },
 	};
+	struct restart_delay delay = {
+		.first_ms = config_int(config, OPT_RESTART_AFTER),
+		.most_ms = config_int(config, OPT_RESTART_MAX),
+	};
 	const char *dir;
 	struct err err;
 
@@ -35,7 +40,7 @@ static int run(struct config *config, int argc, const char *const *argv)
 	if (setup_dir(config, &dir, &err) != ERR_OK || children_inherit(config, &err) != ERR_OK)
 		return cmd_fail(&err);
 	trace_info("gateway, sink, stream and batch run on \"%s\"; Ctrl-C drains and ends them", dir);
-	if (supervise(services, ARRAY_LEN(services), &err) != ERR_OK)
+	if (supervise(services, ARRAY_LEN(services), delay, &err) != ERR_OK)
 		return cmd_fail(&err);
 	return 0;
 }

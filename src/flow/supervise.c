@@ -4,21 +4,24 @@
 #include "base/time.h"
 #include "base/trace.h"
 
-enum { TICK_MS = 20, BACKOFF_FIRST_MS = 200, BACKOFF_MAX_MS = 30000, STEADY_TIMES = 4 };
+enum { TICK_MS = 20, STEADY_TIMES = 4 };
 
-static int64_t next_backoff(struct service *service)
+static int64_t next_backoff(struct service *service, struct restart_delay delay)
 {
 	int64_t lived_ms = clock_mono_ms() - service->started_ms;
 
 	if (!service->backoff_ms || lived_ms >= STEADY_TIMES * service->backoff_ms)
-		service->backoff_ms = BACKOFF_FIRST_MS;
-	else if (service->backoff_ms < BACKOFF_MAX_MS)
+		service->backoff_ms = delay.first_ms;
+	else
 		service->backoff_ms *= 2;
+	if (service->backoff_ms > delay.most_ms)
+		service->backoff_ms = delay.most_ms;
 	return service->backoff_ms;
 }
 
 /* It ended without being asked to. */
-static enum err_code plan_next_start(struct service *service, struct err *err)
+static enum err_code plan_next_start(struct service *service, struct restart_delay delay,
+				     struct err *err)
 {
 	int status = service->process.status;
 	int64_t wait_ms;
@@ -31,21 +34,21 @@ static enum err_code plan_next_start(struct service *service, struct err *err)
 		service->due_ms = service->started_ms + service->period_ms;
 		return ERR_OK;
 	}
-	wait_ms = next_backoff(service);
+	wait_ms = next_backoff(service, delay);
 	service->due_ms = clock_mono_ms() + wait_ms;
 	trace_warn("%s ended with status %d; starting it again in %lld ms", service->name, status,
 		   (long long)wait_ms);
 	return ERR_OK;
 }
 
-static enum err_code turn(struct service *service, struct err *err)
+static enum err_code turn(struct service *service, struct restart_delay delay, struct err *err)
 {
 	enum err_code code;
 
 	if (service->process.pid) {
 		if (!process_ended(&service->process))
 			return ERR_OK;
-		code = plan_next_start(service, err);
+		code = plan_next_start(service, delay, err);
 		if (code != ERR_OK)
 			return code;
 	}
@@ -59,7 +62,7 @@ static enum err_code turn(struct service *service, struct err *err)
 	service->starts++;
 	if (code != ERR_OK) {
 		trace_warn("could not start %s: %s", service->name, err->msg);
-		service->due_ms = service->started_ms + next_backoff(service);
+		service->due_ms = service->started_ms + next_backoff(service, delay);
 	}
 	return ERR_OK;
 }
@@ -82,7 +85,8 @@ static enum err_code stop_all(struct service *services, size_t count, struct err
 	return code;
 }
 
-enum err_code supervise(struct service *services, size_t count, struct err *err)
+enum err_code supervise(struct service *services, size_t count, struct restart_delay delay,
+			struct err *err)
 {
 	enum err_code code = ERR_OK;
 	struct err ignored;
@@ -91,7 +95,7 @@ enum err_code supervise(struct service *services, size_t count, struct err *err)
 		services[i].process.out_fd = -1;
 	while (code == ERR_OK && !stop_requested()) {
 		for (size_t i = 0; i < count && code == ERR_OK; i++)
-			code = turn(&services[i], err);
+			code = turn(&services[i], delay, err);
 		if (code == ERR_OK)
 			clock_sleep_ms(TICK_MS);
 	}

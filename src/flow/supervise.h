@@ -2,8 +2,8 @@
  * supervise.h - keeps the services of `pinpipe up` running.
  *
  * A service is a child process. One that ends on its own is started again,
- * after 200 ms at first and twice as long each time, up to 30 s; one that lived
- * four times as long as it had waited begins anew. One that ends with status 2
+ * after `first_ms` at first and twice as long each time, up to `most_ms`; one
+ * that lived four times as long as it had waited begins anew. One that ends with status 2
  * (usage or configuration) would only fail again, so the supervisor ends with
  * its status.
  *
@@ -33,7 +33,14 @@ struct service {
 	uint64_t starts;
 };
 
+/* How long to wait before what ended is started again. */
+struct restart_delay {
+	int64_t first_ms;
+	int64_t most_ms;
+};
+
 /* Runs until a stop is asked. ERR_OK: all ended well. */
-MUST_USE enum err_code supervise(struct service *services, size_t count, struct err *err);
+MUST_USE enum err_code supervise(struct service *services, size_t count,
+				 struct restart_delay delay, struct err *err);
 
 #endif
