@@ -29,11 +29,12 @@ interop: build  ## the Delta tables, read by DuckDB, delta-rs and Spark
 	@tools/interop/install
 	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/interop
 
-torture:   ## kill every part under load; KILLS=300 for more
+torture:   ## kill every part under load; KILLS=n, SEED=n, PARTS="kills"
 	@tools/bootstrap build test
 	@test -f build-fail/build.ninja || meson setup build-fail -Dfailpoints=true -Dtests=false -Doptimization=2 -Ddebug=true
 	@ninja -C build-fail --quiet pinpipe
-	@$(PYTHON) tests/torture/torture.py --binary build-fail/pinpipe --kills $(or $(KILLS),60)
+	@$(PYTHON) tests/torture/torture.py --binary build-fail/pinpipe $(PARTS) $(if $(SEED),--seed $(SEED)) \
+		$(if $(KILLS),--kills $(KILLS))
 
 abuse: build    ## requests that break the rules, to the gateway and to nginx: both verdicts
 	@tools/bootstrap build test

@@ -1,8 +1,14 @@
-"""Reads objects, Delta tables and dead letters by itself and compares them with the clients' ledger.
+"""Reads log, objects, Delta tables and dead letters by itself and compares them with the clients' ledger.
 
-Reports, each as a list of sentences: lost (acknowledged, but not where it was said to be), doubled (an offset or an
-identity in two places), phantom (never sent, or refused), reordered (a client's records not in the order it sent
-them), altered (not what was sent).
+What it finds, each a list of sentences:
+    lost       acknowledged, or in the log, but not where it has to be
+    doubled    an offset or an attempt that is in one place twice, or elsewhere than it was said to be
+    phantom    never sent, refused, or never in the log
+    reordered  a client's records are not in the order in which it sent them
+    altered    not what was sent
+    damaged    below its end the log breaks the rules of its format
+
+It also counts what the clients do not know the outcome of: unknown-present, unknown-absent.
 """
 import base64
 import collections
@@ -10,11 +16,17 @@ import json
 import pathlib
 import re
 
+from client import TABLES
 from duck import Duck
+from journal import Log, digest, sequence_ordinal
 
-TABLES = ("pin", "geo", "user")
-IDENTITY = {"pin": "unique_id", "geo": "country", "user": "user_name"}
-KINDS = ("lost", "doubled", "phantom", "reordered", "altered")
+KINDS = ("lost", "doubled", "phantom", "reordered", "altered", "damaged")
+PATHS = ("batch", "stream")
+# The text of a row: what Entry.row says, after partition and offset.
+ROWS = {"pin": "ind, unique_id, title, follower_count, category",
+        "geo": "ind, country, coordinates[1], coordinates[2], epoch(timestamp)::BIGINT",
+        "user": "ind, user_name, age, epoch(date_joined)::BIGINT"}
+SAMPLES = 5  # of each kind that are printed
 
 
 class Report(dict):
@@ -26,10 +38,16 @@ class Report(dict):
     def clean(self):
         return not any(self.values())
 
+    @property
+    def faults(self):
+        return sum(map(len, self.values()))
+
+    def samples(self):
+        return [f"{kind}: {text}" for kind in KINDS for text in self[kind][:SAMPLES]]
+
     def __str__(self):
         figures = ", ".join(f"{len(self[kind])} {kind}" for kind in KINDS)
-        samples = "".join(f"\n  {kind}: {text}" for kind in KINDS for text in self[kind][:5])
-        return f"{figures} ({dict(self.counts)}){samples}"
+        return "\n  ".join([f"{figures} ({dict(self.counts)})", *self.samples()])
 
 
 def live_files(root):
@@ -46,12 +64,14 @@ def live_files(root):
 
 
 def table_rows(duck, root, table):
-    """(partition, offset) -> identity of every row."""
+    """(partition, offset, the row's text) of every row."""
     files = live_files(root)
     if not files:
         return []
     names = ",".join("'%s'" % str(path).replace("'", "''") for path in files)
-    return duck.rows(f"SELECT _partition, _offset, {IDENTITY[table]} FROM read_parquet([{names}])")
+    cells = ", ".join(f"coalesce(({cell})::VARCHAR, '~')" for cell in ROWS[table].split(", "))
+    sql = f"SELECT concat_ws('|', _partition, _offset, {cells}) FROM read_parquet([{names}])"
+    return [line.split("|", 2) for line in duck.lines(sql)]
 
 
 def letters(lake, topic):
@@ -61,106 +81,192 @@ def letters(lake, topic):
 
 
 def object_lines(lake, topic):
-    """(partition, offset) and the value of every line of the topic's objects."""
+    """(partition, offset) and the bytes of every line of the topic's objects."""
     for path in sorted((lake / "topics" / topic).glob("partition=*/*.json")):
         partition, start = re.fullmatch(r".*\+(\d+)\+(\d+)\.json", path.name).groups()
         text = path.read_bytes()
         assert text.endswith(b"\n"), f"{path} is cut"
-        for n, line in enumerate(text.splitlines()):
-            yield (partition, "%020d" % (int(start) + n)), json.loads(line)
+        for n, line in enumerate(text[:-1].split(b"\n")):
+            yield int(partition), int(start) + n, line
 
 
-def identity_of(value):
-    """The identity that make_value() put in."""
-    for field in ("nonsense", "unique_id", "first_name"):
-        if isinstance(value, dict) and field in value:
-            return value[field]
-    return value.get("country") if isinstance(value, dict) else None
+def place_of(path, partition, offset):
+    """Partition and ordinal, as numbers."""
+    return int(partition.rpartition("-")[2]), sequence_ordinal(offset) if path == "stream" else int(offset)
+
+
+class Shelf:
+    """One place in which each record has to be once: the log, the objects, or the tables with the dead letters."""
+
+    def __init__(self, name, user, report):
+        self.name, self.user, self.report = name, user, report
+        self.lanes = collections.defaultdict(dict)      # (topic, partition) -> ordinal -> entry
+        self.places = {}                                # identity -> (topic, partition), ordinal
+
+    def put(self, lane, ordinal, entry, shown):
+        """A record was found; `entry` is the attempt that its bytes belong to, or None."""
+        where = f"{lane} {ordinal} in the {self.name}"
+        if ordinal in self.lanes[lane]:
+            self.report["doubled"].append(f"{where} is there twice")
+        self.lanes[lane][ordinal] = entry
+        if entry is None:
+            self.report["phantom"].append(f"{where} holds {shown!r}, which was never sent")
+            return
+        if entry.state in ("refused", "unsent"):
+            self.report["phantom"].append(f"{where} holds {entry.identity}, which was {entry.state}")
+        if topic_of(self.user, entry) != lane[0]:
+            self.report["altered"].append(f"{where} holds {entry.identity} of {entry.path}/{entry.table}")
+        if entry.identity in self.places:
+            self.report["doubled"].append(f"{entry.identity} is at {self.places[entry.identity]}, too: {where}")
+        elif entry.state == "acked" and (lane[1], ordinal) != place_of(entry.path, entry.partition, entry.offset):
+            self.report["doubled"].append(f"{where} holds {entry.identity}, acknowledged at {entry.offset}")
+        self.places[entry.identity] = lane, ordinal
+
+    def expect(self, entries, is_missing_excused=lambda lane, ordinal: False):
+        """Each of the acknowledged entries is here."""
+        for entry in entries:
+            partition, ordinal = place_of(entry.path, entry.partition, entry.offset)
+            lane = topic_of(self.user, entry), partition
+            found = self.lanes[lane].get(ordinal)
+            if found is not entry and not is_missing_excused(lane, ordinal):
+                self.report["lost"].append(f"{entry.identity} is not at {lane} {ordinal} in the {self.name}; there is "
+                                           f"{found.identity if found else None}")
+
+    def check_order(self, ledger):
+        last = {}
+        for entry in ledger:    # each client's entries are in the order of sending
+            lane, ordinal = self.places.get(entry.identity, (None, 0))
+            if lane is None:
+                continue
+            key = entry.client, lane
+            if ordinal <= last.get(key, -1):
+                self.report["reordered"].append(f"{entry.identity} at {lane} {ordinal} of the {self.name} comes before "
+                                                f"{last[key]}, which was sent earlier")
+            last[key] = ordinal
+
+    def equals(self, log):
+        """Log = this place: every ordinal of the log is here and no other; what was read of the log is the same."""
+        for lane, following in log.next.items():
+            here = self.lanes[lane]
+            if lane[0] not in self.topics():
+                continue
+            missing = sorted(set(range(following)) - here.keys())
+            if missing:
+                self.report["lost"].append(f"{lane} has {len(missing)} of {following} records not in the {self.name}: "
+                                           f"{missing[:SAMPLES]} …")
+            for ordinal in sorted(here.keys() - set(range(following)))[:SAMPLES]:
+                self.report["phantom"].append(f"{lane} {ordinal} is in the {self.name}, the log ends at {following}")
+            for ordinal, value in log.records[lane].items():
+                entry = here.get(ordinal)
+                if entry is not None and entry.digest != value:
+                    self.report["altered"].append(f"{lane} {ordinal} holds {entry.identity}; the log holds another")
+
+    def topics(self):
+        paths = PATHS if self.name == "tables" else PATHS[:1]
+        return {topic_name(self.user, path, table) for path in paths for table in TABLES}
+
+
+def topic_name(user, path, table):
+    return f"{user}.{table}" if path == "batch" else f"streaming-{user}-{table}"
+
+
+def topic_of(user, entry):
+    return topic_name(user, entry.path, entry.table)
 
 
 class Checker:
-    def __init__(self, lake, user, ledger):
-        self.lake, self.user, self.report = pathlib.Path(lake), user, Report()
-        self.ledger = {entry.identity: entry for entry in ledger}
-        self.places = {}
-        for entry in ledger:
-            self.report.counts[entry.state] += 1
+    """Of one data directory. check_log() may be called again and again as the log grows; check_lake() once, at the
+    end, when all that is in the log has been worked on."""
 
-    def names(self, path, table):
-        if path == "batch":
-            return f"{self.user}.{table}", f"{self.user}_{table}_clean"
-        return f"streaming-{self.user}-{table}", f"{self.user}_{table}_table"
+    def __init__(self, directory, user):
+        self.directory, self.user = pathlib.Path(directory), user
+        self.lake = self.directory / "lake"
+        self.log = Log(self.directory / "log")
+        self.report = Report()
+        self.entries = {}       # by digest
+        self.identities = {}
+        self.taken = collections.Counter()      # records of each lane of the log that are on the shelf
+        self.shelf = Shelf("log", user, self.report)
 
-    def place(self, path, table, where, identity, what):
-        """One record was found; an offset and an identity may be found once each."""
-        key = (path, table) + where
-        if key in self.places:
-            self.report["doubled"].append(f"{key} is in {what} and holds {self.places[key]}")
-        entry = self.ledger.get(identity)
-        if entry is None or entry.state in ("refused", "unsent"):
-            self.report["phantom"].append(f"{key} in {what} holds {identity}, which was "
-                                          + (entry.state if entry else "never sent"))
-        elif entry.state == "acked" and where != (entry.partition, entry.offset):
-            self.report["doubled"].append(f"{identity} is at {where} and was acknowledged at "
-                                          f"{(entry.partition, entry.offset)}")
-        elif (entry.path, entry.table) != (path, table):
-            self.report["altered"].append(f"{identity} of {entry.path}/{entry.table} is in {path}/{table}")
-        self.places[key] = identity
-        self.report.counts[f"{path} {what}"] += 1
+    def learn(self, ledger):
+        self.entries = {entry.digest: entry for entry in ledger}
+        self.identities = {entry.identity: entry for entry in ledger}
 
-    def check_table(self, duck, path, table):
-        topic, name = self.names(path, table)
-        seen = set()
-        if path == "batch":
-            for where, value in object_lines(self.lake, topic):
-                if where in seen:
-                    self.report["doubled"].append(f"{topic} {where} is in two objects")
-                seen.add(where)
-                self.compare(value, f"{topic} {where}")
-        for partition, offset, identity in table_rows(duck, self.lake / "tables" / name, table):
-            self.place(path, table, (partition, offset), (identity or "").removesuffix(" Acosta"), "rows")
-        for letter in letters(self.lake, topic):
-            value = json.loads(base64.b64decode(letter["value"])) if letter["value"] is not None else None
-            self.compare(value, f"dead letter {letter['offset']} of {topic}")
-            self.place(path, table, (letter["partition"], letter["offset"]), identity_of(value), "letters")
+    def check_log(self, ledger):
+        """What has been read of the log against the ledger, all of whose outcomes are settled."""
+        self.learn(ledger)
+        for lane, records in self.log.records.items():
+            if not re.search(rf"\b{re.escape(self.user)}[.-]({'|'.join(TABLES)})$", lane[0]):
+                continue        # a topic that is there for its creation only
+            for ordinal, value in list(records.items())[self.taken[lane]:]:
+                self.shelf.put(lane, ordinal, self.entries.get(value), value.hex())
+            self.taken[lane] = len(records)
+        self.report["damaged"] += self.log.faults
+        self.log.faults = []
 
-    def compare(self, value, where):
-        entry = self.ledger.get(identity_of(value))
-        if entry and entry.value != value:
-            self.report["altered"].append(f"{where} holds {value}, sent was {entry.value}")
+    def expect_in_log(self, acked):
+        """These entries were acknowledged before the log was read."""
+        self.shelf.expect(acked, is_missing_excused=lambda lane, ordinal: (
+            ordinal < self.log.next.get(lane, 0) and ordinal not in self.log.records[lane] and self.log.unread))
 
-    def check_ledger(self):
-        last = {}
-        for entry in sorted(self.ledger.values(), key=lambda e: (e.client, e.number)):
-            if entry.state != "acked":
-                continue
-            found = self.places.get((entry.path, entry.table, entry.partition, entry.offset))
-            if found != entry.identity:
-                self.report["lost"].append(f"{entry.identity} at {entry.partition}/{entry.offset} of "
-                                           f"{entry.path}/{entry.table}: there is {found}")
-            lane = (entry.client, entry.table, entry.partition)
-            if entry.offset <= last.get(lane, ""):
-                self.report["reordered"].append(f"{entry.identity} at {entry.offset} comes before {last[lane]}")
-            last[lane] = entry.offset
-
-    def check_dense(self):
-        """No offset between the first and the last one is missing."""
-        lanes = collections.defaultdict(set)
-        for path, table, partition, offset in self.places:
-            lanes[path, table, partition].add(int(offset) if path == "batch" else offset)
-        for lane, offsets in lanes.items():
-            if lane[0] == "batch" and len(offsets) != max(offsets) + 1:
-                missing = sorted(set(range(max(offsets) + 1)) - offsets)
-                self.report["lost"].append(f"{lane} misses offsets {missing[:5]} …")
-
-    def run(self):
+    def check_lake(self, ledger):
+        """Everything. The log has been read to its end."""
+        self.check_log(ledger)
+        acked = [entry for entry in ledger if entry.state == "acked"]
+        self.expect_in_log(acked)
+        tables, objects = (Shelf(name, self.user, self.report) for name in ("tables", "objects"))
         duck = Duck()
         try:
-            for path in ("batch", "stream"):
+            for path in PATHS:
                 for table in TABLES:
-                    self.check_table(duck, path, table)
+                    self.put_rows(duck, tables, path, table)
+                    self.put_letters(tables, objects, path, table)
         finally:
             duck.close()
-        self.check_ledger()
-        self.check_dense()
+        for table in TABLES:
+            topic = topic_name(self.user, "batch", table)
+            for partition, ordinal, line in object_lines(self.lake, topic):
+                objects.put((topic, partition), ordinal, self.entries.get(digest(line)), line[:100])
+        for shelf in (tables, objects):
+            shelf.expect([entry for entry in acked if topic_of(self.user, entry) in shelf.topics()])
+            shelf.check_order(ledger)
+            shelf.equals(self.log)
+        self.shelf.check_order(ledger)
+        self.count(ledger, tables)
         return self.report
+
+    def put_rows(self, duck, tables, path, table):
+        topic = topic_name(self.user, path, table)
+        name = f"{self.user}_{table}_{'clean' if path == 'batch' else 'table'}"
+        for partition, offset, row in table_rows(duck, self.lake / "tables" / name, table):
+            entry = self.identities.get(row.split("|")[1].removesuffix(" Acosta"))
+            number, ordinal = place_of(path, partition, offset)
+            tables.put((topic, number), ordinal, entry, row)
+            if entry and entry.row != row:
+                self.report["altered"].append(f"{topic} {offset} is the row {row}, not {entry.row}")
+            if entry and entry.state == "acked" and (partition, offset) != (entry.partition, entry.offset):
+                self.report["altered"].append(f"{topic} {partition} {offset} was {entry.partition} {entry.offset}")
+            self.report.counts["rows"] += 1
+
+    def put_letters(self, tables, objects, path, table):
+        topic = topic_name(self.user, path, table)
+        for letter in letters(self.lake, topic):
+            value = base64.b64decode(letter["value"] or "")
+            entry = self.entries.get(digest(value))
+            number, ordinal = place_of(path, letter["partition"], letter["offset"])
+            tables.put((topic, number), ordinal, entry, value[:100])
+            if letter["stage"] == "sink":
+                objects.put((topic, number), ordinal, entry, value[:100])
+            if entry and entry.row is not None:
+                self.report["altered"].append(f"{topic} {letter['offset']} is a dead letter ({letter['reason']}), "
+                                              "but a row was sent")
+            self.report.counts["letters"] += 1
+
+    def count(self, ledger, tables):
+        counts = self.report.counts
+        for entry in ledger:
+            counts[entry.state] += 1
+            if entry.state == "unknown":
+                counts["unknown-present" if entry.identity in tables.places else "unknown-absent"] += 1
+        counts["log read"] += sum(self.taken.values())
+        counts["log unread"] += self.log.unread

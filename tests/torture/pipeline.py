@@ -7,8 +7,14 @@ import socket
 import subprocess
 import time
 
-# Segments that are small and soon let go, so that rolling, recycling and retention happen under load.
-SMALL_LOG = {"PINPIPE_LOG_SEGMENT_BYTES": "1MiB", "PINPIPE_LOG_RETENTION": "3s", "PINPIPE_GATEWAY_AUTO_CREATE": "any"}
+SERVICES = ("gateway", "sink", "stream", "batch")
+# Everything small and soon, so that rolling, recycling, retention and restarts happen all the time under load.
+QUICK = {"PINPIPE_LOG_SEGMENT_BYTES": "1MiB", "PINPIPE_GATEWAY_RECORD_BYTES_MAX": "64KiB",
+         "PINPIPE_LOG_RETENTION": "2s", "PINPIPE_GATEWAY_AUTO_CREATE": "any", "PINPIPE_LOG_DISK_RESERVE_BYTES": "0",
+         "PINPIPE_UP_RESTART_AFTER": "1ms", "PINPIPE_UP_RESTART_MAX": "40ms", "PINPIPE_BATCH_EVERY": "200ms",
+         "PINPIPE_SINK_FLUSH_SIZE": "200", "PINPIPE_SINK_FLUSH_AGE": "100ms", "PINPIPE_STREAM_AGE": "50ms",
+         "PINPIPE_ENGINE_THREADS": "1"}
+SAID = 3000  # characters of the trace that a failure shows
 
 
 def free_port():
@@ -25,59 +31,78 @@ def await_that(condition, what, timeout=60):
             return value
         if time.monotonic() > end:
             raise AssertionError(f"waited {timeout} s for {what}")
-        time.sleep(0.01)  # paces the look at a condition, is no wait by itself
+        time.sleep(0.002)  # paces the look at a condition, is no wait by itself
 
 
 def children(pid):
-    """pid -> subcommand of the children of a process."""
+    """pid -> subcommand of the live children of a process."""
     found = {}
     for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
         try:
             for child in task.read_text().split():
                 words = pathlib.Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
-                if len(words) > 1:
+                if len(words) > 1 and words[1] != b"up":    # between fork and exec it has its parent's words
                     found[int(child)] = words[1].decode()
         except (FileNotFoundError, ProcessLookupError):
             continue
     return found
 
 
-def signal_to(pid, number):
+def state_of(pid):
+    """Its letter in /proc: R, S, D, T (stopped), Z …; None: there is none."""
     try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        pass  # it has ended by itself
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return None
 
 
 def alive(pid):
+    return state_of(pid) not in (None, "Z", "X")
+
+
+def kill_9(pid):
+    """True: it lived until now."""
+    lived = alive(pid)
     try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
         return False
+    return lived
 
 
 class Pipeline:
-    """`pinpipe up` on a directory of its own."""
+    """`pinpipe up` on a directory of its own. Its own files, the trace and the tickets, are in `aside`."""
 
-    def __init__(self, binary, directory, user="u1", options=()):
+    def __init__(self, binary, directory, aside, user="u1", environment=None):
         self.binary, self.directory, self.user = str(binary), pathlib.Path(directory), user
         self.port = free_port()
-        self.tickets = self.directory / "tickets"
-        self.tickets.mkdir(parents=True)
-        self.trace = open(self.directory / "trace", "ab")
-        self.environment = dict(os.environ, PINPIPE_FAILPOINT_TICKETS=str(self.tickets), **SMALL_LOG)
-        self.options = ["--dir", str(self.directory), "--id", user, *options]
+        self.tickets = pathlib.Path(aside) / "tickets"
+        self.taken = self.tickets / "taken"
+        self.taken.mkdir(parents=True)
+        self.trace_path = pathlib.Path(aside) / "trace"
+        self.trace = open(self.trace_path, "ab")
+        self.environment = dict(os.environ, PINPIPE_FAILPOINT_TICKETS=str(self.tickets), **QUICK,
+                                **(environment or {}))
         self.process = None
+        self.orphans = set()    # of supervisors that were killed
 
     def start(self):
         self.process = subprocess.Popen(
-            [self.binary, "up", "--listen", f"127.0.0.1:{self.port}", "--batch-every", "1s", "--flush-size", "200",
-             "--flush-age", "1s", *self.options],
+            [self.binary, "up", "--listen", f"127.0.0.1:{self.port}", "--dir", str(self.directory), "--id", self.user],
             stdin=subprocess.DEVNULL, stdout=self.trace, stderr=self.trace, env=self.environment)
 
+    def said(self):
+        return self.trace_path.read_text(errors="replace")[-SAID:]
+
+    def assert_running(self):
+        status = self.process.poll()
+        if status is not None:
+            raise AssertionError(f"the supervisor ended with {status}:\n{self.said()}")
+
     def healthy(self):
+        self.assert_running()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
             connection.request("GET", "/readyz")
             return connection.getresponse().status == 200
         except (OSError, http.client.HTTPException):
@@ -86,36 +111,57 @@ class Pipeline:
             connection.close()
 
     def await_healthy(self):
-        await_that(self.healthy, "the gateway to be ready")
+        try:
+            await_that(self.healthy, "the gateway to be ready")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.said()}") from None
 
     def child(self, service):
-        return next((pid for pid, name in children(self.process.pid).items() if name == service), None)
+        self.assert_running()
+        return next((pid for pid, name in children(self.process.pid).items() if name == service and alive(pid)), None)
 
     def kill(self, service):
-        """SIGKILL one service, the supervisor or all at once; returns when it is there again (batch: when gone)."""
-        if service in ("supervisor", "all"):
-            orphans = list(children(self.process.pid))
+        """SIGKILL of a live process of the service; of the supervisor, whose children then end by themselves beside
+        those of the next one; or of all at once."""
+        if service == "supervisor":
+            self.assert_running()
+            self.orphans |= set(children(self.process.pid))
             self.process.kill()
-            for pid in orphans if service == "all" else []:
-                signal_to(pid, signal.SIGKILL)
             self.process.wait()
-            await_that(lambda: not any(map(alive, orphans)), "the orphans to end")
             self.start()
-            self.await_healthy()
-            return
-        pid = await_that(lambda: self.child(service), f"{service} to run")
-        signal_to(pid, signal.SIGKILL)
-        if service != "batch":
-            await_that(lambda: self.child(service) not in (None, pid), f"{service} to be started again")
-        if service == "gateway":
-            self.await_healthy()
+        elif service == "all":
+            self.kill_all()
+            self.start()
+        else:
+            await_that(lambda: kill_9(self.child(service) or 0x7FFFFFFF), f"{service} to run")
+
+    def kill_all(self):
+        """Nothing of it is left."""
+        self.assert_running()
+        pids = {self.process.pid, *children(self.process.pid), *self.orphans}
+        self.process.kill()
+        for pid in pids:
+            kill_9(pid)
+        self.process.wait()
+        await_that(lambda: not any(map(alive, pids)), "the killed to end")
+        self.orphans = set()
 
     def plant(self, point, action):
         """The next process that passes the failpoint takes the action, once."""
         (self.tickets / f"{point}:{action}").touch()
 
-    def was_taken(self, point, action):
-        return not (self.tickets / f"{point}:{action}").exists()
+    def who_took(self, point, action):
+        """(service, pid) of who took what was planted, then forgets it; None: nobody yet."""
+        for path in self.taken.glob(f"{point}:{action}@*"):
+            path.unlink()
+            service, _, pid = path.name.rpartition("@")[2].partition(".")
+            return service, int(pid)
+        return None
+
+    def withdraw(self):
+        """Nothing is planted any more."""
+        for ticket in self.tickets.glob("*:*"):
+            ticket.unlink(missing_ok=True)
 
     def post(self, path, body, kind="application/vnd.kafka.json.v2+json"):
         """One request of our own, whose outcome does not matter."""
@@ -129,24 +175,26 @@ class Pipeline:
             connection.close()
 
     def stop(self):
-        """Drain and end; no fault is planted any more."""
-        for ticket in self.tickets.iterdir():
-            ticket.unlink(missing_ok=True)
+        """Drain and end."""
+        self.withdraw()
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(120)
+        await_that(lambda: not any(map(alive, self.orphans)), "the orphans to end", 120)
 
     def finish(self):
         """Work off what is left, as the next start would."""
         self.stop()
         for command in (["sink", "--until-end"], ["stream", "--until-end"], ["batch"]):
-            subprocess.run([self.binary, *command, *self.options], stdin=subprocess.DEVNULL, stdout=self.trace,
-                           stderr=self.trace, env=self.environment, check=True, timeout=300)
+            done = subprocess.run([self.binary, *command, "--dir", str(self.directory), "--id", self.user],
+                                  stdin=subprocess.DEVNULL, stdout=self.trace, stderr=self.trace, env=self.environment,
+                                  timeout=300, check=False)
+            if done.returncode:
+                raise AssertionError(f"{command} ended with {done.returncode}:\n{self.said()}")
 
     def close(self):
         if self.process and self.process.poll() is None:
-            for pid in children(self.process.pid):
-                signal_to(pid, signal.SIGKILL)
-            self.process.kill()
-            self.process.wait()
+            self.kill_all()
+        for pid in self.orphans:
+            kill_9(pid)
         self.trace.close()

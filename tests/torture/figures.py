@@ -1,0 +1,62 @@
+"""What the parts of the torture share: a place to work in, and the table of what came out."""
+import contextlib
+import os
+import pathlib
+import shutil
+import tempfile
+
+from checker import KINDS
+
+MEMORY = pathlib.Path("/dev/shm")  # a killed process needs no disk
+OUTCOMES = ("acked", "unknown-present", "unknown-absent")
+
+
+class Place:
+    def __init__(self, path):
+        self.path, self.keep = path, False
+
+
+@contextlib.contextmanager
+def workplace(name):
+    """A directory that goes, unless `keep` was set or something was raised."""
+    where = MEMORY if os.access(MEMORY, os.W_OK) else None
+    place = Place(pathlib.Path(tempfile.mkdtemp(prefix=f"pinpipe-{name}-", dir=where)))
+    try:
+        yield place
+    except BaseException:
+        place.keep = True
+        raise
+    finally:
+        if place.keep:
+            print(f"kept: {place.path}", flush=True)
+        else:
+            shutil.rmtree(place.path)
+
+
+class Figures:
+    """A line a session while it goes on, a line a part at the end."""
+
+    def __init__(self):
+        self.sums = {}          # part -> what, in all
+        self.missed = []        # what was to be done and could not be
+
+    def add(self, part, seed, done, seconds, report):
+        """`report`: the checker's, or another dict of lists with `counts`."""
+        new = {"sessions": 1, "done": done, **{kind: len(report[kind]) for kind in KINDS},
+               **{name: report.counts[name] for name in OUTCOMES}, "s": seconds}
+        total = self.sums.setdefault(part, dict.fromkeys(new, 0))
+        for name, value in new.items():
+            total[name] += value
+        print(f"{part}, seed {seed}: {done} in {seconds:.0f} s; {report}", flush=True)
+
+    @property
+    def faults(self):
+        return sum(total[kind] for total in self.sums.values() for kind in KINDS)
+
+    def print(self):
+        columns = list(next(iter(self.sums.values()), {}))
+        print("\n" + f"{'part':<12}" + "".join(f"{name:>{len(name) + 3}}" for name in columns))
+        for part, total in self.sums.items():
+            print(f"{part:<12}" + "".join(f"{total[name]:>{len(name) + 3}.0f}" for name in columns))
+        for text in self.missed:
+            print(f"missed: {text}")

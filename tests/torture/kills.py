@@ -1,0 +1,173 @@
+"""kill -9 of every part, at random and at every failpoint, under load.
+
+A session is one pipeline on one directory. Its steps, in an order that the seed makes, are: SIGKILL of a service, of
+the supervisor, or of all at once; death at a named failpoint, of whoever passes it next; an EIO or ENOSPC at one.
+Between two steps a few records are acknowledged, and nothing is drained; log and lake are checked at the end.
+"""
+import collections
+import pathlib
+import random
+import re
+import time
+
+from checker import Checker
+from client import Load
+from figures import workplace
+from pipeline import Pipeline
+
+VICTIMS = ("gateway", "gateway", "gateway", "sink", "sink", "stream", "stream", "batch", "batch", "supervisor", "all")
+SOURCE = pathlib.Path(__file__).resolve().parents[2] / "src"
+# Where an error cannot be told from the call before or after, the program asks for the kill only.
+KILL_ONLY = {"journal-synced", "journal-watermark", "segment-roll"}
+KILLS_A_SESSION = 120
+POINT_SHARE = 0.5       # of the kills
+ERROR_SHARE = 0.2       # errors for each kill
+PAUSE_S = 0.1           # at most, between two steps
+TAKE_S = 0.5            # so long a step waits for somebody to pass its failpoint, before others go on beside it
+TAKE_AT_LAST_S = 30
+
+
+def failpoints():
+    """All names in the sources, so that none can be forgotten."""
+    names = set()
+    for path in SOURCE.rglob("*.c"):
+        names.update(re.findall(r'\b(?:FAILPOINT|FAIL_AT)\("([a-z0-9-]+)"', path.read_text()))
+    return sorted(names)
+
+
+def provoke(pipeline, point, number):
+    """Some points are passed under load; others need a reason."""
+    if point.startswith("recovery-"):
+        pipeline.kill("gateway")
+        return [("gateway", "random")]
+    if point.startswith("catalog-"):
+        pipeline.post(f"/topics/{pipeline.user}.other{number}", '{"records": [{"value": 1}]}')
+    return []
+
+
+class Session:
+    """One pipeline under load, and what was done to it: kills[component, failpoint or "random"], errors[failpoint]."""
+
+    def __init__(self, binary, directory, seed):
+        self.rng = random.Random(seed)
+        self.directory = pathlib.Path(directory)
+        self.pipeline = Pipeline(binary, self.directory / "data", self.directory)
+        self.checker = Checker(self.directory / "data", self.pipeline.user)
+        self.kills, self.errors = collections.Counter(), collections.Counter()
+        self.open = []          # planted, not yet taken
+        self.number = 0
+
+    def steps(self, kills, points):
+        """Every point in turn, some parts at random, and errors between them."""
+        at_points = min(kills, max(len(points), round(kills * POINT_SHARE)))
+        first = self.rng.randrange(len(points))
+        steps = [(points[(first + k) % len(points)], "kill") for k in range(at_points)]
+        steps += [(self.rng.choice(VICTIMS), None) for _ in range(kills - at_points)]
+        errors = [point for point in points if point not in KILL_ONLY]
+        steps += [(self.rng.choice(errors), self.rng.choice(("eio", "enospc")))
+                  for _ in range(round(kills * ERROR_SHARE) if errors else 0)]
+        self.rng.shuffle(steps)
+        return steps
+
+    def note(self, *killed):
+        self.kills.update(killed)
+
+    def collect(self):
+        """Looks who took what is planted."""
+        for planted in list(self.open):
+            taker = self.pipeline.who_took(*planted)
+            if taker:
+                self.open.remove(planted)
+                if planted[1] == "kill":
+                    self.note((taker[0], planted[0]))
+                else:
+                    self.errors[planted[0]] += 1
+        return not self.open
+
+    def take(self, load, where, action):
+        load.wait_for_more(self.rng.randrange(1, 30), self.pipeline)
+        time.sleep(self.rng.random() * PAUSE_S)  # so that death comes at any time, not only after an answer
+        self.collect()
+        if action is None:
+            self.pipeline.kill(where)
+            self.note((where, "random"))
+        elif (where, action) not in self.open:
+            self.plant(where, action)
+
+    def plant(self, point, action):
+        self.number += 1
+        self.pipeline.plant(point, action)
+        self.open.append((point, action))
+        self.note(*provoke(self.pipeline, point, self.number))
+        end = time.monotonic() + TAKE_S
+        while (point, action) in self.open and time.monotonic() < end:
+            time.sleep(0.002)  # paces the look
+            self.collect()
+
+    def settle(self):
+        """What is planted still gets its time."""
+        end = time.monotonic() + TAKE_AT_LAST_S
+        while not self.collect() and time.monotonic() < end:
+            for point, _ in self.open:
+                self.number += 1
+                self.note(*provoke(self.pipeline, point, self.number))
+            self.pipeline.await_healthy()
+            time.sleep(0.05)  # for those who pass it under load
+        self.pipeline.withdraw()
+
+    def run(self, steps):
+        """The checker's report."""
+        try:
+            self.pipeline.start()
+            self.pipeline.await_healthy()
+            with Load(self.pipeline.port, self.pipeline.user, self.rng.randrange(1 << 31)) as load:
+                for step in steps:
+                    self.take(load, *step)
+                    self.checker.log.follow()
+                self.settle()
+                self.pipeline.await_healthy()
+                load.wait_for_more(50, self.pipeline)
+            self.pipeline.finish()
+            self.checker.log.finish()
+            return self.checker.check_lake(load.ledger)
+        finally:
+            self.pipeline.close()
+
+
+def torture(binary, seed, kills, points):
+    """One session; (report, session). Its directory stays if there was a fault."""
+    with workplace(f"kills-{seed}") as place:
+        session = Session(binary, place.path, seed)
+        report = session.run(session.steps(kills, points))
+        place.keep = not report.clean
+        return report, session
+
+
+def add_arguments(parser):
+    parser.add_argument("--kills", type=int, default=240, help="kill -9, at random and at the failpoints, in all")
+    parser.add_argument("--point", action="append", help="of the failpoints only these")
+
+
+def run(arguments, figures):
+    points = arguments.point or failpoints()
+    kills, errors, number = collections.Counter(), 0, 0
+    while kills.total() < arguments.kills:
+        started, seed = time.monotonic(), arguments.seed + number
+        report, session = torture(arguments.binary, seed, min(KILLS_A_SESSION, arguments.kills - kills.total()), points)
+        figures.add("kills", seed, session.kills.total(), time.monotonic() - started, report)
+        figures.missed += [f"kills, seed {seed}: nobody passed {point} for {action}" for point, action in session.open]
+        kills += session.kills
+        errors += session.errors.total()
+        number += 1
+    print_kills(kills)
+    print(f"beside them {errors} errors at failpoints")
+
+
+def print_kills(kills):
+    """Who was killed where, and how often."""
+    components = sorted({component for component, _ in kills})
+    print(f"{'killed at':<26}" + "".join(f"{name:>12}" for name in components))
+    for point in sorted({point for _, point in kills}):
+        print(f"{point:<26}" + "".join(f"{kills[name, point] or '.':>12}" for name in components))
+    print(f"{'in all':<26}" + "".join(f"{sum(n for (c, _), n in kills.items() if c == name):>12}"
+                                      for name in components), flush=True)
