@@ -37,6 +37,10 @@ X(BODY_MAX, "gateway.body_bytes_max", "", CONFIG_BYTES, "10MiB", "1KiB..1GiB", "
 X(RECORD_MAX, "gateway.record_bytes_max", "", CONFIG_BYTES, "1MiB", "1KiB..16MiB", "Largest record, key and value")
 X(CONNECTIONS_MAX, "gateway.connections_max", "", CONFIG_INT, "10000", "1..1000000", "Open connections")
 X(CONNECTIONS_IP_MAX, "gateway.connections_per_ip_max", "", CONFIG_INT, "0", "0..1000000", "Open connections of one address; 0: 256, loopback unbounded")
+X(HEADER_TIMEOUT, "gateway.header_timeout", "", CONFIG_MS, "10s", "10ms..1h", "From a request's first byte to the end of its headers")
+X(BODY_TIMEOUT, "gateway.body_timeout", "", CONFIG_MS, "60s", "10ms..1d", "For a body; past 10 s of it, 1 KiB a second must come")
+X(WRITE_TIMEOUT, "gateway.write_timeout", "", CONFIG_MS, "30s", "10ms..1h", "For a client to take more of its answer")
+X(IDLE_TIMEOUT, "gateway.idle_timeout", "", CONFIG_MS, "60s", "10ms..1d", "Between the requests of a connection")
 X(ROUTES, "", "routes", CONFIG_BOOL, "false", "", "Print the routes and end")
 
 /* Log */

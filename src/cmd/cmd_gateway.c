@@ -45,6 +45,10 @@ static struct gateway_options gateway_options(const struct config *config)
 		.record_bytes_max = (size_t)config_int(config, OPT_RECORD_MAX),
 		.connections_max = (uint32_t)config_int(config, OPT_CONNECTIONS_MAX),
 		.connections_per_ip_max = (uint32_t)config_int(config, OPT_CONNECTIONS_IP_MAX),
+		.header_ms = config_int(config, OPT_HEADER_TIMEOUT),
+		.body_ms = config_int(config, OPT_BODY_TIMEOUT),
+		.write_ms = config_int(config, OPT_WRITE_TIMEOUT),
+		.idle_ms = config_int(config, OPT_IDLE_TIMEOUT),
 		.retention_ms = config_int(config, OPT_RETENTION),
 	};
 }

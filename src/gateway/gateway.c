@@ -251,6 +251,10 @@ static enum err_code listen_on(struct gateway *gateway, struct err *err)
 	http.limits.body_bytes_max = options->body_bytes_max;
 	http.limits.connections_max = options->connections_max;
 	http.limits.connections_per_ip_max = options->connections_per_ip_max;
+	http.limits.header_ms = options->header_ms;
+	http.limits.body_ms = options->body_ms;
+	http.limits.write_ms = options->write_ms;
+	http.limits.idle_ms = options->idle_ms;
 	return http_server_new(&http, &gateway->server, err);
 }
 

@@ -51,6 +51,10 @@ struct gateway_options {
 	size_t record_bytes_max;	/* key and value */
 	uint32_t connections_max;
 	uint32_t connections_per_ip_max;
+	int64_t header_ms;		/* time limits of a client, as in struct http_limits */
+	int64_t body_ms;
+	int64_t write_ms;
+	int64_t idle_ms;
 	int64_t retention_ms;		/* shown by DescribeStream; 0: for ever */
 };
 

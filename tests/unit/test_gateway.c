@@ -36,6 +36,10 @@ static struct gateway_options defaults(void)
 		.body_bytes_max = 1 << 20,
 		.record_bytes_max = 1 << 16,
 		.connections_max = 16,
+		.header_ms = 10000,
+		.body_ms = 60000,
+		.write_ms = 30000,
+		.idle_ms = 60000,
 	};
 }
 
