@@ -17,6 +17,7 @@
 	X(METRIC_REQUESTS_5XX,  "pinpipe_http_requests_5xx_total",       COUNTER, "Requests answered with a 5xx status") \
 	X(METRIC_CONNECTIONS,   "pinpipe_http_connections",              GAUGE,   "Open client connections") \
 	X(METRIC_REFUSED,       "pinpipe_http_connections_refused_total", COUNTER, "Connections closed at once because a limit was reached") \
+	X(METRIC_UNTOLD,       "pinpipe_http_answers_lost_total",       COUNTER, "Answers whose client left before it had all of them: stored or not, it does not know") \
 	X(METRIC_RECORDS,       "pinpipe_records_appended_total",        COUNTER, "Records made durable in the log") \
 	X(METRIC_RECORD_BYTES,  "pinpipe_record_bytes_appended_total",   COUNTER, "Bytes of keys and values made durable in the log") \
 	X(METRIC_APPEND_BUSY,   "pinpipe_append_busy_total",             COUNTER, "Appends refused because too many bytes were in flight") \

@@ -46,6 +46,8 @@ static void release_buffers(struct http_server *server, struct http_conn *conn)
 
 void http_conn_close(struct http_server *server, struct http_conn *conn)
 {
+	if (http_buf_waiting(&conn->out) > 0)
+		metric_add(METRIC_UNTOLD, 1);
 	release_buffers(server, conn);
 	http_timer_clear(&conn->timer);
 	http_tls_free(conn->ssl);

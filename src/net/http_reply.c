@@ -212,8 +212,11 @@ void http_reply(struct http_server *server, struct http_ticket ticket,
 		return;
 	conn = http_server_conn(server, ticket.slot);
 	if (conn->phase == PHASE_CLOSED || conn->generation != ticket.generation
-	    || ticket.request - conn->first >= http_conn_in_flight(conn)
-	    || http_answer_of(conn, ticket.request)->ready)
+	    || ticket.request - conn->first >= http_conn_in_flight(conn)) {
+		metric_add(METRIC_UNTOLD, 1);
+		return;
+	}
+	if (http_answer_of(conn, ticket.request)->ready)
 		return;
 	reply_to(server, conn, ticket.request, reply);
 }

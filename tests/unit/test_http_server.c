@@ -276,6 +276,7 @@ static void test_error_waits_for_earlier_answers(void **state)
 static void test_ticket_of_a_gone_connection_is_ignored(void **state)
 {
 	static const uint32_t numbers[] = { 0, 1 };
+	int64_t lost = metric_get(METRIC_UNTOLD);
 	int fd = client_open(&fixture);
 	struct linger reset = { .l_onoff = 1 };
 	struct buf out;
@@ -296,6 +297,7 @@ static void test_ticket_of_a_gone_connection_is_ignored(void **state)
 	client_drain(fd, &out);
 	assert_int_equal(count_text(buf_cstr(&out), "HTTP/1.1 200"), 1);
 	assert_non_null(strstr(out.ptr, "/later/here"));
+	assert_int_equal(metric_get(METRIC_UNTOLD), lost + 1);
 	(void)close(fd);
 	buf_release(&out);
 }
