@@ -16,6 +16,7 @@ enum {
 	ACCEPT_BATCH = 64,		/* in a turn; the open connections have theirs */
 	ACCEPT_PAUSE_MS = 100,		/* when the kernel has no memory for another socket */
 	PER_IP_MAX = 256,
+	UNSENT_BYTES_MAX = 64 << 10,	/* held by the kernel for a client that does not read */
 };
 
 static bool split_address(const char *listen, char host[NI_MAXHOST], const char **ret_port)
@@ -76,10 +77,13 @@ static enum err_code bind_and_listen(int fd, const struct addrinfo *address, uin
 {
 	struct sockaddr_in6 bound = { 0 };	/* sin_port of IPv4 stands where sin6_port does */
 	socklen_t len = sizeof(bound);
+	int unsent_max = UNSENT_BYTES_MAX;
 	int on = 1;
 
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));	/* inherited */
+	/* Both are inherited by the connections. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_max, sizeof(unsent_max));
 	if (bind(fd, address->ai_addr, address->ai_addrlen) < 0 || listen(fd, SOMAXCONN) < 0) {
 		if (errno == EADDRINUSE)
 			return err_set(err, ERR_EXISTS, "the address is in use already");
