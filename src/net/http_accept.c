@@ -121,17 +121,9 @@ enum err_code http_listen_open(const char *listen, int *ret_fd, uint16_t *ret_po
 /* Closes one that only waits: it lingers, is idle the longest, or is slowest with its headers. */
 static bool make_room(struct http_server *server)
 {
-	static const enum http_wait victims[] = { WAIT_LINGER, WAIT_IDLE, WAIT_HEAD };
-
-	for (size_t i = 0; i < sizeof(victims) / sizeof(victims[0]); i++) {
-		struct http_timer *timer = http_timers_first(&server->timers, victims[i]);
-
-		if (timer) {
-			http_conn_close(server, http_conn_of_timer(timer));
-			return true;
-		}
-	}
-	return false;
+	return http_conn_close_first(server, WAIT_LINGER, NULL) ||
+	       http_conn_close_first(server, WAIT_IDLE, NULL) ||
+	       http_conn_close_first(server, WAIT_HEAD, NULL);
 }
 
 static bool slot_free(struct http_server *server)

@@ -62,6 +62,28 @@ void http_conn_close(struct http_server *server, struct http_conn *conn)
 		server->free_slots[server->free_count++] = conn->slot;
 }
 
+bool http_conn_close_first(struct http_server *server, enum http_wait wait,
+			   struct http_conn *spared)
+{
+	struct http_timer *timer = http_timers_first(&server->timers, wait,
+						     spared ? &spared->timer : NULL);
+
+	if (timer)
+		http_conn_close(server, http_conn_of_timer(timer));
+	return timer != NULL;
+}
+
+bool http_conn_reserve(struct http_server *server, struct http_conn *conn, struct http_buf *buf,
+		       size_t room)
+{
+	while (!http_buf_reserve(&server->pool, buf, room))
+		if (!http_conn_close_first(server, WAIT_WRITE, conn) &&
+		    !http_conn_close_first(server, WAIT_HEAD, conn) &&
+		    !http_conn_close_first(server, WAIT_BODY_RATE, conn))
+			return false;
+	return true;
+}
+
 static ssize_t receive(struct http_conn *conn, char *to, size_t len)
 {
 	ssize_t n;
@@ -139,7 +161,7 @@ static void fill(struct http_server *server, struct http_conn *conn)
 
 	if (!conn->readable || conn->eof || !takes_input(server, conn))
 		return;
-	if (!http_buf_reserve(&server->pool, in, room_wanted(conn))) {
+	if (!http_conn_reserve(server, conn, in, room_wanted(conn))) {
 		refuse(server, conn, &full);
 		return;
 	}

@@ -154,6 +154,16 @@ void http_accept(struct http_server *server);
 void http_conn_open(struct http_server *server, int fd, const struct sockaddr_storage *address,
 		    struct http_peer_key peer_key);
 void http_conn_close(struct http_server *server, struct http_conn *conn);
+/* Closes the one of that wait which ends first, not `spared` (or NULL). False: there is none. */
+bool http_conn_close_first(struct http_server *server, enum http_wait wait,
+			   struct http_conn *spared);
+/*
+ * http_buf_reserve() in a buffer of `conn`. When the memory of all is taken,
+ * those are closed first that hold it for a client that does not read, does
+ * not end its headers, or is slow with its body.
+ */
+bool http_conn_reserve(struct http_server *server, struct http_conn *conn, struct http_buf *buf,
+		       size_t room);
 void http_conn_turn(struct http_server *server, struct http_conn *conn);
 /* Its deadline has passed. */
 void http_conn_expire(struct http_server *server, struct http_conn *conn);

@@ -7,6 +7,7 @@ enum {
 	CLASS_BYTES_MIN = 1024,
 	KEPT_BYTES_MAX = 4 << 20,
 	SHRINK_RATIO = 4,
+	SMALL_BYTES_MAX = 64 << 10,
 };
 
 static size_t class_bytes(int class)
@@ -41,6 +42,14 @@ void http_pool_release(struct http_pool *pool)
 	http_pool_init(pool, pool->used_bytes_max);
 }
 
+/* A quarter is kept for what is small, so that a few long bodies do not stop all requests. */
+static size_t used_max(const struct http_pool *pool, size_t cap)
+{
+	size_t max = pool->used_bytes_max;
+
+	return cap > SMALL_BYTES_MAX ? max - max / 4 : max;
+}
+
 static bool take(struct http_pool *pool, size_t bytes, struct http_buf *buf)
 {
 	int class = class_of(bytes);
@@ -49,7 +58,7 @@ static bool take(struct http_pool *pool, size_t bytes, struct http_buf *buf)
 	if (class == HTTP_POOL_CLASSES)
 		return false;
 	cap = class_bytes(class);
-	if (pool->used_bytes + cap > pool->used_bytes_max)
+	if (pool->used_bytes + cap > used_max(pool, cap))
 		return false;
 	*buf = (struct http_buf){ .ptr = (char *)pool->free[class], .cap = cap };
 	if (buf->ptr) {

@@ -127,14 +127,15 @@ static void put_headers(struct http_server *server, const struct http_answer *an
 }
 
 /* False: no memory left for it within the bound. */
-static bool build(struct http_server *server, const struct http_answer *answer,
-		  const struct http_reply *reply, struct http_buf *to)
+static bool build(struct http_server *server, struct http_conn *conn,
+		  const struct http_answer *answer, const struct http_reply *reply,
+		  struct http_buf *to)
 {
 	bool body = has_body(reply->status) && !answer->head && reply->body.len > 0;
 	size_t room = HEAD_BYTES_MAX + (reply->content_type ? strlen(reply->content_type) : 0)
 		      + (reply->extra ? strlen(reply->extra) : 0) + (body ? reply->body.len : 0);
 
-	if (!http_buf_reserve(&server->pool, to, room))
+	if (!http_conn_reserve(server, conn, to, room))
 		return false;
 	put_headers(server, answer, reply, to);
 	if (body)
@@ -171,7 +172,7 @@ static bool release_held(struct http_server *server, struct http_conn *conn)
 	while (conn->first != conn->next && http_answer_of(conn, conn->first)->ready) {
 		struct http_buf *held = &http_answer_of(conn, conn->first)->held;
 
-		if (!http_buf_reserve(&server->pool, &conn->out, held->len))
+		if (!http_conn_reserve(server, conn, &conn->out, held->len))
 			return false;
 		put(&conn->out, held->ptr, held->len);
 		http_buf_release(&server->pool, held);
@@ -190,14 +191,14 @@ static void reply_to(struct http_server *server, struct http_conn *conn, uint32_
 	answer->ready = true;
 	count(reply->status);
 	if (request == conn->first) {
-		built = build(server, answer, reply, &conn->out);
+		built = build(server, conn, answer, reply, &conn->out);
 		if (built) {
 			advance(server, conn);
 			built = release_held(server, conn);
 		}
 		http_reply_continue(server, conn);
 	} else {
-		built = build(server, answer, reply, &answer->held);
+		built = build(server, conn, answer, reply, &answer->held);
 	}
 	conn->dead |= !built;	/* an answer cannot be left out: the client sees the end instead */
 	http_server_queue(server, conn);
@@ -245,6 +246,6 @@ void http_reply_continue(struct http_server *server, struct http_conn *conn)
 	if (!conn->continue_due || conn->phase != PHASE_BODY || http_conn_in_flight(conn) != 1)
 		return;
 	conn->continue_due = false;
-	if (http_buf_reserve(&server->pool, &conn->out, sizeof(interim)))
+	if (http_conn_reserve(server, conn, &conn->out, sizeof(interim)))
 		put(&conn->out, interim, sizeof(interim) - 1);
 }

@@ -38,17 +38,19 @@ void http_timer_set(struct http_timers *timers, struct http_timer *timer, enum h
 	list->prev = timer;
 }
 
-struct http_timer *http_timers_first(struct http_timers *timers, enum http_wait wait)
+struct http_timer *http_timers_first(struct http_timers *timers, enum http_wait wait,
+				     const struct http_timer *except)
 {
 	struct http_timer *list = &timers->lists[wait];
+	struct http_timer *first = list->next == except ? except->next : list->next;
 
-	return list->next == list ? NULL : list->next;
+	return first == list ? NULL : first;
 }
 
 struct http_timer *http_timers_expired(struct http_timers *timers, int64_t now_ms)
 {
 	for (int wait = 0; wait < WAIT_COUNT; wait++) {
-		struct http_timer *first = http_timers_first(timers, (enum http_wait)wait);
+		struct http_timer *first = http_timers_first(timers, (enum http_wait)wait, NULL);
 
 		if (first && first->deadline_ms <= now_ms)
 			return first;
@@ -59,7 +61,7 @@ struct http_timer *http_timers_expired(struct http_timers *timers, int64_t now_m
 int64_t http_timers_sleep_ms(struct http_timers *timers, int64_t now_ms, int64_t most_ms)
 {
 	for (int wait = 0; wait < WAIT_COUNT; wait++) {
-		struct http_timer *first = http_timers_first(timers, (enum http_wait)wait);
+		struct http_timer *first = http_timers_first(timers, (enum http_wait)wait, NULL);
 		int64_t left = first ? first->deadline_ms - now_ms : most_ms;
 
 		if (left < most_ms)

@@ -40,8 +40,9 @@ void http_timer_init(struct http_timer *timer);
 void http_timer_set(struct http_timers *timers, struct http_timer *timer, enum http_wait wait,
 		    int64_t now_ms);
 void http_timer_clear(struct http_timer *timer);
-/* The one of that wait which ends first, or NULL. */
-struct http_timer *http_timers_first(struct http_timers *timers, enum http_wait wait);
+/* The one of that wait which ends first, `except` (or NULL) left out; or NULL. */
+struct http_timer *http_timers_first(struct http_timers *timers, enum http_wait wait,
+				     const struct http_timer *except);
 /* One whose deadline has passed, or NULL. */
 struct http_timer *http_timers_expired(struct http_timers *timers, int64_t now_ms);
 /* Until the next deadline; `most_ms` if none is nearer. */

@@ -46,6 +46,14 @@ static void expect_served(int fd)
 	buf_release(&out);
 }
 
+static void expect_others_served(void)
+{
+	int fd = client_open(&fixture);
+
+	expect_served(fd);
+	(void)close(fd);
+}
+
 static int open_saying(const char *text)
 {
 	int fd = client_open(&fixture);
@@ -282,6 +290,55 @@ static void test_memory_is_bounded(void **state)
 	fixture_stop(&fixture);
 }
 
+/* Long bodies may fill three quarters of the memory, and short ones the rest. */
+static void test_long_bodies_leave_room_for_short_ones(void **state)
+{
+	enum { LONG_BYTES = 100000, SHORT_BYTES = 10000 };
+	struct http_limits limits = small_limits();
+	char *bytes = xcalloc(1, LONG_BYTES);
+	int fds[12];
+
+	(void)state;
+	/* What all of the bodies need. */
+	limits.buffer_bytes_max = 8 * (128 << 10) + 4 * (16 << 10);
+	fixture_start(&fixture, &limits, NULL, NULL);
+	for (int i = 0; i < 12; i++) {
+		fds[i] = open_saying("POST /empty HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n");
+		(void)client_send(fds[i], bytes, i < 8 ? LONG_BYTES : SHORT_BYTES);
+	}
+	for (int i = 0; i < 200; i++)
+		expect_others_served();
+	for (int i = 0; i < 12; i++)
+		(void)close(fds[i]);
+	await_connections(0);
+	free(bytes);
+	fixture_stop(&fixture);
+}
+
+/* Heads that do not end hold all memory there is: their connections end, not the next one's. */
+static void test_slow_clients_give_way(void **state)
+{
+	enum { SLOW = 300 };
+	struct http_limits limits = small_limits();
+	char part[1900];
+	int fds[SLOW];
+
+	(void)state;
+	limits.buffer_bytes_max = 1 << 20;
+	fixture_start(&fixture, &limits, NULL, NULL);
+	memset(part, 'x', sizeof(part));
+	for (int i = 0; i < SLOW; i++) {
+		fds[i] = open_saying(GET "X: ");
+		(void)client_send(fds[i], part, sizeof(part));
+		expect_others_served();
+	}
+	expect_end(fds[0], 0);
+	for (int i = 1; i < SLOW; i++)
+		(void)close(fds[i]);
+	await_connections(0);
+	fixture_stop(&fixture);
+}
+
 static void test_addresses(void **state)
 {
 	static const struct { const char *listen; bool valid; bool loopback; } cases[] = {
@@ -489,6 +546,8 @@ int main(void)
 		cmocka_unit_test(test_connections_of_one_address),
 		cmocka_unit_test(test_descriptors_run_out),
 		cmocka_unit_test(test_memory_is_bounded),
+		cmocka_unit_test(test_long_bodies_leave_room_for_short_ones),
+		cmocka_unit_test(test_slow_clients_give_way),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_address_in_use),
 		cmocka_unit_test(test_tls),
