@@ -93,7 +93,7 @@ NGINX_CONF = """
 daemon off; master_process off; pid {dir}/nginx.pid; error_log {dir}/error.log;
 events {{ worker_connections 512; }}
 http {{
-  access_log off; keepalive_timeout 60; client_max_body_size {body_bytes_max}; large_client_header_buffers 4 16k;
+  access_log off; lingering_timeout 200ms; client_max_body_size {body_bytes_max}; large_client_header_buffers 4 16k;
   client_body_temp_path {dir}/b; proxy_temp_path {dir}/p; fastcgi_temp_path {dir}/f; uwsgi_temp_path {dir}/u;
   scgi_temp_path {dir}/s;
   server {{
