@@ -1,4 +1,4 @@
-"""Kills of every part, at random and at named points, under load: a checker of its own finds all once."""
+"""Kills of every part and power cuts, at random and at named points, under load; then a checker of its own."""
 import pathlib
 import sys
 
@@ -6,19 +6,40 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "torture"))
 
+import cuts  # noqa: E402
+import disk  # noqa: E402
+import figures  # noqa: E402
 import kills  # noqa: E402
 
-KILLS = 60
+KILLS, CUTS = 60, 20
 SEED = 1
 
 
-def test_kills(pinpipe):
+@pytest.fixture
+def points(pinpipe):
     if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
         pytest.skip("needs a build with -Dfailpoints=true")
-    report, session = kills.torture(pinpipe, SEED, KILLS, kills.failpoints())
-    kills.print_kills(session.kills)
+    return kills.failpoints()
+
+
+def test_kills(pinpipe, points):
+    report, session = kills.torture(pinpipe, SEED, KILLS, points)
+    figures.print_counts("killed at", session.kills)
     assert report.clean, str(report)
     assert not session.open, "nobody passed these failpoints"
     assert session.kills.total() >= KILLS
     assert {name for name, _ in session.kills} >= {"gateway", "sink", "stream", "batch", "supervisor"}
+    assert {point for _, point in session.kills} >= set(points)
+    assert report.counts["acked"] > 1000 and report.counts["log read"] > 1000
+
+
+def test_power_cuts(pinpipe, points, tmp_path):
+    reason = disk.reason_against(tmp_path)
+    if reason:
+        pytest.skip(f"no power cuts: {reason}")
+    report, session = cuts.torture(pinpipe, SEED, CUTS, points)
+    figures.print_counts("power cut at", session.cuts)
+    assert report.clean, str(report)
+    assert session.cuts.total() >= CUTS
+    assert session.disk.lost and session.disk.survived, "all was synced at each cut"
     assert report.counts["acked"] > 1000 and report.counts["log read"] > 1000

@@ -12,6 +12,7 @@ It also counts what the clients do not know the outcome of: unknown-present, unk
 """
 import base64
 import collections
+import itertools
 import json
 import pathlib
 import re
@@ -98,8 +99,9 @@ def place_of(path, partition, offset):
 class Shelf:
     """One place in which each record has to be once: the log, the objects, or the tables with the dead letters."""
 
-    def __init__(self, name, user, report):
+    def __init__(self, name, user, report, acked):
         self.name, self.user, self.report = name, user, report
+        self.acked = acked                              # (topic, partition), ordinal -> entry
         self.lanes = collections.defaultdict(dict)      # (topic, partition) -> ordinal -> entry
         self.places = {}                                # identity -> (topic, partition), ordinal
 
@@ -110,7 +112,9 @@ class Shelf:
             self.report["doubled"].append(f"{where} is there twice")
         self.lanes[lane][ordinal] = entry
         if entry is None:
-            self.report["phantom"].append(f"{where} holds {shown!r}, which was never sent")
+            said = self.acked.get((lane, ordinal))
+            kind, why = ("altered", f"not {said.identity}") if said else ("phantom", "which was never sent")
+            self.report[kind].append(f"{where} holds {shown!r}, {why}")
             return
         if entry.state in ("refused", "unsent"):
             self.report["phantom"].append(f"{where} holds {entry.identity}, which was {entry.state}")
@@ -118,15 +122,14 @@ class Shelf:
             self.report["altered"].append(f"{where} holds {entry.identity} of {entry.path}/{entry.table}")
         if entry.identity in self.places:
             self.report["doubled"].append(f"{entry.identity} is at {self.places[entry.identity]}, too: {where}")
-        elif entry.state == "acked" and (lane[1], ordinal) != place_of(entry.path, entry.partition, entry.offset):
+        elif entry.state == "acked" and (lane, ordinal) != lane_of(self.user, entry):
             self.report["doubled"].append(f"{where} holds {entry.identity}, acknowledged at {entry.offset}")
         self.places[entry.identity] = lane, ordinal
 
     def expect(self, entries, is_missing_excused=lambda lane, ordinal: False):
         """Each of the acknowledged entries is here."""
         for entry in entries:
-            partition, ordinal = place_of(entry.path, entry.partition, entry.offset)
-            lane = topic_of(self.user, entry), partition
+            lane, ordinal = lane_of(self.user, entry)
             found = self.lanes[lane].get(ordinal)
             if found is not entry and not is_missing_excused(lane, ordinal):
                 self.report["lost"].append(f"{entry.identity} is not at {lane} {ordinal} in the {self.name}; there is "
@@ -140,8 +143,8 @@ class Shelf:
                 continue
             key = entry.client, lane
             if ordinal <= last.get(key, -1):
-                self.report["reordered"].append(f"{entry.identity} at {lane} {ordinal} of the {self.name} comes before "
-                                                f"{last[key]}, which was sent earlier")
+                self.report["reordered"].append(f"{entry.identity} at {lane} {ordinal} of the {self.name} was sent "
+                                                f"later than what is at {last[key]}")
             last[key] = ordinal
 
     def equals(self, log):
@@ -174,6 +177,12 @@ def topic_of(user, entry):
     return topic_name(user, entry.path, entry.table)
 
 
+def lane_of(user, entry):
+    """Where it was acknowledged: (topic, partition), ordinal."""
+    partition, ordinal = place_of(entry.path, entry.partition, entry.offset)
+    return (topic_of(user, entry), partition), ordinal
+
+
 class Checker:
     """Of one data directory. check_log() may be called again and again as the log grows; check_lake() once, at the
     end, when all that is in the log has been worked on."""
@@ -185,12 +194,17 @@ class Checker:
         self.report = Report()
         self.entries = {}       # by digest
         self.identities = {}
+        self.acked = {}         # by where they were acknowledged
         self.taken = collections.Counter()      # records of each lane of the log that are on the shelf
-        self.shelf = Shelf("log", user, self.report)
+        self.shelf = self.new_shelf("log")
+
+    def new_shelf(self, name):
+        return Shelf(name, self.user, self.report, self.acked)
 
     def learn(self, ledger):
         self.entries = {entry.digest: entry for entry in ledger}
         self.identities = {entry.identity: entry for entry in ledger}
+        self.acked.update((lane_of(self.user, entry), entry) for entry in ledger if entry.state == "acked")
 
     def check_log(self, ledger):
         """What has been read of the log against the ledger, all of whose outcomes are settled."""
@@ -198,7 +212,7 @@ class Checker:
         for lane, records in self.log.records.items():
             if not re.search(rf"\b{re.escape(self.user)}[.-]({'|'.join(TABLES)})$", lane[0]):
                 continue        # a topic that is there for its creation only
-            for ordinal, value in list(records.items())[self.taken[lane]:]:
+            for ordinal, value in itertools.islice(records.items(), self.taken[lane], None):
                 self.shelf.put(lane, ordinal, self.entries.get(value), value.hex())
             self.taken[lane] = len(records)
         self.report["damaged"] += self.log.faults
@@ -214,7 +228,7 @@ class Checker:
         self.check_log(ledger)
         acked = [entry for entry in ledger if entry.state == "acked"]
         self.expect_in_log(acked)
-        tables, objects = (Shelf(name, self.user, self.report) for name in ("tables", "objects"))
+        tables, objects = self.new_shelf("tables"), self.new_shelf("objects")
         duck = Duck()
         try:
             for path in PATHS:

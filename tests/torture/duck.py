@@ -21,17 +21,21 @@ class Duck:
         assert lib.duckdb_open(None, ctypes.byref(self.database)) == 0
         assert lib.duckdb_connect(self.database, ctypes.byref(self.connection)) == 0
 
-    def lines(self, sql):
-        """All values of a query with one column of texts without newlines; a call a value would take too long."""
+    def value(self, sql):
+        """The first value of a statement's result as text; None: null, or no row."""
         result = Result()
-        query = f"SELECT string_agg(line, chr(10)) FROM ({sql}) AS lines(line)"
-        if self.lib.duckdb_query(self.connection, query.encode(), ctypes.byref(result)) != 0:
+        if self.lib.duckdb_query(self.connection, sql.encode(), ctypes.byref(result)) != 0:
             raise RuntimeError(self.lib.duckdb_result_error(ctypes.byref(result)).decode())
         text = self.lib.duckdb_value_varchar(ctypes.byref(result), 0, 0)
-        found = ctypes.string_at(text).decode().split("\n") if text else []
+        found = ctypes.string_at(text).decode() if text else None
         self.lib.duckdb_free(ctypes.c_void_p(text))
         self.lib.duckdb_destroy_result(ctypes.byref(result))
         return found
+
+    def lines(self, sql):
+        """All values of a query with one column of texts without newlines; a call a value would take too long."""
+        text = self.value(f"SELECT string_agg(line, chr(10)) FROM ({sql}) AS lines(line)")
+        return text.split("\n") if text else []
 
     def close(self):
         self.lib.duckdb_disconnect(ctypes.byref(self.connection))

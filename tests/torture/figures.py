@@ -60,3 +60,13 @@ class Figures:
             print(f"{part:<12}" + "".join(f"{total[name]:>{len(name) + 3}.0f}" for name in columns))
         for text in self.missed:
             print(f"missed: {text}")
+
+
+def print_counts(title, counts):
+    """Who it happened to, where, and how often: counts[who, where]."""
+    names = sorted({who for who, _ in counts})
+    print(f"{title:<26}" + "".join(f"{name:>12}" for name in names))
+    for place in sorted({place for _, place in counts}):
+        print(f"{place:<26}" + "".join(f"{counts[name, place] or '.':>12}" for name in names))
+    print(f"{'in all':<26}" + "".join(f"{sum(n for (who, _), n in counts.items() if who == name):>12}"
+                                      for name in names), flush=True)

@@ -12,7 +12,7 @@ import time
 
 from checker import Checker
 from client import Load
-from figures import workplace
+from figures import print_counts, workplace
 from pipeline import Pipeline
 
 VICTIMS = ("gateway", "gateway", "gateway", "sink", "sink", "stream", "stream", "batch", "batch", "supervisor", "all")
@@ -153,21 +153,12 @@ def run(arguments, figures):
     kills, errors, number = collections.Counter(), 0, 0
     while kills.total() < arguments.kills:
         started, seed = time.monotonic(), arguments.seed + number
-        report, session = torture(arguments.binary, seed, min(KILLS_A_SESSION, arguments.kills - kills.total()), points)
+        count = min(KILLS_A_SESSION, arguments.kills - kills.total())
+        report, session = torture(arguments.binary, seed, count, points)
         figures.add("kills", seed, session.kills.total(), time.monotonic() - started, report)
         figures.missed += [f"kills, seed {seed}: nobody passed {point} for {action}" for point, action in session.open]
         kills += session.kills
         errors += session.errors.total()
         number += 1
-    print_kills(kills)
+    print_counts("killed at", kills)
     print(f"beside them {errors} errors at failpoints")
-
-
-def print_kills(kills):
-    """Who was killed where, and how often."""
-    components = sorted({component for component, _ in kills})
-    print(f"{'killed at':<26}" + "".join(f"{name:>12}" for name in components))
-    for point in sorted({point for _, point in kills}):
-        print(f"{point:<26}" + "".join(f"{kills[name, point] or '.':>12}" for name in components))
-    print(f"{'in all':<26}" + "".join(f"{sum(n for (c, _), n in kills.items() if c == name):>12}"
-                                      for name in components), flush=True)

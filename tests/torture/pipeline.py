@@ -1,4 +1,5 @@
 """Starts `pinpipe up` on a directory, kills parts of it, and plants faults in it."""
+import contextlib
 import http.client
 import os
 import pathlib
@@ -35,16 +36,13 @@ def await_that(condition, what, timeout=60):
 
 
 def children(pid):
-    """pid -> subcommand of the live children of a process."""
+    """pid -> subcommand of the children of a process; one between fork and exec still has its parent's, "up"."""
     found = {}
     for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             for child in task.read_text().split():
                 words = pathlib.Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
-                if len(words) > 1 and words[1] != b"up":    # between fork and exec it has its parent's words
-                    found[int(child)] = words[1].decode()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
+                found[int(child)] = words[1].decode() if len(words) > 1 else ""
     return found
 
 
@@ -58,6 +56,14 @@ def state_of(pid):
 
 def alive(pid):
     return state_of(pid) not in (None, "Z", "X")
+
+
+def is_gone(pid):
+    """Also the last of its threads; of a zombie some may still hold files."""
+    try:
+        return not alive(pid) and len(os.listdir(f"/proc/{pid}/task")) <= 1
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def kill_9(pid):
@@ -124,8 +130,7 @@ class Pipeline:
         """SIGKILL of a live process of the service; of the supervisor, whose children then end by themselves beside
         those of the next one; or of all at once."""
         if service == "supervisor":
-            self.assert_running()
-            self.orphans |= set(children(self.process.pid))
+            self.orphans |= self.hold_children()
             self.process.kill()
             self.process.wait()
             self.start()
@@ -135,15 +140,21 @@ class Pipeline:
         else:
             await_that(lambda: kill_9(self.child(service) or 0x7FFFFFFF), f"{service} to run")
 
+    def hold_children(self):
+        """All children of the supervisor, which is stopped, so that no more come."""
+        self.assert_running()
+        self.process.send_signal(signal.SIGSTOP)
+        await_that(lambda: state_of(self.process.pid) in ("T", "Z"), "the supervisor to stand still")
+        return set(children(self.process.pid))
+
     def kill_all(self):
         """Nothing of it is left."""
-        self.assert_running()
-        pids = {self.process.pid, *children(self.process.pid), *self.orphans}
+        pids = {*self.hold_children(), *self.orphans}
         self.process.kill()
         for pid in pids:
             kill_9(pid)
         self.process.wait()
-        await_that(lambda: not any(map(alive, pids)), "the killed to end")
+        await_that(lambda: all(map(is_gone, pids)), "the killed to end")
         self.orphans = set()
 
     def plant(self, point, action):
@@ -164,8 +175,8 @@ class Pipeline:
             ticket.unlink(missing_ok=True)
 
     def post(self, path, body, kind="application/vnd.kafka.json.v2+json"):
-        """One request of our own, whose outcome does not matter."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        """One request of our own, whose outcome does not matter; who answers it may have been stopped."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=0.3)
         try:
             connection.request("POST", path, body, {"Content-Type": kind})
             connection.getresponse().read()

@@ -1,6 +1,6 @@
-"""make torture: faults under load, then a checker of its own. The seed makes the choices: the same seed, the same ones.
+"""make torture: faults under load, then a checker of its own. The seed makes the choices.
 
-    python3 tests/torture/torture.py --binary build-fail/pinpipe --kills 240 --seed 7 kills
+    python3 tests/torture/torture.py --binary build-fail/pinpipe --kills 240 --seed 7 kills cuts
 
 A part is a module with add_arguments(parser), for its counts, and run(arguments, figures).
 """
@@ -9,10 +9,11 @@ import pathlib
 import random
 import sys
 
+import cuts
 import kills
 from figures import Figures
 
-PARTS = {"kills": kills}
+PARTS = {"kills": kills, "cuts": cuts}
 
 
 def main():
