@@ -1,4 +1,4 @@
-"""The torture's checker itself: of a log and a lake that were doctored it reports what was done to them, by its name."""
+"""The torture's checker itself: of a log and a lake that were doctored it reports what was done, by its name."""
 import base64
 import copy
 import json

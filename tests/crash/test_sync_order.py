@@ -1,5 +1,5 @@
-"""From a trace of the gateway's system calls: what was acknowledged was synced before, and so was the directory entry of
-the segment that holds it. A file system may keep an entry that was never synced, so a power cut cannot show that."""
+"""From a trace of the gateway's system calls: what was acknowledged was synced before, and so was the directory entry
+of the segment that holds it. A file system may keep an entry that was never synced, so no power cut shows that."""
 import collections
 import json
 import re

@@ -87,7 +87,8 @@ class Pipeline:
         self.taken.mkdir(parents=True)
         self.trace_path = pathlib.Path(aside) / "trace"
         self.trace = open(self.trace_path, "ab")
-        self.environment = {**os.environ, "PINPIPE_FAILPOINT_TICKETS": str(self.tickets), **QUICK, **(environment or {})}
+        self.environment = {**os.environ, "PINPIPE_FAILPOINT_TICKETS": str(self.tickets), **QUICK,
+                            **(environment or {})}
         self.process = None
         self.orphans = set()    # of supervisors that were killed
 
