@@ -51,6 +51,14 @@ void commits_set(struct commits *commits, struct topic_ref topic, uint64_t uid,
 	add(commits, &commit);
 }
 
+bool commits_has(const struct commits *commits, uint64_t uid, int32_t partition)
+{
+	for (size_t i = 0; i < commits->count; i++)
+		if (commits->items[i].uid == uid && commits->items[i].partition == partition)
+			return true;
+	return false;
+}
+
 static bool parse_line(const char *line, struct commit *ret)
 {
 	char kind[8], position[POSITION_TEXT_MAX];
@@ -63,25 +71,27 @@ static bool parse_line(const char *line, struct commit *ret)
 	return position_parse(slice_str(position), &ret->next);
 }
 
-static void parse(struct commits *commits, char *text, size_t len)
+static bool parse(struct commits *commits, char *text, size_t len)
 {
 	struct commit commit;
 	uint32_t crc;
 
 	if (len < CRC_LINE || sscanf(text + len - CRC_LINE, "crc %8" SCNx32, &crc) != 1 ||
 	    crc32c(0, text, len - CRC_LINE) != crc)
-		return;
+		return false;
 	text[len - CRC_LINE] = '\0';
 	for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1) {
 		*end = '\0';
 		if (parse_line(line, &commit))
 			add(commits, &commit);
 	}
+	return true;
 }
 
-void commits_load(struct commits *commits, int dir_fd, const char *group)
+bool commits_load(struct commits *commits, int dir_fd, const char *group)
 {
 	char path[PATH_BYTES];
+	bool good = false;
 	struct stat st;
 	char *text;
 	ssize_t n;
@@ -90,15 +100,15 @@ void commits_load(struct commits *commits, int dir_fd, const char *group)
 	(void)snprintf(path, sizeof(path), "groups/%s", group);
 	fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
-		return;
+		return errno == ENOENT;
 	if (fstat(fd, &st) == 0 && st.st_size < FILE_BYTES_MAX) {
 		text = xcalloc((size_t)st.st_size + 1, 1);
 		n = pread(fd, text, (size_t)st.st_size, 0);
-		if (n > 0)
-			parse(commits, text, (size_t)n);
+		good = n > 0 && parse(commits, text, (size_t)n);
 		free(text);
 	}
 	(void)close(fd);
+	return good;
 }
 
 static void put(struct buf *out, const struct commits *commits)
@@ -115,8 +125,21 @@ static void put(struct buf *out, const struct commits *commits)
 	buf_addf(out, "crc %08" PRIx32 "\n", crc32c(0, out->ptr, out->len));
 }
 
+/* The directory of groups and the way to it. */
+static enum err_code sync_dirs(int dir_fd, struct err *err)
+{
+	int fd = openat(dir_fd, "groups", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	enum err_code code = ERR_OK;
+
+	if (fd < 0 || fsync(fd) < 0)
+		code = err_errno(err, "could not sync the directory of groups");
+	if (fd >= 0)
+		(void)close(fd);
+	return code == ERR_OK ? dir_sync(dir_fd, err) : code;
+}
+
 enum err_code commits_save(const struct commits *commits, int dir_fd, const char *group,
-			   struct err *err)
+			   bool durable, struct err *err)
 {
 	char path[PATH_BYTES], fresh[PATH_BYTES];
 	enum err_code code = ERR_OK;
@@ -134,23 +157,27 @@ enum err_code commits_save(const struct commits *commits, int dir_fd, const char
 	put(&text, commits);
 	code = write_all(fd, text.ptr, text.len, 0, err);
 	buf_release(&text);
+	if (code == ERR_OK && durable && fsync(fd) < 0)
+		code = err_errno(err, "could not sync the position of group \"%s\"", group);
 	(void)close(fd);
 	if (code == ERR_OK && renameat(dir_fd, fresh, dir_fd, path) < 0)
 		code = err_errno(err, "could not write the position of group \"%s\"", group);
-	return code;
+	return code == ERR_OK && durable ? sync_dirs(dir_fd, err) : code;
 }
 
-void commits_walk(int dir_fd, void (*each)(void *user, const char *group,
+bool commits_walk(int dir_fd, void (*each)(void *user, const char *group,
 					   const struct commit *commit), void *user)
 {
 	int fd = openat(dir_fd, "groups", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool none = fd < 0 && errno == ENOENT;
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
+	bool known = true;
 
 	if (!dir) {
 		if (fd >= 0)
 			(void)close(fd);
-		return;
+		return none;
 	}
 	while ((entry = readdir(dir))) {
 		struct commits commits;
@@ -158,10 +185,11 @@ void commits_walk(int dir_fd, void (*each)(void *user, const char *group,
 		if (entry->d_name[0] == '.')
 			continue;
 		commits_init(&commits);
-		commits_load(&commits, dir_fd, entry->d_name);
+		known = commits_load(&commits, dir_fd, entry->d_name) && known;
 		for (size_t i = 0; i < commits.count; i++)
 			each(user, entry->d_name, &commits.items[i]);
 		commits_release(&commits);
 	}
 	(void)closedir(dir);
+	return known;
 }

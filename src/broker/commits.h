@@ -3,8 +3,11 @@
  * DIR/log/groups/<group>.
  *
  * Informative: what decides is in the lake. Tools print it, and retention
- * spares what a known group has not read. A file that is lost or damaged
- * counts as none. Text:
+ * spares what a known group has not read. For that a group commits its start in
+ * each partition as soon as it gets it, and that is synced; later commits are
+ * not, so a power cut may leave an older one or a damaged file. Of a group
+ * whose file is damaged nothing is known, and retention spares everything
+ * until the group has written it anew. Text:
  *	commit <log|stream> <topic uid, hex> <partition> <next position> <topic>
  *	crc <CRC-32C of all before this line, hex>
  *
@@ -33,12 +36,16 @@ void commits_release(struct commits *commits);
 void commits_set(struct commits *commits, struct topic_ref topic, uint64_t uid,
 		 int32_t partition, struct position next);
 
-/* `dir_fd`: of DIR/log. Leaves nothing in `commits` if there is no good file. */
-void commits_load(struct commits *commits, int dir_fd, const char *group);
+bool commits_has(const struct commits *commits, uint64_t uid, int32_t partition);
+
+/* `dir_fd`: of DIR/log. Leaves nothing in `commits` if there is no good file; false: there is
+ * one that is not good. */
+bool commits_load(struct commits *commits, int dir_fd, const char *group);
+/* `durable`: on return a power cut cannot undo it. */
 MUST_USE enum err_code commits_save(const struct commits *commits, int dir_fd,
-				    const char *group, struct err *err);
-/* Calls `each` for every commit of every group. */
-void commits_walk(int dir_fd, void (*each)(void *user, const char *group,
+				    const char *group, bool durable, struct err *err);
+/* Calls `each` for every commit of every group; false: there may be groups that are not known. */
+bool commits_walk(int dir_fd, void (*each)(void *user, const char *group,
 					   const struct commit *commit), void *user);
 
 #endif

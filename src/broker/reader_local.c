@@ -64,7 +64,7 @@ enum err_code local_reader_open(struct broker *broker, const struct reader_optio
 	cursor_init(&reader->cursor, local->dir_fd);
 	commits_init(&reader->commits);
 	if (options->group)
-		commits_load(&reader->commits, local->dir_fd, options->group);
+		(void)commits_load(&reader->commits, local->dir_fd, options->group);
 	*ret_reader = &reader->base;
 	return ERR_OK;
 }
@@ -253,6 +253,21 @@ static bool give_records(struct local_reader *reader, struct reader_event *ret_e
 	return true;
 }
 
+/* From now on retention spares what the group has not read of the partition. */
+static void commit_start(struct local_reader *reader, const struct reader_event *event)
+{
+	struct local_broker *local = local_of(reader->base.broker);
+	const struct sub *sub = subs_find(&reader->subs, event->topic, event->partition);
+	struct err err;
+
+	if (!sub || commits_has(&reader->commits, sub->uid, sub->partition))
+		return;
+	commits_set(&reader->commits, event->topic, sub->uid, sub->partition,
+		    sub_position(sub, sub->next));
+	if (commits_save(&reader->commits, local->dir_fd, reader->subs.group, true, &err) != ERR_OK)
+		trace_warn("%s, partition %d: %s", event->topic.name, event->partition, err.msg);
+}
+
 static enum err_code group_event(struct local_reader *reader, bool *ret_given,
 				 struct reader_event *ret_event, struct err *err)
 {
@@ -268,6 +283,8 @@ static enum err_code group_event(struct local_reader *reader, bool *ret_given,
 	if (code == ERR_OK)
 		*ret_given = subs_group_event(&reader->subs, &local->topics, ret_event);
 	(void)pthread_mutex_unlock(&local->lock);
+	if (*ret_given && ret_event->kind == READER_ASSIGNED)
+		commit_start(reader, ret_event);
 	reader->look_at_topics = *ret_given;
 	reader->topics_seen = now;
 	return code;
@@ -431,5 +448,5 @@ enum err_code local_reader_commit(struct broker_reader *base, struct topic_ref r
 		return err_set(err, ERR_NO_PARTITION, "partition %d of \"%s\" is not assigned", id,
 			       ref.name);
 	commits_set(&reader->commits, ref, sub->uid, id, next);
-	return commits_save(&reader->commits, local->dir_fd, reader->subs.group, err);
+	return commits_save(&reader->commits, local->dir_fd, reader->subs.group, false, err);
 }

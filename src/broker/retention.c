@@ -71,8 +71,8 @@ static bool is_old(const struct retention *retention, uint64_t next_base)
 	/* All in it is older than the state of the one after it. */
 	old = segment_state_read(retention->dir_fd, next_base, &need.state, &state) &&
 	      now_ms(retention) - state.time_ms > retention->age_ms;
-	if (old)
-		commits_walk(retention->dir_fd, check_need, &need);
+	if (old && !commits_walk(retention->dir_fd, check_need, &need))
+		need.needed = true;
 	ordinals_release(&need.state);
 	return old && !need.needed;
 }

@@ -8,8 +8,8 @@
  * that jumped never deletes a log. The price is that a log that rested for
  * long keeps its records for longer.
  *
- * A segment that a known group (commits.h) has not read yet stays, unless the
- * bytes pass their bound.
+ * A segment that a known group (commits.h) has not read yet stays, and each one
+ * while it is not known how far a group is, unless the bytes pass their bound.
  *
  * Threads: one, the keeper's.
  */

@@ -1,5 +1,7 @@
 /* The log after it was harmed: torn tails are cut, damage is told and goes no further. */
+#include "base/time.h"
 #include "broker/recover.h"
+#include "broker/retention.h"
 #include "broker/segment.h"
 #include "log_testing.h"
 
@@ -390,6 +392,57 @@ static void test_retention_recycles_and_spares_readers(void **state)
 	assert_true(log_is_sound(harm->dir, false));
 }
 
+static void nothing_to_do(void *user) { (void)user; }
+
+/* Segments that are left after retention by an age that all have. */
+static size_t left_after_retention(int dir_fd)
+{
+	struct retention retention = { .dir_fd = dir_fd, .age_ms = 1,
+				       .first_changed = nothing_to_do };
+	uint64_t *bases;
+	struct err err;
+	size_t count;
+
+	retention_init(&retention, 0);
+	clock_sleep_ms(2);		/* the least that is older than 1 ms */
+	retention_apply(&retention);
+	assert_ok(segment_list(dir_fd, &bases, &count, &err));
+	free(bases);
+	return count;
+}
+
+/* A group that has a partition and has committed nothing in it is spared, too; so is one whose
+ * file a power cut has left without its bytes. */
+static void test_retention_spares_what_a_group_has_not_read(void **state)
+{
+	static const char file[] = "groups/readers";
+	enum { BIG = 100000, BIGS = 60, LEAST = 3 };
+	struct harm *harm = *state;
+	struct ended ended = ENDED_INIT;
+	const struct reader_options options = { .group = "readers", .topics = &log_topic,
+						.topic_count = 1 };
+	struct broker_reader *reader;
+	struct broker *broker;
+	struct err err = { 0 };
+	size_t all;
+	int fd;
+
+	assert_ok(log_open(harm->dir, true, &ended, &broker, &err));
+	assert_ok(broker_reader_open(broker, &options, &reader, &err));
+	assert_int_equal(next_event(reader).kind, READER_ASSIGNED);
+	assert_int_equal(log_put(broker, &ended, RECORDS, BIGS, BIG), ERR_OK);
+	reader_close(reader);
+	broker_free(broker);
+	all = left_after_retention(harm->dir_fd);
+	assert_true(all > LEAST + 1);
+	fd = openat(harm->dir_fd, file, O_WRONLY | O_TRUNC | O_CLOEXEC);
+	assert_true(fd >= 0);
+	(void)close(fd);
+	assert_int_equal(left_after_retention(harm->dir_fd), all);
+	assert_int_equal(unlinkat(harm->dir_fd, file, 0), 0);
+	assert_int_equal(left_after_retention(harm->dir_fd), LEAST);
+}
+
 int main(void)
 {
 #define HARM(test) cmocka_unit_test_setup_teardown(test, make_harm, free_harm)
@@ -403,6 +456,7 @@ int main(void)
 		HARM(test_damaged_heads_cost_no_record),
 		HARM(test_second_writer_is_refused),
 		HARM(test_retention_recycles_and_spares_readers),
+		HARM(test_retention_spares_what_a_group_has_not_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
