@@ -12,7 +12,7 @@ from checker import Checker
 from client import Load
 from disk import Disk, reason_against
 from figures import print_counts, workplace
-from kills import failpoints, provoke
+from kills import CALM_S, CALM_SHARE, failpoints, provoke
 from pipeline import Pipeline, await_that, state_of
 
 CUTS_A_SESSION = 25
@@ -67,7 +67,7 @@ class Session:
         self.pipeline.await_healthy()
 
     def cut(self, where):
-        time.sleep(self.rng.random() * PAUSE_S)  # any time
+        time.sleep(CALM_S if self.rng.random() < CALM_SHARE else self.rng.random() * PAUSE_S)  # any time
         self.disk.cut(self.data / "log", self.pipeline.kill_all)
         self.cuts[where] += 1
         self.pipeline.start()

@@ -24,7 +24,8 @@ GET_VERSION = 0x80087601        # FS_IOC_GETVERSION: the inode's generation
 MAP_POPULATE = 0x8000
 SECTOR = 512
 IMAGE_BYTES = 1 << 30           # sparse
-COMMIT_S = (1, 5, 1000)         # how often ext4 commits by itself; a mount draws one
+COMMIT_S = (1, 5, 1000)         # how often ext4 commits by itself; a mount draws one,
+RENAMES = ("auto_da_alloc", "noauto_da_alloc")  # and whether it syncs what is renamed over another file
 
 
 def command(*words):
@@ -81,7 +82,8 @@ class Disk:
             command("umount", self.path)
 
     def mount(self):
-        command("mount", "-o", f"loop,noatime,commit={self.rng.choice(COMMIT_S)}", self.image, self.path)
+        options = f"loop,noatime,commit={self.rng.choice(COMMIT_S)},{self.rng.choice(RENAMES)}"
+        command("mount", "-o", options, self.image, self.path)
         self.is_mounted = True
 
     def cut(self, logs, kill_all):

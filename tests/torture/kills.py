@@ -25,6 +25,8 @@ ERROR_SHARE = 0.2       # errors for each kill
 PAUSE_S = 0.1           # at most, between two steps
 TAKE_S = 0.5            # so long a step waits for somebody to pass its failpoint, before others go on beside it
 TAKE_AT_LAST_S = 30
+CALM_SHARE, CALM_S = 0.03, 1.5      # steps before which nothing is done for so long, so that retention comes round
+A_SEGMENT = '{"records": [%s]}' % ",".join(['{"value": "%s"}' % ("x" * 60000)] * 20)    # more than fits into one
 
 
 def failpoints():
@@ -36,12 +38,14 @@ def failpoints():
 
 
 def provoke(pipeline, point, number):
-    """Some points are passed under load; others need a reason."""
+    """Some points are passed under load; others need a reason. Returns what was killed for it."""
     if point.startswith("recovery-"):
         pipeline.kill("gateway")
         return [("gateway", "random")]
     if point.startswith("catalog-"):
         pipeline.post(f"/topics/{pipeline.user}.other{number}", '{"records": [{"value": 1}]}')
+    if point.startswith("segment-"):
+        pipeline.post(f"/topics/{pipeline.user}.other", A_SEGMENT)
     return []
 
 
@@ -86,7 +90,8 @@ class Session:
 
     def take(self, load, where, action):
         load.wait_for_more(self.rng.randrange(1, 30), self.pipeline)
-        time.sleep(self.rng.random() * PAUSE_S)  # so that death comes at any time, not only after an answer
+        # So that death comes at any time, not only after an answer.
+        time.sleep(CALM_S if self.rng.random() < CALM_SHARE else self.rng.random() * PAUSE_S)
         self.collect()
         if action is None:
             self.pipeline.kill(where)
