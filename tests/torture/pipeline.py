@@ -186,17 +186,17 @@ class Pipeline:
             connection.close()
 
     def stop(self):
-        """Drain and end."""
+        """Drain and end, with whatever status: the last fault may be so fresh that its victim was not started again."""
         self.withdraw()
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            self.process.wait(120)
+        self.assert_running()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(120)
         await_that(lambda: not any(map(alive, self.orphans)), "the orphans to end", 120)
 
     def finish(self):
-        """Work off what is left, as the next start would."""
+        """Work off what is left, as the next start would; the program's own check finds nothing, either."""
         self.stop()
-        for command in (["sink", "--until-end"], ["stream", "--until-end"], ["batch"]):
+        for command in (["sink", "--until-end"], ["stream", "--until-end"], ["batch"], ["check"]):
             done = subprocess.run([self.binary, *command, "--dir", str(self.directory), "--id", self.user],
                                   stdin=subprocess.DEVNULL, stdout=self.trace, stderr=self.trace, env=self.environment,
                                   timeout=300, check=False)
