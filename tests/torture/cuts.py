@@ -6,11 +6,12 @@ the clients were told; the lake at the end.
 """
 import collections
 import random
+import shutil
 import time
 
 from checker import Checker
 from client import Load
-from disk import Disk, reason_against
+from disk import MAKE, Disk, reason_against
 from figures import print_counts, workplace
 from kills import CALM_S, CALM_SHARE, failpoints, provoke
 from pipeline import Pipeline, await_that, state_of
@@ -110,10 +111,16 @@ class Session:
             self.pipeline.close()
 
 
+def kind_of(seed):
+    """ext4 and XFS in turn, where the tools for both are installed."""
+    kinds = [kind for kind, words in MAKE.items() if shutil.which(words[0])]
+    return kinds[seed % len(kinds)] if kinds else "ext4"
+
+
 def torture(binary, seed, cuts, points):
     """One session; (report, session). Its directory stays if there was a fault."""
     rng = random.Random(seed)
-    with workplace(f"cuts-{seed}") as place, Disk(place.path, rng) as disk:
+    with workplace(f"cuts-{seed}") as place, Disk(place.path, rng, kind_of(seed)) as disk:
         session = Session(binary, place.path, disk, rng)
         report = session.run(cuts, points)
         place.keep = not report.clean
@@ -130,12 +137,14 @@ def run(arguments, figures):
     if reason:
         print(f"no power cuts: {reason}")
         return
-    points, cuts, lost, survived, number = failpoints(), collections.Counter(), 0, 0, 0
+    points, cuts, kinds, lost, survived, number = failpoints(), collections.Counter(), collections.Counter(), 0, 0, 0
     while cuts.total() < arguments.cuts:
         started, seed = time.monotonic(), arguments.seed + number
         report, session = torture(arguments.binary, seed, min(CUTS_A_SESSION, arguments.cuts - cuts.total()), points)
         figures.add("cuts", seed, session.cuts.total(), time.monotonic() - started, report)
         cuts += session.cuts
+        kinds[session.disk.kind] += session.cuts.total()
         lost, survived, number = lost + session.disk.lost, survived + session.disk.survived, number + 1
     print_counts("power cut at", cuts)
+    print(", ".join(f"{count} on {kind}" for kind, count in kinds.items()))
     print(f"of the log's sectors that were not synced {lost} vanished and {survived} survived")

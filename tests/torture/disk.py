@@ -1,15 +1,16 @@
-"""A disk whose power can be cut: an ext4 in an image, mounted through a loop device.
+"""A disk whose power can be cut: an ext4 or XFS in an image, mounted through a loop device.
 
 cut() is FS_IOC_SHUTDOWN without flushing the journal: from then on nothing reaches the image, and what had not been
-synced is gone after the next mount. ext4 by itself would lose all of it; a real disk may have written any part, in any
+synced is gone after the next mount. By itself that would be all of it; a real disk may have written any part, in any
 order. So the pages of the log's files are looked at as they stood in memory at the cut, and after the mount a random
 choice of the 512-byte sectors that did not make it is written to the disk after all. This is done only to files whose
 blocks were on the disk before (same inode and generation), as that is what a disk could have done.
 
-A directory entry of a file that was synced is on ext4's disk even if the directory was not synced, so this cannot show
+A directory entry of a file that was synced is on the disk even if the directory was not synced, so this cannot show
 that a sync of a directory is missing after a create; tests/crash/test_sync_order.py does.
 """
 import contextlib
+import ctypes
 import fcntl
 import mmap
 import os
@@ -23,9 +24,17 @@ NO_LOG_FLUSH = 2
 GET_VERSION = 0x80087601        # FS_IOC_GETVERSION: the inode's generation
 MAP_POPULATE = 0x8000
 SECTOR = 512
+MAP_FAILED = ctypes.c_void_p(-1).value
+LIBC = ctypes.CDLL(None)
+LIBC.mmap.restype = ctypes.c_void_p
+LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+LIBC.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 IMAGE_BYTES = 1 << 30           # sparse
-COMMIT_S = (1, 5, 1000)         # how often ext4 commits by itself; a mount draws one,
-RENAMES = ("auto_da_alloc", "noauto_da_alloc")  # and whether it syncs what is renamed over another file
+MAKE = {"ext4": ("mkfs.ext4", "-q", "-F", "-J", "size=8", "-N", "20000", "-E", "lazy_itable_init=1,nodiscard"),
+        "xfs": ("mkfs.xfs", "-q", "-K")}
+# Of ext4 a mount draws how often it commits by itself, and whether it syncs what is renamed over another file.
+OPTIONS = {"ext4": [f"commit={s},{renames}" for s in (1, 5, 1000) for renames in ("auto_da_alloc", "noauto_da_alloc")],
+           "xfs": ["rw"]}
 
 
 def command(*words):
@@ -35,22 +44,21 @@ def command(*words):
 
 
 class Held:
-    """A file as it stands in memory, whatever becomes of it on the disk."""
+    """A file as it stands in memory, whatever becomes of it on the disk: after the cut no call reads it any more, but
+    pages that are mapped stay. They are read as this process' memory, so that one beyond a new end is no SIGBUS."""
 
     def __init__(self, path):
-        self.fd = os.open(path, os.O_RDONLY)
-        try:
-            self.key = identity(self.fd)
-            self.map = mmap.mmap(self.fd, 0, mmap.MAP_SHARED | MAP_POPULATE, mmap.PROT_READ)
-        except BaseException:
-            os.close(self.fd)
-            raise
+        with open(path, "rb") as file:
+            self.key, self.size = identity(file.fileno()), os.fstat(file.fileno()).st_size
+            self.address = LIBC.mmap(None, self.size, mmap.PROT_READ, mmap.MAP_SHARED | MAP_POPULATE, file.fileno(), 0)
+        if self.address == MAP_FAILED:
+            raise ValueError(f"{path} is empty")
 
     def take(self):
-        """Its bytes; to be called when its size cannot change any more."""
-        data = self.map[:os.fstat(self.fd).st_size]
-        self.map.close()
-        os.close(self.fd)
+        """Its bytes."""
+        with open("/proc/self/mem", "rb", buffering=0) as memory:
+            data = os.pread(memory.fileno(), self.size, self.address)
+        LIBC.munmap(self.address, self.size)
         return data
 
 
@@ -61,29 +69,28 @@ def identity(fd):
 
 
 class Disk:
-    """Made and mounted by entering it."""
+    """Made and mounted by entering it; `kind` is one of MAKE."""
 
-    def __init__(self, place, rng):
+    def __init__(self, place, rng, kind):
         self.image, self.path, self.rng = pathlib.Path(place) / "image", pathlib.Path(place) / "disk", rng
+        self.kind = kind
         self.is_mounted = False
         self.lost = self.survived = 0   # sectors of the log that were not synced
 
     def __enter__(self):
         with open(self.image, "wb") as image:
             image.truncate(IMAGE_BYTES)
-        command("mkfs.ext4", "-q", "-F", "-J", "size=8", "-N", "20000", "-E", "lazy_itable_init=1,nodiscard",
-                self.image)
+        command(*MAKE[self.kind], self.image)
         self.path.mkdir()
         self.mount()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
         if self.is_mounted:
-            command("umount", self.path)
+            command("umount", *(["--lazy"] if kind else []), self.path)     # what failed may have left it in use
 
     def mount(self):
-        options = f"loop,noatime,commit={self.rng.choice(COMMIT_S)},{self.rng.choice(RENAMES)}"
-        command("mount", "-o", options, self.image, self.path)
+        command("mount", "-o", f"loop,noatime,{self.rng.choice(OPTIONS[self.kind])}", self.image, self.path)
         self.is_mounted = True
 
     def cut(self, logs, kill_all):
@@ -137,7 +144,7 @@ class Disk:
 def reason_against(place):
     """Why no power can be cut here, or None."""
     try:
-        with Disk(place, random.Random(0)):
+        with Disk(place, random.Random(0), "ext4"):
             return None
     except OSError as error:
         return f"needs to mount a loop device: {error}"

@@ -186,7 +186,7 @@ class Pipeline:
             connection.close()
 
     def stop(self):
-        """Drain and end, with whatever status: the last fault may be so fresh that its victim was not started again."""
+        """Drain and end, with whatever status: the victim of the last fault may not have been started again."""
         self.withdraw()
         self.assert_running()
         self.process.send_signal(signal.SIGTERM)
