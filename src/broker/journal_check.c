@@ -15,6 +15,7 @@ struct check {
 	int dir_fd;
 	struct topics topics;
 	struct journal_report report;
+	uint64_t header_base;		/* of the last segment whose header was checked */
 	struct ordinals places;		/* uid, partition -> place in report.partitions + 1 */
 	void (*each)(void *user, const char *what);
 	void *user;
@@ -160,6 +161,18 @@ static void take(struct check *check, enum cursor_result result, const struct cu
 	}
 }
 
+/* Nothing in a segment's header is needed to read it, but damage is damage. */
+static void check_header(struct check *check, const struct segment *segment)
+{
+	if (segment->fd < 0 || segment->header.base == check->header_base)
+		return;
+	check->header_base = segment->header.base;
+	if (segment->header_good)
+		return;
+	check->report.damaged++;
+	say(check, "the header of segment %020" PRIu64 " is damaged", segment->header.base);
+}
+
 static enum err_code walk(struct check *check, struct err *err)
 {
 	enum cursor_result result = CURSOR_BATCH;
@@ -172,6 +185,7 @@ static enum err_code walk(struct check *check, struct err *err)
 	while (code == ERR_OK && result != CURSOR_WAIT) {
 		code = cursor_next(&cursor, check->report.watermark, &result, &batch, &payload,
 				   err);
+		check_header(check, &cursor.segment);
 		if (code == ERR_OK)
 			take(check, result, &cursor, &batch, payload);
 	}
