@@ -7,7 +7,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-enum { PAGE = 4096 };
+enum { PAGE = 4096, FIRST_WINDOW_BYTES = 8192 };
 
 void scan_init(struct scan *scan)
 {
@@ -64,11 +64,13 @@ static const unsigned char *look(struct scan *scan, size_t len)
 		return scan->bytes + (scan->at - scan->window);
 	if (len > scan->limit - scan->at)
 		return NULL;
-	want = len > SCAN_WINDOW_BYTES ? len : SCAN_WINDOW_BYTES;
+	if (scan->step < SCAN_WINDOW_BYTES)	/* who reads on reads much */
+		scan->step = scan->step ? 2 * scan->step : FIRST_WINDOW_BYTES;
+	want = len > scan->step ? len : scan->step;
 	if (want > scan->limit - scan->at)
 		want = (size_t)(scan->limit - scan->at);
 	if (want > scan->cap) {
-		scan->cap = want > SCAN_WINDOW_BYTES ? want : SCAN_WINDOW_BYTES;
+		scan->cap = want > scan->step ? want : scan->step;
 		scan->bytes = xreallocarray(scan->bytes, scan->cap, 1);
 	}
 	if (scan->at >= scan->window && scan->at < have) {

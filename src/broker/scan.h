@@ -23,6 +23,7 @@ struct scan {
 	uint64_t epoch;			/* a batch of another is none; 0: any */
 	unsigned char *bytes;		/* a window on the file … */
 	size_t cap;
+	size_t step;			/* what the last refill asked for */
 	size_t len;
 	uint64_t window;		/* … from this journal position on */
 };
