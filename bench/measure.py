@@ -58,8 +58,9 @@ def run(arguments, **options):
     """Run to the end; (seconds, CPU seconds, peak RSS in MiB, stdout)."""
     with tempfile.NamedTemporaryFile("w+") as figures:
         begin = time.monotonic()
+        options.setdefault("stdout", subprocess.PIPE)
         done = subprocess.run(["/usr/bin/time", "-f", "%e %U %S %M", "-o", figures.name, *map(str, arguments)],
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+                              stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False, **options)
         elapsed = time.monotonic() - begin
         if done.returncode != 0:
             raise RuntimeError(f"{arguments}: status {done.returncode}: {done.stderr.decode()[-400:]}")

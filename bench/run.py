@@ -5,9 +5,10 @@ import subprocess
 import sys
 
 import ingest
+import log
 from measure import TOP, Table
 
-PARTS = {"ingest": ingest.measure}
+PARTS = {"ingest": ingest.measure, "log": log.measure}
 
 
 def main():
