@@ -7,6 +7,7 @@
  */
 #include "broker/broker_local.h"
 
+#include "base/dir.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/time.h"
@@ -382,27 +383,6 @@ static void first_changed(void *user)
 	let_go(local);
 }
 
-static enum err_code make_dir(const char *path, struct err *err)
-{
-	char *copy = xstrdup(path);
-	enum err_code code = ERR_OK;
-
-	for (char *at = copy + 1; code == ERR_OK; at++) {
-		char c = *at;
-
-		if (c != '/' && c != '\0')
-			continue;
-		*at = '\0';
-		if (mkdir(copy, 0700) < 0 && errno != EEXIST)
-			code = err_errno(err, "could not make directory \"%s\"", copy);
-		*at = c;
-		if (c == '\0')
-			break;
-	}
-	free(copy);
-	return code;
-}
-
 static enum err_code open_dir(struct local_broker *local, struct err *err)
 {
 	char path[4096];
@@ -411,7 +391,7 @@ static enum err_code open_dir(struct local_broker *local, struct err *err)
 
 	if (n < 0 || (size_t)n >= sizeof(path))
 		return err_set(err, ERR_USAGE, "the directory's name is too long");
-	code = make_dir(path, err);
+	code = dir_make(path, 0700, err);
 	if (code != ERR_OK)
 		return code;
 	local->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -1,36 +1,18 @@
 #include "cmd/setup.h"
 
-#include <errno.h>
+#include "base/dir.h"
+
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-/* `path` and what is missing above it. */
-static enum err_code make_dirs(const char *path, struct err *err)
-{
-	char part[PATH_MAX];
-	size_t len = strlen(path);
-
-	if (len >= sizeof(part))
-		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", path);
-	memcpy(part, path, len + 1);
-	for (size_t i = 1; i <= len; i++) {
-		if (part[i] != '/' && part[i] != '\0')
-			continue;
-		part[i] = '\0';
-		if (mkdir(part, 0700) < 0 && errno != EEXIST)
-			return err_errno(err, "could not make directory \"%s\"", part);
-		part[i] = path[i];
-	}
-	return ERR_OK;
-}
+enum { DIR_MODE = 0700 };
 
 enum err_code setup_dir(const struct config *config, const char **ret_dir, struct err *err)
 {
 	const char *dir = config_text(config, OPT_DIR);
-	enum err_code code = make_dirs(dir, err);
+	enum err_code code = dir_make(dir, DIR_MODE, err);
 
 	if (code == ERR_OK)
 		*ret_dir = dir;
@@ -104,7 +86,7 @@ enum err_code setup_engine(const struct config *config, struct engine **ret_engi
 		return code;
 	if (snprintf(temp, sizeof(temp), "%s/tmp", dir) >= (int)sizeof(temp))
 		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", dir);
-	code = make_dirs(temp, err);
+	code = dir_make(temp, DIR_MODE, err);
 	return code == ERR_OK ? engine_duckdb_new(&options, ret_engine, err) : code;
 }
 

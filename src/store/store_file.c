@@ -23,6 +23,7 @@
  * Paths are walked a segment at a time without following symbolic links, from
  * the root's descriptor, so that no key leads out of it.
  */
+#include "base/dir.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "store/store.h"
@@ -655,43 +656,9 @@ static const struct store_ops file_ops = {
 	.free = file_free,
 };
 
-static enum err_code sync_dir(const char *path, struct err *err)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	enum err_code code = ERR_OK;
-
-	if (fd < 0 || fsync(fd) < 0)
-		code = err_errno(err, "could not sync \"%s\"", path);
-	if (fd >= 0)
-		(void)close(fd);
-	return code;
-}
-
-/* Make `path` and what is missing above it; what was made is durable. */
-static enum err_code make_root(const char *path, struct err *err)
-{
-	char *parent = xstrdup(path);
-	char *slash = strrchr(parent, '/');
-	enum err_code code = ERR_OK;
-
-	if (access(path, F_OK) == 0)
-		goto out;
-	if (slash)
-		slash[slash == parent] = '\0';
-	if (slash && slash != parent)
-		code = make_root(parent, err);
-	if (code == ERR_OK && mkdir(path, 0777) < 0 && errno != EEXIST)
-		code = err_errno(err, "could not make \"%s\"", path);
-	if (code == ERR_OK)
-		code = sync_dir(slash ? parent : ".", err);
-out:
-	free(parent);
-	return code;
-}
-
 enum err_code store_file_new(const char *dir, struct store **ret_store, struct err *err)
 {
-	enum err_code code = make_root(dir, err);
+	enum err_code code = dir_make(dir, 0777, err);
 	struct store_file *file;
 	char *root;
 	int fd;

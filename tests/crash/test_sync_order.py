@@ -2,6 +2,7 @@
 of the segment that holds it. A file system may keep an entry that was never synced, so no power cut shows that."""
 import collections
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 
 from conftest import Gateway, wait_until
 
-CALLS = "renameat,fsync,fdatasync,pwritev,sendto,sendmsg,write,writev"
+CALLS = "mkdir,renameat,fsync,fdatasync,pwritev,sendto,sendmsg,write,writev"
 ID = "124df56aef51"
 RECORDS, RECORD_BYTES = 12, 30000
 SEGMENTS = 8    # of 1 MiB
@@ -65,6 +66,16 @@ def check_entries(calls, log):
                        and call.ended < writes[0].begun for call in calls), f"the entry of {name} was not synced"
 
 
+def check_directories(calls):
+    """Before the first answer to a post, each directory that was made is in one that was synced since. Returns them."""
+    first = next(call for call in calls if "HTTP/1.1 200" in call.text)
+    made = {re.search(r'"(.*)"', call.text)[1]: call for call in calls if call.name == "mkdir"}
+    for path, making in made.items():
+        assert any(call.name == "fsync" and f"<{os.path.dirname(path)}>" in call.text and making.ended < call.begun
+                   and call.ended < first.begun for call in calls), f"the entry of {path} was not synced"
+    return set(made)
+
+
 def check_answers(calls):
     """Before each answer to a post, the batch written last was synced. Returns how many there were."""
     answers = [call for call in calls if "HTTP/1.1 200" in call.text]
@@ -104,6 +115,7 @@ def test_nothing_is_acknowledged_that_was_not_synced(pinpipe, strace, tmp_path):
         gateway.destroy()
     calls = read_trace(path)
     check_entries(calls, log)
+    assert check_directories(calls) == {str(log.parent), str(log)}
     assert check_answers(calls) >= SEGMENTS
 
 
