@@ -29,6 +29,12 @@ static inline void *xmalloc(size_t size)
 	return mem_or_abort(malloc(size ? size : 1));
 }
 
+/* `size` is a multiple of `align`. */
+static inline void *xaligned_alloc(size_t align, size_t size)
+{
+	return mem_or_abort(aligned_alloc(align, size));
+}
+
 static inline void *xcalloc(size_t count, size_t size)
 {
 	return mem_or_abort(calloc(count ? count : 1, size));

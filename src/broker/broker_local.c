@@ -513,7 +513,7 @@ static void local_free(struct broker *broker)
 		let_go(local);
 		(void)pthread_join(local->committer, NULL);
 	}
-	if (local->journal.iov)
+	if (local->journal.stage.bytes)
 		journal_close(&local->journal);
 	keeper_stop(&local->keeper);
 	if (local->watermark.page && local->options.writer)

@@ -35,7 +35,13 @@ _Static_assert(sizeof(struct file_header) == HEADER_BYTES, "the layout is a file
 _Static_assert(sizeof(struct file_entry) == ENTRY_BYTES, "the layout is a file format");
 _Static_assert(__BYTE_ORDER == __LITTLE_ENDIAN, "index files are little-endian");
 
-static void index_release(struct index *index)
+void index_init(struct index *index, uint64_t base)
+{
+	*index = (struct index){ .base = base, .end = base + SEGMENT_HEADER_BYTES };
+	ordinals_init(&index->last);
+}
+
+void index_release(struct index *index)
 {
 	free(index->entries);
 	ordinals_release(&index->last);
@@ -77,6 +83,12 @@ static void add_batch(struct index *index, const struct batch *batch)
 	add_entry(index, (struct index_entry){ .uid = batch->uid, .partition = batch->partition,
 					       .ordinal = batch->ordinal,
 					       .position = batch->position });
+}
+
+void index_note(struct index *index, const struct batch *batch)
+{
+	add_batch(index, batch);
+	index->end = batch_end(batch);
 }
 
 /* Reads on from index->end, by headers. */
@@ -156,8 +168,7 @@ static enum err_code get(struct index_cache *cache, uint64_t base, uint64_t wate
 	}
 	if (index->base != base) {
 		index_release(index);
-		index->base = base;
-		index->end = base + SEGMENT_HEADER_BYTES;
+		index_init(index, base);
 		(void)load(index, cache->dir_fd);
 	}
 	index->used = ++cache->clock;
@@ -222,18 +233,14 @@ static enum err_code save(const struct index *index, int dir_fd, struct err *err
 	return code;
 }
 
-enum err_code index_make(int dir_fd, uint64_t base, uint64_t watermark, struct err *err)
+enum err_code index_make(struct index *index, int dir_fd, uint64_t watermark, struct err *err)
 {
-	struct index index = { .base = base, .end = base + SEGMENT_HEADER_BYTES };
 	char name[SEGMENT_NAME_MAX];
 	enum err_code code;
 
-	segment_name(base, "index", name);
+	segment_name(index->base, "index", name);
 	if (faccessat(dir_fd, name, F_OK, 0) == 0)
 		return ERR_OK;
-	code = extend(&index, dir_fd, watermark, err);
-	if (code == ERR_OK)
-		code = save(&index, dir_fd, err);
-	index_release(&index);
-	return code;
+	code = extend(index, dir_fd, watermark, err);
+	return code == ERR_OK ? save(index, dir_fd, err) : code;
 }

@@ -2,9 +2,9 @@
  * index.h - a sparse index of one segment: for every stretch of
  * INDEX_STRIDE_BYTES, the first batch of each partition that has one there.
  *
- * It can always be derived from the segment. Beside a segment that is
- * complete it is kept as a file, whose absence or damage costs one read of the
- * segment's headers:
+ * It can always be derived from the segment. The writer of a segment notes it
+ * down batch by batch; beside a segment that is complete it is kept as a file,
+ * whose absence or damage costs one read of the segment's headers:
  *	 0	"PINPIPEI"
  *	 8	u64 base of the segment
  *	16	u64 end: the index covers the batches before this position
@@ -47,6 +47,12 @@ struct index_cache {
 	uint64_t clock;
 };
 
+/* Of the segment at `base`, so far without a batch. */
+void index_init(struct index *index, uint64_t base);
+void index_release(struct index *index);
+/* The batch is the next one of the segment. */
+void index_note(struct index *index, const struct batch *batch);
+
 void index_cache_init(struct index_cache *cache, int dir_fd);
 void index_cache_release(struct index_cache *cache);
 
@@ -55,8 +61,8 @@ void index_cache_release(struct index_cache *cache);
 MUST_USE enum err_code index_find(struct index_cache *cache, uint64_t base, uint64_t watermark,
 				  uint64_t uid, int32_t partition, uint64_t ordinal,
 				  uint64_t *ret_position, struct err *err);
-/* Makes the file of a complete segment. */
-MUST_USE enum err_code index_make(int dir_fd, uint64_t base, uint64_t watermark,
+/* Makes the file of a complete segment; what the index does not cover yet is read. */
+MUST_USE enum err_code index_make(struct index *index, int dir_fd, uint64_t watermark,
 				  struct err *err);
 
 #endif

@@ -10,84 +10,49 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 enum {
-	IOV_COUNT = 1024,		/* what one pwritev takes */
 	STATE_BYTES_MAX = STATE_HEADER_BYTES + TOPICS_PARTITIONS_MAX * STATE_ENTRY_BYTES,
 	SIZE_STEP = 4,			/* segments grow by this until they have their full size */
 };
 
-static const char zeros[BATCH_ALIGN];
-
-/* A write of several batches: pieces are gathered, and go out when there are many. */
+/* A write of several batches: the first failure counts, and what follows it is left out. */
 struct gather {
 	struct journal *journal;
-	int count;
-	size_t bytes;
 	enum err_code code;
 	struct err *err;
 };
 
-static enum err_code pwritev_all(int fd, struct iovec *iov, int count, uint64_t offset,
-				 struct err *err)
-{
-	while (count > 0) {
-		ssize_t n = pwritev(fd, iov, count, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_errno(err, "could not write the log");
-		offset += (uint64_t)n;
-		for (; count > 0 && (size_t)n >= iov->iov_len; iov++, count--)
-			n -= (ssize_t)iov->iov_len;
-		if (count > 0) {
-			iov->iov_base = (char *)iov->iov_base + n;
-			iov->iov_len -= (size_t)n;
-		}
-	}
-	return ERR_OK;
-}
-
-static void flush(struct gather *gather)
-{
-	struct journal *journal = gather->journal;
-
-	if (gather->code == ERR_OK)
-		gather->code = pwritev_all(journal->segment.fd, journal->iov, gather->count,
-					   journal->at - journal->segment.header.base,
-					   gather->err);
-	journal->at += gather->bytes;
-	gather->count = 0;
-	gather->bytes = 0;
-}
-
 static void add(struct gather *gather, const void *bytes, size_t len)
 {
-	if (len == 0)
-		return;
-	if (gather->count == IOV_COUNT)
-		flush(gather);
-	gather->journal->iov[gather->count++] =
-		(struct iovec){ .iov_base = (void *)(uintptr_t)bytes, .iov_len = len };
-	gather->bytes += len;
+	if (gather->code == ERR_OK)
+		gather->code = stage_add(&gather->journal->stage, bytes, len, gather->err);
+	gather->journal->at += len;
 }
 
 static void add_padding(struct gather *gather, uint64_t payload_bytes)
 {
+	static const char zeros[BATCH_ALIGN];
+
 	add(gather, zeros, (size_t)(batch_padded(payload_bytes) - BATCH_HEADER_BYTES -
 				    payload_bytes));
 }
 
-/* What every batch has in common; its place is where the gathered bytes end. */
+static enum err_code flush(struct gather *gather)
+{
+	if (gather->code == ERR_OK)
+		gather->code = stage_flush(&gather->journal->stage, gather->err);
+	return gather->code;
+}
+
+/* What every batch has in common; its place is where the bytes so far end. */
 static struct batch next_batch(const struct gather *gather, enum batch_kind kind)
 {
 	const struct journal *journal = gather->journal;
 
 	return (struct batch){
-		.position = journal->at + gather->bytes,
+		.position = journal->at,
 		.chain = journal->chain,
 		.kind = kind,
 		.epoch = journal->epoch,
@@ -127,6 +92,7 @@ static void add_part(struct gather *gather, struct part *part, const struct lane
 	batch.count = part->count;
 	batch.ordinal = ordinal;
 	batch_encode(&batch, part->header);
+	index_note(&journal->index, &batch);
 	journal->chain = batch.header_crc;
 	add(gather, part->header, BATCH_HEADER_BYTES);
 	for (const struct chunk *chunk = part->first; chunk; chunk = chunk->next)
@@ -154,8 +120,7 @@ static enum err_code write_parts(struct journal *journal, struct group *group, s
 	errno = FAILPOINT("journal-write");
 	if (errno != 0)
 		return err_errno(err, "could not write the log");
-	flush(&gather);
-	if (gather.code != ERR_OK)
+	if (flush(&gather) != ERR_OK)
 		return gather.code;
 	errno = FAILPOINT("journal-written");
 	if (errno != 0 || fdatasync(journal->segment.fd) < 0)
@@ -167,8 +132,8 @@ static enum err_code write_parts(struct journal *journal, struct group *group, s
 static void publish(struct journal *journal)
 {
 	(void)FAILPOINT("journal-synced");
-	if (journal->state_due && journal->previous_base)
-		keeper_complete(journal->options.keeper, journal->previous_base, journal->at);
+	if (journal->state_due && journal->previous_index.base)
+		keeper_complete(journal->options.keeper, &journal->previous_index, journal->at);
 	if (journal->broken)
 		keeper_set_broken(journal->options.keeper, NULL);
 	journal->broken = false;
@@ -200,6 +165,9 @@ static void begin_segment(struct journal *journal, const struct segment *segment
 	journal->segment = *segment;
 	journal->usable = true;
 	journal->at = journal->synced = segment_start(segment);
+	stage_start(&journal->stage, segment->fd, SEGMENT_HEADER_BYTES);
+	index_release(&journal->index);
+	index_init(&journal->index, segment->header.base);
 	journal->chain = segment->header.crc;
 	journal->next_base = segment_limit(segment);
 	journal->next_size = segment->header.size * SIZE_STEP;
@@ -234,6 +202,9 @@ static enum err_code roll(struct journal *journal, struct err *err)
 	} else if (journal->segment.fd >= 0) {
 		journal->previous_base = journal->segment.header.base;
 		journal->previous_end = journal->synced;
+		index_release(&journal->previous_index);
+		journal->previous_index = journal->index;
+		index_init(&journal->index, 0);
 	}
 	journal->usable = false;
 	if (code == ERR_OK) {
@@ -256,6 +227,7 @@ static void read_back(const struct journal *journal)
 	struct scan scan;
 	int64_t bad = 0;
 
+	direct_set(journal->segment.fd, false);
 	(void)posix_fadvise(journal->segment.fd, 0, 0, POSIX_FADV_DONTNEED);
 	scan_init(&scan);
 	scan_seek(&scan, journal->segment.fd, journal->segment.header.base,
@@ -281,6 +253,8 @@ static void poison(struct journal *journal, const struct err *err)
 	trace_error("log segment %020" PRIu64 " is given up: %s", journal->segment.header.base,
 		    err->msg);
 	journal->usable = false;
+	index_release(&journal->index);	/* some of it was not written */
+	index_init(&journal->index, journal->segment.header.base);
 	read_back(journal);
 }
 
@@ -398,8 +372,7 @@ void journal_rest(struct journal *journal)
 	batch = next_batch(&gather, BATCH_MARK);
 	batch_encode(&batch, header);
 	add(&gather, header, sizeof(header));
-	flush(&gather);
-	if (gather.code == ERR_OK && fdatasync(journal->segment.fd) < 0)
+	if (flush(&gather) == ERR_OK && fdatasync(journal->segment.fd) < 0)
 		gather.code = err_errno(&err, "could not sync the log");
 	if (gather.code != ERR_OK) {
 		poison(journal, &err);
@@ -485,7 +458,9 @@ enum err_code journal_open(struct journal *journal, const struct journal_options
 		.last_ms = plan->newest_ms,
 	};
 	buf_init(&journal->state, STATE_BYTES_MAX);
-	journal->iov = xcalloc(IOV_COUNT, sizeof(*journal->iov));
+	index_init(&journal->index, 0);
+	index_init(&journal->previous_index, journal->previous_base);
+	stage_init(&journal->stage);
 	tell(plan);
 	want_segment(journal);
 	code = roll(journal, err);
@@ -511,6 +486,7 @@ void journal_close(struct journal *journal)
 	journal_rest(journal);
 	segment_close(&journal->segment);
 	buf_release(&journal->state);
-	free(journal->iov);
-	journal->iov = NULL;
+	index_release(&journal->index);
+	index_release(&journal->previous_index);
+	stage_release(&journal->stage);
 }

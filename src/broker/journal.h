@@ -100,9 +100,8 @@
 #include "broker/keeper.h"
 #include "broker/recover.h"
 #include "broker/segment.h"
+#include "broker/stage.h"
 #include "broker/watermark.h"
-
-struct iovec;
 
 struct journal_options {
 	int dir_fd;
@@ -135,7 +134,9 @@ struct journal {
 	bool broken;			/* two writes in turn failed */
 	bool marked;			/* nothing was written since the last mark */
 	struct buf state;
-	struct iovec *iov;
+	struct stage stage;
+	struct index index;		/* of `segment`, as far as it is written */
+	struct index previous_index;
 };
 
 /* Carries out what `plan` found. On return there is a new, durable segment. */

@@ -3,7 +3,6 @@
 #include "base/mem.h"
 #include "base/time.h"
 #include "base/trace.h"
-#include "broker/index.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -77,13 +76,15 @@ static void wait_round(struct keeper *keeper)
 /* As make_segment; readers can do without, so a failure is no more than a word. */
 static void make_index(struct keeper *keeper)
 {
-	uint64_t base = keeper->complete_base, watermark = keeper->complete_watermark;
+	uint64_t watermark = keeper->complete_watermark;
+	struct index index = keeper->complete;
 	struct err err = { 0 };
 
-	keeper->complete_base = 0;
+	index_init(&keeper->complete, 0);
 	(void)pthread_mutex_unlock(&keeper->lock);
-	if (index_make(keeper->dir_fd, base, watermark, &err) != ERR_OK)
+	if (index_make(&index, keeper->dir_fd, watermark, &err) != ERR_OK)
 		trace_warn("%s", err.msg);
+	index_release(&index);
 	(void)pthread_mutex_lock(&keeper->lock);
 }
 
@@ -98,7 +99,7 @@ static void *run(void *arg)
 
 		if (keeper->wanted)
 			make_segment(keeper);
-		if (keeper->complete_base)
+		if (keeper->complete.base)
 			make_index(keeper);
 		(void)pthread_mutex_unlock(&keeper->lock);
 		if (keeper->retention && clock_mono_ms() >= next_retention_ms) {
@@ -108,7 +109,7 @@ static void *run(void *arg)
 		low = space_is_low(keeper);
 		(void)pthread_mutex_lock(&keeper->lock);
 		set_refusal(keeper, low);
-		if (!keeper->ending && !keeper->complete_base &&
+		if (!keeper->ending && !keeper->complete.base &&
 		    (!keeper->wanted || keeper->failed))
 			wait_round(keeper);
 	}
@@ -145,6 +146,7 @@ void keeper_stop(struct keeper *keeper)
 	(void)pthread_mutex_unlock(&keeper->lock);
 	(void)pthread_join(keeper->thread, NULL);
 	segment_close(&keeper->ready);
+	index_release(&keeper->complete);
 	(void)pthread_cond_destroy(&keeper->changed);
 	(void)pthread_mutex_destroy(&keeper->lock);
 	keeper->started = false;
@@ -190,10 +192,12 @@ void keeper_set_broken(struct keeper *keeper, const struct err *why)
 	(void)pthread_mutex_unlock(&keeper->lock);
 }
 
-void keeper_complete(struct keeper *keeper, uint64_t base, uint64_t watermark)
+void keeper_complete(struct keeper *keeper, struct index *index, uint64_t watermark)
 {
 	(void)pthread_mutex_lock(&keeper->lock);
-	keeper->complete_base = base;
+	index_release(&keeper->complete);	/* readers can do without its file */
+	keeper->complete = *index;
+	index_init(index, 0);
 	keeper->complete_watermark = watermark;
 	(void)pthread_cond_broadcast(&keeper->changed);
 	(void)pthread_mutex_unlock(&keeper->lock);

@@ -9,6 +9,7 @@
 #ifndef BROKER_KEEPER_H
 #define BROKER_KEEPER_H
 
+#include "broker/index.h"
 #include "broker/retention.h"
 #include "broker/segment.h"
 
@@ -31,7 +32,7 @@ struct keeper {
 	bool broken;			/* no write works */
 	uint64_t reserve_bytes;
 	struct retention *retention;	/* borrowed */
-	uint64_t complete_base;		/* a segment that needs its index; 0: none */
+	struct index complete;		/* of a segment that needs its file; base 0: none */
 	uint64_t complete_watermark;
 	_Atomic enum err_code refusal;	/* appends are refused with this */
 };
@@ -42,8 +43,8 @@ void keeper_stop(struct keeper *keeper);
 
 /* Make this segment ready; its size is the least it may have. */
 void keeper_want(struct keeper *keeper, const struct segment_header *header);
-/* The log has gone on from this segment; the watermark lies after it. */
-void keeper_complete(struct keeper *keeper, uint64_t base, uint64_t watermark);
+/* The log has gone on from the index's segment; the watermark lies after it. Takes the index. */
+void keeper_complete(struct keeper *keeper, struct index *index, uint64_t watermark);
 /* Waits for the segment that was wanted. Fails with what the last attempt failed with; then it
  * goes on trying and appends are refused until it is there. */
 MUST_USE enum err_code keeper_take(struct keeper *keeper, struct segment *ret_segment,
