@@ -177,6 +177,10 @@ struct broker_ops {
 	 * (over the maximum) and ERR_CLOSED are about one record, have that as its outcome and
 	 * spare the others; if it is so with every record, the append is refused. */
 	enum err_code (*append)(struct broker *broker, struct append *append, struct err *err);
+	/* While corked, taken appends may wait for more, to become durable together: a bound of
+	 * bytes ends their wait. Who corks also uncorks, before it sleeps. */
+	void (*cork)(struct broker *broker, bool corked);
+
 	/* ERR_OK if an append now would be expected to succeed; for /readyz. */
 	enum err_code (*ready)(struct broker *broker, struct err *err);
 
@@ -238,6 +242,11 @@ MUST_USE static inline enum err_code
 broker_append(struct broker *broker, struct append *append, struct err *err)
 {
 	return broker->ops->append(broker, append, err);
+}
+
+static inline void broker_cork(struct broker *broker, bool corked)
+{
+	broker->ops->cork(broker, corked);
 }
 
 MUST_USE static inline enum err_code broker_ready(struct broker *broker, struct err *err)

@@ -81,6 +81,11 @@ static enum err_code faulty_append(struct broker *broker, struct append *append,
 	return ERR_OK;
 }
 
+static void faulty_cork(struct broker *broker, bool corked)
+{
+	broker_cork(of(broker)->inner, corked);
+}
+
 static enum err_code faulty_ready(struct broker *broker, struct err *err)
 {
 	return broker_ready(of(broker)->inner, err);
@@ -149,6 +154,7 @@ static const struct broker_ops faulty_ops = {
 	.list = faulty_list,
 	.remove = faulty_remove,
 	.append = faulty_append,
+	.cork = faulty_cork,
 	.ready = faulty_ready,
 	.reader_open = faulty_reader_open,
 	.reader_seek = faulty_reader_seek,

@@ -2,8 +2,9 @@
  * broker_local.c - topics and streams in one durable journal in a directory.
  *
  * append() copies records into the open group and returns. The committer takes
- * the group as soon as it is free, makes it durable, and hands its appends to
- * the completion in one call; what arrives meanwhile is the next group.
+ * the group as soon as both are ready, makes it durable, and hands its appends
+ * to the completion in one call; what arrives meanwhile is the next group. A
+ * small group is not ready while the broker is corked.
  */
 #include "broker/broker_local.h"
 
@@ -31,6 +32,7 @@ enum {
 	INFLIGHT_BYTES_MAX = 64 << 20,
 	RECORD_BYTES_MAX = 1 << 20,
 	REST_MS = 500,			/* without an append, then the end is marked */
+	CORK_BYTES_MAX = 32 * 1024,	/* with as many, a sync costs little a record */
 };
 
 static void hold(struct local_broker *local)
@@ -220,6 +222,37 @@ static enum err_code check_room(struct local_broker *local, size_t bytes, struct
 	return ERR_OK;
 }
 
+/* With the lock. */
+static bool group_is_ready(const struct local_broker *local)
+{
+	const struct group *group = local->open;
+
+	return group->first && (!local->corked || group->bytes >= CORK_BYTES_MAX);
+}
+
+/* With the lock; true: the caller signals `work` once it has let go. */
+static bool end_rest(struct local_broker *local)
+{
+	bool wake = local->resting && group_is_ready(local);
+
+	if (wake)
+		local->resting = false;
+	return wake;
+}
+
+static void local_cork(struct broker *broker, bool corked)
+{
+	struct local_broker *local = local_of(broker);
+	bool wake;
+
+	hold(local);
+	local->corked = corked;
+	wake = end_rest(local);
+	let_go(local);
+	if (wake)
+		(void)pthread_cond_signal(&local->work);
+}
+
 static enum err_code local_append(struct broker *broker, struct append *append, struct err *err)
 {
 	struct local_broker *local = local_of(broker);
@@ -246,8 +279,7 @@ static enum err_code local_append(struct broker *broker, struct append *append, 
 
 		group_add(local->open, &local->pool, topic, append);
 		local->inflight_bytes += local->open->bytes - before;
-		wake = local->resting;
-		local->resting = false;
+		wake = end_rest(local);
 	}
 	let_go(local);
 	if (wake)
@@ -321,7 +353,7 @@ static struct group *next_group(struct local_broker *local)
 {
 	struct group *group = local->open;
 
-	while (!group->first && !local->ending)
+	while (!group_is_ready(local) && !local->ending)
 		wait_for_work(local);
 	if (!group->first)
 		return NULL;
@@ -545,6 +577,7 @@ static const struct broker_ops local_ops = {
 	.list = local_list,
 	.remove = local_remove,
 	.append = local_append,
+	.cork = local_cork,
 	.ready = local_ready,
 	.reader_open = local_reader_open,
 	.reader_seek = local_reader_seek,

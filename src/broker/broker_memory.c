@@ -226,6 +226,13 @@ static enum err_code memory_append(struct broker *broker, struct append *append,
 	return code;
 }
 
+/* Nothing is gained by waiting. */
+static void memory_cork(struct broker *broker, bool corked)
+{
+	(void)broker;
+	(void)corked;
+}
+
 static enum err_code memory_ready(struct broker *broker, struct err *err)
 {
 	struct memory_broker *memory = of(broker);
@@ -437,6 +444,7 @@ static const struct broker_ops memory_ops = {
 	.list = memory_list,
 	.remove = memory_remove,
 	.append = memory_append,
+	.cork = memory_cork,
 	.ready = memory_ready,
 	.reader_open = memory_reader_open,
 	.reader_seek = memory_reader_seek,

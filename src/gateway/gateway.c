@@ -235,6 +235,14 @@ static void handle(void *user, struct http_server *server, const struct http_req
 	call_send(&call, server);
 }
 
+/* What one turn of the loop appends shall share a sync. */
+static void turn(void *user, bool begins)
+{
+	struct gateway *gateway = user;
+
+	broker_cork(gateway->broker, begins);
+}
+
 static enum err_code listen_on(struct gateway *gateway, struct err *err)
 {
 	const struct gateway_options *options = &gateway->options;
@@ -245,6 +253,7 @@ static enum err_code listen_on(struct gateway *gateway, struct err *err)
 		.limits = http_limits_default,
 		.handle = handle,
 		.admit = admit,
+		.turn = turn,
 		.user = gateway,
 	};
 

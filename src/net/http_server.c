@@ -301,6 +301,23 @@ static void drain(struct http_server *server)
 			http_server_queue(server, http_server_conn(server, slot));
 }
 
+static void turn(struct http_server *server, const struct epoll_event *events, int n)
+{
+	const struct http_server_options *options = &server->options;
+
+	if (options->turn)
+		options->turn(options->user, true);
+	http_refresh_date(server);
+	for (int i = 0; i < n; i++)
+		note_event(server, &events[i]);
+	run_tasks(server);
+	expire(server);
+	run_queue(server);
+	http_accept(server);
+	if (options->turn)
+		options->turn(options->user, false);
+}
+
 enum err_code http_server_run(struct http_server *server, int64_t drain_ms, struct err *err)
 {
 	struct epoll_event events[EVENTS_MAX];
@@ -312,13 +329,7 @@ enum err_code http_server_run(struct http_server *server, int64_t drain_ms, stru
 		if (n < 0 && errno != EINTR)
 			return err_errno(err, "could not wait for connections");
 		server->now_ms = clock_mono_ms();
-		http_refresh_date(server);
-		for (int i = 0; i < n; i++)
-			note_event(server, &events[i]);
-		run_tasks(server);
-		expire(server);
-		run_queue(server);
-		http_accept(server);
+		turn(server, events, n);
 		if (!server->draining && (atomic_load(&server->stop) || stop_requested())) {
 			drain(server);
 			end_ms = server->now_ms + drain_ms;

@@ -97,6 +97,9 @@ typedef void http_handler_fn(void *user, struct http_server *server,
 typedef bool http_admit_fn(void *user, struct http_server *server,
 			   const struct http_request *request);
 
+/* Around the work of a turn of the loop: all that it found to do when it woke. */
+typedef void http_turn_fn(void *user, bool begins);
+
 struct http_server_options {
 	const char *listen;		/* "127.0.0.1:8082", "[::1]:0", "localhost:80"; port 0: a free one */
 	const char *tls_cert;		/* PEM files, the certificate with its chain; NULL: plain */
@@ -104,6 +107,7 @@ struct http_server_options {
 	struct http_limits limits;
 	http_handler_fn *handle;
 	http_admit_fn *admit;		/* NULL: everything goes on */
+	http_turn_fn *turn;		/* NULL: not of interest */
 	void *user;
 };
 

@@ -559,8 +559,46 @@ static void test_faults(void **state)
 	}
 }
 
+/* Corked, the appends of a loop's turn end once it uncorks, or when there are many of them. */
+static void test_cork(void **state)
+{
+	enum { MANY = 200, BYTES = 1000 };
+	struct fixture *f = *state;
+	struct append_record records[MANY];
+	struct append_outcome outcomes[MANY + 2] = { 0 };
+	char text[BYTES];
+	int flags[3] = { 0 };
+	struct append appends[3];
+	struct err err = { 0 };
+
+	create(f, pin, 1);
+	memset(text, 'x', sizeof(text));
+	for (size_t i = 0; i < MANY; i++)
+		records[i] = (struct append_record){ .value = slice_of(text, sizeof(text)) };
+	for (int i = 0; i < 3; i++)
+		appends[i] = (struct append){ .topic = pin, .records = records, .count = 1,
+					      .outcomes = &outcomes[i], .user = &flags[i] };
+	broker_cork(f->broker, true);
+	assert_ok(broker_append(f->broker, &appends[0], &err));
+	assert_ok(broker_append(f->broker, &appends[1], &err));
+	broker_cork(f->broker, false);
+	assert_int_equal(ended_wait(&f->ended, &flags[0]), 1);
+	assert_int_equal(ended_wait(&f->ended, &flags[1]), 1);
+
+	appends[2].count = MANY;
+	broker_cork(f->broker, true);
+	assert_ok(broker_append(f->broker, &appends[2], &err));
+	assert_int_equal(ended_wait(&f->ended, &flags[2]), 1);
+	broker_cork(f->broker, false);
+	for (uint64_t i = 0; i < MANY + 2; i++) {
+		assert_int_equal(outcomes[i].code, ERR_OK);
+		assert_int_equal(position_ordinal(outcomes[i].position), i);
+	}
+}
+
 #define CONTRACT(open) \
 	{ #open " topics", test_topics, open, close_fixture, NULL }, \
+	{ #open " cork", test_cork, open, close_fixture, NULL }, \
 	{ #open " shards cover every hash", test_shards_cover_every_hash, open, close_fixture, NULL }, \
 	{ #open " dense offsets", test_append_gives_dense_offsets, open, close_fixture, NULL }, \
 	{ #open " keys choose partitions", test_keys_choose_partitions, open, close_fixture, NULL }, \

@@ -232,7 +232,15 @@ static void slow_free(struct broker *broker)
 	(void)broker;
 }
 
-static const struct broker_ops slow_ops = { .name = "slow", .list = slow_list, .free = slow_free };
+static void slow_cork(struct broker *broker, bool corked)
+{
+	(void)broker;
+	(void)corked;
+}
+
+static const struct broker_ops slow_ops = {
+	.name = "slow", .list = slow_list, .cork = slow_cork, .free = slow_free,
+};
 
 static void test_a_slow_disk_holds_up_nobody_else(void **state)
 {
