@@ -302,6 +302,12 @@ struct slice json_text(struct json value)
 			token_end(value.doc, token_last(value)) - start);
 }
 
+/* White space before token i + 1. */
+static bool gap_after(const struct json_parser *doc, uint32_t i)
+{
+	return is_space(doc->text.ptr[doc->doc.tokens[i + 1] - 1]);
+}
+
 void json_put(struct buf *out, struct json value)
 {
 	const char *text = value.doc->text.ptr;
@@ -311,10 +317,23 @@ void json_put(struct buf *out, struct json value)
 
 	/* Runs of tokens without a gap are copied as one. */
 	for (uint32_t i = value.token; i < last; i++) {
-		if (!is_space(text[tokens[i + 1] - 1]))
+		if (!gap_after(value.doc, i))
 			continue;
 		buf_add(out, text + start, token_end(value.doc, i) - start);
 		start = tokens[i + 1];
 	}
 	buf_add(out, text + start, token_end(value.doc, last) - start);
+}
+
+struct slice json_compact(struct buf *room, struct json value)
+{
+	uint32_t last = token_last(value);
+	size_t start = room->len;
+
+	for (uint32_t i = value.token; i < last; i++)
+		if (gap_after(value.doc, i)) {
+			json_put(room, value);
+			return slice_of(room->ptr + start, room->len - start);
+		}
+	return json_text(value);
 }

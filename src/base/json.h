@@ -85,6 +85,8 @@ size_t json_count(struct json container);
 /* A parsed value in Jackson's compact form: as it was written, names, escapes and digits of
  * numbers included, but without the white space between tokens. */
 void json_put(struct buf *out, struct json value);
+/* The same form: in the parsed text itself, if the value is compact there, else put into `room`. */
+struct slice json_compact(struct buf *room, struct json value);
 /* A string with its quotes, escaped as RFC 8259 wants. UTF-8 is kept as it is; a byte that is
  * none becomes U+FFFD, so that what is written is always JSON. */
 void json_put_string(struct buf *out, struct slice s);

@@ -52,9 +52,11 @@ static enum err_code take_bytes(struct produce *produce, const char *what, struc
 
 	if (json_type(value) == JSON_NULL)
 		return ERR_OK;
-	if (produce->format == PRODUCE_JSON)
-		json_put(bytes, value);
-	else if (decode(produce, what, value, err) != ERR_OK)
+	if (produce->format == PRODUCE_JSON) {
+		*ret = json_compact(bytes, value);
+		return ERR_OK;
+	}
+	if (decode(produce, what, value, err) != ERR_OK)
 		return err->code;
 	*ret = slice_of(bytes->ptr + start, bytes->len - start);
 	return ERR_OK;

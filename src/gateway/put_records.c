@@ -7,11 +7,19 @@
 struct put {
 	const char *data_name;
 	const char *key_name;
-	void (*put_data)(struct buf *out, struct json value);
+	struct slice (*text)(struct buf *room, struct json data);
 	char where[32];			/* "records[3]." before a member's name in messages */
 	size_t record_bytes_max;
 	struct records *records;
 };
+
+static struct slice velocity_text(struct buf *room, struct json value)
+{
+	size_t start = room->len;
+
+	velocity_put(room, value);
+	return slice_of(room->ptr + start, room->len - start);
+}
 
 static size_t count_chars(struct slice s)
 {
@@ -47,13 +55,11 @@ static enum err_code find(const struct put *put, struct json object, const char 
 static enum err_code take_key(const struct put *put, struct json value, struct slice *ret,
 			      struct err *err)
 {
-	struct buf *bytes = &put->records->bytes;
-	size_t start = bytes->len;
 	size_t chars;
 
+	*ret = slice_str("");
 	if (json_type(value) != JSON_NULL)
-		velocity_put(bytes, value);
-	*ret = slice_of(bytes->ptr + start, bytes->len - start);
+		*ret = velocity_text(&put->records->bytes, value);
 	chars = count_chars(*ret);
 	if (chars == 0 || chars > PARTITION_KEY_CHARS_MAX)
 		return err_set(err, ERR_SHAPE, "the partition key at '%s%s' has %zu characters, not"
@@ -65,9 +71,7 @@ static enum err_code take_key(const struct put *put, struct json value, struct s
 static enum err_code take_record(const struct put *put, struct json object, struct err *err)
 {
 	struct append_record record = { .partition = PARTITION_ANY };
-	struct buf *bytes = &put->records->bytes;
 	struct json data, key;
-	size_t start;
 
 	if (json_type(object) != JSON_OBJECT)
 		return err_set(err, ERR_SHAPE, "%.*s is not a JSON object",
@@ -77,9 +81,7 @@ static enum err_code take_record(const struct put *put, struct json object, stru
 	    find(put, object, put->key_name, &key, err) != ERR_OK ||
 	    take_key(put, key, &record.key, err) != ERR_OK)
 		return err->code;
-	start = bytes->len;
-	put->put_data(bytes, data);
-	record.value = slice_of(bytes->ptr + start, bytes->len - start);
+	record.value = put->text(&put->records->bytes, data);
 	if (record.key.len + record.value.len > put->record_bytes_max)
 		return err_set(err, ERR_LIMIT, "the record at '%s%s' has %zu bytes with its key, %zu"
 			       " are allowed", put->where, put->data_name,
@@ -94,7 +96,7 @@ enum err_code put_record_parse(struct json_parser *json, struct slice body,
 	struct put put = {
 		.data_name = "Data",
 		.key_name = "PartitionKey",
-		.put_data = json_put,
+		.text = json_compact,
 		.record_bytes_max = record_bytes_max,
 		.records = records,
 	};
@@ -128,7 +130,7 @@ enum err_code put_records_parse(struct json_parser *json, struct slice body,
 	struct put put = {
 		.data_name = "data",
 		.key_name = "partition-key",
-		.put_data = velocity_put,
+		.text = velocity_text,
 		.record_bytes_max = record_bytes_max,
 		.records = records,
 	};

@@ -1,7 +1,8 @@
 /*
  * records.h - the records of one request, from the parsed body to the broker.
  *
- * Values are written into `bytes`, whose room is taken once at the start
+ * Values point into the request's body where they stand there as they are to be
+ * stored, else into `bytes`, whose room is taken once at the start
  * (records_begin), so that the slices into it stay where they are.
  *
  * Ownership: one struct serves all requests of a thread, one after the other.
