@@ -1,10 +1,11 @@
 /*
- * json.h - JSON text (RFC 8259), read by simdjson, written into a struct buf.
+ * json.h - JSON text (RFC 8259), read by simdjson's first stage and
+ * json_check.c, written into a struct buf.
  *
  * Reading: json_parse() checks the whole text (grammar, UTF-8, nesting, range
- * of numbers), then the document is walked with the json_* calls below. Every
- * value knows both what it means and how it was written (json_text). Nothing
- * recurses, so nesting over the limit is an error, not a crash. Numbers that
+ * of numbers), then the document is walked with the json_* calls below. What a
+ * value means is worked out when it is asked for, so that text which is only
+ * carried on costs no more than its check. Nothing recurses, so nesting over the limit is an error, not a crash. Numbers that
  * fit neither a 64-bit integer nor a double are refused.
  *
  * Ownership: a document and every slice read from it live until the next
@@ -36,8 +37,7 @@ struct json_parser;
 /* A value inside a parsed document: two words, passed by value. */
 struct json {
 	const struct json_parser *doc;
-	uint32_t at;		/* what it means: its word on the tape */
-	uint32_t token;		/* how it was written: its first token */
+	uint32_t token;		/* its first one */
 };
 
 /* Walks an array or an object; see json_next(). */

@@ -10,6 +10,8 @@
 enum want { WANT_VALUE, WANT_VALUE_OR_END, WANT_NAME, WANT_NAME_OR_END, WANT_COLON, WANT_COMMA,
 	    WANT_NOTHING };
 
+const char json_too_deep[] = "it is nested too deeply";
+
 static const char *const wanted[] = {
 	[WANT_VALUE] = "a value is missing",
 	[WANT_NAME] = "a name in quotes is missing",
@@ -178,7 +180,7 @@ static bool take_value(struct scan *scan, enum want *want)
 
 	if (c == '{' || c == '[') {
 		if (scan->depth == JSON_DEPTH_MAX)
-			return fail(scan, "it is nested too deeply");
+			return fail(scan, json_too_deep);
 		scan->open[scan->depth++] = (char)c;
 		scan->at++;
 		*want = c == '{' ? WANT_NAME_OR_END : WANT_VALUE_OR_END;

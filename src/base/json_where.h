@@ -1,7 +1,6 @@
 /*
- * json_where.h - where a text stops being JSON, and why: simdjson says only
- * that it does. Slow and never asked for good texts; the verdict stays
- * simdjson's. Only json.c includes it.
+ * json_where.h - where a text stops being JSON, and why: json_check.h says only
+ * that it does. Slow and never asked for good texts. Only json.c includes it.
  */
 #ifndef BASE_JSON_WHERE_H
 #define BASE_JSON_WHERE_H
@@ -12,6 +11,9 @@ struct json_fault {
 	size_t at;		/* offset of the byte; the length: at the end */
 	const char *what;
 };
+
+/* `what` of a text that is JSON as far as it was read, but nested deeper than JSON_DEPTH_MAX. */
+extern const char json_too_deep[];
 
 /* False: no fault was found. */
 bool json_where(struct slice text, struct json_fault *ret);
