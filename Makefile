@@ -11,7 +11,7 @@ help:      ## this list
 
 build:     ## build/pinpipe, optimised
 	@tools/bootstrap build
-	@test -f build/build.ninja || meson setup build -Dtests=false -Dwerror=false
+	@test -f build/build.ninja || meson setup build -Dtests=false -Dwerror=false -Db_lto=true
 	@ninja -C build --quiet pinpipe reference
 
 run: build      ## the whole pipeline once: posts, objects, tables, answers
@@ -42,7 +42,7 @@ abuse: build    ## requests that break the rules, to the gateway and to nginx: b
 
 bench:     ## ingest against a bare loop, in the same run
 	@tools/bootstrap build bench
-	@test -f build-bench/build.ninja || meson setup build-bench --buildtype=release -Dbench=true -Dtests=false -Dwerror=false
+	@test -f build-bench/build.ninja || meson setup build-bench -Dbench=true -Dtests=false -Dwerror=false -Db_lto=true
 	@ninja -C build-bench --quiet
 	@$(PYTHON) bench/run.py
 
