@@ -1,5 +1,6 @@
 #include "broker/stage.h"
 
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "broker/segment.h"
 
@@ -65,6 +66,8 @@ void direct_set(int fd, bool direct)
 {
 	int flags = fcntl(fd, F_GETFL);
 
+	if (FAILPOINT("stage-direct"))
+		direct = false;
 	if (flags >= 0)
 		(void)fcntl(fd, F_SETFL, direct ? flags | O_DIRECT : flags & ~O_DIRECT);
 }

@@ -12,6 +12,9 @@
  * last block that is in use stays here and is written again, unchanged, with
  * what follows.
  *
+ * FAILPOINT  stage-direct: as if the file system could not. (A power cut in a
+ * test takes what is in the page cache only.)
+ *
  * Threads: one.
  */
 #ifndef BROKER_STAGE_H

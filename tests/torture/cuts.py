@@ -20,6 +20,7 @@ CUTS_A_SESSION = 25
 POINT_SHARE = 0.5       # of the cuts
 UNSYNCED = "journal-written"    # where something is written and not synced for certain,
 UNSYNCED_SHARE = 0.25           # and the share of the cuts that come there
+CACHED_SHARE = 0.75     # of the starts after which the log is written through the page cache
 AFTER_KILL_SHARE = 0.2  # cuts before which the gateway is killed with records that are not synced
 AGAIN_SHARE = 0.1       # cuts that are followed by another one at once
 PAUSE_S = 0.05          # at most, before a cut at a random time, or while somebody stands still
@@ -37,6 +38,12 @@ class Session:
         self.checker = Checker(self.data, self.pipeline.user)
         self.cuts = collections.Counter()
         self.checked = collections.Counter()    # client -> entries that were compared with the log
+
+    def start(self):
+        """What is written past the page cache is on this disk at once; a cut takes only what goes through the cache."""
+        self.pipeline.environment["PINPIPE_FAILPOINTS"] = (
+            "stage-direct:eio@1+" if self.rng.random() < CACHED_SHARE else "")
+        self.pipeline.start()
 
     def steps(self, cuts, points):
         """Failpoints in turn, and None for any time."""
@@ -71,7 +78,7 @@ class Session:
         time.sleep(CALM_S if self.rng.random() < CALM_SHARE else self.rng.random() * PAUSE_S)  # any time
         self.disk.cut(self.data / "log", self.pipeline.kill_all)
         self.cuts[where] += 1
-        self.pipeline.start()
+        self.start()
 
     def check(self, load, lengths):
         """All that the clients had been told before the last cut is in the log."""
@@ -97,7 +104,7 @@ class Session:
     def run(self, cuts, points):
         """The checker's report."""
         try:
-            self.pipeline.start()
+            self.start()
             self.pipeline.await_healthy()
             with Load(self.pipeline.port, self.pipeline.user, self.rng.randrange(1 << 31), clients=1) as load:
                 for point in self.steps(cuts, points):
