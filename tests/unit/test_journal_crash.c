@@ -268,6 +268,7 @@ static void test_readers_see_only_what_is_durable(void **state)
 /* space DIR: no room for another segment, then room again. */
 static int run_space(const char *dir)
 {
+	enum { BIG = 100000 };		/* ten leave the last block of a segment alone */
 	struct rlimit unlimited, none = { 0 };
 	struct ended ended = ENDED_INIT;
 	struct broker *broker;
@@ -283,18 +284,18 @@ static int run_space(const char *dir)
 	none.rlim_cur = (1 << 20) - 1;	/* a segment cannot be made, but written further */
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
 	while (code == ERR_OK && k < 200) {
-		code = log_put(broker, &ended, k, 1, LEN);
+		code = log_put(broker, &ended, k, 1, BIG);
 		k += code == ERR_OK;
 	}
 	assert_int_equal(code, ERR_SPACE);
 	assert_int_equal(broker_ready(broker, &err), ERR_SPACE);
-	assert_int_equal(log_put(broker, &ended, k, 1, LEN), ERR_SPACE);
-	assert_int_equal(log_read(broker, 0, LEN).records, k);
+	assert_int_equal(log_put(broker, &ended, k, 1, BIG), ERR_SPACE);
+	assert_int_equal(log_read(broker, 0, BIG).records, k);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &unlimited), 0);
 	for (int i = 0; i < 100 && broker_ready(broker, &err) != ERR_OK; i++)
 		clock_sleep_ms(50);
-	assert_ok(log_put(broker, &ended, k, 5, LEN));
-	assert_int_equal(log_read(broker, 0, LEN).records, k + 5);
+	assert_ok(log_put(broker, &ended, k, 5, BIG));
+	assert_int_equal(log_read(broker, 0, BIG).records, k + 5);
 	broker_free(broker);
 	assert_true(log_is_sound(dir, false));
 	return 0;
