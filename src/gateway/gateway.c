@@ -225,7 +225,10 @@ static void handle(void *user, struct http_server *server, const struct http_req
 	struct call call;
 	struct route_match match = begin(gateway, request, &call);
 
-	/* The route is known to be there: admit() was asked first. */
+	if (!admit_call(&call, &match, request)) {
+		call_send(&call, server);
+		return;
+	}
 	if (call.body.len > body_max(gateway, match.route))	/* chunked: not announced */
 		call_refuse(&call, 413);
 	else if (match.route->flags & ROUTE_BLOCKS)

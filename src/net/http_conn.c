@@ -225,25 +225,19 @@ static void finish(struct http_conn *conn, size_t len)
 		conn->phase = PHASE_HEAD;
 }
 
-/* True: read the body and hand over. */
+/* True: read the body and hand over. Whose body is here is handed over without being asked for. */
 static bool admit(struct http_server *server, struct http_conn *conn, struct http_request *request)
 {
 	struct http_answer *answer = http_answer_of(conn, request->ticket.request);
-	bool here = body_is_here(conn);
-	size_t len = (size_t)conn->request_len;
 
-	if (!server->options.admit)
+	if (!server->options.admit || body_is_here(conn))
 		return true;
-	answer->close |= !here;		/* if it is refused, its body is not read */
+	answer->close = true;		/* if it is refused, its body is not read */
 	if (server->options.admit(server->options.user, server, request)) {
 		answer->close = !server->head.keep_alive;
 		return true;
 	}
-	if (conn->phase != PHASE_BODY)
-		return false;
-	if (here)
-		finish(conn, len);
-	else
+	if (conn->phase == PHASE_BODY)
 		conn->phase = PHASE_LAST;
 	return false;
 }

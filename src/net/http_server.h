@@ -89,10 +89,11 @@ struct http_server;
 typedef void http_handler_fn(void *user, struct http_server *server,
 			     const struct http_request *request);
 /*
- * Called when the headers are complete, before the body is read (request->body
- * is null). True: go on. False: it answered, or will answer later (an API key,
- * a size the route does not take); the body is skipped and the handler is not
- * called. A connection whose body has not come by then is closed.
+ * Called when the headers are complete and the body is not, which is null here:
+ * need it be waited for? True: go on; the handler checks for itself, as it does
+ * where the body came with the headers. False: it answered, or will answer later
+ * (an API key, a size the route does not take); the handler is not called, and
+ * the connection is closed after the answer.
  */
 typedef bool http_admit_fn(void *user, struct http_server *server,
 			   const struct http_request *request);

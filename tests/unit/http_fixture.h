@@ -4,8 +4,8 @@
  *
  * The handler answers /echo… at once with "METHOD path ?query body"; it keeps
  * the ticket of /later… until the test releases it, which may be in any
- * order; /big?N answers N bytes, /empty 204, /close ends the connection. The
- * admit callback refuses /denied with 401.
+ * order; /big?N answers N bytes, /empty 204, /close ends the connection. It and
+ * the admit callback refuse /denied with 401.
  */
 #ifndef TESTS_UNIT_HTTP_FIXTURE_H
 #define TESTS_UNIT_HTTP_FIXTURE_H
@@ -67,12 +67,24 @@ static void keep(struct fixture *fixture, const struct http_request *request)
 	pthread_mutex_unlock(&fixture->mutex);
 }
 
+static bool admit_path(struct http_server *server, const struct http_request *request)
+{
+	static const struct http_reply denied = { .status = 401, .body = { "no", 2 } };
+
+	if (!slice_is(request->path, "/denied"))
+		return true;
+	http_reply(server, request->ticket, &denied);
+	return false;
+}
+
 static void handle(void *user, struct http_server *server, const struct http_request *request)
 {
 	struct fixture *fixture = user;
 	struct http_reply reply = { .status = 200, .content_type = "text/plain" };
 	struct buf out;
 
+	if (!admit_path(server, request))
+		return;
 	fixture->handled++;
 	buf_init(&out, 4 << 20);
 	if (slice_starts(request->path, "/later")) {
@@ -93,14 +105,9 @@ static void handle(void *user, struct http_server *server, const struct http_req
 
 static bool admit(void *user, struct http_server *server, const struct http_request *request)
 {
-	static const struct http_reply denied = { .status = 401, .body = { "no", 2 } };
-
 	(void)user;
 	assert_null(request->body.ptr);
-	if (!slice_is(request->path, "/denied"))
-		return true;
-	http_reply(server, request->ticket, &denied);
-	return false;
+	return admit_path(server, request);
 }
 
 static void *run_server(void *user)
