@@ -5,8 +5,9 @@
  * Reading: json_parse() checks the whole text (grammar, UTF-8, nesting, range
  * of numbers), then the document is walked with the json_* calls below. What a
  * value means is worked out when it is asked for, so that text which is only
- * carried on costs no more than its check. Nothing recurses, so nesting over the limit is an error, not a crash. Numbers that
- * fit neither a 64-bit integer nor a double are refused.
+ * carried on costs no more than its check. Nothing recurses, so nesting over the
+ * limit is an error, not a crash. Numbers that fit neither a 64-bit integer nor
+ * a double are refused.
  *
  * Ownership: a document and every slice read from it live until the next
  * json_parse*() with the same parser. A parser keeps its memory for reuse,

@@ -233,11 +233,15 @@ static bool check_escapes(struct walk *walk, const char *end)
 /* The first stage has seen to it that a string is closed, and that its quote ends the token. */
 static bool take_string(struct walk *walk, uint32_t token)
 {
+	const char *next = walk->text + walk->tokens.at[token + 1];
+
 	if (!(walk->want & (VALUE | NAME)))
 		return false;
 	walk->want = walk->want & NAME ? COLON : COMMA | END;
-	return !walk->escape || walk->escape >= walk->text + walk->tokens.at[token + 1] ||
-	       check_escapes(walk, walk->text + json_token_end(walk->text, walk->tokens, token) - 1);
+	if (!walk->escape || walk->escape >= next)
+		return true;
+	return check_escapes(walk,
+			     walk->text + json_token_end(walk->text, walk->tokens, token) - 1);
 }
 
 static bool take_scalar(struct walk *walk, uint32_t token)

@@ -31,7 +31,7 @@ struct local_broker {
 	uint64_t serial;		/* of the open group */
 	uint64_t committed;		/* serial of the last group that has ended */
 	size_t inflight_bytes;
-	bool corked;			/* more appends come at once: a small group waits for them */
+	bool corked;			/* more appends come: a small group waits for them */
 	bool resting;			/* the committer waits for `work` */
 	bool ending;
 	pthread_cond_t work;

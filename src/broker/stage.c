@@ -10,7 +10,10 @@
 
 void stage_init(struct stage *stage)
 {
-	*stage = (struct stage){ .bytes = xaligned_alloc(STAGE_BLOCK_BYTES, STAGE_BYTES), .fd = -1 };
+	*stage = (struct stage){
+		.bytes = xaligned_alloc(STAGE_BLOCK_BYTES, STAGE_BYTES),
+		.fd = -1,
+	};
 }
 
 void stage_release(struct stage *stage)
@@ -54,7 +57,8 @@ enum err_code stage_flush(struct stage *stage, struct err *err)
 	size_t padding = used ? STAGE_BLOCK_BYTES - used : 0;
 
 	memset(stage->bytes + stage->len, 0, padding);
-	if (direct_write(stage->fd, stage->bytes, stage->len + padding, stage->offset, err) != ERR_OK)
+	if (direct_write(stage->fd, stage->bytes, whole + used + padding, stage->offset,
+			 err) != ERR_OK)
 		return err->code;
 	memmove(stage->bytes, stage->bytes + whole, used);
 	stage->offset += whole;
