@@ -521,7 +521,7 @@ enum err_code batch_run(const struct batch_options *options, struct batch_report
 	enum err_code code;
 	int lock = -1;
 
-	code = lock_take(options->dir, "batch.lock", "a batch", &lock, err);
+	code = lock_take(options->dir, "batch.lock", "batch", &lock, err);
 	if (code != ERR_OK)
 		return code;
 	code = run(options, &report, err);
