@@ -43,9 +43,11 @@ def provoke(pipeline, point, number):
         pipeline.kill("gateway")
         return [("gateway", "random")]
     if point.startswith("catalog-"):
-        pipeline.post(f"/topics/{pipeline.user}.other{number}", '{"records": [{"value": 1}]}')
+        stream = f"/streams/other{number % 2}"
+        pipeline.ask("DELETE", stream)
+        pipeline.ask("POST", stream)
     if point.startswith("segment-"):
-        pipeline.post(f"/topics/{pipeline.user}.other", A_SEGMENT)
+        pipeline.ask("POST", f"/topics/{pipeline.user}.other", A_SEGMENT)
     return []
 
 
@@ -93,11 +95,12 @@ class Session:
         # So that death comes at any time, not only after an answer.
         time.sleep(CALM_S if self.rng.random() < CALM_SHARE else self.rng.random() * PAUSE_S)
         self.collect()
-        if action is None:
-            self.pipeline.kill(where)
-            self.note((where, "random"))
-        elif (where, action) not in self.open:
+        if action and (where, action) not in self.open:
             self.plant(where, action)
+        elif action in (None, "kill"):
+            victim = self.rng.choice(VICTIMS) if action else where
+            self.pipeline.kill(victim)
+            self.note((victim, "random"))
 
     def plant(self, point, action):
         self.number += 1
@@ -117,6 +120,7 @@ class Session:
                 self.number += 1
                 self.note(*provoke(self.pipeline, point, self.number))
             self.pipeline.await_healthy()
+            self.checker.log.follow()
             time.sleep(0.05)  # for those who pass it under load
         self.pipeline.withdraw()
 

@@ -174,11 +174,12 @@ class Pipeline:
         for ticket in self.tickets.glob("*:*"):
             ticket.unlink(missing_ok=True)
 
-    def post(self, path, body, kind="application/vnd.kafka.json.v2+json"):
+    def ask(self, method, path, body=None):
         """One request of our own, whose outcome does not matter; who answers it may have been stopped."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=0.3)
         try:
-            connection.request("POST", path, body, {"Content-Type": kind})
+            kind = "application/json" if path.startswith("/streams/") else "application/vnd.kafka.json.v2+json"
+            connection.request(method, path, body, {"Content-Type": kind})
             connection.getresponse().read()
         except (OSError, http.client.HTTPException):
             pass
