@@ -49,7 +49,9 @@ static void put_catalog(struct buf *out, const struct topics *topics, uint64_t l
 		const struct topic_floor *floor = &topics->floors[i];
 
 		buf_addf(out, "gone %s %" PRIu64 " %" PRIu64 " %s\n", kind_text(floor->kind),
-			 floor->ordinal, floor->created_s, floor->name);
+			 floor->others, floor->created_s, floor->name);
+		for (size_t k = 0; k < floor->count; k++)
+			buf_addf(out, "floor %" PRIu64 "\n", floor->ordinals[k]);
 	}
 	buf_addf(out, "crc %08" PRIx32 "\n", crc32c(0, out->ptr, out->len));
 }
@@ -187,10 +189,20 @@ static bool parse_gone(const char *line, struct topics *topics)
 	struct topic_floor floor = { 0 };
 	char kind_word[8];
 
-	if (sscanf(line, "gone %7s %" SCNu64 " %" SCNu64 " %249s", kind_word, &floor.ordinal,
+	if (sscanf(line, "gone %7s %" SCNu64 " %" SCNu64 " %249s", kind_word, &floor.others,
 		   &floor.created_s, floor.name) != 4 || !parse_kind(kind_word, &floor.kind))
 		return false;
 	topics_add_floor(topics, &floor);
+	return true;
+}
+
+static bool parse_floor(const char *line, struct topics *topics)
+{
+	uint64_t ordinal;
+
+	if (topics->floor_count == 0 || sscanf(line, "floor %" SCNu64, &ordinal) != 1)
+		return false;
+	topics_add_floor_ordinal(topics, ordinal);
 	return true;
 }
 
@@ -206,6 +218,8 @@ static bool parse_line(const char *line, struct topics *topics, struct topic **t
 		return parse_partition(line, *topic);
 	case 'g':
 		return parse_gone(line, topics);
+	case 'f':
+		return parse_floor(line, topics);
 	default:
 		return false;
 	}

@@ -9,6 +9,7 @@
  *	partition <id> <open|closed> <parent> <parent> <first ordinal ever> <shard made at, s>
  *		<first hash, hex> <last hash, hex>	(one for each, after its topic)
  *	gone <log|stream> <ordinal> <s> <name>		(topics.h: what a removed topic leaves)
+ *	floor <ordinal>		(of each of its partitions in turn; the rest have that of `gone`)
  *	crc <CRC-32C of all before this line, hex>
  *
  * Threads: the owner's lock.

@@ -21,6 +21,8 @@ void topics_release(struct topics *topics)
 {
 	for (size_t i = 0; i < topics->count; i++)
 		topic_free(topics->items[i]);
+	for (size_t i = 0; i < topics->floor_count; i++)
+		free(topics->floors[i].ordinals);
 	free(topics->items);
 	free(topics->floors);
 	topics_init(topics);
@@ -144,12 +146,32 @@ void topics_add_floor(struct topics *topics, const struct topic_floor *floor)
 	struct topic_ref ref = { .kind = floor->kind, .name = floor->name };
 	const struct topic_floor *old = find_floor(topics, ref);
 
+	topics->floor_ordinals += floor->count;
 	if (old) {
+		topics->floor_ordinals -= old->count;
+		free(old->ordinals);
 		topics->floors[old - topics->floors] = *floor;
 		return;
 	}
 	topics->floors = xreallocarray(topics->floors, topics->floor_count + 1, sizeof(*floor));
 	topics->floors[topics->floor_count++] = *floor;
+}
+
+void topics_add_floor_ordinal(struct topics *topics, uint64_t ordinal)
+{
+	struct topic_floor *floor = &topics->floors[topics->floor_count - 1];
+
+	floor->ordinals = xreallocarray(floor->ordinals, floor->count + 1,
+					sizeof(*floor->ordinals));
+	floor->ordinals[floor->count++] = ordinal;
+	topics->floor_ordinals++;
+}
+
+static uint64_t floor_of(const struct topic_floor *floor, size_t partition)
+{
+	if (!floor)
+		return 0;
+	return partition < floor->count ? floor->ordinals[partition] : floor->others;
 }
 
 /* Never 0, which marks what belongs to no topic. */
@@ -181,7 +203,8 @@ static enum err_code check_new(const struct topics *topics, struct topic_ref ref
 		return err_set(err, ERR_EXISTS, "%s \"%s\" exists already", kind_name(ref.kind),
 			       ref.name);
 	if (topics->count + topics->floor_count >= TOPICS_MAX ||
-	    topics->partition_count + (size_t)partitions > TOPICS_PARTITIONS_MAX)
+	    topics->partition_count + topics->floor_ordinals + (size_t)partitions >
+	    TOPICS_PARTITIONS_MAX)
 		return err_set(err, ERR_LIMIT, "there are too many topics or partitions for one "
 			       "more: at most %d and %d", TOPICS_MAX, TOPICS_PARTITIONS_MAX);
 	return ERR_OK;
@@ -207,7 +230,7 @@ enum err_code topics_create(struct topics *topics, struct topic_ref ref, int32_t
 		struct partition *partition = &topic->partitions[i];
 
 		partition->created_s = created_s;
-		partition->floor = floor ? floor->ordinal : 0;
+		partition->floor = floor_of(floor, (size_t)i);
 		partition->first = partition->next = partition->floor;
 	}
 	(void)topics_insert(topics, topic);
@@ -215,19 +238,33 @@ enum err_code topics_create(struct topics *topics, struct topic_ref ref, int32_t
 	return ERR_OK;
 }
 
+/* Ordinals at the end that say nothing are left out. */
+static void trim(struct topic_floor *floor)
+{
+	while (floor->count > 0 && floor->ordinals[floor->count - 1] == floor->others)
+		floor->count--;
+}
+
 void topics_leave_floor(struct topics *topics, const struct topic *topic)
 {
-	struct topic_floor floor = { .kind = topic->kind };
+	const struct topic_floor *old = find_floor(topics, ref_of(topic));
+	struct topic_floor floor = { .kind = topic->kind, .others = old ? old->others : 0 };
+	size_t partitions = (size_t)topic->partition_count;
 
 	memcpy(floor.name, topic->name, sizeof(floor.name));
-	for (int32_t i = 0; i < topic->partition_count; i++) {
+	floor.count = old && old->count > partitions ? old->count : partitions;
+	floor.ordinals = xcalloc(floor.count, sizeof(*floor.ordinals));
+	for (size_t i = 0; i < partitions; i++) {
 		const struct partition *partition = &topic->partitions[i];
 
-		if (partition->next > floor.ordinal)
-			floor.ordinal = partition->next;
+		floor.ordinals[i] = partition->next;
 		if (partition->created_s > floor.created_s)
 			floor.created_s = partition->created_s;
 	}
+	/* A partition that only an earlier topic of the name had keeps its floor. */
+	for (size_t i = partitions; i < floor.count; i++)
+		floor.ordinals[i] = floor_of(old, i);
+	trim(&floor);
 	topics_add_floor(topics, &floor);
 }
 

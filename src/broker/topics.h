@@ -3,9 +3,9 @@
  * each to number and place its records. Shared by broker_memory and
  * broker_local.
  *
- * A topic that is removed leaves its floor behind: the ordinal and the second
- * above which a topic of the same name begins, so that no position is ever
- * used twice (broker.h, contract 6).
+ * A topic that is removed leaves its floor behind: for each partition the
+ * ordinal, and the second, above which a topic of the same name begins, so that
+ * no position is ever used twice (broker.h, contract 6).
  *
  * Ownership: the table owns its topics; a pointer to one is good until
  * topics_drop(). Threads: the owner's lock.
@@ -53,7 +53,9 @@ struct topic_floor {
 	enum topic_kind kind;
 	char name[TOPIC_NAME_MAX + 1];
 	uint64_t created_s;
-	uint64_t ordinal;
+	uint64_t others;		/* ordinal of a partition that has none below */
+	uint64_t *ordinals;		/* of the first partitions; owned */
+	size_t count;
 };
 
 struct topics {
@@ -62,6 +64,7 @@ struct topics {
 	size_t partition_count;
 	struct topic_floor *floors;
 	size_t floor_count;
+	size_t floor_ordinals;		/* in all of them */
 };
 
 void topics_init(struct topics *topics);
@@ -84,7 +87,10 @@ void topics_drop(struct topics *topics, struct topic *topic);
 bool topics_insert(struct topics *topics, struct topic *topic);
 struct topic *topic_new(struct topic_ref ref, int32_t partitions);
 void topic_free(struct topic *topic);
+/* Takes `floor`, in the place of one of that name. */
 void topics_add_floor(struct topics *topics, const struct topic_floor *floor);
+/* Of the last one that was added: the next partition's ordinal. */
+void topics_add_floor_ordinal(struct topics *topics, uint64_t ordinal);
 
 /* See broker_ops.list; the caller keeps the table still meanwhile. */
 void topics_list(const struct topics *topics, enum topic_kind kind,

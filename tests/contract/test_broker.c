@@ -473,6 +473,34 @@ static void test_positions_outlive_the_topic(void **state)
 	topic_info_release(&after);
 }
 
+/* Ordinal that the partition gives next. */
+static uint64_t next_ordinal(struct fixture *f, int32_t partition)
+{
+	return position_ordinal(put(f, pin, partition, "x").position);
+}
+
+/* Each partition goes on where it was, so that its ordinals have no gap; also after a time in
+ * which the topic had fewer of them. */
+static void test_a_topic_made_anew_has_no_gaps(void **state)
+{
+	struct fixture *f = *state;
+	struct err err = { 0 };
+
+	create(f, pin, 3);
+	assert_int_equal(next_ordinal(f, 0), 0);
+	for (uint64_t i = 0; i < 3; i++)
+		assert_int_equal(next_ordinal(f, 1), i);
+	assert_ok(broker_remove(f->broker, pin, &err));
+	create(f, pin, 1);
+	assert_int_equal(next_ordinal(f, 0), 1);
+	assert_ok(broker_remove(f->broker, pin, &err));
+	create(f, pin, 4);
+	assert_int_equal(next_ordinal(f, 0), 2);
+	assert_int_equal(next_ordinal(f, 1), 3);
+	assert_int_equal(next_ordinal(f, 2), 0);
+	assert_int_equal(next_ordinal(f, 3), 0);
+}
+
 enum { APPENDERS = 3, APPENDS = 200 };
 
 static void *append_many(void *arg)
@@ -612,6 +640,7 @@ static void test_cork(void **state)
 	{ #open " refusals keep nothing", test_refusals_keep_nothing, open, close_fixture, NULL }, \
 	{ #open " one bad partition", test_one_bad_partition_spares_the_others, open, close_fixture, NULL }, \
 	{ #open " positions outlive the topic", test_positions_outlive_the_topic, open, close_fixture, NULL }, \
+	{ #open " a topic made anew has no gaps", test_a_topic_made_anew_has_no_gaps, open, close_fixture, NULL }, \
 	{ #open " several appenders", test_several_appenders_and_a_reader, open, close_fixture, NULL }
 
 int main(void)
