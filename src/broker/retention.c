@@ -58,23 +58,31 @@ static void check_need(void *user, const char *group, const struct commit *commi
 		need->needed = true;
 }
 
-/* May the segment before `next_base` go for its age? */
-static bool is_old(const struct retention *retention, uint64_t next_base)
+/*
+ * May the first of these segments go? All in it is older than what the state of any later one
+ * says: of the next one, unless that is damaged.
+ */
+static bool may_go(struct retention *retention, const uint64_t *bases, size_t count,
+		   bool too_many)
 {
 	struct need need = { .needed = false };
 	struct segment_state state;
-	bool old;
+	bool known = false, wanted;
 
-	if (retention->age_ms == 0)
+	if (!too_many && retention->age_ms == 0)
 		return false;
 	ordinals_init(&need.state);
-	/* All in it is older than the state of the one after it. */
-	old = segment_state_read(retention->dir_fd, next_base, &need.state, &state) &&
-	      now_ms(retention) - state.time_ms > retention->age_ms;
-	if (old && !commits_walk(retention->dir_fd, check_need, &need))
+	for (size_t i = 1; i < count && !known; i++)
+		known = segment_state_read(retention->dir_fd, bases[i], &need.state, &state);
+	wanted = known && (too_many || now_ms(retention) - state.time_ms > retention->age_ms);
+	if (wanted && !commits_walk(retention->dir_fd, check_need, &need))
 		need.needed = true;
 	ordinals_release(&need.state);
-	return old && !need.needed;
+	if (too_many && need.needed && !retention->held)
+		trace_warn("the log is over its bound of bytes, but a group has not read its oldest "
+			   "records: they stay");
+	retention->held = too_many && need.needed;
+	return wanted && !need.needed;
 }
 
 static uint64_t all_bytes(int dir_fd, const uint64_t *bases, size_t count)
@@ -101,7 +109,7 @@ void retention_apply(struct retention *retention)
 	while (first + 3 < count) {
 		bool too_many = retention->bytes_max > 0 && bytes > retention->bytes_max;
 
-		if (!too_many && !is_old(retention, bases[first + 1]))
+		if (!may_go(retention, bases + first, count - first, too_many))
 			break;
 		bytes -= file_bytes(retention->dir_fd, bases[first]);
 		if (segment_retire(retention->dir_fd, bases[first], &err) != ERR_OK) {

@@ -8,8 +8,10 @@
  * that jumped never deletes a log. The price is that a log that rested for
  * long keeps its records for longer.
  *
- * A segment that a known group (commits.h) has not read yet stays, and each one
- * while it is not known how far a group is, unless the bytes pass their bound.
+ * A segment that a known group (commits.h) has not read yet stays, whatever its
+ * age and the bytes, and each one while it is not known how far a group is. So
+ * what the log acknowledged gets into the lake; what bounds a log whose readers
+ * are away is the reserve of disk space, at which appends are refused.
  *
  * Threads: one, the keeper's.
  */
@@ -25,6 +27,7 @@ struct retention {
 	int dir_fd;
 	int64_t age_ms;			/* 0: for ever */
 	uint64_t bytes_max;		/* 0: no bound */
+	bool held;			/* the bytes are over their bound, and a group is behind */
 	int64_t start_ms;		/* "now" at the start … */
 	int64_t start_mono_ms;		/* … and the monotonic clock then */
 	/* The log begins later than before. */
