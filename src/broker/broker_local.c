@@ -470,6 +470,7 @@ static enum err_code start_writing(struct local_broker *local, struct err *err)
 		options.first_bytes = 4 * local->options.record_bytes_max;
 	local->extent.next = plan.ordinals;
 	ordinals_init(&plan.ordinals);
+	extent_skip(&local->extent, &local->topics, plan.unknown);
 	code = extent_read_first(&local->extent, err);
 	extent_apply(&local->extent, &local->topics);
 	local->retention = (struct retention){

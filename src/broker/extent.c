@@ -88,6 +88,19 @@ static void raise(const struct ordinals *ordinals, const struct partition *parti
 		*ordinal = found->next;
 }
 
+void extent_skip(struct extent *extent, const struct topics *topics, uint64_t count)
+{
+	for (size_t i = 0; count > 0 && i < topics->count; i++)
+		for (int32_t p = 0; p < topics->items[i]->partition_count; p++) {
+			const struct partition *partition = &topics->items[i]->partitions[p];
+			uint64_t uid = topics->items[i]->uid;
+
+			if (!ordinals_find(&extent->next, uid, p))
+				ordinals_get(&extent->next, uid, p)->next =
+					partition->floor + count;
+		}
+}
+
 void extent_apply(const struct extent *extent, struct topics *topics)
 {
 	for (size_t i = 0; i < topics->count; i++)

@@ -26,6 +26,9 @@ MUST_USE enum err_code extent_read_first(struct extent *extent, struct err *err)
 /* Read on up to the watermark; headers only. */
 MUST_USE enum err_code extent_read_next(struct extent *extent, uint64_t watermark,
 					struct err *err);
+/* Records were lost that may be of any partition, also of one that nothing which was read names:
+ * `count` of its ordinals are not used. */
+void extent_skip(struct extent *extent, const struct topics *topics, uint64_t count);
 /* Raises first, and next where that is known, of the partitions. */
 void extent_apply(const struct extent *extent, struct topics *topics);
 

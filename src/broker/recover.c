@@ -84,13 +84,14 @@ struct doubt {
  * A partition's last records may have been in the damaged place. Their ordinals must not be
  * used again, so it goes on above the most that fit there; the gap is reported as damage.
  */
-static void resolve_doubt(struct ordinals *ordinals, struct doubt doubt)
+static void resolve_doubt(struct recovery *plan, struct doubt doubt)
 {
-	for (size_t i = 0; doubt.bytes > 0 && i < ordinals->cap; i++) {
-		struct ordinal *ordinal = &ordinals->places[i];
+	plan->unknown = doubt.bytes / RECORD_HEADER_BYTES;
+	for (size_t i = 0; plan->unknown > 0 && i < plan->ordinals.cap; i++) {
+		struct ordinal *ordinal = &plan->ordinals.places[i];
 
 		if (ordinal->uid && ordinal->at < doubt.before)
-			ordinal->next += doubt.bytes / RECORD_HEADER_BYTES;
+			ordinal->next += plan->unknown;
 	}
 }
 
@@ -189,7 +190,7 @@ static void make_plan(struct recovery *plan, const struct view *views, size_t fr
 	walk(plan, views, plan->tail, &doubt);
 	while (plan->tail + 1 < plan->count && plan->bases[plan->tail + 1] < plan->watermark)
 		walk(plan, views, ++plan->tail, &doubt);
-	resolve_doubt(&plan->ordinals, doubt);
+	resolve_doubt(plan, doubt);
 	if (plan->last_end > plan->end)
 		plan->cut_bytes = plan->last_end - plan->end;
 }

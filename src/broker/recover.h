@@ -23,6 +23,8 @@ struct recovery {
 	uint64_t next_base;		/* above every segment */
 	int64_t newest_ms;		/* timestamp of the last batch */
 	struct ordinals ordinals;	/* next ones, at the end */
+	uint64_t unknown;		/* so many records may be lost and nobody knows
+					   whose; `ordinals` has them counted in */
 };
 
 /* `published`: what the watermark file says, or 0. */

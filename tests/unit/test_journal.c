@@ -329,6 +329,66 @@ static void test_damaged_heads_cost_no_record(void **state)
 	}
 }
 
+static struct append_outcome put_text(struct broker *broker, struct ended *ended, int32_t partition)
+{
+	return append_text(broker, ended, log_topic, partition, "x");
+}
+
+/* What a removed topic leaves outlives the writer. */
+static void test_a_topic_made_anew_after_a_restart_has_no_gaps(void **state)
+{
+	struct harm *harm = *state;
+	struct ended ended = ENDED_INIT;
+	struct broker *broker;
+	struct err err = { 0 };
+
+	assert_ok(log_open(harm->dir, true, &ended, &broker, &err));
+	assert_ok(broker_remove(broker, log_topic, &err));
+	broker_free(broker);
+	assert_ok(log_open(harm->dir, true, &ended, &broker, &err));
+	assert_ok(broker_create(broker, log_topic, 2, &err));
+	assert_int_equal(position_ordinal(put_text(broker, &ended, 0).position), RECORDS);
+	assert_int_equal(position_ordinal(put_text(broker, &ended, 1).position), 0);
+	broker_free(broker);
+	assert_true(log_is_sound(harm->dir, false));
+}
+
+/* The only records of a topic are in a batch whose header is damaged: nothing names them any more.
+ * Their ordinals were acknowledged, and do not come again. */
+static void test_ordinals_of_lost_headers_never_come_again(void **state)
+{
+	static const struct topic_ref late = { TOPIC_LOG, "late" };
+	struct harm *harm = *state;
+	struct ended ended = ENDED_INIT;
+	char name[SEGMENT_NAME_MAX], bad = 'x';
+	struct append_outcome outcome;
+	struct broker *broker;
+	uint64_t *bases;
+	size_t count;
+	struct err err = { 0 };
+	int fd;
+
+	assert_ok(log_open(harm->dir, true, &ended, &broker, &err));
+	assert_ok(broker_create(broker, late, 1, &err));
+	assert_int_equal(append_text(broker, &ended, late, 0, "x").code, ERR_OK);
+	assert_int_equal(log_put(broker, &ended, RECORDS, 1, LEN), ERR_OK);
+	broker_free(broker);
+	assert_ok(segment_list(harm->dir_fd, &bases, &count, &err));
+	segment_name(bases[1], "segment", name);
+	free(bases);
+	fd = openat(harm->dir_fd, name, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	/* After the state of one partition, which is all that there was. */
+	assert_int_equal(pwrite(fd, &bad, 1, SEGMENT_HEADER_BYTES + 2 * BATCH_HEADER_BYTES +
+				STATE_HEADER_BYTES + STATE_ENTRY_BYTES - 1), 1);
+	(void)close(fd);
+	assert_ok(log_open(harm->dir, true, &ended, &broker, &err));
+	outcome = append_text(broker, &ended, late, 0, "y");
+	assert_int_equal(outcome.code, ERR_OK);
+	assert_true(position_ordinal(outcome.position) > 0);
+	broker_free(broker);
+}
+
 static void test_second_writer_is_refused(void **state)
 {
 	struct harm *harm = *state;
@@ -394,10 +454,10 @@ static void test_retention_recycles_and_spares_readers(void **state)
 
 static void nothing_to_do(void *user) { (void)user; }
 
-/* Segments that are left after retention by an age that all have. */
-static size_t left_after_retention(int dir_fd)
+/* Segments that are left after retention by an age that all have, or by a byte that may stay. */
+static size_t left_after_retention(int dir_fd, bool by_age)
 {
-	struct retention retention = { .dir_fd = dir_fd, .age_ms = 1,
+	struct retention retention = { .dir_fd = dir_fd, .age_ms = by_age, .bytes_max = !by_age,
 				       .first_changed = nothing_to_do };
 	uint64_t *bases;
 	struct err err;
@@ -433,14 +493,16 @@ static void test_retention_spares_what_a_group_has_not_read(void **state)
 	assert_int_equal(log_put(broker, &ended, RECORDS, BIGS, BIG), ERR_OK);
 	reader_close(reader);
 	broker_free(broker);
-	all = left_after_retention(harm->dir_fd);
+	all = left_after_retention(harm->dir_fd, true);
 	assert_true(all > LEAST + 1);
+	assert_int_equal(left_after_retention(harm->dir_fd, false), all);
 	fd = openat(harm->dir_fd, file, O_WRONLY | O_TRUNC | O_CLOEXEC);
 	assert_true(fd >= 0);
 	(void)close(fd);
-	assert_int_equal(left_after_retention(harm->dir_fd), all);
+	assert_int_equal(left_after_retention(harm->dir_fd, true), all);
+	assert_int_equal(left_after_retention(harm->dir_fd, false), all);
 	assert_int_equal(unlinkat(harm->dir_fd, file, 0), 0);
-	assert_int_equal(left_after_retention(harm->dir_fd), LEAST);
+	assert_int_equal(left_after_retention(harm->dir_fd, false), LEAST);
 }
 
 int main(void)
@@ -454,6 +516,8 @@ int main(void)
 		HARM(test_recovery_goes_on_where_the_log_ends),
 		HARM(test_every_flipped_bit_of_a_batch_is_found),
 		HARM(test_damaged_heads_cost_no_record),
+		HARM(test_a_topic_made_anew_after_a_restart_has_no_gaps),
+		HARM(test_ordinals_of_lost_headers_never_come_again),
 		HARM(test_second_writer_is_refused),
 		HARM(test_retention_recycles_and_spares_readers),
 		HARM(test_retention_spares_what_a_group_has_not_read),
