@@ -29,12 +29,13 @@ interop: build  ## the Delta tables, read by DuckDB, delta-rs and Spark
 	@tools/interop/install
 	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/interop
 
-torture:   ## kill every part and cut the power under load; KILLS=n CUTS=n SEED=n PARTS="kills cuts"
+torture:   ## kill, cut the power, flip bits under load; KILLS= CUTS= FLIPS= TAILS= SEED= PARTS="kills cuts flips"
 	@tools/bootstrap build test
-	@test -f build-fail/build.ninja || meson setup build-fail -Dfailpoints=true -Dtests=false -Doptimization=2 -Ddebug=true
-	@ninja -C build-fail --quiet pinpipe
+	@test -f build-fail/build.ninja || meson setup build-fail -Dfailpoints=true -Doptimization=2 -Ddebug=true
+	@ninja -C build-fail --quiet pinpipe tests/test_log_flips tests/test_log_tails
 	@$(PYTHON) tests/torture/torture.py --binary build-fail/pinpipe $(PARTS) $(if $(SEED),--seed $(SEED)) \
-		$(if $(KILLS),--kills $(KILLS)) $(if $(CUTS),--cuts $(CUTS))
+		$(if $(KILLS),--kills $(KILLS)) $(if $(CUTS),--cuts $(CUTS)) \
+		$(if $(FLIPS),--flips $(FLIPS)) $(if $(TAILS),--tails $(TAILS))
 
 abuse: build    ## requests that break the rules, to the gateway and to nginx: both verdicts
 	@tools/bootstrap build test

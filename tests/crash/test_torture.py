@@ -9,9 +9,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "torture
 import cuts  # noqa: E402
 import disk  # noqa: E402
 import figures  # noqa: E402
+import flips  # noqa: E402
 import kills  # noqa: E402
 
-KILLS, CUTS = 60, 10
+KILLS, CUTS, LIVE_FLIPS = 60, 10, 12
 SEED = 1
 
 
@@ -44,3 +45,7 @@ def test_power_cuts(pinpipe, points, tmp_path, seed):
     assert session.cuts.total() >= CUTS
     assert session.disk.lost + session.disk.survived, "all was synced at each cut"
     assert report.counts["acked"] > 500 and report.counts["log read"] > 500
+
+
+def test_bits_that_flip_beside_a_running_gateway(pinpipe, tmp_path):
+    assert flips.live(pinpipe, tmp_path / "data", SEED, LIVE_FLIPS) > 0

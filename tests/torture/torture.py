@@ -10,10 +10,11 @@ import random
 import sys
 
 import cuts
+import flips
 import kills
 from figures import Figures
 
-PARTS = {"kills": kills, "cuts": cuts}
+PARTS = {"kills": kills, "cuts": cuts, "flips": flips}
 
 
 def main():
