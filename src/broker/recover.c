@@ -177,6 +177,21 @@ static enum err_code open_views(int dir_fd, struct recovery *plan, struct view *
 	return ERR_OK;
 }
 
+/* The watermark lies in a segment that is not there: it was lost with all that it held. */
+static void miss_segments(struct recovery *plan, struct doubt *doubt)
+{
+	uint64_t rest = plan->watermark % SEGMENT_HEADER_BYTES;
+
+	if (plan->end >= plan->watermark)
+		return;
+	plan->damaged++;
+	doubt->before = UINT64_MAX;
+	doubt->bytes += plan->watermark - plan->end;
+	/* No position comes again. */
+	if (plan->next_base < plan->watermark)
+		plan->next_base = plan->watermark + (rest ? SEGMENT_HEADER_BYTES - rest : 0);
+}
+
 static void make_plan(struct recovery *plan, const struct view *views, size_t from)
 {
 	struct doubt doubt = { 0 };
@@ -190,6 +205,7 @@ static void make_plan(struct recovery *plan, const struct view *views, size_t fr
 	walk(plan, views, plan->tail, &doubt);
 	while (plan->tail + 1 < plan->count && plan->bases[plan->tail + 1] < plan->watermark)
 		walk(plan, views, ++plan->tail, &doubt);
+	miss_segments(plan, &doubt);
 	resolve_doubt(plan, doubt);
 	if (plan->last_end > plan->end)
 		plan->cut_bytes = plan->last_end - plan->end;

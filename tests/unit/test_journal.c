@@ -389,6 +389,45 @@ static void test_ordinals_of_lost_headers_never_come_again(void **state)
 	broker_free(broker);
 }
 
+/* The segment in which the watermark lies is not there: what it held is damage, no ordinal and no
+ * position of it comes again. */
+static void test_a_lost_last_segment_is_damage(void **state)
+{
+	enum { LOST = 3 };
+	struct harm *harm = *state;
+	struct ended ended = ENDED_INIT;
+	char name[SEGMENT_NAME_MAX];
+	struct append_outcome outcome;
+	struct broker *broker;
+	struct err err = { 0 };
+	struct log_seen seen;
+	uint64_t *bases, first_lost;
+	size_t count;
+
+	assert_ok(log_open(harm->dir, true, &ended, &broker, &err));
+	assert_int_equal(log_put(broker, &ended, RECORDS, LOST, LEN), ERR_OK);
+	broker_free(broker);
+	assert_ok(segment_list(harm->dir_fd, &bases, &count, &err));
+	for (size_t i = 1; i < count; i++) {
+		segment_name(bases[i], "segment", name);
+		assert_int_equal(unlinkat(harm->dir_fd, name, 0), 0);
+	}
+	first_lost = bases[1];
+	free(bases);
+	assert_ok(log_open(harm->dir, true, &ended, &broker, &err));
+	seen = log_read(broker, 0, LEN);
+	assert_int_equal(seen.records, RECORDS);
+	assert_true(seen.lost >= LOST);
+	outcome = put_text(broker, &ended, 0);
+	assert_int_equal(outcome.code, ERR_OK);
+	assert_true(position_ordinal(outcome.position) == seen.next);
+	assert_ok(segment_list(harm->dir_fd, &bases, &count, &err));
+	assert_true(bases[1] > first_lost);
+	free(bases);
+	broker_free(broker);
+	assert_false(log_is_sound(harm->dir, true));
+}
+
 static void test_second_writer_is_refused(void **state)
 {
 	struct harm *harm = *state;
@@ -518,6 +557,7 @@ int main(void)
 		HARM(test_damaged_heads_cost_no_record),
 		HARM(test_a_topic_made_anew_after_a_restart_has_no_gaps),
 		HARM(test_ordinals_of_lost_headers_never_come_again),
+		HARM(test_a_lost_last_segment_is_damage),
 		HARM(test_second_writer_is_refused),
 		HARM(test_retention_recycles_and_spares_readers),
 		HARM(test_retention_spares_what_a_group_has_not_read),
