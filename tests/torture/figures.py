@@ -55,9 +55,12 @@ class Figures:
 
     def print(self):
         columns = list(next(iter(self.sums.values()), {}))
-        print("\n" + f"{'part':<12}" + "".join(f"{name:>{len(name) + 3}}" for name in columns))
-        for part, total in self.sums.items():
-            print(f"{part:<12}" + "".join(f"{total[name]:>{len(name) + 3}.0f}" for name in columns))
+        rows = [["part", *columns]] + [[part, *(f"{total[name]:.0f}" for name in columns)]
+                                       for part, total in self.sums.items()]
+        widths = [max(map(len, column)) for column in zip(*rows)]
+        print()
+        for row in rows:
+            print("  ".join(cell.rjust(width) for cell, width in zip(row, widths)))
         for text in self.missed:
             print(f"missed: {text}")
 
