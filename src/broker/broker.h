@@ -181,8 +181,9 @@ struct broker_ops {
 	 * bytes ends their wait. Who corks also uncorks, before it sleeps. */
 	void (*cork)(struct broker *broker, bool corked);
 
-	/* ERR_OK if an append now would be expected to succeed; for /readyz. */
-	enum err_code (*ready)(struct broker *broker, struct err *err);
+	/* ERR_OK if an append of so many bytes would be expected to succeed now: cheap, so that
+	 * who cannot be served need not be parsed; and for /readyz. */
+	enum err_code (*ready)(struct broker *broker, size_t bytes, struct err *err);
 
 	enum err_code (*reader_open)(struct broker *broker, const struct reader_options *options,
 				     struct broker_reader **ret_reader, struct err *err);
@@ -249,9 +250,10 @@ static inline void broker_cork(struct broker *broker, bool corked)
 	broker->ops->cork(broker, corked);
 }
 
-MUST_USE static inline enum err_code broker_ready(struct broker *broker, struct err *err)
+MUST_USE static inline enum err_code broker_ready(struct broker *broker, size_t bytes,
+						  struct err *err)
 {
-	return broker->ops->ready(broker, err);
+	return broker->ops->ready(broker, bytes, err);
 }
 
 MUST_USE static inline enum err_code

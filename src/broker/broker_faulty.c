@@ -86,9 +86,9 @@ static void faulty_cork(struct broker *broker, bool corked)
 	broker_cork(of(broker)->inner, corked);
 }
 
-static enum err_code faulty_ready(struct broker *broker, struct err *err)
+static enum err_code faulty_ready(struct broker *broker, size_t bytes, struct err *err)
 {
-	return broker_ready(of(broker)->inner, err);
+	return broker_ready(of(broker)->inner, bytes, err);
 }
 
 static enum err_code faulty_reader_open(struct broker *broker,

@@ -287,12 +287,20 @@ static enum err_code local_append(struct broker *broker, struct append *append, 
 	return code;
 }
 
-static enum err_code local_ready(struct broker *broker, struct err *err)
+/* What is too large in itself is for the append to tell. */
+static enum err_code local_ready(struct broker *broker, size_t bytes, struct err *err)
 {
 	struct local_broker *local = local_of(broker);
 	enum err_code code = need_writer(local, err);
 
-	return code == ERR_OK ? keeper_refusal(&local->keeper, err) : code;
+	if (code == ERR_OK)
+		code = keeper_refusal(&local->keeper, err);
+	if (code == ERR_OK && bytes <= local->options.inflight_bytes_max) {
+		hold(local);
+		code = check_room(local, bytes, err);
+		let_go(local);
+	}
+	return code;
 }
 
 /* The committer. */

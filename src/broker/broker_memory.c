@@ -233,13 +233,13 @@ static void memory_cork(struct broker *broker, bool corked)
 	(void)corked;
 }
 
-static enum err_code memory_ready(struct broker *broker, struct err *err)
+static enum err_code memory_ready(struct broker *broker, size_t bytes, struct err *err)
 {
 	struct memory_broker *memory = of(broker);
 	bool full;
 
 	hold(memory);
-	full = memory->bytes >= memory->bytes_max;
+	full = memory->bytes >= memory->bytes_max || bytes > memory->bytes_max - memory->bytes;
 	let_go(memory);
 	return full ? err_set(err, ERR_SPACE, "the memory broker is full") : ERR_OK;
 }

@@ -233,7 +233,7 @@ static void handle(void *user, struct http_server *server, const struct http_req
 		call_refuse(&call, 413);
 	else if (match.route->flags & ROUTE_BLOCKS)
 		worker_take(gateway->worker, &call, match.route->handle);
-	else
+	else if (!(match.route->flags & (ROUTE_PRODUCES | ROUTE_STREAMS)) || ingest_admits(&call))
 		match.route->handle(&call);
 	call_send(&call, server);
 }

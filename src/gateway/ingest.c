@@ -7,7 +7,11 @@
 
 #include <assert.h>
 
-enum { IDLE_MAX = 1024, OUTCOMES_KEPT = 16 };
+enum {
+	IDLE_MAX = 1024,
+	OUTCOMES_KEPT = 16,
+	EARLY_BYTES_MIN = 8 << 10,	/* a shorter body is parsed as fast as it is asked about */
+};
 
 /* One request whose records are with the broker. */
 struct post {
@@ -160,6 +164,18 @@ static void answer_refused(struct call *call, struct post *post, const struct er
 		post->outcomes[i] = (struct append_outcome){ .code = err->code };
 	answer_now(post);
 	*call = post->call;
+}
+
+bool ingest_admits(struct call *call)
+{
+	struct err err;
+
+	/* The original proxy's answer has an entry a record, so they must be counted. */
+	if (call->body.len < EARLY_BYTES_MIN || call->gateway->options.confluent_status ||
+	    broker_ready(call->gateway->broker, call->body.len, &err) == ERR_OK)
+		return true;
+	call_fail(call, &err);
+	return false;
 }
 
 void ingest_append(struct call *call, enum topic_kind kind, struct slice name,

@@ -35,6 +35,8 @@ typedef void answer_fn(struct call *call, struct outcomes outcomes);
 
 void ingest_init(struct ingest *ingest, struct gateway *gateway);
 void ingest_release(struct ingest *ingest);
+/* False: the broker has no room for that body, and the call is failed before it is parsed. */
+bool ingest_admits(struct call *call);
 /*
  * Defers the call, or fails it when the broker refuses (a missing topic is
  * made first if auto_create says so). A record longer than record_bytes_max is

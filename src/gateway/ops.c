@@ -12,7 +12,7 @@ void ops_ready(struct call *call)
 {
 	struct err err;
 
-	if (broker_ready(call->gateway->broker, &err) == ERR_OK) {
+	if (broker_ready(call->gateway->broker, 0, &err) == ERR_OK) {
 		buf_add_str(call->reply, "{\"status\":\"ready\"}");
 		return;
 	}

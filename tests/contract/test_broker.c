@@ -422,7 +422,7 @@ static void test_refusals_keep_nothing(void **state)
 	assert_int_equal(append_text(f->broker, &f->ended, pin, 1, "x").code, ERR_NO_PARTITION);
 	assert_int_equal(append_text(f->broker, &f->ended, pin, -2, "x").code, ERR_NO_PARTITION);
 	assert_int_equal(position_ordinal(put(f, pin, 0, "x").position), 0);
-	assert_ok(broker_ready(f->broker, &err));
+	assert_ok(broker_ready(f->broker, 1, &err));
 }
 
 static void test_one_bad_partition_spares_the_others(void **state)

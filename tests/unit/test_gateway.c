@@ -266,12 +266,48 @@ static void test_a_slow_disk_holds_up_nobody_else(void **state)
 	(void)sem_destroy(&slow.go_on);
 }
 
+/* A broker without room. */
+static enum err_code full_ready(struct broker *broker, size_t bytes, struct err *err_)
+{
+	(void)broker;
+	return bytes ? err_set(err_, ERR_BUSY, "full") : ERR_OK;
+}
+
+static const struct broker_ops full_ops = {
+	.name = "full", .cork = slow_cork, .ready = full_ready, .free = slow_free,
+};
+
+/* The body is no JSON, and nobody looks. */
+static void test_a_long_body_without_room_is_refused_unread(void **state)
+{
+	struct gateway_options options = defaults();
+	struct broker full = { &full_ops };
+	struct fixture fixture;
+	char body[10000];
+
+	(void)state;
+	memset(body, 'x', sizeof(body));
+	body[sizeof(body) - 1] = '\0';
+	options.auto_create = AUTO_CREATE_NONE;
+	assert_ok(gateway_new(&options, &fixture.gateway, &err));
+	start(&fixture, &full);
+	check(&fixture, send_request(&fixture, "POST /topics/me.pin",
+				     "application/vnd.kafka.json.v2+json", body), 503, true, faults[0].kafka);
+	check(&fixture, send_request(&fixture, "PUT /streams/streaming-me-pin/records",
+				     "application/json", body), 503, true, faults[0].kinesis);
+	body[100] = '\0';
+	check(&fixture, send_request(&fixture, "POST /topics/me.pin",
+				     "application/vnd.kafka.json.v2+json", body), 400, false, "\"error_code\":400");
+	stop(&fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nothing_kept_is_no_success),
 		cmocka_unit_test(test_status_200_as_the_originals),
 		cmocka_unit_test(test_a_slow_disk_holds_up_nobody_else),
+		cmocka_unit_test(test_a_long_body_without_room_is_refused_unread),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

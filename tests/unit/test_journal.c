@@ -5,6 +5,8 @@
 #include "broker/segment.h"
 #include "log_testing.h"
 
+#include <semaphore.h>
+
 enum { RECORDS = 40, LEN = 61, PADDING = 3, TRIES_MAX = 50 };
 
 /* A directory with a log of RECORDS records, one a batch. */
@@ -544,6 +546,52 @@ static void test_retention_spares_what_a_group_has_not_read(void **state)
 	assert_int_equal(left_after_retention(harm->dir_fd, false), LEAST);
 }
 
+/* Where the records of an append are durable and still count as in flight. */
+struct halt {
+	sem_t entered;
+	sem_t go_on;
+};
+
+static void halt_done(void *user, struct append *chain)
+{
+	struct halt *halt = user;
+
+	(void)chain;
+	(void)sem_post(&halt->entered);
+	(void)sem_wait(&halt->go_on);
+}
+
+static void test_ready_tells_of_the_room_that_is_left(void **state)
+{
+	enum { ALL = 1 << 20, TAKEN = 200000 };
+	struct harm *harm = *state;
+	struct halt halt;
+	const struct broker_local_options options = {
+		.dir = harm->dir, .writer = true, .segment_bytes = ALL, .inflight_bytes_max = ALL,
+		.done = halt_done, .done_user = &halt };
+	struct append_record record = { .value = slice_of(xcalloc(1, TAKEN), TAKEN) };
+	struct append_outcome outcome = { 0 };
+	struct append append = { .topic = log_topic, .records = &record, .count = 1,
+				 .outcomes = &outcome };
+	struct broker *broker;
+	struct err err = { 0 };
+
+	(void)sem_init(&halt.entered, 0, 0);
+	(void)sem_init(&halt.go_on, 0, 0);
+	assert_ok(broker_local_new(&options, &broker, &err));
+	assert_ok(broker_ready(broker, ALL, &err));
+	assert_ok(broker_append(broker, &append, &err));
+	(void)sem_wait(&halt.entered);
+	assert_ok(broker_ready(broker, ALL - TAKEN, &err));
+	assert_int_equal(broker_ready(broker, ALL - TAKEN + 1, &err), ERR_BUSY);
+	assert_ok(broker_ready(broker, ALL + 1, &err));	/* the append will say that it never fits */
+	(void)sem_post(&halt.go_on);
+	broker_free(broker);
+	free((char *)(uintptr_t)record.value.ptr);
+	(void)sem_destroy(&halt.entered);
+	(void)sem_destroy(&halt.go_on);
+}
+
 int main(void)
 {
 #define HARM(test) cmocka_unit_test_setup_teardown(test, make_harm, free_harm)
@@ -561,6 +609,7 @@ int main(void)
 		HARM(test_second_writer_is_refused),
 		HARM(test_retention_recycles_and_spares_readers),
 		HARM(test_retention_spares_what_a_group_has_not_read),
+		HARM(test_ready_tells_of_the_room_that_is_left),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
