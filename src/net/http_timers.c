@@ -42,8 +42,10 @@ struct http_timer *http_timers_first(struct http_timers *timers, enum http_wait 
 				     const struct http_timer *except)
 {
 	struct http_timer *list = &timers->lists[wait];
-	struct http_timer *first = list->next == except ? except->next : list->next;
+	struct http_timer *first = list->next;
 
+	if (first == except)
+		first = first->next;
 	return first == list ? NULL : first;
 }
 
