@@ -4,11 +4,12 @@ import pathlib
 import subprocess
 import sys
 
+import abuse
 import ingest
 import log
 from measure import TOP, Table
 
-PARTS = {"ingest": ingest.measure, "log": log.measure}
+PARTS = {"ingest": ingest.measure, "log": log.measure, "abuse": abuse.measure}
 
 
 def main():
