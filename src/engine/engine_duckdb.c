@@ -174,6 +174,7 @@ static enum err_code set_up(struct engine_duckdb *engine, struct err *err)
 		"SET TimeZone = 'UTC'",
 		"SET preserve_insertion_order = false",	/* each row says where it stood */
 		"SET enable_progress_bar = false",
+		"SET parquet_metadata_cache = true",	/* a file of a table never changes */
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(settings); i++)

@@ -107,6 +107,30 @@ static void test_clean_and_ask(void **state)
 	answer_release(&answer);
 }
 
+/* Else a join of dense inds is done by a hash table, at twice the cost. */
+static void test_the_range_of_inds_is_known_over_files(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct model question = { .file = "q", .line = 1,
+					.sql = "SELECT stats(ind) FROM user LIMIT 1" };
+	char names[2][PATH_LEN_MAX];
+	const char *paths[] = { names[0], names[1] };
+	struct engine_table table = { paths, 2, models_clean(&fixture->models, "user") };
+	struct clean_result result;
+	struct answer answer;
+	struct err err;
+
+	for (size_t i = 0; i < 2; i++) {
+		(void)snprintf(names[i], sizeof(names[i]), "%s/range%zu.parquet", fixture->dir, i);
+		assert_ok(clean(fixture, i ? 300 : 200, RECORDS, 0, names[i], &result, &err));
+		buf_release(&result.stats);
+	}
+	assert_ok(engine_attach(fixture->engine, &table, 1, &err));
+	assert_ok(engine_ask(fixture->engine, &question, NULL, &answer, &err));
+	assert_true(slice_starts(answer_cell(&answer, 0, 0)->text, "[Min: 0, Max: 299]"));
+	answer_release(&answer);
+}
+
 static void test_no_row_no_file(void **state)
 {
 	struct fixture *fixture = *state;
@@ -178,6 +202,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_clean_and_ask),
+		cmocka_unit_test(test_the_range_of_inds_is_known_over_files),
 		cmocka_unit_test(test_no_row_no_file),
 		cmocka_unit_test(test_an_input_that_fails),
 		cmocka_unit_test(test_an_answer_as_json_and_csv),
