@@ -96,10 +96,14 @@ static enum err_code find_partitions(const struct job *job, struct lake_input *i
 	}
 }
 
+/* New objects of one partition, as they are listed. */
 struct new_objects {
-	struct lake_input *input;
+	struct lake_input *input;	/* NULL: only `newest` and `bytes` are wanted */
 	struct lake_part *part;
-	uint64_t bytes_max;
+	uint64_t bytes_max;		/* of the whole input */
+	uint64_t bytes;
+	size_t count;
+	int64_t newest;			/* the highest start offset; none beyond it is taken */
 };
 
 static bool take_object(void *user, const struct store_entry *entry)
@@ -112,8 +116,12 @@ static bool take_object(void *user, const struct store_entry *entry)
 	if (!lake_object_parse(entry->key, &topic, &partition, &start) ||
 	    (int64_t)start <= new->part->done)
 		return true;
-	lake_input_add(new->input, new->part, start, entry->size);
-	return new->input->bytes < new->bytes_max && new->input->object_count < OBJECTS_MAX;
+	if (new->input && (int64_t)start <= new->newest)
+		lake_input_add(new->input, new->part, start, entry->size);
+	else if (!new->input && (int64_t)start > new->newest)
+		new->newest = (int64_t)start;
+	new->bytes += entry->size;
+	return new->bytes < new->bytes_max && ++new->count < OBJECTS_MAX;
 }
 
 static int by_start(const void *a, const void *b)
@@ -124,12 +132,33 @@ static int by_start(const void *a, const void *b)
 	return (x->start > y->start) - (x->start < y->start);
 }
 
+/*
+ * Lists twice. An object that the sink puts while a listing runs may be missing from it although
+ * the next one, put later still, is there; what looks like a hole then is none. So the first
+ * listing only says which object is the newest: those before it were put before the second began.
+ */
+static enum err_code list_objects(const struct job *job, struct new_objects *new,
+				  struct lake_input *input, const char *prefix, const char *after,
+				  struct err *err)
+{
+	enum err_code code = store_list(job->options->store, prefix, after, take_object, new, err);
+
+	if (code != ERR_OK || new->newest < 0)
+		return code;
+	new->input = input;
+	new->bytes = input->bytes;
+	new->count = input->object_count;
+	return store_list(job->options->store, prefix, after, take_object, new, err);
+}
+
 static enum err_code find_objects(const struct job *job, struct lake_input *input,
 				  struct lake_part *part, struct err *err)
 {
 	enum { TEN_DIGITS_NEARLY = 9 };
 	const uint64_t near_end = UINT64_C(1000000000) * TEN_DIGITS_NEARLY;
-	struct new_objects new = { .input = input, .part = part, .bytes_max = job->bytes_max };
+	struct new_objects new = { .part = part, .bytes_max = job->bytes_max,
+				   .bytes = input->bytes, .count = input->object_count,
+				   .newest = -1 };
 	size_t first = input->object_count;
 	struct buf prefix, after;
 	enum err_code code;
@@ -142,8 +171,7 @@ static enum err_code find_objects(const struct job *job, struct lake_input *inpu
 		lake_object_key(&after, job->topic, part->partition, (uint64_t)part->done);
 	else if (part->done >= 0)
 		new.bytes_max = UINT64_MAX;
-	code = store_list(job->options->store, buf_cstr(&prefix), buf_cstr(&after), take_object,
-			  &new, err);
+	code = list_objects(job, &new, input, buf_cstr(&prefix), buf_cstr(&after), err);
 	if (input->object_count > first)
 		qsort(input->objects + first, input->object_count - first, sizeof(*input->objects),
 		      by_start);
