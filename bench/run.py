@@ -5,11 +5,14 @@ import subprocess
 import sys
 
 import abuse
+import batch
+import emulate
 import ingest
 import log
 from measure import TOP, Table
 
-PARTS = {"ingest": ingest.measure, "log": log.measure, "abuse": abuse.measure}
+PARTS = {"ingest": ingest.measure, "log": log.measure, "emulate": emulate.measure, "batch": batch.measure,
+         "abuse": abuse.measure}
 
 
 def main():
