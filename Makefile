@@ -3,7 +3,7 @@
 
 PYTHON = /usr/bin/python3
 
-.PHONY: help build run serve test torture abuse bench interop lint reference clean
+.PHONY: help build run serve test torture fuzz abuse bench interop lint reference clean
 .DEFAULT_GOAL = help
 
 help:      ## this list
@@ -40,6 +40,14 @@ torture:   ## kill, cut the power, flip bits under load; KILLS= CUTS= FLIPS= TAI
 abuse: build    ## requests that break the rules, to the gateway and to nginx: both verdicts
 	@tools/bootstrap build test
 	@$(PYTHON) tests/http/abuse.py
+
+fuzz:      ## libFuzzer on every parser; SECONDS=60 each, or RUNS=1000000
+	@tools/bootstrap build fuzz
+	@test -f build-fuzz/build.ninja || CC=clang CXX=clang++ meson setup build-fuzz -Dfuzz=true -Dtests=false \
+		-Dwerror=false -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=2 -Ddebug=true \
+		-Dc_args=-fsanitize=fuzzer-no-link -Dcpp_args=-fsanitize=fuzzer-no-link
+	@ninja -C build-fuzz --quiet $(patsubst %.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+	@$(PYTHON) tests/fuzz/fuzz.py $(if $(RUNS),--runs $(RUNS),--seconds $(or $(SECONDS),20))
 
 bench:     ## ingest against a bare loop, in the same run
 	@tools/bootstrap build bench
