@@ -12,6 +12,7 @@
 enum {
 	EVENT_BYTES = 4 << 20,
 	OUT_BYTES = 128 << 20,		/* an event's records as JSON, one very large record */
+	WRITE_BYTES = 128 << 10,	/* printed at once, unless somebody waits for it */
 	WAIT_MS = 500,
 };
 
@@ -123,6 +124,8 @@ static enum err_code print_records(struct cat *cat, const struct reader_event *e
 
 		part->next = position_with_ordinal(last, position_ordinal(last) + 1);
 	}
+	if (!cat->follow && cat->out.len < WRITE_BYTES && !buf_full(&cat->out))
+		return ERR_OK;
 	return cmd_print(&cat->out, err);
 }
 
@@ -225,6 +228,12 @@ static enum err_code read_all(struct cat *cat, struct err *err)
 			tell_damage(cat, &event);
 		else if (code == ERR_OK && event.kind == READER_IDLE && !cat->follow)
 			break;		/* with --offset @MS: nothing is as new as that */
+	}
+	if (cat->out.len > 0 && code != ERR_STOPPED) {	/* also if reading failed after it */
+		struct err late;
+		enum err_code printed = cmd_print(&cat->out, code == ERR_OK ? err : &late);
+
+		code = code == ERR_OK ? printed : code;
 	}
 	if (code == ERR_OK && cat->damaged > 0)
 		return err_set(err, ERR_CORRUPT, "%" PRIu64 " records are damaged and were left out",
