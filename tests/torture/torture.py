@@ -9,9 +9,11 @@ import pathlib
 import random
 import sys
 
+import calls
 import cuts
 import flips
 import kills
+import planted
 from figures import Figures
 
 PARTS = {"kills": kills, "cuts": cuts, "flips": flips}
