@@ -320,21 +320,32 @@ static enum err_code recover(struct sink *sink, struct sink_partition *partition
 	}
 }
 
-/* Read on where the sink is, or one record before if that is to be compared. */
+/*
+ * Read on where the sink is, or one record before if that is to be compared. The partition is
+ * assigned only once, so a log that cannot be read is asked again until a stop is asked.
+ */
 static enum err_code seek(struct sink *sink, struct sink_partition *partition, struct err *err)
 {
+	struct backoff backoff = { .first_ms = 100, .max_ms = 20000 };
 	struct topic_ref topic = { TOPIC_LOG, partition->topic };
 	struct reader_start start = {
 		.kind = START_AT,
 		.position = position_of_offset(partition->next - partition->unproved),
 	};
 	struct err why;
-	enum err_code code = reader_seek(sink->reader, topic, partition->id, start, &why);
 
-	if (code == ERR_OK || code == ERR_NO_TOPIC || code == ERR_NO_PARTITION)
-		return ERR_OK;		/* gone again: the reader will revoke it */
-	*err = why;
-	return code;
+	for (;;) {
+		enum err_code code = reader_seek(sink->reader, topic, partition->id, start, &why);
+
+		if (code == ERR_OK || code == ERR_NO_TOPIC || code == ERR_NO_PARTITION)
+			return ERR_OK;		/* gone again: the reader will revoke it */
+		if (!err_retry(code) || stop_requested()) {
+			*err = why;
+			return code;
+		}
+		trace_warn("%s; it is tried again", why.msg);
+		clock_sleep_ms(backoff_next_ms(&backoff));
+	}
 }
 
 static enum err_code on_assigned(struct sink *sink, const struct reader_event *event,
@@ -518,7 +529,7 @@ static enum err_code begin_drain(struct sink *sink, struct err *err)
 
 	for (size_t i = 0; i < sink->topic_count && code == ERR_OK; i++)
 		code = set_goals(sink, sink->topics[i], err);
-	sink->draining = true;
+	sink->draining = code == ERR_OK;	/* without its goals it would end at once */
 	return code;
 }
 
