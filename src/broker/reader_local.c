@@ -283,11 +283,13 @@ static enum err_code group_event(struct local_reader *reader, bool *ret_given,
 	if (code == ERR_OK)
 		*ret_given = subs_group_event(&reader->subs, &local->topics, ret_event);
 	(void)pthread_mutex_unlock(&local->lock);
+	if (code != ERR_OK)
+		return code;		/* having seen nothing, look again */
 	if (*ret_given && ret_event->kind == READER_ASSIGNED)
 		commit_start(reader, ret_event);
 	reader->look_at_topics = *ret_given;
 	reader->topics_seen = now;
-	return code;
+	return ERR_OK;
 }
 
 /* A segment's state tells which ordinals came before it: a partition that lacks some lost them. */
