@@ -29,7 +29,7 @@ interop: build  ## the Delta tables, read by DuckDB, delta-rs and Spark
 	@tools/interop/install
 	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/interop
 
-torture:   ## kill, cut the power, flip bits under load; KILLS= CUTS= FLIPS= TAILS= SEED= PARTS="kills cuts flips"
+torture:   ## kill, cut the power, flip bits, fail calls, plant bugs; KILLS= CUTS= FLIPS= TAILS= SEED= PARTS="kills …"
 	@tools/bootstrap build test
 	@test -f build-fail/build.ninja || meson setup build-fail -Dfailpoints=true -Doptimization=2 -Ddebug=true
 	@ninja -C build-fail --quiet pinpipe tests/test_log_flips tests/test_log_tails

@@ -7,7 +7,7 @@
  *                 Instead of an error: short (half is written or read), delay<ms> (it works, late)
  *
  * A sync that is made to fail loses what was written to that file since its last good sync, as Linux does: the pages
- * count as clean afterwards, so that the next sync "works" (fsyncgate). Here they become zeros.
+ * count as clean afterwards, so that the next sync "works" (fsyncgate). Here the bytes from before come back, or zeros.
  *
  * A file that is renamed or linked before what was written to it is synced counts as careless: a power cut could leave
  * the new name with nothing behind it.
@@ -29,12 +29,11 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 enum kind { WRITE, SYNC, OPEN, RENAME, LINK, UNLINK, MKDIR, READ, ACCEPT, RECV, SEND, KINDS };
-enum { SHORT = -1, PAGE = 4096, WHERE_MAX = 512, UNSYNCED_MAX = 4096, CHUNK = 65536 };
+enum { SHORT = -1, PAGE = 4096, WHERE_MAX = 512, UNSYNCED_MAX = 4096 };
 
 static const char *const kind_names[KINDS] = {
 	"write", "sync", "open", "rename", "link", "unlink", "mkdir", "read", "accept", "recv", "send",
@@ -57,6 +56,7 @@ struct range {
 	ino_t ino;
 	off_t at;
 	size_t len;
+	char *before;			/* what was there, aligned for direct writing, or zeros */
 };
 
 static struct page nowhere, *page = &nowhere;
@@ -174,29 +174,33 @@ static size_t half(size_t len)
 	return len > 1 ? len / 2 : len;
 }
 
+/* Before a write: what is there now. NULL: none of it matters. */
+static char *look_at(int fd, off_t at, size_t len)
+{
+	size_t room = (len + PAGE - 1) / PAGE * PAGE;
+	char *before = aligned_alloc(PAGE, room ? room : PAGE);
+
+	if (!before)
+		abort();
+	memset(before, 0, room);
+	(void)syscall(SYS_pread64, fd, before, len, at);	/* a file that is only written was new */
+	return before;
+}
+
 /* What was written is remembered until the file's next sync. */
-static void remember(int fd, off_t at, ssize_t len)
+static void remember(int fd, off_t at, ssize_t len, char *before)
 {
 	struct stat st;
 
-	if (len <= 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+	if (len <= 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		free(before);
 		return;
+	}
 	(void)pthread_mutex_lock(&unsynced_lock);
 	if (unsynced_count == UNSYNCED_MAX)
 		abort();
-	unsynced[unsynced_count++] = (struct range){ st.st_dev, st.st_ino, at, (size_t)len };
+	unsynced[unsynced_count++] = (struct range){ st.st_dev, st.st_ino, at, (size_t)len, before };
 	(void)pthread_mutex_unlock(&unsynced_lock);
-}
-
-static void lose(int fd, const struct range *range)
-{
-	static _Alignas(PAGE) const char zeros[CHUNK];	/* for files that are written directly */
-
-	for (size_t done = 0; done < range->len; done += CHUNK) {
-		size_t len = range->len - done < CHUNK ? range->len - done : CHUNK;
-
-		(void)syscall(SYS_pwrite64, fd, zeros, len, range->at + (off_t)done);
-	}
 }
 
 static void forget(int fd, bool is_lost)
@@ -207,13 +211,15 @@ static void forget(int fd, bool is_lost)
 	if (fstat(fd, &st) < 0)
 		return;
 	(void)pthread_mutex_lock(&unsynced_lock);
+	/* The last write first, so that what was before all of them comes back. */
+	for (size_t i = unsynced_count; is_lost && i-- > 0;)
+		if (unsynced[i].dev == st.st_dev && unsynced[i].ino == st.st_ino)
+			(void)syscall(SYS_pwrite64, fd, unsynced[i].before, unsynced[i].len, unsynced[i].at);
 	for (size_t i = 0; i < unsynced_count; i++) {
-		bool is_its = unsynced[i].dev == st.st_dev && unsynced[i].ino == st.st_ino;
-
-		if (!is_its)
+		if (unsynced[i].dev == st.st_dev && unsynced[i].ino == st.st_ino)
+			free(unsynced[i].before);
+		else
 			unsynced[kept++] = unsynced[i];
-		else if (is_lost)
-			lose(fd, &unsynced[i]);
 	}
 	unsynced_count = kept;
 	(void)pthread_mutex_unlock(&unsynced_lock);
@@ -223,51 +229,28 @@ ssize_t write(int fd, const void *bytes, size_t len)
 {
 	int fault = count_fd(WRITE, fd);
 	off_t at = lseek(fd, 0, SEEK_CUR);
-	ssize_t n;
+	char *before = at >= 0 ? look_at(fd, at, len) : NULL;
+	ssize_t n = fault > 0 ? failed(fault)
+			      : syscall(SYS_write, fd, bytes, fault == SHORT ? half(len) : len);
 
-	if (fault > 0)
-		return failed(fault);
-	n = syscall(SYS_write, fd, bytes, fault == SHORT ? half(len) : len);
-	if (at >= 0)
-		remember(fd, at, n);
+	remember(fd, at, at >= 0 ? n : -1, before);
 	return n;
 }
 
 ssize_t pwrite64(int fd, const void *bytes, size_t len, off_t at)
 {
 	int fault = count_fd(WRITE, fd);
-	ssize_t n;
+	char *before = look_at(fd, at, len);
+	ssize_t n = fault > 0 ? failed(fault)
+			      : syscall(SYS_pwrite64, fd, bytes, fault == SHORT ? half(len) : len, at);
 
-	if (fault > 0)
-		return failed(fault);
-	n = syscall(SYS_pwrite64, fd, bytes, fault == SHORT ? half(len) : len, at);
-	remember(fd, at, n);
+	remember(fd, at, n, before);
 	return n;
 }
 
 ssize_t pwrite(int fd, const void *bytes, size_t len, off_t at)
 {
 	return pwrite64(fd, bytes, len, at);
-}
-
-ssize_t pwritev64(int fd, const struct iovec *iov, int pieces, off_t at)
-{
-	int fault = count_fd(WRITE, fd);
-	ssize_t n;
-
-	if (fault > 0)
-		return failed(fault);
-	if (fault == SHORT)
-		n = syscall(SYS_pwrite64, fd, iov->iov_base, half(iov->iov_len), at);
-	else
-		n = syscall(SYS_pwritev, fd, iov, pieces, at, 0);
-	remember(fd, at, n);
-	return n;
-}
-
-ssize_t pwritev(int fd, const struct iovec *iov, int pieces, off_t at)
-{
-	return pwritev64(fd, iov, pieces, at);
 }
 
 static int sync_by(long number, int fd)

@@ -36,7 +36,7 @@ PAGE = struct.Struct(f"<{len(KINDS)}QQQ512s512s")   # struct page
 ENVIRONMENT = {**QUICK, "PINPIPE_STREAM_AGE": "1ms", "PINPIPE_SINK_FLUSH_SIZE": "50", "PINPIPE_LOG_RETENTION": "1h",
                "PINPIPE_GATEWAY_PARTITIONS": "1", "PINPIPE_GATEWAY_SHARDS": "1"}
 USER = "u1"
-POSTS = 12              # requests of each path
+POSTS = 7               # requests of each path
 STATUSES = (0, 1, 69, 73, 74, 75)   # and 128 + SIGTERM, if it was asked to end
 PATIENCE_S = 60         # on a busy machine
 STUBBORN_S = 0.4        # what tries again is given this long while the fault lasts
@@ -300,18 +300,34 @@ class Flow:
             found["answer", answer.name, json.dumps(json.loads(answer.read_text())["rows"])] += 1
         return found
 
+    def forgive(self, found):
+        """What could not be read of the log is damage to whoever reads it, and is reported as that, record by record:
+        each such dead letter stands for what would be there."""
+        places = {(item[1], int(item[2].rpartition("-")[2]), int(item[3])) for item in found
+                  if item[0] == "letter" and item[4] == "damaged in the log"}
+        kept = collections.Counter({item: n for item, n in found.items()
+                                    if item[0] != "letter" or item[4] != "damaged in the log"})
+        kept.update(item for item in self.whole if item[0] == "object" and item[1:4] in places)
+        kept.update(item for item in self.whole if item[0] == "letter"
+                    and (item[1], int(item[2].rpartition("-")[2]), int(item[3])) in places)
+        return kept
+
     def try_case(self, directory, faults, case, report):
         data, trace = directory / "data", directory / "trace"
         shutil.copytree(self.template, data)
         status = self.run(self.words, data, trace, faults.environment, faults if case.ever else None)
         said = trace.read_text(errors="replace")
         between = self.contents(data)
+        if case.kind == "read":
+            between = self.forgive(between)
         for item in list(between - self.whole)[:5]:
             report["doubled" if item in self.whole else "altered"].append(f"{item} is there after the fault")
         if status == 0 and between != self.whole:
             report["lost"].append(f"it says that all is done, and there is no {list(self.whole - between)[:3]}\n{said}")
         status = self.run(self.words, data, trace, {})
         after = self.contents(data)
+        if case.kind == "read":
+            after = self.forgive(after)
         if status:
             raise Wrong(f"the next start ended with {status}:\n{trace.read_text()}\nafter\n{said}")
         for item in list(after - self.whole)[:5]:
@@ -390,15 +406,19 @@ class Campaign:
             self.report.counts.update(report.counts)
 
     def run(self, is_thorough, kinds=KINDS, stop_early=False):
-        """`stop_early`: the first thing that is found is enough."""
+        """Counts the calls, and lets each fail."""
         counts = {kind: n for kind, n in self.count().items() if kind in kinds}
+        self.run_cases(cases(counts, is_thorough), stop_early)
+        return counts
+
+    def run_cases(self, chosen, stop_early=False):
+        """`stop_early`: the first thing that is found is enough."""
         with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
-            for done in [pool.submit(self.try_case, case) for case in cases(counts, is_thorough)]:
+            for done in [pool.submit(self.try_case, case) for case in chosen]:
                 if stop_early and not self.is_clean:
                     pool.shutdown(cancel_futures=True)
                     break
                 done.result()
-        return counts
 
     @property
     def is_clean(self):

@@ -16,7 +16,7 @@ import kills
 import planted
 from figures import Figures
 
-PARTS = {"kills": kills, "cuts": cuts, "flips": flips}
+PARTS = {"kills": kills, "cuts": cuts, "flips": flips, "calls": calls, "bugs": planted}
 
 
 def main():
