@@ -4,15 +4,16 @@
  * CALLFAULT_DIR   calls on files below this directory count, and calls on any socket
  * CALLFAULT_PAGE  a file of PAGE bytes, which tells what was counted (struct page)
  * CALLFAULT       "sync:eio@3": the third sync fails, once; "sync:eio@3+": from the third on.
- *                 Instead of an error: short (half is written or read), delay<ms> (it works, late)
+ *                 Instead of an error: short (half is done), delay<ms> (it works, late)
  *
- * A sync that is made to fail loses what was written to that file since its last good sync, as Linux does: the pages
- * count as clean afterwards, so that the next sync "works" (fsyncgate). Here the bytes from before come back, or zeros.
+ * A sync that is made to fail loses what was written to that file since its last good sync, as
+ * Linux does: the pages count as clean afterwards, so that the next sync "works" (fsyncgate). Here
+ * the bytes from before come back, or zeros.
  *
- * A file that is renamed or linked before what was written to it is synced counts as careless: a power cut could leave
- * the new name with nothing behind it.
+ * A file that is renamed or linked before what was written to it is synced counts as careless: a
+ * power cut could leave the new name with nothing behind it.
  *
- * The real calls are made by number, so nothing has to be looked up and nothing here calls itself.
+ * The real calls are made by number: nothing is looked up, and nothing here calls itself.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -174,7 +175,7 @@ static size_t half(size_t len)
 	return len > 1 ? len / 2 : len;
 }
 
-/* Before a write: what is there now. NULL: none of it matters. */
+/* Before a write: what is there now. */
 static char *look_at(int fd, off_t at, size_t len)
 {
 	size_t room = (len + PAGE - 1) / PAGE * PAGE;
@@ -183,7 +184,8 @@ static char *look_at(int fd, off_t at, size_t len)
 	if (!before)
 		abort();
 	memset(before, 0, room);
-	(void)syscall(SYS_pread64, fd, before, len, at);	/* a file that is only written was new */
+	/* Fails for a file that is only written; such a one was new. */
+	(void)syscall(SYS_pread64, fd, before, len, at);
 	return before;
 }
 
@@ -199,7 +201,8 @@ static void remember(int fd, off_t at, ssize_t len, char *before)
 	(void)pthread_mutex_lock(&unsynced_lock);
 	if (unsynced_count == UNSYNCED_MAX)
 		abort();
-	unsynced[unsynced_count++] = (struct range){ st.st_dev, st.st_ino, at, (size_t)len, before };
+	unsynced[unsynced_count++] =
+		(struct range){ st.st_dev, st.st_ino, at, (size_t)len, before };
 	(void)pthread_mutex_unlock(&unsynced_lock);
 }
 
@@ -214,7 +217,8 @@ static void forget(int fd, bool is_lost)
 	/* The last write first, so that what was before all of them comes back. */
 	for (size_t i = unsynced_count; is_lost && i-- > 0;)
 		if (unsynced[i].dev == st.st_dev && unsynced[i].ino == st.st_ino)
-			(void)syscall(SYS_pwrite64, fd, unsynced[i].before, unsynced[i].len, unsynced[i].at);
+			(void)syscall(SYS_pwrite64, fd, unsynced[i].before, unsynced[i].len,
+				      unsynced[i].at);
 	for (size_t i = 0; i < unsynced_count; i++) {
 		if (unsynced[i].dev == st.st_dev && unsynced[i].ino == st.st_ino)
 			free(unsynced[i].before);
@@ -241,8 +245,8 @@ ssize_t pwrite64(int fd, const void *bytes, size_t len, off_t at)
 {
 	int fault = count_fd(WRITE, fd);
 	char *before = look_at(fd, at, len);
-	ssize_t n = fault > 0 ? failed(fault)
-			      : syscall(SYS_pwrite64, fd, bytes, fault == SHORT ? half(len) : len, at);
+	size_t part = fault == SHORT ? half(len) : len;
+	ssize_t n = fault > 0 ? failed(fault) : syscall(SYS_pwrite64, fd, bytes, part, at);
 
 	remember(fd, at, n, before);
 	return n;
@@ -432,17 +436,18 @@ int accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
 ssize_t recv(int fd, void *bytes, size_t len, int flags)
 {
 	int fault = count(RECV, "socket");
+	size_t part = fault == SHORT ? half(len) : len;
 
-	return fault > 0 ? failed(fault) : syscall(SYS_recvfrom, fd, bytes,
-						   fault == SHORT ? half(len) : len, flags, NULL, NULL);
+	return fault > 0 ? failed(fault)
+			 : syscall(SYS_recvfrom, fd, bytes, part, flags, NULL, NULL);
 }
 
 ssize_t send(int fd, const void *bytes, size_t len, int flags)
 {
 	int fault = count(SEND, "socket");
+	size_t part = fault == SHORT ? half(len) : len;
 
-	return fault > 0 ? failed(fault) : syscall(SYS_sendto, fd, bytes,
-						   fault == SHORT ? half(len) : len, flags, NULL, 0);
+	return fault > 0 ? failed(fault) : syscall(SYS_sendto, fd, bytes, part, flags, NULL, 0);
 }
 
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)

@@ -3,7 +3,7 @@
 bugs/NN-name.patch begins with two lines: what it breaks, and the check that catches it:
     unit NAME               the C test of that name
     pytest FILE             a file of Python tests
-    calls WORKLOAD KIND…    calls.py: the k-th call of these kinds fails (of a kind that never comes: a run without faults)
+    calls WORKLOAD KIND…    calls.py: the k-th call of these kinds fails (of one that never comes: a run without faults)
 The tree is copied, one patch applied, rebuilt, the check run, the patch taken back. The check has to pass without a
 patch and to fail with it. A patch that does not apply any more is a failure.
 """
@@ -114,7 +114,3 @@ def run(arguments, figures):
     found = try_all(chosen)
     figures.missed += [f"{name}: {why}" for name, why in found.items() if why]
     print(f"planted bugs caught: {sum(why is None for why in found.values())} of {len(found)}", flush=True)
-
-
-if __name__ == "__main__":
-    sys.exit(any(try_all([p for p in patches() if not sys.argv[1:] or any(w in p.stem for w in sys.argv[1:])]).values()))
