@@ -6,7 +6,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "torture
 
 import planted  # noqa: E402
 
-CHEAP = ("sync-retried", "rename-before-sync", "stream-commit-without-txn", "wrong-offset", "object-name")
+CHEAP = ("sync-retried", "sync-error-ignored", "skip-crc", "rename-before-sync", "stream-commit-without-txn")
 BUGS_MIN = 20
 
 
