@@ -444,8 +444,11 @@ def holds(binary, name, kinds):
         try:
             campaign = Campaign(binary, place.path, name)
             campaign.run(False, kinds, stop_early=True)
-        except Wrong:
+        except Wrong as error:
+            print(f"  {error}")
             return False
+        for text in [*campaign.wrong, *campaign.report.samples()][:1]:
+            print(f"  {text}")
         return campaign.is_clean
 
 
