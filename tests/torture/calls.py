@@ -21,7 +21,7 @@ import threading
 import time
 
 import client as clients
-from checker import ROWS, Checker, Report, letters, object_lines, table_rows
+from checker import ROWS, Checker, Report, lane_of, letters, object_lines, table_rows
 from duck import Duck
 from figures import workplace
 from pipeline import QUICK, await_that
@@ -261,6 +261,10 @@ class Flow:
         kinds = {item[0] for item in self.whole}
         if here != acked or (self.name != "sink" and "letter" not in kinds):
             raise Wrong(f"{acked} records were acknowledged, {here} are in the lake")
+        said = {lane_of(USER, entry) for entry in self.ledger if entry.state == "acked" and entry.path == path}
+        objects = {((item[1], item[2]), item[3]) for item in self.whole if item[0] == "object"}
+        if self.name == "sink" and objects != said:
+            raise Wrong(f"objects hold {sorted(objects - said)[:3]}, which were not acknowledged there")
 
     def run(self, words, directory, trace, extra, faults=None):
         """Its exit status; with faults that last it is asked to end, as it may try again for ever."""
