@@ -110,6 +110,7 @@ static enum err_code learn_end(struct cursor *cursor, uint64_t watermark, struct
 		return code;
 	cursor->end = segment_limit(&cursor->segment);
 	cursor->successor = 0;
+	cursor->let_go = count > 0 && bases[0] > base;
 	for (size_t i = 0; i < count && bases[i] < watermark; i++) {
 		struct segment_state state;
 
@@ -121,6 +122,7 @@ static enum err_code learn_end(struct cursor *cursor, uint64_t watermark, struct
 		    state.previous_base == base) {
 			cursor->successor = bases[i];
 			cursor->end = state.previous_end;
+			cursor->let_go = false;
 			break;
 		}
 	}
@@ -174,7 +176,8 @@ enum err_code cursor_next(struct cursor *cursor, uint64_t watermark,
 		*ret_result = CURSOR_WAIT;
 		if (!cursor->end_known)
 			return ERR_OK;
-		cursor->at = cursor->successor;
+		if (!cursor->let_go)
+			cursor->at = cursor->successor;	/* else opening it is a jump */
 		segment_close(segment);
 	}
 }

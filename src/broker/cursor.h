@@ -17,6 +17,7 @@ struct cursor {
 	bool end_known;			/* the log has gone on from this segment: */
 	uint64_t end;			/* where it ends in it, */
 	uint64_t successor;		/* and the base of the one after it */
+	bool let_go;			/* what was between the two is not kept any more */
 	struct scan scan;
 };
 

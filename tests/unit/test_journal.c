@@ -449,7 +449,7 @@ static void test_second_writer_is_refused(void **state)
 /* Retention by bytes recycles segments; what a reader holds open stays as it is. */
 static void test_retention_recycles_and_spares_readers(void **state)
 {
-	enum { BIG = 100000, BIGS = 120 };
+	enum { BIG = 100000, BIGS = 120, FEW = 5 };
 	struct harm *harm = *state;
 	struct ended ended = ENDED_INIT;
 	const struct broker_local_options options = {
@@ -465,9 +465,11 @@ static void test_retention_recycles_and_spares_readers(void **state)
 	assert_ok(broker_local_new(&options, &broker, &err));
 	reader = reader_at(broker, log_topic, 0, (struct reader_start){ START_AT,
 			   position_of_offset(RECORDS + 2), 0 });
-	assert_int_equal(log_put(broker, &ended, RECORDS, BIGS, BIG), ERR_OK);
-	event = next_event(reader);	/* now it holds a segment that retention wants to recycle */
+	assert_int_equal(log_put(broker, &ended, RECORDS, FEW, BIG), ERR_OK);
+	event = next_event(reader);	/* now it holds a segment that retention will want */
+	assert_int_equal(event.kind, READER_RECORDS);
 	assert_int_equal(position_ordinal(event.records[0].position), RECORDS + 2);
+	assert_int_equal(log_put(broker, &ended, RECORDS + FEW, BIGS - FEW, BIG), ERR_OK);
 	for (int i = 0; i < 100 && first <= RECORDS + 2; i++) {
 		clock_sleep_ms(100);
 		assert_ok(broker_describe(broker, log_topic, &info, &err));
