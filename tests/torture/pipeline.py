@@ -129,6 +129,7 @@ class Pipeline:
     def kill(self, service):
         """SIGKILL of a live process of the service; of the supervisor, whose children then end by themselves beside
         those of the next one; or of all at once."""
+        self.assert_running()
         if service == "supervisor":
             self.orphans |= self.hold_children()
             self.process.kill()
@@ -142,7 +143,8 @@ class Pipeline:
 
     def hold_children(self):
         """All children of the supervisor, which is stopped, so that no more come."""
-        self.assert_running()
+        if self.process.poll() is not None:
+            return set()    # the disk went away under its start
         self.process.send_signal(signal.SIGSTOP)
         await_that(lambda: state_of(self.process.pid) in ("T", "Z"), "the supervisor to stand still")
         return set(children(self.process.pid))
