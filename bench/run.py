@@ -6,13 +6,15 @@ import sys
 
 import abuse
 import batch
+import delta
 import emulate
 import ingest
 import log
+import sink
 from measure import TOP, Table
 
 PARTS = {"ingest": ingest.measure, "log": log.measure, "emulate": emulate.measure, "batch": batch.measure,
-         "abuse": abuse.measure}
+         "sink": sink.measure, "delta": delta.measure, "abuse": abuse.measure}
 
 
 def main():
