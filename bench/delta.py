@@ -5,7 +5,7 @@ import tempfile
 
 from measure import run
 
-FEW, MANY = 20, 10000  # 20, not 10: the first checkpoint, of version 10, opens DuckDB once, which is no cost of a version
+FEW, MANY = 20, 10000  # 20, not 10: the first checkpoint opens DuckDB, which is no cost of a version
 FEW_COMMITS, MANY_COMMITS = 10, 100  # the interval of checkpoints there: each window holds one
 MEMORY = "/dev/shm"  # 10,000 versions on a disk take minutes; a commit syncs as often at any version
 

@@ -11,10 +11,11 @@ import emulate
 import ingest
 import log
 import sink
+import stream
 from measure import TOP, Table
 
 PARTS = {"ingest": ingest.measure, "log": log.measure, "emulate": emulate.measure, "batch": batch.measure,
-         "sink": sink.measure, "delta": delta.measure, "abuse": abuse.measure}
+         "sink": sink.measure, "stream": stream.measure, "delta": delta.measure, "abuse": abuse.measure}
 
 
 def main():
