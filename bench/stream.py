@@ -107,7 +107,7 @@ def latency(table, binary, directory, folder, seconds):
     try:
         results = multiprocessing.Queue()
         logs = {name: directory / "lake" / "tables" / f"{ID}_{name}_table" / "_delta_log" for name in TABLES}
-        watcher = multiprocessing.Process(target=watch, args=(logs, seconds * POSTS_A_SECOND, results))
+        watcher = multiprocessing.Process(target=watch, args=(logs, seconds * POSTS_A_SECOND, results), daemon=True)
         watcher.start()
         client = Client(server.port, folder)
         held = client.send(seconds)
@@ -129,8 +129,8 @@ def backlog(table, build, binary, directory, folder, count):
     """The same posts from the streams into tables, and from raw objects by `batch`."""
     server = gateway(binary, directory)
     try:
-        run([binary, "emulate", "--streaming", "--posts", BACKLOG, "--rate", "max", "--order", "rows", "--data", folder,
-             "--connections", 64, "--format", "json",
+        run([binary, "emulate", "--streaming", "--posts", BACKLOG, "--rate", "max", "--order", "rows",
+             "--data", folder, "--connections", 64, "--format", "json",
              "--streaming-url", f"http://127.0.0.1:{server.port}/streams/streaming-{ID}-"])
     finally:
         server.process.stop()
