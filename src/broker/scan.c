@@ -7,7 +7,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, FIRST_WINDOW_BYTES = 8192 };
+enum { PAGE = 4096, TRIES = 3, FIRST_WINDOW_BYTES = 8192 };
 
 void scan_init(struct scan *scan)
 {
@@ -31,15 +31,24 @@ void scan_seek(struct scan *scan, int fd, uint64_t base, uint64_t at, uint64_t l
 	scan->epoch = 0;
 }
 
+ssize_t read_again(int fd, void *to, size_t len, uint64_t offset)
+{
+	ssize_t n = -1;
+
+	for (int i = 0; i < TRIES && n < 0; i++)
+		do
+			n = pread(fd, to, len, (off_t)offset);
+		while (n < 0 && errno == EINTR);
+	return n;
+}
+
 /* Fills [to, to + len) from `offset`; what cannot be read becomes zeros. */
 static void read_all(int fd, unsigned char *to, size_t len, uint64_t offset)
 {
 	while (len > 0) {
-		ssize_t n = pread(fd, to, len, (off_t)offset);
+		ssize_t n = read_again(fd, to, len, offset);
 		size_t step = (size_t)n;
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n == 0) {
 			memset(to, 0, len);
 			return;

@@ -1,8 +1,9 @@
 /*
  * scan.h - reads the batches of one segment file, in order.
  *
- * Bytes that the device cannot read count as zeros, so they fail their check
- * like any other damage. Nothing at or past `limit` is ever looked at: there a
+ * Bytes that the device cannot read, asked three times, count as zeros, so they
+ * fail their check like any other damage: what is called damaged becomes a dead
+ * letter for good, so one error that passes must not be taken for it. Nothing at or past `limit` is ever looked at: there a
  * writer may be at work.
  *
  * Ownership: the caller keeps the descriptor open; payloads live until the
@@ -12,6 +13,8 @@
 #define BROKER_SCAN_H
 
 #include "broker/batch.h"
+
+#include <sys/types.h>
 
 enum { SCAN_WINDOW_BYTES = 256 * 1024 };
 
@@ -34,6 +37,9 @@ enum scan_result {
 	SCAN_BAD,	/* no batch here; the scan stays */
 	SCAN_END,
 };
+
+/* As pread(), but an error has come three times in turn. */
+ssize_t read_again(int fd, void *to, size_t len, uint64_t offset);
 
 /* From the segment's first batch on. */
 void scan_init(struct scan *scan);

@@ -79,10 +79,28 @@ static bool still_named(int dir_fd, const char *name, const struct stat *st)
 	       now.st_ino == st->st_ino && now.st_dev == st->st_dev;
 }
 
+/* A header that cannot be read is damage, unless what follows it cannot be read either: then it is
+ * the disk, and nothing can be said about the segment. */
+static enum err_code read_header(struct segment *segment, uint64_t base, const char *name,
+				 struct err *err)
+{
+	unsigned char bytes[SEGMENT_HEADER_BYTES], more;
+	ssize_t n = read_again(segment->fd, bytes, sizeof(bytes), 0);
+
+	if (n < 0 && read_again(segment->fd, &more, 1, SEGMENT_HEADER_BYTES) < 0)
+		return err_errno(err, "could not read segment \"%s\"", name);
+	segment->header_good = n == (ssize_t)sizeof(bytes) &&
+			       segment_header_decode(bytes, &segment->header) &&
+			       segment->header.base == base;
+	if (!segment->header_good)
+		segment->header = (struct segment_header){ 0 };
+	segment->header.base = base;
+	return ERR_OK;
+}
+
 enum err_code segment_open(int dir_fd, uint64_t base, struct segment *ret_segment,
 			   struct err *err)
 {
-	unsigned char bytes[SEGMENT_HEADER_BYTES];
 	struct segment segment = { .fd = -1 };
 	char name[SEGMENT_NAME_MAX];
 	struct stat st;
@@ -101,12 +119,11 @@ enum err_code segment_open(int dir_fd, uint64_t base, struct segment *ret_segmen
 		segment_close(&segment);
 		return err_set(err, ERR_ABSENT, "segment \"%s\" is gone", name);
 	}
-	segment.header_good =
-		pread(segment.fd, bytes, sizeof(bytes), 0) == (ssize_t)sizeof(bytes) &&
-		segment_header_decode(bytes, &segment.header) && segment.header.base == base;
-	if (!segment.header_good)
-		segment.header = (struct segment_header){ 0 };
-	segment.header.base = base;
+	code = read_header(&segment, base, name, err);
+	if (code != ERR_OK) {
+		segment_close(&segment);
+		return code;
+	}
 	segment.header.size = (uint64_t)st.st_size;
 	*ret_segment = segment;
 	return ERR_OK;
