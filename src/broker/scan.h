@@ -3,8 +3,8 @@
  *
  * Bytes that the device cannot read, asked three times, count as zeros, so they
  * fail their check like any other damage: what is called damaged becomes a dead
- * letter for good, so one error that passes must not be taken for it. Nothing at or past `limit` is ever looked at: there a
- * writer may be at work.
+ * letter for good, so one error that passes must not be taken for it. Nothing
+ * at or past `limit` is ever looked at: there a writer may be at work.
  *
  * Ownership: the caller keeps the descriptor open; payloads live until the
  * next call with the same scan. Threads: one thread a scan.

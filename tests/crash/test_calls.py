@@ -100,3 +100,12 @@ def test_sink_waits_for_descriptors(pinpipe, tmp_path):
     campaign.run_cases([calls.Case("open", at, "emfile", False) for at in range(1, opens + 1)])
     assert campaign.is_clean, "\n".join([str(campaign.report), *campaign.wrong])
     assert campaign.done["open"] > opens // 2
+
+
+def test_one_failed_read_is_no_damage(pinpipe, tmp_path):
+    """A dead letter is for good, and the next read would have brought the record."""
+    campaign = calls.Campaign(pinpipe, tmp_path, "sink")
+    reads = campaign.count()["read"]
+    campaign.run_cases([calls.Case("read", at, "eio", False) for at in range(1, reads + 1)])
+    assert campaign.is_clean, "\n".join([str(campaign.report), *campaign.wrong])
+    assert campaign.done["read"] > reads // 2
