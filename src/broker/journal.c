@@ -14,6 +14,7 @@
 
 enum {
 	STATE_BYTES_MAX = STATE_HEADER_BYTES + TOPICS_PARTITIONS_MAX * STATE_ENTRY_BYTES,
+	LEAP_MS = 24 * 60 * 60 * 1000,
 	SIZE_STEP = 4,			/* segments grow by this until they have their full size */
 };
 
@@ -287,10 +288,24 @@ static void parts_durable(struct journal *journal, struct group *group)
 	journal->options.durable(journal->options.user, group);
 }
 
+/*
+ * A clock that leaps by over a day while this runs is wrong, or was: records go on in the time
+ * that passes, since retention would take those before the leap for old.
+ */
 static void take_time(struct journal *journal)
 {
-	int64_t now = clock_wall_ms();
+	int64_t now = clock_wall_ms(), mono = clock_mono_ms();
+	int64_t expected = journal->wall_ms + mono - journal->mono_ms;
 
+	if (journal->mono_ms > 0 && llabs(now - expected) > LEAP_MS) {
+		if (!journal->leapt)
+			trace_warn("the clock has leapt by %" PRId64 " s: records keep to the time"
+				   " before until a restart", (now - expected) / 1000);
+		journal->leapt = true;
+		now = expected;
+	}
+	journal->wall_ms = now;
+	journal->mono_ms = mono;
 	if (now > journal->last_ms)
 		journal->last_ms = now;
 }

@@ -134,6 +134,9 @@ struct journal {
 	uint64_t epoch;
 	uint32_t chain;
 	int64_t last_ms;		/* the newest timestamp */
+	int64_t wall_ms;		/* when the time was last taken, by both clocks; … */
+	int64_t mono_ms;		/* … 0: not yet */
+	bool leapt;			/* the wall clock is not believed any more */
 	bool broken;			/* two writes in turn failed */
 	bool marked;			/* nothing was written since the last mark */
 	struct buf state;
