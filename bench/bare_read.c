@@ -29,7 +29,7 @@ int main(int argc, char **argv)
 			crc = crc32c(crc, part, (size_t)n);
 		if (n < 0) {
 			perror(argv[i]);
-			return 1;
+			exit(1);
 		}
 		(void)close(fd);
 	}

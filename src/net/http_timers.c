@@ -44,7 +44,7 @@ struct http_timer *http_timers_first(struct http_timers *timers, enum http_wait 
 	struct http_timer *list = &timers->lists[wait];
 	struct http_timer *first = list->next;
 
-	if (first == except)
+	if (except && first == except)
 		first = first->next;
 	return first == list ? NULL : first;
 }
