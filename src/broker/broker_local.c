@@ -135,11 +135,33 @@ static enum err_code local_create(struct broker *broker, struct topic_ref ref,
 	return code;
 }
 
+/* With the lock. */
+static bool group_is_ready(const struct local_broker *local)
+{
+	const struct group *group = local->open;
+
+	return group->first && (!local->corked || group->bytes >= CORK_BYTES_MAX ||
+				local->serial <= local->due);
+}
+
+/* With the lock; true: the caller signals `work` once it has let go. */
+static bool end_rest(struct local_broker *local)
+{
+	bool wake = local->resting && group_is_ready(local);
+
+	if (wake)
+		local->resting = false;
+	return wake;
+}
+
 /* With the lock: waits until what was taken for the topic has ended. */
 static void wait_for_appends(struct local_broker *local)
 {
 	uint64_t last = local->open->first ? local->serial : local->serial - 1;
 
+	local->due = last;	/* who corked may itself be waiting for the catalog's lock */
+	if (end_rest(local))
+		(void)pthread_cond_signal(&local->work);
 	while (local->committed < last)
 		(void)pthread_cond_wait(&local->ended, &local->lock);
 }
@@ -220,24 +242,6 @@ static enum err_code check_room(struct local_broker *local, size_t bytes, struct
 		return err_set(err, ERR_BUSY, "too many records are waiting for the disk");
 	}
 	return ERR_OK;
-}
-
-/* With the lock. */
-static bool group_is_ready(const struct local_broker *local)
-{
-	const struct group *group = local->open;
-
-	return group->first && (!local->corked || group->bytes >= CORK_BYTES_MAX);
-}
-
-/* With the lock; true: the caller signals `work` once it has let go. */
-static bool end_rest(struct local_broker *local)
-{
-	bool wake = local->resting && group_is_ready(local);
-
-	if (wake)
-		local->resting = false;
-	return wake;
 }
 
 static void local_cork(struct broker *broker, bool corked)

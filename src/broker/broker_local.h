@@ -32,6 +32,7 @@ struct local_broker {
 	uint64_t committed;		/* serial of the last group that has ended */
 	size_t inflight_bytes;
 	bool corked;			/* more appends come: a small group waits for them */
+	uint64_t due;			/* the group of this serial waits for no more */
 	bool resting;			/* the committer waits for `work` */
 	bool ending;
 	pthread_cond_t work;

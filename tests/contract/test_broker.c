@@ -622,6 +622,14 @@ static void test_cork(void **state)
 		assert_int_equal(outcomes[i].code, ERR_OK);
 		assert_int_equal(position_ordinal(outcomes[i].position), i);
 	}
+
+	flags[0] = 0;
+	outcomes[0] = (struct append_outcome){ 0 };
+	broker_cork(f->broker, true);
+	assert_ok(broker_append(f->broker, &appends[0], &err));
+	assert_ok(broker_remove(f->broker, pin, &err));		/* does not wait for the cork */
+	assert_int_equal(ended_wait(&f->ended, &flags[0]), 1);
+	broker_cork(f->broker, false);
 }
 
 #define CONTRACT(open) \
