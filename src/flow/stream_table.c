@@ -96,11 +96,10 @@ static struct stream_shard *add_shard(struct stream_table *table, int32_t partit
 	return shard;
 }
 
-/* Where the table says that the shard goes on. */
-static struct reader_start start_of(struct stream_table *table, struct stream_shard *shard,
-				    const struct partition_info *info)
+/* Where the shard goes on, `done` being the last ordinal that the table has of it, or -1. */
+static struct reader_start start_of(struct stream_shard *shard, const struct partition_info *info,
+				    int64_t done)
 {
-	int64_t done = delta_txn_version(table->delta, shard->app_id);
 	struct reader_start start = { .kind = START_FIRST };
 
 	shard->next = info->first;
@@ -118,6 +117,7 @@ enum err_code stream_table_assign(struct stream_table *table, struct broker *bro
 {
 	struct stream_shard *shard;
 	struct topic_info info;
+	int64_t done, kept;
 	enum err_code code = broker_describe(broker, stream_table_topic(table), &info, err);
 
 	if (code != ERR_OK)
@@ -133,9 +133,12 @@ enum err_code stream_table_assign(struct stream_table *table, struct broker *bro
 	/* Each time: a stream that was deleted and made anew has another uid. */
 	lake_app_id(shard->app_id, TOPIC_STREAM, table->topic, partition, info.uid);
 	shard->ended = false;
-	*ret_start = start_of(table, shard, &info.partitions[partition]);
+	done = delta_txn_version(table->delta, shard->app_id);
+	*ret_start = start_of(shard, &info.partitions[partition], done);
+	/* Letters below the first record are of the stream that had this name before. */
+	kept = (int64_t)position_ordinal(info.partitions[partition].first) - 1;
 	code = dlq_forget_after(table->store, "stream", stream_table_topic(table), partition,
-				delta_txn_version(table->delta, shard->app_id), err);
+				done > kept ? done : kept, err);
 out:
 	topic_info_release(&info);
 	return code;

@@ -332,6 +332,34 @@ static void test_a_stream_may_be_made_anew(void **state)
 	close_pins(&table, &options, &temp, &posting);
 }
 
+/* The first stream of that name is gone, its dead letters are not. */
+static void test_letters_outlive_their_stream(void **state)
+{
+	struct stream_table_options options;
+	struct stream_table table;
+	struct reader_start start;
+	struct posting posting;
+	struct temp_dir temp;
+	uint64_t dead = 0;
+	char key[32];
+	int keys = 0;
+	struct err err;
+
+	(void)state;
+	open_pins(&table, &options, &temp, &posting);
+	commit_one(&table, posting.broker, "[\"no pin\"]");
+	while (position_ordinal(next_position(posting.broker, &table)) == 0) {
+		(void)snprintf(key, sizeof(key), "k%d", keys++);
+		post(&posting, table.topic, key, "[\"no pin\"]");
+	}
+	assert_ok(broker_remove(posting.broker, stream_table_topic(&table), &err));
+	assert_ok(broker_create(posting.broker, stream_table_topic(&table), SHARDS, &err));
+	assert_ok(stream_table_assign(&table, posting.broker, 0, &start, &err));
+	assert_ok(dlq_list(options.store, NULL, count_letter, &dead, &err));
+	assert_int_equal(dead, 1);
+	close_pins(&table, &options, &temp, &posting);
+}
+
 static void test_large_damage_is_buried(void **state)
 {
 	enum { LOST = 150000 };		/* more than fit into one object of dead letters */
@@ -426,6 +454,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_records_become_rows_once),
 		cmocka_unit_test(test_a_stream_may_be_made_anew),
+		cmocka_unit_test(test_letters_outlive_their_stream),
 		cmocka_unit_test(test_large_damage_is_buried),
 		cmocka_unit_test(test_letters_of_two_objects_may_fail),
 		cmocka_unit_test(test_any_store_call_may_fail),
