@@ -97,12 +97,12 @@ static enum err_code need_writer(const struct local_broker *local, struct err *e
 		       local->options.dir);
 }
 
-/* With the catalog's lock; the topics may not change meanwhile. */
+/* With the catalog's lock; the topics may not change meanwhile. ERR_UNKNOWN: as catalog_save(). */
 static enum err_code save_topics(struct local_broker *local, struct err *err)
 {
 	enum err_code code = catalog_save(local->dir_fd, &local->topics, local->log_id, err);
 
-	if (code == ERR_OK)
+	if (code == ERR_OK || code == ERR_UNKNOWN)
 		watermark_ring(&local->watermark);
 	return code;
 }
@@ -186,7 +186,8 @@ static enum err_code local_remove(struct broker *broker, struct topic_ref ref, s
 	if (code == ERR_OK) {
 		code = save_topics(local, err);
 		hold(local);
-		if (code == ERR_OK)
+		/* Not known to be there for good, it must take no records. */
+		if (code == ERR_OK || code == ERR_UNKNOWN)
 			topics_drop(&local->topics, topic);
 		else
 			topic->phase = TOPIC_LIVE;

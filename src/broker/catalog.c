@@ -91,7 +91,12 @@ enum err_code catalog_save(int dir_fd, const struct topics *topics, uint64_t log
 	errno = FAILPOINT("catalog-rename");
 	if (errno != 0 || renameat(dir_fd, new_name, dir_fd, file_name) < 0)
 		return err_errno(err, "could not replace the list of topics");
-	return dir_sync(dir_fd, err);
+	errno = FAILPOINT("catalog-renamed");
+	if (errno != 0)
+		code = err_errno(err, "could not sync the list of topics");
+	else
+		code = dir_sync(dir_fd, err);
+	return code == ERR_OK ? code : (err->code = ERR_UNKNOWN);
 }
 
 enum err_code catalog_make(int dir_fd, struct err *err)

@@ -91,7 +91,8 @@
  *
  * FAILPOINTS  journal-write journal-written journal-synced journal-watermark
  * segment-create segment-fill segment-header segment-dirsync segment-roll
- * segment-recycle catalog-write catalog-rename recovery-cut recovery-state
+ * segment-recycle catalog-write catalog-rename catalog-renamed recovery-cut
+ * recovery-state
  *
  * Threads: one writer, the owner's; keeper.h has its own.
  */

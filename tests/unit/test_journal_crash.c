@@ -126,6 +126,7 @@ static const struct point {
 	{ "segment-roll", { 1, 2, 3 } },
 	{ "catalog-write", { 1, 2, 0 } },
 	{ "catalog-rename", { 1, 0, 0 } },
+	{ "catalog-renamed", { 1, 0, 0 } },
 	{ "recovery-cut", { 1, 0, 0 } },
 	{ "recovery-state", { 1, 0, 0 } },
 };
@@ -276,6 +277,40 @@ static void test_readers_see_only_what_is_durable(void **state)
 	scratch_remove(dir);
 }
 
+/* remove DIR: it is not known whether the topic's removal will last. What is acknowledged after that
+ * must be there for the next writer. */
+static int run_remove(const char *dir)
+{
+	struct ended ended = ENDED_INIT;
+	struct broker *broker;
+	struct err err = { 0 };
+
+	assert_ok(log_open(dir, true, &ended, &broker, &err));
+	assert_ok(broker_create(broker, log_topic, 1, &err));
+	assert_ok(log_put(broker, &ended, 0, 1, LEN));
+	assert_int_equal(broker_remove(broker, log_topic, &err), ERR_UNKNOWN);
+	assert_int_equal(log_put(broker, &ended, 1, 1, LEN), ERR_NO_TOPIC);
+	assert_ok(broker_create(broker, log_topic, 1, &err));
+	assert_ok(log_put(broker, &ended, 1, 1, LEN));
+	broker_free(broker);
+	assert_ok(log_open(dir, true, &ended, &broker, &err));
+	assert_ok(log_put(broker, &ended, 2, 1, LEN));
+	assert_int_equal(log_read(broker, 1, LEN).records, 2);
+	broker_free(broker);
+	return 0;
+}
+
+static void test_a_removal_that_may_not_last(void **state)
+{
+	char dir[SCRATCH_NAME_MAX];
+
+	(void)state;
+	need_failpoints();
+	scratch_dir(dir);
+	assert_int_equal(run("remove", dir, 0, "catalog-renamed:eio@2", NULL), 0);
+	scratch_remove(dir);
+}
+
 /* space DIR: no room for another segment, then room again. */
 static int run_space(const char *dir)
 {
@@ -330,6 +365,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_a_disk_that_fails_for_good),
 		cmocka_unit_test(test_no_segment_without_its_directory_synced),
 		cmocka_unit_test(test_readers_see_only_what_is_durable),
+		cmocka_unit_test(test_a_removal_that_may_not_last),
 		cmocka_unit_test(test_no_space_and_space_again),
 	};
 
@@ -341,5 +377,7 @@ int main(int argc, char **argv)
 		return run_verify(argv[2], strtoull(argv[3], NULL, 10));
 	if (strcmp(argv[1], "delay") == 0)
 		return run_delay(argv[2]);
+	if (strcmp(argv[1], "remove") == 0)
+		return run_remove(argv[2]);
 	return run_space(argv[2]);
 }
