@@ -142,7 +142,8 @@ enum err_code local_reader_seek(struct broker_reader *base, struct topic_ref ref
 	return code;
 }
 
-/* Puts the cursor before the next record of every partition that was sought. */
+/* Puts the cursor before the next record of every partition that was sought. If that is back, what
+ * was read last is forgotten: of those partitions it says nothing. */
 static enum err_code place(struct local_reader *reader, struct err *err)
 {
 	struct local_broker *local = local_of(reader->base.broker);
@@ -172,6 +173,7 @@ static enum err_code place(struct local_reader *reader, struct err *err)
 	if (any_placed && lowest >= reader->cursor.at)
 		return ERR_OK;
 	reader->batch.count = 0;
+	reader->check_state = false;
 	cursor_seek(&reader->cursor, lowest);
 	return ERR_OK;
 }
@@ -419,14 +421,14 @@ enum err_code local_reader_next(struct broker_reader *base, int64_t deadline_ms,
 		uint32_t bell = watermark_bell(&local->watermark);
 		enum err_code code = group_event(reader, &given, ret_event, err);
 
+		if (code == ERR_OK && !given)
+			code = place(reader, err);
 		if (code != ERR_OK || given)
 			return code;
 		if ((reader->batch.count > 0 && give_records(reader, ret_event)) ||
 		    state_event(reader, ret_event))
 			return ERR_OK;
-		code = place(reader, err);
-		if (code == ERR_OK)
-			code = step(reader, &given, &wait, ret_event, err);
+		code = step(reader, &given, &wait, ret_event, err);
 		if (code != ERR_OK || given)
 			return code;
 		if ((wait && !wait_for_more(local, bell, deadline_ms)) ||

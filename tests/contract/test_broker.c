@@ -376,6 +376,31 @@ static void test_an_event_is_bounded(void **state)
 	reader_close(reader);
 }
 
+/* What was read and not yet given is of no interest after a seek. */
+static void test_a_seek_counts_at_once(void **state)
+{
+	struct fixture *f = *state;
+	const struct reader_options options = { .bytes_max = 1 };
+	struct broker_reader *reader;
+	struct append_record in[3];
+	struct append_outcome out[3];
+	struct err err = { 0 };
+	char text[16];
+
+	for (size_t i = 0; i < 3; i++)
+		in[i] = (struct append_record){ .value = slice_of("012" + i, 1) };
+	create(f, pin, 1);
+	assert_ok(append_and_wait(f->broker, &f->ended, pin, in, 3, out, &err));
+	assert_ok(broker_reader_open(f->broker, &options, &reader, &err));
+	assert_ok(reader_seek(reader, pin, 0, from_first, &err));
+	read_texts(reader, 2, text, sizeof(text));
+	assert_string_equal(text, "0 1");
+	assert_ok(reader_seek(reader, pin, 0, from_first, &err));
+	read_texts(reader, 3, text, sizeof(text));
+	assert_string_equal(text, "0 1 2");
+	reader_close(reader);
+}
+
 static void test_group_is_assigned_topics_as_they_appear(void **state)
 {
 	struct fixture *f = *state;
@@ -644,6 +669,7 @@ static void test_cork(void **state)
 	{ #open " reader waits", test_reader_waits, open, close_fixture, NULL }, \
 	{ #open " many partitions", test_many_partitions_in_one_reader, open, close_fixture, NULL }, \
 	{ #open " an event is bounded", test_an_event_is_bounded, open, close_fixture, NULL }, \
+	{ #open " a seek counts at once", test_a_seek_counts_at_once, open, close_fixture, NULL }, \
 	{ #open " group", test_group_is_assigned_topics_as_they_appear, open, close_fixture, NULL }, \
 	{ #open " refusals keep nothing", test_refusals_keep_nothing, open, close_fixture, NULL }, \
 	{ #open " one bad partition", test_one_bad_partition_spares_the_others, open, close_fixture, NULL }, \

@@ -430,6 +430,81 @@ static void test_a_lost_last_segment_is_damage(void **state)
 	assert_false(log_is_sound(harm->dir, true));
 }
 
+/* Flips a bit in the last header of records of the topic, in the segment at `base`. */
+static void harm_last_header(const struct harm *harm, uint64_t base, uint64_t uid)
+{
+	char name[SEGMENT_NAME_MAX];
+	struct segment segment;
+	struct scan scan;
+	struct batch batch;
+	struct err err = { 0 };
+	uint64_t at = 0;
+	char bad = 'x';
+	int fd;
+
+	assert_ok(segment_open(harm->dir_fd, base, &segment, &err));
+	scan_init(&scan);
+	scan_seek(&scan, segment.fd, base, segment_start(&segment), segment_limit(&segment));
+	while (scan_next_header(&scan, &batch) == SCAN_BATCH)
+		if (batch.kind == BATCH_RECORDS && batch.uid == uid)
+			at = batch.position - base;
+	scan_release(&scan);
+	segment_close(&segment);
+	assert_true(at > 0);
+	segment_name(base, "segment", name);
+	fd = openat(harm->dir_fd, name, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, &bad, 1, (off_t)at), 1);
+	(void)close(fd);
+}
+
+static uint64_t uid_of(struct broker *broker, struct topic_ref topic)
+{
+	struct topic_info info;
+	struct err err = { 0 };
+	uint64_t uid;
+
+	assert_ok(broker_describe(broker, topic, &info, &err));
+	uid = strtoull(info.uid, NULL, 16);
+	topic_info_release(&info);
+	return uid;
+}
+
+/* What a segment's state says tells of the records before it, for who has read them: a partition
+ * that is sought after that has not. */
+static void test_a_seek_is_no_gap(void **state)
+{
+	static const struct topic_ref geo = { TOPIC_LOG, "geo" };
+	const struct reader_start first = { .kind = START_FIRST };
+	struct harm *harm = *state;
+	struct ended ended = ENDED_INIT;
+	struct broker_reader *reader;
+	struct reader_event event;
+	struct broker *broker;
+	struct err err = { 0 };
+	uint64_t *bases, uid;
+	size_t count;
+
+	assert_ok(log_open(harm->dir, true, &ended, &broker, &err));
+	assert_ok(broker_create(broker, geo, 1, &err));
+	assert_int_equal(append_text(broker, &ended, geo, 0, "x").code, ERR_OK);
+	assert_int_equal(log_put(broker, &ended, RECORDS, 1, LEN), ERR_OK);
+	uid = uid_of(broker, log_topic);
+	broker_free(broker);
+	assert_ok(segment_list(harm->dir_fd, &bases, &count, &err));
+	harm_last_header(harm, bases[1], uid);
+	free(bases);
+	assert_ok(log_open(harm->dir, true, &ended, &broker, &err));
+	reader = reader_at(broker, log_topic, 0, (struct reader_start){ START_AT,
+			   position_of_offset(RECORDS), 0 });
+	assert_int_equal(next_event(reader).kind, READER_DAMAGE);
+	assert_ok(reader_seek(reader, geo, 0, first, &err));
+	event = next_event(reader);
+	assert_int_equal(event.kind, READER_RECORDS);
+	assert_string_equal(event.topic.name, geo.name);
+	reader_close(reader);
+	broker_free(broker);
+}
+
 static void test_second_writer_is_refused(void **state)
 {
 	struct harm *harm = *state;
@@ -608,6 +683,7 @@ int main(void)
 		HARM(test_a_topic_made_anew_after_a_restart_has_no_gaps),
 		HARM(test_ordinals_of_lost_headers_never_come_again),
 		HARM(test_a_lost_last_segment_is_damage),
+		HARM(test_a_seek_is_no_gap),
 		HARM(test_second_writer_is_refused),
 		HARM(test_retention_recycles_and_spares_readers),
 		HARM(test_retention_spares_what_a_group_has_not_read),
