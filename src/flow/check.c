@@ -11,10 +11,12 @@
 
 enum { WORDS_MAX = 400, SQL_BYTES_MAX = 64 << 20, INSERT_BYTES = 1 << 20 };
 
-/* Ordinals of dead letters of one partition, ascending once sorted. */
-struct letters {
+/* What is known of one partition. */
+struct part {
 	int32_t partition;
-	uint64_t *sink;
+	uint64_t committed;	/* the table is done with the offsets before this */
+	int64_t front;		/* what of the sink's begins up to here is surely seen; -1: nothing */
+	uint64_t *sink;		/* offsets of its dead letters, ascending once sorted */
 	size_t sink_count;
 	size_t sink_at;		/* the next one that the walk over the objects has not met */
 	uint64_t next;		/* the offset that the objects must go on with */
@@ -28,8 +30,10 @@ struct checking {
 	char root[STORE_KEY_MAX];
 	struct check_counts counts;
 	struct delta_table *table;		/* NULL: there is none yet */
-	struct letters *partitions;
-	size_t partition_count;
+	struct topic_info info;			/* no partitions: there is no topic */
+	struct part *parts;
+	size_t part_count;
+	uint64_t settled;			/* letters that no later commit can bring once more */
 	struct buf insert;			/* letters on their way into the table "letters" */
 	enum err_code code;
 	struct err *err;
@@ -48,16 +52,93 @@ static void fault(struct checking *checking, const char *fmt, ...)
 	checking->options->fault(checking->options->user, words);
 }
 
-static struct letters *letters_of(struct checking *checking, int32_t partition)
+/* The table's own progress: the last offset that it is done with, or -1. */
+static int64_t done_of(const struct checking *checking, int32_t partition)
 {
-	for (size_t i = 0; i < checking->partition_count; i++)
-		if (checking->partitions[i].partition == partition)
-			return &checking->partitions[i];
-	checking->partitions = xreallocarray(checking->partitions, checking->partition_count + 1,
-					     sizeof(*checking->partitions));
-	checking->partitions[checking->partition_count] =
-		(struct letters){ .partition = partition };
-	return &checking->partitions[checking->partition_count++];
+	char app_id[LAKE_APP_ID_MAX];
+
+	lake_app_id(app_id, checking->kind, checking->topic, partition, checking->info.uid);
+	return checking->table ? delta_txn_version(checking->table, app_id) : -1;
+}
+
+/* Of a stream that was made anew, what comes before its first record is the old one's. */
+static uint64_t committed_of(const struct checking *checking, int32_t partition)
+{
+	uint64_t end = (uint64_t)(done_of(checking, partition) + 1), first;
+
+	if (checking->kind == TOPIC_LOG)
+		return end;
+	if (partition >= checking->info.partition_count)
+		return UINT64_MAX;
+	first = position_ordinal(checking->info.partitions[partition].first);
+	return end > first ? end : first;
+}
+
+static struct part *part_of(struct checking *checking, int32_t partition)
+{
+	for (size_t i = 0; i < checking->part_count; i++)
+		if (checking->parts[i].partition == partition)
+			return &checking->parts[i];
+	checking->parts = xreallocarray(checking->parts, checking->part_count + 1,
+					sizeof(*checking->parts));
+	checking->parts[checking->part_count] = (struct part){
+		.partition = partition, .front = -1,
+		.committed = committed_of(checking, partition) };
+	return &checking->parts[checking->part_count++];
+}
+
+/* How far the sink and the tables are now: whatever they do while this runs comes after it. */
+
+static enum err_code open_table(struct checking *checking)
+{
+	struct delta_options options = { 0 };
+	enum err_code code = delta_open(checking->options->store, checking->root, &options,
+					&checking->table, checking->err);
+
+	return code == ERR_ABSENT ? ERR_OK : code;
+}
+
+static enum err_code describe(struct checking *checking)
+{
+	struct topic_ref topic = { .kind = checking->kind, .name = checking->topic };
+	enum err_code code;
+
+	topic_info_release(&checking->info);
+	code = broker_describe(checking->options->broker, topic, &checking->info, checking->err);
+	return code == ERR_NO_TOPIC ? ERR_OK : code;
+}
+
+static bool note_front(void *user, const struct store_entry *entry)
+{
+	struct checking *checking = user;
+	struct slice topic;
+	int32_t partition;
+	struct part *part;
+	uint64_t start;
+
+	if (!lake_object_parse(entry->key, &topic, &partition, &start) &&
+	    !lake_dlq_parse(entry->key, checking->kind, &topic, &partition, &start))
+		return true;
+	part = part_of(checking, partition);
+	if ((int64_t)start > part->front)
+		part->front = (int64_t)start;
+	return true;
+}
+
+/* A listing may lack what is put while it runs, and show what is put after that. But what the sink
+ * put before the newest that this one shows, a later listing will not lack. */
+static enum err_code find_fronts(struct checking *checking)
+{
+	static const char *const places[] = { "topics", "dlq" };
+	char prefix[STORE_KEY_MAX];
+	enum err_code code = ERR_OK;
+
+	for (size_t i = 0; i < ARRAY_LEN(places) && code == ERR_OK; i++) {
+		(void)snprintf(prefix, sizeof(prefix), "%s/%s/", places[i], checking->topic);
+		code = store_list(checking->options->store, prefix, "", note_front, checking,
+				  checking->err);
+	}
+	return code;
 }
 
 static enum err_code insert_letters(struct checking *checking)
@@ -71,11 +152,23 @@ static enum err_code insert_letters(struct checking *checking)
 	return code;
 }
 
+/* A letter of what a table has committed is a place; one past that is a commit's that is under way,
+ * or that a crash cut off, and will be put once more. */
+static void add_place(struct checking *checking, const struct dlq_entry *entry)
+{
+	buf_addf(&checking->insert, "%s('%.*s','%.*s')",
+		 checking->insert.len ? "," : "INSERT INTO letters VALUES ",
+		 SLICE_ARG(entry->partition), SLICE_ARG(entry->offset));
+	if (checking->insert.len > INSERT_BYTES)
+		checking->code = insert_letters(checking);
+}
+
 static bool take_letter(void *user, const struct dlq_entry *entry)
 {
 	struct checking *checking = user;
+	bool sink = slice_is(entry->stage, "sink"), committed;
 	struct position position;
-	struct letters *letters;
+	struct part *part;
 	int32_t partition;
 
 	checking->counts.letters++;
@@ -85,16 +178,14 @@ static bool take_letter(void *user, const struct dlq_entry *entry)
 		      checking->topic);
 		return true;
 	}
-	buf_addf(&checking->insert, "%s('%.*s','%.*s')",
-		 checking->insert.len ? "," : "INSERT INTO letters VALUES ",
-		 SLICE_ARG(entry->partition), SLICE_ARG(entry->offset));
-	if (checking->insert.len > INSERT_BYTES)
-		checking->code = insert_letters(checking);
-	letters = letters_of(checking, partition);
-	if (slice_is(entry->stage, "sink")) {
-		letters->sink = xreallocarray(letters->sink, letters->sink_count + 1,
-					      sizeof(*letters->sink));
-		letters->sink[letters->sink_count++] = position_ordinal(position);
+	part = part_of(checking, partition);
+	committed = position_ordinal(position) < part->committed;
+	checking->settled += sink || committed;
+	if (committed)
+		add_place(checking, entry);
+	if (sink) {
+		part->sink = xreallocarray(part->sink, part->sink_count + 1, sizeof(*part->sink));
+		part->sink[part->sink_count++] = position_ordinal(position);
 	}
 	return checking->code == ERR_OK;
 }
@@ -120,55 +211,72 @@ static enum err_code take_letters(struct checking *checking)
 		code = checking->code;
 	if (code == ERR_OK)
 		code = insert_letters(checking);
-	for (size_t i = 0; i < checking->partition_count; i++)
-		qsort(checking->partitions[i].sink, checking->partitions[i].sink_count,
-		      sizeof(uint64_t), compare_u64);
+	for (size_t i = 0; i < checking->part_count; i++)
+		if (checking->parts[i].sink_count > 0)
+			qsort(checking->parts[i].sink, checking->parts[i].sink_count,
+			      sizeof(uint64_t), compare_u64);
 	return code;
 }
 
 /* Let the sink's letters account for the offsets from `next` on. */
-static void skip_letters(struct letters *letters)
+static void skip_letters(struct part *part)
 {
-	while (letters->sink_at < letters->sink_count &&
-	       letters->sink[letters->sink_at] == letters->next) {
-		letters->sink_at++;
-		letters->next++;
+	while (part->sink_at < part->sink_count && part->sink[part->sink_at] == part->next) {
+		part->sink_at++;
+		part->next++;
 	}
 }
 
-static void compare_start(struct checking *checking, const struct letters *letters,
-			  uint64_t start)
+static void compare_start(struct checking *checking, const struct part *part, uint64_t start)
 {
-	if (start > letters->next)
+	if (start > part->next)
 		fault(checking, "partition %d of \"%s\": offsets %" PRIu64 " to %" PRIu64
-		      " are in no object", letters->partition, checking->topic, letters->next,
+		      " are in no object", part->partition, checking->topic, part->next,
 		      start - 1);
-	if (start < letters->next)
+	if (start < part->next)
 		fault(checking, "partition %d of \"%s\": offsets from %" PRIu64
-		      " on are in two places", letters->partition, checking->topic, start);
+		      " on are in two places", part->partition, checking->topic, start);
 }
 
 static bool check_object(void *user, const struct store_entry *entry)
 {
 	struct checking *checking = user;
 	uint64_t start, lines = 0;
-	struct letters *letters;
 	struct slice topic;
 	int32_t partition;
+	struct part *part;
 
 	if (!lake_object_parse(entry->key, &topic, &partition, &start)) {
 		fault(checking, "\"%s\" is not the name of an object of the lake", entry->key);
 		return true;
 	}
-	letters = letters_of(checking, partition);
-	skip_letters(letters);
-	compare_start(checking, letters, start);
+	part = part_of(checking, partition);
+	if ((int64_t)start > part->front)
+		return true;
+	skip_letters(part);
+	compare_start(checking, part, start);
 	checking->code = census_count_lines(checking->options->store, entry->key, entry->size,
 					    &lines, checking->err);
-	letters->next = start + lines;
+	part->next = start + lines;
 	checking->counts.objects++;
 	checking->counts.lines += lines;
 	return checking->code == ERR_OK;
+}
+
+/* The sink's letters after the last object. */
+static void check_last_letters(struct checking *checking, struct part *part)
+{
+	uint64_t at;
+
+	skip_letters(part);
+	if (part->sink_at == part->sink_count)
+		return;
+	at = part->sink[part->sink_at];
+	if (at < part->next)
+		fault(checking, "partition %d of \"%s\": offset %" PRIu64
+		      " is a dead letter and in an object", part->partition, checking->topic, at);
+	else if ((int64_t)at <= part->front)
+		compare_start(checking, part, at);
 }
 
 static enum err_code check_objects(struct checking *checking)
@@ -179,15 +287,8 @@ static enum err_code check_objects(struct checking *checking)
 	(void)snprintf(prefix, sizeof(prefix), "topics/%s/", checking->topic);
 	code = store_list(checking->options->store, prefix, "", check_object, checking,
 			  checking->err);
-	for (size_t i = 0; i < checking->partition_count; i++) {
-		struct letters *letters = &checking->partitions[i];
-
-		skip_letters(letters);
-		if (letters->sink_at < letters->sink_count)
-			fault(checking, "partition %d of \"%s\": offset %" PRIu64
-			      " is a dead letter and in an object", letters->partition,
-			      checking->topic, letters->sink[letters->sink_at]);
-	}
+	for (size_t i = 0; i < checking->part_count; i++)
+		check_last_letters(checking, &checking->parts[i]);
 	return code == ERR_OK ? checking->code : code;
 }
 
@@ -211,16 +312,12 @@ static void put_files(struct buf *out, struct store *store, const char *root,
 /* The view "places": where each offset is, as a row or as a letter. */
 static enum err_code attach_places(struct checking *checking)
 {
-	struct delta_options options = { 0 };
 	struct buf sql;
-	enum err_code code = delta_open(checking->options->store, checking->root, &options,
-					&checking->table, checking->err);
+	enum err_code code;
 
-	if (code != ERR_OK && code != ERR_ABSENT)
-		return code;
 	buf_init(&sql, SQL_BYTES_MAX);
 	buf_add_str(&sql, "CREATE OR REPLACE VIEW places AS SELECT p, o, 0 AS r FROM letters");
-	if (code == ERR_OK && delta_file_count(checking->table) > 0) {
+	if (checking->table && delta_file_count(checking->table) > 0) {
 		buf_add_str(&sql, " UNION ALL SELECT _partition, _offset, 1 FROM read_parquet([");
 		put_files(&sql, checking->options->store, checking->root,
 			  checking->table);
@@ -246,17 +343,17 @@ static struct position cell_position(duckdb_result *result, idx_t column, idx_t 
 /* What the table holds came out of objects, so they must reach as far. */
 static void check_reach(struct checking *checking, const char *text, uint64_t last)
 {
-	struct letters *letters;
 	int32_t partition;
+	struct part *part;
 
 	if (!partition_parse(checking->kind, slice_str(text), &partition))
 		return;
-	letters = letters_of(checking, partition);
-	letters->places_end = last + 1;
-	if (checking->kind == TOPIC_LOG && letters->next <= last)
+	part = part_of(checking, partition);
+	part->places_end = last + 1;
+	if (checking->kind == TOPIC_LOG && part->next <= last)
 		fault(checking, "partition %s of \"%s\": offsets %" PRIu64 " to %" PRIu64
-		      " are in the table, but in no object", text, checking->topic,
-		      letters->next, last);
+		      " are in the table, but in no object", text, checking->topic, part->next,
+		      last);
 }
 
 /* One partition: every ordinal from 0 to the last one is in one place. */
@@ -298,44 +395,53 @@ static enum err_code check_rows(struct checking *checking)
 	return ERR_OK;
 }
 
-/* The table's own progress: what its `txn` says is done must be somewhere. */
-static void check_progress(struct checking *checking, const struct topic_info *info,
-			   int32_t partition)
+/* What the table's `txn` says is done must be somewhere. */
+static void check_progress(struct checking *checking, int32_t partition)
 {
-	char app_id[LAKE_APP_ID_MAX];
-	int64_t done;
+	int64_t done = done_of(checking, partition);
+	uint64_t end = part_of(checking, partition)->places_end;
 
-	lake_app_id(app_id, checking->kind, checking->topic, partition, info->uid);
-	done = checking->table ? delta_txn_version(checking->table, app_id) : -1;
-	if (done >= 0 && (uint64_t)done >= letters_of(checking, partition)->places_end)
+	if (done >= 0 && (uint64_t)done >= end)
 		fault(checking, "partition %d of \"%s\": the table says that offsets up to %" PRId64
 		      " are done, but what it holds ends before %" PRIu64, partition,
-		      checking->topic, done, letters_of(checking, partition)->places_end);
+		      checking->topic, done, end);
 }
 
+/* The log is asked last: nothing can be in the lake that it has not taken by then. */
 static enum err_code count_behind(struct checking *checking)
 {
-	struct topic_ref topic = { .kind = checking->kind, .name = checking->topic };
-	struct topic_info info;
-	uint64_t done = checking->counts.rows + checking->counts.letters;
+	uint64_t done = checking->counts.rows + checking->settled;
 	uint64_t logged = 0;
-	enum err_code code = broker_describe(checking->options->broker, topic, &info,
-					     checking->err);
+	enum err_code code = describe(checking);
 
-	if (code == ERR_NO_TOPIC)
-		return ERR_OK;
-	if (code != ERR_OK)
+	if (code != ERR_OK || checking->info.partition_count == 0)
 		return code;
-	for (int32_t i = 0; i < info.partition_count; i++) {
-		logged += position_ordinal(info.partitions[i].next);
-		check_progress(checking, &info, i);
+	for (int32_t i = 0; i < checking->info.partition_count; i++) {
+		logged += position_ordinal(checking->info.partitions[i].next);
+		check_progress(checking, i);
 	}
-	topic_info_release(&info);
 	if (done > logged && checking->counts.faults == 0)
 		fault(checking, "\"%s\": the lake holds %" PRIu64
 		      " records more than were ever in the log", checking->topic, done - logged);
 	checking->counts.behind = logged > done ? logged - done : 0;
 	return ERR_OK;
+}
+
+static enum err_code check_all(struct checking *checking)
+{
+	enum err_code code = open_table(checking);
+
+	if (code == ERR_OK)
+		code = describe(checking);
+	if (code == ERR_OK)
+		code = find_fronts(checking);
+	if (code == ERR_OK)
+		code = take_letters(checking);
+	if (code == ERR_OK && checking->kind == TOPIC_LOG)
+		code = check_objects(checking);
+	if (code == ERR_OK)
+		code = check_rows(checking);
+	return code == ERR_OK ? count_behind(checking) : code;
 }
 
 enum err_code check_table(const struct check_options *options, enum topic_kind kind,
@@ -352,18 +458,13 @@ enum err_code check_table(const struct check_options *options, enum topic_kind k
 	buf_clear(&name);
 	lake_table_root(&name, kind, options->id, table);
 	(void)snprintf(checking.root, sizeof(checking.root), "%s", buf_cstr(&name));
-	code = take_letters(&checking);
-	if (code == ERR_OK && kind == TOPIC_LOG)
-		code = check_objects(&checking);
-	if (code == ERR_OK)
-		code = check_rows(&checking);
-	if (code == ERR_OK)
-		code = count_behind(&checking);
+	code = check_all(&checking);
 	if (code == ERR_OK)
 		*ret_counts = checking.counts;
-	for (size_t i = 0; i < checking.partition_count; i++)
-		free(checking.partitions[i].sink);
-	free(checking.partitions);
+	for (size_t i = 0; i < checking.part_count; i++)
+		free(checking.parts[i].sink);
+	free(checking.parts);
+	topic_info_release(&checking.info);
 	delta_close(checking.table);
 	buf_release(&checking.insert);
 	buf_release(&name);

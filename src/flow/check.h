@@ -7,6 +7,9 @@
  * once. What has not been worked on yet is counted as "behind", not as a
  * fault. (The log itself is checked by journal_check.h.)
  *
+ * All of them may go on meanwhile: what is downstream is looked at first, and
+ * held against what was upstream then or later.
+ *
  * Ownership: everything is borrowed. Threads: the caller's.
  */
 #ifndef FLOW_CHECK_H

@@ -42,6 +42,38 @@ def test_a_sound_lake(pinpipe, lake):
     assert rows[f"streaming-{ID}-user"]["rows"] == 60
 
 
+def test_letters_of_a_commit_under_way(pinpipe, copy):
+    """Batch puts its dead letters before the commit that covers them, which may come later or never."""
+    topic = f"{ID}.pin"
+    shutil.rmtree(copy / "lake" / "tables" / f"{ID}_pin_clean")
+    directory = copy / "lake" / "dlq" / topic / "partition=0"
+    directory.mkdir(parents=True)
+    letter = {"topic": topic, "partition": "0", "offset": f"{5:020}", "stage": "batch", "reason": "test",
+              "timestamp_ms": 1, "value": None}
+    (directory / f"{topic}+0+{5:010}.ndjson").write_text(json.dumps(letter) + "\n")
+    status, output, trace = check(pinpipe, copy)
+    assert status == 0, trace
+    row = {row["topic"]: row for row in json.loads(output)}[topic]
+    assert (row["dead"], row["behind"]) == (1, 60)
+
+
+def test_letters_of_the_sink(pinpipe, copy):
+    """A record that is a dead letter of the sink and in an object, and one after what no object has."""
+    topic = f"{ID}.pin"
+    directory = copy / "lake" / "dlq" / topic / "partition=0"
+    directory.mkdir(parents=True)
+    for offset in (58, 70):
+        letter = {"topic": topic, "partition": "0", "offset": f"{offset:020}", "stage": "sink", "reason": "test",
+                  "timestamp_ms": 1, "value": None}
+        path = directory / f"{topic}+0+{offset:010}.ndjson"
+        path.write_text(json.dumps(letter) + "\n")
+        status, _, trace = check(pinpipe, copy)
+        assert status == 1
+        assert ("offset 58 is a dead letter and in an object" if offset == 58
+                else "offsets 60 to 69 are in no object") in trace
+        path.unlink()
+
+
 def test_an_object_that_is_gone(pinpipe, copy):
     objects(copy)[1].unlink()
     status, _, trace = check(pinpipe, copy)
