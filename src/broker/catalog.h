@@ -24,8 +24,8 @@ MUST_USE enum err_code catalog_make(int dir_fd, struct err *err);
 /* Into an empty table. ERR_ABSENT: there is none. ERR_CORRUPT. */
 MUST_USE enum err_code catalog_load(int dir_fd, struct topics *topics, uint64_t *ret_log_id,
 				    struct err *err);
-/* Durable on return. ERR_UNKNOWN: it is there, but a power cut may bring the old one back; after any
- * other error the old one is still there. */
+/* Durable on return. ERR_UNKNOWN: it is there, but a power cut may bring the old one back; after
+ * any other error the old one is still there. */
 MUST_USE enum err_code catalog_save(int dir_fd, const struct topics *topics, uint64_t log_id,
 				    struct err *err);
 

@@ -15,7 +15,7 @@ enum { WORDS_MAX = 400, SQL_BYTES_MAX = 64 << 20, INSERT_BYTES = 1 << 20 };
 struct part {
 	int32_t partition;
 	uint64_t committed;	/* the table is done with the offsets before this */
-	int64_t front;		/* what of the sink's begins up to here is surely seen; -1: nothing */
+	int64_t front;		/* what the sink put up to here is surely seen; -1: nothing */
 	uint64_t *sink;		/* offsets of its dead letters, ascending once sorted */
 	size_t sink_count;
 	size_t sink_at;		/* the next one that the walk over the objects has not met */
@@ -33,7 +33,7 @@ struct checking {
 	struct topic_info info;			/* no partitions: there is no topic */
 	struct part *parts;
 	size_t part_count;
-	uint64_t settled;			/* letters that no later commit can bring once more */
+	uint64_t settled;			/* letters that no commit brings once more */
 	struct buf insert;			/* letters on their way into the table "letters" */
 	enum err_code code;
 	struct err *err;

@@ -277,8 +277,8 @@ static void test_readers_see_only_what_is_durable(void **state)
 	scratch_remove(dir);
 }
 
-/* remove DIR: it is not known whether the topic's removal will last. What is acknowledged after that
- * must be there for the next writer. */
+/* remove DIR: it is not known whether the topic's removal will last. What is acknowledged after
+ * that must be there for the next writer. */
 static int run_remove(const char *dir)
 {
 	struct ended ended = ENDED_INIT;
