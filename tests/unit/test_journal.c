@@ -214,6 +214,46 @@ static void test_damage_in_the_tail_segment_keeps_what_follows(void **state)
 	}
 }
 
+static struct batch batch_at(const struct harm *harm, size_t at)
+{
+	struct batch batch;
+
+	assert_true(batch_decode(harm->bytes + at, harm->base + at, &batch));
+	return batch;
+}
+
+/* After the last batch comes one that is right in itself: if it chains to that, the writer was not
+ * told any more that it is durable; else it has come there some other way. */
+static void test_a_batch_that_does_not_chain_is_cut(void **state)
+{
+	struct harm *harm = *state;
+	const struct batch last = batch_at(harm, harm->ends[RECORDS - 1]);
+
+	for (uint32_t off = 0; off <= 1; off++) {
+		unsigned char header[BATCH_HEADER_BYTES];
+		struct batch batch = last;
+		struct recovery plan;
+		struct err err = { 0 };
+
+		batch.position = harm->base + harm->ends[RECORDS];
+		batch.chain = last.header_crc + off;
+		batch.ordinal += batch.count;
+		batch.watermark = batch.position;
+		batch_encode(&batch, header);
+		assert_int_equal(pwrite(harm->fd, header, sizeof(header),
+					(off_t)harm->ends[RECORDS]), sizeof(header));
+		assert_int_equal(pwrite(harm->fd, harm->bytes + harm->ends[RECORDS - 1] +
+					BATCH_HEADER_BYTES, last.payload_bytes,
+					(off_t)harm->ends[RECORDS] + BATCH_HEADER_BYTES),
+				 last.payload_bytes);
+		assert_ok(recover_plan(harm->dir_fd, 0, &plan, &err));
+		assert_true(plan.end == (off ? batch.position : batch_end(&batch)));
+		assert_int_equal(plan.damaged, 0);
+		recovery_release(&plan);
+		restore(harm);
+	}
+}
+
 static void test_recovery_goes_on_where_the_log_ends(void **state)
 {
 	struct harm *harm = *state;
@@ -677,6 +717,7 @@ int main(void)
 		HARM(test_what_was_durable_is_never_cut),
 		HARM(test_a_torn_state_is_no_damage),
 		HARM(test_damage_in_the_tail_segment_keeps_what_follows),
+		HARM(test_a_batch_that_does_not_chain_is_cut),
 		HARM(test_recovery_goes_on_where_the_log_ends),
 		HARM(test_every_flipped_bit_of_a_batch_is_found),
 		HARM(test_damaged_heads_cost_no_record),
