@@ -15,6 +15,7 @@ static int64_t clock_us(clockid_t clock)
 
 int64_t clock_mono_us(void) { return clock_us(CLOCK_MONOTONIC); }
 int64_t clock_mono_ms(void) { return clock_us(CLOCK_MONOTONIC) / 1000; }
+int64_t clock_boot_ms(void) { return clock_us(CLOCK_BOOTTIME) / 1000; }
 int64_t clock_wall_ms(void) { return clock_us(CLOCK_REALTIME) / 1000; }
 
 void time_put_iso(struct buf *out, int64_t wall_ms)

@@ -1,8 +1,10 @@
 /*
- * time.h - two clocks, named for what they may be used for.
+ * time.h - three clocks, named for what they may be used for.
  *
- * Timeouts, retention pace and rates use clock_mono_*: it never jumps. Only
- * what a person or another system reads uses clock_wall_ms.
+ * Timeouts, pace and rates use clock_mono_*: it never jumps. How much time has
+ * passed in the world, the machine's sleep included, says clock_boot_ms, which
+ * does not either. Only what a person or another system reads uses
+ * clock_wall_ms.
  */
 #ifndef BASE_TIME_H
 #define BASE_TIME_H
@@ -13,6 +15,7 @@
 
 int64_t clock_mono_us(void);
 int64_t clock_mono_ms(void);
+int64_t clock_boot_ms(void);
 int64_t clock_wall_ms(void);	/* since 1970, UTC */
 
 /* "2020-08-28T03:52:47.123Z" */

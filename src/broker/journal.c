@@ -294,10 +294,10 @@ static void parts_durable(struct journal *journal, struct group *group)
  */
 static void take_time(struct journal *journal)
 {
-	int64_t now = clock_wall_ms(), mono = clock_mono_ms();
-	int64_t expected = journal->wall_ms + mono - journal->mono_ms;
+	int64_t now = clock_wall_ms(), boot = clock_boot_ms();
+	int64_t expected = journal->wall_ms + boot - journal->boot_ms;
 
-	if (journal->mono_ms > 0 && llabs(now - expected) > LEAP_MS) {
+	if (journal->boot_ms > 0 && llabs(now - expected) > LEAP_MS) {
 		if (!journal->leapt)
 			trace_warn("the clock has leapt by %" PRId64 " s: records keep to the time"
 				   " before until a restart", (now - expected) / 1000);
@@ -305,7 +305,7 @@ static void take_time(struct journal *journal)
 		now = expected;
 	}
 	journal->wall_ms = now;
-	journal->mono_ms = mono;
+	journal->boot_ms = boot;
 	if (now > journal->last_ms)
 		journal->last_ms = now;
 }

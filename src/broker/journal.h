@@ -136,7 +136,7 @@ struct journal {
 	uint32_t chain;
 	int64_t last_ms;		/* the newest timestamp */
 	int64_t wall_ms;		/* when the time was last taken, by both clocks; … */
-	int64_t mono_ms;		/* … 0: not yet */
+	int64_t boot_ms;		/* … 0: not yet */
 	bool leapt;			/* the wall clock is not believed any more */
 	bool broken;			/* two writes in turn failed */
 	bool marked;			/* nothing was written since the last mark */

@@ -25,12 +25,12 @@ void retention_init(struct retention *retention, int64_t newest_ms)
 		now = newest_ms;
 	}
 	retention->start_ms = now;
-	retention->start_mono_ms = clock_mono_ms();
+	retention->start_boot_ms = clock_boot_ms();
 }
 
 static int64_t now_ms(const struct retention *retention)
 {
-	return retention->start_ms + clock_mono_ms() - retention->start_mono_ms;
+	return retention->start_ms + clock_boot_ms() - retention->start_boot_ms;
 }
 
 static uint64_t file_bytes(int dir_fd, uint64_t base)

@@ -2,8 +2,8 @@
  * retention.h - let go of the oldest segments, by age and by bytes.
  *
  * A segment goes as a whole, the oldest first and never the last three. Age is
- * what lies between the newest record in it and now. "Now" runs on the
- * monotonic clock from where the wall clock stood at the start, and if that
+ * what lies between the newest record in it and now. "Now" runs on by the time
+ * that passes from where the wall clock stood at the start, and if that
  * was more than a day ahead of the newest record, from that record: a clock
  * that jumped never deletes a log. The price is that a log that rested for
  * long keeps its records for longer.
@@ -29,7 +29,7 @@ struct retention {
 	uint64_t bytes_max;		/* 0: no bound */
 	bool held;			/* the bytes are over their bound, and a group is behind */
 	int64_t start_ms;		/* "now" at the start … */
-	int64_t start_mono_ms;		/* … and the monotonic clock then */
+	int64_t start_boot_ms;		/* … and the time since the boot then */
 	/* The log begins later than before. */
 	void (*first_changed)(void *user);
 	void *user;
