@@ -216,13 +216,13 @@ static bool body_is_here(const struct http_conn *conn)
 	return !conn->chunked && http_buf_waiting(&conn->in) >= conn->request_len;
 }
 
-/* Forgets a request's bytes; the next one begins behind them. */
-static void finish(struct http_conn *conn, size_t len)
+/* Forgets a request's bytes; behind the client's last one nothing is read (RFC 9112 9.6). */
+static void finish(struct http_conn *conn, size_t len, bool last)
 {
 	conn->in.at += len;
 	conn->scan = (struct http_scan){ 0 };
 	if (conn->phase == PHASE_BODY)
-		conn->phase = PHASE_HEAD;
+		conn->phase = last ? PHASE_LAST : PHASE_HEAD;
 }
 
 /* True: read the body and hand over. Whose body is here is handed over without being asked for. */
@@ -332,7 +332,7 @@ static bool step(struct http_server *server, struct http_conn *conn)
 	}
 	request->body = body;
 	server->options.handle(server->options.user, server, request);
-	finish(conn, len);
+	finish(conn, len, !server->head.keep_alive);
 	return conn->phase == PHASE_HEAD;
 }
 

@@ -272,6 +272,36 @@ static void test_error_waits_for_earlier_answers(void **state)
 	buf_release(&out);
 }
 
+/* Whose client says that it is the last is the last, also while its answer is being made. */
+static void test_nothing_is_read_behind_the_last(void **state)
+{
+	static const char *const lasts[] = {
+		"GET /later HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+		"POST /later HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\nab",
+		"GET /later HTTP/1.0\r\n\r\n",
+	};
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 1 << 16);
+	for (uint32_t i = 0; i < ARRAY_LEN(lasts); i++) {
+		int fd = client_open(&fixture);
+
+		buf_clear(&out);
+		buf_add_str(&out, lasts[i]);
+		buf_add_str(&out, GET HOST END);
+		(void)client_send(fd, out.ptr, out.len);
+		await_kept(&fixture, i + 1);
+		release(&fixture, &i, 1);
+		buf_clear(&out);
+		client_drain(fd, &out);
+		assert_int_equal(count_text(buf_cstr(&out), "HTTP/1.1 200"), 1);
+		assert_int_equal(fixture.handled, i + 1);
+		(void)close(fd);
+	}
+	buf_release(&out);
+}
+
 /* The client goes, its slot serves another, and then the first one's answer comes. */
 static void test_ticket_of_a_gone_connection_is_ignored(void **state)
 {
@@ -553,6 +583,7 @@ int main(void)
 		TEST(test_large_bodies),
 		TEST(test_pipelined_later_answers_keep_their_order),
 		TEST(test_error_waits_for_earlier_answers),
+		TEST(test_nothing_is_read_behind_the_last),
 		TEST(test_ticket_of_a_gone_connection_is_ignored),
 		TEST(test_half_closed_client_is_answered),
 		TEST(test_cut_body_is_forgotten),
