@@ -126,7 +126,8 @@ static bool out_low(const struct http_conn *conn)
 static bool takes_input(const struct http_server *server, const struct http_conn *conn)
 {
 	return out_low(conn) && (conn->phase == PHASE_BODY
-				 || (conn->phase == PHASE_HEAD && slot_free(server, conn)));
+				 || (conn->phase == PHASE_HEAD && slot_free(server, conn)
+				     && (!server->draining || http_conn_in_flight(conn) == 0)));
 }
 
 /* A refusal for the request that is being read; it is the last one. */

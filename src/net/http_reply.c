@@ -187,7 +187,8 @@ static void reply_to(struct http_server *server, struct http_conn *conn, uint32_
 	struct http_answer *answer = http_answer_of(conn, request);
 	bool built;
 
-	answer->close |= reply->close || server->draining;
+	/* What is in flight behind it when the server stops is answered, too. */
+	answer->close |= reply->close || (server->draining && request + 1 == conn->next);
 	answer->ready = true;
 	count(reply->status);
 	if (request == conn->first) {

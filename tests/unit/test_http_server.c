@@ -573,6 +573,33 @@ static void test_stop_drains(void **state)
 	buf_release(&out);
 }
 
+/* All that one connection has in flight is answered, and no further request is taken from it. */
+static void test_stop_answers_a_pipeline(void **state)
+{
+	static const uint32_t numbers[] = { 1, 0 };
+	static const char later[] = "GET /later HTTP/1.1\r\nHost: a\r\n\r\n";
+	int idle = client_open(&fixture);
+	int busy = client_open(&fixture);
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 1 << 16);
+	client_say(busy, later);
+	client_say(busy, later);
+	await_kept(&fixture, 2);
+	http_server_stop(fixture.server);
+	client_drain(idle, &out);
+	(void)close(idle);
+	client_say(busy, later);
+	release(&fixture, numbers, 2);
+	client_drain(busy, &out);
+	assert_int_equal(count_text(buf_cstr(&out), "HTTP/1.1 200"), 2);
+	assert_int_equal(count_text(buf_cstr(&out), "Connection: close\r\n"), 1);
+	assert_int_equal(fixture.handled, 2);
+	(void)close(busy);
+	buf_release(&out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -595,6 +622,7 @@ int main(void)
 		TEST(test_slow_reader_gets_all),
 		TEST(test_every_task_is_run),
 		TEST(test_stop_drains),
+		TEST(test_stop_answers_a_pipeline),
 	};
 
 	(void)signal(SIGPIPE, SIG_IGN);
