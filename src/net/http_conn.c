@@ -162,6 +162,9 @@ static void fill(struct http_server *server, struct http_conn *conn)
 
 	if (!conn->readable || conn->eof || !takes_input(server, conn))
 		return;
+	/* What is here comes first: a pipeline may be sent faster than it is handled. */
+	if (!conn->starved && http_buf_waiting(in) > 0)
+		return;
 	if (!http_conn_reserve(server, conn, in, room_wanted(conn))) {
 		refuse(server, conn, &full);
 		return;

@@ -339,6 +339,46 @@ static void test_slow_clients_give_way(void **state)
 	fixture_stop(&fixture);
 }
 
+enum { PIPELINED = 50000 };
+
+static void *send_pipeline(void *user)
+{
+	static const char request[] = "GET /empty HTTP/1.1\r\nHost: a\r\n\r\n";
+	const int *fd = user;
+	struct buf in;
+
+	buf_init(&in, PIPELINED * sizeof(request));
+	for (int i = 0; i < PIPELINED; i++)
+		buf_add_str(&in, request);
+	(void)client_send(*fd, in.ptr, in.len);
+	(void)shutdown(*fd, SHUT_WR);
+	buf_release(&in);
+	return NULL;
+}
+
+/* More requests than the memory holds, sent without waiting: one read of them is held at once. */
+static void test_pipeline_is_read_as_it_is_handled(void **state)
+{
+	struct http_limits limits = small_limits();
+	pthread_t sender;
+	struct buf out;
+	int fd;
+
+	(void)state;
+	limits.buffer_bytes_max = 256 << 10;
+	fixture_start(&fixture, &limits, NULL, NULL);
+	buf_init(&out, 16 << 20);
+	fd = client_open(&fixture);
+	assert_int_equal(pthread_create(&sender, NULL, send_pipeline, &fd), 0);
+	client_drain(fd, &out);
+	(void)pthread_join(sender, NULL);
+	assert_null(strstr(buf_cstr(&out), "HTTP/1.1 503"));
+	assert_int_equal(fixture.handled, PIPELINED);
+	(void)close(fd);
+	buf_release(&out);
+	fixture_stop(&fixture);
+}
+
 static void test_addresses(void **state)
 {
 	static const struct { const char *listen; bool valid; bool loopback; } cases[] = {
@@ -548,6 +588,7 @@ int main(void)
 		cmocka_unit_test(test_memory_is_bounded),
 		cmocka_unit_test(test_long_bodies_leave_room_for_short_ones),
 		cmocka_unit_test(test_slow_clients_give_way),
+		cmocka_unit_test(test_pipeline_is_read_as_it_is_handled),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_address_in_use),
 		cmocka_unit_test(test_tls),
