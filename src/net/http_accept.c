@@ -151,9 +151,14 @@ static bool admit(struct http_server *server, const struct sockaddr_storage *add
 
 	if (per_ip_max == 0)
 		per_ip_max = http_peer_is_loopback(address) ? UINT32_MAX : PER_IP_MAX;
-	if (server->open == server->limits.connections_max && !make_room(server))
+	/* First, so that who has too many already cannot have others' connections closed. */
+	if (!http_peers_add(&server->peers, key, per_ip_max))
 		return false;
-	return slot_free(server) && http_peers_add(&server->peers, key, per_ip_max);
+	if ((server->open < server->limits.connections_max || make_room(server)) &&
+	    slot_free(server))
+		return true;
+	http_peers_remove(&server->peers, key);
+	return false;
 }
 
 static void refuse(int fd)

@@ -13,17 +13,18 @@ struct http_peer {
 
 void http_peers_init(struct http_peers *peers, uint32_t connections_max)
 {
+	uint32_t entries = connections_max + 1;	/* one is counted before another has gone for it */
 	uint32_t buckets = 64;
 
 	while (buckets < connections_max)
 		buckets *= 2;
 	*peers = (struct http_peers){
-		.entries = xcalloc(connections_max, sizeof(*peers->entries)),
+		.entries = xcalloc(entries, sizeof(*peers->entries)),
 		.buckets = xcalloc(buckets, sizeof(*peers->buckets)),
 		.bucket_mask = buckets - 1,
 		.free = 1,
 	};
-	for (uint32_t i = 0; i + 1 < connections_max; i++)
+	for (uint32_t i = 0; i + 1 < entries; i++)
 		peers->entries[i].next = i + 2;
 	(void)!getrandom(&peers->seed, sizeof(peers->seed), GRND_NONBLOCK);
 }

@@ -19,7 +19,7 @@ struct http_peer_key {
 struct http_peer;
 
 struct http_peers {
-	struct http_peer *entries;	/* one for each connection that can be */
+	struct http_peer *entries;	/* one for each connection that can be, one for a new one */
 	uint32_t *buckets;		/* of entry numbers + 1 */
 	uint32_t bucket_mask;
 	uint32_t free;			/* the first free entry's number + 1 */

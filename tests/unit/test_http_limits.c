@@ -219,6 +219,43 @@ static void test_connections_of_one_address(void **state)
 	fixture_stop(&fixture);
 }
 
+static int open_from(in_addr_t host)
+{
+	struct sockaddr_in own = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(host) };
+	struct sockaddr_in address = {
+		.sin_family = AF_INET, .sin_port = htons(http_server_port(fixture.server)),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&own, sizeof(own)), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+/* Whose connections are too many already has nobody else's closed for one more. */
+static void test_full_server_spares_others_from_a_greedy_one(void **state)
+{
+	struct http_limits limits = small_limits();
+	int fds[4];
+
+	(void)state;
+	limits.connections_max = 3;
+	limits.connections_per_ip_max = 2;
+	fixture_start(&fixture, &limits, NULL, NULL);
+	expect_served(fds[0] = open_from(INADDR_LOOPBACK + 1));
+	expect_served(fds[1] = client_open(&fixture));
+	expect_served(fds[2] = client_open(&fixture));
+	expect_end(open_saying(""), 0);
+	expect_served(fds[0]);
+	expect_served(fds[3] = open_from(INADDR_LOOPBACK + 2));
+	expect_end(fds[1], 0);		/* idle the longest, and there was no room */
+	(void)close(fds[0]);
+	(void)close(fds[2]);
+	(void)close(fds[3]);
+	fixture_stop(&fixture);
+}
+
 /* Without descriptors the server refuses with the spare one, and goes on when there are some. */
 static void test_descriptors_run_out(void **state)
 {
@@ -584,6 +621,7 @@ int main(void)
 		cmocka_unit_test(test_waiting_for_an_answer_is_not_idle),
 		cmocka_unit_test(test_full_server_closes_the_longest_idle),
 		cmocka_unit_test(test_connections_of_one_address),
+		cmocka_unit_test(test_full_server_spares_others_from_a_greedy_one),
 		cmocka_unit_test(test_descriptors_run_out),
 		cmocka_unit_test(test_memory_is_bounded),
 		cmocka_unit_test(test_long_bodies_leave_room_for_short_ones),
