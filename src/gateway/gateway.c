@@ -9,7 +9,11 @@
 
 #include <assert.h>
 
-enum { REPLY_MAX = 32 << 20, REPLY_KEPT = 1 << 20 };
+enum {
+	REPLY_MAX = 32 << 20,
+	REPLY_KEPT = 1 << 20,
+	BODIES_HELD = 8,	/* of the largest size; one that grows holds three times as much */
+};
 
 static_assert((int)HTTP_BODY_PADDING >= (int)JSON_PADDING, "bodies are parsed in place");
 
@@ -261,6 +265,8 @@ static enum err_code listen_on(struct gateway *gateway, struct err *err)
 	};
 
 	http.limits.body_bytes_max = options->body_bytes_max;
+	if (http.limits.buffer_bytes_max < BODIES_HELD * options->body_bytes_max)
+		http.limits.buffer_bytes_max = BODIES_HELD * options->body_bytes_max;
 	http.limits.connections_max = options->connections_max;
 	http.limits.connections_per_ip_max = options->connections_per_ip_max;
 	http.limits.header_ms = options->header_ms;

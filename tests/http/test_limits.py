@@ -81,6 +81,14 @@ def test_expect_continue_checks_key_and_size_first(start_gateway, key, length, s
     assert end_offset(gateway, headers={"x-api-key": KEY}) == (status == b"100")
 
 
+@pytest.mark.parametrize("mib", [10, 60])
+def test_the_largest_body_allowed_is_taken(start_gateway, mib):
+    """Whatever the limit is set to: there is memory for it."""
+    gateway = start_gateway(env={"PINPIPE_GATEWAY_BODY_BYTES_MAX": f"{mib}MiB"})
+    assert ask(gateway, "POST", "/", b"x" * (mib << 20)).status == 200
+    assert ask(gateway, "POST", "/", b"x" * ((mib << 20) + 1)).status == 413
+
+
 def test_connections_of_one_address(start_gateway):
     gateway = start_gateway(env={"PINPIPE_GATEWAY_CONNECTIONS_PER_IP_MAX": "2"})
     with contextlib.ExitStack() as stack:
