@@ -83,8 +83,16 @@ class Service:
         self.process.kill()
         self.process.wait()
 
+    def ended_or_catches(self, sig):
+        """Before its handler is in place, and the loader takes its time on a busy machine, a signal just kills it."""
+        if self.process.poll() is not None:
+            return True
+        status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.search(r"SigCgt:\s+(\w+)", status)[1], 16) >> (sig - 1) & 1
+
     def stop(self, sig=signal.SIGTERM, patience_s=PATIENCE_S):
         """Asks it to end, and sees that it ended as it should. Returns its exit status."""
+        wait_until(lambda: self.ended_or_catches(sig), f"a handler of signal {sig} in {self.command}")
         if self.process.poll() is None:
             self.asked = sig
             self.process.send_signal(sig)
