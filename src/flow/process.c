@@ -26,6 +26,9 @@ static void run_child(const char *const *args, int out_fd, pid_t parent)
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
 		_exit(1);	/* the parent died before prctl() */
+	/* Our handlers would take for us what is meant for the program to come. */
+	(void)signal(SIGINT, SIG_DFL);
+	(void)signal(SIGTERM, SIG_DFL);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	if (out_fd >= 0)
@@ -53,11 +56,17 @@ enum err_code process_start(struct process *process, const char *const *args,
 	pid_t parent = getpid();
 	int ends[2] = { -1, -1 };
 	enum err_code code = open_stdout(out, ends, err);
+	sigset_t all, before;
 	pid_t pid;
 
 	if (code != ERR_OK)
 		return code;
+	(void)sigfillset(&all);		/* what comes meanwhile waits until run_child() can hear */
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
 	pid = fork();
+	if (pid == 0)
+		run_child(args, ends[1], parent);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (pid < 0) {
 		code = err_errno(err, "could not start a process");
 		if (ends[0] >= 0)
@@ -66,8 +75,6 @@ enum err_code process_start(struct process *process, const char *const *args,
 			(void)close(ends[1]);
 		return code;
 	}
-	if (pid == 0)
-		run_child(args, ends[1], parent);
 	if (ends[1] >= 0)
 		(void)close(ends[1]);
 	*process = (struct process){ .pid = pid, .out_fd = ends[0] };
