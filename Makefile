@@ -49,11 +49,11 @@ fuzz:      ## libFuzzer on every parser; SECONDS=60 each, or RUNS=1000000
 	@ninja -C build-fuzz --quiet $(patsubst %.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 	@$(PYTHON) tests/fuzz/fuzz.py $(if $(RUNS),--runs $(RUNS),--seconds $(or $(SECONDS),20))
 
-bench:     ## ingest against a bare loop, in the same run
+bench:     ## every figure beside a limit or a peer, in the same run; PARTS="ingest log …", ROUNDS=
 	@tools/bootstrap build bench
 	@test -f build-bench/build.ninja || meson setup build-bench -Dbench=true -Dtests=false -Dwerror=false -Db_lto=true
 	@ninja -C build-bench --quiet
-	@$(PYTHON) bench/run.py
+	@$(PYTHON) bench/run.py $(PARTS) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 lint:      ## clang with -Werror, gcc -fanalyzer, clang-tidy, shellcheck, and the house rules
 	@tools/bootstrap build test lint
