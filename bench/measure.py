@@ -75,9 +75,7 @@ def wrk(port, path, script, connections, seconds, arguments=()):
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True).stdout
     unit = {"us": 1e-3, "ms": 1.0, "s": 1e3}
     quantiles = {q: float(v) * unit[u] for q, v, u in re.findall(r"^\s+(50|90|99)%\s+([\d.]+)(us|ms|s)", text, re.M)}
-    failed = sum(map(int, re.findall(r"Non-2xx or 3xx responses: (\d+)|(?:connect|read|write|timeout) (\d+)", text)
-                     and [a or b for a, b in
-                          re.findall(r"Non-2xx or 3xx responses: (\d+)|(?:connect|read|write|timeout) (\d+)", text)]))
+    failed = sum(map(int, re.findall(r"(?:Non-2xx or 3xx responses:|connect|read|write|timeout) (\d+)", text)))
     return float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1]), quantiles, failed
 
 

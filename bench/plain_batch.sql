@@ -2,7 +2,6 @@
 -- Parquet, then come the eight analyses. It keeps no lineage and no dead letters, asks for no repeats,
 -- knows no increments, and writes no answers.
 -- Runs in a lake (topics/ in the sink's layout) that has an empty folder plain/.
-SET threads = 2;
 SET timezone = 'UTC';
 COPY (
 	SELECT
