@@ -84,8 +84,8 @@ class Table:
 
     def __init__(self):
         self.rows = []
-        print(f"{'work':44} {'ours':>14} {'limit':>14} {'ratio':>7} {'bar':>8}  {'':6} {'CPU us/rec':>10} {'RSS MiB':>8}",
-              flush=True)
+        print(f"{'work':44} {'ours':>14} {'limit':>14} {'ratio':>7} {'bar':>8}  {'':6} {'CPU us/rec':>10} "
+              f"{'RSS MiB':>8}", flush=True)
 
     def add(self, work, ours, limit=None, bar=None, unit="", higher=True, cpu_us=None, rss_mib=None, note=""):
         """`bar`: the least ratio ours/limit (or the most, when lower is better)."""

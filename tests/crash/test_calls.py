@@ -80,15 +80,12 @@ def test_slow_disk(start_gateway, tmp_path):
     served = Served(start_gateway, tmp_path, "sync:delay200@30+")
     with Load(served.gateway.port, calls.USER, seed=4, clients=8) as load:
         wait_until(lambda: served.faults.taken, "the fault")
-        times = []
-        acked, syncs, end = load.acked(), served.faults.taken, time.monotonic() + FEW_S
+        answers, acked, syncs, end = 0, load.acked(), served.faults.taken, time.monotonic() + FEW_S
         while time.monotonic() < end:
-            started = time.monotonic()
-            assert served.is_answering()
-            times.append(time.monotonic() - started)
+            answers += served.is_answering()
         acked, syncs = load.acked() - acked, served.faults.taken - syncs
     served.gateway.stop()
-    assert sorted(times)[len(times) // 2] < 0.1
+    assert answers > 4 * syncs, "a loop that waited for the disk would answer once a sync"
     assert acked > 4 * syncs, "the groups have not grown"
     served.check(load.ledger)
 

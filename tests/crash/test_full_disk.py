@@ -9,7 +9,7 @@ import pytest
 from conftest import wait_until
 
 ID = "124df56aef51"
-VALUE = "x" * 20000
+VALUE = "x" * 200000  # so large that the disk is full after a hundred records or so
 
 
 @pytest.fixture
