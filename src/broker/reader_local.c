@@ -81,11 +81,46 @@ void local_reader_close(struct broker_reader *base)
 	free(reader);
 }
 
-static enum err_code start_ordinal(struct local_broker *local, const struct partition *partition,
-				   struct reader_start start, uint64_t *ret_ordinal,
-				   struct err *err)
+/* With the lock. */
+static enum err_code find_partition(struct local_broker *local, struct topic_ref ref, int32_t id,
+				    struct partition **ret_partition, struct err *err)
 {
-	enum err_code code = ERR_OK;
+	struct topic *topic;
+	enum err_code code = local_refresh(local, err);
+
+	if (code == ERR_OK)
+		code = topics_get(&local->topics, ref, &topic, err);
+	return code == ERR_OK ? topic_partition(topic, id, ret_partition, err) : code;
+}
+
+/* Makes a position of the time. It is sought without the lock: no append waits for the disk. */
+static enum err_code resolve_time(struct local_broker *local, struct topic_ref ref, int32_t id,
+				  struct reader_start *start, struct err *err)
+{
+	struct partition *partition;
+	struct position next;
+	enum err_code code;
+	uint64_t uid, ordinal;
+
+	(void)pthread_mutex_lock(&local->lock);
+	code = find_partition(local, ref, id, &partition, err);
+	if (code == ERR_OK) {
+		uid = partition->topic->uid;
+		next = partition_position(partition, partition->next);
+	}
+	(void)pthread_mutex_unlock(&local->lock);
+	if (code == ERR_OK)
+		code = seek_time(local->dir_fd, local_watermark(local), uid, id, start->time_ms,
+				 &ordinal, err);
+	if (code != ERR_OK)
+		return code;
+	start->kind = START_AT;
+	start->position = ordinal == UINT64_MAX ? next : position_with_ordinal(next, ordinal);
+	return ERR_OK;
+}
+
+static uint64_t start_ordinal(const struct partition *partition, struct reader_start start)
+{
 	uint64_t ordinal = 0;
 
 	switch (start.kind) {
@@ -100,15 +135,10 @@ static enum err_code start_ordinal(struct local_broker *local, const struct part
 	case START_AFTER:
 		ordinal = partition_ordinal_after(partition, start.position);
 		break;
-	case START_TIME:
-		code = seek_time(local->dir_fd, local_watermark(local), partition->topic->uid,
-				 partition->id, start.time_ms, &ordinal, err);
-		if (ordinal == UINT64_MAX)
-			ordinal = partition->next;
+	case START_TIME:	/* resolved before */
 		break;
 	}
-	*ret_ordinal = ordinal < partition->first ? partition->first : ordinal;
-	return code;
+	return ordinal < partition->first ? partition->first : ordinal;
 }
 
 enum err_code local_reader_seek(struct broker_reader *base, struct topic_ref ref, int32_t id,
@@ -117,22 +147,18 @@ enum err_code local_reader_seek(struct broker_reader *base, struct topic_ref ref
 	struct local_broker *local = local_of(base->broker);
 	struct local_reader *reader = of(base);
 	struct partition *partition;
-	struct topic *topic;
-	enum err_code code;
-	uint64_t ordinal;
+	enum err_code code = ERR_OK;
 
+	if (start.kind == START_TIME)
+		code = resolve_time(local, ref, id, &start, err);
+	if (code != ERR_OK)
+		return code;
 	(void)pthread_mutex_lock(&local->lock);
-	code = local_refresh(local, err);
-	if (code == ERR_OK)
-		code = topics_get(&local->topics, ref, &topic, err);
-	if (code == ERR_OK)
-		code = topic_partition(topic, id, &partition, err);
-	if (code == ERR_OK)
-		code = start_ordinal(local, partition, start, &ordinal, err);
+	code = find_partition(local, ref, id, &partition, err);
 	if (code == ERR_OK) {
 		struct sub *sub = subs_add(&reader->subs, partition);
 
-		sub->next = ordinal;
+		sub->next = start_ordinal(partition, start);
 		sub->sure = true;
 		sub->placed = false;
 		sub->announced = true;

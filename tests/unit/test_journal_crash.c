@@ -6,6 +6,7 @@
 #include "log_testing.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 
 enum { LEN = 40000, RECORDS = 60 };	/* a segment of 1 MiB holds 26 */
@@ -277,6 +278,59 @@ static void test_readers_see_only_what_is_durable(void **state)
 	scratch_remove(dir);
 }
 
+struct seeking {
+	struct broker *broker;
+	atomic_bool begun;
+	atomic_bool ended;
+};
+
+static void *seek_a_time(void *arg)
+{
+	const struct reader_start start = { .kind = START_TIME, .time_ms = 1 };
+	struct seeking *seeking = arg;
+
+	atomic_store(&seeking->begun, true);
+	reader_close(reader_at(seeking->broker, log_topic, 0, start));
+	atomic_store(&seeking->ended, true);
+	return NULL;
+}
+
+/* seek DIR: who looks for a time in the log, which takes a second, holds up no append. */
+static int run_seek(const char *dir)
+{
+	enum { BEFORE = 1, MEANWHILE = 5 };
+	struct seeking seeking = { .begun = false };
+	struct ended ended = ENDED_INIT;
+	struct err err = { 0 };
+	pthread_t thread;
+	uint64_t k = BEFORE;
+
+	assert_ok(log_open(dir, true, &ended, &seeking.broker, &err));
+	assert_ok(broker_create(seeking.broker, log_topic, 1, &err));
+	assert_ok(log_put(seeking.broker, &ended, 0, BEFORE, LEN));
+	assert_int_equal(pthread_create(&thread, NULL, seek_a_time, &seeking), 0);
+	while (!atomic_load(&seeking.begun))
+		clock_sleep_ms(1);
+	clock_sleep_ms(100);
+	while (!atomic_load(&seeking.ended) && k < BEFORE + MEANWHILE)
+		assert_ok(log_put(seeking.broker, &ended, k++, 1, LEN));
+	assert_false(atomic_load(&seeking.ended));
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	broker_free(seeking.broker);
+	return 0;
+}
+
+static void test_no_append_waits_for_who_seeks_a_time(void **state)
+{
+	char dir[SCRATCH_NAME_MAX];
+
+	(void)state;
+	need_failpoints();
+	scratch_dir(dir);
+	assert_int_equal(run("seek", dir, 0, "seek-time:delay1000@1", NULL), 0);
+	scratch_remove(dir);
+}
+
 /* remove DIR: it is not known whether the topic's removal will last. What is acknowledged after
  * that must be there for the next writer. */
 static int run_remove(const char *dir)
@@ -365,6 +419,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_a_disk_that_fails_for_good),
 		cmocka_unit_test(test_no_segment_without_its_directory_synced),
 		cmocka_unit_test(test_readers_see_only_what_is_durable),
+		cmocka_unit_test(test_no_append_waits_for_who_seeks_a_time),
 		cmocka_unit_test(test_a_removal_that_may_not_last),
 		cmocka_unit_test(test_no_space_and_space_again),
 	};
@@ -377,6 +432,8 @@ int main(int argc, char **argv)
 		return run_verify(argv[2], strtoull(argv[3], NULL, 10));
 	if (strcmp(argv[1], "delay") == 0)
 		return run_delay(argv[2]);
+	if (strcmp(argv[1], "seek") == 0)
+		return run_seek(argv[2]);
 	if (strcmp(argv[1], "remove") == 0)
 		return run_remove(argv[2]);
 	return run_space(argv[2]);
