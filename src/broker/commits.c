@@ -22,6 +22,7 @@ void commits_init(struct commits *commits)
 void commits_release(struct commits *commits)
 {
 	free(commits->items);
+	free(commits->wanted);
 	commits_init(commits);
 }
 
@@ -29,6 +30,32 @@ static void add(struct commits *commits, const struct commit *commit)
 {
 	commits->items = xreallocarray(commits->items, commits->count + 1, sizeof(*commit));
 	commits->items[commits->count++] = *commit;
+}
+
+static void add_wanted(struct commits *commits, struct topic_ref topic)
+{
+	struct wanted *wanted;
+
+	commits->wanted = xreallocarray(commits->wanted, commits->wanted_count + 1,
+					sizeof(*wanted));
+	wanted = &commits->wanted[commits->wanted_count++];
+	wanted->kind = topic.kind;
+	memcpy(wanted->name, topic.name, strlen(topic.name) + 1);
+}
+
+bool commits_want(struct commits *commits, const struct topic_ref *topics, size_t count)
+{
+	bool same = count == commits->wanted_count;
+
+	for (size_t i = 0; same && i < count; i++)
+		same = topics[i].kind == commits->wanted[i].kind &&
+		       strcmp(topics[i].name, commits->wanted[i].name) == 0;
+	if (same)
+		return false;
+	commits->wanted_count = 0;
+	for (size_t i = 0; i < count; i++)
+		add_wanted(commits, topics[i]);
+	return true;
 }
 
 void commits_set(struct commits *commits, struct topic_ref topic, uint64_t uid,
@@ -59,21 +86,28 @@ bool commits_has(const struct commits *commits, uint64_t uid, int32_t partition)
 	return false;
 }
 
-static bool parse_line(const char *line, struct commit *ret)
+static enum topic_kind parse_kind(const char *text)
 {
-	char kind[8], position[POSITION_TEXT_MAX];
+	return strcmp(text, "log") == 0 ? TOPIC_LOG : TOPIC_STREAM;
+}
 
-	*ret = (struct commit){ 0 };
-	if (sscanf(line, "commit %7s %16" SCNx64 " %" SCNd32 " %58s %249s", kind, &ret->uid,
-		   &ret->partition, position, ret->name) != 5)
-		return false;
-	ret->kind = strcmp(kind, "log") == 0 ? TOPIC_LOG : TOPIC_STREAM;
-	return position_parse(slice_str(position), &ret->next);
+static void parse_line(struct commits *commits, const char *line)
+{
+	char kind[8], name[TOPIC_NAME_MAX + 1], position[POSITION_TEXT_MAX];
+	struct commit commit = { 0 };
+
+	if (sscanf(line, "wants %7s %249s", kind, name) == 2)
+		add_wanted(commits, (struct topic_ref){ parse_kind(kind), name });
+	if (sscanf(line, "commit %7s %16" SCNx64 " %" SCNd32 " %58s %249s", kind, &commit.uid,
+		   &commit.partition, position, commit.name) != 5)
+		return;
+	commit.kind = parse_kind(kind);
+	if (position_parse(slice_str(position), &commit.next))
+		add(commits, &commit);
 }
 
 static bool parse(struct commits *commits, char *text, size_t len)
 {
-	struct commit commit;
 	uint32_t crc;
 
 	if (len < CRC_LINE || sscanf(text + len - CRC_LINE, "crc %8" SCNx32, &crc) != 1 ||
@@ -82,8 +116,7 @@ static bool parse(struct commits *commits, char *text, size_t len)
 	text[len - CRC_LINE] = '\0';
 	for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1) {
 		*end = '\0';
-		if (parse_line(line, &commit))
-			add(commits, &commit);
+		parse_line(commits, line);
 	}
 	return true;
 }
@@ -111,16 +144,24 @@ bool commits_load(struct commits *commits, int dir_fd, const char *group)
 	return good;
 }
 
+static const char *kind_text(enum topic_kind kind)
+{
+	return kind == TOPIC_LOG ? "log" : "stream";
+}
+
 static void put(struct buf *out, const struct commits *commits)
 {
+	for (size_t i = 0; i < commits->wanted_count; i++)
+		buf_addf(out, "wants %s %s\n", kind_text(commits->wanted[i].kind),
+			 commits->wanted[i].name);
 	for (size_t i = 0; i < commits->count; i++) {
 		const struct commit *commit = &commits->items[i];
 		char position[POSITION_TEXT_MAX];
 
 		(void)position_text(commit->next, position);
 		buf_addf(out, "commit %s %016" PRIx64 " %" PRId32 " %s %s\n",
-			 commit->kind == TOPIC_LOG ? "log" : "stream", commit->uid,
-			 commit->partition, position, commit->name);
+			 kind_text(commit->kind), commit->uid, commit->partition, position,
+			 commit->name);
 	}
 	buf_addf(out, "crc %08" PRIx32 "\n", crc32c(0, out->ptr, out->len));
 }
@@ -165,8 +206,7 @@ enum err_code commits_save(const struct commits *commits, int dir_fd, const char
 	return code == ERR_OK && durable ? sync_dirs(dir_fd, err) : code;
 }
 
-bool commits_walk(int dir_fd, void (*each)(void *user, const char *group,
-					   const struct commit *commit), void *user)
+bool commits_walk(int dir_fd, void (*each)(void *user, const struct commits *commits), void *user)
 {
 	int fd = openat(dir_fd, "groups", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	bool none = fd < 0 && errno == ENOENT;
@@ -186,8 +226,7 @@ bool commits_walk(int dir_fd, void (*each)(void *user, const char *group,
 			continue;
 		commits_init(&commits);
 		known = commits_load(&commits, dir_fd, entry->d_name) && known;
-		for (size_t i = 0; i < commits.count; i++)
-			each(user, entry->d_name, &commits.items[i]);
+		each(user, &commits);
 		commits_release(&commits);
 	}
 	(void)closedir(dir);

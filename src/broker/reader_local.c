@@ -45,6 +45,18 @@ static struct local_reader *of(struct broker_reader *reader)
 	return (struct local_reader *)reader;
 }
 
+/* From now on retention spares the group's topics, also those that are still to come. */
+static void join_group(struct local_broker *local, struct commits *commits,
+		       const struct reader_options *options)
+{
+	struct err err;
+
+	(void)commits_load(commits, local->dir_fd, options->group);
+	if (commits_want(commits, options->topics, options->topic_count) &&
+	    commits_save(commits, local->dir_fd, options->group, true, &err) != ERR_OK)
+		trace_warn("%s", err.msg);
+}
+
 enum err_code local_reader_open(struct broker *broker, const struct reader_options *options,
 				struct broker_reader **ret_reader, struct err *err)
 {
@@ -64,7 +76,7 @@ enum err_code local_reader_open(struct broker *broker, const struct reader_optio
 	cursor_init(&reader->cursor, local->dir_fd);
 	commits_init(&reader->commits);
 	if (options->group)
-		(void)commits_load(&reader->commits, local->dir_fd, options->group);
+		join_group(local, &reader->commits, options);
 	*ret_reader = &reader->base;
 	return ERR_OK;
 }

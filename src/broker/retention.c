@@ -4,6 +4,7 @@
 #include "base/metrics.h"
 #include "base/time.h"
 #include "base/trace.h"
+#include "broker/catalog.h"
 #include "broker/commits.h"
 #include "broker/cursor.h"
 #include "broker/segment.h"
@@ -45,17 +46,57 @@ static uint64_t file_bytes(int dir_fd, uint64_t base)
 /* Does a group want a record that comes before what this state says? */
 struct need {
 	struct ordinals state;
+	struct topics topics;
 	bool needed;
 };
 
-static void check_need(void *user, const char *group, const struct commit *commit)
+/* Who is at `next` in that partition. */
+static void check_partition(struct need *need, uint64_t uid, int32_t partition, uint64_t next)
+{
+	const struct ordinal *found = ordinals_find(&need->state, uid, partition);
+
+	if (found && next < found->next)
+		need->needed = true;
+}
+
+/* The partitions of a topic that the group has not even begun with. */
+static void check_wanted(struct need *need, const struct commits *commits,
+			 const struct wanted *wanted)
+{
+	const struct topic *topic = topics_find(&need->topics, (struct topic_ref){
+						wanted->kind, wanted->name });
+
+	for (int32_t p = 0; topic && p < topic->partition_count; p++)
+		if (!commits_has(commits, topic->uid, p))
+			check_partition(need, topic->uid, p, topic->partitions[p].floor);
+}
+
+static void check_group(void *user, const struct commits *commits)
 {
 	struct need *need = user;
-	const struct ordinal *found = ordinals_find(&need->state, commit->uid, commit->partition);
 
-	(void)group;
-	if (found && position_ordinal(commit->next) < found->next)
+	for (size_t i = 0; i < commits->count; i++)
+		check_partition(need, commits->items[i].uid, commits->items[i].partition,
+				position_ordinal(commits->items[i].next));
+	for (size_t i = 0; i < commits->wanted_count; i++)
+		check_wanted(need, commits, &commits->wanted[i]);
+}
+
+/* What is not known is needed. */
+static bool is_needed(struct need *need, int dir_fd)
+{
+	uint64_t log_id;
+	struct err err;
+
+	topics_init(&need->topics);
+	if (catalog_load(dir_fd, &need->topics, &log_id, &err) != ERR_OK) {
+		trace_warn("%s", err.msg);
+		return true;
+	}
+	if (!commits_walk(dir_fd, check_group, need))
 		need->needed = true;
+	topics_release(&need->topics);
+	return need->needed;
 }
 
 /*
@@ -67,7 +108,7 @@ static bool may_go(struct retention *retention, const uint64_t *bases, size_t co
 {
 	struct need need = { .needed = false };
 	struct segment_state state;
-	bool known = false, wanted;
+	bool known = false, wanted, needed;
 
 	if (!too_many && retention->age_ms == 0)
 		return false;
@@ -75,14 +116,13 @@ static bool may_go(struct retention *retention, const uint64_t *bases, size_t co
 	for (size_t i = 1; i < count && !known; i++)
 		known = segment_state_read(retention->dir_fd, bases[i], &need.state, &state);
 	wanted = known && (too_many || now_ms(retention) - state.time_ms > retention->age_ms);
-	if (wanted && !commits_walk(retention->dir_fd, check_need, &need))
-		need.needed = true;
+	needed = wanted && is_needed(&need, retention->dir_fd);
 	ordinals_release(&need.state);
-	if (too_many && need.needed && !retention->held)
+	if (too_many && needed && !retention->held)
 		trace_warn("the log is over its bound of bytes, but a group has not read its oldest "
 			   "records: they stay");
-	retention->held = too_many && need.needed;
-	return wanted && !need.needed;
+	retention->held = too_many && needed;
+	return wanted && !needed;
 }
 
 static uint64_t all_bytes(int dir_fd, const uint64_t *bases, size_t count)

@@ -663,6 +663,43 @@ static void test_retention_spares_what_a_group_has_not_read(void **state)
 	assert_int_equal(left_after_retention(harm->dir_fd, false), LEAST);
 }
 
+/* So is one of whose topics there is none yet when it goes away. */
+static void test_retention_spares_a_topic_that_no_group_has_met(void **state)
+{
+	static const struct topic_ref topics[] = { { TOPIC_LOG, "pin" }, { TOPIC_LOG, "geo" } };
+	enum { BIG = 100000, BIGS = 60, LEAST = 3 };
+	const struct reader_options options = { .group = "readers", .topics = topics,
+						.topic_count = 2 };
+	struct append_record record = { .value = slice_of(xcalloc(1, BIG), BIG) };
+	struct harm *harm = *state;
+	struct ended ended = ENDED_INIT;
+	struct append_outcome outcome;
+	struct broker_reader *reader;
+	struct broker *broker;
+	struct err err = { 0 };
+	size_t all;
+
+	assert_ok(log_open(harm->dir, true, &ended, &broker, &err));
+	assert_ok(broker_reader_open(broker, &options, &reader, &err));
+	assert_int_equal(next_event(reader).kind, READER_ASSIGNED);
+	assert_ok(reader_commit(reader, topics[0], 0, position_of_offset(RECORDS), &err));
+	reader_close(reader);
+	assert_ok(broker_create(broker, topics[1], 1, &err));
+	for (int i = 0; i < BIGS; i++)
+		assert_ok(append_and_wait(broker, &ended, topics[1], &record, 1, &outcome, &err));
+	all = left_after_retention(harm->dir_fd, false);
+	assert_true(all > LEAST + 1);
+	assert_ok(broker_reader_open(broker, &options, &reader, &err));
+	assert_int_equal(next_event(reader).kind, READER_ASSIGNED);
+	assert_int_equal(next_event(reader).kind, READER_ASSIGNED);
+	assert_int_equal(left_after_retention(harm->dir_fd, false), all);
+	assert_ok(reader_commit(reader, topics[1], 0, position_of_offset(BIGS), &err));
+	reader_close(reader);
+	broker_free(broker);
+	assert_int_equal(left_after_retention(harm->dir_fd, false), LEAST);
+	free((char *)(uintptr_t)record.value.ptr);
+}
+
 /* Where the records of an append are durable and still count as in flight. */
 struct halt {
 	sem_t entered;
@@ -728,6 +765,7 @@ int main(void)
 		HARM(test_second_writer_is_refused),
 		HARM(test_retention_recycles_and_spares_readers),
 		HARM(test_retention_spares_what_a_group_has_not_read),
+		HARM(test_retention_spares_a_topic_that_no_group_has_met),
 		HARM(test_ready_tells_of_the_room_that_is_left),
 	};
 
