@@ -145,11 +145,13 @@ static void publish(struct journal *journal)
 	(void)FAILPOINT("journal-watermark");
 }
 
+/* It ends where a block does, as every write: so no write makes it longer. */
 static void want_segment(struct journal *journal)
 {
+	uint64_t blocks = (journal->next_size + STAGE_BLOCK_BYTES - 1) / STAGE_BLOCK_BYTES;
 	struct segment_header header = {
 		.base = journal->next_base,
-		.size = journal->next_size,
+		.size = blocks * STAGE_BLOCK_BYTES,
 		.epoch = journal->epoch,
 		.log_id = journal->options.log_id,
 		.created_ms = clock_wall_ms(),

@@ -3,6 +3,7 @@
 #include "broker/recover.h"
 #include "broker/retention.h"
 #include "broker/segment.h"
+#include "broker/stage.h"
 #include "log_testing.h"
 
 #include <semaphore.h>
@@ -610,6 +611,36 @@ static void test_retention_recycles_and_spares_readers(void **state)
 	assert_true(log_is_sound(harm->dir, false));
 }
 
+/* Whatever size is asked for, no write goes past the end of the file that was filled for it. */
+static void test_segments_end_with_a_block(void **state)
+{
+	enum { ODD = (1 << 20) + 123, BIG = 100000, BIGS = 30 };
+	struct harm *harm = *state;
+	struct ended ended = ENDED_INIT;
+	const struct broker_local_options options = { .dir = harm->dir, .writer = true,
+						      .segment_bytes = ODD, .done = ended_done,
+						      .done_user = &ended };
+	struct broker *broker;
+	struct err err = { 0 };
+	uint64_t *bases;
+	size_t count;
+
+	assert_ok(broker_local_new(&options, &broker, &err));
+	assert_int_equal(log_put(broker, &ended, RECORDS, BIGS, BIG), ERR_OK);
+	broker_free(broker);
+	assert_ok(segment_list(harm->dir_fd, &bases, &count, &err));
+	for (size_t i = 1; i < count; i++) {
+		struct segment segment;
+
+		assert_ok(segment_open(harm->dir_fd, bases[i], &segment, &err));
+		assert_int_equal(segment_limit(&segment) % STAGE_BLOCK_BYTES, bases[i] %
+				 STAGE_BLOCK_BYTES);
+		assert_true(i + 1 == count || segment_limit(&segment) <= bases[i + 1]);
+		segment_close(&segment);
+	}
+	free(bases);
+}
+
 static void nothing_to_do(void *user) { (void)user; }
 
 /* Segments that are left after retention by an age that all have, or by a byte that may stay. */
@@ -763,6 +794,7 @@ int main(void)
 		HARM(test_a_lost_last_segment_is_damage),
 		HARM(test_a_seek_is_no_gap),
 		HARM(test_second_writer_is_refused),
+		HARM(test_segments_end_with_a_block),
 		HARM(test_retention_recycles_and_spares_readers),
 		HARM(test_retention_spares_what_a_group_has_not_read),
 		HARM(test_retention_spares_a_topic_that_no_group_has_met),
