@@ -1,7 +1,5 @@
 /* The log after it was harmed: torn tails are cut, damage is told and goes no further. */
-#include "base/time.h"
 #include "broker/recover.h"
-#include "broker/retention.h"
 #include "broker/segment.h"
 #include "broker/stage.h"
 #include "log_testing.h"
@@ -562,55 +560,6 @@ static void test_second_writer_is_refused(void **state)
 	broker_free(broker);
 }
 
-/* Retention by bytes recycles segments; what a reader holds open stays as it is. */
-static void test_retention_recycles_and_spares_readers(void **state)
-{
-	enum { BIG = 100000, BIGS = 120, FEW = 5 };
-	struct harm *harm = *state;
-	struct ended ended = ENDED_INIT;
-	const struct broker_local_options options = {
-		.dir = harm->dir, .writer = true, .segment_bytes = 1 << 20,
-		.retention_bytes = 4 << 20, .done = ended_done, .done_user = &ended };
-	struct topic_info info;
-	struct broker_reader *reader;
-	struct reader_event event;
-	struct broker *broker;
-	struct err err = { 0 };
-	uint64_t first = 0, last = 0;
-
-	assert_ok(broker_local_new(&options, &broker, &err));
-	reader = reader_at(broker, log_topic, 0, (struct reader_start){ START_AT,
-			   position_of_offset(RECORDS + 2), 0 });
-	assert_int_equal(log_put(broker, &ended, RECORDS, FEW, BIG), ERR_OK);
-	event = next_event(reader);	/* now it holds a segment that retention will want */
-	assert_int_equal(event.kind, READER_RECORDS);
-	assert_int_equal(position_ordinal(event.records[0].position), RECORDS + 2);
-	assert_int_equal(log_put(broker, &ended, RECORDS + FEW, BIGS - FEW, BIG), ERR_OK);
-	for (int i = 0; i < 100 && first <= RECORDS + 2; i++) {
-		clock_sleep_ms(100);
-		assert_ok(broker_describe(broker, log_topic, &info, &err));
-		first = position_ordinal(info.partitions[0].first);
-		topic_info_release(&info);
-	}
-	assert_true(first > RECORDS + 2);
-	assert_int_equal(log_put(broker, &ended, RECORDS + BIGS, BIGS, BIG), ERR_OK);
-	while (last < RECORDS + 2 * BIGS - 1) {
-		event = next_event(reader);
-		assert_int_equal(event.kind, READER_RECORDS);
-		for (size_t i = 0; i < event.count; i++) {
-			char *text = xmalloc(BIG);
-
-			last = position_ordinal(event.records[i].position);
-			log_text(last, text, BIG);
-			assert_true(slice_eq(event.records[i].value, slice_of(text, BIG)));
-			free(text);
-		}
-	}
-	reader_close(reader);
-	broker_free(broker);
-	assert_true(log_is_sound(harm->dir, false));
-}
-
 /* Whatever size is asked for, no write goes past the end of the file that was filled for it. */
 static void test_segments_end_with_a_block(void **state)
 {
@@ -639,96 +588,6 @@ static void test_segments_end_with_a_block(void **state)
 		segment_close(&segment);
 	}
 	free(bases);
-}
-
-static void nothing_to_do(void *user) { (void)user; }
-
-/* Segments that are left after retention by an age that all have, or by a byte that may stay. */
-static size_t left_after_retention(int dir_fd, bool by_age)
-{
-	struct retention retention = { .dir_fd = dir_fd, .age_ms = by_age, .bytes_max = !by_age,
-				       .first_changed = nothing_to_do };
-	uint64_t *bases;
-	struct err err;
-	size_t count;
-
-	retention_init(&retention, 0);
-	clock_sleep_ms(2);		/* the least that is older than 1 ms */
-	retention_apply(&retention);
-	assert_ok(segment_list(dir_fd, &bases, &count, &err));
-	free(bases);
-	return count;
-}
-
-/* A group that has a partition and has committed nothing in it is spared, too; so is one whose
- * file a power cut has left without its bytes. */
-static void test_retention_spares_what_a_group_has_not_read(void **state)
-{
-	static const char file[] = "groups/readers";
-	enum { BIG = 100000, BIGS = 60, LEAST = 3 };
-	struct harm *harm = *state;
-	struct ended ended = ENDED_INIT;
-	const struct reader_options options = { .group = "readers", .topics = &log_topic,
-						.topic_count = 1 };
-	struct broker_reader *reader;
-	struct broker *broker;
-	struct err err = { 0 };
-	size_t all;
-	int fd;
-
-	assert_ok(log_open(harm->dir, true, &ended, &broker, &err));
-	assert_ok(broker_reader_open(broker, &options, &reader, &err));
-	assert_int_equal(next_event(reader).kind, READER_ASSIGNED);
-	assert_int_equal(log_put(broker, &ended, RECORDS, BIGS, BIG), ERR_OK);
-	reader_close(reader);
-	broker_free(broker);
-	all = left_after_retention(harm->dir_fd, true);
-	assert_true(all > LEAST + 1);
-	assert_int_equal(left_after_retention(harm->dir_fd, false), all);
-	fd = openat(harm->dir_fd, file, O_WRONLY | O_TRUNC | O_CLOEXEC);
-	assert_true(fd >= 0);
-	(void)close(fd);
-	assert_int_equal(left_after_retention(harm->dir_fd, true), all);
-	assert_int_equal(left_after_retention(harm->dir_fd, false), all);
-	assert_int_equal(unlinkat(harm->dir_fd, file, 0), 0);
-	assert_int_equal(left_after_retention(harm->dir_fd, false), LEAST);
-}
-
-/* So is one of whose topics there is none yet when it goes away. */
-static void test_retention_spares_a_topic_that_no_group_has_met(void **state)
-{
-	static const struct topic_ref topics[] = { { TOPIC_LOG, "pin" }, { TOPIC_LOG, "geo" } };
-	enum { BIG = 100000, BIGS = 60, LEAST = 3 };
-	const struct reader_options options = { .group = "readers", .topics = topics,
-						.topic_count = 2 };
-	struct append_record record = { .value = slice_of(xcalloc(1, BIG), BIG) };
-	struct harm *harm = *state;
-	struct ended ended = ENDED_INIT;
-	struct append_outcome outcome;
-	struct broker_reader *reader;
-	struct broker *broker;
-	struct err err = { 0 };
-	size_t all;
-
-	assert_ok(log_open(harm->dir, true, &ended, &broker, &err));
-	assert_ok(broker_reader_open(broker, &options, &reader, &err));
-	assert_int_equal(next_event(reader).kind, READER_ASSIGNED);
-	assert_ok(reader_commit(reader, topics[0], 0, position_of_offset(RECORDS), &err));
-	reader_close(reader);
-	assert_ok(broker_create(broker, topics[1], 1, &err));
-	for (int i = 0; i < BIGS; i++)
-		assert_ok(append_and_wait(broker, &ended, topics[1], &record, 1, &outcome, &err));
-	all = left_after_retention(harm->dir_fd, false);
-	assert_true(all > LEAST + 1);
-	assert_ok(broker_reader_open(broker, &options, &reader, &err));
-	assert_int_equal(next_event(reader).kind, READER_ASSIGNED);
-	assert_int_equal(next_event(reader).kind, READER_ASSIGNED);
-	assert_int_equal(left_after_retention(harm->dir_fd, false), all);
-	assert_ok(reader_commit(reader, topics[1], 0, position_of_offset(BIGS), &err));
-	reader_close(reader);
-	broker_free(broker);
-	assert_int_equal(left_after_retention(harm->dir_fd, false), LEAST);
-	free((char *)(uintptr_t)record.value.ptr);
 }
 
 /* Where the records of an append are durable and still count as in flight. */
@@ -795,9 +654,6 @@ int main(void)
 		HARM(test_a_seek_is_no_gap),
 		HARM(test_second_writer_is_refused),
 		HARM(test_segments_end_with_a_block),
-		HARM(test_retention_recycles_and_spares_readers),
-		HARM(test_retention_spares_what_a_group_has_not_read),
-		HARM(test_retention_spares_a_topic_that_no_group_has_met),
 		HARM(test_ready_tells_of_the_room_that_is_left),
 	};
 
