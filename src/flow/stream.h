@@ -10,7 +10,8 @@
  * shard in it, {"pinpipe/stream/<stream>/<shard>/<uid of the stream>", last
  * ordinal}: on start each shard goes on after the ordinal that its table
  * names, so a record is in the table once whatever was repeated. Dead letters
- * are written before the commit; those past it are forgotten on start.
+ * are written before the commit; those past it are forgotten on start. A log
+ * that ends before the ordinal is an older copy, and is refused.
  *
  * A store that is away is tried again for ever, with backoff, while the log
  * keeps what comes in; any other failure ends the process with everything in

@@ -11,7 +11,13 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { FILES_MAX = 64, POISON_MAX = 16, NAME_MAX_LEN = 128 };
+enum {
+	FILES_MAX = 64,
+	POISON_MAX = 16,
+	NAME_MAX_LEN = 128,
+	LOG_WAIT_MS = 5000,		/* for a log that is behind the table, … */
+	LOG_LOOK_MS = 50,		/* … looked at so often */
+};
 
 /* What one flush has made so far. */
 struct flush {
@@ -111,6 +117,45 @@ static struct reader_start start_of(struct stream_shard *shard, const struct par
 	return start;
 }
 
+static enum err_code describe(struct stream_table *table, struct broker *broker, int32_t partition,
+			      struct topic_info *ret_info, struct err *err)
+{
+	enum err_code code = broker_describe(broker, stream_table_topic(table), ret_info, err);
+
+	if (code != ERR_OK || partition < ret_info->partition_count)
+		return code;
+	topic_info_release(ret_info);
+	return err_set(err, ERR_NO_PARTITION, "stream \"%s\" has no shard %d", table->topic,
+		       partition);
+}
+
+/*
+ * A log that ends before what the table has of it waits for its writer, who will find the rest
+ * after a power cut; or it is an older copy, and what it takes next would be passed over as done.
+ */
+static enum err_code await_log(struct stream_table *table, struct broker *broker,
+			       int32_t partition, int64_t done, struct err *err)
+{
+	for (int waited_ms = 0;; waited_ms += LOG_LOOK_MS) {
+		struct topic_info info;
+		enum err_code code = describe(table, broker, partition, &info, err);
+		uint64_t next;
+
+		if (code != ERR_OK)
+			return code;
+		next = position_ordinal(info.partitions[partition].next);
+		topic_info_release(&info);
+		if (done < 0 || next > (uint64_t)done)
+			return ERR_OK;
+		if (waited_ms >= LOG_WAIT_MS || stop_requested())
+			return err_set(err, ERR_CORRUPT, "shard %d of stream \"%s\" ends at ordinal"
+				       " %" PRIu64 ", and the table has it up to %" PRId64
+				       ": is this log an older copy?", partition, table->topic,
+				       next, done);
+		clock_sleep_ms(LOG_LOOK_MS);
+	}
+}
+
 enum err_code stream_table_assign(struct stream_table *table, struct broker *broker,
 				  int32_t partition, struct reader_start *ret_start,
 				  struct err *err)
@@ -118,15 +163,10 @@ enum err_code stream_table_assign(struct stream_table *table, struct broker *bro
 	struct stream_shard *shard;
 	struct topic_info info;
 	int64_t done, kept;
-	enum err_code code = broker_describe(broker, stream_table_topic(table), &info, err);
+	enum err_code code = describe(table, broker, partition, &info, err);
 
 	if (code != ERR_OK)
 		return code;
-	if (partition >= info.partition_count) {
-		code = err_set(err, ERR_NO_PARTITION, "stream \"%s\" has no shard %d",
-			       table->topic, partition);
-		goto out;
-	}
 	shard = stream_table_shard(table, partition);
 	if (!shard)
 		shard = add_shard(table, partition);
@@ -137,10 +177,11 @@ enum err_code stream_table_assign(struct stream_table *table, struct broker *bro
 	*ret_start = start_of(shard, &info.partitions[partition], done);
 	/* Letters below the first record are of the stream that had this name before. */
 	kept = (int64_t)position_ordinal(info.partitions[partition].first) - 1;
-	code = dlq_forget_after(table->store, "stream", stream_table_topic(table), partition,
-				done > kept ? done : kept, err);
-out:
 	topic_info_release(&info);
+	code = await_log(table, broker, partition, done, err);
+	if (code == ERR_OK)
+		code = dlq_forget_after(table->store, "stream", stream_table_topic(table),
+					partition, done > kept ? done : kept, err);
 	return code;
 }
 

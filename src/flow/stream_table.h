@@ -57,7 +57,8 @@ MUST_USE enum err_code stream_table_open(struct stream_table *table,
 void stream_table_close(struct stream_table *table);
 struct topic_ref stream_table_topic(const struct stream_table *table);
 
-/* A shard is ours from now on: where it goes on, from what the table says. */
+/* A shard is ours from now on: where it goes on, from what the table says. ERR_CORRUPT: the log has
+ * not even what the table has, and that does not change within seconds. */
 MUST_USE enum err_code stream_table_assign(struct stream_table *table, struct broker *broker,
 					   int32_t partition, struct reader_start *ret_start,
 					   struct err *err);

@@ -388,7 +388,7 @@ static void test_a_seek_counts_at_once(void **state)
 	char text[16];
 
 	for (size_t i = 0; i < 3; i++)
-		in[i] = (struct append_record){ .value = slice_of("012" + i, 1) };
+		in[i] = (struct append_record){ .value = slice_of(&"012"[i], 1) };
 	create(f, pin, 1);
 	assert_ok(append_and_wait(f->broker, &f->ended, pin, in, 3, out, &err));
 	assert_ok(broker_reader_open(f->broker, &options, &reader, &err));

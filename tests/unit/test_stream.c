@@ -2,6 +2,7 @@
  * every record once, whatever fails. */
 #include "flow/stream.h"
 #include "base/buf.h"
+#include "base/stop.h"
 #include "delta/delta.h"
 #include "flow/dlq.h"
 #include "flow/stream_table.h"
@@ -40,9 +41,10 @@ static void on_done(void *user, struct append *chain)
 	(void)pthread_mutex_unlock(&posting->lock);
 }
 
-static void post(struct posting *posting, const char *stream, const char *key, const char *value)
+static void post_to(struct posting *posting, const char *stream, int32_t shard, const char *key,
+		    const char *value)
 {
-	struct append_record record = { .key = slice_str(key), .partition = PARTITION_ANY };
+	struct append_record record = { .key = slice_str(key), .partition = shard };
 	struct append_outcome outcome;
 	struct append append = {
 		.topic = { TOPIC_STREAM, stream }, .records = &record, .count = 1,
@@ -58,6 +60,11 @@ static void post(struct posting *posting, const char *stream, const char *key, c
 	while (posting->ended == before)
 		(void)pthread_cond_wait(&posting->done, &posting->lock);
 	(void)pthread_mutex_unlock(&posting->lock);
+}
+
+static void post(struct posting *posting, const char *stream, const char *key, const char *value)
+{
+	post_to(posting, stream, PARTITION_ANY, key, value);
 }
 
 static void begin(struct posting *posting)
@@ -271,13 +278,14 @@ static void flush(struct stream_table *table, struct broker *broker)
 }
 
 /* One pin, as the shard's next record, into the table. */
-static void commit_one(struct stream_table *table, struct broker *broker, const char *value)
+static void commit_one(struct stream_table *table, struct posting *posting, const char *value)
 {
 	struct record record = { .value = slice_str(value),
-				 .position = next_position(broker, table) };
+				 .position = next_position(posting->broker, table) };
 
+	post_to(posting, table->topic, 0, "k", value);
 	stream_table_add(table, stream_table_shard(table, 0), &record, 1);
-	flush(table, broker);
+	flush(table, posting->broker);
 }
 
 /* The table of pins of a fresh directory, one shard of it assigned. */
@@ -318,12 +326,12 @@ static void test_a_stream_may_be_made_anew(void **state)
 
 	(void)state;
 	open_pins(&table, &options, &temp, &posting);
-	commit_one(&table, posting.broker, "{\"index\":1,\"title\":\"first\"}");
+	commit_one(&table, &posting, "{\"index\":1,\"title\":\"first\"}");
 	assert_ok(broker_remove(posting.broker, stream_table_topic(&table), &err));
 	assert_ok(broker_create(posting.broker, stream_table_topic(&table), SHARDS, &err));
 	assert_ok(stream_table_assign(&table, posting.broker, 0, &start, &err));
 	assert_int_equal(start.kind, START_FIRST);
-	commit_one(&table, posting.broker, "{\"index\":2,\"title\":\"second\"}");
+	commit_one(&table, &posting, "{\"index\":2,\"title\":\"second\"}");
 	stream_table_close(&table);
 
 	assert_ok(stream_table_open(&table, &options, &err));
@@ -341,22 +349,63 @@ static void test_letters_outlive_their_stream(void **state)
 	struct posting posting;
 	struct temp_dir temp;
 	uint64_t dead = 0;
-	char key[32];
-	int keys = 0;
 	struct err err;
 
 	(void)state;
 	open_pins(&table, &options, &temp, &posting);
-	commit_one(&table, posting.broker, "[\"no pin\"]");
-	while (position_ordinal(next_position(posting.broker, &table)) == 0) {
-		(void)snprintf(key, sizeof(key), "k%d", keys++);
-		post(&posting, table.topic, key, "[\"no pin\"]");
-	}
+	commit_one(&table, &posting, "[\"no pin\"]");
 	assert_ok(broker_remove(posting.broker, stream_table_topic(&table), &err));
 	assert_ok(broker_create(posting.broker, stream_table_topic(&table), SHARDS, &err));
 	assert_ok(stream_table_assign(&table, posting.broker, 0, &start, &err));
 	assert_ok(dlq_list(options.store, NULL, count_letter, &dead, &err));
 	assert_int_equal(dead, 1);
+	close_pins(&table, &options, &temp, &posting);
+}
+
+enum { AHEAD = 5 };
+
+/* A record that comes so many after the shard's next, and that the log does not have. */
+static void commit_ahead(struct stream_table *table, struct broker *broker, uint64_t ahead)
+{
+	struct position next = next_position(broker, table);
+	struct record record = {
+		.position = position_with_ordinal(next, position_ordinal(next) + ahead),
+	};
+
+	stream_table_add(table, stream_table_shard(table, 0), &record, 1);
+	flush(table, broker);
+}
+
+static void *post_late(void *arg)
+{
+	struct posting *posting = arg;
+
+	for (int i = 0; i < AHEAD; i++)
+		post_to(posting, "streaming-u-pin", 0, "k", "{\"index\":1}");
+	return NULL;
+}
+
+/* A log that lacks what the table has: its writer finds the rest, or it is refused. */
+static void test_a_log_behind_the_table(void **state)
+{
+	struct stream_table_options options;
+	struct stream_table table;
+	struct reader_start start;
+	struct posting posting;
+	struct temp_dir temp;
+	pthread_t writer;
+	struct err err;
+
+	(void)state;
+	open_pins(&table, &options, &temp, &posting);
+	commit_ahead(&table, posting.broker, AHEAD - 1);
+	assert_int_equal(pthread_create(&writer, NULL, post_late, &posting), 0);
+	assert_ok(stream_table_assign(&table, posting.broker, 0, &start, &err));
+	assert_int_equal(pthread_join(writer, NULL), 0);
+	commit_ahead(&table, posting.broker, 0);
+	stop_request();			/* it does not wait then */
+	assert_int_equal(stream_table_assign(&table, posting.broker, 0, &start, &err), ERR_CORRUPT);
+	assert_non_null(strstr(err.msg, "older copy"));
 	close_pins(&table, &options, &temp, &posting);
 }
 
@@ -412,7 +461,7 @@ static void test_letters_of_two_objects_may_fail(void **state)
 			stream_table_add(&table, stream_table_shard(&table, 0), &record, 1);
 			record.position = stream_table_shard(&table, 0)->next;
 		}
-		commit_one(&table, posting.broker, "{\"index\":1}");
+		commit_one(&table, &posting, "{\"index\":1}");
 		assert_int_equal(delta_rows(table.delta), 1);
 		assert_ok(dlq_list(options.store, NULL, count_letter, &dead, &err));
 		assert_int_equal(dead, LETTERS);
@@ -459,6 +508,7 @@ int main(void)
 		cmocka_unit_test(test_letters_of_two_objects_may_fail),
 		cmocka_unit_test(test_any_store_call_may_fail),
 		cmocka_unit_test(test_any_store_answer_may_get_lost),
+		cmocka_unit_test(test_a_log_behind_the_table),	/* the last: it asks to stop */
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
