@@ -417,14 +417,16 @@ static void *commit_groups(void *arg)
 
 /* Opening and closing. */
 
+/* Of a writer's extent only the keeper's thread makes use, so it reads the disk without the lock. */
 static void first_changed(void *user)
 {
 	struct local_broker *local = user;
 	struct err err;
 
+	if (extent_read_first(&local->extent, &err) != ERR_OK)
+		return;
 	hold(local);
-	if (extent_read_first(&local->extent, &err) == ERR_OK)
-		extent_apply(&local->extent, &local->topics);
+	extent_apply(&local->extent, &local->topics);
 	let_go(local);
 }
 
