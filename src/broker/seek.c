@@ -1,6 +1,5 @@
 #include "broker/seek.h"
 
-#include "base/failpoint.h"
 #include "base/mem.h"
 
 /* A partition that the state does not know came later: all its records are above. */
@@ -86,7 +85,6 @@ enum err_code seek_time(int dir_fd, uint64_t watermark, uint64_t uid, int32_t pa
 	uint64_t base = 0;
 	enum err_code code;
 
-	(void)FAILPOINT("seek-time");
 	cursor_init(&cursor, dir_fd);
 	*ret_ordinal = UINT64_MAX;
 	code = find_segment_at(dir_fd, watermark, time_ms, &base, err);

@@ -3,8 +3,6 @@
  *
  * The state at the head of each segment leads to the segment, an index
  * (index.h) to the place in it.
- *
- * FAILPOINT  seek-time: to be slow at.
  */
 #ifndef BROKER_SEEK_H
 #define BROKER_SEEK_H
