@@ -417,7 +417,7 @@ static void *commit_groups(void *arg)
 
 /* Opening and closing. */
 
-/* Of a writer's extent only the keeper's thread makes use, so it reads the disk without the lock. */
+/* Only the keeper's thread makes use of a writer's extent, so it needs no lock to read the disk. */
 static void first_changed(void *user)
 {
 	struct local_broker *local = user;
