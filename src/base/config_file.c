@@ -15,6 +15,7 @@ enum {
 	KEY_MAX = 128,		/* bytes of a dotted key */
 	DEPTH_MAX = 4,		/* maps in maps */
 	KEYS_MAX = 256,		/* of a file; more than there are options and sections */
+	READ_BYTES = 4096,	/* at a time */
 };
 
 /* The original's keys. */
@@ -240,7 +241,7 @@ static enum err_code read_file(struct buf *out, const char *path, struct err *er
 
 	if (fd < 0)
 		goto failed;
-	while ((room = buf_room(out, 64 << 10)) && (got = read(fd, room, 64 << 10)) > 0)
+	while ((room = buf_room(out, READ_BYTES)) && (got = read(fd, room, READ_BYTES)) > 0)
 		buf_grew(out, (size_t)got);
 	if (room && got < 0)
 		goto failed;

@@ -43,12 +43,14 @@ size_t word_distance(const char *a, const char *b)
 const char *nearest(const char *word, nearest_word_fn *word_at, const void *list)
 {
 	const char *best = NULL, *candidate;
-	size_t best_distance = SIZE_MAX;
+	size_t best_distance = SIZE_MAX, word_len = strlen(word);
 
 	for (size_t n = 0; (candidate = word_at(list, n)); n++) {
-		size_t distance = word_distance(word, candidate);
-		size_t bound = (strlen(candidate) + 2) / 3;
+		size_t len = strlen(candidate), bound = (len + 2) / 3, distance;
 
+		if (len > word_len + bound || word_len > len + bound)
+			continue;	/* every byte more is a step */
+		distance = word_distance(word, candidate);
 		if (distance <= bound && distance < best_distance) {
 			best = candidate;
 			best_distance = distance;
