@@ -99,7 +99,8 @@ static bool list_one(void *user, const struct store_entry *entry)
 	const char *rest = name + DIGITS;
 	int64_t version;
 
-	if (strspn(name, "0123456789") != DIGITS || name[0] != '0')
+	/* Below 10^18, so that a version and one more is a number. */
+	if (strspn(name, "0123456789") != DIGITS || name[0] != '0' || name[1] != '0')
 		return true;
 	version = strtoll(name, NULL, 10);
 	if (strcmp(rest, ".json") == 0)

@@ -204,6 +204,8 @@ static void test_other_files(void **state)
 	put_text(store, ROOT "/_delta_log/.00000000000000000002.json.tmp", "{");
 	put_text(store, ROOT "/_delta_log/_staged_commits/00000000000000000002.x.json", "{");
 	put_text(store, ROOT "/_delta_log/99999999999999999999.json", "{");
+	put_text(store, ROOT "/_delta_log/09223372036854775807.json", "{");
+	put_text(store, ROOT "/_delta_log/09223372036854775807.checkpoint.parquet", "{");
 	put_text(store, ROOT "/part-1.parquet", "x");
 	table = open_table(store);
 	assert_int_equal(delta_version(table), 1);
