@@ -141,6 +141,8 @@ struct http_server {
 };
 
 /* http_server.c */
+/* One turn of the loop: waits for events at most so long, and does what there is to do. */
+MUST_USE enum err_code http_server_turn(struct http_server *server, int wait_ms, struct err *err);
 void http_server_queue(struct http_server *server, struct http_conn *conn);
 struct http_conn *http_server_conn(const struct http_server *server, uint32_t slot);
 

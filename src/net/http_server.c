@@ -318,18 +318,27 @@ static void turn(struct http_server *server, const struct epoll_event *events, i
 		options->turn(options->user, false);
 }
 
-enum err_code http_server_run(struct http_server *server, int64_t drain_ms, struct err *err)
+enum err_code http_server_turn(struct http_server *server, int wait_ms, struct err *err)
 {
 	struct epoll_event events[EVENTS_MAX];
+	int n = epoll_wait(server->epoll_fd, events, EVENTS_MAX, wait_ms);
+
+	if (n < 0 && errno != EINTR)
+		return err_errno(err, "could not wait for connections");
+	server->now_ms = clock_mono_ms();
+	turn(server, events, n);
+	return ERR_OK;
+}
+
+enum err_code http_server_run(struct http_server *server, int64_t drain_ms, struct err *err)
+{
 	int64_t end_ms = INT64_MAX;
 
 	while (server->now_ms < end_ms && (!server->draining || server->open > 0)) {
-		int n = epoll_wait(server->epoll_fd, events, EVENTS_MAX, sleep_ms(server, end_ms));
+		enum err_code code = http_server_turn(server, sleep_ms(server, end_ms), err);
 
-		if (n < 0 && errno != EINTR)
-			return err_errno(err, "could not wait for connections");
-		server->now_ms = clock_mono_ms();
-		turn(server, events, n);
+		if (code != ERR_OK)
+			return code;
 		if (!server->draining && (atomic_load(&server->stop) || stop_requested())) {
 			drain(server);
 			end_ms = server->now_ms + drain_ms;
