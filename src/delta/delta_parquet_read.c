@@ -84,7 +84,8 @@ static enum err_code read_settings(struct duck *duck, struct delta_metadata *met
 	struct duck_rows rows;
 	enum err_code code = duck_rows_open(duck, "SELECT s.key, s.value FROM (SELECT "
 		"unnest(map_entries(metaData.configuration)) AS s FROM base "
-		"WHERE metaData.id IS NOT NULL) WHERE s.value IS NOT NULL", &rows, err);
+		"WHERE metaData.id IS NOT NULL) WHERE s.key IS NOT NULL AND s.value IS NOT NULL",
+		&rows, err);
 
 	if (code != ERR_OK)
 		return code;

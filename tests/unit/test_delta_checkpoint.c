@@ -1,9 +1,12 @@
 /* Checkpoints: opening rests on them, a broken or missing one costs nothing but time. */
 #include "base/duck_rows.h"
 #include "base/memfile.h"
+#include "delta/delta_parquet.h"
 #include "delta_fixture.h"
 
 #include <unistd.h>
+
+enum { DAMAGES = 32 };
 
 static struct store *store;
 
@@ -99,6 +102,70 @@ static void test_a_broken_one_is_passed_over(void **state)
 	assert_table(25);
 	fill(10);
 	assert_table(35);
+}
+
+/* Cuts the file, turns a bit of it over, or fills a part of it; `n` says which and where. */
+static void damage(struct buf *bytes, uint32_t n)
+{
+	uint64_t at = n * 2654435761u % bytes->len;
+	size_t len = n % 29 + 1 < bytes->len - at ? n % 29 + 1 : bytes->len - at;
+
+	switch (n % 4) {
+	case 0:
+		bytes->len = at;
+		break;
+	case 1:
+		memset(bytes->ptr + at, n & 8 ? 0xff : 0, len);
+		break;
+	default:
+		bytes->ptr[at] ^= (char)(1 << n / 4 % 8);
+	}
+}
+
+static enum err_code read_checkpoint(struct duck *duck, struct slice bytes, struct err *err)
+{
+	struct delta_actions actions = { 0 };
+	struct delta_reader reader;
+	enum err_code code;
+
+	delta_reader_init(&reader);
+	code = delta_parquet_read(duck, bytes, &reader, &actions, err);
+	delta_actions_release(&actions);
+	delta_reader_release(&reader);
+	return code;
+}
+
+/* Whatever the bytes are, they are actions or an error says why; DuckDB goes on with the next. */
+static void test_damaged_bytes(void **state)
+{
+	struct duck_options options = { .memory_bytes_max = 256 << 20, .threads = 1 };
+	struct err err = { 0 };
+	struct duck duck;
+	struct buf whole, bytes;
+	uint32_t refused = 0;
+
+	(void)state;
+	fill(10);
+	buf_init(&whole, 1 << 24);
+	buf_init(&bytes, 1 << 24);
+	assert_ok(store_get(store, log_key(10, ".checkpoint.parquet"), 0, UINT64_MAX, &whole, &err));
+	assert_ok(duck_open(&options, &duck, &err));
+	for (uint32_t n = 0; n < DAMAGES; n++) {
+		enum err_code code;
+
+		buf_clear(&bytes);
+		buf_add_slice(&bytes, buf_slice(&whole));
+		damage(&bytes, n);
+		code = read_checkpoint(&duck, buf_slice(&bytes), &err);
+		assert_true(code == ERR_OK || code == ERR_CORRUPT || code == ERR_UNSUPPORTED);
+		assert_true(code == ERR_OK || err.msg[0]);
+		refused += code != ERR_OK;
+	}
+	assert_true(refused > DAMAGES / 4);	/* all that were cut, at least */
+	assert_ok(read_checkpoint(&duck, buf_slice(&whole), &err));
+	duck_close(&duck);
+	buf_release(&bytes);
+	buf_release(&whole);
 }
 
 static void test_hints_are_only_hints(void **state)
@@ -227,6 +294,7 @@ int main(void)
 		TEST(test_the_log_before_it_is_not_needed),
 		TEST(test_a_table_that_is_just_a_checkpoint),
 		TEST(test_a_broken_one_is_passed_over),
+		TEST(test_damaged_bytes),
 		TEST(test_hints_are_only_hints),
 		TEST(test_the_hint_never_goes_back),
 		TEST(test_what_is_in_it),
