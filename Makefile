@@ -45,7 +45,8 @@ fuzz:      ## libFuzzer on every parser; SECONDS=60 each, or RUNS=1000000
 	@tools/bootstrap build fuzz
 	@test -f build-fuzz/build.ninja || CC=clang CXX=clang++ meson setup build-fuzz -Dfuzz=true -Dtests=false \
 		-Dwerror=false -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=2 -Ddebug=true \
-		-Dc_args=-fsanitize=fuzzer-no-link -Dcpp_args=-fsanitize=fuzzer-no-link
+		-Dcpp_args=-fsanitize=fuzzer-no-link \
+		"-Dc_args=-fsanitize=fuzzer-no-link -fsanitize-coverage-ignorelist=$(CURDIR)/tests/fuzz/unwatched.txt"
 	@ninja -C build-fuzz --quiet $(patsubst %.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 	@$(PYTHON) tests/fuzz/fuzz.py $(if $(RUNS),--runs $(RUNS),--seconds $(or $(SECONDS),20))
 
