@@ -6,8 +6,8 @@
  * of numbers), then the document is walked with the json_* calls below. What a
  * value means is worked out when it is asked for, so that text which is only
  * carried on costs no more than its check. Nothing recurses, so nesting over the
- * limit is an error, not a crash. Numbers that fit neither a 64-bit integer nor
- * a double are refused.
+ * limit is an error, not a crash. Whole numbers over 64 bits, and others that
+ * are larger than a double can be, are refused.
  *
  * Ownership: a document and every slice read from it live until the next
  * json_parse*() with the same parser. A parser keeps its memory for reuse,

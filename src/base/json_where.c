@@ -153,7 +153,8 @@ static bool skip_number(struct scan *scan)
 	if (fits(slice_of(scan->text.ptr + start, scan->at - start), whole))
 		return true;
 	scan->at = start;
-	return fail(scan, "the number fits neither a 64-bit integer nor a double");
+	return fail(scan, whole ? "a whole number does not fit into 64 bits"
+				: "a number is larger than a double can be");
 }
 
 static bool skip_word(struct scan *scan)
