@@ -69,7 +69,7 @@ X(RATE, "", "rate", CONFIG_TEXT, "", "", "Posts a second, or max (default: 0 to 
 X(ORDER, "", "order", CONFIG_CHOICE, "random", "course|random|rows", "Rows as CPython's random.seed draws them for the course, at random, or one after the other")
 X(SEED, "", "seed", CONFIG_INT, "100", "0..9223372036854775807", "Seed of the order and of generated rows")
 X(BATCH_SIZE, "", "batch-size", CONFIG_INT, "1", "1..100000", "Records a request")
-X(CONNECTIONS, "emulate.connections", "connections", CONFIG_INT, "8", "1..10000", "Requests in flight")
+X(CONNECTIONS, "emulate.connections", "connections", CONFIG_INT, "8", "1..4096", "Requests in flight")
 X(RETRY_FOR, "emulate.retry_for", "retry-for", CONFIG_MS, "60s", "0ms..30d", "How long a record that was not acknowledged is sent again")
 
 /* Lake and sink */

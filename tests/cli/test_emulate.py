@@ -340,6 +340,7 @@ def test_rows_that_the_source_lacks(scripted, emulate, run, tmp_path):
     (["--rate", "0"], "--rate must be a number above 0"),
     (["--order", "course", "--rows", "100"], "draws rows 0 to 11000, but the source has 100"),
     (["--source", "files"], "--source files needs --data"),
+    (["--connections", "4097"], 'option "--connections": "4097" is not a whole number in the range 1..4096'),
     (["--streaming", "--batch-size", "501"], "the batch size must be 1 to 500 here"),
     (["--url", "gopher://x/"], "is no http or https URL"),
     (["--url", "http:///x"], "has no host and port"),
