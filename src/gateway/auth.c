@@ -1,15 +1,9 @@
 #include "gateway/auth.h"
 
+#include "net/http_chars.h"
+
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 enum err_code auth_init(struct auth *auth, const char *sha256_hex, struct err *err)
 {
@@ -19,7 +13,7 @@ enum err_code auth_init(struct auth *auth, const char *sha256_hex, struct err *e
 		return err_set(err, ERR_USAGE, "the hash of the API key has %zu characters, a"
 			       " SHA-256 has 64 (printf %%s KEY | sha256sum)", strlen(sha256_hex));
 	for (size_t i = 0; sha256_hex[i]; i++) {
-		int digit = hex_value(sha256_hex[i]);
+		int digit = http_hex_value(sha256_hex[i]);
 
 		if (digit < 0)
 			return err_set(err, ERR_USAGE, "character %zu of the hash of the API key is"

@@ -1,6 +1,6 @@
 #include "gateway/media.h"
 
-#include <strings.h>
+#include "net/http_chars.h"
 
 static const char *const names[] = {
 	[MEDIA_NONE] = "",
@@ -10,25 +10,6 @@ static const char *const names[] = {
 	[MEDIA_KAFKA_JSON] = "application/vnd.kafka.json.v2+json",
 	[MEDIA_KAFKA_BINARY] = "application/vnd.kafka.binary.v2+json",
 };
-
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
-static struct slice trim(struct slice s)
-{
-	while (s.len && is_blank(s.ptr[0]))
-		s = slice_from(s, 1);
-	while (s.len && is_blank(s.ptr[s.len - 1]))
-		s.len--;
-	return s;
-}
-
-static bool is_word(struct slice s, const char *word)
-{
-	return s.len == strlen(word) && strncasecmp(s.ptr, word, s.len) == 0;
-}
 
 /* Takes what stands before the next `separator`, trimmed, off *rest. False: nothing is left. */
 static bool take(struct slice *rest, char separator, struct slice *ret)
@@ -40,7 +21,7 @@ static bool take(struct slice *rest, char separator, struct slice *ret)
 		return false;
 	at = memchr(rest->ptr, separator, rest->len);
 	len = at ? (size_t)(at - rest->ptr) : rest->len;
-	*ret = trim(slice_of(rest->ptr, len));
+	*ret = slice_trim(slice_of(rest->ptr, len));
 	*rest = slice_from(*rest, at ? len + 1 : len);
 	return true;
 }
@@ -49,7 +30,7 @@ static bool charset_is_utf8(struct slice value)
 {
 	if (value.len >= 2 && value.ptr[0] == '"' && value.ptr[value.len - 1] == '"')
 		value = slice_of(value.ptr + 1, value.len - 2);
-	return is_word(value, "utf-8") || is_word(value, "utf8") || is_word(value, "us-ascii");
+	return slice_is_nocase(value, "utf-8") || slice_is_nocase(value, "utf8") || slice_is_nocase(value, "us-ascii");
 }
 
 const char *media_name(enum media media)
@@ -66,10 +47,10 @@ enum media media_of(struct slice content_type)
 		return MEDIA_NONE;
 	if (!take(&content_type, ';', &type))
 		return MEDIA_OTHER;
-	while (media < MEDIA_OTHER && !is_word(type, names[media]))
+	while (media < MEDIA_OTHER && !slice_is_nocase(type, names[media]))
 		media++;
 	while (take(&content_type, ';', &parameter))
-		if (take(&parameter, '=', &name) && is_word(name, "charset") &&
+		if (take(&parameter, '=', &name) && slice_is_nocase(name, "charset") &&
 		    !charset_is_utf8(parameter))
 			return MEDIA_OTHER;
 	return media;
@@ -89,7 +70,7 @@ static bool quality_is_zero(struct slice parameters)
 	struct slice parameter, name;
 
 	while (take(&parameters, ';', &parameter))
-		if (take(&parameter, '=', &name) && is_word(name, "q"))
+		if (take(&parameter, '=', &name) && slice_is_nocase(name, "q"))
 			return is_zero(parameter);
 	return false;
 }
@@ -106,11 +87,11 @@ bool media_admits(struct slice accept, enum media media)
 
 		if (!take(&range, ';', &type))
 			continue;
-		if (is_word(type, "*/*"))
+		if (slice_is_nocase(type, "*/*"))
 			match = 1;
-		else if (is_word(type, "application/*"))
+		else if (slice_is_nocase(type, "application/*"))
 			match = 2;
-		else if (is_word(type, names[media]))
+		else if (slice_is_nocase(type, names[media]))
 			match = 3;
 		if (match > best) {
 			best = match;

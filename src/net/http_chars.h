@@ -1,6 +1,6 @@
 /*
- * http_chars.h - the small grammar that heads, chunks and targets share
- * (RFC 9110 5.6): lines, tokens, blanks, escapes.
+ * http_chars.h - the small grammar that heads, chunks, targets and the values
+ * of headers share (RFC 9110 5.6): lines, tokens, blanks, escapes.
  */
 #ifndef NET_HTTP_CHARS_H
 #define NET_HTTP_CHARS_H
