@@ -13,7 +13,11 @@
 
 struct worker;
 
-enum { WORKER_QUEUE_MAX = 256, WORKER_BODY_MAX = 64 << 10, WORKER_REPLY_MAX = 8 << 20 };
+enum {
+	WORKER_QUEUE_MAX = 256,
+	WORKER_BODY_MAX = 64 << 10,
+	WORKER_REPLY_MAX = 32 << 20,	/* a record may have 16 MiB, and base64 makes 22 of them */
+};
 
 MUST_USE enum err_code worker_new(struct gateway *gateway, struct worker **ret_worker,
 				  struct err *err);

@@ -83,6 +83,15 @@ def test_put_records(gateway):
     assert [r["SequenceNumber"] for r in records] == [r["SequenceNumber"] for r in answer["Records"]]
 
 
+def test_the_largest_record_is_read_back(start_gateway):
+    limits = {"RECORD": "16MiB", "BODY": "20MiB"}
+    gateway = start_gateway(env={f"PINPIPE_GATEWAY_{what}_BYTES_MAX": size for what, size in limits.items()})
+    values = ["small", "x" * ((16 << 20) - 3), "behind"]
+    for value in values:
+        assert put(gateway, {"Data": value, "PartitionKey": "k"}).status == 200
+    assert data_of(read_stream(gateway)) == [b'"%s"' % value.encode() for value in values]
+
+
 @pytest.mark.parametrize("body, status, kind", [
     ("", 400, "SerializationException"),
     ("{", 400, "SerializationException"),
