@@ -7,7 +7,8 @@
  * put_records.h) and hands the records to the broker (ingest.h); the broker
  * makes them durable on its own thread; the answer goes back through the loop.
  * Whatever may wait for a disk otherwise (topic calls, reads) is done by a
- * worker thread (worker.h).
+ * worker thread (worker.h), but for a missing topic that the first record for
+ * it makes (auto_create): the loop waits for that.
  *
  * Contract
  *	1. A 2xx of a write says: durable. Nothing of a refused request is kept.

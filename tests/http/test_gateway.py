@@ -149,7 +149,7 @@ def test_a_stop_answers_what_is_in_flight(start_gateway, sig):
                 reply.read()
                 assert reply.status in (200, 503)
                 acknowledged[client] += reply.status == 200
-                if acknowledged[client] == 1:
+                if reply.status == 200 and acknowledged[client] == 1:
                     started.wait()
         except (OSError, http.client.HTTPException):
             pass
