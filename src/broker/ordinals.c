@@ -79,7 +79,7 @@ static void raise(struct ordinals *ordinals, uint64_t uid, int32_t partition, ui
 {
 	struct ordinal *ordinal;
 
-	if (uid == 0)
+	if (uid == 0 || next > ORDINAL_MAX)
 		return;		/* no topic has it; a planted batch might */
 	ordinal = ordinals_get(ordinals, uid, partition);
 	if (next > ordinal->next)

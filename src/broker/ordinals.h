@@ -9,6 +9,9 @@
 
 #include "broker/batch.h"
 
+/* The last one that there may be: a planted batch that tells of more is not believed. */
+#define ORDINAL_MAX ((uint64_t)INT64_MAX)
+
 struct ordinal {
 	uint64_t uid;			/* 0: an empty place */
 	int32_t partition;

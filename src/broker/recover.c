@@ -90,8 +90,11 @@ static void resolve_doubt(struct recovery *plan, struct doubt doubt)
 	for (size_t i = 0; plan->unknown > 0 && i < plan->ordinals.cap; i++) {
 		struct ordinal *ordinal = &plan->ordinals.places[i];
 
-		if (ordinal->uid && ordinal->at < doubt.before)
-			ordinal->next += plan->unknown;
+		if (!ordinal->uid || ordinal->at >= doubt.before)
+			continue;
+		ordinal->next += plan->unknown;
+		if (ordinal->next > ORDINAL_MAX)
+			ordinal->next = ORDINAL_MAX;
 	}
 }
 
