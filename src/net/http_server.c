@@ -12,11 +12,13 @@
 #include <limits.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum {
 	EVENTS_MAX = 256,		/* of one turn */
 	SLEEP_MS_MAX = 60 * 1000,
+	DESCRIPTORS_OTHER = 256,	/* that the process may need beside the connections' */
 };
 
 /* What epoll's events carry instead of a connection. */
@@ -53,6 +55,20 @@ static void set_timers(struct http_server *server)
 	length_ms[WAIT_WRITE] = limits->write_ms;
 	length_ms[WAIT_IDLE] = limits->idle_ms;
 	length_ms[WAIT_LINGER] = LINGER_MS;
+}
+
+/* What a shell or a service manager lets a process have by default is for programs of less. */
+static void allow_descriptors(uint32_t connections_max)
+{
+	rlim_t wanted = (rlim_t)connections_max + DESCRIPTORS_OTHER;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
+		return;
+	limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted)
+		trace_warn("there may not be descriptors for %u connections (ulimit -Hn)",
+			   connections_max);
 }
 
 static enum err_code open_descriptors(struct http_server *server, struct err *err)
@@ -94,6 +110,7 @@ enum err_code http_server_new(const struct http_server_options *options,
 	http_peers_init(&server->peers, limits->connections_max);
 	set_timers(server);
 	http_refresh_date(server);
+	allow_descriptors(limits->connections_max);
 	if (options->tls_cert || options->tls_key)
 		code = http_tls_open(options->tls_cert, options->tls_key, &server->tls, err);
 	if (code == ERR_OK)

@@ -293,6 +293,28 @@ static void test_descriptors_run_out(void **state)
 	fixture_stop(&fixture);
 }
 
+/* As many as connections are allowed, though the process began with fewer. */
+static void test_descriptors_are_enough_for_the_connections(void **state)
+{
+	enum { CONNECTIONS = 300, FEW = 64 };
+	struct http_limits limits = small_limits();
+	struct rlimit all;
+	struct rlimit few;
+	struct rlimit now;
+
+	(void)state;
+	(void)getrlimit(RLIMIT_NOFILE, &all);
+	few = all;
+	few.rlim_cur = FEW;
+	(void)setrlimit(RLIMIT_NOFILE, &few);
+	limits.connections_max = CONNECTIONS;
+	fixture_start(&fixture, &limits, NULL, NULL);
+	(void)getrlimit(RLIMIT_NOFILE, &now);
+	(void)setrlimit(RLIMIT_NOFILE, &all);
+	assert_true(now.rlim_cur > CONNECTIONS);
+	fixture_stop(&fixture);
+}
+
 /* All buffers have one bound: a body too many is refused, the others are read on. */
 static void test_memory_is_bounded(void **state)
 {
@@ -623,6 +645,7 @@ int main(void)
 		cmocka_unit_test(test_connections_of_one_address),
 		cmocka_unit_test(test_full_server_spares_others_from_a_greedy_one),
 		cmocka_unit_test(test_descriptors_run_out),
+		cmocka_unit_test(test_descriptors_are_enough_for_the_connections),
 		cmocka_unit_test(test_memory_is_bounded),
 		cmocka_unit_test(test_long_bodies_leave_room_for_short_ones),
 		cmocka_unit_test(test_slow_clients_give_way),
