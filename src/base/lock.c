@@ -21,11 +21,14 @@ static enum err_code refuse(int fd, const char *dir, const char *what, struct er
 static enum err_code write_pid(int fd, const char *path, struct err *err)
 {
 	char pid[32];
-	int n = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
+	size_t len = (size_t)snprintf(pid, sizeof(pid), "%ld\n", (long)getpid()), done = 0;
+	ssize_t n = ftruncate(fd, 0);
 
-	if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)n, 0) != n)
-		return err_errno(err, "could not write \"%s\"", path);
-	return ERR_OK;
+	while (n >= 0 && done < len) {
+		n = pwrite(fd, pid + done, len - done, (off_t)done);
+		done += n < 0 ? 0 : (size_t)n;
+	}
+	return n < 0 ? err_errno(err, "could not write \"%s\"", path) : ERR_OK;
 }
 
 enum err_code lock_take(const char *dir, const char *name, const char *what, int *ret_fd,

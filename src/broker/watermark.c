@@ -1,5 +1,7 @@
 #include "broker/watermark.h"
 
+#include "broker/segment.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -37,14 +39,15 @@ static enum err_code write_new(int dir_fd, const char *temporary, uint64_t log_i
 	} file = { .page = { .log_id = log_id, .complement = ~(uint64_t)0 } };
 	int fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
 			0600);
-	enum err_code code = ERR_OK;
+	enum err_code code;
 
 	if (fd < 0)
 		return err_errno(err, "could not make the log's watermark");
 	memcpy(file.page.magic, magic, sizeof(magic));
 	/* All its blocks are written now, so that no later store through a mapping lacks one. */
-	if (write(fd, file.bytes, PAGE) != PAGE || fsync(fd) < 0)
-		code = err_errno(err, "could not write the log's watermark");
+	code = write_all(fd, file.bytes, PAGE, 0, err);
+	if (code == ERR_OK && fsync(fd) < 0)
+		code = err_errno(err, "could not sync the log's watermark");
 	(void)close(fd);
 	return code;
 }
