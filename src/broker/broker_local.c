@@ -476,6 +476,7 @@ static enum err_code start_writing(struct local_broker *local, struct err *err)
 		.user = local,
 	};
 	struct recovery plan;
+	struct err why;
 	enum err_code code = recover_plan(local->dir_fd, watermark_get(&local->watermark), &plan,
 					  err);
 
@@ -486,7 +487,8 @@ static enum err_code start_writing(struct local_broker *local, struct err *err)
 	local->extent.next = plan.ordinals;
 	ordinals_init(&plan.ordinals);
 	extent_skip(&local->extent, &local->topics, plan.unknown);
-	code = extent_read_first(&local->extent, err);
+	if (extent_read_first(&local->extent, &why) != ERR_OK)
+		trace_warn("where the log begins is not known: %s", why.msg);
 	extent_apply(&local->extent, &local->topics);
 	local->retention = (struct retention){
 		.dir_fd = local->dir_fd,

@@ -127,8 +127,8 @@ bool commits_load(struct commits *commits, int dir_fd, const char *group)
 	bool good = false;
 	struct stat st;
 	char *text;
-	ssize_t n;
-	int fd;
+	size_t n;
+	int fd, failure;
 
 	(void)snprintf(path, sizeof(path), "groups/%s", group);
 	fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -136,8 +136,8 @@ bool commits_load(struct commits *commits, int dir_fd, const char *group)
 		return errno == ENOENT;
 	if (fstat(fd, &st) == 0 && st.st_size < FILE_BYTES_MAX) {
 		text = xcalloc((size_t)st.st_size + 1, 1);
-		n = pread(fd, text, (size_t)st.st_size, 0);
-		good = n > 0 && parse(commits, text, (size_t)n);
+		n = read_at(fd, text, (size_t)st.st_size, 0, &failure);
+		good = failure == 0 && parse(commits, text, n);
 		free(text);
 	}
 	(void)close(fd);

@@ -14,31 +14,52 @@ void cursor_release(struct cursor *cursor)
 	scan_release(&cursor->scan);
 }
 
-bool segment_state_read(int dir_fd, uint64_t base, struct ordinals *ordinals,
-			struct segment_state *ret_state)
+/* The first batch, unless it is not a good state; ERR_OK either way. */
+static enum err_code read_state(const struct segment *segment, struct ordinals *ordinals,
+				struct segment_state *state, struct err *err)
 {
-	struct segment segment;
+	enum scan_result result = SCAN_END;
+	enum err_code code = ERR_OK;
 	struct slice payload;
 	struct batch batch;
 	struct scan scan;
-	struct err err;
-	bool good;
 
-	if (segment_open(dir_fd, base, &segment, &err) != ERR_OK)
-		return false;
 	scan_init(&scan);
-	scan_seek(&scan, segment.fd, base, segment_start(&segment), segment_limit(&segment));
-	scan.epoch = segment.header.epoch;
-	good = segment_limit(&segment) > segment_start(&segment) &&
-	       scan_next(&scan, &batch, &payload) == SCAN_BATCH && batch.kind == BATCH_STATE &&
-	       state_decode(payload, &ret_state->previous_base, &ret_state->previous_end);
-	if (good)
-		ret_state->time_ms = batch.timestamp_ms;
-	if (good && ordinals)
+	scan_seek(&scan, segment->fd, segment->header.base, segment_start(segment),
+		  segment_limit(segment));
+	scan.epoch = segment->header.epoch;
+	if (segment_limit(segment) > segment_start(segment))
+		result = scan_next(&scan, &batch, &payload);
+	if (result == SCAN_FAILED)
+		code = scan_error(&scan, err);
+	state->known = result == SCAN_BATCH && batch.kind == BATCH_STATE &&
+		       state_decode(payload, &state->previous_base, &state->previous_end);
+	if (state->known)
+		state->time_ms = batch.timestamp_ms;
+	if (state->known && ordinals)
 		ordinals_learn(ordinals, &batch, payload);
 	scan_release(&scan);
-	segment_close(&segment);
-	return good;
+	return code;
+}
+
+enum err_code segment_state_read(int dir_fd, uint64_t base, struct ordinals *ordinals,
+				 struct segment_state *ret_state, struct err *err)
+{
+	struct segment_state state = { .known = false };
+	struct segment segment;
+	struct err why;
+	enum err_code code = segment_open(dir_fd, base, &segment, &why);
+
+	if (code == ERR_OK) {
+		code = read_state(&segment, ordinals, &state, &why);
+		segment_close(&segment);
+	}
+	if (code != ERR_OK && code != ERR_ABSENT) {
+		*err = why;
+		return code;
+	}
+	*ret_state = state;
+	return ERR_OK;
 }
 
 void cursor_seek(struct cursor *cursor, uint64_t position)
@@ -116,10 +137,12 @@ static enum err_code learn_end(struct cursor *cursor, uint64_t watermark, struct
 
 		if (bases[i] <= base)
 			continue;
+		code = segment_state_read(cursor->dir_fd, bases[i], NULL, &state, err);
+		if (code != ERR_OK)
+			break;
 		if (cursor->successor == 0)
 			cursor->successor = bases[i];	/* unless one is found that says it is */
-		if (segment_state_read(cursor->dir_fd, bases[i], NULL, &state) &&
-		    state.previous_base == base) {
+		if (state.known && state.previous_base == base) {
 			cursor->successor = bases[i];
 			cursor->end = state.previous_end;
 			cursor->let_go = false;
@@ -127,23 +150,27 @@ static enum err_code learn_end(struct cursor *cursor, uint64_t watermark, struct
 		}
 	}
 	free(bases);
-	cursor->end_known = cursor->successor != 0;
-	return ERR_OK;
+	cursor->end_known = code == ERR_OK && cursor->successor != 0;
+	return code;
 }
 
-static enum cursor_result read_batch(struct cursor *cursor, struct batch *ret_batch,
-				     struct slice *ret_payload)
+static enum err_code read_batch(struct cursor *cursor, enum cursor_result *ret_result,
+				struct batch *ret_batch, struct slice *ret_payload,
+				struct err *err)
 {
 	enum scan_result result = ret_payload
 		? scan_next(&cursor->scan, ret_batch, ret_payload)
 		: scan_next_header(&cursor->scan, ret_batch);
 
-	if (result == SCAN_BAD)
-		(void)scan_resync(&cursor->scan);
+	*ret_result = result == SCAN_BATCH ? CURSOR_BATCH : CURSOR_DAMAGED;
+	if (result == SCAN_BAD) {
+		*ret_result = CURSOR_HOLE;
+		result = scan_resync(&cursor->scan);
+	}
+	if (result == SCAN_FAILED)
+		return scan_error(&cursor->scan, err);
 	cursor->at = cursor->scan.at;
-	if (result == SCAN_BAD)
-		return CURSOR_HOLE;
-	return result == SCAN_BATCH ? CURSOR_BATCH : CURSOR_DAMAGED;
+	return ERR_OK;
 }
 
 enum err_code cursor_next(struct cursor *cursor, uint64_t watermark,
@@ -169,10 +196,8 @@ enum err_code cursor_next(struct cursor *cursor, uint64_t watermark,
 		if (code != ERR_OK)
 			return code;
 		cursor->scan.limit = cursor->end_known ? cursor->end : watermark;
-		if (cursor->at < cursor->scan.limit) {
-			*ret_result = read_batch(cursor, ret_batch, ret_payload);
-			return ERR_OK;
-		}
+		if (cursor->at < cursor->scan.limit)
+			return read_batch(cursor, ret_result, ret_batch, ret_payload, err);
 		*ret_result = CURSOR_WAIT;
 		if (!cursor->end_known)
 			return ERR_OK;

@@ -41,13 +41,14 @@ MUST_USE enum err_code cursor_next(struct cursor *cursor, uint64_t watermark,
 
 /* What the state at the head of a segment says. */
 struct segment_state {
+	bool known;			/* else the segment is gone, or its state damaged */
 	uint64_t previous_base;
 	uint64_t previous_end;
 	int64_t time_ms;
 };
 
-/* `ordinals`, unless NULL, takes in the state. False: it is gone or damaged. */
-bool segment_state_read(int dir_fd, uint64_t base, struct ordinals *ordinals,
-			struct segment_state *ret_state);
+/* `ordinals`, unless NULL, takes in the state. */
+MUST_USE enum err_code segment_state_read(int dir_fd, uint64_t base, struct ordinals *ordinals,
+					  struct segment_state *ret_state, struct err *err);
 
 #endif

@@ -28,11 +28,12 @@ enum err_code extent_read_first(struct extent *extent, struct err *err)
 		return code;
 	if (count > 0 && bases[0] != extent->first_base) {
 		ordinals_clear(&extent->first);
-		if (segment_state_read(extent->dir_fd, bases[0], &extent->first, &state))
+		code = segment_state_read(extent->dir_fd, bases[0], &extent->first, &state, err);
+		if (code == ERR_OK && state.known)
 			extent->first_base = bases[0];
 	}
 	free(bases);
-	return ERR_OK;
+	return code;
 }
 
 /* Begin at the last segment whose state is good: it knows all that was before it. */
@@ -45,14 +46,18 @@ static enum err_code begin(struct extent *extent, uint64_t watermark, struct err
 
 	if (code != ERR_OK)
 		return code;
-	while (count > 0 && (bases[count - 1] >= watermark ||
-			     !segment_state_read(extent->dir_fd, bases[count - 1], &extent->next,
-						 &state)))
-		count--;
-	if (count > 0)
+	for (; count > 0 && code == ERR_OK; count--) {
+		if (bases[count - 1] >= watermark)
+			continue;
+		code = segment_state_read(extent->dir_fd, bases[count - 1], &extent->next, &state,
+					  err);
+		if (code == ERR_OK && state.known)
+			break;
+	}
+	if (code == ERR_OK && count > 0)
 		cursor_seek(&extent->cursor, bases[count - 1]);
 	free(bases);
-	return ERR_OK;
+	return code;
 }
 
 enum err_code extent_read_next(struct extent *extent, uint64_t watermark, struct err *err)
@@ -69,11 +74,13 @@ enum err_code extent_read_next(struct extent *extent, uint64_t watermark, struct
 		if (code != ERR_OK || result != CURSOR_BATCH)
 			continue;
 		if (batch.kind == BATCH_STATE)
-			(void)segment_state_read(extent->dir_fd,
-						 extent->cursor.segment.header.base,
-						 &extent->next, &state);
+			code = segment_state_read(extent->dir_fd,
+						  extent->cursor.segment.header.base,
+						  &extent->next, &state, err);
 		else
 			ordinals_learn(&extent->next, &batch, slice_of("", 0));
+		if (code != ERR_OK)	/* what it says is not known: read it again */
+			cursor_seek(&extent->cursor, batch.position);
 	}
 	return code;
 }

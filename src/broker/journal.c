@@ -225,9 +225,11 @@ static enum err_code roll(struct journal *journal, struct err *err)
 /* What the device really holds of the acknowledged part; a failed sync may have cost more. */
 static void read_back(const struct journal *journal)
 {
+	enum scan_result result = SCAN_BATCH;
 	struct slice payload;
 	struct batch batch;
 	struct scan scan;
+	struct err err;
 	int64_t bad = 0;
 
 	direct_set(journal->segment.fd, false);
@@ -235,15 +237,14 @@ static void read_back(const struct journal *journal)
 	scan_init(&scan);
 	scan_seek(&scan, journal->segment.fd, journal->segment.header.base,
 		  segment_start(&journal->segment), journal->synced);
-	for (;;) {
-		enum scan_result result = scan_next(&scan, &batch, &payload);
-
-		if (result == SCAN_END)
-			break;
-		bad += result != SCAN_BATCH;
+	while (result != SCAN_END && result != SCAN_FAILED) {
+		result = scan_next(&scan, &batch, &payload);
+		bad += result == SCAN_DAMAGED || result == SCAN_BAD;
 		if (result == SCAN_BAD)
-			(void)scan_resync(&scan);
+			result = scan_resync(&scan);
 	}
+	if (result == SCAN_FAILED && scan_error(&scan, &err))
+		trace_error("%s", err.msg);
 	scan_release(&scan);
 	metric_add(METRIC_LOG_DAMAGE, bad);
 	if (bad > 0)

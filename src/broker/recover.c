@@ -13,6 +13,7 @@ struct view {
 static enum err_code view_open(int dir_fd, uint64_t base, struct view *ret, struct err *err)
 {
 	enum err_code code = segment_open(dir_fd, base, &ret->segment, err);
+	enum scan_result result = SCAN_END;
 	struct slice payload;
 	struct batch batch;
 	struct scan scan;
@@ -23,11 +24,13 @@ static enum err_code view_open(int dir_fd, uint64_t base, struct view *ret, stru
 	scan_seek(&scan, ret->segment.fd, base, segment_start(&ret->segment),
 		  segment_limit(&ret->segment));
 	scan.epoch = ret->segment.header.epoch;
-	ret->has_state = segment_limit(&ret->segment) > segment_start(&ret->segment) &&
-			 scan_next(&scan, &batch, &payload) == SCAN_BATCH &&
-			 batch.kind == BATCH_STATE;
+	if (segment_limit(&ret->segment) > segment_start(&ret->segment))
+		result = scan_next(&scan, &batch, &payload);
+	ret->has_state = result == SCAN_BATCH && batch.kind == BATCH_STATE;
+	if (result == SCAN_FAILED)
+		code = scan_error(&scan, err);
 	scan_release(&scan);
-	return ERR_OK;
+	return code;
 }
 
 static void begin(struct scan *scan, const struct segment *segment)
@@ -39,9 +42,11 @@ static void begin(struct scan *scan, const struct segment *segment)
 }
 
 /* Takes in the watermarks of all valid headers from `at` on. */
-static void find_watermark(struct recovery *plan, const struct segment *segment, uint64_t at)
+static enum err_code find_watermark(struct recovery *plan, const struct segment *segment,
+				    uint64_t at, struct err *err)
 {
-	enum scan_result result;
+	enum scan_result result = SCAN_BATCH;
+	enum err_code code = ERR_OK;
 	struct batch batch;
 	struct scan scan;
 
@@ -49,29 +54,37 @@ static void find_watermark(struct recovery *plan, const struct segment *segment,
 	begin(&scan, segment);
 	if (at > scan.at)
 		scan.at = at < scan.limit ? at : scan.limit;
-	while ((result = scan_next_header(&scan, &batch)) != SCAN_END) {
-		if (result == SCAN_BAD) {
-			(void)scan_resync(&scan);
-			continue;
+	while (result != SCAN_END && result != SCAN_FAILED) {
+		result = scan_next_header(&scan, &batch);
+		if (result == SCAN_BATCH) {
+			plan->last_end = batch_end(&batch);
+			if (batch.watermark > plan->watermark)
+				plan->watermark = batch.watermark;
+		} else if (result == SCAN_BAD) {
+			result = scan_resync(&scan);
 		}
-		plan->last_end = batch_end(&batch);
-		if (batch.watermark > plan->watermark)
-			plan->watermark = batch.watermark;
 	}
+	if (result == SCAN_FAILED)
+		code = scan_error(&scan, err);
 	scan_release(&scan);
+	return code;
 }
 
 /*
  * Step 2, put off until a place is met that is not valid: only what comes after it can have a
  * watermark that lies after it. So what is good is read once.
  */
-static void look_beyond(struct recovery *plan, const struct view *views, size_t i, uint64_t at)
+static enum err_code look_beyond(struct recovery *plan, const struct view *views, size_t i,
+				 uint64_t at, struct err *err)
 {
+	enum err_code code = ERR_OK;
+
 	if (plan->looked)
-		return;
+		return ERR_OK;
 	plan->looked = true;
-	for (; i < plan->count; i++)
-		find_watermark(plan, &views[i].segment, at);
+	for (; i < plan->count && code == ERR_OK; i++)
+		code = find_watermark(plan, &views[i].segment, at, err);
+	return code;
 }
 
 /* Where a damaged header hid whose records were lost, so that no ordinal is known for sure. */
@@ -98,23 +111,40 @@ static void resolve_doubt(struct recovery *plan, struct doubt doubt)
 	}
 }
 
-/* Passes over a place below the watermark without a valid header; false: the log ends there. */
-static bool pass_damage(struct recovery *plan, struct scan *scan, struct doubt *doubt)
+/* Passes over a place below the watermark without a valid header; SCAN_END: the log ends there. */
+static enum scan_result pass_damage(struct recovery *plan, struct scan *scan, struct doubt *doubt)
 {
 	uint64_t from = scan->at;
-	bool goes_on = scan_resync(scan) && scan->at <= plan->watermark;
+	enum scan_result result = scan_resync(scan);
 
-	if (!goes_on)
+	if (result == SCAN_FAILED)
+		return result;
+	if (scan->at > plan->watermark)
+		result = SCAN_END;
+	if (result == SCAN_END)
 		scan->at = plan->watermark < scan->limit ? plan->watermark : scan->limit;
 	plan->damaged++;
 	doubt->before = scan->at;
 	doubt->bytes += scan->at - from;
-	return goes_on;
+	return result;
+}
+
+/* A batch that is part of the log; its payload may be lost. */
+static void take_batch(struct recovery *plan, const struct batch *batch, struct slice payload)
+{
+	if (batch->watermark > plan->watermark)
+		plan->watermark = batch->watermark;
+	if (batch->timestamp_ms > plan->newest_ms)
+		plan->newest_ms = batch->timestamp_ms;
+	ordinals_learn(&plan->ordinals, batch, payload);
 }
 
 /* Step 3, for one segment: learns ordinals; the end of what is good ends up in plan->end. */
-static void walk(struct recovery *plan, const struct view *views, size_t i, struct doubt *doubt)
+static enum err_code walk(struct recovery *plan, const struct view *views, size_t i,
+			  struct doubt *doubt, struct err *err)
 {
+	enum scan_result result = SCAN_BATCH;
+	enum err_code code = ERR_OK;
 	const struct segment *segment = &views[i].segment;
 	uint32_t chain = segment->header.crc;
 	bool chained = segment->header_good;
@@ -124,39 +154,35 @@ static void walk(struct recovery *plan, const struct view *views, size_t i, stru
 
 	scan_init(&scan);
 	begin(&scan, segment);
-	for (;;) {
+	while (result != SCAN_END && result != SCAN_FAILED) {
 		uint64_t at = scan.at;
-		enum scan_result result = scan_next(&scan, &batch, &payload);
-		bool linked = result == SCAN_BATCH && (!chained || batch.chain == chain);
-		bool sure;
+		bool linked, sure;
 
-		if (!linked)
-			look_beyond(plan, views, i, at);
+		result = scan_next(&scan, &batch, &payload);
+		linked = result == SCAN_BATCH && (!chained || batch.chain == chain);
+		if (!linked && result != SCAN_FAILED)
+			code = look_beyond(plan, views, i, at, err);
+		if (code != ERR_OK)
+			break;
 		sure = at < plan->watermark;
 		plan->end = at;
-		if (result == SCAN_END)
-			break;
 		if (result == SCAN_BAD) {
 			chained = false;
-			if (sure && pass_damage(plan, &scan, doubt))
-				continue;
+			result = sure ? pass_damage(plan, &scan, doubt) : SCAN_END;
 			plan->end = scan.at;
-			break;
+		} else if (result == SCAN_BATCH || result == SCAN_DAMAGED) {
+			if (!sure && !linked)
+				break;
+			plan->damaged += result == SCAN_DAMAGED;
+			chain = batch.header_crc;
+			chained = true;
+			take_batch(plan, &batch, result == SCAN_BATCH ? payload : slice_of("", 0));
 		}
-		if (!sure && !linked)
-			break;
-		if (result == SCAN_DAMAGED)
-			plan->damaged++;
-		if (batch.watermark > plan->watermark)
-			plan->watermark = batch.watermark;
-		chain = batch.header_crc;
-		chained = true;
-		if (batch.timestamp_ms > plan->newest_ms)
-			plan->newest_ms = batch.timestamp_ms;
-		ordinals_learn(&plan->ordinals, &batch,
-			       result == SCAN_BATCH ? payload : slice_of("", 0));
 	}
+	if (result == SCAN_FAILED)
+		code = scan_error(&scan, err);
 	scan_release(&scan);
+	return code;
 }
 
 /* The last segment with a state and all after it; *ret_from is its place, or 0. */
@@ -195,23 +221,29 @@ static void miss_segments(struct recovery *plan, struct doubt *doubt)
 		plan->next_base = plan->watermark + (rest ? SEGMENT_HEADER_BYTES - rest : 0);
 }
 
-static void make_plan(struct recovery *plan, const struct view *views, size_t from)
+static enum err_code make_plan(struct recovery *plan, const struct view *views, size_t from,
+			       struct err *err)
 {
 	struct doubt doubt = { 0 };
+	enum err_code code = ERR_OK;
 
 	if (plan->count > 0 && !views[from].has_state)
-		look_beyond(plan, views, from, 0);
+		code = look_beyond(plan, views, from, 0, err);
 	plan->empty = plan->watermark == 0 && (plan->count == 0 || !views[from].has_state);
-	if (plan->empty)
-		return;
+	if (code != ERR_OK || plan->empty)
+		return code;
 	plan->tail = from;
-	walk(plan, views, plan->tail, &doubt);
-	while (plan->tail + 1 < plan->count && plan->bases[plan->tail + 1] < plan->watermark)
-		walk(plan, views, ++plan->tail, &doubt);
+	code = walk(plan, views, plan->tail, &doubt, err);
+	while (code == ERR_OK && plan->tail + 1 < plan->count &&
+	       plan->bases[plan->tail + 1] < plan->watermark)
+		code = walk(plan, views, ++plan->tail, &doubt, err);
+	if (code != ERR_OK)
+		return code;
 	miss_segments(plan, &doubt);
 	resolve_doubt(plan, doubt);
 	if (plan->last_end > plan->end)
 		plan->cut_bytes = plan->last_end - plan->end;
+	return ERR_OK;
 }
 
 enum err_code recover_plan(int dir_fd, uint64_t published, struct recovery *ret, struct err *err)
@@ -231,7 +263,7 @@ enum err_code recover_plan(int dir_fd, uint64_t published, struct recovery *ret,
 	if (code == ERR_OK && plan.count == 0 && published > 0)
 		code = err_set(err, ERR_CORRUPT, "the log's watermark is there, its segments are not");
 	if (code == ERR_OK)
-		make_plan(&plan, views, from);
+		code = make_plan(&plan, views, from, err);
 	for (size_t i = 0; i < plan.count; i++)
 		segment_close(&views[i].segment);
 	free(views);

@@ -107,15 +107,17 @@ static bool may_go(struct retention *retention, const uint64_t *bases, size_t co
 		   bool too_many)
 {
 	struct need need = { .needed = false };
-	struct segment_state state;
-	bool known = false, wanted, needed;
+	struct segment_state state = { .known = false };
+	bool wanted, needed;
+	struct err err;
 
 	if (!too_many && retention->age_ms == 0)
 		return false;
 	ordinals_init(&need.state);
-	for (size_t i = 1; i < count && !known; i++)
-		known = segment_state_read(retention->dir_fd, bases[i], &need.state, &state);
-	wanted = known && (too_many || now_ms(retention) - state.time_ms > retention->age_ms);
+	for (size_t i = 1; i < count && !state.known; i++)
+		if (segment_state_read(retention->dir_fd, bases[i], &need.state, &state, &err))
+			trace_warn("%s", err.msg);
+	wanted = state.known && (too_many || now_ms(retention) - state.time_ms > retention->age_ms);
 	needed = wanted && is_needed(&need, retention->dir_fd);
 	ordinals_release(&need.state);
 	if (too_many && needed && !retention->held)

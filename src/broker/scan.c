@@ -4,10 +4,10 @@
 #include "base/mem.h"
 
 #include <errno.h>
-#include <sys/types.h>
+#include <inttypes.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, TRIES = 3, FIRST_WINDOW_BYTES = 8192 };
+enum { TRIES = 3, FIRST_WINDOW_BYTES = 8192 };
 
 void scan_init(struct scan *scan)
 {
@@ -31,44 +31,32 @@ void scan_seek(struct scan *scan, int fd, uint64_t base, uint64_t at, uint64_t l
 	scan->epoch = 0;
 }
 
-ssize_t read_again(int fd, void *to, size_t len, uint64_t offset)
+size_t read_at(int fd, void *to, size_t len, uint64_t offset, int *ret_errno)
 {
-	ssize_t n = -1;
+	char *into = to;
+	size_t have = 0;
+	int tries = 0;
+	ssize_t n = 1;
 
-	for (int i = 0; i < TRIES && n < 0; i++)
-		do
-			n = pread(fd, to, len, (off_t)offset);
-		while (n < 0 && errno == EINTR);
-	return n;
-}
-
-/* Fills [to, to + len) from `offset`; what cannot be read becomes zeros. */
-static void read_all(int fd, unsigned char *to, size_t len, uint64_t offset)
-{
-	while (len > 0) {
-		ssize_t n = read_again(fd, to, len, offset);
-		size_t step = (size_t)n;
-
-		if (n == 0) {
-			memset(to, 0, len);
-			return;
-		}
-		if (n < 0) {
-			step = len < PAGE ? len : PAGE;
-			memset(to, 0, step);
-		}
-		to += step;
-		len -= step;
-		offset += step;
+	*ret_errno = 0;
+	while (have < len && n != 0 && tries < TRIES) {
+		n = pread(fd, into + have, len - have, (off_t)(offset + have));
+		if (n < 0 && errno == EINTR)
+			continue;
+		*ret_errno = n < 0 ? errno : 0;
+		tries = n < 0 ? tries + 1 : 0;
+		have += n < 0 ? 0 : (size_t)n;
 	}
+	return have;
 }
 
-/* The `len` bytes at the scan's place, or NULL past the limit. */
+/* The `len` bytes at the scan's place, or NULL: past the limit, or `failure` says why. */
 static const unsigned char *look(struct scan *scan, size_t len)
 {
 	uint64_t have = scan->window + scan->len;
-	size_t kept = 0, want;
+	size_t kept = 0, want, got;
 
+	scan->failure = 0;
 	if (scan->at >= scan->window && scan->at + len <= have)
 		return scan->bytes + (scan->at - scan->window);
 	if (len > scan->limit - scan->at)
@@ -86,10 +74,13 @@ static const unsigned char *look(struct scan *scan, size_t len)
 		kept = (size_t)(have - scan->at);
 		memmove(scan->bytes, scan->bytes + (scan->at - scan->window), kept);
 	}
-	read_all(scan->fd, scan->bytes + kept, want - kept, scan->at - scan->base + kept);
+	got = kept + read_at(scan->fd, scan->bytes + kept, want - kept,
+			      scan->at - scan->base + kept, &scan->failure);
+	if (scan->failure == 0)
+		memset(scan->bytes + got, 0, want - got);
 	scan->window = scan->at;
-	scan->len = want;
-	return scan->bytes;
+	scan->len = scan->failure == 0 ? want : got;
+	return scan->len < len ? NULL : scan->bytes;
 }
 
 enum scan_result scan_next_header(struct scan *scan, struct batch *ret_batch)
@@ -100,6 +91,8 @@ enum scan_result scan_next_header(struct scan *scan, struct batch *ret_batch)
 	if (scan->at >= scan->limit)
 		return SCAN_END;
 	in = look(scan, BATCH_HEADER_BYTES);
+	if (!in && scan->failure != 0)
+		return SCAN_FAILED;
 	if (!in || !batch_decode(in, scan->at, &batch) || batch_end(&batch) > scan->limit ||
 	    (scan->epoch && batch.epoch != scan->epoch))
 		return SCAN_BAD;
@@ -118,6 +111,8 @@ enum scan_result scan_next(struct scan *scan, struct batch *ret_batch, struct sl
 		return result;
 	scan->at = start;
 	in = look(scan, BATCH_HEADER_BYTES + (size_t)ret_batch->payload_bytes);
+	if (!in)
+		return SCAN_FAILED;	/* within the limit it is */
 	scan->at = batch_end(ret_batch);
 	*ret_payload = slice_of(in + BATCH_HEADER_BYTES, ret_batch->payload_bytes);
 	return crc32c(0, ret_payload->ptr, ret_payload->len) == ret_batch->payload_crc
@@ -134,25 +129,33 @@ static void skip_in_window(struct scan *scan)
 		scan->at += BATCH_ALIGN;
 }
 
-bool scan_resync(struct scan *scan)
+enum scan_result scan_resync(struct scan *scan)
 {
-	uint64_t bad = scan->at;
+	uint64_t start = scan->at, bad = start;
+	enum scan_result result = SCAN_BAD;
 	struct batch batch;
 
-	while (scan->limit - scan->at >= BATCH_HEADER_BYTES) {
-		uint64_t at;
-
+	while (result == SCAN_BAD && scan->limit - scan->at >= BATCH_HEADER_BYTES) {
 		scan->at += scan->at == bad ? BATCH_ALIGN : 0;
-		if (!look(scan, BATCH_HEADER_BYTES))
+		if (!look(scan, BATCH_HEADER_BYTES)) {
+			result = scan->failure != 0 ? SCAN_FAILED : SCAN_END;
 			break;
-		skip_in_window(scan);
-		at = scan->at;
-		if (scan_next_header(scan, &batch) == SCAN_BATCH) {
-			scan->at = at;
-			return true;
 		}
-		bad = at;
+		skip_in_window(scan);
+		bad = scan->at;
+		result = scan_next_header(scan, &batch);
 	}
-	scan->at = scan->limit;
-	return false;
+	if (result == SCAN_BATCH)
+		scan->at = bad;		/* which it is not */
+	else if (result == SCAN_FAILED)
+		scan->at = start;
+	else
+		scan->at = scan->limit;
+	return result == SCAN_BAD ? SCAN_END : result;
+}
+
+enum err_code scan_error(const struct scan *scan, struct err *err)
+{
+	errno = scan->failure;
+	return err_errno(err, "could not read log segment %020" PRIu64, scan->base);
 }

@@ -1,10 +1,11 @@
 /*
  * scan.h - reads the batches of one segment file, in order.
  *
- * Bytes that the device cannot read, asked three times, count as zeros, so they
- * fail their check like any other damage: what is called damaged becomes a dead
- * letter for good, so one error that passes must not be taken for it. Nothing
- * at or past `limit` is ever looked at: there a writer may be at work.
+ * Only bytes that were read and are wrong are damage, since what is damaged
+ * becomes a dead letter for good. What the device cannot read, asked three
+ * times, fails the scan (SCAN_FAILED), which stays where it is: the next call
+ * asks again. What lacks at the end of a file counts as zeros. Nothing at or
+ * past `limit` is ever looked at: there a writer may be at work.
  *
  * Ownership: the caller keeps the descriptor open; payloads live until the
  * next call with the same scan. Threads: one thread a scan.
@@ -12,9 +13,8 @@
 #ifndef BROKER_SCAN_H
 #define BROKER_SCAN_H
 
+#include "base/err.h"
 #include "broker/batch.h"
-
-#include <sys/types.h>
 
 enum { SCAN_WINDOW_BYTES = 256 * 1024 };
 
@@ -29,17 +29,20 @@ struct scan {
 	size_t step;			/* what the last refill asked for */
 	size_t len;
 	uint64_t window;		/* … from this journal position on */
+	int failure;			/* errno of the read that failed */
 };
 
 enum scan_result {
 	SCAN_BATCH,
 	SCAN_DAMAGED,	/* the header is good, the payload is not; the scan has passed it */
 	SCAN_BAD,	/* no batch here; the scan stays */
+	SCAN_FAILED,	/* nobody knows what is here, see scan_error(); the scan stays */
 	SCAN_END,
 };
 
-/* As pread(), but an error has come three times in turn. */
-ssize_t read_again(int fd, void *to, size_t len, uint64_t offset);
+/* As many of the `len` bytes as the file has and the device gives; *ret_errno: what keeps it from
+ * giving the next one, which has come three times in turn, or 0. */
+size_t read_at(int fd, void *to, size_t len, uint64_t offset, int *ret_errno);
 
 /* From the segment's first batch on. */
 void scan_init(struct scan *scan);
@@ -50,7 +53,9 @@ void scan_seek(struct scan *scan, int fd, uint64_t base, uint64_t at, uint64_t l
 enum scan_result scan_next(struct scan *scan, struct batch *ret_batch, struct slice *ret_payload);
 /* As scan_next, but does not read or check the payload: never SCAN_DAMAGED. */
 enum scan_result scan_next_header(struct scan *scan, struct batch *ret_batch);
-/* After SCAN_BAD: goes to the next valid header; false: there is none, the scan is at its end. */
-bool scan_resync(struct scan *scan);
+/* After SCAN_BAD: goes to the next valid header (SCAN_BATCH), or to its end (SCAN_END). */
+enum scan_result scan_resync(struct scan *scan);
+/* After SCAN_FAILED: why. */
+enum err_code scan_error(const struct scan *scan, struct err *err);
 
 #endif

@@ -26,17 +26,18 @@ static enum err_code find_segment(int dir_fd, uint64_t watermark, uint64_t uid,
 		return code;
 	ordinals_init(&ordinals);
 	*ret_base = 0;
-	for (size_t i = count; i-- > 0 && *ret_base == 0;) {
+	for (size_t i = count; i-- > 0 && code == ERR_OK && *ret_base == 0;) {
 		if (bases[i] >= watermark)
 			continue;
 		ordinals_clear(&ordinals);
-		if (segment_state_read(dir_fd, bases[i], &ordinals, &state) &&
+		code = segment_state_read(dir_fd, bases[i], &ordinals, &state, err);
+		if (code == ERR_OK && state.known &&
 		    is_before(&ordinals, uid, partition, ordinal))
 			*ret_base = bases[i];
 	}
 	ordinals_release(&ordinals);
 	free(bases);
-	return ERR_OK;
+	return code;
 }
 
 enum err_code seek_ordinal(struct index_cache *cache, uint64_t watermark, uint64_t uid,
@@ -68,12 +69,15 @@ static enum err_code find_segment_at(int dir_fd, uint64_t watermark, int64_t tim
 	if (code != ERR_OK)
 		return code;
 	*ret_base = 0;
-	for (size_t i = count; i-- > 0 && *ret_base == 0;)
-		if (bases[i] < watermark &&
-		    segment_state_read(dir_fd, bases[i], NULL, &state) && state.time_ms < time_ms)
+	for (size_t i = count; i-- > 0 && code == ERR_OK && *ret_base == 0;) {
+		if (bases[i] >= watermark)
+			continue;
+		code = segment_state_read(dir_fd, bases[i], NULL, &state, err);
+		if (code == ERR_OK && state.known && state.time_ms < time_ms)
 			*ret_base = bases[i];
+	}
 	free(bases);
-	return ERR_OK;
+	return code;
 }
 
 enum err_code seek_time(int dir_fd, uint64_t watermark, uint64_t uid, int32_t partition,

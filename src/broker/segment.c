@@ -79,17 +79,17 @@ static bool still_named(int dir_fd, const char *name, const struct stat *st)
 	       now.st_ino == st->st_ino && now.st_dev == st->st_dev;
 }
 
-/* A header that cannot be read is damage, unless what follows it cannot be read either: then it is
- * the disk, and nothing can be said about the segment. */
 static enum err_code read_header(struct segment *segment, uint64_t base, const char *name,
 				 struct err *err)
 {
-	unsigned char bytes[SEGMENT_HEADER_BYTES], more;
-	ssize_t n = read_again(segment->fd, bytes, sizeof(bytes), 0);
+	unsigned char bytes[SEGMENT_HEADER_BYTES];
+	int failure;
+	size_t n = read_at(segment->fd, bytes, sizeof(bytes), 0, &failure);
 
-	if (n < 0 && read_again(segment->fd, &more, 1, SEGMENT_HEADER_BYTES) < 0)
+	errno = failure;
+	if (failure != 0)
 		return err_errno(err, "could not read segment \"%s\"", name);
-	segment->header_good = n == (ssize_t)sizeof(bytes) &&
+	segment->header_good = n == sizeof(bytes) &&
 			       segment_header_decode(bytes, &segment->header) &&
 			       segment->header.base == base;
 	if (!segment->header_good)

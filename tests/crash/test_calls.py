@@ -25,6 +25,13 @@ def test_every_call_of_the_gateway(pinpipe):
     assert campaign.report.counts["acked"] > 10 * CASES_MIN and campaign.report.counts["unknown"] > CASES_MIN
 
 
+def test_every_read_of_a_gateway_that_goes_on(pinpipe):
+    """What cannot be read is no damage, and no end of the log."""
+    campaign = calls.torture(pinpipe, "restart", is_thorough=False, kinds=("read",))
+    assert campaign.is_clean, "\n".join([str(campaign.report), *campaign.wrong])
+    assert campaign.done.total() > 40
+
+
 class Served:
     """A gateway with a fault in its syncs, and clients at it."""
 
@@ -99,10 +106,11 @@ def test_sink_waits_for_descriptors(pinpipe, tmp_path):
     assert campaign.done["open"] > opens // 2
 
 
-def test_one_failed_read_is_no_damage(pinpipe, tmp_path):
-    """A dead letter is for good, and the next read would have brought the record."""
+@pytest.mark.parametrize("ever", (False, True))
+def test_failed_reads_are_no_damage(pinpipe, tmp_path, ever):
+    """A dead letter is for good, and a later read may bring the record."""
     campaign = calls.Campaign(pinpipe, tmp_path, "sink")
     reads = campaign.count()["read"]
-    campaign.run_cases([calls.Case("read", at, "eio", False) for at in range(1, reads + 1)])
+    campaign.run_cases([calls.Case("read", at, "eio", ever) for at in range(1, reads + 1)])
     assert campaign.is_clean, "\n".join([str(campaign.report), *campaign.wrong])
     assert campaign.done["read"] > reads // 2
