@@ -535,6 +535,8 @@ static enum err_code open_log(struct local_broker *local, struct err *err)
 		code = take_lock(local, err);
 	if (code == ERR_OK)
 		code = catalog_make(local->dir_fd, err);
+	if (code == ERR_OK && local->options.writer)
+		catalog_mend(local->dir_fd);
 	if (code == ERR_OK)
 		code = catalog_load(local->dir_fd, &local->topics, &local->log_id, err);
 	if (code == ERR_OK)

@@ -4,6 +4,7 @@
 #include "base/crc32c.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
+#include "base/trace.h"
 #include "broker/segment.h"
 
 #include <errno.h>
@@ -14,9 +15,13 @@
 #include <unistd.h>
 
 static const char file_name[] = "topics";
+static const char copy_name[] = "topics.copy";
 static const char new_name[] = "topics.new";
 static const char first_line[] = "pinpipe topics 1\n";
-enum { CATALOG_BYTES_MAX = 16 * 1024 * 1024 };
+enum {
+	CATALOG_BYTES_MAX = 16 * 1024 * 1024,
+	CRC_LINE = 13,			/* "crc 01234567\n" */
+};
 
 static const char *kind_text(enum topic_kind kind)
 {
@@ -56,41 +61,46 @@ static void put_catalog(struct buf *out, const struct topics *topics, uint64_t l
 	buf_addf(out, "crc %08" PRIx32 "\n", crc32c(0, out->ptr, out->len));
 }
 
-static enum err_code write_new(int dir_fd, const char *name, const struct topics *topics,
-			       uint64_t log_id, struct err *err)
+/* All of the text, synced, in a file of its own. */
+static enum err_code write_new(int dir_fd, const char *name, struct slice text, struct err *err)
 {
 	enum err_code code;
-	struct buf text;
-	int fd;
+	int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 
-	errno = FAILPOINT("catalog-write");
-	fd = errno ? -1 : openat(dir_fd, name,
-				 O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return err_errno(err, "could not write the list of topics");
-	buf_init(&text, CATALOG_BYTES_MAX);
-	put_catalog(&text, topics, log_id);
-	if (buf_full(&text))
-		code = err_set(err, ERR_LIMIT, "there are too many topics");
-	else
-		code = write_all(fd, text.ptr, text.len, 0, err);
+	code = write_all(fd, text.ptr, text.len, 0, err);
 	if (code == ERR_OK && fsync(fd) < 0)
 		code = err_errno(err, "could not sync the list of topics");
-	buf_release(&text);
 	(void)close(fd);
 	return code;
 }
 
-enum err_code catalog_save(int dir_fd, const struct topics *topics, uint64_t log_id,
-			   struct err *err)
+static enum err_code replace(int dir_fd, const char *name, struct slice text, struct err *err)
 {
-	enum err_code code = write_new(dir_fd, new_name, topics, log_id, err);
+	enum err_code code = write_new(dir_fd, new_name, text, err);
+
+	if (code == ERR_OK && renameat(dir_fd, new_name, dir_fd, name) < 0)
+		code = err_errno(err, "could not replace the list of topics");
+	return code;
+}
+
+/* The copy first: so it lacks nothing that a client was told is there. */
+static enum err_code replace_both(int dir_fd, struct slice text, struct err *err)
+{
+	enum err_code code = replace(dir_fd, copy_name, text, err);
 
 	if (code != ERR_OK)
 		return code;
 	errno = FAILPOINT("catalog-rename");
-	if (errno != 0 || renameat(dir_fd, new_name, dir_fd, file_name) < 0)
-		return err_errno(err, "could not replace the list of topics");
+	if (errno != 0)
+		code = err_errno(err, "could not replace the list of topics");
+	else
+		code = replace(dir_fd, file_name, text, err);
+	if (code != ERR_OK) {
+		catalog_mend(dir_fd);
+		return code;
+	}
 	errno = FAILPOINT("catalog-renamed");
 	if (errno != 0)
 		code = err_errno(err, "could not sync the list of topics");
@@ -99,33 +109,92 @@ enum err_code catalog_save(int dir_fd, const struct topics *topics, uint64_t log
 	return code == ERR_OK ? code : (err->code = ERR_UNKNOWN);
 }
 
-enum err_code catalog_make(int dir_fd, struct err *err)
+enum err_code catalog_save(int dir_fd, const struct topics *topics, uint64_t log_id,
+			   struct err *err)
 {
-	struct topics none;
+	enum err_code code;
+	struct buf text;
+
+	errno = FAILPOINT("catalog-write");
+	if (errno != 0)
+		return err_errno(err, "could not write the list of topics");
+	buf_init(&text, CATALOG_BYTES_MAX);
+	put_catalog(&text, topics, log_id);
+	if (buf_full(&text))
+		code = err_set(err, ERR_LIMIT, "there are too many topics");
+	else
+		code = replace_both(dir_fd, buf_slice(&text), err);
+	buf_release(&text);
+	return code;
+}
+
+static bool is_there(int dir_fd, const char *name)
+{
+	return faccessat(dir_fd, name, F_OK, 0) == 0;
+}
+
+/* An empty list must not take the place of one that was lost. */
+static enum err_code need_no_log(int dir_fd, struct err *err)
+{
+	uint64_t *bases;
+	size_t count;
+	enum err_code code = segment_list(dir_fd, &bases, &count, err);
+
+	if (code != ERR_OK)
+		return code;
+	free(bases);
+	if (count > 0)
+		return err_set(err, ERR_CORRUPT, "the log's list of topics is not there, its "
+			       "segments are");
+	return ERR_OK;
+}
+
+/* Under its name unless another process was faster. */
+static enum err_code make_first(int dir_fd, uint64_t log_id, struct slice text, struct err *err)
+{
 	char name[64];
-	uint64_t log_id = 0;
 	enum err_code code;
 
-	if (faccessat(dir_fd, file_name, F_OK, 0) == 0)
-		return ERR_OK;
-	topics_init(&none);
-	while (log_id == 0)
-		(void)!getrandom(&log_id, sizeof(log_id), 0);
 	(void)snprintf(name, sizeof(name), "%s.%016" PRIx64, new_name, log_id);
-	code = write_new(dir_fd, name, &none, log_id, err);
+	code = write_new(dir_fd, name, text, err);
 	if (code == ERR_OK && linkat(dir_fd, name, dir_fd, file_name, 0) < 0 && errno != EEXIST)
 		code = err_errno(err, "could not make the list of topics");
 	(void)unlinkat(dir_fd, name, 0);
 	return code == ERR_OK ? dir_sync(dir_fd, err) : code;
 }
 
-static enum err_code read_file(int dir_fd, struct buf *text, struct err *err)
+enum err_code catalog_make(int dir_fd, struct err *err)
 {
-	int fd = openat(dir_fd, file_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	struct topics none;
+	struct buf text;
+	uint64_t log_id = 0;
+	enum err_code code;
+
+	if (is_there(dir_fd, file_name) || is_there(dir_fd, copy_name))
+		return ERR_OK;
+	code = need_no_log(dir_fd, err);
+	if (code != ERR_OK)
+		return code;
+	topics_init(&none);
+	while (log_id == 0)
+		(void)!getrandom(&log_id, sizeof(log_id), 0);
+	errno = FAILPOINT("catalog-write");
+	if (errno != 0)
+		return err_errno(err, "could not write the list of topics");
+	buf_init(&text, CATALOG_BYTES_MAX);
+	put_catalog(&text, &none, log_id);
+	code = make_first(dir_fd, log_id, buf_slice(&text), err);
+	buf_release(&text);
+	return code;
+}
+
+static enum err_code read_file(int dir_fd, const char *name, struct buf *text, struct err *err)
+{
+	int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	enum err_code code = ERR_OK;
 	struct stat st;
+	int failure;
 	char *to;
-	ssize_t n;
 
 	if (fd < 0)
 		return err_errno(err, "could not open the list of topics");
@@ -134,11 +203,10 @@ static enum err_code read_file(int dir_fd, struct buf *text, struct err *err)
 	} else if (!(to = buf_room(text, (size_t)st.st_size))) {
 		code = err_set(err, ERR_CORRUPT, "the list of topics is too long");
 	} else {
-		n = pread(fd, to, (size_t)st.st_size, 0);
-		if (n < 0)
+		buf_grew(text, read_at(fd, to, (size_t)st.st_size, 0, &failure));
+		errno = failure;
+		if (failure != 0)
 			code = err_errno(err, "could not read the list of topics");
-		else
-			buf_grew(text, (size_t)n);
 	}
 	(void)close(fd);
 	return code;
@@ -230,20 +298,25 @@ static bool parse_line(const char *line, struct topics *topics, struct topic **t
 	}
 }
 
-/* `text` ends in NUL. */
+static bool is_whole(struct slice text)
+{
+	size_t first = sizeof(first_line) - 1;
+	char last_line[CRC_LINE + 1];
+
+	if (text.len < first + CRC_LINE || memcmp(text.ptr, first_line, first) != 0)
+		return false;
+	(void)snprintf(last_line, sizeof(last_line), "crc %08" PRIx32 "\n",
+		       crc32c(0, text.ptr, text.len - CRC_LINE));
+	return memcmp(text.ptr + text.len - CRC_LINE, last_line, CRC_LINE) == 0;
+}
+
+/* Of a text that is whole. */
 static bool parse(char *text, size_t len, struct topics *topics, uint64_t *ret_log_id)
 {
-	enum { CRC_LINE = 13 };		/* "crc 01234567\n" */
-	size_t first = sizeof(first_line) - 1;
 	struct topic *topic = NULL;
-	uint32_t crc;
 
-	if (len < first + CRC_LINE || memcmp(text, first_line, first) != 0 ||
-	    sscanf(text + len - CRC_LINE, "crc %8" SCNx32, &crc) != 1 ||
-	    crc32c(0, text, len - CRC_LINE) != crc)
-		return false;
 	text[len - CRC_LINE] = '\0';
-	for (char *line = text + first; *line;) {
+	for (char *line = text + sizeof(first_line) - 1; *line;) {
 		char *end = strchr(line, '\n');
 
 		if (!end)
@@ -256,19 +329,91 @@ static bool parse(char *text, size_t len, struct topics *topics, uint64_t *ret_l
 	return true;
 }
 
-enum err_code catalog_load(int dir_fd, struct topics *topics, uint64_t *ret_log_id,
-			   struct err *err)
+/* A text that is whole, or an error. */
+static enum err_code read_whole(int dir_fd, const char *name, struct buf *text, struct err *err)
+{
+	enum err_code code = read_file(dir_fd, name, text, err);
+
+	if (code == ERR_OK && !is_whole(buf_slice(text)))
+		code = err_set(err, ERR_CORRUPT, "\"%s\" is damaged", name);
+	return code;
+}
+
+static enum err_code load(int dir_fd, const char *name, struct topics *topics,
+			  uint64_t *ret_log_id, struct err *err)
 {
 	enum err_code code;
 	struct buf text;
 
 	buf_init(&text, CATALOG_BYTES_MAX);
-	code = read_file(dir_fd, &text, err);
-	(void)buf_cstr(&text);
+	code = read_whole(dir_fd, name, &text, err);
 	if (code == ERR_OK && !parse(text.ptr, text.len, topics, ret_log_id)) {
 		topics_release(topics);
-		code = err_set(err, ERR_CORRUPT, "the list of topics is damaged");
+		code = err_set(err, ERR_CORRUPT, "\"%s\" is damaged", name);
 	}
 	buf_release(&text);
 	return code;
+}
+
+enum err_code catalog_load(int dir_fd, struct topics *topics, uint64_t *ret_log_id,
+			   struct err *err)
+{
+	struct err first, second;
+
+	if (load(dir_fd, file_name, topics, ret_log_id, &first) == ERR_OK)
+		return ERR_OK;
+	if (load(dir_fd, copy_name, topics, ret_log_id, &second) != ERR_OK)
+		return err_set(err, first.code, "the list of topics cannot be read: %s; %s",
+			       first.msg, second.msg);
+	trace_warn("the list of topics cannot be read, its copy is taken: %s", first.msg);
+	return ERR_OK;
+}
+
+enum err_code catalog_check(int dir_fd, struct err *err)
+{
+	const char *const names[] = { file_name, copy_name };
+	enum err_code code = ERR_OK;
+
+	for (size_t i = 0; i < ARRAY_LEN(names) && code == ERR_OK; i++) {
+		struct buf text;
+		struct err why;
+
+		buf_init(&text, CATALOG_BYTES_MAX);
+		code = read_whole(dir_fd, names[i], &text, &why);
+		if (code == ERR_ABSENT && i > 0)
+			code = ERR_OK;
+		if (code != ERR_OK)
+			*err = why;
+		buf_release(&text);
+	}
+	return code;
+}
+
+/* `name` becomes what is whole in the other file. */
+static void mend(int dir_fd, const char *name, struct slice text)
+{
+	struct err err;
+
+	if (replace(dir_fd, name, text, &err) == ERR_OK && dir_sync(dir_fd, &err) == ERR_OK)
+		trace_debug("\"%s\" was written anew", name);
+	else
+		trace_warn("\"%s\" could not be written anew: %s", name, err.msg);
+}
+
+void catalog_mend(int dir_fd)
+{
+	struct buf text, copy;
+	struct err ignored;
+	bool good, copy_good;
+
+	buf_init(&text, CATALOG_BYTES_MAX);
+	buf_init(&copy, CATALOG_BYTES_MAX);
+	good = read_whole(dir_fd, file_name, &text, &ignored) == ERR_OK;
+	copy_good = read_whole(dir_fd, copy_name, &copy, &ignored) == ERR_OK;
+	if (good && !(copy_good && slice_eq(buf_slice(&text), buf_slice(&copy))))
+		mend(dir_fd, copy_name, buf_slice(&text));
+	else if (!good && copy_good)
+		mend(dir_fd, file_name, buf_slice(&copy));
+	buf_release(&text);
+	buf_release(&copy);
 }

@@ -1,6 +1,9 @@
 /*
  * catalog.h - the file `topics`: which topics and streams a log has.
  *
+ * `topics.copy` is the same, for the day on which the other one is damaged. It
+ * is replaced first, so it lacks nothing that a client was told is there.
+ *
  * Text, one item a line, replaced as a whole (written beside, synced, renamed,
  * directory synced):
  *	pinpipe topics 1
@@ -19,9 +22,14 @@
 
 #include "broker/topics.h"
 
-/* Make an empty one if there is none; of several processes one wins. */
+/* Make an empty one if there is none; of several processes one wins. ERR_CORRUPT: there is a log
+ * already, which has lost its own. */
 MUST_USE enum err_code catalog_make(int dir_fd, struct err *err);
-/* Into an empty table. ERR_ABSENT: there is none. ERR_CORRUPT. */
+/* The writer's, before it loads: what is damaged or gone of the two is made of the other one. */
+void catalog_mend(int dir_fd);
+/* Not ERR_OK: one of the two is damaged. */
+MUST_USE enum err_code catalog_check(int dir_fd, struct err *err);
+/* Into an empty table, from the copy if need be. ERR_ABSENT: there is none. ERR_CORRUPT. */
 MUST_USE enum err_code catalog_load(int dir_fd, struct topics *topics, uint64_t *ret_log_id,
 				    struct err *err);
 /* Durable on return. ERR_UNKNOWN: it is there, but a power cut may bring the old one back; after

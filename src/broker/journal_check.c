@@ -193,6 +193,16 @@ static enum err_code walk(struct check *check, struct err *err)
 	return code;
 }
 
+static void check_catalog(struct check *check)
+{
+	struct err why;
+
+	if (catalog_check(check->dir_fd, &why) == ERR_OK)
+		return;
+	check->report.damaged++;
+	say(check, "of the list of topics, of which there are two, %s", why.msg);
+}
+
 /* What the file says, or, where that says nothing, what the log itself proves. */
 static enum err_code find_watermark(struct check *check, uint64_t log_id, struct err *err)
 {
@@ -247,6 +257,8 @@ enum err_code journal_check(const char *dir, void (*each)(void *user, const char
 	code = catalog_load(check.dir_fd, &check.topics, &log_id, err);
 	if (code == ERR_OK)
 		code = find_watermark(&check, log_id, err);
+	if (code == ERR_OK)
+		check_catalog(&check);
 	if (code == ERR_OK)
 		code = walk(&check, err);
 	if (code == ERR_OK && check.report.partition_count > 0)
