@@ -144,6 +144,15 @@ def said_in(trace):
     return trace.read_text(errors="replace")[-2000:]
 
 
+class Client(clients.Client):
+    bad_share = 0.2
+
+
+class Hurried(Client):
+    """What is not answered because of a fault is not waited for."""
+    patience_s = 2
+
+
 class Gateway:
     """A few dozen requests, one after the other, on one connection a path."""
 
@@ -176,9 +185,9 @@ class Gateway:
             return error
         return None
 
-    def load(self, port, number):
+    def load(self, kind, port, number):
         """The requests, until too many in a row got no answer."""
-        both = [clients.Client(2 * number + n, port, USER, path, 1, threading.Event())
+        both = [kind(2 * number + n, port, USER, path, 1, threading.Event())
                 for n, path in enumerate(("batch", "stream"))]
         for client in both:
             silent = 0
@@ -207,7 +216,7 @@ class Gateway:
         try:
             port = self.listening(process, trace)
             if port:
-                both = self.load(port, number)
+                both = self.load(Hurried if extra else Client, port, number)
                 if must_serve:
                     self.serves(both, process)
             asked = process.poll() is None
@@ -426,10 +435,6 @@ class Campaign:
     @property
     def is_clean(self):
         return self.report.clean and not self.wrong
-
-
-clients.BAD_SHARE = 0.2
-clients.PATIENCE_S = 2  # what is not answered because of a fault is not waited for
 
 
 def torture(binary, name, is_thorough, kinds=KINDS):

@@ -30,11 +30,11 @@ class Entry:
         self.state, self.partition, self.offset = "unknown", None, None
 
 
-def make_value(table, identity, rng):
+def make_value(table, identity, rng, bad_share):
     """A row of the table that carries its identity in a text column, and the text of what it is cleaned to; now and
     then something that is no row."""
     k = rng.randrange(0, 5000)
-    if rng.random() < BAD_SHARE:
+    if rng.random() < bad_share:
         return {"nonsense": identity}, None
     if table == "pin":
         title, followers = "dunes \u2026 " + "x" * rng.randrange(0, 600), rng.choice(list(FOLLOWERS))
@@ -51,8 +51,8 @@ def make_value(table, identity, rng):
 class Connection:
     """As much of HTTP as these clients need; http.client takes five times as long."""
 
-    def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
+    def __init__(self, port, patience_s):
+        self.socket = socket.create_connection(("127.0.0.1", port), patience_s)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.is_over = False
 
@@ -82,6 +82,8 @@ class Connection:
 
 
 class Client(threading.Thread):
+    bad_share, patience_s = BAD_SHARE, PATIENCE_S
+
     def __init__(self, number, port, user, path, seed, stop):
         super().__init__(daemon=True)
         self.number, self.port, self.user, self.path, self.stop = number, port, user, path, stop
@@ -115,7 +117,7 @@ class Client(threading.Thread):
     def entry(self, table):
         self.sent += 1
         entry = Entry(f"{self.path}-{self.number}-{self.sent}", self.path, table, self.number, self.sent)
-        value, entry.row = make_value(table, entry.identity, self.rng)
+        value, entry.row = make_value(table, entry.identity, self.rng, self.bad_share)
         text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
         entry.digest = digest(text.encode())
         self.entries.append(entry)
@@ -123,7 +125,7 @@ class Client(threading.Thread):
 
     def request(self, method, path, kind, body):
         if not self.connection:
-            self.connection = Connection(self.port)
+            self.connection = Connection(self.port, self.patience_s)
         answer = self.connection.request(method, path.encode(), kind, body.encode())
         if self.connection.is_over:
             self.drop()
