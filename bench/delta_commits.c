@@ -39,9 +39,10 @@ static void check(enum err_code code, const struct err *err)
 
 static void commit(struct delta_table *table)
 {
-	struct delta_txn txn = { "pinpipe/stream/streaming-124df56aef51-pin/"
-				 "shardId-000000000000/0123456789abcdef",
-				 delta_version(table) + 1 };
+	static const char app_id[] = "pinpipe/stream/streaming-124df56aef51-pin/"
+				     "shardId-000000000000/0123456789abcdef";
+	struct delta_txn txn = { app_id, delta_version(table) + 1,
+				 delta_txn_version(table, app_id) };
 	struct delta_add add = { .size = 20000, .modified_ms = clock_wall_ms(), .rows = 250,
 				 .stats = stats };
 	struct delta_commit next = { .operation = "STREAMING UPDATE", .adds = &add, .add_count = 1,

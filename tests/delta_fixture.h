@@ -55,7 +55,7 @@ static inline enum err_code append(struct delta_table *table, const char *app, i
 	struct delta_add add = { .path = path, .size = 1000 + (uint64_t)n,
 				 .modified_ms = 1600000000000, .rows = (uint64_t)n + 1,
 				 .stats = stats };
-	struct delta_txn txn = { app, n };
+	struct delta_txn txn = { app, n, delta_txn_version(table, app) };
 	struct delta_commit commit = { .operation = "WRITE", .adds = &add, .add_count = 1,
 				       .txns = &txn, .txn_count = 1 };
 

@@ -57,6 +57,7 @@ struct delta_add {
 struct delta_txn {
 	const char *app_id;
 	int64_t version;
+	int64_t after;			/* what it was when the batch was begun; -1: none */
 };
 
 struct delta_commit {
@@ -100,12 +101,14 @@ uint64_t delta_rows(const struct delta_table *table);
  * Blind append of data files that are in the store already; they are never removed here, whatever
  * happens. Loses against another writer: reads what it wrote and tries again at the next version.
  *
- * ERR_EXISTS: a txn of this commit is in the log already with at least its version; nothing was
- * written, the batch is to be dropped. ERR_UNSUPPORTED: another writer changed the table so that
- * this one may not write it. ERR_UNKNOWN, only when the store could not be asked for a long time
- * whether an ambiguous put came through (commitInfo.txnId tells): keep the files, open again and
- * compare delta_txn_version(). After any other error nothing was written, and the same commit may
- * be tried again.
+ * ERR_EXISTS: the txns of this commit are in the log already with at least their versions; nothing
+ * was written, the batch is to be dropped. ERR_LOCKED: another writer took one of them on
+ * meanwhile, the batch may be there in part, and nothing was written: open again and begin where
+ * that is now. ERR_UNSUPPORTED: another writer changed the table so that this one may not write
+ * it. ERR_UNKNOWN, only when the store could not be asked for a long time whether an ambiguous put
+ * came through (commitInfo.txnId tells): keep the files, open again and compare
+ * delta_txn_version(). After any other error nothing was written, and the same commit may be tried
+ * again.
  */
 MUST_USE enum err_code delta_commit(struct delta_table *table, const struct delta_commit *commit,
 				    int64_t *ret_version, struct err *err);

@@ -6,7 +6,7 @@
  *	check txns ─► put <version + 1>.json, create-only ─► ours? ─► read up to the head
  *	   │           ▲              │                  │
  *	   │           └── not there ─┴─ unknown ────────┘ by commitInfo.txnId
- *	   └─► there already: ERR_EXISTS
+ *	   └─► there already: ERR_EXISTS; there in part: ERR_LOCKED
  *
  * A put whose answer was lost may come through later. So it is only ever
  * repeated with the same bytes under the same version until that version is
@@ -216,16 +216,22 @@ enum err_code delta_table_create(struct delta_table *table, struct err *err)
 static enum err_code check_txns(const struct delta_table *table, const struct delta_commit *commit,
 				struct err *err)
 {
+	enum err_code code = ERR_OK;
+	size_t there = 0;
+
 	for (size_t i = 0; i < commit->txn_count; i++) {
 		const struct delta_txn *txn = &commit->txns[i];
 		int64_t done = delta_state_app_version(&table->state, txn->app_id);
 
-		if (done >= txn->version)
-			return err_set(err, ERR_EXISTS, "table \"%s\" has \"%s\" up to %" PRId64
-				       " already, %" PRId64 " came again", table->root, txn->app_id,
-				       done, txn->version);
+		there += done >= txn->version;
+		if (done != txn->after)
+			code = err_set(err, ERR_LOCKED, "table \"%s\" has \"%s\" up to %" PRId64
+				       ", not %" PRId64 ": another one writes it, too",
+				       table->root, txn->app_id, done, txn->after);
 	}
-	return ERR_OK;
+	if (there > 0 && there == commit->txn_count)
+		return err_set(err, ERR_EXISTS, "table \"%s\" has this batch already", table->root);
+	return code;
 }
 
 /* A log whose end is gone was removed or made anew: a version put into it would break it. */

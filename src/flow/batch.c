@@ -333,7 +333,8 @@ static enum err_code commit(struct job *job, const struct lake_input *input,
 			continue;
 		lake_app_id(app_ids[action.txn_count], TOPIC_LOG, job->topic, part->partition,
 			    NULL);
-		txns[action.txn_count] = (struct delta_txn){ app_ids[action.txn_count], part->end };
+		txns[action.txn_count] = (struct delta_txn){ app_ids[action.txn_count], part->end,
+							     part->done };
 		action.txn_count++;
 	}
 	code = delta_commit(job->delta, &action, &version, err);

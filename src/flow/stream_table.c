@@ -102,17 +102,16 @@ static struct stream_shard *add_shard(struct stream_table *table, int32_t partit
 	return shard;
 }
 
-/* Where the shard goes on, `done` being the last ordinal that the table has of it, or -1. */
-static struct reader_start start_of(struct stream_shard *shard, const struct partition_info *info,
-				    int64_t done)
+/* Where the shard goes on, by what the table has of it. */
+static struct reader_start start_of(struct stream_shard *shard, const struct partition_info *info)
 {
 	struct reader_start start = { .kind = START_FIRST };
 
 	shard->next = info->first;
-	if (done >= 0) {
+	if (shard->done >= 0) {
 		start.kind = START_AFTER;
-		start.position = position_with_ordinal(info->first, (uint64_t)done);
-		shard->next = position_with_ordinal(info->first, (uint64_t)done + 1);
+		start.position = position_with_ordinal(info->first, (uint64_t)shard->done);
+		shard->next = position_with_ordinal(info->first, (uint64_t)shard->done + 1);
 	}
 	return start;
 }
@@ -162,7 +161,7 @@ enum err_code stream_table_assign(struct stream_table *table, struct broker *bro
 {
 	struct stream_shard *shard;
 	struct topic_info info;
-	int64_t done, kept;
+	int64_t kept;
 	enum err_code code = describe(table, broker, partition, &info, err);
 
 	if (code != ERR_OK)
@@ -173,15 +172,16 @@ enum err_code stream_table_assign(struct stream_table *table, struct broker *bro
 	/* Each time: a stream that was deleted and made anew has another uid. */
 	lake_app_id(shard->app_id, TOPIC_STREAM, table->topic, partition, info.uid);
 	shard->ended = false;
-	done = delta_txn_version(table->delta, shard->app_id);
-	*ret_start = start_of(shard, &info.partitions[partition], done);
+	shard->done = delta_txn_version(table->delta, shard->app_id);
+	*ret_start = start_of(shard, &info.partitions[partition]);
 	/* Letters below the first record are of the stream that had this name before. */
 	kept = (int64_t)position_ordinal(info.partitions[partition].first) - 1;
 	topic_info_release(&info);
-	code = await_log(table, broker, partition, done, err);
+	code = await_log(table, broker, partition, shard->done, err);
 	if (code == ERR_OK)
 		code = dlq_forget_after(table->store, "stream", stream_table_topic(table),
-					partition, done > kept ? done : kept, err);
+					partition, shard->done > kept ? shard->done : kept,
+					err);
 	return code;
 }
 
@@ -376,6 +376,7 @@ static enum err_code commit(struct stream_table *table, struct flush *flush, str
 			txns[commit.txn_count++] = (struct delta_txn){
 				.app_id = table->shards[i]->app_id,
 				.version = (int64_t)position_ordinal(table->shards[i]->read),
+				.after = table->shards[i]->done,
 			};
 	if (commit.txn_count == 0)
 		return ERR_OK;
@@ -406,18 +407,22 @@ static enum err_code try_flush(struct stream_table *table, struct flush *flush, 
 	return code;
 }
 
-static void tell_reader(struct stream_table *table, struct broker_reader *reader)
+/* The micro-batch is in the table. */
+static void move_on(struct stream_table *table, struct broker_reader *reader)
 {
 	struct err err = { 0 };
 
 	for (size_t i = 0; i < table->shard_count; i++) {
 		struct stream_shard *shard = table->shards[i];
 
-		if (shard->dirty && reader_commit(reader, stream_table_topic(table),
-						  shard->partition, shard->next, &err) != ERR_OK)
+		if (!shard->dirty)
+			continue;
+		shard->done = (int64_t)position_ordinal(shard->read);
+		shard->dirty = false;
+		if (reader_commit(reader, stream_table_topic(table), shard->partition,
+				  shard->next, &err) != ERR_OK)
 			trace_warn("could not note how far shard %s of stream \"%s\" is: %s",
 				   shard->batch.text, table->topic, err.msg);
-		shard->dirty = false;
 	}
 }
 
@@ -445,7 +450,7 @@ enum err_code stream_table_flush(struct stream_table *table, struct broker_reade
 		code = try_flush(table, &flush, err);
 	}
 	if (code == ERR_OK) {
-		tell_reader(table, reader);
+		move_on(table, reader);
 		table->rows += flush.rows;
 		table->dead += flush.dead;
 		table->unreadable += flush.unreadable;

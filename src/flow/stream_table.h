@@ -17,6 +17,7 @@ struct stream_shard {
 	struct batch_shard batch;	/* first: what the micro-batch holds on to */
 	int32_t partition;
 	char app_id[LAKE_APP_ID_MAX];
+	int64_t done;			/* the last ordinal that the table has, or -1 */
 	struct position read;		/* of the last record in the micro-batch */
 	struct position goal;		/* drained once `next` has come this far */
 	struct position next;		/* after the last record committed or in the batch */

@@ -106,7 +106,7 @@ static void test_a_txn_comes_once(void **state)
 static void test_commit_without_files(void **state)
 {
 	struct delta_table *table = open_table(store);
-	struct delta_txn txns[] = { { "a", 3 }, { "b\"\\", 9 } };
+	struct delta_txn txns[] = { { "a", 3, -1 }, { "b\"\\", 9, -1 } };
 	struct delta_commit commit = { .operation = "STREAMING UPDATE", .txns = txns, .txn_count = 2,
 				       .info = slice_str("\"source\":{\"to\":12}") };
 	struct err err = { 0 };

@@ -76,6 +76,31 @@ static void test_the_same_batch_by_two(void **state)
 	store_free(store);
 }
 
+/* Two instances of one job whose batches overlap: what one has committed of it, the other must not
+ * commit again; nor may it take that for its whole batch. */
+static void test_a_batch_that_is_there_in_part(void **state)
+{
+	struct store *store = store_memory_new(64 << 20);
+	struct delta_table *first = open_table(store);
+	struct delta_table *second = open_table(store);
+	struct delta_txn txns[] = { { "a", 5, 3 }, { "b", 5, -1 } };
+	struct delta_commit commit = { .operation = "WRITE", .txns = txns, .txn_count = 2 };
+	struct err err = { 0 };
+	int64_t version;
+
+	(void)state;
+	append_ok(first, "a", 1);
+	assert_ok(delta_refresh(second, &err));
+	append_ok(first, "a", 3);
+	assert_int_equal(append(second, "a", 5, &version, &err), ERR_LOCKED);
+	append_ok(first, "a", 5);
+	assert_int_equal(delta_commit(second, &commit, &version, &err), ERR_LOCKED);
+	assert_int_equal(delta_version(second), 3);
+	delta_close(first);
+	delta_close(second);
+	store_free(store);
+}
+
 static void test_a_loser_sees_what_the_winner_changed(void **state)
 {
 	struct store *store = store_memory_new(64 << 20);
@@ -302,6 +327,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_writers_that_create_and_commit_at_once),
 		cmocka_unit_test(test_the_same_batch_by_two),
+		cmocka_unit_test(test_a_batch_that_is_there_in_part),
 		cmocka_unit_test(test_a_loser_sees_what_the_winner_changed),
 		cmocka_unit_test(test_a_table_removed_under_its_writer),
 		cmocka_unit_test(test_a_put_that_comes_through_late),
