@@ -118,11 +118,13 @@ enum err_code http_listen_open(const char *listen, int *ret_fd, uint16_t *ret_po
 	return err_prefix(err, "\"%s\"", listen);
 }
 
-/* Closes one that only waits: it lingers, is idle the longest, or is slowest with its headers. */
+/* Closes one that only waits: it lingers, is idle the longest, or is slowest with its handshake or
+ * its headers. */
 static bool make_room(struct http_server *server)
 {
 	return http_conn_close_first(server, WAIT_LINGER, NULL) ||
 	       http_conn_close_first(server, WAIT_IDLE, NULL) ||
+	       http_conn_close_first(server, WAIT_HANDSHAKE, NULL) ||
 	       http_conn_close_first(server, WAIT_HEAD, NULL);
 }
 

@@ -610,6 +610,34 @@ static void test_tls(void **state)
 	SSL_CTX_free(client);
 }
 
+/* Who only connects, and says nothing of its handshake, is closed for who does. */
+static void test_full_server_closes_the_slowest_handshake(void **state)
+{
+	struct http_limits limits = small_limits();
+	SSL_CTX *client = SSL_CTX_new(TLS_client_method());
+	struct tls_files files;
+	int fds[3];
+	SSL *ssl;
+
+	(void)state;
+	make_certificate(&files);
+	limits.connections_max = 2;
+	fixture_start(&fixture, &limits, files.cert, files.key);
+	fds[0] = open_saying("");
+	fds[1] = open_saying("");
+	await_connections(2);
+	fds[2] = client_open(&fixture);
+	ssl = tls_connect(client, fds[2], NULL, TLS1_3_VERSION);
+	assert_non_null(ssl);
+	expect_end(fds[0], 0);
+	SSL_free(ssl);
+	(void)close(fds[1]);
+	(void)close(fds[2]);
+	fixture_stop(&fixture);
+	remove_certificate(&files);
+	SSL_CTX_free(client);
+}
+
 static void test_tls_files_that_do_not_fit(void **state)
 {
 	struct http_server_options options = { .listen = "127.0.0.1:0", .limits = small_limits() };
@@ -653,6 +681,7 @@ int main(void)
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_address_in_use),
 		cmocka_unit_test(test_tls),
+		cmocka_unit_test(test_full_server_closes_the_slowest_handshake),
 		cmocka_unit_test(test_tls_files_that_do_not_fit),
 	};
 
