@@ -23,16 +23,11 @@ enum {
 	CRC_LINE = 13,			/* "crc 01234567\n" */
 };
 
-static const char *kind_text(enum topic_kind kind)
-{
-	return kind == TOPIC_LOG ? "log" : "stream";
-}
-
 static void put_topic(struct buf *out, const struct topic *topic)
 {
 	buf_addf(out, "topic %s %016" PRIx64 " %" PRId64 " %" PRId32 " %s\n",
-		 kind_text(topic->kind), topic->uid, topic->created_ms, topic->partition_count,
-		 topic->name);
+		 topic_kind_text(topic->kind), topic->uid, topic->created_ms,
+		 topic->partition_count, topic->name);
 	for (int32_t i = 0; i < topic->partition_count; i++) {
 		const struct partition *p = &topic->partitions[i];
 
@@ -53,7 +48,7 @@ static void put_catalog(struct buf *out, const struct topics *topics, uint64_t l
 	for (size_t i = 0; i < topics->floor_count; i++) {
 		const struct topic_floor *floor = &topics->floors[i];
 
-		buf_addf(out, "gone %s %" PRIu64 " %" PRIu64 " %s\n", kind_text(floor->kind),
+		buf_addf(out, "gone %s %" PRIu64 " %" PRIu64 " %s\n", topic_kind_text(floor->kind),
 			 floor->others, floor->created_s, floor->name);
 		for (size_t k = 0; k < floor->count; k++)
 			buf_addf(out, "floor %" PRIu64 "\n", floor->ordinals[k]);
@@ -212,12 +207,6 @@ static enum err_code read_file(int dir_fd, const char *name, struct buf *text, s
 	return code;
 }
 
-static bool parse_kind(const char *text, enum topic_kind *ret)
-{
-	*ret = strcmp(text, "log") == 0 ? TOPIC_LOG : TOPIC_STREAM;
-	return *ret == TOPIC_LOG || strcmp(text, "stream") == 0;
-}
-
 static bool parse_topic(const char *line, struct topics *topics, struct topic **ret_topic)
 {
 	char kind_word[8], name[TOPIC_NAME_MAX + 1];
@@ -228,7 +217,8 @@ static bool parse_topic(const char *line, struct topics *topics, struct topic **
 
 	if (sscanf(line, "topic %7s %16" SCNx64 " %" SCNd64 " %" SCNd32 " %249s", kind_word, &uid,
 		   &created_ms, &partitions, name) != 5 ||
-	    !parse_kind(kind_word, &ref.kind) || partitions < 1 || partitions > PARTITIONS_MAX)
+	    !topic_kind_parse(kind_word, &ref.kind) || partitions < 1 ||
+	    partitions > PARTITIONS_MAX)
 		return false;
 	*ret_topic = topic_new(ref, partitions);
 	(*ret_topic)->uid = uid;
@@ -263,7 +253,7 @@ static bool parse_gone(const char *line, struct topics *topics)
 	char kind_word[8];
 
 	if (sscanf(line, "gone %7s %" SCNu64 " %" SCNu64 " %249s", kind_word, &floor.others,
-		   &floor.created_s, floor.name) != 4 || !parse_kind(kind_word, &floor.kind))
+		   &floor.created_s, floor.name) != 4 || !topic_kind_parse(kind_word, &floor.kind))
 		return false;
 	topics_add_floor(topics, &floor);
 	return true;

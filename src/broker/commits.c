@@ -4,6 +4,7 @@
 #include "base/crc32c.h"
 #include "base/mem.h"
 #include "broker/segment.h"
+#include "broker/topics.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -86,23 +87,20 @@ bool commits_has(const struct commits *commits, uint64_t uid, int32_t partition)
 	return false;
 }
 
-static enum topic_kind parse_kind(const char *text)
-{
-	return strcmp(text, "log") == 0 ? TOPIC_LOG : TOPIC_STREAM;
-}
-
 static void parse_line(struct commits *commits, const char *line)
 {
 	char kind[8], name[TOPIC_NAME_MAX + 1], position[POSITION_TEXT_MAX];
+	struct topic_ref topic = { .name = name };
 	struct commit commit = { 0 };
 
-	if (sscanf(line, "wants %7s %249s", kind, name) == 2)
-		add_wanted(commits, (struct topic_ref){ parse_kind(kind), name });
+	if (sscanf(line, "wants %7s %249s", kind, name) == 2 &&
+	    topic_kind_parse(kind, &topic.kind))
+		add_wanted(commits, topic);
 	if (sscanf(line, "commit %7s %16" SCNx64 " %" SCNd32 " %58s %249s", kind, &commit.uid,
 		   &commit.partition, position, commit.name) != 5)
 		return;
-	commit.kind = parse_kind(kind);
-	if (position_parse(slice_str(position), &commit.next))
+	if (topic_kind_parse(kind, &commit.kind) &&
+	    position_parse(slice_str(position), &commit.next))
 		add(commits, &commit);
 }
 
@@ -144,15 +142,10 @@ bool commits_load(struct commits *commits, int dir_fd, const char *group)
 	return good;
 }
 
-static const char *kind_text(enum topic_kind kind)
-{
-	return kind == TOPIC_LOG ? "log" : "stream";
-}
-
 static void put(struct buf *out, const struct commits *commits)
 {
 	for (size_t i = 0; i < commits->wanted_count; i++)
-		buf_addf(out, "wants %s %s\n", kind_text(commits->wanted[i].kind),
+		buf_addf(out, "wants %s %s\n", topic_kind_text(commits->wanted[i].kind),
 			 commits->wanted[i].name);
 	for (size_t i = 0; i < commits->count; i++) {
 		const struct commit *commit = &commits->items[i];
@@ -160,7 +153,7 @@ static void put(struct buf *out, const struct commits *commits)
 
 		(void)position_text(commit->next, position);
 		buf_addf(out, "commit %s %016" PRIx64 " %" PRId32 " %s %s\n",
-			 kind_text(commit->kind), commit->uid, commit->partition, position,
+			 topic_kind_text(commit->kind), commit->uid, commit->partition, position,
 			 commit->name);
 	}
 	buf_addf(out, "crc %08" PRIx32 "\n", crc32c(0, out->ptr, out->len));

@@ -12,6 +12,21 @@ static const char *kind_name(enum topic_kind kind)
 	return kind == TOPIC_LOG ? "topic" : "stream";
 }
 
+const char *topic_kind_text(enum topic_kind kind)
+{
+	return kind == TOPIC_LOG ? "log" : "stream";
+}
+
+bool topic_kind_parse(const char *text, enum topic_kind *ret_kind)
+{
+	bool is_log = strcmp(text, topic_kind_text(TOPIC_LOG)) == 0;
+
+	if (!is_log && strcmp(text, topic_kind_text(TOPIC_STREAM)) != 0)
+		return false;
+	*ret_kind = is_log ? TOPIC_LOG : TOPIC_STREAM;
+	return true;
+}
+
 void topics_init(struct topics *topics)
 {
 	*topics = (struct topics){ 0 };

@@ -67,6 +67,10 @@ struct topics {
 	size_t floor_ordinals;		/* in all of them */
 };
 
+/* "log" or "stream", as files have it. */
+const char *topic_kind_text(enum topic_kind kind);
+bool topic_kind_parse(const char *text, enum topic_kind *ret_kind);
+
 void topics_init(struct topics *topics);
 void topics_release(struct topics *topics);
 
