@@ -156,6 +156,23 @@ bool record_decode(struct slice *payload, struct slice *ret_key, struct slice *r
 	return take(payload, key_len, ret_key) && take(payload, value_len, ret_value);
 }
 
+bool batch_count_records(const unsigned char *in, size_t len, uint64_t *ret_count)
+{
+	struct slice payload, key, value;
+	uint64_t count = 0;
+
+	if (len < BATCH_HEADER_BYTES || batch_padded(get32(in + 16)) != len)
+		return false;
+	payload = slice_of(in + BATCH_HEADER_BYTES, get32(in + 16));
+	if (crc32c(0, payload.ptr, payload.len) != get32(in + 20))
+		return false;
+	for (; payload.len > 0; count++)
+		if (!record_decode(&payload, &key, &value))
+			return false;
+	*ret_count = count;
+	return true;
+}
+
 void state_encode(uint64_t previous_base, uint64_t previous_end,
 		  unsigned char out[STATE_HEADER_BYTES])
 {

@@ -73,6 +73,10 @@ void batch_encode(struct batch *batch, unsigned char out[BATCH_HEADER_BYTES]);
 /* False: not a valid header, or not one that was written to this position. */
 bool batch_decode(const unsigned char *in, uint64_t position, struct batch *ret);
 
+/* The records of a batch of `len` bytes, padding and all, whose header is damaged. False: its
+ * payload has not the length and the CRC that the header says. */
+bool batch_count_records(const unsigned char *in, size_t len, uint64_t *ret_count);
+
 /* Worth a batch_decode(): the magic and the position are right. For searching. */
 bool batch_is_near(const unsigned char *in, uint64_t position);
 

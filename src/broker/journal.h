@@ -83,7 +83,7 @@
  *	   chains to the one before; what is beyond is the torn tail. Where
  *	   damage hides whose records are lost (a header, or a segment that is
  *	   not there), every partition that may be meant goes on above the most
- *	   that fitted there: no ordinal or position is given out again.
+ *	   that can have been there: no ordinal or position is given out again.
  *	4. Sync the tail (what was read may be in the page cache only), remove
  *	   segments after it, make a new segment. Its state says where the tail
  *	   ends; once that is synced the cut is done. Until then nothing has

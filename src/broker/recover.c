@@ -90,16 +90,16 @@ static enum err_code look_beyond(struct recovery *plan, const struct view *views
 /* Where a damaged header hid whose records were lost, so that no ordinal is known for sure. */
 struct doubt {
 	uint64_t before;		/* what was learnt before this place is in doubt */
-	uint64_t bytes;
+	uint64_t records;		/* at most so many were there */
 };
 
 /*
  * A partition's last records may have been in the damaged place. Their ordinals must not be
- * used again, so it goes on above the most that fit there; the gap is reported as damage.
+ * used again, so it goes on above the most that were there; the gap is reported as damage.
  */
 static void resolve_doubt(struct recovery *plan, struct doubt doubt)
 {
-	plan->unknown = doubt.bytes / RECORD_HEADER_BYTES;
+	plan->unknown = doubt.records;
 	for (size_t i = 0; plan->unknown > 0 && i < plan->ordinals.cap; i++) {
 		struct ordinal *ordinal = &plan->ordinals.places[i];
 
@@ -109,6 +109,24 @@ static void resolve_doubt(struct recovery *plan, struct doubt doubt)
 		if (ordinal->next > ORDINAL_MAX)
 			ordinal->next = ORDINAL_MAX;
 	}
+}
+
+/*
+ * Of what the scan has passed over since `from`. As many as there are, where it is a batch of which
+ * only the header is damaged; else what fits, which is many times more, and each is reported.
+ */
+static uint64_t most_records(const struct scan *scan, uint64_t from)
+{
+	size_t len = (size_t)(scan->at - from);
+	unsigned char *bytes = xmalloc(len);
+	uint64_t count;
+	int failure;
+
+	if (read_at(scan->fd, bytes, len, from - scan->base, &failure) != len ||
+	    !batch_count_records(bytes, len, &count))
+		count = len / RECORD_HEADER_BYTES;
+	free(bytes);
+	return count;
 }
 
 /* Passes over a place below the watermark without a valid header; SCAN_END: the log ends there. */
@@ -125,7 +143,7 @@ static enum scan_result pass_damage(struct recovery *plan, struct scan *scan, st
 		scan->at = plan->watermark < scan->limit ? plan->watermark : scan->limit;
 	plan->damaged++;
 	doubt->before = scan->at;
-	doubt->bytes += scan->at - from;
+	doubt->records += most_records(scan, from);
 	return result;
 }
 
@@ -215,7 +233,7 @@ static void miss_segments(struct recovery *plan, struct doubt *doubt)
 		return;
 	plan->damaged++;
 	doubt->before = UINT64_MAX;
-	doubt->bytes += plan->watermark - plan->end;
+	doubt->records += (plan->watermark - plan->end) / RECORD_HEADER_BYTES;
 	/* No position comes again. */
 	if (plan->next_base < plan->watermark)
 		plan->next_base = plan->watermark + (rest ? SEGMENT_HEADER_BYTES - rest : 0);

@@ -396,10 +396,9 @@ static void test_a_topic_made_anew_after_a_restart_has_no_gaps(void **state)
 
 /* The only records of a topic are in a batch whose header is damaged: nothing names them any more.
  * Their ordinals were acknowledged, and do not come again. */
-static void test_ordinals_of_lost_headers_never_come_again(void **state)
+static uint64_t ordinal_after_lost_header(const struct harm *harm, bool payload_too)
 {
 	static const struct topic_ref late = { TOPIC_LOG, "late" };
-	struct harm *harm = *state;
 	struct ended ended = ENDED_INIT;
 	char name[SEGMENT_NAME_MAX], bad = 'x';
 	struct append_outcome outcome;
@@ -422,12 +421,25 @@ static void test_ordinals_of_lost_headers_never_come_again(void **state)
 	/* After the state of one partition, which is all that there was. */
 	assert_int_equal(pwrite(fd, &bad, 1, SEGMENT_HEADER_BYTES + 2 * BATCH_HEADER_BYTES +
 				STATE_HEADER_BYTES + STATE_ENTRY_BYTES - 1), 1);
+	if (payload_too)
+		assert_int_equal(pwrite(fd, &bad, 1, SEGMENT_HEADER_BYTES + 2 * BATCH_HEADER_BYTES +
+					STATE_HEADER_BYTES + STATE_ENTRY_BYTES), 1);
 	(void)close(fd);
 	assert_ok(log_open(harm->dir, true, &ended, &broker, &err));
 	outcome = append_text(broker, &ended, late, 0, "y");
 	assert_int_equal(outcome.code, ERR_OK);
-	assert_true(position_ordinal(outcome.position) > 0);
 	broker_free(broker);
+	return position_ordinal(outcome.position);
+}
+
+static void test_ordinals_of_lost_headers_never_come_again(void **state)
+{
+	assert_int_equal(ordinal_after_lost_header(*state, false), 1);
+}
+
+static void test_ordinals_of_lost_batches_never_come_again(void **state)
+{
+	assert_true(ordinal_after_lost_header(*state, true) > 1);
 }
 
 /* The segment in which the watermark lies is not there: what it held is damage, no ordinal and no
@@ -650,6 +662,7 @@ int main(void)
 		HARM(test_damaged_heads_cost_no_record),
 		HARM(test_a_topic_made_anew_after_a_restart_has_no_gaps),
 		HARM(test_ordinals_of_lost_headers_never_come_again),
+		HARM(test_ordinals_of_lost_batches_never_come_again),
 		HARM(test_a_lost_last_segment_is_damage),
 		HARM(test_a_seek_is_no_gap),
 		HARM(test_second_writer_is_refused),
