@@ -315,11 +315,6 @@ static enum err_code isolate(struct stream_table *table, struct flush *flush, si
 	return ERR_OK;
 }
 
-static bool blames_a_record(enum err_code code)
-{
-	return !err_retry(code) && code != ERR_DENIED && code != ERR_USAGE && code != ERR_LIMIT;
-}
-
 static enum err_code clean_range(struct stream_table *table, struct flush *flush, size_t from,
 				 size_t to, struct err *err)
 {
@@ -338,7 +333,7 @@ static enum err_code clean_range(struct stream_table *table, struct flush *flush
 		code = keep_cleaned(table, flush, to, &result, err);
 	} else {
 		micro_batch_select(&table->batch, 0, 0);	/* not all letters were found */
-		if (blames_a_record(code))
+		if (code == ERR_SHAPE)		/* of anything else no record is to blame */
 			code = isolate(table, flush, from, to, err);
 	}
 	buf_release(&result.stats);

@@ -106,6 +106,15 @@ def test_sink_waits_for_descriptors(pinpipe, tmp_path):
     assert campaign.done["open"] > opens // 2
 
 
+def test_a_failed_write_blames_no_record(pinpipe, tmp_path):
+    """A micro-batch of one record whose file cannot be written is not poison."""
+    campaign = calls.Campaign(pinpipe, tmp_path, "stream")
+    writes = campaign.count()["write"]
+    campaign.run_cases([calls.Case("write", at, "eio", False) for at in range(1, writes + 1)])
+    assert campaign.is_clean, "\n".join([str(campaign.report), *campaign.wrong])
+    assert campaign.done["write"] > writes // 2
+
+
 @pytest.mark.parametrize("ever", (False, True))
 def test_failed_reads_are_no_damage(pinpipe, tmp_path, ever):
     """A dead letter is for good, and a later read may bring the record."""
