@@ -141,11 +141,16 @@ static int count(enum kind kind, const char *where)
 	return fault_error;
 }
 
+static bool is_ours(int fd, char path[PATH_MAX])
+{
+	return fd_path(fd, path) && is_below(path);
+}
+
 static int count_fd(enum kind kind, int fd)
 {
 	char path[PATH_MAX];
 
-	return fd_path(fd, path) && is_below(path) ? count(kind, path) : 0;
+	return is_ours(fd, path) ? count(kind, path) : 0;
 }
 
 static int count_path(enum kind kind, int dir_fd, const char *name)
@@ -229,15 +234,22 @@ static void forget(int fd, bool is_lost)
 	(void)pthread_mutex_unlock(&unsynced_lock);
 }
 
+/* A signal handler writes to others than ours, and must not allocate. */
 ssize_t write(int fd, const void *bytes, size_t len)
 {
-	int fault = count_fd(WRITE, fd);
-	off_t at = lseek(fd, 0, SEEK_CUR);
-	char *before = at >= 0 ? look_at(fd, at, len) : NULL;
-	ssize_t n = fault > 0 ? failed(fault)
-			      : syscall(SYS_write, fd, bytes, fault == SHORT ? half(len) : len);
+	char path[PATH_MAX], *before;
+	int fault;
+	off_t at;
+	ssize_t n;
 
-	remember(fd, at, at >= 0 ? n : -1, before);
+	if (!is_ours(fd, path))
+		return syscall(SYS_write, fd, bytes, len);
+	fault = count(WRITE, path);
+	at = lseek(fd, 0, SEEK_CUR);
+	before = look_at(fd, at, len);
+	n = fault > 0 ? failed(fault)
+		      : syscall(SYS_write, fd, bytes, fault == SHORT ? half(len) : len);
+	remember(fd, at, n, before);
 	return n;
 }
 
