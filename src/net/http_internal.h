@@ -119,6 +119,7 @@ struct http_server {
 	bool draining;
 	atomic_bool stop;
 	_Atomic(struct http_task *) tasks;	/* the newest first */
+	atomic_bool asleep;		/* the loop waits for events, or is about to */
 
 	struct http_conn **slabs;	/* of SLAB_CONNS each, made when needed */
 	uint32_t slots;			/* that exist */

@@ -204,8 +204,9 @@ void http_server_stop(struct http_server *server)
 /*
  * The tasks are a stack. A chain goes on it last task first, so that the loop,
  * which takes all and turns them round once, gets every chain in its order and
- * the chains in theirs. Only who finds it empty wakes: the loop takes
- * everything after a wake-up.
+ * the chains in theirs. Only who finds it empty and the loop asleep wakes: the
+ * loop takes everything after a wake-up, and looks once more after it has said
+ * that it sleeps.
  */
 void http_post(struct http_server *server, struct http_task *first, struct http_task *last)
 {
@@ -222,9 +223,8 @@ void http_post(struct http_server *server, struct http_task *first, struct http_
 	newest = atomic_load_explicit(&server->tasks, memory_order_relaxed);
 	do
 		first->next = newest;
-	while (!atomic_compare_exchange_weak_explicit(&server->tasks, &newest, turned,
-						      memory_order_release, memory_order_relaxed));
-	if (!newest)
+	while (!atomic_compare_exchange_weak(&server->tasks, &newest, turned));
+	if (!newest && atomic_load(&server->asleep))
 		wake(server);
 }
 
@@ -325,9 +325,9 @@ static void turn(struct http_server *server, const struct epoll_event *events, i
 	if (options->turn)
 		options->turn(options->user, true);
 	http_refresh_date(server);
+	run_tasks(server);
 	for (int i = 0; i < n; i++)
 		note_event(server, &events[i]);
-	run_tasks(server);
 	expire(server);
 	run_queue(server);
 	http_accept(server);
@@ -338,8 +338,13 @@ static void turn(struct http_server *server, const struct epoll_event *events, i
 enum err_code http_server_turn(struct http_server *server, int wait_ms, struct err *err)
 {
 	struct epoll_event events[EVENTS_MAX];
-	int n = epoll_wait(server->epoll_fd, events, EVENTS_MAX, wait_ms);
+	int n;
 
+	atomic_store(&server->asleep, true);
+	if (atomic_load(&server->tasks))
+		wait_ms = 0;
+	n = epoll_wait(server->epoll_fd, events, EVENTS_MAX, wait_ms);
+	atomic_store(&server->asleep, false);
 	if (n < 0 && errno != EINTR)
 		return err_errno(err, "could not wait for connections");
 	server->now_ms = clock_mono_ms();
