@@ -31,7 +31,7 @@
  * outcomes included, belongs to the broker from "taken" until the completion.
  * Records of an event live until the next call with the same reader.
  * Threads: append() and the topic calls from any thread; one thread a reader;
- * the completion runs on the broker's thread and must not block.
+ * the completion runs on the broker's thread, or in cork(), and must not block.
  */
 #ifndef BROKER_BROKER_H
 #define BROKER_BROKER_H
@@ -178,7 +178,8 @@ struct broker_ops {
 	 * spare the others; if it is so with every record, the append is refused. */
 	enum err_code (*append)(struct broker *broker, struct append *append, struct err *err);
 	/* While corked, taken appends may wait for more, to become durable together: a bound of
-	 * bytes ends their wait. Who corks also uncorks, before it sleeps. */
+	 * bytes ends their wait. Who corks also uncorks, before it sleeps; that may make them
+	 * durable, and run the completion, before it returns. */
 	void (*cork)(struct broker *broker, bool corked);
 
 	/* ERR_OK if an append of so many bytes would be expected to succeed now: cheap, so that

@@ -4,7 +4,8 @@
  * append() copies records into the open group and returns. The committer takes
  * the group as soon as both are ready, makes it durable, and hands its appends
  * to the completion in one call; what arrives meanwhile is the next group. A
- * small group is not ready while the broker is corked.
+ * small group is not ready while the broker is corked, and where syncs are quick
+ * who uncorks commits it, which spares both threads a wake-up.
  */
 #include "broker/broker_local.h"
 
@@ -33,6 +34,8 @@ enum {
 	RECORD_BYTES_MAX = 1 << 20,
 	REST_MS = 500,			/* without an append, then the end is marked */
 	CORK_BYTES_MAX = 32 * 1024,	/* with as many, a sync costs little a record */
+	QUICK_US = 500,			/* a commit that is worth no change of thread */
+	COMMITS_SEEN = 8,		/* by `commit_us` */
 };
 
 static void hold(struct local_broker *local)
@@ -245,19 +248,6 @@ static enum err_code check_room(struct local_broker *local, size_t bytes, struct
 	return ERR_OK;
 }
 
-static void local_cork(struct broker *broker, bool corked)
-{
-	struct local_broker *local = local_of(broker);
-	bool wake;
-
-	hold(local);
-	local->corked = corked;
-	wake = end_rest(local);
-	let_go(local);
-	if (wake)
-		(void)pthread_cond_signal(&local->work);
-}
-
 static enum err_code local_append(struct broker *broker, struct append *append, struct err *err)
 {
 	struct local_broker *local = local_of(broker);
@@ -343,38 +333,6 @@ static void on_durable(void *user, const struct group *group)
 	let_go(local);
 }
 
-static void wait_for_work(struct local_broker *local)
-{
-	struct timespec until;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += REST_MS * 1000000;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
-	local->resting = true;
-	if (pthread_cond_timedwait(&local->work, &local->lock, &until) == ETIMEDOUT &&
-	    !local->open->first) {
-		let_go(local);
-		journal_rest(&local->journal);
-		hold(local);
-	}
-	local->resting = false;
-}
-
-/* Takes the open group and opens the other; NULL at the end. With the lock. */
-static struct group *next_group(struct local_broker *local)
-{
-	struct group *group = local->open;
-
-	while (!group_is_ready(local) && !local->ending)
-		wait_for_work(local);
-	if (!group->first)
-		return NULL;
-	local->open = group == &local->groups[0] ? &local->groups[1] : &local->groups[0];
-	group_reset(local->open, &local->pool, ++local->serial);
-	return group;
-}
-
 static void count_records(const struct group *group, int64_t took_us)
 {
 	int64_t durable = 0, lost = 0;
@@ -391,28 +349,94 @@ static void count_records(const struct group *group, int64_t took_us)
 	metric_add(METRIC_COMMIT_US, took_us);
 }
 
+/* Takes the open group, opens the other, and makes the one durable. With the lock. */
+static void commit_group(struct local_broker *local)
+{
+	struct group *group = local->open;
+	int64_t began_us, took_us;
+
+	local->open = group == &local->groups[0] ? &local->groups[1] : &local->groups[0];
+	group_reset(local->open, &local->pool, ++local->serial);
+	local->writing = true;
+	let_go(local);
+	began_us = clock_mono_us();
+	journal_commit(&local->journal, group);
+	took_us = clock_mono_us() - began_us;
+	group_finish(group);
+	count_records(group, took_us);
+	local->options.done(local->options.done_user, group->first);
+	hold(local);
+	local->writing = false;
+	local->commit_us += (took_us - local->commit_us) / COMMITS_SEEN;
+	local->inflight_bytes -= group->bytes;
+	local->committed = group->serial;
+	group_reset(group, &local->pool, 0);
+	(void)pthread_cond_broadcast(&local->ended);
+}
+
+/* Without an append for a while, the end is marked. With the lock. */
+static void wait_for_work(struct local_broker *local)
+{
+	uint64_t serial = local->serial;
+	struct timespec until;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += REST_MS * 1000000;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	local->resting = true;
+	if (pthread_cond_timedwait(&local->work, &local->lock, &until) == ETIMEDOUT &&
+	    !local->writing && !local->open->first && serial == local->serial) {
+		local->writing = true;
+		let_go(local);
+		journal_rest(&local->journal);
+		hold(local);
+		local->writing = false;
+	}
+	local->resting = false;
+}
+
 static void *commit_groups(void *arg)
 {
 	struct local_broker *local = arg;
-	struct group *group;
 
 	hold(local);
-	while ((group = next_group(local))) {
-		int64_t began_us = clock_mono_us();
-
-		let_go(local);
-		journal_commit(&local->journal, group);
-		group_finish(group);
-		count_records(group, clock_mono_us() - began_us);
-		local->options.done(local->options.done_user, group->first);
-		hold(local);
-		local->inflight_bytes -= group->bytes;
-		local->committed = group->serial;
-		group_reset(group, &local->pool, 0);
-		(void)pthread_cond_broadcast(&local->ended);
+	while (local->open->first || !local->ending) {
+		if (local->writing || (!group_is_ready(local) && !local->ending))
+			wait_for_work(local);
+		else
+			commit_group(local);
 	}
 	let_go(local);
 	return NULL;
+}
+
+/*
+ * Whether who uncorks had better commit what it has appended itself: it is little, the committer
+ * sleeps, and it takes no longer than to wake that up and be woken by it. With the lock.
+ */
+static bool commit_is_quick(const struct local_broker *local)
+{
+	const struct group *group = local->open;
+
+	return local->resting && !local->writing && group->first &&
+	       group->bytes < CORK_BYTES_MAX && local->commit_us < QUICK_US &&
+	       journal_has_room(&local->journal, group);
+}
+
+static void local_cork(struct broker *broker, bool corked)
+{
+	struct local_broker *local = local_of(broker);
+	bool wake;
+
+	hold(local);
+	local->corked = corked;
+	if (!corked && commit_is_quick(local))
+		commit_group(local);
+	wake = end_rest(local);
+	let_go(local);
+	if (wake)
+		(void)pthread_cond_signal(&local->work);
 }
 
 /* Opening and closing. */
@@ -639,6 +663,7 @@ enum err_code broker_local_new(const struct broker_local_options *options,
 	for (size_t i = 0; i < ARRAY_LEN(local->groups); i++)
 		group_init(&local->groups[i]);
 	local->open->serial = local->serial = 1;
+	local->commit_us = 2 * QUICK_US;	/* not known yet */
 	topics_init(&local->topics);
 	extent_init(&local->extent, -1);
 	index_cache_init(&local->index_cache, -1);

@@ -31,8 +31,10 @@ struct local_broker {
 	uint64_t serial;		/* of the open group */
 	uint64_t committed;		/* serial of the last group that has ended */
 	size_t inflight_bytes;
+	int64_t commit_us;		/* what a commit takes lately */
 	bool corked;			/* more appends come: a small group waits for them */
 	uint64_t due;			/* the group of this serial waits for no more */
+	bool writing;			/* someone is at the journal */
 	bool resting;			/* the committer waits for `work` */
 	bool ending;
 	pthread_cond_t work;

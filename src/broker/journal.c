@@ -284,6 +284,12 @@ static size_t fit(const struct journal *journal, const struct group *group, size
 	return to;
 }
 
+bool journal_has_room(const struct journal *journal, const struct group *group)
+{
+	return journal->usable && !journal->state_due &&
+	       fit(journal, group, 0) == group->part_count;
+}
+
 static void parts_durable(struct journal *journal, struct group *group)
 {
 	for (size_t i = 0; i < group->lane_count; i++)

@@ -155,6 +155,8 @@ void journal_close(struct journal *journal);
 
 /* Makes the group durable as far as it can and notes in it how far that was. */
 void journal_commit(struct journal *journal, struct group *group);
+/* The group fits into the segment at hand. */
+bool journal_has_room(const struct journal *journal, const struct group *group);
 /* The writer has nothing to do: marks the end, or tries whether writing works again. */
 void journal_rest(struct journal *journal);
 
