@@ -19,6 +19,7 @@ static const struct http_limits feed_limits = {
 struct feed_request {
 	size_t end;			/* of its part of the text */
 	bool head;			/* HEAD, so the answer has no body */
+	bool expects;			/* may be told to continue */
 };
 
 /* What came out of a connection. */
@@ -27,6 +28,7 @@ struct feed_seen {
 	struct feed_request requests[FEED_REQUESTS_MAX];
 	size_t count;
 	int refused;			/* status of the refusal that ends it, or 0 */
+	bool rest_expects;		/* what comes after them has a head, and expects too */
 };
 
 struct feed {
@@ -83,6 +85,7 @@ static inline void feed_note_request(struct feed *feed, struct slice body)
 	feed_put_request(&seen->text, &feed->head, body);
 	seen->requests[seen->count++] = (struct feed_request){
 		.end = seen->text.len, .head = feed->head.request.method == HTTP_METHOD_HEAD,
+		.expects = feed->head.expects_continue,
 	};
 }
 
@@ -204,6 +207,7 @@ static inline void feed_run(struct slice data, uint32_t seed, uint32_t piece_max
 		while (feed_take_request(&feed))
 			;
 	}
+	seen->rest_expects = feed.head_len > 0 && feed.head.expects_continue;
 	free(feed.bytes);
 	free(feed.path_room);
 }
