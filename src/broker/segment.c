@@ -165,22 +165,23 @@ enum err_code write_all(int fd, const void *bytes, size_t len, uint64_t offset, 
 /* Zeros from `offset` to `size`, synced in steps so that no other sync waits for all of them. */
 static enum err_code fill(int fd, uint64_t offset, uint64_t size, struct err *err)
 {
-	static _Alignas(STAGE_BLOCK_BYTES) const char zeros[FILL_BYTES];
+	char *zeros = xalloc_huge(FILL_BYTES);
 	enum err_code code = ERR_OK;
 
+	memset(zeros, 0, FILL_BYTES);
 	direct_set(fd, (offset | size) % STAGE_BLOCK_BYTES == 0);
 	while (offset < size && code == ERR_OK) {
 		size_t len = size - offset < FILL_BYTES ? (size_t)(size - offset) : FILL_BYTES;
 
 		errno = FAILPOINT("segment-fill");
-		if (errno != 0)
-			return err_errno(err, "could not fill a log segment");
-		code = direct_write(fd, zeros, len, offset, err);
+		code = errno ? err_errno(err, "could not fill a log segment")
+			     : direct_write(fd, zeros, len, offset, err);
 		offset += len;
 		if (code == ERR_OK && (offset % FILL_SYNC_BYTES == 0 || offset == size) &&
 		    fdatasync(fd) < 0)
 			code = err_errno(err, "could not sync a log segment that was filled");
 	}
+	free(zeros);
 	return code;
 }
 

@@ -11,7 +11,7 @@
 void stage_init(struct stage *stage)
 {
 	*stage = (struct stage){
-		.bytes = xaligned_alloc(STAGE_BLOCK_BYTES, STAGE_BYTES),
+		.bytes = xalloc_huge(STAGE_BYTES),
 		.fd = -1,
 	};
 }
