@@ -151,6 +151,8 @@ enum err_code produce_parse(struct json_parser *json, struct slice body,
 	struct json root, list = { 0 };
 	struct json_iter element;
 
+	if (body.len == 0)	/* the original takes it for null */
+		return err_set(err, ERR_SHAPE, "the body is empty");
 	if (json_parse_padded(json, body, &root, err) != ERR_OK ||
 	    find_records(root, &list, err) != ERR_OK)
 		return err->code;

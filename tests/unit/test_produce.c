@@ -93,7 +93,7 @@ static const struct {
 	enum err_code code;
 	const char *message;
 } refused[] = {
-	{ "", ERR_SYNTAX, "empty" },
+	{ "", ERR_SHAPE, "empty" },
 	{ "{\"records\":[{\"value\":1}", ERR_SYNTAX, "not JSON" },
 	{ "1", ERR_SHAPE, "the body is not a JSON object" },
 	{ "[]", ERR_SHAPE, "the body is not a JSON object" },
