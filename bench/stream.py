@@ -6,6 +6,7 @@ import re
 import selectors
 import shutil
 import socket
+import statistics
 import tempfile
 import time
 
@@ -16,7 +17,7 @@ from measure import Process, rounds, run
 TABLES = ("pin", "geo", "user")
 POSTS_A_SECOND = 1000  # each is a record for each of the three streams
 CONNECTIONS = 24  # of the client, for each stream
-BACKLOG = 100000  # posts
+BACKLOG = 1000000  # posts
 ANSWER = re.compile(rb'"SequenceNumber":"(\d+)"')
 
 
@@ -101,7 +102,12 @@ def latencies(answered, seen):
     return found
 
 
-def latency(table, binary, directory, folder, seconds):
+def quantile(found, q):
+    return sorted(found)[int(len(found) * q)]
+
+
+def latency(binary, directory, folder, seconds):
+    """{what: figure} of one run."""
     server = gateway(binary, directory)
     stream = Process([binary, "stream", "--dir", directory])
     try:
@@ -113,16 +119,22 @@ def latency(table, binary, directory, folder, seconds):
         held = client.send(seconds)
         seen = results.get(timeout=150)
         watcher.join()
-        cpu_us = stream.cpu_seconds() / (seconds * POSTS_A_SECOND * len(TABLES)) * 1e6
-        rss = stream.status_kib("VmHWM") / 1024
+        found = [ms for name in TABLES for ms in latencies(client.answered[name], seen[name])]
+        return {"p50": quantile(found, 0.5), "p99": quantile(found, 0.99), "held": held,
+                "commits": sum(map(len, seen.values())), "rss": stream.status_kib("VmHWM") / 1024,
+                "cpu": stream.cpu_seconds() / (seconds * POSTS_A_SECOND * len(TABLES)) * 1e6}
     finally:
         server.process.stop()
         stream.stop()
-    found = sorted(ms for name in TABLES for ms in latencies(client.answered[name], seen[name]))
-    for quantile, bar in ((0.5, 500), (0.99, 1000)):
-        table.add(f"POST 200 to Delta row, 1,000 posts/s, p{quantile * 100:.0f}", found[int(len(found) * quantile)],
-                  bar, 1.0, "ms", higher=False, cpu_us=cpu_us, rss_mib=rss,
-                  note=f"held {held:,.0f} posts/s, {sum(map(len, seen.values()))} commits")
+
+
+def latency_rows(table, binary, directory, folder, count, seconds):
+    runs = [latency(binary, directory / f"live{i}", folder, seconds) for i in range(count)]
+    middle = {what: statistics.median(figures[what] for figures in runs) for what in runs[0]}
+    for what, bar in (("p50", 500), ("p99", 1000)):
+        table.add(f"POST 200 to Delta row, 1,000 posts/s, {what}", middle[what], bar, 1.0, "ms", higher=False,
+                  cpu_us=middle["cpu"], rss_mib=middle["rss"],
+                  note=f"held {middle['held']:,.0f} posts/s, {middle['commits']:.0f} commits")
 
 
 def backlog(table, build, binary, directory, folder, count):
@@ -158,5 +170,5 @@ def backlog(table, build, binary, directory, folder, count):
 def measure(table, binary, build, rows, count, seconds):
     folder = pathlib.Path(rows).parent
     with tempfile.TemporaryDirectory(prefix="pinpipe-bench-", dir=build) as directory:
-        latency(table, binary, pathlib.Path(directory) / "live", folder, 3 * seconds)
+        latency_rows(table, binary, pathlib.Path(directory), folder, count, 2 * seconds)
         backlog(table, build, binary, pathlib.Path(directory) / "backlog", folder, count)
