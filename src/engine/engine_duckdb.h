@@ -50,7 +50,12 @@ enum err_code engine_duckdb_ask(struct engine *base, const struct model *questio
  * into the statement, on its error. */
 enum err_code engine_duckdb_blame(struct engine_duckdb *engine, const struct model *model,
 				  int before, struct err *err);
-/* COPY … (FORMAT parquet …)'s options. */
-#define ENGINE_DUCKDB_PARQUET "(FORMAT parquet, COMPRESSION snappy, RETURN_STATS)"
+/*
+ * COPY … (FORMAT parquet …)'s options. A thread compresses a row group that it has filled by half
+ * itself; smaller remains are put together and compressed by one thread alone, which took a third
+ * of the time of a micro-batch with DuckDB's own 122,880 rows a group.
+ */
+#define ENGINE_DUCKDB_PARQUET \
+	"(FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE 32768, RETURN_STATS)"
 
 #endif
