@@ -86,12 +86,13 @@ static void to_limbs(struct position position, uint32_t limb[6])
 	}
 }
 
-/* Divides by ten to the ninth and returns the remainder: nine digits of text. */
-static uint32_t take_nine_digits(uint32_t limb[6])
+/* Divides by ten to the ninth and returns the remainder: nine digits of text. Limbs before `first`
+ * are zero. */
+static uint32_t take_nine_digits(uint32_t limb[6], int first)
 {
 	uint64_t rest = 0;
 
-	for (int i = 0; i < 6; i++) {
+	for (int i = first; i < 6; i++) {
 		rest = rest << 32 | limb[i];
 		limb[i] = (uint32_t)(rest / 1000000000);
 		rest %= 1000000000;
@@ -105,10 +106,15 @@ size_t position_text(struct position position, char text[POSITION_TEXT_MAX])
 	char digits[NINES * 9];
 	uint32_t limb[6];
 	size_t at = 0, len;
+	int first = 0;
 
 	to_limbs(position, limb);
 	for (int i = NINES - 1; i >= 0; i--) {
-		uint32_t nine = take_nine_digits(limb);
+		uint32_t nine;
+
+		while (first < 6 && limb[first] == 0)
+			first++;
+		nine = take_nine_digits(limb, first);
 
 		for (int k = 8; k >= 0; k--, nine /= 10)
 			digits[i * 9 + k] = (char)('0' + nine % 10);
