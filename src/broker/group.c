@@ -8,50 +8,62 @@ void group_init(struct group *group)
 	group->last = &group->first;
 }
 
-void group_release(struct group *group)
+static struct chunk **free_chunks(struct chunk_pool *pool, size_t room)
 {
-	struct chunk_pool none = { .count = POOL_CHUNKS_MAX };	/* keeps nothing */
-
-	group_reset(group, &none, 0);
-	free(group->lanes);
-	free(group->parts);
+	return room == CHUNK_BYTES ? &pool->free : &pool->free_small;
 }
 
-void chunk_pool_release(struct chunk_pool *pool)
+static struct chunk *take_chunk(struct chunk_pool *pool, size_t room)
 {
-	while (pool->free) {
-		struct chunk *next = pool->free->next;
-
-		free(pool->free);
-		pool->free = next;
-	}
-	pool->count = 0;
-}
-
-static struct chunk *take_chunk(struct chunk_pool *pool)
-{
-	struct chunk *chunk = pool->free;
+	struct chunk **free_list = free_chunks(pool, room);
+	struct chunk *chunk = *free_list;
 
 	if (chunk) {
-		pool->free = chunk->next;
-		pool->count--;
+		*free_list = chunk->next;
+		pool->bytes -= room;
 	} else {
-		chunk = xmalloc(sizeof(*chunk));
+		chunk = xmalloc(sizeof(*chunk) + room);
 	}
-	chunk->next = NULL;
-	chunk->len = 0;
+	*chunk = (struct chunk){ .room = room };
 	return chunk;
 }
 
 static void give_chunk(struct chunk_pool *pool, struct chunk *chunk)
 {
-	if (pool->count >= POOL_CHUNKS_MAX) {
+	struct chunk **free_list = free_chunks(pool, chunk->room);
+
+	if (pool->bytes + chunk->room > POOL_BYTES_MAX) {
 		free(chunk);
 		return;
 	}
-	chunk->next = pool->free;
-	pool->free = chunk;
-	pool->count++;
+	chunk->next = *free_list;
+	*free_list = chunk;
+	pool->bytes += chunk->room;
+}
+
+static void free_chain(struct chunk *chunk)
+{
+	while (chunk) {
+		struct chunk *next = chunk->next;
+
+		free(chunk);
+		chunk = next;
+	}
+}
+
+void chunk_pool_release(struct chunk_pool *pool)
+{
+	free_chain(pool->free);
+	free_chain(pool->free_small);
+	*pool = (struct chunk_pool){ 0 };
+}
+
+void group_release(struct group *group)
+{
+	for (size_t i = 0; i < group->part_count; i++)
+		free_chain(group->parts[i].first);
+	free(group->lanes);
+	free(group->parts);
 }
 
 void group_reset(struct group *group, struct chunk_pool *pool, uint64_t serial)
@@ -75,9 +87,9 @@ void group_reset(struct group *group, struct chunk_pool *pool, uint64_t serial)
 	group->failure = ERR_OK;
 }
 
-static size_t new_part(struct group *group, struct chunk_pool *pool, size_t lane)
+static size_t new_part(struct group *group, struct chunk_pool *pool, size_t lane, size_t room)
 {
-	struct chunk *chunk = take_chunk(pool);
+	struct chunk *chunk = take_chunk(pool, room);
 
 	if (group->part_count == group->part_cap) {
 		group->part_cap = group->part_cap ? 2 * group->part_cap : 16;
@@ -105,7 +117,8 @@ static struct lane *lane_of(struct group *group, struct chunk_pool *pool,
 	partition->lane = group->lane_count++;
 	lane = &group->lanes[partition->lane];
 	*lane = (struct lane){ .partition = partition, .uid = partition->topic->uid,
-			       .part = new_part(group, pool, partition->lane) };
+			       .part = new_part(group, pool, partition->lane,
+						CHUNK_BYTES_SMALL) };
 	return lane;
 }
 
@@ -116,10 +129,10 @@ static void put(struct part *part, struct chunk_pool *pool, const void *bytes, s
 	part->bytes += len;
 	while (len > 0) {
 		struct chunk *chunk = part->last;
-		size_t n = CHUNK_BYTES - chunk->len;
+		size_t n = chunk->room - chunk->len;
 
 		if (n == 0) {
-			part->last = chunk->next = take_chunk(pool);
+			part->last = chunk->next = take_chunk(pool, CHUNK_BYTES);
 			continue;
 		}
 		if (n > len)
@@ -140,7 +153,7 @@ static void add_record(struct group *group, struct chunk_pool *pool, struct part
 	unsigned char header[RECORD_HEADER_BYTES];
 
 	if (part->count > 0 && part->bytes + len > PART_BYTES_MAX) {
-		lane->part = new_part(group, pool, part->lane);
+		lane->part = new_part(group, pool, part->lane, CHUNK_BYTES);
 		part = &group->parts[lane->part];
 	}
 	record_header_encode(record->key, record->value, header);

@@ -4,8 +4,9 @@
  * While a group is open, append() copies each record once, in the form that it
  * has on disk, into the part of its partition. A part becomes a batch of the
  * journal: records of one partition, at most PART_BYTES_MAX or one record.
- * Parts hold their bytes in chunks of a fixed size from a pool, so nothing is
- * moved when a part grows, and a group that was emptied costs no allocation.
+ * Parts hold their bytes in chunks of two sizes from a pool, so nothing is moved
+ * when a part grows, and a group that was emptied costs no allocation. The first
+ * chunk of a lane is a small one: a group may touch thousands of partitions.
  *
  * While an append is in a group, its outcomes keep which lane a record went to
  * and its rank there: position.word[0] and word[2].
@@ -18,17 +19,24 @@
 #include "broker/batch.h"
 #include "broker/topics.h"
 
-enum { CHUNK_BYTES = 16 * 1024 - 64, PART_BYTES_MAX = 128 * 1024, POOL_CHUNKS_MAX = 128 };
+enum {
+	CHUNK_BYTES_SMALL = 1024 - 64,
+	CHUNK_BYTES = 16 * 1024 - 64,
+	PART_BYTES_MAX = 128 * 1024,
+	POOL_BYTES_MAX = 2 * 1024 * 1024,
+};
 
 struct chunk {
 	struct chunk *next;
 	size_t len;
-	unsigned char bytes[CHUNK_BYTES + BATCH_ALIGN];	/* room for the padding after the last */
+	size_t room;			/* CHUNK_BYTES or CHUNK_BYTES_SMALL */
+	unsigned char bytes[];
 };
 
 struct chunk_pool {
 	struct chunk *free;
-	size_t count;
+	struct chunk *free_small;
+	size_t bytes;			/* of rooms */
 };
 
 struct part {

@@ -142,6 +142,42 @@ static void test_two_threads_append(void **state)
 	topic_info_release(&info);
 }
 
+static size_t group_room(struct local_broker *local)
+{
+	size_t room = 0;
+
+	(void)pthread_mutex_lock(&local->lock);
+	for (size_t i = 0; i < local->open->part_count; i++)
+		for (const struct chunk *c = local->open->parts[i].first; c; c = c->next)
+			room += c->room;
+	(void)pthread_mutex_unlock(&local->lock);
+	return room;
+}
+
+/* A client that writes a little to each of many partitions must not fill the memory. */
+static void test_a_little_takes_little_room(void **state)
+{
+	static const struct topic_ref wide = { TOPIC_LOG, "wide" };
+	static struct append_record records[PARTITIONS_MAX];
+	static struct append_outcome outcomes[PARTITIONS_MAX];
+	struct fixture *f = *state;
+	int ended = 0;
+	struct append append = { .topic = wide, .records = records, .count = PARTITIONS_MAX,
+				 .outcomes = outcomes, .user = &ended };
+	struct err err = { 0 };
+
+	assert_ok(broker_create(f->broker, wide, PARTITIONS_MAX, &err));
+	for (int32_t p = 0; p < PARTITIONS_MAX; p++)
+		records[p] = (struct append_record){ .partition = p, .value = slice_str("a") };
+	broker_cork(f->broker, true);
+	assert_ok(broker_append(f->broker, &append, &err));
+	assert_true(group_room(f->local) <= (size_t)PARTITIONS_MAX * 1024);
+	broker_cork(f->broker, false);
+	assert_int_equal(ended_wait(&f->ended, &ended), 1);
+	for (int32_t p = 0; p < PARTITIONS_MAX; p++)
+		assert_int_equal(outcomes[p].code, ERR_OK);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -149,6 +185,8 @@ int main(void)
 						make_fixture, free_fixture),
 		cmocka_unit_test_setup_teardown(test_the_committer_takes_what_is_slow,
 						make_fixture, free_fixture),
+		cmocka_unit_test_setup_teardown(test_a_little_takes_little_room, make_fixture,
+						free_fixture),
 		cmocka_unit_test_setup_teardown(test_two_threads_append, make_fixture,
 						free_fixture),
 	};
