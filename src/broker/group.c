@@ -1,5 +1,6 @@
 #include "broker/group.h"
 
+#include "base/crc32c.h"
 #include "base/mem.h"
 
 void group_init(struct group *group)
@@ -132,6 +133,7 @@ static void put(struct part *part, struct chunk_pool *pool, const void *bytes, s
 		size_t n = chunk->room - chunk->len;
 
 		if (n == 0) {
+			part->crc = crc32c(part->crc, chunk->bytes, chunk->len);
 			part->last = chunk->next = take_chunk(pool, CHUNK_BYTES);
 			continue;
 		}

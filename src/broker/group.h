@@ -6,7 +6,8 @@
  * journal: records of one partition, at most PART_BYTES_MAX or one record.
  * Parts hold their bytes in chunks of two sizes from a pool, so nothing is moved
  * when a part grows, and a group that was emptied costs no allocation. The first
- * chunk of a lane is a small one: a group may touch thousands of partitions.
+ * chunk of a lane is a small one: a group may touch thousands of partitions. A
+ * chunk that is full is summed up while it is in the cache.
  *
  * While an append is in a group, its outcomes keep which lane a record went to
  * and its rank there: position.word[0] and word[2].
@@ -43,6 +44,7 @@ struct part {
 	size_t lane;
 	struct chunk *first;
 	struct chunk *last;
+	uint32_t crc;			/* of the chunks before the last one */
 	size_t bytes;
 	uint32_t count;
 	unsigned char header[BATCH_HEADER_BYTES];

@@ -85,8 +85,7 @@ static void add_part(struct gather *gather, struct part *part, const struct lane
 	struct journal *journal = gather->journal;
 	struct batch batch = next_batch(gather, BATCH_RECORDS);
 
-	for (const struct chunk *chunk = part->first; chunk; chunk = chunk->next)
-		batch.payload_crc = crc32c(batch.payload_crc, chunk->bytes, chunk->len);
+	batch.payload_crc = crc32c(part->crc, part->last->bytes, part->last->len);
 	batch.payload_bytes = (uint32_t)part->bytes;
 	batch.uid = lane->uid;
 	batch.partition = lane->partition->id;
