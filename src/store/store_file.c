@@ -12,9 +12,10 @@
  *
  * A directory on the way to a key is made on demand. The first time that this
  * store puts into a directory it syncs all above it, whoever made them: another
- * process may have died between its mkdir and its sync. From then on an object
- * costs two syncs. ERR_EXISTS comes after a sync of the directory too, so that
- * a caller who finds its own object there may rely on it.
+ * process may have died between its mkdir and its sync, and another thread may
+ * be there now. From then on an object costs two syncs. ERR_EXISTS comes after a
+ * sync of the directory too, so that a caller who finds its own object there may
+ * rely on it.
  *
  * Leftovers: each store that writes has a directory of its own in .tmp, on
  * which it holds a lock for its lifetime. One that can be locked has no owner
@@ -126,9 +127,9 @@ static int open_dir_at(int at, const char *name, bool make)
 
 /*
  * Walk from the root to the directory `path` ("" is the root itself). With `make`, missing ones are
- * made; with `sync`, each but the last is synced. -1 with errno.
+ * made, and each but the last is synced. -1 with errno.
  */
-static int walk(struct store_file *file, struct slice path, bool make, bool sync)
+static int walk(struct store_file *file, struct slice path, bool make)
 {
 	int fd = openat(file->root_fd, ".", DIR_FLAGS);
 
@@ -141,7 +142,7 @@ static int walk(struct store_file *file, struct slice path, bool make, bool sync
 		memcpy(name, path.ptr + at, len);
 		name[len] = '\0';
 		next = open_dir_at(fd, name, make);
-		if (next >= 0 && sync && fsync(fd) < 0) {
+		if (next >= 0 && make && fsync(fd) < 0) {
 			close_keeping_errno(next);
 			next = -1;
 		}
@@ -160,27 +161,32 @@ static struct slice key_dir(const char *key)
 	return slice_of(key, slash ? (size_t)(slash - key) : 0);
 }
 
-static struct place find_place(struct store_file *file, const char *key)
+static struct place open_place(struct store_file *file, const char *key, bool make)
 {
 	struct slice dir = key_dir(key);
 
 	return (struct place){
-		.dir_fd = walk(file, dir, false, false),
+		.dir_fd = walk(file, dir, make),
 		.name = dir.len ? key + dir.len + 1 : key,
 	};
+}
+
+static struct place find_place(struct store_file *file, const char *key)
+{
+	return open_place(file, key, false);
 }
 
 /* As find_place, the directory being made if missing and durable all the way from the root. */
 static struct place make_place(struct store_file *file, const char *key)
 {
-	struct place place = find_place(file, key);
 	struct slice dir = key_dir(key);
+	struct place place = { .dir_fd = -1 };
 
-	if (dir.len == 0 || (place.dir_fd >= 0 && was_made_durable(file, dir)))
-		return place;
+	if (was_made_durable(file, dir))
+		place = find_place(file, key);
 	if (place.dir_fd >= 0)
-		(void)close(place.dir_fd);
-	place.dir_fd = walk(file, dir, true, true);
+		return place;
+	place = open_place(file, key, true);	/* if it was known, it has been removed */
 	if (place.dir_fd >= 0)
 		remember_durable(file, dir);
 	return place;
@@ -600,7 +606,7 @@ static int open_start(struct store_file *file, const char *prefix, char start[ST
 	}
 	if (dir.len)
 		memcpy(start + dir.len, "/", 2);
-	return walk(file, dir, false, false);
+	return walk(file, dir, false);
 }
 
 static enum err_code file_list(struct store *store, const char *prefix, const char *after,
