@@ -13,6 +13,7 @@
  * does that, so of all processes exactly one, once, and it is known which.
  *
  * FAILPOINT(name) is 0, or the errno that the place shall act as if it got.
+ * Threads: any; passes are counted over all of them.
  */
 #ifndef BASE_FAILPOINT_H
 #define BASE_FAILPOINT_H

@@ -8,7 +8,8 @@
  * dlq_forget_after(), which removes its own entries past what is committed.
  * One process a stage and lake (each takes a lock), so nobody else's are hit.
  *
- * Ownership: the writer borrows its store. Threads: one thread a writer.
+ * Ownership: a batch borrows its store. Threads: one at a time a batch; batches
+ * share nothing but the store.
  */
 #ifndef FLOW_DLQ_H
 #define FLOW_DLQ_H

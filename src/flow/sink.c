@@ -125,16 +125,15 @@ static void commit(struct sink *sink, const struct sink_partition *partition, ui
 		trace_debug("%s, partition %d: %s", partition->topic, partition->id, err.msg);
 }
 
-/* Take back what the writer is done with; `wait`: all of it. */
-static void take_ended(struct sink *sink, bool wait)
+/* Take back what the writer is done with. */
+static void take_ended(struct sink *sink)
 {
-	struct sink_job *job = sink_writer_take(sink->writer, wait);
+	struct sink_job *job = sink_writer_take(sink->writer);
 
 	while (job) {
 		struct sink_partition *partition = (struct sink_partition *)job->lane;
 		struct sink_job *next = job->next;
 
-		partition->pending--;
 		if (job->done) {
 			count_ended(sink, job, partition);
 			commit(sink, partition, job->end);
@@ -357,7 +356,8 @@ static enum err_code on_assigned(struct sink *sink, const struct reader_event *e
 	struct err why;
 
 	if (!partition->assigned) {
-		take_ended(sink, partition->pending > 0);
+		sink_writer_wait(sink->writer, &partition->lane);
+		take_ended(sink);
 		if (recover(sink, partition, &place, &why) != ERR_OK) {
 			partition->assigned = true;
 			halt(sink, partition, &why);
@@ -556,7 +556,7 @@ static enum err_code turn(struct sink *sink, struct err *err)
 	struct reader_event event;
 	enum err_code code;
 
-	take_ended(sink, false);
+	take_ended(sink);
 	code = look_for_topics(sink, now_ms, err);
 	if (code == ERR_OK)
 		code = reader_next(sink->reader, deadline_ms, &event, err);
@@ -626,7 +626,8 @@ static enum err_code run(struct sink *sink, struct err *err)
 	if (code == ERR_OK)
 		code = loop(sink, err);
 	(void)close_due(sink, 0, true);
-	take_ended(sink, true);
+	sink_writer_wait(sink->writer, NULL);
+	take_ended(sink);
 	return code == ERR_OK ? verdict(sink, err) : code;
 }
 

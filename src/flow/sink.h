@@ -3,7 +3,7 @@
  * in order, as objects (lake.h has their names and contents).
  *
  *	              ┌─ JSON ──────► line of the object being filled ─┐
- *	reader ──► record                                               ├─► writer thread ──► store
+ *	reader ──► record                                               ├─► sink_writer ──► store
  *	              └─ not JSON ──► dead letter (stage "sink") ───────┘
  *
  *  1. An object takes records until it has flush_size of them, flush_bytes, or
@@ -13,17 +13,21 @@
  *     letter closes the object before it: tombstones, and values that are not
  *     JSON as json.h reads it. Values lose the white space between tokens.
  *  3. What is closed goes into the lake in order of offsets, one after the
- *     other in each partition, create-only. So all of a partition below its
- *     newest object or dead letter is there, and a restart finds where it was
- *     from that alone. Positions told to the broker are informative.
+ *     other in each partition, create-only; partitions at the same time. So all
+ *     of a partition below its newest object or dead letter is there, and a
+ *     restart finds where it was from that alone. Positions told to the broker
+ *     are informative.
  *  4. On a start the last line of the newest object is compared with the same
  *     record in the log, if that is still kept: a lake that belongs to another
  *     log must not be continued.
- *  5. A put is tried again for ever, with backoff; reading stops once a bounded
- *     amount waits. If the object is there with the same bytes the put has been
- *     done before. If it has other bytes (or 4. fails, or the newest object is
- *     not as 2. wants it) the partition halts: nothing is overwritten, the
- *     others go on, and sink_run() ends with an error.
+ *  5. A put is tried again for ever, with backoff, while other partitions go on.
+ *     If the object is there with the same bytes the put has been done before.
+ *     If it has other bytes (or 4. fails, or the newest object is not as 2. wants
+ *     it) the partition halts: nothing is overwritten, the others go on, and
+ *     sink_run() ends with an error.
+ *     Once a bounded amount waits, of whatever partitions, reading stops for all:
+ *     what was closed still lands, the rest waits in the log, and what is being
+ *     filled may grow older than flush_age_ms.
  *  6. What is damaged in the log goes to dead letters, one a record, without a
  *     value, so that the lake goes on and every offset is accounted for. (To
  *     wait for a person would let retention take the good records after it.
@@ -33,7 +37,7 @@
  *
  * One process a data directory (lock "sink.lock").
  * Ownership: everything in the options is borrowed. Threads: the caller's, and
- * one that writes.
+ * the writer's (sink_writer.h), which call the store.
  */
 #ifndef FLOW_SINK_H
 #define FLOW_SINK_H

@@ -13,6 +13,7 @@ struct sink_partition *sink_partition_new(const char *topic, int32_t id, int tab
 
 	assert(strlen(topic) <= TOPIC_NAME_MAX);
 	memcpy(partition->topic, topic, strlen(topic) + 1);
+	sink_lane_init(&partition->lane);
 	partition->id = id;
 	partition->table = table;
 	buf_init(&partition->body, body_max);
@@ -106,6 +107,5 @@ struct sink_job *sink_partition_close(struct sink_partition *partition)
 	}
 	partition->count = 0;
 	partition->bytes = 0;
-	partition->pending++;
 	return job;
 }

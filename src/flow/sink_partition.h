@@ -18,7 +18,6 @@ struct sink_partition {
 	int32_t id;
 	int table;			/* an enum lake_table, or LAKE_TABLES: another topic */
 	bool assigned;
-	size_t pending;			/* jobs that the writer has */
 	uint64_t next;			/* ordinal of the record that comes next */
 	struct buf proof;		/* the line that the record before `next` must give, … */
 	bool unproved;			/* … if it has not been compared yet */

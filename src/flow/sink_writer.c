@@ -1,6 +1,18 @@
+/*
+ * sink_writer.c - lanes that wait for one of a few threads.
+ *
+ *	            ┌────────────── jobs left, or to be tried again ─────────────┐
+ *	            ▼                                                            │
+ *	push ──► lanes that wait ── the first that is due ──► a thread's ──► its first job
+ *	            (those that have jobs)                                       │
+ *	take ◄── jobs that ended ◄───────────────────────────────────────────────┘
+ *
+ * A lane with jobs is in the queue or a thread's, so a thread needs no lock for
+ * its lane. Idle threads sleep until a lane is due, and look for a stop, which
+ * wakes nobody here, while one waits to be tried again.
+ */
 #include "flow/sink_writer.h"
 
-#include "base/backoff.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/stop.h"
@@ -8,26 +20,28 @@
 #include "base/trace.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
+#include <time.h>
 
 enum {
 	JOBS_MAX = 256,
 	RETRY_FIRST_MS = 100,
 	RETRY_MAX_MS = 20000,
 	STOP_RETRY_MS = 100,		/* the pace of tries once a stop is asked, … */
-	STOP_TRIES = 50,		/* … and how many */
+	STOP_TRIES = 50,		/* … and how many: the lane that has them first ends all */
 };
 
 struct sink_writer {
 	struct store *store;
 	size_t bytes_max;
-	pthread_t thread;
-	int stop_tries;			/* the thread's */
+	pthread_t threads[SINK_WRITERS];
+	size_t thread_count;
+	atomic_bool gave_up;		/* the tries after a stop are used up */
 	pthread_mutex_t lock;		/* what follows */
-	pthread_cond_t changed;
-	struct sink_job *queue;
-	struct sink_job **queue_end;
+	pthread_cond_t due;		/* for the threads: the queue is another, or closing */
+	pthread_cond_t progress;	/* for the sink: a job has ended */
+	struct sink_lane *queue;
+	struct sink_lane **queue_end;
 	struct sink_job *ended;
 	struct sink_job **ended_end;
 	size_t bytes;			/* waiting or at hand */
@@ -35,12 +49,93 @@ struct sink_writer {
 	bool closing;
 };
 
+void sink_lane_init(struct sink_lane *lane)
+{
+	*lane = (struct sink_lane){
+		.jobs_end = &lane->jobs,
+		.backoff = { .first_ms = RETRY_FIRST_MS, .max_ms = RETRY_MAX_MS },
+	};
+}
+
 void sink_job_free(struct sink_job *job)
 {
 	buf_release(&job->key);
 	buf_release(&job->body);
 	dlq_batch_free(job->letters);
 	free(job);
+}
+
+/* --- lanes that wait; with the lock ------------------------------------- */
+
+static void add_lane(struct sink_writer *writer, struct sink_lane *lane)
+{
+	lane->next = NULL;
+	*writer->queue_end = lane;
+	writer->queue_end = &lane->next;
+	(void)pthread_cond_broadcast(&writer->due);
+}
+
+/* Once a stop is asked no lane waits longer than the pace that then holds. */
+static int64_t due_ms(const struct sink_lane *lane)
+{
+	return lane->failed_ms + (stop_requested() ? STOP_RETRY_MS : lane->pause_ms);
+}
+
+/* The first lane that is due, out of the queue; NULL: none is before `ret_next_ms`. */
+static struct sink_lane *take_lane(struct sink_writer *writer, int64_t now_ms, int64_t *ret_next_ms)
+{
+	int64_t next_ms = INT64_MAX;
+
+	for (struct sink_lane **at = &writer->queue; *at; at = &(*at)->next) {
+		struct sink_lane *lane = *at;
+		int64_t lane_ms = due_ms(lane);
+
+		if (lane_ms <= now_ms) {
+			*at = lane->next;
+			if (!*at)
+				writer->queue_end = at;
+			return lane;
+		}
+		next_ms = lane_ms < next_ms ? lane_ms : next_ms;
+	}
+	*ret_next_ms = next_ms;
+	return NULL;
+}
+
+/* Until the queue is another, or next_ms has come, or it is time to look for a stop again. */
+static void await_lane(struct sink_writer *writer, int64_t now_ms, int64_t next_ms)
+{
+	struct timespec until;
+
+	if (!writer->queue) {
+		(void)pthread_cond_wait(&writer->due, &writer->lock);
+		return;
+	}
+	if (next_ms > now_ms + STOP_RETRY_MS)
+		next_ms = now_ms + STOP_RETRY_MS;
+	until = (struct timespec){ .tv_sec = next_ms / 1000, .tv_nsec = next_ms % 1000 * 1000000 };
+	(void)pthread_cond_timedwait(&writer->due, &writer->lock, &until);
+}
+
+/* --- a thread ----------------------------------------------------------- */
+
+/* A lane that is due; NULL: the end. */
+static struct sink_lane *next_lane(struct sink_writer *writer)
+{
+	struct sink_lane *lane = NULL;
+
+	(void)pthread_mutex_lock(&writer->lock);
+	while (!writer->closing) {
+		int64_t now_ms = clock_mono_ms();
+		int64_t next_ms;
+
+		lane = take_lane(writer, now_ms, &next_ms);
+		if (lane)
+			break;
+		await_lane(writer, now_ms, next_ms);
+	}
+	(void)pthread_mutex_unlock(&writer->lock);
+	return lane;
 }
 
 /* Another try can never succeed. */
@@ -58,82 +153,90 @@ static enum err_code put(struct sink_writer *writer, struct sink_job *job, struc
 }
 
 /* False: the process has been asked to stop, and time is up. */
-static bool wait_to_retry(struct sink_writer *writer, struct backoff *backoff)
+static bool put_off(struct sink_writer *writer, struct sink_lane *lane)
 {
-	if (!stop_requested()) {
-		clock_sleep_ms(backoff_next_ms(backoff));
+	lane->failed_ms = clock_mono_ms();
+	lane->pause_ms = backoff_next_ms(&lane->backoff);
+	if (!stop_requested())
 		return true;
-	}
-	(void)poll(NULL, 0, STOP_RETRY_MS);
-	return ++writer->stop_tries < STOP_TRIES;
+	if (++lane->stop_tries == STOP_TRIES)
+		atomic_store(&writer->gave_up, true);
+	return !atomic_load(&writer->gave_up);
 }
 
-static void perform(struct sink_writer *writer, struct sink_job *job)
+static void halt(struct sink_lane *lane, enum err_code code, const struct err *err)
 {
-	struct backoff backoff = { .first_ms = RETRY_FIRST_MS, .max_ms = RETRY_MAX_MS };
+	atomic_store(&lane->halted, (int)code);
+	if (code != ERR_STOPPED)
+		trace_error("%s; this partition halts, the others go on", err->msg);
+}
+
+/* One try of the lane's first job. False: it has to be made again. */
+static bool perform(struct sink_writer *writer, struct sink_lane *lane)
+{
+	struct sink_job *job = lane->jobs;
 	struct err err;
 	enum err_code code;
 
-	if (atomic_load(&job->lane->halted) != ERR_OK)
-		return;
-	while ((code = put(writer, job, &err)) != ERR_OK && !is_final(code)) {
+	if (atomic_load(&lane->halted) != ERR_OK)
+		return true;
+	code = put(writer, job, &err);
+	job->done = code == ERR_OK;
+	if (job->done) {
+		backoff_reset(&lane->backoff);
+		lane->pause_ms = 0;
+		return true;
+	}
+	if (!is_final(code)) {
 		metric_add(METRIC_SINK_RETRIES, 1);
 		trace_warn("%s; it is tried again", err.msg);
-		if (!wait_to_retry(writer, &backoff)) {
-			code = ERR_STOPPED;
-			break;
-		}
+		if (put_off(writer, lane))
+			return false;
+		code = ERR_STOPPED;
 	}
-	job->done = code == ERR_OK;
-	if (job->done)
-		return;
-	atomic_store(&job->lane->halted, (int)code);
-	if (code != ERR_STOPPED)
-		trace_error("%s; this partition halts, the others go on", err.msg);
+	halt(lane, code, &err);
+	return true;
 }
 
-static struct sink_job *next_job(struct sink_writer *writer)
+/* The lane's first job goes to the sink; with the lock. */
+static void end_job(struct sink_writer *writer, struct sink_lane *lane)
 {
-	struct sink_job *job;
+	struct sink_job *job = lane->jobs;
 
-	(void)pthread_mutex_lock(&writer->lock);
-	while (!writer->queue && !writer->closing)
-		(void)pthread_cond_wait(&writer->changed, &writer->lock);
-	job = writer->closing ? NULL : writer->queue;
-	if (job) {
-		writer->queue = job->next;
-		if (!writer->queue)
-			writer->queue_end = &writer->queue;
-	}
-	(void)pthread_mutex_unlock(&writer->lock);
-	return job;
-}
-
-static void end_job(struct sink_writer *writer, struct sink_job *job)
-{
-	(void)pthread_mutex_lock(&writer->lock);
+	lane->jobs = job->next;
+	if (!lane->jobs)
+		lane->jobs_end = &lane->jobs;
 	job->next = NULL;
 	*writer->ended_end = job;
 	writer->ended_end = &job->next;
 	writer->bytes -= job->bytes;
 	writer->pending--;
-	(void)pthread_cond_broadcast(&writer->changed);
-	(void)pthread_mutex_unlock(&writer->lock);
+	(void)pthread_cond_broadcast(&writer->progress);
 }
 
 static void *run(void *user)
 {
 	struct sink_writer *writer = user;
-	struct sink_job *job;
+	struct sink_lane *lane;
 
-	while ((job = next_job(writer))) {
-		perform(writer, job);
-		buf_release(&job->key);
-		buf_release(&job->body);	/* the sink may be long in coming for it */
-		end_job(writer, job);
+	while ((lane = next_lane(writer))) {
+		bool ended = perform(writer, lane);
+
+		if (ended) {	/* the sink may be long in coming for it */
+			buf_release(&lane->jobs->key);
+			buf_release(&lane->jobs->body);
+		}
+		(void)pthread_mutex_lock(&writer->lock);
+		if (ended)
+			end_job(writer, lane);
+		if (lane->jobs)
+			add_lane(writer, lane);
+		(void)pthread_mutex_unlock(&writer->lock);
 	}
 	return NULL;
 }
+
+/* --- the writer --------------------------------------------------------- */
 
 static void free_chain(struct sink_job *job)
 {
@@ -145,32 +248,37 @@ static void free_chain(struct sink_job *job)
 	}
 }
 
-static void release(struct sink_writer *writer)
+static void init_locks(struct sink_writer *writer)
 {
-	free_chain(writer->queue);
-	free_chain(writer->ended);
-	(void)pthread_cond_destroy(&writer->changed);
-	(void)pthread_mutex_destroy(&writer->lock);
-	free(writer);
+	pthread_condattr_t attr;
+
+	(void)pthread_mutex_init(&writer->lock, NULL);
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&writer->due, &attr);
+	(void)pthread_condattr_destroy(&attr);
+	(void)pthread_cond_init(&writer->progress, NULL);
 }
 
 enum err_code sink_writer_new(struct store *store, size_t bytes_max,
 			      struct sink_writer **ret_writer, struct err *err)
 {
 	struct sink_writer *writer = xcalloc(1, sizeof(*writer));
-	int sys;
 
 	writer->store = store;
 	writer->bytes_max = bytes_max;
 	writer->queue_end = &writer->queue;
 	writer->ended_end = &writer->ended;
-	(void)pthread_mutex_init(&writer->lock, NULL);
-	(void)pthread_cond_init(&writer->changed, NULL);
-	sys = pthread_create(&writer->thread, NULL, run, writer);
-	if (sys != 0) {
-		release(writer);
-		errno = sys;
-		return err_errno(err, "could not start a thread");
+	init_locks(writer);
+	while (writer->thread_count < SINK_WRITERS) {
+		int sys = pthread_create(&writer->threads[writer->thread_count], NULL, run, writer);
+
+		if (sys != 0) {
+			sink_writer_free(writer);
+			errno = sys;
+			return err_errno(err, "could not start a thread");
+		}
+		writer->thread_count++;
 	}
 	*ret_writer = writer;
 	return ERR_OK;
@@ -180,34 +288,57 @@ void sink_writer_free(struct sink_writer *writer)
 {
 	(void)pthread_mutex_lock(&writer->lock);
 	writer->closing = true;
-	(void)pthread_cond_broadcast(&writer->changed);
+	(void)pthread_cond_broadcast(&writer->due);
 	(void)pthread_mutex_unlock(&writer->lock);
-	(void)pthread_join(writer->thread, NULL);
-	release(writer);
+	for (size_t i = 0; i < writer->thread_count; i++)
+		(void)pthread_join(writer->threads[i], NULL);
+	for (struct sink_lane *lane = writer->queue; lane; lane = lane->next)
+		free_chain(lane->jobs);
+	free_chain(writer->ended);
+	(void)pthread_cond_destroy(&writer->due);
+	(void)pthread_cond_destroy(&writer->progress);
+	(void)pthread_mutex_destroy(&writer->lock);
+	free(writer);
+}
+
+static bool is_full(const struct sink_writer *writer, const struct sink_job *job)
+{
+	return writer->pending == JOBS_MAX ||
+	       (writer->pending > 0 && writer->bytes + job->bytes > writer->bytes_max);
 }
 
 void sink_writer_push(struct sink_writer *writer, struct sink_job *job)
 {
+	struct sink_lane *lane = job->lane;
+	bool idle;
+
 	(void)pthread_mutex_lock(&writer->lock);
-	while (writer->pending > 0 && (writer->pending == JOBS_MAX ||
-				       writer->bytes + job->bytes > writer->bytes_max))
-		(void)pthread_cond_wait(&writer->changed, &writer->lock);
+	while (is_full(writer, job))
+		(void)pthread_cond_wait(&writer->progress, &writer->lock);
+	idle = !lane->jobs;
 	job->next = NULL;
-	*writer->queue_end = job;
-	writer->queue_end = &job->next;
+	*lane->jobs_end = job;
+	lane->jobs_end = &job->next;
+	if (idle)
+		add_lane(writer, lane);
 	writer->bytes += job->bytes;
 	writer->pending++;
-	(void)pthread_cond_broadcast(&writer->changed);
 	(void)pthread_mutex_unlock(&writer->lock);
 }
 
-struct sink_job *sink_writer_take(struct sink_writer *writer, bool wait)
+void sink_writer_wait(struct sink_writer *writer, const struct sink_lane *lane)
+{
+	(void)pthread_mutex_lock(&writer->lock);
+	while (lane ? lane->jobs != NULL : writer->pending > 0)
+		(void)pthread_cond_wait(&writer->progress, &writer->lock);
+	(void)pthread_mutex_unlock(&writer->lock);
+}
+
+struct sink_job *sink_writer_take(struct sink_writer *writer)
 {
 	struct sink_job *chain;
 
 	(void)pthread_mutex_lock(&writer->lock);
-	while (wait && writer->pending > 0)
-		(void)pthread_cond_wait(&writer->changed, &writer->lock);
 	chain = writer->ended;
 	writer->ended = NULL;
 	writer->ended_end = &writer->ended;

@@ -1,11 +1,17 @@
 /*
- * sink_writer.h - the thread that puts what the sink has closed into the lake,
- * in the order in which it was pushed, while the sink reads on.
+ * sink_writer.h - the threads that put what the sink has closed into the lake
+ * while the sink reads on.
  *
- * A job that cannot be put halts its lane: later jobs of the lane end unput, so
- * that nothing lands after a gap. Other lanes go on. Whatever may pass (a store
- * that is away, a full disk) is tried again for ever; once the process is asked
- * to stop, for a few seconds.
+ *  1. The jobs of a lane are put in the order of their pushes, each after the
+ *     one before is in the lake. Lanes are put at the same time.
+ *  2. Whatever may pass (a store that is away, a full disk) is tried again for
+ *     ever, with backoff; once the process is asked to stop, for a few seconds.
+ *     A lane that waits for its next try keeps no thread from the others. A put
+ *     that hangs does: SINK_WRITERS of them, and nothing is put.
+ *  3. A job that can never be put, or not before the stop, halts its lane: later
+ *     jobs of the lane end unput, so that nothing lands after a gap. Other lanes
+ *     go on.
+ *  4. While too much waits, of whatever lane, sink_writer_push() waits too.
  *
  * Ownership: the writer owns a job from the push until it is handed back; the
  * lane outlives its jobs. Threads: all calls from the sink's.
@@ -13,14 +19,32 @@
 #ifndef FLOW_SINK_WRITER_H
 #define FLOW_SINK_WRITER_H
 
+#include "base/backoff.h"
 #include "flow/dlq.h"
 
 #include <stdatomic.h>
 
+/*
+ * What a thread does is wait, for a sync or an answer: one for each table of a pipeline, and one
+ * for what is slow. Where a sync takes 0.3 ms reading is the limit, with 2 threads as with 8.
+ */
+enum { SINK_WRITERS = 4 };
+
 /* What must be written in order: a partition. */
 struct sink_lane {
 	atomic_int halted;		/* an enum err_code, ERR_OK: it goes on */
+
+	/* The writer's. */
+	struct sink_job *jobs;		/* not ended; a thread may have the first at hand */
+	struct sink_job **jobs_end;
+	struct sink_lane *next;		/* that waits for a thread */
+	struct backoff backoff;
+	int64_t failed_ms;		/* when the last try failed, … */
+	int64_t pause_ms;		/* … and how long after it the next one is due */
+	int stop_tries;			/* that failed since a stop was asked */
 };
+
+void sink_lane_init(struct sink_lane *lane);
 
 /* An object, or dead letters. */
 struct sink_job {
@@ -42,11 +66,13 @@ struct sink_writer;
 /* While jobs of `bytes_max` in all wait, or too many, sink_writer_push() waits too. */
 MUST_USE enum err_code sink_writer_new(struct store *store, size_t bytes_max,
 				       struct sink_writer **ret_writer, struct err *err);
-/* Lets the job at hand end, drops the rest. */
+/* Lets the puts at hand end, drops the rest. */
 void sink_writer_free(struct sink_writer *writer);
 
 void sink_writer_push(struct sink_writer *writer, struct sink_job *job);
-/* The jobs that ended since the last call, in order; NULL: none. `wait`: until all have ended. */
-MUST_USE struct sink_job *sink_writer_take(struct sink_writer *writer, bool wait);
+/* Until all jobs of the lane (NULL: of every lane) have ended. */
+void sink_writer_wait(struct sink_writer *writer, const struct sink_lane *lane);
+/* The jobs that ended since the last call, those of a lane in order; NULL: none. */
+MUST_USE struct sink_job *sink_writer_take(struct sink_writer *writer);
 
 #endif
