@@ -29,13 +29,13 @@ interop: build  ## the Delta tables, read by DuckDB, delta-rs and Spark
 	@tools/interop/install
 	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/interop
 
-torture:   ## kill, cut the power, flip bits, fail calls, plant bugs; KILLS= CUTS= FLIPS= TAILS= SEED= PARTS="kills …"
+torture:   ## kill, cut the power, flip bits, fail calls, plant bugs; KILLS= CUTS= FLIPS= TAILS= CALLS=N|all SEED= PARTS="kills …"
 	@tools/bootstrap build test
 	@test -f build-fail/build.ninja || meson setup build-fail -Dfailpoints=true -Doptimization=2 -Ddebug=true
 	@ninja -C build-fail --quiet pinpipe tests/test_log_flips tests/test_log_tails
 	@$(PYTHON) tests/torture/torture.py --binary build-fail/pinpipe $(PARTS) $(if $(SEED),--seed $(SEED)) \
 		$(if $(KILLS),--kills $(KILLS)) $(if $(CUTS),--cuts $(CUTS)) \
-		$(if $(FLIPS),--flips $(FLIPS)) $(if $(TAILS),--tails $(TAILS))
+		$(if $(FLIPS),--flips $(FLIPS)) $(if $(TAILS),--tails $(TAILS)) $(if $(CALLS),--calls $(CALLS))
 
 abuse: build    ## requests that break the rules, to the gateway and to nginx: both verdicts
 	@tools/bootstrap build test

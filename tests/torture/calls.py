@@ -9,9 +9,11 @@ and makes one fail. Whatever the process then does, this has to hold:
 """
 import collections
 import concurrent.futures
+import itertools
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -45,6 +47,7 @@ PATIENCE_S = 60         # on a busy machine
 STUBBORN_S = 0.4        # what tries again is given this long while the fault lasts
 DRAIN_S = 0.2           # and this long to drain; asked once more, it leaves
 WORKERS = 4             # most of them wait
+CASES = 150             # of a workload's hundreds or thousands, unless more are asked for
 
 Case = collections.namedtuple("Case", "kind at action ever")
 
@@ -366,8 +369,18 @@ def cases(counts, is_thorough):
     return found
 
 
+def some_of(chosen, count, seed):
+    """So many of the cases, from the whole range of every kind; which ones is the seed's choice."""
+    draw, found = random.Random(seed), []
+    for _, of_kind in itertools.groupby(chosen, key=lambda case: case.kind):
+        of_kind = list(of_kind)
+        wanted = min(len(of_kind), max(1, round(count * len(of_kind) / len(chosen))))
+        found += [of_kind[int((i + draw.random()) * len(of_kind) / wanted)] for i in range(wanted)]
+    return found
+
+
 class Campaign:
-    """All cases of one workload."""
+    """The cases of one workload."""
 
     def __init__(self, binary, directory, name):
         self.directory, self.name = directory, name
@@ -420,11 +433,12 @@ class Campaign:
                 self.report[kind] += [f"{what}: {text}" for text in texts]
             self.report.counts.update(report.counts)
 
-    def run(self, is_thorough, kinds=KINDS, stop_early=False):
-        """Counts the calls, and lets each fail."""
+    def run(self, is_thorough, kinds=KINDS, stop_early=False, some=None):
+        """Counts the calls, and lets each fail; or some = (how many of the cases, seed). How many cases there are."""
         counts = {kind: n for kind, n in self.count().items() if kind in kinds}
-        self.run_cases(cases(counts, is_thorough), stop_early)
-        return counts
+        chosen = cases(counts, is_thorough)
+        self.run_cases(some_of(chosen, *some) if some else chosen, stop_early)
+        return len(chosen)
 
     def run_cases(self, chosen, stop_early=False):
         """`stop_early`: the first thing that is found is enough."""
@@ -440,12 +454,13 @@ class Campaign:
         return self.report.clean and not self.wrong
 
 
-def torture(binary, name, is_thorough, kinds=KINDS):
+def torture(binary, name, is_thorough, kinds=KINDS, some=None):
     with workplace(f"calls-{name}") as place:
         campaign = Campaign(binary, place.path, name)
-        counts = campaign.run(is_thorough, kinds)
+        count = campaign.run(is_thorough, kinds, some=some)
         place.keep = not campaign.is_clean
-        print(f"{name}: calls {counts}; cases {dict(campaign.done)}, not reached {len(campaign.missed)}", flush=True)
+        print(f"{name}: {campaign.done.total()} of {count} cases {dict(campaign.done)}, "
+              f"not reached {len(campaign.missed)}", flush=True)
         return campaign
 
 
@@ -463,7 +478,13 @@ def holds(binary, name, kinds):
         return campaign.is_clean
 
 
+def count_of(text):
+    return None if text == "all" else int(text)
+
+
 def add_arguments(parser):
+    parser.add_argument("--calls", type=count_of, default=CASES, metavar="N|all",
+                        help="cases of each workload, about (%(default)s)")
     parser.add_argument("--workload", action="append", choices=WORKLOADS, help="of these only, whose k-th calls fail")
     parser.add_argument("--call", action="append", choices=KINDS, help="of these calls only")
 
@@ -471,7 +492,8 @@ def add_arguments(parser):
 def run(arguments, figures):
     for name in arguments.workload or WORKLOADS:
         started = time.monotonic()
-        campaign = torture(arguments.binary, name, True, arguments.call or KINDS)
+        campaign = torture(arguments.binary, name, True, arguments.call or KINDS,
+                           (arguments.calls, arguments.seed) if arguments.calls else None)
         figures.add(f"{name} calls", arguments.seed, campaign.done.total(), time.monotonic() - started,
                     campaign.report)
         figures.missed += campaign.wrong
