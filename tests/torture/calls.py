@@ -375,7 +375,8 @@ def some_of(chosen, count, seed):
     for _, of_kind in itertools.groupby(chosen, key=lambda case: case.kind):
         of_kind = list(of_kind)
         wanted = min(len(of_kind), max(1, round(count * len(of_kind) / len(chosen))))
-        found += [of_kind[int((i + draw.random()) * len(of_kind) / wanted)] for i in range(wanted)]
+        bounds = [i * len(of_kind) // wanted for i in range(wanted + 1)]
+        found += [of_kind[draw.randrange(*between)] for between in itertools.pairwise(bounds)]
     return found
 
 
