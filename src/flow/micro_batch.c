@@ -4,7 +4,6 @@
 #include "base/mem.h"
 #include "base/time.h"
 
-
 enum { PART_ITEMS = 8192, ITEMS_FIRST = 256 };
 
 struct batch_item {
@@ -12,6 +11,7 @@ struct batch_item {
 	struct position position;
 	int64_t timestamp_ms;
 	struct batch_shard *shard;
+	bool buried;			/* the engine does not see it any more */
 };
 
 /* One engine thread's walk over PART_ITEMS items. */
@@ -40,14 +40,16 @@ static enum err_code part_next(void *opened, struct raw_record *ret_record, bool
 			       struct err *err)
 {
 	struct part *part = opened;
-	const struct batch_item *item = part->at;
+	const struct batch_item *item;
 	size_t len;
 
 	(void)err;
-	*ret = item < part->end;
+	while (part->at < part->end && part->at->buried)
+		part->at++;
+	*ret = part->at < part->end;
 	if (!*ret)
 		return ERR_OK;
-	part->at++;
+	item = part->at++;
 	len = position_text(item->position, part->offset);
 	*ret_record = (struct raw_record){
 		.value = item->value,
@@ -77,7 +79,7 @@ static enum err_code add_dead(struct raw_input *input, const struct raw_record *
 	}
 	batch->letters[batch->letter_count++] = (struct batch_letter){
 		.item = part->at - 1,
-		.reason = arena_str(&batch->arena, slice_str(reason)),
+		.reason = arena_str(&batch->reasons, slice_str(reason)),
 	};
 	return ERR_OK;
 }
@@ -90,11 +92,13 @@ void micro_batch_init(struct micro_batch *batch, size_t bytes_max)
 	};
 	/* A block may be as large again as all before it, and each value is padded. */
 	arena_init(&batch->arena, bytes_max * 4 + ((size_t)64 << 20));
+	arena_init(&batch->reasons, SIZE_MAX / 2);
 }
 
 void micro_batch_release(struct micro_batch *batch)
 {
 	arena_release(&batch->arena);
+	arena_release(&batch->reasons);
 	free(batch->items);
 	free(batch->letters);
 	batch->items = NULL;
@@ -146,6 +150,7 @@ void micro_batch_select(struct micro_batch *batch, size_t from, size_t to)
 	batch->from = from;
 	batch->to = to;
 	batch->letter_count = 0;
+	arena_reset(&batch->reasons);
 	batch->input.part_count = (to - from + PART_ITEMS - 1) / PART_ITEMS;
 }
 
@@ -175,5 +180,8 @@ enum err_code micro_batch_take_letters(struct micro_batch *batch, struct err *er
 enum err_code micro_batch_bury(struct micro_batch *batch, size_t at, const char *reason,
 			       struct err *err)
 {
-	return bury(&batch->items[at], reason, err);
+	enum err_code code = bury(&batch->items[at], reason, err);
+
+	batch->items[at].buried = code == ERR_OK;
+	return code;
 }

@@ -23,7 +23,7 @@ struct batch_shard {
 /* A record that the engine found to be no row. */
 struct batch_letter {
 	const struct batch_item *item;
-	const char *reason;		/* in the arena */
+	const char *reason;		/* in the batch's `reasons` */
 };
 
 struct micro_batch {
@@ -39,6 +39,7 @@ struct micro_batch {
 	struct batch_letter *letters;	/* found since the last micro_batch_select() */
 	size_t letter_count;
 	size_t letter_cap;
+	struct arena reasons;		/* of those letters; at most one an item */
 	int64_t first_ms;		/* monotonic clock when it got its first record */
 };
 
@@ -55,7 +56,7 @@ void micro_batch_select(struct micro_batch *batch, size_t from, size_t to);
 /* Hand the letters found since then to the shards' dead letters. May be called again after an
  * error: it goes on with those that are left. */
 MUST_USE enum err_code micro_batch_take_letters(struct micro_batch *batch, struct err *err);
-/* Item `at` cannot be cleaned at all: its dead letter. */
+/* Item `at` cannot be cleaned at all: its dead letter. From then on the engine does not see it. */
 MUST_USE enum err_code micro_batch_bury(struct micro_batch *batch, size_t at, const char *reason,
 					struct err *err);
 

@@ -12,19 +12,17 @@
 #include <unistd.h>
 
 enum {
-	FILES_MAX = 64,
-	POISON_MAX = 16,
+	POISON_MAX = 100,		/* of one micro-batch; more, and the model is at fault */
 	NAME_MAX_LEN = 128,
 	LOG_WAIT_MS = 5000,		/* for a log that is behind the table, … */
 	LOG_LOOK_MS = 50,		/* … looked at so often */
 };
 
-/* What one flush has made so far. */
+/* What the tries of one flush have made so far. */
 struct flush {
-	struct delta_add adds[FILES_MAX];
-	size_t add_count;
-	size_t poison_count;
-	size_t cleaned;			/* items [0, cleaned) are in the files, or letters */
+	struct delta_add add;		/* the data file in its place; path NULL: there is none */
+	bool cleaned;			/* all of it is in the file, or letters */
+	uint64_t poison;
 	uint64_t rows;
 	uint64_t dead;
 	uint64_t unreadable;
@@ -229,7 +227,6 @@ enum err_code stream_table_damage(struct stream_table *table, struct stream_shar
 static enum err_code keep_file(struct stream_table *table, struct flush *flush,
 			       const struct clean_result *result, struct err *err)
 {
-	struct delta_add *add = &flush->adds[flush->add_count];
 	char key[STORE_KEY_MAX];
 	struct buf name;
 	enum err_code code;
@@ -238,8 +235,8 @@ static enum err_code keep_file(struct stream_table *table, struct flush *flush,
 	delta_new_file_name(&name);
 	(void)snprintf(key, sizeof(key), "%s/%s", table->root, buf_cstr(&name));
 	code = store_put_file(table->store, key, table->temp_path, err);
-	if (code == ERR_OK) {
-		*add = (struct delta_add){
+	if (code == ERR_OK)
+		flush->add = (struct delta_add){
 			.path = xstrdup(buf_cstr(&name)),
 			.size = result->bytes,
 			.modified_ms = clock_wall_ms(),
@@ -247,15 +244,13 @@ static enum err_code keep_file(struct stream_table *table, struct flush *flush,
 			.stats = result->stats.len
 				? xstrndup(result->stats.ptr, result->stats.len) : NULL,
 		};
-		flush->add_count++;
-	}
 	buf_release(&name);
 	return code;
 }
 
-/* After the file is kept the items count as cleaned, though letters of theirs may still have to be
- * taken: cleaned once more, they would stand in a second file. */
-static enum err_code keep_cleaned(struct stream_table *table, struct flush *flush, size_t to,
+/* After the file is kept the batch counts as cleaned, though letters of it may still have to be
+ * taken: cleaned once more, it would stand in a second file. */
+static enum err_code keep_cleaned(struct stream_table *table, struct flush *flush,
 				  const struct clean_result *result, struct err *err)
 {
 	enum err_code code = result->rows ? keep_file(table, flush, result, err) : ERR_OK;
@@ -264,78 +259,92 @@ static enum err_code keep_cleaned(struct stream_table *table, struct flush *flus
 		micro_batch_select(&table->batch, 0, 0);	/* letters are found again */
 		return code;
 	}
-	flush->rows += result->rows;
-	flush->dead += result->dead;
-	flush->unreadable += result->unreadable;
-	flush->cleaned = to;
+	flush->rows = result->rows;
+	flush->dead = result->dead + flush->poison;
+	flush->unreadable = result->unreadable;
+	flush->cleaned = true;
 	return micro_batch_take_letters(&table->batch, err);
 }
 
-static enum err_code clean_range(struct stream_table *table, struct flush *flush, size_t from,
-				 size_t to, struct err *err);
+static enum err_code clean_range(struct stream_table *table, size_t from, size_t to,
+				 struct clean_result *ret_result, struct err *err)
+{
+	micro_batch_select(&table->batch, from, to);
+	return engine_clean(table->engine, table->model, &table->batch.input, table->temp_path,
+			    ret_result, err);
+}
 
-/* Does the engine still clean what is surely good? If not, no record is to blame. */
-static enum err_code probe_engine(struct stream_table *table, struct err *err)
+/* Clean [from, to) only to see whether that works. No letter is found by it. */
+static enum err_code try_range(struct stream_table *table, size_t from, size_t to,
+			       struct err *err)
 {
 	struct clean_result result = { 0 };
-	enum err_code code;
+	enum err_code code = clean_range(table, from, to, &result, err);
 
 	micro_batch_select(&table->batch, 0, 0);
-	code = engine_clean(table->engine, table->model, &table->batch.input, table->temp_path,
-			    &result, err);
 	buf_release(&result.stats);
 	(void)unlink(table->temp_path);
 	return code;
 }
 
-/* Cleaning [from, to) failed: find the record that it fails on, let the others go on. */
-static enum err_code isolate(struct stream_table *table, struct flush *flush, size_t from,
-			     size_t to, struct err *err)
+static enum err_code bury_poison(struct stream_table *table, struct flush *flush, size_t at,
+				 struct err *err)
 {
 	char reason[ERR_MSG_MAX];
 	enum err_code code;
-	size_t middle = from + (to - from) / 2;
 
-	if (to - from > 1) {
-		code = clean_range(table, flush, from, middle, err);
-		return code == ERR_OK ? clean_range(table, flush, middle, to, err) : code;
-	}
+	if (flush->poison == POISON_MAX)
+		return err_prefix(err, "more than %d records make the SQL fail", POISON_MAX);
 	(void)snprintf(reason, sizeof(reason), "poison: %.280s", err->msg);
-	if (flush->poison_count++ == POISON_MAX)
-		return err->code;
-	code = probe_engine(table, err);
+	/* Does the engine still clean what is surely good? If not, no record is to blame. */
+	code = try_range(table, 0, 0, err);
 	if (code != ERR_OK)
 		return code;
 	trace_error("a record of stream \"%s\" makes the engine fail: %s", table->topic, reason);
-	code = micro_batch_bury(&table->batch, from, reason, err);
-	if (code != ERR_OK)
-		return code;
-	flush->dead++;
-	flush->cleaned = to;
+	code = micro_batch_bury(&table->batch, at, reason, err);
+	if (code == ERR_OK)
+		flush->poison++;
+	return code;
+}
+
+/* Cleaning [from, to) failed, as *err says: bury the records that it fails on. */
+static enum err_code find_poison(struct stream_table *table, struct flush *flush, size_t from,
+				 size_t to, struct err *err)
+{
+	size_t middle = from + (to - from) / 2;
+	size_t ends[] = { from, middle, to };
+
+	if (to - from == 1)
+		return bury_poison(table, flush, from, err);
+	for (size_t i = 0; i < 2; i++) {
+		enum err_code code = try_range(table, ends[i], ends[i + 1], err);
+
+		if (code == ERR_SHAPE)		/* of anything else no record is to blame */
+			code = find_poison(table, flush, ends[i], ends[i + 1], err);
+		if (code != ERR_OK)
+			return code;
+	}
 	return ERR_OK;
 }
 
-static enum err_code clean_range(struct stream_table *table, struct flush *flush, size_t from,
-				 size_t to, struct err *err)
+static enum err_code clean(struct stream_table *table, struct flush *flush, struct err *err)
 {
 	struct clean_result result = { 0 };
+	size_t count = table->batch.count;
 	enum err_code code;
 
-	if (from == to)
+	if (flush->cleaned || count == 0)
 		return ERR_OK;
-	if (flush->add_count == FILES_MAX)
-		return err_set(err, ERR_LIMIT, "one micro-batch came apart into %d files",
-			       FILES_MAX);
-	micro_batch_select(&table->batch, from, to);
-	code = engine_clean(table->engine, table->model, &table->batch.input, table->temp_path,
-			    &result, err);
-	if (code == ERR_OK) {
-		code = keep_cleaned(table, flush, to, &result, err);
-	} else {
-		micro_batch_select(&table->batch, 0, 0);	/* not all letters were found */
-		if (code == ERR_SHAPE)		/* of anything else no record is to blame */
-			code = isolate(table, flush, from, to, err);
+	code = clean_range(table, 0, count, &result, err);
+	if (code == ERR_SHAPE) {
+		code = find_poison(table, flush, 0, count, err);
+		if (code == ERR_OK)
+			code = clean_range(table, 0, count, &result, err);
 	}
+	if (code == ERR_OK)
+		code = keep_cleaned(table, flush, &result, err);
+	else
+		micro_batch_select(&table->batch, 0, 0);	/* not all letters were found */
 	buf_release(&result.stats);
 	return code;
 }
@@ -355,13 +364,14 @@ static enum err_code write_letters(struct stream_table *table, struct err *err)
 	return ERR_OK;
 }
 
-static enum err_code commit(struct stream_table *table, struct flush *flush, struct err *err)
+static enum err_code commit(struct stream_table *table, const struct flush *flush,
+			    struct err *err)
 {
 	struct delta_txn txns[PARTITIONS_MAX];
 	struct delta_commit commit = {
 		.operation = "STREAMING UPDATE",
-		.adds = flush->adds,
-		.add_count = flush->add_count,
+		.adds = &flush->add,
+		.add_count = flush->add.path != NULL,
 		.txns = txns,
 	};
 	int64_t version;
@@ -384,7 +394,7 @@ static enum err_code try_flush(struct stream_table *table, struct flush *flush, 
 	enum err_code code = micro_batch_take_letters(&table->batch, err);
 
 	if (code == ERR_OK)
-		code = clean_range(table, flush, flush->cleaned, table->batch.count, err);
+		code = clean(table, flush, err);
 	if (code == ERR_OK && FAILPOINT("stream-cleaned"))
 		code = err_set(err, ERR_IO, "injected fault");
 	if (code == ERR_OK)
@@ -421,14 +431,6 @@ static void move_on(struct stream_table *table, struct broker_reader *reader)
 	}
 }
 
-static void end_flush(struct flush *flush)
-{
-	for (size_t i = 0; i < flush->add_count; i++) {
-		free(flush->adds[i].path);
-		free(flush->adds[i].stats);
-	}
-}
-
 enum err_code stream_table_flush(struct stream_table *table, struct broker_reader *reader,
 				 struct err *err)
 {
@@ -452,6 +454,7 @@ enum err_code stream_table_flush(struct stream_table *table, struct broker_reade
 		table->commits++;
 		micro_batch_clear(&table->batch);
 	}
-	end_flush(&flush);
+	free(flush.add.path);
+	free(flush.add.stats);
 	return code;
 }

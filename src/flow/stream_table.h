@@ -73,7 +73,7 @@ MUST_USE enum err_code stream_table_damage(struct stream_table *table, struct st
 					   struct err *err);
 /*
  * Commit the micro-batch; nothing in it is success. A store that is away is tried again until a
- * stop is asked twice over. On success the shards' new ends are told to the reader.
+ * stop is asked; then once. On success the shards' new ends are told to the reader.
  */
 MUST_USE enum err_code stream_table_flush(struct stream_table *table, struct broker_reader *reader,
 					  struct err *err);

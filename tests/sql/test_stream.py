@@ -1,0 +1,57 @@
+"""The streaming path with models that a user changed."""
+import json
+import urllib.request
+
+STREAM = "streaming-124df56aef51-user"
+
+
+def strict(models):
+    """A model of the user's that fails at ages that are no numbers."""
+    path = models / "clean" / "user.sql"
+    path.write_text(path.read_text().replace("as_int(age)", "CAST(age AS INTEGER)"))
+    return path
+
+
+def post(gateway, values):
+    """To one shard, so that a record's place is its ordinal."""
+    for at in range(0, len(values), 500):
+        records = [{"data": json.dumps(value), "partition-key": "k"} for value in values[at:at + 500]]
+        request = urllib.request.Request(f"{gateway.url}/streams/{STREAM}/records", method="PUT",
+                                         data=json.dumps({"records": records}).encode(),
+                                         headers={"Content-Type": "application/json"})
+        with urllib.request.urlopen(request) as reply:
+            assert json.load(reply)["FailedRecordCount"] == 0
+
+
+def users(count, bad):
+    return [{"ind": i, "first_name": "A", "last_name": "B", "age": "x" if i in bad else "30"} for i in range(count)]
+
+
+def test_poison_is_put_aside(run, start_gateway, data_dir, models):
+    """However it is spread over a micro-batch, and in one file and commit."""
+    strict(models)
+    bad = set(range(40, 4000, 100))
+    values = users(4000, bad)
+    values[5] = "dead anyway"
+    post(start_gateway("--shards", 1), values)
+    done = run("stream", "--dir", data_dir, "--models", models, "--until-end")
+    counts = json.loads(done.stdout)
+    assert (counts["rows"]["user"], counts["dead"]["user"], counts["commits"]) == (3959, 41, 1)
+    inds = run("sql", "--dir", data_dir, "--from", "stream", "--format", "json", "SELECT ind FROM user_all").stdout
+    assert {row["ind"] for row in json.loads(inds)} == set(range(4000)) - bad - {5}
+    letters = json.loads(run("dlq", STREAM, "--dir", data_dir, "--format", "json").stdout)
+    assert len(letters) == 41
+    poison = [letter for letter in letters if letter["reason"].startswith("poison: ")]
+    assert {json.loads(letter["value"])["ind"] for letter in poison} == bad
+    table = data_dir / "lake" / "tables" / "124df56aef51_user_table"
+    assert len(list(table.glob("*.parquet"))) == 1
+
+
+def test_a_model_at_fault_ends_the_stream(run, start_gateway, data_dir, models):
+    path = strict(models)
+    post(start_gateway("--shards", 1), users(300, range(101)))
+    failed = run("stream", "--dir", data_dir, "--models", models, "--until-end", status=1)
+    assert f"{path}:" in failed.stderr and "more than 100 records" in failed.stderr
+    path.write_text(path.read_text().replace("CAST(age AS INTEGER)", "as_int(age)"))
+    counts = json.loads(run("stream", "--dir", data_dir, "--models", models, "--until-end").stdout)
+    assert (counts["rows"]["user"], counts["unreadable"]["user"]) == (300, 101)
