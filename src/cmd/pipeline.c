@@ -68,7 +68,8 @@ static enum err_code start_services(struct pipeline *pipeline, struct err *err)
 	return code;
 }
 
-/* Run a part to its end and take what it prints, whatever its exit status. */
+/* Run a part to its end and take what it prints, whatever its exit status. ERR_STOPPED: it was
+ * asked to end before that. */
 static enum err_code run_part(const char *const *args, struct buf *out, int *ret_status,
 			      struct err *err)
 {
@@ -81,6 +82,8 @@ static enum err_code run_part(const char *const *args, struct buf *out, int *ret
 	process_release(&process);
 	if (code != ERR_OK)
 		process_stop(&process, STOP_MS);
+	else if (stop_requested())
+		code = err_set(err, ERR_STOPPED, "stopped before the end");
 	*ret_status = process.status;
 	return code;
 }

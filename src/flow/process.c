@@ -1,5 +1,6 @@
 #include "flow/process.h"
 
+#include "base/mem.h"
 #include "base/stop.h"
 #include "base/time.h"
 
@@ -162,6 +163,9 @@ enum err_code process_read_line(struct process *process, struct buf *line, int64
 
 enum err_code process_read_all(struct process *process, struct buf *out, struct err *err)
 {
+	struct pollfd fds[] = { { .fd = process->out_fd, .events = POLLIN },
+				{ .fd = stop_fd(), .events = POLLIN } };
+
 	for (;;) {
 		char *room = buf_room(out, READ_BYTES);
 		ssize_t n;
@@ -169,6 +173,14 @@ enum err_code process_read_all(struct process *process, struct buf *out, struct 
 		if (!room)
 			return err_set(err, ERR_LIMIT, "a process printed more than %zu bytes",
 				       out->max);
+		if (poll(fds, ARRAY_LEN(fds), -1) < 0)
+			continue;
+		if (fds[1].revents) {	/* stays readable: passed on once */
+			process_signal(process, SIGTERM);
+			fds[1].fd = -1;
+		}
+		if (!fds[0].revents)
+			continue;
 		n = read(process->out_fd, room, READ_BYTES);
 		if (n == 0)
 			break;

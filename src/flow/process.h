@@ -43,7 +43,8 @@ void process_stop(struct process *process, int64_t timeout_ms);
 /* Reads stdout up to a line's end, without it. ERR_ABSENT: it ended before; ERR_TIMEOUT. */
 MUST_USE enum err_code process_read_line(struct process *process, struct buf *line,
 					 int64_t timeout_ms, struct err *err);
-/* Reads stdout to its end into `out`, then waits for the end of the process. */
+/* Reads stdout to its end into `out`, then waits for the end of the process. A stop that is asked
+ * meanwhile is passed on to it. */
 MUST_USE enum err_code process_read_all(struct process *process, struct buf *out, struct err *err);
 void process_release(struct process *process);
 
