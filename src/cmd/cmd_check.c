@@ -17,6 +17,7 @@ struct checked {
 	struct journal_report log;
 	struct check_counts places[PLACES];
 	uint64_t faults;
+	uint64_t behind;
 };
 
 static void say_fault(void *user, const char *what)
@@ -37,6 +38,7 @@ static enum err_code check_places(const struct check_options *options_of_check,
 		if (code != ERR_OK)
 			return code;
 		checked->faults += checked->places[i].faults;
+		checked->behind += checked->places[i].behind;
 	}
 	return ERR_OK;
 }
@@ -115,6 +117,17 @@ static enum err_code print(const struct config *config, const struct checked *ch
 	return output_print(config, &answer, err);
 }
 
+static void say_sound(const struct checked *checked)
+{
+	(void)fprintf(stderr, "the log is sound: %" PRIu64 " records in %" PRIu64 " batches; ",
+		      checked->log.records, checked->log.batches);
+	if (checked->behind > 0)
+		(void)fprintf(stderr, "%" PRIu64 " are not in a table yet, every other offset is in the "
+			      "lake once\n", checked->behind);
+	else
+		(void)fputs("every offset is in the lake once\n", stderr);
+}
+
 static int run(struct config *config, int argc, const char *const *argv)
 {
 	struct checked checked = { .faults = 0 };
@@ -135,9 +148,7 @@ static int run(struct config *config, int argc, const char *const *argv)
 		code = err_set(&err, ERR_CORRUPT, "%" PRIu64 " faults in the lake, %" PRIu64
 			       " in the log (see above)", checked.faults, checked.log.damaged);
 	if (code == ERR_OK)
-		(void)fprintf(stderr, "the log is sound: %" PRIu64 " records in %" PRIu64
-			      " batches; every offset is in the lake once\n",
-			      checked.log.records, checked.log.batches);
+		say_sound(&checked);
 	journal_report_release(&checked.log);
 	return code == ERR_OK ? 0 : cmd_fail(&err);
 }

@@ -40,6 +40,7 @@ def test_a_sound_lake(pinpipe, lake):
     assert rows[f"{ID}.pin"] == {"topic": f"{ID}.pin", "in_log": 60, "objects": 3, "lines": 60, "rows": 60, "dead": 0,
                                  "behind": 0, "faults": 0}
     assert rows[f"streaming-{ID}-user"]["rows"] == 60
+    assert trace.endswith("; every offset is in the lake once\n")
 
 
 def test_letters_of_a_commit_under_way(pinpipe, copy):
@@ -55,6 +56,7 @@ def test_letters_of_a_commit_under_way(pinpipe, copy):
     assert status == 0, trace
     row = {row["topic"]: row for row in json.loads(output)}[topic]
     assert (row["dead"], row["behind"]) == (1, 60)
+    assert "60 are not in a table yet" in trace
 
 
 def test_letters_of_the_sink(pinpipe, copy):
