@@ -11,7 +11,7 @@ static int run(struct config *config, int argc, const char *const *argv)
 const struct command cmd_streams = {
 	.name = "streams",
 	.summary = "List, describe, create or delete streams of the log",
-	.usage = "[create|describe|delete NAME] [options]",
+	.usage = "[list | create|describe|delete NAME] [options]",
 	.details = "While a gateway runs on the directory it alone may change the log; it creates streams when\n"
 		   "something is put into them (--auto-create).\n",
 	.examples = "pinpipe streams --dir data\n"

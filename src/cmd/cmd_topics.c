@@ -11,7 +11,7 @@ static int run(struct config *config, int argc, const char *const *argv)
 const struct command cmd_topics = {
 	.name = "topics",
 	.summary = "List, describe, create or delete topics of the log",
-	.usage = "[create|describe|delete NAME] [options]",
+	.usage = "[list | create|describe|delete NAME] [options]",
 	.details = "While a gateway runs on the directory it alone may change the log; it creates topics when\n"
 		   "something is posted to them (--auto-create).\n",
 	.examples = "pinpipe topics --dir data\n"

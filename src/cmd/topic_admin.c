@@ -167,6 +167,11 @@ static enum err_code look(const struct config *config, enum topic_kind kind, con
 	return code;
 }
 
+static bool is_action(const char *word)
+{
+	return !strcmp(word, "create") || !strcmp(word, "describe") || !strcmp(word, "delete");
+}
+
 static enum err_code act(const struct config *config, enum topic_kind kind, const char *action,
 			 const char *name, struct err *err)
 {
@@ -178,9 +183,7 @@ static enum err_code act(const struct config *config, enum topic_kind kind, cons
 		return code;
 	if (!strcmp(action, "describe"))
 		return look(config, kind, name, err);
-	if (!strcmp(action, "create") || !strcmp(action, "delete"))
-		return change(config, action, (struct topic_ref){ kind, name }, err);
-	return err_set(err, ERR_USAGE, "\"%s\" is none of create, describe and delete", action);
+	return change(config, action, (struct topic_ref){ kind, name }, err);
 }
 
 int topic_admin(const struct config *config, enum topic_kind kind, int argc,
@@ -189,8 +192,13 @@ int topic_admin(const struct config *config, enum topic_kind kind, int argc,
 	struct err err;
 	enum err_code code;
 
-	if (argc == 0)
+	if (argc == 0 || (argc == 1 && !strcmp(argv[0], "list")))
 		code = look(config, kind, NULL, &err);
+	else if (!strcmp(argv[0], "list"))
+		code = err_set(&err, ERR_USAGE, "\"list\" takes no name, \"describe\" does");
+	else if (!is_action(argv[0]))
+		code = err_set(&err, ERR_USAGE, "\"%s\" is none of list, create, describe and delete",
+			       argv[0]);
 	else if (argc == 1)
 		code = err_set(&err, ERR_USAGE, "which %s? A name goes after \"%s\"", noun(kind), argv[0]);
 	else

@@ -227,13 +227,16 @@ def test_topics_and_streams(run, data_dir):
         assert "exists" in refused.stderr
         listed = json.loads(run(command, "--dir", data_dir, "--format", "json").stdout)
         assert [row["name"] for row in listed] == ["clicks"]
+        assert json.loads(run(command, "list", "--dir", data_dir, "--format", "json").stdout) == listed
         described = run(command, "describe", "clicks", "--dir", data_dir, "--format", "json").stdout
         assert [row["records"] for row in json.loads(described)] == [0, 0, 0]
         run(command, "delete", "clicks", "--dir", data_dir)
         assert json.loads(run(command, "--dir", data_dir, "--format", "json").stdout) == []
         run(command, "delete", "clicks", "--dir", data_dir, status=1)
         run(command, "create", "a/b", "--dir", data_dir, status=1)
-        run(command, "make", "clicks", "--dir", data_dir, status=2)
+        for word in (["make", "clicks"], ["make"]):
+            assert '"make" is none of' in run(command, *word, "--dir", data_dir, status=2).stderr
+        run(command, "list", "clicks", "--dir", data_dir, status=2)
         run(command, "create", "--dir", data_dir, status=2)
 
 
