@@ -2,12 +2,10 @@
 
 #include "base/duck.h"
 #include "base/json.h"
-
 #include "base/time.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -143,17 +141,6 @@ static bool put_integer(struct buf *out, const char *text)
 	return true;
 }
 
-static bool put_double(struct buf *out, const char *text)
-{
-	char *end;
-	double value = strtod(text, &end);
-
-	if (end == text || *end != '\0' || !isfinite(value))
-		return false;
-	json_put_double(out, value);
-	return true;
-}
-
 /* False, and nothing written: Delta has no such bound. */
 static bool put_bound(struct buf *out, enum delta_type type, struct slice text, bool upper)
 {
@@ -170,11 +157,9 @@ static bool put_bound(struct buf *out, enum delta_type type, struct slice text, 
 	switch (type) {
 	case DELTA_INTEGER: case DELTA_LONG:
 		return put_integer(out, copy);
-	case DELTA_DOUBLE:
-		return put_double(out, copy);
 	case DELTA_TIMESTAMP:
 		return put_timestamp(out, copy, upper);
-	case DELTA_BOOLEAN: case DELTA_STRING: case DELTA_ARRAY_DOUBLE:
+	case DELTA_BOOLEAN: case DELTA_DOUBLE: case DELTA_STRING: case DELTA_ARRAY_DOUBLE:
 		return false;
 	}
 	return false;

@@ -8,8 +8,10 @@
  *
  * A string is cut to 32 characters; a cut maximum ends in U+10FFFF, so that it is
  * still one (as Spark does it). Timestamps are in milliseconds, the minimum rounded
- * down and the maximum up. Left out: minimum and maximum of booleans, of columns with
- * a NaN and of what no number or year 0 to 9999 can say; arrays altogether.
+ * down and the maximum up. Left out: minimum and maximum of booleans, of doubles
+ * (DuckDB's pass over a NaN, which to Spark is larger than all numbers, and its
+ * "has_nan" does not tell of one in any row group), and of what no integer or year 0
+ * to 9999 can say; arrays altogether.
  */
 #ifndef DELTA_DELTA_STATS_H
 #define DELTA_DELTA_STATS_H

@@ -64,9 +64,9 @@ static void test_every_type(void **state)
 		"INTERVAL (range) HOUR AS t, [1.5::DOUBLE] AS a FROM range(3)", &out), 3);
 	assert_string_equal(buf_cstr(&out),
 		"{\"numRecords\":3,"
-		"\"minValues\":{\"i\":5,\"l\":-9007199254740993,\"d\":0.0,\"s\":\"x\\\"0\","
+		"\"minValues\":{\"i\":5,\"l\":-9007199254740993,\"s\":\"x\\\"0\","
 		"\"t\":\"2020-02-29T23:59:59.999Z\"},"
-		"\"maxValues\":{\"i\":7,\"l\":-9007199254740991,\"d\":0.5,\"s\":\"x\\\"2\","
+		"\"maxValues\":{\"i\":7,\"l\":-9007199254740991,\"s\":\"x\\\"2\","
 		"\"t\":\"2020-03-01T02:00:00.000Z\"},"
 		"\"nullCount\":{\"i\":0,\"l\":0,\"d\":1,\"s\":0,\"b\":0,\"t\":0}}");
 	buf_release(&out);
@@ -84,6 +84,25 @@ static void test_what_has_no_bound_is_left_out(void **state)
 		"{\"numRecords\":2,\"minValues\":{},\"maxValues\":{},"
 		"\"nullCount\":{\"i\":2,\"d\":0,\"s\":2,\"t\":0}}");
 	buf_release(&out);
+}
+
+/* Wherever it is: a reader that looks for more than the maximum would pass the file over. */
+static void test_a_nan_among_numbers(void **state)
+{
+	static const char *const cases[] = {
+		"SELECT unnest(['nan'::DOUBLE, 1, 2]) AS d",
+		"SELECT if(range = 5, 'nan'::DOUBLE, range) AS d FROM range(200000)",
+		"SELECT if(range = 199999, 'nan'::DOUBLE, range) AS d FROM range(200000)",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct buf out;
+
+		(void)stats_of(cases[i], &out);
+		assert_non_null(strstr(buf_cstr(&out), "\"minValues\":{},\"maxValues\":{},"));
+		buf_release(&out);
+	}
 }
 
 /* Cut at 32 characters, the bounds still bound. */
@@ -142,6 +161,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_type),
 		cmocka_unit_test(test_what_has_no_bound_is_left_out),
+		cmocka_unit_test(test_a_nan_among_numbers),
 		cmocka_unit_test(test_long_strings),
 		cmocka_unit_test(test_no_row),
 		cmocka_unit_test(test_another_result_is_refused),
