@@ -212,6 +212,18 @@ struct stale {
 	char key[STORE_KEY_MAX + 1];	/* "": none found */
 };
 
+/* Other objects of "results/" are not ours. */
+static bool is_answer(const char *name)
+{
+	static const char *const extensions[] = { ".json", ".csv", ".parquet" };
+	const char *rest = name + strcspn(name, "/.");
+
+	for (size_t i = 0; i < ARRAY_LEN(extensions); i++)
+		if (strcmp(rest, extensions[i]) == 0)
+			return true;
+	return false;
+}
+
 /* "results/<name>.<extension>" whose analysis is gone. */
 static bool find_stale(void *user, const struct store_entry *entry)
 {
@@ -220,7 +232,7 @@ static bool find_stale(void *user, const struct store_entry *entry)
 	char analysis[STORE_KEY_MAX + 1];
 
 	(void)snprintf(analysis, sizeof(analysis), "%.*s", (int)strcspn(name, "."), name);
-	if (strchr(name, '/') || models_analysis(stale->models, analysis))
+	if (!is_answer(name) || models_analysis(stale->models, analysis))
 		return true;
 	(void)snprintf(stale->key, sizeof(stale->key), "%s", entry->key);
 	return false;

@@ -8,7 +8,7 @@
  * <analysis>.json: {"name":…,"title":…,"description":…,"chart":"bar|line|none",
  * "run":…,"columns":[…],"rows":[[…],…]}. <run> is the time at which the run began,
  * "20260102T030405678Z", so that names sort by time. Each object is replaced as
- * a whole; a name that is no analysis any more is removed.
+ * a whole; those of a name that is no analysis any more are removed.
  *
  * Threads: the caller's one, and the engine's.
  */

@@ -148,11 +148,12 @@ def test_an_analysis_is_a_file(lake, models):
         b"country,posts,last,yes,total,half\r\nFiji,3,2020-01-01 00:00:00,true,3,0.5\r\n")
     assert (results / "busiest.parquet").read_bytes()[:4] == b"PAR1"
     assert not (results / "broken.json").exists()
+    (results / "notes.txt").write_text("not ours")
     (models / "analyses" / "broken.sql").unlink()
     (models / "analyses" / "busiest.sql").unlink()
     lake.batch("--models", models)
     assert not list(results.glob("busiest.*"))
-    assert {path.stem for path in results.glob("*.*")} == set(NAMES)
+    assert {path.stem for path in results.glob("*.*")} == {*NAMES, "notes"}
     assert len(list((results / "runs").iterdir())) == 2
 
 
