@@ -97,7 +97,7 @@ static enum err_code print_letters(const struct config *config, struct store *st
 				   const char *topic, struct err *err)
 {
 	int64_t count = config_int(config, OPT_COUNT);
-	struct letters letters = { .count_max = count > 0 ? (uint64_t)count : ROWS_MAX };
+	struct letters letters = { .count_max = count > 0 ? (uint64_t)count : UINT64_MAX };
 	enum err_code code;
 
 	rows_init(&letters.rows, letter_columns, ARRAY_LEN(letter_columns));

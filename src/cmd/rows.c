@@ -20,8 +20,10 @@ struct cell *rows_add(struct rows *rows)
 	size_t columns = answer->column_count;
 	struct cell *row;
 
-	if (answer->row_count == ROWS_MAX)
+	if (answer->row_count == ROWS_MAX) {
+		rows->full = true;
 		return NULL;
+	}
 	if (answer->row_count == rows->cap) {
 		rows->cap = rows->cap ? rows->cap * 2 : 16;
 		answer->cells = xreallocarray(answer->cells, rows->cap * columns,
@@ -45,5 +47,7 @@ struct cell rows_text(struct rows *rows, struct slice text)
 
 enum err_code rows_print(const struct rows *rows, const struct config *config, struct err *err)
 {
+	if (rows->full)
+		return err_set(err, ERR_LIMIT, "there are more than %d rows: ask for fewer (--count)", ROWS_MAX);
 	return output_print(config, &rows->answer, err);
 }

@@ -246,3 +246,16 @@ def test_topics_are_the_gateways_while_it_runs(run, gateway, data_dir):
     post(gateway, PIN, [1, 2])
     listed = json.loads(run("topics", "--dir", data_dir, "--format", "json").stdout)
     assert {"name": PIN, "partitions": 1, "records": 2} in listed
+
+
+def test_more_letters_than_can_be_shown(run, data_dir):
+    """None is left out without a word; a count shows the first."""
+    directory = data_dir / "lake" / "dlq" / "t" / "partition=0"
+    directory.mkdir(parents=True)
+    for start in range(0, 1_000_001, 200_000):
+        (directory / f"t+0+{start:010}.ndjson").write_text("".join(
+            f'{{"topic":"t","partition":"0","offset":"{offset:020}","stage":"sink","reason":"r","timestamp_ms":1,'
+            '"value":null}\n' for offset in range(start, min(start + 200_000, 1_000_001))))
+    words = ("dlq", "t", "--dir", data_dir, "--format", "csv")
+    assert "more than 1000000 rows" in run(*words, status=1).stderr
+    assert len(run(*words, "--count", 3).stdout.splitlines()) == 4
