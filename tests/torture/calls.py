@@ -47,7 +47,7 @@ PATIENCE_S = 60         # on a busy machine
 STUBBORN_S = 0.4        # what tries again is given this long while the fault lasts
 DRAIN_S = 0.2           # and this long to drain; asked once more, it leaves
 WORKERS = 4             # most of them wait
-CASES = 150             # of a workload's hundreds or thousands, unless more are asked for
+CASES = 400             # of a workload's hundreds or thousands, unless more are asked for
 
 Case = collections.namedtuple("Case", "kind at action ever")
 
