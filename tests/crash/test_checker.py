@@ -5,13 +5,14 @@ import json
 import pathlib
 import shutil
 import sys
+import threading
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "torture"))
 
 from checker import KINDS, Checker, lane_of, live_files  # noqa: E402
-from client import Entry, Load  # noqa: E402
+from client import Client, Entry, Load  # noqa: E402
 from duck import Duck  # noqa: E402
 from journal import RECORDS, Log, Segment, digest  # noqa: E402
 from pipeline import Pipeline  # noqa: E402
@@ -173,6 +174,46 @@ def test_letter_altered(case):
     letter["value"] = base64.b64encode(base64.b64decode(letter["value"]) + b" ").decode()
     path.write_text("\n".join([json.dumps(letter), *rest]) + "\n")
     assert "altered" in {kind for kind in KINDS if case.report()[kind]}
+
+
+def test_letter_elsewhere(case):
+    """The text of its place is not what the client was told, though it means the same."""
+    path = case.letters()[0]
+    first, *rest = path.read_text().splitlines()
+    letter = json.loads(first)
+    letter["offset"] = "0" + letter["offset"]
+    path.write_text("\n".join([json.dumps(letter), *rest]) + "\n")
+    case.expect("altered")
+
+
+def test_commit_gone(case):
+    """A reader of the table could not replay its log."""
+    commits = sorted((case.lake / "tables" / f"{USER}_pin_table" / "_delta_log").glob("*.json"))
+    commits[len(commits) // 2].unlink()
+    with pytest.raises(AssertionError, match="no commit"):
+        case.report()
+
+
+class Answering(Client):
+    """Is given an answer instead of asking for it."""
+
+    def __init__(self, status, body):
+        super().__init__(0, 0, USER, "batch", 1, threading.Event())
+        self.answer = status, body
+
+    def request(self, *_):
+        self.stop.set()
+        return self.answer
+
+
+@pytest.mark.parametrize("body", [b'{"offsets":[]}', b"{}", b"cut off {"])
+def test_wrong_answer(body):
+    """A client that cannot read what it is told fails the session; it is not one that got no answer."""
+    load = Load(0, USER, 1, clients=0)
+    load.clients = [Answering(200, body)]
+    with pytest.raises(AssertionError, match="wrong answer"):
+        with load:
+            load.clients[0].join()
 
 
 def test_row_as_letter(case):

@@ -54,7 +54,8 @@ class Report(dict):
 def live_files(root):
     """Data files of a Delta table by replaying its log; no checkpoint is needed because nothing is cleaned up."""
     files = {}
-    for commit in sorted((root / "_delta_log").glob("*.json")):
+    for version, commit in enumerate(sorted((root / "_delta_log").glob("*.json"))):
+        assert int(commit.stem) == version, f"{root.name} has no commit {version}"
         for line in commit.read_text().splitlines():
             action = json.loads(line)
             if "add" in action:
@@ -274,6 +275,10 @@ class Checker:
             if entry and entry.row is not None:
                 self.report["altered"].append(f"{topic} {letter['offset']} is a dead letter ({letter['reason']}), "
                                               "but a row was sent")
+            if entry and entry.state == "acked" and (letter["partition"], letter["offset"]) != (entry.partition,
+                                                                                                entry.offset):
+                self.report["altered"].append(f"{topic} {letter['partition']} {letter['offset']} is a dead letter, and "
+                                              f"was {entry.partition} {entry.offset}")
             self.report.counts["letters"] += 1
 
     def count(self, ledger, tables):

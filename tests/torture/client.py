@@ -57,7 +57,7 @@ class Connection:
         self.is_over = False
 
     def request(self, method, path, kind, body):
-        """(status, body of the answer); OSError or ValueError: no answer."""
+        """(status, body of the answer); OSError: no answer. Anything else is raised by what is no HTTP."""
         self.socket.sendall(b"%s %s HTTP/1.1\r\nHost: t\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s"
                             % (method, path, kind, len(body), body))
         head, text = b"", b""
@@ -90,8 +90,17 @@ class Client(threading.Thread):
         self.rng = random.Random(seed * 1000 + number)
         self.entries, self.sent, self.acked = [], 0, 0
         self.connection = None
+        self.failure = None     # an answer that is none
 
     def run(self):
+        try:
+            self.work()
+        except Exception as failure:  # pylint: disable=broad-except  # it fails the session, in Load.check()
+            self.failure = failure
+        finally:
+            self.drop()
+
+    def work(self):
         while not self.stop.is_set():
             table = self.rng.choice(TABLES)
             texts, entries = zip(*[self.entry(table) for _ in range(self.rng.choice(RECORDS_A_REQUEST))])
@@ -102,12 +111,11 @@ class Client(threading.Thread):
                 for entry in entries:
                     entry.state = "unsent"
                 pause = 0.02
-            except (OSError, ValueError):
+            except OSError:
                 self.drop()
                 pause = 0.005
             if pause:
                 self.stop.wait(pause)
-        self.drop()
 
     def drop(self):
         if self.connection:
@@ -148,6 +156,7 @@ class Client(threading.Thread):
                                         '{"records":[%s]}' % records)
             answers = json.loads(body)["Records"] if status == 200 else []
             answers = [(a.get("ShardId"), a.get("SequenceNumber")) for a in answers]
+        assert len(answers) == (len(entries) if status == 200 else 0), f"{len(entries)} records got {answers}"
         if 400 <= status < 500:
             for entry in entries:
                 entry.state = "refused"
@@ -182,6 +191,13 @@ class Load:
         for client in self.clients:
             client.join(2 * PATIENCE_S)
             assert not client.is_alive(), f"client {client.number} hangs"
+        self.check()
+
+    def check(self):
+        """Every client has only got answers that can be read."""
+        for client in self.clients:
+            if client.failure:
+                raise AssertionError(f"client {client.number} got a wrong answer") from client.failure
 
     @property
     def ledger(self):
@@ -195,6 +211,7 @@ class Load:
         goal, end = self.acked() + count, time.monotonic() + timeout
         while self.acked() < goal:
             pipeline.assert_running()
+            self.check()
             if time.monotonic() > end:
                 raise AssertionError(f"no progress: {self.acked()} of {goal} records acknowledged")
             time.sleep(0.002)  # paces the look at the count
