@@ -3,6 +3,7 @@ import contextlib
 import http.client
 import os
 import pathlib
+import select
 import signal
 import socket
 import subprocess
@@ -58,12 +59,24 @@ def alive(pid):
     return state_of(pid) not in (None, "Z", "X")
 
 
-def is_gone(pid):
-    """Also the last of its threads; of a zombie some may still hold files."""
-    try:
-        return not alive(pid) and len(os.listdir(f"/proc/{pid}/task")) <= 1
-    except (FileNotFoundError, ProcessLookupError):
-        return True
+class Held:
+    """A process, also when it has ended and its number is another's."""
+
+    def __init__(self, pid):
+        self.fd = os.pidfd_open(pid)
+
+    def is_gone(self):
+        """With all its threads; each may hold files."""
+        poll = select.poll()
+        poll.register(self.fd, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def kill(self):
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.fd, signal.SIGKILL)
+
+    def close(self):
+        os.close(self.fd)
 
 
 def kill_9(pid):
@@ -90,7 +103,7 @@ class Pipeline:
         self.environment = {**os.environ, "PINPIPE_FAILPOINT_TICKETS": str(self.tickets), **QUICK,
                             **(environment or {})}
         self.process = None
-        self.orphans = set()    # of supervisors that were killed
+        self.orphans = []       # Held: of supervisors that were killed
 
     def start(self):
         self.process = subprocess.Popen(
@@ -131,7 +144,7 @@ class Pipeline:
         those of the next one; or of all at once."""
         self.assert_running()
         if service == "supervisor":
-            self.orphans |= self.hold_children()
+            self.orphans += self.hold_children()
             self.process.kill()
             self.process.wait()
             self.start()
@@ -144,20 +157,25 @@ class Pipeline:
     def hold_children(self):
         """All children of the supervisor, which is stopped, so that no more come."""
         if self.process.poll() is not None:
-            return set()    # the disk went away under its start
+            return []       # the disk went away under its start
         self.process.send_signal(signal.SIGSTOP)
         await_that(lambda: state_of(self.process.pid) in ("T", "Z"), "the supervisor to stand still")
-        return set(children(self.process.pid))
+        return [Held(pid) for pid in children(self.process.pid)]    # who stands still leaves no number free
 
     def kill_all(self):
         """Nothing of it is left."""
-        pids = {*self.hold_children(), *self.orphans}
+        self.orphans += self.hold_children()
         self.process.kill()
-        for pid in pids:
-            kill_9(pid)
+        for orphan in self.orphans:
+            orphan.kill()
         self.process.wait()
-        await_that(lambda: all(map(is_gone, pids)), "the killed to end")
-        self.orphans = set()
+        self.await_orphans(60)
+
+    def await_orphans(self, timeout):
+        await_that(lambda: all(orphan.is_gone() for orphan in self.orphans), "the orphans to end", timeout)
+        for orphan in self.orphans:
+            orphan.close()
+        self.orphans = []
 
     def plant(self, point, action):
         """The next process that passes the failpoint takes the action, once."""
@@ -194,7 +212,7 @@ class Pipeline:
         self.assert_running()
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(120)
-        await_that(lambda: not any(map(alive, self.orphans)), "the orphans to end", 120)
+        self.await_orphans(120)
 
     def finish(self):
         """Work off what is left, as the next start would; the program's own check finds nothing, either."""
@@ -209,6 +227,7 @@ class Pipeline:
     def close(self):
         if self.process and self.process.poll() is None:
             self.kill_all()
-        for pid in self.orphans:
-            kill_9(pid)
+        for orphan in self.orphans:
+            orphan.kill()
+        self.await_orphans(60)
         self.trace.close()
