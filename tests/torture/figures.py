@@ -23,7 +23,7 @@ def workplace(name):
     place = Place(pathlib.Path(tempfile.mkdtemp(prefix=f"pinpipe-{name}-", dir=where)))
     try:
         yield place
-    except BaseException:
+    except Exception:   # not what was interrupted
         place.keep = True
         raise
     finally:
@@ -39,10 +39,11 @@ class Figures:
     def __init__(self):
         self.sums = {}          # part -> what, in all
         self.missed = []        # what was to be done and could not be
+        self.left_out = []      # what cannot be done on this machine
 
-    def add(self, part, seed, done, seconds, report):
-        """`report`: the checker's, or another dict of lists with `counts`."""
-        new = {"sessions": 1, "done": done, **{kind: len(report[kind]) for kind in KINDS},
+    def add(self, part, seed, done, seconds, report, whole=0):
+        """`report`: the checker's, or another dict of lists with `counts`. `whole`: so many there are."""
+        new = {"sessions": 1, "done": done, "of": whole, **{kind: len(report[kind]) for kind in KINDS},
                **{name: report.counts[name] for name in OUTCOMES}, "s": seconds}
         total = self.sums.setdefault(part, dict.fromkeys(new, 0))
         for name, value in new.items():
@@ -55,12 +56,14 @@ class Figures:
 
     def print(self):
         columns = list(next(iter(self.sums.values()), {}))
-        rows = [["part", *columns]] + [[part, *(f"{total[name]:.0f}" for name in columns)]
-                                       for part, total in self.sums.items()]
+        rows = [["part", *columns]] + [[part, *("" if name == "of" and not total[name] else f"{total[name]:.0f}"
+                                                for name in columns)] for part, total in self.sums.items()]
         widths = [max(map(len, column)) for column in zip(*rows)]
         print()
         for row in rows:
             print("  ".join(cell.rjust(width) for cell, width in zip(row, widths)))
+        for text in self.left_out:
+            print(f"left out: {text}")
         for text in self.missed:
             print(f"missed: {text}")
 

@@ -46,14 +46,12 @@ class Tree:
                   "-Dwerror=false"])
 
     def run(self, words, is_tried=False, **more):
-        """True: it ended well; with `is_tried` it may also end badly or not at all."""
+        """True: it ended well; with `is_tried` it may also end badly, but end it must."""
         try:
             done = subprocess.run(words, cwd=self.top, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False,
                                   stderr=subprocess.STDOUT, text=True, errors="replace", timeout=PATIENCE_S, **more)
         except subprocess.TimeoutExpired:
-            if is_tried:
-                return False
-            raise
+            raise AssertionError(f"{words} did not end in {PATIENCE_S} s") from None
         if done.returncode and not is_tried:
             raise AssertionError(f"{words} ended with {done.returncode}:\n{done.stdout[-3000:]}")
         return done.returncode == 0
