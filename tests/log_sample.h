@@ -25,6 +25,7 @@ enum {
 	SAMPLE_VALUE_MAX = 700,
 	SAMPLE_PIECES_MAX = 1000,
 	SAMPLE_PATH_MAX = SCRATCH_NAME_MAX + 64,
+	SAMPLE_UNSURE_MAX = 65536 / 8,	/* records that fit into a damaged place */
 };
 
 /* A partition of the sample. */
@@ -351,7 +352,13 @@ static inline void sample_read(const struct sample *sample, struct broker *broke
 		assert_true(next[i] == counts[i] && harm.losses[i].count == 0);
 }
 
-/* Every partition goes on where it ended, or above that if that is not known. */
+/* A partition goes on where it ended, or above what may have been there if that is not known. */
+static inline void sample_check_ordinal(uint64_t next, uint64_t count, bool unsure)
+{
+	assert_true(next >= count);
+	assert_true(next - count <= (unsure ? SAMPLE_UNSURE_MAX : 0));
+}
+
 static inline void sample_check_next(const struct sample *sample, const struct ordinals *ordinals,
 				     const uint64_t counts[SAMPLE_LANES], const struct harm *harm)
 {
@@ -360,8 +367,7 @@ static inline void sample_check_next(const struct sample *sample, const struct o
 							    sample_lanes[lane].partition);
 
 		assert_non_null(found);
-		assert_true(harm->unsure[lane] ? found->next >= counts[lane]
-					       : found->next == counts[lane]);
+		sample_check_ordinal(found->next, counts[lane], harm->unsure[lane]);
 	}
 }
 
@@ -407,7 +413,7 @@ static inline uint64_t sample_next(struct broker *broker, size_t lane, uint64_t 
 	assert_ok(broker_describe(broker, sample_lanes[lane].topic, &info, &err));
 	next = position_ordinal(info.partitions[sample_lanes[lane].partition].next);
 	topic_info_release(&info);
-	assert_true(harm->unsure[lane] ? next >= count : next == count);
+	sample_check_ordinal(next, count, harm->unsure[lane]);
 	if (next > count && loss->count == 0)
 		loss->first = count;
 	if (next > count)
