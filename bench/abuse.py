@@ -5,7 +5,6 @@ import re
 import resource
 import signal
 import socket
-import statistics
 import subprocess
 import tempfile
 import time
@@ -73,26 +72,25 @@ def idle(table, server):
 
 def overload(table, server, build, rows, count, seconds, records, peak_connections):
     """Posts at twice the rate that wrk reaches with few connections, whatever becomes of those before. The first
-    round is for the memory only: it takes what it needs then, and no more later."""
-    peaks, results, memory = [], [], []
+    round is for the memory only: it takes what it needs then, and no more later. Of the others the one counts whose
+    ratio is the median."""
+    results, memory = [], []
     for _ in range(count + 1):
-        peaks.append(server.load("topic", rows, records, peak_connections, seconds, [TOPIC]) / records)
+        peak = server.load("topic", rows, records, peak_connections, seconds, [TOPIC]) / records
         done = subprocess.run(
-            [build / "bench" / "open_load", str(server.port), TOPIC, rows, str(records), f"{2 * peaks[-1]:.0f}",
+            [build / "bench" / "open_load", str(server.port), TOPIC, rows, str(records), f"{2 * peak:.0f}",
              str(seconds), str(OVERLOAD_CONNECTIONS)], stdin=subprocess.DEVNULL, capture_output=True, check=True)
-        results.append(json.loads(done.stdout))
+        results.append({"peak": peak, **json.loads(done.stdout)})
         memory.append(server.process.status_kib("VmRSS") / 1024)
-
-    def median(name):
-        return statistics.median(result[name] for result in results[1:])
+    result = sorted(results[1:], key=lambda one: one["stored"] / one["peak"])[count // 2]
     work = f"overload, posts of {records} record{'s' * (records > 1)}"
-    table.add(f"{work}: stored", median("stored") * records, statistics.median(peaks[1:]) * records, 0.9, "rec/s",
+    table.add(f"{work}: stored", result["stored"] * records, result["peak"] * records, 0.9, "rec/s",
               rss_mib=server.process.status_kib("VmHWM") / 1024,
-              note=f"p99 {median('stored_p99_ms'):.0f} ms; of the posts {median('refused'):,.0f}/s refused, "
-                   f"{median('unsent'):,.0f}/s found no free connection, {median('failed'):,.0f}/s failed")
-    if median("refused"):
-        table.add(f"{work}: refusals, p99", median("refused_p99_ms"), REFUSED_WITHIN_MS, 1.0, "ms", higher=False,
-                  note=f"p50 {median('refused_p50_ms'):.1f} ms")
+              note=f"p99 {result['stored_p99_ms']:.0f} ms; of the posts {result['refused']:,.0f}/s refused, "
+                   f"{result['unsent']:,.0f}/s found no free connection, {result['failed']:,.0f}/s failed")
+    if result["refused"]:
+        table.add(f"{work}: refusals, p99", result["refused_p99_ms"], REFUSED_WITHIN_MS, 1.0, "ms", higher=False,
+                  note=f"p50 {result['refused_p50_ms']:.1f} ms")
     table.add(f"{work}: memory, last / before", memory[-1], max(memory[:-1]), 1.1, "MiB", higher=False)
 
 
