@@ -138,7 +138,7 @@ def test_accept(gateway, accept, status, content_type):
 
 
 @pytest.mark.parametrize("body, status, code, message", [
-    ("", 400, 400, "not JSON: the text is empty"),
+    ("", 422, 422, "the body is empty"),
     ("{", 400, 400, "not JSON: at its end (byte 1) a name in quotes or } is missing"),
     ('{"records":[{"value":1}]', 400, 400, None),
     ('{"records":[{"value":1e999}]}', 400, 400, None),
