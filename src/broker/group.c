@@ -32,8 +32,10 @@ static struct chunk *take_chunk(struct chunk_pool *pool, size_t room)
 static void give_chunk(struct chunk_pool *pool, struct chunk *chunk)
 {
 	struct chunk **free_list = free_chunks(pool, chunk->room);
+	/* Thousands of small ones, needed once, leave room for the large ones. */
+	size_t max = chunk->room == CHUNK_BYTES ? POOL_BYTES_MAX : POOL_BYTES_MAX / 4;
 
-	if (pool->bytes + chunk->room > POOL_BYTES_MAX) {
+	if (pool->bytes + chunk->room > max) {
 		free(chunk);
 		return;
 	}
