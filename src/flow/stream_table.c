@@ -340,6 +340,8 @@ static enum err_code clean(struct stream_table *table, struct flush *flush, stru
 		code = find_poison(table, flush, 0, count, err);
 		if (code == ERR_OK)
 			code = clean_range(table, 0, count, &result, err);
+		if (code == ERR_SHAPE && flush->poison == 0)
+			code = err_prefix(err, "no record by itself is to blame");
 	}
 	if (code == ERR_OK)
 		code = keep_cleaned(table, flush, &result, err);
