@@ -173,8 +173,11 @@ enum err_code process_read_all(struct process *process, struct buf *out, struct 
 		if (!room)
 			return err_set(err, ERR_LIMIT, "a process printed more than %zu bytes",
 				       out->max);
-		if (poll(fds, ARRAY_LEN(fds), -1) < 0)
-			continue;
+		if (poll(fds, ARRAY_LEN(fds), -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			return err_errno(err, "could not wait for a process");
+		}
 		if (fds[1].revents) {	/* stays readable: passed on once */
 			process_signal(process, SIGTERM);
 			fds[1].fd = -1;
