@@ -7,6 +7,7 @@ and makes one fail. Whatever the process then does, this has to hold:
     what is there then is right, though there may be less of it
     after the fault the next start does all that is left, and nothing twice
 """
+import argparse
 import collections
 import concurrent.futures
 import itertools
@@ -490,6 +491,8 @@ def holds(binary, name, kinds):
 
 
 def count_of(text):
+    if text != "all" and int(text) < 1:
+        raise argparse.ArgumentTypeError("at least 1, or all")
     return None if text == "all" else int(text)
 
 
@@ -504,7 +507,7 @@ def run(arguments, figures):
     for name in arguments.workload or WORKLOADS:
         started = time.monotonic()
         campaign = torture(arguments.binary, name, True, arguments.call or KINDS,
-                           (arguments.calls, arguments.seed) if arguments.calls else None)
+                           (arguments.calls, arguments.seed) if arguments.calls is not None else None)
         done, missed = campaign.done.total(), len(campaign.missed)
         figures.add(f"{name} calls", arguments.seed, done, time.monotonic() - started, campaign.report, campaign.whole)
         figures.missed += campaign.wrong
