@@ -34,7 +34,8 @@ static inline void *xmalloc(size_t size)
 
 /*
  * At least `size` bytes for large writes that pass the page cache by; free() gives them back.
- * Huge pages, where the kernel has them: a device is handed one piece instead of one every 4 KiB.
+ * Whole huge pages, where the kernel has them: a device is handed one piece instead of one every
+ * 4 KiB.
  */
 static inline void *xalloc_huge(size_t size)
 {

@@ -48,6 +48,6 @@ struct cell rows_text(struct rows *rows, struct slice text)
 enum err_code rows_print(const struct rows *rows, const struct config *config, struct err *err)
 {
 	if (rows->full)
-		return err_set(err, ERR_LIMIT, "there are more than %d rows: ask for fewer (--count)", ROWS_MAX);
+		return err_set(err, ERR_LIMIT, "there are more than %d rows: ask for fewer", ROWS_MAX);
 	return output_print(config, &rows->answer, err);
 }

@@ -212,7 +212,7 @@ struct stale {
 	char key[STORE_KEY_MAX + 1];	/* "": none found */
 };
 
-/* Other objects of "results/" are not ours. */
+/* What ends otherwise in "results/" is not ours. */
 static bool is_answer(const char *name)
 {
 	static const char *const extensions[] = { ".json", ".csv", ".parquet" };
