@@ -7,9 +7,9 @@
 #define TESTS_LOG_SAMPLE_H
 
 #include "base/mem.h"
-#include "broker/journal_check.h"
-#include "broker/recover.h"
-#include "broker/segment.h"
+#include "broker/local/journal_check.h"
+#include "broker/local/recover.h"
+#include "broker/local/segment.h"
 #include "broker_testing.h"
 #include "scratch.h"
 

@@ -3,7 +3,7 @@
 #define TESTS_LOG_TESTING_H
 
 #include "base/mem.h"
-#include "broker/journal_check.h"
+#include "broker/local/journal_check.h"
 #include "broker_testing.h"
 #include "scratch.h"
 

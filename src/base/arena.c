@@ -18,7 +18,7 @@ void arena_init(struct arena *arena, size_t max)
 	*arena = (struct arena){ .max = max };
 }
 
-static void free_chain(struct arena_block *block)
+static void arena_free_chain(struct arena_block *block)
 {
 	while (block) {
 		struct arena_block *prev = block->prev;
@@ -30,7 +30,7 @@ static void free_chain(struct arena_block *block)
 
 void arena_release(struct arena *arena)
 {
-	free_chain(arena->block);
+	arena_free_chain(arena->block);
 	*arena = (struct arena){ .max = arena->max };
 }
 
@@ -40,7 +40,7 @@ void arena_reset(struct arena *arena)
 
 	if (!block)
 		return;
-	free_chain(block->prev);	/* blocks double, so the newest is the largest */
+	arena_free_chain(block->prev); /* blocks double, so the newest is the largest */
 	block->prev = NULL;
 	block->used = 0;
 	arena->bytes = block->size;

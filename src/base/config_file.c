@@ -115,8 +115,8 @@ static enum err_code note_key(struct loader *loader, const yaml_mark_t *mark, co
 	return ERR_OK;
 }
 
-static enum err_code set_option(struct loader *loader, const yaml_event_t *event, const char *key,
-				enum option option, struct err *err)
+static enum err_code config_file_set_option(struct loader *loader, const yaml_event_t *event,
+					    const char *key, enum option option, struct err *err)
 {
 	struct slice text = slice_of(event->data.scalar.value, event->data.scalar.length);
 	size_t line = event->start_mark.line + 1;
@@ -147,7 +147,7 @@ static enum err_code load_value(struct loader *loader, const yaml_event_t *event
 	if (option == OPTION_COUNT && !section)
 		return unknown_key(loader, &event->start_mark, key, err);
 	if (event->type == YAML_SCALAR_EVENT && option != OPTION_COUNT)
-		return set_option(loader, event, key, option, err);
+		return config_file_set_option(loader, event, key, option, err);
 	if (event->type == YAML_SCALAR_EVENT && is_null(event))
 		return ERR_OK;	/* a section whose lines are all comments */
 	if (event->type == YAML_MAPPING_START_EVENT && section && depth < DEPTH_MAX)
@@ -233,7 +233,7 @@ static enum err_code load_stream(struct loader *loader, struct err *err)
 	return ERR_OK;
 }
 
-static enum err_code read_file(struct buf *out, const char *path, struct err *err)
+static enum err_code config_file_read_file(struct buf *out, const char *path, struct err *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t got = -1;
@@ -257,14 +257,15 @@ failed:
 	return err->code = ERR_USAGE;
 }
 
-static enum err_code load(struct config *config, const char *path, bool creds, struct err *err)
+static enum err_code config_file_load(struct config *config, const char *path, bool creds,
+				      struct err *err)
 {
 	struct loader loader = { .config = config, .path = path, .creds = creds };
 	enum err_code code;
 	struct buf text;
 
 	buf_init(&text, CONFIG_FILE_MAX);
-	code = read_file(&text, path, err);
+	code = config_file_read_file(&text, path, err);
 	if (code != ERR_OK)
 		goto out;
 	if (!yaml_parser_initialize(&loader.parser))
@@ -282,10 +283,10 @@ out:
 
 enum err_code config_load_file(struct config *config, const char *path, struct err *err)
 {
-	return load(config, path, false, err);
+	return config_file_load(config, path, false, err);
 }
 
 enum err_code config_load_creds(struct config *config, const char *path, struct err *err)
 {
-	return load(config, path, true, err);
+	return config_file_load(config, path, true, err);
 }

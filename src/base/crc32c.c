@@ -48,7 +48,7 @@ static uint32_t shift_lane(uint32_t crc)
 	       lane_shift[2][(crc >> 16) & 0xff] ^ lane_shift[3][crc >> 24];
 }
 
-static uint64_t load(const unsigned char *p)
+static uint64_t crc32c_load(const unsigned char *p)
 {
 	uint64_t word;
 
@@ -65,14 +65,14 @@ static uint32_t update_hardware(uint32_t crc, const unsigned char *p, size_t len
 		uint64_t b = 0, c = 0;
 
 		for (size_t i = 0; i < LANE; i += 8) {
-			a = _mm_crc32_u64(a, load(p + i));
-			b = _mm_crc32_u64(b, load(p + LANE + i));
-			c = _mm_crc32_u64(c, load(p + 2 * LANE + i));
+			a = _mm_crc32_u64(a, crc32c_load(p + i));
+			b = _mm_crc32_u64(b, crc32c_load(p + LANE + i));
+			c = _mm_crc32_u64(c, crc32c_load(p + 2 * LANE + i));
 		}
 		a = shift_lane(shift_lane((uint32_t)a) ^ (uint32_t)b) ^ (uint32_t)c;
 	}
 	for (; len >= 8; p += 8, len -= 8)
-		a = _mm_crc32_u64(a, load(p));
+		a = _mm_crc32_u64(a, crc32c_load(p));
 	crc = (uint32_t)a;
 	while (len--)
 		crc = _mm_crc32_u8(crc, *p++);

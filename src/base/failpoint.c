@@ -68,7 +68,7 @@ static void read_points(void)
 	free(text);
 }
 
-static int act(const char *action)
+static int failpoint_act(const char *action)
 {
 	struct timespec pause = { 0 };
 	long ms;
@@ -125,5 +125,5 @@ int failpoint_hit(const char *name)
 	(void)pthread_mutex_unlock(&lock);
 	if (!action)
 		action = take_ticket(name);
-	return action ? act(action) : 0;
+	return action ? failpoint_act(action) : 0;
 }

@@ -53,7 +53,7 @@ void json_parser_free(struct json_parser *parser)
 }
 
 /* Doubles, so that a steady load allocates nothing; one huge text is not kept for ever. */
-static void make_room(struct json_parser *parser, size_t len)
+static void json_make_room(struct json_parser *parser, size_t len)
 {
 	if (len <= parser->capacity &&
 	    (parser->capacity <= CAPACITY_KEPT_MAX || len > CAPACITY_KEPT_MAX))
@@ -67,7 +67,7 @@ static void make_room(struct json_parser *parser, size_t len)
 	parser->close = xreallocarray(NULL, parser->capacity, sizeof(*parser->close));
 }
 
-static enum err_code refuse(struct slice text, struct err *err)
+static enum err_code json_refuse(struct slice text, struct err *err)
 {
 	struct json_fault fault;
 
@@ -90,11 +90,11 @@ enum err_code json_parse_padded(struct json_parser *parser, struct slice text,
 			       parser->bytes_max);
 	if (text.len == 0)
 		return err_set(err, ERR_SYNTAX, "not JSON: the text is empty");
-	make_room(parser, text.len);
+	json_make_room(parser, text.len);
 	parser->text = text;
 	if (!simd_find_tokens(parser->simd, text.ptr, text.len, &parser->tokens) ||
 	    !json_check(text, parser->tokens, parser->close, &parser->facts))
-		return refuse(text, err);
+		return json_refuse(text, err);
 	if (parser->facts.escapes && !parser->unescaped)
 		parser->unescaped = xmalloc(parser->capacity);
 	*ret_root = (struct json){ .doc = parser };

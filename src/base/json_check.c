@@ -18,14 +18,11 @@ struct walk {
 	const char *end;
 };
 
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
+static bool json_check_is_digit(char c) { return c >= '0' && c <= '9'; }
 
-static const char *skip_digits(const char *p, const char *end)
+static const char *json_check_skip_digits(const char *p, const char *end)
 {
-	while (p < end && is_digit(*p))
+	while (p < end && json_check_is_digit(*p))
 		p++;
 	return p;
 }
@@ -82,13 +79,13 @@ static bool check_number(struct slice number)
 	bool real = false, exponent = false;
 	double value;
 
-	p = skip_digits(p, end);
+	p = json_check_skip_digits(p, end);
 	if (p == digits || (*digits == '0' && p > digits + 1))
 		return false;
 	if (p < end && *p == '.') {
 		real = true;
 		digits = ++p;
-		p = skip_digits(p, end);
+		p = json_check_skip_digits(p, end);
 		if (p == digits)
 			return false;
 	}
@@ -97,7 +94,7 @@ static bool check_number(struct slice number)
 		p++;
 		p += p < end && (*p == '+' || *p == '-');
 		digits = p;
-		p = skip_digits(p, end);
+		p = json_check_skip_digits(p, end);
 		if (p == digits)
 			return false;
 	}
@@ -124,7 +121,7 @@ static bool check_scalar(struct slice token)
 }
 
 /* The value of the four hex digits at `p`, or over 0xffff. */
-static uint32_t hex4(const char *p, const char *end)
+static uint32_t json_check_hex4(const char *p, const char *end)
 {
 	uint32_t value = 0;
 
@@ -133,7 +130,7 @@ static uint32_t hex4(const char *p, const char *end)
 	for (int i = 0; i < 4; i++) {
 		char lower = (char)(p[i] | 0x20);
 
-		if (is_digit(p[i]))
+		if (json_check_is_digit(p[i]))
 			value = value << 4 | (uint32_t)(p[i] - '0');
 		else if (lower >= 'a' && lower <= 'f')
 			value = value << 4 | (uint32_t)(lower - 'a' + 10);
@@ -160,13 +157,13 @@ static const char *take_escape(const char *p, const char *end, uint32_t *ret)
 		*ret = name ? (unsigned char)means[name - names] : 0;
 		return name ? p + 2 : NULL;
 	}
-	*ret = hex4(p + 2, end);
+	*ret = json_check_hex4(p + 2, end);
 	if (*ret > 0xffff || (*ret >= 0xdc00 && *ret <= 0xdfff))
 		return NULL;
 	p += 6;
 	if (*ret < 0xd800 || *ret > 0xdfff)
 		return p;
-	low = end - p >= 6 && p[0] == '\\' && p[1] == 'u' ? hex4(p + 2, end) : 0;
+	low = end - p >= 6 && p[0] == '\\' && p[1] == 'u' ? json_check_hex4(p + 2, end) : 0;
 	if (low < 0xdc00 || low > 0xdfff)
 		return NULL;
 	*ret = 0x10000 + ((*ret - 0xd800) << 10) + (low - 0xdc00);
@@ -265,7 +262,7 @@ static bool take_open(struct walk *walk, uint32_t token, bool object)
 	return true;
 }
 
-static bool take_close(struct walk *walk, uint32_t token, bool object)
+static bool json_check_take_close(struct walk *walk, uint32_t token, bool object)
 {
 	if (!(walk->want & END) || walk->depth == 0 || walk->in_object != object)
 		return false;
@@ -298,7 +295,7 @@ static bool take_token(struct walk *walk, uint32_t token)
 		return take_open(walk, token, c == '{');
 	case '}':
 	case ']':
-		return take_close(walk, token, c == '}');
+		return json_check_take_close(walk, token, c == '}');
 	default:
 		return take_scalar(walk, token);
 	}

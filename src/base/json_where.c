@@ -34,14 +34,14 @@ static int peek(const struct scan *scan)
 	return scan->at < scan->text.len ? (unsigned char)scan->text.ptr[scan->at] : -1;
 }
 
-static bool fail(struct scan *scan, const char *what)
+static bool json_where_fail(struct scan *scan, const char *what)
 {
 	scan->fault = what;
 	return false;
 }
 
 /* The four digits of a \u escape, or -1. */
-static long hex4(struct scan *scan)
+static long json_where_hex4(struct scan *scan)
 {
 	long value = 0;
 
@@ -62,21 +62,21 @@ static bool skip_escape(struct scan *scan)
 	long unit;
 
 	if (c <= 0 || !strchr("\"\\/bfnrtu", c))
-		return fail(scan, "there is no such escape");
+		return json_where_fail(scan, "there is no such escape");
 	scan->at++;
 	if (c != 'u')
 		return true;
-	unit = hex4(scan);
+	unit = json_where_hex4(scan);
 	if (unit < 0)
-		return fail(scan, "\\u wants four hex digits");
+		return json_where_fail(scan, "\\u wants four hex digits");
 	if (unit < 0xd800 || unit > 0xdfff)
 		return true;
 	if (unit < 0xdc00 && peek(scan) == '\\' && scan->at++ && peek(scan) == 'u' && scan->at++) {
-		unit = hex4(scan);
+		unit = json_where_hex4(scan);
 		if (unit >= 0xdc00 && unit <= 0xdfff)
 			return true;
 	}
-	return fail(scan, "half of a surrogate pair is missing");
+	return json_where_fail(scan, "half of a surrogate pair is missing");
 }
 
 static bool skip_string(struct scan *scan)
@@ -87,25 +87,26 @@ static bool skip_string(struct scan *scan)
 					   scan->text.len - scan->at);
 
 		if (c < 0x20)
-			return fail(scan, "a control character in a string must be escaped");
+			return json_where_fail(scan,
+					       "a control character in a string must be escaped");
 		if (len == 0)
-			return fail(scan, "this is not UTF-8");
+			return json_where_fail(scan, "this is not UTF-8");
 		scan->at += len;
 		if (c == '"')
 			return true;
 		if (c == '\\' && !skip_escape(scan))
 			return false;
 	}
-	return fail(scan, "a string is not closed");
+	return json_where_fail(scan, "a string is not closed");
 }
 
-static bool skip_digits(struct scan *scan)
+static bool json_where_skip_digits(struct scan *scan)
 {
 	size_t start = scan->at;
 
 	while (isdigit(peek(scan)))
 		scan->at++;
-	return scan->at > start || fail(scan, "a digit is missing");
+	return scan->at > start || json_where_fail(scan, "a digit is missing");
 }
 
 /* Of a number whose grammar is right. */
@@ -135,26 +136,26 @@ static bool skip_number(struct scan *scan)
 	scan->at += peek(scan) == '-';
 	if (peek(scan) == '0')
 		scan->at++;
-	else if (!skip_digits(scan))
+	else if (!json_where_skip_digits(scan))
 		return false;
 	if (peek(scan) == '.') {
 		whole = false;
 		scan->at++;
-		if (!skip_digits(scan))
+		if (!json_where_skip_digits(scan))
 			return false;
 	}
 	if ((peek(scan) | 0x20) == 'e' && peek(scan) >= 0) {
 		whole = false;
 		scan->at++;
 		scan->at += peek(scan) == '+' || peek(scan) == '-';
-		if (!skip_digits(scan))
+		if (!json_where_skip_digits(scan))
 			return false;
 	}
 	if (fits(slice_of(scan->text.ptr + start, scan->at - start), whole))
 		return true;
 	scan->at = start;
-	return fail(scan, whole ? "a whole number does not fit into 64 bits"
-				: "a number is larger than a double can be");
+	return json_where_fail(scan, whole ? "a whole number does not fit into 64 bits"
+					   : "a number is larger than a double can be");
 }
 
 static bool skip_word(struct scan *scan)
@@ -166,7 +167,7 @@ static bool skip_word(struct scan *scan)
 			scan->at += strlen(words[i]);
 			return true;
 		}
-	return fail(scan, wanted[WANT_VALUE]);
+	return json_where_fail(scan, wanted[WANT_VALUE]);
 }
 
 static enum want after_value(const struct scan *scan)
@@ -181,7 +182,7 @@ static bool take_value(struct scan *scan, enum want *want)
 
 	if (c == '{' || c == '[') {
 		if (scan->depth == JSON_DEPTH_MAX)
-			return fail(scan, json_too_deep);
+			return json_where_fail(scan, json_too_deep);
 		scan->open[scan->depth++] = (char)c;
 		scan->at++;
 		*want = c == '{' ? WANT_NAME_OR_END : WANT_VALUE_OR_END;
@@ -194,7 +195,7 @@ static bool take_value(struct scan *scan, enum want *want)
 }
 
 /* Whether the next byte closes the innermost container; takes it then. */
-static bool take_close(struct scan *scan, enum want *want)
+static bool json_where_take_close(struct scan *scan, enum want *want)
 {
 	if (scan->depth == 0 || peek(scan) != (scan->open[scan->depth - 1] == '{' ? '}' : ']'))
 		return false;
@@ -207,7 +208,7 @@ static bool take_close(struct scan *scan, enum want *want)
 static bool take_sign(struct scan *scan, char sign, enum want then, enum want *want)
 {
 	if (peek(scan) != sign)
-		return fail(scan, wanted[*want]);
+		return json_where_fail(scan, wanted[*want]);
 	scan->at++;
 	*want = then;
 	return true;
@@ -216,31 +217,31 @@ static bool take_sign(struct scan *scan, char sign, enum want then, enum want *w
 static bool take_name(struct scan *scan, enum want *want)
 {
 	if (peek(scan) != '"')
-		return fail(scan, wanted[*want]);
+		return json_where_fail(scan, wanted[*want]);
 	*want = WANT_COLON;
 	return skip_string(scan);
 }
 
-static bool step(struct scan *scan, enum want *want)
+static bool json_where_step(struct scan *scan, enum want *want)
 {
 	bool in_object = scan->depth && scan->open[scan->depth - 1] == '{';
 
 	switch (*want) {
 	case WANT_VALUE_OR_END:
-		return take_close(scan, want) || take_value(scan, want);
+		return json_where_take_close(scan, want) || take_value(scan, want);
 	case WANT_VALUE:
 		return take_value(scan, want);
 	case WANT_NAME_OR_END:
-		return take_close(scan, want) || take_name(scan, want);
+		return json_where_take_close(scan, want) || take_name(scan, want);
 	case WANT_NAME:
 		return take_name(scan, want);
 	case WANT_COLON:
 		return take_sign(scan, ':', WANT_VALUE, want);
 	case WANT_COMMA:
-		return take_close(scan, want) ||
+		return json_where_take_close(scan, want) ||
 		       take_sign(scan, ',', in_object ? WANT_NAME : WANT_VALUE, want);
 	default:
-		return fail(scan, wanted[*want]);
+		return json_where_fail(scan, wanted[*want]);
 	}
 }
 
@@ -254,7 +255,7 @@ bool json_where(struct slice text, struct json_fault *ret)
 			scan.at++;
 		if (want == WANT_NOTHING && peek(&scan) < 0)
 			return false;
-		if (!step(&scan, &want))
+		if (!json_where_step(&scan, &want))
 			break;
 	}
 	*ret = (struct json_fault){ scan.at, scan.fault };

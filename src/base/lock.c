@@ -8,7 +8,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-static enum err_code refuse(int fd, const char *dir, const char *what, struct err *err)
+static enum err_code lock_refuse(int fd, const char *dir, const char *what, struct err *err)
 {
 	char pid[32] = "";
 	ssize_t n = pread(fd, pid, sizeof(pid) - 1, 0);
@@ -44,7 +44,7 @@ enum err_code lock_take(const char *dir, const char *name, const char *what, int
 	if (fd < 0)
 		return err_errno(err, "could not open \"%s\"", path);
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		code = errno == EWOULDBLOCK ? refuse(fd, dir, what, err)
+		code = errno == EWOULDBLOCK ? lock_refuse(fd, dir, what, err)
 					    : err_errno(err, "could not lock \"%s\"", path);
 		(void)close(fd);
 		return code;

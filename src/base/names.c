@@ -7,8 +7,8 @@ static bool allowed(char c)
 	return isalnum((unsigned char)c) || c == '.' || c == '_' || c == '-';
 }
 
-static enum err_code check(const char *what, struct slice name, size_t len_max,
-			   struct err *err)
+static enum err_code names_check(const char *what, struct slice name, size_t len_max,
+				 struct err *err)
 {
 	if (name.len == 0)
 		return err_set(err, ERR_SHAPE, "a %s name may not be empty", what);
@@ -27,10 +27,10 @@ static enum err_code check(const char *what, struct slice name, size_t len_max,
 
 enum err_code name_check_topic(struct slice name, struct err *err)
 {
-	return check("topic", name, TOPIC_NAME_MAX, err);
+	return names_check("topic", name, TOPIC_NAME_MAX, err);
 }
 
 enum err_code name_check_stream(struct slice name, struct err *err)
 {
-	return check("stream", name, STREAM_NAME_MAX, err);
+	return names_check("stream", name, STREAM_NAME_MAX, err);
 }

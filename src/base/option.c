@@ -178,7 +178,7 @@ static bool parse_bool(const char *text, int64_t *ret)
 }
 
 /* What would have been right, as the second half of a sentence. */
-static enum err_code refuse(const struct row *row, const char *text, struct err *err)
+static enum err_code option_refuse(const struct row *row, const char *text, struct err *err)
 {
 	static const char *const what[] = {
 		[CONFIG_BOOL] = "true or false", [CONFIG_INT] = "a whole number",
@@ -214,7 +214,7 @@ enum err_code option_parse(enum option option, const char *text, int64_t *ret_nu
 		break;
 	}
 	if (!right)
-		return refuse(row, text, err);
+		return option_refuse(row, text, err);
 	*ret_number = number;
 	return ERR_OK;
 }

@@ -12,7 +12,7 @@
 static atomic_int asked;	/* the signal, or -1 for stop_request() */
 static int event_fd = -1;
 
-static void wake(void)
+static void stop_wake(void)
 {
 	uint64_t one = 1;
 
@@ -27,7 +27,7 @@ static void on_signal(int sig)
 
 	if (!atomic_compare_exchange_strong(&asked, &none, sig))
 		_exit(128 + sig);
-	wake();
+	stop_wake();
 	errno = saved;
 }
 
@@ -61,7 +61,7 @@ void stop_request(void)
 	int none = 0;
 
 	if (atomic_compare_exchange_strong(&asked, &none, -1))
-		wake();
+		stop_wake();
 }
 
 int stop_fd(void) { return event_fd; }

@@ -4,8 +4,6 @@
  *
  * Backends
  *	broker_local.c	one durable journal in a directory (journal.h: the format)
- *	broker_memory.c	a bounded list in memory; for tests
- *	broker_faulty.c	wraps another broker and fails as told; for tests
  *
  * A Kafka topic and a Kinesis stream are both a topic here; topic_kind tells
  * them apart and keeps their names apart. A Kafka backend has only TOPIC_LOG,
@@ -316,23 +314,5 @@ struct broker_local_options {
 
 MUST_USE enum err_code broker_local_new(const struct broker_local_options *options,
 					struct broker **ret_broker, struct err *err);
-
-/* Holds at most `bytes_max` of records. Readers of other threads wait as with broker_local. */
-MUST_USE struct broker *broker_memory_new(size_t bytes_max, broker_done_fn *done, void *done_user);
-
-struct broker_fault {
-	int append_at;			/* this append (from 1; 0: none) … */
-	enum err_code refuse;		/* … is refused with this, or, if that is ERR_OK, … */
-	enum err_code outcome;		/* … its records end with this instead of being kept */
-	int read_at;			/* this reader_next() fails with `outcome` */
-	bool for_ever;			/* and so does every one after it */
-};
-
-/*
- * Takes ownership of `inner`, which must have been made with the same
- * completion: of the appends that fail, it runs on a thread of the decorator.
- */
-MUST_USE struct broker *broker_faulty_new(struct broker *inner, const struct broker_fault *fault,
-					  broker_done_fn *done, void *done_user);
 
 #endif

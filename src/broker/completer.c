@@ -2,7 +2,7 @@
 
 #include "base/mem.h"
 
-static void *run(void *arg)
+static void *completer_run(void *arg)
 {
 	struct completer *completer = arg;
 
@@ -30,7 +30,7 @@ void completer_init(struct completer *completer, broker_done_fn *done, void *don
 	completer->last = &completer->first;
 	(void)pthread_mutex_init(&completer->lock, NULL);
 	(void)pthread_cond_init(&completer->some, NULL);
-	if (pthread_create(&completer->thread, NULL, run, completer) != 0)
+	if (pthread_create(&completer->thread, NULL, completer_run, completer) != 0)
 		mem_or_abort(NULL);	/* no thread: no room for its stack */
 }
 

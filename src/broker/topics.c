@@ -60,7 +60,7 @@ static struct topic_ref ref_of(const struct topic *topic)
 }
 
 /* The place of `ref`, or where it would go. */
-static size_t place(const struct topics *topics, struct topic_ref ref, bool *ret_found)
+static size_t topics_place(const struct topics *topics, struct topic_ref ref, bool *ret_found)
 {
 	size_t low = 0, high = topics->count;
 
@@ -84,7 +84,7 @@ static size_t place(const struct topics *topics, struct topic_ref ref, bool *ret
 struct topic *topics_find(const struct topics *topics, struct topic_ref ref)
 {
 	bool found;
-	size_t at = place(topics, ref, &found);
+	size_t at = topics_place(topics, ref, &found);
 
 	return found && topics->items[at]->phase == TOPIC_LIVE ? topics->items[at] : NULL;
 }
@@ -112,7 +112,7 @@ enum err_code topics_get(const struct topics *topics, struct topic_ref ref,
 bool topics_insert(struct topics *topics, struct topic *topic)
 {
 	bool found;
-	size_t at = place(topics, ref_of(topic), &found);
+	size_t at = topics_place(topics, ref_of(topic), &found);
 
 	if (found)
 		return false;
@@ -213,7 +213,7 @@ static enum err_code check_new(const struct topics *topics, struct topic_ref ref
 		return err_set(err, ERR_SHAPE, "%s \"%s\" cannot have %" PRId32
 			       " partitions, only 1 to %d", kind_name(ref.kind), ref.name,
 			       partitions, PARTITIONS_MAX);
-	(void)place(topics, ref, &found);
+	(void)topics_place(topics, ref, &found);
 	if (found)
 		return err_set(err, ERR_EXISTS, "%s \"%s\" exists already", kind_name(ref.kind),
 			       ref.name);
@@ -286,7 +286,7 @@ void topics_leave_floor(struct topics *topics, const struct topic *topic)
 void topics_drop(struct topics *topics, struct topic *topic)
 {
 	bool found;
-	size_t at = place(topics, ref_of(topic), &found);
+	size_t at = topics_place(topics, ref_of(topic), &found);
 
 	topics->count--;
 	topics->partition_count -= (size_t)topic->partition_count;

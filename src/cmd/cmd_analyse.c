@@ -13,8 +13,9 @@ struct asked {
 	size_t count;
 };
 
-static enum err_code choose(const struct models *models, int argc, const char *const *argv,
-			    struct asked *ret_asked, struct err *err)
+static enum err_code cmd_analyse_choose(const struct models *models, int argc,
+					const char *const *argv, struct asked *ret_asked,
+					struct err *err)
 {
 	size_t count = argc > 0 ? (size_t)argc : models->analysis_count;
 
@@ -79,8 +80,8 @@ static enum err_code ask_all(const struct config *config, struct engine *engine,
 	return code;
 }
 
-static enum err_code analyse(const struct config *config, int argc, const char *const *argv,
-			     struct err *err)
+static enum err_code cmd_analyse_analyse(const struct config *config, int argc,
+					 const char *const *argv, struct err *err)
 {
 	struct asked asked = { 0 };
 	struct sql_side side;
@@ -88,18 +89,18 @@ static enum err_code analyse(const struct config *config, int argc, const char *
 
 	if (code != ERR_OK)
 		return code;
-	code = choose(&side.models, argc, argv, &asked, err);
+	code = cmd_analyse_choose(&side.models, argc, argv, &asked, err);
 	if (code == ERR_OK)
 		code = ask_all(config, side.engine, &asked, err);
 	sql_side_close(&side);
 	return code;
 }
 
-static int run(struct config *config, int argc, const char *const *argv)
+static int cmd_analyse_run(struct config *config, int argc, const char *const *argv)
 {
 	struct err err;
 
-	return analyse(config, argc, argv, &err) == ERR_OK ? 0 : cmd_fail(&err);
+	return cmd_analyse_analyse(config, argc, argv, &err) == ERR_OK ? 0 : cmd_fail(&err);
 }
 
 static const enum option options[] = {
@@ -110,12 +111,13 @@ const struct command cmd_analyse = {
 	.name = "analyse",
 	.summary = "Answer the analyses from the clean tables",
 	.usage = "[options] [NAME…]",
-	.details = "Each file of models/analyses is an analysis; without a NAME all are answered. They\n"
-		   "see current rows only: of the rows with one ind, the newest.\n",
+	.details =
+		"Each file of models/analyses is an analysis; without a NAME all are answered. They\n"
+		"see current rows only: of the rows with one ind, the newest.\n",
 	.options = options,
 	.examples = "pinpipe analyse\n"
 		    "pinpipe analyse most_popular_category_by_country --format csv\n"
 		    "pinpipe analyse --from stream --format json\n",
 	.positional_max = ANSWERS_MAX,
-	.run = run,
+	.run = cmd_analyse_run,
 };

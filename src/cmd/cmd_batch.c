@@ -33,8 +33,8 @@ static enum err_code print_tables(const struct config *config, const struct batc
 	return output_print(config, &answer, err);
 }
 
-static enum err_code print(const struct config *config, const struct batch_report *report,
-			   struct err *err)
+static enum err_code cmd_batch_print(const struct config *config, const struct batch_report *report,
+				     struct err *err)
 {
 	struct buf out;
 	enum err_code code;
@@ -61,7 +61,7 @@ static enum err_code run_batch(const struct config *config, size_t *ret_failed, 
 		return code;
 	code = batch_run(&options, &report, err);
 	if (code == ERR_OK)
-		code = print(config, &report, err);
+		code = cmd_batch_print(config, &report, err);
 	for (size_t i = 0; i < report.results.count; i++)
 		if (report.results.list[i].err.code != ERR_OK)
 			trace_error("%s", report.results.list[i].err.msg);
@@ -71,7 +71,7 @@ static enum err_code run_batch(const struct config *config, size_t *ret_failed, 
 	return code;
 }
 
-static int run(struct config *config, int argc, const char *const *argv)
+static int cmd_batch_run(struct config *config, int argc, const char *const *argv)
 {
 	size_t failed = 0;
 	struct err err;
@@ -94,10 +94,11 @@ const struct command cmd_batch = {
 	.name = "batch",
 	.summary = "Clean what is new in the lake into tables and run the analyses",
 	.usage = "[options]",
-	.details = "Cleans the objects that no earlier run has cleaned, so it costs what is new. The\n"
-		   "answers go to results/ in the lake, records that are no row to its dead letters.\n",
+	.details =
+		"Cleans the objects that no earlier run has cleaned, so it costs what is new. The\n"
+		"answers go to results/ in the lake, records that are no row to its dead letters.\n",
 	.options = options,
 	.examples = "pinpipe batch --dir data\n"
 		    "pinpipe batch --dir data --format json\n",
-	.run = run,
+	.run = cmd_batch_run,
 };

@@ -72,7 +72,7 @@ static void put_key(struct cat *cat, struct slice key)
 	}
 }
 
-static void put_value(struct cat *cat, struct slice value)
+static void cmd_cat_put_value(struct cat *cat, struct slice value)
 {
 	struct json root;
 	struct err err;
@@ -97,7 +97,7 @@ static void put_envelope(struct cat *cat, int32_t partition, const struct record
 		 "{\"topic\":\"%s\",\"partition\":\"%s\",\"offset\":\"%s\",\"timestamp_ms\":%" PRId64,
 		 cat->info.name, part, offset, record->timestamp_ms);
 	put_key(cat, record->key);
-	put_value(cat, record->value);
+	cmd_cat_put_value(cat, record->value);
 	buf_add_str(&cat->out, "}\n");
 }
 
@@ -142,8 +142,8 @@ static void tell_damage(struct cat *cat, const struct reader_event *event)
 /* --- where to begin ---------------------------------------------------- */
 
 /* "beginning", "end", "-N" (the last N of each partition), "@MS" (since 1970), or an offset. */
-static bool parse_start(const char *text, const struct partition_info *partition,
-			struct reader_start *ret)
+static bool cmd_cat_parse_start(const char *text, const struct partition_info *partition,
+				struct reader_start *ret)
 {
 	uint64_t next = position_ordinal(partition->next);
 	uint64_t first = position_ordinal(partition->first);
@@ -172,13 +172,13 @@ static bool parse_start(const char *text, const struct partition_info *partition
 	return true;
 }
 
-static enum err_code seek(struct cat *cat, const char *offset, int32_t i, struct err *err)
+static enum err_code cmd_cat_seek(struct cat *cat, const char *offset, int32_t i, struct err *err)
 {
 	const struct partition_info *partition = &cat->info.partitions[i];
 	struct topic_ref topic = { cat->info.kind, cat->info.name };
 	struct reader_start start;
 
-	if (!parse_start(offset, partition, &start))
+	if (!cmd_cat_parse_start(offset, partition, &start))
 		return err_set(err, ERR_USAGE,
 			       "\"%s\" is no offset: a number, -N, @milliseconds, beginning or end", offset);
 	cat->parts[i].next = partition->first;
@@ -198,7 +198,7 @@ static enum err_code start(struct cat *cat, const char *offset, struct err *err)
 	cat->parts = xcalloc((size_t)cat->info.partition_count, sizeof(*cat->parts));
 	for (int32_t i = 0; i < cat->info.partition_count && code == ERR_OK; i++)
 		if (cat->only == PARTITION_ANY || cat->only == i)
-			code = seek(cat, offset, i, err);
+			code = cmd_cat_seek(cat, offset, i, err);
 	return code;
 }
 
@@ -214,7 +214,7 @@ static bool ended(const struct cat *cat)
 	return !cat->follow;
 }
 
-static enum err_code read_all(struct cat *cat, struct err *err)
+static enum err_code cmd_cat_read_all(struct cat *cat, struct err *err)
 {
 	enum err_code code = ERR_OK;
 
@@ -242,7 +242,7 @@ static enum err_code read_all(struct cat *cat, struct err *err)
 }
 
 /* A topic of that name, or else a stream. */
-static enum err_code find(struct cat *cat, const char *name, struct err *err)
+static enum err_code cmd_cat_find(struct cat *cat, const char *name, struct err *err)
 {
 	struct topic_ref topic = { TOPIC_LOG, name };
 	enum err_code code = broker_describe(cat->broker, topic, &cat->info, err);
@@ -257,11 +257,11 @@ static enum err_code find(struct cat *cat, const char *name, struct err *err)
 }
 
 /* "TOPIC" or "TOPIC/PARTITION", a shard by its number or its name. */
-static enum err_code find_part(struct cat *cat, const char *text, struct err *err)
+static enum err_code cmd_cat_find_part(struct cat *cat, const char *text, struct err *err)
 {
 	const char *slash = strchr(text, '/');
 	char *name = xstrndup(text, slash ? (size_t)(slash - text) : strlen(text));
-	enum err_code code = find(cat, name, err);
+	enum err_code code = cmd_cat_find(cat, name, err);
 
 	free(name);
 	cat->only = PARTITION_ANY;
@@ -282,13 +282,13 @@ static enum err_code cat_topic(const struct config *config, struct cat *cat, con
 	enum err_code code = setup_log_reader(config, &cat->broker, err);
 
 	if (code == ERR_OK)
-		code = find_part(cat, text, err);
+		code = cmd_cat_find_part(cat, text, err);
 	if (code == ERR_OK)
 		code = start(cat, config_text(config, OPT_OFFSET), err);
-	return code == ERR_OK ? read_all(cat, err) : code;
+	return code == ERR_OK ? cmd_cat_read_all(cat, err) : code;
 }
 
-static void release(struct cat *cat)
+static void cmd_cat_release(struct cat *cat)
 {
 	reader_close(cat->reader);
 	topic_info_release(&cat->info);
@@ -299,7 +299,7 @@ static void release(struct cat *cat)
 	free(cat->parts);
 }
 
-static int run(struct config *config, int argc, const char *const *argv)
+static int cmd_cat_run(struct config *config, int argc, const char *const *argv)
 {
 	int64_t count = config_int(config, OPT_COUNT);
 	struct cat cat = {
@@ -315,7 +315,7 @@ static int run(struct config *config, int argc, const char *const *argv)
 	buf_init(&cat.out, OUT_BYTES);
 	buf_init(&cat.text, OUT_BYTES);
 	code = cat_topic(config, &cat, argv[0], &err);
-	release(&cat);
+	cmd_cat_release(&cat);
 	return code == ERR_OK ? 0 : cmd_fail(&err);
 }
 
@@ -323,14 +323,15 @@ const struct command cmd_cat = {
 	.name = "cat",
 	.summary = "Print the records of a topic or a stream",
 	.usage = "TOPIC[/PARTITION] [options]",
-	.details = "Prints the values, a line each, as they are; with --format json an object for each record:\n"
-		   "topic, partition, offset, timestamp_ms, key, value (value_base64 if it is not JSON). Ends at\n"
-		   "what was the end when it began, unless told to --follow.\n",
+	.details =
+		"Prints the values, a line each, as they are; with --format json an object for each record:\n"
+		"topic, partition, offset, timestamp_ms, key, value (value_base64 if it is not JSON). Ends at\n"
+		"what was the end when it began, unless told to --follow.\n",
 	.examples = "pinpipe cat 124df56aef51.pin --dir data\n"
 		    "pinpipe cat 124df56aef51.pin/0 --offset 42 --count 1 --format json\n"
 		    "pinpipe cat streaming-124df56aef51-pin --offset -10 --follow\n",
 	.options = options,
 	.positional_min = 1,
 	.positional_max = 1,
-	.run = run,
+	.run = cmd_cat_run,
 };

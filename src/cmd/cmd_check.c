@@ -1,5 +1,5 @@
 #include "base/mem.h"
-#include "broker/journal_check.h"
+#include "broker/local/journal_check.h"
 #include "cmd/cmd.h"
 #include "cmd/output.h"
 #include "cmd/setup.h"
@@ -83,8 +83,8 @@ static uint64_t log_records(const struct checked *checked, enum topic_kind kind,
 	return records;
 }
 
-static enum err_code print(const struct config *config, const struct checked *checked,
-			   struct err *err)
+static enum err_code cmd_check_print(const struct config *config, const struct checked *checked,
+				     struct err *err)
 {
 	static const char *columns[COLUMNS] = { "topic", "in_log", "objects", "lines", "rows",
 						"dead", "behind", "faults" };
@@ -128,7 +128,7 @@ static void say_sound(const struct checked *checked)
 		(void)fputs("every offset is in the lake once\n", stderr);
 }
 
-static int run(struct config *config, int argc, const char *const *argv)
+static int cmd_check_run(struct config *config, int argc, const char *const *argv)
 {
 	struct checked checked = { .faults = 0 };
 	const char *dir;
@@ -143,7 +143,7 @@ static int run(struct config *config, int argc, const char *const *argv)
 		return cmd_fail(&err);
 	code = check_lake(config, &checked, &err);
 	if (code == ERR_OK)
-		code = print(config, &checked, &err);
+		code = cmd_check_print(config, &checked, &err);
 	if (code == ERR_OK && (checked.faults > 0 || !journal_report_is_sound(&checked.log)))
 		code = err_set(&err, ERR_CORRUPT, "%" PRIu64 " faults in the lake, %" PRIu64
 			       " in the log (see above)", checked.faults, checked.log.damaged);
@@ -157,11 +157,12 @@ const struct command cmd_check = {
 	.name = "check",
 	.summary = "Verify the log, the objects and the tables: every offset once",
 	.usage = "[options]",
-	.details = "Reads the log (checksums, ordinals without a gap), the objects (every offset once) and\n"
-		   "the tables of both paths (every offset once, as a row or a dead letter). What has not\n"
-		   "been worked on yet counts as behind. Exits with 0 only if nothing is wrong.\n",
+	.details =
+		"Reads the log (checksums, ordinals without a gap), the objects (every offset once) and\n"
+		"the tables of both paths (every offset once, as a row or a dead letter). What has not\n"
+		"been worked on yet counts as behind. Exits with 0 only if nothing is wrong.\n",
 	.examples = "pinpipe check --dir data\n"
 		    "pinpipe check --dir data --format json\n",
 	.options = options,
-	.run = run,
+	.run = cmd_check_run,
 };

@@ -10,7 +10,7 @@ static const char *shown_value(const struct config *config, enum option option)
 	return option_type(option) == CONFIG_SECRET && *value ? "***" : value;
 }
 
-static int run(struct config *config, int argc, const char *const *argv)
+static int cmd_config_run(struct config *config, int argc, const char *const *argv)
 {
 	static const char *columns[] = { "key", "value", "origin" };
 	struct cell cells[OPTION_COUNT][ARRAY_LEN(columns)];
@@ -44,5 +44,5 @@ const struct command cmd_config = {
 	.examples = "pinpipe config\n"
 		    "pinpipe config --format json\n"
 		    "PINPIPE_GATEWAY_LISTEN=127.0.0.1:9000 pinpipe config\n",
-	.run = run,
+	.run = cmd_config_run,
 };

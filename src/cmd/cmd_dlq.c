@@ -48,7 +48,7 @@ static struct cell *find_kind(const struct rows *rows, const struct dlq_entry *e
 	return NULL;
 }
 
-static bool count_letter(void *user, const struct dlq_entry *entry)
+static bool cmd_dlq_count_letter(void *user, const struct dlq_entry *entry)
 {
 	struct rows *rows = user;
 	char kind[ERR_MSG_MAX];
@@ -77,7 +77,7 @@ struct letters {
 	uint64_t count_max;
 };
 
-static bool add_letter(void *user, const struct dlq_entry *entry)
+static bool cmd_dlq_add_letter(void *user, const struct dlq_entry *entry)
 {
 	struct letters *letters = user;
 	struct rows *rows = &letters->rows;
@@ -101,7 +101,7 @@ static enum err_code print_letters(const struct config *config, struct store *st
 	enum err_code code;
 
 	rows_init(&letters.rows, letter_columns, ARRAY_LEN(letter_columns));
-	code = dlq_list(store, topic, add_letter, &letters, err);
+	code = dlq_list(store, topic, cmd_dlq_add_letter, &letters, err);
 	if (code == ERR_OK)
 		code = rows_print(&letters.rows, config, err);
 	rows_release(&letters.rows);
@@ -115,14 +115,14 @@ static enum err_code print_summary(const struct config *config, struct store *st
 	enum err_code code;
 
 	rows_init(&rows, summary_columns, SUMMARY_COLUMNS);
-	code = dlq_list(store, NULL, count_letter, &rows, err);
+	code = dlq_list(store, NULL, cmd_dlq_count_letter, &rows, err);
 	if (code == ERR_OK)
 		code = rows_print(&rows, config, err);
 	rows_release(&rows);
 	return code;
 }
 
-static int run(struct config *config, int argc, const char *const *argv)
+static int cmd_dlq_run(struct config *config, int argc, const char *const *argv)
 {
 	struct store *store = NULL;
 	struct err err;
@@ -143,13 +143,14 @@ const struct command cmd_dlq = {
 	.name = "dlq",
 	.summary = "Show the dead letters: records that could not go on, and why",
 	.usage = "[TOPIC] [options]",
-	.details = "Without a topic or stream: how many there are for which reason. With one: each with its\n"
-		   "place in the log and its value. Bytes that are no text are shown as U+FFFD; the objects\n"
-		   "dlq/<topic>/… of the lake hold them as base64.\n",
+	.details =
+		"Without a topic or stream: how many there are for which reason. With one: each with its\n"
+		"place in the log and its value. Bytes that are no text are shown as U+FFFD; the objects\n"
+		"dlq/<topic>/… of the lake hold them as base64.\n",
 	.examples = "pinpipe dlq --dir data\n"
 		    "pinpipe dlq 124df56aef51.pin --dir data --count 10\n"
 		    "pinpipe dlq streaming-124df56aef51-pin --format json\n",
 	.options = options,
 	.positional_max = 1,
-	.run = run,
+	.run = cmd_dlq_run,
 };

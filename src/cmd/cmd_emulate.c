@@ -71,7 +71,7 @@ static void put_url(const struct config *config, struct buf *out)
 			 config_text(config, OPT_ID), streaming ? '-' : '.');
 }
 
-static const char *text_or_null(const struct config *config, enum option option)
+static const char *cmd_emulate_text_or_null(const struct config *config, enum option option)
 {
 	const char *text = config_text(config, option);
 
@@ -127,7 +127,7 @@ static void draw_progress(void *user, const struct emulate_result *so_far)
 	(void)fflush(stderr);
 }
 
-static void put_json(struct buf *out, const struct emulate_result *result)
+static void cmd_emulate_put_json(struct buf *out, const struct emulate_result *result)
 {
 	buf_addf(out, "{\"posts\":%" PRIu64 ",\"acknowledged\":{", result->posts);
 	for (size_t i = 0; i < LAKE_TABLES; i++)
@@ -138,7 +138,7 @@ static void put_json(struct buf *out, const struct emulate_result *result)
 		 unknown(result), result->absent, result->seconds);
 }
 
-static void put_table(struct buf *out, const struct emulate_result *result)
+static void cmd_emulate_put_table(struct buf *out, const struct emulate_result *result)
 {
 	buf_add_str(out, "table      posted  acknowledged  refused  unknown\n");
 	for (size_t i = 0; i < LAKE_TABLES; i++) {
@@ -168,7 +168,9 @@ static enum err_code print_result(const struct config *config, const struct emul
 				  struct err *err)
 {
 	static void (*const put[])(struct buf *, const struct emulate_result *) = {
-		[OUTPUT_TABLE] = put_table, [OUTPUT_JSON] = put_json, [OUTPUT_CSV] = put_csv,
+		[OUTPUT_TABLE] = cmd_emulate_put_table,
+		[OUTPUT_JSON] = cmd_emulate_put_json,
+		[OUTPUT_CSV] = put_csv,
 	};
 	enum err_code code;
 	struct buf out;
@@ -180,8 +182,9 @@ static enum err_code print_result(const struct config *config, const struct emul
 	return code;
 }
 
-static enum err_code post(const struct config *config, struct source *source, const char *url,
-			  struct emulate_result *ret_result, struct err *err)
+static enum err_code cmd_emulate_post(const struct config *config, struct source *source,
+				      const char *url, struct emulate_result *ret_result,
+				      struct err *err)
 {
 	uint64_t posts = (uint64_t)config_int(config, OPT_POSTS);
 	bool terminal = isatty(STDERR_FILENO);
@@ -194,8 +197,8 @@ static enum err_code post(const struct config *config, struct source *source, co
 		.url = url,
 		.batch_size = (uint32_t)config_int(config, OPT_BATCH_SIZE),
 		.connections = (uint32_t)config_int(config, OPT_CONNECTIONS),
-		.api_key = text_or_null(config, OPT_API_KEY),
-		.ca_file = text_or_null(config, OPT_CA_FILE),
+		.api_key = cmd_emulate_text_or_null(config, OPT_API_KEY),
+		.ca_file = cmd_emulate_text_or_null(config, OPT_CA_FILE),
 		.retry_ms = config_int(config, OPT_RETRY_FOR),
 		.progress = terminal ? draw_progress : NULL,
 		.user = &posts,
@@ -209,7 +212,7 @@ static enum err_code post(const struct config *config, struct source *source, co
 	return code;
 }
 
-static int run(struct config *config, int argc, const char *const *argv)
+static int cmd_emulate_run(struct config *config, int argc, const char *const *argv)
 {
 	struct emulate_result result = { 0 };
 	struct source *source = NULL;
@@ -225,7 +228,7 @@ static int run(struct config *config, int argc, const char *const *argv)
 	put_url(config, &url);
 	code = make_source(config, &source, &err);
 	if (code == ERR_OK)
-		code = post(config, source, buf_cstr(&url), &result, &err);
+		code = cmd_emulate_post(config, source, buf_cstr(&url), &result, &err);
 	source_free(source);
 	buf_release(&url);
 	if (result.first_failure.msg[0])
@@ -247,14 +250,15 @@ const struct command cmd_emulate = {
 	.name = "emulate",
 	.summary = "Post rows to the topics or the streams, as the original's scripts do",
 	.usage = "[options]",
-	.details = "Each post sends a row of the pin, the geo and the user table to where it belongs. What is\n"
-		   "not acknowledged is sent again with growing pauses; what still is not in the end is\n"
-		   "counted as refused, or as unknown if the server may have kept it, and the exit status\n"
-		   "is 1. With at most 3 connections the records of a table keep their order.\n",
+	.details =
+		"Each post sends a row of the pin, the geo and the user table to where it belongs. What is\n"
+		"not acknowledged is sent again with growing pauses; what still is not in the end is\n"
+		"counted as refused, or as unknown if the server may have kept it, and the exit status\n"
+		"is 1. With at most 3 connections the records of a table keep their order.\n",
 	.examples = "pinpipe emulate --posts 168 --order course --data ../data\n"
 		    "pinpipe emulate --streaming --posts 1000 --rate 100\n"
 		    "pinpipe emulate --posts 100000 --rate max --batch-size 100 --connections 32\n"
 		    "pinpipe emulate --url http://gateway:8082/topics/124df56aef51.\n",
 	.options = options,
-	.run = run,
+	.run = cmd_emulate_run,
 };

@@ -7,7 +7,7 @@
 
 enum { DRAIN_MS = 10000, LINE_MAX_BYTES = 16 << 10 };
 
-static const char *text_or_null(const struct config *config, enum option option)
+static const char *cmd_gateway_text_or_null(const struct config *config, enum option option)
 {
 	const char *text = config_text(config, option);
 
@@ -32,8 +32,8 @@ static struct gateway_options gateway_options(const struct config *config)
 		.listen = config_text(config, OPT_LISTEN),
 		.insecure = config_bool(config, OPT_INSECURE),
 		.api_key_sha256 = config_text(config, OPT_API_KEY_HASH),
-		.tls_cert = text_or_null(config, OPT_TLS_CERT),
-		.tls_key = text_or_null(config, OPT_TLS_KEY),
+		.tls_cert = cmd_gateway_text_or_null(config, OPT_TLS_CERT),
+		.tls_key = cmd_gateway_text_or_null(config, OPT_TLS_KEY),
 		.id = config_text(config, OPT_ID),
 		.stages = config_text(config, OPT_STAGES),
 		.auto_create = auto_create(config),
@@ -54,8 +54,8 @@ static struct gateway_options gateway_options(const struct config *config)
 }
 
 /* The log, to be written: this process is the only one that does. */
-static enum err_code open_log(const struct config *config, struct gateway *gateway,
-			      struct broker **ret_broker, struct err *err)
+static enum err_code cmd_gateway_open_log(const struct config *config, struct gateway *gateway,
+					  struct broker **ret_broker, struct err *err)
 {
 	struct broker_local_options options = {
 		.writer = true,
@@ -90,7 +90,7 @@ static enum err_code print_address(const struct config *config, const struct gat
 	return code;
 }
 
-static enum err_code serve(const struct config *config, struct err *err)
+static enum err_code cmd_gateway_serve(const struct config *config, struct err *err)
 {
 	struct gateway_options options = gateway_options(config);
 	struct gateway *gateway = NULL;
@@ -98,7 +98,7 @@ static enum err_code serve(const struct config *config, struct err *err)
 	enum err_code code;
 
 	if ((code = gateway_new(&options, &gateway, err)) == ERR_OK &&
-	    (code = open_log(config, gateway, &broker, err)) == ERR_OK &&
+	    (code = cmd_gateway_open_log(config, gateway, &broker, err)) == ERR_OK &&
 	    (code = gateway_open(gateway, broker, err)) == ERR_OK &&
 	    (code = print_address(config, gateway, err)) == ERR_OK)
 		code = gateway_run(gateway, DRAIN_MS, err);
@@ -119,14 +119,15 @@ static enum err_code print_routes(struct err *err)
 	return code;
 }
 
-static int run(struct config *config, int argc, const char *const *argv)
+static int cmd_gateway_run(struct config *config, int argc, const char *const *argv)
 {
 	struct err err;
 	enum err_code code;
 
 	(void)argc;
 	(void)argv;
-	code = config_bool(config, OPT_ROUTES) ? print_routes(&err) : serve(config, &err);
+	code = config_bool(config, OPT_ROUTES) ? print_routes(&err)
+					       : cmd_gateway_serve(config, &err);
 	return code == ERR_OK ? 0 : cmd_fail(&err);
 }
 
@@ -146,12 +147,11 @@ const struct command cmd_gateway = {
 		"Speaks the Kafka REST Proxy's v2 API on /topics and the API Gateway's Kinesis API\n"
 		"on /streams. A 2xx means that the records are on the disk. Prints the address it\n"
 		"listens on; SIGINT or SIGTERM ends it after what is in flight was answered.\n",
-	.examples =
-		"pinpipe gateway --listen 127.0.0.1:8082 --dir data\n"
-		"curl -H 'Content-Type: application/vnd.kafka.json.v2+json' \\\n"
-		"  -d '{\"records\":[{\"value\":{\"index\":1}}]}' "
-		"http://127.0.0.1:8082/topics/124df56aef51.pin\n"
-		"pinpipe gateway --routes\n",
+	.examples = "pinpipe gateway --listen 127.0.0.1:8082 --dir data\n"
+		    "curl -H 'Content-Type: application/vnd.kafka.json.v2+json' \\\n"
+		    "  -d '{\"records\":[{\"value\":{\"index\":1}}]}' "
+		    "http://127.0.0.1:8082/topics/124df56aef51.pin\n"
+		    "pinpipe gateway --routes\n",
 	.options = options,
-	.run = run,
+	.run = cmd_gateway_run,
 };

@@ -13,7 +13,8 @@ static const enum option options[] = {
 	OPT_TABLE_AGE, OPT_PARTITIONS, OPT_SHARDS, OPTION_COUNT,
 };
 
-static void put_counts(struct buf *out, const char *name, const uint64_t counts[LAKE_TABLES])
+static void cmd_run_put_counts(struct buf *out, const char *name,
+			       const uint64_t counts[LAKE_TABLES])
 {
 	buf_addf(out, "\"%s\":{", name);
 	for (int i = 0; i < LAKE_TABLES; i++)
@@ -33,7 +34,7 @@ static void put_paths(struct buf *out, const char *name, const struct census *ce
 		for (int i = 0; i < LAKE_TABLES; i++)
 			counts[i] = get(&census->path[kind][i]);
 		buf_add_str(out, kind ? "," : "");
-		put_counts(out, paths[kind], counts);
+		cmd_run_put_counts(out, paths[kind], counts);
 	}
 	buf_add_char(out, '}');
 }
@@ -41,7 +42,7 @@ static void put_paths(struct buf *out, const char *name, const struct census *ce
 static uint64_t get_clean(const struct census_row *row) { return row->clean; }
 static uint64_t get_dead(const struct census_row *row) { return row->dead; }
 
-static void put_json(struct buf *out, const struct pipeline_counts *counts)
+static void cmd_run_put_json(struct buf *out, const struct pipeline_counts *counts)
 {
 	uint64_t landed[LAKE_TABLES];
 	struct slice answers = buf_slice(&counts->answers);
@@ -51,11 +52,11 @@ static void put_json(struct buf *out, const struct pipeline_counts *counts)
 	while (answers.len && answers.ptr[answers.len - 1] == '\n')
 		answers.len--;
 	buf_addf(out, "{\"posts\":%" PRIu64 ",\"posted\":{", counts->posts);
-	put_counts(out, "batch", counts->posted[TOPIC_LOG]);
+	cmd_run_put_counts(out, "batch", counts->posted[TOPIC_LOG]);
 	buf_add_char(out, ',');
-	put_counts(out, "stream", counts->posted[TOPIC_STREAM]);
+	cmd_run_put_counts(out, "stream", counts->posted[TOPIC_STREAM]);
 	buf_add_str(out, "},");
-	put_counts(out, "landed", landed);
+	cmd_run_put_counts(out, "landed", landed);
 	put_paths(out, "clean", &counts->added, get_clean);
 	put_paths(out, "dead", &counts->added, get_dead);
 	buf_add_str(out, ",\"analyses\":");
@@ -64,7 +65,7 @@ static void put_json(struct buf *out, const struct pipeline_counts *counts)
 }
 
 /* The counts as a table: a line for each path and table. */
-static void put_table(struct buf *out, const struct pipeline_counts *counts)
+static void cmd_run_put_table(struct buf *out, const struct pipeline_counts *counts)
 {
 	static const char *columns[] = { "path", "table", "posted", "landed", "clean", "dead" };
 	enum { COLUMNS = 6, ROWS = 2 * LAKE_TABLES };
@@ -108,15 +109,15 @@ static enum err_code print_counts(const struct config *config,
 
 	buf_init(&out, OUTPUT_BYTES_MAX);
 	if (output_format(config) == OUTPUT_TABLE)
-		put_table(&out, counts);
+		cmd_run_put_table(&out, counts);
 	else
-		put_json(&out, counts);
+		cmd_run_put_json(&out, counts);
 	code = cmd_print(&out, err);
 	buf_release(&out);
 	return code;
 }
 
-static int run(struct config *config, int argc, const char *const *argv)
+static int cmd_run_run(struct config *config, int argc, const char *const *argv)
 {
 	struct pipeline_counts counts;
 	int status = 0;
@@ -139,12 +140,14 @@ const struct command cmd_run = {
 	.name = "run",
 	.summary = "Run the whole pipeline once and print the counts and the answers",
 	.usage = "[options]",
-	.details = "Starts a gateway on a free port, posts to it on both paths, lands the records as\n"
-		   "objects, cleans them into Delta tables, runs the analyses, and compares the counts\n"
-		   "of every place. Exits with 0 only if every record is accounted for.\n",
-	.examples = "pinpipe run\n"
-		    "pinpipe run --posts 100000 --dir data\n"
-		    "pinpipe run --source files --data rows --order course --posts 168 --format json\n",
+	.details =
+		"Starts a gateway on a free port, posts to it on both paths, lands the records as\n"
+		"objects, cleans them into Delta tables, runs the analyses, and compares the counts\n"
+		"of every place. Exits with 0 only if every record is accounted for.\n",
+	.examples =
+		"pinpipe run\n"
+		"pinpipe run --posts 100000 --dir data\n"
+		"pinpipe run --source files --data rows --order course --posts 168 --format json\n",
 	.options = options,
-	.run = run,
+	.run = cmd_run_run,
 };

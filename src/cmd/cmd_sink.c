@@ -11,7 +11,8 @@ static const enum option options[] = {
 	OPTION_COUNT,
 };
 
-static void put_counts(struct buf *out, const char *name, const uint64_t counts[LAKE_TABLES + 1])
+static void cmd_sink_put_counts(struct buf *out, const char *name,
+				const uint64_t counts[LAKE_TABLES + 1])
 {
 	buf_addf(out, "\"%s\":{", name);
 	for (int i = 0; i < LAKE_TABLES; i++)
@@ -19,15 +20,15 @@ static void put_counts(struct buf *out, const char *name, const uint64_t counts[
 	buf_addf(out, "\"other\":%" PRIu64 "},", counts[LAKE_TABLES]);
 }
 
-static enum err_code report(const struct sink_counts *counts, struct err *err)
+static enum err_code cmd_sink_report(const struct sink_counts *counts, struct err *err)
 {
 	struct buf out;
 	enum err_code code;
 
 	buf_init(&out, REPORT_MAX);
 	buf_add_char(&out, '{');
-	put_counts(&out, "records", counts->records);
-	put_counts(&out, "dead", counts->dead);
+	cmd_sink_put_counts(&out, "records", counts->records);
+	cmd_sink_put_counts(&out, "dead", counts->dead);
 	buf_addf(&out, "\"objects\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"missed\":%" PRIu64
 		 ",\"halted\":%" PRIu64 "}\n",
 		 counts->objects, counts->bytes, counts->missed, counts->halted);
@@ -47,7 +48,7 @@ static enum err_code sink(const struct config *config, struct sink_options *sink
 		code = setup_store(config, &sink->store, err);
 	if (code == ERR_OK) {
 		code = sink_run(sink, &counts, err);
-		reported = report(&counts, code == ERR_OK ? err : &unused);
+		reported = cmd_sink_report(&counts, code == ERR_OK ? err : &unused);
 		code = code == ERR_OK ? reported : code;
 	}
 	store_free(sink->store);
@@ -55,7 +56,7 @@ static enum err_code sink(const struct config *config, struct sink_options *sink
 	return code;
 }
 
-static int run(struct config *config, int argc, const char *const *argv)
+static int cmd_sink_run(struct config *config, int argc, const char *const *argv)
 {
 	struct sink_options options_of_sink = {
 		.id = config_text(config, OPT_ID),
@@ -79,12 +80,13 @@ const struct command cmd_sink = {
 	.name = "sink",
 	.summary = "Write the topics' records into the lake as objects",
 	.usage = "[options]",
-	.details = "Objects are named topics/<topic>/partition=<p>/<topic>+<p>+<start offset>.json, one JSON\n"
-		   "value a line, as Confluent's S3 sink connector names and writes them. A record that is not\n"
-		   "JSON becomes a dead letter (see `pinpipe dlq`). A new start goes on where the objects end.\n",
+	.details =
+		"Objects are named topics/<topic>/partition=<p>/<topic>+<p>+<start offset>.json, one JSON\n"
+		"value a line, as Confluent's S3 sink connector names and writes them. A record that is not\n"
+		"JSON becomes a dead letter (see `pinpipe dlq`). A new start goes on where the objects end.\n",
 	.examples = "pinpipe sink --dir data\n"
 		    "pinpipe sink --dir data --flush-size 10000 --flush-age 5m\n"
 		    "pinpipe sink --dir data --all-topics --until-end\n",
 	.options = options,
-	.run = run,
+	.run = cmd_sink_run,
 };

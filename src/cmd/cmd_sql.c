@@ -21,7 +21,7 @@ static enum err_code ask(const struct config *config, const char *sql, struct er
 	return code;
 }
 
-static int run(struct config *config, int argc, const char *const *argv)
+static int cmd_sql_run(struct config *config, int argc, const char *const *argv)
 {
 	struct err err;
 
@@ -37,13 +37,14 @@ const struct command cmd_sql = {
 	.name = "sql",
 	.summary = "Run an SQL query over the clean tables",
 	.usage = "[options] 'SELECT …'",
-	.details = "The views pin, geo and user show current rows: of the rows with one ind, the newest.\n"
-		   "pin_all, geo_all and user_all show every row, with _partition and _offset.\n"
-		   "Timestamps are UTC. The SQL is DuckDB's.\n",
+	.details =
+		"The views pin, geo and user show current rows: of the rows with one ind, the newest.\n"
+		"pin_all, geo_all and user_all show every row, with _partition and _offset.\n"
+		"Timestamps are UTC. The SQL is DuckDB's.\n",
 	.options = options,
 	.examples = "pinpipe sql 'SELECT category, count(*) FROM pin GROUP BY 1'\n"
 		    "pinpipe sql --from stream 'SELECT max(_offset) FROM pin_all'\n",
 	.positional_min = 1,
 	.positional_max = 1,
-	.run = run,
+	.run = cmd_sql_run,
 };

@@ -9,7 +9,8 @@ static const enum option options[] = {
 	OPT_ENGINE_THREADS, OPT_UNTIL_END, OPTION_COUNT,
 };
 
-static void put_counts(struct buf *out, const char *name, const uint64_t counts[LAKE_TABLES])
+static void cmd_stream_put_counts(struct buf *out, const char *name,
+				  const uint64_t counts[LAKE_TABLES])
 {
 	buf_addf(out, "\"%s\":{", name);
 	for (int i = 0; i < LAKE_TABLES; i++)
@@ -17,18 +18,18 @@ static void put_counts(struct buf *out, const char *name, const uint64_t counts[
 	buf_add_str(out, "}");
 }
 
-static enum err_code report(const struct stream_counts *counts, struct err *err)
+static enum err_code cmd_stream_report(const struct stream_counts *counts, struct err *err)
 {
 	struct buf out;
 	enum err_code code;
 
 	buf_init(&out, 4096);
 	buf_add_char(&out, '{');
-	put_counts(&out, "rows", counts->rows);
+	cmd_stream_put_counts(&out, "rows", counts->rows);
 	buf_add_char(&out, ',');
-	put_counts(&out, "dead", counts->dead);
+	cmd_stream_put_counts(&out, "dead", counts->dead);
 	buf_add_char(&out, ',');
-	put_counts(&out, "unreadable", counts->unreadable);
+	cmd_stream_put_counts(&out, "unreadable", counts->unreadable);
 	buf_addf(&out, ",\"commits\":%" PRIu64 "}\n", counts->commits);
 	code = cmd_print(&out, err);
 	buf_release(&out);
@@ -55,14 +56,14 @@ static enum err_code stream(const struct config *config, const struct models *mo
 	if (code == ERR_OK)
 		code = stream_run(stream, &counts, err);
 	if (code == ERR_OK)
-		code = report(&counts, err);
+		code = cmd_stream_report(&counts, err);
 	engine_free(engine);
 	store_free(store);
 	broker_free(broker);
 	return code;
 }
 
-static int run(struct config *config, int argc, const char *const *argv)
+static int cmd_stream_run(struct config *config, int argc, const char *const *argv)
 {
 	struct stream_options options_of_stream = {
 		.id = config_text(config, OPT_ID),
@@ -91,11 +92,12 @@ const struct command cmd_stream = {
 	.name = "stream",
 	.summary = "Clean the streams on the fly into three Delta tables",
 	.usage = "[options]",
-	.details = "Reads streaming-<id>-pin, -geo and -user from the log and commits micro-batches to\n"
-		   "tables/<id>_pin_table, _geo_table and _user_table of the lake, each record once.\n"
-		   "What is no row of its table becomes a dead letter (see `pinpipe dlq`).\n",
+	.details =
+		"Reads streaming-<id>-pin, -geo and -user from the log and commits micro-batches to\n"
+		"tables/<id>_pin_table, _geo_table and _user_table of the lake, each record once.\n"
+		"What is no row of its table becomes a dead letter (see `pinpipe dlq`).\n",
 	.examples = "pinpipe stream --dir data\n"
 		    "pinpipe stream --dir data --until-end\n",
 	.options = options,
-	.run = run,
+	.run = cmd_stream_run,
 };

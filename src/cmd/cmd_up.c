@@ -14,7 +14,7 @@ static const enum option options[] = {
 	OPT_RESTART_AFTER, OPT_RESTART_MAX, OPTION_COUNT,
 };
 
-static int run(struct config *config, int argc, const char *const *argv)
+static int cmd_up_run(struct config *config, int argc, const char *const *argv)
 {
 	static const char *const gateway[] = { "gateway", NULL };
 	static const char *const sink[] = { "sink", NULL };
@@ -49,11 +49,12 @@ const struct command cmd_up = {
 	.name = "up",
 	.summary = "Run the whole pipeline until Ctrl-C",
 	.usage = "[options]",
-	.details = "Starts gateway, sink, stream and, every --batch-every, batch as processes of their\n"
-		   "own, and starts again what ends by itself. Ctrl-C drains: no more requests are\n"
-		   "taken, what was acknowledged is written to the lake, then all end.\n",
+	.details =
+		"Starts gateway, sink, stream and, every --batch-every, batch as processes of their\n"
+		"own, and starts again what ends by itself. Ctrl-C drains: no more requests are\n"
+		"taken, what was acknowledged is written to the lake, then all end.\n",
 	.examples = "pinpipe up\n"
 		    "pinpipe up --listen 127.0.0.1:9000 --dir data\n",
 	.options = options,
-	.run = run,
+	.run = cmd_up_run,
 };

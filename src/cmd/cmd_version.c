@@ -1,6 +1,6 @@
 #include "cmd/cmd.h"
 
-static int run(struct config *config, int argc, const char *const *argv)
+static int cmd_version_run(struct config *config, int argc, const char *const *argv)
 {
 	enum err_code code;
 	struct buf out;
@@ -24,5 +24,5 @@ const struct command cmd_version = {
 	.usage = "[options]",
 	.options = options,
 	.examples = "pinpipe version\n",
-	.run = run,
+	.run = cmd_version_run,
 };

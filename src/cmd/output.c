@@ -46,7 +46,7 @@ static void put_plain(struct buf *out, const struct cell *cell)
 
 /* JSON */
 
-static void put_json(struct buf *out, const struct answer *answer)
+static void output_put_json(struct buf *out, const struct answer *answer)
 {
 	const struct cell *cell = answer->cells;
 
@@ -158,7 +158,7 @@ static void put_table_row(struct buf *out, const struct cell *cells, size_t coun
 	buf_release(&text);
 }
 
-static void put_table(struct buf *out, const struct answer *answer)
+static void output_put_table(struct buf *out, const struct answer *answer)
 {
 	size_t count = answer->column_count;
 	size_t *widths = xcalloc(count, sizeof(*widths));
@@ -178,10 +178,10 @@ void output_put(struct buf *out, const struct answer *answer, enum output_format
 {
 	switch (format) {
 	case OUTPUT_TABLE:
-		put_table(out, answer);
+		output_put_table(out, answer);
 		break;
 	case OUTPUT_JSON:
-		put_json(out, answer);
+		output_put_json(out, answer);
 		break;
 	case OUTPUT_CSV:
 		answer_put_csv(out, answer);

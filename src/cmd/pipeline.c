@@ -27,7 +27,7 @@ struct pipeline {
 };
 
 /* Say what is going on, to a person. */
-static void say(const char *what)
+static void pipeline_say(const char *what)
 {
 	if (isatty(STDERR_FILENO))
 		(void)fprintf(stderr, "%s\n", what);
@@ -123,7 +123,7 @@ static const char *posts_text(const struct config *config)
 	return config_is_set(config, OPT_POSTS) ? config_text(config, OPT_POSTS) : "1000";
 }
 
-static enum err_code post(struct pipeline *pipeline, enum topic_kind kind, struct err *err)
+static enum err_code pipeline_post(struct pipeline *pipeline, enum topic_kind kind, struct err *err)
 {
 	const struct config *config = pipeline->config;
 	bool streaming = kind == TOPIC_STREAM;
@@ -154,7 +154,7 @@ static enum err_code post(struct pipeline *pipeline, enum topic_kind kind, struc
 	return code;
 }
 
-static enum err_code drain(struct process *process, const char *name, struct err *err)
+static enum err_code pipeline_drain(struct process *process, const char *name, struct err *err)
 {
 	process_stop(process, DRAIN_MS);
 	if (process->status == 0 || process->status == 128 + SIGTERM)
@@ -166,20 +166,20 @@ static enum err_code post_and_drain(struct pipeline *pipeline, struct err *err)
 {
 	enum err_code code;
 
-	say("Posting to the topics (batch path)");
-	code = post(pipeline, TOPIC_LOG, err);
+	pipeline_say("Posting to the topics (batch path)");
+	code = pipeline_post(pipeline, TOPIC_LOG, err);
 	if (code == ERR_OK)
-		say("Posting to the streams (streaming path)");
+		pipeline_say("Posting to the streams (streaming path)");
 	if (code == ERR_OK)
-		code = post(pipeline, TOPIC_STREAM, err);
+		code = pipeline_post(pipeline, TOPIC_STREAM, err);
 	if (code == ERR_OK)
-		say("Draining the log into the lake and the streaming tables");
+		pipeline_say("Draining the log into the lake and the streaming tables");
 	if (code == ERR_OK)
-		code = drain(&pipeline->sink, "the sink", err);
+		code = pipeline_drain(&pipeline->sink, "the sink", err);
 	if (code == ERR_OK)
-		code = drain(&pipeline->stream, "the stream", err);
+		code = pipeline_drain(&pipeline->stream, "the stream", err);
 	if (code == ERR_OK)
-		code = drain(&pipeline->gateway, "the gateway", err);
+		code = pipeline_drain(&pipeline->gateway, "the gateway", err);
 	return code;
 }
 
@@ -201,7 +201,7 @@ static enum err_code clean_and_answer(struct pipeline *pipeline, struct err *err
 	struct buf ignored;
 	enum err_code code;
 
-	say("Cleaning the objects and running the analyses");
+	pipeline_say("Cleaning the objects and running the analyses");
 	buf_init(&ignored, REPLY_BYTES_MAX);
 	code = run_sql_part(batch, &ignored, err);
 	if (code == ERR_OK)

@@ -24,7 +24,7 @@ static struct cell position_cell(struct rows *rows, struct position position)
 static const char *list_columns[] = { "name", "partitions", "records" };
 static const char *list_columns_of_streams[] = { "name", "shards", "records" };
 
-static bool add_name(void *user, const char *name)
+static bool topic_admin_add_name(void *user, const char *name)
 {
 	struct rows *rows = user;
 	struct cell *row = rows_add(rows);
@@ -61,7 +61,7 @@ static enum err_code list(const struct config *config, struct broker *broker, en
 
 	rows_init(&rows, kind == TOPIC_STREAM ? list_columns_of_streams : list_columns,
 		  ARRAY_LEN(list_columns));
-	code = broker_list(broker, kind, add_name, &rows, err);
+	code = broker_list(broker, kind, topic_admin_add_name, &rows, err);
 	for (size_t i = 0; i < rows.answer.row_count && code == ERR_OK; i++)
 		code = add_figures(broker, kind, &rows,
 				   rows.answer.cells + i * ARRAY_LEN(list_columns), err);
@@ -89,8 +89,8 @@ static void add_partition(struct rows *rows, const struct topic_info *info, int3
 	row[4] = (struct cell){ .type = CELL_BOOL, .i = partition->open };
 }
 
-static enum err_code describe(const struct config *config, struct broker *broker,
-			      struct topic_ref topic, struct err *err)
+static enum err_code topic_admin_describe(const struct config *config, struct broker *broker,
+					  struct topic_ref topic, struct err *err)
 {
 	struct topic_info info;
 	enum err_code code = broker_describe(broker, topic, &info, err);
@@ -153,8 +153,8 @@ static enum err_code change(const struct config *config, const char *action,
 
 /* --- which ------------------------------------------------------------- */
 
-static enum err_code look(const struct config *config, enum topic_kind kind, const char *name,
-			  struct err *err)
+static enum err_code topic_admin_look(const struct config *config, enum topic_kind kind,
+				      const char *name, struct err *err)
 {
 	struct topic_ref topic = { kind, name };
 	struct broker *broker;
@@ -162,7 +162,8 @@ static enum err_code look(const struct config *config, enum topic_kind kind, con
 
 	if (code != ERR_OK)
 		return code;
-	code = name ? describe(config, broker, topic, err) : list(config, broker, kind, err);
+	code = name ? topic_admin_describe(config, broker, topic, err)
+		    : list(config, broker, kind, err);
 	broker_free(broker);
 	return code;
 }
@@ -172,8 +173,8 @@ static bool is_action(const char *word)
 	return !strcmp(word, "create") || !strcmp(word, "describe") || !strcmp(word, "delete");
 }
 
-static enum err_code act(const struct config *config, enum topic_kind kind, const char *action,
-			 const char *name, struct err *err)
+static enum err_code topic_admin_act(const struct config *config, enum topic_kind kind,
+				     const char *action, const char *name, struct err *err)
 {
 	struct slice text = slice_str(name);
 	enum err_code code = kind == TOPIC_STREAM ? name_check_stream(text, err)
@@ -182,7 +183,7 @@ static enum err_code act(const struct config *config, enum topic_kind kind, cons
 	if (code != ERR_OK)
 		return code;
 	if (!strcmp(action, "describe"))
-		return look(config, kind, name, err);
+		return topic_admin_look(config, kind, name, err);
 	return change(config, action, (struct topic_ref){ kind, name }, err);
 }
 
@@ -193,7 +194,7 @@ int topic_admin(const struct config *config, enum topic_kind kind, int argc,
 	enum err_code code;
 
 	if (argc == 0 || (argc == 1 && !strcmp(argv[0], "list")))
-		code = look(config, kind, NULL, &err);
+		code = topic_admin_look(config, kind, NULL, &err);
 	else if (!strcmp(argv[0], "list"))
 		code = err_set(&err, ERR_USAGE, "\"list\" takes no name, \"describe\" does");
 	else if (!is_action(argv[0]))
@@ -202,6 +203,6 @@ int topic_admin(const struct config *config, enum topic_kind kind, int argc,
 	else if (argc == 1)
 		code = err_set(&err, ERR_USAGE, "which %s? A name goes after \"%s\"", noun(kind), argv[0]);
 	else
-		code = act(config, kind, argv[0], argv[1], &err);
+		code = topic_admin_act(config, kind, argv[0], argv[1], &err);
 	return code == ERR_OK ? 0 : cmd_fail(&err);
 }

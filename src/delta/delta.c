@@ -298,7 +298,7 @@ void delta_close(struct delta_table *table)
 	free(table);
 }
 
-static enum err_code open_table(struct delta_table *table, struct err *err)
+static enum err_code delta_open_table(struct delta_table *table, struct err *err)
 {
 	enum err_code code = delta_table_load(table, err);
 
@@ -317,7 +317,7 @@ enum err_code delta_open(struct store *store, const char *root,
 {
 	struct delta_table *table = table_new(store, root, options);
 	struct err failure = { 0 };	/* on the way to success there may be some */
-	enum err_code code = open_table(table, &failure);
+	enum err_code code = delta_open_table(table, &failure);
 
 	if (code == ERR_OK) {
 		*ret_table = table;

@@ -37,17 +37,16 @@ void delta_actions_release(struct delta_actions *actions)
 }
 
 /* Room for one more in an array that doubles whenever its count is a power of two. */
-static void *grow(void *items, size_t count, size_t size)
+static void *delta_action_grow(void *items, size_t count, size_t size)
 {
 	if (count & (count - 1))
 		return items;
 	return xreallocarray(items, count ? count * 2 : 1, size);
 }
 
-#define NEW(items, count) ( \
-	(items) = grow((items), (count), sizeof(*(items))), \
-	memset(&(items)[count], 0, sizeof(*(items))), \
-	&(items)[(count)++])
+#define NEW(items, count) \
+	((items) = delta_action_grow((items), (count), sizeof(*(items))), \
+	 memset(&(items)[count], 0, sizeof(*(items))), &(items)[(count)++])
 
 struct delta_add *delta_actions_new_add(struct delta_actions *actions)
 {

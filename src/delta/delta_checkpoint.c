@@ -57,8 +57,8 @@ static enum err_code open_duck(struct delta_table *table, struct err *err)
 	return table->duck.db ? ERR_OK : duck_open(&options, &table->duck, err);
 }
 
-static enum err_code get(struct delta_table *table, int64_t version, struct buf *out,
-			 struct err *err)
+static enum err_code delta_checkpoint_get(struct delta_table *table, int64_t version,
+					  struct buf *out, struct err *err)
 {
 	struct buf key;
 	enum err_code code;
@@ -79,7 +79,7 @@ enum err_code delta_checkpoint_read(struct delta_table *table, int64_t version,
 	enum err_code code;
 
 	buf_init(&bytes, CHECKPOINT_BYTES_MAX);
-	code = get(table, version, &bytes, err);
+	code = delta_checkpoint_get(table, version, &bytes, err);
 	if (code == ERR_OK)
 		code = open_duck(table, err);
 	if (code == ERR_OK)
@@ -93,7 +93,7 @@ enum err_code delta_checkpoint_read(struct delta_table *table, int64_t version,
 }
 
 /* A failpoint's errno as an error. */
-static enum err_code act(int sys, const char *name, struct err *err)
+static enum err_code delta_checkpoint_act(int sys, const char *name, struct err *err)
 {
 	if (sys == 0)
 		return ERR_OK;
@@ -118,14 +118,16 @@ static enum err_code put_last(struct delta_table *table, uint64_t actions, size_
 		 "\"numOfAddFiles\":%zu}", state->version, actions, bytes, state->file_count);
 	code = store_put(table->store, last_key(table, &key), buf_slice(&text), STORE_REPLACE, err);
 	if (code == ERR_OK)
-		code = act(FAILPOINT("delta-last-checkpoint"), "delta-last-checkpoint", err);
+		code = delta_checkpoint_act(FAILPOINT("delta-last-checkpoint"),
+					    "delta-last-checkpoint", err);
 	buf_release(&key);
 	buf_release(&text);
 	return code;
 }
 
 /* Another writer's checkpoint of the same version has the same content. */
-static enum err_code put(struct delta_table *table, struct slice bytes, struct err *err)
+static enum err_code delta_checkpoint_put(struct delta_table *table, struct slice bytes,
+					  struct err *err)
 {
 	struct buf key;
 	enum err_code code;
@@ -136,11 +138,12 @@ static enum err_code put(struct delta_table *table, struct slice bytes, struct e
 	buf_release(&key);
 	if (code != ERR_OK && code != ERR_EXISTS)
 		return code;
-	return act(FAILPOINT("delta-checkpoint-written"), "delta-checkpoint-written", err);
+	return delta_checkpoint_act(FAILPOINT("delta-checkpoint-written"),
+				    "delta-checkpoint-written", err);
 }
 
-static enum err_code make(struct delta_table *table, struct buf *out, uint64_t *ret_actions,
-			  struct err *err)
+static enum err_code delta_checkpoint_make(struct delta_table *table, struct buf *out,
+					   uint64_t *ret_actions, struct err *err)
 {
 	struct slice base = { 0 };
 	enum err_code code = ERR_OK;
@@ -148,7 +151,7 @@ static enum err_code make(struct delta_table *table, struct buf *out, uint64_t *
 
 	buf_init(&old, CHECKPOINT_BYTES_MAX);
 	if (table->state.checkpoint >= 0) {
-		code = get(table, table->state.checkpoint, &old, err);
+		code = delta_checkpoint_get(table, table->state.checkpoint, &old, err);
 		base = buf_slice(&old);
 	}
 	if (code == ERR_OK)
@@ -167,9 +170,9 @@ static enum err_code write_checkpoint(struct delta_table *table, struct err *err
 	enum err_code code;
 
 	buf_init(&bytes, CHECKPOINT_BYTES_MAX);
-	code = make(table, &bytes, &actions, err);
+	code = delta_checkpoint_make(table, &bytes, &actions, err);
 	if (code == ERR_OK)
-		code = put(table, buf_slice(&bytes), err);
+		code = delta_checkpoint_put(table, buf_slice(&bytes), err);
 	if (code == ERR_OK) {
 		delta_state_checkpointed(&table->state);
 		code = put_last(table, actions, bytes.len, err);
@@ -178,7 +181,7 @@ static enum err_code write_checkpoint(struct delta_table *table, struct err *err
 	return code;
 }
 
-static bool due(const struct delta_table *table)
+static bool delta_checkpoint_due(const struct delta_table *table)
 {
 	const struct delta_state *state = &table->state;
 	int64_t least = table->checkpoint_interval;
@@ -196,7 +199,7 @@ void delta_checkpoint_if_due(struct delta_table *table)
 {
 	struct err err = { 0 };
 
-	if (!due(table) || write_checkpoint(table, &err) == ERR_OK)
+	if (!delta_checkpoint_due(table) || write_checkpoint(table, &err) == ERR_OK)
 		return;
 	trace_warn("no checkpoint %" PRId64 " of table \"%s\": %s", table->state.version,
 		   table->root, err.msg);

@@ -78,9 +78,9 @@ static void put_info(struct attempt *attempt, const char *operation, const char 
 enum outcome { WON, LOST, OPEN };
 
 /* The state goes on to the next version, whose actions are these. */
-static enum err_code settle(struct delta_table *table, const struct attempt *attempt,
-			    struct delta_actions *actions, enum outcome *ret_outcome,
-			    struct err *err)
+static enum err_code delta_commit_settle(struct delta_table *table, const struct attempt *attempt,
+					 struct delta_actions *actions, enum outcome *ret_outcome,
+					 struct err *err)
 {
 	enum outcome outcome = strcmp(actions->txn_id, attempt->txn_id) == 0 ? WON : LOST;
 	enum err_code code = delta_table_advance(table, actions, err);
@@ -91,8 +91,8 @@ static enum err_code settle(struct delta_table *table, const struct attempt *att
 }
 
 /* Who holds the next version: we, another, or nobody yet? */
-static enum err_code look(struct delta_table *table, const struct attempt *attempt,
-			  enum outcome *ret_outcome, struct err *err)
+static enum err_code delta_commit_look(struct delta_table *table, const struct attempt *attempt,
+				       enum outcome *ret_outcome, struct err *err)
 {
 	struct delta_actions actions = { 0 };
 	enum err_code code = delta_table_read_commit(table, table->state.version + 1, &actions,
@@ -103,12 +103,13 @@ static enum err_code look(struct delta_table *table, const struct attempt *attem
 		return ERR_OK;
 	}
 	if (code == ERR_OK)
-		code = settle(table, attempt, &actions, ret_outcome, err);
+		code = delta_commit_settle(table, attempt, &actions, ret_outcome, err);
 	delta_actions_release(&actions);
 	return code;
 }
 
-static enum err_code put(struct delta_table *table, struct attempt *attempt, struct err *err)
+static enum err_code delta_commit_put(struct delta_table *table, struct attempt *attempt,
+				      struct err *err)
 {
 	int sys = FAILPOINT("delta-before-commit");
 	struct buf key;
@@ -136,13 +137,13 @@ static enum err_code decide_how(struct delta_table *table, struct attempt *attem
 	enum err_code code = ERR_OK;
 
 	for (int tries = 0; tries < TRIES_MAX; tries++) {
-		code = put(table, attempt, err);
+		code = delta_commit_put(table, attempt, err);
 		if (code == ERR_OK)
-			return settle(table, attempt, actions, ret_outcome, err);
+			return delta_commit_settle(table, attempt, actions, ret_outcome, err);
 		attempt->unknown |= code == ERR_UNKNOWN;
 		if (code != ERR_EXISTS && !attempt->unknown)
 			return code;
-		code = look(table, attempt, ret_outcome, err);
+		code = delta_commit_look(table, attempt, ret_outcome, err);
 		if (code == ERR_OK && *ret_outcome != OPEN)
 			return ERR_OK;
 		if (code == ERR_CORRUPT || code == ERR_UNSUPPORTED)
@@ -176,7 +177,7 @@ static enum err_code decide(struct delta_table *table, struct attempt *attempt,
 
 /* ---- Creating ---- */
 
-static void put_table(struct attempt *attempt, const struct delta_schema *schema)
+static void delta_commit_put_table(struct attempt *attempt, const struct delta_schema *schema)
 {
 	struct buf *out = &attempt->text;
 	struct buf columns;
@@ -204,7 +205,7 @@ enum err_code delta_table_create(struct delta_table *table, struct err *err)
 
 	attempt_init(&attempt);
 	attempt_begin(&attempt, table);
-	put_table(&attempt, table->schema);
+	delta_commit_put_table(&attempt, table->schema);
 	/* LOST serves as well: another one has made the table. */
 	code = decide(table, &attempt, &outcome, err);
 	attempt_release(&attempt);

@@ -27,7 +27,7 @@ static struct delta_map_slot *slot_of(const struct delta_map *map, const char *k
 	return &map->slots[at];
 }
 
-static void grow(struct delta_map *map)
+static void delta_map_grow(struct delta_map *map)
 {
 	struct delta_map old = *map;
 
@@ -57,7 +57,7 @@ void delta_map_put(struct delta_map *map, const char *key, size_t value)
 	struct delta_map_slot *slot;
 
 	if (map->count * 2 >= map->slot_count)
-		grow(map);
+		delta_map_grow(map);
 	slot = slot_of(map, key);
 	if (!slot->key) {
 		slot->key = key;

@@ -15,7 +15,7 @@
 #ifndef DELTA_DELTA_PARQUET_H
 #define DELTA_DELTA_PARQUET_H
 
-#include "base/duck.h"
+#include "sql/duck.h"
 #include "delta/delta_state.h"
 
 /* ERR_CORRUPT: not a checkpoint. Files come without statistics, only with their rows. */

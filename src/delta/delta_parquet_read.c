@@ -1,9 +1,9 @@
 /* delta_parquet_read.c - a checkpoint file as actions. */
 #include "delta/delta_parquet.h"
 
-#include "base/duck_rows.h"
+#include "sql/duck_rows.h"
 #include "base/mem.h"
-#include "base/memfile.h"
+#include "sql/memfile.h"
 #include "delta/delta_schema.h"
 
 const struct delta_parquet_column delta_parquet_columns[DELTA_PARQUET_COLUMNS] = {
@@ -20,7 +20,7 @@ const struct delta_parquet_column delta_parquet_columns[DELTA_PARQUET_COLUMNS] =
 	  "readerFeatures VARCHAR[], writerFeatures VARCHAR[])" },
 };
 
-static void put_column(struct buf *view, size_t i, bool present)
+static void parquet_read_put_column(struct buf *view, size_t i, bool present)
 {
 	buf_add_str(view, i ? ", " : "");
 	if (present)
@@ -51,15 +51,15 @@ enum err_code delta_parquet_base(struct duck *duck, const char *path, struct err
 	buf_init(&view, sizeof(sql) * 2);
 	buf_add_str(&view, "CREATE OR REPLACE VIEW base AS SELECT ");
 	for (size_t i = 0; i < DELTA_PARQUET_COLUMNS; i++)
-		put_column(&view, i, has[i]);
+		parquet_read_put_column(&view, i, has[i]);
 	buf_addf(&view, " FROM read_parquet('%s')", path);
 	code = duck_run(duck, buf_cstr(&view), err);
 	buf_release(&view);
 	return code;
 }
 
-static enum err_code read_protocol(struct duck *duck, struct delta_actions *actions,
-				   struct err *err)
+static enum err_code parquet_read_read_protocol(struct duck *duck, struct delta_actions *actions,
+						struct err *err)
 {
 	struct duck_rows rows;
 	enum err_code code = duck_rows_open(duck, "SELECT protocol.minReaderVersion::BIGINT, "
@@ -78,8 +78,8 @@ static enum err_code read_protocol(struct duck *duck, struct delta_actions *acti
 	return ERR_OK;
 }
 
-static enum err_code read_settings(struct duck *duck, struct delta_metadata *metadata,
-				   struct err *err)
+static enum err_code parquet_read_read_settings(struct duck *duck, struct delta_metadata *metadata,
+						struct err *err)
 {
 	struct duck_rows rows;
 	enum err_code code = duck_rows_open(duck, "SELECT s.key, s.value FROM (SELECT "
@@ -101,8 +101,8 @@ static enum err_code read_settings(struct duck *duck, struct delta_metadata *met
 	return ERR_OK;
 }
 
-static enum err_code read_metadata(struct duck *duck, struct delta_actions *actions,
-				   struct err *err)
+static enum err_code parquet_read_read_metadata(struct duck *duck, struct delta_actions *actions,
+						struct err *err)
 {
 	struct delta_metadata *metadata = xcalloc(1, sizeof(*metadata));
 	struct duck_rows rows;
@@ -126,7 +126,7 @@ static enum err_code read_metadata(struct duck *duck, struct delta_actions *acti
 	duck_rows_close(&rows);
 	if (!metadata->id || !metadata->schema)
 		return err_set(err, ERR_CORRUPT, "it has no metadata");
-	return read_settings(duck, metadata, err);
+	return parquet_read_read_settings(duck, metadata, err);
 }
 
 static enum err_code read_apps(struct duck *duck, struct delta_actions *actions, struct err *err)
@@ -176,15 +176,16 @@ static enum err_code read_adds(struct duck *duck, struct delta_reader *reader,
 	return code;
 }
 
-static enum err_code read_all(struct duck *duck, const char *path, struct delta_reader *reader,
-			      struct delta_actions *actions, struct err *err)
+static enum err_code parquet_read_read_all(struct duck *duck, const char *path,
+					   struct delta_reader *reader,
+					   struct delta_actions *actions, struct err *err)
 {
 	enum err_code code = delta_parquet_base(duck, path, err);
 
 	if (code == ERR_OK)
-		code = read_protocol(duck, actions, err);
+		code = parquet_read_read_protocol(duck, actions, err);
 	if (code == ERR_OK)
-		code = read_metadata(duck, actions, err);
+		code = parquet_read_read_metadata(duck, actions, err);
 	if (code == ERR_OK)
 		code = delta_check_readable(&actions->protocol, actions->metadata, err);
 	if (code == ERR_OK)
@@ -206,7 +207,7 @@ enum err_code delta_parquet_read(struct duck *duck, struct slice parquet,
 		return code;
 	code = memfile_write(&file, parquet, err);
 	if (code == ERR_OK)
-		code = read_all(duck, file.path, reader, &actions, err);
+		code = parquet_read_read_all(duck, file.path, reader, &actions, err);
 	memfile_close(&file);
 	if (code == ERR_OK)
 		*ret_actions = actions;

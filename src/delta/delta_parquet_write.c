@@ -1,8 +1,8 @@
 /* delta_parquet_write.c - a state as a checkpoint file. */
 #include "delta/delta_parquet.h"
 
-#include "base/duck_rows.h"
-#include "base/memfile.h"
+#include "sql/duck_rows.h"
+#include "sql/memfile.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,17 +14,17 @@ static const int64_t tombstone_ms = INT64_C(7) * 24 * 3600 * 1000;
 static void append_text(duckdb_appender to, const char *text)
 {
 	if (text)
-		(void)duckdb_append_varchar_length(to, text, strlen(text));
+		(void)duckdb.append_varchar_length(to, text, strlen(text));
 	else
-		(void)duckdb_append_null(to);
+		(void)duckdb.append_null(to);
 }
 
 static void append_i64(duckdb_appender to, int64_t value)
 {
 	if (value >= 0)
-		(void)duckdb_append_int64(to, value);
+		(void)duckdb.append_int64(to, value);
 	else
-		(void)duckdb_append_null(to);
+		(void)duckdb.append_null(to);
 }
 
 static void append_adds(duckdb_appender to, const struct delta_state *state)
@@ -41,7 +41,7 @@ static void append_adds(duckdb_appender to, const struct delta_state *state)
 		append_i64(to, (int64_t)add->size);
 		append_i64(to, add->modified_ms);
 		append_text(to, add->stats);
-		(void)duckdb_appender_end_row(to);
+		(void)duckdb.appender_end_row(to);
 	}
 	buf_release(&path);
 }
@@ -63,7 +63,7 @@ static void append_gone(duckdb_appender to, const struct delta_state *state)
 		append_i64(to, delta_map_get(&state->by_path, gone->path, &at) ? -1 :
 			   gone->deleted_ms);
 		append_i64(to, gone->size);
-		(void)duckdb_appender_end_row(to);
+		(void)duckdb.appender_end_row(to);
 	}
 	buf_release(&path);
 }
@@ -74,7 +74,7 @@ static void append_apps(duckdb_appender to, const struct delta_state *state)
 		append_text(to, state->apps[i].id);
 		append_i64(to, state->apps[i].version);
 		append_i64(to, state->apps[i].updated_ms);
-		(void)duckdb_appender_end_row(to);
+		(void)duckdb.appender_end_row(to);
 	}
 }
 
@@ -90,14 +90,14 @@ static enum err_code fill_table(struct duck *duck, const char *table, const char
 	code = duck_run(duck, sql, err);
 	if (code != ERR_OK)
 		return code;
-	if (duckdb_appender_create(duck->conn, NULL, table, &to) == DuckDBSuccess) {
+	if (duckdb.appender_create(duck->conn, NULL, table, &to) == DuckDBSuccess) {
 		append(to, state);
-		if (duckdb_appender_close(to) == DuckDBSuccess)
+		if (duckdb.appender_close(to) == DuckDBSuccess)
 			goto out;
 	}
-	code = duck_error(duck, DUCKDB_ERROR_INVALID, duckdb_appender_error(to), err);
+	code = duck_error(duck, DUCKDB_ERROR_INVALID, duckdb.appender_error(to), err);
 out:
-	(void)duckdb_appender_destroy(&to);
+	(void)duckdb.appender_destroy(&to);
 	return code;
 }
 

@@ -110,8 +110,8 @@ static enum err_code read_txn(struct json value, struct delta_actions *actions, 
 	return ERR_OK;
 }
 
-static enum err_code read_protocol(struct json value, struct delta_actions *actions,
-				   struct err *err)
+static enum err_code delta_reader_read_protocol(struct json value, struct delta_actions *actions,
+						struct err *err)
 {
 	actions->protocol.reader = member_i64(value, "minReaderVersion", 0);
 	actions->protocol.writer = member_i64(value, "minWriterVersion", 0);
@@ -120,7 +120,7 @@ static enum err_code read_protocol(struct json value, struct delta_actions *acti
 	return ERR_OK;
 }
 
-static void read_settings(struct json value, struct delta_metadata *metadata)
+static void delta_reader_read_settings(struct json value, struct delta_metadata *metadata)
 {
 	struct json configuration;
 	struct json_iter iter;
@@ -139,8 +139,8 @@ static void read_settings(struct json value, struct delta_metadata *metadata)
 	}
 }
 
-static enum err_code read_metadata(struct json value, struct delta_actions *actions,
-				   struct err *err)
+static enum err_code delta_reader_read_metadata(struct json value, struct delta_actions *actions,
+						struct err *err)
 {
 	struct delta_metadata *metadata = xcalloc(1, sizeof(*metadata));
 	struct json part;
@@ -156,7 +156,7 @@ static enum err_code read_metadata(struct json value, struct delta_actions *acti
 		metadata->provider = member_text(part, "provider");
 	if (json_member(value, "partitionColumns", &part) && json_type(part) == JSON_ARRAY)
 		metadata->partition_column_count = json_count(part);
-	read_settings(value, metadata);
+	delta_reader_read_settings(value, metadata);
 	if (!metadata->id || !metadata->schema)
 		return err_set(err, ERR_CORRUPT, "the metadata has no id or no schemaString");
 	return ERR_OK;
@@ -185,9 +185,9 @@ static enum err_code read_action(struct delta_reader *reader, struct slice name,
 	if (slice_is(name, "txn"))
 		return read_txn(value, actions, err);
 	if (slice_is(name, "protocol"))
-		return read_protocol(value, actions, err);
+		return delta_reader_read_protocol(value, actions, err);
 	if (slice_is(name, "metaData"))
-		return read_metadata(value, actions, err);
+		return delta_reader_read_metadata(value, actions, err);
 	if (slice_is(name, "commitInfo"))
 		read_info(value, actions);
 	return ERR_OK;

@@ -2,11 +2,11 @@
 
 #include "base/mem.h"
 
-#define NEW(items, count, room) ( \
-	(items) = grow((items), (count), &(room), sizeof(*(items))), \
-	&(items)[(count)++])
+#define NEW(items, count, room) \
+	((items) = delta_state_grow((items), (count), &(room), sizeof(*(items))), \
+	 &(items)[(count)++])
 
-static void *grow(void *items, size_t count, size_t *room, size_t size)
+static void *delta_state_grow(void *items, size_t count, size_t *room, size_t size)
 {
 	if (count < *room)
 		return items;

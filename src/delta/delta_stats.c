@@ -1,6 +1,6 @@
 #include "delta/delta_stats.h"
 
-#include "base/duck.h"
+#include "sql/duck.h"
 #include "base/json.h"
 #include "base/time.h"
 
@@ -21,12 +21,12 @@ struct map {
 
 static struct map map_at(duckdb_vector vector, idx_t row)
 {
-	duckdb_list_entry entry = ((duckdb_list_entry *)duckdb_vector_get_data(vector))[row];
-	duckdb_vector pairs = duckdb_list_vector_get_child(vector);
+	duckdb_list_entry entry = ((duckdb_list_entry *)duckdb.vector_get_data(vector))[row];
+	duckdb_vector pairs = duckdb.list_vector_get_child(vector);
 
 	return (struct map){
-		.keys = duckdb_struct_vector_get_child(pairs, 0),
-		.values = duckdb_struct_vector_get_child(pairs, 1),
+		.keys = duckdb.struct_vector_get_child(pairs, 0),
+		.values = duckdb.struct_vector_get_child(pairs, 1),
 		.at = entry.offset,
 		.end = entry.offset + entry.length,
 	};
@@ -34,10 +34,9 @@ static struct map map_at(duckdb_vector vector, idx_t row)
 
 static struct slice text_at(duckdb_vector vector, idx_t row)
 {
-	duckdb_string_t *strings = duckdb_vector_get_data(vector);
+	duckdb_string_t *strings = duckdb.vector_get_data(vector);
 
-	return slice_of(duckdb_string_t_data(&strings[row]),
-			duckdb_string_t_length(strings[row]));
+	return slice_of(duckdb.string_t_data(&strings[row]), duckdb.string_t_length(strings[row]));
 }
 
 static bool map_find(struct map map, struct slice key, idx_t *ret_row)
@@ -110,7 +109,7 @@ static int64_t fraction_us(const char **text)
 }
 
 /* "2020-08-28 03:52:47.123456+00", which is how DuckDB writes it whatever its time zone. */
-static bool put_timestamp(struct buf *out, const char *text, bool upper)
+static bool delta_stats_put_timestamp(struct buf *out, const char *text, bool upper)
 {
 	struct tm tm = { 0 };
 	const char *rest = strptime(text, "%Y-%m-%d %H:%M:%S", &tm);
@@ -158,7 +157,7 @@ static bool put_bound(struct buf *out, enum delta_type type, struct slice text, 
 	case DELTA_INTEGER: case DELTA_LONG:
 		return put_integer(out, copy);
 	case DELTA_TIMESTAMP:
-		return put_timestamp(out, copy, upper);
+		return delta_stats_put_timestamp(out, copy, upper);
 	case DELTA_BOOLEAN: case DELTA_DOUBLE: case DELTA_STRING: case DELTA_ARRAY_DOUBLE:
 		return false;
 	}
@@ -167,8 +166,8 @@ static bool put_bound(struct buf *out, enum delta_type type, struct slice text, 
 
 enum kind { KIND_MIN, KIND_MAX, KIND_NULLS };
 
-static bool put_value(struct buf *out, struct map columns, const struct delta_column *column,
-		      enum kind kind)
+static bool delta_stats_put_value(struct buf *out, struct map columns,
+				  const struct delta_column *column, enum kind kind)
 {
 	static const char *const what[] = { "min", "max", "null_count" };
 	struct slice text = column_value(columns, column->name, what[kind]);
@@ -190,7 +189,7 @@ static void put_object(struct buf *out, struct map columns, const struct delta_s
 	buf_addf(out, ",\"%s\":{", name[kind]);
 	for (size_t i = 0; i < schema->count; i++) {
 		buf_clear(&value);
-		if (!put_value(&value, columns, &schema->columns[i], kind))
+		if (!delta_stats_put_value(&value, columns, &schema->columns[i], kind))
 			continue;
 		if (!first)
 			buf_add_char(out, ',');
@@ -209,12 +208,12 @@ enum { COPY_COUNT = 1, COPY_BYTES = 2, COPY_STATISTICS = 4, COPY_COLUMNS = 6 };
 static void put_stats(struct buf *out, duckdb_data_chunk chunk, const struct delta_schema *schema,
 		      uint64_t *ret_rows, uint64_t *ret_bytes)
 {
-	duckdb_vector rows = duckdb_data_chunk_get_vector(chunk, COPY_COUNT);
-	duckdb_vector bytes = duckdb_data_chunk_get_vector(chunk, COPY_BYTES);
-	struct map columns = map_at(duckdb_data_chunk_get_vector(chunk, COPY_STATISTICS), 0);
+	duckdb_vector rows = duckdb.data_chunk_get_vector(chunk, COPY_COUNT);
+	duckdb_vector bytes = duckdb.data_chunk_get_vector(chunk, COPY_BYTES);
+	struct map columns = map_at(duckdb.data_chunk_get_vector(chunk, COPY_STATISTICS), 0);
 
-	*ret_rows = *(uint64_t *)duckdb_vector_get_data(rows);
-	*ret_bytes = *(uint64_t *)duckdb_vector_get_data(bytes);
+	*ret_rows = *(uint64_t *)duckdb.vector_get_data(rows);
+	*ret_bytes = *(uint64_t *)duckdb.vector_get_data(bytes);
 	buf_addf(out, "{\"numRecords\":%" PRIu64, *ret_rows);
 	put_object(out, columns, schema, KIND_MIN);
 	put_object(out, columns, schema, KIND_MAX);
@@ -224,10 +223,10 @@ static void put_stats(struct buf *out, duckdb_data_chunk chunk, const struct del
 
 static bool is_copy_result(duckdb_result *result)
 {
-	return duckdb_column_count(result) == COPY_COLUMNS &&
-		strcmp(duckdb_column_name(result, COPY_STATISTICS), "column_statistics") == 0 &&
-		duckdb_column_type(result, COPY_COUNT) == DUCKDB_TYPE_UBIGINT &&
-		duckdb_column_type(result, COPY_BYTES) == DUCKDB_TYPE_UBIGINT;
+	return duckdb.column_count(result) == COPY_COLUMNS &&
+	       strcmp(duckdb.column_name(result, COPY_STATISTICS), "column_statistics") == 0 &&
+	       duckdb.column_type(result, COPY_COUNT) == DUCKDB_TYPE_UBIGINT &&
+	       duckdb.column_type(result, COPY_BYTES) == DUCKDB_TYPE_UBIGINT;
 }
 
 enum err_code delta_stats_put(struct buf *out, duckdb_result *result,
@@ -239,15 +238,15 @@ enum err_code delta_stats_put(struct buf *out, duckdb_result *result,
 
 	if (!is_copy_result(result))
 		return err_set(err, ERR_SHAPE, "no statistics came back from a copy to parquet");
-	chunk = duckdb_fetch_chunk(*result);
+	chunk = duckdb.fetch_chunk(*result);
 	if (!chunk) {		/* no row, no file */
 		*ret_rows = *ret_bytes = 0;
 		return ERR_OK;
 	}
-	if (duckdb_data_chunk_get_size(chunk) == 1)
+	if (duckdb.data_chunk_get_size(chunk) == 1)
 		put_stats(out, chunk, schema, ret_rows, ret_bytes);
 	else
 		code = err_set(err, ERR_SHAPE, "a copy to parquet made more than one file");
-	duckdb_destroy_data_chunk(&chunk);
+	duckdb.destroy_data_chunk(&chunk);
 	return code;
 }

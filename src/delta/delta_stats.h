@@ -19,7 +19,7 @@
 #include "base/buf.h"
 #include "delta/delta.h"
 
-#include <duckdb.h>
+#include "sql/duckdb_api.h"
 
 /* Appends the JSON text to `out`. The result is still the caller's. ERR_SHAPE: it is not that of
  * such a COPY into one file. No row copied: rows 0, whether or not DuckDB made a file. */

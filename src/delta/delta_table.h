@@ -4,7 +4,7 @@
 #ifndef DELTA_DELTA_TABLE_H
 #define DELTA_DELTA_TABLE_H
 
-#include "base/duck.h"
+#include "sql/duck.h"
 #include "delta/delta_state.h"
 
 enum {

@@ -28,7 +28,7 @@ const char *engine_duckdb_type(enum delta_type type)
 	return sql_type[type];
 }
 
-static int count_lines(const struct buf *sql)
+static int duckdb_count_lines(const struct buf *sql)
 {
 	int lines = 0;
 
@@ -68,7 +68,7 @@ static int put_clean(struct buf *sql, const struct clean_model *model, const cha
 	buf_add_str(sql, "COPY (WITH raw AS NOT MATERIALIZED (SELECT * FROM raw_records()) SELECT ");
 	put_casts(sql, &model->schema);
 	buf_add_str(sql, " FROM (\n");
-	before = count_lines(sql);
+	before = duckdb_count_lines(sql);
 	buf_add_str(sql, model->model.sql);
 	buf_add_str(sql, "\n)) TO ");
 	duck_put_literal(sql, slice_str(path));
@@ -76,14 +76,17 @@ static int put_clean(struct buf *sql, const struct clean_model *model, const cha
 	return before;
 }
 
-static enum err_code check_rows(const struct duckdb_clean *clean, uint64_t rows, struct err *err)
+static enum err_code duckdb_check_rows(const struct duckdb_clean *engine_duckdb_clean,
+				       uint64_t rows, struct err *err)
 {
-	uint64_t given = atomic_load(&clean->rows);
+	uint64_t given = atomic_load(&engine_duckdb_clean->rows);
 
 	if (rows != given)
-		return err_set(err, ERR_USAGE, "%s:%d: made %" PRIu64 " rows of %" PRIu64 " records;"
-			       " a clean model makes one of each", clean->model->model.file,
-			       clean->model->model.line, rows, given);
+		return err_set(err, ERR_USAGE,
+			       "%s:%d: made %" PRIu64 " rows of %" PRIu64 " records;"
+			       " a clean model makes one of each",
+			       engine_duckdb_clean->model->model.file,
+			       engine_duckdb_clean->model->model.line, rows, given);
 	return ERR_OK;
 }
 
@@ -101,7 +104,7 @@ static enum err_code take_result(struct engine_duckdb *engine, const struct duck
 	code = delta_stats_put(&result.stats, copied, &clean->model->schema, &result.rows,
 			       &result.bytes, err);
 	if (code == ERR_OK)
-		code = check_rows(clean, result.rows, err);
+		code = duckdb_check_rows(clean, result.rows, err);
 	if (code == ERR_OK)
 		*ret_result = result;
 	else
@@ -122,7 +125,7 @@ static enum err_code run_clean(struct engine_duckdb *engine, struct duckdb_clean
 	code = duck_query(&engine->duck, buf_cstr(&sql), &copied, err);
 	if (code == ERR_OK) {
 		code = take_result(engine, clean, &copied, ret_result, err);
-		duckdb_destroy_result(&copied);
+		duckdb.destroy_result(&copied);
 	} else if (atomic_load(&clean->failed)) {
 		*err = clean->err;
 		code = err->code;
@@ -168,7 +171,7 @@ static const struct engine_ops ops = {
 	.free = engine_duckdb_free,
 };
 
-static enum err_code set_up(struct engine_duckdb *engine, struct err *err)
+static enum err_code duckdb_set_up(struct engine_duckdb *engine, struct err *err)
 {
 	static const char *const settings[] = {
 		"SET TimeZone = 'UTC'",
@@ -242,7 +245,7 @@ enum err_code engine_duckdb_new(const struct engine_options *options, struct eng
 	if (code == ERR_OK)
 		code = duck_open(&duck, &engine->duck, err);
 	if (code == ERR_OK)
-		code = set_up(engine, err);
+		code = duckdb_set_up(engine, err);
 	if (code != ERR_OK) {
 		engine_duckdb_free(&engine->base);
 		return code;

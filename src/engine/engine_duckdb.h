@@ -11,7 +11,7 @@
 #ifndef ENGINE_ENGINE_DUCKDB_H
 #define ENGINE_ENGINE_DUCKDB_H
 
-#include "base/duck.h"
+#include "sql/duck.h"
 #include "engine/engine.h"
 
 #include <pthread.h>

@@ -68,8 +68,8 @@ static struct cell cell_at(duckdb_type type, const void *data, idx_t row, struct
 	default:
 		text = ((const duckdb_string_t *)data)[row];
 		cell.type = CELL_TEXT;
-		cell.text = arena_copy(memory, slice_of(duckdb_string_t_data(&text),
-							duckdb_string_t_length(text)));
+		cell.text = arena_copy(memory, slice_of(duckdb.string_t_data(&text),
+							duckdb.string_t_length(text)));
 		return cell;
 	}
 }
@@ -77,16 +77,16 @@ static struct cell cell_at(duckdb_type type, const void *data, idx_t row, struct
 static void take_column(duckdb_data_chunk chunk, size_t column, duckdb_type type, size_t first_row,
 			struct answer *answer)
 {
-	duckdb_vector vector = duckdb_data_chunk_get_vector(chunk, column);
-	uint64_t *valid = duckdb_vector_get_validity(vector);
-	const void *data = duckdb_vector_get_data(vector);
-	idx_t count = duckdb_data_chunk_get_size(chunk);
+	duckdb_vector vector = duckdb.data_chunk_get_vector(chunk, column);
+	uint64_t *valid = duckdb.vector_get_validity(vector);
+	const void *data = duckdb.vector_get_data(vector);
+	idx_t count = duckdb.data_chunk_get_size(chunk);
 
 	for (idx_t row = 0; row < count; row++) {
 		struct cell *cell =
 			&answer->cells[(first_row + row) * answer->column_count + column];
 
-		if (!valid || duckdb_validity_row_is_valid(valid, row))
+		if (!valid || duckdb.validity_row_is_valid(valid, row))
 			*cell = cell_at(type, data, row, answer->memory);
 	}
 }
@@ -95,10 +95,10 @@ static void take_column(duckdb_data_chunk chunk, size_t column, duckdb_type type
 static enum err_code take_answer(duckdb_result *result, struct answer *ret_answer, struct err *err)
 {
 	struct answer answer = {
-		.column_count = duckdb_column_count(result),
+		.column_count = duckdb.column_count(result),
 		.row_count = 0,
 	};
-	idx_t rows = duckdb_row_count(result);
+	idx_t rows = duckdb.row_count(result);
 	duckdb_data_chunk chunk;
 
 	if (rows * answer.column_count > ANSWER_BYTES_MAX / sizeof(struct cell) / 4)
@@ -112,13 +112,13 @@ static enum err_code take_answer(duckdb_result *result, struct answer *ret_answe
 		arena_alloc(answer.memory, rows * answer.column_count * sizeof(*answer.cells));
 	for (size_t i = 0; i < answer.column_count; i++)
 		answer.columns[i] =
-			arena_str(answer.memory, slice_str(duckdb_column_name(result, i)));
-	while ((chunk = duckdb_fetch_chunk(*result)) != NULL) {
+			arena_str(answer.memory, slice_str(duckdb.column_name(result, i)));
+	while ((chunk = duckdb.fetch_chunk(*result)) != NULL) {
 		for (size_t i = 0; i < answer.column_count; i++)
-			take_column(chunk, i, duckdb_column_type(result, i), answer.row_count,
+			take_column(chunk, i, duckdb.column_type(result, i), answer.row_count,
 				    &answer);
-		answer.row_count += duckdb_data_chunk_get_size(chunk);
-		duckdb_destroy_data_chunk(&chunk);
+		answer.row_count += duckdb.data_chunk_get_size(chunk);
+		duckdb.destroy_data_chunk(&chunk);
 	}
 	*ret_answer = answer;
 	return ERR_OK;
@@ -133,7 +133,7 @@ static enum err_code fetch(struct engine_duckdb *engine, const char *sql, struct
 	if (code != ERR_OK)
 		return code;
 	code = take_answer(&result, ret_answer, err);
-	duckdb_destroy_result(&result);
+	duckdb.destroy_result(&result);
 	return code;
 }
 
@@ -149,20 +149,20 @@ static enum err_code fetch_table(struct engine_duckdb *engine, struct answer *re
 		return code;
 	buf_init(&sql, SQL_BYTES_MAX);
 	buf_add_str(&sql, "SELECT ");
-	for (idx_t i = 0; i < duckdb_column_count(&none); i++) {
-		const char *cast = cast_of(duckdb_column_type(&none, i));
+	for (idx_t i = 0; i < duckdb.column_count(&none); i++) {
+		const char *cast = cast_of(duckdb.column_type(&none, i));
 
 		buf_add_str(&sql, i ? ", " : "");
 		if (cast)
 			buf_add_str(&sql, "CAST(");
-		duck_put_name(&sql, slice_str(duckdb_column_name(&none, i)));
+		duck_put_name(&sql, slice_str(duckdb.column_name(&none, i)));
 		if (cast)
 			buf_addf(&sql, " AS %s) AS ", cast);
 		if (cast)
-			duck_put_name(&sql, slice_str(duckdb_column_name(&none, i)));
+			duck_put_name(&sql, slice_str(duckdb.column_name(&none, i)));
 	}
 	buf_add_str(&sql, " FROM answer");
-	duckdb_destroy_result(&none);
+	duckdb.destroy_result(&none);
 	code = fetch(engine, buf_cstr(&sql), ret_answer, err);
 	buf_release(&sql);
 	return code;
@@ -208,8 +208,8 @@ static enum err_code ask_table(struct engine_duckdb *engine, const struct model 
 /* Whether every column of the answer has a type that cells have. */
 static bool is_plain(duckdb_prepared_statement statement)
 {
-	for (idx_t i = 0; i < duckdb_prepared_statement_column_count(statement); i++)
-		if (cast_of(duckdb_prepared_statement_column_type(statement, i)))
+	for (idx_t i = 0; i < duckdb.prepared_statement_column_count(statement); i++)
+		if (cast_of(duckdb.prepared_statement_column_type(statement, i)))
 			return false;
 	return true;
 }
@@ -221,14 +221,14 @@ static enum err_code ask_directly(struct engine_duckdb *engine, const struct mod
 	duckdb_result result = { 0 };
 	enum err_code code;
 
-	if (duckdb_execute_prepared(statement, &result) == DuckDBSuccess) {
+	if (duckdb.execute_prepared(statement, &result) == DuckDBSuccess) {
 		code = take_answer(&result, ret_answer, err);
 	} else {
-		(void)duck_error(&engine->duck, duckdb_result_error_type(&result),
-				 duckdb_result_error(&result), err);
+		(void)duck_error(&engine->duck, duckdb.result_error_type(&result),
+				 duckdb.result_error(&result), err);
 		code = engine_duckdb_blame(engine, question, 0, err);
 	}
-	duckdb_destroy_result(&result);
+	duckdb.destroy_result(&result);
 	return code;
 }
 
@@ -239,15 +239,15 @@ enum err_code engine_duckdb_ask(struct engine *base, const struct model *questio
 	duckdb_prepared_statement statement = NULL;
 	enum err_code code;
 
-	if (duckdb_prepare(engine->duck.conn, question->sql, &statement) != DuckDBSuccess) {
+	if (duckdb.prepare(engine->duck.conn, question->sql, &statement) != DuckDBSuccess) {
 		(void)duck_error(&engine->duck, DUCKDB_ERROR_BINDER,
-				 duckdb_prepare_error(statement), err);
+				 duckdb.prepare_error(statement), err);
 		code = engine_duckdb_blame(engine, question, 0, err);
 	} else if (parquet || !is_plain(statement)) {
 		code = ask_table(engine, question, parquet, ret_answer, err);
 	} else {
 		code = ask_directly(engine, question, statement, ret_answer, err);
 	}
-	duckdb_destroy_prepare(&statement);
+	duckdb.destroy_prepare(&statement);
 	return code;
 }

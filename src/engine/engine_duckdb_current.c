@@ -37,7 +37,7 @@ static uint64_t *find_slot(const struct seen *seen, uint32_t ind)
 	return &seen->slots[at];
 }
 
-static void make_room(struct seen *seen)
+static void duckdb_current_make_room(struct seen *seen)
 {
 	struct seen larger = { .room = seen->room ? seen->room * 2 : SEEN_FIRST,
 			       .count = seen->count };
@@ -57,7 +57,7 @@ static bool see(struct seen *seen, int32_t ind)
 {
 	uint64_t *slot;
 
-	make_room(seen);
+	duckdb_current_make_room(seen);
 	slot = find_slot(seen, (uint32_t)ind);
 	if (*slot == 0) {
 		*slot = SEEN_ONCE | (uint32_t)ind;
@@ -83,21 +83,21 @@ static void look_through(duckdb_result *result, duckdb_appender appender, struct
 	struct seen seen = { 0 };
 	duckdb_data_chunk chunk;
 
-	while ((chunk = duckdb_fetch_chunk(*result)) != NULL) {
-		duckdb_vector vector = duckdb_data_chunk_get_vector(chunk, 0);
-		const int32_t *inds = duckdb_vector_get_data(vector);
-		uint64_t *valid = duckdb_vector_get_validity(vector);
+	while ((chunk = duckdb.fetch_chunk(*result)) != NULL) {
+		duckdb_vector vector = duckdb.data_chunk_get_vector(chunk, 0);
+		const int32_t *inds = duckdb.vector_get_data(vector);
+		uint64_t *valid = duckdb.vector_get_validity(vector);
 
-		for (idx_t i = 0; i < duckdb_data_chunk_get_size(chunk); i++) {
+		for (idx_t i = 0; i < duckdb.data_chunk_get_size(chunk); i++) {
 			repeats->rows++;
-			if ((valid && !duckdb_validity_row_is_valid(valid, i)) ||
+			if ((valid && !duckdb.validity_row_is_valid(valid, i)) ||
 			    !see(&seen, inds[i]))
 				continue;
-			(void)duckdb_append_int32(appender, inds[i]);
-			(void)duckdb_appender_end_row(appender);
+			(void)duckdb.append_int32(appender, inds[i]);
+			(void)duckdb.appender_end_row(appender);
 			repeats->repeated++;
 		}
-		duckdb_destroy_data_chunk(&chunk);
+		duckdb.destroy_data_chunk(&chunk);
 	}
 	repeats->inds = seen.count;
 	free(seen.slots);
@@ -122,13 +122,13 @@ static enum err_code find_repeats(struct engine_duckdb *engine, const char *name
 	buf_release(&sql);
 	if (code != ERR_OK)
 		return code;
-	if (duckdb_appender_create(engine->duck.conn, NULL, "repeated", &appender) == DuckDBSuccess)
+	if (duckdb.appender_create(engine->duck.conn, NULL, "repeated", &appender) == DuckDBSuccess)
 		look_through(&result, appender, &repeats);
-	if (duckdb_appender_close(appender) != DuckDBSuccess)
+	if (duckdb.appender_close(appender) != DuckDBSuccess)
 		code = duck_error(&engine->duck, DUCKDB_ERROR_OUT_OF_MEMORY,
-				  duckdb_appender_error(appender), err);
-	duckdb_appender_destroy(&appender);
-	duckdb_destroy_result(&result);
+				  duckdb.appender_error(appender), err);
+	duckdb.appender_destroy(&appender);
+	duckdb.destroy_result(&result);
 	*ret_repeats = repeats;
 	return code;
 }
@@ -137,7 +137,7 @@ static enum err_code find_repeats(struct engine_duckdb *engine, const char *name
 
 /* Of several files DuckDB knows the smallest and largest ind only when told that their columns may
  * differ; knowing them it joins dense inds by an array instead of a hash table. */
-static void put_files(struct buf *sql, const struct engine_table *table)
+static void duckdb_current_put_files(struct buf *sql, const struct engine_table *table)
 {
 	buf_add_str(sql, " FROM read_parquet([");
 	for (size_t i = 0; i < table->path_count; i++) {
@@ -148,8 +148,8 @@ static void put_files(struct buf *sql, const struct engine_table *table)
 }
 
 /* Timestamps without a zone: they are UTC, and functions on them fast. */
-static void put_column(struct buf *sql, const struct engine_table *table,
-		       const struct delta_column *column)
+static void duckdb_current_put_column(struct buf *sql, const struct engine_table *table,
+				      const struct delta_column *column)
 {
 	struct slice name = slice_str(column->name);
 
@@ -179,13 +179,13 @@ static void put_view(struct buf *sql, const struct engine_table *table, bool all
 		if (!all && schema->columns[i].name[0] == '_')
 			continue;
 		buf_add_str(sql, separator);
-		put_column(sql, table, &schema->columns[i]);
+		duckdb_current_put_column(sql, table, &schema->columns[i]);
 		separator = ", ";
 	}
 	if (table->path_count == 0)
 		buf_add_str(sql, " WHERE false");
 	else
-		put_files(sql, table);
+		duckdb_current_put_files(sql, table);
 }
 
 /* The table of the row numbers of current rows, of inds that repeat or of all. */
@@ -194,7 +194,7 @@ static void put_latest(struct buf *sql, const struct engine_table *table, const 
 {
 	buf_addf(sql, "CREATE OR REPLACE TEMP TABLE \"%s_latest\" AS SELECT arg_max(" ROW_NUMBER
 		 ", _offset || ' ' || _partition) AS row", table->model->model.name);
-	put_files(sql, table);
+	duckdb_current_put_files(sql, table);
 	if (repeated_only)
 		buf_addf(sql, " WHERE \"%s\" IN (FROM repeated)", key);
 	buf_addf(sql, " GROUP BY \"%s\"", key);
@@ -206,12 +206,13 @@ static void put_outdated(struct buf *sql, const struct engine_table *table, cons
 
 	buf_addf(sql, "CREATE OR REPLACE TEMP TABLE \"%s_outdated\" AS SELECT " ROW_NUMBER " AS row",
 		 name);
-	put_files(sql, table);
+	duckdb_current_put_files(sql, table);
 	buf_addf(sql, " WHERE \"%s\" IN (FROM repeated) AND row NOT IN (FROM \"%s_latest\")", key,
 		 name);
 }
 
-static enum err_code run(struct engine_duckdb *engine, struct buf *sql, struct err *err)
+static enum err_code duckdb_current_run(struct engine_duckdb *engine, struct buf *sql,
+					struct err *err)
 {
 	enum err_code code = duck_run(&engine->duck, buf_cstr(sql), err);
 
@@ -230,10 +231,10 @@ static enum err_code choose_current(struct engine_duckdb *engine, const struct e
 
 	buf_init(&sql, SQL_BYTES_MAX);
 	put_latest(&sql, table, key, few_outdated);
-	code = run(engine, &sql, err);
+	code = duckdb_current_run(engine, &sql, err);
 	if (code == ERR_OK && few_outdated) {
 		put_outdated(&sql, table, key);
-		code = run(engine, &sql, err);
+		code = duckdb_current_run(engine, &sql, err);
 	}
 	buf_addf(view, " WHERE " ROW_NUMBER " %s (FROM \"%s_%s\")", few_outdated ? "NOT IN" : "IN",
 		 table->model->model.name, few_outdated ? "outdated" : "latest");
@@ -251,14 +252,14 @@ static enum err_code attach_table(struct engine_duckdb *engine, const struct eng
 
 	buf_init(&sql, SQL_BYTES_MAX);
 	put_view(&sql, table, true);
-	code = run(engine, &sql, err);
+	code = duckdb_current_run(engine, &sql, err);
 	if (code == ERR_OK)
 		code = find_repeats(engine, table->model->model.name, key, &repeats, err);
 	put_view(&sql, table, false);
 	if (code == ERR_OK && repeats.repeated > 0)
 		code = choose_current(engine, table, key, &repeats, &sql, err);
 	if (code == ERR_OK)
-		code = run(engine, &sql, err);
+		code = duckdb_current_run(engine, &sql, err);
 	buf_release(&sql);
 	return code == ERR_OK ? ERR_OK : err_prefix(err, "table \"%s\"", table->model->model.name);
 }

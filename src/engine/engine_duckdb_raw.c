@@ -3,13 +3,6 @@
 #include "base/mem.h"
 #include "engine/raw.h"
 
-/*
- * In the library since 1.4.1, not yet in the header that is published with it: like
- * duckdb_vector_assign_string_element_len(), which checks UTF-8 that json.h has checked already.
- */
-void duckdb_unsafe_vector_assign_string_element_len(duckdb_vector vector, idx_t index,
-						    const char *str, idx_t str_len);
-
 enum { LINEAGE_COLUMNS = 2 };
 
 /* One thread's reading. */
@@ -27,28 +20,28 @@ struct worker {
 
 static void bind(duckdb_bind_info info)
 {
-	struct engine_duckdb *engine = duckdb_bind_get_extra_info(info);
+	struct engine_duckdb *engine = duckdb.bind_get_extra_info(info);
 	duckdb_logical_type text;
 
 	if (!engine->clean) {
-		duckdb_bind_set_error(info, "raw can be read by a clean model only");
+		duckdb.bind_set_error(info, "raw can be read by a clean model only");
 		return;
 	}
-	text = duckdb_create_logical_type(DUCKDB_TYPE_VARCHAR);
+	text = duckdb.create_logical_type(DUCKDB_TYPE_VARCHAR);
 	for (size_t i = 0; i < engine->clean->model->field_count; i++)
-		duckdb_bind_add_result_column(info, engine->clean->model->fields[i], text);
-	duckdb_bind_add_result_column(info, "_partition", text);
-	duckdb_bind_add_result_column(info, "_offset", text);
-	duckdb_destroy_logical_type(&text);
+		duckdb.bind_add_result_column(info, engine->clean->model->fields[i], text);
+	duckdb.bind_add_result_column(info, "_partition", text);
+	duckdb.bind_add_result_column(info, "_offset", text);
+	duckdb.destroy_logical_type(&text);
 }
 
 static void init(duckdb_init_info info)
 {
-	struct engine_duckdb *engine = duckdb_init_get_extra_info(info);
+	struct engine_duckdb *engine = duckdb.init_get_extra_info(info);
 
 	if (atomic_exchange(&engine->clean->read, true))
-		duckdb_init_set_error(info, "a clean model can read raw once");
-	duckdb_init_set_max_threads(info, (idx_t)engine->threads);
+		duckdb.init_set_error(info, "a clean model can read raw once");
+	duckdb.init_set_max_threads(info, (idx_t)engine->threads);
 }
 
 static void close_part(struct worker *worker)
@@ -73,24 +66,24 @@ static void worker_free(void *p)
 
 static void local_init(duckdb_init_info info)
 {
-	struct engine_duckdb *engine = duckdb_init_get_extra_info(info);
+	struct engine_duckdb *engine = duckdb.init_get_extra_info(info);
 	struct worker *worker = xcalloc(1, sizeof(*worker));
 	size_t field_count = engine->clean->model->field_count;
 
 	worker->clean = engine->clean;
 	worker->reader = raw_reader_new(engine->clean->model);
 	worker->fields = xcalloc(field_count + LINEAGE_COLUMNS, sizeof(*worker->fields));
-	worker->column_count = duckdb_init_get_column_count(info);
+	worker->column_count = duckdb.init_get_column_count(info);
 	worker->columns = xcalloc(worker->column_count, sizeof(*worker->columns));
 	worker->vectors = xcalloc(worker->column_count, sizeof(*worker->vectors));
 	worker->valid = xcalloc(worker->column_count, sizeof(*worker->valid));
 	for (size_t i = 0; i < worker->column_count; i++)
-		worker->columns[i] = duckdb_init_get_column_index(info, i);
-	duckdb_init_set_init_data(info, worker, worker_free);
+		worker->columns[i] = duckdb.init_get_column_index(info, i);
+	duckdb.init_set_init_data(info, worker, worker_free);
 }
 
 /* The first failure of any thread is the one that is told; the others just end. */
-static void fail(struct duckdb_clean *clean, const struct err *err)
+static void duckdb_raw_fail(struct duckdb_clean *clean, const struct err *err)
 {
 	(void)pthread_mutex_lock(&clean->lock);
 	if (!atomic_exchange(&clean->failed, true))
@@ -98,8 +91,8 @@ static void fail(struct duckdb_clean *clean, const struct err *err)
 	(void)pthread_mutex_unlock(&clean->lock);
 }
 
-static enum err_code bury(struct duckdb_clean *clean, const struct raw_record *record,
-			  const char *reason, struct err *err)
+static enum err_code duckdb_raw_bury(struct duckdb_clean *clean, const struct raw_record *record,
+				     const char *reason, struct err *err)
 {
 	enum err_code code;
 
@@ -111,8 +104,8 @@ static enum err_code bury(struct duckdb_clean *clean, const struct raw_record *r
 }
 
 /* The next record of this worker's part, or of the next part that nobody has taken. */
-static enum err_code next_record(struct worker *worker, struct raw_record *ret_record, bool *ret,
-				 struct err *err)
+static enum err_code duckdb_raw_next_record(struct worker *worker, struct raw_record *ret_record,
+					    bool *ret, struct err *err)
 {
 	struct duckdb_clean *clean = worker->clean;
 	enum err_code code;
@@ -146,7 +139,7 @@ static enum err_code next_row(struct worker *worker, bool *ret, struct err *err)
 	enum err_code code;
 
 	for (;;) {
-		code = next_record(worker, &record, ret, err);
+		code = duckdb_raw_next_record(worker, &record, ret, err);
 		if (code != ERR_OK || !*ret)
 			return code;
 		if (raw_read(worker->reader, record.value, clean->input->padded, worker->fields,
@@ -155,7 +148,7 @@ static enum err_code next_row(struct worker *worker, bool *ret, struct err *err)
 			worker->fields[field_count + 1] = record.offset;
 			return ERR_OK;
 		}
-		code = bury(clean, &record, reason, err);
+		code = duckdb_raw_bury(clean, &record, reason, err);
 		if (code != ERR_OK)
 			return code;
 	}
@@ -172,36 +165,36 @@ static void put_row(struct worker *worker, idx_t row)
 						   to count rows by */
 			continue;
 		if (worker->fields[field].ptr) {
-			duckdb_unsafe_vector_assign_string_element_len(
-				worker->vectors[i], row, worker->fields[field].ptr,
-				worker->fields[field].len);
+			duckdb.unsafe_vector_assign_string_element_len(worker->vectors[i], row,
+								       worker->fields[field].ptr,
+								       worker->fields[field].len);
 			continue;
 		}
 		if (!worker->valid[i]) {
-			duckdb_vector_ensure_validity_writable(worker->vectors[i]);
-			worker->valid[i] = duckdb_vector_get_validity(worker->vectors[i]);
+			duckdb.vector_ensure_validity_writable(worker->vectors[i]);
+			worker->valid[i] = duckdb.vector_get_validity(worker->vectors[i]);
 		}
-		duckdb_validity_set_row_invalid(worker->valid[i], row);
+		duckdb.validity_set_row_invalid(worker->valid[i], row);
 	}
 }
 
-static void fill(duckdb_function_info info, duckdb_data_chunk chunk)
+static void duckdb_raw_fill(duckdb_function_info info, duckdb_data_chunk chunk)
 {
-	struct worker *worker = duckdb_function_get_local_init_data(info);
+	struct worker *worker = duckdb.function_get_local_init_data(info);
 	struct duckdb_clean *clean = worker->clean;
-	idx_t room = duckdb_vector_size();
+	idx_t room = duckdb.vector_size();
 	struct err err = { 0 };
 	idx_t rows = 0;
 	bool more = true;
 
 	for (size_t i = 0; i < worker->column_count; i++) {
-		worker->vectors[i] = duckdb_data_chunk_get_vector(chunk, i);
+		worker->vectors[i] = duckdb.data_chunk_get_vector(chunk, i);
 		worker->valid[i] = NULL;
 	}
 	while (rows < room) {
 		if (next_row(worker, &more, &err) != ERR_OK) {
-			fail(clean, &err);
-			duckdb_function_set_error(info, err.msg);
+			duckdb_raw_fail(clean, &err);
+			duckdb.function_set_error(info, err.msg);
 			return;
 		}
 		if (!more)
@@ -209,23 +202,23 @@ static void fill(duckdb_function_info info, duckdb_data_chunk chunk)
 		put_row(worker, rows++);
 	}
 	atomic_fetch_add(&clean->rows, rows);
-	duckdb_data_chunk_set_size(chunk, rows);
+	duckdb.data_chunk_set_size(chunk, rows);
 }
 
 enum err_code engine_duckdb_add_raw(struct engine_duckdb *engine, struct err *err)
 {
-	duckdb_table_function function = duckdb_create_table_function();
+	duckdb_table_function function = duckdb.create_table_function();
 	duckdb_state state;
 
-	duckdb_table_function_set_name(function, "raw_records");
-	duckdb_table_function_set_extra_info(function, engine, NULL);
-	duckdb_table_function_supports_projection_pushdown(function, true);
-	duckdb_table_function_set_bind(function, bind);
-	duckdb_table_function_set_init(function, init);
-	duckdb_table_function_set_local_init(function, local_init);
-	duckdb_table_function_set_function(function, fill);
-	state = duckdb_register_table_function(engine->duck.conn, function);
-	duckdb_destroy_table_function(&function);
+	duckdb.table_function_set_name(function, "raw_records");
+	duckdb.table_function_set_extra_info(function, engine, NULL);
+	duckdb.table_function_supports_projection_pushdown(function, true);
+	duckdb.table_function_set_bind(function, bind);
+	duckdb.table_function_set_init(function, init);
+	duckdb.table_function_set_local_init(function, local_init);
+	duckdb.table_function_set_function(function, duckdb_raw_fill);
+	state = duckdb.register_table_function(engine->duck.conn, function);
+	duckdb.destroy_table_function(&function);
 	if (state != DuckDBSuccess)
 		return err_set(err, ERR_IO, "duckdb did not take the table function raw_records");
 	return ERR_OK;

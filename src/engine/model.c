@@ -47,7 +47,7 @@ static struct slice trimmed(struct slice s)
 }
 
 /* Cuts the first line off `rest`. */
-static struct slice next_line(struct slice *rest)
+static struct slice model_next_line(struct slice *rest)
 {
 	const char *end = memchr(rest->ptr, '\n', rest->len);
 	struct slice line = slice_of(rest->ptr, end ? (size_t)(end - rest->ptr) : rest->len);
@@ -116,14 +116,15 @@ static enum err_code read_header_line(struct draft *draft, struct slice text, in
 	return ERR_OK;
 }
 
-static enum err_code read_header(struct draft *draft, struct slice *rest, struct err *err)
+static enum err_code model_read_header(struct draft *draft, struct slice *rest, struct err *err)
 {
 	enum word word = WORD_COUNT;
 	enum err_code code;
 	int line = 1;
 
 	for (; slice_starts(*rest, "--"); line++) {
-		code = read_header_line(draft, slice_from(next_line(rest), 2), line, &word, err);
+		code = read_header_line(draft, slice_from(model_next_line(rest), 2), line, &word,
+					err);
 		if (code != ERR_OK)
 			return code;
 	}
@@ -137,7 +138,7 @@ static enum err_code read_header(struct draft *draft, struct slice *rest, struct
 	return ERR_OK;
 }
 
-static enum err_code read_file(const char *path, struct buf *out, struct err *err)
+static enum err_code model_read_file(const char *path, struct buf *out, struct err *err)
 {
 	FILE *file = fopen(path, "re");
 	enum err_code code = ERR_OK;
@@ -186,12 +187,12 @@ static enum err_code draft_read(struct draft *draft, struct slice name, struct e
 	enum err_code code;
 
 	buf_init(&text, MODEL_BYTES_MAX);
-	code = read_file(draft->file, &text, err);
+	code = model_read_file(draft->file, &text, err);
 	rest = buf_slice(&text);
 	if (code == ERR_OK && rest.len && memchr(rest.ptr, 0, rest.len))
 		code = broken(draft, 1, err, "a NUL byte cannot stand in SQL");
 	if (code == ERR_OK)
-		code = read_header(draft, &rest, err);
+		code = model_read_header(draft, &rest, err);
 	if (code == ERR_OK) {
 		rest = trimmed(rest);
 		while (rest.len && rest.ptr[rest.len - 1] == ';')

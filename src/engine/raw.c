@@ -86,7 +86,7 @@ static bool dead_twice(struct raw_reader *reader, struct slice name)
 	return false;
 }
 
-static int by_bytes(const void *a, const void *b)
+static int raw_by_bytes(const void *a, const void *b)
 {
 	const struct slice *x = a;
 	const struct slice *y = b;
@@ -98,7 +98,8 @@ static int by_bytes(const void *a, const void *b)
 static bool unknown_differ(struct raw_reader *reader)
 {
 	if (reader->unknown_count > 1)
-		qsort(reader->unknown, reader->unknown_count, sizeof(*reader->unknown), by_bytes);
+		qsort(reader->unknown, reader->unknown_count, sizeof(*reader->unknown),
+		      raw_by_bytes);
 	for (size_t i = 1; i < reader->unknown_count; i++)
 		if (slice_eq(reader->unknown[i - 1], reader->unknown[i]))
 			return dead_twice(reader, reader->unknown[i]);

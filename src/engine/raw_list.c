@@ -23,7 +23,8 @@ static enum err_code open_part(struct raw_input *input, size_t index, void **ret
 	return ERR_OK;
 }
 
-static enum err_code next_record(void *p, struct raw_record *ret_record, bool *ret, struct err *err)
+static enum err_code raw_list_next_record(void *p, struct raw_record *ret_record, bool *ret,
+					  struct err *err)
 {
 	struct part *part = p;
 
@@ -44,7 +45,7 @@ void raw_list_init(struct raw_list *list, const struct raw_record *records, size
 			.part_count = (count + PART_RECORDS - 1) / PART_RECORDS,
 			.padded = padded,
 			.open = open_part,
-			.next = next_record,
+			.next = raw_list_next_record,
 			.close = free,
 			.dead = dead,
 		},

@@ -14,17 +14,14 @@ struct decimal {
 	int exponent;
 };
 
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
+static bool read_is_digit(char c) { return c >= '0' && c <= '9'; }
 
 /* Reads digits at *at into the decimal; false: there is none. */
 static bool take_digits(struct slice text, size_t *at, struct decimal *decimal, bool fraction)
 {
 	size_t start = *at;
 
-	for (; *at < text.len && is_digit(text.ptr[*at]); (*at)++) {
+	for (; *at < text.len && read_is_digit(text.ptr[*at]); (*at)++) {
 		if (decimal->digits > (UINT64_MAX - 9) / 10) {
 			decimal->inexact = true;
 			continue;
@@ -44,7 +41,7 @@ static bool take_exponent(struct slice text, size_t *at, struct decimal *decimal
 	if (*at < text.len && (text.ptr[*at] == '+' || text.ptr[*at] == '-'))
 		negative = text.ptr[(*at)++] == '-';
 	start = *at;
-	for (; *at < text.len && is_digit(text.ptr[*at]); (*at)++)
+	for (; *at < text.len && read_is_digit(text.ptr[*at]); (*at)++)
 		if (exponent < EXPONENT_MAX)
 			exponent = exponent * 10 + (text.ptr[*at] - '0');
 	decimal->exponent += negative ? -exponent : exponent;
@@ -179,7 +176,7 @@ static bool take_number(struct slice text, size_t *at, size_t len, int *ret)
 	for (size_t i = 0; i < len; i++) {
 		char c = text.ptr[(*at)++];
 
-		if (!is_digit(c))
+		if (!read_is_digit(c))
 			return false;
 		value = value * 10 + (c - '0');
 	}
@@ -248,9 +245,9 @@ static bool take_clock(struct slice text, size_t *at, int64_t *ret_us)
 	*ret_us = (hour * INT64_C(3600) + minute * 60 + second) * 1000000;
 	if (!take_char(text, at, '.'))
 		return true;
-	if (*at == text.len || !is_digit(text.ptr[*at]))
+	if (*at == text.len || !read_is_digit(text.ptr[*at]))
 		return false;
-	for (; *at < text.len && is_digit(text.ptr[*at]); unit_us /= 10)
+	for (; *at < text.len && read_is_digit(text.ptr[*at]); unit_us /= 10)
 		*ret_us += unit_us * (text.ptr[(*at)++] - '0');
 	return true;
 }

@@ -29,7 +29,7 @@ struct job {
 	struct batch_table report;
 };
 
-static enum err_code fault(const char *what, int sys, struct err *err)
+static enum err_code batch_fault(const char *what, int sys, struct err *err)
 {
 	errno = sys;
 	return err_errno(err, "%s", what);
@@ -39,12 +39,12 @@ static enum err_code fault(const char *what, int sys, struct err *err)
 	do { \
 		int sys_ = FAILPOINT(name); \
 		if (sys_) \
-			return fault(name, sys_, err); \
+			return batch_fault(name, sys_, err); \
 	} while (0)
 
 /* --- what is new -------------------------------------------------------- */
 
-static int64_t done_of(const struct job *job, int32_t partition)
+static int64_t batch_done_of(const struct job *job, int32_t partition)
 {
 	char app_id[LAKE_APP_ID_MAX];
 
@@ -88,7 +88,7 @@ static enum err_code find_partitions(const struct job *job, struct lake_input *i
 		(void)snprintf(after, sizeof(after), "%s", first.key);
 		if (first.partition < 0)
 			continue;
-		(void)lake_input_part(input, first.partition, done_of(job, first.partition));
+		(void)lake_input_part(input, first.partition, batch_done_of(job, first.partition));
 		/* '0' comes right after '/', so this is behind all of the
 		 * partition and before the next. */
 		(void)snprintf(after, sizeof(after), "%spartition=%" PRId32 "0", prefix,
@@ -192,16 +192,17 @@ static enum err_code find_new(const struct job *job, struct lake_input *input, s
 
 /* --- clean, and what the model's SQL fails at ------------------------------ */
 
-static enum err_code clean(struct job *job, struct lake_input *input,
-			   struct clean_result *ret_result, struct err *err)
+static enum err_code batch_clean(struct job *job, struct lake_input *input,
+				 struct clean_result *ret_result, struct err *err)
 {
 	return engine_clean(job->options->engine, job->model, &input->input, job->temp_path,
 			    ret_result, err);
 }
 
 /* Whether the SQL fails somewhere in the range; any other failure is one of its own. */
-static enum err_code try_range(struct job *job, struct lake_input *input, struct lake_range range,
-			       bool *ret_fails, struct err *reason, struct err *err)
+static enum err_code batch_try_range(struct job *job, struct lake_input *input,
+				     struct lake_range range, bool *ret_fails, struct err *reason,
+				     struct err *err)
 {
 	struct clean_result result;
 	enum err_code code;
@@ -209,7 +210,7 @@ static enum err_code try_range(struct job *job, struct lake_input *input, struct
 	if (stop_requested())
 		return err_set(err, ERR_STOPPED, "asked to stop");
 	lake_input_narrow(input, range);
-	code = clean(job, input, &result, reason);
+	code = batch_clean(job, input, &result, reason);
 	*ret_fails = code == ERR_SHAPE;
 	if (code == ERR_OK)
 		buf_release(&result.stats);
@@ -240,8 +241,9 @@ static struct lake_range half(struct lake_range range, uint64_t size, bool secon
 }
 
 /* The records of a failing range at which the SQL fails, by halving. */
-static enum err_code find_poison(struct job *job, struct lake_input *input, struct lake_range range,
-				 const struct err *reason, struct err *err)
+static enum err_code batch_find_poison(struct job *job, struct lake_input *input,
+				       struct lake_range range, const struct err *reason,
+				       struct err *err)
 {
 	uint64_t size;
 
@@ -265,8 +267,8 @@ static enum err_code find_poison(struct job *job, struct lake_input *input, stru
 		struct err why;
 		bool fails;
 
-		if (try_range(job, input, part, &fails, &why, err) != ERR_OK ||
-		    (fails && find_poison(job, input, part, &why, err) != ERR_OK))
+		if (batch_try_range(job, input, part, &fails, &why, err) != ERR_OK ||
+		    (fails && batch_find_poison(job, input, part, &why, err) != ERR_OK))
 			return err->code;
 	}
 	return ERR_OK;
@@ -279,17 +281,17 @@ static enum err_code clean_all(struct job *job, struct lake_input *input,
 	enum err_code code;
 
 	lake_input_all(input);
-	code = clean(job, input, ret_result, err);
+	code = batch_clean(job, input, ret_result, err);
 	if (code == ERR_SHAPE) {
 		struct err reason = *err;
 
 		trace_warn("%s; looking for the records", err->msg);
-		code = find_poison(job, input, everything, &reason, err);
+		code = batch_find_poison(job, input, everything, &reason, err);
 		if (code == ERR_OK)
 			code = lake_input_forget(input, err);
 		lake_input_all(input);
 		if (code == ERR_OK)
-			code = clean(job, input, ret_result, err);
+			code = batch_clean(job, input, ret_result, err);
 	}
 	return code;
 }
@@ -309,8 +311,8 @@ static enum err_code put_data_file(const struct job *job, const char *name, stru
 	return code;
 }
 
-static enum err_code commit(struct job *job, const struct lake_input *input,
-			    struct clean_result *result, struct buf *name, struct err *err)
+static enum err_code batch_commit(struct job *job, const struct lake_input *input,
+				  struct clean_result *result, struct buf *name, struct err *err)
 {
 	struct delta_txn *txns = xcalloc(input->part_count, sizeof(*txns));
 	char (*app_ids)[LAKE_APP_ID_MAX] = xcalloc(input->part_count, sizeof(*app_ids));
@@ -345,8 +347,8 @@ static enum err_code commit(struct job *job, const struct lake_input *input,
 }
 
 /* Everything between the clean file and the commit, in the order that a crash forgives. */
-static enum err_code keep(struct job *job, struct lake_input *input, struct clean_result *result,
-			  struct err *err)
+static enum err_code batch_keep(struct job *job, struct lake_input *input,
+				struct clean_result *result, struct err *err)
 {
 	struct buf name;
 	enum err_code code;
@@ -366,7 +368,8 @@ static enum err_code keep(struct job *job, struct lake_input *input, struct clea
 	if (code == ERR_OK) {
 		int sys = FAILPOINT("batch-commit");
 
-		code = sys ? fault("batch-commit", sys, err) : commit(job, input, result, &name, err);
+		code = sys ? batch_fault("batch-commit", sys, err)
+			   : batch_commit(job, input, result, &name, err);
 	}
 	buf_release(&name);
 	if (code == ERR_OK)
@@ -375,7 +378,7 @@ static enum err_code keep(struct job *job, struct lake_input *input, struct clea
 }
 
 /* One commit's worth of new objects. *ret_more: there were some. */
-static enum err_code step(struct job *job, bool *ret_more, struct err *err)
+static enum err_code batch_step(struct job *job, bool *ret_more, struct err *err)
 {
 	struct clean_result result;
 	struct lake_input input;
@@ -391,7 +394,7 @@ static enum err_code step(struct job *job, bool *ret_more, struct err *err)
 		code = clean_all(job, &input, &result, err);
 	if (code != ERR_OK)
 		goto out;
-	code = keep(job, &input, &result, err);
+	code = batch_keep(job, &input, &result, err);
 	buf_release(&result.stats);
 	if (code != ERR_OK)
 		goto out;
@@ -445,7 +448,7 @@ static enum err_code clean_table(const struct batch_options *options, enum lake_
 		if (stop_requested())
 			code = err_set(err, ERR_STOPPED, "asked to stop");
 		else
-			code = step(&job, &more, err);
+			code = batch_step(&job, &more, err);
 	}
 	if (code == ERR_OK)
 		job.report.total_rows = delta_rows(job.delta);
@@ -459,7 +462,7 @@ static enum err_code clean_table(const struct batch_options *options, enum lake_
 
 /* --- the run ---------------------------------------------------------------- */
 
-static void put_table(struct buf *out, const char *name, const struct batch_table *table)
+static void batch_put_table(struct buf *out, const char *name, const struct batch_table *table)
 {
 	buf_addf(out, "\"%s\":{\"objects\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"rows\":%" PRIu64
 		 ",\"dead\":%" PRIu64 ",\"unreadable\":%" PRIu64 ",\"commits\":%" PRIu64
@@ -486,7 +489,7 @@ void batch_report_put(struct buf *out, const struct batch_report *report)
 		 report->duration_ms, report->clean_ms, report->results.duration_ms);
 	for (int i = 0; i < LAKE_TABLES; i++) {
 		buf_add_str(out, i ? "," : "");
-		put_table(out, lake_table_name[i], &report->tables[i]);
+		batch_put_table(out, lake_table_name[i], &report->tables[i]);
 	}
 	buf_add_str(out, "},\"analyses\":{");
 	for (size_t i = 0; i < report->results.count; i++) {
@@ -502,8 +505,8 @@ void batch_report_release(struct batch_report *report)
 	*report = (struct batch_report){ 0 };
 }
 
-static enum err_code analyse(const struct batch_options *options, const char *run,
-			     struct batch_report *report, struct err *err)
+static enum err_code batch_analyse(const struct batch_options *options, const char *run,
+				   struct batch_report *report, struct err *err)
 {
 	char temp_dir[PATH_MAX];
 	struct results_options results = { .store = options->store, .engine = options->engine,
@@ -519,8 +522,8 @@ static enum err_code analyse(const struct batch_options *options, const char *ru
 	return code;
 }
 
-static enum err_code run(const struct batch_options *options, struct batch_report *report,
-			 struct err *err)
+static enum err_code batch_run_all(const struct batch_options *options, struct batch_report *report,
+				   struct err *err)
 {
 	int64_t start_ms = clock_mono_ms();
 	char name[RUN_NAME_MAX];
@@ -532,7 +535,7 @@ static enum err_code run(const struct batch_options *options, struct batch_repor
 		code = clean_table(options, (enum lake_table)i, &report->tables[i], err);
 	report->clean_ms = clock_mono_ms() - start_ms;
 	if (code == ERR_OK)
-		code = analyse(options, name, report, err);
+		code = batch_analyse(options, name, report, err);
 	report->duration_ms = clock_mono_ms() - start_ms;
 	if (code != ERR_OK)
 		return code;
@@ -553,7 +556,7 @@ enum err_code batch_run(const struct batch_options *options, struct batch_report
 	code = lock_take(options->dir, "batch.lock", "batch", &lock, err);
 	if (code != ERR_OK)
 		return code;
-	code = run(options, &report, err);
+	code = batch_run_all(options, &report, err);
 	lock_release(lock);
 	if (code == ERR_OK)
 		*ret_report = report;

@@ -68,7 +68,7 @@ static bool count_object(void *user, const struct store_entry *entry)
 	return walk->code == ERR_OK;
 }
 
-static bool count_letter(void *user, const struct dlq_entry *entry)
+static bool census_count_letter(void *user, const struct dlq_entry *entry)
 {
 	struct census_row *row = user;
 
@@ -137,7 +137,7 @@ static enum err_code count_table(struct store *store, struct broker *broker, con
 	if (code == ERR_OK && kind == TOPIC_LOG)
 		code = count_objects(store, buf_cstr(&name), row, err);
 	if (code == ERR_OK)
-		code = dlq_list(store, buf_cstr(&name), count_letter, row, err);
+		code = dlq_list(store, buf_cstr(&name), census_count_letter, row, err);
 	if (code == ERR_OK)
 		code = count_rows(store, buf_cstr(&root), row, err);
 	buf_release(&name);

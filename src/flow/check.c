@@ -39,8 +39,8 @@ struct checking {
 	struct err *err;
 };
 
-__attribute__((format(printf, 2, 3)))
-static void fault(struct checking *checking, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static void check_fault(struct checking *checking,
+							      const char *fmt, ...)
 {
 	char words[WORDS_MAX];
 	va_list ap;
@@ -53,7 +53,7 @@ static void fault(struct checking *checking, const char *fmt, ...)
 }
 
 /* The table's own progress: the last offset that it is done with, or -1. */
-static int64_t done_of(const struct checking *checking, int32_t partition)
+static int64_t check_done_of(const struct checking *checking, int32_t partition)
 {
 	char app_id[LAKE_APP_ID_MAX];
 
@@ -64,7 +64,7 @@ static int64_t done_of(const struct checking *checking, int32_t partition)
 /* Of a stream that was made anew, what comes before its first record is the old one's. */
 static uint64_t committed_of(const struct checking *checking, int32_t partition)
 {
-	uint64_t end = (uint64_t)(done_of(checking, partition) + 1), first;
+	uint64_t end = (uint64_t)(check_done_of(checking, partition) + 1), first;
 
 	if (checking->kind == TOPIC_LOG)
 		return end;
@@ -74,7 +74,7 @@ static uint64_t committed_of(const struct checking *checking, int32_t partition)
 	return end > first ? end : first;
 }
 
-static struct part *part_of(struct checking *checking, int32_t partition)
+static struct part *check_part_of(struct checking *checking, int32_t partition)
 {
 	for (size_t i = 0; i < checking->part_count; i++)
 		if (checking->parts[i].partition == partition)
@@ -89,7 +89,7 @@ static struct part *part_of(struct checking *checking, int32_t partition)
 
 /* How far the sink and the tables are now: whatever they do while this runs comes after it. */
 
-static enum err_code open_table(struct checking *checking)
+static enum err_code check_open_table(struct checking *checking)
 {
 	struct delta_options options = { 0 };
 	enum err_code code = delta_open(checking->options->store, checking->root, &options,
@@ -98,7 +98,7 @@ static enum err_code open_table(struct checking *checking)
 	return code == ERR_ABSENT ? ERR_OK : code;
 }
 
-static enum err_code describe(struct checking *checking)
+static enum err_code check_describe(struct checking *checking)
 {
 	struct topic_ref topic = { .kind = checking->kind, .name = checking->topic };
 	enum err_code code;
@@ -119,7 +119,7 @@ static bool note_front(void *user, const struct store_entry *entry)
 	if (!lake_object_parse(entry->key, &topic, &partition, &start) &&
 	    !lake_dlq_parse(entry->key, checking->kind, &topic, &partition, &start))
 		return true;
-	part = part_of(checking, partition);
+	part = check_part_of(checking, partition);
 	if ((int64_t)start > part->front)
 		part->front = (int64_t)start;
 	return true;
@@ -174,11 +174,11 @@ static bool take_letter(void *user, const struct dlq_entry *entry)
 	checking->counts.letters++;
 	if (!partition_parse(checking->kind, entry->partition, &partition) ||
 	    !position_parse(entry->offset, &position)) {
-		fault(checking, "a dead letter of \"%s\" has no readable coordinates",
-		      checking->topic);
+		check_fault(checking, "a dead letter of \"%s\" has no readable coordinates",
+			    checking->topic);
 		return true;
 	}
-	part = part_of(checking, partition);
+	part = check_part_of(checking, partition);
 	committed = position_ordinal(position) < part->committed;
 	checking->settled += sink || committed;
 	if (committed)
@@ -230,12 +230,14 @@ static void skip_letters(struct part *part)
 static void compare_start(struct checking *checking, const struct part *part, uint64_t start)
 {
 	if (start > part->next)
-		fault(checking, "partition %d of \"%s\": offsets %" PRIu64 " to %" PRIu64
-		      " are in no object", part->partition, checking->topic, part->next,
-		      start - 1);
+		check_fault(checking,
+			    "partition %d of \"%s\": offsets %" PRIu64 " to %" PRIu64
+			    " are in no object",
+			    part->partition, checking->topic, part->next, start - 1);
 	if (start < part->next)
-		fault(checking, "partition %d of \"%s\": offsets from %" PRIu64
-		      " on are in two places", part->partition, checking->topic, start);
+		check_fault(checking,
+			    "partition %d of \"%s\": offsets from %" PRIu64 " on are in two places",
+			    part->partition, checking->topic, start);
 }
 
 static bool check_object(void *user, const struct store_entry *entry)
@@ -247,10 +249,11 @@ static bool check_object(void *user, const struct store_entry *entry)
 	struct part *part;
 
 	if (!lake_object_parse(entry->key, &topic, &partition, &start)) {
-		fault(checking, "\"%s\" is not the name of an object of the lake", entry->key);
+		check_fault(checking, "\"%s\" is not the name of an object of the lake",
+			    entry->key);
 		return true;
 	}
-	part = part_of(checking, partition);
+	part = check_part_of(checking, partition);
 	if ((int64_t)start > part->front)
 		return true;
 	skip_letters(part);
@@ -273,8 +276,10 @@ static void check_last_letters(struct checking *checking, struct part *part)
 		return;
 	at = part->sink[part->sink_at];
 	if (at < part->next)
-		fault(checking, "partition %d of \"%s\": offset %" PRIu64
-		      " is a dead letter and in an object", part->partition, checking->topic, at);
+		check_fault(checking,
+			    "partition %d of \"%s\": offset %" PRIu64
+			    " is a dead letter and in an object",
+			    part->partition, checking->topic, at);
 	else if ((int64_t)at <= part->front)
 		compare_start(checking, part, at);
 }
@@ -292,8 +297,8 @@ static enum err_code check_objects(struct checking *checking)
 	return code == ERR_OK ? checking->code : code;
 }
 
-static void put_files(struct buf *out, struct store *store, const char *root,
-		      const struct delta_table *table)
+static void check_put_files(struct buf *out, struct store *store, const char *root,
+			    const struct delta_table *table)
 {
 	char key[STORE_KEY_MAX * 2];
 	struct buf path;
@@ -319,8 +324,7 @@ static enum err_code attach_places(struct checking *checking)
 	buf_add_str(&sql, "CREATE OR REPLACE VIEW places AS SELECT p, o, 0 AS r FROM letters");
 	if (checking->table && delta_file_count(checking->table) > 0) {
 		buf_add_str(&sql, " UNION ALL SELECT _partition, _offset, 1 FROM read_parquet([");
-		put_files(&sql, checking->options->store, checking->root,
-			  checking->table);
+		check_put_files(&sql, checking->options->store, checking->root, checking->table);
 		buf_add_str(&sql, "])");
 	}
 	code = buf_full(&sql) ? err_set(checking->err, ERR_LIMIT, "the table has too many files")
@@ -331,12 +335,12 @@ static enum err_code attach_places(struct checking *checking)
 
 static struct position cell_position(duckdb_result *result, idx_t column, idx_t row)
 {
-	char *text = duckdb_value_varchar(result, column, row);
+	char *text = duckdb.value_varchar(result, column, row);
 	struct position position = { { 0 } };
 
 	if (text)
 		(void)position_parse(slice_str(text), &position);
-	duckdb_free(text);
+	duckdb.free(text);
 	return position;
 }
 
@@ -348,37 +352,40 @@ static void check_reach(struct checking *checking, const char *text, uint64_t la
 
 	if (!partition_parse(checking->kind, slice_str(text), &partition))
 		return;
-	part = part_of(checking, partition);
+	part = check_part_of(checking, partition);
 	part->places_end = last + 1;
 	if (checking->kind == TOPIC_LOG && part->next <= last)
-		fault(checking, "partition %s of \"%s\": offsets %" PRIu64 " to %" PRIu64
-		      " are in the table, but in no object", text, checking->topic, part->next,
-		      last);
+		check_fault(checking,
+			    "partition %s of \"%s\": offsets %" PRIu64 " to %" PRIu64
+			    " are in the table, but in no object",
+			    text, checking->topic, part->next, last);
 }
 
 /* One partition: every ordinal from 0 to the last one is in one place. */
-static void check_partition(struct checking *checking, duckdb_result *result, idx_t row)
+static void check_row(struct checking *checking, duckdb_result *result, idx_t row)
 {
-	char *partition = duckdb_value_varchar(result, 0, row);
-	uint64_t places = duckdb_value_uint64(result, 1, row);
-	uint64_t distinct = duckdb_value_uint64(result, 2, row);
+	char *partition = duckdb.value_varchar(result, 0, row);
+	uint64_t places = duckdb.value_uint64(result, 1, row);
+	uint64_t distinct = duckdb.value_uint64(result, 2, row);
 	uint64_t first = position_ordinal(cell_position(result, 3, row));
 	uint64_t last = position_ordinal(cell_position(result, 4, row));
 
-	checking->counts.rows += duckdb_value_uint64(result, 5, row);
+	checking->counts.rows += duckdb.value_uint64(result, 5, row);
 	if (places != distinct)
-		fault(checking, "partition %s of \"%s\": %" PRIu64
-		      " offsets are more than once in the table or dead letters", partition,
-		      checking->topic, places - distinct);
+		check_fault(checking,
+			    "partition %s of \"%s\": %" PRIu64
+			    " offsets are more than once in the table or dead letters",
+			    partition, checking->topic, places - distinct);
 	if (first != 0 || last - first + 1 != distinct)
-		fault(checking, "partition %s of \"%s\": %" PRIu64 " of the offsets 0 to %" PRIu64
-		      " are neither in the table nor a dead letter", partition, checking->topic,
-		      last + 1 - distinct, last);
+		check_fault(checking,
+			    "partition %s of \"%s\": %" PRIu64 " of the offsets 0 to %" PRIu64
+			    " are neither in the table nor a dead letter",
+			    partition, checking->topic, last + 1 - distinct, last);
 	check_reach(checking, partition ? partition : "", last);
-	duckdb_free(partition);
+	duckdb.free(partition);
 }
 
-static enum err_code check_rows(struct checking *checking)
+static enum err_code check_table_rows(struct checking *checking)
 {
 	duckdb_result result;
 	enum err_code code = attach_places(checking);
@@ -389,22 +396,23 @@ static enum err_code check_rows(struct checking *checking)
 				  "FROM places GROUP BY p ORDER BY p", &result, checking->err);
 	if (code != ERR_OK)
 		return code;
-	for (idx_t row = 0; row < duckdb_row_count(&result); row++)
-		check_partition(checking, &result, row);
-	duckdb_destroy_result(&result);
+	for (idx_t row = 0; row < duckdb.row_count(&result); row++)
+		check_row(checking, &result, row);
+	duckdb.destroy_result(&result);
 	return ERR_OK;
 }
 
 /* What the table's `txn` says is done must be somewhere. */
 static void check_progress(struct checking *checking, int32_t partition)
 {
-	int64_t done = done_of(checking, partition);
-	uint64_t end = part_of(checking, partition)->places_end;
+	int64_t done = check_done_of(checking, partition);
+	uint64_t end = check_part_of(checking, partition)->places_end;
 
 	if (done >= 0 && (uint64_t)done >= end)
-		fault(checking, "partition %d of \"%s\": the table says that offsets up to %" PRId64
-		      " are done, but what it holds ends before %" PRIu64, partition,
-		      checking->topic, done, end);
+		check_fault(checking,
+			    "partition %d of \"%s\": the table says that offsets up to %" PRId64
+			    " are done, but what it holds ends before %" PRIu64,
+			    partition, checking->topic, done, end);
 }
 
 /* The log is asked last: nothing can be in the lake that it has not taken by then. */
@@ -412,7 +420,7 @@ static enum err_code count_behind(struct checking *checking)
 {
 	uint64_t done = checking->counts.rows + checking->settled;
 	uint64_t logged = 0;
-	enum err_code code = describe(checking);
+	enum err_code code = check_describe(checking);
 
 	if (code != ERR_OK || checking->info.partition_count == 0)
 		return code;
@@ -421,18 +429,20 @@ static enum err_code count_behind(struct checking *checking)
 		check_progress(checking, i);
 	}
 	if (done > logged && checking->counts.faults == 0)
-		fault(checking, "\"%s\": the lake holds %" PRIu64
-		      " records more than were ever in the log", checking->topic, done - logged);
+		check_fault(checking,
+			    "\"%s\": the lake holds %" PRIu64
+			    " records more than were ever in the log",
+			    checking->topic, done - logged);
 	checking->counts.behind = logged > done ? logged - done : 0;
 	return ERR_OK;
 }
 
 static enum err_code check_all(struct checking *checking)
 {
-	enum err_code code = open_table(checking);
+	enum err_code code = check_open_table(checking);
 
 	if (code == ERR_OK)
-		code = describe(checking);
+		code = check_describe(checking);
 	if (code == ERR_OK)
 		code = find_fronts(checking);
 	if (code == ERR_OK)
@@ -440,7 +450,7 @@ static enum err_code check_all(struct checking *checking)
 	if (code == ERR_OK && checking->kind == TOPIC_LOG)
 		code = check_objects(checking);
 	if (code == ERR_OK)
-		code = check_rows(checking);
+		code = check_table_rows(checking);
 	return code == ERR_OK ? count_behind(checking) : code;
 }
 

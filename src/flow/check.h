@@ -15,7 +15,7 @@
 #ifndef FLOW_CHECK_H
 #define FLOW_CHECK_H
 
-#include "base/duck.h"
+#include "sql/duck.h"
 #include "flow/lake.h"
 
 struct check_counts {

@@ -52,7 +52,7 @@ void dlq_batch_free(struct dlq_batch *batch)
 	free(batch);
 }
 
-static void put_member(struct buf *out, const char *name, struct slice value)
+static void dlq_put_member(struct buf *out, const char *name, struct slice value)
 {
 	buf_addf(out, "\"%s\":", name);
 	json_put_string(out, value);
@@ -67,11 +67,11 @@ static void put_letter(struct buf *out, const struct dlq_batch *batch,
 	size_t offset_len = position_text(letter->position, offset);
 
 	buf_add_char(out, '{');
-	put_member(out, "topic", slice_str(batch->topic.name));
-	put_member(out, "partition", slice_of(partition, partition_len));
-	put_member(out, "offset", slice_of(offset, offset_len));
-	put_member(out, "stage", slice_str(batch->stage));
-	put_member(out, "reason", slice_str(letter->reason));
+	dlq_put_member(out, "topic", slice_str(batch->topic.name));
+	dlq_put_member(out, "partition", slice_of(partition, partition_len));
+	dlq_put_member(out, "offset", slice_of(offset, offset_len));
+	dlq_put_member(out, "stage", slice_str(batch->stage));
+	dlq_put_member(out, "reason", slice_str(letter->reason));
 	buf_addf(out, "\"timestamp_ms\":%" PRId64 ",\"value\":", letter->timestamp_ms);
 	if (letter->value.ptr) {
 		buf_add_char(out, '"');
@@ -172,7 +172,7 @@ static void reading_release(struct reading *reading)
 	buf_release(&reading->value);
 }
 
-static bool get_text(struct json object, const char *name, struct slice *ret)
+static bool dlq_get_text(struct json object, const char *name, struct slice *ret)
 {
 	struct json member;
 
@@ -204,14 +204,13 @@ static bool parse_entry(struct reading *reading, struct slice line, struct dlq_e
 	struct err err;
 
 	return json_parse(reading->parser, line, &root, &err) == ERR_OK &&
-	       json_type(root) == JSON_OBJECT &&
-	       get_text(root, "topic", &ret->topic) &&
-	       get_text(root, "partition", &ret->partition) &&
-	       get_text(root, "offset", &ret->offset) && get_text(root, "stage", &ret->stage) &&
-	       get_text(root, "reason", &ret->reason) &&
+	       json_type(root) == JSON_OBJECT && dlq_get_text(root, "topic", &ret->topic) &&
+	       dlq_get_text(root, "partition", &ret->partition) &&
+	       dlq_get_text(root, "offset", &ret->offset) &&
+	       dlq_get_text(root, "stage", &ret->stage) &&
+	       dlq_get_text(root, "reason", &ret->reason) &&
 	       json_member(root, "timestamp_ms", &timestamp) &&
-	       json_get_i64(timestamp, &ret->timestamp_ms) &&
-	       get_value(reading, root, &ret->value);
+	       json_get_i64(timestamp, &ret->timestamp_ms) && get_value(reading, root, &ret->value);
 }
 
 /* False: enough, or `reading->code` says why not. */

@@ -149,7 +149,7 @@ static void wait_or_give_up(struct parcel *parcel)
 }
 
 /* Runs when an exchange is done: counts what is settled and keeps the rest. */
-static void settle(struct http_exchange *exchange)
+static void emulate_settle(struct http_exchange *exchange)
 {
 	struct parcel *parcel = exchange->user;
 	struct emulate *emulate = parcel->emulate;
@@ -182,7 +182,7 @@ static void settle(struct http_exchange *exchange)
 		wait_or_give_up(parcel);
 }
 
-static void fail(struct emulate *emulate, enum err_code code, const struct err *err)
+static void emulate_fail(struct emulate *emulate, enum err_code code, const struct err *err)
 {
 	if (emulate->failed != ERR_OK)
 		return;
@@ -215,7 +215,7 @@ static void send_parcel(struct parcel *parcel)
 	if (code == ERR_OK)
 		return;
 	give_up(parcel);
-	fail(emulate, code, &err);
+	emulate_fail(emulate, code, &err);
 }
 
 static void send_first(struct lane *lane)
@@ -307,7 +307,7 @@ static int64_t pause_us(const struct emulate *emulate)
 
 /* Which post comes next, and when. One that comes late does not move those after it, unless it is
  * a second late. */
-static void choose(struct emulate *emulate)
+static void emulate_choose(struct emulate *emulate)
 {
 	int64_t now_us = clock_mono_us();
 
@@ -335,7 +335,7 @@ static enum err_code find_row(struct emulate *emulate, struct source_post *ret_p
 	return err_prefix(err, "%d draws in a row gave no row", ABSENT_MAX);
 }
 
-static void post(struct emulate *emulate)
+static void emulate_post(struct emulate *emulate)
 {
 	struct source_post post;
 	struct err err;
@@ -343,7 +343,7 @@ static void post(struct emulate *emulate)
 	uint64_t key = emulate->choice.row;
 
 	if (code != ERR_OK) {
-		fail(emulate, code, &err);
+		emulate_fail(emulate, code, &err);
 		return;
 	}
 	emulate->chosen = false;
@@ -368,11 +368,11 @@ static int64_t post_due(struct emulate *emulate)
 		int64_t left_us;
 
 		if (!emulate->chosen)
-			choose(emulate);
+			emulate_choose(emulate);
 		left_us = emulate->next_us - clock_mono_us();
 		if (left_us > 0)
 			return left_us / 1000 + 1;
-		post(emulate);
+		emulate_post(emulate);
 	}
 	return IDLE_MS;
 }
@@ -410,7 +410,7 @@ static bool abandon_late(struct emulate *emulate)
 	return true;
 }
 
-static enum err_code loop(struct emulate *emulate, struct err *err)
+static enum err_code emulate_loop(struct emulate *emulate, struct err *err)
 {
 	for (;;) {
 		int64_t due_ms = send_waiting(emulate);
@@ -440,8 +440,8 @@ static enum err_code loop(struct emulate *emulate, struct err *err)
 	return emulate->failed;
 }
 
-static enum err_code check(const struct emulate_options *options,
-			   const struct post_protocol *protocol, struct err *err)
+static enum err_code emulate_check(const struct emulate_options *options,
+				   const struct post_protocol *protocol, struct err *err)
 {
 	if (options->batch_size == 0 || options->batch_size > protocol->records_max)
 		return err_set(err, ERR_USAGE, "the batch size must be 1 to %u here", protocol->records_max);
@@ -484,7 +484,7 @@ static void make_parcel(struct emulate *emulate, struct parcel *parcel, enum lak
 	parcel->exchange.method = emulate->protocol->method;
 	parcel->exchange.url = lane->url;
 	parcel->exchange.headers = emulate->headers;
-	parcel->exchange.done = settle;
+	parcel->exchange.done = emulate_settle;
 	parcel->exchange.user = parcel;
 	parcel->next_free = lane->free;
 	lane->free = parcel;
@@ -557,7 +557,7 @@ enum err_code emulate_run(const struct emulate_options *options, struct emulate_
 	emulate.protocol = !options->streaming ? &post_topic
 			 : options->batch_size > 1 ? &post_records : &post_record;
 	emulate.next_us = emulate.begun_us;
-	code = check(options, emulate.protocol, err);
+	code = emulate_check(options, emulate.protocol, err);
 	if (code == ERR_OK)
 		code = post_order_init(&emulate.order, options->order, options->seed,
 				       source_count(options->source), err);
@@ -565,7 +565,7 @@ enum err_code emulate_run(const struct emulate_options *options, struct emulate_
 		code = http_client_new(&emulate.client_options, options->url, &emulate.client, err);
 	if (code == ERR_OK) {
 		make_parcels(&emulate);
-		code = loop(&emulate, err);
+		code = emulate_loop(&emulate, err);
 		show(&emulate, true);
 	}
 	ret_result->seconds = (double)(clock_mono_us() - emulate.begun_us) / 1e6;

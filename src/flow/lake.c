@@ -84,7 +84,7 @@ static bool take_until(struct slice *rest, char end, struct slice *ret)
 }
 
 /* Ten digits or, without a zero in front, more. */
-static bool parse_start(struct slice text, uint64_t *ret)
+static bool lake_parse_start(struct slice text, uint64_t *ret)
 {
 	uint64_t value = 0;
 
@@ -100,8 +100,9 @@ static bool parse_start(struct slice text, uint64_t *ret)
 }
 
 /* <place>/<topic>/partition=<p>/<topic>+<p>+<start>.<extension>, nothing else. */
-static bool parse(const char *key, const char *place, const char *extension, enum topic_kind kind,
-		  struct slice *ret_topic, int32_t *ret_partition, uint64_t *ret_start)
+static bool lake_parse(const char *key, const char *place, const char *extension,
+		       enum topic_kind kind, struct slice *ret_topic, int32_t *ret_partition,
+		       uint64_t *ret_start)
 {
 	struct slice rest = slice_str(key);
 	struct slice topic, part, text;
@@ -115,7 +116,7 @@ static bool parse(const char *key, const char *place, const char *extension, enu
 		return false;
 	if (!take_until(&rest, '+', &text) || !slice_eq(text, topic) ||
 	    !take_until(&rest, '+', &text) || !slice_eq(text, part) ||
-	    !take_until(&rest, '.', &text) || !parse_start(text, &start) ||
+	    !take_until(&rest, '.', &text) || !lake_parse_start(text, &start) ||
 	    !slice_is(rest, extension))
 		return false;
 	*ret_topic = topic;
@@ -127,11 +128,11 @@ static bool parse(const char *key, const char *place, const char *extension, enu
 bool lake_object_parse(const char *key, struct slice *ret_topic, int32_t *ret_partition,
 		       uint64_t *ret_start)
 {
-	return parse(key, objects, "json", TOPIC_LOG, ret_topic, ret_partition, ret_start);
+	return lake_parse(key, objects, "json", TOPIC_LOG, ret_topic, ret_partition, ret_start);
 }
 
 bool lake_dlq_parse(const char *key, enum topic_kind kind, struct slice *ret_topic,
 		    int32_t *ret_partition, uint64_t *ret_start)
 {
-	return parse(key, letters, "ndjson", kind, ret_topic, ret_partition, ret_start);
+	return lake_parse(key, letters, "ndjson", kind, ret_topic, ret_partition, ret_start);
 }

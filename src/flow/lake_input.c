@@ -49,8 +49,8 @@ static void give_back(void *p)
 	(void)pthread_mutex_unlock(&input->lock);
 }
 
-static enum err_code open_object(struct raw_input *base, size_t part, void **ret_part,
-				 struct err *err)
+static enum err_code lake_input_open_object(struct raw_input *base, size_t part, void **ret_part,
+					    struct err *err)
 {
 	struct lake_input *input = (struct lake_input *)base;
 	size_t index = input->range.first + part;
@@ -88,7 +88,7 @@ static void count_up(char *digits, size_t len)
 	digits[len]++;
 }
 
-static struct slice take_line(struct lake_reading *reading)
+static struct slice lake_input_take_line(struct lake_reading *reading)
 {
 	const char *end = memchr(reading->rest.ptr, '\n', reading->rest.len);
 	struct slice line = slice_of(reading->rest.ptr,
@@ -106,7 +106,7 @@ static const char *poison_reason(const struct lake_input *input, size_t object, 
 	return NULL;
 }
 
-static struct lake_part *find_part(struct lake_input *input, int32_t partition)
+static struct lake_part *lake_input_find_part(struct lake_input *input, int32_t partition)
 {
 	for (size_t i = 0; i < input->part_count; i++)
 		if (input->parts[i]->partition == partition)
@@ -114,8 +114,8 @@ static struct lake_part *find_part(struct lake_input *input, int32_t partition)
 	return NULL;
 }
 
-static enum err_code bury(struct raw_input *base, const struct raw_record *record,
-			  const char *reason, struct err *err)
+static enum err_code lake_input_bury(struct raw_input *base, const struct raw_record *record,
+				     const char *reason, struct err *err)
 {
 	struct lake_input *input = (struct lake_input *)base;
 	struct dlq_letter letter = { .timestamp_ms = clock_wall_ms(), .value = record->value,
@@ -128,7 +128,7 @@ static enum err_code bury(struct raw_input *base, const struct raw_record *recor
 		return ERR_OK;
 	(void)partition_parse(TOPIC_LOG, record->partition, &partition);
 	(void)position_parse(record->offset, &letter.position);
-	part = find_part(input, partition);
+	part = lake_input_find_part(input, partition);
 	assert(part);	/* the record came from one of them */
 	(void)pthread_mutex_lock(&input->letters_lock);
 	code = dlq_batch_put(part->letters, &letter, err);
@@ -136,7 +136,8 @@ static enum err_code bury(struct raw_input *base, const struct raw_record *recor
 	return code;
 }
 
-static enum err_code next_record(void *p, struct raw_record *ret_record, bool *ret, struct err *err)
+static enum err_code lake_input_next_record(void *p, struct raw_record *ret_record, bool *ret,
+					    struct err *err)
 {
 	struct lake_reading *reading = p;
 	struct lake_input *input = reading->input;
@@ -144,7 +145,7 @@ static enum err_code next_record(void *p, struct raw_record *ret_record, bool *r
 	const struct lake_range *range = &input->range;
 
 	while (reading->rest.len && reading->record < range->skip + range->take) {
-		struct slice line = take_line(reading);
+		struct slice line = lake_input_take_line(reading);
 		const char *reason = poison_reason(input, reading->index, reading->record);
 		bool skip = reading->record < range->skip;
 
@@ -157,7 +158,7 @@ static enum err_code next_record(void *p, struct raw_record *ret_record, bool *r
 		*ret = true;
 		if (!reason)
 			return ERR_OK;
-		if (bury(&input->input, ret_record, reason, err) != ERR_OK)
+		if (lake_input_bury(&input->input, ret_record, reason, err) != ERR_OK)
 			return err->code;
 	}
 	*ret = false;
@@ -171,8 +172,11 @@ static enum err_code next_record(void *p, struct raw_record *ret_record, bool *r
 void lake_input_init(struct lake_input *input, struct store *store, const char *topic)
 {
 	*input = (struct lake_input){
-		.input = { .padded = true, .open = open_object, .next = next_record,
-			   .close = give_back, .dead = bury },
+		.input = { .padded = true,
+			   .open = lake_input_open_object,
+			   .next = lake_input_next_record,
+			   .close = give_back,
+			   .dead = lake_input_bury },
 		.store = store,
 		.topic = topic,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -256,11 +260,11 @@ enum err_code lake_input_count(struct lake_input *input, size_t object, struct e
 
 	lake_input_narrow(input, (struct lake_range){ .first = object, .count = 1,
 						      .take = UINT64_MAX });
-	code = open_object(&input->input, 0, &reading, err);
+	code = lake_input_open_object(&input->input, 0, &reading, err);
 	if (code != ERR_OK)
 		return code;
 	do {
-		code = next_record(reading, &record, &more, err);
+		code = lake_input_next_record(reading, &record, &more, err);
 	} while (code == ERR_OK && more);
 	give_back(reading);
 	return code;

@@ -154,7 +154,8 @@ void micro_batch_select(struct micro_batch *batch, size_t from, size_t to)
 	batch->input.part_count = (to - from + PART_ITEMS - 1) / PART_ITEMS;
 }
 
-static enum err_code bury(const struct batch_item *item, const char *reason, struct err *err)
+static enum err_code micro_batch_bury_item(const struct batch_item *item, const char *reason,
+					   struct err *err)
 {
 	struct dlq_letter letter = {
 		.position = item->position,
@@ -171,7 +172,7 @@ enum err_code micro_batch_take_letters(struct micro_batch *batch, struct err *er
 	for (; batch->letter_count > 0; batch->letter_count--) {
 		const struct batch_letter *letter = &batch->letters[batch->letter_count - 1];
 
-		if (bury(letter->item, letter->reason, err) != ERR_OK)
+		if (micro_batch_bury_item(letter->item, letter->reason, err) != ERR_OK)
 			return err->code;
 	}
 	return ERR_OK;
@@ -180,7 +181,7 @@ enum err_code micro_batch_take_letters(struct micro_batch *batch, struct err *er
 enum err_code micro_batch_bury(struct micro_batch *batch, size_t at, const char *reason,
 			       struct err *err)
 {
-	enum err_code code = bury(&batch->items[at], reason, err);
+	enum err_code code = micro_batch_bury_item(&batch->items[at], reason, err);
 
 	batch->items[at].buried = code == ERR_OK;
 	return code;

@@ -40,7 +40,7 @@ static enum post_outcome outcome_of_kinesis(struct slice type)
 	return POST_REFUSED;
 }
 
-static bool get_text(struct json object, const char *name, struct slice *ret_text)
+static bool post_protocol_get_text(struct json object, const char *name, struct slice *ret_text)
 {
 	struct json value;
 
@@ -72,7 +72,7 @@ static enum post_outcome read_offset(struct json entry, struct err *why)
 	int64_t number;
 
 	if (json_member(entry, "error_code", &value) && json_get_i64(value, &number)) {
-		(void)get_text(entry, "error", &message);
+		(void)post_protocol_get_text(entry, "error", &message);
 		say_why(why, message, slice_str("the proxy gave no reason"));
 		return outcome_of_rest_code(number);
 	}
@@ -120,13 +120,13 @@ static bool read_sequence(struct json entry, const char *type_name, const char *
 	struct slice message = { 0 };
 	struct slice text;
 
-	if (get_text(entry, type_name, &text)) {
-		(void)get_text(entry, message_name, &message);
+	if (post_protocol_get_text(entry, type_name, &text)) {
+		(void)post_protocol_get_text(entry, message_name, &message);
 		say_why(why, message, text);
 		*ret_outcome = outcome_of_kinesis(text);
 		return true;
 	}
-	if (!get_text(entry, "SequenceNumber", &text) || text.len == 0)
+	if (!post_protocol_get_text(entry, "SequenceNumber", &text) || text.len == 0)
 		return false;
 	*ret_outcome = POST_ACKNOWLEDGED;
 	return true;
@@ -195,7 +195,7 @@ static void say_why_of_body(struct json body, bool parsed, int status, struct er
 {
 	struct slice message;
 
-	if (parsed && get_text(body, "message", &message))
+	if (parsed && post_protocol_get_text(body, "message", &message))
 		(void)err_set(why, ERR_SHAPE, "status %d: %.*s", status, SLICE_ARG(message));
 	else
 		(void)err_set(why, ERR_SHAPE, "status %d", status);

@@ -45,9 +45,9 @@ static char **table_paths(struct store *store, const char *root, const struct de
 	return paths;
 }
 
-static enum err_code find_table(const struct results_options *options, enum topic_kind kind,
-				enum lake_table which, struct engine_table *ret_table,
-				char ***ret_paths, uint64_t *ret_rows, struct err *err)
+static enum err_code results_find_table(const struct results_options *options, enum topic_kind kind,
+					enum lake_table which, struct engine_table *ret_table,
+					char ***ret_paths, uint64_t *ret_rows, struct err *err)
 {
 	const struct delta_options read_only = { 0 };
 	struct delta_table *delta = NULL;
@@ -81,8 +81,8 @@ enum err_code results_attach(const struct results_options *options, enum topic_k
 	enum err_code code = ERR_OK;
 
 	for (int i = 0; i < LAKE_TABLES && code == ERR_OK; i++) {
-		code = find_table(options, kind, (enum lake_table)i, &tables[i], &paths[i],
-				  &rows[i], err);
+		code = results_find_table(options, kind, (enum lake_table)i, &tables[i], &paths[i],
+					  &rows[i], err);
 		tables[i].paths = (const char *const *)paths[i];
 	}
 	if (code == ERR_OK)
@@ -97,8 +97,8 @@ enum err_code results_attach(const struct results_options *options, enum topic_k
 	return code;
 }
 
-static enum err_code replace(struct store *store, const char *name, const char *extension,
-			     const struct buf *body, struct err *err)
+static enum err_code results_replace(struct store *store, const char *name, const char *extension,
+				     const struct buf *body, struct err *err)
 {
 	char key[STORE_KEY_MAX + 1];
 	int fault = FAILPOINT("results-put");
@@ -114,7 +114,7 @@ static enum err_code replace(struct store *store, const char *name, const char *
 	return store_put(store, key, buf_slice(body), STORE_REPLACE, err);
 }
 
-static enum err_code read_file(const char *path, struct buf *out, struct err *err)
+static enum err_code results_read_file(const char *path, struct buf *out, struct err *err)
 {
 	FILE *file = fopen(path, "re");
 	enum err_code code = ERR_OK;
@@ -134,22 +134,22 @@ static enum err_code read_file(const char *path, struct buf *out, struct err *er
 	return code;
 }
 
-static void put_member(struct buf *out, const char *name, const char *text)
+static void results_put_member(struct buf *out, const char *name, const char *text)
 {
 	buf_addf(out, "\"%s\":", name);
 	json_put_string(out, slice_str(text));
 	buf_add_char(out, ',');
 }
 
-static void put_json(struct buf *out, const struct analysis_model *analysis, const char *run,
-		     const struct answer *answer)
+static void results_put_json(struct buf *out, const struct analysis_model *analysis,
+			     const char *run, const struct answer *answer)
 {
 	buf_add_char(out, '{');
-	put_member(out, "name", analysis->model.name);
-	put_member(out, "title", analysis->model.title);
-	put_member(out, "description", analysis->description);
-	put_member(out, "chart", chart_name(analysis->chart));
-	put_member(out, "run", run);
+	results_put_member(out, "name", analysis->model.name);
+	results_put_member(out, "title", analysis->model.title);
+	results_put_member(out, "description", analysis->description);
+	results_put_member(out, "chart", chart_name(analysis->chart));
+	results_put_member(out, "run", run);
 	answer_put_members(out, answer);
 	buf_add_str(out, "}\n");
 }
@@ -163,17 +163,17 @@ static enum err_code write_answer(const struct results_options *options,
 	enum err_code code;
 
 	buf_init(&body, RESULT_BYTES_MAX);
-	code = read_file(parquet, &body, err);
+	code = results_read_file(parquet, &body, err);
 	if (code == ERR_OK)
-		code = replace(options->store, name, "parquet", &body, err);
+		code = results_replace(options->store, name, "parquet", &body, err);
 	buf_clear(&body);
 	answer_put_csv(&body, answer);
 	if (code == ERR_OK)
-		code = replace(options->store, name, "csv", &body, err);
+		code = results_replace(options->store, name, "csv", &body, err);
 	buf_clear(&body);
-	put_json(&body, analysis, run, answer);
+	results_put_json(&body, analysis, run, answer);
 	if (code == ERR_OK)
-		code = replace(options->store, name, "json", &body, err);
+		code = results_replace(options->store, name, "json", &body, err);
 	buf_release(&body);
 	return code;
 }

@@ -55,7 +55,7 @@ static int table_of(const struct sink *sink, const char *topic)
 	return table;
 }
 
-static struct sink_partition *find_partition(struct sink *sink, const char *topic, int32_t id)
+static struct sink_partition *sink_find_partition(struct sink *sink, const char *topic, int32_t id)
 {
 	for (size_t i = 0; i < sink->partition_count; i++)
 		if (sink->partitions[i]->id == id && !strcmp(sink->partitions[i]->topic, topic))
@@ -65,7 +65,7 @@ static struct sink_partition *find_partition(struct sink *sink, const char *topi
 
 static struct sink_partition *make_partition(struct sink *sink, const char *topic, int32_t id)
 {
-	struct sink_partition *partition = find_partition(sink, topic, id);
+	struct sink_partition *partition = sink_find_partition(sink, topic, id);
 
 	if (partition)
 		return partition;
@@ -77,7 +77,7 @@ static struct sink_partition *make_partition(struct sink *sink, const char *topi
 	return partition;
 }
 
-static void halt(struct sink *sink, struct sink_partition *partition, const struct err *err)
+static void sink_halt(struct sink *sink, struct sink_partition *partition, const struct err *err)
 {
 	trace_error("%s, partition %d: %s; this partition halts, the others go on",
 		    partition->topic, partition->id, err->msg);
@@ -114,7 +114,7 @@ static void count_ended(struct sink *sink, const struct sink_job *job,
 }
 
 /* Tell the broker. That it does not hear it costs nothing: the lake is what counts. */
-static void commit(struct sink *sink, const struct sink_partition *partition, uint64_t next)
+static void sink_commit(struct sink *sink, const struct sink_partition *partition, uint64_t next)
 {
 	struct topic_ref topic = { TOPIC_LOG, partition->topic };
 	struct position position = position_of_offset(next);
@@ -136,7 +136,7 @@ static void take_ended(struct sink *sink)
 
 		if (job->done) {
 			count_ended(sink, job, partition);
-			commit(sink, partition, job->end);
+			sink_commit(sink, partition, job->end);
 		}
 		sink_job_free(job);
 		job = next;
@@ -175,8 +175,8 @@ static int64_t close_due(struct sink *sink, int64_t now_ms, bool all)
 
 /* --- records ----------------------------------------------------------- */
 
-static void add_letter(struct sink *sink, struct sink_partition *partition,
-		       const struct dlq_letter *letter)
+static void sink_add_letter(struct sink *sink, struct sink_partition *partition,
+			    const struct dlq_letter *letter)
 {
 	struct store *store = sink->options->store;
 	size_t before;
@@ -189,7 +189,7 @@ static void add_letter(struct sink *sink, struct sink_partition *partition,
 		close_run(sink, partition);
 		before = 0;
 		if (sink_partition_add_letter(partition, store, letter, &err) != ERR_OK) {
-			halt(sink, partition, &err);	/* larger than any record may be */
+			sink_halt(sink, partition, &err); /* larger than any record may be */
 			return;
 		}
 	}
@@ -241,13 +241,13 @@ static void prove(struct sink *sink, struct sink_partition *partition, struct sl
 	if (!slice_eq(buf_slice(&line), buf_slice(&partition->proof))) {
 		(void)err_set(&err, ERR_CORRUPT, "record %" PRIu64 " in the lake is not that of the log:"
 			      " one of them belongs to another pipeline", partition->next - 1);
-		halt(sink, partition, &err);
+		sink_halt(sink, partition, &err);
 	}
 	buf_release(&line);
 }
 
-static void add_record(struct sink *sink, struct sink_partition *partition,
-		       const struct record *record)
+static void sink_add_record(struct sink *sink, struct sink_partition *partition,
+			    const struct record *record)
 {
 	uint64_t ordinal = position_ordinal(record->position);
 	struct dlq_letter letter = {
@@ -267,10 +267,10 @@ static void add_record(struct sink *sink, struct sink_partition *partition,
 	if (ordinal > partition->next)
 		miss(sink, partition, ordinal);
 	if (!record->value.ptr) {
-		add_letter(sink, partition, &letter);
+		sink_add_letter(sink, partition, &letter);
 	} else if (json_parse(sink->parser, record->value, &root, &err) != ERR_OK) {
 		letter.reason = err.msg;
-		add_letter(sink, partition, &letter);
+		sink_add_letter(sink, partition, &letter);
 	} else {
 		add_line(sink, partition, root, record->value.len);
 	}
@@ -292,7 +292,7 @@ static void add_damage(struct sink *sink, struct sink_partition *partition, uint
 		miss(sink, partition, first);
 	while (partition->next <= last && !sink_partition_halted(partition)) {
 		letter.position = position_of_offset(partition->next);
-		add_letter(sink, partition, &letter);
+		sink_add_letter(sink, partition, &letter);
 		metric_add(METRIC_SINK_DAMAGED, 1);
 	}
 }
@@ -323,7 +323,7 @@ static enum err_code recover(struct sink *sink, struct sink_partition *partition
  * Read on where the sink is, or one record before if that is to be compared. The partition is
  * assigned only once, so a log that cannot be read is asked again until a stop is asked.
  */
-static enum err_code seek(struct sink *sink, struct sink_partition *partition, struct err *err)
+static enum err_code sink_seek(struct sink *sink, struct sink_partition *partition, struct err *err)
 {
 	struct backoff backoff = { .first_ms = 100, .max_ms = 20000 };
 	struct topic_ref topic = { TOPIC_LOG, partition->topic };
@@ -360,7 +360,7 @@ static enum err_code on_assigned(struct sink *sink, const struct reader_event *e
 		take_ended(sink);
 		if (recover(sink, partition, &place, &why) != ERR_OK) {
 			partition->assigned = true;
-			halt(sink, partition, &why);
+			sink_halt(sink, partition, &why);
 			return ERR_OK;
 		}
 		atomic_store(&partition->lane.halted, ERR_OK);
@@ -369,14 +369,14 @@ static enum err_code on_assigned(struct sink *sink, const struct reader_event *e
 		trace_debug("%s, partition %d: goes on at %" PRIu64, partition->topic,
 			    partition->id, partition->next);
 	}
-	return seek(sink, partition, err);
+	return sink_seek(sink, partition, err);
 }
 
 /* What it holds and has not put is another reader's, or gone with its topic. */
 static void on_revoked(struct sink *sink, const struct reader_event *event)
 {
 	struct sink_partition *partition =
-		find_partition(sink, event->topic.name, event->partition);
+		sink_find_partition(sink, event->topic.name, event->partition);
 
 	if (!partition)
 		return;
@@ -389,7 +389,7 @@ static void on_revoked(struct sink *sink, const struct reader_event *event)
 static void on_data(struct sink *sink, const struct reader_event *event)
 {
 	struct sink_partition *partition =
-		find_partition(sink, event->topic.name, event->partition);
+		sink_find_partition(sink, event->topic.name, event->partition);
 
 	if (!partition || !partition->assigned)
 		return;
@@ -397,11 +397,12 @@ static void on_data(struct sink *sink, const struct reader_event *event)
 		add_damage(sink, partition, position_ordinal(event->first),
 			   position_ordinal(event->last));
 	for (size_t i = 0; i < event->count && !sink_partition_halted(partition); i++)
-		add_record(sink, partition, &event->records[i]);
+		sink_add_record(sink, partition, &event->records[i]);
 	keep_budget(sink);
 }
 
-static enum err_code on_event(struct sink *sink, const struct reader_event *event, struct err *err)
+static enum err_code sink_on_event(struct sink *sink, const struct reader_event *event,
+				   struct err *err)
 {
 	switch (event->kind) {
 	case READER_ASSIGNED:
@@ -461,7 +462,7 @@ static void add_own_topics(struct sink *sink)
 }
 
 /* Known partitions are assigned afresh, and then go on where they are. */
-static enum err_code open_reader(struct sink *sink, struct err *err)
+static enum err_code sink_open_reader(struct sink *sink, struct err *err)
 {
 	struct topic_ref *topics = xcalloc(sink->topic_count, sizeof(*topics));
 	struct reader_options options = {
@@ -492,14 +493,14 @@ static enum err_code look_for_topics(struct sink *sink, int64_t now_ms, struct e
 	sink->topics_ms = now_ms;
 	code = broker_list(sink->options->broker, TOPIC_LOG, add_new_topic, sink, err);
 	if (code == ERR_OK && sink->topic_count > before)
-		code = open_reader(sink, err);
+		code = sink_open_reader(sink, err);
 	return code;
 }
 
 /* --- draining ---------------------------------------------------------- */
 
 /* What is in the log of a topic now is what a drain must reach. */
-static enum err_code set_goals(struct sink *sink, const char *topic, struct err *err)
+static enum err_code sink_set_goals(struct sink *sink, const char *topic, struct err *err)
 {
 	struct topic_ref ref = { TOPIC_LOG, topic };
 	struct topic_info info;
@@ -523,17 +524,17 @@ static enum err_code set_goals(struct sink *sink, const char *topic, struct err 
 	return ERR_OK;
 }
 
-static enum err_code begin_drain(struct sink *sink, struct err *err)
+static enum err_code sink_begin_drain(struct sink *sink, struct err *err)
 {
 	enum err_code code = ERR_OK;
 
 	for (size_t i = 0; i < sink->topic_count && code == ERR_OK; i++)
-		code = set_goals(sink, sink->topics[i], err);
+		code = sink_set_goals(sink, sink->topics[i], err);
 	sink->draining = code == ERR_OK;	/* without its goals it would end at once */
 	return code;
 }
 
-static bool drained(const struct sink *sink)
+static bool sink_drained(const struct sink *sink)
 {
 	for (size_t i = 0; i < sink->partition_count; i++) {
 		const struct sink_partition *partition = sink->partitions[i];
@@ -547,7 +548,7 @@ static bool drained(const struct sink *sink)
 
 /* --- the whole --------------------------------------------------------- */
 
-static enum err_code turn(struct sink *sink, struct err *err)
+static enum err_code sink_turn(struct sink *sink, struct err *err)
 {
 	int64_t now_ms = clock_mono_ms();
 	int64_t due_ms = close_due(sink, now_ms, false);
@@ -560,21 +561,21 @@ static enum err_code turn(struct sink *sink, struct err *err)
 	code = look_for_topics(sink, now_ms, err);
 	if (code == ERR_OK)
 		code = reader_next(sink->reader, deadline_ms, &event, err);
-	return code == ERR_OK ? on_event(sink, &event, err) : code;
+	return code == ERR_OK ? sink_on_event(sink, &event, err) : code;
 }
 
-static enum err_code loop(struct sink *sink, struct err *err)
+static enum err_code sink_loop(struct sink *sink, struct err *err)
 {
 	struct backoff backoff = { .first_ms = 100, .max_ms = 20000 };
 	enum err_code code = ERR_OK;
 
 	for (;;) {
 		if (!sink->draining && (stop_requested() || sink->options->until_end))
-			code = begin_drain(sink, err);
-		if (code == ERR_OK && sink->draining && drained(sink))
+			code = sink_begin_drain(sink, err);
+		if (code == ERR_OK && sink->draining && sink_drained(sink))
 			return ERR_OK;
 		if (code == ERR_OK)
-			code = turn(sink, err);
+			code = sink_turn(sink, err);
 		if (code == ERR_OK) {
 			backoff_reset(&backoff);
 			continue;
@@ -612,7 +613,7 @@ static enum err_code verdict(struct sink *sink, struct err *err)
 	return ERR_OK;
 }
 
-static enum err_code run(struct sink *sink, struct err *err)
+static enum err_code sink_run_all(struct sink *sink, struct err *err)
 {
 	enum err_code code = ERR_OK;
 
@@ -622,16 +623,16 @@ static enum err_code run(struct sink *sink, struct err *err)
 	else
 		add_own_topics(sink);
 	if (code == ERR_OK)
-		code = open_reader(sink, err);
+		code = sink_open_reader(sink, err);
 	if (code == ERR_OK)
-		code = loop(sink, err);
+		code = sink_loop(sink, err);
 	(void)close_due(sink, 0, true);
 	sink_writer_wait(sink->writer, NULL);
 	take_ended(sink);
 	return code == ERR_OK ? verdict(sink, err) : code;
 }
 
-static void release(struct sink *sink)
+static void sink_release(struct sink *sink)
 {
 	reader_close(sink->reader);
 	sink_writer_free(sink->writer);
@@ -658,8 +659,8 @@ enum err_code sink_run(const struct sink_options *options, struct sink_counts *r
 	code = sink_writer_new(options->store, WRITING_BYTES_MAX, &sink.writer, err);
 	if (code == ERR_OK) {
 		sink.parser = json_parser_new(RECORD_BYTES_MAX);
-		code = run(&sink, err);
-		release(&sink);
+		code = sink_run_all(&sink, err);
+		sink_release(&sink);
 	}
 	lock_release(lock_fd);
 	return code;

@@ -25,7 +25,7 @@ static bool look_at(void *user, const struct store_entry *entry)
 	return true;
 }
 
-static uint64_t count_lines(struct slice text)
+static uint64_t sink_recover_count_lines(struct slice text)
 {
 	uint64_t count = 0;
 
@@ -58,7 +58,7 @@ static enum err_code read_newest(struct store *store, const char *key, uint64_t 
 	} else if (code == ERR_OK) {
 		struct slice line = last_line(text);
 
-		place->next = start + count_lines(text);
+		place->next = start + sink_recover_count_lines(text);
 		place->has_line = true;
 		buf_init(&place->last_line, line.len);
 		buf_add_slice(&place->last_line, line);

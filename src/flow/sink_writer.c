@@ -145,7 +145,8 @@ static bool is_final(enum err_code code)
 	       code == ERR_UNSUPPORTED;
 }
 
-static enum err_code put(struct sink_writer *writer, struct sink_job *job, struct err *err)
+static enum err_code sink_writer_put(struct sink_writer *writer, struct sink_job *job,
+				     struct err *err)
 {
 	if (job->letters)
 		return dlq_batch_write(job->letters, err);
@@ -164,7 +165,7 @@ static bool put_off(struct sink_writer *writer, struct sink_lane *lane)
 	return !atomic_load(&writer->gave_up);
 }
 
-static void halt(struct sink_lane *lane, enum err_code code, const struct err *err)
+static void sink_writer_halt(struct sink_lane *lane, enum err_code code, const struct err *err)
 {
 	atomic_store(&lane->halted, (int)code);
 	if (code != ERR_STOPPED)
@@ -180,7 +181,7 @@ static bool perform(struct sink_writer *writer, struct sink_lane *lane)
 
 	if (atomic_load(&lane->halted) != ERR_OK)
 		return true;
-	code = put(writer, job, &err);
+	code = sink_writer_put(writer, job, &err);
 	job->done = code == ERR_OK;
 	if (job->done) {
 		backoff_reset(&lane->backoff);
@@ -194,7 +195,7 @@ static bool perform(struct sink_writer *writer, struct sink_lane *lane)
 			return false;
 		code = ERR_STOPPED;
 	}
-	halt(lane, code, &err);
+	sink_writer_halt(lane, code, &err);
 	return true;
 }
 
@@ -214,7 +215,7 @@ static void end_job(struct sink_writer *writer, struct sink_lane *lane)
 	(void)pthread_cond_broadcast(&writer->progress);
 }
 
-static void *run(void *user)
+static void *sink_writer_run(void *user)
 {
 	struct sink_writer *writer = user;
 	struct sink_lane *lane;
@@ -238,7 +239,7 @@ static void *run(void *user)
 
 /* --- the writer --------------------------------------------------------- */
 
-static void free_chain(struct sink_job *job)
+static void sink_writer_free_chain(struct sink_job *job)
 {
 	while (job) {
 		struct sink_job *next = job->next;
@@ -271,7 +272,8 @@ enum err_code sink_writer_new(struct store *store, size_t bytes_max,
 	writer->ended_end = &writer->ended;
 	init_locks(writer);
 	while (writer->thread_count < SINK_WRITERS) {
-		int sys = pthread_create(&writer->threads[writer->thread_count], NULL, run, writer);
+		int sys = pthread_create(&writer->threads[writer->thread_count], NULL,
+					 sink_writer_run, writer);
 
 		if (sys != 0) {
 			sink_writer_free(writer);
@@ -293,15 +295,15 @@ void sink_writer_free(struct sink_writer *writer)
 	for (size_t i = 0; i < writer->thread_count; i++)
 		(void)pthread_join(writer->threads[i], NULL);
 	for (struct sink_lane *lane = writer->queue; lane; lane = lane->next)
-		free_chain(lane->jobs);
-	free_chain(writer->ended);
+		sink_writer_free_chain(lane->jobs);
+	sink_writer_free_chain(writer->ended);
 	(void)pthread_cond_destroy(&writer->due);
 	(void)pthread_cond_destroy(&writer->progress);
 	(void)pthread_mutex_destroy(&writer->lock);
 	free(writer);
 }
 
-static bool is_full(const struct sink_writer *writer, const struct sink_job *job)
+static bool sink_writer_is_full(const struct sink_writer *writer, const struct sink_job *job)
 {
 	return writer->pending == JOBS_MAX ||
 	       (writer->pending > 0 && writer->bytes + job->bytes > writer->bytes_max);
@@ -313,7 +315,7 @@ void sink_writer_push(struct sink_writer *writer, struct sink_job *job)
 	bool idle;
 
 	(void)pthread_mutex_lock(&writer->lock);
-	while (is_full(writer, job))
+	while (sink_writer_is_full(writer, job))
 		(void)pthread_cond_wait(&writer->progress, &writer->lock);
 	idle = !lane->jobs;
 	job->next = NULL;

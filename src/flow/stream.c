@@ -15,7 +15,7 @@ struct stream {
 	bool draining;			/* goals are set; end when they are reached */
 };
 
-static struct stream_table *find_table(struct stream *stream, const char *topic)
+static struct stream_table *stream_find_table(struct stream *stream, const char *topic)
 {
 	for (size_t i = 0; i < LAKE_TABLES; i++)
 		if (strcmp(stream->tables[i].topic, topic) == 0)
@@ -46,7 +46,7 @@ static enum err_code open_tables(struct stream *stream, struct err *err)
 	return ERR_OK;
 }
 
-static enum err_code open_reader(struct stream *stream, struct err *err)
+static enum err_code stream_open_reader(struct stream *stream, struct err *err)
 {
 	struct topic_ref topics[LAKE_TABLES];
 	struct reader_options reader = {
@@ -62,7 +62,8 @@ static enum err_code open_reader(struct stream *stream, struct err *err)
 }
 
 /* What is in the log now is what a drain must reach. */
-static enum err_code set_goals(struct stream *stream, struct stream_table *table, struct err *err)
+static enum err_code stream_set_goals(struct stream *stream, struct stream_table *table,
+				      struct err *err)
 {
 	struct topic_info info;
 	enum err_code code = broker_describe(stream->options->broker, stream_table_topic(table),
@@ -82,10 +83,10 @@ static enum err_code set_goals(struct stream *stream, struct stream_table *table
 	return ERR_OK;
 }
 
-static enum err_code begin_drain(struct stream *stream, struct err *err)
+static enum err_code stream_begin_drain(struct stream *stream, struct err *err)
 {
 	for (int i = 0; i < LAKE_TABLES; i++) {
-		enum err_code code = set_goals(stream, &stream->tables[i], err);
+		enum err_code code = stream_set_goals(stream, &stream->tables[i], err);
 
 		if (code != ERR_OK)
 			return code;
@@ -94,7 +95,7 @@ static enum err_code begin_drain(struct stream *stream, struct err *err)
 	return ERR_OK;
 }
 
-static bool drained(const struct stream *stream)
+static bool stream_drained(const struct stream *stream)
 {
 	for (int i = 0; i < LAKE_TABLES; i++)
 		for (size_t j = 0; j < stream->tables[i].shard_count; j++) {
@@ -106,7 +107,8 @@ static bool drained(const struct stream *stream)
 	return true;
 }
 
-static bool due(const struct stream *stream, const struct stream_table *table, int64_t now_ms)
+static bool stream_due(const struct stream *stream, const struct stream_table *table,
+		       int64_t now_ms)
 {
 	const struct micro_batch *batch = &table->batch;
 
@@ -129,7 +131,7 @@ static enum err_code flush_due(struct stream *stream, bool all, struct err *err)
 		struct stream_table *table = &stream->tables[i];
 		enum err_code code;
 
-		if (!waits(table) || !(all || due(stream, table, clock_mono_ms())))
+		if (!waits(table) || !(all || stream_due(stream, table, clock_mono_ms())))
 			continue;
 		code = stream_table_flush(table, stream->reader, err);
 		if (code != ERR_OK)
@@ -169,7 +171,7 @@ static enum err_code assign(struct stream *stream, struct stream_table *table, i
 static enum err_code take_event(struct stream *stream, const struct reader_event *event,
 				struct err *err)
 {
-	struct stream_table *table = find_table(stream, event->topic.name);
+	struct stream_table *table = stream_find_table(stream, event->topic.name);
 	struct stream_shard *shard = stream_table_shard(table, event->partition);
 
 	switch (event->kind) {
@@ -191,7 +193,7 @@ static enum err_code take_event(struct stream *stream, const struct reader_event
 	return ERR_OK;
 }
 
-static enum err_code turn(struct stream *stream, struct err *err)
+static enum err_code stream_turn(struct stream *stream, struct err *err)
 {
 	struct reader_event event;
 	enum err_code code = reader_next(stream->reader, next_deadline_ms(stream), &event, err);
@@ -203,22 +205,22 @@ static enum err_code turn(struct stream *stream, struct err *err)
 	/* Shards are assigned before anything else comes, so now all goals can be set. */
 	if (code == ERR_OK && !stream->draining && event.kind != READER_ASSIGNED &&
 	    (stop_requested() || stream->options->until_end))
-		code = begin_drain(stream, err);
+		code = stream_begin_drain(stream, err);
 	return code;
 }
 
-static enum err_code run(struct stream *stream, struct err *err)
+static enum err_code stream_run_all(struct stream *stream, struct err *err)
 {
 	enum err_code code = open_tables(stream, err);
 
 	if (code == ERR_OK)
-		code = open_reader(stream, err);
-	while (code == ERR_OK && !(stream->draining && drained(stream)))
-		code = turn(stream, err);
+		code = stream_open_reader(stream, err);
+	while (code == ERR_OK && !(stream->draining && stream_drained(stream)))
+		code = stream_turn(stream, err);
 	return code == ERR_OK ? flush_due(stream, true, err) : code;
 }
 
-static void count(const struct stream *stream, struct stream_counts *ret_counts)
+static void stream_count(const struct stream *stream, struct stream_counts *ret_counts)
 {
 	*ret_counts = (struct stream_counts){ 0 };
 	for (int i = 0; i < LAKE_TABLES; i++) {
@@ -238,9 +240,9 @@ enum err_code stream_run(const struct stream_options *options, struct stream_cou
 
 	if (code != ERR_OK)
 		return code;
-	code = run(&stream, err);
+	code = stream_run_all(&stream, err);
 	if (code == ERR_OK)
-		count(&stream, ret_counts);
+		stream_count(&stream, ret_counts);
 	reader_close(stream.reader);
 	for (int i = 0; i < LAKE_TABLES; i++)
 		stream_table_close(&stream.tables[i]);

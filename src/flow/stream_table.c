@@ -114,8 +114,9 @@ static struct reader_start start_of(struct stream_shard *shard, const struct par
 	return start;
 }
 
-static enum err_code describe(struct stream_table *table, struct broker *broker, int32_t partition,
-			      struct topic_info *ret_info, struct err *err)
+static enum err_code stream_table_describe(struct stream_table *table, struct broker *broker,
+					   int32_t partition, struct topic_info *ret_info,
+					   struct err *err)
 {
 	enum err_code code = broker_describe(broker, stream_table_topic(table), ret_info, err);
 
@@ -135,7 +136,7 @@ static enum err_code await_log(struct stream_table *table, struct broker *broker
 {
 	for (int waited_ms = 0;; waited_ms += LOG_LOOK_MS) {
 		struct topic_info info;
-		enum err_code code = describe(table, broker, partition, &info, err);
+		enum err_code code = stream_table_describe(table, broker, partition, &info, err);
 		uint64_t next;
 
 		if (code != ERR_OK)
@@ -160,7 +161,7 @@ enum err_code stream_table_assign(struct stream_table *table, struct broker *bro
 	struct stream_shard *shard;
 	struct topic_info info;
 	int64_t kept;
-	enum err_code code = describe(table, broker, partition, &info, err);
+	enum err_code code = stream_table_describe(table, broker, partition, &info, err);
 
 	if (code != ERR_OK)
 		return code;
@@ -275,8 +276,8 @@ static enum err_code clean_range(struct stream_table *table, size_t from, size_t
 }
 
 /* Clean [from, to) only to see whether that works. No letter is found by it. */
-static enum err_code try_range(struct stream_table *table, size_t from, size_t to,
-			       struct err *err)
+static enum err_code stream_table_try_range(struct stream_table *table, size_t from, size_t to,
+					    struct err *err)
 {
 	struct clean_result result = { 0 };
 	enum err_code code = clean_range(table, from, to, &result, err);
@@ -297,7 +298,7 @@ static enum err_code bury_poison(struct stream_table *table, struct flush *flush
 		return err_prefix(err, "more than %d records make the SQL fail", POISON_MAX);
 	(void)snprintf(reason, sizeof(reason), "poison: %.280s", err->msg);
 	/* Does the engine still clean what is surely good? If not, no record is to blame. */
-	code = try_range(table, 0, 0, err);
+	code = stream_table_try_range(table, 0, 0, err);
 	if (code != ERR_OK)
 		return code;
 	trace_error("a record of stream \"%s\" makes the engine fail: %s", table->topic, reason);
@@ -308,8 +309,8 @@ static enum err_code bury_poison(struct stream_table *table, struct flush *flush
 }
 
 /* Cleaning [from, to) failed, as *err says: bury the records that it fails on. */
-static enum err_code find_poison(struct stream_table *table, struct flush *flush, size_t from,
-				 size_t to, struct err *err)
+static enum err_code stream_table_find_poison(struct stream_table *table, struct flush *flush,
+					      size_t from, size_t to, struct err *err)
 {
 	size_t middle = from + (to - from) / 2;
 	size_t ends[] = { from, middle, to };
@@ -317,17 +318,18 @@ static enum err_code find_poison(struct stream_table *table, struct flush *flush
 	if (to - from == 1)
 		return bury_poison(table, flush, from, err);
 	for (size_t i = 0; i < 2; i++) {
-		enum err_code code = try_range(table, ends[i], ends[i + 1], err);
+		enum err_code code = stream_table_try_range(table, ends[i], ends[i + 1], err);
 
 		if (code == ERR_SHAPE)		/* of anything else no record is to blame */
-			code = find_poison(table, flush, ends[i], ends[i + 1], err);
+			code = stream_table_find_poison(table, flush, ends[i], ends[i + 1], err);
 		if (code != ERR_OK)
 			return code;
 	}
 	return ERR_OK;
 }
 
-static enum err_code clean(struct stream_table *table, struct flush *flush, struct err *err)
+static enum err_code stream_table_clean(struct stream_table *table, struct flush *flush,
+					struct err *err)
 {
 	struct clean_result result = { 0 };
 	size_t count = table->batch.count;
@@ -337,7 +339,7 @@ static enum err_code clean(struct stream_table *table, struct flush *flush, stru
 		return ERR_OK;
 	code = clean_range(table, 0, count, &result, err);
 	if (code == ERR_SHAPE) {
-		code = find_poison(table, flush, 0, count, err);
+		code = stream_table_find_poison(table, flush, 0, count, err);
 		if (code == ERR_OK)
 			code = clean_range(table, 0, count, &result, err);
 		if (code == ERR_SHAPE && flush->poison == 0)
@@ -366,8 +368,8 @@ static enum err_code write_letters(struct stream_table *table, struct err *err)
 	return ERR_OK;
 }
 
-static enum err_code commit(struct stream_table *table, const struct flush *flush,
-			    struct err *err)
+static enum err_code stream_table_commit(struct stream_table *table, const struct flush *flush,
+					 struct err *err)
 {
 	struct delta_txn txns[PARTITIONS_MAX];
 	struct delta_commit commit = {
@@ -396,7 +398,7 @@ static enum err_code try_flush(struct stream_table *table, struct flush *flush, 
 	enum err_code code = micro_batch_take_letters(&table->batch, err);
 
 	if (code == ERR_OK)
-		code = clean(table, flush, err);
+		code = stream_table_clean(table, flush, err);
 	if (code == ERR_OK && FAILPOINT("stream-cleaned"))
 		code = err_set(err, ERR_IO, "injected fault");
 	if (code == ERR_OK)
@@ -405,7 +407,7 @@ static enum err_code try_flush(struct stream_table *table, struct flush *flush, 
 		code = err_set(err, ERR_IO, "injected fault");
 	if (code != ERR_OK)
 		return code;
-	code = commit(table, flush, err);
+	code = stream_table_commit(table, flush, err);
 	if (code == ERR_EXISTS) {	/* an earlier try whose answer was lost */
 		trace_warn("table \"%s\" has this batch already; it is dropped", table->root);
 		flush->rows = 0;

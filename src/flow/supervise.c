@@ -41,7 +41,8 @@ static enum err_code plan_next_start(struct service *service, struct restart_del
 	return ERR_OK;
 }
 
-static enum err_code turn(struct service *service, struct restart_delay delay, struct err *err)
+static enum err_code supervise_turn(struct service *service, struct restart_delay delay,
+				    struct err *err)
 {
 	enum err_code code;
 
@@ -95,7 +96,7 @@ enum err_code supervise(struct service *services, size_t count, struct restart_d
 		services[i].process.out_fd = -1;
 	while (code == ERR_OK && !stop_requested()) {
 		for (size_t i = 0; i < count && code == ERR_OK; i++)
-			code = turn(&services[i], delay, err);
+			code = supervise_turn(&services[i], delay, err);
 		if (code == ERR_OK)
 			clock_sleep_ms(TICK_MS);
 	}

@@ -135,8 +135,8 @@ static const char *reply_type(enum face face, struct slice accept)
 								       : media_name(MEDIA_JSON);
 }
 
-static struct route_match begin(struct gateway *gateway, const struct http_request *request,
-				struct call *call)
+static struct route_match gateway_begin(struct gateway *gateway, const struct http_request *request,
+					struct call *call)
 {
 	struct slice path = strip_stage(gateway->options.stages, request->path);
 	struct route_match match = route_find(request->method, path);
@@ -211,11 +211,12 @@ static bool admit_call(struct call *call, const struct route_match *match,
 	return false;
 }
 
-static bool admit(void *user, struct http_server *server, const struct http_request *request)
+static bool gateway_admit(void *user, struct http_server *server,
+			  const struct http_request *request)
 {
 	struct gateway *gateway = user;
 	struct call call;
-	struct route_match match = begin(gateway, request, &call);
+	struct route_match match = gateway_begin(gateway, request, &call);
 	bool admitted = admit_call(&call, &match, request);
 
 	if (!admitted)
@@ -227,7 +228,7 @@ static void handle(void *user, struct http_server *server, const struct http_req
 {
 	struct gateway *gateway = user;
 	struct call call;
-	struct route_match match = begin(gateway, request, &call);
+	struct route_match match = gateway_begin(gateway, request, &call);
 
 	if (!admit_call(&call, &match, request)) {
 		call_send(&call, server);
@@ -243,7 +244,7 @@ static void handle(void *user, struct http_server *server, const struct http_req
 }
 
 /* What one turn of the loop appends shall share a sync. */
-static void turn(void *user, bool begins)
+static void gateway_turn(void *user, bool begins)
 {
 	struct gateway *gateway = user;
 
@@ -259,8 +260,8 @@ static enum err_code listen_on(struct gateway *gateway, struct err *err)
 		.tls_key = options->tls_key,
 		.limits = http_limits_default,
 		.handle = handle,
-		.admit = admit,
-		.turn = turn,
+		.admit = gateway_admit,
+		.turn = gateway_turn,
 		.user = gateway,
 	};
 

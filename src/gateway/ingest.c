@@ -211,7 +211,7 @@ void ingest_append(struct call *call, enum topic_kind kind, struct slice name,
 }
 
 /* On the loop thread. */
-static void answer_task(struct http_server *server, struct http_task *task)
+static void ingest_answer_task(struct http_server *server, struct http_task *task)
 {
 	struct post *post = (struct post *)((char *)task - offsetof(struct post, task));
 	struct gateway *gateway = post->gateway;
@@ -230,7 +230,7 @@ void ingest_done(struct ingest *ingest, struct append *chain)
 	for (struct append *append = chain; append; append = append->next) {
 		struct post *post = append->user;
 
-		post->task = (struct http_task){ .run = answer_task };
+		post->task = (struct http_task){ .run = ingest_answer_task };
 		if (last)
 			last->next = &post->task;
 		else

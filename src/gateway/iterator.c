@@ -18,7 +18,7 @@ enum err_code iterator_key_init(struct iterator_key *key, struct err *err)
 	return ERR_OK;
 }
 
-static void put_int(struct buf *out, uint64_t value, int bytes)
+static void iterator_put_int(struct buf *out, uint64_t value, int bytes)
 {
 	while (bytes-- > 0)
 		buf_add_char(out, (char)(value >> (8 * bytes)));
@@ -53,11 +53,11 @@ void iterator_put(struct buf *out, const struct iterator_key *key, const struct 
 	struct buf bytes;
 
 	buf_init(&bytes, ITERATOR_TEXT_MAX);
-	put_int(&bytes, VERSION, 1);
-	put_int(&bytes, iterator->kind, 1);
-	put_int(&bytes, (uint64_t)iterator->shard, 4);
-	put_int(&bytes, (uint64_t)iterator->created_ms, 8);
-	put_int(&bytes, at, 8);
+	iterator_put_int(&bytes, VERSION, 1);
+	iterator_put_int(&bytes, iterator->kind, 1);
+	iterator_put_int(&bytes, (uint64_t)iterator->shard, 4);
+	iterator_put_int(&bytes, (uint64_t)iterator->created_ms, 8);
+	iterator_put_int(&bytes, at, 8);
 	buf_add_str(&bytes, iterator->stream);
 	sign(key, buf_slice(&bytes), mac);
 	buf_add(&bytes, mac, sizeof(mac));

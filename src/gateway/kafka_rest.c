@@ -15,7 +15,7 @@ void kafka_brokers(struct call *call)
 	buf_addf(call->reply, "{\"brokers\":[%d]}", BROKER_ID);
 }
 
-static bool put_name(void *user, const char *name)
+static bool kafka_rest_put_name(void *user, const char *name)
 {
 	struct buf *reply = user;
 
@@ -30,14 +30,15 @@ void kafka_topics(struct call *call)
 	struct err err;
 
 	buf_add_char(call->reply, '[');
-	if (broker_list(call->gateway->broker, TOPIC_LOG, put_name, call->reply, &err) != ERR_OK)
+	if (broker_list(call->gateway->broker, TOPIC_LOG, kafka_rest_put_name, call->reply, &err) !=
+	    ERR_OK)
 		call_fail(call, &err);
 	else
 		buf_add_char(call->reply, ']');
 }
 
 /* Of the path's topic. False: answered. */
-static bool describe(struct call *call, struct topic_info *ret_info)
+static bool kafka_rest_describe(struct call *call, struct topic_info *ret_info)
 {
 	char name[TOPIC_NAME_MAX + 1];
 	struct err err;
@@ -77,7 +78,7 @@ void kafka_topic(struct call *call)
 {
 	struct topic_info info;
 
-	if (!describe(call, &info))
+	if (!kafka_rest_describe(call, &info))
 		return;
 	buf_add_str(call->reply, "{\"name\":");
 	json_put_string(call->reply, slice_str(info.name));
@@ -91,7 +92,7 @@ void kafka_partitions(struct call *call)
 {
 	struct topic_info info;
 
-	if (!describe(call, &info)) {
+	if (!kafka_rest_describe(call, &info)) {
 		/* Confluent's proxy has no code of its own for it here. */
 		if (call->status == 404)
 			call_refuse(call, 404);
@@ -111,11 +112,12 @@ static bool path_partition(struct call *call, int32_t *ret)
 }
 
 /* The path's partition of its topic. NULL: answered. The caller releases the info. */
-static const struct partition_info *find_partition(struct call *call, struct topic_info *info)
+static const struct partition_info *kafka_rest_find_partition(struct call *call,
+							      struct topic_info *info)
 {
 	int32_t id;
 
-	if (!path_partition(call, &id) || !describe(call, info))
+	if (!path_partition(call, &id) || !kafka_rest_describe(call, info))
 		return NULL;
 	for (int32_t i = 0; i < info->partition_count; i++)
 		if (info->partitions[i].id == id)
@@ -128,7 +130,7 @@ static const struct partition_info *find_partition(struct call *call, struct top
 void kafka_partition(struct call *call)
 {
 	struct topic_info info;
-	const struct partition_info *partition = find_partition(call, &info);
+	const struct partition_info *partition = kafka_rest_find_partition(call, &info);
 
 	if (!partition)
 		return;
@@ -139,7 +141,7 @@ void kafka_partition(struct call *call)
 void kafka_offsets(struct call *call)
 {
 	struct topic_info info;
-	const struct partition_info *partition = find_partition(call, &info);
+	const struct partition_info *partition = kafka_rest_find_partition(call, &info);
 
 	if (!partition)
 		return;
@@ -184,7 +186,7 @@ static void answer_produce(struct call *call, struct outcomes outcomes)
 	buf_add_str(call->reply, "],\"key_schema_id\":null,\"value_schema_id\":null}");
 }
 
-static enum err_code parse(struct call *call, int32_t partition, struct err *err)
+static enum err_code kafka_rest_parse(struct call *call, int32_t partition, struct err *err)
 {
 	enum produce_format format = call->media == MEDIA_KAFKA_JSON ? PRODUCE_JSON
 								     : PRODUCE_BINARY;
@@ -202,7 +204,7 @@ void kafka_produce(struct call *call)
 
 	if (call->param[1].ptr && !path_partition(call, &partition))
 		return;
-	if (parse(call, partition, &err) != ERR_OK)
+	if (kafka_rest_parse(call, partition, &err) != ERR_OK)
 		call_fail(call, &err);
 	else
 		ingest_append(call, TOPIC_LOG, call->param[0], &call->gateway->records,

@@ -88,14 +88,14 @@ static void put_record(struct buf *out, const struct record *record)
 	buf_add_char(out, '}');
 }
 
-static bool is_full(const struct read *read)
+static bool kinesis_read_is_full(const struct read *read)
 {
 	return read->count >= READ_RECORDS_MAX || read->bytes >= READ_BYTES_MAX;
 }
 
 static void put_records(struct read *read, const struct reader_event *event)
 {
-	for (size_t i = 0; i < event->count && !is_full(read); i++) {
+	for (size_t i = 0; i < event->count && !kinesis_read_is_full(read); i++) {
 		const struct record *record = &event->records[i];
 
 		if (read->count++)
@@ -109,9 +109,10 @@ static void put_records(struct read *read, const struct reader_event *event)
 }
 
 /* What is there now, up to the limits of one answer. */
-static enum err_code read_all(struct read *read, struct broker_reader *reader, struct err *err)
+static enum err_code kinesis_read_read_all(struct read *read, struct broker_reader *reader,
+					   struct err *err)
 {
-	while (!is_full(read)) {
+	while (!kinesis_read_is_full(read)) {
 		struct reader_event event;
 
 		if (reader_next(reader, clock_mono_ms(), &event, err) != ERR_OK)
@@ -152,7 +153,7 @@ static enum err_code open_and_read(struct read *read, const struct partition_inf
 		return err->code;
 	code = reader_seek(reader, topic, shard->id, start, err);
 	if (code == ERR_OK)
-		code = read_all(read, reader, err);
+		code = kinesis_read_read_all(read, reader, err);
 	reader_close(reader);
 	return code;
 }

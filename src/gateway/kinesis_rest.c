@@ -168,7 +168,7 @@ struct listing {
 	bool more;
 };
 
-static bool add_name(void *user, const char *name)
+static bool kinesis_rest_add_name(void *user, const char *name)
 {
 	struct listing *listing = user;
 
@@ -204,7 +204,8 @@ void kinesis_list_streams(struct call *call)
 	struct buf *reply = call->reply;
 	struct err err;
 
-	if (broker_list(listing.broker, TOPIC_STREAM, add_name, &listing, &err) != ERR_OK) {
+	if (broker_list(listing.broker, TOPIC_STREAM, kinesis_rest_add_name, &listing, &err) !=
+	    ERR_OK) {
 		call_fail(call, &err);
 		return;
 	}
@@ -310,7 +311,7 @@ typedef enum err_code parse_fn(struct json_parser *json, struct slice body,
 			       size_t record_bytes_max, struct records *records,
 			       struct err *err);
 
-static void put(struct call *call, parse_fn *parse, answer_fn *answer)
+static void kinesis_rest_put(struct call *call, parse_fn *parse, answer_fn *answer)
 {
 	struct records *records = &call->gateway->records;
 	struct err err;
@@ -325,10 +326,10 @@ static void put(struct call *call, parse_fn *parse, answer_fn *answer)
 
 void kinesis_put_record(struct call *call)
 {
-	put(call, put_record_parse, answer_record);
+	kinesis_rest_put(call, put_record_parse, answer_record);
 }
 
 void kinesis_put_records(struct call *call)
 {
-	put(call, put_records_parse, answer_records);
+	kinesis_rest_put(call, put_records_parse, answer_records);
 }

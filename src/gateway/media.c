@@ -12,7 +12,7 @@ static const char *const names[] = {
 };
 
 /* Takes what stands before the next `separator`, trimmed, off *rest. False: nothing is left. */
-static bool take(struct slice *rest, char separator, struct slice *ret)
+static bool media_take(struct slice *rest, char separator, struct slice *ret)
 {
 	const char *at;
 	size_t len;
@@ -45,12 +45,12 @@ enum media media_of(struct slice content_type)
 
 	if (!content_type.ptr)
 		return MEDIA_NONE;
-	if (!take(&content_type, ';', &type))
+	if (!media_take(&content_type, ';', &type))
 		return MEDIA_OTHER;
 	while (media < MEDIA_OTHER && !slice_is_nocase(type, names[media]))
 		media++;
-	while (take(&content_type, ';', &parameter))
-		if (take(&parameter, '=', &name) && slice_is_nocase(name, "charset") &&
+	while (media_take(&content_type, ';', &parameter))
+		if (media_take(&parameter, '=', &name) && slice_is_nocase(name, "charset") &&
 		    !charset_is_utf8(parameter))
 			return MEDIA_OTHER;
 	return media;
@@ -69,8 +69,8 @@ static bool quality_is_zero(struct slice parameters)
 {
 	struct slice parameter, name;
 
-	while (take(&parameters, ';', &parameter))
-		if (take(&parameter, '=', &name) && slice_is_nocase(name, "q"))
+	while (media_take(&parameters, ';', &parameter))
+		if (media_take(&parameter, '=', &name) && slice_is_nocase(name, "q"))
 			return is_zero(parameter);
 	return false;
 }
@@ -82,10 +82,10 @@ bool media_admits(struct slice accept, enum media media)
 	bool admitted = accept.len == 0;
 	struct slice range, type;
 
-	while (take(&accept, ',', &range)) {
+	while (media_take(&accept, ',', &range)) {
 		int match = 0;
 
-		if (!take(&range, ';', &type))
+		if (!media_take(&range, ';', &type))
 			continue;
 		if (slice_is_nocase(type, "*/*"))
 			match = 1;

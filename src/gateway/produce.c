@@ -95,8 +95,8 @@ static enum err_code take_member(struct produce *produce, const struct json_iter
 	return take_partition(produce, member->value, &record->partition, err);
 }
 
-static enum err_code take_record(struct produce *produce, struct json value, int32_t partition,
-				 struct err *err)
+static enum err_code produce_take_record(struct produce *produce, struct json value,
+					 int32_t partition, struct err *err)
 {
 	struct append_record record = { .partition = partition };
 	struct json_iter member;
@@ -160,7 +160,7 @@ enum err_code produce_parse(struct json_parser *json, struct slice body,
 	records_begin(records, json_count(list), body.len);
 	element = json_iter(list);
 	while (json_next(&element)) {
-		if (take_record(&produce, element.value, partition, err) != ERR_OK)
+		if (produce_take_record(&produce, element.value, partition, err) != ERR_OK)
 			return err->code;
 		produce.index++;
 	}

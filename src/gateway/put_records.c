@@ -31,8 +31,8 @@ static size_t count_chars(struct slice s)
 }
 
 /* The member of that name, which must be there once. */
-static enum err_code find(const struct put *put, struct json object, const char *name,
-			  struct json *ret, struct err *err)
+static enum err_code put_records_find(const struct put *put, struct json object, const char *name,
+				      struct json *ret, struct err *err)
 {
 	struct json_iter iter = json_iter(object);
 	bool found = false;
@@ -68,7 +68,8 @@ static enum err_code take_key(const struct put *put, struct json value, struct s
 	return ERR_OK;
 }
 
-static enum err_code take_record(const struct put *put, struct json object, struct err *err)
+static enum err_code put_records_take_record(const struct put *put, struct json object,
+					     struct err *err)
 {
 	struct append_record record = { .partition = PARTITION_ANY };
 	struct json data, key;
@@ -77,8 +78,8 @@ static enum err_code take_record(const struct put *put, struct json object, stru
 		return err_set(err, ERR_SHAPE, "%.*s is not a JSON object",
 			       *put->where ? (int)strlen(put->where) - 1 : 8,
 			       *put->where ? put->where : "the body");
-	if (find(put, object, put->data_name, &data, err) != ERR_OK ||
-	    find(put, object, put->key_name, &key, err) != ERR_OK ||
+	if (put_records_find(put, object, put->data_name, &data, err) != ERR_OK ||
+	    put_records_find(put, object, put->key_name, &key, err) != ERR_OK ||
 	    take_key(put, key, &record.key, err) != ERR_OK)
 		return err->code;
 	record.value = put->text(&put->records->bytes, data);
@@ -105,7 +106,7 @@ enum err_code put_record_parse(struct json_parser *json, struct slice body,
 	if (json_parse_padded(json, body, &root, err) != ERR_OK)
 		return err->code;
 	records_begin(records, 1, VELOCITY_GROWTH_MAX * body.len);
-	return take_record(&put, root, err);
+	return put_records_take_record(&put, root, err);
 }
 
 static enum err_code find_list(const struct put *put, struct json root, struct json *ret,
@@ -113,7 +114,7 @@ static enum err_code find_list(const struct put *put, struct json root, struct j
 {
 	if (json_type(root) != JSON_OBJECT)
 		return err_set(err, ERR_SHAPE, "the body is not a JSON object");
-	if (find(put, root, "records", ret, err) != ERR_OK)
+	if (put_records_find(put, root, "records", ret, err) != ERR_OK)
 		return err->code;
 	if (json_type(*ret) != JSON_ARRAY)
 		return err_set(err, ERR_SHAPE, "\"records\" is not an array");
@@ -144,7 +145,7 @@ enum err_code put_records_parse(struct json_parser *json, struct slice body,
 	iter = json_iter(list);
 	for (size_t i = 0; json_next(&iter); i++) {
 		(void)snprintf(put.where, sizeof(put.where), "records[%zu].", i);
-		if (take_record(&put, iter.value, err) != ERR_OK)
+		if (put_records_take_record(&put, iter.value, err) != ERR_OK)
 			return err->code;
 	}
 	return ERR_OK;

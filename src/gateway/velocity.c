@@ -62,7 +62,7 @@ struct level {
 };
 
 /* One step inside the innermost container: its next value, or its end. False: the end. */
-static bool step(struct buf *out, struct level *level)
+static bool velocity_step(struct buf *out, struct level *level)
 {
 	if (!json_next(&level->iter)) {
 		buf_add_char(out, level->iter.object ? '}' : ']');
@@ -92,7 +92,7 @@ void velocity_put(struct buf *out, struct json value)
 		} else {
 			put_scalar(out, value);
 		}
-		while (depth && !step(out, &levels[depth - 1]))
+		while (depth && !velocity_step(out, &levels[depth - 1]))
 			depth--;
 		if (depth == 0)
 			return;

@@ -36,7 +36,7 @@ static void job_free(struct job *job)
 }
 
 /* On the loop thread. */
-static void answer_task(struct http_server *server, struct http_task *task)
+static void worker_answer_task(struct http_server *server, struct http_task *task)
 {
 	struct job *job = (struct job *)((char *)task - offsetof(struct job, task));
 
@@ -70,7 +70,7 @@ static void *work(void *arg)
 
 	while ((job = next_job(worker))) {
 		job->handle(&job->call);
-		job->task = (struct http_task){ .run = answer_task };
+		job->task = (struct http_task){ .run = worker_answer_task };
 		http_post(worker->gateway->server, &job->task, &job->task);
 	}
 	return NULL;
@@ -110,7 +110,7 @@ void worker_free(struct worker *worker)
 }
 
 /* The slice's copy in `text`, which has the room. */
-static struct slice keep(struct buf *text, struct slice s)
+static struct slice worker_keep(struct buf *text, struct slice s)
 {
 	size_t at = text->len;
 
@@ -131,11 +131,11 @@ static struct job *job_new(struct worker *worker, const struct call *call)
 	(void)buf_room(&job->text, len);
 	buf_init(&job->reply, WORKER_REPLY_MAX);
 	job->call = *call;
-	job->call.query = keep(&job->text, call->query);
-	job->call.body = keep(&job->text, call->body);
-	job->call.iterator = keep(&job->text, call->iterator);
+	job->call.query = worker_keep(&job->text, call->query);
+	job->call.body = worker_keep(&job->text, call->body);
+	job->call.iterator = worker_keep(&job->text, call->iterator);
 	for (int i = 0; i < CALL_PARAMS_MAX; i++)
-		job->call.param[i] = keep(&job->text, call->param[i]);
+		job->call.param[i] = worker_keep(&job->text, call->param[i]);
 	job->call.json = worker->json;
 	job->call.reply = &job->reply;
 	return job;

@@ -120,7 +120,7 @@ enum err_code http_listen_open(const char *listen, int *ret_fd, uint16_t *ret_po
 
 /* Closes one that only waits: it lingers, is idle the longest, or is slowest with its handshake or
  * its headers. */
-static bool make_room(struct http_server *server)
+static bool http_accept_make_room(struct http_server *server)
 {
 	return http_conn_close_first(server, WAIT_LINGER, NULL) ||
 	       http_conn_close_first(server, WAIT_IDLE, NULL) ||
@@ -128,7 +128,7 @@ static bool make_room(struct http_server *server)
 	       http_conn_close_first(server, WAIT_HEAD, NULL);
 }
 
-static bool slot_free(struct http_server *server)
+static bool http_accept_slot_free(struct http_server *server)
 {
 	struct http_conn *slab;
 
@@ -146,8 +146,8 @@ static bool slot_free(struct http_server *server)
 	return true;
 }
 
-static bool admit(struct http_server *server, const struct sockaddr_storage *address,
-		  struct http_peer_key key)
+static bool http_accept_admit(struct http_server *server, const struct sockaddr_storage *address,
+			      struct http_peer_key key)
 {
 	uint32_t per_ip_max = server->limits.connections_per_ip_max;
 
@@ -156,14 +156,14 @@ static bool admit(struct http_server *server, const struct sockaddr_storage *add
 	/* First, so that who has too many already cannot have others' connections closed. */
 	if (!http_peers_add(&server->peers, key, per_ip_max))
 		return false;
-	if ((server->open < server->limits.connections_max || make_room(server)) &&
-	    slot_free(server))
+	if ((server->open < server->limits.connections_max || http_accept_make_room(server)) &&
+	    http_accept_slot_free(server))
 		return true;
 	http_peers_remove(&server->peers, key);
 	return false;
 }
 
-static void refuse(int fd)
+static void http_accept_refuse(int fd)
 {
 	metric_add(METRIC_REFUSED, 1);
 	(void)close(fd);
@@ -178,14 +178,14 @@ static bool refuse_without_descriptors(struct http_server *server)
 {
 	int fd;
 
-	if (make_room(server))
+	if (http_accept_make_room(server))
 		return true;
 	if (server->spare_fd < 0)
 		return false;
 	(void)close(server->spare_fd);
 	fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC);
 	if (fd >= 0)
-		refuse(fd);
+		http_accept_refuse(fd);
 	server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	return fd >= 0;
 }
@@ -227,9 +227,9 @@ void http_accept(struct http_server *server)
 		if (fd < 0)
 			continue;
 		key = http_peer_key(&address);
-		if (admit(server, &address, key))
+		if (http_accept_admit(server, &address, key))
 			http_conn_open(server, fd, &address, key);
 		else
-			refuse(fd);
+			http_accept_refuse(fd);
 	}
 }

@@ -6,7 +6,8 @@ enum {
 	SIZE_DIGITS_MAX = 16,
 };
 
-static enum http_step refuse(struct http_refusal *ret_refusal, int status, const char *message)
+static enum http_step http_chunks_refuse(struct http_refusal *ret_refusal, int status,
+					 const char *message)
 {
 	*ret_refusal = (struct http_refusal){ .status = status, .message = message };
 	return HTTP_REFUSED;
@@ -73,14 +74,15 @@ static enum http_step take_size(struct http_chunks *chunks, struct slice line,
 
 	for (; digits < line.len && http_hex_value(line.ptr[digits]) >= 0; digits++) {
 		if (digits == SIZE_DIGITS_MAX)
-			return refuse(ret_refusal, 400, "a chunk size is too long");
+			return http_chunks_refuse(ret_refusal, 400, "a chunk size is too long");
 		size = size * 16 + (uint64_t)http_hex_value(line.ptr[digits]);
 	}
 	if (digits == 0 || !extensions_valid(slice_from(line, digits)))
-		return refuse(ret_refusal, 400, "a chunk size is not a hexadecimal number");
+		return http_chunks_refuse(ret_refusal, 400,
+					  "a chunk size is not a hexadecimal number");
 	chunks->extra_bytes += line.len - digits;
 	if (size > limits->body_bytes_max - (chunks->body - chunks->start))
-		return refuse(ret_refusal, 413, "the body is too large");
+		return http_chunks_refuse(ret_refusal, 413, "the body is too large");
 	chunks->left = size;
 	chunks->state = size ? CHUNK_DATA : CHUNK_TRAILER;
 	return HTTP_DONE;
@@ -93,23 +95,24 @@ static enum http_step take_trailer(struct http_chunks *chunks, struct slice line
 	size_t len = token_len(line);
 
 	if (len == 0 || len == line.len || line.ptr[len] != ':')
-		return refuse(ret_refusal, 400, "a trailer is not a header");
+		return http_chunks_refuse(ret_refusal, 400, "a trailer is not a header");
 	for (size_t i = len; i < line.len; i++) {
 		unsigned char c = (unsigned char)line.ptr[i];
 
 		if ((c < 0x20 && c != '\t') || c == 0x7f)
-			return refuse(ret_refusal, 400, "a trailer holds a control byte");
+			return http_chunks_refuse(ret_refusal, 400,
+						  "a trailer holds a control byte");
 	}
 	chunks->extra_bytes += line.len;
 	if (++chunks->trailers > limits->headers_max)
-		return refuse(ret_refusal, 431, "too many trailers");
+		return http_chunks_refuse(ret_refusal, 431, "too many trailers");
 	return HTTP_DONE;
 }
 
 /* A size or a trailer; *ret_last: it was the empty line at the end. */
-static enum http_step take_line(struct http_chunks *chunks, struct slice bytes,
-				const struct http_limits *limits, bool *ret_last,
-				struct http_refusal *ret_refusal)
+static enum http_step http_chunks_take_line(struct http_chunks *chunks, struct slice bytes,
+					    const struct http_limits *limits, bool *ret_last,
+					    struct http_refusal *ret_refusal)
 {
 	struct slice line;
 	enum http_step step;
@@ -118,12 +121,15 @@ static enum http_step take_line(struct http_chunks *chunks, struct slice bytes,
 		bytes.len = chunks->at + LINE_BYTES_MAX;
 	if (chunks->state == CHUNK_SIZE && bytes.len > chunks->at
 	    && http_hex_value(bytes.ptr[chunks->at]) < 0)
-		return refuse(ret_refusal, 400, "a chunk size is not a hexadecimal number");
+		return http_chunks_refuse(ret_refusal, 400,
+					  "a chunk size is not a hexadecimal number");
 	step = http_line(bytes, chunks->at, &line);
 	if (step == HTTP_REFUSED)
-		return refuse(ret_refusal, 400, "a line of the chunked body does not end in CRLF");
+		return http_chunks_refuse(ret_refusal, 400,
+					  "a line of the chunked body does not end in CRLF");
 	if (step == HTTP_MORE && bytes.len == chunks->at + LINE_BYTES_MAX)
-		return refuse(ret_refusal, 400, "a line of the chunked body is too long");
+		return http_chunks_refuse(ret_refusal, 400,
+					  "a line of the chunked body is too long");
 	if (step == HTTP_MORE)
 		return HTTP_MORE;
 	chunks->at += line.len + 2;
@@ -134,7 +140,8 @@ static enum http_step take_line(struct http_chunks *chunks, struct slice bytes,
 	else
 		*ret_last = true;
 	if (step == HTTP_DONE && chunks->extra_bytes > limits->header_bytes_max)
-		return refuse(ret_refusal, 431, "the extensions and trailers are too long");
+		return http_chunks_refuse(ret_refusal, 431,
+					  "the extensions and trailers are too long");
 	return step;
 }
 
@@ -159,9 +166,10 @@ static enum http_step take_end(struct http_chunks *chunks, const char *data, siz
 	size_t here = len - chunks->at;
 
 	if (here > 0 && data[chunks->at] != '\r')
-		return refuse(ret_refusal, 400, "a chunk is longer than its size");
+		return http_chunks_refuse(ret_refusal, 400, "a chunk is longer than its size");
 	if (here > 1 && data[chunks->at + 1] != '\n')
-		return refuse(ret_refusal, 400, "a line of the chunked body does not end in CRLF");
+		return http_chunks_refuse(ret_refusal, 400,
+					  "a line of the chunked body does not end in CRLF");
 	if (here < 2)
 		return HTTP_MORE;
 	chunks->at += 2;
@@ -179,7 +187,8 @@ enum http_step http_decode_chunks(struct http_chunks *chunks, char *data, size_t
 	while (step == HTTP_DONE && !last) {
 		switch (chunks->state) {
 		case CHUNK_SIZE: case CHUNK_TRAILER:
-			step = take_line(chunks, slice_of(data, len), limits, &last, ret_refusal);
+			step = http_chunks_take_line(chunks, slice_of(data, len), limits, &last,
+						     ret_refusal);
 			break;
 		case CHUNK_DATA:
 			step = take_data(chunks, data, len);

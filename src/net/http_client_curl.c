@@ -26,7 +26,7 @@ struct http_client_curl {
 };
 static_assert(offsetof(struct http_client_curl, base) == 0, "base must be first");
 
-static size_t on_body(char *data, size_t size, size_t count, void *user)
+static size_t http_curl_on_body(char *data, size_t size, size_t count, void *user)
 {
 	struct http_exchange *exchange = user;
 
@@ -35,7 +35,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *user)
 }
 
 /* What holds for every exchange of this handle. */
-static bool set_up(CURL *easy, const struct http_client_options *options)
+static bool http_curl_set_up(CURL *easy, const struct http_client_options *options)
 {
 	long connect_ms = (long)options->connect_ms;
 	bool ok = true;
@@ -47,7 +47,7 @@ static bool set_up(CURL *easy, const struct http_client_options *options)
 	ok &= curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)options->total_ms) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, http_curl_on_body) == CURLE_OK;
 	if (options->user_agent)
 		ok &= curl_easy_setopt(easy, CURLOPT_USERAGENT, options->user_agent) == CURLE_OK;
 	if (options->ca_file)
@@ -66,7 +66,7 @@ static struct transfer *take_transfer(struct http_client_curl *client)
 		return transfer;
 	transfer = xcalloc(1, sizeof(*transfer));
 	transfer->easy = curl_easy_init();
-	if (!transfer->easy || !set_up(transfer->easy, client->options)) {
+	if (!transfer->easy || !http_curl_set_up(transfer->easy, client->options)) {
 		curl_easy_cleanup(transfer->easy);
 		free(transfer);
 		return NULL;
@@ -131,7 +131,8 @@ static bool was_sent(CURL *easy, const struct http_exchange *exchange)
 	return head > 0 && (uint64_t)body >= exchange->body.len;
 }
 
-static enum err_code outcome(CURL *easy, CURLcode result, const struct http_exchange *exchange)
+static enum err_code http_curl_outcome(CURL *easy, CURLcode result,
+				       const struct http_exchange *exchange)
 {
 	switch (result) {
 	case CURLE_OK:
@@ -160,7 +161,7 @@ static void end(struct http_client_curl *client, CURL *easy, CURLcode result)
 	(void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
 	(void)curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after);
 	exchange = transfer->exchange;
-	exchange->code = outcome(easy, result, exchange);
+	exchange->code = http_curl_outcome(easy, result, exchange);
 	if (exchange->code != ERR_OK)
 		(void)err_set(&exchange->err, exchange->code, "%s: %s", exchange->url,
 			      curl_easy_strerror(result));

@@ -96,7 +96,7 @@ static void disconnect(struct connection *connection)
 	connection->state = CLOSED;
 }
 
-static void release(struct connection *connection)
+static void http_wire_release(struct connection *connection)
 {
 	connection->exchange = NULL;
 	connection->next_free = connection->client->free;
@@ -117,7 +117,7 @@ PRINTF(2, 3) static void fail(struct connection *connection, const char *fmt, ..
 	exchange->code = sent ? ERR_UNKNOWN : ERR_BUSY;
 	(void)err_set(&exchange->err, exchange->code, "%s: %s", connection->client->origin, why);
 	disconnect(connection);
-	release(connection);
+	http_wire_release(connection);
 	exchange->done(exchange);
 }
 
@@ -130,7 +130,7 @@ static void succeed(struct connection *connection)
 		connection->state = IDLE;
 	else
 		disconnect(connection);
-	release(connection);
+	http_wire_release(connection);
 	exchange->done(exchange);
 }
 
@@ -147,9 +147,9 @@ static void want_writable(struct connection *connection, bool writable)
 	(void)epoll_ctl(connection->client->epoll_fd, EPOLL_CTL_MOD, connection->fd, &event);
 }
 
-static void receive(struct connection *connection);
+static void http_wire_receive(struct connection *connection);
 
-static struct iovec part_of(struct slice bytes, size_t from)
+static struct iovec http_wire_part_of(struct slice bytes, size_t from)
 {
 	/* sendmsg() only reads, but its struct is not const. */
 	return (struct iovec){
@@ -169,8 +169,8 @@ static void send_more(struct connection *connection)
 		struct msghdr message = { .msg_iov = parts, .msg_iovlen = body.len ? 2 : 1 };
 		ssize_t n;
 
-		parts[0] = part_of(head, head_sent);
-		parts[1] = part_of(body, body_sent);
+		parts[0] = http_wire_part_of(head, head_sent);
+		parts[1] = http_wire_part_of(body, body_sent);
 		n = sendmsg(connection->fd, &message, MSG_NOSIGNAL);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -179,7 +179,7 @@ static void send_more(struct connection *connection)
 			return;
 		}
 		if (n < 0) {
-			receive(connection);	/* an early answer (413) or the reason */
+			http_wire_receive(connection); /* an early answer (413) or the reason */
 			return;
 		}
 		connection->sent += (size_t)n;
@@ -216,7 +216,7 @@ static void put_head(struct connection *connection)
 	buf_add_str(head, "\r\n\r\n");
 }
 
-static void begin(struct connection *connection)
+static void http_wire_begin(struct connection *connection)
 {
 	connection->state = SENDING;
 	connection->sent = 0;
@@ -302,7 +302,7 @@ static void carry(struct http_client_wire *client, struct http_exchange *exchang
 		return;
 	}
 	if (connection->state == IDLE) {
-		begin(connection);
+		http_wire_begin(connection);
 		return;
 	}
 	if (client->stale)
@@ -370,14 +370,14 @@ static int on_value_complete(llhttp_t *parser)
 	return 0;
 }
 
-static int on_headers_complete(llhttp_t *parser)
+static int http_wire_on_headers_complete(llhttp_t *parser)
 {
 	struct connection *connection = parser->data;
 
 	return !strcmp(connection->exchange->method, "HEAD");	/* 1: no body follows */
 }
 
-static int on_body(llhttp_t *parser, const char *at, size_t len)
+static int http_wire_on_body(llhttp_t *parser, const char *at, size_t len)
 {
 	struct connection *connection = parser->data;
 
@@ -398,7 +398,7 @@ static int on_complete(llhttp_t *parser)
 }
 
 /* Bytes of an answer. One that comes before all was sent ends the exchange and the connection. */
-static void parse(struct connection *connection, const char *bytes, size_t len)
+static void http_wire_parse(struct connection *connection, const char *bytes, size_t len)
 {
 	llhttp_errno_t rc = llhttp_execute(&connection->parser, bytes, len);
 
@@ -424,7 +424,7 @@ static void end_of_stream(struct connection *connection)
 	succeed(connection);
 }
 
-static void receive(struct connection *connection)
+static void http_wire_receive(struct connection *connection)
 {
 	struct http_client_wire *client = connection->client;
 	ssize_t n = recv(connection->fd, client->received, RECEIVE_BYTES, 0);
@@ -440,7 +440,7 @@ static void receive(struct connection *connection)
 	else if (n == 0)
 		end_of_stream(connection);
 	else
-		parse(connection, client->received, (size_t)n);
+		http_wire_parse(connection, client->received, (size_t)n);
 }
 
 static void connected(struct connection *connection)
@@ -450,7 +450,7 @@ static void connected(struct connection *connection)
 
 	(void)getsockopt(connection->fd, SOL_SOCKET, SO_ERROR, &sys, &len);
 	if (sys == 0) {
-		begin(connection);
+		http_wire_begin(connection);
 		return;
 	}
 	errno = sys;
@@ -459,7 +459,7 @@ static void connected(struct connection *connection)
 	connect_from(connection, connection->address->ai_next);
 }
 
-static void on_event(struct connection *connection, uint32_t events)
+static void http_wire_on_event(struct connection *connection, uint32_t events)
 {
 	if (connection->state == CLOSED)
 		return;		/* by an event before this one */
@@ -469,12 +469,12 @@ static void on_event(struct connection *connection, uint32_t events)
 		return;
 	}
 	if (events & (EPOLLIN | EPOLLERR | EPOLLHUP))
-		receive(connection);
+		http_wire_receive(connection);
 	else if (connection->state == SENDING)
 		send_more(connection);
 }
 
-static void sweep(struct http_client_wire *client)
+static void http_wire_sweep(struct http_client_wire *client)
 {
 	int64_t now = clock_mono_ms();
 
@@ -511,8 +511,8 @@ static enum err_code wire_turn(struct http_client *base, int64_t wait_ms, struct
 	if (count < 0 && errno != EINTR)
 		return err_errno(err, "could not wait for the server");
 	for (int i = 0; i < count; i++)
-		on_event(events[i].data.ptr, events[i].events);
-	sweep(client);
+		http_wire_on_event(events[i].data.ptr, events[i].events);
+	http_wire_sweep(client);
 	carry_waiting(client);
 	return ERR_OK;
 }
@@ -593,7 +593,8 @@ static bool split_authority(struct http_client_wire *client, const char *at, siz
 	       strspn(client->port, "0123456789") == strlen(client->port);
 }
 
-static enum err_code set_up(struct http_client_wire *client, const char *url, struct err *err)
+static enum err_code http_wire_set_up(struct http_client_wire *client, const char *url,
+				      struct err *err)
 {
 	size_t scheme = strlen("http://");
 	size_t len;
@@ -620,7 +621,7 @@ static void make_connections(struct http_client_wire *client, uint32_t count)
 		connection->client = client;
 		connection->fd = -1;
 		buf_init(&connection->head, HEAD_BYTES_MAX);
-		release(connection);
+		http_wire_release(connection);
 	}
 }
 
@@ -642,11 +643,11 @@ enum err_code http_client_wire_new(const struct http_client_options *options, co
 	client->settings.on_header_field = on_field;
 	client->settings.on_header_value = on_value;
 	client->settings.on_header_value_complete = on_value_complete;
-	client->settings.on_headers_complete = on_headers_complete;
-	client->settings.on_body = on_body;
+	client->settings.on_headers_complete = http_wire_on_headers_complete;
+	client->settings.on_body = http_wire_on_body;
 	client->settings.on_message_complete = on_complete;
 	make_connections(client, options->connections_max);
-	code = set_up(client, url, err);
+	code = http_wire_set_up(client, url, err);
 	if (code == ERR_OK)
 		*ret_client = &client->base;
 	else

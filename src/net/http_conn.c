@@ -84,7 +84,7 @@ bool http_conn_reserve(struct http_server *server, struct http_conn *conn, struc
 	return true;
 }
 
-static ssize_t receive(struct http_conn *conn, char *to, size_t len)
+static ssize_t http_conn_receive(struct http_conn *conn, char *to, size_t len)
 {
 	ssize_t n;
 
@@ -112,7 +112,7 @@ static ssize_t transmit(struct http_conn *conn, const char *from, size_t len)
 	return errno == EAGAIN ? HTTP_IO_AGAIN : HTTP_IO_FAILED;
 }
 
-static bool slot_free(const struct http_server *server, const struct http_conn *conn)
+static bool http_conn_slot_free(const struct http_server *server, const struct http_conn *conn)
 {
 	return http_conn_in_flight(conn) < server->limits.pipeline_max;
 }
@@ -125,14 +125,14 @@ static bool out_low(const struct http_conn *conn)
 /* Whether a request's bytes are of use now; if not, they stay in the kernel and slow the client. */
 static bool takes_input(const struct http_server *server, const struct http_conn *conn)
 {
-	return out_low(conn) && (conn->phase == PHASE_BODY
-				 || (conn->phase == PHASE_HEAD && slot_free(server, conn)
-				     && (!server->draining || http_conn_in_flight(conn) == 0)));
+	return out_low(conn) && (conn->phase == PHASE_BODY ||
+				 (conn->phase == PHASE_HEAD && http_conn_slot_free(server, conn) &&
+				  (!server->draining || http_conn_in_flight(conn) == 0)));
 }
 
 /* A refusal for the request that is being read; it is the last one. */
-static void refuse(struct http_server *server, struct http_conn *conn,
-		   const struct http_refusal *refusal)
+static void http_conn_refuse(struct http_server *server, struct http_conn *conn,
+			     const struct http_refusal *refusal)
 {
 	if (conn->phase == PHASE_HEAD)
 		*http_answer_of(conn, conn->next++) = (struct http_answer){ 0 };
@@ -154,7 +154,7 @@ static size_t room_wanted(const struct http_conn *conn)
 	return room >= conn->in.cap / 4 ? room : conn->in.cap;
 }
 
-static void fill(struct http_server *server, struct http_conn *conn)
+static void http_conn_fill(struct http_server *server, struct http_conn *conn)
 {
 	static const struct http_refusal full = { 503, "too many requests are being read" };
 	struct http_buf *in = &conn->in;
@@ -166,10 +166,10 @@ static void fill(struct http_server *server, struct http_conn *conn)
 	if (!conn->starved && http_buf_waiting(in) > 0)
 		return;
 	if (!http_conn_reserve(server, conn, in, room_wanted(conn))) {
-		refuse(server, conn, &full);
+		http_conn_refuse(server, conn, &full);
 		return;
 	}
-	n = receive(conn, in->ptr + in->len, in->cap - in->len);
+	n = http_conn_receive(conn, in->ptr + in->len, in->cap - in->len);
 	if (n > 0) {
 		/* A read that is not full has emptied the socket; TLS says so itself. */
 		if (!conn->ssl && !conn->hung_up && (size_t)n < in->cap - in->len)
@@ -221,7 +221,7 @@ static bool body_is_here(const struct http_conn *conn)
 }
 
 /* Forgets a request's bytes; behind the client's last one nothing is read (RFC 9112 9.6). */
-static void finish(struct http_conn *conn, size_t len, bool last)
+static void http_conn_finish(struct http_conn *conn, size_t len, bool last)
 {
 	conn->in.at += len;
 	conn->scan = (struct http_scan){ 0 };
@@ -230,7 +230,8 @@ static void finish(struct http_conn *conn, size_t len, bool last)
 }
 
 /* True: read the body and hand over. Whose body is here is handed over without being asked for. */
-static bool admit(struct http_server *server, struct http_conn *conn, struct http_request *request)
+static bool http_conn_admit(struct http_server *server, struct http_conn *conn,
+			    struct http_request *request)
 {
 	struct http_answer *answer = http_answer_of(conn, request->ticket.request);
 
@@ -247,19 +248,21 @@ static bool admit(struct http_server *server, struct http_conn *conn, struct htt
 }
 
 /* From HEAD to BODY; false: not enough bytes, or refused. */
-static bool begin(struct http_server *server, struct http_conn *conn)
+static bool http_conn_begin(struct http_server *server, struct http_conn *conn)
 {
 	struct slice bytes = slice_of(conn->in.ptr + conn->in.at, http_buf_waiting(&conn->in));
 	struct http_refusal refusal;
 	struct http_request *request;
-	enum http_step step = http_scan_head(&conn->scan, bytes, &server->limits, &refusal);
+	enum http_step http_conn_step =
+		http_scan_head(&conn->scan, bytes, &server->limits, &refusal);
 
-	conn->starved = step == HTTP_MORE;
-	if (step == HTTP_MORE)
+	conn->starved = http_conn_step == HTTP_MORE;
+	if (http_conn_step == HTTP_MORE)
 		return false;
-	request = step == HTTP_DONE ? parse_head(server, conn, conn->scan.line, &refusal) : NULL;
+	request = http_conn_step == HTTP_DONE ? parse_head(server, conn, conn->scan.line, &refusal)
+					      : NULL;
 	if (!request) {
-		refuse(server, conn, &refusal);
+		http_conn_refuse(server, conn, &refusal);
 		return false;
 	}
 	*http_answer_of(conn, conn->next) = (struct http_answer){
@@ -269,10 +272,10 @@ static bool begin(struct http_server *server, struct http_conn *conn)
 	};
 	start_body(server, conn, conn->scan.line);
 	if (!http_check_body(&server->head, &server->limits, &refusal)) {
-		refuse(server, conn, &refusal);
+		http_conn_refuse(server, conn, &refusal);
 		return false;
 	}
-	return admit(server, conn, request);
+	return http_conn_admit(server, conn, request);
 }
 
 /* HTTP_DONE: the body is [*ret_body], the request ends after *ret_len bytes. */
@@ -292,7 +295,7 @@ static enum http_step read_body(struct http_server *server, struct http_conn *co
 	step = http_decode_chunks(chunks, in->ptr + in->at, http_buf_waiting(in), &server->limits,
 				  &refusal);
 	if (step == HTTP_REFUSED)
-		refuse(server, conn, &refusal);
+		http_conn_refuse(server, conn, &refusal);
 	if (step == HTTP_MORE && chunks->at > chunks->body) {
 		/* What was decoded has left a gap before what was not. */
 		size_t rest = http_buf_waiting(in) - chunks->at;
@@ -315,7 +318,7 @@ static bool step(struct http_server *server, struct http_conn *conn)
 	size_t len;
 	bool fresh = conn->phase == PHASE_HEAD;
 
-	if (fresh && !begin(server, conn))
+	if (fresh && !http_conn_begin(server, conn))
 		return conn->phase == PHASE_HEAD && !conn->starved;
 	switch (read_body(server, conn, &body, &len)) {
 	case HTTP_MORE:
@@ -336,7 +339,7 @@ static bool step(struct http_server *server, struct http_conn *conn)
 	}
 	request->body = body;
 	server->options.handle(server->options.user, server, request);
-	finish(conn, len, !server->head.keep_alive);
+	http_conn_finish(conn, len, !server->head.keep_alive);
 	return conn->phase == PHASE_HEAD;
 }
 
@@ -375,7 +378,7 @@ static void note_progress(struct http_server *server, struct http_conn *conn, si
 		conn->dead = true;
 }
 
-static void flush(struct http_server *server, struct http_conn *conn)
+static void http_conn_flush(struct http_server *server, struct http_conn *conn)
 {
 	struct http_buf *out = &conn->out;
 
@@ -429,14 +432,14 @@ static void end_of_input(struct http_conn *conn)
 	conn->phase = PHASE_LAST;
 }
 
-static void serve(struct http_server *server, struct http_conn *conn)
+static void http_conn_serve(struct http_server *server, struct http_conn *conn)
 {
-	fill(server, conn);
+	http_conn_fill(server, conn);
 	take_requests(server, conn);
 	end_of_input(conn);
 	if (server->draining && conn->phase == PHASE_HEAD && http_conn_in_flight(conn) == 0)
 		conn->phase = PHASE_LAST;
-	flush(server, conn);
+	http_conn_flush(server, conn);
 	if (conn->phase == PHASE_LAST && http_conn_in_flight(conn) == 0
 	    && http_buf_waiting(&conn->out) == 0)
 		linger(server, conn);
@@ -508,7 +511,7 @@ void http_conn_turn(struct http_server *server, struct http_conn *conn)
 	if (conn->phase == PHASE_LINGER)
 		drop_input(conn);
 	else if (conn->phase != PHASE_HANDSHAKE && !conn->dead)
-		serve(server, conn);
+		http_conn_serve(server, conn);
 	conn->turning = false;
 	if (conn->dead) {
 		http_conn_close(server, conn);
@@ -529,7 +532,7 @@ static void expire_body(struct http_server *server, struct http_conn *conn)
 		http_timer_set(&server->timers, &conn->timer, WAIT_BODY_RATE, server->now_ms);
 		return;
 	}
-	refuse(server, conn, &late);
+	http_conn_refuse(server, conn, &late);
 }
 
 void http_conn_expire(struct http_server *server, struct http_conn *conn)
@@ -538,7 +541,7 @@ void http_conn_expire(struct http_server *server, struct http_conn *conn)
 
 	switch (conn->timer.wait) {
 	case WAIT_HEAD:
-		refuse(server, conn, &late);
+		http_conn_refuse(server, conn, &late);
 		break;
 	case WAIT_BODY: case WAIT_BODY_RATE:
 		expire_body(server, conn);

@@ -4,7 +4,7 @@
 
 #include <llhttp.h>
 
-static bool refuse(struct http_refusal *ret_refusal, int status, const char *message)
+static bool http_parse_refuse(struct http_refusal *ret_refusal, int status, const char *message)
 {
 	*ret_refusal = (struct http_refusal){ .status = status, .message = message };
 	return false;
@@ -29,20 +29,25 @@ static bool check_request_line(struct slice line, struct http_refusal *ret_refus
 	const char *last;
 
 	if (line.len < name_len + 3)
-		return refuse(ret_refusal, 400, "the request line does not end in a version");
+		return http_parse_refuse(ret_refusal, 400,
+					 "the request line does not end in a version");
 	version = slice_from(line, line.len - name_len - 3);
 	if (!slice_starts(version, name))
-		return refuse(ret_refusal, 400, "the request line does not end in a version");
+		return http_parse_refuse(ret_refusal, 400,
+					 "the request line does not end in a version");
 	version = slice_from(version, name_len);
 	blank = memchr(line.ptr, ' ', line.len);
 	last = version.ptr - name_len;
 	if (blank + 1 >= last || memchr(blank + 1, ' ', (size_t)(last - blank)) != last)
-		return refuse(ret_refusal, 400, "the request line is not a method, a target and a version");
+		return http_parse_refuse(
+			ret_refusal, 400,
+			"the request line is not a method, a target and a version");
 	if (slice_is(version, "1.1") || slice_is(version, "1.0"))
 		return true;
 	if (version.ptr[1] != '.')
-		return refuse(ret_refusal, 400, "the request line does not end in a version");
-	return refuse(ret_refusal, 505, "the version must be HTTP/1.0 or HTTP/1.1");
+		return http_parse_refuse(ret_refusal, 400,
+					 "the request line does not end in a version");
+	return http_parse_refuse(ret_refusal, 505, "the version must be HTTP/1.0 or HTTP/1.1");
 }
 
 static bool check_line(struct http_scan *scan, struct slice line, const struct http_limits *limits,
@@ -51,11 +56,11 @@ static bool check_line(struct http_scan *scan, struct slice line, const struct h
 	if (scan->lines == 0)
 		return check_request_line(line, ret_refusal);
 	if (scan->lines > limits->headers_max)
-		return refuse(ret_refusal, 431, "too many headers");
+		return http_parse_refuse(ret_refusal, 431, "too many headers");
 	if (line.ptr[0] == ' ' || line.ptr[0] == '\t')
-		return refuse(ret_refusal, 400, "a header is folded over lines");
+		return http_parse_refuse(ret_refusal, 400, "a header is folded over lines");
 	if (line.ptr[0] == ':')
-		return refuse(ret_refusal, 400, "a header has no name");
+		return http_parse_refuse(ret_refusal, 400, "a header has no name");
 	return true;
 }
 
@@ -65,9 +70,9 @@ static enum http_step scan_more(const struct http_scan *scan, size_t len,
 	if (len < limits->header_bytes_max)
 		return HTTP_MORE;
 	if (scan->lines == 0)
-		refuse(ret_refusal, 414, "the request line is too long");
+		http_parse_refuse(ret_refusal, 414, "the request line is too long");
 	else
-		refuse(ret_refusal, 431, "the headers are too long");
+		http_parse_refuse(ret_refusal, 431, "the headers are too long");
 	return HTTP_REFUSED;
 }
 
@@ -81,14 +86,16 @@ enum http_step http_scan_head(struct http_scan *scan, struct slice bytes,
 		enum http_step step;
 
 		if (scan->lines == 0 && !may_be_method(bytes, scan->line)) {
-			refuse(ret_refusal, 400, "the request does not start with a method");
+			http_parse_refuse(ret_refusal, 400,
+					  "the request does not start with a method");
 			return HTTP_REFUSED;
 		}
 		step = http_line(bytes, scan->line, &line);
 		if (step == HTTP_MORE)
 			return scan_more(scan, bytes.len, limits, ret_refusal);
 		if (step == HTTP_REFUSED) {
-			refuse(ret_refusal, 400, "a line of the headers does not end in CRLF");
+			http_parse_refuse(ret_refusal, 400,
+					  "a line of the headers does not end in CRLF");
 			return HTTP_REFUSED;
 		}
 		scan->line += line.len + 2;
@@ -141,7 +148,7 @@ static int on_header_value_complete(llhttp_t *parser)
 	return 0;
 }
 
-static int on_headers_complete(llhttp_t *parser)
+static int http_parse_on_headers_complete(llhttp_t *parser)
 {
 	(void)parser;
 	return HPE_PAUSED;	/* what follows the head is not llhttp's */
@@ -152,7 +159,7 @@ static const llhttp_settings_t settings = {
 	.on_header_field = on_header_field,
 	.on_header_value = on_header_value,
 	.on_header_value_complete = on_header_value_complete,
-	.on_headers_complete = on_headers_complete,
+	.on_headers_complete = http_parse_on_headers_complete,
 };
 
 static bool method_is_token(struct slice head)
@@ -170,12 +177,12 @@ static bool refuse_llhttp(llhttp_errno_t code, const llhttp_t *parser, struct sl
 	switch (code) {
 	case HPE_INVALID_METHOD:
 		if (!method_is_token(head))
-			return refuse(ret_refusal, 400, "the method is not a token");
-		return refuse(ret_refusal, 501, "the method is unknown");
+			return http_parse_refuse(ret_refusal, 400, "the method is not a token");
+		return http_parse_refuse(ret_refusal, 501, "the method is unknown");
 	case HPE_OK:
-		return refuse(ret_refusal, 400, "the headers have no end");
+		return http_parse_refuse(ret_refusal, 400, "the headers have no end");
 	default:
-		return refuse(ret_refusal, 400, llhttp_get_error_reason(parser));
+		return http_parse_refuse(ret_refusal, 400, llhttp_get_error_reason(parser));
 	}
 }
 
@@ -198,15 +205,16 @@ static bool check_target(const struct http_head *head, const llhttp_t *parser,
 	struct slice target = head->request.path;
 
 	if (parser->method == HTTP_CONNECT)
-		return refuse(ret_refusal, 501, "CONNECT is not supported");
+		return http_parse_refuse(ret_refusal, 501, "CONNECT is not supported");
 	if (slice_is(target, "*") && parser->method == HTTP_OPTIONS)
 		return true;
 	if (target.len == 0 || target.ptr[0] != '/')
-		return refuse(ret_refusal, 400, "the request target must be a path");
+		return http_parse_refuse(ret_refusal, 400, "the request target must be a path");
 	for (size_t i = 0; i < target.len; i++)
 		if (target.ptr[i] < 0x21 || target.ptr[i] > 0x7e || target.ptr[i] == '#')
-			return refuse(ret_refusal, 400,
-				      "the request target holds a byte that must be escaped");
+			return http_parse_refuse(
+				ret_refusal, 400,
+				"the request target holds a byte that must be escaped");
 	return true;
 }
 
@@ -226,10 +234,10 @@ static bool split_target(struct http_head *head, char *path_room, struct http_re
 	if (!memchr(path.ptr, '%', path.len))
 		return true;
 	if (!http_unescape(path, false, path_room, &len))
-		return refuse(ret_refusal, 400, "the path holds a bad escape");
+		return http_parse_refuse(ret_refusal, 400, "the path holds a bad escape");
 	request->path = slice_of(path_room, len);
 	if (memchr(path_room, '\0', len))
-		return refuse(ret_refusal, 400, "the path holds a NUL");
+		return http_parse_refuse(ret_refusal, 400, "the path holds a NUL");
 	return true;
 }
 
@@ -272,9 +280,10 @@ static bool take_coding(struct http_head *head, struct slice value,
 			struct http_refusal *ret_refusal)
 {
 	if (head->http_1_0)
-		return refuse(ret_refusal, 400, "HTTP/1.0 has no Transfer-Encoding");
+		return http_parse_refuse(ret_refusal, 400, "HTTP/1.0 has no Transfer-Encoding");
 	if (!slice_is_nocase(value, "chunked"))
-		return refuse(ret_refusal, 501, "the only transfer coding taken is chunked, once");
+		return http_parse_refuse(ret_refusal, 501,
+					 "the only transfer coding taken is chunked, once");
 	head->chunked = true;
 	head->request.content_length = -1;
 	return true;
@@ -289,7 +298,7 @@ static bool take_header(struct http_head *head, const struct http_header *header
 			return true;
 		framing->hosts++;
 		if (!check_host(header->value))
-			return refuse(ret_refusal, 400, "the Host header is not a host");
+			return http_parse_refuse(ret_refusal, 400, "the Host header is not a host");
 		return true;
 	case 6:
 		if (slice_is_nocase(header->name, "expect")
@@ -301,7 +310,8 @@ static bool take_header(struct http_head *head, const struct http_header *header
 			return true;
 		framing->lengths++;
 		if (!read_length(header->value, &head->request.content_length))
-			return refuse(ret_refusal, 400, "the Content-Length is not a number");
+			return http_parse_refuse(ret_refusal, 400,
+						 "the Content-Length is not a number");
 		return true;
 	case 17:
 		if (!slice_is_nocase(header->name, "transfer-encoding"))
@@ -323,9 +333,10 @@ static bool take_headers(struct http_head *head, struct http_refusal *ret_refusa
 		head->headers[i].value = slice_trim(head->headers[i].value);
 	}
 	if (framing.lengths + framing.codings > 1)
-		return refuse(ret_refusal, 400, "the length of the body is given more than once");
+		return http_parse_refuse(ret_refusal, 400,
+					 "the length of the body is given more than once");
 	if (framing.hosts > 1 || (framing.hosts == 0 && !head->http_1_0))
-		return refuse(ret_refusal, 400, "there must be one Host header");
+		return http_parse_refuse(ret_refusal, 400, "there must be one Host header");
 	return true;
 }
 
@@ -359,11 +370,13 @@ bool http_check_body(const struct http_head *head, const struct http_limits *lim
 	struct slice expect = http_header(&head->request, "expect");
 
 	if (coding.ptr && !slice_is_nocase(coding, "identity"))
-		return refuse(ret_refusal, 415, "bodies are taken without Content-Encoding only");
+		return http_parse_refuse(ret_refusal, 415,
+					 "bodies are taken without Content-Encoding only");
 	if (expect.ptr && !head->http_1_0 && !head->expects_continue)
-		return refuse(ret_refusal, 417, "the only expectation met is 100-continue");
+		return http_parse_refuse(ret_refusal, 417,
+					 "the only expectation met is 100-continue");
 	if (head->request.content_length > 0
 	    && (uint64_t)head->request.content_length > limits->body_bytes_max)
-		return refuse(ret_refusal, 413, "the body is too large");
+		return http_parse_refuse(ret_refusal, 413, "the body is too large");
 	return true;
 }

@@ -61,7 +61,7 @@ bool http_peer_is_loopback(const struct sockaddr_storage *address)
 }
 
 /* The link that leads to the key's entry, or to the end of its bucket. */
-static uint32_t *find(struct http_peers *peers, struct http_peer_key key)
+static uint32_t *http_peers_find(struct http_peers *peers, struct http_peer_key key)
 {
 	uint64_t hash = (key.high ^ peers->seed) * 0x9e3779b97f4a7c15;
 	uint32_t *link;
@@ -80,7 +80,7 @@ static uint32_t *find(struct http_peers *peers, struct http_peer_key key)
 
 bool http_peers_add(struct http_peers *peers, struct http_peer_key key, uint32_t max)
 {
-	uint32_t *link = find(peers, key);
+	uint32_t *link = http_peers_find(peers, key);
 	struct http_peer *peer;
 
 	if (!*link) {
@@ -100,7 +100,7 @@ bool http_peers_add(struct http_peers *peers, struct http_peer_key key, uint32_t
 
 void http_peers_remove(struct http_peers *peers, struct http_peer_key key)
 {
-	uint32_t *link = find(peers, key);
+	uint32_t *link = http_peers_find(peers, key);
 	uint32_t entry = *link;
 	struct http_peer *peer = &peers->entries[entry - 1];
 

@@ -50,7 +50,7 @@ static size_t used_max(const struct http_pool *pool, size_t cap)
 	return cap > SMALL_BYTES_MAX ? max - max / 4 : max;
 }
 
-static bool take(struct http_pool *pool, size_t bytes, struct http_buf *buf)
+static bool http_pool_take(struct http_pool *pool, size_t bytes, struct http_buf *buf)
 {
 	int class = class_of(bytes);
 	size_t cap;
@@ -91,7 +91,7 @@ static bool move(struct http_pool *pool, struct http_buf *buf, size_t bytes)
 {
 	struct http_buf to;
 
-	if (!take(pool, bytes, &to))
+	if (!http_pool_take(pool, bytes, &to))
 		return false;
 	to.len = http_buf_waiting(buf);
 	if (to.len > 0)

@@ -65,16 +65,13 @@ void http_refresh_date(struct http_server *server)
 					      "Server: pinpipe\r\nDate: %s\r\n", date);
 }
 
-static void put(struct http_buf *to, const char *bytes, size_t len)
+static void http_reply_put(struct http_buf *to, const char *bytes, size_t len)
 {
 	memcpy(to->ptr + to->len, bytes, len);
 	to->len += len;
 }
 
-static void put_str(struct http_buf *to, const char *s)
-{
-	put(to, s, strlen(s));
-}
+static void put_str(struct http_buf *to, const char *s) { http_reply_put(to, s, strlen(s)); }
 
 static void put_number(struct http_buf *to, uint64_t value)
 {
@@ -85,7 +82,7 @@ static void put_number(struct http_buf *to, uint64_t value)
 		digits[--at] = (char)('0' + value % 10);
 		value /= 10;
 	} while (value);
-	put(to, digits + at, sizeof(digits) - at);
+	http_reply_put(to, digits + at, sizeof(digits) - at);
 }
 
 static bool has_body(int status)
@@ -101,7 +98,7 @@ static void put_headers(struct http_server *server, const struct http_answer *an
 	put_str(to, " ");
 	put_str(to, reason(reply->status));
 	put_str(to, "\r\n");
-	put(to, server->common, server->common_len);
+	http_reply_put(to, server->common, server->common_len);
 	if (reply->content_type) {
 		put_str(to, "Content-Type: ");
 		put_str(to, reply->content_type);
@@ -139,11 +136,11 @@ static bool build(struct http_server *server, struct http_conn *conn,
 		return false;
 	put_headers(server, answer, reply, to);
 	if (body)
-		put(to, reply->body.ptr, reply->body.len);
+		http_reply_put(to, reply->body.ptr, reply->body.len);
 	return true;
 }
 
-static void count(int status)
+static void http_reply_count(int status)
 {
 	if (status < 300)
 		metric_add(METRIC_REQUESTS_2XX, 1);
@@ -174,7 +171,7 @@ static bool release_held(struct http_server *server, struct http_conn *conn)
 
 		if (!http_conn_reserve(server, conn, &conn->out, held->len))
 			return false;
-		put(&conn->out, held->ptr, held->len);
+		http_reply_put(&conn->out, held->ptr, held->len);
 		http_buf_release(&server->pool, held);
 		advance(server, conn);
 	}
@@ -190,7 +187,7 @@ static void reply_to(struct http_server *server, struct http_conn *conn, uint32_
 	/* What is in flight behind it when the server stops is answered, too. */
 	answer->close |= reply->close || (server->draining && request + 1 == conn->next);
 	answer->ready = true;
-	count(reply->status);
+	http_reply_count(reply->status);
 	if (request == conn->first) {
 		built = build(server, conn, answer, reply, &conn->out);
 		if (built) {
@@ -248,5 +245,5 @@ void http_reply_continue(struct http_server *server, struct http_conn *conn)
 		return;
 	conn->continue_due = false;
 	if (http_conn_reserve(server, conn, &conn->out, sizeof(interim)))
-		put(&conn->out, interim, sizeof(interim) - 1);
+		http_reply_put(&conn->out, interim, sizeof(interim) - 1);
 }

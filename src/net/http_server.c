@@ -74,17 +74,18 @@ static void allow_descriptors(uint32_t connections_max)
 static enum err_code open_descriptors(struct http_server *server, struct err *err)
 {
 	struct epoll_event listen = { .events = EPOLLIN | EPOLLET, .data.u64 = EVENT_LISTEN };
-	struct epoll_event wake = { .events = EPOLLIN | EPOLLET, .data.u64 = EVENT_WAKE };
+	struct epoll_event http_server_wake = { .events = EPOLLIN | EPOLLET,
+						.data.u64 = EVENT_WAKE };
 
 	server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (server->epoll_fd < 0 || server->wake_fd < 0 || server->spare_fd < 0
-	    || epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, server->listen_fd, &listen) < 0
-	    || epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, server->wake_fd, &wake) < 0)
+	if (server->epoll_fd < 0 || server->wake_fd < 0 || server->spare_fd < 0 ||
+	    epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, server->listen_fd, &listen) < 0 ||
+	    epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, server->wake_fd, &http_server_wake) < 0)
 		return err_errno(err, "could not set up the server's loop");
 	if (stop_fd() >= 0)		/* only to wake the loop, which asks stop_requested() */
-		(void)epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, stop_fd(), &wake);
+		(void)epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, stop_fd(), &http_server_wake);
 	return ERR_OK;
 }
 
@@ -307,7 +308,7 @@ static int sleep_ms(struct http_server *server, int64_t end_ms)
 }
 
 /* Stops accepting; every connection gets a turn, in which it closes if nothing is owed to it. */
-static void drain(struct http_server *server)
+static void http_server_drain(struct http_server *server)
 {
 	server->draining = true;
 	close_descriptor(server->listen_fd);
@@ -318,7 +319,8 @@ static void drain(struct http_server *server)
 			http_server_queue(server, http_server_conn(server, slot));
 }
 
-static void turn(struct http_server *server, const struct epoll_event *events, int n)
+static void http_server_one_turn(struct http_server *server, const struct epoll_event *events,
+				 int n)
 {
 	const struct http_server_options *options = &server->options;
 
@@ -348,7 +350,7 @@ enum err_code http_server_turn(struct http_server *server, int wait_ms, struct e
 	if (n < 0 && errno != EINTR)
 		return err_errno(err, "could not wait for connections");
 	server->now_ms = clock_mono_ms();
-	turn(server, events, n);
+	http_server_one_turn(server, events, n);
 	return ERR_OK;
 }
 
@@ -362,7 +364,7 @@ enum err_code http_server_run(struct http_server *server, int64_t drain_ms, stru
 		if (code != ERR_OK)
 			return code;
 		if (!server->draining && (atomic_load(&server->stop) || stop_requested())) {
-			drain(server);
+			http_server_drain(server);
 			end_ms = server->now_ms + drain_ms;
 		}
 	}

@@ -77,7 +77,7 @@ SSL *http_tls_accept(SSL_CTX *tls, int fd)
 	return NULL;
 }
 
-static int outcome(SSL *ssl, int rc)
+static int http_tls_outcome(SSL *ssl, int rc)
 {
 	switch (SSL_get_error(ssl, rc)) {
 	case SSL_ERROR_WANT_READ: case SSL_ERROR_WANT_WRITE:
@@ -98,7 +98,7 @@ int http_tls_handshake(SSL *ssl)
 	rc = SSL_accept(ssl);
 	if (rc == 1)
 		return 1;
-	return outcome(ssl, rc) == HTTP_IO_AGAIN ? HTTP_IO_AGAIN : HTTP_IO_FAILED;
+	return http_tls_outcome(ssl, rc) == HTTP_IO_AGAIN ? HTTP_IO_AGAIN : HTTP_IO_FAILED;
 }
 
 ssize_t http_tls_read(SSL *ssl, char *to, size_t len)
@@ -107,7 +107,7 @@ ssize_t http_tls_read(SSL *ssl, char *to, size_t len)
 
 	ERR_clear_error();
 	rc = SSL_read(ssl, to, len < INT_MAX ? (int)len : INT_MAX);
-	return rc > 0 ? rc : outcome(ssl, rc);
+	return rc > 0 ? rc : http_tls_outcome(ssl, rc);
 }
 
 ssize_t http_tls_write(SSL *ssl, const char *from, size_t len)
@@ -118,7 +118,7 @@ ssize_t http_tls_write(SSL *ssl, const char *from, size_t len)
 	rc = SSL_write(ssl, from, len < INT_MAX ? (int)len : INT_MAX);
 	if (rc > 0)
 		return rc;
-	return outcome(ssl, rc) == HTTP_IO_AGAIN ? HTTP_IO_AGAIN : HTTP_IO_FAILED;
+	return http_tls_outcome(ssl, rc) == HTTP_IO_AGAIN ? HTTP_IO_AGAIN : HTTP_IO_FAILED;
 }
 
 void http_tls_shutdown(SSL *ssl)

@@ -252,7 +252,7 @@ static bool put_word(struct writing *writing, const struct word *word, uint32_t 
 }
 
 /* Room is kept for a spice at the end before the words are put. */
-static void begin(struct writing *writing)
+static void made_text_begin(struct writing *writing)
 {
 	const struct spice *spice = writing->spice;
 
@@ -274,7 +274,7 @@ static void put_spice(struct writing *writing)
 	writing->spice = NULL;
 }
 
-static void finish(struct writing *writing)
+static void made_text_finish(struct writing *writing)
 {
 	if (writing->spice && writing->spice->at_end)
 		buf_add_str(writing->out, writing->spice->text);
@@ -296,7 +296,7 @@ void made_put_title(struct buf *out, struct made_random *random, uint32_t catego
 	bool headline = made_below(random, 4) > 0;
 	const struct word *word;
 
-	begin(&writing);
+	made_text_begin(&writing);
 	word = draw_word(random, subject[category], SUBJECTS);
 	do {
 		if (!put_word(&writing, word, (uint32_t)word->len, headline || !writing.begun))
@@ -304,7 +304,7 @@ void made_put_title(struct buf *out, struct made_random *random, uint32_t catego
 		put_spice(&writing);
 		word = draw_prose(random, category);
 	} while (true);
-	finish(&writing);
+	made_text_finish(&writing);
 }
 
 /* The same sentence goes on until the room is used up, the last word cut where it ends. */
@@ -329,7 +329,7 @@ void made_put_description(struct buf *out, struct made_random *random, uint32_t 
 	};
 	const struct word *word;
 
-	begin(&writing);
+	made_text_begin(&writing);
 	word = draw_prose(random, category);
 	while (put_word(&writing, word, (uint32_t)word->len, !writing.begun)) {
 		put_spice(&writing);
@@ -375,7 +375,7 @@ void made_put_tags(struct buf *out, struct made_random *random, uint32_t categor
 }
 
 /* A made-up name: two to four syllables. */
-static void put_name(struct writing *writing)
+static void made_text_put_name(struct writing *writing)
 {
 	char name[24];
 	struct word word = { name, 0 };
@@ -401,14 +401,14 @@ void made_put_poster(struct buf *out, struct made_random *random)
 	bool subtitle = writing.left >= 26 && made_below(random, 100) < 68;
 	const struct word *word;
 
-	begin(&writing);
-	put_name(&writing);
+	made_text_begin(&writing);
+	made_text_put_name(&writing);
 	put_spice(&writing);
-	put_name(&writing);
+	made_text_put_name(&writing);
 	word = draw_word(random, trade, ARRAY_LEN(trade));
 	if (subtitle && put_word(&writing, word, (uint32_t)word->len, true))
 		word = &bar;
 	while (put_word(&writing, word, (uint32_t)word->len, true))
 		word = draw_prose(random, made_below(random, MADE_CATEGORIES));
-	finish(&writing);
+	made_text_finish(&writing);
 }

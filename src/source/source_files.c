@@ -82,7 +82,7 @@ static enum err_code read_at(int fd, char *to, size_t len, uint64_t offset, size
 	return ERR_OK;
 }
 
-static enum err_code fill(struct lines *lines, struct err *err)
+static enum err_code source_files_fill(struct lines *lines, struct err *err)
 {
 	size_t kept = lines->end - lines->at;
 	size_t got = 0;
@@ -102,8 +102,8 @@ static enum err_code fill(struct lines *lines, struct err *err)
 }
 
 /* A null slice at the end of the file. */
-static enum err_code next_line(struct lines *lines, struct slice *ret_line, uint64_t *ret_offset,
-			       struct err *err)
+static enum err_code source_files_next_line(struct lines *lines, struct slice *ret_line,
+					    uint64_t *ret_offset, struct err *err)
 {
 	const char *from = lines->bytes + lines->at;
 	const char *newline = memchr(from, '\n', lines->end - lines->at);
@@ -111,7 +111,7 @@ static enum err_code next_line(struct lines *lines, struct slice *ret_line, uint
 	size_t len;
 
 	if (!newline && !lines->whole) {
-		code = fill(lines, err);
+		code = source_files_fill(lines, err);
 		if (code != ERR_OK)
 			return code;
 		from = lines->bytes + lines->at;
@@ -165,7 +165,7 @@ static enum err_code load_lines(struct source_files *files, struct table *table,
 
 	for (;;) {
 		entry.line++;
-		code = next_line(lines, &line, &entry.offset, err);
+		code = source_files_next_line(lines, &line, &entry.offset, err);
 		if (code == ERR_OK && !line.ptr)
 			return ERR_OK;
 		if (code == ERR_OK)
@@ -204,8 +204,8 @@ static enum err_code sort_entries(struct table *table, struct err *err)
 	return ERR_OK;
 }
 
-static enum err_code load(struct source_files *files, struct table *table, const char *dir,
-			  struct err *err)
+static enum err_code source_files_load(struct source_files *files, struct table *table,
+				       const char *dir, struct err *err)
 {
 	struct lines lines = { 0 };
 	char path[PATH_BYTES_MAX];
@@ -228,7 +228,7 @@ static enum err_code load(struct source_files *files, struct table *table, const
 }
 
 /* NULL: the table has no such row. */
-static const struct entry *find(const struct table *table, uint64_t key)
+static const struct entry *source_files_find(const struct table *table, uint64_t key)
 {
 	size_t low = 0;
 	size_t high = table->count;
@@ -280,7 +280,7 @@ static enum err_code files_row(struct source *source, uint64_t k, struct source_
 
 	for (size_t i = 0; i < TABLES; i++) {
 		struct table *table = &files->tables[i];
-		const struct entry *entry = find(table, k);
+		const struct entry *entry = source_files_find(table, k);
 		enum err_code code;
 
 		if (!entry)
@@ -341,7 +341,7 @@ enum err_code source_files_new(const char *dir, struct source **ret_source, stru
 	for (size_t i = 0; i < TABLES; i++)
 		buf_init(&files->tables[i].row, LINE_BYTES_MAX);
 	for (size_t i = 0; i < TABLES && code == ERR_OK; i++)
-		code = load(files, &files->tables[i], dir, err);
+		code = source_files_load(files, &files->tables[i], dir, err);
 	if (code == ERR_OK)
 		*ret_source = &files->base;
 	else

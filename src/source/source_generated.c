@@ -296,7 +296,7 @@ static void put_followers(struct buf *out, struct made_random *random, uint32_t 
 	buf_add_str(out, unit);
 }
 
-static struct slice keep(struct source_generated *made, struct buf *text)
+static struct slice source_generated_keep(struct source_generated *made, struct buf *text)
 {
 	struct slice kept = arena_copy(&made->arena, buf_slice(text));
 
@@ -317,7 +317,7 @@ static void make_user(struct source_generated *made, struct made_random *random,
 		 first, last, age);
 	put_time(out, (uint32_t)joined);
 	buf_add_str(out, "\"}");
-	poster->user = keep(made, out);
+	poster->user = source_generated_keep(made, out);
 }
 
 /* Also puts the poster into as many of the slots, from `slot` on, as it has rows. */
@@ -333,7 +333,7 @@ static uint32_t make_poster(struct source_generated *made, struct made_random *r
 	buf_add_str(out, ",\"longitude\":");
 	put_degrees(out, random, rows, 180);
 	buf_addf(out, ",\"country\":\"%s\"}", countries[least_of(random, rows, ARRAY_LEN(countries))]);
-	poster->geo = keep(made, out);
+	poster->geo = source_generated_keep(made, out);
 	make_user(made, random, rows, poster);
 
 	out = &made->pin;
@@ -347,7 +347,7 @@ static uint32_t make_poster(struct source_generated *made, struct made_random *r
 		buf_add_str(out, no_user);
 	else
 		put_followers(out, random, rows);
-	poster->pin = keep(made, out);
+	poster->pin = source_generated_keep(made, out);
 	for (uint32_t i = 0; i < rows; i++)
 		made->poster_of[slot++] = id;
 	return slot;

@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-enum { MEMORY_BYTES_MAX = 256 << 20 };
-
 /* Where store_file.c keeps what is not an object yet. */
 static bool reserved(const char *segment, size_t len)
 {
@@ -74,10 +72,6 @@ enum err_code store_open(const char *url, struct store **ret_store, struct err *
 {
 	struct slice all = slice_str(url);
 
-	if (slice_is(all, "memory:")) {
-		*ret_store = store_memory_new(MEMORY_BYTES_MAX);
-		return ERR_OK;
-	}
 	if (slice_starts(all, "file:///"))
 		return store_file_new(url + strlen("file://"), ret_store, err);
 	if (slice_starts(all, "file:") && !slice_starts(all, "file://") && all.len > strlen("file:"))

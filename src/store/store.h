@@ -3,8 +3,6 @@
  *
  * Backends
  *	store_file.c	a directory; durable
- *	store_memory.c	a bounded table; for tests
- *	store_faulty.c	wraps another store and fails its Nth call; for tests
  *
  * A key is a relative path: segments joined by "/", each of 1 to
  * STORE_SEGMENT_MAX bytes, none "." or "..", the first not STORE_RESERVED, at
@@ -162,16 +160,10 @@ static inline void store_free(struct store *store)
 MUST_USE enum err_code store_put_once(struct store *store, const char *key, struct slice body,
 				      struct err *err);
 
-/* Open by URL: "file:DIR" (made if missing; also file:///DIR) or "memory:". ERR_USAGE: no such
- * scheme. */
+/* Open by URL: "file:DIR" (made if missing; also file:///DIR). ERR_USAGE: no such scheme. */
 MUST_USE enum err_code store_open(const char *url, struct store **ret_store, struct err *err);
 
 MUST_USE enum err_code store_file_new(const char *dir, struct store **ret_store, struct err *err);
-MUST_USE struct store *store_memory_new(size_t bytes_max);
-/* Takes ownership of `inner`. Call number `fail_at` (from 1) fails with `code`; if `after`, the
- * inner call is made first, so that the failure is a lost answer. */
-MUST_USE struct store *store_faulty_new(struct store *inner, int fail_at, enum err_code code,
-					bool after);
 /* ERR_SHAPE unless `key` is allowed; for backends. */
 MUST_USE enum err_code store_check_key(const char *key, struct err *err);
 

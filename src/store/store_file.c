@@ -129,7 +129,7 @@ static int open_dir_at(int at, const char *name, bool make)
  * Walk from the root to the directory `path` ("" is the root itself). With `make`, missing ones are
  * made, and each but the last is synced. -1 with errno.
  */
-static int walk(struct store_file *file, struct slice path, bool make)
+static int store_file_walk(struct store_file *file, struct slice path, bool make)
 {
 	int fd = openat(file->root_fd, ".", DIR_FLAGS);
 
@@ -166,7 +166,7 @@ static struct place open_place(struct store_file *file, const char *key, bool ma
 	struct slice dir = key_dir(key);
 
 	return (struct place){
-		.dir_fd = walk(file, dir, make),
+		.dir_fd = store_file_walk(file, dir, make),
 		.name = dir.len ? key + dir.len + 1 : key,
 	};
 }
@@ -212,7 +212,7 @@ static void sweep_instance(int tmp_fd, const char *name)
 	(void)closedir(dir);
 }
 
-static void sweep(int tmp_fd)
+static void store_file_sweep(int tmp_fd)
 {
 	int fd = openat(tmp_fd, ".", DIR_FLAGS);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -276,7 +276,7 @@ static int temp_dir(struct store_file *file)
 	if (file->temp_fd < 0) {
 		tmp_fd = open_dir_at(file->root_fd, STORE_RESERVED, true);
 		if (tmp_fd >= 0) {
-			sweep(tmp_fd);
+			store_file_sweep(tmp_fd);
 			file->temp_fd = make_instance(tmp_fd, file->temp_dir);
 			close_keeping_errno(tmp_fd);
 		}
@@ -472,7 +472,7 @@ static enum err_code file_put_file(struct store *store, const char *key, const c
 /* --- get, size, remove ------------------------------------------------- */
 
 /* Open the object's file. -1 with errno; what is no plain file is absent. */
-static int open_object(struct store_file *file, const char *key, struct stat *ret_st)
+static int store_file_open_object(struct store_file *file, const char *key, struct stat *ret_st)
 {
 	struct place place = find_place(file, key);
 	int fd;
@@ -548,7 +548,7 @@ static enum err_code file_get(struct store *store, const char *key, uint64_t fro
 
 	if (code != ERR_OK)
 		return code;
-	fd = open_object((struct store_file *)store, key, &st);
+	fd = store_file_open_object((struct store_file *)store, key, &st);
 	if (fd < 0)
 		return not_found(err, key);
 	code = get_open(fd, (uint64_t)st.st_size, key, from, len, out, err);
@@ -565,7 +565,7 @@ static enum err_code file_size(struct store *store, const char *key, uint64_t *r
 
 	if (code != ERR_OK)
 		return code;
-	fd = open_object((struct store_file *)store, key, &st);
+	fd = store_file_open_object((struct store_file *)store, key, &st);
 	if (fd < 0)
 		return not_found(err, key);
 	(void)close(fd);
@@ -606,7 +606,7 @@ static int open_start(struct store_file *file, const char *prefix, char start[ST
 	}
 	if (dir.len)
 		memcpy(start + dir.len, "/", 2);
-	return walk(file, dir, false);
+	return store_file_walk(file, dir, false);
 }
 
 static enum err_code file_list(struct store *store, const char *prefix, const char *after,

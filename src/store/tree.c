@@ -21,7 +21,7 @@ struct names {
 	size_t cap;
 };
 
-static int by_bytes(const void *a, const void *b)
+static int tree_by_bytes(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);	/* compares as unsigned bytes */
 }
@@ -62,8 +62,8 @@ static char entry_type(int dir_fd, const struct dirent *entry)
 	return S_ISDIR(st.st_mode) ? 'd' : S_ISREG(st.st_mode) ? 'f' : 0;
 }
 
-static void add_name(struct names *names, const struct walk *walk, const char *dir,
-		     const struct dirent *entry, char type)
+static void tree_add_name(struct names *names, const struct walk *walk, const char *dir,
+			  const struct dirent *entry, char type)
 {
 	struct buf key;
 
@@ -93,11 +93,11 @@ static bool read_names(DIR *handle, const struct walk *walk, const char *dir,
 		if (!type || !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..") ||
 		    (!*dir && !strcmp(entry->d_name, STORE_RESERVED)))
 			continue;
-		add_name(names, walk, dir, entry, type);
+		tree_add_name(names, walk, dir, entry, type);
 	}
 	done = errno == 0;
 	if (names->count)
-		qsort(names->list, names->count, sizeof(*names->list), by_bytes);
+		qsort(names->list, names->count, sizeof(*names->list), tree_by_bytes);
 	return done;
 }
 

@@ -1,4 +1,5 @@
 /* The contract of broker.h, run against every backend. */
+#include "backends/backends.h"
 #include "base/buf.h"
 #include "base/mem.h"
 #include "broker_testing.h"

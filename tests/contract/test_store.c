@@ -1,4 +1,5 @@
 /* The contract of store.h, run against every backend. */
+#include "backends/backends.h"
 #include "base/mem.h"
 #include "store/store.h"
 #include "scratch.h"

@@ -1,6 +1,6 @@
 #include "fake_duck.h"
 
-#include "base/duck_rows.h"
+#include "sql/duck_rows.h"
 #include "fuzz.h"
 
 #include <fcntl.h>

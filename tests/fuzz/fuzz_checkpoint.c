@@ -8,6 +8,7 @@
  *		hint has not), and the content: up to a NUL byte; of a checkpoint two bytes of
  *		length and so many bytes
  */
+#include "backends/backends.h"
 #include "base/trace.h"
 #include "delta/delta_table.h"
 #include "delta_check.h"

@@ -3,8 +3,8 @@
  * nothing that is durable is cut and nothing unproven is kept; no ordinal can be given twice; it
  * may be repeated; and once the next segment's state is written, there is nothing more to do.
  */
-#include "broker/recover.h"
-#include "broker/segment.h"
+#include "broker/local/recover.h"
+#include "broker/local/segment.h"
 #include "log_pieces.h"
 
 #include <fcntl.h>

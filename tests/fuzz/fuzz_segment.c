@@ -2,7 +2,7 @@
  * The reader of a segment: it finds every batch whose header is valid, in order, and no other; it
  * hands out no payload that is not what its checksum says; and records lie inside of it.
  */
-#include "broker/scan.h"
+#include "broker/local/scan.h"
 #include "log_pieces.h"
 
 #include <sys/mman.h>

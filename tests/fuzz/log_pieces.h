@@ -12,7 +12,7 @@
 #define TESTS_FUZZ_LOG_PIECES_H
 
 #include "base/crc32c.h"
-#include "broker/batch.h"
+#include "broker/local/batch.h"
 #include "fuzz.h"
 
 enum {

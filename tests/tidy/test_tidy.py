@@ -13,7 +13,7 @@ MESSAGE_COLUMNS_MAX = 120
 TAB = 8
 
 # Dependencies point down this list only.
-LAYERS = ["cmd", "gateway", "flow", "engine", "delta", "source", "broker", "store", "net", "base"]
+LAYERS = ["cmd", "gateway", "flow", "engine", "delta", "source", "sql", "broker", "store", "net", "base"]
 
 BANNED = {
     "strcpy": "snprintf or a struct buf", "strcat": "a struct buf", "sprintf": "snprintf", "vsprintf": "vsnprintf",
@@ -167,6 +167,15 @@ def test_nothing_names_the_machine_it_was_written_on():
     report([f"{name_of(path)}:{number}: {line.strip()}" for path in files()
             if name_of(path) not in ("tests/tidy/test_tidy.py", "LICENSE")
             for number, line in enumerate(path.read_text(errors="replace").split("\n"), 1) if pattern.search(line)])
+
+
+def test_a_static_function_has_one_home():
+    """A grep finds one thing: statics carry their file's noun where another file has the same word."""
+    homes = {}
+    for path in files("src/*.c"):
+        for name in re.findall(r"^static (?!inline)(?:[^\n;={()]*?[ *])(\w+)\s*\(", path.read_text(), re.M):
+            homes.setdefault(name, set()).add(name_of(path))
+    report([f"{name}() is in {', '.join(sorted(where))}" for name, where in sorted(homes.items()) if len(where) > 1])
 
 
 def test_every_source_is_built():

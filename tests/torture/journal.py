@@ -1,4 +1,4 @@
-"""Reads the log by the description of its bytes (the header comment of src/broker/journal.h), and shares nothing with
+"""Reads the log by the description of its bytes (src/broker/local/journal.h), and shares nothing with
 the program: parsing, checksums and the rules by which a batch counts are written here once more.
 """
 import collections

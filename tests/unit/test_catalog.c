@@ -2,7 +2,7 @@
 #include "testing.h"
 #include "log_testing.h"
 
-#include "broker/catalog.h"
+#include "broker/local/catalog.h"
 
 enum { RECORDS = 5, LEN = 100, TEXT_MAX = 4096, WRITER_EVERY = 211 };
 

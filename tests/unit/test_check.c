@@ -1,4 +1,5 @@
 /* The check of the lake beside those who write it. */
+#include "backends/backends.h"
 #include "flow/check.h"
 #include "broker_testing.h"
 #include "racing_store.h"

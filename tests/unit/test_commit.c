@@ -1,5 +1,5 @@
 /* Who makes a group durable: the committer, or the thread that uncorks. */
-#include "broker/broker_local.h"
+#include "broker/local/broker_local.h"
 #include "log_testing.h"
 
 #include <sched.h>

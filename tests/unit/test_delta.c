@@ -1,4 +1,5 @@
 /* A Delta table from its creation on: what is in the log, and what a later opening makes of it. */
+#include "backends/backends.h"
 #include "delta_fixture.h"
 
 static struct store *store;

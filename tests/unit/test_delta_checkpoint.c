@@ -1,6 +1,7 @@
 /* Checkpoints: opening rests on them, a broken or missing one costs nothing but time. */
-#include "base/duck_rows.h"
-#include "base/memfile.h"
+#include "backends/backends.h"
+#include "sql/duck_rows.h"
+#include "sql/memfile.h"
 #include "delta/delta_parquet.h"
 #include "delta_fixture.h"
 

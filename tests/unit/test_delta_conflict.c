@@ -1,4 +1,5 @@
 /* Many writers, lost answers and failing stores: every batch is in the table once. */
+#include "backends/backends.h"
 #include "delta_fixture.h"
 
 #include <pthread.h>

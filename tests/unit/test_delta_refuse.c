@@ -1,4 +1,5 @@
 /* Tables of others: what is read, what is refused with a reason, what is damage. */
+#include "backends/backends.h"
 #include "delta_fixture.h"
 
 static struct store *store;

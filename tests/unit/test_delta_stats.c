@@ -1,5 +1,5 @@
 /* Statistics of a data file: what DuckDB reports, as Delta wants it. */
-#include "base/duck.h"
+#include "sql/duck.h"
 #include "base/mem.h"
 #include "delta/delta_stats.h"
 #include "testing.h"
@@ -47,7 +47,7 @@ static uint64_t stats_of(const char *select, struct buf *out)
 	buf_init(out, 1 << 20);
 	assert_ok(duck_query(&duck, sql, &result, &err));
 	assert_ok(delta_stats_put(out, &result, &schema, &rows, &bytes, &err));
-	duckdb_destroy_result(&result);
+	duckdb.destroy_result(&result);
 	assert_true(bytes > 0);
 	return rows;
 }
@@ -152,7 +152,7 @@ static void test_another_result_is_refused(void **state)
 	assert_ok(duck_query(&duck, "SELECT 1", &result, &err));
 	assert_int_equal(delta_stats_put(&out, &result, &schema, &rows, &bytes, &err), ERR_SHAPE);
 	assert_int_equal(rows, 7);
-	duckdb_destroy_result(&result);
+	duckdb.destroy_result(&result);
 	buf_release(&out);
 }
 

@@ -1,5 +1,5 @@
 /* DuckDB behind our errors: what it may do, what its failures are called. */
-#include "base/duck.h"
+#include "sql/duck.h"
 #include "testing.h"
 
 #include <string.h>
@@ -30,8 +30,8 @@ static void test_runs(void **state)
 	(void)state;
 	assert_ok(duck_run(&duck, "CREATE TABLE t AS SELECT range AS n FROM range(10)", &err));
 	assert_ok(duck_query(&duck, "SELECT sum(n)::BIGINT FROM t", &result, &err));
-	assert_int_equal(duckdb_value_int64(&result, 0, 0), 45);
-	duckdb_destroy_result(&result);
+	assert_int_equal(duckdb.value_int64(&result, 0, 0), 45);
+	duckdb.destroy_result(&result);
 }
 
 static void test_errors_say_what_and_where(void **state)
@@ -66,11 +66,11 @@ static void test_nothing_is_fetched(void **state)
 	(void)state;
 	assert_ok(duck_query(&duck, "SELECT string_agg(value, ',' ORDER BY name) FROM duckdb_settings() "
 			     "WHERE name LIKE 'auto%_known_extensions'", &result, &err));
-	char *text = duckdb_value_varchar(&result, 0, 0);
+	char *text = duckdb.value_varchar(&result, 0, 0);
 
 	assert_string_equal(text, "false,false");
-	duckdb_free(text);
-	duckdb_destroy_result(&result);
+	duckdb.free(text);
+	duckdb.destroy_result(&result);
 	assert_int_equal(duck_run(&duck, "FROM read_xlsx('x.xlsx')", &err), ERR_USAGE);
 }
 

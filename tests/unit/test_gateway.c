@@ -1,5 +1,6 @@
 /* The gateway over a broker that fails as told: what clients are answered,
  * and who waits for whom. */
+#include "backends/backends.h"
 #include "gateway/gateway.h"
 
 #include "testing.h"

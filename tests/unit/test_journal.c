@@ -1,7 +1,7 @@
 /* The log after it was harmed: torn tails are cut, damage is told and goes no further. */
-#include "broker/recover.h"
-#include "broker/segment.h"
-#include "broker/stage.h"
+#include "broker/local/recover.h"
+#include "broker/local/segment.h"
+#include "broker/local/stage.h"
 #include "log_testing.h"
 
 #include <semaphore.h>

@@ -3,7 +3,7 @@
  * code. The writer and who looks at what is left run as processes of their
  * own: this program again, with arguments. Needs a build with -Dfailpoints=true.
  */
-#include "broker/segment.h"
+#include "broker/local/segment.h"
 #include "log_testing.h"
 
 #include <signal.h>

@@ -1,4 +1,5 @@
 /* The sink: every record of the log is in the lake once, whatever fails. */
+#include "backends/backends.h"
 #include "base/lock.h"
 #include "base/mem.h"
 #include "base/stop.h"

@@ -1,4 +1,5 @@
 /* The threads that write: lanes keep their order and do not wait for each other. */
+#include "backends/backends.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/stop.h"

@@ -1,5 +1,6 @@
 /* The streaming path over a broker in memory and a store on disk:
  * every record once, whatever fails. */
+#include "backends/backends.h"
 #include "flow/stream.h"
 #include "base/buf.h"
 #include "base/stop.h"

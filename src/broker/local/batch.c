@@ -1,0 +1,208 @@
+#include "broker/local/batch.h"
+
+#include "base/crc32c.h"
+
+#include <endian.h>
+
+static const char segment_magic[8] = "PINPIPEJ";
+enum { SEGMENT_VERSION = 1, SEGMENT_HEADER_USED = 64 };
+static const uint32_t batch_magic = 0x424a5050; /* "PPJB" */
+
+static void put32(unsigned char *to, uint32_t value)
+{
+	value = htole32(value);
+	memcpy(to, &value, sizeof(value));
+}
+
+static void put64(unsigned char *to, uint64_t value)
+{
+	value = htole64(value);
+	memcpy(to, &value, sizeof(value));
+}
+
+static uint32_t get32(const unsigned char *from)
+{
+	uint32_t value;
+
+	memcpy(&value, from, sizeof(value));
+	return le32toh(value);
+}
+
+static uint64_t get64(const unsigned char *from)
+{
+	uint64_t value;
+
+	memcpy(&value, from, sizeof(value));
+	return le64toh(value);
+}
+
+void segment_header_encode(struct segment_header *header, unsigned char *out)
+{
+	memset(out, 0, SEGMENT_HEADER_BYTES);
+	memcpy(out, segment_magic, sizeof(segment_magic));
+	put32(out + 8, SEGMENT_VERSION);
+	put64(out + 16, header->base);
+	put64(out + 24, header->size);
+	put64(out + 32, header->epoch);
+	put64(out + 40, header->log_id);
+	put64(out + 48, (uint64_t)header->created_ms);
+	header->crc = crc32c(0, out + 16, SEGMENT_HEADER_USED - 16);
+	put32(out + 12, header->crc);
+}
+
+bool segment_header_decode(const unsigned char *in, struct segment_header *ret)
+{
+	uint32_t crc = crc32c(0, in + 16, SEGMENT_HEADER_USED - 16);
+
+	if (memcmp(in, segment_magic, sizeof(segment_magic)) != 0 ||
+	    get32(in + 8) != SEGMENT_VERSION || get32(in + 12) != crc)
+		return false;
+	*ret = (struct segment_header){
+		.base = get64(in + 16),
+		.size = get64(in + 24),
+		.epoch = get64(in + 32),
+		.log_id = get64(in + 40),
+		.created_ms = (int64_t)get64(in + 48),
+		.crc = crc,
+	};
+	return true;
+}
+
+void batch_encode(struct batch *batch, unsigned char out[BATCH_HEADER_BYTES])
+{
+	put32(out, batch_magic);
+	put64(out + 8, batch->position);
+	put32(out + 16, batch->payload_bytes);
+	put32(out + 20, batch->payload_crc);
+	put32(out + 24, batch->chain);
+	put32(out + 28, (uint32_t)batch->kind);
+	put64(out + 32, batch->epoch);
+	put64(out + 40, batch->watermark);
+	put64(out + 48, (uint64_t)batch->timestamp_ms);
+	put64(out + 56, batch->uid);
+	put32(out + 64, (uint32_t)batch->partition);
+	put32(out + 68, batch->count);
+	put64(out + 72, batch->ordinal);
+	batch->header_crc = crc32c(0, out + 8, BATCH_HEADER_BYTES - 8);
+	put32(out + 4, batch->header_crc);
+}
+
+bool batch_is_near(const unsigned char *in, uint64_t position)
+{
+	return get32(in) == batch_magic && get64(in + 8) == position;
+}
+
+bool batch_decode(const unsigned char *in, uint64_t position, struct batch *ret)
+{
+	uint32_t crc;
+
+	if (!batch_is_near(in, position))
+		return false;
+	crc = crc32c(0, in + 8, BATCH_HEADER_BYTES - 8);
+	if (get32(in + 4) != crc)
+		return false;
+	*ret = (struct batch){
+		.position = position,
+		.payload_bytes = get32(in + 16),
+		.payload_crc = get32(in + 20),
+		.chain = get32(in + 24),
+		.kind = (enum batch_kind)get32(in + 28),
+		.epoch = get64(in + 32),
+		.watermark = get64(in + 40),
+		.timestamp_ms = (int64_t)get64(in + 48),
+		.uid = get64(in + 56),
+		.partition = (int32_t)get32(in + 64),
+		.count = get32(in + 68),
+		.ordinal = get64(in + 72),
+		.header_crc = crc,
+	};
+	return true;
+}
+
+/* A null slice has the length that no record can have. */
+static uint32_t wire_length(struct slice s) { return s.ptr ? (uint32_t)s.len : UINT32_MAX; }
+
+void record_header_encode(struct slice key, struct slice value,
+			  unsigned char out[RECORD_HEADER_BYTES])
+{
+	put32(out, wire_length(key));
+	put32(out + 4, wire_length(value));
+}
+
+static bool batch_take(struct slice *payload, uint32_t len, struct slice *ret)
+{
+	*ret = (struct slice){ 0 };
+	if (len == UINT32_MAX)
+		return true;
+	if (len > payload->len)
+		return false;
+	*ret = slice_of(payload->ptr, len);
+	*payload = slice_from(*payload, len);
+	return true;
+}
+
+bool record_decode(struct slice *payload, struct slice *ret_key, struct slice *ret_value)
+{
+	uint32_t key_len, value_len;
+
+	if (payload->len < RECORD_HEADER_BYTES)
+		return false;
+	key_len = get32((const unsigned char *)payload->ptr);
+	value_len = get32((const unsigned char *)payload->ptr + 4);
+	*payload = slice_from(*payload, RECORD_HEADER_BYTES);
+	return batch_take(payload, key_len, ret_key) && batch_take(payload, value_len, ret_value);
+}
+
+bool batch_count_records(const unsigned char *in, size_t len, uint64_t *ret_count)
+{
+	struct slice payload, key, value;
+	uint64_t count = 0;
+
+	if (len < BATCH_HEADER_BYTES || batch_padded(get32(in + 16)) != len)
+		return false;
+	payload = slice_of(in + BATCH_HEADER_BYTES, get32(in + 16));
+	if (crc32c(0, payload.ptr, payload.len) != get32(in + 20))
+		return false;
+	for (; payload.len > 0; count++)
+		if (!record_decode(&payload, &key, &value))
+			return false;
+	*ret_count = count;
+	return true;
+}
+
+void state_encode(uint64_t previous_base, uint64_t previous_end,
+		  unsigned char out[STATE_HEADER_BYTES])
+{
+	put64(out, previous_base);
+	put64(out + 8, previous_end);
+}
+
+void state_entry_encode(struct state_entry entry, unsigned char out[STATE_ENTRY_BYTES])
+{
+	put64(out, entry.uid);
+	put32(out + 8, (uint32_t)entry.partition);
+	put32(out + 12, 0);
+	put64(out + 16, entry.next);
+}
+
+bool state_decode(struct slice payload, uint64_t *ret_previous_base, uint64_t *ret_previous_end)
+{
+	const unsigned char *in = (const unsigned char *)payload.ptr;
+
+	if (payload.len < STATE_HEADER_BYTES ||
+	    (payload.len - STATE_HEADER_BYTES) % STATE_ENTRY_BYTES != 0)
+		return false;
+	*ret_previous_base = get64(in);
+	*ret_previous_end = get64(in + 8);
+	return true;
+}
+
+struct state_entry state_entry_decode(struct slice payload, uint32_t k)
+{
+	const unsigned char *in = (const unsigned char *)payload.ptr + STATE_HEADER_BYTES +
+				  (size_t)k * STATE_ENTRY_BYTES;
+
+	return (struct state_entry){ .uid = get64(in),
+				     .partition = (int32_t)get32(in + 8),
+				     .next = get64(in + 16) };
+}

@@ -1,0 +1,97 @@
+/*
+ * batch.h - what a journal segment is made of: one header, then batches.
+ * journal.h describes the bytes; this file reads and writes them.
+ */
+#ifndef BROKER_LOCAL_BATCH_H
+#define BROKER_LOCAL_BATCH_H
+
+#include "base/slice.h"
+
+enum {
+	SEGMENT_HEADER_BYTES = 4096,
+	BATCH_HEADER_BYTES = 80,
+	BATCH_ALIGN = 8,
+	RECORD_HEADER_BYTES = 8,
+	STATE_HEADER_BYTES = 16,
+	STATE_ENTRY_BYTES = 24,
+};
+
+enum batch_kind {
+	BATCH_RECORDS = 1,
+	BATCH_STATE = 2,	/* where the segment before ends, and every
+				   partition's next ordinal */
+	BATCH_MARK = 3,		/* carries a watermark only */
+};
+
+struct segment_header {
+	uint64_t base;
+	uint64_t size;
+	uint64_t epoch;
+	uint64_t log_id;
+	int64_t created_ms;
+	uint32_t crc;		/* what the first batch chains to; set by encode and decode */
+};
+
+struct batch {
+	uint64_t position;	/* of its header, in the journal */
+	uint32_t payload_bytes;
+	uint32_t payload_crc;
+	uint32_t chain;		/* header_crc of the batch before, or the segment header's */
+	enum batch_kind kind;
+	uint64_t epoch;
+	uint64_t watermark;
+	int64_t timestamp_ms;
+	uint64_t uid;		/* of the topic */
+	int32_t partition;
+	uint32_t count;		/* records, or entries of a state */
+	uint64_t ordinal;	/* of the first record */
+	uint32_t header_crc;	/* set by encode and decode */
+};
+
+struct state_entry {
+	uint64_t uid;
+	int32_t partition;
+	uint64_t next;
+};
+
+static inline uint64_t batch_padded(uint64_t payload_bytes)
+{
+	return (BATCH_HEADER_BYTES + payload_bytes + BATCH_ALIGN - 1) / BATCH_ALIGN * BATCH_ALIGN;
+}
+
+/* The position after it. */
+static inline uint64_t batch_end(const struct batch *batch)
+{
+	return batch->position + batch_padded(batch->payload_bytes);
+}
+
+/* `out`: SEGMENT_HEADER_BYTES. */
+void segment_header_encode(struct segment_header *header, unsigned char *out);
+bool segment_header_decode(const unsigned char *in, struct segment_header *ret);
+
+void batch_encode(struct batch *batch, unsigned char out[BATCH_HEADER_BYTES]);
+/* False: not a valid header, or not one that was written to this position. */
+bool batch_decode(const unsigned char *in, uint64_t position, struct batch *ret);
+
+/* The records of a batch of `len` bytes, padding and all, whose header is damaged. False: its
+ * payload has not the length and the CRC that the header says. */
+bool batch_count_records(const unsigned char *in, size_t len, uint64_t *ret_count);
+
+/* Worth a batch_decode(): the magic and the position are right. For searching. */
+bool batch_is_near(const unsigned char *in, uint64_t position);
+
+/* The lengths that stand before a record's bytes. */
+void record_header_encode(struct slice key, struct slice value,
+			  unsigned char out[RECORD_HEADER_BYTES]);
+/* Takes one record off the front of `payload`; false: it does not fit. */
+bool record_decode(struct slice *payload, struct slice *ret_key, struct slice *ret_value);
+
+void state_encode(uint64_t previous_base, uint64_t previous_end,
+		  unsigned char out[STATE_HEADER_BYTES]);
+void state_entry_encode(struct state_entry entry, unsigned char out[STATE_ENTRY_BYTES]);
+bool state_decode(struct slice payload, uint64_t *ret_previous_base,
+		  uint64_t *ret_previous_end);
+/* Entry k of a state whose payload passed state_decode(); k is less than batch.count. */
+struct state_entry state_entry_decode(struct slice payload, uint32_t k);
+
+#endif

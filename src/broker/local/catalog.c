@@ -1,0 +1,413 @@
+#include "broker/local/catalog.h"
+
+#include "base/buf.h"
+#include "base/crc32c.h"
+#include "base/failpoint.h"
+#include "base/mem.h"
+#include "base/trace.h"
+#include "broker/local/segment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char file_name[] = "topics";
+static const char copy_name[] = "topics.copy";
+static const char new_name[] = "topics.new";
+static const char first_line[] = "pinpipe topics 1\n";
+enum {
+	CATALOG_BYTES_MAX = 16 * 1024 * 1024,
+	CRC_LINE = 13, /* "crc 01234567\n" */
+};
+
+static void put_topic(struct buf *out, const struct topic *topic)
+{
+	buf_addf(out, "topic %s %016" PRIx64 " %" PRId64 " %" PRId32 " %s\n",
+		 topic_kind_text(topic->kind), topic->uid, topic->created_ms,
+		 topic->partition_count, topic->name);
+	for (int32_t i = 0; i < topic->partition_count; i++) {
+		const struct partition *p = &topic->partitions[i];
+
+		buf_addf(out,
+			 "partition %" PRId32 " %s %" PRId32 " %" PRId32 " %" PRIu64 " %" PRIu64
+			 " %016" PRIx64 "%016" PRIx64 " %016" PRIx64 "%016" PRIx64 "\n",
+			 p->id, p->open ? "open" : "closed", p->parents[0], p->parents[1], p->floor,
+			 p->created_s, p->hash_first.high, p->hash_first.low, p->hash_last.high,
+			 p->hash_last.low);
+	}
+}
+
+static void put_catalog(struct buf *out, const struct topics *topics, uint64_t log_id)
+{
+	buf_addf(out, "%slog %016" PRIx64 "\n", first_line, log_id);
+	for (size_t i = 0; i < topics->count; i++)
+		if (topics->items[i]->phase != TOPIC_GOING)
+			put_topic(out, topics->items[i]);
+	for (size_t i = 0; i < topics->floor_count; i++) {
+		const struct topic_floor *floor = &topics->floors[i];
+
+		buf_addf(out, "gone %s %" PRIu64 " %" PRIu64 " %s\n", topic_kind_text(floor->kind),
+			 floor->others, floor->created_s, floor->name);
+		for (size_t k = 0; k < floor->count; k++)
+			buf_addf(out, "floor %" PRIu64 "\n", floor->ordinals[k]);
+	}
+	buf_addf(out, "crc %08" PRIx32 "\n", crc32c(0, out->ptr, out->len));
+}
+
+/* All of the text, synced, in a file of its own. */
+static enum err_code catalog_write_new(int dir_fd, const char *name, struct slice text,
+				       struct err *err)
+{
+	enum err_code code;
+	int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return err_errno(err, "could not write the list of topics");
+	code = write_all(fd, text.ptr, text.len, 0, err);
+	if (code == ERR_OK && fsync(fd) < 0)
+		code = err_errno(err, "could not sync the list of topics");
+	(void)close(fd);
+	return code;
+}
+
+static enum err_code catalog_replace(int dir_fd, const char *name, struct slice text,
+				     struct err *err)
+{
+	enum err_code code = catalog_write_new(dir_fd, new_name, text, err);
+
+	if (code == ERR_OK && renameat(dir_fd, new_name, dir_fd, name) < 0)
+		code = err_errno(err, "could not replace the list of topics");
+	return code;
+}
+
+/* The copy first: so it lacks nothing that a client was told is there. */
+static enum err_code replace_both(int dir_fd, struct slice text, struct err *err)
+{
+	enum err_code code = catalog_replace(dir_fd, copy_name, text, err);
+
+	if (code != ERR_OK)
+		return code;
+	errno = FAILPOINT("catalog-rename");
+	if (errno != 0)
+		code = err_errno(err, "could not replace the list of topics");
+	else
+		code = catalog_replace(dir_fd, file_name, text, err);
+	if (code != ERR_OK) {
+		catalog_mend(dir_fd);
+		return code;
+	}
+	errno = FAILPOINT("catalog-renamed");
+	if (errno != 0)
+		code = err_errno(err, "could not sync the list of topics");
+	else
+		code = dir_sync(dir_fd, err);
+	return code == ERR_OK ? code : (err->code = ERR_UNKNOWN);
+}
+
+enum err_code catalog_save(int dir_fd, const struct topics *topics, uint64_t log_id,
+			   struct err *err)
+{
+	enum err_code code;
+	struct buf text;
+
+	errno = FAILPOINT("catalog-write");
+	if (errno != 0)
+		return err_errno(err, "could not write the list of topics");
+	buf_init(&text, CATALOG_BYTES_MAX);
+	put_catalog(&text, topics, log_id);
+	if (buf_full(&text))
+		code = err_set(err, ERR_LIMIT, "there are too many topics");
+	else
+		code = replace_both(dir_fd, buf_slice(&text), err);
+	buf_release(&text);
+	return code;
+}
+
+static bool is_there(int dir_fd, const char *name) { return faccessat(dir_fd, name, F_OK, 0) == 0; }
+
+/* An empty list must not take the place of one that was lost. */
+static enum err_code need_no_log(int dir_fd, struct err *err)
+{
+	uint64_t *bases;
+	size_t count;
+	enum err_code code = segment_list(dir_fd, &bases, &count, err);
+
+	if (code != ERR_OK)
+		return code;
+	free(bases);
+	if (count > 0)
+		return err_set(err, ERR_CORRUPT,
+			       "the log's list of topics is not there, its "
+			       "segments are");
+	return ERR_OK;
+}
+
+/* Under its name unless another process was faster. */
+static enum err_code make_first(int dir_fd, uint64_t log_id, struct slice text, struct err *err)
+{
+	char name[64];
+	enum err_code code;
+
+	(void)snprintf(name, sizeof(name), "%s.%016" PRIx64, new_name, log_id);
+	code = catalog_write_new(dir_fd, name, text, err);
+	if (code == ERR_OK && linkat(dir_fd, name, dir_fd, file_name, 0) < 0 && errno != EEXIST)
+		code = err_errno(err, "could not make the list of topics");
+	(void)unlinkat(dir_fd, name, 0);
+	return code == ERR_OK ? dir_sync(dir_fd, err) : code;
+}
+
+enum err_code catalog_make(int dir_fd, struct err *err)
+{
+	struct topics none;
+	struct buf text;
+	uint64_t log_id = 0;
+	enum err_code code;
+
+	if (is_there(dir_fd, file_name) || is_there(dir_fd, copy_name))
+		return ERR_OK;
+	code = need_no_log(dir_fd, err);
+	if (code != ERR_OK)
+		return code;
+	topics_init(&none);
+	while (log_id == 0)
+		(void)!getrandom(&log_id, sizeof(log_id), 0);
+	errno = FAILPOINT("catalog-write");
+	if (errno != 0)
+		return err_errno(err, "could not write the list of topics");
+	buf_init(&text, CATALOG_BYTES_MAX);
+	put_catalog(&text, &none, log_id);
+	code = make_first(dir_fd, log_id, buf_slice(&text), err);
+	buf_release(&text);
+	return code;
+}
+
+static enum err_code catalog_read_file(int dir_fd, const char *name, struct buf *text,
+				       struct err *err)
+{
+	int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	enum err_code code = ERR_OK;
+	struct stat st;
+	int failure;
+	char *to;
+
+	if (fd < 0)
+		return err_errno(err, "could not open the list of topics");
+	if (fstat(fd, &st) < 0) {
+		code = err_errno(err, "could not look at the list of topics");
+	} else if (!(to = buf_room(text, (size_t)st.st_size))) {
+		code = err_set(err, ERR_CORRUPT, "the list of topics is too long");
+	} else {
+		buf_grew(text, read_at(fd, to, (size_t)st.st_size, 0, &failure));
+		errno = failure;
+		if (failure != 0)
+			code = err_errno(err, "could not read the list of topics");
+	}
+	(void)close(fd);
+	return code;
+}
+
+static bool parse_topic(const char *line, struct topics *topics, struct topic **ret_topic)
+{
+	char kind_word[8], name[TOPIC_NAME_MAX + 1];
+	struct topic_ref ref = { .name = name };
+	int64_t created_ms;
+	int32_t partitions;
+	uint64_t uid;
+
+	if (sscanf(line, "topic %7s %16" SCNx64 " %" SCNd64 " %" SCNd32 " %249s", kind_word, &uid,
+		   &created_ms, &partitions, name) != 5 ||
+	    !topic_kind_parse(kind_word, &ref.kind) || partitions < 1 ||
+	    partitions > PARTITIONS_MAX)
+		return false;
+	*ret_topic = topic_new(ref, partitions);
+	(*ret_topic)->uid = uid;
+	(*ret_topic)->created_ms = created_ms;
+	if (topics_insert(topics, *ret_topic))
+		return true;
+	topic_free(*ret_topic);
+	return false;
+}
+
+static bool parse_partition(const char *line, struct topic *topic)
+{
+	struct partition p = { .topic = topic };
+	char word[8];
+
+	if (!topic ||
+	    sscanf(line,
+		   "partition %" SCNd32 " %7s %" SCNd32 " %" SCNd32 " %" SCNu64 " %" SCNu64
+		   " %16" SCNx64 "%16" SCNx64 " %16" SCNx64 "%16" SCNx64,
+		   &p.id, word, &p.parents[0], &p.parents[1], &p.floor, &p.created_s,
+		   &p.hash_first.high, &p.hash_first.low, &p.hash_last.high,
+		   &p.hash_last.low) != 10 ||
+	    p.id < 0 || p.id >= topic->partition_count)
+		return false;
+	p.open = strcmp(word, "open") == 0;
+	p.first = p.next = p.floor;
+	topic->partitions[p.id] = p;
+	return true;
+}
+
+static bool parse_gone(const char *line, struct topics *topics)
+{
+	struct topic_floor floor = { 0 };
+	char kind_word[8];
+
+	if (sscanf(line, "gone %7s %" SCNu64 " %" SCNu64 " %249s", kind_word, &floor.others,
+		   &floor.created_s, floor.name) != 4 ||
+	    !topic_kind_parse(kind_word, &floor.kind))
+		return false;
+	topics_add_floor(topics, &floor);
+	return true;
+}
+
+static bool parse_floor(const char *line, struct topics *topics)
+{
+	uint64_t ordinal;
+
+	if (topics->floor_count == 0 || sscanf(line, "floor %" SCNu64, &ordinal) != 1)
+		return false;
+	topics_add_floor_ordinal(topics, ordinal);
+	return true;
+}
+
+static bool catalog_parse_line(const char *line, struct topics *topics, struct topic **topic,
+			       uint64_t *log_id)
+{
+	switch (line[0]) {
+	case 'l':
+		return sscanf(line, "log %16" SCNx64, log_id) == 1;
+	case 't':
+		return parse_topic(line, topics, topic);
+	case 'p':
+		return parse_partition(line, *topic);
+	case 'g':
+		return parse_gone(line, topics);
+	case 'f':
+		return parse_floor(line, topics);
+	default:
+		return false;
+	}
+}
+
+static bool is_whole(struct slice text)
+{
+	size_t first = sizeof(first_line) - 1;
+	char last_line[CRC_LINE + 1];
+
+	if (text.len < first + CRC_LINE || memcmp(text.ptr, first_line, first) != 0)
+		return false;
+	(void)snprintf(last_line, sizeof(last_line), "crc %08" PRIx32 "\n",
+		       crc32c(0, text.ptr, text.len - CRC_LINE));
+	return memcmp(text.ptr + text.len - CRC_LINE, last_line, CRC_LINE) == 0;
+}
+
+/* Of a text that is whole. */
+static bool catalog_parse(char *text, size_t len, struct topics *topics, uint64_t *ret_log_id)
+{
+	struct topic *topic = NULL;
+
+	text[len - CRC_LINE] = '\0';
+	for (char *line = text + sizeof(first_line) - 1; *line;) {
+		char *end = strchr(line, '\n');
+
+		if (!end)
+			return false;
+		*end = '\0';
+		if (!catalog_parse_line(line, topics, &topic, ret_log_id))
+			return false;
+		line = end + 1;
+	}
+	return true;
+}
+
+/* A text that is whole, or an error. */
+static enum err_code read_whole(int dir_fd, const char *name, struct buf *text, struct err *err)
+{
+	enum err_code code = catalog_read_file(dir_fd, name, text, err);
+
+	if (code == ERR_OK && !is_whole(buf_slice(text)))
+		code = err_set(err, ERR_CORRUPT, "\"%s\" is damaged", name);
+	return code;
+}
+
+static enum err_code catalog_load_file(int dir_fd, const char *name, struct topics *topics,
+				       uint64_t *ret_log_id, struct err *err)
+{
+	enum err_code code;
+	struct buf text;
+
+	buf_init(&text, CATALOG_BYTES_MAX);
+	code = read_whole(dir_fd, name, &text, err);
+	if (code == ERR_OK && !catalog_parse(text.ptr, text.len, topics, ret_log_id)) {
+		topics_release(topics);
+		code = err_set(err, ERR_CORRUPT, "\"%s\" is damaged", name);
+	}
+	buf_release(&text);
+	return code;
+}
+
+enum err_code catalog_load(int dir_fd, struct topics *topics, uint64_t *ret_log_id, struct err *err)
+{
+	struct err first, second;
+
+	if (catalog_load_file(dir_fd, file_name, topics, ret_log_id, &first) == ERR_OK)
+		return ERR_OK;
+	if (catalog_load_file(dir_fd, copy_name, topics, ret_log_id, &second) != ERR_OK)
+		return err_set(err, first.code, "the list of topics cannot be read: %s; %s",
+			       first.msg, second.msg);
+	trace_warn("the list of topics cannot be read, its copy is taken: %s", first.msg);
+	return ERR_OK;
+}
+
+enum err_code catalog_check(int dir_fd, struct err *err)
+{
+	const char *const names[] = { file_name, copy_name };
+	enum err_code code = ERR_OK;
+
+	for (size_t i = 0; i < ARRAY_LEN(names) && code == ERR_OK; i++) {
+		struct buf text;
+		struct err why;
+
+		buf_init(&text, CATALOG_BYTES_MAX);
+		code = read_whole(dir_fd, names[i], &text, &why);
+		if (code == ERR_ABSENT && i > 0)
+			code = ERR_OK;
+		if (code != ERR_OK)
+			*err = why;
+		buf_release(&text);
+	}
+	return code;
+}
+
+/* `name` becomes what is whole in the other file. */
+static void catalog_mend_file(int dir_fd, const char *name, struct slice text)
+{
+	struct err err;
+
+	if (catalog_replace(dir_fd, name, text, &err) == ERR_OK && dir_sync(dir_fd, &err) == ERR_OK)
+		trace_debug("\"%s\" was written anew", name);
+	else
+		trace_warn("\"%s\" could not be written anew: %s", name, err.msg);
+}
+
+void catalog_mend(int dir_fd)
+{
+	struct buf text, copy;
+	struct err ignored;
+	bool good, copy_good;
+
+	buf_init(&text, CATALOG_BYTES_MAX);
+	buf_init(&copy, CATALOG_BYTES_MAX);
+	good = read_whole(dir_fd, file_name, &text, &ignored) == ERR_OK;
+	copy_good = read_whole(dir_fd, copy_name, &copy, &ignored) == ERR_OK;
+	if (good && !(copy_good && slice_eq(buf_slice(&text), buf_slice(&copy))))
+		catalog_mend_file(dir_fd, copy_name, buf_slice(&text));
+	else if (!good && copy_good)
+		catalog_mend_file(dir_fd, file_name, buf_slice(&copy));
+	buf_release(&text);
+	buf_release(&copy);
+}

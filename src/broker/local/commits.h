@@ -1,0 +1,61 @@
+/*
+ * commits.h - how far a consumer group is, one small file a group:
+ * DIR/log/groups/<group>.
+ *
+ * Informative: what decides is in the lake. Tools print it, and retention
+ * spares what a known group has not read. For that a group says at once which
+ * topics it wants, be they there or not, and commits its start in each
+ * partition as soon as it gets it. Both are synced; later commits are not, so a
+ * power cut may leave an older one or a damaged file. Of a group whose file is
+ * damaged nothing is known, and retention spares everything until the group has
+ * written it anew. Text:
+ *	wants <log|stream> <topic>
+ *	commit <log|stream> <topic uid, hex> <partition> <next position> <topic>
+ *	crc <CRC-32C of all before this line, hex>
+ *
+ * Threads: one a group.
+ */
+#ifndef BROKER_LOCAL_COMMITS_H
+#define BROKER_LOCAL_COMMITS_H
+
+#include "broker/broker.h"
+
+struct commit {
+	enum topic_kind kind;
+	char name[TOPIC_NAME_MAX + 1];
+	uint64_t uid;
+	int32_t partition;
+	struct position next;		/* the first that is not done */
+};
+
+struct wanted {
+	enum topic_kind kind;
+	char name[TOPIC_NAME_MAX + 1];
+};
+
+struct commits {
+	struct commit *items;
+	size_t count;
+	struct wanted *wanted;		/* topics */
+	size_t wanted_count;
+};
+
+void commits_init(struct commits *commits);
+void commits_release(struct commits *commits);
+void commits_set(struct commits *commits, struct topic_ref topic, uint64_t uid,
+		 int32_t partition, struct position next);
+
+/* The group wants these topics and no others; false: that was known. */
+bool commits_want(struct commits *commits, const struct topic_ref *topics, size_t count);
+bool commits_has(const struct commits *commits, uint64_t uid, int32_t partition);
+
+/* `dir_fd`: of DIR/log. Leaves nothing in `commits` if there is no good file; false: there is
+ * one that is not good. */
+bool commits_load(struct commits *commits, int dir_fd, const char *group);
+/* `durable`: on return a power cut cannot undo it. */
+MUST_USE enum err_code commits_save(const struct commits *commits, int dir_fd,
+				    const char *group, bool durable, struct err *err);
+/* Calls `each` for every group; false: there may be groups that are not known. */
+bool commits_walk(int dir_fd, void (*each)(void *user, const struct commits *commits), void *user);
+
+#endif

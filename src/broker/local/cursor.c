@@ -1,0 +1,205 @@
+#include "broker/local/cursor.h"
+
+#include "base/mem.h"
+
+void cursor_init(struct cursor *cursor, int dir_fd)
+{
+	*cursor = (struct cursor){ .dir_fd = dir_fd, .segment = { .fd = -1 } };
+	scan_init(&cursor->scan);
+}
+
+void cursor_release(struct cursor *cursor)
+{
+	segment_close(&cursor->segment);
+	scan_release(&cursor->scan);
+}
+
+/* The first batch, unless it is not a good state; ERR_OK either way. */
+static enum err_code read_state(const struct segment *segment, struct ordinals *ordinals,
+				struct segment_state *state, struct err *err)
+{
+	enum scan_result result = SCAN_END;
+	enum err_code code = ERR_OK;
+	struct slice payload;
+	struct batch batch;
+	struct scan scan;
+
+	scan_init(&scan);
+	scan_seek(&scan, segment->fd, segment->header.base, segment_start(segment),
+		  segment_limit(segment));
+	scan.epoch = segment->header.epoch;
+	if (segment_limit(segment) > segment_start(segment))
+		result = scan_next(&scan, &batch, &payload);
+	if (result == SCAN_FAILED)
+		code = scan_error(&scan, err);
+	state->known = result == SCAN_BATCH && batch.kind == BATCH_STATE &&
+		       state_decode(payload, &state->previous_base, &state->previous_end);
+	if (state->known)
+		state->time_ms = batch.timestamp_ms;
+	if (state->known && ordinals)
+		ordinals_learn(ordinals, &batch, payload);
+	scan_release(&scan);
+	return code;
+}
+
+enum err_code segment_state_read(int dir_fd, uint64_t base, struct ordinals *ordinals,
+				 struct segment_state *ret_state, struct err *err)
+{
+	struct segment_state state = { .known = false };
+	struct segment segment;
+	struct err why;
+	enum err_code code = segment_open(dir_fd, base, &segment, &why);
+
+	if (code == ERR_OK) {
+		code = read_state(&segment, ordinals, &state, &why);
+		segment_close(&segment);
+	}
+	if (code != ERR_OK && code != ERR_ABSENT) {
+		*err = why;
+		return code;
+	}
+	*ret_state = state;
+	return ERR_OK;
+}
+
+void cursor_seek(struct cursor *cursor, uint64_t position)
+{
+	cursor->at = position;
+	if (cursor->segment.fd < 0)
+		return;
+	if (position >= segment_start(&cursor->segment) &&
+	    position <= segment_limit(&cursor->segment))
+		scan_seek(&cursor->scan, cursor->segment.fd, cursor->segment.header.base, position,
+			  position);
+	else
+		segment_close(&cursor->segment);
+}
+
+/* The segment that holds `at`, else the next one; 0: none. */
+static enum err_code cursor_find(const struct cursor *cursor, uint64_t watermark,
+				 uint64_t *ret_base, struct err *err)
+{
+	uint64_t *bases, base = 0;
+	size_t count;
+	enum err_code code = segment_list(cursor->dir_fd, &bases, &count, err);
+
+	if (code != ERR_OK)
+		return code;
+	for (size_t i = 0; i < count && bases[i] < watermark; i++) {
+		if (base != 0 && bases[i] > cursor->at)
+			break;
+		base = bases[i];
+	}
+	free(bases);
+	*ret_base = base;
+	return ERR_OK;
+}
+
+/* Opens the segment that `at` leads to. *ret_jumped: there is none before `at` any more. */
+static enum err_code open_segment(struct cursor *cursor, uint64_t watermark, bool *ret_jumped,
+				  struct err *err)
+{
+	enum err_code code;
+	uint64_t base;
+
+	do {
+		code = cursor_find(cursor, watermark, &base, err);
+		if (code == ERR_OK && base == 0)
+			return ERR_OK;
+		if (code == ERR_OK)
+			code = segment_open(cursor->dir_fd, base, &cursor->segment, err);
+	} while (code == ERR_ABSENT); /* retired between the two */
+	if (code != ERR_OK)
+		return code;
+	*ret_jumped = cursor->at != 0 && base > cursor->at;
+	if (cursor->at < segment_start(&cursor->segment))
+		cursor->at = segment_start(&cursor->segment);
+	cursor->end_known = false;
+	scan_release(&cursor->scan);
+	scan_seek(&cursor->scan, cursor->segment.fd, base, cursor->at, cursor->at);
+	return ERR_OK;
+}
+
+/* The log has gone on: learn where it left this segment. */
+static enum err_code learn_end(struct cursor *cursor, uint64_t watermark, struct err *err)
+{
+	uint64_t base = cursor->segment.header.base, *bases;
+	size_t count;
+	enum err_code code = segment_list(cursor->dir_fd, &bases, &count, err);
+
+	if (code != ERR_OK)
+		return code;
+	cursor->end = segment_limit(&cursor->segment);
+	cursor->successor = 0;
+	cursor->let_go = count > 0 && bases[0] > base;
+	for (size_t i = 0; i < count && bases[i] < watermark; i++) {
+		struct segment_state state;
+
+		if (bases[i] <= base)
+			continue;
+		code = segment_state_read(cursor->dir_fd, bases[i], NULL, &state, err);
+		if (code != ERR_OK)
+			break;
+		if (cursor->successor == 0)
+			cursor->successor = bases[i]; /* unless one is found that says it is */
+		if (state.known && state.previous_base == base) {
+			cursor->successor = bases[i];
+			cursor->end = state.previous_end;
+			cursor->let_go = false;
+			break;
+		}
+	}
+	free(bases);
+	cursor->end_known = code == ERR_OK && cursor->successor != 0;
+	return code;
+}
+
+static enum err_code read_batch(struct cursor *cursor, enum cursor_result *ret_result,
+				struct batch *ret_batch, struct slice *ret_payload, struct err *err)
+{
+	enum scan_result result = ret_payload ? scan_next(&cursor->scan, ret_batch, ret_payload)
+					      : scan_next_header(&cursor->scan, ret_batch);
+
+	*ret_result = result == SCAN_BATCH ? CURSOR_BATCH : CURSOR_DAMAGED;
+	if (result == SCAN_BAD) {
+		*ret_result = CURSOR_HOLE;
+		result = scan_resync(&cursor->scan);
+	}
+	if (result == SCAN_FAILED)
+		return scan_error(&cursor->scan, err);
+	cursor->at = cursor->scan.at;
+	return ERR_OK;
+}
+
+enum err_code cursor_next(struct cursor *cursor, uint64_t watermark, enum cursor_result *ret_result,
+			  struct batch *ret_batch, struct slice *ret_payload, struct err *err)
+{
+	enum err_code code = ERR_OK;
+	bool jumped = false;
+
+	for (;;) {
+		struct segment *segment = &cursor->segment;
+
+		*ret_result = CURSOR_WAIT;
+		if (segment->fd < 0)
+			code = open_segment(cursor, watermark, &jumped, err);
+		if (code != ERR_OK || segment->fd < 0)
+			return code;
+		*ret_result = CURSOR_JUMPED;
+		if (jumped)
+			return ERR_OK;
+		if (!cursor->end_known && watermark > segment_limit(segment))
+			code = learn_end(cursor, watermark, err);
+		if (code != ERR_OK)
+			return code;
+		cursor->scan.limit = cursor->end_known ? cursor->end : watermark;
+		if (cursor->at < cursor->scan.limit)
+			return read_batch(cursor, ret_result, ret_batch, ret_payload, err);
+		*ret_result = CURSOR_WAIT;
+		if (!cursor->end_known)
+			return ERR_OK;
+		if (!cursor->let_go)
+			cursor->at = cursor->successor; /* else opening it is a jump */
+		segment_close(segment);
+	}
+}

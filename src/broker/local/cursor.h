@@ -1,0 +1,54 @@
+/*
+ * cursor.h - walks a journal from a position on, over its segments, up to the
+ * durable watermark; beside a writer in any process.
+ *
+ * Ownership: payloads live until the next call. Threads: one.
+ */
+#ifndef BROKER_LOCAL_CURSOR_H
+#define BROKER_LOCAL_CURSOR_H
+
+#include "broker/local/ordinals.h"
+#include "broker/local/segment.h"
+
+struct cursor {
+	int dir_fd;			/* borrowed */
+	struct segment segment;		/* fd -1: none open */
+	uint64_t at;			/* the next batch is here or after it */
+	bool end_known;			/* the log has gone on from this segment: */
+	uint64_t end;			/* where it ends in it, */
+	uint64_t successor;		/* and the base of the one after it */
+	bool let_go;			/* what was between the two is not kept any more */
+	struct scan scan;
+};
+
+enum cursor_result {
+	CURSOR_BATCH,
+	CURSOR_DAMAGED,		/* a batch whose payload is lost; its header is good */
+	CURSOR_HOLE,		/* something was lost here, nobody knows whose */
+	CURSOR_JUMPED,		/* what comes next is later than what was asked for: it is gone */
+	CURSOR_WAIT,		/* all that is durable has been read */
+};
+
+void cursor_init(struct cursor *cursor, int dir_fd);
+void cursor_release(struct cursor *cursor);
+/* Go to a batch's position, or anywhere before the first batch of a segment. */
+void cursor_seek(struct cursor *cursor, uint64_t position);
+
+/* `payload` NULL: headers only; then no CURSOR_DAMAGED. */
+MUST_USE enum err_code cursor_next(struct cursor *cursor, uint64_t watermark,
+				   enum cursor_result *ret_result, struct batch *ret_batch,
+				   struct slice *ret_payload, struct err *err);
+
+/* What the state at the head of a segment says. */
+struct segment_state {
+	bool known;			/* else the segment is gone, or its state damaged */
+	uint64_t previous_base;
+	uint64_t previous_end;
+	int64_t time_ms;
+};
+
+/* `ordinals`, unless NULL, takes in the state. */
+MUST_USE enum err_code segment_state_read(int dir_fd, uint64_t base, struct ordinals *ordinals,
+					  struct segment_state *ret_state, struct err *err);
+
+#endif

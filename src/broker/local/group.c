@@ -1,0 +1,203 @@
+#include "broker/local/group.h"
+
+#include "base/crc32c.h"
+#include "base/mem.h"
+
+void group_init(struct group *group)
+{
+	*group = (struct group){ 0 };
+	group->last = &group->first;
+}
+
+static struct chunk **free_chunks(struct chunk_pool *pool, size_t room)
+{
+	return room == CHUNK_BYTES ? &pool->free : &pool->free_small;
+}
+
+static struct chunk *take_chunk(struct chunk_pool *pool, size_t room)
+{
+	struct chunk **free_list = free_chunks(pool, room);
+	struct chunk *chunk = *free_list;
+
+	if (chunk) {
+		*free_list = chunk->next;
+		pool->bytes -= room;
+	} else {
+		chunk = xmalloc(sizeof(*chunk) + room);
+	}
+	*chunk = (struct chunk){ .room = room };
+	return chunk;
+}
+
+static void give_chunk(struct chunk_pool *pool, struct chunk *chunk)
+{
+	struct chunk **free_list = free_chunks(pool, chunk->room);
+	/* Thousands of small ones, needed once, leave room for the large ones. */
+	size_t max = chunk->room == CHUNK_BYTES ? POOL_BYTES_MAX : POOL_BYTES_MAX / 4;
+
+	if (pool->bytes + chunk->room > max) {
+		free(chunk);
+		return;
+	}
+	chunk->next = *free_list;
+	*free_list = chunk;
+	pool->bytes += chunk->room;
+}
+
+static void group_free_chain(struct chunk *chunk)
+{
+	while (chunk) {
+		struct chunk *next = chunk->next;
+
+		free(chunk);
+		chunk = next;
+	}
+}
+
+void chunk_pool_release(struct chunk_pool *pool)
+{
+	group_free_chain(pool->free);
+	group_free_chain(pool->free_small);
+	*pool = (struct chunk_pool){ 0 };
+}
+
+void group_release(struct group *group)
+{
+	for (size_t i = 0; i < group->part_count; i++)
+		group_free_chain(group->parts[i].first);
+	free(group->lanes);
+	free(group->parts);
+}
+
+void group_reset(struct group *group, struct chunk_pool *pool, uint64_t serial)
+{
+	for (size_t i = 0; i < group->part_count; i++) {
+		struct chunk *chunk = group->parts[i].first;
+
+		while (chunk) {
+			struct chunk *next = chunk->next;
+
+			give_chunk(pool, chunk);
+			chunk = next;
+		}
+	}
+	group->serial = serial;
+	group->first = NULL;
+	group->last = &group->first;
+	group->lane_count = 0;
+	group->part_count = 0;
+	group->bytes = 0;
+	group->failure = ERR_OK;
+}
+
+static size_t new_part(struct group *group, struct chunk_pool *pool, size_t lane, size_t room)
+{
+	struct chunk *chunk = take_chunk(pool, room);
+
+	if (group->part_count == group->part_cap) {
+		group->part_cap = group->part_cap ? 2 * group->part_cap : 16;
+		group->parts = xreallocarray(group->parts, group->part_cap, sizeof(*group->parts));
+	}
+	group->parts[group->part_count] =
+		(struct part){ .lane = lane, .first = chunk, .last = chunk };
+	return group->part_count++;
+}
+
+static struct lane *lane_of(struct group *group, struct chunk_pool *pool,
+			    struct partition *partition)
+{
+	struct lane *lane;
+
+	if (partition->group == group->serial)
+		return &group->lanes[partition->lane];
+	if (group->lane_count == group->lane_cap) {
+		group->lane_cap = group->lane_cap ? 2 * group->lane_cap : 16;
+		group->lanes = xreallocarray(group->lanes, group->lane_cap, sizeof(*group->lanes));
+	}
+	partition->group = group->serial;
+	partition->lane = group->lane_count++;
+	lane = &group->lanes[partition->lane];
+	*lane = (struct lane){ .partition = partition,
+			       .uid = partition->topic->uid,
+			       .part = new_part(group, pool, partition->lane, CHUNK_BYTES_SMALL) };
+	return lane;
+}
+
+static void group_put(struct part *part, struct chunk_pool *pool, const void *bytes, size_t len)
+{
+	const unsigned char *from = bytes;
+
+	part->bytes += len;
+	while (len > 0) {
+		struct chunk *chunk = part->last;
+		size_t n = chunk->room - chunk->len;
+
+		if (n == 0) {
+			part->crc = crc32c(part->crc, chunk->bytes, chunk->len);
+			part->last = chunk->next = take_chunk(pool, CHUNK_BYTES);
+			continue;
+		}
+		if (n > len)
+			n = len;
+		memcpy(chunk->bytes + chunk->len, from, n);
+		chunk->len += n;
+		from += n;
+		len -= n;
+	}
+}
+
+static void group_add_record(struct group *group, struct chunk_pool *pool,
+			     struct partition *partition, const struct append_record *record,
+			     struct append_outcome *outcome)
+{
+	struct lane *lane = lane_of(group, pool, partition);
+	size_t len = RECORD_HEADER_BYTES + record->key.len + record->value.len;
+	struct part *part = &group->parts[lane->part];
+	unsigned char header[RECORD_HEADER_BYTES];
+
+	if (part->count > 0 && part->bytes + len > PART_BYTES_MAX) {
+		lane->part = new_part(group, pool, part->lane, CHUNK_BYTES);
+		part = &group->parts[lane->part];
+	}
+	record_header_encode(record->key, record->value, header);
+	group_put(part, pool, header, sizeof(header));
+	group_put(part, pool, record->key.ptr, record->key.len);
+	group_put(part, pool, record->value.ptr, record->value.len);
+	part->count++;
+	outcome->position = (struct position){ .word = { part->lane, 0, lane->count++ } };
+	group->bytes += record->key.len + record->value.len;
+}
+
+void group_add(struct group *group, struct chunk_pool *pool, struct topic *topic,
+	       struct append *append)
+{
+	for (size_t i = 0; i < append->count; i++) {
+		struct append_outcome *outcome = &append->outcomes[i];
+
+		if (outcome->code == ERR_OK)
+			group_add_record(group, pool, &topic->partitions[outcome->partition],
+					 &append->records[i], outcome);
+	}
+	append->next = NULL;
+	*group->last = append;
+	group->last = &append->next;
+}
+
+static void finish_outcome(const struct group *group, struct append_outcome *outcome)
+{
+	const struct lane *lane = &group->lanes[outcome->position.word[0]];
+	uint64_t rank = outcome->position.word[2];
+
+	if (rank < lane->durable)
+		outcome->position = partition_position(lane->partition, lane->ordinal + rank);
+	else
+		outcome->code = group->failure;
+}
+
+void group_finish(struct group *group)
+{
+	for (struct append *append = group->first; append; append = append->next)
+		for (size_t i = 0; i < append->count; i++)
+			if (append->outcomes[i].code == ERR_OK)
+				finish_outcome(group, &append->outcomes[i]);
+}

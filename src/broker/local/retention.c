@@ -1,0 +1,168 @@
+#include "broker/local/retention.h"
+
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "base/time.h"
+#include "base/trace.h"
+#include "broker/local/catalog.h"
+#include "broker/local/commits.h"
+#include "broker/local/cursor.h"
+#include "broker/local/segment.h"
+
+#include <inttypes.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+enum { DAY_MS = 24 * 60 * 60 * 1000 };
+
+void retention_init(struct retention *retention, int64_t newest_ms)
+{
+	int64_t now = clock_wall_ms();
+
+	if (newest_ms > 0 && now - newest_ms > DAY_MS) {
+		if (retention->age_ms > 0)
+			trace_warn("the newest record is over a day old; the age of records is "
+				   "counted from its time, in case the clock is wrong");
+		now = newest_ms;
+	}
+	retention->start_ms = now;
+	retention->start_boot_ms = clock_boot_ms();
+}
+
+static int64_t now_ms(const struct retention *retention)
+{
+	return retention->start_ms + clock_boot_ms() - retention->start_boot_ms;
+}
+
+static uint64_t file_bytes(int dir_fd, uint64_t base)
+{
+	char name[SEGMENT_NAME_MAX];
+	struct stat st;
+
+	segment_name(base, "segment", name);
+	return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+/* Does a group want a record that comes before what this state says? */
+struct need {
+	struct ordinals state;
+	struct topics topics;
+	bool needed;
+};
+
+/* Who is at `next` in that partition. */
+static void retention_check_partition(struct need *need, uint64_t uid, int32_t partition,
+				      uint64_t next)
+{
+	const struct ordinal *found = ordinals_find(&need->state, uid, partition);
+
+	if (found && next < found->next)
+		need->needed = true;
+}
+
+/* The partitions of a topic that the group has not even begun with. */
+static void check_wanted(struct need *need, const struct commits *commits,
+			 const struct wanted *wanted)
+{
+	const struct topic *topic =
+		topics_find(&need->topics, (struct topic_ref){ wanted->kind, wanted->name });
+
+	for (int32_t p = 0; topic && p < topic->partition_count; p++)
+		if (!commits_has(commits, topic->uid, p))
+			retention_check_partition(need, topic->uid, p, topic->partitions[p].floor);
+}
+
+static void check_group(void *user, const struct commits *commits)
+{
+	struct need *need = user;
+
+	for (size_t i = 0; i < commits->count; i++)
+		retention_check_partition(need, commits->items[i].uid, commits->items[i].partition,
+					  position_ordinal(commits->items[i].next));
+	for (size_t i = 0; i < commits->wanted_count; i++)
+		check_wanted(need, commits, &commits->wanted[i]);
+}
+
+/* What is not known is needed. */
+static bool is_needed(struct need *need, int dir_fd)
+{
+	uint64_t log_id;
+	struct err err;
+
+	topics_init(&need->topics);
+	if (catalog_load(dir_fd, &need->topics, &log_id, &err) != ERR_OK) {
+		trace_warn("%s", err.msg);
+		return true;
+	}
+	if (!commits_walk(dir_fd, check_group, need))
+		need->needed = true;
+	topics_release(&need->topics);
+	return need->needed;
+}
+
+/*
+ * May the first of these segments go? All in it is older than what the state of any later one
+ * says: of the next one, unless that is damaged.
+ */
+static bool may_go(struct retention *retention, const uint64_t *bases, size_t count, bool too_many)
+{
+	struct need need = { .needed = false };
+	struct segment_state state = { .known = false };
+	bool wanted, needed;
+	struct err err;
+
+	if (!too_many && retention->age_ms == 0)
+		return false;
+	ordinals_init(&need.state);
+	for (size_t i = 1; i < count && !state.known; i++)
+		if (segment_state_read(retention->dir_fd, bases[i], &need.state, &state, &err))
+			trace_warn("%s", err.msg);
+	wanted = state.known && (too_many || now_ms(retention) - state.time_ms > retention->age_ms);
+	needed = wanted && is_needed(&need, retention->dir_fd);
+	ordinals_release(&need.state);
+	if (too_many && needed && !retention->held)
+		trace_warn(
+			"the log is over its bound of bytes, but a group has not read its oldest "
+			"records: they stay");
+	retention->held = too_many && needed;
+	return wanted && !needed;
+}
+
+static uint64_t all_bytes(int dir_fd, const uint64_t *bases, size_t count)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < count; i++)
+		bytes += file_bytes(dir_fd, bases[i]);
+	return bytes;
+}
+
+void retention_apply(struct retention *retention)
+{
+	uint64_t *bases, bytes;
+	struct err err;
+	size_t count, first = 0;
+
+	if (segment_list(retention->dir_fd, &bases, &count, &err) != ERR_OK) {
+		trace_warn("%s", err.msg);
+		return;
+	}
+	bytes = all_bytes(retention->dir_fd, bases, count);
+	/* The one that is written, the one made ahead, and one for the newest records stay. */
+	while (first + 3 < count) {
+		bool too_many = retention->bytes_max > 0 && bytes > retention->bytes_max;
+
+		if (!may_go(retention, bases + first, count - first, too_many))
+			break;
+		bytes -= file_bytes(retention->dir_fd, bases[first]);
+		if (segment_retire(retention->dir_fd, bases[first], &err) != ERR_OK) {
+			trace_warn("%s", err.msg);
+			break;
+		}
+		first++;
+	}
+	if (first > 0)
+		retention->first_changed(retention->user);
+	metric_set(METRIC_LOG_BYTES, (int64_t)bytes);
+	free(bases);
+}

@@ -1,0 +1,180 @@
+#include "broker/local/watermark.h"
+
+#include "broker/local/segment.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PAGE = 4096 };
+static const char magic[8] = "PINPIPEW";
+static const char file_name[] = "watermark";
+
+struct watermark_page {
+	char magic[8];
+	uint64_t log_id;
+	_Atomic uint64_t watermark;
+	_Atomic uint64_t complement;
+	_Atomic uint32_t bell;
+	_Atomic uint32_t topics;
+};
+static_assert(sizeof(struct watermark_page) == 40, "the layout is a file format");
+
+/* A whole new file under the name `temporary`. */
+static enum err_code watermark_write_new(int dir_fd, const char *temporary, uint64_t log_id,
+					 struct err *err)
+{
+	union {
+		struct watermark_page page;
+		char bytes[PAGE];
+	} file = { .page = { .log_id = log_id, .complement = ~(uint64_t)0 } };
+	int fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+			0600);
+	enum err_code code;
+
+	if (fd < 0)
+		return err_errno(err, "could not make the log's watermark");
+	memcpy(file.page.magic, magic, sizeof(magic));
+	/* All its blocks are written now, so that no later store through a mapping lacks one. */
+	code = write_all(fd, file.bytes, PAGE, 0, err);
+	if (code == ERR_OK && fsync(fd) < 0)
+		code = err_errno(err, "could not sync the log's watermark");
+	(void)close(fd);
+	return code;
+}
+
+/* `replace`: even if there is one. */
+static enum err_code watermark_make(int dir_fd, bool replace, uint64_t log_id, struct err *err)
+{
+	char temporary[64];
+	enum err_code code;
+	int rc;
+
+	(void)snprintf(temporary, sizeof(temporary), "%s.%ld", file_name, (long)getpid());
+	code = watermark_write_new(dir_fd, temporary, log_id, err);
+	if (code != ERR_OK)
+		return code;
+	rc = replace ? renameat(dir_fd, temporary, dir_fd, file_name)
+		     : linkat(dir_fd, temporary, dir_fd, file_name, 0);
+	if (rc < 0 && errno != EEXIST)
+		code = err_errno(err, "could not make the log's watermark");
+	(void)unlinkat(dir_fd, temporary, 0);
+	return code;
+}
+
+static bool is_good(const struct watermark_page *page, uint64_t log_id)
+{
+	return memcmp(page->magic, magic, sizeof(magic)) == 0 && page->log_id == log_id;
+}
+
+static enum err_code map(int dir_fd, bool writer, uint64_t log_id, struct watermark *ret,
+			 struct err *err)
+{
+	int prot = writer ? PROT_READ | PROT_WRITE : PROT_READ;
+	int fd = openat(dir_fd, file_name, (writer ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW);
+	enum err_code code = ERR_OK;
+	void *page = MAP_FAILED;
+	struct stat st;
+
+	if (fd < 0)
+		return err_errno(err, "could not open the log's watermark");
+	if (fstat(fd, &st) < 0)
+		code = err_errno(err, "could not look at the log's watermark");
+	else if (st.st_size < PAGE)
+		code = err_set(err, ERR_CORRUPT, "the log's watermark file is too short");
+	else if ((page = mmap(NULL, PAGE, prot, MAP_SHARED, fd, 0)) == MAP_FAILED)
+		code = err_errno(err, "could not map the log's watermark");
+	(void)close(fd);
+	if (code == ERR_OK && !is_good(page, log_id)) {
+		(void)munmap(page, PAGE);
+		code = err_set(err, ERR_CORRUPT, "the watermark file is not of this log");
+	}
+	if (code == ERR_OK)
+		ret->page = page;
+	return code;
+}
+
+enum err_code watermark_open(int dir_fd, bool writer, uint64_t log_id, struct watermark *ret,
+			     struct err *err)
+{
+	enum err_code code = map(dir_fd, writer, log_id, ret, err);
+
+	if (code == ERR_ABSENT || (code == ERR_CORRUPT && writer)) {
+		code = watermark_make(dir_fd, code == ERR_CORRUPT, log_id, err);
+		if (code == ERR_OK)
+			code = map(dir_fd, writer, log_id, ret, err);
+	}
+	return code;
+}
+
+void watermark_close(struct watermark *watermark)
+{
+	if (watermark->page)
+		(void)munmap(watermark->page, PAGE);
+	watermark->page = NULL;
+}
+
+uint64_t watermark_get(const struct watermark *watermark)
+{
+	const struct watermark_page *page = watermark->page;
+	uint64_t position, complement;
+
+	/* Between its two stores the writer is for nanoseconds, or dead for good. */
+	for (int i = 0; i < 1000; i++) {
+		complement = atomic_load(&page->complement);
+		position = atomic_load(&page->watermark);
+		if (position == ~complement)
+			return position;
+	}
+	return 0;
+}
+
+static void ring(struct watermark_page *page)
+{
+	atomic_fetch_add(&page->bell, 1);
+	(void)syscall(SYS_futex, &page->bell, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+void watermark_publish(struct watermark *watermark, uint64_t position)
+{
+	atomic_store(&watermark->page->watermark, position);
+	atomic_store(&watermark->page->complement, ~position);
+	ring(watermark->page);
+}
+
+void watermark_ring(struct watermark *watermark)
+{
+	atomic_fetch_add(&watermark->page->topics, 1);
+	ring(watermark->page);
+}
+
+uint32_t watermark_topics(const struct watermark *watermark)
+{
+	return atomic_load(&watermark->page->topics);
+}
+
+uint32_t watermark_bell(const struct watermark *watermark)
+{
+	return atomic_load(&watermark->page->bell);
+}
+
+void watermark_wait(const struct watermark *watermark, uint32_t bell, int64_t ms)
+{
+	struct timespec wait = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+
+	(void)syscall(SYS_futex, &watermark->page->bell, FUTEX_WAIT, bell, &wait, NULL, 0);
+}
+
+void watermark_sync(struct watermark *watermark)
+{
+	(void)msync(watermark->page, PAGE, MS_SYNC); /* of use only if it works */
+}

@@ -1,0 +1,177 @@
+#include "sql/duck.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static enum err_code code_of(duckdb_error_type type, const char *message)
+{
+	switch (type) {
+	case DUCKDB_ERROR_PARSER:
+	case DUCKDB_ERROR_SYNTAX:
+	case DUCKDB_ERROR_BINDER:
+	case DUCKDB_ERROR_CATALOG:
+	case DUCKDB_ERROR_EXPRESSION:
+	case DUCKDB_ERROR_PERMISSION:
+	case DUCKDB_ERROR_SETTINGS:
+	case DUCKDB_ERROR_MISSING_EXTENSION:
+	case DUCKDB_ERROR_AUTOLOAD:
+		return ERR_USAGE;
+	case DUCKDB_ERROR_CONVERSION:
+	case DUCKDB_ERROR_OUT_OF_RANGE:
+	case DUCKDB_ERROR_INVALID_INPUT:
+	case DUCKDB_ERROR_MISMATCH_TYPE:
+	case DUCKDB_ERROR_DIVIDE_BY_ZERO:
+	case DUCKDB_ERROR_DECIMAL:
+	case DUCKDB_ERROR_INVALID_TYPE:
+	case DUCKDB_ERROR_CONSTRAINT:
+		return ERR_SHAPE;
+	case DUCKDB_ERROR_OUT_OF_MEMORY:
+		return ERR_LIMIT;
+	case DUCKDB_ERROR_INTERRUPT:
+		return ERR_STOPPED;
+	default:
+		return strstr(message, "No space left on device") ? ERR_SPACE : ERR_IO;
+	}
+}
+
+/* DuckDB points at the place with a line "LINE 3: SELECT …". */
+static int line_of(const char *message)
+{
+	const char *at = strstr(message, "\nLINE ");
+	long line = at ? strtol(at + 6, NULL, 10) : 0;
+
+	return line > 0 && line < 1000000 ? (int)line : 0;
+}
+
+enum err_code duck_error(struct duck *duck, duckdb_error_type type, const char *message,
+			 struct err *err)
+{
+	if (!message || !*message)
+		message = "duckdb gave no reason";
+	duck->error_line = line_of(message);
+	err_set(err, code_of(type, message), "%.*s", (int)strcspn(message, "\n"), message);
+	err->msg[0] = (char)tolower((unsigned char)err->msg[0]);
+	return err->code;
+}
+
+static enum err_code duck_set_option(duckdb_config config, const char *name, const char *value,
+				     struct err *err)
+{
+	if (duckdb.set_config(config, name, value) != DuckDBSuccess)
+		return err_set(err, ERR_USAGE, "duckdb takes no setting %s = \"%s\"", name, value);
+	return ERR_OK;
+}
+
+static enum err_code configure(duckdb_config config, const struct duck_options *options,
+			       struct err *err)
+{
+	char memory[40];
+	char threads[16];
+	const char *const settings[][2] = {
+		{ "memory_limit", memory },
+		{ "threads", threads },
+		{ "temp_directory", options->temp_dir ? options->temp_dir : "" },
+		{ "autoinstall_known_extensions", "false" },
+		{ "autoload_known_extensions", "false" },
+		{ "allow_community_extensions", "false" },
+		{ "allow_persistent_secrets", "false" },
+	};
+	enum err_code code = ERR_OK;
+
+	(void)snprintf(memory, sizeof(memory), "%lluB",
+		       (unsigned long long)options->memory_bytes_max);
+	(void)snprintf(threads, sizeof(threads), "%d", options->threads);
+	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]) && code == ERR_OK; i++)
+		code = duck_set_option(config, settings[i][0], settings[i][1], err);
+	return code;
+}
+
+enum err_code duck_open(const struct duck_options *options, struct duck *ret_duck, struct err *err)
+{
+	struct duck duck = { 0 };
+	duckdb_config config = NULL;
+	char *reason = NULL;
+	enum err_code code;
+
+	assert(options->threads >= 1);
+	if (duckdb_api_load(err) != ERR_OK)
+		return err->code;
+	if (duckdb.create_config(&config) != DuckDBSuccess)
+		return err_set(err, ERR_IO, "duckdb could not make a configuration");
+	code = configure(config, options, err);
+	if (code != ERR_OK)
+		goto out;
+	if (duckdb.open_ext(NULL, &duck.db, config, &reason) != DuckDBSuccess) {
+		code = duck_error(&duck, DUCKDB_ERROR_INVALID, reason, err);
+		goto out;
+	}
+	if (duckdb.connect(duck.db, &duck.conn) != DuckDBSuccess) {
+		duckdb.close(&duck.db);
+		code = err_set(err, ERR_IO, "could not connect to duckdb");
+		goto out;
+	}
+	*ret_duck = duck;
+out:
+	duckdb.free(reason);
+	duckdb.destroy_config(&config);
+	return code;
+}
+
+void duck_close(struct duck *duck)
+{
+	if (duck->conn)
+		duckdb.disconnect(&duck->conn);
+	if (duck->db)
+		duckdb.close(&duck->db);
+}
+
+enum err_code duck_lock(struct duck *duck, struct err *err)
+{
+	return duck_run(duck, "SET lock_configuration = true", err);
+}
+
+void duck_interrupt(struct duck *duck) { duckdb.interrupt(duck->conn); }
+
+enum err_code duck_query(struct duck *duck, const char *sql, duckdb_result *ret_result,
+			 struct err *err)
+{
+	duckdb_result result = { 0 };
+	enum err_code code = ERR_OK;
+
+	if (duckdb.query(duck->conn, sql, &result) == DuckDBSuccess) {
+		*ret_result = result;
+		return ERR_OK;
+	}
+	code = duck_error(duck, duckdb.result_error_type(&result), duckdb.result_error(&result),
+			  err);
+	duckdb.destroy_result(&result);
+	return code;
+}
+
+enum err_code duck_run(struct duck *duck, const char *sql, struct err *err)
+{
+	duckdb_result result;
+	enum err_code code = duck_query(duck, sql, &result, err);
+
+	if (code == ERR_OK)
+		duckdb.destroy_result(&result);
+	return code;
+}
+
+static void put_quoted(struct buf *out, struct slice text, char quote)
+{
+	buf_add_char(out, quote);
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.ptr[i] == quote)
+			buf_add_char(out, quote);
+		buf_add_char(out, text.ptr[i]);
+	}
+	buf_add_char(out, quote);
+}
+
+void duck_put_literal(struct buf *out, struct slice text) { put_quoted(out, text, '\''); }
+
+void duck_put_name(struct buf *out, struct slice name) { put_quoted(out, name, '"'); }

@@ -1,0 +1,60 @@
+/*
+ * duck.h - DuckDB's C API with our errors: open, run, quote.
+ *
+ * Only processes of the SQL side and whoever writes checkpoints open one; the
+ * gateway never does. The database is in memory; no extension is loaded or
+ * fetched, nothing is written outside `temp_dir` but by a COPY that the caller
+ * runs. What else a caller wants set (preserve_insertion_order, TimeZone, …) it
+ * sets itself, then calls duck_lock(), so that SQL of a user's model changes
+ * none of it.
+ *
+ * Codes of a failed statement: ERR_USAGE the SQL is wrong (syntax, no such
+ * column or table), ERR_SHAPE a value did not fit, ERR_LIMIT the memory limit,
+ * ERR_SPACE the disk is full, ERR_IO, ERR_STOPPED interrupted.
+ *
+ * Ownership: duck_close() ends everything. Threads: one thread a connection;
+ * duck_interrupt() from any.
+ */
+#ifndef SQL_DUCK_H
+#define SQL_DUCK_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include "sql/duckdb_api.h"
+
+struct duck {
+	duckdb_database db;
+	duckdb_connection conn;
+	int error_line;		/* of its SQL, where the last failure was, from 1; 0: unknown */
+};
+
+struct duck_options {
+	uint64_t memory_bytes_max;	/* DuckDB's memory_limit */
+	int threads;			/* at least 1 */
+	const char *temp_dir;		/* spills go here; NULL: none allowed */
+};
+
+MUST_USE enum err_code duck_open(const struct duck_options *options, struct duck *ret_duck,
+				 struct err *err);
+void duck_close(struct duck *duck);	/* again, or of a zeroed struct: nothing */
+/* From here on no SQL changes a setting of this database. */
+MUST_USE enum err_code duck_lock(struct duck *duck, struct err *err);
+/* End the running statement with ERR_STOPPED. */
+void duck_interrupt(struct duck *duck);
+
+/* Run one statement and drop its rows. The message holds DuckDB's first line. */
+MUST_USE enum err_code duck_run(struct duck *duck, const char *sql, struct err *err);
+/* Run one statement; on ERR_OK the caller destroys *ret_result. */
+MUST_USE enum err_code duck_query(struct duck *duck, const char *sql, duckdb_result *ret_result,
+				  struct err *err);
+/* The error of a result, an appender or a prepared statement as ours; `message` may be NULL. */
+enum err_code duck_error(struct duck *duck, duckdb_error_type type, const char *message,
+			 struct err *err);
+
+/* 'text' with quotes doubled. A NUL cannot stand in SQL text: the caller keeps it out. */
+void duck_put_literal(struct buf *out, struct slice text);
+/* "name" with quotes doubled. */
+void duck_put_name(struct buf *out, struct slice name);
+
+#endif

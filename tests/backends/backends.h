@@ -1,0 +1,40 @@
+/*
+ * backends.h - backends and decorators for tests only: each passes its
+ * interface's contract suite, none is in the product.
+ *
+ *	broker_memory.c	records in memory
+ *	broker_faulty.c	wraps another broker; an append or a read of it fails
+ *	store_memory.c	objects in memory
+ *	store_faulty.c	wraps another store and fails its Nth call
+ */
+#ifndef TESTS_BACKENDS_BACKENDS_H
+#define TESTS_BACKENDS_BACKENDS_H
+
+#include "broker/broker.h"
+#include "store/store.h"
+
+/* Holds at most `bytes_max` of records. Readers of other threads wait as with broker_local. */
+MUST_USE struct broker *broker_memory_new(size_t bytes_max, broker_done_fn *done, void *done_user);
+
+struct broker_fault {
+	int append_at;			/* this append (from 1; 0: none) … */
+	enum err_code refuse;		/* … is refused with this, or, if that is ERR_OK, … */
+	enum err_code outcome;		/* … its records end with this instead of being kept */
+	int read_at;			/* this reader_next() fails with `outcome` */
+	bool for_ever;			/* and so does every one after it */
+};
+
+/*
+ * Takes ownership of `inner`, which must have been made with the same
+ * completion: of the appends that fail, it runs on a thread of the decorator.
+ */
+MUST_USE struct broker *broker_faulty_new(struct broker *inner, const struct broker_fault *fault,
+					  broker_done_fn *done, void *done_user);
+
+MUST_USE struct store *store_memory_new(size_t bytes_max);
+/* Takes ownership of `inner`. Call number `fail_at` (from 1) fails with `code`; if `after`, the
+ * inner call is made first, so that the failure is a lost answer. */
+MUST_USE struct store *store_faulty_new(struct store *inner, int fail_at, enum err_code code,
+					bool after);
+
+#endif

@@ -1,0 +1,305 @@
+#include "base/mem.h"
+#include "base/time.h"
+#include "backends/backends.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <unistd.h>
+
+struct object {
+	char *key;
+	char *ptr;
+	size_t len;
+	int64_t modified_ms;
+};
+
+struct store_memory {
+	struct store base;
+	size_t bytes_max;
+	pthread_mutex_t lock;		/* what follows */
+	size_t bytes;
+	struct object *objects;		/* by key, in byte order */
+	size_t count;
+	size_t cap;
+};
+static_assert(offsetof(struct store_memory, base) == 0, "base must be first");
+
+/* The first object whose key is at or after `key`; `count` if there is none. */
+static size_t lower_bound(const struct store_memory *mem, const char *key)
+{
+	size_t low = 0, high = mem->count;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (strcmp(mem->objects[mid].key, key) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static struct object *find(const struct store_memory *mem, const char *key)
+{
+	size_t at = lower_bound(mem, key);
+
+	return at < mem->count && !strcmp(mem->objects[at].key, key) ? &mem->objects[at] : NULL;
+}
+
+static struct object *insert(struct store_memory *mem, const char *key)
+{
+	size_t at = lower_bound(mem, key);
+
+	if (mem->count == mem->cap) {
+		mem->cap = mem->cap ? mem->cap * 2 : 16;
+		mem->objects = xreallocarray(mem->objects, mem->cap, sizeof(*mem->objects));
+	}
+	memmove(mem->objects + at + 1, mem->objects + at,
+		(mem->count - at) * sizeof(*mem->objects));
+	mem->count++;
+	mem->objects[at] = (struct object){ .key = xstrdup(key) };
+	return &mem->objects[at];
+}
+
+static enum err_code put_locked(struct store_memory *mem, const char *key, struct slice body,
+				enum store_mode mode, struct err *err)
+{
+	struct object *object = find(mem, key);
+	size_t old = object ? object->len : 0;
+
+	if (object && mode == STORE_CREATE)
+		return err_set(err, ERR_EXISTS, "object \"%s\" exists already", key);
+	if (body.len > mem->bytes_max - (mem->bytes - old))
+		return err_set(err, ERR_SPACE, "object \"%s\" of %zu bytes does not fit", key,
+			       body.len);
+	if (!object)
+		object = insert(mem, key);
+	free(object->ptr);
+	object->ptr = xmalloc(body.len);
+	if (body.len)
+		memcpy(object->ptr, body.ptr, body.len);
+	object->len = body.len;
+	object->modified_ms = clock_wall_ms();
+	mem->bytes += body.len - old;
+	return ERR_OK;
+}
+
+static enum err_code memory_put(struct store *store, const char *key, struct slice body,
+				enum store_mode mode, struct err *err)
+{
+	struct store_memory *mem = (struct store_memory *)store;
+	enum err_code code = store_check_key(key, err);
+
+	if (code != ERR_OK)
+		return code;
+	(void)pthread_mutex_lock(&mem->lock);
+	code = put_locked(mem, key, body, mode, err);
+	(void)pthread_mutex_unlock(&mem->lock);
+	return code;
+}
+
+/* Append a local file to `out`. */
+static enum err_code read_local(const char *path, struct buf *out, struct err *err)
+{
+	enum { CHUNK = 64 << 10 };
+	enum err_code code = ERR_OK;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = 1;
+
+	if (fd < 0)
+		return err_errno(err, "could not open \"%s\"", path);
+	while (n > 0) {
+		char *to = buf_room(out, CHUNK);
+
+		if (!to) {
+			code = err_set(err, ERR_SPACE, "\"%s\" does not fit", path);
+			break;
+		}
+		n = read(fd, to, CHUNK);
+		if (n > 0)
+			buf_grew(out, (size_t)n);
+		else if (n < 0)
+			code = err_errno(err, "could not read \"%s\"", path);
+	}
+	(void)close(fd);
+	return code;
+}
+
+static enum err_code memory_put_file(struct store *store, const char *key, const char *path,
+				     struct err *err)
+{
+	struct store_memory *mem = (struct store_memory *)store;
+	enum err_code code;
+	struct buf body;
+
+	buf_init(&body, mem->bytes_max + (64 << 10));
+	code = read_local(path, &body, err);
+	if (code == ERR_OK)
+		code = memory_put(store, key, buf_slice(&body), STORE_CREATE, err);
+	if (code == ERR_OK)
+		(void)unlink(path);
+	buf_release(&body);
+	return code;
+}
+
+static enum err_code absent(struct err *err, const char *key)
+{
+	return err_set(err, ERR_ABSENT, "there is no object \"%s\"", key);
+}
+
+static enum err_code get_locked(const struct store_memory *mem, const char *key, uint64_t from,
+				uint64_t len, struct buf *out, struct err *err)
+{
+	const struct object *object = find(mem, key);
+
+	if (!object)
+		return absent(err, key);
+	if (from > object->len)
+		from = object->len;
+	if (len > object->len - from)
+		len = object->len - from;
+	if (!buf_room(out, len))
+		return err_set(err, ERR_LIMIT, "object \"%s\": %llu bytes do not fit into %zu", key,
+			       (unsigned long long)len, out->max - out->len);
+	buf_add(out, object->ptr + from, len);
+	return ERR_OK;
+}
+
+static enum err_code memory_get(struct store *store, const char *key, uint64_t from, uint64_t len,
+				struct buf *out, struct err *err)
+{
+	struct store_memory *mem = (struct store_memory *)store;
+	enum err_code code = store_check_key(key, err);
+
+	if (code != ERR_OK)
+		return code;
+	(void)pthread_mutex_lock(&mem->lock);
+	code = get_locked(mem, key, from, len, out, err);
+	(void)pthread_mutex_unlock(&mem->lock);
+	return code;
+}
+
+static enum err_code memory_size(struct store *store, const char *key, uint64_t *ret_size,
+				 struct err *err)
+{
+	struct store_memory *mem = (struct store_memory *)store;
+	enum err_code code = store_check_key(key, err);
+	const struct object *object;
+
+	if (code != ERR_OK)
+		return code;
+	(void)pthread_mutex_lock(&mem->lock);
+	object = find(mem, key);
+	if (object)
+		*ret_size = object->len;
+	(void)pthread_mutex_unlock(&mem->lock);
+	return object ? ERR_OK : absent(err, key);
+}
+
+/* The first object at or after `from` that begins with `prefix`, its key copied. */
+static bool next_entry(struct store_memory *mem, const char *prefix, const char *from, bool past,
+		       char key[STORE_KEY_MAX + 1], struct store_entry *ret_entry)
+{
+	bool found;
+	size_t at;
+
+	(void)pthread_mutex_lock(&mem->lock);
+	at = lower_bound(mem, from);
+	if (past && at < mem->count && !strcmp(mem->objects[at].key, from))
+		at++;
+	found = at < mem->count && slice_starts(slice_str(mem->objects[at].key), prefix);
+	if (found) {
+		const struct object *object = &mem->objects[at];
+
+		memcpy(key, object->key, strlen(object->key) + 1);
+		*ret_entry = (struct store_entry){ key, object->len, object->modified_ms };
+	}
+	(void)pthread_mutex_unlock(&mem->lock);
+	return found;
+}
+
+static enum err_code memory_list(struct store *store, const char *prefix, const char *after,
+				 bool (*each)(void *user, const struct store_entry *entry),
+				 void *user, struct err *err)
+{
+	struct store_memory *mem = (struct store_memory *)store;
+	char key[2][STORE_KEY_MAX + 1];
+	bool past = strcmp(after, prefix) >= 0;
+	const char *from = past ? after : prefix;
+	struct store_entry entry;
+
+	(void)err;
+	for (int i = 0; next_entry(mem, prefix, from, past, key[i], &entry); i = !i) {
+		if (!each(user, &entry))
+			break;
+		from = key[i];
+		past = true;
+	}
+	return ERR_OK;
+}
+
+static enum err_code memory_remove(struct store *store, const char *key, struct err *err)
+{
+	struct store_memory *mem = (struct store_memory *)store;
+	enum err_code code = store_check_key(key, err);
+	struct object *object;
+
+	if (code != ERR_OK)
+		return code;
+	(void)pthread_mutex_lock(&mem->lock);
+	object = find(mem, key);
+	if (object) {
+		mem->bytes -= object->len;
+		free(object->key);
+		free(object->ptr);
+		mem->count--;
+		memmove(object, object + 1,
+			(mem->count - (size_t)(object - mem->objects)) * sizeof(*object));
+	}
+	(void)pthread_mutex_unlock(&mem->lock);
+	return ERR_OK;
+}
+
+static void memory_locate(struct store *store, const char *key, struct buf *out)
+{
+	(void)store;
+	buf_addf(out, "memory:%s", key);
+}
+
+static void memory_free(struct store *store)
+{
+	struct store_memory *mem = (struct store_memory *)store;
+
+	for (size_t i = 0; i < mem->count; i++) {
+		free(mem->objects[i].key);
+		free(mem->objects[i].ptr);
+	}
+	free(mem->objects);
+	(void)pthread_mutex_destroy(&mem->lock);
+	free(mem);
+}
+
+static const struct store_ops memory_ops = {
+	.name = "memory",
+	.put = memory_put,
+	.put_file = memory_put_file,
+	.get = memory_get,
+	.size = memory_size,
+	.list = memory_list,
+	.remove = memory_remove,
+	.locate = memory_locate,
+	.free = memory_free,
+};
+
+struct store *store_memory_new(size_t bytes_max)
+{
+	struct store_memory *mem = xcalloc(1, sizeof(*mem));
+
+	mem->base.ops = &memory_ops;
+	mem->bytes_max = bytes_max;
+	(void)pthread_mutex_init(&mem->lock, NULL);
+	return &mem->base;
+}
