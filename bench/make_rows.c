@@ -35,22 +35,22 @@ static FILE *create(char *path)
 	return file;
 }
 
-static FILE *open_rows(const char *dir, enum lake_table table)
+static FILE *open_rows(const char *dir, enum source_table table)
 {
 	char path[PATH_BYTES];
 
-	(void)snprintf(path, sizeof(path), "%s/%s.ndjson", dir, lake_table_name[table]);
+	(void)snprintf(path, sizeof(path), "%s/%s.ndjson", dir, source_table_name[table]);
 	return create(path);
 }
 
-static FILE *open_object(const char *dir, enum lake_table table, uint64_t start)
+static FILE *open_object(const char *dir, enum source_table table, uint64_t start)
 {
 	char path[PATH_BYTES];
 	struct buf topic, key;
 
 	buf_init(&topic, PATH_BYTES);
 	buf_init(&key, PATH_BYTES);
-	lake_topic_name(&topic, TOPIC_LOG, "124df56aef51", table);
+	buf_addf(&topic, "124df56aef51.%s", source_table_name[table]);
 	lake_object_key(&key, buf_cstr(&topic), 0, start);
 	(void)snprintf(path, sizeof(path), "%s/%s", dir, buf_cstr(&key));
 	buf_release(&topic);
@@ -58,14 +58,14 @@ static FILE *open_object(const char *dir, enum lake_table table, uint64_t start)
 	return create(path);
 }
 
-static struct slice row_of(const struct source_post *post, enum lake_table table)
+static struct slice row_of(const struct source_post *post, enum source_table table)
 {
-	return table == LAKE_PIN ? post->pin : table == LAKE_GEO ? post->geo : post->user;
+	return table == SOURCE_PIN ? post->pin : table == SOURCE_GEO ? post->geo : post->user;
 }
 
 int main(int argc, char **argv)
 {
-	FILE *files[LAKE_TABLES] = { NULL };
+	FILE *files[SOURCE_TABLES] = { NULL };
 	uint64_t count, from;
 	struct source *source;
 	bool lake;
@@ -86,8 +86,8 @@ int main(int argc, char **argv)
 			fprintf(stderr, "%s\n", err.msg);
 			return 1;
 		}
-		for (int t = 0; t < LAKE_TABLES; t++) {
-			struct slice row = row_of(&post, (enum lake_table)t);
+		for (int t = 0; t < SOURCE_TABLES; t++) {
+			struct slice row = row_of(&post, (enum source_table)t);
 
 			if (lake && (k - from) % OBJECT_RECORDS == 0) {
 				if (files[t])
@@ -95,12 +95,12 @@ int main(int argc, char **argv)
 				files[t] = NULL;
 			}
 			if (!files[t])
-				files[t] = lake ? open_object(argv[3], (enum lake_table)t, k)
-						: open_rows(argv[3], (enum lake_table)t);
+				files[t] = lake ? open_object(argv[3], (enum source_table)t, k)
+						: open_rows(argv[3], (enum source_table)t);
 			fprintf(files[t], "%.*s\n", SLICE_ARG(row));
 		}
 	}
-	for (int t = 0; t < LAKE_TABLES; t++)
+	for (int t = 0; t < SOURCE_TABLES; t++)
 		if (files[t] && fclose(files[t]) != 0)
 			return 1;
 	source_free(source);

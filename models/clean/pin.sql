@@ -1,5 +1,5 @@
 -- title: Pins
--- key: index
+-- key: index AS ind
 -- fields: index unique_id title description poster_name follower_count tag_list
 --   is_image_or_video image_src downloaded save_location category
 -- columns: ind int, unique_id string, title string, description string, follower_count long,

@@ -77,7 +77,7 @@ X(LAKE, "lake", "lake", CONFIG_TEXT, "", "", "Where objects and tables go, file:
 X(FLUSH_SIZE, "sink.flush_size", "flush-size", CONFIG_INT, "1000", "1..10000000", "Records an object")
 X(FLUSH_BYTES, "sink.flush_bytes", "flush-bytes", CONFIG_BYTES, "8MiB", "1KiB..1GiB", "Bytes an object")
 X(FLUSH_AGE, "sink.flush_age", "flush-age", CONFIG_MS, "60s", "1ms..24h", "Age of the oldest record at which an object is written")
-X(ALL_TOPICS, "sink.all_topics", "all-topics", CONFIG_BOOL, "false", "", "Take every topic into the lake, not only the three of --id")
+X(TAKE, "sink.take", "take", CONFIG_CHOICE, "all", "all|models", "Topics that go into the lake: all of the log, or those of the models")
 
 /* Stream, batch, analyses */
 X(TABLE_ROWS, "stream.rows_max", "", CONFIG_INT, "200000", "1..10000000", "Rows of a micro-batch")

@@ -13,15 +13,18 @@ static enum err_code print_tables(const struct config *config, const struct batc
 {
 	static const char *columns[] = { "table", "objects", "rows", "dead", "unreadable",
 					 "total_rows", "seconds" };
-	struct cell cells[LAKE_TABLES][ARRAY_LEN(columns)];
-	struct answer answer = { .columns = columns, .column_count = ARRAY_LEN(columns),
-				 .cells = cells[0], .row_count = LAKE_TABLES };
+	struct cell *cells = xcalloc(report->table_count * ARRAY_LEN(columns), sizeof(*cells));
+	struct answer answer = { .columns = columns,
+				 .column_count = ARRAY_LEN(columns),
+				 .cells = cells,
+				 .row_count = report->table_count };
+	enum err_code code;
 
-	for (int i = 0; i < LAKE_TABLES; i++) {
+	for (size_t i = 0; i < report->table_count; i++) {
 		const struct batch_table *table = &report->tables[i];
-		struct cell *row = cells[i];
+		struct cell *row = cells + i * ARRAY_LEN(columns);
 
-		row[0] = cell_text(lake_table_name[i]);
+		row[0] = cell_text(table->name);
 		row[1] = cell_int((int64_t)table->objects);
 		row[2] = cell_int((int64_t)table->rows);
 		row[3] = cell_int((int64_t)table->dead);
@@ -30,7 +33,28 @@ static enum err_code print_tables(const struct config *config, const struct batc
 		row[6] = (struct cell){ .type = CELL_DOUBLE,
 					.d = (double)table->duration_ms / 1000.0 };
 	}
-	return output_print(config, &answer, err);
+	code = output_print(config, &answer, err);
+	free(cells);
+	return code;
+}
+
+/* Fields that no column is made of: a mistyped one shows nowhere else. */
+static void say_unknown(const struct batch_report *report)
+{
+	for (size_t i = 0; i < report->table_count; i++) {
+		const struct batch_table *table = &report->tables[i];
+		struct buf names;
+
+		if (table->unknown.count == 0)
+			continue;
+		buf_init(&names, UNKNOWN_NAMES_MAX * UNKNOWN_NAME_BYTES * 8);
+		unknown_fields_put(&names, &table->unknown);
+		trace_warn(
+			"table \"%s\": fields that its model does not name, and how many records have "
+			"them: %s",
+			table->name, buf_cstr(&names));
+		buf_release(&names);
+	}
 }
 
 static enum err_code cmd_batch_print(const struct config *config, const struct batch_report *report,
@@ -60,8 +84,10 @@ static enum err_code run_batch(const struct config *config, size_t *ret_failed, 
 	if (code != ERR_OK)
 		return code;
 	code = batch_run(&options, &report, err);
-	if (code == ERR_OK)
+	if (code == ERR_OK) {
+		say_unknown(&report);
 		code = cmd_batch_print(config, &report, err);
+	}
 	for (size_t i = 0; i < report.results.count; i++)
 		if (report.results.list[i].err.code != ERR_OK)
 			trace_error("%s", report.results.list[i].err.msg);

@@ -8,15 +8,17 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { PLACES = 2 * LAKE_TABLES, COLUMNS = 8, OUTPUT_BYTES_MAX = 16 << 20 };
+enum { COLUMNS = 8 };
 
-static const enum option options[] = { OPT_LAKE, OPT_ENGINE_MEMORY, OPT_ENGINE_THREADS,
+static const enum option options[] = { OPT_LAKE, OPT_MODELS, OPT_ENGINE_MEMORY, OPT_ENGINE_THREADS,
 				       OPTION_COUNT };
 
 struct checked {
 	struct journal_report log;
-	struct check_counts places[PLACES];
+	struct check_topics topics;
+	struct check_counts *counts; /* of each of them */
 	uint64_t faults;
+	uint64_t objects;
 	uint64_t behind;
 };
 
@@ -29,18 +31,27 @@ static void say_fault(void *user, const char *what)
 static enum err_code check_places(const struct check_options *options_of_check,
 				  struct checked *checked, struct err *err)
 {
-	for (int i = 0; i < PLACES; i++) {
-		enum topic_kind kind = i < LAKE_TABLES ? TOPIC_LOG : TOPIC_STREAM;
-		enum err_code code = check_table(options_of_check, kind,
-						 (enum lake_table)(i % LAKE_TABLES),
-						 &checked->places[i], err);
+	enum err_code code = check_find_topics(options_of_check, &checked->topics, err);
 
+	checked->counts = xcalloc(checked->topics.count + 1, sizeof(*checked->counts));
+	for (size_t i = 0; code == ERR_OK && i < checked->topics.count; i++) {
+		struct topic_ref topic = { checked->topics.list[i].kind,
+					   checked->topics.list[i].name };
+		struct check_counts *counts = &checked->counts[i];
+
+		code = check_topic(options_of_check, topic, counts, err);
 		if (code != ERR_OK)
-			return code;
-		checked->faults += checked->places[i].faults;
-		checked->behind += checked->places[i].behind;
+			break;
+		checked->faults += counts->faults;
+		checked->behind += counts->behind;
+		checked->objects += counts->objects;
+		if (counts->unread > 0)
+			(void)fprintf(stderr,
+				      "no model reads the stream \"%s\": its %" PRIu64
+				      " records are in the log only\n",
+				      topic.name, counts->unread);
 	}
-	return ERR_OK;
+	return code;
 }
 
 static enum err_code check_lake(const struct config *config, struct checked *checked,
@@ -52,7 +63,12 @@ static enum err_code check_lake(const struct config *config, struct checked *che
 	};
 	struct check_options check = { .id = config_text(config, OPT_ID), .fault = say_fault };
 	struct duck duck = { 0 };
-	enum err_code code = setup_log_reader(config, &check.broker, err);
+	struct models models = { 0 };
+	enum err_code code = setup_models(config, &models, err);
+
+	check.models = &models;
+	if (code == ERR_OK)
+		code = setup_log_reader(config, &check.broker, err);
 
 	if (code == ERR_OK)
 		code = setup_store(config, &check.store, err);
@@ -64,6 +80,7 @@ static enum err_code check_lake(const struct config *config, struct checked *che
 	duck_close(&duck);
 	store_free(check.store);
 	broker_free(check.broker);
+	models_free(&models);
 	return code;
 }
 
@@ -88,40 +105,40 @@ static enum err_code cmd_check_print(const struct config *config, const struct c
 {
 	static const char *columns[COLUMNS] = { "topic", "in_log", "objects", "lines", "rows",
 						"dead", "behind", "faults" };
-	struct cell cells[PLACES * COLUMNS];
-	char names[PLACES][TOPIC_NAME_MAX + 1];
-	struct answer answer = { .column_count = COLUMNS, .row_count = PLACES,
-				 .columns = columns, .cells = cells };
+	size_t count = checked->topics.count;
+	struct cell *cells = xcalloc(count * COLUMNS, sizeof(*cells));
+	struct answer answer = {
+		.column_count = COLUMNS, .row_count = count, .columns = columns, .cells = cells
+	};
 	struct cell *cell = cells;
-	struct buf name;
+	enum err_code code;
 
-	buf_init(&name, TOPIC_NAME_MAX + 1);
-	for (int i = 0; i < PLACES; i++) {
-		enum topic_kind kind = i < LAKE_TABLES ? TOPIC_LOG : TOPIC_STREAM;
-		const struct check_counts *counts = &checked->places[i];
+	for (size_t i = 0; i < count; i++) {
+		const struct check_topic *topic = &checked->topics.list[i];
+		const struct check_counts *counts = &checked->counts[i];
+		bool log = topic->kind == TOPIC_LOG;
 
-		buf_clear(&name);
-		lake_topic_name(&name, kind, config_text(config, OPT_ID),
-				(enum lake_table)(i % LAKE_TABLES));
-		(void)snprintf(names[i], sizeof(names[i]), "%s", buf_cstr(&name));
-		*cell++ = cell_text(names[i]);
-		*cell++ = cell_int((int64_t)log_records(checked, kind, names[i]));
-		*cell++ = kind == TOPIC_LOG ? cell_int((int64_t)counts->objects) : cell_text(NULL);
-		*cell++ = kind == TOPIC_LOG ? cell_int((int64_t)counts->lines) : cell_text(NULL);
+		*cell++ = cell_text(topic->name);
+		*cell++ = cell_int((int64_t)log_records(checked, topic->kind, topic->name));
+		*cell++ = log ? cell_int((int64_t)counts->objects) : cell_text(NULL);
+		*cell++ = log ? cell_int((int64_t)counts->lines) : cell_text(NULL);
 		*cell++ = cell_int((int64_t)counts->rows);
 		*cell++ = cell_int((int64_t)counts->letters);
 		*cell++ = cell_int((int64_t)counts->behind);
 		*cell++ = cell_int((int64_t)counts->faults);
 	}
-	buf_release(&name);
-	return output_print(config, &answer, err);
+	code = output_print(config, &answer, err);
+	free(cells);
+	return code;
 }
 
 static void say_sound(const struct checked *checked)
 {
 	(void)fprintf(stderr, "the log is sound: %" PRIu64 " records in %" PRIu64 " batches; ",
 		      checked->log.records, checked->log.batches);
-	if (checked->behind > 0)
+	if (checked->objects == 0 && checked->log.records == 0)
+		(void)fputs("there is nothing to look for in the lake\n", stderr);
+	else if (checked->behind > 0)
 		(void)fprintf(stderr, "%" PRIu64 " are not in a table yet, every other offset is in the "
 			      "lake once\n", checked->behind);
 	else
@@ -150,6 +167,8 @@ static int cmd_check_run(struct config *config, int argc, const char *const *arg
 	if (code == ERR_OK)
 		say_sound(&checked);
 	journal_report_release(&checked.log);
+	free(checked.topics.list);
+	free(checked.counts);
 	return code == ERR_OK ? 0 : cmd_fail(&err);
 }
 

@@ -87,7 +87,7 @@ static uint64_t acknowledged(const struct emulate_result *result)
 {
 	uint64_t sum = 0;
 
-	for (size_t i = 0; i < LAKE_TABLES; i++)
+	for (size_t i = 0; i < SOURCE_TABLES; i++)
 		sum += result->tables[i].acknowledged;
 	return sum;
 }
@@ -96,7 +96,7 @@ static uint64_t refused(const struct emulate_result *result)
 {
 	uint64_t sum = 0;
 
-	for (size_t i = 0; i < LAKE_TABLES; i++)
+	for (size_t i = 0; i < SOURCE_TABLES; i++)
 		sum += result->tables[i].refused;
 	return sum;
 }
@@ -105,7 +105,7 @@ static uint64_t unknown(const struct emulate_result *result)
 {
 	uint64_t sum = 0;
 
-	for (size_t i = 0; i < LAKE_TABLES; i++)
+	for (size_t i = 0; i < SOURCE_TABLES; i++)
 		sum += result->tables[i].unknown;
 	return sum;
 }
@@ -130,8 +130,8 @@ static void draw_progress(void *user, const struct emulate_result *so_far)
 static void cmd_emulate_put_json(struct buf *out, const struct emulate_result *result)
 {
 	buf_addf(out, "{\"posts\":%" PRIu64 ",\"acknowledged\":{", result->posts);
-	for (size_t i = 0; i < LAKE_TABLES; i++)
-		buf_addf(out, "%s\"%s\":%" PRIu64, i > 0 ? "," : "", lake_table_name[i],
+	for (size_t i = 0; i < SOURCE_TABLES; i++)
+		buf_addf(out, "%s\"%s\":%" PRIu64, i > 0 ? "," : "", source_table_name[i],
 			 result->tables[i].acknowledged);
 	buf_addf(out, "},\"retried\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"unknown\":%" PRIu64
 		 ",\"absent\":%" PRIu64 ",\"seconds\":%.3f}\n", result->retried, refused(result),
@@ -141,11 +141,11 @@ static void cmd_emulate_put_json(struct buf *out, const struct emulate_result *r
 static void cmd_emulate_put_table(struct buf *out, const struct emulate_result *result)
 {
 	buf_add_str(out, "table      posted  acknowledged  refused  unknown\n");
-	for (size_t i = 0; i < LAKE_TABLES; i++) {
+	for (size_t i = 0; i < SOURCE_TABLES; i++) {
 		const struct emulate_count *count = &result->tables[i];
 
 		buf_addf(out, "%-5s %11" PRIu64 " %13" PRIu64 " %8" PRIu64 " %8" PRIu64 "\n",
-			 lake_table_name[i], result->posts, count->acknowledged, count->refused,
+			 source_table_name[i], result->posts, count->acknowledged, count->refused,
 			 count->unknown);
 	}
 	buf_addf(out, "%" PRIu64 " posts in %.1f s (%.0f/s), %" PRIu64 " records sent again",
@@ -158,10 +158,10 @@ static void cmd_emulate_put_table(struct buf *out, const struct emulate_result *
 static void put_csv(struct buf *out, const struct emulate_result *result)
 {
 	buf_add_str(out, "table,posted,acknowledged,refused,unknown\n");
-	for (size_t i = 0; i < LAKE_TABLES; i++)
-		buf_addf(out, "%s,%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 "\n", lake_table_name[i],
-			 result->posts, result->tables[i].acknowledged, result->tables[i].refused,
-			 result->tables[i].unknown);
+	for (size_t i = 0; i < SOURCE_TABLES; i++)
+		buf_addf(out, "%s,%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 "\n",
+			 source_table_name[i], result->posts, result->tables[i].acknowledged,
+			 result->tables[i].refused, result->tables[i].unknown);
 }
 
 static enum err_code print_result(const struct config *config, const struct emulate_result *result,

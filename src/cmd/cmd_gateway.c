@@ -1,6 +1,8 @@
 #include "base/buf.h"
+#include "base/mem.h"
 #include "cmd/cmd.h"
 #include "cmd/setup.h"
+#include "flow/lake.h"
 #include "gateway/gateway.h"
 
 #include <string.h>
@@ -90,20 +92,58 @@ static enum err_code print_address(const struct config *config, const struct gat
 	return code;
 }
 
+/* The topics and streams of the models, which the gateway makes on its own. */
+struct cmd_gateway_own {
+	struct models models;
+	struct lake_table *tables[2];
+	const char **names[2];
+};
+
+static enum err_code cmd_gateway_own_find(const struct config *config, struct cmd_gateway_own *own,
+					  struct gateway_options *options, struct err *err)
+{
+	const char *id = config_text(config, OPT_ID);
+	enum err_code code = setup_models(config, &own->models, err);
+
+	for (int kind = TOPIC_LOG; kind <= TOPIC_STREAM && code == ERR_OK; kind++) {
+		size_t count = own->models.clean_count;
+
+		code = lake_tables_new(&own->models, (enum topic_kind)kind, id, &own->tables[kind],
+				       err);
+		own->names[kind] = xcalloc(count, sizeof(const char *));
+		for (size_t i = 0; i < count && code == ERR_OK; i++)
+			own->names[kind][i] = own->tables[kind][i].topic;
+		options->own[kind] = (struct gateway_own){ own->names[kind], count };
+	}
+	return code;
+}
+
+static void cmd_gateway_own_release(struct cmd_gateway_own *own)
+{
+	for (int kind = TOPIC_LOG; kind <= TOPIC_STREAM; kind++) {
+		free(own->names[kind]);
+		free(own->tables[kind]);
+	}
+	models_free(&own->models);
+}
+
 static enum err_code cmd_gateway_serve(const struct config *config, struct err *err)
 {
 	struct gateway_options options = gateway_options(config);
+	struct cmd_gateway_own own = { 0 };
 	struct gateway *gateway = NULL;
 	struct broker *broker = NULL;
 	enum err_code code;
 
-	if ((code = gateway_new(&options, &gateway, err)) == ERR_OK &&
+	if ((code = cmd_gateway_own_find(config, &own, &options, err)) == ERR_OK &&
+	    (code = gateway_new(&options, &gateway, err)) == ERR_OK &&
 	    (code = cmd_gateway_open_log(config, gateway, &broker, err)) == ERR_OK &&
 	    (code = gateway_open(gateway, broker, err)) == ERR_OK &&
 	    (code = print_address(config, gateway, err)) == ERR_OK)
 		code = gateway_run(gateway, DRAIN_MS, err);
 	broker_free(broker);
 	gateway_free(gateway);
+	cmd_gateway_own_release(&own);
 	return code;
 }
 
@@ -132,11 +172,12 @@ static int cmd_gateway_run(struct config *config, int argc, const char *const *a
 }
 
 static const enum option options[] = {
-	OPT_LISTEN, OPT_INSECURE, OPT_API_KEY_HASH, OPT_TLS_CERT, OPT_TLS_KEY, OPT_STAGES,
-	OPT_COMPAT_STATUS, OPT_KINESIS_STATUS, OPT_AUTO_CREATE, OPT_PARTITIONS, OPT_SHARDS,
-	OPT_BODY_MAX, OPT_RECORD_MAX, OPT_CONNECTIONS_MAX, OPT_CONNECTIONS_IP_MAX,
-	OPT_INFLIGHT_MAX, OPT_SEGMENT_BYTES, OPT_RETENTION, OPT_RETENTION_BYTES,
-	OPT_DISK_RESERVE, OPT_ROUTES, OPTION_COUNT,
+	OPT_LISTEN,	    OPT_MODELS,	       OPT_INSECURE,	    OPT_API_KEY_HASH,
+	OPT_TLS_CERT,	    OPT_TLS_KEY,       OPT_STAGES,	    OPT_COMPAT_STATUS,
+	OPT_KINESIS_STATUS, OPT_AUTO_CREATE,   OPT_PARTITIONS,	    OPT_SHARDS,
+	OPT_BODY_MAX,	    OPT_RECORD_MAX,    OPT_CONNECTIONS_MAX, OPT_CONNECTIONS_IP_MAX,
+	OPT_INFLIGHT_MAX,   OPT_SEGMENT_BYTES, OPT_RETENTION,	    OPT_RETENTION_BYTES,
+	OPT_DISK_RESERVE,   OPT_ROUTES,	       OPTION_COUNT,
 };
 
 const struct command cmd_gateway = {

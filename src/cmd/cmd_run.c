@@ -1,3 +1,4 @@
+#include "base/mem.h"
 #include "cmd/cmd.h"
 #include "cmd/output.h"
 #include "cmd/pipeline.h"
@@ -13,53 +14,67 @@ static const enum option options[] = {
 	OPT_TABLE_AGE, OPT_PARTITIONS, OPT_SHARDS, OPTION_COUNT,
 };
 
+typedef uint64_t cmd_run_get_fn(const struct pipeline_counts *counts, enum topic_kind kind,
+				size_t i);
+
+/* "name":{"<table>":1,…} of one path. */
 static void cmd_run_put_counts(struct buf *out, const char *name,
-			       const uint64_t counts[LAKE_TABLES])
+			       const struct pipeline_counts *counts, enum topic_kind kind,
+			       cmd_run_get_fn *get)
+{
+	const struct census *census = &counts->added;
+
+	buf_addf(out, "\"%s\":{", name);
+	for (size_t i = 0; i < census->count[kind]; i++)
+		buf_addf(out, "%s\"%s\":%" PRIu64, i ? "," : "",
+			 census->models[kind][i]->model.name, get(counts, kind, i));
+	buf_add_char(out, '}');
+}
+
+/* "name":{"batch":{…},"stream":{…}} */
+static void put_paths(struct buf *out, const char *name, const struct pipeline_counts *counts,
+		      cmd_run_get_fn *get)
 {
 	buf_addf(out, "\"%s\":{", name);
-	for (int i = 0; i < LAKE_TABLES; i++)
-		buf_addf(out, "%s\"%s\":%" PRIu64, i ? "," : "", lake_table_name[i], counts[i]);
-	buf_add_char(out, '}');
+	cmd_run_put_counts(out, "batch", counts, TOPIC_LOG, get);
+	buf_add_char(out, ',');
+	cmd_run_put_counts(out, "stream", counts, TOPIC_STREAM, get);
+	buf_add_str(out, "},");
 }
 
-/* {"batch":{…},"stream":{…}} of one member of the census' rows. */
-static void put_paths(struct buf *out, const char *name, const struct census *census,
-		      uint64_t (*get)(const struct census_row *row))
+static uint64_t get_posted(const struct pipeline_counts *counts, enum topic_kind kind, size_t i)
 {
-	static const char *const paths[] = { "batch", "stream" };
-	uint64_t counts[LAKE_TABLES];
-
-	buf_addf(out, ",\"%s\":{", name);
-	for (int kind = 0; kind < 2; kind++) {
-		for (int i = 0; i < LAKE_TABLES; i++)
-			counts[i] = get(&census->path[kind][i]);
-		buf_add_str(out, kind ? "," : "");
-		cmd_run_put_counts(out, paths[kind], counts);
-	}
-	buf_add_char(out, '}');
+	return counts->posted[kind][i];
 }
 
-static uint64_t get_clean(const struct census_row *row) { return row->clean; }
-static uint64_t get_dead(const struct census_row *row) { return row->dead; }
+static uint64_t get_landed(const struct pipeline_counts *counts, enum topic_kind kind, size_t i)
+{
+	return counts->added.path[kind][i].landed;
+}
+
+static uint64_t get_clean(const struct pipeline_counts *counts, enum topic_kind kind, size_t i)
+{
+	return counts->added.path[kind][i].clean;
+}
+
+static uint64_t get_dead(const struct pipeline_counts *counts, enum topic_kind kind, size_t i)
+{
+	return counts->added.path[kind][i].dead;
+}
 
 static void cmd_run_put_json(struct buf *out, const struct pipeline_counts *counts)
 {
-	uint64_t landed[LAKE_TABLES];
 	struct slice answers = buf_slice(&counts->answers);
 
-	for (int i = 0; i < LAKE_TABLES; i++)
-		landed[i] = counts->added.path[TOPIC_LOG][i].landed;
 	while (answers.len && answers.ptr[answers.len - 1] == '\n')
 		answers.len--;
-	buf_addf(out, "{\"posts\":%" PRIu64 ",\"posted\":{", counts->posts);
-	cmd_run_put_counts(out, "batch", counts->posted[TOPIC_LOG]);
+	buf_addf(out, "{\"posts\":%" PRIu64 ",", counts->posts);
+	put_paths(out, "posted", counts, get_posted);
+	cmd_run_put_counts(out, "landed", counts, TOPIC_LOG, get_landed);
 	buf_add_char(out, ',');
-	cmd_run_put_counts(out, "stream", counts->posted[TOPIC_STREAM]);
-	buf_add_str(out, "},");
-	cmd_run_put_counts(out, "landed", landed);
-	put_paths(out, "clean", &counts->added, get_clean);
-	put_paths(out, "dead", &counts->added, get_dead);
-	buf_add_str(out, ",\"analyses\":");
+	put_paths(out, "clean", counts, get_clean);
+	put_paths(out, "dead", counts, get_dead);
+	buf_add_str(out, "\"analyses\":");
 	buf_add_slice(out, answers);
 	buf_addf(out, ",\"seconds\":%.3f}\n", counts->seconds);
 }
@@ -68,19 +83,21 @@ static void cmd_run_put_json(struct buf *out, const struct pipeline_counts *coun
 static void cmd_run_put_table(struct buf *out, const struct pipeline_counts *counts)
 {
 	static const char *columns[] = { "path", "table", "posted", "landed", "clean", "dead" };
-	enum { COLUMNS = 6, ROWS = 2 * LAKE_TABLES };
-	struct cell cells[ROWS * COLUMNS];
-	struct answer answer = {
-		.column_count = COLUMNS, .row_count = ROWS, .columns = columns, .cells = cells,
-	};
+	const struct census *census = &counts->added;
+	size_t rows = census->count[TOPIC_LOG] + census->count[TOPIC_STREAM];
+	struct cell *cells = xcalloc(rows * ARRAY_LEN(columns), sizeof(*cells));
+	struct answer answer = { .column_count = ARRAY_LEN(columns),
+				 .row_count = rows,
+				 .columns = columns,
+				 .cells = cells };
 	struct cell *cell = cells;
 
-	for (int kind = 0; kind < 2; kind++)
-		for (int i = 0; i < LAKE_TABLES; i++) {
-			const struct census_row *row = &counts->added.path[kind][i];
+	for (int kind = TOPIC_LOG; kind <= TOPIC_STREAM; kind++)
+		for (size_t i = 0; i < census->count[kind]; i++) {
+			const struct census_row *row = &census->path[kind][i];
 
 			*cell++ = cell_text(kind == TOPIC_LOG ? "batch" : "stream");
-			*cell++ = cell_text(lake_table_name[i]);
+			*cell++ = cell_text(census->models[kind][i]->model.name);
 			*cell++ = cell_int((int64_t)counts->posted[kind][i]);
 			*cell++ = kind == TOPIC_LOG ? cell_int((int64_t)row->landed)
 						    : cell_text(NULL);
@@ -88,6 +105,7 @@ static void cmd_run_put_table(struct buf *out, const struct pipeline_counts *cou
 			*cell++ = cell_int((int64_t)row->dead);
 		}
 	output_put(out, &answer, OUTPUT_TABLE);
+	free(cells);
 }
 
 static int print_answers(struct err *err)
@@ -132,7 +150,7 @@ static int cmd_run_run(struct config *config, int argc, const char *const *argv)
 		status = print_answers(&err);
 	if (code == ERR_OK)
 		code = pipeline_reconcile(&counts, &err);
-	buf_release(&counts.answers);
+	pipeline_counts_release(&counts);
 	return code == ERR_OK ? status : cmd_fail(&err);
 }
 

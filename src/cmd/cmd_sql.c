@@ -38,8 +38,8 @@ const struct command cmd_sql = {
 	.summary = "Run an SQL query over the clean tables",
 	.usage = "[options] 'SELECT …'",
 	.details =
-		"The views pin, geo and user show current rows: of the rows with one ind, the newest.\n"
-		"pin_all, geo_all and user_all show every row, with _partition and _offset.\n"
+		"Each clean model gives a view of its name with the current rows (of the rows with one\n"
+		"key the newest), and <name>_all with every row, _partition and _offset.\n"
 		"Timestamps are UTC. The SQL is DuckDB's.\n",
 	.options = options,
 	.examples = "pinpipe sql 'SELECT category, count(*) FROM pin GROUP BY 1'\n"

@@ -4,32 +4,38 @@
 
 #include <inttypes.h>
 
+enum { REPORT_BYTES_MAX = 4 << 20 };
+
 static const enum option options[] = {
 	OPT_LAKE, OPT_MODELS, OPT_TABLE_ROWS, OPT_TABLE_BYTES, OPT_TABLE_AGE, OPT_ENGINE_MEMORY,
 	OPT_ENGINE_THREADS, OPT_UNTIL_END, OPTION_COUNT,
 };
 
-static void cmd_stream_put_counts(struct buf *out, const char *name,
-				  const uint64_t counts[LAKE_TABLES])
+static void cmd_stream_put_counts(struct buf *out, const char *name, const struct models *models,
+				  const uint64_t *counts)
 {
 	buf_addf(out, "\"%s\":{", name);
-	for (int i = 0; i < LAKE_TABLES; i++)
-		buf_addf(out, "%s\"%s\":%" PRIu64, i ? "," : "", lake_table_name[i], counts[i]);
+	for (size_t i = 0; i < models->clean_count; i++)
+		buf_addf(out, "%s\"%s\":%" PRIu64, i ? "," : "", models->clean[i].model.name,
+			 counts[i]);
 	buf_add_str(out, "}");
 }
 
-static enum err_code cmd_stream_report(const struct stream_counts *counts, struct err *err)
+static enum err_code cmd_stream_report(const struct models *models,
+				       const struct stream_counts *counts, struct err *err)
 {
 	struct buf out;
 	enum err_code code;
 
-	buf_init(&out, 4096);
+	buf_init(&out, REPORT_BYTES_MAX);
 	buf_add_char(&out, '{');
-	cmd_stream_put_counts(&out, "rows", counts->rows);
+	cmd_stream_put_counts(&out, "rows", models, counts->rows);
 	buf_add_char(&out, ',');
-	cmd_stream_put_counts(&out, "dead", counts->dead);
+	cmd_stream_put_counts(&out, "dead", models, counts->dead);
 	buf_add_char(&out, ',');
-	cmd_stream_put_counts(&out, "unreadable", counts->unreadable);
+	cmd_stream_put_counts(&out, "unreadable", models, counts->unreadable);
+	buf_add_str(&out, ",\"unknown\":");
+	unknown_fields_put(&out, &counts->unknown);
 	buf_addf(&out, ",\"commits\":%" PRIu64 "}\n", counts->commits);
 	code = cmd_print(&out, err);
 	buf_release(&out);
@@ -39,7 +45,7 @@ static enum err_code cmd_stream_report(const struct stream_counts *counts, struc
 static enum err_code stream(const struct config *config, const struct models *models,
 			    struct stream_options *stream, struct err *err)
 {
-	struct stream_counts counts;
+	struct stream_counts counts = { 0 };
 	struct broker *broker = NULL;
 	struct store *store = NULL;
 	struct engine *engine = NULL;
@@ -56,7 +62,8 @@ static enum err_code stream(const struct config *config, const struct models *mo
 	if (code == ERR_OK)
 		code = stream_run(stream, &counts, err);
 	if (code == ERR_OK)
-		code = cmd_stream_report(&counts, err);
+		code = cmd_stream_report(models, &counts, err);
+	stream_counts_release(&counts);
 	engine_free(engine);
 	store_free(store);
 	broker_free(broker);
@@ -90,11 +97,11 @@ static int cmd_stream_run(struct config *config, int argc, const char *const *ar
 
 const struct command cmd_stream = {
 	.name = "stream",
-	.summary = "Clean the streams on the fly into three Delta tables",
+	.summary = "Clean the streams on the fly into Delta tables",
 	.usage = "[options]",
 	.details =
-		"Reads streaming-<id>-pin, -geo and -user from the log and commits micro-batches to\n"
-		"tables/<id>_pin_table, _geo_table and _user_table of the lake, each record once.\n"
+		"Reads the stream of each clean model from the log (streaming-<id>-<table>) and commits\n"
+		"micro-batches to its table of the lake (tables/<id>_<table>_table), each record once.\n"
 		"What is no row of its table becomes a dead letter (see `pinpipe dlq`).\n",
 	.examples = "pinpipe stream --dir data\n"
 		    "pinpipe stream --dir data --until-end\n",

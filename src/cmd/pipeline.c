@@ -24,6 +24,7 @@ struct pipeline {
 	struct process stream;
 	char url[URL_BYTES_MAX];	/* "http://127.0.0.1:43117" */
 	struct pipeline_counts *counts;
+	const struct census *before;
 };
 
 /* Say what is going on, to a person. */
@@ -98,6 +99,22 @@ static uint64_t number_at(struct json object, const char *name)
 	return value > 0 ? (uint64_t)value : 0;
 }
 
+/* The emulator tells by table. */
+static void take_acknowledged(struct pipeline_counts *counts, enum topic_kind kind,
+			      const struct census *census, struct json acknowledged)
+{
+	counts->posted[kind] = xcalloc(census->count[kind], sizeof(uint64_t));
+	for (size_t i = 0; i < census->count[kind]; i++) {
+		const struct clean_model *model = census->models[kind][i];
+		const struct clean_shared *shared = kind == TOPIC_LOG ? &model->topic_shared
+								      : &model->stream_shared;
+
+		for (size_t s = 0; s < shared->count; s++)
+			counts->posted[kind][i] +=
+				number_at(acknowledged, shared->models[s]->model.name);
+	}
+}
+
 static enum err_code read_posted(struct pipeline *pipeline, enum topic_kind kind,
 				 struct slice text, struct err *err)
 {
@@ -109,8 +126,7 @@ static enum err_code read_posted(struct pipeline *pipeline, enum topic_kind kind
 	if (code == ERR_OK && !json_member(root, "acknowledged", &acknowledged))
 		code = err_set(err, ERR_IO, "the emulator did not say what was acknowledged");
 	if (code == ERR_OK) {
-		for (int i = 0; i < LAKE_TABLES; i++)
-			counts->posted[kind][i] = number_at(acknowledged, lake_table_name[i]);
+		take_acknowledged(counts, kind, pipeline->before, acknowledged);
 		counts->posts = number_at(root, "posts");
 		counts->resent += number_at(root, "retried");
 	}
@@ -214,9 +230,11 @@ static enum err_code run_between(struct pipeline *pipeline, struct store *store,
 				 struct broker *log, struct err *err)
 {
 	const char *id = config_text(pipeline->config, OPT_ID);
-	struct census before;
-	enum err_code code = census_take(store, log, id, &before, err);
+	struct models *models = &pipeline->counts->models;
+	struct census before = { 0 };
+	enum err_code code = census_take(store, log, models, id, &before, err);
 
+	pipeline->before = &before;
 	if (code == ERR_OK)
 		code = start_services(pipeline, err);
 	if (code == ERR_OK)
@@ -224,9 +242,10 @@ static enum err_code run_between(struct pipeline *pipeline, struct store *store,
 	if (code == ERR_OK)
 		code = clean_and_answer(pipeline, err);
 	if (code == ERR_OK)
-		code = census_take(store, log, id, &pipeline->counts->added, err);
+		code = census_take(store, log, models, id, &pipeline->counts->added, err);
 	if (code == ERR_OK)
 		census_subtract(&pipeline->counts->added, &before);
+	census_release(&before);
 	process_stop(&pipeline->gateway, STOP_MS);
 	process_stop(&pipeline->sink, STOP_MS);
 	process_stop(&pipeline->stream, STOP_MS);
@@ -254,6 +273,8 @@ enum err_code pipeline_run(const struct config *config, struct pipeline_counts *
 	*ret_counts = (struct pipeline_counts){ 0 };
 	buf_init(&ret_counts->answers, REPLY_BYTES_MAX);
 	if (code == ERR_OK)
+		code = setup_models(config, &ret_counts->models, err);
+	if (code == ERR_OK)
 		code = setup_log_reader(config, &log, err);
 	if (code == ERR_OK)
 		code = setup_store(config, &store, err);
@@ -267,29 +288,40 @@ enum err_code pipeline_run(const struct config *config, struct pipeline_counts *
 	return code;
 }
 
-static enum err_code differ(struct err *err, enum topic_kind kind, int table, const char *what,
-			    uint64_t a, uint64_t b)
+void pipeline_counts_release(struct pipeline_counts *counts)
 {
-	return err_set(err, ERR_CORRUPT, "the counts of the %s path do not agree for %s: %s: %"
-		       PRIu64 " and %" PRIu64, kind == TOPIC_LOG ? "batch" : "streaming",
-		       lake_table_name[table], what, a, b);
+	census_release(&counts->added);
+	free(counts->posted[TOPIC_LOG]);
+	free(counts->posted[TOPIC_STREAM]);
+	models_free(&counts->models);
+	buf_release(&counts->answers);
+}
+
+static enum err_code differ(struct err *err, enum topic_kind kind, const char *table,
+			    const char *what, uint64_t a, uint64_t b)
+{
+	return err_set(err, ERR_CORRUPT,
+		       "the counts of the %s path do not agree for %s: %s: %" PRIu64
+		       " and %" PRIu64,
+		       kind == TOPIC_LOG ? "batch" : "streaming", table, what, a, b);
 }
 
 enum err_code pipeline_reconcile(const struct pipeline_counts *counts, struct err *err)
 {
 	for (int kind = TOPIC_LOG; kind <= TOPIC_STREAM; kind++)
-		for (int i = 0; i < LAKE_TABLES; i++) {
+		for (size_t i = 0; i < counts->added.count[kind]; i++) {
+			const char *name = counts->added.models[kind][i]->model.name;
 			const struct census_row *row = &counts->added.path[kind][i];
 			uint64_t posted = counts->posted[kind][i];
 
 			if (posted > row->logged || (posted < row->logged && !counts->resent))
-				return differ(err, (enum topic_kind)kind, i,
+				return differ(err, (enum topic_kind)kind, name,
 					      "acknowledged and in the log", posted, row->logged);
 			if (kind == TOPIC_LOG && row->landed + row->unlanded != row->logged)
-				return differ(err, TOPIC_LOG, i, "in the lake and in the log",
+				return differ(err, TOPIC_LOG, name, "in the lake and in the log",
 					      row->landed + row->unlanded, row->logged);
 			if (row->clean + row->dead != row->logged)
-				return differ(err, (enum topic_kind)kind, i,
+				return differ(err, (enum topic_kind)kind, name,
 					      "clean or dead and in the log",
 					      row->clean + row->dead, row->logged);
 		}

@@ -128,7 +128,7 @@ enum err_code sql_side_attach(const struct config *config, struct sql_side *side
 
 	if (code != ERR_OK)
 		return code;
-	code = results_attach(&side->results, stream ? TOPIC_STREAM : TOPIC_LOG, NULL, err);
+	code = results_attach(&side->results, stream ? TOPIC_STREAM : TOPIC_LOG, err);
 	if (code != ERR_OK)
 		sql_side_close(side);
 	return code;

@@ -8,9 +8,9 @@
  * A clean model (models/clean/<table>.sql) is one SELECT over the view `raw`,
  * whose columns are the fields that the model's header names, each as text
  * (raw.h), and `_partition` and `_offset`. It makes one row of every record. An
- * analysis (models/analyses/<name>.sql) is one SELECT over the views pin, geo
- * and user: current rows, one an `ind`. docs/models.md has the functions that
- * the engine provides where SQL dialects differ.
+ * analysis (models/analyses/<name>.sql) is one SELECT over the views that the clean
+ * models give: <table>, its current rows, one a key, and <table>_all. docs/models.md has the
+ *functions that the engine provides where SQL dialects differ.
  *
  * An engine is made once and used for many runs; each costs what its rows cost.
  * Errors of a model name its file and line. Codes: ERR_USAGE the model is
@@ -25,6 +25,7 @@
 #include "base/err.h"
 #include "engine/answer.h"
 #include "engine/model.h"
+#include "engine/unknown.h"
 
 #include <stdint.h>
 
@@ -33,6 +34,8 @@ struct raw_record {
 	struct slice value;		/* null: a tombstone */
 	struct slice partition;		/* text, as it goes into _partition */
 	struct slice offset;		/* text, as it goes into _offset */
+	struct slice key; /* its own, where it is known; of a shared stream it may tell
+			     the table */
 };
 
 /*
@@ -42,6 +45,7 @@ struct raw_record {
  */
 struct raw_input {
 	size_t part_count;
+	const struct clean_shared *shared; /* who else reads these records; NULL: nobody */
 	bool padded;			/* JSON_PADDING bytes after every value may be read */
 	enum err_code (*open)(struct raw_input *input, size_t part, void **ret_part,
 			      struct err *err);
@@ -73,8 +77,11 @@ struct clean_result {
 	uint64_t dead;
 	uint64_t unreadable;		/* fields that became null because they could not be read */
 	uint64_t bytes;			/* of the file */
-	struct buf stats;		/* Delta's statistics, JSON text; the caller releases it */
+	struct buf stats;		/* Delta's statistics, JSON text */
+	struct unknown_fields unknown;	/* of the rows */
 };
+
+void clean_result_release(struct clean_result *result);
 
 /* A set of Parquet files: the views <name> (current rows, without lineage) and <name>_all (every
  * row, with _partition and _offset). */

@@ -90,7 +90,7 @@ static enum err_code duckdb_check_rows(const struct duckdb_clean *engine_duckdb_
 	return ERR_OK;
 }
 
-static enum err_code take_result(struct engine_duckdb *engine, const struct duckdb_clean *clean,
+static enum err_code take_result(struct engine_duckdb *engine, struct duckdb_clean *clean,
 				 duckdb_result *copied, struct clean_result *ret_result,
 				 struct err *err)
 {
@@ -105,11 +105,14 @@ static enum err_code take_result(struct engine_duckdb *engine, const struct duck
 			       &result.bytes, err);
 	if (code == ERR_OK)
 		code = duckdb_check_rows(clean, result.rows, err);
-	if (code == ERR_OK)
-		*ret_result = result;
-	else
+	if (code != ERR_OK) {
 		buf_release(&result.stats);
-	return code;
+		return code;
+	}
+	result.unknown = clean->unknown;
+	clean->unknown = (struct unknown_fields){ 0 };
+	*ret_result = result;
+	return ERR_OK;
 }
 
 static enum err_code run_clean(struct engine_duckdb *engine, struct duckdb_clean *clean,
@@ -150,6 +153,7 @@ static enum err_code clean(struct engine *base, const struct clean_model *model,
 	code = run_clean(engine, &clean, path, ret_result, err);
 	engine->clean = NULL;
 	(void)pthread_mutex_destroy(&clean.lock);
+	unknown_fields_release(&clean.unknown);
 	if (code != ERR_OK || ret_result->rows == 0)
 		(void)unlink(path);
 	return code;

@@ -25,8 +25,9 @@ struct duckdb_clean {
 	atomic_size_t next_part;
 	atomic_uint_fast64_t rows;	/* that `raw` gave */
 	atomic_bool failed;		/* the input did; `err` says how */
-	pthread_mutex_t lock;		/* of `dead`, of input->dead() and of `err` */
+	pthread_mutex_t lock;		/* of `dead`, `unknown`, of input->dead() and of `err` */
 	uint64_t dead;
+	struct unknown_fields unknown;
 	struct err err;
 };
 

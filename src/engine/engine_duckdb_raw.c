@@ -7,6 +7,7 @@ enum { LINEAGE_COLUMNS = 2 };
 
 /* One thread's reading. */
 struct worker {
+	bool told; /* its unknown fields */
 	struct duckdb_clean *clean;
 	struct raw_reader *reader;
 	void *part;			/* NULL: none is open */
@@ -29,7 +30,7 @@ static void bind(duckdb_bind_info info)
 	}
 	text = duckdb.create_logical_type(DUCKDB_TYPE_VARCHAR);
 	for (size_t i = 0; i < engine->clean->model->field_count; i++)
-		duckdb.bind_add_result_column(info, engine->clean->model->fields[i], text);
+		duckdb.bind_add_result_column(info, engine->clean->model->fields[i].alias, text);
 	duckdb.bind_add_result_column(info, "_partition", text);
 	duckdb.bind_add_result_column(info, "_offset", text);
 	duckdb.destroy_logical_type(&text);
@@ -71,7 +72,7 @@ static void local_init(duckdb_init_info info)
 	size_t field_count = engine->clean->model->field_count;
 
 	worker->clean = engine->clean;
-	worker->reader = raw_reader_new(engine->clean->model);
+	worker->reader = raw_reader_new(engine->clean->model, engine->clean->input->shared);
 	worker->fields = xcalloc(field_count + LINEAGE_COLUMNS, sizeof(*worker->fields));
 	worker->column_count = duckdb.init_get_column_count(info);
 	worker->columns = xcalloc(worker->column_count, sizeof(*worker->columns));
@@ -142,15 +143,20 @@ static enum err_code next_row(struct worker *worker, bool *ret, struct err *err)
 		code = duckdb_raw_next_record(worker, &record, ret, err);
 		if (code != ERR_OK || !*ret)
 			return code;
-		if (raw_read(worker->reader, record.value, clean->input->padded, worker->fields,
-			     &reason)) {
+		switch (raw_read(worker->reader, record.value, record.key, clean->input->padded,
+				 worker->fields, &reason)) {
+		case RAW_ROW:
 			worker->fields[field_count] = record.partition;
 			worker->fields[field_count + 1] = record.offset;
 			return ERR_OK;
+		case RAW_DEAD:
+			code = duckdb_raw_bury(clean, &record, reason, err);
+			if (code != ERR_OK)
+				return code;
+			break;
+		case RAW_OTHERS:
+			break;
 		}
-		code = duckdb_raw_bury(clean, &record, reason, err);
-		if (code != ERR_OK)
-			return code;
 	}
 }
 
@@ -178,6 +184,19 @@ static void put_row(struct worker *worker, idx_t row)
 	}
 }
 
+/* What the worker's rows held that no column is made of: when it has read all. */
+static void tell_unknown(struct worker *worker)
+{
+	struct duckdb_clean *clean = worker->clean;
+
+	if (worker->told)
+		return;
+	worker->told = true;
+	(void)pthread_mutex_lock(&clean->lock);
+	unknown_fields_merge(&clean->unknown, raw_reader_unknown(worker->reader));
+	(void)pthread_mutex_unlock(&clean->lock);
+}
+
 static void duckdb_raw_fill(duckdb_function_info info, duckdb_data_chunk chunk)
 {
 	struct worker *worker = duckdb.function_get_local_init_data(info);
@@ -191,15 +210,16 @@ static void duckdb_raw_fill(duckdb_function_info info, duckdb_data_chunk chunk)
 		worker->vectors[i] = duckdb.data_chunk_get_vector(chunk, i);
 		worker->valid[i] = NULL;
 	}
-	while (rows < room) {
+	while (more && rows < room) {
 		if (next_row(worker, &more, &err) != ERR_OK) {
 			duckdb_raw_fail(clean, &err);
 			duckdb.function_set_error(info, err.msg);
 			return;
 		}
-		if (!more)
-			break;
-		put_row(worker, rows++);
+		if (more)
+			put_row(worker, rows++);
+		else
+			tell_unknown(worker);
 	}
 	atomic_fetch_add(&clean->rows, rows);
 	duckdb.data_chunk_set_size(chunk, rows);

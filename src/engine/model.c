@@ -2,11 +2,13 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
+#include "base/names.h"
 
 #include <ctype.h>
 #include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
+#include <strings.h>
 
 enum {
 	MODEL_BYTES_MAX = 1 << 20,
@@ -17,8 +19,9 @@ enum {
 };
 
 /* What a header may hold. */
-enum word { TITLE, KEY, FIELDS, COLUMNS, DESCRIPTION, CHART, WORD_COUNT };
-static const char *const word_name[] = { "title", "key", "fields", "columns", "description", "chart" };
+enum word { TITLE, KEY, FIELDS, COLUMNS, TOPIC, STREAM, DESCRIPTION, CHART, WORD_COUNT };
+static const char *const word_name[] = { "title", "key",    "fields",	   "columns",
+					 "topic", "stream", "description", "chart" };
 
 struct header {
 	struct buf value[WORD_COUNT];	/* "": not given */
@@ -80,8 +83,10 @@ static enum err_code find_word(const struct draft *draft, struct slice name, int
 			*ret_word = (enum word)i;
 			return ERR_OK;
 		}
-	return broken(draft, line, err, "no such header line: \"%.*s\" (title, key, fields, columns,"
-		      " description and chart are known)", SLICE_ARG(name));
+	return broken(draft, line, err,
+		      "no such header line: \"%.*s\" (title, key, fields, columns, topic,"
+		      " stream, description and chart are known)",
+		      SLICE_ARG(name));
 }
 
 /* One line without its "--". `*word` is the one that a continuation belongs to. */
@@ -189,6 +194,8 @@ static enum err_code draft_read(struct draft *draft, struct slice name, struct e
 	buf_init(&text, MODEL_BYTES_MAX);
 	code = model_read_file(draft->file, &text, err);
 	rest = buf_slice(&text);
+	if (slice_starts(rest, "\xEF\xBB\xBF")) /* what some editors begin a file with */
+		rest = slice_from(rest, 3);
 	if (code == ERR_OK && rest.len && memchr(rest.ptr, 0, rest.len))
 		code = broken(draft, 1, err, "a NUL byte cannot stand in SQL");
 	if (code == ERR_OK)
@@ -205,24 +212,157 @@ static enum err_code draft_read(struct draft *draft, struct slice name, struct e
 	return code;
 }
 
+/* A word, or a text in quotes in which a quote is doubled; `out` is cleared first. */
+static enum err_code take_word(struct draft *draft, int line, struct slice *rest, struct buf *out,
+			       bool *ret_quoted, struct err *err)
+{
+	*rest = trimmed(*rest);
+	buf_clear(out);
+	*ret_quoted = rest->len && rest->ptr[0] == '"';
+	if (!*ret_quoted) {
+		struct slice word;
+
+		if (next_piece(rest, ' ', &word))
+			buf_add_slice(out, word);
+		return ERR_OK;
+	}
+	for (size_t i = 1; i < rest->len; i++) {
+		if (rest->ptr[i] != '"') {
+			buf_add_char(out, rest->ptr[i]);
+		} else if (i + 1 < rest->len && rest->ptr[i + 1] == '"') {
+			buf_add_char(out, rest->ptr[i++]);
+		} else {
+			*rest = slice_from(*rest, i + 1);
+			return ERR_OK;
+		}
+	}
+	return broken(draft, line, err, "a quote is not closed");
+}
+
+/* Takes "AS alias" off the front of `rest`, where it stands there. */
+static bool take_alias(struct slice *rest, struct slice *ret_alias)
+{
+	struct slice after = *rest;
+	struct slice word;
+
+	if (!next_piece(&after, ' ', &word) || word.len != 2 ||
+	    strncasecmp(word.ptr, "AS", 2) != 0 || !next_piece(&after, ' ', ret_alias))
+		return false;
+	*rest = after;
+	return true;
+}
+
+static bool is_identifier(struct slice name)
+{
+	for (size_t i = 0; i < name.len; i++)
+		if (!isalnum((unsigned char)name.ptr[i]) && name.ptr[i] != '_')
+			return false;
+	return name.len > 0 && !isdigit((unsigned char)name.ptr[0]);
+}
+
+static enum err_code read_field(struct draft *draft, struct slice *rest, struct clean_field *ret,
+				struct err *err)
+{
+	int line = draft->header.line[FIELDS];
+	struct slice alias;
+	enum err_code code;
+	struct buf name;
+	bool quoted;
+
+	buf_init(&name, MODEL_BYTES_MAX);
+	code = take_word(draft, line, rest, &name, &quoted, err);
+	if (code == ERR_OK) {
+		ret->name = arena_str(draft->memory, buf_slice(&name));
+		ret->alias = ret->name;
+		if (take_alias(rest, &alias))
+			ret->alias = arena_str(draft->memory, alias);
+		if (!is_identifier(slice_str(ret->alias)))
+			code = broken(draft, line, err,
+				      "field \"%s\" wants a name that SQL takes: "
+				      "\"%s\" AS some_name",
+				      ret->name, ret->name);
+	}
+	buf_release(&name);
+	return code;
+}
+
 static enum err_code read_fields(struct draft *draft, struct clean_model *clean, struct err *err)
 {
-	struct slice rest = buf_slice(&draft->header.value[FIELDS]);
-	const char **fields = arena_alloc(draft->memory, WORDS_MAX * sizeof(*fields));
-	bool has_key = false;
-	struct slice name;
+	struct slice rest = trimmed(buf_slice(&draft->header.value[FIELDS]));
+	struct clean_field *fields = arena_alloc(draft->memory, WORDS_MAX * sizeof(*fields));
+	int line = draft->header.line[FIELDS];
 
 	clean->fields = fields;
-	while (next_piece(&rest, ' ', &name)) {
+	for (; rest.len; rest = trimmed(rest)) {
+		struct clean_field *field = &fields[clean->field_count];
+
 		if (clean->field_count == WORDS_MAX)
-			return broken(draft, draft->header.line[FIELDS], err, "more than %d fields",
-				      WORDS_MAX);
-		has_key |= slice_is(name, clean->key);
-		fields[clean->field_count++] = arena_str(draft->memory, name);
+			return broken(draft, line, err, "more than %d fields", WORDS_MAX);
+		if (read_field(draft, &rest, field, err) != ERR_OK)
+			return err->code;
+		for (size_t i = 0; i < clean->field_count; i++)
+			if (strcmp(fields[i].name, field->name) == 0 ||
+			    strcasecmp(fields[i].alias, field->alias) == 0)
+				return broken(draft, line, err, "field \"%s\" is named twice",
+					      field->name);
+		clean->field_count++;
 	}
-	if (!has_key)
-		return broken(draft, draft->header.line[KEY], err,
-			      "the key \"%s\" is none of the fields", clean->key);
+	return ERR_OK;
+}
+
+static size_t find_alias(const struct clean_model *clean, const char *alias)
+{
+	size_t i = 0;
+
+	while (i < clean->field_count && strcmp(clean->fields[i].alias, alias) != 0)
+		i++;
+	return i;
+}
+
+static size_t find_column(const struct clean_model *clean, const char *name)
+{
+	size_t i = 0;
+
+	while (i < clean->schema.count && strcasecmp(clean->schema.columns[i].name, name) != 0)
+		i++;
+	return i;
+}
+
+/* "index AS ind", or "id": the field, and the column that it becomes. */
+static enum err_code read_key(struct draft *draft, struct clean_model *clean, struct err *err)
+{
+	struct slice rest = buf_slice(&draft->header.value[KEY]);
+	int line = draft->header.line[KEY];
+	struct slice field, alias;
+	const char *column;
+	enum delta_type type;
+
+	if (!next_piece(&rest, ' ', &field))
+		return ERR_OK;
+	alias = field;
+	(void)take_alias(&rest, &alias);
+	if (trimmed(rest).len)
+		return broken(draft, line, err,
+			      "the key is one field: \"-- key: id\", or"
+			      " \"-- key: id AS column\"");
+	column = arena_str(draft->memory, alias);
+	clean->key_field = find_alias(clean, arena_str(draft->memory, field));
+	if (clean->key_field == clean->field_count)
+		return broken(draft, line, err, "the key \"%.*s\" is none of the fields",
+			      SLICE_ARG(field));
+	clean->key = clean->fields[clean->key_field].name;
+	clean->key_column = find_column(clean, column);
+	if (clean->key_column == clean->schema.count)
+		return broken(draft, line, err,
+			      "the key \"%s\" is none of the columns; say \"-- key: %.*s"
+			      " AS column\"",
+			      column, SLICE_ARG(field));
+	type = clean->schema.columns[clean->key_column].type;
+	if (type != DELTA_INTEGER && type != DELTA_LONG && type != DELTA_STRING)
+		return broken(draft, line, err,
+			      "the key's column \"%s\" has to be an int, a long or a"
+			      " string",
+			      column);
 	return ERR_OK;
 }
 
@@ -258,7 +398,16 @@ static enum err_code read_columns(struct draft *draft, struct clean_model *clean
 		    !parse_type(trimmed(column), &columns[n].type))
 			return broken(draft, line, err, "column \"%.*s\" has no type: int, long, double,"
 				      " string, boolean, timestamp or array<double>", SLICE_ARG(name));
+		if (slice_starts(name, "_"))
+			return broken(draft, line, err,
+				      "column \"%.*s\": names that begin with _ are"
+				      " the pipeline's own",
+				      SLICE_ARG(name));
 		columns[n++].name = arena_str(draft->memory, name);
+		for (size_t i = 0; i + 1 < n; i++)
+			if (strcasecmp(columns[i].name, columns[n - 1].name) == 0)
+				return broken(draft, line, err, "column \"%.*s\" is named twice",
+					      SLICE_ARG(name));
 	}
 	columns[n++] = (struct delta_column){ .name = "_partition", .type = DELTA_STRING };
 	columns[n++] = (struct delta_column){ .name = "_offset", .type = DELTA_STRING };
@@ -266,18 +415,88 @@ static enum err_code read_columns(struct draft *draft, struct clean_model *clean
 	return ERR_OK;
 }
 
+/* The topic's or stream's pattern: what the header says, or the usual one. */
+static const char *pattern_of(struct draft *draft, enum word word, const char *before,
+			      const char *after)
+{
+	struct slice given = buf_slice(&draft->header.value[word]);
+	const char *pattern;
+	struct buf usual;
+
+	buf_init(&usual, MODEL_BYTES_MAX);
+	buf_addf(&usual, "%s%s%s", before, after, draft->model.name);
+	pattern = arena_str(draft->memory, given.len ? given : buf_slice(&usual));
+	buf_release(&usual);
+	return pattern;
+}
+
+void clean_name(struct buf *out, const char *pattern, const char *id)
+{
+	const char *mark;
+
+	buf_clear(out);
+	while ((mark = strstr(pattern, "{id}")) != NULL) {
+		buf_add(out, pattern, (size_t)(mark - pattern));
+		buf_add_str(out, id);
+		pattern = mark + strlen("{id}");
+	}
+	buf_add_str(out, pattern);
+}
+
+/* With an id of ordinary length; what goes past a limit with a longer one is told where it is used.
+ */
+static enum err_code check_pattern(struct draft *draft, enum word word, const char *pattern,
+				   struct err *err)
+{
+	struct buf name;
+	enum err_code code;
+
+	buf_init(&name, MODEL_BYTES_MAX);
+	clean_name(&name, pattern, "123456789012");
+	code = word == TOPIC ? name_check_topic(buf_slice(&name), err)
+			     : name_check_stream(buf_slice(&name), err);
+	if (code != ERR_OK) {
+		err->code = code = ERR_USAGE;
+		(void)err_prefix(err, "%s:%d: %s \"%s\"", draft->file,
+				 draft->header.line[word] ? draft->header.line[word] : 1,
+				 word_name[word], pattern);
+	}
+	buf_release(&name);
+	return code;
+}
+
+/* What the engine calls its own, and what the analyses' views are called. */
+static enum err_code check_table_name(struct draft *draft, struct err *err)
+{
+	static const char *const own[] = { "raw", "answer", "information_schema", "main", "temp" };
+	const char *name = draft->model.name;
+
+	for (size_t i = 0; i < ARRAY_LEN(own); i++)
+		if (strcasecmp(own[i], name) == 0)
+			return broken(draft, 1, err, "a table cannot be called \"%s\"", name);
+	return ERR_OK;
+}
+
 static enum err_code finish_clean(struct draft *draft, void *ret, struct err *err)
 {
 	struct clean_model clean = { .model = draft->model };
-	enum err_code code;
+	enum err_code code = check_table_name(draft, err);
 
-	for (int word = KEY; word <= COLUMNS; word++)
+	for (int word = FIELDS; word <= COLUMNS && code == ERR_OK; word++)
 		if (draft->header.value[word].len == 0)
 			return broken(draft, 1, err, "the header lacks \"-- %s: …\"", word_name[word]);
-	clean.key = kept(draft, KEY);
-	code = read_fields(draft, &clean, err);
+	clean.topic = pattern_of(draft, TOPIC, "{id}", ".");
+	clean.stream = pattern_of(draft, STREAM, "streaming-{id}", "-");
+	if (code == ERR_OK)
+		code = check_pattern(draft, TOPIC, clean.topic, err);
+	if (code == ERR_OK)
+		code = check_pattern(draft, STREAM, clean.stream, err);
+	if (code == ERR_OK)
+		code = read_fields(draft, &clean, err);
 	if (code == ERR_OK)
 		code = read_columns(draft, &clean, err);
+	if (code == ERR_OK)
+		code = read_key(draft, &clean, err);
 	if (code == ERR_OK)
 		*(struct clean_model *)ret = clean;
 	return code;
@@ -391,7 +610,7 @@ static enum err_code load_dir(struct arena *memory, const char *parent, const ch
 static bool has_field(const struct clean_model *model, const char *name)
 {
 	for (size_t i = 0; i < model->field_count; i++)
-		if (strcmp(model->fields[i], name) == 0)
+		if (strcmp(model->fields[i].name, name) == 0)
 			return true;
 	return false;
 }
@@ -399,7 +618,7 @@ static bool has_field(const struct clean_model *model, const char *name)
 static bool is_key(const struct models *models, const char *name)
 {
 	for (size_t i = 0; i < models->clean_count; i++)
-		if (strcmp(models->clean[i].key, name) == 0)
+		if (models->clean[i].key && strcmp(models->clean[i].key, name) == 0)
 			return true;
 	return false;
 }
@@ -416,11 +635,58 @@ static void find_foreign(const struct models *models, struct clean_model *model)
 		const struct clean_model *other = &models->clean[i];
 
 		for (size_t f = 0; other != model && f < other->field_count; f++)
-			if (!has_field(model, other->fields[f]) &&
-			    !is_key(models, other->fields[f]))
-				foreign[model->foreign_count++] = (struct model_foreign){
-					.field = other->fields[f], .table = other->model.name };
+			if (!has_field(model, other->fields[f].name) &&
+			    !is_key(models, other->fields[f].name))
+				foreign[model->foreign_count++] =
+					(struct model_foreign){ .field = other->fields[f].name,
+								.table = other->model.name };
 	}
+}
+
+static struct clean_shared find_shared(const struct models *models,
+				       const char *(*pattern)(const struct clean_model *),
+				       const struct clean_model *model)
+{
+	const struct clean_model **shared =
+		arena_alloc(models->memory, models->clean_count * sizeof(struct clean_model *));
+	size_t count = 0;
+
+	for (size_t i = 0; i < models->clean_count; i++)
+		if (strcmp(pattern(&models->clean[i]), pattern(model)) == 0)
+			shared[count++] = &models->clean[i];
+	return (struct clean_shared){ .models = shared, .count = count };
+}
+
+static const char *topic_of(const struct clean_model *model) { return model->topic; }
+static const char *stream_of(const struct clean_model *model) { return model->stream; }
+
+/* Both models' views, and on some systems their tables, would have one name. */
+static bool names_clash(const char *a, const char *b)
+{
+	static const char *const views[] = { "", "_all", "_live" };
+	char view[NAME_LEN_MAX + 8];
+
+	for (size_t i = 0; i < ARRAY_LEN(views); i++) {
+		(void)snprintf(view, sizeof(view), "%s%s", a, views[i]);
+		if (strcasecmp(view, b) == 0)
+			return true;
+	}
+	return false;
+}
+
+static enum err_code check_clashes(const struct models *models, struct err *err)
+{
+	for (size_t i = 0; i < models->clean_count; i++)
+		for (size_t j = 0; j < models->clean_count; j++)
+			if (i != j &&
+			    names_clash(models->clean[i].model.name, models->clean[j].model.name))
+				return err_set(err, ERR_USAGE,
+					       "%s:1: table \"%s\" and table \"%s\" would"
+					       " be one to SQL; rename one of the files",
+					       models->clean[j].model.file,
+					       models->clean[j].model.name,
+					       models->clean[i].model.name);
+	return ERR_OK;
 }
 
 enum err_code models_load(const char *dir, struct models *ret_models, struct err *err)
@@ -437,12 +703,19 @@ enum err_code models_load(const char *dir, struct models *ret_models, struct err
 		code = load_dir(models.memory, dir, "analyses", finish_analysis,
 				sizeof(*models.analyses), &found, &models.analysis_count, err);
 	models.analyses = found;
+	if (code == ERR_OK)
+		code = check_clashes(&models, err);
 	if (code != ERR_OK) {
 		models_free(&models);
 		return code;
 	}
-	for (size_t i = 0; i < models.clean_count; i++)
-		find_foreign(&models, &models.clean[i]);
+	for (size_t i = 0; i < models.clean_count; i++) {
+		struct clean_model *clean = &models.clean[i];
+
+		find_foreign(&models, clean);
+		clean->topic_shared = find_shared(&models, topic_of, clean);
+		clean->stream_shared = find_shared(&models, stream_of, clean);
+	}
 	*ret_models = models;
 	return ERR_OK;
 }

@@ -3,9 +3,13 @@
  * with:
  *
  *	-- title: Pins
- *	-- key: index                   (clean: the field that must hold an integer)
- *	-- fields: index unique_id …    (clean: the JSON fields that `raw` has)
+ *	-- key: index AS ind            (clean, optional: the field that a record must have,
+ *	                                 and the column that it becomes)
+ *	-- fields: index "US Gross" AS us_gross …
+ *	                                (clean: the JSON fields that `raw` has, by what names)
  *	-- columns: ind int, …          (clean: the table's columns and Delta types)
+ *	-- topic: {id}.clicks           (clean, optional: other names of its topic and its
+ *	-- stream: streaming-{id}-clicks stream; several models may share one)
  *	-- description: …               (analyses)
  *	-- chart: bar                   (analyses: bar, line or none)
  *
@@ -20,12 +24,13 @@
 #ifndef ENGINE_MODEL_H
 #define ENGINE_MODEL_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "delta/delta.h"
 
 /* What every kind of model has. */
 struct model {
-	const char *name;		/* "pin", from the file's name */
+	const char *name;		/* "clicks", from the file's name */
 	const char *file;		/* its path, for messages */
 	const char *title;
 	const char *sql;		/* without header and closing semicolon */
@@ -38,14 +43,32 @@ struct model_foreign {
 	const char *table;
 };
 
+/* A field of the records, and the column of `raw` that it is. */
+struct clean_field {
+	const char *name;
+	const char *alias;
+};
+
+/* The models whose records come by one topic or one stream, in order of name. */
+struct clean_shared {
+	const struct clean_model *const *models;
+	size_t count;
+};
+
 struct clean_model {
 	struct model model;
-	const char *key;
-	const char *const *fields;
+	const char *topic; /* patterns: "{id}" in them is the user id */
+	const char *stream;
+	const char *key;   /* the field's name; NULL: none, every record is a row of its own */
+	size_t key_field;  /* of `fields` */
+	size_t key_column; /* of `schema`: int, long or string; it says how the key is read */
+	const struct clean_field *fields;
 	size_t field_count;
 	const struct model_foreign *foreign;	/* none of `fields`, no table's key */
 	size_t foreign_count;
 	struct delta_schema schema;	/* with _partition and _offset at the end */
+	struct clean_shared topic_shared; /* who reads this topic, this model among them */
+	struct clean_shared stream_shared;
 };
 
 enum chart { CHART_NONE, CHART_BAR, CHART_LINE };
@@ -70,6 +93,9 @@ void models_free(struct models *models);
 /* NULL: there is none of that name. */
 const struct clean_model *models_clean(const struct models *models, const char *name);
 const struct analysis_model *models_analysis(const struct models *models, const char *name);
+
+/* A pattern's name for an id, cleared into `out`: "{id}.clicks" is "124df56aef51.clicks". */
+void clean_name(struct buf *out, const char *pattern, const char *id);
 
 const char *chart_name(enum chart chart);
 

@@ -35,6 +35,12 @@ static enum err_code raw_list_next_record(void *p, struct raw_record *ret_record
 	return ERR_OK;
 }
 
+void clean_result_release(struct clean_result *result)
+{
+	buf_release(&result->stats);
+	unknown_fields_release(&result->unknown);
+}
+
 void raw_list_init(struct raw_list *list, const struct raw_record *records, size_t count,
 		   bool padded,
 		   enum err_code (*dead)(struct raw_input *, const struct raw_record *,

@@ -91,12 +91,18 @@ static bool to_integer(struct decimal decimal, int64_t *ret)
 	return true;
 }
 
-bool read_int(struct slice text, int32_t *ret)
+bool read_long(struct slice text, int64_t *ret)
 {
 	struct decimal decimal;
+
+	return parse_decimal(text, &decimal) && to_integer(decimal, ret);
+}
+
+bool read_int(struct slice text, int32_t *ret)
+{
 	int64_t value;
 
-	if (!parse_decimal(text, &decimal) || !to_integer(decimal, &value))
+	if (!read_long(text, &value))
 		return false;
 	if (value < INT32_MIN || value > INT32_MAX)
 		return false;

@@ -13,6 +13,8 @@
 
 /* A number without a fraction (7528.0 has none) that fits 32 bits. */
 bool read_int(struct slice text, int32_t *ret);
+/* The same with 64 bits. */
+bool read_long(struct slice text, int64_t *ret);
 /* Digits, decimals allowed, with an optional k (thousand) or M (million): "991k", "1.5M". The
  * result has no fraction. */
 bool read_count(struct slice text, int64_t *ret);

@@ -20,9 +20,7 @@ enum { RUN_BYTES_MAX = 4 << 20, OBJECTS_MAX = 1000000 };
 /* One table's work. */
 struct job {
 	const struct batch_options *options;
-	const struct clean_model *model;
-	char topic[TOPIC_NAME_MAX + 1];
-	char root[STORE_KEY_MAX + 1];
+	struct lake_table table;
 	char temp_path[PATH_MAX];
 	uint64_t bytes_max;
 	struct delta_table *delta;
@@ -48,7 +46,7 @@ static int64_t batch_done_of(const struct job *job, int32_t partition)
 {
 	char app_id[LAKE_APP_ID_MAX];
 
-	lake_app_id(app_id, TOPIC_LOG, job->topic, partition, NULL);
+	lake_app_id(app_id, TOPIC_LOG, job->table.topic, partition, NULL);
 	return delta_txn_version(job->delta, app_id);
 }
 
@@ -78,7 +76,7 @@ static enum err_code find_partitions(const struct job *job, struct lake_input *i
 	char after[STORE_KEY_MAX + 1] = "";
 	enum err_code code;
 
-	(void)snprintf(prefix, sizeof(prefix), "topics/%s/", job->topic);
+	(void)snprintf(prefix, sizeof(prefix), "topics/%s/", job->table.topic);
 	for (;;) {
 		struct first_key first = { .partition = -1 };
 
@@ -165,10 +163,10 @@ static enum err_code find_objects(const struct job *job, struct lake_input *inpu
 
 	buf_init(&prefix, STORE_KEY_MAX + 1);
 	buf_init(&after, STORE_KEY_MAX + 1);
-	lake_object_prefix(&prefix, job->topic, part->partition);
+	lake_object_prefix(&prefix, job->table.topic, part->partition);
 	/* Offsets of more than ten digits are not in the order of their keys: list all, then. */
 	if (part->done >= 0 && (uint64_t)part->done < near_end)
-		lake_object_key(&after, job->topic, part->partition, (uint64_t)part->done);
+		lake_object_key(&after, job->table.topic, part->partition, (uint64_t)part->done);
 	else if (part->done >= 0)
 		new.bytes_max = UINT64_MAX;
 	code = list_objects(job, &new, input, buf_cstr(&prefix), buf_cstr(&after), err);
@@ -195,7 +193,7 @@ static enum err_code find_new(const struct job *job, struct lake_input *input, s
 static enum err_code batch_clean(struct job *job, struct lake_input *input,
 				 struct clean_result *ret_result, struct err *err)
 {
-	return engine_clean(job->options->engine, job->model, &input->input, job->temp_path,
+	return engine_clean(job->options->engine, job->table.model, &input->input, job->temp_path,
 			    ret_result, err);
 }
 
@@ -213,7 +211,7 @@ static enum err_code batch_try_range(struct job *job, struct lake_input *input,
 	code = batch_clean(job, input, &result, reason);
 	*ret_fails = code == ERR_SHAPE;
 	if (code == ERR_OK)
-		buf_release(&result.stats);
+		clean_result_release(&result);
 	else if (code != ERR_SHAPE)
 		*err = *reason;
 	return code == ERR_SHAPE ? ERR_OK : code;
@@ -305,7 +303,7 @@ static enum err_code put_data_file(const struct job *job, const char *name, stru
 
 	FAIL_AT("batch-put", err);
 	buf_init(&key, STORE_KEY_MAX + 1);
-	buf_addf(&key, "%s/%s", job->root, name);
+	buf_addf(&key, "%s/%s", job->table.root, name);
 	code = store_put_file(job->options->store, buf_cstr(&key), job->temp_path, err);
 	buf_release(&key);
 	return code;
@@ -333,7 +331,7 @@ static enum err_code batch_commit(struct job *job, const struct lake_input *inpu
 
 		if (part->end == part->done)
 			continue;
-		lake_app_id(app_ids[action.txn_count], TOPIC_LOG, job->topic, part->partition,
+		lake_app_id(app_ids[action.txn_count], TOPIC_LOG, job->table.topic, part->partition,
 			    NULL);
 		txns[action.txn_count] = (struct delta_txn){ app_ids[action.txn_count], part->end,
 							     part->done };
@@ -380,11 +378,11 @@ static enum err_code batch_keep(struct job *job, struct lake_input *input,
 /* One commit's worth of new objects. *ret_more: there were some. */
 static enum err_code batch_step(struct job *job, bool *ret_more, struct err *err)
 {
-	struct clean_result result;
+	struct clean_result result = { 0 };
 	struct lake_input input;
 	enum err_code code;
 
-	lake_input_init(&input, job->options->store, job->topic);
+	lake_input_init(&input, job->options->store, &job->table);
 	code = find_new(job, &input, err);
 	*ret_more = input.object_count > 0;
 	if (code != ERR_OK || !*ret_more)
@@ -395,7 +393,6 @@ static enum err_code batch_step(struct job *job, bool *ret_more, struct err *err
 	if (code != ERR_OK)
 		goto out;
 	code = batch_keep(job, &input, &result, err);
-	buf_release(&result.stats);
 	if (code != ERR_OK)
 		goto out;
 	job->report.objects += input.object_count;
@@ -404,45 +401,40 @@ static enum err_code batch_step(struct job *job, bool *ret_more, struct err *err
 	job->report.dead += result.dead + input.poison_count;
 	job->report.unreadable += result.unreadable;
 	job->report.commits++;
+	unknown_fields_merge(&job->report.unknown, &result.unknown);
 out:
+	clean_result_release(&result);
 	(void)unlink(job->temp_path);
 	lake_input_release(&input);
 	return code;
 }
 
 static enum err_code job_open(struct job *job, const struct batch_options *options,
-			      enum lake_table which, struct err *err)
+			      const struct clean_model *model, struct err *err)
 {
 	struct delta_options delta = { .checkpoints = true };
-	struct buf name;
 
 	*job = (struct job){ .options = options };
+	job->report.name = model->model.name;
 	job->bytes_max = options->bytes_max ? options->bytes_max : BATCH_BYTES_MAX;
-	job->model = models_clean(options->models, lake_table_name[which]);
-	if (!job->model)
-		return err_set(err, ERR_USAGE, "the models lack clean/%s.sql", lake_table_name[which]);
-	buf_init(&name, STORE_KEY_MAX);
-	lake_topic_name(&name, TOPIC_LOG, options->id, which);
-	(void)snprintf(job->topic, sizeof(job->topic), "%s", buf_cstr(&name));
-	buf_clear(&name);
-	lake_table_root(&name, TOPIC_LOG, options->id, which);
-	(void)snprintf(job->root, sizeof(job->root), "%s", buf_cstr(&name));
-	buf_release(&name);
-	if (snprintf(job->temp_path, sizeof(job->temp_path), "%s/tmp/batch-%s.parquet", options->dir,
-		     lake_table_name[which]) >= (int)sizeof(job->temp_path))
+	if (lake_table_init(&job->table, model, TOPIC_LOG, options->id, err) != ERR_OK)
+		return err->code;
+	if (snprintf(job->temp_path, sizeof(job->temp_path), "%s/tmp/batch-%s.parquet",
+		     options->dir, model->model.name) >= (int)sizeof(job->temp_path))
 		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", options->dir);
 	(void)unlink(job->temp_path);	/* of a run that was killed */
-	delta.create = &job->model->schema;
-	return delta_open(options->store, job->root, &delta, &job->delta, err);
+	delta.create = &job->table.model->schema;
+	return delta_open(options->store, job->table.root, &delta, &job->delta, err);
 }
 
-static enum err_code clean_table(const struct batch_options *options, enum lake_table which,
-				 struct batch_table *ret_report, struct err *err)
+static enum err_code clean_table(const struct batch_options *options,
+				 const struct clean_model *model, struct batch_table *ret_report,
+				 struct err *err)
 {
 	int64_t start_ms = clock_mono_ms();
 	bool more = true;
 	struct job job;
-	enum err_code code = job_open(&job, options, which, err);
+	enum err_code code = job_open(&job, options, model, err);
 
 	while (code == ERR_OK && more) {
 		if (stop_requested())
@@ -454,21 +446,29 @@ static enum err_code clean_table(const struct batch_options *options, enum lake_
 		job.report.total_rows = delta_rows(job.delta);
 	delta_close(job.delta);
 	job.report.duration_ms = clock_mono_ms() - start_ms;
-	if (code != ERR_OK)
-		return err_prefix(err, "table \"%s\"", lake_table_name[which]);
+	if (code != ERR_OK) {
+		unknown_fields_release(&job.report.unknown);
+		return err_prefix(err, "table \"%s\"", model->model.name);
+	}
 	*ret_report = job.report;
 	return ERR_OK;
 }
 
 /* --- the run ---------------------------------------------------------------- */
 
-static void batch_put_table(struct buf *out, const char *name, const struct batch_table *table)
+static void batch_put_table(struct buf *out, const struct batch_table *table)
 {
-	buf_addf(out, "\"%s\":{\"objects\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"rows\":%" PRIu64
+	buf_addf(out,
+		 "\"%s\":{\"objects\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"rows\":%" PRIu64
 		 ",\"dead\":%" PRIu64 ",\"unreadable\":%" PRIu64 ",\"commits\":%" PRIu64
-		 ",\"total_rows\":%" PRIu64 ",\"ms\":%" PRId64 "}", name, table->objects, table->bytes,
-		 table->rows, table->dead, table->unreadable, table->commits, table->total_rows,
-		 table->duration_ms);
+		 ",\"total_rows\":%" PRIu64 ",\"ms\":%" PRId64,
+		 table->name, table->objects, table->bytes, table->rows, table->dead,
+		 table->unreadable, table->commits, table->total_rows, table->duration_ms);
+	if (table->unknown.count > 0) {
+		buf_add_str(out, ",\"unknown\":");
+		unknown_fields_put(out, &table->unknown);
+	}
+	buf_add_char(out, '}');
 }
 
 static void put_result(struct buf *out, const struct result_report *result)
@@ -487,9 +487,9 @@ void batch_report_put(struct buf *out, const struct batch_report *report)
 	buf_addf(out, "{\"run\":\"%s\",\"ms\":%" PRId64 ",\"clean_ms\":%" PRId64
 		 ",\"analyses_ms\":%" PRId64 ",\"tables\":{", report->results.run,
 		 report->duration_ms, report->clean_ms, report->results.duration_ms);
-	for (int i = 0; i < LAKE_TABLES; i++) {
+	for (size_t i = 0; i < report->table_count; i++) {
 		buf_add_str(out, i ? "," : "");
-		batch_put_table(out, lake_table_name[i], &report->tables[i]);
+		batch_put_table(out, &report->tables[i]);
 	}
 	buf_add_str(out, "},\"analyses\":{");
 	for (size_t i = 0; i < report->results.count; i++) {
@@ -501,6 +501,9 @@ void batch_report_put(struct buf *out, const struct batch_report *report)
 
 void batch_report_release(struct batch_report *report)
 {
+	for (size_t i = 0; i < report->table_count; i++)
+		unknown_fields_release(&report->tables[i].unknown);
+	free(report->tables);
 	free(report->results.list);
 	*report = (struct batch_report){ 0 };
 }
@@ -516,7 +519,7 @@ static enum err_code batch_analyse(const struct batch_options *options, const ch
 
 	if (snprintf(temp_dir, sizeof(temp_dir), "%s/tmp", options->dir) >= (int)sizeof(temp_dir))
 		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", options->dir);
-	code = results_attach(&results, TOPIC_LOG, NULL, err);
+	code = results_attach(&results, TOPIC_LOG, err);
 	if (code == ERR_OK)
 		code = results_write(&results, run, &report->results, err);
 	return code;
@@ -531,8 +534,13 @@ static enum err_code batch_run_all(const struct batch_options *options, struct b
 	enum err_code code = ERR_OK;
 
 	results_run_name(clock_wall_ms(), name);
-	for (int i = 0; i < LAKE_TABLES && code == ERR_OK; i++)
-		code = clean_table(options, (enum lake_table)i, &report->tables[i], err);
+	report->tables = xcalloc(options->models->clean_count, sizeof(*report->tables));
+	for (; report->table_count < options->models->clean_count; report->table_count++) {
+		code = clean_table(options, &options->models->clean[report->table_count],
+				   &report->tables[report->table_count], err);
+		if (code != ERR_OK)
+			break;
+	}
 	report->clean_ms = clock_mono_ms() - start_ms;
 	if (code == ERR_OK)
 		code = batch_analyse(options, name, report, err);

@@ -2,10 +2,11 @@
  * batch.h - the batch path: new objects of the lake into the clean tables, then
  * the analyses.
  *
- * For each of the three topics, one after another:
+ * For each table, one after another:
  *
  *	Delta's txn      list the objects      clean         dead letters     data file
- *	says how far ──► that come after   ──► to Parquet ──► written     ──► put in place ──► commit
+ *	says how far ──► that come after   ──► to Parquet ──► written     ──► put in place ──►
+ *commit
  *
  *	1. A partition's progress is the txn "pinpipe/batch/<topic>/<partition>" of the
  *	   commit itself: the last offset that is in the table or a dead letter. So
@@ -45,10 +46,12 @@ struct batch_options {
 
 /* What a run did with one table, and what that holds now. */
 struct batch_table {
+	const char *name; /* the model's */
 	uint64_t objects;
 	uint64_t rows;
 	uint64_t dead;
 	uint64_t unreadable;
+	struct unknown_fields unknown; /* fields that no column is made of */
 	uint64_t commits;
 	uint64_t bytes;			/* raw */
 	uint64_t total_rows;
@@ -56,7 +59,8 @@ struct batch_table {
 };
 
 struct batch_report {
-	struct batch_table tables[LAKE_TABLES];
+	struct batch_table *tables; /* in order of name */
+	size_t table_count;
 	struct results_report results;
 	int64_t clean_ms;
 	int64_t duration_ms;

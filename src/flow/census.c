@@ -1,5 +1,6 @@
 #include "flow/census.h"
 
+#include "base/mem.h"
 #include "delta/delta.h"
 #include "flow/dlq.h"
 
@@ -100,7 +101,7 @@ static enum err_code count_rows(struct store *store, const char *root, struct ce
 		return ERR_OK;
 	if (code != ERR_OK)
 		return code;
-	row->clean = delta_rows(table);
+	row->clean += delta_rows(table);
 	delta_close(table);
 	return ERR_OK;
 }
@@ -121,54 +122,78 @@ static enum err_code count_log(struct broker *broker, struct topic_ref topic,
 	return ERR_OK;
 }
 
-static enum err_code count_table(struct store *store, struct broker *broker, const char *id,
-				 enum topic_kind kind, enum lake_table table,
-				 struct census_row *row, struct err *err)
+/* One topic or stream, and all tables that read it. */
+static enum err_code count_topic(struct store *store, struct broker *broker, const char *id,
+				 const struct lake_table *table, struct census_row *row,
+				 struct err *err)
 {
-	struct buf name;
-	struct buf root;
-	enum err_code code;
+	enum err_code code = count_log(broker, lake_table_topic(table), row, err);
 
-	buf_init(&name, STORE_KEY_MAX);
-	buf_init(&root, STORE_KEY_MAX);
-	lake_topic_name(&name, kind, id, table);
-	lake_table_root(&root, kind, id, table);
-	code = count_log(broker, (struct topic_ref){ kind, buf_cstr(&name) }, row, err);
-	if (code == ERR_OK && kind == TOPIC_LOG)
-		code = count_objects(store, buf_cstr(&name), row, err);
+	if (code == ERR_OK && table->kind == TOPIC_LOG)
+		code = count_objects(store, table->topic, row, err);
 	if (code == ERR_OK)
-		code = dlq_list(store, buf_cstr(&name), census_count_letter, row, err);
-	if (code == ERR_OK)
-		code = count_rows(store, buf_cstr(&root), row, err);
-	buf_release(&name);
-	buf_release(&root);
+		code = dlq_list(store, table->topic, census_count_letter, row, err);
+	for (size_t i = 0; i < table->shared->count && code == ERR_OK; i++) {
+		struct lake_table one;
+
+		code = lake_table_init(&one, table->shared->models[i], table->kind, id, err);
+		if (code == ERR_OK)
+			code = count_rows(store, one.root, row, err);
+	}
 	return code;
 }
 
-enum err_code census_take(struct store *store, struct broker *broker, const char *id,
-			  struct census *ret_census, struct err *err)
+static enum err_code count_path(struct store *store, struct broker *broker,
+				const struct models *models, enum topic_kind kind, const char *id,
+				struct census *census, struct err *err)
+{
+	size_t *count = &census->count[kind];
+	enum err_code code = ERR_OK;
+
+	census->path[kind] = xcalloc(models->clean_count, sizeof(struct census_row));
+	census->models[kind] = xcalloc(models->clean_count, sizeof(struct clean_model *));
+	for (size_t i = 0; i < models->clean_count && code == ERR_OK; i++) {
+		struct lake_table table;
+
+		code = lake_table_init(&table, &models->clean[i], kind, id, err);
+		if (code != ERR_OK || !lake_table_leads(&table))
+			continue;
+		code = count_topic(store, broker, id, &table, &census->path[kind][*count], err);
+		census->models[kind][(*count)++] = &models->clean[i];
+	}
+	return code;
+}
+
+enum err_code census_take(struct store *store, struct broker *broker, const struct models *models,
+			  const char *id, struct census *ret_census, struct err *err)
 {
 	struct census census = { 0 };
+	enum err_code code = count_path(store, broker, models, TOPIC_LOG, id, &census, err);
 
-	for (int kind = TOPIC_LOG; kind <= TOPIC_STREAM; kind++)
-		for (int table = 0; table < LAKE_TABLES; table++) {
-			enum err_code code = count_table(store, broker, id, (enum topic_kind)kind,
-							 (enum lake_table)table,
-							 &census.path[kind][table], err);
+	if (code == ERR_OK)
+		code = count_path(store, broker, models, TOPIC_STREAM, id, &census, err);
+	if (code == ERR_OK)
+		*ret_census = census;
+	else
+		census_release(&census);
+	return code;
+}
 
-			if (code != ERR_OK)
-				return code;
-		}
-	*ret_census = census;
-	return ERR_OK;
+void census_release(struct census *census)
+{
+	for (int kind = 0; kind < 2; kind++) {
+		free(census->path[kind]);
+		free(census->models[kind]);
+	}
+	*census = (struct census){ 0 };
 }
 
 void census_subtract(struct census *census, const struct census *before)
 {
 	for (int kind = 0; kind < 2; kind++)
-		for (int table = 0; table < LAKE_TABLES; table++) {
-			struct census_row *row = &census->path[kind][table];
-			const struct census_row *old = &before->path[kind][table];
+		for (size_t i = 0; i < census->count[kind]; i++) {
+			struct census_row *row = &census->path[kind][i];
+			const struct census_row *old = &before->path[kind][i];
 
 			row->logged -= old->logged;
 			row->landed -= old->landed;

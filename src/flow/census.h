@@ -16,17 +16,22 @@ struct census_row {
 	uint64_t logged;	/* records in the log, or gone from it by retention */
 	uint64_t landed;	/* lines of the lake's objects; the batch path only */
 	uint64_t unlanded;	/* dead letters of the sink; the batch path only */
-	uint64_t clean;		/* rows of the Delta table */
+	uint64_t clean;		/* rows of the Delta tables */
 	uint64_t dead;		/* dead letters of all stages */
 };
 
 struct census {
-	struct census_row path[2][LAKE_TABLES];	/* by topic_kind: the batch path,
-						   the streaming path */
+	struct census_row *path[2]; /* by topic_kind: the batch path, the streaming path; a row a
+				       topic or stream of the models, … */
+	const struct clean_model **models[2]; /* … named by the first model that reads it */
+	size_t count[2];
 };
 
-MUST_USE enum err_code census_take(struct store *store, struct broker *broker, const char *id,
+/* The caller releases *ret_census; it borrows the models. */
+MUST_USE enum err_code census_take(struct store *store, struct broker *broker,
+				   const struct models *models, const char *id,
 				   struct census *ret_census, struct err *err);
+void census_release(struct census *census);
 /* What came between two. */
 void census_subtract(struct census *census, const struct census *before);
 

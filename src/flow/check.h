@@ -5,7 +5,8 @@
  * hold every offset once, without a gap, up to where the sink is. Tables: each
  * offset up to what the table's `txn` says is a row once, or a dead letter
  * once. What has not been worked on yet is counted as "behind", not as a
- * fault. (The log itself is checked by journal_check.h.)
+ * fault. Of a topic that no model reads only the objects are looked at; what left
+ * the log and never reached the lake is a fault. (The log itself is checked by journal_check.h.)
  *
  * All of them may go on meanwhile: what is downstream is looked at first, and
  * held against what was upstream then or later.
@@ -24,6 +25,7 @@ struct check_counts {
 	uint64_t rows;
 	uint64_t letters;
 	uint64_t behind;	/* in the log, not yet in the lake or table */
+	uint64_t unread;	/* in the log of a stream that no model reads */
 	uint64_t faults;
 };
 
@@ -31,15 +33,29 @@ struct check_options {
 	struct store *store;
 	struct broker *broker;
 	struct duck *duck;	/* reads the tables' Parquet files */
+	const struct models *models;
 	const char *id;
 	/* Told of every fault, in words. */
 	void (*fault)(void *user, const char *what);
 	void *user;
 };
 
+struct check_topic {
+	enum topic_kind kind;
+	char name[TOPIC_NAME_MAX + 1];
+};
+
+struct check_topics {
+	struct check_topic *list; /* the caller frees it */
+	size_t count;
+};
+
+/* What there is to check: those of the models, then what else is in the log or in the lake. */
+MUST_USE enum err_code check_find_topics(const struct check_options *options,
+					 struct check_topics *ret_topics, struct err *err);
+
 /* The counts of one topic or stream and what was made of it. ERR_OK: checked, faults or not. */
-MUST_USE enum err_code check_table(const struct check_options *options, enum topic_kind kind,
-				   enum lake_table table, struct check_counts *ret_counts,
-				   struct err *err);
+MUST_USE enum err_code check_topic(const struct check_options *options, struct topic_ref topic,
+				   struct check_counts *ret_counts, struct err *err);
 
 #endif

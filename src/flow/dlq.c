@@ -21,24 +21,19 @@ struct line {
 
 struct dlq_batch {
 	struct store *store;
-	const char *stage;
-	struct topic_ref topic;
-	int32_t partition;
+	struct dlq_source source;
 	struct buf text;
 	struct line *lines;
 	size_t count;
 	size_t cap;
 };
 
-struct dlq_batch *dlq_batch_new(struct store *store, const char *stage, struct topic_ref topic,
-				int32_t partition)
+struct dlq_batch *dlq_batch_new(struct store *store, const struct dlq_source *source)
 {
 	struct dlq_batch *batch = xcalloc(1, sizeof(*batch));
 
 	batch->store = store;
-	batch->stage = stage;
-	batch->topic = topic;
-	batch->partition = partition;
+	batch->source = *source;
 	buf_init(&batch->text, TEXT_MAX);
 	return batch;
 }
@@ -63,14 +58,17 @@ static void put_letter(struct buf *out, const struct dlq_batch *batch,
 		       const struct dlq_letter *letter)
 {
 	char partition[PARTITION_TEXT_MAX], offset[POSITION_TEXT_MAX];
-	size_t partition_len = partition_text(batch->topic.kind, batch->partition, partition);
+	size_t partition_len =
+		partition_text(batch->source.topic.kind, batch->source.partition, partition);
 	size_t offset_len = position_text(letter->position, offset);
 
 	buf_add_char(out, '{');
-	dlq_put_member(out, "topic", slice_str(batch->topic.name));
+	dlq_put_member(out, "topic", slice_str(batch->source.topic.name));
 	dlq_put_member(out, "partition", slice_of(partition, partition_len));
 	dlq_put_member(out, "offset", slice_of(offset, offset_len));
-	dlq_put_member(out, "stage", slice_str(batch->stage));
+	dlq_put_member(out, "stage", slice_str(batch->source.stage));
+	if (batch->source.table)
+		dlq_put_member(out, "table", slice_str(batch->source.table));
 	dlq_put_member(out, "reason", slice_str(letter->reason));
 	buf_addf(out, "\"timestamp_ms\":%" PRId64 ",\"value\":", letter->timestamp_ms);
 	if (letter->value.ptr) {
@@ -121,8 +119,8 @@ enum err_code dlq_batch_write(struct dlq_batch *batch, struct err *err)
 	qsort(batch->lines, batch->count, sizeof(*batch->lines), by_position);
 	for (size_t i = 0; i < batch->count; i++)
 		buf_add(&body, batch->text.ptr + batch->lines[i].at, batch->lines[i].len);
-	lake_dlq_key(&key, batch->topic.kind, batch->topic.name, batch->partition,
-		     position_ordinal(batch->lines[0].position));
+	lake_dlq_key(&key, batch->source.topic.kind, batch->source.topic.name,
+		     batch->source.partition, position_ordinal(batch->lines[0].position));
 	code = store_put_once(batch->store, buf_cstr(&key), buf_slice(&body), err);
 	if (code == ERR_OK) {
 		batch->count = 0;
@@ -203,8 +201,11 @@ static bool parse_entry(struct reading *reading, struct slice line, struct dlq_e
 	struct json root, timestamp;
 	struct err err;
 
-	return json_parse(reading->parser, line, &root, &err) == ERR_OK &&
-	       json_type(root) == JSON_OBJECT && dlq_get_text(root, "topic", &ret->topic) &&
+	if (json_parse(reading->parser, line, &root, &err) != ERR_OK)
+		return false;
+	ret->table = slice_of(NULL, 0);
+	(void)dlq_get_text(root, "table", &ret->table);
+	return json_type(root) == JSON_OBJECT && dlq_get_text(root, "topic", &ret->topic) &&
 	       dlq_get_text(root, "partition", &ret->partition) &&
 	       dlq_get_text(root, "offset", &ret->offset) &&
 	       dlq_get_text(root, "stage", &ret->stage) &&
@@ -274,8 +275,7 @@ enum err_code dlq_list(struct store *store, const char *topic,
 /* Looks at the objects whose first ordinal is at or above `from`. */
 struct search {
 	struct reading reading;
-	const char *stage;
-	enum topic_kind kind;
+	const struct dlq_source *source;
 	uint64_t from;
 	/* Of the object just read: is it of our stage, and where does it end? */
 	bool ours;
@@ -284,12 +284,19 @@ struct search {
 	bool forget;		/* remove ours */
 };
 
+/* A letter without a table is older than tables shared topics: then its stage tells enough. */
+static bool of_source(const struct dlq_entry *entry, const struct dlq_source *source)
+{
+	return slice_is(entry->stage, source->stage) &&
+	       (!source->table || !entry->table.ptr || slice_is(entry->table, source->table));
+}
+
 static bool look_at_letter(void *user, const struct dlq_entry *entry)
 {
 	struct search *search = user;
 	struct position position;
 
-	search->ours = slice_is(entry->stage, search->stage);
+	search->ours = of_source(entry, search->source);
 	if (!search->ours || !position_parse(entry->offset, &position))
 		return false;		/* all of an object are of one stage */
 	search->end = position_ordinal(position) + 1;
@@ -304,7 +311,7 @@ static bool search_listed(void *user, const struct store_entry *entry)
 	int32_t partition;
 	uint64_t start;
 
-	if (!lake_dlq_parse(entry->key, search->kind, &topic, &partition, &start) ||
+	if (!lake_dlq_parse(entry->key, search->source->topic.kind, &topic, &partition, &start) ||
 	    start < search->from)
 		return true;
 	search->ours = false;
@@ -318,18 +325,17 @@ static bool search_listed(void *user, const struct store_entry *entry)
 	return reading->code == ERR_OK;
 }
 
-static enum err_code search_run(struct search *search, struct store *store, struct topic_ref topic,
-				int32_t partition, struct err *err)
+static enum err_code search_run(struct search *search, struct store *store, struct err *err)
 {
+	const struct dlq_source *source = search->source;
 	enum err_code code;
 	struct buf prefix;
 
 	buf_init(&prefix, KEY_MAX);
 	reading_init(&search->reading, store, err);
-	search->kind = topic.kind;
 	search->reading.each = look_at_letter;
 	search->reading.user = search;
-	lake_dlq_prefix(&prefix, topic.kind, topic.name, partition);
+	lake_dlq_prefix(&prefix, source->topic.kind, source->topic.name, source->partition);
 	/* Not with `after`: beyond ten digits the order of keys is not that of ordinals. */
 	code = store_list(store, buf_cstr(&prefix), "", search_listed, search, err);
 	if (code == ERR_OK)
@@ -339,19 +345,21 @@ static enum err_code search_run(struct search *search, struct store *store, stru
 	return code;
 }
 
-enum err_code dlq_forget_after(struct store *store, const char *stage, struct topic_ref topic,
-			       int32_t partition, int64_t ordinal, struct err *err)
+enum err_code dlq_forget_after(struct store *store, const struct dlq_source *source,
+			       int64_t ordinal, struct err *err)
 {
-	struct search search = { .stage = stage, .from = (uint64_t)(ordinal + 1), .forget = true };
+	struct search search = { .source = source,
+				 .from = (uint64_t)(ordinal + 1),
+				 .forget = true };
 
-	return search_run(&search, store, topic, partition, err);
+	return search_run(&search, store, err);
 }
 
-enum err_code dlq_end(struct store *store, const char *stage, struct topic_ref topic,
-		      int32_t partition, uint64_t from, uint64_t *ret_end, struct err *err)
+enum err_code dlq_end(struct store *store, const struct dlq_source *source, uint64_t from,
+		      uint64_t *ret_end, struct err *err)
 {
-	struct search search = { .stage = stage, .from = from, .end_max = from };
-	enum err_code code = search_run(&search, store, topic, partition, err);
+	struct search search = { .source = source, .from = from, .end_max = from };
+	enum err_code code = search_run(&search, store, err);
 
 	if (code == ERR_OK)
 		*ret_end = search.end_max;

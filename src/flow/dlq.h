@@ -25,9 +25,16 @@ struct dlq_letter {
 
 struct dlq_batch;
 
-/* `stage`: "sink", "batch" or "stream"; texts are borrowed until it is freed. */
-MUST_USE struct dlq_batch *dlq_batch_new(struct store *store, const char *stage,
-					 struct topic_ref topic, int32_t partition);
+/* Whose letters: a stage's ("sink", "batch" or "stream"), and of the last two a table's; several
+ * tables may read one topic. Texts are borrowed. */
+struct dlq_source {
+	const char *stage;
+	const char *table; /* NULL: the sink's */
+	struct topic_ref topic;
+	int32_t partition;
+};
+
+MUST_USE struct dlq_batch *dlq_batch_new(struct store *store, const struct dlq_source *source);
 void dlq_batch_free(struct dlq_batch *batch);
 /* ERR_LIMIT: the batch is full; write it first. Letters may come in any order. */
 MUST_USE enum err_code dlq_batch_add(struct dlq_batch *batch, const struct dlq_letter *letter,
@@ -45,20 +52,18 @@ size_t dlq_batch_count(const struct dlq_batch *batch);
 MUST_USE enum err_code dlq_batch_write(struct dlq_batch *batch, struct err *err);
 
 /*
- * Remove the stage's letters of this partition whose ordinal is above `ordinal` (-1: all). The
+ * Remove the source's letters whose ordinal is above `ordinal` (-1: all). The
  * letters of an object belong to one commit, so it is past it as a whole or not at all.
  */
-MUST_USE enum err_code dlq_forget_after(struct store *store, const char *stage,
-					struct topic_ref topic, int32_t partition, int64_t ordinal,
-					struct err *err);
+MUST_USE enum err_code dlq_forget_after(struct store *store, const struct dlq_source *source,
+					int64_t ordinal, struct err *err);
 
 /*
  * How far a stage is that leaves no gap between its letters and its other output: the ordinal after
  * the last of its letters at or above `from`, or `from` if there is none.
  */
-MUST_USE enum err_code dlq_end(struct store *store, const char *stage, struct topic_ref topic,
-			       int32_t partition, uint64_t from, uint64_t *ret_end,
-			       struct err *err);
+MUST_USE enum err_code dlq_end(struct store *store, const struct dlq_source *source, uint64_t from,
+			       uint64_t *ret_end, struct err *err);
 
 /* Calls `each` for every letter of a topic (NULL: all), in order; the value is decoded. */
 struct dlq_entry {
@@ -66,6 +71,7 @@ struct dlq_entry {
 	struct slice partition;
 	struct slice offset;
 	struct slice stage;
+	struct slice table; /* null: none is named */
 	struct slice reason;
 	int64_t timestamp_ms;
 	struct slice value;

@@ -41,7 +41,7 @@ struct drawn {
 
 struct parcel {
 	struct emulate *emulate;
-	enum lake_table table;
+	enum source_table table;
 	enum parcel_state state;
 	struct drawn *drawn;	/* batch_size of them */
 	uint32_t count;
@@ -68,7 +68,7 @@ struct emulate {
 	struct http_client_options client_options;
 	struct json_parser *parser;
 	struct post_order order;
-	struct lane lanes[LAKE_TABLES];
+	struct lane lanes[SOURCE_TABLES];
 	struct parcel *parcels;
 	uint32_t parcel_count;
 	uint32_t busy;			/* neither FREE nor FILLING */
@@ -107,7 +107,7 @@ static void note_failure(struct emulate *emulate, const struct parcel *parcel,
 	if (first->msg[0])
 		return;
 	*first = *why;
-	(void)err_prefix(first, "%s", lake_table_name[parcel->table]);
+	(void)err_prefix(first, "%s", source_table_name[parcel->table]);
 }
 
 static void put_back(struct parcel *parcel)
@@ -232,7 +232,7 @@ static void send_first(struct lane *lane)
 
 static void send_partly_filled(struct emulate *emulate)
 {
-	for (size_t i = 0; i < LAKE_TABLES; i++)
+	for (size_t i = 0; i < SOURCE_TABLES; i++)
 		if (emulate->lanes[i].filling)
 			send_first(&emulate->lanes[i]);
 }
@@ -266,13 +266,13 @@ static int64_t send_waiting(struct emulate *emulate)
 
 static bool has_room(const struct emulate *emulate)
 {
-	for (size_t i = 0; i < LAKE_TABLES; i++)
+	for (size_t i = 0; i < SOURCE_TABLES; i++)
 		if (!emulate->lanes[i].filling && !emulate->lanes[i].free)
 			return false;
 	return true;
 }
 
-static void pack(struct emulate *emulate, enum lake_table table, uint64_t key, struct slice row)
+static void pack(struct emulate *emulate, enum source_table table, uint64_t key, struct slice row)
 {
 	struct lane *lane = &emulate->lanes[table];
 	struct parcel *parcel = lane->filling;
@@ -348,9 +348,9 @@ static void emulate_post(struct emulate *emulate)
 	}
 	emulate->chosen = false;
 	emulate->result->posts++;
-	pack(emulate, LAKE_PIN, key, post.pin);
-	pack(emulate, LAKE_GEO, key, post.geo);
-	pack(emulate, LAKE_USER, key, post.user);
+	pack(emulate, SOURCE_PIN, key, post.pin);
+	pack(emulate, SOURCE_GEO, key, post.geo);
+	pack(emulate, SOURCE_USER, key, post.user);
 }
 
 static bool wants_more(const struct emulate *emulate)
@@ -453,7 +453,7 @@ static enum err_code emulate_check(const struct emulate_options *options,
 }
 
 /* `<url><table><suffix>`, and of it what stands between the last slash and the suffix. */
-static void make_lane(struct emulate *emulate, enum lake_table table)
+static void make_lane(struct emulate *emulate, enum source_table table)
 {
 	struct lane *lane = &emulate->lanes[table];
 	const char *url = emulate->options->url;
@@ -461,15 +461,15 @@ static void make_lane(struct emulate *emulate, enum lake_table table)
 	struct buf text;
 
 	buf_init(&text, strlen(url) + 64);
-	buf_addf(&text, "%s%s", slash ? slash + 1 : url, lake_table_name[table]);
+	buf_addf(&text, "%s%s", slash ? slash + 1 : url, source_table_name[table]);
 	lane->stream = xstrdup(buf_cstr(&text));
 	buf_clear(&text);
-	buf_addf(&text, "%s%s%s", url, lake_table_name[table], emulate->protocol->suffix);
+	buf_addf(&text, "%s%s%s", url, source_table_name[table], emulate->protocol->suffix);
 	lane->url = xstrdup(buf_cstr(&text));
 	buf_release(&text);
 }
 
-static void make_parcel(struct emulate *emulate, struct parcel *parcel, enum lake_table table)
+static void make_parcel(struct emulate *emulate, struct parcel *parcel, enum source_table table)
 {
 	struct lane *lane = &emulate->lanes[table];
 
@@ -504,15 +504,15 @@ static void make_headers(struct emulate *emulate)
 
 static void make_parcels(struct emulate *emulate)
 {
-	uint32_t each = (emulate->options->connections + LAKE_TABLES - 1) / LAKE_TABLES;
+	uint32_t each = (emulate->options->connections + SOURCE_TABLES - 1) / SOURCE_TABLES;
 
 	make_headers(emulate);
-	for (size_t i = 0; i < LAKE_TABLES; i++)
-		make_lane(emulate, (enum lake_table)i);
-	emulate->parcel_count = each * LAKE_TABLES;
+	for (size_t i = 0; i < SOURCE_TABLES; i++)
+		make_lane(emulate, (enum source_table)i);
+	emulate->parcel_count = each * SOURCE_TABLES;
 	emulate->parcels = xcalloc(emulate->parcel_count, sizeof(*emulate->parcels));
 	for (uint32_t i = 0; i < emulate->parcel_count; i++)
-		make_parcel(emulate, &emulate->parcels[i], (enum lake_table)(i % LAKE_TABLES));
+		make_parcel(emulate, &emulate->parcels[i], (enum source_table)(i % SOURCE_TABLES));
 	emulate->records = xcalloc(emulate->options->batch_size, sizeof(*emulate->records));
 	emulate->outcomes = xcalloc(emulate->options->batch_size, sizeof(*emulate->outcomes));
 	emulate->parser = json_parser_new(REPLY_BYTES_MAX);
@@ -527,7 +527,7 @@ static void emulate_release(struct emulate *emulate)
 		buf_release(&emulate->parcels[i].body);
 		buf_release(&emulate->parcels[i].exchange.reply);
 	}
-	for (size_t i = 0; i < LAKE_TABLES; i++) {
+	for (size_t i = 0; i < SOURCE_TABLES; i++) {
 		free(emulate->lanes[i].url);
 		free(emulate->lanes[i].stream);
 	}

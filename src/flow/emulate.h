@@ -44,7 +44,7 @@ struct emulate_result {
 	uint64_t posts;
 	uint64_t absent;	/* draws of rows that the source does not have, left out */
 	uint64_t retried;	/* records sent again */
-	struct emulate_count tables[LAKE_TABLES];
+	struct emulate_count tables[SOURCE_TABLES];
 	double seconds;
 	struct err first_failure;	/* why a record was first not acknowledged; "" if none */
 };

@@ -1,22 +1,77 @@
 #include "flow/lake.h"
 
+#include "base/mem.h"
+#include "base/names.h"
+
 #include <inttypes.h>
 #include <stdio.h>
-
-const char *const lake_table_name[LAKE_TABLES] = { "pin", "geo", "user" };
 
 static const char objects[] = "topics";
 static const char letters[] = "dlq";
 
-void lake_topic_name(struct buf *out, enum topic_kind kind, const char *id, enum lake_table table)
+static enum err_code check_topic(const struct lake_table *table, struct slice topic,
+				 struct err *err)
 {
-	const char *name = lake_table_name[table];
+	enum err_code code = table->kind == TOPIC_STREAM ? name_check_stream(topic, err)
+							 : name_check_topic(topic, err);
 
-	buf_clear(out);
-	if (kind == TOPIC_STREAM)
-		buf_addf(out, "streaming-%s-%s", id, name);
-	else
-		buf_addf(out, "%s.%s", id, name);
+	if (code == ERR_OK)
+		return ERR_OK;
+	err->code = ERR_USAGE;
+	return err_prefix(err, "table \"%s\": %s \"%.*s\"", table->model->model.name,
+			  table->kind == TOPIC_STREAM ? "stream" : "topic", SLICE_ARG(topic));
+}
+
+enum err_code lake_table_init(struct lake_table *table, const struct clean_model *model,
+			      enum topic_kind kind, const char *id, struct err *err)
+{
+	bool stream = kind == TOPIC_STREAM;
+	enum err_code code;
+	struct buf topic;
+
+	*table = (struct lake_table){
+		.model = model,
+		.kind = kind,
+		.shared = stream ? &model->stream_shared : &model->topic_shared,
+	};
+	buf_init(&topic, STORE_KEY_MAX);
+	clean_name(&topic, stream ? model->stream : model->topic, id);
+	code = check_topic(table, buf_slice(&topic), err);
+	if (code == ERR_OK)
+		(void)snprintf(table->topic, sizeof(table->topic), "%s", buf_cstr(&topic));
+	buf_release(&topic);
+	if (code != ERR_OK)
+		return code;
+	if (snprintf(table->root, sizeof(table->root), "tables/%s_%s_%s", id, model->model.name,
+		     stream ? "table" : "clean") >= (int)sizeof(table->root))
+		return err_set(err, ERR_USAGE,
+			       "table \"%s\": its name is too long with the id \"%s\"",
+			       model->model.name, id);
+	return ERR_OK;
+}
+
+enum err_code lake_tables_new(const struct models *models, enum topic_kind kind, const char *id,
+			      struct lake_table **ret_tables, struct err *err)
+{
+	struct lake_table *tables = xcalloc(models->clean_count, sizeof(*tables));
+
+	for (size_t i = 0; i < models->clean_count; i++)
+		if (lake_table_init(&tables[i], &models->clean[i], kind, id, err) != ERR_OK) {
+			free(tables);
+			return err->code;
+		}
+	*ret_tables = tables;
+	return ERR_OK;
+}
+
+struct topic_ref lake_table_topic(const struct lake_table *table)
+{
+	return (struct topic_ref){ .kind = table->kind, .name = table->topic };
+}
+
+bool lake_table_leads(const struct lake_table *table)
+{
+	return table->shared->models[0] == table->model;
 }
 
 void lake_app_id(char app_id[LAKE_APP_ID_MAX], enum topic_kind kind, const char *topic,
@@ -29,13 +84,6 @@ void lake_app_id(char app_id[LAKE_APP_ID_MAX], enum topic_kind kind, const char 
 		(void)snprintf(app_id, LAKE_APP_ID_MAX, "pinpipe/batch/%s/%s", topic, text);
 	else
 		(void)snprintf(app_id, LAKE_APP_ID_MAX, "pinpipe/stream/%s/%s/%s", topic, text, uid);
-}
-
-void lake_table_root(struct buf *out, enum topic_kind kind, const char *id, enum lake_table table)
-{
-	buf_clear(out);
-	buf_addf(out, "tables/%s_%s_%s", id, lake_table_name[table],
-		 kind == TOPIC_STREAM ? "table" : "clean");
 }
 
 static void put_prefix(struct buf *out, const char *place, enum topic_kind kind, const char *topic,

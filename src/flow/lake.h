@@ -13,7 +13,8 @@
  *
  * A dead letter object holds one JSON object a line:
  *	{"topic":…,"partition":"0","offset":"00000000000000000005","stage":"sink|batch|stream",
- *	 "reason":…,"timestamp_ms":…,"value":"<base64 of the raw bytes>"}  (value null: a tombstone)
+ *	 "table":"clicks","reason":…,"timestamp_ms":…,"value":"<base64 of the raw bytes>"}
+ * (value null: a tombstone; no table: of the sink, or older than tables were named)
  * and is named by the ordinal of its first entry. Of a stream, <p> is the shard
  * ("shardId-000000000000") and offset the sequence number.
  */
@@ -22,16 +23,28 @@
 
 #include "base/buf.h"
 #include "broker/broker.h"
+#include "engine/model.h"
 #include "store/store.h"
 
-/* The three tables of the pipeline, in the order pin, geo, user. */
-enum lake_table { LAKE_PIN, LAKE_GEO, LAKE_USER, LAKE_TABLES };
-extern const char *const lake_table_name[LAKE_TABLES];	/* "pin", "geo", "user" */
+/* A clean model's table on one of the paths. */
+struct lake_table {
+	const struct clean_model *model;
+	enum topic_kind kind; /* TOPIC_LOG: the batch path; TOPIC_STREAM: the streaming path */
+	char topic[TOPIC_NAME_MAX + 1];	   /* "<id>.<table>" or "streaming-<id>-<table>" */
+	char root[STORE_KEY_MAX / 2];	   /* "tables/<id>_<table>_clean" or "…_table" */
+	const struct clean_shared *shared; /* the tables of that topic */
+};
 
-/* "<id>.pin" or "streaming-<id>-pin". */
-void lake_topic_name(struct buf *out, enum topic_kind kind, const char *id, enum lake_table table);
-/* "tables/<id>_pin_clean" of the batch path, "tables/<id>_pin_table" of the streaming path. */
-void lake_table_root(struct buf *out, enum topic_kind kind, const char *id, enum lake_table table);
+/* ERR_USAGE: with this id a name is none that a topic, a stream or a key can have. */
+MUST_USE enum err_code lake_table_init(struct lake_table *table, const struct clean_model *model,
+				       enum topic_kind kind, const char *id, struct err *err);
+/* All of a path, in order of name; the caller frees *ret_tables (models->clean_count). */
+MUST_USE enum err_code lake_tables_new(const struct models *models, enum topic_kind kind,
+				       const char *id, struct lake_table **ret_tables,
+				       struct err *err);
+struct topic_ref lake_table_topic(const struct lake_table *table);
+/* Whether it is the first of those that share its topic. */
+bool lake_table_leads(const struct lake_table *table);
 
 enum { LAKE_APP_ID_MAX = TOPIC_NAME_MAX + 80 };
 /*

@@ -169,16 +169,18 @@ static enum err_code lake_input_next_record(void *p, struct raw_record *ret_reco
 	return ERR_OK;
 }
 
-void lake_input_init(struct lake_input *input, struct store *store, const char *topic)
+void lake_input_init(struct lake_input *input, struct store *store, const struct lake_table *table)
 {
 	*input = (struct lake_input){
-		.input = { .padded = true,
+		.input = { .shared = table->shared,
+			   .padded = true,
 			   .open = lake_input_open_object,
 			   .next = lake_input_next_record,
 			   .close = give_back,
 			   .dead = lake_input_bury },
 		.store = store,
-		.topic = topic,
+		.table = table,
+		.topic = table->topic,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.letters_lock = PTHREAD_MUTEX_INITIALIZER,
 	};
@@ -206,9 +208,19 @@ void lake_input_release(struct lake_input *input)
 	(void)pthread_mutex_destroy(&input->letters_lock);
 }
 
-static struct topic_ref topic_of(const struct lake_input *input)
+static struct dlq_source source_of(const struct lake_input *input, int32_t partition)
 {
-	return (struct topic_ref){ .kind = TOPIC_LOG, .name = input->topic };
+	return (struct dlq_source){ .stage = "batch",
+				    .table = input->table->model->model.name,
+				    .topic = lake_table_topic(input->table),
+				    .partition = partition };
+}
+
+static struct dlq_batch *new_letters(const struct lake_input *input, int32_t partition)
+{
+	struct dlq_source source = source_of(input, partition);
+
+	return dlq_batch_new(input->store, &source);
 }
 
 struct lake_part *lake_input_part(struct lake_input *input, int32_t partition, int64_t done)
@@ -218,7 +230,7 @@ struct lake_part *lake_input_part(struct lake_input *input, int32_t partition, i
 	part->partition = partition;
 	part->done = part->end = done;
 	(void)partition_text(TOPIC_LOG, partition, part->text);
-	part->letters = dlq_batch_new(input->store, "batch", topic_of(input), partition);
+	part->letters = new_letters(input, partition);
 	input->parts =
 		xreallocarray(input->parts, input->part_count + 1, sizeof(struct lake_part *));
 	input->parts[input->part_count++] = part;
@@ -364,15 +376,15 @@ enum err_code lake_input_end(struct lake_input *input, struct err *err)
 enum err_code lake_input_forget(struct lake_input *input, struct err *err)
 {
 	enum err_code code = ERR_OK;
+	struct dlq_source source;
 
 	for (size_t i = 0; i < input->part_count && code == ERR_OK; i++) {
 		struct lake_part *part = input->parts[i];
 
 		dlq_batch_free(part->letters);
-		part->letters = dlq_batch_new(input->store, "batch", topic_of(input),
-					      part->partition);
-		code = dlq_forget_after(input->store, "batch", topic_of(input), part->partition,
-					part->done, err);
+		part->letters = new_letters(input, part->partition);
+		source = source_of(input, part->partition);
+		code = dlq_forget_after(input->store, &source, part->done, err);
 	}
 	return code;
 }

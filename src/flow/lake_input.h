@@ -64,7 +64,8 @@ struct lake_poison {
 struct lake_input {
 	struct raw_input input;		/* first */
 	struct store *store;
-	const char *topic;
+	const struct lake_table *table;
+	const char *topic; /* the table's */
 	struct lake_part **parts;
 	size_t part_count;
 	struct lake_object *objects;
@@ -80,7 +81,7 @@ struct lake_input {
 	pthread_mutex_t letters_lock;	/* of the parts' letters */
 };
 
-void lake_input_init(struct lake_input *input, struct store *store, const char *topic);
+void lake_input_init(struct lake_input *input, struct store *store, const struct lake_table *table);
 void lake_input_release(struct lake_input *input);
 /* Known from here on; `done`: the last offset that is cleaned already, or -1. */
 struct lake_part *lake_input_part(struct lake_input *input, int32_t partition, int64_t done);

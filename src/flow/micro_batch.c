@@ -8,6 +8,7 @@ enum { PART_ITEMS = 8192, ITEMS_FIRST = 256 };
 
 struct batch_item {
 	struct slice value;
+	struct slice key; /* only where tables share the stream */
 	struct position position;
 	int64_t timestamp_ms;
 	struct batch_shard *shard;
@@ -53,6 +54,7 @@ static enum err_code part_next(void *opened, struct raw_record *ret_record, bool
 	len = position_text(item->position, part->offset);
 	*ret_record = (struct raw_record){
 		.value = item->value,
+		.key = item->key,
 		.partition = slice_str(item->shard->text),
 		.offset = slice_of(part->offset, len),
 	};
@@ -84,11 +86,16 @@ static enum err_code add_dead(struct raw_input *input, const struct raw_record *
 	return ERR_OK;
 }
 
-void micro_batch_init(struct micro_batch *batch, size_t bytes_max)
+void micro_batch_init(struct micro_batch *batch, const struct clean_shared *shared,
+		      size_t bytes_max)
 {
 	*batch = (struct micro_batch){
-		.input = { .padded = true, .open = part_open, .next = part_next,
-			   .close = part_close, .dead = add_dead },
+		.input = { .shared = shared,
+			   .padded = true,
+			   .open = part_open,
+			   .next = part_next,
+			   .close = part_close,
+			   .dead = add_dead },
 	};
 	/* A block may be as large again as all before it, and each value is padded. */
 	arena_init(&batch->arena, bytes_max * 4 + ((size_t)64 << 20));
@@ -119,6 +126,7 @@ void micro_batch_add(struct micro_batch *batch, struct batch_shard *shard,
 		     const struct record *record)
 {
 	struct slice value = record->value;
+	struct slice key = { 0 };
 
 	if (batch->count == batch->cap) {
 		batch->cap = batch->cap ? batch->cap * 2 : ITEMS_FIRST;
@@ -128,8 +136,11 @@ void micro_batch_add(struct micro_batch *batch, struct batch_shard *shard,
 		batch->first_ms = clock_mono_ms();
 	if (value.ptr)
 		value = copy_padded(&batch->arena, value);
+	if (batch->input.shared->count > 1 && record->key.ptr)
+		key = arena_copy(&batch->arena, record->key);
 	batch->items[batch->count++] = (struct batch_item){
 		.value = value,
+		.key = key,
 		.position = record->position,
 		.timestamp_ms = record->timestamp_ms,
 		.shard = shard,

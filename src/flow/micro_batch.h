@@ -43,8 +43,10 @@ struct micro_batch {
 	int64_t first_ms;		/* monotonic clock when it got its first record */
 };
 
-/* `bytes_max` of values may be added before it must be cleared. */
-void micro_batch_init(struct micro_batch *batch, size_t bytes_max);
+/* `shared`: the tables of the stream. `bytes_max` of values may be added before it must be cleared.
+ */
+void micro_batch_init(struct micro_batch *batch, const struct clean_shared *shared,
+		      size_t bytes_max);
 void micro_batch_release(struct micro_batch *batch);
 /* `shard` is borrowed until the batch is cleared. */
 void micro_batch_add(struct micro_batch *batch, struct batch_shard *shard,

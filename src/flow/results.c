@@ -45,55 +45,48 @@ static char **table_paths(struct store *store, const char *root, const struct de
 	return paths;
 }
 
-static enum err_code results_find_table(const struct results_options *options, enum topic_kind kind,
-					enum lake_table which, struct engine_table *ret_table,
-					char ***ret_paths, uint64_t *ret_rows, struct err *err)
+static enum err_code results_find_table(const struct results_options *options,
+					const struct lake_table *table,
+					struct engine_table *ret_table, struct err *err)
 {
 	const struct delta_options read_only = { 0 };
 	struct delta_table *delta = NULL;
-	struct buf root;
-	enum err_code code;
+	enum err_code code = delta_open(options->store, table->root, &read_only, &delta, err);
 
-	ret_table->model = models_clean(options->models, lake_table_name[which]);
-	if (!ret_table->model)
-		return err_set(err, ERR_USAGE, "the models lack clean/%s.sql", lake_table_name[which]);
-	buf_init(&root, STORE_KEY_MAX + 1);
-	lake_table_root(&root, kind, options->id, which);
-	code = delta_open(options->store, buf_cstr(&root), &read_only, &delta, err);
-	if (code == ERR_OK) {
-		*ret_paths = table_paths(options->store, buf_cstr(&root), delta);
-		ret_table->path_count = delta_file_count(delta);
-		*ret_rows = delta_rows(delta);
-		delta_close(delta);
-	} else if (code == ERR_ABSENT) {
-		code = ERR_OK;
-	}
-	buf_release(&root);
-	return code;
+	ret_table->model = table->model;
+	if (code == ERR_ABSENT)
+		return ERR_OK;
+	if (code != ERR_OK)
+		return code;
+	ret_table->paths = (const char *const *)table_paths(options->store, table->root, delta);
+	ret_table->path_count = delta_file_count(delta);
+	delta_close(delta);
+	return ERR_OK;
+}
+
+static void free_paths(const struct engine_table *table)
+{
+	for (size_t i = 0; i < table->path_count; i++)
+		free((void *)(uintptr_t)table->paths[i]);
+	free((void *)(uintptr_t)table->paths);
 }
 
 enum err_code results_attach(const struct results_options *options, enum topic_kind kind,
-			     uint64_t *ret_rows, struct err *err)
+			     struct err *err)
 {
-	struct engine_table tables[LAKE_TABLES] = { 0 };
-	char **paths[LAKE_TABLES] = { 0 };
-	uint64_t rows[LAKE_TABLES] = { 0 };
-	enum err_code code = ERR_OK;
+	size_t count = options->models->clean_count;
+	struct engine_table *tables = xcalloc(count, sizeof(*tables));
+	struct lake_table *places = NULL;
+	enum err_code code = lake_tables_new(options->models, kind, options->id, &places, err);
 
-	for (int i = 0; i < LAKE_TABLES && code == ERR_OK; i++) {
-		code = results_find_table(options, kind, (enum lake_table)i, &tables[i], &paths[i],
-					  &rows[i], err);
-		tables[i].paths = (const char *const *)paths[i];
-	}
+	for (size_t i = 0; i < count && code == ERR_OK; i++)
+		code = results_find_table(options, &places[i], &tables[i], err);
 	if (code == ERR_OK)
-		code = engine_attach(options->engine, tables, LAKE_TABLES, err);
-	for (int i = 0; i < LAKE_TABLES; i++) {
-		for (size_t p = 0; paths[i] && p < tables[i].path_count; p++)
-			free(paths[i][p]);
-		free(paths[i]);
-	}
-	if (code == ERR_OK && ret_rows)
-		memcpy(ret_rows, rows, sizeof(rows));
+		code = engine_attach(options->engine, tables, count, err);
+	for (size_t i = 0; i < count; i++)
+		free_paths(&tables[i]);
+	free(places);
+	free(tables);
 	return code;
 }
 

@@ -48,9 +48,9 @@ struct results_report {
 void results_run_name(int64_t wall_ms, char run[RUN_NAME_MAX]);
 
 /* Let the engine's views show the tables of this path as they are now; one that is not there yet is
- * empty. `ret_rows` (LAKE_TABLES), or NULL: how many rows each has. */
+ * empty. */
 MUST_USE enum err_code results_attach(const struct results_options *options, enum topic_kind kind,
-				      uint64_t *ret_rows, struct err *err);
+				      struct err *err);
 
 /*
  * Ask every analysis over what is attached and write its answer. One whose SQL fails is told in the

@@ -40,18 +40,13 @@ struct sink {
 
 /* --- partitions -------------------------------------------------------- */
 
-static int table_of(const struct sink *sink, const char *topic)
+static size_t table_of(const struct sink *sink, const char *topic)
 {
-	struct buf name;
-	int table = 0;
+	size_t table = 0;
 
-	buf_init(&name, 1024);
-	for (; table < LAKE_TABLES; table++) {
-		lake_topic_name(&name, TOPIC_LOG, sink->options->id, (enum lake_table)table);
-		if (!strcmp(buf_cstr(&name), topic))
-			break;
-	}
-	buf_release(&name);
+	while (table < sink->options->table_count &&
+	       strcmp(sink->options->tables[table].topic, topic) != 0)
+		table++;
 	return table;
 }
 
@@ -451,14 +446,9 @@ static bool add_new_topic(void *user, const char *name)
 
 static void add_own_topics(struct sink *sink)
 {
-	struct buf name;
-
-	buf_init(&name, 1024);
-	for (int table = 0; table < LAKE_TABLES; table++) {
-		lake_topic_name(&name, TOPIC_LOG, sink->options->id, (enum lake_table)table);
-		add_topic(sink, buf_cstr(&name));
-	}
-	buf_release(&name);
+	for (size_t i = 0; i < sink->options->table_count; i++)
+		if (!knows_topic(sink, sink->options->tables[i].topic))
+			add_topic(sink, sink->options->tables[i].topic);
 }
 
 /* Known partitions are assigned afresh, and then go on where they are. */
@@ -482,15 +472,15 @@ static enum err_code sink_open_reader(struct sink *sink, struct err *err)
 	return code;
 }
 
-/* With all_topics: now and then look for new ones. */
-static enum err_code look_for_topics(struct sink *sink, int64_t now_ms, struct err *err)
+/* Those that are new. */
+static enum err_code look_for_topics(struct sink *sink, struct err *err)
 {
 	size_t before = sink->topic_count;
 	enum err_code code;
 
-	if (!sink->options->all_topics || now_ms < sink->topics_ms + TOPICS_MS)
+	if (!sink->options->take_all)
 		return ERR_OK;
-	sink->topics_ms = now_ms;
+	sink->topics_ms = clock_mono_ms();
 	code = broker_list(sink->options->broker, TOPIC_LOG, add_new_topic, sink, err);
 	if (code == ERR_OK && sink->topic_count > before)
 		code = sink_open_reader(sink, err);
@@ -526,7 +516,7 @@ static enum err_code sink_set_goals(struct sink *sink, const char *topic, struct
 
 static enum err_code sink_begin_drain(struct sink *sink, struct err *err)
 {
-	enum err_code code = ERR_OK;
+	enum err_code code = look_for_topics(sink, err); /* one may have come just now */
 
 	for (size_t i = 0; i < sink->topic_count && code == ERR_OK; i++)
 		code = sink_set_goals(sink, sink->topics[i], err);
@@ -555,10 +545,11 @@ static enum err_code sink_turn(struct sink *sink, struct err *err)
 	int64_t idle_ms = sink->draining ? now_ms : now_ms + IDLE_MS;
 	int64_t deadline_ms = due_ms < idle_ms ? due_ms : idle_ms;
 	struct reader_event event;
-	enum err_code code;
+	enum err_code code = ERR_OK;
 
 	take_ended(sink);
-	code = look_for_topics(sink, now_ms, err);
+	if (now_ms >= sink->topics_ms + TOPICS_MS)
+		code = look_for_topics(sink, err);
 	if (code == ERR_OK)
 		code = reader_next(sink->reader, deadline_ms, &event, err);
 	return code == ERR_OK ? sink_on_event(sink, &event, err) : code;
@@ -618,10 +609,9 @@ static enum err_code sink_run_all(struct sink *sink, struct err *err)
 	enum err_code code = ERR_OK;
 
 	sink->topics_ms = clock_mono_ms();
-	if (sink->options->all_topics)
+	add_own_topics(sink); /* at once, though they may not be there yet */
+	if (sink->options->take_all)
 		code = broker_list(sink->options->broker, TOPIC_LOG, add_new_topic, sink, err);
-	else
-		add_own_topics(sink);
 	if (code == ERR_OK)
 		code = sink_open_reader(sink, err);
 	if (code == ERR_OK)
@@ -645,6 +635,13 @@ static void sink_release(struct sink *sink)
 	free(sink->topics);
 }
 
+void sink_counts_release(struct sink_counts *counts)
+{
+	free(counts->records);
+	free(counts->dead);
+	*counts = (struct sink_counts){ 0 };
+}
+
 enum err_code sink_run(const struct sink_options *options, struct sink_counts *ret_counts,
 		       struct err *err)
 {
@@ -652,7 +649,10 @@ enum err_code sink_run(const struct sink_options *options, struct sink_counts *r
 	enum err_code code;
 	int lock_fd;
 
-	*ret_counts = (struct sink_counts){ 0 };
+	*ret_counts = (struct sink_counts){
+		.records = xcalloc(options->table_count + 1, sizeof(uint64_t)),
+		.dead = xcalloc(options->table_count + 1, sizeof(uint64_t)),
+	};
 	code = lock_take(options->dir, "sink.lock", "sink", &lock_fd, err);
 	if (code != ERR_OK)
 		return code;

@@ -47,8 +47,9 @@
 
 struct sink_options {
 	const char *dir;		/* data directory: the lock */
-	const char *id;			/* its topics <id>.pin, .geo and .user … */
-	bool all_topics;		/* … or all there are, and those that come */
+	const struct lake_table *tables; /* whose topics are taken (the batch path) … */
+	size_t table_count;
+	bool take_all; /* … and with this all others there are, and those that come */
 	struct broker *broker;
 	struct store *store;
 	uint64_t flush_size;		/* records */
@@ -58,8 +59,9 @@ struct sink_options {
 };
 
 struct sink_counts {
-	uint64_t records[LAKE_TABLES + 1];	/* lines put, by table; the last: other topics */
-	uint64_t dead[LAKE_TABLES + 1];
+	uint64_t *records; /* lines put, by table (of those that share a topic the first);
+			      the last one, [table_count]: of other topics */
+	uint64_t *dead;
 	uint64_t objects;
 	uint64_t bytes;
 	uint64_t missed;		/* records that the log no longer had */
@@ -69,8 +71,10 @@ struct sink_counts {
 /*
  * Runs until a stop is asked (then what is in the log at that moment still goes into the lake, if
  * the store lets it within some seconds) or, with until_end, until the end. The counts are set on
- * errors too. ERR_CORRUPT: a partition halted; ERR_STOPPED: not all could be put.
+ * errors too; the caller releases them. ERR_CORRUPT: a partition halted; ERR_STOPPED: not all could
+ * be put.
  */
+void sink_counts_release(struct sink_counts *counts);
 MUST_USE enum err_code sink_run(const struct sink_options *options, struct sink_counts *ret_counts,
 				struct err *err);
 

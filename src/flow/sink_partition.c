@@ -7,7 +7,8 @@
 
 static_assert(offsetof(struct sink_partition, lane) == 0, "lane must be first");
 
-struct sink_partition *sink_partition_new(const char *topic, int32_t id, int table, size_t body_max)
+struct sink_partition *sink_partition_new(const char *topic, int32_t id, size_t table,
+					  size_t body_max)
 {
 	struct sink_partition *partition = xcalloc(1, sizeof(*partition));
 
@@ -72,12 +73,14 @@ enum err_code sink_partition_add_letter(struct sink_partition *partition, struct
 					const struct dlq_letter *letter, struct err *err)
 {
 	enum { OVERHEAD_BYTES = 512 };		/* names, reason; base64 makes 4 of 3 */
-	struct topic_ref topic = { TOPIC_LOG, partition->topic };
+	struct dlq_source source = { .stage = "sink",
+				     .topic = { TOPIC_LOG, partition->topic },
+				     .partition = partition->id };
 	enum err_code code;
 
 	assert(partition->body.len == 0);
 	if (!partition->letters)
-		partition->letters = dlq_batch_new(store, "sink", topic, partition->id);
+		partition->letters = dlq_batch_new(store, &source);
 	code = dlq_batch_add(partition->letters, letter, err);
 	if (code == ERR_OK)
 		count_record(partition, letter->value.len / 3 * 4 + OVERHEAD_BYTES);

@@ -16,7 +16,7 @@ struct sink_partition {
 	struct sink_lane lane;		/* first: a job's lane leads back here */
 	char topic[TOPIC_NAME_MAX + 1];
 	int32_t id;
-	int table;			/* an enum lake_table, or LAKE_TABLES: another topic */
+	size_t table; /* of sink_options.tables; past them: another topic */
 	bool assigned;
 	uint64_t next;			/* ordinal of the record that comes next */
 	struct buf proof;		/* the line that the record before `next` must give, … */
@@ -33,7 +33,7 @@ struct sink_partition {
 	size_t body_hint;		/* how large the last object became */
 };
 
-MUST_USE struct sink_partition *sink_partition_new(const char *topic, int32_t id, int table,
+MUST_USE struct sink_partition *sink_partition_new(const char *topic, int32_t id, size_t table,
 						   size_t body_max);
 void sink_partition_free(struct sink_partition *partition);
 

@@ -70,7 +70,9 @@ static enum err_code read_newest(struct store *store, const char *key, uint64_t 
 enum err_code sink_recover(struct store *store, const char *topic, int32_t partition,
 			   struct sink_place *ret_place, struct err *err)
 {
-	struct topic_ref ref = { TOPIC_LOG, topic };
+	struct dlq_source source = { .stage = "sink",
+				     .topic = { TOPIC_LOG, topic },
+				     .partition = partition };
 	struct sink_place place = { 0 };
 	struct newest newest = { 0 };
 	uint64_t end = 0;
@@ -85,7 +87,7 @@ enum err_code sink_recover(struct store *store, const char *topic, int32_t parti
 		code = read_newest(store, buf_cstr(&key), newest.start, &place, err);
 	}
 	if (code == ERR_OK)
-		code = dlq_end(store, "sink", ref, partition, place.next, &end, err);
+		code = dlq_end(store, &source, place.next, &end, err);
 	if (code == ERR_OK) {
 		place.has_line = place.has_line && end == place.next;
 		place.next = end;

@@ -1,6 +1,7 @@
 #include "flow/stream.h"
 
 #include "base/lock.h"
+#include "base/mem.h"
 #include "base/stop.h"
 #include "base/time.h"
 #include "base/trace.h"
@@ -10,55 +11,65 @@ enum { IDLE_MS = 500, EVENT_BYTES = 4 << 20 };
 
 struct stream {
 	const struct stream_options *options;
-	struct stream_table tables[LAKE_TABLES];
+	struct stream_table *tables; /* one a model, in order of name */
+	size_t table_count;
 	struct broker_reader *reader;
 	bool draining;			/* goals are set; end when they are reached */
 };
 
-static struct stream_table *stream_find_table(struct stream *stream, const char *topic)
+/* The first table of a stream, and the next of those that share it; NULL: there is none (left). */
+static struct stream_table *stream_next_table(struct stream *stream, const char *topic,
+					      const struct stream_table *after)
 {
-	for (size_t i = 0; i < LAKE_TABLES; i++)
-		if (strcmp(stream->tables[i].topic, topic) == 0)
-			return &stream->tables[i];
+	struct stream_table *end = stream->tables + stream->table_count;
+	struct stream_table *table = after ? stream->tables + (after - stream->tables) + 1
+					   : stream->tables;
+
+	for (; table < end; table++)
+		if (strcmp(table->place.topic, topic) == 0)
+			return table;
 	return NULL;
 }
 
 static enum err_code open_tables(struct stream *stream, struct err *err)
 {
 	const struct stream_options *options = stream->options;
+	const struct models *models = options->models;
 	struct stream_table_options table = {
 		.store = options->store,
 		.engine = options->engine,
-		.models = options->models,
 		.dir = options->dir,
-		.id = options->id,
 		.bytes_max = options->bytes_max + EVENT_BYTES,
 	};
 
-	for (int i = 0; i < LAKE_TABLES; i++) {
-		enum err_code code;
-
-		table.which = (enum lake_table)i;
-		code = stream_table_open(&stream->tables[i], &table, err);
-		if (code != ERR_OK)
-			return code;
+	stream->tables = xcalloc(models->clean_count, sizeof(*stream->tables));
+	for (size_t i = 0; i < models->clean_count; i++) {
+		if (lake_table_init(&table.place, &models->clean[i], TOPIC_STREAM, options->id,
+				    err) != ERR_OK)
+			return err->code;
+		stream->table_count++;
+		if (stream_table_open(&stream->tables[i], &table, err) != ERR_OK)
+			return err->code;
 	}
 	return ERR_OK;
 }
 
 static enum err_code stream_open_reader(struct stream *stream, struct err *err)
 {
-	struct topic_ref topics[LAKE_TABLES];
+	struct topic_ref *topics = xcalloc(stream->table_count, sizeof(*topics));
 	struct reader_options reader = {
 		.group = "stream",
 		.topics = topics,
-		.topic_count = LAKE_TABLES,
 		.bytes_max = EVENT_BYTES,
 	};
+	enum err_code code;
 
-	for (int i = 0; i < LAKE_TABLES; i++)
-		topics[i] = stream_table_topic(&stream->tables[i]);
-	return broker_reader_open(stream->options->broker, &reader, &stream->reader, err);
+	for (size_t i = 0; i < stream->table_count; i++)
+		if (lake_table_leads(&stream->tables[i].place))
+			topics[reader.topic_count++] = stream_table_topic(&stream->tables[i]);
+	code = broker_reader_open(stream->options->broker, &reader, &stream->reader, err);
+	free(topics);
+	return code;
 }
 
 /* What is in the log now is what a drain must reach. */
@@ -85,7 +96,7 @@ static enum err_code stream_set_goals(struct stream *stream, struct stream_table
 
 static enum err_code stream_begin_drain(struct stream *stream, struct err *err)
 {
-	for (int i = 0; i < LAKE_TABLES; i++) {
+	for (size_t i = 0; i < stream->table_count; i++) {
 		enum err_code code = stream_set_goals(stream, &stream->tables[i], err);
 
 		if (code != ERR_OK)
@@ -97,7 +108,7 @@ static enum err_code stream_begin_drain(struct stream *stream, struct err *err)
 
 static bool stream_drained(const struct stream *stream)
 {
-	for (int i = 0; i < LAKE_TABLES; i++)
+	for (size_t i = 0; i < stream->table_count; i++)
 		for (size_t j = 0; j < stream->tables[i].shard_count; j++) {
 			const struct stream_shard *shard = stream->tables[i].shards[j];
 
@@ -117,6 +128,43 @@ static bool stream_due(const struct stream *stream, const struct stream_table *t
 	       now_ms - batch->first_ms >= stream->options->age_ms;
 }
 
+/* Tell the reader how far all tables of a stream are with a shard. That it does not hear it costs
+ * nothing but what retention keeps longer. */
+static void stream_commit_shard(struct stream *stream, const struct stream_table *table,
+				int32_t partition)
+{
+	struct stream_table *other = NULL;
+	const struct stream_shard *least = NULL;
+	struct err err = { 0 };
+
+	while ((other = stream_next_table(stream, table->place.topic, other)) != NULL) {
+		const struct stream_shard *shard = stream_table_shard(other, partition);
+
+		if (shard && (!least || position_cmp(shard->committed, least->committed) < 0))
+			least = shard;
+	}
+	if (least && reader_commit(stream->reader, stream_table_topic(table), partition,
+				   least->committed, &err) != ERR_OK)
+		trace_warn("could not note how far shard %s of stream \"%s\" is: %s",
+			   least->batch.text, table->place.topic, err.msg);
+}
+
+static enum err_code stream_flush(struct stream *stream, struct stream_table *table,
+				  struct err *err)
+{
+	bool *moves = xcalloc(table->shard_count + 1, sizeof(*moves));
+	enum err_code code;
+
+	for (size_t i = 0; i < table->shard_count; i++)
+		moves[i] = table->shards[i]->dirty;
+	code = stream_table_flush(table, err);
+	for (size_t i = 0; i < table->shard_count && code == ERR_OK; i++)
+		if (moves[i])
+			stream_commit_shard(stream, table, table->shards[i]->partition);
+	free(moves);
+	return code;
+}
+
 static bool waits(const struct stream_table *table)
 {
 	for (size_t i = 0; i < table->shard_count; i++)
@@ -127,15 +175,15 @@ static bool waits(const struct stream_table *table)
 
 static enum err_code flush_due(struct stream *stream, bool all, struct err *err)
 {
-	for (int i = 0; i < LAKE_TABLES; i++) {
+	for (size_t i = 0; i < stream->table_count; i++) {
 		struct stream_table *table = &stream->tables[i];
 		enum err_code code;
 
 		if (!waits(table) || !(all || stream_due(stream, table, clock_mono_ms())))
 			continue;
-		code = stream_table_flush(table, stream->reader, err);
+		code = stream_flush(stream, table, err);
 		if (code != ERR_OK)
-			return err_prefix(err, "table \"%s\"", table->root);
+			return err_prefix(err, "table \"%s\"", table->place.root);
 	}
 	return ERR_OK;
 }
@@ -146,7 +194,7 @@ static int64_t next_deadline_ms(const struct stream *stream)
 	int64_t wait_ms = stream->options->until_end ? 0 : IDLE_MS;
 	int64_t deadline = clock_mono_ms() + wait_ms;
 
-	for (int i = 0; i < LAKE_TABLES; i++) {
+	for (size_t i = 0; i < stream->table_count; i++) {
 		const struct stream_table *table = &stream->tables[i];
 		int64_t of_age = table->batch.first_ms + stream->options->age_ms;
 
@@ -156,40 +204,63 @@ static int64_t next_deadline_ms(const struct stream *stream)
 	return deadline;
 }
 
-static enum err_code assign(struct stream *stream, struct stream_table *table, int32_t partition,
-			    struct err *err)
+/* A shard of all tables of a stream: read from where the one that is least far goes on. */
+static enum err_code stream_assign(struct stream *stream, const struct reader_event *event,
+				   struct err *err)
 {
-	struct reader_start start;
-	enum err_code code = stream_table_assign(table, stream->options->broker, partition, &start,
-						 err);
+	struct stream_table *table = NULL;
+	const struct stream_shard *least = NULL;
+	struct reader_start start = { .kind = START_FIRST };
 
-	if (code != ERR_OK)
-		return code;
-	return reader_seek(stream->reader, stream_table_topic(table), partition, start, err);
+	while ((table = stream_next_table(stream, event->topic.name, table)) != NULL) {
+		const struct stream_shard *shard;
+		struct reader_start its;
+
+		if (stream_table_assign(table, stream->options->broker, event->partition, &its,
+					err) != ERR_OK)
+			return err->code;
+		shard = stream_table_shard(table, event->partition);
+		if (!least || position_cmp(shard->next, least->next) < 0) {
+			least = shard;
+			start = its;
+		}
+	}
+	return reader_seek(stream->reader, event->topic, event->partition, start, err);
+}
+
+static enum err_code stream_take(struct stream *stream, struct stream_table *table,
+				 const struct reader_event *event, struct err *err)
+{
+	struct stream_shard *shard = stream_table_shard(table, event->partition);
+
+	switch (event->kind) {
+	case READER_IDLE:
+	case READER_ASSIGNED:
+		return ERR_OK;
+	case READER_RECORDS:
+		stream_table_add(table, shard, event->records, event->count);
+		return ERR_OK;
+	case READER_REVOKED:	/* its next owner must find our commit, or read it all again */
+	case READER_END:
+		if (shard)
+			shard->ended = true;
+		return stream_flush(stream, table, err);
+	case READER_DAMAGE:
+		return stream_table_damage(table, shard, event->first, event->last, err);
+	}
+	return ERR_OK;
 }
 
 static enum err_code take_event(struct stream *stream, const struct reader_event *event,
 				struct err *err)
 {
-	struct stream_table *table = stream_find_table(stream, event->topic.name);
-	struct stream_shard *shard = stream_table_shard(table, event->partition);
+	struct stream_table *table = NULL;
 
-	switch (event->kind) {
-	case READER_IDLE:
-		return ERR_OK;
-	case READER_RECORDS:
-		stream_table_add(table, shard, event->records, event->count);
-		return ERR_OK;
-	case READER_ASSIGNED:
-		return assign(stream, table, event->partition, err);
-	case READER_REVOKED:	/* its next owner must find our commit, or read it all again */
-	case READER_END:
-		if (shard)
-			shard->ended = true;
-		return stream_table_flush(table, stream->reader, err);
-	case READER_DAMAGE:
-		return stream_table_damage(table, shard, event->first, event->last, err);
-	}
+	if (event->kind == READER_ASSIGNED)
+		return stream_assign(stream, event, err);
+	while ((table = stream_next_table(stream, event->topic.name, table)) != NULL)
+		if (stream_take(stream, table, event, err) != ERR_OK)
+			return err->code;
 	return ERR_OK;
 }
 
@@ -222,13 +293,26 @@ static enum err_code stream_run_all(struct stream *stream, struct err *err)
 
 static void stream_count(const struct stream *stream, struct stream_counts *ret_counts)
 {
-	*ret_counts = (struct stream_counts){ 0 };
-	for (int i = 0; i < LAKE_TABLES; i++) {
+	*ret_counts = (struct stream_counts){
+		.rows = xcalloc(stream->table_count, sizeof(uint64_t)),
+		.dead = xcalloc(stream->table_count, sizeof(uint64_t)),
+		.unreadable = xcalloc(stream->table_count, sizeof(uint64_t)),
+	};
+	for (size_t i = 0; i < stream->table_count; i++) {
 		ret_counts->rows[i] = stream->tables[i].rows;
 		ret_counts->dead[i] = stream->tables[i].dead;
 		ret_counts->unreadable[i] = stream->tables[i].unreadable;
 		ret_counts->commits += stream->tables[i].commits;
+		unknown_fields_merge(&ret_counts->unknown, &stream->tables[i].unknown);
 	}
+}
+
+void stream_counts_release(struct stream_counts *counts)
+{
+	free(counts->rows);
+	free(counts->dead);
+	free(counts->unreadable);
+	unknown_fields_release(&counts->unknown);
 }
 
 enum err_code stream_run(const struct stream_options *options, struct stream_counts *ret_counts,
@@ -244,8 +328,9 @@ enum err_code stream_run(const struct stream_options *options, struct stream_cou
 	if (code == ERR_OK)
 		stream_count(&stream, ret_counts);
 	reader_close(stream.reader);
-	for (int i = 0; i < LAKE_TABLES; i++)
+	for (size_t i = 0; i < stream.table_count; i++)
 		stream_table_close(&stream.tables[i]);
+	free(stream.tables);
 	lock_release(lock_fd);
 	return code;
 }

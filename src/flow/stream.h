@@ -41,13 +41,17 @@ struct stream_options {
 };
 
 struct stream_counts {
-	uint64_t rows[LAKE_TABLES];
-	uint64_t dead[LAKE_TABLES];
-	uint64_t unreadable[LAKE_TABLES];
+	uint64_t *rows; /* by model, in their order */
+	uint64_t *dead;
+	uint64_t *unreadable;
+	struct unknown_fields unknown; /* of all tables */
 	uint64_t commits;
 };
 
-/* Runs until a stop is asked (then drains what is in the log) or, with until_end, until the end. */
+void stream_counts_release(struct stream_counts *counts);
+
+/* The caller releases *ret_counts. Runs until a stop is asked (then drains what is in the log) or,
+ * with until_end, until the end. */
 MUST_USE enum err_code stream_run(const struct stream_options *options,
 				  struct stream_counts *ret_counts, struct err *err);
 

@@ -30,38 +30,23 @@ struct flush {
 
 struct topic_ref stream_table_topic(const struct stream_table *table)
 {
-	return (struct topic_ref){ .kind = TOPIC_STREAM, .name = table->topic };
-}
-
-static void set_names(struct stream_table *table, const struct stream_table_options *options)
-{
-	struct buf text;
-
-	buf_init(&text, STORE_KEY_MAX);
-	lake_topic_name(&text, TOPIC_STREAM, options->id, options->which);
-	(void)snprintf(table->topic, sizeof(table->topic), "%s", buf_cstr(&text));
-	buf_clear(&text);
-	lake_table_root(&text, TOPIC_STREAM, options->id, options->which);
-	(void)snprintf(table->root, sizeof(table->root), "%s", buf_cstr(&text));
-	buf_release(&text);
-	(void)snprintf(table->temp_path, sizeof(table->temp_path), "%s/tmp/stream-%s.parquet",
-		       options->dir, lake_table_name[options->which]);
+	return lake_table_topic(&table->place);
 }
 
 enum err_code stream_table_open(struct stream_table *table,
 				const struct stream_table_options *options, struct err *err)
 {
-	const char *name = lake_table_name[options->which];
-	struct delta_options delta = { .checkpoints = true };
+	struct delta_options delta = { .checkpoints = true,
+				       .create = &options->place.model->schema };
 
-	*table = (struct stream_table){ .store = options->store, .engine = options->engine };
-	table->model = models_clean(options->models, name);
-	if (!table->model)
-		return err_set(err, ERR_USAGE, "there is no model clean/%s.sql", name);
-	set_names(table, options);
-	micro_batch_init(&table->batch, options->bytes_max);
-	delta.create = &table->model->schema;
-	return delta_open(table->store, table->root, &delta, &table->delta, err);
+	*table = (struct stream_table){ .store = options->store,
+					.engine = options->engine,
+					.place = options->place };
+	if (snprintf(table->temp_path, sizeof(table->temp_path), "%s/tmp/stream-%s.parquet",
+		     options->dir, table->place.model->model.name) >= (int)sizeof(table->temp_path))
+		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", options->dir);
+	micro_batch_init(&table->batch, table->place.shared, options->bytes_max);
+	return delta_open(table->store, table->place.root, &delta, &table->delta, err);
 }
 
 void stream_table_close(struct stream_table *table)
@@ -74,6 +59,7 @@ void stream_table_close(struct stream_table *table)
 	table->shards = NULL;
 	table->shard_count = 0;
 	micro_batch_release(&table->batch);
+	unknown_fields_release(&table->unknown);
 	delta_close(table->delta);
 	table->delta = NULL;
 }
@@ -86,14 +72,23 @@ struct stream_shard *stream_table_shard(struct stream_table *table, int32_t part
 	return NULL;
 }
 
+static struct dlq_source stream_table_source(const struct stream_table *table, int32_t partition)
+{
+	return (struct dlq_source){ .stage = "stream",
+				    .table = table->place.model->model.name,
+				    .topic = stream_table_topic(table),
+				    .partition = partition };
+}
+
 static struct stream_shard *add_shard(struct stream_table *table, int32_t partition)
 {
 	struct stream_shard *shard = xcalloc(1, sizeof(*shard));
+	struct dlq_source source;
 
 	shard->partition = partition;
 	(void)partition_text(TOPIC_STREAM, partition, shard->batch.text);
-	shard->batch.letters = dlq_batch_new(table->store, "stream", stream_table_topic(table),
-					     partition);
+	source = stream_table_source(table, partition);
+	shard->batch.letters = dlq_batch_new(table->store, &source);
 	table->shards = xreallocarray(table->shards, table->shard_count + 1,
 				      sizeof(*table->shards));
 	table->shards[table->shard_count++] = shard;
@@ -111,6 +106,7 @@ static struct reader_start start_of(struct stream_shard *shard, const struct par
 		start.position = position_with_ordinal(info->first, (uint64_t)shard->done);
 		shard->next = position_with_ordinal(info->first, (uint64_t)shard->done + 1);
 	}
+	shard->committed = shard->next;
 	return start;
 }
 
@@ -123,7 +119,7 @@ static enum err_code stream_table_describe(struct stream_table *table, struct br
 	if (code != ERR_OK || partition < ret_info->partition_count)
 		return code;
 	topic_info_release(ret_info);
-	return err_set(err, ERR_NO_PARTITION, "stream \"%s\" has no shard %d", table->topic,
+	return err_set(err, ERR_NO_PARTITION, "stream \"%s\" has no shard %d", table->place.topic,
 		       partition);
 }
 
@@ -146,10 +142,11 @@ static enum err_code await_log(struct stream_table *table, struct broker *broker
 		if (done < 0 || next > (uint64_t)done)
 			return ERR_OK;
 		if (waited_ms >= LOG_WAIT_MS || stop_requested())
-			return err_set(err, ERR_CORRUPT, "shard %d of stream \"%s\" ends at ordinal"
+			return err_set(err, ERR_CORRUPT,
+				       "shard %d of stream \"%s\" ends at ordinal"
 				       " %" PRIu64 ", and the table has it up to %" PRId64
-				       ": is this log an older copy?", partition, table->topic,
-				       next, done);
+				       ": is this log an older copy?",
+				       partition, table->place.topic, next, done);
 		clock_sleep_ms(LOG_LOOK_MS);
 	}
 }
@@ -158,6 +155,7 @@ enum err_code stream_table_assign(struct stream_table *table, struct broker *bro
 				  int32_t partition, struct reader_start *ret_start,
 				  struct err *err)
 {
+	struct dlq_source source = stream_table_source(table, partition);
 	struct stream_shard *shard;
 	struct topic_info info;
 	int64_t kept;
@@ -169,7 +167,7 @@ enum err_code stream_table_assign(struct stream_table *table, struct broker *bro
 	if (!shard)
 		shard = add_shard(table, partition);
 	/* Each time: a stream that was deleted and made anew has another uid. */
-	lake_app_id(shard->app_id, TOPIC_STREAM, table->topic, partition, info.uid);
+	lake_app_id(shard->app_id, TOPIC_STREAM, table->place.topic, partition, info.uid);
 	shard->ended = false;
 	shard->done = delta_txn_version(table->delta, shard->app_id);
 	*ret_start = start_of(shard, &info.partitions[partition]);
@@ -178,9 +176,8 @@ enum err_code stream_table_assign(struct stream_table *table, struct broker *bro
 	topic_info_release(&info);
 	code = await_log(table, broker, partition, shard->done, err);
 	if (code == ERR_OK)
-		code = dlq_forget_after(table->store, "stream", stream_table_topic(table),
-					partition, shard->done > kept ? shard->done : kept,
-					err);
+		code = dlq_forget_after(table->store, &source,
+					shard->done > kept ? shard->done : kept, err);
 	return code;
 }
 
@@ -194,6 +191,13 @@ static void note_read(struct stream_shard *shard, struct position last)
 void stream_table_add(struct stream_table *table, struct stream_shard *shard,
 		      const struct record *records, size_t count)
 {
+	/* What another table of this stream made the reader go back for. */
+	while (count > 0 && position_cmp(records->position, shard->next) < 0) {
+		records++;
+		count--;
+	}
+	if (count == 0)
+		return;
 	for (size_t i = 0; i < count; i++)
 		micro_batch_add(&table->batch, &shard->batch, &records[i]);
 	note_read(shard, records[count - 1].position);
@@ -204,9 +208,17 @@ enum err_code stream_table_damage(struct stream_table *table, struct stream_shar
 {
 	uint64_t end = position_ordinal(last);
 
+	if (position_cmp(last, shard->next) < 0)
+		return ERR_OK;
+	if (position_cmp(first, shard->next) < 0)
+		first = shard->next;
+	if (!lake_table_leads(&table->place)) {
+		note_read(shard, last);
+		return ERR_OK;
+	}
 	trace_error("shard %s of stream \"%s\": ordinals %" PRIu64 " to %" PRIu64
-		    " are damaged in the log; dead letters stand for them", shard->batch.text,
-		    table->topic, position_ordinal(first), end);
+		    " are damaged in the log; dead letters stand for them",
+		    shard->batch.text, table->place.topic, position_ordinal(first), end);
 	for (uint64_t at = position_ordinal(first); at <= end; at++) {
 		struct dlq_letter letter = {
 			.position = position_with_ordinal(first, at),
@@ -234,7 +246,7 @@ static enum err_code keep_file(struct stream_table *table, struct flush *flush,
 
 	buf_init(&name, NAME_MAX_LEN);
 	delta_new_file_name(&name);
-	(void)snprintf(key, sizeof(key), "%s/%s", table->root, buf_cstr(&name));
+	(void)snprintf(key, sizeof(key), "%s/%s", table->place.root, buf_cstr(&name));
 	code = store_put_file(table->store, key, table->temp_path, err);
 	if (code == ERR_OK)
 		flush->add = (struct delta_add){
@@ -263,6 +275,7 @@ static enum err_code keep_cleaned(struct stream_table *table, struct flush *flus
 	flush->rows = result->rows;
 	flush->dead = result->dead + flush->poison;
 	flush->unreadable = result->unreadable;
+	unknown_fields_merge(&table->unknown, &result->unknown);
 	flush->cleaned = true;
 	return micro_batch_take_letters(&table->batch, err);
 }
@@ -271,8 +284,8 @@ static enum err_code clean_range(struct stream_table *table, size_t from, size_t
 				 struct clean_result *ret_result, struct err *err)
 {
 	micro_batch_select(&table->batch, from, to);
-	return engine_clean(table->engine, table->model, &table->batch.input, table->temp_path,
-			    ret_result, err);
+	return engine_clean(table->engine, table->place.model, &table->batch.input,
+			    table->temp_path, ret_result, err);
 }
 
 /* Clean [from, to) only to see whether that works. No letter is found by it. */
@@ -283,7 +296,7 @@ static enum err_code stream_table_try_range(struct stream_table *table, size_t f
 	enum err_code code = clean_range(table, from, to, &result, err);
 
 	micro_batch_select(&table->batch, 0, 0);
-	buf_release(&result.stats);
+	clean_result_release(&result);
 	(void)unlink(table->temp_path);
 	return code;
 }
@@ -301,7 +314,8 @@ static enum err_code bury_poison(struct stream_table *table, struct flush *flush
 	code = stream_table_try_range(table, 0, 0, err);
 	if (code != ERR_OK)
 		return code;
-	trace_error("a record of stream \"%s\" makes the engine fail: %s", table->topic, reason);
+	trace_error("a record of stream \"%s\" makes the engine fail: %s", table->place.topic,
+		    reason);
 	code = micro_batch_bury(&table->batch, at, reason, err);
 	if (code == ERR_OK)
 		flush->poison++;
@@ -349,7 +363,7 @@ static enum err_code stream_table_clean(struct stream_table *table, struct flush
 		code = keep_cleaned(table, flush, &result, err);
 	else
 		micro_batch_select(&table->batch, 0, 0);	/* not all letters were found */
-	buf_release(&result.stats);
+	clean_result_release(&result);
 	return code;
 }
 
@@ -409,7 +423,7 @@ static enum err_code try_flush(struct stream_table *table, struct flush *flush, 
 		return code;
 	code = stream_table_commit(table, flush, err);
 	if (code == ERR_EXISTS) {	/* an earlier try whose answer was lost */
-		trace_warn("table \"%s\" has this batch already; it is dropped", table->root);
+		trace_warn("table \"%s\" has this batch already; it is dropped", table->place.root);
 		flush->rows = 0;
 		code = ERR_OK;
 	}
@@ -417,26 +431,20 @@ static enum err_code try_flush(struct stream_table *table, struct flush *flush, 
 }
 
 /* The micro-batch is in the table. */
-static void move_on(struct stream_table *table, struct broker_reader *reader)
+static void move_on(struct stream_table *table)
 {
-	struct err err = { 0 };
-
 	for (size_t i = 0; i < table->shard_count; i++) {
 		struct stream_shard *shard = table->shards[i];
 
 		if (!shard->dirty)
 			continue;
 		shard->done = (int64_t)position_ordinal(shard->read);
+		shard->committed = shard->next;
 		shard->dirty = false;
-		if (reader_commit(reader, stream_table_topic(table), shard->partition,
-				  shard->next, &err) != ERR_OK)
-			trace_warn("could not note how far shard %s of stream \"%s\" is: %s",
-				   shard->batch.text, table->topic, err.msg);
 	}
 }
 
-enum err_code stream_table_flush(struct stream_table *table, struct broker_reader *reader,
-				 struct err *err)
+enum err_code stream_table_flush(struct stream_table *table, struct err *err)
 {
 	struct backoff backoff = { .first_ms = 100, .max_ms = 20000 };
 	struct flush flush = { 0 };
@@ -446,12 +454,12 @@ enum err_code stream_table_flush(struct stream_table *table, struct broker_reade
 		int64_t wait_ms = backoff_next_ms(&backoff);
 
 		trace_warn("table \"%s\" could not be written (%s); trying again in %" PRId64 " ms",
-			   table->root, err->msg, wait_ms);
+			   table->place.root, err->msg, wait_ms);
 		clock_sleep_ms(wait_ms);
 		code = try_flush(table, &flush, err);
 	}
 	if (code == ERR_OK) {
-		move_on(table, reader);
+		move_on(table);
 		table->rows += flush.rows;
 		table->dead += flush.dead;
 		table->unreadable += flush.unreadable;

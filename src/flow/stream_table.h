@@ -21,6 +21,7 @@ struct stream_shard {
 	struct position read;		/* of the last record in the micro-batch */
 	struct position goal;		/* drained once `next` has come this far */
 	struct position next;		/* after the last record committed or in the batch */
+	struct position committed;	/* after the last one that the table has */
 	bool dirty;			/* has records in the micro-batch */
 	bool ended;			/* read to its end, or not ours any more */
 };
@@ -28,9 +29,7 @@ struct stream_shard {
 struct stream_table {
 	struct store *store;
 	struct engine *engine;
-	const struct clean_model *model;
-	char topic[TOPIC_NAME_MAX + 1];
-	char root[STORE_KEY_MAX / 2];
+	struct lake_table place;
 	char temp_path[PATH_MAX];
 	struct delta_table *delta;
 	struct micro_batch batch;
@@ -39,16 +38,15 @@ struct stream_table {
 	uint64_t rows;
 	uint64_t dead;
 	uint64_t unreadable;
+	struct unknown_fields unknown;
 	uint64_t commits;
 };
 
 struct stream_table_options {
 	struct store *store;
 	struct engine *engine;
-	const struct models *models;
 	const char *dir;		/* has "tmp" for the temporary file */
-	const char *id;
-	enum lake_table which;
+	struct lake_table place;
 	size_t bytes_max;		/* of values in one micro-batch */
 };
 
@@ -64,18 +62,19 @@ MUST_USE enum err_code stream_table_assign(struct stream_table *table, struct br
 					   int32_t partition, struct reader_start *ret_start,
 					   struct err *err);
 struct stream_shard *stream_table_shard(struct stream_table *table, int32_t partition);
-/* Copies the records into the micro-batch. */
+/* Copies the records into the micro-batch, but those that the table has: another table of the same
+ * stream may be behind this one. */
 void stream_table_add(struct stream_table *table, struct stream_shard *shard,
 		      const struct record *records, size_t count);
-/* The log lost [first, last]: a dead letter without bytes stands for it. */
+/* The log lost [first, last]: dead letters without bytes stand for it, of the first table of the
+ * stream. */
 MUST_USE enum err_code stream_table_damage(struct stream_table *table, struct stream_shard *shard,
 					   struct position first, struct position last,
 					   struct err *err);
 /*
  * Commit the micro-batch; nothing in it is success. A store that is away is tried again until a
- * stop is asked; then once. On success the shards' new ends are told to the reader.
+ * stop is asked; then once. On success the shards' `done` and `next` are what the table has.
  */
-MUST_USE enum err_code stream_table_flush(struct stream_table *table, struct broker_reader *reader,
-					  struct err *err);
+MUST_USE enum err_code stream_table_flush(struct stream_table *table, struct err *err);
 
 #endif

@@ -17,8 +17,6 @@ enum {
 
 static_assert((int)HTTP_BODY_PADDING >= (int)JSON_PADDING, "bodies are parsed in place");
 
-static const char *const tables[] = { "pin", "geo", "user" };
-
 /* Nobody but this machine, unless a key or --insecure says otherwise. */
 static enum err_code check_listen(const struct gateway *gateway, struct err *err)
 {
@@ -71,49 +69,43 @@ void gateway_done(void *gateway, struct append *chain)
 	ingest_done(&((struct gateway *)gateway)->ingest, chain);
 }
 
-/* The name of a table's topic or stream; false: it would be too long. */
-static bool own_name(const struct gateway *gateway, enum topic_kind kind, const char *table,
-		     char name[TOPIC_NAME_MAX + 1])
+static bool is_own(const struct gateway_own *own, const char *name)
 {
-	int len = snprintf(name, TOPIC_NAME_MAX + 1,
-			   kind == TOPIC_STREAM ? "streaming-%s-%s" : "%s.%s",
-			   gateway->options.id, table);
-
-	return len > 0 && len <= TOPIC_NAME_MAX;
+	for (size_t i = 0; i < own->count; i++)
+		if (strcmp(own->names[i], name) == 0)
+			return true;
+	return false;
 }
 
 bool gateway_creates(const struct gateway *gateway, enum topic_kind kind, const char *name,
 		     int32_t *ret_partitions)
 {
 	const struct gateway_options *options = &gateway->options;
-	bool creates = options->auto_create == AUTO_CREATE_ANY;
-	char own[TOPIC_NAME_MAX + 1];
 
-	for (size_t i = 0; i < ARRAY_LEN(tables); i++)
-		creates |= options->auto_create == AUTO_CREATE_OWN &&
-			   own_name(gateway, kind, tables[i], own) && strcmp(own, name) == 0;
 	*ret_partitions = kind == TOPIC_STREAM ? options->shards : options->partitions;
-	return creates;
+	return options->auto_create == AUTO_CREATE_ANY ||
+	       (options->auto_create == AUTO_CREATE_OWN && is_own(&options->own[kind], name));
 }
 
-static enum err_code create_own(struct gateway *gateway, enum topic_kind kind, const char *table,
-				struct err *err)
+static enum err_code create_own(struct gateway *gateway, enum topic_kind kind, struct err *err)
 {
-	char name[TOPIC_NAME_MAX + 1];
+	const struct gateway_own *own = &gateway->options.own[kind];
+	enum err_code code = ERR_OK;
 	int32_t partitions;
-	enum err_code code;
 
-	if (!own_name(gateway, kind, table, name))
-		return err_set(err, ERR_USAGE, "the id \"%.40s...\" is too long", gateway->options.id);
-	if (!gateway_creates(gateway, kind, name, &partitions))
-		return ERR_OK;
-	code = broker_create(gateway->broker, (struct topic_ref){ kind, name }, partitions, err);
-	if (code == ERR_SHAPE)
-		code = err->code = ERR_USAGE;	/* the id comes from the command line */
-	return code == ERR_EXISTS ? ERR_OK : code;
+	for (size_t i = 0; i < own->count && code == ERR_OK; i++) {
+		if (!gateway_creates(gateway, kind, own->names[i], &partitions))
+			continue;
+		code = broker_create(gateway->broker, (struct topic_ref){ kind, own->names[i] },
+				     partitions, err);
+		if (code == ERR_SHAPE)
+			code = err->code = ERR_USAGE; /* the id comes from the command line */
+		if (code == ERR_EXISTS)		      /* several models may share it, too */
+			code = ERR_OK;
+	}
+	return code;
 }
 
-/* The path without its stage: "/prod/topics/x" is "/topics/x". */
 static struct slice strip_stage(const char *stages, struct slice path)
 {
 	const char *end = path.len > 1 ? memchr(path.ptr + 1, '/', path.len - 1) : NULL;
@@ -280,10 +272,9 @@ static enum err_code listen_on(struct gateway *gateway, struct err *err)
 enum err_code gateway_open(struct gateway *gateway, struct broker *broker, struct err *err)
 {
 	gateway->broker = broker;
-	for (size_t i = 0; i < ARRAY_LEN(tables); i++)
-		if (create_own(gateway, TOPIC_LOG, tables[i], err) != ERR_OK ||
-		    create_own(gateway, TOPIC_STREAM, tables[i], err) != ERR_OK)
-			return err->code;
+	if (create_own(gateway, TOPIC_LOG, err) != ERR_OK ||
+	    create_own(gateway, TOPIC_STREAM, err) != ERR_OK)
+		return err->code;
 	if (listen_on(gateway, err) != ERR_OK)
 		return err->code;
 	return worker_new(gateway, &gateway->worker, err);

@@ -31,8 +31,14 @@ struct gateway;
 
 enum auto_create {
 	AUTO_CREATE_NONE,
-	AUTO_CREATE_OWN,	/* <id>.pin, .geo, .user; streaming-<id>-pin, -geo, -user */
+	AUTO_CREATE_OWN, /* those of the models */
 	AUTO_CREATE_ANY,
+};
+
+/* Topics or streams that the gateway makes on its own. */
+struct gateway_own {
+	const char *const *names;
+	size_t count;
 };
 
 struct gateway_options {
@@ -41,9 +47,10 @@ struct gateway_options {
 	const char *api_key_sha256;	/* hex, or "" */
 	const char *tls_cert;		/* PEM, or NULL for plain HTTP */
 	const char *tls_key;
-	const char *id;			/* user id in the names of auto_create */
+	const char *id;			/* user id in the names, for messages */
 	const char *stages;		/* first path segments that are left out: "prod,dev,test" */
 	enum auto_create auto_create;	/* own: made at the start, and again when missing */
+	struct gateway_own own[2];	/* by topic_kind; borrowed while the gateway lives */
 	int32_t partitions;		/* of a topic that is made on its own */
 	int32_t shards;			/* of a stream */
 	bool confluent_status;		/* every record failed: 200 as Confluent's proxy */

@@ -21,6 +21,10 @@
 
 #include <stdint.h>
 
+/* The tables of a post. */
+enum source_table { SOURCE_PIN, SOURCE_GEO, SOURCE_USER, SOURCE_TABLES };
+extern const char *const source_table_name[SOURCE_TABLES]; /* "pin", "geo", "user" */
+
 /* Each a compact JSON object, keys in the order of the source table. */
 struct source_post {
 	struct slice pin;

@@ -19,6 +19,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+const char *const source_table_name[SOURCE_TABLES] = { "pin", "geo", "user" };
+
 enum {
 	LINE_BYTES_MAX = 1 << 20,
 	READ_BYTES = 2 * LINE_BYTES_MAX,

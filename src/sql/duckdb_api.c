@@ -1,11 +1,15 @@
 #include "sql/duckdb_api.h"
 
+#include "base/mem.h"
+
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <string.h>
 
-static const char library[] = "libduckdb.so";
+/* Where the build found it, then wherever the system looks. By its path, because a sanitizer that
+ * stands in for dlopen() hides this program's RUNPATH from it. */
+static const char *const duckdb_api_libraries[] = { PINPIPE_DUCKDB, "libduckdb.so" };
 
 struct duckdb_api duckdb;
 
@@ -23,15 +27,19 @@ static const struct {
 /* The library stays for the process' life. */
 static void duckdb_api_load_once(void)
 {
-	void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
+	const char *library = "";
 	struct err *why = &duckdb_api_why;
+	void *handle = NULL;
 
+	for (size_t i = 0; !handle && i < ARRAY_LEN(duckdb_api_libraries); i++) {
+		library = duckdb_api_libraries[i];
+		handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
+	}
 	if (!handle) {
 		err_set(why, ERR_USAGE, "could not load DuckDB: %s", dlerror());
 		return;
 	}
-	for (size_t i = 0; i < sizeof(duckdb_api_functions) / sizeof(duckdb_api_functions[0]);
-	     i++) {
+	for (size_t i = 0; i < ARRAY_LEN(duckdb_api_functions); i++) {
 		void *function = dlsym(handle, duckdb_api_functions[i].name);
 
 		if (!function) {

@@ -2,6 +2,7 @@
 #include "flow/batch.h"
 #include "racing_store.h"
 #include "scratch.h"
+#include "tables.h"
 
 #include <sys/stat.h>
 
@@ -31,8 +32,8 @@ static void test_an_object_put_while_the_listing_runs_leaves_no_hole(void **stat
 	options.dir = dir;
 	assert_ok(batch_run(&options, &report, &err));
 	assert_null(store.missed);
-	assert_int_equal(report.tables[LAKE_PIN].objects, 3);
-	assert_int_equal(report.tables[LAKE_PIN].rows, 3);
+	assert_int_equal(report.tables[PIN].objects, 3);
+	assert_int_equal(report.tables[PIN].rows, 3);
 	batch_report_release(&report);
 	engine_free(options.engine);
 	models_free(&models);

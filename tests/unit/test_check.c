@@ -33,6 +33,7 @@ static void test_an_object_put_while_a_listing_runs_is_no_fault(void **state)
 	struct check_options options = { .store = &store.base, .duck = &duck, .id = "id",
 					 .fault = say_fault };
 	struct check_counts counts;
+	struct models models;
 	struct err err;
 
 	(void)state;
@@ -40,11 +41,14 @@ static void test_an_object_put_while_a_listing_runs_is_no_fault(void **state)
 	racing_put_pins(&store.base);
 	options.broker = make_log(&ended);
 	assert_ok(duck_open(&duck_options, &duck, &err));
-	assert_ok(check_table(&options, TOPIC_LOG, LAKE_PIN, &counts, &err));
+	assert_ok(models_load(TEST_MODELS, &models, &err));
+	options.models = &models;
+	assert_ok(check_topic(&options, (struct topic_ref){ TOPIC_LOG, "id.pin" }, &counts, &err));
 	assert_null(store.missed);
 	assert_int_equal(counts.faults, 0);
 	assert_int_equal(counts.objects, 3);
 	assert_int_equal(counts.behind, 3);	/* there is no table yet */
+	models_free(&models);
 	duck_close(&duck);
 	broker_free(options.broker);
 	store_free(&store.base);

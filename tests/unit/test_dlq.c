@@ -16,9 +16,40 @@ static struct dlq_letter letter(uint64_t offset, const char *value)
 	};
 }
 
+/* The letters of a stage and a partition. */
+static struct dlq_source from(const char *stage, int32_t partition)
+{
+	return (struct dlq_source){ .stage = stage, .topic = topic, .partition = partition };
+}
+
+static struct dlq_batch *new_batch(struct store *store, const char *stage)
+{
+	struct dlq_source source = from(stage, 0);
+
+	return dlq_batch_new(store, &source);
+}
+
+static void forget_after(struct store *store, const char *stage, int32_t partition, int64_t ordinal)
+{
+	struct dlq_source source = from(stage, partition);
+	struct err err;
+
+	assert_ok(dlq_forget_after(store, &source, ordinal, &err));
+}
+
+static uint64_t end_of(struct store *store, int32_t partition, uint64_t at)
+{
+	struct dlq_source source = from("sink", partition);
+	struct err err;
+	uint64_t end;
+
+	assert_ok(dlq_end(store, &source, at, &end, &err));
+	return end;
+}
+
 static void write_letters(struct store *store, const char *stage, uint64_t first, uint64_t count)
 {
-	struct dlq_batch *batch = dlq_batch_new(store, stage, topic, 0);
+	struct dlq_batch *batch = new_batch(store, stage);
 	struct err err = { 0 };
 
 	for (uint64_t i = count; i-- > 0;) {	/* from the last to the first: any order will do */
@@ -54,7 +85,7 @@ static void assert_letters(struct store *store, const char *of, const char *expe
 static void test_format(void **state)
 {
 	struct store *store = store_memory_new(1 << 20);
-	struct dlq_batch *batch = dlq_batch_new(store, "sink", topic, 0);
+	struct dlq_batch *batch = new_batch(store, "sink");
 	struct dlq_letter bytes = letter(5, "\xff{"), tombstone = letter(6, NULL);
 	struct err err = { 0 };
 	struct buf body;
@@ -106,7 +137,7 @@ static void test_values_come_back(void **state)
 {
 	static const char *const values[] = { "a\xff\n", "", NULL };
 	struct store *store = store_memory_new(1 << 20);
-	struct dlq_batch *batch = dlq_batch_new(store, "sink", topic, 0);
+	struct dlq_batch *batch = new_batch(store, "sink");
 	struct seen seen = { 0 };
 	struct err err = { 0 };
 
@@ -140,19 +171,18 @@ static void test_list_is_in_order(void **state)
 static void test_forget_only_own_and_later(void **state)
 {
 	struct store *store = store_memory_new(1 << 20);
-	struct err err = { 0 };
 
 	(void)state;
 	write_letters(store, "batch", 1, 2);
 	write_letters(store, "sink", 10, 1);
 	write_letters(store, "batch", 20, 2);
 	write_letters(store, "batch", 30, 1);
-	assert_ok(dlq_forget_after(store, "batch", topic, 1, -1, &err));	/* another partition */
-	assert_ok(dlq_forget_after(store, "batch", topic, 0, 30, &err));
+	forget_after(store, "batch", 1, -1); /* another partition */
+	forget_after(store, "batch", 0, 30);
 	assert_letters(store, "t", "batch:1 batch:2 sink:10 batch:20 batch:21 batch:30 ");
-	assert_ok(dlq_forget_after(store, "batch", topic, 0, 5, &err));
+	forget_after(store, "batch", 0, 5);
 	assert_letters(store, "t", "batch:1 batch:2 sink:10 ");
-	assert_ok(dlq_forget_after(store, "batch", topic, 0, -1, &err));
+	forget_after(store, "batch", 0, -1);
 	assert_letters(store, "t", "sink:10 ");
 	store_free(store);
 }
@@ -160,13 +190,12 @@ static void test_forget_only_own_and_later(void **state)
 static void test_forget_knows_the_first_ordinal(void **state)
 {
 	struct store *store = store_memory_new(1 << 20);
-	struct err err = { 0 };
 
 	(void)state;
 	write_letters(store, "batch", 0, 1);
-	assert_ok(dlq_forget_after(store, "batch", topic, 0, 0, &err));
+	forget_after(store, "batch", 0, 0);
 	assert_letters(store, "t", "batch:0 ");
-	assert_ok(dlq_forget_after(store, "batch", topic, 0, -1, &err));
+	forget_after(store, "batch", 0, -1);
 	assert_letters(store, "t", "");
 	store_free(store);
 }
@@ -174,19 +203,18 @@ static void test_forget_knows_the_first_ordinal(void **state)
 static void test_the_end_of_a_stage(void **state)
 {
 	struct store *store = store_memory_new(1 << 20);
-	struct err err = { 0 };
 	uint64_t end = 0;
 
 	(void)state;
-	assert_ok(dlq_end(store, "sink", topic, 0, 7, &end, &err));
+	end = end_of(store, 0, 7);
 	assert_int_equal(end, 7);
 	write_letters(store, "sink", 10, 5);
 	write_letters(store, "batch", 40, 5);
-	assert_ok(dlq_end(store, "sink", topic, 0, 10, &end, &err));
+	end = end_of(store, 0, 10);
 	assert_int_equal(end, 15);
-	assert_ok(dlq_end(store, "sink", topic, 0, 15, &end, &err));
+	end = end_of(store, 0, 15);
 	assert_int_equal(end, 15);
-	assert_ok(dlq_end(store, "sink", topic, 1, 0, &end, &err));
+	end = end_of(store, 1, 0);
 	assert_int_equal(end, 0);
 	store_free(store);
 }
@@ -195,7 +223,7 @@ static void test_the_end_of_a_stage(void **state)
 static void test_write_again_after_a_lost_answer(void **state)
 {
 	struct store *store = store_faulty_new(store_memory_new(1 << 20), 1, ERR_UNKNOWN, true);
-	struct dlq_batch *batch = dlq_batch_new(store, "sink", topic, 0);
+	struct dlq_batch *batch = new_batch(store, "sink");
 	struct dlq_letter one = letter(5, "raw");
 	struct err err = { 0 };
 
@@ -214,7 +242,7 @@ static void test_write_again_after_a_lost_answer(void **state)
 static void test_a_batch_has_a_limit(void **state)
 {
 	struct store *store = store_memory_new(64 << 20);
-	struct dlq_batch *batch = dlq_batch_new(store, "sink", topic, 0);
+	struct dlq_batch *batch = new_batch(store, "sink");
 	char *large = xmalloc(9 << 20);
 	struct dlq_letter one = letter(0, NULL);
 	struct err err = { 0 };

@@ -71,8 +71,9 @@ static enum err_code clean(struct fixture *fixture, size_t count, size_t dead_ev
 		(void)snprintf(values[i], sizeof(values[i]), "%s\"ind\":%zu,\"age\":\"%s\"}",
 			       i % dead_every == dead_every - 1 ? "" : "{", i, i % 2 ? "30" : "x");
 		(void)snprintf(offsets[i], sizeof(offsets[i]), "%020zu", i);
-		list[i] = (struct raw_record){ slice_str(values[i]), slice_str("0"),
-					       slice_str(offsets[i]) };
+		list[i] = (struct raw_record){ .value = slice_str(values[i]),
+					       .partition = slice_str("0"),
+					       .offset = slice_str(offsets[i]) };
 	}
 	raw_list_init(&records.list, list, count, false, bury);
 	return engine_clean(fixture->engine, models_clean(&fixture->models, "user"),

@@ -26,19 +26,23 @@ static void test_keys_follow_the_layout(void **state)
 
 static void test_names_of_both_paths(void **state)
 {
-	struct buf name;
+	const struct clean_model clicks = { .model.name = "clicks",
+					    .topic = "{id}.clicks",
+					    .stream = "all-of-{id}" };
+	struct lake_table table;
+	struct err err;
+	char long_id[200];
 
 	(void)state;
-	buf_init(&name, 1000);
-	lake_topic_name(&name, TOPIC_LOG, "124df56aef51", LAKE_GEO);
-	assert_string_equal(buf_cstr(&name), "124df56aef51.geo");
-	lake_topic_name(&name, TOPIC_STREAM, "124df56aef51", LAKE_PIN);
-	assert_string_equal(buf_cstr(&name), "streaming-124df56aef51-pin");
-	lake_table_root(&name, TOPIC_LOG, "x", LAKE_USER);
-	assert_string_equal(buf_cstr(&name), "tables/x_user_clean");
-	lake_table_root(&name, TOPIC_STREAM, "x", LAKE_USER);
-	assert_string_equal(buf_cstr(&name), "tables/x_user_table");
-	buf_release(&name);
+	assert_ok(lake_table_init(&table, &clicks, TOPIC_LOG, "124df56aef51", &err));
+	assert_string_equal(table.topic, "124df56aef51.clicks");
+	assert_string_equal(table.root, "tables/124df56aef51_clicks_clean");
+	assert_ok(lake_table_init(&table, &clicks, TOPIC_STREAM, "x", &err));
+	assert_string_equal(table.topic, "all-of-x");
+	assert_string_equal(table.root, "tables/x_clicks_table");
+	memset(long_id, 'i', sizeof(long_id) - 1);
+	long_id[sizeof(long_id) - 1] = '\0';
+	assert_int_equal(lake_table_init(&table, &clicks, TOPIC_STREAM, long_id, &err), ERR_USAGE);
 }
 
 static void test_keys_are_read_back(void **state)

@@ -32,8 +32,10 @@ static enum err_code load(const char *clean, const char *analysis, struct models
 	scratch_dir(dir);
 	(void)snprintf(path, sizeof(path), "%s/clean", dir);
 	assert_int_equal(mkdir(path, 0700), 0);
-	write_model(path, "pin.sql", clean ? clean :
-		    "-- title: P\n-- key: i\n-- fields: i\n-- columns: ind int\nSELECT 1");
+	write_model(
+		path, "pin.sql",
+		clean ? clean
+		      : "-- title: P\n-- key: i AS ind\n-- fields: i\n-- columns: ind int\nSELECT 1");
 	(void)snprintf(path, sizeof(path), "%s/analyses", dir);
 	assert_int_equal(mkdir(path, 0700), 0);
 	write_model(path, "a.sql", analysis ? analysis : "-- title: A\nSELECT 1");
@@ -71,13 +73,13 @@ static void test_a_clean_model(void **state)
 	const struct clean_model *pin;
 
 	(void)state;
-	assert_ok(load("-- title: P\n-- key: index\n-- fields: index\n--   a  b\n"
-		       "-- columns: ind int, c array<double>,\n--   t timestamp\nSELECT 1", NULL, &models,
-		       &err));
+	assert_ok(load("-- title: P\n-- key: index AS ind\n-- fields: index\n--   a  b\n"
+		       "-- columns: ind int, c array<double>,\n--   t timestamp\nSELECT 1",
+		       NULL, &models, &err));
 	pin = models_clean(&models, "pin");
 	assert_non_null(pin);
 	assert_int_equal(pin->field_count, 3);
-	assert_string_equal(pin->fields[2], "b");
+	assert_string_equal(pin->fields[2].name, "b");
 	assert_int_equal(pin->schema.count, 5);
 	assert_int_equal(pin->schema.columns[1].type, DELTA_ARRAY_DOUBLE);
 	assert_string_equal(pin->schema.columns[4].name, "_offset");
@@ -86,20 +88,40 @@ static void test_a_clean_model(void **state)
 
 static void test_broken_headers(void **state)
 {
-	static const struct { const char *clean, *analysis, *said; } cases[] = {
+	static const struct { const char *clean, *analysis, *said;
+	} cases[] = {
 		{ NULL, "-- title: T\n-- x\nSELECT 1", "a.sql:2: " },
 		{ NULL, "-- title: T\n-- colour: red\nSELECT 1", "a.sql:2: no such header line" },
-		{ NULL, "-- title: T\n-- title: T\nSELECT 1", "a.sql:2: \"title\" was given before" },
+		{ NULL, "-- title: T\n-- title: T\nSELECT 1",
+		  "a.sql:2: \"title\" was given before" },
 		{ NULL, "--   T\nSELECT 1", "a.sql:1: the header goes on" },
 		{ NULL, "SELECT 1", "a.sql:1: the header lacks \"-- title" },
 		{ NULL, "-- title: T\n\n", "there is no SQL" },
 		{ NULL, "", "there is no SQL" },
 		{ NULL, "-- title: T\n-- chart: pie\nSELECT 1", "a.sql:2: chart \"pie\"" },
-		{ "-- title: P\nSELECT 1", NULL, "pin.sql:1: the header lacks \"-- key" },
+		{ "-- title: P\nSELECT 1", NULL, "pin.sql:1: the header lacks \"-- fields" },
 		{ "-- title: P\n-- key: i\n-- fields: j\n-- columns: ind int\nSELECT 1", NULL,
 		  "pin.sql:2: the key \"i\" is none of the fields" },
 		{ "-- title: P\n-- key: i\n-- fields: i\n-- columns: ind\nSELECT 1", NULL,
 		  "pin.sql:4: column \"ind\" has no type" },
+		{ "-- title: P\n-- key: i\n-- fields: i\n-- columns: ind int\nSELECT 1", NULL,
+		  "pin.sql:2: the key \"i\" is none of the columns" },
+		{ "-- title: P\n-- key: i AS d\n-- fields: i\n-- columns: d double\nSELECT 1", NULL,
+		  "pin.sql:2: the key's column \"d\" has to be" },
+		{ "-- title: P\n-- fields: \"US Gross\"\n-- columns: a int\nSELECT 1", NULL,
+		  "pin.sql:2: field \"US Gross\" wants a name" },
+		{ "-- title: P\n-- fields: \"US Gross AS x\n-- columns: a int\nSELECT 1", NULL,
+		  "pin.sql:2: a quote is not closed" },
+		{ "-- title: P\n-- fields: a b AS A\n-- columns: a int\nSELECT 1", NULL,
+		  "pin.sql:2: field \"b\" is named twice" },
+		{ "-- title: P\n-- fields: a\n-- columns: a int, A string\nSELECT 1", NULL,
+		  "pin.sql:3: column \"A\" is named twice" },
+		{ "-- title: P\n-- fields: a\n-- columns: _offset int\nSELECT 1", NULL,
+		  "pin.sql:3: column \"_offset\": names that begin with _" },
+		{ "-- title: P\n-- fields: a\n-- columns: a int\n-- topic: a/b\nSELECT 1", NULL,
+		  "pin.sql:4: topic \"a/b\"" },
+		{ "-- title: P\n-- fields: a\n-- columns: a int\n-- stream: {id} x\nSELECT 1", NULL,
+		  "pin.sql:4: stream \"{id} x\"" },
 	};
 
 	(void)state;
@@ -111,6 +133,32 @@ static void test_broken_headers(void **state)
 		if (!strstr(err.msg, cases[i].said))
 			fail_msg("\"%s\" does not say \"%s\"", err.msg, cases[i].said);
 	}
+}
+
+/* A byte order mark, names that SQL does not take, no key, names of one's own. */
+static void test_a_table_of_ones_own(void **state)
+{
+	const struct clean_model *model;
+	struct models models;
+	struct err err = { 0 };
+	struct buf name;
+
+	(void)state;
+	assert_ok(load("\xEF\xBB\xBF-- title: P\n-- fields: id \"US \"\"Gross\"\"\" AS us_gross\n"
+		       "-- columns: id long, us_gross double\n-- topic: all.{id}\nSELECT 1",
+		       NULL, &models, &err));
+	model = models_clean(&models, "pin");
+	assert_null(model->key);
+	assert_int_equal(model->field_count, 2);
+	assert_string_equal(model->fields[1].name, "US \"Gross\"");
+	assert_string_equal(model->fields[1].alias, "us_gross");
+	buf_init(&name, 100);
+	clean_name(&name, model->topic, "x");
+	assert_string_equal(buf_cstr(&name), "all.x");
+	clean_name(&name, model->stream, "x");
+	assert_string_equal(buf_cstr(&name), "streaming-x-pin");
+	buf_release(&name);
+	models_free(&models);
 }
 
 static void test_the_models_of_the_pipeline(void **state)
@@ -188,6 +236,7 @@ int main(void)
 		cmocka_unit_test(test_an_analysis),
 		cmocka_unit_test(test_a_clean_model),
 		cmocka_unit_test(test_broken_headers),
+		cmocka_unit_test(test_a_table_of_ones_own),
 		cmocka_unit_test(test_the_models_of_the_pipeline),
 		cmocka_unit_test(test_doubles_are_those_of_the_c_library),
 		cmocka_unit_test(test_integers_at_their_ends),

@@ -8,6 +8,7 @@
 #include "flow/sink.h"
 #include "flow/sink_recover.h"
 #include "scratch.h"
+#include "tables.h"
 
 #include <unistd.h>
 
@@ -29,6 +30,14 @@ struct fixture {
 	enum err_code code;		/* what run() gave */
 };
 
+/* As of models with the id "u". */
+static const struct clean_model clean[TABLES];
+static const struct lake_table tables[TABLES] = {
+	[GEO] = { .model = &clean[GEO], .kind = TOPIC_LOG, .topic = "u.geo" },
+	[PIN] = { .model = &clean[PIN], .kind = TOPIC_LOG, .topic = "u.pin" },
+	[USER] = { .model = &clean[USER], .kind = TOPIC_LOG, .topic = "u.user" },
+};
+
 static int set_up(void **state)
 {
 	struct fixture *f = xcalloc(1, sizeof(*f));
@@ -41,8 +50,15 @@ static int set_up(void **state)
 	assert_ok(broker_create(f->broker, pin, 1, &err));
 	assert_ok(broker_create(f->broker, geo, 1, &err));
 	f->options = (struct sink_options){
-		.dir = f->dir, .id = "u", .broker = f->broker, .store = f->store,
-		.flush_size = 3, .flush_bytes = 1 << 20, .flush_age_ms = 60000, .until_end = true,
+		.dir = f->dir,
+		.tables = tables,
+		.table_count = TABLES,
+		.broker = f->broker,
+		.store = f->store,
+		.flush_size = 3,
+		.flush_bytes = 1 << 20,
+		.flush_age_ms = 60000,
+		.until_end = true,
 	};
 	*state = f;
 	return 0;
@@ -52,6 +68,7 @@ static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 
+	sink_counts_release(&f->counts);
 	store_free(f->store);
 	broker_free(f->broker);
 	scratch_remove(f->dir);
@@ -208,9 +225,9 @@ static void test_objects_by_count(void **state)
 	assert_object(f->store, "topics/u.pin/partition=0/u.pin+0+0000000006.json", "{\"n\":6}\n");
 	assert_int_equal(assert_once(f->store, pin, 7), 3);
 	assert_int_equal(assert_once(f->store, geo, 2), 1);
-	assert_int_equal(f->counts.records[LAKE_PIN], 7);
-	assert_int_equal(f->counts.records[LAKE_GEO], 2);
-	assert_int_equal(f->counts.records[LAKE_USER], 0);
+	assert_int_equal(f->counts.records[PIN], 7);
+	assert_int_equal(f->counts.records[GEO], 2);
+	assert_int_equal(f->counts.records[USER], 0);
 	assert_int_equal(f->counts.objects, 4);
 }
 
@@ -277,8 +294,8 @@ static void test_what_is_no_json_is_a_dead_letter(void **state)
 	run_ok(f);
 	assert_int_equal(assert_once(f->store, pin, 7), 2);
 	assert_object(f->store, "topics/u.pin/partition=0/u.pin+0+0000000005.json", "{\"n\":5}\n");
-	assert_int_equal(f->counts.dead[LAKE_PIN], 5);
-	assert_int_equal(f->counts.records[LAKE_PIN], 2);
+	assert_int_equal(f->counts.dead[PIN], 5);
+	assert_int_equal(f->counts.records[PIN], 2);
 	assert_ok(dlq_list(f->store, "u.pin", take_reason, &reasons, &err));
 	assert_non_null(strstr(buf_cstr(&reasons), "00000000000000000001 not JSON"));
 	assert_non_null(strstr(buf_cstr(&reasons), "00000000000000000002 a tombstone"));
@@ -301,12 +318,12 @@ static void test_all_topics(void **state)
 	append_numbers(f, stream, 0, 2);
 	run_ok(f);
 	assert_once(f->store, other, 0);
-	f->options.all_topics = true;
+	f->options.take_all = true;
 	run_ok(f);
 	assert_once(f->store, other, 2);
 	assert_once(f->store, pin, 2);
 	assert_once(f->store, stream, 0);
-	assert_int_equal(f->counts.records[LAKE_TABLES], 2);
+	assert_int_equal(f->counts.records[TABLES], 2);
 }
 
 /* --- restart ----------------------------------------------------------- */
@@ -321,12 +338,12 @@ static void test_a_restart_goes_on(void **state)
 	assert_int_equal(f->counts.objects, 0);
 	append_numbers(f, pin, 4, 9);
 	run_ok(f);
-	assert_int_equal(f->counts.records[LAKE_PIN], 5);
+	assert_int_equal(f->counts.records[PIN], 5);
 	append(f, pin, "not JSON");
 	run_ok(f);
 	append_numbers(f, pin, 10, 11);
 	run_ok(f);
-	assert_int_equal(f->counts.records[LAKE_PIN], 1);
+	assert_int_equal(f->counts.records[PIN], 1);
 	assert_once(f->store, pin, 11);
 }
 
@@ -424,7 +441,7 @@ static void test_what_is_there_is_never_replaced(void **state)
 	assert_int_equal(run(f), ERR_CORRUPT);
 	assert_object(f->store, key, letter);
 	assert_once(f->store, geo, 4);
-	assert_int_equal(f->counts.records[LAKE_PIN], 1);	/* nothing after the gap */
+	assert_int_equal(f->counts.records[PIN], 1); /* nothing after the gap */
 }
 
 /* --- faults ------------------------------------------------------------ */
@@ -454,7 +471,7 @@ static void fail_every_call(struct fixture *f, enum err_code code, bool after, b
 		if (!restarts)
 			assert_int_equal(f->counts.objects, 0);
 		/* One call for each object and letter, and three a partition to find the place. */
-		calls = restarts ? 8 : (int)(first.objects + first.dead[LAKE_PIN]) + 6;
+		calls = restarts ? 8 : (int)(first.objects + first.dead[PIN]) + 6;
 	}
 }
 

@@ -194,12 +194,14 @@ static void push(struct fixture *f, int lane)
 
 static void push_letters(struct fixture *f, int lane)
 {
-	static const struct topic_ref topic = { TOPIC_LOG, "t" };
+	struct dlq_source source = { .stage = "sink",
+				     .topic = { TOPIC_LOG, "t" },
+				     .partition = lane };
 	struct dlq_letter letter = { .reason = "x" };
 	struct sink_job *job = new_job(f, lane);
 	struct err err = { 0 };
 
-	job->letters = dlq_batch_new(f->store, "sink", topic, lane);
+	job->letters = dlq_batch_new(f->store, &source);
 	letter.position = position_of_offset((uint64_t)f->pushed[lane]);
 	assert_ok(dlq_batch_add(job->letters, &letter, &err));
 	sink_writer_push(f->writer, job);

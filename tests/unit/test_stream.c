@@ -9,6 +9,7 @@
 #include "flow/stream_table.h"
 #include "temp_dir.h"
 #include "testing.h"
+#include "tables.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -78,7 +79,7 @@ static void begin(struct posting *posting)
 	(void)pthread_cond_init(&posting->done, NULL);
 	posting->ended = 0;
 	posting->broker = broker_memory_new(STREAMS_BYTES, on_done, posting);
-	for (size_t i = 0; i < LAKE_TABLES; i++)
+	for (size_t i = 0; i < TABLES; i++)
 		assert_ok(broker_create(posting->broker,
 					(struct topic_ref){ TOPIC_STREAM, streams[i] }, SHARDS,
 					&err));
@@ -148,36 +149,33 @@ static bool count_letter(void *user, const struct dlq_entry *entry)
 }
 
 /* Rows by the tables' own log, and dead letters of all streams. */
-static void count(struct store *store, uint64_t rows[LAKE_TABLES], uint64_t *ret_dead)
+static void count(struct store *store, uint64_t rows[TABLES], uint64_t *ret_dead)
 {
-	struct buf root;
 	struct err err;
 
 	*ret_dead = 0;
-	buf_init(&root, 1000);
-	for (int i = 0; i < LAKE_TABLES; i++) {
+	for (int i = 0; i < TABLES; i++) {
 		struct delta_options options = { 0 };
 		struct delta_table *table;
+		struct lake_table place;
 
-		buf_clear(&root);
-		lake_table_root(&root, TOPIC_STREAM, "u", (enum lake_table)i);
-		assert_ok(delta_open(store, buf_cstr(&root), &options, &table, &err));
+		assert_ok(lake_table_init(&place, &models.clean[i], TOPIC_STREAM, "u", &err));
+		assert_ok(delta_open(store, place.root, &options, &table, &err));
 		rows[i] = delta_rows(table);
 		delta_close(table);
 	}
 	assert_ok(dlq_list(store, NULL, count_letter, ret_dead, &err));
-	buf_release(&root);
 }
 
 static void assert_all_there(const char *dir, uint64_t posts)
 {
 	struct store *store = open_store(dir);
-	uint64_t rows[LAKE_TABLES], dead;
+	uint64_t rows[TABLES], dead;
 
 	count(store, rows, &dead);
-	assert_int_equal(rows[LAKE_PIN], posts - posts / 10);
-	assert_int_equal(rows[LAKE_GEO], posts);
-	assert_int_equal(rows[LAKE_USER], posts - 1);
+	assert_int_equal(rows[PIN], posts - posts / 10);
+	assert_int_equal(rows[GEO], posts);
+	assert_int_equal(rows[USER], posts - 1);
 	assert_int_equal(dead, posts / 10 + 1);
 	store_free(store);
 }
@@ -197,14 +195,14 @@ static void test_records_become_rows_once(void **state)
 	begin(&posting);
 	post_some(&posting, 40);
 	assert_ok(run_stream(dir, &posting, store, &counts, &err));
-	assert_int_equal(counts.rows[LAKE_PIN], 36);
-	assert_int_equal(counts.dead[LAKE_PIN], 4);
-	assert_int_equal(counts.dead[LAKE_USER], 1);
-	assert_int_equal(counts.unreadable[LAKE_USER], 39);
+	assert_int_equal(counts.rows[PIN], 36);
+	assert_int_equal(counts.dead[PIN], 4);
+	assert_int_equal(counts.dead[USER], 1);
+	assert_int_equal(counts.unreadable[USER], 39);
 	assert_all_there(dir, 40);
 
 	assert_ok(run_stream(dir, &posting, store, &counts, &err));
-	assert_int_equal(counts.rows[LAKE_PIN] + counts.commits, 0);
+	assert_int_equal(counts.rows[PIN] + counts.commits, 0);
 	assert_all_there(dir, 40);
 	store_free(store);
 	temp_dir_remove(&temp);
@@ -266,16 +264,11 @@ static struct position next_position(struct broker *broker, const struct stream_
 	return next;
 }
 
-static void flush(struct stream_table *table, struct broker *broker)
+static void flush(struct stream_table *table)
 {
-	struct topic_ref topic = stream_table_topic(table);
-	struct reader_options options = { .group = "g", .topics = &topic, .topic_count = 1 };
-	struct broker_reader *reader;
 	struct err err;
 
-	assert_ok(broker_reader_open(broker, &options, &reader, &err));
-	assert_ok(stream_table_flush(table, reader, &err));
-	reader_close(reader);
+	assert_ok(stream_table_flush(table, &err));
 }
 
 /* One pin, as the shard's next record, into the table. */
@@ -284,9 +277,9 @@ static void commit_one(struct stream_table *table, struct posting *posting, cons
 	struct record record = { .value = slice_str(value),
 				 .position = next_position(posting->broker, table) };
 
-	post_to(posting, table->topic, 0, "k", value);
+	post_to(posting, table->place.topic, 0, "k", value);
 	stream_table_add(table, stream_table_shard(table, 0), &record, 1);
-	flush(table, posting->broker);
+	flush(table);
 }
 
 /* The table of pins of a fresh directory, one shard of it assigned. */
@@ -299,9 +292,12 @@ static void open_pins(struct stream_table *table, struct stream_table_options *o
 	make_dir(temp);
 	begin(posting);
 	*options = (struct stream_table_options){
-		.store = open_store(temp->path), .engine = engine, .models = &models,
-		.dir = temp->path, .id = "u", .which = LAKE_PIN, .bytes_max = 64 << 20,
+		.store = open_store(temp->path),
+		.engine = engine,
+		.dir = temp->path,
+		.bytes_max = 64 << 20,
 	};
+	assert_ok(lake_table_init(&options->place, &models.clean[PIN], TOPIC_STREAM, "u", &err));
 	assert_ok(stream_table_open(table, options, &err));
 	assert_ok(stream_table_assign(table, posting->broker, 0, &start, &err));
 }
@@ -374,7 +370,7 @@ static void commit_ahead(struct stream_table *table, struct broker *broker, uint
 	};
 
 	stream_table_add(table, stream_table_shard(table, 0), &record, 1);
-	flush(table, broker);
+	flush(table);
 }
 
 static void *post_late(void *arg)
@@ -426,7 +422,7 @@ static void test_large_damage_is_buried(void **state)
 	first = next_position(posting.broker, &table);
 	assert_ok(stream_table_damage(&table, stream_table_shard(&table, 0), first,
 				      position_with_ordinal(first, LOST - 1), &err));
-	flush(&table, posting.broker);
+	flush(&table);
 	assert_ok(dlq_list(options.store, NULL, count_letter, &dead, &err));
 	assert_int_equal(dead, LOST);
 	close_pins(&table, &options, &temp, &posting);
@@ -447,16 +443,19 @@ static void test_letters_of_two_objects_may_fail(void **state)
 		struct stream_table_options options;
 		struct stream_table table;
 		struct posting posting;
+		struct dlq_source source;
 		struct store *faulty;
 		struct temp_dir temp;
 		struct err err;
 
 		open_pins(&table, &options, &temp, &posting);
+		source = (struct dlq_source){ .stage = "stream",
+					      .table = "pin",
+					      .topic = stream_table_topic(&table) };
 		faulty = store_faulty_new(open_store(temp.path), k, ERR_BUSY, false);
 		table.store = faulty;
 		dlq_batch_free(stream_table_shard(&table, 0)->batch.letters);
-		stream_table_shard(&table, 0)->batch.letters =
-			dlq_batch_new(faulty, "stream", stream_table_topic(&table), 0);
+		stream_table_shard(&table, 0)->batch.letters = dlq_batch_new(faulty, &source);
 		record.position = next_position(posting.broker, &table);
 		for (int i = 0; i < LETTERS; i++) {
 			stream_table_add(&table, stream_table_shard(&table, 0), &record, 1);

@@ -1,0 +1,119 @@
+#include "flow/check_topic.h"
+
+#include "base/mem.h"
+#include "flow/census.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static bool note_front(void *user, const struct store_entry *entry)
+{
+	struct checking *checking = user;
+	struct slice topic;
+	int32_t partition;
+	struct check_part *part;
+	uint64_t start;
+
+	if (!lake_object_parse(entry->key, &topic, &partition, &start) &&
+	    !lake_dlq_parse(entry->key, checking->kind, &topic, &partition, &start))
+		return true;
+	part = check_part_of(checking, partition);
+	if ((int64_t)start > part->front)
+		part->front = (int64_t)start;
+	return true;
+}
+
+/* A listing may lack what is put while it runs, and show what is put after that. But what the sink
+ * put before the newest that this one shows, a later listing will not lack. */
+enum err_code check_find_fronts(struct checking *checking)
+{
+	static const char *const places[] = { "topics", "dlq" };
+	char prefix[STORE_KEY_MAX];
+	enum err_code code = ERR_OK;
+
+	for (size_t i = 0; i < ARRAY_LEN(places) && code == ERR_OK; i++) {
+		(void)snprintf(prefix, sizeof(prefix), "%s/%s/", places[i], checking->topic);
+		code = store_list(checking->options->store, prefix, "", note_front, checking,
+				  checking->err);
+	}
+	return code;
+}
+
+/* Let the sink's letters account for the offsets from `next` on. */
+static void skip_letters(struct check_part *part)
+{
+	while (part->sink_at < part->sink_count && part->sink[part->sink_at] == part->next) {
+		part->sink_at++;
+		part->next++;
+	}
+}
+
+static void compare_start(struct checking *checking, const struct check_part *part, uint64_t start)
+{
+	if (start > part->next)
+		check_fault(checking,
+			    "partition %d of \"%s\": offsets %" PRIu64 " to %" PRIu64
+			    " are in no object",
+			    part->partition, checking->topic, part->next, start - 1);
+	if (start < part->next)
+		check_fault(checking,
+			    "partition %d of \"%s\": offsets from %" PRIu64 " on are in two places",
+			    part->partition, checking->topic, start);
+}
+
+static bool check_object(void *user, const struct store_entry *entry)
+{
+	struct checking *checking = user;
+	uint64_t start, lines = 0;
+	struct slice topic;
+	int32_t partition;
+	struct check_part *part;
+
+	if (!lake_object_parse(entry->key, &topic, &partition, &start)) {
+		check_fault(checking, "\"%s\" is not the name of an object of the lake",
+			    entry->key);
+		return true;
+	}
+	part = check_part_of(checking, partition);
+	if ((int64_t)start > part->front)
+		return true;
+	skip_letters(part);
+	compare_start(checking, part, start);
+	checking->code = census_count_lines(checking->options->store, entry->key, entry->size,
+					    &lines, checking->err);
+	part->next = start + lines;
+	checking->counts.objects++;
+	checking->counts.lines += lines;
+	return checking->code == ERR_OK;
+}
+
+/* The sink's letters after the last object. */
+static void check_last_letters(struct checking *checking, struct check_part *part)
+{
+	uint64_t at;
+
+	skip_letters(part);
+	if (part->sink_at == part->sink_count)
+		return;
+	at = part->sink[part->sink_at];
+	if (at < part->next)
+		check_fault(checking,
+			    "partition %d of \"%s\": offset %" PRIu64
+			    " is a dead letter and in an object",
+			    part->partition, checking->topic, at);
+	else if ((int64_t)at <= part->front)
+		compare_start(checking, part, at);
+}
+
+enum err_code check_objects(struct checking *checking)
+{
+	char prefix[STORE_KEY_MAX];
+	enum err_code code;
+
+	(void)snprintf(prefix, sizeof(prefix), "topics/%s/", checking->topic);
+	code = store_list(checking->options->store, prefix, "", check_object, checking,
+			  checking->err);
+	for (size_t i = 0; i < checking->part_count; i++)
+		check_last_letters(checking, &checking->parts[i]);
+	return code == ERR_OK ? checking->code : code;
+}
