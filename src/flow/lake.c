@@ -9,17 +9,21 @@
 static const char objects[] = "topics";
 static const char letters[] = "dlq";
 
-static enum err_code check_topic(const struct lake_table *table, struct slice topic,
+static enum err_code check_topic(const struct lake_table *table, struct slice topic, const char *id,
 				 struct err *err)
 {
+	const char *what = table->kind == TOPIC_STREAM ? "stream" : "topic";
 	enum err_code code = table->kind == TOPIC_STREAM ? name_check_stream(topic, err)
 							 : name_check_topic(topic, err);
 
 	if (code == ERR_OK)
 		return ERR_OK;
+	if (topic.len > STREAM_NAME_MAX)
+		return err_set(err, ERR_USAGE, "table \"%s\": with the id \"%.40s…\" the name of its %s"
+			       " is too long", table->model->model.name, id, what);
 	err->code = ERR_USAGE;
 	return err_prefix(err, "table \"%s\": %s \"%.*s\"", table->model->model.name,
-			  table->kind == TOPIC_STREAM ? "stream" : "topic", SLICE_ARG(topic));
+			  what, SLICE_ARG(topic));
 }
 
 enum err_code lake_table_init(struct lake_table *table, const struct clean_model *model,
@@ -36,7 +40,7 @@ enum err_code lake_table_init(struct lake_table *table, const struct clean_model
 	};
 	buf_init(&topic, STORE_KEY_MAX);
 	clean_name(&topic, stream ? model->stream : model->topic, id);
-	code = check_topic(table, buf_slice(&topic), err);
+	code = check_topic(table, buf_slice(&topic), id, err);
 	if (code == ERR_OK)
 		(void)snprintf(table->topic, sizeof(table->topic), "%s", buf_cstr(&topic));
 	buf_release(&topic);

@@ -105,7 +105,7 @@ def test_rows_that_the_table_only_says_it_has(pinpipe, copy):
         path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if '"add"' not in line))
     status, _, trace = check(pinpipe, copy)
     assert status == 1
-    assert "the table says that offsets up to 59 are done" in trace
+    assert "the tables say that offsets up to 59 are done" in trace
 
 
 def test_a_file_added_twice(pinpipe, copy):
