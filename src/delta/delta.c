@@ -40,11 +40,43 @@ enum err_code delta_table_read_commit(struct delta_table *table, int64_t version
 enum err_code delta_table_check_writable(struct delta_table *table, struct err *err)
 {
 	enum err_code code = delta_check_writable(&table->state.protocol, table->state.metadata,
-						  table->schema, table->reader.line, err);
+						  table->reader.line, err);
 
 	if (code != ERR_OK)
 		(void)err_prefix(err, "table \"%s\"", table->root);
 	return code;
+}
+
+enum err_code delta_compare(struct delta_table *table, const struct delta_schema *wanted,
+			    struct delta_difference *ret_difference, struct err *err)
+{
+	enum err_code code = delta_schema_compare(table->state.metadata, wanted, table->reader.line,
+						  ret_difference, err);
+
+	if (code != ERR_OK)
+		(void)err_prefix(err, "table \"%s\"", table->root);
+	return code;
+}
+
+/* What a user calls it: the last part of its root. */
+static const char *table_name(const struct delta_table *table)
+{
+	const char *slash = strrchr(table->root, '/');
+
+	return slash ? slash + 1 : table->root;
+}
+
+enum err_code delta_table_check_columns(struct delta_table *table, struct err *err)
+{
+	struct delta_difference difference;
+	enum err_code code = delta_compare(table, table->schema, &difference, err);
+
+	if (code != ERR_OK || difference.change == DELTA_SAME)
+		return code;
+	if (difference.change == DELTA_ADDED)
+		return err_set(err, ERR_USAGE, "table \"%s\": %s", table->root, difference.says);
+	return err_set(err, ERR_USAGE, "table \"%s\": %s; \"pinpipe rebuild %s\" cleans all again",
+		       table->root, difference.says, table_name(table));
 }
 
 enum err_code delta_table_advance(struct delta_table *table, struct delta_actions *actions,
@@ -277,6 +309,7 @@ static struct delta_table *table_new(struct store *store, const char *root,
 	table->store = store;
 	table->root = xstrdup(root);
 	table->schema = options->create;
+	table->columns = options->columns;
 	table->checkpoints = options->checkpoints;
 	table->checkpoint_interval = options->checkpoint_interval ? options->checkpoint_interval :
 		CHECKPOINT_INTERVAL;
@@ -306,8 +339,13 @@ static enum err_code delta_open_table(struct delta_table *table, struct err *err
 		code = delta_table_create(table, err);
 	if (code == ERR_OK)
 		code = delta_table_follow(table, err);
-	if (code == ERR_OK && table->schema)
-		code = delta_table_check_writable(table, err);
+	if (code != ERR_OK || !table->schema)
+		return code;
+	if (table->columns == DELTA_COLUMNS_EVOLVE)
+		return delta_table_evolve(table, err);
+	code = delta_table_check_writable(table, err);
+	if (code == ERR_OK && table->columns == DELTA_COLUMNS_SAME)
+		code = delta_table_check_columns(table, err);
 	return code;
 }
 

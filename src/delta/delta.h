@@ -11,9 +11,14 @@
  * checkpoints (delta_checkpoint.h) keep the opening short.
  *
  * Refused with ERR_UNSUPPORTED, because the protocol forbids to touch what one
- * does not know: to read, more than reader version 1, files outside the table;
- * to write, more than writer version 2, a partitioned table, a column that is
+ * does not know: to read, more than reader version 1, files outside the table,
+ * a partitioned table; to write, more than writer version 2, a column that is
  * not null, generated, or has an invariant or a constraint.
+ *
+ * Columns go by their names; their order means nothing. A table may get more of
+ * them, all nullable, by one commit of its metadata: its older data files have
+ * no such column, and whoever reads them takes it for null. A column never goes
+ * and never changes its type but in the commit that replaces all data files.
  *
  * Ownership: the table borrows its store. Threads: one thread a table; any
  * number of tables, processes and machines may write the same one.
@@ -46,6 +51,20 @@ struct delta_schema {
 	size_t count;
 };
 
+/* How a table's columns differ from a schema: the gravest of it. */
+enum delta_change {
+	DELTA_SAME,
+	DELTA_ADDED,		/* the table lacks some */
+	DELTA_WENT,		/* it has one that the schema lacks */
+	DELTA_RETYPED,		/* one is of another type in it */
+};
+
+struct delta_difference {
+	enum delta_change change;
+	size_t added;		/* columns that the table lacks */
+	char says[200];		/* for a person: which column, and the types */
+};
+
 struct delta_add {
 	char *path;		/* relative to the table's root, not URI-encoded */
 	uint64_t size;		/* bytes */
@@ -67,20 +86,31 @@ struct delta_commit {
 	const struct delta_txn *txns;
 	size_t txn_count;
 	struct slice info;		/* members of commitInfo: JSON without braces, or empty */
+	const char *const *removes;	/* of delta_replace() alone: paths of files that go */
+	size_t remove_count;
 };
 
 struct delta_table;
 
+/* What is done with a table that is there and has other columns than a writer. */
+enum delta_columns {
+	DELTA_COLUMNS_SAME,	/* it is refused */
+	DELTA_COLUMNS_EVOLVE,	/* it gets those that it lacks; refused if one went or changed */
+	DELTA_COLUMNS_REPLACE,	/* it is opened as it is, for delta_replace() */
+};
+
 struct delta_options {
 	const struct delta_schema *create;	/* what a writer needs, borrowed; NULL: to read */
+	enum delta_columns columns;
 	uint32_t checkpoint_interval;		/* commits; 0: 10 */
 	bool checkpoints;			/* write them */
 };
 
 /*
  * Reads the newest checkpoint and the log after it. `root`: the table's key prefix, no slash at its
- * end. With `create` the table is made if there is none, and else must have just these columns
- * (ERR_UNSUPPORTED names the first that differs). Without: ERR_ABSENT.
+ * end. With `create` the table is made if there is none; where there is one of other columns,
+ * `columns` says what becomes of it (ERR_USAGE: refused; the message names the column, both types
+ * and what to do). Without `create`: ERR_ABSENT.
  */
 MUST_USE enum err_code delta_open(struct store *store, const char *root,
 				  const struct delta_options *options,
@@ -96,6 +126,8 @@ int64_t delta_txn_version(const struct delta_table *table, const char *app_id);
 size_t delta_file_count(const struct delta_table *table);
 const struct delta_add *delta_file(const struct delta_table *table, size_t i);
 uint64_t delta_rows(const struct delta_table *table);
+MUST_USE enum err_code delta_compare(struct delta_table *table, const struct delta_schema *wanted,
+				     struct delta_difference *ret_difference, struct err *err);
 
 /*
  * Blind append of data files that are in the store already; they are never removed here, whatever
@@ -104,14 +136,26 @@ uint64_t delta_rows(const struct delta_table *table);
  * ERR_EXISTS: the txns of this commit are in the log already with at least their versions; nothing
  * was written, the batch is to be dropped. ERR_LOCKED: another writer took one of them on
  * meanwhile, the batch may be there in part, and nothing was written: open again and begin where
- * that is now. ERR_UNSUPPORTED: another writer changed the table so that this one may not write
- * it. ERR_UNKNOWN, only when the store could not be asked for a long time whether an ambiguous put
- * came through (commitInfo.txnId tells): keep the files, open again and compare
- * delta_txn_version(). After any other error nothing was written, and the same commit may be tried
- * again.
+ * that is now. ERR_UNSUPPORTED, ERR_USAGE: another writer changed the table, or its columns, so
+ * that this one may not write it. ERR_UNKNOWN, only when the store could not be asked for a long
+ * time whether an ambiguous put came through (commitInfo.txnId tells): keep the files, open again
+ * and compare delta_txn_version(). After any other error nothing was written, and the same commit
+ * may be tried again.
  */
 MUST_USE enum err_code delta_commit(struct delta_table *table, const struct delta_commit *commit,
 				    int64_t *ret_version, struct err *err);
+
+/*
+ * Replace files by others in one commit, with the writer's columns: a reader sees the old rows or
+ * the new, never a part of both. `planned_on`: the version of which delta_file() named `removes`,
+ * the files that go (all of them, if a column went or changed its type). The txns are set as they
+ * are, without a look at `after`. The files stay in the store: older versions have them.
+ *
+ * ERR_BUSY: the table moved on (another writer won the version, and the table is at the latest one
+ * now); nothing was written: plan again on that. ERR_UNKNOWN and all others: as of delta_commit().
+ */
+MUST_USE enum err_code delta_replace(struct delta_table *table, const struct delta_commit *commit,
+				     int64_t planned_on, int64_t *ret_version, struct err *err);
 
 /* A name for a new data file, unique: "part-<uuid>.snappy.parquet". */
 void delta_new_file_name(struct buf *out);

@@ -2,6 +2,15 @@
 
 #include "base/mem.h"
 
+static void delta_settings_release(struct delta_settings *settings)
+{
+	for (size_t i = 0; i < settings->count; i++) {
+		free(settings->items[i].key);
+		free(settings->items[i].value);
+	}
+	free(settings->items);
+}
+
 void delta_metadata_free(struct delta_metadata *metadata)
 {
 	if (!metadata)
@@ -11,11 +20,9 @@ void delta_metadata_free(struct delta_metadata *metadata)
 	free(metadata->description);
 	free(metadata->provider);
 	free(metadata->schema);
-	for (size_t i = 0; i < metadata->setting_count; i++) {
-		free(metadata->settings[i].key);
-		free(metadata->settings[i].value);
-	}
-	free(metadata->settings);
+	free(metadata->partitioned_by);
+	delta_settings_release(&metadata->options);
+	delta_settings_release(&metadata->settings);
 	free(metadata);
 }
 
@@ -63,7 +70,15 @@ struct delta_app *delta_actions_new_app(struct delta_actions *actions)
 	return NEW(actions->apps, actions->app_count);
 }
 
-struct delta_setting *delta_metadata_new_setting(struct delta_metadata *metadata)
+struct delta_setting *delta_settings_new(struct delta_settings *settings)
 {
-	return NEW(metadata->settings, metadata->setting_count);
+	return NEW(settings->items, settings->count);
+}
+
+const char *delta_setting(const struct delta_metadata *metadata, const char *key)
+{
+	for (size_t i = 0; i < metadata->settings.count; i++)
+		if (strcmp(metadata->settings.items[i].key, key) == 0)
+			return metadata->settings.items[i].value;
+	return NULL;
 }

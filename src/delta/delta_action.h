@@ -27,16 +27,21 @@ struct delta_setting {
 	char *value;
 };
 
+struct delta_settings {
+	struct delta_setting *items;
+	size_t count;
+};
+
 struct delta_metadata {
 	char *id;
 	char *name;			/* or NULL */
 	char *description;		/* or NULL */
 	char *provider;			/* "parquet" */
+	struct delta_settings options;	/* of the provider */
 	char *schema;			/* schemaString: JSON text */
+	char *partitioned_by;		/* the first partition column; NULL: none */
+	struct delta_settings settings;	/* configuration */
 	int64_t created_ms;		/* -1: not given */
-	size_t partition_column_count;
-	struct delta_setting *settings;
-	size_t setting_count;
 };
 
 struct delta_remove {
@@ -71,7 +76,10 @@ void delta_metadata_free(struct delta_metadata *metadata);	/* accepts NULL */
 struct delta_add *delta_actions_new_add(struct delta_actions *actions);
 struct delta_remove *delta_actions_new_remove(struct delta_actions *actions);
 struct delta_app *delta_actions_new_app(struct delta_actions *actions);
-struct delta_setting *delta_metadata_new_setting(struct delta_metadata *metadata);
+struct delta_setting *delta_settings_new(struct delta_settings *settings);
+
+/* The value of a setting; NULL: it is not set. */
+const char *delta_setting(const struct delta_metadata *metadata, const char *key);
 
 /* Reads texts of one commit after the other. */
 struct delta_reader {
@@ -92,7 +100,11 @@ MUST_USE enum err_code delta_path_decode(struct slice encoded, char **ret_path, 
 /* Write one line each; paths are URI-encoded (RFC 2396). */
 void delta_put_path(struct buf *out, const char *path);
 void delta_put_add(struct buf *out, const struct delta_add *add);
+void delta_put_remove(struct buf *out, const struct delta_add *gone, int64_t now_ms);
 void delta_put_txn(struct buf *out, const struct delta_txn *txn, int64_t now_ms);
+/* All of it that the protocol knows, but with this schema (JSON text, not yet quoted). */
+void delta_put_metadata(struct buf *out, const struct delta_metadata *metadata,
+			struct slice schema);
 
 /* A random UUID (version 4). */
 void delta_uuid(char out[static DELTA_UUID_SIZE]);

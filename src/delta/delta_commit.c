@@ -21,6 +21,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <strings.h>
 
 enum { TRIES_MAX = 60, WAIT_FIRST_MS = 10, WAIT_MAX_MS = 1000 };
 
@@ -56,16 +57,16 @@ static void attempt_begin(struct attempt *attempt, const struct delta_table *tab
 }
 
 static void put_info(struct attempt *attempt, const char *operation, const char *parameters,
-		     struct slice more)
+		     bool blind_append, struct slice more)
 {
 	struct buf *out = &attempt->text;
 
 	buf_addf(out, "{\"commitInfo\":{\"timestamp\":%" PRId64 ",\"operation\":",
 		 attempt->timestamp_ms);
 	json_put_string(out, slice_str(operation));
-	buf_addf(out, ",\"operationParameters\":%s,\"isBlindAppend\":true,"
+	buf_addf(out, ",\"operationParameters\":%s,\"isBlindAppend\":%s,"
 		 "\"engineInfo\":\"pinpipe/" PINPIPE_VERSION "\",\"txnId\":\"%s\"", parameters,
-		 attempt->txn_id);
+		 blind_append ? "true" : "false", attempt->txn_id);
 	if (more.len > 0) {
 		buf_add_char(out, ',');
 		buf_add_slice(out, more);
@@ -175,25 +176,31 @@ static enum err_code decide(struct delta_table *table, struct attempt *attempt,
 	return code;
 }
 
+static enum err_code lost_to_others(const struct delta_table *table, struct err *err)
+{
+	return err_set(err, ERR_BUSY, "table \"%s\": lost %d versions to other writers", table->root,
+		       TRIES_MAX);
+}
+
 /* ---- Creating ---- */
 
 static void delta_commit_put_table(struct attempt *attempt, const struct delta_schema *schema)
 {
-	struct buf *out = &attempt->text;
-	struct buf columns;
 	char id[DELTA_UUID_SIZE];
+	char provider[] = "parquet";
+	struct delta_metadata metadata = {
+		.id = id, .provider = provider, .created_ms = attempt->timestamp_ms,
+	};
+	struct buf columns;
 
 	delta_uuid(id);
 	buf_init(&columns, COMMIT_BYTES_MAX);
 	delta_schema_put(&columns, schema);
-	put_info(attempt, "CREATE TABLE", "{\"partitionBy\":\"[]\",\"properties\":\"{}\"}",
+	put_info(attempt, "CREATE TABLE", "{\"partitionBy\":\"[]\",\"properties\":\"{}\"}", true,
 		 slice_of(NULL, 0));
-	buf_add_str(out, "{\"protocol\":{\"minReaderVersion\":1,\"minWriterVersion\":2}}\n");
-	buf_addf(out, "{\"metaData\":{\"id\":\"%s\",\"format\":{\"provider\":\"parquet\","
-		 "\"options\":{}},\"schemaString\":", id);
-	json_put_string(out, buf_slice(&columns));
-	buf_addf(out, ",\"partitionColumns\":[],\"configuration\":{},\"createdTime\":%" PRId64
-		 "}}\n", attempt->timestamp_ms);
+	buf_add_str(&attempt->text,
+		    "{\"protocol\":{\"minReaderVersion\":1,\"minWriterVersion\":2}}\n");
+	delta_put_metadata(&attempt->text, &metadata, buf_slice(&columns));
 	buf_release(&columns);
 }
 
@@ -208,6 +215,85 @@ enum err_code delta_table_create(struct delta_table *table, struct err *err)
 	delta_commit_put_table(&attempt, table->schema);
 	/* LOST serves as well: another one has made the table. */
 	code = decide(table, &attempt, &outcome, err);
+	attempt_release(&attempt);
+	return code;
+}
+
+/* ---- Changing the columns ---- */
+
+/* The table's metadata, with the writer's columns. */
+static enum err_code put_writers_columns(struct attempt *attempt, struct delta_table *table,
+					 struct err *err)
+{
+	struct buf columns;
+	enum err_code code;
+
+	buf_init(&columns, COMMIT_BYTES_MAX);
+	code = delta_schema_merge(&columns, table->state.metadata, table->schema,
+				  table->reader.line, err);
+	if (code == ERR_OK)
+		delta_put_metadata(&attempt->text, table->state.metadata, buf_slice(&columns));
+	buf_release(&columns);
+	return code;
+}
+
+/* *ret_needed: there are columns to be added, and nothing else is in the way. */
+static enum err_code look_at_columns(struct delta_table *table, bool *ret_needed, struct err *err)
+{
+	struct delta_difference difference = { 0 };
+	enum err_code code = delta_table_check_writable(table, err);
+
+	if (code == ERR_OK)
+		code = delta_compare(table, table->schema, &difference, err);
+	if (code == ERR_OK && difference.change > DELTA_ADDED)
+		code = delta_table_check_columns(table, err);
+	if (code == ERR_OK)
+		*ret_needed = difference.change == DELTA_ADDED;
+	return code;
+}
+
+static enum err_code add_columns(struct delta_table *table, struct attempt *attempt,
+				 enum outcome *ret_outcome, struct err *err)
+{
+	enum err_code code;
+
+	attempt_begin(attempt, table);
+	put_info(attempt, "ADD COLUMNS", "{}", false, slice_of(NULL, 0));
+	code = put_writers_columns(attempt, table, err);
+	return code == ERR_OK ? decide(table, attempt, ret_outcome, err) : code;
+}
+
+/* What others commit meanwhile, rows or columns, is read; then it is looked at anew. */
+static enum err_code evolve_somewhere(struct delta_table *table, struct attempt *attempt,
+				      struct err *err)
+{
+	struct backoff backoff = { .first_ms = WAIT_FIRST_MS, .max_ms = WAIT_MAX_MS };
+
+	for (int tries = 0; tries < TRIES_MAX; tries++) {
+		enum outcome outcome = LOST;
+		bool needed = false;
+		enum err_code code = look_at_columns(table, &needed, err);
+
+		if (code != ERR_OK || !needed)
+			return code;
+		code = add_columns(table, attempt, &outcome, err);
+		if (code != ERR_OK || outcome == WON)
+			return code;
+		clock_sleep_ms(backoff_next_ms(&backoff));
+		code = delta_table_follow(table, err);
+		if (code != ERR_OK)
+			return code;
+	}
+	return lost_to_others(table, err);
+}
+
+enum err_code delta_table_evolve(struct delta_table *table, struct err *err)
+{
+	struct attempt attempt;
+	enum err_code code;
+
+	attempt_init(&attempt);
+	code = evolve_somewhere(table, &attempt, err);
 	attempt_release(&attempt);
 	return code;
 }
@@ -257,16 +343,21 @@ static enum err_code check_present(struct delta_table *table, struct err *err)
 	return code;
 }
 
+static void put_txns_and_adds(struct attempt *attempt, const struct delta_commit *commit)
+{
+	for (size_t i = 0; i < commit->txn_count; i++)
+		delta_put_txn(&attempt->text, &commit->txns[i], attempt->timestamp_ms);
+	for (size_t i = 0; i < commit->add_count; i++)
+		delta_put_add(&attempt->text, &commit->adds[i]);
+}
+
 static void put_commit(struct attempt *attempt, const struct delta_commit *commit)
 {
 	bool stream = strcmp(commit->operation, "STREAMING UPDATE") == 0;
 
 	put_info(attempt, commit->operation, stream ? "{\"outputMode\":\"Append\"}" :
-		 "{\"mode\":\"Append\"}", commit->info);
-	for (size_t i = 0; i < commit->txn_count; i++)
-		delta_put_txn(&attempt->text, &commit->txns[i], attempt->timestamp_ms);
-	for (size_t i = 0; i < commit->add_count; i++)
-		delta_put_add(&attempt->text, &commit->adds[i]);
+		 "{\"mode\":\"Append\"}", true, commit->info);
+	put_txns_and_adds(attempt, commit);
 }
 
 /* Try one version after the other. ERR_OK: written, and the state is there. */
@@ -281,6 +372,8 @@ static enum err_code commit_somewhere(struct delta_table *table, const struct de
 
 		if (code == ERR_OK)
 			code = delta_table_check_writable(table, err);
+		if (code == ERR_OK)
+			code = delta_table_check_columns(table, err);
 		if (code != ERR_OK)
 			return code;
 		attempt_begin(attempt, table);
@@ -293,8 +386,7 @@ static enum err_code commit_somewhere(struct delta_table *table, const struct de
 		if (code != ERR_OK)
 			return code;
 	}
-	return err_set(err, ERR_BUSY, "table \"%s\": lost %d versions to other writers", table->root,
-		       TRIES_MAX);
+	return lost_to_others(table, err);
 }
 
 enum err_code delta_commit(struct delta_table *table, const struct delta_commit *commit,
@@ -308,6 +400,90 @@ enum err_code delta_commit(struct delta_table *table, const struct delta_commit 
 	if (code == ERR_OK)
 		code = commit_somewhere(table, commit, &attempt, &failure);
 	attempt_release(&attempt);
+	if (code != ERR_OK) {
+		*err = failure;
+		return code;
+	}
+	*ret_version = table->state.version;
+	delta_checkpoint_if_due(table);
+	return ERR_OK;
+}
+
+/* ---- Replacing ---- */
+
+/* Rows of old files that stay are read by the new schema: that must be no other than one with more
+ * columns. */
+static enum err_code check_replacement(struct delta_table *table, const struct delta_commit *commit,
+				       struct err *err)
+{
+	const char *append_only = delta_setting(table->state.metadata, "delta.appendOnly");
+	struct delta_difference difference;
+	enum err_code code = delta_table_check_writable(table, err);
+
+	if (code == ERR_OK)
+		code = delta_compare(table, table->schema, &difference, err);
+	if (code != ERR_OK)
+		return code;
+	if (append_only && strcasecmp(append_only, "true") == 0 && commit->remove_count > 0)
+		return err_set(err, ERR_UNSUPPORTED, "table \"%s\": rows of it must not be removed, "
+			       "by its own word (delta.appendOnly)", table->root);
+	if (difference.change > DELTA_ADDED && commit->remove_count < table->state.file_count)
+		return err_set(err, ERR_USAGE, "table \"%s\": %s, so that no file may stay",
+			       table->root, difference.says);
+	return ERR_OK;
+}
+
+static enum err_code put_removes(struct attempt *attempt, const struct delta_table *table,
+				 const struct delta_commit *commit, struct err *err)
+{
+	for (size_t i = 0; i < commit->remove_count; i++) {
+		size_t at;
+
+		if (!delta_map_get(&table->state.by_path, commit->removes[i], &at))
+			return err_set(err, ERR_USAGE, "table \"%s\" has no file \"%s\" to be removed",
+				       table->root, commit->removes[i]);
+		delta_put_remove(&attempt->text, &table->state.files[at].add,
+				 attempt->timestamp_ms);
+	}
+	return ERR_OK;
+}
+
+static enum err_code replace(struct delta_table *table, const struct delta_commit *commit,
+			     struct attempt *attempt, enum outcome *ret_outcome, struct err *err)
+{
+	enum err_code code = check_replacement(table, commit, err);
+
+	if (code != ERR_OK)
+		return code;
+	attempt_begin(attempt, table);
+	put_info(attempt, commit->operation, "{\"mode\":\"Overwrite\"}", false, commit->info);
+	code = put_writers_columns(attempt, table, err);
+	if (code == ERR_OK)
+		code = put_removes(attempt, table, commit, err);
+	if (code != ERR_OK)
+		return code;
+	put_txns_and_adds(attempt, commit);
+	return decide(table, attempt, ret_outcome, err);
+}
+
+enum err_code delta_replace(struct delta_table *table, const struct delta_commit *commit,
+			    int64_t planned_on, int64_t *ret_version, struct err *err)
+{
+	struct err failure = { 0 };
+	enum outcome outcome = LOST;
+	struct attempt attempt;
+	enum err_code code = check_present(table, &failure);
+
+	attempt_init(&attempt);
+	if (code == ERR_OK && planned_on == table->state.version)
+		code = replace(table, commit, &attempt, &outcome, &failure);
+	if (code == ERR_OK && outcome == LOST)
+		code = delta_table_follow(table, &failure);
+	attempt_release(&attempt);
+	if (code == ERR_OK && outcome == LOST)
+		code = err_set(&failure, ERR_BUSY, "table \"%s\" has moved on from version %" PRId64
+			       " to %" PRId64 " while it was to be replaced", table->root,
+			       planned_on, table->state.version);
 	if (code != ERR_OK) {
 		*err = failure;
 		return code;

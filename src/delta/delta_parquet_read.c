@@ -78,19 +78,22 @@ static enum err_code parquet_read_read_protocol(struct duck *duck, struct delta_
 	return ERR_OK;
 }
 
-static enum err_code parquet_read_read_settings(struct duck *duck, struct delta_metadata *metadata,
-						struct err *err)
+static enum err_code parquet_read_read_settings(struct duck *duck, const char *member,
+						struct delta_settings *settings, struct err *err)
 {
+	char sql[256];
 	struct duck_rows rows;
-	enum err_code code = duck_rows_open(duck, "SELECT s.key, s.value FROM (SELECT "
-		"unnest(map_entries(metaData.configuration)) AS s FROM base "
-		"WHERE metaData.id IS NOT NULL) WHERE s.key IS NOT NULL AND s.value IS NOT NULL",
-		&rows, err);
+	enum err_code code;
 
+	(void)snprintf(sql, sizeof(sql), "SELECT s.key, s.value FROM (SELECT "
+		       "unnest(map_entries(metaData.%s)) AS s FROM base "
+		       "WHERE metaData.id IS NOT NULL) WHERE s.key IS NOT NULL AND s.value IS NOT NULL",
+		       member);
+	code = duck_rows_open(duck, sql, &rows, err);
 	if (code != ERR_OK)
 		return code;
 	while (duck_rows_next(&rows)) {
-		struct delta_setting *setting = delta_metadata_new_setting(metadata);
+		struct delta_setting *setting = delta_settings_new(settings);
 		struct slice key = duck_slice(&rows, 0);
 		struct slice value = duck_slice(&rows, 1);
 
@@ -108,7 +111,7 @@ static enum err_code parquet_read_read_metadata(struct duck *duck, struct delta_
 	struct duck_rows rows;
 	enum err_code code = duck_rows_open(duck, "SELECT metaData.id, metaData.name, "
 		"metaData.description, metaData.format.provider, metaData.schemaString, "
-		"metaData.createdTime, len(metaData.partitionColumns)::BIGINT FROM base "
+		"metaData.createdTime, metaData.partitionColumns[1] FROM base "
 		"WHERE metaData.id IS NOT NULL", &rows, err);
 
 	actions->metadata = metadata;
@@ -121,12 +124,15 @@ static enum err_code parquet_read_read_metadata(struct duck *duck, struct delta_
 		metadata->provider = duck_text(&rows, 3);
 		metadata->schema = duck_text(&rows, 4);
 		metadata->created_ms = duck_i64(&rows, 5, -1);
-		metadata->partition_column_count = (size_t)duck_i64(&rows, 6, 0);
+		metadata->partitioned_by = duck_text(&rows, 6);
 	}
 	duck_rows_close(&rows);
 	if (!metadata->id || !metadata->schema)
 		return err_set(err, ERR_CORRUPT, "it has no metadata");
-	return parquet_read_read_settings(duck, metadata, err);
+	code = parquet_read_read_settings(duck, "configuration", &metadata->settings, err);
+	if (code == ERR_OK)
+		code = parquet_read_read_settings(duck, "format.options", &metadata->options, err);
+	return code;
 }
 
 static enum err_code read_apps(struct duck *duck, struct delta_actions *actions, struct err *err)

@@ -125,6 +125,18 @@ static void put_text(struct buf *sql, const char *text)
 		buf_add_str(sql, "NULL");
 }
 
+static void parquet_write_put_settings(struct buf *sql, const struct delta_settings *settings)
+{
+	buf_add_str(sql, "MAP {");
+	for (size_t i = 0; i < settings->count; i++) {
+		buf_add_str(sql, i ? ", " : "");
+		put_text(sql, settings->items[i].key);
+		buf_add_str(sql, ": ");
+		put_text(sql, settings->items[i].value);
+	}
+	buf_add_str(sql, "}");
+}
+
 static void put_metadata(struct buf *sql, const struct delta_metadata *metadata)
 {
 	buf_add_str(sql, "{'id': ");
@@ -135,16 +147,13 @@ static void put_metadata(struct buf *sql, const struct delta_metadata *metadata)
 	put_text(sql, metadata->description);
 	buf_add_str(sql, ", 'format': {'provider': ");
 	put_text(sql, metadata->provider);
-	buf_add_str(sql, ", 'options': MAP {}}, 'schemaString': ");
+	buf_add_str(sql, ", 'options': ");
+	parquet_write_put_settings(sql, &metadata->options);
+	buf_add_str(sql, "}, 'schemaString': ");
 	put_text(sql, metadata->schema);
-	buf_add_str(sql, ", 'partitionColumns': [], 'configuration': MAP {");
-	for (size_t i = 0; i < metadata->setting_count; i++) {
-		buf_add_str(sql, i ? ", " : "");
-		put_text(sql, metadata->settings[i].key);
-		buf_add_str(sql, ": ");
-		put_text(sql, metadata->settings[i].value);
-	}
-	buf_add_str(sql, "}, 'createdTime': ");
+	buf_add_str(sql, ", 'partitionColumns': [], 'configuration': ");
+	parquet_write_put_settings(sql, &metadata->settings);
+	buf_add_str(sql, ", 'createdTime': ");
 	if (metadata->created_ms >= 0)
 		buf_add_i64(sql, metadata->created_ms);
 	else
@@ -155,10 +164,8 @@ static void put_metadata(struct buf *sql, const struct delta_metadata *metadata)
 /* The oldest tombstone to keep. A table's own retention is not read: then all are kept. */
 static int64_t tombstones_after(const struct delta_metadata *metadata, int64_t now_ms)
 {
-	for (size_t i = 0; i < metadata->setting_count; i++)
-		if (strcmp(metadata->settings[i].key, "delta.deletedFileRetentionDuration") == 0)
-			return 0;
-	return now_ms - tombstone_ms;
+	return delta_setting(metadata, "delta.deletedFileRetentionDuration") ? 0 :
+		now_ms - tombstone_ms;
 }
 
 static const char *type_of(const char *column)

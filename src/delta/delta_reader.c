@@ -120,23 +120,38 @@ static enum err_code delta_reader_read_protocol(struct json value, struct delta_
 	return ERR_OK;
 }
 
-static void delta_reader_read_settings(struct json value, struct delta_metadata *metadata)
+static void delta_reader_read_settings(struct json value, const char *name,
+				       struct delta_settings *settings)
 {
-	struct json configuration;
+	struct json object;
 	struct json_iter iter;
 
-	if (!json_member(value, "configuration", &configuration) ||
-	    json_type(configuration) != JSON_OBJECT)
+	if (!json_member(value, name, &object) || json_type(object) != JSON_OBJECT)
 		return;
-	iter = json_iter(configuration);
+	iter = json_iter(object);
 	while (json_next(&iter)) {
-		struct delta_setting *setting = delta_metadata_new_setting(metadata);
+		struct delta_setting *setting = delta_settings_new(settings);
 		struct slice text = slice_str("");
 
 		(void)json_get_string(iter.value, &text);
 		setting->key = xstrndup(iter.key.ptr, iter.key.len);
 		setting->value = xstrndup(text.ptr, text.len);
 	}
+}
+
+static void delta_reader_read_partitions(struct json value, struct delta_metadata *metadata)
+{
+	struct slice name = slice_str("");
+	struct json columns;
+	struct json_iter iter;
+
+	if (!json_member(value, "partitionColumns", &columns) || json_type(columns) != JSON_ARRAY)
+		return;
+	iter = json_iter(columns);
+	if (!json_next(&iter))
+		return;
+	(void)json_get_string(iter.value, &name);
+	metadata->partitioned_by = xstrndup(name.ptr, name.len);
 }
 
 static enum err_code delta_reader_read_metadata(struct json value, struct delta_actions *actions,
@@ -152,11 +167,12 @@ static enum err_code delta_reader_read_metadata(struct json value, struct delta_
 	metadata->description = member_text(value, "description");
 	metadata->schema = member_text(value, "schemaString");
 	metadata->created_ms = member_i64(value, "createdTime", -1);
-	if (json_member(value, "format", &part) && json_type(part) == JSON_OBJECT)
+	if (json_member(value, "format", &part) && json_type(part) == JSON_OBJECT) {
 		metadata->provider = member_text(part, "provider");
-	if (json_member(value, "partitionColumns", &part) && json_type(part) == JSON_ARRAY)
-		metadata->partition_column_count = json_count(part);
-	delta_reader_read_settings(value, metadata);
+		delta_reader_read_settings(part, "options", &metadata->options);
+	}
+	delta_reader_read_partitions(value, metadata);
+	delta_reader_read_settings(value, "configuration", &metadata->settings);
 	if (!metadata->id || !metadata->schema)
 		return err_set(err, ERR_CORRUPT, "the metadata has no id or no schemaString");
 	return ERR_OK;

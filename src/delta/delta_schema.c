@@ -3,6 +3,9 @@
 #include "base/mem.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <strings.h>
 
 enum { READER_VERSION_MAX = 1, WRITER_VERSION_MAX = 2 };
 
@@ -16,30 +19,27 @@ static const char *const type_json[] = {
 	[DELTA_ARRAY_DOUBLE] = "{\"type\":\"array\",\"elementType\":\"double\",\"containsNull\":true}",
 };
 
+static void put_column(struct buf *out, const struct delta_column *column)
+{
+	buf_add_str(out, "{\"name\":");
+	json_put_string(out, slice_str(column->name));
+	buf_addf(out, ",\"type\":%s,\"nullable\":true,\"metadata\":{}}", type_json[column->type]);
+}
+
 void delta_schema_put(struct buf *out, const struct delta_schema *schema)
 {
 	buf_add_str(out, "{\"type\":\"struct\",\"fields\":[");
 	for (size_t i = 0; i < schema->count; i++) {
-		buf_add_str(out, i ? ",{\"name\":" : "{\"name\":");
-		json_put_string(out, slice_str(schema->columns[i].name));
-		buf_addf(out, ",\"type\":%s,\"nullable\":true,\"metadata\":{}}",
-			 type_json[schema->columns[i].type]);
+		buf_add_str(out, i ? "," : "");
+		put_column(out, &schema->columns[i]);
 	}
 	buf_add_str(out, "]}");
-}
-
-static const char *setting(const struct delta_metadata *metadata, const char *key)
-{
-	for (size_t i = 0; i < metadata->setting_count; i++)
-		if (strcmp(metadata->settings[i].key, key) == 0)
-			return metadata->settings[i].value;
-	return NULL;
 }
 
 enum err_code delta_check_readable(const struct delta_protocol *protocol,
 				   const struct delta_metadata *metadata, struct err *err)
 {
-	const char *mapping = setting(metadata, "delta.columnMapping.mode");
+	const char *mapping = delta_setting(metadata, "delta.columnMapping.mode");
 
 	if (protocol->reader > READER_VERSION_MAX)
 		return err_set(err, ERR_UNSUPPORTED, "the table asks for reader version %" PRId64
@@ -50,6 +50,10 @@ enum err_code delta_check_readable(const struct delta_protocol *protocol,
 			       metadata->provider ? metadata->provider : "");
 	if (mapping && strcmp(mapping, "none") != 0)
 		return err_set(err, ERR_UNSUPPORTED, "the table uses column mapping");
+	if (metadata->partitioned_by)
+		return err_set(err, ERR_UNSUPPORTED, "the table is partitioned by \"%s\", so that its "
+			       "data files lack this column: such tables are not read",
+			       metadata->partitioned_by);
 	return ERR_OK;
 }
 
@@ -88,66 +92,209 @@ static enum err_code check_field_rules(struct json field, struct slice name, str
 	return ERR_OK;
 }
 
-/* `wanted` NULL: any column of a type that we have. */
-static enum err_code check_field(struct json field, const struct delta_column *wanted,
-				 struct err *err)
-{
+/* ---- The columns of a table, as its schemaString has them ---- */
+
+struct field {
 	struct slice name;
 	struct json type;
-	bool known = false;
+	struct json whole;
+};
 
-	if (json_type(field) != JSON_OBJECT || !json_member(field, "name", &type) ||
-	    !json_get_string(type, &name) || !json_member(field, "type", &type))
-		return err_set(err, ERR_CORRUPT, "a column of the schema has no name or no type");
-	if (wanted && !slice_is(name, wanted->name))
-		return err_set(err, ERR_UNSUPPORTED,
-			       "the table has column \"%.*s\" where \"%s\" is to be written",
-			       SLICE_ARG(name), wanted->name);
-	if (wanted && !same_type(type, wanted->type))
-		return err_set(err, ERR_UNSUPPORTED,
-			       "column \"%s\" of the table is %.*s, to be written is %s",
-			       wanted->name, SLICE_ARG(json_text(type)), type_json[wanted->type]);
-	for (size_t i = 0; i < ARRAY_LEN(type_json) && !wanted; i++)
-		known = known || same_type(type, (enum delta_type)i);
-	if (!wanted && !known)
-		return err_set(err, ERR_UNSUPPORTED, "column \"%.*s\" is %.*s, which is not written",
-			       SLICE_ARG(name), SLICE_ARG(json_text(type)));
-	return check_field_rules(field, name, err);
-}
-
-static enum err_code check_columns(const struct delta_metadata *metadata,
-				   const struct delta_schema *schema, struct json_parser *parser,
-				   struct err *err)
+static enum err_code fields_begin(const struct delta_metadata *metadata, struct json_parser *parser,
+				  struct json *ret_fields, struct err *err)
 {
 	struct json root;
-	struct json fields;
-	struct json_iter iter;
-	size_t i = 0;
 	enum err_code code = json_parse(parser, slice_str(metadata->schema), &root, err);
 
 	if (code != ERR_OK || json_type(root) != JSON_OBJECT ||
-	    !json_member(root, "fields", &fields) || json_type(fields) != JSON_ARRAY)
+	    !json_member(root, "fields", ret_fields) || json_type(*ret_fields) != JSON_ARRAY)
 		return err_set(err, ERR_CORRUPT, "the table's schemaString is no schema");
+	return ERR_OK;
+}
+
+static enum err_code read_field(struct json whole, struct field *ret_field, struct err *err)
+{
+	struct field field = { .whole = whole };
+	struct json name;
+
+	if (json_type(whole) != JSON_OBJECT || !json_member(whole, "name", &name) ||
+	    !json_get_string(name, &field.name) || !json_member(whole, "type", &field.type))
+		return err_set(err, ERR_CORRUPT, "a column of the schema has no name or no type");
+	*ret_field = field;
+	return ERR_OK;
+}
+
+/* Of a schema that was read through already. */
+static bool schema_find_field(struct json fields, const char *name, struct field *ret_field)
+{
+	struct json_iter iter = json_iter(fields);
+	struct err ignored;
+
+	while (json_next(&iter))
+		if (read_field(iter.value, ret_field, &ignored) == ERR_OK &&
+		    slice_is(ret_field->name, name))
+			return true;
+	return false;
+}
+
+/* Names are one ignoring case (PROTOCOL.md, "Schema Serialization Format"). */
+static bool named_before(struct json fields, const struct field *field)
+{
+	struct json_iter iter = json_iter(fields);
+	struct field other;
+	struct err ignored;
+
+	while (json_next(&iter) && iter.value.token != field->whole.token)
+		if (read_field(iter.value, &other, &ignored) == ERR_OK &&
+		    other.name.len == field->name.len &&
+		    strncasecmp(other.name.ptr, field->name.ptr, field->name.len) == 0)
+			return true;
+	return false;
+}
+
+static const struct delta_column *find_column(const struct delta_schema *schema, struct slice name)
+{
+	for (size_t i = 0; i < schema->count; i++)
+		if (slice_is(name, schema->columns[i].name))
+			return &schema->columns[i];
+	return NULL;
+}
+
+/* ---- What is different ---- */
+
+static void difference_set(struct delta_difference *difference, enum delta_change change,
+			   const char *fmt, ...) PRINTF(3, 4);
+
+/* The gravest is kept, and of those as grave the first. */
+static void difference_set(struct delta_difference *difference, enum delta_change change,
+			   const char *fmt, ...)
+{
+	va_list ap;
+
+	if (difference->change >= change)
+		return;
+	difference->change = change;
+	va_start(ap, fmt);
+	(void)vsnprintf(difference->says, sizeof(difference->says), fmt, ap);
+	va_end(ap);
+}
+
+/* A column that the table has. */
+static void compare_field(const struct field *field, const struct delta_schema *wanted,
+			  struct delta_difference *difference)
+{
+	const struct delta_column *column = find_column(wanted, field->name);
+
+	if (!column)
+		difference_set(difference, DELTA_WENT, "column \"%.*s\" (%.*s) is in the table and "
+			       "not in the model", SLICE_ARG(field->name),
+			       SLICE_ARG(json_text(field->type)));
+	else if (!same_type(field->type, column->type))
+		difference_set(difference, DELTA_RETYPED, "column \"%s\" is %.*s in the table and %s "
+			       "in the model", column->name, SLICE_ARG(json_text(field->type)),
+			       type_json[column->type]);
+}
+
+/* Columns that it lacks: all are named, as far as there is room. */
+static void compare_added(struct json fields, const struct delta_schema *wanted,
+			  struct delta_difference *difference)
+{
+	struct field field;
+
+	for (size_t i = 0; i < wanted->count; i++) {
+		const char *name = wanted->columns[i].name;
+		size_t len;
+
+		if (schema_find_field(fields, name, &field))
+			continue;
+		difference_set(difference, DELTA_ADDED, "the table has no column");
+		difference->added++;
+		len = strlen(difference->says);
+		if (difference->change == DELTA_ADDED)
+			(void)snprintf(difference->says + len, sizeof(difference->says) - len,
+				       "%s \"%s\" (%s)", difference->added > 1 ? "," : "", name,
+				       type_json[wanted->columns[i].type]);
+	}
+}
+
+enum err_code delta_schema_compare(const struct delta_metadata *metadata,
+				   const struct delta_schema *wanted, struct json_parser *parser,
+				   struct delta_difference *ret_difference, struct err *err)
+{
+	struct delta_difference difference = { 0 };
+	struct json fields;
+	struct json_iter iter;
+	enum err_code code = fields_begin(metadata, parser, &fields, err);
+
+	if (code != ERR_OK)
+		return code;
 	iter = json_iter(fields);
 	while (json_next(&iter)) {
-		if (schema && i == schema->count)
-			return err_set(err, ERR_UNSUPPORTED, "the table has more columns than the %zu "
-				       "to be written", schema->count);
-		code = check_field(iter.value, schema ? &schema->columns[i] : NULL, err);
+		struct field field;
+
+		code = read_field(iter.value, &field, err);
 		if (code != ERR_OK)
 			return code;
-		i++;
+		if (named_before(fields, &field))
+			return err_set(err, ERR_CORRUPT, "two columns of the table are \"%.*s\"",
+				       SLICE_ARG(field.name));
+		compare_field(&field, wanted, &difference);
 	}
-	if (schema && i < schema->count)
-		return err_set(err, ERR_UNSUPPORTED, "the table has no column \"%s\"",
-			       schema->columns[i].name);
+	compare_added(fields, wanted, &difference);
+	*ret_difference = difference;
 	return ERR_OK;
+}
+
+enum err_code delta_schema_merge(struct buf *out, const struct delta_metadata *metadata,
+				 const struct delta_schema *wanted, struct json_parser *parser,
+				 struct err *err)
+{
+	struct json fields;
+	struct field field;
+	enum err_code code = fields_begin(metadata, parser, &fields, err);
+
+	if (code != ERR_OK)
+		return code;
+	buf_add_str(out, "{\"type\":\"struct\",\"fields\":[");
+	for (size_t i = 0; i < wanted->count; i++) {
+		const struct delta_column *column = &wanted->columns[i];
+
+		buf_add_str(out, i ? "," : "");
+		if (schema_find_field(fields, column->name, &field) &&
+		    same_type(field.type, column->type))
+			json_put(out, field.whole);
+		else
+			put_column(out, column);
+	}
+	buf_add_str(out, "]}");
+	return ERR_OK;
+}
+
+/* ---- Whether it may be written ---- */
+
+static enum err_code check_columns(const struct delta_metadata *metadata,
+				   struct json_parser *parser, struct err *err)
+{
+	struct json fields;
+	struct json_iter iter;
+	enum err_code code = fields_begin(metadata, parser, &fields, err);
+
+	if (code != ERR_OK)
+		return code;
+	iter = json_iter(fields);
+	while (json_next(&iter) && code == ERR_OK) {
+		struct field field;
+
+		code = read_field(iter.value, &field, err);
+		if (code == ERR_OK)
+			code = check_field_rules(iter.value, field.name, err);
+	}
+	return code;
 }
 
 enum err_code delta_check_writable(const struct delta_protocol *protocol,
 				   const struct delta_metadata *metadata,
-				   const struct delta_schema *schema, struct json_parser *parser,
-				   struct err *err)
+				   struct json_parser *parser, struct err *err)
 {
 	const char *const constraints = "delta.constraints.";
 
@@ -155,11 +302,9 @@ enum err_code delta_check_writable(const struct delta_protocol *protocol,
 		return err_set(err, ERR_UNSUPPORTED, "the table asks for writer version %" PRId64
 			       " of the Delta protocol, this program knows %d", protocol->writer,
 			       WRITER_VERSION_MAX);
-	if (metadata->partition_column_count > 0)
-		return err_set(err, ERR_UNSUPPORTED, "the table is partitioned");
-	for (size_t i = 0; i < metadata->setting_count; i++)
-		if (strncmp(metadata->settings[i].key, constraints, strlen(constraints)) == 0)
+	for (size_t i = 0; i < metadata->settings.count; i++)
+		if (strncmp(metadata->settings.items[i].key, constraints, strlen(constraints)) == 0)
 			return err_set(err, ERR_UNSUPPORTED, "the table has a constraint, %s",
-				       metadata->settings[i].key);
-	return check_columns(metadata, schema, parser, err);
+				       metadata->settings.items[i].key);
+	return check_columns(metadata, parser, err);
 }

@@ -16,6 +16,7 @@ struct delta_table {
 	struct store *store;
 	char *root;
 	const struct delta_schema *schema;	/* the caller's: what a writer needs, or NULL */
+	enum delta_columns columns;
 	bool checkpoints;
 	uint32_t checkpoint_interval;
 	int64_t checkpoint_not_before;		/* version; after a checkpoint that failed */
@@ -39,13 +40,16 @@ MUST_USE enum err_code delta_table_follow(struct delta_table *table, struct err 
 /* Put the actions of the next version into the state, or refuse them: then it is as before. */
 MUST_USE enum err_code delta_table_advance(struct delta_table *table, struct delta_actions *actions,
 					   struct err *err);
-/* As the table is now. */
+/* As the table is now: that we may write it at all, and that it has just the writer's columns. */
 MUST_USE enum err_code delta_table_check_writable(struct delta_table *table, struct err *err);
+MUST_USE enum err_code delta_table_check_columns(struct delta_table *table, struct err *err);
 
 /* ---- delta_commit.c ---- */
 
 /* Write version 0, or load what another one created meanwhile. */
 MUST_USE enum err_code delta_table_create(struct delta_table *table, struct err *err);
+/* Add the columns that the writer has and the table lacks, if that is all the difference. */
+MUST_USE enum err_code delta_table_evolve(struct delta_table *table, struct err *err);
 
 /* ---- delta_checkpoint.c ---- */
 

@@ -86,6 +86,55 @@ void delta_put_add(struct buf *out, const struct delta_add *add)
 	buf_add_str(out, "}}\n");
 }
 
+void delta_put_remove(struct buf *out, const struct delta_add *gone, int64_t now_ms)
+{
+	buf_add_str(out, "{\"remove\":{\"path\":\"");
+	delta_put_path(out, gone->path);
+	buf_addf(out, "\",\"deletionTimestamp\":%" PRId64 ",\"dataChange\":true,"
+		 "\"extendedFileMetadata\":true,\"partitionValues\":{},\"size\":%" PRIu64 "}}\n",
+		 now_ms, gone->size);
+}
+
+static void put_member(struct buf *out, const char *name, const char *text)
+{
+	if (!text)
+		return;
+	buf_addf(out, "\"%s\":", name);
+	json_put_string(out, slice_str(text));
+	buf_add_char(out, ',');
+}
+
+static void put_settings(struct buf *out, const struct delta_settings *settings)
+{
+	buf_add_char(out, '{');
+	for (size_t i = 0; i < settings->count; i++) {
+		buf_add_str(out, i ? "," : "");
+		json_put_string(out, slice_str(settings->items[i].key));
+		buf_add_char(out, ':');
+		json_put_string(out, slice_str(settings->items[i].value));
+	}
+	buf_add_char(out, '}');
+}
+
+void delta_put_metadata(struct buf *out, const struct delta_metadata *metadata, struct slice schema)
+{
+	buf_add_str(out, "{\"metaData\":{");
+	put_member(out, "id", metadata->id);
+	put_member(out, "name", metadata->name);
+	put_member(out, "description", metadata->description);
+	buf_add_str(out, "\"format\":{");
+	put_member(out, "provider", metadata->provider);
+	buf_add_str(out, "\"options\":");
+	put_settings(out, &metadata->options);
+	buf_add_str(out, "},\"schemaString\":");
+	json_put_string(out, schema);
+	buf_add_str(out, ",\"partitionColumns\":[],\"configuration\":");
+	put_settings(out, &metadata->settings);
+	if (metadata->created_ms >= 0)
+		buf_addf(out, ",\"createdTime\":%" PRId64, metadata->created_ms);
+	buf_add_str(out, "}}\n");
+}
+
 void delta_put_txn(struct buf *out, const struct delta_txn *txn, int64_t now_ms)
 {
 	buf_add_str(out, "{\"txn\":{\"appId\":");

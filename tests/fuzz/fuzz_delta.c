@@ -16,6 +16,33 @@ static void set_up(void)
 	buf_init(&text, DELTA_PATH_TEXT_MAX);
 }
 
+static const struct delta_column wanted_columns[] = {
+	{ "ind", DELTA_INTEGER }, { "added", DELTA_TIMESTAMP }, { "coordinates", DELTA_ARRAY_DOUBLE },
+};
+static const struct delta_schema wanted = { wanted_columns, ARRAY_LEN(wanted_columns) };
+
+/* A schema that may get our columns has just those then. */
+static void check_columns(const struct delta_metadata *metadata)
+{
+	struct delta_metadata merged = *metadata;
+	struct delta_difference difference;
+	struct err err = { 0 };
+	struct buf schema;
+
+	if (delta_schema_compare(metadata, &wanted, reader.line, &difference, &err) != ERR_OK) {
+		FUZZ_MUST(err.msg[0]);
+		return;
+	}
+	FUZZ_MUST((difference.change == DELTA_SAME) == !difference.says[0]);
+	buf_init(&schema, 1 << 20);
+	FUZZ_MUST(delta_schema_merge(&schema, metadata, &wanted, reader.line, &err) == ERR_OK);
+	(void)buf_cstr(&schema);
+	merged.schema = schema.ptr;
+	FUZZ_MUST(delta_schema_compare(&merged, &wanted, reader.line, &difference, &err) == ERR_OK);
+	FUZZ_MUST(difference.change == DELTA_SAME);
+	buf_release(&schema);
+}
+
 static void check_rules(const struct delta_state *state)
 {
 	struct err err = { 0 };
@@ -24,9 +51,10 @@ static void check_rules(const struct delta_state *state)
 		return;
 	if (delta_check_readable(&state->protocol, state->metadata, &err) != ERR_OK)
 		FUZZ_MUST(err.msg[0]);
-	if (delta_check_writable(&state->protocol, state->metadata, NULL, reader.line, &err) !=
-	    ERR_OK)
+	if (delta_check_writable(&state->protocol, state->metadata, reader.line, &err) != ERR_OK)
 		FUZZ_MUST(err.msg[0]);
+	else
+		check_columns(state->metadata);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

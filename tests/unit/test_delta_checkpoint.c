@@ -251,6 +251,36 @@ static void test_what_is_in_it(void **state)
 	assert_int_equal(ask(20, "SELECT count(*) FROM c"), 23);
 }
 
+/* The first record of a partition has offset 0: that is progress, and no place may take it for
+ * none. In the log, in a checkpoint of our own state and in the next one, made from that. */
+static void test_progress_at_its_smallest(void **state)
+{
+	struct delta_table *table = open_table(store);
+	struct err err = { 0 };
+	int64_t version;
+
+	(void)state;
+	assert_int_equal(delta_txn_version(table, "zero"), -1);
+	append_ok(table, "zero", 0);
+	assert_int_equal(delta_txn_version(table, "zero"), 0);
+	assert_int_equal(append(table, "zero", 0, &version, &err), ERR_EXISTS);
+	delta_close(table);
+	for (int64_t checkpoint = 10; checkpoint <= 20; checkpoint += 10) {
+		table = open_table(store);
+		while (delta_version(table) < checkpoint)
+			append_ok(table, "app", delta_version(table));
+		delta_close(table);
+		for (version = 0; version <= checkpoint; version++)
+			remove_key(store, log_key(version, ".json"));
+		assert_int_equal(ask(checkpoint, "SELECT txn.version FROM c WHERE txn.appId = 'zero'"),
+				 0);
+		table = open_table(store);
+		assert_int_equal(delta_txn_version(table, "zero"), 0);
+		assert_int_equal(append(table, "zero", 0, &version, &err), ERR_EXISTS);
+		delta_close(table);
+	}
+}
+
 /* As an OPTIMIZE of another writer does it, old files in a checkpoint included. */
 static void test_removed_files(void **state)
 {
@@ -299,6 +329,7 @@ int main(void)
 		TEST(test_hints_are_only_hints),
 		TEST(test_the_hint_never_goes_back),
 		TEST(test_what_is_in_it),
+		TEST(test_progress_at_its_smallest),
 		TEST(test_removed_files),
 	};
 

@@ -66,21 +66,12 @@ static const struct refusal {
 	  "column mapping", "column mapping" },
 	{ PROTOCOL METADATA(BOTH, "", "\"delta.constraints.positive\":\"ind > 0\""),
 	  NULL, "delta.constraints.positive" },
-	{ PROTOCOL METADATA(BOTH, "\"ind\"", ""), NULL, "partitioned" },
+	{ PROTOCOL METADATA(BOTH, "\"ind\"", ""), "partitioned by \"ind\"", "partitioned by \"ind\"" },
 	{ PROTOCOL METADATA("{\\\"name\\\":\\\"ind\\\",\\\"type\\\":\\\"integer\\\",\\\"nullable\\\":false,"
 	  "\\\"metadata\\\":{}}," FIELD_COORDINATES, "", ""), NULL, "\"ind\" is not nullable" },
 	{ PROTOCOL METADATA("{\\\"name\\\":\\\"ind\\\",\\\"type\\\":\\\"integer\\\",\\\"nullable\\\":true,"
 	  "\\\"metadata\\\":{\\\"delta.invariants\\\":\\\"x\\\"}}," FIELD_COORDINATES, "", ""),
 	  NULL, "\"ind\" has delta.invariants" },
-	{ PROTOCOL METADATA("{\\\"name\\\":\\\"ind\\\",\\\"type\\\":\\\"long\\\",\\\"nullable\\\":true,"
-	  "\\\"metadata\\\":{}}," FIELD_COORDINATES, "", ""),
-	  NULL, "column \"ind\" of the table is \"long\", to be written is \"integer\"" },
-	{ PROTOCOL METADATA(FIELD_COORDINATES "," FIELD_IND, "", ""), NULL, "\"coordinates\" where \"ind\"" },
-	{ PROTOCOL METADATA(FIELD_IND, "", ""), NULL, "no column \"coordinates\"" },
-	{ PROTOCOL METADATA(BOTH "," FIELD_IND, "", ""), NULL, "more columns than the 2" },
-	{ PROTOCOL METADATA(FIELD_IND ",{\\\"name\\\":\\\"coordinates\\\",\\\"type\\\":{\\\"type\\\":"
-	  "\\\"array\\\",\\\"elementType\\\":\\\"double\\\",\\\"containsNull\\\":false},\\\"nullable\\\":true,"
-	  "\\\"metadata\\\":{}}", "", ""), NULL, "\"coordinates\"" },
 	{ PROTOCOL METADATA(BOTH, "", "") "{\"add\":{\"path\":\"s3://bucket/a.parquet\",\"size\":1}}\n",
 	  "outside the table", "outside the table" },
 	{ PROTOCOL METADATA(BOTH, "", "") "{\"add\":{\"path\":\"/etc/a.parquet\",\"size\":1}}\n",
@@ -107,6 +98,38 @@ static void test_refusals(void **state)
 		if (!strstr(err.msg, refusal->writer))
 			fail_msg("%s: no word of %s", err.msg, refusal->writer);
 		assert_non_null(strstr(err.msg, ROOT));
+	}
+}
+
+/* Tables that others may write, but not with the columns of this writer. */
+static const struct {
+	const char *log;
+	enum err_code code;
+	const char *says;
+} unfit[] = {
+	{ PROTOCOL METADATA("{\\\"name\\\":\\\"ind\\\",\\\"type\\\":\\\"long\\\",\\\"nullable\\\":true,"
+	  "\\\"metadata\\\":{}}," FIELD_COORDINATES, "", ""),
+	  ERR_USAGE, "column \"ind\" is \"long\" in the table and \"integer\" in the model" },
+	{ PROTOCOL METADATA(FIELD_IND, "", ""), ERR_USAGE, "no column \"coordinates\"" },
+	{ PROTOCOL METADATA(BOTH "," FIELD_IND, "", ""), ERR_CORRUPT,
+	  "two columns of the table are \"ind\"" },
+	{ PROTOCOL METADATA(FIELD_IND ",{\\\"name\\\":\\\"coordinates\\\",\\\"type\\\":{\\\"type\\\":"
+	  "\\\"array\\\",\\\"elementType\\\":\\\"double\\\",\\\"containsNull\\\":false},\\\"nullable\\\":true,"
+	  "\\\"metadata\\\":{}}", "", ""), ERR_USAGE,
+	  "\"coordinates\"" },
+};
+
+static void test_unfit_columns(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(unfit); i++) {
+		struct err err = { 0 };
+
+		put_text(store, log_key(0, ".json"), unfit[i].log);
+		assert_ok(try_to_read(store, &err));
+		assert_int_equal(try_to_write(store, &err), unfit[i].code);
+		if (!strstr(err.msg, unfit[i].says))
+			fail_msg("%s: no word of %s", err.msg, unfit[i].says);
 	}
 }
 
@@ -220,6 +243,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_plain_table_of_another_writer),
 		TEST(test_refusals),
+		TEST(test_unfit_columns),
 		TEST(test_damage),
 		TEST(test_a_version_that_is_missing),
 		TEST(test_a_table_without_metadata),
