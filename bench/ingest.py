@@ -13,8 +13,8 @@ SPREAD = [f"/topics/{ID}.{t}" for t in ("pin", "geo", "user")] + \
 
 
 class Server:
-    def __init__(self, arguments, port):
-        self.process, self.port = Process(arguments), port
+    def __init__(self, arguments, port, **options):
+        self.process, self.port = Process(arguments, **options), port
         await_port(port)
         self.figures = {}
 
@@ -30,9 +30,9 @@ class Server:
         return rate * records
 
 
-def gateway(binary, directory):
+def gateway(binary, directory, **options):
     port = free_port()
-    return Server([binary, "gateway", "--listen", f"127.0.0.1:{port}", "--dir", directory], port)
+    return Server([binary, "gateway", "--listen", f"127.0.0.1:{port}", "--dir", directory], port, **options)
 
 
 def bare(build, directory, threads):
