@@ -78,7 +78,7 @@ def measure(table, binary, build, rows, count, seconds):
                 "one": lambda: ours.load("topic", rows, 1, 32, seconds, [TOPIC]),
                 "six": lambda: ours.load("topic", rows, 1, 32, seconds, SPREAD)})
             table.add("the same, 3 topics and 3 streams", figures["six"], figures["one"], 0.9, "rec/s")
-            table.add("gateway memory, idle", idle, 32, 1.0, "MiB", higher=False)
+            table.add("gateway memory, idle", idle, 16, 1.0, "MiB", higher=False)
             table.add("gateway memory, under these loads", ours.process.status_kib("VmHWM") / 1024, 128, 1.0, "MiB",
                       higher=False)
         finally:
