@@ -24,10 +24,10 @@ test:      ## every test, with sanitizers
 	@tools/bootstrap build test
 	@$(PYTHON) tests/run
 
-interop: build  ## the Delta tables, read by DuckDB, delta-rs and Spark
+interop: build  ## the Delta tables, read by DuckDB, delta-rs and Spark; PARTS=ci: what .ci/run has time for
 	@tools/bootstrap test
 	@tools/interop/install
-	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/interop
+	@$(PYTHON) tests/interop/interop.py $(PARTS)
 
 torture:   ## kill, cut the power, flip bits, fail calls, plant bugs; KILLS= CUTS= FLIPS= TAILS= CALLS=N|all SEED= PARTS="kills …"
 	@tools/bootstrap build test
@@ -50,11 +50,11 @@ fuzz:      ## libFuzzer on every parser; SECONDS=60 each, or RUNS=1000000
 	@ninja -C build-fuzz --quiet $(patsubst %.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 	@$(PYTHON) tests/fuzz/fuzz.py $(if $(RUNS),--runs $(RUNS),--seconds $(or $(SECONDS),20))
 
-bench:     ## every figure beside a limit or a peer, in the same run; PARTS="ingest log …", ROUNDS=
+bench:     ## every figure beside a limit or a peer, in the same run; OLD=path/to/pinpipe: beside an older one; PARTS="ingest …", ROUNDS=
 	@tools/bootstrap build bench
 	@test -f build-bench/build.ninja || meson setup build-bench -Dbench=true -Dtests=false -Dwerror=false -Db_lto=true
 	@ninja -C build-bench --quiet
-	@$(PYTHON) bench/run.py $(PARTS) $(if $(ROUNDS),--rounds $(ROUNDS))
+	@$(PYTHON) bench/$(if $(OLD),compare.py --old $(OLD),run.py) $(PARTS) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 lint:      ## clang with -Werror, gcc -fanalyzer, clang-tidy, shellcheck, and the house rules
 	@tools/bootstrap build test lint

@@ -57,7 +57,8 @@ def served(port):
     return connection
 
 
-def idle(table, server):
+def idle_connections(server):
+    """(KiB of each, how many there were)"""
     count = min(IDLE_CONNECTIONS, allow_descriptors() - 100) - 1  # of 10,000 one stays free to ask
     served(server.port).close()
     before = server.process.status_kib("VmRSS")
@@ -66,7 +67,12 @@ def idle(table, server):
     held = connections_of(server)
     for connection in connections:
         connection.close()
-    table.add("memory of an idle connection", grown / count, 20, 1.0, "KiB", higher=False,
+    return grown / count, held
+
+
+def idle(table, server):
+    kib, held = idle_connections(server)
+    table.add("memory of an idle connection", kib, 20, 1.0, "KiB", higher=False,
               rss_mib=server.process.status_kib("VmHWM") / 1024, note=f"{held:,} connections kept alive")
 
 

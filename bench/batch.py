@@ -20,10 +20,10 @@ def make_objects(build, directory, count, first=0):
 class Lake:
     """Raw objects, and what a run makes of them, which can be undone."""
 
-    def __init__(self, build, directory):
+    def __init__(self, build, directory, posts=POSTS, more=MORE):
         self.directory, self.lake, self.more = directory, directory / "lake", directory / "more"
-        make_objects(build, self.lake, POSTS)
-        make_objects(build, self.more, MORE, POSTS)
+        make_objects(build, self.lake, posts)
+        make_objects(build, self.more, more, posts)
 
     def objects_of_more(self):
         for path in self.more.rglob("*.json"):

@@ -13,8 +13,8 @@ SPREAD = [f"/topics/{ID}.{t}" for t in ("pin", "geo", "user")] + \
 
 
 class Server:
-    def __init__(self, arguments, port):
-        self.process, self.port = Process(arguments), port
+    def __init__(self, arguments, port, **options):
+        self.process, self.port = Process(arguments, **options), port
         await_port(port)
         self.figures = {}
 
@@ -30,9 +30,9 @@ class Server:
         return rate * records
 
 
-def gateway(binary, directory):
+def gateway(binary, directory, **options):
     port = free_port()
-    return Server([binary, "gateway", "--listen", f"127.0.0.1:{port}", "--dir", directory], port)
+    return Server([binary, "gateway", "--listen", f"127.0.0.1:{port}", "--dir", directory], port, **options)
 
 
 def bare(build, directory, threads):
@@ -78,7 +78,7 @@ def measure(table, binary, build, rows, count, seconds):
                 "one": lambda: ours.load("topic", rows, 1, 32, seconds, [TOPIC]),
                 "six": lambda: ours.load("topic", rows, 1, 32, seconds, SPREAD)})
             table.add("the same, 3 topics and 3 streams", figures["six"], figures["one"], 0.9, "rec/s")
-            table.add("gateway memory, idle", idle, 32, 1.0, "MiB", higher=False)
+            table.add("gateway memory, idle", idle, 16, 1.0, "MiB", higher=False)
             table.add("gateway memory, under these loads", ours.process.status_kib("VmHWM") / 1024, 128, 1.0, "MiB",
                       higher=False)
         finally:

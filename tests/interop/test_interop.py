@@ -34,6 +34,8 @@ COLUMNS = {
 NAMES = [f"{path}_{table}" for path in ("batch", "stream") for table in COLUMNS]
 READERS = ["duckdb", "deltars", "spark"]
 
+pytestmark = pytest.mark.ci
+
 
 def pinpipe(*arguments):
     """What it prints, as JSON."""

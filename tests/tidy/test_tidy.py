@@ -218,6 +218,31 @@ def test_every_command_is_documented():
               if readme and name != "version" and not re.search(rf"\b{name}\b", readme)])
 
 
+def documents():
+    return files("*.md")
+
+
+def test_functions_that_documents_name_are_there():
+    """`name()` in a document is a function of src/; `name()` (file.c) is one of that file."""
+    code = {path: without_comments_and_strings(path.read_text()) for path in files("src/*.c", "src/*.h", "src/*.cc")}
+    found = []
+    for path in [path for path in documents() if path.parent in (TOP, TOP / "docs")]:
+        for number, line in enumerate(path.read_text().split("\n"), 1):
+            for name, _, place in re.findall(r"`(\w+)\(\)`( \((?:in )?`?([\w/]+\.c)`?\))?", line):
+                homes = [text for home, text in code.items() if str(home).endswith("/" + place)] if place \
+                    else code.values()
+                definition = rf"^\w[^\n;]*\b{name}\(" if place else rf"\b{name}\s*\("
+                if not any(re.search(definition, text, re.M) for text in homes):
+                    found.append(f"{name_of(path)}:{number}: {name}(){' in ' + place if place else ''} is not there")
+    report(found)
+
+
+def test_links_in_documents_lead_somewhere():
+    report([f"{name_of(path)}:{number}: {link}" for path in documents()
+            for number, line in enumerate(path.read_text().split("\n"), 1)
+            for link in re.findall(r"\]\((?!https?:)([^)#\s]+)", line) if not (path.parent / link).exists()])
+
+
 def test_scripts_can_be_run():
     report([name_of(path) for path in files("tools/*", "tests/run", ".ci/run")
             if path.read_bytes().startswith(b"#!") and not path.stat().st_mode & 0o111])
