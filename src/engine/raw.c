@@ -282,14 +282,21 @@ static const struct clean_model *owner_of(const struct clean_shared *shared,
 	return owner;
 }
 
-/* Whether the record is this table's affair, as a row or as a dead letter. `object`: NULL: it is
- * none. */
-static bool is_owner(struct raw_reader *reader, const struct json *object, struct slice key)
+/* Whether the record may be a row of this table; else the verdict. `object`: NULL: it is none. */
+static bool is_owner(struct raw_reader *reader, const struct json *object, struct slice key,
+		     enum raw_verdict *ret_verdict)
 {
 	const struct clean_shared *shared = reader->shared;
 	const struct clean_model *owner = shared ? owner_of(shared, object, key) : reader->model;
+	bool leads = !shared || shared->models[0] == reader->model;
 
-	return owner ? owner == reader->model : shared->models[0] == reader->model;
+	if (owner == reader->model)
+		return true;
+	*ret_verdict = !owner && leads ? RAW_DEAD : RAW_OTHERS;
+	if (object && *ret_verdict == RAW_DEAD)
+		err_set(&reader->reason, ERR_SHAPE,
+			"no record of any of the %zu tables that share this topic", shared->count);
+	return false;
 }
 
 /* --- one record ----------------------------------------------------------- */
@@ -311,7 +318,10 @@ static bool is_object(struct raw_reader *reader, struct json root)
 /* What has no JSON that could tell: the table that the key names, or the first. */
 static enum raw_verdict unreadable(struct raw_reader *reader, struct slice key)
 {
-	return is_owner(reader, NULL, key) ? RAW_DEAD : RAW_OTHERS;
+	enum raw_verdict verdict = RAW_DEAD;
+
+	(void)is_owner(reader, NULL, key, &verdict);
+	return verdict;
 }
 
 static void count_unknown(struct raw_reader *reader)
@@ -323,6 +333,7 @@ static void count_unknown(struct raw_reader *reader)
 enum raw_verdict raw_read(struct raw_reader *reader, struct slice value, struct slice key,
 			  bool padded, struct slice *ret_fields, const char **ret_reason)
 {
+	enum raw_verdict verdict;
 	struct json root;
 	enum err_code code;
 
@@ -336,9 +347,11 @@ enum raw_verdict raw_read(struct raw_reader *reader, struct slice value, struct 
 	       json_parse(reader->parser, value, &root, &reader->reason);
 	if (code != ERR_OK)
 		return unreadable(reader, key);
-	if (reader->shared && !is_owner(reader, json_type(root) == JSON_OBJECT ? &root : NULL, key))
-		return RAW_OTHERS;
-	if (!is_object(reader, root) || !read_members(reader, root, ret_fields) || !ours(reader) ||
+	if (!is_object(reader, root))
+		return unreadable(reader, key);
+	if (reader->shared && !is_owner(reader, &root, key, &verdict))
+		return verdict;
+	if (!read_members(reader, root, ret_fields) || !ours(reader) ||
 	    !key_ok(reader, ret_fields))
 		return RAW_DEAD;
 	if (reader->unknown_count > 0)

@@ -85,9 +85,10 @@ static bool to_integer(struct decimal decimal, int64_t *ret)
 	for (; decimal.digits && decimal.exponent > 0; decimal.exponent--)
 		if (__builtin_mul_overflow(decimal.digits, 10, &decimal.digits))
 			return false;
-	if (decimal.digits > INT64_MAX)
+	if (decimal.digits > (uint64_t)INT64_MAX + decimal.negative)
 		return false;
-	*ret = decimal.negative ? -(int64_t)decimal.digits : (int64_t)decimal.digits;
+	/* Without a sign that the smallest of all could not lose. */
+	*ret = (int64_t)(decimal.negative ? 0 - decimal.digits : decimal.digits);
 	return true;
 }
 
