@@ -6,6 +6,7 @@
 #include "delta/delta_schema.h"
 #include "delta/delta_table.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 
 enum { DIGITS = 20, CHECKPOINT_INTERVAL = 10 };
@@ -108,11 +109,19 @@ struct versions {
 	size_t room;
 };
 
+/* A classic checkpoint. */
+struct checkpoint {
+	int64_t version;
+	uint32_t parts;			/* 0: one file, which says nothing of parts */
+	uint32_t there;			/* of the parts */
+};
+
 struct listing {
 	size_t prefix_len;
 	struct versions commits;	/* ascending */
-	struct versions checkpoints;	/* ascending; classic ones */
-	bool other_checkpoints;		/* of a kind that is not read: in parts, or V2 */
+	struct checkpoint *checkpoints;	/* versions ascending; those in parts before the other */
+	size_t checkpoint_count;
+	bool other_checkpoints;		/* of a kind that is not read: V2 */
 };
 
 static void push(struct versions *versions, int64_t version)
@@ -124,12 +133,48 @@ static void push(struct versions *versions, int64_t version)
 	versions->at[versions->count++] = version;
 }
 
+/* Parts of several checkpoints of one version may lie between each other. */
+static void push_checkpoint(struct listing *listing, int64_t version, uint32_t parts)
+{
+	size_t count = listing->checkpoint_count;
+	struct checkpoint *found;
+
+	for (size_t i = count; i > 0 && listing->checkpoints[i - 1].version == version; i--)
+		if (listing->checkpoints[i - 1].parts == parts) {
+			listing->checkpoints[i - 1].there++;
+			return;
+		}
+	if ((count & (count - 1)) == 0)
+		listing->checkpoints = xreallocarray(listing->checkpoints, count ? count * 2 : 1,
+						     sizeof(*listing->checkpoints));
+	found = &listing->checkpoints[listing->checkpoint_count++];
+	*found = (struct checkpoint){ .version = version, .parts = parts, .there = 1 };
+}
+
+/* ".checkpoint.<part, 10 digits>.<parts, 10 digits>.parquet" */
+static bool parse_part(const char *rest, uint32_t *ret_parts)
+{
+	static const char shape[] = ".checkpoint.##########.##########.parquet";
+	unsigned long part, parts;
+
+	for (size_t i = 0; i < sizeof(shape); i++)	/* its NUL, too */
+		if (shape[i] == '#' ? !isdigit((unsigned char)rest[i]) : rest[i] != shape[i])
+			return false;
+	part = strtoul(rest + strlen(".checkpoint."), NULL, 10);
+	parts = strtoul(rest + strlen(".checkpoint.##########."), NULL, 10);
+	if (part < 1 || part > parts || parts > DELTA_PARTS_MAX)
+		return false;
+	*ret_parts = (uint32_t)parts;
+	return true;
+}
+
 static bool list_one(void *user, const struct store_entry *entry)
 {
 	struct listing *listing = user;
 	const char *name = entry->key + listing->prefix_len;
 	const char *rest = name + DIGITS;
 	int64_t version;
+	uint32_t parts;
 
 	/* Below 10^18, so that a version and one more is a number. */
 	if (strspn(name, "0123456789") != DIGITS || name[0] != '0' || name[1] != '0')
@@ -138,7 +183,9 @@ static bool list_one(void *user, const struct store_entry *entry)
 	if (strcmp(rest, ".json") == 0)
 		push(&listing->commits, version);
 	else if (strcmp(rest, ".checkpoint.parquet") == 0)
-		push(&listing->checkpoints, version);
+		push_checkpoint(listing, version, 0);
+	else if (parse_part(rest, &parts))
+		push_checkpoint(listing, version, parts);
 	else if (strncmp(rest, ".checkpoint.", strlen(".checkpoint.")) == 0)
 		listing->other_checkpoints = true;
 	return true;
@@ -147,7 +194,7 @@ static bool list_one(void *user, const struct store_entry *entry)
 static void listing_release(struct listing *listing)
 {
 	free(listing->commits.at);
-	free(listing->checkpoints.at);
+	free(listing->checkpoints);
 }
 
 /* All of the log from version `from` on. */
@@ -210,7 +257,8 @@ static enum err_code replay(struct delta_table *table, const struct listing *lis
 			code = replay_one(table, err);
 		else if (table->state.version < 0 && listing->other_checkpoints)
 			code = err_set(err, ERR_UNSUPPORTED, "table \"%s\" has only checkpoints of a "
-				       "newer kind (V2), or in parts", table->root);
+				       "newer kind (V2), or in more than %d parts", table->root,
+				       DELTA_PARTS_MAX);
 		else
 			code = err_set(err, ERR_CORRUPT, "table \"%s\": version %" PRId64
 				       " is missing from the log, which goes on to %" PRId64,
@@ -233,15 +281,17 @@ static void find_timestamp(struct delta_table *table)
 	delta_actions_release(&actions);
 }
 
-static enum err_code start_at(struct delta_table *table, int64_t checkpoint, struct err *err)
+static enum err_code start_at(struct delta_table *table, const struct checkpoint *checkpoint,
+			      struct err *err)
 {
 	struct delta_actions actions = { 0 };
-	enum err_code code = delta_checkpoint_read(table, checkpoint, &actions, err);
+	enum err_code code = delta_checkpoint_read(table, checkpoint->version, checkpoint->parts,
+						   &actions, err);
 
 	start_over(table);
 	if (code == ERR_OK) {
-		delta_state_apply(&table->state, &actions, checkpoint);
-		delta_state_checkpointed(&table->state);
+		delta_state_apply(&table->state, &actions, checkpoint->version);
+		delta_state_checkpointed(&table->state, checkpoint->parts);
 	}
 	return code;
 }
@@ -250,12 +300,16 @@ static enum err_code start_at(struct delta_table *table, int64_t checkpoint, str
 static enum err_code load_listed(struct delta_table *table, const struct listing *listing,
 				 struct err *err)
 {
-	size_t left = listing->checkpoints.count;
+	size_t left = listing->checkpoint_count;
 	enum err_code code = ERR_CORRUPT;
 
 	start_over(table);
 	while (left > 0 && code == ERR_CORRUPT) {
-		code = start_at(table, listing->checkpoints.at[--left], err);
+		const struct checkpoint *checkpoint = &listing->checkpoints[--left];
+
+		if (checkpoint->there < checkpoint->parts)
+			continue;	/* it is being written, or never was to its end */
+		code = start_at(table, checkpoint, err);
 		if (code == ERR_CORRUPT)
 			trace_warn("%s; trying without it", err->msg);
 	}

@@ -2,6 +2,8 @@
 
 #include "base/mem.h"
 
+#include <stdio.h>
+
 static void delta_settings_release(struct delta_settings *settings)
 {
 	for (size_t i = 0; i < settings->count; i++) {
@@ -41,6 +43,15 @@ void delta_actions_release(struct delta_actions *actions)
 	free(actions->removes);
 	free(actions->apps);
 	*actions = (struct delta_actions){ 0 };
+}
+
+void delta_add_feature(char features[static DELTA_FEATURES_SIZE], struct slice name)
+{
+	size_t len = strlen(features);
+
+	(void)snprintf(features + len, DELTA_FEATURES_SIZE - len, "%s%.*s", len ? " " : "",
+		       (int)(name.len < DELTA_FEATURES_SIZE ? name.len : DELTA_FEATURES_SIZE),
+		       name.ptr ? name.ptr : "");
 }
 
 /* Room for one more in an array that doubles whenever its count is a power of two. */

@@ -15,12 +15,21 @@
 #include "base/json.h"
 #include "delta/delta.h"
 
-enum { DELTA_UUID_SIZE = 37 };		/* with its NUL */
+enum {
+	DELTA_UUID_SIZE = 37,		/* with its NUL */
+	DELTA_FEATURES_SIZE = 200,	/* more names than that are cut off */
+	DELTA_PARTS_MAX = 128,		/* of a checkpoint */
+};
 
 struct delta_protocol {
 	int64_t reader;			/* 0: the commit holds no protocol */
 	int64_t writer;
+	char reader_features[DELTA_FEATURES_SIZE];	/* names with a blank between */
+	char writer_features[DELTA_FEATURES_SIZE];
 };
+
+/* One name more, as far as there is room. */
+void delta_add_feature(char features[static DELTA_FEATURES_SIZE], struct slice name);
 
 struct delta_setting {
 	char *key;

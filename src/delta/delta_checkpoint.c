@@ -57,35 +57,51 @@ static enum err_code open_duck(struct delta_table *table, struct err *err)
 	return table->duck.db ? ERR_OK : duck_open(&options, &table->duck, err);
 }
 
+/* Part `part`, from 1 on, of `parts`. */
+static const char *part_key(const struct delta_table *table, struct buf *out, int64_t version,
+			    uint32_t part, uint32_t parts)
+{
+	if (parts == 0)
+		return delta_checkpoint_key(table, out, version);
+	buf_clear(out);
+	buf_addf(out, "%s/_delta_log/%020" PRId64 ".checkpoint.%010" PRIu32 ".%010" PRIu32 ".parquet",
+		 table->root, version, part, parts);
+	return buf_cstr(out);
+}
+
+/* To be released, whatever comes of it. */
 static enum err_code delta_checkpoint_get(struct delta_table *table, int64_t version,
-					  struct buf *out, struct err *err)
+					  uint32_t parts, struct delta_parquet *parquet,
+					  struct err *err)
 {
 	struct buf key;
-	enum err_code code;
+	enum err_code code = ERR_OK;
 
 	buf_init(&key, STORE_KEY_MAX);
-	code = store_get(table->store, delta_checkpoint_key(table, &key, version), 0, UINT64_MAX,
-			 out, err);
+	for (uint32_t part = 1; code == ERR_OK && part <= (parts ? parts : 1); part++) {
+		code = store_get(table->store, part_key(table, &key, version, part, parts), 0,
+				 UINT64_MAX, &parquet->bytes, err);
+		parquet->ends[parquet->parts++] = parquet->bytes.len;
+	}
 	if (code == ERR_ABSENT)
 		err->code = code = ERR_CORRUPT;
 	buf_release(&key);
 	return code;
 }
 
-enum err_code delta_checkpoint_read(struct delta_table *table, int64_t version,
+enum err_code delta_checkpoint_read(struct delta_table *table, int64_t version, uint32_t parts,
 				    struct delta_actions *ret_actions, struct err *err)
 {
-	struct buf bytes;
+	struct delta_parquet parquet = { 0 };
 	enum err_code code;
 
-	buf_init(&bytes, CHECKPOINT_BYTES_MAX);
-	code = delta_checkpoint_get(table, version, &bytes, err);
+	buf_init(&parquet.bytes, CHECKPOINT_BYTES_MAX);
+	code = delta_checkpoint_get(table, version, parts, &parquet, err);
 	if (code == ERR_OK)
 		code = open_duck(table, err);
 	if (code == ERR_OK)
-		code = delta_parquet_read(&table->duck, buf_slice(&bytes), &table->reader,
-					  ret_actions, err);
-	buf_release(&bytes);
+		code = delta_parquet_read(&table->duck, &parquet, &table->reader, ret_actions, err);
+	buf_release(&parquet.bytes);
 	if (code != ERR_OK)
 		(void)err_prefix(err, "checkpoint %" PRId64 " of table \"%s\"", version,
 				 table->root);
@@ -101,7 +117,30 @@ static enum err_code delta_checkpoint_act(int sys, const char *name, struct err 
 	return err_errno(err, "failpoint %s", name);
 }
 
-/* Never moved backwards, as far as one can without a lock: it is a hint. */
+static bool see_any(void *user, const struct store_entry *entry)
+{
+	(void)entry;
+	*(bool *)user = true;
+	return false;
+}
+
+/* Is a checkpoint of this version there, of whatever kind? If that cannot be told, it may be. */
+static bool checkpoint_there(struct delta_table *table, int64_t version)
+{
+	bool there = false;
+	struct err ignored;
+	struct buf key;
+
+	buf_init(&key, STORE_KEY_MAX);
+	buf_addf(&key, "%s/_delta_log/%020" PRId64 ".checkpoint.", table->root, version);
+	if (store_list(table->store, buf_cstr(&key), "", see_any, &there, &ignored) != ERR_OK)
+		there = true;
+	buf_release(&key);
+	return there;
+}
+
+/* Never moved backwards, as far as one can without a lock: it is a hint. One that leads nowhere is
+ * replaced, so that not every opening has to find that out. */
 static enum err_code put_last(struct delta_table *table, uint64_t actions, size_t bytes,
 			      struct err *err)
 {
@@ -109,8 +148,10 @@ static enum err_code put_last(struct delta_table *table, uint64_t actions, size_
 	enum err_code code;
 	struct buf key;
 	struct buf text;
+	int64_t last;
 
-	if (delta_checkpoint_last(table) >= state->version)
+	last = delta_checkpoint_last(table);
+	if (last >= state->version && checkpoint_there(table, last))
 		return ERR_OK;
 	buf_init(&key, STORE_KEY_MAX);
 	buf_init(&text, 512);
@@ -145,21 +186,20 @@ static enum err_code delta_checkpoint_put(struct delta_table *table, struct slic
 static enum err_code delta_checkpoint_make(struct delta_table *table, struct buf *out,
 					   uint64_t *ret_actions, struct err *err)
 {
-	struct slice base = { 0 };
+	const struct delta_state *state = &table->state;
+	struct delta_parquet base = { 0 };
 	enum err_code code = ERR_OK;
-	struct buf old;
 
-	buf_init(&old, CHECKPOINT_BYTES_MAX);
-	if (table->state.checkpoint >= 0) {
-		code = delta_checkpoint_get(table, table->state.checkpoint, &old, err);
-		base = buf_slice(&old);
-	}
+	buf_init(&base.bytes, CHECKPOINT_BYTES_MAX);
+	if (state->checkpoint >= 0)
+		code = delta_checkpoint_get(table, state->checkpoint, state->checkpoint_parts,
+					    &base, err);
 	if (code == ERR_OK)
 		code = open_duck(table, err);
 	if (code == ERR_OK)
-		code = delta_parquet_make(&table->duck, &table->state, base, clock_wall_ms(), out,
+		code = delta_parquet_make(&table->duck, state, &base, clock_wall_ms(), out,
 					  ret_actions, err);
-	buf_release(&old);
+	buf_release(&base.bytes);
 	return code;
 }
 
@@ -174,7 +214,7 @@ static enum err_code write_checkpoint(struct delta_table *table, struct err *err
 	if (code == ERR_OK)
 		code = delta_checkpoint_put(table, buf_slice(&bytes), err);
 	if (code == ERR_OK) {
-		delta_state_checkpointed(&table->state);
+		delta_state_checkpointed(&table->state, 0);
 		code = put_last(table, actions, bytes.len, err);
 	}
 	buf_release(&bytes);

@@ -16,18 +16,26 @@
 #define DELTA_DELTA_PARQUET_H
 
 #include "sql/duck.h"
+#include "sql/memfile.h"
 #include "delta/delta_state.h"
 
+/* A checkpoint as it was read: the bytes of its file, or of its parts ("Multi-part checkpoint"). */
+struct delta_parquet {
+	struct buf bytes;
+	size_t ends[DELTA_PARTS_MAX];	/* where in them each part ends */
+	size_t parts;			/* 0: there is none */
+};
+
 /* ERR_CORRUPT: not a checkpoint. Files come without statistics, only with their rows. */
-MUST_USE enum err_code delta_parquet_read(struct duck *duck, struct slice parquet,
-					     struct delta_reader *reader,
-					     struct delta_actions *ret_actions, struct err *err);
+MUST_USE enum err_code delta_parquet_read(struct duck *duck, const struct delta_parquet *parquet,
+					  struct delta_reader *reader,
+					  struct delta_actions *ret_actions, struct err *err);
 
 /* Append the Parquet bytes of `state` to `out`. `base`: the checkpoint of version
- * state->checkpoint, null if there is none. */
+ * state->checkpoint, of no parts if there is none. */
 MUST_USE enum err_code delta_parquet_make(struct duck *duck, const struct delta_state *state,
-					     struct slice base, int64_t now_ms, struct buf *out,
-					     uint64_t *ret_actions, struct err *err);
+					  const struct delta_parquet *base, int64_t now_ms,
+					  struct buf *out, uint64_t *ret_actions, struct err *err);
 
 /* ---- Between the two files of this module ---- */
 
@@ -39,7 +47,16 @@ struct delta_parquet_column {
 enum { DELTA_PARQUET_COLUMNS = 5 };
 extern const struct delta_parquet_column delta_parquet_columns[DELTA_PARQUET_COLUMNS];
 
-/* The view `base`: these columns of the file at `path`, null where it has none. */
-MUST_USE enum err_code delta_parquet_base(struct duck *duck, const char *path, struct err *err);
+/* The parts as files that DuckDB reads. */
+struct delta_parquet_files {
+	struct memfile files[DELTA_PARTS_MAX];
+	size_t count;
+};
+
+/* Make them, and the view `base` over them: these columns, null where there is none. They are to
+ * be closed, whatever comes of it. */
+MUST_USE enum err_code delta_parquet_base(struct duck *duck, const struct delta_parquet *parquet,
+					  struct delta_parquet_files *files, struct err *err);
+void delta_parquet_close(struct delta_parquet_files *files);
 
 #endif

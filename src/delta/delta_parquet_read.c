@@ -3,8 +3,9 @@
 
 #include "sql/duck_rows.h"
 #include "base/mem.h"
-#include "sql/memfile.h"
 #include "delta/delta_schema.h"
+
+enum { VIEW_BYTES_MAX = 1 << 16 };
 
 const struct delta_parquet_column delta_parquet_columns[DELTA_PARQUET_COLUMNS] = {
 	{ "txn", "STRUCT(appId VARCHAR, version BIGINT, lastUpdated BIGINT)" },
@@ -30,29 +31,79 @@ static void parquet_read_put_column(struct buf *view, size_t i, bool present)
 	buf_addf(view, "::%s AS \"%s\"", delta_parquet_columns[i].type, delta_parquet_columns[i].name);
 }
 
-/* The view `base`: the columns that we know, null where the file has none, whatever else it has. */
-enum err_code delta_parquet_base(struct duck *duck, const char *path, struct err *err)
+static enum err_code open_files(const struct delta_parquet *parquet,
+				struct delta_parquet_files *files, struct err *err)
 {
-	char sql[4096];
-	bool has[DELTA_PARQUET_COLUMNS] = { 0 };
-	struct buf view;
+	size_t from = 0;
+
+	for (size_t i = 0; i < parquet->parts; i++) {
+		struct slice part = slice_of(parquet->bytes.ptr + from, parquet->ends[i] - from);
+		enum err_code code = memfile_open(&files->files[i], err);
+
+		if (code != ERR_OK)
+			return code;
+		files->count++;
+		code = memfile_write(&files->files[i], part, err);
+		if (code != ERR_OK)
+			return code;
+		from = parquet->ends[i];
+	}
+	return ERR_OK;
+}
+
+void delta_parquet_close(struct delta_parquet_files *files)
+{
+	while (files->count > 0)
+		memfile_close(&files->files[--files->count]);
+}
+
+static void put_files(struct buf *sql, const struct delta_parquet_files *files)
+{
+	buf_add_str(sql, " FROM read_parquet([");
+	for (size_t i = 0; i < files->count; i++)
+		buf_addf(sql, "%s'%s'", i ? ", " : "", files->files[i].path);
+	buf_add_str(sql, "], union_by_name = true, hive_partitioning = false)");
+}
+
+static enum err_code find_columns(struct duck *duck, const struct delta_parquet_files *files,
+				  bool has[static DELTA_PARQUET_COLUMNS], struct err *err)
+{
 	struct duck_rows rows;
+	struct buf sql;
 	enum err_code code;
 
-	(void)snprintf(sql, sizeof(sql), "SELECT column_name FROM (DESCRIBE FROM read_parquet('%s'))",
-		       path);
-	code = duck_rows_open(duck, sql, &rows, err);
+	buf_init(&sql, VIEW_BYTES_MAX);
+	buf_add_str(&sql, "SELECT column_name FROM (DESCRIBE");
+	put_files(&sql, files);
+	buf_add_char(&sql, ')');
+	code = duck_rows_open(duck, buf_cstr(&sql), &rows, err);
+	buf_release(&sql);
 	if (code != ERR_OK)
 		return code;
 	while (duck_rows_next(&rows))
 		for (size_t i = 0; i < DELTA_PARQUET_COLUMNS; i++)
 			has[i] |= slice_is(duck_slice(&rows, 0), delta_parquet_columns[i].name);
 	duck_rows_close(&rows);
-	buf_init(&view, sizeof(sql) * 2);
+	return ERR_OK;
+}
+
+/* The columns that we know, null where the files have none, whatever else they have. */
+enum err_code delta_parquet_base(struct duck *duck, const struct delta_parquet *parquet,
+				 struct delta_parquet_files *files, struct err *err)
+{
+	bool has[DELTA_PARQUET_COLUMNS] = { 0 };
+	struct buf view;
+	enum err_code code = open_files(parquet, files, err);
+
+	if (code == ERR_OK)
+		code = find_columns(duck, files, has, err);
+	if (code != ERR_OK)
+		return code;
+	buf_init(&view, VIEW_BYTES_MAX);
 	buf_add_str(&view, "CREATE OR REPLACE VIEW base AS SELECT ");
 	for (size_t i = 0; i < DELTA_PARQUET_COLUMNS; i++)
 		parquet_read_put_column(&view, i, has[i]);
-	buf_addf(&view, " FROM read_parquet('%s')", path);
+	put_files(&view, files);
 	code = duck_run(duck, buf_cstr(&view), err);
 	buf_release(&view);
 	return code;
@@ -63,7 +114,8 @@ static enum err_code parquet_read_read_protocol(struct duck *duck, struct delta_
 {
 	struct duck_rows rows;
 	enum err_code code = duck_rows_open(duck, "SELECT protocol.minReaderVersion::BIGINT, "
-		"protocol.minWriterVersion::BIGINT FROM base "
+		"protocol.minWriterVersion::BIGINT, array_to_string(protocol.readerFeatures, ' '), "
+		"array_to_string(protocol.writerFeatures, ' ') FROM base "
 		"WHERE protocol.minReaderVersion IS NOT NULL", &rows, err);
 
 	if (code != ERR_OK)
@@ -71,6 +123,8 @@ static enum err_code parquet_read_read_protocol(struct duck *duck, struct delta_
 	if (duck_rows_next(&rows)) {
 		actions->protocol.reader = duck_i64(&rows, 0, 0);
 		actions->protocol.writer = duck_i64(&rows, 1, 0);
+		delta_add_feature(actions->protocol.reader_features, duck_slice(&rows, 2));
+		delta_add_feature(actions->protocol.writer_features, duck_slice(&rows, 3));
 	}
 	duck_rows_close(&rows);
 	if (actions->protocol.reader < 1)
@@ -182,11 +236,12 @@ static enum err_code read_adds(struct duck *duck, struct delta_reader *reader,
 	return code;
 }
 
-static enum err_code parquet_read_read_all(struct duck *duck, const char *path,
+static enum err_code parquet_read_read_all(struct duck *duck, const struct delta_parquet *parquet,
+					   struct delta_parquet_files *files,
 					   struct delta_reader *reader,
 					   struct delta_actions *actions, struct err *err)
 {
-	enum err_code code = delta_parquet_base(duck, path, err);
+	enum err_code code = delta_parquet_base(duck, parquet, files, err);
 
 	if (code == ERR_OK)
 		code = parquet_read_read_protocol(duck, actions, err);
@@ -201,20 +256,15 @@ static enum err_code parquet_read_read_all(struct duck *duck, const char *path,
 	return code;
 }
 
-enum err_code delta_parquet_read(struct duck *duck, struct slice parquet,
-				    struct delta_reader *reader,
-				    struct delta_actions *ret_actions, struct err *err)
+enum err_code delta_parquet_read(struct duck *duck, const struct delta_parquet *parquet,
+				 struct delta_reader *reader, struct delta_actions *ret_actions,
+				 struct err *err)
 {
 	struct delta_actions actions = { 0 };
-	struct memfile file;
-	enum err_code code = memfile_open(&file, err);
+	struct delta_parquet_files files = { 0 };
+	enum err_code code = parquet_read_read_all(duck, parquet, &files, reader, &actions, err);
 
-	if (code != ERR_OK)
-		return code;
-	code = memfile_write(&file, parquet, err);
-	if (code == ERR_OK)
-		code = parquet_read_read_all(duck, file.path, reader, &actions, err);
-	memfile_close(&file);
+	delta_parquet_close(&files);
 	if (code == ERR_OK)
 		*ret_actions = actions;
 	else

@@ -2,7 +2,6 @@
 #include "delta/delta_parquet.h"
 
 #include "sql/duck_rows.h"
-#include "sql/memfile.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -232,31 +231,24 @@ static enum err_code copy_rows(struct duck *duck, const struct delta_state *stat
 }
 
 enum err_code delta_parquet_make(struct duck *duck, const struct delta_state *state,
-				    struct slice base, int64_t now_ms, struct buf *out,
-				    uint64_t *ret_actions, struct err *err)
+				 const struct delta_parquet *base, int64_t now_ms, struct buf *out,
+				 uint64_t *ret_actions, struct err *err)
 {
-	struct memfile old;
+	struct delta_parquet_files old = { 0 };
 	struct memfile new;
-	enum err_code code = memfile_open(&old, err);
+	enum err_code code = memfile_open(&new, err);
 
 	if (code != ERR_OK)
 		return code;
-	code = memfile_open(&new, err);
-	if (code != ERR_OK)
-		goto out;
-	if (base.ptr) {
-		code = memfile_write(&old, base, err);
-		if (code == ERR_OK)
-			code = delta_parquet_base(duck, old.path, err);
-	}
+	if (base->parts > 0)
+		code = delta_parquet_base(duck, base, &old, err);
 	if (code == ERR_OK)
 		code = fill_tables(duck, state, err);
 	if (code == ERR_OK)
-		code = copy_rows(duck, state, base.ptr != NULL, now_ms, new.path, ret_actions, err);
+		code = copy_rows(duck, state, base->parts > 0, now_ms, new.path, ret_actions, err);
 	if (code == ERR_OK)
 		code = memfile_read(&new, out, err);
+	delta_parquet_close(&old);
 	memfile_close(&new);
-out:
-	memfile_close(&old);
 	return code;
 }

@@ -110,9 +110,27 @@ static enum err_code read_txn(struct json value, struct delta_actions *actions, 
 	return ERR_OK;
 }
 
+static void read_features(struct json value, const char *name,
+			  char features[static DELTA_FEATURES_SIZE])
+{
+	struct json list;
+	struct json_iter iter;
+	struct slice feature;
+
+	if (!json_member(value, name, &list) || json_type(list) != JSON_ARRAY)
+		return;
+	iter = json_iter(list);
+	while (json_next(&iter))
+		if (json_get_string(iter.value, &feature))
+			delta_add_feature(features, feature);
+}
+
 static enum err_code delta_reader_read_protocol(struct json value, struct delta_actions *actions,
 						struct err *err)
 {
+	actions->protocol = (struct delta_protocol){ 0 };
+	read_features(value, "readerFeatures", actions->protocol.reader_features);
+	read_features(value, "writerFeatures", actions->protocol.writer_features);
 	actions->protocol.reader = member_i64(value, "minReaderVersion", 0);
 	actions->protocol.writer = member_i64(value, "minWriterVersion", 0);
 	if (actions->protocol.reader < 1 || actions->protocol.writer < 1)

@@ -36,15 +36,30 @@ void delta_schema_put(struct buf *out, const struct delta_schema *schema)
 	buf_add_str(out, "]}");
 }
 
+/* What came with a version, from before features had names in the table (PROTOCOL.md, "Valid Feature
+ * Names in Table Features"). */
+static const char *const writer_brought[] = {
+	[0] = "", [1] = "", [2] = "", [3] = "checkConstraints",
+	[4] = "changeDataFeed generatedColumns", [5] = "columnMapping", [6] = "identityColumns",
+};
+
+static enum err_code refuse_version(const char *side, int64_t asked, int known,
+				    const char *features, struct err *err)
+{
+	return err_set(err, ERR_UNSUPPORTED, "the table asks for %s version %" PRId64
+		       " of the Delta protocol%s%s%s, this program knows %d", side, asked,
+		       *features ? " (" : "", features, *features ? ")" : "", known);
+}
+
 enum err_code delta_check_readable(const struct delta_protocol *protocol,
 				   const struct delta_metadata *metadata, struct err *err)
 {
 	const char *mapping = delta_setting(metadata, "delta.columnMapping.mode");
 
 	if (protocol->reader > READER_VERSION_MAX)
-		return err_set(err, ERR_UNSUPPORTED, "the table asks for reader version %" PRId64
-			       " of the Delta protocol, this program knows %d", protocol->reader,
-			       READER_VERSION_MAX);
+		return refuse_version("reader", protocol->reader, READER_VERSION_MAX,
+				      protocol->reader == 2 ? "columnMapping" :
+				      protocol->reader_features, err);
 	if (!metadata->provider || strcmp(metadata->provider, "parquet") != 0)
 		return err_set(err, ERR_UNSUPPORTED, "the table's data files are \"%s\", not parquet",
 			       metadata->provider ? metadata->provider : "");
@@ -112,7 +127,7 @@ static enum err_code fields_begin(const struct delta_metadata *metadata, struct 
 	return ERR_OK;
 }
 
-static enum err_code read_field(struct json whole, struct field *ret_field, struct err *err)
+static enum err_code schema_read_field(struct json whole, struct field *ret_field, struct err *err)
 {
 	struct field field = { .whole = whole };
 	struct json name;
@@ -131,7 +146,7 @@ static bool schema_find_field(struct json fields, const char *name, struct field
 	struct err ignored;
 
 	while (json_next(&iter))
-		if (read_field(iter.value, ret_field, &ignored) == ERR_OK &&
+		if (schema_read_field(iter.value, ret_field, &ignored) == ERR_OK &&
 		    slice_is(ret_field->name, name))
 			return true;
 	return false;
@@ -145,14 +160,14 @@ static bool named_before(struct json fields, const struct field *field)
 	struct err ignored;
 
 	while (json_next(&iter) && iter.value.token != field->whole.token)
-		if (read_field(iter.value, &other, &ignored) == ERR_OK &&
+		if (schema_read_field(iter.value, &other, &ignored) == ERR_OK &&
 		    other.name.len == field->name.len &&
 		    strncasecmp(other.name.ptr, field->name.ptr, field->name.len) == 0)
 			return true;
 	return false;
 }
 
-static const struct delta_column *find_column(const struct delta_schema *schema, struct slice name)
+static const struct delta_column *schema_find_column(const struct delta_schema *schema, struct slice name)
 {
 	for (size_t i = 0; i < schema->count; i++)
 		if (slice_is(name, schema->columns[i].name))
@@ -183,7 +198,7 @@ static void difference_set(struct delta_difference *difference, enum delta_chang
 static void compare_field(const struct field *field, const struct delta_schema *wanted,
 			  struct delta_difference *difference)
 {
-	const struct delta_column *column = find_column(wanted, field->name);
+	const struct delta_column *column = schema_find_column(wanted, field->name);
 
 	if (!column)
 		difference_set(difference, DELTA_WENT, "column \"%.*s\" (%.*s) is in the table and "
@@ -232,7 +247,7 @@ enum err_code delta_schema_compare(const struct delta_metadata *metadata,
 	while (json_next(&iter)) {
 		struct field field;
 
-		code = read_field(iter.value, &field, err);
+		code = schema_read_field(iter.value, &field, err);
 		if (code != ERR_OK)
 			return code;
 		if (named_before(fields, &field))
@@ -285,7 +300,7 @@ static enum err_code check_columns(const struct delta_metadata *metadata,
 	while (json_next(&iter) && code == ERR_OK) {
 		struct field field;
 
-		code = read_field(iter.value, &field, err);
+		code = schema_read_field(iter.value, &field, err);
 		if (code == ERR_OK)
 			code = check_field_rules(iter.value, field.name, err);
 	}
@@ -299,9 +314,10 @@ enum err_code delta_check_writable(const struct delta_protocol *protocol,
 	const char *const constraints = "delta.constraints.";
 
 	if (protocol->writer > WRITER_VERSION_MAX)
-		return err_set(err, ERR_UNSUPPORTED, "the table asks for writer version %" PRId64
-			       " of the Delta protocol, this program knows %d", protocol->writer,
-			       WRITER_VERSION_MAX);
+		return refuse_version("writer", protocol->writer, WRITER_VERSION_MAX,
+				      protocol->writer < (int64_t)ARRAY_LEN(writer_brought) ?
+				      writer_brought[protocol->writer] :
+				      protocol->writer_features, err);
 	for (size_t i = 0; i < metadata->settings.count; i++)
 		if (strncmp(metadata->settings.items[i].key, constraints, strlen(constraints)) == 0)
 			return err_set(err, ERR_UNSUPPORTED, "the table has a constraint, %s",

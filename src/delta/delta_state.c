@@ -160,7 +160,7 @@ void delta_state_apply(struct delta_state *state, struct delta_actions *actions,
 	delta_actions_release(actions);
 }
 
-void delta_state_checkpointed(struct delta_state *state)
+void delta_state_checkpointed(struct delta_state *state, uint32_t parts)
 {
 	for (size_t i = state->new_from; i < state->file_count; i++) {
 		free(state->files[i].add.stats);
@@ -169,6 +169,7 @@ void delta_state_checkpointed(struct delta_state *state)
 	state->new_from = state->file_count;
 	forget_gone(state);
 	state->checkpoint = state->version;
+	state->checkpoint_parts = parts;
 }
 
 int64_t delta_state_app_version(const struct delta_state *state, const char *app_id)

@@ -35,6 +35,7 @@ struct delta_state {
 	struct delta_map by_app;
 
 	int64_t checkpoint;		/* version of the last one that is known; -1: none */
+	uint32_t checkpoint_parts;	/* of how many files it is; 0: of one, as we write it */
 	size_t new_from;		/* files before this are in it */
 	struct delta_remove *gone;	/* removed or replaced since */
 	size_t gone_count;
@@ -46,8 +47,8 @@ void delta_state_init(struct delta_state *state, bool keep_stats);
 void delta_state_release(struct delta_state *state);
 /* One commit more. Takes the texts: *actions is empty afterwards. */
 void delta_state_apply(struct delta_state *state, struct delta_actions *actions, int64_t version);
-/* A checkpoint of this state's version is in the store. */
-void delta_state_checkpointed(struct delta_state *state);
+/* A checkpoint of this state's version is in the store, of so many parts. */
+void delta_state_checkpointed(struct delta_state *state, uint32_t parts);
 /* -1: never seen. */
 int64_t delta_state_app_version(const struct delta_state *state, const char *app_id);
 

@@ -57,9 +57,10 @@ MUST_USE enum err_code delta_table_evolve(struct delta_table *table, struct err 
 int64_t delta_checkpoint_last(struct delta_table *table);
 /* "<root>/_delta_log/<version>.checkpoint.parquet" */
 const char *delta_checkpoint_key(const struct delta_table *table, struct buf *out, int64_t version);
-/* ERR_CORRUPT: unreadable, or gone. */
+/* `parts`: of how many files it is, 0 for the one of that key. ERR_CORRUPT: unreadable, or gone. */
 MUST_USE enum err_code delta_checkpoint_read(struct delta_table *table, int64_t version,
-					     struct delta_actions *ret_actions, struct err *err);
+					     uint32_t parts, struct delta_actions *ret_actions,
+					     struct err *err);
 /* Write one if enough commits have passed. It only saves readers work: a failure is just traced. */
 void delta_checkpoint_if_due(struct delta_table *table);
 

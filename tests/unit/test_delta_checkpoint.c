@@ -125,12 +125,17 @@ static void damage(struct buf *bytes, uint32_t n)
 
 static enum err_code read_checkpoint(struct duck *duck, struct slice bytes, struct err *err)
 {
+	struct delta_parquet parquet = { .parts = 1 };
 	struct delta_actions actions = { 0 };
 	struct delta_reader reader;
 	enum err_code code;
 
 	delta_reader_init(&reader);
-	code = delta_parquet_read(duck, bytes, &reader, &actions, err);
+	buf_init(&parquet.bytes, 1 << 24);
+	buf_add_slice(&parquet.bytes, bytes);
+	parquet.ends[0] = bytes.len;
+	code = delta_parquet_read(duck, &parquet, &reader, &actions, err);
+	buf_release(&parquet.bytes);
 	delta_actions_release(&actions);
 	delta_reader_release(&reader);
 	return code;
@@ -173,7 +178,10 @@ static void test_hints_are_only_hints(void **state)
 {
 	static const char *const hints[] = {
 		"{\"version\":10,\"size\":13}", "{\"version\":7}", "{\"version\":9999}", "{}", "x", "",
-		"{\"version\":20,\"size\":1,\"parts\":3}",
+		"{\"version\":20,\"size\":1,\"parts\":3}", "{\"version\":9223372036854775807}",
+		"{\"version\":92233720368547758070}", "{\"version\":1e300}", "{\"version\":-1}",
+		"{\"version\":-9223372036854775808}", "{\"version\":\"20\"}", "{\"version\":[20]}",
+		"{\"version\":null}", "[20]", "\"20\"", "{\"version\":20.5}", "{\"version\":25}",
 	};
 
 	(void)state;
@@ -193,10 +201,25 @@ static void test_the_hint_never_goes_back(void **state)
 	(void)state;
 	fill(9);
 	put_text(store, ROOT "/_delta_log/_last_checkpoint", "{\"version\":500,\"size\":1}");
+	put_text(store, log_key(500, ".checkpoint.80a083e8-7026-4e79-81be-64bd76c43a11.json"), "{}");
 	fill(2);
 	assert_true(has_key(store, log_key(10, ".checkpoint.parquet")));
 	last = get_text(store, ROOT "/_delta_log/_last_checkpoint");
 	assert_string_equal(last, "{\"version\":500,\"size\":1}");
+	free(last);
+}
+
+/* But one that leads to no checkpoint would cost every opening a try, for ever. */
+static void test_a_hint_to_nothing_is_replaced(void **state)
+{
+	char *last;
+
+	(void)state;
+	fill(9);
+	put_text(store, ROOT "/_delta_log/_last_checkpoint", "{\"version\":9223372036854775807}");
+	fill(2);
+	last = get_text(store, ROOT "/_delta_log/_last_checkpoint");
+	assert_non_null(strstr(last, "{\"version\":10,"));
 	free(last);
 }
 
@@ -228,6 +251,82 @@ static int64_t ask(int64_t version, const char *sql)
 	memfile_close(&file);
 	buf_release(&bytes);
 	return answer;
+}
+
+/* The rows of a checkpoint for which `where` holds, as part `part` of two of the same version. */
+static void put_part(int64_t version, const char *where, int part)
+{
+	struct duck_options options = { .memory_bytes_max = 256 << 20, .threads = 1 };
+	struct memfile from, to;
+	struct err err = { 0 };
+	struct duck duck;
+	struct buf bytes;
+	char text[300];
+
+	buf_init(&bytes, 1 << 24);
+	assert_ok(store_get(store, log_key(version, ".checkpoint.parquet"), 0, UINT64_MAX, &bytes,
+			    &err));
+	assert_ok(memfile_open(&from, &err));
+	assert_ok(memfile_open(&to, &err));
+	assert_ok(memfile_write(&from, buf_slice(&bytes), &err));
+	assert_ok(duck_open(&options, &duck, &err));
+	(void)snprintf(text, sizeof(text), "COPY (FROM read_parquet('%s') WHERE %s) TO '%s' "
+		       "(FORMAT parquet, USE_TMP_FILE false)", from.path, where, to.path);
+	assert_ok(duck_run(&duck, text, &err));
+	buf_clear(&bytes);
+	assert_ok(memfile_read(&to, &bytes, &err));
+	(void)snprintf(text, sizeof(text), ".checkpoint.%010d.0000000002.parquet", part);
+	assert_ok(store_put(store, log_key(version, text), buf_slice(&bytes), STORE_REPLACE, &err));
+	duck_close(&duck);
+	memfile_close(&from);
+	memfile_close(&to);
+	buf_release(&bytes);
+}
+
+/* 25 versions, of which the first 20 are in a checkpoint of two parts alone. */
+static void fill_in_parts(void)
+{
+	fill(25);
+	put_part(20, "\"add\".path IS NULL OR \"add\".size < 1007", 1);
+	put_part(20, "\"add\".size >= 1007", 2);
+	for (int64_t version = 0; version <= 20; version++)
+		remove_key(store, log_key(version, ".json"));
+	remove_key(store, log_key(10, ".checkpoint.parquet"));
+	remove_key(store, log_key(20, ".checkpoint.parquet"));
+	put_text(store, ROOT "/_delta_log/_last_checkpoint", "{\"version\":20,\"size\":23,\"parts\":2}");
+}
+
+static void test_in_parts(void **state)
+{
+	(void)state;
+	fill_in_parts();
+	assert_table(25);
+	fill(6);	/* the next one is made from it */
+	assert_int_equal(ask(30, "SELECT count(*) FROM c"), 33);
+	assert_int_equal(ask(30, "SELECT count(*) FROM c WHERE \"add\".stats IS NOT NULL"), 30);
+	for (int64_t version = 21; version <= 30; version++)
+		remove_key(store, log_key(version, ".json"));
+	assert_table(31);
+}
+
+/* Whoever wrote it may have died on the way, or be on it. */
+static void test_of_parts_one_is_missing(void **state)
+{
+	struct err err = { 0 };
+
+	(void)state;
+	fill_in_parts();
+	remove_key(store, log_key(20, ".checkpoint.0000000002.0000000002.parquet"));
+	/* Of another number of parts: not the one that is missing, nor a name of one at all. */
+	put_text(store, log_key(20, ".checkpoint.0000000002.0000000003.parquet"), "x");
+	put_text(store, log_key(20, ".checkpoint.0000000003.0000000002.parquet"), "x");
+	put_text(store, log_key(20, ".checkpoint.          .0000000002.parquet"), "x");
+	assert_int_equal(try_to_read(store, &err), ERR_UNSUPPORTED);
+	(void)teardown(state);
+	(void)setup(state);
+	fill(25);
+	put_text(store, log_key(25, ".checkpoint.0000000001.0000000002.parquet"), "x");
+	assert_table(25);
 }
 
 /* Statistics of files from before the last checkpoint go through it into the next. */
@@ -328,7 +427,10 @@ int main(void)
 		TEST(test_damaged_bytes),
 		TEST(test_hints_are_only_hints),
 		TEST(test_the_hint_never_goes_back),
+		TEST(test_a_hint_to_nothing_is_replaced),
 		TEST(test_what_is_in_it),
+		TEST(test_in_parts),
+		TEST(test_of_parts_one_is_missing),
 		TEST(test_progress_at_its_smallest),
 		TEST(test_removed_files),
 	};

@@ -56,12 +56,15 @@ static const struct refusal {
 } refusals[] = {
 	{ "{\"protocol\":{\"minReaderVersion\":3,\"minWriterVersion\":7,\"readerFeatures\":"
 	  "[\"deletionVectors\"],\"writerFeatures\":[\"deletionVectors\"]}}\n" METADATA(BOTH, "", ""),
-	  "reader version 3", "reader version 3" },
+	  "reader version 3 of the Delta protocol (deletionVectors)", "(deletionVectors)" },
 	{ "{\"protocol\":{\"minReaderVersion\":1,\"minWriterVersion\":7,\"writerFeatures\":"
-	  "[\"inCommitTimestamp\"]}}\n" METADATA(BOTH, "", ""), NULL, "writer version 7" },
+	  "[\"appendOnly\",\"inCommitTimestamp\"]}}\n" METADATA(BOTH, "", ""), NULL,
+	  "writer version 7 of the Delta protocol (appendOnly inCommitTimestamp)" },
+	{ "{\"protocol\":{\"minReaderVersion\":1,\"minWriterVersion\":4}}\n" METADATA(BOTH, "", ""), NULL,
+	  "writer version 4 of the Delta protocol (changeDataFeed generatedColumns)" },
 	{ "{\"protocol\":{\"minReaderVersion\":2,\"minWriterVersion\":5}}\n"
 	  METADATA(BOTH, "", "\"delta.columnMapping.mode\":\"name\""),
-	  "reader version 2", "reader version 2" },
+	  "reader version 2 of the Delta protocol (columnMapping)", "reader version 2" },
 	{ PROTOCOL METADATA(BOTH, "", "\"delta.columnMapping.mode\":\"name\""),
 	  "column mapping", "column mapping" },
 	{ PROTOCOL METADATA(BOTH, "", "\"delta.constraints.positive\":\"ind > 0\""),
