@@ -36,6 +36,20 @@ enum err_code setup_store(const struct config *config, struct store **ret_store,
 	return store_open(url, ret_store, err);
 }
 
+bool setup_from_files(const struct config *config)
+{
+	const char *kind = config_text(config, OPT_SOURCE);
+
+	return !strcmp(kind, "files") || (!strcmp(kind, "auto") && *config_text(config, OPT_DATA));
+}
+
+bool setup_each_row_once(const struct config *config)
+{
+	const char *order = config_text(config, OPT_ORDER);
+
+	return setup_from_files(config) && (!strcmp(order, "auto") || !strcmp(order, "rows"));
+}
+
 enum err_code setup_log_reader(const struct config *config, struct broker **ret_broker,
 			       struct err *err)
 {
