@@ -30,6 +30,9 @@ MUST_USE enum err_code setup_log_reader(const struct config *config, struct brok
 /* --models, else "models" beside the program, in its source tree or its installation. */
 MUST_USE enum err_code setup_models(const struct config *config, struct models *ret_models,
 				    struct err *err);
+/* Where that is. */
+MUST_USE enum err_code setup_models_dir(const struct config *config, char ret_dir[PATH_MAX],
+					struct err *err);
 MUST_USE enum err_code setup_engine(const struct config *config, struct engine **ret_engine,
 				    struct err *err);
 
