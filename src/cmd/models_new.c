@@ -98,7 +98,7 @@ static enum err_code write_model(const char *dir, const char *name, struct slice
 /* --- what it says ------------------------------------------------------ */
 
 /* In a shell's single quotes. */
-static void put_quoted(struct buf *out, struct slice text)
+static void models_new_put_quoted(struct buf *out, struct slice text)
 {
 	buf_add_char(out, '\'');
 	for (size_t i = 0; i < text.len; i++)
@@ -109,7 +109,7 @@ static void put_quoted(struct buf *out, struct slice text)
 	buf_add_char(out, '\'');
 }
 
-static void put_summary(struct buf *out, const char *path, const struct inferred *inferred)
+static void models_new_put_summary(struct buf *out, const char *path, const struct inferred *inferred)
 {
 	const struct infer_field *key = inferred->key;
 
@@ -139,7 +139,7 @@ static void put_curl(struct buf *out, const struct config *config, const char *t
 {
 	buf_addf(out, "    curl%s -H 'Content-Type: %s'%s \\\n         -d ", method, type,
 		 *config_text(config, OPT_API_KEY_HASH) ? " -H \"x-api-key: $KEY\"" : "");
-	put_quoted(out, buf_slice(body));
+	models_new_put_quoted(out, buf_slice(body));
 	buf_addf(out, " \\\n         %s://%s%s\n",
 		 *config_text(config, OPT_TLS_CERT) ? "https" : "http",
 		 config_text(config, OPT_LISTEN), path);
@@ -194,7 +194,7 @@ static enum err_code write_and_say(const struct config *config, const char *name
 	if (code == ERR_OK)
 		code = write_model(dir, name, buf_slice(&text), path, err);
 	if (code == ERR_OK) {
-		put_summary(&said, path, inferred);
+		models_new_put_summary(&said, path, inferred);
 		put_posts(&said, config, inferred, name);
 		code = cmd_print(&said, err);
 	}

@@ -120,18 +120,19 @@ static bool tells_apart(const struct seen *seen, uint64_t records)
 
 /* --- a record ---------------------------------------------------------- */
 
-static unsigned kind_of(struct json value)
+static unsigned infer_kind_of(struct json value)
 {
 	struct slice text;
 	int64_t number;
+	int32_t narrow;
 
 	switch (json_type(value)) {
 	case JSON_BOOL:
 		return KIND_BOOL;
 	case JSON_INT:
-		if (!json_get_i64(value, &number))
+		if (!read_long(json_text(value), &number))
 			return KIND_TEXT;
-		return (number >= INT32_MIN && number <= INT32_MAX ? KIND_INT : KIND_LONG) |
+		return (read_int(json_text(value), &narrow) ? KIND_INT : KIND_LONG) |
 		       (number > EXACT_MAX || number < -EXACT_MAX ? KIND_WIDE : 0);
 	case JSON_DOUBLE:
 		return KIND_DOUBLE;
@@ -203,7 +204,7 @@ static enum err_code add_member(struct infer *infer, const struct json_iter *mem
 	seen->last = infer->result->records;
 	if (!text.ptr)
 		return ERR_OK;
-	seen->kinds |= kind_of(member->value);
+	seen->kinds |= infer_kind_of(member->value);
 	seen->may_be_key &= !(seen->kinds & (KIND_BOOL | KIND_DOUBLE | KIND_NESTED));
 	if (seen->may_be_key)
 		keep_value(infer, seen, text);
@@ -311,7 +312,7 @@ static enum err_code read_sample(struct infer *infer, struct slice sample, struc
 
 /* --- what it comes to -------------------------------------------------- */
 
-static enum delta_type type_of(unsigned kinds)
+static enum delta_type infer_type_of(unsigned kinds)
 {
 	if (kinds == KIND_BOOL)
 		return DELTA_BOOLEAN;
@@ -342,13 +343,13 @@ static void choose_key(struct infer *infer)
 
 	for (size_t i = 0, f = 0; i < infer->count; i++) {
 		struct seen *seen = &infer->seen[i];
-		enum delta_type type = type_of(seen->kinds);
+		enum delta_type type = infer_type_of(seen->kinds);
 		int rank = key_rank(seen->name, infer->table);
 
 		if (!fits_header(seen->name))
 			continue;
 		f++;
-		/* One record does not show that a field which only ends like a key differs in all. */
+		/* One record does not show that what only ends like a key differs in all. */
 		if (!seen->may_be_key || type == DELTA_TIMESTAMP || rank <= best ||
 		    (rank == 1 && result->records == 1) || !tells_apart(seen, result->records))
 			continue;
@@ -370,7 +371,7 @@ static enum err_code settle(struct infer *infer, struct err *err)
 
 		if (fits_header(seen->name))
 			result->fields[result->count++] = (struct infer_field){
-				.name = seen->name, .type = type_of(seen->kinds),
+				.name = seen->name, .type = infer_type_of(seen->kinds),
 				.present = seen->present,
 			};
 		else

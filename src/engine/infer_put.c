@@ -89,7 +89,7 @@ static void infer_put_field(struct buf *out, const struct infer_field *field)
 	buf_addf(out, "\" AS %s", field->alias);
 }
 
-static void put_header(struct buf *out, const struct inferred *inferred, const char *table)
+static void infer_put_header(struct buf *out, const struct inferred *inferred, const char *table)
 {
 	struct wrapped wrapped;
 	struct buf piece;
@@ -123,7 +123,7 @@ static void put_header(struct buf *out, const struct inferred *inferred, const c
 
 void infer_put_model(struct buf *out, const struct inferred *inferred, const char *table)
 {
-	put_header(out, inferred, table);
+	infer_put_header(out, inferred, table);
 	buf_add_str(out, "SELECT\n");
 	for (size_t i = 0; i < inferred->count; i++) {
 		const struct infer_field *field = &inferred->fields[i];
@@ -160,7 +160,7 @@ static void put_members(struct buf *out, const struct inferred *inferred, struct
 	while (json_next(&iter)) {
 		enum json_type type = json_type(iter.value);
 
-		if ((key.ptr && slice_eq(iter.key, key)) || type == JSON_OBJECT || type == JSON_ARRAY)
+		if (type == JSON_OBJECT || type == JSON_ARRAY || (key.ptr && slice_eq(iter.key, key)))
 			continue;
 		buf_clear(&member);
 		put_member(&member, iter.key, iter.value);
