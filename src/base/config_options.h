@@ -52,7 +52,7 @@ X(DISK_RESERVE, "log.disk_reserve_bytes", "", CONFIG_BYTES, "256MiB", "0..1TiB",
 
 /* Emulate */
 X(SOURCE, "source.kind", "source", CONFIG_CHOICE, "auto", "auto|generated|files", "Where rows come from; auto: files if --data is given")
-X(DATA, "source.data", "data", CONFIG_PATH, "", "", "Directory with pin.ndjson, geo.ndjson and user.ndjson")
+X(DATA, "source.data", "data", CONFIG_PATH, "", "", "Directory with pin.ndjson, geo.ndjson, user.ndjson or some of them")
 X(MYSQL_HOST, "mysql.host", "", CONFIG_TEXT, "", "", "Host of the database that holds the posts (HOST in db_creds.yaml)")
 X(MYSQL_PORT, "mysql.port", "", CONFIG_INT, "3306", "1..65535", "Its port (PORT)")
 X(MYSQL_USER, "mysql.user", "", CONFIG_TEXT, "", "", "User there (USER)")
@@ -64,9 +64,9 @@ X(STREAMING_URL, "emulate.streaming_url", "streaming-url", CONFIG_TEXT, "", "", 
 X(API_KEY, "emulate.api_key", "", CONFIG_SECRET, "", "", "API key that the emulator sends as x-api-key")
 X(CA_FILE, "emulate.ca_file", "ca-file", CONFIG_PATH, "", "", "Certificates to trust for https")
 X(STREAMING, "", "streaming", CONFIG_BOOL, "false", "", "Post to the streams instead of the topics")
-X(POSTS, "", "posts", CONFIG_INT, "0", "0..1000000000000", "How many posts; 0: without end (run: 1000)")
-X(RATE, "", "rate", CONFIG_TEXT, "", "", "Posts a second, or max (default: 0 to 2 seconds between posts, as the original)")
-X(ORDER, "", "order", CONFIG_CHOICE, "random", "course|random|rows", "Rows as CPython's random.seed draws them for the course, at random, or one after the other")
+X(POSTS, "", "posts", CONFIG_INT, "0", "0..1000000000000", "How many posts; 0: each row of the files once, else without end (run: 1000)")
+X(RATE, "", "rate", CONFIG_TEXT, "", "", "Posts a second, or max (default: 0 to 2 seconds between posts, as the original; of the rows of files: max)")
+X(ORDER, "", "order", CONFIG_CHOICE, "auto", "auto|course|random|rows", "Rows as CPython's random.seed draws them for the course, at random, or one after the other (of files: each once); auto: rows if --data is given, else random")
 X(SEED, "", "seed", CONFIG_INT, "100", "0..9223372036854775807", "Seed of the order and of generated rows")
 X(BATCH_SIZE, "", "batch-size", CONFIG_INT, "1", "1..100000", "Records a request")
 X(CONNECTIONS, "emulate.connections", "connections", CONFIG_INT, "8", "1..4096", "Requests in flight")

@@ -67,6 +67,7 @@ struct command {
 	X(batch) \
 	X(analyse) \
 	X(sql) \
+	X(models) \
 	X(topics) \
 	X(streams) \
 	X(cat) \

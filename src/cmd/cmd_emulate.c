@@ -3,6 +3,7 @@
 #include "base/trace.h"
 #include "cmd/cmd.h"
 #include "cmd/output.h"
+#include "cmd/setup.h"
 #include "flow/emulate.h"
 
 #include <inttypes.h>
@@ -14,12 +15,11 @@ enum { URL_BYTES_MAX = 2048, OUTPUT_BYTES_MAX = 8192, BAR = 24 };
 static enum err_code make_source(const struct config *config, struct source **ret_source,
 				 struct err *err)
 {
-	const char *kind = config_text(config, OPT_SOURCE);
 	const char *data = config_text(config, OPT_DATA);
 
-	if (!strcmp(kind, "files") && !*data)
+	if (!strcmp(config_text(config, OPT_SOURCE), "files") && !*data)
 		return err_set(err, ERR_USAGE, "--source files needs --data, the directory of the files");
-	if (!strcmp(kind, "files") || (!strcmp(kind, "auto") && *data))
+	if (setup_from_files(config))
 		return source_files_new(data, ret_source, err);
 	*ret_source = source_generated_new((uint64_t)config_int(config, OPT_SEED),
 					   (uint64_t)config_int(config, OPT_ROWS));
@@ -32,11 +32,12 @@ static enum err_code read_rate(const struct config *config, struct emulate_optio
 	const char *text = config_text(config, OPT_RATE);
 	char *end;
 
-	if (!*text) {
+	/* Who hands over files wants them in; the others want to see a pipeline at work. */
+	if (!*text && !setup_each_row_once(config)) {
 		options->pace = EMULATE_AS_ORIGINAL;
 		return ERR_OK;
 	}
-	if (!strcmp(text, "max")) {
+	if (!*text || !strcmp(text, "max")) {
 		options->pace = EMULATE_UNPACED;
 		return ERR_OK;
 	}
@@ -53,7 +54,19 @@ static enum post_order_kind read_order(const struct config *config)
 
 	if (!strcmp(text, "course"))
 		return POST_ORDER_COURSE;
-	return !strcmp(text, "rows") ? POST_ORDER_ROWS : POST_ORDER_RANDOM;
+	return !strcmp(text, "rows") || setup_each_row_once(config) ? POST_ORDER_ROWS
+								     : POST_ORDER_RANDOM;
+}
+
+/* 0: without end. */
+static uint64_t read_posts(const struct config *config, struct source *source)
+{
+	uint64_t posts = (uint64_t)config_int(config, OPT_POSTS);
+	uint64_t all = source_posts(source);
+
+	if (setup_each_row_once(config) && (posts == 0 || posts > all))
+		return all;
+	return posts;
 }
 
 /* The gateway of this configuration, unless a URL is given. */
@@ -101,6 +114,12 @@ static uint64_t refused(const struct emulate_result *result)
 	return sum;
 }
 
+/* Records of a table, whatever came of them. */
+static uint64_t posted(const struct emulate_count *count)
+{
+	return count->acknowledged + count->refused + count->unknown;
+}
+
 static uint64_t unknown(const struct emulate_result *result)
 {
 	uint64_t sum = 0;
@@ -145,7 +164,7 @@ static void cmd_emulate_put_table(struct buf *out, const struct emulate_result *
 		const struct emulate_count *count = &result->tables[i];
 
 		buf_addf(out, "%-5s %11" PRIu64 " %13" PRIu64 " %8" PRIu64 " %8" PRIu64 "\n",
-			 source_table_name[i], result->posts, count->acknowledged, count->refused,
+			 source_table_name[i], posted(count), count->acknowledged, count->refused,
 			 count->unknown);
 	}
 	buf_addf(out, "%" PRIu64 " posts in %.1f s (%.0f/s), %" PRIu64 " records sent again",
@@ -159,8 +178,8 @@ static void put_csv(struct buf *out, const struct emulate_result *result)
 {
 	buf_add_str(out, "table,posted,acknowledged,refused,unknown\n");
 	for (size_t i = 0; i < SOURCE_TABLES; i++)
-		buf_addf(out, "%s,%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 "\n",
-			 source_table_name[i], result->posts, result->tables[i].acknowledged,
+		buf_addf(out, "%s,%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 "\n", source_table_name[i],
+			 posted(&result->tables[i]), result->tables[i].acknowledged,
 			 result->tables[i].refused, result->tables[i].unknown);
 }
 
@@ -186,7 +205,7 @@ static enum err_code cmd_emulate_post(const struct config *config, struct source
 				      const char *url, struct emulate_result *ret_result,
 				      struct err *err)
 {
-	uint64_t posts = (uint64_t)config_int(config, OPT_POSTS);
+	uint64_t posts = read_posts(config, source);
 	bool terminal = isatty(STDERR_FILENO);
 	struct emulate_options options = {
 		.source = source,
@@ -251,11 +270,14 @@ const struct command cmd_emulate = {
 	.summary = "Post rows to the topics or the streams, as the original's scripts do",
 	.usage = "[options]",
 	.details =
-		"Each post sends a row of the pin, the geo and the user table to where it belongs. What is\n"
+		"Each post sends a row of the pin, the geo and the user table to where it belongs. Of the\n"
+		"files that --data has, each row is posted once, in their order, as fast as it goes; a file\n"
+		"that is not there is not missed. Without --data, and with --order, rows are drawn. What is\n"
 		"not acknowledged is sent again with growing pauses; what still is not in the end is\n"
 		"counted as refused, or as unknown if the server may have kept it, and the exit status\n"
 		"is 1. With at most 3 connections the records of a table keep their order.\n",
-	.examples = "pinpipe emulate --posts 168 --order course --data ../data\n"
+	.examples = "pinpipe emulate --data rows\n"
+		    "pinpipe emulate --posts 168 --order course --data ../data\n"
 		    "pinpipe emulate --streaming --posts 1000 --rate 100\n"
 		    "pinpipe emulate --posts 100000 --rate max --batch-size 100 --connections 32\n"
 		    "pinpipe emulate --url http://gateway:8082/topics/124df56aef51.\n",

@@ -136,7 +136,9 @@ static enum err_code read_posted(struct pipeline *pipeline, enum topic_kind kind
 
 static const char *posts_text(const struct config *config)
 {
-	return config_is_set(config, OPT_POSTS) ? config_text(config, OPT_POSTS) : "1000";
+	if (config_is_set(config, OPT_POSTS))
+		return config_text(config, OPT_POSTS);
+	return setup_each_row_once(config) ? "0" : "1000";
 }
 
 static enum err_code pipeline_post(struct pipeline *pipeline, enum topic_kind kind, struct err *err)

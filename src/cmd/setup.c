@@ -36,6 +36,20 @@ enum err_code setup_store(const struct config *config, struct store **ret_store,
 	return store_open(url, ret_store, err);
 }
 
+bool setup_from_files(const struct config *config)
+{
+	const char *kind = config_text(config, OPT_SOURCE);
+
+	return !strcmp(kind, "files") || (!strcmp(kind, "auto") && *config_text(config, OPT_DATA));
+}
+
+bool setup_each_row_once(const struct config *config)
+{
+	const char *order = config_text(config, OPT_ORDER);
+
+	return setup_from_files(config) && (!strcmp(order, "auto") || !strcmp(order, "rows"));
+}
+
 enum err_code setup_log_reader(const struct config *config, struct broker **ret_broker,
 			       struct err *err)
 {
@@ -45,29 +59,39 @@ enum err_code setup_log_reader(const struct config *config, struct broker **ret_
 	return code == ERR_OK ? broker_local_new(&options, ret_broker, err) : code;
 }
 
-enum err_code setup_models(const struct config *config, struct models *ret_models,
-			   struct err *err)
+enum err_code setup_models_dir(const struct config *config, char ret_dir[PATH_MAX],
+			       struct err *err)
 {
 	static const char *const beside[] = { "../models", "../share/pinpipe/models" };
 	const char *given = config_text(config, OPT_MODELS);
 	char exe[PATH_MAX];
 	ssize_t len;
 
-	if (*given)
-		return models_load(given, ret_models, err);
+	if (*given) {
+		if (snprintf(ret_dir, PATH_MAX, "%s", given) < PATH_MAX)
+			return ERR_OK;
+		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", given);
+	}
 	len = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
 	if (len < 0)
 		return err_errno(err, "could not find where this program is");
 	exe[len] = '\0';
 	*strrchr(exe, '/') = '\0';
 	for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]); i++) {
-		char dir[PATH_MAX + 32];
-
-		(void)snprintf(dir, sizeof(dir), "%s/%s", exe, beside[i]);
-		if (access(dir, R_OK) == 0)
-			return models_load(dir, ret_models, err);
+		(void)snprintf(ret_dir, PATH_MAX, "%s/%s", exe, beside[i]);
+		if (access(ret_dir, R_OK) == 0)
+			return ERR_OK;
 	}
 	return err_set(err, ERR_USAGE, "no SQL models beside \"%s\"; name them with --models", exe);
+}
+
+enum err_code setup_models(const struct config *config, struct models *ret_models,
+			   struct err *err)
+{
+	char dir[PATH_MAX];
+	enum err_code code = setup_models_dir(config, dir, err);
+
+	return code == ERR_OK ? models_load(dir, ret_models, err) : code;
 }
 
 enum err_code setup_engine(const struct config *config, struct engine **ret_engine,

@@ -20,12 +20,19 @@ MUST_USE enum err_code setup_dir(const struct config *config, const char **ret_d
 /* Where objects and tables go: --lake, else DIR/lake. */
 MUST_USE enum err_code setup_store(const struct config *config, struct store **ret_store,
 				   struct err *err);
+/* Whether rows to post come from the files of --data. */
+bool setup_from_files(const struct config *config);
+/* Whether each row of those files is to be posted once: unless --order draws them. */
+bool setup_each_row_once(const struct config *config);
 /* The log, to be read; another process writes it. */
 MUST_USE enum err_code setup_log_reader(const struct config *config, struct broker **ret_broker,
 					struct err *err);
 /* --models, else "models" beside the program, in its source tree or its installation. */
 MUST_USE enum err_code setup_models(const struct config *config, struct models *ret_models,
 				    struct err *err);
+/* Where that is. */
+MUST_USE enum err_code setup_models_dir(const struct config *config, char ret_dir[PATH_MAX],
+					struct err *err);
 MUST_USE enum err_code setup_engine(const struct config *config, struct engine **ret_engine,
 				    struct err *err);
 

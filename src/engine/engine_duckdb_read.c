@@ -8,6 +8,16 @@ static bool duckdb_read_put_int(struct slice text, void *data, idx_t row)
 	return read_int(text, (int32_t *)data + row);
 }
 
+static bool duckdb_read_put_long(struct slice text, void *data, idx_t row)
+{
+	return read_long(text, (int64_t *)data + row);
+}
+
+static bool duckdb_read_put_boolean(struct slice text, void *data, idx_t row)
+{
+	return read_boolean(text, (bool *)data + row);
+}
+
 static bool put_count(struct slice text, void *data, idx_t row)
 {
 	return read_count(text, (int64_t *)data + row);
@@ -29,6 +39,8 @@ static const struct reading {
 	bool (*put)(struct slice text, void *data, idx_t row);
 } readings[] = {
 	{ "as_int", DUCKDB_TYPE_INTEGER, duckdb_read_put_int },
+	{ "as_long", DUCKDB_TYPE_BIGINT, duckdb_read_put_long },
+	{ "as_boolean", DUCKDB_TYPE_BOOLEAN, duckdb_read_put_boolean },
 	{ "as_count", DUCKDB_TYPE_BIGINT, put_count },
 	{ "as_double", DUCKDB_TYPE_DOUBLE, put_double },
 	{ "as_timestamp", DUCKDB_TYPE_TIMESTAMP_TZ, duckdb_read_put_timestamp },

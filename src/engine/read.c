@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <strings.h>
 
 enum { DIGITS_EXACT = 19, EXPONENT_MAX = 9999, NUMBER_LEN_MAX = 400 };
 
@@ -108,6 +109,16 @@ bool read_int(struct slice text, int32_t *ret)
 	if (value < INT32_MIN || value > INT32_MAX)
 		return false;
 	*ret = (int32_t)value;
+	return true;
+}
+
+bool read_boolean(struct slice text, bool *ret)
+{
+	bool yes = text.len == 4 && strncasecmp(text.ptr, "true", 4) == 0;
+
+	if (!yes && !(text.len == 5 && strncasecmp(text.ptr, "false", 5) == 0))
+		return false;
+	*ret = yes;
 	return true;
 }
 

@@ -1,6 +1,6 @@
 /*
- * read.h - what a model's functions make of a text: as_int, as_count,
- * as_double, as_timestamp (docs/models.md).
+ * read.h - what a model's functions make of a text: as_int, as_long,
+ * as_count, as_double, as_boolean, as_timestamp (docs/models.md).
  *
  * A number may be a JSON number or a text that holds one, without blanks:
  * -12, 3.50, 1e3. False: it cannot be read; *ret is untouched.
@@ -19,6 +19,8 @@ bool read_long(struct slice text, int64_t *ret);
  * result has no fraction. */
 bool read_count(struct slice text, int64_t *ret);
 bool read_double(struct slice text, double *ret);
+/* "true" or "false", in any case. */
+bool read_boolean(struct slice text, bool *ret);
 /*
  * Microseconds since 1970 UTC. 2020-08-28 03:52:47, 2020-08-28T03:52:47, 08/28/2020, 03:52:47 or
  * 2020:08:28 03:52:47; then perhaps a fraction, then perhaps a zone (Z, +0100, +01:00). Without one

@@ -319,28 +319,39 @@ static void emulate_choose(struct emulate *emulate)
 }
 
 /* The source's row of this choice, or of the next one that it has. */
-static enum err_code find_row(struct emulate *emulate, struct source_post *ret_post,
-			      struct err *err)
+static enum err_code draw_row(struct emulate *emulate, uint64_t *ret_key,
+			      struct source_post *ret_post, struct err *err)
 {
 	struct source *source = emulate->options->source;
 
 	for (uint32_t i = 0; i < ABSENT_MAX; i++) {
 		enum err_code code = source_row(source, emulate->choice.row, ret_post, err);
 
+		*ret_key = emulate->choice.row;
 		if (code != ERR_ABSENT || emulate->options->order == POST_ORDER_COURSE)
 			return code;
 		emulate->result->absent++;
 		emulate->choice = post_order_next(&emulate->order);
 	}
-	return err_prefix(err, "%d draws in a row gave no row", ABSENT_MAX);
+	return err_prefix(err, "%d draws in a row gave no row (--order rows posts each row once)",
+			  ABSENT_MAX);
+}
+
+static enum err_code find_row(struct emulate *emulate, uint64_t *ret_key,
+			      struct source_post *ret_post, struct err *err)
+{
+	if (emulate->options->order == POST_ORDER_ROWS)
+		return source_post_at(emulate->options->source, emulate->choice.row, ret_key,
+				      ret_post, err);
+	return draw_row(emulate, ret_key, ret_post, err);
 }
 
 static void emulate_post(struct emulate *emulate)
 {
 	struct source_post post;
 	struct err err;
-	enum err_code code = find_row(emulate, &post, &err);
-	uint64_t key = emulate->choice.row;
+	uint64_t key = 0;
+	enum err_code code = find_row(emulate, &key, &post, &err);
 
 	if (code != ERR_OK) {
 		emulate_fail(emulate, code, &err);
@@ -348,9 +359,12 @@ static void emulate_post(struct emulate *emulate)
 	}
 	emulate->chosen = false;
 	emulate->result->posts++;
-	pack(emulate, SOURCE_PIN, key, post.pin);
-	pack(emulate, SOURCE_GEO, key, post.geo);
-	pack(emulate, SOURCE_USER, key, post.user);
+	for (int i = 0; i < SOURCE_TABLES; i++) {
+		struct slice row = source_post_row(&post, (enum source_table)i);
+
+		if (row.ptr)
+			pack(emulate, (enum source_table)i, key, row);
+	}
 }
 
 static bool wants_more(const struct emulate *emulate)
@@ -560,7 +574,9 @@ enum err_code emulate_run(const struct emulate_options *options, struct emulate_
 	code = emulate_check(options, emulate.protocol, err);
 	if (code == ERR_OK)
 		code = post_order_init(&emulate.order, options->order, options->seed,
-				       source_count(options->source), err);
+				       options->order == POST_ORDER_ROWS
+					       ? source_posts(options->source)
+					       : source_count(options->source), err);
 	if (code == ERR_OK)
 		code = http_client_new(&emulate.client_options, options->url, &emulate.client, err);
 	if (code == ERR_OK) {

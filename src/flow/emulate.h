@@ -1,6 +1,7 @@
 /*
  * emulate.h - the emulator: draws rows from a source and posts them over HTTP,
- * each post a pin, a geo and a user record, to the topics or to the streams.
+ * each post a pin, a geo and a user record (what the source has of them), to
+ * the topics or to the streams.
  *
  * Sending again: what was not acknowledged is sent again, alone, after a time
  * drawn from exponential backoff with full jitter (Retry-After is waited for),
@@ -21,7 +22,7 @@
 #ifndef FLOW_EMULATE_H
 #define FLOW_EMULATE_H
 
-#include "flow/lake.h"
+#include "base/err.h"
 #include "source/post_order.h"
 #include "source/source.h"
 
@@ -33,7 +34,7 @@ enum emulate_pace {
 	EMULATE_UNPACED,
 };
 
-/* Of records. Once emulate_run() is through, each table's add up to `posts`. */
+/* Of records. Once emulate_run() is through, each table's add up to its rows in `posts` posts. */
 struct emulate_count {
 	uint64_t acknowledged;
 	uint64_t refused;	/* given up, and never kept */

@@ -6,7 +6,7 @@
  *		the pause in seconds, and randint(0, 11000), the row: what the
  *		course's emulators post, everywhere the same
  *	random	uniform over the rows of the source, by the same generator
- *	rows	0, 1, 2, … and from 0 again
+ *	rows	0, 1, 2, … and from 0 again, of the source's own order
  *
  * The pause is 0 or 1 second in every order. Ownership: the caller owns the
  * struct. Threads: one thread a struct.

@@ -3,14 +3,19 @@
  *
  * Backends
  *	source_generated.c	rows made up from a seed, any number of them
- *	source_files.c		pin.ndjson, geo.ndjson and user.ndjson of a directory
+ *	source_files.c		those of pin.ndjson, geo.ndjson and user.ndjson that a
+ *				directory has
  *
  * Contract (tests/contract/test_source.c)
  *	1. Row k is the same whenever it is asked for (rewindable).
- *	2. The three rows of a post join on pin.index = geo.ind = user.ind = k.
- *	3. An error names the table, the row and, where it can, the column.
+ *	2. The rows of a post join on pin.index = geo.ind = user.ind = k.
+ *	3. source_row() gives whole posts: a row of each table that the source has
+ *	   (files may lack a table altogether: its slices are null).
+ *	4. source_post_at(0 … source_posts() - 1) gives each row of each table once,
+ *	   in the source's own order; of a post what there is, the rest null.
+ *	5. An error names the table, the row and, where it can, the column.
  *
- * Ownership: the slices of a post live until the next source_row().
+ * Ownership: the slices of a post live until the next one is asked for.
  * Threads: one thread a source.
  */
 #ifndef SOURCE_SOURCE_H
@@ -23,9 +28,9 @@
 
 /* The tables of a post. */
 enum source_table { SOURCE_PIN, SOURCE_GEO, SOURCE_USER, SOURCE_TABLES };
-extern const char *const source_table_name[SOURCE_TABLES]; /* "pin", "geo", "user" */
+extern const char *const source_table_name[SOURCE_TABLES];	/* "pin", … */
 
-/* Each a compact JSON object, keys in the order of the source table. */
+/* Each a compact JSON object, keys in the order of the source table; or null: there is none. */
 struct source_post {
 	struct slice pin;
 	struct slice geo;
@@ -40,6 +45,11 @@ struct source_ops {
 	uint64_t (*count)(struct source *source);
 	enum err_code (*row)(struct source *source, uint64_t k, struct source_post *ret_post,
 			     struct err *err);
+	/* Posts of the source's own order. */
+	uint64_t (*posts)(struct source *source);
+	/* *ret_k: what the post's rows join on. ERR_ABSENT past the last. */
+	enum err_code (*post_at)(struct source *source, uint64_t n, uint64_t *ret_k,
+				 struct source_post *ret_post, struct err *err);
 	void (*free)(struct source *source);
 };
 
@@ -58,6 +68,23 @@ source_row(struct source *source, uint64_t k, struct source_post *ret_post, stru
 	return source->ops->row(source, k, ret_post, err);
 }
 
+static inline uint64_t source_posts(struct source *source)
+{
+	return source->ops->posts(source);
+}
+
+MUST_USE static inline enum err_code source_post_at(struct source *source, uint64_t n,
+						    uint64_t *ret_k, struct source_post *ret_post,
+						    struct err *err)
+{
+	return source->ops->post_at(source, n, ret_k, ret_post, err);
+}
+
+static inline struct slice source_post_row(const struct source_post *post, enum source_table table)
+{
+	return table == SOURCE_PIN ? post->pin : table == SOURCE_GEO ? post->geo : post->user;
+}
+
 /* Accepts NULL. */
 static inline void source_free(struct source *source)
 {
@@ -66,6 +93,7 @@ static inline void source_free(struct source *source)
 }
 
 MUST_USE struct source *source_generated_new(uint64_t seed, uint64_t count);
+/* At least one of the three files must be there. */
 MUST_USE enum err_code source_files_new(const char *dir, struct source **ret_source,
 					struct err *err);
 

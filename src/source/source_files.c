@@ -1,10 +1,14 @@
 /*
  * source_files.c - rows out of pin.ndjson, geo.ndjson and user.ndjson, one JSON
- * object a line, found by their key (`index` in pin, `ind` in the others).
+ * object a line, found by their key (`index` in pin, `ind` in the others). A
+ * file that is not there is a table without rows; one that is there has some.
+ *
+ * The own order: the keys as the lines of the first file have them, then those
+ * that only the second has, then those that only the third has.
  *
  * Opening reads every line once, checks it and notes where it is; a row is
  * read from its place when it is asked for, so memory grows by 24 bytes a
- * row, whatever the rows hold. The files must not change meanwhile; if the
+ * row and 8 a key, whatever the rows hold. The files must not change meanwhile; if the
  * line that is found there is another one, the row is ERR_CORRUPT.
  */
 #include "source/source.h"
@@ -18,8 +22,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
-
-const char *const source_table_name[SOURCE_TABLES] = { "pin", "geo", "user" };
 
 enum {
 	LINE_BYTES_MAX = 1 << 20,
@@ -37,21 +39,22 @@ struct entry {
 struct table {
 	const char *name;		/* "pin.ndjson" */
 	const char *key;		/* the column that rows are found by */
-	int fd;
+	int fd;				/* -1: there is no such file */
 	struct entry *entries;		/* in order of key, once loaded */
 	size_t count;
 	size_t room;
 	struct buf row;			/* the one handed out last, compact */
 };
 
-enum { TABLES = 3 };
-
 struct source_files {
 	struct source base;
-	struct table tables[TABLES];
+	struct table tables[SOURCE_TABLES];
 	struct json_parser *parser;
 	char *line;			/* LINE_BYTES_MAX bytes, for the row that is read */
 	uint64_t count;
+	uint64_t *order;		/* the keys, each once */
+	size_t posts;
+	size_t order_room;
 };
 static_assert(offsetof(struct source_files, base) == 0, "base must be first");
 
@@ -206,29 +209,6 @@ static enum err_code sort_entries(struct table *table, struct err *err)
 	return ERR_OK;
 }
 
-static enum err_code source_files_load(struct source_files *files, struct table *table,
-				       const char *dir, struct err *err)
-{
-	struct lines lines = { 0 };
-	char path[PATH_BYTES_MAX];
-	enum err_code code;
-
-	if (snprintf(path, sizeof(path), "%s/%s", dir, table->name) >= (int)sizeof(path))
-		return err_set(err, ERR_USAGE, "the path of the data directory is too long");
-	table->fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (table->fd < 0)
-		return err_errno(err, "could not open \"%s\"", path);
-	lines.fd = table->fd;
-	lines.bytes = xmalloc(READ_BYTES);
-	code = load_lines(files, table, &lines, err);
-	free(lines.bytes);
-	if (code == ERR_OK)
-		code = sort_entries(table, err);
-	if (code == ERR_OK && table->entries[table->count - 1].key >= files->count)
-		files->count = table->entries[table->count - 1].key + 1;
-	return code;
-}
-
 /* NULL: the table has no such row. */
 static const struct entry *source_files_find(const struct table *table, uint64_t key)
 {
@@ -244,6 +224,60 @@ static const struct entry *source_files_find(const struct table *table, uint64_t
 			high = middle;
 	}
 	return low < table->count && table->entries[low].key == key ? &table->entries[low] : NULL;
+}
+
+/* Whether a table before this one, sorted already, has a row of that key. */
+static bool stands_before(const struct source_files *files, const struct table *table, uint64_t key)
+{
+	for (const struct table *t = files->tables; t < table; t++)
+		if (source_files_find(t, key))
+			return true;
+	return false;
+}
+
+/* Puts the keys that only this table has so far into the order, while its entries are in the order
+ * of its lines. */
+static void note_order(struct source_files *files, const struct table *table)
+{
+	for (size_t i = 0; i < table->count; i++) {
+		uint64_t key = table->entries[i].key;
+
+		if (stands_before(files, table, key))
+			continue;
+		if (files->posts == files->order_room) {
+			files->order_room = files->order_room ? 2 * files->order_room : 1024;
+			files->order = xreallocarray(files->order, files->order_room,
+						     sizeof(*files->order));
+		}
+		files->order[files->posts++] = key;
+	}
+}
+
+static enum err_code source_files_load(struct source_files *files, struct table *table,
+				       const char *dir, struct err *err)
+{
+	struct lines lines = { 0 };
+	char path[PATH_BYTES_MAX];
+	enum err_code code;
+
+	if (snprintf(path, sizeof(path), "%s/%s", dir, table->name) >= (int)sizeof(path))
+		return err_set(err, ERR_USAGE, "the path of the data directory is too long");
+	table->fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (table->fd < 0 && errno == ENOENT)
+		return ERR_OK;
+	if (table->fd < 0)
+		return err_errno(err, "could not open \"%s\"", path);
+	lines.fd = table->fd;
+	lines.bytes = xmalloc(READ_BYTES);
+	code = load_lines(files, table, &lines, err);
+	free(lines.bytes);
+	if (code == ERR_OK)
+		note_order(files, table);
+	if (code == ERR_OK)
+		code = sort_entries(table, err);
+	if (code == ERR_OK && table->entries[table->count - 1].key >= files->count)
+		files->count = table->entries[table->count - 1].key + 1;
+	return code;
 }
 
 static bool key_differs(struct source_files *files, const struct table *table,
@@ -274,27 +308,59 @@ static enum err_code read_row(struct source_files *files, struct table *table,
 	return ERR_OK;
 }
 
+/* What there is of the post. */
+static enum err_code read_post(struct source_files *files, uint64_t key,
+			       struct source_post *ret_post, struct err *err)
+{
+	struct slice rows[SOURCE_TABLES] = { 0 };
+
+	for (size_t i = 0; i < SOURCE_TABLES; i++) {
+		struct table *table = &files->tables[i];
+		const struct entry *entry = source_files_find(table, key);
+		enum err_code code = entry ? read_row(files, table, entry, err) : ERR_OK;
+
+		if (code != ERR_OK)
+			return code;
+		if (entry)
+			rows[i] = buf_slice(&table->row);
+	}
+	*ret_post = (struct source_post){ .pin = rows[0], .geo = rows[1], .user = rows[2] };
+	return ERR_OK;
+}
+
 static enum err_code files_row(struct source *source, uint64_t k, struct source_post *ret_post,
 			       struct err *err)
 {
 	struct source_files *files = (struct source_files *)source;
-	struct slice rows[TABLES];
 
-	for (size_t i = 0; i < TABLES; i++) {
-		struct table *table = &files->tables[i];
-		const struct entry *entry = source_files_find(table, k);
-		enum err_code code;
+	for (size_t i = 0; i < SOURCE_TABLES; i++) {
+		const struct table *table = &files->tables[i];
 
-		if (!entry)
+		if (table->fd >= 0 && !source_files_find(table, k))
 			return err_set(err, ERR_ABSENT, "%s has no row with \"%s\" %llu",
 				       table->name, table->key, (unsigned long long)k);
-		code = read_row(files, table, entry, err);
-		if (code != ERR_OK)
-			return code;
-		rows[i] = buf_slice(&table->row);
 	}
-	*ret_post = (struct source_post){ .pin = rows[0], .geo = rows[1], .user = rows[2] };
-	return ERR_OK;
+	return read_post(files, k, ret_post, err);
+}
+
+static enum err_code files_post_at(struct source *source, uint64_t n, uint64_t *ret_k,
+				   struct source_post *ret_post, struct err *err)
+{
+	struct source_files *files = (struct source_files *)source;
+	enum err_code code;
+
+	if (n >= files->posts)
+		return err_set(err, ERR_ABSENT, "there is no post %llu: the files have %zu",
+			       (unsigned long long)n, files->posts);
+	code = read_post(files, files->order[n], ret_post, err);
+	if (code == ERR_OK)
+		*ret_k = files->order[n];
+	return code;
+}
+
+static uint64_t files_posts(struct source *source)
+{
+	return ((struct source_files *)source)->posts;
 }
 
 static uint64_t files_count(struct source *source)
@@ -306,7 +372,7 @@ static void files_free(struct source *source)
 {
 	struct source_files *files = (struct source_files *)source;
 
-	for (size_t i = 0; i < TABLES; i++) {
+	for (size_t i = 0; i < SOURCE_TABLES; i++) {
 		struct table *table = &files->tables[i];
 
 		if (table->fd >= 0)
@@ -316,6 +382,7 @@ static void files_free(struct source *source)
 	}
 	json_parser_free(files->parser);
 	free(files->line);
+	free(files->order);
 	free(files);
 }
 
@@ -323,12 +390,14 @@ static const struct source_ops files_ops = {
 	.name = "files",
 	.count = files_count,
 	.row = files_row,
+	.posts = files_posts,
+	.post_at = files_post_at,
 	.free = files_free,
 };
 
 enum err_code source_files_new(const char *dir, struct source **ret_source, struct err *err)
 {
-	static const struct table tables[TABLES] = {
+	static const struct table tables[SOURCE_TABLES] = {
 		{ .name = "pin.ndjson", .key = "index", .fd = -1 },
 		{ .name = "geo.ndjson", .key = "ind", .fd = -1 },
 		{ .name = "user.ndjson", .key = "ind", .fd = -1 },
@@ -340,10 +409,13 @@ enum err_code source_files_new(const char *dir, struct source **ret_source, stru
 	files->parser = json_parser_new(LINE_BYTES_MAX);
 	files->line = xmalloc(LINE_BYTES_MAX);
 	memcpy(files->tables, tables, sizeof(tables));
-	for (size_t i = 0; i < TABLES; i++)
+	for (size_t i = 0; i < SOURCE_TABLES; i++)
 		buf_init(&files->tables[i].row, LINE_BYTES_MAX);
-	for (size_t i = 0; i < TABLES && code == ERR_OK; i++)
+	for (size_t i = 0; i < SOURCE_TABLES && code == ERR_OK; i++)
 		code = source_files_load(files, &files->tables[i], dir, err);
+	if (code == ERR_OK && files->posts == 0)
+		code = err_set(err, ERR_ABSENT, "there is neither \"%s/%s\" nor %s nor %s beside it",
+			       dir, tables[0].name, tables[1].name, tables[2].name);
 	if (code == ERR_OK)
 		*ret_source = &files->base;
 	else

@@ -545,6 +545,17 @@ static uint64_t generated_count(struct source *source)
 	return ((struct source_generated *)source)->count;
 }
 
+/* The own order is that of the rows: n is k. */
+static enum err_code generated_post_at(struct source *source, uint64_t n, uint64_t *ret_k,
+				       struct source_post *ret_post, struct err *err)
+{
+	enum err_code code = generated_row(source, n, ret_post, err);
+
+	if (code == ERR_OK)
+		*ret_k = n;
+	return code;
+}
+
 static void generated_free(struct source *source)
 {
 	struct source_generated *made = (struct source_generated *)source;
@@ -560,6 +571,8 @@ static const struct source_ops generated_ops = {
 	.name = "generated",
 	.count = generated_count,
 	.row = generated_row,
+	.posts = generated_count,
+	.post_at = generated_post_at,
 	.free = generated_free,
 };
 

@@ -323,13 +323,64 @@ def test_paces(scripted, emulate):
     assert sum(pauses) >= 1 and at[-1] - at[0] >= sum(pauses[1:]) - 0.05
 
 
-def test_rows_that_the_source_lacks(scripted, emulate, run, tmp_path):
-    for table, key in (("pin", "index"), ("geo", "ind"), ("user", "ind")):
-        rows = [k for k in range(0, 11001) if table != "pin" or k % 3 == 0]
-        (tmp_path / f"{table}.ndjson").write_text("".join(f'{{"{key}":{k}}}\n' for k in rows))
+def put_rows(directory, **keys):
+    """<table>.ndjson with rows of these keys."""
+    for table, rows in keys.items():
+        key = "index" if table == "pin" else "ind"
+        (directory / f"{table}.ndjson").write_text("".join(f'{{"{key}":{k}}}\n' for k in rows))
+
+
+def test_files_are_posted_once_in_their_order_and_it_ends(run, scripted, tmp_path):
+    ids = [900000, 900007, 900003, 2**31, 2**40, 5, 900001]
+    put_rows(tmp_path, pin=ids, geo=ids[::-1], user=ids)
+    for path in ([], ["--streaming"], ["--order", "rows"], ["--posts", 1000], ["--batch-size", 3]):
+        server = scripted()
+        result = json.loads(run("emulate", *server.flags(), "--data", tmp_path, "--connections", 3,
+                                "--format", "json", *path, timeout_s=30).stdout)
+        assert counts(result) == [7, 7, 7] and (result["posts"], result["absent"]) == (7, 0)
+        for table in TABLES:  # a post is the rows of one key
+            assert server.keys(table) == ids
     server = scripted()
-    result = emulate(server, "--data", tmp_path, "--order", "rows", "--posts", 5, "--connections", 3)
-    assert server.keys("user") == [0, 3, 6, 9, 12] and result["absent"] == 8
+    emulated = run("emulate", *server.flags(), "--data", tmp_path, "--posts", 2, "--format", "csv",
+                   "--connections", 3)
+    assert server.keys("geo") == ids[:2] and "geo,2,2,0,0" in emulated.stdout
+
+
+def test_each_row_of_files_is_posted_whatever_the_others_have(emulate, scripted, tmp_path):
+    put_rows(tmp_path, pin=[900000, 4], geo=[7, 900000, 900001], user=[4])
+    server = scripted()
+    result = emulate(server, "--data", tmp_path, "--connections", 3)
+    assert (server.keys("pin"), server.keys("geo"), server.keys("user")) == \
+        ([900000, 4], [900000, 7, 900001], [4])
+    assert result["posts"] == 4 and counts(result) == [2, 3, 1]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_one_file_is_enough(run, emulate, scripted, tmp_path, table):
+    put_rows(tmp_path, **{table: [900002, 900000]})
+    server = scripted()
+    result = emulate(server, "--data", tmp_path, "--connections", 3)
+    assert server.keys(table) == [900002, 900000] and sum(counts(result)) == 2
+    csv = run("emulate", *server.flags(), "--data", tmp_path, "--format", "csv").stdout.splitlines()
+    assert sorted(csv[1:]) == sorted(f"{t},2,2,0,0" if t == table else f"{t},0,0,0,0" for t in TABLES)
+
+
+def test_draws_of_files_are_what_they_were(run, emulate, scripted, tmp_path):
+    put_rows(tmp_path, pin=[3, 1], geo=[1, 2, 3], user=[0, 1, 3])
+    server = scripted()
+    result = emulate(server, "--data", tmp_path, "--order", "random", "--posts", 40, "--connections", 3)
+    assert set(server.keys("pin")) == {1, 3} and server.keys("pin") == server.keys("user")
+    assert counts(result) == [40, 40, 40] and result["absent"] > 0
+    put_rows(tmp_path, pin=[2**40])
+    result = run("emulate", *server.flags(), "--data", tmp_path, "--order", "random", "--posts", 1,
+                 "--rate", "max", status=1)
+    assert "--order rows posts each row once" in result.stderr
+
+
+def test_rows_that_the_source_lacks(scripted, run, tmp_path):
+    rows = range(0, 11001)
+    put_rows(tmp_path, pin=rows[::3], geo=rows, user=rows)
+    server = scripted()
     result = run("emulate", *server.flags(), "--data", tmp_path, "--order", "course", "--posts", 5,
                  status=1)
     assert 'pin.ndjson has no row with "index" 7528' in result.stderr
@@ -352,7 +403,10 @@ def test_mistakes_are_told(run, words, said):
 
 
 def test_data_that_is_broken_is_told(run, tmp_path):
-    assert "pin.ndjson" in run("emulate", "--data", tmp_path, "--posts", 1, status=1).stderr
+    said = run("emulate", "--data", tmp_path, "--posts", 1, status=1).stderr
+    assert f'there is neither "{tmp_path}/pin.ndjson" nor geo.ndjson nor user.ndjson' in said
+    (tmp_path / "user.ndjson").write_text("")
+    assert "user.ndjson has no rows" in run("emulate", "--data", tmp_path, status=1).stderr
     for table in TABLES:
         (tmp_path / f"{table}.ndjson").write_text('{"ind":1,"index":1}\n{"ind":2,\n')
     result = run("emulate", "--data", tmp_path, "--posts", 1, status=1)

@@ -82,6 +82,27 @@ static void copy_post(struct buf *out, struct source *source, uint64_t k)
 	assert_false(buf_full(out));
 }
 
+/* The first posts and the last one of the source's own order. */
+static void check_own_order(struct json_parser *parser, struct source *source)
+{
+	uint64_t posts = source_posts(source);
+	struct source_post post;
+	struct err err = { 0 };
+	uint64_t k = 0;
+
+	for (uint64_t n = 0; n < posts; n = n < 9 || n == posts - 1 ? n + 1 : posts - 1) {
+		assert_ok(source_post_at(source, n, &k, &post, &err));
+		assert_true(post.pin.ptr || post.geo.ptr || post.user.ptr);
+		if (post.pin.ptr)
+			assert_int_equal(key_of(parser, post.pin, "index"), k);
+		if (post.geo.ptr)
+			assert_int_equal(key_of(parser, post.geo, "ind"), k);
+		if (post.user.ptr)
+			assert_int_equal(key_of(parser, post.user, "ind"), k);
+	}
+	assert_int_equal(source_post_at(source, posts, &k, &post, &err), ERR_ABSENT);
+}
+
 /* Rows `a` and `b` exist, row `absent` does not. */
 static void check_contract(struct source *source, uint64_t a, uint64_t b, uint64_t absent)
 {
@@ -107,6 +128,7 @@ static void check_contract(struct source *source, uint64_t a, uint64_t b, uint64
 	assert_int_equal(source_row(source, absent, &post, &err), ERR_ABSENT);
 	assert_int_equal(source_row(source, UINT64_MAX, &post, &err), ERR_ABSENT);
 	assert_true(source_count(source) > a && source_count(source) > b);
+	check_own_order(parser, source);
 	buf_release(&first);
 	buf_release(&again);
 	json_parser_free(parser);
@@ -178,6 +200,66 @@ static void test_files_say_where_they_are_broken(void **state)
 		if (!slice_starts(slice_str(err.msg), cases[i].message))
 			fail_msg("case %zu says: %s", i, err.msg);
 	}
+	dir_release(&dir);
+}
+
+static void assert_post(struct source *source, uint64_t n, uint64_t key, const char *pin,
+			const char *geo, const char *user)
+{
+	struct source_post post;
+	struct err err = { 0 };
+	uint64_t k = 0;
+
+	assert_ok(source_post_at(source, n, &k, &post, &err));
+	assert_int_equal(k, key);
+	assert_true(pin ? slice_is(post.pin, pin) : !post.pin.ptr);
+	assert_true(geo ? slice_is(post.geo, geo) : !post.geo.ptr);
+	assert_true(user ? slice_is(post.user, user) : !post.user.ptr);
+}
+
+static void test_files_have_an_order_of_their_own(void **state)
+{
+	struct source *source = NULL;
+	struct err err = { 0 };
+	struct dir dir;
+
+	(void)state;
+	dir_init(&dir);
+	put_file(&dir, "pin.ndjson", "{\"index\":900005}\n{\"index\":9223372036854775807}\n{\"index\":3}\n");
+	put_file(&dir, "geo.ndjson", "{\"ind\":3}\n{\"ind\":7}\n{\"ind\":900005}\n{\"ind\":1}\n");
+	put_file(&dir, "user.ndjson", "{\"ind\":900005}\n{\"ind\":2}\n{\"ind\":1}\n");
+	assert_ok(source_files_new(dir.path, &source, &err));
+	assert_int_equal(source_posts(source), 6);
+	assert_post(source, 0, 900005, "{\"index\":900005}", "{\"ind\":900005}", "{\"ind\":900005}");
+	assert_post(source, 1, INT64_MAX, "{\"index\":9223372036854775807}", NULL, NULL);
+	assert_post(source, 2, 3, "{\"index\":3}", "{\"ind\":3}", NULL);
+	assert_post(source, 3, 7, NULL, "{\"ind\":7}", NULL);
+	assert_post(source, 4, 1, NULL, "{\"ind\":1}", "{\"ind\":1}");
+	assert_post(source, 5, 2, NULL, NULL, "{\"ind\":2}");
+	source_free(source);
+	dir_release(&dir);
+}
+
+static void test_one_file_is_enough(void **state)
+{
+	struct source *source = NULL;
+	struct source_post post;
+	struct err err = { 0 };
+	struct dir dir;
+
+	(void)state;
+	dir_init(&dir);
+	put_file(&dir, "geo.ndjson", "{\"ind\":9}\n{\"ind\":4}\n");
+	assert_ok(source_files_new(dir.path, &source, &err));
+	assert_int_equal(source_posts(source), 2);
+	assert_post(source, 0, 9, NULL, "{\"ind\":9}", NULL);
+	assert_post(source, 1, 4, NULL, "{\"ind\":4}", NULL);
+	assert_ok(source_row(source, 4, &post, &err));	/* whole, as far as this source goes */
+	assert_null(post.pin.ptr);
+	assert_true(slice_is(post.geo, "{\"ind\":4}"));
+	assert_int_equal(source_row(source, 5, &post, &err), ERR_ABSENT);
+	assert_string_equal(err.msg, "geo.ndjson has no row with \"ind\" 5");
+	source_free(source);
 	dir_release(&dir);
 }
 
@@ -443,6 +525,8 @@ int main(void)
 		cmocka_unit_test(test_files_keep_the_contract),
 		cmocka_unit_test(test_generated_keep_the_contract),
 		cmocka_unit_test(test_files_say_where_they_are_broken),
+		cmocka_unit_test(test_files_have_an_order_of_their_own),
+		cmocka_unit_test(test_one_file_is_enough),
 		cmocka_unit_test(test_a_missing_file_is_named),
 		cmocka_unit_test(test_a_line_that_changed_is_refused),
 		cmocka_unit_test(test_seeds_make_other_rows),
