@@ -42,7 +42,9 @@ struct gateway_options {
 	const char *tls_cert;		/* PEM, or NULL for plain HTTP */
 	const char *tls_key;
 	const char *id;			/* user id in the names of auto_create */
-	const char *stages;		/* first path segments that are left out: "prod,dev,test" */
+	const char *stages;		/* segments that may stand before any path: "prod,dev,test" */
+	const char *hosts;		/* that a Host may name without a key, or NULL (guard.h) */
+	const char *cors_origins;	/* of pages that may use it, or NULL */
 	enum auto_create auto_create;	/* own: made at the start, and again when missing */
 	int32_t partitions;		/* of a topic that is made on its own */
 	int32_t shards;			/* of a stream */
