@@ -1,6 +1,7 @@
 /* http_reply.c - answers: built in the connection's buffer, sent in the order of the requests. */
 #include "net/http_internal.h"
 
+#include "base/mem.h"
 #include "base/metrics.h"
 #include "base/time.h"
 
@@ -118,8 +119,9 @@ static void put_headers(struct http_server *server, const struct http_answer *an
 		put_str(to, "Connection: close\r\n");
 	else if (answer->http_1_0)
 		put_str(to, "Connection: keep-alive\r\n");
-	if (reply->extra)
-		put_str(to, reply->extra);
+	for (size_t i = 0; i < ARRAY_LEN(reply->extra); i++)
+		if (reply->extra[i])
+			put_str(to, reply->extra[i]);
 	put_str(to, "\r\n");
 }
 
@@ -130,8 +132,10 @@ static bool build(struct http_server *server, struct http_conn *conn,
 {
 	bool body = has_body(reply->status) && !answer->head && reply->body.len > 0;
 	size_t room = HEAD_BYTES_MAX + (reply->content_type ? strlen(reply->content_type) : 0)
-		      + (reply->extra ? strlen(reply->extra) : 0) + (body ? reply->body.len : 0);
+		      + (body ? reply->body.len : 0);
 
+	for (size_t i = 0; i < ARRAY_LEN(reply->extra); i++)
+		room += reply->extra[i] ? strlen(reply->extra[i]) : 0;
 	if (!http_conn_reserve(server, conn, to, room))
 		return false;
 	put_headers(server, answer, reply, to);
@@ -150,16 +154,25 @@ static void http_reply_count(int status)
 		metric_add(METRIC_REQUESTS_4XX, 1);
 }
 
+void http_answer_release(struct http_server *server, struct http_answer *answer)
+{
+	http_buf_release(&server->pool, &answer->held);
+	if (answer->counted)
+		http_peers_remove(&server->clients, answer->client);
+	answer->counted = false;
+}
+
 /* The oldest request is answered. After an answer that closes, nothing is owed any more. */
 static void advance(struct http_server *server, struct http_conn *conn)
 {
 	bool last = http_answer_of(conn, conn->first)->close;
 
+	http_answer_release(server, http_answer_of(conn, conn->first));
 	conn->first++;
 	if (!last)
 		return;
 	for (; conn->first != conn->next; conn->first++)
-		http_buf_release(&server->pool, &http_answer_of(conn, conn->first)->held);
+		http_answer_release(server, http_answer_of(conn, conn->first));
 	conn->phase = PHASE_LAST;
 }
 
@@ -230,7 +243,7 @@ void http_reply_refusal(struct http_server *server, struct http_conn *conn, uint
 		.status = refusal->status,
 		.content_type = "application/json",
 		.body = slice_of(body, len < (int)sizeof(body) ? (size_t)len : sizeof(body) - 1),
-		.retry_after_s = refusal->status == 503,
+		.retry_after_s = refusal->status == 503 || refusal->status == 429,
 		.close = true,
 	};
 

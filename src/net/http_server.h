@@ -44,6 +44,7 @@ struct http_limits {
 	uint32_t headers_max;		/* at most HTTP_HEADERS_MAX: 431 */
 	uint32_t connections_max;	/* when full, one that only waits is closed for the new */
 	uint32_t connections_per_ip_max; /* 0: 256, and none for loopback; IPv6 counts by /64 */
+	uint32_t handshakes_max;	/* of TLS at a time; a new one waits for its turn */
 	uint32_t pipeline_max;		/* in flight on one connection, at most HTTP_PIPELINE_MAX */
 	size_t buffer_bytes_max;	/* all buffers of all connections together: 503 */
 	int64_t header_ms;		/* from the first byte to the end of the headers: 408 */
@@ -58,7 +59,7 @@ extern const struct http_limits http_limits_default;
 
 /* A method that llhttp does not know is answered with 501 by the server itself. */
 enum http_method { HTTP_METHOD_GET, HTTP_METHOD_HEAD, HTTP_METHOD_POST, HTTP_METHOD_PUT,
-		   HTTP_METHOD_DELETE, HTTP_METHOD_OTHER };
+		   HTTP_METHOD_DELETE, HTTP_METHOD_OPTIONS, HTTP_METHOD_OTHER };
 
 struct http_header {
 	struct slice name;		/* as sent; compare without case */
@@ -79,6 +80,8 @@ struct http_request {
 	struct slice query;		/* raw, without "?" */
 	struct slice body;		/* HTTP_BODY_PADDING bytes after it may be read */
 	int64_t content_length;		/* as announced: 0 without a body, -1 chunked */
+	struct slice host;		/* the header; null without one, as HTTP/1.0 may be */
+	struct slice origin;		/* the same; "null" where there are two */
 	const struct http_header *headers;
 	size_t header_count;
 	const char *peer;		/* the client's address, text */
@@ -104,7 +107,10 @@ typedef void http_turn_fn(void *user, bool begins);
 struct http_server_options {
 	const char *listen;		/* "127.0.0.1:8082", "[::1]:0", "localhost:80"; port 0: a free one */
 	const char *tls_cert;		/* PEM files, the certificate with its chain; NULL: plain */
-	const char *tls_key;
+	const char *tls_key;		/* both are read anew when they change */
+	/* A header in which a proxy names its client, last in a list ("X-Forwarded-For"), or NULL.
+	 * A client has as many requests in flight as an address connections: 429. */
+	const char *client_header;
 	struct http_limits limits;
 	http_handler_fn *handle;
 	http_admit_fn *admit;		/* NULL: everything goes on */
@@ -135,7 +141,7 @@ struct http_reply {
 	struct slice body;		/* left out, but counted, for HEAD */
 	int retry_after_s;		/* 0: no such header */
 	bool close;			/* after this reply */
-	const char *extra;		/* header lines with CRLF, or NULL; never from a request */
+	const char *extra[2];		/* header lines with CRLF, or NULL; never from a request */
 };
 
 /* Answers; the body is copied. If the ticket's connection is gone, nothing happens. */

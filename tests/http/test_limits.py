@@ -14,12 +14,12 @@ import pytest
 
 from abuse import BODY, HEAD, PATIENCE_S
 from conftest import wait_until
-from rest import KAFKA_JSON, PIN, ask, end_offset
+from rest import KAFKA_JSON, PIN, ask, end_offset, produce
 from test_gateway import metric
 
 KEY = "correct horse"
 POST = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
-GET_MUCH = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"
+GET_MUCH = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
 SLOW_TIMEOUT_S = 2
 
 
@@ -43,7 +43,7 @@ def receive_until(connection, end):
 
 
 def is_served(connection):
-    connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+    connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
     return receive_until(connection, b"}").startswith(b"HTTP/1.1 200")
 
 
@@ -54,7 +54,7 @@ def is_closed(connection):
 def test_a_thousand_pipelined_posts_are_answered_in_order(gateway):
     with connect(gateway) as connection:
         sender = threading.Thread(target=connection.sendall, args=(POST * 999 + POST.replace(
-            b"Host: a\r\n", b"Host: a\r\nConnection: close\r\n"),))
+            b"Host: localhost\r\n", b"Host: localhost\r\nConnection: close\r\n"),))
         sender.start()
         received = b""
         while chunk := connection.recv(65536):
@@ -86,8 +86,8 @@ def test_expect_continue_checks_key_and_size_first(start_gateway, key, length, s
 def test_the_largest_body_allowed_is_taken(start_gateway, mib):
     """Whatever the limit is set to: there is memory for it."""
     gateway = start_gateway(env={"PINPIPE_GATEWAY_BODY_BYTES_MAX": f"{mib}MiB"})
-    assert ask(gateway, "POST", "/", b"x" * (mib << 20)).status == 200
-    assert ask(gateway, "POST", "/", b"x" * ((mib << 20) + 1)).status == 413
+    assert produce(gateway, BODY.ljust(mib << 20)).status == 200
+    assert produce(gateway, BODY.ljust((mib << 20) + 1)).status == 413
 
 
 def test_connections_of_one_address(start_gateway):
@@ -98,6 +98,42 @@ def test_connections_of_one_address(start_gateway):
         assert is_served(stack.enter_context(connect(gateway, "127.0.0.2")))
         ours[0].close()
         wait_until(lambda: reaches(gateway), "a place")
+
+
+def begin(gateway, client):
+    """A request through a proxy that names its client, of which the last byte is missing."""
+    connection = connect(gateway)
+    connection.sendall(HEAD + b"X-Forwarded-For: %s\r\nContent-Length: %d\r\n\r\n" % (client, len(BODY)) + BODY[:-1])
+    return connection
+
+
+def through_proxy(gateway, *clients):
+    return produce(gateway, BODY, headers={"X-Forwarded-For": ", ".join(clients)}).status
+
+
+def test_requests_of_one_client_of_a_proxy(start_gateway):
+    """Connections are the proxy's, so requests in flight are what a client can have too many of."""
+    gateway = start_gateway(env={"PINPIPE_GATEWAY_CONNECTIONS_PER_IP_MAX": "2",
+                                 "PINPIPE_GATEWAY_CLIENT_HEADER": "x-forwarded-for"})
+    with begin(gateway, b"192.0.2.1"), begin(gateway, b"192.0.2.1:1234") as second:
+        wait_until(lambda: through_proxy(gateway, "192.0.2.1") == 429, "the bound")
+        assert through_proxy(gateway, "192.0.2.9", "192.0.2.1") == 429  # the last one is the proxy's word
+        assert through_proxy(gateway, "192.0.2.1", "192.0.2.9") == 200
+        assert through_proxy(gateway, "2001:db8::1") == 200
+        second.sendall(BODY[-1:])
+        receive_until(second, b"null}")
+        assert through_proxy(gateway, "192.0.2.1") == 200  # one is answered,
+    wait_until(lambda: through_proxy(gateway, "192.0.2.1") == 200, "the end of the other")
+    with begin(gateway, b"192.0.2.1"):  # and the other gone: counted once each
+        assert [through_proxy(gateway, "192.0.2.1") for _ in range(20)] == [200] * 20
+    with begin(gateway, b"unknown"), begin(gateway, b"_hidden"):  # no addresses: one client
+        wait_until(lambda: through_proxy(gateway, "unknown") == 429, "the bound")
+
+
+def test_nobody_is_believed_unless_told(start_gateway):
+    gateway = start_gateway(env={"PINPIPE_GATEWAY_CONNECTIONS_PER_IP_MAX": "3"})
+    with begin(gateway, b"192.0.2.1"), begin(gateway, b"192.0.2.1"):
+        assert through_proxy(gateway, "192.0.2.1") == 200
 
 
 def reaches(gateway):
