@@ -328,6 +328,8 @@ static enum err_code group_event(struct local_reader *reader, bool *ret_given,
 		return code; /* having seen nothing, look again */
 	if (*ret_given && ret_event->kind == READER_ASSIGNED)
 		commit_start(reader, ret_event);
+	else if (*ret_given)
+		commits_forget(&reader->commits, ret_event->topic);
 	reader->look_at_topics = *ret_given;
 	reader->topics_seen = now;
 	return ERR_OK;
