@@ -301,6 +301,13 @@ void topics_drop(struct topics *topics, struct topic *topic)
 	topic_free(topic);
 }
 
+void topics_have_come(struct topics *topics)
+{
+	for (size_t i = 0; i < topics->count; i++)
+		if (topics->items[i]->phase == TOPIC_COMING)
+			topics->items[i]->phase = TOPIC_LIVE;
+}
+
 void topics_list(const struct topics *topics, enum topic_kind kind,
 		 bool (*each)(void *user, const char *name), void *user)
 {

@@ -30,7 +30,7 @@ struct retention {
 	int dir_fd;
 	int64_t age_ms;			/* 0: for ever */
 	uint64_t bytes_max;		/* 0: no bound */
-	bool held;			/* the bytes are over their bound, and sink or stream are behind */
+	bool held;			/* over the bound of bytes, sink or stream being behind */
 	int64_t start_ms;		/* "now" at the start … */
 	int64_t start_boot_ms;		/* … and the time since the boot then */
 	/* The log begins later than before. */
