@@ -47,10 +47,10 @@ X(IDLE_TIMEOUT, "gateway.idle_timeout", "", CONFIG_MS, "60s", "10ms..1d", "Betwe
 X(ROUTES, "", "routes", CONFIG_BOOL, "false", "", "Print the routes and end")
 
 /* Log */
-X(INFLIGHT_MAX, "log.inflight_bytes_max", "", CONFIG_BYTES, "64MiB", "1MiB..16GiB", "Records taken and not yet durable; past it clients get 503")
+X(INFLIGHT_MAX, "log.inflight_bytes_max", "", CONFIG_BYTES, "64MiB", "1MiB..16GiB", "Memory of records taken and not yet durable; past it clients get 503")
 X(SEGMENT_BYTES, "log.segment_bytes", "", CONFIG_BYTES, "64MiB", "1MiB..2GiB", "Size of a segment file")
-X(RETENTION, "log.retention", "", CONFIG_MS, "7d", "0..3650d", "Age at which records may go once every group has read them; 0: never")
-X(RETENTION_BYTES, "log.retention_bytes", "", CONFIG_BYTES, "0", "0..1PiB", "Size of the log above which the oldest go once every group has read them; 0: no bound")
+X(RETENTION, "log.retention", "", CONFIG_MS, "7d", "0..3650d", "Age at which records may go once sink and stream have taken them; 0: never")
+X(RETENTION_BYTES, "log.retention_bytes", "", CONFIG_BYTES, "0", "0..1PiB", "Size of the log above which the oldest go once sink and stream have taken them; 0: no bound")
 X(DISK_RESERVE, "log.disk_reserve_bytes", "", CONFIG_BYTES, "256MiB", "0..1TiB", "Free disk space below which clients get 503")
 
 /* Emulate */

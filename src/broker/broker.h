@@ -38,6 +38,9 @@
 #include "base/names.h"
 #include "broker/position.h"
 
+/* As a topic's name in reader_options: every topic of the kind, also those to come. */
+#define TOPIC_EVERY "*"
+
 enum { PARTITION_ANY = -1, PARTITIONS_MAX = 1024 };
 
 struct topic_ref {
@@ -134,7 +137,7 @@ enum reader_event_kind {
 
 struct reader_event {
 	enum reader_event_kind kind;
-	struct topic_ref topic;		/* all but READER_IDLE */
+	struct topic_ref topic;		/* all but READER_IDLE; as long as `records` */
 	int32_t partition;
 	const struct record *records;	/* READER_RECORDS */
 	size_t count;
@@ -147,7 +150,7 @@ struct reader_options {
 	const char *group;		/* partitions come as READER_ASSIGNED events; NULL: only
 					   those named by reader_seek() are read */
 	const struct topic_ref *topics;	/* with a group; a topic that does not exist yet is
-					   assigned when it does */
+					   assigned when it does. TOPIC_EVERY is a name here */
 	size_t topic_count;
 	size_t bytes_max;		/* of one event's records; a larger record comes alone */
 };

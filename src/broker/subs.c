@@ -21,6 +21,7 @@ void subs_release(struct subs *subs)
 		free((void *)(uintptr_t)subs->topics[i].name);
 	for (size_t i = 0; i < subs->count; i++)
 		free(subs->items[i]);
+	free(subs->revoked);
 	free(subs->topics);
 	free(subs->items);
 	free(subs->group);
@@ -74,17 +75,45 @@ static bool revoke_one(struct subs *subs, const struct topics *topics,
 
 		if (topics_find_uid(topics, sub->uid))
 			continue;
-		/* The event names a string of the group's, which lives on. */
-		for (size_t k = 0; k < subs->topic_count; k++)
-			if (subs->topics[k].kind == sub->kind &&
-			    strcmp(subs->topics[k].name, sub->name) == 0)
-				*ret_event = (struct reader_event){ .kind = READER_REVOKED,
-								    .topic = subs->topics[k],
-								    .partition = sub->partition };
-		free(sub);
+		free(subs->revoked);
+		subs->revoked = sub;
+		*ret_event = (struct reader_event){ .kind = READER_REVOKED,
+						    .topic = sub_ref(sub),
+						    .partition = sub->partition };
 		subs->items[i] = subs->items[--subs->count];
 		return true;
 	}
+	return false;
+}
+
+static bool subs_assign(struct subs *subs, const struct topic *topic,
+			struct reader_event *ret_event)
+{
+	for (int32_t p = 0; p < topic->partition_count; p++) {
+		struct sub *sub = subs_add(subs, &topic->partitions[p]);
+
+		if (sub->announced)
+			continue;
+		sub->announced = true;
+		*ret_event = (struct reader_event){ .kind = READER_ASSIGNED,
+						    .topic = sub_ref(sub),
+						    .partition = sub->partition };
+		return true;
+	}
+	return false;
+}
+
+static bool assign_meant(struct subs *subs, const struct topics *topics, struct topic_ref ref,
+			 struct reader_event *ret_event)
+{
+	const struct topic *topic = topics_find(topics, ref);
+
+	if (topic)
+		return subs_assign(subs, topic, ret_event);
+	for (size_t i = 0; strcmp(ref.name, TOPIC_EVERY) == 0 && i < topics->count; i++)
+		if (topic_is_meant(topics->items[i], ref) &&
+		    subs_assign(subs, topics->items[i], ret_event))
+			return true;
 	return false;
 }
 
@@ -95,20 +124,8 @@ bool subs_group_event(struct subs *subs, const struct topics *topics,
 		return false;
 	if (revoke_one(subs, topics, ret_event))
 		return true;
-	for (size_t i = 0; i < subs->topic_count; i++) {
-		struct topic *topic = topics_find(topics, subs->topics[i]);
-
-		for (int32_t p = 0; topic && p < topic->partition_count; p++) {
-			struct sub *sub = subs_add(subs, &topic->partitions[p]);
-
-			if (sub->announced)
-				continue;
-			sub->announced = true;
-			*ret_event = (struct reader_event){ .kind = READER_ASSIGNED,
-							    .topic = sub_ref(sub),
-							    .partition = sub->partition };
+	for (size_t i = 0; i < subs->topic_count; i++)
+		if (assign_meant(subs, topics, subs->topics[i], ret_event))
 			return true;
-		}
-	}
 	return false;
 }

@@ -33,6 +33,7 @@ struct subs {
 	struct sub **items;
 	size_t count;
 	size_t turn;			/* whose turn it is, where that matters */
+	struct sub *revoked;		/* the last one: its event names it until the next */
 };
 
 void subs_init(struct subs *subs, const struct reader_options *options);

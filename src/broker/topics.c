@@ -89,6 +89,12 @@ struct topic *topics_find(const struct topics *topics, struct topic_ref ref)
 	return found && topics->items[at]->phase == TOPIC_LIVE ? topics->items[at] : NULL;
 }
 
+bool topic_is_meant(const struct topic *topic, struct topic_ref ref)
+{
+	return topic->kind == ref.kind && topic->phase == TOPIC_LIVE &&
+	       (strcmp(ref.name, TOPIC_EVERY) == 0 || strcmp(topic->name, ref.name) == 0);
+}
+
 struct topic *topics_find_uid(const struct topics *topics, uint64_t uid)
 {
 	for (size_t i = 0; i < topics->count; i++)
@@ -293,6 +299,13 @@ void topics_drop(struct topics *topics, struct topic *topic)
 	memmove(topics->items + at, topics->items + at + 1,
 		(topics->count - at) * sizeof(*topics->items));
 	topic_free(topic);
+}
+
+void topics_have_come(struct topics *topics)
+{
+	for (size_t i = 0; i < topics->count; i++)
+		if (topics->items[i]->phase == TOPIC_COMING)
+			topics->items[i]->phase = TOPIC_LIVE;
 }
 
 void topics_list(const struct topics *topics, enum topic_kind kind,

@@ -30,7 +30,7 @@ struct partition {
 	uint64_t first;			/* ordinal of the oldest record kept */
 	uint64_t next;			/* ordinal of the next record; all before it are durable */
 	void *user;			/* broker_memory's list */
-	uint64_t group;			/* broker_local's: the group that has a lane for it … */
+	uint64_t commit_group;		/* broker_local's: the one that has a lane for it … */
 	size_t lane;			/* … and which */
 };
 
@@ -74,6 +74,8 @@ bool topic_kind_parse(const char *text, enum topic_kind *ret_kind);
 void topics_init(struct topics *topics);
 void topics_release(struct topics *topics);
 
+/* Is it the topic of that name, or one of those that TOPIC_EVERY means? */
+bool topic_is_meant(const struct topic *topic, struct topic_ref ref);
 /* NULL: none, or not a live one. */
 struct topic *topics_find(const struct topics *topics, struct topic_ref ref);
 struct topic *topics_find_uid(const struct topics *topics, uint64_t uid);
@@ -87,6 +89,8 @@ MUST_USE enum err_code topics_create(struct topics *topics, struct topic_ref ref
 /* Removal: first its floor is noted, then it is dropped and freed. */
 void topics_leave_floor(struct topics *topics, const struct topic *topic);
 void topics_drop(struct topics *topics, struct topic *topic);
+/* Those that were to come are there. */
+void topics_have_come(struct topics *topics);
 /* For catalog.c: put in what was read. Takes `topic`; false: there is one of that name. */
 bool topics_insert(struct topics *topics, struct topic *topic);
 struct topic *topic_new(struct topic_ref ref, int32_t partitions);

@@ -433,6 +433,36 @@ static void test_group_is_assigned_topics_as_they_appear(void **state)
 	reader_close(reader);
 }
 
+/* TOPIC_EVERY: the topics of one kind, also those to come; each once. */
+static void test_a_group_of_every_topic(void **state)
+{
+	struct fixture *f = *state;
+	const struct topic_ref topics[] = { { TOPIC_LOG, TOPIC_EVERY }, pin };
+	const struct reader_options options = { .group = "sink", .topics = topics,
+						.topic_count = 2, .bytes_max = 1 << 20 };
+	struct broker_reader *reader;
+	struct reader_event event;
+	struct err err = { 0 };
+
+	create(f, pin, 1);
+	create(f, (struct topic_ref){ TOPIC_STREAM, "another" }, 1);
+	assert_ok(broker_reader_open(f->broker, &options, &reader, &err));
+	event = next_event(reader);
+	assert_int_equal(event.kind, READER_ASSIGNED);
+	assert_string_equal(event.topic.name, pin.name);
+	assert_int_equal(event_now(reader).kind, READER_IDLE);
+	create(f, geo, 1);
+	event = next_event(reader);
+	assert_int_equal(event.kind, READER_ASSIGNED);
+	assert_string_equal(event.topic.name, geo.name);
+	assert_ok(broker_remove(f->broker, geo, &err));
+	event = next_event(reader);
+	assert_int_equal(event.kind, READER_REVOKED);
+	assert_string_equal(event.topic.name, geo.name);
+	assert_int_equal(event_now(reader).kind, READER_IDLE);
+	reader_close(reader);
+}
+
 static void test_refusals_keep_nothing(void **state)
 {
 	struct fixture *f = *state;
@@ -672,6 +702,7 @@ static void test_cork(void **state)
 	{ #open " an event is bounded", test_an_event_is_bounded, open, close_fixture, NULL }, \
 	{ #open " a seek counts at once", test_a_seek_counts_at_once, open, close_fixture, NULL }, \
 	{ #open " group", test_group_is_assigned_topics_as_they_appear, open, close_fixture, NULL }, \
+	{ #open " group of every topic", test_a_group_of_every_topic, open, close_fixture, NULL }, \
 	{ #open " refusals keep nothing", test_refusals_keep_nothing, open, close_fixture, NULL }, \
 	{ #open " one bad partition", test_one_bad_partition_spares_the_others, open, close_fixture, NULL }, \
 	{ #open " positions outlive the topic", test_positions_outlive_the_topic, open, close_fixture, NULL }, \

@@ -4,15 +4,30 @@
 
 #include <sched.h>
 
-enum { NEVER_US = 1000 * 1000 * 1000, ROUNDS = 500, TRIES = 100 };
+enum {
+	REST_DELAY_MS = 100,
+	NEVER_US = 1000 * 1000 * 1000,
+	ROUNDS = 500,
+	FAILED_WRITES = 5,
+	TRIES = 100,
+};
+
+static char tickets[SCRATCH_NAME_MAX];	/* for failpoints */
 
 struct fixture {
 	char dir[SCRATCH_NAME_MAX];
 	struct broker *broker;
-	struct local_broker *local;
+	struct committer *committer;
 	struct ended ended;
 	pthread_t ended_by;		/* the last append */
 };
+
+static void need_failpoints(void)
+{
+#ifndef PINPIPE_FAILPOINTS
+	skip();
+#endif
+}
 
 static void note_done(void *user, struct append *chain)
 {
@@ -33,7 +48,7 @@ static int make_fixture(void **state)
 	scratch_dir(f->dir);
 	assert_ok(broker_local_new(&options, &f->broker, &err));
 	assert_ok(broker_create(f->broker, log_topic, 1, &err));
-	f->local = local_of(f->broker);
+	f->committer = &local_of(f->broker)->committer;
 	*state = f;
 	return 0;
 }
@@ -49,16 +64,16 @@ static int free_fixture(void **state)
 }
 
 /* Waits until the committer sleeps, and makes it believe that commits have taken so long. */
-static void set_pace(struct local_broker *local, int64_t commit_us)
+static void set_pace(struct committer *committer, int64_t commit_us)
 {
 	bool resting = false;
 
 	while (!resting) {
-		(void)pthread_mutex_lock(&local->lock);
-		resting = local->resting;
+		(void)pthread_mutex_lock(&committer->lock);
+		resting = committer->resting;
 		if (resting)
-			local->commit_us = commit_us;
-		(void)pthread_mutex_unlock(&local->lock);
+			committer->commit_us = commit_us;
+		(void)pthread_mutex_unlock(&committer->lock);
 		if (!resting)
 			(void)sched_yield();
 	}
@@ -95,7 +110,7 @@ static void test_who_uncorks_commits_what_is_quick(void **state)
 	for (int i = 0; i < TRIES && !own; i++) {
 		struct one one;
 
-		set_pace(f->local, 0);
+		set_pace(f->committer, 0);
 		append_corked(f, &one);
 		assert_int_equal(position_ordinal(one.outcome.position), i);
 		own = pthread_equal(f->ended_by, pthread_self());
@@ -108,7 +123,53 @@ static void test_the_committer_takes_what_is_slow(void **state)
 	struct fixture *f = *state;
 	struct one one;
 
-	set_pace(f->local, NEVER_US);
+	set_pace(f->committer, NEVER_US);
+	append_corked(f, &one);
+	assert_false(pthread_equal(f->ended_by, pthread_self()));
+}
+
+/* A write that fails costs a segment to be read and another to be waited for: not this thread. */
+static void test_the_committer_goes_on_where_a_write_fails(void **state)
+{
+	struct fixture *f = *state;
+	char ticket[SCRATCH_NAME_MAX + 64], taken[SCRATCH_NAME_MAX + 16];
+
+	need_failpoints();
+	(void)snprintf(taken, sizeof(taken), "%s/taken", tickets);
+	assert_int_equal(mkdir(taken, 0700), 0);
+	(void)snprintf(ticket, sizeof(ticket), "%s/journal-write:eio", tickets);
+	for (int i = 0; i < FAILED_WRITES; i++) {
+		struct one one;
+		int fd;
+
+		set_pace(f->committer, 0);
+		fd = open(ticket, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+		assert_true(fd >= 0);
+		(void)close(fd);
+		append_corked(f, &one);
+		assert_int_equal(position_ordinal(one.outcome.position), i);
+		assert_int_not_equal(access(ticket, F_OK), 0);
+		assert_false(pthread_equal(f->ended_by, pthread_self()));
+	}
+}
+
+/* While the committer marks the end of the log, which it does when it is at rest, nobody else is
+ * at the journal, however quick that would be. */
+static void test_one_at_a_time_is_at_the_journal(void **state)
+{
+	struct fixture *f = *state;
+	bool marking = false;
+	struct one one;
+
+	need_failpoints();
+	while (!marking) {
+		(void)pthread_mutex_lock(&f->committer->lock);
+		marking = f->committer->writing && f->committer->resting;
+		if (marking)
+			f->committer->commit_us = 0;
+		(void)pthread_mutex_unlock(&f->committer->lock);
+		(void)sched_yield();
+	}
 	append_corked(f, &one);
 	assert_false(pthread_equal(f->ended_by, pthread_self()));
 }
@@ -123,6 +184,7 @@ static void *append_beside(void *arg)
 	return NULL;
 }
 
+/* One appends and uncorks, which often commits; the other keeps the committer at it. */
 static void test_two_threads_append(void **state)
 {
 	struct fixture *f = *state;
@@ -134,6 +196,9 @@ static void test_two_threads_append(void **state)
 	for (int i = 0; i < ROUNDS; i++) {
 		struct one one;
 
+		(void)pthread_mutex_lock(&f->committer->lock);
+		f->committer->commit_us = 0;
+		(void)pthread_mutex_unlock(&f->committer->lock);
 		append_corked(f, &one);
 	}
 	assert_int_equal(pthread_join(thread, NULL), 0);
@@ -142,15 +207,15 @@ static void test_two_threads_append(void **state)
 	topic_info_release(&info);
 }
 
-static size_t group_room(struct local_broker *local)
+static size_t group_room(struct committer *committer)
 {
 	size_t room = 0;
 
-	(void)pthread_mutex_lock(&local->lock);
-	for (size_t i = 0; i < local->open->part_count; i++)
-		for (const struct chunk *c = local->open->parts[i].first; c; c = c->next)
+	(void)pthread_mutex_lock(&committer->lock);
+	for (size_t i = 0; i < committer->open->part_count; i++)
+		for (const struct chunk *c = committer->open->parts[i].first; c; c = c->next)
 			room += c->room;
-	(void)pthread_mutex_unlock(&local->lock);
+	(void)pthread_mutex_unlock(&committer->lock);
 	return room;
 }
 
@@ -171,7 +236,7 @@ static void test_a_little_takes_little_room(void **state)
 		records[p] = (struct append_record){ .partition = p, .value = slice_str("a") };
 	broker_cork(f->broker, true);
 	assert_ok(broker_append(f->broker, &append, &err));
-	assert_true(group_room(f->local) <= (size_t)PARTITIONS_MAX * 1024);
+	assert_true(group_room(f->committer) <= (size_t)PARTITIONS_MAX * 1024);
 	broker_cork(f->broker, false);
 	assert_int_equal(ended_wait(&f->ended, &ended), 1);
 	for (int32_t p = 0; p < PARTITIONS_MAX; p++)
@@ -185,11 +250,24 @@ int main(void)
 						make_fixture, free_fixture),
 		cmocka_unit_test_setup_teardown(test_the_committer_takes_what_is_slow,
 						make_fixture, free_fixture),
+		cmocka_unit_test_setup_teardown(test_the_committer_goes_on_where_a_write_fails,
+						make_fixture, free_fixture),
+		cmocka_unit_test_setup_teardown(test_one_at_a_time_is_at_the_journal, make_fixture,
+						free_fixture),
 		cmocka_unit_test_setup_teardown(test_a_little_takes_little_room, make_fixture,
 						free_fixture),
 		cmocka_unit_test_setup_teardown(test_two_threads_append, make_fixture,
 						free_fixture),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	char points[64];
+	int failed;
+
+	scratch_dir(tickets);
+	(void)snprintf(points, sizeof(points), "journal-rest:delay%d@1+", REST_DELAY_MS);
+	(void)setenv("PINPIPE_FAILPOINTS", points, 1);
+	(void)setenv("PINPIPE_FAILPOINT_TICKETS", tickets, 1);
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	scratch_remove(tickets);
+	return failed;
 }

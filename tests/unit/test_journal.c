@@ -619,7 +619,7 @@ static void halt_done(void *user, struct append *chain)
 
 static void test_ready_tells_of_the_room_that_is_left(void **state)
 {
-	enum { ALL = 1 << 20, TAKEN = 200000 };
+	enum { ALL = 1 << 20, TAKEN = 200000, CHUNK = 1 << 15 };
 	struct harm *harm = *state;
 	struct halt halt;
 	const struct broker_local_options options = {
@@ -638,12 +638,48 @@ static void test_ready_tells_of_the_room_that_is_left(void **state)
 	assert_ok(broker_ready(broker, ALL, &err));
 	assert_ok(broker_append(broker, &append, &err));
 	(void)sem_wait(&halt.entered);
-	assert_ok(broker_ready(broker, ALL - TAKEN, &err));
+	assert_ok(broker_ready(broker, ALL - TAKEN - CHUNK, &err));
 	assert_int_equal(broker_ready(broker, ALL - TAKEN + 1, &err), ERR_BUSY);
 	assert_ok(broker_ready(broker, ALL + 1, &err));	/* the append will say that it never fits */
 	(void)sem_post(&halt.go_on);
 	broker_free(broker);
 	free((char *)(uintptr_t)record.value.ptr);
+	(void)sem_destroy(&halt.entered);
+	(void)sem_destroy(&halt.go_on);
+}
+
+/* Records without a key and a value hold memory, too: a header each, and an outcome. */
+static void test_records_of_nothing_are_bounded(void **state)
+{
+	enum { ALL = 1 << 20, COUNT = 1000, APPENDS_MAX = ALL / (COUNT * 32) };
+	static struct append_record records[COUNT];
+	static struct append_outcome outcomes[APPENDS_MAX][COUNT];
+	static struct append appends[APPENDS_MAX];
+	struct harm *harm = *state;
+	struct halt halt;
+	const struct broker_local_options options = {
+		.dir = harm->dir, .writer = true, .segment_bytes = ALL, .inflight_bytes_max = ALL,
+		.done = halt_done, .done_user = &halt };
+	enum err_code code = ERR_OK;
+	struct broker *broker;
+	struct err err = { 0 };
+	size_t taken = 0;
+
+	(void)sem_init(&halt.entered, 0, 0);
+	(void)sem_init(&halt.go_on, 0, 0);
+	assert_ok(broker_local_new(&options, &broker, &err));
+	for (; taken < APPENDS_MAX; taken++) {
+		appends[taken] = (struct append){ .topic = log_topic, .records = records,
+						  .count = COUNT, .outcomes = outcomes[taken] };
+		code = broker_append(broker, &appends[taken], &err);
+		if (code != ERR_OK)
+			break;
+	}
+	assert_int_equal(code, ERR_BUSY);
+	assert_true(taken > APPENDS_MAX / 2);
+	(void)sem_post(&halt.go_on);
+	(void)sem_post(&halt.go_on);
+	broker_free(broker);
 	(void)sem_destroy(&halt.entered);
 	(void)sem_destroy(&halt.go_on);
 }
@@ -668,6 +704,7 @@ int main(void)
 		HARM(test_second_writer_is_refused),
 		HARM(test_segments_end_with_a_block),
 		HARM(test_ready_tells_of_the_room_that_is_left),
+		HARM(test_records_of_nothing_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

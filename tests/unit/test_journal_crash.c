@@ -389,6 +389,59 @@ static void test_a_removal_that_may_not_last(void **state)
 	scratch_remove(dir);
 }
 
+static uint64_t uid_of_topic(struct broker *broker)
+{
+	struct topic_info info;
+	struct err err = { 0 };
+	uint64_t uid;
+
+	assert_ok(broker_describe(broker, log_topic, &info, &err));
+	uid = strtoull(info.uid, NULL, 16);
+	topic_info_release(&info);
+	return uid;
+}
+
+/* create DIR: it is not known whether the new topic will last. It takes nothing until that is
+ * settled, by the next who asks or at the end of the writer's life; then it is that topic. */
+static int run_create(const char *dir)
+{
+	static const struct topic_ref other = { TOPIC_LOG, "other" };
+	struct ended ended = ENDED_INIT;
+	struct broker *broker, *reader;
+	struct err err = { 0 };
+	uint64_t uid;
+
+	assert_ok(log_open(dir, true, &ended, &broker, &err));
+	assert_int_equal(broker_create(broker, log_topic, 1, &err), ERR_UNKNOWN);
+	assert_int_equal(log_put(broker, &ended, 0, 1, LEN), ERR_NO_TOPIC);
+	assert_ok(log_open(dir, false, NULL, &reader, &err));
+	uid = uid_of_topic(reader);
+	broker_free(reader);
+	assert_int_equal(broker_create(broker, log_topic, 1, &err), ERR_EXISTS);
+	assert_int_equal(uid_of_topic(broker), uid);
+	assert_ok(log_put(broker, &ended, 0, 1, LEN));
+	assert_int_equal(broker_create(broker, other, 1, &err), ERR_UNKNOWN);
+	broker_free(broker);
+	assert_ok(log_open(dir, true, &ended, &broker, &err));
+	assert_int_equal(uid_of_topic(broker), uid);
+	assert_int_equal(append_text(broker, &ended, other, 0, "a").code, ERR_OK);
+	assert_int_equal(log_read(broker, 0, LEN).records, 1);
+	broker_free(broker);
+	return 0;
+}
+
+static void test_a_creation_that_may_not_last(void **state)
+{
+	char dir[SCRATCH_NAME_MAX];
+
+	(void)state;
+	need_failpoints();
+	scratch_dir(dir);
+	assert_int_equal(run("create", dir, 0, "catalog-renamed:eio@1;catalog-renamed:eio@3", NULL),
+			 0);
+	scratch_remove(dir);
+}
+
 /* space DIR: no room for another segment, then room again. */
 static int run_space(const char *dir)
 {
@@ -445,6 +498,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_readers_see_only_what_is_durable),
 		cmocka_unit_test(test_no_append_waits_for_who_seeks_a_time),
 		cmocka_unit_test(test_a_removal_that_may_not_last),
+		cmocka_unit_test(test_a_creation_that_may_not_last),
 		cmocka_unit_test(test_no_space_and_space_again),
 	};
 
@@ -456,6 +510,8 @@ int main(int argc, char **argv)
 		return run_verify(argv[2], strtoull(argv[3], NULL, 10));
 	if (strcmp(argv[1], "delay") == 0)
 		return run_delay(argv[2]);
+	if (strcmp(argv[1], "create") == 0)
+		return run_create(argv[2]);
 	if (strcmp(argv[1], "seek") == 0)
 		return run_seek(argv[2]);
 	if (strcmp(argv[1], "remove") == 0)

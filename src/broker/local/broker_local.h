@@ -1,10 +1,11 @@
 /*
- * broker_local.h - inside broker_local: what its two files, the broker
- * (broker_local.c) and its readers (reader_local.c), share.
+ * broker_local.h - inside broker_local: what its files share: the broker
+ * (broker_local.c), its topics (topics_local.c) and its readers (reader_local.c).
  */
 #ifndef BROKER_LOCAL_BROKER_LOCAL_H
 #define BROKER_LOCAL_BROKER_LOCAL_H
 
+#include "broker/local/committer.h"
 #include "broker/local/extent.h"
 #include "broker/local/index.h"
 #include "broker/local/journal.h"
@@ -21,30 +22,17 @@ struct local_broker {
 	uint64_t proven;		/* a watermark found in the log itself */
 
 	pthread_mutex_t catalog_lock;	/* one creates or removes at a time; taken before `lock` */
+	bool unsettled;			/* its: what the catalog file says after a power cut is
+					   not known */
 	pthread_mutex_t lock;		/* of all up to the next such line */
 	struct topics topics;
 	uint32_t topics_seen;		/* not a writer: which catalog `topics` is */
 	struct extent extent;
-	struct group groups[2];
-	struct group *open;		/* appends go here; the other one is being committed */
-	struct chunk_pool pool;
-	uint64_t serial;		/* of the open group */
-	uint64_t committed;		/* serial of the last group that has ended */
-	size_t inflight_bytes;
-	int64_t commit_us;		/* what a commit takes lately */
-	bool corked;			/* more appends come: a small group waits for them */
-	uint64_t due;			/* the group of this serial waits for no more */
-	bool writing;			/* someone is at the journal */
-	bool resting;			/* the committer waits for `work` */
-	bool ending;
-	pthread_cond_t work;
-	pthread_cond_t ended;		/* `committed` has risen */
 
 	pthread_mutex_t index_lock;	/* of */
 	struct index_cache index_cache;
 
-	pthread_t committer;		/* and what is its: */
-	bool started;
+	struct committer committer;	/* the writer's, and what is its: */
 	struct journal journal;
 	struct keeper keeper;
 	struct retention retention;
@@ -55,10 +43,35 @@ static inline struct local_broker *local_of(struct broker *broker)
 	return (struct local_broker *)broker;
 }
 
+/* Its lock. */
+static inline void local_hold(struct local_broker *local)
+{
+	(void)pthread_mutex_lock(&local->lock);
+}
+
+static inline void local_let_go(struct local_broker *local)
+{
+	(void)pthread_mutex_unlock(&local->lock);
+}
+
 /* How far the log is durable. */
 uint64_t local_watermark(const struct local_broker *local);
 /* With the lock: brings `topics`, their first and next ordinals, up to now. */
 MUST_USE enum err_code local_refresh(struct local_broker *local, struct err *err);
+
+/* ERR_UNSUPPORTED: it is not the writer. */
+MUST_USE enum err_code local_need_writer(const struct local_broker *local, struct err *err);
+/* A catalog of which it is not known whether it is there for good is written once more. */
+MUST_USE enum err_code local_settle(struct local_broker *local, struct err *err);
+
+/* The topics' methods, see broker_ops. */
+enum err_code local_create(struct broker *broker, struct topic_ref ref, int32_t partitions,
+			   struct err *err);
+enum err_code local_remove(struct broker *broker, struct topic_ref ref, struct err *err);
+enum err_code local_describe(struct broker *broker, struct topic_ref ref,
+			     struct topic_info *ret_info, struct err *err);
+enum err_code local_list(struct broker *broker, enum topic_kind kind,
+			 bool (*each)(void *user, const char *name), void *user, struct err *err);
 
 /* The reader's methods, see broker_ops. */
 enum err_code local_reader_open(struct broker *broker, const struct reader_options *options,

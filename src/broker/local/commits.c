@@ -77,6 +77,19 @@ void commits_set(struct commits *commits, struct topic_ref topic, uint64_t uid, 
 	commits_add(commits, &commit);
 }
 
+void commits_forget(struct commits *commits, struct topic_ref topic)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < commits->count; i++) {
+		const struct commit *old = &commits->items[i];
+
+		if (old->kind != topic.kind || strcmp(old->name, topic.name) != 0)
+			commits->items[kept++] = *old;
+	}
+	commits->count = kept;
+}
+
 bool commits_has(const struct commits *commits, uint64_t uid, int32_t partition)
 {
 	for (size_t i = 0; i < commits->count; i++)
@@ -196,13 +209,12 @@ enum err_code commits_save(const struct commits *commits, int dir_fd, const char
 	return code == ERR_OK && durable ? sync_dirs(dir_fd, err) : code;
 }
 
-bool commits_walk(int dir_fd, void (*each)(void *user, const struct commits *commits), void *user)
+bool commits_walk(int dir_fd, commits_each_fn *each, void *user)
 {
 	int fd = openat(dir_fd, "groups", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	bool none = fd < 0 && errno == ENOENT;
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
-	bool known = true;
 
 	if (!dir) {
 		if (fd >= 0)
@@ -211,14 +223,15 @@ bool commits_walk(int dir_fd, void (*each)(void *user, const struct commits *com
 	}
 	while ((entry = readdir(dir))) {
 		struct commits commits;
+		bool known;
 
 		if (entry->d_name[0] == '.')
 			continue;
 		commits_init(&commits);
-		known = commits_load(&commits, dir_fd, entry->d_name) && known;
-		each(user, &commits);
+		known = commits_load(&commits, dir_fd, entry->d_name);
+		each(user, entry->d_name, known, &commits);
 		commits_release(&commits);
 	}
 	(void)closedir(dir);
-	return known;
+	return true;
 }

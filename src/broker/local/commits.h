@@ -3,13 +3,13 @@
  * DIR/log/groups/<group>.
  *
  * Informative: what decides is in the lake. Tools print it, and retention
- * spares what a known group has not read. For that a group says at once which
- * topics it wants, be they there or not, and commits its start in each
+ * spares what pinpipe's own groups have not read. For that a group says at once
+ * which topics it wants, be they there or not, and commits its start in each
  * partition as soon as it gets it. Both are synced; later commits are not, so a
  * power cut may leave an older one or a damaged file. Of a group whose file is
- * damaged nothing is known, and retention spares everything until the group has
- * written it anew. Text:
- *	wants <log|stream> <topic>
+ * damaged nothing is known; if it is pinpipe's own, retention spares everything
+ * until the group has written it anew. Text:
+ *	wants <log|stream> <topic, or * for every one>
  *	commit <log|stream> <topic uid, hex> <partition> <next position> <topic>
  *	crc <CRC-32C of all before this line, hex>
  *
@@ -48,6 +48,8 @@ void commits_set(struct commits *commits, struct topic_ref topic, uint64_t uid,
 /* The group wants these topics and no others; false: that was known. */
 bool commits_want(struct commits *commits, const struct topic_ref *topics, size_t count);
 bool commits_has(const struct commits *commits, uint64_t uid, int32_t partition);
+/* The topic is gone: no commit in it is of interest any more. */
+void commits_forget(struct commits *commits, struct topic_ref topic);
 
 /* `dir_fd`: of DIR/log. Leaves nothing in `commits` if there is no good file; false: there is
  * one that is not good. */
@@ -55,7 +57,10 @@ bool commits_load(struct commits *commits, int dir_fd, const char *group);
 /* `durable`: on return a power cut cannot undo it. */
 MUST_USE enum err_code commits_save(const struct commits *commits, int dir_fd,
 				    const char *group, bool durable, struct err *err);
-/* Calls `each` for every group; false: there may be groups that are not known. */
-bool commits_walk(int dir_fd, void (*each)(void *user, const struct commits *commits), void *user);
+/* `known` is false for a group whose file is damaged: then its commits are empty. */
+typedef void commits_each_fn(void *user, const char *group, bool known,
+			     const struct commits *commits);
+/* Calls `each` for every group; false: there may be groups that it did not see. */
+bool commits_walk(int dir_fd, commits_each_fn *each, void *user);
 
 #endif

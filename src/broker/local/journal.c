@@ -7,6 +7,7 @@
 #include "base/time.h"
 #include "base/trace.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -101,7 +102,7 @@ static void add_part(struct gather *gather, struct part *part, const struct lane
 }
 
 /* Writes parts [from, to) of the group, after the state if that is due, and syncs. */
-static enum err_code write_parts(struct journal *journal, struct group *group, size_t from,
+static enum err_code write_parts(struct journal *journal, struct commit_group *group, size_t from,
 				 size_t to, struct err *err)
 {
 	struct gather gather = { .journal = journal, .err = err };
@@ -270,7 +271,7 @@ static void break_off(struct journal *journal, const struct err *err)
 }
 
 /* How many of the parts from `from` on fit into the segment. */
-static size_t fit(const struct journal *journal, const struct group *group, size_t from)
+static size_t fit(const struct journal *journal, const struct commit_group *group, size_t from)
 {
 	uint64_t room = segment_limit(&journal->segment) - journal->at;
 	uint64_t state = journal->state_due ? batch_padded(journal->state.len) : 0;
@@ -284,13 +285,13 @@ static size_t fit(const struct journal *journal, const struct group *group, size
 	return to;
 }
 
-bool journal_has_room(const struct journal *journal, const struct group *group)
+bool journal_has_room(const struct journal *journal, const struct commit_group *group)
 {
 	return journal->usable && !journal->state_due &&
 	       fit(journal, group, 0) == group->part_count;
 }
 
-static void parts_durable(struct journal *journal, struct group *group)
+static void parts_durable(struct journal *journal, struct commit_group *group)
 {
 	for (size_t i = 0; i < group->lane_count; i++)
 		group->lanes[i].durable = group->lanes[i].written;
@@ -320,15 +321,28 @@ static void take_time(struct journal *journal)
 		journal->last_ms = now;
 }
 
-void journal_commit(struct journal *journal, struct group *group)
+static void journal_enter(struct journal *journal)
 {
-	bool again = false; /* a write failed; this is the second attempt */
-	struct err err = { 0 };
-	size_t from = 0, to;
+	bool busy = atomic_exchange(&journal->busy, true);
 
+	assert(!busy);
+}
+
+static void journal_leave(struct journal *journal) { atomic_store(&journal->busy, false); }
+
+static void begin_group(struct journal *journal, struct commit_group *group)
+{
 	take_time(journal);
 	for (size_t i = 0; i < group->lane_count; i++)
 		group->lanes[i].ordinal = group->lanes[i].partition->next;
+}
+
+/* `again`: a write of it has failed, so the next one is the second attempt. */
+static void write_group(struct journal *journal, struct commit_group *group, bool again)
+{
+	struct err err = { 0 };
+	size_t from = 0, to;
+
 	while (from < group->part_count) {
 		bool fresh = !journal->usable;
 		enum err_code code = fresh ? roll(journal, &err) : ERR_OK;
@@ -364,13 +378,42 @@ void journal_commit(struct journal *journal, struct group *group)
 	}
 }
 
+void journal_commit(struct journal *journal, struct commit_group *group)
+{
+	bool tried = journal->tried;
+
+	journal_enter(journal);
+	if (tried)
+		poison(journal, &journal->failure);
+	else
+		begin_group(journal, group);
+	journal->tried = false;
+	write_group(journal, group, tried);
+	journal_leave(journal);
+}
+
+bool journal_try(struct journal *journal, struct commit_group *group)
+{
+	journal_enter(journal);
+	assert(journal_has_room(journal, group) && !journal->tried);
+	begin_group(journal, group);
+	journal->tried =
+		write_parts(journal, group, 0, group->part_count, &journal->failure) != ERR_OK;
+	if (!journal->tried) {
+		publish(journal);
+		parts_durable(journal, group);
+	}
+	journal_leave(journal);
+	return !journal->tried;
+}
+
 /* Try whether a new segment can be written. */
 static void journal_mend(struct journal *journal)
 {
-	struct group nothing;
+	struct commit_group nothing;
 	struct err err = { 0 };
 
-	group_init(&nothing);
+	commit_group_init(&nothing);
 	take_time(journal);
 	if (roll(journal, &err) != ERR_OK)
 		return;
@@ -380,15 +423,13 @@ static void journal_mend(struct journal *journal)
 		poison(journal, &err);
 }
 
-void journal_rest(struct journal *journal)
+static void mark_end(struct journal *journal)
 {
 	struct gather gather = { .journal = journal };
 	unsigned char header[BATCH_HEADER_BYTES];
 	struct err err = { 0 };
 	struct batch batch;
 
-	if (journal->broken)
-		journal_mend(journal);
 	if (journal->marked || !journal->usable || journal->state_due ||
 	    segment_limit(&journal->segment) - journal->at < BATCH_HEADER_BYTES)
 		return;
@@ -406,6 +447,16 @@ void journal_rest(struct journal *journal)
 	journal->chain = batch.header_crc;
 	publish(journal);
 	journal->marked = true;
+}
+
+void journal_rest(struct journal *journal)
+{
+	journal_enter(journal);
+	(void)FAILPOINT("journal-rest");
+	if (journal->broken)
+		journal_mend(journal);
+	mark_end(journal);
+	journal_leave(journal);
 }
 
 /* What was read of the tail may be in the page cache only; a power cut must not undo it. */
@@ -467,7 +518,7 @@ static void tell(const struct recovery *plan)
 enum err_code journal_open(struct journal *journal, const struct journal_options *options,
 			   const struct recovery *plan, struct err *err)
 {
-	struct group nothing;
+	struct commit_group nothing;
 	enum err_code code = settle_tail(options->dir_fd, plan, err);
 
 	if (code != ERR_OK)
@@ -489,7 +540,7 @@ enum err_code journal_open(struct journal *journal, const struct journal_options
 	tell(plan);
 	want_segment(journal);
 	code = roll(journal, err);
-	group_init(&nothing);
+	commit_group_init(&nothing);
 	if (code == ERR_OK) {
 		take_time(journal);
 		errno = FAILPOINT("recovery-state");

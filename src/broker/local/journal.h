@@ -60,7 +60,7 @@
  * the state of the next segment becomes durable. It also holds every
  * partition's next ordinal, so what is needed of older segments can go.
  *
- * WRITING  One thread. For each group: batches are written at the end, the
+ * WRITING  One thread at a time. For each commit group: batches are written at the end, the
  * file is synced once, the watermark is published, then the appends are told.
  * The next segment (filled with zeros, header, file and directory synced) is
  * made ahead by another thread, so a roll costs nothing.
@@ -92,20 +92,23 @@
  * FAILPOINTS  journal-write journal-written journal-synced journal-watermark
  * segment-create segment-fill segment-header segment-dirsync segment-roll
  * segment-recycle catalog-write catalog-rename catalog-renamed recovery-cut
- * recovery-state
+ * recovery-state journal-rest
  *
- * Threads: one writer, the owner's; keeper.h has its own.
+ * Threads: one at a time (committer.h sees to that, an assert here watches it);
+ * keeper.h has its own.
  */
 #ifndef BROKER_LOCAL_JOURNAL_H
 #define BROKER_LOCAL_JOURNAL_H
 
 #include "base/buf.h"
-#include "broker/local/group.h"
+#include "broker/local/commit_group.h"
 #include "broker/local/keeper.h"
 #include "broker/local/recover.h"
 #include "broker/local/segment.h"
 #include "broker/local/stage.h"
 #include "broker/local/watermark.h"
+
+#include <stdatomic.h>
 
 struct journal_options {
 	int dir_fd;
@@ -117,7 +120,7 @@ struct journal_options {
 	/* Appends a state_entry for every partition; called when a segment begins. */
 	void (*put_state)(void *user, struct buf *out);
 	/* More of the group has become durable: lane.durable has risen, partition->next shall. */
-	void (*durable)(void *user, const struct group *group);
+	void (*durable)(void *user, const struct commit_group *group);
 	void *user;
 };
 
@@ -140,6 +143,9 @@ struct journal {
 	bool leapt;			/* the wall clock is not believed any more */
 	bool broken;			/* two writes in turn failed */
 	bool marked;			/* nothing was written since the last mark */
+	bool tried;			/* journal_try() failed, and here is why */
+	struct err failure;
+	_Atomic bool busy;		/* somebody is in it */
 	struct buf state;
 	struct stage stage;
 	struct index index;		/* of `segment`, as far as it is written */
@@ -153,10 +159,14 @@ MUST_USE enum err_code journal_open(struct journal *journal,
 /* Marks the end, unless something failed. */
 void journal_close(struct journal *journal);
 
-/* Makes the group durable as far as it can and notes in it how far that was. */
-void journal_commit(struct journal *journal, struct group *group);
+/* Makes the group durable as far as it can and notes in it how far that was. It may wait for a
+ * segment, and read one when a write failed. */
+void journal_commit(struct journal *journal, struct commit_group *group);
+/* One write and one sync of a group that the segment at hand has room for. False: that failed, and
+ * the next call is journal_commit() with the same group, which takes it from there. */
+MUST_USE bool journal_try(struct journal *journal, struct commit_group *group);
 /* The group fits into the segment at hand. */
-bool journal_has_room(const struct journal *journal, const struct group *group);
+bool journal_has_room(const struct journal *journal, const struct commit_group *group);
 /* The writer has nothing to do: marks the end, or tries whether writing works again. */
 void journal_rest(struct journal *journal);
 

@@ -115,13 +115,13 @@ static enum err_code resolve_time(struct local_broker *local, struct topic_ref r
 	enum err_code code;
 	uint64_t uid, ordinal;
 
-	(void)pthread_mutex_lock(&local->lock);
+	local_hold(local);
 	code = reader_local_find_partition(local, ref, id, &partition, err);
 	if (code == ERR_OK) {
 		uid = partition->topic->uid;
 		next = partition_position(partition, partition->next);
 	}
-	(void)pthread_mutex_unlock(&local->lock);
+	local_let_go(local);
 	if (code == ERR_OK)
 		code = seek_time(local->dir_fd, local_watermark(local), uid, id, start->time_ms,
 				 &ordinal, err);
@@ -166,7 +166,7 @@ enum err_code local_reader_seek(struct broker_reader *base, struct topic_ref ref
 		code = resolve_time(local, ref, id, &start, err);
 	if (code != ERR_OK)
 		return code;
-	(void)pthread_mutex_lock(&local->lock);
+	local_hold(local);
 	code = reader_local_find_partition(local, ref, id, &partition, err);
 	if (code == ERR_OK) {
 		struct sub *sub = subs_add(&reader->subs, partition);
@@ -177,7 +177,7 @@ enum err_code local_reader_seek(struct broker_reader *base, struct topic_ref ref
 		sub->announced = true;
 		sub->ended = false;
 	}
-	(void)pthread_mutex_unlock(&local->lock);
+	local_let_go(local);
 	return code;
 }
 
@@ -319,15 +319,17 @@ static enum err_code group_event(struct local_reader *reader, bool *ret_given,
 	*ret_given = false;
 	if (!reader->subs.group || (now == reader->topics_seen && !reader->look_at_topics))
 		return ERR_OK;
-	(void)pthread_mutex_lock(&local->lock);
+	local_hold(local);
 	code = local_refresh(local, err);
 	if (code == ERR_OK)
 		*ret_given = subs_group_event(&reader->subs, &local->topics, ret_event);
-	(void)pthread_mutex_unlock(&local->lock);
+	local_let_go(local);
 	if (code != ERR_OK)
 		return code; /* having seen nothing, look again */
 	if (*ret_given && ret_event->kind == READER_ASSIGNED)
 		commit_start(reader, ret_event);
+	else if (*ret_given)
+		commits_forget(&reader->commits, ret_event->topic);
 	reader->look_at_topics = *ret_given;
 	reader->topics_seen = now;
 	return ERR_OK;

@@ -1,5 +1,6 @@
 #include "broker/local/retention.h"
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/time.h"
@@ -13,7 +14,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-enum { DAY_MS = 24 * 60 * 60 * 1000 };
+enum { DAY_MS = 24 * 60 * 60 * 1000, OTHERS_BYTES_MAX = 400 };
 
 void retention_init(struct retention *retention, int64_t newest_ms)
 {
@@ -43,44 +44,75 @@ static uint64_t file_bytes(int dir_fd, uint64_t base)
 	return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? (uint64_t)st.st_size : 0;
 }
 
-/* Does a group want a record that comes before what this state says? */
+/* Who lacks a record that comes before what this state says? */
 struct need {
 	struct ordinals state;
 	struct topics topics;
-	bool needed;
+	bool needed;			/* a group that is waited for does */
+	struct buf others;		/* the names of the rest, for a message */
 };
 
-/* Who is at `next` in that partition. */
-static void retention_check_partition(struct need *need, uint64_t uid, int32_t partition,
-				      uint64_t next)
+/* What these have taken is in the lake; a group that somebody else made up may never come back. */
+static bool is_waited_for(const char *group)
+{
+	return strcmp(group, "sink") == 0 || strcmp(group, "stream") == 0;
+}
+
+/* Does the partition have a record from `next` on that comes before the state? */
+static bool has_from(const struct need *need, uint64_t uid, int32_t partition, uint64_t next)
 {
 	const struct ordinal *found = ordinals_find(&need->state, uid, partition);
 
-	if (found && next < found->next)
-		need->needed = true;
+	return found && next < found->next;
 }
 
-/* The partitions of a topic that the group has not even begun with. */
-static void check_wanted(struct need *need, const struct commits *commits,
+/* Of a topic that the group has not begun with it lacks all. */
+static bool lacks_of_topic(const struct need *need, const struct commits *commits,
+			   const struct topic *topic)
+{
+	for (int32_t p = 0; p < topic->partition_count; p++)
+		if (!commits_has(commits, topic->uid, p) &&
+		    has_from(need, topic->uid, p, topic->partitions[p].floor))
+			return true;
+	return false;
+}
+
+static bool lacks_wanted(const struct need *need, const struct commits *commits,
 			 const struct wanted *wanted)
 {
-	const struct topic *topic =
-		topics_find(&need->topics, (struct topic_ref){ wanted->kind, wanted->name });
+	struct topic_ref ref = { wanted->kind, wanted->name };
 
-	for (int32_t p = 0; topic && p < topic->partition_count; p++)
-		if (!commits_has(commits, topic->uid, p))
-			retention_check_partition(need, topic->uid, p, topic->partitions[p].floor);
+	for (size_t i = 0; i < need->topics.count; i++)
+		if (topic_is_meant(need->topics.items[i], ref) &&
+		    lacks_of_topic(need, commits, need->topics.items[i]))
+			return true;
+	return false;
 }
 
-static void check_group(void *user, const struct commits *commits)
+static bool lacks_some(const struct need *need, const struct commits *commits)
+{
+	for (size_t i = 0; i < commits->count; i++) {
+		const struct commit *commit = &commits->items[i];
+
+		/* Nobody can read on in a topic that was removed. */
+		if (topics_find_uid(&need->topics, commit->uid) &&
+		    has_from(need, commit->uid, commit->partition, position_ordinal(commit->next)))
+			return true;
+	}
+	for (size_t i = 0; i < commits->wanted_count; i++)
+		if (lacks_wanted(need, commits, &commits->wanted[i]))
+			return true;
+	return false;
+}
+
+static void check_group(void *user, const char *group, bool known, const struct commits *commits)
 {
 	struct need *need = user;
 
-	for (size_t i = 0; i < commits->count; i++)
-		retention_check_partition(need, commits->items[i].uid, commits->items[i].partition,
-					  position_ordinal(commits->items[i].next));
-	for (size_t i = 0; i < commits->wanted_count; i++)
-		check_wanted(need, commits, &commits->wanted[i]);
+	if (is_waited_for(group))
+		need->needed = need->needed || !known || lacks_some(need, commits);
+	else if (lacks_some(need, commits))
+		buf_addf(&need->others, "%s\"%s\"", need->others.len ? ", " : "", group);
 }
 
 /* What is not known is needed. */
@@ -114,6 +146,7 @@ static bool may_go(struct retention *retention, const uint64_t *bases, size_t co
 	if (!too_many && retention->age_ms == 0)
 		return false;
 	ordinals_init(&need.state);
+	buf_init(&need.others, OTHERS_BYTES_MAX);
 	for (size_t i = 1; i < count && !state.known; i++)
 		if (segment_state_read(retention->dir_fd, bases[i], &need.state, &state, &err))
 			trace_warn("%s", err.msg);
@@ -121,10 +154,13 @@ static bool may_go(struct retention *retention, const uint64_t *bases, size_t co
 	needed = wanted && is_needed(&need, retention->dir_fd);
 	ordinals_release(&need.state);
 	if (too_many && needed && !retention->held)
-		trace_warn(
-			"the log is over its bound of bytes, but a group has not read its oldest "
-			"records: they stay");
+		trace_warn("the log is over its bound of bytes, but sink or stream have not taken "
+			   "its oldest records: they stay");
 	retention->held = too_many && needed;
+	if (wanted && !needed && need.others.len > 0)
+		trace_warn("records go by retention that were not read by group %.*s",
+			   SLICE_ARG(buf_slice(&need.others)));
+	buf_release(&need.others);
 	return wanted && !needed;
 }
 

@@ -8,10 +8,13 @@
  * that jumped never deletes a log. The price is that a log that rested for
  * long keeps its records for longer.
  *
- * A segment that a known group (commits.h) has not read yet stays, whatever its
- * age and the bytes, and each one while it is not known how far a group is. So
- * what the log acknowledged gets into the lake; what bounds a log whose readers
- * are away is the reserve of disk space, at which appends are refused.
+ * A segment in which pinpipe's own groups, `sink` and `stream` (commits.h), have
+ * a record still to take stays, whatever its age and the bytes, and each one
+ * while it is not known how far they are. So what the log acknowledged gets into
+ * the lake; what bounds a log whose readers are away is the reserve of disk
+ * space, at which appends are refused. A topic that they take and have not
+ * begun with counts from its first record, one that was removed not at all. Any
+ * other group is named in a warning when records go that it has not read.
  *
  * Threads: one, the keeper's.
  */
@@ -27,7 +30,7 @@ struct retention {
 	int dir_fd;
 	int64_t age_ms;			/* 0: for ever */
 	uint64_t bytes_max;		/* 0: no bound */
-	bool held;			/* the bytes are over their bound, and a group is behind */
+	bool held;			/* over the bound of bytes, sink or stream being behind */
 	int64_t start_ms;		/* "now" at the start … */
 	int64_t start_boot_ms;		/* … and the time since the boot then */
 	/* The log begins later than before. */

@@ -1,5 +1,5 @@
 /*
- * group.h - the appends that one commit makes durable together.
+ * commit_group.h - the appends that one commit makes durable together.
  *
  * While a group is open, append() copies each record once, in the form that it
  * has on disk, into the part of its partition. A part becomes a batch of the
@@ -14,8 +14,8 @@
  *
  * Threads: the owner's lock while the group is open, then one thread.
  */
-#ifndef BROKER_LOCAL_GROUP_H
-#define BROKER_LOCAL_GROUP_H
+#ifndef BROKER_LOCAL_COMMIT_GROUP_H
+#define BROKER_LOCAL_COMMIT_GROUP_H
 
 #include "broker/local/batch.h"
 #include "broker/topics.h"
@@ -61,8 +61,8 @@ struct lane {
 	uint32_t written;		/* … or will be with the next sync */
 };
 
-struct group {
-	uint64_t serial;		/* partition.group tells whether it has a lane here */
+struct commit_group {
+	uint64_t serial;		/* partition.commit_group tells who has a lane here */
 	struct append *first;
 	struct append **last;
 	struct lane *lanes;
@@ -71,19 +71,22 @@ struct group {
 	struct part *parts;
 	size_t part_count;
 	size_t part_cap;
-	size_t bytes;			/* of keys and values */
+	size_t bytes;			/* of records, as they stand on disk */
+	size_t held;			/* memory, and what an append's owner holds for it */
 	enum err_code failure;		/* of the records that are not durable */
 };
 
-void group_init(struct group *group);
-void group_release(struct group *group);
+void commit_group_init(struct commit_group *group);
+void commit_group_release(struct commit_group *group);
+/* At least what the append adds to `held`. */
+size_t commit_group_cost(const struct append *append);
 /* Copies the records that topic_place() found a partition for. */
-void group_add(struct group *group, struct chunk_pool *pool, struct topic *topic,
+void commit_group_add(struct commit_group *group, struct chunk_pool *pool, struct topic *topic,
 	       struct append *append);
 /* Fills in every outcome by lane.ordinal, lane.durable and group.failure. */
-void group_finish(struct group *group);
+void commit_group_finish(struct commit_group *group);
 /* Empty again, for another use under another serial; keeps its tables. */
-void group_reset(struct group *group, struct chunk_pool *pool, uint64_t serial);
+void commit_group_reset(struct commit_group *group, struct chunk_pool *pool, uint64_t serial);
 
 void chunk_pool_release(struct chunk_pool *pool);
 

@@ -1,11 +1,11 @@
-#include "broker/local/group.h"
+#include "broker/local/commit_group.h"
 
 #include "base/crc32c.h"
 #include "base/mem.h"
 
-void group_init(struct group *group)
+void commit_group_init(struct commit_group *group)
 {
-	*group = (struct group){ 0 };
+	*group = (struct commit_group){ 0 };
 	group->last = &group->first;
 }
 
@@ -44,7 +44,7 @@ static void give_chunk(struct chunk_pool *pool, struct chunk *chunk)
 	pool->bytes += chunk->room;
 }
 
-static void group_free_chain(struct chunk *chunk)
+static void commit_group_free_chain(struct chunk *chunk)
 {
 	while (chunk) {
 		struct chunk *next = chunk->next;
@@ -56,20 +56,20 @@ static void group_free_chain(struct chunk *chunk)
 
 void chunk_pool_release(struct chunk_pool *pool)
 {
-	group_free_chain(pool->free);
-	group_free_chain(pool->free_small);
+	commit_group_free_chain(pool->free);
+	commit_group_free_chain(pool->free_small);
 	*pool = (struct chunk_pool){ 0 };
 }
 
-void group_release(struct group *group)
+void commit_group_release(struct commit_group *group)
 {
 	for (size_t i = 0; i < group->part_count; i++)
-		group_free_chain(group->parts[i].first);
+		commit_group_free_chain(group->parts[i].first);
 	free(group->lanes);
 	free(group->parts);
 }
 
-void group_reset(struct group *group, struct chunk_pool *pool, uint64_t serial)
+void commit_group_reset(struct commit_group *group, struct chunk_pool *pool, uint64_t serial)
 {
 	for (size_t i = 0; i < group->part_count; i++) {
 		struct chunk *chunk = group->parts[i].first;
@@ -86,11 +86,12 @@ void group_reset(struct group *group, struct chunk_pool *pool, uint64_t serial)
 	group->last = &group->first;
 	group->lane_count = 0;
 	group->part_count = 0;
-	group->bytes = 0;
+	group->bytes = group->held = 0;
 	group->failure = ERR_OK;
 }
 
-static size_t new_part(struct group *group, struct chunk_pool *pool, size_t lane, size_t room)
+static size_t new_part(struct commit_group *group, struct chunk_pool *pool, size_t lane,
+		       size_t room)
 {
 	struct chunk *chunk = take_chunk(pool, room);
 
@@ -98,23 +99,24 @@ static size_t new_part(struct group *group, struct chunk_pool *pool, size_t lane
 		group->part_cap = group->part_cap ? 2 * group->part_cap : 16;
 		group->parts = xreallocarray(group->parts, group->part_cap, sizeof(*group->parts));
 	}
+	group->held += sizeof(*group->parts) + sizeof(*chunk) + room;
 	group->parts[group->part_count] =
 		(struct part){ .lane = lane, .first = chunk, .last = chunk };
 	return group->part_count++;
 }
 
-static struct lane *lane_of(struct group *group, struct chunk_pool *pool,
+static struct lane *lane_of(struct commit_group *group, struct chunk_pool *pool,
 			    struct partition *partition)
 {
 	struct lane *lane;
 
-	if (partition->group == group->serial)
+	if (partition->commit_group == group->serial)
 		return &group->lanes[partition->lane];
 	if (group->lane_count == group->lane_cap) {
 		group->lane_cap = group->lane_cap ? 2 * group->lane_cap : 16;
 		group->lanes = xreallocarray(group->lanes, group->lane_cap, sizeof(*group->lanes));
 	}
-	partition->group = group->serial;
+	partition->commit_group = group->serial;
 	partition->lane = group->lane_count++;
 	lane = &group->lanes[partition->lane];
 	*lane = (struct lane){ .partition = partition,
@@ -123,11 +125,13 @@ static struct lane *lane_of(struct group *group, struct chunk_pool *pool,
 	return lane;
 }
 
-static void group_put(struct part *part, struct chunk_pool *pool, const void *bytes, size_t len)
+static void commit_group_put(struct commit_group *group, struct part *part,
+			     struct chunk_pool *pool, const void *bytes, size_t len)
 {
 	const unsigned char *from = bytes;
 
 	part->bytes += len;
+	group->bytes += len;
 	while (len > 0) {
 		struct chunk *chunk = part->last;
 		size_t n = chunk->room - chunk->len;
@@ -135,6 +139,7 @@ static void group_put(struct part *part, struct chunk_pool *pool, const void *by
 		if (n == 0) {
 			part->crc = crc32c(part->crc, chunk->bytes, chunk->len);
 			part->last = chunk->next = take_chunk(pool, CHUNK_BYTES);
+			group->held += sizeof(*chunk) + CHUNK_BYTES;
 			continue;
 		}
 		if (n > len)
@@ -146,7 +151,7 @@ static void group_put(struct part *part, struct chunk_pool *pool, const void *by
 	}
 }
 
-static void group_add_record(struct group *group, struct chunk_pool *pool,
+static void commit_group_add_record(struct commit_group *group, struct chunk_pool *pool,
 			     struct partition *partition, const struct append_record *record,
 			     struct append_outcome *outcome)
 {
@@ -160,30 +165,45 @@ static void group_add_record(struct group *group, struct chunk_pool *pool,
 		part = &group->parts[lane->part];
 	}
 	record_header_encode(record->key, record->value, header);
-	group_put(part, pool, header, sizeof(header));
-	group_put(part, pool, record->key.ptr, record->key.len);
-	group_put(part, pool, record->value.ptr, record->value.len);
+	commit_group_put(group, part, pool, header, sizeof(header));
+	commit_group_put(group, part, pool, record->key.ptr, record->key.len);
+	commit_group_put(group, part, pool, record->value.ptr, record->value.len);
 	part->count++;
 	outcome->position = (struct position){ .word = { part->lane, 0, lane->count++ } };
-	group->bytes += record->key.len + record->value.len;
 }
 
-void group_add(struct group *group, struct chunk_pool *pool, struct topic *topic,
+/* A record of nothing costs its outcome, which is with us until the answer is written. */
+static size_t outcomes_bytes(const struct append *append)
+{
+	return sizeof(*append) + append->count * sizeof(*append->outcomes);
+}
+
+size_t commit_group_cost(const struct append *append)
+{
+	size_t bytes = outcomes_bytes(append) + append->count * RECORD_HEADER_BYTES;
+
+	for (size_t i = 0; i < append->count; i++)
+		bytes += append->records[i].key.len + append->records[i].value.len;
+	return bytes;
+}
+
+void commit_group_add(struct commit_group *group, struct chunk_pool *pool, struct topic *topic,
 	       struct append *append)
 {
 	for (size_t i = 0; i < append->count; i++) {
 		struct append_outcome *outcome = &append->outcomes[i];
 
 		if (outcome->code == ERR_OK)
-			group_add_record(group, pool, &topic->partitions[outcome->partition],
+			commit_group_add_record(group, pool, &topic->partitions[outcome->partition],
 					 &append->records[i], outcome);
 	}
+	group->held += outcomes_bytes(append);
 	append->next = NULL;
 	*group->last = append;
 	group->last = &append->next;
 }
 
-static void finish_outcome(const struct group *group, struct append_outcome *outcome)
+static void finish_outcome(const struct commit_group *group, struct append_outcome *outcome)
 {
 	const struct lane *lane = &group->lanes[outcome->position.word[0]];
 	uint64_t rank = outcome->position.word[2];
@@ -194,7 +214,7 @@ static void finish_outcome(const struct group *group, struct append_outcome *out
 		outcome->code = group->failure;
 }
 
-void group_finish(struct group *group)
+void commit_group_finish(struct commit_group *group)
 {
 	for (struct append *append = group->first; append; append = append->next)
 		for (size_t i = 0; i < append->count; i++)
