@@ -17,15 +17,18 @@ enum { READ_BYTES = 64 << 10, MODEL_BYTES_MAX = 1 << 20, DIR_MODE = 0777 };
 static enum err_code read_stdin(struct buf *out, struct err *err)
 {
 	if (isatty(STDIN_FILENO))
-		(void)fputs("reading sample records from the terminal, an object a line, up to Ctrl-D\n",
-			    stderr);
+		(void)fputs(
+			"reading sample records from the terminal, an object a line, up to Ctrl-D\n",
+			stderr);
 	for (;;) {
 		char *room = buf_room(out, READ_BYTES);
 		ssize_t n;
 
 		if (!room)
-			return err_set(err, ERR_LIMIT, "a sample has at most %d bytes: some thousand"
-				       " records are plenty", INFER_BYTES_MAX);
+			return err_set(err, ERR_LIMIT,
+				       "a sample has at most %d bytes: some thousand"
+				       " records are plenty",
+				       INFER_BYTES_MAX);
 		n = read(STDIN_FILENO, room, READ_BYTES);
 		if (n > 0)
 			buf_grew(out, (size_t)n);
@@ -88,8 +91,10 @@ static enum err_code write_model(const char *dir, const char *name, struct slice
 		return code;
 	code = write_text(beside, text, err);
 	if (code == ERR_OK && link(beside, path) < 0)
-		code = errno == EEXIST ? err_set(err, ERR_EXISTS, "\"%s\" is there already; remove it first, or"
-						 " take another name", path)
+		code = errno == EEXIST ? err_set(err, ERR_EXISTS,
+						 "\"%s\" is there already; remove it first, or"
+						 " take another name",
+						 path)
 				       : err_errno(err, "could not make \"%s\"", path);
 	(void)unlink(beside);
 	return code;
@@ -109,19 +114,25 @@ static void models_new_put_quoted(struct buf *out, struct slice text)
 	buf_add_char(out, '\'');
 }
 
-static void models_new_put_summary(struct buf *out, const char *path, const struct inferred *inferred)
+static void models_new_put_summary(struct buf *out, const char *path,
+				   const struct inferred *inferred)
 {
 	const struct infer_field *key = inferred->key;
 
 	buf_addf(out, "%s: %zu columns, from %" PRIu64 " record%s\n", path, inferred->count,
 		 inferred->records, inferred->records == 1 ? "" : "s");
 	if (key)
-		buf_addf(out, "key: %s, which every record has and no other record has the same: of the"
-			 " records with one\n  %s the newest is the current row. Take the line \"-- key:\" out"
-			 " if they are to stand side by side.\n", key->alias, key->alias);
+		buf_addf(
+			out,
+			"key: %s, which every record has and no other record has the same: of the"
+			" records with one\n  %s the newest is the current row. Take the line \"-- key:\" out"
+			" if they are to stand side by side.\n",
+			key->alias, key->alias);
 	else
-		buf_add_str(out, "key: none; no field is named like one, in every record and different in"
-			    " each. Every record becomes\n  a row. To have one, add \"-- key: FIELD\".\n");
+		buf_add_str(
+			out,
+			"key: none; no field is named like one, in every record and different in"
+			" each. Every record becomes\n  a row. To have one, add \"-- key: FIELD\".\n");
 	for (size_t i = 0; i < inferred->count; i++) {
 		const struct infer_field *field = &inferred->fields[i];
 
@@ -130,8 +141,11 @@ static void models_new_put_summary(struct buf *out, const char *path, const stru
 				 field->alias);
 	}
 	if (inferred->left_out)
-		buf_addf(out, "%zu fields are left out: their names have line breaks or such, which a header"
-			 " cannot hold\n", inferred->left_out);
+		buf_addf(
+			out,
+			"%zu fields are left out: their names have line breaks or such, which a header"
+			" cannot hold\n",
+			inferred->left_out);
 }
 
 static void put_curl(struct buf *out, const struct config *config, const char *type,
@@ -145,8 +159,8 @@ static void put_curl(struct buf *out, const struct config *config, const char *t
 		 config_text(config, OPT_LISTEN), path);
 }
 
-static void put_posts(struct buf *out, const struct config *config,
-		      const struct inferred *inferred, const char *name)
+static void put_posts(struct buf *out, const struct config *config, const struct inferred *inferred,
+		      const char *name)
 {
 	const char *id = config_text(config, OPT_ID);
 	const char *models = config_text(config, OPT_MODELS);
@@ -156,21 +170,26 @@ static void put_posts(struct buf *out, const struct config *config,
 	buf_init(&example, MODEL_BYTES_MAX);
 	buf_init(&body, MODEL_BYTES_MAX);
 	infer_put_example(&example, inferred);
-	buf_addf(out, "\nModels are read when a command starts: start `pinpipe up%s%s` again, then post to the"
-		 " topic (batch path)\n", *models ? " --models " : "", models);
+	buf_addf(
+		out,
+		"\nModels are read when a command starts: start `pinpipe up%s%s` again, then post to the"
+		" topic (batch path)\n",
+		*models ? " --models " : "", models);
 	buf_addf(&body, "{\"records\":[{\"value\":%s}]}", buf_cstr(&example));
 	(void)snprintf(path, sizeof(path), "/topics/%s.%s", id, name);
 	put_curl(out, config, "application/vnd.kafka.json.v2+json", "", path, &body);
-	buf_addf(out, "and ask, once sink and batch had their turn (a minute or two, sink.flush_age and"
-		 " batch.every)\n    pinpipe sql%s%s 'SELECT * FROM %s'\n", *models ? " --models " : "",
-		 models, name);
+	buf_addf(out,
+		 "and ask, once sink and batch had their turn (a minute or two, sink.flush_age and"
+		 " batch.every)\n    pinpipe sql%s%s 'SELECT * FROM %s'\n",
+		 *models ? " --models " : "", models, name);
 	buf_clear(&body);
-	buf_addf(&body, "{\"StreamName\":\"streaming-%s-%s\",\"Data\":%s,\"PartitionKey\":\"p\"}", id, name,
-		 buf_cstr(&example));
+	buf_addf(&body, "{\"StreamName\":\"streaming-%s-%s\",\"Data\":%s,\"PartitionKey\":\"p\"}",
+		 id, name, buf_cstr(&example));
 	(void)snprintf(path, sizeof(path), "/streams/streaming-%s-%s/record", id, name);
 	buf_add_str(out, "or post to the stream\n");
 	put_curl(out, config, "application/json", " -X PUT", path, &body);
-	buf_addf(out, "and ask within a second\n    pinpipe sql%s%s --from stream 'SELECT * FROM %s'\n",
+	buf_addf(out,
+		 "and ask within a second\n    pinpipe sql%s%s --from stream 'SELECT * FROM %s'\n",
 		 *models ? " --models " : "", models, name);
 	buf_release(&example);
 	buf_release(&body);
@@ -210,8 +229,10 @@ enum err_code models_new(const struct config *config, const char *name, struct e
 	enum err_code code;
 
 	if (!infer_name_is_free(name))
-		return err_set(err, ERR_USAGE, "\"%s\" is no name for a table: a letter, then letters, digits"
-			       " and _, at most 60, and no word of SQL", name);
+		return err_set(err, ERR_USAGE,
+			       "\"%s\" is no name for a table: a letter, then letters, digits"
+			       " and _, at most 60, and no word of SQL",
+			       name);
 	buf_init(&sample, INFER_BYTES_MAX);
 	code = read_stdin(&sample, err);
 	if (code == ERR_OK)

@@ -36,19 +36,25 @@ void delta_schema_put(struct buf *out, const struct delta_schema *schema)
 	buf_add_str(out, "]}");
 }
 
-/* What came with a version, from before features had names in the table (PROTOCOL.md, "Valid Feature
- * Names in Table Features"). */
+/* What came with a version, from before features had names in the table (PROTOCOL.md, "Valid
+ * Feature Names in Table Features"). */
 static const char *const writer_brought[] = {
-	[0] = "", [1] = "", [2] = "", [3] = "checkConstraints",
-	[4] = "changeDataFeed generatedColumns", [5] = "columnMapping", [6] = "identityColumns",
+	[0] = "",
+	[1] = "",
+	[2] = "",
+	[3] = "checkConstraints",
+	[4] = "changeDataFeed generatedColumns",
+	[5] = "columnMapping",
+	[6] = "identityColumns",
 };
 
 static enum err_code refuse_version(const char *side, int64_t asked, int known,
 				    const char *features, struct err *err)
 {
-	return err_set(err, ERR_UNSUPPORTED, "the table asks for %s version %" PRId64
-		       " of the Delta protocol%s%s%s, this program knows %d", side, asked,
-		       *features ? " (" : "", features, *features ? ")" : "", known);
+	return err_set(err, ERR_UNSUPPORTED,
+		       "the table asks for %s version %" PRId64
+		       " of the Delta protocol%s%s%s, this program knows %d",
+		       side, asked, *features ? " (" : "", features, *features ? ")" : "", known);
 }
 
 enum err_code delta_check_readable(const struct delta_protocol *protocol,
@@ -57,16 +63,17 @@ enum err_code delta_check_readable(const struct delta_protocol *protocol,
 	const char *mapping = delta_setting(metadata, "delta.columnMapping.mode");
 
 	if (protocol->reader > READER_VERSION_MAX)
-		return refuse_version("reader", protocol->reader, READER_VERSION_MAX,
-				      protocol->reader == 2 ? "columnMapping" :
-				      protocol->reader_features, err);
+		return refuse_version(
+			"reader", protocol->reader, READER_VERSION_MAX,
+			protocol->reader == 2 ? "columnMapping" : protocol->reader_features, err);
 	if (!metadata->provider || strcmp(metadata->provider, "parquet") != 0)
 		return err_set(err, ERR_UNSUPPORTED, "the table's data files are \"%s\", not parquet",
 			       metadata->provider ? metadata->provider : "");
 	if (mapping && strcmp(mapping, "none") != 0)
 		return err_set(err, ERR_UNSUPPORTED, "the table uses column mapping");
 	if (metadata->partitioned_by)
-		return err_set(err, ERR_UNSUPPORTED, "the table is partitioned by \"%s\", so that its "
+		return err_set(err, ERR_UNSUPPORTED,
+			       "the table is partitioned by \"%s\", so that its "
 			       "data files lack this column: such tables are not read",
 			       metadata->partitioned_by);
 	return ERR_OK;
@@ -167,7 +174,8 @@ static bool named_before(struct json fields, const struct field *field)
 	return false;
 }
 
-static const struct delta_column *schema_find_column(const struct delta_schema *schema, struct slice name)
+static const struct delta_column *schema_find_column(const struct delta_schema *schema,
+						     struct slice name)
 {
 	for (size_t i = 0; i < schema->count; i++)
 		if (slice_is(name, schema->columns[i].name))
@@ -201,12 +209,15 @@ static void compare_field(const struct field *field, const struct delta_schema *
 	const struct delta_column *column = schema_find_column(wanted, field->name);
 
 	if (!column)
-		difference_set(difference, DELTA_WENT, "column \"%.*s\" (%.*s) is in the table and "
-			       "not in the model", SLICE_ARG(field->name),
-			       SLICE_ARG(json_text(field->type)));
+		difference_set(difference, DELTA_WENT,
+			       "column \"%.*s\" (%.*s) is in the table and "
+			       "not in the model",
+			       SLICE_ARG(field->name), SLICE_ARG(json_text(field->type)));
 	else if (!same_type(field->type, column->type))
-		difference_set(difference, DELTA_RETYPED, "column \"%s\" is %.*s in the table and %s "
-			       "in the model", column->name, SLICE_ARG(json_text(field->type)),
+		difference_set(difference, DELTA_RETYPED,
+			       "column \"%s\" is %.*s in the table and %s "
+			       "in the model",
+			       column->name, SLICE_ARG(json_text(field->type)),
 			       type_json[column->type]);
 }
 
@@ -315,9 +326,10 @@ enum err_code delta_check_writable(const struct delta_protocol *protocol,
 
 	if (protocol->writer > WRITER_VERSION_MAX)
 		return refuse_version("writer", protocol->writer, WRITER_VERSION_MAX,
-				      protocol->writer < (int64_t)ARRAY_LEN(writer_brought) ?
-				      writer_brought[protocol->writer] :
-				      protocol->writer_features, err);
+				      protocol->writer < (int64_t)ARRAY_LEN(writer_brought)
+					      ? writer_brought[protocol->writer]
+					      : protocol->writer_features,
+				      err);
 	for (size_t i = 0; i < metadata->settings.count; i++)
 		if (strncmp(metadata->settings.items[i].key, constraints, strlen(constraints)) == 0)
 			return err_set(err, ERR_UNSUPPORTED, "the table has a constraint, %s",

@@ -10,17 +10,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define EXACT_MAX (INT64_C(1) << 53)	/* whole numbers up to here are doubles too */
+#define EXACT_MAX (INT64_C(1) << 53) /* whole numbers up to here are doubles too */
 
 /* What a value may be. */
 enum kind {
 	KIND_BOOL = 1,
 	KIND_INT = 2,
 	KIND_LONG = 4,
-	KIND_WIDE = 8,		/* a whole number that a double may not hold */
+	KIND_WIDE = 8, /* a whole number that a double may not hold */
 	KIND_DOUBLE = 16,
 	KIND_TIME = 32,
-	KIND_TEXT = 64,		/* any other text, and whole numbers past 64 bits */
+	KIND_TEXT = 64, /* any other text, and whole numbers past 64 bits */
 	KIND_NESTED = 128,
 };
 
@@ -29,9 +29,9 @@ struct seen {
 	struct slice name;
 	unsigned kinds;
 	uint64_t present;
-	uint64_t last;			/* the record that had it last, from 1 */
-	bool may_be_key;		/* its name does not forbid it */
-	struct slice *values;		/* of one that may be the key */
+	uint64_t last;	      /* the record that had it last, from 1 */
+	bool may_be_key;      /* its name does not forbid it */
+	struct slice *values; /* of one that may be the key */
 	size_t room;
 };
 
@@ -40,7 +40,7 @@ struct infer {
 	struct inferred *result;
 	struct seen *seen;
 	size_t count;
-	size_t guess;			/* records have their fields in one order, mostly */
+	size_t guess; /* records have their fields in one order, mostly */
 	const char *table;
 	struct buf compact;
 };
@@ -83,7 +83,7 @@ static int key_rank(struct slice name, const char *table)
 		if (strcmp(text, exact[i]) == 0)
 			return (int)i + 3;
 	if (is_own_id(text, table))
-		return ARRAY_LEN(exact) + 1;	/* beside "id" itself */
+		return ARRAY_LEN(exact) + 1; /* beside "id" itself */
 	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
 		size_t n = strlen(ends[i]);
 		const char *at = name.ptr + name.len - n;
@@ -145,6 +145,7 @@ static unsigned infer_kind_of(struct json value)
 		return KIND_NESTED;
 	case JSON_NULL:
 	case JSON_UINT:
+	case JSON_BIG: /* every digit counts */
 		break;
 	}
 	return KIND_TEXT;
@@ -167,7 +168,7 @@ static struct seen *find_seen(struct infer *infer, struct slice name)
 	size_t i = infer->guess < infer->count ? infer->guess : 0;
 
 	if (i < infer->count && !slice_eq(infer->seen[i].name, name))
-		for (i = 0; i < infer->count && !slice_eq(infer->seen[i].name, name); )
+		for (i = 0; i < infer->count && !slice_eq(infer->seen[i].name, name);)
 			i++;
 	if (i == infer->count) {
 		if (infer->count == INFER_FIELDS_MAX)
@@ -197,10 +198,13 @@ static enum err_code add_member(struct infer *infer, const struct json_iter *mem
 	struct slice text = infer_text_of(member->value);
 
 	if (!seen)
-		return err_set(err, ERR_LIMIT, "the records have more than %d fields: names that are values"
-			       " belong into a field of their own", INFER_FIELDS_MAX);
+		return err_set(err, ERR_LIMIT,
+			       "the records have more than %d fields: names that are values"
+			       " belong into a field of their own",
+			       INFER_FIELDS_MAX);
 	if (seen->last == infer->result->records)
-		return err_set(err, ERR_SHAPE, "\"%.*s\" stands in it twice", SLICE_ARG(seen->name));
+		return err_set(err, ERR_SHAPE, "\"%.*s\" stands in it twice",
+			       SLICE_ARG(seen->name));
 	seen->last = infer->result->records;
 	if (!text.ptr)
 		return ERR_OK;
@@ -304,7 +308,8 @@ static enum err_code read_sample(struct infer *infer, struct slice sample, struc
 		return ERR_OK;
 	code = json_parse(infer->parser, sample, &root, err);
 	if (code != ERR_OK)
-		return err_prefix(err, "the sample is neither an object a line nor an array of objects"
+		return err_prefix(err,
+				  "the sample is neither an object a line nor an array of objects"
 				  " nor an object");
 	return json_type(root) == JSON_ARRAY ? read_array(infer, root, err)
 					     : add_record(infer, root, err);
@@ -363,7 +368,8 @@ static enum err_code settle(struct infer *infer, struct err *err)
 	struct inferred *result = infer->result;
 
 	if (result->records == 0)
-		return err_set(err, ERR_USAGE, "there are no sample records on stdin: an object a line, or an"
+		return err_set(err, ERR_USAGE,
+			       "there are no sample records on stdin: an object a line, or an"
 			       " array of objects");
 	result->fields = arena_alloc(&result->memory, infer->count * sizeof(*result->fields) + 1);
 	for (size_t i = 0; i < infer->count; i++) {
@@ -371,14 +377,16 @@ static enum err_code settle(struct infer *infer, struct err *err)
 
 		if (fits_header(seen->name))
 			result->fields[result->count++] = (struct infer_field){
-				.name = seen->name, .type = infer_type_of(seen->kinds),
+				.name = seen->name,
+				.type = infer_type_of(seen->kinds),
 				.present = seen->present,
 			};
 		else
 			result->left_out++;
 	}
 	if (result->count == 0)
-		return err_set(err, ERR_SHAPE, "the sample's records have no field that a model could name");
+		return err_set(err, ERR_SHAPE,
+			       "the sample's records have no field that a model could name");
 	infer_name_all(result);
 	choose_key(infer);
 	return ERR_OK;

@@ -137,7 +137,7 @@ void infer_put_model(struct buf *out, const struct inferred *inferred, const cha
 	buf_add_str(out, "\t_partition,\n\t_offset\nFROM raw\n");
 }
 
-static void put_member(struct buf *out, struct slice name, struct json value)
+static void infer_put_member(struct buf *out, struct slice name, struct json value)
 {
 	buf_add_char(out, out->len > 1 ? ',' : '{');
 	json_put_string(out, name);
@@ -155,17 +155,18 @@ static void put_members(struct buf *out, const struct inferred *inferred, struct
 	buf_clear(out);
 	while (key.ptr && json_next(&iter))
 		if (slice_eq(iter.key, key))
-			put_member(out, iter.key, iter.value);
+			infer_put_member(out, iter.key, iter.value);
 	iter = json_iter(record);
 	while (json_next(&iter)) {
 		enum json_type type = json_type(iter.value);
 
-		if (type == JSON_OBJECT || type == JSON_ARRAY || (key.ptr && slice_eq(iter.key, key)))
+		if (type == JSON_OBJECT || type == JSON_ARRAY ||
+		    (key.ptr && slice_eq(iter.key, key)))
 			continue;
 		buf_clear(&member);
-		put_member(&member, iter.key, iter.value);
+		infer_put_member(&member, iter.key, iter.value);
 		if (out->len + member.len < EXAMPLE_BYTES)
-			put_member(out, iter.key, iter.value);
+			infer_put_member(out, iter.key, iter.value);
 	}
 	buf_add_str(out, out->len ? "}" : "{}");
 	buf_release(&member);

@@ -143,7 +143,8 @@ def test_several_tables_of_one_stream(run, start_gateway, data_dir, models):
     report = json.loads(run("batch", *words, "--format", "json").stdout)["tables"]
     assert {name: (table["rows"], table["dead"]) for name, table in report.items()} == \
         {"geo": (2, 3), "pin": (1, 0), "user": (1, 0)}
-    assert rows(run, data_dir, models, "SELECT ind FROM user ORDER BY 1", "--from", "stream") == [{"ind": 1}, {"ind": 3}]
+    users = rows(run, data_dir, models, "SELECT ind FROM user ORDER BY 1", "--from", "stream")
+    assert users == [{"ind": 1}, {"ind": 3}]
     checked = json.loads(run("check", *words, "--format", "json").stdout)
     assert {row["topic"]: (row["rows"], row["dead"], row["behind"], row["faults"]) for row in checked} == \
         {"everything": (4, 3, 0, 0), "Kinesis-Prod-Stream": (5, 2, 0, 0)}
