@@ -169,8 +169,8 @@ def test_nothing_names_the_machine_it_was_written_on():
             for number, line in enumerate(path.read_text(errors="replace").split("\n"), 1) if pattern.search(line)])
 
 
-# Only the emulator and its sources know the three tables; elsewhere a name is an example of a command. ("user" is a word
-# of SQL, too.)
+# Only the emulator and its sources know the three tables; elsewhere a name is an example of a command. ("user" is
+# a word of SQL, too.)
 KNOWS_THE_TABLES = re.compile(r"src/source/|src/flow/(emulate|post_protocol)|src/cmd/cmd_emulate|config_options\.h"
                               r"|engine/infer")
 
