@@ -69,7 +69,7 @@ X(CA_FILE, "emulate.ca_file", "ca-file", CONFIG_PATH, "", "", "Certificates to t
 X(STREAMING, "", "streaming", CONFIG_BOOL, "false", "", "Post to the streams instead of the topics")
 X(POSTS, "", "posts", CONFIG_INT, "0", "0..1000000000000", "How many posts; 0: each row of the files once, else without end (run: 1000)")
 X(RATE, "", "rate", CONFIG_TEXT, "", "", "Posts a second, or max (default: 0 to 2 seconds between posts, as the original; of the rows of files: max)")
-X(ORDER, "", "order", CONFIG_CHOICE, "auto", "auto|course|random|rows", "Rows as CPython's random.seed draws them for the course, at random, or one after the other (of files: each once); auto: rows if --data is given, else random")
+X(ORDER, "", "order", CONFIG_CHOICE, "auto", "auto|course|random|rows", "Rows as the course draws them, at random, or each once (rows); auto: rows if --data is given")
 X(SEED, "", "seed", CONFIG_INT, "100", "0..9223372036854775807", "Seed of the order and of generated rows")
 X(BATCH_SIZE, "", "batch-size", CONFIG_INT, "1", "1..100000", "Records a request")
 X(CONNECTIONS, "emulate.connections", "connections", CONFIG_INT, "8", "1..4096", "Requests in flight")

@@ -132,7 +132,8 @@ def test_metrics_count(gateway):
     reply = ask(gateway, "GET", "/metrics")
     assert reply.type == "text/plain; version=0.0.4; charset=utf-8"
     for line in reply.text.splitlines():
-        assert re.fullmatch(r"# (HELP|TYPE) pinpipe_\w+ .+|pinpipe_\w+ -?\d+", line), line
+        assert re.fullmatch(r'# (HELP|TYPE) pinpipe_\w+ .+|pinpipe_\w+({(topic|stream)="[\w.-]+"})? -?\d+', line), line
+    assert 'pinpipe_topic_records_total{topic="124df56aef51.geo"} 0\n' in reply.text
 
 
 def test_routes_are_printed_and_answer(run, gateway):
