@@ -131,10 +131,13 @@ static struct slice token_text(const struct json_parser *doc, uint32_t token)
 static enum json_type number_type(struct slice number)
 {
 	int64_t value;
+	double real;
 
 	if (json_is_real(number))
-		return JSON_DOUBLE;
-	return json_fits_i64(number, &value) ? JSON_INT : JSON_UINT;
+		return simd_get_double(number.ptr, number.len, &real) ? JSON_DOUBLE : JSON_BIG;
+	if (json_fits_i64(number, &value))
+		return JSON_INT;
+	return json_fits_u64(number) ? JSON_UINT : JSON_BIG;
 }
 
 enum json_type json_type(struct json value)

@@ -2,12 +2,12 @@
  * json.h - JSON text (RFC 8259), read by simdjson's first stage and
  * json_check.c, written into a struct buf.
  *
- * Reading: json_parse() checks the whole text (grammar, UTF-8, nesting, range
- * of numbers), then the document is walked with the json_* calls below. What a
- * value means is worked out when it is asked for, so that text which is only
- * carried on costs no more than its check. Nothing recurses, so nesting over the
- * limit is an error, not a crash. Whole numbers over 64 bits, and others that
- * are larger than a double can be, are refused.
+ * Reading: json_parse() checks the whole text (grammar, UTF-8, nesting), then
+ * the document is walked with the json_* calls below. What a value means is
+ * worked out when it is asked for, so that text which is only carried on costs
+ * no more than its check, and a number that nobody here could hold is no fault
+ * of the text: it is a JSON_BIG. Nothing recurses, so nesting over the limit is
+ * an error, not a crash.
  *
  * Ownership: a document and every slice read from it live until the next
  * json_parse*() with the same parser. A parser keeps its memory for reuse,
@@ -28,6 +28,7 @@ enum json_type {
 	JSON_INT,		/* fits int64 */
 	JSON_UINT,		/* above INT64_MAX, fits uint64 */
 	JSON_DOUBLE,
+	JSON_BIG,		/* a whole number over 64 bits, or one over what a double holds */
 	JSON_STRING,
 	JSON_ARRAY,
 	JSON_OBJECT,
@@ -66,11 +67,17 @@ MUST_USE enum err_code json_parse(struct json_parser *parser, struct slice text,
 MUST_USE enum err_code json_parse_padded(struct json_parser *parser, struct slice text,
 					 struct json *ret_root, struct err *err);
 
+/* A text as some editors and tools save it: its UTF-8 byte order mark is no part of it. */
+static inline struct slice json_without_bom(struct slice text)
+{
+	return text.ptr && slice_starts(text, "\xef\xbb\xbf") ? slice_from(text, 3) : text;
+}
+
 enum json_type json_type(struct json value);
 /* Of the wrong type: false, and *ret untouched. */
 bool json_get_bool(struct json value, bool *ret);
 bool json_get_i64(struct json value, int64_t *ret);
-bool json_get_double(struct json value, double *ret);	/* any number */
+bool json_get_double(struct json value, double *ret);	/* any number of a double's range */
 bool json_get_string(struct json value, struct slice *ret);	/* unescaped; may hold NUL */
 /* The value as it was written, without white space around it. */
 struct slice json_text(struct json value);

@@ -4,8 +4,6 @@
 
 enum want { VALUE = 1, NAME = 2, COLON = 4, COMMA = 8, END = 16 };
 
-enum { INT_DIGITS_SAFE = 18, REAL_BYTES_SAFE = 300 };
-
 struct walk {
 	const char *text;
 	struct simd_tokens tokens;
@@ -50,6 +48,14 @@ static bool take_whole(struct slice number, uint64_t *ret, bool *ret_negative)
 	return true;
 }
 
+bool json_fits_u64(struct slice number)
+{
+	uint64_t value;
+	bool negative;
+
+	return take_whole(number, &value, &negative) && !negative;
+}
+
 bool json_fits_i64(struct slice number, int64_t *ret)
 {
 	uint64_t value;
@@ -61,36 +67,22 @@ bool json_fits_i64(struct slice number, int64_t *ret)
 	return true;
 }
 
-static bool whole_fits(struct slice number)
-{
-	uint64_t value;
-	bool negative;
-
-	return number.len <= INT_DIGITS_SAFE ||
-	       (take_whole(number, &value, &negative) &&
-		(!negative || value <= (uint64_t)INT64_MAX + 1));
-}
-
 static bool check_number(struct slice number)
 {
 	const char *end = number.ptr + number.len;
 	const char *p = number.ptr + (number.ptr[0] == '-');
 	const char *digits = p;
-	bool real = false, exponent = false;
-	double value;
 
 	p = json_check_skip_digits(p, end);
 	if (p == digits || (*digits == '0' && p > digits + 1))
 		return false;
 	if (p < end && *p == '.') {
-		real = true;
 		digits = ++p;
 		p = json_check_skip_digits(p, end);
 		if (p == digits)
 			return false;
 	}
 	if (p < end && (*p | 0x20) == 'e') {
-		real = exponent = true;
 		p++;
 		p += p < end && (*p == '+' || *p == '-');
 		digits = p;
@@ -98,12 +90,7 @@ static bool check_number(struct slice number)
 		if (p == digits)
 			return false;
 	}
-	if (p != end)
-		return false;
-	if (!real)
-		return whole_fits(number);
-	return (!exponent && number.len < REAL_BYTES_SAFE) ||
-	       simd_get_double(number.ptr, number.len, &value);
+	return p == end;
 }
 
 static bool check_scalar(struct slice token)

@@ -1,7 +1,8 @@
 /*
  * json_check.h - whether tokens are JSON (RFC 8259). Only json.c includes it.
  *
- * The verdict is that of simdjson's DOM (tests/fuzz compares the two).
+ * The verdict is that of simdjson's DOM (tests/fuzz compares the two), but for
+ * numbers: RFC 8259 sets no bound to them, so there is none here.
  */
 #ifndef BASE_JSON_CHECK_H
 #define BASE_JSON_CHECK_H
@@ -15,8 +16,7 @@ struct json_facts {
 };
 
 /*
- * Checks grammar, nesting, escapes and the range of numbers, and notes for every
- * opening bracket which token closes it: `close` has room for every token.
+ * Checks grammar, nesting and escapes, and notes for every opening bracket which token closes it: `close` has room for every token.
  */
 bool json_check(struct slice text, struct simd_tokens tokens, uint32_t *close,
 		struct json_facts *ret_facts);
@@ -42,6 +42,7 @@ static inline size_t json_token_end(const char *text, struct simd_tokens tokens,
 bool json_is_real(struct slice number);
 /* Of a number without either; false: it does not fit. */
 bool json_fits_i64(struct slice number, int64_t *ret);
+bool json_fits_u64(struct slice number);
 /* The bytes that a string's text, without its quotes, stands for, into `out`, which has room for as
  * many as the text has; returns how many there are. */
 size_t json_unescape(struct slice text, char *out);

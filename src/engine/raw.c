@@ -305,7 +305,7 @@ static bool is_object(struct raw_reader *reader, struct json root)
 {
 	static const char *const what[] = {
 		[JSON_NULL] = "null", [JSON_BOOL] = "a boolean", [JSON_INT] = "a number",
-		[JSON_UINT] = "a number", [JSON_DOUBLE] = "a number",
+		[JSON_UINT] = "a number", [JSON_DOUBLE] = "a number", [JSON_BIG] = "a number",
 		[JSON_STRING] = "a text (a body encoded twice?)", [JSON_ARRAY] = "an array",
 	};
 

@@ -65,7 +65,7 @@ static struct slice read_file(const char *path, char *bytes, size_t room)
 	return slice_of(bytes, len);
 }
 
-/* y_ must be taken, n_ refused; i_ is ours to decide, and only must not crash. */
+/* y_ must be taken, n_ refused; i_ is ours to decide, and only must not crash but for numbers. */
 static void test_public_suite(void **state)
 {
 	static char bytes[TEXT_MAX];
@@ -88,7 +88,9 @@ static void test_public_suite(void **state)
 		code = json_parse(parser, read_file(path, bytes, sizeof(bytes)), &root, &err);
 		if (code != ERR_OK && strcmp(err.msg, "not JSON") == 0)
 			fail_msg("%s is refused, and nothing says why", entry->d_name);
-		if (entry->d_name[0] != 'i' && (code == ERR_OK) != (entry->d_name[0] == 'y'))
+		/* Numbers of any size are JSON; the rest that is left open stays so. */
+		if ((entry->d_name[0] != 'i' || slice_starts(slice_str(entry->d_name), "i_number")) &&
+		    (code == ERR_OK) != (entry->d_name[0] != 'n'))
 			fail_msg("%s: %s", entry->d_name, code ? err.msg : "taken");
 		seen++;
 	}
@@ -101,8 +103,8 @@ static void test_refused(void **state)
 	static const char *const bad[] = {
 		"", " ", "{", "[1,]", "{\"a\":1,}", "{\"a\" 1}", "[1 2]", "nul", "truex", "'a'", "\"a",
 		"\"\x01\"", "\"\\x\"", "\"\\ud800\"", "\"\\udc00\\ud800\"", "\"\xed\xa0\x80\"", "\"\xff\"",
-		"\xef\xbb\xbf{}", "01", "1.", ".5", "+1", "NaN", "Infinity", "18446744073709551616",
-		"-9223372036854775809", "1e400", "-1e400", "{} {}", "[1]]",
+		"\xef\xbb\xbf{}", "01", "1.", ".5", "+1", "NaN", "Infinity", "01e400",
+		"1e", "1e400.5", "18446744073709551616.", "{} {}", "[1]]",
 	};
 
 	(void)state;
@@ -138,9 +140,6 @@ static void test_message_says_where(void **state)
 		{ "[,]", "at byte 2 a value is missing" },
 		{ "[", "at its end (byte 1) a value is missing" },
 		{ "{} {}", "at byte 4 there is something behind the value" },
-		{ "[1e999]", "at byte 2 a number is larger than a double can be" },
-		{ "[1,18446744073709551616]", "at byte 4 a whole number does not fit into 64 bits" },
-		{ "[-9223372036854775809]", "at byte 2 a whole number does not fit into 64 bits" },
 		{ "[1.]", "at byte 4 a digit is missing" },
 		{ "[-]", "at byte 3 a digit is missing" },
 		{ "[01]", "at byte 3 a comma or the closing bracket is missing" },
@@ -205,6 +204,9 @@ static void test_types(void **state)
 	static const struct { const char *text; enum json_type type; } values[] = {
 		{ "null", JSON_NULL }, { "true", JSON_BOOL }, { "false", JSON_BOOL }, { "0", JSON_INT },
 		{ "-9223372036854775808", JSON_INT }, { "9223372036854775808", JSON_UINT },
+		{ "-9223372036854775809", JSON_BIG }, { "18446744073709551616", JSON_BIG },
+		{ "327267367867168100000", JSON_BIG }, { "1e400", JSON_BIG }, { "-1E+400", JSON_BIG },
+		{ "1e-400", JSON_DOUBLE },
 		{ "1.0", JSON_DOUBLE }, { "1e2", JSON_DOUBLE }, { "\"\"", JSON_STRING },
 		{ "[]", JSON_ARRAY }, { "{}", JSON_OBJECT },
 	};
@@ -231,6 +233,11 @@ static void test_getters_refuse_other_types(void **state)
 	assert_int_equal(i, INT64_MIN);
 	assert_false(json_get_bool(parse("0"), &b));
 	assert_false(json_get_double(parse("\"1\""), &d));
+	assert_true(json_get_double(parse("327267367867168100000"), &d) && d > 3.2e20);
+	assert_false(json_get_double(parse("1e400"), &d));
+	assert_false(json_get_i64(parse("327267367867168100000"), &(int64_t){ 0 }));
+	check_compact("{ \"id\" : 327267367867168100000, \"e\" : -1e400 }",
+		      "{\"id\":327267367867168100000,\"e\":-1e400}");
 	assert_false(json_get_string(parse("null"), &s));
 	assert_true(slice_is(s, "untouched"));
 }
