@@ -28,7 +28,7 @@ def ordinal(sequence):
 
 def request(name, row):
     body = b'{"StreamName":"x","Data":' + row + b',"PartitionKey":"k"}'
-    return (f"PUT /streams/streaming-{ID}-{name}/record HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    return (f"PUT /streams/streaming-{ID}-{name}/record HTTP/1.1\r\nHost: [::]\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n").encode() + body
 
 

@@ -16,7 +16,8 @@ struct json_facts {
 };
 
 /*
- * Checks grammar, nesting and escapes, and notes for every opening bracket which token closes it: `close` has room for every token.
+ * Checks grammar, nesting and escapes, and notes for every opening bracket which
+ * token closes it: `close` has room for every token.
  */
 bool json_check(struct slice text, struct simd_tokens tokens, uint32_t *close,
 		struct json_facts *ret_facts);

@@ -49,6 +49,7 @@ struct call {
 	struct buf *reply;
 	int retry_after_s;
 	char extra[CALL_EXTRA_MAX];	/* further header lines, or "" */
+	const char *cors;		/* those for the page of another origin, or NULL */
 };
 
 /* Answers with the error; its status, code and Retry-After follow ERR_TABLE. */
@@ -57,6 +58,12 @@ PRINTF(3, 4) void call_failf(struct call *call, enum err_code code, const char *
 /* Answers a status of HTTP itself, in the words of the API: 404, 405, 406, 413, 415. The API
  * Gateway calls what it does not know 403. */
 void call_refuse(struct call *call, int status);
+/* The same, and behind its words a few that help. */
+void call_refuse_saying(struct call *call, int status, struct slice help);
+/* 403 whatever the options say of errors: who is not let in shall see no 200. */
+PRINTF(2, 3) void call_denyf(struct call *call, const char *fmt, ...);
+/* Answers as Kinesis does what it does not know, in its words. */
+void call_unknown_operation(struct call *call, struct slice operation);
 /* Sends the answer, unless it is deferred. On the loop thread. */
 void call_send(struct call *call, struct http_server *server);
 

@@ -12,6 +12,7 @@
 enum {
 	REPLY_MAX = 32 << 20,
 	REPLY_KEPT = 1 << 20,
+	HELP_MAX = 4096,
 	BODIES_HELD = 8,	/* of the largest size; one that grows holds three times as much */
 };
 
@@ -39,7 +40,10 @@ enum err_code gateway_new(const struct gateway_options *options, struct gateway 
 	gateway->options = *options;
 	if (auth_init(&gateway->auth, options->api_key_sha256, err) != ERR_OK ||
 	    check_listen(gateway, err) != ERR_OK ||
+	    guard_init(&gateway->guard, options->listen, options->hosts, options->cors_origins,
+		       err) != ERR_OK ||
 	    iterator_key_init(&gateway->iterator_key, err) != ERR_OK) {
+		guard_release(&gateway->guard);
 		free(gateway);
 		return err->code;
 	}
@@ -61,6 +65,7 @@ void gateway_free(struct gateway *gateway)
 	records_release(&gateway->records);
 	json_parser_free(gateway->json);
 	buf_release(&gateway->reply);
+	guard_release(&gateway->guard);
 	free(gateway);
 }
 
@@ -106,21 +111,6 @@ static enum err_code create_own(struct gateway *gateway, enum topic_kind kind, s
 	return code;
 }
 
-static struct slice strip_stage(const char *stages, struct slice path)
-{
-	const char *end = path.len > 1 ? memchr(path.ptr + 1, '/', path.len - 1) : NULL;
-	size_t len = end ? (size_t)(end - path.ptr) - 1 : path.len ? path.len - 1 : 0;
-
-	while (*stages && len) {
-		size_t stage_len = strcspn(stages, ",");
-
-		if (stage_len == len && memcmp(stages, path.ptr + 1, len) == 0)
-			return end ? slice_of(end, path.len - len - 1) : slice_str("/");
-		stages += stage_len + (stages[stage_len] == ',');
-	}
-	return path;
-}
-
 static const char *reply_type(enum face face, struct slice accept)
 {
 	return face == FACE_KAFKA && media_admits(accept, MEDIA_KAFKA) ? media_name(MEDIA_KAFKA)
@@ -130,8 +120,8 @@ static const char *reply_type(enum face face, struct slice accept)
 static struct route_match gateway_begin(struct gateway *gateway, const struct http_request *request,
 					struct call *call)
 {
-	struct slice path = strip_stage(gateway->options.stages, request->path);
-	struct route_match match = route_find(request->method, path);
+	struct route_match match = route_find(request->method, request->path,
+					      gateway->options.stages);
 
 	if (gateway->reply.cap > REPLY_KEPT)
 		buf_release(&gateway->reply);
@@ -142,7 +132,7 @@ static struct route_match gateway_begin(struct gateway *gateway, const struct ht
 		.ticket = request->ticket,
 		.param = { match.param[0], match.param[1] },
 		.query = request->query,
-		.body = request->body,
+		.body = json_without_bom(request->body),
 		.iterator = http_header(request, "Shard-Iterator"),
 		.media = media_of(http_header(request, "Content-Type")),
 		.json = gateway->json,
@@ -177,22 +167,81 @@ static size_t body_max(const struct gateway *gateway, const struct route *route)
 	return (route->flags & ROUTE_BLOCKS) && all > WORKER_BODY_MAX ? WORKER_BODY_MAX : all;
 }
 
+/* Who may ask at all, before anything else is looked at. False: `call` holds the answer. */
+static bool guard_call(struct call *call, const struct http_request *request, bool open)
+{
+	const struct gateway *gateway = call->gateway;
+	const struct guard_origin *page = NULL;
+
+	if (request->origin.ptr && !guard_admits_origin(&gateway->guard, request, &page)) {
+		call_denyf(call, "no page of the origin \"%.*s\" may use this gateway:"
+			   " gateway.cors_origins names those that may",
+			   SLICE_ARG(request->origin));
+		return false;
+	}
+	call->cors = page ? page->answer : NULL;
+	if (!open && !gateway->auth.required &&
+	    !guard_admits_host(&gateway->guard, request->host)) {
+		call_denyf(call, "the Host \"%.*s\" is neither an address nor localhost:"
+			   " gateway.hosts names what else this gateway is called",
+			   SLICE_ARG(request->host));
+		return false;
+	}
+	/* A browser asks without the key whether it may send it. */
+	if (page && request->method == HTTP_METHOD_OPTIONS) {
+		call->cors = page->preflight;
+		call->status = 204;
+		call->reply_type = NULL;
+		return false;
+	}
+	return true;
+}
+
+/* No such route: says which there are. */
+static void refuse_path(struct call *call, const struct http_request *request)
+{
+	struct slice operation = http_header(request, "X-Amz-Target");
+	struct buf help;
+
+	if (operation.ptr) {
+		call_unknown_operation(call, operation);
+		return;
+	}
+	buf_init(&help, HELP_MAX);
+	route_put_help(&help, call->face);
+	call_refuse_saying(call, 404, buf_slice(&help));
+	buf_release(&help);
+}
+
+static void refuse_media(struct call *call, const struct route *route)
+{
+	char help[128];
+
+	(void)snprintf(help, sizeof(help), "send Content-Type: %s",
+		       media_name(route->face == FACE_KAFKA ? MEDIA_KAFKA_JSON : MEDIA_JSON));
+	call_refuse_saying(call, 415, slice_str(help));
+}
+
 /* False: `call` holds the refusal. */
 static bool admit_call(struct call *call, const struct route_match *match,
 		       const struct http_request *request)
 {
 	const struct route *route = match->route;
 	bool open = route && (route->flags & ROUTE_OPEN);
+	bool here = route && !(request->content_length && route->flags & ROUTE_BODILESS);
 
+	if (!guard_call(call, request, open))
+		return false;
 	if (!open && !auth_allows(&call->gateway->auth, http_header(request, "x-api-key"))) {
 		metric_add(METRIC_AUTH_FAILED, 1);
 		call_failf(call, ERR_AUTH, "the header x-api-key is missing or wrong");
-	} else if (!route) {
-		call_refuse(call, match->methods ? 405 : 404);
-		if (call->status == 405)
-			route_put_allow(match->methods, call->extra, sizeof(call->extra));
+	} else if (!route && match->methods && call->face != FACE_KINESIS) {
+		call_refuse(call, 405);
+		route_put_allow(match->methods, call->extra, sizeof(call->extra));
+	} else if (!here) {
+		refuse_path(call, request);
 	} else if (!media_fits(route, call->media)) {
-		call_refuse(call, 415);
+		refuse_media(call, route);
 	} else if (!accept_fits(route, http_header(request, "Accept"))) {
 		call_refuse(call, 406);
 	} else if (request->content_length > (int64_t)body_max(call->gateway, route)) {

@@ -14,7 +14,7 @@ static const struct route routes[] = {
 	  kafka_produce, "append records to one partition" },
 
 	{ HTTP_METHOD_GET, "/", FACE_KAFKA, 0, kafka_root, "answer {}" },
-	{ HTTP_METHOD_POST, "/", FACE_KAFKA, 0, kafka_root, "answer {}" },
+	{ HTTP_METHOD_POST, "/", FACE_KAFKA, ROUTE_BODILESS, kafka_root, "answer {}" },
 	{ HTTP_METHOD_GET, "/topics", FACE_KAFKA, ROUTE_BLOCKS, kafka_topics, "list topics" },
 	{ HTTP_METHOD_GET, "/topics/{topic}", FACE_KAFKA, ROUTE_BLOCKS,
 	  kafka_topic, "describe a topic" },
@@ -50,6 +50,7 @@ static const char *const method_names[] = {
 	[HTTP_METHOD_POST] = "POST",
 	[HTTP_METHOD_PUT] = "PUT",
 	[HTTP_METHOD_DELETE] = "DELETE",
+	/* OPTIONS is answered before any route is asked for: guard.h. */
 };
 
 static size_t segment_len(struct slice path)
@@ -80,17 +81,16 @@ static bool matches(const char *pattern, struct slice path, struct slice *param)
 	return !*pattern && (path.len == 0 || slice_is(path, "/"));
 }
 
-static bool is_under(struct slice path, const char *prefix)
+static bool is_under(struct slice path, struct slice prefix)
 {
-	size_t len = strlen(prefix);
-
-	return slice_starts(path, prefix) && (path.len == len || path.ptr[len] == '/');
+	return path.len >= prefix.len && memcmp(path.ptr, prefix.ptr, prefix.len) == 0 &&
+	       (path.len == prefix.len || path.ptr[prefix.len] == '/');
 }
 
-struct route_match route_find(enum http_method method, struct slice path)
+static struct route_match find_path(enum http_method method, struct slice path)
 {
 	struct route_match match = {
-		.face = is_under(path, "/streams") ? FACE_KINESIS : FACE_KAFKA,
+		.face = is_under(path, slice_str("/streams")) ? FACE_KINESIS : FACE_KAFKA,
 	};
 
 	if (method == HTTP_METHOD_HEAD)
@@ -109,6 +109,66 @@ struct route_match route_find(enum http_method method, struct slice path)
 		break;
 	}
 	return match;
+}
+
+/* Whether a route begins with that segment: then it is no stage. */
+static bool begins_a_route(struct slice segment)
+{
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++)
+		if (is_under(slice_str(routes[i].pattern), segment))
+			return true;
+	return false;
+}
+
+static bool is_listed(const char *list, struct slice name)
+{
+	while (*list && name.len) {
+		size_t len = strcspn(list, ",");
+
+		if (slice_eq(slice_of(list, len), name))
+			return true;
+		list += len + (list[len] == ',');
+	}
+	return false;
+}
+
+/* The path behind its stage; false: it has none. */
+static bool strip_stage(struct slice path, const char *stages, struct slice *ret)
+{
+	struct slice name, rest;
+
+	if (!slice_starts(path, "/"))
+		return false;
+	name = slice_of(path.ptr + 1, segment_len(slice_from(path, 1)));
+	rest = slice_from(path, 1 + name.len);
+	*ret = rest.len ? rest : slice_str("/");
+	if (is_listed(stages, name))
+		return true;
+	return name.len && (is_under(rest, slice_str("/topics")) || is_under(rest, slice_str("/streams"))) &&
+	       !begins_a_route(slice_of(path.ptr, 1 + name.len));
+}
+
+struct route_match route_find(enum http_method method, struct slice path, const char *stages)
+{
+	struct route_match match = find_path(method, path);
+	struct slice rest;
+
+	if (match.methods || !strip_stage(path, stages, &rest))
+		return match;
+	return find_path(method, rest);
+}
+
+void route_put_help(struct buf *out, enum face face)
+{
+	const char *separator = "the routes are ";
+
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+		if (face == FACE_KINESIS && routes[i].face != face)
+			continue;
+		buf_addf(out, "%s%s %s", separator, method_names[routes[i].method],
+			 routes[i].pattern);
+		separator = ", ";
+	}
 }
 
 void route_put_table(struct buf *out)

@@ -19,6 +19,7 @@ struct route {
 		ROUTE_BLOCKS = 2,	/* may wait for a disk: the worker runs it */
 		ROUTE_PRODUCES = 4,	/* takes records in an embedded format of Kafka REST */
 		ROUTE_STREAMS = 8,	/* takes a body with records for a stream */
+		ROUTE_BODILESS = 16,	/* with a body there is no such route */
 	} flags;
 	void (*handle)(struct call *call);
 	const char *summary;
@@ -31,8 +32,12 @@ struct route_match {
 	enum face face;			/* also when nothing matches: what the path looks like */
 };
 
-/* `path` without its stage. HEAD finds what GET does. */
-struct route_match route_find(enum http_method method, struct slice path);
+/* HEAD finds what GET does. A path that is no route is tried again without its first segment,
+ * a stage: "/prod/topics/x". Any name is one before /topics and /streams, those of `stages`
+ * ("prod,dev") before whatever follows. */
+struct route_match route_find(enum http_method method, struct slice path, const char *stages);
+/* One line for a person: the method and the path of each, those of one API if it is Kinesis. */
+void route_put_help(struct buf *out, enum face face);
 void route_put_table(struct buf *out);
 /* "Allow: GET, HEAD\r\n" */
 void route_put_allow(unsigned methods, char *line, size_t room);

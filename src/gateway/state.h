@@ -4,6 +4,7 @@
 
 #include "gateway/auth.h"
 #include "gateway/gateway.h"
+#include "gateway/guard.h"
 #include "gateway/ingest.h"
 #include "gateway/iterator.h"
 
@@ -12,6 +13,7 @@ struct worker;
 struct gateway {
 	struct gateway_options options;
 	struct auth auth;
+	struct guard guard;
 	struct iterator_key iterator_key;
 	struct broker *broker;
 	struct http_server *server;

@@ -194,6 +194,7 @@ static enum http_method method_of(const llhttp_t *parser)
 	case HTTP_POST:		return HTTP_METHOD_POST;
 	case HTTP_PUT:		return HTTP_METHOD_PUT;
 	case HTTP_DELETE:	return HTTP_METHOD_DELETE;
+	case HTTP_OPTIONS:	return HTTP_METHOD_OPTIONS;
 	default:		return HTTP_METHOD_OTHER;
 	}
 }
@@ -297,10 +298,14 @@ static bool take_header(struct http_head *head, const struct http_header *header
 		if (!slice_is_nocase(header->name, "host"))
 			return true;
 		framing->hosts++;
+		head->request.host = slice_trim(header->value);
 		if (!check_host(header->value))
 			return http_parse_refuse(ret_refusal, 400, "the Host header is not a host");
 		return true;
 	case 6:
+		if (slice_is_nocase(header->name, "origin"))
+			head->request.origin = head->request.origin.ptr ? slice_str("null")
+									: slice_trim(header->value);
 		if (slice_is_nocase(header->name, "expect")
 		    && slice_is_nocase(slice_trim(header->value), "100-continue"))
 			head->expects_continue = !head->http_1_0;

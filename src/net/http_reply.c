@@ -1,6 +1,7 @@
 /* http_reply.c - answers: built in the connection's buffer, sent in the order of the requests. */
 #include "net/http_internal.h"
 
+#include "base/mem.h"
 #include "base/metrics.h"
 #include "base/time.h"
 
@@ -118,8 +119,9 @@ static void put_headers(struct http_server *server, const struct http_answer *an
 		put_str(to, "Connection: close\r\n");
 	else if (answer->http_1_0)
 		put_str(to, "Connection: keep-alive\r\n");
-	if (reply->extra)
-		put_str(to, reply->extra);
+	for (size_t i = 0; i < ARRAY_LEN(reply->extra); i++)
+		if (reply->extra[i])
+			put_str(to, reply->extra[i]);
 	put_str(to, "\r\n");
 }
 
@@ -130,8 +132,10 @@ static bool build(struct http_server *server, struct http_conn *conn,
 {
 	bool body = has_body(reply->status) && !answer->head && reply->body.len > 0;
 	size_t room = HEAD_BYTES_MAX + (reply->content_type ? strlen(reply->content_type) : 0)
-		      + (reply->extra ? strlen(reply->extra) : 0) + (body ? reply->body.len : 0);
+		      + (body ? reply->body.len : 0);
 
+	for (size_t i = 0; i < ARRAY_LEN(reply->extra); i++)
+		room += reply->extra[i] ? strlen(reply->extra[i]) : 0;
 	if (!http_conn_reserve(server, conn, to, room))
 		return false;
 	put_headers(server, answer, reply, to);

@@ -58,7 +58,7 @@ extern const struct http_limits http_limits_default;
 
 /* A method that llhttp does not know is answered with 501 by the server itself. */
 enum http_method { HTTP_METHOD_GET, HTTP_METHOD_HEAD, HTTP_METHOD_POST, HTTP_METHOD_PUT,
-		   HTTP_METHOD_DELETE, HTTP_METHOD_OTHER };
+		   HTTP_METHOD_DELETE, HTTP_METHOD_OPTIONS, HTTP_METHOD_OTHER };
 
 struct http_header {
 	struct slice name;		/* as sent; compare without case */
@@ -79,6 +79,8 @@ struct http_request {
 	struct slice query;		/* raw, without "?" */
 	struct slice body;		/* HTTP_BODY_PADDING bytes after it may be read */
 	int64_t content_length;		/* as announced: 0 without a body, -1 chunked */
+	struct slice host;		/* the header; null without one, as HTTP/1.0 may be */
+	struct slice origin;		/* the same; "null" where there are two */
 	const struct http_header *headers;
 	size_t header_count;
 	const char *peer;		/* the client's address, text */
@@ -135,7 +137,7 @@ struct http_reply {
 	struct slice body;		/* left out, but counted, for HEAD */
 	int retry_after_s;		/* 0: no such header */
 	bool close;			/* after this reply */
-	const char *extra;		/* header lines with CRLF, or NULL; never from a request */
+	const char *extra[2];		/* header lines with CRLF, or NULL; never from a request */
 };
 
 /* Answers; the body is copied. If the ticket's connection is gone, nothing happens. */

@@ -15,7 +15,7 @@ def test_the_worker_ends_before_the_log(run, start_gateway, data_dir, pinpipe):
     # The catalog is written once when it is made, and for each of the pipeline's six topics and streams.
     gateway = start_gateway(env={"PINPIPE_FAILPOINTS": "catalog-write:delay1500@8"})
     with socket.create_connection((gateway.host, gateway.port)) as client:
-        client.sendall(b"POST /streams/late HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        client.sendall(b"POST /streams/late HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
         client.settimeout(0.3)
         with pytest.raises(TimeoutError):
             client.recv(1)          # the worker is at it

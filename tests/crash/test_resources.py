@@ -15,7 +15,7 @@ from conftest import clean_environment, wait_until
 ID = "124df56aef51"
 FAKETIME = pathlib.Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 TEN_YEARS_S = 10 * 365 * 86400
-GET = b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n"
+GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def post(gateway, value):
@@ -48,7 +48,7 @@ def test_descriptors_run_out(gateway):
 
     body = b'{"records":[{"value":{"index":1}}]}'
     busy = connect()
-    busy.sendall(b"POST /topics/%s.pin HTTP/1.1\r\nHost: t\r\nContent-Type: application/vnd.kafka.json.v2+json\r\n"
+    busy.sendall(b"POST /topics/%s.pin HTTP/1.1\r\nHost: [::]\r\nContent-Type: application/vnd.kafka.json.v2+json\r\n"
                  b"Content-Length: %d\r\n\r\n" % (ID.encode(), len(body)) + body[:10])
     assert is_served()
     used = max(int(fd.name) for fd in pathlib.Path(f"/proc/{gateway.pid}/fd").iterdir()) + 1

@@ -2,8 +2,8 @@
  * The JSON reader against simdjson's DOM: the same verdict on every text, the same types, names
  * and values. And what json_put() writes is read as the same again.
  *
- * Numbers that the DOM finds too large are taken by json.h. Each is shown to the DOM alone, which must
- * refuse it for its size and not for its grammar; then the DOM reads the text with a 0 in its place.
+ * Numbers that the DOM finds too large are taken by json.h. Each is shown to the DOM alone, which
+ * must refuse it for its size and not for its grammar; then the DOM reads the text with a 0 there.
  */
 #include "base/json.h"
 #include "fuzz.h"

@@ -81,7 +81,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		buf_init(&value, 1 << 16);
 	copy = fuzz_padded(data + 1, len - 1, 0);
 	path = slice_of(copy, len - 1);
-	match = route_find((enum http_method)(data[0] % (HTTP_METHOD_OTHER + 1)), path);
+	match = route_find((enum http_method)(data[0] % (HTTP_METHOD_OTHER + 1)), path,
+			   "prod,dev");
 	for (size_t i = 0; match.route && i < CALL_PARAMS_MAX; i++)
 		check_param(path, match.param[i]);
 	if (match.methods) {

@@ -24,11 +24,12 @@ NGINX = pathlib.Path("/usr/sbin/nginx")
 EXPLAINED = TESTS.parent / "docs" / "http-abuse.md"
 BODY_BYTES_MAX = 1 << 20  # as the C tests have it
 LONG = "x" * (17 << 10)  # more than the 16 KiB that a head may have, and less than twice that
-GATEWAY_ENV = {"PINPIPE_GATEWAY_BODY_BYTES_MAX": str(BODY_BYTES_MAX)}
+GATEWAY_ENV = {"PINPIPE_GATEWAY_BODY_BYTES_MAX": str(BODY_BYTES_MAX), "PINPIPE_GATEWAY_HOSTS": "*"}
 PATIENCE_S = 20
 
 BODY = b'{"records":[{"value":2}]}'
-HEAD = b"POST /topics/124df56aef51.pin HTTP/1.1\r\nHost: a\r\nContent-Type: application/vnd.kafka.json.v2+json\r\n"
+HEAD = (b"POST /topics/124df56aef51.pin HTTP/1.1\r\nHost: localhost\r\n"
+        b"Content-Type: application/vnd.kafka.json.v2+json\r\n")
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n19\r\n" + BODY + b"\r\n"
 # What follows each case: it would be stored by a server that does not stop at the case.
 SECOND = HEAD + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY

@@ -169,10 +169,10 @@ def test_a_stop_answers_what_is_in_flight(start_gateway, sig):
 def test_pipelined_requests_are_answered_in_order(gateway):
     """Answers of the loop, the worker and the log, all on one connection."""
     body = b'{"records":[{"value":1}]}'
-    post = (b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s"
+    post = (b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s"
             % (PIN.encode(), KAFKA_JSON.encode(), len(body), body))
-    get = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
-    last = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    get = b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    last = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     sent = post + get % b"/topics" + get % b"/" + post + get % b"/nope" + last
     with socket.create_connection((gateway.host, gateway.port), timeout=60) as connection:
         connection.sendall(sent)

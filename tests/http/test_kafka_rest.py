@@ -13,6 +13,10 @@ OK = ('{"offsets":[{"partition":0,"offset":%d,"error_code":null,"error":null}],'
       '"key_schema_id":null,"value_schema_id":null}')
 
 
+NOT_OURS = "Topic not found. What this gateway makes by itself is named by --id 124df56aef51."
+NO_ROUTE = "HTTP 404 Not Found: the routes are POST /topics/{topic}, PUT /streams/{stream}/record"
+
+
 def error(code, message):
     return json.dumps({"error_code": code, "message": message}, separators=(",", ":"))
 
@@ -40,22 +44,24 @@ def test_metadata(gateway, path, body):
 
 
 @pytest.mark.parametrize("path, code, message", [
-    ("/topics/nope", 40401, "Topic not found."),
+    ("/topics/nope", 40401, NOT_OURS),
     ("/topics/nope/partitions", 404, "HTTP 404 Not Found"),
-    ("/topics/nope/partitions/0", 40401, "Topic not found."),
-    ("/topics/nope/partitions/0/offsets", 40401, "Topic not found."),
+    ("/topics/nope/partitions/0", 40401, NOT_OURS),
+    ("/topics/nope/partitions/0/offsets", 40401, NOT_OURS),
     (PIN + "/partitions/1", 40402, "Partition not found."),
     (PIN + "/partitions/1/offsets", 40402, "Partition not found."),
     (PIN + "/partitions/one", 404, "HTTP 404 Not Found"),
     (PIN + "/partitions/-1", 404, "HTTP 404 Not Found"),
     (PIN + "/partitions/99999999999999999999", 404, "HTTP 404 Not Found"),
-    (PIN + "/what", 404, "HTTP 404 Not Found"),
-    ("/what", 404, "HTTP 404 Not Found"),
-    ("/topics//partitions", 404, "HTTP 404 Not Found"),
+    (PIN + "/what", 404, NO_ROUTE),
+    ("/what", 404, NO_ROUTE),
+    ("/topics//partitions", 404, NO_ROUTE),
 ])
 def test_metadata_of_what_is_not_there(gateway, path, code, message):
     reply = ask(gateway, "GET", path)
-    assert (reply.status, reply.text) == (404, error(code, message))
+    assert (reply.status, reply.json()["error_code"]) == (404, code)
+    told = reply.json()["message"]
+    assert told.startswith(message) if message == NO_ROUTE else told == message
 
 
 @pytest.mark.parametrize("method, path, allow", [
@@ -114,7 +120,8 @@ def test_json_types_that_are_taken(gateway, content_type):
 ])
 def test_other_types_are_refused(gateway, content_type):
     reply = produce(gateway, {"records": [{"value": 1}]}, content_type=content_type)
-    assert (reply.status, reply.text) == (415, error(415, "HTTP 415 Unsupported Media Type"))
+    assert (reply.status, reply.text) == (
+        415, error(415, f"HTTP 415 Unsupported Media Type: send Content-Type: {KAFKA_JSON}"))
     assert end_offset(gateway) == 0
 
 
@@ -141,10 +148,11 @@ def test_accept(gateway, accept, status, content_type):
     ("", 422, 422, "the body is empty"),
     ("{", 400, 400, "not JSON: at its end (byte 1) a name in quotes or } is missing"),
     ('{"records":[{"value":1}]', 400, 400, None),
-    ('{"records":[{"value":1e999}]}', 400, 400, None),
+    ('{"records":[{"value":1e}]}', 400, 400, None),
     ('{"records":[{"value":"\\ud800"}]}', 400, 400, None),
     (b'{"records":[{"value":"\xff"}]}', 400, 400, "not JSON: at byte 23 this is not UTF-8"),
-    (b'\xef\xbb\xbf{"records":[{"value":1}]}', 400, 400, None),
+    (b'\xef\xbb\xbf', 422, 422, "the body is empty"),
+    (b'\xef\xbb\xbf\xef\xbb\xbf{"records":[{"value":1}]}', 400, 400, None),
     pytest.param('{"records":[{"value":' + "[" * 70 + "]" * 70 + "}]}", 400, 400,
                  "JSON nested deeper than 64 levels", id="deep"),
     pytest.param("[" * 100000, 400, 400, None, id="100,000 brackets"),
@@ -270,15 +278,58 @@ def test_a_body_that_is_too_large(start_gateway):
     assert end_offset(gateway) == 0
 
 
-def test_stage_prefixes(gateway, start_gateway, data_dir):
-    for stage in ("/prod", "/dev", "/test"):
-        assert produce(gateway, {"records": [{"value": 1}]}, stage + PIN).status == 200
+# Stages that public pipelines have.
+@pytest.mark.parametrize("stage", ["prod", "dev", "test", "production", "Dev", "test_stage", "milestone5", "kinesis",
+                                   "%24default"])
+def test_any_stage(gateway, stage):
+    assert produce(gateway, {"records": [{"value": 1}]}, f"/{stage}{PIN}").status == 200
+    assert ask(gateway, "GET", f"/{stage}/topics").json() == OWN_TOPICS
+    assert ask(gateway, "GET", f"/{stage}/streams").status == 200
+    assert end_offset(gateway) == 1
+
+
+def test_stages_of_other_routes(gateway, start_gateway, data_dir):
     assert ask(gateway, "GET", "/prod").text == "{}"
-    assert produce(gateway, {"records": [{"value": 1}]}, "/stage" + PIN).status == 404
+    assert ask(gateway, "GET", "/prod/metrics").status == 200
+    assert ask(gateway, "GET", "/stage/metrics").status == 404
     assert produce(gateway, {"records": [{"value": 1}]}, "/prod/prod" + PIN).status == 404
+    assert produce(gateway, {"records": [{"value": 1}]}, "/topics" + PIN).status == 404
     other = start_gateway(env={"PINPIPE_GATEWAY_STAGES": "stage"}, directory=data_dir / "other")
-    assert produce(other, {"records": [{"value": 1}]}, "/stage" + PIN).status == 200
-    assert produce(other, {"records": [{"value": 1}]}, "/prod" + PIN).status == 404
+    assert ask(other, "GET", "/stage/metrics").status == 200
+    assert ask(other, "GET", "/prod/metrics").status == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/dev"])
+def test_records_at_the_root_are_refused(gateway, path):
+    """As a probe it answers {}, as the original; records there would be taken for stored."""
+    assert ask(gateway, "POST", path).text == "{}"
+    for body in ({"records": [{"value": 1}]}, "x"):
+        reply = ask(gateway, "POST", path, body, KAFKA_JSON)
+        assert reply.status == 404 and reply.json()["message"].startswith(NO_ROUTE), reply
+
+
+@pytest.mark.parametrize("path", ["/", "/dev", "/kinesis", "/nope/"])
+def test_the_api_of_the_service_is_not_spoken(gateway, path):
+    """What boto3 sends: an error that it understands."""
+    body = {"StreamName": "s", "Data": "eA==", "PartitionKey": "k"}
+    reply = ask(gateway, "POST", path, body, "application/x-amz-json-1.1",
+                headers={"X-Amz-Target": "Kinesis_20131202.PutRecord"})
+    assert reply.status == 400 and reply.json()["__type"] == "UnknownOperationException", reply
+    assert "Kinesis_20131202.PutRecord" in reply.text and "PUT /streams/{stream}/record" in reply.text
+
+
+def test_a_byte_order_mark_is_read(gateway):
+    assert produce(gateway, b'\xef\xbb\xbf{"records":[{"value":1}]}').status == 200
+    assert end_offset(gateway) == 1
+
+
+# Digits and all: no number is too large for who only carries it on.
+@pytest.mark.parametrize("number", ["327267367867168100000", "-1e400", "18446744073709551616", "0.1e-9999",
+                                    "123e100000"])
+def test_numbers_of_any_size_are_kept_as_sent(run, gateway, data_dir, number):
+    value = '{"ind":5,"country":"x","id":%s}' % number
+    assert produce(gateway, '{"records":[{"value":%s}]}' % value).status == 200
+    assert run("cat", PIN.split("/")[-1], "--dir", data_dir).stdout == value + "\n"
 
 
 def test_the_emulator_of_the_original(gateway, shared):

@@ -58,7 +58,7 @@ class Connection:
 
     def request(self, method, path, kind, body):
         """(status, body of the answer); OSError: no answer. Anything else is raised by what is no HTTP."""
-        self.socket.sendall(b"%s %s HTTP/1.1\r\nHost: t\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s"
+        self.socket.sendall(b"%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s"
                             % (method, path, kind, len(body), body))
         head, text = b"", b""
         while b"\r\n\r\n" not in text:

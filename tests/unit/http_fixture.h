@@ -45,7 +45,7 @@ struct fixture {
 	char *big;
 };
 
-static const char *const method_names[] = { "GET", "HEAD", "POST", "PUT", "DELETE", "OTHER" };
+static const char *const method_names[] = { "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "OTHER" };
 
 static void put_echo(struct buf *out, const struct http_request *request)
 {

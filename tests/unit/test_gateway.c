@@ -101,7 +101,7 @@ static int send_request(struct fixture *fixture, const char *line, const char *t
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	buf_init(&request, REPLY_BYTES_MAX);
-	buf_addf(&request, "%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: %s\r\n"
+	buf_addf(&request, "%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: %s\r\n"
 		 "Content-Length: %zu\r\n\r\n%s", line, type, strlen(body), body);
 	assert_int_equal(send(fd, request.ptr, request.len, MSG_NOSIGNAL), request.len);
 	buf_release(&request);
