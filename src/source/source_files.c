@@ -170,6 +170,11 @@ static enum err_code load_lines(struct source_files *files, struct table *table,
 		code = source_files_next_line(lines, &line, &entry.offset, err);
 		if (code == ERR_OK && !line.ptr)
 			return ERR_OK;
+		if (code == ERR_OK && entry.line == 1) {
+			entry.offset += line.len;
+			line = json_without_bom(line);
+			entry.offset -= line.len;
+		}
 		if (code == ERR_OK)
 			code = parse_row(files->parser, table, line, &row, &entry.key, err);
 		if (code != ERR_OK) {

@@ -135,6 +135,28 @@ static void test_files_keep_the_contract(void **state)
 	dir_release(&dir);
 }
 
+/* As editors of some systems save them. */
+static void test_files_with_a_byte_order_mark(void **state)
+{
+	struct source *source = NULL;
+	struct source_post post;
+	struct err err = { 0 };
+	struct dir dir;
+
+	(void)state;
+	dir_init(&dir);
+	put_files(&dir);
+	put_file(&dir, "geo.ndjson", "\xef\xbb\xbf{\"ind\":0}\n{\"ind\":1}\n{\"ind\":2}\n{\"ind\":5}\n");
+	assert_ok(source_files_new(dir.path, &source, &err));
+	check_contract(source, 0, 5, 1);
+	assert_ok(source_row(source, 0, &post, &err));
+	assert_true(slice_is(post.geo, "{\"ind\":0}"));
+	source_free(source);
+	put_file(&dir, "geo.ndjson", "{\"ind\":0}\n\xef\xbb\xbf{\"ind\":1}\n");	/* elsewhere it is none */
+	assert_int_equal(source_files_new(dir.path, &source, &err), ERR_SYNTAX);
+	dir_release(&dir);
+}
+
 static void test_generated_keep_the_contract(void **state)
 {
 	struct source *source = source_generated_new(100, 3000000);
@@ -441,6 +463,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_files_keep_the_contract),
+		cmocka_unit_test(test_files_with_a_byte_order_mark),
 		cmocka_unit_test(test_generated_keep_the_contract),
 		cmocka_unit_test(test_files_say_where_they_are_broken),
 		cmocka_unit_test(test_a_missing_file_is_named),
