@@ -3,11 +3,13 @@
 
 #include "base/mem.h"
 #include "base/nearest.h"
+#include "base/trace.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <yaml.h>
 
@@ -257,6 +259,15 @@ failed:
 	return err->code = ERR_USAGE;
 }
 
+/* Told and read all the same: where it lies may keep others out. */
+static void warn_if_open(const char *path)
+{
+	struct stat status;
+
+	if (stat(path, &status) == 0 && (status.st_mode & S_IROTH))
+		trace_warn("everybody on this machine may read the passwords in %s: chmod 600 it", path);
+}
+
 static enum err_code config_file_load(struct config *config, const char *path, bool creds,
 				      struct err *err)
 {
@@ -268,6 +279,8 @@ static enum err_code config_file_load(struct config *config, const char *path, b
 	code = config_file_read_file(&text, path, err);
 	if (code != ERR_OK)
 		goto out;
+	if (creds)
+		warn_if_open(path);
 	if (!yaml_parser_initialize(&loader.parser))
 		(void)mem_or_abort(NULL);
 	yaml_parser_set_input_string(&loader.parser, (const unsigned char *)(text.ptr ? text.ptr : ""),

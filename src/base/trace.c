@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/time.h"
+#include "base/visible.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -30,18 +31,6 @@ void trace_init(enum trace_level level, const char *name)
 	colour = terminal && !getenv("NO_COLOR");
 }
 
-static void put_escaped(struct buf *line, const char *text)
-{
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if (c < 0x20 || c == 0x7f)
-			buf_addf(line, "\\x%02x", c);
-		else
-			buf_add_char(line, *text);
-	}
-}
-
 void trace_at(enum trace_level level, const char *fmt, ...)
 {
 	char text[TRACE_LINE_MAX / 2];
@@ -60,7 +49,7 @@ void trace_at(enum trace_level level, const char *fmt, ...)
 	}
 	buf_addf(&line, "%s%s%s %s: ", colour ? levels[level].colour : "", levels[level].name,
 		 colour ? "\033[0m" : "", component);
-	put_escaped(&line, text);
+	visible_put(&line, slice_str(text), false);
 	buf_add_char(&line, '\n');
 	(void)!write(STDERR_FILENO, line.ptr, line.len);	/* one write, so lines never mix */
 	buf_release(&line);

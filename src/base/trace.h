@@ -2,8 +2,8 @@
  * trace.h - diagnostics on stderr, one line each. (The word *log* is kept for
  * the record log.)
  *
- * A line is "2026-01-02T03:04:05.678Z level component: message". Control
- * bytes in the message are escaped; secrets and bodies never go in. On a
+ * A line is "2026-01-02T03:04:05.678Z level component: message". What
+ * is an order to a terminal is escaped (visible.h); secrets and bodies never go in. On a
  * terminal the time is left out and colour is used unless NO_COLOR is set.
  * Threads: any.
  */

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/nearest.h"
+#include "base/visible.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -87,12 +88,10 @@ int cmd_fail(const struct err *err)
 	return err_exit(err->code);
 }
 
-enum err_code cmd_print(struct buf *out, struct err *err)
+static enum err_code cmd_write(struct slice text, struct err *err)
 {
-	size_t done = 0;
-
-	while (done < out->len) {
-		ssize_t wrote = write(STDOUT_FILENO, out->ptr + done, out->len - done);
+	while (text.len > 0) {
+		ssize_t wrote = write(STDOUT_FILENO, text.ptr, text.len);
 
 		if (wrote < 0 && errno == EINTR)
 			continue;
@@ -100,8 +99,31 @@ enum err_code cmd_print(struct buf *out, struct err *err)
 			(void)err_errno(err, "could not write to stdout");
 			return err->code = err->sys == EPIPE ? ERR_STOPPED : err->code;
 		}
-		done += (size_t)wrote;
+		text = slice_from(text, (size_t)wrote);
 	}
+	return ERR_OK;
+}
+
+/* Records and names are others' text: to a terminal none of it shall be an order. */
+static enum err_code write_visible(struct slice text, struct err *err)
+{
+	struct buf visible;
+	enum err_code code;
+
+	buf_init(&visible, 4 * text.len);	/* a byte is four at most */
+	visible_put(&visible, text, true);
+	code = cmd_write(buf_slice(&visible), err);
+	buf_release(&visible);
+	return code;
+}
+
+enum err_code cmd_print(struct buf *out, struct err *err)
+{
+	enum err_code code = isatty(STDOUT_FILENO) ? write_visible(buf_slice(out), err)
+						   : cmd_write(buf_slice(out), err);
+
+	if (code != ERR_OK)
+		return code;
 	if (buf_full(out))
 		return err_set(err, ERR_LIMIT, "the output is larger than %zu bytes", out->max);
 	buf_clear(out);

@@ -82,8 +82,8 @@ COMMANDS(X)
 /* Reports the error on stderr as "pinpipe <command>: <message>", and what to do where the code
  * tells; returns its exit status. */
 MUST_USE int cmd_fail(const struct err *err);
-/* Writes all of it to stdout and empties `out`. ERR_STOPPED: nobody reads stdout any more;
- * cmd_fail() of that is silent. */
+/* Writes all of it to stdout, to a terminal as visible.h has it, and empties `out`. ERR_STOPPED:
+ * nobody reads stdout any more; cmd_fail() of that is silent. */
 MUST_USE enum err_code cmd_print(struct buf *out, struct err *err);
 
 #endif

@@ -183,3 +183,13 @@ def test_the_example_holds_every_key_and_its_default(run, tmp_path):
         if before["key"] != "format":
             assert after["origin"].startswith("pinpipe.yaml:"), after
             assert after["value"] == before["value"]
+
+
+@pytest.mark.parametrize("mode, told", [(0o644, True), (0o604, True), (0o640, False), (0o600, False)])
+def test_passwords_that_everybody_may_read(run, tmp_path, mode, told):
+    creds = tmp_path / "db_creds.yaml"
+    creds.write_text("PASSWORD: open-sesame\n")
+    creds.chmod(mode)
+    done = run("config")
+    assert ("chmod 600" in done.stderr) == told and "open-sesame" not in done.stderr
+    assert value_of(run, "mysql.password")[1] == "db_creds.yaml:1"
