@@ -30,6 +30,7 @@ X(TLS_KEY, "gateway.tls_key", "tls-key", CONFIG_PATH, "", "", "Private key, PEM"
 X(STAGES, "gateway.stages", "", CONFIG_TEXT, "prod,dev,test", "", "Stages that may stand before any path, with commas; before /topics/ and /streams/ any segment may")
 X(HOSTS, "gateway.hosts", "", CONFIG_TEXT, "", "", "Names that a Host header may hold where no API key is asked for, with commas, beside addresses and localhost; *: any")
 X(CORS_ORIGINS, "gateway.cors_origins", "", CONFIG_TEXT, "", "", "Web pages that may use the gateway, by origin (https://app.example), with commas; *: all")
+X(CLIENT_HEADER, "gateway.client_header", "", CONFIG_TEXT, "", "", "Header in which a proxy names its client, X-Forwarded-For: it is believed, and requests in flight are bounded for each")
 X(COMPAT_STATUS, "gateway.compat_status", "compat-status", CONFIG_CHOICE, "strict", "strict|confluent", "Status when every record failed: 503, or 200 as the original proxy")
 X(KINESIS_STATUS, "gateway.kinesis_status", "kinesis-status", CONFIG_CHOICE, "mapped", "mapped|200", "Status of Kinesis errors on /streams: their own, or 200 as the original API")
 X(AUTO_CREATE, "gateway.auto_create", "auto-create", CONFIG_CHOICE, "own", "none|own|any", "Create a missing topic or stream: never, the three of --id, or any")

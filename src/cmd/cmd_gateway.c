@@ -40,6 +40,7 @@ static struct gateway_options gateway_options(const struct config *config)
 		.stages = config_text(config, OPT_STAGES),
 		.hosts = config_text(config, OPT_HOSTS),
 		.cors_origins = config_text(config, OPT_CORS_ORIGINS),
+		.client_header = cmd_gateway_text_or_null(config, OPT_CLIENT_HEADER),
 		.auto_create = auto_create(config),
 		.partitions = (int32_t)config_int(config, OPT_PARTITIONS),
 		.shards = (int32_t)config_int(config, OPT_SHARDS),
@@ -176,7 +177,7 @@ static int cmd_gateway_run(struct config *config, int argc, const char *const *a
 static const enum option options[] = {
 	OPT_LISTEN,	    OPT_MODELS,	       OPT_INSECURE,	    OPT_API_KEY_HASH,
 	OPT_TLS_CERT,	    OPT_TLS_KEY,       OPT_STAGES,	    OPT_COMPAT_STATUS,
-	OPT_HOSTS,	    OPT_CORS_ORIGINS,
+	OPT_HOSTS,	    OPT_CORS_ORIGINS,  OPT_CLIENT_HEADER,
 	OPT_KINESIS_STATUS, OPT_AUTO_CREATE,   OPT_PARTITIONS,	    OPT_SHARDS,
 	OPT_BODY_MAX,	    OPT_RECORD_MAX,    OPT_CONNECTIONS_MAX, OPT_CONNECTIONS_IP_MAX,
 	OPT_INFLIGHT_MAX,   OPT_SEGMENT_BYTES, OPT_RETENTION,	    OPT_RETENTION_BYTES,

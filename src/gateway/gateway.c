@@ -299,6 +299,7 @@ static enum err_code listen_on(struct gateway *gateway, struct err *err)
 		.listen = options->listen,
 		.tls_cert = options->tls_cert,
 		.tls_key = options->tls_key,
+		.client_header = options->client_header,
 		.limits = http_limits_default,
 		.handle = handle,
 		.admit = gateway_admit,

@@ -51,6 +51,7 @@ struct gateway_options {
 	const char *stages;		/* segments that may stand before any path: "prod,dev,test" */
 	const char *hosts;		/* that a Host may name without a key, or NULL (guard.h) */
 	const char *cors_origins;	/* of pages that may use it, or NULL */
+	const char *client_header;	/* in which a proxy names its client, or NULL */
 	enum auto_create auto_create;	/* own: made at the start, and again when missing */
 	struct gateway_own own[2];	/* by topic_kind; borrowed while the gateway lives */
 	int32_t partitions;		/* of a topic that is made on its own */

@@ -15,7 +15,8 @@
 enum {
 	ACCEPT_BATCH = 64,		/* in a turn; the open connections have theirs */
 	ACCEPT_PAUSE_MS = 100,		/* when the kernel has no memory for another socket */
-	PER_IP_MAX = 256,
+	HANDSHAKE_PAUSE_MS = 10,	/* when as many handshakes go on as may */
+	HANDSHAKE_SLOW_MS = 1000,	/* a client far away needs less */
 	UNSENT_BYTES_MAX = 64 << 10,	/* held by the kernel for a client that does not read */
 };
 
@@ -151,8 +152,10 @@ static bool http_accept_admit(struct http_server *server, const struct sockaddr_
 {
 	uint32_t per_ip_max = server->limits.connections_per_ip_max;
 
-	if (per_ip_max == 0)
-		per_ip_max = http_peer_is_loopback(address) ? UINT32_MAX : PER_IP_MAX;
+	if (server->options.client_header)
+		per_ip_max = UINT32_MAX;	/* they are a proxy's: its clients are bound */
+	else if (per_ip_max == 0)
+		per_ip_max = http_peer_is_loopback(address) ? UINT32_MAX : HTTP_PER_IP_MAX;
 	/* First, so that who has too many already cannot have others' connections closed. */
 	if (!http_peers_add(&server->peers, key, per_ip_max))
 		return false;
@@ -160,6 +163,27 @@ static bool http_accept_admit(struct http_server *server, const struct sockaddr_
 	    http_accept_slot_free(server))
 		return true;
 	http_peers_remove(&server->peers, key);
+	return false;
+}
+
+/*
+ * Another handshake may begin. At the bound one that has been slow makes room; else the next
+ * connection is left to the kernel, which refuses when it holds too many.
+ */
+static bool handshake_free(struct http_server *server)
+{
+	const struct http_timers *timers = &server->timers;
+	struct http_timer *first;
+
+	if (!server->tls || server->handshakes < server->limits.handshakes_max)
+		return true;
+	first = http_timers_first(&server->timers, WAIT_HANDSHAKE, NULL);
+	if (first && server->now_ms - (first->deadline_ms - timers->length_ms[WAIT_HANDSHAKE]) >=
+			     HANDSHAKE_SLOW_MS) {
+		metric_add(METRIC_REFUSED, 1);
+		return http_conn_close_first(server, WAIT_HANDSHAKE, NULL);
+	}
+	server->accept_after_ms = server->now_ms + HANDSHAKE_PAUSE_MS;
 	return false;
 }
 
@@ -219,8 +243,12 @@ void http_accept(struct http_server *server)
 		struct sockaddr_storage address;
 		socklen_t len = sizeof(address);
 		struct http_peer_key key;
-		int fd = accept4(server->listen_fd, (struct sockaddr *)&address, &len,
-				 SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd;
+
+		if (!handshake_free(server))
+			return;
+		fd = accept4(server->listen_fd, (struct sockaddr *)&address, &len,
+			     SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd < 0 && !accept_failed(server, errno))
 			return;

@@ -2,6 +2,8 @@
 #include "net/http_internal.h"
 
 #include "base/metrics.h"
+#include "base/trace.h"
+#include "net/http_chars.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -9,6 +11,8 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+enum { TLS_HANDSHAKE = 0x16 };	/* the first byte of what a client of TLS sends */
 
 void http_conn_open(struct http_server *server, int fd, const struct sockaddr_storage *address,
 		    struct http_peer_key peer_key)
@@ -30,6 +34,7 @@ void http_conn_open(struct http_server *server, int fd, const struct sockaddr_st
 	conn->dead = epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0;
 	if (server->tls) {
 		conn->phase = PHASE_HANDSHAKE;
+		server->handshakes++;
 		conn->ssl = http_tls_accept(server->tls, fd);
 		conn->dead |= !conn->ssl;
 	}
@@ -41,7 +46,12 @@ static void release_buffers(struct http_server *server, struct http_conn *conn)
 	http_buf_release(&server->pool, &conn->in);
 	http_buf_release(&server->pool, &conn->out);
 	for (; conn->first != conn->next; conn->first++)
-		http_buf_release(&server->pool, &http_answer_of(conn, conn->first)->held);
+		http_answer_release(server, http_answer_of(conn, conn->first));
+}
+
+static void end_handshake(struct http_server *server, struct http_conn *conn)
+{
+	server->handshakes -= conn->phase == PHASE_HANDSHAKE;
 }
 
 void http_conn_close(struct http_server *server, struct http_conn *conn)
@@ -49,6 +59,7 @@ void http_conn_close(struct http_server *server, struct http_conn *conn)
 	if (http_buf_waiting(&conn->out) > 0)
 		metric_add(METRIC_UNTOLD, 1);
 	release_buffers(server, conn);
+	end_handshake(server, conn);
 	http_timer_clear(&conn->timer);
 	http_tls_free(conn->ssl);
 	(void)close(conn->fd);		/* which takes it out of epoll */
@@ -247,10 +258,49 @@ static bool http_conn_admit(struct http_server *server, struct http_conn *conn,
 	return false;
 }
 
+/* Where the proxy names its client: the last of the last, as others may stand before it. */
+static struct slice client_of(const struct http_request *request, const char *name)
+{
+	struct slice list = slice_of(NULL, 0);
+
+	for (size_t i = 0; i < request->header_count; i++)
+		if (slice_is_nocase(request->headers[i].name, name))
+			list = request->headers[i].value;
+	for (size_t i = list.len; i > 0; i--)
+		if (list.ptr[i - 1] == ',')
+			return slice_trim(slice_from(list, i));
+	return list;
+}
+
+/* The request is one more in flight of its client; false: it has too many. */
+static bool count_client(struct http_server *server, const struct http_request *request,
+			 struct http_peer_key peer, struct http_answer *answer)
+{
+	uint32_t max = server->limits.connections_per_ip_max;
+	struct slice client;
+
+	if (!server->options.client_header)
+		return true;
+	client = client_of(request, server->options.client_header);
+	answer->client = client.ptr ? http_peer_key_of_text(client) : peer;
+	answer->counted = http_peers_add(&server->clients, answer->client,
+					 max ? max : HTTP_PER_IP_MAX);
+	return answer->counted;
+}
+
+static void tell_tls(struct http_server *server)
+{
+	if (!server->told_tls)
+		trace_warn("a client speaks TLS to port %u, which takes plain HTTP: it should use"
+			   " http://, or this port needs a certificate", server->port);
+	server->told_tls = true;
+}
+
 /* From HEAD to BODY; false: not enough bytes, or refused. */
 static bool http_conn_begin(struct http_server *server, struct http_conn *conn)
 {
 	struct slice bytes = slice_of(conn->in.ptr + conn->in.at, http_buf_waiting(&conn->in));
+	static const struct http_refusal greedy = { 429, "this client has too many requests in flight" };
 	struct http_refusal refusal;
 	struct http_request *request;
 	enum http_step http_conn_step =
@@ -262,6 +312,8 @@ static bool http_conn_begin(struct http_server *server, struct http_conn *conn)
 	request = http_conn_step == HTTP_DONE ? parse_head(server, conn, conn->scan.line, &refusal)
 					      : NULL;
 	if (!request) {
+		if (bytes.ptr[0] == TLS_HANDSHAKE)
+			tell_tls(server);
 		http_conn_refuse(server, conn, &refusal);
 		return false;
 	}
@@ -273,6 +325,11 @@ static bool http_conn_begin(struct http_server *server, struct http_conn *conn)
 	start_body(server, conn, conn->scan.line);
 	if (!http_check_body(&server->head, &server->limits, &refusal)) {
 		http_conn_refuse(server, conn, &refusal);
+		return false;
+	}
+	if (!count_client(server, request, conn->peer_key,
+			  http_answer_of(conn, request->ticket.request))) {
+		http_conn_refuse(server, conn, &greedy);
 		return false;
 	}
 	return http_conn_admit(server, conn, request);
@@ -421,14 +478,14 @@ static void drop_input(struct http_conn *conn)
 }
 
 /* The client has ended its side: what is in flight is answered, what is incomplete forgotten. */
-static void end_of_input(struct http_conn *conn)
+static void end_of_input(struct http_server *server, struct http_conn *conn)
 {
 	if (!conn->eof || !conn->starved)
 		return;
 	if (conn->phase != PHASE_HEAD && conn->phase != PHASE_BODY)
 		return;
 	if (conn->phase == PHASE_BODY)
-		conn->next--;
+		http_answer_release(server, http_answer_of(conn, --conn->next));
 	conn->phase = PHASE_LAST;
 }
 
@@ -436,7 +493,7 @@ static void http_conn_serve(struct http_server *server, struct http_conn *conn)
 {
 	http_conn_fill(server, conn);
 	take_requests(server, conn);
-	end_of_input(conn);
+	end_of_input(server, conn);
 	if (server->draining && conn->phase == PHASE_HEAD && http_conn_in_flight(conn) == 0)
 		conn->phase = PHASE_LAST;
 	http_conn_flush(server, conn);
@@ -445,11 +502,23 @@ static void http_conn_serve(struct http_server *server, struct http_conn *conn)
 		linger(server, conn);
 }
 
-static void shake_hands(struct http_conn *conn)
+static void shake_hands(struct http_server *server, struct http_conn *conn)
 {
-	int rc = http_tls_handshake(conn->ssl);
+	static const struct http_refusal plain = { 400, "this port speaks TLS: use https://" };
+	int rc;
 
+	if (http_tls_is_plain(conn->fd)) {
+		http_tls_free(conn->ssl);
+		conn->ssl = NULL;
+		end_handshake(server, conn);
+		conn->phase = PHASE_HEAD;
+		http_conn_refuse(server, conn, &plain);
+		return;
+	}
+	server->handshake_steps++;
+	rc = http_tls_handshake(conn->ssl);
 	if (rc == 1) {
+		end_handshake(server, conn);
 		conn->phase = PHASE_HEAD;
 		conn->readable = true;	/* the first request may have come with the handshake */
 	} else if (rc == HTTP_IO_FAILED) {
@@ -505,9 +574,15 @@ static bool goes_on(const struct http_server *server, const struct http_conn *co
 
 void http_conn_turn(struct http_server *server, struct http_conn *conn)
 {
+	if (conn->phase == PHASE_HANDSHAKE && server->handshake_steps == HANDSHAKE_STEPS_MAX) {
+		/* Others are served first: a flood of handshakes is theirs who make it. */
+		set_wait(server, conn);
+		http_server_queue(server, conn);
+		return;
+	}
 	conn->turning = true;
 	if (conn->phase == PHASE_HANDSHAKE && !conn->dead)
-		shake_hands(conn);
+		shake_hands(server, conn);
 	if (conn->phase == PHASE_LINGER)
 		drop_input(conn);
 	else if (conn->phase != PHASE_HANDSHAKE && !conn->dead)

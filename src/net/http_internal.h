@@ -39,6 +39,7 @@
 #include <netinet/in.h>
 #include <stdatomic.h>
 #include <sys/types.h>
+#include <time.h>
 
 typedef struct ssl_st SSL;		/* OpenSSL's own names, without its headers */
 typedef struct ssl_ctx_st SSL_CTX;
@@ -48,6 +49,8 @@ enum {
 	READ_BYTES = 64 * 1024,		/* of one read */
 	OUT_BYTES_HIGH = 64 * 1024,	/* with as much unwritten no further request is taken */
 	LINGER_MS = 2000,
+	HTTP_PER_IP_MAX = 256,		/* unless it is set */
+	HANDSHAKE_STEPS_MAX = 8,	/* in a turn of the loop: each may cost a signature */
 };
 
 enum http_phase { PHASE_CLOSED, PHASE_HANDSHAKE, PHASE_HEAD, PHASE_BODY, PHASE_LAST, PHASE_LINGER };
@@ -59,6 +62,8 @@ struct http_answer {
 	bool head;			/* HEAD: no body */
 	bool http_1_0;
 	bool close;
+	bool counted;			/* in http_server.clients, under this */
+	struct http_peer_key client;
 };
 
 struct http_conn {
@@ -102,10 +107,23 @@ struct http_conn {
 	char peer[INET6_ADDRSTRLEN];
 };
 
+/* By which a change of the certificate's files is seen. */
+struct http_tls_stamp {
+	struct timespec cert_time;
+	struct timespec key_time;
+	ino_t cert_inode;
+	ino_t key_inode;
+};
+
 struct http_server {
 	struct http_server_options options;
 	struct http_limits limits;
 	SSL_CTX *tls;
+	struct http_tls_stamp tls_stamp;
+	int64_t tls_check_ms;		/* when the files are looked at next */
+	uint32_t handshakes;		/* connections in PHASE_HANDSHAKE */
+	uint32_t handshake_steps;	/* in this turn of the loop */
+	bool told_tls;			/* of a client that speaks it to a plain port */
 
 	int epoll_fd;
 	int listen_fd;
@@ -133,6 +151,7 @@ struct http_server {
 	struct http_pool pool;
 	struct http_timers timers;
 	struct http_peers peers;
+	struct http_peers clients;	/* requests in flight, where client_header names who asks */
 
 	struct http_head head;		/* the request that is being handed over */
 	char *path_room;
@@ -168,6 +187,8 @@ bool http_conn_close_first(struct http_server *server, enum http_wait wait,
 bool http_conn_reserve(struct http_server *server, struct http_conn *conn, struct http_buf *buf,
 		       size_t room);
 void http_conn_turn(struct http_server *server, struct http_conn *conn);
+/* Gives back what an answer holds, when it is written or owed no more. */
+void http_answer_release(struct http_server *server, struct http_answer *answer);
 /* Its deadline has passed. */
 void http_conn_expire(struct http_server *server, struct http_conn *conn);
 
@@ -199,7 +220,11 @@ enum { HTTP_IO_AGAIN = -1, HTTP_IO_FAILED = -2 };
 MUST_USE enum err_code http_tls_open(const char *cert, const char *key, SSL_CTX **ret_tls,
 				     struct err *err);
 void http_tls_close(SSL_CTX *tls);
+/* Now and then, and if the files changed: reads them anew; what does not fit is told and left. */
+void http_tls_refresh(struct http_server *server);
 SSL *http_tls_accept(SSL_CTX *tls, int fd);
+/* Whether what waits there is no handshake but a request. */
+bool http_tls_is_plain(int fd);
 /* 1: done; HTTP_IO_AGAIN, HTTP_IO_FAILED. */
 int http_tls_handshake(SSL *ssl);
 /* Bytes, 0 at the end, HTTP_IO_AGAIN, HTTP_IO_FAILED. */

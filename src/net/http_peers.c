@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/random.h>
 
@@ -33,6 +34,32 @@ void http_peers_release(struct http_peers *peers)
 {
 	free(peers->entries);
 	free(peers->buckets);
+}
+
+/* "192.0.2.1", "2001:db8::1", brackets and a port allowed; what is none of these is one client. */
+struct http_peer_key http_peer_key_of_text(struct slice text)
+{
+	struct sockaddr_storage address = { .ss_family = AF_INET };
+	char host[INET6_ADDRSTRLEN];
+	const char *end;
+
+	if (text.len > 0 && text.ptr[0] == '[') {
+		end = memchr(text.ptr, ']', text.len);
+		text = slice_of(text.ptr + 1, end ? (size_t)(end - text.ptr) - 1 : 0);
+	} else if ((end = memchr(text.ptr, ':', text.len)) && memchr(text.ptr, '.', text.len) &&
+		   !memchr(end + 1, ':', (size_t)(text.ptr + text.len - end) - 1)) {
+		text.len = (size_t)(end - text.ptr);
+	}
+	if (text.len >= sizeof(host))
+		return (struct http_peer_key){ 0 };
+	memcpy(host, text.ptr, text.len);
+	host[text.len] = '\0';
+	if (inet_pton(AF_INET, host, &((struct sockaddr_in *)&address)->sin_addr) == 1)
+		return http_peer_key(&address);
+	address.ss_family = AF_INET6;
+	if (inet_pton(AF_INET6, host, &((struct sockaddr_in6 *)&address)->sin6_addr) == 1)
+		return http_peer_key(&address);
+	return (struct http_peer_key){ 0 };
 }
 
 struct http_peer_key http_peer_key(const struct sockaddr_storage *address)
@@ -86,6 +113,8 @@ bool http_peers_add(struct http_peers *peers, struct http_peer_key key, uint32_t
 	if (!*link) {
 		uint32_t entry = peers->free;
 
+		if (!entry)
+			return false;
 		peer = &peers->entries[entry - 1];
 		peers->free = peer->next;
 		*peer = (struct http_peer){ .key = key };

@@ -1,10 +1,13 @@
 /*
- * http_peers.h - how many connections each client address has open.
+ * http_peers.h - how many connections each client address has open, or requests
+ * in flight.
  *
  * IPv6 counts by /64, which is what one host is given. Threads: the loop thread.
  */
 #ifndef NET_HTTP_PEERS_H
 #define NET_HTTP_PEERS_H
+
+#include "base/slice.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,8 +32,9 @@ struct http_peers {
 void http_peers_init(struct http_peers *peers, uint32_t connections_max);
 void http_peers_release(struct http_peers *peers);
 struct http_peer_key http_peer_key(const struct sockaddr_storage *address);
+struct http_peer_key http_peer_key_of_text(struct slice text);
 bool http_peer_is_loopback(const struct sockaddr_storage *address);
-/* Counts one more, unless it has `max` already. */
+/* Counts one more, unless it has `max` already, or there are too many others. */
 bool http_peers_add(struct http_peers *peers, struct http_peer_key key, uint32_t max);
 void http_peers_remove(struct http_peers *peers, struct http_peer_key key);
 

@@ -154,16 +154,25 @@ static void http_reply_count(int status)
 		metric_add(METRIC_REQUESTS_4XX, 1);
 }
 
+void http_answer_release(struct http_server *server, struct http_answer *answer)
+{
+	http_buf_release(&server->pool, &answer->held);
+	if (answer->counted)
+		http_peers_remove(&server->clients, answer->client);
+	answer->counted = false;
+}
+
 /* The oldest request is answered. After an answer that closes, nothing is owed any more. */
 static void advance(struct http_server *server, struct http_conn *conn)
 {
 	bool last = http_answer_of(conn, conn->first)->close;
 
+	http_answer_release(server, http_answer_of(conn, conn->first));
 	conn->first++;
 	if (!last)
 		return;
 	for (; conn->first != conn->next; conn->first++)
-		http_buf_release(&server->pool, &http_answer_of(conn, conn->first)->held);
+		http_answer_release(server, http_answer_of(conn, conn->first));
 	conn->phase = PHASE_LAST;
 }
 
@@ -234,7 +243,7 @@ void http_reply_refusal(struct http_server *server, struct http_conn *conn, uint
 		.status = refusal->status,
 		.content_type = "application/json",
 		.body = slice_of(body, len < (int)sizeof(body) ? (size_t)len : sizeof(body) - 1),
-		.retry_after_s = refusal->status == 503,
+		.retry_after_s = refusal->status == 503 || refusal->status == 429,
 		.close = true,
 	};
 

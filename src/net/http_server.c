@@ -31,6 +31,7 @@ const struct http_limits http_limits_default = {
 	.headers_max = HTTP_HEADERS_MAX,
 	.connections_max = 10000,
 	.connections_per_ip_max = 0,
+	.handshakes_max = 1024,
 	.pipeline_max = HTTP_PIPELINE_MAX,
 	.buffer_bytes_max = 96 << 20,
 	.header_ms = 10000,
@@ -109,11 +110,15 @@ enum err_code http_server_new(const struct http_server_options *options,
 	http_pool_init(&server->pool, limits->buffer_bytes_max);
 	http_timers_init(&server->timers);
 	http_peers_init(&server->peers, limits->connections_max);
+	if (options->client_header)
+		http_peers_init(&server->clients, limits->connections_max);
 	set_timers(server);
 	http_refresh_date(server);
 	allow_descriptors(limits->connections_max);
 	if (options->tls_cert || options->tls_key)
 		code = http_tls_open(options->tls_cert, options->tls_key, &server->tls, err);
+	if (code == ERR_OK)
+		http_tls_refresh(server);	/* the first time, it notes what the files are */
 	if (code == ERR_OK)
 		code = http_listen_open(options->listen, &server->listen_fd, &server->port, err);
 	if (code == ERR_OK)
@@ -176,6 +181,7 @@ void http_server_free(struct http_server *server)
 	close_descriptor(server->spare_fd);
 	http_tls_close(server->tls);
 	http_peers_release(&server->peers);
+	http_peers_release(&server->clients);
 	http_pool_release(&server->pool);
 	free(server->slabs);
 	free(server->free_slots);
@@ -327,6 +333,8 @@ static void http_server_one_turn(struct http_server *server, const struct epoll_
 	if (options->turn)
 		options->turn(options->user, true);
 	http_refresh_date(server);
+	http_tls_refresh(server);
+	server->handshake_steps = 0;
 	run_tasks(server);
 	for (int i = 0; i < n; i++)
 		note_event(server, &events[i]);

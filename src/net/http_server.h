@@ -44,6 +44,7 @@ struct http_limits {
 	uint32_t headers_max;		/* at most HTTP_HEADERS_MAX: 431 */
 	uint32_t connections_max;	/* when full, one that only waits is closed for the new */
 	uint32_t connections_per_ip_max; /* 0: 256, and none for loopback; IPv6 counts by /64 */
+	uint32_t handshakes_max;	/* of TLS at a time; a new one waits for its turn */
 	uint32_t pipeline_max;		/* in flight on one connection, at most HTTP_PIPELINE_MAX */
 	size_t buffer_bytes_max;	/* all buffers of all connections together: 503 */
 	int64_t header_ms;		/* from the first byte to the end of the headers: 408 */
@@ -106,7 +107,10 @@ typedef void http_turn_fn(void *user, bool begins);
 struct http_server_options {
 	const char *listen;		/* "127.0.0.1:8082", "[::1]:0", "localhost:80"; port 0: a free one */
 	const char *tls_cert;		/* PEM files, the certificate with its chain; NULL: plain */
-	const char *tls_key;
+	const char *tls_key;		/* both are read anew when they change */
+	/* A header in which a proxy names its client, last in a list ("X-Forwarded-For"), or NULL.
+	 * A client has as many requests in flight as an address connections: 429. */
+	const char *client_header;
 	struct http_limits limits;
 	http_handler_fn *handle;
 	http_admit_fn *admit;		/* NULL: everything goes on */

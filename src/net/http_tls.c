@@ -1,8 +1,14 @@
 #include "net/http_internal.h"
 
+#include "base/trace.h"
+
 #include <limits.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+enum { REFRESH_MS = 1000 };
 
 static enum err_code tls_error(struct err *err, const char *what, const char *file)
 {
@@ -63,6 +69,57 @@ enum err_code http_tls_open(const char *cert, const char *key, SSL_CTX **ret_tls
 void http_tls_close(SSL_CTX *tls)
 {
 	SSL_CTX_free(tls);
+}
+
+static struct http_tls_stamp stamp_of(const struct http_server_options *options)
+{
+	struct http_tls_stamp stamp;
+	struct stat cert = { 0 };
+	struct stat key = { 0 };
+
+	/* A file that is away for a moment has changed; reading it will tell. */
+	(void)stat(options->tls_cert, &cert);
+	(void)stat(options->tls_key, &key);
+	memset(&stamp, 0, sizeof(stamp));
+	stamp.cert_time = cert.st_mtim;
+	stamp.key_time = key.st_mtim;
+	stamp.cert_inode = cert.st_ino;
+	stamp.key_inode = key.st_ino;
+	return stamp;
+}
+
+void http_tls_refresh(struct http_server *server)
+{
+	const struct http_server_options *options = &server->options;
+	bool first = server->tls_check_ms == 0;
+	struct http_tls_stamp stamp;
+	SSL_CTX *fresh;
+	struct err err;
+
+	if (!server->tls || server->now_ms < server->tls_check_ms)
+		return;
+	server->tls_check_ms = server->now_ms + REFRESH_MS;
+	stamp = stamp_of(options);
+	if (!first && memcmp(&stamp, &server->tls_stamp, sizeof(stamp)) == 0)
+		return;
+	server->tls_stamp = stamp;	/* of before the reading, so that none is missed */
+	if (first)
+		return;
+	if (http_tls_open(options->tls_cert, options->tls_key, &fresh, &err) != ERR_OK) {
+		trace_warn("%s; the certificate that was read before stays in use", err.msg);
+		return;
+	}
+	http_tls_close(server->tls);	/* its connections hold on to it */
+	server->tls = fresh;
+	trace_info("read the certificate \"%s\" anew", options->tls_cert);
+}
+
+/* A handshake begins with a byte below the letters, a request with its method. */
+bool http_tls_is_plain(int fd)
+{
+	char first;
+
+	return recv(fd, &first, 1, MSG_PEEK) == 1 && first >= 'A' && first <= 'Z';
 }
 
 SSL *http_tls_accept(SSL_CTX *tls, int fd)

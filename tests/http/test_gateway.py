@@ -5,6 +5,7 @@ import http.client
 import re
 import signal
 import socket
+import ssl
 import threading
 
 import pytest
@@ -83,6 +84,17 @@ def test_port_in_use(run, gateway, tmp_path):
     refused = run("gateway", "--dir", tmp_path / "other", "--listen", f"127.0.0.1:{gateway.port}", status=None)
     assert refused.returncode not in (0, 2)
     assert str(gateway.port) in refused.stderr
+
+
+def test_tls_to_the_plain_port_is_told_once(gateway):
+    context = ssl.create_default_context()
+    for _ in range(3):
+        with pytest.raises((ssl.SSLError, OSError)), \
+                socket.create_connection((gateway.host, gateway.port), timeout=60) as connection:
+            context.wrap_socket(connection, server_hostname="localhost")
+    said = gateway.wait_for("speaks TLS to port").string
+    assert said.count("speaks TLS") == 1
+    assert produce(gateway, {"records": [{"value": 1}]}).status == 200
 
 
 def test_two_gateways_on_one_directory(run, gateway, data_dir):

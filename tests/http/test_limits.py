@@ -100,6 +100,42 @@ def test_connections_of_one_address(start_gateway):
         wait_until(lambda: reaches(gateway), "a place")
 
 
+def begin(gateway, client):
+    """A request through a proxy that names its client, of which the last byte is missing."""
+    connection = connect(gateway)
+    connection.sendall(HEAD + b"X-Forwarded-For: %s\r\nContent-Length: %d\r\n\r\n" % (client, len(BODY)) + BODY[:-1])
+    return connection
+
+
+def through_proxy(gateway, *clients):
+    return produce(gateway, BODY, headers={"X-Forwarded-For": ", ".join(clients)}).status
+
+
+def test_requests_of_one_client_of_a_proxy(start_gateway):
+    """Connections are the proxy's, so requests in flight are what a client can have too many of."""
+    gateway = start_gateway(env={"PINPIPE_GATEWAY_CONNECTIONS_PER_IP_MAX": "2",
+                                 "PINPIPE_GATEWAY_CLIENT_HEADER": "x-forwarded-for"})
+    with begin(gateway, b"192.0.2.1"), begin(gateway, b"192.0.2.1:1234") as second:
+        wait_until(lambda: through_proxy(gateway, "192.0.2.1") == 429, "the bound")
+        assert through_proxy(gateway, "192.0.2.9", "192.0.2.1") == 429  # the last one is the proxy's word
+        assert through_proxy(gateway, "192.0.2.1", "192.0.2.9") == 200
+        assert through_proxy(gateway, "2001:db8::1") == 200
+        second.sendall(BODY[-1:])
+        receive_until(second, b"null}")
+        assert through_proxy(gateway, "192.0.2.1") == 200  # one is answered,
+    wait_until(lambda: through_proxy(gateway, "192.0.2.1") == 200, "the end of the other")
+    with begin(gateway, b"192.0.2.1"):  # and the other gone: counted once each
+        assert [through_proxy(gateway, "192.0.2.1") for _ in range(20)] == [200] * 20
+    with begin(gateway, b"unknown"), begin(gateway, b"_hidden"):  # no addresses: one client
+        wait_until(lambda: through_proxy(gateway, "unknown") == 429, "the bound")
+
+
+def test_nobody_is_believed_unless_told(start_gateway):
+    gateway = start_gateway(env={"PINPIPE_GATEWAY_CONNECTIONS_PER_IP_MAX": "3"})
+    with begin(gateway, b"192.0.2.1"), begin(gateway, b"192.0.2.1"):
+        assert through_proxy(gateway, "192.0.2.1") == 200
+
+
 def reaches(gateway):
     with connect(gateway) as connection, contextlib.suppress(OSError, AssertionError):
         return is_served(connection)

@@ -218,7 +218,7 @@ static const struct http_good http_accepted[] = {
 	GOOD("HTTP/1.0 without Host", "GET / HTTP/1.0\r\n" END, "GET / ? "),
 	GOOD("escapes, decoded once", "GET /a%20b%2541%2Fc?x=%20 HTTP/1.1\r\n" HOST END, "GET /a b%41/c ?x=%20 "),
 	GOOD("two question marks", "GET /a?b?c HTTP/1.1\r\n" HOST END, "GET /a ?b?c "),
-	GOOD("OPTIONS *", "OPTIONS * HTTP/1.1\r\n" HOST END, "OTHER * ? "),
+	GOOD("OPTIONS *", "OPTIONS * HTTP/1.1\r\n" HOST END, "OPTIONS * ? "),
 	GOOD("a method llhttp knows", "PATCH /p HTTP/1.1\r\n" HOST END, "OTHER /p ? "),
 	GOOD("a body", POST LENGTH(LEN) END BODY, POSTED),
 	GOOD("a body of nothing", POST LENGTH("0") END, "POST " PIN " ? "),

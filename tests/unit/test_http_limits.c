@@ -1,11 +1,8 @@
-/* What bounds the HTTP server: sizes, connections, descriptors, memory, time; and TLS. */
+/* What bounds the HTTP server: sizes, connections, descriptors, memory, time. */
 #include "unit/http_fixture.h"
 
 #include "unit/http_cases.h"
 
-#include <openssl/ssl.h>
-#include <openssl/x509.h>
-#include <openssl/pem.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -476,192 +473,6 @@ static void test_address_in_use(void **state)
 	fixture_stop(&fixture);
 }
 
-struct tls_files {
-	char dir[32];
-	char cert[64];
-	char key[64];
-};
-
-static void write_pem(const char *path, EVP_PKEY *key, X509 *cert)
-{
-	FILE *file = fopen(path, "w");
-
-	assert_non_null(file);
-	if (cert)
-		assert_int_equal(PEM_write_X509(file, cert), 1);
-	else
-		assert_int_equal(PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL), 1);
-	(void)fclose(file);
-}
-
-static void make_certificate(struct tls_files *files)
-{
-	EVP_PKEY *key = EVP_EC_gen("P-256");
-	X509 *cert = X509_new();
-	X509_NAME *name = X509_get_subject_name(cert);
-
-	(void)snprintf(files->dir, sizeof(files->dir), "/tmp/pinpipe-test.XXXXXX");
-	assert_non_null(mkdtemp(files->dir));
-	(void)snprintf(files->cert, sizeof(files->cert), "%s/cert.pem", files->dir);
-	(void)snprintf(files->key, sizeof(files->key), "%s/key.pem", files->dir);
-	(void)X509_set_version(cert, 2);
-	(void)ASN1_INTEGER_set(X509_get_serialNumber(cert), 1);
-	(void)X509_gmtime_adj(X509_getm_notBefore(cert), -60);
-	(void)X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
-	(void)X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"localhost", -1, -1, 0);
-	(void)X509_set_issuer_name(cert, name);
-	(void)X509_set_pubkey(cert, key);
-	assert_true(X509_sign(cert, key, EVP_sha256()) > 0);
-	write_pem(files->cert, NULL, cert);
-	write_pem(files->key, key, NULL);
-	X509_free(cert);
-	EVP_PKEY_free(key);
-}
-
-static void remove_certificate(const struct tls_files *files)
-{
-	(void)unlink(files->cert);
-	(void)unlink(files->key);
-	(void)rmdir(files->dir);
-}
-
-/* A client's handshake; what it offers by ALPN; NULL when refused. */
-static SSL *tls_connect(SSL_CTX *client, int fd, const char *alpn, int version_max)
-{
-	SSL *ssl = SSL_new(client);
-
-	assert_non_null(ssl);
-	(void)SSL_set_fd(ssl, fd);
-	(void)SSL_set_max_proto_version(ssl, version_max);
-	if (alpn)
-		(void)SSL_set_alpn_protos(ssl, (const unsigned char *)alpn, (unsigned)strlen(alpn));
-	if (SSL_connect(ssl) == 1)
-		return ssl;
-	SSL_free(ssl);
-	return NULL;
-}
-
-static void tls_await(SSL *ssl, struct buf *out, size_t len)
-{
-	char bytes[16384];
-
-	while (out->len < len) {
-		int n = SSL_read(ssl, bytes, sizeof(bytes));
-
-		if (n <= 0)
-			fail_msg("closed after %zu bytes", out->len);
-		buf_add(out, bytes, (size_t)n);
-	}
-}
-
-static void talk_tls(SSL_CTX *client, int version_max)
-{
-	static const char first[] = "GET /big?1000000 HTTP/1.1\r\nHost: a\r\n\r\nGET /later HTTP/1.1\r\n";
-	static const char rest[] = "Host: a\r\n\r\n";
-	static const uint32_t numbers[] = { 0 };
-	int fd = client_open(&fixture);
-	SSL *ssl = tls_connect(client, fd, "\x08http/1.1\x02h2", version_max);
-	const unsigned char *chosen;
-	unsigned chosen_len;
-	struct buf out;
-
-	assert_non_null(ssl);
-	SSL_get0_alpn_selected(ssl, &chosen, &chosen_len);
-	assert_int_equal(chosen_len, 8);
-	buf_init(&out, 4 << 20);
-	fixture.kept_count = 0;
-	assert_true(SSL_write(ssl, first, sizeof(first) - 1) > 0);
-	tls_await(ssl, &out, 1000000);
-	assert_true(SSL_write(ssl, rest, sizeof(rest) - 1) > 0);
-	await_kept(&fixture, 1);
-	release(&fixture, numbers, 1);
-	while (!strstr(buf_cstr(&out) + 900000, "\r\n\r\n/later"))
-		tls_await(ssl, &out, out.len + 1);
-	buf_release(&out);
-	(void)SSL_shutdown(ssl);
-	SSL_free(ssl);
-	(void)close(fd);
-}
-
-static void test_tls(void **state)
-{
-	struct http_limits limits = small_limits();
-	SSL_CTX *client = SSL_CTX_new(TLS_client_method());
-	struct tls_files files;
-	int fd;
-
-	(void)state;
-	make_certificate(&files);
-	limits.header_ms = 300;
-	fixture_start(&fixture, &limits, files.cert, files.key);
-	talk_tls(client, TLS1_3_VERSION);
-	talk_tls(client, TLS1_2_VERSION);
-	fd = client_open(&fixture);
-	assert_null(tls_connect(client, fd, "\x02h2", TLS1_3_VERSION));
-	(void)close(fd);
-	(void)SSL_CTX_set_min_proto_version(client, TLS1_VERSION);
-	SSL_CTX_set_security_level(client, 0);
-	fd = client_open(&fixture);
-	assert_null(tls_connect(client, fd, NULL, TLS1_1_VERSION));
-	(void)close(fd);
-	expect_end(open_saying("\026\003\001"), 0);	/* a handshake that stops is ended in time */
-	fixture_stop(&fixture);
-	remove_certificate(&files);
-	SSL_CTX_free(client);
-}
-
-/* Who only connects, and says nothing of its handshake, is closed for who does. */
-static void test_full_server_closes_the_slowest_handshake(void **state)
-{
-	struct http_limits limits = small_limits();
-	SSL_CTX *client = SSL_CTX_new(TLS_client_method());
-	struct tls_files files;
-	int fds[3];
-	SSL *ssl;
-
-	(void)state;
-	make_certificate(&files);
-	limits.connections_max = 2;
-	fixture_start(&fixture, &limits, files.cert, files.key);
-	fds[0] = open_saying("");
-	fds[1] = open_saying("");
-	await_connections(2);
-	fds[2] = client_open(&fixture);
-	ssl = tls_connect(client, fds[2], NULL, TLS1_3_VERSION);
-	assert_non_null(ssl);
-	expect_end(fds[0], 0);
-	SSL_free(ssl);
-	(void)close(fds[1]);
-	(void)close(fds[2]);
-	fixture_stop(&fixture);
-	remove_certificate(&files);
-	SSL_CTX_free(client);
-}
-
-static void test_tls_files_that_do_not_fit(void **state)
-{
-	struct http_server_options options = { .listen = "127.0.0.1:0", .limits = small_limits() };
-	struct http_server *server;
-	struct tls_files files;
-	struct tls_files other;
-	struct err err;
-
-	(void)state;
-	make_certificate(&files);
-	make_certificate(&other);
-	options.tls_cert = files.cert;
-	assert_int_equal(http_server_new(&options, &server, &err), ERR_USAGE);
-	options.tls_key = other.key;
-	assert_int_equal(http_server_new(&options, &server, &err), ERR_USAGE);
-	assert_non_null(strstr(err.msg, other.key));
-	options.tls_key = files.key;
-	options.tls_cert = "/nonexistent.pem";
-	assert_int_equal(http_server_new(&options, &server, &err), ERR_USAGE);
-	assert_non_null(strstr(err.msg, "certificate \"/nonexistent.pem\""));
-	remove_certificate(&files);
-	remove_certificate(&other);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -680,9 +491,6 @@ int main(void)
 		cmocka_unit_test(test_pipeline_is_read_as_it_is_handled),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_address_in_use),
-		cmocka_unit_test(test_tls),
-		cmocka_unit_test(test_full_server_closes_the_slowest_handshake),
-		cmocka_unit_test(test_tls_files_that_do_not_fit),
 	};
 
 	(void)signal(SIGPIPE, SIG_IGN);

@@ -15,7 +15,7 @@ static const struct http_limits limits = {
 	.headers_max = HTTP_HEADERS_MAX,
 };
 
-static const char *const methods[] = { "GET", "HEAD", "POST", "PUT", "DELETE", "OTHER" };
+static const char *const methods[] = { "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "OTHER" };
 
 struct reading {
 	struct http_scan scan;
