@@ -79,9 +79,10 @@ static inline enum err_code racing_remove(struct store *store, const char *key, 
 	return store_remove(racing_inner(store), key, err);
 }
 
-static inline void racing_locate(struct store *store, const char *key, struct buf *out)
+static inline enum err_code racing_locate(struct store *store, const char *key, struct buf *out,
+					  struct err *err)
 {
-	store_locate(racing_inner(store), key, out);
+	return store_locate(racing_inner(store), key, out, err);
 }
 
 static inline void racing_free(struct store *store)

@@ -85,21 +85,23 @@ enum err_code check_take_letters(struct checking *checking)
 	return code;
 }
 
-static void check_put_files(struct buf *out, struct store *store, const char *root,
-			    const struct delta_table *table)
+static enum err_code check_put_files(struct buf *out, struct store *store, const char *root,
+				     const struct delta_table *table, struct err *err)
 {
+	enum err_code code = ERR_OK;
 	char key[STORE_KEY_MAX * 2];
 	struct buf path;
 
 	buf_init(&path, STORE_KEY_MAX * 4);
-	for (size_t i = 0; i < delta_file_count(table); i++) {
+	for (size_t i = 0; i < delta_file_count(table) && code == ERR_OK; i++) {
 		(void)snprintf(key, sizeof(key), "%s/%s", root, delta_file(table, i)->path);
 		buf_clear(&path);
-		store_locate(store, key, &path);
+		code = store_locate(store, key, &path, err);
 		buf_add_str(out, i ? "," : "");
 		duck_put_literal(out, buf_slice(&path));
 	}
 	buf_release(&path);
+	return code;
 }
 
 /*
@@ -134,22 +136,25 @@ static void put_limits(struct buf *sql, const struct checking *checking)
 static enum err_code attach_places(struct checking *checking)
 {
 	struct buf sql;
-	enum err_code code;
+	enum err_code code = ERR_OK;
 
 	buf_init(&sql, SQL_BYTES_MAX);
 	buf_add_str(&sql, "CREATE OR REPLACE VIEW places AS SELECT p, o, 0 AS r FROM letters");
-	for (size_t i = 0; i < checking->table_count; i++) {
+	for (size_t i = 0; i < checking->table_count && code == ERR_OK; i++) {
 		const struct check_table *table = &checking->tables[i];
 
 		if (!table->delta || delta_file_count(table->delta) == 0)
 			continue;
 		buf_add_str(&sql, " UNION ALL SELECT _partition, _offset, 1 FROM read_parquet([");
-		check_put_files(&sql, checking->options->store, table->place.root, table->delta);
+		code = check_put_files(&sql, checking->options->store, table->place.root,
+				       table->delta, checking->err);
 		buf_add_str(&sql, "])");
 	}
 	put_limits(&sql, checking);
-	code = buf_full(&sql) ? err_set(checking->err, ERR_LIMIT, "the table has too many files")
-			      : duck_run(checking->options->duck, buf_cstr(&sql), checking->err);
+	if (code == ERR_OK && buf_full(&sql))
+		code = err_set(checking->err, ERR_LIMIT, "the table has too many files");
+	if (code == ERR_OK)
+		code = duck_run(checking->options->duck, buf_cstr(&sql), checking->err);
 	buf_release(&sql);
 	return code;
 }

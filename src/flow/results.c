@@ -25,24 +25,25 @@ void results_run_name(int64_t wall_ms, char run[RUN_NAME_MAX])
 	(void)snprintf(run + len, RUN_NAME_MAX - len, "%03dZ", (int)(wall_ms % 1000));
 }
 
-/* The paths of a table's files, as the engine opens them; the caller frees them. */
-static char **table_paths(struct store *store, const char *root, const struct delta_table *delta)
+/* The paths of a table's files, as the engine opens them; the caller frees them, some or all. */
+static enum err_code find_paths(struct store *store, const char *root,
+				const struct delta_table *delta, char **paths, struct err *err)
 {
-	char **paths = xcalloc(delta_file_count(delta), sizeof(*paths));
+	enum err_code code = ERR_OK;
 	struct buf key, path;
 
 	buf_init(&key, STORE_KEY_MAX + 1);
 	buf_init(&path, PATH_MAX);
-	for (size_t i = 0; i < delta_file_count(delta); i++) {
+	for (size_t i = 0; i < delta_file_count(delta) && code == ERR_OK; i++) {
 		buf_clear(&key);
 		buf_addf(&key, "%s/%s", root, delta_file(delta, i)->path);
 		buf_clear(&path);
-		store_locate(store, buf_cstr(&key), &path);
+		code = store_locate(store, buf_cstr(&key), &path, err);
 		paths[i] = xstrdup(buf_cstr(&path));
 	}
 	buf_release(&path);
 	buf_release(&key);
-	return paths;
+	return code;
 }
 
 static enum err_code results_find_table(const struct results_options *options,
@@ -51,6 +52,7 @@ static enum err_code results_find_table(const struct results_options *options,
 {
 	const struct delta_options read_only = { 0 };
 	struct delta_table *delta = NULL;
+	char **paths;
 	enum err_code code = delta_open(options->store, table->root, &read_only, &delta, err);
 
 	ret_table->model = table->model;
@@ -58,10 +60,12 @@ static enum err_code results_find_table(const struct results_options *options,
 		return ERR_OK;
 	if (code != ERR_OK)
 		return code;
-	ret_table->paths = (const char *const *)table_paths(options->store, table->root, delta);
 	ret_table->path_count = delta_file_count(delta);
+	paths = xcalloc(ret_table->path_count, sizeof(*paths));
+	ret_table->paths = (const char *const *)paths;
+	code = find_paths(options->store, table->root, delta, paths, err);
 	delta_close(delta);
-	return ERR_OK;
+	return code;
 }
 
 static void free_paths(const struct engine_table *table)

@@ -30,7 +30,7 @@ enum err_code store_check_key(const char *key, struct err *err)
 			return err_set(err, ERR_SHAPE,
 				       "a segment of an object key has at most %d bytes, \"%.60s…\" has %zu",
 				       STORE_SEGMENT_MAX, segment, n);
-		if (dots(segment, n) || (segment == key && reserved(segment, n)))
+		if (dots(segment, n) || reserved(segment, n))
 			return err_set(err, ERR_SHAPE, "\"%.*s\" is not allowed in object key \"%s\"",
 				       (int)n, segment, key);
 		if (!segment[n])

@@ -5,8 +5,8 @@
  *	store_file.c	a directory; durable
  *
  * A key is a relative path: segments joined by "/", each of 1 to
- * STORE_SEGMENT_MAX bytes, none "." or "..", the first not STORE_RESERVED, at
- * most STORE_KEY_MAX bytes, no NUL. Anything else is ERR_SHAPE. A key that is
+ * STORE_SEGMENT_MAX bytes, none ".", ".." or STORE_RESERVED, at most
+ * STORE_KEY_MAX bytes, no NUL. Anything else is ERR_SHAPE. A key that is
  * the directory of another may be refused too: file systems have no such thing.
  *
  * Contract (tests/contract/test_store.c runs it against every backend)
@@ -64,7 +64,7 @@ struct store_ops {
 
 	/*
 	 * As put with STORE_CREATE, the body being a local file, which is consumed: after ERR_OK
-	 * `path` is gone. A store on the same file system moves it, another uploads it.
+	 * `path` is gone. A store on the same mount moves it, another copies or uploads it.
 	 */
 	enum err_code (*put_file)(struct store *store, const char *key, const char *path,
 				  struct err *err);
@@ -91,8 +91,13 @@ struct store_ops {
 	/* A key that is not there is success. */
 	enum err_code (*remove)(struct store *store, const char *key, struct err *err);
 
-	/* The local path of a key, for programs that read files themselves, or an "s3://…" URL. */
-	void (*locate)(struct store *store, const char *key, struct buf *out);
+	/*
+	 * Append the local path of an object, for programs that read files themselves, or an
+	 * "s3://…" URL. ERR_ABSENT: there is none, or a symbolic link is on the way to it, which
+	 * such a program would follow out of the store.
+	 */
+	enum err_code (*locate)(struct store *store, const char *key, struct buf *out,
+				struct err *err);
 
 	void (*free)(struct store *store);
 };
@@ -141,9 +146,10 @@ store_remove(struct store *store, const char *key, struct err *err)
 	return store->ops->remove(store, key, err);
 }
 
-static inline void store_locate(struct store *store, const char *key, struct buf *out)
+MUST_USE static inline enum err_code store_locate(struct store *store, const char *key,
+						  struct buf *out, struct err *err)
 {
-	store->ops->locate(store, key, out);
+	return store->ops->locate(store, key, out, err);
 }
 
 /* Accepts NULL. */

@@ -6,6 +6,10 @@
  *	write root/.tmp/<instance>/<n> ─ fsync it ─ move it to its key ─ fsync its directory
  *	        │ crash: a leftover          │ crash: a leftover      │ crash: there or not, whole
  *
+ * Nothing is moved from one mount to another, not even of the same file system.
+ * Where a directory of the store is a mount of its own, its objects are written
+ * in a .tmp beside them.
+ *
  * The move is renameat2(RENAME_NOREPLACE) to create, which fails if the key is
  * taken, and rename to replace; so a reader sees all of an object or none. A
  * file system without RENAME_NOREPLACE gets link() and unlink() instead.
@@ -17,7 +21,7 @@
  * sync of the directory too, so that a caller who finds its own object there may
  * rely on it.
  *
- * Leftovers: each store that writes has a directory of its own in .tmp, on
+ * Leftovers: each store that writes has a directory of its own in a .tmp, on
  * which it holds a lock for its lifetime. One that can be locked has no owner
  * any more and is removed by the next store that begins to write.
  *
@@ -313,10 +317,11 @@ static bool fail_as(int sys)
 static bool copy_all(int fd, int from_fd)
 {
 	enum { CHUNK = 1 << 20 };
+	off_t at = 0;
 	ssize_t n;
 
 	do
-		n = sendfile(fd, from_fd, NULL, CHUNK);
+		n = sendfile(fd, from_fd, &at, CHUNK);
 	while (n > 0 || (n < 0 && errno == EINTR));
 	return n == 0;
 }
@@ -385,11 +390,65 @@ static enum err_code move_to_key(int from_fd, const char *from, struct place to,
 	return ERR_OK;
 }
 
-static enum err_code put_content(struct store_file *file, const char *key, struct content content,
-				 enum store_mode mode, struct err *err)
+/* Are both on one mount? If that cannot be told, yes: a move will tell. */
+static bool same_mount(int a_fd, int b_fd)
+{
+	struct statx a, b;
+
+	if (statx(a_fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &a) < 0 ||
+	    statx(b_fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &b) < 0 ||
+	    !(a.stx_mask & b.stx_mask & STATX_MNT_ID))
+		return true;
+	return a.stx_mnt_id == b.stx_mnt_id;
+}
+
+/* By way of a temporary file in `temp_fd`. */
+static enum err_code put_through(struct store_file *file, const char *key, struct content content,
+				 int temp_fd, struct place place, enum store_mode mode,
+				 struct err *err)
 {
 	char temp[TEMP_NAME_MAX];
 	enum err_code code;
+
+	if (!write_temp(temp_fd, atomic_fetch_add(&file->temp_next, 1), content, temp))
+		return err_errno(err, "could not write object \"%s\"", key);
+	code = move_to_key(temp_fd, temp, place, mode, key, err);
+	if (code != ERR_OK)
+		(void)unlinkat(temp_fd, temp, 0);	/* gone already if it had moved */
+	return code;
+}
+
+/* The same, in a .tmp of the object's own directory. */
+static enum err_code put_beside(struct store_file *file, const char *key, struct content content,
+				struct place place, enum store_mode mode, struct err *err)
+{
+	int tmp_fd = open_dir_at(place.dir_fd, STORE_RESERVED, true);
+	char instance[TEMP_NAME_MAX];
+	enum err_code code;
+	int fd = -1;
+
+	if (tmp_fd >= 0) {
+		store_file_sweep(tmp_fd);
+		fd = make_instance(tmp_fd, instance);
+	}
+	if (fd >= 0) {
+		code = put_through(file, key, content, fd, place, mode, err);
+		(void)unlinkat(tmp_fd, instance, AT_REMOVEDIR);
+		(void)close(fd);
+	} else {
+		code = err_errno(err, "could not make a directory in \"%s\" beside object \"%s\"",
+				 STORE_RESERVED, key);
+	}
+	if (tmp_fd >= 0)
+		(void)close(tmp_fd);
+	return code;
+}
+
+static enum err_code put_content(struct store_file *file, const char *key, struct content content,
+				 enum store_mode mode, struct err *err)
+{
+	struct err why = { .sys = EXDEV };
+	enum err_code code = ERR_IO;
 	struct place place;
 	int temp_fd = temp_dir(file);
 
@@ -399,15 +458,13 @@ static enum err_code put_content(struct store_file *file, const char *key, struc
 	place = make_place(file, key);
 	if (place.dir_fd < 0)
 		return key_errno(err, "make the directory of", key);
-	if (!write_temp(temp_fd, atomic_fetch_add(&file->temp_next, 1), content, temp)) {
-		code = err_errno(err, "could not write object \"%s\"", key);
-		goto out;
-	}
-	code = move_to_key(temp_fd, temp, place, mode, key, err);
-	if (code != ERR_OK)
-		(void)unlinkat(temp_fd, temp, 0);	/* gone already if it had moved */
-out:
+	if (same_mount(temp_fd, place.dir_fd))
+		code = put_through(file, key, content, temp_fd, place, mode, &why);
+	if (code != ERR_OK && why.sys == EXDEV)
+		code = put_beside(file, key, content, place, mode, &why);
 	(void)close(place.dir_fd);
+	if (code != ERR_OK)
+		*err = why;
 	return code;
 }
 
@@ -422,27 +479,23 @@ static enum err_code file_put(struct store *store, const char *key, struct slice
 	return put_content((struct store_file *)store, key, content, mode, err);
 }
 
-/* Is the open file on the file system of the store? */
-static bool can_move(const struct store_file *file, int fd)
-{
-	struct stat ours, theirs;
-
-	return fstat(file->root_fd, &ours) == 0 && fstat(fd, &theirs) == 0 &&
-	       ours.st_dev == theirs.st_dev;
-}
-
+/* err->sys EXDEV: it has to be copied. */
 static enum err_code move_file(struct store_file *file, const char *key, const char *path, int fd,
 			       struct err *err)
 {
 	enum err_code code;
-	struct place place;
+	struct place place = make_place(file, key);
 
-	if (fsync(fd) < 0)
-		return err_errno(err, "could not sync \"%s\"", path);
-	place = make_place(file, key);
 	if (place.dir_fd < 0)
 		return key_errno(err, "make the directory of", key);
-	code = move_to_key(AT_FDCWD, path, place, STORE_CREATE, key, err);
+	if (!same_mount(fd, place.dir_fd)) {
+		errno = EXDEV;
+		code = err_errno(err, "could not move \"%s\"", path);
+	} else if (fsync(fd) < 0) {
+		code = err_errno(err, "could not sync \"%s\"", path);
+	} else {
+		code = move_to_key(AT_FDCWD, path, place, STORE_CREATE, key, err);
+	}
 	(void)close(place.dir_fd);
 	return code;
 }
@@ -452,6 +505,7 @@ static enum err_code file_put_file(struct store *store, const char *key, const c
 {
 	struct store_file *file = (struct store_file *)store;
 	enum err_code code = store_check_key(key, err);
+	struct err why = { 0 };
 	struct content content;
 
 	if (code != ERR_OK)
@@ -459,10 +513,11 @@ static enum err_code file_put_file(struct store *store, const char *key, const c
 	content.fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (content.fd < 0)
 		return err_errno(err, "could not open \"%s\"", path);
-	if (can_move(file, content.fd))
-		code = move_file(file, key, path, content.fd, err);
-	else
-		code = put_content(file, key, content, STORE_CREATE, err);
+	code = move_file(file, key, path, content.fd, &why);
+	if (code != ERR_OK && why.sys == EXDEV)
+		code = put_content(file, key, content, STORE_CREATE, &why);
+	if (code != ERR_OK)
+		*err = why;
 	if (code == ERR_OK)
 		(void)unlink(path);	/* gone already if it was moved */
 	(void)close(content.fd);
@@ -628,9 +683,15 @@ static enum err_code file_list(struct store *store, const char *prefix, const ch
 
 /* --- the store --------------------------------------------------------- */
 
-static void file_locate(struct store *store, const char *key, struct buf *out)
+static enum err_code file_locate(struct store *store, const char *key, struct buf *out,
+				 struct err *err)
 {
-	buf_addf(out, "%s/%s", ((struct store_file *)store)->root, key);
+	uint64_t size;
+	enum err_code code = file_size(store, key, &size, err);
+
+	if (code == ERR_OK)
+		buf_addf(out, "%s/%s", ((struct store_file *)store)->root, key);
+	return code;
 }
 
 static void file_free(struct store *store)

@@ -91,7 +91,7 @@ static bool read_names(DIR *handle, const struct walk *walk, const char *dir,
 		char type = entry_type(dirfd(handle), entry);
 
 		if (!type || !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..") ||
-		    (!*dir && !strcmp(entry->d_name, STORE_RESERVED)))
+		    !strcmp(entry->d_name, STORE_RESERVED))
 			continue;
 		tree_add_name(names, walk, dir, entry, type);
 	}

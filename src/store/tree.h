@@ -16,7 +16,7 @@ struct tree_listing {
 
 /*
  * List below the open directory `fd`, which is taken, and whose keys begin with `start`: "" (the
- * root, of which STORE_RESERVED is left out) or a path that ends in '/'. A directory that cannot
+ * root) or a path that ends in '/'. STORE_RESERVED is left out. A directory that cannot
  * hold what is asked for is not read. Memory follows the largest directory, not the tree.
  */
 MUST_USE enum err_code tree_list(int fd, const char *start, const struct tree_listing *listing,

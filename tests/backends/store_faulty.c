@@ -63,9 +63,10 @@ static enum err_code faulty_remove(struct store *store, const char *key, struct 
 	FAULTY(self(store), err, store_remove(self(store)->inner, key, err));
 }
 
-static void faulty_locate(struct store *store, const char *key, struct buf *out)
+static enum err_code faulty_locate(struct store *store, const char *key, struct buf *out,
+				   struct err *err)
 {
-	store_locate(self(store)->inner, key, out);
+	return store_locate(self(store)->inner, key, out, err);
 }
 
 static void faulty_free(struct store *store)

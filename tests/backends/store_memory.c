@@ -263,10 +263,15 @@ static enum err_code memory_remove(struct store *store, const char *key, struct 
 	return ERR_OK;
 }
 
-static void memory_locate(struct store *store, const char *key, struct buf *out)
+static enum err_code memory_locate(struct store *store, const char *key, struct buf *out,
+				   struct err *err)
 {
-	(void)store;
-	buf_addf(out, "memory:%s", key);
+	uint64_t size;
+	enum err_code code = memory_size(store, key, &size, err);
+
+	if (code == ERR_OK)
+		buf_addf(out, "memory:%s", key);
+	return code;
 }
 
 static void memory_free(struct store *store)

@@ -300,10 +300,10 @@ static void test_keys(void **state)
 {
 	static const char *const bad[] = {
 		"", "/", "/a", "a/", "a//b", ".", "..", "../a", "a/..", "a/../b", "./a", ".tmp/x",
-		".tmp",
+		".tmp", "a/.tmp/b", "a/.tmp",
 	};
 	static const char *const good[] = {
-		"...", ".a", "a+b=c d%2F", "a/.tmp/b", "\xe2\x82\xac", "\x01\x7f\xff", "-", "a\nb",
+		"...", ".a", "a+b=c d%2F", "a/tmp/b", "a/.tmpx/b", "\xe2\x82\xac", "\x01\x7f\xff", "-", "a\nb",
 	};
 	struct store *store = store_of(state);
 	struct err err = { 0 };
@@ -556,12 +556,48 @@ static void test_symbolic_links_lead_nowhere(void **state)
 static void test_locate_is_the_path(void **state)
 {
 	struct fixture *f = *state;
+	struct err err = { 0 };
 	struct buf path;
 
 	buf_init(&path, 1000);
 	put(f->store, "t/a.json", "1");
-	store_locate(f->store, "t/a.json", &path);
+	assert_ok(store_locate(f->store, "t/a.json", &path, &err));
 	assert_int_equal(access(buf_cstr(&path), R_OK), 0);
+	buf_release(&path);
+}
+
+/* Whoever is told a path follows the links on it: none may lead out. */
+static void test_locate_gives_what_is_there(void **state)
+{
+	struct fixture *f = *state;
+	struct err err = { 0 };
+	struct buf path;
+
+	buf_init(&path, 1000);
+	put(f->store, "t/a.json", "1");
+	assert_int_equal(store_locate(f->store, "t/b.json", &path, &err), ERR_ABSENT);
+	assert_int_equal(store_locate(f->store, "t", &path, &err), ERR_ABSENT);
+	assert_int_equal(store_locate(f->store, "../t/a.json", &path, &err), ERR_SHAPE);
+	assert_int_equal(path.len, 0);
+	buf_release(&path);
+}
+
+static void test_locate_follows_no_links(void **state)
+{
+	struct fixture *f = *state;
+	struct err err = { 0 };
+	struct buf path;
+	char link[200];
+
+	buf_init(&path, 1000);
+	put(f->store, "t/a.json", "1");
+	(void)snprintf(link, sizeof(link), "%s/t/b.json", f->dir);
+	assert_int_equal(symlink("/etc/passwd", link), 0);
+	assert_int_equal(store_locate(f->store, "t/b.json", &path, &err), ERR_ABSENT);
+	(void)snprintf(link, sizeof(link), "%s/out", f->dir);
+	assert_int_equal(symlink("/etc", link), 0);
+	assert_int_equal(store_locate(f->store, "out/passwd", &path, &err), ERR_ABSENT);
+	assert_int_equal(path.len, 0);
 	buf_release(&path);
 }
 
@@ -698,6 +734,7 @@ static void test_leftovers_of_the_living_stay(void **state)
 	ON(test_long_keys, open), \
 	ON(test_put_file, open), \
 	ON(test_put_file_from_another_file_system, open), \
+	ON(test_locate_gives_what_is_there, open), \
 	ON(test_of_several_creators_one_wins, open), \
 	ON(test_a_reader_sees_all_or_nothing, open)
 #define FILE_ONLY(test) ON(test, open_file)
@@ -710,6 +747,7 @@ int main(int argc, char **argv)
 		CONTRACT(open_faulty),
 		FILE_ONLY(test_symbolic_links_lead_nowhere),
 		FILE_ONLY(test_locate_is_the_path),
+		FILE_ONLY(test_locate_follows_no_links),
 		FILE_ONLY(test_killed_between_steps),
 		FILE_ONLY(test_failing_steps_have_the_right_code),
 		FILE_ONLY(test_leftovers_of_the_living_stay),

@@ -273,9 +273,10 @@ static enum err_code busy_remove(struct store *base, const char *key, struct err
 	return store_remove(busy(base)->inner, key, err);
 }
 
-static void busy_locate(struct store *base, const char *key, struct buf *out)
+static enum err_code busy_locate(struct store *base, const char *key, struct buf *out,
+				 struct err *err)
 {
-	store_locate(busy(base)->inner, key, out);
+	return store_locate(busy(base)->inner, key, out, err);
 }
 
 static void busy_free(struct store *base)

@@ -205,9 +205,10 @@ static enum err_code late_remove(struct store *store, const char *key, struct er
 	return store_remove(late(store)->inner, key, err);
 }
 
-static void late_locate(struct store *store, const char *key, struct buf *out)
+static enum err_code late_locate(struct store *store, const char *key, struct buf *out,
+				 struct err *err)
 {
-	store_locate(late(store)->inner, key, out);
+	return store_locate(late(store)->inner, key, out, err);
 }
 
 static void late_free(struct store *store)
