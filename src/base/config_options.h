@@ -95,6 +95,7 @@ X(FROM, "", "from", CONFIG_CHOICE, "batch", "batch|stream", "Which tables to ask
 X(UNTIL_END, "", "until-end", CONFIG_BOOL, "false", "", "Stop when all that is in the log now is done")
 
 /* Looking inside */
+X(CHECK, "", "check", CONFIG_BOOL, "false", "", "Tell every fault of the models, with its file and line")
 X(OFFSET, "", "offset", CONFIG_TEXT, "beginning", "", "Where to begin: an offset, -N (the last N), @milliseconds since 1970, beginning or end")
 X(COUNT, "", "count", CONFIG_INT, "0", "0..9223372036854775807", "Stop after so many; 0: all")
 X(FOLLOW, "", "follow", CONFIG_BOOL, "false", "", "Wait for more at the end")

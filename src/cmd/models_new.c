@@ -100,6 +100,39 @@ static enum err_code write_model(const char *dir, const char *name, struct slice
 	return code;
 }
 
+/* What is wrong with the new file, among those that are there: the name is taken, … */
+struct fitting {
+	const char *path;
+	struct err *err;
+};
+
+static void note_fault(void *user, const char *fault)
+{
+	struct fitting *fitting = user;
+
+	if (slice_starts(slice_str(fault), fitting->path) && fitting->err->code == ERR_OK)
+		(void)err_set(fitting->err, ERR_USAGE, "%s", fault);
+}
+
+/* Takes the file away again if it does not fit in. Faults of other files are theirs. */
+static enum err_code check_model(const char *dir, const char *path, struct err *err)
+{
+	struct fitting fitting = { path, err };
+	struct model_faults faults = { .tell = note_fault, .user = &fitting };
+	struct models models;
+	enum err_code code;
+
+	err->code = ERR_OK;
+	code = models_load_sound(dir, &faults, &models, err);
+	if (code == ERR_OK) {
+		code = err->code;
+		models_free(&models);
+	}
+	if (code != ERR_OK)
+		(void)unlink(path);
+	return code;
+}
+
 /* --- what it says ------------------------------------------------------ */
 
 /* In a shell's single quotes. */
@@ -119,8 +152,8 @@ static void models_new_put_summary(struct buf *out, const char *path,
 {
 	const struct infer_field *key = inferred->key;
 
-	buf_addf(out, "%s: %zu columns, from %" PRIu64 " record%s\n", path, inferred->count,
-		 inferred->records, inferred->records == 1 ? "" : "s");
+	buf_addf(out, "%s: %zu column%s, from %" PRIu64 " record%s\n", path, inferred->count,
+		 inferred->count == 1 ? "" : "s", inferred->records, inferred->records == 1 ? "" : "s");
 	if (key)
 		buf_addf(
 			out,
@@ -212,6 +245,8 @@ static enum err_code write_and_say(const struct config *config, const char *name
 			       : setup_models_dir(config, dir, err);
 	if (code == ERR_OK)
 		code = write_model(dir, name, buf_slice(&text), path, err);
+	if (code == ERR_OK)
+		code = check_model(dir, path, err);
 	if (code == ERR_OK) {
 		models_new_put_summary(&said, path, inferred);
 		put_posts(&said, config, inferred, name);

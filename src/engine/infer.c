@@ -47,7 +47,7 @@ struct infer {
 
 /* --- keys -------------------------------------------------------------- */
 
-/* "user_id", "userId", "User-ID": letters and digits only, in lower case. */
+/* "click_id", "clickId", "Click-ID": letters and digits only, in lower case. */
 static size_t squeeze(struct slice name, char *text, size_t room)
 {
 	size_t len = 0;

@@ -61,6 +61,5 @@ void infer_put_example(struct buf *out, const struct inferred *inferred);
 
 /* Gives each of the fields its alias. */
 void infer_name_all(struct inferred *inferred);
-const char *infer_type_name(enum delta_type type);
 
 #endif

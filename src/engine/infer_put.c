@@ -2,6 +2,7 @@
 #include "engine/infer.h"
 
 #include "base/json.h"
+#include "engine/model.h"
 
 #include <ctype.h>
 
@@ -30,26 +31,6 @@ static void wrap_begin(struct wrapped *wrapped, struct buf *out, const char *wor
 
 	buf_addf(out, "-- %s:", word);
 	*wrapped = (struct wrapped){ .out = out, .column = out->len - before };
-}
-
-const char *infer_type_name(enum delta_type type)
-{
-	switch (type) {
-	case DELTA_INTEGER:
-		return "int";
-	case DELTA_LONG:
-		return "long";
-	case DELTA_DOUBLE:
-		return "double";
-	case DELTA_BOOLEAN:
-		return "boolean";
-	case DELTA_TIMESTAMP:
-		return "timestamp";
-	case DELTA_ARRAY_DOUBLE:
-	case DELTA_STRING:
-		break;
-	}
-	return "string";
 }
 
 /* What reads the text of `raw`; NULL: it stays as it is. */
@@ -113,7 +94,7 @@ static void infer_put_header(struct buf *out, const struct inferred *inferred, c
 		const struct infer_field *field = &inferred->fields[i];
 
 		buf_clear(&piece);
-		buf_addf(&piece, "%s %s%s", field->alias, infer_type_name(field->type),
+		buf_addf(&piece, "%s %s%s", field->alias, model_type_name(field->type),
 			 i + 1 < inferred->count ? "," : "");
 		wrap(&wrapped, buf_slice(&piece));
 	}

@@ -31,6 +31,8 @@ struct header {
 /* A file on its way to a model. */
 struct draft {
 	struct arena *memory;
+	struct model_faults *faults;	/* NULL: the first one ends it */
+	bool faulty;			/* one was told */
 	const char *file;
 	struct header header;
 	struct model model;
@@ -39,6 +41,17 @@ struct draft {
 /* The error of a header's line. */
 #define broken(draft, line, err, ...) \
 	(err_set(err, ERR_USAGE, __VA_ARGS__), err_prefix(err, "%s:%d", (draft)->file, line))
+
+/* Goes on behind a fault that is told. */
+static enum err_code tell_fault(struct draft *draft, enum err_code code, const struct err *err)
+{
+	if (code == ERR_OK || !draft->faults)
+		return code;
+	draft->faulty = true;
+	draft->faults->count++;
+	draft->faults->tell(draft->faults->user, err->msg);
+	return ERR_OK;
+}
 
 static struct slice trimmed(struct slice s)
 {
@@ -130,7 +143,7 @@ static enum err_code model_read_header(struct draft *draft, struct slice *rest, 
 	for (; slice_starts(*rest, "--"); line++) {
 		code = read_header_line(draft, slice_from(model_next_line(rest), 2), line, &word,
 					err);
-		if (code != ERR_OK)
+		if (tell_fault(draft, code, err) != ERR_OK)
 			return code;
 	}
 	for (; rest->len && isspace((unsigned char)rest->ptr[0]); *rest = slice_from(*rest, 1))
@@ -139,7 +152,7 @@ static enum err_code model_read_header(struct draft *draft, struct slice *rest, 
 	if (rest->len == 0)
 		return broken(draft, line, err, "there is no SQL");
 	if (draft->header.value[TITLE].len == 0)
-		return broken(draft, 1, err, "the header lacks \"-- title: …\"");
+		return tell_fault(draft, broken(draft, 1, err, "the header lacks \"-- title: …\""), err);
 	return ERR_OK;
 }
 
@@ -165,9 +178,11 @@ static enum err_code model_read_file(const char *path, struct buf *out, struct e
 	return code;
 }
 
-static void draft_init(struct draft *draft, struct arena *memory, const char *path)
+static void draft_init(struct draft *draft, struct arena *memory, struct model_faults *faults,
+		       const char *path)
 {
-	*draft = (struct draft){ .memory = memory, .file = arena_str(memory, slice_str(path)) };
+	*draft = (struct draft){ .memory = memory, .faults = faults,
+				 .file = arena_str(memory, slice_str(path)) };
 	draft->model.file = draft->file;
 	for (size_t i = 0; i < WORD_COUNT; i++)
 		buf_init(&draft->header.value[i], MODEL_BYTES_MAX);
@@ -366,17 +381,19 @@ static enum err_code read_key(struct draft *draft, struct clean_model *clean, st
 	return ERR_OK;
 }
 
+static const char *const type_names[] = {
+	[DELTA_INTEGER] = "int", [DELTA_LONG] = "long", [DELTA_DOUBLE] = "double",
+	[DELTA_STRING] = "string", [DELTA_BOOLEAN] = "boolean", [DELTA_TIMESTAMP] = "timestamp",
+	[DELTA_ARRAY_DOUBLE] = "array<double>",
+};
+
+const char *model_type_name(enum delta_type type) { return type_names[type]; }
+
 static bool parse_type(struct slice name, enum delta_type *ret)
 {
-	static const struct { const char *name; enum delta_type type; } types[] = {
-		{ "int", DELTA_INTEGER }, { "long", DELTA_LONG }, { "double", DELTA_DOUBLE },
-		{ "string", DELTA_STRING }, { "boolean", DELTA_BOOLEAN },
-		{ "timestamp", DELTA_TIMESTAMP }, { "array<double>", DELTA_ARRAY_DOUBLE },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(types); i++)
-		if (slice_is(name, types[i].name)) {
-			*ret = types[i].type;
+	for (size_t i = 0; i < ARRAY_LEN(type_names); i++)
+		if (slice_is(name, type_names[i])) {
+			*ret = (enum delta_type)i;
 			return true;
 		}
 	return false;
@@ -480,7 +497,7 @@ static enum err_code check_table_name(struct draft *draft, struct err *err)
 static enum err_code finish_clean(struct draft *draft, void *ret, struct err *err)
 {
 	struct clean_model clean = { .model = draft->model };
-	enum err_code code = check_table_name(draft, err);
+	enum err_code code = tell_fault(draft, check_table_name(draft, err), err);
 
 	for (int word = FIELDS; word <= COLUMNS && code == ERR_OK; word++)
 		if (draft->header.value[word].len == 0)
@@ -488,14 +505,15 @@ static enum err_code finish_clean(struct draft *draft, void *ret, struct err *er
 	clean.topic = pattern_of(draft, TOPIC, "{id}", ".");
 	clean.stream = pattern_of(draft, STREAM, "streaming-{id}", "-");
 	if (code == ERR_OK)
-		code = check_pattern(draft, TOPIC, clean.topic, err);
+		code = tell_fault(draft, check_pattern(draft, TOPIC, clean.topic, err), err);
 	if (code == ERR_OK)
-		code = check_pattern(draft, STREAM, clean.stream, err);
+		code = tell_fault(draft, check_pattern(draft, STREAM, clean.stream, err), err);
 	if (code == ERR_OK)
-		code = read_fields(draft, &clean, err);
+		code = tell_fault(draft, read_fields(draft, &clean, err), err);
 	if (code == ERR_OK)
-		code = read_columns(draft, &clean, err);
-	if (code == ERR_OK)
+		code = tell_fault(draft, read_columns(draft, &clean, err), err);
+	/* Of fields and columns that are cut short it would only say that it is not there. */
+	if (code == ERR_OK && !draft->faulty)
 		code = read_key(draft, &clean, err);
 	if (code == ERR_OK)
 		*(struct clean_model *)ret = clean;
@@ -555,32 +573,43 @@ static int by_name(const struct dirent **a, const struct dirent **b)
 
 typedef enum err_code finish_fn(struct draft *draft, void *ret, struct err *err);
 
-static enum err_code load_one(struct arena *memory, const char *dir, const char *file_name,
-			      finish_fn *finish, void *ret, struct err *err)
+static enum err_code load_draft(struct draft *draft, struct slice name, finish_fn *finish,
+				void *ret, struct err *err)
 {
-	struct slice name = slice_of(file_name, strlen(file_name) - 4);
+	enum err_code code;
+
+	if (!name_ok(name))
+		return err_set(err, ERR_USAGE, "%s:1: a model's name has letters, digits, _ and -,"
+			       " at most %d", draft->file, NAME_LEN_MAX);
+	code = draft_read(draft, name, err);
+	return code == ERR_OK ? finish(draft, ret, err) : code;
+}
+
+/* *ret_sound false: faults of it were told, it is none. */
+static enum err_code load_one(struct arena *memory, struct model_faults *faults, const char *dir,
+			      const char *file_name, finish_fn *finish, void *ret,
+			      bool *ret_sound, struct err *err)
+{
 	char path[PATH_MAX];
 	struct draft draft;
 	enum err_code code;
 
-	if (snprintf(path, sizeof(path), "%s/%s", dir, file_name) >= (int)sizeof(path))
-		return err_set(err, ERR_USAGE, "the path of model \"%s\" is too long", file_name);
-	if (!name_ok(name))
-		return err_set(err, ERR_USAGE, "\"%s\": a model's name has letters, digits, _ and -,"
-			       " at most %d", path, NAME_LEN_MAX);
-	draft_init(&draft, memory, path);
-	code = draft_read(&draft, name, err);
-	if (code == ERR_OK)
-		code = finish(&draft, ret, err);
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, file_name);
+	draft_init(&draft, memory, faults, path);
+	code = load_draft(&draft, slice_of(file_name, strlen(file_name) - 4), finish, ret, err);
+	code = tell_fault(&draft, code, err);
+	*ret_sound = code == ERR_OK && !draft.faulty;
 	draft_release(&draft);
 	return code;
 }
 
 /* Every model of a directory, in order of name: `size` bytes each into *ret_models. */
-static enum err_code load_dir(struct arena *memory, const char *parent, const char *kind,
-			      finish_fn *finish, size_t size, void **ret_models, size_t *ret_count,
-			      struct err *err)
+static enum err_code load_dir(struct arena *memory, struct model_faults *faults,
+			      const char *parent, const char *kind, finish_fn *finish, size_t size,
+			      void **ret_models, size_t *ret_count, struct err *err)
 {
+	bool sound = false;
+	size_t count = 0;
 	char dir[PATH_MAX];
 	struct dirent **entries = NULL;
 	enum err_code code = ERR_OK;
@@ -598,12 +627,13 @@ static enum err_code load_dir(struct arena *memory, const char *parent, const ch
 		models = *ret_models = arena_alloc(memory, (size_t)n * size);
 	for (int i = 0; i < n; i++) {
 		if (code == ERR_OK)
-			code = load_one(memory, dir, entries[i]->d_name, finish,
-					models + (size_t)i * size, err);
+			code = load_one(memory, faults, dir, entries[i]->d_name, finish,
+					models + count * size, &sound, err);
+		count += code == ERR_OK && sound;
 		free(entries[i]);
 	}
 	free(entries);
-	*ret_count = (size_t)n;
+	*ret_count = count;
 	return code;
 }
 
@@ -674,37 +704,62 @@ static bool names_clash(const char *a, const char *b)
 	return false;
 }
 
-static enum err_code check_clashes(const struct models *models, struct err *err)
+/* The one of `models` whose name clashes with that of a model, or NULL. */
+static const struct clean_model *find_clash(const struct models *models,
+					    const struct clean_model *model)
 {
-	for (size_t i = 0; i < models->clean_count; i++)
-		for (size_t j = 0; j < models->clean_count; j++)
-			if (i != j &&
-			    names_clash(models->clean[i].model.name, models->clean[j].model.name))
-				return err_set(err, ERR_USAGE,
-					       "%s:1: table \"%s\" and table \"%s\" would"
-					       " be one to SQL; rename one of the files",
-					       models->clean[j].model.file,
-					       models->clean[j].model.name,
-					       models->clean[i].model.name);
+	const char *name = model->model.name;
+
+	for (const struct clean_model *other = models->clean;
+	     other < models->clean + models->clean_count; other++)
+		if (names_clash(other->model.name, name) || names_clash(name, other->model.name))
+			return other;
+	return NULL;
+}
+
+/* Of two that clash, the later one is at fault. */
+static enum err_code check_clashes(struct models *models, struct model_faults *faults,
+				   struct err *err)
+{
+	struct models sound = { .clean = models->clean };
+
+	for (size_t i = 0; i < models->clean_count; i++) {
+		struct clean_model model = models->clean[i];
+		const struct clean_model *other = find_clash(&sound, &model);
+
+		if (!other) {
+			sound.clean[sound.clean_count++] = model;
+			continue;
+		}
+		err_set(err, ERR_USAGE, "%s:1: table \"%s\" and table \"%s\" would be one to SQL;"
+			" rename one of the files", model.model.file, model.model.name,
+			other->model.name);
+		if (!faults)
+			return err->code;
+		faults->count++;
+		faults->tell(faults->user, err->msg);
+	}
+	models->clean_count = sound.clean_count;
 	return ERR_OK;
 }
 
-enum err_code models_load(const char *dir, struct models *ret_models, struct err *err)
+enum err_code models_load_sound(const char *dir, struct model_faults *faults,
+				struct models *ret_models, struct err *err)
 {
 	struct models models = { .memory = xmalloc(sizeof(*models.memory)) };
 	void *found = NULL;
 	enum err_code code;
 
 	arena_init(models.memory, MODELS_BYTES_MAX);
-	code = load_dir(models.memory, dir, "clean", finish_clean, sizeof(*models.clean), &found,
-			&models.clean_count, err);
+	code = load_dir(models.memory, faults, dir, "clean", finish_clean, sizeof(*models.clean),
+			&found, &models.clean_count, err);
 	models.clean = found;
 	if (code == ERR_OK)
-		code = load_dir(models.memory, dir, "analyses", finish_analysis,
+		code = load_dir(models.memory, faults, dir, "analyses", finish_analysis,
 				sizeof(*models.analyses), &found, &models.analysis_count, err);
 	models.analyses = found;
 	if (code == ERR_OK)
-		code = check_clashes(&models, err);
+		code = check_clashes(&models, faults, err);
 	if (code != ERR_OK) {
 		models_free(&models);
 		return code;

@@ -19,7 +19,7 @@
  * what the SQL may rest on.
  *
  * models_load() reads a directory once; a file with a broken header is an
- * error that names it and its line. Ownership: models_free() ends everything.
+ * error that names it and its line, the first one of all. Ownership: models_free() ends everything.
  */
 #ifndef ENGINE_MODEL_H
 #define ENGINE_MODEL_H
@@ -87,8 +87,24 @@ struct models {
 	struct arena *memory;
 };
 
-/* `dir` holds clean/ and analyses/. */
-MUST_USE enum err_code models_load(const char *dir, struct models *ret_models, struct err *err);
+/* Who wants to hear of every fault. */
+struct model_faults {
+	void (*tell)(void *user, const char *fault);	/* "FILE:LINE: what" */
+	void *user;
+	size_t count;
+};
+
+/* `dir` holds clean/ and analyses/. A file with faults is told, each fault of it, and left out; an
+ * error is that the directory could not be read. With `faults` NULL the first fault is one. */
+MUST_USE enum err_code models_load_sound(const char *dir, struct model_faults *faults,
+					 struct models *ret_models, struct err *err);
+
+MUST_USE static inline enum err_code models_load(const char *dir, struct models *ret_models,
+						 struct err *err)
+{
+	return models_load_sound(dir, NULL, ret_models, err);
+}
+
 void models_free(struct models *models);
 /* NULL: there is none of that name. */
 const struct clean_model *models_clean(const struct models *models, const char *name);
@@ -98,5 +114,7 @@ const struct analysis_model *models_analysis(const struct models *models, const 
 void clean_name(struct buf *out, const char *pattern, const char *id);
 
 const char *chart_name(enum chart chart);
+/* As a header says it: "int", "array<double>". */
+const char *model_type_name(enum delta_type type);
 
 #endif
