@@ -175,6 +175,46 @@ static void test_both_gone_beside_a_log(void **state)
 	assert_int_not_equal(faccessat(fixture->dir_fd, "topics", F_OK, 0), 0);
 }
 
+static void create_and_drop(struct topics *topics, int i, uint64_t records)
+{
+	char name[16];
+	struct topic_ref ref = { i % 2 ? TOPIC_LOG : TOPIC_STREAM, name };
+	struct topic *topic;
+	struct err err = { 0 };
+
+	(void)snprintf(name, sizeof(name), "t%d", i);
+	assert_ok(topics_create(topics, ref, 2, &topic, &err));
+	topic->partitions[1].next += records;
+	topics_leave_floor(topics, topic);
+	topics_drop(topics, topic);
+}
+
+/* Names that are gone become one, which holds for every name; the list keeps that. */
+static void test_names_that_are_gone_become_one(void **state)
+{
+	const struct fixture *fixture = *state;
+	struct topic_ref first = { TOPIC_LOG, "t1" };
+	struct topics topics, loaded;
+	struct topic *topic;
+	struct err err = { 0 };
+	uint64_t log_id;
+
+	topics_init(&topics);
+	create_and_drop(&topics, 1, 7);
+	for (int i = 2; i < TOPICS_MAX + 100; i++)
+		create_and_drop(&topics, i, 1);
+	assert_true(topics.floors.count <= TOPICS_MAX + 2);
+	assert_ok(catalog_save(fixture->dir_fd, &topics, 1, &err));
+	topics_release(&topics);
+	topics_init(&loaded);
+	assert_ok(catalog_load(fixture->dir_fd, &loaded, &log_id, &err));
+	assert_ok(topics_create(&loaded, first, 2, &topic, &err));
+	assert_int_equal(topic->partitions[0].first, 7);
+	assert_int_equal(topic->partitions[1].first, 7);
+	create_and_drop(&loaded, TOPICS_MAX + 99, 0);
+	topics_release(&loaded);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -182,6 +222,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_one_that_is_gone, make, drop),
 		cmocka_unit_test_setup_teardown(test_both_damaged, make, drop),
 		cmocka_unit_test_setup_teardown(test_both_gone_beside_a_log, make, drop),
+		cmocka_unit_test_setup_teardown(test_names_that_are_gone_become_one, make, drop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,8 +46,8 @@ static void put_catalog(struct buf *out, const struct topics *topics, uint64_t l
 	for (size_t i = 0; i < topics->count; i++)
 		if (topics->items[i]->phase != TOPIC_GOING)
 			put_topic(out, topics->items[i]);
-	for (size_t i = 0; i < topics->floor_count; i++) {
-		const struct topic_floor *floor = &topics->floors[i];
+	for (size_t i = 0; i < topics->floors.count; i++) {
+		const struct topic_floor *floor = &topics->floors.items[i];
 
 		buf_addf(out, "gone %s %" PRIu64 " %" PRIu64 " %s\n", topic_kind_text(floor->kind),
 			 floor->others, floor->created_s, floor->name);
@@ -260,7 +260,7 @@ static bool parse_gone(const char *line, struct topics *topics)
 		   &floor.created_s, floor.name) != 4 ||
 	    !topic_kind_parse(kind_word, &floor.kind))
 		return false;
-	topics_add_floor(topics, &floor);
+	floors_add(&topics->floors, &floor);
 	return true;
 }
 
@@ -268,9 +268,9 @@ static bool parse_floor(const char *line, struct topics *topics)
 {
 	uint64_t ordinal;
 
-	if (topics->floor_count == 0 || sscanf(line, "floor %" SCNu64, &ordinal) != 1)
+	if (topics->floors.count == 0 || sscanf(line, "floor %" SCNu64, &ordinal) != 1)
 		return false;
-	topics_add_floor_ordinal(topics, ordinal);
+	floors_add_ordinal(&topics->floors, ordinal);
 	return true;
 }
 

@@ -11,7 +11,7 @@
  *	topic <log|stream> <uid, hex> <made at, ms> <partitions> <name>
  *	partition <id> <open|closed> <parent> <parent> <first ordinal ever> <shard made at, s>
  *		<first hash, hex> <last hash, hex>	(one for each, after its topic)
- *	gone <log|stream> <ordinal> <s> <name>		(topics.h: what a removed topic leaves)
+ *	gone <log|stream> <ordinal> <s> <name>		(floors.h)
  *	floor <ordinal>		(of each of its partitions in turn; the rest have that of `gone`)
  *	crc <CRC-32C of all before this line, hex>
  *
