@@ -128,8 +128,13 @@ enum err_code catalog_save(int dir_fd, const struct topics *topics, uint64_t log
 
 static bool is_there(int dir_fd, const char *name) { return faccessat(dir_fd, name, F_OK, 0) == 0; }
 
+bool catalog_is_there(int dir_fd)
+{
+	return is_there(dir_fd, file_name) || is_there(dir_fd, copy_name);
+}
+
 /* An empty list must not take the place of one that was lost. */
-static enum err_code need_no_log(int dir_fd, struct err *err)
+enum err_code catalog_need_no_log(int dir_fd, struct err *err)
 {
 	uint64_t *bases;
 	size_t count;
@@ -166,9 +171,9 @@ enum err_code catalog_make(int dir_fd, struct err *err)
 	uint64_t log_id = 0;
 	enum err_code code;
 
-	if (is_there(dir_fd, file_name) || is_there(dir_fd, copy_name))
+	if (catalog_is_there(dir_fd))
 		return ERR_OK;
-	code = need_no_log(dir_fd, err);
+	code = catalog_need_no_log(dir_fd, err);
 	if (code != ERR_OK)
 		return code;
 	topics_init(&none);
