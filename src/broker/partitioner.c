@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <endian.h>
+#include <inttypes.h>
 #include <openssl/evp.h>
 #include <pthread.h>
 
@@ -75,4 +76,72 @@ void partitioner_range(int32_t index, int32_t count, struct hash_key *ret_first,
 
 	*ret_first = hash_key_of(first);
 	*ret_last = hash_key_of(index == count - 1 ? max : first + width - 1);
+}
+
+/* The open shards' ranges cover every hash. */
+static int32_t partitioner_shard(const struct topic *topic, struct slice key)
+{
+	struct hash_key hash;
+
+	if (topic->partition_count == 1)
+		return 0;
+	hash = partitioner_md5(key);
+	for (int32_t i = 0; i < topic->partition_count; i++) {
+		const struct partition *partition = &topic->partitions[i];
+
+		if (partition->open && hash_key_cmp(hash, partition->hash_first) >= 0 &&
+		    hash_key_cmp(hash, partition->hash_last) <= 0)
+			return i;
+	}
+	return PARTITION_ANY;
+}
+
+static enum err_code partitioner_pick(struct topic *topic, const struct append_record *record,
+				      size_t record_bytes_max, int32_t *ret_partition,
+				      struct err *err)
+{
+	struct partition *partition;
+	int32_t id = record->partition;
+	enum err_code code;
+
+	if (record->key.len > record_bytes_max ||
+	    record->value.len > record_bytes_max - record->key.len)
+		return err_set(err, ERR_LIMIT, "a record of %zu bytes is over the maximum of %zu",
+			       record->key.len + record->value.len, record_bytes_max);
+	if (id == PARTITION_ANY) {
+		if (topic->kind == TOPIC_STREAM)
+			id = partitioner_shard(topic, record->key);
+		else if (record->key.ptr)
+			id = partitioner_of_key(record->key, topic->partition_count);
+		else
+			id = (int32_t)(topic->turn++ % (uint32_t)topic->partition_count);
+	}
+	code = topic_partition(topic, id, &partition, err);
+	if (code != ERR_OK)
+		return code;
+	if (!partition->open)
+		return err_set(err, ERR_CLOSED, "partition %" PRId32 " of %s \"%s\" takes no more "
+			       "records", id, topic_kind_name(topic->kind), topic->name);
+	*ret_partition = id;
+	return ERR_OK;
+}
+
+enum err_code partitioner_place(struct topic *topic, struct append *append, size_t record_bytes_max,
+				struct err *err)
+{
+	size_t placed = 0;
+	struct err first = { 0 }, other;
+
+	for (size_t i = 0; i < append->count; i++) {
+		struct append_outcome *outcome = &append->outcomes[i];
+
+		outcome->code =
+			partitioner_pick(topic, &append->records[i], record_bytes_max,
+					 &outcome->partition, first.code ? &other : &first);
+		placed += outcome->code == ERR_OK;
+	}
+	if (placed > 0)
+		return ERR_OK;
+	*err = first;
+	return first.code;
 }

@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <sys/random.h>
 
-static const char *kind_name(enum topic_kind kind)
+const char *topic_kind_name(enum topic_kind kind)
 {
 	return kind == TOPIC_LOG ? "topic" : "stream";
 }
@@ -36,10 +36,8 @@ void topics_release(struct topics *topics)
 {
 	for (size_t i = 0; i < topics->count; i++)
 		topic_free(topics->items[i]);
-	for (size_t i = 0; i < topics->floor_count; i++)
-		free(topics->floors[i].ordinals);
+	floors_release(&topics->floors);
 	free(topics->items);
-	free(topics->floors);
 	topics_init(topics);
 }
 
@@ -110,7 +108,7 @@ enum err_code topics_get(const struct topics *topics, struct topic_ref ref,
 
 	if (!topic)
 		return err_set(err, ERR_NO_TOPIC, "%s \"%.*s\" does not exist",
-			       kind_name(ref.kind), TOPIC_NAME_MAX, ref.name);
+			       topic_kind_name(ref.kind), TOPIC_NAME_MAX, ref.name);
 	*ret_topic = topic;
 	return ERR_OK;
 }
@@ -151,50 +149,6 @@ struct topic *topic_new(struct topic_ref ref, int32_t partitions)
 	return topic;
 }
 
-static const struct topic_floor *find_floor(const struct topics *topics, struct topic_ref ref)
-{
-	for (size_t i = 0; i < topics->floor_count; i++) {
-		const struct topic_floor *floor = &topics->floors[i];
-
-		if (floor->kind == ref.kind && strcmp(floor->name, ref.name) == 0)
-			return floor;
-	}
-	return NULL;
-}
-
-void topics_add_floor(struct topics *topics, const struct topic_floor *floor)
-{
-	struct topic_ref ref = { .kind = floor->kind, .name = floor->name };
-	const struct topic_floor *old = find_floor(topics, ref);
-
-	topics->floor_ordinals += floor->count;
-	if (old) {
-		topics->floor_ordinals -= old->count;
-		free(old->ordinals);
-		topics->floors[old - topics->floors] = *floor;
-		return;
-	}
-	topics->floors = xreallocarray(topics->floors, topics->floor_count + 1, sizeof(*floor));
-	topics->floors[topics->floor_count++] = *floor;
-}
-
-void topics_add_floor_ordinal(struct topics *topics, uint64_t ordinal)
-{
-	struct topic_floor *floor = &topics->floors[topics->floor_count - 1];
-
-	floor->ordinals = xreallocarray(floor->ordinals, floor->count + 1,
-					sizeof(*floor->ordinals));
-	floor->ordinals[floor->count++] = ordinal;
-	topics->floor_ordinals++;
-}
-
-static uint64_t floor_of(const struct topic_floor *floor, size_t partition)
-{
-	if (!floor)
-		return 0;
-	return partition < floor->count ? floor->ordinals[partition] : floor->others;
-}
-
 /* Never 0, which marks what belongs to no topic. */
 static uint64_t new_uid(const struct topics *topics)
 {
@@ -217,15 +171,14 @@ static enum err_code check_new(const struct topics *topics, struct topic_ref ref
 		return code;
 	if (partitions < 1 || partitions > PARTITIONS_MAX)
 		return err_set(err, ERR_SHAPE, "%s \"%s\" cannot have %" PRId32
-			       " partitions, only 1 to %d", kind_name(ref.kind), ref.name,
+			       " partitions, only 1 to %d", topic_kind_name(ref.kind), ref.name,
 			       partitions, PARTITIONS_MAX);
 	(void)topics_place(topics, ref, &found);
 	if (found)
-		return err_set(err, ERR_EXISTS, "%s \"%s\" exists already", kind_name(ref.kind),
+		return err_set(err, ERR_EXISTS, "%s \"%s\" exists already", topic_kind_name(ref.kind),
 			       ref.name);
-	if (topics->count + topics->floor_count >= TOPICS_MAX ||
-	    topics->partition_count + topics->floor_ordinals + (size_t)partitions >
-	    TOPICS_PARTITIONS_MAX)
+	if (topics->count >= TOPICS_MAX ||
+	    topics->partition_count + (size_t)partitions > TOPICS_PARTITIONS_MAX)
 		return err_set(err, ERR_LIMIT, "there are too many topics or partitions for one "
 			       "more: at most %d and %d", TOPICS_MAX, TOPICS_PARTITIONS_MAX);
 	return ERR_OK;
@@ -235,12 +188,16 @@ enum err_code topics_create(struct topics *topics, struct topic_ref ref, int32_t
 			    struct topic **ret_topic, struct err *err)
 {
 	enum err_code code = check_new(topics, ref, partitions, err);
-	const struct topic_floor *floor = find_floor(topics, ref);
+	const struct topic_floor *floor;
 	struct topic *topic;
 	uint64_t created_s;
 
 	if (code != ERR_OK)
 		return code;
+	/* What is gone may take the room that what is there leaves. */
+	floors_fit(&topics->floors, TOPICS_MAX - topics->count - 1,
+		   TOPICS_PARTITIONS_MAX - topics->partition_count - (size_t)partitions);
+	floor = floors_find(&topics->floors, ref);
 	topic = topic_new(ref, partitions);
 	topic->uid = new_uid(topics);
 	topic->created_ms = clock_wall_ms();
@@ -251,7 +208,7 @@ enum err_code topics_create(struct topics *topics, struct topic_ref ref, int32_t
 		struct partition *partition = &topic->partitions[i];
 
 		partition->created_s = created_s;
-		partition->floor = floor_of(floor, (size_t)i);
+		partition->floor = floor_ordinal(floor, (size_t)i);
 		partition->first = partition->next = partition->floor;
 	}
 	(void)topics_insert(topics, topic);
@@ -259,16 +216,9 @@ enum err_code topics_create(struct topics *topics, struct topic_ref ref, int32_t
 	return ERR_OK;
 }
 
-/* Ordinals at the end that say nothing are left out. */
-static void trim(struct topic_floor *floor)
-{
-	while (floor->count > 0 && floor->ordinals[floor->count - 1] == floor->others)
-		floor->count--;
-}
-
 void topics_leave_floor(struct topics *topics, const struct topic *topic)
 {
-	const struct topic_floor *old = find_floor(topics, ref_of(topic));
+	const struct topic_floor *old = floors_find(&topics->floors, ref_of(topic));
 	struct topic_floor floor = { .kind = topic->kind, .others = old ? old->others : 0 };
 	size_t partitions = (size_t)topic->partition_count;
 
@@ -284,9 +234,8 @@ void topics_leave_floor(struct topics *topics, const struct topic *topic)
 	}
 	/* A partition that only an earlier topic of the name had keeps its floor. */
 	for (size_t i = partitions; i < floor.count; i++)
-		floor.ordinals[i] = floor_of(old, i);
-	trim(&floor);
-	topics_add_floor(topics, &floor);
+		floor.ordinals[i] = floor_ordinal(old, i);
+	floors_add(&topics->floors, &floor);
 }
 
 void topics_drop(struct topics *topics, struct topic *topic)
@@ -382,73 +331,7 @@ enum err_code topic_partition(struct topic *topic, int32_t id, struct partition 
 {
 	if (id < 0 || id >= topic->partition_count)
 		return err_set(err, ERR_NO_PARTITION, "%s \"%s\" has no partition %" PRId32,
-			       kind_name(topic->kind), topic->name, id);
+			       topic_kind_name(topic->kind), topic->name, id);
 	*ret_partition = &topic->partitions[id];
 	return ERR_OK;
-}
-
-/* The open shards' ranges cover every hash. */
-static int32_t shard_of_key(const struct topic *topic, struct slice key)
-{
-	struct hash_key hash;
-
-	if (topic->partition_count == 1)
-		return 0;
-	hash = partitioner_md5(key);
-	for (int32_t i = 0; i < topic->partition_count; i++) {
-		const struct partition *partition = &topic->partitions[i];
-
-		if (partition->open && hash_key_cmp(hash, partition->hash_first) >= 0 &&
-		    hash_key_cmp(hash, partition->hash_last) <= 0)
-			return i;
-	}
-	return PARTITION_ANY;
-}
-
-static enum err_code pick(struct topic *topic, const struct append_record *record,
-			  size_t record_bytes_max, int32_t *ret_partition, struct err *err)
-{
-	struct partition *partition;
-	int32_t id = record->partition;
-	enum err_code code;
-
-	if (record->key.len > record_bytes_max ||
-	    record->value.len > record_bytes_max - record->key.len)
-		return err_set(err, ERR_LIMIT, "a record of %zu bytes is over the maximum of %zu",
-			       record->key.len + record->value.len, record_bytes_max);
-	if (id == PARTITION_ANY) {
-		if (topic->kind == TOPIC_STREAM)
-			id = shard_of_key(topic, record->key);
-		else if (record->key.ptr)
-			id = partitioner_of_key(record->key, topic->partition_count);
-		else
-			id = (int32_t)(topic->turn++ % (uint32_t)topic->partition_count);
-	}
-	code = topic_partition(topic, id, &partition, err);
-	if (code != ERR_OK)
-		return code;
-	if (!partition->open)
-		return err_set(err, ERR_CLOSED, "partition %" PRId32 " of %s \"%s\" takes no more "
-			       "records", id, kind_name(topic->kind), topic->name);
-	*ret_partition = id;
-	return ERR_OK;
-}
-
-enum err_code topic_place(struct topic *topic, struct append *append, size_t record_bytes_max,
-			  struct err *err)
-{
-	size_t placed = 0;
-	struct err first = { 0 }, other;
-
-	for (size_t i = 0; i < append->count; i++) {
-		struct append_outcome *outcome = &append->outcomes[i];
-
-		outcome->code = pick(topic, &append->records[i], record_bytes_max,
-				     &outcome->partition, first.code ? &other : &first);
-		placed += outcome->code == ERR_OK;
-	}
-	if (placed > 0)
-		return ERR_OK;
-	*err = first;
-	return first.code;
 }

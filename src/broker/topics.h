@@ -3,9 +3,9 @@
  * each to number and place its records. Shared by broker_memory and
  * broker_local.
  *
- * A topic that is removed leaves its floor behind: for each partition the
- * ordinal, and the second, above which a topic of the same name begins, so that
- * no position is ever used twice (broker.h, contract 6).
+ * A topic that is removed leaves its floor behind (floors.h), so that no
+ * position is ever used twice (broker.h, contract 6). Where a record goes is
+ * partitioner.h's.
  *
  * Ownership: the table owns its topics; a pointer to one is good until
  * topics_drop(). Threads: the owner's lock.
@@ -13,7 +13,7 @@
 #ifndef BROKER_TOPICS_H
 #define BROKER_TOPICS_H
 
-#include "broker/broker.h"
+#include "broker/floors.h"
 
 /* Of the whole table: what a segment says of each partition when it begins stays small. */
 enum { TOPICS_MAX = 10000, TOPICS_PARTITIONS_MAX = 16384 };
@@ -48,25 +48,15 @@ struct topic {
 	struct partition *partitions;
 };
 
-/* What a removed topic leaves. */
-struct topic_floor {
-	enum topic_kind kind;
-	char name[TOPIC_NAME_MAX + 1];
-	uint64_t created_s;
-	uint64_t others;		/* ordinal of a partition that has none below */
-	uint64_t *ordinals;		/* of the first partitions; owned */
-	size_t count;
-};
-
 struct topics {
 	struct topic **items;		/* by kind, then name */
 	size_t count;
 	size_t partition_count;
-	struct topic_floor *floors;
-	size_t floor_count;
-	size_t floor_ordinals;		/* in all of them */
+	struct floors floors;		/* of those that are gone */
 };
 
+/* "topic" or "stream", as messages have it. */
+const char *topic_kind_name(enum topic_kind kind);
 /* "log" or "stream", as files have it. */
 const char *topic_kind_text(enum topic_kind kind);
 bool topic_kind_parse(const char *text, enum topic_kind *ret_kind);
@@ -95,10 +85,6 @@ void topics_have_come(struct topics *topics);
 bool topics_insert(struct topics *topics, struct topic *topic);
 struct topic *topic_new(struct topic_ref ref, int32_t partitions);
 void topic_free(struct topic *topic);
-/* Takes `floor`, in the place of one of that name. */
-void topics_add_floor(struct topics *topics, const struct topic_floor *floor);
-/* Of the last one that was added: the next partition's ordinal. */
-void topics_add_floor_ordinal(struct topics *topics, uint64_t ordinal);
 
 /* See broker_ops.list; the caller keeps the table still meanwhile. */
 void topics_list(const struct topics *topics, enum topic_kind kind,
@@ -113,13 +99,5 @@ uint64_t partition_ordinal_after(const struct partition *partition, struct posit
 /* ERR_NO_PARTITION. */
 MUST_USE enum err_code topic_partition(struct topic *topic, int32_t id,
 				       struct partition **ret_partition, struct err *err);
-
-/*
- * Chooses a partition for each record of an append and puts it into its outcome, or the
- * code that says why there is none: ERR_NO_PARTITION, ERR_CLOSED, ERR_LIMIT (key and value
- * over `record_bytes_max`). If no record has one: the code of the first.
- */
-MUST_USE enum err_code topic_place(struct topic *topic, struct append *append,
-				   size_t record_bytes_max, struct err *err);
 
 #endif

@@ -68,7 +68,7 @@ static enum err_code check_lake(const struct config *config, struct checked *che
 
 	check.models = &models;
 	if (code == ERR_OK)
-		code = setup_log_reader(config, &check.broker, err);
+		code = setup_log_reader(config, false, &check.broker, err);
 
 	if (code == ERR_OK)
 		code = setup_store(config, &check.store, err);
@@ -148,14 +148,12 @@ static void say_sound(const struct checked *checked)
 static int cmd_check_run(struct config *config, int argc, const char *const *argv)
 {
 	struct checked checked = { .faults = 0 };
-	const char *dir;
 	struct err err;
-	enum err_code code = setup_dir(config, &dir, &err);
+	enum err_code code = journal_check(config_text(config, OPT_DIR), say_fault, NULL,
+					   &checked.log, &err);
 
 	(void)argc;
 	(void)argv;
-	if (code == ERR_OK)
-		code = journal_check(dir, say_fault, NULL, &checked.log, &err);
 	if (code != ERR_OK)
 		return cmd_fail(&err);
 	code = check_lake(config, &checked, &err);

@@ -46,7 +46,7 @@ static enum err_code cmd_sink_report(const struct sink_options *sink,
 static enum err_code sink(const struct config *config, struct sink_options *sink, struct err *err)
 {
 	struct sink_counts counts = { 0 };
-	enum err_code code = setup_log_reader(config, &sink->broker, err);
+	enum err_code code = setup_log_reader(config, true, &sink->broker, err);
 	enum err_code reported;
 	struct err unused;
 

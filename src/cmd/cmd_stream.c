@@ -49,7 +49,7 @@ static enum err_code stream(const struct config *config, const struct models *mo
 	struct broker *broker = NULL;
 	struct store *store = NULL;
 	struct engine *engine = NULL;
-	enum err_code code = setup_log_reader(config, &broker, err);
+	enum err_code code = setup_log_reader(config, true, &broker, err);
 
 	if (code == ERR_OK)
 		code = setup_store(config, &store, err);

@@ -277,7 +277,7 @@ enum err_code pipeline_run(const struct config *config, struct pipeline_counts *
 	if (code == ERR_OK)
 		code = setup_models(config, &ret_counts->models, err);
 	if (code == ERR_OK)
-		code = setup_log_reader(config, &log, err);
+		code = setup_log_reader(config, true, &log, err);
 	if (code == ERR_OK)
 		code = setup_store(config, &store, err);
 	if (code == ERR_OK)

@@ -50,13 +50,12 @@ bool setup_each_row_once(const struct config *config)
 	return setup_from_files(config) && (!strcmp(order, "auto") || !strcmp(order, "rows"));
 }
 
-enum err_code setup_log_reader(const struct config *config, struct broker **ret_broker,
+enum err_code setup_log_reader(const struct config *config, bool make, struct broker **ret_broker,
 			       struct err *err)
 {
-	struct broker_local_options options = { .writer = false };
-	enum err_code code = setup_dir(config, &options.dir, err);
+	struct broker_local_options options = { .dir = config_text(config, OPT_DIR), .make = make };
 
-	return code == ERR_OK ? broker_local_new(&options, ret_broker, err) : code;
+	return broker_local_new(&options, ret_broker, err);
 }
 
 enum err_code setup_models_dir(const struct config *config, char ret_dir[PATH_MAX],

@@ -24,9 +24,10 @@ MUST_USE enum err_code setup_store(const struct config *config, struct store **r
 bool setup_from_files(const struct config *config);
 /* Whether each row of those files is to be posted once: unless --order draws them. */
 bool setup_each_row_once(const struct config *config);
-/* The log, to be read; another process writes it. */
-MUST_USE enum err_code setup_log_reader(const struct config *config, struct broker **ret_broker,
-					struct err *err);
+/* The log, to be read; another process writes it. `make`: that one may come later, so an empty
+ * log is made if there is none; else that is ERR_ABSENT. */
+MUST_USE enum err_code setup_log_reader(const struct config *config, bool make,
+					struct broker **ret_broker, struct err *err);
 /* --models, else "models" beside the program, in its source tree or its installation. */
 MUST_USE enum err_code setup_models(const struct config *config, struct models *ret_models,
 				    struct err *err);

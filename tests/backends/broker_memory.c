@@ -9,6 +9,7 @@
 #include "base/time.h"
 #include "backends/backends.h"
 #include "broker/completer.h"
+#include "broker/partitioner.h"
 #include "broker/subs.h"
 #include "broker/topics.h"
 
@@ -211,7 +212,7 @@ static enum err_code memory_append(struct broker *broker, struct append *append,
 	if (code == ERR_OK && bytes > memory->bytes_max - memory->bytes)
 		code = err_set(err, ERR_SPACE, "no room for %zu bytes of records", bytes);
 	if (code == ERR_OK)
-		code = topic_place(topic, append, SIZE_MAX, err);
+		code = partitioner_place(topic, append, SIZE_MAX, err);
 	if (code == ERR_OK) {
 		if (now > memory->last_ms)
 			memory->last_ms = now;

@@ -135,3 +135,13 @@ def test_a_flipped_bit_in_the_log(pinpipe, copy):
     status, _, trace = check(pinpipe, copy)
     assert status == 1
     assert "pinpipe check:" in trace and "damage" in trace.lower()
+
+
+def test_a_directory_that_is_not_there(pinpipe, tmp_path):
+    """What only looks makes nothing: a mistyped name is told."""
+    for words in (["check"], ["cat", f"{ID}.pin"], ["topics"], ["topics", "describe", f"{ID}.pin"]):
+        done = subprocess.run([pinpipe, *words, "--dir", tmp_path / "typo"], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1, words
+        assert f'there is no pinpipe data in "{tmp_path}/typo"' in done.stderr, words
+        assert not (tmp_path / "typo").exists(), words

@@ -688,6 +688,35 @@ static void test_cork(void **state)
 	broker_cork(f->broker, false);
 }
 
+/* What was removed takes no room from what is to come; nor does a position come again. */
+static void test_what_is_gone_takes_no_room(void **state)
+{
+	enum { ROUNDS = 20 };
+	struct fixture *f = *state;
+	struct append_outcome last = { 0 }, again;
+	struct err err = { 0 };
+	char name[16];
+	struct topic_ref wide = { TOPIC_STREAM, name };
+
+	for (int i = 0; i < ROUNDS; i++) {
+		(void)snprintf(name, sizeof(name), "s%d", i);
+		create(f, wide, PARTITIONS_MAX);
+		for (int k = 0; k < (i == 0 ? 3 : 1); k++)
+			last = put(f, wide, PARTITIONS_MAX - 1, "x");
+		if (i == 0)
+			assert_int_equal(position_ordinal(last.position), 2);
+		assert_ok(broker_remove(f->broker, wide, &err));
+	}
+	(void)snprintf(name, sizeof(name), "s0");
+	create(f, wide, PARTITIONS_MAX);
+	again = put(f, wide, PARTITIONS_MAX - 1, "x");
+	assert_int_equal(position_ordinal(again.position), 3);
+	(void)snprintf(name, sizeof(name), "s%d", ROUNDS - 1);
+	create(f, wide, PARTITIONS_MAX);
+	again = put(f, wide, PARTITIONS_MAX - 1, "x");
+	assert_true(position_cmp(again.position, last.position) > 0);
+}
+
 #define CONTRACT(open) \
 	{ #open " topics", test_topics, open, close_fixture, NULL }, \
 	{ #open " cork", test_cork, open, close_fixture, NULL }, \
@@ -707,6 +736,7 @@ static void test_cork(void **state)
 	{ #open " one bad partition", test_one_bad_partition_spares_the_others, open, close_fixture, NULL }, \
 	{ #open " positions outlive the topic", test_positions_outlive_the_topic, open, close_fixture, NULL }, \
 	{ #open " a topic made anew has no gaps", test_a_topic_made_anew_has_no_gaps, open, close_fixture, NULL }, \
+	{ #open " what is gone", test_what_is_gone_takes_no_room, open, close_fixture, NULL }, \
 	{ #open " several appenders", test_several_appenders_and_a_reader, open, close_fixture, NULL }
 
 int main(void)

@@ -4,6 +4,8 @@
 
 #include "broker/local/catalog.h"
 
+#include <dirent.h>
+
 enum { RECORDS = 5, LEN = 100, TEXT_MAX = 4096, WRITER_EVERY = 211 };
 
 struct fixture {
@@ -175,6 +177,126 @@ static void test_both_gone_beside_a_log(void **state)
 	assert_int_not_equal(faccessat(fixture->dir_fd, "topics", F_OK, 0), 0);
 }
 
+static size_t count_entries(int dir_fd)
+{
+	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fdopendir(fd);
+	size_t count = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir))
+		count++;
+	(void)closedir(dir);
+	return count;
+}
+
+/* Who only looks makes no file, be one missing, and no log where there is none. */
+static void test_a_reader_writes_nothing(void **state)
+{
+	const struct fixture *fixture = *state;
+	struct broker_local_options options = { .dir = fixture->dir };
+	char path[SCRATCH_NAME_MAX + 16];
+	struct broker *broker;
+	struct err err = { 0 };
+	size_t count;
+
+	assert_int_equal(unlinkat(fixture->dir_fd, "watermark", 0), 0);
+	assert_int_equal(unlinkat(fixture->dir_fd, "topics.copy", 0), 0);
+	count = count_entries(fixture->dir_fd);
+	assert_reads_all(fixture, false);
+	assert_int_equal(count_entries(fixture->dir_fd), count);
+	(void)snprintf(path, sizeof(path), "%s/log/x", fixture->dir);
+	options.dir = path;
+	assert_int_equal(broker_local_new(&options, &broker, &err), ERR_ABSENT);
+	assert_non_null(strstr(err.msg, "there is no pinpipe data in"));
+	assert_int_equal(count_entries(fixture->dir_fd), count);
+	options.make = true;
+	assert_ok(broker_local_new(&options, &broker, &err));
+	broker_free(broker);
+	assert_int_equal(count_entries(fixture->dir_fd), count + 1);
+}
+
+/* Is a segment open in this process? */
+static bool holds_a_segment(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	struct dirent *entry;
+	bool found = false;
+
+	assert_non_null(dir);
+	while ((entry = readdir(dir))) {
+		char to[4096];
+		ssize_t n = readlinkat(dirfd(dir), entry->d_name, to, sizeof(to) - 1);
+
+		to[n < 0 ? 0 : n] = '\0';
+		found = found || strstr(to, ".segment");
+	}
+	(void)closedir(dir);
+	return found;
+}
+
+/* Who was asked once how far a log is holds nothing of it, and knows it still when asked again. */
+static void test_a_question_holds_no_segment(void **state)
+{
+	const struct fixture *fixture = *state;
+	struct ended ended = ENDED_INIT;
+	struct broker *writer, *broker;
+	struct topic_info info;
+	struct err err = { 0 };
+
+	assert_ok(log_open(fixture->dir, false, &ended, &broker, &err));
+	for (uint64_t next = RECORDS; next < RECORDS + 3; next++) {
+		assert_ok(broker_describe(broker, log_topic, &info, &err));
+		assert_int_equal(position_ordinal(info.partitions[0].next), next);
+		topic_info_release(&info);
+		assert_false(holds_a_segment());
+		assert_ok(log_open(fixture->dir, true, &ended, &writer, &err));
+		assert_ok(log_put(writer, &ended, next, 1, LEN));
+		broker_free(writer);
+	}
+	broker_free(broker);
+}
+
+static void create_and_drop(struct topics *topics, int i, uint64_t records)
+{
+	char name[16];
+	struct topic_ref ref = { i % 2 ? TOPIC_LOG : TOPIC_STREAM, name };
+	struct topic *topic;
+	struct err err = { 0 };
+
+	(void)snprintf(name, sizeof(name), "t%d", i);
+	assert_ok(topics_create(topics, ref, 2, &topic, &err));
+	topic->partitions[1].next += records;
+	topics_leave_floor(topics, topic);
+	topics_drop(topics, topic);
+}
+
+/* Names that are gone become one, which holds for every name; the list keeps that. */
+static void test_names_that_are_gone_become_one(void **state)
+{
+	const struct fixture *fixture = *state;
+	struct topic_ref first = { TOPIC_LOG, "t1" };
+	struct topics topics, loaded;
+	struct topic *topic;
+	struct err err = { 0 };
+	uint64_t log_id;
+
+	topics_init(&topics);
+	create_and_drop(&topics, 1, 7);
+	for (int i = 2; i < TOPICS_MAX + 100; i++)
+		create_and_drop(&topics, i, 1);
+	assert_true(topics.floors.count <= TOPICS_MAX + 2);
+	assert_ok(catalog_save(fixture->dir_fd, &topics, 1, &err));
+	topics_release(&topics);
+	topics_init(&loaded);
+	assert_ok(catalog_load(fixture->dir_fd, &loaded, &log_id, &err));
+	assert_ok(topics_create(&loaded, first, 2, &topic, &err));
+	assert_int_equal(topic->partitions[0].first, 7);
+	assert_int_equal(topic->partitions[1].first, 7);
+	create_and_drop(&loaded, TOPICS_MAX + 99, 0);
+	topics_release(&loaded);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -182,6 +304,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_one_that_is_gone, make, drop),
 		cmocka_unit_test_setup_teardown(test_both_damaged, make, drop),
 		cmocka_unit_test_setup_teardown(test_both_gone_beside_a_log, make, drop),
+		cmocka_unit_test_setup_teardown(test_a_reader_writes_nothing, make, drop),
+		cmocka_unit_test_setup_teardown(test_a_question_holds_no_segment, make, drop),
+		cmocka_unit_test_setup_teardown(test_names_that_are_gone_become_one, make, drop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -131,13 +131,35 @@ static enum err_code open_dir(struct local_broker *local, struct err *err)
 
 	if (n < 0 || (size_t)n >= sizeof(path))
 		return err_set(err, ERR_USAGE, "the directory's name is too long");
-	code = dir_make(path, 0700, err);
-	if (code != ERR_OK)
-		return code;
+	if (local->options.make) {
+		code = dir_make(path, 0700, err);
+		if (code != ERR_OK)
+			return code;
+	}
 	local->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (local->dir_fd < 0 && errno == ENOENT)
+		return err_set(err, ERR_ABSENT, "there is no pinpipe data in \"%s\"",
+			       local->options.dir);
 	if (local->dir_fd < 0)
 		return err_errno(err, "could not open the log in \"%s\"", local->options.dir);
 	return ERR_OK;
+}
+
+static enum err_code open_catalog(struct local_broker *local, struct err *err)
+{
+	enum err_code code = ERR_OK;
+
+	if (local->options.make)
+		code = catalog_make(local->dir_fd, err);
+	else if (!catalog_is_there(local->dir_fd))
+		code = catalog_need_no_log(local->dir_fd, err) == ERR_OK
+			       ? err_set(err, ERR_ABSENT, "there is no pinpipe data yet")
+			       : err->code;
+	if (code == ERR_OK && local->options.writer)
+		catalog_mend(local->dir_fd);
+	if (code == ERR_OK)
+		code = catalog_load(local->dir_fd, &local->topics, &local->log_id, err);
+	return code;
 }
 
 static enum err_code take_lock(struct local_broker *local, struct err *err)
@@ -221,17 +243,18 @@ static enum err_code broker_local_open_log(struct local_broker *local, struct er
 {
 	enum err_code code = open_dir(local, err);
 
-	if (code == ERR_OK && local->options.writer)
+	if (code != ERR_OK)
+		return code;
+	if (local->options.writer)
 		code = take_lock(local, err);
 	if (code == ERR_OK)
-		code = catalog_make(local->dir_fd, err);
-	if (code == ERR_OK && local->options.writer)
-		catalog_mend(local->dir_fd);
+		code = open_catalog(local, err);
 	if (code == ERR_OK)
-		code = catalog_load(local->dir_fd, &local->topics, &local->log_id, err);
-	if (code == ERR_OK)
-		code = watermark_open(local->dir_fd, local->options.writer, local->log_id,
-				      &local->watermark, err);
+		code = watermark_open(local->dir_fd,
+				      local->options.writer ? WATERMARK_WRITE
+				      : local->options.make ? WATERMARK_MAKE
+							    : WATERMARK_READ,
+				      local->log_id, &local->watermark, err);
 	if (code != ERR_OK)
 		return err_prefix(err, "log in \"%s\"", local->options.dir);
 	local->extent.dir_fd = local->extent.cursor.dir_fd = local->dir_fd;
@@ -302,6 +325,7 @@ static void set_defaults(struct broker_local_options *options)
 		options->record_bytes_max = RECORD_BYTES_MAX;
 	if (options->record_bytes_max > options->segment_bytes / 4)
 		options->record_bytes_max = options->segment_bytes / 4;
+	options->make = options->make || options->writer;
 	options->dir = xstrdup(options->dir);
 }
 

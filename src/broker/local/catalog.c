@@ -46,8 +46,8 @@ static void put_catalog(struct buf *out, const struct topics *topics, uint64_t l
 	for (size_t i = 0; i < topics->count; i++)
 		if (topics->items[i]->phase != TOPIC_GOING)
 			put_topic(out, topics->items[i]);
-	for (size_t i = 0; i < topics->floor_count; i++) {
-		const struct topic_floor *floor = &topics->floors[i];
+	for (size_t i = 0; i < topics->floors.count; i++) {
+		const struct topic_floor *floor = &topics->floors.items[i];
 
 		buf_addf(out, "gone %s %" PRIu64 " %" PRIu64 " %s\n", topic_kind_text(floor->kind),
 			 floor->others, floor->created_s, floor->name);
@@ -128,8 +128,13 @@ enum err_code catalog_save(int dir_fd, const struct topics *topics, uint64_t log
 
 static bool is_there(int dir_fd, const char *name) { return faccessat(dir_fd, name, F_OK, 0) == 0; }
 
+bool catalog_is_there(int dir_fd)
+{
+	return is_there(dir_fd, file_name) || is_there(dir_fd, copy_name);
+}
+
 /* An empty list must not take the place of one that was lost. */
-static enum err_code need_no_log(int dir_fd, struct err *err)
+enum err_code catalog_need_no_log(int dir_fd, struct err *err)
 {
 	uint64_t *bases;
 	size_t count;
@@ -166,9 +171,9 @@ enum err_code catalog_make(int dir_fd, struct err *err)
 	uint64_t log_id = 0;
 	enum err_code code;
 
-	if (is_there(dir_fd, file_name) || is_there(dir_fd, copy_name))
+	if (catalog_is_there(dir_fd))
 		return ERR_OK;
-	code = need_no_log(dir_fd, err);
+	code = catalog_need_no_log(dir_fd, err);
 	if (code != ERR_OK)
 		return code;
 	topics_init(&none);
@@ -260,7 +265,7 @@ static bool parse_gone(const char *line, struct topics *topics)
 		   &floor.created_s, floor.name) != 4 ||
 	    !topic_kind_parse(kind_word, &floor.kind))
 		return false;
-	topics_add_floor(topics, &floor);
+	floors_add(&topics->floors, &floor);
 	return true;
 }
 
@@ -268,9 +273,9 @@ static bool parse_floor(const char *line, struct topics *topics)
 {
 	uint64_t ordinal;
 
-	if (topics->floor_count == 0 || sscanf(line, "floor %" SCNu64, &ordinal) != 1)
+	if (topics->floors.count == 0 || sscanf(line, "floor %" SCNu64, &ordinal) != 1)
 		return false;
-	topics_add_floor_ordinal(topics, ordinal);
+	floors_add_ordinal(&topics->floors, ordinal);
 	return true;
 }
 

@@ -11,7 +11,7 @@
  *	topic <log|stream> <uid, hex> <made at, ms> <partitions> <name>
  *	partition <id> <open|closed> <parent> <parent> <first ordinal ever> <shard made at, s>
  *		<first hash, hex> <last hash, hex>	(one for each, after its topic)
- *	gone <log|stream> <ordinal> <s> <name>		(topics.h: what a removed topic leaves)
+ *	gone <log|stream> <ordinal> <s> <name>		(floors.h)
  *	floor <ordinal>		(of each of its partitions in turn; the rest have that of `gone`)
  *	crc <CRC-32C of all before this line, hex>
  *
@@ -25,6 +25,9 @@
 /* Make an empty one if there is none; of several processes one wins. ERR_CORRUPT: there is a log
  * already, which has lost its own. */
 MUST_USE enum err_code catalog_make(int dir_fd, struct err *err);
+bool catalog_is_there(int dir_fd);
+/* ERR_CORRUPT: there is a log, which has lost its catalog. */
+MUST_USE enum err_code catalog_need_no_log(int dir_fd, struct err *err);
 /* The writer's, before it loads: what is damaged or gone of the two is made of the other one. */
 void catalog_mend(int dir_fd);
 /* Not ERR_OK: one of the two is damaged. */

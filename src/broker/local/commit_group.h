@@ -80,7 +80,7 @@ void commit_group_init(struct commit_group *group);
 void commit_group_release(struct commit_group *group);
 /* At least what the append adds to `held`. */
 size_t commit_group_cost(const struct append *append);
-/* Copies the records that topic_place() found a partition for. */
+/* Copies the records that partitioner_place() found a partition for. */
 void commit_group_add(struct commit_group *group, struct chunk_pool *pool, struct topic *topic,
 	       struct append *append);
 /* Fills in every outcome by lane.ordinal, lane.durable and group.failure. */

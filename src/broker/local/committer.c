@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/time.h"
+#include "broker/partitioner.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -108,7 +109,7 @@ enum err_code committer_append(struct committer *committer, struct topic *topic,
 	committer_hold(committer);
 	code = check_room(committer, cost, err);
 	if (code == ERR_OK)
-		code = topic_place(topic, append, committer->options.record_bytes_max, err);
+		code = partitioner_place(topic, append, committer->options.record_bytes_max, err);
 	if (code == ERR_OK) {
 		size_t before = committer->open->held;
 

@@ -75,6 +75,12 @@ void cursor_seek(struct cursor *cursor, uint64_t position)
 		segment_close(&cursor->segment);
 }
 
+void cursor_rest(struct cursor *cursor)
+{
+	segment_close(&cursor->segment);
+	scan_release(&cursor->scan);
+}
+
 /* The segment that holds `at`, else the next one; 0: none. */
 static enum err_code cursor_find(const struct cursor *cursor, uint64_t watermark,
 				 uint64_t *ret_base, struct err *err)

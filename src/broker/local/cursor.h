@@ -31,6 +31,8 @@ enum cursor_result {
 
 void cursor_init(struct cursor *cursor, int dir_fd);
 void cursor_release(struct cursor *cursor);
+/* Holds no segment any more, and goes on from where it is. */
+void cursor_rest(struct cursor *cursor);
 /* Go to a batch's position, or anywhere before the first batch of a segment. */
 void cursor_seek(struct cursor *cursor, uint64_t position);
 

@@ -82,6 +82,7 @@ enum err_code extent_read_next(struct extent *extent, uint64_t watermark, struct
 		if (code != ERR_OK) /* what it says is not known: read it again */
 			cursor_seek(&extent->cursor, batch.position);
 	}
+	cursor_rest(&extent->cursor); /* who asks may never ask again: its space must not stay */
 	return code;
 }
 

@@ -6,6 +6,7 @@
 #include "broker/local/recover.h"
 #include "broker/local/watermark.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -218,7 +219,7 @@ static enum err_code journal_check_find_watermark(struct check *check, uint64_t 
 	struct recovery plan;
 	enum err_code code;
 
-	if (watermark_open(check->dir_fd, false, log_id, &watermark, err) == ERR_OK)
+	if (watermark_open(check->dir_fd, WATERMARK_READ, log_id, &watermark, err) == ERR_OK)
 		check->report.watermark = watermark_get(&watermark);
 	watermark_close(&watermark);
 	if (check->report.watermark > 0)
@@ -258,6 +259,8 @@ enum err_code journal_check(const char *dir, void (*each)(void *user, const char
 
 	(void)snprintf(path, sizeof(path), "%s/log", dir);
 	check.dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (check.dir_fd < 0 && errno == ENOENT)
+		return err_set(err, ERR_ABSENT, "there is no pinpipe data in \"%s\"", dir);
 	if (check.dir_fd < 0)
 		return err_errno(err, "could not open the log in \"%s\"", dir);
 	topics_init(&check.topics);

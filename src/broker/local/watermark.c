@@ -103,11 +103,25 @@ static enum err_code map(int dir_fd, bool writer, uint64_t log_id, struct waterm
 	return code;
 }
 
-enum err_code watermark_open(int dir_fd, bool writer, uint64_t log_id, struct watermark *ret,
-			     struct err *err)
+/* A page that says nothing, of this process alone. */
+static enum err_code map_nothing(struct watermark *ret, struct err *err)
 {
+	void *page = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED)
+		return err_errno(err, "could not map the log's watermark");
+	ret->page = page;
+	return ERR_OK;
+}
+
+enum err_code watermark_open(int dir_fd, enum watermark_mode mode, uint64_t log_id,
+			     struct watermark *ret, struct err *err)
+{
+	bool writer = mode == WATERMARK_WRITE;
 	enum err_code code = map(dir_fd, writer, log_id, ret, err);
 
+	if (code == ERR_ABSENT && mode == WATERMARK_READ)
+		return map_nothing(ret, err);
 	if (code == ERR_ABSENT || (code == ERR_CORRUPT && writer)) {
 		code = watermark_make(dir_fd, code == ERR_CORRUPT, log_id, err);
 		if (code == ERR_OK)

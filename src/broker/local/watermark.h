@@ -30,9 +30,13 @@ struct watermark {
 	struct watermark_page *page;
 };
 
-/* The file is made if there is none; of several processes one makes it. A writer replaces one
- * that is damaged, for a reader it is ERR_CORRUPT. */
-MUST_USE enum err_code watermark_open(int dir_fd, bool writer, uint64_t log_id,
+enum watermark_mode {
+	WATERMARK_READ,		/* where there is no file: one that says 0, and nothing is written */
+	WATERMARK_MAKE,		/* a reader's that is made, if need be; of several processes one does */
+	WATERMARK_WRITE,	/* and replaced if it is damaged, which for a reader is ERR_CORRUPT */
+};
+
+MUST_USE enum err_code watermark_open(int dir_fd, enum watermark_mode mode, uint64_t log_id,
 				      struct watermark *ret, struct err *err);
 void watermark_close(struct watermark *watermark);
 
