@@ -148,6 +148,17 @@ def test_order_of_keys_and_unknown_fields_do_not_matter(lake):
     assert {**rows[0], "_offset": ""} == {**rows[1], "_offset": ""}
 
 
+def test_numbers_of_any_size(lake):
+    """A field that nobody reads may hold any; of one that is read, only what its column needs is null."""
+    huge = 327267367867168100000
+    (unread, text, number), unreadable = clean(lake, "geo", [{**GEO, "id": huge}, {**GEO, "country": huge},
+                                                             {**GEO, "latitude": 10 ** 400}])
+    assert (unread["country"], unread["coordinates"]) == ("Albania", "[-89.9787, -173.293]")
+    assert text["country"] == str(huge)
+    assert number["country"] == "Albania" and "-173.293" in number["coordinates"]
+    assert unreadable == 1
+
+
 def test_keys(lake):
     keys = [5, "5", 5.0, "5.0", -5, "-5", 2147483647, -2147483648, 0]
     assert column(lake, "geo", GEO, "ind", "ind", keys) == ([int(float(key)) for key in keys], 0)
