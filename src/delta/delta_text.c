@@ -43,6 +43,18 @@ static bool is_absolute(struct slice path)
 	return path.len > 0 && (path.ptr[0] == '/' || (i < path.len && path.ptr[i] == ':'));
 }
 
+/* SQL engines take a path for a pattern: "*.parquet" would be every file there is. */
+static enum err_code check_path(const char *path, size_t len, struct err *err)
+{
+	if (memchr(path, '\0', len))
+		return err_set(err, ERR_CORRUPT, "a file's path holds a NUL");
+	if (store_check_key(path, err) != ERR_OK)
+		return err->code = ERR_CORRUPT;
+	if (strpbrk(path, "*?[\\"))
+		return err_set(err, ERR_UNSUPPORTED, "the name of file \"%s\" is a pattern", path);
+	return ERR_OK;
+}
+
 enum err_code delta_path_decode(struct slice encoded, char **ret_path, struct err *err)
 {
 	char *path;
@@ -61,16 +73,12 @@ enum err_code delta_path_decode(struct slice encoded, char **ret_path, struct er
 		path[len] = low >= 0 ? (char)(high << 4 | low) : encoded.ptr[i];
 		i += low >= 0 ? 2 : 0;
 	}
-	if (memchr(path, '\0', len))
-		code = err_set(err, ERR_CORRUPT, "a file's path holds a NUL");
+	code = check_path(path, len, err);
+	if (code == ERR_OK)
+		*ret_path = path;
 	else
-		code = store_check_key(path, err);
-	if (code != ERR_OK) {
 		free(path);
-		return err->code = ERR_CORRUPT;
-	}
-	*ret_path = path;
-	return ERR_OK;
+	return code;
 }
 
 void delta_put_add(struct buf *out, const struct delta_add *add)

@@ -3,11 +3,9 @@
 #include "base/mem.h"
 #include "delta/delta_stats.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -164,6 +162,7 @@ static void engine_duckdb_free(struct engine *base)
 	struct engine_duckdb *engine = (struct engine_duckdb *)base;
 
 	duck_close(&engine->duck);
+	spills_close(&engine->spills);
 	free(engine);
 }
 
@@ -193,61 +192,24 @@ static enum err_code duckdb_set_up(struct engine_duckdb *engine, struct err *err
 	return duck_lock(&engine->duck, err);
 }
 
-static void remove_dir(const char *path)
-{
-	DIR *dir = opendir(path);
-
-	if (!dir)
-		return;
-	for (struct dirent *entry; (entry = readdir(dir)) != NULL; )
-		(void)unlinkat(dirfd(dir), entry->d_name, 0);
-	(void)closedir(dir);
-	(void)rmdir(path);
-}
-
-/* What engines that were killed had spilled. */
-static void remove_spills(const char *temp_dir)
-{
-	DIR *dir = opendir(temp_dir);
-
-	if (!dir)
-		return;
-	for (struct dirent *entry; (entry = readdir(dir)) != NULL; ) {
-		char path[PATH_MAX];
-		int pid;
-
-		if (sscanf(entry->d_name, "duckdb-%d", &pid) != 1 || kill(pid, 0) == 0 || errno != ESRCH)
-			continue;
-		if (snprintf(path, sizeof(path), "%s/%s", temp_dir, entry->d_name) < (int)sizeof(path))
-			remove_dir(path);
-	}
-	(void)closedir(dir);
-}
-
 enum err_code engine_duckdb_new(const struct engine_options *options, struct engine **ret_engine,
 				struct err *err)
 {
 	struct engine_duckdb *engine = xcalloc(1, sizeof(*engine));
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	char spills[PATH_MAX];		/* DuckDB makes it when it must, and removes it */
 	struct duck_options duck = {
 		.memory_bytes_max = options->memory_bytes_max,
 		.threads = options->threads > 0 ? options->threads : cores > 1 ? (int)cores : 1,
 	};
-	enum err_code code = ERR_OK;
+	enum err_code code;
 
 	engine->base.ops = &ops;
 	engine->threads = duck.threads;
 	if (options->temp_dir) {
-		remove_spills(options->temp_dir);
-		if (snprintf(spills, sizeof(spills), "%s/duckdb-%d", options->temp_dir,
-			     (int)getpid()) >= (int)sizeof(spills))
-			code = err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long",
-				       options->temp_dir);
-		duck.temp_dir = spills;
+		spills_open(options->temp_dir, &engine->spills);
+		duck.temp_dir = engine->spills.path;
 	}
-	if (code == ERR_OK)
-		code = duck_open(&duck, &engine->duck, err);
+	code = duck_open(&duck, &engine->duck, err);
 	if (code == ERR_OK)
 		code = duckdb_set_up(engine, err);
 	if (code != ERR_OK) {

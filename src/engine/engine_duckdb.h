@@ -13,6 +13,7 @@
 
 #include "sql/duck.h"
 #include "engine/engine.h"
+#include "engine/spills.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -34,6 +35,7 @@ struct duckdb_clean {
 struct engine_duckdb {
 	struct engine base;
 	struct duck duck;
+	struct spills spills;
 	int threads;
 	struct duckdb_clean *clean;	/* NULL: none at work */
 	atomic_uint_fast64_t unreadable;

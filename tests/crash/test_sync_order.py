@@ -12,7 +12,7 @@ import pytest
 
 from conftest import Gateway, wait_until
 
-CALLS = "mkdir,renameat,fsync,fdatasync,pwrite64,sendto,sendmsg,write,writev"
+CALLS = "mkdir,mkdirat,renameat,renameat2,fsync,fdatasync,pwrite64,sendto,sendmsg,write,writev"
 ID = "124df56aef51"
 RECORDS, RECORD_BYTES = 12, 30000
 SEGMENTS = 8    # of 1 MiB

@@ -1,0 +1,23 @@
+/*
+ * spills.h - a directory for what one engine spills to the disk.
+ *
+ * Its owner holds a lock on it for as long as it is open, which ends with the
+ * process however it ends. A process id would not do: a number of another
+ * container is as good as dead here. What has no owner is removed by the next one
+ * that is opened beside it.
+ */
+#ifndef ENGINE_SPILLS_H
+#define ENGINE_SPILLS_H
+
+#include <limits.h>
+
+struct spills {
+	int lock_fd;		/* -1: none could be made, as on a file system that is read-only */
+	char path[PATH_MAX];	/* a name for one in any case */
+};
+
+/* "<temp_dir>/duckdb-<process id>-<n>" */
+void spills_open(const char *temp_dir, struct spills *spills);
+void spills_close(struct spills *spills);	/* all that is in it goes, too; accepts a zeroed one */
+
+#endif
