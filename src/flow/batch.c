@@ -25,6 +25,7 @@ struct job {
 	uint64_t bytes_max;
 	struct delta_table *delta;
 	struct batch_table report;
+	uint64_t empties;		/* objects without a byte, each time one is met */
 };
 
 static enum err_code batch_fault(const char *what, int sys, struct err *err)
@@ -96,6 +97,7 @@ static enum err_code find_partitions(const struct job *job, struct lake_input *i
 
 /* New objects of one partition, as they are listed. */
 struct new_objects {
+	struct job *job;
 	struct lake_input *input;	/* NULL: only `newest` and `bytes` are wanted */
 	struct lake_part *part;
 	uint64_t bytes_max;		/* of the whole input */
@@ -104,30 +106,40 @@ struct new_objects {
 	int64_t newest;			/* the highest start offset; none beyond it is taken */
 };
 
-static bool take_object(void *user, const struct store_entry *entry)
+/* An object without a byte holds no record: taken along it would be found new for ever. */
+static void pass_over(struct new_objects *new, const struct lake_entry *entry)
+{
+	struct job *job = new->job;
+
+	if (job->empties++ == 0)
+		trace_warn("topic \"%s\" partition %s: the object at offset %" PRIu64
+			   " is empty and is passed over, as all such are",
+			   job->table.topic, new->part->text, entry->start);
+}
+
+static bool take_object(void *user, const struct lake_entry *entry)
 {
 	struct new_objects *new = user;
-	struct slice topic;
-	int32_t partition;
-	uint64_t start;
 
-	if (!lake_object_parse(entry->key, &topic, &partition, &start) ||
-	    (int64_t)start <= new->part->done)
+	if (entry->size == 0) {
+		if (!new->input)
+			pass_over(new, entry);
 		return true;
-	if (new->input && (int64_t)start <= new->newest)
-		lake_input_add(new->input, new->part, start, entry->size);
-	else if (!new->input && (int64_t)start > new->newest)
-		new->newest = (int64_t)start;
+	}
+	if (new->input && (int64_t)entry->start > new->newest)
+		return false;
+	if (new->input)
+		lake_input_add(new->input, new->part, entry->start, entry->size);
+	else
+		new->newest = (int64_t)entry->start;
 	new->bytes += entry->size;
 	return new->bytes < new->bytes_max && ++new->count < OBJECTS_MAX;
 }
 
-static int by_start(const void *a, const void *b)
+static enum err_code list_objects(const struct job *job, struct new_objects *new, struct err *err)
 {
-	const struct lake_object *x = a;
-	const struct lake_object *y = b;
-
-	return (x->start > y->start) - (x->start < y->start);
+	return lake_list_objects(job->options->store, job->table.topic, new->part->partition,
+				 new->part->done, take_object, new, err);
 }
 
 /*
@@ -135,50 +147,23 @@ static int by_start(const void *a, const void *b)
  * the next one, put later still, is there; what looks like a hole then is none. So the first
  * listing only says which object is the newest: those before it were put before the second began.
  */
-static enum err_code list_objects(const struct job *job, struct new_objects *new,
-				  struct lake_input *input, const char *prefix, const char *after,
-				  struct err *err)
-{
-	enum err_code code = store_list(job->options->store, prefix, after, take_object, new, err);
-
-	if (code != ERR_OK || new->newest < 0)
-		return code;
-	new->input = input;
-	new->bytes = input->bytes;
-	new->count = input->object_count;
-	return store_list(job->options->store, prefix, after, take_object, new, err);
-}
-
-static enum err_code find_objects(const struct job *job, struct lake_input *input,
+static enum err_code find_objects(struct job *job, struct lake_input *input,
 				  struct lake_part *part, struct err *err)
 {
-	enum { TEN_DIGITS_NEARLY = 9 };
-	const uint64_t near_end = UINT64_C(1000000000) * TEN_DIGITS_NEARLY;
-	struct new_objects new = { .part = part, .bytes_max = job->bytes_max,
+	struct new_objects new = { .job = job, .part = part, .bytes_max = job->bytes_max,
 				   .bytes = input->bytes, .count = input->object_count,
 				   .newest = -1 };
-	size_t first = input->object_count;
-	struct buf prefix, after;
-	enum err_code code;
+	enum err_code code = list_objects(job, &new, err);
 
-	buf_init(&prefix, STORE_KEY_MAX + 1);
-	buf_init(&after, STORE_KEY_MAX + 1);
-	lake_object_prefix(&prefix, job->table.topic, part->partition);
-	/* Offsets of more than ten digits are not in the order of their keys: list all, then. */
-	if (part->done >= 0 && (uint64_t)part->done < near_end)
-		lake_object_key(&after, job->table.topic, part->partition, (uint64_t)part->done);
-	else if (part->done >= 0)
-		new.bytes_max = UINT64_MAX;
-	code = list_objects(job, &new, input, buf_cstr(&prefix), buf_cstr(&after), err);
-	if (input->object_count > first)
-		qsort(input->objects + first, input->object_count - first, sizeof(*input->objects),
-		      by_start);
-	buf_release(&after);
-	buf_release(&prefix);
-	return code;
+	if (code != ERR_OK || new.newest < 0)
+		return code;
+	new.input = input;
+	new.bytes = input->bytes;
+	new.count = input->object_count;
+	return list_objects(job, &new, err);
 }
 
-static enum err_code find_new(const struct job *job, struct lake_input *input, struct err *err)
+static enum err_code find_new(struct job *job, struct lake_input *input, struct err *err)
 {
 	enum err_code code = find_partitions(job, input, err);
 
@@ -337,7 +322,10 @@ static enum err_code batch_commit(struct job *job, const struct lake_input *inpu
 							     part->done };
 		action.txn_count++;
 	}
-	code = delta_commit(job->delta, &action, &version, err);
+	/* A commit of nothing would only be made again. */
+	code = action.txn_count > 0 ? delta_commit(job->delta, &action, &version, err)
+				    : err_set(err, ERR_CORRUPT, "the new objects of topic \"%s\""
+					      " hold no record", job->table.topic);
 	free(add.stats);
 	free(app_ids);
 	free(txns);
