@@ -8,6 +8,7 @@
 #include "base/time.h"
 #include "base/trace.h"
 #include "flow/lake_input.h"
+#include "flow/poison.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -182,101 +183,60 @@ static enum err_code batch_clean(struct job *job, struct lake_input *input,
 			    ret_result, err);
 }
 
-/* Whether the SQL fails somewhere in the range; any other failure is one of its own. */
-static enum err_code batch_try_range(struct job *job, struct lake_input *input,
-				     struct lake_range range, bool *ret_fails, struct err *reason,
-				     struct err *err)
+/* A job and its input, for the search. */
+struct batch_search {
+	struct job *job;
+	struct lake_input *input;
+};
+
+static enum err_code batch_attempt(void *user, size_t from, size_t to, struct err *err)
 {
-	struct clean_result result;
+	const struct batch_search *search = user;
+	struct clean_result result = { 0 };
 	enum err_code code;
 
 	if (stop_requested())
 		return err_set(err, ERR_STOPPED, "asked to stop");
-	lake_input_narrow(input, range);
-	code = batch_clean(job, input, &result, reason);
-	*ret_fails = code == ERR_SHAPE;
+	lake_input_narrow(search->input, from, to);
+	code = batch_clean(search->job, search->input, &result, err);
 	if (code == ERR_OK)
 		clean_result_release(&result);
-	else if (code != ERR_SHAPE)
-		*err = *reason;
-	return code == ERR_SHAPE ? ERR_OK : code;
+	return code;
 }
 
-static uint64_t range_size(const struct lake_input *input, struct lake_range range)
+static enum err_code batch_bury(void *user, size_t at, const char *reason, struct err *err)
 {
-	if (range.count > 1 || range.take != UINT64_MAX)
-		return range.count > 1 ? range.count : range.take;
-	return input->objects[range.first].count;
-}
+	const struct batch_search *search = user;
 
-static struct lake_range half(struct lake_range range, uint64_t size, bool second)
-{
-	uint64_t first_size = size / 2;
-
-	if (range.count > 1) {
-		range.first += second ? first_size : 0;
-		range.count = second ? size - first_size : first_size;
-	} else {
-		range.skip += second ? first_size : 0;
-		range.take = second ? size - first_size : first_size;
-	}
-	return range;
-}
-
-/* The records of a failing range at which the SQL fails, by halving. */
-static enum err_code batch_find_poison(struct job *job, struct lake_input *input,
-				       struct lake_range range, const struct err *reason,
-				       struct err *err)
-{
-	uint64_t size;
-
-	if (range.count == 1 && range.take == UINT64_MAX) {
-		enum err_code code = lake_input_count(input, range.first, err);
-
-		if (code != ERR_OK)
-			return code;
-	}
-	size = range_size(input, range);
-	if (range.count == 1 && size <= 1) {
-		if (input->poison_count == BATCH_POISON_MAX) {
-			*err = *reason;
-			return err_prefix(err, "more than %d records make the SQL fail", BATCH_POISON_MAX);
-		}
-		lake_input_poison(input, range.first, range.skip, reason->msg);
-		return ERR_OK;
-	}
-	for (int second = 0; second <= 1; second++) {
-		struct lake_range part = half(range, size, second);
-		struct err why;
-		bool fails;
-
-		if (batch_try_range(job, input, part, &fails, &why, err) != ERR_OK ||
-		    (fails && batch_find_poison(job, input, part, &why, err) != ERR_OK))
-			return err->code;
-	}
+	(void)err;
+	lake_input_poison(search->input, at, reason);
 	return ERR_OK;
 }
 
 static enum err_code clean_all(struct job *job, struct lake_input *input,
 			       struct clean_result *ret_result, struct err *err)
 {
-	struct lake_range everything = { .count = input->object_count, .take = UINT64_MAX };
+	struct batch_search search = { job, input };
+	struct poison poison = { .attempt = batch_attempt, .bury = batch_bury, .user = &search };
+	struct err why;
+	uint64_t count;
 	enum err_code code;
 
 	lake_input_all(input);
 	code = batch_clean(job, input, ret_result, err);
-	if (code == ERR_SHAPE) {
-		struct err reason = *err;
-
-		trace_warn("%s; looking for the records", err->msg);
-		code = batch_find_poison(job, input, everything, &reason, err);
-		if (code == ERR_OK)
-			code = lake_input_forget(input, err);
-		lake_input_all(input);
-		if (code == ERR_OK)
-			code = batch_clean(job, input, ret_result, err);
+	if (code != ERR_SHAPE)
+		return code;
+	if (lake_input_count(input, &count, &why) != ERR_OK) {
+		*err = why;
+		return why.code;
 	}
-	return code;
+	code = poison_find(&poison, count, err);
+	if (code == ERR_OK)
+		code = lake_input_forget(input, err);
+	lake_input_all(input);
+	if (code == ERR_OK)
+		code = batch_clean(job, input, ret_result, err);
+	return code == ERR_SHAPE && poison.found > 0 ? poison_not_found(err) : code;
 }
 
 /* --- commit --------------------------------------------------------------- */

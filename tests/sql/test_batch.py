@@ -161,6 +161,19 @@ def test_a_model_at_fault_ends_the_run(lake, models):
     assert lake.batch("--models", models)["tables"]["user"]["unreadable"] == 300
 
 
+def test_a_model_that_fails_on_the_whole_ends_the_run(lake, models):
+    """No record is blamed for it, and none is lost."""
+    path = models / "clean" / "user.sql"
+    path.write_text(path.read_text().replace(
+        "as_int(age)", "CASE WHEN count(*) OVER () > 2 THEN error('too many at once') ELSE as_int(age) END"))
+    for start in (0, 2):
+        lake.put("user", users(2), start)
+    failed = lake.batch("--models", models, status=1)
+    assert "no record by itself is to blame" in failed.stderr and "too many at once" in failed.stderr
+    assert lake.letters("user") == {}
+    assert lake.batch()["tables"]["user"]["rows"] == 4
+
+
 @pytest.mark.parametrize("old, new, said", [
     ("FROM raw", "FROM raw WHERE ind <> '1'", "made 2 rows of 3 records"),
     ("FROM raw", "FROM raw WHERE ind IN (SELECT ind FROM raw)", "can read raw once"),
