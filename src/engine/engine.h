@@ -36,6 +36,8 @@ struct raw_record {
 	struct slice offset;		/* text, as it goes into _offset */
 	struct slice key; /* its own, where it is known; of a shared stream it may tell
 			     the table */
+	const void *origin; /* whoever gave it knows it again by this; the engine does not
+			       look at it */
 };
 
 /*

@@ -8,6 +8,7 @@
 #include "base/time.h"
 #include "base/trace.h"
 #include "flow/lake_input.h"
+#include "flow/poison.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -25,6 +26,7 @@ struct job {
 	uint64_t bytes_max;
 	struct delta_table *delta;
 	struct batch_table report;
+	uint64_t empties;		/* objects without a byte, each time one is met */
 };
 
 static enum err_code batch_fault(const char *what, int sys, struct err *err)
@@ -96,6 +98,7 @@ static enum err_code find_partitions(const struct job *job, struct lake_input *i
 
 /* New objects of one partition, as they are listed. */
 struct new_objects {
+	struct job *job;
 	struct lake_input *input;	/* NULL: only `newest` and `bytes` are wanted */
 	struct lake_part *part;
 	uint64_t bytes_max;		/* of the whole input */
@@ -104,30 +107,40 @@ struct new_objects {
 	int64_t newest;			/* the highest start offset; none beyond it is taken */
 };
 
-static bool take_object(void *user, const struct store_entry *entry)
+/* An object without a byte holds no record: taken along it would be found new for ever. */
+static void pass_over(struct new_objects *new, const struct lake_entry *entry)
+{
+	struct job *job = new->job;
+
+	if (job->empties++ == 0)
+		trace_warn("topic \"%s\" partition %s: the object at offset %" PRIu64
+			   " is empty and is passed over, as all such are",
+			   job->table.topic, new->part->text, entry->start);
+}
+
+static bool take_object(void *user, const struct lake_entry *entry)
 {
 	struct new_objects *new = user;
-	struct slice topic;
-	int32_t partition;
-	uint64_t start;
 
-	if (!lake_object_parse(entry->key, &topic, &partition, &start) ||
-	    (int64_t)start <= new->part->done)
+	if (entry->size == 0) {
+		if (!new->input)
+			pass_over(new, entry);
 		return true;
-	if (new->input && (int64_t)start <= new->newest)
-		lake_input_add(new->input, new->part, start, entry->size);
-	else if (!new->input && (int64_t)start > new->newest)
-		new->newest = (int64_t)start;
+	}
+	if (new->input && (int64_t)entry->start > new->newest)
+		return false;
+	if (new->input)
+		lake_input_add(new->input, new->part, entry->start, entry->size);
+	else
+		new->newest = (int64_t)entry->start;
 	new->bytes += entry->size;
 	return new->bytes < new->bytes_max && ++new->count < OBJECTS_MAX;
 }
 
-static int by_start(const void *a, const void *b)
+static enum err_code list_objects(const struct job *job, struct new_objects *new, struct err *err)
 {
-	const struct lake_object *x = a;
-	const struct lake_object *y = b;
-
-	return (x->start > y->start) - (x->start < y->start);
+	return lake_list_objects(job->options->store, job->table.topic, new->part->partition,
+				 new->part->done, take_object, new, err);
 }
 
 /*
@@ -135,50 +148,23 @@ static int by_start(const void *a, const void *b)
  * the next one, put later still, is there; what looks like a hole then is none. So the first
  * listing only says which object is the newest: those before it were put before the second began.
  */
-static enum err_code list_objects(const struct job *job, struct new_objects *new,
-				  struct lake_input *input, const char *prefix, const char *after,
-				  struct err *err)
-{
-	enum err_code code = store_list(job->options->store, prefix, after, take_object, new, err);
-
-	if (code != ERR_OK || new->newest < 0)
-		return code;
-	new->input = input;
-	new->bytes = input->bytes;
-	new->count = input->object_count;
-	return store_list(job->options->store, prefix, after, take_object, new, err);
-}
-
-static enum err_code find_objects(const struct job *job, struct lake_input *input,
+static enum err_code find_objects(struct job *job, struct lake_input *input,
 				  struct lake_part *part, struct err *err)
 {
-	enum { TEN_DIGITS_NEARLY = 9 };
-	const uint64_t near_end = UINT64_C(1000000000) * TEN_DIGITS_NEARLY;
-	struct new_objects new = { .part = part, .bytes_max = job->bytes_max,
+	struct new_objects new = { .job = job, .part = part, .bytes_max = job->bytes_max,
 				   .bytes = input->bytes, .count = input->object_count,
 				   .newest = -1 };
-	size_t first = input->object_count;
-	struct buf prefix, after;
-	enum err_code code;
+	enum err_code code = list_objects(job, &new, err);
 
-	buf_init(&prefix, STORE_KEY_MAX + 1);
-	buf_init(&after, STORE_KEY_MAX + 1);
-	lake_object_prefix(&prefix, job->table.topic, part->partition);
-	/* Offsets of more than ten digits are not in the order of their keys: list all, then. */
-	if (part->done >= 0 && (uint64_t)part->done < near_end)
-		lake_object_key(&after, job->table.topic, part->partition, (uint64_t)part->done);
-	else if (part->done >= 0)
-		new.bytes_max = UINT64_MAX;
-	code = list_objects(job, &new, input, buf_cstr(&prefix), buf_cstr(&after), err);
-	if (input->object_count > first)
-		qsort(input->objects + first, input->object_count - first, sizeof(*input->objects),
-		      by_start);
-	buf_release(&after);
-	buf_release(&prefix);
-	return code;
+	if (code != ERR_OK || new.newest < 0)
+		return code;
+	new.input = input;
+	new.bytes = input->bytes;
+	new.count = input->object_count;
+	return list_objects(job, &new, err);
 }
 
-static enum err_code find_new(const struct job *job, struct lake_input *input, struct err *err)
+static enum err_code find_new(struct job *job, struct lake_input *input, struct err *err)
 {
 	enum err_code code = find_partitions(job, input, err);
 
@@ -197,101 +183,60 @@ static enum err_code batch_clean(struct job *job, struct lake_input *input,
 			    ret_result, err);
 }
 
-/* Whether the SQL fails somewhere in the range; any other failure is one of its own. */
-static enum err_code batch_try_range(struct job *job, struct lake_input *input,
-				     struct lake_range range, bool *ret_fails, struct err *reason,
-				     struct err *err)
+/* A job and its input, for the search. */
+struct batch_search {
+	struct job *job;
+	struct lake_input *input;
+};
+
+static enum err_code batch_attempt(void *user, size_t from, size_t to, struct err *err)
 {
-	struct clean_result result;
+	const struct batch_search *search = user;
+	struct clean_result result = { 0 };
 	enum err_code code;
 
 	if (stop_requested())
 		return err_set(err, ERR_STOPPED, "asked to stop");
-	lake_input_narrow(input, range);
-	code = batch_clean(job, input, &result, reason);
-	*ret_fails = code == ERR_SHAPE;
+	lake_input_narrow(search->input, from, to);
+	code = batch_clean(search->job, search->input, &result, err);
 	if (code == ERR_OK)
 		clean_result_release(&result);
-	else if (code != ERR_SHAPE)
-		*err = *reason;
-	return code == ERR_SHAPE ? ERR_OK : code;
+	return code;
 }
 
-static uint64_t range_size(const struct lake_input *input, struct lake_range range)
+static enum err_code batch_bury(void *user, size_t at, const char *reason, struct err *err)
 {
-	if (range.count > 1 || range.take != UINT64_MAX)
-		return range.count > 1 ? range.count : range.take;
-	return input->objects[range.first].count;
-}
+	const struct batch_search *search = user;
 
-static struct lake_range half(struct lake_range range, uint64_t size, bool second)
-{
-	uint64_t first_size = size / 2;
-
-	if (range.count > 1) {
-		range.first += second ? first_size : 0;
-		range.count = second ? size - first_size : first_size;
-	} else {
-		range.skip += second ? first_size : 0;
-		range.take = second ? size - first_size : first_size;
-	}
-	return range;
-}
-
-/* The records of a failing range at which the SQL fails, by halving. */
-static enum err_code batch_find_poison(struct job *job, struct lake_input *input,
-				       struct lake_range range, const struct err *reason,
-				       struct err *err)
-{
-	uint64_t size;
-
-	if (range.count == 1 && range.take == UINT64_MAX) {
-		enum err_code code = lake_input_count(input, range.first, err);
-
-		if (code != ERR_OK)
-			return code;
-	}
-	size = range_size(input, range);
-	if (range.count == 1 && size <= 1) {
-		if (input->poison_count == BATCH_POISON_MAX) {
-			*err = *reason;
-			return err_prefix(err, "more than %d records make the SQL fail", BATCH_POISON_MAX);
-		}
-		lake_input_poison(input, range.first, range.skip, reason->msg);
-		return ERR_OK;
-	}
-	for (int second = 0; second <= 1; second++) {
-		struct lake_range part = half(range, size, second);
-		struct err why;
-		bool fails;
-
-		if (batch_try_range(job, input, part, &fails, &why, err) != ERR_OK ||
-		    (fails && batch_find_poison(job, input, part, &why, err) != ERR_OK))
-			return err->code;
-	}
+	(void)err;
+	lake_input_poison(search->input, at, reason);
 	return ERR_OK;
 }
 
 static enum err_code clean_all(struct job *job, struct lake_input *input,
 			       struct clean_result *ret_result, struct err *err)
 {
-	struct lake_range everything = { .count = input->object_count, .take = UINT64_MAX };
+	struct batch_search search = { job, input };
+	struct poison poison = { .attempt = batch_attempt, .bury = batch_bury, .user = &search };
+	struct err why;
+	uint64_t count;
 	enum err_code code;
 
 	lake_input_all(input);
 	code = batch_clean(job, input, ret_result, err);
-	if (code == ERR_SHAPE) {
-		struct err reason = *err;
-
-		trace_warn("%s; looking for the records", err->msg);
-		code = batch_find_poison(job, input, everything, &reason, err);
-		if (code == ERR_OK)
-			code = lake_input_forget(input, err);
-		lake_input_all(input);
-		if (code == ERR_OK)
-			code = batch_clean(job, input, ret_result, err);
+	if (code != ERR_SHAPE)
+		return code;
+	if (lake_input_count(input, &count, &why) != ERR_OK) {
+		*err = why;
+		return why.code;
 	}
-	return code;
+	code = poison_find(&poison, count, err);
+	if (code == ERR_OK)
+		code = lake_input_forget(input, err);
+	lake_input_all(input);
+	if (code == ERR_OK)
+		code = batch_clean(job, input, ret_result, err);
+	return code == ERR_SHAPE && poison.found > 0 ? poison_not_found(err) : code;
 }
 
 /* --- commit --------------------------------------------------------------- */
@@ -337,7 +282,10 @@ static enum err_code batch_commit(struct job *job, const struct lake_input *inpu
 							     part->done };
 		action.txn_count++;
 	}
-	code = delta_commit(job->delta, &action, &version, err);
+	/* A commit of nothing would only be made again. */
+	code = action.txn_count > 0 ? delta_commit(job->delta, &action, &version, err)
+				    : err_set(err, ERR_CORRUPT, "the new objects of topic \"%s\""
+					      " hold no record", job->table.topic);
 	free(add.stats);
 	free(app_ids);
 	free(txns);

@@ -16,7 +16,7 @@
  *	3. The cost follows what is new. A commit takes at most BATCH_BYTES_MAX of
  *	   objects, so a run of ordinary size is one file and one commit a table.
  *	4. A record that makes the model's SQL fail becomes a dead letter; it is found
- *	   by halving. More than BATCH_POISON_MAX of them: the model is at fault, and
+ *	   by halving. More than POISON_MAX (poison.h) of them: the model is at fault, and
  *	   the run ends with its error.
  *
  * One batch at a time works on a data directory (ERR_LOCKED). batch_run() looks
@@ -33,7 +33,6 @@
 #include "store/store.h"
 
 #define BATCH_BYTES_MAX ((uint64_t)4 << 30)
-enum { BATCH_POISON_MAX = 100 };
 
 struct batch_options {
 	struct store *store;

@@ -15,8 +15,14 @@ static bool note_front(void *user, const struct store_entry *entry)
 	uint64_t start;
 
 	if (!lake_object_parse(entry->key, &topic, &partition, &start) &&
-	    !lake_dlq_parse(entry->key, checking->kind, &topic, &partition, &start))
+	    !lake_dlq_parse(entry->key, checking->kind, &topic, &partition, &start)) {
+		if (checking->kind == TOPIC_LOG && slice_starts(slice_str(entry->key), "topics/"))
+			check_fault(checking, "\"%s\" is not the name of an object of the lake",
+				    entry->key);
 		return true;
+	}
+	if (entry->size == 0)
+		return true; /* the sink puts no such object */
 	part = check_part_of(checking, partition);
 	if ((int64_t)start > part->front)
 		part->front = (int64_t)start;
@@ -61,27 +67,32 @@ static void compare_start(struct checking *checking, const struct check_part *pa
 			    part->partition, checking->topic, start);
 }
 
-static bool check_object(void *user, const struct store_entry *entry)
-{
-	struct checking *checking = user;
-	uint64_t start, lines = 0;
-	struct slice topic;
-	int32_t partition;
+/* The objects of one partition, on their walk. */
+struct check_walk {
+	struct checking *checking;
 	struct check_part *part;
+};
 
-	if (!lake_object_parse(entry->key, &topic, &partition, &start)) {
-		check_fault(checking, "\"%s\" is not the name of an object of the lake",
-			    entry->key);
-		return true;
-	}
-	part = check_part_of(checking, partition);
-	if ((int64_t)start > part->front)
-		return true;
+static bool check_object(void *user, const struct lake_entry *entry)
+{
+	const struct check_walk *walk = user;
+	struct checking *checking = walk->checking;
+	struct check_part *part = walk->part;
+	uint64_t lines = 0;
+	struct buf key;
+
+	if ((int64_t)entry->start > part->front)
+		return false;
+	if (entry->size == 0)
+		return true; /* it says nothing of its offset */
 	skip_letters(part);
-	compare_start(checking, part, start);
-	checking->code = census_count_lines(checking->options->store, entry->key, entry->size,
+	compare_start(checking, part, entry->start);
+	buf_init(&key, STORE_KEY_MAX + 1);
+	lake_object_key(&key, checking->topic, part->partition, entry->start);
+	checking->code = census_count_lines(checking->options->store, buf_cstr(&key), entry->size,
 					    &lines, checking->err);
-	part->next = start + lines;
+	buf_release(&key);
+	part->next = entry->start + lines;
 	checking->counts.objects++;
 	checking->counts.lines += lines;
 	return checking->code == ERR_OK;
@@ -107,13 +118,18 @@ static void check_last_letters(struct checking *checking, struct check_part *par
 
 enum err_code check_objects(struct checking *checking)
 {
-	char prefix[STORE_KEY_MAX];
-	enum err_code code;
+	enum err_code code = ERR_OK;
 
-	(void)snprintf(prefix, sizeof(prefix), "topics/%s/", checking->topic);
-	code = store_list(checking->options->store, prefix, "", check_object, checking,
-			  checking->err);
-	for (size_t i = 0; i < checking->part_count; i++)
-		check_last_letters(checking, &checking->parts[i]);
-	return code == ERR_OK ? checking->code : code;
+	for (size_t i = 0; i < checking->part_count && code == ERR_OK; i++) {
+		struct check_walk walk = { checking, &checking->parts[i] };
+
+		code = lake_list_objects(checking->options->store, checking->topic,
+					 walk.part->partition, -1, check_object, &walk,
+					 checking->err);
+		if (code == ERR_OK)
+			code = checking->code;
+		if (code == ERR_OK)
+			check_last_letters(checking, walk.part);
+	}
+	return code;
 }

@@ -6,6 +6,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#define TEN_DIGITS_MAX INT64_C(9999999999)
+
 static const char objects[] = "topics";
 static const char letters[] = "dlq";
 
@@ -109,6 +111,107 @@ void lake_object_key(struct buf *out, const char *topic, int32_t partition, uint
 {
 	lake_object_prefix(out, topic, partition);
 	buf_addf(out, "%010" PRIu64 ".json", start);
+}
+
+/* A listing of one partition's objects. */
+struct lake_listing {
+	bool (*each)(void *user, const struct lake_entry *entry);
+	void *user;
+	int64_t after;
+	bool enough;		      /* `each` said so */
+	struct lake_entry *long_list; /* of those whose offset has more than ten digits */
+	size_t long_count;
+	size_t long_room;
+};
+
+static bool take_listed(const struct lake_listing *listing, const struct store_entry *listed,
+			struct lake_entry *ret_entry)
+{
+	struct slice topic;
+	int32_t partition;
+
+	ret_entry->size = listed->size;
+	return lake_object_parse(listed->key, &topic, &partition, &ret_entry->start) &&
+	       (int64_t)ret_entry->start > listing->after;
+}
+
+static bool give_short(void *user, const struct store_entry *listed)
+{
+	struct lake_listing *listing = user;
+	struct lake_entry entry;
+
+	if (take_listed(listing, listed, &entry) && entry.start <= (uint64_t)TEN_DIGITS_MAX)
+		listing->enough = !listing->each(listing->user, &entry);
+	return !listing->enough;
+}
+
+static bool keep_long(void *user, const struct store_entry *listed)
+{
+	struct lake_listing *listing = user;
+	struct lake_entry entry;
+
+	if (!take_listed(listing, listed, &entry) || entry.start <= (uint64_t)TEN_DIGITS_MAX)
+		return true;
+	if (listing->long_count == listing->long_room) {
+		listing->long_room = listing->long_room * 2 + 64;
+		listing->long_list = xreallocarray(listing->long_list, listing->long_room,
+						   sizeof(*listing->long_list));
+	}
+	listing->long_list[listing->long_count++] = entry;
+	return true;
+}
+
+static int by_start(const void *a, const void *b)
+{
+	const struct lake_entry *x = a;
+	const struct lake_entry *y = b;
+
+	return (x->start > y->start) - (x->start < y->start);
+}
+
+static void give_long(struct lake_listing *listing)
+{
+	if (listing->long_count > 0)
+		qsort(listing->long_list, listing->long_count, sizeof(*listing->long_list),
+		      by_start);
+	for (size_t i = 0; i < listing->long_count && !listing->enough; i++)
+		listing->enough = !listing->each(listing->user, &listing->long_list[i]);
+	free(listing->long_list);
+}
+
+/*
+ * Keys of ten digits are in the order of their offsets and are handed on as they come; of a log
+ * that has not come so far the second listing is empty, since no longer number begins with a 0.
+ */
+enum err_code lake_list_objects(struct store *store, const char *topic, int32_t partition,
+				int64_t after,
+				bool (*each)(void *user, const struct lake_entry *entry),
+				void *user, struct err *err)
+{
+	struct lake_listing listing = { .each = each, .user = user, .after = after };
+	enum err_code code = ERR_OK;
+	struct buf prefix, from;
+
+	buf_init(&prefix, STORE_KEY_MAX + 1);
+	buf_init(&from, STORE_KEY_MAX + 1);
+	lake_object_prefix(&prefix, topic, partition);
+	if (after >= 0)
+		lake_object_key(&from, topic, partition, (uint64_t)after);
+	if (after < TEN_DIGITS_MAX)
+		code = store_list(store, buf_cstr(&prefix), buf_cstr(&from), give_short, &listing,
+				  err);
+	if (code == ERR_OK && !listing.enough) {
+		buf_clear(&from);
+		buf_addf(&from, "%s1", buf_cstr(&prefix));
+		code = store_list(store, buf_cstr(&prefix), buf_cstr(&from), keep_long, &listing,
+				  err);
+	}
+	if (code != ERR_OK)
+		listing.enough = true;
+	give_long(&listing);
+	buf_release(&from);
+	buf_release(&prefix);
+	return code;
 }
 
 void lake_dlq_prefix(struct buf *out, enum topic_kind kind, const char *topic, int32_t partition)

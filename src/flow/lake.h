@@ -56,13 +56,28 @@ void lake_app_id(char app_id[LAKE_APP_ID_MAX], enum topic_kind kind, const char 
 
 /*
  * Keys end up in `out`, which is cleared first. Start offsets of more than ten digits are simply
- * longer, so from there on the order of keys is not that of offsets.
+ * longer, so from there on the order of keys is not that of offsets: lake_list_objects() knows.
  */
 void lake_object_prefix(struct buf *out, const char *topic, int32_t partition);
 void lake_object_key(struct buf *out, const char *topic, int32_t partition, uint64_t start);
 /* False: not the name of an object of the lake. */
 bool lake_object_parse(const char *key, struct slice *ret_topic, int32_t *ret_partition,
 		       uint64_t *ret_start);
+
+/* An object as it is listed. */
+struct lake_entry {
+	uint64_t start; /* offset of its first record */
+	uint64_t size;	/* bytes; 0: it holds nothing, whoever put it there */
+};
+/*
+ * Call `each` for the objects of a partition that begin after offset `after` (-1: for all), in
+ * the order of their offsets however many digits those have, until it returns false.
+ */
+MUST_USE enum err_code lake_list_objects(struct store *store, const char *topic, int32_t partition,
+					 int64_t after,
+					 bool (*each)(void *user, const struct lake_entry *entry),
+					 void *user, struct err *err);
+
 void lake_dlq_prefix(struct buf *out, enum topic_kind kind, const char *topic, int32_t partition);
 void lake_dlq_key(struct buf *out, enum topic_kind kind, const char *topic, int32_t partition,
 		  uint64_t start);

@@ -98,10 +98,10 @@ static struct slice lake_input_take_line(struct lake_reading *reading)
 	return line;
 }
 
-static const char *poison_reason(const struct lake_input *input, size_t object, uint64_t record)
+static const char *poison_reason(const struct lake_input *input, uint64_t record)
 {
 	for (size_t i = 0; i < input->poison_count; i++)
-		if (input->poison[i].object == object && input->poison[i].record == record)
+		if (input->poison[i].record == record)
 			return input->poison[i].reason;
 	return NULL;
 }
@@ -144,10 +144,11 @@ static enum err_code lake_input_next_record(void *p, struct raw_record *ret_reco
 	struct lake_object *object = &input->objects[reading->index];
 	const struct lake_range *range = &input->range;
 
-	while (reading->rest.len && reading->record < range->skip + range->take) {
+	while (reading->rest.len && object->base + reading->record < range->to) {
+		uint64_t at = object->base + reading->record;
 		struct slice line = lake_input_take_line(reading);
-		const char *reason = poison_reason(input, reading->index, reading->record);
-		bool skip = reading->record < range->skip;
+		const char *reason = poison_reason(input, at);
+		bool skip = at < range->from;
 
 		if (reading->record++ > 0)
 			count_up(reading->offset_text, reading->offset.len);
@@ -249,29 +250,41 @@ void lake_input_add(struct lake_input *input, struct lake_part *part, uint64_t s
 	input->bytes += size;
 }
 
-void lake_input_narrow(struct lake_input *input, struct lake_range range)
+static void select_range(struct lake_input *input, struct lake_range range, bool trial)
 {
 	input->range = range;
-	input->input.part_count = range.count;
-	input->trial = true;
+	input->input.part_count = range.last - range.first;
+	input->trial = trial;
 }
 
 void lake_input_all(struct lake_input *input)
 {
-	lake_input_narrow(input, (struct lake_range){ .count = input->object_count,
-						      .take = UINT64_MAX });
-	input->trial = false;
+	select_range(input, (struct lake_range){ .last = input->object_count, .to = UINT64_MAX },
+		     false);
 }
 
-enum err_code lake_input_count(struct lake_input *input, size_t object, struct err *err)
+void lake_input_narrow(struct lake_input *input, uint64_t from, uint64_t to)
+{
+	struct lake_range range = { .from = from, .to = to };
+	const struct lake_object *objects = input->objects;
+
+	while (range.first < input->object_count &&
+	       objects[range.first].base + objects[range.first].count <= from)
+		range.first++;
+	range.last = range.first;
+	while (range.last < input->object_count && objects[range.last].base < to)
+		range.last++;
+	select_range(input, range, true);
+}
+
+static enum err_code lake_input_count_object(struct lake_input *input, size_t object, struct err *err)
 {
 	struct raw_record record;
 	enum err_code code;
 	void *reading;
 	bool more;
 
-	lake_input_narrow(input, (struct lake_range){ .first = object, .count = 1,
-						      .take = UINT64_MAX });
+	select_range(input, (struct lake_range){ object, object + 1, 0, UINT64_MAX }, true);
 	code = lake_input_open_object(&input->input, 0, &reading, err);
 	if (code != ERR_OK)
 		return code;
@@ -282,12 +295,26 @@ enum err_code lake_input_count(struct lake_input *input, size_t object, struct e
 	return code;
 }
 
-void lake_input_poison(struct lake_input *input, size_t object, uint64_t record, const char *reason)
+enum err_code lake_input_count(struct lake_input *input, uint64_t *ret_count, struct err *err)
+{
+	enum err_code code = ERR_OK;
+	uint64_t count = 0;
+
+	for (size_t i = 0; i < input->object_count && code == ERR_OK; i++) {
+		code = lake_input_count_object(input, i, err);
+		input->objects[i].base = count;
+		count += input->objects[i].count;
+	}
+	if (code == ERR_OK)
+		*ret_count = count;
+	return code;
+}
+
+void lake_input_poison(struct lake_input *input, uint64_t record, const char *reason)
 {
 	input->poison = xreallocarray(input->poison, input->poison_count + 1,
 				      sizeof(*input->poison));
-	input->poison[input->poison_count++] = (struct lake_poison){
-		.object = object, .record = record, .reason = xstrdup(reason) };
+	input->poison[input->poison_count++] = (struct lake_poison){ record, xstrdup(reason) };
 }
 
 /* Offsets [from, to) of a partition that no object holds. */

@@ -34,6 +34,7 @@ struct lake_object {
 	uint64_t start;			/* offset of its first record */
 	uint64_t size;			/* bytes */
 	uint64_t count;			/* of its records; known once it was read to its end */
+	uint64_t base;			/* of the records of all before it; by lake_input_count() */
 	bool read;
 };
 
@@ -47,17 +48,16 @@ struct lake_part {
 	struct dlq_batch *letters;
 };
 
-/* Objects [first, first + count) and of them, if it is one, records [skip, skip + take). */
+/* What a run reads: of objects [first, last) the records [from, to), counted over all objects. */
 struct lake_range {
 	size_t first;
-	size_t count;
-	uint64_t skip;
-	uint64_t take;
+	size_t last;
+	uint64_t from;
+	uint64_t to;
 };
 
 struct lake_poison {
-	size_t object;
-	uint64_t record;		/* in the object, from 0 */
+	uint64_t record;		/* counted over all objects, from 0 */
 	char *reason;
 };
 
@@ -89,13 +89,14 @@ struct lake_part *lake_input_part(struct lake_input *input, int32_t partition, i
 void lake_input_add(struct lake_input *input, struct lake_part *part, uint64_t start,
 		    uint64_t size);
 
-/* The next run reads everything, or just this; `trial`: to find out whether it fails. */
+/* The next run reads everything. */
 void lake_input_all(struct lake_input *input);
-void lake_input_narrow(struct lake_input *input, struct lake_range range);
-/* Read an object only to fill in its `count`. */
-MUST_USE enum err_code lake_input_count(struct lake_input *input, size_t object, struct err *err);
-void lake_input_poison(struct lake_input *input, size_t object, uint64_t record,
-		       const char *reason);
+/* Count the records of all objects, so that what follows can tell them by their number. */
+MUST_USE enum err_code lake_input_count(struct lake_input *input, uint64_t *ret_count,
+					struct err *err);
+/* The next run reads just these, to find out whether it fails: what it buries does not count. */
+void lake_input_narrow(struct lake_input *input, uint64_t from, uint64_t to);
+void lake_input_poison(struct lake_input *input, uint64_t record, const char *reason);
 
 /*
  * After a run over everything: fill in each part's `end`. ERR_CORRUPT, naming the offsets: between

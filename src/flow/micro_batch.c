@@ -19,7 +19,7 @@ struct batch_item {
 struct part {
 	const struct batch_item *at;	/* the item after the current one */
 	const struct batch_item *end;
-	char offset[POSITION_TEXT_MAX];	/* of the current item; its address leads back here */
+	char offset[POSITION_TEXT_MAX];	/* of the current item */
 };
 
 static enum err_code part_open(struct raw_input *input, size_t index, void **ret_part,
@@ -57,6 +57,7 @@ static enum err_code part_next(void *opened, struct raw_record *ret_record, bool
 		.key = item->key,
 		.partition = slice_str(item->shard->text),
 		.offset = slice_of(part->offset, len),
+		.origin = item,
 	};
 	return ERR_OK;
 }
@@ -70,8 +71,6 @@ static enum err_code add_dead(struct raw_input *input, const struct raw_record *
 			      const char *reason, struct err *err)
 {
 	struct micro_batch *batch = (struct micro_batch *)input;
-	const struct part *part = (const struct part *)(const void *)
-		(record->offset.ptr - offsetof(struct part, offset));
 
 	(void)err;
 	if (batch->letter_count == batch->letter_cap) {
@@ -80,7 +79,7 @@ static enum err_code add_dead(struct raw_input *input, const struct raw_record *
 					       sizeof(*batch->letters));
 	}
 	batch->letters[batch->letter_count++] = (struct batch_letter){
-		.item = part->at - 1,
+		.item = record->origin,
 		.reason = arena_str(&batch->reasons, slice_str(reason)),
 	};
 	return ERR_OK;

@@ -1,28 +1,67 @@
 #include "flow/sink_recover.h"
 
+#include "base/trace.h"
 #include "flow/dlq.h"
 
 enum { OBJECT_MAX = 1 << 30 };	/* as sink.flush_bytes */
 
+/* Of the objects of a partition. */
 struct newest {
 	bool found;
 	uint64_t start;
+	bool empty;		/* there is one without a byte … */
+	uint64_t empty_start;	/* … and the last one begins there */
 };
 
-/* Not simply the last one listed: beyond ten digits the order of keys is not that of offsets. */
-static bool look_at(void *user, const struct store_entry *entry)
+/* An object without a byte says nothing of how far the sink is: it puts none. */
+static bool look_at(void *user, const struct lake_entry *entry)
 {
 	struct newest *newest = user;
-	struct slice topic;
-	int32_t partition;
-	uint64_t start;
 
-	if (lake_object_parse(entry->key, &topic, &partition, &start) &&
-	    (!newest->found || start > newest->start)) {
-		newest->start = start;
+	if (entry->size == 0) {
+		newest->empty = true;
+		newest->empty_start = entry->start;
+	} else {
 		newest->found = true;
+		newest->start = entry->start;
 	}
 	return true;
+}
+
+/* Where the next object may have to go: an empty one in its place would refuse it for ever, and
+ * loses nothing by going. */
+struct clearing {
+	struct store *store;
+	const char *topic;
+	int32_t partition;
+	enum err_code code;
+	struct err *err;
+};
+
+static bool clear_empty(void *user, const struct lake_entry *entry)
+{
+	struct clearing *clearing = user;
+	struct buf key;
+
+	if (entry->size > 0)
+		return true;
+	buf_init(&key, STORE_KEY_MAX + 1);
+	lake_object_key(&key, clearing->topic, clearing->partition, entry->start);
+	trace_warn("object \"%s\" is empty, and none of the sink's: it is removed",
+		   buf_cstr(&key));
+	clearing->code = store_remove(clearing->store, buf_cstr(&key), clearing->err);
+	buf_release(&key);
+	return clearing->code == ERR_OK;
+}
+
+static enum err_code clear_from(struct store *store, const char *topic, int32_t partition,
+				uint64_t next, struct err *err)
+{
+	struct clearing clearing = { store, topic, partition, ERR_OK, err };
+	enum err_code code = lake_list_objects(store, topic, partition, (int64_t)next - 1,
+					       clear_empty, &clearing, err);
+
+	return code == ERR_OK ? clearing.code : code;
 }
 
 static uint64_t sink_recover_count_lines(struct slice text)
@@ -80,14 +119,15 @@ enum err_code sink_recover(struct store *store, const char *topic, int32_t parti
 	struct buf key;
 
 	buf_init(&key, STORE_KEY_MAX + 1);
-	lake_object_prefix(&key, topic, partition);
-	code = store_list(store, buf_cstr(&key), "", look_at, &newest, err);
+	code = lake_list_objects(store, topic, partition, -1, look_at, &newest, err);
 	if (code == ERR_OK && newest.found) {
 		lake_object_key(&key, topic, partition, newest.start);
 		code = read_newest(store, buf_cstr(&key), newest.start, &place, err);
 	}
 	if (code == ERR_OK)
 		code = dlq_end(store, &source, place.next, &end, err);
+	if (code == ERR_OK && newest.empty && newest.empty_start >= end)
+		code = clear_from(store, topic, partition, end, err);
 	if (code == ERR_OK) {
 		place.has_line = place.has_line && end == place.next;
 		place.next = end;

@@ -6,13 +6,13 @@
 #include "base/stop.h"
 #include "base/time.h"
 #include "base/trace.h"
+#include "flow/poison.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
 
 enum {
-	POISON_MAX = 100,		/* of one micro-batch; more, and the model is at fault */
 	NAME_MAX_LEN = 128,
 	LOG_WAIT_MS = 5000,		/* for a log that is behind the table, … */
 	LOG_LOOK_MS = 50,		/* … looked at so often */
@@ -22,7 +22,7 @@ enum {
 struct flush {
 	struct delta_add add;		/* the data file in its place; path NULL: there is none */
 	bool cleaned;			/* all of it is in the file, or letters */
-	uint64_t poison;
+	struct poison poison;
 	uint64_t rows;
 	uint64_t dead;
 	uint64_t unreadable;
@@ -273,7 +273,7 @@ static enum err_code keep_cleaned(struct stream_table *table, struct flush *flus
 		return code;
 	}
 	flush->rows = result->rows;
-	flush->dead = result->dead + flush->poison;
+	flush->dead = result->dead + flush->poison.found;
 	flush->unreadable = result->unreadable;
 	unknown_fields_merge(&table->unknown, &result->unknown);
 	flush->cleaned = true;
@@ -289,9 +289,9 @@ static enum err_code clean_range(struct stream_table *table, size_t from, size_t
 }
 
 /* Clean [from, to) only to see whether that works. No letter is found by it. */
-static enum err_code stream_table_try_range(struct stream_table *table, size_t from, size_t to,
-					    struct err *err)
+static enum err_code stream_table_attempt(void *user, size_t from, size_t to, struct err *err)
 {
+	struct stream_table *table = user;
 	struct clean_result result = { 0 };
 	enum err_code code = clean_range(table, from, to, &result, err);
 
@@ -301,45 +301,13 @@ static enum err_code stream_table_try_range(struct stream_table *table, size_t f
 	return code;
 }
 
-static enum err_code bury_poison(struct stream_table *table, struct flush *flush, size_t at,
-				 struct err *err)
+static enum err_code stream_table_bury(void *user, size_t at, const char *reason, struct err *err)
 {
-	char reason[ERR_MSG_MAX];
-	enum err_code code;
+	struct stream_table *table = user;
 
-	if (flush->poison == POISON_MAX)
-		return err_prefix(err, "more than %d records make the SQL fail", POISON_MAX);
-	(void)snprintf(reason, sizeof(reason), "poison: %.280s", err->msg);
-	/* Does the engine still clean what is surely good? If not, no record is to blame. */
-	code = stream_table_try_range(table, 0, 0, err);
-	if (code != ERR_OK)
-		return code;
 	trace_error("a record of stream \"%s\" makes the engine fail: %s", table->place.topic,
 		    reason);
-	code = micro_batch_bury(&table->batch, at, reason, err);
-	if (code == ERR_OK)
-		flush->poison++;
-	return code;
-}
-
-/* Cleaning [from, to) failed, as *err says: bury the records that it fails on. */
-static enum err_code stream_table_find_poison(struct stream_table *table, struct flush *flush,
-					      size_t from, size_t to, struct err *err)
-{
-	size_t middle = from + (to - from) / 2;
-	size_t ends[] = { from, middle, to };
-
-	if (to - from == 1)
-		return bury_poison(table, flush, from, err);
-	for (size_t i = 0; i < 2; i++) {
-		enum err_code code = stream_table_try_range(table, ends[i], ends[i + 1], err);
-
-		if (code == ERR_SHAPE)		/* of anything else no record is to blame */
-			code = stream_table_find_poison(table, flush, ends[i], ends[i + 1], err);
-		if (code != ERR_OK)
-			return code;
-	}
-	return ERR_OK;
+	return micro_batch_bury(&table->batch, at, reason, err);
 }
 
 static enum err_code stream_table_clean(struct stream_table *table, struct flush *flush,
@@ -353,11 +321,11 @@ static enum err_code stream_table_clean(struct stream_table *table, struct flush
 		return ERR_OK;
 	code = clean_range(table, 0, count, &result, err);
 	if (code == ERR_SHAPE) {
-		code = stream_table_find_poison(table, flush, 0, count, err);
+		code = poison_find(&flush->poison, count, err);
 		if (code == ERR_OK)
 			code = clean_range(table, 0, count, &result, err);
-		if (code == ERR_SHAPE && flush->poison == 0)
-			code = err_prefix(err, "no record by itself is to blame");
+		if (code == ERR_SHAPE && flush->poison.found > 0)
+			code = poison_not_found(err);
 	}
 	if (code == ERR_OK)
 		code = keep_cleaned(table, flush, &result, err);
@@ -447,7 +415,9 @@ static void move_on(struct stream_table *table)
 enum err_code stream_table_flush(struct stream_table *table, struct err *err)
 {
 	struct backoff backoff = { .first_ms = 100, .max_ms = 20000 };
-	struct flush flush = { 0 };
+	struct flush flush = { .poison = { .attempt = stream_table_attempt,
+					   .bury = stream_table_bury,
+					   .user = table } };
 	enum err_code code = try_flush(table, &flush, err);
 
 	while (code != ERR_OK && err_retry(code) && !stop_requested()) {

@@ -69,6 +69,24 @@ def test_offsets_of_more_than_ten_digits(lake):
     assert [offset for _, offset in offsets(lake)] == list(range(9999999998, 10000000004))
 
 
+@pytest.mark.parametrize("real", [0, 3])
+def test_an_empty_object_is_told_once_and_passed_over(lake, real):
+    """It holds nothing, so it is no progress: taken along it was found new for ever."""
+    if real:
+        lake.put("geo", geo(0, real))
+        lake.batch()
+    before = len(commits(lake))
+    lake.put("geo", [], real)
+    lake.put("geo", [], real + 1)
+    done = lake.run("batch", "--dir", lake.dir, timeout_s=60)
+    assert done.stderr.count("is empty and is passed over") == 1
+    assert len(commits(lake)) == max(before, 1)
+    lake.put("geo", geo(real, 2), real)
+    lake.put("geo", geo(real + 2, 2), real + 2)
+    assert lake.batch()["tables"]["geo"]["rows"] == 4
+    assert [offset for _, offset in offsets(lake)] == list(range(real + 4))
+
+
 def test_a_hole_is_an_error_that_names_it(lake):
     lake.put("geo", geo(0, 2))
     lake.put("geo", geo(5, 2), 5)
@@ -141,6 +159,19 @@ def test_a_model_at_fault_ends_the_run(lake, models):
     assert lake.letters("user") == {} and offsets(lake, "user") == []
     path.write_text(path.read_text().replace("CAST(age AS INTEGER)", "as_int(age)"))
     assert lake.batch("--models", models)["tables"]["user"]["unreadable"] == 300
+
+
+def test_a_model_that_fails_on_the_whole_ends_the_run(lake, models):
+    """No record is blamed for it, and none is lost."""
+    path = models / "clean" / "user.sql"
+    path.write_text(path.read_text().replace(
+        "as_int(age)", "CASE WHEN count(*) OVER () > 2 THEN error('too many at once') ELSE as_int(age) END"))
+    for start in (0, 2):
+        lake.put("user", users(2), start)
+    failed = lake.batch("--models", models, status=1)
+    assert "no record by itself is to blame" in failed.stderr and "too many at once" in failed.stderr
+    assert lake.letters("user") == {}
+    assert lake.batch()["tables"]["user"]["rows"] == 4
 
 
 @pytest.mark.parametrize("old, new, said", [

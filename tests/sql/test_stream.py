@@ -55,3 +55,26 @@ def test_a_model_at_fault_ends_the_stream(run, start_gateway, data_dir, models):
     path.write_text(path.read_text().replace("CAST(age AS INTEGER)", "as_int(age)"))
     counts = json.loads(run("stream", "--dir", data_dir, "--models", models, "--until-end").stdout)
     assert (counts["rows"]["user"], counts["unreadable"]["user"]) == (300, 101)
+
+
+def only_few(models):
+    """A model of the user's that fails on no record by itself, only on more than two at once."""
+    path = models / "clean" / "user.sql"
+    text = path.read_text()
+    assert "as_int(age)" in text
+    path.write_text(text.replace("as_int(age)", "CASE WHEN count(*) OVER () > 2 THEN error('too many at once')"
+                                 " ELSE as_int(age) END"))
+    return path
+
+
+def test_a_model_that_fails_on_the_whole_ends_the_stream(run, start_gateway, data_dir, models):
+    """No record is blamed for it, and none is lost."""
+    path = only_few(models)
+    before = path.read_text()
+    post(start_gateway("--shards", 1), users(4, ()))
+    failed = run("stream", "--dir", data_dir, "--models", models, "--until-end", status=1)
+    assert "no record by itself is to blame" in failed.stderr and "too many at once" in failed.stderr
+    assert json.loads(run("dlq", "--dir", data_dir, "--format", "json").stdout) == []
+    path.write_text(before.replace("> 2", "> 4"))
+    counts = json.loads(run("stream", "--dir", data_dir, "--models", models, "--until-end").stdout)
+    assert (counts["rows"]["user"], counts["dead"]["user"]) == (4, 0)

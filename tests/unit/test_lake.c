@@ -1,4 +1,5 @@
 /* The names of what lies in the lake. */
+#include "backends/backends.h"
 #include "base/mem.h"
 #include "flow/lake.h"
 #include "testing.h"
@@ -91,6 +92,54 @@ static void test_what_is_no_object(void **state)
 		assert_false(lake_object_parse(keys[i], &topic, &partition, &start));
 }
 
+static bool note_start(void *user, const struct lake_entry *entry)
+{
+	buf_addf(user, "%llu ", (unsigned long long)entry->start);
+	return entry->size != 3;
+}
+
+static void assert_listed(struct store *store, int64_t after, const char *expected)
+{
+	struct err err;
+	struct buf starts;
+
+	buf_init(&starts, 1000);
+	assert_ok(lake_list_objects(store, "t", 1, after, note_start, &starts, &err));
+	assert_string_equal(buf_cstr(&starts), expected);
+	buf_release(&starts);
+}
+
+/* Keys of different lengths are not in the order of the numbers in them. */
+static void test_objects_are_listed_by_offset(void **state)
+{
+	static const uint64_t starts[] = { 7,	       9,	    1000000000,	  9000000000,
+					   9000000001, 10000000000, 90000000000, 100000000000 };
+	struct store *store = store_memory_new(1 << 20);
+	struct buf key;
+	struct err err;
+
+	(void)state;
+	buf_init(&key, 1000);
+	for (size_t i = 0; i < ARRAY_LEN(starts); i++) {
+		lake_object_key(&key, "t", 1, starts[i]);
+		assert_ok(store_put(store, buf_cstr(&key), slice_str("7\n"), STORE_CREATE, &err));
+	}
+	lake_object_key(&key, "t", 10, 8); /* another partition */
+	assert_ok(store_put(store, buf_cstr(&key), slice_str("7\n"), STORE_CREATE, &err));
+	assert_listed(store, -1, "7 9 1000000000 9000000000 9000000001 10000000000 90000000000 "
+				 "100000000000 ");
+	assert_listed(store, 9000000000, "9000000001 10000000000 90000000000 100000000000 ");
+	assert_listed(store, 50000000000, "90000000000 100000000000 ");
+	assert_listed(store, 100000000000, "");
+	for (int i = 0; i < 2; i++) { /* until it is enough, among both */
+		lake_object_key(&key, "t", 1, i ? 11 : 20000000000);
+		assert_ok(store_put(store, buf_cstr(&key), slice_str("77\n"), STORE_CREATE, &err));
+		assert_listed(store, i ? 9 : 9000000001, i ? "11 " : "10000000000 20000000000 ");
+	}
+	buf_release(&key);
+	store_free(store);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -98,6 +147,7 @@ int main(void)
 		cmocka_unit_test(test_names_of_both_paths),
 		cmocka_unit_test(test_keys_are_read_back),
 		cmocka_unit_test(test_what_is_no_object),
+		cmocka_unit_test(test_objects_are_listed_by_offset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -258,6 +258,25 @@ static void test_an_empty_log_gives_nothing(void **state)
 	assert_int_equal(assert_once(f->store, pin, 0), 0);
 }
 
+/* It holds no record, so it tells nothing, and must not stand where the next one goes. */
+static void test_an_empty_object_is_in_nobodys_way(void **state)
+{
+	static const char *const keys[] = { "topics/u.pin/partition=0/u.pin+0+0000000002.json",
+					    "topics/u.pin/partition=0/u.pin+0+0000000009.json" };
+	struct fixture *f = *state;
+	struct err err = { 0 };
+
+	f->options.flush_size = 2;
+	append_numbers(f, pin, 0, 2);
+	run_ok(f);
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+		assert_ok(store_put(f->store, keys[i], slice_str(""), STORE_CREATE, &err));
+	append_numbers(f, pin, 2, 4);
+	run_ok(f);
+	assert_object(f->store, keys[0], "{\"n\":2}\n{\"n\":3}\n");
+	assert_int_equal(assert_once(f->store, pin, 4), 2);
+}
+
 static void test_values_become_one_compact_line(void **state)
 {
 	struct fixture *f = *state;
@@ -653,6 +672,7 @@ int main(void)
 		TEST(test_objects_by_count),
 		TEST(test_objects_by_bytes),
 		TEST(test_an_empty_log_gives_nothing),
+		TEST(test_an_empty_object_is_in_nobodys_way),
 		TEST(test_values_become_one_compact_line),
 		TEST(test_what_is_no_json_is_a_dead_letter),
 		TEST(test_all_topics),
