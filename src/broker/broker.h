@@ -305,8 +305,8 @@ struct broker_local_options {
 	bool writer;			/* takes the lock (ERR_LOCKED if another has it) and may
 					   append; else reads what another process writes */
 	bool make;			/* an empty log where there is none, as a writer does, for
-					   who may be earlier than it; else that is ERR_ABSENT, and a
-					   reader without a group writes nothing at all */
+					   who may be earlier than it; else that is ERR_ABSENT,
+					   and a reader without a group writes nothing at all */
 	size_t segment_bytes;		/* size of a segment file; 0: the default */
 	size_t inflight_bytes_max;	/* taken and not yet durable; past it
 					   ERR_BUSY; 0: default */

@@ -31,9 +31,9 @@ struct watermark {
 };
 
 enum watermark_mode {
-	WATERMARK_READ,		/* where there is no file: one that says 0, and nothing is written */
-	WATERMARK_MAKE,		/* a reader's that is made, if need be; of several processes one does */
-	WATERMARK_WRITE,	/* and replaced if it is damaged, which for a reader is ERR_CORRUPT */
+	WATERMARK_READ,		/* without a file as if it said 0; nothing is written */
+	WATERMARK_MAKE,		/* the file is made if there is none, by one of several processes */
+	WATERMARK_WRITE,	/* and replaced if it is damaged; to readers that is ERR_CORRUPT */
 };
 
 MUST_USE enum err_code watermark_open(int dir_fd, enum watermark_mode mode, uint64_t log_id,
