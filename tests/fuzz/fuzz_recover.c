@@ -72,7 +72,7 @@ static uint64_t end_of_log(uint64_t watermark, bool chained)
 
 	for (size_t i = 0; i < pieces->count; i++) {
 		const struct log_piece *piece = &pieces->pieces[i];
-		uint64_t at = piece->batch.position;
+		uint64_t at = piece->batch.address;
 		bool linked = piece->whole && (!chained || piece->batch.chain == chain);
 
 		if (!piece->found)
@@ -123,7 +123,7 @@ static void write_next(const struct recovery *plan, struct batch *ret_state)
 	header.size = sizeof(file);
 	segment_header_encode(&header, file);
 	state_encode(plan->bases[plan->tail], plan->end, payload);
-	*ret_state = (struct batch){ .position = header.base + SEGMENT_HEADER_BYTES,
+	*ret_state = (struct batch){ .address = header.base + SEGMENT_HEADER_BYTES,
 				     .chain = header.crc, .kind = BATCH_STATE,
 				     .epoch = header.epoch, .watermark = plan->end };
 	for (size_t i = 0; i < plan->ordinals.cap; i++) {

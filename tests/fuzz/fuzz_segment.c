@@ -35,10 +35,10 @@ static void check_records(struct slice payload)
 static void check_found(const struct log_piece *piece, enum scan_result result,
 			const struct batch *batch, struct slice payload)
 {
-	const unsigned char *was = pieces->bytes + (piece->batch.position - LOG_START);
+	const unsigned char *was = pieces->bytes + (piece->batch.address - LOG_START);
 
 	FUZZ_MUST(result == (piece->whole ? SCAN_BATCH : SCAN_DAMAGED));
-	FUZZ_MUST(batch->position == piece->batch.position);
+	FUZZ_MUST(batch->address == piece->batch.address);
 	FUZZ_MUST(batch->payload_bytes == piece->batch.payload_bytes);
 	FUZZ_MUST(batch->ordinal == piece->batch.ordinal && batch->count == piece->batch.count);
 	if (result != SCAN_BATCH)

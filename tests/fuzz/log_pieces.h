@@ -44,7 +44,7 @@ struct log_piece {
 struct log_pieces {
 	unsigned char bytes[LOG_BYTES_MAX];
 	size_t len;
-	uint64_t limit;			/* journal position of the file's end */
+	uint64_t limit;			/* address of the file's end */
 	struct segment_header header;
 	struct log_piece pieces[LOG_PIECES_MAX];
 	size_t count;
@@ -53,21 +53,21 @@ struct log_pieces {
 };
 
 /* Bytes as they come must not be a batch by chance, or rather by the fuzzer's wit. */
-static inline void log_disarm(unsigned char *bytes, size_t len, uint64_t position)
+static inline void log_disarm(unsigned char *bytes, size_t len, uint64_t address)
 {
 	for (size_t at = 0; at + BATCH_ALIGN + sizeof(uint64_t) <= len; at += BATCH_ALIGN)
-		if (batch_is_near(bytes + at, position + at))
+		if (batch_is_near(bytes + at, address + at))
 			bytes[at] ^= 1;
 }
 
-static inline uint64_t log_mark(struct slice *input, uint64_t position)
+static inline uint64_t log_mark(struct slice *input, uint64_t address)
 {
 	uint8_t how = fuzz_take(input);
 
 	if (how < 96)
 		return 0;
 	if (how < 224)
-		return position;
+		return address;
 	return LOG_START + (uint64_t)fuzz_take(input) * 64;
 }
 
@@ -94,7 +94,7 @@ static inline void log_fill(struct slice *input, struct batch *batch, unsigned c
 	if (have > 0)
 		memcpy(payload, input->ptr, have);
 	*input = slice_from(*input, have);
-	log_disarm(payload, len, batch->position + BATCH_HEADER_BYTES);
+	log_disarm(payload, len, batch->address + BATCH_HEADER_BYTES);
 	batch->payload_bytes = (uint32_t)len;
 	batch->payload_crc = crc32c(0, payload, len);
 }
@@ -110,12 +110,12 @@ static inline void log_add(struct log_pieces *log, struct slice *input, enum bat
 {
 	unsigned char *to = log_room(log, LOG_PIECE_MAX);
 	struct log_piece *piece = &log->pieces[log->count++];
-	struct batch batch = { .position = LOG_START + log->len, .kind = kind, .epoch = LOG_EPOCH };
+	struct batch batch = { .address = LOG_START + log->len, .kind = kind, .epoch = LOG_EPOCH };
 
 	batch.uid = 1 + fuzz_take(input) % 3;
 	batch.count = fuzz_take(input);
 	batch.ordinal = fuzz_take(input) * (uint64_t)16;
-	batch.watermark = log_mark(input, batch.position);
+	batch.watermark = log_mark(input, batch.address);
 	batch.chain = harm == HARM_CHAIN ? log->chain ^ 1 : log->chain;
 	batch.epoch += harm == HARM_EPOCH;
 	log_fill(input, &batch, to + BATCH_HEADER_BYTES);

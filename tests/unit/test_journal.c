@@ -234,10 +234,10 @@ static void test_a_batch_that_does_not_chain_is_cut(void **state)
 		struct recovery plan;
 		struct err err = { 0 };
 
-		batch.position = harm->base + harm->ends[RECORDS];
+		batch.address = harm->base + harm->ends[RECORDS];
 		batch.chain = last.header_crc + off;
 		batch.ordinal += batch.count;
-		batch.watermark = batch.position;
+		batch.watermark = batch.address;
 		batch_encode(&batch, header);
 		assert_int_equal(pwrite(harm->fd, header, sizeof(header),
 					(off_t)harm->ends[RECORDS]), sizeof(header));
@@ -246,7 +246,7 @@ static void test_a_batch_that_does_not_chain_is_cut(void **state)
 					(off_t)harm->ends[RECORDS] + BATCH_HEADER_BYTES),
 				 last.payload_bytes);
 		assert_ok(recover_plan(harm->dir_fd, 0, &plan, &err));
-		assert_true(plan.end == (off ? batch.position : batch_end(&batch)));
+		assert_true(plan.end == (off ? batch.address : batch_end(&batch)));
 		assert_int_equal(plan.damaged, 0);
 		recovery_release(&plan);
 		restore(harm);
@@ -498,7 +498,7 @@ static void harm_last_header(const struct harm *harm, uint64_t base, uint64_t ui
 	scan_seek(&scan, segment.fd, base, segment_start(&segment), segment_limit(&segment));
 	while (scan_next_header(&scan, &batch) == SCAN_BATCH)
 		if (batch.kind == BATCH_RECORDS && batch.uid == uid)
-			at = batch.position - base;
+			at = batch.address - base;
 	scan_release(&scan);
 	segment_close(&segment);
 	assert_true(at > 0);

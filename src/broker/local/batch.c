@@ -71,7 +71,7 @@ bool segment_header_decode(const unsigned char *in, struct segment_header *ret)
 void batch_encode(struct batch *batch, unsigned char out[BATCH_HEADER_BYTES])
 {
 	put32(out, batch_magic);
-	put64(out + 8, batch->position);
+	put64(out + 8, batch->address);
 	put32(out + 16, batch->payload_bytes);
 	put32(out + 20, batch->payload_crc);
 	put32(out + 24, batch->chain);
@@ -87,22 +87,22 @@ void batch_encode(struct batch *batch, unsigned char out[BATCH_HEADER_BYTES])
 	put32(out + 4, batch->header_crc);
 }
 
-bool batch_is_near(const unsigned char *in, uint64_t position)
+bool batch_is_near(const unsigned char *in, uint64_t address)
 {
-	return get32(in) == batch_magic && get64(in + 8) == position;
+	return get32(in) == batch_magic && get64(in + 8) == address;
 }
 
-bool batch_decode(const unsigned char *in, uint64_t position, struct batch *ret)
+bool batch_decode(const unsigned char *in, uint64_t address, struct batch *ret)
 {
 	uint32_t crc;
 
-	if (!batch_is_near(in, position))
+	if (!batch_is_near(in, address))
 		return false;
 	crc = crc32c(0, in + 8, BATCH_HEADER_BYTES - 8);
 	if (get32(in + 4) != crc)
 		return false;
 	*ret = (struct batch){
-		.position = position,
+		.address = address,
 		.payload_bytes = get32(in + 16),
 		.payload_crc = get32(in + 20),
 		.chain = get32(in + 24),

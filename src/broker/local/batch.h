@@ -33,7 +33,7 @@ struct segment_header {
 };
 
 struct batch {
-	uint64_t position;	/* of its header, in the journal */
+	uint64_t address;	/* of its header, in the journal */
 	uint32_t payload_bytes;
 	uint32_t payload_crc;
 	uint32_t chain;		/* header_crc of the batch before, or the segment header's */
@@ -59,10 +59,10 @@ static inline uint64_t batch_padded(uint64_t payload_bytes)
 	return (BATCH_HEADER_BYTES + payload_bytes + BATCH_ALIGN - 1) / BATCH_ALIGN * BATCH_ALIGN;
 }
 
-/* The position after it. */
+/* The address after it. */
 static inline uint64_t batch_end(const struct batch *batch)
 {
-	return batch->position + batch_padded(batch->payload_bytes);
+	return batch->address + batch_padded(batch->payload_bytes);
 }
 
 /* `out`: SEGMENT_HEADER_BYTES. */
@@ -70,15 +70,15 @@ void segment_header_encode(struct segment_header *header, unsigned char *out);
 bool segment_header_decode(const unsigned char *in, struct segment_header *ret);
 
 void batch_encode(struct batch *batch, unsigned char out[BATCH_HEADER_BYTES]);
-/* False: not a valid header, or not one that was written to this position. */
-bool batch_decode(const unsigned char *in, uint64_t position, struct batch *ret);
+/* False: not a valid header, or not one that was written to this address. */
+bool batch_decode(const unsigned char *in, uint64_t address, struct batch *ret);
 
 /* The records of a batch of `len` bytes, padding and all, whose header is damaged. False: its
  * payload has not the length and the CRC that the header says. */
 bool batch_count_records(const unsigned char *in, size_t len, uint64_t *ret_count);
 
-/* Worth a batch_decode(): the magic and the position are right. For searching. */
-bool batch_is_near(const unsigned char *in, uint64_t position);
+/* Worth a batch_decode(): the magic and the address are right. For searching. */
+bool batch_is_near(const unsigned char *in, uint64_t address);
 
 /* The lengths that stand before a record's bytes. */
 void record_header_encode(struct slice key, struct slice value,

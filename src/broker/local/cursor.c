@@ -1,6 +1,7 @@
 #include "broker/local/cursor.h"
 
 #include "base/mem.h"
+#include "broker/local/index.h"
 
 void cursor_init(struct cursor *cursor, int dir_fd)
 {
@@ -14,10 +15,10 @@ void cursor_release(struct cursor *cursor)
 	scan_release(&cursor->scan);
 }
 
-/* The first batch, unless it is not a good state; ERR_OK either way. */
-static enum err_code read_state(const struct segment *segment, struct ordinals *ordinals,
-				struct segment_state *state, struct err *err)
+enum err_code segment_state_of(const struct segment *segment, struct ordinals *ordinals,
+			       struct segment_state *ret_state, struct err *err)
 {
+	struct segment_state state = { .known = false };
 	enum scan_result result = SCAN_END;
 	enum err_code code = ERR_OK;
 	struct slice payload;
@@ -32,13 +33,15 @@ static enum err_code read_state(const struct segment *segment, struct ordinals *
 		result = scan_next(&scan, &batch, &payload);
 	if (result == SCAN_FAILED)
 		code = scan_error(&scan, err);
-	state->known = result == SCAN_BATCH && batch.kind == BATCH_STATE &&
-		       state_decode(payload, &state->previous_base, &state->previous_end);
-	if (state->known)
-		state->time_ms = batch.timestamp_ms;
-	if (state->known && ordinals)
+	state.known = result == SCAN_BATCH && batch.kind == BATCH_STATE &&
+		       state_decode(payload, &state.previous_base, &state.previous_end);
+	if (state.known)
+		state.time_ms = batch.timestamp_ms;
+	if (state.known && ordinals)
 		ordinals_learn(ordinals, &batch, payload);
 	scan_release(&scan);
+	if (code == ERR_OK)
+		*ret_state = state;
 	return code;
 }
 
@@ -51,7 +54,7 @@ enum err_code segment_state_read(int dir_fd, uint64_t base, struct ordinals *ord
 	enum err_code code = segment_open(dir_fd, base, &segment, &why);
 
 	if (code == ERR_OK) {
-		code = read_state(&segment, ordinals, &state, &why);
+		code = segment_state_of(&segment, ordinals, &state, &why);
 		segment_close(&segment);
 	}
 	if (code != ERR_OK && code != ERR_ABSENT) {
@@ -62,15 +65,15 @@ enum err_code segment_state_read(int dir_fd, uint64_t base, struct ordinals *ord
 	return ERR_OK;
 }
 
-void cursor_seek(struct cursor *cursor, uint64_t position)
+void cursor_seek(struct cursor *cursor, uint64_t address)
 {
-	cursor->at = position;
+	cursor->at = address;
 	if (cursor->segment.fd < 0)
 		return;
-	if (position >= segment_start(&cursor->segment) &&
-	    position <= segment_limit(&cursor->segment))
-		scan_seek(&cursor->scan, cursor->segment.fd, cursor->segment.header.base, position,
-			  position);
+	if (address >= segment_start(&cursor->segment) &&
+	    address <= segment_limit(&cursor->segment))
+		scan_seek(&cursor->scan, cursor->segment.fd, cursor->segment.header.base, address,
+			  address);
 	else
 		segment_close(&cursor->segment);
 }
@@ -208,4 +211,107 @@ enum err_code cursor_next(struct cursor *cursor, uint64_t watermark, enum cursor
 			cursor->at = cursor->successor; /* else opening it is a jump */
 		segment_close(segment);
 	}
+}
+
+/* A partition that the state does not know came later: all its records are above. */
+static bool is_before(const struct ordinals *ordinals, uint64_t uid, int32_t partition,
+		      uint64_t ordinal)
+{
+	const struct ordinal *found = ordinals_find(ordinals, uid, partition);
+
+	return !found || found->next <= ordinal;
+}
+
+/* The last segment that begins at or before the ordinal; 0: none. */
+static enum err_code find_segment(int dir_fd, uint64_t watermark, uint64_t uid, int32_t partition,
+				  uint64_t ordinal, uint64_t *ret_base, struct err *err)
+{
+	struct ordinals ordinals;
+	struct segment_state state;
+	uint64_t *bases;
+	size_t count;
+	enum err_code code = segment_list(dir_fd, &bases, &count, err);
+
+	if (code != ERR_OK)
+		return code;
+	ordinals_init(&ordinals);
+	*ret_base = 0;
+	for (size_t i = count; i-- > 0 && code == ERR_OK && *ret_base == 0;) {
+		if (bases[i] >= watermark)
+			continue;
+		ordinals_clear(&ordinals);
+		code = segment_state_read(dir_fd, bases[i], &ordinals, &state, err);
+		if (code == ERR_OK && state.known && is_before(&ordinals, uid, partition, ordinal))
+			*ret_base = bases[i];
+	}
+	ordinals_release(&ordinals);
+	free(bases);
+	return code;
+}
+
+enum err_code seek_ordinal(struct index_cache *cache, uint64_t watermark, uint64_t uid,
+			   int32_t partition, uint64_t ordinal, uint64_t *ret_address,
+			   struct err *err)
+{
+	uint64_t base;
+	enum err_code code =
+		find_segment(cache->dir_fd, watermark, uid, partition, ordinal, &base, err);
+
+	if (code != ERR_OK)
+		return code;
+	if (base != 0)
+		return index_find(cache, base, watermark, uid, partition, ordinal, ret_address,
+				  err);
+	*ret_address = 0;
+	return ERR_OK;
+}
+
+/* The last segment that begins before the time; 0: none. */
+static enum err_code find_segment_at(int dir_fd, uint64_t watermark, int64_t time_ms,
+				     uint64_t *ret_base, struct err *err)
+{
+	struct segment_state state;
+	uint64_t *bases;
+	size_t count;
+	enum err_code code = segment_list(dir_fd, &bases, &count, err);
+
+	if (code != ERR_OK)
+		return code;
+	*ret_base = 0;
+	for (size_t i = count; i-- > 0 && code == ERR_OK && *ret_base == 0;) {
+		if (bases[i] >= watermark)
+			continue;
+		code = segment_state_read(dir_fd, bases[i], NULL, &state, err);
+		if (code == ERR_OK && state.known && state.time_ms < time_ms)
+			*ret_base = bases[i];
+	}
+	free(bases);
+	return code;
+}
+
+enum err_code seek_time(int dir_fd, uint64_t watermark, uint64_t uid, int32_t partition,
+			int64_t time_ms, uint64_t *ret_ordinal, struct err *err)
+{
+	struct cursor cursor;
+	enum cursor_result result = CURSOR_BATCH;
+	struct batch batch;
+	uint64_t base = 0;
+	enum err_code code;
+
+	cursor_init(&cursor, dir_fd);
+	*ret_ordinal = UINT64_MAX;
+	code = find_segment_at(dir_fd, watermark, time_ms, &base, err);
+	cursor_seek(&cursor, base);
+	while (code == ERR_OK && result != CURSOR_WAIT) {
+		code = cursor_next(&cursor, watermark, &result, &batch, NULL, err);
+		if (code != ERR_OK || result != CURSOR_BATCH || batch.kind != BATCH_RECORDS ||
+		    batch.uid != uid || batch.partition != partition)
+			continue;
+		if (batch.timestamp_ms >= time_ms) {
+			*ret_ordinal = batch.ordinal;
+			break;
+		}
+	}
+	cursor_release(&cursor);
+	return code;
 }

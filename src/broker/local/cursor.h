@@ -1,6 +1,8 @@
 /*
- * cursor.h - walks a journal from a position on, over its segments, up to the
- * durable watermark; beside a writer in any process.
+ * cursor.h - walks a journal from an address on, over its segments, up to the
+ * durable watermark; beside a writer in any process. And finds the address to
+ * begin at: the state at the head of each segment leads to the segment, an index
+ * (index.h) to the place in it.
  *
  * Ownership: payloads live until the next call. Threads: one.
  */
@@ -33,8 +35,8 @@ void cursor_init(struct cursor *cursor, int dir_fd);
 void cursor_release(struct cursor *cursor);
 /* Holds no segment any more, and goes on from where it is. */
 void cursor_rest(struct cursor *cursor);
-/* Go to a batch's position, or anywhere before the first batch of a segment. */
-void cursor_seek(struct cursor *cursor, uint64_t position);
+/* Go to a batch's address, or anywhere before the first batch of a segment. */
+void cursor_seek(struct cursor *cursor, uint64_t address);
 
 /* `payload` NULL: headers only; then no CURSOR_DAMAGED. */
 MUST_USE enum err_code cursor_next(struct cursor *cursor, uint64_t watermark,
@@ -50,7 +52,20 @@ struct segment_state {
 };
 
 /* `ordinals`, unless NULL, takes in the state. */
+MUST_USE enum err_code segment_state_of(const struct segment *segment, struct ordinals *ordinals,
+					struct segment_state *ret_state, struct err *err);
+/* Of the one that begins there. */
 MUST_USE enum err_code segment_state_read(int dir_fd, uint64_t base, struct ordinals *ordinals,
 					  struct segment_state *ret_state, struct err *err);
+
+struct index_cache;
+
+/* An address with no record of `ordinal` or above before it; 0: the beginning. */
+MUST_USE enum err_code seek_ordinal(struct index_cache *cache, uint64_t watermark, uint64_t uid,
+				    int32_t partition, uint64_t ordinal, uint64_t *ret_address,
+				    struct err *err);
+/* The partition's first ordinal from `time_ms` on; UINT64_MAX: there is none. */
+MUST_USE enum err_code seek_time(int dir_fd, uint64_t watermark, uint64_t uid, int32_t partition,
+				 int64_t time_ms, uint64_t *ret_ordinal, struct err *err);
 
 #endif

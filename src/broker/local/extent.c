@@ -80,7 +80,7 @@ enum err_code extent_read_next(struct extent *extent, uint64_t watermark, struct
 		else
 			ordinals_learn(&extent->next, &batch, slice_of("", 0));
 		if (code != ERR_OK) /* what it says is not known: read it again */
-			cursor_seek(&extent->cursor, batch.position);
+			cursor_seek(&extent->cursor, batch.address);
 	}
 	cursor_rest(&extent->cursor); /* who asks may never ask again: its space must not stay */
 	return code;

@@ -28,7 +28,7 @@ struct file_entry {
 	int32_t partition;
 	uint32_t zero;
 	uint64_t ordinal;
-	uint64_t position;
+	uint64_t address;
 };
 
 _Static_assert(sizeof(struct file_header) == HEADER_BYTES, "the layout is a file format");
@@ -71,7 +71,7 @@ static void add_entry(struct index *index, struct index_entry entry)
 /* An entry, if it is the first batch of its partition in its stretch. */
 static void add_batch(struct index *index, const struct batch *batch)
 {
-	uint64_t stretch = (batch->position - index->base) / INDEX_STRIDE_BYTES + 1;
+	uint64_t stretch = (batch->address - index->base) / INDEX_STRIDE_BYTES + 1;
 	struct ordinal *last;
 
 	if (batch->kind != BATCH_RECORDS || batch->uid == 0)
@@ -83,7 +83,7 @@ static void add_batch(struct index *index, const struct batch *batch)
 	add_entry(index, (struct index_entry){ .uid = batch->uid,
 					       .partition = batch->partition,
 					       .ordinal = batch->ordinal,
-					       .position = batch->position });
+					       .address = batch->address });
 }
 
 void index_note(struct index *index, const struct batch *batch)
@@ -143,7 +143,7 @@ static bool index_load(struct index *index, int dir_fd)
 	}
 	for (size_t i = 0; good && i < header.count; i++)
 		add_entry(index, (struct index_entry){ entries[i].uid, entries[i].partition,
-						       entries[i].ordinal, entries[i].position });
+						       entries[i].ordinal, entries[i].address });
 	if (good)
 		index->end = header.end;
 	free(entries);
@@ -178,7 +178,7 @@ static enum err_code index_get(struct index_cache *cache, uint64_t base, uint64_
 }
 
 enum err_code index_find(struct index_cache *cache, uint64_t base, uint64_t watermark, uint64_t uid,
-			 int32_t partition, uint64_t ordinal, uint64_t *ret_position,
+			 int32_t partition, uint64_t ordinal, uint64_t *ret_address,
 			 struct err *err)
 {
 	struct index *index;
@@ -186,13 +186,13 @@ enum err_code index_find(struct index_cache *cache, uint64_t base, uint64_t wate
 
 	if (code != ERR_OK)
 		return code;
-	*ret_position = base + SEGMENT_HEADER_BYTES;
+	*ret_address = base + SEGMENT_HEADER_BYTES;
 	for (size_t i = index->count; i-- > 0;) {
 		const struct index_entry *entry = &index->entries[i];
 
 		if (entry->uid == uid && entry->partition == partition &&
 		    entry->ordinal <= ordinal) {
-			*ret_position = entry->position;
+			*ret_address = entry->address;
 			break;
 		}
 	}
@@ -214,7 +214,7 @@ static enum err_code save(const struct index *index, int dir_fd, struct err *err
 		const struct index_entry *entry = &index->entries[i];
 
 		entries[i] = (struct file_entry){ entry->uid, entry->partition, 0, entry->ordinal,
-						  entry->position };
+						  entry->address };
 	}
 	memcpy(header.magic, magic, sizeof(magic));
 	header.crc = crc32c(0, entries, len);

@@ -54,7 +54,7 @@ static struct batch next_batch(const struct gather *gather, enum batch_kind kind
 	const struct journal *journal = gather->journal;
 
 	return (struct batch){
-		.position = journal->at,
+		.address = journal->at,
 		.chain = journal->chain,
 		.kind = kind,
 		.epoch = journal->epoch,
@@ -507,7 +507,7 @@ static void tell(const struct recovery *plan)
 {
 	if (plan->cut_bytes > 0)
 		trace_warn("the log had an unfinished tail: up to %" PRIu64
-			   " bytes after position %" PRIu64 " are left out",
+			   " bytes after address %" PRIu64 " are left out",
 			   plan->cut_bytes, plan->end);
 	if (plan->damaged > 0)
 		trace_error("%zu places of the log below its durable watermark are damaged",

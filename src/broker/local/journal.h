@@ -4,20 +4,25 @@
  *
  * WHY ONE  A group commit costs one sync, however many topics wait for it.
  *
+ * WORDS  A byte of the journal has an address; a record has an ordinal in its
+ * partition, and a position (position.h) for clients. A batch is here always a
+ * log batch: what is written of one partition at once. A commit group is what
+ * becomes durable at once; a group by itself is a consumer group (commits.h).
+ *
  * FILES  in DIR/log: `lock` (the writer's), `topics` (catalog.h), `watermark`
  * (watermark.h), segments and the spare (segment.h), `groups/` (commits.h).
  *
- * POSITIONS  Every byte of the journal has a 64-bit position, which never
- * comes again. A segment covers the positions from its base on; a new one
+ * ADDRESSES  Every byte of the journal has a 64-bit address, which never
+ * comes again. A segment covers the addresses from its base on; a new one
  * begins where the whole file before it would have ended, even if that was
  * not filled. So bytes that a recycled file still holds, or that a failed
- * write left behind, never have the position that a reader looks for.
+ * write left behind, never have the address that a reader looks for.
  *
  * SEGMENT  All numbers are little-endian.
  *	   0	"PINPIPEJ"
  *	   8	u32 version, 1
  *	  12	u32 CRC-32C of bytes 16 to 63
- *	  16	u64 base: the position of byte 0
+ *	  16	u64 base: the address of byte 0
  *	  24	u64 size of the file
  *	  32	u64 epoch: counts the lives of writers
  *	  40	u64 log id: random, of this directory
@@ -28,13 +33,13 @@
  * BATCH
  *	   0	u32 0x424a5050 ("PPJB")
  *	   4	u32 header CRC: CRC-32C of bytes 8 to 79
- *	   8	u64 position of byte 0
+ *	   8	u64 address of byte 0
  *	  16	u32 payload bytes
  *	  20	u32 CRC-32C of the payload
  *	  24	u32 chain: header CRC of the batch before it, of the first: of the segment header
  *	  28	u32 kind: 1 records, 2 state, 3 mark
  *	  32	u64 epoch
- *	  40	u64 watermark: everything before this position was durable when this was written
+ *	  40	u64 watermark: everything before this address was durable when this was written
  *	  48	i64 time, wall clock, ms; never falls from one batch to the next
  *	  56	u64 uid of the topic			(records)
  *	  64	i32 partition				(records)
@@ -44,11 +49,11 @@
  *
  *	Records: for each, u32 key bytes, u32 value bytes (0xffffffff: null), key, value.
  *	State, always the first batch of a segment: u64 base of the segment before
- *	(0: none), u64 position at which the log ends in it; then for each partition
+ *	(0: none), u64 address at which the log ends in it; then for each partition
  *	u64 uid, i32 partition, u32 0, u64 next ordinal.
  *	Mark: nothing; written when the writer comes to rest, for its watermark.
  *
- * VALID  is a batch if its magic, position and header CRC are right, it ends
+ * VALID  is a batch if its magic, address and header CRC are right, it ends
  * inside the segment, and its payload has the CRC that the header says. The
  * header has a CRC of its own, so no length is trusted unchecked, and of a
  * batch with a damaged payload one still knows whose records are lost.

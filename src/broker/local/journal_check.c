@@ -107,8 +107,8 @@ static void check_records(struct check *check, const struct batch *batch, struct
 		check->report.damaged++;
 		partition->lost += batch->count;
 		journal_check_say(check,
-				  "the batch at position %" PRIu64 " has records of a wrong length",
-				  batch->position);
+				  "the batch at address %" PRIu64 " has records of a wrong length",
+				  batch->address);
 		return;
 	}
 	partition->records += batch->count;
@@ -122,8 +122,8 @@ static void check_state(struct check *check, const struct batch *batch, struct s
 	if (!state_decode(payload, &base, &end) ||
 	    batch->count != (payload.len - STATE_HEADER_BYTES) / STATE_ENTRY_BYTES) {
 		check->report.damaged++;
-		journal_check_say(check, "the state at position %" PRIu64 " has a wrong length",
-				  batch->position);
+		journal_check_say(check, "the state at address %" PRIu64 " has a wrong length",
+				  batch->address);
 		return;
 	}
 	for (uint32_t k = 0; k < batch->count; k++) {
@@ -149,14 +149,14 @@ static void journal_check_take(struct check *check, enum cursor_result result,
 	case CURSOR_DAMAGED:
 		check->report.damaged++;
 		journal_check_say(check,
-				  "the batch at position %" PRIu64 " of segment %020" PRIu64
+				  "the batch at address %" PRIu64 " of segment %020" PRIu64
 				  " is damaged",
-				  batch->position, cursor->segment.header.base);
+				  batch->address, cursor->segment.header.base);
 		break;
 	case CURSOR_HOLE:
 		check->report.damaged++;
 		journal_check_say(check,
-				  "segment %020" PRIu64 " is damaged before position %" PRIu64,
+				  "segment %020" PRIu64 " is damaged before address %" PRIu64,
 				  cursor->segment.header.base, cursor->at);
 		break;
 	case CURSOR_JUMPED: /* retention was faster */

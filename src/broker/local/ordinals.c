@@ -91,13 +91,13 @@ void ordinals_learn(struct ordinals *ordinals, const struct batch *batch, struct
 
 	if (batch->kind == BATCH_RECORDS)
 		ordinals_raise(ordinals, batch->uid, batch->partition,
-			       batch->ordinal + batch->count, batch->position);
+			       batch->ordinal + batch->count, batch->address);
 	if (batch->kind != BATCH_STATE || !state_decode(payload, &base, &end) ||
 	    batch->count > (payload.len - STATE_HEADER_BYTES) / STATE_ENTRY_BYTES)
 		return;
 	for (uint32_t k = 0; k < batch->count; k++) {
 		struct state_entry entry = state_entry_decode(payload, k);
 
-		ordinals_raise(ordinals, entry.uid, entry.partition, entry.next, batch->position);
+		ordinals_raise(ordinals, entry.uid, entry.partition, entry.next, batch->address);
 	}
 }

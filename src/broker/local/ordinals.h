@@ -16,7 +16,7 @@ struct ordinal {
 	uint64_t uid;			/* 0: an empty place */
 	int32_t partition;
 	uint64_t next;
-	uint64_t at;			/* journal position of what told so */
+	uint64_t at;			/* address of what told so */
 };
 
 struct ordinals {

@@ -15,7 +15,6 @@
 #include "base/time.h"
 #include "base/trace.h"
 #include "broker/local/commits.h"
-#include "broker/local/seek.h"
 #include "broker/subs.h"
 
 #include <assert.h>
@@ -192,7 +191,7 @@ static enum err_code reader_local_place(struct local_reader *reader, struct err 
 
 	for (size_t i = 0; i < reader->subs.count && code == ERR_OK; i++) {
 		struct sub *sub = reader->subs.items[i];
-		uint64_t position;
+		uint64_t address;
 
 		any_placed |= sub->placed;
 		if (sub->placed)
@@ -200,10 +199,10 @@ static enum err_code reader_local_place(struct local_reader *reader, struct err 
 		any = true;
 		(void)pthread_mutex_lock(&local->index_lock);
 		code = seek_ordinal(&local->index_cache, watermark, sub->uid, sub->partition,
-				    sub->next, &position, err);
+				    sub->next, &address, err);
 		(void)pthread_mutex_unlock(&local->index_lock);
-		if (code == ERR_OK && position < lowest)
-			lowest = position;
+		if (code == ERR_OK && address < lowest)
+			lowest = address;
 	}
 	if (code != ERR_OK || !any)
 		return code;
@@ -233,7 +232,7 @@ static void damage_event(struct sub *sub, uint64_t to, struct reader_event *ret_
 	sub->next = to;
 }
 
-/* A position on which the partition's ordinals go on; false: none are missing before it. */
+/* The partition's ordinals go on with this one; false: none are missing before it. */
 static bool is_gap(struct sub *sub, uint64_t ordinal, struct reader_event *ret_event)
 {
 	if (ordinal <= sub->next)

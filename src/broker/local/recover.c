@@ -1,8 +1,7 @@
 #include "broker/local/recover.h"
 
 #include "base/mem.h"
-#include "broker/local/scan.h"
-#include "broker/local/segment.h"
+#include "broker/local/cursor.h"
 
 /* One segment as the plan looks at it. */
 struct view {
@@ -13,23 +12,12 @@ struct view {
 static enum err_code view_open(int dir_fd, uint64_t base, struct view *ret, struct err *err)
 {
 	enum err_code code = segment_open(dir_fd, base, &ret->segment, err);
-	enum scan_result result = SCAN_END;
-	struct slice payload;
-	struct batch batch;
-	struct scan scan;
+	struct segment_state state;
 
-	if (code != ERR_OK)
-		return code;
-	scan_init(&scan);
-	scan_seek(&scan, ret->segment.fd, base, segment_start(&ret->segment),
-		  segment_limit(&ret->segment));
-	scan.epoch = ret->segment.header.epoch;
-	if (segment_limit(&ret->segment) > segment_start(&ret->segment))
-		result = scan_next(&scan, &batch, &payload);
-	ret->has_state = result == SCAN_BATCH && batch.kind == BATCH_STATE;
-	if (result == SCAN_FAILED)
-		code = scan_error(&scan, err);
-	scan_release(&scan);
+	if (code == ERR_OK)
+		code = segment_state_of(&ret->segment, NULL, &state, err);
+	if (code == ERR_OK)
+		ret->has_state = state.known;
 	return code;
 }
 

@@ -21,14 +21,14 @@ enum { SCAN_WINDOW_BYTES = 256 * 1024 };
 struct scan {
 	int fd;
 	uint64_t base;			/* of the segment */
-	uint64_t limit;			/* journal position at which to end */
+	uint64_t limit;			/* address at which to end */
 	uint64_t at;			/* of the next batch */
 	uint64_t epoch;			/* a batch of another is none; 0: any */
 	unsigned char *bytes;		/* a window on the file … */
 	size_t cap;
 	size_t step;			/* what the last refill asked for */
 	size_t len;
-	uint64_t window;		/* … from this journal position on */
+	uint64_t window;		/* … from this address on */
 	int failure;			/* errno of the read that failed */
 };
 

@@ -2,7 +2,7 @@
  * segment.h - the files of the journal: their names, how one is made, opened,
  * recycled. What is in them: journal.h.
  *
- *	<base, 20 digits>.segment	base: the journal position of its first byte
+ *	<base, 20 digits>.segment	base: the address of its first byte
  *	<base, 20 digits>.index		index.h
  *	spare				a pre-filled file that becomes the next segment
  *	spare.new			one being filled

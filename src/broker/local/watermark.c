@@ -140,14 +140,14 @@ void watermark_close(struct watermark *watermark)
 uint64_t watermark_get(const struct watermark *watermark)
 {
 	const struct watermark_page *page = watermark->page;
-	uint64_t position, complement;
+	uint64_t address, complement;
 
 	/* Between its two stores the writer is for nanoseconds, or dead for good. */
 	for (int i = 0; i < 1000; i++) {
 		complement = atomic_load(&page->complement);
-		position = atomic_load(&page->watermark);
-		if (position == ~complement)
-			return position;
+		address = atomic_load(&page->watermark);
+		if (address == ~complement)
+			return address;
 	}
 	return 0;
 }
@@ -158,10 +158,10 @@ static void ring(struct watermark_page *page)
 	(void)syscall(SYS_futex, &page->bell, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
-void watermark_publish(struct watermark *watermark, uint64_t position)
+void watermark_publish(struct watermark *watermark, uint64_t address)
 {
-	atomic_store(&watermark->page->watermark, position);
-	atomic_store(&watermark->page->complement, ~position);
+	atomic_store(&watermark->page->watermark, address);
+	atomic_store(&watermark->page->complement, ~address);
 	ring(watermark->page);
 }
 

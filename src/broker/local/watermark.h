@@ -5,7 +5,7 @@
  * One page, little-endian as the machine is:
  *	 0	"PINPIPEW"
  *	 8	u64 log id
- *	16	u64 watermark: every batch that ends at or before this journal position is durable
+ *	16	u64 watermark: every batch that ends at or before this address is durable
  *	24	u64 its complement, written after it
  *	32	u32 bell: counts changes; a futex
  *	36	u32 topics: counts changes of the catalog
@@ -42,7 +42,7 @@ void watermark_close(struct watermark *watermark);
 
 /* 0 if it is not to be trusted. */
 uint64_t watermark_get(const struct watermark *watermark);
-void watermark_publish(struct watermark *watermark, uint64_t position);
+void watermark_publish(struct watermark *watermark, uint64_t address);
 /* The catalog changed. */
 void watermark_ring(struct watermark *watermark);
 uint32_t watermark_topics(const struct watermark *watermark);
