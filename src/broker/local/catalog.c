@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/crc32c.h"
 #include "base/failpoint.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/trace.h"
 #include "broker/local/segment.h"
@@ -17,6 +18,7 @@
 static const char file_name[] = "topics";
 static const char copy_name[] = "topics.copy";
 static const char new_name[] = "topics.new";
+static const char the_list[] = "the list of topics";
 static const char first_line[] = "pinpipe topics 1\n";
 enum {
 	CATALOG_BYTES_MAX = 16 * 1024 * 1024,
@@ -57,30 +59,10 @@ static void put_catalog(struct buf *out, const struct topics *topics, uint64_t l
 	buf_addf(out, "crc %08" PRIx32 "\n", crc32c(0, out->ptr, out->len));
 }
 
-/* All of the text, synced, in a file of its own. */
-static enum err_code catalog_write_new(int dir_fd, const char *name, struct slice text,
-				       struct err *err)
-{
-	enum err_code code;
-	int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-	if (fd < 0)
-		return err_errno(err, "could not write the list of topics");
-	code = write_all(fd, text.ptr, text.len, 0, err);
-	if (code == ERR_OK && fsync(fd) < 0)
-		code = err_errno(err, "could not sync the list of topics");
-	(void)close(fd);
-	return code;
-}
-
 static enum err_code catalog_replace(int dir_fd, const char *name, struct slice text,
 				     struct err *err)
 {
-	enum err_code code = catalog_write_new(dir_fd, new_name, text, err);
-
-	if (code == ERR_OK && renameat(dir_fd, new_name, dir_fd, name) < 0)
-		code = err_errno(err, "could not replace the list of topics");
-	return code;
+	return file_replace(dir_fd, name, new_name, text, true, the_list, err);
 }
 
 /* The copy first: so it lacks nothing that a client was told is there. */
@@ -157,7 +139,7 @@ static enum err_code make_first(int dir_fd, uint64_t log_id, struct slice text, 
 	enum err_code code;
 
 	(void)snprintf(name, sizeof(name), "%s.%016" PRIx64, new_name, log_id);
-	code = catalog_write_new(dir_fd, name, text, err);
+	code = file_write(dir_fd, name, text, true, the_list, err);
 	if (code == ERR_OK && linkat(dir_fd, name, dir_fd, file_name, 0) < 0 && errno != EEXIST)
 		code = err_errno(err, "could not make the list of topics");
 	(void)unlinkat(dir_fd, name, 0);
@@ -186,31 +168,6 @@ enum err_code catalog_make(int dir_fd, struct err *err)
 	put_catalog(&text, &none, log_id);
 	code = make_first(dir_fd, log_id, buf_slice(&text), err);
 	buf_release(&text);
-	return code;
-}
-
-static enum err_code catalog_read_file(int dir_fd, const char *name, struct buf *text,
-				       struct err *err)
-{
-	int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	enum err_code code = ERR_OK;
-	struct stat st;
-	int failure;
-	char *to;
-
-	if (fd < 0)
-		return err_errno(err, "could not open the list of topics");
-	if (fstat(fd, &st) < 0) {
-		code = err_errno(err, "could not look at the list of topics");
-	} else if (!(to = buf_room(text, (size_t)st.st_size))) {
-		code = err_set(err, ERR_CORRUPT, "the list of topics is too long");
-	} else {
-		buf_grew(text, read_at(fd, to, (size_t)st.st_size, 0, &failure));
-		errno = failure;
-		if (failure != 0)
-			code = err_errno(err, "could not read the list of topics");
-	}
-	(void)close(fd);
 	return code;
 }
 
@@ -332,7 +289,7 @@ static bool catalog_parse(char *text, size_t len, struct topics *topics, uint64_
 /* A text that is whole, or an error. */
 static enum err_code read_whole(int dir_fd, const char *name, struct buf *text, struct err *err)
 {
-	enum err_code code = catalog_read_file(dir_fd, name, text, err);
+	enum err_code code = file_read(dir_fd, name, text, the_list, err);
 
 	if (code == ERR_OK && !is_whole(buf_slice(text)))
 		code = err_set(err, ERR_CORRUPT, "\"%s\" is damaged", name);

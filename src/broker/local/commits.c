@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/crc32c.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "broker/local/segment.h"
 #include "broker/topics.h"
@@ -132,23 +133,18 @@ static bool commits_parse(struct commits *commits, char *text, size_t len)
 bool commits_load(struct commits *commits, int dir_fd, const char *group)
 {
 	char path[PATH_BYTES];
-	bool good = false;
-	struct stat st;
-	char *text;
-	size_t n;
-	int fd, failure;
+	enum err_code code;
+	struct buf text;
+	struct err err;
+	bool good;
 
 	(void)snprintf(path, sizeof(path), "groups/%s", group);
-	fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return errno == ENOENT;
-	if (fstat(fd, &st) == 0 && st.st_size < FILE_BYTES_MAX) {
-		text = xcalloc((size_t)st.st_size + 1, 1);
-		n = read_at(fd, text, (size_t)st.st_size, 0, &failure);
-		good = failure == 0 && commits_parse(commits, text, n);
-		free(text);
-	}
-	(void)close(fd);
+	buf_init(&text, FILE_BYTES_MAX);
+	code = file_read(dir_fd, path, &text, "the position of a group", &err);
+	good = code == ERR_ABSENT;
+	if (code == ERR_OK && buf_cstr(&text))
+		good = commits_parse(commits, text.ptr, text.len);
+	buf_release(&text);
 	return good;
 }
 
@@ -188,24 +184,16 @@ enum err_code commits_save(const struct commits *commits, int dir_fd, const char
 	char path[PATH_BYTES], fresh[PATH_BYTES];
 	enum err_code code = ERR_OK;
 	struct buf text;
-	int fd;
 
 	(void)snprintf(path, sizeof(path), "groups/%s", group);
 	(void)snprintf(fresh, sizeof(fresh), "groups/.%s.new", group);
 	if (mkdirat(dir_fd, "groups", 0700) < 0 && errno != EEXIST)
 		return err_errno(err, "could not make the directory of groups");
-	fd = openat(dir_fd, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return err_errno(err, "could not write the position of group \"%s\"", group);
 	buf_init(&text, FILE_BYTES_MAX);
 	commits_put(&text, commits);
-	code = write_all(fd, text.ptr, text.len, 0, err);
+	code = file_replace(dir_fd, path, fresh, buf_slice(&text), durable,
+			    "the position of a group", err);
 	buf_release(&text);
-	if (code == ERR_OK && durable && fsync(fd) < 0)
-		code = err_errno(err, "could not sync the position of group \"%s\"", group);
-	(void)close(fd);
-	if (code == ERR_OK && renameat(dir_fd, fresh, dir_fd, path) < 0)
-		code = err_errno(err, "could not write the position of group \"%s\"", group);
 	return code == ERR_OK && durable ? sync_dirs(dir_fd, err) : code;
 }
 

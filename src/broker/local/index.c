@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/crc32c.h"
+#include "base/file.h"
 #include "base/mem.h"
 
 #include <endian.h>
@@ -199,39 +200,31 @@ enum err_code index_find(struct index_cache *cache, uint64_t base, uint64_t wate
 	return ERR_OK;
 }
 
-static enum err_code save(const struct index *index, int dir_fd, struct err *err)
+static enum err_code index_save(const struct index *index, int dir_fd, struct err *err)
 {
 	struct file_header header = { .base = index->base,
 				      .end = index->end,
 				      .count = (uint32_t)index->count };
 	size_t len = index->count * ENTRY_BYTES;
-	struct file_entry *entries = xcalloc(index->count, ENTRY_BYTES);
+	char *bytes = xcalloc(1, HEADER_BYTES + len);
 	char name[SEGMENT_NAME_MAX];
-	enum err_code code = ERR_OK;
-	int fd;
+	enum err_code code;
 
 	for (size_t i = 0; i < index->count; i++) {
 		const struct index_entry *entry = &index->entries[i];
+		struct file_entry out = { entry->uid, entry->partition, 0, entry->ordinal,
+					  entry->address };
 
-		entries[i] = (struct file_entry){ entry->uid, entry->partition, 0, entry->ordinal,
-						  entry->address };
+		memcpy(bytes + HEADER_BYTES + i * ENTRY_BYTES, &out, ENTRY_BYTES);
 	}
 	memcpy(header.magic, magic, sizeof(magic));
-	header.crc = crc32c(0, entries, len);
+	header.crc = crc32c(0, bytes + HEADER_BYTES, len);
+	memcpy(bytes, &header, HEADER_BYTES);
 	segment_name(index->base, "index", name);
-	fd = openat(dir_fd, new_name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		code = err_errno(err, "could not make the index \"%s\"", name);
-	if (code == ERR_OK)
-		code = write_all(fd, &header, HEADER_BYTES, 0, err);
-	if (code == ERR_OK)
-		code = write_all(fd, entries, len, HEADER_BYTES, err);
-	if (fd >= 0)
-		(void)close(fd);
 	/* Not synced: what a power cut leaves of it fails its check and is made again. */
-	if (code == ERR_OK && renameat(dir_fd, new_name, dir_fd, name) < 0)
-		code = err_errno(err, "could not name the index \"%s\"", name);
-	free(entries);
+	code = file_replace(dir_fd, name, new_name, slice_of(bytes, HEADER_BYTES + len), false,
+			    "the index of a log segment", err);
+	free(bytes);
 	return code;
 }
 
@@ -244,5 +237,5 @@ enum err_code index_make(struct index *index, int dir_fd, uint64_t watermark, st
 	if (faccessat(dir_fd, name, F_OK, 0) == 0)
 		return ERR_OK;
 	code = extend(index, dir_fd, watermark, err);
-	return code == ERR_OK ? save(index, dir_fd, err) : code;
+	return code == ERR_OK ? index_save(index, dir_fd, err) : code;
 }

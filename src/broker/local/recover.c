@@ -1,5 +1,6 @@
 #include "broker/local/recover.h"
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "broker/local/cursor.h"
 
@@ -110,7 +111,7 @@ static uint64_t most_records(const struct scan *scan, uint64_t from)
 	uint64_t count;
 	int failure;
 
-	if (read_at(scan->fd, bytes, len, from - scan->base, &failure) != len ||
+	if (file_read_at(scan->fd, bytes, len, from - scan->base, &failure) != len ||
 	    !batch_count_records(bytes, len, &count))
 		count = len / RECORD_HEADER_BYTES;
 	free(bytes);

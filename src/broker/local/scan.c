@@ -1,13 +1,14 @@
 #include "broker/local/scan.h"
 
 #include "base/crc32c.h"
+#include "base/file.h"
 #include "base/mem.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <unistd.h>
 
-enum { TRIES = 3, FIRST_WINDOW_BYTES = 8192 };
+enum { FIRST_WINDOW_BYTES = 8192 };
 
 void scan_init(struct scan *scan) { *scan = (struct scan){ .fd = -1 }; }
 
@@ -26,25 +27,6 @@ void scan_seek(struct scan *scan, int fd, uint64_t base, uint64_t at, uint64_t l
 	scan->at = at;
 	scan->limit = limit;
 	scan->epoch = 0;
-}
-
-size_t read_at(int fd, void *to, size_t len, uint64_t offset, int *ret_errno)
-{
-	char *into = to;
-	size_t have = 0;
-	int tries = 0;
-	ssize_t n = 1;
-
-	*ret_errno = 0;
-	while (have < len && n != 0 && tries < TRIES) {
-		n = pread(fd, into + have, len - have, (off_t)(offset + have));
-		if (n < 0 && errno == EINTR)
-			continue;
-		*ret_errno = n < 0 ? errno : 0;
-		tries = n < 0 ? tries + 1 : 0;
-		have += n < 0 ? 0 : (size_t)n;
-	}
-	return have;
 }
 
 /* The `len` bytes at the scan's place, or NULL: past the limit, or `failure` says why. */
@@ -71,7 +53,7 @@ static const unsigned char *scan_look(struct scan *scan, size_t len)
 		kept = (size_t)(have - scan->at);
 		memmove(scan->bytes, scan->bytes + (scan->at - scan->window), kept);
 	}
-	got = kept + read_at(scan->fd, scan->bytes + kept, want - kept,
+	got = kept + file_read_at(scan->fd, scan->bytes + kept, want - kept,
 			     scan->at - scan->base + kept, &scan->failure);
 	if (scan->failure == 0)
 		memset(scan->bytes + got, 0, want - got);

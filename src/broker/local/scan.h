@@ -40,10 +40,6 @@ enum scan_result {
 	SCAN_END,
 };
 
-/* As many of the `len` bytes as the file has and the device gives; *ret_errno: what keeps it from
- * giving the next one, which has come three times in turn, or 0. */
-size_t read_at(int fd, void *to, size_t len, uint64_t offset, int *ret_errno);
-
 /* From the segment's first batch on. */
 void scan_init(struct scan *scan);
 void scan_release(struct scan *scan);

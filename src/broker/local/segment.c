@@ -1,6 +1,7 @@
 #include "broker/local/segment.h"
 
 #include "base/failpoint.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "broker/local/stage.h"
 
@@ -84,7 +85,7 @@ static enum err_code segment_read_header(struct segment *segment, uint64_t base,
 {
 	unsigned char bytes[SEGMENT_HEADER_BYTES];
 	int failure;
-	size_t n = read_at(segment->fd, bytes, sizeof(bytes), 0, &failure);
+	size_t n = file_read_at(segment->fd, bytes, sizeof(bytes), 0, &failure);
 
 	errno = failure;
 	if (failure != 0)
@@ -140,24 +141,6 @@ enum err_code dir_sync(int dir_fd, struct err *err)
 	errno = FAILPOINT("segment-dirsync");
 	if (errno != 0 || fsync(dir_fd) < 0)
 		return err_errno(err, "could not sync the log directory");
-	return ERR_OK;
-}
-
-enum err_code write_all(int fd, const void *bytes, size_t len, uint64_t offset, struct err *err)
-{
-	const char *from = bytes;
-
-	while (len > 0) {
-		ssize_t n = pwrite(fd, from, len, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_errno(err, "could not write a log segment");
-		from += n;
-		len -= (size_t)n;
-		offset += (uint64_t)n;
-	}
 	return ERR_OK;
 }
 
@@ -230,7 +213,7 @@ static enum err_code put_header(int fd, struct segment_header *header, struct er
 	errno = FAILPOINT("segment-header");
 	if (errno != 0)
 		return err_errno(err, "could not write a segment header");
-	code = write_all(fd, bytes, sizeof(bytes), 0, err);
+	code = file_write_at(fd, bytes, sizeof(bytes), 0, "a segment header", err);
 	if (code == ERR_OK && fsync(fd) < 0)
 		code = err_errno(err, "could not sync a segment header");
 	return code;

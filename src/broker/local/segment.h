@@ -60,7 +60,5 @@ MUST_USE enum err_code segment_create(int dir_fd, const struct segment_header *h
 /* The file becomes the spare if nobody reads it and there is none, else it goes. */
 MUST_USE enum err_code segment_retire(int dir_fd, uint64_t base, struct err *err);
 MUST_USE enum err_code dir_sync(int dir_fd, struct err *err);
-MUST_USE enum err_code write_all(int fd, const void *bytes, size_t len, uint64_t offset,
-				 struct err *err);
 
 #endif

@@ -1,6 +1,7 @@
 #include "broker/local/stage.h"
 
 #include "base/failpoint.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "broker/local/segment.h"
 
@@ -78,10 +79,10 @@ void direct_set(int fd, bool direct)
 
 enum err_code direct_write(int fd, const void *bytes, size_t len, uint64_t offset, struct err *err)
 {
-	enum err_code code = write_all(fd, bytes, len, offset, err);
+	enum err_code code = file_write_at(fd, bytes, len, offset, "a log segment", err);
 
 	if (code == ERR_OK || err->sys != EINVAL)
 		return code;
 	direct_set(fd, false); /* larger blocks than ours, say */
-	return write_all(fd, bytes, len, offset, err);
+	return file_write_at(fd, bytes, len, offset, "a log segment", err);
 }

@@ -1,6 +1,6 @@
 #include "broker/local/watermark.h"
 
-#include "broker/local/segment.h"
+#include "base/file.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -37,19 +37,11 @@ static enum err_code watermark_write_new(int dir_fd, const char *temporary, uint
 		struct watermark_page page;
 		char bytes[PAGE];
 	} file = { .page = { .log_id = log_id, .complement = ~(uint64_t)0 } };
-	int fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-			0600);
-	enum err_code code;
 
-	if (fd < 0)
-		return err_errno(err, "could not make the log's watermark");
 	memcpy(file.page.magic, magic, sizeof(magic));
 	/* All its blocks are written now, so that no later store through a mapping lacks one. */
-	code = write_all(fd, file.bytes, PAGE, 0, err);
-	if (code == ERR_OK && fsync(fd) < 0)
-		code = err_errno(err, "could not sync the log's watermark");
-	(void)close(fd);
-	return code;
+	return file_write(dir_fd, temporary, slice_of(file.bytes, PAGE), true,
+			  "the log's watermark", err);
 }
 
 /* `replace`: even if there is one. */
