@@ -1,7 +1,7 @@
 /* What the log lets go of, and what it keeps for those who still want it. */
 #include "base/time.h"
 #include "broker/local/commits.h"
-#include "broker/local/cursor.h"
+#include "broker/local/ordinals.h"
 #include "broker/local/retention.h"
 #include "broker/local/segment.h"
 #include "log_testing.h"

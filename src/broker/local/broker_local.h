@@ -6,7 +6,6 @@
 #define BROKER_LOCAL_BROKER_LOCAL_H
 
 #include "broker/local/committer.h"
-#include "broker/local/extent.h"
 #include "broker/local/index.h"
 #include "broker/local/journal.h"
 

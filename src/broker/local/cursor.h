@@ -9,8 +9,9 @@
 #ifndef BROKER_LOCAL_CURSOR_H
 #define BROKER_LOCAL_CURSOR_H
 
-#include "broker/local/ordinals.h"
 #include "broker/local/segment.h"
+
+struct ordinals;
 
 struct cursor {
 	int dir_fd;			/* borrowed */

@@ -20,7 +20,7 @@
 #ifndef BROKER_LOCAL_INDEX_H
 #define BROKER_LOCAL_INDEX_H
 
-#include "broker/local/cursor.h"
+#include "broker/local/ordinals.h"
 
 enum { INDEX_STRIDE_BYTES = 64 * 1024, INDEX_CACHE_SEGMENTS = 8 };
 

@@ -101,3 +101,122 @@ void ordinals_learn(struct ordinals *ordinals, const struct batch *batch, struct
 		ordinals_raise(ordinals, entry.uid, entry.partition, entry.next, batch->address);
 	}
 }
+
+void extent_init(struct extent *extent, int dir_fd)
+{
+	*extent = (struct extent){ .dir_fd = dir_fd };
+	ordinals_init(&extent->first);
+	ordinals_init(&extent->next);
+	cursor_init(&extent->cursor, dir_fd);
+}
+
+void extent_release(struct extent *extent)
+{
+	ordinals_release(&extent->first);
+	ordinals_release(&extent->next);
+	cursor_release(&extent->cursor);
+}
+
+enum err_code extent_read_first(struct extent *extent, struct err *err)
+{
+	struct segment_state state;
+	uint64_t *bases;
+	size_t count;
+	enum err_code code = segment_list(extent->dir_fd, &bases, &count, err);
+
+	if (code != ERR_OK)
+		return code;
+	if (count > 0 && bases[0] != extent->first_base) {
+		ordinals_clear(&extent->first);
+		code = segment_state_read(extent->dir_fd, bases[0], &extent->first, &state, err);
+		if (code == ERR_OK && state.known)
+			extent->first_base = bases[0];
+	}
+	free(bases);
+	return code;
+}
+
+/* Begin at the last segment whose state is good: it knows all that was before it. */
+static enum err_code extent_begin(struct extent *extent, uint64_t watermark, struct err *err)
+{
+	struct segment_state state;
+	uint64_t *bases;
+	size_t count;
+	enum err_code code = segment_list(extent->dir_fd, &bases, &count, err);
+
+	if (code != ERR_OK)
+		return code;
+	for (; count > 0 && code == ERR_OK; count--) {
+		if (bases[count - 1] >= watermark)
+			continue;
+		code = segment_state_read(extent->dir_fd, bases[count - 1], &extent->next, &state,
+					  err);
+		if (code == ERR_OK && state.known)
+			break;
+	}
+	if (code == ERR_OK && count > 0)
+		cursor_seek(&extent->cursor, bases[count - 1]);
+	free(bases);
+	return code;
+}
+
+enum err_code extent_read_next(struct extent *extent, uint64_t watermark, struct err *err)
+{
+	enum err_code code = ERR_OK;
+	enum cursor_result result = CURSOR_BATCH;
+	struct segment_state state;
+	struct batch batch;
+
+	if (extent->cursor.at == 0)
+		code = extent_begin(extent, watermark, err);
+	while (code == ERR_OK && result != CURSOR_WAIT) {
+		code = cursor_next(&extent->cursor, watermark, &result, &batch, NULL, err);
+		if (code != ERR_OK || result != CURSOR_BATCH)
+			continue;
+		if (batch.kind == BATCH_STATE)
+			code = segment_state_read(extent->dir_fd,
+						  extent->cursor.segment.header.base, &extent->next,
+						  &state, err);
+		else
+			ordinals_learn(&extent->next, &batch, slice_of("", 0));
+		if (code != ERR_OK) /* what it says is not known: read it again */
+			cursor_seek(&extent->cursor, batch.address);
+	}
+	cursor_rest(&extent->cursor); /* who asks may never ask again: its space must not stay */
+	return code;
+}
+
+static void extent_raise(const struct ordinals *ordinals, const struct partition *partition,
+			 uint64_t *ordinal)
+{
+	const struct ordinal *found = ordinals_find(ordinals, partition->topic->uid, partition->id);
+
+	if (found && found->next > *ordinal)
+		*ordinal = found->next;
+}
+
+void extent_skip(struct extent *extent, const struct topics *topics, uint64_t count)
+{
+	for (size_t i = 0; count > 0 && i < topics->count; i++)
+		for (int32_t p = 0; p < topics->items[i]->partition_count; p++) {
+			const struct partition *partition = &topics->items[i]->partitions[p];
+			uint64_t uid = topics->items[i]->uid;
+
+			if (!ordinals_find(&extent->next, uid, p))
+				ordinals_get(&extent->next, uid, p)->next =
+					partition->floor + count;
+		}
+}
+
+void extent_apply(const struct extent *extent, struct topics *topics)
+{
+	for (size_t i = 0; i < topics->count; i++)
+		for (int32_t p = 0; p < topics->items[i]->partition_count; p++) {
+			struct partition *partition = &topics->items[i]->partitions[p];
+
+			extent_raise(&extent->first, partition, &partition->first);
+			extent_raise(&extent->next, partition, &partition->next);
+			if (partition->next < partition->first)
+				partition->next = partition->first;
+		}
+}

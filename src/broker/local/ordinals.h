@@ -1,13 +1,16 @@
 /*
  * ordinals.h - the next ordinal of every partition, as far as one has read a
- * journal.
+ * journal; and both ends of every partition, as the files of a log tell them to
+ * a process that is not its writer (extent). Of an extent a writer uses only the
+ * first ones.
  *
- * Threads: one.
+ * Threads: the owner's lock.
  */
 #ifndef BROKER_LOCAL_ORDINALS_H
 #define BROKER_LOCAL_ORDINALS_H
 
-#include "broker/local/batch.h"
+#include "broker/local/cursor.h"
+#include "broker/topics.h"
 
 /* The last one that there may be: a planted batch that tells of more is not believed. */
 #define ORDINAL_MAX ((uint64_t)INT64_MAX)
@@ -35,5 +38,26 @@ struct ordinal *ordinals_find(const struct ordinals *ordinals, uint64_t uid, int
 struct ordinal *ordinals_get(struct ordinals *ordinals, uint64_t uid, int32_t partition);
 /* Takes in what a good batch tells: of a state, its entries. */
 void ordinals_learn(struct ordinals *ordinals, const struct batch *batch, struct slice payload);
+
+struct extent {
+	int dir_fd;			/* borrowed */
+	uint64_t first_base;		/* the oldest segment, whose state is … */
+	struct ordinals first;		/* … this */
+	struct cursor cursor;		/* how far was read for … */
+	struct ordinals next;		/* … this */
+};
+
+void extent_init(struct extent *extent, int dir_fd);
+void extent_release(struct extent *extent);
+/* Look at the oldest segment again if it is another one now. */
+MUST_USE enum err_code extent_read_first(struct extent *extent, struct err *err);
+/* Read on up to the watermark; headers only. */
+MUST_USE enum err_code extent_read_next(struct extent *extent, uint64_t watermark,
+					struct err *err);
+/* Records were lost that may be of any partition, also of one that nothing which was read names:
+ * `count` of its ordinals are not used. */
+void extent_skip(struct extent *extent, const struct topics *topics, uint64_t count);
+/* Raises first, and next where that is known, of the partitions. */
+void extent_apply(const struct extent *extent, struct topics *topics);
 
 #endif

@@ -7,7 +7,7 @@
 #include "base/trace.h"
 #include "broker/local/catalog.h"
 #include "broker/local/commits.h"
-#include "broker/local/cursor.h"
+#include "broker/local/ordinals.h"
 #include "broker/local/segment.h"
 
 #include <inttypes.h>
