@@ -10,6 +10,13 @@ struct view {
 	bool has_state;
 };
 
+/* What is needed on the way to the result. */
+struct survey {
+	struct view *views;		/* of the segments; of the last ones open */
+	bool looked;			/* for watermarks beyond the first bad place */
+	uint64_t last_end;		/* of the last valid header found there */
+};
+
 static enum err_code view_open(int dir_fd, uint64_t base, struct view *ret, struct err *err)
 {
 	enum err_code code = segment_open(dir_fd, base, &ret->segment, err);
@@ -31,7 +38,8 @@ static void recover_begin(struct scan *scan, const struct segment *segment)
 }
 
 /* Takes in the watermarks of all valid headers from `at` on. */
-static enum err_code recover_find_watermark(struct recovery *plan, const struct segment *segment,
+static enum err_code recover_find_watermark(struct recovery *plan, struct survey *survey,
+					    const struct segment *segment,
 					    uint64_t at, struct err *err)
 {
 	enum scan_result result = SCAN_BATCH;
@@ -46,7 +54,7 @@ static enum err_code recover_find_watermark(struct recovery *plan, const struct 
 	while (result != SCAN_END && result != SCAN_FAILED) {
 		result = scan_next_header(&scan, &batch);
 		if (result == SCAN_BATCH) {
-			plan->last_end = batch_end(&batch);
+			survey->last_end = batch_end(&batch);
 			if (batch.watermark > plan->watermark)
 				plan->watermark = batch.watermark;
 		} else if (result == SCAN_BAD) {
@@ -63,16 +71,17 @@ static enum err_code recover_find_watermark(struct recovery *plan, const struct 
  * Step 2, put off until a place is met that is not valid: only what comes after it can have a
  * watermark that lies after it. So what is good is read once.
  */
-static enum err_code look_beyond(struct recovery *plan, const struct view *views, size_t i,
+static enum err_code look_beyond(struct recovery *plan, struct survey *survey, size_t i,
 				 uint64_t at, struct err *err)
 {
 	enum err_code code = ERR_OK;
 
-	if (plan->looked)
+	if (survey->looked)
 		return ERR_OK;
-	plan->looked = true;
+	survey->looked = true;
 	for (; i < plan->count && code == ERR_OK; i++)
-		code = recover_find_watermark(plan, &views[i].segment, at, err);
+		code = recover_find_watermark(plan, survey, &survey->views[i].segment,
+					      at, err);
 	return code;
 }
 
@@ -147,12 +156,12 @@ static void take_batch(struct recovery *plan, const struct batch *batch, struct 
 }
 
 /* Step 3, for one segment: learns ordinals; the end of what is good ends up in plan->end. */
-static enum err_code recover_walk(struct recovery *plan, const struct view *views, size_t i,
+static enum err_code recover_walk(struct recovery *plan, struct survey *survey, size_t i,
 				  struct doubt *doubt, struct err *err)
 {
 	enum scan_result result = SCAN_BATCH;
 	enum err_code code = ERR_OK;
-	const struct segment *segment = &views[i].segment;
+	const struct segment *segment = &survey->views[i].segment;
 	uint32_t chain = segment->header.crc;
 	bool chained = segment->header_good;
 	struct slice payload;
@@ -168,7 +177,7 @@ static enum err_code recover_walk(struct recovery *plan, const struct view *view
 		result = scan_next(&scan, &batch, &payload);
 		linked = result == SCAN_BATCH && (!chained || batch.chain == chain);
 		if (!linked && result != SCAN_FAILED)
-			code = look_beyond(plan, views, i, at, err);
+			code = look_beyond(plan, survey, i, at, err);
 		if (code != ERR_OK)
 			break;
 		sure = at < plan->watermark;
@@ -193,12 +202,12 @@ static enum err_code recover_walk(struct recovery *plan, const struct view *view
 }
 
 /* The last segment with a state and all after it; *ret_from is its place, or 0. */
-static enum err_code open_views(int dir_fd, struct recovery *plan, struct view *views,
+static enum err_code open_views(int dir_fd, struct recovery *plan, struct survey *survey,
 				size_t *ret_from, struct err *err)
 {
 	for (size_t i = plan->count; i-- > 0;) {
-		enum err_code code = view_open(dir_fd, plan->bases[i], &views[i], err);
-		const struct segment *segment = &views[i].segment;
+		enum err_code code = view_open(dir_fd, plan->bases[i], &survey->views[i], err);
+		const struct segment *segment = &survey->views[i].segment;
 
 		if (code != ERR_OK)
 			return code;
@@ -207,7 +216,7 @@ static enum err_code open_views(int dir_fd, struct recovery *plan, struct view *
 		if (segment_limit(segment) > plan->next_base)
 			plan->next_base = segment_limit(segment);
 		*ret_from = i;
-		if (views[i].has_state)
+		if (survey->views[i].has_state)
 			break;
 	}
 	return ERR_OK;
@@ -228,53 +237,53 @@ static void miss_segments(struct recovery *plan, struct doubt *doubt)
 		plan->next_base = plan->watermark + (rest ? SEGMENT_HEADER_BYTES - rest : 0);
 }
 
-static enum err_code make_plan(struct recovery *plan, const struct view *views, size_t from,
+static enum err_code make_plan(struct recovery *plan, struct survey *survey, size_t from,
 			       struct err *err)
 {
 	struct doubt doubt = { 0 };
 	enum err_code code = ERR_OK;
 
-	if (plan->count > 0 && !views[from].has_state)
-		code = look_beyond(plan, views, from, 0, err);
-	plan->empty = plan->watermark == 0 && (plan->count == 0 || !views[from].has_state);
+	if (plan->count > 0 && !survey->views[from].has_state)
+		code = look_beyond(plan, survey, from, 0, err);
+	plan->empty = plan->watermark == 0 && (plan->count == 0 || !survey->views[from].has_state);
 	if (code != ERR_OK || plan->empty)
 		return code;
 	plan->tail = from;
-	code = recover_walk(plan, views, plan->tail, &doubt, err);
+	code = recover_walk(plan, survey, plan->tail, &doubt, err);
 	while (code == ERR_OK && plan->tail + 1 < plan->count &&
 	       plan->bases[plan->tail + 1] < plan->watermark)
-		code = recover_walk(plan, views, ++plan->tail, &doubt, err);
+		code = recover_walk(plan, survey, ++plan->tail, &doubt, err);
 	if (code != ERR_OK)
 		return code;
 	miss_segments(plan, &doubt);
 	resolve_doubt(plan, doubt);
-	if (plan->last_end > plan->end)
-		plan->cut_bytes = plan->last_end - plan->end;
+	if (survey->last_end > plan->end)
+		plan->cut_bytes = survey->last_end - plan->end;
 	return ERR_OK;
 }
 
 enum err_code recover_plan(int dir_fd, uint64_t published, struct recovery *ret, struct err *err)
 {
 	struct recovery plan = { .watermark = published };
-	struct view *views = NULL;
+	struct survey survey = { .looked = false };
 	enum err_code code = segment_list(dir_fd, &plan.bases, &plan.count, err);
 	size_t from = 0;
 
 	if (code != ERR_OK)
 		return code;
 	ordinals_init(&plan.ordinals);
-	views = xcalloc(plan.count, sizeof(*views));
+	survey.views = xcalloc(plan.count, sizeof(*survey.views));
 	for (size_t i = 0; i < plan.count; i++)
-		views[i].segment.fd = -1;
-	code = open_views(dir_fd, &plan, views, &from, err);
+		survey.views[i].segment.fd = -1;
+	code = open_views(dir_fd, &plan, &survey, &from, err);
 	if (code == ERR_OK && plan.count == 0 && published > 0)
 		code = err_set(err, ERR_CORRUPT,
 			       "the log's watermark is there, its segments are not");
 	if (code == ERR_OK)
-		code = make_plan(&plan, views, from, err);
+		code = make_plan(&plan, &survey, from, err);
 	for (size_t i = 0; i < plan.count; i++)
-		segment_close(&views[i].segment);
-	free(views);
+		segment_close(&survey.views[i].segment);
+	free(survey.views);
 	if (code != ERR_OK)
 		recovery_release(&plan);
 	else

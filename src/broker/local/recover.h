@@ -15,8 +15,6 @@ struct recovery {
 	size_t tail;			/* the segment in which the log ends */
 	uint64_t end;			/* where */
 	uint64_t watermark;
-	bool looked;			/* for watermarks beyond the first bad place */
-	uint64_t last_end;		/* of the last valid header found there */
 	uint64_t cut_bytes;		/* of the torn tail, up to the last valid header in it */
 	size_t damaged;			/* places below the watermark that are not valid */
 	uint64_t epoch;			/* the highest */
