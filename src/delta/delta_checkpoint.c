@@ -31,6 +31,10 @@ const char *delta_checkpoint_key(const struct delta_table *table, struct buf *ou
 	return buf_cstr(out);
 }
 
+/*
+ * The file is a hint that others write, too: whatever is wrong with it, the
+ * listing of the log tells as well.
+ */
 int64_t delta_checkpoint_last(struct delta_table *table)
 {
 	int64_t version = -1;

@@ -130,6 +130,10 @@ static enum err_code delta_commit_put(struct delta_table *table, struct attempt 
 	return code;
 }
 
+/*
+ * Put if absent, then look who is there: after an unknown outcome a version
+ * that exists may be our own, and only its content tells.
+ */
 static enum err_code decide_how(struct delta_table *table, struct attempt *attempt,
 				struct delta_actions *actions, enum outcome *ret_outcome,
 				struct err *err)
@@ -300,6 +304,10 @@ enum err_code delta_table_evolve(struct delta_table *table, struct err *err)
 
 /* ---- Committing ---- */
 
+/*
+ * Progress is compared for equality, not for less: two writers that both think
+ * they are next are told apart here.
+ */
 static enum err_code check_txns(const struct delta_table *table, const struct delta_commit *commit,
 				struct err *err)
 {

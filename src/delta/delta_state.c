@@ -58,6 +58,10 @@ static bool drop_file(struct delta_state *state, const char *path)
 	return true;
 }
 
+/*
+ * Removed files are only marked at first: closing the gap for each of them
+ * would make a compaction's commit quadratic.
+ */
 static void close_gaps(struct delta_state *state)
 {
 	size_t to = 0;

@@ -254,6 +254,11 @@ static enum err_code put_data_file(const struct job *job, const char *name, stru
 	return code;
 }
 
+/*
+ * The progress goes into the commit that holds the rows: a crash leaves both
+ * or neither. A commit without rows is made, too, where all records were
+ * letters, or they would be read for ever.
+ */
 static enum err_code batch_commit(struct job *job, const struct lake_input *input,
 				  struct clean_result *result, struct buf *name, struct err *err)
 {

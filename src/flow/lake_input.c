@@ -136,6 +136,10 @@ static enum err_code lake_input_bury(struct raw_input *base, const struct raw_re
 	return code;
 }
 
+/*
+ * The lines of an object have no offsets in them: the first is in its name,
+ * and the text of each next one is counted up in place.
+ */
 static enum err_code lake_input_next_record(void *p, struct raw_record *ret_record, bool *ret,
 					    struct err *err)
 {

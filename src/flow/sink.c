@@ -241,6 +241,10 @@ static void prove(struct sink *sink, struct sink_partition *partition, struct sl
 	buf_release(&line);
 }
 
+/*
+ * A record below `next` has landed: the log was read from a little before. The
+ * one right before it shows that object and log are of one history.
+ */
 static void sink_add_record(struct sink *sink, struct sink_partition *partition,
 			    const struct record *record)
 {
@@ -342,6 +346,10 @@ static enum err_code sink_seek(struct sink *sink, struct sink_partition *partiti
 	}
 }
 
+/*
+ * The lake, not a position kept elsewhere, says where a partition goes on; so
+ * what is still on its way there has to arrive first.
+ */
 static enum err_code on_assigned(struct sink *sink, const struct reader_event *event,
 				 struct err *err)
 {
@@ -555,6 +563,7 @@ static enum err_code sink_turn(struct sink *sink, struct err *err)
 	return code == ERR_OK ? sink_on_event(sink, &event, err) : code;
 }
 
+/* What a retry may mend never ends the sink: the log keeps what comes in meanwhile. */
 static enum err_code sink_loop(struct sink *sink, struct err *err)
 {
 	struct backoff backoff = { .first_ms = 100, .max_ms = 20000 };

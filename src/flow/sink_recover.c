@@ -106,6 +106,10 @@ static enum err_code read_newest(struct store *store, const char *key, uint64_t 
 	return code;
 }
 
+/*
+ * Objects and letters are put strictly in order, so whichever of the two
+ * reaches further tells the end.
+ */
 enum err_code sink_recover(struct store *store, const char *topic, int32_t partition,
 			   struct sink_place *ret_place, struct err *err)
 {

@@ -309,6 +309,10 @@ static bool sink_writer_is_full(const struct sink_writer *writer, const struct s
 	       (writer->pending > 0 && writer->bytes + job->bytes > writer->bytes_max);
 }
 
+/*
+ * Waits where too much is pending: so a slow store slows down the reading of
+ * the log, and memory stays bounded.
+ */
 void sink_writer_push(struct sink_writer *writer, struct sink_job *job)
 {
 	struct sink_lane *lane = job->lane;

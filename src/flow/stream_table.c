@@ -203,6 +203,10 @@ void stream_table_add(struct stream_table *table, struct stream_shard *shard,
 	note_read(shard, records[count - 1].position);
 }
 
+/*
+ * Each lost ordinal gets a letter of its own, so that rows and letters
+ * together stay the log, and check can count.
+ */
 enum err_code stream_table_damage(struct stream_table *table, struct stream_shard *shard,
 				  struct position first, struct position last, struct err *err)
 {
@@ -350,6 +354,10 @@ static enum err_code write_letters(struct stream_table *table, struct err *err)
 	return ERR_OK;
 }
 
+/*
+ * `after` is what this process believes that the table holds: another writer
+ * in between makes the commit fail instead of doubling rows.
+ */
 static enum err_code stream_table_commit(struct stream_table *table, const struct flush *flush,
 					 struct err *err)
 {
@@ -412,6 +420,10 @@ static void move_on(struct stream_table *table)
 	}
 }
 
+/*
+ * Tried again as a whole: letters are put once and a commit that was unknown
+ * is found, so a repeat adds nothing.
+ */
 enum err_code stream_table_flush(struct stream_table *table, struct err *err)
 {
 	struct backoff backoff = { .first_ms = 100, .max_ms = 20000 };

@@ -49,6 +49,7 @@ void ingest_release(struct ingest *ingest)
 	}
 }
 
+/* Posts are used again, outcomes and all: else each request cost two allocations. */
 static struct post *post_take(struct ingest *ingest, size_t total)
 {
 	struct post *post = ingest->idle;
@@ -222,6 +223,7 @@ static void ingest_answer_task(struct http_server *server, struct http_task *tas
 	post_done(&gateway->ingest, post);
 }
 
+/* One hand-over for all answers of a commit: the loop is woken once, not once a request. */
 void ingest_done(struct ingest *ingest, struct append *chain)
 {
 	struct http_task *first = NULL;

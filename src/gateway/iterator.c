@@ -91,6 +91,10 @@ static bool is_ours(const struct iterator_key *key, struct slice bytes)
 	return CRYPTO_memcmp(bytes.ptr + bytes.len, mac, MAC_BYTES) == 0;
 }
 
+/*
+ * An iterator is the client's to keep, so it is signed: nothing of it is
+ * looked at before that is proved.
+ */
 enum err_code iterator_parse(const struct iterator_key *key, struct slice text, int64_t now_ms,
 			     struct iterator *ret, struct err *err)
 {

@@ -78,6 +78,7 @@ static bool velocity_step(struct buf *out, struct level *level)
 	return true;
 }
 
+/* Without recursion: how deep a value is nested is the client's choice. */
 void velocity_put(struct buf *out, struct json value)
 {
 	struct level levels[JSON_DEPTH_MAX];

@@ -141,6 +141,10 @@ static struct job *job_new(struct worker *worker, const struct call *call)
 	return job;
 }
 
+/*
+ * For requests that read the disk: on the loop they would hold up everybody's
+ * ingest. The queue is bounded, so that they cannot pile up either.
+ */
 void worker_take(struct worker *worker, struct call *call, void (*handle)(struct call *call))
 {
 	struct job *job = job_new(worker, call);

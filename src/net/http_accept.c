@@ -234,6 +234,10 @@ static bool accept_failed(struct http_server *server, int error)
 	return false;
 }
 
+/*
+ * Few at a time, or a flood of connections would hold up those that are open;
+ * the listening socket stays marked as ready, and the next turn goes on.
+ */
 void http_accept(struct http_server *server)
 {
 	if (server->listen_fd < 0 || !server->accept_ready

@@ -66,6 +66,10 @@ static bool extensions_valid(struct slice text)
 	return true;
 }
 
+/*
+ * The digits are bounded before they are summed, so the sum cannot wrap round
+ * to a small size, with which requests are smuggled.
+ */
 static enum http_step take_size(struct http_chunks *chunks, struct slice line,
 				const struct http_limits *limits, struct http_refusal *ret_refusal)
 {

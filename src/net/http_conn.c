@@ -526,6 +526,10 @@ static void shake_hands(struct http_server *server, struct http_conn *conn)
 	}
 }
 
+/*
+ * A client waits for nothing of its own while we owe it an answer: only what
+ * is its turn to do is timed.
+ */
 static enum http_wait wait_of(const struct http_server *server, const struct http_conn *conn)
 {
 	switch (conn->phase) {

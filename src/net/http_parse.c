@@ -76,6 +76,10 @@ static enum http_step scan_more(const struct http_scan *scan, size_t len,
 	return HTTP_REFUSED;
 }
 
+/*
+ * Goes on where it stopped: a head that comes byte by byte is looked at once.
+ * What llhttp is lenient about (a bare LF, lines before the method) ends here.
+ */
 enum http_step http_scan_head(struct http_scan *scan, struct slice bytes,
 			      const struct http_limits *limits, struct http_refusal *ret_refusal)
 {
@@ -290,6 +294,11 @@ static bool take_coding(struct http_head *head, struct slice value,
 	return true;
 }
 
+/*
+ * By length first: most headers are none of these, and are passed over with
+ * one comparison. What is there twice is only counted; the head as a whole
+ * decides.
+ */
 static bool take_header(struct http_head *head, const struct http_header *header,
 			struct framing *framing, struct http_refusal *ret_refusal)
 {

@@ -50,6 +50,10 @@ static size_t used_max(const struct http_pool *pool, size_t cap)
 	return cap > SMALL_BYTES_MAX ? max - max / 4 : max;
 }
 
+/*
+ * Counts what is handed out, not what is allocated: a buffer that is kept for
+ * the next one is not held against anybody.
+ */
 static bool http_pool_take(struct http_pool *pool, size_t bytes, struct http_buf *buf)
 {
 	int class = class_of(bytes);

@@ -267,6 +267,11 @@ static void run_queue(struct http_server *server)
 	}
 }
 
+/*
+ * Only marks what is known: epoll is edge-triggered and tells each thing once.
+ * An event of a slot's former connection, closed in this very turn, is told by
+ * its generation.
+ */
 static void note_event(struct http_server *server, const struct epoll_event *event)
 {
 	uint32_t slot = (uint32_t)event->data.u64;
@@ -325,6 +330,11 @@ static void http_server_drain(struct http_server *server)
 			http_server_queue(server, http_server_conn(server, slot));
 }
 
+/*
+ * Answers first, accepting last: who is here already is served before somebody
+ * new is let in. What the turn appends shares a commit, which is why `turn` is
+ * told of both ends.
+ */
 static void http_server_one_turn(struct http_server *server, const struct epoll_event *events,
 				 int n)
 {

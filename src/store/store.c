@@ -13,6 +13,10 @@ static bool dots(const char *segment, size_t len)
 	return slice_is(slice_of(segment, len), ".") || slice_is(slice_of(segment, len), "..");
 }
 
+/*
+ * Keys come from names of topics and from other writers' tables: none may
+ * leave the store's directory or meet its own files.
+ */
 enum err_code store_check_key(const char *key, struct err *err)
 {
 	size_t len = strlen(key);
