@@ -32,8 +32,8 @@ static int lock_dir(const char *path)
 	if (fd < 0)
 		return -1;
 	/* Whoever removes one has its lock, so one that is locked and gone was just removed. */
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &ours) == 0 && lstat(path, &there) == 0 &&
-	    ours.st_ino == there.st_ino)
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &ours) == 0 &&
+	    lstat(path, &there) == 0 && ours.st_ino == there.st_ino)
 		return fd;
 	(void)close(fd);
 	return -1;

@@ -18,6 +18,7 @@ struct spills {
 
 /* "<temp_dir>/duckdb-<process id>-<n>" */
 void spills_open(const char *temp_dir, struct spills *spills);
-void spills_close(struct spills *spills);	/* all that is in it goes, too; accepts a zeroed one */
+/* All that is in it goes, too. Accepts a zeroed one. */
+void spills_close(struct spills *spills);
 
 #endif
