@@ -282,10 +282,10 @@ static bool count_client(struct http_server *server, const struct http_request *
 	if (!server->options.client_header)
 		return true;
 	client = client_of(request, server->options.client_header);
-	answer->client = client.ptr ? http_peer_key_of_text(client) : peer;
-	answer->counted = http_peers_add(&server->clients, answer->client,
-					 max ? max : HTTP_PER_IP_MAX);
-	return answer->counted;
+	answer->client = http_peers_add(&server->clients,
+					client.ptr ? http_peer_key_of_text(client) : peer,
+					max ? max : HTTP_PER_IP_MAX);
+	return answer->client != 0;
 }
 
 static void tell_tls(struct http_server *server)
@@ -303,14 +303,12 @@ static bool http_conn_begin(struct http_server *server, struct http_conn *conn)
 	static const struct http_refusal greedy = { 429, "this client has too many requests in flight" };
 	struct http_refusal refusal;
 	struct http_request *request;
-	enum http_step http_conn_step =
-		http_scan_head(&conn->scan, bytes, &server->limits, &refusal);
+	enum http_step step = http_scan_head(&conn->scan, bytes, &server->limits, &refusal);
 
-	conn->starved = http_conn_step == HTTP_MORE;
-	if (http_conn_step == HTTP_MORE)
+	conn->starved = step == HTTP_MORE;
+	if (step == HTTP_MORE)
 		return false;
-	request = http_conn_step == HTTP_DONE ? parse_head(server, conn, conn->scan.line, &refusal)
-					      : NULL;
+	request = step == HTTP_DONE ? parse_head(server, conn, conn->scan.line, &refusal) : NULL;
 	if (!request) {
 		if (bytes.ptr[0] == TLS_HANDSHAKE)
 			tell_tls(server);

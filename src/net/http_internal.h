@@ -62,8 +62,7 @@ struct http_answer {
 	bool head;			/* HEAD: no body */
 	bool http_1_0;
 	bool close;
-	bool counted;			/* in http_server.clients, under this */
-	struct http_peer_key client;
+	uint32_t client;		/* its entry of http_server.clients; 0: not counted */
 };
 
 struct http_conn {

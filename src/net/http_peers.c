@@ -105,7 +105,7 @@ static uint32_t *http_peers_find(struct http_peers *peers, struct http_peer_key 
 	return link;
 }
 
-bool http_peers_add(struct http_peers *peers, struct http_peer_key key, uint32_t max)
+uint32_t http_peers_add(struct http_peers *peers, struct http_peer_key key, uint32_t max)
 {
 	uint32_t *link = http_peers_find(peers, key);
 	struct http_peer *peer;
@@ -114,7 +114,7 @@ bool http_peers_add(struct http_peers *peers, struct http_peer_key key, uint32_t
 		uint32_t entry = peers->free;
 
 		if (!entry)
-			return false;
+			return 0;
 		peer = &peers->entries[entry - 1];
 		peers->free = peer->next;
 		*peer = (struct http_peer){ .key = key };
@@ -122,9 +122,14 @@ bool http_peers_add(struct http_peers *peers, struct http_peer_key key, uint32_t
 	}
 	peer = &peers->entries[*link - 1];
 	if (peer->count >= max)
-		return false;
+		return 0;
 	peer->count++;
-	return true;
+	return *link;
+}
+
+struct http_peer_key http_peers_key(const struct http_peers *peers, uint32_t entry)
+{
+	return peers->entries[entry - 1].key;
 }
 
 void http_peers_remove(struct http_peers *peers, struct http_peer_key key)

@@ -34,8 +34,10 @@ void http_peers_release(struct http_peers *peers);
 struct http_peer_key http_peer_key(const struct sockaddr_storage *address);
 struct http_peer_key http_peer_key_of_text(struct slice text);
 bool http_peer_is_loopback(const struct sockaddr_storage *address);
-/* Counts one more, unless it has `max` already, or there are too many others. */
-bool http_peers_add(struct http_peers *peers, struct http_peer_key key, uint32_t max);
+/* Counts one more, unless it has `max` already, or there are too many others: 0 then, else its
+ * entry, which is a quarter of a key to remember. */
+uint32_t http_peers_add(struct http_peers *peers, struct http_peer_key key, uint32_t max);
+struct http_peer_key http_peers_key(const struct http_peers *peers, uint32_t entry);
 void http_peers_remove(struct http_peers *peers, struct http_peer_key key);
 
 #endif

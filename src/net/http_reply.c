@@ -157,9 +157,9 @@ static void http_reply_count(int status)
 void http_answer_release(struct http_server *server, struct http_answer *answer)
 {
 	http_buf_release(&server->pool, &answer->held);
-	if (answer->counted)
-		http_peers_remove(&server->clients, answer->client);
-	answer->counted = false;
+	if (answer->client)
+		http_peers_remove(&server->clients, http_peers_key(&server->clients, answer->client));
+	answer->client = 0;
 }
 
 /* The oldest request is answered. After an answer that closes, nothing is owed any more. */

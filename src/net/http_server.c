@@ -75,18 +75,17 @@ static void allow_descriptors(uint32_t connections_max)
 static enum err_code open_descriptors(struct http_server *server, struct err *err)
 {
 	struct epoll_event listen = { .events = EPOLLIN | EPOLLET, .data.u64 = EVENT_LISTEN };
-	struct epoll_event http_server_wake = { .events = EPOLLIN | EPOLLET,
-						.data.u64 = EVENT_WAKE };
+	struct epoll_event wake = { .events = EPOLLIN | EPOLLET, .data.u64 = EVENT_WAKE };
 
 	server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (server->epoll_fd < 0 || server->wake_fd < 0 || server->spare_fd < 0 ||
 	    epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, server->listen_fd, &listen) < 0 ||
-	    epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, server->wake_fd, &http_server_wake) < 0)
+	    epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, server->wake_fd, &wake) < 0)
 		return err_errno(err, "could not set up the server's loop");
 	if (stop_fd() >= 0)		/* only to wake the loop, which asks stop_requested() */
-		(void)epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, stop_fd(), &http_server_wake);
+		(void)epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, stop_fd(), &wake);
 	return ERR_OK;
 }
 
