@@ -53,29 +53,68 @@ static void put_answer(struct buf *out, const struct analysis_model *analysis,
 	}
 }
 
+/* What is wrong with one question takes no other with it. */
+static bool is_of_one_question(enum err_code code)
+{
+	return code == ERR_USAGE || code == ERR_SHAPE || code == ERR_UNSUPPORTED ||
+	       code == ERR_LIMIT;
+}
+
+/* The command's status is that of the last failure; of this one only the words count. */
+static void tell_failure(const struct err *err)
+{
+	int status = cmd_fail(err);
+
+	(void)status;
+}
+
+/* The answers into `out`. Failures of questions are told; the last one's is left in *err. */
+static enum err_code answer_all(struct engine *engine, const struct asked *asked,
+				enum output_format format, struct buf *out, size_t *ret_answered,
+				struct err *err)
+{
+	enum err_code failed = ERR_OK;
+	size_t answered = 0;
+
+	for (size_t i = 0; i < asked->count; i++) {
+		struct answer answer;
+		struct err why = { 0 };
+
+		if (engine_ask(engine, &asked->list[i]->model, NULL, &answer, &why) == ERR_OK) {
+			put_answer(out, asked->list[i], &answer, format, answered++);
+			answer_release(&answer);
+			continue;
+		}
+		if (failed != ERR_OK)
+			tell_failure(err);
+		*err = why;
+		failed = why.code;
+		if (!is_of_one_question(failed))
+			break;
+	}
+	*ret_answered = answered;
+	return failed;
+}
+
 static enum err_code ask_all(const struct config *config, struct engine *engine,
 			     const struct asked *asked, struct err *err)
 {
 	enum output_format format = output_format(config);
-	enum err_code code = ERR_OK;
+	struct err unprinted;
+	enum err_code code;
 	struct buf out;
+	size_t answered;
 
 	if (format == OUTPUT_CSV && asked->count != 1)
 		return err_set(err, ERR_USAGE, "CSV is for one analysis: name it");
 	buf_init(&out, ANSWERS_BYTES_MAX);
 	buf_add_str(&out, format == OUTPUT_JSON ? "{" : "");
-	for (size_t i = 0; i < asked->count && code == ERR_OK; i++) {
-		struct answer answer;
-
-		code = engine_ask(engine, &asked->list[i]->model, NULL, &answer, err);
-		if (code != ERR_OK)
-			break;
-		put_answer(&out, asked->list[i], &answer, format, i);
-		answer_release(&answer);
-	}
+	code = answer_all(engine, asked, format, &out, &answered, err);
 	buf_add_str(&out, format == OUTPUT_JSON ? "}\n" : "");
-	if (code == ERR_OK)
-		code = cmd_print(&out, err);
+	if ((code == ERR_OK || answered > 0) && cmd_print(&out, &unprinted) != ERR_OK) {
+		*err = unprinted;
+		code = err->code;
+	}
 	buf_release(&out);
 	return code;
 }
@@ -113,7 +152,7 @@ const struct command cmd_analyse = {
 	.usage = "[options] [NAME…]",
 	.details =
 		"Each file of models/analyses is an analysis; without a NAME all are answered. They\n"
-		"see current rows only: of the rows with one ind, the newest.\n",
+		"see current rows only: of the rows with one key, the newest.\n",
 	.options = options,
 	.examples = "pinpipe analyse\n"
 		    "pinpipe analyse most_popular_category_by_country --format csv\n"

@@ -3,30 +3,62 @@
 #include "cmd/output.h"
 #include "cmd/setup.h"
 
-static enum err_code ask(const struct config *config, const char *sql, struct err *err)
+#include <stdio.h>
+#include <string.h>
+
+enum { SQL_BYTES_MAX = 16 << 20 };
+
+/* The error, and what the engine says beside it. `pinpipe sql --help` knows nothing of SQL. */
+static int fail(const struct err *err, const char *hint)
+{
+	if (!*hint)
+		return cmd_fail(err);
+	(void)fprintf(stderr, "pinpipe sql: %s\n%s\n", err->msg, hint);
+	return err_exit(err->code);
+}
+
+/* The statement without what may stand behind it: blanks and semicolons. */
+static const char *statement_of(const char *sql, struct buf *room)
+{
+	size_t len = strlen(sql);
+
+	while (len > 0 && strchr(" \t\r\n;", sql[len - 1]))
+		len--;
+	buf_add(room, sql, len);
+	return buf_cstr(room);
+}
+
+static int cmd_sql_ask(const struct config *config, const char *sql)
 {
 	const struct model question = { .name = "sql", .file = "SQL", .sql = sql, .line = 1 };
 	struct sql_side side;
 	struct answer answer;
-	enum err_code code = sql_side_attach(config, &side, err);
+	int status = 0;
+	struct err err;
 
-	if (code != ERR_OK)
-		return code;
-	code = engine_ask(side.engine, &question, NULL, &answer, err);
-	if (code == ERR_OK) {
-		code = output_print(config, &answer, err);
+	if (sql_side_attach(config, &side, &err) != ERR_OK)
+		return cmd_fail(&err);
+	if (engine_query(side.engine, &question, &answer, &err) != ERR_OK) {
+		status = fail(&err, side.engine->hint);
+	} else {
+		if (output_print(config, &answer, &err) != ERR_OK)
+			status = cmd_fail(&err);
 		answer_release(&answer);
 	}
 	sql_side_close(&side);
-	return code;
+	return status;
 }
 
 static int cmd_sql_run(struct config *config, int argc, const char *const *argv)
 {
-	struct err err;
+	struct buf room;
+	int status;
 
 	(void)argc;
-	return ask(config, argv[0], &err) == ERR_OK ? 0 : cmd_fail(&err);
+	buf_init(&room, SQL_BYTES_MAX);
+	status = cmd_sql_ask(config, statement_of(argv[0], &room));
+	buf_release(&room);
+	return status;
 }
 
 static const enum option options[] = {
@@ -40,7 +72,8 @@ const struct command cmd_sql = {
 	.details =
 		"Each clean model gives a view of its name with the current rows (of the rows with one\n"
 		"key the newest), and <name>_all with every row, _partition and _offset.\n"
-		"Timestamps are UTC. The SQL is DuckDB's.\n",
+		"Timestamps are UTC. The SQL is DuckDB's: one SELECT over the views, or a DESCRIBE,\n"
+		"SUMMARIZE or EXPLAIN of one, or SHOW TABLES. It reads no files and changes nothing.\n",
 	.options = options,
 	.examples = "pinpipe sql 'SELECT category, count(*) FROM pin GROUP BY 1'\n"
 		    "pinpipe sql --from stream 'SELECT max(_offset) FROM pin_all'\n",

@@ -38,7 +38,7 @@ static void put_plain(struct buf *out, const struct cell *cell)
 	case CELL_DOUBLE:
 		json_put_double(out, cell->d);
 		break;
-	case CELL_TEXT:
+	case CELL_NUMBER: case CELL_TEXT: case CELL_JSON:
 		buf_add_slice(out, cell->text);
 		break;
 	}
@@ -144,7 +144,8 @@ static void put_table_row(struct buf *out, const struct cell *cells, size_t coun
 	buf_init(&text, 4096);
 	for (size_t column = 0; column < count; column++) {
 		const struct cell *cell = &cells[column];
-		bool right = cell->type == CELL_INT || cell->type == CELL_DOUBLE;
+		bool right = cell->type == CELL_INT || cell->type == CELL_DOUBLE ||
+			     cell->type == CELL_NUMBER;
 		size_t space;
 
 		buf_clear(&text);

@@ -93,14 +93,35 @@ enum err_code setup_models(const struct config *config, struct models *ret_model
 	return code == ERR_OK ? models_load(dir, ret_models, err) : code;
 }
 
+/* Where the lake's files are, for the engine: it is held to them. */
+static enum err_code lake_dir(const struct config *config, char ret_dir[PATH_MAX], struct err *err)
+{
+	const char *lake = config_text(config, OPT_LAKE);
+	int len;
+
+	if (strncmp(lake, "file://", strlen("file://")) == 0)
+		lake += strlen("file://");
+	else if (strncmp(lake, "file:", strlen("file:")) == 0)
+		lake += strlen("file:");
+	len = *lake ? snprintf(ret_dir, PATH_MAX, "%s", lake) :
+	      snprintf(ret_dir, PATH_MAX, "%s/lake", config_text(config, OPT_DIR));
+	if (len >= PATH_MAX)
+		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", ret_dir);
+	return ERR_OK;
+}
+
 enum err_code setup_engine(const struct config *config, struct engine **ret_engine,
 			   struct err *err)
 {
 	char temp[PATH_MAX];
+	char lake[PATH_MAX];
+	const char *dirs[] = { lake };
 	struct engine_options options = {
 		.memory_bytes_max = (uint64_t)config_int(config, OPT_ENGINE_MEMORY),
 		.threads = (int)config_int(config, OPT_ENGINE_THREADS),
 		.temp_dir = temp,
+		.dirs = dirs,
+		.dir_count = 1,
 	};
 	const char *dir;
 	enum err_code code = setup_dir(config, &dir, err);
@@ -110,6 +131,8 @@ enum err_code setup_engine(const struct config *config, struct engine **ret_engi
 	if (snprintf(temp, sizeof(temp), "%s/tmp", dir) >= (int)sizeof(temp))
 		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", dir);
 	code = dir_make(temp, DIR_MODE, err);
+	if (code == ERR_OK)
+		code = lake_dir(config, lake, err);
 	return code == ERR_OK ? engine_duckdb_new(&options, ret_engine, err) : code;
 }
 
@@ -139,6 +162,7 @@ enum err_code sql_side_open(const struct config *config, struct sql_side *side, 
 
 void sql_side_close(struct sql_side *side)
 {
+	interrupt_end(&side->interrupt);
 	engine_free(side->engine);
 	store_free(side->store);
 	models_free(&side->models);
@@ -151,7 +175,9 @@ enum err_code sql_side_attach(const struct config *config, struct sql_side *side
 
 	if (code != ERR_OK)
 		return code;
-	code = results_attach(&side->results, stream ? TOPIC_STREAM : TOPIC_LOG, err);
+	code = interrupt_begin(&side->interrupt, side->engine, err);
+	if (code == ERR_OK)
+		code = results_attach(&side->results, stream ? TOPIC_STREAM : TOPIC_LOG, err);
 	if (code != ERR_OK)
 		sql_side_close(side);
 	return code;

@@ -8,6 +8,7 @@
 
 #include "base/config.h"
 #include "broker/broker.h"
+#include "cmd/interrupt.h"
 #include "engine/engine.h"
 #include "flow/results.h"
 #include "store/store.h"
@@ -44,13 +45,15 @@ struct sql_side {
 	struct engine *engine;
 	struct results_options results;	/* of the three above */
 	char temp_dir[PATH_MAX];
+	struct interrupt interrupt;	/* of sql_side_attach() */
 };
 
 /* On failure there is nothing to release. */
 MUST_USE enum err_code sql_side_open(const struct config *config, struct sql_side *side,
 				     struct err *err);
 void sql_side_close(struct sql_side *side);
-/* sql_side_open(), with the tables of --from attached. */
+/* sql_side_open(), with the tables of --from attached. From then on a stop ends what the engine
+ * does with ERR_STOPPED. */
 MUST_USE enum err_code sql_side_attach(const struct config *config, struct sql_side *side,
 				       struct err *err);
 

@@ -26,6 +26,9 @@ void answer_put_cell(struct buf *out, const struct cell *cell)
 	case CELL_DOUBLE:
 		json_put_double(out, cell->d);
 		break;
+	case CELL_NUMBER: case CELL_JSON:
+		buf_add_slice(out, cell->text);
+		break;
 	case CELL_TEXT:
 		json_put_string(out, cell->text);
 		break;
@@ -93,7 +96,7 @@ void answer_put_csv(struct buf *out, const struct answer *answer)
 			const struct cell *cell = answer_cell(answer, row, i);
 
 			buf_add_str(out, i ? "," : "");
-			if (cell->type == CELL_TEXT)
+			if (cell->type == CELL_TEXT || cell->type == CELL_JSON)
 				put_csv_text(out, cell->text);
 			else if (cell->type != CELL_NULL)
 				answer_put_cell(out, cell);

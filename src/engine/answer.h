@@ -2,7 +2,8 @@
  * answer.h - the rows that an analysis gives, and their texts: a table for a
  * terminal, JSON, CSV.
  *
- * JSON	{"columns":["country",…],"rows":[["Albania",…],…]}
+ * JSON	{"columns":["country",…],"rows":[["Albania",…],…]}; numbers with all their
+ *	digits, lists and structs as arrays and objects
  * CSV	RFC 4180: a header line, CRLF, quotes where needed; null is empty, an empty
  *	text is ""
  *
@@ -16,7 +17,15 @@
 
 #include <stdint.h>
 
-enum cell_type { CELL_NULL, CELL_BOOL, CELL_INT, CELL_DOUBLE, CELL_TEXT };
+enum cell_type {
+	CELL_NULL,
+	CELL_BOOL,
+	CELL_INT,
+	CELL_DOUBLE,
+	CELL_NUMBER,			/* with more digits than those have, in `text` */
+	CELL_TEXT,
+	CELL_JSON,			/* a list, struct, map or JSON: `text` is its JSON */
+};
 
 struct cell {
 	enum cell_type type;

@@ -8,15 +8,26 @@
  * A clean model (models/clean/<table>.sql) is one SELECT over the view `raw`,
  * whose columns are the fields that the model's header names, each as text
  * (raw.h), and `_partition` and `_offset`. It makes one row of every record. An
- * analysis (models/analyses/<name>.sql) is one SELECT over the views that the clean
- * models give: <table>, its current rows, one a key, and <table>_all. docs/models.md has the
- *functions that the engine provides where SQL dialects differ.
+ * analysis (models/analyses/<name>.sql) is one SELECT over the views that the
+ * clean models give: <table>, its current rows, one a key, and <table>_all.
+ * docs/models.md has the functions that the engine provides where SQL dialects
+ * differ.
+ *
+ * What SQL may do
+ *	1. A clean model is one SELECT that reads `raw` and its own WITHs alone.
+ *	2. An analysis is one SELECT over the views; free SQL (engine_query) may
+ *	   also be DESCRIBE, SHOW TABLES, SUMMARIZE or EXPLAIN [ANALYZE] of one.
+ *	3. No file, catalog, setting or environment is named; of table functions
+ *	   only those that make rows out of their arguments (range, unnest, …).
+ *	Anything else is ERR_USAGE before it runs. And whatever slipped through
+ *	would find no file but below engine_options.dirs, and no extension.
  *
  * An engine is made once and used for many runs; each costs what its rows cost.
  * Errors of a model name its file and line. Codes: ERR_USAGE the model is
  * wrong, ERR_SHAPE some value made its SQL fail, ERR_LIMIT memory, ERR_SPACE,
- * ERR_IO, and whatever a raw_input gave.
- * Threads: one thread an engine (which starts its own).
+ * ERR_IO, ERR_STOPPED after engine_interrupt(), ERR_UNSUPPORTED the question names
+ * a broken table, and whatever a raw_input gave.
+ * Threads: one thread an engine (which starts its own); engine_interrupt() any.
  */
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
@@ -85,12 +96,17 @@ struct clean_result {
 
 void clean_result_release(struct clean_result *result);
 
-/* A set of Parquet files: the views <name> (current rows, without lineage) and <name>_all (every
- * row, with _partition and _offset). */
+/*
+ * A set of Parquet files: the views <name> (current rows, without lineage) and <name>_all (every
+ * row, with _partition and _offset). A column that a file lacks is null in its rows. A table that
+ * cannot be read, because `broken` says so or the files do, takes no other with it: what names one
+ * of its views is refused with that reason.
+ */
 struct engine_table {
 	const char *const *paths;
 	size_t path_count;		/* 0: an empty table */
 	const struct clean_model *model;
+	const char *broken;		/* why it cannot be read; NULL: it can */
 };
 
 struct engine;
@@ -105,16 +121,33 @@ struct engine_ops {
 	/* Give the views of the following asks their tables, in place of those before. */
 	enum err_code (*attach)(struct engine *engine, const struct engine_table *tables,
 				size_t count, struct err *err);
-	/* Run one analysis or free SQL (a `struct model` made for it). `parquet`: also write the
-	 * answer to this new local file, or NULL. The caller releases *ret_answer. */
+	/* Run one analysis. `parquet`: also write the answer to this new local file, or NULL. The
+	 * caller releases *ret_answer. */
 	enum err_code (*ask)(struct engine *engine, const struct model *question,
 			     const char *parquet, struct answer *ret_answer, struct err *err);
+	/* Run free SQL (a `struct model` made for it). */
+	enum err_code (*query)(struct engine *engine, const struct model *question,
+			       struct answer *ret_answer, struct err *err);
+	/* What is wrong with a clean model beside its fields and columns, without a record. */
+	enum err_code (*check_clean)(struct engine *engine, const struct clean_model *model,
+				     struct err *err);
+	/* What is wrong with an analysis over empty tables of all clean models, which take the
+	 * place of what was attached. */
+	enum err_code (*check_analysis)(struct engine *engine, const struct models *models,
+					const struct analysis_model *analysis, struct err *err);
+	/* End the statement that is running, if one is, with ERR_STOPPED. Any thread. */
+	void (*interrupt)(struct engine *engine);
 	void (*free)(struct engine *engine);
 };
+
+enum { ENGINE_HINT_MAX = 1000 };
 
 /* The first member of every backend's struct. */
 struct engine {
 	const struct engine_ops *ops;
+	/* After a failure of a question's SQL: more about it in lines of text for a person (the
+	 * place, a name that may have been meant), or "". */
+	char hint[ENGINE_HINT_MAX];
 };
 
 MUST_USE static inline enum err_code
@@ -138,6 +171,28 @@ engine_ask(struct engine *engine, const struct model *question, const char *parq
 	return engine->ops->ask(engine, question, parquet, ret_answer, err);
 }
 
+MUST_USE static inline enum err_code
+engine_query(struct engine *engine, const struct model *question, struct answer *ret_answer,
+	     struct err *err)
+{
+	return engine->ops->query(engine, question, ret_answer, err);
+}
+
+MUST_USE static inline enum err_code
+engine_check_clean(struct engine *engine, const struct clean_model *model, struct err *err)
+{
+	return engine->ops->check_clean(engine, model, err);
+}
+
+MUST_USE static inline enum err_code
+engine_check_analysis(struct engine *engine, const struct models *models,
+		      const struct analysis_model *analysis, struct err *err)
+{
+	return engine->ops->check_analysis(engine, models, analysis, err);
+}
+
+static inline void engine_interrupt(struct engine *engine) { engine->ops->interrupt(engine); }
+
 /* Accepts NULL. */
 static inline void engine_free(struct engine *engine)
 {
@@ -149,6 +204,9 @@ struct engine_options {
 	uint64_t memory_bytes_max;
 	int threads;			/* 0: as many as the machine has */
 	const char *temp_dir;		/* spills go below it, each process apart; or NULL: none */
+	/* The files that it is told to read and write are below these, or below temp_dir. */
+	const char *const *dirs;
+	size_t dir_count;
 };
 
 MUST_USE enum err_code engine_duckdb_new(const struct engine_options *options,

@@ -26,7 +26,7 @@ const char *engine_duckdb_type(enum delta_type type)
 	return sql_type[type];
 }
 
-static int duckdb_count_lines(const struct buf *sql)
+int engine_duckdb_count_lines(const struct buf *sql)
 {
 	int lines = 0;
 
@@ -40,13 +40,25 @@ enum err_code engine_duckdb_blame(struct engine_duckdb *engine, const struct mod
 {
 	int line = model->line;
 
+	if (err->code == ERR_STOPPED)
+		return err->code;
+	if (before == 0)
+		(void)snprintf(engine->base.hint, sizeof(engine->base.hint), "%s",
+			       engine->duck.error_hint);
 	if (engine->duck.error_line > before)
 		line += engine->duck.error_line - before - 1;
 	return err_prefix(err, "%s:%d", model->file, line);
 }
 
-/* CAST("ind" AS INTEGER) AS "ind", … */
-static void put_casts(struct buf *sql, const struct delta_schema *schema)
+enum err_code engine_duckdb_blame_prepare(struct engine_duckdb *engine,
+					  duckdb_prepared_statement statement,
+					  const struct model *model, int before, struct err *err)
+{
+	(void)duck_error(&engine->duck, DUCKDB_ERROR_BINDER, duckdb.prepare_error(statement), err);
+	return engine_duckdb_blame(engine, model, before, err);
+}
+
+void engine_duckdb_put_casts(struct buf *sql, const struct delta_schema *schema)
 {
 	for (size_t i = 0; i < schema->count; i++) {
 		const struct delta_column *column = &schema->columns[i];
@@ -64,9 +76,9 @@ static int put_clean(struct buf *sql, const struct clean_model *model, const cha
 	int before;
 
 	buf_add_str(sql, "COPY (WITH raw AS NOT MATERIALIZED (SELECT * FROM raw_records()) SELECT ");
-	put_casts(sql, &model->schema);
+	engine_duckdb_put_casts(sql, &model->schema);
 	buf_add_str(sql, " FROM (\n");
-	before = duckdb_count_lines(sql);
+	before = engine_duckdb_count_lines(sql);
 	buf_add_str(sql, model->model.sql);
 	buf_add_str(sql, "\n)) TO ");
 	duck_put_literal(sql, slice_str(path));
@@ -144,8 +156,12 @@ static enum err_code clean(struct engine *base, const struct clean_model *model,
 	struct engine_duckdb *engine = (struct engine_duckdb *)base;
 	struct duckdb_clean clean = { .model = model, .input = input,
 				      .lock = PTHREAD_MUTEX_INITIALIZER };
-	enum err_code code;
+	enum err_code code = engine_duckdb_allow(engine, &model->model, DUCKDB_SQL_CLEAN, err);
 
+	if (code != ERR_OK) {
+		(void)pthread_mutex_destroy(&clean.lock);
+		return code;
+	}
 	engine->clean = &clean;
 	atomic_store(&engine->unreadable, 0);
 	code = run_clean(engine, &clean, path, ret_result, err);
@@ -163,7 +179,16 @@ static void engine_duckdb_free(struct engine *base)
 
 	duck_close(&engine->duck);
 	spills_close(&engine->spills);
+	engine_duckdb_detach(engine);
+	for (size_t i = 0; i < engine->checked_count; i++)
+		free(engine->checked[i]);
+	free(engine->checked);
 	free(engine);
+}
+
+static void engine_duckdb_interrupt(struct engine *base)
+{
+	duck_interrupt(&((struct engine_duckdb *)base)->duck);
 }
 
 static const struct engine_ops ops = {
@@ -171,23 +196,47 @@ static const struct engine_ops ops = {
 	.clean = clean,
 	.attach = engine_duckdb_attach,
 	.ask = engine_duckdb_ask,
+	.query = engine_duckdb_query,
+	.check_clean = engine_duckdb_check_clean,
+	.check_analysis = engine_duckdb_check_analysis,
+	.interrupt = engine_duckdb_interrupt,
 	.free = engine_duckdb_free,
 };
 
-static enum err_code duckdb_set_up(struct engine_duckdb *engine, struct err *err)
+/* Where it reads and writes: nowhere else, whatever SQL it is given. */
+static enum err_code duckdb_confine(struct engine_duckdb *engine,
+				    const struct engine_options *options, struct err *err)
+{
+	const char **dirs = xcalloc(options->dir_count + 1, sizeof(*dirs));
+	size_t count = 0;
+	enum err_code code;
+
+	for (size_t i = 0; i < options->dir_count; i++)
+		dirs[count++] = options->dirs[i];
+	if (options->temp_dir)
+		dirs[count++] = options->temp_dir;
+	code = duck_confine(&engine->duck, dirs, count, err);
+	free(dirs);
+	return code;
+}
+
+static enum err_code duckdb_set_up(struct engine_duckdb *engine,
+				   const struct engine_options *options, struct err *err)
 {
 	static const char *const settings[] = {
 		"SET TimeZone = 'UTC'",
 		"SET preserve_insertion_order = false",	/* each row says where it stood */
 		"SET enable_progress_bar = false",
 		"SET parquet_metadata_cache = true",	/* a file of a table never changes */
+		"CREATE SCHEMA pinpipe",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(settings); i++)
 		if (duck_run(&engine->duck, settings[i], err) != ERR_OK)
 			return err->code;
 	if (engine_duckdb_add_raw(engine, err) != ERR_OK ||
-	    engine_duckdb_add_functions(engine, err) != ERR_OK)
+	    engine_duckdb_add_functions(engine, err) != ERR_OK ||
+	    duckdb_confine(engine, options, err) != ERR_OK)
 		return err->code;
 	return duck_lock(&engine->duck, err);
 }
@@ -211,7 +260,7 @@ enum err_code engine_duckdb_new(const struct engine_options *options, struct eng
 	}
 	code = duck_open(&duck, &engine->duck, err);
 	if (code == ERR_OK)
-		code = duckdb_set_up(engine, err);
+		code = duckdb_set_up(engine, options, err);
 	if (code != ERR_OK) {
 		engine_duckdb_free(&engine->base);
 		return code;

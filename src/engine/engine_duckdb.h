@@ -4,9 +4,12 @@
  *
  *	engine_duckdb.c		the engine, and clean
  *	engine_duckdb_raw.c	the table function behind `raw`
- *	engine_duckdb_read.c	the functions as_int, as_count, as_double, as_timestamp
+ *	engine_duckdb_read.c	the functions as_int, as_count, as_timestamp, …
  *	engine_duckdb_current.c	attach: the views, and which rows are current
+ *	engine_duckdb_check.c	what SQL may say, and whether a model's is right
  *	engine_duckdb_ask.c	results as answers
+ *
+ * The engine's own tables are in the schema "pinpipe", out of the way of models' names.
  */
 #ifndef ENGINE_ENGINE_DUCKDB_H
 #define ENGINE_ENGINE_DUCKDB_H
@@ -32,11 +35,24 @@ struct duckdb_clean {
 	struct err err;
 };
 
+/* What SQL may say; see "What SQL may do" in engine.h. */
+enum duckdb_sql { DUCKDB_SQL_CLEAN, DUCKDB_SQL_ANALYSIS, DUCKDB_SQL_FREE };
+
+/* A table that is attached. */
+struct duckdb_table {
+	char *name;
+	char *broken;			/* why it cannot be read, or NULL */
+};
+
 struct engine_duckdb {
 	struct engine base;
 	struct duck duck;
 	struct spills spills;
 	int threads;
+	struct duckdb_table *tables;
+	size_t table_count;
+	char **checked;			/* the SQL of clean models that was found to be allowed */
+	size_t checked_count;
 	struct duckdb_clean *clean;	/* NULL: none at work */
 	atomic_uint_fast64_t unreadable;
 };
@@ -45,14 +61,32 @@ MUST_USE enum err_code engine_duckdb_add_raw(struct engine_duckdb *engine, struc
 MUST_USE enum err_code engine_duckdb_add_functions(struct engine_duckdb *engine, struct err *err);
 
 const char *engine_duckdb_type(enum delta_type type);
+/* CAST("ind" AS INTEGER) AS "ind", … */
+void engine_duckdb_put_casts(struct buf *sql, const struct delta_schema *schema);
+int engine_duckdb_count_lines(const struct buf *sql);
 enum err_code engine_duckdb_attach(struct engine *base, const struct engine_table *tables,
 				   size_t count, struct err *err);
+void engine_duckdb_detach(struct engine_duckdb *engine);
 enum err_code engine_duckdb_ask(struct engine *base, const struct model *question,
 				const char *parquet, struct answer *ret_answer, struct err *err);
+enum err_code engine_duckdb_query(struct engine *base, const struct model *question,
+				  struct answer *ret_answer, struct err *err);
+/* ERR_OK: the SQL is of that kind and names nothing else. Of an analysis and free SQL also what
+ * DuckDB finds wrong with it, where that comes first. */
+MUST_USE enum err_code engine_duckdb_allow(struct engine_duckdb *engine, const struct model *model,
+					   enum duckdb_sql kind, struct err *err);
+enum err_code engine_duckdb_check_clean(struct engine *base, const struct clean_model *model,
+					struct err *err);
+enum err_code engine_duckdb_check_analysis(struct engine *base, const struct models *models,
+					   const struct analysis_model *analysis, struct err *err);
 /* Put file and line of a model's SQL, which began `before` lines
  * into the statement, on its error. */
 enum err_code engine_duckdb_blame(struct engine_duckdb *engine, const struct model *model,
 				  int before, struct err *err);
+/* The same of a statement that could not be prepared. */
+enum err_code engine_duckdb_blame_prepare(struct engine_duckdb *engine,
+					  duckdb_prepared_statement statement,
+					  const struct model *model, int before, struct err *err);
 /*
  * COPY … (FORMAT parquet …)'s options. A thread compresses a row group that it has filled by half
  * itself; smaller remains are put together and compressed by one thread alone, which took a third

@@ -1,24 +1,27 @@
 /*
- * The views of a table: <name>_all, and <name> with its current rows, one an ind.
+ * The views of a table: <name>_all, and <name> with its current rows, one a key; without a key all
+ * are current.
  *
- * Mostly no ind repeats; a pass over that one column tells, and the view is then the files
+ * Mostly no key repeats; a pass over that one column tells, and the view is then the files
  * themselves. Else a small table of row numbers stands beside the view: of the current rows, or of
  * the outdated ones, whichever are fewer, so that every query pays little for it.
  *
  * A row's number is its file's in the list and its own in the file, both known to DuckDB's reader.
- * The latest of the rows with one ind is the one with the highest _offset, then _partition.
+ * The latest of the rows with one key is the one with the highest _offset, then _partition.
  */
 #include "engine/engine_duckdb.h"
 
 #include "base/mem.h"
 
+#include <strings.h>
+
 enum { SQL_BYTES_MAX = 64 << 20, SEEN_FIRST = 1 << 16 };
 
 #define ROW_NUMBER "((CAST(file_index AS BIGINT) << 40) + file_row_number)"
 
-/* --- which inds repeat ---------------------------------------------------- */
+/* --- which keys repeat ---------------------------------------------------- */
 
-/* A set of inds by open addressing. A slot is 0, or the ind with one of these above it. */
+/* A set of 32-bit keys by open addressing. A slot is 0, or the key with one of these above it. */
 #define SEEN_ONCE (UINT64_C(1) << 32)
 #define SEEN_AGAIN (UINT64_C(2) << 32)
 
@@ -73,11 +76,11 @@ static bool see(struct seen *seen, int32_t ind)
 /* What a pass over the column found out. */
 struct repeats {
 	uint64_t rows;
-	uint64_t inds;			/* different ones */
+	uint64_t keys;			/* different ones */
 	uint64_t repeated;		/* of them, so many more than once */
 };
 
-/* Appends each ind that repeats to the table that `appender` fills. */
+/* Appends each key that repeats to the table that `appender` fills. */
 static void look_through(duckdb_result *result, duckdb_appender appender, struct repeats *repeats)
 {
 	struct seen seen = { 0 };
@@ -85,27 +88,28 @@ static void look_through(duckdb_result *result, duckdb_appender appender, struct
 
 	while ((chunk = duckdb.fetch_chunk(*result)) != NULL) {
 		duckdb_vector vector = duckdb.data_chunk_get_vector(chunk, 0);
-		const int32_t *inds = duckdb.vector_get_data(vector);
+		const int32_t *keys = duckdb.vector_get_data(vector);
 		uint64_t *valid = duckdb.vector_get_validity(vector);
 
 		for (idx_t i = 0; i < duckdb.data_chunk_get_size(chunk); i++) {
 			repeats->rows++;
 			if ((valid && !duckdb.validity_row_is_valid(valid, i)) ||
-			    !see(&seen, inds[i]))
+			    !see(&seen, keys[i]))
 				continue;
-			(void)duckdb.append_int32(appender, inds[i]);
+			(void)duckdb.append_int32(appender, keys[i]);
 			(void)duckdb.appender_end_row(appender);
 			repeats->repeated++;
 		}
 		duckdb.destroy_data_chunk(&chunk);
 	}
-	repeats->inds = seen.count;
+	repeats->keys = seen.count;
 	free(seen.slots);
 }
 
-/* Fills the temporary table `repeated`. */
-static enum err_code find_repeats(struct engine_duckdb *engine, const char *name, const char *key,
-				  struct repeats *ret_repeats, struct err *err)
+/* Fills the table "repeated" with 32-bit keys, faster than DuckDB groups them. */
+static enum err_code find_repeated_ints(struct engine_duckdb *engine, const char *name,
+					const char *key, struct repeats *ret_repeats,
+					struct err *err)
 {
 	duckdb_appender appender = NULL;
 	struct repeats repeats = { 0 };
@@ -113,7 +117,8 @@ static enum err_code find_repeats(struct engine_duckdb *engine, const char *name
 	struct buf sql;
 	enum err_code code;
 
-	code = duck_run(&engine->duck, "CREATE OR REPLACE TEMP TABLE repeated (ind INTEGER)", err);
+	code = duck_run(&engine->duck, "CREATE OR REPLACE TABLE pinpipe.repeated (key INTEGER)",
+			err);
 	if (code != ERR_OK)
 		return code;
 	buf_init(&sql, SQL_BYTES_MAX);
@@ -122,7 +127,8 @@ static enum err_code find_repeats(struct engine_duckdb *engine, const char *name
 	buf_release(&sql);
 	if (code != ERR_OK)
 		return code;
-	if (duckdb.appender_create(engine->duck.conn, NULL, "repeated", &appender) == DuckDBSuccess)
+	if (duckdb.appender_create(engine->duck.conn, "pinpipe", "repeated", &appender) ==
+	    DuckDBSuccess)
 		look_through(&result, appender, &repeats);
 	if (duckdb.appender_close(appender) != DuckDBSuccess)
 		code = duck_error(&engine->duck, DUCKDB_ERROR_OUT_OF_MEMORY,
@@ -133,43 +139,115 @@ static enum err_code find_repeats(struct engine_duckdb *engine, const char *name
 	return code;
 }
 
-/* --- the views --------------------------------------------------------------- */
-
-/* Of several files DuckDB knows the smallest and largest ind only when told that their columns may
- * differ; knowing them it joins dense inds by an array instead of a hash table. */
-static void duckdb_current_put_files(struct buf *sql, const struct engine_table *table)
+/* The same of keys of any type. */
+static enum err_code find_repeated_keys(struct engine_duckdb *engine, const char *name,
+					const char *key, struct repeats *ret_repeats,
+					struct err *err)
 {
-	buf_add_str(sql, " FROM read_parquet([");
-	for (size_t i = 0; i < table->path_count; i++) {
-		buf_add_str(sql, i ? ", " : "");
-		duck_put_literal(sql, slice_str(table->paths[i]));
-	}
-	buf_add_str(sql, "], union_by_name = true)");
+	duckdb_result result;
+	struct buf sql;
+	enum err_code code;
+
+	buf_init(&sql, SQL_BYTES_MAX);
+	buf_addf(&sql, "CREATE OR REPLACE TABLE pinpipe.repeated AS SELECT \"%s\" AS key,"
+		 " count(*) AS times FROM \"%s_all\" WHERE key IS NOT NULL GROUP BY key"
+		 " HAVING times > 1", key, name);
+	code = duck_run(&engine->duck, buf_cstr(&sql), err);
+	buf_clear(&sql);
+	buf_addf(&sql, "SELECT (SELECT count(*) FROM \"%s_all\"), count(*),"
+		 " CAST(coalesce(sum(times), 0) AS BIGINT) FROM pinpipe.repeated", name);
+	if (code == ERR_OK)
+		code = duck_query(&engine->duck, buf_cstr(&sql), &result, err);
+	buf_release(&sql);
+	if (code != ERR_OK)
+		return code;
+	ret_repeats->rows = duckdb.value_uint64(&result, 0, 0);
+	ret_repeats->repeated = duckdb.value_uint64(&result, 1, 0);
+	ret_repeats->keys = ret_repeats->rows - duckdb.value_uint64(&result, 2, 0) +
+			    ret_repeats->repeated;
+	duckdb.destroy_result(&result);
+	return ERR_OK;
 }
 
-/* Timestamps without a zone: they are UTC, and functions on them fast. */
-static void duckdb_current_put_column(struct buf *sql, const struct engine_table *table,
-				      const struct delta_column *column)
+/* --- the views --------------------------------------------------------------- */
+
+/* Told that the columns of files may differ, DuckDB knows the smallest and largest key of all of
+ * them; knowing those it joins dense keys by an array instead of a hash table. */
+static void duckdb_current_put_files(struct buf *sql, const struct engine_table *table)
 {
+	buf_add_str(sql, " FROM ");
+	duck_put_files_begin(sql);
+	for (size_t i = 0; i < table->path_count; i++)
+		duck_put_file(sql, slice_str(table->paths[i]));
+	duck_put_files_end(sql);
+}
+
+/* A table on its way to its views. */
+struct viewing {
+	const struct engine_table *table;
+	const char *key;		/* NULL: every row is current */
+	bool *present;			/* by column of the schema: some file has it */
+};
+
+/* Which columns of the table its files have: the log has the table's columns, files that are older
+ * than a column lack it. */
+static enum err_code look_for_columns(struct engine_duckdb *engine, struct viewing *viewing,
+				      struct err *err)
+{
+	const struct delta_schema *schema = &viewing->table->model->schema;
+	duckdb_result none;
+	struct buf sql;
+	enum err_code code;
+
+	if (viewing->table->path_count == 0)
+		return ERR_OK;
+	for (size_t i = 0; i < viewing->table->path_count; i++)
+		if (!duck_path_ok(slice_str(viewing->table->paths[i])))
+			return err_set(err, ERR_UNSUPPORTED, "\"%s\": a path with a backslash beside"
+				       " *, ? or [ cannot be read", viewing->table->paths[i]);
+	buf_init(&sql, SQL_BYTES_MAX);
+	buf_add_str(&sql, "SELECT *");
+	duckdb_current_put_files(&sql, viewing->table);
+	buf_add_str(&sql, " LIMIT 0");
+	code = duck_query(&engine->duck, buf_cstr(&sql), &none, err);
+	buf_release(&sql);
+	if (code != ERR_OK)
+		return code;
+	for (size_t i = 0; i < schema->count; i++)
+		for (idx_t c = 0; c < duckdb.column_count(&none) && !viewing->present[i]; c++)
+			viewing->present[i] = strcasecmp(schema->columns[i].name,
+							 duckdb.column_name(&none, c)) == 0;
+	duckdb.destroy_result(&none);
+	return ERR_OK;
+}
+
+/* In the type that the model says, whatever the files have (a cast that changes nothing costs
+ * nothing). Timestamps without a zone: they are UTC, and functions on them fast. */
+static void duckdb_current_put_column(struct buf *sql, const struct viewing *viewing, size_t i)
+{
+	const struct delta_column *column = &viewing->table->model->schema.columns[i];
 	struct slice name = slice_str(column->name);
 
-	if (table->path_count == 0) {
-		buf_addf(sql, "CAST(NULL AS %s) AS ", column->type == DELTA_TIMESTAMP ? "TIMESTAMP" :
+	if (!viewing->present[i]) {
+		buf_addf(sql, "CAST(NULL AS %s)", column->type == DELTA_TIMESTAMP ? "TIMESTAMP" :
 			 engine_duckdb_type(column->type));
-		duck_put_name(sql, name);
 	} else if (column->type == DELTA_TIMESTAMP) {
 		buf_add_str(sql, "make_timestamp(epoch_us(");
 		duck_put_name(sql, name);
-		buf_add_str(sql, ")) AS ");
-		duck_put_name(sql, name);
+		buf_add_str(sql, "))");
 	} else {
+		buf_add_str(sql, "CAST(");
 		duck_put_name(sql, name);
+		buf_addf(sql, " AS %s)", engine_duckdb_type(column->type));
 	}
+	buf_add_str(sql, " AS ");
+	duck_put_name(sql, name);
 }
 
 /* "CREATE … VIEW … AS SELECT … FROM …", lineage or not. */
-static void put_view(struct buf *sql, const struct engine_table *table, bool all)
+static void put_view(struct buf *sql, const struct viewing *viewing, bool all)
 {
+	const struct engine_table *table = viewing->table;
 	const struct delta_schema *schema = &table->model->schema;
 	const char *separator = "";
 
@@ -179,7 +257,7 @@ static void put_view(struct buf *sql, const struct engine_table *table, bool all
 		if (!all && schema->columns[i].name[0] == '_')
 			continue;
 		buf_add_str(sql, separator);
-		duckdb_current_put_column(sql, table, &schema->columns[i]);
+		duckdb_current_put_column(sql, viewing, i);
 		separator = ", ";
 	}
 	if (table->path_count == 0)
@@ -188,56 +266,94 @@ static void put_view(struct buf *sql, const struct engine_table *table, bool all
 		duckdb_current_put_files(sql, table);
 }
 
-/* The table of the row numbers of current rows, of inds that repeat or of all. */
-static void put_latest(struct buf *sql, const struct engine_table *table, const char *key,
-		       bool repeated_only)
+/* The table of the row numbers of current rows, of keys that repeat or of all. */
+static void put_latest(struct buf *sql, const struct viewing *viewing, bool repeated_only)
 {
-	buf_addf(sql, "CREATE OR REPLACE TEMP TABLE \"%s_latest\" AS SELECT arg_max(" ROW_NUMBER
-		 ", _offset || ' ' || _partition) AS row", table->model->model.name);
-	duckdb_current_put_files(sql, table);
+	buf_addf(sql, "CREATE OR REPLACE TABLE pinpipe.\"%s_latest\" AS SELECT arg_max(" ROW_NUMBER
+		 ", _offset || ' ' || _partition) AS row", viewing->table->model->model.name);
+	duckdb_current_put_files(sql, viewing->table);
 	if (repeated_only)
-		buf_addf(sql, " WHERE \"%s\" IN (FROM repeated)", key);
-	buf_addf(sql, " GROUP BY \"%s\"", key);
+		buf_addf(sql, " WHERE \"%s\" IN (SELECT key FROM pinpipe.repeated)", viewing->key);
+	buf_addf(sql, " GROUP BY \"%s\"", viewing->key);
 }
 
-static void put_outdated(struct buf *sql, const struct engine_table *table, const char *key)
+static void put_outdated(struct buf *sql, const struct viewing *viewing)
 {
-	const char *name = table->model->model.name;
+	const char *name = viewing->table->model->model.name;
 
-	buf_addf(sql, "CREATE OR REPLACE TEMP TABLE \"%s_outdated\" AS SELECT " ROW_NUMBER " AS row",
-		 name);
-	duckdb_current_put_files(sql, table);
-	buf_addf(sql, " WHERE \"%s\" IN (FROM repeated) AND row NOT IN (FROM \"%s_latest\")", key,
-		 name);
+	buf_addf(sql, "CREATE OR REPLACE TABLE pinpipe.\"%s_outdated\" AS SELECT " ROW_NUMBER
+		 " AS row", name);
+	duckdb_current_put_files(sql, viewing->table);
+	buf_addf(sql, " WHERE \"%s\" IN (SELECT key FROM pinpipe.repeated) AND row NOT IN"
+		 " (FROM pinpipe.\"%s_latest\")", viewing->key, name);
 }
 
 static enum err_code duckdb_current_run(struct engine_duckdb *engine, struct buf *sql,
 					struct err *err)
 {
-	enum err_code code = duck_run(&engine->duck, buf_cstr(sql), err);
+	enum err_code code = buf_full(sql) ?
+			     err_set(err, ERR_LIMIT, "it has too many files") :
+			     duck_run(&engine->duck, buf_cstr(sql), err);
 
 	buf_clear(sql);
 	return code;
 }
 
 /* After put_view(): leave out what is not current, by the table that is made here. */
-static enum err_code choose_current(struct engine_duckdb *engine, const struct engine_table *table,
-				    const char *key, const struct repeats *repeats,
-				    struct buf *view, struct err *err)
+static enum err_code choose_current(struct engine_duckdb *engine, const struct viewing *viewing,
+				    const struct repeats *repeats, struct buf *view,
+				    struct err *err)
 {
-	bool few_outdated = repeats->inds > repeats->rows / 2;
+	bool few_outdated = repeats->keys > repeats->rows / 2;
 	struct buf sql;
 	enum err_code code;
 
 	buf_init(&sql, SQL_BYTES_MAX);
-	put_latest(&sql, table, key, few_outdated);
+	put_latest(&sql, viewing, few_outdated);
 	code = duckdb_current_run(engine, &sql, err);
 	if (code == ERR_OK && few_outdated) {
-		put_outdated(&sql, table, key);
+		put_outdated(&sql, viewing);
 		code = duckdb_current_run(engine, &sql, err);
 	}
-	buf_addf(view, " WHERE " ROW_NUMBER " %s (FROM \"%s_%s\")", few_outdated ? "NOT IN" : "IN",
-		 table->model->model.name, few_outdated ? "outdated" : "latest");
+	buf_addf(view, " WHERE " ROW_NUMBER " %s (FROM pinpipe.\"%s_%s\")",
+		 few_outdated ? "NOT IN" : "IN", viewing->table->model->model.name,
+		 few_outdated ? "outdated" : "latest");
+	buf_release(&sql);
+	return code;
+}
+
+static enum err_code find_repeats(struct engine_duckdb *engine, const struct viewing *viewing,
+				  enum delta_type type, struct repeats *ret_repeats,
+				  struct err *err)
+{
+	const char *name = viewing->table->model->model.name;
+
+	if (!viewing->key || viewing->table->path_count == 0)
+		return ERR_OK;
+	return type == DELTA_INTEGER ?
+	       find_repeated_ints(engine, name, viewing->key, ret_repeats, err) :
+	       find_repeated_keys(engine, name, viewing->key, ret_repeats, err);
+}
+
+static enum err_code make_views(struct engine_duckdb *engine, struct viewing *viewing,
+				enum delta_type key_type, struct err *err)
+{
+	struct repeats repeats = { 0 };
+	struct buf sql;
+	enum err_code code = look_for_columns(engine, viewing, err);
+
+	if (code != ERR_OK)
+		return code;
+	buf_init(&sql, SQL_BYTES_MAX);
+	put_view(&sql, viewing, true);
+	code = duckdb_current_run(engine, &sql, err);
+	if (code == ERR_OK)
+		code = find_repeats(engine, viewing, key_type, &repeats, err);
+	put_view(&sql, viewing, false);
+	if (code == ERR_OK && repeats.repeated > 0)
+		code = choose_current(engine, viewing, &repeats, &sql, err);
+	if (code == ERR_OK)
+		code = duckdb_current_run(engine, &sql, err);
 	buf_release(&sql);
 	return code;
 }
@@ -245,30 +361,53 @@ static enum err_code choose_current(struct engine_duckdb *engine, const struct e
 static enum err_code attach_table(struct engine_duckdb *engine, const struct engine_table *table,
 				  struct err *err)
 {
-	const char *key = table->model->schema.columns[0].name;
-	struct repeats repeats = { 0 };
-	struct buf sql;
+	const struct clean_model *model = table->model;
+	struct viewing viewing = { .table = table };
 	enum err_code code;
 
-	buf_init(&sql, SQL_BYTES_MAX);
-	put_view(&sql, table, true);
-	code = duckdb_current_run(engine, &sql, err);
-	if (code == ERR_OK)
-		code = find_repeats(engine, table->model->model.name, key, &repeats, err);
-	put_view(&sql, table, false);
-	if (code == ERR_OK && repeats.repeated > 0)
-		code = choose_current(engine, table, key, &repeats, &sql, err);
-	if (code == ERR_OK)
-		code = duckdb_current_run(engine, &sql, err);
-	buf_release(&sql);
-	return code == ERR_OK ? ERR_OK : err_prefix(err, "table \"%s\"", table->model->model.name);
+	if (table->broken)
+		return err_set(err, ERR_UNSUPPORTED, "%s", table->broken);
+	if (model->key)
+		viewing.key = model->schema.columns[model->key_column].name;
+	viewing.present = xcalloc(model->schema.count, sizeof(*viewing.present));
+	code = make_views(engine, &viewing, model->schema.columns[model->key_column].type, err);
+	free(viewing.present);
+	return code;
+}
+
+/* Codes of failures that another table can be read in spite of. */
+static bool is_of_one_table(enum err_code code)
+{
+	return code != ERR_OK && code != ERR_STOPPED && code != ERR_LIMIT && code != ERR_SPACE;
+}
+
+void engine_duckdb_detach(struct engine_duckdb *engine)
+{
+	for (size_t i = 0; i < engine->table_count; i++) {
+		free(engine->tables[i].name);
+		free(engine->tables[i].broken);
+	}
+	free(engine->tables);
+	engine->tables = NULL;
+	engine->table_count = 0;
 }
 
 enum err_code engine_duckdb_attach(struct engine *base, const struct engine_table *tables,
 				   size_t count, struct err *err)
 {
-	for (size_t i = 0; i < count; i++)
-		if (attach_table((struct engine_duckdb *)base, &tables[i], err) != ERR_OK)
-			return err->code;
+	struct engine_duckdb *engine = (struct engine_duckdb *)base;
+
+	engine_duckdb_detach(engine);
+	engine->tables = xcalloc(count, sizeof(*engine->tables));
+	for (; engine->table_count < count; engine->table_count++) {
+		const struct engine_table *table = &tables[engine->table_count];
+		struct duckdb_table *kept = &engine->tables[engine->table_count];
+		enum err_code code = attach_table(engine, table, err);
+
+		if (code != ERR_OK && !is_of_one_table(code))
+			return err_prefix(err, "table \"%s\"", table->model->model.name);
+		kept->name = xstrdup(table->model->model.name);
+		kept->broken = code == ERR_OK ? NULL : xstrdup(err->msg);
+	}
 	return ERR_OK;
 }

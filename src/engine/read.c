@@ -1,5 +1,8 @@
 #include "engine/read.h"
 
+#include "base/mem.h"
+
+#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -114,12 +117,19 @@ bool read_int(struct slice text, int32_t *ret)
 
 bool read_boolean(struct slice text, bool *ret)
 {
-	bool yes = text.len == 4 && strncasecmp(text.ptr, "true", 4) == 0;
+	static const struct { const char *text; bool value; } words[] = {
+		{ "true", true }, { "false", false }, { "1", true }, { "0", false },
+		{ "t", true }, { "f", false }, { "yes", true }, { "no", false },
+		{ "y", true }, { "n", false },
+	};
 
-	if (!yes && !(text.len == 5 && strncasecmp(text.ptr, "false", 5) == 0))
-		return false;
-	*ret = yes;
-	return true;
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (text.len == strlen(words[i].text) &&
+		    strncasecmp(text.ptr, words[i].text, text.len) == 0) {
+			*ret = words[i].value;
+			return true;
+		}
+	return false;
 }
 
 bool read_count(struct slice text, int64_t *ret)
@@ -184,22 +194,16 @@ bool read_double(struct slice text, double *ret)
 	return true;
 }
 
-/* The `len` digits at *at. */
-static bool take_number(struct slice text, size_t *at, size_t len, int *ret)
+/* At least `min` digits at *at, at most `max`. */
+static bool take_number(struct slice text, size_t *at, size_t min, size_t max, int *ret)
 {
 	int value = 0;
+	size_t len = 0;
 
-	if (text.len - *at < len)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		char c = text.ptr[(*at)++];
-
-		if (!read_is_digit(c))
-			return false;
-		value = value * 10 + (c - '0');
-	}
+	for (; len < max && *at < text.len && read_is_digit(text.ptr[*at]); len++)
+		value = value * 10 + (text.ptr[(*at)++] - '0');
 	*ret = value;
-	return true;
+	return len >= min;
 }
 
 static bool take_char(struct slice text, size_t *at, char c)
@@ -207,6 +211,14 @@ static bool take_char(struct slice text, size_t *at, char c)
 	if (*at == text.len || text.ptr[*at] != c)
 		return false;
 	(*at)++;
+	return true;
+}
+
+static bool take_zone_name(struct slice text, size_t *at, const char *word)
+{
+	if (!slice_starts(slice_from(text, *at), word))
+		return false;
+	*at += strlen(word);
 	return true;
 }
 
@@ -225,48 +237,56 @@ static bool days_of(int year, int month, int day, int64_t *ret)
 	return true;
 }
 
-/* Year first, split by - or :, then T or a blank; or the month first, split by /, then ", ". */
-static bool take_date(struct slice text, size_t *at, int64_t *ret_days)
+/* "08/28/2020, ", which a clock follows. */
+static bool take_american_date(struct slice text, size_t *at, int64_t *ret_days)
 {
-	bool american = text.len > 2 && text.ptr[2] == '/';
-	char separator = american ? '/' : text.len > 4 && text.ptr[4] == ':' ? ':' : '-';
 	int year, month, day;
 
-	if (american) {
-		if (!take_number(text, at, 2, &month) || !take_char(text, at, separator) ||
-		    !take_number(text, at, 2, &day) || !take_char(text, at, separator) ||
-		    !take_number(text, at, 4, &year) || !take_char(text, at, ',') ||
-		    !take_char(text, at, ' '))
-			return false;
-	} else {
-		if (!take_number(text, at, 4, &year) || !take_char(text, at, separator) ||
-		    !take_number(text, at, 2, &month) || !take_char(text, at, separator) ||
-		    !take_number(text, at, 2, &day))
-			return false;
-		if (!take_char(text, at, ' ') && !take_char(text, at, 'T'))
-			return false;
-	}
-	return days_of(year, month, day, ret_days);
+	return take_number(text, at, 2, 2, &month) && take_char(text, at, '/') &&
+	       take_number(text, at, 2, 2, &day) && take_char(text, at, '/') &&
+	       take_number(text, at, 4, 4, &year) && take_char(text, at, ',') &&
+	       take_char(text, at, ' ') && days_of(year, month, day, ret_days);
 }
 
-static bool take_clock(struct slice text, size_t *at, int64_t *ret_us)
+/* Year first, split by - or :. A year alone, or with a month, is left to be a number or a text. */
+static bool take_date(struct slice text, size_t *at, int64_t *ret_days)
 {
-	int hour, minute, second;
+	char separator = text.len > 4 && text.ptr[4] == ':' ? ':' : '-';
+	int year, month, day;
+
+	return take_number(text, at, 4, 4, &year) && take_char(text, at, separator) &&
+	       take_number(text, at, 1, 2, &month) && take_char(text, at, separator) &&
+	       take_number(text, at, 1, 2, &day) && days_of(year, month, day, ret_days);
+}
+
+static bool take_fraction(struct slice text, size_t *at, int64_t *ret_us)
+{
 	int64_t unit_us = 100000;
 
-	if (!take_number(text, at, 2, &hour) || !take_char(text, at, ':') ||
-	    !take_number(text, at, 2, &minute) || !take_char(text, at, ':') ||
-	    !take_number(text, at, 2, &second))
-		return false;
-	if (hour > 23 || minute > 59 || second > 59)
-		return false;
-	*ret_us = (hour * INT64_C(3600) + minute * 60 + second) * 1000000;
 	if (!take_char(text, at, '.'))
 		return true;
 	if (*at == text.len || !read_is_digit(text.ptr[*at]))
 		return false;
 	for (; *at < text.len && read_is_digit(text.ptr[*at]); unit_us /= 10)
 		*ret_us += unit_us * (text.ptr[(*at)++] - '0');
+	return true;
+}
+
+/* Hours, minutes, and perhaps seconds and a fraction of one. */
+static bool take_clock(struct slice text, size_t *at, int64_t *ret_us)
+{
+	int hour, minute, second = 0;
+	int64_t fraction_us = 0;
+
+	if (!take_number(text, at, 1, 2, &hour) || !take_char(text, at, ':') ||
+	    !take_number(text, at, 1, 2, &minute))
+		return false;
+	if (take_char(text, at, ':') && (!take_number(text, at, 1, 2, &second) ||
+					 !take_fraction(text, at, &fraction_us)))
+		return false;
+	if (hour > 23 || minute > 59 || second > 59)
+		return false;
+	*ret_us = (hour * INT64_C(3600) + minute * 60 + second) * 1000000 + fraction_us;
 	return true;
 }
 
@@ -277,13 +297,16 @@ static bool take_zone(struct slice text, size_t *at, int64_t *ret_us)
 	bool behind;
 
 	*ret_us = 0;
-	if (*at == text.len || take_char(text, at, 'Z'))
+	if (*at < text.len)
+		(void)take_char(text, at, ' ');
+	if (*at == text.len || take_char(text, at, 'Z') || take_zone_name(text, at, "UTC") ||
+	    take_zone_name(text, at, "GMT"))
 		return true;
 	behind = take_char(text, at, '-');
-	if ((!behind && !take_char(text, at, '+')) || !take_number(text, at, 2, &hour))
+	if ((!behind && !take_char(text, at, '+')) || !take_number(text, at, 1, 2, &hour))
 		return false;
 	(void)take_char(text, at, ':');
-	if (*at < text.len && !take_number(text, at, 2, &minute))
+	if (*at < text.len && !take_number(text, at, 2, 2, &minute))
 		return false;
 	if (hour > 18 || minute > 59)
 		return false;
@@ -293,13 +316,32 @@ static bool take_zone(struct slice text, size_t *at, int64_t *ret_us)
 	return true;
 }
 
+static struct slice without_blanks(struct slice text)
+{
+	while (text.len && isspace((unsigned char)text.ptr[0]))
+		text = slice_from(text, 1);
+	while (text.len && isspace((unsigned char)text.ptr[text.len - 1]))
+		text.len--;
+	return text;
+}
+
 bool read_timestamp(struct slice text, int64_t *ret_us)
 {
-	int64_t days, clock_us, zone_us;
+	int64_t days, clock_us = 0, zone_us = 0;
 	size_t at = 0;
+	bool american;
 
-	if (!take_date(text, &at, &days) || !take_clock(text, &at, &clock_us) ||
-	    !take_zone(text, &at, &zone_us) || at != text.len)
+	text = without_blanks(text);
+	american = text.len > 2 && text.ptr[2] == '/';
+	if (!(american ? take_american_date : take_date)(text, &at, &days))
+		return false;
+	if (american || at < text.len) {
+		if (!american && !take_char(text, &at, ' ') && !take_char(text, &at, 'T'))
+			return false;
+		if (!take_clock(text, &at, &clock_us) || !take_zone(text, &at, &zone_us))
+			return false;
+	}
+	if (at != text.len)
 		return false;
 	*ret_us = days * INT64_C(86400000000) + clock_us - zone_us;
 	return true;

@@ -19,12 +19,13 @@ bool read_long(struct slice text, int64_t *ret);
  * result has no fraction. */
 bool read_count(struct slice text, int64_t *ret);
 bool read_double(struct slice text, double *ret);
-/* "true" or "false", in any case. */
+/* true, false, 1, 0, t, f, yes, no, y, n, in any case. */
 bool read_boolean(struct slice text, bool *ret);
 /*
- * Microseconds since 1970 UTC. 2020-08-28 03:52:47, 2020-08-28T03:52:47, 08/28/2020, 03:52:47 or
- * 2020:08:28 03:52:47; then perhaps a fraction, then perhaps a zone (Z, +0100, +01:00). Without one
- * it is UTC.
+ * Microseconds since 1970 UTC: what Spark reads, and two forms more. 2020-08-28 03:52:47, its parts
+ * with a digit or two, T for the blank; without seconds or a clock; 2020:08:28 for the date; or
+ * 08/28/2020, 03:52:47. Behind minutes or seconds perhaps a fraction, then perhaps a zone (Z, UTC,
+ * +1, +0100, +01:00). Without one it is UTC. Blanks around it are read over.
  */
 bool read_timestamp(struct slice text, int64_t *ret_us);
 

@@ -97,8 +97,7 @@ static enum err_code check_put_files(struct buf *out, struct store *store, const
 		(void)snprintf(key, sizeof(key), "%s/%s", root, delta_file(table, i)->path);
 		buf_clear(&path);
 		code = store_locate(store, key, &path, err);
-		buf_add_str(out, i ? "," : "");
-		duck_put_literal(out, buf_slice(&path));
+		duck_put_file(out, buf_slice(&path));
 	}
 	buf_release(&path);
 	return code;
@@ -145,10 +144,11 @@ static enum err_code attach_places(struct checking *checking)
 
 		if (!table->delta || delta_file_count(table->delta) == 0)
 			continue;
-		buf_add_str(&sql, " UNION ALL SELECT _partition, _offset, 1 FROM read_parquet([");
+		buf_add_str(&sql, " UNION ALL SELECT _partition, _offset, 1 FROM ");
+		duck_put_files_begin(&sql);
 		code = check_put_files(&sql, checking->options->store, table->place.root,
 				       table->delta, checking->err);
-		buf_add_str(&sql, "])");
+		duck_put_files_end(&sql);
 	}
 	put_limits(&sql, checking);
 	if (code == ERR_OK && buf_full(&sql))

@@ -58,6 +58,10 @@ static enum err_code results_find_table(const struct results_options *options,
 	ret_table->model = table->model;
 	if (code == ERR_ABSENT)
 		return ERR_OK;
+	if (code == ERR_UNSUPPORTED || code == ERR_CORRUPT) {	/* of this table alone */
+		ret_table->broken = xstrdup(err->msg);
+		return ERR_OK;
+	}
 	if (code != ERR_OK)
 		return code;
 	ret_table->path_count = delta_file_count(delta);
@@ -65,6 +69,10 @@ static enum err_code results_find_table(const struct results_options *options,
 	ret_table->paths = (const char *const *)paths;
 	code = find_paths(options->store, table->root, delta, paths, err);
 	delta_close(delta);
+	if (code == ERR_ABSENT) {
+		ret_table->broken = xstrdup(err->msg);
+		code = ERR_OK;
+	}
 	return code;
 }
 
@@ -73,6 +81,7 @@ static void free_paths(const struct engine_table *table)
 	for (size_t i = 0; i < table->path_count; i++)
 		free((void *)(uintptr_t)table->paths[i]);
 	free((void *)(uintptr_t)table->paths);
+	free((void *)(uintptr_t)table->broken);
 }
 
 enum err_code results_attach(const struct results_options *options, enum topic_kind kind,
@@ -195,7 +204,8 @@ static enum err_code work_out(const struct results_options *options,
 		report->rows = answer.row_count;
 		code = write_answer(options, analysis, run, &answer, parquet, err);
 		answer_release(&answer);
-	} else if (code == ERR_USAGE || code == ERR_SHAPE || code == ERR_LIMIT) {
+	} else if (code == ERR_USAGE || code == ERR_SHAPE || code == ERR_LIMIT ||
+		   code == ERR_UNSUPPORTED) {
 		report->err = *err;
 		code = ERR_OK;
 	}

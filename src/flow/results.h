@@ -48,7 +48,7 @@ struct results_report {
 void results_run_name(int64_t wall_ms, char run[RUN_NAME_MAX]);
 
 /* Let the engine's views show the tables of this path as they are now; one that is not there yet is
- * empty. */
+ * empty, one that cannot be read is broken (engine.h). */
 MUST_USE enum err_code results_attach(const struct results_options *options, enum topic_kind kind,
 				      struct err *err);
 

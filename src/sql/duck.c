@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What makes a pattern of a path; and a bound on the text of duck_confine(). */
+#define GLOB_CHARS "*?["
+enum { DIRS_BYTES_MAX = 1 << 20 };
+
 static enum err_code code_of(duckdb_error_type type, const char *message)
 {
 	switch (type) {
@@ -46,12 +50,24 @@ static int line_of(const char *message)
 	return line > 0 && line < 1000000 ? (int)line : 0;
 }
 
+/* What DuckDB says below its first line: "Did you mean …?", and the place with a caret under it. */
+static void keep_hint(struct duck *duck, const char *message)
+{
+	const char *rest = message + strcspn(message, "\n");
+
+	rest += strspn(rest, "\n");
+	(void)snprintf(duck->error_hint, sizeof(duck->error_hint), "%s", rest);
+}
+
 enum err_code duck_error(struct duck *duck, duckdb_error_type type, const char *message,
 			 struct err *err)
 {
 	if (!message || !*message)
 		message = "duckdb gave no reason";
 	duck->error_line = line_of(message);
+	keep_hint(duck, message);
+	if (code_of(type, message) == ERR_STOPPED)
+		return err_set(err, ERR_STOPPED, "interrupted");
 	err_set(err, code_of(type, message), "%.*s", (int)strcspn(message, "\n"), message);
 	err->msg[0] = (char)tolower((unsigned char)err->msg[0]);
 	return err->code;
@@ -175,3 +191,81 @@ static void put_quoted(struct buf *out, struct slice text, char quote)
 void duck_put_literal(struct buf *out, struct slice text) { put_quoted(out, text, '\''); }
 
 void duck_put_name(struct buf *out, struct slice name) { put_quoted(out, name, '"'); }
+
+static bool is_pattern(struct slice path)
+{
+	for (size_t i = 0; i < path.len; i++)
+		if (path.ptr[i] && strchr(GLOB_CHARS, path.ptr[i]))
+			return true;
+	return false;
+}
+
+/* A part of a path that is taken for a pattern matches itself alone once each of its special
+ * characters stands in brackets. */
+static void put_pattern(struct buf *out, struct slice path)
+{
+	struct buf pattern;
+
+	if (!is_pattern(path)) {
+		duck_put_literal(out, path);
+		return;
+	}
+	buf_init(&pattern, path.len * 3 + 1);
+	for (size_t i = 0; i < path.len; i++)
+		buf_addf(&pattern, path.ptr[i] && strchr(GLOB_CHARS, path.ptr[i]) ? "[%c]" : "%c",
+			 path.ptr[i]);
+	duck_put_literal(out, buf_slice(&pattern));
+	buf_release(&pattern);
+}
+
+void duck_put_files_begin(struct buf *out) { buf_add_str(out, "read_parquet(["); }
+
+void duck_put_file(struct buf *out, struct slice path)
+{
+	buf_add_str(out, out->ptr[out->len - 1] == '[' ? "" : ", ");
+	put_pattern(out, path);
+}
+
+void duck_put_files_end(struct buf *out)
+{
+	buf_add_str(out, "], hive_partitioning = false, union_by_name = true)");
+}
+
+bool duck_path_ok(struct slice path)
+{
+	return !is_pattern(path) || !memchr(path.ptr, '\\', path.len);
+}
+
+/* The directory as it is written, and as a pattern that finds it: DuckDB compares the text that it
+ * is asked to open, which is a pattern where a path has characters of one (duck_put_file()). */
+static void put_dir(struct buf *sql, const char *dir)
+{
+	buf_add_str(sql, sql->ptr[sql->len - 1] == '[' ? "" : ", ");
+	duck_put_literal(sql, slice_str(dir));
+	if (is_pattern(slice_str(dir))) {
+		buf_add_str(sql, ", ");
+		put_pattern(sql, slice_str(dir));
+	}
+}
+
+enum err_code duck_confine(struct duck *duck, const char *const *dirs, size_t count,
+			   struct err *err)
+{
+	enum err_code code;
+	struct buf sql;
+
+	buf_init(&sql, DIRS_BYTES_MAX);
+	buf_add_str(&sql, "SET allowed_directories = [");
+	for (size_t i = 0; i < count; i++) {
+		char *real = realpath(dirs[i], NULL);
+
+		put_dir(&sql, dirs[i]);
+		if (real)
+			put_dir(&sql, real);
+		free(real);
+	}
+	buf_add_str(&sql, "]");
+	code = duck_run(duck, buf_cstr(&sql), err);
+	buf_release(&sql);
+	return code == ERR_OK ? duck_run(duck, "SET enable_external_access = false", err) : code;
+}

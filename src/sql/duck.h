@@ -3,10 +3,10 @@
  *
  * Only processes of the SQL side and whoever writes checkpoints open one; the
  * gateway never does. The database is in memory; no extension is loaded or
- * fetched, nothing is written outside `temp_dir` but by a COPY that the caller
- * runs. What else a caller wants set (preserve_insertion_order, TimeZone, …) it
- * sets itself, then calls duck_lock(), so that SQL of a user's model changes
- * none of it.
+ * fetched. What else a caller wants set (preserve_insertion_order, TimeZone, …)
+ * it sets itself. Who runs SQL that is not its own then calls duck_confine(),
+ * which leaves that SQL no file but below some directories, and duck_lock(), so
+ * that it changes no setting. What it may say is for the caller to check.
  *
  * Codes of a failed statement: ERR_USAGE the SQL is wrong (syntax, no such
  * column or table), ERR_SHAPE a value did not fit, ERR_LIMIT the memory limit,
@@ -23,10 +23,13 @@
 
 #include "sql/duckdb_api.h"
 
+enum { DUCK_HINT_MAX = 1000 };
+
 struct duck {
 	duckdb_database db;
 	duckdb_connection conn;
 	int error_line;		/* of its SQL, where the last failure was, from 1; 0: unknown */
+	char error_hint[DUCK_HINT_MAX];	/* what its message said below the first line, or "" */
 };
 
 struct duck_options {
@@ -38,6 +41,12 @@ struct duck_options {
 MUST_USE enum err_code duck_open(const struct duck_options *options, struct duck *ret_duck,
 				 struct err *err);
 void duck_close(struct duck *duck);	/* again, or of a zeroed struct: nothing */
+/*
+ * From here on no SQL reads or writes a file but below these directories (and `temp_dir`),
+ * attaches a database or loads an extension.
+ */
+MUST_USE enum err_code duck_confine(struct duck *duck, const char *const *dirs, size_t count,
+				    struct err *err);
 /* From here on no SQL changes a setting of this database. */
 MUST_USE enum err_code duck_lock(struct duck *duck, struct err *err);
 /* End the running statement with ERR_STOPPED. */
@@ -56,5 +65,18 @@ enum err_code duck_error(struct duck *duck, duckdb_error_type type, const char *
 void duck_put_literal(struct buf *out, struct slice text);
 /* "name" with quotes doubled. */
 void duck_put_name(struct buf *out, struct slice name);
+
+
+/*
+ * A table function over data files: duck_put_files_begin(), each file, duck_put_files_end().
+ * A path is a path here, whatever characters it has, and no directory's name is a value
+ * ("country=Peru"). A column that a file lacks is null in its rows; told that columns may differ,
+ * DuckDB also knows the smallest and largest value over all files.
+ */
+void duck_put_files_begin(struct buf *out);
+void duck_put_file(struct buf *out, struct slice path);
+void duck_put_files_end(struct buf *out);
+/* False: DuckDB has no way to name this file, which has a backslash beside *, ? or [. */
+bool duck_path_ok(struct slice path);
 
 #endif

@@ -36,6 +36,7 @@ void duckdb_unsafe_vector_assign_string_element_len(duckdb_vector vector, idx_t 
 	X(bind_set_error) \
 	X(close) \
 	X(column_count) \
+	X(column_logical_type) \
 	X(column_name) \
 	X(column_type) \
 	X(connect) \
@@ -48,6 +49,7 @@ void duckdb_unsafe_vector_assign_string_element_len(duckdb_vector vector, idx_t 
 	X(data_chunk_set_size) \
 	X(destroy_config) \
 	X(destroy_data_chunk) \
+	X(destroy_extracted) \
 	X(destroy_logical_type) \
 	X(destroy_prepare) \
 	X(destroy_result) \
@@ -55,6 +57,7 @@ void duckdb_unsafe_vector_assign_string_element_len(duckdb_vector vector, idx_t 
 	X(destroy_table_function) \
 	X(disconnect) \
 	X(execute_prepared) \
+	X(extract_statements) \
 	X(fetch_chunk) \
 	X(free) \
 	X(function_get_local_init_data) \
@@ -67,10 +70,13 @@ void duckdb_unsafe_vector_assign_string_element_len(duckdb_vector vector, idx_t 
 	X(init_set_max_threads) \
 	X(interrupt) \
 	X(list_vector_get_child) \
+	X(logical_type_get_alias) \
 	X(open_ext) \
 	X(prepare) \
 	X(prepare_error) \
 	X(prepared_statement_column_count) \
+	X(prepared_statement_column_logical_type) \
+	X(prepared_statement_column_name) \
 	X(prepared_statement_column_type) \
 	X(query) \
 	X(register_scalar_function) \

@@ -41,7 +41,7 @@ def test_a_pin(lake):
 
 def test_a_place(lake):
     (row,), _ = clean(lake, "geo", [GEO])
-    assert row == {"ind": 7528, "country": "Albania", "coordinates": "[-89.9787, -173.293]",
+    assert row == {"ind": 7528, "country": "Albania", "coordinates": [-89.9787, -173.293],
                    "timestamp": "2020-08-28 03:52:47", "_partition": "0", "_offset": "0" * 20}
 
 
@@ -72,7 +72,7 @@ def test_empty_and_missing_fields_are_null(lake, table, template):
     assert unreadable == 0
     for row in rows:
         assert row["ind"] == 7528
-        assert {value for name, value in row.items() if name != "ind" and name[0] != "_"} <= {None, "[NULL, NULL]"}
+        assert all(value in (None, [None, None]) for name, value in row.items() if name != "ind" and name[0] != "_")
 
 
 def test_text_is_kept_as_it_is(lake):
@@ -113,10 +113,22 @@ def test_timestamps_keep_their_fraction_and_leap_days(lake):
     assert column(lake, "geo", GEO, "timestamp", "timestamp", texts) == (rows, 0)
 
 
+def test_timestamps_that_spark_reads(lake):
+    texts = {"2020-08-28": "2020-08-28 00:00:00", "2021-08-06T13:18Z": "2021-08-06 13:18:00",
+             "2020-8-5 3:2:7": "2020-08-05 03:02:07", "\t 2020-08-28 03:52:47\n": "2020-08-28 03:52:47",
+             " 2020-8-5 ": "2020-08-05 00:00:00", "2020-08-28 03:52": "2020-08-28 03:52:00",
+             "2020-08-28T03:52:47+2": "2020-08-28 01:52:47", "2020-08-28 03:52:47 UTC": "2020-08-28 03:52:47",
+             "2020-08-28 03:52:47 -01:30": "2020-08-28 05:22:47", "2020-8-5T3:2:7.5Z": "2020-08-05 03:02:07.5",
+             "0001-01-01": "0001-01-01 00:00:00", "9999-12-31 23:59:59.999999": "9999-12-31 23:59:59.999999"}
+    assert column(lake, "geo", GEO, "timestamp", "timestamp", list(texts)) == (list(texts.values()), 0)
+
+
 def test_timestamps_that_cannot_be_read(lake):
-    texts = ["timestamp", "2020-13-01 00:00:00", "2019-02-29 00:00:00", "2020-08-28 24:00:00", "2020-08-28",
-             "2020-08-28 03:52", " 2020-08-28 03:52:47", "2020-08-28 03:52:47 ", "28/08/2020, 03:52:47",
-             "2020-08-28 03:52:47.", "2020-08-28T03:52:47+2", 1598586767, True, ["2020-08-28 03:52:47"]]
+    texts = ["timestamp", "2020-13-01 00:00:00", "2019-02-29 00:00:00", "2020-08-28 24:00:00", "2020", "2020-08",
+             "2020-08-28 03", "28/08/2020, 03:52:47", "8/28/2020, 03:52:47", "2020-08-28 03:52:47.",
+             "2020-08-28T03:52:47+", "2020-08-28T03:52:47+19", "2020-08-28T", "2020-08-281", "2020-08-28 003:52:47",
+             "2020-08-28 03:52:47 x", "2020-08-28 03:52:47 CET", " ", "20200828", 1598586767, True,
+             ["2020-08-28 03:52:47"]]
     assert column(lake, "geo", GEO, "timestamp", "timestamp", texts) == ([None] * len(texts), len(texts))
 
 
@@ -131,9 +143,8 @@ def test_coordinates(lake):
     rows, unreadable = clean(lake, "geo", [{**GEO, "latitude": a, "longitude": b} for a, b in pairs])
     shown = [row["coordinates"] for row in rows]
     assert unreadable == 1
-    assert shown[:6] == ["[-0.0405555, -179.908]", "[-89.9787, 100.0]", "[17.0, 0.0]", "[NULL, 1.5]", "[NULL, 1.5]",
-                         "[1e+308, -0.0]"]
-    assert json.loads(shown[6]) == list(pairs[6])
+    assert shown == [[-0.0405555, -179.908], [-89.9787, 100], [17, 0], [None, 1.5], [None, 1.5], [1e308, 0],
+                     list(pairs[6])]
 
 
 def test_a_name_needs_both_halves(lake):

@@ -12,10 +12,12 @@ static void test_an_object_put_while_the_listing_runs_leaves_no_hole(void **stat
 {
 	struct racing store = { .base.ops = &racing_ops, .missed = RACING_PIN("1"),
 				.listing = "topics/id.pin/partition=0/" };
-	struct engine_options engine = { .memory_bytes_max = 256 << 20, .threads = 2 };
+	char dir[SCRATCH_NAME_MAX], path[PATH_LEN_MAX];
+	const char *dirs[] = { dir };
+	struct engine_options engine = { .memory_bytes_max = 256 << 20, .threads = 2,
+					 .dirs = dirs, .dir_count = 1 };
 	struct batch_options options = { .store = &store.base, .id = "id" };
 	struct batch_report report;
-	char dir[SCRATCH_NAME_MAX], path[PATH_LEN_MAX];
 	struct models models;
 	struct err err;
 

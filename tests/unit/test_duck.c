@@ -43,6 +43,9 @@ static void test_errors_say_what_and_where(void **state)
 	assert_non_null(strstr(err.msg, "\"nothing\""));
 	assert_null(strchr(err.msg, '\n'));
 	assert_int_equal(duck.error_line, 2);
+	assert_non_null(strstr(duck.error_hint, "LINE 2:   nothing\n"));
+	assert_int_equal(duck_run(&duck, "SELECT 1 FROM rang(1)", &err), ERR_USAGE);
+	assert_memory_equal(duck.error_hint, "Did you mean", strlen("Did you mean"));
 	assert_int_equal(duck_run(&duck, "SELECT CAST('x' AS INTEGER)", &err), ERR_SHAPE);
 	assert_int_equal(duck_run(&duck, "COPY (SELECT 1) TO '/dev/full' (FORMAT csv)", &err),
 			 ERR_SPACE);
@@ -84,6 +87,26 @@ static void test_lock_keeps_settings(void **state)
 	assert_int_not_equal(duck_run(&duck, "SET threads = 2", &err), ERR_OK);
 }
 
+static void test_confined_it_finds_no_files(void **state)
+{
+	static const char *const refused[] = {
+		"FROM read_text('/etc/hostname')", "COPY (SELECT 1) TO '/tmp/pinpipe-was-here' (FORMAT csv)",
+		"ATTACH '/tmp/pinpipe-was-here'", "INSTALL httpfs", "LOAD httpfs", "FROM glob('/*')",
+		"FROM '/etc/x.csv'", "SET enable_external_access = true",
+		"SET allowed_directories = ['/']", "EXPORT DATABASE '/tmp/pinpipe-was-here'",
+		"FROM read_text('/proc/self/fd/../../../etc/hostname')",
+	};
+	const char *dirs[] = { "/proc/self/fd" };
+	struct err err = { 0 };
+
+	(void)state;
+	assert_ok(duck_confine(&duck, dirs, 1, &err));
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+		assert_int_not_equal(duck_run(&duck, refused[i], &err), ERR_OK);
+	assert_ok(duck_run(&duck, "COPY (SELECT 1) TO '/proc/self/fd/2' (FORMAT csv, HEADER false)",
+			   &err));
+}
+
 static void test_quotes(void **state)
 {
 	struct buf out;
@@ -106,6 +129,7 @@ int main(void)
 		TEST(test_memory_is_bounded),
 		TEST(test_nothing_is_fetched),
 		TEST(test_lock_keeps_settings),
+		TEST(test_confined_it_finds_no_files),
 		cmocka_unit_test(test_quotes),
 	};
 

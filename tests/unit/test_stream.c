@@ -20,6 +20,7 @@ enum { STREAMS_BYTES = 16 << 20, MEMORY_BYTES = 256 << 20, SHARDS = 2 };
 
 static struct engine *engine;
 static struct temp_dir engine_dir;
+static const char *const everywhere[] = { "/" };	/* each test has a directory of its own */
 static struct models models;
 
 /* Appends one record after the other and waits for each. */
@@ -483,6 +484,7 @@ static int set_up(void **state)
 {
 	struct engine_options options = {
 		.memory_bytes_max = MEMORY_BYTES, .threads = 2, .temp_dir = engine_dir.path,
+		.dirs = everywhere, .dir_count = 1,
 	};
 	struct err err = { 0 };
 

@@ -1,0 +1,59 @@
+#include "cmd/interrupt.h"
+
+#include "base/stop.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { AGAIN_MS = 10 };
+
+/* Until the end is told: a statement that begins after one was interrupted is interrupted too. */
+static void *interrupt_run(void *arg)
+{
+	struct interrupt *interrupt = arg;
+	struct pollfd fds[] = {
+		{ .fd = interrupt->end_fd, .events = POLLIN },
+		{ .fd = stop_fd(), .events = POLLIN },
+	};
+
+	for (;;) {
+		bool stopped = stop_requested();
+
+		/* The stop's descriptor stays readable, so it is not waited for twice. */
+		(void)poll(fds, stopped ? 1 : 2, stopped ? AGAIN_MS : -1);
+		if (fds[0].revents)
+			return NULL;
+		if (stop_requested())
+			engine_interrupt(interrupt->engine);
+	}
+}
+
+enum err_code interrupt_begin(struct interrupt *interrupt, struct engine *engine, struct err *err)
+{
+	int failed;
+
+	interrupt->end_fd = eventfd(0, EFD_CLOEXEC);
+	if (interrupt->end_fd < 0)
+		return err_errno(err, "could not make an event descriptor");
+	interrupt->engine = engine;
+	failed = pthread_create(&interrupt->thread, NULL, interrupt_run, interrupt);
+	if (failed) {
+		(void)close(interrupt->end_fd);
+		interrupt->engine = NULL;
+		errno = failed;
+		return err_errno(err, "could not start a thread");
+	}
+	return ERR_OK;
+}
+
+void interrupt_end(struct interrupt *interrupt)
+{
+	if (!interrupt->engine)
+		return;
+	(void)eventfd_write(interrupt->end_fd, 1);
+	(void)pthread_join(interrupt->thread, NULL);
+	(void)close(interrupt->end_fd);
+	interrupt->engine = NULL;
+}

@@ -1,0 +1,517 @@
+/*
+ * What SQL may say, and whether a model's is right before a record is there.
+ *
+ * DuckDB's own parser tells what a statement is: json_serialize_sql() takes SELECTs alone
+ * (DESCRIBE, SHOW and SUMMARIZE are tables of a SELECT to it) and gives their tree. A second
+ * statement looks through that tree for everything that can lead out of the views. What is not
+ * known here is refused, so that a function or a kind of table of a newer DuckDB is no way out.
+ */
+#include "engine/engine_duckdb.h"
+
+#include "base/arena.h"
+#include "base/mem.h"
+#include "sql/duck_rows.h"
+
+#include <ctype.h>
+#include <strings.h>
+
+enum { CHECK_BYTES_MAX = 64 << 20, NODES_MAX = 100000 };
+
+/* What the tree has that matters. */
+struct node {
+	enum { NODE_CTE, NODE_REF, NODE_FUNCTION } what;
+	const char *type;		/* BASE_TABLE, TABLE_FUNCTION, … */
+	const char *name;		/* of a table or function */
+	bool qualified;			/* schema.name */
+	int64_t at;			/* byte of the SQL */
+};
+
+struct checking {
+	struct engine_duckdb *engine;
+	const struct model *model;
+	enum duckdb_sql kind;
+	const char *sql;		/* behind an EXPLAIN */
+	struct arena memory;
+	struct node *nodes;
+	size_t node_count;
+	char *error_type;		/* why there is no tree, or NULL */
+	int64_t statements;
+	const struct node *unknown;	/* a table that is no view: DuckDB has the better words */
+};
+
+/* Tables made out of arguments. */
+static const char *const table_functions[] = {
+	"range", "generate_series", "unnest", "repeat", "repeat_row", "json_each", "json_tree",
+};
+
+/* What runs SQL in a text, or tells of settings, variables and what the views are made of. */
+static const char *const refused_functions[] = {
+	"current_setting", "getvariable", "getenv", "json_serialize_plan", "pg_get_viewdef",
+	"write_log", "query", "query_table",
+};
+
+static bool is_one_of(const char *name, const char *const *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcasecmp(name, list[i]) == 0)
+			return true;
+	return false;
+}
+
+/* --- EXPLAIN --------------------------------------------------------------- */
+
+static const char *skip_blanks(const char *at) { return at + strspn(at, " \t\r\n\f\v"); }
+
+static bool take_explain_word(const char **at, const char *word)
+{
+	const char *start = skip_blanks(*at);
+	size_t len = strlen(word);
+
+	if (strncasecmp(start, word, len) != 0 || isalnum((unsigned char)start[len]) ||
+	    start[len] == '_')
+		return false;
+	*at = skip_blanks(start + len);
+	return true;
+}
+
+/*
+ * The statement that an EXPLAIN explains; any other one as it is. Nothing is skipped that this may
+ * see otherwise than DuckDB does (comments nest, quotes hide parentheses): with those before it the
+ * EXPLAIN is no EXPLAIN here, and is refused. Of "EXPLAIN (…) SELECT …" options stand in the
+ * parentheses, of "EXPLAIN (SELECT …)" the statement does.
+ */
+static const char *explained(const char *sql)
+{
+	const char *at = sql;
+	const char *end;
+
+	if (!take_explain_word(&at, "EXPLAIN"))
+		return sql;
+	(void)take_explain_word(&at, "ANALYZE");
+	if (*at != '(')
+		return at;
+	end = at + 1;
+	while (isalnum((unsigned char)*end) || (*end && strchr("_, \t\r\n", *end)))
+		end++;
+	if (*end != ')')
+		return at;
+	end = skip_blanks(end + 1);
+	return *end ? end : at;
+}
+
+/* --- the tree --------------------------------------------------------------- */
+
+static void put_tree_query(struct buf *sql, const char *statement)
+{
+	buf_add_str(sql, "WITH parsed AS MATERIALIZED (SELECT json_serialize_sql(");
+	duck_put_literal(sql, slice_str(statement));
+	buf_add_str(sql, ") AS tree), nodes AS MATERIALIZED (SELECT value, value->>'type' AS kind FROM parsed,"
+		" json_tree(parsed.tree) AS t WHERE t.type = 'OBJECT')"
+		" SELECT CAST(-1 AS BIGINT) AS what, tree->>'error_type' AS kind, '' AS name,"
+		" CAST(0 AS BIGINT) AS qualified,"
+		" CAST(coalesce(json_array_length(tree->'statements'), 0) AS BIGINT) AS at FROM parsed"
+		" UNION ALL SELECT 0, '', value->>'key', 0, 0 FROM nodes"
+		" WHERE json_exists(value, '$.value.materialized')"
+		" UNION ALL SELECT 1, kind, coalesce(value->>'table_name', value->'function'->>'function_name', ''),"
+		" CAST(coalesce(value->>'schema_name', '') <> '' OR"
+		" coalesce(value->>'catalog_name', '') <> '' AS BIGINT),"
+		" coalesce(TRY_CAST(value->>'query_location' AS BIGINT), 0) FROM nodes"
+		" WHERE json_exists(value, '$.sample') AND NOT json_exists(value, '$.select_list')"
+		" UNION ALL SELECT 2, kind, value->>'function_name', 0,"
+		" coalesce(TRY_CAST(value->>'query_location' AS BIGINT), 0) FROM nodes"
+		" WHERE (value->>'class') = 'FUNCTION'");
+}
+
+static void take_node(struct checking *checking, struct duck_rows *rows)
+{
+	struct node *node = &checking->nodes[checking->node_count];
+
+	node->type = arena_str(&checking->memory, duck_slice(rows, 1));
+	node->name = arena_str(&checking->memory, duck_slice(rows, 2));
+	node->qualified = duck_i64(rows, 3, 0) != 0;
+	node->at = duck_i64(rows, 4, 0);
+	switch (duck_i64(rows, 0, 0)) {
+	case 0:
+		node->what = NODE_CTE;
+		break;
+	case 1:
+		node->what = NODE_REF;
+		break;
+	default:
+		node->what = NODE_FUNCTION;
+		break;
+	}
+	checking->node_count++;
+}
+
+static enum err_code read_tree(struct checking *checking, struct err *err)
+{
+	struct duck_rows rows;
+	struct buf sql;
+	enum err_code code;
+
+	buf_init(&sql, CHECK_BYTES_MAX);
+	put_tree_query(&sql, checking->sql);
+	code = duck_rows_open(&checking->engine->duck, buf_cstr(&sql), &rows, err);
+	buf_release(&sql);
+	if (code != ERR_OK)
+		return code;
+	checking->nodes = xcalloc(duckdb.row_count(&rows.result), sizeof(*checking->nodes));
+	while (duck_rows_next(&rows)) {
+		if (duck_i64(&rows, 0, 0) >= 0) {
+			take_node(checking, &rows);
+			continue;
+		}
+		checking->statements = duck_i64(&rows, 4, 0);
+		if (!duck_is_null(&rows, 1))
+			checking->error_type = arena_str(&checking->memory, duck_slice(&rows, 1));
+	}
+	duck_rows_close(&rows);
+	return ERR_OK;
+}
+
+/* --- what it may say ------------------------------------------------------- */
+
+/* A refusal at a byte of the statement. */
+#define refuse(checking, byte, err, ...) \
+	(err_set(err, ERR_USAGE, __VA_ARGS__), \
+	 err_prefix(err, "%s:%d", (checking)->model->file, sql_line(checking, byte)))
+
+static int sql_line(const struct checking *checking, int64_t at)
+{
+	const char *end = checking->sql + strnlen(checking->sql, at > 0 ? (size_t)at : 0);
+	int line = checking->model->line;
+
+	for (const char *c = checking->model->sql; c < end; c++)
+		line += *c == '\n';
+	return line;
+}
+
+/* A WITH of the statement. Where it is out of scope its name could stand for a file, had it a
+ * character that names of files have, or for a table of the catalog. */
+static bool is_cte(const struct checking *checking, const char *name)
+{
+	static const char *const catalogs[] = { "duckdb_", "pg_", "pragma_", "sqlite_" };
+
+	if (name[strcspn(name, "./:\\")])
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(catalogs); i++)
+		if (strncasecmp(name, catalogs[i], strlen(catalogs[i])) == 0)
+			return false;
+	for (size_t i = 0; i < checking->node_count; i++)
+		if (checking->nodes[i].what == NODE_CTE &&
+		    strcasecmp(checking->nodes[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static const struct duckdb_table *find_view(const struct engine_duckdb *engine, const char *name)
+{
+	for (size_t i = 0; i < engine->table_count; i++) {
+		const struct duckdb_table *table = &engine->tables[i];
+		size_t len = strlen(table->name);
+
+		if (strncasecmp(name, table->name, len) == 0 &&
+		    (name[len] == '\0' || strcasecmp(name + len, "_all") == 0))
+			return table;
+	}
+	return NULL;
+}
+
+static enum err_code check_named_table(struct checking *checking, const struct node *node,
+				      struct err *err)
+{
+	const struct duckdb_table *table;
+
+	if (node->qualified)
+		return refuse(checking, node->at, err, "\"%s\" is in a schema or database; SQL reads"
+			      " the views alone, by their names", node->name);
+	if (is_cte(checking, node->name))
+		return ERR_OK;
+	if (checking->kind == DUCKDB_SQL_CLEAN)
+		return strcasecmp(node->name, "raw") == 0 ? ERR_OK :
+		       refuse(checking, node->at, err, "reads \"%s\"; a clean model reads raw alone",
+			      node->name);
+	table = find_view(checking->engine, node->name);
+	if (table && table->broken) {
+		err_set(err, ERR_UNSUPPORTED, "table \"%s\" cannot be read: %s", table->name,
+			table->broken);
+		return err_prefix(err, "%s:%d", checking->model->file,
+				  sql_line(checking, node->at));
+	}
+	if (!table && node->name[strcspn(node->name, "./:\\")])
+		return refuse(checking, node->at, err, "\"%s\" is no view; SQL reads the views alone,"
+			      " no files", node->name);
+	if (!table)
+		checking->unknown = node;
+	return ERR_OK;
+}
+
+static enum err_code check_show(struct checking *checking, const struct node *node,
+				struct err *err)
+{
+	if (checking->kind != DUCKDB_SQL_FREE)
+		return refuse(checking, node->at, err, "a model is a SELECT, not a DESCRIBE, SHOW or"
+			      " SUMMARIZE");
+	/* What it describes is a query of its own in the tree; SHOW TABLES has none. */
+	if (*node->name && (node->qualified || strcmp(node->name, "\"tables\"") != 0))
+		return refuse(checking, node->at, err, "of what can be shown, SHOW TABLES and SHOW of a"
+			      " view are allowed");
+	return ERR_OK;
+}
+
+static enum err_code check_ref(struct checking *checking, const struct node *node, struct err *err)
+{
+	static const char *const harmless[] = {
+		"SUBQUERY", "JOIN", "EXPRESSION_LIST", "EMPTY", "EMPTY_FROM", "PIVOT",
+	};
+
+	if (strcmp(node->type, "BASE_TABLE") == 0)
+		return check_named_table(checking, node, err);
+	if (strcmp(node->type, "SHOW_REF") == 0)
+		return check_show(checking, node, err);
+	if (strcmp(node->type, "TABLE_FUNCTION") == 0) {
+		if (is_one_of(node->name, table_functions, ARRAY_LEN(table_functions)))
+			return ERR_OK;
+		return refuse(checking, node->at, err, "the table function \"%s\" is not allowed; SQL"
+			      " reads the views alone", node->name);
+	}
+	if (is_one_of(node->type, harmless, ARRAY_LEN(harmless)))
+		return ERR_OK;
+	return refuse(checking, node->at, err, "a table of the kind %s is not allowed", node->type);
+}
+
+static enum err_code check_node(struct checking *checking, const struct node *node,
+				struct err *err)
+{
+	switch (node->what) {
+	case NODE_REF:
+		return check_ref(checking, node, err);
+	case NODE_FUNCTION:
+		if (is_one_of(node->name, refused_functions, ARRAY_LEN(refused_functions)))
+			return refuse(checking, node->at, err, "the function \"%s\" is not allowed",
+				      node->name);
+		return ERR_OK;
+	case NODE_CTE:
+		break;
+	}
+	return ERR_OK;
+}
+
+/* What DuckDB finds wrong with the statement; `otherwise` where it finds nothing. */
+static enum err_code let_duckdb_say(struct checking *checking, const char *otherwise,
+				    struct err *err)
+{
+	struct engine_duckdb *engine = checking->engine;
+	duckdb_prepared_statement statement = NULL;
+	enum err_code code;
+
+	if (duckdb.prepare(engine->duck.conn, checking->model->sql, &statement) != DuckDBSuccess) {
+		code = engine_duckdb_blame_prepare(engine, statement, checking->model, 0, err);
+	} else {
+		code = refuse(checking, checking->unknown ? checking->unknown->at : 0, err, "%s",
+			      otherwise);
+	}
+	duckdb.destroy_prepare(&statement);
+	return code;
+}
+
+static enum err_code check_statement(struct checking *checking, struct err *err)
+{
+	const char *wanted = checking->kind == DUCKDB_SQL_FREE ?
+			     "one SELECT, DESCRIBE, SHOW TABLES, SUMMARIZE or EXPLAIN can be run" :
+			     "a model is one SELECT";
+
+	if (checking->error_type && strcmp(checking->error_type, "not implemented") != 0)
+		return let_duckdb_say(checking, wanted, err);
+	if (checking->error_type || checking->statements != 1)
+		return refuse(checking, 0, err, "%s", wanted);
+	for (size_t i = 0; i < checking->node_count; i++)
+		if (check_node(checking, &checking->nodes[i], err) != ERR_OK)
+			return err->code;
+	return checking->unknown ? let_duckdb_say(checking, "SQL reads the views alone", err) :
+	       ERR_OK;
+}
+
+static bool was_checked(const struct engine_duckdb *engine, const char *sql)
+{
+	for (size_t i = 0; i < engine->checked_count; i++)
+		if (strcmp(engine->checked[i], sql) == 0)
+			return true;
+	return false;
+}
+
+static void note_checked(struct engine_duckdb *engine, const char *sql)
+{
+	engine->checked = xreallocarray(engine->checked, engine->checked_count + 1,
+					sizeof(*engine->checked));
+	engine->checked[engine->checked_count++] = xstrdup(sql);
+}
+
+enum err_code engine_duckdb_allow(struct engine_duckdb *engine, const struct model *model,
+				  enum duckdb_sql kind, struct err *err)
+{
+	struct checking checking = {
+		.engine = engine, .model = model, .kind = kind,
+		.sql = kind == DUCKDB_SQL_FREE ? explained(model->sql) : model->sql,
+	};
+	enum err_code code;
+
+	/* A micro-batch cannot wait for what was found out with the first one. */
+	if (kind == DUCKDB_SQL_CLEAN && was_checked(engine, model->sql))
+		return ERR_OK;
+	engine->base.hint[0] = '\0';
+	arena_init(&checking.memory, CHECK_BYTES_MAX);
+	code = read_tree(&checking, err);
+	if (code == ERR_OK)
+		code = check_statement(&checking, err);
+	if (code == ERR_OK && kind == DUCKDB_SQL_CLEAN)
+		note_checked(engine, model->sql);
+	free(checking.nodes);
+	arena_release(&checking.memory);
+	return code;
+}
+
+/* --- models before they run --------------------------------------------------- */
+
+/* "WITH raw AS (… no row …) SELECT " */
+static void put_no_raw(struct buf *sql, const struct clean_model *model)
+{
+	buf_add_str(sql, "WITH raw AS (SELECT ");
+	for (size_t i = 0; i < model->field_count; i++) {
+		buf_add_str(sql, "CAST(NULL AS VARCHAR) AS ");
+		duck_put_name(sql, slice_str(model->fields[i].alias));
+		buf_add_str(sql, ", ");
+	}
+	buf_add_str(sql, "'' AS _partition, '' AS _offset WHERE false) SELECT ");
+}
+
+static const struct delta_column *schema_column(const struct delta_schema *schema, const char *name)
+{
+	for (size_t i = 0; i < schema->count; i++)
+		if (strcasecmp(schema->columns[i].name, name) == 0)
+			return &schema->columns[i];
+	return NULL;
+}
+
+/* DuckDB finds out only with a value that nothing makes an array of what is none, or back. */
+static bool can_become(duckdb_type type, const struct delta_column *column)
+{
+	switch (type) {
+	case DUCKDB_TYPE_LIST: case DUCKDB_TYPE_ARRAY:
+		return column->type == DELTA_ARRAY_DOUBLE || column->type == DELTA_STRING;
+	case DUCKDB_TYPE_STRUCT: case DUCKDB_TYPE_MAP: case DUCKDB_TYPE_UNION:
+		return column->type == DELTA_STRING;
+	case DUCKDB_TYPE_SQLNULL: case DUCKDB_TYPE_VARCHAR:
+		return true;
+	default:
+		return column->type != DELTA_ARRAY_DOUBLE;
+	}
+}
+
+static bool statement_has(duckdb_prepared_statement statement, const char *name)
+{
+	bool has = false;
+
+	for (idx_t i = 0; i < duckdb.prepared_statement_column_count(statement) && !has; i++) {
+		const char *column = duckdb.prepared_statement_column_name(statement, i);
+
+		has = column && strcasecmp(column, name) == 0;
+		duckdb.free((void *)(uintptr_t)column);
+	}
+	return has;
+}
+
+static enum err_code check_column(const struct clean_model *clean,
+				  duckdb_prepared_statement statement, idx_t i, struct err *err)
+{
+	const struct model *model = &clean->model;
+	const char *name = duckdb.prepared_statement_column_name(statement, i);
+	const struct delta_column *column = name ? schema_column(&clean->schema, name) : NULL;
+	enum err_code code = ERR_OK;
+
+	if (!column)
+		code = err_set(err, ERR_USAGE, "%s:%d: the SELECT has a column \"%s\" that"
+			       " \"-- columns:\" lacks", model->file, model->line, name);
+	else if (!can_become(duckdb.prepared_statement_column_type(statement, i), column))
+		code = err_set(err, ERR_USAGE, "%s:%d: the column \"%s\" has not the type that"
+			       " \"-- columns:\" says", model->file, model->line, name);
+	duckdb.free((void *)(uintptr_t)name);
+	return code;
+}
+
+static enum err_code compare_columns(const struct clean_model *clean,
+				     duckdb_prepared_statement statement, struct err *err)
+{
+	const struct model *model = &clean->model;
+
+	for (size_t i = 0; i < clean->schema.count; i++)
+		if (!statement_has(statement, clean->schema.columns[i].name))
+			return err_set(err, ERR_USAGE, "%s:%d: the SELECT lacks the column \"%s\"",
+				       model->file, model->line, clean->schema.columns[i].name);
+	for (idx_t i = 0; i < duckdb.prepared_statement_column_count(statement); i++)
+		if (check_column(clean, statement, i, err) != ERR_OK)
+			return err->code;
+	return ERR_OK;
+}
+
+/* Bind it to fields without records; with `casts`, to the table's columns as well. */
+static enum err_code bind_clean(struct engine_duckdb *engine, const struct clean_model *clean,
+				bool casts, struct err *err)
+{
+	duckdb_prepared_statement statement = NULL;
+	struct buf sql;
+	enum err_code code = ERR_OK;
+	int before;
+
+	buf_init(&sql, CHECK_BYTES_MAX);
+	put_no_raw(&sql, clean);
+	if (casts)
+		engine_duckdb_put_casts(&sql, &clean->schema);
+	buf_add_str(&sql, casts ? " FROM (\n" : "* FROM (\n");
+	before = engine_duckdb_count_lines(&sql);
+	buf_add_str(&sql, clean->model.sql);
+	buf_add_str(&sql, "\n)");
+	if (duckdb.prepare(engine->duck.conn, buf_cstr(&sql), &statement) != DuckDBSuccess) {
+		code = engine_duckdb_blame_prepare(engine, statement, &clean->model, before, err);
+	} else if (!casts) {
+		code = compare_columns(clean, statement, err);
+	}
+	duckdb.destroy_prepare(&statement);
+	buf_release(&sql);
+	return code;
+}
+
+enum err_code engine_duckdb_check_clean(struct engine *base, const struct clean_model *model,
+					struct err *err)
+{
+	struct engine_duckdb *engine = (struct engine_duckdb *)base;
+	enum err_code code = engine_duckdb_allow(engine, &model->model, DUCKDB_SQL_CLEAN, err);
+
+	if (code == ERR_OK)
+		code = bind_clean(engine, model, false, err);
+	return code == ERR_OK ? bind_clean(engine, model, true, err) : code;
+}
+
+enum err_code engine_duckdb_check_analysis(struct engine *base, const struct models *models,
+					   const struct analysis_model *analysis, struct err *err)
+{
+	struct engine_duckdb *engine = (struct engine_duckdb *)base;
+	struct engine_table *tables = xcalloc(models->clean_count, sizeof(*tables));
+	duckdb_prepared_statement statement = NULL;
+	enum err_code code;
+
+	for (size_t i = 0; i < models->clean_count; i++)
+		tables[i].model = &models->clean[i];
+	code = engine_duckdb_attach(base, tables, models->clean_count, err);
+	free(tables);
+	if (code == ERR_OK)
+		code = engine_duckdb_allow(engine, &analysis->model, DUCKDB_SQL_ANALYSIS, err);
+	if (code != ERR_OK)
+		return code;
+	if (duckdb.prepare(engine->duck.conn, analysis->model.sql, &statement) != DuckDBSuccess) {
+		code = engine_duckdb_blame_prepare(engine, statement, &analysis->model, 0, err);
+	}
+	duckdb.destroy_prepare(&statement);
+	return code;
+}
