@@ -1,12 +1,12 @@
 #include "flow/stream_table.h"
 
-#include "base/backoff.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "base/stop.h"
 #include "base/time.h"
 #include "base/trace.h"
 #include "flow/poison.h"
+#include "flow/retry.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -225,8 +225,11 @@ enum err_code stream_table_damage(struct stream_table *table, struct stream_shar
 			.timestamp_ms = clock_wall_ms(),
 			.reason = "damaged in the log",
 		};
+		struct retry retry = RETRY_INIT;
 		enum err_code code = dlq_batch_put(shard->batch.letters, &letter, err);
 
+		while (code != ERR_OK && retry_again(&retry, table->place.root, err))
+			code = dlq_batch_put(shard->batch.letters, &letter, err);
 		if (code != ERR_OK)
 			return code;
 	}
@@ -414,20 +417,14 @@ static void move_on(struct stream_table *table)
 
 enum err_code stream_table_flush(struct stream_table *table, struct err *err)
 {
-	struct backoff backoff = { .first_ms = 100, .max_ms = 20000 };
+	struct retry retry = RETRY_INIT;
 	struct flush flush = { .poison = { .attempt = stream_table_attempt,
 					   .bury = stream_table_bury,
 					   .user = table } };
 	enum err_code code = try_flush(table, &flush, err);
 
-	while (code != ERR_OK && err_retry(code) && !stop_requested()) {
-		int64_t wait_ms = backoff_next_ms(&backoff);
-
-		trace_warn("table \"%s\" could not be written (%s); trying again in %" PRId64 " ms",
-			   table->place.root, err->msg, wait_ms);
-		clock_sleep_ms(wait_ms);
+	while (code != ERR_OK && retry_again(&retry, table->place.root, err))
 		code = try_flush(table, &flush, err);
-	}
 	if (code == ERR_OK) {
 		move_on(table);
 		table->rows += flush.rows;
