@@ -15,6 +15,7 @@
 enum {
 	NAME_MAX_LEN = 128,
 	LOG_WAIT_MS = 5000,		/* for a log that is behind the table, … */
+	UNKNOWN_MS = 60000,		/* at least between two words on unknown fields */
 	LOG_LOOK_MS = 50,		/* … looked at so often */
 };
 
@@ -264,6 +265,27 @@ static enum err_code keep_file(struct stream_table *table, struct flush *flush,
 	return code;
 }
 
+/* Fields that no column is made of: a mistyped one shows nowhere else. */
+static void tell_unknown(struct stream_table *table)
+{
+	int64_t now_ms = clock_mono_ms();
+	uint64_t sum = table->unknown.others;
+	struct buf names;
+
+	for (size_t i = 0; i < table->unknown.count; i++)
+		sum += table->unknown.list[i].records;
+	if (sum == table->unknown_told ||
+	    (table->unknown_ms && now_ms - table->unknown_ms < UNKNOWN_MS))
+		return;
+	table->unknown_ms = now_ms;
+	table->unknown_told = sum;
+	buf_init(&names, UNKNOWN_NAMES_MAX * UNKNOWN_NAME_BYTES * 8);
+	unknown_fields_put(&names, &table->unknown);
+	trace_warn("table \"%s\": fields that its model does not name, and how many records have"
+		   " had them: %s", table->place.root, buf_cstr(&names));
+	buf_release(&names);
+}
+
 /* After the file is kept the batch counts as cleaned, though letters of it may still have to be
  * taken: cleaned once more, it would stand in a second file. */
 static enum err_code keep_cleaned(struct stream_table *table, struct flush *flush,
@@ -279,6 +301,7 @@ static enum err_code keep_cleaned(struct stream_table *table, struct flush *flus
 	flush->dead = result->dead + flush->poison.found;
 	flush->unreadable = result->unreadable;
 	unknown_fields_merge(&table->unknown, &result->unknown);
+	tell_unknown(table);
 	flush->cleaned = true;
 	return micro_batch_take_letters(&table->batch, err);
 }
