@@ -287,14 +287,19 @@ static enum err_code batch_commit(struct job *job, const struct lake_input *inpu
 							     part->done };
 		action.txn_count++;
 	}
-	/* A commit of nothing would only be made again. */
-	code = action.txn_count > 0 ? delta_commit(job->delta, &action, &version, err)
-				    : err_set(err, ERR_CORRUPT, "the new objects of topic \"%s\""
-					      " hold no record", job->table.topic);
+	code = delta_commit(job->delta, &action, &version, err);
 	free(add.stats);
 	free(app_ids);
 	free(txns);
 	return code;
+}
+
+static bool moves_on(const struct lake_input *input)
+{
+	for (size_t i = 0; i < input->part_count; i++)
+		if (input->parts[i]->end != input->parts[i]->done)
+			return true;
+	return false;
 }
 
 /* Everything between the clean file and the commit, in the order that a crash forgives. */
@@ -308,6 +313,9 @@ static enum err_code batch_keep(struct job *job, struct lake_input *input,
 	code = lake_input_end(input, err);
 	if (code != ERR_OK)
 		return code;
+	if (!moves_on(input)) /* a commit of nothing would only be made again, and again */
+		return err_set(err, ERR_CORRUPT, "the new objects of topic \"%s\" hold no record",
+			       job->table.topic);
 	code = lake_input_write_dead(input, err);
 	if (code != ERR_OK)
 		return code;

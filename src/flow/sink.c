@@ -302,19 +302,17 @@ static void add_damage(struct sink *sink, struct sink_partition *partition, uint
 static enum err_code recover(struct sink *sink, struct sink_partition *partition,
 			     struct sink_place *ret_place, struct err *err)
 {
-	struct backoff backoff = { .first_ms = 100, .max_ms = 20000 };
+	struct retry retry = RETRY_INIT;
 
 	for (;;) {
 		enum err_code code = sink_recover(sink->options->store, partition->topic,
 						  partition->id, ret_place, err);
 
-		if (code == ERR_OK || code == ERR_CORRUPT || code == ERR_LIMIT || code == ERR_SHAPE)
+		if (code == ERR_OK || !retry_may_pass(code))
 			return code;
-		if (stop_requested())
+		if (!retry_again(&retry, "the lake", err))
 			return err_set(err, ERR_STOPPED, "stopped while the store did not answer");
-		trace_warn("%s; it is tried again", err->msg);
 		metric_add(METRIC_SINK_RETRIES, 1);
-		clock_sleep_ms(backoff_next_ms(&backoff));
 	}
 }
 
@@ -625,6 +623,11 @@ static enum err_code sink_run_all(struct sink *sink, struct err *err)
 		code = sink_open_reader(sink, err);
 	if (code == ERR_OK)
 		code = sink_loop(sink, err);
+	if (code != ERR_OK) {	/* the lake may be away too, and that would never be told */
+		if (code != ERR_STOPPED)
+			trace_error("%s; the sink ends", err->msg);
+		sink_writer_end(sink->writer);
+	}
 	(void)close_due(sink, 0, true);
 	sink_writer_wait(sink->writer, NULL);
 	take_ended(sink);

@@ -25,8 +25,6 @@
 
 enum {
 	JOBS_MAX = 256,
-	RETRY_FIRST_MS = 100,
-	RETRY_MAX_MS = 20000,
 	STOP_RETRY_MS = 100,		/* the pace of tries once a stop is asked, … */
 	STOP_TRIES = 50,		/* … and how many: the lane that has them first ends all */
 };
@@ -36,6 +34,7 @@ struct sink_writer {
 	size_t bytes_max;
 	pthread_t threads[SINK_WRITERS];
 	size_t thread_count;
+	atomic_bool ending;		/* by sink_writer_end() */
 	atomic_bool gave_up;		/* the tries after a stop are used up */
 	pthread_mutex_t lock;		/* what follows */
 	pthread_cond_t due;		/* for the threads: the queue is another, or closing */
@@ -53,7 +52,7 @@ void sink_lane_init(struct sink_lane *lane)
 {
 	*lane = (struct sink_lane){
 		.jobs_end = &lane->jobs,
-		.backoff = { .first_ms = RETRY_FIRST_MS, .max_ms = RETRY_MAX_MS },
+		.retry = RETRY_INIT,
 	};
 }
 
@@ -75,10 +74,15 @@ static void add_lane(struct sink_writer *writer, struct sink_lane *lane)
 	(void)pthread_cond_broadcast(&writer->due);
 }
 
-/* Once a stop is asked no lane waits longer than the pace that then holds. */
-static int64_t due_ms(const struct sink_lane *lane)
+static bool is_ending(const struct sink_writer *writer)
 {
-	return lane->failed_ms + (stop_requested() ? STOP_RETRY_MS : lane->pause_ms);
+	return stop_requested() || atomic_load(&writer->ending);
+}
+
+/* At the end no lane waits longer than the pace that then holds. */
+static int64_t due_ms(const struct sink_writer *writer, const struct sink_lane *lane)
+{
+	return lane->failed_ms + (is_ending(writer) ? STOP_RETRY_MS : lane->pause_ms);
 }
 
 /* The first lane that is due, out of the queue; NULL: none is before `ret_next_ms`. */
@@ -88,7 +92,7 @@ static struct sink_lane *take_lane(struct sink_writer *writer, int64_t now_ms, i
 
 	for (struct sink_lane **at = &writer->queue; *at; at = &(*at)->next) {
 		struct sink_lane *lane = *at;
-		int64_t lane_ms = due_ms(lane);
+		int64_t lane_ms = due_ms(writer, lane);
 
 		if (lane_ms <= now_ms) {
 			*at = lane->next;
@@ -138,13 +142,6 @@ static struct sink_lane *next_lane(struct sink_writer *writer)
 	return lane;
 }
 
-/* Another try can never succeed. */
-static bool is_final(enum err_code code)
-{
-	return code == ERR_EXISTS || code == ERR_SHAPE || code == ERR_LIMIT || code == ERR_USAGE ||
-	       code == ERR_UNSUPPORTED;
-}
-
 static enum err_code sink_writer_put(struct sink_writer *writer, struct sink_job *job,
 				     struct err *err)
 {
@@ -153,12 +150,12 @@ static enum err_code sink_writer_put(struct sink_writer *writer, struct sink_job
 	return store_put_once(writer->store, buf_cstr(&job->key), buf_slice(&job->body), err);
 }
 
-/* False: the process has been asked to stop, and time is up. */
-static bool put_off(struct sink_writer *writer, struct sink_lane *lane)
+/* False: the end was asked for, and time is up. */
+static bool put_off(struct sink_writer *writer, struct sink_lane *lane, const struct err *err)
 {
 	lane->failed_ms = clock_mono_ms();
-	lane->pause_ms = backoff_next_ms(&lane->backoff);
-	if (!stop_requested())
+	lane->pause_ms = retry_failed(&lane->retry, "the lake", err);
+	if (!is_ending(writer))
 		return true;
 	if (++lane->stop_tries == STOP_TRIES)
 		atomic_store(&writer->gave_up, true);
@@ -184,14 +181,13 @@ static bool perform(struct sink_writer *writer, struct sink_lane *lane)
 	code = sink_writer_put(writer, job, &err);
 	job->done = code == ERR_OK;
 	if (job->done) {
-		backoff_reset(&lane->backoff);
+		retry_passed(&lane->retry);
 		lane->pause_ms = 0;
 		return true;
 	}
-	if (!is_final(code)) {
+	if (retry_may_pass(code)) {
 		metric_add(METRIC_SINK_RETRIES, 1);
-		trace_warn("%s; it is tried again", err.msg);
-		if (put_off(writer, lane))
+		if (put_off(writer, lane, &err))
 			return false;
 		code = ERR_STOPPED;
 	}
@@ -307,6 +303,14 @@ static bool sink_writer_is_full(const struct sink_writer *writer, const struct s
 {
 	return writer->pending == JOBS_MAX ||
 	       (writer->pending > 0 && writer->bytes + job->bytes > writer->bytes_max);
+}
+
+void sink_writer_end(struct sink_writer *writer)
+{
+	atomic_store(&writer->ending, true);
+	(void)pthread_mutex_lock(&writer->lock);
+	(void)pthread_cond_broadcast(&writer->due);
+	(void)pthread_mutex_unlock(&writer->lock);
 }
 
 /*

@@ -4,8 +4,8 @@
  *
  *  1. The jobs of a lane are put in the order of their pushes, each after the
  *     one before is in the lake. Lanes are put at the same time.
- *  2. Whatever may pass (a store that is away, a full disk) is tried again for
- *     ever, with backoff; once the process is asked to stop, for a few seconds.
+ *  2. Whatever may pass (retry.h) is tried again for ever, with backoff; once the
+ *     process is asked to stop, or sink_writer_end() was called, for a few seconds.
  *     A lane that waits for its next try keeps no thread from the others. A put
  *     that hangs does: SINK_WRITERS of them, and nothing is put.
  *  3. A job that can never be put, or not before the stop, halts its lane: later
@@ -19,8 +19,8 @@
 #ifndef FLOW_SINK_WRITER_H
 #define FLOW_SINK_WRITER_H
 
-#include "base/backoff.h"
 #include "flow/dlq.h"
+#include "flow/retry.h"
 
 #include <stdatomic.h>
 
@@ -38,10 +38,10 @@ struct sink_lane {
 	struct sink_job *jobs;		/* not ended; a thread may have the first at hand */
 	struct sink_job **jobs_end;
 	struct sink_lane *next;		/* that waits for a thread */
-	struct backoff backoff;
+	struct retry retry;
 	int64_t failed_ms;		/* when the last try failed, … */
 	int64_t pause_ms;		/* … and how long after it the next one is due */
-	int stop_tries;			/* that failed since a stop was asked */
+	int stop_tries;			/* that failed since the end was asked for */
 };
 
 void sink_lane_init(struct sink_lane *lane);
@@ -69,6 +69,8 @@ MUST_USE enum err_code sink_writer_new(struct store *store, size_t bytes_max,
 /* Lets the puts at hand end, drops the rest. */
 void sink_writer_free(struct sink_writer *writer);
 
+/* As if a stop had been asked: the sink is to end with an error, and must not wait for the store. */
+void sink_writer_end(struct sink_writer *writer);
 void sink_writer_push(struct sink_writer *writer, struct sink_job *job);
 /* Until all jobs of the lane (NULL: of every lane) have ended. */
 void sink_writer_wait(struct sink_writer *writer, const struct sink_lane *lane);

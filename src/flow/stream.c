@@ -5,6 +5,7 @@
 #include "base/stop.h"
 #include "base/time.h"
 #include "base/trace.h"
+#include "flow/retry.h"
 #include "flow/stream_table.h"
 
 enum { IDLE_MS = 500, EVENT_BYTES = 4 << 20 };
@@ -31,6 +32,20 @@ static struct stream_table *stream_next_table(struct stream *stream, const char 
 	return NULL;
 }
 
+/* A lake that is away when the stream starts comes back like one that goes while it runs. */
+static enum err_code stream_open_table(struct stream_table *table,
+				       const struct stream_table_options *options, struct err *err)
+{
+	struct retry retry = RETRY_INIT;
+	enum err_code code = stream_table_open(table, options, err);
+
+	while (code != ERR_OK && retry_again(&retry, options->place.root, err)) {
+		stream_table_close(table);
+		code = stream_table_open(table, options, err);
+	}
+	return code;
+}
+
 static enum err_code open_tables(struct stream *stream, struct err *err)
 {
 	const struct stream_options *options = stream->options;
@@ -48,7 +63,7 @@ static enum err_code open_tables(struct stream *stream, struct err *err)
 				    err) != ERR_OK)
 			return err->code;
 		stream->table_count++;
-		if (stream_table_open(&stream->tables[i], &table, err) != ERR_OK)
+		if (stream_open_table(&stream->tables[i], &table, err) != ERR_OK)
 			return err->code;
 	}
 	return ERR_OK;
@@ -213,12 +228,14 @@ static enum err_code stream_assign(struct stream *stream, const struct reader_ev
 	struct reader_start start = { .kind = START_FIRST };
 
 	while ((table = stream_next_table(stream, event->topic.name, table)) != NULL) {
+		struct retry retry = RETRY_INIT;
 		const struct stream_shard *shard;
 		struct reader_start its;
 
-		if (stream_table_assign(table, stream->options->broker, event->partition, &its,
-					err) != ERR_OK)
-			return err->code;
+		while (stream_table_assign(table, stream->options->broker, event->partition, &its,
+					   err) != ERR_OK)
+			if (!retry_again(&retry, table->place.root, err))
+				return err->code;
 		shard = stream_table_shard(table, event->partition);
 		if (!least || position_cmp(shard->next, least->next) < 0) {
 			least = shard;

@@ -1,12 +1,12 @@
 #include "flow/stream_table.h"
 
-#include "base/backoff.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "base/stop.h"
 #include "base/time.h"
 #include "base/trace.h"
 #include "flow/poison.h"
+#include "flow/retry.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,6 +15,7 @@
 enum {
 	NAME_MAX_LEN = 128,
 	LOG_WAIT_MS = 5000,		/* for a log that is behind the table, … */
+	UNKNOWN_MS = 60000,		/* at least between two words on unknown fields */
 	LOG_LOOK_MS = 50,		/* … looked at so often */
 };
 
@@ -229,8 +230,11 @@ enum err_code stream_table_damage(struct stream_table *table, struct stream_shar
 			.timestamp_ms = clock_wall_ms(),
 			.reason = "damaged in the log",
 		};
+		struct retry retry = RETRY_INIT;
 		enum err_code code = dlq_batch_put(shard->batch.letters, &letter, err);
 
+		while (code != ERR_OK && retry_again(&retry, table->place.root, err))
+			code = dlq_batch_put(shard->batch.letters, &letter, err);
 		if (code != ERR_OK)
 			return code;
 	}
@@ -265,6 +269,27 @@ static enum err_code keep_file(struct stream_table *table, struct flush *flush,
 	return code;
 }
 
+/* Fields that no column is made of: a mistyped one shows nowhere else. */
+static void tell_unknown(struct stream_table *table)
+{
+	int64_t now_ms = clock_mono_ms();
+	uint64_t sum = table->unknown.others;
+	struct buf names;
+
+	for (size_t i = 0; i < table->unknown.count; i++)
+		sum += table->unknown.list[i].records;
+	if (sum == table->unknown_told ||
+	    (table->unknown_ms && now_ms - table->unknown_ms < UNKNOWN_MS))
+		return;
+	table->unknown_ms = now_ms;
+	table->unknown_told = sum;
+	buf_init(&names, UNKNOWN_NAMES_MAX * UNKNOWN_NAME_BYTES * 8);
+	unknown_fields_put(&names, &table->unknown);
+	trace_warn("table \"%s\": fields that its model does not name, and how many records have"
+		   " had them: %s", table->place.root, buf_cstr(&names));
+	buf_release(&names);
+}
+
 /* After the file is kept the batch counts as cleaned, though letters of it may still have to be
  * taken: cleaned once more, it would stand in a second file. */
 static enum err_code keep_cleaned(struct stream_table *table, struct flush *flush,
@@ -280,6 +305,7 @@ static enum err_code keep_cleaned(struct stream_table *table, struct flush *flus
 	flush->dead = result->dead + flush->poison.found;
 	flush->unreadable = result->unreadable;
 	unknown_fields_merge(&table->unknown, &result->unknown);
+	tell_unknown(table);
 	flush->cleaned = true;
 	return micro_batch_take_letters(&table->batch, err);
 }
@@ -426,20 +452,14 @@ static void move_on(struct stream_table *table)
  */
 enum err_code stream_table_flush(struct stream_table *table, struct err *err)
 {
-	struct backoff backoff = { .first_ms = 100, .max_ms = 20000 };
+	struct retry retry = RETRY_INIT;
 	struct flush flush = { .poison = { .attempt = stream_table_attempt,
 					   .bury = stream_table_bury,
 					   .user = table } };
 	enum err_code code = try_flush(table, &flush, err);
 
-	while (code != ERR_OK && err_retry(code) && !stop_requested()) {
-		int64_t wait_ms = backoff_next_ms(&backoff);
-
-		trace_warn("table \"%s\" could not be written (%s); trying again in %" PRId64 " ms",
-			   table->place.root, err->msg, wait_ms);
-		clock_sleep_ms(wait_ms);
+	while (code != ERR_OK && retry_again(&retry, table->place.root, err))
 		code = try_flush(table, &flush, err);
-	}
 	if (code == ERR_OK) {
 		move_on(table);
 		table->rows += flush.rows;

@@ -39,6 +39,8 @@ struct stream_table {
 	uint64_t dead;
 	uint64_t unreadable;
 	struct unknown_fields unknown;
+	int64_t unknown_ms;		/* when they were told last; 0: never */
+	uint64_t unknown_told;		/* how many there were then */
 	uint64_t commits;
 };
 

@@ -54,6 +54,34 @@ def rows(run, data_dir, models, sql, *words):
     return json.loads(run("sql", "--dir", data_dir, "--models", models, "--format", "json", *words, sql).stdout)
 
 
+TYPOS = [{"index": 5, "titel": "typo", "title": "x"}, {"index": 6, "titel": "typo"}]
+
+
+def test_fields_that_no_column_is_made_of_are_told(run, start_gateway, data_dir, own):
+    """A mistyped field is the commonest mistake. Of a table without a key every field may be missing."""
+    path = own / "clean" / "clicks.sql"
+    path.write_text(path.read_text().replace("-- key: id\n", ""))
+    gateway = start_gateway("--models", own)
+    post(gateway, f"{ID}.pin", TYPOS)
+    post(gateway, f"{ID}.clicks", [{"prise": 1, "price": 2}, {"prise": 1}])
+    for value in TYPOS:
+        put(gateway, f"streaming-{ID}-pin", value)
+    words = ("--dir", data_dir, "--models", own)
+    run("sink", *words, "--until-end")
+    done = run("batch", *words, "--format", "json")
+    report = json.loads(done.stdout)
+    for table, name in (("pin", "titel"), ("clicks", "prise")):
+        counts = report["tables"][table]
+        assert (counts["rows"], counts["dead"], counts["unknown"]) == (1, 1, {name: 1})
+    assert '{"titel":1}' in done.stderr
+    history, = (data_dir / "lake" / "results" / "runs").iterdir()
+    assert json.loads(history.read_text()) == report
+    done = run("stream", *words, "--until-end")
+    counts = json.loads(done.stdout)
+    assert (counts["rows"]["pin"], counts["dead"]["pin"], counts["unknown"]) == (1, 1, {"titel": 1})
+    assert done.stderr.count('{"titel":1}') == 1
+
+
 def test_both_paths(run, start_gateway, data_dir, own):
     gateway = start_gateway("--models", own)
     post(gateway, f"{ID}.clicks", POSTED)

@@ -541,6 +541,38 @@ static void test_every_read_may_fail(void **state)
 	}
 }
 
+/* A store that takes nothing. */
+static enum err_code take_nothing(struct store *store, const char *key, struct slice body,
+				  enum store_mode mode, struct err *err)
+{
+	(void)store;
+	(void)key;
+	(void)body;
+	(void)mode;
+	return err_set(err, ERR_IO, "the store is away");
+}
+
+/* The end must not wait for the store: that would keep the reason from whoever reads the log. */
+static void test_an_error_is_told_though_the_store_is_away(void **state)
+{
+	struct broker_fault fault = { .read_at = 3, .outcome = ERR_CORRUPT, .for_ever = true };
+	struct fixture *f = *state;
+	const struct store_ops *real = f->store->ops;
+	struct store_ops away = *real;
+
+	append_numbers(f, pin, 0, 4);
+	away.put = take_nothing;
+	f->store->ops = &away;
+	f->broker = broker_faulty_new(f->broker, &fault, ended_done, &f->ended);
+	f->options.broker = f->broker;
+	f->options.flush_size = 1;
+	(void)alarm(60);
+	assert_int_equal(run(f), ERR_CORRUPT);
+	(void)alarm(0);
+	f->store->ops = real;
+	f->options.broker = f->broker;
+}
+
 /* --- damage ------------------------------------------------------------ */
 
 /* Makes readers of the memory broker report records 2 and 3 as damaged, or leave them out. */
@@ -688,6 +720,7 @@ int main(void)
 		TEST(test_every_answer_may_be_lost),
 		TEST(test_every_store_call_may_end_the_run),
 		TEST(test_every_read_may_fail),
+		TEST(test_an_error_is_told_though_the_store_is_away),
 		TEST(test_damage_goes_to_the_dead_letters),
 		TEST(test_objects_go_on_after_a_gap),
 		TEST(test_age_and_stop),

@@ -304,7 +304,7 @@ static void test_what_fails_is_tried_again(void **state)
 	assert_int_equal(f->done[1], 5);
 	assert_int_equal(lake.tries[1], 8);
 	assert_int_equal(metric_get(METRIC_SINK_RETRIES) - before, 3);
-	assert_int_equal(f->lanes[1].backoff.tries, 0);
+	assert_int_equal(f->lanes[1].retry.backoff.tries, 0);
 }
 
 /* Lanes that are away, more than there are threads, hold up nobody; one that comes back goes on. */
@@ -443,7 +443,7 @@ static void test_a_stop_hurries_who_waits(void **state)
 	int64_t begin_ms;
 
 	for (int lane = 0; lane < LANES; lane++) {
-		f->lanes[lane].backoff.tries = 20;
+		f->lanes[lane].retry.backoff.tries = 20;
 		set_away(lane, 5);
 		push(f, lane);
 		wait_for(&lake.tries[lane], 1);

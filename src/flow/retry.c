@@ -1,0 +1,44 @@
+#include "flow/retry.h"
+
+#include "base/stop.h"
+#include "base/time.h"
+#include "base/trace.h"
+
+bool retry_may_pass(enum err_code code)
+{
+	switch (code) {
+	case ERR_IO:
+	case ERR_DENIED:
+	case ERR_ABSENT:	/* the lake's directory, while it is not mounted */
+		return true;
+	default:
+		return err_retry(code);
+	}
+}
+
+int64_t retry_failed(struct retry *retry, const char *what, const struct err *err)
+{
+	/* Not by its text: that may name a file of this very try. */
+	if (retry->code != err->code || retry->sys != err->sys)
+		trace_warn("%s: %s; it is tried again", what, err->msg);
+	else
+		trace_debug("%s: %s; it is tried again", what, err->msg);
+	retry->code = err->code;
+	retry->sys = err->sys;
+	return backoff_next_ms(&retry->backoff);
+}
+
+bool retry_again(struct retry *retry, const char *what, const struct err *err)
+{
+	if (!retry_may_pass(err->code) || stop_requested())
+		return false;
+	clock_sleep_ms(retry_failed(retry, what, err));
+	return true;
+}
+
+void retry_passed(struct retry *retry)
+{
+	backoff_reset(&retry->backoff);
+	retry->code = ERR_OK;
+	retry->sys = 0;
+}
