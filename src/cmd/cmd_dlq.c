@@ -5,6 +5,8 @@
 #include "cmd/setup.h"
 #include "flow/dlq.h"
 
+#include <ctype.h>
+
 enum { TEXT_MAX = 64 << 20 };
 
 static const enum option options[] = { OPT_LAKE, OPT_COUNT, OPTION_COUNT };
@@ -16,11 +18,11 @@ enum { SUMMARY_TOPIC, SUMMARY_STAGE, SUMMARY_REASON, SUMMARY_LETTERS, SUMMARY_CO
 
 static bool is_word(char c)
 {
-	return c == '_' || c == '-' || (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+	return isalnum((unsigned char)c) || c == '_' || c == '-';
 }
 
 /* The word at `at` is a number by itself, as a byte's place is; "32-bit" and "f00d" are words. */
-static bool is_number(struct slice reason, size_t at, size_t *ret_end)
+static bool cmd_dlq_is_number(struct slice reason, size_t at, size_t *ret_end)
 {
 	size_t end = at;
 
@@ -51,7 +53,7 @@ static struct slice cmd_dlq_kind_of(struct slice reason, char kind[ERR_MSG_MAX])
 	size_t len = 0;
 
 	for (size_t i = 0, end; i < words && len < ERR_MSG_MAX - sizeof(dots);) {
-		if (is_number(reason, i, &end)) {
+		if (cmd_dlq_is_number(reason, i, &end)) {
 			kind[len++] = '#';
 			i = end;
 		} else {

@@ -21,7 +21,7 @@ static int64_t next_backoff(struct service *service, struct restart_delay delay)
 }
 
 /* As who reports it would: the code that has this exit status. */
-static enum err_code code_of(int status)
+static enum err_code supervise_code_of(int status)
 {
 	static const enum err_code codes[] = { ERR_LOCKED, ERR_IO, ERR_BUSY };
 
@@ -77,7 +77,7 @@ static enum err_code plan_next_start(struct service *service, struct restart_del
 		return err_set(err, ERR_USAGE, "%s cannot run with this configuration (see above)",
 			       service->name);
 	if (never_ran(service))
-		return err_set(err, code_of(status), "%s ended with status %d at its start (see above)",
+		return err_set(err, supervise_code_of(status), "%s ended with status %d at its start (see above)",
 			       service->name, status);
 	service->due_ms = next_start(service, delay);
 	if (status == 0 && service->period_ms)
