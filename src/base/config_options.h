@@ -67,9 +67,9 @@ X(STREAMING_URL, "emulate.streaming_url", "streaming-url", CONFIG_TEXT, "", "", 
 X(API_KEY, "emulate.api_key", "", CONFIG_SECRET, "", "", "API key that the emulator sends as x-api-key")
 X(CA_FILE, "emulate.ca_file", "ca-file", CONFIG_PATH, "", "", "Certificates to trust for https")
 X(STREAMING, "", "streaming", CONFIG_BOOL, "false", "", "Post to the streams instead of the topics")
-X(POSTS, "", "posts", CONFIG_INT, "0", "0..1000000000000", "How many posts; 0: each row of the files once, else without end (run: 1000)")
-X(RATE, "", "rate", CONFIG_TEXT, "", "", "Posts a second, or max (default: 0 to 2 seconds between posts, as the original; of the rows of files: max)")
-X(ORDER, "", "order", CONFIG_CHOICE, "auto", "auto|course|random|rows", "Rows as the course draws them, at random, or each once (rows); auto: rows if --data is given")
+X(POSTS, "", "posts", CONFIG_INT, "0", "0..1000000000000", "How many posts; 0: each row of --data once, else without end (run: 1000)")
+X(RATE, "", "rate", CONFIG_TEXT, "", "", "Posts a second, or max (default: as the original, 0 to 2 s apart; rows of --data: max)")
+X(ORDER, "", "order", CONFIG_CHOICE, "auto", "auto|course|random|rows", "Rows in order, as the course draws them, or at random; auto: rows of --data, else random")
 X(SEED, "", "seed", CONFIG_INT, "100", "0..9223372036854775807", "Seed of the order and of generated rows")
 X(BATCH_SIZE, "", "batch-size", CONFIG_INT, "1", "1..100000", "Records a request")
 X(CONNECTIONS, "emulate.connections", "connections", CONFIG_INT, "8", "1..4096", "Requests in flight")
@@ -77,6 +77,7 @@ X(RETRY_FOR, "emulate.retry_for", "retry-for", CONFIG_MS, "60s", "0ms..30d", "Ho
 
 /* Lake and sink */
 X(LAKE, "lake", "lake", CONFIG_TEXT, "", "", "Where objects and tables go, file:DIR (default: file:<dir>/lake)")
+X(CREATE, "", "create", CONFIG_BOOL, "false", "", "Make the directory of --lake if it is not there")
 X(FLUSH_SIZE, "sink.flush_size", "flush-size", CONFIG_INT, "1000", "1..10000000", "Records an object")
 X(FLUSH_BYTES, "sink.flush_bytes", "flush-bytes", CONFIG_BYTES, "8MiB", "1KiB..1GiB", "Bytes an object")
 X(FLUSH_AGE, "sink.flush_age", "flush-age", CONFIG_MS, "60s", "1ms..24h", "Age of the oldest record at which an object is written")

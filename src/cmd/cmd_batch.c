@@ -77,12 +77,13 @@ static enum err_code run_batch(const struct config *config, size_t *ret_failed, 
 	struct batch_report report = { 0 };
 	struct sql_side side;
 	enum err_code code = sql_side_open(config, &side, err);
-	struct batch_options options = { .store = side.store, .engine = side.engine,
-					 .models = &side.models, .id = config_text(config, OPT_ID),
+	struct batch_options options = { .models = &side.models, .id = config_text(config, OPT_ID),
 					 .dir = config_text(config, OPT_DIR) };
 
 	if (code != ERR_OK)
 		return code;
+	options.store = side.store;
+	options.engine = side.engine;
 	code = batch_run(&options, &report, err);
 	if (code == ERR_OK) {
 		say_unknown(&report);
@@ -113,7 +114,7 @@ static int cmd_batch_run(struct config *config, int argc, const char *const *arg
 }
 
 static const enum option options[] = {
-	OPT_LAKE, OPT_MODELS, OPT_ENGINE_MEMORY, OPT_ENGINE_THREADS, OPTION_COUNT,
+	OPT_LAKE, OPT_CREATE, OPT_MODELS, OPT_ENGINE_MEMORY, OPT_ENGINE_THREADS, OPTION_COUNT,
 };
 
 const struct command cmd_batch = {

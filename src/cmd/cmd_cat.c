@@ -279,7 +279,7 @@ static enum err_code cmd_cat_find_part(struct cat *cat, const char *text, struct
 static enum err_code cat_topic(const struct config *config, struct cat *cat, const char *text,
 			       struct err *err)
 {
-	enum err_code code = setup_log_reader(config, false, &cat->broker, err);
+	enum err_code code = setup_log_there(config, &cat->broker, err);
 
 	if (code == ERR_OK)
 		code = cmd_cat_find_part(cat, text, err);

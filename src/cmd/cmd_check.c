@@ -68,10 +68,10 @@ static enum err_code check_lake(const struct config *config, struct checked *che
 
 	check.models = &models;
 	if (code == ERR_OK)
-		code = setup_log_reader(config, false, &check.broker, err);
+		code = setup_log_there(config, &check.broker, err);
 
 	if (code == ERR_OK)
-		code = setup_store(config, &check.store, err);
+		code = setup_store_there(config, &check.store, err);
 	if (code == ERR_OK)
 		code = duck_open(&duck_options, &duck, err);
 	check.duck = &duck;
@@ -149,11 +149,13 @@ static int cmd_check_run(struct config *config, int argc, const char *const *arg
 {
 	struct checked checked = { .faults = 0 };
 	struct err err;
-	enum err_code code = journal_check(config_text(config, OPT_DIR), say_fault, NULL,
-					   &checked.log, &err);
+	const char *dir;
+	enum err_code code = setup_dir_there(config, &dir, &err);
 
 	(void)argc;
 	(void)argv;
+	if (code == ERR_OK)
+		code = journal_check(dir, say_fault, NULL, &checked.log, &err);
 	if (code != ERR_OK)
 		return cmd_fail(&err);
 	code = check_lake(config, &checked, &err);

@@ -5,6 +5,8 @@
 #include "cmd/setup.h"
 #include "flow/dlq.h"
 
+#include <ctype.h>
+
 enum { TEXT_MAX = 64 << 20 };
 
 static const enum option options[] = { OPT_LAKE, OPT_COUNT, OPTION_COUNT };
@@ -14,16 +16,53 @@ static const enum option options[] = { OPT_LAKE, OPT_COUNT, OPTION_COUNT };
 static const char *summary_columns[] = { "topic", "stage", "reason", "letters" };
 enum { SUMMARY_TOPIC, SUMMARY_STAGE, SUMMARY_REASON, SUMMARY_LETTERS, SUMMARY_COLUMNS };
 
-/* Reasons that differ in a number only, such as the byte of an error, are of one kind. */
-static struct slice kind_of(struct slice reason, char kind[ERR_MSG_MAX])
+static bool is_word(char c)
 {
+	return isalnum((unsigned char)c) || c == '_' || c == '-';
+}
+
+/* The word at `at` is a number by itself, as a byte's place is; "32-bit" and "f00d" are words. */
+static bool cmd_dlq_is_number(struct slice reason, size_t at, size_t *ret_end)
+{
+	size_t end = at;
+
+	if (at > 0 && is_word(reason.ptr[at - 1]))
+		return false;
+	while (end < reason.len && reason.ptr[end] >= '0' && reason.ptr[end] <= '9')
+		end++;
+	*ret_end = end;
+	return end > at && (end == reason.len || !is_word(reason.ptr[end]));
+}
+
+/* Where the value of the record begins that a reason ends with: `"id" is no 32-bit integer: abc`. */
+static size_t value_at(struct slice reason)
+{
+	static const char mark[] = ": ";
+	const char *is_no = memmem(reason.ptr, reason.len, " is no ", 7);
+	size_t from = is_no ? (size_t)(is_no - reason.ptr) : reason.len;
+	const char *at = memmem(reason.ptr + from, reason.len - from, mark, sizeof(mark) - 1);
+
+	return at ? (size_t)(at - reason.ptr) + sizeof(mark) - 1 : reason.len;
+}
+
+/* Our words, without what is the record's own: its value, and the numbers of places in it. */
+static struct slice cmd_dlq_kind_of(struct slice reason, char kind[ERR_MSG_MAX])
+{
+	static const char dots[] = "…";
+	size_t words = value_at(reason);
 	size_t len = 0;
 
-	for (size_t i = 0; i < reason.len && len < ERR_MSG_MAX; i++) {
-		bool digit = reason.ptr[i] >= '0' && reason.ptr[i] <= '9';
-
-		if (!digit || len == 0 || kind[len - 1] != '#')
-			kind[len++] = digit ? '#' : reason.ptr[i];
+	for (size_t i = 0, end; i < words && len < ERR_MSG_MAX - sizeof(dots);) {
+		if (cmd_dlq_is_number(reason, i, &end)) {
+			kind[len++] = '#';
+			i = end;
+		} else {
+			kind[len++] = reason.ptr[i++];
+		}
+	}
+	if (words < reason.len) {
+		memcpy(kind + len, dots, sizeof(dots) - 1);
+		len += sizeof(dots) - 1;
 	}
 	return slice_of(kind, len);
 }
@@ -52,7 +91,7 @@ static bool cmd_dlq_count_letter(void *user, const struct dlq_entry *entry)
 {
 	struct rows *rows = user;
 	char kind[ERR_MSG_MAX];
-	struct slice reason = kind_of(entry->reason, kind);
+	struct slice reason = cmd_dlq_kind_of(entry->reason, kind);
 	struct cell *row = find_kind(rows, entry, reason);
 
 	if (!row) {
@@ -93,6 +132,32 @@ static bool cmd_dlq_add_letter(void *user, const struct dlq_entry *entry)
 	return true;
 }
 
+/* A name without letters is one of the log's, or mistyped. Where there is no log, nobody knows. */
+static enum err_code check_name(const struct config *config, const char *name, struct err *err)
+{
+	struct topic_info info;
+	struct broker *broker;
+	struct err unused;
+	enum err_code code = setup_log_there(config, &broker, &unused);
+
+	if (code != ERR_OK)
+		return ERR_OK;
+	for (int kind = TOPIC_LOG; kind <= TOPIC_STREAM; kind++) {
+		struct topic_ref topic = { (enum topic_kind)kind, name };
+
+		code = broker_describe(broker, topic, &info, err);
+		if (code == ERR_OK)
+			topic_info_release(&info);
+		if (code != ERR_NO_TOPIC)
+			break;
+	}
+	broker_free(broker);
+	if (code == ERR_NO_TOPIC)
+		return err_set(err, code, "there is neither a topic nor a stream \"%s\", nor a dead letter of"
+			       " one", name);
+	return code;
+}
+
 static enum err_code print_letters(const struct config *config, struct store *store,
 				   const char *topic, struct err *err)
 {
@@ -102,6 +167,8 @@ static enum err_code print_letters(const struct config *config, struct store *st
 
 	rows_init(&letters.rows, letter_columns, ARRAY_LEN(letter_columns));
 	code = dlq_list(store, topic, cmd_dlq_add_letter, &letters, err);
+	if (code == ERR_OK && letters.rows.answer.row_count == 0)
+		code = check_name(config, topic, err);
 	if (code == ERR_OK)
 		code = rows_print(&letters.rows, config, err);
 	rows_release(&letters.rows);
@@ -131,7 +198,7 @@ static int cmd_dlq_run(struct config *config, int argc, const char *const *argv)
 	if (argc > 0)
 		code = name_check_topic(slice_str(argv[0]), &err);
 	if (code == ERR_OK)
-		code = setup_store(config, &store, &err);
+		code = setup_store_there(config, &store, &err);
 	if (code == ERR_OK)
 		code = argc > 0 ? print_letters(config, store, argv[0], &err)
 				: print_summary(config, store, &err);

@@ -1,3 +1,4 @@
+#include "base/lock.h"
 #include "base/mem.h"
 #include "base/trace.h"
 #include "cmd/children.h"
@@ -9,10 +10,26 @@ enum { DRAIN_MS = 120000 };
 
 static const enum option options[] = {
 	OPT_LISTEN, OPT_INSECURE, OPT_TLS_CERT, OPT_TLS_KEY, OPT_COMPAT_STATUS, OPT_KINESIS_STATUS,
-	OPT_AUTO_CREATE, OPT_PARTITIONS, OPT_SHARDS, OPT_LAKE, OPT_MODELS, OPT_FLUSH_SIZE,
+	OPT_AUTO_CREATE, OPT_PARTITIONS, OPT_SHARDS, OPT_LAKE, OPT_CREATE,
+	OPT_MODELS, OPT_FLUSH_SIZE,
 	OPT_FLUSH_BYTES, OPT_FLUSH_AGE, OPT_TABLE_AGE, OPT_SCHEDULE,
 	OPT_RESTART_AFTER, OPT_RESTART_MAX, OPTION_COUNT,
 };
+
+/* What would make every child fail is told before any is started. */
+static enum err_code cmd_up_prepare(const struct config *config, int *ret_lock, struct err *err)
+{
+	struct store *store = NULL;
+	const char *dir;
+	enum err_code code = setup_dir(config, &dir, err);
+
+	if (code == ERR_OK)
+		code = lock_take(dir, "up.lock", "pinpipe up", ret_lock, err);
+	if (code == ERR_OK)
+		code = setup_store(config, &store, err);
+	store_free(store);
+	return code == ERR_OK ? children_inherit(config, err) : code;
+}
 
 static int cmd_up_run(struct config *config, int argc, const char *const *argv)
 {
@@ -32,17 +49,19 @@ static int cmd_up_run(struct config *config, int argc, const char *const *argv)
 		.first_ms = config_int(config, OPT_RESTART_AFTER),
 		.most_ms = config_int(config, OPT_RESTART_MAX),
 	};
-	const char *dir;
 	struct err err;
+	int lock = -1;
+	enum err_code code = cmd_up_prepare(config, &lock, &err);
 
 	(void)argc;
 	(void)argv;
-	if (setup_dir(config, &dir, &err) != ERR_OK || children_inherit(config, &err) != ERR_OK)
-		return cmd_fail(&err);
-	trace_info("gateway, sink, stream and batch run on \"%s\"; Ctrl-C drains and ends them", dir);
-	if (supervise(services, ARRAY_LEN(services), delay, &err) != ERR_OK)
-		return cmd_fail(&err);
-	return 0;
+	if (code == ERR_OK) {
+		trace_info("gateway, sink, stream and batch run on \"%s\"; Ctrl-C drains and ends them",
+			   config_text(config, OPT_DIR));
+		code = supervise(services, ARRAY_LEN(services), delay, &err);
+	}
+	lock_release(lock);
+	return code == ERR_OK ? 0 : cmd_fail(&err);
 }
 
 const struct command cmd_up = {

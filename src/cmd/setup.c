@@ -19,6 +19,32 @@ enum err_code setup_dir(const struct config *config, const char **ret_dir, struc
 	return code;
 }
 
+/* Whether DIR/name is there. */
+static bool is_in(const char *dir, const char *name)
+{
+	char path[PATH_MAX];
+
+	return snprintf(path, sizeof(path), "%s/%s", dir, name) < (int)sizeof(path) &&
+	       access(path, F_OK) == 0;
+}
+
+enum err_code setup_dir_there(const struct config *config, const char **ret_dir, struct err *err)
+{
+	const char *dir = config_text(config, OPT_DIR);
+
+	if (!is_in(dir, "log") && !is_in(dir, "lake"))
+		return err_set(err, ERR_ABSENT, "there is no pinpipe data in \"%s\"", dir);
+	*ret_dir = dir;
+	return ERR_OK;
+}
+
+static enum err_code default_lake(const char *dir, char url[PATH_MAX], struct err *err)
+{
+	if (snprintf(url, PATH_MAX, "file:%s/lake", dir) >= PATH_MAX)
+		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", dir);
+	return ERR_OK;
+}
+
 enum err_code setup_store(const struct config *config, struct store **ret_store, struct err *err)
 {
 	const char *lake = config_text(config, OPT_LAKE);
@@ -26,14 +52,41 @@ enum err_code setup_store(const struct config *config, struct store **ret_store,
 	const char *dir;
 	enum err_code code;
 
+	/* A disk that is not mounted is an empty directory of another disk, or none. */
+	if (*lake && slice_starts(slice_str(lake), "file:") && !store_is_there(lake) &&
+	    !config_bool(config, OPT_CREATE))
+		return err_set(err, ERR_ABSENT, "the lake \"%s\" is not there: is it mounted? --create makes it",
+			       lake);
 	if (*lake)
 		return store_open(lake, ret_store, err);
 	code = setup_dir(config, &dir, err);
-	if (code != ERR_OK)
-		return code;
-	if (snprintf(url, sizeof(url), "file:%s/lake", dir) >= (int)sizeof(url))
-		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", dir);
-	return store_open(url, ret_store, err);
+	if (code == ERR_OK)
+		code = default_lake(dir, url, err);
+	if (code == ERR_OK)
+		code = store_open(url, ret_store, err);
+	return code;
+}
+
+enum err_code setup_store_there(const struct config *config, struct store **ret_store,
+				struct err *err)
+{
+	const char *lake = config_text(config, OPT_LAKE);
+	char url[PATH_MAX];
+	const char *dir;
+	enum err_code code;
+
+	if (*lake)
+		return slice_starts(slice_str(lake), "file:") && !store_is_there(lake)
+			       ? err_set(err, ERR_ABSENT, "there is no lake at \"%s\"", lake)
+			       : store_open(lake, ret_store, err);
+	code = setup_dir_there(config, &dir, err);
+	if (code == ERR_OK)
+		code = default_lake(dir, url, err);
+	if (code == ERR_OK && store_is_there(url))
+		return store_open(url, ret_store, err);
+	if (code == ERR_OK)
+		*ret_store = store_none_new();
+	return code;
 }
 
 bool setup_from_files(const struct config *config)
@@ -56,6 +109,15 @@ enum err_code setup_log_reader(const struct config *config, bool make, struct br
 	struct broker_local_options options = { .dir = config_text(config, OPT_DIR), .make = make };
 
 	return broker_local_new(&options, ret_broker, err);
+}
+
+enum err_code setup_log_there(const struct config *config, struct broker **ret_broker,
+			      struct err *err)
+{
+	const char *dir;
+	enum err_code code = setup_dir_there(config, &dir, err);
+
+	return code == ERR_OK ? setup_log_reader(config, false, ret_broker, err) : code;
 }
 
 enum err_code setup_models_dir(const struct config *config, char ret_dir[PATH_MAX],
@@ -110,10 +172,9 @@ static enum err_code lake_dir(const struct config *config, char ret_dir[PATH_MAX
 	return ERR_OK;
 }
 
-enum err_code setup_engine(const struct config *config, struct engine **ret_engine,
-			   struct err *err)
+static enum err_code open_engine(const struct config *config, const char *temp,
+				 struct engine **ret_engine, struct err *err)
 {
-	char temp[PATH_MAX];
 	char lake[PATH_MAX];
 	const char *dirs[] = { lake };
 	struct engine_options options = {
@@ -123,6 +184,15 @@ enum err_code setup_engine(const struct config *config, struct engine **ret_engi
 		.dirs = dirs,
 		.dir_count = 1,
 	};
+	enum err_code code = lake_dir(config, lake, err);
+
+	return code == ERR_OK ? engine_duckdb_new(&options, ret_engine, err) : code;
+}
+
+enum err_code setup_engine(const struct config *config, struct engine **ret_engine,
+			   struct err *err)
+{
+	char temp[PATH_MAX];
 	const char *dir;
 	enum err_code code = setup_dir(config, &dir, err);
 
@@ -131,33 +201,54 @@ enum err_code setup_engine(const struct config *config, struct engine **ret_engi
 	if (snprintf(temp, sizeof(temp), "%s/tmp", dir) >= (int)sizeof(temp))
 		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", dir);
 	code = dir_make(temp, DIR_MODE, err);
-	if (code == ERR_OK)
-		code = lake_dir(config, lake, err);
-	return code == ERR_OK ? engine_duckdb_new(&options, ret_engine, err) : code;
+	return code == ERR_OK ? open_engine(config, temp, ret_engine, err) : code;
 }
 
-enum err_code sql_side_open(const struct config *config, struct sql_side *side, struct err *err)
+/* Who only asks spills to DIR/tmp if it may, and else does without. */
+static enum err_code setup_engine_there(const struct config *config, struct engine **ret_engine,
+					struct err *err)
+{
+	const char *dir = config_text(config, OPT_DIR);
+	char temp[PATH_MAX];
+	struct err unused;
+	bool may = access(dir, W_OK) == 0 &&
+		   snprintf(temp, sizeof(temp), "%s/tmp", dir) < (int)sizeof(temp) &&
+		   dir_make(temp, DIR_MODE, &unused) == ERR_OK;
+
+	return open_engine(config, may ? temp : NULL, ret_engine, err);
+}
+
+static enum err_code open_side(const struct config *config, bool there, struct sql_side *side,
+			       struct err *err)
 {
 	const char *dir;
 	enum err_code code;
 
 	*side = (struct sql_side){ 0 };
-	code = setup_dir(config, &dir, err);
+	code = setup_models(config, &side->models, err);
+	if (code == ERR_OK && !*config_text(config, OPT_LAKE))
+		code = setup_dir_there(config, &dir, err);
 	if (code == ERR_OK)
-		code = setup_models(config, &side->models, err);
+		code = there ? setup_store_there(config, &side->store, err)
+			     : setup_store(config, &side->store, err);
 	if (code == ERR_OK)
-		code = setup_store(config, &side->store, err);
-	if (code == ERR_OK)
-		code = setup_engine(config, &side->engine, err);
+		code = there ? setup_engine_there(config, &side->engine, err)
+			     : setup_engine(config, &side->engine, err);
 	if (code != ERR_OK) {
 		sql_side_close(side);
 		return code;
 	}
-	(void)snprintf(side->temp_dir, sizeof(side->temp_dir), "%s/tmp", dir);	/* setup_engine() made it */
+	(void)snprintf(side->temp_dir, sizeof(side->temp_dir), "%s/tmp",
+		       config_text(config, OPT_DIR));
 	side->results = (struct results_options){
 		.store = side->store, .engine = side->engine, .models = &side->models,
 		.id = config_text(config, OPT_ID), .temp_dir = side->temp_dir };
 	return ERR_OK;
+}
+
+enum err_code sql_side_open(const struct config *config, struct sql_side *side, struct err *err)
+{
+	return open_side(config, false, side, err);
 }
 
 void sql_side_close(struct sql_side *side)
@@ -171,7 +262,7 @@ void sql_side_close(struct sql_side *side)
 enum err_code sql_side_attach(const struct config *config, struct sql_side *side, struct err *err)
 {
 	bool stream = strcmp(config_text(config, OPT_FROM), "stream") == 0;
-	enum err_code code = sql_side_open(config, side, err);
+	enum err_code code = open_side(config, true, side, err);
 
 	if (code != ERR_OK)
 		return code;

@@ -18,9 +18,15 @@
 /* The data directory, made if missing. */
 MUST_USE enum err_code setup_dir(const struct config *config, const char **ret_dir,
 				 struct err *err);
-/* Where objects and tables go: --lake, else DIR/lake. */
+/* The same for who only reads: ERR_ABSENT, if there is no log and no lake in it. */
+MUST_USE enum err_code setup_dir_there(const struct config *config, const char **ret_dir,
+				       struct err *err);
+/* Where objects and tables go: --lake, which must be there unless --create, else DIR/lake. */
 MUST_USE enum err_code setup_store(const struct config *config, struct store **ret_store,
 				   struct err *err);
+/* The same for who only reads; a lake that nobody has made yet is an empty one. */
+MUST_USE enum err_code setup_store_there(const struct config *config, struct store **ret_store,
+					 struct err *err);
 /* Whether rows to post come from the files of --data. */
 bool setup_from_files(const struct config *config);
 /* Whether each row of those files is to be posted once: unless --order draws them. */
@@ -29,6 +35,9 @@ bool setup_each_row_once(const struct config *config);
  * log is made if there is none; else that is ERR_ABSENT. */
 MUST_USE enum err_code setup_log_reader(const struct config *config, bool make,
 					struct broker **ret_broker, struct err *err);
+/* Of a directory that has data; nothing is made. */
+MUST_USE enum err_code setup_log_there(const struct config *config, struct broker **ret_broker,
+				       struct err *err);
 /* --models, else "models" beside the program, in its source tree or its installation. */
 MUST_USE enum err_code setup_models(const struct config *config, struct models *ret_models,
 				    struct err *err);
@@ -48,12 +57,12 @@ struct sql_side {
 	struct interrupt interrupt;	/* of sql_side_attach() */
 };
 
-/* On failure there is nothing to release. */
+/* To clean what is there. On failure there is nothing to release. */
 MUST_USE enum err_code sql_side_open(const struct config *config, struct sql_side *side,
 				     struct err *err);
 void sql_side_close(struct sql_side *side);
-/* sql_side_open(), with the tables of --from attached. From then on a stop ends what the engine
- * does with ERR_STOPPED. */
+/* The same for who only reads, with the tables of --from attached. From then on a stop ends what
+ * the engine does with ERR_STOPPED. */
 MUST_USE enum err_code sql_side_attach(const struct config *config, struct sql_side *side,
 				       struct err *err);
 

@@ -158,7 +158,7 @@ static enum err_code topic_admin_look(const struct config *config, enum topic_ki
 {
 	struct topic_ref topic = { kind, name };
 	struct broker *broker;
-	enum err_code code = setup_log_reader(config, false, &broker, err);
+	enum err_code code = setup_log_there(config, &broker, err);
 
 	if (code != ERR_OK)
 		return code;

@@ -1,10 +1,11 @@
 #include "flow/supervise.h"
 
+#include "base/mem.h"
 #include "base/stop.h"
 #include "base/time.h"
 #include "base/trace.h"
 
-enum { TICK_MS = 20, STEADY_TIMES = 4 };
+enum { TICK_MS = 20, STEADY_TIMES = 4, RAN_MS = 10000 };
 
 static int64_t next_backoff(struct service *service, struct restart_delay delay)
 {
@@ -19,6 +20,50 @@ static int64_t next_backoff(struct service *service, struct restart_delay delay)
 	return service->backoff_ms;
 }
 
+/* As who reports it would: the code that has this exit status. */
+static enum err_code supervise_code_of(int status)
+{
+	static const enum err_code codes[] = { ERR_LOCKED, ERR_IO, ERR_BUSY };
+
+	for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+		if (err_exit(codes[i]) == status)
+			return codes[i];
+	return ERR_SHAPE;
+}
+
+/*
+ * A service that says why it cannot run before it ever ran: it would say so again. Only of a lock
+ * it is known that it may come free: what an `up` that was killed leaves behind drains first. A job
+ * has its next turn, and what a signal ended has said nothing.
+ */
+static bool never_ran(const struct service *service)
+{
+	int status = service->process.status;
+	int64_t now_ms = clock_mono_ms();
+
+	if (service->ran || service->period_ms || status == 0 || status >= 128)
+		return false;
+	return status != err_exit(ERR_LOCKED) || now_ms - service->first_ms >= service->drain_ms;
+}
+
+static int64_t next_start(struct service *service, struct restart_delay delay)
+{
+	int status = service->process.status;
+	int64_t now_ms = clock_mono_ms();
+	int64_t turn_ms = service->started_ms + service->period_ms;
+	int64_t due_ms;
+
+	if (status == 0 && service->period_ms) {
+		service->backoff_ms = 0;
+		return turn_ms;
+	}
+	due_ms = now_ms + next_backoff(service, delay);
+	/* A job that failed at its work has its next turn, as one that did it. */
+	if (service->period_ms && status < 128 && due_ms < turn_ms)
+		return turn_ms;
+	return due_ms;
+}
+
 /* It ended without being asked to. */
 static enum err_code plan_next_start(struct service *service, struct restart_delay delay,
 				     struct err *err)
@@ -26,16 +71,18 @@ static enum err_code plan_next_start(struct service *service, struct restart_del
 	int status = service->process.status;
 	int64_t wait_ms;
 
+	if (clock_mono_ms() - service->started_ms >= RAN_MS)
+		service->ran = true;
 	if (status == 2)
 		return err_set(err, ERR_USAGE, "%s cannot run with this configuration (see above)",
 			       service->name);
-	if (status == 0 && service->period_ms) {
-		service->backoff_ms = 0;
-		service->due_ms = service->started_ms + service->period_ms;
+	if (never_ran(service))
+		return err_set(err, supervise_code_of(status), "%s ended with status %d at its start (see above)",
+			       service->name, status);
+	service->due_ms = next_start(service, delay);
+	if (status == 0 && service->period_ms)
 		return ERR_OK;
-	}
-	wait_ms = next_backoff(service, delay);
-	service->due_ms = clock_mono_ms() + wait_ms;
+	wait_ms = service->due_ms - clock_mono_ms();
 	trace_warn("%s ended with status %d; starting it again in %lld ms", service->name, status,
 		   (long long)wait_ms);
 	return ERR_OK;
@@ -60,7 +107,8 @@ static enum err_code supervise_turn(struct service *service, struct restart_dela
 	if (code != ERR_OK && !err_retry(code))
 		return err_prefix(err, "could not start %s", service->name);
 	service->started_ms = clock_mono_ms();
-	service->starts++;
+	if (service->starts++ == 0)
+		service->first_ms = service->started_ms;
 	if (code != ERR_OK) {
 		trace_warn("could not start %s: %s", service->name, err->msg);
 		service->due_ms = service->started_ms + next_backoff(service, delay);

@@ -7,8 +7,12 @@
  * (usage or configuration) would only fail again, so the supervisor ends with
  * its status.
  *
+ * One that ends with any status before it has run for ten seconds even once
+ * would fail again too: the supervisor ends with it, unless a lock is held,
+ * which it waits for as long as a service may take to drain.
+ *
  * A job is a service with a period: it runs to its end, then again when the
- * period has passed since it began.
+ * period has passed since it began, whether it did its work or failed at it.
  *
  * On a stop the services end in the order of the table, each only when the
  * one before it has: first who writes, then who reads, so that the readers
@@ -30,6 +34,8 @@ struct service {
 	int64_t started_ms;
 	int64_t due_ms;
 	int64_t backoff_ms;
+	int64_t first_ms;		/* when it was first started */
+	bool ran;			/* for RAN_MS at least, once */
 	uint64_t starts;
 };
 

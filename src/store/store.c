@@ -1,6 +1,7 @@
 #include "store/store.h"
 
 #include <string.h>
+#include <unistd.h>
 
 /* Where store_file.c keeps what is not an object yet. */
 static bool reserved(const char *segment, size_t len)
@@ -72,13 +73,30 @@ enum err_code store_put_once(struct store *store, const char *key, struct slice 
 	return code;
 }
 
-enum err_code store_open(const char *url, struct store **ret_store, struct err *err)
+/* The directory of "file:DIR"; NULL: it is no such URL. */
+static const char *dir_of(const char *url)
 {
 	struct slice all = slice_str(url);
 
 	if (slice_starts(all, "file:///"))
-		return store_file_new(url + strlen("file://"), ret_store, err);
+		return url + strlen("file://");
 	if (slice_starts(all, "file:") && !slice_starts(all, "file://") && all.len > strlen("file:"))
-		return store_file_new(url + strlen("file:"), ret_store, err);
-	return err_set(err, ERR_USAGE, "\"%s\" is no place for objects; it is \"file:DIR\"", url);
+		return url + strlen("file:");
+	return NULL;
+}
+
+enum err_code store_open(const char *url, struct store **ret_store, struct err *err)
+{
+	const char *dir = dir_of(url);
+
+	if (!dir)
+		return err_set(err, ERR_USAGE, "\"%s\" is no place for objects; it is \"file:DIR\"", url);
+	return store_file_new(dir, ret_store, err);
+}
+
+bool store_is_there(const char *url)
+{
+	const char *dir = dir_of(url);
+
+	return dir && access(dir, F_OK) == 0;
 }

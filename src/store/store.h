@@ -3,6 +3,7 @@
  *
  * Backends
  *	store_file.c	a directory; durable
+ *	store_none.c	nothing, for who reads where nobody has written yet
  *
  * A key is a relative path: segments joined by "/", each of 1 to
  * STORE_SEGMENT_MAX bytes, none ".", ".." or STORE_RESERVED, at most
@@ -169,6 +170,11 @@ MUST_USE enum err_code store_put_once(struct store *store, const char *key, stru
 /* Open by URL: "file:DIR" (made if missing; also file:///DIR). ERR_USAGE: no such scheme. */
 MUST_USE enum err_code store_open(const char *url, struct store **ret_store, struct err *err);
 
+/* False: its directory would have to be made. */
+bool store_is_there(const char *url);
+
+/* Without objects, and it takes none. */
+MUST_USE struct store *store_none_new(void);
 MUST_USE enum err_code store_file_new(const char *dir, struct store **ret_store, struct err *err);
 /* ERR_SHAPE unless `key` is allowed; for backends. */
 MUST_USE enum err_code store_check_key(const char *key, struct err *err);

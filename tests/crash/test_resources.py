@@ -138,7 +138,7 @@ def test_the_lakes_disk_is_full_and_has_space_again(run, start, pinpipe, gateway
 def test_batch_meets_a_full_disk(run, pinpipe, gateway, data_dir, small_disk):
     run("emulate", "--posts", 50, "--rate", "max", "--listen", f"{gateway.host}:{gateway.port}")
     lake = ("--dir", data_dir, "--lake", f"file:{small_disk}/lake")
-    run("sink", "--until-end", *lake)
+    run("sink", "--until-end", "--create", *lake)
     ballast = fill(small_disk)
     done = subprocess.run([pinpipe, "batch", *map(str, lake)], capture_output=True, check=False,
                           env=clean_environment(), cwd=small_disk)

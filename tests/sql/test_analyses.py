@@ -41,6 +41,7 @@ def test_columns(lake):
 
 
 def test_no_table_yet(lake):
+    (lake.dir / "lake").mkdir(parents=True)
     assert {name: answer["rows"] for name, answer in lake.analyse().items()} == {name: [] for name in NAMES}
     assert lake.sql("SELECT * FROM pin") == lake.sql("SELECT * FROM user_all") == []
 
@@ -170,5 +171,6 @@ def test_output_formats(lake):
 @pytest.mark.parametrize("sql, said", [("SELEC 1", "SQL:1:"), ("SELECT\n\n nothing FROM pin", "SQL:3:"), ("", "SQL"),
                                        ("SELECT 1; SELECT 2", "SQL"), ("SELECT * FROM raw", "SQL")])
 def test_wrong_sql(lake, sql, said):
+    (lake.dir / "lake").mkdir(parents=True)
     result = lake.run("sql", "--dir", lake.dir, sql, status=2)
     assert said in result.stderr and result.stdout == ""

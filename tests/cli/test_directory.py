@@ -1,0 +1,139 @@
+"""Where the data is: who only reads makes nothing, a lake that is not mounted is told, and `up` ends
+at once with what none of its restarts would mend."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import urllib.request
+
+import pytest
+
+from conftest import wait_until
+
+ID = "124df56aef51"
+READERS = [["check"], ["dlq"], ["dlq", "x"], ["cat", "x"], ["topics"], ["topics", "list"], ["topics", "describe", "x"],
+           ["streams"], ["sql", "SELECT 1"], ["analyse"], ["batch"]]
+
+
+def tree(directory):
+    return sorted(str(path) for path in directory.rglob("*"))
+
+
+def post(gateway, topic, values):
+    body = json.dumps({"records": [{"value": value} for value in values]}).encode()
+    request = urllib.request.Request(f"{gateway.url}/topics/{topic}", body,
+                                     {"Content-Type": "application/vnd.kafka.json.v2+json"})
+    urllib.request.urlopen(request).read()
+
+
+@pytest.mark.parametrize("words", READERS, ids=" ".join)
+def test_readers_make_nothing(run, tmp_path, words):
+    for directory in (tmp_path / "typo", tmp_path / "empty"):
+        if directory.name == "empty":
+            directory.mkdir()
+        said = run(*words, "--dir", directory, status=1).stderr
+        assert f'there is no pinpipe data in "{directory}"' in said
+    assert tree(tmp_path) == [str(tmp_path / "empty")]
+
+
+def test_readers_leave_a_log_without_a_lake_alone(run, start_gateway, data_dir):
+    gateway = start_gateway()
+    post(gateway, f"{ID}.pin", [{"index": 1}])
+    gateway.stop()
+    before = tree(data_dir / "log")
+    assert json.loads(run("dlq", "--dir", data_dir, "--format", "json").stdout) == []
+    assert json.loads(run("dlq", f"{ID}.pin", "--dir", data_dir, "--format", "json").stdout) == []
+    assert run("cat", f"{ID}.pin", "--dir", data_dir).stdout == '{"index":1}\n'
+    assert json.loads(run("sql", "SELECT count(*) AS n FROM pin", "--dir", data_dir, "--format", "json").stdout) \
+        == [{"n": 0}]
+    run("topics", "--dir", data_dir)
+    run("check", "--dir", data_dir)
+    assert not (data_dir / "lake").exists() and tree(data_dir / "log") == before
+
+
+def test_a_lake_that_is_not_there(run, start_gateway, data_dir, tmp_path):
+    gateway = start_gateway()
+    post(gateway, f"{ID}.pin", [{"index": 1}])
+    gateway.stop()
+    lake = tmp_path / "mnt" / "bucket"
+    where = ("--dir", data_dir, "--lake", f"file:{lake}")
+    for words in (["sink", "--until-end"], ["stream", "--until-end"], ["batch"], ["run"], ["up"]):
+        said = run(*words, *where, status=1).stderr
+        assert f'the lake "file:{lake}" is not there: is it mounted? --create makes it' in said
+    for words in (["sql", "SELECT 1"], ["dlq"], ["check"]):
+        assert f'there is no lake at "file:{lake}"' in run(*words, *where, status=1).stderr
+    assert not lake.parent.exists()
+    run("sink", "--until-end", "--create", *where)
+    run("batch", *where)
+    asked = run("sql", "SELECT ind FROM pin", *where, "--format", "json", "--dir", tmp_path / "nowhere")
+    assert json.loads(asked.stdout) == [{"ind": 1}] and not (tmp_path / "nowhere").exists()
+
+
+def test_dead_letters_of_a_name_that_is_none(run, start_gateway, data_dir):
+    gateway = start_gateway()
+    post(gateway, f"{ID}.pin", [{"index": "abc"}, {"index": "f7a0c-1"}, {"index": 2**40}, {"title": "x", "a": 1}, 5])
+    gateway.stop()
+    run("sink", "--until-end", "--dir", data_dir)
+    run("batch", "--dir", data_dir)
+    kinds = {row["reason"]: row["letters"] for row in json.loads(run("dlq", "--dir", data_dir, "--format",
+                                                                      "json").stdout)}
+    assert kinds['"index" is no 32-bit integer: …'] == 3 and kinds['lacks "index"'] == 1
+    said = run("dlq", "nope", "--dir", data_dir, status=1).stderr
+    assert 'there is neither a topic nor a stream "nope"' in said
+
+
+def test_a_port_that_is_taken_ends_up(run, data_dir):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        result = run("up", "--listen", f"127.0.0.1:{taken.getsockname()[1]}", "--dir", data_dir, status=1, timeout_s=60)
+    assert "in use already" in result.stderr and "gateway ended with status 1 at its start" in result.stderr
+    assert "starting it again" not in result.stderr
+
+
+def test_a_second_up_ends_at_once(run, start, data_dir):
+    first = start("up", "--listen", "127.0.0.1:0", "--dir", data_dir)
+    first.wait_for(r"listening on")
+    result = run("up", "--listen", "127.0.0.1:0", "--dir", data_dir, status=73)
+    assert f"another pinpipe up (process {first.pid}) works on" in result.stderr
+    assert len(result.stderr.splitlines()) == 2
+
+
+def test_a_lake_that_cannot_be_made_ends_up(run, data_dir, tmp_path):
+    (tmp_path / "file").write_text("")
+    result = run("up", "--listen", "127.0.0.1:0", "--dir", data_dir, "--create", "--lake",
+                 f"file:{tmp_path}/file/lake", status=None)
+    assert result.returncode not in (0, 128 + signal.SIGTERM) and "could not make directory" in result.stderr
+    assert "starting it again" not in result.stderr
+
+
+def test_a_broken_analysis_waits_for_its_turn(start, data_dir, tmp_path):
+    """The batch that failed at it runs again at batch.every, not after a few hundred ms."""
+    analyses = tmp_path / "models" / "analyses"
+    analyses.mkdir(parents=True)
+    (tmp_path / "models" / "clean").mkdir()
+    (analyses / "bad.sql").write_text("-- title: Bad\nSELECT nothing FROM nowhere\n")
+    service = start("up", "--listen", "127.0.0.1:0", "--dir", data_dir, "--models", tmp_path / "models",
+                    "--batch-every", "1h", env={"PINPIPE_UP_RESTART_AFTER": "1ms", "PINPIPE_UP_RESTART_MAX": "1ms"})
+    said = service.wait_for(r"batch ended with status 1; starting it again in (\d+) ms")
+    assert int(said[1]) > 3_000_000
+    assert len(re.findall("batch ended", service.said())) == 1
+
+
+def test_a_service_that_is_killed_comes_back(start, data_dir):
+    service = start("up", "--listen", "127.0.0.1:0", "--dir", data_dir)
+    service.wait_for(r"listening on")
+
+    def child(name):
+        for path in pathlib.Path(f"/proc/{service.pid}/task/{service.pid}/children").read_text().split():
+            words = pathlib.Path(f"/proc/{path}/cmdline").read_bytes().split(b"\0")
+            if len(words) > 1 and words[1] == name.encode():
+                return int(path)
+        return None
+    sink = wait_until(lambda: child("sink"), "a sink")
+    os.kill(sink, signal.SIGKILL)
+    service.wait_for(r"sink ended with status 137; starting it again")
+    wait_until(lambda: child("sink") not in (None, sink), "another sink")
