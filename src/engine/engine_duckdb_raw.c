@@ -185,7 +185,7 @@ static void put_row(struct worker *worker, idx_t row)
 }
 
 /* What the worker's rows held that no column is made of: when it has read all. */
-static void tell_unknown(struct worker *worker)
+static void duckdb_raw_tell_unknown(struct worker *worker)
 {
 	struct duckdb_clean *clean = worker->clean;
 
@@ -219,7 +219,7 @@ static void duckdb_raw_fill(duckdb_function_info info, duckdb_data_chunk chunk)
 		if (more)
 			put_row(worker, rows++);
 		else
-			tell_unknown(worker);
+			duckdb_raw_tell_unknown(worker);
 	}
 	atomic_fetch_add(&clean->rows, rows);
 	duckdb.data_chunk_set_size(chunk, rows);

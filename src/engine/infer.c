@@ -15,8 +15,7 @@
 /* What a value may be. */
 enum kind {
 	KIND_BOOL = 1,
-	KIND_INT = 2,
-	KIND_LONG = 4,
+	KIND_LONG = 4,	/* whatever its size: the next record's may be larger, and no column grows */
 	KIND_WIDE = 8, /* a whole number that a double may not hold */
 	KIND_DOUBLE = 16,
 	KIND_TIME = 32,
@@ -124,7 +123,6 @@ static unsigned infer_kind_of(struct json value)
 {
 	struct slice text;
 	int64_t number;
-	int32_t narrow;
 
 	switch (json_type(value)) {
 	case JSON_BOOL:
@@ -132,7 +130,7 @@ static unsigned infer_kind_of(struct json value)
 	case JSON_INT:
 		if (!read_long(json_text(value), &number))
 			return KIND_TEXT;
-		return (read_int(json_text(value), &narrow) ? KIND_INT : KIND_LONG) |
+		return KIND_LONG |
 		       (number > EXACT_MAX || number < -EXACT_MAX ? KIND_WIDE : 0);
 	case JSON_DOUBLE:
 		return KIND_DOUBLE;
@@ -323,11 +321,9 @@ static enum delta_type infer_type_of(unsigned kinds)
 		return DELTA_BOOLEAN;
 	if (kinds == KIND_TIME)
 		return DELTA_TIMESTAMP;
-	if (kinds == KIND_INT)
-		return DELTA_INTEGER;
-	if (kinds && !(kinds & ~(unsigned)(KIND_INT | KIND_LONG | KIND_WIDE)))
+	if (kinds && !(kinds & ~(unsigned)(KIND_LONG | KIND_WIDE)))
 		return DELTA_LONG;
-	if (kinds && !(kinds & ~(unsigned)(KIND_INT | KIND_LONG | KIND_DOUBLE)))
+	if (kinds && !(kinds & ~(unsigned)(KIND_LONG | KIND_DOUBLE)))
 		return DELTA_DOUBLE;
 	return DELTA_STRING;
 }

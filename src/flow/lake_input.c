@@ -281,7 +281,8 @@ void lake_input_narrow(struct lake_input *input, uint64_t from, uint64_t to)
 	select_range(input, range, true);
 }
 
-static enum err_code lake_input_count_object(struct lake_input *input, size_t object, struct err *err)
+static enum err_code lake_input_count_object(struct lake_input *input, size_t object,
+					     struct err *err)
 {
 	struct raw_record record;
 	enum err_code code;

@@ -69,7 +69,8 @@ MUST_USE enum err_code sink_writer_new(struct store *store, size_t bytes_max,
 /* Lets the puts at hand end, drops the rest. */
 void sink_writer_free(struct sink_writer *writer);
 
-/* As if a stop had been asked: the sink is to end with an error, and must not wait for the store. */
+/* As if a stop had been asked: the sink is to end with an error, and must not wait for the
+ * store. */
 void sink_writer_end(struct sink_writer *writer);
 void sink_writer_push(struct sink_writer *writer, struct sink_job *job);
 /* Until all jobs of the lane (NULL: of every lane) have ended. */

@@ -131,8 +131,8 @@ static bool build(struct http_server *server, struct http_conn *conn,
 		  struct http_buf *to)
 {
 	bool body = has_body(reply->status) && !answer->head && reply->body.len > 0;
-	size_t room = HEAD_BYTES_MAX + (reply->content_type ? strlen(reply->content_type) : 0)
-		      + (body ? reply->body.len : 0);
+	size_t room = HEAD_BYTES_MAX + (reply->content_type ? strlen(reply->content_type) : 0) +
+		      (body ? reply->body.len : 0);
 
 	for (size_t i = 0; i < ARRAY_LEN(reply->extra); i++)
 		room += reply->extra[i] ? strlen(reply->extra[i]) : 0;
@@ -158,7 +158,8 @@ void http_answer_release(struct http_server *server, struct http_answer *answer)
 {
 	http_buf_release(&server->pool, &answer->held);
 	if (answer->client)
-		http_peers_remove(&server->clients, http_peers_key(&server->clients, answer->client));
+		http_peers_remove(&server->clients,
+				  http_peers_key(&server->clients, answer->client));
 	answer->client = 0;
 }
 

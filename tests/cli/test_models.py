@@ -69,8 +69,8 @@ SAMPLES = {"films": FILMS, "quakes": QUAKES, "events": EVENTS, "words": WORDS, "
 def test_types_and_names(new):
     films = new("films", FILMS).model
     assert columns(films) == {
-        "title": "string", "us_gross": "int", "world_gross": "long", "running_time_min": "int", "rating": "double",
-        "votes": "int", "release_date": "string", "director": "string"}
+        "title": "string", "us_gross": "long", "world_gross": "long", "running_time_min": "long", "rating": "double",
+        "votes": "long", "release_date": "string", "director": "string"}
     assert header(films)["fields"].startswith('"Title" AS title "US Gross" AS us_gross ')
     assert "key" not in header(films) and "as_long(world_gross) AS world_gross" in films
     assert columns(new("quakes", QUAKES).model) == dict.fromkeys(("type", "id", "properties", "geometry"), "string")
