@@ -3,6 +3,7 @@
 #include "base/base64.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "flow/replayed.h"
 
 #include <inttypes.h>
 
@@ -151,6 +152,8 @@ struct reading {
 	struct json_parser *parser;
 	struct buf body;		/* of the object being read */
 	struct buf value;
+	const struct replayed *replayed; /* NULL: it is not asked for */
+	bool with_done;
 	enum err_code code;
 	struct err *err;
 };
@@ -237,7 +240,10 @@ static bool read_object(struct reading *reading, const char *key)
 						reading->body.len - rest.len);
 			break;
 		}
-		if (!reading->each(reading->user, &entry))
+		entry.done = reading->replayed &&
+			     replayed_has(reading->replayed, entry.topic, entry.table,
+					  entry.partition, entry.offset);
+		if ((!entry.done || reading->with_done) && !reading->each(reading->user, &entry))
 			return false;
 		rest = slice_from(rest, len + 1);
 	}
@@ -246,28 +252,46 @@ static bool read_object(struct reading *reading, const char *key)
 
 static bool read_listed(void *user, const struct store_entry *entry)
 {
-	return read_object(user, entry->key);
+	return replayed_is_marker(entry->key) || read_object(user, entry->key);
+}
+
+enum err_code dlq_query(struct store *store, const struct dlq_query *query,
+			bool (*each)(void *user, const struct dlq_entry *entry), void *user,
+			struct err *err)
+{
+	struct replayed *replayed = NULL;
+	struct reading reading;
+	enum err_code code;
+	struct buf prefix;
+
+	/* First, so that what is committed meanwhile is not yet done, rather than nowhere. */
+	code = replayed_load(store, query->topic, query->committed, query->committed_user,
+			     &replayed, err);
+	if (code != ERR_OK)
+		return code;
+	buf_init(&prefix, KEY_MAX);
+	buf_addf(&prefix, "dlq/%s%s", query->topic ? query->topic : "", query->topic ? "/" : "");
+	reading_init(&reading, store, err);
+	reading.each = each;
+	reading.user = user;
+	reading.replayed = replayed;
+	reading.with_done = query->with_done;
+	code = store_list(store, buf_cstr(&prefix), "", read_listed, &reading, err);
+	if (code == ERR_OK)
+		code = reading.code;
+	reading_release(&reading);
+	replayed_free(replayed);
+	buf_release(&prefix);
+	return code;
 }
 
 enum err_code dlq_list(struct store *store, const char *topic,
 		       bool (*each)(void *user, const struct dlq_entry *entry), void *user,
 		       struct err *err)
 {
-	struct reading reading;
-	enum err_code code;
-	struct buf prefix;
+	struct dlq_query query = { .topic = topic };
 
-	buf_init(&prefix, KEY_MAX);
-	buf_addf(&prefix, "dlq/%s%s", topic ? topic : "", topic ? "/" : "");
-	reading_init(&reading, store, err);
-	reading.each = each;
-	reading.user = user;
-	code = store_list(store, buf_cstr(&prefix), "", read_listed, &reading, err);
-	if (code == ERR_OK)
-		code = reading.code;
-	reading_release(&reading);
-	buf_release(&prefix);
-	return code;
+	return dlq_query(store, &query, each, user, err);
 }
 
 /* --- the letters of one stage and partition ---------------------------- */

@@ -75,7 +75,20 @@ struct dlq_entry {
 	struct slice reason;
 	int64_t timestamp_ms;
 	struct slice value;
+	bool done; /* a replay made it a row */
 };
+
+struct dlq_query {
+	const char *topic;	/* NULL: all */
+	bool with_done;		/* those, too, that are rows now */
+	/* As of replayed_load(). */
+	bool (*committed)(void *user, const char *root, const char *app_id);
+	void *committed_user;
+};
+MUST_USE enum err_code dlq_query(struct store *store, const struct dlq_query *query,
+				 bool (*each)(void *user, const struct dlq_entry *entry), void *user,
+				 struct err *err);
+/* Those of a topic (NULL: all) that are no rows. */
 MUST_USE enum err_code dlq_list(struct store *store, const char *topic,
 				bool (*each)(void *user, const struct dlq_entry *entry), void *user,
 				struct err *err);

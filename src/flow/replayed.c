@@ -1,0 +1,239 @@
+#include "flow/replayed.h"
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "delta/delta.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct open_table {
+	char root[STORE_KEY_MAX];
+	struct delta_table *delta;	/* NULL: there is none */
+};
+
+struct replayed {
+	char **list;			/* "<topic>/<table>/<partition>/<offset>", sorted */
+	size_t count;
+	size_t room;
+	/* While it is loaded. */
+	struct store *store;
+	bool (*committed)(void *user, const char *root, const char *app_id);
+	void *user;
+	struct open_table *tables;
+	size_t table_count;
+	struct json_parser *parser;
+	enum err_code code;
+	struct err *err;
+};
+
+void replayed_app_id(char app_id[REPLAYED_APP_ID_MAX], const char *file)
+{
+	(void)snprintf(app_id, REPLAYED_APP_ID_MAX, "pinpipe/replay/%.120s", file);
+}
+
+void replayed_key(struct buf *out, const char *topic, const char *file)
+{
+	buf_clear(out);
+	buf_addf(out, "dlq/%s/replayed/%s.json", topic, file);
+}
+
+bool replayed_is_marker(const char *key)
+{
+	const char *topic = key + strlen("dlq/");
+
+	return slice_starts(slice_str(topic + strcspn(topic, "/")), "/replayed/");
+}
+
+static char *letter_name(struct slice topic, struct slice table, struct slice partition,
+			 struct slice offset)
+{
+	struct buf name;
+	char *copy;
+
+	buf_init(&name, STORE_KEY_MAX * 2);
+	buf_addf(&name, "%.*s/%.*s/%.*s/%.*s", SLICE_ARG(topic), SLICE_ARG(table),
+		 SLICE_ARG(partition), SLICE_ARG(offset));
+	copy = xstrdup(buf_cstr(&name));
+	buf_release(&name);
+	return copy;
+}
+
+static void replayed_add(struct replayed *replayed, char *name)
+{
+	if (replayed->count == replayed->room) {
+		replayed->room = replayed->room * 2 + 64;
+		replayed->list = xreallocarray(replayed->list, replayed->room, sizeof(char *));
+	}
+	replayed->list[replayed->count++] = name;
+}
+
+static enum err_code replayed_open_table(struct replayed *replayed, const char *root,
+					 struct delta_table **ret_delta)
+{
+	struct delta_options options = { 0 };
+	struct open_table *table;
+	enum err_code code;
+
+	for (size_t i = 0; i < replayed->table_count; i++)
+		if (strcmp(replayed->tables[i].root, root) == 0) {
+			*ret_delta = replayed->tables[i].delta;
+			return ERR_OK;
+		}
+	replayed->tables = xreallocarray(replayed->tables, replayed->table_count + 1,
+					 sizeof(*replayed->tables));
+	table = &replayed->tables[replayed->table_count++];
+	*table = (struct open_table){ 0 };
+	(void)snprintf(table->root, sizeof(table->root), "%s", root);
+	code = delta_open(replayed->store, root, &options, &table->delta, replayed->err);
+	*ret_delta = table->delta;
+	return code == ERR_ABSENT ? ERR_OK : code;
+}
+
+static bool is_committed(struct replayed *replayed, const char *root, const char *app_id)
+{
+	struct delta_table *delta = NULL;
+
+	if (replayed->committed)
+		return replayed->committed(replayed->user, root, app_id);
+	replayed->code = replayed_open_table(replayed, root, &delta);
+	return replayed->code == ERR_OK && delta && delta_txn_version(delta, app_id) >= 0;
+}
+
+static bool replayed_text(struct json object, const char *name, struct slice *ret)
+{
+	struct json member;
+
+	return json_member(object, name, &member) && json_get_string(member, ret);
+}
+
+static bool take_letters(struct replayed *replayed, struct slice topic, struct slice table,
+			 struct json letters)
+{
+	struct json_iter letter = json_iter(letters);
+
+	while (json_next(&letter)) {
+		struct slice texts[2] = { 0 };
+		size_t count = 0;
+		struct json_iter text;
+
+		if (json_type(letter.value) != JSON_ARRAY)
+			return false;
+		text = json_iter(letter.value);
+		while (count < 2 && json_next(&text) && json_get_string(text.value, &texts[count]))
+			count++;
+		if (count < 2)
+			return false;
+		replayed_add(replayed, letter_name(topic, table, texts[0], texts[1]));
+	}
+	return true;
+}
+
+/* False: it is no marker. */
+static bool take_marker(struct replayed *replayed, struct slice topic, struct json root)
+{
+	char app_id[REPLAYED_APP_ID_MAX], place[STORE_KEY_MAX], name[160];
+	struct slice table, where, file;
+	struct json letters;
+
+	if (json_type(root) != JSON_OBJECT || !replayed_text(root, "table", &table) ||
+	    !replayed_text(root, "root", &where) || !replayed_text(root, "file", &file) ||
+	    !json_member(root, "letters", &letters) || json_type(letters) != JSON_ARRAY)
+		return false;
+	(void)snprintf(place, sizeof(place), "%.*s", SLICE_ARG(where));
+	(void)snprintf(name, sizeof(name), "%.*s", SLICE_ARG(file));
+	replayed_app_id(app_id, name);
+	if (!is_committed(replayed, place, app_id))
+		return true; /* of a replay that a crash cut off, or of one at work */
+	return take_letters(replayed, topic, table, letters);
+}
+
+static bool read_marker(void *user, const struct store_entry *entry)
+{
+	struct replayed *replayed = user;
+	const char *topic = entry->key + strlen("dlq/");
+	struct json root;
+	struct buf body;
+
+	if (!replayed_is_marker(entry->key))
+		return true;
+	buf_init(&body, REPLAYED_BYTES_MAX);
+	replayed->code = store_get(replayed->store, entry->key, 0, UINT64_MAX, &body,
+				   replayed->err);
+	if (replayed->code == ERR_OK)
+		replayed->code = json_parse(replayed->parser, buf_slice(&body), &root,
+					    replayed->err);
+	if (replayed->code == ERR_OK &&
+	    !take_marker(replayed, slice_of(topic, strcspn(topic, "/")), root))
+		replayed->code = err_set(replayed->err, ERR_CORRUPT, "\"%s\" is no marker of a"
+					 " replay", entry->key);
+	buf_release(&body);
+	return replayed->code == ERR_OK;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void end_loading(struct replayed *replayed)
+{
+	for (size_t i = 0; i < replayed->table_count; i++)
+		delta_close(replayed->tables[i].delta);
+	free(replayed->tables);
+	replayed->tables = NULL;
+	replayed->table_count = 0;
+	json_parser_free(replayed->parser);
+	if (replayed->count > 0)
+		qsort(replayed->list, replayed->count, sizeof(char *), by_name);
+}
+
+enum err_code replayed_load(struct store *store, const char *topic,
+			    bool (*committed)(void *user, const char *root, const char *app_id),
+			    void *user, struct replayed **ret_replayed, struct err *err)
+{
+	struct replayed *replayed = xcalloc(1, sizeof(*replayed));
+	char prefix[STORE_KEY_MAX];
+	enum err_code code;
+
+	replayed->store = store;
+	replayed->committed = committed;
+	replayed->user = user;
+	replayed->err = err;
+	replayed->parser = json_parser_new(REPLAYED_BYTES_MAX);
+	(void)snprintf(prefix, sizeof(prefix), "dlq/%s%s", topic ? topic : "",
+		       topic ? "/replayed/" : "");
+	code = store_list(store, prefix, "", read_marker, replayed, err);
+	if (code == ERR_OK)
+		code = replayed->code;
+	end_loading(replayed);
+	if (code == ERR_OK)
+		*ret_replayed = replayed;
+	else
+		replayed_free(replayed);
+	return code;
+}
+
+void replayed_free(struct replayed *replayed)
+{
+	if (!replayed)
+		return;
+	for (size_t i = 0; i < replayed->count; i++)
+		free(replayed->list[i]);
+	free(replayed->list);
+	free(replayed);
+}
+
+bool replayed_has(const struct replayed *replayed, struct slice topic, struct slice table,
+		  struct slice partition, struct slice offset)
+{
+	char *name;
+	bool has;
+
+	if (replayed->count == 0)
+		return false;
+	name = letter_name(topic, table, partition, offset);
+	has = bsearch(&name, replayed->list, replayed->count, sizeof(char *), by_name) != NULL;
+	free(name);
+	return has;
+}
