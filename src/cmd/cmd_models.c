@@ -131,6 +131,34 @@ static void tell_on_stderr(void *user, const char *fault)
 	(void)fprintf(stderr, "%s\n", fault);
 }
 
+static void tell_fault(struct model_faults *faults, const struct err *fault)
+{
+	faults->tell(faults->user, fault->msg);
+	faults->count++;
+}
+
+/* The SQL of those whose headers are sound, held against fields, columns and views. */
+static enum err_code check_sql(const struct config *config, const struct models *models,
+			       struct model_faults *faults, struct err *err)
+{
+	struct engine_options in_memory = {
+		.memory_bytes_max = (uint64_t)config_int(config, OPT_ENGINE_MEMORY),
+		.threads = 1,
+	};
+	struct engine *engine = NULL;
+	enum err_code code = engine_duckdb_new(&in_memory, &engine, err);
+	struct err fault;
+
+	for (size_t i = 0; code == ERR_OK && i < models->clean_count; i++)
+		if (engine_check_clean(engine, &models->clean[i], &fault) != ERR_OK)
+			tell_fault(faults, &fault);
+	for (size_t i = 0; code == ERR_OK && i < models->analysis_count; i++)
+		if (engine_check_analysis(engine, models, &models->analyses[i], &fault) != ERR_OK)
+			tell_fault(faults, &fault);
+	engine_free(engine);
+	return code;
+}
+
 static enum err_code check_models(const struct config *config, struct err *err)
 {
 	struct model_faults faults = { .tell = tell_on_stderr };
@@ -142,10 +170,11 @@ static enum err_code check_models(const struct config *config, struct err *err)
 		code = models_load_sound(dir, &faults, &models, err);
 	if (code != ERR_OK)
 		return code;
-	if (faults.count > 0)
+	code = check_sql(config, &models, &faults, err);
+	if (code == ERR_OK && faults.count > 0)
 		code = err_set(err, ERR_SHAPE, "%zu fault%s in the models of \"%s\"", faults.count,
 			       faults.count == 1 ? "" : "s", dir);
-	else
+	else if (code == ERR_OK)
 		(void)fprintf(stderr, "%zu tables and %zu analyses are sound\n", models.clean_count,
 			      models.analysis_count);
 	models_free(&models);

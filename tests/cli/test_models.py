@@ -234,11 +234,17 @@ def test_the_check_tells_every_fault(run, models):
     (models / "clean" / "worse.sql").write_text("-- title: W\n-- fields: a\n-- columns: a int\n")
     (models / "clean" / "pin_all.sql").write_text((models / "clean" / "pin.sql").read_text())
     (models / "analyses" / "pie.sql").write_text("-- title: x\n-- chart: pie\nSELECT 1\n")
+    (models / "analyses" / "nopin.sql").write_text("-- title: x\n\nSELECT\n\tno_such\nFROM geo\n")
+    (models / "clean" / "copies.sql").write_text(
+        "-- title: x\n-- fields: a\n-- columns: a int\nCOPY raw TO '/tmp/x'\n")
+    (models / "clean" / "short.sql").write_text(
+        "-- title: x\n-- fields: a\n-- columns: a int\nSELECT as_int(b) AS a, _partition, _offset FROM raw\n")
     said = run("models", "--check", "--models", models, status=1).stderr
     for fault in ('clean/bad.sql:1: no such header line: "titel"', 'clean/bad.sql:1: the header lacks "-- title',
                   'clean/bad.sql:3: field "a" is named twice', 'clean/bad.sql:4: column "b" has no type',
                   "clean/worse.sql:4: there is no SQL", 'clean/pin_all.sql:1: table "pin_all" and table "pin"',
-                  'analyses/pie.sql:2: chart "pie"', "7 faults in the models"):
+                  'analyses/pie.sql:2: chart "pie"', "analyses/nopin.sql:4: ", "clean/copies.sql:4: ",
+                  "clean/short.sql:4: ", "10 faults in the models"):
         assert fault in said
 
 
