@@ -92,7 +92,8 @@ X(ENGINE_THREADS, "engine.threads", "", CONFIG_INT, "0", "0..1024", "Threads of 
 X(SCHEDULE, "batch.every", "batch-every", CONFIG_MS, "60s", "10ms..30d", "How often `up` runs the batch")
 X(RESTART_AFTER, "up.restart_after", "", CONFIG_MS, "200ms", "1ms..1h", "How long `up` waits before it starts again what ended; twice as long each time")
 X(RESTART_MAX, "up.restart_max", "", CONFIG_MS, "30s", "1ms..24h", "The longest that `up` waits for that")
-X(FROM, "", "from", CONFIG_CHOICE, "batch", "batch|stream", "Which tables to ask")
+X(FROM, "", "from", CONFIG_CHOICE, "auto", "auto|batch|stream|both", "Which tables; auto: those of batch to ask, both to rebuild")
+X(DROP_UNREACHABLE, "", "drop-unreachable", CONFIG_BOOL, "false", "", "Let go of rows whose records are not there any more")
 X(UNTIL_END, "", "until-end", CONFIG_BOOL, "false", "", "Stop when all that is in the log now is done")
 
 /* Looking inside */

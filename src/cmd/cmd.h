@@ -65,6 +65,7 @@ struct command {
 	X(sink) \
 	X(stream) \
 	X(batch) \
+	X(rebuild) \
 	X(analyse) \
 	X(sql) \
 	X(models) \

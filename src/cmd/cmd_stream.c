@@ -64,6 +64,9 @@ static enum err_code stream(const struct config *config, const struct models *mo
 		code = stream_run(stream, &counts, err);
 	if (code == ERR_OK)
 		code = cmd_stream_report(models, &counts, err);
+	if (code == ERR_OK && counts.refused > 0)
+		code = err_set(err, ERR_SHAPE, "%zu of %zu tables were left out; the others go on",
+			       counts.refused, models->clean_count);
 	stream_counts_release(&counts);
 	engine_free(engine);
 	store_free(store);

@@ -3,6 +3,7 @@
 #include "base/trace.h"
 #include "cmd/children.h"
 #include "cmd/cmd.h"
+#include "cmd/models_watch.h"
 #include "cmd/setup.h"
 #include "flow/supervise.h"
 
@@ -37,6 +38,7 @@ static int cmd_up_run(struct config *config, int argc, const char *const *argv)
 	static const char *const sink[] = { "sink", NULL };
 	static const char *const stream[] = { "stream", NULL };
 	static const char *const batch[] = { "batch", NULL };
+	struct models_watch watch = { 0 };
 	/* In the order in which they end: who writes the log first. */
 	struct service services[] = {
 		{ .name = "gateway", .args = gateway, .drain_ms = DRAIN_MS },
@@ -44,6 +46,7 @@ static int cmd_up_run(struct config *config, int argc, const char *const *argv)
 		{ .name = "stream", .args = stream, .drain_ms = DRAIN_MS, .quiet = true },
 		{ .name = "batch", .args = batch, .drain_ms = DRAIN_MS, .quiet = true,
 		  .period_ms = config_int(config, OPT_SCHEDULE) },
+		{ .name = "models", .look = models_watch_look, .user = &watch },
 	};
 	struct restart_delay delay = {
 		.first_ms = config_int(config, OPT_RESTART_AFTER),
@@ -55,6 +58,8 @@ static int cmd_up_run(struct config *config, int argc, const char *const *argv)
 
 	(void)argc;
 	(void)argv;
+	if (code == ERR_OK)
+		code = models_watch_begin(&watch, config, &err);
 	if (code == ERR_OK) {
 		trace_info("gateway, sink, stream and batch run on \"%s\"; Ctrl-C drains and ends them",
 			   config_text(config, OPT_DIR));

@@ -262,8 +262,11 @@ void sql_side_close(struct sql_side *side)
 enum err_code sql_side_attach(const struct config *config, struct sql_side *side, struct err *err)
 {
 	bool stream = strcmp(config_text(config, OPT_FROM), "stream") == 0;
-	enum err_code code = open_side(config, true, side, err);
+	enum err_code code;
 
+	if (strcmp(config_text(config, OPT_FROM), "both") == 0)
+		return err_set(err, ERR_USAGE, "--from both: a question is asked of one of them");
+	code = open_side(config, true, side, err);
 	if (code != ERR_OK)
 		return code;
 	code = interrupt_begin(&side->interrupt, side->engine, err);

@@ -59,11 +59,12 @@ enum err_code delta_compare(struct delta_table *table, const struct delta_schema
 	return code;
 }
 
-/* What a user calls it: the last part of its root. */
 static const char *table_name(const struct delta_table *table)
 {
 	const char *slash = strrchr(table->root, '/');
 
+	if (table->name)
+		return table->name;
 	return slash ? slash + 1 : table->root;
 }
 
@@ -364,6 +365,7 @@ static struct delta_table *table_new(struct store *store, const char *root,
 	table->root = xstrdup(root);
 	table->schema = options->create;
 	table->columns = options->columns;
+	table->name = options->name;
 	table->checkpoints = options->checkpoints;
 	table->checkpoint_interval = options->checkpoint_interval ? options->checkpoint_interval :
 		CHECKPOINT_INTERVAL;

@@ -102,6 +102,7 @@ enum delta_columns {
 struct delta_options {
 	const struct delta_schema *create;	/* what a writer needs, borrowed; NULL: to read */
 	enum delta_columns columns;
+	const char *name;			/* a user's word for the table; NULL: root's end */
 	uint32_t checkpoint_interval;		/* commits; 0: 10 */
 	bool checkpoints;			/* write them */
 };

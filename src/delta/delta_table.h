@@ -17,6 +17,7 @@ struct delta_table {
 	char *root;
 	const struct delta_schema *schema;	/* the caller's: what a writer needs, or NULL */
 	enum delta_columns columns;
+	const char *name;
 	bool checkpoints;
 	uint32_t checkpoint_interval;
 	int64_t checkpoint_not_before;		/* version; after a checkpoint that failed */

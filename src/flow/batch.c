@@ -9,6 +9,7 @@
 #include "base/trace.h"
 #include "flow/lake_input.h"
 #include "flow/poison.h"
+#include "flow/staging.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -336,6 +337,18 @@ static enum err_code batch_keep(struct job *job, struct lake_input *input,
 	return code;
 }
 
+static void note_reach(struct reach *reach, const struct lake_input *input)
+{
+	for (size_t i = 0; i < input->object_count; i++) {
+		const struct lake_object *object = &input->objects[i];
+
+		if (object->count > 0)
+			reach_note(reach, object->part->partition,
+				   position_of_offset(object->start),
+				   position_of_offset(object->start + object->count - 1));
+	}
+}
+
 /* One commit's worth of new objects. *ret_more: there were some. */
 static enum err_code batch_step(struct job *job, bool *ret_more, struct err *err)
 {
@@ -344,6 +357,7 @@ static enum err_code batch_step(struct job *job, bool *ret_more, struct err *err
 	enum err_code code;
 
 	lake_input_init(&input, job->options->store, &job->table);
+	input.gaps = job->options->reach != NULL;
 	code = find_new(job, &input, err);
 	*ret_more = input.object_count > 0;
 	if (code != ERR_OK || !*ret_more)
@@ -356,6 +370,8 @@ static enum err_code batch_step(struct job *job, bool *ret_more, struct err *err
 	code = batch_keep(job, &input, &result, err);
 	if (code != ERR_OK)
 		goto out;
+	if (job->options->reach)
+		note_reach(job->options->reach, &input);
 	job->report.objects += input.object_count;
 	job->report.bytes += input.bytes;
 	job->report.rows += result.rows;
@@ -373,7 +389,10 @@ out:
 static enum err_code job_open(struct job *job, const struct batch_options *options,
 			      const struct clean_model *model, struct err *err)
 {
-	struct delta_options delta = { .checkpoints = true };
+	struct delta_options delta = { .checkpoints = !options->reach,
+				       .columns = DELTA_COLUMNS_EVOLVE,
+				       .name = model->model.name };
+	enum err_code code;
 
 	*job = (struct job){ .options = options };
 	job->report.name = model->model.name;
@@ -385,12 +404,15 @@ static enum err_code job_open(struct job *job, const struct batch_options *optio
 		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", options->dir);
 	(void)unlink(job->temp_path);	/* of a run that was killed */
 	delta.create = &job->table.model->schema;
-	return delta_open(options->store, job->table.root, &delta, &job->delta, err);
+	code = delta_open(options->store, job->table.root, &delta, &job->delta, err);
+	if (code == ERR_OK && !options->reach)
+		code = staging_settle(options->store, &job->table, job->delta, err);
+	return code;
 }
 
-static enum err_code clean_table(const struct batch_options *options,
-				 const struct clean_model *model, struct batch_table *ret_report,
-				 struct err *err)
+enum err_code batch_clean_table(const struct batch_options *options,
+				const struct clean_model *model, struct batch_table *ret_report,
+				struct err *err)
 {
 	int64_t start_ms = clock_mono_ms();
 	bool more = true;
@@ -428,6 +450,10 @@ static void batch_put_table(struct buf *out, const struct batch_table *table)
 	if (table->unknown.count > 0) {
 		buf_add_str(out, ",\"unknown\":");
 		unknown_fields_put(out, &table->unknown);
+	}
+	if (table->err.code != ERR_OK) {
+		buf_add_str(out, ",\"error\":");
+		json_put_string(out, slice_str(table->err.msg));
 	}
 	buf_add_char(out, '}');
 }
@@ -486,6 +512,26 @@ static enum err_code batch_analyse(const struct batch_options *options, const ch
 	return code;
 }
 
+/* A table that cannot be opened or cleaned is told in its report; only a stop ends the others. */
+static enum err_code clean_all_tables(const struct batch_options *options,
+				      struct batch_report *report, struct err *err)
+{
+	for (size_t i = 0; i < options->models->clean_count; i++) {
+		const struct clean_model *model = &options->models->clean[i];
+		struct batch_table *table = &report->tables[i];
+		enum err_code code = batch_clean_table(options, model, table, err);
+
+		report->table_count++;
+		if (code == ERR_STOPPED)
+			return code;
+		if (code == ERR_OK)
+			continue;
+		*table = (struct batch_table){ .name = model->model.name, .err = *err };
+		report->tables_failed++;
+	}
+	return ERR_OK;
+}
+
 static enum err_code batch_run_all(const struct batch_options *options, struct batch_report *report,
 				   struct err *err)
 {
@@ -496,12 +542,7 @@ static enum err_code batch_run_all(const struct batch_options *options, struct b
 
 	results_run_name(clock_wall_ms(), name);
 	report->tables = xcalloc(options->models->clean_count, sizeof(*report->tables));
-	for (; report->table_count < options->models->clean_count; report->table_count++) {
-		code = clean_table(options, &options->models->clean[report->table_count],
-				   &report->tables[report->table_count], err);
-		if (code != ERR_OK)
-			break;
-	}
+	code = clean_all_tables(options, report, err);
 	report->clean_ms = clock_mono_ms() - start_ms;
 	if (code == ERR_OK)
 		code = batch_analyse(options, name, report, err);

@@ -29,6 +29,7 @@
 
 #include "engine/engine.h"
 #include "flow/lake.h"
+#include "flow/reach.h"
 #include "flow/results.h"
 #include "store/store.h"
 
@@ -41,6 +42,8 @@ struct batch_options {
 	const char *id;
 	const char *dir;		/* the data directory; its "tmp" takes files on their way */
 	uint64_t bytes_max;		/* of a commit's objects; 0: BATCH_BYTES_MAX */
+	/* A rebuild's (the store is its staging) or NULL: told of the records that were cleaned. */
+	struct reach *reach;
 };
 
 /* What a run did with one table, and what that holds now. */
@@ -55,19 +58,27 @@ struct batch_table {
 	uint64_t bytes;			/* raw */
 	uint64_t total_rows;
 	int64_t duration_ms;
+	struct err err; /* code ERR_OK: all that was new is cleaned */
 };
 
 struct batch_report {
 	struct batch_table *tables; /* in order of name */
 	size_t table_count;
+	size_t tables_failed;
 	struct results_report results;
 	int64_t clean_ms;
 	int64_t duration_ms;
 };
 
-/* ERR_OK even if an analysis failed: the report tells. The caller releases *ret_report. */
+/* ERR_OK even if a table could not be cleaned or an analysis failed: none takes another with it,
+ * the report tells. An analysis over such a table is answered by the rows that it has. The caller
+ * releases *ret_report. */
 MUST_USE enum err_code batch_run(const struct batch_options *options,
 				 struct batch_report *ret_report, struct err *err);
+/* One table alone, under "batch.lock". The caller releases ret_report->unknown. */
+MUST_USE enum err_code batch_clean_table(const struct batch_options *options,
+					 const struct clean_model *model,
+					 struct batch_table *ret_report, struct err *err);
 /* As one JSON object on a line: what "pinpipe batch --format json" and the run's history show. */
 void batch_report_put(struct buf *out, const struct batch_report *report);
 void batch_report_release(struct batch_report *report);

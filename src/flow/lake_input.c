@@ -357,7 +357,7 @@ static enum err_code find_holes(struct lake_input *input, struct holes *holes, s
 			return err_set(err, ERR_CORRUPT, "object %s+%s+%010" PRIu64 " begins before the"
 				       " one before it ends, at offset %" PRIu64, input->topic,
 				       part->text, object->start, expected);
-		if (object->start > expected && part->end >= 0)
+		if (object->start > expected && part->end >= 0 && !input->gaps)
 			note_hole(holes, part, expected, object->start);
 		part->end = (int64_t)(object->start + object->count) - 1;
 	}

@@ -72,6 +72,7 @@ struct lake_input {
 	size_t object_count;
 	size_t object_room;
 	uint64_t bytes;
+	bool gaps; /* records may be missing between objects: a rebuild takes what is left */
 	struct lake_range range;	/* what the next run reads */
 	bool trial;			/* dead letters of the next run do not count */
 	struct lake_poison *poison;

@@ -15,10 +15,12 @@ struct stream {
 	struct stream_table *tables; /* one a model, in order of name */
 	size_t table_count;
 	struct broker_reader *reader;
+	size_t refused;			/* of them */
 	bool draining;			/* goals are set; end when they are reached */
 };
 
-/* The first table of a stream, and the next of those that share it; NULL: there is none (left). */
+/* The first table of a stream, and the next of those that share it; NULL: there is none (left).
+ * Refused ones are none. */
 static struct stream_table *stream_next_table(struct stream *stream, const char *topic,
 					      const struct stream_table *after)
 {
@@ -27,7 +29,7 @@ static struct stream_table *stream_next_table(struct stream *stream, const char 
 					   : stream->tables;
 
 	for (; table < end; table++)
-		if (strcmp(table->place.topic, topic) == 0)
+		if (table->delta && strcmp(table->place.topic, topic) == 0)
 			return table;
 	return NULL;
 }
@@ -46,6 +48,25 @@ static enum err_code stream_open_table(struct stream_table *table,
 	return code;
 }
 
+/* Whether a table that shares the stream was refused. */
+static bool stream_lacks_table(const struct stream *stream, const char *topic)
+{
+	for (size_t i = 0; i < stream->table_count; i++)
+		if (!stream->tables[i].delta && strcmp(stream->tables[i].place.topic, topic) == 0)
+			return true;
+	return false;
+}
+
+static void refuse_table(struct stream *stream, struct stream_table *table, const struct err *err)
+{
+	struct lake_table place = table->place;
+
+	trace_error("table \"%s\" is left out: %s", place.model->model.name, err->msg);
+	stream_table_close(table);
+	*table = (struct stream_table){ .place = place };
+	stream->refused++;
+}
+
 static enum err_code open_tables(struct stream *stream, struct err *err)
 {
 	const struct stream_options *options = stream->options;
@@ -59,14 +80,21 @@ static enum err_code open_tables(struct stream *stream, struct err *err)
 
 	stream->tables = xcalloc(models->clean_count, sizeof(*stream->tables));
 	for (size_t i = 0; i < models->clean_count; i++) {
+		enum err_code code;
+
 		if (lake_table_init(&table.place, &models->clean[i], TOPIC_STREAM, options->id,
 				    err) != ERR_OK)
 			return err->code;
 		stream->table_count++;
-		if (stream_open_table(&stream->tables[i], &table, err) != ERR_OK)
-			return err->code;
+		code = stream_open_table(&stream->tables[i], &table, err);
+		if (code == ERR_USAGE)
+			refuse_table(stream, &stream->tables[i], err);
+		else if (code != ERR_OK)
+			return code;
 	}
-	return ERR_OK;
+	if (stream->refused < stream->table_count)
+		return ERR_OK;
+	return err_set(err, ERR_SHAPE, "no table is left");
 }
 
 static enum err_code stream_open_reader(struct stream *stream, struct err *err)
@@ -80,7 +108,8 @@ static enum err_code stream_open_reader(struct stream *stream, struct err *err)
 	enum err_code code;
 
 	for (size_t i = 0; i < stream->table_count; i++)
-		if (lake_table_leads(&stream->tables[i].place))
+		if (stream_next_table(stream, stream->tables[i].place.topic, NULL) ==
+		    &stream->tables[i])
 			topics[reader.topic_count++] = stream_table_topic(&stream->tables[i]);
 	code = broker_reader_open(stream->options->broker, &reader, &stream->reader, err);
 	free(topics);
@@ -152,6 +181,8 @@ static void stream_commit_shard(struct stream *stream, const struct stream_table
 	const struct stream_shard *least = NULL;
 	struct err err = { 0 };
 
+	if (stream_lacks_table(stream, table->place.topic))
+		return;		/* the log keeps what that one has still to take */
 	while ((other = stream_next_table(stream, table->place.topic, other)) != NULL) {
 		const struct stream_shard *shard = stream_table_shard(other, partition);
 
@@ -311,6 +342,7 @@ static enum err_code stream_run_all(struct stream *stream, struct err *err)
 static void stream_count(const struct stream *stream, struct stream_counts *ret_counts)
 {
 	*ret_counts = (struct stream_counts){
+		.refused = stream->refused,
 		.rows = xcalloc(stream->table_count, sizeof(uint64_t)),
 		.dead = xcalloc(stream->table_count, sizeof(uint64_t)),
 		.unreadable = xcalloc(stream->table_count, sizeof(uint64_t)),

@@ -13,6 +13,10 @@
  * are written before the commit; those past it are forgotten on start. A log
  * that ends before the ordinal is an older copy, and is refused.
  *
+ * A table that has other columns than its model now wants (one went, or changed
+ * its type) is refused, and told; the others go on. What it would have taken
+ * stays in the log: until a rebuild nobody says that its stream is read.
+ *
  * A store that is away is tried again for ever, with backoff, while the log
  * keeps what comes in; any other failure ends the process with everything in
  * its place, and the next start repeats the batch.
@@ -46,6 +50,7 @@ struct stream_counts {
 	uint64_t *unreadable;
 	struct unknown_fields unknown; /* of all tables */
 	uint64_t commits;
+	size_t refused; /* tables whose columns are not the model's any more */
 };
 
 void stream_counts_release(struct stream_counts *counts);

@@ -7,6 +7,7 @@
 #include "base/trace.h"
 #include "flow/poison.h"
 #include "flow/retry.h"
+#include "flow/staging.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -37,8 +38,11 @@ struct topic_ref stream_table_topic(const struct stream_table *table)
 enum err_code stream_table_open(struct stream_table *table,
 				const struct stream_table_options *options, struct err *err)
 {
-	struct delta_options delta = { .checkpoints = true,
+	struct delta_options delta = { .checkpoints = !options->staged,
+				       .columns = DELTA_COLUMNS_EVOLVE,
+				       .name = options->place.model->model.name,
 				       .create = &options->place.model->schema };
+	enum err_code code;
 
 	*table = (struct stream_table){ .store = options->store,
 					.engine = options->engine,
@@ -47,7 +51,10 @@ enum err_code stream_table_open(struct stream_table *table,
 		     options->dir, table->place.model->model.name) >= (int)sizeof(table->temp_path))
 		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", options->dir);
 	micro_batch_init(&table->batch, table->place.shared, options->bytes_max);
-	return delta_open(table->store, table->place.root, &delta, &table->delta, err);
+	code = delta_open(table->store, table->place.root, &delta, &table->delta, err);
+	if (code == ERR_OK && !options->staged)
+		code = staging_settle(table->store, &table->place, table->delta, err);
+	return code;
 }
 
 void stream_table_close(struct stream_table *table)

@@ -31,7 +31,7 @@ struct stream_table {
 	struct engine *engine;
 	struct lake_table place;
 	char temp_path[PATH_MAX];
-	struct delta_table *delta;
+	struct delta_table *delta;	/* NULL: refused, the stream goes on without this table */
 	struct micro_batch batch;
 	struct stream_shard **shards;
 	size_t shard_count;
@@ -50,6 +50,7 @@ struct stream_table_options {
 	const char *dir;		/* has "tmp" for the temporary file */
 	struct lake_table place;
 	size_t bytes_max;		/* of values in one micro-batch */
+	bool staged;			/* a rebuild's own: the store is its staging */
 };
 
 MUST_USE enum err_code stream_table_open(struct stream_table *table,

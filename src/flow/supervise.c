@@ -93,6 +93,10 @@ static enum err_code supervise_turn(struct service *service, struct restart_dela
 {
 	enum err_code code;
 
+	if (service->look) {
+		service->look(service->user);
+		return ERR_OK;
+	}
 	if (service->process.pid) {
 		if (!process_ended(&service->process))
 			return ERR_OK;

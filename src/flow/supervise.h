@@ -14,6 +14,8 @@
  * A job is a service with a period: it runs to its end, then again when the
  * period has passed since it began, whether it did its work or failed at it.
  *
+ * One with `look` is no process: that is called at every turn, some ten times a second.
+ *
  * On a stop the services end in the order of the table, each only when the
  * one before it has: first who writes, then who reads, so that the readers
  * drain what was acknowledged.
@@ -29,6 +31,8 @@ struct service {
 	int64_t period_ms;		/* 0: runs for ever; else a job */
 	bool quiet;			/* what it prints is for programs, not for who watches us */
 	int64_t drain_ms;		/* how long it may take to end */
+	void (*look)(void *user);
+	void *user;
 	/* State, zero at first: */
 	struct process process;
 	int64_t started_ms;

@@ -1,0 +1,329 @@
+#include "flow/staging.h"
+
+#include "base/failpoint.h"
+#include "base/mem.h"
+#include "flow/dlq.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { KEY_ROOM = 2 * STORE_KEY_MAX, OBJECT_MAX = 64 << 20 };
+
+static const char log_dir[] = "_delta_log/";
+static const char letter_dir[] = "dlq/";
+
+/* --- the store ------------------------------------------------------------ */
+
+static bool begins(const char *text, const char *with)
+{
+	return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* What comes after "<root>/" of a key, or NULL. */
+static const char *below_root(const struct staging *staging, const char *key)
+{
+	size_t len = strlen(staging->root);
+
+	return begins(key, staging->root) && key[len] == '/' ? key + len + 1 : NULL;
+}
+
+/* Where the key really is, in `out`. */
+static const char *staging_map(const struct staging *staging, const char *key, char out[KEY_ROOM])
+{
+	const char *rest = below_root(staging, key);
+
+	if (rest && begins(rest, log_dir))
+		(void)snprintf(out, KEY_ROOM, "%s/_rebuild/%s", staging->root, rest);
+	else if (begins(key, letter_dir))
+		(void)snprintf(out, KEY_ROOM, "%s/_rebuild/%s", staging->root, key);
+	else
+		(void)snprintf(out, KEY_ROOM, "%s", key);
+	return out;
+}
+
+static struct store *staged_in(struct store *base) { return ((struct staging *)base)->store; }
+
+static enum err_code staging_put(struct store *base, const char *key, struct slice body,
+				 enum store_mode mode, struct err *err)
+{
+	char at[KEY_ROOM];
+
+	return store_put(staged_in(base), staging_map((struct staging *)base, key, at), body, mode,
+			 err);
+}
+
+static enum err_code staging_put_file(struct store *base, const char *key, const char *path,
+				      struct err *err)
+{
+	char at[KEY_ROOM];
+
+	return store_put_file(staged_in(base), staging_map((struct staging *)base, key, at), path,
+			      err);
+}
+
+/* Letters of the sink are read where they are: they say what is missing between objects. */
+static enum err_code staging_get(struct store *base, const char *key, uint64_t from, uint64_t len,
+				 struct buf *out, struct err *err)
+{
+	char at[KEY_ROOM];
+	enum err_code code;
+
+	(void)staging_map((struct staging *)base, key, at);
+	code = store_get(staged_in(base), at, from, len, out, err);
+	if (code == ERR_ABSENT && begins(key, letter_dir))
+		code = store_get(staged_in(base), key, from, len, out, err);
+	return code;
+}
+
+static enum err_code staging_size(struct store *base, const char *key, uint64_t *ret_size,
+				  struct err *err)
+{
+	char at[KEY_ROOM];
+
+	return store_size(staged_in(base), staging_map((struct staging *)base, key, at), ret_size,
+			  err);
+}
+
+static enum err_code staging_remove(struct store *base, const char *key, struct err *err)
+{
+	char at[KEY_ROOM];
+
+	return store_remove(staged_in(base), staging_map((struct staging *)base, key, at), err);
+}
+
+struct staged_listing {
+	const struct staging *staging;
+	bool (*each)(void *user, const struct store_entry *entry);
+	void *user;
+	bool ended;
+};
+
+/* An entry by the name that it goes by outside. */
+static bool staging_list_one(void *user, const struct store_entry *entry)
+{
+	struct staged_listing *listing = user;
+	struct store_entry known = *entry;
+	const char *rest = below_root(listing->staging, entry->key);
+	char key[KEY_ROOM];
+
+	if (rest && begins(rest, "_rebuild/")) {
+		rest += strlen("_rebuild/");
+		(void)snprintf(key, sizeof(key), "%s%s%s",
+			       begins(rest, log_dir) ? listing->staging->root : "",
+			       begins(rest, log_dir) ? "/" : "", rest);
+		known.key = key;
+	}
+	listing->ended = !listing->each(listing->user, &known);
+	return !listing->ended;
+}
+
+static enum err_code staging_list(struct store *base, const char *prefix, const char *after,
+				  bool (*each)(void *user, const struct store_entry *entry),
+				  void *user, struct err *err)
+{
+	const struct staging *staging = (const struct staging *)base;
+	struct staged_listing listing = { .staging = staging, .each = each, .user = user };
+	char prefix_at[KEY_ROOM], after_at[KEY_ROOM];
+	enum err_code code = ERR_OK;
+
+	if (begins(prefix, letter_dir))
+		code = store_list(staging->store, prefix, after, staging_list_one, &listing, err);
+	if (code != ERR_OK || listing.ended)
+		return code;
+	return store_list(staging->store, staging_map(staging, prefix, prefix_at),
+			  *after ? staging_map(staging, after, after_at) : "", staging_list_one,
+			  &listing, err);
+}
+
+static enum err_code staging_locate(struct store *base, const char *key, struct buf *out,
+				    struct err *err)
+{
+	char at[KEY_ROOM];
+
+	return store_locate(staged_in(base), staging_map((struct staging *)base, key, at), out,
+			    err);
+}
+
+static void staging_free(struct store *base) { (void)base; /* the caller's storage */ }
+
+static const struct store_ops staging_ops = {
+	.name = "staging",
+	.put = staging_put,
+	.put_file = staging_put_file,
+	.get = staging_get,
+	.size = staging_size,
+	.list = staging_list,
+	.remove = staging_remove,
+	.locate = staging_locate,
+	.free = staging_free,
+};
+
+void staging_init(struct staging *staging, struct store *store, const char *root)
+{
+	*staging = (struct staging){ .base = { .ops = &staging_ops }, .store = store };
+	(void)snprintf(staging->root, sizeof(staging->root), "%s", root);
+}
+
+/* --- the marker ----------------------------------------------------------- */
+
+static const char *marker_key(const char *root, char out[KEY_ROOM])
+{
+	(void)snprintf(out, KEY_ROOM, "%s/_rebuild/sealed", root);
+	return out;
+}
+
+enum err_code staging_seal(const struct staging *staging, int64_t version, struct err *err)
+{
+	char key[KEY_ROOM], body[32];
+
+	(void)snprintf(body, sizeof(body), "%" PRId64 "\n", version);
+	return store_put(staging->store, marker_key(staging->root, key), slice_str(body),
+			 STORE_REPLACE, err);
+}
+
+/* -1: there is none. */
+static enum err_code read_marker(struct store *store, const char *root, int64_t *ret_version,
+				 struct err *err)
+{
+	char key[KEY_ROOM];
+	struct buf body;
+	enum err_code code;
+
+	*ret_version = -1;
+	buf_init(&body, 64);
+	code = store_get(store, marker_key(root, key), 0, UINT64_MAX, &body, err);
+	if (code == ERR_OK && sscanf(buf_cstr(&body), "%" SCNd64, ret_version) != 1)
+		code = err_set(err, ERR_CORRUPT, "\"%s\" is no version of a table", key);
+	buf_release(&body);
+	return code == ERR_ABSENT ? ERR_OK : code;
+}
+
+/* --- the end -------------------------------------------------------------- */
+
+/* One key at a time: a listing need not stand what its callback removes. */
+struct next_key {
+	char key[STORE_KEY_MAX + 1];
+};
+
+static bool take_next_key(void *user, const struct store_entry *entry)
+{
+	(void)snprintf(((struct next_key *)user)->key, STORE_KEY_MAX + 1, "%s", entry->key);
+	return false;
+}
+
+static enum err_code first_below(struct store *store, const char *prefix, const char *after,
+				 struct next_key *ret_next, struct err *err)
+{
+	ret_next->key[0] = '\0';
+	return store_list(store, prefix, after, take_next_key, ret_next, err);
+}
+
+static enum err_code staging_clear(struct store *store, const char *root, struct err *err)
+{
+	char prefix[KEY_ROOM];
+	struct next_key next;
+	enum err_code code;
+
+	(void)snprintf(prefix, sizeof(prefix), "%s/_rebuild/", root);
+	do {
+		code = first_below(store, prefix, "", &next, err);
+		if (code == ERR_OK && next.key[0])
+			code = store_remove(store, next.key, err);
+	} while (code == ERR_OK && next.key[0]);
+	return code;
+}
+
+/* Remove the letters of the table, all of them, partition by partition. */
+static enum err_code forget_letters(struct store *store, const struct lake_table *place,
+				    struct err *err)
+{
+	struct dlq_source source = { .stage = place->kind == TOPIC_LOG ? "batch" : "stream",
+				     .table = place->model->model.name,
+				     .topic = lake_table_topic(place) };
+	char prefix[KEY_ROOM], after[KEY_ROOM] = "";
+	struct next_key next;
+	enum err_code code;
+
+	(void)snprintf(prefix, sizeof(prefix), "dlq/%s/", place->topic);
+	for (;;) {
+		struct slice topic;
+		uint64_t start;
+
+		code = first_below(store, prefix, after, &next, err);
+		if (code != ERR_OK || !next.key[0])
+			return code;
+		(void)snprintf(after, sizeof(after), "%s", next.key);
+		if (!lake_dlq_parse(next.key, place->kind, &topic, &source.partition, &start))
+			continue;
+		code = dlq_forget_after(store, &source, -1, err);
+		if (code != ERR_OK)
+			return code;
+		/* '0' comes right after '/': behind all of the partition. */
+		(void)snprintf(after, sizeof(after), "%.*s0",
+			       (int)(strrchr(next.key, '/') - next.key), next.key);
+	}
+}
+
+static enum err_code copy_letters(struct store *store, const char *root, struct err *err)
+{
+	char prefix[KEY_ROOM], after[KEY_ROOM] = "";
+	struct next_key next;
+	struct buf body;
+	enum err_code code;
+
+	(void)snprintf(prefix, sizeof(prefix), "%s/_rebuild/%s", root, letter_dir);
+	buf_init(&body, OBJECT_MAX);
+	for (;;) {
+		code = first_below(store, prefix, after, &next, err);
+		if (code != ERR_OK || !next.key[0])
+			break;
+		(void)snprintf(after, sizeof(after), "%s", next.key);
+		buf_clear(&body);
+		code = store_get(store, next.key, 0, UINT64_MAX, &body, err);
+		if (code == ERR_OK)
+			code = store_put_once(store, next.key + strlen(prefix) - strlen(letter_dir),
+					      buf_slice(&body), err);
+		if (code != ERR_OK)
+			break;
+	}
+	buf_release(&body);
+	return code;
+}
+
+static enum err_code put_letters_over(struct store *store, const struct lake_table *place,
+				      struct err *err)
+{
+	char key[KEY_ROOM];
+	enum err_code code = forget_letters(store, place, err);
+
+	if (code == ERR_OK && FAILPOINT("rebuild-forgot"))
+		code = err_set(err, ERR_IO, "injected fault");
+	if (code == ERR_OK)
+		code = copy_letters(store, place->root, err);
+	if (code == ERR_OK && FAILPOINT("rebuild-copied"))
+		code = err_set(err, ERR_IO, "injected fault");
+	if (code == ERR_OK)	/* before what it stands for: else half of that would go over */
+		code = store_remove(store, marker_key(place->root, key), err);
+	return code;
+}
+
+enum err_code staging_settle(struct store *store, const struct lake_table *place,
+			     const struct delta_table *delta, struct err *err)
+{
+	char prefix[KEY_ROOM];
+	int64_t sealed = -1;
+	struct next_key next;
+	enum err_code code;
+
+	(void)snprintf(prefix, sizeof(prefix), "%s/_rebuild/", place->root);
+	code = first_below(store, prefix, "", &next, err);
+	if (code != ERR_OK || !next.key[0])
+		return code;
+	code = read_marker(store, place->root, &sealed, err);
+	if (code == ERR_OK && sealed >= 0 && delta_txn_version(delta, STAGING_APP_ID) == sealed)
+		code = put_letters_over(store, place, err);
+	else if (code == ERR_OK && sealed >= 0)
+		code = store_remove(store, marker_key(place->root, prefix), err);
+	return code == ERR_OK ? staging_clear(store, place->root, err) : code;
+}
