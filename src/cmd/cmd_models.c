@@ -12,16 +12,28 @@
 enum { TEXT_BYTES_MAX = 1 << 20, READS_MEMORY = 64 << 20 };
 
 static const enum option options[] = {
-	OPT_MODELS, OPT_CHECK, OPT_LISTEN, OPT_TLS_CERT, OPT_ENGINE_MEMORY, OPT_ENGINE_THREADS,
-	OPTION_COUNT,
+	OPT_MODELS,	   OPT_CHECK,	       OPT_LISTEN,   OPT_TLS_CERT,
+	OPT_ENGINE_MEMORY, OPT_ENGINE_THREADS, OPTION_COUNT,
 };
 
 /* --- the list ---------------------------------------------------------- */
 
-static const char *model_columns[] = { "kind", "name", "title", "topic", "stream", "clean_table",
-				       "stream_table", "key", "columns", "reads", "file" };
-enum { KIND, NAME, TITLE, TOPIC, STREAM, CLEAN_TABLE, STREAM_TABLE, KEY, COLUMNS, READS,
-       FILE_NAME };
+static const char *model_columns[] = { "kind",	  "name",	 "title",	 "topic",
+				       "stream",  "clean_table", "stream_table", "key",
+				       "columns", "reads",	 "file" };
+enum {
+	KIND,
+	NAME,
+	TITLE,
+	TOPIC,
+	STREAM,
+	CLEAN_TABLE,
+	STREAM_TABLE,
+	KEY,
+	COLUMNS,
+	READS,
+	FILE_NAME
+};
 
 struct model_list {
 	const struct config *config;
@@ -56,8 +68,8 @@ static enum err_code add_path(struct model_list *list, const struct clean_model 
 			      struct err *err)
 {
 	struct lake_table table;
-	enum err_code code = lake_table_init(&table, clean, kind, config_text(list->config, OPT_ID),
-					     err);
+	enum err_code code =
+		lake_table_init(&table, clean, kind, config_text(list->config, OPT_ID), err);
 
 	if (code != ERR_OK)
 		return code;
@@ -83,7 +95,7 @@ static enum err_code add_clean(struct model_list *list, const struct clean_model
 			buf_addf(&list->text, " AS %s", column);
 		row[KEY] = kept_text(list);
 	}
-	for (size_t i = 0; i + 2 < schema->count; i++)	/* without _partition and _offset */
+	for (size_t i = 0; i + 2 < schema->count; i++) /* without _partition and _offset */
 		buf_addf(&list->text, "%s%s %s", i ? ", " : "", schema->columns[i].name,
 			 model_type_name(schema->columns[i].type));
 	row[COLUMNS] = kept_text(list);
@@ -131,7 +143,7 @@ static void tell_on_stderr(void *user, const char *fault)
 	(void)fprintf(stderr, "%s\n", fault);
 }
 
-static void tell_fault(struct model_faults *faults, const struct err *fault)
+static void cmd_models_tell_fault(struct model_faults *faults, const struct err *fault)
 {
 	faults->tell(faults->user, fault->msg);
 	faults->count++;
@@ -151,10 +163,10 @@ static enum err_code check_sql(const struct config *config, const struct models 
 
 	for (size_t i = 0; code == ERR_OK && i < models->clean_count; i++)
 		if (engine_check_clean(engine, &models->clean[i], &fault) != ERR_OK)
-			tell_fault(faults, &fault);
+			cmd_models_tell_fault(faults, &fault);
 	for (size_t i = 0; code == ERR_OK && i < models->analysis_count; i++)
 		if (engine_check_analysis(engine, models, &models->analyses[i], &fault) != ERR_OK)
-			tell_fault(faults, &fault);
+			cmd_models_tell_fault(faults, &fault);
 	engine_free(engine);
 	return code;
 }
@@ -187,7 +199,8 @@ static int cmd_models_run(struct config *config, int argc, const char *const *ar
 	struct err err;
 
 	if (argc > 0 && strcmp(argv[0], "new") != 0)
-		code = err_set(&err, ERR_USAGE, "\"%s\" is no action: new is one, without it they are listed",
+		code = err_set(&err, ERR_USAGE,
+			       "\"%s\" is no action: new is one, without it they are listed",
 			       argv[0]);
 	else if (argc == 1)
 		code = err_set(&err, ERR_USAGE, "a name for the table goes after \"new\"");

@@ -15,7 +15,7 @@
 /* What a value may be. */
 enum kind {
 	KIND_BOOL = 1,
-	KIND_LONG = 4,	/* whatever its size: the next record's may be larger, and no column grows */
+	KIND_LONG = 4, /* of any size: the next record's may be larger, and no column grows */
 	KIND_WIDE = 8, /* a whole number that a double may not hold */
 	KIND_DOUBLE = 16,
 	KIND_TIME = 32,

@@ -86,8 +86,8 @@ struct dlq_query {
 	void *committed_user;
 };
 MUST_USE enum err_code dlq_query(struct store *store, const struct dlq_query *query,
-				 bool (*each)(void *user, const struct dlq_entry *entry), void *user,
-				 struct err *err);
+				 bool (*each)(void *user, const struct dlq_entry *entry),
+				 void *user, struct err *err);
 /* Those of a topic (NULL: all) that are no rows. */
 MUST_USE enum err_code dlq_list(struct store *store, const char *topic,
 				bool (*each)(void *user, const struct dlq_entry *entry), void *user,

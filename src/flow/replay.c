@@ -25,25 +25,25 @@ struct replay_letter {
 	struct slice value;
 	struct slice partition;
 	struct slice offset;
-	bool dead;			/* again */
+	bool dead; /* again */
 };
 
 /* One table's letters: as many as make a commit. */
 struct replay {
-	struct raw_list list;		/* first: `dead` finds the replay by it */
+	struct raw_list list; /* first: `dead` finds the replay by it */
 	const struct replay_options *options;
 	struct replay_report *report;
 	struct lake_table table;
-	struct topic_info info;		/* of a stream; no partitions: it is gone */
+	struct topic_info info; /* of a stream; no partitions: it is gone */
 	struct delta_table *delta;
 	char temp_path[PATH_MAX];
 	struct arena arena;
 	struct replay_letter *letters;
-	struct raw_record *records;	/* of those that are tried */
+	struct raw_record *records; /* of those that are tried */
 	size_t count;
 	size_t room;
 	size_t bytes;
-	bool trial;			/* what the engine finds dead does not count */
+	bool trial; /* what the engine finds dead does not count */
 	enum err_code code;
 	struct err *err;
 };
@@ -137,7 +137,7 @@ static enum err_code replay_clean(struct replay *replay, struct clean_result *re
 
 /* --- the commit ------------------------------------------------------------ */
 
-static enum err_code put_rows(struct replay *replay, const char *file, struct err *err)
+static enum err_code replay_put_rows(struct replay *replay, const char *file, struct err *err)
 {
 	enum err_code code = fail_at(FAILPOINT("replay-put"), "replay-put", err);
 	struct buf key;
@@ -194,8 +194,9 @@ static enum err_code commit_rows(struct replay *replay, char *file, int64_t befo
 				 .rows = result->rows,
 				 .stats = xstrndup(result->stats.ptr, result->stats.len) };
 	struct delta_txn txns[] = { { "pinpipe/replay", before + 1, before }, { app_id, 0, -1 } };
-	struct delta_commit commit = { .operation = "WRITE", .adds = &add, .add_count = 1,
-				       .txns = txns, .txn_count = 2 };
+	struct delta_commit commit = {
+		.operation = "WRITE", .adds = &add, .add_count = 1, .txns = txns, .txn_count = 2
+	};
 	int64_t version;
 
 	replayed_app_id(app_id, file);
@@ -233,7 +234,7 @@ static enum err_code replay_flush(struct replay *replay, struct err *err)
 	replay->records = xreallocarray(replay->records, replay->count, sizeof(*replay->records));
 	code = replay_clean(replay, &result, err);
 	if (code == ERR_OK && result.rows > 0) {
-		code = put_rows(replay, file, err);
+		code = replay_put_rows(replay, file, err);
 		if (code == ERR_OK)
 			code = put_marker(replay, file, err);
 		if (code == ERR_OK)
@@ -281,7 +282,7 @@ static bool is_wanted(const struct replay *replay, const struct dlq_entry *entry
 	       (!reason || memmem(entry->reason.ptr, entry->reason.len, reason, strlen(reason)));
 }
 
-static void take_letter(struct replay *replay, const struct dlq_entry *entry)
+static void replay_take_letter(struct replay *replay, const struct dlq_entry *entry)
 {
 	struct replay_letter letter = {
 		.partition = arena_copy(&replay->arena, entry->partition),
@@ -292,8 +293,8 @@ static void take_letter(struct replay *replay, const struct dlq_entry *entry)
 		letter.value = arena_copy(&replay->arena, entry->value);
 	if (replay->count == replay->room) {
 		replay->room = replay->room * 2 + 64;
-		replay->letters = xreallocarray(replay->letters, replay->room,
-						sizeof(*replay->letters));
+		replay->letters =
+			xreallocarray(replay->letters, replay->room, sizeof(*replay->letters));
 	}
 	replay->letters[replay->count++] = letter;
 	replay->bytes += entry->value.len;
@@ -312,7 +313,7 @@ static bool replay_look_at(void *user, const struct dlq_entry *entry)
 	if (!slice_is(entry->stage, stage) || !slice_is(entry->table, table->model->model.name) ||
 	    !is_settled(replay, entry))
 		return true;
-	take_letter(replay, entry);
+	replay_take_letter(replay, entry);
 	if (replay->count < CHUNK_LETTERS && replay->bytes < CHUNK_BYTES)
 		return true;
 	replay->code = replay_flush(replay, replay->err);
@@ -378,7 +379,7 @@ static enum err_code replay_table(const struct replay_options *options,
 	if (snprintf(replay.temp_path, sizeof(replay.temp_path), "%s/tmp/replay-%s.parquet",
 		     options->dir, model->model.name) >= (int)sizeof(replay.temp_path))
 		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", options->dir);
-	(void)unlink(replay.temp_path);	/* of a run that was killed */
+	(void)unlink(replay.temp_path); /* of a run that was killed */
 	arena_init(&replay.arena, SIZE_MAX / 2);
 	code = replay_open(&replay, err);
 	if (code == ERR_OK)

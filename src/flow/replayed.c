@@ -9,11 +9,11 @@
 
 struct open_table {
 	char root[STORE_KEY_MAX];
-	struct delta_table *delta;	/* NULL: there is none */
+	struct delta_table *delta; /* NULL: there is none */
 };
 
 struct replayed {
-	char **list;			/* "<topic>/<table>/<partition>/<offset>", sorted */
+	char **list; /* "<topic>/<table>/<partition>/<offset>", sorted */
 	size_t count;
 	size_t room;
 	/* While it is loaded. */
@@ -148,7 +148,7 @@ static bool take_marker(struct replayed *replayed, struct slice topic, struct js
 	return take_letters(replayed, topic, table, letters);
 }
 
-static bool read_marker(void *user, const struct store_entry *entry)
+static bool replayed_read_marker(void *user, const struct store_entry *entry)
 {
 	struct replayed *replayed = user;
 	const char *topic = entry->key + strlen("dlq/");
@@ -158,20 +158,22 @@ static bool read_marker(void *user, const struct store_entry *entry)
 	if (!replayed_is_marker(entry->key))
 		return true;
 	buf_init(&body, REPLAYED_BYTES_MAX);
-	replayed->code = store_get(replayed->store, entry->key, 0, UINT64_MAX, &body,
-				   replayed->err);
+	replayed->code =
+		store_get(replayed->store, entry->key, 0, UINT64_MAX, &body, replayed->err);
 	if (replayed->code == ERR_OK)
-		replayed->code = json_parse(replayed->parser, buf_slice(&body), &root,
-					    replayed->err);
+		replayed->code =
+			json_parse(replayed->parser, buf_slice(&body), &root, replayed->err);
 	if (replayed->code == ERR_OK &&
 	    !take_marker(replayed, slice_of(topic, strcspn(topic, "/")), root))
-		replayed->code = err_set(replayed->err, ERR_CORRUPT, "\"%s\" is no marker of a"
-					 " replay", entry->key);
+		replayed->code = err_set(replayed->err, ERR_CORRUPT,
+					 "\"%s\" is no marker of a"
+					 " replay",
+					 entry->key);
 	buf_release(&body);
 	return replayed->code == ERR_OK;
 }
 
-static int by_name(const void *a, const void *b)
+static int replayed_by_name(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
@@ -185,7 +187,7 @@ static void end_loading(struct replayed *replayed)
 	replayed->table_count = 0;
 	json_parser_free(replayed->parser);
 	if (replayed->count > 0)
-		qsort(replayed->list, replayed->count, sizeof(char *), by_name);
+		qsort(replayed->list, replayed->count, sizeof(char *), replayed_by_name);
 }
 
 enum err_code replayed_load(struct store *store, const char *topic,
@@ -203,7 +205,7 @@ enum err_code replayed_load(struct store *store, const char *topic,
 	replayed->parser = json_parser_new(REPLAYED_BYTES_MAX);
 	(void)snprintf(prefix, sizeof(prefix), "dlq/%s%s", topic ? topic : "",
 		       topic ? "/replayed/" : "");
-	code = store_list(store, prefix, "", read_marker, replayed, err);
+	code = store_list(store, prefix, "", replayed_read_marker, replayed, err);
 	if (code == ERR_OK)
 		code = replayed->code;
 	end_loading(replayed);
@@ -233,7 +235,8 @@ bool replayed_has(const struct replayed *replayed, struct slice topic, struct sl
 	if (replayed->count == 0)
 		return false;
 	name = letter_name(topic, table, partition, offset);
-	has = bsearch(&name, replayed->list, replayed->count, sizeof(char *), by_name) != NULL;
+	has = bsearch(&name, replayed->list, replayed->count, sizeof(char *), replayed_by_name) !=
+	      NULL;
 	free(name);
 	return has;
 }

@@ -25,7 +25,8 @@ enum { REPLAYED_APP_ID_MAX = 160 };
 struct replayed;
 
 
-/* Of a topic, or of all (NULL). `committed`: whether a table has a txn; NULL: the tables are opened as they are now. */
+/* Of a topic, or of all (NULL). `committed`: whether a table has a txn; NULL: the tables are opened
+ * as they are now. */
 MUST_USE enum err_code replayed_load(struct store *store, const char *topic,
 				     bool (*committed)(void *user, const char *root,
 						       const char *app_id),
