@@ -183,8 +183,8 @@ enum err_code staging_seal(const struct staging *staging, int64_t version, struc
 }
 
 /* -1: there is none. */
-static enum err_code read_marker(struct store *store, const char *root, int64_t *ret_version,
-				 struct err *err)
+static enum err_code staging_read_marker(struct store *store, const char *root,
+					 int64_t *ret_version, struct err *err)
 {
 	char key[KEY_ROOM];
 	struct buf body;
@@ -320,7 +320,7 @@ enum err_code staging_settle(struct store *store, const struct lake_table *place
 	code = first_below(store, prefix, "", &next, err);
 	if (code != ERR_OK || !next.key[0])
 		return code;
-	code = read_marker(store, place->root, &sealed, err);
+	code = staging_read_marker(store, place->root, &sealed, err);
 	if (code == ERR_OK && sealed >= 0 && delta_txn_version(delta, STAGING_APP_ID) == sealed)
 		code = put_letters_over(store, place, err);
 	else if (code == ERR_OK && sealed >= 0)
