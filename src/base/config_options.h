@@ -101,3 +101,7 @@ X(CHECK, "", "check", CONFIG_BOOL, "false", "", "Tell every fault of the models,
 X(OFFSET, "", "offset", CONFIG_TEXT, "beginning", "", "Where to begin: an offset, -N (the last N), @milliseconds since 1970, beginning or end")
 X(COUNT, "", "count", CONFIG_INT, "0", "0..9223372036854775807", "Stop after so many; 0: all")
 X(FOLLOW, "", "follow", CONFIG_BOOL, "false", "", "Wait for more at the end")
+X(ALL, "", "all", CONFIG_BOOL, "false", "", "Also the dead letters that a replay made rows")
+X(TOPIC, "", "topic", CONFIG_TEXT, "", "", "Only of this topic or stream")
+X(REASON, "", "reason", CONFIG_TEXT, "", "", "Only letters whose reason holds this text")
+X(SINCE, "", "since", CONFIG_MS, "0", "0ms..36500d", "Only letters no older than this (2h); 0: all")

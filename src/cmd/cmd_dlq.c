@@ -3,13 +3,22 @@
 #include "cmd/cmd.h"
 #include "cmd/rows.h"
 #include "cmd/setup.h"
+#include "base/time.h"
+#include "base/trace.h"
+#include "cmd/output.h"
 #include "flow/dlq.h"
+#include "flow/replay.h"
 
 #include <ctype.h>
+#include <inttypes.h>
+#include <string.h>
 
 enum { TEXT_MAX = 64 << 20 };
 
-static const enum option options[] = { OPT_LAKE, OPT_COUNT, OPTION_COUNT };
+static const enum option options[] = {
+	OPT_LAKE, OPT_COUNT, OPT_ALL, OPT_TOPIC, OPT_REASON, OPT_SINCE, OPT_MODELS,
+	OPT_ENGINE_MEMORY, OPT_ENGINE_THREADS, OPTION_COUNT,
+};
 
 /* --- without a topic: how many there are of which kind ------------------ */
 
@@ -109,11 +118,13 @@ static bool cmd_dlq_count_letter(void *user, const struct dlq_entry *entry)
 
 /* --- of a topic: the letters -------------------------------------------- */
 
-static const char *letter_columns[] = { "partition", "offset", "stage", "reason", "value" };
+static const char *letter_columns[] = { "partition", "offset", "stage", "reason", "value",
+						"done" };
 
 struct letters {
 	struct rows rows;
 	uint64_t count_max;
+	bool with_done;			/* and a column that says so */
 };
 
 static bool cmd_dlq_add_letter(void *user, const struct dlq_entry *entry)
@@ -129,6 +140,8 @@ static bool cmd_dlq_add_letter(void *user, const struct dlq_entry *entry)
 	row[2] = rows_text(rows, entry->stage);
 	row[3] = rows_text(rows, entry->reason);
 	row[4] = rows_text(rows, entry->value);
+	if (letters->with_done)
+		row[5] = (struct cell){ .type = CELL_BOOL, .i = entry->done };
 	return true;
 }
 
@@ -161,12 +174,16 @@ static enum err_code check_name(const struct config *config, const char *name, s
 static enum err_code print_letters(const struct config *config, struct store *store,
 				   const char *topic, struct err *err)
 {
+	const struct dlq_query query = { .topic = topic,
+					 .with_done = config_bool(config, OPT_ALL) };
 	int64_t count = config_int(config, OPT_COUNT);
 	struct letters letters = { .count_max = count > 0 ? (uint64_t)count : UINT64_MAX };
 	enum err_code code;
 
-	rows_init(&letters.rows, letter_columns, ARRAY_LEN(letter_columns));
-	code = dlq_list(store, topic, cmd_dlq_add_letter, &letters, err);
+	letters.with_done = query.with_done;
+	rows_init(&letters.rows, letter_columns,
+		  ARRAY_LEN(letter_columns) - !letters.with_done);
+	code = dlq_query(store, &query, cmd_dlq_add_letter, &letters, err);
 	if (code == ERR_OK && letters.rows.answer.row_count == 0)
 		code = check_name(config, topic, err);
 	if (code == ERR_OK)
@@ -178,14 +195,71 @@ static enum err_code print_letters(const struct config *config, struct store *st
 static enum err_code print_summary(const struct config *config, struct store *store,
 				   struct err *err)
 {
+	const struct dlq_query query = { .with_done = config_bool(config, OPT_ALL) };
 	struct rows rows;
 	enum err_code code;
 
 	rows_init(&rows, summary_columns, SUMMARY_COLUMNS);
-	code = dlq_list(store, NULL, cmd_dlq_count_letter, &rows, err);
+	code = dlq_query(store, &query, cmd_dlq_count_letter, &rows, err);
 	if (code == ERR_OK)
 		code = rows_print(&rows, config, err);
 	rows_release(&rows);
+	return code;
+}
+
+/* --- replay ---------------------------------------------------------------- */
+
+static enum err_code print_replay(const struct config *config, const struct replay_report *report,
+				  struct err *err)
+{
+	static const char *columns[] = { "letters", "rows", "dead", "sink" };
+	struct cell cells[] = { cell_int((int64_t)report->letters), cell_int((int64_t)report->rows),
+				cell_int((int64_t)report->dead), cell_int((int64_t)report->sink) };
+	struct answer answer = { .columns = columns, .column_count = ARRAY_LEN(columns),
+				 .cells = cells, .row_count = 1 };
+
+	if (report->sink > 0)
+		trace_warn("%" PRIu64 " letters are the sink's: what is no JSON can be no row, and"
+			   " they stay as they are", report->sink);
+	return output_print(config, &answer, err);
+}
+
+static const char *given_text(const struct config *config, enum option option)
+{
+	const char *text = config_text(config, option);
+
+	return text && *text ? text : NULL;
+}
+
+static enum err_code cmd_dlq_replay(const struct config *config, struct err *err)
+{
+	int64_t since_ms = config_int(config, OPT_SINCE);
+	struct replay_report report = { 0 };
+	struct broker *broker = NULL;
+	struct sql_side side;
+	struct replay_options replay = {
+		.id = config_text(config, OPT_ID),
+		.topic = given_text(config, OPT_TOPIC),
+		.reason = given_text(config, OPT_REASON),
+		.since_ms = since_ms > 0 ? clock_wall_ms() - since_ms : 0,
+	};
+	enum err_code code = setup_dir(config, &replay.dir, err);
+
+	if (code == ERR_OK)
+		code = sql_side_open(config, &side, err);
+	if (code != ERR_OK)
+		return code;
+	replay.store = side.store;
+	replay.engine = side.engine;
+	replay.models = &side.models;
+	code = setup_log_reader(config, true, &broker, err);
+	replay.broker = broker;
+	if (code == ERR_OK)
+		code = replay_run(&replay, &report, err);
+	if (code == ERR_OK)
+		code = print_replay(config, &report, err);
+	broker_free(broker);
+	sql_side_close(&side);
 	return code;
 }
 
@@ -195,6 +269,8 @@ static int cmd_dlq_run(struct config *config, int argc, const char *const *argv)
 	struct err err;
 	enum err_code code = ERR_OK;
 
+	if (argc > 0 && strcmp(argv[0], "replay") == 0)
+		return cmd_dlq_replay(config, &err) == ERR_OK ? 0 : cmd_fail(&err);
 	if (argc > 0)
 		code = name_check_topic(slice_str(argv[0]), &err);
 	if (code == ERR_OK)
@@ -209,14 +285,19 @@ static int cmd_dlq_run(struct config *config, int argc, const char *const *argv)
 const struct command cmd_dlq = {
 	.name = "dlq",
 	.summary = "Show the dead letters: records that could not go on, and why",
-	.usage = "[TOPIC] [options]",
+	.usage = "[TOPIC | replay] [options]",
 	.details =
 		"Without a topic or stream: how many there are for which reason. With one: each with its\n"
 		"place in the log and its value. Bytes that are no text are shown as U+FFFD; the objects\n"
-		"dlq/<topic>/… of the lake hold them as base64.\n",
+		"dlq/<topic>/… of the lake hold them as base64.\n"
+		"\n"
+		"replay: after a model was mended, cleans the letters of batch and stream again. What becomes\n"
+		"a row is one once, in its old place, and no letter any more (--all shows it, as done); what\n"
+		"fails again stays. What the sink put aside is no JSON and stays, too.\n",
 	.examples = "pinpipe dlq --dir data\n"
 		    "pinpipe dlq 124df56aef51.pin --dir data --count 10\n"
-		    "pinpipe dlq streaming-124df56aef51-pin --format json\n",
+		    "pinpipe dlq streaming-124df56aef51-pin --format json\n"
+		    "pinpipe dlq replay --dir data --topic 124df56aef51.pin --reason poison --since 2h\n",
 	.options = options,
 	.positional_max = 1,
 	.run = cmd_dlq_run,

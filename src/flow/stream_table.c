@@ -277,7 +277,7 @@ static enum err_code keep_file(struct stream_table *table, struct flush *flush,
 }
 
 /* Fields that no column is made of: a mistyped one shows nowhere else. */
-static void tell_unknown(struct stream_table *table)
+static void stream_table_tell_unknown(struct stream_table *table)
 {
 	int64_t now_ms = clock_mono_ms();
 	uint64_t sum = table->unknown.others;
@@ -312,7 +312,7 @@ static enum err_code keep_cleaned(struct stream_table *table, struct flush *flus
 	flush->dead = result->dead + flush->poison.found;
 	flush->unreadable = result->unreadable;
 	unknown_fields_merge(&table->unknown, &result->unknown);
-	tell_unknown(table);
+	stream_table_tell_unknown(table);
 	flush->cleaned = true;
 	return micro_batch_take_letters(&table->batch, err);
 }
