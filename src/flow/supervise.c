@@ -71,7 +71,8 @@ static enum err_code plan_next_start(struct service *service, struct restart_del
 	int status = service->process.status;
 	int64_t wait_ms;
 
-	if (clock_mono_ms() - service->started_ms >= RAN_MS)
+	/* What a signal ended had got going: its next start may find what the kill left behind. */
+	if (clock_mono_ms() - service->started_ms >= RAN_MS || status >= 128)
 		service->ran = true;
 	if (status == 2)
 		return err_set(err, ERR_USAGE, "%s cannot run with this configuration (see above)",

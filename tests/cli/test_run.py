@@ -65,6 +65,7 @@ def test_the_first_ctrl_c_ends_the_posting_and_drains(run, start, tmp_path):
     directory = tmp_path / "data"
     words = ("--dir", directory, "--format", "json")
     service = start("run", *words, "--posts", "1000000", "--rate", "100")
+    wait_until((directory / "log" / "topics").exists, "a log")
     wait_until(lambda: any(row["records"] for row in json.loads(run("topics", *words).stdout)), "a record in the log")
     assert service.stop(signal.SIGINT) == 128 + signal.SIGINT
     assert "pinpipe run: stopped before the end" in service.said()
