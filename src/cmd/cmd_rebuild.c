@@ -16,6 +16,7 @@ struct rebuilding {
 	const struct clean_model *model;
 	bool wanted[PATHS];
 	int lock[PATHS];
+	int replay_lock;
 	struct rebuild_report report[PATHS];
 };
 
@@ -28,6 +29,7 @@ static void choose_paths(const struct config *config, struct rebuilding *rebuild
 		rebuilding->wanted[kind] = strcmp(from, path_name[1 - kind]) != 0;
 		rebuilding->lock[kind] = -1;
 	}
+	rebuilding->replay_lock = -1;
 }
 
 /* All locks first: half of what was asked for is worth little. */
@@ -38,7 +40,8 @@ static enum err_code rebuild_lock(struct rebuilding *rebuilding, const char *dir
 		    lock_take(dir, path_lock[kind], path_name[kind], &rebuilding->lock[kind],
 			      err) != ERR_OK)
 			return err->code;
-	return ERR_OK;
+	/* A replay commits rows of the letters that this cleans again. */
+	return lock_take(dir, "replay.lock", "replay", &rebuilding->replay_lock, err);
 }
 
 static enum err_code cmd_rebuild_print(const struct config *config,
@@ -128,6 +131,7 @@ static enum err_code rebuild(const struct config *config, const char *name, stru
 		code = rebuild_paths(config, &side, &rebuilding, err);
 	for (int kind = 0; kind < PATHS; kind++)
 		lock_release(rebuilding.lock[kind]);
+	lock_release(rebuilding.replay_lock);
 	if (code == ERR_OK)
 		code = cmd_rebuild_print(config, &rebuilding, err);
 	sql_side_close(&side);
