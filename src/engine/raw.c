@@ -295,7 +295,7 @@ static bool is_owner(struct raw_reader *reader, const struct json *object, struc
 	*ret_verdict = !owner && leads ? RAW_DEAD : RAW_OTHERS;
 	if (object && *ret_verdict == RAW_DEAD)
 		err_set(&reader->reason, ERR_SHAPE,
-			"no record of any of the %zu tables that share this topic", shared->count);
+			"no record of any of the tables that share this topic");
 	return false;
 }
 

@@ -29,6 +29,17 @@ struct dlq_batch {
 	size_t cap;
 };
 
+struct dlq_source dlq_source_of(const struct lake_table *table, int32_t partition)
+{
+	return (struct dlq_source){
+		.stage = table->kind == TOPIC_LOG ? "batch" : "stream",
+		.table = table->model->model.name,
+		.shared = table->shared->count > 1,
+		.topic = lake_table_topic(table),
+		.partition = partition,
+	};
+}
+
 struct dlq_batch *dlq_batch_new(struct store *store, const struct dlq_source *source)
 {
 	struct dlq_batch *batch = xcalloc(1, sizeof(*batch));
@@ -108,6 +119,15 @@ static int by_position(const void *a, const void *b)
 	return position_cmp(((const struct line *)a)->position, ((const struct line *)b)->position);
 }
 
+static void put_key(struct buf *out, const struct dlq_source *source, uint64_t start)
+{
+	if (source->shared)
+		lake_dlq_shared_key(out, source->topic.kind, source->topic.name, source->partition,
+				    start, source->table);
+	else
+		lake_dlq_key(out, source->topic.kind, source->topic.name, source->partition, start);
+}
+
 enum err_code dlq_batch_write(struct dlq_batch *batch, struct err *err)
 {
 	struct buf key, body;
@@ -120,8 +140,7 @@ enum err_code dlq_batch_write(struct dlq_batch *batch, struct err *err)
 	qsort(batch->lines, batch->count, sizeof(*batch->lines), by_position);
 	for (size_t i = 0; i < batch->count; i++)
 		buf_add(&body, batch->text.ptr + batch->lines[i].at, batch->lines[i].len);
-	lake_dlq_key(&key, batch->source.topic.kind, batch->source.topic.name,
-		     batch->source.partition, position_ordinal(batch->lines[0].position));
+	put_key(&key, &batch->source, position_ordinal(batch->lines[0].position));
 	code = store_put_once(batch->store, buf_cstr(&key), buf_slice(&body), err);
 	if (code == ERR_OK) {
 		batch->count = 0;

@@ -30,9 +30,13 @@ struct dlq_batch;
 struct dlq_source {
 	const char *stage;
 	const char *table; /* NULL: the sink's */
+	bool shared; /* with other tables: then the table stands in the keys */
 	struct topic_ref topic;
 	int32_t partition;
 };
+
+/* Of the stage that makes this table. */
+struct dlq_source dlq_source_of(const struct lake_table *table, int32_t partition);
 
 MUST_USE struct dlq_batch *dlq_batch_new(struct store *store, const struct dlq_source *source);
 void dlq_batch_free(struct dlq_batch *batch);

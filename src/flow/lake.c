@@ -10,6 +10,7 @@
 
 static const char objects[] = "topics";
 static const char letters[] = "dlq";
+static const char letters_extension[] = "ndjson";
 
 static enum err_code check_topic(const struct lake_table *table, struct slice topic, const char *id,
 				 struct err *err)
@@ -260,7 +261,7 @@ static bool lake_parse(const char *key, const char *place, const char *extension
 		       uint64_t *ret_start)
 {
 	struct slice rest = slice_str(key);
-	struct slice topic, part, text;
+	struct slice topic, part, text, number;
 	int32_t partition;
 	uint64_t start;
 
@@ -271,8 +272,11 @@ static bool lake_parse(const char *key, const char *place, const char *extension
 		return false;
 	if (!take_until(&rest, '+', &text) || !slice_eq(text, topic) ||
 	    !take_until(&rest, '+', &text) || !slice_eq(text, part) ||
-	    !take_until(&rest, '.', &text) || !lake_parse_start(text, &start) ||
-	    !slice_is(rest, extension))
+	    !take_until(&rest, '.', &text) || !slice_is(rest, extension))
+		return false;
+	if (slice_is(rest, letters_extension) && take_until(&text, '+', &number))
+		text = number; /* a table of several comes behind it */
+	if (!lake_parse_start(text, &start))
 		return false;
 	*ret_topic = topic;
 	*ret_partition = partition;
@@ -286,8 +290,16 @@ bool lake_object_parse(const char *key, struct slice *ret_topic, int32_t *ret_pa
 	return lake_parse(key, objects, "json", TOPIC_LOG, ret_topic, ret_partition, ret_start);
 }
 
+void lake_dlq_shared_key(struct buf *out, enum topic_kind kind, const char *topic,
+			 int32_t partition, uint64_t start, const char *table)
+{
+	lake_dlq_prefix(out, kind, topic, partition);
+	buf_addf(out, "%010" PRIu64 "+%s.ndjson", start, table);
+}
+
 bool lake_dlq_parse(const char *key, enum topic_kind kind, struct slice *ret_topic,
 		    int32_t *ret_partition, uint64_t *ret_start)
 {
-	return lake_parse(key, letters, "ndjson", kind, ret_topic, ret_partition, ret_start);
+	return lake_parse(key, letters, letters_extension, kind, ret_topic, ret_partition,
+			  ret_start);
 }

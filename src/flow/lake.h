@@ -81,6 +81,10 @@ MUST_USE enum err_code lake_list_objects(struct store *store, const char *topic,
 void lake_dlq_prefix(struct buf *out, enum topic_kind kind, const char *topic, int32_t partition);
 void lake_dlq_key(struct buf *out, enum topic_kind kind, const char *topic, int32_t partition,
 		  uint64_t start);
+/* Of a table that shares its topic: two of them may bury a record of the same ordinal, one of them
+ * after the models have changed. "…+0000000000+clicks.ndjson". */
+void lake_dlq_shared_key(struct buf *out, enum topic_kind kind, const char *topic,
+			 int32_t partition, uint64_t start, const char *table);
 /* False: not the name of dead letters of this kind of topic. */
 bool lake_dlq_parse(const char *key, enum topic_kind kind, struct slice *ret_topic,
 		    int32_t *ret_partition, uint64_t *ret_start);

@@ -213,17 +213,9 @@ void lake_input_release(struct lake_input *input)
 	(void)pthread_mutex_destroy(&input->letters_lock);
 }
 
-static struct dlq_source source_of(const struct lake_input *input, int32_t partition)
-{
-	return (struct dlq_source){ .stage = "batch",
-				    .table = input->table->model->model.name,
-				    .topic = lake_table_topic(input->table),
-				    .partition = partition };
-}
-
 static struct dlq_batch *new_letters(const struct lake_input *input, int32_t partition)
 {
-	struct dlq_source source = source_of(input, partition);
+	struct dlq_source source = dlq_source_of(input->table, partition);
 
 	return dlq_batch_new(input->store, &source);
 }
@@ -415,7 +407,7 @@ enum err_code lake_input_forget(struct lake_input *input, struct err *err)
 
 		dlq_batch_free(part->letters);
 		part->letters = new_letters(input, part->partition);
-		source = source_of(input, part->partition);
+		source = dlq_source_of(input->table, part->partition);
 		code = dlq_forget_after(input->store, &source, part->done, err);
 	}
 	return code;

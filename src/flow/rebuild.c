@@ -131,19 +131,12 @@ static bool look_at_old_letter(void *user, const struct dlq_entry *entry)
 	return kept->code == ERR_OK;
 }
 
-static struct dlq_source rebuild_source(const struct rebuild *rebuild)
-{
-	return (struct dlq_source){
-		.stage = rebuild->place.kind == TOPIC_LOG ? "batch" : "stream",
-		.table = rebuild->place.model->model.name,
-		.topic = lake_table_topic(&rebuild->place),
-	};
-}
-
 static enum err_code keep_letters(struct rebuild *rebuild, struct err *err)
 {
-	struct kept_letters kept = { .rebuild = rebuild, .source = rebuild_source(rebuild),
-				     .code = ERR_OK, .err = err };
+	struct kept_letters kept = { .rebuild = rebuild,
+				     .source = dlq_source_of(&rebuild->place, 0),
+				     .code = ERR_OK,
+				     .err = err };
 	enum err_code code = dlq_list(rebuild->options->store, rebuild->place.topic,
 				      look_at_old_letter, &kept, err);
 
@@ -263,7 +256,7 @@ static enum err_code rebuild_prepare(struct rebuild *rebuild, struct err *err)
 
 static enum err_code rebuild_run(struct rebuild *rebuild, struct err *err)
 {
-	struct letter_count letters = { .source = rebuild_source(rebuild) };
+	struct letter_count letters = { .source = dlq_source_of(&rebuild->place, 0) };
 	struct store *store = rebuild->options->store;
 	struct err failure = { 0 };
 	enum err_code code = rebuild_prepare(rebuild, &failure);

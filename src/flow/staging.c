@@ -238,9 +238,7 @@ static enum err_code staging_clear(struct store *store, const char *root, struct
 static enum err_code forget_letters(struct store *store, const struct lake_table *place,
 				    struct err *err)
 {
-	struct dlq_source source = { .stage = place->kind == TOPIC_LOG ? "batch" : "stream",
-				     .table = place->model->model.name,
-				     .topic = lake_table_topic(place) };
+	struct dlq_source source = dlq_source_of(place, 0);
 	char prefix[KEY_ROOM], after[KEY_ROOM] = "";
 	struct next_key next;
 	enum err_code code;

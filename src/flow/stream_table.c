@@ -80,14 +80,6 @@ struct stream_shard *stream_table_shard(struct stream_table *table, int32_t part
 	return NULL;
 }
 
-static struct dlq_source stream_table_source(const struct stream_table *table, int32_t partition)
-{
-	return (struct dlq_source){ .stage = "stream",
-				    .table = table->place.model->model.name,
-				    .topic = stream_table_topic(table),
-				    .partition = partition };
-}
-
 static struct stream_shard *add_shard(struct stream_table *table, int32_t partition)
 {
 	struct stream_shard *shard = xcalloc(1, sizeof(*shard));
@@ -95,7 +87,7 @@ static struct stream_shard *add_shard(struct stream_table *table, int32_t partit
 
 	shard->partition = partition;
 	(void)partition_text(TOPIC_STREAM, partition, shard->batch.text);
-	source = stream_table_source(table, partition);
+	source = dlq_source_of(&table->place, partition);
 	shard->batch.letters = dlq_batch_new(table->store, &source);
 	table->shards = xreallocarray(table->shards, table->shard_count + 1,
 				      sizeof(*table->shards));
@@ -163,7 +155,7 @@ enum err_code stream_table_assign(struct stream_table *table, struct broker *bro
 				  int32_t partition, struct reader_start *ret_start,
 				  struct err *err)
 {
-	struct dlq_source source = stream_table_source(table, partition);
+	struct dlq_source source = dlq_source_of(&table->place, partition);
 	struct stream_shard *shard;
 	struct topic_info info;
 	int64_t kept;

@@ -197,6 +197,36 @@ def test_tables_of_one_stream_may_be_apart(run, start_gateway, data_dir, models)
     assert sum(streamed["rows"].values()) == 0 and streamed["commits"] == 0
 
 
+def test_a_table_joins_a_topic_that_has_letters(run, start_gateway, data_dir, models):
+    """Both bury the same record, each when it is the first of those that share the topic."""
+    def write(name, fields):
+        (models / "clean" / f"{name}.sql").write_text(
+            f"-- title: {name}\n-- fields: {' '.join(fields)}\n-- topic: mix\n-- stream: mixs\n-- columns: "
+            f"{', '.join(field + ' string' for field in fields)}\n"
+            f"SELECT {', '.join(fields)}, _partition, _offset FROM raw\n")
+    write("zeta", ["url", "ref"])
+    gateway = start_gateway("--models", models)
+    words = ("--dir", data_dir, "--models", models)
+    def land():
+        run("sink", *words, "--until-end")
+        streamed = json.loads(run("stream", *words, "--until-end").stdout)
+        return json.loads(run("batch", *words, "--format", "json").stdout)["tables"], streamed
+    for value in ({"bogus": 1}, {"url": "/a"}):
+        put(gateway, "mixs", value)
+        post(gateway, "mix", [value])
+    land()
+    write("alpha", ["lat", "lon"])
+    for value in ({"bogus": 2}, {"lat": "1"}):
+        put(gateway, "mixs", value)
+        post(gateway, "mix", [value])
+    batched, streamed = land()
+    assert batched["alpha"]["rows"] == streamed["rows"]["alpha"] == 1
+    assert batched["alpha"]["dead"] == streamed["dead"]["alpha"] == 2
+    assert batched["zeta"]["rows"] == streamed["rows"]["zeta"] == 0
+    batched, streamed = land()
+    assert sum(table["commits"] for table in batched.values()) == streamed["commits"] == 0
+
+
 @pytest.mark.parametrize("name, text, said", [
     ("Pin", "-- title: P\n-- fields: a\n-- columns: a int\nSELECT 1", "would be one to SQL"),
     ("pin_all", "-- title: P\n-- fields: a\n-- columns: a int\nSELECT 1", "would be one to SQL"),
