@@ -119,7 +119,7 @@ static int by_position(const void *a, const void *b)
 	return position_cmp(((const struct line *)a)->position, ((const struct line *)b)->position);
 }
 
-static void put_key(struct buf *out, const struct dlq_source *source, uint64_t start)
+static void dlq_put_key(struct buf *out, const struct dlq_source *source, uint64_t start)
 {
 	if (source->shared)
 		lake_dlq_shared_key(out, source->topic.kind, source->topic.name, source->partition,
@@ -140,7 +140,7 @@ enum err_code dlq_batch_write(struct dlq_batch *batch, struct err *err)
 	qsort(batch->lines, batch->count, sizeof(*batch->lines), by_position);
 	for (size_t i = 0; i < batch->count; i++)
 		buf_add(&body, batch->text.ptr + batch->lines[i].at, batch->lines[i].len);
-	put_key(&key, &batch->source, position_ordinal(batch->lines[0].position));
+	dlq_put_key(&key, &batch->source, position_ordinal(batch->lines[0].position));
 	code = store_put_once(batch->store, buf_cstr(&key), buf_slice(&body), err);
 	if (code == ERR_OK) {
 		batch->count = 0;
