@@ -263,7 +263,7 @@ static bool key_names(struct slice key, const char *name)
 static const struct clean_model *owner_of(const struct clean_shared *shared,
 					  const struct json *object, struct slice key)
 {
-	const struct clean_model *owner = NULL;
+	size_t owner = shared->count;
 	int most = 0;
 
 	for (size_t i = 0; object && i < shared->count; i++) {
@@ -272,14 +272,14 @@ static const struct clean_model *owner_of(const struct clean_shared *shared,
 
 		if (like > most ||
 		    (like == most && like > 0 && key_names(key, model->model.name))) {
-			owner = model;
+			owner = i;
 			most = like;
 		}
 	}
-	for (size_t i = 0; !owner && i < shared->count; i++)
+	for (size_t i = 0; owner == shared->count && i < shared->count; i++)
 		if (key_names(key, shared->models[i]->model.name))
-			owner = shared->models[i];
-	return owner;
+			owner = i;
+	return owner < shared->count ? shared->models[owner] : NULL;
 }
 
 /* Whether the record may be a row of this table; else the verdict. `object`: NULL: it is none. */
