@@ -20,10 +20,21 @@
  *	   appends made one after the other's return by one thread.
  *	4. A reader sees only durable records, of each partition all of them, in
  *	   order, once, from where it was put.
- *	5. What was damaged on disk is an event of its own (READER_DAMAGE); the
- *	   records before and after it are still read.
- *	6. Positions of a topic are never used again, not even when a topic of the
- *	   same name is created after a delete.
+ *	5. Positions rise and need not be dense: a service may number what is no
+ *	   record. Positions that would have been records, or may have been, and
+ *	   that this reader does not get are an event of their own (READER_GAP),
+ *	   which says why; the records before and after it are still read. With
+ *	   one by one numbers (topics) every number that is skipped is in a gap.
+ *	6. A position names one record of one history (struct lineage), for ever.
+ *	   What a topic that was made anew gives, or a log that was put back and
+ *	   then written on, is of another lineage from the first record on that
+ *	   differs.
+ *	7. When a reader has given all that there is of a partition, after a seek and
+ *	   each time that more had come, READER_CAUGHT_UP says so once.
+ *	8. A partition that is taken from a reader (READER_REVOKED) stays its own
+ *	   until reader_release(), unless the event says that it is `lost`.
+ *	9. A seek beyond the end of what there is, or before it began, to a position
+ *	   is never moved silently: beyond is ERR_CORRUPT, before gives a gap.
  *
  * Ownership: arguments are borrowed for the call, but a `struct append`, its
  * outcomes included, belongs to the broker from "taken" until the completion.
@@ -43,6 +54,18 @@
 
 enum { PARTITION_ANY = -1, PARTITIONS_MAX = 1024 };
 
+/* Of a record's history: 128 bits. Equal positions of one lineage are one record; of two lineages they
+ * are strangers. A topic's id is part of it, and in our own log the life of the writer. */
+struct lineage {
+	uint64_t high;
+	uint64_t low;
+};
+
+static inline bool lineage_eq(struct lineage a, struct lineage b)
+{
+	return a.high == b.high && a.low == b.low;
+}
+
 struct topic_ref {
 	enum topic_kind kind;
 	const char *name;
@@ -58,8 +81,10 @@ struct partition_info {
 	int32_t id;
 	bool open;			/* takes records */
 	struct position first;		/* of the oldest record kept */
-	struct position next;		/* of the record that comes next; all
-					   before it are durable */
+	bool next_known;		/* a service need not tell … */
+	struct position next;		/* … the position that comes next; all before it are durable */
+	struct position born;		/* no record of this topic can stand before it: those were of
+					   one that had its name */
 	int32_t parents[2];		/* shards that it came from, or -1 */
 	struct hash_key hash_first;	/* streams: both ends belong to the shard */
 	struct hash_key hash_last;
@@ -68,7 +93,7 @@ struct partition_info {
 struct topic_info {
 	enum topic_kind kind;
 	char name[TOPIC_NAME_MAX + 1];
-	char uid[17];			/* hex; differs between topics that had the same name */
+	char uid[33];			/* hex; differs between topics that had the same name */
 	int64_t created_ms;		/* wall clock */
 	int32_t partition_count;
 	struct partition_info *partitions;	/* in order of id */
@@ -76,9 +101,20 @@ struct topic_info {
 
 void topic_info_release(struct topic_info *info);
 
+/* A name and bytes (null: none), in the order that they were sent; names may repeat. */
+struct record_header {
+	struct slice name;
+	struct slice value;
+};
+
+#define TIMESTAMP_NOW INT64_MIN		/* when it is appended */
+
 struct append_record {
 	struct slice key;		/* null: none */
 	struct slice value;		/* null: a tombstone */
+	const struct record_header *headers;
+	size_t header_count;
+	int64_t timestamp_ms;		/* wall clock, or TIMESTAMP_NOW */
 	int32_t partition;		/* PARTITION_ANY: by key as Kafka's default partitioner
 					   (murmur2; without key in turn), or by the MD5 of the
 					   partition key in a stream */
@@ -105,9 +141,11 @@ typedef void broker_done_fn(void *user, struct append *chain);
 
 struct record {
 	struct position position;
-	int64_t timestamp_ms;		/* wall clock when it was appended; never falls */
+	int64_t timestamp_ms;		/* wall clock: the producer's, or when it was appended */
 	struct slice key;
 	struct slice value;
+	const struct record_header *headers;
+	size_t header_count;
 };
 
 enum start_kind {
@@ -125,24 +163,46 @@ struct reader_start {
 	int64_t time_ms;
 };
 
+enum gap_reason {
+	GAP_NONE,			/* numbers that were never records: markers of transactions */
+	GAP_COMPACTED,			/* newer records with the same key stand for them */
+	GAP_ABORTED,			/* their transaction was */
+	GAP_RETENTION,			/* let go of before this reader came there */
+	GAP_DAMAGED,			/* cannot be read */
+	GAP_REMOVED,			/* of a topic that had this name and was removed */
+};
+
+/* "retention", "damaged" …: as messages and the lake have it. */
+const char *gap_reason_text(enum gap_reason reason);
+/* Records were there that the lake should have had: a dead letter tells their range. */
+static inline bool gap_is_loss(enum gap_reason reason)
+{
+	return reason >= GAP_RETENTION;
+}
+
 enum reader_event_kind {
 	READER_IDLE,			/* the deadline passed, or a stop was asked */
 	READER_RECORDS,
 	READER_ASSIGNED,		/* answer with reader_seek(), else it
 					   starts at START_FIRST */
-	READER_REVOKED,			/* uncommitted work on it is another reader's now */
+	READER_REVOKED,			/* answer with reader_release() once nothing of it is on its way
+					   any more; `lost`: it is another reader's already */
+	READER_CAUGHT_UP,		/* all that there is before `last` was given, `last` excluded */
 	READER_END,			/* of a closed partition; `children` go on */
-	READER_DAMAGE,			/* [first, last] cannot be read */
+	READER_GAP,			/* [first, last] give no records, because of `gap` */
 };
 
 struct reader_event {
 	enum reader_event_kind kind;
 	struct topic_ref topic;		/* all but READER_IDLE; as long as `records` */
 	int32_t partition;
-	const struct record *records;	/* READER_RECORDS */
+	const struct record *records;	/* READER_RECORDS, … */
 	size_t count;
-	struct position first;		/* READER_DAMAGE */
+	struct lineage lineage;		/* … all of this one */
+	struct position first;		/* READER_GAP; CAUGHT_UP has `last` only */
 	struct position last;
+	enum gap_reason gap;
+	bool lost;			/* READER_REVOKED */
 	int32_t children[2];		/* READER_END; -1: none */
 };
 
@@ -158,25 +218,36 @@ struct reader_options {
 struct broker;
 struct broker_reader;
 
-/* All methods are required. */
+struct topic_options {
+	int32_t partitions;
+	const struct position *born;	/* where each begins, one a partition; NULL: where the backend
+					   does. ERR_UNSUPPORTED where it cannot be chosen */
+};
+
+/*
+ * All methods are required. Those that may take long (a service far away) say so; they are never
+ * called on an event loop.
+ */
 struct broker_ops {
 	const char *name;
 
-	/* ERR_EXISTS: it is there; nothing changed. */
-	enum err_code (*create)(struct broker *broker, struct topic_ref topic, int32_t partitions,
-				struct err *err);
-	/* ERR_NO_TOPIC. The caller releases *ret_info. */
+	/* ERR_EXISTS: it is there; nothing changed. May take long. */
+	enum err_code (*create)(struct broker *broker, struct topic_ref topic,
+				const struct topic_options *options, struct err *err);
+	/* ERR_NO_TOPIC. The caller releases *ret_info. May take long. */
 	enum err_code (*describe)(struct broker *broker, struct topic_ref topic,
 				  struct topic_info *ret_info, struct err *err);
-	/* Calls `each` in order of name until it returns false. */
+	/* Calls `each` in order of name until it returns false. May take long. */
 	enum err_code (*list)(struct broker *broker, enum topic_kind kind,
 			      bool (*each)(void *user, const char *name), void *user,
 			      struct err *err);
+	/* May take long. */
 	enum err_code (*remove)(struct broker *broker, struct topic_ref topic, struct err *err);
 
 	/* Contract 1 to 3. Refused: ERR_BUSY, ERR_SPACE, ERR_NO_TOPIC. ERR_NO_PARTITION, ERR_LIMIT
 	 * (over the maximum) and ERR_CLOSED are about one record, have that as its outcome and
-	 * spare the others; if it is so with every record, the append is refused. */
+	 * spare the others; if it is so with every record, the append is refused. ERR_NO_TOPIC may
+	 * also come as the outcome of every record, where only a service knows. */
 	enum err_code (*append)(struct broker *broker, struct append *append, struct err *err);
 	/* While corked, taken appends may wait for more, to become durable together: a bound of
 	 * bytes ends their wait. Who corks also uncorks, before it sleeps; that may make them
@@ -187,6 +258,13 @@ struct broker_ops {
 	 * who cannot be served need not be parsed; and for /readyz. */
 	enum err_code (*ready)(struct broker *broker, size_t bytes, struct err *err);
 
+	/* How far a group is; ERR_ABSENT: it committed nothing there. May take long. */
+	enum err_code (*committed)(struct broker *broker, const char *group, struct topic_ref topic,
+				   int32_t partition, struct position *ret_next, struct err *err);
+	/* Sets that for a group that need not have a member. May take long. */
+	enum err_code (*commit)(struct broker *broker, const char *group, struct topic_ref topic,
+				int32_t partition, struct position next, struct err *err);
+
 	enum err_code (*reader_open)(struct broker *broker, const struct reader_options *options,
 				     struct broker_reader **ret_reader, struct err *err);
 	/* Read this partition from there on; with a group only after READER_ASSIGNED. */
@@ -195,8 +273,19 @@ struct broker_ops {
 	/* Waits until there is an event or the monotonic clock passes `deadline_ms`. */
 	enum err_code (*reader_next)(struct broker_reader *reader, int64_t deadline_ms,
 				     struct reader_event *ret_event, struct err *err);
+	/* While paused it gives no records, gaps and ends of this partition, but is asked as before, so
+	 * that its group keeps it. A seek does not end a pause, a revocation does. */
+	enum err_code (*reader_pause)(struct broker_reader *reader, struct topic_ref topic,
+				      int32_t partition, bool paused, struct err *err);
+	/* The answer to READER_REVOKED. */
+	void (*reader_release)(struct broker_reader *reader, struct topic_ref topic,
+			       int32_t partition);
+	/* A descriptor of the reader's that polls readable whenever reader_next() may have an event
+	 * that it had not at its last READER_IDLE; no thread a reader. ERR_LIMIT. */
+	enum err_code (*reader_fd)(struct broker_reader *reader, int *ret_fd, struct err *err);
 	/* Tell the broker how far a group is: informative, retention and lag rest on it; what
-	 * decides is the lake. `next` is the first position not yet done. */
+	 * decides is the lake. `next` is the first position not yet done. Told to a service at most
+	 * once a second and at the close. */
 	enum err_code (*reader_commit)(struct broker_reader *reader, struct topic_ref topic,
 				       int32_t partition, struct position next, struct err *err);
 	void (*reader_close)(struct broker_reader *reader);
@@ -215,90 +304,47 @@ struct broker_reader {
 	struct broker *broker;
 };
 
-MUST_USE static inline enum err_code
-broker_create(struct broker *broker, struct topic_ref topic, int32_t partitions, struct err *err)
-{
-	return broker->ops->create(broker, topic, partitions, err);
-}
+/*
+ * The callers: every call of a backend goes through one of them (broker_call.c). They hold caller and
+ * backend to the contract (what breaks it is an assertion with the backend's name) and count latency.
+ */
+MUST_USE enum err_code broker_create(struct broker *broker, struct topic_ref topic,
+				     const struct topic_options *options, struct err *err);
+MUST_USE enum err_code broker_describe(struct broker *broker, struct topic_ref topic,
+				       struct topic_info *ret_info, struct err *err);
+MUST_USE enum err_code broker_list(struct broker *broker, enum topic_kind kind,
+				   bool (*each)(void *user, const char *name), void *user,
+				   struct err *err);
+MUST_USE enum err_code broker_remove(struct broker *broker, struct topic_ref topic,
+				     struct err *err);
+MUST_USE enum err_code broker_append(struct broker *broker, struct append *append,
+				     struct err *err);
+void broker_cork(struct broker *broker, bool corked);
+MUST_USE enum err_code broker_ready(struct broker *broker, size_t bytes, struct err *err);
+MUST_USE enum err_code broker_committed(struct broker *broker, const char *group,
+					struct topic_ref topic, int32_t partition,
+					struct position *ret_next, struct err *err);
+MUST_USE enum err_code broker_commit(struct broker *broker, const char *group,
+				     struct topic_ref topic, int32_t partition,
+				     struct position next, struct err *err);
+MUST_USE enum err_code broker_reader_open(struct broker *broker,
+					  const struct reader_options *options,
+					  struct broker_reader **ret_reader, struct err *err);
+MUST_USE enum err_code reader_seek(struct broker_reader *reader, struct topic_ref topic,
+				   int32_t partition, struct reader_start start, struct err *err);
+MUST_USE enum err_code reader_next(struct broker_reader *reader, int64_t deadline_ms,
+				   struct reader_event *ret_event, struct err *err);
+MUST_USE enum err_code reader_pause(struct broker_reader *reader, struct topic_ref topic,
+				    int32_t partition, bool paused, struct err *err);
+void reader_release(struct broker_reader *reader, struct topic_ref topic, int32_t partition);
+MUST_USE enum err_code reader_fd(struct broker_reader *reader, int *ret_fd, struct err *err);
+MUST_USE enum err_code reader_commit(struct broker_reader *reader, struct topic_ref topic,
+				     int32_t partition, struct position next, struct err *err);
+void reader_close(struct broker_reader *reader); /* accepts NULL */
+void broker_free(struct broker *broker);	 /* accepts NULL */
 
-MUST_USE static inline enum err_code
-broker_describe(struct broker *broker, struct topic_ref topic, struct topic_info *ret_info,
-		struct err *err)
-{
-	return broker->ops->describe(broker, topic, ret_info, err);
-}
-
-MUST_USE static inline enum err_code
-broker_list(struct broker *broker, enum topic_kind kind,
-	    bool (*each)(void *user, const char *name), void *user, struct err *err)
-{
-	return broker->ops->list(broker, kind, each, user, err);
-}
-
-MUST_USE static inline enum err_code
-broker_remove(struct broker *broker, struct topic_ref topic, struct err *err)
-{
-	return broker->ops->remove(broker, topic, err);
-}
-
-MUST_USE static inline enum err_code
-broker_append(struct broker *broker, struct append *append, struct err *err)
-{
-	return broker->ops->append(broker, append, err);
-}
-
-static inline void broker_cork(struct broker *broker, bool corked)
-{
-	broker->ops->cork(broker, corked);
-}
-
-MUST_USE static inline enum err_code broker_ready(struct broker *broker, size_t bytes,
-						  struct err *err)
-{
-	return broker->ops->ready(broker, bytes, err);
-}
-
-MUST_USE static inline enum err_code
-broker_reader_open(struct broker *broker, const struct reader_options *options,
-		   struct broker_reader **ret_reader, struct err *err)
-{
-	return broker->ops->reader_open(broker, options, ret_reader, err);
-}
-
-MUST_USE static inline enum err_code
-reader_seek(struct broker_reader *reader, struct topic_ref topic, int32_t partition,
-	    struct reader_start start, struct err *err)
-{
-	return reader->broker->ops->reader_seek(reader, topic, partition, start, err);
-}
-
-MUST_USE static inline enum err_code
-reader_next(struct broker_reader *reader, int64_t deadline_ms, struct reader_event *ret_event,
-	    struct err *err)
-{
-	return reader->broker->ops->reader_next(reader, deadline_ms, ret_event, err);
-}
-
-MUST_USE static inline enum err_code
-reader_commit(struct broker_reader *reader, struct topic_ref topic, int32_t partition,
-	      struct position next, struct err *err)
-{
-	return reader->broker->ops->reader_commit(reader, topic, partition, next, err);
-}
-
-/* Accepts NULL. */
-static inline void reader_close(struct broker_reader *reader)
-{
-	if (reader)
-		reader->broker->ops->reader_close(reader);
-}
-
-/* Accepts NULL. */
-static inline void broker_free(struct broker *broker)
-{
-	if (broker)
-		broker->ops->free(broker);
-}
+/* The partition of this id; NULL: there is none. */
+const struct partition_info *topic_info_partition(const struct topic_info *info, int32_t id);
 
 struct broker_local_options {
 	const char *dir;
