@@ -107,6 +107,7 @@ int main(int argc, char **argv)
 	struct broker_local_options options = { .writer = true, .done = done };
 	size_t records = RECORDS, count, row = 0;
 	struct broker *broker;
+	const struct topic_options one = { .partitions = 1 };
 	uint64_t goal, bytes = 0;
 	struct err err;
 
@@ -121,7 +122,7 @@ int main(int argc, char **argv)
 	if (count == 0 || records == 0 || records > RECORDS_MAX)
 		fail("there are no rows, or too many for an append");
 	if (broker_local_new(&options, &broker, &err) != ERR_OK ||
-	    broker_create(broker, topic, 1, &err) != ERR_OK)
+	    broker_create(broker, topic, &one, &err) != ERR_OK)
 		fail(err.msg);
 	while (bytes < goal)
 		bytes += put(broker, rows, count, &row, records);

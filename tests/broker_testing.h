@@ -11,6 +11,14 @@
 #include <stdio.h>
 #include <string.h>
 
+static inline enum err_code create_topic(struct broker *broker, struct topic_ref topic,
+					 int32_t partitions, struct err *err)
+{
+	const struct topic_options options = { .partitions = partitions };
+
+	return broker_create(broker, topic, &options, err);
+}
+
 /* Appends that ended; the completion of every broker under test. */
 struct ended {
 	pthread_mutex_t lock;
@@ -79,24 +87,27 @@ static inline struct append_outcome append_text(struct broker *broker, struct en
 	return outcome;
 }
 
+/* The next event before then that is more than that a partition has caught up. */
+static inline struct reader_event event_before(struct broker_reader *reader, int64_t deadline_ms)
+{
+	struct reader_event event = { .kind = READER_CAUGHT_UP };
+	struct err err = { 0 };
+
+	while (event.kind == READER_CAUGHT_UP)
+		assert_ok(reader_next(reader, deadline_ms, &event, &err));
+	return event;
+}
+
 /* The next event that is not idle, within ten seconds. */
 static inline struct reader_event next_event(struct broker_reader *reader)
 {
-	struct reader_event event = { .kind = READER_IDLE };
-	struct err err = { 0 };
-
-	assert_ok(reader_next(reader, clock_mono_ms() + 10000, &event, &err));
-	return event;
+	return event_before(reader, clock_mono_ms() + 10000);
 }
 
 /* The next event if one is there now. */
 static inline struct reader_event event_now(struct broker_reader *reader)
 {
-	struct reader_event event = { .kind = READER_IDLE };
-	struct err err = { 0 };
-
-	assert_ok(reader_next(reader, clock_mono_ms(), &event, &err));
-	return event;
+	return event_before(reader, clock_mono_ms());
 }
 
 /* A reader without a group on one partition. */

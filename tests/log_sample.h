@@ -10,6 +10,7 @@
 #include "broker/local/journal_check.h"
 #include "broker/local/recover.h"
 #include "broker/local/segment.h"
+#include "broker/sequence.h"
 #include "broker_testing.h"
 #include "scratch.h"
 
@@ -70,9 +71,9 @@ static inline void sample_create_topics(struct sample *sample, struct broker *br
 	struct topic_info info;
 	struct err err = { 0 };
 
-	assert_ok(broker_create(broker, sample_lanes[0].topic, 5, &err));
-	assert_ok(broker_create(broker, sample_lanes[5].topic, 1, &err));
-	assert_ok(broker_create(broker, sample_lanes[6].topic, 3, &err));
+	assert_ok(create_topic(broker, sample_lanes[0].topic, 5, &err));
+	assert_ok(create_topic(broker, sample_lanes[5].topic, 1, &err));
+	assert_ok(create_topic(broker, sample_lanes[6].topic, 3, &err));
 	for (size_t i = 0; i < SAMPLE_LANES; i++) {
 		assert_ok(broker_describe(broker, sample_lanes[i].topic, &info, &err));
 		sample->uids[i] = strtoull(info.uid, NULL, 16);
@@ -303,7 +304,7 @@ static inline void sample_take(const struct sample *sample, const struct reader_
 	size_t lane = sample_lane_of(event);
 	struct loss *loss = &harm->losses[lane];
 
-	if (event->kind == READER_DAMAGE) {
+	if (event->kind == READER_GAP) {
 		assert_true(loss->count > 0);
 		assert_true(position_ordinal(event->first) == loss->first);
 		assert_true(loss->first == next[lane]);

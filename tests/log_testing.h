@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "broker/local/journal_check.h"
+#include "broker/sequence.h"
 #include "broker_testing.h"
 #include "scratch.h"
 
@@ -58,7 +59,7 @@ static inline enum err_code log_put(struct broker *broker, struct ended *ended, 
 /* What a reader made of a log. */
 struct log_seen {
 	uint64_t records;
-	uint64_t lost;			/* in READER_DAMAGE */
+	uint64_t lost;			/* in READER_GAP */
 	uint64_t next;
 };
 
@@ -75,7 +76,7 @@ static inline struct log_seen log_read(struct broker *broker, uint64_t from, siz
 
 		if (event.kind == READER_IDLE)
 			break;
-		if (event.kind == READER_DAMAGE) {
+		if (event.kind == READER_GAP) {
 			assert_true(position_ordinal(event.first) == seen.next);
 			seen.next = position_ordinal(event.last) + 1;
 			seen.lost += seen.next - position_ordinal(event.first);

@@ -54,8 +54,8 @@
 
 enum { PARTITION_ANY = -1, PARTITIONS_MAX = 1024 };
 
-/* Of a record's history: 128 bits. Equal positions of one lineage are one record; of two lineages they
- * are strangers. A topic's id is part of it, and in our own log the life of the writer. */
+/* Of a record's history: 128 bits. Equal positions of one lineage are one record; of two lineages
+ * they are strangers. A topic's id is part of it, and in our own log the life of the writer. */
 struct lineage {
 	uint64_t high;
 	uint64_t low;
@@ -83,8 +83,8 @@ struct partition_info {
 	struct position first;		/* of the oldest record kept */
 	bool next_known;		/* a service need not tell … */
 	struct position next;		/* … the position that comes next; all before it are durable */
-	struct position born;		/* no record of this topic can stand before it: those were of
-					   one that had its name */
+	struct position born;		/* no record of this topic can stand before it: those
+					   were of one that had its name */
 	int32_t parents[2];		/* shards that it came from, or -1 */
 	struct hash_key hash_first;	/* streams: both ends belong to the shard */
 	struct hash_key hash_last;
@@ -107,7 +107,9 @@ struct record_header {
 	struct slice value;
 };
 
-#define TIMESTAMP_NOW INT64_MIN		/* when it is appended */
+/* When it is appended: what a record has that nobody gave a time. The first millisecond of 1970 is
+ * no producer's. */
+#define TIMESTAMP_NOW 0
 
 struct append_record {
 	struct slice key;		/* null: none */
@@ -164,7 +166,7 @@ struct reader_start {
 };
 
 enum gap_reason {
-	GAP_NONE,			/* numbers that were never records: markers of transactions */
+	GAP_NONE,			/* numbers that were never records: markers */
 	GAP_COMPACTED,			/* newer records with the same key stand for them */
 	GAP_ABORTED,			/* their transaction was */
 	GAP_RETENTION,			/* let go of before this reader came there */
@@ -185,9 +187,9 @@ enum reader_event_kind {
 	READER_RECORDS,
 	READER_ASSIGNED,		/* answer with reader_seek(), else it
 					   starts at START_FIRST */
-	READER_REVOKED,			/* answer with reader_release() once nothing of it is on its way
-					   any more; `lost`: it is another reader's already */
-	READER_CAUGHT_UP,		/* all that there is before `last` was given, `last` excluded */
+	READER_REVOKED,			/* answer with reader_release() once nothing of it is on
+					   its way any more; `lost`: it is another's already */
+	READER_CAUGHT_UP,		/* all that there is before `last` was given */
 	READER_END,			/* of a closed partition; `children` go on */
 	READER_GAP,			/* [first, last] give no records, because of `gap` */
 };
@@ -220,8 +222,8 @@ struct broker_reader;
 
 struct topic_options {
 	int32_t partitions;
-	const struct position *born;	/* where each begins, one a partition; NULL: where the backend
-					   does. ERR_UNSUPPORTED where it cannot be chosen */
+	const struct position *born;	/* where each begins, one a partition; NULL: where the
+					   backend does. ERR_UNSUPPORTED: cannot be chosen */
 };
 
 /*
@@ -273,8 +275,8 @@ struct broker_ops {
 	/* Waits until there is an event or the monotonic clock passes `deadline_ms`. */
 	enum err_code (*reader_next)(struct broker_reader *reader, int64_t deadline_ms,
 				     struct reader_event *ret_event, struct err *err);
-	/* While paused it gives no records, gaps and ends of this partition, but is asked as before, so
-	 * that its group keeps it. A seek does not end a pause, a revocation does. */
+	/* While paused it gives no records, gaps and ends of this partition, but is asked as
+	 * before, so that its group keeps it. A seek does not end a pause, a revocation does. */
 	enum err_code (*reader_pause)(struct broker_reader *reader, struct topic_ref topic,
 				      int32_t partition, bool paused, struct err *err);
 	/* The answer to READER_REVOKED. */
@@ -305,8 +307,9 @@ struct broker_reader {
 };
 
 /*
- * The callers: every call of a backend goes through one of them (broker_call.c). They hold caller and
- * backend to the contract (what breaks it is an assertion with the backend's name) and count latency.
+ * The callers: every call of a backend goes through one of them (broker_call.c). They hold caller
+ * and backend to the contract (what breaks it is an assertion with the backend's name) and count
+ * latency.
  */
 MUST_USE enum err_code broker_create(struct broker *broker, struct topic_ref topic,
 				     const struct topic_options *options, struct err *err);

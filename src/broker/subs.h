@@ -11,6 +11,7 @@
 #ifndef BROKER_SUBS_H
 #define BROKER_SUBS_H
 
+#include "broker/sequence.h"
 #include "broker/topics.h"
 
 struct sub {

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/time.h"
 #include "broker/partitioner.h"
+#include "broker/sequence.h"
 
 #include <inttypes.h>
 #include <sys/random.h>
@@ -281,19 +282,15 @@ void topic_describe(const struct topic *topic, struct topic_info *ret_info)
 			.id = partition->id,
 			.open = partition->open,
 			.first = partition_position(partition, partition->first),
+			.next_known = true,
 			.next = partition_position(partition, partition->next),
+			.born = partition_position(partition, partition->floor),
 			.parents = { partition->parents[0], partition->parents[1] },
 			.hash_first = partition->hash_first,
 			.hash_last = partition->hash_last,
 		};
 	}
 	*ret_info = info;
-}
-
-void topic_info_release(struct topic_info *info)
-{
-	free(info->partitions);
-	*info = (struct topic_info){ 0 };
 }
 
 struct position partition_position(const struct partition *partition, uint64_t ordinal)

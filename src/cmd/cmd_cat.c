@@ -4,6 +4,7 @@
 #include "base/stop.h"
 #include "base/time.h"
 #include "base/trace.h"
+#include "broker/sequence.h"
 #include "cmd/cmd.h"
 #include "cmd/setup.h"
 
@@ -224,7 +225,7 @@ static enum err_code cmd_cat_read_all(struct cat *cat, struct err *err)
 		code = reader_next(cat->reader, clock_mono_ms() + WAIT_MS, &event, err);
 		if (code == ERR_OK && event.kind == READER_RECORDS)
 			code = print_records(cat, &event, err);
-		else if (code == ERR_OK && event.kind == READER_DAMAGE)
+		else if (code == ERR_OK && event.kind == READER_GAP)
 			tell_damage(cat, &event);
 		else if (code == ERR_OK && event.kind == READER_IDLE && !cat->follow)
 			break;		/* with --offset @MS: nothing is as new as that */

@@ -1,6 +1,7 @@
 #include "cmd/topic_admin.h"
 
 #include "base/mem.h"
+#include "broker/sequence.h"
 #include "cmd/cmd.h"
 #include "cmd/rows.h"
 #include "cmd/setup.h"
@@ -138,13 +139,14 @@ static enum err_code change(const struct config *config, const char *action,
 			    struct topic_ref topic, struct err *err)
 {
 	enum option count = topic.kind == TOPIC_STREAM ? OPT_SHARDS : OPT_PARTITIONS;
+	struct topic_options options = { .partitions = (int32_t)config_int(config, count) };
 	struct broker *broker;
 	enum err_code code = open_writer(config, &broker, err);
 
 	if (code != ERR_OK)
 		return code;
 	if (!strcmp(action, "create"))
-		code = broker_create(broker, topic, (int32_t)config_int(config, count), err);
+		code = broker_create(broker, topic, &options, err);
 	else
 		code = broker_remove(broker, topic, err);
 	broker_free(broker);

@@ -7,6 +7,7 @@
 #include "base/stop.h"
 #include "base/time.h"
 #include "base/trace.h"
+#include "broker/sequence.h"
 #include "flow/lake_input.h"
 #include "flow/poison.h"
 #include "flow/staging.h"

@@ -1,6 +1,7 @@
 #include "flow/census.h"
 
 #include "base/mem.h"
+#include "broker/sequence.h"
 #include "delta/delta.h"
 #include "flow/dlq.h"
 

@@ -1,6 +1,7 @@
 #include "flow/check_topic.h"
 
 #include "base/mem.h"
+#include "broker/sequence.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

@@ -3,6 +3,7 @@
 #include "base/base64.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "broker/sequence.h"
 #include "flow/replayed.h"
 
 #include <inttypes.h>

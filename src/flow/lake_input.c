@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "broker/sequence.h"
 
 #include <assert.h>
 #include <inttypes.h>

@@ -1,6 +1,7 @@
 #include "flow/reach.h"
 
 #include "base/mem.h"
+#include "broker/sequence.h"
 
 static bool follows_on(const struct reach_span *span, struct position first)
 {

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/stop.h"
 #include "base/time.h"
+#include "broker/sequence.h"
 
 enum { EVENT_BYTES = 4 << 20, WAIT_MS = 5000 };
 
@@ -118,7 +119,7 @@ static enum err_code take_again(struct rereading *reading, const struct reader_e
 		return ERR_OK;
 	if (event->kind == READER_RECORDS)
 		again_records(reading, again, shard, event);
-	else if (event->kind == READER_DAMAGE)
+	else if (event->kind == READER_GAP)
 		code = again_damage(reading, again, shard, event, err);
 	again->ended = event->kind == READER_END || event->kind == READER_REVOKED ||
 		       position_ordinal(shard->next) >= again->end;

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/stop.h"
 #include "base/time.h"
+#include "broker/sequence.h"
 #include "delta/delta.h"
 #include "flow/dlq.h"
 #include "flow/poison.h"

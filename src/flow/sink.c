@@ -7,6 +7,7 @@
 #include "base/stop.h"
 #include "base/time.h"
 #include "base/trace.h"
+#include "broker/sequence.h"
 #include "flow/sink_partition.h"
 
 #include <inttypes.h>
@@ -394,7 +395,7 @@ static void on_data(struct sink *sink, const struct reader_event *event)
 
 	if (!partition || !partition->assigned)
 		return;
-	if (event->kind == READER_DAMAGE && !sink_partition_halted(partition))
+	if (event->kind == READER_GAP && !sink_partition_halted(partition))
 		add_damage(sink, partition, position_ordinal(event->first),
 			   position_ordinal(event->last));
 	for (size_t i = 0; i < event->count && !sink_partition_halted(partition); i++)
@@ -410,10 +411,14 @@ static enum err_code sink_on_event(struct sink *sink, const struct reader_event 
 		return on_assigned(sink, event, err);
 	case READER_REVOKED:
 		on_revoked(sink, event);
+		if (!event->lost)
+			reader_release(sink->reader, event->topic, event->partition);
 		return ERR_OK;
 	case READER_RECORDS:
-	case READER_DAMAGE:
+	case READER_GAP:
 		on_data(sink, event);
+		return ERR_OK;
+	case READER_CAUGHT_UP:
 		return ERR_OK;
 	case READER_IDLE:
 		if (sink->draining)

@@ -281,6 +281,7 @@ static enum err_code stream_take(struct stream *stream, struct stream_table *tab
 
 	switch (event->kind) {
 	case READER_IDLE:
+	case READER_CAUGHT_UP:
 	case READER_ASSIGNED:
 		return ERR_OK;
 	case READER_RECORDS:
@@ -291,7 +292,7 @@ static enum err_code stream_take(struct stream *stream, struct stream_table *tab
 		if (shard)
 			shard->ended = true;
 		return stream_flush(stream, table, err);
-	case READER_DAMAGE:
+	case READER_GAP:
 		return stream_table_damage(table, shard, event->first, event->last, err);
 	}
 	return ERR_OK;
@@ -307,6 +308,8 @@ static enum err_code take_event(struct stream *stream, const struct reader_event
 	while ((table = stream_next_table(stream, event->topic.name, table)) != NULL)
 		if (stream_take(stream, table, event, err) != ERR_OK)
 			return err->code;
+	if (event->kind == READER_REVOKED && !event->lost)
+		reader_release(stream->reader, event->topic, event->partition);
 	return ERR_OK;
 }
 

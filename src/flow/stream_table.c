@@ -5,6 +5,7 @@
 #include "base/stop.h"
 #include "base/time.h"
 #include "base/trace.h"
+#include "broker/sequence.h"
 #include "flow/poison.h"
 #include "flow/retry.h"
 #include "flow/staging.h"

@@ -102,7 +102,7 @@ static enum err_code create_own(struct gateway *gateway, enum topic_kind kind, s
 		if (!gateway_creates(gateway, kind, own->names[i], &partitions))
 			continue;
 		code = broker_create(gateway->broker, (struct topic_ref){ kind, own->names[i] },
-				     partitions, err);
+				     &(struct topic_options){ .partitions = partitions }, err);
 		if (code == ERR_SHAPE)
 			code = err->code = ERR_USAGE; /* the id comes from the command line */
 		if (code == ERR_EXISTS)		      /* several models may share it, too */

@@ -122,12 +122,12 @@ static struct outcomes spread(struct post *post)
 static enum err_code create_missing(struct post *post, struct err *err)
 {
 	struct topic_ref topic = post->append.topic;
-	int32_t partitions;
+	struct topic_options options = { 0 };
 	enum err_code code;
 
-	if (!gateway_creates(post->gateway, topic.kind, topic.name, &partitions))
+	if (!gateway_creates(post->gateway, topic.kind, topic.name, &options.partitions))
 		return ERR_NO_TOPIC;
-	code = broker_create(post->gateway->broker, topic, partitions, err);
+	code = broker_create(post->gateway->broker, topic, &options, err);
 	if (code != ERR_OK && code != ERR_EXISTS)
 		return code;
 	trace_info("created %s \"%s\"", topic.kind == TOPIC_STREAM ? "stream" : "topic", topic.name);

@@ -1,4 +1,5 @@
 /* Kafka REST Proxy v2 on the broker's topics. The one Kafka broker that clients see is number 1. */
+#include "broker/sequence.h"
 #include "gateway/produce.h"
 #include "gateway/route.h"
 #include "gateway/state.h"

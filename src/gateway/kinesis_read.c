@@ -6,6 +6,7 @@
 #include "base/base64.h"
 #include "base/time.h"
 #include "base/trace.h"
+#include "broker/sequence.h"
 #include "gateway/kinesis.h"
 #include "gateway/route.h"
 #include "gateway/state.h"
@@ -121,9 +122,10 @@ static enum err_code kinesis_read_read_all(struct read *read, struct broker_read
 			return ERR_OK;
 		if (event.kind == READER_RECORDS)
 			put_records(read, &event);
-		if (event.kind == READER_DAMAGE) {
-			trace_warn("stream \"%s\": records cannot be read and are passed over",
-				   read->iterator.stream);
+		if (event.kind == READER_GAP) {
+			if (gap_is_loss(event.gap))
+				trace_warn("stream \"%s\": records cannot be read and are passed "
+					   "over", read->iterator.stream);
 			read->iterator.kind = START_AT;
 			read->iterator.ordinal = position_ordinal(event.last) + 1;
 		}

@@ -1,5 +1,6 @@
 /* The API-Gateway Kinesis API on the broker's streams: streams
  * and writes. Reads: kinesis_read.c. */
+#include "broker/sequence.h"
 #include "gateway/kinesis.h"
 #include "gateway/put_records.h"
 #include "gateway/route.h"
@@ -240,13 +241,13 @@ static enum err_code shard_count(struct call *call, int32_t *ret, struct err *er
 void kinesis_create_stream(struct call *call)
 {
 	char name[STREAM_NAME_MAX + 1];
-	int32_t shards = SHARDS_DEFAULT;
+	struct topic_options options = { .partitions = SHARDS_DEFAULT };
 	struct err err;
 
 	if (!kinesis_name(call, name))
 		return;
-	if (shard_count(call, &shards, &err) != ERR_OK ||
-	    broker_create(call->gateway->broker, (struct topic_ref){ TOPIC_STREAM, name }, shards,
+	if (shard_count(call, &options.partitions, &err) != ERR_OK ||
+	    broker_create(call->gateway->broker, (struct topic_ref){ TOPIC_STREAM, name }, &options,
 			  &err) != ERR_OK)
 		call_fail(call, &err);
 }

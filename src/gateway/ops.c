@@ -1,5 +1,6 @@
 /* What those who run the gateway ask: is it alive, does it take records, what did it do. */
 #include "base/metrics.h"
+#include "broker/sequence.h"
 #include "gateway/route.h"
 #include "gateway/state.h"
 

@@ -43,9 +43,9 @@ static bool is_due(const struct broker_fault *fault, atomic_int *calls, int at)
 }
 
 static enum err_code faulty_create(struct broker *broker, struct topic_ref topic,
-				   int32_t partitions, struct err *err)
+				   const struct topic_options *options, struct err *err)
 {
-	return broker_create(of(broker)->inner, topic, partitions, err);
+	return broker_create(of(broker)->inner, topic, options, err);
 }
 
 static enum err_code faulty_describe(struct broker *broker, struct topic_ref topic,
@@ -91,6 +91,20 @@ static enum err_code faulty_ready(struct broker *broker, size_t bytes, struct er
 	return broker_ready(of(broker)->inner, bytes, err);
 }
 
+static enum err_code faulty_committed(struct broker *broker, const char *group,
+				      struct topic_ref topic, int32_t partition,
+				      struct position *ret_next, struct err *err)
+{
+	return broker_committed(of(broker)->inner, group, topic, partition, ret_next, err);
+}
+
+static enum err_code faulty_commit(struct broker *broker, const char *group,
+				   struct topic_ref topic, int32_t partition,
+				   struct position next, struct err *err)
+{
+	return broker_commit(of(broker)->inner, group, topic, partition, next, err);
+}
+
 static enum err_code faulty_reader_open(struct broker *broker,
 					const struct reader_options *options,
 					struct broker_reader **ret_reader, struct err *err)
@@ -125,6 +139,23 @@ static enum err_code faulty_reader_next(struct broker_reader *reader, int64_t de
 	return reader_next(inner_of(reader), deadline_ms, ret_event, err);
 }
 
+static enum err_code faulty_reader_pause(struct broker_reader *reader, struct topic_ref topic,
+					 int32_t partition, bool paused, struct err *err)
+{
+	return reader_pause(inner_of(reader), topic, partition, paused, err);
+}
+
+static void faulty_reader_release(struct broker_reader *reader, struct topic_ref topic,
+				  int32_t partition)
+{
+	reader_release(inner_of(reader), topic, partition);
+}
+
+static enum err_code faulty_reader_fd(struct broker_reader *reader, int *ret_fd, struct err *err)
+{
+	return reader_fd(inner_of(reader), ret_fd, err);
+}
+
 static enum err_code faulty_reader_commit(struct broker_reader *reader, struct topic_ref topic,
 					  int32_t partition, struct position next,
 					  struct err *err)
@@ -156,9 +187,14 @@ static const struct broker_ops faulty_ops = {
 	.append = faulty_append,
 	.cork = faulty_cork,
 	.ready = faulty_ready,
+	.committed = faulty_committed,
+	.commit = faulty_commit,
 	.reader_open = faulty_reader_open,
 	.reader_seek = faulty_reader_seek,
 	.reader_next = faulty_reader_next,
+	.reader_pause = faulty_reader_pause,
+	.reader_release = faulty_reader_release,
+	.reader_fd = faulty_reader_fd,
 	.reader_commit = faulty_reader_commit,
 	.reader_close = faulty_reader_close,
 	.free = faulty_free,

@@ -108,15 +108,15 @@ static void free_lists(struct memory_broker *memory, struct topic *topic)
 }
 
 static enum err_code memory_create(struct broker *broker, struct topic_ref ref,
-				   int32_t partitions, struct err *err)
+				   const struct topic_options *options, struct err *err)
 {
 	struct memory_broker *memory = of(broker);
 	struct topic *topic;
 	enum err_code code;
 
 	hold(memory);
-	code = topics_create(&memory->topics, ref, partitions, &topic, err);
-	for (int32_t i = 0; code == ERR_OK && i < partitions; i++)
+	code = topics_create(&memory->topics, ref, options->partitions, &topic, err);
+	for (int32_t i = 0; code == ERR_OK && i < options->partitions; i++)
 		topic->partitions[i].user = xcalloc(1, sizeof(struct list));
 	(void)pthread_cond_broadcast(&memory->some);
 	let_go(memory);
@@ -438,6 +438,54 @@ static void memory_free(struct broker *broker)
 	free(memory);
 }
 
+static enum err_code memory_committed(struct broker *broker, const char *group,
+				 struct topic_ref topic, int32_t partition,
+				 struct position *ret_next, struct err *err)
+{
+	(void)broker;
+	(void)group;
+	(void)topic;
+	(void)partition;
+	(void)ret_next;
+	return err_set(err, ERR_ABSENT, "not kept");
+}
+
+static enum err_code memory_commit(struct broker *broker, const char *group, struct topic_ref topic,
+			      int32_t partition, struct position next, struct err *err)
+{
+	(void)broker;
+	(void)group;
+	(void)topic;
+	(void)partition;
+	(void)next;
+	return err_set(err, ERR_UNSUPPORTED, "not yet");
+}
+
+static enum err_code memory_reader_pause(struct broker_reader *reader, struct topic_ref topic,
+				    int32_t partition, bool paused, struct err *err)
+{
+	(void)reader;
+	(void)topic;
+	(void)partition;
+	(void)paused;
+	return err_set(err, ERR_UNSUPPORTED, "not yet");
+}
+
+static void memory_reader_release(struct broker_reader *reader, struct topic_ref topic,
+			     int32_t partition)
+{
+	(void)reader;
+	(void)topic;
+	(void)partition;
+}
+
+static enum err_code memory_reader_fd(struct broker_reader *reader, int *ret_fd, struct err *err)
+{
+	(void)reader;
+	(void)ret_fd;
+	return err_set(err, ERR_UNSUPPORTED, "not yet");
+}
+
 static const struct broker_ops memory_ops = {
 	.name = "memory",
 	.create = memory_create,
@@ -447,6 +495,11 @@ static const struct broker_ops memory_ops = {
 	.append = memory_append,
 	.cork = memory_cork,
 	.ready = memory_ready,
+	.committed = memory_committed,
+	.commit = memory_commit,
+	.reader_pause = memory_reader_pause,
+	.reader_release = memory_reader_release,
+	.reader_fd = memory_reader_fd,
 	.reader_open = memory_reader_open,
 	.reader_seek = memory_reader_seek,
 	.reader_next = memory_reader_next,

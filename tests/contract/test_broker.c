@@ -2,6 +2,7 @@
 #include "backends/backends.h"
 #include "base/buf.h"
 #include "base/mem.h"
+#include "broker/sequence.h"
 #include "broker_testing.h"
 #include "scratch.h"
 
@@ -78,7 +79,7 @@ static void create(struct fixture *f, struct topic_ref topic, int32_t partitions
 {
 	struct err err = { 0 };
 
-	assert_ok(broker_create(f->broker, topic, partitions, &err));
+	assert_ok(create_topic(f->broker, topic, partitions, &err));
 }
 
 /* What is in a partition from `start` on, `count` records. */
@@ -120,10 +121,10 @@ static void test_topics(void **state)
 	create(f, pin, 3);
 	create(f, geo, 1);
 	create(f, stream, 2);
-	assert_int_equal(broker_create(f->broker, pin, 5, &err), ERR_EXISTS);
-	assert_int_equal(broker_create(f->broker, (struct topic_ref){ TOPIC_LOG, "a/b" }, 1, &err),
+	assert_int_equal(create_topic(f->broker, pin, 5, &err), ERR_EXISTS);
+	assert_int_equal(create_topic(f->broker, (struct topic_ref){ TOPIC_LOG, "a/b" }, 1, &err),
 			 ERR_SHAPE);
-	assert_int_equal(broker_create(f->broker, (struct topic_ref){ TOPIC_LOG, "x" }, 0, &err),
+	assert_int_equal(create_topic(f->broker, (struct topic_ref){ TOPIC_LOG, "x" }, 0, &err),
 			 ERR_SHAPE);
 	buf_init(&names, 1000);
 	assert_ok(broker_list(f->broker, TOPIC_LOG, add_name, &names, &err));
@@ -625,7 +626,7 @@ static void test_faults(void **state)
 		struct broker_reader *reader;
 		struct reader_event event;
 
-		assert_ok(broker_create(broker, pin, 1, &err));
+		assert_ok(create_topic(broker, pin, 1, &err));
 		for (size_t k = 0; k < 3; k++) {
 			struct append_record record = { .value = slice_str("x") };
 			struct append_outcome outcome = { 0 };

@@ -3,6 +3,7 @@
 #include "log_testing.h"
 
 #include "broker/local/catalog.h"
+#include "broker/sequence.h"
 
 #include <dirent.h>
 
@@ -57,7 +58,7 @@ static int make(void **state)
 
 	scratch_dir(fixture->dir);
 	assert_ok(log_open(fixture->dir, true, &ended, &broker, &err));
-	assert_ok(broker_create(broker, log_topic, 1, &err));
+	assert_ok(create_topic(broker, log_topic, 1, &err));
 	assert_ok(log_put(broker, &ended, 0, RECORDS, LEN));
 	broker_free(broker);
 	(void)snprintf(path, sizeof(path), "%s/log", fixture->dir);

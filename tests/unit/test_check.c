@@ -17,7 +17,7 @@ static struct broker *make_log(struct ended *ended)
 	struct broker *broker = broker_memory_new(1 << 20, ended_done, ended);
 	struct err err;
 
-	assert_ok(broker_create(broker, pins, 1, &err));
+	assert_ok(create_topic(broker, pins, 1, &err));
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(append_text(broker, ended, pins, 0, "{}").code, ERR_OK);
 	return broker;

@@ -1,5 +1,6 @@
 /* Who makes a group durable: the committer, or the thread that uncorks. */
 #include "broker/local/broker_local.h"
+#include "broker/sequence.h"
 #include "log_testing.h"
 
 #include <sched.h>
@@ -47,7 +48,7 @@ static int make_fixture(void **state)
 	f->ended = (struct ended)ENDED_INIT;
 	scratch_dir(f->dir);
 	assert_ok(broker_local_new(&options, &f->broker, &err));
-	assert_ok(broker_create(f->broker, log_topic, 1, &err));
+	assert_ok(create_topic(f->broker, log_topic, 1, &err));
 	f->committer = &local_of(f->broker)->committer;
 	*state = f;
 	return 0;
@@ -231,7 +232,7 @@ static void test_a_little_takes_little_room(void **state)
 				 .outcomes = outcomes, .user = &ended };
 	struct err err = { 0 };
 
-	assert_ok(broker_create(f->broker, wide, PARTITIONS_MAX, &err));
+	assert_ok(create_topic(f->broker, wide, PARTITIONS_MAX, &err));
 	for (int32_t p = 0; p < PARTITIONS_MAX; p++)
 		records[p] = (struct append_record){ .partition = p, .value = slice_str("a") };
 	broker_cork(f->broker, true);

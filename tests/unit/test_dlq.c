@@ -1,6 +1,7 @@
 /* Dead letters come back as they went in, and only a stage's own are forgotten. */
 #include "backends/backends.h"
 #include "base/mem.h"
+#include "broker/sequence.h"
 #include "flow/dlq.h"
 #include "testing.h"
 

@@ -2,6 +2,7 @@
 #include "broker/local/recover.h"
 #include "broker/local/segment.h"
 #include "broker/local/stage.h"
+#include "broker/sequence.h"
 #include "log_testing.h"
 
 #include <semaphore.h>
@@ -31,7 +32,7 @@ static void make_log(const char *dir)
 		struct err err;
 
 		if (log_open(dir, true, &ended, &broker, &err) != ERR_OK ||
-		    broker_create(broker, log_topic, 1, &err) != ERR_OK ||
+		    create_topic(broker, log_topic, 1, &err) != ERR_OK ||
 		    log_put(broker, &ended, 0, RECORDS, LEN) != ERR_OK)
 			_exit(1);
 		/* At once: a sanitizer's exit takes so long that the writer comes to rest. */
@@ -387,7 +388,7 @@ static void test_a_topic_made_anew_after_a_restart_has_no_gaps(void **state)
 	assert_ok(broker_remove(broker, log_topic, &err));
 	broker_free(broker);
 	assert_ok(log_open(harm->dir, true, &ended, &broker, &err));
-	assert_ok(broker_create(broker, log_topic, 2, &err));
+	assert_ok(create_topic(broker, log_topic, 2, &err));
 	assert_int_equal(position_ordinal(put_text(broker, &ended, 0).position), RECORDS);
 	assert_int_equal(position_ordinal(put_text(broker, &ended, 1).position), 0);
 	broker_free(broker);
@@ -409,7 +410,7 @@ static uint64_t ordinal_after_lost_header(const struct harm *harm, bool payload_
 	int fd;
 
 	assert_ok(log_open(harm->dir, true, &ended, &broker, &err));
-	assert_ok(broker_create(broker, late, 1, &err));
+	assert_ok(create_topic(broker, late, 1, &err));
 	assert_int_equal(append_text(broker, &ended, late, 0, "x").code, ERR_OK);
 	assert_int_equal(log_put(broker, &ended, RECORDS, 1, LEN), ERR_OK);
 	broker_free(broker);
@@ -536,7 +537,7 @@ static void test_a_seek_is_no_gap(void **state)
 	size_t count;
 
 	assert_ok(log_open(harm->dir, true, &ended, &broker, &err));
-	assert_ok(broker_create(broker, geo, 1, &err));
+	assert_ok(create_topic(broker, geo, 1, &err));
 	assert_int_equal(append_text(broker, &ended, geo, 0, "x").code, ERR_OK);
 	assert_int_equal(log_put(broker, &ended, RECORDS, 1, LEN), ERR_OK);
 	uid = uid_of(broker, log_topic);
@@ -547,7 +548,7 @@ static void test_a_seek_is_no_gap(void **state)
 	assert_ok(log_open(harm->dir, true, &ended, &broker, &err));
 	reader = reader_at(broker, log_topic, 0, (struct reader_start){ START_AT,
 			   position_of_offset(RECORDS), 0 });
-	assert_int_equal(next_event(reader).kind, READER_DAMAGE);
+	assert_int_equal(next_event(reader).kind, READER_GAP);
 	assert_ok(reader_seek(reader, geo, 0, first, &err));
 	event = next_event(reader);
 	assert_int_equal(event.kind, READER_RECORDS);

@@ -4,6 +4,7 @@
  * own: this program again, with arguments. Needs a build with -Dfailpoints=true.
  */
 #include "broker/local/segment.h"
+#include "broker/sequence.h"
 #include "log_testing.h"
 
 #include <signal.h>
@@ -25,7 +26,7 @@ static int run_write(const char *dir)
 
 	if (code != ERR_OK)
 		return 3;
-	code = broker_create(broker, log_topic, 1, &err);
+	code = create_topic(broker, log_topic, 1, &err);
 	if (code == ERR_EXISTS)
 		code = ERR_OK;
 	if (code == ERR_OK)
@@ -54,7 +55,7 @@ static int run_verify(const char *dir, uint64_t acked)
 	enum err_code code;
 
 	assert_ok(log_open(dir, true, &ended, &broker, &err));
-	code = broker_create(broker, log_topic, 1, &err);
+	code = create_topic(broker, log_topic, 1, &err);
 	assert_true(code == ERR_EXISTS || (code == ERR_OK && acked == 0));
 	assert_ok(broker_describe(broker, log_topic, &info, &err));
 	seen = log_read(broker, 0, LEN);
@@ -250,7 +251,7 @@ static int run_delay(const char *dir)
 	void *failed;
 
 	assert_ok(log_open(dir, true, &ended, &broker, &err));
-	assert_ok(broker_create(broker, log_topic, 1, &err));
+	assert_ok(create_topic(broker, log_topic, 1, &err));
 	assert_ok(log_put(broker, &ended, 0, 1, LEN));
 	assert_ok(log_open(dir, false, &ended, &other, &err));
 	reader = reader_at(other, log_topic, 0, (struct reader_start){ START_AT,
@@ -329,7 +330,7 @@ static int run_seek(const char *dir)
 
 	(void)alarm(PATIENCE_S);
 	assert_ok(log_open(dir, true, &ended, &seeking.broker, &err));
-	assert_ok(broker_create(seeking.broker, log_topic, 1, &err));
+	assert_ok(create_topic(seeking.broker, log_topic, 1, &err));
 	held = hold_segment(dir);
 	assert_int_equal(pthread_create(&thread, NULL, seek_a_time, &seeking), 0);
 	while (!atomic_load(&seeking.begun))
@@ -364,11 +365,11 @@ static int run_remove(const char *dir)
 	struct err err = { 0 };
 
 	assert_ok(log_open(dir, true, &ended, &broker, &err));
-	assert_ok(broker_create(broker, log_topic, 1, &err));
+	assert_ok(create_topic(broker, log_topic, 1, &err));
 	assert_ok(log_put(broker, &ended, 0, 1, LEN));
 	assert_int_equal(broker_remove(broker, log_topic, &err), ERR_UNKNOWN);
 	assert_int_equal(log_put(broker, &ended, 1, 1, LEN), ERR_NO_TOPIC);
-	assert_ok(broker_create(broker, log_topic, 1, &err));
+	assert_ok(create_topic(broker, log_topic, 1, &err));
 	assert_ok(log_put(broker, &ended, 1, 1, LEN));
 	broker_free(broker);
 	assert_ok(log_open(dir, true, &ended, &broker, &err));
@@ -412,15 +413,15 @@ static int run_create(const char *dir)
 	uint64_t uid;
 
 	assert_ok(log_open(dir, true, &ended, &broker, &err));
-	assert_int_equal(broker_create(broker, log_topic, 1, &err), ERR_UNKNOWN);
+	assert_int_equal(create_topic(broker, log_topic, 1, &err), ERR_UNKNOWN);
 	assert_int_equal(log_put(broker, &ended, 0, 1, LEN), ERR_NO_TOPIC);
 	assert_ok(log_open(dir, false, NULL, &reader, &err));
 	uid = uid_of_topic(reader);
 	broker_free(reader);
-	assert_int_equal(broker_create(broker, log_topic, 1, &err), ERR_EXISTS);
+	assert_int_equal(create_topic(broker, log_topic, 1, &err), ERR_EXISTS);
 	assert_int_equal(uid_of_topic(broker), uid);
 	assert_ok(log_put(broker, &ended, 0, 1, LEN));
-	assert_int_equal(broker_create(broker, other, 1, &err), ERR_UNKNOWN);
+	assert_int_equal(create_topic(broker, other, 1, &err), ERR_UNKNOWN);
 	broker_free(broker);
 	assert_ok(log_open(dir, true, &ended, &broker, &err));
 	assert_int_equal(uid_of_topic(broker), uid);
@@ -455,7 +456,7 @@ static int run_space(const char *dir)
 
 	(void)signal(SIGXFSZ, SIG_IGN);
 	assert_ok(log_open(dir, true, &ended, &broker, &err));
-	assert_ok(broker_create(broker, log_topic, 1, &err));
+	assert_ok(create_topic(broker, log_topic, 1, &err));
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &unlimited), 0);
 	none = unlimited;
 	none.rlim_cur = (1 << 20) - 1;	/* a segment cannot be made, but written further */

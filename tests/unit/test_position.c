@@ -1,5 +1,5 @@
 /* Positions: the layout of sequence numbers, their text, and what sorts as what. */
-#include "broker/position.h"
+#include "broker/sequence.h"
 #include "testing.h"
 
 #include <string.h>

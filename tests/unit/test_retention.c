@@ -4,6 +4,7 @@
 #include "broker/local/ordinals.h"
 #include "broker/local/retention.h"
 #include "broker/local/segment.h"
+#include "broker/sequence.h"
 #include "log_testing.h"
 
 struct fixture {
@@ -22,7 +23,7 @@ static int make_fixture(void **state)
 
 	scratch_dir(f->dir);
 	assert_ok(log_open(f->dir, true, &ended, &broker, &err));
-	assert_ok(broker_create(broker, log_topic, 1, &err));
+	assert_ok(create_topic(broker, log_topic, 1, &err));
 	broker_free(broker);
 	(void)snprintf(path, sizeof(path), "%s/log", f->dir);
 	f->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -170,7 +171,7 @@ static void test_retention_spares_a_topic_that_no_group_has_met(void **state)
 	assert_int_equal(next_event(reader).kind, READER_ASSIGNED);
 	assert_ok(reader_commit(reader, topics[0], 0, position_of_offset(0), &err));
 	reader_close(reader);
-	assert_ok(broker_create(broker, topics[1], 1, &err));
+	assert_ok(create_topic(broker, topics[1], 1, &err));
 	for (int i = 0; i < BIGS; i++)
 		assert_ok(append_and_wait(broker, &ended, topics[1], &record, 1, &outcome, &err));
 	all = left_after_retention(f->dir_fd, false);

@@ -3,6 +3,7 @@
 #include "base/lock.h"
 #include "base/mem.h"
 #include "base/stop.h"
+#include "broker/sequence.h"
 #include "broker_testing.h"
 #include "flow/dlq.h"
 #include "flow/sink.h"
@@ -47,8 +48,8 @@ static int set_up(void **state)
 	scratch_dir(f->dir);
 	f->broker = broker_memory_new(STORE_MAX, ended_done, &f->ended);
 	f->store = store_memory_new(STORE_MAX);
-	assert_ok(broker_create(f->broker, pin, 1, &err));
-	assert_ok(broker_create(f->broker, geo, 1, &err));
+	assert_ok(create_topic(f->broker, pin, 1, &err));
+	assert_ok(create_topic(f->broker, geo, 1, &err));
 	f->options = (struct sink_options){
 		.dir = f->dir,
 		.tables = tables,
@@ -331,8 +332,8 @@ static void test_all_topics(void **state)
 	struct fixture *f = *state;
 	struct err err = { 0 };
 
-	assert_ok(broker_create(f->broker, other, 1, &err));
-	assert_ok(broker_create(f->broker, stream, 1, &err));
+	assert_ok(create_topic(f->broker, other, 1, &err));
+	assert_ok(create_topic(f->broker, stream, 1, &err));
 	append_numbers(f, other, 0, 2);
 	append_numbers(f, pin, 0, 2);
 	append_numbers(f, stream, 0, 2);
@@ -598,7 +599,7 @@ static enum err_code damaging_next(struct broker_reader *reader, int64_t deadlin
 		ret_event->count = 2;
 	} else if (damaging.step == 1 && !damaging.leave_out) {
 		*ret_event = damaging.event;
-		ret_event->kind = READER_DAMAGE;
+		ret_event->kind = READER_GAP;
 		ret_event->count = 0;
 		ret_event->first = position_of_offset(2);
 		ret_event->last = position_of_offset(3);

@@ -4,9 +4,11 @@
 #include "flow/stream.h"
 #include "base/buf.h"
 #include "base/stop.h"
+#include "broker/sequence.h"
 #include "delta/delta.h"
 #include "flow/dlq.h"
 #include "flow/stream_table.h"
+#include "broker_testing.h"
 #include "temp_dir.h"
 #include "testing.h"
 #include "tables.h"
@@ -81,9 +83,9 @@ static void begin(struct posting *posting)
 	posting->ended = 0;
 	posting->broker = broker_memory_new(STREAMS_BYTES, on_done, posting);
 	for (size_t i = 0; i < TABLES; i++)
-		assert_ok(broker_create(posting->broker,
-					(struct topic_ref){ TOPIC_STREAM, streams[i] }, SHARDS,
-					&err));
+		assert_ok(create_topic(posting->broker,
+				       (struct topic_ref){ TOPIC_STREAM, streams[i] }, SHARDS,
+				       &err));
 }
 
 static void end(struct posting *posting)
@@ -333,7 +335,7 @@ static void test_a_stream_may_be_made_anew(void **state)
 	open_pins(&table, &options, &temp, &posting);
 	commit_one(&table, &posting, "{\"index\":1,\"title\":\"first\"}");
 	assert_ok(broker_remove(posting.broker, stream_table_topic(&table), &err));
-	assert_ok(broker_create(posting.broker, stream_table_topic(&table), SHARDS, &err));
+	assert_ok(create_topic(posting.broker, stream_table_topic(&table), SHARDS, &err));
 	assert_ok(stream_table_assign(&table, posting.broker, 0, &start, &err));
 	assert_int_equal(start.kind, START_FIRST);
 	commit_one(&table, &posting, "{\"index\":2,\"title\":\"second\"}");
@@ -360,7 +362,7 @@ static void test_letters_outlive_their_stream(void **state)
 	open_pins(&table, &options, &temp, &posting);
 	commit_one(&table, &posting, "[\"no pin\"]");
 	assert_ok(broker_remove(posting.broker, stream_table_topic(&table), &err));
-	assert_ok(broker_create(posting.broker, stream_table_topic(&table), SHARDS, &err));
+	assert_ok(create_topic(posting.broker, stream_table_topic(&table), SHARDS, &err));
 	assert_ok(stream_table_assign(&table, posting.broker, 0, &start, &err));
 	assert_ok(dlq_list(options.store, NULL, count_letter, &dead, &err));
 	assert_int_equal(dead, 1);

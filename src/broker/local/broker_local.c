@@ -296,6 +296,54 @@ static void local_free(struct broker *broker)
 	free(local);
 }
 
+static enum err_code local_committed(struct broker *broker, const char *group,
+				 struct topic_ref topic, int32_t partition,
+				 struct position *ret_next, struct err *err)
+{
+	(void)broker;
+	(void)group;
+	(void)topic;
+	(void)partition;
+	(void)ret_next;
+	return err_set(err, ERR_ABSENT, "not kept");
+}
+
+static enum err_code local_commit(struct broker *broker, const char *group, struct topic_ref topic,
+			      int32_t partition, struct position next, struct err *err)
+{
+	(void)broker;
+	(void)group;
+	(void)topic;
+	(void)partition;
+	(void)next;
+	return err_set(err, ERR_UNSUPPORTED, "not yet");
+}
+
+static enum err_code local_reader_pause(struct broker_reader *reader, struct topic_ref topic,
+				    int32_t partition, bool paused, struct err *err)
+{
+	(void)reader;
+	(void)topic;
+	(void)partition;
+	(void)paused;
+	return err_set(err, ERR_UNSUPPORTED, "not yet");
+}
+
+static void local_reader_release(struct broker_reader *reader, struct topic_ref topic,
+			     int32_t partition)
+{
+	(void)reader;
+	(void)topic;
+	(void)partition;
+}
+
+static enum err_code local_reader_fd(struct broker_reader *reader, int *ret_fd, struct err *err)
+{
+	(void)reader;
+	(void)ret_fd;
+	return err_set(err, ERR_UNSUPPORTED, "not yet");
+}
+
 static const struct broker_ops local_ops = {
 	.name = "local",
 	.create = local_create,
@@ -305,6 +353,11 @@ static const struct broker_ops local_ops = {
 	.append = local_append,
 	.cork = local_cork,
 	.ready = local_ready,
+	.committed = local_committed,
+	.commit = local_commit,
+	.reader_pause = local_reader_pause,
+	.reader_release = local_reader_release,
+	.reader_fd = local_reader_fd,
 	.reader_open = local_reader_open,
 	.reader_seek = local_reader_seek,
 	.reader_next = local_reader_next,

@@ -64,8 +64,8 @@ MUST_USE enum err_code local_need_writer(const struct local_broker *local, struc
 MUST_USE enum err_code local_settle(struct local_broker *local, struct err *err);
 
 /* The topics' methods, see broker_ops. */
-enum err_code local_create(struct broker *broker, struct topic_ref ref, int32_t partitions,
-			   struct err *err);
+enum err_code local_create(struct broker *broker, struct topic_ref ref,
+			   const struct topic_options *options, struct err *err);
 enum err_code local_remove(struct broker *broker, struct topic_ref ref, struct err *err);
 enum err_code local_describe(struct broker *broker, struct topic_ref ref,
 			     struct topic_info *ret_info, struct err *err);

@@ -15,6 +15,7 @@
 #include "base/time.h"
 #include "base/trace.h"
 #include "broker/local/commits.h"
+#include "broker/sequence.h"
 #include "broker/subs.h"
 
 #include <assert.h>
@@ -226,7 +227,8 @@ static struct reader_event event_of(enum reader_event_kind kind, const struct su
 /* Ordinals from sub->next up to `to` are lost. */
 static void damage_event(struct sub *sub, uint64_t to, struct reader_event *ret_event)
 {
-	*ret_event = event_of(READER_DAMAGE, sub);
+	*ret_event = event_of(READER_GAP, sub);
+	ret_event->gap = GAP_DAMAGED;
 	ret_event->first = sub_position(sub, sub->next);
 	ret_event->last = sub_position(sub, to - 1);
 	sub->next = to;

@@ -9,6 +9,7 @@
 #include "broker/local/commits.h"
 #include "broker/local/ordinals.h"
 #include "broker/local/segment.h"
+#include "broker/sequence.h"
 
 #include <inttypes.h>
 #include <fcntl.h>

@@ -106,8 +106,8 @@ static enum err_code topics_local_create(struct local_broker *local, struct topi
 	return code;
 }
 
-enum err_code local_create(struct broker *broker, struct topic_ref ref, int32_t partitions,
-			   struct err *err)
+enum err_code local_create(struct broker *broker, struct topic_ref ref,
+			   const struct topic_options *options, struct err *err)
 {
 	struct local_broker *local = local_of(broker);
 	enum err_code code = local_need_writer(local, err);
@@ -115,7 +115,7 @@ enum err_code local_create(struct broker *broker, struct topic_ref ref, int32_t 
 	if (code != ERR_OK)
 		return code;
 	(void)pthread_mutex_lock(&local->catalog_lock);
-	code = topics_local_create(local, ref, partitions, err);
+	code = topics_local_create(local, ref, options->partitions, err);
 	(void)pthread_mutex_unlock(&local->catalog_lock);
 	return code;
 }
