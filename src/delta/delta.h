@@ -4,7 +4,9 @@
  * Follows delta-io/delta PROTOCOL.md: "Delta Log Entries", "Checkpoints",
  * "Transaction Identifiers". A commit is one put-if-absent of
  * `_delta_log/<version, 20 digits>.json`; progress of a writer is the `txn`
- * action inside it, so a batch is in the table once whatever is repeated.
+ * actions inside it, so a batch is in the table once whatever is repeated. A
+ * position is progress, too (struct delta_progress): delta_progress.c knows how
+ * many actions it needs, nobody else.
  *
  * What an open table knows stays in memory: a commit lists nothing and reads
  * nothing but what others wrote since, whatever the version. Classic
@@ -27,6 +29,7 @@
 #define DELTA_DELTA_H
 
 #include "base/err.h"
+#include "broker/broker.h"
 #include "store/store.h"
 
 #include <stdint.h>
@@ -79,12 +82,28 @@ struct delta_txn {
 	int64_t after;			/* what it was when the batch was begun; -1: none */
 };
 
+/* How far a writer is with a partition. */
+struct delta_progress {
+	bool any;			/* false: nothing is noted, and the rest is zero */
+	struct position position;	/* of the last record that is done with */
+	struct lineage lineage;		/* of that record, but for the highest bit of each half: compare
+					   with delta_lineage_is(); zero: not noted */
+};
+
+struct delta_step {
+	const char *app_id;
+	struct delta_progress now;
+	struct delta_progress after;	/* what it was when the batch was begun */
+};
+
 struct delta_commit {
 	const char *operation;		/* "STREAMING UPDATE" or "WRITE" */
 	const struct delta_add *adds;
 	size_t add_count;
 	const struct delta_txn *txns;
 	size_t txn_count;
+	const struct delta_step *steps;
+	size_t step_count;
 	struct slice info;		/* members of commitInfo: JSON without braces, or empty */
 	const char *const *removes;	/* of delta_replace() alone: paths of files that go */
 	size_t remove_count;
@@ -123,6 +142,15 @@ MUST_USE enum err_code delta_refresh(struct delta_table *table, struct err *err)
 int64_t delta_version(const struct delta_table *table);
 /* The last version of this application id, or -1. */
 int64_t delta_txn_version(const struct delta_table *table, const char *app_id);
+/*
+ * How far this application id is. A plain `txn`, whoever wrote it, is a position below 2^63.
+ * ERR_CORRUPT: a part of it is missing, or of another commit: it is damage, and nothing may be
+ * made of it.
+ */
+MUST_USE enum err_code delta_progress(const struct delta_table *table, const char *app_id,
+				      struct delta_progress *ret_progress, struct err *err);
+/* Whether what was noted may be of this lineage; so it may, where none was noted. */
+bool delta_lineage_is(struct lineage noted, struct lineage lineage);
 /* Live data files, in the order they were added; valid until the table changes. */
 size_t delta_file_count(const struct delta_table *table);
 const struct delta_add *delta_file(const struct delta_table *table, size_t i);
@@ -134,13 +162,13 @@ MUST_USE enum err_code delta_compare(struct delta_table *table, const struct del
  * Blind append of data files that are in the store already; they are never removed here, whatever
  * happens. Loses against another writer: reads what it wrote and tries again at the next version.
  *
- * ERR_EXISTS: the txns of this commit are in the log already with at least their versions; nothing
- * was written, the batch is to be dropped. ERR_LOCKED: another writer took one of them on
- * meanwhile, the batch may be there in part, and nothing was written: open again and begin where
- * that is now. ERR_UNSUPPORTED, ERR_USAGE: another writer changed the table, or its columns, so
+ * ERR_EXISTS: the txns and steps of this commit are in the log already, or what is further of the
+ * same lineage; nothing was written, the batch is to be dropped. ERR_LOCKED: another writer took one
+ * of them on meanwhile, the batch may be there in part, and nothing was written: delta_refresh(),
+ * and begin where that is now. ERR_UNSUPPORTED, ERR_USAGE: another writer changed the table, or its columns, so
  * that this one may not write it. ERR_UNKNOWN, only when the store could not be asked for a long
  * time whether an ambiguous put came through (commitInfo.txnId tells): keep the files, open again
- * and compare delta_txn_version(). After any other error nothing was written, and the same commit
+ * and compare the progress. After any other error nothing was written, and the same commit
  * may be tried again.
  */
 MUST_USE enum err_code delta_commit(struct delta_table *table, const struct delta_commit *commit,
@@ -149,8 +177,8 @@ MUST_USE enum err_code delta_commit(struct delta_table *table, const struct delt
 /*
  * Replace files by others in one commit, with the writer's columns: a reader sees the old rows or
  * the new, never a part of both. `planned_on`: the version of which delta_file() named `removes`,
- * the files that go (all of them, if a column went or changed its type). The txns are set as they
- * are, without a look at `after`. The files stay in the store: older versions have them.
+ * the files that go (all of them, if a column went or changed its type). The txns and steps are
+ * set as they are, without a look at `after`. The files stay in the store: older versions have them.
  *
  * ERR_BUSY: the table moved on (another writer won the version, and the table is at the latest one
  * now); nothing was written: plan again on that. ERR_UNKNOWN and all others: as of delta_commit().

@@ -16,6 +16,7 @@
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "delta/delta_progress.h"
 #include "delta/delta_schema.h"
 #include "delta/delta_table.h"
 
@@ -304,6 +305,50 @@ enum err_code delta_table_evolve(struct delta_table *table, struct err *err)
 
 /* ---- Committing ---- */
 
+/* `*ret_there`: the table has what is to be done, or more. The same lineage there means the same
+ * records before it; with another one only who compares them can tell. */
+static enum err_code check_step(const struct delta_table *table, const struct delta_step *step,
+				bool *ret_there, struct err *err)
+{
+	struct delta_progress done;
+	char text[POSITION_TEXT_MAX] = "nothing";
+	enum err_code code = delta_progress_check(step, err);
+
+	if (code == ERR_OK)
+		code = delta_progress(table, step->app_id, &done, err);
+	if (code != ERR_OK)
+		return code;
+	*ret_there = done.any && position_cmp(done.position, step->now.position) >= 0 &&
+		     delta_lineage_is(done.lineage, step->now.lineage);
+	if (delta_progress_is(&done, &step->after))
+		return ERR_OK;
+	if (done.any)
+		(void)position_text(done.position, text);
+	return err_set(err, ERR_LOCKED,
+		       "table \"%s\" has \"%s\" up to %s, which is not where this "
+		       "batch began: another one writes it, too",
+		       table->root, step->app_id, text);
+}
+
+/* What is to be done of the steps; ERR_LOCKED comes after all of them were looked at. */
+static enum err_code check_steps(const struct delta_table *table, const struct delta_commit *commit,
+				 size_t *there, struct err *err)
+{
+	enum err_code worst = ERR_OK;
+
+	for (size_t i = 0; i < commit->step_count; i++) {
+		bool its = false;
+		enum err_code code = check_step(table, &commit->steps[i], &its, err);
+
+		if (code != ERR_OK && code != ERR_LOCKED)
+			return code;
+		if (code == ERR_LOCKED)
+			worst = code;
+		*there += its;
+	}
+	return worst;
+}
+
 /*
  * Progress is compared for equality, not for less: two writers that both think
  * they are next are told apart here.
@@ -311,9 +356,11 @@ enum err_code delta_table_evolve(struct delta_table *table, struct err *err)
 static enum err_code check_txns(const struct delta_table *table, const struct delta_commit *commit,
 				struct err *err)
 {
-	enum err_code code = ERR_OK;
 	size_t there = 0;
+	enum err_code code = check_steps(table, commit, &there, err);
 
+	if (code != ERR_OK && code != ERR_LOCKED)
+		return code;
 	for (size_t i = 0; i < commit->txn_count; i++) {
 		const struct delta_txn *txn = &commit->txns[i];
 		int64_t done = delta_state_app_version(&table->state, txn->app_id);
@@ -324,7 +371,7 @@ static enum err_code check_txns(const struct delta_table *table, const struct de
 				       ", not %" PRId64 ": another one writes it, too",
 				       table->root, txn->app_id, done, txn->after);
 	}
-	if (there > 0 && there == commit->txn_count)
+	if (there > 0 && there == commit->txn_count + commit->step_count)
 		return err_set(err, ERR_EXISTS, "table \"%s\" has this batch already", table->root);
 	return code;
 }
@@ -351,21 +398,26 @@ static enum err_code check_present(struct delta_table *table, struct err *err)
 	return code;
 }
 
-static void put_txns_and_adds(struct attempt *attempt, const struct delta_commit *commit)
+static void put_txns_and_adds(struct attempt *attempt, const struct delta_table *table,
+			      const struct delta_commit *commit)
 {
 	for (size_t i = 0; i < commit->txn_count; i++)
 		delta_put_txn(&attempt->text, &commit->txns[i], attempt->timestamp_ms);
+	for (size_t i = 0; i < commit->step_count; i++)
+		delta_put_step(&attempt->text, &table->state, &commit->steps[i],
+			       attempt->timestamp_ms);
 	for (size_t i = 0; i < commit->add_count; i++)
 		delta_put_add(&attempt->text, &commit->adds[i]);
 }
 
-static void put_commit(struct attempt *attempt, const struct delta_commit *commit)
+static void put_commit(struct attempt *attempt, const struct delta_table *table,
+		       const struct delta_commit *commit)
 {
 	bool stream = strcmp(commit->operation, "STREAMING UPDATE") == 0;
 
 	put_info(attempt, commit->operation, stream ? "{\"outputMode\":\"Append\"}" :
 		 "{\"mode\":\"Append\"}", true, commit->info);
-	put_txns_and_adds(attempt, commit);
+	put_txns_and_adds(attempt, table, commit);
 }
 
 /* Try one version after the other. ERR_OK: written, and the state is there. */
@@ -385,7 +437,7 @@ static enum err_code commit_somewhere(struct delta_table *table, const struct de
 		if (code != ERR_OK)
 			return code;
 		attempt_begin(attempt, table);
-		put_commit(attempt, commit);
+		put_commit(attempt, table, commit);
 		code = decide(table, attempt, &outcome, err);
 		if (code != ERR_OK || outcome == WON)
 			return code;
@@ -461,6 +513,8 @@ static enum err_code replace(struct delta_table *table, const struct delta_commi
 {
 	enum err_code code = check_replacement(table, commit, err);
 
+	for (size_t i = 0; i < commit->step_count && code == ERR_OK; i++)
+		code = delta_progress_check(&commit->steps[i], err);
 	if (code != ERR_OK)
 		return code;
 	attempt_begin(attempt, table);
@@ -470,7 +524,7 @@ static enum err_code replace(struct delta_table *table, const struct delta_commi
 		code = put_removes(attempt, table, commit, err);
 	if (code != ERR_OK)
 		return code;
-	put_txns_and_adds(attempt, commit);
+	put_txns_and_adds(attempt, table, commit);
 	return decide(table, attempt, ret_outcome, err);
 }
 

@@ -176,9 +176,16 @@ void delta_state_checkpointed(struct delta_state *state, uint32_t parts)
 	state->checkpoint_parts = parts;
 }
 
-int64_t delta_state_app_version(const struct delta_state *state, const char *app_id)
+const struct delta_app *delta_state_app(const struct delta_state *state, const char *app_id)
 {
 	size_t at;
 
-	return delta_map_get(&state->by_app, app_id, &at) ? state->apps[at].version : -1;
+	return delta_map_get(&state->by_app, app_id, &at) ? &state->apps[at] : NULL;
+}
+
+int64_t delta_state_app_version(const struct delta_state *state, const char *app_id)
+{
+	const struct delta_app *app = delta_state_app(state, app_id);
+
+	return app ? app->version : -1;
 }

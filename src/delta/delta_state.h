@@ -49,6 +49,8 @@ void delta_state_release(struct delta_state *state);
 void delta_state_apply(struct delta_state *state, struct delta_actions *actions, int64_t version);
 /* A checkpoint of this state's version is in the store, of so many parts. */
 void delta_state_checkpointed(struct delta_state *state, uint32_t parts);
+/* NULL: never seen; valid until another commit is applied. */
+const struct delta_app *delta_state_app(const struct delta_state *state, const char *app_id);
 /* -1: never seen. */
 int64_t delta_state_app_version(const struct delta_state *state, const char *app_id);
 
