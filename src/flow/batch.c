@@ -63,12 +63,10 @@ struct first_key {
 static bool take_first(void *user, const struct store_entry *entry)
 {
 	struct first_key *first = user;
-	struct slice topic;
-	uint64_t start;
+	struct lake_object_name name;
 
 	(void)snprintf(first->key, sizeof(first->key), "%s", entry->key);
-	if (!lake_object_parse(entry->key, &topic, &first->partition, &start))
-		first->partition = -1;
+	first->partition = lake_object_parse(entry->key, &name) ? name.partition : -1;
 	return false;
 }
 
@@ -141,8 +139,10 @@ static bool take_object(void *user, const struct lake_entry *entry)
 
 static enum err_code list_objects(const struct job *job, struct new_objects *new, struct err *err)
 {
-	return lake_list_objects(job->options->store, job->table.topic, new->part->partition,
-				 new->part->done, take_object, new, err);
+	struct lake_partition where = { .topic = job->table.topic, .id = new->part->partition };
+
+	return lake_list_objects(job->options->store, where, new->part->done, take_object, new,
+				 err);
 }
 
 /*

@@ -59,11 +59,10 @@ enum err_code census_count_lines(struct store *store, const char *key, uint64_t 
 static bool count_object(void *user, const struct store_entry *entry)
 {
 	struct walk *walk = user;
-	struct slice topic;
-	int32_t partition;
-	uint64_t start, lines = 0;
+	struct lake_object_name name;
+	uint64_t lines = 0;
 
-	if (!lake_object_parse(entry->key, &topic, &partition, &start))
+	if (!lake_object_parse(entry->key, &name))
 		return true;
 	walk->code = census_count_lines(walk->store, entry->key, entry->size, &lines, walk->err);
 	walk->row->landed += lines;

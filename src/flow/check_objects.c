@@ -9,13 +9,12 @@
 static bool note_front(void *user, const struct store_entry *entry)
 {
 	struct checking *checking = user;
-	struct slice topic;
-	int32_t partition;
+	struct lake_object_name name;
 	struct check_part *part;
-	uint64_t start;
 
-	if (!lake_object_parse(entry->key, &topic, &partition, &start) &&
-	    !lake_dlq_parse(entry->key, checking->kind, &topic, &partition, &start)) {
+	if (!lake_object_parse(entry->key, &name) &&
+	    !lake_dlq_parse(entry->key, checking->kind, &name.topic, &name.partition,
+			    &name.start)) {
 		if (checking->kind == TOPIC_LOG && slice_starts(slice_str(entry->key), "topics/"))
 			check_fault(checking, "\"%s\" is not the name of an object of the lake",
 				    entry->key);
@@ -23,9 +22,9 @@ static bool note_front(void *user, const struct store_entry *entry)
 	}
 	if (entry->size == 0)
 		return true; /* the sink puts no such object */
-	part = check_part_of(checking, partition);
-	if ((int64_t)start > part->front)
-		part->front = (int64_t)start;
+	part = check_part_of(checking, name.partition);
+	if ((int64_t)name.start > part->front)
+		part->front = (int64_t)name.start;
 	return true;
 }
 
@@ -78,6 +77,7 @@ static bool check_object(void *user, const struct lake_entry *entry)
 	const struct check_walk *walk = user;
 	struct checking *checking = walk->checking;
 	struct check_part *part = walk->part;
+	struct lake_partition where = { .topic = checking->topic, .id = part->partition };
 	uint64_t lines = 0;
 	struct buf key;
 
@@ -88,7 +88,7 @@ static bool check_object(void *user, const struct lake_entry *entry)
 	skip_letters(part);
 	compare_start(checking, part, entry->start);
 	buf_init(&key, STORE_KEY_MAX + 1);
-	lake_object_key(&key, checking->topic, part->partition, entry->start);
+	lake_object_key(&key, where, entry->start);
 	checking->code = census_count_lines(checking->options->store, buf_cstr(&key), entry->size,
 					    &lines, checking->err);
 	buf_release(&key);
@@ -122,9 +122,10 @@ enum err_code check_objects(struct checking *checking)
 
 	for (size_t i = 0; i < checking->part_count && code == ERR_OK; i++) {
 		struct check_walk walk = { checking, &checking->parts[i] };
+		struct lake_partition where = { .topic = checking->topic,
+						.id = walk.part->partition };
 
-		code = lake_list_objects(checking->options->store, checking->topic,
-					 walk.part->partition, -1, check_object, &walk,
+		code = lake_list_objects(checking->options->store, where, -1, check_object, &walk,
 					 checking->err);
 		if (code == ERR_OK)
 			code = checking->code;

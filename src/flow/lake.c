@@ -93,24 +93,51 @@ void lake_app_id(char app_id[LAKE_APP_ID_MAX], enum topic_kind kind, const char 
 		(void)snprintf(app_id, LAKE_APP_ID_MAX, "pinpipe/stream/%s/%s/%s", topic, text, uid);
 }
 
-static void put_prefix(struct buf *out, const char *place, enum topic_kind kind, const char *topic,
-		       int32_t partition)
+bool lake_offset(struct position position, uint64_t *ret)
 {
-	char part[PARTITION_TEXT_MAX];
+	char text[POSITION_TEXT_MAX];
+	size_t len = position_text(position, text);
+	uint64_t value = 0;
 
-	(void)partition_text(kind, partition, part);
+	if (len > POSITION_DIGITS)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		if (value > (UINT64_MAX - 9) / 10)
+			return false;
+		value = value * 10 + (uint64_t)(text[i] - '0');
+	}
+	*ret = value;
+	return value <= INT64_MAX;
+}
+
+struct position lake_position(uint64_t offset)
+{
+	char text[POSITION_TEXT_MAX];
+	int len = snprintf(text, sizeof(text), "%" PRIu64, offset);
+	struct position position = { { 0 } };
+
+	(void)position_parse(slice_of(text, (size_t)len), &position);
+	return position;
+}
+
+void lake_partition_prefix(struct buf *out, const char *place, struct lake_partition where)
+{
 	buf_clear(out);
-	buf_addf(out, "%s/%s/partition=%s/%s+%s+", place, topic, part, topic, part);
+	buf_addf(out, "%s/%s/", place, where.topic);
+	if (where.generation > 1)
+		buf_addf(out, "generation=%u/", where.generation);
+	buf_addf(out, "partition=%d/", where.id);
 }
 
-void lake_object_prefix(struct buf *out, const char *topic, int32_t partition)
+void lake_object_prefix(struct buf *out, struct lake_partition where)
 {
-	put_prefix(out, objects, TOPIC_LOG, topic, partition);
+	lake_partition_prefix(out, objects, where);
+	buf_addf(out, "%s+%d+", where.topic, where.id);
 }
 
-void lake_object_key(struct buf *out, const char *topic, int32_t partition, uint64_t start)
+void lake_object_key(struct buf *out, struct lake_partition where, uint64_t start)
 {
-	lake_object_prefix(out, topic, partition);
+	lake_object_prefix(out, where);
 	buf_addf(out, "%010" PRIu64 ".json", start);
 }
 
@@ -128,12 +155,12 @@ struct lake_listing {
 static bool take_listed(const struct lake_listing *listing, const struct store_entry *listed,
 			struct lake_entry *ret_entry)
 {
-	struct slice topic;
-	int32_t partition;
+	struct lake_object_name name;
 
-	ret_entry->size = listed->size;
-	return lake_object_parse(listed->key, &topic, &partition, &ret_entry->start) &&
-	       (int64_t)ret_entry->start > listing->after;
+	if (!lake_object_parse(listed->key, &name))
+		return false;
+	*ret_entry = (struct lake_entry){ .start = name.start, .size = listed->size };
+	return (int64_t)name.start > listing->after;
 }
 
 static bool give_short(void *user, const struct store_entry *listed)
@@ -184,8 +211,7 @@ static void give_long(struct lake_listing *listing)
  * Keys of ten digits are in the order of their offsets and are handed on as they come; of a log
  * that has not come so far the second listing is empty, since no longer number begins with a 0.
  */
-enum err_code lake_list_objects(struct store *store, const char *topic, int32_t partition,
-				int64_t after,
+enum err_code lake_list_objects(struct store *store, struct lake_partition where, int64_t after,
 				bool (*each)(void *user, const struct lake_entry *entry),
 				void *user, struct err *err)
 {
@@ -195,9 +221,9 @@ enum err_code lake_list_objects(struct store *store, const char *topic, int32_t 
 
 	buf_init(&prefix, STORE_KEY_MAX + 1);
 	buf_init(&from, STORE_KEY_MAX + 1);
-	lake_object_prefix(&prefix, topic, partition);
+	lake_object_prefix(&prefix, where);
 	if (after >= 0)
-		lake_object_key(&from, topic, partition, (uint64_t)after);
+		lake_object_key(&from, where, (uint64_t)after);
 	if (after < TEN_DIGITS_MAX)
 		code = store_list(store, buf_cstr(&prefix), buf_cstr(&from), give_short, &listing,
 				  err);
@@ -217,7 +243,11 @@ enum err_code lake_list_objects(struct store *store, const char *topic, int32_t 
 
 void lake_dlq_prefix(struct buf *out, enum topic_kind kind, const char *topic, int32_t partition)
 {
-	put_prefix(out, letters, kind, topic, partition);
+	char part[PARTITION_TEXT_MAX];
+
+	(void)partition_text(kind, partition, part);
+	buf_clear(out);
+	buf_addf(out, "%s/%s/partition=%s/%s+%s+", letters, topic, part, topic, part);
 }
 
 void lake_dlq_key(struct buf *out, enum topic_kind kind, const char *topic, int32_t partition,
@@ -255,39 +285,57 @@ static bool lake_parse_start(struct slice text, uint64_t *ret)
 	return true;
 }
 
-/* <place>/<topic>/partition=<p>/<topic>+<p>+<start>.<extension>, nothing else. */
+/* "generation=<g>/", g from 2 on; nothing: the first. */
+static bool lake_parse_generation(struct slice *rest, uint32_t *ret)
+{
+	static const char name[] = "generation=";
+	struct slice text;
+	uint32_t value = 0;
+
+	*ret = 1;
+	if (!slice_starts(*rest, name))
+		return true;
+	*rest = slice_from(*rest, sizeof(name) - 1);
+	if (!take_until(rest, '/', &text) || text.len == 0 || text.len > 4 || text.ptr[0] == '0')
+		return false;
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.ptr[i] < '0' || text.ptr[i] > '9')
+			return false;
+		value = value * 10 + (uint32_t)(text.ptr[i] - '0');
+	}
+	*ret = value;
+	return value > 1;
+}
+
+/* <place>/<topic>/[generation=<g>/]partition=<p>/<topic>+<p>+<start>.<extension>, nothing else. */
 static bool lake_parse(const char *key, const char *place, const char *extension,
-		       enum topic_kind kind, struct slice *ret_topic, int32_t *ret_partition,
-		       uint64_t *ret_start)
+		       enum topic_kind kind, struct lake_object_name *ret)
 {
 	struct slice rest = slice_str(key);
-	struct slice topic, part, text, number;
-	int32_t partition;
-	uint64_t start;
+	struct lake_object_name name;
+	struct slice part, text, number;
 
 	if (!take_until(&rest, '/', &text) || !slice_is(text, place) ||
-	    !take_until(&rest, '/', &topic) || !take_until(&rest, '=', &text) ||
+	    !take_until(&rest, '/', &name.topic) ||
+	    !lake_parse_generation(&rest, &name.generation) || !take_until(&rest, '=', &text) ||
 	    !slice_is(text, "partition") || !take_until(&rest, '/', &part) ||
-	    !partition_parse(kind, part, &partition))
+	    !partition_parse(kind, part, &name.partition))
 		return false;
-	if (!take_until(&rest, '+', &text) || !slice_eq(text, topic) ||
+	if (!take_until(&rest, '+', &text) || !slice_eq(text, name.topic) ||
 	    !take_until(&rest, '+', &text) || !slice_eq(text, part) ||
 	    !take_until(&rest, '.', &text) || !slice_is(rest, extension))
 		return false;
 	if (slice_is(rest, letters_extension) && take_until(&text, '+', &number))
 		text = number; /* a table of several comes behind it */
-	if (!lake_parse_start(text, &start))
+	if (!lake_parse_start(text, &name.start))
 		return false;
-	*ret_topic = topic;
-	*ret_partition = partition;
-	*ret_start = start;
+	*ret = name;
 	return true;
 }
 
-bool lake_object_parse(const char *key, struct slice *ret_topic, int32_t *ret_partition,
-		       uint64_t *ret_start)
+bool lake_object_parse(const char *key, struct lake_object_name *ret)
 {
-	return lake_parse(key, objects, "json", TOPIC_LOG, ret_topic, ret_partition, ret_start);
+	return lake_parse(key, objects, "json", TOPIC_LOG, ret);
 }
 
 void lake_dlq_shared_key(struct buf *out, enum topic_kind kind, const char *topic,
@@ -300,6 +348,12 @@ void lake_dlq_shared_key(struct buf *out, enum topic_kind kind, const char *topi
 bool lake_dlq_parse(const char *key, enum topic_kind kind, struct slice *ret_topic,
 		    int32_t *ret_partition, uint64_t *ret_start)
 {
-	return lake_parse(key, letters, letters_extension, kind, ret_topic, ret_partition,
-			  ret_start);
+	struct lake_object_name name;
+
+	if (!lake_parse(key, letters, letters_extension, kind, &name))
+		return false;
+	*ret_topic = name.topic;
+	*ret_partition = name.partition;
+	*ret_start = name.start;
+	return true;
 }

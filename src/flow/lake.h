@@ -2,14 +2,20 @@
  * lake.h - the names and contents of what lies in the lake.
  *
  *	topics/<topic>/partition=<p>/<topic>+<p>+<start offset, 10 digits>.json
+ *	topics/<topic>/generation=<g>/partition=<p>/…
+ *	manifests/<topic>/…			see manifest.h, history.h
  *	dlq/<topic>/partition=<p>/<topic>+<p>+<start offset, 10 digits>.ndjson
  *	tables/<id>_<table>_clean | <id>_<table>_table
  *	results/<analysis>.json|csv|parquet, results/runs/<run>.json
  *
  * The first line follows Confluent's S3 sink connector (DefaultPartitioner,
  * JsonFormat, schemaless). An object holds one value a line; the n-th line is
- * the record at start offset + n, without a gap, so the object itself tells
- * where it ends.
+ * the record at start offset + n, so the object itself tells where it ends,
+ * unless a manifest tells which offsets its lines have. Offsets are counted
+ * here and nowhere above it: lake_offset() and lake_position() lead in and out.
+ *
+ * A topic that was made anew, and whose offsets began again, goes on as the next
+ * generation, if it is told to; the first one is not named.
  *
  * A dead letter object holds one JSON object a line:
  *	{"topic":…,"partition":"0","offset":"00000000000000000005","stage":"sink|batch|stream",
@@ -54,15 +60,36 @@ enum { LAKE_APP_ID_MAX = TOPIC_NAME_MAX + 80 };
 void lake_app_id(char app_id[LAKE_APP_ID_MAX], enum topic_kind kind, const char *topic,
 		 int32_t partition, const char *uid);
 
+/* A partition of one of a topic's generations. */
+struct lake_partition {
+	const char *topic;
+	int32_t id;
+	uint32_t generation;	/* 0 or 1: the first */
+};
+
+enum { LAKE_GENERATIONS_MAX = 9999 };
+
+/* The number that the text of a topic's position is. False: more than 63 bits. */
+bool lake_offset(struct position position, uint64_t *ret);
+struct position lake_position(uint64_t offset);
+
 /*
  * Keys end up in `out`, which is cleared first. Start offsets of more than ten digits are simply
  * longer, so from there on the order of keys is not that of offsets: lake_list_objects() knows.
  */
-void lake_object_prefix(struct buf *out, const char *topic, int32_t partition);
-void lake_object_key(struct buf *out, const char *topic, int32_t partition, uint64_t start);
+void lake_object_prefix(struct buf *out, struct lake_partition where);
+void lake_object_key(struct buf *out, struct lake_partition where, uint64_t start);
+/* "<place>/<topic>/partition=<p>/", with the generation from the second on. */
+void lake_partition_prefix(struct buf *out, const char *place, struct lake_partition where);
+
+struct lake_object_name {
+	struct slice topic;
+	int32_t partition;
+	uint32_t generation; /* at least 1 */
+	uint64_t start;
+};
 /* False: not the name of an object of the lake. */
-bool lake_object_parse(const char *key, struct slice *ret_topic, int32_t *ret_partition,
-		       uint64_t *ret_start);
+bool lake_object_parse(const char *key, struct lake_object_name *ret);
 
 /* An object as it is listed. */
 struct lake_entry {
@@ -73,7 +100,7 @@ struct lake_entry {
  * Call `each` for the objects of a partition that begin after offset `after` (-1: for all), in
  * the order of their offsets however many digits those have, until it returns false.
  */
-MUST_USE enum err_code lake_list_objects(struct store *store, const char *topic, int32_t partition,
+MUST_USE enum err_code lake_list_objects(struct store *store, struct lake_partition where,
 					 int64_t after,
 					 bool (*each)(void *user, const struct lake_entry *entry),
 					 void *user, struct err *err);

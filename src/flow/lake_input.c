@@ -56,6 +56,7 @@ static enum err_code lake_input_open_object(struct raw_input *base, size_t part,
 	struct lake_input *input = (struct lake_input *)base;
 	size_t index = input->range.first + part;
 	const struct lake_object *object = &input->objects[index];
+	struct lake_partition where = { .topic = input->topic, .id = object->part->partition };
 	struct lake_reading *reading = take_reading(input);
 	struct buf key;
 	enum err_code code;
@@ -63,7 +64,7 @@ static enum err_code lake_input_open_object(struct raw_input *base, size_t part,
 	reading->index = index;
 	reading->record = 0;
 	buf_init(&key, STORE_KEY_MAX + 1);
-	lake_object_key(&key, input->topic, object->part->partition, object->start);
+	lake_object_key(&key, where, object->start);
 	buf_clear(&reading->text);
 	(void)buf_room(&reading->text, object->size + JSON_PADDING);
 	code = store_get(input->store, buf_cstr(&key), 0, UINT64_MAX, &reading->text, err);

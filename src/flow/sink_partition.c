@@ -101,7 +101,9 @@ struct sink_job *sink_partition_close(struct sink_partition *partition)
 		job->letters = partition->letters;
 		partition->letters = NULL;
 	} else {
-		lake_object_key(&job->key, partition->topic, partition->id, partition->start);
+		lake_object_key(&job->key, (struct lake_partition){ .topic = partition->topic,
+								    .id = partition->id },
+				partition->start);
 		job->body = partition->body;
 		partition->body_hint = job->body.len + job->body.len / 16;
 		if (partition->body_hint > job->body.max)

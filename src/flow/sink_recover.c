@@ -32,8 +32,7 @@ static bool look_at(void *user, const struct lake_entry *entry)
  * loses nothing by going. */
 struct clearing {
 	struct store *store;
-	const char *topic;
-	int32_t partition;
+	struct lake_partition where;
 	enum err_code code;
 	struct err *err;
 };
@@ -46,7 +45,7 @@ static bool clear_empty(void *user, const struct lake_entry *entry)
 	if (entry->size > 0)
 		return true;
 	buf_init(&key, STORE_KEY_MAX + 1);
-	lake_object_key(&key, clearing->topic, clearing->partition, entry->start);
+	lake_object_key(&key, clearing->where, entry->start);
 	trace_warn("object \"%s\" is empty, and none of the sink's: it is removed",
 		   buf_cstr(&key));
 	clearing->code = store_remove(clearing->store, buf_cstr(&key), clearing->err);
@@ -57,9 +56,10 @@ static bool clear_empty(void *user, const struct lake_entry *entry)
 static enum err_code clear_from(struct store *store, const char *topic, int32_t partition,
 				uint64_t next, struct err *err)
 {
-	struct clearing clearing = { store, topic, partition, ERR_OK, err };
-	enum err_code code = lake_list_objects(store, topic, partition, (int64_t)next - 1,
-					       clear_empty, &clearing, err);
+	struct lake_partition where = { .topic = topic, .id = partition };
+	struct clearing clearing = { store, where, ERR_OK, err };
+	enum err_code code = lake_list_objects(store, where, (int64_t)next - 1, clear_empty,
+					       &clearing, err);
 
 	return code == ERR_OK ? clearing.code : code;
 }
@@ -116,6 +116,7 @@ enum err_code sink_recover(struct store *store, const char *topic, int32_t parti
 	struct dlq_source source = { .stage = "sink",
 				     .topic = { TOPIC_LOG, topic },
 				     .partition = partition };
+	struct lake_partition where = { .topic = topic, .id = partition };
 	struct sink_place place = { 0 };
 	struct newest newest = { 0 };
 	uint64_t end = 0;
@@ -123,9 +124,9 @@ enum err_code sink_recover(struct store *store, const char *topic, int32_t parti
 	struct buf key;
 
 	buf_init(&key, STORE_KEY_MAX + 1);
-	code = lake_list_objects(store, topic, partition, -1, look_at, &newest, err);
+	code = lake_list_objects(store, where, -1, look_at, &newest, err);
 	if (code == ERR_OK && newest.found) {
-		lake_object_key(&key, topic, partition, newest.start);
+		lake_object_key(&key, where, newest.start);
 		code = read_newest(store, buf_cstr(&key), newest.start, &place, err);
 	}
 	if (code == ERR_OK)

@@ -153,13 +153,14 @@ static void see(struct lake *lake, uint64_t offset, struct slice value)
 static bool see_object(void *user, const struct store_entry *entry)
 {
 	struct lake *lake = user;
+	struct lake_object_name name;
 	struct err err = { 0 };
-	struct slice topic, rest;
-	int32_t partition;
+	struct slice rest;
 	uint64_t offset;
 	struct buf body;
 
-	assert_true(lake_object_parse(entry->key, &topic, &partition, &offset));
+	assert_true(lake_object_parse(entry->key, &name));
+	offset = name.start;
 	lake->objects++;
 	buf_init(&body, STORE_MAX);
 	assert_ok(store_get(lake->store, entry->key, 0, UINT64_MAX, &body, &err));
