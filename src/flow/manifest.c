@@ -51,7 +51,8 @@ void manifest_release(struct manifest *manifest)
 	*manifest = (struct manifest){ 0 };
 }
 
-static void put_name(struct buf *key, struct lake_partition where, struct manifest_name name)
+static void manifest_put_name(struct buf *key, struct lake_partition where,
+			      struct manifest_name name)
 {
 	lake_partition_prefix(key, manifests_place, where);
 	buf_addf(key, "%020" PRIu64 "+%08" PRIx32 ".json", name.start, name.crc);
@@ -74,7 +75,7 @@ void manifest_write(const struct manifest *manifest, struct lake_partition where
 		buf_addf(text, "%s[\"%020" PRIu64 "\",%" PRIu64 "]", i ? "," : "",
 			 manifest->runs[i].first, manifest->runs[i].count);
 	buf_add_str(text, "]}\n");
-	put_name(key, where, name);
+	manifest_put_name(key, where, name);
 }
 
 /* --- names ------------------------------------------------------------------ */
@@ -104,7 +105,7 @@ static bool parse_hex(struct slice text, uint32_t *ret)
 }
 
 /* "<start>+<crc>.json" */
-static bool parse_name(struct slice text, struct manifest_name *ret)
+static bool manifest_parse_name(struct slice text, struct manifest_name *ret)
 {
 	if (text.len != NAME_DIGITS + 1 + 8 + 5 || text.ptr[NAME_DIGITS] != '+' ||
 	    !slice_is(slice_from(text, NAME_DIGITS + 9), ".json"))
@@ -124,7 +125,7 @@ static bool note_name(void *user, const struct store_entry *entry)
 	struct manifests *manifests = listing->manifests;
 	struct manifest_name name;
 
-	if (!parse_name(slice_from(slice_str(entry->key), listing->prefix), &name))
+	if (!manifest_parse_name(slice_from(slice_str(entry->key), listing->prefix), &name))
 		return true;
 	if (manifests->count == manifests->room) {
 		manifests->room = manifests->room * 2 + 16;
@@ -292,7 +293,7 @@ enum err_code manifests_find(const struct manifests *manifests, struct store *st
 		at++;
 	if (at < manifests->count && manifests->names[at].start == start) {
 		buf_init(&key, STORE_KEY_MAX + 1);
-		put_name(&key, manifests->where, manifests->names[at]);
+		manifest_put_name(&key, manifests->where, manifests->names[at]);
 		code = manifest_read(store, buf_cstr(&key), manifest_count_lines(object), &manifest,
 				     err);
 		buf_release(&key);
