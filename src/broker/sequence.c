@@ -72,3 +72,8 @@ uint32_t position_shard(struct position sequence)
 {
 	return (uint32_t)get_bits(sequence, SEQ_SHARD);
 }
+
+uint64_t position_created_s(struct position sequence)
+{
+	return get_bits(sequence, SEQ_CREATED) & 0xfffffffff;
+}

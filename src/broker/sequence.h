@@ -24,6 +24,8 @@ struct position position_of_sequence(uint64_t created_s, uint32_t shard, uint64_
 uint64_t position_ordinal(struct position position);
 /* The position of another ordinal in the partition that `like` belongs to. */
 struct position position_with_ordinal(struct position like, uint64_t ordinal);
+/* The second in which the shard of a sequence number was made. */
+uint64_t position_created_s(struct position sequence);
 /* The shard that a sequence number names. */
 uint32_t position_shard(struct position sequence);
 

@@ -217,6 +217,42 @@ enum err_code topics_create(struct topics *topics, struct topic_ref ref, int32_t
 	return ERR_OK;
 }
 
+/* Takes in where it is to begin; false: there it cannot, since a topic that had its name went
+ * further, or since it is no position of this partition. */
+static bool partition_begin_at(struct partition *partition, struct position born)
+{
+	uint64_t ordinal = position_ordinal(born);
+
+	if (ordinal < partition->floor || ordinal > INT64_MAX)
+		return false;
+	if (partition->topic->kind == TOPIC_STREAM) {
+		uint64_t created_s = position_created_s(born);
+
+		/* Later than another stream's, by whose end this one's creation was chosen. */
+		if (partition->floor > 0 && created_s < partition->created_s)
+			return false;
+		partition->created_s = created_s;
+	}
+	partition->floor = partition->first = partition->next = ordinal;
+	return position_cmp(partition_position(partition, ordinal), born) == 0;
+}
+
+enum err_code topic_begin_at(struct topic *topic, const struct position *born, struct err *err)
+{
+	char text[POSITION_TEXT_MAX];
+
+	for (int32_t i = 0; i < topic->partition_count; i++) {
+		if (partition_begin_at(&topic->partitions[i], born[i]))
+			continue;
+		(void)position_text(born[i], text);
+		return err_set(err, ERR_SHAPE,
+			       "partition %" PRId32 " of %s \"%s\" cannot begin at "
+			       "%s",
+			       i, topic_kind_name(topic->kind), topic->name, text);
+	}
+	return ERR_OK;
+}
+
 void topics_leave_floor(struct topics *topics, const struct topic *topic)
 {
 	const struct topic_floor *old = floors_find(&topics->floors, ref_of(topic));

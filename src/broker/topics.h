@@ -76,6 +76,9 @@ MUST_USE enum err_code topics_get(const struct topics *topics, struct topic_ref 
 MUST_USE enum err_code topics_create(struct topics *topics, struct topic_ref ref,
 				     int32_t partitions, struct topic **ret_topic,
 				     struct err *err);
+/* A topic that was just made begins at these positions, one a partition. ERR_SHAPE: it cannot. */
+MUST_USE enum err_code topic_begin_at(struct topic *topic, const struct position *born,
+				      struct err *err);
 /* Removal: first its floor is noted, then it is dropped and freed. */
 void topics_leave_floor(struct topics *topics, const struct topic *topic);
 void topics_drop(struct topics *topics, struct topic *topic);

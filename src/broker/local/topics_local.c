@@ -83,7 +83,7 @@ enum err_code local_settle(struct local_broker *local, struct err *err)
 
 /* With the catalog's lock. */
 static enum err_code topics_local_create(struct local_broker *local, struct topic_ref ref,
-					 int32_t partitions, struct err *err)
+					 const struct topic_options *options, struct err *err)
 {
 	enum err_code code = local_settle(local, err);
 	struct topic *topic;
@@ -91,9 +91,14 @@ static enum err_code topics_local_create(struct local_broker *local, struct topi
 	if (code != ERR_OK)
 		return code;
 	local_hold(local);
-	code = topics_create(&local->topics, ref, partitions, &topic, err);
+	code = topics_create(&local->topics, ref, options->partitions, &topic, err);
 	if (code == ERR_OK)
 		topic->phase = TOPIC_COMING; /* no append before it is durable */
+	if (code == ERR_OK && options->born) {
+		code = topic_begin_at(topic, options->born, err);
+		if (code != ERR_OK)
+			topics_drop(&local->topics, topic);
+	}
 	local_let_go(local);
 	if (code != ERR_OK)
 		return code;
@@ -115,7 +120,7 @@ enum err_code local_create(struct broker *broker, struct topic_ref ref,
 	if (code != ERR_OK)
 		return code;
 	(void)pthread_mutex_lock(&local->catalog_lock);
-	code = topics_local_create(local, ref, options->partitions, err);
+	code = topics_local_create(local, ref, options, err);
 	(void)pthread_mutex_unlock(&local->catalog_lock);
 	return code;
 }
