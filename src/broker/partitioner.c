@@ -96,6 +96,17 @@ static int32_t partitioner_shard(const struct topic *topic, struct slice key)
 	return PARTITION_ANY;
 }
 
+/* What counts for the maximum; a header's lengths do, so nobody sends millions of empty ones. */
+static size_t record_bytes(const struct append_record *record)
+{
+	enum { LENGTHS_BYTES = 8 };
+	size_t bytes = record->key.len + record->value.len;
+
+	for (size_t i = 0; i < record->header_count; i++)
+		bytes += record->headers[i].name.len + record->headers[i].value.len + LENGTHS_BYTES;
+	return bytes;
+}
+
 static enum err_code partitioner_pick(struct topic *topic, const struct append_record *record,
 				      size_t record_bytes_max, int32_t *ret_partition,
 				      struct err *err)
@@ -103,11 +114,11 @@ static enum err_code partitioner_pick(struct topic *topic, const struct append_r
 	struct partition *partition;
 	int32_t id = record->partition;
 	enum err_code code;
+	size_t bytes = record_bytes(record);
 
-	if (record->key.len > record_bytes_max ||
-	    record->value.len > record_bytes_max - record->key.len)
+	if (bytes > record_bytes_max)
 		return err_set(err, ERR_LIMIT, "a record of %zu bytes is over the maximum of %zu",
-			       record->key.len + record->value.len, record_bytes_max);
+			       bytes, record_bytes_max);
 	if (id == PARTITION_ANY) {
 		if (topic->kind == TOPIC_STREAM)
 			id = partitioner_shard(topic, record->key);

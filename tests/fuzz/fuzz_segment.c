@@ -20,15 +20,28 @@ static void set_up(void)
 	scan_init(&scan);
 }
 
+static void check_inside(struct slice part, struct slice whole)
+{
+	FUZZ_MUST(!part.ptr ||
+		  (part.ptr >= whole.ptr && part.ptr + part.len <= whole.ptr + whole.len));
+}
+
 static void check_records(struct slice payload)
 {
-	const char *from = payload.ptr, *to = payload.ptr + payload.len;
-	struct slice rest = payload, key, value;
+	struct batch_record record;
+	struct slice rest = payload;
 
-	while (rest.len > 0 && record_decode(&rest, &key, &value)) {
-		FUZZ_MUST(!key.ptr || (key.ptr >= from && key.ptr + key.len <= to));
-		FUZZ_MUST(!value.ptr || (value.ptr >= from && value.ptr + value.len <= to));
-		FUZZ_MUST(rest.ptr >= from && rest.ptr + rest.len == to);
+	while (rest.len > 0 && record_decode(&rest, &record)) {
+		check_inside(record.key, payload);
+		check_inside(record.value, payload);
+		for (uint32_t i = 0; i < record.header_count; i++) {
+			struct record_header header = header_take(&record.headers);
+
+			check_inside(header.name, payload);
+			check_inside(header.value, payload);
+		}
+		FUZZ_MUST(record.headers.len == 0);
+		FUZZ_MUST(rest.ptr + rest.len == payload.ptr + payload.len);
 	}
 }
 

@@ -5,7 +5,11 @@
 #include <endian.h>
 
 static const char segment_magic[8] = "PINPIPEJ";
-enum { SEGMENT_VERSION = 1, SEGMENT_HEADER_USED = 64 };
+enum { SEGMENT_VERSION_FIRST = 1, SEGMENT_VERSION = 2, SEGMENT_HEADER_USED = 64 };
+/* In the place of a length. */
+#define LENGTH_NULL UINT32_MAX
+#define LENGTH_EXTRA (UINT32_MAX - 1)
+
 static const uint32_t batch_magic = 0x424a5050; /* "PPJB" */
 
 static void put32(unsigned char *to, uint32_t value)
@@ -36,6 +40,24 @@ static uint64_t get64(const unsigned char *from)
 	return le64toh(value);
 }
 
+/* From version 2 on the version is summed up too: so what is newer is told from what is damaged. */
+static uint32_t segment_header_crc(const unsigned char *in)
+{
+	uint32_t crc = get32(in + 8) == SEGMENT_VERSION_FIRST ? 0 : crc32c(0, in + 8, 4);
+
+	return crc32c(crc, in + 16, SEGMENT_HEADER_USED - 16);
+}
+
+/* splitmix64's mixing. */
+uint64_t life_of_epoch(uint64_t log_id, uint64_t epoch)
+{
+	uint64_t z = log_id + epoch * 0x9e3779b97f4a7c15;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+	z = (z ^ z >> 27) * 0x94d049bb133111eb;
+	return z ^ z >> 31;
+}
+
 void segment_header_encode(struct segment_header *header, unsigned char *out)
 {
 	memset(out, 0, SEGMENT_HEADER_BYTES);
@@ -46,16 +68,28 @@ void segment_header_encode(struct segment_header *header, unsigned char *out)
 	put64(out + 32, header->epoch);
 	put64(out + 40, header->log_id);
 	put64(out + 48, (uint64_t)header->created_ms);
-	header->crc = crc32c(0, out + 16, SEGMENT_HEADER_USED - 16);
+	put64(out + 56, header->life);
+	header->crc = segment_header_crc(out);
 	put32(out + 12, header->crc);
+}
+
+static bool segment_header_is_whole(const unsigned char *in)
+{
+	return memcmp(in, segment_magic, sizeof(segment_magic)) == 0 &&
+	       get32(in + 12) == segment_header_crc(in);
+}
+
+bool segment_header_is_newer(const unsigned char *in)
+{
+	return segment_header_is_whole(in) && get32(in + 8) > SEGMENT_VERSION;
 }
 
 bool segment_header_decode(const unsigned char *in, struct segment_header *ret)
 {
-	uint32_t crc = crc32c(0, in + 16, SEGMENT_HEADER_USED - 16);
+	uint32_t version = get32(in + 8);
 
-	if (memcmp(in, segment_magic, sizeof(segment_magic)) != 0 ||
-	    get32(in + 8) != SEGMENT_VERSION || get32(in + 12) != crc)
+	if (!segment_header_is_whole(in) || version < SEGMENT_VERSION_FIRST ||
+	    version > SEGMENT_VERSION)
 		return false;
 	*ret = (struct segment_header){
 		.base = get64(in + 16),
@@ -63,8 +97,11 @@ bool segment_header_decode(const unsigned char *in, struct segment_header *ret)
 		.epoch = get64(in + 32),
 		.log_id = get64(in + 40),
 		.created_ms = (int64_t)get64(in + 48),
-		.crc = crc,
+		.life = get64(in + 56),
+		.crc = get32(in + 12),
 	};
+	if (version == SEGMENT_VERSION_FIRST)
+		ret->life = life_of_epoch(ret->log_id, ret->epoch);
 	return true;
 }
 
@@ -119,8 +156,8 @@ bool batch_decode(const unsigned char *in, uint64_t address, struct batch *ret)
 	return true;
 }
 
-/* A null slice has the length that no record can have. */
-static uint32_t wire_length(struct slice s) { return s.ptr ? (uint32_t)s.len : UINT32_MAX; }
+/* A null slice has a length that no record can have. */
+static uint32_t wire_length(struct slice s) { return s.ptr ? (uint32_t)s.len : LENGTH_NULL; }
 
 void record_header_encode(struct slice key, struct slice value,
 			  unsigned char out[RECORD_HEADER_BYTES])
@@ -129,10 +166,31 @@ void record_header_encode(struct slice key, struct slice value,
 	put32(out + 4, wire_length(value));
 }
 
+size_t record_extra_bytes(const struct append_record *record)
+{
+	size_t bytes = RECORD_HEADER_BYTES + RECORD_EXTRA_BYTES;
+
+	if (record->header_count == 0 && record->timestamp_ms == TIMESTAMP_NOW)
+		return 0;
+	for (size_t i = 0; i < record->header_count; i++)
+		bytes += RECORD_HEADER_BYTES + record->headers[i].name.len +
+			 record->headers[i].value.len;
+	return bytes;
+}
+
+void record_extra_encode(const struct append_record *record, size_t bytes,
+			 unsigned char out[RECORD_HEADER_BYTES + RECORD_EXTRA_BYTES])
+{
+	put32(out, LENGTH_EXTRA);
+	put32(out + 4, (uint32_t)(bytes - RECORD_HEADER_BYTES));
+	put64(out + 8, (uint64_t)record->timestamp_ms);
+	put32(out + 16, (uint32_t)record->header_count);
+}
+
 static bool batch_take(struct slice *payload, uint32_t len, struct slice *ret)
 {
 	*ret = (struct slice){ 0 };
-	if (len == UINT32_MAX)
+	if (len == LENGTH_NULL)
 		return true;
 	if (len > payload->len)
 		return false;
@@ -141,21 +199,65 @@ static bool batch_take(struct slice *payload, uint32_t len, struct slice *ret)
 	return true;
 }
 
-bool record_decode(struct slice *payload, struct slice *ret_key, struct slice *ret_value)
+/* Two slices behind their lengths. */
+static bool batch_take_pair(struct slice *payload, struct slice *ret_first,
+			    struct slice *ret_second)
 {
-	uint32_t key_len, value_len;
+	uint32_t first, second;
 
 	if (payload->len < RECORD_HEADER_BYTES)
 		return false;
-	key_len = get32((const unsigned char *)payload->ptr);
-	value_len = get32((const unsigned char *)payload->ptr + 4);
+	first = get32((const unsigned char *)payload->ptr);
+	second = get32((const unsigned char *)payload->ptr + 4);
 	*payload = slice_from(*payload, RECORD_HEADER_BYTES);
-	return batch_take(payload, key_len, ret_key) && batch_take(payload, value_len, ret_value);
+	return batch_take(payload, first, ret_first) && batch_take(payload, second, ret_second);
+}
+
+struct record_header header_take(struct slice *headers)
+{
+	struct record_header header = { 0 };
+
+	(void)batch_take_pair(headers, &header.name, &header.value);
+	return header;
+}
+
+/* What stands before a record: its time, and headers that are all there and nothing else. */
+static bool record_decode_extra(struct slice *payload, struct batch_record *ret)
+{
+	struct slice extra, left, name, value;
+	uint32_t len;
+
+	if (payload->len < RECORD_HEADER_BYTES)
+		return false;
+	len = get32((const unsigned char *)payload->ptr + 4);
+	*payload = slice_from(*payload, RECORD_HEADER_BYTES);
+	if (len < RECORD_EXTRA_BYTES || len == LENGTH_NULL || !batch_take(payload, len, &extra))
+		return false;
+	ret->timestamp_ms = (int64_t)get64((const unsigned char *)extra.ptr);
+	ret->header_count = get32((const unsigned char *)extra.ptr + 8);
+	ret->headers = left = slice_from(extra, RECORD_EXTRA_BYTES);
+	for (uint32_t i = 0; i < ret->header_count; i++)
+		if (!batch_take_pair(&left, &name, &value))
+			return false;
+	return left.len == 0;
+}
+
+bool record_decode(struct slice *payload, struct batch_record *ret)
+{
+	ret->timestamp_ms = TIMESTAMP_NOW;
+	ret->header_count = 0;
+	ret->headers = (struct slice){ 0 };
+	if (payload->len >= RECORD_HEADER_BYTES &&
+	    get32((const unsigned char *)payload->ptr) == LENGTH_EXTRA &&
+	    !record_decode_extra(payload, ret))
+		return false;
+	return batch_take_pair(payload, &ret->key, &ret->value);
 }
 
 bool batch_count_records(const unsigned char *in, size_t len, uint64_t *ret_count)
 {
-	struct slice payload, key, value;
+	struct batch_record record;
+	struct slice payload;
 	uint64_t count = 0;
 
 	if (len < BATCH_HEADER_BYTES || batch_padded(get32(in + 16)) != len)
@@ -164,7 +266,7 @@ bool batch_count_records(const unsigned char *in, size_t len, uint64_t *ret_coun
 	if (crc32c(0, payload.ptr, payload.len) != get32(in + 20))
 		return false;
 	for (; payload.len > 0; count++)
-		if (!record_decode(&payload, &key, &value))
+		if (!record_decode(&payload, &record))
 			return false;
 	*ret_count = count;
 	return true;

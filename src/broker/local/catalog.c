@@ -19,10 +19,11 @@ static const char file_name[] = "topics";
 static const char copy_name[] = "topics.copy";
 static const char new_name[] = "topics.new";
 static const char the_list[] = "the list of topics";
-static const char first_line[] = "pinpipe topics 1\n";
+static const char first_word[] = "pinpipe topics ";
 enum {
 	CATALOG_BYTES_MAX = 16 * 1024 * 1024,
 	CRC_LINE = 13, /* "crc 01234567\n" */
+	VERSION = 2,
 };
 
 static void put_topic(struct buf *out, const struct topic *topic)
@@ -44,7 +45,7 @@ static void put_topic(struct buf *out, const struct topic *topic)
 
 static void put_catalog(struct buf *out, const struct topics *topics, uint64_t log_id)
 {
-	buf_addf(out, "%slog %016" PRIx64 "\n", first_line, log_id);
+	buf_addf(out, "%s%d\nlog %016" PRIx64 "\n", first_word, VERSION, log_id);
 	for (size_t i = 0; i < topics->count; i++)
 		if (topics->items[i]->phase != TOPIC_GOING)
 			put_topic(out, topics->items[i]);
@@ -255,25 +256,33 @@ static bool catalog_parse_line(const char *line, struct topics *topics, struct t
 	}
 }
 
-static bool is_whole(struct slice text)
+/* Of a text that is whole, be it of a version that this program knows or not; else 0. */
+static int catalog_version(struct slice text)
 {
-	size_t first = sizeof(first_line) - 1;
+	size_t first = sizeof(first_word) - 1;
 	char last_line[CRC_LINE + 1];
+	int version = 0;
 
-	if (text.len < first + CRC_LINE || memcmp(text.ptr, first_line, first) != 0)
-		return false;
+	if (text.len < first + 2 + CRC_LINE || memcmp(text.ptr, first_word, first) != 0)
+		return 0;
 	(void)snprintf(last_line, sizeof(last_line), "crc %08" PRIx32 "\n",
 		       crc32c(0, text.ptr, text.len - CRC_LINE));
-	return memcmp(text.ptr + text.len - CRC_LINE, last_line, CRC_LINE) == 0;
+	if (memcmp(text.ptr + text.len - CRC_LINE, last_line, CRC_LINE) != 0)
+		return 0;
+	for (const char *at = text.ptr + first; *at >= '0' && *at <= '9' && version < 1000; at++)
+		version = version * 10 + *at - '0';
+	return version;
 }
 
 /* Of a text that is whole. */
 static bool catalog_parse(char *text, size_t len, struct topics *topics, uint64_t *ret_log_id)
 {
 	struct topic *topic = NULL;
+	char *line;
 
 	text[len - CRC_LINE] = '\0';
-	for (char *line = text + sizeof(first_line) - 1; *line;) {
+	line = strchr(text, '\n');
+	for (line = line ? line + 1 : text; *line;) {
 		char *end = strchr(line, '\n');
 
 		if (!end)
@@ -291,9 +300,17 @@ static enum err_code read_whole(int dir_fd, const char *name, struct buf *text, 
 {
 	enum err_code code = file_read(dir_fd, name, text, the_list, err);
 
-	if (code == ERR_OK && !is_whole(buf_slice(text)))
-		code = err_set(err, ERR_CORRUPT, "\"%s\" is damaged", name);
-	return code;
+	int version;
+
+	if (code != ERR_OK)
+		return code;
+	version = catalog_version(buf_slice(text));
+	if (version == 0)
+		return err_set(err, ERR_CORRUPT, "\"%s\" is damaged", name);
+	if (version > VERSION)
+		return err_set(err, ERR_UNSUPPORTED,
+			       "\"%s\" was written by a newer version of pinpipe", name);
+	return ERR_OK;
 }
 
 static enum err_code catalog_load_file(int dir_fd, const char *name, struct topics *topics,
@@ -318,6 +335,10 @@ enum err_code catalog_load(int dir_fd, struct topics *topics, uint64_t *ret_log_
 
 	if (catalog_load_file(dir_fd, file_name, topics, ret_log_id, &first) == ERR_OK)
 		return ERR_OK;
+	if (first.code == ERR_UNSUPPORTED) {
+		*err = first;
+		return first.code;
+	}
 	if (catalog_load_file(dir_fd, copy_name, topics, ret_log_id, &second) != ERR_OK)
 		return err_set(err, first.code, "the list of topics cannot be read: %s; %s",
 			       first.msg, second.msg);
@@ -345,6 +366,23 @@ enum err_code catalog_check(int dir_fd, struct err *err)
 	return code;
 }
 
+enum err_code catalog_upgrade(int dir_fd, const struct topics *topics, uint64_t log_id,
+			      struct err *err)
+{
+	enum err_code code;
+	struct buf text;
+	int version;
+
+	buf_init(&text, CATALOG_BYTES_MAX);
+	code = read_whole(dir_fd, file_name, &text, err);
+	version = code == ERR_OK ? catalog_version(buf_slice(&text)) : 0;
+	buf_release(&text);
+	if (version == VERSION)
+		return ERR_OK;
+	code = catalog_save(dir_fd, topics, log_id, err);
+	return code == ERR_UNKNOWN ? (err->code = ERR_IO) : code;
+}
+
 /* `name` becomes what is whole in the other file. */
 static void catalog_mend_file(int dir_fd, const char *name, struct slice text)
 {
@@ -359,14 +397,19 @@ static void catalog_mend_file(int dir_fd, const char *name, struct slice text)
 void catalog_mend(int dir_fd)
 {
 	struct buf text, copy;
+	enum err_code code, copy_code;
 	struct err ignored;
 	bool good, copy_good;
 
 	buf_init(&text, CATALOG_BYTES_MAX);
 	buf_init(&copy, CATALOG_BYTES_MAX);
-	good = read_whole(dir_fd, file_name, &text, &ignored) == ERR_OK;
-	copy_good = read_whole(dir_fd, copy_name, &copy, &ignored) == ERR_OK;
-	if (good && !(copy_good && slice_eq(buf_slice(&text), buf_slice(&copy))))
+	code = read_whole(dir_fd, file_name, &text, &ignored);
+	copy_code = read_whole(dir_fd, copy_name, &copy, &ignored);
+	good = code == ERR_OK;
+	copy_good = copy_code == ERR_OK;
+	if (code == ERR_UNSUPPORTED || copy_code == ERR_UNSUPPORTED)
+		trace_debug("the list of topics is not ours to mend");
+	else if (good && !(copy_good && slice_eq(buf_slice(&text), buf_slice(&copy))))
 		catalog_mend_file(dir_fd, copy_name, buf_slice(&text));
 	else if (!good && copy_good)
 		catalog_mend_file(dir_fd, file_name, buf_slice(&copy));

@@ -151,12 +151,33 @@ static void commit_group_put(struct commit_group *group, struct part *part,
 	}
 }
 
+/* What stands before a record that brings a time or headers. */
+static void commit_group_put_extra(struct commit_group *group, struct part *part,
+				   struct chunk_pool *pool, const struct append_record *record,
+				   size_t bytes)
+{
+	unsigned char head[RECORD_HEADER_BYTES + RECORD_EXTRA_BYTES];
+	unsigned char lengths[RECORD_HEADER_BYTES];
+
+	record_extra_encode(record, bytes, head);
+	commit_group_put(group, part, pool, head, sizeof(head));
+	for (size_t i = 0; i < record->header_count; i++) {
+		const struct record_header *header = &record->headers[i];
+
+		record_header_encode(header->name, header->value, lengths);
+		commit_group_put(group, part, pool, lengths, sizeof(lengths));
+		commit_group_put(group, part, pool, header->name.ptr, header->name.len);
+		commit_group_put(group, part, pool, header->value.ptr, header->value.len);
+	}
+}
+
 static void commit_group_add_record(struct commit_group *group, struct chunk_pool *pool,
 			     struct partition *partition, const struct append_record *record,
 			     struct append_outcome *outcome)
 {
 	struct lane *lane = lane_of(group, pool, partition);
-	size_t len = RECORD_HEADER_BYTES + record->key.len + record->value.len;
+	size_t extra = record_extra_bytes(record);
+	size_t len = extra + RECORD_HEADER_BYTES + record->key.len + record->value.len;
 	struct part *part = &group->parts[lane->part];
 	unsigned char header[RECORD_HEADER_BYTES];
 
@@ -164,6 +185,8 @@ static void commit_group_add_record(struct commit_group *group, struct chunk_poo
 		lane->part = new_part(group, pool, part->lane, CHUNK_BYTES);
 		part = &group->parts[lane->part];
 	}
+	if (extra > 0)
+		commit_group_put_extra(group, part, pool, record, extra);
 	record_header_encode(record->key, record->value, header);
 	commit_group_put(group, part, pool, header, sizeof(header));
 	commit_group_put(group, part, pool, record->key.ptr, record->key.len);
@@ -183,7 +206,8 @@ size_t commit_group_cost(const struct append *append)
 	size_t bytes = outcomes_bytes(append) + append->count * RECORD_HEADER_BYTES;
 
 	for (size_t i = 0; i < append->count; i++)
-		bytes += append->records[i].key.len + append->records[i].value.len;
+		bytes += append->records[i].key.len + append->records[i].value.len +
+			 record_extra_bytes(&append->records[i]);
 	return bytes;
 }
 

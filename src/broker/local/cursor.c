@@ -35,8 +35,10 @@ enum err_code segment_state_of(const struct segment *segment, struct ordinals *o
 		code = scan_error(&scan, err);
 	state.known = result == SCAN_BATCH && batch.kind == BATCH_STATE &&
 		       state_decode(payload, &state.previous_base, &state.previous_end);
-	if (state.known)
+	if (state.known) {
 		state.time_ms = batch.timestamp_ms;
+		state.life = batch.uid;
+	}
 	if (state.known && ordinals)
 		ordinals_learn(ordinals, &batch, payload);
 	scan_release(&scan);
@@ -84,6 +86,45 @@ void cursor_rest(struct cursor *cursor)
 	scan_release(&cursor->scan);
 }
 
+/* Of an epoch, from the header of any segment that a writer began in it; 0: none is good. */
+static uint64_t life_of_another(int dir_fd, uint64_t epoch)
+{
+	uint64_t *bases, life = 0;
+	struct err ignored;
+	size_t count;
+
+	if (segment_list(dir_fd, &bases, &count, &ignored) != ERR_OK)
+		return 0;
+	for (size_t i = 0; i < count && life == 0; i++) {
+		struct segment segment;
+
+		if (segment_open(dir_fd, bases[i], &segment, &ignored) != ERR_OK)
+			continue;
+		if (segment.header_good && segment.header.epoch == epoch)
+			life = segment.header.life;
+		segment_close(&segment);
+	}
+	free(bases);
+	return life;
+}
+
+uint64_t cursor_life(struct cursor *cursor, const struct batch *batch, uint64_t log_id)
+{
+	struct segment_state state = { .known = false };
+	struct err ignored;
+
+	if (cursor->life != 0)
+		return cursor->life;
+	/* The header is damaged: the state tells it too, or a segment of the same epoch. */
+	if (segment_state_of(&cursor->segment, NULL, &state, &ignored) == ERR_OK && state.known)
+		cursor->life = state.life;
+	if (cursor->life == 0)
+		cursor->life = life_of_another(cursor->dir_fd, batch->epoch);
+	if (cursor->life == 0)
+		cursor->life = life_of_epoch(log_id, batch->epoch);
+	return cursor->life;
+}
+
 /* The segment that holds `at`, else the next one; 0: none. */
 static enum err_code cursor_find(const struct cursor *cursor, uint64_t watermark,
 				 uint64_t *ret_base, struct err *err)
@@ -120,6 +161,7 @@ static enum err_code open_segment(struct cursor *cursor, uint64_t watermark, boo
 	} while (code == ERR_ABSENT); /* retired between the two */
 	if (code != ERR_OK)
 		return code;
+	cursor->life = cursor->segment.header_good ? cursor->segment.header.life : 0;
 	*ret_jumped = cursor->at != 0 && base > cursor->at;
 	if (cursor->at < segment_start(&cursor->segment))
 		cursor->at = segment_start(&cursor->segment);
@@ -213,40 +255,14 @@ enum err_code cursor_next(struct cursor *cursor, uint64_t watermark, enum cursor
 	}
 }
 
-/* A partition that the state does not know came later: all its records are above. */
-static bool is_before(const struct ordinals *ordinals, uint64_t uid, int32_t partition,
-		      uint64_t ordinal)
+/* What is asked for is still to come: it will stand after the watermark. */
+static bool is_to_come(const struct index_cache *cache, uint64_t watermark, uint64_t uid,
+		       int32_t partition, uint64_t ordinal)
 {
-	const struct ordinal *found = ordinals_find(ordinals, uid, partition);
+	struct ends ends;
 
-	return !found || found->next <= ordinal;
-}
-
-/* The last segment that begins at or before the ordinal; 0: none. */
-static enum err_code find_segment(int dir_fd, uint64_t watermark, uint64_t uid, int32_t partition,
-				  uint64_t ordinal, uint64_t *ret_base, struct err *err)
-{
-	struct ordinals ordinals;
-	struct segment_state state;
-	uint64_t *bases;
-	size_t count;
-	enum err_code code = segment_list(dir_fd, &bases, &count, err);
-
-	if (code != ERR_OK)
-		return code;
-	ordinals_init(&ordinals);
-	*ret_base = 0;
-	for (size_t i = count; i-- > 0 && code == ERR_OK && *ret_base == 0;) {
-		if (bases[i] >= watermark)
-			continue;
-		ordinals_clear(&ordinals);
-		code = segment_state_read(dir_fd, bases[i], &ordinals, &state, err);
-		if (code == ERR_OK && state.known && is_before(&ordinals, uid, partition, ordinal))
-			*ret_base = bases[i];
-	}
-	ordinals_release(&ordinals);
-	free(bases);
-	return code;
+	return cache->watermark && watermark_ends(cache->watermark, watermark, &ends) &&
+	       ordinal >= ends_next(&ends, uid, partition);
 }
 
 enum err_code seek_ordinal(struct index_cache *cache, uint64_t watermark, uint64_t uid,
@@ -254,9 +270,14 @@ enum err_code seek_ordinal(struct index_cache *cache, uint64_t watermark, uint64
 			   struct err *err)
 {
 	uint64_t base;
-	enum err_code code =
-		find_segment(cache->dir_fd, watermark, uid, partition, ordinal, &base, err);
+	enum err_code code;
 
+	if (is_to_come(cache, watermark, uid, partition, ordinal)) {
+		*ret_address = watermark;
+		return ERR_OK;
+	}
+	code = states_find(&cache->states, cache->dir_fd, watermark, uid, partition, ordinal, &base,
+			   err);
 	if (code != ERR_OK)
 		return code;
 	if (base != 0)
@@ -266,24 +287,35 @@ enum err_code seek_ordinal(struct index_cache *cache, uint64_t watermark, uint64
 	return ERR_OK;
 }
 
-/* The last segment that begins before the time; 0: none. */
+/* The last segment that begins before the time; 0: none. Time never falls, so the search halves. */
 static enum err_code find_segment_at(int dir_fd, uint64_t watermark, int64_t time_ms,
 				     uint64_t *ret_base, struct err *err)
 {
 	struct segment_state state;
 	uint64_t *bases;
-	size_t count;
+	size_t count, low = 0, high;
 	enum err_code code = segment_list(dir_fd, &bases, &count, err);
 
 	if (code != ERR_OK)
 		return code;
 	*ret_base = 0;
-	for (size_t i = count; i-- > 0 && code == ERR_OK && *ret_base == 0;) {
-		if (bases[i] >= watermark)
+	while (count > 0 && bases[count - 1] >= watermark)
+		count--;
+	for (high = count; low < high;) {
+		size_t mid = low + (high - low) / 2, at = mid + 1;
+
+		state.known = false;
+		while (!state.known && at-- > low && code == ERR_OK)
+			code = segment_state_read(dir_fd, bases[at], NULL, &state, err);
+		if (code != ERR_OK)
+			break;
+		if (state.known && state.time_ms >= time_ms) {
+			high = at;
 			continue;
-		code = segment_state_read(dir_fd, bases[i], NULL, &state, err);
-		if (code == ERR_OK && state.known && state.time_ms < time_ms)
-			*ret_base = bases[i];
+		}
+		if (state.known)
+			*ret_base = bases[at];
+		low = mid + 1;
 	}
 	free(bases);
 	return code;

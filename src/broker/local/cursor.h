@@ -16,6 +16,7 @@ struct ordinals;
 struct cursor {
 	int dir_fd;			/* borrowed */
 	struct segment segment;		/* fd -1: none open */
+	uint64_t life;			/* of the segment's writer; 0: ask cursor_life() */
 	uint64_t at;			/* the next batch is here or after it */
 	bool end_known;			/* the log has gone on from this segment: */
 	uint64_t end;			/* where it ends in it, */
@@ -44,12 +45,16 @@ MUST_USE enum err_code cursor_next(struct cursor *cursor, uint64_t watermark,
 				   enum cursor_result *ret_result, struct batch *ret_batch,
 				   struct slice *ret_payload, struct err *err);
 
+/* Of the writer of the batch that was read last: a record's history (journal.h, LIVES). */
+uint64_t cursor_life(struct cursor *cursor, const struct batch *batch, uint64_t log_id);
+
 /* What the state at the head of a segment says. */
 struct segment_state {
 	bool known;			/* else the segment is gone, or its state damaged */
 	uint64_t previous_base;
 	uint64_t previous_end;
 	int64_t time_ms;
+	uint64_t life; /* 0 in version 1 */
 };
 
 /* `ordinals`, unless NULL, takes in the state. */

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 enum {
@@ -70,6 +71,7 @@ static void add_state(struct gather *gather, unsigned char header[BATCH_HEADER_B
 	struct batch batch = next_batch(gather, BATCH_STATE);
 	struct slice payload = buf_slice(&journal->state);
 
+	batch.uid = journal->life;
 	batch.count = (uint32_t)((payload.len - STATE_HEADER_BYTES) / STATE_ENTRY_BYTES);
 	batch.payload_bytes = (uint32_t)payload.len;
 	batch.payload_crc = crc32c(0, payload.ptr, payload.len);
@@ -129,10 +131,35 @@ static enum err_code write_parts(struct journal *journal, struct commit_group *g
 	return ERR_OK;
 }
 
+/* Where each partition ends now: on the page before the watermark that it belongs to. */
+static void note_ends(struct journal *journal, const struct commit_group *group)
+{
+	struct watermark *watermark = journal->options.watermark;
+	struct slice state = buf_slice(&journal->state);
+	uint32_t count = (uint32_t)((state.len - STATE_HEADER_BYTES) / STATE_ENTRY_BYTES);
+
+	if (journal->state_due) {
+		watermark_ends_begin(watermark);
+		for (uint32_t k = 0; k < count; k++) {
+			struct state_entry entry = state_entry_decode(state, k);
+
+			watermark_set_end(watermark, entry.uid, entry.partition, entry.next);
+		}
+		watermark_ends_done(watermark);
+	}
+	for (size_t i = 0; i < group->lane_count; i++) {
+		const struct lane *lane = &group->lanes[i];
+
+		watermark_set_end(watermark, lane->uid, lane->partition->id,
+				  lane->ordinal + lane->written);
+	}
+}
+
 /* All that was written is durable: tell readers. */
-static void publish(struct journal *journal)
+static void publish(struct journal *journal, const struct commit_group *group)
 {
 	(void)FAILPOINT("journal-synced");
+	note_ends(journal, group);
 	if (journal->state_due && journal->previous_index.base)
 		keeper_complete(journal->options.keeper, &journal->previous_index, journal->at);
 	if (journal->broken)
@@ -154,6 +181,7 @@ static void want_segment(struct journal *journal)
 		.size = blocks * STAGE_BLOCK_BYTES,
 		.epoch = journal->epoch,
 		.log_id = journal->options.log_id,
+		.life = journal->life,
 		.created_ms = clock_wall_ms(),
 	};
 
@@ -362,7 +390,7 @@ static void write_group(struct journal *journal, struct commit_group *group, boo
 		}
 		code = write_parts(journal, group, from, to, &err);
 		if (code == ERR_OK) {
-			publish(journal);
+			publish(journal, group);
 			parts_durable(journal, group);
 			from = to;
 			again = false;
@@ -400,7 +428,7 @@ bool journal_try(struct journal *journal, struct commit_group *group)
 	journal->tried =
 		write_parts(journal, group, 0, group->part_count, &journal->failure) != ERR_OK;
 	if (!journal->tried) {
-		publish(journal);
+		publish(journal, group);
 		parts_durable(journal, group);
 	}
 	journal_leave(journal);
@@ -418,7 +446,7 @@ static void journal_mend(struct journal *journal)
 	if (roll(journal, &err) != ERR_OK)
 		return;
 	if (write_parts(journal, &nothing, 0, 0, &err) == ERR_OK)
-		publish(journal);
+		publish(journal, &nothing);
 	else
 		poison(journal, &err);
 }
@@ -426,6 +454,7 @@ static void journal_mend(struct journal *journal)
 static void mark_end(struct journal *journal)
 {
 	struct gather gather = { .journal = journal };
+	const struct commit_group nothing = { 0 };
 	unsigned char header[BATCH_HEADER_BYTES];
 	struct err err = { 0 };
 	struct batch batch;
@@ -445,7 +474,7 @@ static void mark_end(struct journal *journal)
 		return;
 	}
 	journal->chain = batch.header_crc;
-	publish(journal);
+	publish(journal, &nothing);
 	journal->marked = true;
 }
 
@@ -533,6 +562,8 @@ enum err_code journal_open(struct journal *journal, const struct journal_options
 		.epoch = plan->epoch + 1,
 		.last_ms = plan->newest_ms,
 	};
+	while (journal->life == 0)
+		(void)!getrandom(&journal->life, sizeof(journal->life), 0);
 	buf_init(&journal->state, STATE_BYTES_MAX);
 	index_init(&journal->index, 0);
 	index_init(&journal->previous_index, journal->previous_base);
@@ -548,7 +579,7 @@ enum err_code journal_open(struct journal *journal, const struct journal_options
 			     : write_parts(journal, &nothing, 0, 0, err);
 	}
 	if (code == ERR_OK) {
-		publish(journal);
+		publish(journal, &nothing);
 		trim_tail(options->dir_fd, plan);
 	} else {
 		journal->usable = false;

@@ -20,14 +20,15 @@
  *
  * SEGMENT  All numbers are little-endian.
  *	   0	"PINPIPEJ"
- *	   8	u32 version, 1
- *	  12	u32 CRC-32C of bytes 16 to 63
+ *	   8	u32 version, 2
+ *	  12	u32 CRC-32C of bytes 8 to 11 and 16 to 63; in version 1 of 16 to 63
  *	  16	u64 base: the address of byte 0
  *	  24	u64 size of the file
  *	  32	u64 epoch: counts the lives of writers
  *	  40	u64 log id: random, of this directory
  *	  48	i64 made at, wall clock, ms
- *	  56	zeros up to 4096
+ *	  56	u64 life: random, of the writer that made it; zeros in version 1
+ *	  64	zeros up to 4096
  *	4096	batches, each at a multiple of 8
  *
  * BATCH
@@ -42,12 +43,16 @@
  *	  40	u64 watermark: everything before this address was durable when this was written
  *	  48	i64 time, wall clock, ms; never falls from one batch to the next
  *	  56	u64 uid of the topic			(records)
+ *		    or the segment's life		(state; zeros in version 1)
  *	  64	i32 partition				(records)
  *	  68	u32 count of records, or of a state's entries
  *	  72	u64 ordinal of the first record		(records)
  *	  80	payload, then zeros up to a multiple of 8
  *
  *	Records: for each, u32 key bytes, u32 value bytes (0xffffffff: null), key, value.
+ *	One that brings a time or headers (from version 2 on) has before that: u32 0xfffffffe,
+ *	u32 bytes that follow up to its key bytes, i64 time in ms (0: the batch's), u32
+ *	count of headers, then for each as for a record: name bytes, value bytes, name, value.
  *	State, always the first batch of a segment: u64 base of the segment before
  *	(0: none), u64 address at which the log ends in it; then for each partition
  *	u64 uid, i32 partition, u32 0, u64 next ordinal.
@@ -57,6 +62,15 @@
  * inside the segment, and its payload has the CRC that the header says. The
  * header has a CRC of its own, so no length is trusted unchecked, and of a
  * batch with a damaged payload one still knows whose records are lost.
+ *
+ * VERSIONS  Segments of version 1 are read. What version 2 may hold a program of then takes for
+ * damage, so it must not get that far: a writer gives the catalog its second version before it
+ * makes a segment, which such a program refuses.
+ *
+ * LIVES  A writer's life has a random number. A log that was copied away, put back and written on
+ * has a new one from the first new record on, so the same ordinal of two histories is told apart
+ * by it; epochs alone would be the same. Of a log of version 1 the life is derived from log id and
+ * epoch.
  *
  * THE END OF A SEGMENT is told by the state of the next one, not by a footer
  * of its own: a segment whose write or sync failed is poison, must never be
@@ -88,7 +102,8 @@
  *	   chains to the one before; what is beyond is the torn tail. Where
  *	   damage hides whose records are lost (a header, or a segment that is
  *	   not there), every partition that may be meant goes on above the most
- *	   that can have been there: no ordinal or position is given out again.
+ *	   that can have been there, or where the watermark file says that it ended (its
+ *	   ends): no ordinal or position is given out again.
  *	4. Sync the tail (what was read may be in the page cache only), remove
  *	   segments after it, make a new segment. Its state says where the tail
  *	   ends; once that is synced the cut is done. Until then nothing has
@@ -141,6 +156,7 @@ struct journal {
 	uint64_t next_base;		/* of a segment still to be made */
 	uint64_t next_size;
 	uint64_t epoch;
+	uint64_t life;
 	uint32_t chain;
 	int64_t last_ms;		/* the newest timestamp */
 	int64_t wall_ms;		/* when the time was last taken, by both clocks; … */

@@ -89,10 +89,10 @@ static void expect(struct check *check, struct check_partition *partition, uint6
 
 static bool records_are_whole(const struct batch *batch, struct slice payload)
 {
-	struct slice key, value;
+	struct batch_record record;
 
 	for (uint32_t i = 0; i < batch->count; i++)
-		if (!record_decode(&payload, &key, &value))
+		if (!record_decode(&payload, &record))
 			return false;
 	return payload.len == 0;
 }
@@ -224,7 +224,7 @@ static enum err_code journal_check_find_watermark(struct check *check, uint64_t 
 	watermark_close(&watermark);
 	if (check->report.watermark > 0)
 		return ERR_OK;
-	code = recover_plan(check->dir_fd, 0, &plan, err);
+	code = recover_plan(check->dir_fd, 0, NULL, &plan, err);
 	if (code == ERR_OK) {
 		check->report.watermark = plan.watermark;
 		recovery_release(&plan);

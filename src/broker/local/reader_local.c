@@ -9,6 +9,7 @@
  */
 #include "broker/local/broker_local.h"
 
+#include "base/arena.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/stop.h"
@@ -20,7 +21,11 @@
 
 #include <assert.h>
 
-enum { STOP_CHECK_MS = 100, EVENT_BYTES = 1 << 20 };
+enum {
+	STOP_CHECK_MS = 100,
+	EVENT_BYTES = 1 << 20,
+	HEADERS_BYTES_MAX = 1 << 30, /* a multiple of what a segment holds */
+};
 
 struct local_reader {
 	struct broker_reader base;
@@ -37,6 +42,7 @@ struct local_reader {
 	bool check_state;      /* … not yet compared with every partition */
 	struct record *records;
 	size_t records_cap;
+	struct arena headers; /* of `records` */
 };
 static_assert(offsetof(struct local_reader, base) == 0, "base must be first");
 
@@ -74,6 +80,7 @@ enum err_code local_reader_open(struct broker *broker, const struct reader_optio
 	reader->look_at_topics = true;
 	subs_init(&reader->subs, options);
 	cursor_init(&reader->cursor, local->dir_fd);
+	arena_init(&reader->headers, HEADERS_BYTES_MAX);
 	commits_init(&reader->commits);
 	if (options->group)
 		join_group(local, &reader->commits, options);
@@ -89,6 +96,7 @@ void local_reader_close(struct broker_reader *base)
 	cursor_release(&reader->cursor);
 	ordinals_release(&reader->state);
 	commits_release(&reader->commits);
+	arena_release(&reader->headers);
 	free(reader->records);
 	free(reader);
 }
@@ -258,30 +266,54 @@ static struct record *reader_local_next_record(struct local_reader *reader, size
 	return &reader->records[count];
 }
 
+/* Of a record that brings any. */
+static const struct record_header *reader_local_headers(struct local_reader *reader,
+							const struct batch_record *raw)
+{
+	struct record_header *headers =
+		arena_alloc(&reader->headers, raw->header_count * sizeof(*headers));
+	struct slice left = raw->headers;
+
+	for (uint32_t i = 0; i < raw->header_count; i++)
+		headers[i] = header_take(&left);
+	return headers;
+}
+
 /* Records of the batch in hand, as many as one event holds; false: there are no more. */
 static bool give_records(struct local_reader *reader, struct reader_event *ret_event)
 {
 	uint64_t end = reader->batch.ordinal + reader->batch.count;
 	struct sub *sub = subs_find_uid(&reader->subs, reader->batch.uid, reader->batch.partition);
 	size_t count = 0, bytes = 0;
+	struct batch_record raw;
 
+	arena_reset(&reader->headers);
 	while (sub && reader->ordinal < end) {
 		struct slice before = reader->rest;
 		struct record *record = reader_local_next_record(reader, count);
 
-		if (!record_decode(&reader->rest, &record->key, &record->value))
+		if (!record_decode(&reader->rest, &raw))
 			break; /* cannot be, under a good CRC */
 		if (reader->ordinal < sub->next) {
 			reader->ordinal++; /* given before, or before the start */
 			continue;
 		}
-		bytes += record->key.len + record->value.len;
+		bytes += raw.key.len + raw.value.len + raw.headers.len;
 		if (count > 0 && bytes > reader->bytes_max) {
 			reader->rest = before;
 			break;
 		}
-		record->position = sub_position(sub, reader->ordinal++);
-		record->timestamp_ms = reader->batch.timestamp_ms;
+		*record = (struct record){
+			.position = sub_position(sub, reader->ordinal++),
+			.timestamp_ms = raw.timestamp_ms == TIMESTAMP_NOW
+						? reader->batch.timestamp_ms
+						: raw.timestamp_ms,
+			.key = raw.key,
+			.value = raw.value,
+			.header_count = raw.header_count,
+		};
+		if (raw.header_count > 0)
+			record->headers = reader_local_headers(reader, &raw);
 		sub->next = reader->ordinal;
 		count++;
 	}
@@ -292,6 +324,11 @@ static bool give_records(struct local_reader *reader, struct reader_event *ret_e
 	*ret_event = event_of(READER_RECORDS, sub);
 	ret_event->records = reader->records;
 	ret_event->count = count;
+	ret_event->lineage = (struct lineage){
+		.high = reader->batch.uid,
+		.low = cursor_life(&reader->cursor, &reader->batch,
+				   local_of(reader->base.broker)->log_id),
+	};
 	return true;
 }
 

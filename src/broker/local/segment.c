@@ -90,6 +90,9 @@ static enum err_code segment_read_header(struct segment *segment, uint64_t base,
 	errno = failure;
 	if (failure != 0)
 		return err_errno(err, "could not read segment \"%s\"", name);
+	if (n == sizeof(bytes) && segment_header_is_newer(bytes))
+		return err_set(err, ERR_UNSUPPORTED,
+			       "segment \"%s\" was written by a newer version of pinpipe", name);
 	segment->header_good = n == sizeof(bytes) &&
 			       segment_header_decode(bytes, &segment->header) &&
 			       segment->header.base == base;
