@@ -60,7 +60,7 @@ static struct recovery plan_now(uint64_t published)
 	struct err err = { 0 };
 	struct recovery plan;
 
-	FUZZ_MUST(recover_plan(dir_fd, published, &plan, &err) == ERR_OK);
+	FUZZ_MUST(recover_plan(dir_fd, published, NULL, &plan, &err) == ERR_OK);
 	return plan;
 }
 

@@ -164,7 +164,7 @@ static void test_torn_tails_are_cut_at_the_last_whole_batch(void **state)
 			struct err err = { 0 };
 
 			tear(harm, at, (enum tail)how);
-			assert_ok(recover_plan(harm->dir_fd, 0, &plan, &err));
+			assert_ok(recover_plan(harm->dir_fd, 0, NULL, &plan, &err));
 			assert_int_equal(plan.end - harm->base, harm->ends[want]);
 			assert_int_equal(plan.damaged, 0);
 			assert_int_equal(plan.ordinals.count, 1);
@@ -186,7 +186,7 @@ static void test_what_was_durable_is_never_cut(void **state)
 	struct err err = { 0 };
 
 	tear(harm, harm->ends[RECORDS - 2] + 30, TAIL_ZEROS);
-	assert_ok(recover_plan(harm->dir_fd, watermark, &plan, &err));
+	assert_ok(recover_plan(harm->dir_fd, watermark, NULL, &plan, &err));
 	assert_true(plan.end == watermark);
 	assert_true(plan.damaged > 0);
 	for (size_t i = 0; i < plan.ordinals.cap; i++)	/* no ordinal is used a second time */
@@ -207,7 +207,7 @@ static void test_damage_in_the_tail_segment_keeps_what_follows(void **state)
 		struct err err = { 0 };
 
 		assert_int_equal(pwrite(harm->fd, &bad, 1, (off_t)at), 1);
-		assert_ok(recover_plan(harm->dir_fd, 0, &plan, &err));
+		assert_ok(recover_plan(harm->dir_fd, 0, NULL, &plan, &err));
 		assert_int_equal(plan.end - harm->base, harm->ends[RECORDS]);
 		recovery_release(&plan);
 		restore(harm);
@@ -246,7 +246,7 @@ static void test_a_batch_that_does_not_chain_is_cut(void **state)
 					BATCH_HEADER_BYTES, last.payload_bytes,
 					(off_t)harm->ends[RECORDS] + BATCH_HEADER_BYTES),
 				 last.payload_bytes);
-		assert_ok(recover_plan(harm->dir_fd, 0, &plan, &err));
+		assert_ok(recover_plan(harm->dir_fd, 0, NULL, &plan, &err));
 		assert_true(plan.end == (off ? batch.address : batch_end(&batch)));
 		assert_int_equal(plan.damaged, 0);
 		recovery_release(&plan);
@@ -303,7 +303,7 @@ static void test_a_torn_state_is_no_damage(void **state)
 	assert_int_equal(pwrite(fd, torn, sizeof(torn), SEGMENT_HEADER_BYTES + BATCH_HEADER_BYTES),
 			 sizeof(torn));
 	(void)close(fd);
-	assert_ok(recover_plan(harm->dir_fd, 0, &plan, &err));
+	assert_ok(recover_plan(harm->dir_fd, 0, NULL, &plan, &err));
 	assert_int_equal(plan.damaged, 0);
 	assert_int_equal(plan.end - harm->base, harm->ends[RECORDS]);
 	recovery_release(&plan);
@@ -397,7 +397,7 @@ static void test_a_topic_made_anew_after_a_restart_has_no_gaps(void **state)
 
 /* The only records of a topic are in a batch whose header is damaged: nothing names them any more.
  * Their ordinals were acknowledged, and do not come again. */
-static uint64_t ordinal_after_lost_header(const struct harm *harm, bool payload_too)
+static uint64_t ordinal_after_lost_header(const struct harm *harm, bool payload_too, bool ends_too)
 {
 	static const struct topic_ref late = { TOPIC_LOG, "late" };
 	struct ended ended = ENDED_INIT;
@@ -426,6 +426,8 @@ static uint64_t ordinal_after_lost_header(const struct harm *harm, bool payload_
 		assert_int_equal(pwrite(fd, &bad, 1, SEGMENT_HEADER_BYTES + 2 * BATCH_HEADER_BYTES +
 					STATE_HEADER_BYTES + STATE_ENTRY_BYTES), 1);
 	(void)close(fd);
+	if (ends_too)
+		assert_int_equal(unlinkat(harm->dir_fd, "watermark", 0), 0);
 	assert_ok(log_open(harm->dir, true, &ended, &broker, &err));
 	outcome = append_text(broker, &ended, late, 0, "y");
 	assert_int_equal(outcome.code, ERR_OK);
@@ -435,12 +437,18 @@ static uint64_t ordinal_after_lost_header(const struct harm *harm, bool payload_
 
 static void test_ordinals_of_lost_headers_never_come_again(void **state)
 {
-	assert_int_equal(ordinal_after_lost_header(*state, false), 1);
+	assert_int_equal(ordinal_after_lost_header(*state, false, true), 1);
 }
 
 static void test_ordinals_of_lost_batches_never_come_again(void **state)
 {
-	assert_true(ordinal_after_lost_header(*state, true) > 1);
+	assert_true(ordinal_after_lost_header(*state, true, true) > 1);
+}
+
+/* The watermark's page tells where each partition ended: so none goes on further than it must. */
+static void test_ordinals_of_lost_batches_are_known_by_the_ends(void **state)
+{
+	assert_int_equal(ordinal_after_lost_header(*state, true, false), 1);
 }
 
 /* The segment in which the watermark lies is not there: what it held is damage, no ordinal and no
@@ -700,6 +708,7 @@ int main(void)
 		HARM(test_a_topic_made_anew_after_a_restart_has_no_gaps),
 		HARM(test_ordinals_of_lost_headers_never_come_again),
 		HARM(test_ordinals_of_lost_batches_never_come_again),
+		HARM(test_ordinals_of_lost_batches_are_known_by_the_ends),
 		HARM(test_a_lost_last_segment_is_damage),
 		HARM(test_a_seek_is_no_gap),
 		HARM(test_second_writer_is_refused),

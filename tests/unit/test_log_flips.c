@@ -162,7 +162,7 @@ static void try_tail(struct flips *flips, const struct harm *harm, bool damage)
 	struct recovery plan;
 	struct err err = { 0 };
 
-	assert_ok(recover_plan(flips->tail_fd, flips->end, &plan, &err));
+	assert_ok(recover_plan(flips->tail_fd, flips->end, NULL, &plan, &err));
 	assert_true(plan.end == flips->end);
 	assert_int_equal(plan.cut_bytes, 0);
 	assert_int_equal(plan.damaged > 0, damage);

@@ -310,8 +310,8 @@ static void check_plan(struct tails *tails, uint64_t published, size_t whole,
 	struct recovery plan, again;
 	struct err err = { 0 };
 
-	assert_ok(recover_plan(tails->dir_fd, published, &plan, &err));
-	assert_ok(recover_plan(tails->dir_fd, published, &again, &err));
+	assert_ok(recover_plan(tails->dir_fd, published, NULL, &plan, &err));
+	assert_ok(recover_plan(tails->dir_fd, published, NULL, &again, &err));
 	assert_true(same_plan(&plan, &again));
 	assert_true(plan.end == tails->base + (whole == tails->durable
 		? tails->tail : tails->pieces[whole - 1].next));

@@ -159,6 +159,8 @@ static enum err_code open_catalog(struct local_broker *local, struct err *err)
 		catalog_mend(local->dir_fd);
 	if (code == ERR_OK)
 		code = catalog_load(local->dir_fd, &local->topics, &local->log_id, err);
+	if (code == ERR_OK && local->options.writer)
+		code = catalog_upgrade(local->dir_fd, &local->topics, local->log_id, err);
 	return code;
 }
 
@@ -191,18 +193,21 @@ static enum err_code start_writing(struct local_broker *local, struct err *err)
 		.durable = on_durable,
 		.user = local,
 	};
+	uint64_t published = watermark_get(&local->watermark);
 	struct recovery plan;
+	struct ends ends;
 	struct err why;
-	enum err_code code =
-		recover_plan(local->dir_fd, watermark_get(&local->watermark), &plan, err);
+	enum err_code code;
 
+	(void)watermark_ends(&local->watermark, published, &ends);
+	code = recover_plan(local->dir_fd, published, &ends, &plan, err);
 	if (code != ERR_OK)
 		return code;
 	if (options.first_bytes < 4 * local->options.record_bytes_max)
 		options.first_bytes = 4 * local->options.record_bytes_max;
 	local->extent.next = plan.ordinals;
 	ordinals_init(&plan.ordinals);
-	extent_skip(&local->extent, &local->topics, plan.unknown);
+	extent_skip(&local->extent, &local->topics, plan.unknown, plan.ends_hold ? &ends : NULL);
 	if (extent_read_first(&local->extent, &why) != ERR_OK)
 		trace_warn("where the log begins is not known: %s", why.msg);
 	extent_apply(&local->extent, &local->topics);
@@ -230,7 +235,7 @@ static enum err_code prove_watermark(struct local_broker *local, struct err *err
 {
 	struct recovery plan;
 	enum err_code code =
-		recover_plan(local->dir_fd, watermark_get(&local->watermark), &plan, err);
+		recover_plan(local->dir_fd, watermark_get(&local->watermark), NULL, &plan, err);
 
 	if (code != ERR_OK)
 		return code;
@@ -259,6 +264,9 @@ static enum err_code broker_local_open_log(struct local_broker *local, struct er
 		return err_prefix(err, "log in \"%s\"", local->options.dir);
 	local->extent.dir_fd = local->extent.cursor.dir_fd = local->dir_fd;
 	local->index_cache.dir_fd = local->dir_fd;
+	local->index_cache.watermark = &local->watermark;
+	if (!local->options.writer)
+		local->extent.watermark = &local->watermark;
 	local->topics_seen = watermark_topics(&local->watermark) - 1; /* read it once more */
 	if (local->options.writer)
 		code = start_writing(local, err);

@@ -58,6 +58,7 @@ void index_cache_release(struct index_cache *cache)
 {
 	for (size_t i = 0; i < INDEX_CACHE_SEGMENTS; i++)
 		index_release(&cache->items[i]);
+	states_release(&cache->states);
 }
 
 static void add_entry(struct index *index, struct index_entry entry)

@@ -20,7 +20,7 @@
 #ifndef BROKER_LOCAL_INDEX_H
 #define BROKER_LOCAL_INDEX_H
 
-#include "broker/local/ordinals.h"
+#include "broker/local/states.h"
 
 enum { INDEX_STRIDE_BYTES = 64 * 1024, INDEX_CACHE_SEGMENTS = 8 };
 
@@ -43,6 +43,8 @@ struct index {
 
 struct index_cache {
 	int dir_fd;			/* borrowed */
+	struct watermark *watermark;	/* borrowed; may be NULL */
+	struct states states;
 	struct index items[INDEX_CACHE_SEGMENTS];
 	uint64_t clock;
 };

@@ -1,6 +1,10 @@
 #include "broker/local/ordinals.h"
 
 #include "base/mem.h"
+#include "broker/local/recover.h"
+
+#include <fcntl.h>
+#include <unistd.h>
 
 enum { FIRST_CAP = 64 };
 
@@ -117,13 +121,24 @@ void extent_release(struct extent *extent)
 	cursor_release(&extent->cursor);
 }
 
+static bool first_is_there(const struct extent *extent)
+{
+	char name[SEGMENT_NAME_MAX];
+
+	segment_name(extent->first_base, "segment", name);
+	return extent->first_base != 0 && faccessat(extent->dir_fd, name, F_OK, 0) == 0;
+}
+
 enum err_code extent_read_first(struct extent *extent, struct err *err)
 {
 	struct segment_state state;
 	uint64_t *bases;
+	enum err_code code;
 	size_t count;
-	enum err_code code = segment_list(extent->dir_fd, &bases, &count, err);
 
+	if (first_is_there(extent))
+		return ERR_OK; /* no older one comes */
+	code = segment_list(extent->dir_fd, &bases, &count, err);
 	if (code != ERR_OK)
 		return code;
 	if (count > 0 && bases[0] != extent->first_base) {
@@ -136,26 +151,29 @@ enum err_code extent_read_first(struct extent *extent, struct err *err)
 	return code;
 }
 
-/* Begin at the last segment whose state is good: it knows all that was before it. */
+/*
+ * To the last segment whose state is good, unless the cursor is there already: the state knows all
+ * that was before it, so what is read follows from what has changed, not from all that there is.
+ */
 static enum err_code extent_begin(struct extent *extent, uint64_t watermark, struct err *err)
 {
-	struct segment_state state;
+	struct segment_state state = { .known = false };
 	uint64_t *bases;
 	size_t count;
 	enum err_code code = segment_list(extent->dir_fd, &bases, &count, err);
 
 	if (code != ERR_OK)
 		return code;
-	for (; count > 0 && code == ERR_OK; count--) {
-		if (bases[count - 1] >= watermark)
-			continue;
+	while (count > 0 && bases[count - 1] >= watermark)
+		count--;
+	for (; count > 0 && bases[count - 1] > extent->cursor.at && !state.known; count--) {
 		code = segment_state_read(extent->dir_fd, bases[count - 1], &extent->next, &state,
 					  err);
-		if (code == ERR_OK && state.known)
+		if (code != ERR_OK)
 			break;
+		if (state.known)
+			cursor_seek(&extent->cursor, bases[count - 1]);
 	}
-	if (code == ERR_OK && count > 0)
-		cursor_seek(&extent->cursor, bases[count - 1]);
 	free(bases);
 	return code;
 }
@@ -167,8 +185,10 @@ enum err_code extent_read_next(struct extent *extent, uint64_t watermark, struct
 	struct segment_state state;
 	struct batch batch;
 
-	if (extent->cursor.at == 0)
-		code = extent_begin(extent, watermark, err);
+	if (extent->watermark && watermark_ends(extent->watermark, watermark, &extent->ends))
+		return ERR_OK;
+	extent->ends.watermark = 0;
+	code = extent_begin(extent, watermark, err);
 	while (code == ERR_OK && result != CURSOR_WAIT) {
 		code = cursor_next(&extent->cursor, watermark, &result, &batch, NULL, err);
 		if (code != ERR_OK || result != CURSOR_BATCH)
@@ -195,7 +215,8 @@ static void extent_raise(const struct ordinals *ordinals, const struct partition
 		*ordinal = found->next;
 }
 
-void extent_skip(struct extent *extent, const struct topics *topics, uint64_t count)
+void extent_skip(struct extent *extent, const struct topics *topics, uint64_t count,
+		 const struct ends *ends)
 {
 	for (size_t i = 0; count > 0 && i < topics->count; i++)
 		for (int32_t p = 0; p < topics->items[i]->partition_count; p++) {
@@ -204,19 +225,27 @@ void extent_skip(struct extent *extent, const struct topics *topics, uint64_t co
 
 			if (!ordinals_find(&extent->next, uid, p))
 				ordinals_get(&extent->next, uid, p)->next =
-					partition->floor + count;
+					recover_skip(partition->floor, count, ends, uid, p);
 		}
+}
+
+static void extent_apply_one(const struct extent *extent, struct partition *partition)
+{
+	extent_raise(&extent->first, partition, &partition->first);
+	extent_raise(&extent->next, partition, &partition->next);
+	if (extent->ends.watermark > 0) {
+		uint64_t next = ends_next(&extent->ends, partition->topic->uid, partition->id);
+
+		if (next > partition->next)
+			partition->next = next;
+	}
+	if (partition->next < partition->first)
+		partition->next = partition->first;
 }
 
 void extent_apply(const struct extent *extent, struct topics *topics)
 {
 	for (size_t i = 0; i < topics->count; i++)
-		for (int32_t p = 0; p < topics->items[i]->partition_count; p++) {
-			struct partition *partition = &topics->items[i]->partitions[p];
-
-			extent_raise(&extent->first, partition, &partition->first);
-			extent_raise(&extent->next, partition, &partition->next);
-			if (partition->next < partition->first)
-				partition->next = partition->first;
-		}
+		for (int32_t p = 0; p < topics->items[i]->partition_count; p++)
+			extent_apply_one(extent, &topics->items[i]->partitions[p]);
 }

@@ -10,6 +10,7 @@
 #define BROKER_LOCAL_ORDINALS_H
 
 #include "broker/local/cursor.h"
+#include "broker/local/watermark.h"
 #include "broker/topics.h"
 
 /* The last one that there may be: a planted batch that tells of more is not believed. */
@@ -45,18 +46,22 @@ struct extent {
 	struct ordinals first;		/* … this */
 	struct cursor cursor;		/* how far was read for … */
 	struct ordinals next;		/* … this */
+	struct watermark *watermark;	/* borrowed; NULL: there is none */
+	struct ends ends;		/* what it told last, in place of reading */
 };
 
 void extent_init(struct extent *extent, int dir_fd);
 void extent_release(struct extent *extent);
 /* Look at the oldest segment again if it is another one now. */
 MUST_USE enum err_code extent_read_first(struct extent *extent, struct err *err);
-/* Read on up to the watermark; headers only. */
+/* Learn where each partition ends at the watermark: from its page, or, where that does not tell, by
+ * reading on from the newest state up to it; headers only. */
 MUST_USE enum err_code extent_read_next(struct extent *extent, uint64_t watermark,
 					struct err *err);
 /* Records were lost that may be of any partition, also of one that nothing which was read names:
- * `count` of its ordinals are not used. */
-void extent_skip(struct extent *extent, const struct topics *topics, uint64_t count);
+ * `count` of its ordinals are not used, or as many as the ends tell (NULL: they do not). */
+void extent_skip(struct extent *extent, const struct topics *topics, uint64_t count,
+		 const struct ends *ends);
 /* Raises first, and next where that is known, of the partitions. */
 void extent_apply(const struct extent *extent, struct topics *topics);
 

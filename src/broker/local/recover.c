@@ -91,21 +91,33 @@ struct doubt {
 	uint64_t records; /* at most so many were there */
 };
 
+uint64_t recover_skip(uint64_t next, uint64_t unknown, const struct ends *ends, uint64_t uid,
+		      int32_t partition)
+{
+	uint64_t most = unknown > ORDINAL_MAX - next ? ORDINAL_MAX : next + unknown;
+	uint64_t end = ends ? ends_next(ends, uid, partition) : most;
+
+	if (end > most)
+		end = most; /* damage of the watermark file must not use up the ordinals */
+	return end > next ? end : next;
+}
+
 /*
  * A partition's last records may have been in the damaged place. Their ordinals must not be
- * used again, so it goes on above the most that were there; the gap is reported as damage.
+ * used again, so it goes on where the ends say that it ended, if they were kept up to the
+ * watermark, else above the most that were there; the gap is reported as damage.
  */
-static void resolve_doubt(struct recovery *plan, struct doubt doubt)
+static void resolve_doubt(struct recovery *plan, struct doubt doubt, const struct ends *ends)
 {
 	plan->unknown = doubt.records;
+	plan->ends_hold = ends && ends->watermark >= plan->watermark;
 	for (size_t i = 0; plan->unknown > 0 && i < plan->ordinals.cap; i++) {
 		struct ordinal *ordinal = &plan->ordinals.places[i];
 
-		if (!ordinal->uid || ordinal->at >= doubt.before)
-			continue;
-		ordinal->next += plan->unknown;
-		if (ordinal->next > ORDINAL_MAX)
-			ordinal->next = ORDINAL_MAX;
+		if (ordinal->uid && ordinal->at < doubt.before)
+			ordinal->next = recover_skip(ordinal->next, plan->unknown,
+						     plan->ends_hold ? ends : NULL, ordinal->uid,
+						     ordinal->partition);
 	}
 }
 
@@ -238,7 +250,7 @@ static void miss_segments(struct recovery *plan, struct doubt *doubt)
 }
 
 static enum err_code make_plan(struct recovery *plan, struct survey *survey, size_t from,
-			       struct err *err)
+			       const struct ends *ends, struct err *err)
 {
 	struct doubt doubt = { 0 };
 	enum err_code code = ERR_OK;
@@ -256,13 +268,14 @@ static enum err_code make_plan(struct recovery *plan, struct survey *survey, siz
 	if (code != ERR_OK)
 		return code;
 	miss_segments(plan, &doubt);
-	resolve_doubt(plan, doubt);
+	resolve_doubt(plan, doubt, ends);
 	if (survey->last_end > plan->end)
 		plan->cut_bytes = survey->last_end - plan->end;
 	return ERR_OK;
 }
 
-enum err_code recover_plan(int dir_fd, uint64_t published, struct recovery *ret, struct err *err)
+enum err_code recover_plan(int dir_fd, uint64_t published, const struct ends *ends,
+			   struct recovery *ret, struct err *err)
 {
 	struct recovery plan = { .watermark = published };
 	struct survey survey = { .looked = false };
@@ -280,7 +293,7 @@ enum err_code recover_plan(int dir_fd, uint64_t published, struct recovery *ret,
 		code = err_set(err, ERR_CORRUPT,
 			       "the log's watermark is there, its segments are not");
 	if (code == ERR_OK)
-		code = make_plan(&plan, &survey, from, err);
+		code = make_plan(&plan, &survey, from, ends, err);
 	for (size_t i = 0; i < plan.count; i++)
 		segment_close(&survey.views[i].segment);
 	free(survey.views);

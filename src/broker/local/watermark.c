@@ -26,22 +26,27 @@ struct watermark_page {
 	_Atomic uint64_t complement;
 	_Atomic uint32_t bell;
 	_Atomic uint32_t topics;
+	_Atomic uint32_t layouts;
+	_Atomic uint32_t overflow;
+	_Atomic uint64_t ends_up_to;
+	uint64_t zero;
+	struct {
+		_Atomic uint64_t name;
+		_Atomic uint64_t next;
+	} ends[WATERMARK_ENDS];
 };
-static_assert(sizeof(struct watermark_page) == 40, "the layout is a file format");
+static_assert(sizeof(struct watermark_page) == PAGE, "the layout is a file format");
 
 /* A whole new file under the name `temporary`. */
 static enum err_code watermark_write_new(int dir_fd, const char *temporary, uint64_t log_id,
 					 struct err *err)
 {
-	union {
-		struct watermark_page page;
-		char bytes[PAGE];
-	} file = { .page = { .log_id = log_id, .complement = ~(uint64_t)0 } };
+	struct watermark_page page = { .log_id = log_id, .complement = ~(uint64_t)0 };
 
-	memcpy(file.page.magic, magic, sizeof(magic));
+	memcpy(page.magic, magic, sizeof(magic));
 	/* All its blocks are written now, so that no later store through a mapping lacks one. */
-	return file_write(dir_fd, temporary, slice_of(file.bytes, PAGE), true,
-			  "the log's watermark", err);
+	return file_write(dir_fd, temporary, slice_of(&page, PAGE), true, "the log's watermark",
+			  err);
 }
 
 /* `replace`: even if there is one. */
@@ -152,9 +157,87 @@ static void ring(struct watermark_page *page)
 
 void watermark_publish(struct watermark *watermark, uint64_t address)
 {
+	atomic_store(&watermark->page->ends_up_to, address);
 	atomic_store(&watermark->page->watermark, address);
 	atomic_store(&watermark->page->complement, ~address);
 	ring(watermark->page);
+}
+
+/* Uids are random, so no two partitions of a log share a name, or the place to look first. */
+static uint64_t end_name(uint64_t uid, int32_t partition)
+{
+	uint64_t name = uid ^ (uint64_t)(uint32_t)partition * 0x9e3779b97f4a7c15;
+
+	return name ? name : 1;
+}
+
+void watermark_ends_begin(struct watermark *watermark)
+{
+	struct watermark_page *page = watermark->page;
+
+	atomic_fetch_or(&page->layouts, 1);
+	atomic_store(&page->overflow, 0);
+	for (size_t i = 0; i < WATERMARK_ENDS; i++) {
+		atomic_store(&page->ends[i].name, 0);
+		atomic_store(&page->ends[i].next, 0);
+	}
+}
+
+void watermark_ends_done(struct watermark *watermark)
+{
+	atomic_fetch_add(&watermark->page->layouts, 1);
+}
+
+void watermark_set_end(struct watermark *watermark, uint64_t uid, int32_t partition, uint64_t next)
+{
+	struct watermark_page *page = watermark->page;
+	uint64_t name = end_name(uid, partition), there;
+	size_t at = name % WATERMARK_ENDS, tries = 0;
+
+	for (; tries < WATERMARK_ENDS; tries++, at = (at + 1) % WATERMARK_ENDS) {
+		there = atomic_load_explicit(&page->ends[at].name, memory_order_relaxed);
+		if (there == name || there == 0)
+			break;
+	}
+	if (tries == WATERMARK_ENDS) {
+		atomic_store(&page->overflow, 1);
+		return;
+	}
+	atomic_store_explicit(&page->ends[at].next, next, memory_order_release);
+	if (there == 0)
+		atomic_store(&page->ends[at].name, name);
+}
+
+bool watermark_ends(const struct watermark *watermark, uint64_t up_to, struct ends *ret)
+{
+	const struct watermark_page *page = watermark->page;
+	uint32_t layouts = atomic_load(&page->layouts);
+
+	ret->watermark = 0;
+	if (up_to == 0 || layouts & 1 || atomic_load(&page->ends_up_to) < up_to)
+		return false;
+	for (size_t i = 0; i < WATERMARK_ENDS; i++) {
+		ret->places[i].name = atomic_load(&page->ends[i].name);
+		ret->places[i].next = atomic_load(&page->ends[i].next);
+	}
+	if (atomic_load(&page->overflow) || atomic_load(&page->layouts) != layouts)
+		return false;
+	ret->watermark = up_to;
+	return true;
+}
+
+uint64_t ends_next(const struct ends *ends, uint64_t uid, int32_t partition)
+{
+	uint64_t name = end_name(uid, partition);
+	size_t at = name % WATERMARK_ENDS;
+
+	for (size_t i = 0; i < WATERMARK_ENDS; i++, at = (at + 1) % WATERMARK_ENDS) {
+		if (ends->places[at].name == name)
+			return ends->places[at].next;
+		if (ends->places[at].name == 0)
+			break;
+	}
+	return 0;
 }
 
 void watermark_ring(struct watermark *watermark)

@@ -9,10 +9,20 @@
  *	24	u64 its complement, written after it
  *	32	u32 bell: counts changes; a futex
  *	36	u32 topics: counts changes of the catalog
+ *	40	u32 layouts: of the ends; odd while they are laid out anew
+ *	44	u32 1: some partitions found no place among the ends
+ *	48	u64 what the ends are told up to: this watermark at least
+ *	64	the ends, a hash table: u64 name of a partition (0: no entry), u64 the ordinal of
+ *its next record. A partition without one has had no record since it was made
  *
  * It is written after the sync it tells of and never synced itself while it
  * changes: after a power cut it may be old, and an old watermark is true. One
  * whose complement does not fit is not used.
+ *
+ * The ends spare a reader the log since the newest segment's state, and tell a recovery which
+ * partitions had the records of a tail that is missing: a copy of a log that was made file by file
+ * while it was written, say, has a newer watermark than segments. They are stored before the
+ * watermark they belong to, so who reads them after it sees no less.
  *
  * Threads: any may read and wait; one publishes.
  */
@@ -22,9 +32,21 @@
 #include "base/err.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct watermark_page;
+
+enum { WATERMARK_ENDS = 252 };
+
+/* The ends at one moment. */
+struct ends {
+	uint64_t watermark; /* they tell no less than that; 0: they tell nothing */
+	struct end {
+		uint64_t name;
+		uint64_t next;
+	} places[WATERMARK_ENDS];
+};
 
 struct watermark {
 	struct watermark_page *page;
@@ -43,6 +65,14 @@ void watermark_close(struct watermark *watermark);
 /* 0 if it is not to be trusted. */
 uint64_t watermark_get(const struct watermark *watermark);
 void watermark_publish(struct watermark *watermark, uint64_t address);
+/* Before the watermark that they belong to is published. _begin: all of them come anew. */
+void watermark_ends_begin(struct watermark *watermark);
+void watermark_set_end(struct watermark *watermark, uint64_t uid, int32_t partition, uint64_t next);
+void watermark_ends_done(struct watermark *watermark);
+/* Of a watermark that was got before; false: nobody keeps them up to it. */
+bool watermark_ends(const struct watermark *watermark, uint64_t up_to, struct ends *ret);
+/* The ordinal after the partition's last; 0: it had none. */
+uint64_t ends_next(const struct ends *ends, uint64_t uid, int32_t partition);
 /* The catalog changed. */
 void watermark_ring(struct watermark *watermark);
 uint32_t watermark_topics(const struct watermark *watermark);
