@@ -17,7 +17,7 @@ STATE_ENTRY = struct.Struct("<QiIQ")
 RECORD_HEADER = struct.Struct("<II")
 FIRST_BATCH = 4096
 RECORDS, STATE, MARK = 1, 2, 3
-NULL = 0xFFFFFFFF
+NULL, EXTRA = 0xFFFFFFFF, 0xFFFFFFFE
 
 Batch = collections.namedtuple(
     "Batch", "magic crc position bytes payload_crc chain kind epoch watermark time uid partition count ordinal")
@@ -40,8 +40,9 @@ class Segment:
         self.is_good, self.crc, self.state, self.previous = False, 0, None, (0, 0)
         if len(data) >= FIRST_BATCH:
             magic, version, self.crc, said = SEGMENT_HEADER.unpack_from(data)[:4]
-            self.is_good = (magic == b"PINPIPEJ" and version == 1 and said == base
-                            and crc32c(data[16:64]) == self.crc)
+            summed = data[16:64] if version == 1 else data[8:12] + data[16:64]
+            self.is_good = (magic == b"PINPIPEJ" and version in (1, 2) and said == base
+                            and crc32c(summed) == self.crc)
         first = self.batch_at(base + FIRST_BATCH) if self.is_good else None
         if first and first.kind == STATE:
             payload = self.payload(first)
@@ -180,6 +181,9 @@ class Log:
         payload, at, records = segment.payload(batch), 0, self.records[lane]
         for ordinal in range(batch.ordinal, batch.ordinal + batch.count):
             key_bytes, value_bytes = RECORD_HEADER.unpack_from(payload, at)
+            if key_bytes == EXTRA:  # a time and headers come first, so many bytes of them
+                at += RECORD_HEADER.size + value_bytes
+                key_bytes, value_bytes = RECORD_HEADER.unpack_from(payload, at)
             at += RECORD_HEADER.size + (0 if key_bytes == NULL else key_bytes)
             value = b"" if value_bytes == NULL else payload[at:at + value_bytes]
             at += len(value)
