@@ -100,6 +100,7 @@ X(UNTIL_END, "", "until-end", CONFIG_BOOL, "false", "", "Stop when all that is i
 X(CHECK, "", "check", CONFIG_BOOL, "false", "", "Tell every fault of the models, with its file and line")
 X(OFFSET, "", "offset", CONFIG_TEXT, "beginning", "", "Where to begin: an offset, -N (the last N), @milliseconds since 1970, beginning or end")
 X(COUNT, "", "count", CONFIG_INT, "0", "0..9223372036854775807", "Stop after so many; 0: all")
+X(TO, "", "to", CONFIG_TEXT, "", "", "Where the copy goes; a name that is not there yet")
 X(FOLLOW, "", "follow", CONFIG_BOOL, "false", "", "Wait for more at the end")
 X(ALL, "", "all", CONFIG_BOOL, "false", "", "Also the dead letters that a replay made rows")
 X(TOPIC, "", "topic", CONFIG_TEXT, "", "", "Only of this topic or stream")

@@ -74,6 +74,7 @@ struct command {
 	X(cat) \
 	X(dlq) \
 	X(check) \
+	X(backup) \
 	X(config) \
 	X(version)
 

@@ -31,11 +31,11 @@ A_SEGMENT = '{"records": [%s]}' % ",".join(['{"value": "%s"}' % ("x" * 60000)] *
 
 def failpoints():
     """All names in the sources, so that none can be forgotten, but those of commands that a person gives:
-    test_rebuild_kill.py and test_replay.py kill at these."""
+    test_rebuild_kill.py, test_replay.py and test_backup.py kill at these."""
     names = set()
     for path in SOURCE.rglob("*.c"):
         names.update(re.findall(r'\b(?:FAILPOINT|FAIL_AT)\("([a-z0-9-]+)"', path.read_text()))
-    return sorted(name for name in names if not name.startswith(("rebuild-", "replay-")))
+    return sorted(name for name in names if not name.startswith(("backup-", "rebuild-", "replay-")))
 
 
 def provoke(pipeline, point, number):

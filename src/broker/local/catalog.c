@@ -383,6 +383,27 @@ enum err_code catalog_upgrade(int dir_fd, const struct topics *topics, uint64_t 
 	return code == ERR_UNKNOWN ? (err->code = ERR_IO) : code;
 }
 
+enum err_code catalog_copy(int from_fd, int to_fd, struct err *err)
+{
+	const char *const names[] = { copy_name, file_name };
+	enum err_code code;
+	struct buf text;
+
+	buf_init(&text, CATALOG_BYTES_MAX);
+	code = read_whole(from_fd, file_name, &text, err);
+	if (code != ERR_OK) {
+		struct err why;
+
+		buf_clear(&text);
+		if (read_whole(from_fd, copy_name, &text, &why) == ERR_OK)
+			code = ERR_OK;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(names) && code == ERR_OK; i++)
+		code = file_write(to_fd, names[i], buf_slice(&text), true, the_list, err);
+	buf_release(&text);
+	return code;
+}
+
 /* `name` becomes what is whole in the other file. */
 static void catalog_mend_file(int dir_fd, const char *name, struct slice text)
 {

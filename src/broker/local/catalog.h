@@ -32,6 +32,8 @@ MUST_USE enum err_code catalog_upgrade(int dir_fd, const struct topics *topics, 
 				       struct err *err);
 /* ERR_CORRUPT: there is a log, which has lost its catalog. */
 MUST_USE enum err_code catalog_need_no_log(int dir_fd, struct err *err);
+/* Into the log of another directory, durable but for the names. */
+MUST_USE enum err_code catalog_copy(int from_fd, int to_fd, struct err *err);
 /* The writer's, before it loads: what is damaged or gone of the two is made of the other one. */
 void catalog_mend(int dir_fd);
 /* Not ERR_OK: one of the two is damaged. */

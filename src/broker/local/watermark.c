@@ -5,11 +5,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -37,16 +39,17 @@ struct watermark_page {
 };
 static_assert(sizeof(struct watermark_page) == PAGE, "the layout is a file format");
 
-/* A whole new file under the name `temporary`. */
-static enum err_code watermark_write_new(int dir_fd, const char *temporary, uint64_t log_id,
-					 struct err *err)
+/* A whole new file under the name. */
+static enum err_code watermark_write_new(int dir_fd, const char *name, uint64_t log_id,
+					 uint64_t address, struct err *err)
 {
-	struct watermark_page page = { .log_id = log_id, .complement = ~(uint64_t)0 };
+	struct watermark_page page = { .log_id = log_id,
+				       .watermark = address,
+				       .complement = ~address };
 
 	memcpy(page.magic, magic, sizeof(magic));
 	/* All its blocks are written now, so that no later store through a mapping lacks one. */
-	return file_write(dir_fd, temporary, slice_of(&page, PAGE), true, "the log's watermark",
-			  err);
+	return file_write(dir_fd, name, slice_of(&page, PAGE), true, "the log's watermark", err);
 }
 
 /* `replace`: even if there is one. */
@@ -54,10 +57,13 @@ static enum err_code watermark_make(int dir_fd, bool replace, uint64_t log_id, s
 {
 	char temporary[64];
 	enum err_code code;
+	uint64_t mine = 0;
 	int rc;
 
-	(void)snprintf(temporary, sizeof(temporary), "%s.%ld", file_name, (long)getpid());
-	code = watermark_write_new(dir_fd, temporary, log_id, err);
+	/* Not by the process' id: another container may have one of that number. */
+	(void)!getrandom(&mine, sizeof(mine), 0);
+	(void)snprintf(temporary, sizeof(temporary), "%s.%016" PRIx64, file_name, mine);
+	code = watermark_write_new(dir_fd, temporary, log_id, 0, err);
 	if (code != ERR_OK)
 		return code;
 	rc = replace ? renameat(dir_fd, temporary, dir_fd, file_name)
@@ -66,6 +72,11 @@ static enum err_code watermark_make(int dir_fd, bool replace, uint64_t log_id, s
 		code = err_errno(err, "could not make the log's watermark");
 	(void)unlinkat(dir_fd, temporary, 0);
 	return code;
+}
+
+enum err_code watermark_write(int dir_fd, uint64_t log_id, uint64_t address, struct err *err)
+{
+	return watermark_write_new(dir_fd, file_name, log_id, address, err);
 }
 
 static bool is_good(const struct watermark_page *page, uint64_t log_id)

@@ -61,6 +61,9 @@ enum watermark_mode {
 MUST_USE enum err_code watermark_open(int dir_fd, enum watermark_mode mode, uint64_t log_id,
 				      struct watermark *ret, struct err *err);
 void watermark_close(struct watermark *watermark);
+/* The file of a copy of a log, where there is none; it tells no ends. Durable but for its name. */
+MUST_USE enum err_code watermark_write(int dir_fd, uint64_t log_id, uint64_t address,
+				       struct err *err);
 
 /* 0 if it is not to be trusted. */
 uint64_t watermark_get(const struct watermark *watermark);
