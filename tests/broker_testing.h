@@ -87,13 +87,20 @@ static inline struct append_outcome append_text(struct broker *broker, struct en
 	return outcome;
 }
 
-/* The next event before then that is more than that a partition has caught up. */
+/* Nothing that was a record, or has to do with one. */
+static inline bool event_is_quiet(const struct reader_event *event)
+{
+	return event->kind == READER_CAUGHT_UP ||
+	       (event->kind == READER_GAP && event->gap == GAP_NONE);
+}
+
+/* The next event before then that is more than quiet. */
 static inline struct reader_event event_before(struct broker_reader *reader, int64_t deadline_ms)
 {
 	struct reader_event event = { .kind = READER_CAUGHT_UP };
 	struct err err = { 0 };
 
-	while (event.kind == READER_CAUGHT_UP)
+	while (event_is_quiet(&event))
 		assert_ok(reader_next(reader, deadline_ms, &event, &err));
 	return event;
 }

@@ -82,7 +82,7 @@ struct partition_info {
 	bool open;			/* takes records */
 	struct position first;		/* of the oldest record kept */
 	bool next_known;		/* a service need not tell … */
-	struct position next;		/* … the position that comes next; all before it are durable */
+	struct position next;		/* … what comes next; all before it are durable */
 	struct position born;		/* no record of this topic can stand before it: those
 					   were of one that had its name */
 	int32_t parents[2];		/* shards that it came from, or -1 */

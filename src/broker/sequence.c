@@ -64,16 +64,15 @@ struct position position_with_ordinal(struct position like, uint64_t ordinal)
 {
 	if (is_offset(like))
 		return position_of_offset(ordinal);
-	return position_of_sequence(get_bits(like, SEQ_CREATED) & 0xfffffffff,
-				    position_shard(like), ordinal);
-}
-
-uint32_t position_shard(struct position sequence)
-{
-	return (uint32_t)get_bits(sequence, SEQ_SHARD);
+	return position_of_sequence(position_created_s(like), position_shard(like), ordinal);
 }
 
 uint64_t position_created_s(struct position sequence)
 {
 	return get_bits(sequence, SEQ_CREATED) & 0xfffffffff;
+}
+
+uint32_t position_shard(struct position sequence)
+{
+	return (uint32_t)get_bits(sequence, SEQ_SHARD);
 }

@@ -21,6 +21,12 @@
 
 struct position position_of_offset(uint64_t offset);
 struct position position_of_sequence(uint64_t created_s, uint32_t shard, uint64_t counter);
+/* It is no sequence number: an offset, or of a stream an ordinal. */
+static inline bool position_is_ordinal(struct position position)
+{
+	return position.word[0] == 0 && position.word[1] == 0 && position.word[2] <= INT64_MAX;
+}
+
 uint64_t position_ordinal(struct position position);
 /* The position of another ordinal in the partition that `like` belongs to. */
 struct position position_with_ordinal(struct position like, uint64_t ordinal);

@@ -185,71 +185,80 @@ static enum err_code check_new(const struct topics *topics, struct topic_ref ref
 	return ERR_OK;
 }
 
-enum err_code topics_create(struct topics *topics, struct topic_ref ref, int32_t partitions,
-			    struct topic **ret_topic, struct err *err)
+/* Where a partition begins when nobody says so. */
+static void begin_partition(struct partition *partition, const struct topic_floor *floor)
 {
-	enum err_code code = check_new(topics, ref, partitions, err);
-	const struct topic_floor *floor;
-	struct topic *topic;
-	uint64_t created_s;
+	partition->created_s = (uint64_t)(partition->topic->created_ms / 1000);
+	if (floor && partition->created_s <= floor->created_s)
+		partition->created_s = floor->created_s + 1;
+	partition->floor = floor_ordinal(floor, (size_t)partition->id);
+}
 
-	if (code != ERR_OK)
-		return code;
-	/* What is gone may take the room that what is there leaves. */
-	floors_fit(&topics->floors, TOPICS_MAX - topics->count - 1,
-		   TOPICS_PARTITIONS_MAX - topics->partition_count - (size_t)partitions);
-	floor = floors_find(&topics->floors, ref);
-	topic = topic_new(ref, partitions);
-	topic->uid = new_uid(topics);
-	topic->created_ms = clock_wall_ms();
-	created_s = (uint64_t)(topic->created_ms / 1000);
-	if (floor && created_s <= floor->created_s)
-		created_s = floor->created_s + 1;
-	for (int32_t i = 0; i < partitions; i++) {
-		struct partition *partition = &topic->partitions[i];
+/* Where it begins by somebody's will: not where a topic of that name has been. */
+static enum err_code begin_at(struct partition *partition, const struct topic_floor *floor,
+			      struct position born, struct err *err)
+{
+	bool is_sequence = !position_is_ordinal(born);
+	uint64_t ordinal = position_ordinal(born), made = partition->created_s;
+	char text[POSITION_TEXT_MAX];
+	bool taken;
 
-		partition->created_s = created_s;
-		partition->floor = floor_ordinal(floor, (size_t)i);
-		partition->first = partition->next = partition->floor;
-	}
-	(void)topics_insert(topics, topic);
-	*ret_topic = topic;
+	(void)position_text(born, text);
+	if (is_sequence)
+		made = position_created_s(born);
+	taken = ordinal < partition->floor || (floor && made < floor->created_s);
+	if (is_sequence && (partition->topic->kind == TOPIC_LOG ||
+			    position_cmp(born, position_of_sequence(made, (uint32_t)partition->id,
+								    ordinal)) != 0))
+		return err_set(err, ERR_SHAPE, "partition %" PRId32 " cannot begin at %s, which "
+			       "is no position of it", partition->id, text);
+	if (taken)
+		return err_set(err, ERR_SHAPE, "partition %" PRId32 " cannot begin at %s: there "
+			       "were records of that name before it", partition->id, text);
+	partition->floor = ordinal;
+	partition->created_s = made;
 	return ERR_OK;
 }
 
-/* Takes in where it is to begin; false: there it cannot, since a topic that had its name went
- * further, or since it is no position of this partition. */
-static bool partition_begin_at(struct partition *partition, struct position born)
+static enum err_code begin_partitions(struct topic *topic, const struct topic_floor *floor,
+				      const struct position *born, struct err *err)
 {
-	uint64_t ordinal = position_ordinal(born);
+	enum err_code code = ERR_OK;
 
-	if (ordinal < partition->floor || ordinal > INT64_MAX)
-		return false;
-	if (partition->topic->kind == TOPIC_STREAM) {
-		uint64_t created_s = position_created_s(born);
+	for (int32_t i = 0; i < topic->partition_count && code == ERR_OK; i++) {
+		struct partition *partition = &topic->partitions[i];
 
-		/* Later than another stream's, by whose end this one's creation was chosen. */
-		if (partition->floor > 0 && created_s < partition->created_s)
-			return false;
-		partition->created_s = created_s;
+		begin_partition(partition, floor);
+		if (born)
+			code = begin_at(partition, floor, born[i], err);
+		partition->first = partition->next = partition->floor;
 	}
-	partition->floor = partition->first = partition->next = ordinal;
-	return position_cmp(partition_position(partition, ordinal), born) == 0;
+	return code;
 }
 
-enum err_code topic_begin_at(struct topic *topic, const struct position *born, struct err *err)
+enum err_code topics_create(struct topics *topics, struct topic_ref ref,
+			    const struct topic_options *options, struct topic **ret_topic,
+			    struct err *err)
 {
-	char text[POSITION_TEXT_MAX];
+	int32_t partitions = options->partitions;
+	enum err_code code = check_new(topics, ref, partitions, err);
+	struct topic *topic;
 
-	for (int32_t i = 0; i < topic->partition_count; i++) {
-		if (partition_begin_at(&topic->partitions[i], born[i]))
-			continue;
-		(void)position_text(born[i], text);
-		return err_set(err, ERR_SHAPE,
-			       "partition %" PRId32 " of %s \"%s\" cannot begin at "
-			       "%s",
-			       i, topic_kind_name(topic->kind), topic->name, text);
+	if (code != ERR_OK)
+		return code;
+	topic = topic_new(ref, partitions);
+	topic->uid = new_uid(topics);
+	topic->created_ms = clock_wall_ms();
+	/* What is gone may take the room that what is there leaves. */
+	floors_fit(&topics->floors, TOPICS_MAX - topics->count - 1,
+		   TOPICS_PARTITIONS_MAX - topics->partition_count - (size_t)partitions);
+	code = begin_partitions(topic, floors_find(&topics->floors, ref), options->born, err);
+	if (code != ERR_OK) {
+		topic_free(topic);
+		return code;
 	}
+	(void)topics_insert(topics, topic);
+	*ret_topic = topic;
 	return ERR_OK;
 }
 
@@ -340,7 +349,7 @@ uint64_t partition_ordinal_from(const struct partition *partition, struct positi
 {
 	uint64_t ordinal = position_ordinal(position);
 
-	if (partition->topic->kind == TOPIC_LOG)
+	if (partition->topic->kind == TOPIC_LOG || position_is_ordinal(position))
 		return ordinal;
 	/* Any number is allowed here, also one that lies between two of ours. */
 	if (position_cmp(position, partition_position(partition, 0)) <= 0)
@@ -356,6 +365,8 @@ uint64_t partition_ordinal_after(const struct partition *partition, struct posit
 
 	if (ordinal == UINT64_MAX)
 		return ordinal;
+	if (position_is_ordinal(position))
+		return ordinal + 1;
 	return ordinal + (position_cmp(position, partition_position(partition, ordinal)) == 0);
 }
 

@@ -72,13 +72,10 @@ struct topic *topics_find_uid(const struct topics *topics, uint64_t uid);
 /* As topics_find, but ERR_NO_TOPIC with its message. */
 MUST_USE enum err_code topics_get(const struct topics *topics, struct topic_ref ref,
 				  struct topic **ret_topic, struct err *err);
-/* ERR_EXISTS; ERR_SHAPE: name or number of partitions not allowed; ERR_LIMIT: too many. */
+/* ERR_EXISTS; ERR_SHAPE: name, number or beginnings of partitions not allowed; ERR_LIMIT: too many. */
 MUST_USE enum err_code topics_create(struct topics *topics, struct topic_ref ref,
-				     int32_t partitions, struct topic **ret_topic,
-				     struct err *err);
-/* A topic that was just made begins at these positions, one a partition. ERR_SHAPE: it cannot. */
-MUST_USE enum err_code topic_begin_at(struct topic *topic, const struct position *born,
-				      struct err *err);
+				     const struct topic_options *options,
+				     struct topic **ret_topic, struct err *err);
 /* Removal: first its floor is noted, then it is dropped and freed. */
 void topics_leave_floor(struct topics *topics, const struct topic *topic);
 void topics_drop(struct topics *topics, struct topic *topic);

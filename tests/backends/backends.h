@@ -16,6 +16,34 @@
 /* Holds at most `bytes_max` of records. Readers of other threads wait as with broker_local. */
 MUST_USE struct broker *broker_memory_new(size_t bytes_max, broker_done_fn *done, void *done_user);
 
+struct memory_options {
+	size_t bytes_max;
+	uint64_t spread;		/* between the counters of a shard's records; 0: 1 */
+	bool markers;			/* after each record of a topic a number that is none */
+	bool end_unknown;
+	broker_done_fn *done;
+	void *done_user;
+};
+
+MUST_USE struct broker *broker_memory_open(const struct memory_options *options);
+
+/* What a service does by itself; to one that was made by the calls above. */
+
+/* The next `count` numbers give no records. */
+void broker_memory_skip(struct broker *broker, struct topic_ref topic, int32_t partition,
+			size_t count, enum gap_reason reason);
+/* The oldest `count` numbers are not kept any more. */
+void broker_memory_let_go(struct broker *broker, struct topic_ref topic, int32_t partition,
+			  size_t count);
+/* Of every group; it is assigned again once it is released, or at once if it is `lost`. */
+void broker_memory_revoke(struct broker *broker, struct topic_ref topic, int32_t partition,
+			  bool lost);
+/* The shard is closed; its children come after all there are. */
+void broker_memory_split(struct broker *broker, struct topic_ref stream, int32_t shard);
+/* `after` is the one whose hashes come after the shard's. */
+void broker_memory_merge(struct broker *broker, struct topic_ref stream, int32_t shard,
+			 int32_t after);
+
 struct broker_fault {
 	int append_at;			/* this append (from 1; 0: none) … */
 	enum err_code refuse;		/* … is refused with this, or, if that is ERR_OK, … */

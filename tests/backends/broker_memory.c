@@ -3,64 +3,56 @@
  *
  * An append is kept under the lock, at once and whole, and its completion
  * handed over by a thread of its own; so everything in a list counts as durable.
+ * What else a service may do (see struct memory_options and the calls after it),
+ * this one does when it is told to.
  */
+#include "backends/memory.h"
 #include "base/mem.h"
-#include "base/stop.h"
 #include "base/time.h"
-#include "backends/backends.h"
-#include "broker/completer.h"
 #include "broker/partitioner.h"
-#include "broker/subs.h"
-#include "broker/topics.h"
 
-#include <assert.h>
 #include <inttypes.h>
-#include <time.h>
+#include <sys/eventfd.h>
 
-enum { STOP_CHECK_MS = 50 };
-
-struct memory_broker {
-	struct broker base;
-	pthread_mutex_t lock;
-	pthread_cond_t some;		/* a record or a topic came */
-	struct topics topics;
-	size_t bytes;
-	size_t bytes_max;
-	int64_t last_ms;		/* the newest timestamp */
-	struct completer completer;
-};
-static_assert(offsetof(struct memory_broker, base) == 0, "base must be first");
-
-/* Of a partition; record k has ordinal floor + k. */
-struct list {
-	struct record *records;
-	size_t count;
-	size_t cap;
-};
-
-struct memory_reader {
-	struct broker_reader base;
-	struct subs subs;
-	size_t bytes_max;
-	struct record *batch;		/* of the last event, with its own bytes */
-	size_t batch_count;
-};
-static_assert(offsetof(struct memory_reader, base) == 0, "base must be first");
-
-static struct memory_broker *of(struct broker *broker)
+/* Something came that readers may wait for. With the lock. */
+void memory_tell(struct memory_broker *memory)
 {
-	return (struct memory_broker *)broker;
+	(void)pthread_cond_broadcast(&memory->some);
+	for (struct memory_reader *reader = memory->readers; reader; reader = reader->next)
+		if (reader->fd >= 0)
+			(void)eventfd_write(reader->fd, 1);
 }
 
-static void hold(struct memory_broker *memory)
+/* --- positions: of a stream they may be far apart ---------------------- */
+
+struct position memory_spread(const struct memory_broker *memory, enum topic_kind kind,
+				  struct position position)
 {
-	(void)pthread_mutex_lock(&memory->lock);
+	if (kind == TOPIC_LOG)
+		return position;
+	return position_with_ordinal(position, position_ordinal(position) * memory->options.spread);
 }
 
-static void let_go(struct memory_broker *memory)
+static struct position memory_position(const struct memory_broker *memory,
+				       const struct partition *partition, uint64_t ordinal)
 {
-	(void)pthread_mutex_unlock(&memory->lock);
+	return memory_spread(memory, partition->topic->kind, partition_position(partition, ordinal));
 }
+
+/* As start_ordinal(), of the positions that clients see. */
+uint64_t memory_start(const struct memory_broker *memory, const struct partition *partition,
+			     struct reader_start start)
+{
+	uint64_t ordinal = start_ordinal(partition, start), spread = memory->options.spread;
+	bool is_given = start.kind == START_AT || start.kind == START_AFTER;
+
+	if (!is_given || partition->topic->kind == TOPIC_LOG || ordinal == UINT64_MAX ||
+	    position_is_ordinal(start.position))
+		return ordinal;
+	return ordinal / spread + (ordinal % spread > 0);
+}
+
+/* --- records ----------------------------------------------------------- */
 
 static struct slice copy_slice(struct slice s)
 {
@@ -69,23 +61,38 @@ static struct slice copy_slice(struct slice s)
 	if (!s.ptr)
 		return s;
 	to = xmalloc(s.len);
-	memcpy(to, s.ptr, s.len);
+	if (s.len > 0)
+		memcpy(to, s.ptr, s.len);
 	return slice_of(to, s.len);
 }
 
-static struct record copy_record(const struct record *from)
+struct record memory_copy(const struct record *from)
 {
 	struct record record = *from;
+	struct record_header *headers = NULL;
 
 	record.key = copy_slice(from->key);
 	record.value = copy_slice(from->value);
+	if (from->header_count > 0)
+		headers = xcalloc(from->header_count, sizeof(*headers));
+	for (size_t i = 0; i < from->header_count; i++)
+		headers[i] = (struct record_header){ copy_slice(from->headers[i].name),
+						     copy_slice(from->headers[i].value) };
+	record.headers = headers;
 	return record;
 }
 
-static size_t free_record(struct record *record)
+static void free_slice(struct slice s) { free((void *)(uintptr_t)s.ptr); }
+
+size_t memory_free_record(struct record *record)
 {
-	free((void *)(uintptr_t)record->key.ptr);
-	free((void *)(uintptr_t)record->value.ptr);
+	for (size_t i = 0; i < record->header_count; i++) {
+		free_slice(record->headers[i].name);
+		free_slice(record->headers[i].value);
+	}
+	free((void *)(uintptr_t)record->headers);
+	free_slice(record->key);
+	free_slice(record->value);
 	return record->key.len + record->value.len;
 }
 
@@ -94,9 +101,9 @@ static size_t free_list(struct list *list)
 	size_t bytes = 0;
 
 	for (size_t i = 0; list && i < list->count; i++)
-		bytes += free_record(&list->records[i]);
+		bytes += memory_free_record(&list->entries[i].record);
 	if (list)
-		free(list->records);
+		free(list->entries);
 	free(list);
 	return bytes;
 }
@@ -107,34 +114,58 @@ static void free_lists(struct memory_broker *memory, struct topic *topic)
 		memory->bytes -= free_list(topic->partitions[i].user);
 }
 
+static void add_entry(struct partition *partition, struct entry entry)
+{
+	struct list *list = partition->user;
+
+	if (list->count == list->cap) {
+		list->cap = list->cap ? 2 * list->cap : 16;
+		list->entries = xreallocarray(list->entries, list->cap, sizeof(entry));
+	}
+	list->entries[list->count++] = entry;
+	partition->next++;
+}
+
+/* --- topics ------------------------------------------------------------ */
+
 static enum err_code memory_create(struct broker *broker, struct topic_ref ref,
 				   const struct topic_options *options, struct err *err)
 {
-	struct memory_broker *memory = of(broker);
+	struct memory_broker *memory = memory_of(broker);
 	struct topic *topic;
 	enum err_code code;
 
-	hold(memory);
-	code = topics_create(&memory->topics, ref, options->partitions, &topic, err);
+	memory_hold(memory);
+	code = topics_create(&memory->topics, ref, options, &topic, err);
 	for (int32_t i = 0; code == ERR_OK && i < options->partitions; i++)
 		topic->partitions[i].user = xcalloc(1, sizeof(struct list));
-	(void)pthread_cond_broadcast(&memory->some);
-	let_go(memory);
+	memory_tell(memory);
+	memory_unhold(memory);
 	return code;
 }
 
 static enum err_code memory_describe(struct broker *broker, struct topic_ref ref,
 				     struct topic_info *ret_info, struct err *err)
 {
-	struct memory_broker *memory = of(broker);
+	struct memory_broker *memory = memory_of(broker);
 	struct topic *topic;
 	enum err_code code;
 
-	hold(memory);
+	memory_hold(memory);
 	code = topics_get(&memory->topics, ref, &topic, err);
 	if (code == ERR_OK)
 		topic_describe(topic, ret_info);
-	let_go(memory);
+	for (int32_t i = 0; code == ERR_OK && i < ret_info->partition_count; i++) {
+		struct partition_info *info = &ret_info->partitions[i];
+
+		info->first = memory_spread(memory, ref.kind, info->first);
+		info->next = memory_spread(memory, ref.kind, info->next);
+		info->born = memory_spread(memory, ref.kind, info->born);
+		info->next_known = !memory->options.end_unknown;
+		if (!info->next_known)
+			info->next = (struct position){ { 0 } };
+	}
+	memory_unhold(memory);
 	return code;
 }
 
@@ -142,32 +173,34 @@ static enum err_code memory_list(struct broker *broker, enum topic_kind kind,
 				 bool (*each)(void *user, const char *name), void *user,
 				 struct err *err)
 {
-	struct memory_broker *memory = of(broker);
+	struct memory_broker *memory = memory_of(broker);
 
 	(void)err;
-	hold(memory);
+	memory_hold(memory);
 	topics_list(&memory->topics, kind, each, user);
-	let_go(memory);
+	memory_unhold(memory);
 	return ERR_OK;
 }
 
 static enum err_code memory_remove(struct broker *broker, struct topic_ref ref, struct err *err)
 {
-	struct memory_broker *memory = of(broker);
+	struct memory_broker *memory = memory_of(broker);
 	struct topic *topic;
 	enum err_code code;
 
-	hold(memory);
+	memory_hold(memory);
 	code = topics_get(&memory->topics, ref, &topic, err);
 	if (code == ERR_OK) {
 		free_lists(memory, topic);
 		topics_leave_floor(&memory->topics, topic);
 		topics_drop(&memory->topics, topic);
-		(void)pthread_cond_broadcast(&memory->some);
+		memory_tell(memory);
 	}
-	let_go(memory);
+	memory_unhold(memory);
 	return code;
 }
+
+/* --- appending --------------------------------------------------------- */
 
 static size_t append_bytes(const struct append *append)
 {
@@ -181,35 +214,34 @@ static size_t append_bytes(const struct append *append)
 static void keep(struct memory_broker *memory, struct partition *partition,
 		 const struct append_record *in, struct append_outcome *outcome)
 {
-	struct list *list = partition->user;
-	struct record record = { .position = partition_position(partition, partition->next),
-				 .timestamp_ms = memory->last_ms,
-				 .key = in->key, .value = in->value };
+	int64_t timestamp_ms = in->timestamp_ms == TIMESTAMP_NOW ? memory->last_ms
+								 : in->timestamp_ms;
+	struct record record = { .position = memory_position(memory, partition, partition->next),
+				 .timestamp_ms = timestamp_ms,
+				 .key = in->key, .value = in->value,
+				 .headers = in->headers, .header_count = in->header_count };
 
-	if (list->count == list->cap) {
-		list->cap = list->cap ? 2 * list->cap : 16;
-		list->records = xreallocarray(list->records, list->cap, sizeof(record));
-	}
-	list->records[list->count++] = copy_record(&record);
+	add_entry(partition, (struct entry){ .record = memory_copy(&record), .gap = NO_GAP });
+	if (memory->options.markers && partition->topic->kind == TOPIC_LOG)
+		add_entry(partition, (struct entry){ .gap = GAP_NONE });
 	memory->bytes += in->key.len + in->value.len;
-	partition->next++;
 	outcome->position = record.position;
 }
 
 static enum err_code memory_append(struct broker *broker, struct append *append, struct err *err)
 {
-	struct memory_broker *memory = of(broker);
+	struct memory_broker *memory = memory_of(broker);
 	size_t bytes = append_bytes(append);
 	struct topic *topic;
 	enum err_code code;
 	int64_t now = clock_wall_ms();
 
 	assert(append->count > 0);
-	hold(memory);
+	memory_hold(memory);
 	code = topics_get(&memory->topics, append->topic, &topic, err);
-	if (code == ERR_OK && bytes > memory->bytes_max)
+	if (code == ERR_OK && bytes > memory->options.bytes_max)
 		code = err_set(err, ERR_LIMIT, "%zu bytes of records can never fit", bytes);
-	if (code == ERR_OK && bytes > memory->bytes_max - memory->bytes)
+	if (code == ERR_OK && bytes > memory->options.bytes_max - memory->bytes)
 		code = err_set(err, ERR_SPACE, "no room for %zu bytes of records", bytes);
 	if (code == ERR_OK)
 		code = partitioner_place(topic, append, SIZE_MAX, err);
@@ -221,9 +253,9 @@ static enum err_code memory_append(struct broker *broker, struct append *append,
 				keep(memory, &topic->partitions[append->outcomes[i].partition],
 				     &append->records[i], &append->outcomes[i]);
 		completer_push(&memory->completer, append);
-		(void)pthread_cond_broadcast(&memory->some);
+		memory_tell(memory);
 	}
-	let_go(memory);
+	memory_unhold(memory);
 	return code;
 }
 
@@ -236,254 +268,101 @@ static void memory_cork(struct broker *broker, bool corked)
 
 static enum err_code memory_ready(struct broker *broker, size_t bytes, struct err *err)
 {
-	struct memory_broker *memory = of(broker);
+	struct memory_broker *memory = memory_of(broker);
 	bool full;
 
-	hold(memory);
-	full = memory->bytes >= memory->bytes_max || bytes > memory->bytes_max - memory->bytes;
-	let_go(memory);
+	memory_hold(memory);
+	full = bytes > memory->options.bytes_max - memory->bytes ||
+	       memory->bytes >= memory->options.bytes_max;
+	memory_unhold(memory);
 	return full ? err_set(err, ERR_SPACE, "the memory broker is full") : ERR_OK;
 }
 
-static enum err_code memory_reader_open(struct broker *broker,
-					const struct reader_options *options,
-					struct broker_reader **ret_reader, struct err *err)
+/* --- how far groups are ------------------------------------------------ */
+
+/* NULL: none. With the lock. */
+static struct memory_commit *find_commit(const struct memory_broker *memory, const char *group,
+					 const struct partition *partition)
 {
-	struct memory_reader *reader = xcalloc(1, sizeof(*reader));
+	for (size_t i = 0; i < memory->commit_count; i++) {
+		struct memory_commit *commit = &memory->commits[i];
 
-	(void)err;
-	reader->base.broker = broker;
-	reader->bytes_max = options->bytes_max;
-	subs_init(&reader->subs, options);
-	*ret_reader = &reader->base;
-	return ERR_OK;
-}
-
-static uint64_t first_at_time(const struct partition *partition, int64_t time_ms)
-{
-	const struct list *list = partition->user;
-	size_t i = 0;
-
-	while (i < list->count && list->records[i].timestamp_ms < time_ms)
-		i++;
-	return partition->floor + i;
-}
-
-static uint64_t start_ordinal(const struct partition *partition, struct reader_start start)
-{
-	uint64_t ordinal = partition->first;
-
-	switch (start.kind) {
-	case START_FIRST:
-		break;
-	case START_NEXT:
-		ordinal = partition->next;
-		break;
-	case START_TIME:
-		ordinal = first_at_time(partition, start.time_ms);
-		break;
-	case START_AFTER:
-		ordinal = partition_ordinal_after(partition, start.position);
-		break;
-	case START_AT:
-		ordinal = partition_ordinal_from(partition, start.position);
-		break;
+		if (commit->uid == partition->topic->uid && commit->partition == partition->id &&
+		    strcmp(commit->group, group) == 0)
+			return commit;
 	}
-	return ordinal < partition->first ? partition->first : ordinal;
+	return NULL;
 }
 
-static enum err_code memory_reader_seek(struct broker_reader *base, struct topic_ref ref,
-					int32_t id, struct reader_start start, struct err *err)
+/* With the lock. */
+enum err_code memory_find(struct memory_broker *memory, struct topic_ref ref, int32_t id,
+				    struct partition **ret_partition, struct err *err)
 {
-	struct memory_reader *reader = (struct memory_reader *)base;
-	struct memory_broker *memory = of(base->broker);
-	struct partition *partition;
 	struct topic *topic;
+	enum err_code code = topics_get(&memory->topics, ref, &topic, err);
+
+	return code == ERR_OK ? topic_partition(topic, id, ret_partition, err) : code;
+}
+
+static enum err_code memory_committed(struct broker *broker, const char *group,
+				      struct topic_ref ref, int32_t id, struct position *ret_next,
+				      struct err *err)
+{
+	struct memory_broker *memory = memory_of(broker);
+	const struct memory_commit *commit;
+	struct partition *partition;
 	enum err_code code;
 
-	hold(memory);
-	code = topics_get(&memory->topics, ref, &topic, err);
-	if (code == ERR_OK)
-		code = topic_partition(topic, id, &partition, err);
-	if (code == ERR_OK) {
-		struct sub *sub = subs_add(&reader->subs, partition);
-
-		sub->announced = true;
-		sub->next = start_ordinal(partition, start);
-	}
-	let_go(memory);
+	memory_hold(memory);
+	code = memory_find(memory, ref, id, &partition, err);
+	commit = code == ERR_OK ? find_commit(memory, group, partition) : NULL;
+	if (commit)
+		*ret_next = commit->next;
+	else if (code == ERR_OK)
+		code = err_set(err, ERR_ABSENT, "nothing was committed there");
+	memory_unhold(memory);
 	return code;
 }
 
-static void release_batch(struct memory_reader *reader)
+enum err_code memory_commit(struct broker *broker, const char *group, struct topic_ref ref,
+				   int32_t id, struct position next, struct err *err)
 {
-	for (size_t i = 0; i < reader->batch_count; i++)
-		(void)free_record(&reader->batch[i]);
-	free(reader->batch);
-	reader->batch = NULL;
-	reader->batch_count = 0;
-}
+	struct memory_broker *memory = memory_of(broker);
+	struct partition *partition;
+	struct memory_commit *commit;
+	enum err_code code;
 
-/* Copies what one event may hold, at least one record. */
-static void take_batch(struct memory_reader *reader, const struct list *list, size_t from)
-{
-	size_t bytes = 0, count = 0;
-
-	while (from + count < list->count) {
-		const struct record *record = &list->records[from + count];
-
-		bytes += record->key.len + record->value.len;
-		if (count > 0 && bytes > reader->bytes_max)
-			break;
-		count++;
+	memory_hold(memory);
+	code = memory_find(memory, ref, id, &partition, err);
+	commit = code == ERR_OK ? find_commit(memory, group, partition) : NULL;
+	if (code == ERR_OK && !commit) {
+		memory->commits = xreallocarray(memory->commits, memory->commit_count + 1,
+						sizeof(*commit));
+		commit = &memory->commits[memory->commit_count++];
+		*commit = (struct memory_commit){ .group = xstrdup(group),
+						  .uid = partition->topic->uid,
+						  .partition = id };
 	}
-	reader->batch = xcalloc(count, sizeof(*reader->batch));
-	for (size_t i = 0; i < count; i++)
-		reader->batch[i] = copy_record(&list->records[from + i]);
-	reader->batch_count = count;
-}
-
-static bool records_event(struct memory_reader *reader, const struct topics *topics,
-			  struct reader_event *ret_event)
-{
-	struct subs *subs = &reader->subs;
-
-	for (size_t i = 0; i < subs->count; i++) {
-		struct sub *sub = subs->items[(subs->turn + i) % subs->count];
-		const struct topic *topic = topics_find_uid(topics, sub->uid);
-		const struct partition *partition =
-			topic ? &topic->partitions[sub->partition] : NULL;
-
-		if (!partition || sub->next >= partition->next)
-			continue;
-		take_batch(reader, partition->user, sub->next - partition->floor);
-		sub->next += reader->batch_count;
-		subs->turn = (subs->turn + i + 1) % subs->count;
-		*ret_event = (struct reader_event){ .kind = READER_RECORDS,
-						    .topic = sub_ref(sub),
-						    .partition = sub->partition,
-						    .records = reader->batch,
-						    .count = reader->batch_count };
-		return true;
-	}
-	return false;
-}
-
-static void wait_ms(struct memory_broker *memory, int64_t ms)
-{
-	struct timespec until;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += ms * 1000000;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
-	(void)pthread_cond_timedwait(&memory->some, &memory->lock, &until);
-}
-
-static enum err_code memory_reader_next(struct broker_reader *base, int64_t deadline_ms,
-					struct reader_event *ret_event, struct err *err)
-{
-	struct memory_reader *reader = (struct memory_reader *)base;
-	struct memory_broker *memory = of(base->broker);
-
-	(void)err;
-	release_batch(reader);
-	hold(memory);
-	for (;;) {
-		int64_t left = deadline_ms - clock_mono_ms();
-
-		if (subs_group_event(&reader->subs, &memory->topics, ret_event) ||
-		    records_event(reader, &memory->topics, ret_event))
-			break;
-		if (left <= 0 || stop_requested()) {
-			*ret_event = (struct reader_event){ .kind = READER_IDLE };
-			break;
-		}
-		wait_ms(memory, left < STOP_CHECK_MS ? left : STOP_CHECK_MS);
-	}
-	let_go(memory);
-	return ERR_OK;
-}
-
-static enum err_code memory_reader_commit(struct broker_reader *base, struct topic_ref ref,
-					  int32_t id, struct position next, struct err *err)
-{
-	(void)base;	/* nothing rests on it: no retention here */
-	(void)ref;
-	(void)id;
-	(void)next;
-	(void)err;
-	return ERR_OK;
-}
-
-static void memory_reader_close(struct broker_reader *base)
-{
-	struct memory_reader *reader = (struct memory_reader *)base;
-
-	release_batch(reader);
-	subs_release(&reader->subs);
-	free(reader);
+	if (commit)
+		commit->next = next;
+	memory_unhold(memory);
+	return code;
 }
 
 static void memory_free(struct broker *broker)
 {
-	struct memory_broker *memory = of(broker);
+	struct memory_broker *memory = memory_of(broker);
 
 	completer_release(&memory->completer);
 	for (size_t i = 0; i < memory->topics.count; i++)
 		free_lists(memory, memory->topics.items[i]);
+	for (size_t i = 0; i < memory->commit_count; i++)
+		free(memory->commits[i].group);
+	free(memory->commits);
 	topics_release(&memory->topics);
 	(void)pthread_cond_destroy(&memory->some);
 	(void)pthread_mutex_destroy(&memory->lock);
 	free(memory);
-}
-
-static enum err_code memory_committed(struct broker *broker, const char *group,
-				 struct topic_ref topic, int32_t partition,
-				 struct position *ret_next, struct err *err)
-{
-	(void)broker;
-	(void)group;
-	(void)topic;
-	(void)partition;
-	(void)ret_next;
-	return err_set(err, ERR_ABSENT, "not kept");
-}
-
-static enum err_code memory_commit(struct broker *broker, const char *group, struct topic_ref topic,
-			      int32_t partition, struct position next, struct err *err)
-{
-	(void)broker;
-	(void)group;
-	(void)topic;
-	(void)partition;
-	(void)next;
-	return err_set(err, ERR_UNSUPPORTED, "not yet");
-}
-
-static enum err_code memory_reader_pause(struct broker_reader *reader, struct topic_ref topic,
-				    int32_t partition, bool paused, struct err *err)
-{
-	(void)reader;
-	(void)topic;
-	(void)partition;
-	(void)paused;
-	return err_set(err, ERR_UNSUPPORTED, "not yet");
-}
-
-static void memory_reader_release(struct broker_reader *reader, struct topic_ref topic,
-			     int32_t partition)
-{
-	(void)reader;
-	(void)topic;
-	(void)partition;
-}
-
-static enum err_code memory_reader_fd(struct broker_reader *reader, int *ret_fd, struct err *err)
-{
-	(void)reader;
-	(void)ret_fd;
-	return err_set(err, ERR_UNSUPPORTED, "not yet");
 }
 
 static const struct broker_ops memory_ops = {
@@ -497,30 +376,136 @@ static const struct broker_ops memory_ops = {
 	.ready = memory_ready,
 	.committed = memory_committed,
 	.commit = memory_commit,
-	.reader_pause = memory_reader_pause,
-	.reader_release = memory_reader_release,
-	.reader_fd = memory_reader_fd,
 	.reader_open = memory_reader_open,
 	.reader_seek = memory_reader_seek,
 	.reader_next = memory_reader_next,
+	.reader_pause = memory_reader_pause,
+	.reader_release = memory_reader_release,
+	.reader_fd = memory_reader_fd,
 	.reader_commit = memory_reader_commit,
 	.reader_close = memory_reader_close,
 	.free = memory_free,
 };
 
-struct broker *broker_memory_new(size_t bytes_max, broker_done_fn *done, void *done_user)
+struct broker *broker_memory_open(const struct memory_options *options)
 {
 	struct memory_broker *memory = xcalloc(1, sizeof(*memory));
 	pthread_condattr_t attr;
 
 	memory->base.ops = &memory_ops;
-	memory->bytes_max = bytes_max;
+	memory->options = *options;
+	if (memory->options.spread == 0)
+		memory->options.spread = 1;
 	topics_init(&memory->topics);
 	(void)pthread_mutex_init(&memory->lock, NULL);
 	(void)pthread_condattr_init(&attr);
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(&memory->some, &attr);
 	(void)pthread_condattr_destroy(&attr);
-	completer_init(&memory->completer, done, done_user);
+	completer_init(&memory->completer, options->done, options->done_user);
 	return &memory->base;
+}
+
+struct broker *broker_memory_new(size_t bytes_max, broker_done_fn *done, void *done_user)
+{
+	const struct memory_options options = { .bytes_max = bytes_max, .done = done,
+						.done_user = done_user };
+
+	return broker_memory_open(&options);
+}
+
+/* --- what a service does by itself ------------------------------------- */
+
+/* With the lock, which it takes. */
+static struct partition *must_find(struct memory_broker *memory, struct topic_ref ref, int32_t id)
+{
+	struct partition *partition = NULL;
+	struct err ignored;
+
+	memory_hold(memory);
+	if (memory_find(memory, ref, id, &partition, &ignored) != ERR_OK)
+		abort();
+	return partition;
+}
+
+void broker_memory_skip(struct broker *broker, struct topic_ref ref, int32_t id, size_t count,
+			enum gap_reason reason)
+{
+	struct memory_broker *memory = memory_of(broker);
+	struct partition *partition = must_find(memory, ref, id);
+
+	for (size_t i = 0; i < count; i++)
+		add_entry(partition, (struct entry){ .gap = (int)reason });
+	memory_tell(memory);
+	memory_unhold(memory);
+}
+
+void broker_memory_let_go(struct broker *broker, struct topic_ref ref, int32_t id, size_t count)
+{
+	struct memory_broker *memory = memory_of(broker);
+	struct partition *partition = must_find(memory, ref, id);
+
+	partition->first += count;
+	assert(partition->first <= partition->next);
+	memory_unhold(memory);
+}
+
+void broker_memory_revoke(struct broker *broker, struct topic_ref ref, int32_t id, bool lost)
+{
+	struct memory_broker *memory = memory_of(broker);
+	struct list *list = must_find(memory, ref, id)->user;
+
+	list->revocations++;
+	list->lost = lost;
+	memory_tell(memory);
+	memory_unhold(memory);
+}
+
+/* A new shard, open; with the lock. Pointers to the topic's partitions from before are stale. */
+static struct partition *add_shard(struct memory_broker *memory, struct topic *topic,
+				   int32_t parent, int32_t other)
+{
+	size_t count = (size_t)topic->partition_count + 1;
+	struct partition *shard;
+
+	topic->partitions = xreallocarray(topic->partitions, count, sizeof(*shard));
+	shard = &topic->partitions[topic->partition_count];
+	*shard = topic->partitions[parent];
+	shard->id = topic->partition_count++;
+	shard->open = true;
+	shard->parents[0] = parent;
+	shard->parents[1] = other;
+	shard->created_s = topic->partitions[parent].created_s + 1;
+	shard->floor = shard->first = shard->next = 0;
+	shard->user = xcalloc(1, sizeof(struct list));
+	topic->partitions[parent].open = false;
+	memory->topics.partition_count++;
+	return shard;
+}
+
+void broker_memory_split(struct broker *broker, struct topic_ref ref, int32_t id)
+{
+	struct memory_broker *memory = memory_of(broker);
+	struct topic *topic = must_find(memory, ref, id)->topic;
+	struct hash_key first = topic->partitions[id].hash_first;
+	struct hash_key last = topic->partitions[id].hash_last;
+	struct hash_key middle = { first.high + (last.high - first.high) / 2, UINT64_MAX };
+
+	assert(topic->partitions[id].open && last.high > first.high);
+	add_shard(memory, topic, id, -1)->hash_last = middle;
+	add_shard(memory, topic, id, -1)->hash_first = (struct hash_key){ middle.high + 1, 0 };
+	memory_tell(memory);
+	memory_unhold(memory);
+}
+
+void broker_memory_merge(struct broker *broker, struct topic_ref ref, int32_t id, int32_t after)
+{
+	struct memory_broker *memory = memory_of(broker);
+	struct topic *topic = must_find(memory, ref, id)->topic;
+
+	assert(topic->partitions[id].open && topic->partitions[after].open);
+	topic->partitions[after].open = false;
+	add_shard(memory, topic, id, after)->hash_last = topic->partitions[after].hash_last;
+	memory_tell(memory);
+	memory_unhold(memory);
 }

@@ -7,6 +7,8 @@
 
 #include <dirent.h>
 
+static const struct topic_options two = { .partitions = 2 };
+
 enum { RECORDS = 5, LEN = 100, TEXT_MAX = 4096, WRITER_EVERY = 211 };
 
 struct fixture {
@@ -266,7 +268,7 @@ static void create_and_drop(struct topics *topics, int i, uint64_t records)
 	struct err err = { 0 };
 
 	(void)snprintf(name, sizeof(name), "t%d", i);
-	assert_ok(topics_create(topics, ref, 2, &topic, &err));
+	assert_ok(topics_create(topics, ref, &two, &topic, &err));
 	topic->partitions[1].next += records;
 	topics_leave_floor(topics, topic);
 	topics_drop(topics, topic);
@@ -291,7 +293,7 @@ static void test_names_that_are_gone_become_one(void **state)
 	topics_release(&topics);
 	topics_init(&loaded);
 	assert_ok(catalog_load(fixture->dir_fd, &loaded, &log_id, &err));
-	assert_ok(topics_create(&loaded, first, 2, &topic, &err));
+	assert_ok(topics_create(&loaded, first, &two, &topic, &err));
 	assert_int_equal(topic->partitions[0].first, 7);
 	assert_int_equal(topic->partitions[1].first, 7);
 	create_and_drop(&loaded, TOPICS_MAX + 99, 0);

@@ -258,7 +258,7 @@ static int run_delay(const char *dir)
 			   position_of_offset(1), 0 });
 	late = (struct late){ broker, &ended };
 	assert_int_equal(pthread_create(&thread, NULL, put_one, &late), 0);
-	assert_ok(reader_next(reader, clock_mono_ms() + 300, &event, &err));
+	event = event_before(reader, clock_mono_ms() + 300);
 	assert_int_equal(event.kind, READER_IDLE);	/* the sync takes a second */
 	event = next_event(reader);
 	assert_int_equal(event.kind, READER_RECORDS);

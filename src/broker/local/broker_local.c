@@ -106,6 +106,7 @@ static void on_durable(void *user, const struct commit_group *group)
 		lane->partition->next = lane->ordinal + lane->durable;
 	}
 	local_let_go(local);
+	local_readers_ring(local);
 }
 
 /* Opening and closing. */
@@ -280,6 +281,7 @@ static void local_free(struct broker *broker)
 	struct local_broker *local = local_of(broker);
 	struct err ignored;
 
+	local_readers_end(local);
 	committer_stop(&local->committer);
 	if (local_settle(local, &ignored) != ERR_OK)
 		trace_warn("what was asked of a topic is not settled: %s", ignored.msg);
@@ -296,60 +298,13 @@ static void local_free(struct broker *broker)
 	(void)pthread_mutex_destroy(&local->lock);
 	(void)pthread_mutex_destroy(&local->catalog_lock);
 	(void)pthread_mutex_destroy(&local->index_lock);
+	(void)pthread_mutex_destroy(&local->readers_lock);
 	if (local->lock_fd >= 0)
 		(void)close(local->lock_fd);
 	if (local->dir_fd >= 0)
 		(void)close(local->dir_fd);
 	free((void *)(uintptr_t)local->options.dir);
 	free(local);
-}
-
-static enum err_code local_committed(struct broker *broker, const char *group,
-				 struct topic_ref topic, int32_t partition,
-				 struct position *ret_next, struct err *err)
-{
-	(void)broker;
-	(void)group;
-	(void)topic;
-	(void)partition;
-	(void)ret_next;
-	return err_set(err, ERR_ABSENT, "not kept");
-}
-
-static enum err_code local_commit(struct broker *broker, const char *group, struct topic_ref topic,
-			      int32_t partition, struct position next, struct err *err)
-{
-	(void)broker;
-	(void)group;
-	(void)topic;
-	(void)partition;
-	(void)next;
-	return err_set(err, ERR_UNSUPPORTED, "not yet");
-}
-
-static enum err_code local_reader_pause(struct broker_reader *reader, struct topic_ref topic,
-				    int32_t partition, bool paused, struct err *err)
-{
-	(void)reader;
-	(void)topic;
-	(void)partition;
-	(void)paused;
-	return err_set(err, ERR_UNSUPPORTED, "not yet");
-}
-
-static void local_reader_release(struct broker_reader *reader, struct topic_ref topic,
-			     int32_t partition)
-{
-	(void)reader;
-	(void)topic;
-	(void)partition;
-}
-
-static enum err_code local_reader_fd(struct broker_reader *reader, int *ret_fd, struct err *err)
-{
-	(void)reader;
-	(void)ret_fd;
-	return err_set(err, ERR_UNSUPPORTED, "not yet");
 }
 
 static const struct broker_ops local_ops = {
@@ -413,6 +368,7 @@ enum err_code broker_local_new(const struct broker_local_options *options,
 	extent_init(&local->extent, -1);
 	index_cache_init(&local->index_cache, -1);
 	(void)pthread_mutex_init(&local->index_lock, NULL);
+	(void)pthread_mutex_init(&local->readers_lock, NULL);
 	(void)pthread_mutex_init(&local->lock, NULL);
 	(void)pthread_mutex_init(&local->catalog_lock, NULL);
 	code = broker_local_open_log(local, err);

@@ -31,6 +31,14 @@ struct local_broker {
 	pthread_mutex_t index_lock;	/* of */
 	struct index_cache index_cache;
 
+	pthread_mutex_t readers_lock;	/* of, and of how far the groups are; never taken with
+					   `lock` */
+	struct local_reader *readers;	/* that are open */
+	_Atomic int readers_with_fd;
+	bool watching;			/* not a writer: this thread waits for its bell */
+	pthread_t watcher;
+	_Atomic bool watcher_ends;
+
 	struct committer committer;	/* the writer's, and what is its: */
 	struct journal journal;
 	struct keeper keeper;
@@ -82,5 +90,17 @@ enum err_code local_reader_next(struct broker_reader *reader, int64_t deadline_m
 enum err_code local_reader_commit(struct broker_reader *reader, struct topic_ref topic,
 				  int32_t partition, struct position next, struct err *err);
 void local_reader_close(struct broker_reader *reader);
+enum err_code local_reader_pause(struct broker_reader *reader, struct topic_ref topic,
+				 int32_t partition, bool paused, struct err *err);
+void local_reader_release(struct broker_reader *reader, struct topic_ref topic, int32_t partition);
+enum err_code local_reader_fd(struct broker_reader *reader, int *ret_fd, struct err *err);
+enum err_code local_committed(struct broker *broker, const char *group, struct topic_ref topic,
+			      int32_t partition, struct position *ret_next, struct err *err);
+enum err_code local_commit(struct broker *broker, const char *group, struct topic_ref topic,
+			   int32_t partition, struct position next, struct err *err);
+
+/* Something became durable, or a topic came or went: rings for the readers that wait. */
+void local_readers_ring(struct local_broker *local);
+void local_readers_end(struct local_broker *local);
 
 #endif

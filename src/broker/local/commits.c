@@ -91,12 +91,17 @@ void commits_forget(struct commits *commits, struct topic_ref topic)
 	commits->count = kept;
 }
 
-bool commits_has(const struct commits *commits, uint64_t uid, int32_t partition)
+const struct commit *commits_find(const struct commits *commits, uint64_t uid, int32_t partition)
 {
 	for (size_t i = 0; i < commits->count; i++)
 		if (commits->items[i].uid == uid && commits->items[i].partition == partition)
-			return true;
-	return false;
+			return &commits->items[i];
+	return NULL;
+}
+
+bool commits_has(const struct commits *commits, uint64_t uid, int32_t partition)
+{
+	return commits_find(commits, uid, partition) != NULL;
 }
 
 static void commits_parse_line(struct commits *commits, const char *line)

@@ -47,6 +47,8 @@ void commits_set(struct commits *commits, struct topic_ref topic, uint64_t uid,
 
 /* The group wants these topics and no others; false: that was known. */
 bool commits_want(struct commits *commits, const struct topic_ref *topics, size_t count);
+/* NULL: none. */
+const struct commit *commits_find(const struct commits *commits, uint64_t uid, int32_t partition);
 bool commits_has(const struct commits *commits, uint64_t uid, int32_t partition);
 /* The topic is gone: no commit in it is of interest any more. */
 void commits_forget(struct commits *commits, struct topic_ref topic);

@@ -2,22 +2,22 @@
  * reader_local.c - readers of broker_local: one pass over the journal for all
  * partitions of a reader, in the writer's process or in any other.
  *
- * The cursor stands at or before the next record of every partition. Each
- * partition knows the ordinal that it wants next, so what the cursor passes a
- * second time (after a seek back of another partition) is not given twice, and
- * a higher ordinal than the wanted one tells that records are lost.
+ * The cursor stands at or before the next record of every partition that is not
+ * paused. Each partition knows the ordinal that it wants next, so what the
+ * cursor passes a second time (after a seek back of another partition, or for
+ * one that was paused) is not given twice, and a higher ordinal than the wanted
+ * one tells that records are missing. Why they are is known by their ordinals:
+ * see struct sub. What the log had let go of when the partition was sought, the
+ * state of the oldest segment told; what it let go of under the cursor, the
+ * state of the segment tells to which the cursor jumped.
  */
-#include "broker/local/broker_local.h"
+#include "broker/local/reader_local.h"
 
 #include "base/arena.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/stop.h"
 #include "base/time.h"
-#include "base/trace.h"
-#include "broker/local/commits.h"
-#include "broker/sequence.h"
-#include "broker/subs.h"
 
 #include <assert.h>
 
@@ -27,41 +27,7 @@ enum {
 	HEADERS_BYTES_MAX = 1 << 30, /* a multiple of what a segment holds */
 };
 
-struct local_reader {
-	struct broker_reader base;
-	struct subs subs;
-	struct commits commits;
-	size_t bytes_max;
-	bool look_at_topics; /* the group may be due an event */
-	uint32_t topics_seen;
-	struct cursor cursor;
-	struct batch batch;    /* the one that is being given; count 0: none */
-	struct slice rest;     /* of its payload */
-	uint64_t ordinal;      /* of the record at `rest` */
-	struct ordinals state; /* what the last state said, … */
-	bool check_state;      /* … not yet compared with every partition */
-	struct record *records;
-	size_t records_cap;
-	struct arena headers; /* of `records` */
-};
 static_assert(offsetof(struct local_reader, base) == 0, "base must be first");
-
-static struct local_reader *of(struct broker_reader *reader)
-{
-	return (struct local_reader *)reader;
-}
-
-/* From now on retention spares the group's topics, also those that are still to come. */
-static void join_group(struct local_broker *local, struct commits *commits,
-		       const struct reader_options *options)
-{
-	struct err err;
-
-	(void)commits_load(commits, local->dir_fd, options->group);
-	if (commits_want(commits, options->topics, options->topic_count) &&
-	    commits_save(commits, local->dir_fd, options->group, true, &err) != ERR_OK)
-		trace_warn("%s", err.msg);
-}
 
 enum err_code local_reader_open(struct broker *broker, const struct reader_options *options,
 				struct broker_reader **ret_reader, struct err *err)
@@ -78,20 +44,24 @@ enum err_code local_reader_open(struct broker *broker, const struct reader_optio
 	reader->base.broker = broker;
 	reader->bytes_max = options->bytes_max ? options->bytes_max : EVENT_BYTES;
 	reader->look_at_topics = true;
+	reader->fd = -1;
 	subs_init(&reader->subs, options);
 	cursor_init(&reader->cursor, local->dir_fd);
 	arena_init(&reader->headers, HEADERS_BYTES_MAX);
 	commits_init(&reader->commits);
+	local_readers_add(local, reader);
 	if (options->group)
-		join_group(local, &reader->commits, options);
+		group_join(reader, options);
 	*ret_reader = &reader->base;
 	return ERR_OK;
 }
 
 void local_reader_close(struct broker_reader *base)
 {
-	struct local_reader *reader = of(base);
+	struct local_reader *reader = local_reader_of(base);
 
+	group_leave(reader);
+	local_readers_drop(local_of(base->broker), reader);
 	subs_release(&reader->subs);
 	cursor_release(&reader->cursor);
 	ordinals_release(&reader->state);
@@ -101,10 +71,10 @@ void local_reader_close(struct broker_reader *base)
 	free(reader);
 }
 
-/* With the lock. */
-static enum err_code reader_local_find_partition(struct local_broker *local, struct topic_ref ref,
-						 int32_t id, struct partition **ret_partition,
-						 struct err *err)
+/* --- where it reads ---------------------------------------------------- */
+
+enum err_code local_find_partition(struct local_broker *local, struct topic_ref ref, int32_t id,
+				   struct partition **ret_partition, struct err *err)
 {
 	struct topic *topic;
 	enum err_code code = local_refresh(local, err);
@@ -124,7 +94,7 @@ static enum err_code resolve_time(struct local_broker *local, struct topic_ref r
 	uint64_t uid, ordinal;
 
 	local_hold(local);
-	code = reader_local_find_partition(local, ref, id, &partition, err);
+	code = local_find_partition(local, ref, id, &partition, err);
 	if (code == ERR_OK) {
 		uid = partition->topic->uid;
 		next = partition_position(partition, partition->next);
@@ -140,52 +110,158 @@ static enum err_code resolve_time(struct local_broker *local, struct topic_ref r
 	return ERR_OK;
 }
 
-static uint64_t start_ordinal(const struct partition *partition, struct reader_start start)
+/*
+ * What lies beyond the end by what is known here may still be in the log: a writer tells readers
+ * of a commit before it counts it itself, and after a power cut the watermark may be old, while
+ * recovery will find more. *ret_end: no ordinal up to it is beyond the end.
+ */
+static enum err_code find_end(struct local_broker *local, uint64_t uid, int32_t id,
+			      uint64_t *ret_end, struct err *err)
 {
-	uint64_t ordinal = 0;
+	const struct ordinal *found;
+	struct recovery plan;
+	enum err_code code;
 
-	switch (start.kind) {
-	case START_FIRST:
-		break;
-	case START_NEXT:
-		ordinal = partition->next;
-		break;
-	case START_AT:
-		ordinal = partition_ordinal_from(partition, start.position);
-		break;
-	case START_AFTER:
-		ordinal = partition_ordinal_after(partition, start.position);
-		break;
-	case START_TIME: /* resolved before */
-		break;
+	if (local->options.writer) {
+		committer_drain(&local->committer);
+		return ERR_OK;
 	}
-	return ordinal < partition->first ? partition->first : ordinal;
+	code = recover_plan(local->dir_fd, local_watermark(local), NULL, &plan, err);
+	if (code != ERR_OK)
+		return code;
+	found = ordinals_find(&plan.ordinals, uid, id);
+	*ret_end = found ? found->next : 0;
+	recovery_release(&plan);
+	return ERR_OK;
+}
+
+/* With the lock. *ret_uid: the start is beyond `end`, and whose it is; else 0. */
+static enum err_code seek_within(struct local_reader *reader, struct topic_ref ref, int32_t id,
+				 struct reader_start start, uint64_t end, uint64_t *ret_uid,
+				 struct err *err)
+{
+	struct local_broker *local = local_of(reader->base.broker);
+	struct partition *partition;
+	enum err_code code = local_find_partition(local, ref, id, &partition, err);
+	uint64_t ordinal;
+
+	*ret_uid = 0;
+	if (code != ERR_OK)
+		return code;
+	ordinal = start_ordinal(partition, start);
+	if (ordinal <= partition->next || ordinal <= end) {
+		(void)subs_seek(&reader->subs, partition, ordinal);
+		local_reader_ring(reader);
+		return ERR_OK;
+	}
+	*ret_uid = partition->topic->uid;
+	return start_beyond(partition, start, err);
 }
 
 enum err_code local_reader_seek(struct broker_reader *base, struct topic_ref ref, int32_t id,
 				struct reader_start start, struct err *err)
 {
 	struct local_broker *local = local_of(base->broker);
-	struct local_reader *reader = of(base);
-	struct partition *partition;
+	struct local_reader *reader = local_reader_of(base);
 	enum err_code code = ERR_OK;
+	uint64_t beyond, end = 0;
 
 	if (start.kind == START_TIME)
 		code = resolve_time(local, ref, id, &start, err);
 	if (code != ERR_OK)
 		return code;
 	local_hold(local);
-	code = reader_local_find_partition(local, ref, id, &partition, err);
-	if (code == ERR_OK) {
-		struct sub *sub = subs_add(&reader->subs, partition);
-
-		sub->next = start_ordinal(partition, start);
-		sub->sure = true;
-		sub->placed = false;
-		sub->announced = true;
-		sub->ended = false;
-	}
+	code = seek_within(reader, ref, id, start, end, &beyond, err);
 	local_let_go(local);
+	if (beyond == 0)
+		return code;
+	code = find_end(local, beyond, id, &end, err);
+	if (code != ERR_OK)
+		return code;
+	local_hold(local);
+	code = seek_within(reader, ref, id, start, end, &beyond, err);
+	local_let_go(local);
+	return code;
+}
+
+enum err_code local_reader_pause(struct broker_reader *base, struct topic_ref ref, int32_t id,
+				 bool paused, struct err *err)
+{
+	struct local_reader *reader = local_reader_of(base);
+	struct sub *sub;
+	enum err_code code = subs_get(&reader->subs, ref, id, &sub, err);
+
+	if (code == ERR_OK)
+		subs_pause(&reader->subs, sub, paused);
+	if (code == ERR_OK && !paused)
+		local_reader_ring(reader);
+	return code;
+}
+
+void local_reader_release(struct broker_reader *base, struct topic_ref ref, int32_t id)
+{
+	struct local_reader *reader = local_reader_of(base);
+
+	subs_let_go(&reader->subs, ref, id);
+	reader->look_at_topics = true; /* one of the same name may have waited for that */
+	local_reader_ring(reader);
+}
+
+/* --- placing the cursor ------------------------------------------------ */
+
+/* The oldest segment's address, with what its state says of what was before it; 0: none. */
+static enum err_code find_oldest(struct local_reader *reader, uint64_t watermark,
+				 uint64_t *ret_address, struct err *err)
+{
+	struct local_broker *local = local_of(reader->base.broker);
+	struct segment_state state = { .known = false };
+	struct ordinals first;
+	uint64_t *bases;
+	size_t count;
+	enum err_code code = segment_list(local->dir_fd, &bases, &count, err);
+
+	if (code != ERR_OK)
+		return code;
+	ordinals_init(&first);
+	*ret_address = count > 0 && bases[0] < watermark ? bases[0] : 0;
+	if (*ret_address != 0)
+		code = segment_state_read(local->dir_fd, bases[0], &first, &state, err);
+	for (size_t i = 0; code == ERR_OK && state.known && i < reader->subs.count; i++) {
+		struct sub *sub = reader->subs.items[i];
+		const struct ordinal *found = ordinals_find(&first, sub->uid, sub->partition);
+
+		if (sub->fresh && found && found->next > sub->kept)
+			sub->kept = found->next;
+	}
+	ordinals_release(&first);
+	free(bases);
+	return code;
+}
+
+/* The lowest address at which there may be something for a partition that is fresh. */
+static enum err_code find_lowest(struct local_reader *reader, uint64_t *ret_lowest,
+				 struct err *err)
+{
+	struct local_broker *local = local_of(reader->base.broker);
+	uint64_t watermark = local_watermark(local);
+	enum err_code code = ERR_OK;
+
+	*ret_lowest = UINT64_MAX;
+	for (size_t i = 0; i < reader->subs.count && code == ERR_OK && *ret_lowest > 0; i++) {
+		struct sub *sub = reader->subs.items[i];
+		uint64_t address;
+
+		if (!sub->fresh)
+			continue;
+		(void)pthread_mutex_lock(&local->index_lock);
+		code = seek_ordinal(&local->index_cache, watermark, sub->uid, sub->partition,
+				    sub->next, &address, err);
+		(void)pthread_mutex_unlock(&local->index_lock);
+		if (code == ERR_OK && address < *ret_lowest)
+			*ret_lowest = address;
+	}
+	if (code == ERR_OK && *ret_lowest == 0)
+		code = find_oldest(reader, watermark, ret_lowest, err);
 	return code;
 }
 
@@ -193,67 +269,44 @@ enum err_code local_reader_seek(struct broker_reader *base, struct topic_ref ref
  * was read last is forgotten: of those partitions it says nothing. */
 static enum err_code reader_local_place(struct local_reader *reader, struct err *err)
 {
-	struct local_broker *local = local_of(reader->base.broker);
-	uint64_t lowest = UINT64_MAX, watermark = local_watermark(local);
-	bool any_placed = false, any = false;
-	enum err_code code = ERR_OK;
+	uint64_t lowest;
+	enum err_code code;
 
-	for (size_t i = 0; i < reader->subs.count && code == ERR_OK; i++) {
-		struct sub *sub = reader->subs.items[i];
-		uint64_t address;
-
-		any_placed |= sub->placed;
-		if (sub->placed)
-			continue;
-		any = true;
-		(void)pthread_mutex_lock(&local->index_lock);
-		code = seek_ordinal(&local->index_cache, watermark, sub->uid, sub->partition,
-				    sub->next, &address, err);
-		(void)pthread_mutex_unlock(&local->index_lock);
-		if (code == ERR_OK && address < lowest)
-			lowest = address;
-	}
-	if (code != ERR_OK || !any)
-		return code;
-	for (size_t i = 0; i < reader->subs.count; i++)
-		reader->subs.items[i]->placed = true;
-	if (any_placed && lowest >= reader->cursor.at)
+	if (reader->subs.fresh_count == 0)
 		return ERR_OK;
+	code = find_lowest(reader, &lowest, err);
+	if (code != ERR_OK)
+		return code;
+	subs_placed(&reader->subs);
+	if (reader->placed && lowest >= reader->cursor.at)
+		return ERR_OK;
+	reader->placed = true;
 	reader->batch.count = 0;
 	reader->check_state = false;
 	cursor_seek(&reader->cursor, lowest);
 	return ERR_OK;
 }
 
-static struct reader_event event_of(enum reader_event_kind kind, const struct sub *sub)
-{
-	return (struct reader_event){ .kind = kind,
-				      .topic = sub_ref(sub),
-				      .partition = sub->partition };
-}
+/* --- events ------------------------------------------------------------ */
 
-/* Ordinals from sub->next up to `to` are lost. */
-static void damage_event(struct sub *sub, uint64_t to, struct reader_event *ret_event)
+/* The partition wants what has just gone by, but is paused. */
+static bool goes_by(struct sub *sub, uint64_t end)
 {
-	*ret_event = event_of(READER_GAP, sub);
-	ret_event->gap = GAP_DAMAGED;
-	ret_event->first = sub_position(sub, sub->next);
-	ret_event->last = sub_position(sub, to - 1);
-	sub->next = to;
+	if (sub->paused && end > sub->next)
+		sub->passed = true;
+	return sub->paused;
 }
 
 /* The partition's ordinals go on with this one; false: none are missing before it. */
-static bool is_gap(struct sub *sub, uint64_t ordinal, struct reader_event *ret_event)
+static bool is_gap(struct local_reader *reader, struct sub *sub, uint64_t ordinal,
+		   struct reader_event *ret_event)
 {
-	if (ordinal <= sub->next)
-		return false;
-	if (!sub->sure) {
-		sub->next = ordinal;
-		sub->sure = true;
-		return false;
+	if (ordinal > sub->next) {
+		subs_gap(&reader->subs, sub, ordinal, ret_event);
+		return true;
 	}
-	damage_event(sub, ordinal, ret_event);
-	return true;
+	sub->unsure = false;
+	return false;
 }
 
 static struct record *reader_local_next_record(struct local_reader *reader, size_t count)
@@ -279,16 +332,15 @@ static const struct record_header *reader_local_headers(struct local_reader *rea
 	return headers;
 }
 
-/* Records of the batch in hand, as many as one event holds; false: there are no more. */
-static bool give_records(struct local_reader *reader, struct reader_event *ret_event)
+/* As many records of the batch in hand as one event holds, of those that the partition wants. */
+static size_t take_records(struct local_reader *reader, struct sub *sub)
 {
 	uint64_t end = reader->batch.ordinal + reader->batch.count;
-	struct sub *sub = subs_find_uid(&reader->subs, reader->batch.uid, reader->batch.partition);
 	size_t count = 0, bytes = 0;
 	struct batch_record raw;
 
 	arena_reset(&reader->headers);
-	while (sub && reader->ordinal < end) {
+	while (reader->ordinal < end) {
 		struct slice before = reader->rest;
 		struct record *record = reader_local_next_record(reader, count);
 
@@ -319,32 +371,36 @@ static bool give_records(struct local_reader *reader, struct reader_event *ret_e
 	}
 	if (reader->ordinal == end || count == 0)
 		reader->batch.count = 0;
-	if (count == 0)
-		return false;
-	*ret_event = event_of(READER_RECORDS, sub);
-	ret_event->records = reader->records;
-	ret_event->count = count;
-	ret_event->lineage = (struct lineage){
-		.high = reader->batch.uid,
-		.low = cursor_life(&reader->cursor, &reader->batch,
-				   local_of(reader->base.broker)->log_id),
-	};
-	return true;
+	return count;
 }
 
-/* From now on retention spares what the group has not read of the partition. */
-static void commit_start(struct local_reader *reader, const struct reader_event *event)
+/* What is left of the batch in hand, but first what is missing before it; false: nothing, or nobody
+ * wants it. */
+static bool give_records(struct local_reader *reader, struct reader_event *ret_event)
 {
-	struct local_broker *local = local_of(reader->base.broker);
-	const struct sub *sub = subs_find(&reader->subs, event->topic, event->partition);
-	struct err err;
+	struct sub *sub = subs_find_uid(&reader->subs, reader->batch.uid, reader->batch.partition);
+	uint64_t end = reader->batch.ordinal + reader->batch.count;
+	size_t count = 0;
 
-	if (!sub || commits_has(&reader->commits, sub->uid, sub->partition))
-		return;
-	commits_set(&reader->commits, event->topic, sub->uid, sub->partition,
-		    sub_position(sub, sub->next));
-	if (commits_save(&reader->commits, local->dir_fd, reader->subs.group, true, &err) != ERR_OK)
-		trace_warn("%s, partition %d: %s", event->topic.name, event->partition, err.msg);
+	if (!sub || sub->revoked || goes_by(sub, end)) {
+		reader->batch.count = 0;
+		return false;
+	}
+	if (is_gap(reader, sub, reader->ordinal, ret_event))
+		return true;
+	if (reader->batch_lost) {
+		reader->batch.count = 0;
+		return is_gap(reader, sub, end, ret_event);
+	}
+	count = take_records(reader, sub);
+	if (count == 0)
+		return false;
+	*ret_event = sub_event(READER_RECORDS, sub);
+	ret_event->records = reader->records;
+	ret_event->count = count;
+	ret_event->lineage = reader->lineage;
+	subs_moved(&reader->subs, sub);
+	return true;
 }
 
 static enum err_code group_event(struct local_reader *reader, bool *ret_given,
@@ -365,9 +421,9 @@ static enum err_code group_event(struct local_reader *reader, bool *ret_given,
 	if (code != ERR_OK)
 		return code; /* having seen nothing, look again */
 	if (*ret_given && ret_event->kind == READER_ASSIGNED)
-		commit_start(reader, ret_event);
+		group_begin(reader, ret_event);
 	else if (*ret_given)
-		commits_forget(&reader->commits, ret_event->topic);
+		group_forget(reader, ret_event->topic);
 	reader->look_at_topics = *ret_given;
 	reader->topics_seen = now;
 	return ERR_OK;
@@ -381,7 +437,11 @@ static bool state_event(struct local_reader *reader, struct reader_event *ret_ev
 		const struct ordinal *found =
 			ordinals_find(&reader->state, sub->uid, sub->partition);
 
-		if (found && is_gap(sub, found->next, ret_event))
+		if (found && sub->unsure && found->next > sub->kept)
+			sub->kept = found->next; /* this is the oldest segment now */
+		sub->unsure = false;
+		if (found && !sub->revoked && !goes_by(sub, found->next) &&
+		    is_gap(reader, sub, found->next, ret_event))
 			return true;
 	}
 	reader->check_state = false;
@@ -395,54 +455,35 @@ static void on_state(struct local_reader *reader, const struct batch *batch, str
 	reader->check_state = true;
 }
 
-/* True: the batch begins with a gap, which is the event. */
-static bool on_batch(struct local_reader *reader, const struct batch *batch, struct slice payload,
-		     struct reader_event *ret_event)
+/* Takes the batch in hand if a partition of the reader's wants it; `lost`: it cannot be read. */
+static void on_records(struct local_reader *reader, const struct batch *batch, struct slice payload,
+		       bool lost)
 {
-	struct sub *sub;
+	const struct local_broker *local = local_of(reader->base.broker);
+	uint64_t end = batch->ordinal + batch->count;
+	struct sub *sub = subs_find_uid(&reader->subs, batch->uid, batch->partition);
 
-	if (batch->kind == BATCH_STATE)
-		on_state(reader, batch, payload);
-	if (batch->kind != BATCH_RECORDS)
-		return false;
-	sub = subs_find_uid(&reader->subs, batch->uid, batch->partition);
-	if (!sub || batch->ordinal + batch->count <= sub->next)
-		return false;
+	if (!sub || sub->revoked || end <= sub->next || goes_by(sub, end))
+		return;
 	reader->batch = *batch;
+	reader->batch_lost = lost;
 	reader->rest = payload;
 	reader->ordinal = batch->ordinal;
-	return is_gap(sub, batch->ordinal, ret_event);
+	reader->lineage = (struct lineage){
+		.high = batch->uid,
+		.low = cursor_life(&reader->cursor, batch, local->log_id),
+	};
 }
 
-static bool on_damaged(struct local_reader *reader, const struct batch *batch,
-		       struct reader_event *ret_event)
-{
-	uint64_t end = batch->ordinal + batch->count;
-	struct sub *sub;
-
-	metric_add(METRIC_LOG_DAMAGE, 1);
-	if (batch->kind != BATCH_RECORDS)
-		return false;
-	sub = subs_find_uid(&reader->subs, batch->uid, batch->partition);
-	if (!sub || end <= sub->next)
-		return false;
-	if (!sub->sure && batch->ordinal > sub->next)
-		sub->next = batch->ordinal;
-	damage_event(sub, end, ret_event);
-	return true;
-}
-
-/* What was next is not kept any more; what comes now is not a gap. */
+/* What was next may not be kept any more. */
 static void on_jump(struct local_reader *reader)
 {
-	trace_warn("records were let go before they were read; reading goes on after them");
 	for (size_t i = 0; i < reader->subs.count; i++)
-		reader->subs.items[i]->sure = false;
+		reader->subs.items[i]->unsure = true;
 }
 
-/* One step of the cursor; *ret_given: it made an event; *ret_wait: there is nothing to read. */
-static enum err_code reader_local_step(struct local_reader *reader, bool *ret_given, bool *ret_wait,
-				       struct reader_event *ret_event, struct err *err)
+/* One step of the cursor; *ret_wait: there is nothing to read. */
+static enum err_code reader_local_step(struct local_reader *reader, bool *ret_wait, struct err *err)
 {
 	struct local_broker *local = local_of(reader->base.broker);
 	enum cursor_result result = CURSOR_WAIT;
@@ -453,26 +494,17 @@ static enum err_code reader_local_step(struct local_reader *reader, bool *ret_gi
 	if (reader->subs.count > 0)
 		code = cursor_next(&reader->cursor, local_watermark(local), &result, &batch,
 				   &payload, err);
-	*ret_given = false;
 	*ret_wait = result == CURSOR_WAIT;
 	if (code != ERR_OK)
 		return code;
-	switch (result) {
-	case CURSOR_BATCH:
-		*ret_given = on_batch(reader, &batch, payload, ret_event);
-		break;
-	case CURSOR_DAMAGED:
-		*ret_given = on_damaged(reader, &batch, ret_event);
-		break;
-	case CURSOR_HOLE:
+	if (result == CURSOR_BATCH && batch.kind == BATCH_STATE)
+		on_state(reader, &batch, payload);
+	if (result == CURSOR_DAMAGED || result == CURSOR_HOLE)
 		metric_add(METRIC_LOG_DAMAGE, 1);
-		break;
-	case CURSOR_JUMPED:
+	if ((result == CURSOR_BATCH || result == CURSOR_DAMAGED) && batch.kind == BATCH_RECORDS)
+		on_records(reader, &batch, payload, result == CURSOR_DAMAGED);
+	if (result == CURSOR_JUMPED)
 		on_jump(reader);
-		break;
-	case CURSOR_WAIT:
-		break;
-	}
 	return ERR_OK;
 }
 
@@ -487,48 +519,47 @@ static bool wait_for_more(const struct local_broker *local, uint32_t bell, int64
 	return true;
 }
 
+/* Nothing has come yet; false: nor will it be waited for. `bell`: from before the last look. */
+static bool go_on_waiting(struct local_reader *reader, uint32_t bell, bool *armed,
+			  int64_t deadline_ms)
+{
+	group_flush(reader);
+	if (reader->fd >= 0 && !*armed) {
+		local_reader_arm(reader);
+		*armed = true; /* and look once more */
+		return true;
+	}
+	return wait_for_more(local_of(reader->base.broker), bell, deadline_ms);
+}
+
 enum err_code local_reader_next(struct broker_reader *base, int64_t deadline_ms,
 				struct reader_event *ret_event, struct err *err)
 {
 	enum { STEPS = 256 }; /* between two looks at the clock */
 	struct local_broker *local = local_of(base->broker);
-	struct local_reader *reader = of(base);
-	bool given = false, wait = false;
+	struct local_reader *reader = local_reader_of(base);
+	bool given = false, wait = false, armed = false;
 
+	group_flush(reader);
 	for (unsigned steps = 1;; steps++) {
 		uint32_t bell = watermark_bell(&local->watermark);
 		enum err_code code = group_event(reader, &given, ret_event, err);
 
-		if (code == ERR_OK && !given)
-			code = reader_local_place(reader, err);
-		if (code != ERR_OK || given)
+		if (code != ERR_OK || given || subs_fresh_event(&reader->subs, ret_event))
+			return code;
+		code = reader_local_place(reader, err);
+		if (code != ERR_OK)
 			return code;
 		if ((reader->batch.count > 0 && give_records(reader, ret_event)) ||
 		    state_event(reader, ret_event))
 			return ERR_OK;
-		code = reader_local_step(reader, &given, &wait, ret_event, err);
-		if (code != ERR_OK || given)
+		code = reader_local_step(reader, &wait, err);
+		if (code != ERR_OK || (wait && subs_caught_up(&reader->subs, ret_event)))
 			return code;
-		if ((wait && !wait_for_more(local, bell, deadline_ms)) ||
+		if ((wait && !go_on_waiting(reader, bell, &armed, deadline_ms)) ||
 		    (steps % STEPS == 0 && clock_mono_ms() > deadline_ms)) {
 			*ret_event = (struct reader_event){ .kind = READER_IDLE };
 			return ERR_OK;
 		}
 	}
-}
-
-enum err_code local_reader_commit(struct broker_reader *base, struct topic_ref ref, int32_t id,
-				  struct position next, struct err *err)
-{
-	struct local_broker *local = local_of(base->broker);
-	struct local_reader *reader = of(base);
-	const struct sub *sub = subs_find(&reader->subs, ref, id);
-
-	if (!reader->subs.group)
-		return err_set(err, ERR_USAGE, "only a member of a group can commit");
-	if (!sub)
-		return err_set(err, ERR_NO_PARTITION, "partition %d of \"%s\" is not assigned", id,
-			       ref.name);
-	commits_set(&reader->commits, ref, sub->uid, id, next);
-	return commits_save(&reader->commits, local->dir_fd, reader->subs.group, false, err);
 }

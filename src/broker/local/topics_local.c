@@ -57,6 +57,12 @@ enum err_code local_need_writer(const struct local_broker *local, struct err *er
 		       local->options.dir);
 }
 
+static void tell_of_topics(struct local_broker *local)
+{
+	watermark_ring(&local->watermark);
+	local_readers_ring(local);
+}
+
 /* With the catalog's lock; the topics may not change meanwhile. ERR_UNKNOWN: as catalog_save(). */
 static enum err_code save_topics(struct local_broker *local, struct err *err)
 {
@@ -69,7 +75,7 @@ static enum err_code save_topics(struct local_broker *local, struct err *err)
 		local_let_go(local);
 	}
 	if (code == ERR_OK || code == ERR_UNKNOWN)
-		watermark_ring(&local->watermark);
+		tell_of_topics(local);
 	return code;
 }
 
@@ -91,14 +97,9 @@ static enum err_code topics_local_create(struct local_broker *local, struct topi
 	if (code != ERR_OK)
 		return code;
 	local_hold(local);
-	code = topics_create(&local->topics, ref, options->partitions, &topic, err);
+	code = topics_create(&local->topics, ref, options, &topic, err);
 	if (code == ERR_OK)
 		topic->phase = TOPIC_COMING; /* no append before it is durable */
-	if (code == ERR_OK && options->born) {
-		code = topic_begin_at(topic, options->born, err);
-		if (code != ERR_OK)
-			topics_drop(&local->topics, topic);
-	}
 	local_let_go(local);
 	if (code != ERR_OK)
 		return code;

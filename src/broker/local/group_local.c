@@ -1,0 +1,210 @@
+/*
+ * group_local.c - how far the groups of broker_local's readers are (commits.h).
+ *
+ * What a group wants, and where it begins, is in its file before it reads. Later
+ * commits are kept here and told at most once a second and at the close; one
+ * that goes back is told at once, since retention might let go of what is
+ * wanted again.
+ */
+#include "broker/local/reader_local.h"
+
+#include "base/mem.h"
+#include "base/time.h"
+#include "base/trace.h"
+
+#include <inttypes.h>
+
+enum { TELL_MS = 1000 };
+
+/* With the readers' lock. */
+static enum err_code group_tell(struct local_reader *reader, bool durable, struct err *err)
+{
+	const struct local_broker *local = local_of(reader->base.broker);
+	enum err_code code = commits_save(&reader->commits, local->dir_fd, reader->subs.group,
+					  durable, err);
+
+	reader->told_ms = clock_mono_ms(); /* if it failed, not again at once */
+	reader->commits_told = code == ERR_OK;
+	return code;
+}
+
+void group_join(struct local_reader *reader, const struct reader_options *options)
+{
+	struct local_broker *local = local_of(reader->base.broker);
+	struct err err;
+
+	(void)pthread_mutex_lock(&local->readers_lock);
+	reader->commits_told = true;
+	(void)commits_load(&reader->commits, local->dir_fd, options->group);
+	if (commits_want(&reader->commits, options->topics, options->topic_count) &&
+	    group_tell(reader, true, &err) != ERR_OK)
+		trace_warn("%s", err.msg);
+	(void)pthread_mutex_unlock(&local->readers_lock);
+}
+
+void group_begin(struct local_reader *reader, const struct reader_event *event)
+{
+	struct local_broker *local = local_of(reader->base.broker);
+	const struct sub *sub = subs_find(&reader->subs, event->topic, event->partition);
+	struct err err;
+
+	if (!sub)
+		return;
+	(void)pthread_mutex_lock(&local->readers_lock);
+	if (!commits_has(&reader->commits, sub->uid, sub->partition)) {
+		commits_set(&reader->commits, event->topic, sub->uid, sub->partition,
+			    sub_position(sub, sub->next));
+		if (group_tell(reader, true, &err) != ERR_OK)
+			trace_warn("%s, partition %d: %s", event->topic.name, event->partition,
+				   err.msg);
+	}
+	(void)pthread_mutex_unlock(&local->readers_lock);
+}
+
+void group_forget(struct local_reader *reader, struct topic_ref topic)
+{
+	struct local_broker *local = local_of(reader->base.broker);
+
+	(void)pthread_mutex_lock(&local->readers_lock);
+	commits_forget(&reader->commits, topic);
+	reader->commits_told = false;
+	(void)pthread_mutex_unlock(&local->readers_lock);
+}
+
+static void flush(struct local_reader *reader, bool at_once)
+{
+	struct local_broker *local = local_of(reader->base.broker);
+	struct err err;
+
+	if (!reader->subs.group)
+		return;
+	(void)pthread_mutex_lock(&local->readers_lock);
+	if (!reader->commits_told &&
+	    (at_once || clock_mono_ms() - reader->told_ms >= TELL_MS) &&
+	    group_tell(reader, false, &err) != ERR_OK)
+		trace_warn("%s", err.msg);
+	(void)pthread_mutex_unlock(&local->readers_lock);
+}
+
+void group_flush(struct local_reader *reader)
+{
+	flush(reader, false);
+}
+
+void group_leave(struct local_reader *reader)
+{
+	flush(reader, true);
+}
+
+enum err_code local_reader_commit(struct broker_reader *base, struct topic_ref ref, int32_t id,
+				  struct position next, struct err *err)
+{
+	struct local_broker *local = local_of(base->broker);
+	struct local_reader *reader = local_reader_of(base);
+	const struct commit *before;
+	struct sub *sub;
+	enum err_code code;
+	bool at_once;
+
+	if (!reader->subs.group)
+		return err_set(err, ERR_USAGE, "only a member of a group can commit");
+	code = subs_get(&reader->subs, ref, id, &sub, err);
+	if (code != ERR_OK)
+		return code;
+	(void)pthread_mutex_lock(&local->readers_lock);
+	before = commits_find(&reader->commits, sub->uid, id);
+	at_once = clock_mono_ms() - reader->told_ms >= TELL_MS ||
+		  (before && position_cmp(next, before->next) < 0);
+	commits_set(&reader->commits, ref, sub->uid, id, next);
+	reader->commits_told = false;
+	if (at_once)
+		code = group_tell(reader, false, err);
+	(void)pthread_mutex_unlock(&local->readers_lock);
+	return code;
+}
+
+/* --- without a member -------------------------------------------------- */
+
+/* The member of the group in this process. With the readers' lock. NULL: none. */
+static struct local_reader *member_of(struct local_broker *local, const char *group)
+{
+	struct local_reader *reader = local->readers;
+
+	while (reader && (!reader->subs.group || strcmp(reader->subs.group, group) != 0))
+		reader = reader->next;
+	return reader;
+}
+
+static enum err_code find_uid(struct local_broker *local, const char *group, struct topic_ref ref,
+			      int32_t partition, uint64_t *ret_uid, struct err *err)
+{
+	struct partition *found;
+	enum err_code code = name_check_topic(slice_str(group), err);
+
+	if (code != ERR_OK)
+		return err_prefix(err, "group");
+	local_hold(local);
+	code = local_find_partition(local, ref, partition, &found, err);
+	if (code == ERR_OK)
+		*ret_uid = found->topic->uid;
+	local_let_go(local);
+	return code;
+}
+
+enum err_code local_committed(struct broker *broker, const char *group, struct topic_ref ref,
+			      int32_t partition, struct position *ret_next, struct err *err)
+{
+	struct local_broker *local = local_of(broker);
+	const struct local_reader *member;
+	const struct commit *found = NULL;
+	struct commits commits;
+	uint64_t uid;
+	enum err_code code = find_uid(local, group, ref, partition, &uid, err);
+
+	if (code != ERR_OK)
+		return code;
+	commits_init(&commits);
+	(void)pthread_mutex_lock(&local->readers_lock);
+	member = member_of(local, group);
+	if (member)
+		found = commits_find(&member->commits, uid, partition);
+	else if (commits_load(&commits, local->dir_fd, group))
+		found = commits_find(&commits, uid, partition);
+	else
+		code = err_set(err, ERR_CORRUPT, "the position of group \"%s\" is damaged", group);
+	if (found)
+		*ret_next = found->next;
+	else if (code == ERR_OK)
+		code = err_set(err, ERR_ABSENT, "group \"%s\" has committed nothing of partition "
+			       "%" PRId32 " of \"%s\"", group, partition, ref.name);
+	(void)pthread_mutex_unlock(&local->readers_lock);
+	commits_release(&commits);
+	return code;
+}
+
+enum err_code local_commit(struct broker *broker, const char *group, struct topic_ref ref,
+			   int32_t partition, struct position next, struct err *err)
+{
+	struct local_broker *local = local_of(broker);
+	struct local_reader *member;
+	struct commits commits;
+	uint64_t uid;
+	enum err_code code = find_uid(local, group, ref, partition, &uid, err);
+
+	if (code != ERR_OK)
+		return code;
+	commits_init(&commits);
+	(void)pthread_mutex_lock(&local->readers_lock);
+	member = member_of(local, group);
+	if (member) {
+		commits_set(&member->commits, ref, uid, partition, next);
+		code = group_tell(member, false, err);
+	} else {
+		(void)commits_load(&commits, local->dir_fd, group);
+		commits_set(&commits, ref, uid, partition, next);
+		code = commits_save(&commits, local->dir_fd, group, false, err);
+	}
+	(void)pthread_mutex_unlock(&local->readers_lock);
+	commits_release(&commits);
+	return code;
+}
