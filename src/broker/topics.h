@@ -72,7 +72,8 @@ struct topic *topics_find_uid(const struct topics *topics, uint64_t uid);
 /* As topics_find, but ERR_NO_TOPIC with its message. */
 MUST_USE enum err_code topics_get(const struct topics *topics, struct topic_ref ref,
 				  struct topic **ret_topic, struct err *err);
-/* ERR_EXISTS; ERR_SHAPE: name, number or beginnings of partitions not allowed; ERR_LIMIT: too many. */
+/* ERR_EXISTS; ERR_SHAPE: name, number or beginnings of partitions not allowed; ERR_LIMIT: too
+ * many. */
 MUST_USE enum err_code topics_create(struct topics *topics, struct topic_ref ref,
 				     const struct topic_options *options,
 				     struct topic **ret_topic, struct err *err);

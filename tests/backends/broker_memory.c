@@ -36,7 +36,8 @@ struct position memory_spread(const struct memory_broker *memory, enum topic_kin
 static struct position memory_position(const struct memory_broker *memory,
 				       const struct partition *partition, uint64_t ordinal)
 {
-	return memory_spread(memory, partition->topic->kind, partition_position(partition, ordinal));
+	return memory_spread(memory, partition->topic->kind,
+			     partition_position(partition, ordinal));
 }
 
 /* As start_ordinal(), of the positions that clients see. */
