@@ -88,6 +88,33 @@ static void cmd_cat_put_value(struct cat *cat, struct slice value)
 	}
 }
 
+/* As text where it is some, so that it can be told from base64. */
+static void put_header_part(struct cat *cat, struct slice bytes)
+{
+	if (!bytes.ptr) {
+		buf_add_str(&cat->out, "null");
+	} else if (is_text(cat, bytes)) {
+		json_put_string(&cat->out, bytes);
+	} else {
+		buf_add_str(&cat->out, "{\"base64\":\"");
+		base64_put(&cat->out, bytes);
+		buf_add_str(&cat->out, "\"}");
+	}
+}
+
+static void put_headers(struct cat *cat, const struct record *record)
+{
+	for (size_t i = 0; i < record->header_count; i++) {
+		buf_add_str(&cat->out, i == 0 ? ",\"headers\":[[" : ",[");
+		put_header_part(cat, record->headers[i].name);
+		buf_add_char(&cat->out, ',');
+		put_header_part(cat, record->headers[i].value);
+		buf_add_char(&cat->out, ']');
+	}
+	if (record->header_count > 0)
+		buf_add_char(&cat->out, ']');
+}
+
 static void put_envelope(struct cat *cat, int32_t partition, const struct record *record)
 {
 	char part[PARTITION_TEXT_MAX], offset[POSITION_TEXT_MAX];
@@ -97,6 +124,7 @@ static void put_envelope(struct cat *cat, int32_t partition, const struct record
 	buf_addf(&cat->out,
 		 "{\"topic\":\"%s\",\"partition\":\"%s\",\"offset\":\"%s\",\"timestamp_ms\":%" PRId64,
 		 cat->info.name, part, offset, record->timestamp_ms);
+	put_headers(cat, record);
 	put_key(cat, record->key);
 	cmd_cat_put_value(cat, record->value);
 	buf_add_str(&cat->out, "}\n");
@@ -326,8 +354,9 @@ const struct command cmd_cat = {
 	.usage = "TOPIC[/PARTITION] [options]",
 	.details =
 		"Prints the values, a line each, as they are; with --format json an object for each record:\n"
-		"topic, partition, offset, timestamp_ms, key, value (value_base64 if it is not JSON). Ends at\n"
-		"what was the end when it began, unless told to --follow.\n",
+		"topic, partition, offset, timestamp_ms, headers (if it has any: [name, value] each, what is no\n"
+		"text as {\"base64\": …}), key, value (value_base64 if it is not JSON). Ends at what was the end\n"
+		"when it began, unless told to --follow.\n",
 	.examples = "pinpipe cat 124df56aef51.pin --dir data\n"
 		    "pinpipe cat 124df56aef51.pin/0 --offset 42 --count 1 --format json\n"
 		    "pinpipe cat streaming-124df56aef51-pin --offset -10 --follow\n",
