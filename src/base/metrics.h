@@ -24,6 +24,10 @@
 	X(METRIC_APPEND_FAILED, "pinpipe_append_failed_total",           COUNTER, "Records whose append failed or whose outcome is unknown") \
 	X(METRIC_COMMITS,       "pinpipe_log_commits_total",             COUNTER, "Group commits (one sync each)") \
 	X(METRIC_COMMIT_US,     "pinpipe_log_commit_microseconds_total", COUNTER, "Time spent in group commits, in microseconds") \
+	X(METRIC_BROKER_CALLS,  "pinpipe_broker_calls_total",            COUNTER, "Calls of the broker that may take long: topics, groups, seeks") \
+	X(METRIC_BROKER_CALL_US, "pinpipe_broker_call_microseconds_total", COUNTER, "Time spent in them, in microseconds") \
+	X(METRIC_BROKER_APPENDS, "pinpipe_broker_appends_total",         COUNTER, "Appends handed to the broker, counted in steps of 64") \
+	X(METRIC_BROKER_APPEND_US, "pinpipe_broker_append_microseconds_total", COUNTER, "Time that handing them over took, by every 64th, in microseconds") \
 	X(METRIC_LOG_BYTES,     "pinpipe_log_bytes",                     GAUGE,   "Bytes of log segments on disk") \
 	X(METRIC_LOG_DAMAGE,    "pinpipe_log_damaged_batches_total",     COUNTER, "Batches below the durable watermark that failed their check") \
 	X(METRIC_AUTH_FAILED,   "pinpipe_auth_failures_total",           COUNTER, "Requests with a missing or wrong API key") \

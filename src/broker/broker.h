@@ -301,9 +301,12 @@ struct broker {
 	const struct broker_ops *ops;
 };
 
+struct reader_watch;
+
 /* The first member of every backend's reader. */
 struct broker_reader {
 	struct broker *broker;
+	struct reader_watch *watch;	/* the callers' */
 };
 
 /*

@@ -1,37 +1,130 @@
 /*
  * broker_call.c - the callers of broker.h: every call of a backend goes through
- * one of them.
+ * one of them. What a backend need not check, and what no caller need trust, is
+ * checked here once: arguments, results, the codes that a call may end with, and
+ * what a reader's events may be (watch.h).
  */
-#include "broker/broker.h"
+#include "broker/watch.h"
+
+#include "base/metrics.h"
+#include "base/time.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+enum { SAMPLE = 64 };		/* one append of so many is timed: two looks at the clock cost more
+				   than all that is checked */
+
+/* --- what a call may end with ------------------------------------------ */
+
+#define CODE(code) (UINT32_C(1) << (code))
+
+enum {
+	/* Anything may be away, stop, be full or broken, and be somebody else's. */
+	ANY_TIME = CODE(ERR_OK) | CODE(ERR_AUTH) | CODE(ERR_DENIED) | CODE(ERR_LIMIT) |
+		   CODE(ERR_BUSY) | CODE(ERR_UNKNOWN) | CODE(ERR_SPACE) | CODE(ERR_TIMEOUT) |
+		   CODE(ERR_STOPPED) | CODE(ERR_UNSUPPORTED) | CODE(ERR_IO) | CODE(ERR_CORRUPT) |
+		   CODE(ERR_USAGE) | CODE(ERR_ABSENT),
+	OF_TOPIC = ANY_TIME | CODE(ERR_NO_TOPIC) | CODE(ERR_SYNTAX) | CODE(ERR_SHAPE),
+	OF_PARTITION = OF_TOPIC | CODE(ERR_NO_PARTITION),
+	OF_RECORD = OF_PARTITION | CODE(ERR_CLOSED),
+};
+
+/* The call ended with a code that it may have, and told why. */
+static enum err_code ended(const struct broker *broker, const char *call, enum err_code code,
+			   unsigned allowed, const struct err *err)
+{
+	if (!(CODE(code) & allowed))
+		contract_broken(broker, call, err_name(code));
+	if (code != ERR_OK && err->code != code)
+		contract_broken(broker, call, "the code and the one in err differ");
+	return code;
+}
+
+/* As ended(), of a call that may take long; `began_us` is when it did. */
+static enum err_code ended_late(const struct broker *broker, const char *call, enum err_code code,
+				unsigned allowed, const struct err *err, int64_t began_us)
+{
+	metric_add(METRIC_BROKER_CALLS, 1);
+	metric_add(METRIC_BROKER_CALL_US, clock_mono_us() - began_us);
+	return ended(broker, call, code, allowed, err);
+}
+
+/* --- topics ------------------------------------------------------------ */
 
 enum err_code broker_create(struct broker *broker, struct topic_ref topic,
 			    const struct topic_options *options, struct err *err)
 {
-	return broker->ops->create(broker, topic, options, err);
+	int64_t began_us = clock_mono_us();
+
+	CONTRACT_HOLDS(broker, topic.name && options);
+	return ended_late(broker, __func__, broker->ops->create(broker, topic, options, err),
+			  OF_TOPIC | CODE(ERR_EXISTS), err, began_us);
+}
+
+static bool info_is_whole(struct topic_ref topic, const struct topic_info *info)
+{
+	bool whole = info->kind == topic.kind && strcmp(info->name, topic.name) == 0 &&
+		     info->partition_count > 0 && info->uid[0];
+
+	for (int32_t i = 0; whole && i < info->partition_count; i++) {
+		const struct partition_info *partition = &info->partitions[i];
+
+		whole = (i == 0 || partition->id > info->partitions[i - 1].id) &&
+			position_cmp(partition->born, partition->first) <= 0 &&
+			(!partition->next_known ||
+			 position_cmp(partition->first, partition->next) <= 0);
+	}
+	return whole;
 }
 
 enum err_code broker_describe(struct broker *broker, struct topic_ref topic,
 			      struct topic_info *ret_info, struct err *err)
 {
-	return broker->ops->describe(broker, topic, ret_info, err);
+	int64_t began_us = clock_mono_us();
+	enum err_code code;
+
+	CONTRACT_HOLDS(broker, topic.name);
+	code = ended_late(broker, __func__, broker->ops->describe(broker, topic, ret_info, err),
+			  OF_TOPIC, err, began_us);
+	CONTRACT_HOLDS(broker, code != ERR_OK || info_is_whole(topic, ret_info));
+	return code;
 }
 
 enum err_code broker_list(struct broker *broker, enum topic_kind kind,
 			  bool (*each)(void *user, const char *name), void *user, struct err *err)
 {
-	return broker->ops->list(broker, kind, each, user, err);
+	int64_t began_us = clock_mono_us();
+
+	return ended_late(broker, __func__, broker->ops->list(broker, kind, each, user, err),
+			  ANY_TIME, err, began_us);
 }
 
 enum err_code broker_remove(struct broker *broker, struct topic_ref topic, struct err *err)
 {
-	return broker->ops->remove(broker, topic, err);
+	int64_t began_us = clock_mono_us();
+
+	CONTRACT_HOLDS(broker, topic.name);
+	return ended_late(broker, __func__, broker->ops->remove(broker, topic, err), OF_TOPIC, err,
+			  began_us);
 }
+
+/* --- appending --------------------------------------------------------- */
 
 enum err_code broker_append(struct broker *broker, struct append *append, struct err *err)
 {
-	return broker->ops->append(broker, append, err);
+	static _Thread_local unsigned appends;
+	bool timed = ++appends % SAMPLE == 0;
+	int64_t began_us = timed ? clock_mono_us() : 0;
+	enum err_code code;
+
+	CONTRACT_HOLDS(broker, append->count > 0 && append->records && append->outcomes);
+	code = broker->ops->append(broker, append, err);
+	if (timed) {
+		metric_add(METRIC_BROKER_APPENDS, SAMPLE);
+		metric_add(METRIC_BROKER_APPEND_US, SAMPLE * (clock_mono_us() - began_us));
+	}
+	return code == ERR_OK ? code : ended(broker, __func__, code, OF_RECORD, err);
 }
 
 void broker_cork(struct broker *broker, bool corked)
@@ -41,65 +134,123 @@ void broker_cork(struct broker *broker, bool corked)
 
 enum err_code broker_ready(struct broker *broker, size_t bytes, struct err *err)
 {
-	return broker->ops->ready(broker, bytes, err);
+	return ended(broker, __func__, broker->ops->ready(broker, bytes, err), ANY_TIME, err);
 }
+
+/* --- groups ------------------------------------------------------------ */
 
 enum err_code broker_committed(struct broker *broker, const char *group, struct topic_ref topic,
 			       int32_t partition, struct position *ret_next, struct err *err)
 {
-	return broker->ops->committed(broker, group, topic, partition, ret_next, err);
+	int64_t began_us = clock_mono_us();
+
+	CONTRACT_HOLDS(broker, group && topic.name);
+	return ended_late(broker, __func__,
+			  broker->ops->committed(broker, group, topic, partition, ret_next, err),
+			  OF_PARTITION, err, began_us);
 }
 
 enum err_code broker_commit(struct broker *broker, const char *group, struct topic_ref topic,
 			    int32_t partition, struct position next, struct err *err)
 {
-	return broker->ops->commit(broker, group, topic, partition, next, err);
+	int64_t began_us = clock_mono_us();
+
+	CONTRACT_HOLDS(broker, group && topic.name);
+	return ended_late(broker, __func__,
+			  broker->ops->commit(broker, group, topic, partition, next, err),
+			  OF_PARTITION, err, began_us);
 }
+
+/* --- readers ----------------------------------------------------------- */
 
 enum err_code broker_reader_open(struct broker *broker, const struct reader_options *options,
 				 struct broker_reader **ret_reader, struct err *err)
 {
-	return broker->ops->reader_open(broker, options, ret_reader, err);
+	int64_t began_us = clock_mono_us();
+	struct broker_reader *reader;
+	enum err_code code;
+
+	CONTRACT_HOLDS(broker, !options->group || options->topic_count > 0);
+	code = ended_late(broker, __func__,
+			  broker->ops->reader_open(broker, options, &reader, err), OF_TOPIC, err,
+			  began_us);
+	if (code != ERR_OK)
+		return code;
+	CONTRACT_HOLDS(broker, reader->broker == broker && !reader->watch);
+	reader->watch = watch_new(options);
+	*ret_reader = reader;
+	return ERR_OK;
 }
 
 enum err_code reader_seek(struct broker_reader *reader, struct topic_ref topic, int32_t partition,
 			  struct reader_start start, struct err *err)
 {
-	return reader->broker->ops->reader_seek(reader, topic, partition, start, err);
+	const struct broker *broker = reader->broker;
+	int64_t began_us = clock_mono_us();
+	enum err_code code;
+
+	watch_may_seek(reader, topic, partition);
+	code = ended_late(broker, __func__,
+			  broker->ops->reader_seek(reader, topic, partition, start, err),
+			  OF_PARTITION, err, began_us);
+	if (code == ERR_OK)
+		watch_sought(reader, topic, partition, start);
+	return code;
 }
 
 enum err_code reader_next(struct broker_reader *reader, int64_t deadline_ms,
 			  struct reader_event *ret_event, struct err *err)
 {
-	return reader->broker->ops->reader_next(reader, deadline_ms, ret_event, err);
+	const struct broker *broker = reader->broker;
+	enum err_code code = broker->ops->reader_next(reader, deadline_ms, ret_event, err);
+
+	if (code == ERR_OK)
+		watch_event(reader, ret_event);
+	return ended(broker, __func__, code, OF_PARTITION, err);
 }
 
 enum err_code reader_pause(struct broker_reader *reader, struct topic_ref topic, int32_t partition,
 			   bool paused, struct err *err)
 {
-	return reader->broker->ops->reader_pause(reader, topic, partition, paused, err);
+	const struct broker *broker = reader->broker;
+	enum err_code code = broker->ops->reader_pause(reader, topic, partition, paused, err);
+
+	if (code == ERR_OK)
+		watch_paused(reader, topic, partition, paused);
+	return ended(broker, __func__, code, OF_PARTITION, err);
 }
 
 void reader_release(struct broker_reader *reader, struct topic_ref topic, int32_t partition)
 {
+	watch_may_release(reader, topic, partition);
+	watch_released(reader, topic, partition);
 	reader->broker->ops->reader_release(reader, topic, partition);
 }
 
 enum err_code reader_fd(struct broker_reader *reader, int *ret_fd, struct err *err)
 {
-	return reader->broker->ops->reader_fd(reader, ret_fd, err);
+	const struct broker *broker = reader->broker;
+
+	return ended(broker, __func__, broker->ops->reader_fd(reader, ret_fd, err), ANY_TIME, err);
 }
 
 enum err_code reader_commit(struct broker_reader *reader, struct topic_ref topic, int32_t partition,
 			    struct position next, struct err *err)
 {
-	return reader->broker->ops->reader_commit(reader, topic, partition, next, err);
+	const struct broker *broker = reader->broker;
+
+	return ended(broker, __func__,
+		     broker->ops->reader_commit(reader, topic, partition, next, err), OF_PARTITION,
+		     err);
 }
 
 void reader_close(struct broker_reader *reader)
 {
+	struct reader_watch *watch = reader ? reader->watch : NULL;
+
 	if (reader)
 		reader->broker->ops->reader_close(reader);
+	watch_free(watch);
 }
 
 void broker_free(struct broker *broker)
