@@ -31,7 +31,7 @@ enum {
 };
 
 /* The call ended with a code that it may have, and told why. */
-static enum err_code ended(const struct broker *broker, const char *call, enum err_code code,
+static enum err_code call_ended(const struct broker *broker, const char *call, enum err_code code,
 			   unsigned allowed, const struct err *err)
 {
 	if (!(CODE(code) & allowed))
@@ -41,13 +41,13 @@ static enum err_code ended(const struct broker *broker, const char *call, enum e
 	return code;
 }
 
-/* As ended(), of a call that may take long; `began_us` is when it did. */
-static enum err_code ended_late(const struct broker *broker, const char *call, enum err_code code,
+/* As call_ended(), of a call that may take long; `began_us` is when it did. */
+static enum err_code call_ended_late(const struct broker *broker, const char *call, enum err_code code,
 				unsigned allowed, const struct err *err, int64_t began_us)
 {
 	metric_add(METRIC_BROKER_CALLS, 1);
 	metric_add(METRIC_BROKER_CALL_US, clock_mono_us() - began_us);
-	return ended(broker, call, code, allowed, err);
+	return call_ended(broker, call, code, allowed, err);
 }
 
 /* --- topics ------------------------------------------------------------ */
@@ -58,7 +58,7 @@ enum err_code broker_create(struct broker *broker, struct topic_ref topic,
 	int64_t began_us = clock_mono_us();
 
 	CONTRACT_HOLDS(broker, topic.name && options);
-	return ended_late(broker, __func__, broker->ops->create(broker, topic, options, err),
+	return call_ended_late(broker, __func__, broker->ops->create(broker, topic, options, err),
 			  OF_TOPIC | CODE(ERR_EXISTS), err, began_us);
 }
 
@@ -85,7 +85,7 @@ enum err_code broker_describe(struct broker *broker, struct topic_ref topic,
 	enum err_code code;
 
 	CONTRACT_HOLDS(broker, topic.name);
-	code = ended_late(broker, __func__, broker->ops->describe(broker, topic, ret_info, err),
+	code = call_ended_late(broker, __func__, broker->ops->describe(broker, topic, ret_info, err),
 			  OF_TOPIC, err, began_us);
 	CONTRACT_HOLDS(broker, code != ERR_OK || info_is_whole(topic, ret_info));
 	return code;
@@ -96,7 +96,7 @@ enum err_code broker_list(struct broker *broker, enum topic_kind kind,
 {
 	int64_t began_us = clock_mono_us();
 
-	return ended_late(broker, __func__, broker->ops->list(broker, kind, each, user, err),
+	return call_ended_late(broker, __func__, broker->ops->list(broker, kind, each, user, err),
 			  ANY_TIME, err, began_us);
 }
 
@@ -105,7 +105,7 @@ enum err_code broker_remove(struct broker *broker, struct topic_ref topic, struc
 	int64_t began_us = clock_mono_us();
 
 	CONTRACT_HOLDS(broker, topic.name);
-	return ended_late(broker, __func__, broker->ops->remove(broker, topic, err), OF_TOPIC, err,
+	return call_ended_late(broker, __func__, broker->ops->remove(broker, topic, err), OF_TOPIC, err,
 			  began_us);
 }
 
@@ -124,7 +124,7 @@ enum err_code broker_append(struct broker *broker, struct append *append, struct
 		metric_add(METRIC_BROKER_APPENDS, SAMPLE);
 		metric_add(METRIC_BROKER_APPEND_US, SAMPLE * (clock_mono_us() - began_us));
 	}
-	return code == ERR_OK ? code : ended(broker, __func__, code, OF_RECORD, err);
+	return code == ERR_OK ? code : call_ended(broker, __func__, code, OF_RECORD, err);
 }
 
 void broker_cork(struct broker *broker, bool corked)
@@ -134,7 +134,7 @@ void broker_cork(struct broker *broker, bool corked)
 
 enum err_code broker_ready(struct broker *broker, size_t bytes, struct err *err)
 {
-	return ended(broker, __func__, broker->ops->ready(broker, bytes, err), ANY_TIME, err);
+	return call_ended(broker, __func__, broker->ops->ready(broker, bytes, err), ANY_TIME, err);
 }
 
 /* --- groups ------------------------------------------------------------ */
@@ -145,7 +145,7 @@ enum err_code broker_committed(struct broker *broker, const char *group, struct 
 	int64_t began_us = clock_mono_us();
 
 	CONTRACT_HOLDS(broker, group && topic.name);
-	return ended_late(broker, __func__,
+	return call_ended_late(broker, __func__,
 			  broker->ops->committed(broker, group, topic, partition, ret_next, err),
 			  OF_PARTITION, err, began_us);
 }
@@ -156,7 +156,7 @@ enum err_code broker_commit(struct broker *broker, const char *group, struct top
 	int64_t began_us = clock_mono_us();
 
 	CONTRACT_HOLDS(broker, group && topic.name);
-	return ended_late(broker, __func__,
+	return call_ended_late(broker, __func__,
 			  broker->ops->commit(broker, group, topic, partition, next, err),
 			  OF_PARTITION, err, began_us);
 }
@@ -171,7 +171,7 @@ enum err_code broker_reader_open(struct broker *broker, const struct reader_opti
 	enum err_code code;
 
 	CONTRACT_HOLDS(broker, !options->group || options->topic_count > 0);
-	code = ended_late(broker, __func__,
+	code = call_ended_late(broker, __func__,
 			  broker->ops->reader_open(broker, options, &reader, err), OF_TOPIC, err,
 			  began_us);
 	if (code != ERR_OK)
@@ -190,7 +190,7 @@ enum err_code reader_seek(struct broker_reader *reader, struct topic_ref topic, 
 	enum err_code code;
 
 	watch_may_seek(reader, topic, partition);
-	code = ended_late(broker, __func__,
+	code = call_ended_late(broker, __func__,
 			  broker->ops->reader_seek(reader, topic, partition, start, err),
 			  OF_PARTITION, err, began_us);
 	if (code == ERR_OK)
@@ -206,7 +206,7 @@ enum err_code reader_next(struct broker_reader *reader, int64_t deadline_ms,
 
 	if (code == ERR_OK)
 		watch_event(reader, ret_event);
-	return ended(broker, __func__, code, OF_PARTITION, err);
+	return call_ended(broker, __func__, code, OF_PARTITION, err);
 }
 
 enum err_code reader_pause(struct broker_reader *reader, struct topic_ref topic, int32_t partition,
@@ -217,7 +217,7 @@ enum err_code reader_pause(struct broker_reader *reader, struct topic_ref topic,
 
 	if (code == ERR_OK)
 		watch_paused(reader, topic, partition, paused);
-	return ended(broker, __func__, code, OF_PARTITION, err);
+	return call_ended(broker, __func__, code, OF_PARTITION, err);
 }
 
 void reader_release(struct broker_reader *reader, struct topic_ref topic, int32_t partition)
@@ -231,7 +231,7 @@ enum err_code reader_fd(struct broker_reader *reader, int *ret_fd, struct err *e
 {
 	const struct broker *broker = reader->broker;
 
-	return ended(broker, __func__, broker->ops->reader_fd(reader, ret_fd, err), ANY_TIME, err);
+	return call_ended(broker, __func__, broker->ops->reader_fd(reader, ret_fd, err), ANY_TIME, err);
 }
 
 enum err_code reader_commit(struct broker_reader *reader, struct topic_ref topic, int32_t partition,
@@ -239,7 +239,7 @@ enum err_code reader_commit(struct broker_reader *reader, struct topic_ref topic
 {
 	const struct broker *broker = reader->broker;
 
-	return ended(broker, __func__,
+	return call_ended(broker, __func__,
 		     broker->ops->reader_commit(reader, topic, partition, next, err), OF_PARTITION,
 		     err);
 }

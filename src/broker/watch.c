@@ -175,7 +175,7 @@ void watch_released(struct broker_reader *reader, struct topic_ref topic, int32_
 /* --- events ------------------------------------------------------------ */
 
 /* `first` comes after all that was given before. */
-static bool goes_on(const struct watched *watched, struct position first)
+static bool watch_goes_on(const struct watched *watched, struct position first)
 {
 	int cmp = watched->has_last ? position_cmp(first, watched->last) : 1;
 
@@ -197,7 +197,7 @@ static void watch_records(const struct broker_reader *reader, struct watched *wa
 	size_t bytes = 0;
 
 	CONTRACT_HOLDS(reader->broker, event->count > 0 && event->records);
-	CONTRACT_HOLDS(reader->broker, goes_on(watched, event->records[0].position));
+	CONTRACT_HOLDS(reader->broker, watch_goes_on(watched, event->records[0].position));
 	last = event->records[0].position;
 	for (size_t i = 1; i < event->count; i++) {
 		CONTRACT_HOLDS(reader->broker,
@@ -220,7 +220,7 @@ static void watch_data(const struct broker_reader *reader, struct watched *watch
 	if (event->kind == READER_GAP) {
 		CONTRACT_HOLDS(reader->broker, event->gap <= GAP_REMOVED);
 		CONTRACT_HOLDS(reader->broker, position_cmp(event->first, event->last) <= 0);
-		CONTRACT_HOLDS(reader->broker, goes_on(watched, event->first));
+		CONTRACT_HOLDS(reader->broker, watch_goes_on(watched, event->first));
 		watch_passed(watched, event->last);
 	}
 	if (event->kind == READER_CAUGHT_UP) {

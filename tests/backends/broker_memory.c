@@ -503,10 +503,11 @@ void broker_memory_merge(struct broker *broker, struct topic_ref ref, int32_t id
 {
 	struct memory_broker *memory = memory_of(broker);
 	struct topic *topic = must_find(memory, ref, id)->topic;
+	struct hash_key last = topic->partitions[after].hash_last;
 
 	assert(topic->partitions[id].open && topic->partitions[after].open);
 	topic->partitions[after].open = false;
-	add_shard(memory, topic, id, after)->hash_last = topic->partitions[after].hash_last;
+	add_shard(memory, topic, id, after)->hash_last = last;
 	memory_tell(memory);
 	memory_unhold(memory);
 }

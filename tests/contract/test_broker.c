@@ -1,99 +1,6 @@
 /* The contract of broker.h, run against every backend. */
-#include "backends/backends.h"
 #include "base/buf.h"
-#include "base/mem.h"
-#include "broker/sequence.h"
-#include "broker_testing.h"
-#include "scratch.h"
-
-static const struct topic_ref pin = { TOPIC_LOG, "124df56aef51.pin" };
-static const struct topic_ref geo = { TOPIC_LOG, "124df56aef51.geo" };
-static const struct topic_ref stream = { TOPIC_STREAM, "streaming-124df56aef51-pin" };
-static const struct reader_start from_first = { .kind = START_FIRST };
-
-struct fixture {
-	struct broker *broker;
-	struct ended ended;
-	char dir[SCRATCH_NAME_MAX];
-};
-
-static int open_memory(void **state)
-{
-	struct fixture *f = xcalloc(1, sizeof(*f));
-
-	f->ended = (struct ended)ENDED_INIT;
-	f->broker = broker_memory_new(1 << 20, ended_done, &f->ended);
-	*state = f;
-	return 0;
-}
-
-static int open_faulty(void **state)
-{
-	const struct broker_fault none = { 0 };
-	struct fixture *f;
-
-	(void)open_memory(state);
-	f = *state;
-	f->broker = broker_faulty_new(f->broker, &none, ended_done, &f->ended);
-	return 0;
-}
-
-static int open_local(void **state)
-{
-	struct fixture *f = xcalloc(1, sizeof(*f));
-	struct broker_local_options options = { .dir = f->dir, .writer = true,
-						.segment_bytes = 1 << 20, .done = ended_done,
-						.done_user = &f->ended };
-	struct err err = { 0 };
-
-	f->ended = (struct ended)ENDED_INIT;
-	scratch_dir(f->dir);
-	assert_ok(broker_local_new(&options, &f->broker, &err));
-	*state = f;
-	return 0;
-}
-
-static int close_fixture(void **state)
-{
-	struct fixture *f = *state;
-
-	broker_free(f->broker);
-	if (f->dir[0])
-		scratch_remove(f->dir);
-	free(f);
-	return 0;
-}
-
-static struct append_outcome put(struct fixture *f, struct topic_ref topic, int32_t partition,
-				 const char *text)
-{
-	struct append_outcome outcome =
-		append_text(f->broker, &f->ended, topic, partition, text);
-
-	assert_int_equal(outcome.code, ERR_OK);
-	assert_true(partition == PARTITION_ANY || outcome.partition == partition);
-	return outcome;
-}
-
-static void create(struct fixture *f, struct topic_ref topic, int32_t partitions)
-{
-	struct err err = { 0 };
-
-	assert_ok(create_topic(f->broker, topic, partitions, &err));
-}
-
-/* What is in a partition from `start` on, `count` records. */
-static void expect(struct fixture *f, struct topic_ref topic, int32_t partition,
-		   struct reader_start start, size_t count, const char *want)
-{
-	struct broker_reader *reader = reader_at(f->broker, topic, partition, start);
-	char text[256];
-
-	read_texts(reader, count, text, sizeof(text));
-	assert_string_equal(text, want);
-	assert_int_equal(event_now(reader).kind, READER_IDLE);
-	reader_close(reader);
-}
+#include "broker_fixture.h"
 
 static bool add_name(void *user, const char *name)
 {
@@ -738,12 +645,23 @@ static void test_what_is_gone_takes_no_room(void **state)
 	{ #open " what is gone", test_what_is_gone_takes_no_room, open, close_fixture, NULL }, \
 	{ #open " several appenders", test_several_appenders_and_a_reader, open, close_fixture, NULL }
 
+/* Those that do not ask for numbers one by one. */
+#define SPARSE(open) \
+	{ #open " shards cover every hash", test_shards_cover_every_hash, open, close_fixture, NULL }, \
+	{ #open " keys choose partitions", test_keys_choose_partitions, open, close_fixture, NULL }, \
+	{ #open " starts", test_starts, open, close_fixture, NULL }, \
+	{ #open " reader follows the end", test_reader_follows_the_end, open, close_fixture, NULL }, \
+	{ #open " reader waits", test_reader_waits, open, close_fixture, NULL }, \
+	{ #open " group", test_group_is_assigned_topics_as_they_appear, open, close_fixture, NULL }, \
+	{ #open " group of every topic", test_a_group_of_every_topic, open, close_fixture, NULL }
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CONTRACT(open_memory),
 		CONTRACT(open_faulty),
 		CONTRACT(open_local),
+		SPARSE(open_sparse),
 		cmocka_unit_test(test_faults),
 	};
 
