@@ -1,6 +1,7 @@
 #include "gateway/iterator.h"
 
 #include "base/base64.h"
+#include "base/mem.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -9,7 +10,7 @@
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
 
-enum { VERSION = 1, HEADER_BYTES = 1 + 1 + 4 + 8 + 8, MAC_BYTES = 16 };
+enum { VERSION = 2, HEADER_BYTES = 1 + 1 + 4 + 8 + 3 * 8, MAC_BYTES = 16 };
 
 enum err_code iterator_key_init(struct iterator_key *key, struct err *err)
 {
@@ -47,17 +48,19 @@ static void sign(const struct iterator_key *key, struct slice bytes, unsigned ch
 
 void iterator_put(struct buf *out, const struct iterator_key *key, const struct iterator *iterator)
 {
-	uint64_t at = iterator->kind == START_TIME ? (uint64_t)iterator->time_ms
-						   : iterator->ordinal;
+	struct position at = iterator->position;
 	unsigned char mac[MAC_BYTES];
 	struct buf bytes;
 
+	if (iterator->kind == START_TIME)
+		at = (struct position){ { 0, 0, (uint64_t)iterator->time_ms } };
 	buf_init(&bytes, ITERATOR_TEXT_MAX);
 	iterator_put_int(&bytes, VERSION, 1);
 	iterator_put_int(&bytes, iterator->kind, 1);
 	iterator_put_int(&bytes, (uint64_t)iterator->shard, 4);
 	iterator_put_int(&bytes, (uint64_t)iterator->created_ms, 8);
-	iterator_put_int(&bytes, at, 8);
+	for (size_t i = 0; i < ARRAY_LEN(at.word); i++)
+		iterator_put_int(&bytes, at.word[i], 8);
 	buf_add_str(&bytes, iterator->stream);
 	sign(key, buf_slice(&bytes), mac);
 	buf_add(&bytes, mac, sizeof(mac));
@@ -73,8 +76,9 @@ static struct iterator unpack(struct slice bytes)
 
 	iterator.shard = (int32_t)get_int(&at, 4);
 	iterator.created_ms = (int64_t)get_int(&at, 8);
-	iterator.ordinal = get_int(&at, 8);
-	iterator.time_ms = (int64_t)iterator.ordinal;
+	for (size_t i = 0; i < ARRAY_LEN(iterator.position.word); i++)
+		iterator.position.word[i] = get_int(&at, 8);
+	iterator.time_ms = (int64_t)iterator.position.word[2];
 	memcpy(iterator.stream, at, bytes.len - HEADER_BYTES);
 	return iterator;
 }

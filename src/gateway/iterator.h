@@ -1,8 +1,9 @@
 /*
  * iterator.h - shard iterators: opaque texts that say where GetRecords goes on.
  *
- *	base64( version 1, u8 | kind, u8 | shard, u32 | created_ms, u64
- *		| ordinal or time_ms, u64 | stream name | HMAC-SHA256, 16 bytes )
+ *	base64( version 2, u8 | kind, u8 | shard, u32 | created_ms, u64
+ *		| position, or time_ms in its last 8 bytes, 24 bytes
+ *		| stream name | HMAC-SHA256, 16 bytes )
  *
  * Integers are big-endian. The HMAC covers all before it, so a client can
  * neither forge an iterator nor use one for another stream. It ends
@@ -26,8 +27,8 @@ struct iterator_key {
 struct iterator {
 	char stream[STREAM_NAME_MAX + 1];
 	int32_t shard;
-	enum start_kind kind;		/* START_FIRST, _NEXT, _AT or _TIME */
-	uint64_t ordinal;		/* START_AT */
+	enum start_kind kind;
+	struct position position;	/* START_AT, START_AFTER */
 	int64_t time_ms;		/* START_TIME */
 	int64_t created_ms;		/* monotonic clock: both it and the key
 					   end with the process */

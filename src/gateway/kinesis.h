@@ -15,10 +15,7 @@
 /* The path's stream. False: answered. */
 bool kinesis_name(struct call *call, char name[STREAM_NAME_MAX + 1]);
 bool kinesis_describe(struct call *call, const char *name, struct topic_info *ret_info);
-/* NULL: no such shard. */
-const struct partition_info *kinesis_shard(const struct topic_info *info, int32_t id);
-
-void kinesis_put_shard_id(struct buf *out, int32_t shard);	/* with quotes */
+void kinesis_put_shard_id(struct buf *out, int32_t shard);		/* with quotes */
 void kinesis_put_sequence(struct buf *out, struct position position);	/* with quotes */
 void kinesis_put_hash_range(struct buf *out, const struct partition_info *shard);
 /* Seconds with a fraction, as AWS writes times. */

@@ -6,7 +6,6 @@
 #include "base/base64.h"
 #include "base/time.h"
 #include "base/trace.h"
-#include "broker/sequence.h"
 #include "gateway/kinesis.h"
 #include "gateway/route.h"
 #include "gateway/state.h"
@@ -50,7 +49,7 @@ void kinesis_get_shard_iterator(struct call *call)
 	if (!kinesis_name(call, iterator.stream) || !query_shard(call, &iterator.shard) ||
 	    !kinesis_describe(call, iterator.stream, &info))
 		return;
-	found = kinesis_shard(&info, iterator.shard) != NULL;
+	found = topic_info_partition(&info, iterator.shard) != NULL;
 	topic_info_release(&info);
 	if (!found) {
 		char text[PARTITION_TEXT_MAX];
@@ -72,6 +71,7 @@ struct read {
 	size_t count;
 	size_t bytes;
 	int64_t last_ms;		/* when the newest record of the answer was written */
+	bool caught_up;			/* there was no more */
 	bool ended;			/* a closed shard was read to its end */
 	int32_t children[2];
 };
@@ -94,6 +94,12 @@ static bool kinesis_read_is_full(const struct read *read)
 	return read->count >= READ_RECORDS_MAX || read->bytes >= READ_BYTES_MAX;
 }
 
+static void go_on(struct read *read, enum start_kind kind, struct position position)
+{
+	read->iterator.kind = kind;
+	read->iterator.position = position;
+}
+
 static void put_records(struct read *read, const struct reader_event *event)
 {
 	for (size_t i = 0; i < event->count && !kinesis_read_is_full(read); i++) {
@@ -104,38 +110,54 @@ static void put_records(struct read *read, const struct reader_event *event)
 		put_record(read->call->reply, record);
 		read->bytes += record->key.len + record->value.len;
 		read->last_ms = record->timestamp_ms;
-		read->iterator.kind = START_AT;
-		read->iterator.ordinal = position_ordinal(record->position) + 1;
+		go_on(read, START_AFTER, record->position);
 	}
 }
 
-/* What is there now, up to the limits of one answer. */
+static void take_event(struct read *read, const struct reader_event *event)
+{
+	switch (event->kind) {
+	case READER_RECORDS:
+		put_records(read, event);
+		break;
+	case READER_GAP:
+		if (gap_is_loss(event->gap))
+			trace_warn("stream \"%s\": records cannot be read and are passed over (%s)",
+				   read->iterator.stream, gap_reason_text(event->gap));
+		go_on(read, START_AFTER, event->last);
+		break;
+	case READER_CAUGHT_UP: /* LATEST is a place from now on */
+		read->caught_up = true;
+		if (read->iterator.kind == START_NEXT || read->iterator.kind == START_TIME)
+			go_on(read, START_AT, event->last);
+		break;
+	case READER_END:
+		read->ended = true;
+		memcpy(read->children, event->children, sizeof(read->children));
+		break;
+	case READER_IDLE:
+	case READER_ASSIGNED:
+	case READER_REVOKED:
+		break;
+	}
+}
+
+/* What is there now, up to the limits of one answer, and whether that is all. */
 static enum err_code kinesis_read_read_all(struct read *read, struct broker_reader *reader,
 					   struct err *err)
 {
-	while (!kinesis_read_is_full(read)) {
+	for (;;) {
+		bool full = kinesis_read_is_full(read);
 		struct reader_event event;
 
 		if (reader_next(reader, clock_mono_ms(), &event, err) != ERR_OK)
 			return err->code;
-		if (event.kind == READER_IDLE)
+		if (event.kind == READER_IDLE || (full && event.kind != READER_CAUGHT_UP))
 			return ERR_OK;
-		if (event.kind == READER_RECORDS)
-			put_records(read, &event);
-		if (event.kind == READER_GAP) {
-			if (gap_is_loss(event.gap))
-				trace_warn("stream \"%s\": records cannot be read and are passed "
-					   "over", read->iterator.stream);
-			read->iterator.kind = START_AT;
-			read->iterator.ordinal = position_ordinal(event.last) + 1;
-		}
-		if (event.kind == READER_END) {
-			read->ended = true;
-			memcpy(read->children, event.children, sizeof(read->children));
+		take_event(read, &event);
+		if (full || read->ended)
 			return ERR_OK;
-		}
 	}
-	return ERR_OK;
 }
 
 static enum err_code open_and_read(struct read *read, const struct partition_info *shard,
@@ -145,7 +167,7 @@ static enum err_code open_and_read(struct read *read, const struct partition_inf
 	struct topic_ref topic = { TOPIC_STREAM, read->iterator.stream };
 	struct reader_start start = {
 		.kind = read->iterator.kind,
-		.position = position_with_ordinal(shard->next, read->iterator.ordinal),
+		.position = read->iterator.position,
 		.time_ms = read->iterator.time_ms,
 	};
 	struct broker_reader *reader;
@@ -164,7 +186,7 @@ static void put_children(struct buf *out, const struct read *read, const struct 
 {
 	buf_add_str(out, "\"ChildShards\":[");
 	for (int i = 0; i < 2; i++) {
-		const struct partition_info *child = kinesis_shard(info, read->children[i]);
+		const struct partition_info *child = topic_info_partition(info, read->children[i]);
 
 		if (!child)
 			continue;
@@ -185,11 +207,10 @@ static void put_children(struct buf *out, const struct read *read, const struct 
 }
 
 /* What follows the records. How far behind: by the newest record of the answer. */
-static void put_end(struct read *read, const struct topic_info *info,
-		    const struct partition_info *shard)
+static void put_end(struct read *read, const struct topic_info *info)
 {
 	struct buf *reply = read->call->reply;
-	bool behind = read->count && read->iterator.ordinal < position_ordinal(shard->next);
+	bool behind = read->count && !read->caught_up && !read->ended;
 
 	buf_add_str(reply, "],");
 	if (read->ended)
@@ -224,13 +245,13 @@ void kinesis_get_records(struct call *call)
 	}
 	if (!kinesis_describe(call, name, &info))
 		return;
-	shard = kinesis_shard(&info, read.iterator.shard);
+	shard = topic_info_partition(&info, read.iterator.shard);
 	buf_add_str(call->reply, "{\"Records\":[");
 	if (!shard)
 		call_failf(call, ERR_USAGE, "Invalid ShardIterator: its shard is gone.");
 	else if (open_and_read(&read, shard, &err) != ERR_OK)
 		call_fail(call, &err);
 	else
-		put_end(&read, &info, shard);
+		put_end(&read, &info);
 	topic_info_release(&info);
 }

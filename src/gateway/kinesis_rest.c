@@ -1,6 +1,5 @@
 /* The API-Gateway Kinesis API on the broker's streams: streams
  * and writes. Reads: kinesis_read.c. */
-#include "broker/sequence.h"
 #include "gateway/kinesis.h"
 #include "gateway/put_records.h"
 #include "gateway/route.h"
@@ -38,14 +37,6 @@ bool kinesis_describe(struct call *call, const char *name, struct topic_info *re
 		return true;
 	call_fail(call, &err);
 	return false;
-}
-
-const struct partition_info *kinesis_shard(const struct topic_info *info, int32_t id)
-{
-	for (int32_t i = 0; i < info->partition_count; i++)
-		if (info->partitions[i].id == id)
-			return &info->partitions[i];
-	return NULL;
 }
 
 void kinesis_put_shard_id(struct buf *out, int32_t shard)
@@ -110,13 +101,13 @@ static void put_shard(struct buf *out, const struct partition_info *shard)
 		kinesis_put_shard_id(out, shard->parents[i]);
 	}
 	buf_add_str(out, ",\"SequenceNumberRange\":{");
-	if (!shard->open) {
+	if (!shard->open && shard->next_known) {
 		buf_add_str(out, "\"EndingSequenceNumber\":");
-		kinesis_put_sequence(out, position_with_ordinal(shard->next, INT64_MAX));
+		kinesis_put_sequence(out, shard->next);
 		buf_add_char(out, ',');
 	}
 	buf_add_str(out, "\"StartingSequenceNumber\":");
-	kinesis_put_sequence(out, position_with_ordinal(shard->next, 0));
+	kinesis_put_sequence(out, shard->born);
 	buf_add_str(out, "},\"ShardId\":");
 	kinesis_put_shard_id(out, shard->id);
 	buf_add_char(out, '}');
