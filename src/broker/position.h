@@ -33,6 +33,13 @@ static inline int position_cmp(struct position a, struct position b)
 	return 0;
 }
 
+/*
+ * Tables of earlier versions have as their progress in a stream, instead of a sequence number, the
+ * counter inside it, below 2^63. The position that it stands for in the partition of which `like`
+ * is; any other position is returned as it is.
+ */
+struct position position_made_whole(struct position position, struct position like);
+
 /* Text of at least POSITION_DIGITS digits, NUL at the end; returns its length. */
 size_t position_text(struct position position, char text[POSITION_TEXT_MAX]);
 /* False: not 1 to 58 decimal digits, or more than 192 bits. */

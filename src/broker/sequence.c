@@ -76,3 +76,8 @@ uint32_t position_shard(struct position sequence)
 {
 	return (uint32_t)get_bits(sequence, SEQ_SHARD);
 }
+
+struct position position_made_whole(struct position position, struct position like)
+{
+	return is_offset(position) ? position_with_ordinal(like, position.word[2]) : position;
+}

@@ -86,8 +86,8 @@ struct delta_txn {
 struct delta_progress {
 	bool any;			/* false: nothing is noted, and the rest is zero */
 	struct position position;	/* of the last record that is done with */
-	struct lineage lineage;		/* of that record, but for the highest bit of each half: compare
-					   with delta_lineage_is(); zero: not noted */
+	struct lineage lineage;		/* of that record; zero: not noted. It lacks the highest bit
+					   of each half: compare with delta_lineage_is() */
 };
 
 struct delta_step {
@@ -149,6 +149,7 @@ int64_t delta_txn_version(const struct delta_table *table, const char *app_id);
  */
 MUST_USE enum err_code delta_progress(const struct delta_table *table, const char *app_id,
 				      struct delta_progress *ret_progress, struct err *err);
+bool delta_lineage_noted(struct lineage lineage);
 /* Whether what was noted may be of this lineage; so it may, where none was noted. */
 bool delta_lineage_is(struct lineage noted, struct lineage lineage);
 /* Live data files, in the order they were added; valid until the table changes. */
@@ -163,13 +164,13 @@ MUST_USE enum err_code delta_compare(struct delta_table *table, const struct del
  * happens. Loses against another writer: reads what it wrote and tries again at the next version.
  *
  * ERR_EXISTS: the txns and steps of this commit are in the log already, or what is further of the
- * same lineage; nothing was written, the batch is to be dropped. ERR_LOCKED: another writer took one
- * of them on meanwhile, the batch may be there in part, and nothing was written: delta_refresh(),
- * and begin where that is now. ERR_UNSUPPORTED, ERR_USAGE: another writer changed the table, or its columns, so
- * that this one may not write it. ERR_UNKNOWN, only when the store could not be asked for a long
- * time whether an ambiguous put came through (commitInfo.txnId tells): keep the files, open again
- * and compare the progress. After any other error nothing was written, and the same commit
- * may be tried again.
+ * same lineage; nothing was written, the batch is to be dropped. ERR_LOCKED: another writer took
+ * one of them on meanwhile, the batch may be there in part, and nothing was written:
+ * delta_refresh(), and begin where that is now. ERR_UNSUPPORTED, ERR_USAGE: another writer changed
+ * the table, or its columns, so that this one may not write it. ERR_UNKNOWN, only when the store
+ * could not be asked for a long time whether an ambiguous put came through (commitInfo.txnId
+ * tells): keep the files, open again and compare the progress. After any other error nothing was
+ * written, and the same commit may be tried again.
  */
 MUST_USE enum err_code delta_commit(struct delta_table *table, const struct delta_commit *commit,
 				    int64_t *ret_version, struct err *err);
@@ -177,8 +178,8 @@ MUST_USE enum err_code delta_commit(struct delta_table *table, const struct delt
 /*
  * Replace files by others in one commit, with the writer's columns: a reader sees the old rows or
  * the new, never a part of both. `planned_on`: the version of which delta_file() named `removes`,
- * the files that go (all of them, if a column went or changed its type). The txns and steps are
- * set as they are, without a look at `after`. The files stay in the store: older versions have them.
+ * the files that go (all of them, if a column went or changed its type). The txns and steps are set
+ * as they are, without a look at `after`. The files stay in the store: older versions have them.
  *
  * ERR_BUSY: the table moved on (another writer won the version, and the table is at the latest one
  * now); nothing was written: plan again on that. ERR_UNKNOWN and all others: as of delta_commit().

@@ -31,7 +31,7 @@ static bool fits_one(struct position position)
 	return !position.word[0] && !position.word[1] && position.word[2] <= INT64_MAX;
 }
 
-static void split(struct position position, uint64_t part[static PARTS])
+static void delta_progress_split(struct position position, uint64_t part[static PARTS])
 {
 	const uint64_t *word = position.word;
 
@@ -59,13 +59,13 @@ static struct lineage kept_of(struct lineage lineage)
 	return (struct lineage){ lineage.high & INT64_MAX, lineage.low & INT64_MAX };
 }
 
-static bool is_noted(struct lineage lineage) { return lineage.high || lineage.low; }
+bool delta_lineage_noted(struct lineage lineage) { return lineage.high || lineage.low; }
 
 bool delta_lineage_is(struct lineage noted, struct lineage lineage)
 {
 	struct lineage a = kept_of(noted), b = kept_of(lineage);
 
-	return !is_noted(a) || !is_noted(b) || lineage_eq(a, b);
+	return !delta_lineage_noted(a) || !delta_lineage_noted(b) || lineage_eq(a, b);
 }
 
 /* ---- Reading ---- */
@@ -185,14 +185,15 @@ void delta_put_step(struct buf *out, const struct delta_state *state, const stru
 	struct lineage lineage = kept_of(step->now.lineage);
 	uint64_t part[PARTS];
 
-	split(step->now.position, part);
+	delta_progress_split(step->now.position, part);
 	if (fits_one(step->now.position) &&
 	    find_apps(state, step->app_id, part_names, PARTS, ignored) == 0)
 		put_part(out, step->app_id, "", step->now.position.word[2], now_ms);
 	else
 		for (int i = 0; i < PARTS; i++)
 			put_part(out, step->app_id, part_names[i], part[i], now_ms);
-	if (!is_noted(lineage) && find_apps(state, step->app_id, lineage_names, 2, ignored) == 0)
+	if (!delta_lineage_noted(lineage) &&
+	    find_apps(state, step->app_id, lineage_names, 2, ignored) == 0)
 		return;
 	put_part(out, step->app_id, lineage_names[0], lineage.high, now_ms);
 	put_part(out, step->app_id, lineage_names[1], lineage.low, now_ms);

@@ -26,9 +26,14 @@ static int64_t check_table_done(const struct checking *checking, const struct ch
 				int32_t partition)
 {
 	char app_id[LAKE_APP_ID_MAX];
+	struct delta_progress done;
+	struct err err;
 
 	lake_app_id(app_id, checking->kind, checking->topic, partition, checking->info.uid);
-	return table->delta ? delta_txn_version(table->delta, app_id) : -1;
+	if (!table->delta || delta_progress(table->delta, app_id, &done, &err) != ERR_OK ||
+	    !done.any)
+		return -1;
+	return (int64_t)position_ordinal(done.position);
 }
 
 int64_t check_done_of(const struct checking *checking, int32_t partition)

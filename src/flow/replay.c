@@ -7,7 +7,6 @@
 #include "base/mem.h"
 #include "base/stop.h"
 #include "base/time.h"
-#include "broker/sequence.h"
 #include "delta/delta.h"
 #include "flow/dlq.h"
 #include "flow/poison.h"
@@ -258,21 +257,27 @@ static enum err_code replay_flush(struct replay *replay, struct err *err)
 static bool is_settled(const struct replay *replay, const struct dlq_entry *entry)
 {
 	const struct lake_table *table = &replay->table;
+	const struct partition_info *its = NULL;
 	char app_id[LAKE_APP_ID_MAX];
+	struct delta_progress done;
 	struct position position;
 	int32_t partition;
+	struct err ignored;
 
 	if (!partition_parse(table->kind, entry->partition, &partition) ||
 	    !position_parse(entry->offset, &position))
 		return false;
 	if (table->kind == TOPIC_STREAM) {
-		if (partition >= replay->info.partition_count)
-			return true; /* of a stream that is gone */
-		if (position_cmp(position, replay->info.partitions[partition].first) < 0)
-			return true; /* or that was another one */
+		its = topic_info_partition(&replay->info, partition);
+		if (!its || position_cmp(position, its->first) < 0)
+			return true; /* of a stream that is gone, or of the one before it */
 	}
 	lake_app_id(app_id, table->kind, table->topic, partition, replay->info.uid);
-	return delta_txn_version(replay->delta, app_id) >= (int64_t)position_ordinal(position);
+	if (delta_progress(replay->delta, app_id, &done, &ignored) != ERR_OK || !done.any)
+		return false;
+	if (its)
+		done.position = position_made_whole(done.position, its->first);
+	return position_cmp(done.position, position) >= 0;
 }
 
 static bool is_wanted(const struct replay *replay, const struct dlq_entry *entry)
