@@ -19,7 +19,7 @@ struct batch_item {
 struct part {
 	const struct batch_item *at;	/* the item after the current one */
 	const struct batch_item *end;
-	char offset[POSITION_TEXT_MAX];	/* of the current item */
+	char offset[sizeof(((struct batch_shard *)0)->prefix) + POSITION_TEXT_MAX];
 };
 
 static enum err_code part_open(struct raw_input *input, size_t index, void **ret_part,
@@ -51,7 +51,9 @@ static enum err_code part_next(void *opened, struct raw_record *ret_record, bool
 	if (!*ret)
 		return ERR_OK;
 	item = part->at++;
-	len = position_text(item->position, part->offset);
+	len = strlen(item->shard->prefix);
+	memcpy(part->offset, item->shard->prefix, len);
+	len += position_text(item->position, part->offset + len);
 	*ret_record = (struct raw_record){
 		.value = item->value,
 		.key = item->key,

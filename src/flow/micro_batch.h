@@ -17,6 +17,7 @@
 /* A partition that the batch has records of. */
 struct batch_shard {
 	char text[PARTITION_TEXT_MAX];	/* as it goes into _partition */
+	char prefix[8];			/* of _offset: "g0002-" from the second history on */
 	struct dlq_batch *letters;
 };
 

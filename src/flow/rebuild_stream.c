@@ -3,14 +3,13 @@
 #include "base/mem.h"
 #include "base/stop.h"
 #include "base/time.h"
-#include "broker/sequence.h"
 
 enum { EVENT_BYTES = 4 << 20, WAIT_MS = 5000 };
 
 /* A shard's part that is read again. */
 struct again {
 	int32_t partition;
-	uint64_t end; /* after the last ordinal that is wanted */
+	struct position end; /* the last that is wanted */
 	bool ended;
 };
 
@@ -32,26 +31,26 @@ static struct again *again_of(struct rereading *reading, int32_t partition)
 
 /* A shard that the old table has records of: from its first one kept. */
 static enum err_code read_shard_again(struct rereading *reading, const struct topic_info *info,
-				      int32_t partition, struct err *err)
+				      const struct partition_info *shard, struct err *err)
 {
 	struct topic_ref topic = stream_table_topic(&reading->table);
-	uint64_t next = position_ordinal(info->partitions[partition].next);
-	uint64_t first = position_ordinal(info->partitions[partition].first);
 	char app_id[LAKE_APP_ID_MAX];
-	struct reader_start start;
-	int64_t done;
+	struct delta_progress done;
+	struct position end;
 	enum err_code code;
 
-	lake_app_id(app_id, TOPIC_STREAM, topic.name, partition, info->uid);
-	done = delta_txn_version(reading->log->old, app_id);
-	if (done < 0 || (uint64_t)done < first)
+	lake_app_id(app_id, TOPIC_STREAM, topic.name, shard->id, info->uid);
+	code = delta_progress(reading->log->old, app_id, &done, err);
+	if (code != ERR_OK || !done.any)
+		return code;
+	end = position_made_whole(done.position, shard->first);
+	if (position_cmp(end, shard->first) < 0)
 		return ERR_OK;
-	if ((uint64_t)done + 1 < next)
-		next = (uint64_t)done + 1;
-	code = stream_table_assign(&reading->table, reading->log->broker, partition, &start, err);
+	code = stream_table_assign(&reading->table, info, shard->id, err);
 	if (code == ERR_OK)
-		code = reader_seek(reading->reader, topic, partition, start, err);
-	reading->shards[reading->count++] = (struct again){ partition, next, false };
+		code = reader_seek(reading->reader, topic, shard->id,
+				   (struct reader_start){ .kind = START_FIRST }, err);
+	reading->shards[reading->count++] = (struct again){ shard->id, end, false };
 	return code;
 }
 
@@ -67,44 +66,59 @@ static enum err_code rereading_open(struct rereading *reading, struct err *err)
 	reading->shards = xcalloc((size_t)info.partition_count, sizeof(*reading->shards));
 	code = broker_reader_open(reading->log->broker, &options, &reading->reader, err);
 	for (int32_t i = 0; i < info.partition_count && code == ERR_OK; i++)
-		code = read_shard_again(reading, &info, i, err);
+		code = read_shard_again(reading, &info, &info.partitions[i], err);
 	topic_info_release(&info);
 	return code;
 }
 
-static enum err_code reread_flush(struct rereading *reading, struct err *err)
+static enum err_code again_records(struct rereading *reading, const struct again *again,
+				   struct stream_shard *shard, const struct reader_event *event,
+				   struct err *err)
 {
-	return reading->table.batch.count > 0 || reading->table.shard_count > 0
-		       ? stream_table_flush(&reading->table, err)
-		       : ERR_OK;
-}
+	struct reader_event wanted = *event;
 
-static void again_records(struct rereading *reading, const struct again *again,
-		       struct stream_shard *shard, const struct reader_event *event)
-{
-	size_t count = event->count;
-
-	while (count > 0 && position_ordinal(event->records[count - 1].position) >= again->end)
-		count--;
-	if (count == 0)
-		return;
-	stream_table_add(&reading->table, shard, event->records, count);
-	reach_note(reading->log->reach, again->partition, event->records[0].position,
-		   event->records[count - 1].position);
-}
-
-static enum err_code again_damage(struct rereading *reading, const struct again *again,
-				struct stream_shard *shard, const struct reader_event *event,
-				struct err *err)
-{
-	struct position last = event->last;
-
-	if (position_ordinal(event->first) >= again->end)
+	while (wanted.count > 0 &&
+	       position_cmp(wanted.records[wanted.count - 1].position, again->end) > 0)
+		wanted.count--;
+	if (wanted.count == 0)
 		return ERR_OK;
-	if (position_ordinal(last) >= again->end)
-		last = position_with_ordinal(last, again->end - 1);
-	reach_note(reading->log->reach, again->partition, event->first, last);
-	return stream_table_damage(&reading->table, shard, event->first, last, err);
+	reach_note(reading->log->reach, again->partition, wanted.records[0].position,
+		   wanted.records[wanted.count - 1].position);
+	return stream_table_add(&reading->table, shard, &wanted, err);
+}
+
+static enum err_code again_gap(struct rereading *reading, const struct again *again,
+			       struct stream_shard *shard, const struct reader_event *event,
+			       struct err *err)
+{
+	struct reader_event wanted = *event;
+	bool ignored;
+
+	if (position_cmp(wanted.first, again->end) > 0)
+		return ERR_OK;
+	if (position_cmp(wanted.last, again->end) > 0)
+		wanted.last = again->end;
+	reach_note(reading->log->reach, again->partition, wanted.first, wanted.last);
+	return stream_table_gap(&reading->table, shard, &wanted, &ignored, err);
+}
+
+/* The last that is wanted may be in a gap, and there may be no more of the log. */
+static bool is_end(const struct again *again, const struct reader_event *event)
+{
+	switch (event->kind) {
+	case READER_RECORDS:
+		return position_cmp(event->records[event->count - 1].position, again->end) >= 0;
+	case READER_GAP:
+		return position_cmp(event->last, again->end) >= 0;
+	case READER_CAUGHT_UP:
+	case READER_END:
+	case READER_REVOKED:
+		return true;
+	case READER_IDLE:
+	case READER_ASSIGNED:
+		break;
+	}
+	return false;
 }
 
 static enum err_code take_again(struct rereading *reading, const struct reader_event *event,
@@ -117,19 +131,14 @@ static enum err_code take_again(struct rereading *reading, const struct reader_e
 
 	if (!again || !shard || again->ended)
 		return ERR_OK;
+	again->ended = is_end(again, event);
 	if (event->kind == READER_RECORDS)
-		again_records(reading, again, shard, event);
+		code = again_records(reading, again, shard, event, err);
 	else if (event->kind == READER_GAP)
-		code = again_damage(reading, again, shard, event, err);
-	again->ended = event->kind == READER_END || event->kind == READER_REVOKED ||
-		       position_ordinal(shard->next) >= again->end;
-	/* Records beyond the end are passed over, and the end may be in a hole. */
-	if (event->kind == READER_RECORDS &&
-	    position_ordinal(event->records[event->count - 1].position) + 1 >= again->end)
-		again->ended = true;
+		code = again_gap(reading, again, shard, event, err);
 	if (code == ERR_OK && (reading->table.batch.count >= log->rows_max ||
 			       reading->table.batch.bytes >= log->table.bytes_max))
-		code = reread_flush(reading, err);
+		code = stream_table_flush(&reading->table, err);
 	return code;
 }
 
@@ -158,7 +167,7 @@ static enum err_code reread(struct rereading *reading, struct err *err)
 		if (code == ERR_OK)
 			code = take_again(reading, &event, err);
 	}
-	return code == ERR_OK ? reread_flush(reading, err) : code;
+	return code == ERR_OK ? stream_table_flush(&reading->table, err) : code;
 }
 
 enum err_code rebuild_out_of_log(const struct rebuild_log *log, struct err *err)
@@ -174,7 +183,7 @@ enum err_code rebuild_out_of_log(const struct rebuild_log *log, struct err *err)
 	if (code == ERR_OK)
 		code = reread(&reading, err);
 	reader_close(reading.reader);
-	stream_table_close(&reading.table);
+	stream_table_release(&reading.table);
 	free(reading.shards);
 	return code;
 }

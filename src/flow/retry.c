@@ -18,14 +18,20 @@ bool retry_may_pass(enum err_code code)
 
 int64_t retry_failed(struct retry *retry, const char *what, const struct err *err)
 {
+	int64_t wait_ms;
+
 	/* Not by its text: that may name a file of this very try. */
 	if (retry->code != err->code || retry->sys != err->sys)
 		trace_warn("%s: %s; it is tried again", what, err->msg);
 	else
 		trace_debug("%s: %s; it is tried again", what, err->msg);
+	if (retry->code == ERR_OK)
+		retry->since_ms = clock_mono_ms();
 	retry->code = err->code;
 	retry->sys = err->sys;
-	return backoff_next_ms(&retry->backoff);
+	wait_ms = backoff_next_ms(&retry->backoff);
+	retry->due_ms = clock_mono_ms() + wait_ms;
+	return wait_ms;
 }
 
 bool retry_again(struct retry *retry, const char *what, const struct err *err)

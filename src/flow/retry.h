@@ -19,8 +19,10 @@
 
 struct retry {
 	struct backoff backoff;
-	enum err_code code;		/* told last */
+	enum err_code code; /* told last; ERR_OK: the last try came through */
 	int sys;
+	int64_t since_ms; /* when the first of the tries failed that did in a row, … */
+	int64_t due_ms;	  /* … and the next is to be made; monotonic clock */
 };
 
 #define RETRY_INIT { .backoff = { .first_ms = 100, .max_ms = 20000 } }
@@ -28,7 +30,7 @@ struct retry {
 /* Whether another try at the lake may succeed. */
 bool retry_may_pass(enum err_code code);
 /* A try failed: tells it, if it is another reason than before, as "<what>: …". Returns how long to
- * wait for the next one. */
+ * wait for the next one, which is due then (`due_ms`). */
 int64_t retry_failed(struct retry *retry, const char *what, const struct err *err);
 /* As that, and waits. False: the code is final, or a stop is asked; then nothing was told. */
 bool retry_again(struct retry *retry, const char *what, const struct err *err);

@@ -1,103 +1,189 @@
-#include "flow/stream.h"
+/*
+ * stream.c - the loop of the streaming path. Each turn: what is due (a table to
+ * be opened, a log to be looked at, shards to be paused or let go on), one event
+ * of the reader, what is to be flushed.
+ *
+ * Nothing in a turn waits for the lake: a table that cannot be flushed is held,
+ * the shards that it is made of are paused, and the reader is asked on, so that
+ * its group keeps them. What goes wrong with one table (columns, another history,
+ * a log that ends too early) leaves that one out, and the others go on.
+ */
+#include "flow/stream_private.h"
 
 #include "base/lock.h"
 #include "base/mem.h"
 #include "base/stop.h"
 #include "base/time.h"
 #include "base/trace.h"
-#include "flow/retry.h"
-#include "flow/stream_table.h"
 
-enum { IDLE_MS = 500, EVENT_BYTES = 4 << 20 };
+#include <inttypes.h>
 
-struct stream {
-	const struct stream_options *options;
-	struct stream_table *tables; /* one a model, in order of name */
-	size_t table_count;
-	struct broker_reader *reader;
-	size_t refused;			/* of them */
-	bool draining;			/* goals are set; end when they are reached */
+enum {
+	IDLE_MS = 500,
+	EVENT_BYTES = 4 << 20,
+	JOIN_WAIT_MS = 30000, /* for a group's first assignment */
+	PATIENCE_MS = 60000,  /* with a lake, where the work is to end */
 };
 
-/* The first table of a stream, and the next of those that share it; NULL: there is none (left).
- * Refused ones are none. */
-static struct stream_table *stream_next_table(struct stream *stream, const char *topic,
-					      const struct stream_table *after)
+/* ---- Tables of a stream ---- */
+
+struct stream_table *stream_next_table(const struct stream *stream,
+				       const struct stream_source *source,
+				       const struct stream_table *after)
 {
 	struct stream_table *end = stream->tables + stream->table_count;
 	struct stream_table *table = after ? stream->tables + (after - stream->tables) + 1
 					   : stream->tables;
 
 	for (; table < end; table++)
-		if (table->delta && strcmp(table->place.topic, topic) == 0)
+		if (table->delta && strcmp(table->place.topic, source->topic.name) == 0)
 			return table;
 	return NULL;
 }
 
-/* A lake that is away when the stream starts comes back like one that goes while it runs. */
-static enum err_code stream_open_table(struct stream_table *table,
-				       const struct stream_table_options *options, struct err *err)
+struct stream_source *stream_source_of(const struct stream *stream, const char *topic)
 {
-	struct retry retry = RETRY_INIT;
-	enum err_code code = stream_table_open(table, options, err);
-
-	while (code != ERR_OK && retry_again(&retry, options->place.root, err)) {
-		stream_table_close(table);
-		code = stream_table_open(table, options, err);
-	}
-	return code;
+	for (size_t i = 0; i < stream->source_count; i++)
+		if (strcmp(stream->sources[i].topic.name, topic) == 0)
+			return &stream->sources[i];
+	return NULL;
 }
 
-/* Whether a table that shares the stream was refused. */
-static bool stream_lacks_table(const struct stream *stream, const char *topic)
+/* Whether a table that shares the stream was left out, or is still to be opened. */
+static bool stream_lacks_table(const struct stream *stream, const struct stream_source *source)
 {
 	for (size_t i = 0; i < stream->table_count; i++)
-		if (!stream->tables[i].delta && strcmp(stream->tables[i].place.topic, topic) == 0)
+		if (!stream->tables[i].delta &&
+		    strcmp(stream->tables[i].place.topic, source->topic.name) == 0)
 			return true;
 	return false;
 }
 
-static void refuse_table(struct stream *stream, struct stream_table *table, const struct err *err)
+void stream_refuse(struct stream *stream, struct stream_table *table, const struct err *err)
 {
-	struct lake_table place = table->place;
+	struct stream_source *source = stream_source_of(stream, table->place.topic);
 
-	trace_error("table \"%s\" is left out: %s", place.model->model.name, err->msg);
+	trace_error("table \"%s\" is left out: %s", table->place.model->model.name, err->msg);
 	stream_table_close(table);
-	*table = (struct stream_table){ .place = place };
+	retry_passed(&table->retry);
+	table->refused = true;
 	stream->refused++;
+	if (source)
+		source->changed = true;
 }
 
-static enum err_code open_tables(struct stream *stream, struct err *err)
+/* A try at the lake failed. ERR_OK: another one is made when it is due. */
+static enum err_code stream_hold(struct stream *stream, struct stream_table *table, struct err *err)
+{
+	struct stream_source *source = stream_source_of(stream, table->place.topic);
+	int64_t patience_ms = stream->options->patience_ms ? stream->options->patience_ms
+							   : PATIENCE_MS;
+
+	if (!retry_may_pass(err->code) || stop_requested())
+		return err_prefix(err, "table \"%s\"", table->place.root);
+	(void)retry_failed(&table->retry, table->place.root, err);
+	source->changed = true;
+	if (!stream->options->until_end || clock_mono_ms() - table->retry.since_ms < patience_ms)
+		return ERR_OK;
+	(void)err_prefix(err, "table \"%s\" could not be written for %" PRId64 " s",
+			 table->place.root, patience_ms / 1000);
+	return err->code = ERR_BUSY;
+}
+
+/* ---- Opening ---- */
+
+/* Shards that were assigned before the table was open. */
+static enum err_code stream_join_table(struct stream *stream, struct stream_table *table,
+				       struct err *err)
+{
+	struct stream_source *source = stream_source_of(stream, table->place.topic);
+	enum err_code code = ERR_OK;
+
+	for (size_t i = 0; source && table->delta && i < source->count && code == ERR_OK; i++) {
+		struct stream_part *part = source->parts[i];
+
+		if (stream_table_assign(table, &source->info, part->id, err) != ERR_OK)
+			stream_refuse(stream, table, err);
+		else
+			code = stream_seek(stream, source, part, err);
+	}
+	return code;
+}
+
+/* What no other try can mend leaves this table out, and no other. */
+static enum err_code stream_try_open(struct stream *stream, struct stream_table *table,
+				     struct err *err)
+{
+	struct stream_table_options options = stream->table_options;
+	enum err_code code;
+
+	options.place = table->place;
+	code = stream_table_open(table, &options, err);
+	if (code == ERR_OK) {
+		retry_passed(&table->retry);
+		return stream_join_table(stream, table, err);
+	}
+	if (retry_may_pass(code))
+		return stream_hold(stream, table, err);
+	stream_refuse(stream, table, err);
+	return ERR_OK;
+}
+
+static enum err_code open_due(struct stream *stream, struct err *err)
+{
+	for (size_t i = 0; i < stream->table_count; i++) {
+		struct stream_table *table = &stream->tables[i];
+
+		if (table->delta || table->refused ||
+		    (table->retry.due_ms > clock_mono_ms() && !stop_requested()))
+			continue;
+		if (stream_try_open(stream, table, err) != ERR_OK)
+			return err->code;
+	}
+	return ERR_OK;
+}
+
+static enum err_code stream_begin(struct stream *stream, struct err *err)
 {
 	const struct stream_options *options = stream->options;
 	const struct models *models = options->models;
-	struct stream_table_options table = {
+
+	stream->table_options = (struct stream_table_options){
 		.store = options->store,
 		.engine = options->engine,
 		.dir = options->dir,
 		.bytes_max = options->bytes_max + EVENT_BYTES,
 	};
-
+	stream->began_ms = clock_mono_ms();
+	stream->draining = options->until_end;
 	stream->tables = xcalloc(models->clean_count, sizeof(*stream->tables));
+	stream->sources = xcalloc(models->clean_count, sizeof(*stream->sources));
 	for (size_t i = 0; i < models->clean_count; i++) {
-		enum err_code code;
+		struct stream_table *table = &stream->tables[i];
 
-		if (lake_table_init(&table.place, &models->clean[i], TOPIC_STREAM, options->id,
+		if (lake_table_init(&table->place, &models->clean[i], TOPIC_STREAM, options->id,
 				    err) != ERR_OK)
 			return err->code;
+		table->retry = (struct retry)RETRY_INIT;
 		stream->table_count++;
-		code = stream_open_table(&stream->tables[i], &table, err);
-		if (code == ERR_USAGE)
-			refuse_table(stream, &stream->tables[i], err);
-		else if (code != ERR_OK)
-			return code;
+		if (!stream_source_of(stream, table->place.topic))
+			stream->sources[stream->source_count++].topic = stream_table_topic(table);
 	}
-	return ERR_OK;
+	return open_due(stream, err);
+}
+
+static bool is_read(const struct stream *stream, const struct stream_source *source)
+{
+	for (size_t i = 0; i < stream->table_count; i++)
+		if (!stream->tables[i].refused &&
+		    strcmp(stream->tables[i].place.topic, source->topic.name) == 0)
+			return true;
+	return false;
 }
 
 static enum err_code stream_open_reader(struct stream *stream, struct err *err)
 {
-	struct topic_ref *topics = xcalloc(stream->table_count, sizeof(*topics));
+	struct topic_ref *topics = xcalloc(stream->source_count, sizeof(*topics));
 	struct reader_options reader = {
 		.group = "stream",
 		.topics = topics,
@@ -105,59 +191,90 @@ static enum err_code stream_open_reader(struct stream *stream, struct err *err)
 	};
 	enum err_code code;
 
-	for (size_t i = 0; i < stream->table_count; i++)
-		if (stream_next_table(stream, stream->tables[i].place.topic, NULL) ==
-		    &stream->tables[i])
-			topics[reader.topic_count++] = stream_table_topic(&stream->tables[i]);
+	for (size_t i = 0; i < stream->source_count; i++)
+		if (is_read(stream, &stream->sources[i]))
+			topics[reader.topic_count++] = stream->sources[i].topic;
 	code = broker_reader_open(stream->options->broker, &reader, &stream->reader, err);
 	free(topics);
 	return code;
 }
 
-/* What is in the log now is what a drain must reach. */
-static enum err_code stream_set_goals(struct stream *stream, struct stream_table *table,
-				      struct err *err)
-{
-	struct topic_info info;
-	enum err_code code = broker_describe(stream->options->broker, stream_table_topic(table),
-					     &info, err);
+/* ---- Flushing ---- */
 
-	if (code == ERR_NO_TOPIC)
+void stream_tell_group(struct stream *stream, struct stream_source *source,
+		       struct stream_part *part)
+{
+	const struct stream_shard *least = NULL;
+	struct stream_table *table = NULL;
+	struct position next = part->end;
+	struct err err = { 0 };
+	bool dirty = false;
+
+	while ((table = stream_next_table(stream, source, table)) != NULL) {
+		const struct stream_shard *shard = stream_table_shard(table, part->id);
+
+		if (!shard || !shard->done.any)
+			return;
+		dirty |= shard->dirty;
+		if (!least || position_cmp(shard->done.position, least->done.position) < 0)
+			least = shard;
+	}
+	if (!least || stream_lacks_table(stream, source))
+		return; /* the log keeps what that one has still to take */
+	if (dirty || !part->caught_up || part->behind_ms)
+		next = position_made_whole(least->done.position, least->like);
+	if (part->told_any && position_cmp(next, part->told) == 0)
+		return;
+	part->told_any = true;
+	part->told = next;
+	if (reader_commit(stream->reader, source->topic, part->id, next, &err) != ERR_OK)
+		trace_warn("could not note how far shard %s of stream \"%s\" is: %s",
+			   least->batch.text, source->topic.name, err.msg);
+}
+
+enum err_code stream_drop(struct stream *stream, struct stream_table *table, struct err *err)
+{
+	struct stream_source *source = stream_source_of(stream, table->place.topic);
+	enum err_code code = ERR_OK;
+
+	table->stale = false;
+	if (stream_table_drop(table, err) != ERR_OK) {
+		stream_refuse(stream, table, err);
 		return ERR_OK;
+	}
+	for (size_t i = 0; i < source->count && code == ERR_OK; i++)
+		code = stream_seek(stream, source, source->parts[i], err);
+	return code;
+}
+
+/* One try; a table that has lost against another is to be looked at first. */
+static enum err_code flush_or_refresh(struct stream_table *table, struct err *err)
+{
+	enum err_code code = table->stale ? ERR_OK : stream_table_flush(table, err);
+
+	if (code == ERR_LOCKED) {
+		trace_warn("%s; it is read from there", err->msg);
+		table->stale = true;
+		code = ERR_OK;
+	}
+	return code == ERR_OK && table->stale ? delta_refresh(table->delta, err) : code;
+}
+
+enum err_code stream_flush(struct stream *stream, struct stream_table *table, struct err *err)
+{
+	struct stream_source *source = stream_source_of(stream, table->place.topic);
+	enum err_code code = flush_or_refresh(table, err);
+
 	if (code != ERR_OK)
-		return code;
-	for (size_t i = 0; i < table->shard_count; i++) {
-		struct stream_shard *shard = table->shards[i];
-
-		if (shard->partition < info.partition_count)
-			shard->goal = info.partitions[shard->partition].next;
-	}
-	topic_info_release(&info);
+		return stream_hold(stream, table, err);
+	retry_passed(&table->retry);
+	table->hurry = false;
+	source->changed = true;
+	if (table->stale)
+		return stream_drop(stream, table, err);
+	for (size_t i = 0; i < source->count; i++)
+		stream_tell_group(stream, source, source->parts[i]);
 	return ERR_OK;
-}
-
-static enum err_code stream_begin_drain(struct stream *stream, struct err *err)
-{
-	for (size_t i = 0; i < stream->table_count; i++) {
-		enum err_code code = stream_set_goals(stream, &stream->tables[i], err);
-
-		if (code != ERR_OK)
-			return code;
-	}
-	stream->draining = true;
-	return ERR_OK;
-}
-
-static bool stream_drained(const struct stream *stream)
-{
-	for (size_t i = 0; i < stream->table_count; i++)
-		for (size_t j = 0; j < stream->tables[i].shard_count; j++) {
-			const struct stream_shard *shard = stream->tables[i].shards[j];
-
-			if (!shard->ended && position_cmp(shard->next, shard->goal) < 0)
-				return false;
-		}
-	return true;
 }
 
 static bool stream_due(const struct stream *stream, const struct stream_table *table,
@@ -165,179 +282,177 @@ static bool stream_due(const struct stream *stream, const struct stream_table *t
 {
 	const struct micro_batch *batch = &table->batch;
 
-	return batch->count >= stream->options->rows_max ||
+	if (stream_table_is_held(table))
+		return table->retry.due_ms <= now_ms || stop_requested();
+	if (!stream_table_waits(table))
+		return false;
+	return table->hurry || batch->count >= stream->options->rows_max ||
 	       batch->bytes >= stream->options->bytes_max ||
 	       now_ms - batch->first_ms >= stream->options->age_ms;
-}
-
-/* Tell the reader how far all tables of a stream are with a shard. That it does not hear it costs
- * nothing but what retention keeps longer. */
-static void stream_commit_shard(struct stream *stream, const struct stream_table *table,
-				int32_t partition)
-{
-	struct stream_table *other = NULL;
-	const struct stream_shard *least = NULL;
-	struct err err = { 0 };
-
-	if (stream_lacks_table(stream, table->place.topic))
-		return;		/* the log keeps what that one has still to take */
-	while ((other = stream_next_table(stream, table->place.topic, other)) != NULL) {
-		const struct stream_shard *shard = stream_table_shard(other, partition);
-
-		if (shard && (!least || position_cmp(shard->committed, least->committed) < 0))
-			least = shard;
-	}
-	if (least && reader_commit(stream->reader, stream_table_topic(table), partition,
-				   least->committed, &err) != ERR_OK)
-		trace_warn("could not note how far shard %s of stream \"%s\" is: %s",
-			   least->batch.text, table->place.topic, err.msg);
-}
-
-static enum err_code stream_flush(struct stream *stream, struct stream_table *table,
-				  struct err *err)
-{
-	bool *moves = xcalloc(table->shard_count + 1, sizeof(*moves));
-	enum err_code code;
-
-	for (size_t i = 0; i < table->shard_count; i++)
-		moves[i] = table->shards[i]->dirty;
-	code = stream_table_flush(table, err);
-	for (size_t i = 0; i < table->shard_count && code == ERR_OK; i++)
-		if (moves[i])
-			stream_commit_shard(stream, table, table->shards[i]->partition);
-	free(moves);
-	return code;
-}
-
-static bool waits(const struct stream_table *table)
-{
-	for (size_t i = 0; i < table->shard_count; i++)
-		if (table->shards[i]->dirty)
-			return true;
-	return false;
 }
 
 static enum err_code flush_due(struct stream *stream, bool all, struct err *err)
 {
 	for (size_t i = 0; i < stream->table_count; i++) {
 		struct stream_table *table = &stream->tables[i];
-		enum err_code code;
 
-		if (!waits(table) || !(all || stream_due(stream, table, clock_mono_ms())))
+		if (!table->delta)
 			continue;
-		code = stream_flush(stream, table, err);
-		if (code != ERR_OK)
-			return err_prefix(err, "table \"%s\"", table->place.root);
+		if (stream_due(stream, table, clock_mono_ms()) ||
+		    (all && stream_table_waits(table) && !stream_table_is_held(table)))
+			if (stream_flush(stream, table, err) != ERR_OK)
+				return err->code;
 	}
 	return ERR_OK;
 }
 
-/* When the next micro-batch comes of age. */
+/* ---- The loop ---- */
+
+static enum err_code drain_source(struct stream *stream, struct stream_source *source,
+				  struct err *err)
+{
+	struct topic_info now;
+	enum err_code code = broker_describe(stream->options->broker, source->topic, &now, err);
+
+	if (code != ERR_OK)
+		return code == ERR_NO_TOPIC ? ERR_OK : code;
+	for (size_t i = 0; i < source->count && code == ERR_OK; i++) {
+		bool again = false;
+
+		stream_part_begin_drain(source->parts[i], &now, &again);
+		if (again)
+			code = stream_seek(stream, source, source->parts[i], err);
+	}
+	topic_info_release(&now);
+	return code;
+}
+
+static enum err_code stream_begin_drain(struct stream *stream, struct err *err)
+{
+	stream->draining = true;
+	for (size_t i = 0; i < stream->source_count; i++)
+		if (drain_source(stream, &stream->sources[i], err) != ERR_OK)
+			return err->code;
+	return ERR_OK;
+}
+
+/* A stream that is there, and of which a service may still give us something. */
+static bool may_be_assigned(const struct stream *stream, const struct stream_source *source)
+{
+	struct topic_info info;
+	struct err ignored;
+	bool any;
+
+	if (source->count > 0 || clock_mono_ms() - stream->began_ms > JOIN_WAIT_MS ||
+	    broker_describe(stream->options->broker, source->topic, &info, &ignored) != ERR_OK)
+		return false;
+	any = info.partition_count > 0;
+	topic_info_release(&info);
+	return any;
+}
+
+/* All that there was when the drain began has been given to the tables. */
+static bool stream_all_read(const struct stream *stream)
+{
+	if (!stream->draining || !stream->heard)
+		return false;
+	for (size_t i = 0; i < stream->source_count; i++) {
+		const struct stream_source *source = &stream->sources[i];
+
+		if (!is_read(stream, source))
+			continue;
+		if (!stop_requested() && may_be_assigned(stream, source))
+			return false;
+		for (size_t j = 0; j < source->count; j++)
+			if (!source->parts[j]->reached || source->parts[j]->behind_ms ||
+			    source->parts[j]->missed)
+				return false;
+	}
+	return true;
+}
+
+/* And the tables have it. */
+static bool stream_drained(const struct stream *stream)
+{
+	for (size_t i = 0; i < stream->table_count; i++) {
+		const struct stream_table *table = &stream->tables[i];
+
+		if (!table->refused &&
+		    (!table->delta || stream_table_is_held(table) || stream_table_waits(table)))
+			return false;
+	}
+	return stream_all_read(stream);
+}
+
+static void sooner(int64_t *deadline_ms, int64_t than_ms)
+{
+	if (than_ms < *deadline_ms)
+		*deadline_ms = than_ms;
+}
+
+/* When there is something to be done though the reader has nothing. */
 static int64_t next_deadline_ms(const struct stream *stream)
 {
-	int64_t wait_ms = stream->options->until_end ? 0 : IDLE_MS;
-	int64_t deadline = clock_mono_ms() + wait_ms;
+	int64_t deadline = clock_mono_ms() + (stream->heard ? IDLE_MS : 0);
 
 	for (size_t i = 0; i < stream->table_count; i++) {
 		const struct stream_table *table = &stream->tables[i];
-		int64_t of_age = table->batch.first_ms + stream->options->age_ms;
 
-		if (waits(table) && of_age < deadline)
-			deadline = of_age;
+		if (stream_table_is_held(table))
+			sooner(&deadline, table->retry.due_ms);
+		else if (table->delta && stream_table_waits(table))
+			sooner(&deadline, table->batch.first_ms + stream->options->age_ms);
 	}
+	for (size_t i = 0; i < stream->source_count; i++)
+		for (size_t j = 0; j < stream->sources[i].count; j++)
+			if (stream->sources[i].parts[j]->look_ms)
+				sooner(&deadline, stream->sources[i].parts[j]->look_ms);
 	return deadline;
 }
 
-/* A shard of all tables of a stream: read from where the one that is least far goes on. */
-static enum err_code stream_assign(struct stream *stream, const struct reader_event *event,
-				   struct err *err)
+static enum err_code do_what_is_due(struct stream *stream, struct err *err)
 {
-	struct stream_table *table = NULL;
-	const struct stream_shard *least = NULL;
-	struct reader_start start = { .kind = START_FIRST };
+	if (open_due(stream, err) != ERR_OK)
+		return err->code;
+	for (size_t i = 0; i < stream->source_count; i++) {
+		struct stream_source *source = &stream->sources[i];
+		enum err_code code = stream_look_again(stream, source, err);
 
-	while ((table = stream_next_table(stream, event->topic.name, table)) != NULL) {
-		struct retry retry = RETRY_INIT;
-		const struct stream_shard *shard;
-		struct reader_start its;
-
-		while (stream_table_assign(table, stream->options->broker, event->partition, &its,
-					   err) != ERR_OK)
-			if (!retry_again(&retry, table->place.root, err))
-				return err->code;
-		shard = stream_table_shard(table, event->partition);
-		if (!least || position_cmp(shard->next, least->next) < 0) {
-			least = shard;
-			start = its;
-		}
+		if (code == ERR_OK && source->changed)
+			code = stream_apply_pauses(stream, source, err);
+		if (code != ERR_OK)
+			return code;
 	}
-	return reader_seek(stream->reader, event->topic, event->partition, start, err);
-}
-
-static enum err_code stream_take(struct stream *stream, struct stream_table *table,
-				 const struct reader_event *event, struct err *err)
-{
-	struct stream_shard *shard = stream_table_shard(table, event->partition);
-
-	switch (event->kind) {
-	case READER_IDLE:
-	case READER_CAUGHT_UP:
-	case READER_ASSIGNED:
-		return ERR_OK;
-	case READER_RECORDS:
-		stream_table_add(table, shard, event->records, event->count);
-		return ERR_OK;
-	case READER_REVOKED:	/* its next owner must find our commit, or read it all again */
-	case READER_END:
-		if (shard)
-			shard->ended = true;
-		return stream_flush(stream, table, err);
-	case READER_GAP:
-		return stream_table_damage(table, shard, event->first, event->last, err);
-	}
-	return ERR_OK;
-}
-
-static enum err_code take_event(struct stream *stream, const struct reader_event *event,
-				struct err *err)
-{
-	struct stream_table *table = NULL;
-
-	if (event->kind == READER_ASSIGNED)
-		return stream_assign(stream, event, err);
-	while ((table = stream_next_table(stream, event->topic.name, table)) != NULL)
-		if (stream_take(stream, table, event, err) != ERR_OK)
-			return err->code;
-	if (event->kind == READER_REVOKED && !event->lost)
-		reader_release(stream->reader, event->topic, event->partition);
 	return ERR_OK;
 }
 
 static enum err_code stream_turn(struct stream *stream, struct err *err)
 {
 	struct reader_event event;
-	enum err_code code = reader_next(stream->reader, next_deadline_ms(stream), &event, err);
+	enum err_code code = do_what_is_due(stream, err);
 
-	if (code == ERR_OK && event.kind != READER_IDLE)
-		code = take_event(stream, &event, err);
 	if (code == ERR_OK)
-		code = flush_due(stream, false, err);
+		code = reader_next(stream->reader, next_deadline_ms(stream), &event, err);
+	if (code == ERR_OK && event.kind != READER_IDLE)
+		code = stream_take_event(stream, &event, err);
+	if (code != ERR_OK)
+		return code;
 	/* Shards are assigned before anything else comes, so now all goals can be set. */
-	if (code == ERR_OK && !stream->draining && event.kind != READER_ASSIGNED &&
-	    (stop_requested() || stream->options->until_end))
+	stream->heard |= event.kind != READER_ASSIGNED;
+	if (!stream->draining && stream->heard && stop_requested())
 		code = stream_begin_drain(stream, err);
-	return code;
+	return code == ERR_OK ? flush_due(stream, stream_all_read(stream), err) : code;
 }
 
 static enum err_code stream_run_all(struct stream *stream, struct err *err)
 {
-	enum err_code code = open_tables(stream, err);
+	enum err_code code = stream_begin(stream, err);
 
 	if (code == ERR_OK)
 		code = stream_open_reader(stream, err);
-	while (code == ERR_OK && !(stream->draining && stream_drained(stream)))
+	while (code == ERR_OK && !stream_drained(stream))
 		code = stream_turn(stream, err);
-	return code == ERR_OK ? flush_due(stream, true, err) : code;
+	return code;
 }
 
 static void stream_count(const struct stream *stream, struct stream_counts *ret_counts)
@@ -379,7 +494,10 @@ enum err_code stream_run(const struct stream_options *options, struct stream_cou
 		stream_count(&stream, ret_counts);
 	reader_close(stream.reader);
 	for (size_t i = 0; i < stream.table_count; i++)
-		stream_table_close(&stream.tables[i]);
+		stream_table_release(&stream.tables[i]);
+	for (size_t i = 0; i < stream.source_count; i++)
+		stream_source_release(&stream.sources[i]);
+	free(stream.sources);
 	free(stream.tables);
 	lock_release(lock_fd);
 	return code;

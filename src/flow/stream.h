@@ -6,20 +6,32 @@
  *	                              └─► dead letters ────────────────────┴─► Delta commit
  *
  * A micro-batch is committed when it holds rows_max records or bytes_max of
- * them, or age_ms after its first one. The commit carries a `txn` for every
- * shard in it, {"pinpipe/stream/<stream>/<shard>/<uid of the stream>", last
- * ordinal}: on start each shard goes on after the ordinal that its table
- * names, so a record is in the table once whatever was repeated. Dead letters
- * are written before the commit; those past it are forgotten on start. A log
- * that ends before the ordinal is an older copy, and is refused.
+ * them, or age_ms after its first one. The commit carries how far every shard in
+ * it is, under the id "pinpipe/stream/<stream>/<shard>/<uid of the stream>": on
+ * start each shard goes on after the position that its table names, so a record
+ * is in the table once whatever was repeated, and by whom: where two streams
+ * write one table, the commit of one of them is refused, and it reads again from
+ * where the other is. Dead letters are written before the commit.
  *
- * A table that has other columns than its model now wants (one went, or changed
- * its type) is refused, and told; the others go on. What it would have taken
- * stays in the log: until a rebuild nobody says that its stream is read.
+ * With the position goes the history that its record is of. A log that has there
+ * a record of another one (an older copy that was put back and written on) is
+ * told, and so is one that ends before it; that table is left out then. With
+ * `new_history` it takes the whole of the new history instead, as its next
+ * generation: the rows' _offset begins with "g0002-".
  *
- * A store that is away is tried again for ever, with backoff, while the log
- * keeps what comes in; any other failure ends the process with everything in
- * its place, and the next start repeats the batch.
+ * What is wrong with one table leaves that one out, and is told; the others go
+ * on: other columns than its model now wants (one went, or changed its type), a
+ * log that is not its own. What it would have taken stays in the log: nobody
+ * says of its stream that it is read.
+ *
+ * A lake that is away is tried again for ever, with backoff (retry.h), while its
+ * shards are paused and the log keeps what comes in; with until_end for
+ * patience_ms. Any other failure ends the process with everything in its place,
+ * and the next start repeats the batch.
+ *
+ * A shard that is revoked is given up once what was read of it is in the table,
+ * or forgotten. The children of a shard that was closed begin when all of it is
+ * in the tables.
  *
  * One process a data directory (lock "stream.lock").
  * Ownership: everything in the options is borrowed. Threads: the caller's.
@@ -42,6 +54,8 @@ struct stream_options {
 	size_t bytes_max;
 	int64_t age_ms;
 	bool until_end;			/* stop when all that is in the log now is in the tables */
+	bool new_history;    /* a log that is another history: go on, in a next generation */
+	int64_t patience_ms; /* with a lake that is away, with until_end; 0: a minute */
 };
 
 struct stream_counts {
@@ -50,7 +64,7 @@ struct stream_counts {
 	uint64_t *unreadable;
 	struct unknown_fields unknown; /* of all tables */
 	uint64_t commits;
-	size_t refused; /* tables whose columns are not the model's any more */
+	size_t refused; /* tables that were left out */
 };
 
 void stream_counts_release(struct stream_counts *counts);

@@ -2,6 +2,17 @@
  * stream_table.h - one table of the streaming path: its micro-batch, its
  * shards and its commits (see stream.h for what is promised).
  *
+ *	                      ┌── full, of age, its stream drains ──┐
+ *	(closed) ──open──► collecting ◄──── flushed ──── being flushed
+ *	   ▲                  │  ▲                        │       │
+ *	   └─ tried again     │  └── another was faster ───┘       └─ tried again, with
+ *	      when it is due  ▼      (stream_table_drop)               what it has made
+ *	                   left out: another history, other columns
+ *
+ * Nothing here waits for a lake that is away: a try that fails leaves the table
+ * as it is, and the same call is made again when table->retry says so. Until
+ * then nothing may be added.
+ *
  * Ownership: the caller's storage; everything given is borrowed.
  * Threads: the caller's one thread.
  */
@@ -10,20 +21,33 @@
 
 #include "delta/delta.h"
 #include "flow/micro_batch.h"
+#include "flow/poison.h"
+#include "flow/retry.h"
 
 #include <limits.h>
 
 struct stream_shard {
 	struct batch_shard batch;	/* first: what the micro-batch holds on to */
 	int32_t partition;
+	uint32_t generation; /* from 1 on; see lake.h */
 	char app_id[LAKE_APP_ID_MAX];
-	int64_t done;			/* the last ordinal that the table has, or -1 */
-	struct position read;		/* of the last record in the micro-batch */
-	struct position goal;		/* drained once `next` has come this far */
-	struct position next;		/* after the last record committed or in the batch */
-	struct position committed;	/* after the last one that the table has */
-	bool dirty;			/* has records in the micro-batch */
-	bool ended;			/* read to its end, or not ours any more */
+	struct delta_progress done; /* as the table notes it */
+	struct delta_progress read; /* the last record in the table or the micro-batch */
+	bool proved;		    /* the log's record at `done` was seen to be the table's, or
+				       cannot be */
+	bool dirty;		    /* records or letters of it wait for a flush */
+	bool asked;		    /* for a gap once more, from after `read` */
+	struct position like;	    /* any position of it */
+};
+
+/* What the tries of one flush have made so far. */
+struct stream_flush {
+	struct delta_add add; /* the data file in its place; path NULL: there is none */
+	bool cleaned;	      /* all of it is in the file, or letters */
+	struct poison poison;
+	uint64_t rows;
+	uint64_t dead;
+	uint64_t unreadable;
 };
 
 struct stream_table {
@@ -31,8 +55,13 @@ struct stream_table {
 	struct engine *engine;
 	struct lake_table place;
 	char temp_path[PATH_MAX];
-	struct delta_table *delta;	/* NULL: refused, the stream goes on without this table */
+	bool refused;		   /* told; the stream goes on without this table */
+	struct delta_table *delta; /* NULL: not open (yet) */
+	struct retry retry;	   /* of the opening, then of each flush */
 	struct micro_batch batch;
+	struct stream_flush flush;
+	bool stale; /* another one has written it: first see what */
+	bool hurry; /* flush as soon as may be */
 	struct stream_shard **shards;
 	size_t shard_count;
 	uint64_t rows;
@@ -53,31 +82,56 @@ struct stream_table_options {
 	bool staged;			/* a rebuild's own: the store is its staging */
 };
 
+/* After an error it is closed, and may be opened again. */
 MUST_USE enum err_code stream_table_open(struct stream_table *table,
 					 const struct stream_table_options *options,
 					 struct err *err);
+/* Of what it counted nothing is lost. */
 void stream_table_close(struct stream_table *table);
+void stream_table_release(struct stream_table *table);
 struct topic_ref stream_table_topic(const struct stream_table *table);
+/* A try at the lake has failed, and the next is not made yet. */
+bool stream_table_is_held(const struct stream_table *table);
 
-/* A shard is ours from now on: where it goes on, from what the table says. ERR_CORRUPT: the log has
- * not even what the table has, and that does not change within seconds. */
-MUST_USE enum err_code stream_table_assign(struct stream_table *table, struct broker *broker,
-					   int32_t partition, struct reader_start *ret_start,
-					   struct err *err);
-struct stream_shard *stream_table_shard(struct stream_table *table, int32_t partition);
-/* Copies the records into the micro-batch, but those that the table has: another table of the same
- * stream may be behind this one. */
-void stream_table_add(struct stream_table *table, struct stream_shard *shard,
-		      const struct record *records, size_t count);
-/* The log lost [first, last]: dead letters without bytes stand for it, of the first table of the
- * stream. */
-MUST_USE enum err_code stream_table_damage(struct stream_table *table, struct stream_shard *shard,
-					   struct position first, struct position last,
-					   struct err *err);
 /*
- * Commit the micro-batch; nothing in it is success. A store that is away is tried again until a
- * stop is asked; then once. On success the shards' `done` and `next` are what the table has.
+ * A shard is ours from now on, and goes on after what the table has of it; it must not be dirty.
+ * `info`: of the stream. ERR_CORRUPT: what the table says of that makes no sense.
+ */
+MUST_USE enum err_code stream_table_assign(struct stream_table *table,
+					   const struct topic_info *info, int32_t partition,
+					   struct err *err);
+/* NULL: it is not ours. */
+struct stream_shard *stream_table_shard(struct stream_table *table, int32_t partition);
+/* It is not ours any more; it must not be dirty. */
+void stream_table_forget(struct stream_table *table, int32_t partition);
+/* Where the reader has to go on for it. */
+struct reader_start stream_shard_start(const struct stream_shard *shard);
+/* The stream is another history: the shard begins from its first record, in the next generation. */
+MUST_USE enum err_code stream_table_go_on(struct stream_table *table, const struct topic_info *info,
+					  struct stream_shard *shard, struct err *err);
+
+/*
+ * Copies the records into the micro-batch, but those that the table has: another table of the same
+ * stream may be behind this one. ERR_CORRUPT: the last record that the table has is of another
+ * history than the log's; then none was taken.
+ */
+MUST_USE enum err_code stream_table_add(struct stream_table *table, struct stream_shard *shard,
+					const struct reader_event *records, struct err *err);
+/*
+ * The log gives nothing of [first, last]. If that is a loss, one dead letter of the first table of
+ * the stream says so. *ret_again: what the table has ends amid it; read from after that once more.
+ */
+MUST_USE enum err_code stream_table_gap(struct stream_table *table, struct stream_shard *shard,
+					const struct reader_event *gap, bool *ret_again,
+					struct err *err);
+bool stream_table_waits(const struct stream_table *table); /* for a flush */
+/*
+ * One try to commit the micro-batch; nothing in it is success. On success the shards' `done` is
+ * what the table has. ERR_LOCKED: another one was faster, with something else; see
+ * stream_table_drop().
  */
 MUST_USE enum err_code stream_table_flush(struct stream_table *table, struct err *err);
+/* Forget the micro-batch, and look where the table is now: all shards are to be read from there. */
+MUST_USE enum err_code stream_table_drop(struct stream_table *table, struct err *err);
 
 #endif

@@ -3,6 +3,7 @@
 #include "backends/backends.h"
 #include "flow/stream.h"
 #include "base/buf.h"
+#include "base/mem.h"
 #include "base/stop.h"
 #include "broker/sequence.h"
 #include "delta/delta.h"
@@ -262,16 +263,31 @@ static void test_any_store_answer_may_get_lost(void **state)
 	fail_every_call(ERR_UNKNOWN, true);
 }
 
-static struct position next_position(struct broker *broker, const struct stream_table *table)
+static struct topic_info describe(struct broker *broker, const struct stream_table *table)
 {
-	struct position next;
 	struct topic_info info;
 	struct err err;
 
 	assert_ok(broker_describe(broker, stream_table_topic(table), &info, &err));
-	next = info.partitions[0].next;
+	return info;
+}
+
+static struct position next_position(struct broker *broker, const struct stream_table *table)
+{
+	struct topic_info info = describe(broker, table);
+	struct position next = info.partitions[0].next;
+
 	topic_info_release(&info);
 	return next;
+}
+
+static void assign(struct stream_table *table, struct broker *broker)
+{
+	struct topic_info info = describe(broker, table);
+	struct err err;
+
+	assert_ok(stream_table_assign(table, &info, 0, &err));
+	topic_info_release(&info);
 }
 
 static void flush(struct stream_table *table)
@@ -281,6 +297,17 @@ static void flush(struct stream_table *table)
 	assert_ok(stream_table_flush(table, &err));
 }
 
+/* As the log gives it. */
+static void add(struct stream_table *table, const struct record *record, struct lineage lineage)
+{
+	struct reader_event event = {
+		.kind = READER_RECORDS, .records = record, .count = 1, .lineage = lineage
+	};
+	struct err err;
+
+	assert_ok(stream_table_add(table, stream_table_shard(table, 0), &event, &err));
+}
+
 /* One pin, as the shard's next record, into the table. */
 static void commit_one(struct stream_table *table, struct posting *posting, const char *value)
 {
@@ -288,7 +315,7 @@ static void commit_one(struct stream_table *table, struct posting *posting, cons
 				 .position = next_position(posting->broker, table) };
 
 	post_to(posting, table->place.topic, 0, "k", value);
-	stream_table_add(table, stream_table_shard(table, 0), &record, 1);
+	add(table, &record, (struct lineage){ 0 });
 	flush(table);
 }
 
@@ -296,11 +323,11 @@ static void commit_one(struct stream_table *table, struct posting *posting, cons
 static void open_pins(struct stream_table *table, struct stream_table_options *options,
 		      struct temp_dir *temp, struct posting *posting)
 {
-	struct reader_start start;
 	struct err err;
 
 	make_dir(temp);
 	begin(posting);
+	*table = (struct stream_table){ 0 };
 	*options = (struct stream_table_options){
 		.store = open_store(temp->path),
 		.engine = engine,
@@ -309,16 +336,21 @@ static void open_pins(struct stream_table *table, struct stream_table_options *o
 	};
 	assert_ok(lake_table_init(&options->place, &models.clean[PIN], TOPIC_STREAM, "u", &err));
 	assert_ok(stream_table_open(table, options, &err));
-	assert_ok(stream_table_assign(table, posting->broker, 0, &start, &err));
+	assign(table, posting->broker);
 }
 
 static void close_pins(struct stream_table *table, struct stream_table_options *options,
 		       struct temp_dir *temp, struct posting *posting)
 {
-	stream_table_close(table);
+	stream_table_release(table);
 	store_free(options->store);
 	temp_dir_remove(temp);
 	end(posting);
+}
+
+static enum start_kind start_kind(struct stream_table *table)
+{
+	return stream_shard_start(stream_table_shard(table, 0)).kind;
 }
 
 /* What was committed of the second stream of that name is found again by the next process. */
@@ -326,7 +358,6 @@ static void test_a_stream_may_be_made_anew(void **state)
 {
 	struct stream_table_options options;
 	struct stream_table table;
-	struct reader_start start;
 	struct posting posting;
 	struct temp_dir temp;
 	struct err err;
@@ -336,14 +367,14 @@ static void test_a_stream_may_be_made_anew(void **state)
 	commit_one(&table, &posting, "{\"index\":1,\"title\":\"first\"}");
 	assert_ok(broker_remove(posting.broker, stream_table_topic(&table), &err));
 	assert_ok(create_topic(posting.broker, stream_table_topic(&table), SHARDS, &err));
-	assert_ok(stream_table_assign(&table, posting.broker, 0, &start, &err));
-	assert_int_equal(start.kind, START_FIRST);
+	assign(&table, posting.broker);
+	assert_int_equal(start_kind(&table), START_FIRST);
 	commit_one(&table, &posting, "{\"index\":2,\"title\":\"second\"}");
 	stream_table_close(&table);
 
 	assert_ok(stream_table_open(&table, &options, &err));
-	assert_ok(stream_table_assign(&table, posting.broker, 0, &start, &err));
-	assert_int_equal(start.kind, START_AFTER);
+	assign(&table, posting.broker);
+	assert_int_equal(start_kind(&table), START_AFTER);
 	close_pins(&table, &options, &temp, &posting);
 }
 
@@ -352,7 +383,6 @@ static void test_letters_outlive_their_stream(void **state)
 {
 	struct stream_table_options options;
 	struct stream_table table;
-	struct reader_start start;
 	struct posting posting;
 	struct temp_dir temp;
 	uint64_t dead = 0;
@@ -363,7 +393,7 @@ static void test_letters_outlive_their_stream(void **state)
 	commit_one(&table, &posting, "[\"no pin\"]");
 	assert_ok(broker_remove(posting.broker, stream_table_topic(&table), &err));
 	assert_ok(create_topic(posting.broker, stream_table_topic(&table), SHARDS, &err));
-	assert_ok(stream_table_assign(&table, posting.broker, 0, &start, &err));
+	assign(&table, posting.broker);
 	assert_ok(dlq_list(options.store, NULL, count_letter, &dead, &err));
 	assert_int_equal(dead, 1);
 	close_pins(&table, &options, &temp, &posting);
@@ -371,7 +401,8 @@ static void test_letters_outlive_their_stream(void **state)
 
 enum { AHEAD = 5 };
 
-/* A record that comes so many after the shard's next, and that the log does not have. */
+/* The table gets a record that comes so many after the shard's next, and that the log does not
+ * have. */
 static void commit_ahead(struct stream_table *table, struct broker *broker, uint64_t ahead)
 {
 	struct position next = next_position(broker, table);
@@ -379,7 +410,7 @@ static void commit_ahead(struct stream_table *table, struct broker *broker, uint
 		.position = position_with_ordinal(next, position_ordinal(next) + ahead),
 	};
 
-	stream_table_add(table, stream_table_shard(table, 0), &record, 1);
+	add(table, &record, (struct lineage){ 0 });
 	flush(table);
 }
 
@@ -392,12 +423,12 @@ static void *post_late(void *arg)
 	return NULL;
 }
 
-/* A log that lacks what the table has: its writer finds the rest, or it is refused. */
-static void test_a_log_behind_the_table(void **state)
+/* A log that lacks what the table has: its writer finds the rest within seconds. */
+static void test_a_log_that_catches_up(void **state)
 {
 	struct stream_table_options options;
+	struct stream_counts counts = { 0 };
 	struct stream_table table;
-	struct reader_start start;
 	struct posting posting;
 	struct temp_dir temp;
 	pthread_t writer;
@@ -407,35 +438,64 @@ static void test_a_log_behind_the_table(void **state)
 	open_pins(&table, &options, &temp, &posting);
 	commit_ahead(&table, posting.broker, AHEAD - 1);
 	assert_int_equal(pthread_create(&writer, NULL, post_late, &posting), 0);
-	assert_ok(stream_table_assign(&table, posting.broker, 0, &start, &err));
+	assert_ok(run_stream(temp.path, &posting, options.store, &counts, &err));
 	assert_int_equal(pthread_join(writer, NULL), 0);
-	commit_ahead(&table, posting.broker, 0);
-	stop_request();			/* it does not wait then */
-	assert_int_equal(stream_table_assign(&table, posting.broker, 0, &start, &err), ERR_CORRUPT);
-	assert_non_null(strstr(err.msg, "older copy"));
+	assert_int_equal(counts.refused, 0);
+	stream_counts_release(&counts);
 	close_pins(&table, &options, &temp, &posting);
 }
 
-static void test_large_damage_is_buried(void **state)
+/* Or it is left out, and the others go on. */
+static void test_a_log_behind_the_table(void **state)
 {
-	enum { LOST = 150000 };		/* more than fit into one object of dead letters */
 	struct stream_table_options options;
+	struct stream_counts counts = { 0 };
 	struct stream_table table;
 	struct posting posting;
 	struct temp_dir temp;
-	struct position first;
-	uint64_t dead = 0;
 	struct err err;
 
 	(void)state;
 	open_pins(&table, &options, &temp, &posting);
-	first = next_position(posting.broker, &table);
-	assert_ok(stream_table_damage(&table, stream_table_shard(&table, 0), first,
-				      position_with_ordinal(first, LOST - 1), &err));
-	flush(&table);
-	assert_ok(dlq_list(options.store, NULL, count_letter, &dead, &err));
-	assert_int_equal(dead, LOST);
+	commit_ahead(&table, posting.broker, 0);
+	post(&posting, "streaming-u-geo", "k", "{\"ind\":1,\"country\":\"Peru\"}");
+	stop_request(); /* it does not wait then */
+	assert_ok(run_stream(temp.path, &posting, options.store, &counts, &err));
+	assert_int_equal(counts.refused, 1);
+	assert_int_equal(counts.rows[GEO], 1);
+	stream_counts_release(&counts);
 	close_pins(&table, &options, &temp, &posting);
+}
+
+/* However long the range is, one letter tells of it; what was never a record is not told. */
+static void test_a_gap_is_told_once(void **state)
+{
+	static const enum gap_reason reasons[] = { GAP_NONE,	  GAP_COMPACTED, GAP_ABORTED,
+						   GAP_RETENTION, GAP_DAMAGED,	 GAP_REMOVED };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
+		struct reader_event gap = { .kind = READER_GAP, .gap = reasons[i] };
+		struct stream_table_options options;
+		struct stream_table table;
+		struct posting posting;
+		struct temp_dir temp;
+		uint64_t dead = 0;
+		bool again;
+		struct err err;
+
+		open_pins(&table, &options, &temp, &posting);
+		gap.first = next_position(posting.broker, &table);
+		gap.last = position_with_ordinal(gap.first, 150000);
+		assert_ok(stream_table_gap(&table, stream_table_shard(&table, 0), &gap, &again,
+					   &err));
+		assert_false(again);
+		flush(&table);
+		assert_int_equal(table.commits, gap_is_loss(reasons[i]));
+		assert_ok(dlq_list(options.store, NULL, count_letter, &dead, &err));
+		assert_int_equal(dead, gap_is_loss(reasons[i]));
+		close_pins(&table, &options, &temp, &posting);
+	}
 }
 
 /* One row, and so many large letters that they become two objects, of which any may fail. */
@@ -468,13 +528,15 @@ static void test_letters_of_two_objects_may_fail(void **state)
 		dlq_batch_free(stream_table_shard(&table, 0)->batch.letters);
 		stream_table_shard(&table, 0)->batch.letters = dlq_batch_new(faulty, &source);
 		record.position = next_position(posting.broker, &table);
-		for (int i = 0; i < LETTERS; i++) {
-			stream_table_add(&table, stream_table_shard(&table, 0), &record, 1);
-			record.position = stream_table_shard(&table, 0)->next;
+		for (uint64_t i = 0; i < LETTERS; i++) {
+			add(&table, &record, (struct lineage){ 0 });
+			record.position = position_with_ordinal(
+				record.position, position_ordinal(record.position) + 1);
 		}
 		pin.position = record.position;
-		stream_table_add(&table, stream_table_shard(&table, 0), &pin, 1);
-		flush(&table);
+		add(&table, &pin, (struct lineage){ 0 });
+		if (stream_table_flush(&table, &err) != ERR_OK)
+			flush(&table);
 		assert_int_equal(delta_rows(table.delta), 1);
 		assert_ok(dlq_list(options.store, NULL, count_letter, &dead, &err));
 		assert_int_equal(dead, LETTERS);
@@ -518,11 +580,12 @@ int main(void)
 		cmocka_unit_test(test_records_become_rows_once),
 		cmocka_unit_test(test_a_stream_may_be_made_anew),
 		cmocka_unit_test(test_letters_outlive_their_stream),
-		cmocka_unit_test(test_large_damage_is_buried),
+		cmocka_unit_test(test_a_gap_is_told_once),
 		cmocka_unit_test(test_letters_of_two_objects_may_fail),
 		cmocka_unit_test(test_any_store_call_may_fail),
 		cmocka_unit_test(test_any_store_answer_may_get_lost),
-		cmocka_unit_test(test_a_log_behind_the_table),	/* the last: it asks to stop */
+		cmocka_unit_test(test_a_log_that_catches_up),
+		cmocka_unit_test(test_a_log_behind_the_table), /* the last: it asks to stop */
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

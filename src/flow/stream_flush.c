@@ -1,0 +1,257 @@
+/*
+ * stream_flush.c - the commit of a micro-batch: clean it into a file, write its
+ * dead letters, commit both with how far the shards are.
+ *
+ * A try may end anywhere, and the next one goes on with what it has made
+ * (struct stream_flush). After one whose answer was lost the commit itself is
+ * found. So however often it is tried, everything is there once.
+ */
+#include "base/failpoint.h"
+#include "base/mem.h"
+#include "base/time.h"
+#include "base/trace.h"
+#include "flow/stream_table.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum {
+	NAME_MAX_LEN = 128,
+	UNKNOWN_MS = 60000, /* at least between two words on unknown fields */
+};
+
+/* Move the file that the engine wrote to its place in the table. */
+static enum err_code keep_file(struct stream_table *table, struct stream_flush *flush,
+			       const struct clean_result *result, struct err *err)
+{
+	char key[STORE_KEY_MAX];
+	struct buf name;
+	enum err_code code;
+
+	buf_init(&name, NAME_MAX_LEN);
+	delta_new_file_name(&name);
+	(void)snprintf(key, sizeof(key), "%s/%s", table->place.root, buf_cstr(&name));
+	code = store_put_file(table->store, key, table->temp_path, err);
+	if (code == ERR_OK)
+		flush->add = (struct delta_add){
+			.path = xstrdup(buf_cstr(&name)),
+			.size = result->bytes,
+			.modified_ms = clock_wall_ms(),
+			.rows = result->rows,
+			.stats = result->stats.len ? xstrndup(result->stats.ptr, result->stats.len)
+						   : NULL,
+		};
+	buf_release(&name);
+	return code;
+}
+
+/* Fields that no column is made of: a mistyped one shows nowhere else. */
+static void stream_table_tell_unknown(struct stream_table *table)
+{
+	int64_t now_ms = clock_mono_ms();
+	uint64_t sum = table->unknown.others;
+	struct buf names;
+
+	for (size_t i = 0; i < table->unknown.count; i++)
+		sum += table->unknown.list[i].records;
+	if (sum == table->unknown_told ||
+	    (table->unknown_ms && now_ms - table->unknown_ms < UNKNOWN_MS))
+		return;
+	table->unknown_ms = now_ms;
+	table->unknown_told = sum;
+	buf_init(&names, UNKNOWN_NAMES_MAX * UNKNOWN_NAME_BYTES * 8);
+	unknown_fields_put(&names, &table->unknown);
+	trace_warn("table \"%s\": fields that its model does not name, and how many records have"
+		   " had them: %s",
+		   table->place.root, buf_cstr(&names));
+	buf_release(&names);
+}
+
+/* After the file is kept the batch counts as cleaned, though letters of it may still have to be
+ * taken: cleaned once more, it would stand in a second file. */
+static enum err_code keep_cleaned(struct stream_table *table, struct stream_flush *flush,
+				  const struct clean_result *result, struct err *err)
+{
+	enum err_code code = result->rows ? keep_file(table, flush, result, err) : ERR_OK;
+
+	if (code != ERR_OK) {
+		micro_batch_select(&table->batch, 0, 0); /* letters are found again */
+		return code;
+	}
+	flush->rows = result->rows;
+	flush->dead = result->dead + flush->poison.found;
+	flush->unreadable = result->unreadable;
+	unknown_fields_merge(&table->unknown, &result->unknown);
+	stream_table_tell_unknown(table);
+	flush->cleaned = true;
+	return micro_batch_take_letters(&table->batch, err);
+}
+
+static enum err_code clean_range(struct stream_table *table, size_t from, size_t to,
+				 struct clean_result *ret_result, struct err *err)
+{
+	micro_batch_select(&table->batch, from, to);
+	return engine_clean(table->engine, table->place.model, &table->batch.input,
+			    table->temp_path, ret_result, err);
+}
+
+/* Clean [from, to) only to see whether that works. No letter is found by it. */
+static enum err_code stream_table_attempt(void *user, size_t from, size_t to, struct err *err)
+{
+	struct stream_table *table = user;
+	struct clean_result result = { 0 };
+	enum err_code code = clean_range(table, from, to, &result, err);
+
+	micro_batch_select(&table->batch, 0, 0);
+	clean_result_release(&result);
+	(void)unlink(table->temp_path);
+	return code;
+}
+
+static enum err_code stream_table_bury(void *user, size_t at, const char *reason, struct err *err)
+{
+	struct stream_table *table = user;
+
+	trace_error("a record of stream \"%s\" makes the engine fail: %s", table->place.topic,
+		    reason);
+	return micro_batch_bury(&table->batch, at, reason, err);
+}
+
+static enum err_code stream_table_clean(struct stream_table *table, struct stream_flush *flush,
+					struct err *err)
+{
+	struct clean_result result = { 0 };
+	size_t count = table->batch.count;
+	enum err_code code;
+
+	if (flush->cleaned || count == 0)
+		return ERR_OK;
+	code = clean_range(table, 0, count, &result, err);
+	if (code == ERR_SHAPE) {
+		code = poison_find(&flush->poison, count, err);
+		if (code == ERR_OK)
+			code = clean_range(table, 0, count, &result, err);
+		if (code == ERR_SHAPE && flush->poison.found > 0)
+			code = poison_not_found(err);
+	}
+	if (code == ERR_OK)
+		code = keep_cleaned(table, flush, &result, err);
+	else
+		micro_batch_select(&table->batch, 0, 0); /* not all letters were found */
+	clean_result_release(&result);
+	return code;
+}
+
+static enum err_code write_letters(struct stream_table *table, struct err *err)
+{
+	for (size_t i = 0; i < table->shard_count; i++) {
+		struct dlq_batch *letters = table->shards[i]->batch.letters;
+		enum err_code code;
+
+		if (dlq_batch_count(letters) == 0)
+			continue;
+		code = dlq_batch_write(letters, err);
+		if (code != ERR_OK)
+			return code;
+	}
+	return ERR_OK;
+}
+
+/*
+ * `after` is what this process believes that the table holds: another writer
+ * in between makes the commit fail instead of doubling rows.
+ */
+static enum err_code stream_table_commit(struct stream_table *table,
+					 const struct stream_flush *flush, struct err *err)
+{
+	struct delta_step *steps = xcalloc(table->shard_count, sizeof(*steps));
+	struct delta_commit commit = {
+		.operation = "STREAMING UPDATE",
+		.adds = &flush->add,
+		.add_count = flush->add.path != NULL,
+		.steps = steps,
+	};
+	int64_t version;
+	enum err_code code;
+
+	for (size_t i = 0; i < table->shard_count; i++) {
+		const struct stream_shard *shard = table->shards[i];
+
+		if (shard->dirty)
+			steps[commit.step_count++] =
+				(struct delta_step){ shard->app_id, shard->read, shard->done };
+	}
+	code = delta_commit(table->delta, &commit, &version, err);
+	free(steps);
+	return code;
+}
+
+static enum err_code try_flush(struct stream_table *table, struct stream_flush *flush,
+			       struct err *err)
+{
+	/* An earlier try may have left some. */
+	enum err_code code = micro_batch_take_letters(&table->batch, err);
+
+	if (code == ERR_OK)
+		code = stream_table_clean(table, flush, err);
+	if (code == ERR_OK && FAILPOINT("stream-cleaned"))
+		code = err_set(err, ERR_IO, "injected fault");
+	if (code == ERR_OK)
+		code = write_letters(table, err);
+	if (code == ERR_OK && FAILPOINT("stream-letters"))
+		code = err_set(err, ERR_IO, "injected fault");
+	if (code != ERR_OK)
+		return code;
+	code = stream_table_commit(table, flush, err);
+	if (code == ERR_EXISTS) { /* an earlier try whose answer was lost, or another's */
+		trace_warn("table \"%s\" has this batch already; it is dropped", table->place.root);
+		flush->rows = 0;
+		code = ERR_OK;
+	}
+	return code;
+}
+
+/* The micro-batch is in the table. Another one may have committed even more. */
+static enum err_code move_on(struct stream_table *table, struct err *err)
+{
+	enum err_code code = ERR_OK;
+
+	for (size_t i = 0; i < table->shard_count && code == ERR_OK; i++) {
+		struct stream_shard *shard = table->shards[i];
+
+		if (!shard->dirty)
+			continue;
+		code = delta_progress(table->delta, shard->app_id, &shard->done, err);
+		if (code == ERR_OK && position_cmp(shard->read.position, shard->done.position) < 0)
+			shard->read = shard->done;
+		shard->dirty = code != ERR_OK;
+	}
+	return code;
+}
+
+enum err_code stream_table_flush(struct stream_table *table, struct err *err)
+{
+	struct stream_flush *flush = &table->flush;
+	enum err_code code;
+
+	if (!stream_table_waits(table))
+		return ERR_OK;
+	flush->poison.attempt = stream_table_attempt;
+	flush->poison.bury = stream_table_bury;
+	flush->poison.user = table;
+	code = try_flush(table, flush, err);
+	if (code == ERR_OK)
+		code = move_on(table, err);
+	if (code != ERR_OK)
+		return code;
+	table->rows += flush->rows;
+	table->dead += flush->dead;
+	table->unreadable += flush->unreadable;
+	table->commits++;
+	micro_batch_clear(&table->batch);
+	free(flush->add.path);
+	free(flush->add.stats);
+	*flush = (struct stream_flush){ 0 };
+	return ERR_OK;
+}
