@@ -189,12 +189,13 @@ static enum err_code stream_open_reader(struct stream *stream, struct err *err)
 		.topics = topics,
 		.bytes_max = EVENT_BYTES,
 	};
-	enum err_code code;
+	enum err_code code = ERR_OK;
 
 	for (size_t i = 0; i < stream->source_count; i++)
 		if (is_read(stream, &stream->sources[i]))
 			topics[reader.topic_count++] = stream->sources[i].topic;
-	code = broker_reader_open(stream->options->broker, &reader, &stream->reader, err);
+	if (reader.topic_count > 0)
+		code = broker_reader_open(stream->options->broker, &reader, &stream->reader, err);
 	free(topics);
 	return code;
 }
@@ -426,13 +427,26 @@ static enum err_code do_what_is_due(struct stream *stream, struct err *err)
 	return ERR_OK;
 }
 
+/* Without a table it idles, as a service is to, until it is asked to stop. */
+static enum err_code stream_wait(struct stream *stream, struct reader_event *ret_event,
+				 struct err *err)
+{
+	int64_t deadline_ms = next_deadline_ms(stream);
+
+	if (stream->reader)
+		return reader_next(stream->reader, deadline_ms, ret_event, err);
+	*ret_event = (struct reader_event){ .kind = READER_IDLE };
+	clock_sleep_ms(deadline_ms - clock_mono_ms());
+	return ERR_OK;
+}
+
 static enum err_code stream_turn(struct stream *stream, struct err *err)
 {
 	struct reader_event event;
 	enum err_code code = do_what_is_due(stream, err);
 
 	if (code == ERR_OK)
-		code = reader_next(stream->reader, next_deadline_ms(stream), &event, err);
+		code = stream_wait(stream, &event, err);
 	if (code == ERR_OK && event.kind != READER_IDLE)
 		code = stream_take_event(stream, &event, err);
 	if (code != ERR_OK)
