@@ -1,0 +1,273 @@
+/* Readers of the local log: why something is missing, where the end is, and who is told when. */
+#include "base/file.h"
+#include "base/time.h"
+#include "broker/local/commits.h"
+#include "broker/local/retention.h"
+#include "broker/local/segment.h"
+#include "broker/sequence.h"
+#include "log_testing.h"
+
+#include <poll.h>
+
+enum { BYTES = 100000, COUNT = 60 };
+
+struct fixture {
+	char dir[SCRATCH_NAME_MAX];
+	int dir_fd;			/* of the log */
+	struct ended ended;
+	struct broker *broker;		/* the writer */
+	struct broker *other;		/* as of another process */
+};
+
+static int make_fixture(void **state)
+{
+	struct fixture *f = xcalloc(1, sizeof(*f));
+	char path[SCRATCH_NAME_MAX + 8];
+	struct err err = { 0 };
+
+	f->ended = (struct ended)ENDED_INIT;
+	scratch_dir(f->dir);
+	assert_ok(log_open(f->dir, true, &f->ended, &f->broker, &err));
+	assert_ok(log_open(f->dir, false, &f->ended, &f->other, &err));
+	(void)snprintf(path, sizeof(path), "%s/log", f->dir);
+	f->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(f->dir_fd >= 0);
+	*state = f;
+	return 0;
+}
+
+static int free_fixture(void **state)
+{
+	struct fixture *f = *state;
+
+	broker_free(f->other);
+	broker_free(f->broker);
+	(void)close(f->dir_fd);
+	scratch_remove(f->dir);
+	free(f);
+	return 0;
+}
+
+static void reopen(struct fixture *f)
+{
+	struct err err = { 0 };
+
+	broker_free(f->other);
+	broker_free(f->broker);
+	assert_ok(log_open(f->dir, true, &f->ended, &f->broker, &err));
+	assert_ok(log_open(f->dir, false, &f->ended, &f->other, &err));
+}
+
+static struct reader_start at(uint64_t offset)
+{
+	return (struct reader_start){ START_AT, position_of_offset(offset), 0 };
+}
+
+static void expect_gap(struct broker_reader *reader, enum gap_reason reason, uint64_t first,
+		       uint64_t last)
+{
+	struct reader_event event = next_event(reader);
+
+	assert_int_equal(event.kind, READER_GAP);
+	assert_string_equal(gap_reason_text(event.gap), gap_reason_text(reason));
+	assert_int_equal(position_ordinal(event.first), first);
+	assert_int_equal(position_ordinal(event.last), last);
+}
+
+static void nothing_to_do(void *user) { (void)user; }
+
+/* The log as it is after retention has let go of all that it may. */
+static void let_go(struct fixture *f)
+{
+	struct retention retention = { .bytes_max = 1, .first_changed = nothing_to_do };
+
+	broker_free(f->broker);
+	f->broker = NULL;
+	retention.dir_fd = f->dir_fd;
+	retention_init(&retention, 0);
+	retention_apply(&retention);
+	reopen(f);
+}
+
+static uint64_t first_kept(struct broker *broker)
+{
+	struct topic_info info;
+	struct err err = { 0 };
+	uint64_t first;
+
+	assert_ok(broker_describe(broker, log_topic, &info, &err));
+	first = position_ordinal(info.partitions[0].first);
+	topic_info_release(&info);
+	return first;
+}
+
+/* Each reason for its own ordinals: the topic before this one, what was let go of; in the
+ * writer's process and in another. */
+static void test_why_something_is_missing(void **state)
+{
+	struct fixture *f = *state;
+	struct err err = { 0 };
+	uint64_t first;
+
+	assert_ok(create_topic(f->broker, log_topic, 1, &err));
+	assert_int_equal(log_put(f->broker, &f->ended, 0, 3, BYTES), ERR_OK);
+	assert_ok(broker_remove(f->broker, log_topic, &err));
+	assert_ok(create_topic(f->broker, log_topic, 1, &err));
+	assert_int_equal(log_put(f->broker, &f->ended, 3, COUNT, BYTES), ERR_OK);
+	let_go(f);
+	first = first_kept(f->broker);
+	assert_true(first > 4 && first < COUNT);
+	assert_int_equal(first_kept(f->other), first);
+	for (int i = 0; i < 2; i++) {
+		struct broker *broker = i == 0 ? f->broker : f->other;
+		struct broker_reader *reader = reader_at(broker, log_topic, 0, at(1));
+
+		expect_gap(reader, GAP_REMOVED, 1, 2);
+		expect_gap(reader, GAP_RETENTION, 3, first - 1);
+		assert_int_equal(position_ordinal(next_event(reader).records[0].position), first);
+		assert_ok(reader_seek(reader, log_topic, 0, at(5), &err));
+		expect_gap(reader, GAP_RETENTION, 5, first - 1);
+		reader_close(reader);
+	}
+}
+
+/* A reader that was sought before the log let go of something, and reads only afterwards. */
+static void test_what_goes_before_it_is_read(void **state)
+{
+	struct fixture *f = *state;
+	struct retention retention = { .bytes_max = 1, .first_changed = nothing_to_do };
+	struct broker_reader *reader;
+	struct err err = { 0 };
+
+	assert_ok(create_topic(f->broker, log_topic, 1, &err));
+	assert_int_equal(log_put(f->broker, &f->ended, 0, COUNT, BYTES), ERR_OK);
+	reader = reader_at(f->other, log_topic, 0, at(2));
+	retention.dir_fd = f->dir_fd;
+	retention_init(&retention, 0);
+	retention_apply(&retention);
+	assert_true(first_kept(f->other) > 2);
+	expect_gap(reader, GAP_RETENTION, 2, first_kept(f->other) - 1);
+	assert_int_equal(next_event(reader).kind, READER_RECORDS);
+	reader_close(reader);
+}
+
+static void copy_file(int dir_fd, const char *from, const char *to)
+{
+	struct err err = { 0 };
+	struct buf bytes;
+
+	buf_init(&bytes, 1 << 20);
+	assert_ok(file_read(dir_fd, from, &bytes, "a file", &err));
+	assert_ok(file_write(dir_fd, to, buf_slice(&bytes), false, "a file", &err));
+	buf_release(&bytes);
+}
+
+/* After a power cut the watermark may be old. What a reader had read is still there, and is not
+ * taken for another history by one that comes before the writer does. */
+static void test_an_old_watermark_is_no_end(void **state)
+{
+	struct fixture *f = *state;
+	struct broker_reader *reader;
+	struct err err = { 0 };
+
+	assert_ok(create_topic(f->broker, log_topic, 1, &err));
+	assert_int_equal(log_put(f->broker, &f->ended, 0, 2, BYTES), ERR_OK);
+	copy_file(f->dir_fd, "watermark", "old");
+	assert_int_equal(log_put(f->broker, &f->ended, 2, 5, BYTES), ERR_OK);
+	broker_free(f->other);
+	broker_free(f->broker);
+	f->broker = NULL;
+	assert_int_equal(renameat(f->dir_fd, "old", f->dir_fd, "watermark"), 0);
+	assert_ok(log_open(f->dir, false, &f->ended, &f->other, &err));
+	reader = reader_at(f->other, log_topic, 0, at(7));
+	assert_int_equal(reader_seek(reader, log_topic, 0, at(8), &err), ERR_CORRUPT);
+	assert_ok(reader_seek(reader, log_topic, 0, at(6), &err));
+	assert_ok(log_open(f->dir, true, &f->ended, &f->broker, &err));
+	assert_int_equal(position_ordinal(next_event(reader).records[0].position), 6);
+	reader_close(reader);
+}
+
+/* One thread of the broker wakes the event loops of all its readers. */
+static void test_descriptors_in_another_process(void **state)
+{
+	struct fixture *f = *state;
+	struct broker_reader *readers[3];
+	struct pollfd polled[3];
+	struct err err = { 0 };
+
+	assert_ok(create_topic(f->broker, log_topic, 1, &err));
+	for (int i = 0; i < 3; i++) {
+		readers[i] = reader_at(f->other, log_topic, 0, at(0));
+		polled[i] = (struct pollfd){ .events = POLLIN };
+		assert_ok(reader_fd(readers[i], &polled[i].fd, &err));
+	}
+	for (uint64_t k = 0; k < 4; k++) {
+		for (int i = 0; i < 3; i++)
+			assert_int_equal(event_now(readers[i]).kind, READER_IDLE);
+		assert_int_equal(poll(polled, 3, 0), 0);
+		assert_int_equal(log_put(f->broker, &f->ended, k, 1, 10), ERR_OK);
+		for (int i = 0; i < 3; i++) {
+			assert_int_equal(poll(&polled[i], 1, 10000), 1);
+			assert_int_equal(event_now(readers[i]).kind, READER_RECORDS);
+		}
+	}
+	for (int i = 0; i < 3; i++)
+		reader_close(readers[i]);
+}
+
+/* What the file of the group says. */
+static uint64_t told(const struct fixture *f)
+{
+	struct commits commits;
+	uint64_t ordinal;
+
+	commits_init(&commits);
+	assert_true(commits_load(&commits, f->dir_fd, "sink"));
+	assert_int_equal(commits.count, 1);
+	ordinal = position_ordinal(commits.items[0].next);
+	commits_release(&commits);
+	return ordinal;
+}
+
+/* At most once a second and at the close, but at once when it goes back: what lies between might
+ * be let go of. */
+static void test_commits_are_told_seldom(void **state)
+{
+	struct fixture *f = *state;
+	const struct reader_options options = { .group = "sink", .topics = &log_topic,
+						.topic_count = 1 };
+	int64_t late_ms = clock_mono_ms() + 10000;
+	struct broker_reader *reader;
+	struct err err = { 0 };
+
+	assert_ok(create_topic(f->broker, log_topic, 1, &err));
+	assert_int_equal(log_put(f->broker, &f->ended, 0, 9, 10), ERR_OK);
+	assert_ok(broker_reader_open(f->other, &options, &reader, &err));
+	assert_int_equal(next_event(reader).kind, READER_ASSIGNED);
+	assert_ok(reader_commit(reader, log_topic, 0, position_of_offset(5), &err));
+	assert_int_equal(told(f), 0);
+	while (told(f) != 5 && clock_mono_ms() < late_ms)
+		(void)event_before(reader, clock_mono_ms() + 50);
+	assert_int_equal(told(f), 5);
+	assert_ok(reader_commit(reader, log_topic, 0, position_of_offset(3), &err));
+	assert_int_equal(told(f), 3);
+	assert_ok(reader_commit(reader, log_topic, 0, position_of_offset(8), &err));
+	assert_int_equal(told(f), 3);
+	reader_close(reader);
+	assert_int_equal(told(f), 8);
+}
+
+#define LOCAL(test) cmocka_unit_test_setup_teardown(test, make_fixture, free_fixture)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		LOCAL(test_why_something_is_missing),
+		LOCAL(test_what_goes_before_it_is_read),
+		LOCAL(test_an_old_watermark_is_no_end),
+		LOCAL(test_descriptors_in_another_process),
+		LOCAL(test_commits_are_told_seldom),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
