@@ -12,8 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SAMPLE = 64 };		/* one append of so many is timed: two looks at the clock cost more
-				   than all that is checked */
+enum {
+	SAMPLE = 64
+}; /* one append of so many is timed: two looks at the clock cost more
+      than all that is checked */
 
 /* --- what a call may end with ------------------------------------------ */
 
@@ -32,7 +34,7 @@ enum {
 
 /* The call ended with a code that it may have, and told why. */
 static enum err_code call_ended(const struct broker *broker, const char *call, enum err_code code,
-			   unsigned allowed, const struct err *err)
+				unsigned allowed, const struct err *err)
 {
 	if (!(CODE(code) & allowed))
 		contract_broken(broker, call, err_name(code));
@@ -42,8 +44,9 @@ static enum err_code call_ended(const struct broker *broker, const char *call, e
 }
 
 /* As call_ended(), of a call that may take long; `began_us` is when it did. */
-static enum err_code call_ended_late(const struct broker *broker, const char *call, enum err_code code,
-				unsigned allowed, const struct err *err, int64_t began_us)
+static enum err_code call_ended_late(const struct broker *broker, const char *call,
+				     enum err_code code, unsigned allowed, const struct err *err,
+				     int64_t began_us)
 {
 	metric_add(METRIC_BROKER_CALLS, 1);
 	metric_add(METRIC_BROKER_CALL_US, clock_mono_us() - began_us);
@@ -59,7 +62,7 @@ enum err_code broker_create(struct broker *broker, struct topic_ref topic,
 
 	CONTRACT_HOLDS(broker, topic.name && options);
 	return call_ended_late(broker, __func__, broker->ops->create(broker, topic, options, err),
-			  OF_TOPIC | CODE(ERR_EXISTS), err, began_us);
+			       OF_TOPIC | CODE(ERR_EXISTS), err, began_us);
 }
 
 static bool info_is_whole(struct topic_ref topic, const struct topic_info *info)
@@ -85,8 +88,9 @@ enum err_code broker_describe(struct broker *broker, struct topic_ref topic,
 	enum err_code code;
 
 	CONTRACT_HOLDS(broker, topic.name);
-	code = call_ended_late(broker, __func__, broker->ops->describe(broker, topic, ret_info, err),
-			  OF_TOPIC, err, began_us);
+	code = call_ended_late(broker, __func__,
+			       broker->ops->describe(broker, topic, ret_info, err), OF_TOPIC, err,
+			       began_us);
 	CONTRACT_HOLDS(broker, code != ERR_OK || info_is_whole(topic, ret_info));
 	return code;
 }
@@ -97,7 +101,7 @@ enum err_code broker_list(struct broker *broker, enum topic_kind kind,
 	int64_t began_us = clock_mono_us();
 
 	return call_ended_late(broker, __func__, broker->ops->list(broker, kind, each, user, err),
-			  ANY_TIME, err, began_us);
+			       ANY_TIME, err, began_us);
 }
 
 enum err_code broker_remove(struct broker *broker, struct topic_ref topic, struct err *err)
@@ -105,8 +109,8 @@ enum err_code broker_remove(struct broker *broker, struct topic_ref topic, struc
 	int64_t began_us = clock_mono_us();
 
 	CONTRACT_HOLDS(broker, topic.name);
-	return call_ended_late(broker, __func__, broker->ops->remove(broker, topic, err), OF_TOPIC, err,
-			  began_us);
+	return call_ended_late(broker, __func__, broker->ops->remove(broker, topic, err), OF_TOPIC,
+			       err, began_us);
 }
 
 /* --- appending --------------------------------------------------------- */
@@ -127,10 +131,7 @@ enum err_code broker_append(struct broker *broker, struct append *append, struct
 	return code == ERR_OK ? code : call_ended(broker, __func__, code, OF_RECORD, err);
 }
 
-void broker_cork(struct broker *broker, bool corked)
-{
-	broker->ops->cork(broker, corked);
-}
+void broker_cork(struct broker *broker, bool corked) { broker->ops->cork(broker, corked); }
 
 enum err_code broker_ready(struct broker *broker, size_t bytes, struct err *err)
 {
@@ -145,9 +146,10 @@ enum err_code broker_committed(struct broker *broker, const char *group, struct 
 	int64_t began_us = clock_mono_us();
 
 	CONTRACT_HOLDS(broker, group && topic.name);
-	return call_ended_late(broker, __func__,
-			  broker->ops->committed(broker, group, topic, partition, ret_next, err),
-			  OF_PARTITION, err, began_us);
+	return call_ended_late(
+		broker, __func__,
+		broker->ops->committed(broker, group, topic, partition, ret_next, err),
+		OF_PARTITION, err, began_us);
 }
 
 enum err_code broker_commit(struct broker *broker, const char *group, struct topic_ref topic,
@@ -157,8 +159,8 @@ enum err_code broker_commit(struct broker *broker, const char *group, struct top
 
 	CONTRACT_HOLDS(broker, group && topic.name);
 	return call_ended_late(broker, __func__,
-			  broker->ops->commit(broker, group, topic, partition, next, err),
-			  OF_PARTITION, err, began_us);
+			       broker->ops->commit(broker, group, topic, partition, next, err),
+			       OF_PARTITION, err, began_us);
 }
 
 /* --- readers ----------------------------------------------------------- */
@@ -172,8 +174,8 @@ enum err_code broker_reader_open(struct broker *broker, const struct reader_opti
 
 	CONTRACT_HOLDS(broker, !options->group || options->topic_count > 0);
 	code = call_ended_late(broker, __func__,
-			  broker->ops->reader_open(broker, options, &reader, err), OF_TOPIC, err,
-			  began_us);
+			       broker->ops->reader_open(broker, options, &reader, err), OF_TOPIC,
+			       err, began_us);
 	if (code != ERR_OK)
 		return code;
 	CONTRACT_HOLDS(broker, reader->broker == broker && !reader->watch);
@@ -191,8 +193,8 @@ enum err_code reader_seek(struct broker_reader *reader, struct topic_ref topic, 
 
 	watch_may_seek(reader, topic, partition);
 	code = call_ended_late(broker, __func__,
-			  broker->ops->reader_seek(reader, topic, partition, start, err),
-			  OF_PARTITION, err, began_us);
+			       broker->ops->reader_seek(reader, topic, partition, start, err),
+			       OF_PARTITION, err, began_us);
 	if (code == ERR_OK)
 		watch_sought(reader, topic, partition, start);
 	return code;
@@ -231,7 +233,8 @@ enum err_code reader_fd(struct broker_reader *reader, int *ret_fd, struct err *e
 {
 	const struct broker *broker = reader->broker;
 
-	return call_ended(broker, __func__, broker->ops->reader_fd(reader, ret_fd, err), ANY_TIME, err);
+	return call_ended(broker, __func__, broker->ops->reader_fd(reader, ret_fd, err), ANY_TIME,
+			  err);
 }
 
 enum err_code reader_commit(struct broker_reader *reader, struct topic_ref topic, int32_t partition,
@@ -240,8 +243,8 @@ enum err_code reader_commit(struct broker_reader *reader, struct topic_ref topic
 	const struct broker *broker = reader->broker;
 
 	return call_ended(broker, __func__,
-		     broker->ops->reader_commit(reader, topic, partition, next, err), OF_PARTITION,
-		     err);
+			  broker->ops->reader_commit(reader, topic, partition, next, err),
+			  OF_PARTITION, err);
 }
 
 void reader_close(struct broker_reader *reader)
@@ -285,9 +288,9 @@ const struct partition_info *topic_info_partition(const struct topic_info *info,
 const char *gap_reason_text(enum gap_reason reason)
 {
 	static const char *const texts[] = {
-		[GAP_NONE] = "none",		[GAP_COMPACTED] = "compacted",
-		[GAP_ABORTED] = "aborted",	[GAP_RETENTION] = "retention",
-		[GAP_DAMAGED] = "damaged",	[GAP_REMOVED] = "removed",
+		[GAP_NONE] = "none",	   [GAP_COMPACTED] = "compacted",
+		[GAP_ABORTED] = "aborted", [GAP_RETENTION] = "retention",
+		[GAP_DAMAGED] = "damaged", [GAP_REMOVED] = "removed",
 	};
 
 	return texts[reason];

@@ -201,7 +201,7 @@ void subs_pause(struct subs *subs, struct sub *sub, bool paused)
 		set_fresh(subs, sub, !paused);
 	if (paused)
 		return;
-	if (sub->passed || sub->owed)
+	if (sub->owed)
 		subs_moved(subs, sub);
 	sub->passed = sub->owed = false;
 }

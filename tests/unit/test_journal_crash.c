@@ -281,6 +281,48 @@ static void test_readers_see_only_what_is_durable(void **state)
 	scratch_remove(dir);
 }
 
+/* early DIR: what a reader has been given is in the log, also while the writer has yet to count it. */
+static int run_early(const char *dir)
+{
+	struct ended ended = ENDED_INIT;
+	struct broker_reader *reader;
+	struct broker *broker;
+	struct late late;
+	struct err err = { 0 };
+	struct reader_event event;
+	struct reader_start after = { .kind = START_AFTER };
+	pthread_t thread;
+	void *failed;
+
+	assert_ok(log_open(dir, true, &ended, &broker, &err));
+	assert_ok(create_topic(broker, log_topic, 1, &err));
+	assert_ok(log_put(broker, &ended, 0, 1, LEN));
+	reader = reader_at(broker, log_topic, 0, (struct reader_start){ START_AT,
+			   position_of_offset(1), 0 });
+	late = (struct late){ broker, &ended };
+	assert_int_equal(pthread_create(&thread, NULL, put_one, &late), 0);
+	event = next_event(reader);
+	assert_int_equal(event.kind, READER_RECORDS);
+	after.position = event.records[0].position;
+	assert_ok(reader_seek(reader, log_topic, 0, after, &err));
+	assert_int_equal(pthread_join(thread, &failed), 0);
+	assert_null(failed);
+	reader_close(reader);
+	broker_free(broker);
+	return 0;
+}
+
+static void test_what_was_read_is_no_other_history(void **state)
+{
+	char dir[SCRATCH_NAME_MAX];
+
+	(void)state;
+	need_failpoints();
+	scratch_dir(dir);
+	assert_int_equal(run("early", dir, 0, "journal-watermark:delay500@3", NULL), 0);
+	scratch_remove(dir);
+}
+
 struct seeking {
 	struct broker *broker;
 	atomic_bool begun;
@@ -497,6 +539,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_a_disk_that_fails_for_good),
 		cmocka_unit_test(test_no_segment_without_its_directory_synced),
 		cmocka_unit_test(test_readers_see_only_what_is_durable),
+		cmocka_unit_test(test_what_was_read_is_no_other_history),
 		cmocka_unit_test(test_no_append_waits_for_who_seeks_a_time),
 		cmocka_unit_test(test_a_removal_that_may_not_last),
 		cmocka_unit_test(test_a_creation_that_may_not_last),
@@ -511,6 +554,8 @@ int main(int argc, char **argv)
 		return run_verify(argv[2], strtoull(argv[3], NULL, 10));
 	if (strcmp(argv[1], "delay") == 0)
 		return run_delay(argv[2]);
+	if (strcmp(argv[1], "early") == 0)
+		return run_early(argv[2]);
 	if (strcmp(argv[1], "create") == 0)
 		return run_create(argv[2]);
 	if (strcmp(argv[1], "seek") == 0)
