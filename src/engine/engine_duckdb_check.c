@@ -248,8 +248,8 @@ static enum err_code check_named_table(struct checking *checking, const struct n
 		       refuse(checking, node->at, err, "reads \"%s\"; a clean model reads raw alone",
 			      node->name);
 	code = need_view(checking, node, &table, err);
-	if (is_cte(checking, node->name))
-		return ERR_OK;	/* where the name is not the WITH's it is the view's, broken or not */
+	if (is_cte(checking, node->name))	/* or the view of this name, where that is out of scope */
+		return ERR_OK;
 	if (code == ERR_OK && !table && node->name[strcspn(node->name, "./:\\")])
 		return refuse(checking, node->at, err, "\"%s\" is no view; SQL reads the views alone,"
 			      " no files", node->name);
