@@ -248,7 +248,7 @@ static enum err_code check_named_table(struct checking *checking, const struct n
 		       refuse(checking, node->at, err, "reads \"%s\"; a clean model reads raw alone",
 			      node->name);
 	code = need_view(checking, node, &table, err);
-	if (is_cte(checking, node->name))	/* or the view of this name, where that is out of scope */
+	if (is_cte(checking, node->name)) /* out of its scope the view is meant */
 		return ERR_OK;
 	if (code == ERR_OK && !table && node->name[strcspn(node->name, "./:\\")])
 		return refuse(checking, node->at, err, "\"%s\" is no view; SQL reads the views alone,"
