@@ -88,7 +88,8 @@ def main():
     report = Report()
     with tempfile.TemporaryDirectory(prefix="pinpipe-bench-", dir=arguments.build) as directory:
         directory = pathlib.Path(directory)
-        subprocess.run([arguments.build / "bench" / "make_rows", "rows", "60000", directory], check=True)
+        rows = str(works.STREAM_POSTS)
+        subprocess.run([arguments.build / "bench" / "make_rows", "rows", rows, directory], check=True)
         for name in arguments.parts:
             sides = [works.Side(program, arguments.build, directory, directory / name / age, arguments.seconds)
                      for program, age in zip(programs, ("old", "new"))]

@@ -118,7 +118,8 @@ struct engine_ops {
 	enum err_code (*clean)(struct engine *engine, const struct clean_model *model,
 			       struct raw_input *input, const char *path,
 			       struct clean_result *ret_result, struct err *err);
-	/* Give the views of the following asks their tables, in place of those before. */
+	/* Give the views of the following asks their tables, in place of those before. The models
+	 * must outlive that, paths are copied. */
 	enum err_code (*attach)(struct engine *engine, const struct engine_table *tables,
 				size_t count, struct err *err);
 	/* Run one analysis. `parquet`: also write the answer to this new local file, or NULL. The

@@ -38,9 +38,12 @@ struct duckdb_clean {
 /* What SQL may say; see "What SQL may do" in engine.h. */
 enum duckdb_sql { DUCKDB_SQL_CLEAN, DUCKDB_SQL_ANALYSIS, DUCKDB_SQL_FREE };
 
-/* A table that is attached. */
+/* A table that is attached. Its views are made when a statement first names it: that reads every
+ * footer, and most statements name one table. */
 struct duckdb_table {
 	char *name;
+	struct engine_table its;	/* with paths of its own */
+	bool viewed;			/* they were made, or it is broken */
 	char *broken;			/* why it cannot be read, or NULL */
 };
 
@@ -67,6 +70,11 @@ int engine_duckdb_count_lines(const struct buf *sql);
 enum err_code engine_duckdb_attach(struct engine *base, const struct engine_table *tables,
 				   size_t count, struct err *err);
 void engine_duckdb_detach(struct engine_duckdb *engine);
+/* Makes the views of the table unless that was done. What is wrong with this table alone is in its
+ * `broken`; an error is one of them all. */
+MUST_USE enum err_code engine_duckdb_view(struct engine_duckdb *engine, struct duckdb_table *table,
+					  struct err *err);
+MUST_USE enum err_code engine_duckdb_view_all(struct engine_duckdb *engine, struct err *err);
 enum err_code engine_duckdb_ask(struct engine *base, const struct model *question,
 				const char *parquet, struct answer *ret_answer, struct err *err);
 enum err_code engine_duckdb_query(struct engine *base, const struct model *question,

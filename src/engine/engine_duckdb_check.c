@@ -205,10 +205,10 @@ static bool is_cte(const struct checking *checking, const char *name)
 	return false;
 }
 
-static const struct duckdb_table *find_view(const struct engine_duckdb *engine, const char *name)
+static struct duckdb_table *find_view(struct engine_duckdb *engine, const char *name)
 {
 	for (size_t i = 0; i < engine->table_count; i++) {
-		const struct duckdb_table *table = &engine->tables[i];
+		struct duckdb_table *table = &engine->tables[i];
 		size_t len = strlen(table->name);
 
 		if (strncasecmp(name, table->name, len) == 0 &&
@@ -218,33 +218,44 @@ static const struct duckdb_table *find_view(const struct engine_duckdb *engine, 
 	return NULL;
 }
 
+/* The view of this name, if it is one, so that it can be read from here on. */
+static enum err_code need_view(struct checking *checking, const struct node *node,
+			       const struct duckdb_table **ret_table, struct err *err)
+{
+	struct duckdb_table *table = find_view(checking->engine, node->name);
+
+	*ret_table = table;
+	if (table && engine_duckdb_view(checking->engine, table, err) != ERR_OK)
+		return err->code;
+	if (!table || !table->broken)
+		return ERR_OK;
+	err_set(err, ERR_UNSUPPORTED, "table \"%s\" cannot be read: %s", table->name,
+		table->broken);
+	return err_prefix(err, "%s:%d", checking->model->file, sql_line(checking, node->at));
+}
+
 static enum err_code check_named_table(struct checking *checking, const struct node *node,
 				      struct err *err)
 {
 	const struct duckdb_table *table;
+	enum err_code code;
 
 	if (node->qualified)
 		return refuse(checking, node->at, err, "\"%s\" is in a schema or database; SQL reads"
 			      " the views alone, by their names", node->name);
-	if (is_cte(checking, node->name))
-		return ERR_OK;
 	if (checking->kind == DUCKDB_SQL_CLEAN)
-		return strcasecmp(node->name, "raw") == 0 ? ERR_OK :
+		return is_cte(checking, node->name) || strcasecmp(node->name, "raw") == 0 ? ERR_OK :
 		       refuse(checking, node->at, err, "reads \"%s\"; a clean model reads raw alone",
 			      node->name);
-	table = find_view(checking->engine, node->name);
-	if (table && table->broken) {
-		err_set(err, ERR_UNSUPPORTED, "table \"%s\" cannot be read: %s", table->name,
-			table->broken);
-		return err_prefix(err, "%s:%d", checking->model->file,
-				  sql_line(checking, node->at));
-	}
-	if (!table && node->name[strcspn(node->name, "./:\\")])
+	code = need_view(checking, node, &table, err);
+	if (is_cte(checking, node->name)) /* out of its scope the view is meant */
+		return ERR_OK;
+	if (code == ERR_OK && !table && node->name[strcspn(node->name, "./:\\")])
 		return refuse(checking, node->at, err, "\"%s\" is no view; SQL reads the views alone,"
 			      " no files", node->name);
 	if (!table)
 		checking->unknown = node;
-	return ERR_OK;
+	return code;
 }
 
 static enum err_code check_show(struct checking *checking, const struct node *node,
@@ -254,6 +265,8 @@ static enum err_code check_show(struct checking *checking, const struct node *no
 		return refuse(checking, node->at, err, "a model is a SELECT, not a DESCRIBE, SHOW or"
 			      " SUMMARIZE");
 	/* What it describes is a query of its own in the tree; SHOW TABLES has none. */
+	if (engine_duckdb_view_all(checking->engine, err) != ERR_OK)
+		return err->code;
 	if (*node->name && (node->qualified || strcmp(node->name, "\"tables\"") != 0))
 		return refuse(checking, node->at, err, "of what can be shown, SHOW TABLES and SHOW of a"
 			      " view are allowed");
@@ -306,6 +319,9 @@ static enum err_code let_duckdb_say(struct checking *checking, const char *other
 	duckdb_prepared_statement statement = NULL;
 	enum err_code code;
 
+	/* It may know a view that was meant. */
+	if (engine_duckdb_view_all(engine, err) != ERR_OK)
+		return err->code;
 	if (duckdb.prepare(engine->duck.conn, checking->model->sql, &statement) != DuckDBSuccess) {
 		code = engine_duckdb_blame_prepare(engine, statement, checking->model, 0, err);
 	} else {

@@ -186,11 +186,20 @@ static void duckdb_current_put_files(struct buf *sql, const struct engine_table 
 struct viewing {
 	const struct engine_table *table;
 	const char *key;		/* NULL: every row is current */
-	bool *present;			/* by column of the schema: some file has it */
+	bool *absent;			/* by column of the schema: no file has it */
 };
 
-/* Which columns of the table its files have: the log has the table's columns, files that are older
- * than a column lack it. */
+static enum err_code check_paths(const struct engine_table *table, struct err *err)
+{
+	for (size_t i = 0; i < table->path_count; i++)
+		if (!duck_path_ok(slice_str(table->paths[i])))
+			return err_set(err, ERR_UNSUPPORTED, "\"%s\": a path with a backslash beside"
+				       " *, ? or [ cannot be read", table->paths[i]);
+	return ERR_OK;
+}
+
+/* Which columns of the table its files lack: the log has the table's columns, and a file that is
+ * older than a column has not got it. */
 static enum err_code look_for_columns(struct engine_duckdb *engine, struct viewing *viewing,
 				      struct err *err)
 {
@@ -199,12 +208,6 @@ static enum err_code look_for_columns(struct engine_duckdb *engine, struct viewi
 	struct buf sql;
 	enum err_code code;
 
-	if (viewing->table->path_count == 0)
-		return ERR_OK;
-	for (size_t i = 0; i < viewing->table->path_count; i++)
-		if (!duck_path_ok(slice_str(viewing->table->paths[i])))
-			return err_set(err, ERR_UNSUPPORTED, "\"%s\": a path with a backslash beside"
-				       " *, ? or [ cannot be read", viewing->table->paths[i]);
 	buf_init(&sql, SQL_BYTES_MAX);
 	buf_add_str(&sql, "SELECT *");
 	duckdb_current_put_files(&sql, viewing->table);
@@ -213,10 +216,12 @@ static enum err_code look_for_columns(struct engine_duckdb *engine, struct viewi
 	buf_release(&sql);
 	if (code != ERR_OK)
 		return code;
-	for (size_t i = 0; i < schema->count; i++)
-		for (idx_t c = 0; c < duckdb.column_count(&none) && !viewing->present[i]; c++)
-			viewing->present[i] = strcasecmp(schema->columns[i].name,
-							 duckdb.column_name(&none, c)) == 0;
+	for (size_t i = 0; i < schema->count; i++) {
+		viewing->absent[i] = true;
+		for (idx_t c = 0; c < duckdb.column_count(&none) && viewing->absent[i]; c++)
+			viewing->absent[i] = strcasecmp(schema->columns[i].name,
+							duckdb.column_name(&none, c)) != 0;
+	}
 	duckdb.destroy_result(&none);
 	return ERR_OK;
 }
@@ -228,7 +233,7 @@ static void duckdb_current_put_column(struct buf *sql, const struct viewing *vie
 	const struct delta_column *column = &viewing->table->model->schema.columns[i];
 	struct slice name = slice_str(column->name);
 
-	if (!viewing->present[i]) {
+	if (viewing->absent[i] || viewing->table->path_count == 0) {
 		buf_addf(sql, "CAST(NULL AS %s)", column->type == DELTA_TIMESTAMP ? "TIMESTAMP" :
 			 engine_duckdb_type(column->type));
 	} else if (column->type == DELTA_TIMESTAMP) {
@@ -335,20 +340,41 @@ static enum err_code find_repeats(struct engine_duckdb *engine, const struct vie
 	       find_repeated_keys(engine, name, viewing->key, ret_repeats, err);
 }
 
+/*
+ * The view of all rows. Each look at the files costs a read of every footer, so columns that no
+ * file has are looked for only when DuckDB does not find one.
+ */
+static enum err_code make_view_all(struct engine_duckdb *engine, struct viewing *viewing,
+				   struct err *err)
+{
+	struct buf sql;
+	struct err why;
+	enum err_code code;
+
+	buf_init(&sql, SQL_BYTES_MAX);
+	put_view(&sql, viewing, true);
+	code = duckdb_current_run(engine, &sql, err);
+	if (code != ERR_OK && viewing->table->path_count > 0 &&
+	    look_for_columns(engine, viewing, &why) == ERR_OK) {
+		put_view(&sql, viewing, true);
+		code = duckdb_current_run(engine, &sql, err);
+	}
+	buf_release(&sql);
+	return code;
+}
+
 static enum err_code make_views(struct engine_duckdb *engine, struct viewing *viewing,
 				enum delta_type key_type, struct err *err)
 {
 	struct repeats repeats = { 0 };
 	struct buf sql;
-	enum err_code code = look_for_columns(engine, viewing, err);
+	enum err_code code = check_paths(viewing->table, err);
 
-	if (code != ERR_OK)
-		return code;
-	buf_init(&sql, SQL_BYTES_MAX);
-	put_view(&sql, viewing, true);
-	code = duckdb_current_run(engine, &sql, err);
+	if (code == ERR_OK)
+		code = make_view_all(engine, viewing, err);
 	if (code == ERR_OK)
 		code = find_repeats(engine, viewing, key_type, &repeats, err);
+	buf_init(&sql, SQL_BYTES_MAX);
 	put_view(&sql, viewing, false);
 	if (code == ERR_OK && repeats.repeated > 0)
 		code = choose_current(engine, viewing, &repeats, &sql, err);
@@ -358,20 +384,18 @@ static enum err_code make_views(struct engine_duckdb *engine, struct viewing *vi
 	return code;
 }
 
-static enum err_code attach_table(struct engine_duckdb *engine, const struct engine_table *table,
-				  struct err *err)
+static enum err_code view_table(struct engine_duckdb *engine, const struct engine_table *table,
+				struct err *err)
 {
 	const struct clean_model *model = table->model;
 	struct viewing viewing = { .table = table };
 	enum err_code code;
 
-	if (table->broken)
-		return err_set(err, ERR_UNSUPPORTED, "%s", table->broken);
 	if (model->key)
 		viewing.key = model->schema.columns[model->key_column].name;
-	viewing.present = xcalloc(model->schema.count, sizeof(*viewing.present));
+	viewing.absent = xcalloc(model->schema.count, sizeof(*viewing.absent));
 	code = make_views(engine, &viewing, model->schema.columns[model->key_column].type, err);
-	free(viewing.present);
+	free(viewing.absent);
 	return code;
 }
 
@@ -381,15 +405,62 @@ static bool is_of_one_table(enum err_code code)
 	return code != ERR_OK && code != ERR_STOPPED && code != ERR_LIMIT && code != ERR_SPACE;
 }
 
+enum err_code engine_duckdb_view(struct engine_duckdb *engine, struct duckdb_table *table,
+				 struct err *err)
+{
+	enum err_code code;
+
+	if (table->viewed)
+		return ERR_OK;
+	code = view_table(engine, &table->its, err);
+	if (code != ERR_OK && !is_of_one_table(code))
+		return err_prefix(err, "table \"%s\"", table->name);
+	if (code != ERR_OK)
+		table->broken = xstrdup(err->msg);
+	table->viewed = true;
+	return ERR_OK;
+}
+
+enum err_code engine_duckdb_view_all(struct engine_duckdb *engine, struct err *err)
+{
+	for (size_t i = 0; i < engine->table_count; i++)
+		if (engine_duckdb_view(engine, &engine->tables[i], err) != ERR_OK)
+			return err->code;
+	return ERR_OK;
+}
+
+static void duckdb_table_release(struct duckdb_table *table)
+{
+	for (size_t i = 0; i < table->its.path_count; i++)
+		free((void *)(uintptr_t)table->its.paths[i]);
+	free((void *)(uintptr_t)table->its.paths);
+	free(table->name);
+	free(table->broken);
+}
+
 void engine_duckdb_detach(struct engine_duckdb *engine)
 {
-	for (size_t i = 0; i < engine->table_count; i++) {
-		free(engine->tables[i].name);
-		free(engine->tables[i].broken);
-	}
+	for (size_t i = 0; i < engine->table_count; i++)
+		duckdb_table_release(&engine->tables[i]);
 	free(engine->tables);
 	engine->tables = NULL;
 	engine->table_count = 0;
+}
+
+static void keep_table(struct duckdb_table *kept, const struct engine_table *table)
+{
+	char **paths = xcalloc(table->path_count, sizeof(*paths));
+
+	for (size_t i = 0; i < table->path_count; i++)
+		paths[i] = xstrdup(table->paths[i]);
+	*kept = (struct duckdb_table){
+		.name = xstrdup(table->model->model.name),
+		.its = { .model = table->model,
+			 .paths = (const char *const *)paths,
+			 .path_count = table->path_count },
+		.viewed = table->broken != NULL,
+		.broken = table->broken ? xstrdup(table->broken) : NULL,
+	};
 }
 
 enum err_code engine_duckdb_attach(struct engine *base, const struct engine_table *tables,
@@ -397,17 +468,10 @@ enum err_code engine_duckdb_attach(struct engine *base, const struct engine_tabl
 {
 	struct engine_duckdb *engine = (struct engine_duckdb *)base;
 
+	(void)err;
 	engine_duckdb_detach(engine);
 	engine->tables = xcalloc(count, sizeof(*engine->tables));
-	for (; engine->table_count < count; engine->table_count++) {
-		const struct engine_table *table = &tables[engine->table_count];
-		struct duckdb_table *kept = &engine->tables[engine->table_count];
-		enum err_code code = attach_table(engine, table, err);
-
-		if (code != ERR_OK && !is_of_one_table(code))
-			return err_prefix(err, "table \"%s\"", table->model->model.name);
-		kept->name = xstrdup(table->model->model.name);
-		kept->broken = code == ERR_OK ? NULL : xstrdup(err->msg);
-	}
+	for (; engine->table_count < count; engine->table_count++)
+		keep_table(&engine->tables[engine->table_count], &tables[engine->table_count]);
 	return ERR_OK;
 }

@@ -496,20 +496,28 @@ void batch_report_release(struct batch_report *report)
 	*report = (struct batch_report){ 0 };
 }
 
+/* An answer over a table that lacks what it should have had would be wrong in silence: an analysis
+ * of such a table keeps the answer that it has. */
 static enum err_code batch_analyse(const struct batch_options *options, const char *run,
 				   struct batch_report *report, struct err *err)
 {
 	char temp_dir[PATH_MAX];
+	const char **refused = xcalloc(report->table_count, sizeof(*refused));
 	struct results_options results = { .store = options->store, .engine = options->engine,
 					   .models = options->models, .id = options->id,
-					   .temp_dir = temp_dir };
-	enum err_code code;
+					   .temp_dir = temp_dir, .refused = refused };
+	enum err_code code = ERR_OK;
 
+	for (size_t i = 0; i < report->table_count; i++)
+		if (report->tables[i].err.code != ERR_OK)
+			refused[i] = "this run could not clean it";
 	if (snprintf(temp_dir, sizeof(temp_dir), "%s/tmp", options->dir) >= (int)sizeof(temp_dir))
-		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", options->dir);
-	code = results_attach(&results, TOPIC_LOG, err);
+		code = err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", options->dir);
+	if (code == ERR_OK)
+		code = results_attach(&results, TOPIC_LOG, err);
 	if (code == ERR_OK)
 		code = results_write(&results, run, &report->results, err);
+	free(refused);
 	return code;
 }
 

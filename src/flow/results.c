@@ -55,7 +55,6 @@ static enum err_code results_find_table(const struct results_options *options,
 	char **paths;
 	enum err_code code = delta_open(options->store, table->root, &read_only, &delta, err);
 
-	ret_table->model = table->model;
 	if (code == ERR_ABSENT)
 		return ERR_OK;
 	if (code == ERR_UNSUPPORTED || code == ERR_CORRUPT) {	/* of this table alone */
@@ -92,8 +91,15 @@ enum err_code results_attach(const struct results_options *options, enum topic_k
 	struct lake_table *places = NULL;
 	enum err_code code = lake_tables_new(options->models, kind, options->id, &places, err);
 
-	for (size_t i = 0; i < count && code == ERR_OK; i++)
-		code = results_find_table(options, &places[i], &tables[i], err);
+	for (size_t i = 0; i < count && code == ERR_OK; i++) {
+		const char *why = options->refused ? options->refused[i] : NULL;
+
+		tables[i].model = places[i].model;
+		if (why)
+			tables[i].broken = xstrdup(why);
+		else
+			code = results_find_table(options, &places[i], &tables[i], err);
+	}
 	if (code == ERR_OK)
 		code = engine_attach(options->engine, tables, count, err);
 	for (size_t i = 0; i < count; i++)

@@ -27,6 +27,8 @@ struct results_options {
 	const struct models *models;
 	const char *id;
 	const char *temp_dir;		/* for files on their way; one at a time writes results */
+	const char *const *refused;	/* by clean model, why its table is not to be read, or NULL;
+					   NULL: all are */
 };
 
 struct result_report {
@@ -48,7 +50,7 @@ struct results_report {
 void results_run_name(int64_t wall_ms, char run[RUN_NAME_MAX]);
 
 /* Let the engine's views show the tables of this path as they are now; one that is not there yet is
- * empty, one that cannot be read is broken (engine.h). */
+ * empty, one that cannot be read or is refused is broken (engine.h). */
 MUST_USE enum err_code results_attach(const struct results_options *options, enum topic_kind kind,
 				      struct err *err);
 

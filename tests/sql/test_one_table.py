@@ -49,5 +49,8 @@ def test_the_others_go_on(lake, models, fault):
         assert report["tables"][table]["rows"] == rows[table] and "error" not in report["tables"][table]
     if answered:
         assert report["analyses"][answered]["rows"] == 1 and "error" not in report["analyses"][answered]
+    if broken == "user":    # no answer over a table that lacks what it should have had
+        assert 'table "user" cannot be read' in report["analyses"]["users_joined_by_year"]["error"]
+        assert json.loads((lake.dir / "lake/results/users_joined_by_year.json").read_text())["run"] != report["run"]
     history = sorted((lake.dir / "lake" / "results" / "runs").glob("*.json"))[-1]
     assert says in json.loads(history.read_text())["tables"][broken]["error"]
