@@ -163,7 +163,7 @@ enum err_code start_beyond(const struct partition *partition, struct reader_star
 	(void)position_text(start.position, asked);
 	(void)position_text(partition_position(partition, partition->next), next);
 	return err_set(err, ERR_CORRUPT, "%s \"%s\", partition %" PRId32 ": there is no position "
-		       "%s, the next one is %s: what was read there is of another history",
+		       "%s, the next one is %s; what was read there was of another history",
 		       topic_kind_name(partition->topic->kind), partition->topic->name,
 		       partition->id, asked, next);
 }

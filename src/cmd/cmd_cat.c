@@ -162,9 +162,12 @@ static void tell_damage(struct cat *cat, const struct reader_event *event)
 {
 	uint64_t first = position_ordinal(event->first), last = position_ordinal(event->last);
 
-	trace_warn("%s, partition %d: records %" PRIu64 " to %" PRIu64 " are damaged and left out",
-		   cat->info.name, event->partition, first, last);
-	cat->damaged += last - first + 1;
+	if (event->gap == GAP_DAMAGED) {
+		trace_warn("%s, partition %d: records %" PRIu64 " to %" PRIu64
+			   " are damaged and left out", cat->info.name, event->partition, first,
+			   last);
+		cat->damaged += last - first + 1;
+	}
 	cat->parts[event->partition].next = position_with_ordinal(event->last, last + 1);
 }
 
@@ -210,6 +213,9 @@ static enum err_code cmd_cat_seek(struct cat *cat, const char *offset, int32_t i
 	if (!cmd_cat_parse_start(offset, partition, &start))
 		return err_set(err, ERR_USAGE,
 			       "\"%s\" is no offset: a number, -N, @milliseconds, beginning or end", offset);
+	/* A person may ask for what is yet to come; it is no position that was read. */
+	if (start.kind == START_AT && position_cmp(start.position, partition->next) > 0)
+		start.kind = START_NEXT;
 	cat->parts[i].next = partition->first;
 	cat->parts[i].goal = partition->next;
 	if (start.kind == START_NEXT)
