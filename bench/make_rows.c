@@ -51,7 +51,7 @@ static FILE *open_object(const char *dir, enum source_table table, uint64_t star
 	buf_init(&topic, PATH_BYTES);
 	buf_init(&key, PATH_BYTES);
 	buf_addf(&topic, "124df56aef51.%s", source_table_name[table]);
-	lake_object_key(&key, buf_cstr(&topic), 0, start);
+	lake_object_key(&key, (struct lake_partition){ .topic = buf_cstr(&topic) }, start);
 	(void)snprintf(path, sizeof(path), "%s/%s", dir, buf_cstr(&key));
 	buf_release(&topic);
 	buf_release(&key);

@@ -54,6 +54,16 @@ static inline int open_faulty(void **state)
 	return 0;
 }
 
+static inline int open_slow(void **state)
+{
+	struct fixture *f;
+
+	(void)open_faulty(state);
+	f = *state;
+	f->broker = broker_slow_new(f->broker, 2);
+	return 0;
+}
+
 static inline int open_local(void **state)
 {
 	struct fixture *f = xcalloc(1, sizeof(*f));

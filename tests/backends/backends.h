@@ -4,6 +4,7 @@
  *
  *	broker_memory.c	records in memory
  *	broker_faulty.c	wraps another broker; an append or a read of it fails
+ *	broker_slow.c	wraps another broker; what may take long does
  *	store_memory.c	objects in memory
  *	store_faulty.c	wraps another store and fails its Nth call
  */
@@ -58,6 +59,9 @@ struct broker_fault {
  */
 MUST_USE struct broker *broker_faulty_new(struct broker *inner, const struct broker_fault *fault,
 					  broker_done_fn *done, void *done_user);
+
+/* Takes ownership of `inner`. What broker_ops says may take long takes this much longer. */
+MUST_USE struct broker *broker_slow_new(struct broker *inner, int64_t call_ms);
 
 MUST_USE struct store *store_memory_new(size_t bytes_max);
 /* Takes ownership of `inner`. Call number `fail_at` (from 1) fails with `code`; if `after`, the

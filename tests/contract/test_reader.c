@@ -559,6 +559,7 @@ int main(void)
 		CONTRACT(open_faulty),
 		CONTRACT(open_local),
 		EVEN_SPARSE(open_sparse),
+		CONTRACT(open_slow),
 		ONLY(test_gaps_of_every_reason, open_memory),
 		ONLY(test_retention_is_a_gap, open_memory),
 		ONLY(test_shards_split_and_merge, open_memory),
