@@ -30,7 +30,9 @@
  *	   then written on, is of another lineage from the first record on that
  *	   differs.
  *	7. When a reader has given all that there is of a partition, after a seek and
- *	   each time that more had come, READER_CAUGHT_UP says so once.
+ *	   each time that more had come, READER_CAUGHT_UP says so once. It is true of
+ *	   the call that gave it, so who wants to know it of now seeks again, after
+ *	   what it has. Of a closed partition READER_END says it.
  *	8. A partition that is taken from a reader (READER_REVOKED) stays its own
  *	   until reader_release(), unless the event says that it is `lost`.
  *	9. A seek beyond the end of what there is, or before it began, to a position
@@ -189,7 +191,7 @@ enum reader_event_kind {
 					   starts at START_FIRST */
 	READER_REVOKED,			/* answer with reader_release() once nothing of it is on
 					   its way any more; `lost`: it is another's already */
-	READER_CAUGHT_UP,		/* all that there is before `last` was given */
+	READER_CAUGHT_UP,		/* all that there is was given: it comes before `last` */
 	READER_END,			/* of a closed partition; `children` go on */
 	READER_GAP,			/* [first, last] give no records, because of `gap` */
 };
