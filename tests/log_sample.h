@@ -90,6 +90,12 @@ static inline struct slice sample_bytes(struct sample *sample, size_t len)
 	return slice_of(bytes, len);
 }
 
+static const struct record_header sample_headers[] = {
+	{ { "trace", 5 }, { "a\0b", 3 } },
+	{ { "trace", 5 }, { NULL, 0 } },
+	{ { "", 0 }, { "", 0 } },
+};
+
 /* Thinks of the lane's next record; it counts once it was appended. */
 static inline struct append_record *sample_new(struct sample *sample, size_t lane, uint64_t ahead)
 {
@@ -104,6 +110,12 @@ static inline struct append_record *sample_new(struct sample *sample, size_t lan
 		record->value = sample_bytes(sample, shape == 1 ? 0 : len);
 	if (shape % 2)
 		record->key = sample_bytes(sample, shape * 3);
+	if (shape >= 6)
+		record->timestamp_ms = (int64_t)k + 1;
+	if (shape == 7) {
+		record->headers = sample_headers;
+		record->header_count = ARRAY_LEN(sample_headers);
+	}
 	return record;
 }
 
@@ -120,7 +132,7 @@ static inline size_t sample_append(struct sample *sample, struct broker *broker,
 		struct append_record *record = sample_new(sample, lane, i);
 
 		records = i == 0 ? record : records;
-		bytes += 8 + record->key.len + record->value.len;
+		bytes += record_extra_bytes(record) + 8 + record->key.len + record->value.len;
 	}
 	assert_ok(append_and_wait(broker, ended, sample_lanes[lane].topic, records, count,
 				  outcomes, &err));
@@ -320,6 +332,12 @@ static inline void sample_take(const struct sample *sample, const struct reader_
 
 		assert_true(position_ordinal(got->position) == next[lane]++);
 		assert_true(slice_eq(got->value, want->value) && slice_eq(got->key, want->key));
+		assert_int_equal(got->header_count, want->header_count);
+		for (size_t h = 0; h < got->header_count; h++)
+			assert_true(slice_eq(got->headers[h].name, want->headers[h].name) &&
+				    slice_eq(got->headers[h].value, want->headers[h].value));
+		if (want->timestamp_ms != TIMESTAMP_NOW)
+			assert_true(got->timestamp_ms == want->timestamp_ms);
 		assert_true(!got->value.ptr == !want->value.ptr && !got->key.ptr == !want->key.ptr);
 	}
 }

@@ -102,7 +102,7 @@ static void put_header_part(struct cat *cat, struct slice bytes)
 	}
 }
 
-static void put_headers(struct cat *cat, const struct record *record)
+static void cmd_cat_put_headers(struct cat *cat, const struct record *record)
 {
 	for (size_t i = 0; i < record->header_count; i++) {
 		buf_add_str(&cat->out, i == 0 ? ",\"headers\":[[" : ",[");
@@ -124,7 +124,7 @@ static void put_envelope(struct cat *cat, int32_t partition, const struct record
 	buf_addf(&cat->out,
 		 "{\"topic\":\"%s\",\"partition\":\"%s\",\"offset\":\"%s\",\"timestamp_ms\":%" PRId64,
 		 cat->info.name, part, offset, record->timestamp_ms);
-	put_headers(cat, record);
+	cmd_cat_put_headers(cat, record);
 	put_key(cat, record->key);
 	cmd_cat_put_value(cat, record->value);
 	buf_add_str(&cat->out, "}\n");

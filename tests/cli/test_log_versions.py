@@ -1,5 +1,5 @@
-"""Logs of other versions than today's, made by the description of their bytes (src/broker/local/journal.h), not by the
-program: what is old is read and written on, what records may bring is shown, what is newer is refused and left as it is.
+"""Logs of other versions than today's, made by the description of their bytes (src/broker/local/journal.h), not
+by the program: what is old is read and written on, what records may bring is shown, what is newer is refused.
 """
 
 import base64
