@@ -281,7 +281,7 @@ static void test_readers_see_only_what_is_durable(void **state)
 	scratch_remove(dir);
 }
 
-/* early DIR: what a reader has been given is in the log, also while the writer has yet to count it. */
+/* early DIR: what a reader was given is in the log, also while the writer has yet to count it. */
 static int run_early(const char *dir)
 {
 	struct ended ended = ENDED_INIT;
