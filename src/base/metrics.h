@@ -37,7 +37,22 @@
 	X(METRIC_SINK_DAMAGED,  "pinpipe_sink_damaged_records_total",    COUNTER, "Records that the sink found damaged in the log") \
 	X(METRIC_SINK_MISSED,   "pinpipe_sink_missed_records_total",     COUNTER, "Records that the log no longer had when the sink came to them") \
 	X(METRIC_SINK_RETRIES,  "pinpipe_sink_retries_total",            COUNTER, "Puts into the lake that failed and were tried again") \
-	X(METRIC_SINK_HALTED,   "pinpipe_sink_halted_partitions",        GAUGE,   "Partitions that the sink has given up until it is started again")
+	X(METRIC_SINK_HALTED,   "pinpipe_sink_halted_partitions",        GAUGE,   "Partitions that the sink has given up until it is started again") \
+	X(METRIC_STORE_PUTS,    "pinpipe_store_puts_total",              COUNTER, "Objects that the lake was asked to take") \
+	X(METRIC_STORE_PUT_US,  "pinpipe_store_put_microseconds_total",  COUNTER, "Time until it had, in microseconds") \
+	X(METRIC_STORE_GETS,    "pinpipe_store_gets_total",              COUNTER, "Reads of objects of the lake, or of parts of them") \
+	X(METRIC_STORE_GET_US,  "pinpipe_store_get_microseconds_total",  COUNTER, "Time that they took, in microseconds") \
+	X(METRIC_STORE_STATS,   "pinpipe_store_stats_total",             COUNTER, "Questions for the size and the words of an object") \
+	X(METRIC_STORE_STAT_US, "pinpipe_store_stat_microseconds_total", COUNTER, "Time that they took, in microseconds") \
+	X(METRIC_STORE_LISTS,   "pinpipe_store_lists_total",             COUNTER, "Listings of the lake") \
+	X(METRIC_STORE_LIST_US, "pinpipe_store_list_microseconds_total", COUNTER, "Time that they took without what was done with each key, in microseconds") \
+	X(METRIC_STORE_REMOVES, "pinpipe_store_removes_total",           COUNTER, "Objects that the lake was asked to remove") \
+	X(METRIC_STORE_REMOVE_US, "pinpipe_store_remove_microseconds_total", COUNTER, "Time that this took, in microseconds") \
+	X(METRIC_STORE_FETCHES, "pinpipe_store_fetches_total",           COUNTER, "Objects that were asked for as local files") \
+	X(METRIC_STORE_FETCH_US, "pinpipe_store_fetch_microseconds_total", COUNTER, "Time until they were there, in microseconds") \
+	X(METRIC_STORE_FAILED,  "pinpipe_store_failures_total",          COUNTER, "Calls of the lake that failed; a key that is taken or absent is no failure") \
+	X(METRIC_CACHE_HITS,    "pinpipe_store_cache_hits_total",        COUNTER, "Objects asked for as local files that were kept already") \
+	X(METRIC_CACHE_DROPPED, "pinpipe_store_cache_dropped_total",     COUNTER, "Kept objects that had to make room for others")
 
 enum metric {
 #define X(id, name, type, help) id,

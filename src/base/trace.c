@@ -31,6 +31,8 @@ void trace_init(enum trace_level level, const char *name)
 	colour = terminal && !getenv("NO_COLOR");
 }
 
+bool trace_shows(enum trace_level level) { return level <= level_max; }
+
 void trace_at(enum trace_level level, const char *fmt, ...)
 {
 	char text[TRACE_LINE_MAX / 2];

@@ -16,6 +16,8 @@ enum trace_level { TRACE_ERROR, TRACE_WARN, TRACE_INFO, TRACE_DEBUG };
 
 /* Once at start, before other threads. `component`: the subcommand's name. */
 void trace_init(enum trace_level level, const char *component);
+/* Whether lines of this level are written. */
+bool trace_shows(enum trace_level level);
 void trace_at(enum trace_level level, const char *fmt, ...) PRINTF(2, 3);
 
 #define trace_error(...) trace_at(TRACE_ERROR, __VA_ARGS__)

@@ -37,6 +37,7 @@
 #include "engine/answer.h"
 #include "engine/model.h"
 #include "engine/unknown.h"
+#include "store/store.h"
 
 #include <stdint.h>
 
@@ -97,14 +98,14 @@ struct clean_result {
 void clean_result_release(struct clean_result *result);
 
 /*
- * A set of Parquet files: the views <name> (current rows, without lineage) and <name>_all (every
- * row, with _partition and _offset). A column that a file lacks is null in its rows. A table that
- * cannot be read, because `broken` says so or the files do, takes no other with it: what names one
- * of its views is refused with that reason.
+ * A set of Parquet files, open: the views <name> (current rows, without lineage) and <name>_all
+ * (every row, with _partition and _offset). A column that a file lacks is null in its rows. A table
+ * that cannot be read, because `broken` says so or the files do, takes no other with it: what names
+ * one of its views is refused with that reason.
  */
 struct engine_table {
-	const char *const *paths;
-	size_t path_count;		/* 0: an empty table */
+	struct store_fetched *files;	/* an array of malloc() */
+	size_t file_count;		/* 0: an empty table */
 	const struct clean_model *model;
 	const char *broken;		/* why it cannot be read; NULL: it can */
 };
@@ -119,9 +120,10 @@ struct engine_ops {
 			       struct raw_input *input, const char *path,
 			       struct clean_result *ret_result, struct err *err);
 	/* Give the views of the following asks their tables, in place of those before. The models
-	 * must outlive that, paths are copied. */
-	enum err_code (*attach)(struct engine *engine, const struct engine_table *tables,
-				size_t count, struct err *err);
+	 * must outlive that. The engine takes the files, whatever it returns, and has them until the
+	 * next attach or free. */
+	enum err_code (*attach)(struct engine *engine, struct engine_table *tables, size_t count,
+				struct err *err);
 	/* Run one analysis. `parquet`: also write the answer to this new local file, or NULL. The
 	 * caller releases *ret_answer. */
 	enum err_code (*ask)(struct engine *engine, const struct model *question,
@@ -159,8 +161,7 @@ engine_clean(struct engine *engine, const struct clean_model *model, struct raw_
 }
 
 MUST_USE static inline enum err_code
-engine_attach(struct engine *engine, const struct engine_table *tables, size_t count,
-	      struct err *err)
+engine_attach(struct engine *engine, struct engine_table *tables, size_t count, struct err *err)
 {
 	return engine->ops->attach(engine, tables, count, err);
 }

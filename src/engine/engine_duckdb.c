@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "delta/delta_stats.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -35,6 +36,39 @@ int engine_duckdb_count_lines(const struct buf *sql)
 	return lines;
 }
 
+/* True: it was this file. */
+static bool name_file(const struct store_fetched *file, uint64_t turn, struct err *err)
+{
+	struct buf told, message;
+	const char *at;
+
+	buf_init(&told, ERR_MSG_MAX);
+	buf_add_char(&told, '[');
+	duck_put_file(&told, file->fd, turn);
+	(void)buf_cstr(&told);
+	told.ptr[told.len - 1] = '\0';		/* the quotes go */
+	at = strstr(err->msg, told.ptr + 2);
+	if (at && isdigit((unsigned char)at[strlen(told.ptr + 2)]))
+		at = NULL;			/* another number that begins alike */
+	if (at) {
+		buf_init(&message, ERR_MSG_MAX * 4);
+		buf_addf(&message, "%.*s%s%s", (int)(at - err->msg), err->msg, file->path,
+			 at + strlen(told.ptr + 2));
+		err_set(err, err->code, "%s", buf_cstr(&message));
+		buf_release(&message);
+	}
+	buf_release(&told);
+	return at != NULL;
+}
+
+void engine_duckdb_name_files(const struct engine_duckdb *engine, struct err *err)
+{
+	for (size_t i = 0; i < engine->table_count; i++)
+		for (size_t f = 0; f < engine->tables[i].its.file_count; f++)
+			if (name_file(&engine->tables[i].its.files[f], engine->tables[i].turn, err))
+				return;
+}
+
 enum err_code engine_duckdb_blame(struct engine_duckdb *engine, const struct model *model,
 				  int before, struct err *err)
 {
@@ -42,6 +76,7 @@ enum err_code engine_duckdb_blame(struct engine_duckdb *engine, const struct mod
 
 	if (err->code == ERR_STOPPED)
 		return err->code;
+	engine_duckdb_name_files(engine, err);
 	if (before == 0)
 		(void)snprintf(engine->base.hint, sizeof(engine->base.hint), "%s",
 			       engine->duck.error_hint);

@@ -42,7 +42,8 @@ enum duckdb_sql { DUCKDB_SQL_CLEAN, DUCKDB_SQL_ANALYSIS, DUCKDB_SQL_FREE };
  * footer, and most statements name one table. */
 struct duckdb_table {
 	char *name;
-	struct engine_table its;	/* with paths of its own */
+	struct engine_table its;
+	uint64_t turn;			/* the names of its files (duck_put_file()) */
 	bool viewed;			/* they were made, or it is broken */
 	char *broken;			/* why it cannot be read, or NULL */
 };
@@ -67,9 +68,11 @@ const char *engine_duckdb_type(enum delta_type type);
 /* CAST("ind" AS INTEGER) AS "ind", … */
 void engine_duckdb_put_casts(struct buf *sql, const struct delta_schema *schema);
 int engine_duckdb_count_lines(const struct buf *sql);
-enum err_code engine_duckdb_attach(struct engine *base, const struct engine_table *tables,
-				   size_t count, struct err *err);
+enum err_code engine_duckdb_attach(struct engine *base, struct engine_table *tables, size_t count,
+				   struct err *err);
 void engine_duckdb_detach(struct engine_duckdb *engine);
+/* A message of DuckDB has a file by the name that it was told; put its path there instead. */
+void engine_duckdb_name_files(const struct engine_duckdb *engine, struct err *err);
 /* Makes the views of the table unless that was done. What is wrong with this table alone is in its
  * `broken`; an error is one of them all. */
 MUST_USE enum err_code engine_duckdb_view(struct engine_duckdb *engine, struct duckdb_table *table,

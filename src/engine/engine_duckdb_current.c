@@ -173,30 +173,22 @@ static enum err_code find_repeated_keys(struct engine_duckdb *engine, const char
 
 /* Told that the columns of files may differ, DuckDB knows the smallest and largest key of all of
  * them; knowing those it joins dense keys by an array instead of a hash table. */
-static void duckdb_current_put_files(struct buf *sql, const struct engine_table *table)
+static void duckdb_current_put_files(struct buf *sql, const struct duckdb_table *table)
 {
 	buf_add_str(sql, " FROM ");
 	duck_put_files_begin(sql);
-	for (size_t i = 0; i < table->path_count; i++)
-		duck_put_file(sql, slice_str(table->paths[i]));
+	for (size_t i = 0; i < table->its.file_count; i++)
+		duck_put_file(sql, table->its.files[i].fd, table->turn);
 	duck_put_files_end(sql);
 }
 
 /* A table on its way to its views. */
 struct viewing {
-	const struct engine_table *table;
+	const struct duckdb_table *attached;
+	const struct engine_table *table; /* of it */
 	const char *key;		/* NULL: every row is current */
 	bool *absent;			/* by column of the schema: no file has it */
 };
-
-static enum err_code check_paths(const struct engine_table *table, struct err *err)
-{
-	for (size_t i = 0; i < table->path_count; i++)
-		if (!duck_path_ok(slice_str(table->paths[i])))
-			return err_set(err, ERR_UNSUPPORTED, "\"%s\": a path with a backslash beside"
-				       " *, ? or [ cannot be read", table->paths[i]);
-	return ERR_OK;
-}
 
 /* Which columns of the table its files lack: the log has the table's columns, and a file that is
  * older than a column has not got it. */
@@ -210,7 +202,7 @@ static enum err_code look_for_columns(struct engine_duckdb *engine, struct viewi
 
 	buf_init(&sql, SQL_BYTES_MAX);
 	buf_add_str(&sql, "SELECT *");
-	duckdb_current_put_files(&sql, viewing->table);
+	duckdb_current_put_files(&sql, viewing->attached);
 	buf_add_str(&sql, " LIMIT 0");
 	code = duck_query(&engine->duck, buf_cstr(&sql), &none, err);
 	buf_release(&sql);
@@ -233,7 +225,7 @@ static void duckdb_current_put_column(struct buf *sql, const struct viewing *vie
 	const struct delta_column *column = &viewing->table->model->schema.columns[i];
 	struct slice name = slice_str(column->name);
 
-	if (viewing->absent[i] || viewing->table->path_count == 0) {
+	if (viewing->absent[i] || viewing->table->file_count == 0) {
 		buf_addf(sql, "CAST(NULL AS %s)", column->type == DELTA_TIMESTAMP ? "TIMESTAMP" :
 			 engine_duckdb_type(column->type));
 	} else if (column->type == DELTA_TIMESTAMP) {
@@ -265,10 +257,10 @@ static void put_view(struct buf *sql, const struct viewing *viewing, bool all)
 		duckdb_current_put_column(sql, viewing, i);
 		separator = ", ";
 	}
-	if (table->path_count == 0)
+	if (table->file_count == 0)
 		buf_add_str(sql, " WHERE false");
 	else
-		duckdb_current_put_files(sql, table);
+		duckdb_current_put_files(sql, viewing->attached);
 }
 
 /* The table of the row numbers of current rows, of keys that repeat or of all. */
@@ -276,7 +268,7 @@ static void put_latest(struct buf *sql, const struct viewing *viewing, bool repe
 {
 	buf_addf(sql, "CREATE OR REPLACE TABLE pinpipe.\"%s_latest\" AS SELECT arg_max(" ROW_NUMBER
 		 ", _offset || ' ' || _partition) AS row", viewing->table->model->model.name);
-	duckdb_current_put_files(sql, viewing->table);
+	duckdb_current_put_files(sql, viewing->attached);
 	if (repeated_only)
 		buf_addf(sql, " WHERE \"%s\" IN (SELECT key FROM pinpipe.repeated)", viewing->key);
 	buf_addf(sql, " GROUP BY \"%s\"", viewing->key);
@@ -288,7 +280,7 @@ static void put_outdated(struct buf *sql, const struct viewing *viewing)
 
 	buf_addf(sql, "CREATE OR REPLACE TABLE pinpipe.\"%s_outdated\" AS SELECT " ROW_NUMBER
 		 " AS row", name);
-	duckdb_current_put_files(sql, viewing->table);
+	duckdb_current_put_files(sql, viewing->attached);
 	buf_addf(sql, " WHERE \"%s\" IN (SELECT key FROM pinpipe.repeated) AND row NOT IN"
 		 " (FROM pinpipe.\"%s_latest\")", viewing->key, name);
 }
@@ -333,7 +325,7 @@ static enum err_code find_repeats(struct engine_duckdb *engine, const struct vie
 {
 	const char *name = viewing->table->model->model.name;
 
-	if (!viewing->key || viewing->table->path_count == 0)
+	if (!viewing->key || viewing->table->file_count == 0)
 		return ERR_OK;
 	return type == DELTA_INTEGER ?
 	       find_repeated_ints(engine, name, viewing->key, ret_repeats, err) :
@@ -354,7 +346,7 @@ static enum err_code make_view_all(struct engine_duckdb *engine, struct viewing 
 	buf_init(&sql, SQL_BYTES_MAX);
 	put_view(&sql, viewing, true);
 	code = duckdb_current_run(engine, &sql, err);
-	if (code != ERR_OK && viewing->table->path_count > 0 &&
+	if (code != ERR_OK && viewing->table->file_count > 0 &&
 	    look_for_columns(engine, viewing, &why) == ERR_OK) {
 		put_view(&sql, viewing, true);
 		code = duckdb_current_run(engine, &sql, err);
@@ -368,10 +360,8 @@ static enum err_code make_views(struct engine_duckdb *engine, struct viewing *vi
 {
 	struct repeats repeats = { 0 };
 	struct buf sql;
-	enum err_code code = check_paths(viewing->table, err);
+	enum err_code code = make_view_all(engine, viewing, err);
 
-	if (code == ERR_OK)
-		code = make_view_all(engine, viewing, err);
 	if (code == ERR_OK)
 		code = find_repeats(engine, viewing, key_type, &repeats, err);
 	buf_init(&sql, SQL_BYTES_MAX);
@@ -384,11 +374,11 @@ static enum err_code make_views(struct engine_duckdb *engine, struct viewing *vi
 	return code;
 }
 
-static enum err_code view_table(struct engine_duckdb *engine, const struct engine_table *table,
+static enum err_code view_table(struct engine_duckdb *engine, const struct duckdb_table *table,
 				struct err *err)
 {
-	const struct clean_model *model = table->model;
-	struct viewing viewing = { .table = table };
+	const struct clean_model *model = table->its.model;
+	struct viewing viewing = { .attached = table, .table = &table->its };
 	enum err_code code;
 
 	if (model->key)
@@ -412,7 +402,9 @@ enum err_code engine_duckdb_view(struct engine_duckdb *engine, struct duckdb_tab
 
 	if (table->viewed)
 		return ERR_OK;
-	code = view_table(engine, &table->its, err);
+	code = view_table(engine, table, err);
+	if (code != ERR_OK)
+		engine_duckdb_name_files(engine, err);
 	if (code != ERR_OK && !is_of_one_table(code))
 		return err_prefix(err, "table \"%s\"", table->name);
 	if (code != ERR_OK)
@@ -431,9 +423,8 @@ enum err_code engine_duckdb_view_all(struct engine_duckdb *engine, struct err *e
 
 static void duckdb_table_release(struct duckdb_table *table)
 {
-	for (size_t i = 0; i < table->its.path_count; i++)
-		free((void *)(uintptr_t)table->its.paths[i]);
-	free((void *)(uintptr_t)table->its.paths);
+	store_fetched_release_all(table->its.files, table->its.file_count);
+	free(table->its.files);
 	free(table->name);
 	free(table->broken);
 }
@@ -447,24 +438,22 @@ void engine_duckdb_detach(struct engine_duckdb *engine)
 	engine->table_count = 0;
 }
 
-static void keep_table(struct duckdb_table *kept, const struct engine_table *table)
+static void take_table(struct duckdb_table *kept, struct engine_table *table)
 {
-	char **paths = xcalloc(table->path_count, sizeof(*paths));
-
-	for (size_t i = 0; i < table->path_count; i++)
-		paths[i] = xstrdup(table->paths[i]);
 	*kept = (struct duckdb_table){
 		.name = xstrdup(table->model->model.name),
-		.its = { .model = table->model,
-			 .paths = (const char *const *)paths,
-			 .path_count = table->path_count },
+		.its = { .model = table->model, .files = table->files,
+			 .file_count = table->file_count },
+		.turn = duck_turn(),
 		.viewed = table->broken != NULL,
 		.broken = table->broken ? xstrdup(table->broken) : NULL,
 	};
+	table->files = NULL;
+	table->file_count = 0;
 }
 
-enum err_code engine_duckdb_attach(struct engine *base, const struct engine_table *tables,
-				   size_t count, struct err *err)
+enum err_code engine_duckdb_attach(struct engine *base, struct engine_table *tables, size_t count,
+				   struct err *err)
 {
 	struct engine_duckdb *engine = (struct engine_duckdb *)base;
 
@@ -472,6 +461,6 @@ enum err_code engine_duckdb_attach(struct engine *base, const struct engine_tabl
 	engine_duckdb_detach(engine);
 	engine->tables = xcalloc(count, sizeof(*engine->tables));
 	for (; engine->table_count < count; engine->table_count++)
-		keep_table(&engine->tables[engine->table_count], &tables[engine->table_count]);
+		take_table(&engine->tables[engine->table_count], &tables[engine->table_count]);
 	return ERR_OK;
 }

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "broker/sequence.h"
 #include "flow/dlq.h"
+#include "flow/table_files.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -102,22 +103,14 @@ enum err_code check_take_letters(struct checking *checking)
 	return code;
 }
 
-static enum err_code check_put_files(struct buf *out, struct store *store, const char *root,
-				     const struct delta_table *table, struct err *err)
+static void check_put_files(struct buf *out, const struct table_files *files)
 {
-	enum err_code code = ERR_OK;
-	char key[STORE_KEY_MAX * 2];
-	struct buf path;
+	uint64_t turn = duck_turn();
 
-	buf_init(&path, STORE_KEY_MAX * 4);
-	for (size_t i = 0; i < delta_file_count(table) && code == ERR_OK; i++) {
-		(void)snprintf(key, sizeof(key), "%s/%s", root, delta_file(table, i)->path);
-		buf_clear(&path);
-		code = store_locate(store, key, &path, err);
-		duck_put_file(out, buf_slice(&path));
-	}
-	buf_release(&path);
-	return code;
+	duck_put_files_begin(out);
+	for (size_t i = 0; i < files->count; i++)
+		duck_put_file(out, files->list[i].fd, turn);
+	duck_put_files_end(out);
 }
 
 /*
@@ -149,7 +142,7 @@ static void put_limits(struct buf *sql, const struct checking *checking)
 }
 
 /* The view "places": where each offset is, as a row or as a letter. */
-static enum err_code attach_places(struct checking *checking)
+static enum err_code attach_places(struct checking *checking, struct table_files *files)
 {
 	struct buf sql;
 	enum err_code code = ERR_OK;
@@ -162,10 +155,10 @@ static enum err_code attach_places(struct checking *checking)
 		if (!table->delta || delta_file_count(table->delta) == 0)
 			continue;
 		buf_add_str(&sql, " UNION ALL SELECT _partition, _offset, 1 FROM ");
-		duck_put_files_begin(&sql);
-		code = check_put_files(&sql, checking->options->store, table->place.root,
-				       table->delta, checking->err);
-		duck_put_files_end(&sql);
+		code = table_files_open(checking->options->store, table->place.root, table->delta,
+					&files[i], checking->err);
+		if (code == ERR_OK)
+			check_put_files(&sql, &files[i]);
 	}
 	put_limits(&sql, checking);
 	if (code == ERR_OK && buf_full(&sql))
@@ -230,10 +223,10 @@ static void check_row(struct checking *checking, duckdb_result *result, idx_t ro
 	duckdb.free(partition);
 }
 
-enum err_code check_places(struct checking *checking)
+static enum err_code ask_places(struct checking *checking, struct table_files *files)
 {
 	duckdb_result result;
-	enum err_code code = attach_places(checking);
+	enum err_code code = attach_places(checking, files);
 
 	if (code == ERR_OK)
 		code = duck_query(checking->options->duck,
@@ -248,4 +241,15 @@ enum err_code check_places(struct checking *checking)
 		check_row(checking, &result, row);
 	duckdb.destroy_result(&result);
 	return ERR_OK;
+}
+
+enum err_code check_places(struct checking *checking)
+{
+	struct table_files *files = xcalloc(checking->table_count, sizeof(*files));
+	enum err_code code = ask_places(checking, files);
+
+	for (size_t i = 0; i < checking->table_count; i++)
+		table_files_close(&files[i]);
+	free(files);
+	return code;
 }

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/time.h"
 #include "delta/delta_stats.h"
+#include "flow/table_files.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -19,32 +20,23 @@ static const char *const column_type[] = {
 };
 
 /* The old files by name of column, with each of the model's columns in any case. */
-static enum err_code put_old_rows(struct buf *sql, const struct rebuild_rows_options *options,
-				  struct err *err)
+static void put_old_rows(struct buf *sql, const struct rebuild_rows_options *options,
+			 const struct table_files *old)
 {
 	const struct delta_schema *schema = &options->place->model->schema;
-	enum err_code code = ERR_OK;
-	char key[STORE_KEY_MAX * 2];
-	struct buf path;
+	uint64_t turn = duck_turn();
 
 	buf_add_str(sql, "(SELECT ");
 	for (size_t i = 0; i < schema->count; i++) {
 		buf_add_str(sql, i ? ", NULL AS " : "NULL AS ");
 		duck_put_name(sql, slice_str(schema->columns[i].name));
 	}
-	buf_add_str(sql, " WHERE false UNION ALL BY NAME SELECT * FROM read_parquet([");
-	buf_init(&path, STORE_KEY_MAX * 4);
-	for (size_t i = 0; i < delta_file_count(options->old) && code == ERR_OK; i++) {
-		(void)snprintf(key, sizeof(key), "%s/%s", options->place->root,
-			       delta_file(options->old, i)->path);
-		buf_clear(&path);
-		code = store_locate(options->store, key, &path, err);
-		buf_add_str(sql, i ? ", " : "");
-		duck_put_literal(sql, buf_slice(&path));
-	}
-	buf_release(&path);
-	buf_add_str(sql, "], union_by_name = true)) AS old");
-	return code;
+	buf_add_str(sql, " WHERE false UNION ALL BY NAME SELECT * FROM ");
+	duck_put_files_begin(sql);
+	for (size_t i = 0; i < old->count; i++)
+		duck_put_file(sql, old->list[i].fd, turn);
+	duck_put_files_end(sql);
+	buf_add_str(sql, ") AS old");
 }
 
 /* Within a partition, offsets as text are in the order of the log. */
@@ -65,8 +57,8 @@ static void put_unreached(struct buf *sql, const struct rebuild_rows_options *op
 			 " AND old._offset BETWEEN first AND last)");
 }
 
-static enum err_code put_copy(struct buf *sql, const struct rebuild_rows_options *options,
-			      const char *path, struct err *err)
+static void put_copy(struct buf *sql, const struct rebuild_rows_options *options,
+		     const struct table_files *old, const char *path)
 {
 	const struct delta_schema *schema = &options->place->model->schema;
 
@@ -78,13 +70,11 @@ static enum err_code put_copy(struct buf *sql, const struct rebuild_rows_options
 		duck_put_name(sql, slice_str(schema->columns[i].name));
 	}
 	buf_add_str(sql, " FROM ");
-	if (put_old_rows(sql, options, err) != ERR_OK)
-		return err->code;
+	put_old_rows(sql, options, old);
 	put_unreached(sql, options);
 	buf_add_str(sql, ") TO ");
 	duck_put_literal(sql, slice_str(path));
 	buf_add_str(sql, " (FORMAT parquet, COMPRESSION snappy, RETURN_STATS)");
-	return ERR_OK;
 }
 
 static enum err_code rebuild_rows_query(const struct rebuild_rows_options *options,
@@ -99,7 +89,8 @@ static enum err_code rebuild_rows_query(const struct rebuild_rows_options *optio
 }
 
 static enum err_code count_unreached(const struct rebuild_rows_options *options,
-				     struct rebuild_rows *rows, struct err *err)
+				     const struct table_files *old, struct rebuild_rows *rows,
+				     struct err *err)
 {
 	duckdb_result result;
 	struct buf sql;
@@ -107,10 +98,9 @@ static enum err_code count_unreached(const struct rebuild_rows_options *options,
 
 	buf_init(&sql, SQL_BYTES_MAX);
 	buf_add_str(&sql, "SELECT count(*) FROM ");
-	code = put_old_rows(&sql, options, err);
+	put_old_rows(&sql, options, old);
 	put_unreached(&sql, options);
-	if (code == ERR_OK)
-		code = rebuild_rows_query(options, &sql, &result, err);
+	code = rebuild_rows_query(options, &sql, &result, err);
 	buf_release(&sql);
 	if (code != ERR_OK)
 		return code;
@@ -119,17 +109,17 @@ static enum err_code count_unreached(const struct rebuild_rows_options *options,
 	return ERR_OK;
 }
 
-static enum err_code copy_unreached(const struct rebuild_rows_options *options, const char *path,
-			       struct rebuild_rows *rows, struct err *err)
+static enum err_code copy_unreached(const struct rebuild_rows_options *options,
+				    const struct table_files *old, const char *path,
+				    struct rebuild_rows *rows, struct err *err)
 {
 	duckdb_result result;
 	struct buf sql, stats;
 	enum err_code code;
 
 	buf_init(&sql, SQL_BYTES_MAX);
-	code = put_copy(&sql, options, path, err);
-	if (code == ERR_OK)
-		code = rebuild_rows_query(options, &sql, &result, err);
+	put_copy(&sql, options, old, path);
+	code = rebuild_rows_query(options, &sql, &result, err);
 	buf_release(&sql);
 	if (code != ERR_OK)
 		return code;
@@ -160,24 +150,38 @@ static enum err_code put_rows_file(const struct rebuild_rows_options *options, c
 	return code;
 }
 
-enum err_code rebuild_rows_keep(const struct rebuild_rows_options *options,
-				struct rebuild_rows *ret_rows, struct err *err)
+static enum err_code keep_unreached(const struct rebuild_rows_options *options,
+			       const struct table_files *old, struct rebuild_rows *ret_rows,
+			       struct err *err)
 {
 	char path[PATH_MAX];
 	enum err_code code;
 
-	if (delta_file_count(options->old) == 0)
-		return ERR_OK;
 	if (options->drop)
-		return count_unreached(options, ret_rows, err);
+		return count_unreached(options, old, ret_rows, err);
 	if (snprintf(path, sizeof(path), "%s/tmp/rebuild-%s.parquet", options->dir,
 		     options->place->model->model.name) >= (int)sizeof(path))
 		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", options->dir);
 	(void)unlink(path);	/* of a rebuild that was killed */
-	code = copy_unreached(options, path, ret_rows, err);
+	code = copy_unreached(options, old, path, ret_rows, err);
 	if (code == ERR_OK && ret_rows->add.rows > 0)
 		code = put_rows_file(options, path, ret_rows, err);
 	(void)unlink(path);
+	return code;
+}
+
+enum err_code rebuild_rows_keep(const struct rebuild_rows_options *options,
+				struct rebuild_rows *ret_rows, struct err *err)
+{
+	struct table_files old = { 0 };
+	enum err_code code;
+
+	if (delta_file_count(options->old) == 0)
+		return ERR_OK;
+	code = table_files_open(options->store, options->place->root, options->old, &old, err);
+	if (code == ERR_OK)
+		code = keep_unreached(options, &old, ret_rows, err);
+	table_files_close(&old);
 	return code;
 }
 

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "flow/table_files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,34 +26,13 @@ void results_run_name(int64_t wall_ms, char run[RUN_NAME_MAX])
 	(void)snprintf(run + len, RUN_NAME_MAX - len, "%03dZ", (int)(wall_ms % 1000));
 }
 
-/* The paths of a table's files, as the engine opens them; the caller frees them, some or all. */
-static enum err_code find_paths(struct store *store, const char *root,
-				const struct delta_table *delta, char **paths, struct err *err)
-{
-	enum err_code code = ERR_OK;
-	struct buf key, path;
-
-	buf_init(&key, STORE_KEY_MAX + 1);
-	buf_init(&path, PATH_MAX);
-	for (size_t i = 0; i < delta_file_count(delta) && code == ERR_OK; i++) {
-		buf_clear(&key);
-		buf_addf(&key, "%s/%s", root, delta_file(delta, i)->path);
-		buf_clear(&path);
-		code = store_locate(store, buf_cstr(&key), &path, err);
-		paths[i] = xstrdup(buf_cstr(&path));
-	}
-	buf_release(&path);
-	buf_release(&key);
-	return code;
-}
-
 static enum err_code results_find_table(const struct results_options *options,
 					const struct lake_table *table,
 					struct engine_table *ret_table, struct err *err)
 {
 	const struct delta_options read_only = { 0 };
 	struct delta_table *delta = NULL;
-	char **paths;
+	struct table_files files = { 0 };
 	enum err_code code = delta_open(options->store, table->root, &read_only, &delta, err);
 
 	if (code == ERR_ABSENT)
@@ -63,23 +43,23 @@ static enum err_code results_find_table(const struct results_options *options,
 	}
 	if (code != ERR_OK)
 		return code;
-	ret_table->path_count = delta_file_count(delta);
-	paths = xcalloc(ret_table->path_count, sizeof(*paths));
-	ret_table->paths = (const char *const *)paths;
-	code = find_paths(options->store, table->root, delta, paths, err);
+	code = table_files_open(options->store, table->root, delta, &files, err);
 	delta_close(delta);
 	if (code == ERR_ABSENT) {
 		ret_table->broken = xstrdup(err->msg);
-		code = ERR_OK;
+		return ERR_OK;
 	}
+	ret_table->files = files.list;
+	ret_table->file_count = files.count;
 	return code;
 }
 
-static void free_paths(const struct engine_table *table)
+/* The files of one that the engine did not take. */
+static void drop_table(const struct engine_table *table)
 {
-	for (size_t i = 0; i < table->path_count; i++)
-		free((void *)(uintptr_t)table->paths[i]);
-	free((void *)(uintptr_t)table->paths);
+	struct table_files files = { table->files, table->file_count };
+
+	table_files_close(&files);
 	free((void *)(uintptr_t)table->broken);
 }
 
@@ -103,7 +83,7 @@ enum err_code results_attach(const struct results_options *options, enum topic_k
 	if (code == ERR_OK)
 		code = engine_attach(options->engine, tables, count, err);
 	for (size_t i = 0; i < count; i++)
-		free_paths(&tables[i]);
+		drop_table(&tables[i]);
 	free(places);
 	free(tables);
 	return code;

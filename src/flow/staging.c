@@ -44,22 +44,13 @@ static const char *staging_map(const struct staging *staging, const char *key, c
 
 static struct store *staged_in(struct store *base) { return ((struct staging *)base)->store; }
 
-static enum err_code staging_put(struct store *base, const char *key, struct slice body,
-				 enum store_mode mode, struct err *err)
+static enum err_code staging_put(struct store *base, const struct store_put *put, struct err *err)
 {
+	struct store_put mapped = *put;
 	char at[KEY_ROOM];
 
-	return store_put(staged_in(base), staging_map((struct staging *)base, key, at), body, mode,
-			 err);
-}
-
-static enum err_code staging_put_file(struct store *base, const char *key, const char *path,
-				      struct err *err)
-{
-	char at[KEY_ROOM];
-
-	return store_put_file(staged_in(base), staging_map((struct staging *)base, key, at), path,
-			      err);
+	mapped.key = staging_map((struct staging *)base, put->key, at);
+	return store_put_as(staged_in(base), &mapped, err);
 }
 
 /* Letters of the sink are read where they are: they say what is missing between objects. */
@@ -76,12 +67,12 @@ static enum err_code staging_get(struct store *base, const char *key, uint64_t f
 	return code;
 }
 
-static enum err_code staging_size(struct store *base, const char *key, uint64_t *ret_size,
-				  struct err *err)
+static enum err_code staging_stat(struct store *base, const char *key,
+				  struct store_stat *ret_stat, struct err *err)
 {
 	char at[KEY_ROOM];
 
-	return store_size(staged_in(base), staging_map((struct staging *)base, key, at), ret_size,
+	return store_stat(staged_in(base), staging_map((struct staging *)base, key, at), ret_stat,
 			  err);
 }
 
@@ -94,68 +85,125 @@ static enum err_code staging_remove(struct store *base, const char *key, struct 
 
 struct staged_listing {
 	const struct staging *staging;
-	bool (*each)(void *user, const struct store_entry *entry);
+	store_each_fn *each;
 	void *user;
 	bool ended;
+	struct store_entry *staged;	/* letters, by the names that they go by outside */
+	size_t count, next;
 };
 
 /* An entry by the name that it goes by outside. */
+static const char *outside_key(const struct staging *staging, const char *key, char out[KEY_ROOM])
+{
+	const char *rest = below_root(staging, key);
+
+	if (!rest || !begins(rest, "_rebuild/"))
+		return key;
+	rest += strlen("_rebuild/");
+	(void)snprintf(out, KEY_ROOM, "%s%s%s", begins(rest, log_dir) ? staging->root : "",
+		       begins(rest, log_dir) ? "/" : "", rest);
+	return out;
+}
+
 static bool staging_list_one(void *user, const struct store_entry *entry)
 {
 	struct staged_listing *listing = user;
 	struct store_entry known = *entry;
-	const char *rest = below_root(listing->staging, entry->key);
 	char key[KEY_ROOM];
 
-	if (rest && begins(rest, "_rebuild/")) {
-		rest += strlen("_rebuild/");
-		(void)snprintf(key, sizeof(key), "%s%s%s",
-			       begins(rest, log_dir) ? listing->staging->root : "",
-			       begins(rest, log_dir) ? "/" : "", rest);
-		known.key = key;
-	}
+	known.key = outside_key(listing->staging, entry->key, key);
 	listing->ended = !listing->each(listing->user, &known);
 	return !listing->ended;
 }
 
+static bool staging_keep_one(void *user, const struct store_entry *entry)
+{
+	struct staged_listing *listing = user;
+	struct store_entry known = *entry;
+	char key[KEY_ROOM];
+
+	known.key = xstrdup(outside_key(listing->staging, entry->key, key));
+	listing->staged = xreallocarray(listing->staged, listing->count + 1,
+					sizeof(*listing->staged));
+	listing->staged[listing->count++] = known;
+	return true;
+}
+
+/* The staged ones that sort before `key` (NULL: all that are left). False: enough. */
+static bool staging_give_before(struct staged_listing *listing, const char *key)
+{
+	for (; !listing->ended && listing->next < listing->count; listing->next++) {
+		const struct store_entry *staged = &listing->staged[listing->next];
+
+		if (key && strcmp(staged->key, key) >= 0)
+			break;
+		listing->ended = !listing->each(listing->user, staged);
+	}
+	return !listing->ended;
+}
+
+/* One letter where letters are, in the order of all; one that is staged as well is that one. */
+static bool staging_merge_one(void *user, const struct store_entry *entry)
+{
+	struct staged_listing *listing = user;
+
+	if (!staging_give_before(listing, entry->key))
+		return false;
+	if (listing->next < listing->count &&
+	    strcmp(listing->staged[listing->next].key, entry->key) == 0)
+		return true;
+	listing->ended = !listing->each(listing->user, entry);
+	return !listing->ended;
+}
+
 static enum err_code staging_list(struct store *base, const char *prefix, const char *after,
-				  bool (*each)(void *user, const struct store_entry *entry),
-				  void *user, struct err *err)
+				  store_each_fn *each, void *user, struct err *err)
 {
 	const struct staging *staging = (const struct staging *)base;
 	struct staged_listing listing = { .staging = staging, .each = each, .user = user };
 	char prefix_at[KEY_ROOM], after_at[KEY_ROOM];
-	enum err_code code = ERR_OK;
+	bool letters = begins(prefix, letter_dir);
+	enum err_code code =
+		store_list(staging->store, staging_map(staging, prefix, prefix_at),
+			   *after ? staging_map(staging, after, after_at) : "",
+			   letters ? staging_keep_one : staging_list_one, &listing, err);
 
-	if (begins(prefix, letter_dir))
-		code = store_list(staging->store, prefix, after, staging_list_one, &listing, err);
-	if (code != ERR_OK || listing.ended)
-		return code;
-	return store_list(staging->store, staging_map(staging, prefix, prefix_at),
-			  *after ? staging_map(staging, after, after_at) : "", staging_list_one,
-			  &listing, err);
+	if (letters && code == ERR_OK)
+		code = store_list(staging->store, prefix, after, staging_merge_one, &listing, err);
+	if (letters && code == ERR_OK)
+		(void)staging_give_before(&listing, NULL);
+	for (size_t i = 0; i < listing.count; i++)
+		free((void *)(uintptr_t)listing.staged[i].key);
+	free(listing.staged);
+	return code;
 }
 
-static enum err_code staging_locate(struct store *base, const char *key, struct buf *out,
-				    struct err *err)
+static enum err_code staging_fetch(struct store *base, const char *key,
+				   struct store_fetched *ret_fetched, struct err *err)
 {
 	char at[KEY_ROOM];
 
-	return store_locate(staged_in(base), staging_map((struct staging *)base, key, at), out,
-			    err);
+	return store_fetch(staged_in(base), staging_map((struct staging *)base, key, at),
+			   ret_fetched, err);
+}
+
+static bool staging_can(struct store *base, enum store_ability ability)
+{
+	return store_can(staged_in(base), ability);
 }
 
 static void staging_free(struct store *base) { (void)base; /* the caller's storage */ }
 
 static const struct store_ops staging_ops = {
 	.name = "staging",
+	.layer = true,
 	.put = staging_put,
-	.put_file = staging_put_file,
 	.get = staging_get,
-	.size = staging_size,
+	.stat = staging_stat,
 	.list = staging_list,
 	.remove = staging_remove,
-	.locate = staging_locate,
+	.fetch = staging_fetch,
+	.can = staging_can,
 	.free = staging_free,
 };
 

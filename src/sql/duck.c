@@ -2,13 +2,13 @@
 
 #include <assert.h>
 #include <ctype.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* What makes a pattern of a path; and a bound on the text of duck_confine(). */
-#define GLOB_CHARS "*?["
-enum { DIRS_BYTES_MAX = 1 << 20 };
+#define OPEN_FILES "/proc/self/fd/"
+enum { DIRS_BYTES_MAX = 1 << 20 };	/* the text of duck_confine() */
 
 static enum err_code code_of(duckdb_error_type type, const char *message)
 {
@@ -192,38 +192,23 @@ void duck_put_literal(struct buf *out, struct slice text) { put_quoted(out, text
 
 void duck_put_name(struct buf *out, struct slice name) { put_quoted(out, name, '"'); }
 
-static bool is_pattern(struct slice path)
+uint64_t duck_turn(void)
 {
-	for (size_t i = 0; i < path.len; i++)
-		if (path.ptr[i] && strchr(GLOB_CHARS, path.ptr[i]))
-			return true;
-	return false;
-}
+	static atomic_uint_fast64_t turns;
 
-/* A part of a path that is taken for a pattern matches itself alone once each of its special
- * characters stands in brackets. */
-static void put_pattern(struct buf *out, struct slice path)
-{
-	struct buf pattern;
-
-	if (!is_pattern(path)) {
-		duck_put_literal(out, path);
-		return;
-	}
-	buf_init(&pattern, path.len * 3 + 1);
-	for (size_t i = 0; i < path.len; i++)
-		buf_addf(&pattern, path.ptr[i] && strchr(GLOB_CHARS, path.ptr[i]) ? "[%c]" : "%c",
-			 path.ptr[i]);
-	duck_put_literal(out, buf_slice(&pattern));
-	buf_release(&pattern);
+	return atomic_fetch_add(&turns, 1);
 }
 
 void duck_put_files_begin(struct buf *out) { buf_add_str(out, "read_parquet(["); }
 
-void duck_put_file(struct buf *out, struct slice path)
+/* The turn stands in the path as steps that lead nowhere, a bit each: to the system they are all
+ * one path. */
+void duck_put_file(struct buf *out, int fd, uint64_t turn)
 {
-	buf_add_str(out, out->ptr[out->len - 1] == '[' ? "" : ", ");
-	put_pattern(out, path);
+	buf_add_str(out, out->ptr[out->len - 1] == '[' ? "'" OPEN_FILES : ", '" OPEN_FILES);
+	for (; turn > 0; turn >>= 1)
+		buf_add_str(out, turn & 1 ? "./" : ".//");
+	buf_addf(out, "%d'", fd);
 }
 
 void duck_put_files_end(struct buf *out)
@@ -231,21 +216,10 @@ void duck_put_files_end(struct buf *out)
 	buf_add_str(out, "], hive_partitioning = false, union_by_name = true)");
 }
 
-bool duck_path_ok(struct slice path)
-{
-	return !is_pattern(path) || !memchr(path.ptr, '\\', path.len);
-}
-
-/* The directory as it is written, and as a pattern that finds it: DuckDB compares the text that it
- * is asked to open, which is a pattern where a path has characters of one (duck_put_file()). */
 static void put_dir(struct buf *sql, const char *dir)
 {
 	buf_add_str(sql, sql->ptr[sql->len - 1] == '[' ? "" : ", ");
 	duck_put_literal(sql, slice_str(dir));
-	if (is_pattern(slice_str(dir))) {
-		buf_add_str(sql, ", ");
-		put_pattern(sql, slice_str(dir));
-	}
 }
 
 enum err_code duck_confine(struct duck *duck, const char *const *dirs, size_t count,
@@ -264,6 +238,7 @@ enum err_code duck_confine(struct duck *duck, const char *const *dirs, size_t co
 			put_dir(&sql, real);
 		free(real);
 	}
+	put_dir(&sql, OPEN_FILES);
 	buf_add_str(&sql, "]");
 	code = duck_run(duck, buf_cstr(&sql), err);
 	buf_release(&sql);

@@ -43,7 +43,8 @@ MUST_USE enum err_code duck_open(const struct duck_options *options, struct duck
 void duck_close(struct duck *duck);	/* again, or of a zeroed struct: nothing */
 /*
  * From here on no SQL reads or writes a file but below these directories (and `temp_dir`),
- * attaches a database or loads an extension.
+ * attaches a database or loads an extension. What duck_put_file() names counts as being where its
+ * path is; where it has none any more, it is allowed.
  */
 MUST_USE enum err_code duck_confine(struct duck *duck, const char *const *dirs, size_t count,
 				    struct err *err);
@@ -66,17 +67,19 @@ void duck_put_literal(struct buf *out, struct slice text);
 /* "name" with quotes doubled. */
 void duck_put_name(struct buf *out, struct slice name);
 
-
 /*
  * A table function over data files: duck_put_files_begin(), each file, duck_put_files_end().
- * A path is a path here, whatever characters it has, and no directory's name is a value
- * ("country=Peru"). A column that a file lacks is null in its rows; told that columns may differ,
- * DuckDB also knows the smallest and largest value over all files.
+ *
+ * A file is named by its descriptor, which stays open for as long as what names it is used: so no
+ * character of a path is a pattern, no directory's name is a value ("country=Peru"), and no link
+ * leads elsewhere. DuckDB keeps what it read by name, and numbers of descriptors come again: a
+ * turn, of duck_turn(), makes the names of one set of files others than all before. A column that a
+ * file lacks is null in its rows; told that columns may differ, DuckDB also knows the
+ * smallest and largest value over all files.
  */
+uint64_t duck_turn(void);	/* any thread */
 void duck_put_files_begin(struct buf *out);
-void duck_put_file(struct buf *out, struct slice path);
+void duck_put_file(struct buf *out, int fd, uint64_t turn);
 void duck_put_files_end(struct buf *out);
-/* False: DuckDB has no way to name this file, which has a backslash beside *, ? or [. */
-bool duck_path_ok(struct slice path);
 
 #endif

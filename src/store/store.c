@@ -1,47 +1,127 @@
+/*
+ * The calls of store.h: what a backend is asked is checked here, and what it answers.
+ */
 #include "store/store.h"
 
+#include "base/metrics.h"
+#include "base/time.h"
+#include "store/store_check.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-/* Where store_file.c keeps what is not an object yet. */
-static bool reserved(const char *segment, size_t len)
-{
-	return slice_is(slice_of(segment, len), STORE_RESERVED);
-}
-
-static bool dots(const char *segment, size_t len)
-{
-	return slice_is(slice_of(segment, len), ".") || slice_is(slice_of(segment, len), "..");
-}
+#define CODE(code) (1u << (code))
+/* What any call of a store may end with. */
+#define CODES_OF_ALL (CODE(ERR_OK) | CODE(ERR_SHAPE) | CODE(ERR_AUTH) | CODE(ERR_DENIED) | \
+	CODE(ERR_BUSY) | CODE(ERR_SPACE) | CODE(ERR_TIMEOUT) | CODE(ERR_STOPPED) | CODE(ERR_IO) | \
+	CODE(ERR_CORRUPT) | CODE(ERR_LIMIT) | CODE(ERR_UNSUPPORTED))
 
 /*
- * Keys come from names of topics and from other writers' tables: none may
- * leave the store's directory or meet its own files.
+ * The calls, each with its two metrics and the codes that it may end with. A put finds something
+ * absent where the whole store is: its directory, its bucket.
  */
-enum err_code store_check_key(const char *key, struct err *err)
+static const struct call_kind {
+	const char *name;
+	enum metric count, time_us;
+	unsigned codes;
+} calls[] = {
+#define CALL_PUT (&calls[0])
+	{ "put", METRIC_STORE_PUTS, METRIC_STORE_PUT_US,
+	  CODES_OF_ALL | CODE(ERR_EXISTS) | CODE(ERR_UNKNOWN) | CODE(ERR_ABSENT) },
+#define CALL_GET (&calls[1])
+	{ "get", METRIC_STORE_GETS, METRIC_STORE_GET_US,
+	  CODES_OF_ALL | CODE(ERR_ABSENT) },
+#define CALL_STAT (&calls[2])
+	{ "stat", METRIC_STORE_STATS, METRIC_STORE_STAT_US, CODES_OF_ALL | CODE(ERR_ABSENT) },
+#define CALL_LIST (&calls[3])
+	{ "list", METRIC_STORE_LISTS, METRIC_STORE_LIST_US, CODES_OF_ALL | CODE(ERR_ABSENT) },
+#define CALL_REMOVE (&calls[4])
+	{ "remove", METRIC_STORE_REMOVES, METRIC_STORE_REMOVE_US,
+	  CODES_OF_ALL | CODE(ERR_UNKNOWN) | CODE(ERR_ABSENT) },
+#define CALL_FETCH (&calls[5])
+	{ "fetch", METRIC_STORE_FETCHES, METRIC_STORE_FETCH_US,
+	  CODES_OF_ALL | CODE(ERR_ABSENT) },
+};
+
+/* The end of a call that began at `start_us`. */
+static enum err_code store_ended(const struct store *store, const struct call_kind *call,
+			   int64_t start_us, enum err_code code, const struct err *err)
 {
-	size_t len = strlen(key);
-	const char *segment = key;
-
-	if (len > STORE_KEY_MAX)
-		return err_set(err, ERR_SHAPE, "an object key has at most %d bytes, this one has %zu",
-			       STORE_KEY_MAX, len);
-	for (;;) {
-		size_t n = strcspn(segment, "/");
-
-		if (n == 0)
-			return err_set(err, ERR_SHAPE, "object key \"%s\" has an empty segment", key);
-		if (n > STORE_SEGMENT_MAX)
-			return err_set(err, ERR_SHAPE,
-				       "a segment of an object key has at most %d bytes, \"%.60s…\" has %zu",
-				       STORE_SEGMENT_MAX, segment, n);
-		if (dots(segment, n) || reserved(segment, n))
-			return err_set(err, ERR_SHAPE, "\"%.*s\" is not allowed in object key \"%s\"",
-				       (int)n, segment, key);
-		if (!segment[n])
-			return ERR_OK;
-		segment += n + 1;
+	assert(call->codes & CODE(code));
+	assert(code == ERR_OK || code == err->code);
+	if (!store->ops->layer) {
+		metric_add(call->count, 1);
+		metric_add(call->time_us, clock_mono_us() - start_us);
+		metric_add(METRIC_STORE_FAILED,
+			   code != ERR_OK && code != ERR_ABSENT && code != ERR_EXISTS);
 	}
+	return code;
+}
+
+/* --- put ----------------------------------------------------------------------- */
+
+static enum err_code put_checked(struct store *store, const struct store_put *put, struct err *err)
+{
+	int64_t start_us = clock_mono_us();
+	enum err_code code = store->ops->put(store, put, err);
+
+	assert(code != ERR_EXISTS || put->mode == STORE_CREATE);
+	return store_ended(store, CALL_PUT, start_us, code, err);
+}
+
+/* Only the outermost call opens the file, and only it removes it. */
+static enum err_code put_path(struct store *store, const struct store_put *put, struct err *err)
+{
+	struct store_put with_file = *put;
+	enum err_code code = ERR_OK;
+	struct stat st;
+
+	with_file.fd = open(put->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (with_file.fd < 0)
+		return err_errno(err, "could not open \"%s\"", put->path);
+	if (fstat(with_file.fd, &st) < 0)
+		code = err_errno(err, "could not look at \"%s\"", put->path);
+	with_file.size = (uint64_t)st.st_size;
+	if (code == ERR_OK)
+		code = put_checked(store, &with_file, err);
+	if (code == ERR_OK)
+		(void)unlink(put->path);	/* gone already if it was moved */
+	(void)close(with_file.fd);
+	return code;
+}
+
+enum err_code store_put_as(struct store *store, const struct store_put *put, struct err *err)
+{
+	enum err_code code = store_check_put(put, err);
+	struct store_put with_size = *put;
+
+	if (code != ERR_OK)
+		return code;
+	if (put->path && put->fd == 0)
+		return put_path(store, put, err);
+	if (!put->path)
+		with_size.size = put->body.len;
+	return put_checked(store, &with_size, err);
+}
+
+enum err_code store_put(struct store *store, const char *key, struct slice body,
+			enum store_mode mode, struct err *err)
+{
+	const struct store_put put = { .key = key, .mode = mode, .body = body };
+
+	return store_put_as(store, &put, err);
+}
+
+enum err_code store_put_file(struct store *store, const char *key, const char *path,
+			     struct err *err)
+{
+	const struct store_put put = { .key = key, .mode = STORE_CREATE, .path = path };
+
+	return store_put_as(store, &put, err);
 }
 
 /* ERR_OK: the object has exactly these bytes; ERR_EXISTS: it has others. */
@@ -73,30 +153,137 @@ enum err_code store_put_once(struct store *store, const char *key, struct slice 
 	return code;
 }
 
-/* The directory of "file:DIR"; NULL: it is no such URL. */
-static const char *dir_of(const char *url)
-{
-	struct slice all = slice_str(url);
+/* --- get, stat, remove, fetch -------------------------------------------------- */
 
-	if (slice_starts(all, "file:///"))
-		return url + strlen("file://");
-	if (slice_starts(all, "file:") && !slice_starts(all, "file://") && all.len > strlen("file:"))
-		return url + strlen("file:");
-	return NULL;
+enum err_code store_get(struct store *store, const char *key, uint64_t from, uint64_t len,
+			struct buf *out, struct err *err)
+{
+	enum err_code code = store_check_key(key, err);
+	int64_t start_us = clock_mono_us();
+	size_t before = out->len;
+
+	if (code != ERR_OK)
+		return code;
+	code = store->ops->get(store, key, from, len, out, err);
+	assert(out->len >= before);
+	if (code == ERR_OK && out->len - before > len)
+		code = err_set(err, ERR_CORRUPT, "of object \"%s\" came %zu bytes, not %llu", key,
+			       out->len - before, (unsigned long long)len);
+	if (code != ERR_OK)
+		out->len = before;
+	return store_ended(store, CALL_GET, start_us, code, err);
 }
 
-enum err_code store_open(const char *url, struct store **ret_store, struct err *err)
+enum err_code store_stat(struct store *store, const char *key, struct store_stat *ret_stat,
+			 struct err *err)
 {
-	const char *dir = dir_of(url);
+	enum err_code code = store_check_key(key, err);
+	int64_t start_us = clock_mono_us();
+	struct store_stat stat = { 0 };
 
-	if (!dir)
-		return err_set(err, ERR_USAGE, "\"%s\" is no place for objects; it is \"file:DIR\"", url);
-	return store_file_new(dir, ret_store, err);
+	if (code != ERR_OK)
+		return code;
+	code = store->ops->stat(store, key, &stat, err);
+	assert(stat.words.count <= STORE_WORDS_MAX);
+	if (code == ERR_OK)
+		*ret_stat = stat;
+	return store_ended(store, CALL_STAT, start_us, code, err);
 }
 
-bool store_is_there(const char *url)
+enum err_code store_size(struct store *store, const char *key, uint64_t *ret_size,
+			 struct err *err)
 {
-	const char *dir = dir_of(url);
+	struct store_stat stat;
+	enum err_code code = store_stat(store, key, &stat, err);
 
-	return dir && access(dir, F_OK) == 0;
+	if (code == ERR_OK)
+		*ret_size = stat.size;
+	return code;
+}
+
+enum err_code store_remove(struct store *store, const char *key, struct err *err)
+{
+	enum err_code code = store_check_key(key, err);
+	int64_t start_us = clock_mono_us();
+
+	if (code != ERR_OK)
+		return code;
+	code = store->ops->remove(store, key, err);
+	return store_ended(store, CALL_REMOVE, start_us, code, err);
+}
+
+enum err_code store_fetch(struct store *store, const char *key, struct store_fetched *ret_fetched,
+			  struct err *err)
+{
+	enum err_code code = store_check_key(key, err);
+	int64_t start_us = clock_mono_us();
+	struct store_fetched fetched = { .fd = -1 };
+
+	if (code != ERR_OK)
+		return code;
+	code = store->ops->fetch(store, key, &fetched, err);
+	assert((code == ERR_OK) == (fetched.fd >= 0 && fetched.path));
+	if (code == ERR_OK)
+		*ret_fetched = fetched;
+	return store_ended(store, CALL_FETCH, start_us, code, err);
+}
+
+/* --- list ---------------------------------------------------------------------- */
+
+struct checked_listing {
+	const char *prefix;
+	store_each_fn *each;
+	void *user;
+	char last[STORE_KEY_MAX + 1];	/* the key before, at first what to begin after */
+	int64_t caller_us;		/* that `each` took */
+	bool wrong;			/* a key came that should not have */
+};
+
+static bool give_checked(void *user, const struct store_entry *entry)
+{
+	struct checked_listing *listing = user;
+	int64_t start_us = clock_mono_us();
+	bool more;
+
+	if (strcmp(entry->key, listing->last) <= 0 ||
+	    !slice_starts(slice_str(entry->key), listing->prefix) ||
+	    strlen(entry->key) > STORE_KEY_MAX) {
+		listing->wrong = true;
+		return false;
+	}
+	memcpy(listing->last, entry->key, strlen(entry->key) + 1);
+	more = listing->each(listing->user, entry);
+	listing->caller_us += clock_mono_us() - start_us;
+	return more;
+}
+
+enum err_code store_list(struct store *store, const char *prefix, const char *after,
+			 store_each_fn *each, void *user, struct err *err)
+{
+	struct checked_listing listing = { .prefix = prefix, .each = each, .user = user };
+	int64_t start_us = clock_mono_us();
+	enum err_code code;
+
+	if (strlen(prefix) > STORE_KEY_MAX)
+		return ERR_OK;
+	(void)snprintf(listing.last, sizeof(listing.last), "%s", after);
+	code = store->ops->list(store, prefix, after, give_checked, &listing, err);
+	if (listing.wrong)
+		code = err_set(err, ERR_CORRUPT,
+			       "the store \"%s\" lists \"%s\" out of order, or what was not asked for",
+			       store->ops->name, prefix);
+	return store_ended(store, CALL_LIST, start_us + listing.caller_us, code, err);
+}
+
+/* --- the rest ------------------------------------------------------------------ */
+
+bool store_can(struct store *store, enum store_ability ability)
+{
+	return store->ops->can(store, ability);
+}
+
+void store_free(struct store *store)
+{
+	if (store)
+		store->ops->free(store);
 }

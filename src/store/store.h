@@ -4,6 +4,10 @@
  * Backends
  *	store_file.c	a directory; durable
  *	store_none.c	nothing, for who reads where nobody has written yet
+ * Decorators (layer.h), which stack on any store
+ *	store_retry.c	asks again what a service refused for the moment
+ *	store_cache.c	keeps fetched objects in a local directory
+ *	store_trace.c	tells each call and how long it took
  *
  * A key is a relative path: segments joined by "/", each of 1 to
  * STORE_SEGMENT_MAX bytes, none ".", ".." or STORE_RESERVED, at most
@@ -23,6 +27,19 @@
  *	4. list() gives keys in ascending byte order, as S3's ListObjectsV2 does
  *	   for UTF-8 keys, and sees every object whose put() returned before. The
  *	   callback may call the store.
+ *	5. The words put with an object come back with stat(), where the store
+ *	   keeps words (store_can()); they come and go with the object's bytes.
+ *	6. fetch() is for objects that are never replaced. What it gives stays as
+ *	   it is until it is released, whatever becomes of the object.
+ *	7. A call that fails leaves its out-parameters alone, and its code is one
+ *	   of those that store.c has for it.
+ *
+ * The functions below are the only callers of a backend. They check keys,
+ * words and prefixes before it is asked, and what it answers: sizes, codes,
+ * the order of a listing. So no backend does. A listing out of order, or a get of
+ * more than was asked for, is the fault of a service and ERR_CORRUPT; a code
+ * that the call does not have is a fault of ours and ends the program. They also
+ * count calls and the time that they took (base/metrics.h), of backends only.
  *
  * Ownership: the caller owns the store and every slice it passes in; the
  * store keeps no pointer after a call returns.
@@ -40,6 +57,9 @@
 enum {
 	STORE_KEY_MAX = 900,		/* S3 allows 1024; room for a prefix */
 	STORE_SEGMENT_MAX = 255,	/* a file name */
+	STORE_WORDS_MAX = 8,		/* of one object */
+	STORE_WORD_NAME_MAX = 31,	/* of a-z, 0-9 and '-', a letter first */
+	STORE_WORD_VALUE_MAX = 127,	/* printable ASCII, no blank at either end */
 };
 #define STORE_RESERVED ".tmp"		/* holds what a file store is still writing */
 
@@ -48,27 +68,64 @@ enum store_mode {
 	STORE_REPLACE,
 };
 
+/* What not every store can. */
+enum store_ability {
+	STORE_CAN_CREATE_ONLY,	/* contract 2; without it no table can be written */
+	STORE_CAN_WORDS,	/* contract 5; without it words are not kept, and none come back */
+	STORE_CAN_FETCH_FREE,	/* fetch() copies nothing: objects are local files */
+};
+
+/* A few words about an object, by name, each name once. */
+struct store_words {
+	size_t count;
+	struct store_word {
+		char name[STORE_WORD_NAME_MAX + 1];
+		char value[STORE_WORD_VALUE_MAX + 1];
+	} list[STORE_WORDS_MAX];
+};
+
+struct store_put {
+	const char *key;
+	enum store_mode mode;
+	struct slice body;
+	/* The body is this local file instead; after ERR_OK it is gone. NULL: no. */
+	const char *path;
+	int fd;				/* of `path`, readable; for backends */
+	uint64_t size;			/* of `path` or `body`; for backends */
+	const struct store_words *words; /* NULL: none */
+};
+
+struct store_stat {
+	uint64_t size;
+	int64_t modified_ms;		/* wall clock; informative */
+	struct store_words words;
+};
+
 struct store_entry {
 	const char *key;
 	uint64_t size;
-	int64_t modified_ms;	/* wall clock; informative */
+	int64_t modified_ms;		/* wall clock; informative */
+};
+
+/* False: enough. The entry is valid during the call only. */
+typedef bool store_each_fn(void *user, const struct store_entry *entry);
+
+/* An object as a local file of its bytes; store_fetched_release() ends it. */
+struct store_fetched {
+	int fd;				/* readable; nothing that happens to names changes it */
+	uint64_t size;
+	char *path;			/* for other programs, which are to follow no link */
 };
 
 struct store;
 
-/* All methods are required. */
+/* All methods are required; layer.h has those of a decorator that pass a call on. */
 struct store_ops {
 	const char *name;
+	bool layer;			/* a decorator: its calls are counted further down */
 
-	enum err_code (*put)(struct store *store, const char *key, struct slice body,
-			     enum store_mode mode, struct err *err);
-
-	/*
-	 * As put with STORE_CREATE, the body being a local file, which is consumed: after ERR_OK
-	 * `path` is gone. A store on the same mount moves it, another copies or uploads it.
-	 */
-	enum err_code (*put_file)(struct store *store, const char *key, const char *path,
-				  struct err *err);
+	/* Of `path` the store may move the file away, or only read `fd`; it does not remove it. */
+	enum err_code (*put)(struct store *store, const struct store_put *put, struct err *err);
 
 	/*
 	 * Append bytes [from, from + len) to `out`, fewer at the end of the object. len UINT64_MAX:
@@ -77,28 +134,28 @@ struct store_ops {
 	enum err_code (*get)(struct store *store, const char *key, uint64_t from, uint64_t len,
 			     struct buf *out, struct err *err);
 
-	/* ERR_ABSENT if there is no such key. */
-	enum err_code (*size)(struct store *store, const char *key, uint64_t *ret_size,
+	/* ERR_ABSENT if there is no such key. *ret_stat is zeroed. */
+	enum err_code (*stat)(struct store *store, const char *key, struct store_stat *ret_stat,
 			      struct err *err);
 
 	/*
 	 * Call `each` for the keys that start with `prefix` and sort after `after` ("" for all), in
-	 * order, until it returns false. The entry is valid during the call only.
+	 * order, until it returns false.
 	 */
 	enum err_code (*list)(struct store *store, const char *prefix, const char *after,
-			      bool (*each)(void *user, const struct store_entry *entry), void *user,
-			      struct err *err);
+			      store_each_fn *each, void *user, struct err *err);
 
 	/* A key that is not there is success. */
 	enum err_code (*remove)(struct store *store, const char *key, struct err *err);
 
 	/*
-	 * Append the local path of an object, for programs that read files themselves, or an
-	 * "s3://…" URL. ERR_ABSENT: there is none, or a symbolic link is on the way to it, which
-	 * such a program would follow out of the store.
+	 * ERR_ABSENT: no such key, or a symbolic link is on the way to it. A backend without local
+	 * files takes store_fetch_copy() here.
 	 */
-	enum err_code (*locate)(struct store *store, const char *key, struct buf *out,
-				struct err *err);
+	enum err_code (*fetch)(struct store *store, const char *key,
+			       struct store_fetched *ret_fetched, struct err *err);
+
+	bool (*can)(struct store *store, enum store_ability ability);
 
 	void (*free)(struct store *store);
 };
@@ -108,57 +165,37 @@ struct store {
 	const struct store_ops *ops;
 };
 
-MUST_USE static inline enum err_code
-store_put(struct store *store, const char *key, struct slice body, enum store_mode mode,
-	  struct err *err)
-{
-	return store->ops->put(store, key, body, mode, err);
-}
-
-MUST_USE static inline enum err_code
-store_put_file(struct store *store, const char *key, const char *path, struct err *err)
-{
-	return store->ops->put_file(store, key, path, err);
-}
-
-MUST_USE static inline enum err_code
-store_get(struct store *store, const char *key, uint64_t from, uint64_t len, struct buf *out,
-	  struct err *err)
-{
-	return store->ops->get(store, key, from, len, out, err);
-}
-
-MUST_USE static inline enum err_code
-store_size(struct store *store, const char *key, uint64_t *ret_size, struct err *err)
-{
-	return store->ops->size(store, key, ret_size, err);
-}
-
-MUST_USE static inline enum err_code
-store_list(struct store *store, const char *prefix, const char *after,
-	   bool (*each)(void *user, const struct store_entry *entry), void *user, struct err *err)
-{
-	return store->ops->list(store, prefix, after, each, user, err);
-}
-
-MUST_USE static inline enum err_code
-store_remove(struct store *store, const char *key, struct err *err)
-{
-	return store->ops->remove(store, key, err);
-}
-
-MUST_USE static inline enum err_code store_locate(struct store *store, const char *key,
-						  struct buf *out, struct err *err)
-{
-	return store->ops->locate(store, key, out, err);
-}
-
+MUST_USE enum err_code store_put(struct store *store, const char *key, struct slice body,
+				 enum store_mode mode, struct err *err);
+/* As store_put with STORE_CREATE, the body being a local file, which is consumed. */
+MUST_USE enum err_code store_put_file(struct store *store, const char *key, const char *path,
+				      struct err *err);
+/* Either, with words. `fd` and `size` need not be set. */
+MUST_USE enum err_code store_put_as(struct store *store, const struct store_put *put,
+				    struct err *err);
+MUST_USE enum err_code store_get(struct store *store, const char *key, uint64_t from, uint64_t len,
+				 struct buf *out, struct err *err);
+MUST_USE enum err_code store_stat(struct store *store, const char *key,
+				  struct store_stat *ret_stat, struct err *err);
+MUST_USE enum err_code store_size(struct store *store, const char *key, uint64_t *ret_size,
+				  struct err *err);
+MUST_USE enum err_code store_list(struct store *store, const char *prefix, const char *after,
+				  store_each_fn *each, void *user, struct err *err);
+MUST_USE enum err_code store_remove(struct store *store, const char *key, struct err *err);
+MUST_USE enum err_code store_fetch(struct store *store, const char *key,
+				   struct store_fetched *ret_fetched, struct err *err);
+void store_fetched_release(struct store_fetched *fetched);	/* accepts a zeroed one */
+bool store_can(struct store *store, enum store_ability ability);
 /* Accepts NULL. */
-static inline void store_free(struct store *store)
-{
-	if (store)
-		store->ops->free(store);
-}
+void store_free(struct store *store);
+
+/*
+ * Fetch all of `keys` into `ret_list`, several at a time where each takes a while. All or none: of
+ * those that failed the error is the first one's.
+ */
+MUST_USE enum err_code store_fetch_all(struct store *store, const char *const *keys, size_t count,
+				       struct store_fetched *ret_list, struct err *err);
+void store_fetched_release_all(struct store_fetched *list, size_t count);
 
 /*
  * Put with STORE_CREATE what this writer may have put before, without having heard that it did:
@@ -166,6 +203,14 @@ static inline void store_free(struct store *store)
  */
 MUST_USE enum err_code store_put_once(struct store *store, const char *key, struct slice body,
 				      struct err *err);
+
+/* ERR_SHAPE unless `key` is allowed. */
+MUST_USE enum err_code store_check_key(const char *key, struct err *err);
+/* ERR_SHAPE: there is no room for it, or it is not allowed. */
+MUST_USE enum err_code store_words_add(struct store_words *words, const char *name,
+				       struct slice value, struct err *err);
+/* NULL: there is no such word. */
+const char *store_words_find(const struct store_words *words, const char *name);
 
 /* Open by URL: "file:DIR" (made if missing; also file:///DIR). ERR_USAGE: no such scheme. */
 MUST_USE enum err_code store_open(const char *url, struct store **ret_store, struct err *err);
@@ -176,7 +221,32 @@ bool store_is_there(const char *url);
 /* Without objects, and it takes none. */
 MUST_USE struct store *store_none_new(void);
 MUST_USE enum err_code store_file_new(const char *dir, struct store **ret_store, struct err *err);
-/* ERR_SHAPE unless `key` is allowed; for backends. */
-MUST_USE enum err_code store_check_key(const char *key, struct err *err);
+
+/* Decorators. Each takes ownership of `inner`, also where it fails. */
+
+/*
+ * A call that was refused for the moment (ERR_BUSY, ERR_TIMEOUT), and a reading one that failed on
+ * the way (ERR_IO), is made again with backoff for `for_ms`, unless a stop is asked. A listing goes
+ * on behind the last key that it gave. A put is never made again where the first may have
+ * taken place.
+ */
+MUST_USE struct store *store_retry_new(struct store *inner, int64_t for_ms);
+
+/*
+ * Objects that are fetched are kept in `dir`, which any number of processes share; `of` says which
+ * store they are of. Where there are more than `bytes_max` of them, those that were asked for
+ * longest ago go, but none that somebody has fetched and not released: the bound is one of what is
+ * kept, not of what is in use.
+ */
+MUST_USE enum err_code store_cache_new(struct store *inner, const char *dir, const char *of,
+				       uint64_t bytes_max, struct store **ret_store,
+				       struct err *err);
+
+/* Tells every call with trace_debug(). */
+MUST_USE struct store *store_trace_new(struct store *inner);
+
+/* For backends: copies the object by way of get() into a file that is gone when it is released. */
+enum err_code store_fetch_copy(struct store *store, const char *key,
+			       struct store_fetched *ret_fetched, struct err *err);
 
 #endif

@@ -25,6 +25,9 @@
  * which it holds a lock for its lifetime. One that can be locked has no owner
  * any more and is removed by the next store that begins to write.
  *
+ * The words of an object are an extended attribute of its file, set before it is
+ * moved. A file system that has none of those keeps no words (store_can() says so).
+ *
  * Paths are walked a segment at a time without following symbolic links, from
  * the root's descriptor, so that no key leads out of it.
  */
@@ -32,6 +35,7 @@
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "store/store.h"
+#include "store/store_check.h"
 #include "store/tree.h"
 
 #include <assert.h>
@@ -43,15 +47,18 @@
 #include <sys/file.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
-enum { KNOWN_MAX = 1024, TEMP_NAME_MAX = 32 };
+enum { KNOWN_MAX = 1024, TEMP_NAME_MAX = 32, WORDS_BYTES_MAX = 4096 };
+#define WORDS_ATTRIBUTE "user.pinpipe"
 #define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
 struct store_file {
 	struct store base;
 	char *root;			/* absolute */
 	int root_fd;
+	bool has_words;			/* its file system has attributes */
 	atomic_uint temp_next;
 	pthread_mutex_t lock;		/* what follows */
 	int temp_fd;			/* .tmp/<instance>, or -1 before the first put */
@@ -326,15 +333,38 @@ static bool copy_all(int fd, int from_fd)
 	return n == 0;
 }
 
+/*
+ * The words become an attribute of the file; none take one away, which it may have of a put that
+ * failed. False with errno.
+ */
+static bool set_words(const struct store_file *file, int fd, const struct store_words *words)
+{
+	struct buf text;
+	bool done;
+
+	if (!file->has_words)
+		return true;
+	if (!words || words->count == 0) {
+		(void)fremovexattr(fd, WORDS_ATTRIBUTE);
+		return true;
+	}
+	buf_init(&text, WORDS_BYTES_MAX);
+	store_words_put(&text, words);
+	done = fsetxattr(fd, WORDS_ATTRIBUTE, text.ptr, text.len, 0) == 0;
+	buf_release(&text);
+	return done;
+}
+
 /* What an object is made of. */
 struct content {
 	struct slice body;
 	int fd;			/* >= 0: this file's bytes instead */
+	const struct store_words *words;
 };
 
 /* Write and sync a temporary file; its name ends up in `name`. False with errno and no file. */
-static bool write_temp(int temp_fd, unsigned number, struct content content,
-		       char name[TEMP_NAME_MAX])
+static bool write_temp(const struct store_file *file, int temp_fd, unsigned number,
+		       struct content content, char name[TEMP_NAME_MAX])
 {
 	bool done;
 	int fd;
@@ -345,6 +375,7 @@ static bool write_temp(int temp_fd, unsigned number, struct content content,
 		return false;
 	done = !fail_as(FAILPOINT("store-temp")) &&
 	       (content.fd < 0 ? write_all(fd, content.body) : copy_all(fd, content.fd)) &&
+	       (!content.words || set_words(file, fd, content.words)) &&
 	       fsync(fd) == 0 && !fail_as(FAILPOINT("store-synced"));
 	close_keeping_errno(fd);
 	if (!done) {
@@ -410,7 +441,7 @@ static enum err_code put_through(struct store_file *file, const char *key, struc
 	char temp[TEMP_NAME_MAX];
 	enum err_code code;
 
-	if (!write_temp(temp_fd, atomic_fetch_add(&file->temp_next, 1), content, temp))
+	if (!write_temp(file, temp_fd, atomic_fetch_add(&file->temp_next, 1), content, temp))
 		return err_errno(err, "could not write object \"%s\"", key);
 	code = move_to_key(temp_fd, temp, place, mode, key, err);
 	if (code != ERR_OK)
@@ -468,63 +499,45 @@ static enum err_code put_content(struct store_file *file, const char *key, struc
 	return code;
 }
 
-static enum err_code file_put(struct store *store, const char *key, struct slice body,
-			      enum store_mode mode, struct err *err)
-{
-	struct content content = { .body = body, .fd = -1 };
-	enum err_code code = store_check_key(key, err);
-
-	if (code != ERR_OK)
-		return code;
-	return put_content((struct store_file *)store, key, content, mode, err);
-}
-
 /* err->sys EXDEV: it has to be copied. */
-static enum err_code move_file(struct store_file *file, const char *key, const char *path, int fd,
+static enum err_code move_file(struct store_file *file, const struct store_put *put,
 			       struct err *err)
 {
 	enum err_code code;
-	struct place place = make_place(file, key);
+	struct place place = make_place(file, put->key);
 
 	if (place.dir_fd < 0)
-		return key_errno(err, "make the directory of", key);
-	if (!same_mount(fd, place.dir_fd)) {
+		return key_errno(err, "make the directory of", put->key);
+	if (!same_mount(put->fd, place.dir_fd)) {
 		errno = EXDEV;
-		code = err_errno(err, "could not move \"%s\"", path);
-	} else if (fsync(fd) < 0) {
-		code = err_errno(err, "could not sync \"%s\"", path);
+		code = err_errno(err, "could not move \"%s\"", put->path);
+	} else if (!set_words(file, put->fd, put->words) || fsync(put->fd) < 0) {
+		code = err_errno(err, "could not sync \"%s\"", put->path);
 	} else {
-		code = move_to_key(AT_FDCWD, path, place, STORE_CREATE, key, err);
+		code = move_to_key(AT_FDCWD, put->path, place, put->mode, put->key, err);
 	}
 	(void)close(place.dir_fd);
 	return code;
 }
 
-static enum err_code file_put_file(struct store *store, const char *key, const char *path,
-				   struct err *err)
+static enum err_code file_put(struct store *store, const struct store_put *put, struct err *err)
 {
 	struct store_file *file = (struct store_file *)store;
-	enum err_code code = store_check_key(key, err);
-	struct err why = { 0 };
-	struct content content;
+	struct content content = { .body = put->body, .fd = put->path ? put->fd : -1,
+				   .words = put->words };
+	struct err why = { .sys = EXDEV };
+	enum err_code code = ERR_IO;
 
-	if (code != ERR_OK)
-		return code;
-	content.fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (content.fd < 0)
-		return err_errno(err, "could not open \"%s\"", path);
-	code = move_file(file, key, path, content.fd, &why);
+	if (put->path)
+		code = move_file(file, put, &why);
 	if (code != ERR_OK && why.sys == EXDEV)
-		code = put_content(file, key, content, STORE_CREATE, &why);
+		code = put_content(file, put->key, content, put->mode, &why);
 	if (code != ERR_OK)
 		*err = why;
-	if (code == ERR_OK)
-		(void)unlink(path);	/* gone already if it was moved */
-	(void)close(content.fd);
 	return code;
 }
 
-/* --- get, size, remove ------------------------------------------------- */
+/* --- get, stat, remove ------------------------------------------------- */
 
 /* Open the object's file. -1 with errno; what is no plain file is absent. */
 static int store_file_open_object(struct store_file *file, const char *key, struct stat *ret_st)
@@ -597,13 +610,10 @@ static enum err_code get_open(int fd, uint64_t size, const char *key, uint64_t f
 static enum err_code file_get(struct store *store, const char *key, uint64_t from, uint64_t len,
 			      struct buf *out, struct err *err)
 {
-	enum err_code code = store_check_key(key, err);
+	enum err_code code;
 	struct stat st;
-	int fd;
+	int fd = store_file_open_object((struct store_file *)store, key, &st);
 
-	if (code != ERR_OK)
-		return code;
-	fd = store_file_open_object((struct store_file *)store, key, &st);
 	if (fd < 0)
 		return not_found(err, key);
 	code = get_open(fd, (uint64_t)st.st_size, key, from, len, out, err);
@@ -611,31 +621,41 @@ static enum err_code file_get(struct store *store, const char *key, uint64_t fro
 	return code;
 }
 
-static enum err_code file_size(struct store *store, const char *key, uint64_t *ret_size,
+static enum err_code get_words(const struct store_file *file, int fd, const char *key,
+			       struct store_words *ret_words, struct err *err)
+{
+	char text[WORDS_BYTES_MAX];
+	ssize_t len = file->has_words ? fgetxattr(fd, WORDS_ATTRIBUTE, text, sizeof(text)) : 0;
+
+	if (len < 0 && errno != ENODATA)
+		return err_errno(err, "could not read the words of object \"%s\"", key);
+	if (store_words_parse(slice_of(text, len > 0 ? (size_t)len : 0), ret_words, err) != ERR_OK)
+		return err_prefix(err, "object \"%s\"", key);
+	return ERR_OK;
+}
+
+static enum err_code file_stat(struct store *store, const char *key, struct store_stat *ret_stat,
 			       struct err *err)
 {
-	enum err_code code = store_check_key(key, err);
+	struct store_file *file = (struct store_file *)store;
+	enum err_code code;
 	struct stat st;
-	int fd;
+	int fd = store_file_open_object(file, key, &st);
 
-	if (code != ERR_OK)
-		return code;
-	fd = store_file_open_object((struct store_file *)store, key, &st);
 	if (fd < 0)
 		return not_found(err, key);
+	ret_stat->size = (uint64_t)st.st_size;
+	ret_stat->modified_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+	code = get_words(file, fd, key, &ret_stat->words, err);
 	(void)close(fd);
-	*ret_size = (uint64_t)st.st_size;
-	return ERR_OK;
+	return code;
 }
 
 static enum err_code file_remove(struct store *store, const char *key, struct err *err)
 {
-	enum err_code code = store_check_key(key, err);
-	struct place place;
+	struct place place = find_place((struct store_file *)store, key);
+	enum err_code code = ERR_OK;
 
-	if (code != ERR_OK)
-		return code;
-	place = find_place((struct store_file *)store, key);
 	if (place.dir_fd < 0)
 		return is_absence(errno) ? ERR_OK : not_found(err, key);
 	if (unlinkat(place.dir_fd, place.name, 0) < 0 && errno != ENOENT && errno != EISDIR)
@@ -665,15 +685,12 @@ static int open_start(struct store_file *file, const char *prefix, char start[ST
 }
 
 static enum err_code file_list(struct store *store, const char *prefix, const char *after,
-			       bool (*each)(void *user, const struct store_entry *entry),
-			       void *user, struct err *err)
+			       store_each_fn *each, void *user, struct err *err)
 {
 	struct tree_listing listing = { prefix, after, each, user };
 	char start[STORE_KEY_MAX + 2];
 	int fd;
 
-	if (strlen(prefix) > STORE_KEY_MAX)
-		return ERR_OK;
 	fd = open_start((struct store_file *)store, prefix, start);
 	if (fd < 0)
 		return is_absence(errno) ? ERR_OK
@@ -683,15 +700,26 @@ static enum err_code file_list(struct store *store, const char *prefix, const ch
 
 /* --- the store --------------------------------------------------------- */
 
-static enum err_code file_locate(struct store *store, const char *key, struct buf *out,
-				 struct err *err)
+static enum err_code file_fetch(struct store *store, const char *key,
+				struct store_fetched *ret_fetched, struct err *err)
 {
-	uint64_t size;
-	enum err_code code = file_size(store, key, &size, err);
+	struct store_file *file = (struct store_file *)store;
+	struct stat st;
+	struct buf path;
+	int fd = store_file_open_object(file, key, &st);
 
-	if (code == ERR_OK)
-		buf_addf(out, "%s/%s", ((struct store_file *)store)->root, key);
-	return code;
+	if (fd < 0)
+		return not_found(err, key);
+	buf_init(&path, strlen(file->root) + STORE_KEY_MAX + 2);
+	buf_addf(&path, "%s/%s", file->root, key);
+	(void)buf_cstr(&path);			/* ends it */
+	*ret_fetched = (struct store_fetched){ fd, (uint64_t)st.st_size, path.ptr };
+	return ERR_OK;
+}
+
+static bool file_can(struct store *store, enum store_ability ability)
+{
+	return ability != STORE_CAN_WORDS || ((struct store_file *)store)->has_words;
 }
 
 static void file_free(struct store *store)
@@ -714,12 +742,12 @@ static void file_free(struct store *store)
 static const struct store_ops file_ops = {
 	.name = "file",
 	.put = file_put,
-	.put_file = file_put_file,
 	.get = file_get,
-	.size = file_size,
+	.stat = file_stat,
 	.list = file_list,
 	.remove = file_remove,
-	.locate = file_locate,
+	.fetch = file_fetch,
+	.can = file_can,
 	.free = file_free,
 };
 
@@ -742,6 +770,7 @@ enum err_code store_file_new(const char *dir, struct store **ret_store, struct e
 	file->base.ops = &file_ops;
 	file->root = root;
 	file->root_fd = fd;
+	file->has_words = fgetxattr(fd, WORDS_ATTRIBUTE, NULL, 0) >= 0 || errno != ENOTSUP;
 	file->temp_fd = -1;
 	(void)pthread_mutex_init(&file->lock, NULL);
 	*ret_store = &file->base;

@@ -6,20 +6,10 @@
 
 #include "base/mem.h"
 
-static enum err_code none_put(struct store *store, const char *key, struct slice body,
-			      enum store_mode mode, struct err *err)
+static enum err_code none_put(struct store *store, const struct store_put *put, struct err *err)
 {
 	(void)store;
-	(void)body;
-	(void)mode;
-	return err_set(err, ERR_DENIED, "there is no lake that could take object \"%s\"", key);
-}
-
-static enum err_code none_put_file(struct store *store, const char *key, const char *path,
-				   struct err *err)
-{
-	(void)path;
-	return none_put(store, key, slice_of(NULL, 0), STORE_CREATE, err);
+	return err_set(err, ERR_DENIED, "there is no lake that could take object \"%s\"", put->key);
 }
 
 static enum err_code none_get(struct store *store, const char *key, uint64_t from, uint64_t len,
@@ -32,16 +22,15 @@ static enum err_code none_get(struct store *store, const char *key, uint64_t fro
 	return err_set(err, ERR_ABSENT, "there is no object \"%s\": the lake is not there yet", key);
 }
 
-static enum err_code none_size(struct store *store, const char *key, uint64_t *ret_size,
+static enum err_code none_stat(struct store *store, const char *key, struct store_stat *ret_stat,
 			       struct err *err)
 {
-	(void)ret_size;
+	(void)ret_stat;
 	return none_get(store, key, 0, 0, NULL, err);
 }
 
 static enum err_code none_list(struct store *store, const char *prefix, const char *after,
-			       bool (*each)(void *user, const struct store_entry *entry),
-			       void *user, struct err *err)
+			       store_each_fn *each, void *user, struct err *err)
 {
 	(void)store;
 	(void)prefix;
@@ -60,10 +49,17 @@ static enum err_code none_remove(struct store *store, const char *key, struct er
 	return ERR_OK;
 }
 
-static enum err_code none_locate(struct store *store, const char *key, struct buf *out,
-				 struct err *err)
+static enum err_code none_fetch(struct store *store, const char *key,
+				struct store_fetched *ret_fetched, struct err *err)
 {
-	return none_get(store, key, 0, 0, out, err);
+	(void)ret_fetched;
+	return none_get(store, key, 0, 0, NULL, err);
+}
+
+static bool none_can(struct store *store, enum store_ability ability)
+{
+	(void)store;
+	return ability == STORE_CAN_FETCH_FREE;
 }
 
 static void none_free(struct store *store)
@@ -74,12 +70,12 @@ static void none_free(struct store *store)
 static const struct store_ops none_ops = {
 	.name = "none",
 	.put = none_put,
-	.put_file = none_put_file,
 	.get = none_get,
-	.size = none_size,
+	.stat = none_stat,
 	.list = none_list,
 	.remove = none_remove,
-	.locate = none_locate,
+	.fetch = none_fetch,
+	.can = none_can,
 	.free = none_free,
 };
 

@@ -10,7 +10,7 @@
 struct tree_listing {
 	const char *prefix;
 	const char *after;
-	bool (*each)(void *user, const struct store_entry *entry);
+	store_each_fn *each;
 	void *user;
 };
 

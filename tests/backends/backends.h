@@ -7,6 +7,7 @@
  *	broker_slow.c	wraps another broker; what may take long does
  *	store_memory.c	objects in memory
  *	store_faulty.c	wraps another store and fails its Nth call
+ *	store_slow.c	wraps another store and takes its time
  */
 #ifndef TESTS_BACKENDS_BACKENDS_H
 #define TESTS_BACKENDS_BACKENDS_H
@@ -68,5 +69,7 @@ MUST_USE struct store *store_memory_new(size_t bytes_max);
  * inner call is made first, so that the failure is a lost answer. */
 MUST_USE struct store *store_faulty_new(struct store *inner, int fail_at, enum err_code code,
 					bool after);
+/* Takes ownership of `inner`. Every call waits so long before it is made. */
+MUST_USE struct store *store_slow_new(struct store *inner, int64_t wait_ms);
 
 #endif

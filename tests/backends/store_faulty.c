@@ -1,100 +1,84 @@
 #include "base/mem.h"
 #include "backends/backends.h"
+#include "store/layer.h"
 
 #include <assert.h>
 #include <stdatomic.h>
 
 struct store_faulty {
-	struct store base;
-	struct store *inner;
+	struct store_layer layer;
 	atomic_int calls;
 	int fail_at;
 	enum err_code code;
 	bool after;
 };
-static_assert(offsetof(struct store_faulty, base) == 0, "base must be first");
+static_assert(offsetof(struct store_faulty, layer.base) == 0, "base must be first");
 
-/* Run `call` on the inner store, or fail in its place, or both. */
-#define FAULTY(faulty, err, call) do { \
-	bool fails_ = atomic_fetch_add(&(faulty)->calls, 1) + 1 == (faulty)->fail_at; \
+/* Run `call` on the inner store, or fail with `code` in its place, or both. */
+#define FAULTY_AS(store, err, code, call) do { \
+	struct store_faulty *faulty_ = (struct store_faulty *)(store); \
+	bool fails_ = atomic_fetch_add(&faulty_->calls, 1) + 1 == faulty_->fail_at; \
 	enum err_code code_ = ERR_OK; \
-	if (!fails_ || (faulty)->after) \
+	if (!fails_ || faulty_->after) \
 		code_ = (call); \
 	if (fails_ && code_ == ERR_OK) \
-		code_ = err_set((err), (faulty)->code, "injected fault"); \
+		code_ = err_set((err), (code), "injected fault"); \
 	return code_; \
 } while (0)
+#define FAULTY(store, err, call) \
+	FAULTY_AS(store, err, faulty_->code, call)
+/* What only reads has no unknown outcome: no answer is an error on the way. */
+#define FAULTY_READ(store, err, call) \
+	FAULTY_AS(store, err, faulty_->code == ERR_UNKNOWN ? ERR_IO : faulty_->code, call)
 
-static struct store_faulty *self(struct store *store) { return (struct store_faulty *)store; }
-
-static enum err_code faulty_put(struct store *store, const char *key, struct slice body,
-				enum store_mode mode, struct err *err)
+static enum err_code faulty_put(struct store *store, const struct store_put *put, struct err *err)
 {
-	FAULTY(self(store), err, store_put(self(store)->inner, key, body, mode, err));
-}
-
-static enum err_code faulty_put_file(struct store *store, const char *key, const char *path,
-				     struct err *err)
-{
-	FAULTY(self(store), err, store_put_file(self(store)->inner, key, path, err));
+	FAULTY(store, err, store_layer_put(store, put, err));
 }
 
 static enum err_code faulty_get(struct store *store, const char *key, uint64_t from, uint64_t len,
 				struct buf *out, struct err *err)
 {
-	FAULTY(self(store), err, store_get(self(store)->inner, key, from, len, out, err));
+	FAULTY_READ(store, err, store_layer_get(store, key, from, len, out, err));
 }
 
-static enum err_code faulty_size(struct store *store, const char *key, uint64_t *ret_size,
-				 struct err *err)
+static enum err_code faulty_stat(struct store *store, const char *key,
+				 struct store_stat *ret_stat, struct err *err)
 {
-	FAULTY(self(store), err, store_size(self(store)->inner, key, ret_size, err));
+	FAULTY_READ(store, err, store_layer_stat(store, key, ret_stat, err));
 }
 
 static enum err_code faulty_list(struct store *store, const char *prefix, const char *after,
-				 bool (*each)(void *user, const struct store_entry *entry),
-				 void *user, struct err *err)
+				 store_each_fn *each, void *user, struct err *err)
 {
-	FAULTY(self(store), err, store_list(self(store)->inner, prefix, after, each, user, err));
+	FAULTY_READ(store, err, store_layer_list(store, prefix, after, each, user, err));
 }
 
 static enum err_code faulty_remove(struct store *store, const char *key, struct err *err)
 {
-	FAULTY(self(store), err, store_remove(self(store)->inner, key, err));
-}
-
-static enum err_code faulty_locate(struct store *store, const char *key, struct buf *out,
-				   struct err *err)
-{
-	return store_locate(self(store)->inner, key, out, err);
-}
-
-static void faulty_free(struct store *store)
-{
-	store_free(self(store)->inner);
-	free(self(store));
+	FAULTY(store, err, store_layer_remove(store, key, err));
 }
 
 static const struct store_ops faulty_ops = {
 	.name = "faulty",
+	.layer = true,
 	.put = faulty_put,
-	.put_file = faulty_put_file,
 	.get = faulty_get,
-	.size = faulty_size,
+	.stat = faulty_stat,
 	.list = faulty_list,
 	.remove = faulty_remove,
-	.locate = faulty_locate,
-	.free = faulty_free,
+	.fetch = store_layer_fetch,
+	.can = store_layer_can,
+	.free = store_layer_free,
 };
 
 struct store *store_faulty_new(struct store *inner, int fail_at, enum err_code code, bool after)
 {
 	struct store_faulty *faulty = xcalloc(1, sizeof(*faulty));
 
-	faulty->base.ops = &faulty_ops;
-	faulty->inner = inner;
+	faulty->layer = (struct store_layer){ { &faulty_ops }, inner };
 	faulty->fail_at = fail_at;
 	faulty->code = code;
 	faulty->after = after;
-	return &faulty->base;
+	return &faulty->layer.base;
 }

@@ -1,18 +1,18 @@
 #include "base/mem.h"
 #include "base/time.h"
+#include "base/file.h"
 #include "backends/backends.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <unistd.h>
 
 struct object {
 	char *key;
 	char *ptr;
 	size_t len;
 	int64_t modified_ms;
+	struct store_words words;
 };
 
 struct store_memory {
@@ -64,84 +64,57 @@ static struct object *insert(struct store_memory *mem, const char *key)
 	return &mem->objects[at];
 }
 
-static enum err_code put_locked(struct store_memory *mem, const char *key, struct slice body,
-				enum store_mode mode, struct err *err)
+/* The new body, to be freed: of the file, or a copy of the bytes. */
+static enum err_code body_of(const struct store_put *put, char **ret_body, struct err *err)
 {
-	struct object *object = find(mem, key);
-	size_t old = object ? object->len : 0;
+	char *body = xmalloc(put->size);
+	int failure = 0;
 
-	if (object && mode == STORE_CREATE)
-		return err_set(err, ERR_EXISTS, "object \"%s\" exists already", key);
-	if (body.len > mem->bytes_max - (mem->bytes - old))
-		return err_set(err, ERR_SPACE, "object \"%s\" of %zu bytes does not fit", key,
-			       body.len);
-	if (!object)
-		object = insert(mem, key);
-	free(object->ptr);
-	object->ptr = xmalloc(body.len);
-	if (body.len)
-		memcpy(object->ptr, body.ptr, body.len);
-	object->len = body.len;
-	object->modified_ms = clock_wall_ms();
-	mem->bytes += body.len - old;
+	if (put->path && file_read_at(put->fd, body, put->size, 0, &failure) < put->size) {
+		free(body);
+		errno = failure;
+		return err_errno(err, "could not read \"%s\"", put->path);
+	}
+	if (!put->path && put->size)
+		memcpy(body, put->body.ptr, put->size);
+	*ret_body = body;
 	return ERR_OK;
 }
 
-static enum err_code memory_put(struct store *store, const char *key, struct slice body,
-				enum store_mode mode, struct err *err)
+static enum err_code put_locked(struct store_memory *mem, const struct store_put *put, char *body,
+				struct err *err)
+{
+	struct object *object = find(mem, put->key);
+	size_t old = object ? object->len : 0;
+
+	if (object && put->mode == STORE_CREATE)
+		return err_set(err, ERR_EXISTS, "object \"%s\" exists already", put->key);
+	if (put->size > mem->bytes_max - (mem->bytes - old))
+		return err_set(err, ERR_SPACE, "object \"%s\" does not fit", put->key);
+	if (!object)
+		object = insert(mem, put->key);
+	free(object->ptr);
+	object->ptr = body;
+	object->len = put->size;
+	object->modified_ms = clock_wall_ms();
+	object->words = put->words ? *put->words : (struct store_words){ 0 };
+	mem->bytes += put->size - old;
+	return ERR_OK;
+}
+
+static enum err_code memory_put(struct store *store, const struct store_put *put, struct err *err)
 {
 	struct store_memory *mem = (struct store_memory *)store;
-	enum err_code code = store_check_key(key, err);
+	char *body = NULL;
+	enum err_code code = body_of(put, &body, err);
 
 	if (code != ERR_OK)
 		return code;
 	(void)pthread_mutex_lock(&mem->lock);
-	code = put_locked(mem, key, body, mode, err);
+	code = put_locked(mem, put, body, err);
 	(void)pthread_mutex_unlock(&mem->lock);
-	return code;
-}
-
-/* Append a local file to `out`. */
-static enum err_code read_local(const char *path, struct buf *out, struct err *err)
-{
-	enum { CHUNK = 64 << 10 };
-	enum err_code code = ERR_OK;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = 1;
-
-	if (fd < 0)
-		return err_errno(err, "could not open \"%s\"", path);
-	while (n > 0) {
-		char *to = buf_room(out, CHUNK);
-
-		if (!to) {
-			code = err_set(err, ERR_SPACE, "\"%s\" does not fit", path);
-			break;
-		}
-		n = read(fd, to, CHUNK);
-		if (n > 0)
-			buf_grew(out, (size_t)n);
-		else if (n < 0)
-			code = err_errno(err, "could not read \"%s\"", path);
-	}
-	(void)close(fd);
-	return code;
-}
-
-static enum err_code memory_put_file(struct store *store, const char *key, const char *path,
-				     struct err *err)
-{
-	struct store_memory *mem = (struct store_memory *)store;
-	enum err_code code;
-	struct buf body;
-
-	buf_init(&body, mem->bytes_max + (64 << 10));
-	code = read_local(path, &body, err);
-	if (code == ERR_OK)
-		code = memory_put(store, key, buf_slice(&body), STORE_CREATE, err);
-	if (code == ERR_OK)
-		(void)unlink(path);
-	buf_release(&body);
+	if (code != ERR_OK)
+		free(body);
 	return code;
 }
 
@@ -172,29 +145,24 @@ static enum err_code memory_get(struct store *store, const char *key, uint64_t f
 				struct buf *out, struct err *err)
 {
 	struct store_memory *mem = (struct store_memory *)store;
-	enum err_code code = store_check_key(key, err);
+	enum err_code code;
 
-	if (code != ERR_OK)
-		return code;
 	(void)pthread_mutex_lock(&mem->lock);
 	code = get_locked(mem, key, from, len, out, err);
 	(void)pthread_mutex_unlock(&mem->lock);
 	return code;
 }
 
-static enum err_code memory_size(struct store *store, const char *key, uint64_t *ret_size,
-				 struct err *err)
+static enum err_code memory_stat(struct store *store, const char *key,
+				 struct store_stat *ret_stat, struct err *err)
 {
 	struct store_memory *mem = (struct store_memory *)store;
-	enum err_code code = store_check_key(key, err);
 	const struct object *object;
 
-	if (code != ERR_OK)
-		return code;
 	(void)pthread_mutex_lock(&mem->lock);
 	object = find(mem, key);
 	if (object)
-		*ret_size = object->len;
+		*ret_stat = (struct store_stat){ object->len, object->modified_ms, object->words };
 	(void)pthread_mutex_unlock(&mem->lock);
 	return object ? ERR_OK : absent(err, key);
 }
@@ -222,8 +190,7 @@ static bool next_entry(struct store_memory *mem, const char *prefix, const char 
 }
 
 static enum err_code memory_list(struct store *store, const char *prefix, const char *after,
-				 bool (*each)(void *user, const struct store_entry *entry),
-				 void *user, struct err *err)
+				 store_each_fn *each, void *user, struct err *err)
 {
 	struct store_memory *mem = (struct store_memory *)store;
 	char key[2][STORE_KEY_MAX + 1];
@@ -244,11 +211,9 @@ static enum err_code memory_list(struct store *store, const char *prefix, const 
 static enum err_code memory_remove(struct store *store, const char *key, struct err *err)
 {
 	struct store_memory *mem = (struct store_memory *)store;
-	enum err_code code = store_check_key(key, err);
 	struct object *object;
 
-	if (code != ERR_OK)
-		return code;
+	(void)err;
 	(void)pthread_mutex_lock(&mem->lock);
 	object = find(mem, key);
 	if (object) {
@@ -263,15 +228,10 @@ static enum err_code memory_remove(struct store *store, const char *key, struct 
 	return ERR_OK;
 }
 
-static enum err_code memory_locate(struct store *store, const char *key, struct buf *out,
-				   struct err *err)
+static bool memory_can(struct store *store, enum store_ability ability)
 {
-	uint64_t size;
-	enum err_code code = memory_size(store, key, &size, err);
-
-	if (code == ERR_OK)
-		buf_addf(out, "memory:%s", key);
-	return code;
+	(void)store;
+	return ability != STORE_CAN_FETCH_FREE;
 }
 
 static void memory_free(struct store *store)
@@ -290,12 +250,12 @@ static void memory_free(struct store *store)
 static const struct store_ops memory_ops = {
 	.name = "memory",
 	.put = memory_put,
-	.put_file = memory_put_file,
 	.get = memory_get,
-	.size = memory_size,
+	.stat = memory_stat,
 	.list = memory_list,
 	.remove = memory_remove,
-	.locate = memory_locate,
+	.fetch = store_fetch_copy,
+	.can = memory_can,
 	.free = memory_free,
 };
 

@@ -1,17 +1,14 @@
 /* The contract of store.h, run against every backend. */
 #include "backends/backends.h"
 #include "base/mem.h"
-#include "store/store.h"
 #include "scratch.h"
+#include "store_helpers.h"
 #include "testing.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { MEMORY_MAX = 4 << 20 };
@@ -53,6 +50,36 @@ static int open_faulty(void **state)
 	return 0;
 }
 
+static int open_retry(void **state)
+{
+	struct fixture *f = xcalloc(1, sizeof(*f));
+
+	f->store = store_retry_new(store_memory_new(MEMORY_MAX), 1000);
+	*state = f;
+	return 0;
+}
+
+static int open_cache(void **state)
+{
+	struct fixture *f = xcalloc(1, sizeof(*f));
+	struct err err = { 0 };
+
+	scratch_dir(f->dir);
+	assert_ok(store_cache_new(store_memory_new(MEMORY_MAX), f->dir, "memory", 1 << 20, &f->store,
+				  &err));
+	*state = f;
+	return 0;
+}
+
+static int open_trace(void **state)
+{
+	struct fixture *f = xcalloc(1, sizeof(*f));
+
+	f->store = store_trace_new(store_memory_new(MEMORY_MAX));
+	*state = f;
+	return 0;
+}
+
 static int close_fixture(void **state)
 {
 	struct fixture *f = *state;
@@ -65,55 +92,6 @@ static int close_fixture(void **state)
 }
 
 static struct store *store_of(void **state) { return ((struct fixture *)*state)->store; }
-
-/* --- helpers ----------------------------------------------------------- */
-
-static void put(struct store *store, const char *key, const char *body)
-{
-	struct err err = { 0 };
-
-	assert_ok(store_put(store, key, slice_str(body), STORE_CREATE, &err));
-}
-
-static void assert_object(struct store *store, const char *key, const char *body)
-{
-	struct err err = { 0 };
-	uint64_t size = 0;
-	struct buf out;
-
-	buf_init(&out, 1 << 20);
-	assert_ok(store_get(store, key, 0, UINT64_MAX, &out, &err));
-	assert_string_equal(buf_cstr(&out), body);
-	assert_ok(store_size(store, key, &size, &err));
-	assert_int_equal(size, strlen(body));
-	buf_release(&out);
-}
-
-struct keys {
-	struct buf text;	/* each key and a newline */
-	size_t count;
-	size_t count_max;	/* 0: all */
-};
-
-static bool add_key(void *user, const struct store_entry *entry)
-{
-	struct keys *keys = user;
-
-	buf_addf(&keys->text, "%s\n", entry->key);
-	return ++keys->count != keys->count_max;
-}
-
-static void assert_list(struct store *store, const char *prefix, const char *after,
-			size_t count_max, const char *expected)
-{
-	struct keys keys = { .count_max = count_max };
-	struct err err = { 0 };
-
-	buf_init(&keys.text, 1 << 20);
-	assert_ok(store_list(store, prefix, after, add_key, &keys, &err));
-	assert_string_equal(buf_cstr(&keys.text), expected);
-	buf_release(&keys.text);
-}
 
 /* --- the contract ------------------------------------------------------ */
 
@@ -386,6 +364,182 @@ static void test_put_file_from_another_file_system(void **state)
 	check_put_file(store_of(state), "/dev/shm");
 }
 
+/* --- fetch --------------------------------------------------------------- */
+
+static void assert_fetched(const struct store_fetched *fetched, const char *body)
+{
+	char text[100] = "", by_path[100] = "";
+	int fd = open(fetched->path, O_RDONLY | O_CLOEXEC);
+
+	assert_int_equal(fetched->size, strlen(body));
+	assert_int_equal(pread(fetched->fd, text, sizeof(text) - 1, 0), strlen(body));
+	assert_string_equal(text, body);
+	assert_true(fd >= 0);
+	assert_int_equal(read(fd, by_path, sizeof(by_path) - 1), strlen(body));
+	assert_string_equal(by_path, body);
+	assert_int_equal(close(fd), 0);
+}
+
+static void test_fetch(void **state)
+{
+	struct store *store = store_of(state);
+	struct store_fetched fetched = { 0 }, again = { 0 };
+	struct err err = { 0 };
+
+	put(store, "t/a.parquet", "bytes");
+	put(store, "t/empty", "");
+	assert_ok(store_fetch(store, "t/a.parquet", &fetched, &err));
+	assert_fetched(&fetched, "bytes");
+	assert_ok(store_fetch(store, "t/a.parquet", &again, &err));
+	store_fetched_release(&fetched);
+	assert_null(fetched.path);
+	assert_fetched(&again, "bytes");
+	store_fetched_release(&again);
+	store_fetched_release(&again);		/* of a released one: nothing */
+	assert_ok(store_fetch(store, "t/empty", &fetched, &err));
+	assert_fetched(&fetched, "");
+	store_fetched_release(&fetched);
+}
+
+static void test_fetch_gives_what_is_there(void **state)
+{
+	struct store *store = store_of(state);
+	struct store_fetched fetched = { 0 };
+	struct err err = { 0 };
+
+	put(store, "t/a.json", "1");
+	assert_int_equal(store_fetch(store, "t/b.json", &fetched, &err), ERR_ABSENT);
+	assert_int_equal(store_fetch(store, "t", &fetched, &err), ERR_ABSENT);
+	assert_int_equal(store_fetch(store, "../t/a.json", &fetched, &err), ERR_SHAPE);
+	assert_null(fetched.path);		/* untouched on failure */
+}
+
+/* It stays as it is, though the object goes. */
+static void test_what_is_fetched_stays(void **state)
+{
+	struct store *store = store_of(state);
+	struct store_fetched fetched = { 0 }, gone = { 0 };
+	char text[100] = "";
+	struct err err = { 0 };
+
+	put(store, "t/a", "before");
+	assert_ok(store_fetch(store, "t/a", &fetched, &err));
+	assert_ok(store_remove(store, "t/a", &err));
+	assert_int_equal(pread(fetched.fd, text, sizeof(text) - 1, 0), 6);
+	assert_string_equal(text, "before");
+	store_fetched_release(&fetched);
+	assert_int_equal(store_fetch(store, "t/a", &gone, &err), ERR_ABSENT);
+}
+
+static void test_fetch_all(void **state)
+{
+	enum { COUNT = 50 };
+	struct store *store = store_of(state);
+	struct store_fetched list[COUNT];
+	char keys[COUNT][20];
+	const char *names[COUNT];
+	struct err err = { 0 };
+
+	for (int i = 0; i < COUNT; i++) {
+		(void)snprintf(keys[i], sizeof(keys[i]), "k%d", i);
+		names[i] = keys[i];
+		put(store, keys[i], keys[i]);
+	}
+	assert_ok(store_fetch_all(store, names, COUNT, list, &err));
+	for (int i = 0; i < COUNT; i++)
+		assert_fetched(&list[i], keys[i]);
+	store_fetched_release_all(list, COUNT);
+	names[17] = "no/such";
+	names[40] = "neither";
+	assert_int_equal(store_fetch_all(store, names, COUNT, list, &err), ERR_ABSENT);
+	assert_non_null(strstr(err.msg, "no/such"));	/* the first, whichever came first */
+	assert_ok(store_fetch_all(store, names, 0, NULL, &err));
+}
+
+/* --- words --------------------------------------------------------------- */
+
+static void test_words_come_back(void **state)
+{
+	struct store *store = store_of(state);
+	struct store_put with = { .key = "t/a", .body = slice_str("x") };
+	struct store_put file = { .key = "t/b", .path = local_file("/tmp", "moved") };
+	struct store_words words = { 0 };
+	struct store_stat stat;
+	struct err err = { 0 };
+
+	assert_ok(store_words_add(&words, "first", slice_str("00000000000000000041"), &err));
+	assert_ok(store_words_add(&words, "lineage-2", slice_str("a=b, c"), &err));
+	assert_ok(store_words_add(&words, "empty", slice_str(""), &err));
+	with.words = file.words = &words;
+	assert_ok(store_put_as(store, &with, &err));
+	assert_ok(store_put_as(store, &file, &err));
+	for (int i = 0; i < 2; i++) {
+		assert_ok(store_stat(store, i ? "t/b" : "t/a", &stat, &err));
+		assert_int_equal(stat.size, i ? 5 : 1);
+		if (!store_can(store, STORE_CAN_WORDS)) {
+			assert_int_equal(stat.words.count, 0);
+			continue;
+		}
+		assert_int_equal(stat.words.count, 3);
+		assert_string_equal(store_words_find(&stat.words, "first"), "00000000000000000041");
+		assert_string_equal(store_words_find(&stat.words, "lineage-2"), "a=b, c");
+		assert_string_equal(store_words_find(&stat.words, "empty"), "");
+		assert_null(store_words_find(&stat.words, "second"));
+	}
+	with.words = NULL;
+	with.mode = STORE_REPLACE;
+	assert_ok(store_put_as(store, &with, &err));
+	assert_ok(store_stat(store, "t/a", &stat, &err));
+	assert_int_equal(stat.words.count, 0);	/* they went with the bytes */
+	free((void *)(uintptr_t)file.path);
+}
+
+/* A put that failed leaves no words on the file, which the next one does not want. */
+static void test_words_of_a_put_that_failed(void **state)
+{
+	struct store *store = store_of(state);
+	struct store_put file = { .key = "taken", .path = local_file("/tmp", "moved") };
+	struct store_words words = { 0 };
+	struct store_stat stat;
+	struct err err = { 0 };
+
+	put(store, "taken", "x");
+	assert_ok(store_words_add(&words, "a", slice_str("b"), &err));
+	file.words = &words;
+	assert_int_equal(store_put_as(store, &file, &err), ERR_EXISTS);
+	assert_ok(store_put_file(store, "free", file.path, &err));
+	assert_ok(store_stat(store, "free", &stat, &err));
+	assert_int_equal(stat.words.count, 0);
+	free((void *)(uintptr_t)file.path);
+}
+
+static void test_words_that_none_may_have(void **state)
+{
+	static const struct { const char *name, *value; } bad[] = {
+		{ "", "x" }, { "A", "x" }, { "a_b", "x" }, { "1", "x" }, { "a", " x" }, { "a", "x " },
+		{ "a", "\n" }, { "a", "\xc3\xa4" }, { "a2345678901234567890123456789012", "x" },
+	};
+	char long_value[STORE_WORD_VALUE_MAX + 2];
+	struct store_put with = { .key = "a", .body = slice_str("x") };
+	struct store_words words = { 0 };
+	struct err err = { 0 };
+	uint64_t size;
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_int_equal(store_words_add(&words, bad[i].name, slice_str(bad[i].value),
+						 &err), ERR_SHAPE);
+	memset(long_value, 'x', sizeof(long_value));
+	assert_int_equal(store_words_add(&words, "a", slice_of(long_value, sizeof(long_value) - 1),
+					 &err), ERR_SHAPE);
+	assert_int_equal(words.count, 0);
+	assert_ok(store_words_add(&words, "a", slice_of(long_value, sizeof(long_value) - 2), &err));
+	assert_int_equal(store_words_add(&words, "a", slice_str("y"), &err), ERR_SHAPE);
+	words.list[0].name[0] = 'A';		/* past the one who checks */
+	with.words = &words;
+	assert_int_equal(store_put_as(store_of(state), &with, &err), ERR_SHAPE);
+	assert_int_equal(store_size(store_of(state), "a", &size, &err), ERR_ABSENT);
+}
+
 /* --- many at once ------------------------------------------------------ */
 
 enum { RACERS = 4, RACE_KEYS = 40 };
@@ -473,249 +627,6 @@ static void test_a_reader_sees_all_or_nothing(void **state)
 	buf_release(&out);
 }
 
-/* --- one backend only -------------------------------------------------- */
-
-static void test_faulty_fails_the_call_it_was_told(void **state)
-{
-	struct store *store = store_faulty_new(store_memory_new(MEMORY_MAX), 2, ERR_BUSY, false);
-	struct err err = { 0 };
-	uint64_t size;
-
-	(void)state;
-	put(store, "a", "x");
-	assert_int_equal(store_put(store, "b", slice_str("x"), STORE_CREATE, &err), ERR_BUSY);
-	assert_int_equal(store_size(store, "b", &size, &err), ERR_ABSENT);
-	put(store, "b", "x");
-	store_free(store);
-}
-
-static void test_faulty_can_lose_the_answer(void **state)
-{
-	struct store *store = store_faulty_new(store_memory_new(MEMORY_MAX), 1, ERR_UNKNOWN, true);
-	struct err err = { 0 };
-
-	(void)state;
-	assert_int_equal(store_put(store, "a", slice_str("x"), STORE_CREATE, &err), ERR_UNKNOWN);
-	assert_object(store, "a", "x");
-	store_free(store);
-}
-
-static void test_memory_has_a_limit(void **state)
-{
-	struct store *store = store_memory_new(10);
-	struct err err = { 0 };
-
-	(void)state;
-	put(store, "a", "12345678");
-	assert_int_equal(store_put(store, "b", slice_str("123"), STORE_CREATE, &err), ERR_SPACE);
-	assert_ok(store_put(store, "a", slice_str("1234567890"), STORE_REPLACE, &err));
-	assert_ok(store_remove(store, "a", &err));
-	put(store, "b", "123");
-	store_free(store);
-}
-
-static void test_open_by_url(void **state)
-{
-	struct store *store = NULL;
-	struct err err = { 0 };
-	char dir[SCRATCH_NAME_MAX];
-	char url[100];
-
-	(void)state;
-	scratch_dir(dir);
-	(void)snprintf(url, sizeof(url), "file:%s/a/b", dir);
-	assert_ok(store_open(url, &store, &err));
-	put(store, "k", "v");
-	store_free(store);
-	(void)snprintf(url, sizeof(url), "file://%s/a/b/", dir);
-	assert_ok(store_open(url, &store, &err));
-	assert_object(store, "k", "v");
-	store_free(store);
-	assert_int_equal(store_open("gopher:x", &store, &err), ERR_USAGE);
-	assert_int_equal(store_open("file:", &store, &err), ERR_USAGE);
-	assert_int_equal(store_open("file://host/x", &store, &err), ERR_USAGE);
-	scratch_remove(dir);
-}
-
-static void test_symbolic_links_lead_nowhere(void **state)
-{
-	struct fixture *f = *state;
-	struct err err = { 0 };
-	char path[200];
-	uint64_t size;
-
-	(void)snprintf(path, sizeof(path), "%s/out", f->dir);
-	assert_int_equal(symlink("/tmp", path), 0);
-	assert_int_equal(store_put(f->store, "out/x", slice_str("x"), STORE_CREATE, &err),
-			 ERR_SHAPE);
-	assert_int_equal(store_size(f->store, "out/x", &size, &err), ERR_ABSENT);
-	assert_list(f->store, "", "", 0, "");
-	assert_list(f->store, "out/", "", 0, "");
-}
-
-static void test_locate_is_the_path(void **state)
-{
-	struct fixture *f = *state;
-	struct err err = { 0 };
-	struct buf path;
-
-	buf_init(&path, 1000);
-	put(f->store, "t/a.json", "1");
-	assert_ok(store_locate(f->store, "t/a.json", &path, &err));
-	assert_int_equal(access(buf_cstr(&path), R_OK), 0);
-	buf_release(&path);
-}
-
-/* Whoever is told a path follows the links on it: none may lead out. */
-static void test_locate_gives_what_is_there(void **state)
-{
-	struct fixture *f = *state;
-	struct err err = { 0 };
-	struct buf path;
-
-	buf_init(&path, 1000);
-	put(f->store, "t/a.json", "1");
-	assert_int_equal(store_locate(f->store, "t/b.json", &path, &err), ERR_ABSENT);
-	assert_int_equal(store_locate(f->store, "t", &path, &err), ERR_ABSENT);
-	assert_int_equal(store_locate(f->store, "../t/a.json", &path, &err), ERR_SHAPE);
-	assert_int_equal(path.len, 0);
-	buf_release(&path);
-}
-
-static void test_locate_follows_no_links(void **state)
-{
-	struct fixture *f = *state;
-	struct err err = { 0 };
-	struct buf path;
-	char link[200];
-
-	buf_init(&path, 1000);
-	put(f->store, "t/a.json", "1");
-	(void)snprintf(link, sizeof(link), "%s/t/b.json", f->dir);
-	assert_int_equal(symlink("/etc/passwd", link), 0);
-	assert_int_equal(store_locate(f->store, "t/b.json", &path, &err), ERR_ABSENT);
-	(void)snprintf(link, sizeof(link), "%s/out", f->dir);
-	assert_int_equal(symlink("/etc", link), 0);
-	assert_int_equal(store_locate(f->store, "out/passwd", &path, &err), ERR_ABSENT);
-	assert_int_equal(path.len, 0);
-	buf_release(&path);
-}
-
-static size_t entries_of(const char *dir, const char *below)
-{
-	char path[200];
-	size_t count = 0;
-	DIR *handle;
-
-	(void)snprintf(path, sizeof(path), "%s/%s", dir, below);
-	handle = opendir(path);
-	for (const struct dirent *e; handle && (e = readdir(handle));)
-		count += e->d_name[0] != '.';
-	if (handle)
-		(void)closedir(handle);
-	return count;
-}
-
-/* In a process of its own: put "t/k", and be killed or fail at the failpoint. */
-static int put_in_child(const char *dir, const char *points)
-{
-	pid_t pid = fork();
-	int status;
-
-	if (pid == 0) {
-		/* Failpoints are read once a process: so this program, afresh, as putter(). */
-		(void)setenv("PINPIPE_FAILPOINTS", points, 1);
-		(void)execl("/proc/self/exe", "test_store", dir, NULL);
-		_exit(127);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
-}
-
-static int putter(const char *dir)
-{
-	struct store *store;
-	struct err err = { 0 };
-	enum err_code code;
-
-	if (store_file_new(dir, &store, &err) != ERR_OK)
-		return 126;
-	code = store_put(store, "t/k", slice_str("whole"), STORE_CREATE, &err);
-	store_free(store);
-	return (int)code;
-}
-
-/* Whatever the step: all of the object or nothing, and the next writer clears what was left. */
-static void test_killed_between_steps(void **state)
-{
-#ifdef PINPIPE_FAILPOINTS
-	static const struct { const char *points; bool there; } cases[] = {
-		{ "store-temp:kill@1", false }, { "store-synced:kill@1", false },
-		{ "store-linked:kill@1", true }, { "store-dirsync:kill@1", true },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct fixture *f = *state;
-		struct err err = { 0 };
-
-		assert_int_equal(put_in_child(f->dir, cases[i].points), -SIGKILL);
-		if (cases[i].there)
-			assert_object(f->store, "t/k", "whole");
-		assert_int_equal(store_put(f->store, "t/k", slice_str("whole"), STORE_CREATE, &err),
-				 cases[i].there ? ERR_EXISTS : ERR_OK);
-		assert_int_equal(entries_of(f->dir, ".tmp"), 1);	/* this store's own */
-		(void)close_fixture(state);
-		(void)open_file(state);
-	}
-#else
-	(void)state;
-	(void)put_in_child;
-	(void)entries_of;
-	skip();
-#endif
-}
-
-static void test_failing_steps_have_the_right_code(void **state)
-{
-#ifdef PINPIPE_FAILPOINTS
-	static const struct { const char *points; enum err_code code; } cases[] = {
-		{ "store-temp:enospc@1", ERR_SPACE }, { "store-synced:eio@1", ERR_IO },
-		{ "store-linked:eio@1", ERR_UNKNOWN }, { "store-dirsync:eio@1", ERR_UNKNOWN },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct fixture *f = *state;
-
-		assert_int_equal(put_in_child(f->dir, cases[i].points), (int)cases[i].code);
-		if (cases[i].code == ERR_UNKNOWN)
-			assert_object(f->store, "t/k", "whole");
-		else
-			assert_list(f->store, "", "", 0, "");
-		(void)close_fixture(state);
-		(void)open_file(state);
-	}
-#else
-	(void)state;
-	skip();
-#endif
-}
-
-/* What another store is writing is not a leftover. */
-static void test_leftovers_of_the_living_stay(void **state)
-{
-	struct fixture *f = *state;
-	struct store *other = NULL;
-	struct err err = { 0 };
-
-	put(f->store, "a", "x");
-	assert_ok(store_file_new(f->dir, &other, &err));
-	put(other, "b", "x");
-	assert_int_equal(entries_of(f->dir, ".tmp"), 2);
-	store_free(other);
-	assert_int_equal(entries_of(f->dir, ".tmp"), 1);
-	put(f->store, "c", "x");
-}
-
 #define ON(test, open) cmocka_unit_test_setup_teardown(test, open, close_fixture)
 #define CONTRACT(open) \
 	ON(test_create_then_read, open), \
@@ -734,30 +645,26 @@ static void test_leftovers_of_the_living_stay(void **state)
 	ON(test_long_keys, open), \
 	ON(test_put_file, open), \
 	ON(test_put_file_from_another_file_system, open), \
-	ON(test_locate_gives_what_is_there, open), \
+	ON(test_fetch, open), \
+	ON(test_fetch_gives_what_is_there, open), \
+	ON(test_what_is_fetched_stays, open), \
+	ON(test_fetch_all, open), \
+	ON(test_words_come_back, open), \
+	ON(test_words_of_a_put_that_failed, open), \
+	ON(test_words_that_none_may_have, open), \
 	ON(test_of_several_creators_one_wins, open), \
 	ON(test_a_reader_sees_all_or_nothing, open)
-#define FILE_ONLY(test) ON(test, open_file)
 
-int main(int argc, char **argv)
+int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CONTRACT(open_file),
 		CONTRACT(open_memory),
 		CONTRACT(open_faulty),
-		FILE_ONLY(test_symbolic_links_lead_nowhere),
-		FILE_ONLY(test_locate_is_the_path),
-		FILE_ONLY(test_locate_follows_no_links),
-		FILE_ONLY(test_killed_between_steps),
-		FILE_ONLY(test_failing_steps_have_the_right_code),
-		FILE_ONLY(test_leftovers_of_the_living_stay),
-		cmocka_unit_test(test_faulty_fails_the_call_it_was_told),
-		cmocka_unit_test(test_faulty_can_lose_the_answer),
-		cmocka_unit_test(test_memory_has_a_limit),
-		cmocka_unit_test(test_open_by_url),
+		CONTRACT(open_retry),
+		CONTRACT(open_cache),
+		CONTRACT(open_trace),
 	};
 
-	if (argc > 1)
-		return putter(argv[1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,13 +10,13 @@ enum { PATH_LEN_MAX = 200 };
 
 static void test_an_object_put_while_the_listing_runs_leaves_no_hole(void **state)
 {
-	struct racing store = { .base.ops = &racing_ops, .missed = RACING_PIN("1"),
+	struct racing store = { .layer.base.ops = &racing_ops, .missed = RACING_PIN("1"),
 				.listing = "topics/id.pin/partition=0/" };
 	char dir[SCRATCH_NAME_MAX], path[PATH_LEN_MAX];
 	const char *dirs[] = { dir };
 	struct engine_options engine = { .memory_bytes_max = 256 << 20, .threads = 2,
 					 .dirs = dirs, .dir_count = 1 };
-	struct batch_options options = { .store = &store.base, .id = "id" };
+	struct batch_options options = { .store = &store.layer.base, .id = "id" };
 	struct batch_report report;
 	struct models models;
 	struct err err;
@@ -26,8 +26,8 @@ static void test_an_object_put_while_the_listing_runs_leaves_no_hole(void **stat
 	(void)snprintf(path, sizeof(path), "%s/tmp", dir);
 	assert_int_equal(mkdir(path, 0700), 0);
 	(void)snprintf(path, sizeof(path), "%s/lake", dir);
-	assert_ok(store_file_new(path, &store.inner, &err));
-	racing_put_pins(&store.base);
+	assert_ok(store_file_new(path, &store.layer.inner, &err));
+	racing_put_pins(&store.layer.base);
 	assert_ok(models_load(TEST_MODELS, &models, &err));
 	assert_ok(engine_duckdb_new(&engine, &options.engine, &err));
 	options.models = &models;
@@ -39,7 +39,7 @@ static void test_an_object_put_while_the_listing_runs_leaves_no_hole(void **stat
 	batch_report_release(&report);
 	engine_free(options.engine);
 	models_free(&models);
-	store_free(&store.base);
+	store_free(&store.layer.base);
 	scratch_remove(dir);
 }
 

@@ -25,20 +25,20 @@ static struct broker *make_log(struct ended *ended)
 
 static void test_an_object_put_while_a_listing_runs_is_no_fault(void **state)
 {
-	struct racing store = { .base.ops = &racing_ops, .missed = RACING_PIN("1"),
+	struct racing store = { .layer.base.ops = &racing_ops, .missed = RACING_PIN("1"),
 				.listing = "topics/" };
 	const struct duck_options duck_options = { .memory_bytes_max = 64 << 20, .threads = 1 };
 	struct ended ended = ENDED_INIT;
 	struct duck duck = { 0 };
-	struct check_options options = { .store = &store.base, .duck = &duck, .id = "id",
+	struct check_options options = { .store = &store.layer.base, .duck = &duck, .id = "id",
 					 .fault = say_fault };
 	struct check_counts counts;
 	struct models models;
 	struct err err;
 
 	(void)state;
-	store.inner = store_memory_new(1 << 20);
-	racing_put_pins(&store.base);
+	store.layer.inner = store_memory_new(1 << 20);
+	racing_put_pins(&store.layer.base);
 	options.broker = make_log(&ended);
 	assert_ok(duck_open(&duck_options, &duck, &err));
 	assert_ok(models_load(TEST_MODELS, &models, &err));
@@ -51,7 +51,7 @@ static void test_an_object_put_while_a_listing_runs_is_no_fault(void **state)
 	models_free(&models);
 	duck_close(&duck);
 	broker_free(options.broker);
-	store_free(&store.base);
+	store_free(&store.layer.base);
 }
 
 int main(void)

@@ -1,6 +1,7 @@
 /* Columns that a table gets, those that it must not lose, and all rows replaced in one commit. */
 #include "backends/backends.h"
 #include "delta_fixture.h"
+#include "store/layer.h"
 
 #define NAME_AND_SO_ON "\"id\":\"5c1b0b6e-6ffb-4c0a-9d4e-3a1a9c1f0a11\",\"name\":\"a \\\"name\\\"\"," \
 	"\"description\":\"what it is\",\"format\":{\"provider\":\"parquet\",\"options\":{\"a\":\"b\"}},"
@@ -224,59 +225,21 @@ static void test_a_writer_that_was_overtaken(void **state)
 
 /* A store in which another one writes just before the put of a version, so that this is lost. */
 struct store_busy {
-	struct store base;
-	struct store *inner;
+	struct store_layer layer;
 	void (*meddle)(struct store *inner);
 };
 
 static struct store_busy *busy(struct store *base) { return (struct store_busy *)base; }
 
-static enum err_code busy_put(struct store *base, const char *key, struct slice body,
-			      enum store_mode mode, struct err *err)
+static enum err_code busy_put(struct store *base, const struct store_put *put, struct err *err)
 {
 	void (*meddle)(struct store *inner) = busy(base)->meddle;
 
-	if (meddle && mode == STORE_CREATE) {
+	if (meddle && put->mode == STORE_CREATE && !put->path) {
 		busy(base)->meddle = NULL;
-		meddle(busy(base)->inner);
+		meddle(busy(base)->layer.inner);
 	}
-	return store_put(busy(base)->inner, key, body, mode, err);
-}
-
-static enum err_code busy_put_file(struct store *base, const char *key, const char *path,
-				   struct err *err)
-{
-	return store_put_file(busy(base)->inner, key, path, err);
-}
-
-static enum err_code busy_get(struct store *base, const char *key, uint64_t from, uint64_t len,
-			      struct buf *out, struct err *err)
-{
-	return store_get(busy(base)->inner, key, from, len, out, err);
-}
-
-static enum err_code busy_size(struct store *base, const char *key, uint64_t *ret_size,
-			       struct err *err)
-{
-	return store_size(busy(base)->inner, key, ret_size, err);
-}
-
-static enum err_code busy_list(struct store *base, const char *prefix, const char *after,
-			       bool (*each)(void *user, const struct store_entry *entry),
-			       void *user, struct err *err)
-{
-	return store_list(busy(base)->inner, prefix, after, each, user, err);
-}
-
-static enum err_code busy_remove(struct store *base, const char *key, struct err *err)
-{
-	return store_remove(busy(base)->inner, key, err);
-}
-
-static enum err_code busy_locate(struct store *base, const char *key, struct buf *out,
-				 struct err *err)
-{
-	return store_locate(busy(base)->inner, key, out, err);
+	return store_layer_put(base, put, err);
 }
 
 static void busy_free(struct store *base)
@@ -285,9 +248,9 @@ static void busy_free(struct store *base)
 }
 
 static const struct store_ops busy_ops = {
-	.name = "busy", .put = busy_put, .put_file = busy_put_file, .get = busy_get,
-	.size = busy_size, .list = busy_list, .remove = busy_remove, .locate = busy_locate,
-	.free = busy_free,
+	.name = "busy", .layer = true, .put = busy_put, .get = store_layer_get,
+	.stat = store_layer_stat, .list = store_layer_list, .remove = store_layer_remove,
+	.fetch = store_layer_fetch, .can = store_layer_can, .free = busy_free,
 };
 
 static void another_appends(struct store *inner)
@@ -337,13 +300,14 @@ static void test_others_write_while_columns_are_added(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct store_busy in = { .base = { &busy_ops }, .meddle = cases[i].meddle };
+		struct store_busy in = { .layer.base = { &busy_ops }, .meddle = cases[i].meddle };
 		struct delta_table *table = NULL;
 		struct err err = { 0 };
 
-		in.inner = store;
+		in.layer.inner = store;
 		delta_close(open_table(store));
-		assert_int_equal(open_with(&in.base, &wide, DELTA_COLUMNS_EVOLVE, &table, &err),
+		assert_int_equal(open_with(&in.layer.base, &wide, DELTA_COLUMNS_EVOLVE, &table,
+					   &err),
 				 cases[i].code);
 		assert_false(has_key(store, log_key(cases[i].version + 1, ".json")));
 		if (table) {
@@ -414,15 +378,15 @@ static void test_all_rows_are_replaced(void **state)
 /* Nothing of what came in between is lost, and none of it is taken for replaced. */
 static void test_a_replacement_loses_against_an_append(void **state)
 {
-	struct store_busy in = { .base = { &busy_ops }, .meddle = another_appends };
+	struct store_busy in = { .layer.base = { &busy_ops }, .meddle = another_appends };
 	struct delta_table *table = open_table(store);
 	struct err err = { 0 };
 
 	(void)state;
 	append_ok(table, "app", 0);
 	delta_close(table);
-	in.inner = store;
-	table = open_to_replace(&in.base, &fixture_schema);
+	in.layer.inner = store;
+	table = open_to_replace(&in.layer.base, &fixture_schema);
 	assert_int_equal(replace_all(table, 7, &err), ERR_BUSY);
 	assert_non_null(strstr(err.msg, "has moved on from version 1 to 2"));
 	assert_int_equal(delta_file_count(table), 2);

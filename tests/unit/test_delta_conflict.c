@@ -1,6 +1,7 @@
 /* Many writers, lost answers and failing stores: every batch is in the table once. */
 #include "backends/backends.h"
 #include "delta_fixture.h"
+#include "store/layer.h"
 
 #include <pthread.h>
 
@@ -142,8 +143,7 @@ static void test_a_table_removed_under_its_writer(void **state)
 /* A store whose put number `late_at` says that its outcome is unknown, and takes place only after
  * the next `delay` calls. */
 struct store_late {
-	struct store base;
-	struct store *inner;
+	struct store_layer layer;
 	int late_at;
 	int delay;
 	char key[200];
@@ -158,69 +158,38 @@ static void let_in(struct store *store)
 
 	if (!late(store)->key[0] || late(store)->delay-- > 0)
 		return;
-	(void)!store_put(late(store)->inner, late(store)->key, buf_slice(&late(store)->body),
+	(void)!store_put(late(store)->layer.inner, late(store)->key, buf_slice(&late(store)->body),
 			 STORE_CREATE, &err);
 	late(store)->key[0] = '\0';
 }
 
-static enum err_code late_put(struct store *store, const char *key, struct slice body,
-			      enum store_mode mode, struct err *err)
+static enum err_code late_put(struct store *store, const struct store_put *put, struct err *err)
 {
 	let_in(store);
-	if (mode != STORE_CREATE || --late(store)->late_at != 0)
-		return store_put(late(store)->inner, key, body, mode, err);
-	(void)snprintf(late(store)->key, sizeof(late(store)->key), "%s", key);
-	buf_add_slice(&late(store)->body, body);
+	if (put->path || put->mode != STORE_CREATE || --late(store)->late_at != 0)
+		return store_layer_put(store, put, err);
+	(void)snprintf(late(store)->key, sizeof(late(store)->key), "%s", put->key);
+	buf_add_slice(&late(store)->body, put->body);
 	return err_set(err, ERR_UNKNOWN, "no answer");
-}
-
-static enum err_code late_put_file(struct store *store, const char *key, const char *path,
-				   struct err *err)
-{
-	return store_put_file(late(store)->inner, key, path, err);
 }
 
 static enum err_code late_get(struct store *store, const char *key, uint64_t from, uint64_t len,
 			      struct buf *out, struct err *err)
 {
 	let_in(store);
-	return store_get(late(store)->inner, key, from, len, out, err);
-}
-
-static enum err_code late_size(struct store *store, const char *key, uint64_t *ret_size,
-			       struct err *err)
-{
-	return store_size(late(store)->inner, key, ret_size, err);
-}
-
-static enum err_code late_list(struct store *store, const char *prefix, const char *after,
-			       bool (*each)(void *user, const struct store_entry *entry),
-			       void *user, struct err *err)
-{
-	return store_list(late(store)->inner, prefix, after, each, user, err);
-}
-
-static enum err_code late_remove(struct store *store, const char *key, struct err *err)
-{
-	return store_remove(late(store)->inner, key, err);
-}
-
-static enum err_code late_locate(struct store *store, const char *key, struct buf *out,
-				 struct err *err)
-{
-	return store_locate(late(store)->inner, key, out, err);
+	return store_layer_get(store, key, from, len, out, err);
 }
 
 static void late_free(struct store *store)
 {
-	store_free(late(store)->inner);
+	store_free(late(store)->layer.inner);
 	buf_release(&late(store)->body);
 }
 
 static const struct store_ops late_ops = {
-	.name = "late", .put = late_put, .put_file = late_put_file, .get = late_get,
-	.size = late_size, .list = late_list, .remove = late_remove, .locate = late_locate,
-	.free = late_free,
+	.name = "late", .layer = true, .put = late_put, .get = late_get, .stat = store_layer_stat,
+	.list = store_layer_list, .remove = store_layer_remove, .fetch = store_layer_fetch,
+	.can = store_layer_can, .free = late_free,
 };
 
 static void assert_each_once(struct store *store, int64_t commits)
@@ -239,19 +208,19 @@ static void test_a_put_that_comes_through_late(void **state)
 	(void)state;
 	for (int put = 1; put <= 3; put++) {
 		for (int delay = 0; delay < 4; delay++) {
-			struct store_late store = { .base = { &late_ops }, .late_at = put,
+			struct store_late store = { .layer.base = { &late_ops }, .late_at = put,
 						    .delay = delay };
 			struct delta_table *table;
 
-			store.inner = store_memory_new(64 << 20);
+			store.layer.inner = store_memory_new(64 << 20);
 			buf_init(&store.body, 1 << 20);
-			table = open_table(&store.base);
+			table = open_table(&store.layer.base);
 			for (int64_t n = 0; n < 3; n++)
 				append_ok(table, "app", n);
 			delta_close(table);
 			store.delay = 0;
-			assert_each_once(&store.base, 3);
-			store_free(&store.base);
+			assert_each_once(&store.layer.base, 3);
+			store_free(&store.layer.base);
 		}
 	}
 }

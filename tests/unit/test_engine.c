@@ -1,5 +1,6 @@
 /* The engine with records in memory, as the streaming path uses it: whatever fails, it goes on. */
 #include "engine/engine.h"
+#include "fetched.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "scratch.h"
@@ -87,8 +88,8 @@ static void test_clean_and_ask(void **state)
 		"SELECT count(*), count(age), min(_offset), max(ind) FROM user_all" };
 	char path[PATH_LEN_MAX];
 	const char *paths[] = { path };
-	struct engine_table table = { .paths = paths, .path_count = 1,
-				      .model = models_clean(&fixture->models, "user") };
+	struct engine_table table = { .model = models_clean(&fixture->models, "user"),
+				      .file_count = 1 };
 	struct clean_result result;
 	struct answer answer;
 	struct err err;
@@ -100,6 +101,7 @@ static void test_clean_and_ask(void **state)
 	assert_int_equal(result.unreadable, RECORDS / 2);
 	assert_non_null(strstr(buf_cstr(&result.stats), "\"numRecords\":4500"));
 	buf_release(&result.stats);
+	table.files = fetched_of(paths, table.file_count);
 	assert_ok(engine_attach(fixture->engine, &table, 1, &err));
 	assert_ok(engine_ask(fixture->engine, &question, NULL, &answer, &err));
 	assert_int_equal(answer_cell(&answer, 0, 0)->i, RECORDS * 9 / 10);
@@ -117,8 +119,8 @@ static void test_the_range_of_inds_is_known_over_files(void **state)
 					.sql = "SELECT stats(ind) FROM user LIMIT 1" };
 	char names[2][PATH_LEN_MAX];
 	const char *paths[] = { names[0], names[1] };
-	struct engine_table table = { .paths = paths, .path_count = 2,
-				      .model = models_clean(&fixture->models, "user") };
+	struct engine_table table = { .model = models_clean(&fixture->models, "user"),
+				      .file_count = 2 };
 	struct clean_result result;
 	struct answer answer;
 	struct err err;
@@ -128,6 +130,7 @@ static void test_the_range_of_inds_is_known_over_files(void **state)
 		assert_ok(clean(fixture, i ? 300 : 200, RECORDS, 0, names[i], &result, &err));
 		buf_release(&result.stats);
 	}
+	table.files = fetched_of(paths, table.file_count);
 	assert_ok(engine_attach(fixture->engine, &table, 1, &err));
 	assert_ok(engine_ask(fixture->engine, &question, NULL, &answer, &err));
 	assert_true(slice_starts(answer_cell(&answer, 0, 0)->text, "[Min: 0, Max: 299]"));

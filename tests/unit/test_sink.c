@@ -544,13 +544,11 @@ static void test_every_read_may_fail(void **state)
 }
 
 /* A store that takes nothing. */
-static enum err_code take_nothing(struct store *store, const char *key, struct slice body,
-				  enum store_mode mode, struct err *err)
+static enum err_code take_nothing(struct store *store, const struct store_put *put,
+				  struct err *err)
 {
 	(void)store;
-	(void)key;
-	(void)body;
-	(void)mode;
+	(void)put;
 	return err_set(err, ERR_IO, "the store is away");
 }
 

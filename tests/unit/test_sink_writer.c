@@ -68,16 +68,15 @@ static void end_put(int lane, bool done)
 	(void)pthread_mutex_unlock(&lake.lock);
 }
 
-static enum err_code lake_put(struct store *store, const char *key, struct slice body,
-			      enum store_mode mode, struct err *err)
+static enum err_code lake_put(struct store *store, const struct store_put *put, struct err *err)
 {
-	int lane = key[0] - 'a';
+	int lane = put->key[0] - 'a';
 	enum err_code code;
 
-	if (slice_starts(slice_str(key), "dlq/"))
-		return lake.real->put(store, key, body, mode, err);
-	if (begin_put(lane, (int)strtol(key + 2, NULL, 10)))
-		code = lake.real->put(store, key, body, mode, err);
+	if (slice_starts(slice_str(put->key), "dlq/"))
+		return lake.real->put(store, put, err);
+	if (begin_put(lane, (int)strtol(put->key + 2, NULL, 10)))
+		code = lake.real->put(store, put, err);
 	else
 		code = err_set(err, lake.code, "lane %d is away", lane);
 	end_put(lane, code == ERR_OK);

@@ -1,0 +1,68 @@
+#include "flow/table_files.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/resource.h>
+
+/* What else this process has open, the engine's own descriptors of the same files among them. */
+enum { DESCRIPTORS_OTHER = 200, DESCRIPTORS_A_FILE = 2 };
+
+/* What a shell or a service manager lets a process have by default is for tables of fewer files. */
+static enum err_code allow_files(size_t count, struct err *err)
+{
+	rlim_t wanted = (rlim_t)count * DESCRIPTORS_A_FILE + DESCRIPTORS_OTHER;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
+		return ERR_OK;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur > (rlim_t)count)
+		return ERR_OK;
+	return err_set(err, ERR_LIMIT, "the table has %zu files, more than this process may open (ulimit -Hn)",
+		       count);
+}
+
+static char **new_keys(const char *root, const struct delta_table *table, size_t count)
+{
+	char **keys = xcalloc(count, sizeof(*keys));
+
+	for (size_t i = 0; i < count; i++) {
+		size_t room = strlen(root) + strlen(delta_file(table, i)->path) + 2;
+
+		keys[i] = xmalloc(room);
+		(void)snprintf(keys[i], room, "%s/%s", root, delta_file(table, i)->path);
+	}
+	return keys;
+}
+
+enum err_code table_files_open(struct store *store, const char *root,
+			       const struct delta_table *table, struct table_files *ret_files,
+			       struct err *err)
+{
+	struct table_files files = { .count = delta_file_count(table) };
+	enum err_code code = allow_files(files.count, err);
+	char **keys;
+
+	if (code != ERR_OK)
+		return code;
+	files.list = xcalloc(files.count, sizeof(*files.list));
+	keys = new_keys(root, table, files.count);
+	code = store_fetch_all(store, (const char *const *)keys, files.count, files.list, err);
+	for (size_t i = 0; i < files.count; i++)
+		free(keys[i]);
+	free(keys);
+	if (code == ERR_OK)
+		*ret_files = files;
+	else
+		free(files.list);
+	return code;
+}
+
+void table_files_close(struct table_files *files)
+{
+	store_fetched_release_all(files->list, files->count);
+	free(files->list);
+	*files = (struct table_files){ 0 };
+}

@@ -1,0 +1,348 @@
+/*
+ * store_cache.c - fetched objects, kept as files that processes share.
+ *
+ *	<dir>/<64 hex digits>	an object: the SHA-256 of which store it is of, and its key
+ *	<dir>/.<pid>-<n>	one on its way here
+ *
+ * A file gets its name once all of it is on the disk, so what has a name is
+ * whole, after a power cut too. Of two who fetch the same, both write, and the name
+ * goes to the later one; it is the same object.
+ *
+ * Whoever has fetched one holds a shared lock on the file until he closes it.
+ * To remove one takes the exclusive lock, so only what nobody has goes. A file that
+ * lost its name before its reader had the lock is as good as absent to him. The
+ * time of a file's last change is when it was last asked for.
+ */
+#include "store/layer.h"
+#include "store/store_copy.h"
+
+#include "base/dir.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <openssl/sha.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { NAME_MAX_BYTES = 2 * SHA256_DIGEST_LENGTH + 1, SCANS_A_BOUND = 16 };
+
+struct store_cache {
+	struct store_layer layer;
+	char dir[PATH_MAX];
+	int dir_fd;
+	char *of;
+	uint64_t bytes_max;
+	atomic_uint next_temp;
+	pthread_mutex_t lock;		/* what follows, and of scans */
+	uint64_t added;			/* bytes since the last scan; UINT64_MAX: there was none */
+};
+static_assert(offsetof(struct store_cache, layer.base) == 0, "base must be first");
+
+struct kept {
+	char name[NAME_MAX_BYTES];
+	uint64_t size;
+	struct timespec used;
+};
+
+struct kept_list {
+	struct kept *list;
+	size_t count, cap;
+	uint64_t bytes;
+};
+
+static void name_of(const struct store_cache *cache, const char *key, char name[NAME_MAX_BYTES])
+{
+	unsigned char hash[SHA256_DIGEST_LENGTH];
+	struct buf text;
+
+	buf_init(&text, strlen(cache->of) + STORE_KEY_MAX + 2);
+	buf_addf(&text, "%s\n%s", cache->of, key);
+	(void)SHA256((const unsigned char *)text.ptr, text.len, hash);
+	buf_release(&text);
+	for (size_t i = 0; i < sizeof(hash); i++)
+		(void)snprintf(name + 2 * i, 3, "%02x", hash[i]);
+}
+
+/* --- what goes ------------------------------------------------------------------- */
+
+/* Unless somebody has it. */
+static bool cache_drop(const struct store_cache *cache, const char *name)
+{
+	int fd = openat(cache->dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat ours, there;
+	bool dropped = false;
+
+	if (fd < 0)
+		return false;
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &ours) == 0 &&
+	    fstatat(cache->dir_fd, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    ours.st_ino == there.st_ino)
+		dropped = unlinkat(cache->dir_fd, name, 0) == 0;
+	(void)close(fd);
+	return dropped;
+}
+
+static int least_used_first(const void *a, const void *b)
+{
+	const struct timespec *x = &((const struct kept *)a)->used;
+	const struct timespec *y = &((const struct kept *)b)->used;
+
+	if (x->tv_sec != y->tv_sec)
+		return x->tv_sec < y->tv_sec ? -1 : 1;
+	return (x->tv_nsec > y->tv_nsec) - (x->tv_nsec < y->tv_nsec);
+}
+
+static void add_kept(const struct store_cache *cache, const char *name, struct kept_list *all)
+{
+	struct kept *kept;
+	struct stat st;
+
+	if (strlen(name) + 1 != NAME_MAX_BYTES ||
+	    fstatat(cache->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	if (all->count == all->cap) {
+		all->cap = all->cap ? all->cap * 2 : 64;
+		all->list = xreallocarray(all->list, all->cap, sizeof(*all->list));
+	}
+	kept = &all->list[all->count++];
+	memcpy(kept->name, name, NAME_MAX_BYTES);
+	kept->size = (uint64_t)st.st_size;
+	kept->used = st.st_mtim;
+	all->bytes += kept->size;
+}
+
+/* What is kept here; files of writers that are gone are removed on the way. */
+static void cache_scan(const struct store_cache *cache, struct kept_list *all)
+{
+	int fd = openat(cache->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!dir) {
+		if (fd >= 0)
+			(void)close(fd);
+		return;
+	}
+	for (const struct dirent *entry; (entry = readdir(dir));) {
+		if (entry->d_name[0] != '.')
+			add_kept(cache, entry->d_name, all);
+		else if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			(void)cache_drop(cache, entry->d_name);
+	}
+	(void)closedir(dir);
+	if (all->count)
+		qsort(all->list, all->count, sizeof(*all->list), least_used_first);
+}
+
+/* At most `bytes_max` stay, but for what somebody has. */
+static void cache_shrink(struct store_cache *cache, uint64_t bytes_max)
+{
+	struct kept_list all = { 0 };
+
+	cache_scan(cache, &all);
+	for (size_t i = 0; i < all.count && all.bytes > bytes_max; i++) {
+		if (!cache_drop(cache, all.list[i].name))
+			continue;
+		all.bytes -= all.list[i].size;
+		metric_add(METRIC_CACHE_DROPPED, 1);
+	}
+	cache->added = 0;
+	free(all.list);
+}
+
+/* `bytes` came. What other processes add is found by the next scan, which is never far. */
+static void cache_added(struct store_cache *cache, uint64_t bytes)
+{
+	(void)pthread_mutex_lock(&cache->lock);
+	if (cache->added != UINT64_MAX)
+		cache->added += bytes;
+	if (cache->added >= cache->bytes_max / SCANS_A_BOUND)
+		cache_shrink(cache, cache->bytes_max - cache->bytes_max / SCANS_A_BOUND);
+	(void)pthread_mutex_unlock(&cache->lock);
+}
+
+/* --- what comes -------------------------------------------------------------------- */
+
+static void give_kept(const struct store_cache *cache, const char *name, int fd, uint64_t size,
+		 struct store_fetched *ret_fetched)
+{
+	struct buf path;
+
+	buf_init(&path, PATH_MAX + NAME_MAX_BYTES);
+	buf_addf(&path, "%s/%s", cache->dir, name);
+	(void)buf_cstr(&path);			/* ends it */
+	*ret_fetched = (struct store_fetched){ fd, size, path.ptr };
+}
+
+/* False: it is not here, or just going. */
+static bool find_kept(const struct store_cache *cache, const char *name,
+		      struct store_fetched *ret_fetched)
+{
+	int fd = openat(cache->dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		return false;
+	if (flock(fd, LOCK_SH | LOCK_NB) < 0 || fstat(fd, &st) < 0 || st.st_nlink == 0) {
+		(void)close(fd);
+		return false;
+	}
+	(void)futimens(fd, NULL);
+	give_kept(cache, name, fd, (uint64_t)st.st_size, ret_fetched);
+	metric_add(METRIC_CACHE_HITS, 1);
+	return true;
+}
+
+/* A new file, locked; -1 with errno. */
+static int new_temp(struct store_cache *cache, char temp[NAME_MAX_BYTES])
+{
+	struct stat st;
+
+	for (;;) {
+		int fd;
+
+		(void)snprintf(temp, NAME_MAX_BYTES, ".%d-%u", (int)getpid(),
+			       atomic_fetch_add(&cache->next_temp, 1));
+		fd = openat(cache->dir_fd, temp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+			    0600);
+		if (fd < 0 && errno == EEXIST)
+			continue;	/* of the same number, in another container */
+		if (fd < 0)
+			return -1;
+		/* A scan may have taken it for a leftover before the lock was there. */
+		if (flock(fd, LOCK_SH) == 0 && fstat(fd, &st) == 0 && st.st_nlink > 0)
+			return fd;
+		(void)close(fd);
+	}
+}
+
+static enum err_code bring(struct store_cache *cache, const char *key, const char *name,
+			   struct store_fetched *ret_fetched, struct err *err)
+{
+	char temp[NAME_MAX_BYTES];
+	int fd = new_temp(cache, temp);
+	enum err_code code;
+	uint64_t size = 0;
+
+	if (fd < 0)
+		return err_errno(err, "could not make a file in \"%s\"", cache->dir);
+	code = store_copy_to(cache->layer.inner, key, fd, &size, err);
+	if (code == ERR_OK && fdatasync(fd) < 0)
+		code = err_errno(err, "could not sync a file in \"%s\"", cache->dir);
+	if (code == ERR_OK && renameat(cache->dir_fd, temp, cache->dir_fd, name) < 0)
+		code = err_errno(err, "could not name a file in \"%s\"", cache->dir);
+	if (code != ERR_OK) {
+		(void)unlinkat(cache->dir_fd, temp, 0);
+		(void)close(fd);
+		return code;
+	}
+	give_kept(cache, name, fd, size, ret_fetched);
+	cache_added(cache, size);
+	return ERR_OK;
+}
+
+static enum err_code cache_fetch(struct store *store, const char *key,
+				 struct store_fetched *ret_fetched, struct err *err)
+{
+	struct store_cache *cache = (struct store_cache *)store;
+	char name[NAME_MAX_BYTES];
+	enum err_code code;
+
+	name_of(cache, key, name);
+	if (find_kept(cache, name, ret_fetched))
+		return ERR_OK;
+	code = bring(cache, key, name, ret_fetched, err);
+	if (code != ERR_SPACE)
+		return code;
+	(void)pthread_mutex_lock(&cache->lock);		/* the disk is smaller than the bound */
+	cache_shrink(cache, 0);
+	(void)pthread_mutex_unlock(&cache->lock);
+	return bring(cache, key, name, ret_fetched, err);
+}
+
+/* --- what changes ------------------------------------------------------------------- */
+
+static void forget(const struct store_cache *cache, const char *key)
+{
+	char name[NAME_MAX_BYTES];
+
+	name_of(cache, key, name);
+	(void)unlinkat(cache->dir_fd, name, 0);
+}
+
+static enum err_code cache_put(struct store *store, const struct store_put *put, struct err *err)
+{
+	enum err_code code = store_layer_put(store, put, err);
+
+	if (put->mode == STORE_REPLACE)
+		forget((struct store_cache *)store, put->key);
+	return code;
+}
+
+static enum err_code cache_remove(struct store *store, const char *key, struct err *err)
+{
+	enum err_code code = store_layer_remove(store, key, err);
+
+	forget((struct store_cache *)store, key);
+	return code;
+}
+
+/* --- the decorator -------------------------------------------------------------------- */
+
+static void cache_free(struct store *store)
+{
+	struct store_cache *cache = (struct store_cache *)store;
+
+	if (cache->dir_fd >= 0)
+		(void)close(cache->dir_fd);
+	(void)pthread_mutex_destroy(&cache->lock);
+	free(cache->of);
+	store_layer_free(store);
+}
+
+static const struct store_ops cache_ops = {
+	.name = "cache",
+	.layer = true,
+	.put = cache_put,
+	.get = store_layer_get,
+	.stat = store_layer_stat,
+	.list = store_layer_list,
+	.remove = cache_remove,
+	.fetch = cache_fetch,
+	.can = store_layer_can,
+	.free = cache_free,
+};
+
+enum err_code store_cache_new(struct store *inner, const char *dir, const char *of,
+			      uint64_t bytes_max, struct store **ret_store, struct err *err)
+{
+	struct store_cache *cache = xcalloc(1, sizeof(*cache));
+	enum err_code code = dir_make(dir, 0700, err);
+
+	cache->layer = (struct store_layer){ { &cache_ops }, inner };
+	cache->dir_fd = -1;
+	cache->of = xstrdup(of);
+	cache->bytes_max = bytes_max;
+	cache->added = UINT64_MAX;
+	(void)pthread_mutex_init(&cache->lock, NULL);
+	if (code == ERR_OK && !realpath(dir, cache->dir))
+		code = err_errno(err, "could not find \"%s\"", dir);
+	if (code == ERR_OK) {
+		cache->dir_fd = open(cache->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (cache->dir_fd < 0)
+			code = err_errno(err, "could not open \"%s\"", dir);
+	}
+	if (code == ERR_OK)
+		*ret_store = &cache->layer.base;
+	else
+		cache_free(&cache->layer.base);
+	return code;
+}

@@ -1,0 +1,177 @@
+/*
+ * store_retry.c - what a service refused for the moment is asked again.
+ *
+ * A listing that fails on its way goes on behind the last key that it gave, so
+ * that nobody is given one twice; a get that fails gave nothing (store_get()).
+ */
+#include "store/layer.h"
+
+#include "base/backoff.h"
+#include "base/mem.h"
+#include "base/stop.h"
+#include "base/time.h"
+#include "base/trace.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+struct store_retry {
+	struct store_layer layer;
+	int64_t for_ms;
+};
+static_assert(offsetof(struct store_retry, layer.base) == 0, "base must be first");
+
+/* The tries of one call. */
+struct tries {
+	const char *call;
+	const char *key;
+	bool changes;			/* what the store holds: a repeat must be safe */
+	int64_t until_ms;
+	struct backoff backoff;
+};
+
+static struct tries tries_begin(const struct store *store, const char *call, const char *key,
+				bool changes)
+{
+	return (struct tries){
+		.call = call, .key = key, .changes = changes,
+		.until_ms = clock_mono_ms() + ((const struct store_retry *)store)->for_ms,
+		.backoff = { .first_ms = 50, .max_ms = 2000 },
+	};
+}
+
+/*
+ * True, after a wait: the call is to be made again. An answer that was lost on the way (ERR_IO) may
+ * be of a put that took place; one that says "not now" is of none.
+ */
+static bool again(struct tries *tries, enum err_code code, const struct err *err)
+{
+	bool passes = code == ERR_BUSY || code == ERR_TIMEOUT ||
+		      (code == ERR_IO && !tries->changes);
+	int64_t wait_ms;
+
+	if (!passes || stop_requested())
+		return false;
+	wait_ms = backoff_next_ms(&tries->backoff);
+	if (clock_mono_ms() + wait_ms > tries->until_ms)
+		return false;
+	trace_debug("%s \"%s\": %s; it is tried again", tries->call, tries->key, err->msg);
+	clock_sleep_ms(wait_ms);
+	return !stop_requested();
+}
+
+static enum err_code retry_put(struct store *store, const struct store_put *put, struct err *err)
+{
+	struct tries tries = tries_begin(store, "put", put->key, true);
+	enum err_code code;
+
+	do
+		code = store_layer_put(store, put, err);
+	while (again(&tries, code, err));
+	return code;
+}
+
+static enum err_code retry_get(struct store *store, const char *key, uint64_t from, uint64_t len,
+			       struct buf *out, struct err *err)
+{
+	struct tries tries = tries_begin(store, "get", key, false);
+	enum err_code code;
+
+	do
+		code = store_layer_get(store, key, from, len, out, err);
+	while (again(&tries, code, err));
+	return code;
+}
+
+static enum err_code retry_stat(struct store *store, const char *key, struct store_stat *ret_stat,
+				struct err *err)
+{
+	struct tries tries = tries_begin(store, "stat", key, false);
+	enum err_code code;
+
+	do
+		code = store_layer_stat(store, key, ret_stat, err);
+	while (again(&tries, code, err));
+	return code;
+}
+
+struct retry_listing {
+	store_each_fn *each;
+	void *user;
+	char last[STORE_KEY_MAX + 1];
+	bool ended;			/* `each` has seen enough */
+};
+
+static bool retry_give(void *user, const struct store_entry *entry)
+{
+	struct retry_listing *listing = user;
+
+	(void)snprintf(listing->last, sizeof(listing->last), "%s", entry->key);
+	listing->ended = !listing->each(listing->user, entry);
+	return !listing->ended;
+}
+
+/* A service that gives keys gets on: only tries that gave none count. */
+static enum err_code retry_list(struct store *store, const char *prefix, const char *after,
+				store_each_fn *each, void *user, struct err *err)
+{
+	struct retry_listing listing = { .each = each, .user = user };
+	char from[STORE_KEY_MAX + 1] = "";
+	struct tries tries = tries_begin(store, "list", prefix, false);
+	enum err_code code;
+
+	(void)snprintf(listing.last, sizeof(listing.last), "%s", after);
+	do {
+		if (strcmp(listing.last, from) != 0)
+			tries = tries_begin(store, "list", prefix, false);
+		(void)snprintf(from, sizeof(from), "%s", listing.last);
+		code = store_layer_list(store, prefix, from, retry_give, &listing, err);
+	} while (!listing.ended && again(&tries, code, err));
+	return listing.ended ? ERR_OK : code;
+}
+
+/* A key that another try has removed already is success as well. */
+static enum err_code retry_remove(struct store *store, const char *key, struct err *err)
+{
+	struct tries tries = tries_begin(store, "remove", key, false);
+	enum err_code code;
+
+	do
+		code = store_layer_remove(store, key, err);
+	while (again(&tries, code, err));
+	return code;
+}
+
+static enum err_code retry_fetch(struct store *store, const char *key,
+				 struct store_fetched *ret_fetched, struct err *err)
+{
+	struct tries tries = tries_begin(store, "fetch", key, false);
+	enum err_code code;
+
+	do
+		code = store_layer_fetch(store, key, ret_fetched, err);
+	while (again(&tries, code, err));
+	return code;
+}
+
+static const struct store_ops retry_ops = {
+	.name = "retry",
+	.layer = true,
+	.put = retry_put,
+	.get = retry_get,
+	.stat = retry_stat,
+	.list = retry_list,
+	.remove = retry_remove,
+	.fetch = retry_fetch,
+	.can = store_layer_can,
+	.free = store_layer_free,
+};
+
+struct store *store_retry_new(struct store *inner, int64_t for_ms)
+{
+	struct store_retry *retry = xcalloc(1, sizeof(*retry));
+
+	retry->layer = (struct store_layer){ { &retry_ops }, inner };
+	retry->for_ms = for_ms;
+	return &retry->layer.base;
+}

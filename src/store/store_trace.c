@@ -1,0 +1,94 @@
+#include "store/layer.h"
+
+#include "base/mem.h"
+#include "base/time.h"
+#include "base/trace.h"
+
+#include <inttypes.h>
+
+static void trace_call(const char *call, const char *key, int64_t start_us, enum err_code code,
+		 uint64_t bytes)
+{
+	trace_debug("store: %s \"%s\": %s, %" PRIu64 " bytes, %" PRId64 " us", call, key,
+		    err_name(code), bytes, clock_mono_us() - start_us);
+}
+
+static enum err_code trace_put(struct store *store, const struct store_put *put, struct err *err)
+{
+	int64_t start_us = clock_mono_us();
+	enum err_code code = store_layer_put(store, put, err);
+
+	trace_call(put->mode == STORE_CREATE ? "create" : "replace", put->key, start_us, code, put->size);
+	return code;
+}
+
+static enum err_code trace_get(struct store *store, const char *key, uint64_t from, uint64_t len,
+			       struct buf *out, struct err *err)
+{
+	int64_t start_us = clock_mono_us();
+	size_t before = out->len;
+	enum err_code code = store_layer_get(store, key, from, len, out, err);
+
+	trace_call("get", key, start_us, code, out->len - before);
+	return code;
+}
+
+static enum err_code trace_stat(struct store *store, const char *key, struct store_stat *ret_stat,
+				struct err *err)
+{
+	int64_t start_us = clock_mono_us();
+	enum err_code code = store_layer_stat(store, key, ret_stat, err);
+
+	trace_call("stat", key, start_us, code, ret_stat->size);
+	return code;
+}
+
+static enum err_code trace_list(struct store *store, const char *prefix, const char *after,
+				store_each_fn *each, void *user, struct err *err)
+{
+	int64_t start_us = clock_mono_us();
+	enum err_code code = store_layer_list(store, prefix, after, each, user, err);
+
+	trace_call("list", prefix, start_us, code, 0);
+	return code;
+}
+
+static enum err_code trace_remove(struct store *store, const char *key, struct err *err)
+{
+	int64_t start_us = clock_mono_us();
+	enum err_code code = store_layer_remove(store, key, err);
+
+	trace_call("remove", key, start_us, code, 0);
+	return code;
+}
+
+static enum err_code trace_fetch(struct store *store, const char *key,
+				 struct store_fetched *ret_fetched, struct err *err)
+{
+	int64_t start_us = clock_mono_us();
+	enum err_code code = store_layer_fetch(store, key, ret_fetched, err);
+
+	trace_call("fetch", key, start_us, code, ret_fetched->size);
+	return code;
+}
+
+static const struct store_ops store_trace_ops = {
+	.name = "trace",
+	.layer = true,
+	.put = trace_put,
+	.get = trace_get,
+	.stat = trace_stat,
+	.list = trace_list,
+	.remove = trace_remove,
+	.fetch = trace_fetch,
+	.can = store_layer_can,
+	.free = store_layer_free,
+};
+
+struct store *store_trace_new(struct store *inner)
+{
+	struct store_layer *layer = xcalloc(1, sizeof(*layer));
+
+	*layer = (struct store_layer){ { &store_trace_ops }, inner };
+	return &layer->base;
+}
