@@ -118,8 +118,8 @@ static bool cmd_dlq_count_letter(void *user, const struct dlq_entry *entry)
 
 /* --- of a topic: the letters -------------------------------------------- */
 
-static const char *letter_columns[] = { "partition", "offset", "stage", "reason", "value",
-						"done" };
+static const char *letter_columns[] = { "partition", "offset", "last", "stage", "reason",
+						"value", "done" };
 
 struct letters {
 	struct rows rows;
@@ -137,11 +137,13 @@ static bool cmd_dlq_add_letter(void *user, const struct dlq_entry *entry)
 		return false;
 	row[0] = rows_text(rows, entry->partition);
 	row[1] = rows_text(rows, entry->offset);
-	row[2] = rows_text(rows, entry->stage);
-	row[3] = rows_text(rows, entry->reason);
-	row[4] = rows_text(rows, entry->value);
+	if (!slice_eq(entry->last, entry->offset))
+		row[2] = rows_text(rows, entry->last);
+	row[3] = rows_text(rows, entry->stage);
+	row[4] = rows_text(rows, entry->reason);
+	row[5] = rows_text(rows, entry->value);
 	if (letters->with_done)
-		row[5] = (struct cell){ .type = CELL_BOOL, .i = entry->done };
+		row[6] = (struct cell){ .type = CELL_BOOL, .i = entry->done };
 	return true;
 }
 

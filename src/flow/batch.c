@@ -233,8 +233,7 @@ static enum err_code clean_all(struct job *job, struct lake_input *input,
 		return why.code;
 	}
 	code = poison_find(&poison, count, err);
-	if (code == ERR_OK)
-		code = lake_input_forget(input, err);
+	lake_input_forget(input);
 	lake_input_all(input);
 	if (code == ERR_OK)
 		code = batch_clean(job, input, ret_result, err);
@@ -333,9 +332,10 @@ static enum err_code batch_keep(struct job *job, struct lake_input *input,
 			   : batch_commit(job, input, result, &name, err);
 	}
 	buf_release(&name);
-	if (code == ERR_OK)
-		FAIL_AT("batch-committed", err);
-	return code;
+	if (code != ERR_OK)
+		return code;
+	FAIL_AT("batch-committed", err);
+	return lake_input_settle(input, err);
 }
 
 static void note_reach(struct reach *reach, const struct lake_input *input)
@@ -363,9 +363,7 @@ static enum err_code batch_step(struct job *job, bool *ret_more, struct err *err
 	*ret_more = input.object_count > 0;
 	if (code != ERR_OK || !*ret_more)
 		goto out;
-	code = lake_input_forget(&input, err);
-	if (code == ERR_OK)
-		code = clean_all(job, &input, &result, err);
+	code = clean_all(job, &input, &result, err);
 	if (code != ERR_OK)
 		goto out;
 	code = batch_keep(job, &input, &result, err);

@@ -1,20 +1,41 @@
 #include "flow/check_topic.h"
 
 #include "base/mem.h"
+#include "broker/sequence.h"
 #include "flow/census.h"
+#include "flow/dlq_key.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
+/* How far the sink was when an object or letters were put: those of tables are of what it
+ * had put. */
+static bool front_of(const struct checking *checking, const char *name, int32_t *ret_partition,
+		     uint64_t *ret_front)
+{
+	struct lake_object_name object;
+	struct dlq_key key;
+
+	if (lake_object_parse(name, &object)) {
+		*ret_partition = object.partition;
+		*ret_front = object.start;
+		return true;
+	}
+	if (!dlq_key_parse(name, &key) ||
+	    !partition_parse(checking->kind, key.partition, ret_partition))
+		return false;
+	*ret_front = key.old ? key.start : position_ordinal(key.range.upto);
+	return true;
+}
+
 static bool note_front(void *user, const struct store_entry *entry)
 {
 	struct checking *checking = user;
-	struct lake_object_name name;
+	int32_t partition;
 	struct check_part *part;
+	uint64_t front;
 
-	if (!lake_object_parse(entry->key, &name) &&
-	    !lake_dlq_parse(entry->key, checking->kind, &name.topic, &name.partition,
-			    &name.start)) {
+	if (!front_of(checking, entry->key, &partition, &front)) {
 		if (checking->kind == TOPIC_LOG && slice_starts(slice_str(entry->key), "topics/"))
 			check_fault(checking, "\"%s\" is not the name of an object of the lake",
 				    entry->key);
@@ -22,9 +43,9 @@ static bool note_front(void *user, const struct store_entry *entry)
 	}
 	if (entry->size == 0)
 		return true; /* the sink puts no such object */
-	part = check_part_of(checking, name.partition);
-	if ((int64_t)name.start > part->front)
-		part->front = (int64_t)name.start;
+	part = check_part_of(checking, partition);
+	if ((int64_t)front > part->front)
+		part->front = (int64_t)front;
 	return true;
 }
 

@@ -3,16 +3,16 @@
 #include "base/base64.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "broker/sequence.h"
-#include "flow/replayed.h"
+#include "flow/dlq_object.h"
 
+#include <assert.h>
 #include <inttypes.h>
 
 enum {
-	TEXT_MAX = 32 << 20,		/* a batch; one letter of the largest record fits */
-	LETTERS_MAX = 100000,
-	KEY_MAX = STORE_KEY_MAX + 1,
+	NUMBERS_MAX = 10000, /* of one range */
 };
+
+#define BATCH_BYTES_MAX ((size_t)1 << 30)
 
 /* A rendered letter: a line of the batch's text. */
 struct line {
@@ -24,10 +24,14 @@ struct line {
 struct dlq_batch {
 	struct store *store;
 	struct dlq_source source;
+	bool ranged; /* the range is known */
+	struct dlq_range range;
 	struct buf text;
 	struct line *lines;
 	size_t count;
 	size_t cap;
+	uint32_t *numbers; /* of the range's objects, ascending: those that are ours */
+	size_t number_count;
 };
 
 struct dlq_source dlq_source_of(const struct lake_table *table, int32_t partition)
@@ -35,7 +39,6 @@ struct dlq_source dlq_source_of(const struct lake_table *table, int32_t partitio
 	return (struct dlq_source){
 		.stage = table->kind == TOPIC_LOG ? "batch" : "stream",
 		.table = table->model->model.name,
-		.shared = table->shared->count > 1,
 		.topic = lake_table_topic(table),
 		.partition = partition,
 	};
@@ -47,7 +50,7 @@ struct dlq_batch *dlq_batch_new(struct store *store, const struct dlq_source *so
 
 	batch->store = store;
 	batch->source = *source;
-	buf_init(&batch->text, TEXT_MAX);
+	buf_init(&batch->text, BATCH_BYTES_MAX);
 	return batch;
 }
 
@@ -57,8 +60,11 @@ void dlq_batch_free(struct dlq_batch *batch)
 		return;
 	buf_release(&batch->text);
 	free(batch->lines);
+	free(batch->numbers);
 	free(batch);
 }
+
+/* --- collecting --------------------------------------------------------- */
 
 static void dlq_put_member(struct buf *out, const char *name, struct slice value)
 {
@@ -67,21 +73,28 @@ static void dlq_put_member(struct buf *out, const char *name, struct slice value
 	buf_add_char(out, ',');
 }
 
-static void put_letter(struct buf *out, const struct dlq_batch *batch,
+static void dlq_put_position(struct buf *out, const char *name, struct position position)
+{
+	char text[POSITION_TEXT_MAX];
+
+	dlq_put_member(out, name, slice_of(text, position_text(position, text)));
+}
+
+static void put_letter(struct buf *out, const struct dlq_source *source,
 		       const struct dlq_letter *letter)
 {
-	char partition[PARTITION_TEXT_MAX], offset[POSITION_TEXT_MAX];
-	size_t partition_len =
-		partition_text(batch->source.topic.kind, batch->source.partition, partition);
-	size_t offset_len = position_text(letter->position, offset);
+	char partition[PARTITION_TEXT_MAX];
+	size_t len = partition_text(source->topic.kind, source->partition, partition);
 
 	buf_add_char(out, '{');
-	dlq_put_member(out, "topic", slice_str(batch->source.topic.name));
-	dlq_put_member(out, "partition", slice_of(partition, partition_len));
-	dlq_put_member(out, "offset", slice_of(offset, offset_len));
-	dlq_put_member(out, "stage", slice_str(batch->source.stage));
-	if (batch->source.table)
-		dlq_put_member(out, "table", slice_str(batch->source.table));
+	dlq_put_member(out, "topic", slice_str(source->topic.name));
+	dlq_put_member(out, "partition", slice_of(partition, len));
+	dlq_put_position(out, "offset", letter->position);
+	if (position_cmp(letter->last, letter->position) > 0)
+		dlq_put_position(out, "last", letter->last);
+	dlq_put_member(out, "stage", slice_str(source->stage));
+	if (source->table)
+		dlq_put_member(out, "table", slice_str(source->table));
 	dlq_put_member(out, "reason", slice_str(letter->reason));
 	buf_addf(out, "\"timestamp_ms\":%" PRId64 ",\"value\":", letter->timestamp_ms);
 	if (letter->value.ptr) {
@@ -98,12 +111,15 @@ enum err_code dlq_batch_add(struct dlq_batch *batch, const struct dlq_letter *le
 {
 	size_t at = batch->text.len;
 
-	put_letter(&batch->text, batch, letter);
-	if (batch->count == LETTERS_MAX || buf_full(&batch->text)) {
+	put_letter(&batch->text, &batch->source, letter);
+	if (buf_full(&batch->text) || batch->text.len - at > DLQ_OBJECT_BYTES_MAX) {
 		batch->text.len = at;
 		batch->text.full = false;
-		return err_set(err, ERR_LIMIT, "%zu dead letters are as many as fit into an object",
-			       batch->count);
+		return err_set(
+			err, ERR_LIMIT,
+			"a dead letter of %zu bytes beside %zu others is more than a commit may"
+			" have",
+			letter->value.len, batch->count);
 	}
 	if (batch->count == batch->cap) {
 		batch->cap = batch->cap ? batch->cap * 2 : 16;
@@ -115,297 +131,284 @@ enum err_code dlq_batch_add(struct dlq_batch *batch, const struct dlq_letter *le
 
 size_t dlq_batch_count(const struct dlq_batch *batch) { return batch->count; }
 
+/* --- writing ------------------------------------------------------------ */
+
+void dlq_batch_range(struct dlq_batch *batch, const struct position *from, struct position upto)
+{
+	struct dlq_range range = dlq_range_of(from, upto);
+
+	if (!batch->ranged || dlq_range_cmp(&range, &batch->range) != 0)
+		batch->number_count = 0;
+	batch->ranged = true;
+	batch->range = range;
+}
+
 static int by_position(const void *a, const void *b)
 {
 	return position_cmp(((const struct line *)a)->position, ((const struct line *)b)->position);
 }
 
-static void dlq_put_key(struct buf *out, const struct dlq_source *source, uint64_t start)
+static void note_number(struct dlq_batch *batch, uint32_t number)
 {
-	if (source->shared)
-		lake_dlq_shared_key(out, source->topic.kind, source->topic.name, source->partition,
-				    start, source->table);
-	else
-		lake_dlq_key(out, source->topic.kind, source->topic.name, source->partition, start);
+	batch->numbers =
+		xreallocarray(batch->numbers, batch->number_count + 1, sizeof(*batch->numbers));
+	batch->numbers[batch->number_count++] = number;
+}
+
+/* Under the first number, of those behind the range's objects so far, where nothing else stands. */
+static enum err_code dlq_put_object(struct dlq_batch *batch, struct slice body, struct err *err)
+{
+	uint32_t number = batch->number_count ? batch->numbers[batch->number_count - 1] : 0;
+	enum err_code code = ERR_EXISTS;
+	struct buf key;
+
+	buf_init(&key, DLQ_KEY_MAX * 2); /* one that is too long is the store's to refuse */
+	while (code == ERR_EXISTS && number++ < NUMBERS_MAX) {
+		dlq_key_put(&key, batch->source.topic, batch->source.partition, &batch->range,
+			    number, batch->source.table);
+		code = store_put_once(batch->store, buf_cstr(&key), body, err);
+	}
+	buf_release(&key);
+	if (code == ERR_OK)
+		note_number(batch, number);
+	return code;
+}
+
+/* From line `at` on as many as an object holds; returns the line after them. */
+static size_t fill_object(const struct dlq_batch *batch, size_t at, struct buf *body)
+{
+	size_t end = at;
+
+	buf_clear(body);
+	while (end < batch->count && end - at < DLQ_OBJECT_LETTERS_MAX &&
+	       body->len + batch->lines[end].len <= DLQ_OBJECT_BYTES_MAX) {
+		buf_add(body, batch->text.ptr + batch->lines[end].at, batch->lines[end].len);
+		end++;
+	}
+	return end;
 }
 
 enum err_code dlq_batch_write(struct dlq_batch *batch, struct err *err)
 {
-	struct buf key, body;
-	enum err_code code;
+	size_t before = batch->number_count;
+	enum err_code code = ERR_OK;
+	struct buf body;
 
 	if (batch->count == 0)
 		return ERR_OK;
-	buf_init(&key, KEY_MAX);
-	buf_init(&body, batch->text.len);
+	assert(batch->ranged);
+	buf_init(&body, DLQ_OBJECT_BYTES_MAX);
 	qsort(batch->lines, batch->count, sizeof(*batch->lines), by_position);
-	for (size_t i = 0; i < batch->count; i++)
-		buf_add(&body, batch->text.ptr + batch->lines[i].at, batch->lines[i].len);
-	dlq_put_key(&key, &batch->source, position_ordinal(batch->lines[0].position));
-	code = store_put_once(batch->store, buf_cstr(&key), buf_slice(&body), err);
+	for (size_t at = 0; at < batch->count && code == ERR_OK;) {
+		at = fill_object(batch, at, &body);
+		code = dlq_put_object(batch, buf_slice(&body), err);
+	}
 	if (code == ERR_OK) {
 		batch->count = 0;
 		buf_clear(&batch->text);
+	} else {
+		batch->number_count = before;
 	}
 	buf_release(&body);
-	buf_release(&key);
 	return code;
 }
 
-enum err_code dlq_batch_put(struct dlq_batch *batch, const struct dlq_letter *letter,
-			    struct err *err)
-{
-	enum err_code code = dlq_batch_add(batch, letter, err);
+/* --- settling ------------------------------------------------------------ */
 
-	if (code != ERR_LIMIT || batch->count == 0)
-		return code;
-	code = dlq_batch_write(batch, err);
-	return code == ERR_OK ? dlq_batch_add(batch, letter, err) : code;
-}
-
-/* --- reading ----------------------------------------------------------- */
-
-struct reading {
-	struct store *store;
-	bool (*each)(void *user, const struct dlq_entry *entry);
-	void *user;
-	struct json_parser *parser;
-	struct buf body;		/* of the object being read */
-	struct buf value;
-	const struct replayed *replayed; /* NULL: it is not asked for */
-	bool with_done;
-	enum err_code code;
-	struct err *err;
+struct settling {
+	const struct dlq_batch *batch;
+	struct dlq_listing lost;
+	struct dlq_listing old; /* by their names; which of them have lost, their letters tell */
 };
 
-static void reading_init(struct reading *reading, struct store *store, struct err *err)
+static bool is_own_object(const struct dlq_batch *batch, const struct dlq_key *key)
 {
-	*reading = (struct reading){ .store = store, .err = err };
-	reading->parser = json_parser_new(TEXT_MAX);
-	buf_init(&reading->body, TEXT_MAX);
-	buf_init(&reading->value, TEXT_MAX);
-}
-
-static void reading_release(struct reading *reading)
-{
-	json_parser_free(reading->parser);
-	buf_release(&reading->body);
-	buf_release(&reading->value);
-}
-
-static bool dlq_get_text(struct json object, const char *name, struct slice *ret)
-{
-	struct json member;
-
-	return json_member(object, name, &member) && json_get_string(member, ret);
-}
-
-static bool get_value(struct reading *reading, struct json object, struct slice *ret)
-{
-	struct json member;
-	struct slice text;
-
-	buf_clear(&reading->value);
-	*ret = slice_of(NULL, 0);
-	if (!json_member(object, "value", &member))
+	if (dlq_range_cmp(&key->range, &batch->range) != 0)
 		return false;
-	if (json_type(member) == JSON_NULL)
-		return true;
-	if (!json_get_string(member, &text) || !base64_decode(&reading->value, text))
+	for (size_t i = 0; i < batch->number_count; i++)
+		if (batch->numbers[i] == key->number)
+			return true;
+	return false;
+}
+
+/*
+ * An object that begins where progress was, or after it, and before where it is now, and is not
+ * what was committed, can be no other commit's: those end before it or begin behind.
+ */
+static bool has_lost(const struct dlq_batch *batch, const struct dlq_key *key)
+{
+	const struct dlq_range *range = &batch->range;
+
+	if (!dlq_key_is_of(key, batch->source.table))
 		return false;
-	*ret = slice_str("");
-	if (reading->value.len)
-		*ret = buf_slice(&reading->value);
+	if (!dlq_range_is_before(&key->range, range->upto) ||
+	    (!range->begins && (dlq_range_is_before(&key->range, range->from) ||
+				position_cmp(key->range.upto, range->from) <= 0)))
+		return false;
+	return !is_own_object(batch, key);
+}
+
+static bool settle_listed(void *user, const struct store_entry *entry)
+{
+	struct settling *settling = user;
+	struct dlq_key key;
+
+	if (dlq_key_parse(entry->key, &key) && !key.old && has_lost(settling->batch, &key))
+		dlq_list_add(&settling->lost, entry);
 	return true;
 }
 
-static bool parse_entry(struct reading *reading, struct slice line, struct dlq_entry *ret)
+static bool settle_listed_old(void *user, const struct store_entry *entry)
 {
-	struct json root, timestamp;
-	struct err err;
+	struct settling *settling = user;
+	struct dlq_key key;
 
-	if (json_parse(reading->parser, line, &root, &err) != ERR_OK)
-		return false;
-	ret->table = slice_of(NULL, 0);
-	(void)dlq_get_text(root, "table", &ret->table);
-	return json_type(root) == JSON_OBJECT && dlq_get_text(root, "topic", &ret->topic) &&
-	       dlq_get_text(root, "partition", &ret->partition) &&
-	       dlq_get_text(root, "offset", &ret->offset) &&
-	       dlq_get_text(root, "stage", &ret->stage) &&
-	       dlq_get_text(root, "reason", &ret->reason) &&
-	       json_member(root, "timestamp_ms", &timestamp) &&
-	       json_get_i64(timestamp, &ret->timestamp_ms) && get_value(reading, root, &ret->value);
+	if (dlq_key_parse(entry->key, &key) && key.old)
+		dlq_list_add(&settling->old, entry);
+	return true;
 }
 
-/* False: enough, or `reading->code` says why not. */
-static bool read_object(struct reading *reading, const char *key)
+/* Names in the order of their text are in the order of the positions they begin with. */
+static enum err_code settle_list(struct settling *settling, struct err *err)
 {
-	struct slice rest;
-
-	buf_clear(&reading->body);
-	reading->code = store_get(reading->store, key, 0, UINT64_MAX, &reading->body, reading->err);
-	if (reading->code == ERR_ABSENT) {	/* forgotten since it was listed */
-		reading->code = ERR_OK;
-		return true;
-	}
-	rest = buf_slice(&reading->body);
-	while (reading->code == ERR_OK && rest.len > 0) {
-		const char *end = memchr(rest.ptr, '\n', rest.len);
-		size_t len = end ? (size_t)(end - rest.ptr) : rest.len;
-		struct dlq_entry entry;
-
-		if (!end || !parse_entry(reading, slice_of(rest.ptr, len), &entry)) {
-			reading->code = err_set(reading->err, ERR_CORRUPT,
-						"\"%s\": byte %zu does not begin a dead letter", key,
-						reading->body.len - rest.len);
-			break;
-		}
-		entry.done = reading->replayed &&
-			     replayed_has(reading->replayed, entry.topic, entry.table,
-					  entry.partition, entry.offset);
-		if ((!entry.done || reading->with_done) && !reading->each(reading->user, &entry))
-			return false;
-		rest = slice_from(rest, len + 1);
-	}
-	return reading->code == ERR_OK;
-}
-
-static bool read_listed(void *user, const struct store_entry *entry)
-{
-	return replayed_is_marker(entry->key) || read_object(user, entry->key);
-}
-
-enum err_code dlq_query(struct store *store, const struct dlq_query *query,
-			bool (*each)(void *user, const struct dlq_entry *entry), void *user,
-			struct err *err)
-{
-	struct replayed *replayed = NULL;
-	struct reading reading;
+	const struct dlq_batch *batch = settling->batch;
+	char from[POSITION_TEXT_MAX];
+	struct buf prefix, after;
 	enum err_code code;
-	struct buf prefix;
 
-	/* First, so that what is committed meanwhile is not yet done, rather than nowhere. */
-	code = replayed_load(store, query->topic, query->committed, query->committed_user,
-			     &replayed, err);
-	if (code != ERR_OK)
-		return code;
-	buf_init(&prefix, KEY_MAX);
-	buf_addf(&prefix, "dlq/%s%s", query->topic ? query->topic : "", query->topic ? "/" : "");
-	reading_init(&reading, store, err);
-	reading.each = each;
-	reading.user = user;
-	reading.replayed = replayed;
-	reading.with_done = query->with_done;
-	code = store_list(store, buf_cstr(&prefix), "", read_listed, &reading, err);
+	buf_init(&prefix, DLQ_KEY_MAX);
+	buf_init(&after, DLQ_KEY_MAX);
+	dlq_key_dir(&prefix, batch->source.topic, batch->source.partition);
+	if (!batch->range.begins) {
+		(void)position_text(batch->range.from, from);
+		buf_addf(&after, "%s%s", buf_cstr(&prefix), from);
+	}
+	code = store_list(batch->store, buf_cstr(&prefix), buf_cstr(&after), settle_listed,
+			  settling, err);
+	buf_addf(&prefix, "%s+", batch->source.topic.name);
 	if (code == ERR_OK)
-		code = reading.code;
-	reading_release(&reading);
-	replayed_free(replayed);
+		code = store_list(batch->store, buf_cstr(&prefix), "", settle_listed_old, settling,
+				  err);
+	buf_release(&after);
 	buf_release(&prefix);
 	return code;
 }
 
-enum err_code dlq_list(struct store *store, const char *topic,
-		       bool (*each)(void *user, const struct dlq_entry *entry), void *user,
-		       struct err *err)
-{
-	struct dlq_query query = { .topic = topic };
-
-	return dlq_query(store, &query, each, user, err);
-}
-
-/* --- the letters of one stage and partition ---------------------------- */
-
-/* Looks at the objects whose first ordinal is at or above `from`. */
-struct search {
-	struct reading reading;
+/* An old object's letters are of one source, and in order: the first tells. */
+struct first_letter {
 	const struct dlq_source *source;
-	uint64_t from;
-	/* Of the object just read: is it of our stage, and where does it end? */
 	bool ours;
-	uint64_t end;
-	uint64_t end_max;	/* of all */
-	bool forget;		/* remove ours */
+	bool known;
+	struct position position;
 };
 
-/* A letter without a table is older than tables shared topics: then its stage tells enough. */
-static bool of_source(const struct dlq_entry *entry, const struct dlq_source *source)
+static bool look_at_first(void *user, const struct dlq_entry *entry)
 {
-	return slice_is(entry->stage, source->stage) &&
-	       (!source->table || !entry->table.ptr || slice_is(entry->table, source->table));
+	struct first_letter *first = user;
+
+	first->ours = dlq_entry_is_of(entry, first->source);
+	first->known = position_parse(entry->offset, &first->position);
+	return false;
 }
 
-static bool look_at_letter(void *user, const struct dlq_entry *entry)
+static int by_start_downwards(const void *a, const void *b)
 {
-	struct search *search = user;
-	struct position position;
+	uint64_t x = ((const struct dlq_listed *)a)->key.start;
+	uint64_t y = ((const struct dlq_listed *)b)->key.start;
 
-	search->ours = of_source(entry, search->source);
-	if (!search->ours || !position_parse(entry->offset, &position))
-		return false;		/* all of an object are of one stage */
-	search->end = position_ordinal(position) + 1;
-	return true;
+	return (x < y) - (x > y);
 }
 
-static bool search_listed(void *user, const struct store_entry *entry)
+/* What a program of before left behind progress when it died: the last of its objects, if any. */
+static enum err_code settle_old(struct settling *settling, struct err *err)
 {
-	struct search *search = user;
-	struct reading *reading = &search->reading;
-	struct slice topic;
-	int32_t partition;
-	uint64_t start;
+	const struct dlq_batch *batch = settling->batch;
+	const struct dlq_range *range = &batch->range;
+	enum err_code code = ERR_OK;
+	struct dlq_reader reader;
 
-	if (!lake_dlq_parse(entry->key, search->source->topic.kind, &topic, &partition, &start) ||
-	    start < search->from)
-		return true;
-	search->ours = false;
-	(void)read_object(reading, entry->key);
-	if (reading->code != ERR_OK || !search->ours)
-		return reading->code == ERR_OK;
-	if (search->end > search->end_max)
-		search->end_max = search->end;
-	if (search->forget)
-		reading->code = store_remove(reading->store, entry->key, reading->err);
-	return reading->code == ERR_OK;
-}
+	if (settling->old.count == 0)
+		return ERR_OK;
+	dlq_reader_init(&reader, batch->store);
+	qsort(settling->old.at, settling->old.count, sizeof(*settling->old.at), by_start_downwards);
+	for (size_t i = 0; i < settling->old.count && code == ERR_OK; i++) {
+		struct first_letter first = { .source = &batch->source };
+		const char *key = settling->old.at[i].text;
 
-static enum err_code search_run(struct search *search, struct store *store, struct err *err)
-{
-	const struct dlq_source *source = search->source;
-	enum err_code code;
-	struct buf prefix;
-
-	buf_init(&prefix, KEY_MAX);
-	reading_init(&search->reading, store, err);
-	search->reading.each = look_at_letter;
-	search->reading.user = search;
-	lake_dlq_prefix(&prefix, source->topic.kind, source->topic.name, source->partition);
-	/* Not with `after`: beyond ten digits the order of keys is not that of ordinals. */
-	code = store_list(store, buf_cstr(&prefix), "", search_listed, search, err);
-	if (code == ERR_OK)
-		code = search->reading.code;
-	reading_release(&search->reading);
-	buf_release(&prefix);
+		code = dlq_reader_each(&reader, key, look_at_first, &first, err);
+		if (code != ERR_OK || !first.known ||
+		    (!range->begins && position_cmp(first.position, range->from) <= 0))
+			break;
+		if (first.ours && position_cmp(first.position, range->upto) <= 0)
+			code = store_remove(batch->store, key, err);
+	}
+	dlq_reader_release(&reader);
 	return code;
 }
 
-enum err_code dlq_forget_after(struct store *store, const struct dlq_source *source,
-			       int64_t ordinal, struct err *err)
+enum err_code dlq_settle(struct dlq_batch *batch, struct err *err)
 {
-	struct search search = { .source = source,
-				 .from = (uint64_t)(ordinal + 1),
-				 .forget = true };
+	struct settling settling = { .batch = batch };
+	enum err_code code;
 
-	return search_run(&search, store, err);
+	assert(batch->ranged);
+	code = settle_list(&settling, err);
+	for (size_t i = 0; i < settling.lost.count && code == ERR_OK; i++)
+		code = store_remove(batch->store, settling.lost.at[i].text, err);
+	if (code == ERR_OK)
+		code = settle_old(&settling, err);
+	dlq_list_release(&settling.lost);
+	dlq_list_release(&settling.old);
+	return code;
 }
 
-enum err_code dlq_end(struct store *store, const struct dlq_source *source, uint64_t from,
-		      uint64_t *ret_end, struct err *err)
-{
-	struct search search = { .source = source, .from = from, .end_max = from };
-	enum err_code code = search_run(&search, store, err);
+/* --- all of a table ------------------------------------------------------- */
 
-	if (code == ERR_OK)
-		*ret_end = search.end_max;
+static bool list_any(void *user, const struct store_entry *entry)
+{
+	dlq_list_add(user, entry);
+	return true;
+}
+
+static enum err_code is_of_table(struct dlq_reader *reader, const struct dlq_listed *listed,
+				 const struct dlq_source *source, bool *ret, struct err *err)
+{
+	struct first_letter first = { .source = source };
+	enum err_code code = ERR_OK;
+
+	*ret = false;
+	if (!listed->known)
+		return ERR_OK;
+	if (listed->key.old) {
+		code = dlq_reader_each(reader, listed->text, look_at_first, &first, err);
+		*ret = first.ours;
+	} else {
+		*ret = dlq_key_is_of(&listed->key, source->table);
+	}
+	return code;
+}
+
+enum err_code dlq_remove_all(struct store *store, const struct lake_table *table, struct err *err)
+{
+	struct dlq_source source = dlq_source_of(table, 0);
+	struct dlq_listing list = { 0 };
+	struct dlq_reader reader;
+	enum err_code code;
+	struct buf prefix;
+
+	buf_init(&prefix, DLQ_KEY_MAX);
+	buf_addf(&prefix, "dlq/%s/", table->topic);
+	dlq_reader_init(&reader, store);
+	code = store_list(store, buf_cstr(&prefix), "", list_any, &list, err);
+	for (size_t i = 0; i < list.count && code == ERR_OK; i++) {
+		bool ours;
+
+		code = is_of_table(&reader, &list.at[i], &source, &ours, err);
+		if (code == ERR_OK && ours)
+			code = store_remove(store, list.at[i].text, err);
+	}
+	dlq_list_release(&list);
+	dlq_reader_release(&reader);
+	buf_release(&prefix);
 	return code;
 }

@@ -2,11 +2,16 @@
  * dlq.h - dead letters: what could not go on, with its coordinates, the reason
  * and its raw bytes.
  *
- * A stage collects the dead letters of one batch of one partition and writes
- * them, create-only, before the commit that covers the batch. After a crash
- * between the two the same records are read again, so a stage first calls
- * dlq_forget_after(), which removes its own entries past what is committed.
- * One process a stage and lake (each takes a lock), so nobody else's are hit.
+ *  1. A stage collects the letters of what one commit of one partition passes, and writes them
+ *     before that commit. The objects are named by the range that it passes (dlq_key.h) and are put
+ *     create-only. Their bytes are a pure function of the records, so whoever cleans the same range
+ *     again, after a crash or beside another, finds its objects there already.
+ *  2. Where another stands in its place (letters by another model), a next number is taken.
+ *  3. Who has committed a range may remove what others wrote for it, for those have lost:
+ *     dlq_settle(). Nothing else is ever removed, but by a rebuild, which replaces a table's.
+ *  4. So what lies in the lake may be more than what counts: letters of a commit that never was.
+ *     Who reads gets each letter once (dlq_query()); those past the table's progress its stage
+ *     brings once more, and only who knows that can tell.
  *
  * Ownership: a batch borrows its store. Threads: one at a time a batch; batches
  * share nothing but the store.
@@ -14,23 +19,25 @@
 #ifndef FLOW_DLQ_H
 #define FLOW_DLQ_H
 
+#include "flow/dlq_key.h"
 #include "flow/lake.h"
 
 struct dlq_letter {
 	struct position position;
-	int64_t timestamp_ms;
+	struct position last;		/* of a range of records that were lost; of one record that,
+					   or nothing (zero) */
+	int64_t timestamp_ms;		/* the record's; 0: it is not known */
 	struct slice value;		/* null: a tombstone */
 	const char *reason;
 };
 
 struct dlq_batch;
 
-/* Whose letters: a stage's ("sink", "batch" or "stream"), and of the last two a table's; several
- * tables may read one topic. Texts are borrowed. */
+/* Whose letters: the sink's, or a table's; several tables may read one topic. Texts are
+ * borrowed. */
 struct dlq_source {
-	const char *stage;
+	const char *stage; /* "sink", "batch" or "stream" */
 	const char *table; /* NULL: the sink's */
-	bool shared; /* with other tables: then the table stands in the keys */
 	struct topic_ref topic;
 	int32_t partition;
 };
@@ -38,46 +45,59 @@ struct dlq_source {
 /* Of the stage that makes this table. */
 struct dlq_source dlq_source_of(const struct lake_table *table, int32_t partition);
 
+struct dlq_batch;
+
 MUST_USE struct dlq_batch *dlq_batch_new(struct store *store, const struct dlq_source *source);
 void dlq_batch_free(struct dlq_batch *batch);
-/* ERR_LIMIT: the batch is full; write it first. Letters may come in any order. */
+/* Letters may come in any order. ERR_LIMIT: there are too many; the batch is as it was. */
 MUST_USE enum err_code dlq_batch_add(struct dlq_batch *batch, const struct dlq_letter *letter,
-				     struct err *err);
-/* As dlq_batch_add(), but a batch that is full is written first, so that there are several objects.
- * After an error the letter is not in it and may be put again. */
-MUST_USE enum err_code dlq_batch_put(struct dlq_batch *batch, const struct dlq_letter *letter,
 				     struct err *err);
 size_t dlq_batch_count(const struct dlq_batch *batch);
 /*
- * Writes one object named by the first ordinal; durable on ERR_OK, and the batch is empty again.
- * May be called again after an error: what an earlier try has written is recognised. ERR_EXISTS:
- * other letters are there already.
+ * What the commit passes that the letters belong to: from after `from`, the last position done
+ * before it, up to `upto`. NULL: nothing was done before. Give where the partition was born,
+ * instead of NULL, if there was another stream of that name: its letters are not of this range.
+ * The same range once more changes nothing.
+ */
+void dlq_batch_range(struct dlq_batch *batch, const struct position *from, struct position upto);
+/*
+ * Writes the letters of the range, in one object or several; durable on ERR_OK, and the batch is
+ * empty again. May be called again after an error: what an earlier try has written is recognised.
  */
 MUST_USE enum err_code dlq_batch_write(struct dlq_batch *batch, struct err *err);
+/*
+ * The range is committed, with the letters that were written for it since dlq_batch_range(), if
+ * any: remove the other objects of the source that begin in it. To be called where there may be
+ * some: after the first commit of a start, and the first after somebody else was faster.
+ */
+MUST_USE enum err_code dlq_settle(struct dlq_batch *batch, struct err *err);
+
+/* Remove all letters of a table: others come in their place. */
+MUST_USE enum err_code dlq_remove_all(struct store *store, const struct lake_table *table,
+				      struct err *err);
 
 /*
- * Remove the source's letters whose ordinal is above `ordinal` (-1: all). The
- * letters of an object belong to one commit, so it is past it as a whole or not at all.
+ * How far a stage is that leaves no gap between its letters and its other output: the last position
+ * that its letters tell of beyond `after` (NULL: at all). *ret_any false: none.
  */
-MUST_USE enum err_code dlq_forget_after(struct store *store, const struct dlq_source *source,
-					int64_t ordinal, struct err *err);
+MUST_USE enum err_code dlq_end(struct store *store, const struct dlq_source *source,
+			       const struct position *after, bool *ret_any,
+			       struct position *ret_last, struct err *err);
 
 /*
- * How far a stage is that leaves no gap between its letters and its other output: the ordinal after
- * the last of its letters at or above `from`, or `from` if there is none.
+ * Calls `each` for every letter of a topic (NULL: all), each once, partition by partition in the
+ * order of the ranges; the value is decoded.
  */
-MUST_USE enum err_code dlq_end(struct store *store, const struct dlq_source *source, uint64_t from,
-			       uint64_t *ret_end, struct err *err);
-
-/* Calls `each` for every letter of a topic (NULL: all), in order; the value is decoded. */
 struct dlq_entry {
 	struct slice topic;
 	struct slice partition;
 	struct slice offset;
+	struct slice last; /* of a range of lost records; else as offset */
 	struct slice stage;
 	struct slice table; /* null: none is named */
 	struct slice reason;
-	int64_t timestamp_ms;
+	int64_t timestamp_ms; /* 0: not known */
+	int64_t written_ms;   /* the object's, by the store's clock; informative */
 	struct slice value;
 	bool done; /* a replay made it a row */
 };

@@ -9,8 +9,6 @@
 #define TEN_DIGITS_MAX INT64_C(9999999999)
 
 static const char objects[] = "topics";
-static const char letters[] = "dlq";
-static const char letters_extension[] = "ndjson";
 
 static enum err_code check_topic(const struct lake_table *table, struct slice topic, const char *id,
 				 struct err *err)
@@ -241,22 +239,6 @@ enum err_code lake_list_objects(struct store *store, struct lake_partition where
 	return code;
 }
 
-void lake_dlq_prefix(struct buf *out, enum topic_kind kind, const char *topic, int32_t partition)
-{
-	char part[PARTITION_TEXT_MAX];
-
-	(void)partition_text(kind, partition, part);
-	buf_clear(out);
-	buf_addf(out, "%s/%s/partition=%s/%s+%s+", letters, topic, part, topic, part);
-}
-
-void lake_dlq_key(struct buf *out, enum topic_kind kind, const char *topic, int32_t partition,
-		  uint64_t start)
-{
-	lake_dlq_prefix(out, kind, topic, partition);
-	buf_addf(out, "%010" PRIu64 ".ndjson", start);
-}
-
 /* The text between two marks; `rest` moves behind it. False: `end` is not there. */
 static bool take_until(struct slice *rest, char end, struct slice *ret)
 {
@@ -313,7 +295,7 @@ static bool lake_parse(const char *key, const char *place, const char *extension
 {
 	struct slice rest = slice_str(key);
 	struct lake_object_name name;
-	struct slice part, text, number;
+	struct slice part, text;
 
 	if (!take_until(&rest, '/', &text) || !slice_is(text, place) ||
 	    !take_until(&rest, '/', &name.topic) ||
@@ -325,8 +307,6 @@ static bool lake_parse(const char *key, const char *place, const char *extension
 	    !take_until(&rest, '+', &text) || !slice_eq(text, part) ||
 	    !take_until(&rest, '.', &text) || !slice_is(rest, extension))
 		return false;
-	if (slice_is(rest, letters_extension) && take_until(&text, '+', &number))
-		text = number; /* a table of several comes behind it */
 	if (!lake_parse_start(text, &name.start))
 		return false;
 	*ret = name;
@@ -336,24 +316,4 @@ static bool lake_parse(const char *key, const char *place, const char *extension
 bool lake_object_parse(const char *key, struct lake_object_name *ret)
 {
 	return lake_parse(key, objects, "json", TOPIC_LOG, ret);
-}
-
-void lake_dlq_shared_key(struct buf *out, enum topic_kind kind, const char *topic,
-			 int32_t partition, uint64_t start, const char *table)
-{
-	lake_dlq_prefix(out, kind, topic, partition);
-	buf_addf(out, "%010" PRIu64 "+%s.ndjson", start, table);
-}
-
-bool lake_dlq_parse(const char *key, enum topic_kind kind, struct slice *ret_topic,
-		    int32_t *ret_partition, uint64_t *ret_start)
-{
-	struct lake_object_name name;
-
-	if (!lake_parse(key, letters, letters_extension, kind, &name))
-		return false;
-	*ret_topic = name.topic;
-	*ret_partition = name.partition;
-	*ret_start = name.start;
-	return true;
 }

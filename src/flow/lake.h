@@ -4,7 +4,7 @@
  *	topics/<topic>/partition=<p>/<topic>+<p>+<start offset, 10 digits>.json
  *	topics/<topic>/generation=<g>/partition=<p>/…
  *	manifests/<topic>/…			see manifest.h, history.h
- *	dlq/<topic>/partition=<p>/<topic>+<p>+<start offset, 10 digits>.ndjson
+ *	dlq/<topic>/partition=<p>/<from>-<upto>….ndjson		(dlq_key.h)
  *	tables/<id>_<table>_clean | <id>_<table>_table
  *	results/<analysis>.json|csv|parquet, results/runs/<run>.json
  *
@@ -20,9 +20,9 @@
  * A dead letter object holds one JSON object a line:
  *	{"topic":…,"partition":"0","offset":"00000000000000000005","stage":"sink|batch|stream",
  *	 "table":"clicks","reason":…,"timestamp_ms":…,"value":"<base64 of the raw bytes>"}
- * (value null: a tombstone; no table: of the sink, or older than tables were named)
- * and is named by the ordinal of its first entry. Of a stream, <p> is the shard
- * ("shardId-000000000000") and offset the sequence number.
+ * (value null: a tombstone, or, with "last" beside "offset", a range of records that were lost; no
+ * table: of the sink, or older than tables were named; timestamp_ms the record's, 0 where it is not
+ * known). Of a stream, <p> is the shard ("shardId-000000000000") and offset the sequence number.
  */
 #ifndef FLOW_LAKE_H
 #define FLOW_LAKE_H
@@ -104,16 +104,5 @@ MUST_USE enum err_code lake_list_objects(struct store *store, struct lake_partit
 					 int64_t after,
 					 bool (*each)(void *user, const struct lake_entry *entry),
 					 void *user, struct err *err);
-
-void lake_dlq_prefix(struct buf *out, enum topic_kind kind, const char *topic, int32_t partition);
-void lake_dlq_key(struct buf *out, enum topic_kind kind, const char *topic, int32_t partition,
-		  uint64_t start);
-/* Of a table that shares its topic: two of them may bury a record of the same ordinal, one of them
- * after the models have changed. "…+0000000000+clicks.ndjson". */
-void lake_dlq_shared_key(struct buf *out, enum topic_kind kind, const char *topic,
-			 int32_t partition, uint64_t start, const char *table);
-/* False: not the name of dead letters of this kind of topic. */
-bool lake_dlq_parse(const char *key, enum topic_kind kind, struct slice *ret_topic,
-		    int32_t *ret_partition, uint64_t *ret_start);
 
 #endif

@@ -2,7 +2,6 @@
 
 #include "base/json.h"
 #include "base/mem.h"
-#include "base/time.h"
 #include "broker/sequence.h"
 
 #include <assert.h>
@@ -120,8 +119,7 @@ static enum err_code lake_input_bury(struct raw_input *base, const struct raw_re
 				     const char *reason, struct err *err)
 {
 	struct lake_input *input = (struct lake_input *)base;
-	struct dlq_letter letter = { .timestamp_ms = clock_wall_ms(), .value = record->value,
-				     .reason = reason };
+	struct dlq_letter letter = { .value = record->value, .reason = reason };
 	struct lake_part *part;
 	int32_t partition = 0;
 	enum err_code code;
@@ -133,7 +131,7 @@ static enum err_code lake_input_bury(struct raw_input *base, const struct raw_re
 	part = lake_input_find_part(input, partition);
 	assert(part);	/* the record came from one of them */
 	(void)pthread_mutex_lock(&input->letters_lock);
-	code = dlq_batch_put(part->letters, &letter, err);
+	code = dlq_batch_add(part->letters, &letter, err);
 	(void)pthread_mutex_unlock(&input->letters_lock);
 	return code;
 }
@@ -399,20 +397,24 @@ enum err_code lake_input_end(struct lake_input *input, struct err *err)
 	return code;
 }
 
-enum err_code lake_input_forget(struct lake_input *input, struct err *err)
+void lake_input_forget(struct lake_input *input)
 {
-	enum err_code code = ERR_OK;
-	struct dlq_source source;
-
-	for (size_t i = 0; i < input->part_count && code == ERR_OK; i++) {
+	for (size_t i = 0; i < input->part_count; i++) {
 		struct lake_part *part = input->parts[i];
 
 		dlq_batch_free(part->letters);
 		part->letters = new_letters(input, part->partition);
-		source = dlq_source_of(input->table, part->partition);
-		code = dlq_forget_after(input->store, &source, part->done, err);
 	}
-	return code;
+}
+
+static void lake_input_set_range(struct lake_part *part)
+{
+	struct position from;
+
+	if (part->done >= 0)
+		from = position_of_offset((uint64_t)part->done);
+	dlq_batch_range(part->letters, part->done >= 0 ? &from : NULL,
+			position_of_offset((uint64_t)part->end));
 }
 
 enum err_code lake_input_write_dead(struct lake_input *input, struct err *err)
@@ -420,7 +422,19 @@ enum err_code lake_input_write_dead(struct lake_input *input, struct err *err)
 	enum err_code code = ERR_OK;
 
 	for (size_t i = 0; i < input->part_count && code == ERR_OK; i++)
-		if (dlq_batch_count(input->parts[i]->letters) > 0)
+		if (input->parts[i]->end != input->parts[i]->done) {
+			lake_input_set_range(input->parts[i]);
 			code = dlq_batch_write(input->parts[i]->letters, err);
+		}
+	return code;
+}
+
+enum err_code lake_input_settle(struct lake_input *input, struct err *err)
+{
+	enum err_code code = ERR_OK;
+
+	for (size_t i = 0; i < input->part_count && code == ERR_OK; i++)
+		if (input->parts[i]->end != input->parts[i]->done)
+			code = dlq_settle(input->parts[i]->letters, err);
 	return code;
 }

@@ -6,6 +6,7 @@
  *	engine_clean()         reads all of them, or a range (see `narrow`)
  *	lake_input_end()       checks that nothing is missing between them
  *	lake_input_write_dead()
+ *	lake_input_settle()    once it is committed
  *
  * The n-th line of an object is the record at its start offset + n, so how far
  * an object reaches is known once it was read.
@@ -14,8 +15,7 @@
  * lake_input_poison(); from then on it is a dead letter and the engine does not
  * see it.
  *
- * Dead letters are collected and written in batches, some perhaps while the
- * engine is still at it: after a failed run call lake_input_forget().
+ * Dead letters are collected; after a failed run call lake_input_forget().
  *
  * Ownership: lake_input_release() frees all; store and texts are borrowed.
  * Threads: the engine's, while it cleans; else the caller's one.
@@ -104,8 +104,11 @@ void lake_input_poison(struct lake_input *input, uint64_t record, const char *re
  * two objects records are missing that are no dead letters of the sink, or two objects overlap.
  */
 MUST_USE enum err_code lake_input_end(struct lake_input *input, struct err *err);
-/* Drop what was collected, and what is in the lake past `done`. */
-MUST_USE enum err_code lake_input_forget(struct lake_input *input, struct err *err);
+/* Drop what was collected. */
+void lake_input_forget(struct lake_input *input);
+/* Before the commit, … */
 MUST_USE enum err_code lake_input_write_dead(struct lake_input *input, struct err *err);
+/* … and after it: letters of others for what it passed go away. */
+MUST_USE enum err_code lake_input_settle(struct lake_input *input, struct err *err);
 
 #endif

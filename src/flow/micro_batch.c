@@ -176,7 +176,7 @@ static enum err_code micro_batch_bury_item(const struct batch_item *item, const 
 		.reason = reason,
 	};
 
-	return dlq_batch_put(item->shard->letters, &letter, err);
+	return dlq_batch_add(item->shard->letters, &letter, err);
 }
 
 enum err_code micro_batch_take_letters(struct micro_batch *batch, struct err *err)

@@ -79,7 +79,8 @@ static enum err_code rebuild_clean(struct rebuild *rebuild, struct err *err)
 struct kept_letters {
 	const struct rebuild *rebuild;
 	struct dlq_source source;
-	struct dlq_batch *batch; /* of the source's partition */
+	struct dlq_batch *batch; /* of the source's partition, … */
+	struct position last;	 /* … up to here */
 	enum err_code code;
 	struct err *err;
 };
@@ -92,8 +93,12 @@ static bool letter_is_ours(const struct dlq_source *source, const struct dlq_ent
 
 static enum err_code write_kept_letters(struct kept_letters *kept)
 {
-	enum err_code code = kept->batch ? dlq_batch_write(kept->batch, kept->err) : ERR_OK;
+	enum err_code code = ERR_OK;
 
+	if (kept->batch) {
+		dlq_batch_range(kept->batch, NULL, kept->last);
+		code = dlq_batch_write(kept->batch, kept->err);
+	}
 	dlq_batch_free(kept->batch);
 	kept->batch = NULL;
 	return code;
@@ -106,6 +111,7 @@ static enum err_code keep_letter(struct kept_letters *kept, const struct dlq_ent
 	struct dlq_letter letter = { .position = position, .timestamp_ms = entry->timestamp_ms,
 				     .value = entry->value, .reason = reason };
 
+	(void)position_parse(entry->last, &letter.last);
 	(void)snprintf(reason, sizeof(reason), "%.*s", SLICE_ARG(entry->reason));
 	if (kept->batch && kept->source.partition != partition &&
 	    write_kept_letters(kept) != ERR_OK)
@@ -114,7 +120,9 @@ static enum err_code keep_letter(struct kept_letters *kept, const struct dlq_ent
 	if (!kept->batch)
 		kept->batch = dlq_batch_new((struct store *)(uintptr_t)&kept->rebuild->staging.base,
 					    &kept->source);
-	return dlq_batch_put(kept->batch, &letter, kept->err);
+	if (dlq_batch_count(kept->batch) == 0 || position_cmp(letter.last, kept->last) > 0)
+		kept->last = letter.last;
+	return dlq_batch_add(kept->batch, &letter, kept->err);
 }
 
 static bool look_at_old_letter(void *user, const struct dlq_entry *entry)

@@ -283,8 +283,9 @@ static bool is_settled(const struct replay *replay, const struct dlq_entry *entr
 static bool is_wanted(const struct replay *replay, const struct dlq_entry *entry)
 {
 	const char *reason = replay->options->reason;
+	int64_t ms = entry->timestamp_ms ? entry->timestamp_ms : entry->written_ms;
 
-	return entry->timestamp_ms >= replay->options->since_ms &&
+	return ms >= replay->options->since_ms &&
 	       (!reason || memmem(entry->reason.ptr, entry->reason.len, reason, strlen(reason)));
 }
 

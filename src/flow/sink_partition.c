@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/time.h"
+#include "broker/sequence.h"
 
 #include <assert.h>
 
@@ -98,6 +99,10 @@ struct sink_job *sink_partition_close(struct sink_partition *partition)
 	job->end = partition->next;
 	buf_init(&job->key, STORE_KEY_MAX * 2);	/* one that is too long is the store's to refuse */
 	if (partition->letters) {
+		struct position from = position_of_offset(partition->start - 1);
+
+		dlq_batch_range(partition->letters, partition->start > 0 ? &from : NULL,
+				position_of_offset(partition->next - 1));
 		job->letters = partition->letters;
 		partition->letters = NULL;
 	} else {

@@ -1,6 +1,7 @@
 #include "flow/sink_recover.h"
 
 #include "base/trace.h"
+#include "broker/sequence.h"
 #include "flow/dlq.h"
 
 enum { OBJECT_MAX = 1 << 30 };	/* as sink.flush_bytes */
@@ -106,6 +107,19 @@ static enum err_code read_newest(struct store *store, const char *key, uint64_t 
 	return code;
 }
 
+/* The ordinal after the last letter at or above `from`, or `from`. */
+static enum err_code end_of_letters(struct store *store, const struct dlq_source *source,
+				    uint64_t from, uint64_t *ret_end, struct err *err)
+{
+	struct position after = position_of_offset(from - 1), last;
+	bool any;
+	enum err_code code = dlq_end(store, source, from > 0 ? &after : NULL, &any, &last, err);
+
+	if (code == ERR_OK)
+		*ret_end = any ? position_ordinal(last) + 1 : from;
+	return code;
+}
+
 /*
  * Objects and letters are put strictly in order, so whichever of the two
  * reaches further tells the end.
@@ -130,7 +144,7 @@ enum err_code sink_recover(struct store *store, const char *topic, int32_t parti
 		code = read_newest(store, buf_cstr(&key), newest.start, &place, err);
 	}
 	if (code == ERR_OK)
-		code = dlq_end(store, &source, place.next, &end, err);
+		code = end_of_letters(store, &source, place.next, &end, err);
 	if (code == ERR_OK && newest.empty && newest.empty_start >= end)
 		code = clear_from(store, topic, partition, end, err);
 	if (code == ERR_OK) {

@@ -282,35 +282,6 @@ static enum err_code staging_clear(struct store *store, const char *root, struct
 	return code;
 }
 
-/* Remove the letters of the table, all of them, partition by partition. */
-static enum err_code forget_letters(struct store *store, const struct lake_table *place,
-				    struct err *err)
-{
-	struct dlq_source source = dlq_source_of(place, 0);
-	char prefix[KEY_ROOM], after[KEY_ROOM] = "";
-	struct next_key next;
-	enum err_code code;
-
-	(void)snprintf(prefix, sizeof(prefix), "dlq/%s/", place->topic);
-	for (;;) {
-		struct slice topic;
-		uint64_t start;
-
-		code = first_below(store, prefix, after, &next, err);
-		if (code != ERR_OK || !next.key[0])
-			return code;
-		(void)snprintf(after, sizeof(after), "%s", next.key);
-		if (!lake_dlq_parse(next.key, place->kind, &topic, &source.partition, &start))
-			continue;
-		code = dlq_forget_after(store, &source, -1, err);
-		if (code != ERR_OK)
-			return code;
-		/* '0' comes right after '/': behind all of the partition. */
-		(void)snprintf(after, sizeof(after), "%.*s0",
-			       (int)(strrchr(next.key, '/') - next.key), next.key);
-	}
-}
-
 static enum err_code copy_letters(struct store *store, const char *root, struct err *err)
 {
 	char prefix[KEY_ROOM], after[KEY_ROOM] = "";
@@ -341,7 +312,7 @@ static enum err_code put_letters_over(struct store *store, const struct lake_tab
 				      struct err *err)
 {
 	char key[KEY_ROOM];
-	enum err_code code = forget_letters(store, place, err);
+	enum err_code code = dlq_remove_all(store, place, err);
 
 	if (code == ERR_OK && FAILPOINT("rebuild-forgot"))
 		code = err_set(err, ERR_IO, "injected fault");

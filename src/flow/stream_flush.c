@@ -143,12 +143,24 @@ static enum err_code stream_table_clean(struct stream_table *table, struct strea
 	return code;
 }
 
+/* Where nothing is done, letters before the first record are another stream's of this name. */
+static void stream_flush_set_range(struct stream_shard *shard)
+{
+	struct position from = shard->like;
+
+	if (shard->done.any)
+		from = position_made_whole(shard->done.position, shard->like);
+	dlq_batch_range(shard->batch.letters, &from, shard->read.position);
+}
+
 static enum err_code write_letters(struct stream_table *table, struct err *err)
 {
 	for (size_t i = 0; i < table->shard_count; i++) {
 		struct dlq_batch *letters = table->shards[i]->batch.letters;
 		enum err_code code;
 
+		if (table->shards[i]->dirty)
+			stream_flush_set_range(table->shards[i]);
 		if (dlq_batch_count(letters) == 0)
 			continue;
 		code = dlq_batch_write(letters, err);
@@ -204,12 +216,26 @@ static enum err_code try_flush(struct stream_table *table, struct stream_flush *
 	if (code != ERR_OK)
 		return code;
 	code = stream_table_commit(table, flush, err);
+	flush->ours = code == ERR_OK;
 	if (code == ERR_EXISTS) { /* an earlier try whose answer was lost, or another's */
 		trace_warn("table \"%s\" has this batch already; it is dropped", table->place.root);
 		flush->rows = 0;
 		code = ERR_OK;
 	}
 	return code;
+}
+
+/*
+ * Letters that an earlier run, or another worker, wrote for what this one has committed first. Left
+ * where they are, they are passed over as doubles.
+ */
+static void settle_letters(struct stream_shard *shard, bool ours)
+{
+	struct err err;
+
+	if (ours && !shard->settled && dlq_settle(shard->batch.letters, &err) != ERR_OK)
+		trace_warn("letters of no commit may be left: %s", err.msg);
+	shard->settled = ours;
 }
 
 /* The micro-batch is in the table. Another one may have committed even more. */
@@ -222,6 +248,7 @@ static enum err_code move_on(struct stream_table *table, struct err *err)
 
 		if (!shard->dirty)
 			continue;
+		settle_letters(shard, table->flush.ours);
 		code = delta_progress(table->delta, shard->app_id, &shard->done, err);
 		if (code == ERR_OK && position_cmp(shard->read.position, shard->done.position) < 0)
 			shard->read = shard->done;

@@ -164,19 +164,6 @@ static enum err_code look_where(struct stream_table *table, struct stream_shard 
 	return ERR_OK;
 }
 
-/* Those that a run wrote which did not come to its commit. What is before the first record is
- * another stream's of this name. */
-static void stream_table_forget_letters(struct stream_table *table, struct stream_shard *shard)
-{
-	struct dlq_source source = dlq_source_of(&table->place, shard->partition);
-	int64_t kept = (int64_t)position_ordinal(shard->like) - 1;
-	int64_t done = shard->done.any ? (int64_t)position_ordinal(shard->done.position) : -1;
-	struct err err;
-
-	if (dlq_forget_after(table->store, &source, done > kept ? done : kept, &err) != ERR_OK)
-		trace_warn("%s", err.msg);
-}
-
 enum err_code stream_table_assign(struct stream_table *table, const struct topic_info *info,
 				  int32_t partition, struct err *err)
 {
@@ -194,8 +181,7 @@ enum err_code stream_table_assign(struct stream_table *table, const struct topic
 	code = find_generation(table, shard, info->uid, err);
 	if (code == ERR_OK)
 		code = look_where(table, shard, its->first, err);
-	if (code == ERR_OK)
-		stream_table_forget_letters(table, shard);
+	shard->settled = false;
 	return code;
 }
 
@@ -274,7 +260,9 @@ static enum err_code tell_loss(struct stream_table *table, struct stream_shard *
 			       const struct reader_event *gap, struct err *err)
 {
 	char reason[80], first[POSITION_TEXT_MAX], last[POSITION_TEXT_MAX];
-	struct dlq_letter letter = { .position = gap->first, .reason = reason };
+	struct dlq_letter letter = { .position = gap->first,
+				     .last = gap->last,
+				     .reason = reason };
 
 	if (!gap_is_loss(gap->gap) || !lake_table_leads(&table->place))
 		return ERR_OK;
@@ -283,7 +271,7 @@ static enum err_code tell_loss(struct stream_table *table, struct stream_shard *
 	(void)snprintf(reason, sizeof(reason), "%s in the log", gap_reason_text(gap->gap));
 	trace_error("shard %s of stream \"%s\": %s to %s are lost (%s); a dead letter says so",
 		    shard->batch.text, table->place.topic, first, last, gap_reason_text(gap->gap));
-	return dlq_batch_put(shard->batch.letters, &letter, err);
+	return dlq_batch_add(shard->batch.letters, &letter, err);
 }
 
 enum err_code stream_table_gap(struct stream_table *table, struct stream_shard *shard,

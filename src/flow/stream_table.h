@@ -35,6 +35,7 @@ struct stream_shard {
 	struct delta_progress read; /* the last record in the table or the micro-batch */
 	bool proved;		    /* the log's record at `done` was seen to be the table's, or
 				       cannot be */
+	bool settled;		    /* what others left of letters where we began is gone */
 	bool dirty;		    /* records or letters of it wait for a flush */
 	bool asked;		    /* for a gap once more, from after `read` */
 	struct position like;	    /* any position of it */
@@ -44,6 +45,7 @@ struct stream_shard {
 struct stream_flush {
 	struct delta_add add; /* the data file in its place; path NULL: there is none */
 	bool cleaned;	      /* all of it is in the file, or letters */
+	bool ours;	      /* the commit is this process' own */
 	struct poison poison;
 	uint64_t rows;
 	uint64_t dead;

@@ -137,7 +137,7 @@ def test_what_is_no_json_is_a_dead_letter(run, gateway, data_dir):
     summary = json.loads(run("dlq", "--dir", data_dir, "--format", "json").stdout)
     assert sum(kind["letters"] for kind in summary) == 3
     assert not any("byte 2" in kind["reason"] for kind in summary)  # kinds, not places
-    (raw,) = data_dir.glob(f"lake/dlq/{PIN}/partition=0/{PIN}+0+0000000001.ndjson")
+    (raw,) = data_dir.glob(f"lake/dlq/{PIN}/partition=0/{0:020}-{3:020}.ndjson")
     assert base64.b64decode(json.loads(raw.read_text().split("\n")[1])["value"]) == b"\xff\xfe"
 
 

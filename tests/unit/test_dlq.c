@@ -1,4 +1,4 @@
-/* Dead letters come back as they went in, and only a stage's own are forgotten. */
+/* Dead letters come back as they went in, each once; and only those that lost are removed. */
 #include "backends/backends.h"
 #include "base/mem.h"
 #include "broker/sequence.h"
@@ -17,10 +17,21 @@ static struct dlq_letter letter(uint64_t offset, const char *value)
 	};
 }
 
+static const char *table_of(const char *stage) { return strcmp(stage, "sink") ? "pin" : NULL; }
+
 /* The letters of a stage and a partition. */
 static struct dlq_source from(const char *stage, int32_t partition)
 {
-	return (struct dlq_source){ .stage = stage, .topic = topic, .partition = partition };
+	return (struct dlq_source){
+		.stage = stage, .table = table_of(stage), .topic = topic, .partition = partition
+	};
+}
+
+static void set_range(struct dlq_batch *batch, int64_t after, uint64_t upto)
+{
+	struct position at = position_of_offset((uint64_t)after);
+
+	dlq_batch_range(batch, after < 0 ? NULL : &at, position_of_offset(upto));
 }
 
 static struct dlq_batch *new_batch(struct store *store, const char *stage)
@@ -30,45 +41,98 @@ static struct dlq_batch *new_batch(struct store *store, const char *stage)
 	return dlq_batch_new(store, &source);
 }
 
-static void forget_after(struct store *store, const char *stage, int32_t partition, int64_t ordinal)
-{
-	struct dlq_source source = from(stage, partition);
-	struct err err;
-
-	assert_ok(dlq_forget_after(store, &source, ordinal, &err));
-}
-
-static uint64_t end_of(struct store *store, int32_t partition, uint64_t at)
+/* The end of the sink's letters beyond an offset; -1: there are none. */
+static int64_t end_after(struct store *store, int32_t partition, int64_t after)
 {
 	struct dlq_source source = from("sink", partition);
+	struct position at = position_of_offset((uint64_t)after), last;
 	struct err err;
-	uint64_t end;
+	bool any;
 
-	assert_ok(dlq_end(store, &source, at, &end, &err));
-	return end;
+	assert_ok(dlq_end(store, &source, after < 0 ? NULL : &at, &any, &last, &err));
+	return any ? (int64_t)position_ordinal(last) : -1;
 }
 
-static void write_letters(struct store *store, const char *stage, uint64_t first, uint64_t count)
+/* Letters [first, first + count) as those of the range (after, upto]; the batch has written
+ * them. */
+static struct dlq_batch *write_range(struct store *store, const char *stage, int64_t after,
+				     uint64_t upto, uint64_t first, uint64_t count,
+				     const char *value)
 {
 	struct dlq_batch *batch = new_batch(store, stage);
 	struct err err = { 0 };
 
 	for (uint64_t i = count; i-- > 0;) {	/* from the last to the first: any order will do */
-		struct dlq_letter one = letter(first + i, "raw");
+		struct dlq_letter one = letter(first + i, value);
 
 		assert_ok(dlq_batch_add(batch, &one, &err));
 	}
+	set_range(batch, after, upto);
 	assert_ok(dlq_batch_write(batch, &err));
+	return batch;
+}
+
+static void write_letters(struct store *store, const char *stage, uint64_t first, uint64_t count)
+{
+	dlq_batch_free(write_range(store, stage, (int64_t)first - 1, first + count - 1, first,
+				   count, "raw"));
+}
+
+static void settle(struct dlq_batch *batch)
+{
+	struct err err = { 0 };
+
+	assert_ok(dlq_settle(batch, &err));
 	dlq_batch_free(batch);
+}
+
+/* As programs before ranges wrote it: an object of one letter. */
+static void write_old(struct store *store, const char *stage, uint64_t offset)
+{
+	const char *table = table_of(stage);
+	struct err err = { 0 };
+	struct buf key, body;
+
+	buf_init(&key, 1000);
+	buf_init(&body, 1000);
+	buf_addf(&key, "dlq/t/partition=0/t+0+%010llu.ndjson", (unsigned long long)offset);
+	buf_addf(&body,
+		 "{\"topic\":\"t\",\"partition\":\"0\",\"offset\":\"%020llu\",\"stage\":\"%s\","
+		 "%s%s%s\"reason\":\"no \\\"JSON\\\"\",\"timestamp_ms\":1,\"value\":\"YQ==\"}\n",
+		 (unsigned long long)offset, stage, table ? "\"table\":\"" : "", table ? table : "",
+		 table ? "\"," : "");
+	assert_ok(store_put(store, buf_cstr(&key), buf_slice(&body), STORE_CREATE, &err));
+	buf_release(&body);
+	buf_release(&key);
+}
+
+static bool count_key(void *user, const struct store_entry *entry)
+{
+	(void)entry;
+	(*(int *)user)++;
+	return true;
+}
+
+static int objects_in(struct store *store)
+{
+	struct err err = { 0 };
+	int count = 0;
+
+	assert_ok(store_list(store, "dlq/", "", count_key, &count, &err));
+	return count;
 }
 
 /* Appends "stage:offset " of a letter. */
 static bool collect(void *user, const struct dlq_entry *entry)
 {
-	struct position position;
+	struct position position, last;
 
 	assert_true(position_parse(entry->offset, &position));
-	buf_addf(user, "%.*s:%d ", SLICE_ARG(entry->stage), (int)position_ordinal(position));
+	assert_true(position_parse(entry->last, &last));
+	buf_addf(user, "%.*s:%d", SLICE_ARG(entry->stage), (int)position_ordinal(position));
+	if (position_cmp(last, position) != 0)
+		buf_addf(user, "-%d", (int)position_ordinal(last));
+	buf_add_char(user, ' ');
 	return true;
 }
 
@@ -94,13 +158,15 @@ static void test_format(void **state)
 	(void)state;
 	buf_init(&body, 10000);
 	assert_ok(dlq_batch_write(batch, &err));	/* nothing to write */
+	set_range(batch, 4, 6);
 	assert_ok(dlq_batch_add(batch, &tombstone, &err));
 	assert_ok(dlq_batch_add(batch, &bytes, &err));
 	assert_int_equal(dlq_batch_count(batch), 2);
 	assert_ok(dlq_batch_write(batch, &err));
 	assert_int_equal(dlq_batch_count(batch), 0);
-	assert_ok(store_get(store, "dlq/t/partition=0/t+0+0000000005.ndjson", 0, UINT64_MAX, &body,
-			    &err));
+	assert_ok(store_get(store,
+			    "dlq/t/partition=0/00000000000000000004-00000000000000000006.ndjson", 0,
+			    UINT64_MAX, &body, &err));
 	assert_string_equal(buf_cstr(&body),
 		"{\"topic\":\"t\",\"partition\":\"0\",\"offset\":\"00000000000000000005\","
 		"\"stage\":\"sink\",\"reason\":\"no \\\"JSON\\\"\",\"timestamp_ms\":1600000000005,"
@@ -148,6 +214,7 @@ static void test_values_come_back(void **state)
 
 		assert_ok(dlq_batch_add(batch, &one, &err));
 	}
+	set_range(batch, -1, 3);
 	assert_ok(dlq_batch_write(batch, &err));
 	assert_ok(dlq_list(store, "t", look, &seen, &err));
 	assert_int_equal(seen.count, 3);
@@ -169,54 +236,166 @@ static void test_list_is_in_order(void **state)
 	store_free(store);
 }
 
-static void test_forget_only_own_and_later(void **state)
+/* A range of lost records is one letter. */
+static void test_a_range_is_one_letter(void **state)
 {
 	struct store *store = store_memory_new(1 << 20);
+	struct dlq_batch *batch = new_batch(store, "sink");
+	struct dlq_letter lost = { .position = position_of_offset(5),
+				   .last = position_of_offset(1004),
+				   .reason = "damaged in the log" };
+	struct err err = { 0 };
+	struct buf body;
 
 	(void)state;
-	write_letters(store, "batch", 1, 2);
-	write_letters(store, "sink", 10, 1);
-	write_letters(store, "batch", 20, 2);
-	write_letters(store, "batch", 30, 1);
-	forget_after(store, "batch", 1, -1); /* another partition */
-	forget_after(store, "batch", 0, 30);
-	assert_letters(store, "t", "batch:1 batch:2 sink:10 batch:20 batch:21 batch:30 ");
-	forget_after(store, "batch", 0, 5);
-	assert_letters(store, "t", "batch:1 batch:2 sink:10 ");
-	forget_after(store, "batch", 0, -1);
-	assert_letters(store, "t", "sink:10 ");
+	buf_init(&body, 10000);
+	assert_ok(dlq_batch_add(batch, &lost, &err));
+	set_range(batch, 4, 1004);
+	assert_ok(dlq_batch_write(batch, &err));
+	assert_ok(store_get(store,
+			    "dlq/t/partition=0/00000000000000000004-00000000000000001004.ndjson", 0,
+			    UINT64_MAX, &body, &err));
+	assert_string_equal(
+		buf_cstr(&body),
+		"{\"topic\":\"t\",\"partition\":\"0\",\"offset\":\"00000000000000000005\","
+		"\"last\":\"00000000000000001004\",\"stage\":\"sink\",\"reason\":\"damaged in the log\","
+		"\"timestamp_ms\":0,\"value\":null}\n");
+	assert_letters(store, "t", "sink:5-1004 ");
+	assert_int_equal(end_after(store, 0, 4), 1004);
+	buf_release(&body);
+	dlq_batch_free(batch);
 	store_free(store);
 }
 
-static void test_forget_knows_the_first_ordinal(void **state)
+/* Two workers cleaned from the same place, and cut differently: each letter is given once. */
+static void test_doubles_are_given_once(void **state)
 {
 	struct store *store = store_memory_new(1 << 20);
 
 	(void)state;
-	write_letters(store, "batch", 0, 1);
-	forget_after(store, "batch", 0, 0);
-	assert_letters(store, "t", "batch:0 ");
-	forget_after(store, "batch", 0, -1);
-	assert_letters(store, "t", "");
+	dlq_batch_free(write_range(store, "batch", 9, 40, 10, 5, "raw")); /* 10 to 14 */
+	dlq_batch_free(write_range(store, "batch", 9, 12, 10, 3, "raw"));
+	dlq_batch_free(write_range(store, "batch", 12, 14, 13, 2, "raw"));
+	dlq_batch_free(write_range(store, "batch", 40, 41, 41, 1, "raw"));
+	dlq_batch_free(write_range(store, "sink", 41, 42, 42, 1, "raw")); /* of another stage */
+	assert_int_equal(objects_in(store), 5);
+	assert_letters(store, "t",
+		       "batch:10 batch:11 batch:12 batch:13 batch:14 batch:41 sink:42 ");
+	store_free(store);
+}
+
+/* What a program of before left when it died, and this one wrote once more. */
+static void test_doubles_of_old_letters(void **state)
+{
+	struct store *store = store_memory_new(1 << 20);
+
+	(void)state;
+	write_old(store, "batch", 3);
+	write_old(store, "batch", 10);
+	dlq_batch_free(write_range(store, "batch", 9, 12, 10, 2, "raw"));
+	assert_letters(store, "t", "batch:3 batch:10 batch:11 ");
+	store_free(store);
+}
+
+static void test_letters_of_the_same_range_are_recognised(void **state)
+{
+	struct store *store = store_memory_new(1 << 20);
+	struct dlq_batch *batch;
+	struct err err = { 0 };
+
+	(void)state;
+	dlq_batch_free(write_range(store, "batch", 9, 40, 10, 5, "raw"));
+	dlq_batch_free(write_range(store, "batch", 9, 40, 10, 5, "raw"));
+	assert_int_equal(objects_in(store), 1);
+	/* Settled after a commit that was tried twice. */
+	batch = write_range(store, "batch", 9, 40, 10, 5, "raw");
+	set_range(batch, 9, 40);
+	assert_ok(dlq_batch_write(batch, &err));
+	settle(batch);
+	assert_int_equal(objects_in(store), 1);
+	/* Another model finds others: they get a name of their own, and the first lose. */
+	settle(write_range(store, "batch", 9, 40, 11, 3, "others"));
+	assert_int_equal(objects_in(store), 1);
+	assert_letters(store, "t", "batch:11 batch:12 batch:13 ");
+	store_free(store);
+}
+
+static void test_only_what_lost_is_removed(void **state)
+{
+	struct store *store = store_memory_new(1 << 20);
+
+	(void)state;
+	dlq_batch_free(write_range(store, "batch", -1, 5, 1, 2, "raw"));   /* committed, … */
+	dlq_batch_free(write_range(store, "batch", 5, 9, 6, 1, "raw"));	   /* … both */
+	dlq_batch_free(write_range(store, "batch", 9, 99, 10, 1, "raw"));  /* lost */
+	dlq_batch_free(write_range(store, "batch", 9, 12, 10, 2, "raw"));  /* lost */
+	dlq_batch_free(write_range(store, "batch", 20, 24, 21, 1, "raw")); /* to come */
+	dlq_batch_free(write_range(store, "sink", 12, 13, 13, 1, "raw"));  /* the sink's */
+	settle(write_range(store, "batch", 9, 20, 10, 3, "raw"));
+	assert_int_equal(objects_in(store), 5);
+	assert_letters(store, "t",
+		       "batch:1 batch:2 batch:6 batch:10 batch:11 batch:12 sink:13 batch:21 ");
+	/* And where the winner has no letters at all. */
+	settle(write_range(store, "batch", 20, 30, 0, 0, NULL));
+	assert_letters(store, "t", "batch:1 batch:2 batch:6 batch:10 batch:11 batch:12 sink:13 ");
+	/* What begins where nothing was. */
+	dlq_batch_free(write_range(store, "batch", -1, 4, 4, 1, "raw"));
+	settle(write_range(store, "batch", -1, 5, 1, 2, "raw"));
+	assert_letters(store, "t", "batch:1 batch:2 batch:6 batch:10 batch:11 batch:12 sink:13 ");
+	store_free(store);
+}
+
+static void test_old_letters_past_progress_lose(void **state)
+{
+	struct store *store = store_memory_new(1 << 20);
+
+	(void)state;
+	write_old(store, "batch", 9);
+	write_old(store, "sink", 10);
+	write_old(store, "batch", 11);
+	write_old(store, "batch", 12);
+	write_old(store, "sink", 13);
+	settle(write_range(store, "batch", 9, 12, 12, 1, "raw"));
+	assert_letters(store, "t", "batch:9 sink:10 sink:13 batch:12 ");
+	assert_int_equal(objects_in(store), 4);
+	store_free(store);
+}
+
+static void test_all_of_a_table_go(void **state)
+{
+	const struct clean_model model = { .model.name = "pin", .topic = "t" };
+	struct store *store = store_memory_new(1 << 20);
+	struct lake_table table;
+	struct err err = { 0 };
+
+	(void)state;
+	assert_ok(lake_table_init(&table, &model, TOPIC_LOG, "id", &err));
+	write_old(store, "batch", 1);
+	write_old(store, "sink", 2);
+	dlq_batch_free(write_range(store, "batch", 2, 9, 3, 2, "raw"));
+	dlq_batch_free(write_range(store, "sink", 9, 10, 10, 1, "raw"));
+	assert_ok(dlq_remove_all(store, &table, &err));
+	assert_letters(store, "t", "sink:2 sink:10 ");
 	store_free(store);
 }
 
 static void test_the_end_of_a_stage(void **state)
 {
 	struct store *store = store_memory_new(1 << 20);
-	uint64_t end = 0;
 
 	(void)state;
-	end = end_of(store, 0, 7);
-	assert_int_equal(end, 7);
+	assert_int_equal(end_after(store, 0, 7), -1);
+	write_old(store, "sink", 3);
+	write_old(store, "sink", 8);
+	write_old(store, "batch", 9);
+	assert_int_equal(end_after(store, 0, -1), 8);
+	assert_int_equal(end_after(store, 0, 7), 8);
+	assert_int_equal(end_after(store, 0, 8), -1);
 	write_letters(store, "sink", 10, 5);
 	write_letters(store, "batch", 40, 5);
-	end = end_of(store, 0, 10);
-	assert_int_equal(end, 15);
-	end = end_of(store, 0, 15);
-	assert_int_equal(end, 15);
-	end = end_of(store, 1, 0);
-	assert_int_equal(end, 0);
+	assert_int_equal(end_after(store, 0, 9), 14);
+	assert_int_equal(end_after(store, 0, 14), -1);
+	assert_int_equal(end_after(store, 1, -1), -1);
 	store_free(store);
 }
 
@@ -230,36 +409,57 @@ static void test_write_again_after_a_lost_answer(void **state)
 
 	(void)state;
 	assert_ok(dlq_batch_add(batch, &one, &err));
+	set_range(batch, 4, 5);
 	assert_int_equal(dlq_batch_write(batch, &err), ERR_UNKNOWN);
 	assert_ok(dlq_batch_write(batch, &err));
 	assert_letters(store, "t", "sink:5 ");
-	one.timestamp_ms++;
-	assert_ok(dlq_batch_add(batch, &one, &err));
-	assert_int_equal(dlq_batch_write(batch, &err), ERR_EXISTS);
+	assert_int_equal(objects_in(store), 1);
 	dlq_batch_free(batch);
 	store_free(store);
 }
 
-static void test_a_batch_has_a_limit(void **state)
+/* More than an object holds: several, cut in the same places whoever writes them. */
+static void test_a_range_has_several_objects(void **state)
 {
-	struct store *store = store_memory_new(64 << 20);
-	struct dlq_batch *batch = new_batch(store, "sink");
+	struct store *store = store_memory_new(256 << 20);
 	char *large = xmalloc(9 << 20);
-	struct dlq_letter one = letter(0, NULL);
 	struct err err = { 0 };
 
 	(void)state;
 	memset(large, 'x', 9 << 20);
-	one.value = slice_of(large, 9 << 20);
-	assert_ok(dlq_batch_add(batch, &one, &err));
-	one.position = position_of_offset(1);
-	assert_ok(dlq_batch_add(batch, &one, &err));
-	one.position = position_of_offset(2);
+	for (int round = 0; round < 2; round++) {
+		struct dlq_batch *batch = new_batch(store, "sink");
+
+		for (uint64_t i = 0; i < 5; i++) {
+			struct dlq_letter one = letter(round ? i : 4 - i, NULL);
+
+			one.value = slice_of(large, 9 << 20);
+			assert_ok(dlq_batch_add(batch, &one, &err));
+		}
+		set_range(batch, -1, 4);
+		assert_ok(dlq_batch_write(batch, &err));
+		assert_int_equal(objects_in(store), 3);
+		settle(batch);
+		assert_int_equal(objects_in(store), 3);
+	}
+	assert_letters(store, "t", "sink:0 sink:1 sink:2 sink:3 sink:4 ");
+	free(large);
+	store_free(store);
+}
+
+static void test_a_letter_has_a_limit(void **state)
+{
+	struct store *store = store_memory_new(1 << 20);
+	struct dlq_batch *batch = new_batch(store, "sink");
+	char *large = xmalloc(26 << 20);
+	struct dlq_letter one = letter(0, NULL);
+	struct err err = { 0 };
+
+	(void)state;
+	memset(large, 'x', 26 << 20);
+	one.value = slice_of(large, 26 << 20);
 	assert_int_equal(dlq_batch_add(batch, &one, &err), ERR_LIMIT);
-	assert_ok(dlq_batch_write(batch, &err));
-	assert_ok(dlq_batch_add(batch, &one, &err));
-	assert_ok(dlq_batch_write(batch, &err));
-	assert_letters(store, "t", "sink:0 sink:1 sink:2 ");
+	assert_int_equal(dlq_batch_count(batch), 0);
 	free(large);
 	dlq_batch_free(batch);
 	store_free(store);
@@ -288,11 +488,17 @@ int main(void)
 		cmocka_unit_test(test_format),
 		cmocka_unit_test(test_values_come_back),
 		cmocka_unit_test(test_list_is_in_order),
-		cmocka_unit_test(test_forget_only_own_and_later),
-		cmocka_unit_test(test_forget_knows_the_first_ordinal),
+		cmocka_unit_test(test_a_range_is_one_letter),
+		cmocka_unit_test(test_doubles_are_given_once),
+		cmocka_unit_test(test_doubles_of_old_letters),
+		cmocka_unit_test(test_letters_of_the_same_range_are_recognised),
+		cmocka_unit_test(test_only_what_lost_is_removed),
+		cmocka_unit_test(test_old_letters_past_progress_lose),
+		cmocka_unit_test(test_all_of_a_table_go),
 		cmocka_unit_test(test_the_end_of_a_stage),
 		cmocka_unit_test(test_write_again_after_a_lost_answer),
-		cmocka_unit_test(test_a_batch_has_a_limit),
+		cmocka_unit_test(test_a_range_has_several_objects),
+		cmocka_unit_test(test_a_letter_has_a_limit),
 		cmocka_unit_test(test_damaged_letters_are_reported),
 	};
 

@@ -26,11 +26,6 @@ static void test_keys_follow_the_layout(void **state)
 	assert_string_equal(buf_cstr(&key), "topics/t/partition=3/t+3+0000000007.json");
 	lake_object_key(&key, (struct lake_partition){ "t", 3, 2 }, 7);
 	assert_string_equal(buf_cstr(&key), "topics/t/generation=2/partition=3/t+3+0000000007.json");
-	lake_dlq_key(&key, TOPIC_LOG, "t", 3, 7);
-	assert_string_equal(buf_cstr(&key), "dlq/t/partition=3/t+3+0000000007.ndjson");
-	lake_dlq_key(&key, TOPIC_STREAM, "s", 1, 7);
-	assert_string_equal(buf_cstr(&key), "dlq/s/partition=shardId-000000000001/"
-			    "s+shardId-000000000001+0000000007.ndjson");
 	buf_release(&key);
 }
 
@@ -58,9 +53,6 @@ static void test_names_of_both_paths(void **state)
 static void test_keys_are_read_back(void **state)
 {
 	static const uint64_t starts[] = { 0, 42, 9999999999, 10000000000, 1234567890123456789 };
-	struct slice topic;
-	int32_t partition;
-	uint64_t start;
 	struct buf key;
 
 	(void)state;
@@ -75,13 +67,6 @@ static void test_keys_are_read_back(void **state)
 		assert_int_equal(name.partition, 7);
 		assert_int_equal(name.generation, where.generation);
 		assert_int_equal(name.start, starts[i / 2]);
-	}
-	for (size_t i = 0; i < ARRAY_LEN(starts); i++) {
-		lake_dlq_key(&key, TOPIC_STREAM, "s", 7, starts[i]);
-		assert_true(lake_dlq_parse(buf_cstr(&key), TOPIC_STREAM, &topic, &partition,
-					   &start));
-		assert_int_equal(start, starts[i]);
-		assert_false(lake_dlq_parse(buf_cstr(&key), TOPIC_LOG, &topic, &partition, &start));
 	}
 	buf_release(&key);
 }

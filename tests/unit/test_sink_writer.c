@@ -204,6 +204,7 @@ static void push_letters(struct fixture *f, int lane)
 	job->letters = dlq_batch_new(f->store, &source);
 	letter.position = position_of_offset((uint64_t)f->pushed[lane]);
 	assert_ok(dlq_batch_add(job->letters, &letter, &err));
+	dlq_batch_range(job->letters, NULL, letter.position);
 	sink_writer_push(f->writer, job);
 }
 
