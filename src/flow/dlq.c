@@ -73,11 +73,16 @@ static void dlq_put_member(struct buf *out, const char *name, struct slice value
 	buf_add_char(out, ',');
 }
 
-static void dlq_put_position(struct buf *out, const char *name, struct position position)
+static void dlq_put_position(struct buf *out, const char *name, const struct dlq_source *source,
+			     struct position position)
 {
 	char text[POSITION_TEXT_MAX];
 
-	dlq_put_member(out, name, slice_of(text, position_text(position, text)));
+	(void)position_text(position, text);
+	buf_addf(out, "\"%s\":\"", name);
+	if (source->generation > 1)
+		buf_addf(out, "g%04" PRIu32 "-", source->generation);
+	buf_addf(out, "%s\",", text);
 }
 
 static void put_letter(struct buf *out, const struct dlq_source *source,
@@ -89,9 +94,9 @@ static void put_letter(struct buf *out, const struct dlq_source *source,
 	buf_add_char(out, '{');
 	dlq_put_member(out, "topic", slice_str(source->topic.name));
 	dlq_put_member(out, "partition", slice_of(partition, len));
-	dlq_put_position(out, "offset", letter->position);
+	dlq_put_position(out, "offset", source, letter->position);
 	if (position_cmp(letter->last, letter->position) > 0)
-		dlq_put_position(out, "last", letter->last);
+		dlq_put_position(out, "last", source, letter->last);
 	dlq_put_member(out, "stage", slice_str(source->stage));
 	if (source->table)
 		dlq_put_member(out, "table", slice_str(source->table));
@@ -159,13 +164,13 @@ static void note_number(struct dlq_batch *batch, uint32_t number)
 static enum err_code dlq_put_object(struct dlq_batch *batch, struct slice body, struct err *err)
 {
 	uint32_t number = batch->number_count ? batch->numbers[batch->number_count - 1] : 0;
+	struct dlq_place place = dlq_place_of(&batch->source);
 	enum err_code code = ERR_EXISTS;
 	struct buf key;
 
 	buf_init(&key, DLQ_KEY_MAX * 2); /* one that is too long is the store's to refuse */
 	while (code == ERR_EXISTS && number++ < NUMBERS_MAX) {
-		dlq_key_put(&key, batch->source.topic, batch->source.partition, &batch->range,
-			    number, batch->source.table);
+		dlq_key_put(&key, &place, &batch->range, number, batch->source.table);
 		code = store_put_once(batch->store, buf_cstr(&key), body, err);
 	}
 	buf_release(&key);
@@ -272,13 +277,14 @@ static bool settle_listed_old(void *user, const struct store_entry *entry)
 static enum err_code settle_list(struct settling *settling, struct err *err)
 {
 	const struct dlq_batch *batch = settling->batch;
+	struct dlq_place place = dlq_place_of(&batch->source);
 	char from[POSITION_TEXT_MAX];
 	struct buf prefix, after;
 	enum err_code code;
 
 	buf_init(&prefix, DLQ_KEY_MAX);
 	buf_init(&after, DLQ_KEY_MAX);
-	dlq_key_dir(&prefix, batch->source.topic, batch->source.partition);
+	dlq_key_dir(&prefix, &place);
 	if (!batch->range.begins) {
 		(void)position_text(batch->range.from, from);
 		buf_addf(&after, "%s%s", buf_cstr(&prefix), from);
@@ -307,7 +313,8 @@ static bool look_at_first(void *user, const struct dlq_entry *entry)
 	struct first_letter *first = user;
 
 	first->ours = dlq_entry_is_of(entry, first->source);
-	first->known = position_parse(entry->offset, &first->position);
+	first->known = entry->placed;
+	first->position = entry->position;
 	return false;
 }
 

@@ -39,6 +39,7 @@ struct dlq_source {
 	const char *stage; /* "sink", "batch" or "stream" */
 	const char *table; /* NULL: the sink's */
 	struct topic_ref topic;
+	uint32_t generation; /* 0 or 1: the topic's first */
 	int32_t partition;
 };
 
@@ -91,8 +92,12 @@ MUST_USE enum err_code dlq_end(struct store *store, const struct dlq_source *sou
 struct dlq_entry {
 	struct slice topic;
 	struct slice partition;
-	struct slice offset;
-	struct slice last; /* of a range of lost records; else as offset */
+	struct slice offset; /* as `_offset` of a row: "g0002-…" in a later generation */
+	struct slice last;   /* of a range of lost records; else as offset */
+	bool placed;	     /* both could be read: … */
+	uint32_t generation; /* … from 1 */
+	struct position position;
+	struct position last_position;
 	struct slice stage;
 	struct slice table; /* null: none is named */
 	struct slice reason;

@@ -1,5 +1,7 @@
 #include "flow/dlq_key.h"
 
+#include "flow/lake.h"
+
 #include <inttypes.h>
 
 static const char none[] = "none";
@@ -23,23 +25,26 @@ int dlq_range_cmp(const struct dlq_range *a, const struct dlq_range *b)
 	return order ? order : position_cmp(a->upto, b->upto);
 }
 
-void dlq_key_dir(struct buf *out, struct topic_ref topic, int32_t partition)
+void dlq_key_dir(struct buf *out, const struct dlq_place *place)
 {
 	char part[PARTITION_TEXT_MAX];
 
-	(void)partition_text(topic.kind, partition, part);
+	(void)partition_text(place->topic.kind, place->partition, part);
 	buf_clear(out);
-	buf_addf(out, "dlq/%s/partition=%s/", topic.name, part);
+	buf_addf(out, "dlq/%s/", place->topic.name);
+	if (place->generation > 1)
+		buf_addf(out, "generation=%" PRIu32 "/", place->generation);
+	buf_addf(out, "partition=%s/", part);
 }
 
-void dlq_key_put(struct buf *out, struct topic_ref topic, int32_t partition,
-		 const struct dlq_range *range, uint32_t number, const char *table)
+void dlq_key_put(struct buf *out, const struct dlq_place *place, const struct dlq_range *range,
+		 uint32_t number, const char *table)
 {
 	char from[POSITION_TEXT_MAX], upto[POSITION_TEXT_MAX];
 
 	(void)position_text(range->from, from);
 	(void)position_text(range->upto, upto);
-	dlq_key_dir(out, topic, partition);
+	dlq_key_dir(out, place);
 	buf_addf(out, "%s-%s", range->begins ? none : from, upto);
 	if (number > 1)
 		buf_addf(out, ".%" PRIu32, number);
@@ -143,6 +148,24 @@ static bool dlq_key_parse_name(struct slice name, struct dlq_key *key)
 	return key->table.len > 0 && (parse_old(whole, key) || parse_range(whole, key));
 }
 
+/* "generation=<g>/", g from 2 on; nothing: the first. */
+static bool dlq_key_take_generation(struct slice *rest, uint32_t *ret)
+{
+	static const char name[] = "generation=";
+	struct slice text;
+	uint64_t value;
+
+	*ret = 1;
+	if (!slice_starts(*rest, name))
+		return true;
+	*rest = slice_from(*rest, sizeof(name) - 1);
+	if (!dlq_key_take(rest, '/', &text) || !dlq_key_parse_u64(text, &value) ||
+	    text.ptr[0] == '0' || value < 2 || value > LAKE_GENERATIONS_MAX)
+		return false;
+	*ret = (uint32_t)value;
+	return true;
+}
+
 bool dlq_key_parse(const char *key, struct dlq_key *ret)
 {
 	size_t len = strlen(key), tail = sizeof(extension) - 1;
@@ -153,9 +176,11 @@ bool dlq_key_parse(const char *key, struct dlq_key *ret)
 		return false;
 	rest = slice_of(key, len - tail);
 	if (!dlq_key_take(&rest, '/', &text) || !slice_is(text, "dlq") ||
-	    !dlq_key_take(&rest, '/', &parsed.topic) || !dlq_key_take(&rest, '=', &text) ||
-	    !slice_is(text, "partition") || !dlq_key_take(&rest, '/', &parsed.partition) ||
-	    parsed.topic.len == 0 || parsed.partition.len == 0 || memchr(rest.ptr, '/', rest.len) ||
+	    !dlq_key_take(&rest, '/', &parsed.topic) ||
+	    !dlq_key_take_generation(&rest, &parsed.generation) ||
+	    !dlq_key_take(&rest, '=', &text) || !slice_is(text, "partition") ||
+	    !dlq_key_take(&rest, '/', &parsed.partition) || parsed.topic.len == 0 ||
+	    parsed.partition.len == 0 || memchr(rest.ptr, '/', rest.len) ||
 	    !dlq_key_parse_name(rest, &parsed))
 		return false;
 	*ret = parsed;

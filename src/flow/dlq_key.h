@@ -1,7 +1,7 @@
 /*
  * dlq_key.h - the names of objects of dead letters.
  *
- *	dlq/<topic>/partition=<p>/<from>-<upto>[.<number>][+<table>].ndjson
+ *	dlq/<topic>/[generation=<g>/]partition=<p>/<from>-<upto>[.<number>][+<table>].ndjson
  *
  * The letters that the commit of (from, upto] passed: positions as position_text(), "none" where
  * nothing was before. A range may have several objects, numbered from 2 on after the first. The
@@ -41,6 +41,7 @@ static inline bool dlq_range_is_before(const struct dlq_range *range, struct pos
 /* A name that was read. Its slices are parts of that. */
 struct dlq_key {
 	struct slice topic;
+	uint32_t generation;	/* from 1, which is not named; see lake.h */
 	struct slice partition; /* as partition_text() */
 	struct slice table;	/* null: none is named */
 	bool old;		/* one that is named by its first letter: … */
@@ -49,11 +50,18 @@ struct dlq_key {
 	uint32_t number;	/* from 1 */
 };
 
+/* Where the letters of a partition are. */
+struct dlq_place {
+	struct topic_ref topic;
+	uint32_t generation; /* 0 or 1: the first */
+	int32_t partition;
+};
+
 /* What follows replaces what `out` held. "dlq/<topic>/partition=<p>/" */
-void dlq_key_dir(struct buf *out, struct topic_ref topic, int32_t partition);
+void dlq_key_dir(struct buf *out, const struct dlq_place *place);
 /* `table` NULL: the sink's. */
-void dlq_key_put(struct buf *out, struct topic_ref topic, int32_t partition,
-		 const struct dlq_range *range, uint32_t number, const char *table);
+void dlq_key_put(struct buf *out, const struct dlq_place *place, const struct dlq_range *range,
+		 uint32_t number, const char *table);
 /* False: not the name of an object of letters. */
 bool dlq_key_parse(const char *key, struct dlq_key *ret);
 /* Whether a range's object is of this table (NULL: of the sink). */

@@ -44,6 +44,21 @@ static bool get_value(struct dlq_reader *reader, struct json object, struct slic
 	return true;
 }
 
+/* "[g<4 digits>-]<position>" */
+static bool parse_place(struct slice text, uint32_t *ret_generation, struct position *ret)
+{
+	uint32_t generation = 1;
+
+	if (text.len > 6 && text.ptr[0] == 'g' && text.ptr[5] == '-') {
+		generation = 0;
+		for (size_t i = 1; i < 5; i++)
+			generation = generation * 10 + (uint32_t)(text.ptr[i] - '0');
+		text = slice_from(text, 6);
+	}
+	*ret_generation = generation;
+	return generation >= 1 && generation <= LAKE_GENERATIONS_MAX && position_parse(text, ret);
+}
+
 static bool parse_entry(struct dlq_reader *reader, struct slice line, struct dlq_entry *ret)
 {
 	struct json root, timestamp;
@@ -56,6 +71,8 @@ static bool parse_entry(struct dlq_reader *reader, struct slice line, struct dlq
 	ret->last = ret->offset;
 	(void)dlq_get_text(root, "last", &ret->last);
 	(void)dlq_get_text(root, "table", &ret->table);
+	ret->placed = parse_place(ret->last, &ret->generation, &ret->last_position) &&
+		      parse_place(ret->offset, &ret->generation, &ret->position);
 	return dlq_get_text(root, "topic", &ret->topic) &&
 	       dlq_get_text(root, "partition", &ret->partition) &&
 	       dlq_get_text(root, "stage", &ret->stage) &&
@@ -90,6 +107,13 @@ enum err_code dlq_reader_each(struct dlq_reader *reader, const char *key,
 		rest = slice_from(rest, len + 1);
 	}
 	return ERR_OK;
+}
+
+struct dlq_place dlq_place_of(const struct dlq_source *source)
+{
+	return (struct dlq_place){ .topic = source->topic,
+				   .generation = source->generation,
+				   .partition = source->partition };
 }
 
 bool dlq_entry_is_of(const struct dlq_entry *entry, const struct dlq_source *source)

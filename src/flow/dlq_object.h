@@ -33,6 +33,8 @@ MUST_USE enum err_code dlq_reader_each(struct dlq_reader *reader, const char *ke
 				       bool (*each)(void *user, const struct dlq_entry *entry),
 				       void *user, struct err *err);
 
+struct dlq_place dlq_place_of(const struct dlq_source *source);
+
 /* Whether a letter is of this source. One that names no table is older than tables were named: then
  * its stage tells enough. */
 bool dlq_entry_is_of(const struct dlq_entry *entry, const struct dlq_source *source);

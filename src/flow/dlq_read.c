@@ -189,12 +189,11 @@ static void find_crowded(struct dlq_listing *list)
 static bool may_be_double(const struct reading *reading, const struct dlq_entry *entry)
 {
 	const struct dlq_listed *object = reading->object;
-	struct position position;
 
 	if (is_ranged(object))
 		return object->crowded;
-	return reading->has_ranges && (!position_parse(entry->offset, &position) ||
-				       dlq_range_is_before(&reading->first, position));
+	return reading->has_ranges &&
+	       (!entry->placed || dlq_range_is_before(&reading->first, entry->position));
 }
 
 static bool was_given(struct reading *reading, const struct dlq_entry *entry)
@@ -343,14 +342,13 @@ static void search_note(struct search *search, struct position position)
 static bool search_letter(void *user, const struct dlq_entry *entry)
 {
 	struct search *search = user;
-	struct position last;
 
 	search->ours = dlq_entry_is_of(entry, search->source);
-	if (!position_parse(entry->last, &last))
+	if (!entry->placed)
 		return false;
-	search->known = search->after && position_cmp(last, *search->after) <= 0;
+	search->known = search->after && position_cmp(entry->last_position, *search->after) <= 0;
 	if (search->ours)
-		search_note(search, last);
+		search_note(search, entry->last_position);
 	return search->ours; /* all of an old object are of one stage */
 }
 
@@ -391,11 +389,12 @@ enum err_code dlq_end(struct store *store, const struct dlq_source *source,
 		      struct err *err)
 {
 	struct search search = { .source = source, .after = after };
+	struct dlq_place place = dlq_place_of(source);
 	enum err_code code;
 	struct buf dir;
 
 	buf_init(&dir, DLQ_KEY_MAX);
-	dlq_key_dir(&dir, source->topic, source->partition);
+	dlq_key_dir(&dir, &place);
 	code = store_list(store, buf_cstr(&dir), "", search_listed, &search, err);
 	if (code == ERR_OK)
 		code = search_old(&search, store, err);

@@ -125,13 +125,13 @@ static int objects_in(struct store *store)
 /* Appends "stage:offset " of a letter. */
 static bool collect(void *user, const struct dlq_entry *entry)
 {
-	struct position position, last;
-
-	assert_true(position_parse(entry->offset, &position));
-	assert_true(position_parse(entry->last, &last));
-	buf_addf(user, "%.*s:%d", SLICE_ARG(entry->stage), (int)position_ordinal(position));
-	if (position_cmp(last, position) != 0)
-		buf_addf(user, "-%d", (int)position_ordinal(last));
+	assert_true(entry->placed);
+	buf_addf(user, "%.*s:", SLICE_ARG(entry->stage));
+	if (entry->generation > 1)
+		buf_addf(user, "g%u:", entry->generation);
+	buf_addf(user, "%d", (int)position_ordinal(entry->position));
+	if (position_cmp(entry->last_position, entry->position) != 0)
+		buf_addf(user, "-%d", (int)position_ordinal(entry->last_position));
 	buf_add_char(user, ' ');
 	return true;
 }
@@ -264,6 +264,34 @@ static void test_a_range_is_one_letter(void **state)
 	assert_int_equal(end_after(store, 0, 4), 1004);
 	buf_release(&body);
 	dlq_batch_free(batch);
+	store_free(store);
+}
+
+/* The letters of two generations, whose positions are the same, do not meet. */
+static void test_generations_are_apart(void **state)
+{
+	struct dlq_source source = { .stage = "sink", .topic = topic, .generation = 2 };
+	struct store *store = store_memory_new(1 << 20);
+	struct dlq_batch *batch = dlq_batch_new(store, &source);
+	struct dlq_letter one = letter(5, "raw");
+	struct position last;
+	struct err err = { 0 };
+	bool any;
+
+	(void)state;
+	write_letters(store, "sink", 1, 9);
+	assert_ok(dlq_end(store, &source, NULL, &any, &last, &err));
+	assert_false(any);
+	assert_ok(dlq_batch_add(batch, &one, &err));
+	set_range(batch, 4, 5);
+	assert_ok(dlq_batch_write(batch, &err));
+	settle(batch);
+	assert_ok(dlq_end(store, &source, NULL, &any, &last, &err));
+	assert_true(any);
+	assert_int_equal(position_ordinal(last), 5);
+	assert_int_equal(end_after(store, 0, -1), 9);
+	assert_letters(store, "t",
+		       "sink:g2:5 sink:1 sink:2 sink:3 sink:4 sink:5 sink:6 sink:7 sink:8 sink:9 ");
 	store_free(store);
 }
 
@@ -489,6 +517,7 @@ int main(void)
 		cmocka_unit_test(test_values_come_back),
 		cmocka_unit_test(test_list_is_in_order),
 		cmocka_unit_test(test_a_range_is_one_letter),
+		cmocka_unit_test(test_generations_are_apart),
 		cmocka_unit_test(test_doubles_are_given_once),
 		cmocka_unit_test(test_doubles_of_old_letters),
 		cmocka_unit_test(test_letters_of_the_same_range_are_recognised),

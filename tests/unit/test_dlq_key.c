@@ -14,18 +14,20 @@ static struct dlq_range range_of(uint64_t from, uint64_t upto)
 	return dlq_range_of(&at, position_of_offset(upto));
 }
 
-static void assert_key(struct topic_ref topic, const struct dlq_range *range, uint32_t number,
-		       const char *table, const char *expected)
+static void assert_key(struct topic_ref topic, uint32_t generation, const struct dlq_range *range,
+		       uint32_t number, const char *table, const char *expected)
 {
+	struct dlq_place place = { .topic = topic, .generation = generation, .partition = 1 };
 	struct dlq_key read;
 	struct buf key;
 
 	buf_init(&key, 1000);
-	dlq_key_put(&key, topic, 1, range, number, table);
+	dlq_key_put(&key, &place, range, number, table);
 	assert_string_equal(buf_cstr(&key), expected);
 	assert_true(dlq_key_parse(expected, &read));
 	assert_true(slice_is(read.topic, topic.name));
 	assert_false(read.old);
+	assert_int_equal(read.generation, generation);
 	assert_int_equal(read.number, number);
 	assert_int_equal(dlq_range_cmp(&read.range, range), 0);
 	if (table)
@@ -44,15 +46,17 @@ static void test_names_of_ranges(void **state)
 	struct dlq_range shard = dlq_range_of(&from, position_of_sequence(1700000000, 1, 9));
 
 	(void)state;
-	assert_key(topic, &range, 1, NULL,
+	assert_key(topic, 1, &range, 1, NULL,
 		   "dlq/a-b.c/partition=1/" OFFSET_5 "-" OFFSET_9 ".ndjson");
-	assert_key(topic, &range, 12, NULL,
+	assert_key(topic, 1, &range, 12, NULL,
 		   "dlq/a-b.c/partition=1/" OFFSET_5 "-" OFFSET_9 ".12.ndjson");
-	assert_key(topic, &range, 2, "clicks",
+	assert_key(topic, 1, &range, 2, "clicks",
 		   "dlq/a-b.c/partition=1/" OFFSET_5 "-" OFFSET_9 ".2+clicks.ndjson");
-	assert_key(topic, &first, 1, "clicks",
+	assert_key(topic, 1, &first, 1, "clicks",
 		   "dlq/a-b.c/partition=1/none-" OFFSET_5 "+clicks.ndjson");
-	assert_key(stream, &shard, 1, "pin",
+	assert_key(topic, 12, &range, 1, "clicks",
+		   "dlq/a-b.c/generation=12/partition=1/" OFFSET_5 "-" OFFSET_9 "+clicks.ndjson");
+	assert_key(stream, 1, &shard, 1, "pin",
 		   "dlq/s/partition=shardId-000000000001/"
 		   "49646437577130777162115407028967465143858078037781250066-"
 		   "49646437577130777162115407028978345476234609700353605650+pin.ndjson");
@@ -110,6 +114,10 @@ static void test_what_is_no_name(void **state)
 		"dlq/t/partition=0/" OFFSET_5 "-" OFFSET_9 "+.ndjson",
 		"dlq/t/partition=0/" OFFSET_5 "-" OFFSET_9 ".json",
 		"dlq/t/partition=0/x/" OFFSET_5 "-" OFFSET_9 ".ndjson",
+		"dlq/t/generation=1/partition=0/" OFFSET_5 "-" OFFSET_9 ".ndjson",
+		"dlq/t/generation=02/partition=0/" OFFSET_5 "-" OFFSET_9 ".ndjson",
+		"dlq/t/generation=10000/partition=0/" OFFSET_5 "-" OFFSET_9 ".ndjson",
+		"dlq/t/generation=2/" OFFSET_5 "-" OFFSET_9 ".ndjson",
 		"dlq/t/replayed/part-1.json",
 		"dlq/t/partition=0/none-none.ndjson",
 		"dlq/t/partition=0/" OFFSET_5 "-none.ndjson",
