@@ -4,6 +4,7 @@
 
 #include "backends/backends.h"
 #include "base/mem.h"
+#include "broker/broker_kinds.h"
 #include "broker/sequence.h"
 #include "broker_testing.h"
 #include "scratch.h"
@@ -61,6 +62,28 @@ static inline int open_slow(void **state)
 	(void)open_faulty(state);
 	f = *state;
 	f->broker = broker_slow_new(f->broker, 2);
+	return 0;
+}
+
+static inline int open_kinds(void **state)
+{
+	struct fixture *f;
+
+	(void)open_memory(state);
+	f = *state;
+	f->broker = broker_kinds_new(f->broker,
+				     broker_memory_new(1 << 20, ended_done, &f->ended));
+	return 0;
+}
+
+/* Both kinds of the same broker. */
+static inline int open_kinds_of_one(void **state)
+{
+	struct fixture *f;
+
+	(void)open_memory(state);
+	f = *state;
+	f->broker = broker_kinds_new(f->broker, f->broker);
 	return 0;
 }
 

@@ -66,7 +66,7 @@ struct log_seen {
 /* Reads what is there now: every record must be right, and none missing without a word. */
 static inline struct log_seen log_read(struct broker *broker, uint64_t from, size_t len)
 {
-	struct reader_start start = { START_AT, position_of_offset(from), 0 };
+	struct reader_start start = { .kind = START_AT, .position = position_of_offset(from) };
 	struct broker_reader *reader = reader_at(broker, log_topic, 0, start);
 	struct log_seen seen = { .next = from };
 	char *text = xmalloc(len);

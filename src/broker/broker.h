@@ -85,6 +85,8 @@ struct partition_info {
 	struct position first;		/* of the oldest record kept */
 	bool next_known;		/* a service need not tell … */
 	struct position next;		/* … what comes next; all before it are durable */
+	uint64_t records;		/* kept, where `next` is known: at most, as numbers may be
+					   no records */
 	struct position born;		/* no record of this topic can stand before it: those
 					   were of one that had its name */
 	int32_t parents[2];		/* shards that it came from, or -1 */
@@ -155,6 +157,9 @@ struct record {
 enum start_kind {
 	START_FIRST,			/* the oldest record kept */
 	START_NEXT,			/* only what comes after now */
+	START_LAST,			/* of each partition the last `count` before now, and on:
+					   at most, as numbers may be no records.
+					   ERR_UNSUPPORTED where they are not counted */
 	START_AT,			/* `position`, or the first one kept after it */
 	START_AFTER,
 	START_TIME,			/* the first record at or after
@@ -164,7 +169,10 @@ enum start_kind {
 struct reader_start {
 	enum start_kind kind;
 	struct position position;
-	int64_t time_ms;
+	union {
+		int64_t time_ms;	/* START_TIME */
+		uint64_t count;		/* START_LAST */
+	};
 };
 
 enum gap_reason {

@@ -144,6 +144,9 @@ uint64_t start_ordinal(const struct partition *partition, struct reader_start st
 	switch (start.kind) {
 	case START_NEXT:
 		return partition->next;
+	case START_LAST:
+		return start.count < partition->next - partition->first
+			       ? partition->next - start.count : partition->first;
 	case START_AT:
 		return partition_ordinal_from(partition, start.position);
 	case START_AFTER:

@@ -165,17 +165,20 @@ static void test_starts(void **state)
 	second = put(f, stream, 0, "b").position;
 	(void)put(f, stream, 0, "c");
 	expect(f, stream, 0, from_first, 3, "a b c");
-	expect(f, stream, 0, (struct reader_start){ START_AT, second, 0 }, 2, "b c");
-	expect(f, stream, 0, (struct reader_start){ START_AFTER, second, 0 }, 1, "c");
+	expect(f, stream, 0, (struct reader_start){ .kind = START_AT, .position = second }, 2, "b c");
+	expect(f, stream, 0, (struct reader_start){ .kind = START_AFTER, .position = second }, 1, "c");
 	expect(f, stream, 0, (struct reader_start){ .kind = START_NEXT }, 0, "");
+	expect(f, stream, 0, (struct reader_start){ .kind = START_LAST, .count = 2 }, 2, "b c");
+	expect(f, stream, 0, (struct reader_start){ .kind = START_LAST, .count = 99 }, 3, "a b c");
 	expect(f, stream, 0, (struct reader_start){ .kind = START_TIME, .time_ms = 1 }, 3, "a b c");
 	expect(f, stream, 0, (struct reader_start){ .kind = START_TIME,
 						    .time_ms = clock_wall_ms() + 60000 }, 0, "");
 	/* A number between two of ours, and one before the first. */
 	second.word[2] += 16;
-	expect(f, stream, 0, (struct reader_start){ START_AT, second, 0 }, 1, "c");
-	expect(f, stream, 0, (struct reader_start){ START_AFTER, second, 0 }, 1, "c");
-	expect(f, stream, 0, (struct reader_start){ START_AT, position_of_offset(0), 0 }, 3,
+	expect(f, stream, 0, (struct reader_start){ .kind = START_AT, .position = second }, 1, "c");
+	expect(f, stream, 0, (struct reader_start){ .kind = START_AFTER, .position = second }, 1, "c");
+	expect(f, stream, 0,
+	       (struct reader_start){ .kind = START_AT, .position = position_of_offset(0) }, 3,
 	       "a b c");
 }
 
@@ -254,7 +257,7 @@ static void test_many_partitions_in_one_reader(void **state)
 	}
 	/* One partition back to its start: the others do not repeat. */
 	assert_ok(reader_seek(reader, pin, 1, (struct reader_start){
-		START_AT, position_of_offset(18), 0 }, &err));
+		.kind = START_AT, .position = position_of_offset(18) }, &err));
 	read_texts(reader, 2, text, sizeof(text));
 	assert_string_equal(text, "55 58");
 	assert_int_equal(event_now(reader).kind, READER_IDLE);
@@ -660,6 +663,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CONTRACT(open_memory),
 		CONTRACT(open_faulty),
+		CONTRACT(open_kinds),
+		CONTRACT(open_kinds_of_one),
 		CONTRACT(open_local),
 		SPARSE(open_sparse),
 		cmocka_unit_test(test_faults),

@@ -557,6 +557,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CONTRACT(open_memory),
 		CONTRACT(open_faulty),
+		CONTRACT(open_kinds),
+		CONTRACT(open_kinds_of_one),
 		CONTRACT(open_local),
 		EVEN_SPARSE(open_sparse),
 		CONTRACT(open_slow),

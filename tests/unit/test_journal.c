@@ -554,8 +554,8 @@ static void test_a_seek_is_no_gap(void **state)
 	harm_last_header(harm, bases[1], uid);
 	free(bases);
 	assert_ok(log_open(harm->dir, true, &ended, &broker, &err));
-	reader = reader_at(broker, log_topic, 0, (struct reader_start){ START_AT,
-			   position_of_offset(RECORDS), 0 });
+	reader = reader_at(broker, log_topic, 0, (struct reader_start){ .kind = START_AT,
+			   .position = position_of_offset(RECORDS) });
 	assert_int_equal(next_event(reader).kind, READER_GAP);
 	assert_ok(reader_seek(reader, geo, 0, first, &err));
 	event = next_event(reader);

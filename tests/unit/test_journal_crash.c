@@ -254,8 +254,8 @@ static int run_delay(const char *dir)
 	assert_ok(create_topic(broker, log_topic, 1, &err));
 	assert_ok(log_put(broker, &ended, 0, 1, LEN));
 	assert_ok(log_open(dir, false, &ended, &other, &err));
-	reader = reader_at(other, log_topic, 0, (struct reader_start){ START_AT,
-			   position_of_offset(1), 0 });
+	reader = reader_at(other, log_topic, 0, (struct reader_start){ .kind = START_AT,
+			   .position = position_of_offset(1) });
 	late = (struct late){ broker, &ended };
 	assert_int_equal(pthread_create(&thread, NULL, put_one, &late), 0);
 	event = event_before(reader, clock_mono_ms() + 300);

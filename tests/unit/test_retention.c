@@ -82,8 +82,8 @@ static void test_retention_recycles_and_spares_readers(void **state)
 
 	assert_ok(broker_local_new(&options, &broker, &err));
 	assert_int_equal(log_put(broker, &ended, 0, FEW, BIG), ERR_OK);
-	reader = reader_at(broker, log_topic, 0, (struct reader_start){ START_AT,
-			   position_of_offset(READ), 0 });
+	reader = reader_at(broker, log_topic, 0, (struct reader_start){ .kind = START_AT,
+			   .position = position_of_offset(READ) });
 	event = next_event(reader);	/* now it holds a segment that retention will want */
 	last = take_in_order(&event, READ - 1, BIG);
 	assert_int_equal(log_put(broker, &ended, FEW, BIGS - FEW, BIG), ERR_OK);

@@ -1,0 +1,358 @@
+#include "broker/broker_kinds.h"
+
+#include "base/mem.h"
+#include "base/stop.h"
+#include "base/time.h"
+
+#include <assert.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+enum { KINDS = TOPIC_STREAM + 1 };
+
+struct kinds_broker {
+	struct broker base;
+	struct broker *inner[KINDS]; /* by topic_kind; may be the same */
+};
+static_assert(offsetof(struct kinds_broker, base) == 0, "base must be first");
+
+struct kinds_reader {
+	struct broker_reader base;
+	struct broker_reader *inner[KINDS]; /* NULL: not asked for yet, or the other one's */
+	int next;	  /* whose turn it is: none waits for the other for ever */
+	size_t bytes_max; /* for those that are opened later */
+	int epoll_fd;	  /* of both; -1: nobody asked */
+};
+static_assert(offsetof(struct kinds_reader, base) == 0, "base must be first");
+
+static const struct broker_ops kinds_ops;
+
+struct broker *broker_kinds_of(struct broker *broker, enum topic_kind kind)
+{
+	return broker->ops == &kinds_ops ? ((struct kinds_broker *)broker)->inner[kind] : broker;
+}
+
+static bool is_one(const struct kinds_broker *kinds)
+{
+	return kinds->inner[TOPIC_LOG] == kinds->inner[TOPIC_STREAM];
+}
+
+/* --- the broker ---------------------------------------------------------- */
+
+static enum err_code kinds_create(struct broker *broker, struct topic_ref topic,
+				  const struct topic_options *options, struct err *err)
+{
+	return broker_create(broker_kinds_of(broker, topic.kind), topic, options, err);
+}
+
+static enum err_code kinds_describe(struct broker *broker, struct topic_ref topic,
+				    struct topic_info *ret_info, struct err *err)
+{
+	return broker_describe(broker_kinds_of(broker, topic.kind), topic, ret_info, err);
+}
+
+static enum err_code kinds_list(struct broker *broker, enum topic_kind kind,
+				bool (*each)(void *user, const char *name), void *user,
+				struct err *err)
+{
+	return broker_list(broker_kinds_of(broker, kind), kind, each, user, err);
+}
+
+static enum err_code kinds_remove(struct broker *broker, struct topic_ref topic, struct err *err)
+{
+	return broker_remove(broker_kinds_of(broker, topic.kind), topic, err);
+}
+
+static enum err_code kinds_append(struct broker *broker, struct append *append, struct err *err)
+{
+	return broker_append(broker_kinds_of(broker, append->topic.kind), append, err);
+}
+
+static void kinds_cork(struct broker *broker, bool corked)
+{
+	struct kinds_broker *kinds = (struct kinds_broker *)broker;
+
+	broker_cork(kinds->inner[TOPIC_LOG], corked);
+	if (!is_one(kinds))
+		broker_cork(kinds->inner[TOPIC_STREAM], corked);
+}
+
+static enum err_code kinds_ready(struct broker *broker, size_t bytes, struct err *err)
+{
+	struct kinds_broker *kinds = (struct kinds_broker *)broker;
+	enum err_code code = broker_ready(kinds->inner[TOPIC_LOG], bytes, err);
+
+	return code != ERR_OK || is_one(kinds)
+		       ? code
+		       : broker_ready(kinds->inner[TOPIC_STREAM], bytes, err);
+}
+
+static enum err_code kinds_committed(struct broker *broker, const char *group,
+				     struct topic_ref topic, int32_t partition,
+				     struct position *ret_next, struct err *err)
+{
+	return broker_committed(broker_kinds_of(broker, topic.kind), group, topic, partition,
+				ret_next, err);
+}
+
+static enum err_code kinds_commit(struct broker *broker, const char *group, struct topic_ref topic,
+				  int32_t partition, struct position next, struct err *err)
+{
+	return broker_commit(broker_kinds_of(broker, topic.kind), group, topic, partition, next,
+			     err);
+}
+
+static void kinds_free(struct broker *broker)
+{
+	struct kinds_broker *kinds = (struct kinds_broker *)broker;
+
+	broker_free(kinds->inner[TOPIC_LOG]);
+	if (!is_one(kinds))
+		broker_free(kinds->inner[TOPIC_STREAM]);
+	free(kinds);
+}
+
+/* --- its reader ---------------------------------------------------------- */
+
+/* Where the kinds are one broker, its one reader stands in the first place. */
+static int place_of(const struct kinds_reader *reader, enum topic_kind kind)
+{
+	return is_one((const struct kinds_broker *)reader->base.broker) ? 0 : (int)kind;
+}
+
+static enum err_code watch(struct kinds_reader *reader, int place, struct err *err)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	int fd = -1;
+	enum err_code code = reader_fd(reader->inner[place], &fd, err);
+
+	if (code == ERR_OK && epoll_ctl(reader->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+		code = err_errno(err, "could not wait for a reader");
+	return code;
+}
+
+static enum err_code kinds_open_place(struct kinds_reader *reader, int place,
+				      const struct reader_options *options, struct err *err)
+{
+	struct kinds_broker *kinds = (struct kinds_broker *)reader->base.broker;
+	enum err_code code =
+		broker_reader_open(kinds->inner[place], options, &reader->inner[place], err);
+
+	return code == ERR_OK && reader->epoll_fd >= 0 ? watch(reader, place, err) : code;
+}
+
+/* With a group: a reader of each broker that has one of the topics. */
+static enum err_code open_group(struct kinds_reader *reader, const struct reader_options *options,
+				struct err *err)
+{
+	struct topic_ref *topics = xcalloc(options->topic_count + 1, sizeof(*topics));
+	enum err_code code = ERR_OK;
+
+	for (int place = 0; place < KINDS && code == ERR_OK; place++) {
+		struct reader_options own = *options;
+
+		own.topics = topics;
+		own.topic_count = 0;
+		for (size_t i = 0; i < options->topic_count; i++)
+			if (place_of(reader, options->topics[i].kind) == place)
+				topics[own.topic_count++] = options->topics[i];
+		if (own.topic_count > 0)
+			code = kinds_open_place(reader, place, &own, err);
+	}
+	free(topics);
+	return code;
+}
+
+static void kinds_reader_close(struct broker_reader *base)
+{
+	struct kinds_reader *reader = (struct kinds_reader *)base;
+
+	if (reader->epoll_fd >= 0)
+		(void)close(reader->epoll_fd);
+	for (int place = 0; place < KINDS; place++)
+		reader_close(reader->inner[place]);
+	free(reader);
+}
+
+static enum err_code kinds_reader_open(struct broker *broker, const struct reader_options *options,
+				       struct broker_reader **ret_reader, struct err *err)
+{
+	struct kinds_reader *reader = xcalloc(1, sizeof(*reader));
+	enum err_code code = ERR_OK;
+
+	reader->base.broker = broker;
+	reader->bytes_max = options->bytes_max;
+	reader->epoll_fd = -1;
+	if (options->group)
+		code = open_group(reader, options, err);
+	if (code == ERR_OK)
+		*ret_reader = &reader->base;
+	else
+		kinds_reader_close(&reader->base);
+	return code;
+}
+
+/* The reader of that topic's broker, opened if a seek is the first to name it. */
+static enum err_code kinds_reader_of(struct broker_reader *base, enum topic_kind kind,
+				     struct broker_reader **ret_inner, struct err *err)
+{
+	struct kinds_reader *reader = (struct kinds_reader *)base;
+	const struct reader_options options = { .bytes_max = reader->bytes_max };
+	int place = place_of(reader, kind);
+	enum err_code code = reader->inner[place] ? ERR_OK
+						  : kinds_open_place(reader, place, &options, err);
+
+	if (code == ERR_OK)
+		*ret_inner = reader->inner[place];
+	return code;
+}
+
+static enum err_code kinds_reader_seek(struct broker_reader *base, struct topic_ref topic,
+				       int32_t partition, struct reader_start start,
+				       struct err *err)
+{
+	struct broker_reader *inner;
+	enum err_code code = kinds_reader_of(base, topic.kind, &inner, err);
+
+	return code == ERR_OK ? reader_seek(inner, topic, partition, start, err) : code;
+}
+
+static enum err_code kinds_reader_fd(struct broker_reader *base, int *ret_fd, struct err *err)
+{
+	struct kinds_reader *reader = (struct kinds_reader *)base;
+
+	if (reader->epoll_fd < 0) {
+		reader->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+		if (reader->epoll_fd < 0)
+			return err_errno(err, "could not wait for two readers");
+		for (int place = 0; place < KINDS; place++)
+			if (reader->inner[place] && watch(reader, place, err) != ERR_OK)
+				return err->code;
+	}
+	*ret_fd = reader->epoll_fd;
+	return ERR_OK;
+}
+
+/* What either has now. */
+static enum err_code next_now(struct kinds_reader *reader, struct reader_event *ret_event,
+			      struct err *err)
+{
+	for (int i = 0; i < KINDS; i++) {
+		struct broker_reader *inner = reader->inner[reader->next];
+		enum err_code code = ERR_OK;
+
+		reader->next = (reader->next + 1) % KINDS;
+		if (inner)
+			code = reader_next(inner, 0, ret_event, err);
+		if (code != ERR_OK || ret_event->kind != READER_IDLE)
+			return code;
+	}
+	return ERR_OK;
+}
+
+/* Until either has something, the deadline, or a stop. */
+static void wait_for_either(int fd, int64_t deadline_ms)
+{
+	struct pollfd fds[] = { { .fd = fd, .events = POLLIN },
+				{ .fd = stop_fd(), .events = POLLIN } };
+	int64_t left_ms = deadline_ms - clock_mono_ms();
+
+	if (left_ms > INT32_MAX)
+		left_ms = INT32_MAX;
+	if (left_ms > 0)
+		(void)poll(fds, sizeof(fds) / sizeof(fds[0]), (int)left_ms);
+}
+
+static enum err_code next_of_both(struct kinds_reader *reader, int64_t deadline_ms,
+				  struct reader_event *ret_event, struct err *err)
+{
+	struct reader_event event = { .kind = READER_IDLE };
+	int fd;
+
+	if (kinds_reader_fd(&reader->base, &fd, err) != ERR_OK)
+		return err->code;
+	for (;;) {
+		bool late = clock_mono_ms() >= deadline_ms || stop_requested();
+		enum err_code code = next_now(reader, &event, err);
+
+		if (code != ERR_OK)
+			return code;
+		if (event.kind != READER_IDLE || late)
+			break;
+		wait_for_either(fd, deadline_ms);
+	}
+	*ret_event = event;
+	return ERR_OK;
+}
+
+static enum err_code kinds_reader_next(struct broker_reader *base, int64_t deadline_ms,
+				       struct reader_event *ret_event, struct err *err)
+{
+	struct kinds_reader *reader = (struct kinds_reader *)base;
+	struct broker_reader *one = reader->inner[TOPIC_LOG] ? reader->inner[TOPIC_LOG]
+							     : reader->inner[TOPIC_STREAM];
+
+	if (one && !(reader->inner[TOPIC_LOG] && reader->inner[TOPIC_STREAM]))
+		return reader_next(one, deadline_ms, ret_event, err);
+	return next_of_both(reader, deadline_ms, ret_event, err);
+}
+
+static enum err_code kinds_reader_pause(struct broker_reader *base, struct topic_ref topic,
+					int32_t partition, bool paused, struct err *err)
+{
+	struct broker_reader *inner;
+	enum err_code code = kinds_reader_of(base, topic.kind, &inner, err);
+
+	return code == ERR_OK ? reader_pause(inner, topic, partition, paused, err) : code;
+}
+
+/* Only of what it gave, so that its reader is open. */
+static void kinds_reader_release(struct broker_reader *base, struct topic_ref topic,
+				 int32_t partition)
+{
+	struct kinds_reader *reader = (struct kinds_reader *)base;
+
+	reader_release(reader->inner[place_of(reader, topic.kind)], topic, partition);
+}
+
+static enum err_code kinds_reader_commit(struct broker_reader *base, struct topic_ref topic,
+					 int32_t partition, struct position next, struct err *err)
+{
+	struct broker_reader *inner;
+	enum err_code code = kinds_reader_of(base, topic.kind, &inner, err);
+
+	return code == ERR_OK ? reader_commit(inner, topic, partition, next, err) : code;
+}
+
+static const struct broker_ops kinds_ops = {
+	.name = "kinds",
+	.create = kinds_create,
+	.describe = kinds_describe,
+	.list = kinds_list,
+	.remove = kinds_remove,
+	.append = kinds_append,
+	.cork = kinds_cork,
+	.ready = kinds_ready,
+	.committed = kinds_committed,
+	.commit = kinds_commit,
+	.reader_open = kinds_reader_open,
+	.reader_seek = kinds_reader_seek,
+	.reader_next = kinds_reader_next,
+	.reader_pause = kinds_reader_pause,
+	.reader_release = kinds_reader_release,
+	.reader_fd = kinds_reader_fd,
+	.reader_commit = kinds_reader_commit,
+	.reader_close = kinds_reader_close,
+	.free = kinds_free,
+};
+
+struct broker *broker_kinds_new(struct broker *topics, struct broker *streams)
+{
+	struct kinds_broker *kinds = xcalloc(1, sizeof(*kinds));
+
+	kinds->base.ops = &kinds_ops;
+	kinds->inner[TOPIC_LOG] = topics;
+	kinds->inner[TOPIC_STREAM] = streams;
+	return &kinds->base;
+}
