@@ -13,7 +13,8 @@ enum {
 	REPLY_MAX = 32 << 20,
 	REPLY_KEPT = 1 << 20,
 	HELP_MAX = 4096,
-	BODIES_HELD = 8,	/* of the largest size; one that grows holds three times as much */
+	OPEN_WAIT_MS = 5000, /* an ordinary start: who reads the address can post at once */
+	BODIES_HELD = 8,     /* of the largest size; one that grows holds three times as much */
 };
 
 static_assert((int)HTTP_BODY_PADDING >= (int)JSON_PADDING, "bodies are parsed in place");
@@ -51,6 +52,9 @@ enum err_code gateway_new(const struct gateway_options *options, struct gateway 
 	records_init(&gateway->records, VELOCITY_GROWTH_MAX * options->body_bytes_max);
 	buf_init(&gateway->reply, REPLY_MAX);
 	ingest_init(&gateway->ingest, gateway);
+	presence_init(&gateway->presence);
+	missing_init(&gateway->missing);
+	opening_init(&gateway->opening, gateway);
 	*ret_gateway = gateway;
 	return ERR_OK;
 }
@@ -59,9 +63,14 @@ void gateway_free(struct gateway *gateway)
 {
 	if (!gateway)
 		return;
+	gateway->ended = true;
+	opening_release(&gateway->opening);
 	worker_free(gateway->worker);
+	broker_free(gateway_broker(gateway));
 	http_server_free(gateway->server);	/* runs what was posted to it */
+	missing_release(gateway);
 	ingest_release(&gateway->ingest);
+	presence_release(&gateway->presence);
 	records_release(&gateway->records);
 	json_parser_free(gateway->json);
 	buf_release(&gateway->reply);
@@ -92,23 +101,20 @@ bool gateway_creates(const struct gateway *gateway, enum topic_kind kind, const 
 	       (options->auto_create == AUTO_CREATE_OWN && is_own(&options->own[kind], name));
 }
 
-static enum err_code create_own(struct gateway *gateway, enum topic_kind kind, struct err *err)
+/* Before anybody is asked to make them: the id comes from the command line. */
+static enum err_code check_own(struct gateway *gateway, enum topic_kind kind, struct err *err)
 {
 	const struct gateway_own *own = &gateway->options.own[kind];
-	enum err_code code = ERR_OK;
-	int32_t partitions;
 
-	for (size_t i = 0; i < own->count && code == ERR_OK; i++) {
-		if (!gateway_creates(gateway, kind, own->names[i], &partitions))
-			continue;
-		code = broker_create(gateway->broker, (struct topic_ref){ kind, own->names[i] },
-				     &(struct topic_options){ .partitions = partitions }, err);
-		if (code == ERR_SHAPE)
-			code = err->code = ERR_USAGE; /* the id comes from the command line */
-		if (code == ERR_EXISTS)		      /* several models may share it, too */
-			code = ERR_OK;
+	for (size_t i = 0; i < own->count; i++) {
+		struct slice name = slice_str(own->names[i]);
+		enum err_code code = kind == TOPIC_STREAM ? name_check_stream(name, err)
+							  : name_check_topic(name, err);
+
+		if (code != ERR_OK)
+			return err->code = ERR_USAGE;
 	}
-	return code;
+	return ERR_OK;
 }
 
 static const char *reply_type(enum face face, struct slice accept)
@@ -265,11 +271,23 @@ static bool gateway_admit(void *user, struct http_server *server,
 	return admitted;
 }
 
+static bool needs_broker(const struct route *route)
+{
+	return route->flags & (ROUTE_BLOCKS | ROUTE_PRODUCES | ROUTE_STREAMS);
+}
+
+static bool takes_records(struct call *call, const struct route *route)
+{
+	return !(route->flags & (ROUTE_PRODUCES | ROUTE_STREAMS)) ||
+	       ingest_admits(call, route->flags & ROUTE_STREAMS ? TOPIC_STREAM : TOPIC_LOG);
+}
+
 static void handle(void *user, struct http_server *server, const struct http_request *request)
 {
 	struct gateway *gateway = user;
 	struct call call;
 	struct route_match match = gateway_begin(gateway, request, &call);
+	struct err err;
 
 	if (!admit_call(&call, &match, request)) {
 		call_send(&call, server);
@@ -277,9 +295,12 @@ static void handle(void *user, struct http_server *server, const struct http_req
 	}
 	if (call.body.len > body_max(gateway, match.route))	/* chunked: not announced */
 		call_refuse(&call, 413);
+	else if (needs_broker(match.route) && !gateway_broker(gateway) &&
+		 opening_state(&gateway->opening, &err) != ERR_OK)
+		call_fail(&call, &err);
 	else if (match.route->flags & ROUTE_BLOCKS)
 		worker_take(gateway->worker, &call, match.route->handle);
-	else if (!(match.route->flags & (ROUTE_PRODUCES | ROUTE_STREAMS)) || ingest_admits(&call))
+	else if (takes_records(&call, match.route))
 		match.route->handle(&call);
 	call_send(&call, server);
 }
@@ -289,7 +310,10 @@ static void gateway_turn(void *user, bool begins)
 {
 	struct gateway *gateway = user;
 
-	broker_cork(gateway->broker, begins);
+	if (begins)
+		gateway->corked = gateway_broker(gateway);
+	if (gateway->corked)
+		broker_cork(gateway->corked, begins);
 }
 
 static enum err_code listen_on(struct gateway *gateway, struct err *err)
@@ -319,15 +343,22 @@ static enum err_code listen_on(struct gateway *gateway, struct err *err)
 	return http_server_new(&http, &gateway->server, err);
 }
 
-enum err_code gateway_open(struct gateway *gateway, struct broker *broker, struct err *err)
+enum err_code gateway_open(struct gateway *gateway, const struct gateway_opener *opener,
+			   struct err *err)
 {
-	gateway->broker = broker;
-	if (create_own(gateway, TOPIC_LOG, err) != ERR_OK ||
-	    create_own(gateway, TOPIC_STREAM, err) != ERR_OK)
+	if (check_own(gateway, TOPIC_LOG, err) != ERR_OK ||
+	    check_own(gateway, TOPIC_STREAM, err) != ERR_OK || listen_on(gateway, err) != ERR_OK ||
+	    worker_new(gateway, &gateway->worker, err) != ERR_OK ||
+	    opening_start(&gateway->opening, opener, err) != ERR_OK)
 		return err->code;
-	if (listen_on(gateway, err) != ERR_OK)
-		return err->code;
-	return worker_new(gateway, &gateway->worker, err);
+	return opening_await(&gateway->opening, OPEN_WAIT_MS, err);
+}
+
+enum err_code gateway_ready(struct gateway *gateway, struct err *err)
+{
+	enum err_code code = opening_state(&gateway->opening, err);
+
+	return code == ERR_OK ? broker_ready(gateway_broker(gateway), 0, err) : code;
 }
 
 uint16_t gateway_port(const struct gateway *gateway)
@@ -338,11 +369,18 @@ uint16_t gateway_port(const struct gateway *gateway)
 enum err_code gateway_run(struct gateway *gateway, int64_t drain_ms, struct err *err)
 {
 	enum err_code code = http_server_run(gateway->server, drain_ms, err);
+	struct err why;
 
+	gateway->ended = true;
 	/* A call may still be at the broker, for a client that has left. */
 	worker_free(gateway->worker);
 	gateway->worker = NULL;
-	return code;
+	opening_end(&gateway->opening);
+	if (code != ERR_OK || opening_state(&gateway->opening, &why) == ERR_OK ||
+	    why.code == ERR_BUSY)
+		return code;
+	*err = why;
+	return err->code;
 }
 
 void gateway_stop(struct gateway *gateway)

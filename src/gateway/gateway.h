@@ -6,18 +6,19 @@
  * sent it and what it says (route.h), parses the body once (produce.h,
  * put_records.h) and hands the records to the broker (ingest.h); the broker
  * makes them durable on its own thread; the answer goes back through the loop.
- * Whatever may wait for a disk otherwise (topic calls, reads) is done by a
- * worker thread (worker.h), but for a missing topic that the first record for
- * it makes (auto_create): the loop waits for that.
+ * Whatever may wait for a disk or a service otherwise (topic calls, reads) is
+ * done by the worker's threads (worker.h); the first records for a topic that
+ * they make (auto_create) wait for it (missing.h). The loop waits for nothing.
  *
  * Contract
  *	1. A 2xx of a write says: durable. Nothing of a refused request is kept.
  *	2. Every refusal says what and where; its shape and status are those of
  *	   the API it belongs to (ERR_TABLE in err.h).
  *	3. Everything is bounded: bodies, records, requests that wait.
+ *	4. A broker that is away is no reason not to start, or to wait: what needs
+ *	   it is refused at once, to be tried again, until it is there.
  *
- * Use: gateway_new(), a broker made with gateway_done and the gateway,
- * gateway_open(), gateway_run(), broker_free(), gateway_free().
+ * Use: gateway_new(), gateway_open(), gateway_run(), gateway_free().
  * Threads: gateway_done() from the broker's thread; all else from one thread.
  */
 #ifndef GATEWAY_GATEWAY_H
@@ -71,18 +72,33 @@ struct gateway_options {
 
 MUST_USE enum err_code gateway_new(const struct gateway_options *options,
 				   struct gateway **ret_gateway, struct err *err);
-/* After broker_free(). Accepts NULL. */
+/* Frees the broker, too. Accepts NULL. */
 void gateway_free(struct gateway *gateway);
 
 /* The broker's completion; `gateway` is its user. */
 broker_done_fn gateway_done;
 
-/* Makes the topics of auto_create and listens. ERR_USAGE: not an address, or one that others reach
- * without a key; ERR_EXISTS: in use. */
-MUST_USE enum err_code gateway_open(struct gateway *gateway, struct broker *broker,
+/* Makes the broker, which is the gateway's from then on, with gateway_done and the gateway for its
+ * completion. Called on a thread of its own, until it succeeds. */
+struct gateway_opener {
+	enum err_code (*open)(void *user, struct gateway *gateway, struct broker **ret_broker,
+			      struct err *err);
+	void *user;
+};
+
+/*
+ * Listens, opens the broker, and makes the topics of auto_create. What may pass
+ * (a directory that is not there, a service that does not answer) is tried
+ * again while it runs; that is ERR_OK. ERR_USAGE: not an address, one that
+ * others reach without a key, a name that cannot be; ERR_EXISTS: in use.
+ */
+MUST_USE enum err_code gateway_open(struct gateway *gateway, const struct gateway_opener *opener,
 				    struct err *err);
+/* Why it would not take records now: ERR_OK if it would. */
+MUST_USE enum err_code gateway_ready(struct gateway *gateway, struct err *err);
 uint16_t gateway_port(const struct gateway *gateway);
-/* Serves until stop.h asks to stop, then answers what is in flight, for at most drain_ms. */
+/* Serves until stop.h asks to stop, then answers what is in flight, for at most drain_ms. Ends,
+ * too, when opening the broker failed for a reason that does not pass. */
 MUST_USE enum err_code gateway_run(struct gateway *gateway, int64_t drain_ms, struct err *err);
 /* As a stop, from any thread. */
 void gateway_stop(struct gateway *gateway);

@@ -1,42 +1,18 @@
 #include "gateway/ingest.h"
 
 #include "base/mem.h"
-#include "base/metrics.h"
 #include "base/trace.h"
+#include "gateway/missing.h"
+#include "gateway/post.h"
 #include "gateway/state.h"
 
 #include <assert.h>
 
-enum {
-	IDLE_MAX = 1024,
-	OUTCOMES_KEPT = 16,
-	EARLY_BYTES_MIN = 8 << 10,	/* a shorter body is parsed as fast as it is asked about */
-};
-
-/* One request whose records are with the broker. */
-struct post {
-	struct append append;		/* its `user` is the post */
-	struct http_task task;
-	struct gateway *gateway;
-	struct call call;
-	answer_fn *answer;
-	size_t total;			/* records of the request, those left out included */
-	bool *left_out;			/* by index; NULL: none */
-	struct append_outcome *outcomes;
-	size_t room;
-	struct post *next;		/* when idle */
-	char topic[TOPIC_NAME_MAX + 1];
-};
+enum { EARLY_BYTES_MIN = 8 << 10 }; /* a shorter body is parsed as fast as it is asked about */
 
 void ingest_init(struct ingest *ingest, struct gateway *gateway)
 {
 	*ingest = (struct ingest){ .gateway = gateway };
-}
-
-static void post_free(struct post *post)
-{
-	free(post->outcomes);
-	free(post);
 }
 
 void ingest_release(struct ingest *ingest)
@@ -45,42 +21,9 @@ void ingest_release(struct ingest *ingest)
 		struct post *post = ingest->idle;
 
 		ingest->idle = post->next;
-		post_free(post);
-	}
-}
-
-/* Posts are used again, outcomes and all: else each request cost two allocations. */
-static struct post *post_take(struct ingest *ingest, size_t total)
-{
-	struct post *post = ingest->idle;
-
-	if (post) {
-		ingest->idle = post->next;
-		ingest->idle_count--;
-	} else {
-		post = xcalloc(1, sizeof(*post));
-	}
-	if (total > post->room) {
 		free(post->outcomes);
-		post->room = total > OUTCOMES_KEPT ? total : OUTCOMES_KEPT;
-		post->outcomes = xcalloc(post->room, sizeof(*post->outcomes));
+		free(post);
 	}
-	post->gateway = ingest->gateway;
-	post->total = total;
-	return post;
-}
-
-static void post_done(struct ingest *ingest, struct post *post)
-{
-	free(post->left_out);
-	post->left_out = NULL;
-	if (ingest->idle_count == IDLE_MAX || post->room > OUTCOMES_KEPT) {
-		post_free(post);
-		return;
-	}
-	post->next = ingest->idle;
-	ingest->idle = post;
-	ingest->idle_count++;
 }
 
 static bool is_too_long(const struct post *post, const struct append_record *record)
@@ -119,30 +62,61 @@ static struct outcomes spread(struct post *post)
 	return (struct outcomes){ post->outcomes, post->total };
 }
 
-static enum err_code create_missing(struct post *post, struct err *err)
+static bool post_is_there(const struct post *post)
 {
-	struct topic_ref topic = post->append.topic;
-	struct topic_options options = { 0 };
-	enum err_code code;
-
-	if (!gateway_creates(post->gateway, topic.kind, topic.name, &options.partitions))
-		return ERR_NO_TOPIC;
-	code = broker_create(post->gateway->broker, topic, &options, err);
-	if (code != ERR_OK && code != ERR_EXISTS)
-		return code;
-	trace_info("created %s \"%s\"", topic.kind == TOPIC_STREAM ? "stream" : "topic", topic.name);
-	return ERR_OK;
+	return post->known && post->known->state == PRESENCE_THERE;
 }
 
+/* A broker that tells late that there is no such topic has no use for what it was given. */
+static void keep_for_later(struct post *post)
+{
+	struct topic_ref topic = post->append.topic;
+	int32_t partitions;
+	struct err no_room;
+
+	if (!post_is_there(post) &&
+	    gateway_creates(post->gateway, topic.kind, topic.name, &partitions) &&
+	    post_keep(post, &no_room) != ERR_OK)
+		trace_debug("%s", no_room.msg); /* then it may have to be sent again */
+}
+
+/* Its topic is not there: it waits until it is, unless the broker is away, which may take long. */
+static enum err_code wait_for_topic(struct post *post, struct err *err)
+{
+	struct gateway *gateway = post->gateway;
+	struct topic_ref topic = post->append.topic;
+	const struct presence_topic *known = post->known;
+	int32_t partitions;
+
+	if (!gateway_creates(gateway, topic.kind, topic.name, &partitions))
+		return err_set(err, ERR_NO_TOPIC, "there is no such topic");
+	if (!(known && known->state == PRESENCE_MAKING) &&
+	    broker_ready(gateway_broker_of(gateway, topic.kind), 0, err) != ERR_OK)
+		return err->code;
+	post->again = true;
+	return missing_park(post, err);
+}
+
+/* To the broker, or behind those that wait for the topic already. */
 static enum err_code hand_over(struct post *post, struct err *err)
 {
-	struct broker *broker = post->gateway->broker;
-	enum err_code code = broker_append(broker, &post->append, err);
+	struct gateway *gateway = post->gateway;
+	struct topic_ref topic = post->append.topic;
+	struct presence_topic *known = presence_find(&gateway->presence, topic);
+	enum err_code code;
 
-	if (code != ERR_NO_TOPIC)
-		return code;
-	code = create_missing(post, err);
-	return code == ERR_OK ? broker_append(broker, &post->append, err) : code;
+	post_set_known(post, known);
+	if (known && presence_is_refused(known, atomic_load(&gateway->created), err))
+		return err->code;
+	if (known && known->state == PRESENCE_MAKING)
+		return missing_park(post, err);
+	keep_for_later(post);
+	code = broker_append(gateway_broker(gateway), &post->append, err);
+	if (code == ERR_NO_TOPIC)
+		return wait_for_topic(post, err);
+	if (code == ERR_OK && !known)
+		post_set_known(post, presence_get(&gateway->presence, topic));
+	return code;
 }
 
 static void answer_now(struct post *post)
@@ -167,16 +141,27 @@ static void answer_refused(struct call *call, struct post *post, const struct er
 	*call = post->call;
 }
 
-bool ingest_admits(struct call *call)
+bool ingest_admits(struct call *call, enum topic_kind kind)
 {
 	struct err err;
 
 	/* The original proxy's answer has an entry a record, so they must be counted. */
 	if (call->body.len < EARLY_BYTES_MIN || call->gateway->options.confluent_status ||
-	    broker_ready(call->gateway->broker, call->body.len, &err) == ERR_OK)
+	    broker_ready(gateway_broker_of(call->gateway, kind), call->body.len, &err) == ERR_OK)
 		return true;
 	call_fail(call, &err);
 	return false;
+}
+
+/* The request and what its slices point into are gone when the answer is written later. */
+static struct call call_for_later(const struct call *call, struct slice topic)
+{
+	struct call later = *call;
+
+	memset(later.param, 0, sizeof(later.param));
+	later.param[0] = topic;
+	later.query = later.body = later.iterator = (struct slice){ 0 };
+	return later;
 }
 
 void ingest_append(struct call *call, enum topic_kind kind, struct slice name,
@@ -189,7 +174,7 @@ void ingest_append(struct call *call, enum topic_kind kind, struct slice name,
 	assert(name.len <= TOPIC_NAME_MAX);
 	memcpy(post->topic, name.ptr, name.len);
 	post->topic[name.len] = '\0';
-	post->call = *call;
+	post->call = call_for_later(call, slice_of(post->topic, name.len));
 	post->answer = answer;
 	leave_out_too_long(post, records);
 	post->append = (struct append){
@@ -211,16 +196,87 @@ void ingest_append(struct call *call, enum topic_kind kind, struct slice name,
 	post_done(ingest, post);
 }
 
+/* What was taken and is answered later: the reply's room is used by many in turn. */
+static void ingest_begin_answer(struct post *post)
+{
+	buf_clear(&post->gateway->reply);
+	post->call.deferred = false;
+}
+
+static void ingest_end_answer(struct post *post)
+{
+	struct gateway *gateway = post->gateway;
+
+	call_send(&post->call, gateway->server);
+	post_done(&gateway->ingest, post);
+}
+
+void ingest_refuse(struct post *post, const struct err *err)
+{
+	ingest_begin_answer(post);
+	answer_refused(&post->call, post, err);
+	ingest_end_answer(post);
+}
+
+void ingest_resume(struct post *post)
+{
+	struct err err;
+	enum err_code code = broker_append(gateway_broker(post->gateway), &post->append, &err);
+
+	if (code == ERR_NO_TOPIC) /* made a moment ago: not everybody knows it yet */
+		code = err_set(&err, ERR_BUSY, "\"%s\" is being made: try again later",
+			       post->topic);
+	if (code != ERR_OK)
+		ingest_refuse(post, &err);
+}
+
+/* Told late, it ends as it does told at once: the topic is made, or that is the answer. */
+static void end_without_topic(struct post *post)
+{
+	struct presence_topic *known = post->known;
+	unsigned created = atomic_load(&post->gateway->created);
+	struct err err;
+
+	if (presence_is_refused(known, created, &err)) {
+		ingest_refuse(post, &err);
+	} else if (post->again || (post_is_there(post) && !post->copy)) {
+		/* Whoever comes next finds it UNKNOWN, and can be given to the broker twice. */
+		if (post_is_there(post))
+			known->state = PRESENCE_UNKNOWN;
+		(void)err_set(&err, ERR_BUSY, "\"%s\" is not there any more: try again",
+			      post->topic);
+		ingest_refuse(post, &err);
+	} else if (wait_for_topic(post, &err) != ERR_OK) {
+		if (err.code == ERR_NO_TOPIC)
+			presence_refuse(known, &err, created);
+		ingest_refuse(post, &err);
+	}
+}
+
+static void note_kept(struct post *post)
+{
+	for (size_t i = 0; i < post->append.count; i++)
+		if (post->outcomes[i].code == ERR_OK) {
+			post->known->records++;
+			if (post->known->state == PRESENCE_UNKNOWN)
+				post->known->state = PRESENCE_THERE;
+		}
+}
+
 /* On the loop thread. */
 static void ingest_answer_task(struct http_server *server, struct http_task *task)
 {
 	struct post *post = (struct post *)((char *)task - offsetof(struct post, task));
-	struct gateway *gateway = post->gateway;
 
-	buf_clear(&gateway->reply);
+	(void)server;
+	if (post->outcomes[0].code == ERR_NO_TOPIC && !post->gateway->ended) {
+		end_without_topic(post);
+		return;
+	}
+	note_kept(post);
+	ingest_begin_answer(post);
 	answer_now(post);
-	call_send(&post->call, server);
-	post_done(&gateway->ingest, post);
+	ingest_end_answer(post);
 }
 
 /* One hand-over for all answers of a commit: the loop is woken once, not once a request. */

@@ -5,8 +5,8 @@
  * says how they ended, gateway_done() (the broker's thread) posts the whole
  * chain to the loop with one wake-up, and `answer` writes each reply there.
  * What waits is bounded: by connections and their pipelines, and in bytes by
- * the broker. Finished posts are kept for reuse, so a steady load allocates
- * nothing.
+ * the broker, or for what waits for its topic by post.h. Finished posts are kept
+ * for reuse, so a steady load allocates nothing.
  *
  * Threads: the loop, but for ingest_done().
  */
@@ -22,6 +22,7 @@ struct ingest {
 	struct gateway *gateway;
 	struct post *idle;
 	size_t idle_count;
+	size_t copied_bytes; /* of records that wait for their topic */
 };
 
 /* How the records of a request ended, in its order; never empty. */
@@ -36,10 +37,10 @@ typedef void answer_fn(struct call *call, struct outcomes outcomes);
 void ingest_init(struct ingest *ingest, struct gateway *gateway);
 void ingest_release(struct ingest *ingest);
 /* False: the broker has no room for that body, and the call is failed before it is parsed. */
-bool ingest_admits(struct call *call);
+bool ingest_admits(struct call *call, enum topic_kind kind);
 /*
  * Defers the call, or fails it when the broker refuses (a missing topic is
- * made first if auto_create says so). A record longer than record_bytes_max is
+ * made first if auto_create says so: missing.h). A record longer than record_bytes_max is
  * left out, ends with ERR_LIMIT, and does not stop the others; `records` is
  * used up.
  */
@@ -47,6 +48,10 @@ void ingest_append(struct call *call, enum topic_kind kind, struct slice name,
 		   struct records *records, answer_fn *answer);
 /* Appends that ended: on to the loop. On the broker's thread. */
 void ingest_done(struct ingest *ingest, struct append *chain);
+/* The topic that the post waited for is there: on with it, or with its answer. */
+void ingest_resume(struct post *post);
+/* Answers it with the error. */
+void ingest_refuse(struct post *post, const struct err *err);
 
 /* ERR_OK if a record was kept; else what the request as a whole ended with: a code that may be
  * tried again only if that holds for every record. */

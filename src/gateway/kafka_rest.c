@@ -1,5 +1,4 @@
 /* Kafka REST Proxy v2 on the broker's topics. The one Kafka broker that clients see is number 1. */
-#include "broker/sequence.h"
 #include "gateway/produce.h"
 #include "gateway/route.h"
 #include "gateway/state.h"
@@ -31,8 +30,8 @@ void kafka_topics(struct call *call)
 	struct err err;
 
 	buf_add_char(call->reply, '[');
-	if (broker_list(call->gateway->broker, TOPIC_LOG, kafka_rest_put_name, call->reply, &err) !=
-	    ERR_OK)
+	if (broker_list(gateway_broker(call->gateway), TOPIC_LOG, kafka_rest_put_name, call->reply,
+			&err) != ERR_OK)
 		call_fail(call, &err);
 	else
 		buf_add_char(call->reply, ']');
@@ -48,7 +47,7 @@ static bool kafka_rest_describe(struct call *call, struct topic_info *ret_info)
 	if (code == ERR_OK) {
 		memcpy(name, call->param[0].ptr, call->param[0].len);
 		name[call->param[0].len] = '\0';
-		code = broker_describe(call->gateway->broker,
+		code = broker_describe(gateway_broker(call->gateway),
 				       (struct topic_ref){ TOPIC_LOG, name }, ret_info, &err);
 	}
 	if (code == ERR_NO_TOPIC)
@@ -56,6 +55,18 @@ static bool kafka_rest_describe(struct call *call, struct topic_info *ret_info)
 	else if (code != ERR_OK)
 		call_fail(call, &err);
 	return code == ERR_OK;
+}
+
+/* A client computes with them: a number, without the zeros that make a position's text sort. */
+static void put_offset(struct buf *reply, struct position position)
+{
+	char text[POSITION_TEXT_MAX];
+	size_t len = position_text(position, text);
+	size_t zeros = strspn(text, "0");
+
+	if (zeros == len)
+		zeros = len - 1;
+	buf_add(reply, text + zeros, len - zeros);
 }
 
 static void put_partition(struct buf *reply, int32_t id)
@@ -116,13 +127,14 @@ static bool path_partition(struct call *call, int32_t *ret)
 static const struct partition_info *kafka_rest_find_partition(struct call *call,
 							      struct topic_info *info)
 {
+	const struct partition_info *partition;
 	int32_t id;
 
 	if (!path_partition(call, &id) || !kafka_rest_describe(call, info))
 		return NULL;
-	for (int32_t i = 0; i < info->partition_count; i++)
-		if (info->partitions[i].id == id)
-			return &info->partitions[i];
+	partition = topic_info_partition(info, id);
+	if (partition)
+		return partition;
 	topic_info_release(info);
 	call_failf(call, ERR_NO_PARTITION, "Partition not found.");
 	return NULL;
@@ -147,9 +159,12 @@ void kafka_offsets(struct call *call)
 	if (!partition)
 		return;
 	buf_add_str(call->reply, "{\"beginning_offset\":");
-	buf_add_u64(call->reply, position_ordinal(partition->first));
+	put_offset(call->reply, partition->first);
 	buf_add_str(call->reply, ",\"end_offset\":");
-	buf_add_u64(call->reply, position_ordinal(partition->next));
+	if (partition->next_known)
+		put_offset(call->reply, partition->next);
+	else
+		buf_add_str(call->reply, "null");
 	buf_add_char(call->reply, '}');
 	topic_info_release(&info);
 }
@@ -160,7 +175,7 @@ static void put_outcome(struct buf *reply, const struct append_outcome *outcome)
 		buf_add_str(reply, "{\"partition\":");
 		buf_add_i64(reply, outcome->partition);
 		buf_add_str(reply, ",\"offset\":");
-		buf_add_u64(reply, position_ordinal(outcome->position));
+		put_offset(reply, outcome->position);
 		buf_add_str(reply, ",\"error_code\":null,\"error\":null}");
 		return;
 	}

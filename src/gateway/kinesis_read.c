@@ -173,7 +173,8 @@ static enum err_code open_and_read(struct read *read, const struct partition_inf
 	struct broker_reader *reader;
 	enum err_code code;
 
-	if (broker_reader_open(read->call->gateway->broker, &options, &reader, err) != ERR_OK)
+	if (broker_reader_open(gateway_broker(read->call->gateway), &options, &reader, err) !=
+	    ERR_OK)
 		return err->code;
 	code = reader_seek(reader, topic, shard->id, start, err);
 	if (code == ERR_OK)

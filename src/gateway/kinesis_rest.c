@@ -33,7 +33,7 @@ bool kinesis_describe(struct call *call, const char *name, struct topic_info *re
 	struct topic_ref topic = { TOPIC_STREAM, name };
 	struct err err;
 
-	if (broker_describe(call->gateway->broker, topic, ret_info, &err) == ERR_OK)
+	if (broker_describe(gateway_broker(call->gateway), topic, ret_info, &err) == ERR_OK)
 		return true;
 	call_fail(call, &err);
 	return false;
@@ -192,7 +192,7 @@ static void put_summaries(struct buf *out, const struct listing *listing)
 
 void kinesis_list_streams(struct call *call)
 {
-	struct listing listing = { .broker = call->gateway->broker };
+	struct listing listing = { .broker = gateway_broker(call->gateway) };
 	struct buf *reply = call->reply;
 	struct err err;
 
@@ -238,9 +238,11 @@ void kinesis_create_stream(struct call *call)
 	if (!kinesis_name(call, name))
 		return;
 	if (shard_count(call, &options.partitions, &err) != ERR_OK ||
-	    broker_create(call->gateway->broker, (struct topic_ref){ TOPIC_STREAM, name }, &options,
-			  &err) != ERR_OK)
+	    broker_create(gateway_broker(call->gateway), (struct topic_ref){ TOPIC_STREAM, name },
+			  &options, &err) != ERR_OK)
 		call_fail(call, &err);
+	else
+		atomic_fetch_add(&call->gateway->created, 1); /* who is refused may ask again */
 }
 
 void kinesis_delete_stream(struct call *call)
@@ -249,7 +251,7 @@ void kinesis_delete_stream(struct call *call)
 	struct err err;
 
 	if (kinesis_name(call, name) &&
-	    broker_remove(call->gateway->broker, (struct topic_ref){ TOPIC_STREAM, name },
+	    broker_remove(gateway_broker(call->gateway), (struct topic_ref){ TOPIC_STREAM, name },
 			  &err) != ERR_OK)
 		call_fail(call, &err);
 }

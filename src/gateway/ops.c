@@ -1,6 +1,5 @@
 /* What those who run the gateway ask: is it alive, does it take records, what did it do. */
 #include "base/metrics.h"
-#include "broker/sequence.h"
 #include "gateway/route.h"
 #include "gateway/state.h"
 
@@ -15,7 +14,7 @@ void ops_ready(struct call *call)
 {
 	struct err err;
 
-	if (broker_ready(call->gateway->broker, 0, &err) == ERR_OK) {
+	if (gateway_ready(call->gateway, &err) == ERR_OK) {
 		buf_add_str(call->reply, "{\"status\":\"ready\"}");
 		return;
 	}
@@ -24,45 +23,31 @@ void ops_ready(struct call *call)
 	call->retry_after_s = RETRY_AFTER_S;
 }
 
-enum { LISTED_BYTES_MAX = 1 << 20 };
+struct ops_rows {
+	struct buf *out;
+	const char *what;
+};
 
-/* The broker is not to be asked from inside its own listing. */
-static bool ops_note_name(void *user, const char *name)
+/* Names need no quoting. */
+static void ops_put_topic(void *user, const struct presence_topic *topic)
 {
-	struct buf *names = user;
+	const struct ops_rows *rows = user;
 
-	buf_add(names, name, strlen(name) + 1);
-	return !buf_full(names);
+	if (topic->state == PRESENCE_THERE)
+		buf_addf(rows->out, "pinpipe_%s_records_total{%s=\"%s\"} %" PRIu64 "\n", rows->what,
+			 rows->what, topic->name, topic->records);
 }
 
-static void ops_put_topic(struct call *call, struct topic_ref topic, const char *what)
-{
-	struct topic_info info;
-	uint64_t records = 0;
-	struct err err;
-
-	if (broker_describe(call->gateway->broker, topic, &info, &err) != ERR_OK)
-		return;		/* removed since it was listed */
-	for (int32_t i = 0; i < info.partition_count; i++)
-		records += position_ordinal(info.partitions[i].next);
-	topic_info_release(&info);
-	buf_addf(call->reply, "pinpipe_%s_records_total{%s=\"%s\"} %" PRIu64 "\n", what, what,
-		 topic.name, records);
-}
-
-/* A row for each topic or stream, whoever made it. Names need no quoting. */
+/* A row for each topic or stream that records came for: nobody need be asked, who may be away. */
 static void ops_put_topics(struct call *call, enum topic_kind kind, const char *what)
 {
-	struct buf names;
-	struct err err;
+	struct ops_rows rows = { call->reply, what };
 
-	buf_init(&names, LISTED_BYTES_MAX);
-	buf_addf(call->reply, "# HELP pinpipe_%s_records_total Records that the log ever took, by %s\n"
-		 "# TYPE pinpipe_%s_records_total counter\n", what, what, what);
-	if (broker_list(call->gateway->broker, kind, ops_note_name, &names, &err) == ERR_OK)
-		for (size_t at = 0; at < names.len; at += strlen(names.ptr + at) + 1)
-			ops_put_topic(call, (struct topic_ref){ kind, names.ptr + at }, what);
-	buf_release(&names);
+	buf_addf(call->reply,
+		 "# HELP pinpipe_%s_records_total Records kept since the gateway started,"
+		 " by %s\n# TYPE pinpipe_%s_records_total counter\n",
+		 what, what, what);
+	presence_each(&call->gateway->presence, kind, ops_put_topic, &rows);
 }
 
 void ops_metrics(struct call *call)

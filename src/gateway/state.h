@@ -2,11 +2,17 @@
 #ifndef GATEWAY_STATE_H
 #define GATEWAY_STATE_H
 
+#include "broker/broker_kinds.h"
 #include "gateway/auth.h"
 #include "gateway/gateway.h"
 #include "gateway/guard.h"
 #include "gateway/ingest.h"
 #include "gateway/iterator.h"
+#include "gateway/missing.h"
+#include "gateway/opening.h"
+#include "gateway/presence.h"
+
+#include <stdatomic.h>
 
 struct worker;
 
@@ -15,16 +21,34 @@ struct gateway {
 	struct auth auth;
 	struct guard guard;
 	struct iterator_key iterator_key;
-	struct broker *broker;
+	_Atomic(struct broker *) broker; /* NULL: not open yet */
+	struct opening opening;
+	atomic_uint created; /* topics that clients made by a call of their own */
 	struct http_server *server;
 	struct worker *worker;
+	bool ended; /* gateway_run() has: nothing goes to the broker any more */
 
 	/* Scratch of the loop thread, for one request at a time. */
 	struct json_parser *json;
 	struct records records;
 	struct buf reply;
 	struct ingest ingest;
+	struct presence presence;
+	struct missing missing;
+	struct broker *corked; /* in this turn */
 };
+
+/* NULL: it is not open yet, see opening.h. No route that needs it is handled then. */
+static inline struct broker *gateway_broker(struct gateway *gateway)
+{
+	return atomic_load_explicit(&gateway->broker, memory_order_acquire);
+}
+
+/* That of one kind, where they differ: one that is away says nothing about the other. */
+static inline struct broker *gateway_broker_of(struct gateway *gateway, enum topic_kind kind)
+{
+	return broker_kinds_of(gateway_broker(gateway), kind);
+}
 
 /* Whether auto_create makes it; a new topic's partitions. */
 bool gateway_creates(const struct gateway *gateway, enum topic_kind kind, const char *name,

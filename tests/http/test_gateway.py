@@ -10,7 +10,8 @@ import threading
 
 import pytest
 
-from rest import KAFKA_JSON, PIN, PIN_STREAM, ask, end_offset, produce, put, read_stream
+from conftest import wait_until
+from rest import KAFKA_JSON, OWN_TOPICS, PIN, PIN_STREAM, ask, end_offset, produce, put, read_stream
 
 KEY = "correct horse"
 WITH_KEY = {"PINPIPE_GATEWAY_API_KEY_SHA256": hashlib.sha256(KEY.encode()).hexdigest()}
@@ -196,3 +197,21 @@ def test_pipelined_requests_are_answered_in_order(gateway):
     assert statuses == [b"200", b"200", b"200", b"200", b"404", b"200"]
     assert [int(n) for n in re.findall(rb'"offset":(\d+)', received)] == [0, 1]
     assert received.index(b'["124df') < received.index(b"\r\n\r\n{}") < received.rindex(b'"offset"')
+
+
+def test_a_log_that_cannot_be_opened_yet(start_gateway, data_dir):
+    """A disk that is not mounted, a file in the log's place: the gateway says so at once, and takes up by itself."""
+    data_dir.mkdir()
+    (data_dir / "log").write_text("")
+    gateway = start_gateway()
+    assert ask(gateway, "GET", "/healthz").status == 200
+    for reply in (produce(gateway, {"records": [{"value": 1}]}), put(gateway, {"Data": 1, "PartitionKey": "k"}),
+                  ask(gateway, "GET", "/readyz"), ask(gateway, "GET", "/topics")):
+        assert reply.status == 503 and reply.headers["Retry-After"] == "1", reply
+        assert "could not open the log" in reply.text and "Not a directory" in reply.text
+    assert ask(gateway, "GET", "/metrics").status == 200
+    (data_dir / "log").unlink()
+    wait_until(lambda: ask(gateway, "GET", "/readyz").status == 200, "the log")
+    assert produce(gateway, {"records": [{"value": 1}]}).status == 200
+    assert sorted(ask(gateway, "GET", "/topics").json()) == OWN_TOPICS
+    assert gateway.said().count("could not open the log") == 1

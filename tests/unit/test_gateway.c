@@ -1,6 +1,9 @@
 /* The gateway over a broker that fails as told: what clients are answered,
  * and who waits for whom. */
 #include "backends/backends.h"
+#include "base/mem.h"
+#include "base/time.h"
+#include "broker/completer.h"
 #include "gateway/gateway.h"
 
 #include "testing.h"
@@ -17,7 +20,6 @@ enum { BROKER_BYTES_MAX = 1 << 20, REPLY_BYTES_MAX = 1 << 16, DRAIN_MS = 1000, P
 
 struct fixture {
 	struct gateway *gateway;
-	struct broker *broker;
 	pthread_t thread;
 	struct buf reply;
 };
@@ -52,12 +54,26 @@ static void *serve(void *arg)
 	return gateway_run(fixture->gateway, DRAIN_MS, &stopped) == ERR_OK ? NULL : fixture;
 }
 
-static void start(struct fixture *fixture, struct broker *broker)
+/* An opener that has it already. */
+static enum err_code hand_out(void *user, struct gateway *gateway, struct broker **ret_broker,
+			      struct err *unused)
 {
-	fixture->broker = broker;
-	assert_ok(gateway_open(fixture->gateway, broker, &err));
+	(void)gateway;
+	(void)unused;
+	*ret_broker = user;
+	return ERR_OK;
+}
+
+static void start_with(struct fixture *fixture, struct gateway_opener opener)
+{
+	assert_ok(gateway_open(fixture->gateway, &opener, &err));
 	assert_int_equal(pthread_create(&fixture->thread, NULL, serve, fixture), 0);
 	buf_init(&fixture->reply, REPLY_BYTES_MAX);
+}
+
+static void start(struct fixture *fixture, struct broker *broker)
+{
+	start_with(fixture, (struct gateway_opener){ hand_out, broker });
 }
 
 static void start_faulty(struct fixture *fixture, const struct gateway_options *options,
@@ -80,7 +96,6 @@ static void stop(struct fixture *fixture)
 	gateway_stop(fixture->gateway);
 	assert_int_equal(pthread_join(fixture->thread, &failed), 0);
 	assert_null(failed);
-	broker_free(fixture->broker);
 	gateway_free(fixture->gateway);
 	buf_release(&fixture->reply);
 }
@@ -302,6 +317,403 @@ static void test_a_long_body_without_room_is_refused_unread(void **state)
 	stop(&fixture);
 }
 
+/* --- a broker far away: calls that wait until they are let go, and fail as told --- */
+
+struct far_broker {
+	struct broker base;
+	struct broker *inner;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool holds;			/* calls about topics, until it does not any more */
+	int held;			/* of them now */
+	int creates;
+	enum err_code create;		/* what creating ends with */
+	enum err_code ready;
+	bool late;			/* a missing topic is told in an outcome */
+	struct completer completer;
+};
+
+static struct far_broker *far_of(struct broker *broker)
+{
+	return (struct far_broker *)broker;
+}
+
+static void far_wait(struct far_broker *far)
+{
+	(void)pthread_mutex_lock(&far->lock);
+	far->held++;
+	(void)pthread_cond_broadcast(&far->changed);
+	while (far->holds)
+		(void)pthread_cond_wait(&far->changed, &far->lock);
+	far->held--;
+	(void)pthread_mutex_unlock(&far->lock);
+}
+
+static void far_hold(struct far_broker *far, bool holds)
+{
+	(void)pthread_mutex_lock(&far->lock);
+	far->holds = holds;
+	(void)pthread_cond_broadcast(&far->changed);
+	(void)pthread_mutex_unlock(&far->lock);
+}
+
+/* Until so many calls are held. */
+static void far_await(struct far_broker *far, int held)
+{
+	(void)pthread_mutex_lock(&far->lock);
+	while (far->held < held)
+		(void)pthread_cond_wait(&far->changed, &far->lock);
+	(void)pthread_mutex_unlock(&far->lock);
+}
+
+static void far_set(struct far_broker *far, enum err_code create, enum err_code ready)
+{
+	(void)pthread_mutex_lock(&far->lock);
+	far->create = create;
+	far->ready = ready;
+	(void)pthread_mutex_unlock(&far->lock);
+}
+
+static int far_creates(struct far_broker *far)
+{
+	int creates;
+
+	(void)pthread_mutex_lock(&far->lock);
+	creates = far->creates;
+	(void)pthread_mutex_unlock(&far->lock);
+	return creates;
+}
+
+static enum err_code far_create(struct broker *broker, struct topic_ref topic,
+				const struct topic_options *options, struct err *err_)
+{
+	struct far_broker *far = far_of(broker);
+	enum err_code code;
+
+	far_wait(far);
+	(void)pthread_mutex_lock(&far->lock);
+	far->creates++;
+	code = far->create;
+	(void)pthread_mutex_unlock(&far->lock);
+	return code == ERR_OK ? broker_create(far->inner, topic, options, err_)
+			      : err_set(err_, code, "the service says no");
+}
+
+static enum err_code far_describe(struct broker *broker, struct topic_ref topic,
+				  struct topic_info *ret_info, struct err *err_)
+{
+	return broker_describe(far_of(broker)->inner, topic, ret_info, err_);
+}
+
+static enum err_code far_list(struct broker *broker, enum topic_kind kind,
+			      bool (*each)(void *user, const char *name), void *user,
+			      struct err *err_)
+{
+	far_wait(far_of(broker));
+	return broker_list(far_of(broker)->inner, kind, each, user, err_);
+}
+
+static enum err_code far_append(struct broker *broker, struct append *append, struct err *err_)
+{
+	struct far_broker *far = far_of(broker);
+	enum err_code code = broker_append(far->inner, append, err_);
+
+	if (code != ERR_NO_TOPIC || !far->late)
+		return code;
+	for (size_t i = 0; i < append->count; i++)
+		append->outcomes[i] = (struct append_outcome){ .code = ERR_NO_TOPIC };
+	completer_push(&far->completer, append);
+	return ERR_OK;
+}
+
+static void far_cork(struct broker *broker, bool corked)
+{
+	broker_cork(far_of(broker)->inner, corked);
+}
+
+static enum err_code far_ready(struct broker *broker, size_t bytes, struct err *err_)
+{
+	struct far_broker *far = far_of(broker);
+	enum err_code code;
+
+	(void)pthread_mutex_lock(&far->lock);
+	code = far->ready;
+	(void)pthread_mutex_unlock(&far->lock);
+	return code == ERR_OK ? broker_ready(far->inner, bytes, err_)
+			      : err_set(err_, code, "the service does not answer");
+}
+
+static void far_free(struct broker *broker)
+{
+	struct far_broker *far = far_of(broker);
+
+	broker_free(far->inner);
+	completer_release(&far->completer);
+	(void)pthread_mutex_destroy(&far->lock);
+	(void)pthread_cond_destroy(&far->changed);
+	free(far);
+}
+
+static const struct broker_ops far_ops = {
+	.name = "far", .create = far_create, .describe = far_describe, .list = far_list,
+	.append = far_append, .cork = far_cork, .ready = far_ready, .free = far_free,
+};
+
+static struct far_broker *far_new(struct gateway *gateway, bool late)
+{
+	struct far_broker *far = xcalloc(1, sizeof(*far));
+
+	far->base.ops = &far_ops;
+	far->inner = broker_memory_new(BROKER_BYTES_MAX, gateway_done, gateway);
+	far->late = late;
+	(void)pthread_mutex_init(&far->lock, NULL);
+	(void)pthread_cond_init(&far->changed, NULL);
+	completer_init(&far->completer, gateway_done, gateway);
+	return far;
+}
+
+static struct far_broker *start_far(struct fixture *fixture, enum auto_create auto_create,
+				    bool late)
+{
+	struct gateway_options options = defaults();
+	struct far_broker *far;
+
+	options.auto_create = auto_create;
+	assert_ok(gateway_new(&options, &fixture->gateway, &err));
+	far = far_new(fixture->gateway, late);
+	start(fixture, &far->base);
+	return far;
+}
+
+static int get(struct fixture *fixture, const char *path)
+{
+	char line[64];
+
+	(void)snprintf(line, sizeof(line), "GET %s", path);
+	return send_request(fixture, line, "text/plain", "");
+}
+
+static int produce_value(struct fixture *fixture, const char *topic, int value)
+{
+	char line[64], body[64];
+
+	(void)snprintf(line, sizeof(line), "POST /topics/%s", topic);
+	(void)snprintf(body, sizeof(body), "{\"records\":[{\"value\":%d}]}", value);
+	return send_request(fixture, line, "application/vnd.kafka.json.v2+json", body);
+}
+
+/* What the answer to one record is, at this offset. */
+static void check_offset(struct fixture *fixture, int fd, int offset)
+{
+	char body[64];
+
+	(void)snprintf(body, sizeof(body), "{\"offsets\":[{\"partition\":0,\"offset\":%d,", offset);
+	check(fixture, fd, 200, false, body);
+}
+
+static const char *const is_alive = "{\"status\":\"ok\"}";
+
+/* The first records for a topic wait until it is made, and nobody else does. */
+static void test_a_topic_that_takes_long_to_make_holds_up_nobody_else(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	for (int late = 0; late < 2; late++) {
+		struct far_broker *far = start_far(&fixture, AUTO_CREATE_ANY, late);
+		int first, second;
+
+		check_offset(&fixture, produce_value(&fixture, "there", 1), 0);
+		far_hold(far, true);
+		first = produce_value(&fixture, "new", 1);
+		far_await(far, 1);
+		second = produce_value(&fixture, "new", 2);
+		check(&fixture, get(&fixture, "/healthz"), 200, false, is_alive);
+		check(&fixture, get(&fixture, "/metrics"), 200, false,
+		      "pinpipe_topic_records_total{topic=\"there\"} 1\n");
+		check(&fixture, get(&fixture, "/topics/there"), 200, false, "\"name\":\"there\"");
+		check_offset(&fixture, produce_value(&fixture, "there", 2), 1);
+		far_hold(far, false);
+		check_offset(&fixture, first, 0);
+		check_offset(&fixture, second, 1);
+		assert_int_equal(far_creates(far), 2);		/* "there" and "new" */
+		stop(&fixture);
+	}
+}
+
+/* Ten calls that do not come back leave threads for those that do. */
+static void test_slow_calls_leave_room_for_others(void **state)
+{
+	struct fixture fixture;
+	struct far_broker *far = start_far(&fixture, AUTO_CREATE_ANY, false);
+	int fds[10];
+
+	(void)state;
+	check_offset(&fixture, produce_value(&fixture, "there", 1), 0);
+	far_hold(far, true);
+	for (int i = 0; i < 10; i++)
+		fds[i] = get(&fixture, "/topics");
+	far_await(far, 10);
+	check(&fixture, get(&fixture, "/topics/there"), 200, false, "\"name\":\"there\"");
+	far_hold(far, false);
+	for (int i = 0; i < 10; i++)
+		check(&fixture, fds[i], 200, false, "[\"there\"]");
+	stop(&fixture);
+}
+
+static const char *const kafka_missing = "{\"error_code\":40401,\"message\":\"Topic not found.";
+static const char *const kinesis_missing =
+	"{\"__type\":\"ResourceNotFoundException\",\"message\":\"Stream streaming-me-pin under account";
+
+/* Told at once or in an outcome: the same answer. */
+static void test_a_missing_topic_is_the_same_told_late(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	for (int late = 0; late < 2; late++) {
+		struct far_broker *far = start_far(&fixture, AUTO_CREATE_NONE, late);
+
+		for (int i = 0; i < 2; i++) {
+			check(&fixture, produce(&fixture), 404, false, kafka_missing);
+			check(&fixture, put_record(&fixture), 400, false, kinesis_missing);
+			check(&fixture, put_records(&fixture), 400, false, kinesis_missing);
+		}
+		assert_int_equal(far_creates(far), 0);
+		/* Who makes it by a call of its own need not wait until that is forgotten. */
+		check(&fixture, send_request(&fixture, "POST /streams/streaming-me-pin",
+					     "application/json", "{\"ShardCount\":1}"), 200, false, "");
+		check(&fixture, put_record(&fixture), 200, false, "\"SequenceNumber\":\"");
+		stop(&fixture);
+	}
+}
+
+/* What cannot be made now is not tried again for each request of that second. */
+static void test_a_topic_that_cannot_be_made_is_refused_for_a_while(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	for (int late = 0; late < 2; late++) {
+		struct far_broker *far = start_far(&fixture, AUTO_CREATE_ANY, late);
+
+		far_set(far, ERR_LIMIT, ERR_OK);
+		for (int i = 0; i < 20; i++)
+			check(&fixture, produce_value(&fixture, "new", i), 413, false,
+			      "the service says no");
+		assert_in_range(far_creates(far), 1, 5);	/* one, or one a second */
+		far_set(far, ERR_OK, ERR_OK);
+		while (strstr(read_reply(&fixture, produce_value(&fixture, "new", 1)), " 413 "))
+			;
+		check_offset(&fixture, produce_value(&fixture, "new", 2), 1);
+		stop(&fixture);
+	}
+}
+
+/* Nothing waits for a broker that says that it is away. */
+static void test_a_broker_that_is_away_is_not_asked_to_make_topics(void **state)
+{
+	struct fixture fixture;
+	struct far_broker *far = start_far(&fixture, AUTO_CREATE_ANY, false);
+
+	(void)state;
+	far_set(far, ERR_TIMEOUT, ERR_BUSY);
+	far_hold(far, true);
+	check(&fixture, produce_value(&fixture, "new", 1), 503, true, "the service does not answer");
+	check(&fixture, get(&fixture, "/readyz"), 503, true, "the service does not answer");
+	assert_int_equal(far_creates(far), 0);
+	far_set(far, ERR_OK, ERR_OK);
+	far_hold(far, false);
+	check_offset(&fixture, produce_value(&fixture, "new", 1), 0);
+	check(&fixture, get(&fixture, "/readyz"), 200, false, "ready");
+	stop(&fixture);
+}
+
+/* --- a broker that cannot be opened yet -------------------------------- */
+
+struct later {
+	pthread_mutex_t lock;
+	struct broker *broker;		/* NULL: not yet */
+	enum err_code code;		/* then this */
+	int tries;
+};
+
+static enum err_code open_later(void *user, struct gateway *gateway, struct broker **ret_broker,
+				struct err *err_)
+{
+	struct later *later = user;
+	enum err_code code = ERR_OK;
+
+	(void)gateway;
+	(void)pthread_mutex_lock(&later->lock);
+	later->tries++;
+	if (later->broker)
+		*ret_broker = later->broker;
+	else
+		code = err_set(err_, later->code, "the disk is not mounted");
+	(void)pthread_mutex_unlock(&later->lock);
+	return code;
+}
+
+static void test_a_gateway_starts_without_its_broker(void **state)
+{
+	static const char *const own[] = { "me.pin" };
+	struct later later = { PTHREAD_MUTEX_INITIALIZER, NULL, ERR_ABSENT, 0 };
+	struct gateway_options options = defaults();
+	struct fixture fixture;
+	struct far_broker *far;
+
+	(void)state;
+	options.own[TOPIC_LOG] = (struct gateway_own){ own, 1 };
+	assert_ok(gateway_new(&options, &fixture.gateway, &err));
+	start_with(&fixture, (struct gateway_opener){ open_later, &later });
+	check(&fixture, get(&fixture, "/healthz"), 200, false, is_alive);
+	check(&fixture, get(&fixture, "/readyz"), 503, true, "the disk is not mounted");
+	check(&fixture, produce(&fixture), 503, true, "the disk is not mounted");
+	check(&fixture, put_record(&fixture), 503, true, "the disk is not mounted");
+	check(&fixture, get(&fixture, "/topics"), 503, true, "the disk is not mounted");
+	check(&fixture, get(&fixture, "/metrics"), 200, false, "pinpipe_http_requests_5xx_total");
+
+	/* It can be opened, but not asked for anything yet. */
+	far = far_new(fixture.gateway, false);
+	far->create = ERR_TIMEOUT;
+	(void)pthread_mutex_lock(&later.lock);
+	later.broker = &far->base;
+	(void)pthread_mutex_unlock(&later.lock);
+	while (far_creates(far) == 0)
+		clock_sleep_ms(1);
+	while (!strstr(read_reply(&fixture, get(&fixture, "/readyz")), "the service says no"))
+		;
+	far_set(far, ERR_OK, ERR_OK);
+	while (!strstr(read_reply(&fixture, get(&fixture, "/readyz")), " 200 "))
+		;
+	check(&fixture, produce(&fixture), 200, false, "\"offset\":0");
+	check(&fixture, get(&fixture, "/metrics"), 200, false, "{topic=\"me.pin\"} 2\n");
+	stop(&fixture);
+}
+
+/* What a person must settle ends it; what passes does not, nor does it keep it from ending. */
+static void test_which_failures_end_the_start(void **state)
+{
+	struct later later = { PTHREAD_MUTEX_INITIALIZER, NULL, ERR_LOCKED, 0 };
+	struct gateway_opener opener = { open_later, &later };
+	struct gateway_options options = defaults();
+	struct fixture fixture;
+	static const enum err_code ends[] = { ERR_LOCKED, ERR_CORRUPT, ERR_USAGE };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		later.code = ends[i];
+		assert_ok(gateway_new(&options, &fixture.gateway, &err));
+		assert_int_equal(gateway_open(fixture.gateway, &opener, &err), ends[i]);
+		gateway_free(fixture.gateway);
+	}
+	later.code = ERR_IO;
+	assert_ok(gateway_new(&options, &fixture.gateway, &err));
+	start_with(&fixture, opener);
+	stop(&fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -309,6 +721,13 @@ int main(void)
 		cmocka_unit_test(test_status_200_as_the_originals),
 		cmocka_unit_test(test_a_slow_disk_holds_up_nobody_else),
 		cmocka_unit_test(test_a_long_body_without_room_is_refused_unread),
+		cmocka_unit_test(test_a_topic_that_takes_long_to_make_holds_up_nobody_else),
+		cmocka_unit_test(test_slow_calls_leave_room_for_others),
+		cmocka_unit_test(test_a_missing_topic_is_the_same_told_late),
+		cmocka_unit_test(test_a_topic_that_cannot_be_made_is_refused_for_a_while),
+		cmocka_unit_test(test_a_broker_that_is_away_is_not_asked_to_make_topics),
+		cmocka_unit_test(test_a_gateway_starts_without_its_broker),
+		cmocka_unit_test(test_which_failures_end_the_start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
