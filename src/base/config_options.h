@@ -21,6 +21,11 @@ X(VERBOSE, "verbose", "verbose", CONFIG_CHOICE, "info", "error|warn|info|debug",
 X(FORMAT, "format", "format", CONFIG_CHOICE, "auto", "auto|table|json|csv", "Output: auto is table on a terminal, else json")
 X(MODELS, "models", "models", CONFIG_PATH, "", "", "Directory of the SQL models (default: the one installed beside the program)")
 
+/* What does the work, by name */
+X(BROKER, "broker.kind", "broker", CONFIG_CHOICE, "local", "local", "Where topics are: the log of --dir")
+X(STREAMS, "streams.kind", "streams", CONFIG_CHOICE, "local", "local", "Where streams are: the log of --dir")
+X(ENGINE, "engine.kind", "engine", CONFIG_CHOICE, "duckdb", "duckdb", "What runs the SQL models")
+
 /* Gateway */
 X(LISTEN, "gateway.listen", "listen", CONFIG_TEXT, "127.0.0.1:8082", "", "Address and port; port 0 takes a free one")
 X(INSECURE, "gateway.insecure", "insecure", CONFIG_BOOL, "false", "", "Allow another address than loopback without an API key")

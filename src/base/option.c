@@ -22,12 +22,14 @@ static const struct row {
 };
 
 static const enum option common[] = {
-	OPT_CONFIG, OPT_CREDS, OPT_DIR, OPT_ID, OPT_VERBOSE, OPT_FORMAT, OPT_MODELS, OPTION_COUNT,
+	OPT_CONFIG, OPT_CREDS, OPT_DIR, OPT_ID, OPT_VERBOSE, OPT_FORMAT, OPT_MODELS,
+	OPT_BROKER, OPT_STREAMS, OPT_ENGINE, OPTION_COUNT,
 };
 
 /* What stands before the first dot of a key. */
 static const char *const sections[] = {
-	"gateway", "log", "source", "mysql", "emulate", "sink", "stream", "engine", "batch", "up",
+	"broker", "streams", "gateway", "log",    "source", "mysql",
+	"emulate", "sink",   "stream",  "engine", "batch",  "up",
 };
 
 struct unit {

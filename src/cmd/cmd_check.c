@@ -1,5 +1,4 @@
 #include "base/mem.h"
-#include "broker/local/journal_check.h"
 #include "cmd/cmd.h"
 #include "cmd/output.h"
 #include "cmd/setup.h"
@@ -149,13 +148,10 @@ static int cmd_check_run(struct config *config, int argc, const char *const *arg
 {
 	struct checked checked = { .faults = 0 };
 	struct err err;
-	const char *dir;
-	enum err_code code = setup_dir_there(config, &dir, &err);
+	enum err_code code = setup_log_check(config, say_fault, NULL, &checked.log, &err);
 
 	(void)argc;
 	(void)argv;
-	if (code == ERR_OK)
-		code = journal_check(dir, say_fault, NULL, &checked.log, &err);
 	if (code != ERR_OK)
 		return cmd_fail(&err);
 	code = check_lake(config, &checked, &err);

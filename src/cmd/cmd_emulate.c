@@ -12,20 +12,6 @@
 
 enum { URL_BYTES_MAX = 2048, OUTPUT_BYTES_MAX = 8192, BAR = 24 };
 
-static enum err_code make_source(const struct config *config, struct source **ret_source,
-				 struct err *err)
-{
-	const char *data = config_text(config, OPT_DATA);
-
-	if (!strcmp(config_text(config, OPT_SOURCE), "files") && !*data)
-		return err_set(err, ERR_USAGE, "--source files needs --data, the directory of the files");
-	if (setup_from_files(config))
-		return source_files_new(data, ret_source, err);
-	*ret_source = source_generated_new((uint64_t)config_int(config, OPT_SEED),
-					   (uint64_t)config_int(config, OPT_ROWS));
-	return ERR_OK;
-}
-
 static enum err_code read_rate(const struct config *config, struct emulate_options *options,
 			       struct err *err)
 {
@@ -245,7 +231,7 @@ static int cmd_emulate_run(struct config *config, int argc, const char *const *a
 	(void)argv;
 	buf_init(&url, URL_BYTES_MAX);
 	put_url(config, &url);
-	code = make_source(config, &source, &err);
+	code = setup_source(config, &source, &err);
 	if (code == ERR_OK)
 		code = cmd_emulate_post(config, source, buf_cstr(&url), &result, &err);
 	source_free(source);

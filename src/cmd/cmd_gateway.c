@@ -58,24 +58,10 @@ static struct gateway_options gateway_options(const struct config *config)
 	};
 }
 
-/* The log, to be written: this process is the only one that does. */
-static enum err_code cmd_gateway_open_log(const struct config *config, struct gateway *gateway,
+static enum err_code cmd_gateway_open_log(void *config, struct gateway *gateway,
 					  struct broker **ret_broker, struct err *err)
 {
-	struct broker_local_options options = {
-		.writer = true,
-		.segment_bytes = (size_t)config_int(config, OPT_SEGMENT_BYTES),
-		.inflight_bytes_max = (size_t)config_int(config, OPT_INFLIGHT_MAX),
-		.record_bytes_max = (size_t)config_int(config, OPT_RECORD_MAX),
-		.disk_reserve_bytes = (uint64_t)config_int(config, OPT_DISK_RESERVE),
-		.retention_ms = config_int(config, OPT_RETENTION),
-		.retention_bytes = (uint64_t)config_int(config, OPT_RETENTION_BYTES),
-		.done = gateway_done,
-		.done_user = gateway,
-	};
-	enum err_code code = setup_dir(config, &options.dir, err);
-
-	return code == ERR_OK ? broker_local_new(&options, ret_broker, err) : code;
+	return setup_log_writer(config, gateway_done, gateway, ret_broker, err);
 }
 
 /* One line that a script can read: the address, with the port that was taken. */
@@ -130,21 +116,19 @@ static void cmd_gateway_own_release(struct cmd_gateway_own *own)
 	models_free(&own->models);
 }
 
-static enum err_code cmd_gateway_serve(const struct config *config, struct err *err)
+static enum err_code cmd_gateway_serve(struct config *config, struct err *err)
 {
+	const struct gateway_opener opener = { cmd_gateway_open_log, config };
 	struct gateway_options options = gateway_options(config);
 	struct cmd_gateway_own own = { 0 };
 	struct gateway *gateway = NULL;
-	struct broker *broker = NULL;
 	enum err_code code;
 
 	if ((code = cmd_gateway_own_find(config, &own, &options, err)) == ERR_OK &&
 	    (code = gateway_new(&options, &gateway, err)) == ERR_OK &&
-	    (code = cmd_gateway_open_log(config, gateway, &broker, err)) == ERR_OK &&
-	    (code = gateway_open(gateway, broker, err)) == ERR_OK &&
+	    (code = gateway_open(gateway, &opener, err)) == ERR_OK &&
 	    (code = print_address(config, gateway, err)) == ERR_OK)
 		code = gateway_run(gateway, DRAIN_MS, err);
-	broker_free(broker);
 	gateway_free(gateway);
 	cmd_gateway_own_release(&own);
 	return code;
@@ -190,7 +174,8 @@ const struct command cmd_gateway = {
 	.details =
 		"Speaks the Kafka REST Proxy's v2 API on /topics and the API Gateway's Kinesis API\n"
 		"on /streams. A 2xx means that the records are on the disk. Prints the address it\n"
-		"listens on; SIGINT or SIGTERM ends it after what is in flight was answered.\n",
+		"listens on; SIGINT or SIGTERM ends it after what is in flight was answered. Where the log\n"
+		"cannot be opened yet it says so, answers 503, and takes records as soon as it can.\n",
 	.examples = "pinpipe gateway --listen 127.0.0.1:8082 --dir data\n"
 		    "curl -H 'Content-Type: application/vnd.kafka.json.v2+json' \\\n"
 		    "  -d '{\"records\":[{\"value\":{\"index\":1}}]}' "

@@ -153,12 +153,8 @@ static void cmd_models_tell_fault(struct model_faults *faults, const struct err 
 static enum err_code check_sql(const struct config *config, const struct models *models,
 			       struct model_faults *faults, struct err *err)
 {
-	struct engine_options in_memory = {
-		.memory_bytes_max = (uint64_t)config_int(config, OPT_ENGINE_MEMORY),
-		.threads = 1,
-	};
 	struct engine *engine = NULL;
-	enum err_code code = engine_duckdb_new(&in_memory, &engine, err);
+	enum err_code code = setup_engine_in_memory(config, &engine, err);
 	struct err fault;
 
 	for (size_t i = 0; code == ERR_OK && i < models->clean_count; i++)

@@ -1,6 +1,7 @@
 #include "cmd/setup.h"
 
 #include "base/dir.h"
+#include "broker/broker_kinds.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -103,12 +104,126 @@ bool setup_each_row_once(const struct config *config)
 	return setup_from_files(config) && (!strcmp(order, "auto") || !strcmp(order, "rows"));
 }
 
+enum err_code setup_source(const struct config *config, struct source **ret_source, struct err *err)
+{
+	const char *data = config_text(config, OPT_DATA);
+
+	if (!strcmp(config_text(config, OPT_SOURCE), "files") && !*data)
+		return err_set(err, ERR_USAGE,
+			       "--source files needs --data, the directory of the files");
+	if (setup_from_files(config))
+		return source_files_new(data, ret_source, err);
+	*ret_source = source_generated_new((uint64_t)config_int(config, OPT_SEED),
+					   (uint64_t)config_int(config, OPT_ROWS));
+	return ERR_OK;
+}
+
+/* --- topics and streams -------------------------------------------------- */
+
+/* How a broker is to be opened, whatever its kind. */
+struct log_use {
+	const struct config *config;
+	bool writer;
+	bool keeps; /* what is old may not go, either */
+	bool make;  /* for a reader */
+	broker_done_fn *done;
+	void *done_user;
+};
+
+static enum err_code open_local(const struct log_use *use, struct broker **ret_broker,
+				struct err *err)
+{
+	const struct config *config = use->config;
+	struct broker_local_options options = {
+		.dir = config_text(config, OPT_DIR),
+		.writer = use->writer,
+		.make = use->make,
+		.segment_bytes = (size_t)config_int(config, OPT_SEGMENT_BYTES),
+		.inflight_bytes_max = (size_t)config_int(config, OPT_INFLIGHT_MAX),
+		.record_bytes_max = (size_t)config_int(config, OPT_RECORD_MAX),
+		.disk_reserve_bytes = (uint64_t)config_int(config, OPT_DISK_RESERVE),
+		.retention_ms = use->keeps ? 0 : config_int(config, OPT_RETENTION),
+		.retention_bytes = use->keeps ? 0
+					      : (uint64_t)config_int(config, OPT_RETENTION_BYTES),
+		.done = use->done,
+		.done_user = use->done_user,
+	};
+
+	if (use->writer && setup_dir(config, &options.dir, err) != ERR_OK)
+		return err->code;
+	return broker_local_new(&options, ret_broker, err);
+}
+
+static const struct broker_kind {
+	const char *name; /* of broker.kind and streams.kind */
+	enum err_code (*open)(const struct log_use *use, struct broker **ret_broker,
+			      struct err *err);
+} broker_kinds[] = {
+	{ "local", open_local },
+};
+
+/* One of those that config_options.h lists: it has no other value. */
+static const struct broker_kind *kind_named(const char *name)
+{
+	size_t i = 0;
+
+	while (strcmp(broker_kinds[i].name, name) != 0)
+		i++;
+	return &broker_kinds[i];
+}
+
+/* One broker, where both kinds are of one; else one of each. */
+static enum err_code open_log(const struct log_use *use, struct broker **ret_broker,
+			      struct err *err)
+{
+	const struct broker_kind *topics = kind_named(config_text(use->config, OPT_BROKER));
+	const struct broker_kind *streams = kind_named(config_text(use->config, OPT_STREAMS));
+	struct broker *broker_of_topics, *broker_of_streams;
+
+	if (topics == streams)
+		return topics->open(use, ret_broker, err);
+	if (topics->open(use, &broker_of_topics, err) != ERR_OK)
+		return err->code;
+	if (streams->open(use, &broker_of_streams, err) != ERR_OK) {
+		broker_free(broker_of_topics);
+		return err->code;
+	}
+	*ret_broker = broker_kinds_new(broker_of_topics, broker_of_streams);
+	return ERR_OK;
+}
+
+enum err_code setup_log_writer(const struct config *config, broker_done_fn *done, void *done_user,
+			       struct broker **ret_broker, struct err *err)
+{
+	const struct log_use use = {
+		.config = config, .writer = true, .done = done, .done_user = done_user
+	};
+
+	return open_log(&use, ret_broker, err);
+}
+
+static void nothing_is_appended(void *user, struct append *chain)
+{
+	(void)user;
+	(void)chain;
+}
+
+enum err_code setup_log_admin(const struct config *config, struct broker **ret_broker,
+			      struct err *err)
+{
+	const struct log_use use = {
+		.config = config, .writer = true, .keeps = true, .done = nothing_is_appended
+	};
+
+	return open_log(&use, ret_broker, err);
+}
+
 enum err_code setup_log_reader(const struct config *config, bool make, struct broker **ret_broker,
 			       struct err *err)
 {
-	struct broker_local_options options = { .dir = config_text(config, OPT_DIR), .make = make };
+	const struct log_use use = { .config = config, .make = make };
 
-	return broker_local_new(&options, ret_broker, err);
+	return open_log(&use, ret_broker, err);
 }
 
 enum err_code setup_log_there(const struct config *config, struct broker **ret_broker,
@@ -119,6 +234,18 @@ enum err_code setup_log_there(const struct config *config, struct broker **ret_b
 
 	return code == ERR_OK ? setup_log_reader(config, false, ret_broker, err) : code;
 }
+
+enum err_code setup_log_check(const struct config *config,
+			      void (*each)(void *user, const char *what), void *user,
+			      struct journal_report *ret_report, struct err *err)
+{
+	const char *dir;
+	enum err_code code = setup_dir_there(config, &dir, err);
+
+	return code == ERR_OK ? journal_check(dir, each, user, ret_report, err) : code;
+}
+
+/* --- models and the engine ----------------------------------------------- */
 
 enum err_code setup_models_dir(const struct config *config, char ret_dir[PATH_MAX],
 			       struct err *err)
@@ -172,6 +299,24 @@ static enum err_code lake_dir(const struct config *config, char ret_dir[PATH_MAX
 	return ERR_OK;
 }
 
+static const struct engine_kind {
+	const char *name; /* of engine.kind */
+	enum err_code (*make)(const struct engine_options *options, struct engine **ret_engine,
+			      struct err *err);
+} engine_kinds[] = {
+	{ "duckdb", engine_duckdb_new },
+};
+
+static enum err_code new_engine(const struct config *config, const struct engine_options *options,
+				struct engine **ret_engine, struct err *err)
+{
+	size_t i = 0;
+
+	while (strcmp(engine_kinds[i].name, config_text(config, OPT_ENGINE)) != 0)
+		i++;
+	return engine_kinds[i].make(options, ret_engine, err);
+}
+
 static enum err_code open_engine(const struct config *config, const char *temp,
 				 struct engine **ret_engine, struct err *err)
 {
@@ -186,7 +331,18 @@ static enum err_code open_engine(const struct config *config, const char *temp,
 	};
 	enum err_code code = lake_dir(config, lake, err);
 
-	return code == ERR_OK ? engine_duckdb_new(&options, ret_engine, err) : code;
+	return code == ERR_OK ? new_engine(config, &options, ret_engine, err) : code;
+}
+
+enum err_code setup_engine_in_memory(const struct config *config, struct engine **ret_engine,
+				     struct err *err)
+{
+	const struct engine_options options = {
+		.memory_bytes_max = (uint64_t)config_int(config, OPT_ENGINE_MEMORY),
+		.threads = 1,
+	};
+
+	return new_engine(config, &options, ret_engine, err);
 }
 
 enum err_code setup_engine(const struct config *config, struct engine **ret_engine,

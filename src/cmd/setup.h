@@ -1,5 +1,6 @@
 /*
- * setup.h - from the configuration to the things that commands work with.
+ * setup.h - from the configuration to the things that commands work with. Which
+ * backend an interface has is decided here and nowhere else.
  *
  * Ownership: the caller frees what it gets, with each thing's own call.
  */
@@ -7,10 +8,11 @@
 #define CMD_SETUP_H
 
 #include "base/config.h"
-#include "broker/broker.h"
+#include "broker/local/journal_check.h"
 #include "cmd/interrupt.h"
 #include "engine/engine.h"
 #include "flow/results.h"
+#include "source/source.h"
 #include "store/store.h"
 
 #include <limits.h>
@@ -31,13 +33,28 @@ MUST_USE enum err_code setup_store_there(const struct config *config, struct sto
 bool setup_from_files(const struct config *config);
 /* Whether each row of those files is to be posted once: unless --order draws them. */
 bool setup_each_row_once(const struct config *config);
-/* The log, to be read; another process writes it. `make`: that one may come later, so an empty
+/* The rows to post. */
+MUST_USE enum err_code setup_source(const struct config *config, struct source **ret_source,
+				    struct err *err);
+/* Topics and streams, of broker.kind and streams.kind, to be written: of the log of --dir by this
+ * process alone, else ERR_LOCKED. */
+MUST_USE enum err_code setup_log_writer(const struct config *config, broker_done_fn *done,
+					void *done_user, struct broker **ret_broker,
+					struct err *err);
+/* The same only to make and remove topics and streams. */
+MUST_USE enum err_code setup_log_admin(const struct config *config, struct broker **ret_broker,
+				       struct err *err);
+/* The same to be read; another process writes. `make`: that one may come later, so an empty
  * log is made if there is none; else that is ERR_ABSENT. */
 MUST_USE enum err_code setup_log_reader(const struct config *config, bool make,
 					struct broker **ret_broker, struct err *err);
 /* Of a directory that has data; nothing is made. */
 MUST_USE enum err_code setup_log_there(const struct config *config, struct broker **ret_broker,
 				       struct err *err);
+/* Verifies what is kept of topics and streams here, as journal_check() does. */
+MUST_USE enum err_code setup_log_check(const struct config *config,
+				       void (*each)(void *user, const char *what), void *user,
+				       struct journal_report *ret_report, struct err *err);
 /* --models, else "models" beside the program, in its source tree or its installation. */
 MUST_USE enum err_code setup_models(const struct config *config, struct models *ret_models,
 				    struct err *err);
@@ -46,6 +63,10 @@ MUST_USE enum err_code setup_models_dir(const struct config *config, char ret_di
 					struct err *err);
 MUST_USE enum err_code setup_engine(const struct config *config, struct engine **ret_engine,
 				    struct err *err);
+
+/* For questions that need no lake. */
+MUST_USE enum err_code setup_engine_in_memory(const struct config *config,
+					      struct engine **ret_engine, struct err *err);
 
 /* What a command of the SQL side works with. */
 struct sql_side {

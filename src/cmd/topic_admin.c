@@ -1,17 +1,14 @@
 #include "cmd/topic_admin.h"
 
 #include "base/mem.h"
-#include "broker/sequence.h"
 #include "cmd/cmd.h"
 #include "cmd/rows.h"
 #include "cmd/setup.h"
 
 static const char *noun(enum topic_kind kind) { return kind == TOPIC_STREAM ? "stream" : "topic"; }
 
-static int64_t records_of(const struct partition_info *partition)
-{
-	return (int64_t)(position_ordinal(partition->next) - position_ordinal(partition->first));
-}
+/* A service need not tell where its partitions end. */
+static struct cell unknown_cell(void) { return cell_text("unknown"); }
 
 static struct cell position_cell(struct rows *rows, struct position position)
 {
@@ -41,15 +38,18 @@ static enum err_code add_figures(struct broker *broker, enum topic_kind kind, st
 {
 	struct topic_ref topic = { kind, arena_str(&rows->arena, row[0].text) };
 	struct topic_info info;
-	int64_t records = 0;
+	uint64_t records = 0;
+	bool known = true;
 	enum err_code code = broker_describe(broker, topic, &info, err);
 
 	if (code != ERR_OK)
 		return code == ERR_NO_TOPIC ? ERR_OK : code;
-	for (int32_t i = 0; i < info.partition_count; i++)
-		records += records_of(&info.partitions[i]);
+	for (int32_t i = 0; i < info.partition_count; i++) {
+		known = known && info.partitions[i].next_known;
+		records += info.partitions[i].records;
+	}
 	row[1] = cell_int(info.partition_count);
-	row[2] = cell_int(records);
+	row[2] = known ? cell_int((int64_t)records) : unknown_cell();
 	topic_info_release(&info);
 	return ERR_OK;
 }
@@ -84,9 +84,9 @@ static void add_partition(struct rows *rows, const struct topic_info *info, int3
 	size_t len = partition_text(info->kind, partition->id, text);
 
 	row[0] = rows_text(rows, slice_of(text, len));
-	row[1] = cell_int(records_of(partition));
+	row[1] = partition->next_known ? cell_int((int64_t)partition->records) : unknown_cell();
 	row[2] = position_cell(rows, partition->first);
-	row[3] = position_cell(rows, partition->next);
+	row[3] = partition->next_known ? position_cell(rows, partition->next) : unknown_cell();
 	row[4] = (struct cell){ .type = CELL_BOOL, .i = partition->open };
 }
 
@@ -110,28 +110,17 @@ static enum err_code topic_admin_describe(const struct config *config, struct br
 
 /* --- create and delete: as the log's only writer ------------------------ */
 
-static void nothing_is_appended(void *user, struct append *chain)
-{
-	(void)user;
-	(void)chain;
-}
-
 static enum err_code open_writer(const struct config *config, struct broker **ret_broker,
 				 struct err *err)
 {
-	struct broker_local_options options = {
-		.writer = true,
-		.segment_bytes = (size_t)config_int(config, OPT_SEGMENT_BYTES),
-		.done = nothing_is_appended,
-	};
-	enum err_code code = setup_dir(config, &options.dir, err);
+	enum err_code code = setup_log_admin(config, ret_broker, err);
 
-	if (code == ERR_OK)
-		code = broker_local_new(&options, ret_broker, err);
 	if (code == ERR_LOCKED)
-		return err_set(err, ERR_LOCKED,
-			       "a gateway is running on \"%s\" and is the only one that may change its log;"
-			       " it creates what is posted to, see gateway --auto-create", options.dir);
+		return err_set(
+			err, ERR_LOCKED,
+			"a gateway is running on \"%s\" and is the only one that may change its log;"
+			" it creates what is posted to, see gateway --auto-create",
+			config_text(config, OPT_DIR));
 	return code;
 }
 

@@ -193,3 +193,11 @@ def test_passwords_that_everybody_may_read(run, tmp_path, mode, told):
     done = run("config")
     assert ("chmod 600" in done.stderr) == told and "open-sesame" not in done.stderr
     assert value_of(run, "mysql.password")[1] == "db_creds.yaml:1"
+
+
+@pytest.mark.parametrize("flag, kinds", [("--broker", "local"), ("--streams", "local"), ("--engine", "duckdb"),
+                                         ("--source", "auto|generated|files")])
+def test_a_kind_that_there_is_not(run, flag, kinds):
+    command = "emulate" if flag == "--source" else "topics"
+    said = run(command, flag, "pigeon", status=2).stderr
+    assert f'"pigeon" is not one of {kinds}' in said

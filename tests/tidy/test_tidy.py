@@ -126,6 +126,14 @@ def test_dependencies_point_down():
     report(found)
 
 
+def test_backends_are_made_in_one_place():
+    """Which backend an interface has is an option's to say: above the backends, setup.c alone names them."""
+    makers = r"\b(broker_local_new|broker_kinds_new|journal_check|source_(?:files|generated)_new|engine_duckdb_new)\("
+    report([f"{name_of(path)}: {found[1]}()" for path in files("src/cmd/*.c", "src/flow/*.c", "src/gateway/*.c")
+            if path.name != "setup.c"
+            for found in re.finditer(makers, without_comments_and_strings(path.read_text()))])
+
+
 def test_headers_have_a_guard_and_say_what_they_are():
     found = []
     for path in files("src/*.h", "tests/*.h"):
