@@ -4,10 +4,10 @@
 #include "base/stop.h"
 #include "base/time.h"
 #include "base/trace.h"
-#include "broker/sequence.h"
 #include "cmd/cmd.h"
 #include "cmd/setup.h"
 
+#include <errno.h>
 #include <inttypes.h>
 
 enum {
@@ -19,26 +19,43 @@ enum {
 
 static const enum option options[] = { OPT_OFFSET, OPT_COUNT, OPT_FOLLOW, OPTION_COUNT };
 
-/* A partition that is read, and where its end was when the reading began. */
+/* A partition that is read. */
 struct part {
-	struct position next;
-	struct position goal;
+	int32_t id;
+	bool done; /* all that is asked for of it was printed */
+	bool has_goal;
+	struct position goal; /* where its end was when the reading began, if that is known */
+	struct position from; /* what stands before it is not asked for */
 };
 
 struct cat {
 	struct broker *broker;
 	struct broker_reader *reader;
 	struct topic_info info;
-	struct part *parts;		/* as info.partitions */
+	struct part *parts;
+	size_t part_count;
 	int32_t only;			/* a partition, or PARTITION_ANY */
 	bool envelope;			/* --format json: with topic, partition, offset, … */
 	bool follow;
 	uint64_t left;			/* records still to print */
-	uint64_t damaged;
+	uint64_t damaged;		/* ranges */
 	struct json_parser *parser;
 	struct buf out;
 	struct buf text;
 };
+
+static struct topic_ref cat_topic_ref(const struct cat *cat)
+{
+	return (struct topic_ref){ cat->info.kind, cat->info.name };
+}
+
+static struct part *cat_part(struct cat *cat, int32_t id)
+{
+	for (size_t i = 0; i < cat->part_count; i++)
+		if (cat->parts[i].id == id)
+			return &cat->parts[i];
+	return NULL;
+}
 
 /* --- printing ---------------------------------------------------------- */
 
@@ -56,35 +73,21 @@ static bool is_text(struct cat *cat, struct slice bytes)
 
 static void put_base64(struct cat *cat, const char *name, struct slice bytes)
 {
-	buf_addf(&cat->out, ",\"%s_base64\":\"", name);
+	buf_addf(&cat->out, "\"%s_base64\":\"", name);
 	base64_put(&cat->out, bytes);
 	buf_add_char(&cat->out, '"');
 }
 
-static void put_key(struct cat *cat, struct slice key)
+/* As text where it is text. */
+static void put_bytes(struct cat *cat, const char *name, struct slice bytes)
 {
-	if (!key.ptr) {
-		buf_add_str(&cat->out, ",\"key\":null");
-	} else if (is_text(cat, key)) {
-		buf_add_str(&cat->out, ",\"key\":");
-		json_put_string(&cat->out, key);
+	if (!bytes.ptr) {
+		buf_addf(&cat->out, "\"%s\":null", name);
+	} else if (is_text(cat, bytes)) {
+		buf_addf(&cat->out, "\"%s\":", name);
+		json_put_string(&cat->out, bytes);
 	} else {
-		put_base64(cat, "key", key);
-	}
-}
-
-static void cmd_cat_put_value(struct cat *cat, struct slice value)
-{
-	struct json root;
-	struct err err;
-
-	if (!value.ptr) {
-		buf_add_str(&cat->out, ",\"value\":null,\"tombstone\":true");
-	} else if (json_parse(cat->parser, value, &root, &err) == ERR_OK) {
-		buf_add_str(&cat->out, ",\"value\":");
-		json_put(&cat->out, root);
-	} else {
-		put_base64(cat, "value", value);
+		put_base64(cat, name, bytes);
 	}
 }
 
@@ -115,6 +118,22 @@ static void cmd_cat_put_headers(struct cat *cat, const struct record *record)
 		buf_add_char(&cat->out, ']');
 }
 
+static void cmd_cat_put_value(struct cat *cat, struct slice value)
+{
+	struct json root;
+	struct err err;
+
+	if (!value.ptr) {
+		buf_add_str(&cat->out, ",\"value\":null,\"tombstone\":true");
+	} else if (json_parse(cat->parser, value, &root, &err) == ERR_OK) {
+		buf_add_str(&cat->out, ",\"value\":");
+		json_put(&cat->out, root);
+	} else {
+		buf_add_char(&cat->out, ',');
+		put_base64(cat, "value", value);
+	}
+}
+
 static void put_envelope(struct cat *cat, int32_t partition, const struct record *record)
 {
 	char part[PARTITION_TEXT_MAX], offset[POSITION_TEXT_MAX];
@@ -125,128 +144,191 @@ static void put_envelope(struct cat *cat, int32_t partition, const struct record
 		 "{\"topic\":\"%s\",\"partition\":\"%s\",\"offset\":\"%s\",\"timestamp_ms\":%" PRId64,
 		 cat->info.name, part, offset, record->timestamp_ms);
 	cmd_cat_put_headers(cat, record);
-	put_key(cat, record->key);
+	buf_add_char(&cat->out, ',');
+	put_bytes(cat, "key", record->key);
 	cmd_cat_put_value(cat, record->value);
 	buf_add_str(&cat->out, "}\n");
+}
+
+static void print_record(struct cat *cat, int32_t partition, const struct record *record)
+{
+	if (cat->envelope) {
+		put_envelope(cat, partition, record);
+	} else {
+		buf_add_slice(&cat->out, record->value);
+		buf_add_char(&cat->out, '\n');
+	}
+	cat->left--;
 }
 
 static enum err_code print_records(struct cat *cat, const struct reader_event *event,
 				   struct err *err)
 {
-	struct part *part = &cat->parts[event->partition];
+	struct part *part = cat_part(cat, event->partition);
 
-	for (size_t i = 0; i < event->count && cat->left > 0; i++) {
+	for (size_t i = 0; i < event->count && cat->left > 0 && !part->done; i++) {
 		const struct record *record = &event->records[i];
 
-		if (!cat->follow && position_cmp(record->position, part->goal) >= 0)
-			break;		/* came after the reading began */
-		if (cat->envelope) {
-			put_envelope(cat, event->partition, record);
-		} else {
-			buf_add_slice(&cat->out, record->value);
-			buf_add_char(&cat->out, '\n');
-		}
-		cat->left--;
-	}
-	if (event->count > 0) {
-		struct position last = event->records[event->count - 1].position;
-
-		part->next = position_with_ordinal(last, position_ordinal(last) + 1);
+		if (!cat->follow && part->has_goal &&
+		    position_cmp(record->position, part->goal) >= 0)
+			part->done = true; /* came after the reading began */
+		else if (position_cmp(record->position, part->from) >= 0)
+			print_record(cat, event->partition, record);
 	}
 	if (!cat->follow && cat->out.len < WRITE_BYTES && !buf_full(&cat->out))
 		return ERR_OK;
 	return cmd_print(&cat->out, err);
 }
 
-static void tell_damage(struct cat *cat, const struct reader_event *event)
+/* What is not there to be printed. Numbers that were never records are nobody's loss. */
+static void tell_gap(struct cat *cat, const struct reader_event *event)
 {
-	uint64_t first = position_ordinal(event->first), last = position_ordinal(event->last);
+	char part[PARTITION_TEXT_MAX], first[POSITION_TEXT_MAX], last[POSITION_TEXT_MAX];
 
-	if (event->gap == GAP_DAMAGED) {
-		trace_warn("%s, partition %d: records %" PRIu64 " to %" PRIu64
-			   " are damaged and left out", cat->info.name, event->partition, first,
-			   last);
-		cat->damaged += last - first + 1;
-	}
-	cat->parts[event->partition].next = position_with_ordinal(event->last, last + 1);
+	(void)partition_text(cat->info.kind, event->partition, part);
+	(void)position_text(event->first, first);
+	(void)position_text(event->last, last);
+	if (gap_is_loss(event->gap))
+		trace_warn("%s, partition %s: %s to %s are left out: %s", cat->info.name, part,
+			   first, last, gap_reason_text(event->gap));
+	else if (event->gap != GAP_NONE)
+		trace_info("%s, partition %s: %s to %s are left out: %s", cat->info.name, part,
+			   first, last, gap_reason_text(event->gap));
+	cat->damaged += event->gap == GAP_DAMAGED;
 }
 
 /* --- where to begin ---------------------------------------------------- */
 
-/* "beginning", "end", "-N" (the last N of each partition), "@MS" (since 1970), or an offset. */
-static bool cmd_cat_parse_start(const char *text, const struct partition_info *partition,
-				struct reader_start *ret)
+static bool cmd_cat_parse_number(const char *text, int64_t *ret)
 {
-	uint64_t next = position_ordinal(partition->next);
-	uint64_t first = position_ordinal(partition->first);
-	struct position number;
+	char *end;
 
-	if (!strcmp(text, "beginning")) {
-		*ret = (struct reader_start){ .kind = START_FIRST };
-	} else if (!strcmp(text, "end")) {
-		*ret = (struct reader_start){ .kind = START_NEXT };
-	} else if (*text == '@' && position_parse(slice_str(text + 1), &number)) {
-		*ret = (struct reader_start){ .kind = START_TIME,
-					      .time_ms = (int64_t)position_ordinal(number) };
-	} else if (*text == '-' && position_parse(slice_str(text + 1), &number)) {
-		uint64_t back = position_ordinal(number);
+	errno = 0;
+	*ret = strtoll(text, &end, 10);
+	return *text >= '0' && *text <= '9' && !*end && errno == 0;
+}
 
-		back = back > next - first ? next - first : back;
-		*ret = (struct reader_start){
-			.kind = START_AT,
-			.position = position_with_ordinal(partition->next, next - back),
-		};
-	} else if (position_parse(slice_str(text), &number)) {
-		*ret = (struct reader_start){ .kind = START_AT, .position = number };
-	} else {
+/* "beginning", "end", "-N" (the last N of each partition), "@MS" (since 1970), or an offset. */
+static bool cmd_cat_parse_start(const char *text, struct reader_start *ret)
+{
+	struct reader_start start = { .kind = START_FIRST };
+	int64_t number = 0;
+
+	if (!strcmp(text, "end")) {
+		start.kind = START_NEXT;
+	} else if (*text == '@' && cmd_cat_parse_number(text + 1, &number)) {
+		start.kind = START_TIME;
+		start.time_ms = number;
+	} else if (*text == '-' && cmd_cat_parse_number(text + 1, &number)) {
+		start.kind = START_LAST;
+		start.count = (uint64_t)number;
+	} else if (position_parse(slice_str(text), &start.position)) {
+		start.kind = START_AT;
+	} else if (strcmp(text, "beginning") != 0) {
 		return false;
 	}
+	*ret = start;
 	return true;
 }
 
-static enum err_code cmd_cat_seek(struct cat *cat, const char *offset, int32_t i, struct err *err)
+static enum err_code cmd_cat_seek(struct cat *cat, const struct partition_info *partition,
+				  struct reader_start start, struct err *err)
 {
-	const struct partition_info *partition = &cat->info.partitions[i];
-	struct topic_ref topic = { cat->info.kind, cat->info.name };
-	struct reader_start start;
+	struct part *part = &cat->parts[cat->part_count++];
 
-	if (!cmd_cat_parse_start(offset, partition, &start))
-		return err_set(err, ERR_USAGE,
-			       "\"%s\" is no offset: a number, -N, @milliseconds, beginning or end", offset);
-	/* A person may ask for what is yet to come; it is no position that was read. */
-	if (start.kind == START_AT && position_cmp(start.position, partition->next) > 0)
-		start.kind = START_NEXT;
-	cat->parts[i].next = partition->first;
-	cat->parts[i].goal = partition->next;
-	if (start.kind == START_NEXT)
-		cat->parts[i].next = partition->next;
-	if (start.kind == START_AT && position_cmp(start.position, partition->first) > 0)
-		cat->parts[i].next = start.position;
-	return reader_seek(cat->reader, topic, partition->id, start, err);
+	*part = (struct part){ .id = partition->id,
+			       .has_goal = partition->next_known,
+			       .goal = partition->next };
+	if (start.kind == START_AT) {
+		part->from = start.position;
+		/* To wait there for what comes is no error here. */
+		if (partition->next_known && position_cmp(start.position, partition->next) > 0)
+			start.kind = START_NEXT;
+	}
+	return reader_seek(cat->reader, cat_topic_ref(cat), partition->id, start, err);
 }
 
 static enum err_code start(struct cat *cat, const char *offset, struct err *err)
 {
-	const struct reader_options reader = { .bytes_max = EVENT_BYTES };
-	enum err_code code = broker_reader_open(cat->broker, &reader, &cat->reader, err);
+	const struct reader_options options_of_reader = { .bytes_max = EVENT_BYTES };
+	struct reader_start start;
+	enum err_code code;
 
+	if (!cmd_cat_parse_start(offset, &start))
+		return err_set(err, ERR_USAGE,
+			       "\"%s\" is no offset: a number, -N, @milliseconds, beginning or end",
+			       offset);
 	cat->parts = xcalloc((size_t)cat->info.partition_count, sizeof(*cat->parts));
+	code = broker_reader_open(cat->broker, &options_of_reader, &cat->reader, err);
 	for (int32_t i = 0; i < cat->info.partition_count && code == ERR_OK; i++)
-		if (cat->only == PARTITION_ANY || cat->only == i)
-			code = cmd_cat_seek(cat, offset, i, err);
+		if (cat->only == PARTITION_ANY || cat->only == cat->info.partitions[i].id)
+			code = cmd_cat_seek(cat, &cat->info.partitions[i], start, err);
 	return code;
 }
 
 /* --- reading ----------------------------------------------------------- */
 
+static enum err_code read_child(struct cat *cat, int32_t id, struct err *err)
+{
+	const struct partition_info child = { .id = id };
+
+	if (cat_part(cat, id))
+		return ERR_OK;
+	cat->parts = xreallocarray(cat->parts, cat->part_count + 1, sizeof(*cat->parts));
+	return cmd_cat_seek(cat, &child, (struct reader_start){ .kind = START_FIRST }, err);
+}
+
+/* A closed partition is at its end; those that came out of it go on where it was. */
+static enum err_code end_part(struct cat *cat, const struct reader_event *event, struct err *err)
+{
+	char text[PARTITION_TEXT_MAX];
+	enum err_code code = ERR_OK;
+
+	cat_part(cat, event->partition)->done = true;
+	for (int i = 0; i < 2 && code == ERR_OK; i++) {
+		if (event->children[i] < 0)
+			continue;
+		(void)partition_text(cat->info.kind, event->children[i], text);
+		if (cat->only == PARTITION_ANY)
+			code = read_child(cat, event->children[i], err);
+		else
+			trace_info("%s: the partition is closed, and %s goes on", cat->info.name,
+				   text);
+	}
+	return code;
+}
+
+static enum err_code cat_take_event(struct cat *cat, const struct reader_event *event,
+				    struct err *err)
+{
+	switch (event->kind) {
+	case READER_RECORDS:
+		return print_records(cat, event, err);
+	case READER_GAP:
+		tell_gap(cat, event);
+		break;
+	case READER_END:
+		return end_part(cat, event, err);
+	case READER_CAUGHT_UP:
+		if (!cat->follow)
+			cat_part(cat, event->partition)->done = true;
+		break;
+	case READER_IDLE:
+	case READER_ASSIGNED:
+	case READER_REVOKED:
+		break;
+	}
+	return ERR_OK;
+}
+
 static bool ended(const struct cat *cat)
 {
 	if (cat->left == 0 || stop_requested())
 		return true;
-	for (int32_t i = 0; i < cat->info.partition_count; i++)
-		if (position_cmp(cat->parts[i].next, cat->parts[i].goal) < 0)
+	for (size_t i = 0; i < cat->part_count; i++)
+		if (!cat->parts[i].done)
 			return false;
-	return !cat->follow;
+	return true;
 }
 
 static enum err_code cmd_cat_read_all(struct cat *cat, struct err *err)
@@ -257,12 +339,8 @@ static enum err_code cmd_cat_read_all(struct cat *cat, struct err *err)
 		struct reader_event event;
 
 		code = reader_next(cat->reader, clock_mono_ms() + WAIT_MS, &event, err);
-		if (code == ERR_OK && event.kind == READER_RECORDS)
-			code = print_records(cat, &event, err);
-		else if (code == ERR_OK && event.kind == READER_GAP)
-			tell_damage(cat, &event);
-		else if (code == ERR_OK && event.kind == READER_IDLE && !cat->follow)
-			break;		/* with --offset @MS: nothing is as new as that */
+		if (code == ERR_OK)
+			code = cat_take_event(cat, &event, err);
 	}
 	if (cat->out.len > 0 && code != ERR_STOPPED) {	/* also if reading failed after it */
 		struct err late;
@@ -271,7 +349,8 @@ static enum err_code cmd_cat_read_all(struct cat *cat, struct err *err)
 		code = code == ERR_OK ? printed : code;
 	}
 	if (code == ERR_OK && cat->damaged > 0)
-		return err_set(err, ERR_CORRUPT, "%" PRIu64 " records are damaged and were left out",
+		return err_set(err, ERR_CORRUPT,
+			       "records are damaged and were left out, in %" PRIu64 " places",
 			       cat->damaged);
 	return code;
 }
@@ -305,7 +384,7 @@ static enum err_code cmd_cat_find_part(struct cat *cat, const char *text, struct
 	if (!partition_parse(TOPIC_LOG, slice_str(slash + 1), &cat->only) &&
 	    !partition_parse(cat->info.kind, slice_str(slash + 1), &cat->only))
 		return err_set(err, ERR_USAGE, "\"%s\" is no partition", slash + 1);
-	if (cat->only >= cat->info.partition_count)
+	if (!topic_info_partition(&cat->info, cat->only))
 		return err_set(err, ERR_NO_PARTITION, "\"%s\" has %d partitions, no %s",
 			       cat->info.name, cat->info.partition_count, slash + 1);
 	return ERR_OK;
@@ -362,7 +441,8 @@ const struct command cmd_cat = {
 		"Prints the values, a line each, as they are; with --format json an object for each record:\n"
 		"topic, partition, offset, timestamp_ms, headers (if it has any: [name, value] each, what is no\n"
 		"text as {\"base64\": …}), key, value (value_base64 if it is not JSON). Ends at what was the end\n"
-		"when it began, unless told to --follow.\n",
+		"when it began, unless told to --follow. What cannot be read, or is not there any more, is told\n"
+		"on stderr.\n",
 	.examples = "pinpipe cat 124df56aef51.pin --dir data\n"
 		    "pinpipe cat 124df56aef51.pin/0 --offset 42 --count 1 --format json\n"
 		    "pinpipe cat streaming-124df56aef51-pin --offset -10 --follow\n",

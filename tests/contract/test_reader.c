@@ -118,7 +118,8 @@ static void test_the_next_position_may_be_sought(void **state)
 	assert_true(info.partitions[0].next_known);
 	next = topic_info_partition(&info, 0)->next;
 	topic_info_release(&info);
-	reader = reader_at(f->broker, pin, 0, (struct reader_start){ START_AT, next, 0 });
+	reader = reader_at(f->broker, pin, 0,
+			   (struct reader_start){ .kind = START_AT, .position = next });
 	assert_int_equal(seek_at(reader, pin, START_AFTER, next), ERR_CORRUPT);
 	(void)put(f, pin, 0, "b");
 	read_texts(reader, 1, text, sizeof(text));
@@ -137,8 +138,8 @@ static void test_an_ordinal_may_be_sought(void **state)
 	(void)put(f, stream, 0, "a");
 	(void)put(f, stream, 0, "b");
 	(void)put(f, stream, 0, "c");
-	expect(f, stream, 0, (struct reader_start){ START_AT, one, 0 }, 2, "b c");
-	expect(f, stream, 0, (struct reader_start){ START_AFTER, one, 0 }, 1, "c");
+	expect(f, stream, 0, (struct reader_start){ .kind = START_AT, .position = one }, 2, "b c");
+	expect(f, stream, 0, (struct reader_start){ .kind = START_AFTER, .position = one }, 1, "c");
 	reader = reader_at(f->broker, stream, 0, from_first);
 	assert_int_equal(seek_at(reader, stream, START_AT, position_of_offset(3)), ERR_OK);
 	assert_int_equal(seek_at(reader, stream, START_AT, position_of_offset(4)), ERR_CORRUPT);
@@ -168,7 +169,8 @@ static void test_what_was_removed_is_a_gap(void **state)
 	assert_ok(broker_describe(f->broker, pin, &info, &err));
 	assert_true(position_cmp(info.partitions[0].born, last) > 0);
 	topic_info_release(&info);
-	reader = reader_at(f->broker, pin, 0, (struct reader_start){ START_AT, second, 0 });
+	reader = reader_at(f->broker, pin, 0,
+			   (struct reader_start){ .kind = START_AT, .position = second });
 	expect_gap(reader, GAP_REMOVED, second, last);
 	assert_int_equal(event_but_markers(reader).kind, READER_CAUGHT_UP);
 	(void)put(f, pin, 0, "d");
@@ -444,7 +446,8 @@ static void test_retention_is_a_gap(void **state)
 		(void)put(f, pin, 0, (char[2]){ (char)('0' + i) });
 	broker_memory_let_go(f->broker, pin, 0, 3);
 	expect(f, pin, 0, from_first, 1, "3");
-	reader = reader_at(f->broker, pin, 0, (struct reader_start){ START_AT, second, 0 });
+	reader = reader_at(f->broker, pin, 0,
+			   (struct reader_start){ .kind = START_AT, .position = second });
 	expect_gap(reader, GAP_RETENTION, second, position_of_offset(2));
 	read_texts(reader, 1, text, sizeof(text));
 	assert_string_equal(text, "3");

@@ -71,7 +71,7 @@ class Reader:
             assert offset not in known or known[offset] == value, f"{offset} is altered"
         lost = [offset for offset in range(end) if offset not in seen]
         assert done.returncode == (1 if lost else 0), done.stderr
-        told = [offset for first, last in re.findall(rb"records (\d+) to (\d+) are damaged", done.stderr)
+        told = [offset for first, last in re.findall(rb"(\d+) to (\d+) are left out: damaged", done.stderr)
                 for offset in range(int(first), int(last) + 1)]
         assert told == lost, done.stderr
         return lost

@@ -297,8 +297,8 @@ static int run_early(const char *dir)
 	assert_ok(log_open(dir, true, &ended, &broker, &err));
 	assert_ok(create_topic(broker, log_topic, 1, &err));
 	assert_ok(log_put(broker, &ended, 0, 1, LEN));
-	reader = reader_at(broker, log_topic, 0, (struct reader_start){ START_AT,
-			   position_of_offset(1), 0 });
+	reader = reader_at(broker, log_topic, 0, (struct reader_start){ .kind = START_AT,
+			   .position = position_of_offset(1) });
 	late = (struct late){ broker, &ended };
 	assert_int_equal(pthread_create(&thread, NULL, put_one, &late), 0);
 	event = next_event(reader);

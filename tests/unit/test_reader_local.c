@@ -60,7 +60,7 @@ static void reopen(struct fixture *f)
 
 static struct reader_start at(uint64_t offset)
 {
-	return (struct reader_start){ START_AT, position_of_offset(offset), 0 };
+	return (struct reader_start){ .kind = START_AT, .position = position_of_offset(offset) };
 }
 
 static void expect_gap(struct broker_reader *reader, enum gap_reason reason, uint64_t first,

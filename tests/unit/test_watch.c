@@ -100,7 +100,7 @@ static void play(bool group)
 {
 	const struct reader_options options = { .group = group ? "g" : NULL, .topics = &pin,
 						.topic_count = 1, .bytes_max = 10 };
-	const struct reader_start at = { START_AT, position_of_offset(5), 0 };
+	const struct reader_start at = { .kind = START_AT, .position = position_of_offset(5) };
 	struct broker_reader *reader;
 	struct reader_event event;
 	struct err err;
