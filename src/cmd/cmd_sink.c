@@ -10,7 +10,7 @@ enum { REPORT_MAX = 4 << 20 };
 
 static const enum option options[] = {
 	OPT_LAKE, OPT_CREATE, OPT_FLUSH_SIZE, OPT_FLUSH_BYTES, OPT_FLUSH_AGE,
-	OPT_TAKE, OPT_MODELS,	  OPT_UNTIL_END,   OPTION_COUNT,
+	OPT_TAKE, OPT_MODELS,	  OPT_NEW_HISTORY, OPT_UNTIL_END,   OPTION_COUNT,
 };
 
 /* By table; of several that share a topic, by the first. */
@@ -70,6 +70,7 @@ static int cmd_sink_run(struct config *config, int argc, const char *const *argv
 		.flush_size = (uint64_t)config_int(config, OPT_FLUSH_SIZE),
 		.flush_bytes = (size_t)config_int(config, OPT_FLUSH_BYTES),
 		.flush_age_ms = config_int(config, OPT_FLUSH_AGE),
+		.new_history = strcmp(config_text(config, OPT_NEW_HISTORY), "continue") == 0,
 		.until_end = config_bool(config, OPT_UNTIL_END),
 	};
 	struct lake_table *tables = NULL;
@@ -101,7 +102,9 @@ const struct command cmd_sink = {
 		"Objects are named topics/<topic>/partition=<p>/<topic>+<p>+<start offset>.json, one JSON\n"
 		"value a line, as Confluent's S3 sink connector names and writes them. A record that is not\n"
 		"JSON becomes a dead letter (see `pinpipe dlq`). A new start goes on where the objects end.\n"
-		"Every topic of the log is taken; with `--take models` only those that a model reads.\n",
+		"Every topic of the log is taken; with `--take models` only those that a model reads.\n"
+		"A topic that was made anew and whose offsets begin again stops, and the others go on;\n"
+		"with `--new-history continue` it lands below topics/<topic>/generation=<g>.\n",
 	.examples = "pinpipe sink --dir data\n"
 		    "pinpipe sink --dir data --flush-size 10000 --flush-age 5m\n"
 		    "pinpipe sink --dir data --take models --until-end\n",

@@ -1,43 +1,33 @@
 #include "flow/sink.h"
 
-#include "base/backoff.h"
 #include "base/lock.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/stop.h"
 #include "base/time.h"
 #include "base/trace.h"
-#include "broker/sequence.h"
-#include "flow/sink_partition.h"
+#include "flow/sink_inside.h"
 
 #include <inttypes.h>
-#include <poll.h>
 
 enum {
 	IDLE_MS = 500,			/* at most between two looks at the timers */
 	DRAIN_IDLE_MS = 5,
-	TOPICS_MS = 2000,		/* between two looks for new topics */
-	TOPICS_MAX = 10000,
+	BUSY_MS = 10,			/* between two looks at the writer, if it matters */
+	COMMIT_MS = 1000,		/* between two commits of a partition */
+	ABSENT_MS = 1000,		/* between two looks for a topic that is gone */
+	FRUITLESS_MAX = 5,
 	EVENT_BYTES = 4 << 20,
 	FILLING_BYTES_MAX = 64 << 20,	/* runs of all partitions */
 	WRITING_BYTES_MAX = 32 << 20,	/* closed, not yet in the lake */
-	RECORD_BYTES_MAX = 64 << 20,	/* more than any log takes */
+	PAUSE_FILL = 100,		/* hundredths of that: no more is read … */
+	RESUME_FILL = 50,		/* … until so little waits */
 };
 
-struct sink {
-	const struct sink_options *options;
-	struct sink_counts *counts;
-	struct sink_writer *writer;
-	struct json_parser *parser;
-	struct broker_reader *reader;
-	char **topics;
-	size_t topic_count;
-	int64_t topics_ms;		/* when they were last listed */
-	struct sink_partition **partitions;
-	size_t partition_count;
-	size_t filling_bytes;
-	bool draining;			/* goals are set; end when they are reached */
-};
+static struct topic_ref sink_topic(const struct sink_partition *partition)
+{
+	return (struct topic_ref){ TOPIC_LOG, partition->topic };
+}
 
 /* --- partitions -------------------------------------------------------- */
 
@@ -66,30 +56,11 @@ static struct sink_partition *make_partition(struct sink *sink, const char *topi
 	if (partition)
 		return partition;
 	partition = sink_partition_new(topic, id, table_of(sink, topic),
-				       sink->options->flush_bytes + RECORD_BYTES_MAX);
+				       sink->options->flush_bytes + SINK_RECORD_MAX);
 	sink->partitions = xreallocarray(sink->partitions, sink->partition_count + 1,
 					 sizeof(struct sink_partition *));
 	sink->partitions[sink->partition_count++] = partition;
 	return partition;
-}
-
-static void sink_halt(struct sink *sink, struct sink_partition *partition, const struct err *err)
-{
-	trace_error("%s, partition %d: %s; this partition halts, the others go on",
-		    partition->topic, partition->id, err->msg);
-	atomic_store(&partition->lane.halted, (int)err->code);
-	sink->filling_bytes -= partition->bytes;
-	sink_partition_drop(partition);
-}
-
-/* --- runs -------------------------------------------------------------- */
-
-static void close_run(struct sink *sink, struct sink_partition *partition)
-{
-	if (partition->count == 0)
-		return;
-	sink->filling_bytes -= partition->bytes;
-	sink_writer_push(sink->writer, sink_partition_close(partition));
 }
 
 static void count_ended(struct sink *sink, const struct sink_job *job,
@@ -109,18 +80,6 @@ static void count_ended(struct sink *sink, const struct sink_job *job,
 	metric_add(METRIC_SINK_OBJECTS, 1);
 }
 
-/* Tell the broker. That it does not hear it costs nothing: the lake is what counts. */
-static void sink_commit(struct sink *sink, const struct sink_partition *partition, uint64_t next)
-{
-	struct topic_ref topic = { TOPIC_LOG, partition->topic };
-	struct position position = position_of_offset(next);
-	struct err err;
-
-	if (partition->assigned &&
-	    reader_commit(sink->reader, topic, partition->id, position, &err) != ERR_OK)
-		trace_debug("%s, partition %d: %s", partition->topic, partition->id, err.msg);
-}
-
 /* Take back what the writer is done with. */
 static void take_ended(struct sink *sink)
 {
@@ -132,7 +91,8 @@ static void take_ended(struct sink *sink)
 
 		if (job->done) {
 			count_ended(sink, job, partition);
-			sink_commit(sink, partition, job->end);
+			partition->commit = lake_position(job->end);
+			partition->commit_due = true;
 		}
 		sink_job_free(job);
 		job = next;
@@ -148,7 +108,7 @@ static void keep_budget(struct sink *sink)
 		for (size_t i = 1; i < sink->partition_count; i++)
 			if (sink->partitions[i]->bytes > largest->bytes)
 				largest = sink->partitions[i];
-		close_run(sink, largest);
+		sink_close_run(sink, largest);
 	}
 }
 
@@ -162,216 +122,240 @@ static int64_t close_due(struct sink *sink, int64_t now_ms, bool all)
 		int64_t due_ms = partition->first_ms + sink->options->flush_age_ms;
 
 		if (partition->count > 0 && (all || due_ms <= now_ms))
-			close_run(sink, partition);
+			sink_close_run(sink, partition);
 		else if (partition->count > 0 && due_ms < next_ms)
 			next_ms = due_ms;
 	}
 	return next_ms;
 }
 
-/* --- records ----------------------------------------------------------- */
+/* --- telling the broker --------------------------------------------------- */
 
-static void sink_add_letter(struct sink *sink, struct sink_partition *partition,
-			    const struct dlq_letter *letter)
+/* What it is not told costs nothing: the lake is what counts. */
+static void sink_commit(struct sink *sink, struct sink_partition *partition)
 {
-	struct store *store = sink->options->store;
-	size_t before;
 	struct err err;
 
-	if (!partition->letters || partition->count == sink->options->flush_size)
-		close_run(sink, partition);
-	before = partition->bytes;
-	if (sink_partition_add_letter(partition, store, letter, &err) == ERR_LIMIT) {
-		close_run(sink, partition);
-		before = 0;
-		if (sink_partition_add_letter(partition, store, letter, &err) != ERR_OK) {
-			sink_halt(sink, partition, &err); /* larger than any record may be */
-			return;
-		}
-	}
-	sink->filling_bytes += partition->bytes - before;
+	partition->commit_due = false;
+	if (reader_commit(sink->reader, sink_topic(partition), partition->id, partition->commit,
+			  &err) != ERR_OK)
+		trace_debug("%s, partition %d: %s", partition->topic, partition->id, err.msg);
 }
 
-static void add_line(struct sink *sink, struct sink_partition *partition, struct json value,
-		     size_t bytes)
+/* Numbers that were no records, after the last that was one, are done with it. */
+static void pass_the_rest(struct sink *sink, struct sink_partition *partition)
 {
-	const struct sink_options *options = sink->options;
-	size_t before;
-
-	if (partition->letters || partition->bytes + bytes + 1 > options->flush_bytes)
-		close_run(sink, partition);
-	before = partition->bytes;
-	sink_partition_add_line(partition, value);
-	sink->filling_bytes += partition->bytes - before;
-	if (partition->count >= options->flush_size || partition->bytes >= options->flush_bytes)
-		close_run(sink, partition);
+	if (!partition->has_caught || partition->count > 0 || !partition->place.any ||
+	    position_cmp(partition->caught, partition->commit) <= 0 ||
+	    sink_writer_is_busy(sink->writer, &partition->lane))
+		return;
+	partition->commit = partition->caught;
+	partition->commit_due = true;
 }
 
-/* The log no longer has [partition->next, ordinal). */
-static void miss(struct sink *sink, struct sink_partition *partition, uint64_t ordinal)
+static void commit_in_time(struct sink *sink, struct sink_partition *partition, int64_t now_ms)
 {
-	uint64_t count = ordinal - partition->next;
-
-	if (partition->next > 0)
-		trace_warn("%s, partition %d: records %" PRIu64 " to %" PRIu64
-			   " had left the log before they were read", partition->topic,
-			   partition->id, partition->next, ordinal - 1);
-	sink->counts->missed += count;
-	metric_add(METRIC_SINK_MISSED, (int64_t)count);
-	close_run(sink, partition);
-	partition->next = ordinal;
-	partition->unproved = false;	/* the record before is gone too */
+	if (partition->state == SINK_READING)
+		pass_the_rest(sink, partition);
+	if (!partition->commit_due || now_ms < partition->commit_ms + COMMIT_MS)
+		return;
+	partition->commit_ms = now_ms;
+	sink_commit(sink, partition);
 }
 
-/* The record before the first one due, which is in the lake already: is it this log's? */
-static void prove(struct sink *sink, struct sink_partition *partition, struct slice value)
+/* --- where a partition goes on -------------------------------------------- */
+
+static void sink_set_paused(struct sink *sink, struct sink_partition *partition, bool paused)
 {
-	struct json root;
 	struct err err;
-	struct buf line;
 
-	buf_init(&line, value.len);
-	if (value.ptr && json_parse(sink->parser, value, &root, &err) == ERR_OK)
-		json_put(&line, root);
-	partition->unproved = false;
-	if (!slice_eq(buf_slice(&line), buf_slice(&partition->proof))) {
-		(void)err_set(&err, ERR_CORRUPT, "record %" PRIu64 " in the lake is not that of the log:"
-			      " one of them belongs to another pipeline", partition->next - 1);
-		sink_halt(sink, partition, &err);
+	if (partition->paused == paused)
+		return;
+	if (reader_pause(sink->reader, sink_topic(partition), partition->id, paused, &err) ==
+	    ERR_OK)
+		partition->paused = paused;
+	else
+		trace_debug("%s, partition %d: %s", partition->topic, partition->id, err.msg);
+}
+
+/* It could not be found out now: while the partition is paused, others go on. */
+static void place_again(struct sink *sink, struct sink_partition *partition, const char *what,
+			struct err *err)
+{
+	int64_t now_ms = clock_mono_ms();
+
+	if (err->code == ERR_NO_TOPIC || err->code == ERR_NO_PARTITION) {
+		partition->retry_ms = now_ms + ABSENT_MS;	/* the reader will revoke it */
+		return;
 	}
-	buf_release(&line);
+	if (!retry_may_pass(err->code)) {
+		sink_halt(sink, partition, err);
+		return;
+	}
+	if (stop_requested()) {
+		(void)err_set(err, ERR_STOPPED, "stopped before its place was found");
+		sink_halt(sink, partition, err);
+		return;
+	}
+	metric_add(METRIC_SINK_RETRIES, 1);
+	partition->retry_ms = now_ms + retry_failed(&partition->retry, what, err);
+}
+
+/* Whether the lake has come further since another's object was in the way. */
+static bool is_fruitful(struct sink *sink, struct sink_partition *partition,
+			const struct sink_place *place)
+{
+	struct err err;
+
+	if (atomic_load(&partition->lane.halted) != ERR_EXISTS ||
+	    place->next != partition->found_next) {
+		partition->fruitless = 0;
+		return true;
+	}
+	if (++partition->fruitless < FRUITLESS_MAX)
+		return true;
+	(void)err_set(&err, ERR_EXISTS, "what comes after offset %" PRIu64 " cannot be put: something"
+		      " else has its name, and tells nothing", place->next);
+	sink_halt(sink, partition, &err);
+	return false;
+}
+
+/* Read on where the partition stands. */
+static enum err_code sink_seek(struct sink *sink, struct sink_partition *partition, struct err *err)
+{
+	partition->has_caught = false;
+	return reader_seek(sink->reader, sink_topic(partition), partition->id,
+			   sink_partition_start(partition), err);
 }
 
 /*
- * A record below `next` has landed: the log was read from a little before. The
- * one right before it shows that object and log are of one history.
+ * The lake, not a position kept elsewhere, says where a partition goes on; so what is still on its
+ * way there has to arrive first.
  */
-static void sink_add_record(struct sink *sink, struct sink_partition *partition,
-			    const struct record *record)
+static void sink_place(struct sink *sink, struct sink_partition *partition)
 {
-	uint64_t ordinal = position_ordinal(record->position);
-	struct dlq_letter letter = {
-		.position = record->position,
-		.timestamp_ms = record->timestamp_ms,
-		.value = record->value,
-		.reason = "a tombstone: the record has no value",
-	};
-	struct json root;
+	const struct sink_options *options = sink->options;
+	struct sink_place place;
 	struct err err;
 
-	if (ordinal < partition->next) {
-		if (partition->unproved && ordinal + 1 == partition->next)
-			prove(sink, partition, record->value);
+	if (sink_find_place(options->store, options->broker, partition->topic, partition->id,
+			    options->new_history, &place, &err) != ERR_OK) {
+		place_again(sink, partition, "the lake", &err);
 		return;
 	}
-	if (ordinal > partition->next)
-		miss(sink, partition, ordinal);
-	if (!record->value.ptr) {
-		sink_add_letter(sink, partition, &letter);
-	} else if (json_parse(sink->parser, record->value, &root, &err) != ERR_OK) {
-		letter.reason = err.msg;
-		sink_add_letter(sink, partition, &letter);
-	} else {
-		add_line(sink, partition, root, record->value.len);
+	if (!is_fruitful(sink, partition, &place)) {
+		buf_release(&place.last_line);
+		return;
 	}
+	partition->found_next = place.next;
+	sink_writer_revive(sink->writer, &partition->lane);
+	sink_partition_begin(partition, &place);
+	if (sink_seek(sink, partition, &err) != ERR_OK) {
+		place_again(sink, partition, "the log", &err);
+		return;
+	}
+	retry_passed(&partition->retry);
+	partition->state = SINK_READING;
+	trace_debug("%s, partition %d: goes on at %" PRIu64, partition->topic, partition->id,
+		    partition->place.next);
 }
 
-/* Every record of the range is a dead letter without a value. */
-static void add_damage(struct sink *sink, struct sink_partition *partition, uint64_t first,
-		       uint64_t last)
-{
-	struct dlq_letter letter = { .reason = "damaged in the log" };
+/* --- the states of a partition --------------------------------------------- */
 
-	partition->unproved = false;	/* it may be the record that was to be compared */
-	if (last < partition->next)
+/* The writer gave the lane up: another sink was faster, or no try can mend it. */
+static void on_lane_halted(struct sink *sink, struct sink_partition *partition, enum err_code code)
+{
+	sink_drop_run(sink, partition);
+	if (code == ERR_EXISTS) {
+		partition->state = SINK_PLACING;
+		partition->retry_ms = 0;
 		return;
-	trace_error("%s, partition %d: records %" PRIu64 " to %" PRIu64
-		    " are damaged in the log and go to the dead letters", partition->topic,
-		    partition->id, first, last);
-	if (first > partition->next)
-		miss(sink, partition, first);
-	while (partition->next <= last && !sink_partition_halted(partition)) {
-		letter.position = position_of_offset(partition->next);
-		sink_add_letter(sink, partition, &letter);
-		metric_add(METRIC_SINK_DAMAGED, 1);
 	}
+	partition->state = SINK_HALTED;
+	partition->halted = code;
+}
+
+static void sink_leave(struct sink *sink, struct sink_partition *partition)
+{
+	take_ended(sink);
+	if (partition->commit_due)
+		sink_commit(sink, partition);
+	partition->state = SINK_AWAY;
+	reader_release(sink->reader, sink_topic(partition), partition->id);
+}
+
+/* No more is read than the store takes. */
+static void keep_pace(struct sink *sink, struct sink_partition *partition)
+{
+	unsigned of_all = sink_writer_fill(sink->writer, NULL);
+	unsigned of_lane = sink_writer_fill(sink->writer, &partition->lane);
+
+	if (of_all >= PAUSE_FILL || of_lane >= PAUSE_FILL)
+		sink_set_paused(sink, partition, true);
+	else if (of_all <= RESUME_FILL && of_lane <= RESUME_FILL)
+		sink_set_paused(sink, partition, false);
+}
+
+/* What is due for a partition. Returns when to look again at the latest. */
+static int64_t tend(struct sink *sink, struct sink_partition *partition, int64_t now_ms)
+{
+	enum err_code halted = (enum err_code)atomic_load(&partition->lane.halted);
+
+	if (partition->state == SINK_AWAY)
+		return INT64_MAX;
+	if (partition->state == SINK_READING && halted != ERR_OK)
+		on_lane_halted(sink, partition, halted);
+	if (partition->state == SINK_LEAVING || partition->state == SINK_PLACING) {
+		bool busy = sink_writer_is_busy(sink->writer, &partition->lane);
+
+		if (partition->state == SINK_PLACING)
+			sink_set_paused(sink, partition, true);
+		if (busy)
+			return now_ms + BUSY_MS;
+		if (partition->state == SINK_LEAVING)
+			sink_leave(sink, partition);
+		else if (now_ms >= partition->retry_ms)
+			sink_place(sink, partition);
+	}
+	if (partition->state == SINK_READING)
+		keep_pace(sink, partition);
+	else if (partition->state == SINK_HALTED)
+		sink_set_paused(sink, partition, true);
+	if (partition->state != SINK_AWAY)
+		commit_in_time(sink, partition, now_ms);
+	if (partition->state == SINK_PLACING)
+		return partition->retry_ms;
+	return partition->state == SINK_READING && partition->paused ? now_ms + BUSY_MS
+								      : INT64_MAX;
+}
+
+static int64_t tend_all(struct sink *sink, int64_t now_ms)
+{
+	int64_t next_ms = INT64_MAX;
+
+	for (size_t i = 0; i < sink->partition_count; i++) {
+		int64_t look_ms = tend(sink, sink->partitions[i], now_ms);
+
+		next_ms = look_ms < next_ms ? look_ms : next_ms;
+	}
+	return next_ms;
 }
 
 /* --- events ------------------------------------------------------------ */
 
-/* Where the partition was. A store that is away is asked again until a stop is asked. */
-static enum err_code recover(struct sink *sink, struct sink_partition *partition,
-			     struct sink_place *ret_place, struct err *err)
-{
-	struct retry retry = RETRY_INIT;
-
-	for (;;) {
-		enum err_code code = sink_recover(sink->options->store, partition->topic,
-						  partition->id, ret_place, err);
-
-		if (code == ERR_OK || !retry_may_pass(code))
-			return code;
-		if (!retry_again(&retry, "the lake", err))
-			return err_set(err, ERR_STOPPED, "stopped while the store did not answer");
-		metric_add(METRIC_SINK_RETRIES, 1);
-	}
-}
-
-/*
- * Read on where the sink is, or one record before if that is to be compared. The partition is
- * assigned only once, so a log that cannot be read is asked again until a stop is asked.
- */
-static enum err_code sink_seek(struct sink *sink, struct sink_partition *partition, struct err *err)
-{
-	struct backoff backoff = { .first_ms = 100, .max_ms = 20000 };
-	struct topic_ref topic = { TOPIC_LOG, partition->topic };
-	struct reader_start start = {
-		.kind = START_AT,
-		.position = position_of_offset(partition->next - partition->unproved),
-	};
-	struct err why;
-
-	for (;;) {
-		enum err_code code = reader_seek(sink->reader, topic, partition->id, start, &why);
-
-		if (code == ERR_OK || code == ERR_NO_TOPIC || code == ERR_NO_PARTITION)
-			return ERR_OK;		/* gone again: the reader will revoke it */
-		if (!err_retry(code) || stop_requested()) {
-			*err = why;
-			return code;
-		}
-		trace_warn("%s; it is tried again", why.msg);
-		clock_sleep_ms(backoff_next_ms(&backoff));
-	}
-}
-
-/*
- * The lake, not a position kept elsewhere, says where a partition goes on; so
- * what is still on its way there has to arrive first.
- */
-static enum err_code on_assigned(struct sink *sink, const struct reader_event *event,
-				 struct err *err)
+/* It is answered here, or paused until it can be. */
+static void on_assigned(struct sink *sink, const struct reader_event *event)
 {
 	struct sink_partition *partition =
 		make_partition(sink, event->topic.name, event->partition);
-	struct sink_place place;
-	struct err why;
 
-	if (!partition->assigned) {
-		sink_writer_wait(sink->writer, &partition->lane);
-		take_ended(sink);
-		if (recover(sink, partition, &place, &why) != ERR_OK) {
-			partition->assigned = true;
-			sink_halt(sink, partition, &why);
-			return ERR_OK;
-		}
-		atomic_store(&partition->lane.halted, ERR_OK);
-		sink_partition_begin(partition, &place);
-		partition->assigned = true;
-		trace_debug("%s, partition %d: goes on at %" PRIu64, partition->topic,
-			    partition->id, partition->next);
-	}
-	return sink_seek(sink, partition, err);
+	sink_drop_run(sink, partition);
+	partition->state = SINK_PLACING;
+	partition->paused = false;
+	partition->retry_ms = 0;
+	partition->fruitless = 0;
+	take_ended(sink);
+	(void)tend(sink, partition, clock_mono_ms());
 }
 
 /* What it holds and has not put is another reader's, or gone with its topic. */
@@ -380,12 +364,17 @@ static void on_revoked(struct sink *sink, const struct reader_event *event)
 	struct sink_partition *partition =
 		sink_find_partition(sink, event->topic.name, event->partition);
 
-	if (!partition)
+	if (!partition) {
+		if (!event->lost)
+			reader_release(sink->reader, event->topic, event->partition);
 		return;
-	sink->filling_bytes -= partition->bytes;
-	sink_partition_drop(partition);
-	partition->assigned = false;
-	partition->goal = 0;		/* no drain can reach it any more */
+	}
+	sink_drop_run(sink, partition);
+	sink_writer_drop(sink->writer, &partition->lane);
+	partition->has_goal = partition->goal_open = false; /* no drain can reach it any more */
+	partition->paused = false;
+	partition->state = event->lost ? SINK_AWAY : SINK_LEAVING;
+	(void)tend(sink, partition, clock_mono_ms());
 }
 
 static void on_data(struct sink *sink, const struct reader_event *event)
@@ -393,112 +382,104 @@ static void on_data(struct sink *sink, const struct reader_event *event)
 	struct sink_partition *partition =
 		sink_find_partition(sink, event->topic.name, event->partition);
 
-	if (!partition || !partition->assigned)
+	if (!partition || partition->state != SINK_READING)
 		return;
-	if (event->kind == READER_GAP && !sink_partition_halted(partition))
-		add_damage(sink, partition, position_ordinal(event->first),
-			   position_ordinal(event->last));
-	for (size_t i = 0; i < event->count && !sink_partition_halted(partition); i++)
-		sink_add_record(sink, partition, &event->records[i]);
+	if (event->kind == READER_RECORDS)
+		sink_take_records(sink, partition, event);
+	else if (event->kind == READER_GAP)
+		sink_take_gap(sink, partition, event);
+	else
+		partition->caught = event->last;
+	partition->has_caught = partition->has_caught || event->kind == READER_CAUGHT_UP;
 	keep_budget(sink);
 }
 
-static enum err_code sink_on_event(struct sink *sink, const struct reader_event *event,
-				   struct err *err)
+static void sink_on_event(struct sink *sink, const struct reader_event *event)
 {
 	switch (event->kind) {
 	case READER_ASSIGNED:
-		return on_assigned(sink, event, err);
+		on_assigned(sink, event);
+		break;
 	case READER_REVOKED:
 		on_revoked(sink, event);
-		if (!event->lost)
-			reader_release(sink->reader, event->topic, event->partition);
-		return ERR_OK;
+		break;
 	case READER_RECORDS:
 	case READER_GAP:
-		on_data(sink, event);
-		return ERR_OK;
 	case READER_CAUGHT_UP:
-		return ERR_OK;
+		on_data(sink, event);
+		break;
 	case READER_IDLE:
-		if (sink->draining)
-			(void)poll(NULL, 0, DRAIN_IDLE_MS);
-		return ERR_OK;
 	case READER_END:		/* only streams have it */
 		break;
 	}
-	return ERR_OK;
 }
 
 /* --- topics ------------------------------------------------------------ */
 
-static void add_topic(struct sink *sink, const char *name)
+struct topics {
+	char **names;
+	size_t count;
+};
+
+static bool add_topic(void *user, const char *name)
 {
-	sink->topics = xreallocarray(sink->topics, sink->topic_count + 1, sizeof(char *));
-	sink->topics[sink->topic_count++] = xstrdup(name);
+	struct topics *topics = user;
+
+	topics->names = xreallocarray(topics->names, topics->count + 1, sizeof(char *));
+	topics->names[topics->count++] = xstrdup(name);
+	return true;
 }
 
-static bool knows_topic(const struct sink *sink, const char *name)
-{
-	for (size_t i = 0; i < sink->topic_count; i++)
-		if (!strcmp(sink->topics[i], name))
-			return true;
-	return false;
-}
-
-static bool add_new_topic(void *user, const char *name)
-{
-	struct sink *sink = user;
-
-	if (!knows_topic(sink, name))
-		add_topic(sink, name);
-	return sink->topic_count < TOPICS_MAX;
-}
-
-static void add_own_topics(struct sink *sink)
+/* Those that the options name; tables may share one. */
+static void add_own_topics(const struct sink *sink, struct topics *topics)
 {
 	for (size_t i = 0; i < sink->options->table_count; i++)
-		if (!knows_topic(sink, sink->options->tables[i].topic))
-			add_topic(sink, sink->options->tables[i].topic);
+		if (table_of(sink, sink->options->tables[i].topic) == i)
+			(void)add_topic(topics, sink->options->tables[i].topic);
 }
 
-/* Known partitions are assigned afresh, and then go on where they are. */
+static void free_topics(struct topics *topics)
+{
+	for (size_t i = 0; i < topics->count; i++)
+		free(topics->names[i]);
+	free(topics->names);
+}
+
 static enum err_code sink_open_reader(struct sink *sink, struct err *err)
 {
-	struct topic_ref *topics = xcalloc(sink->topic_count, sizeof(*topics));
-	struct reader_options options = {
-		.group = "sink",
-		.topics = topics,
-		.topic_count = sink->topic_count,
-		.bytes_max = EVENT_BYTES,
-	};
+	struct topics topics = { 0 };
+	struct reader_options options = { .group = "sink", .bytes_max = EVENT_BYTES };
+	struct topic_ref *refs;
 	enum err_code code;
 
-	for (size_t i = 0; i < sink->topic_count; i++)
-		topics[i] = (struct topic_ref){ TOPIC_LOG, sink->topics[i] };
-	reader_close(sink->reader);
-	sink->reader = NULL;
+	if (sink->options->take_all)
+		(void)add_topic(&topics, TOPIC_EVERY);
+	else
+		add_own_topics(sink, &topics);
+	refs = xcalloc(topics.count + 1, sizeof(*refs));
+	for (size_t i = 0; i < topics.count; i++)
+		refs[i] = (struct topic_ref){ TOPIC_LOG, topics.names[i] };
+	options.topics = refs;
+	options.topic_count = topics.count;
 	code = broker_reader_open(sink->options->broker, &options, &sink->reader, err);
-	free(topics);
-	return code;
-}
-
-/* Those that are new. */
-static enum err_code look_for_topics(struct sink *sink, struct err *err)
-{
-	size_t before = sink->topic_count;
-	enum err_code code;
-
-	if (!sink->options->take_all)
-		return ERR_OK;
-	sink->topics_ms = clock_mono_ms();
-	code = broker_list(sink->options->broker, TOPIC_LOG, add_new_topic, sink, err);
-	if (code == ERR_OK && sink->topic_count > before)
-		code = sink_open_reader(sink, err);
+	free(refs);
+	free_topics(&topics);
 	return code;
 }
 
 /* --- draining ---------------------------------------------------------- */
+
+/* Where the end is not known it is where the reader has caught up from now on. */
+static enum err_code sink_set_goal(struct sink *sink, struct sink_partition *partition,
+			      const struct partition_info *info, struct err *err)
+{
+	partition->has_goal = info->next_known;
+	partition->goal = info->next;
+	partition->goal_open = !info->next_known;
+	if (partition->goal_open && partition->state == SINK_READING)
+		return sink_seek(sink, partition, err);
+	return ERR_OK;
+}
 
 /* What is in the log of a topic now is what a drain must reach. */
 static enum err_code sink_set_goals(struct sink *sink, const char *topic, struct err *err)
@@ -514,37 +495,47 @@ static enum err_code sink_set_goals(struct sink *sink, const char *topic, struct
 		*err = why;
 		return code;
 	}
-	for (int32_t i = 0; i < info.partition_count; i++) {
-		const struct partition_info *partition = &info.partitions[i];
-		bool empty = position_cmp(partition->first, partition->next) == 0;
-
-		make_partition(sink, topic, partition->id)->goal =
-			empty ? 0 : position_ordinal(partition->next);
-	}
+	for (int32_t i = 0; i < info.partition_count && code == ERR_OK; i++)
+		code = sink_set_goal(sink, make_partition(sink, topic, info.partitions[i].id),
+				&info.partitions[i], err);
 	topic_info_release(&info);
-	return ERR_OK;
+	return code;
 }
 
 static enum err_code sink_begin_drain(struct sink *sink, struct err *err)
 {
-	enum err_code code = look_for_topics(sink, err); /* one may have come just now */
+	struct topics topics = { 0 };
+	enum err_code code = ERR_OK;
 
-	for (size_t i = 0; i < sink->topic_count && code == ERR_OK; i++)
-		code = sink_set_goals(sink, sink->topics[i], err);
+	if (sink->options->take_all)
+		code = broker_list(sink->options->broker, TOPIC_LOG, add_topic, &topics, err);
+	else
+		add_own_topics(sink, &topics);
+	for (size_t i = 0; i < topics.count && code == ERR_OK; i++)
+		code = sink_set_goals(sink, topics.names[i], err);
+	free_topics(&topics);
 	sink->draining = code == ERR_OK;	/* without its goals it would end at once */
 	return code;
 }
 
-static bool sink_drained(const struct sink *sink)
+/* All has been read, is closed, and the writer is done with it. (If another sink was faster it may
+ * have to be read again.) */
+static bool sink_drained(struct sink *sink)
 {
+	bool busy = false;
+
+	for (size_t i = 0; i < sink->partition_count; i++)
+		if (!sink_partition_drained(sink->partitions[i]))
+			return false;
+	(void)close_due(sink, 0, true);
 	for (size_t i = 0; i < sink->partition_count; i++) {
 		const struct sink_partition *partition = sink->partitions[i];
 
-		if (partition->goal > 0 && !sink_partition_halted(partition) &&
-		    (!partition->assigned || partition->next < partition->goal))
-			return false;
+		busy = busy || sink_writer_is_busy(sink->writer, &partition->lane) ||
+		       (partition->state == SINK_READING &&
+			atomic_load(&partition->lane.halted) != ERR_OK);
 	}
-	return true;
+	return !busy;
 }
 
 /* --- the whole --------------------------------------------------------- */
@@ -552,18 +543,22 @@ static bool sink_drained(const struct sink *sink)
 static enum err_code sink_turn(struct sink *sink, struct err *err)
 {
 	int64_t now_ms = clock_mono_ms();
-	int64_t due_ms = close_due(sink, now_ms, false);
-	int64_t idle_ms = sink->draining ? now_ms : now_ms + IDLE_MS;
-	int64_t deadline_ms = due_ms < idle_ms ? due_ms : idle_ms;
+	int64_t deadline_ms = now_ms + (sink->draining ? DRAIN_IDLE_MS : IDLE_MS);
+	int64_t look_ms, due_ms;
 	struct reader_event event;
-	enum err_code code = ERR_OK;
+	enum err_code code;
 
 	take_ended(sink);
-	if (now_ms >= sink->topics_ms + TOPICS_MS)
-		code = look_for_topics(sink, err);
+	look_ms = tend_all(sink, now_ms);
+	if (sink_writer_fill(sink->writer, NULL) < PAUSE_FILL) {
+		due_ms = close_due(sink, now_ms, false);
+		deadline_ms = due_ms < deadline_ms ? due_ms : deadline_ms;
+	}
+	deadline_ms = look_ms < deadline_ms ? look_ms : deadline_ms;
+	code = reader_next(sink->reader, deadline_ms, &event, err);
 	if (code == ERR_OK)
-		code = reader_next(sink->reader, deadline_ms, &event, err);
-	return code == ERR_OK ? sink_on_event(sink, &event, err) : code;
+		sink_on_event(sink, &event);
+	return code;
 }
 
 /* What a retry may mend never ends the sink: the log keeps what comes in meanwhile. */
@@ -598,12 +593,14 @@ static enum err_code verdict(struct sink *sink, struct err *err)
 	bool gave_up = false;
 
 	for (size_t i = 0; i < sink->partition_count; i++) {
-		enum err_code halted = sink_partition_halted(sink->partitions[i]);
+		const struct sink_partition *partition = sink->partitions[i];
 
-		gave_up = gave_up || halted == ERR_STOPPED;
-		if (halted == ERR_OK || halted == ERR_STOPPED)
+		if (partition->state != SINK_HALTED)
 			continue;
-		first = first ? first : sink->partitions[i];
+		gave_up = gave_up || partition->halted == ERR_STOPPED;
+		if (partition->halted == ERR_STOPPED)
+			continue;
+		first = first ? first : partition;
 		sink->counts->halted++;
 	}
 	metric_set(METRIC_SINK_HALTED, (int64_t)sink->counts->halted);
@@ -616,26 +613,37 @@ static enum err_code verdict(struct sink *sink, struct err *err)
 	return ERR_OK;
 }
 
-static enum err_code sink_run_all(struct sink *sink, struct err *err)
+/* What ended the loop ends the puts too: the lake may be away, and it would never be told. */
+static void sink_end(struct sink *sink, enum err_code code, const struct err *err)
 {
-	enum err_code code = ERR_OK;
-
-	sink->topics_ms = clock_mono_ms();
-	add_own_topics(sink); /* at once, though they may not be there yet */
-	if (sink->options->take_all)
-		code = broker_list(sink->options->broker, TOPIC_LOG, add_new_topic, sink, err);
-	if (code == ERR_OK)
-		code = sink_open_reader(sink, err);
-	if (code == ERR_OK)
-		code = sink_loop(sink, err);
-	if (code != ERR_OK) {	/* the lake may be away too, and that would never be told */
+	if (code != ERR_OK) {
 		if (code != ERR_STOPPED)
 			trace_error("%s; the sink ends", err->msg);
 		sink_writer_end(sink->writer);
+		(void)close_due(sink, 0, true);
 	}
-	(void)close_due(sink, 0, true);
 	sink_writer_wait(sink->writer, NULL);
 	take_ended(sink);
+	for (size_t i = 0; i < sink->partition_count; i++) {
+		struct sink_partition *partition = sink->partitions[i];
+		enum err_code halted = (enum err_code)atomic_load(&partition->lane.halted);
+
+		if (partition->state == SINK_READING && halted != ERR_OK)
+			on_lane_halted(sink, partition, halted);
+		if (partition->state == SINK_READING)
+			pass_the_rest(sink, partition);
+		if (partition->state != SINK_AWAY && partition->commit_due)
+			sink_commit(sink, partition);
+	}
+}
+
+static enum err_code sink_run_all(struct sink *sink, struct err *err)
+{
+	enum err_code code = sink_open_reader(sink, err);
+
+	if (code == ERR_OK)
+		code = sink_loop(sink, err);
+	sink_end(sink, code, err);
 	return code == ERR_OK ? verdict(sink, err) : code;
 }
 
@@ -647,9 +655,6 @@ static void sink_release(struct sink *sink)
 	for (size_t i = 0; i < sink->partition_count; i++)
 		sink_partition_free(sink->partitions[i]);
 	free(sink->partitions);
-	for (size_t i = 0; i < sink->topic_count; i++)
-		free(sink->topics[i]);
-	free(sink->topics);
 }
 
 void sink_counts_release(struct sink_counts *counts)
@@ -675,7 +680,7 @@ enum err_code sink_run(const struct sink_options *options, struct sink_counts *r
 		return code;
 	code = sink_writer_new(options->store, WRITING_BYTES_MAX, &sink.writer, err);
 	if (code == ERR_OK) {
-		sink.parser = json_parser_new(RECORD_BYTES_MAX);
+		sink.parser = json_parser_new(SINK_RECORD_MAX);
 		code = sink_run_all(&sink, err);
 		sink_release(&sink);
 	}

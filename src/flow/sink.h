@@ -9,31 +9,36 @@
  *  1. An object takes records until it has flush_size of them, flush_bytes, or
  *     its first one is flush_age_ms old (a timer, so a quiet topic lands too);
  *     earlier if all that is being filled passes a budget of memory.
- *  2. Line n of an object is the record at its start offset + n. So a dead
- *     letter closes the object before it: tombstones, and values that are not
- *     JSON as json.h reads it. Values lose the white space between tokens.
+ *  2. Line n of an object is the record at its start offset + n, or a manifest
+ *     says which (manifest.h). So a gap of numbers that were no records does not
+ *     close an object, but a dead letter closes the one before it: tombstones, and
+ *     values that are not JSON as json.h reads it. Values lose the white space
+ *     between tokens.
  *  3. What is closed goes into the lake in order of offsets, one after the
  *     other in each partition, create-only; partitions at the same time. So all
  *     of a partition below its newest object or dead letter is there, and a
- *     restart finds where it was from that alone. Positions told to the broker
- *     are informative.
+ *     restart finds where it was from that alone. Positions told to the broker,
+ *     once a second at most, are informative.
  *  4. On a start the last line of the newest object is compared with the same
- *     record in the log, if that is still kept: a lake that belongs to another
- *     log must not be continued.
+ *     record in the log, if that is still kept, and their lineages are: a lake that
+ *     belongs to another log must not be continued. A topic whose offsets begin
+ *     again halts, or goes on as the next generation (history.h).
  *  5. A put is tried again for ever, with backoff, while other partitions go on.
  *     If the object is there with the same bytes the put has been done before.
- *     If it has other bytes (or 4. fails, or the newest object is not as 2. wants
- *     it) the partition halts: nothing is overwritten, the others go on, and
- *     sink_run() ends with an error.
- *     Once a bounded amount waits, of whatever partitions, reading stops for all:
- *     what was closed still lands, the rest waits in the log, and what is being
- *     filled may grow older than flush_age_ms.
- *  6. What is damaged in the log goes to dead letters, one a record, without a
- *     value, so that the lake goes on and every offset is accounted for. (To
- *     wait for a person would let retention take the good records after it.
- *     The segment keeps its bytes, and the dead letters say which to restore.)
- *     Records that retention took before they were read are reported, and the
- *     objects go on after the gap.
+ *     If it has other bytes another sink was faster, whose directory need not be
+ *     this one's: what is queued is dropped, and the partition goes on from what
+ *     the lake has then. Only what no other try can mend (4. fails, the newest
+ *     object is not as 2. wants it) halts the partition: nothing is overwritten,
+ *     the others go on, and sink_run() ends with an error.
+ *     Once a bounded amount waits, partitions are paused until half of it has
+ *     landed; the reader is asked all the time, so that its group keeps them.
+ *  6. What was lost of the log (damage, retention, a topic that was removed before
+ *     it was read) goes to the dead letters, one a range, without a value, so that
+ *     the lake goes on and every offset is accounted for. (To wait for a person
+ *     would let retention take the good records after it. The segment keeps its
+ *     bytes, and the dead letters say which to restore.)
+ *  7. A partition that is asked for is given up when nothing of it is on its way
+ *     to the store any more: queued objects are dropped, one at hand is waited for.
  *
  * One process a data directory (lock "sink.lock").
  * Ownership: everything in the options is borrowed. Threads: the caller's, and
@@ -55,6 +60,7 @@ struct sink_options {
 	uint64_t flush_size;		/* records */
 	size_t flush_bytes;
 	int64_t flush_age_ms;
+	bool new_history;		/* what begins again goes on, as the next generation */
 	bool until_end;			/* stop when all that is in the log now is in the lake */
 };
 

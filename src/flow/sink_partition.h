@@ -1,6 +1,16 @@
 /*
- * sink_partition.h - what the sink holds of one partition: the run that is
- * being filled, which is lines of an object or dead letters, never both.
+ * sink_partition.h - what the sink holds of one partition: where it stands, and
+ * the run that is being filled, which is lines of an object or dead letters,
+ * never both.
+ *
+ *	           assigned              place found
+ *	SINK_AWAY ─────────► SINK_PLACING ──────────► SINK_READING
+ *	    ▲  ▲               │  ▲   │                 │      │
+ *	    │  └──── lost ─────┘  └───┼─ another put it ┘      │ what no try can mend
+ *	    │                         └────────────┐           ▼
+ *	    └── released ── SINK_LEAVING ◄─ revoked ┴──── SINK_HALTED
+ *
+ * In SINK_PLACING and SINK_HALTED the reader is paused, in SINK_LEAVING it gives nothing.
  *
  * Threads: the sink's; the writer knows the lane only.
  */
@@ -8,27 +18,59 @@
 #define FLOW_SINK_PARTITION_H
 
 #include "base/json.h"
+#include "flow/manifest.h"
 #include "flow/sink.h"
 #include "flow/sink_recover.h"
 #include "flow/sink_writer.h"
+
+enum sink_state {
+	SINK_AWAY,			/* not ours */
+	SINK_PLACING,			/* ours; where it goes on is still to be found */
+	SINK_READING,
+	SINK_HALTED,			/* as SINK_READING, but nothing lands any more */
+	SINK_LEAVING,			/* asked for; the writer may still have something of it */
+};
 
 struct sink_partition {
 	struct sink_lane lane;		/* first: a job's lane leads back here */
 	char topic[TOPIC_NAME_MAX + 1];
 	int32_t id;
 	size_t table; /* of sink_options.tables; past them: another topic */
-	bool assigned;
-	uint64_t next;			/* ordinal of the record that comes next */
-	struct buf proof;		/* the line that the record before `next` must give, … */
-	bool unproved;			/* … if it has not been compared yet */
-	uint64_t goal;			/* a drain ends here */
+	enum sink_state state;
+	enum err_code halted;		/* why, in SINK_HALTED, or when it was left */
+	bool paused;			/* the reader was told to */
+	struct retry retry;		/* of finding the place … */
+	int64_t retry_ms;		/* … which is tried again then */
+	uint64_t found_next;		/* place.next as it was found last … */
+	int fruitless;			/* … so often the same, though another was faster */
 
-	/* The run: records [start, next). */
-	uint64_t start;
+	/* Where it stands. `place.where.topic` is `topic`. */
+	struct sink_place place;	/* last, next: of what was added, landed or not */
+	bool unproved;			/* place.last_line is still to be compared */
+	bool has_lineage;
+	struct lineage lineage;		/* of what was added last */
+	bool lineage_due;		/* the lake is still to be told */
+
+	/* A drain. */
+	bool has_caught;		/* all before `caught` was given */
+	struct position caught;
+	bool has_goal;			/* ends where `caught` has come to `goal`, … */
+	struct position goal;
+	bool goal_open;			/* … or, if nobody knows where that is, caught up again */
+
+	/* What the broker is to be told. */
+	bool commit_due;
+	struct position commit;
+	int64_t commit_ms;		/* when it was told last */
+
+	/* The run. */
+	bool run_has_after;		/* what was done before it: place.last of then */
+	struct position run_after;
 	uint64_t count;			/* 0: none */
 	size_t bytes;
 	int64_t first_ms;		/* monotonic clock when it got its first record */
-	struct buf body;		/* lines of an object, or */
+	struct buf body;		/* lines of an object, whose offsets are … */
+	struct manifest manifest;	/* … these; or */
 	struct dlq_batch *letters;	/* dead letters, unless NULL */
 	size_t body_hint;		/* how large the last object became */
 };
@@ -37,22 +79,26 @@ MUST_USE struct sink_partition *sink_partition_new(const char *topic, int32_t id
 						   size_t body_max);
 void sink_partition_free(struct sink_partition *partition);
 
-static inline enum err_code sink_partition_halted(const struct sink_partition *partition)
-{
-	return (enum err_code)atomic_load(&partition->lane.halted);
-}
-
 /* Go on at `place`, whose last line is taken; what was being filled is forgotten. */
 void sink_partition_begin(struct sink_partition *partition, struct sink_place *place);
 /* Forget the run. */
 void sink_partition_drop(struct sink_partition *partition);
+/* Where its reader is to be put. */
+struct reader_start sink_partition_start(const struct sink_partition *partition);
+/* What follows is of this lineage; the run must be closed if it is another than before. */
+void sink_partition_set_lineage(struct sink_partition *partition, struct lineage lineage);
 /* The line of a record that is JSON, at the end of the run; it must be no run of letters. */
-void sink_partition_add_line(struct sink_partition *partition, struct json value);
-/* ERR_LIMIT: close the run first. It must be no run of lines. */
+void sink_partition_add_line(struct sink_partition *partition, struct position position,
+			     uint64_t offset, struct json value);
+/* `last_offset`: of the letter's last record. ERR_LIMIT: close the run first. It must be no run of
+ * lines. */
 MUST_USE enum err_code sink_partition_add_letter(struct sink_partition *partition,
 						 struct store *store,
-						 const struct dlq_letter *letter, struct err *err);
+						 const struct dlq_letter *letter,
+						 uint64_t last_offset, struct err *err);
 /* The run as a job for the writer; the partition has none then. */
 MUST_USE struct sink_job *sink_partition_close(struct sink_partition *partition);
+/* All that was in the log when the drain began has been given. */
+bool sink_partition_drained(const struct sink_partition *partition);
 
 #endif

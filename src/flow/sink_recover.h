@@ -1,21 +1,39 @@
 /*
  * sink_recover.h - where the sink was in a partition, from what lies in the
- * lake: its newest object tells by its name where it starts and by its lines
- * where it ends; after that only dead letters can have come.
+ * lake: its newest object tells by its name where it starts and by its lines and
+ * manifest where it ends; after that only dead letters can have come. And whether
+ * the log's topic is the one that the lake has (history.h).
  */
 #ifndef FLOW_SINK_RECOVER_H
 #define FLOW_SINK_RECOVER_H
 
-#include "flow/lake.h"
+#include "flow/history.h"
 
 struct sink_place {
-	uint64_t next;			/* ordinal of the record that comes next */
-	struct buf last_line;		/* of record next - 1, if `has_line` */
+	struct lake_partition where;	/* its topic is borrowed */
+	bool any;			/* the lake has something of the partition, … */
+	struct position last;		/* … all of it up to this */
+	uint64_t next;			/* the offset that comes after it; without any: 0 */
+	struct buf last_line;		/* of the record at `last`, if `has_line` */
 	bool has_line;
+	struct lineages lineages;	/* that it can be of */
+	char uid[HISTORY_UID_MAX];	/* of the log's topic */
+	bool name_due;			/* the lake does not know it yet … */
+	bool name_first;		/* … nor any other of this generation */
 };
 
-/* The caller releases ret_place->last_line. ERR_CORRUPT: the newest object ends in mid-line. */
-MUST_USE enum err_code sink_recover(struct store *store, const char *topic, int32_t partition,
+/* Of one generation. The caller releases ret_place->last_line. ERR_CORRUPT: the newest object ends
+ * in mid-line, or its manifest does not fit it. */
+MUST_USE enum err_code sink_recover(struct store *store, struct lake_partition where,
 				    struct sink_place *ret_place, struct err *err);
+
+/*
+ * Of the topic that the log has now. ERR_NO_TOPIC, ERR_NO_PARTITION: it has none. ERR_CORRUPT, too:
+ * the lake is of another topic of that name, and this one's offsets begin again; with
+ * `new_generation` it goes on as the next one.
+ */
+MUST_USE enum err_code sink_find_place(struct store *store, struct broker *broker,
+				       const char *topic, int32_t partition, bool new_generation,
+				       struct sink_place *ret_place, struct err *err);
 
 #endif

@@ -19,6 +19,7 @@
 #include "base/time.h"
 #include "base/trace.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <time.h>
@@ -60,6 +61,10 @@ void sink_job_free(struct sink_job *job)
 {
 	buf_release(&job->key);
 	buf_release(&job->body);
+	for (size_t i = 0; i < job->mark_count; i++) {
+		buf_release(&job->marks[i].key);
+		buf_release(&job->marks[i].text);
+	}
 	dlq_batch_free(job->letters);
 	free(job);
 }
@@ -82,6 +87,8 @@ static bool is_ending(const struct sink_writer *writer)
 /* At the end no lane waits longer than the pace that then holds. */
 static int64_t due_ms(const struct sink_writer *writer, const struct sink_lane *lane)
 {
+	if (atomic_load(&lane->dropped))
+		return INT64_MIN;
 	return lane->failed_ms + (is_ending(writer) ? STOP_RETRY_MS : lane->pause_ms);
 }
 
@@ -145,6 +152,13 @@ static struct sink_lane *next_lane(struct sink_writer *writer)
 static enum err_code sink_writer_put(struct sink_writer *writer, struct sink_job *job,
 				     struct err *err)
 {
+	for (size_t i = 0; i < job->mark_count; i++) {
+		struct sink_mark *mark = &job->marks[i];
+
+		if (store_put_once(writer->store, buf_cstr(&mark->key), buf_slice(&mark->text),
+				   err) != ERR_OK)
+			return err->code;
+	}
 	if (job->letters)
 		return dlq_batch_write(job->letters, err);
 	return store_put_once(writer->store, buf_cstr(&job->key), buf_slice(&job->body), err);
@@ -165,7 +179,9 @@ static bool put_off(struct sink_writer *writer, struct sink_lane *lane, const st
 static void sink_writer_halt(struct sink_lane *lane, enum err_code code, const struct err *err)
 {
 	atomic_store(&lane->halted, (int)code);
-	if (code != ERR_STOPPED)
+	if (code == ERR_EXISTS)		/* the sink tells if it comes to nothing */
+		trace_info("%s; another sink was faster", err->msg);
+	else if (code != ERR_STOPPED)
 		trace_error("%s; this partition halts, the others go on", err->msg);
 }
 
@@ -176,7 +192,7 @@ static bool perform(struct sink_writer *writer, struct sink_lane *lane)
 	struct err err;
 	enum err_code code;
 
-	if (atomic_load(&lane->halted) != ERR_OK)
+	if (atomic_load(&lane->halted) != ERR_OK || atomic_load(&lane->dropped))
 		return true;
 	code = sink_writer_put(writer, job, &err);
 	job->done = code == ERR_OK;
@@ -207,6 +223,7 @@ static void end_job(struct sink_writer *writer, struct sink_lane *lane)
 	*writer->ended_end = job;
 	writer->ended_end = &job->next;
 	writer->bytes -= job->bytes;
+	lane->bytes -= job->bytes;
 	writer->pending--;
 	(void)pthread_cond_broadcast(&writer->progress);
 }
@@ -299,10 +316,29 @@ void sink_writer_free(struct sink_writer *writer)
 	free(writer);
 }
 
-static bool sink_writer_is_full(const struct sink_writer *writer, const struct sink_job *job)
+unsigned sink_writer_fill(struct sink_writer *writer, const struct sink_lane *lane)
 {
-	return writer->pending == JOBS_MAX ||
-	       (writer->pending > 0 && writer->bytes + job->bytes > writer->bytes_max);
+	size_t of_bytes, of_jobs = 0;
+
+	(void)pthread_mutex_lock(&writer->lock);
+	if (lane) {
+		of_bytes = lane->bytes * 2 * 100 / writer->bytes_max;
+	} else {
+		of_bytes = writer->bytes * 100 / writer->bytes_max;
+		of_jobs = writer->pending * 100 / JOBS_MAX;
+	}
+	(void)pthread_mutex_unlock(&writer->lock);
+	return (unsigned)(of_bytes > of_jobs ? of_bytes : of_jobs);
+}
+
+bool sink_writer_is_busy(struct sink_writer *writer, const struct sink_lane *lane)
+{
+	bool busy;
+
+	(void)pthread_mutex_lock(&writer->lock);
+	busy = lane->jobs != NULL;
+	(void)pthread_mutex_unlock(&writer->lock);
+	return busy;
 }
 
 void sink_writer_end(struct sink_writer *writer)
@@ -313,18 +349,12 @@ void sink_writer_end(struct sink_writer *writer)
 	(void)pthread_mutex_unlock(&writer->lock);
 }
 
-/*
- * Waits where too much is pending: so a slow store slows down the reading of
- * the log, and memory stays bounded.
- */
 void sink_writer_push(struct sink_writer *writer, struct sink_job *job)
 {
 	struct sink_lane *lane = job->lane;
 	bool idle;
 
 	(void)pthread_mutex_lock(&writer->lock);
-	while (sink_writer_is_full(writer, job))
-		(void)pthread_cond_wait(&writer->progress, &writer->lock);
 	idle = !lane->jobs;
 	job->next = NULL;
 	*lane->jobs_end = job;
@@ -332,7 +362,29 @@ void sink_writer_push(struct sink_writer *writer, struct sink_job *job)
 	if (idle)
 		add_lane(writer, lane);
 	writer->bytes += job->bytes;
+	lane->bytes += job->bytes;
 	writer->pending++;
+	(void)pthread_mutex_unlock(&writer->lock);
+}
+
+/* A thread that has the lane reads `dropped` without the lock, before its next job: late by one at
+ * the most, so it is atomic. What waits for its next try is due at once. */
+void sink_writer_drop(struct sink_writer *writer, struct sink_lane *lane)
+{
+	atomic_store(&lane->dropped, true);
+	(void)pthread_mutex_lock(&writer->lock);
+	(void)pthread_cond_broadcast(&writer->due);
+	(void)pthread_mutex_unlock(&writer->lock);
+}
+
+void sink_writer_revive(struct sink_writer *writer, struct sink_lane *lane)
+{
+	(void)pthread_mutex_lock(&writer->lock);
+	assert(!lane->jobs);
+	atomic_store(&lane->dropped, false);
+	atomic_store(&lane->halted, ERR_OK);
+	lane->pause_ms = 0;
+	lane->retry = (struct retry)RETRY_INIT;
 	(void)pthread_mutex_unlock(&writer->lock);
 }
 

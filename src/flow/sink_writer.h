@@ -10,8 +10,10 @@
  *     that hangs does: SINK_WRITERS of them, and nothing is put.
  *  3. A job that can never be put, or not before the stop, halts its lane: later
  *     jobs of the lane end unput, so that nothing lands after a gap. Other lanes
- *     go on.
- *  4. While too much waits, of whatever lane, sink_writer_push() waits too.
+ *     go on. So it does if something else stands under its name (ERR_EXISTS):
+ *     then another sink was faster, and the lake tells where to go on.
+ *  4. Nothing here waits for the store but sink_writer_wait(): who pushes looks
+ *     first how much waits already (sink_writer_fill()).
  *
  * Ownership: the writer owns a job from the push until it is handed back; the
  * lane outlives its jobs. Threads: all calls from the sink's.
@@ -42,9 +44,19 @@ struct sink_lane {
 	int64_t failed_ms;		/* when the last try failed, … */
 	int64_t pause_ms;		/* … and how long after it the next one is due */
 	int stop_tries;			/* that failed since the end was asked for */
+	atomic_bool dropped;		/* its jobs end unput */
+	size_t bytes;			/* of its jobs */
 };
 
 void sink_lane_init(struct sink_lane *lane);
+
+enum { SINK_MARKS_MAX = 3 };
+
+/* A small object that must be there before the job's own, create-only as that. */
+struct sink_mark {
+	struct buf key;
+	struct buf text;
+};
 
 /* An object, or dead letters. */
 struct sink_job {
@@ -53,9 +65,11 @@ struct sink_job {
 	struct buf key;			/* an object's; empty for letters, and after the end */
 	struct buf body;
 	struct dlq_batch *letters;	/* NULL: an object */
+	struct sink_mark marks[SINK_MARKS_MAX];
+	size_t mark_count;
 	size_t bytes;			/* about what it holds in memory */
 	uint64_t records;
-	uint64_t end;			/* ordinal after the last record */
+	uint64_t end;			/* offset after the last record */
 	bool done;			/* it is in the lake */
 };
 
@@ -63,7 +77,7 @@ void sink_job_free(struct sink_job *job);
 
 struct sink_writer;
 
-/* While jobs of `bytes_max` in all wait, or too many, sink_writer_push() waits too. */
+/* Jobs of `bytes_max` may wait. */
 MUST_USE enum err_code sink_writer_new(struct store *store, size_t bytes_max,
 				       struct sink_writer **ret_writer, struct err *err);
 /* Lets the puts at hand end, drops the rest. */
@@ -72,7 +86,17 @@ void sink_writer_free(struct sink_writer *writer);
 /* As if a stop had been asked: the sink is to end with an error, and must not wait for the
  * store. */
 void sink_writer_end(struct sink_writer *writer);
+/* Takes it, however much waits. */
 void sink_writer_push(struct sink_writer *writer, struct sink_job *job);
+/* How much waits, in hundredths of what may. With a lane: in it alone, of the half that it may have
+ * of that, so that others need not wait for it. */
+unsigned sink_writer_fill(struct sink_writer *writer, const struct sink_lane *lane);
+/* Whether jobs of the lane have not ended. */
+bool sink_writer_is_busy(struct sink_writer *writer, const struct sink_lane *lane);
+/* Its jobs end unput, but for one that a thread has at hand: soon it is not busy any more. */
+void sink_writer_drop(struct sink_writer *writer, struct sink_lane *lane);
+/* An idle lane takes jobs again after a halt or a drop. */
+void sink_writer_revive(struct sink_writer *writer, struct sink_lane *lane);
 /* Until all jobs of the lane (NULL: of every lane) have ended. */
 void sink_writer_wait(struct sink_writer *writer, const struct sink_lane *lane);
 /* The jobs that ended since the last call, those of a lane in order; NULL: none. */

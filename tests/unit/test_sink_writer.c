@@ -353,74 +353,114 @@ static void test_what_can_never_be_put_halts_its_lane(void **state)
 
 /* --- the bound ----------------------------------------------------------- */
 
-struct pusher {
-	struct fixture *f;
-	int lane;
-	int pushed;
-};
-
-static void *push_one(void *user)
+/* Lane 0 is away with `jobs`: that fills it, or all; others go on, and so does it in the end. */
+static void fill_and_come_back(struct fixture *f, int jobs, unsigned of_all, unsigned of_lane)
 {
-	struct pusher *pusher = user;
-
-	push(pusher->f, pusher->lane);
-	(void)pthread_mutex_lock(&lake.lock);
-	pusher->pushed = 1;
-	(void)pthread_mutex_unlock(&lake.lock);
-	return NULL;
-}
-
-/* Lane 0 is away with `jobs` in all: others go on until one more does not fit, and with lane 0. */
-static void fill_and_come_back(struct fixture *f, int jobs)
-{
-	struct pusher pusher = { .f = f, .lane = 1 };
-	pthread_t thread;
-
 	set_away(0, FOR_EVER);
-	for (int n = 1; n < jobs; n++)
+	for (int n = 0; n < jobs; n++)
 		push(f, 0);
+	assert_int_equal(sink_writer_fill(f->writer, NULL), of_all);
+	assert_int_equal(sink_writer_fill(f->writer, &f->lanes[0]), of_lane);
+	assert_int_equal(sink_writer_fill(f->writer, &f->lanes[1]), 0);
 	push(f, 1);
 	finish(f, &f->lanes[1]);
 	assert_int_equal(f->done[1], 1);
-	push(f, 0);
-	assert_int_equal(pthread_create(&thread, NULL, push_one, &pusher), 0);
-	wait_for(&lake.tries[0], look(&lake.tries[0]) + 2);
-	assert_int_equal(look(&pusher.pushed), 0);
 	set_away(0, 0);
-	assert_int_equal(pthread_join(thread, NULL), 0);
 	finish(f, NULL);
 	assert_int_equal(f->done[0], jobs);
-	assert_int_equal(f->done[1], 2);
+	assert_int_equal(sink_writer_fill(f->writer, NULL), 0);
 }
 
-static void test_at_the_bound_of_jobs_a_push_waits(void **state)
+static void test_so_many_jobs_fill_it(void **state)
 {
-	fill_and_come_back(*state, 256);
+	fill_and_come_back(*state, 256, 100, 51);
 }
 
-static void test_at_the_bound_of_bytes_a_push_waits(void **state)
-{
-	struct fixture *f = *state;
-
-	sink_writer_free(f->writer);
-	open_writer(f, 10 * JOB_BYTES + 1);
-	fill_and_come_back(f, 10);
-}
-
-static void test_what_is_larger_than_the_bound_goes_alone(void **state)
+/* A push waits for nothing: whoever reads the log must go on being asked. */
+static void test_so_many_bytes_fill_it(void **state)
 {
 	struct fixture *f = *state;
 
 	sink_writer_free(f->writer);
-	open_writer(f, JOB_BYTES / 2);
-	for (int n = 0; n < 10; n++)
-		push(f, n % 2);
+	open_writer(f, 10 * JOB_BYTES);
+	fill_and_come_back(f, 5, 50, 100);
+}
+
+/* --- another's, and given up ---------------------------------------------- */
+
+static void test_what_is_taken_halts_its_lane_until_it_is_revived(void **state)
+{
+	const struct store_put another = { .key = "b/1", .body = slice_str("another's") };
+	struct fixture *f = *state;
+	struct err err = { 0 };
+
+	assert_ok(lake.real->put(f->store, &another, &err));
+	for (int n = 0; n < 3; n++)
+		push(f, 1);
 	finish(f, NULL);
-	assert_int_equal(f->done[0] + f->done[1], 10);
-	assert_int_equal(lake.at_hand_most, 1);
+	assert_int_equal(f->done[1], 1);
+	assert_int_equal(f->undone[1], 2);
+	assert_int_equal(halted(f, 1), ERR_EXISTS);
+	sink_writer_revive(f->writer, &f->lanes[1]);
+	f->done[1] = f->pushed[1];
+	f->undone[1] = 0;
+	lake.next[1] = f->pushed[1];
+	push(f, 1);
+	finish(f, NULL);
+	assert_int_equal(f->done[1], 4);
+	assert_int_equal(halted(f, 1), ERR_OK);
 }
 
-/* --- the end ------------------------------------------------------------- */
+/* Marks are put before what they are about, and the object not without them. */
+static void test_marks_go_first(void **state)
+{
+	struct fixture *f = *state;
+	struct err err = { 0 };
+	uint64_t size;
+
+	for (int n = 0; n < 2; n++) {
+		struct sink_job *job = new_job(f, 1);
+
+		job->end = (uint64_t)f->pushed[1];
+		buf_addf(&job->key, "b/%d", f->pushed[1]++);
+		buf_add_str(&job->body, "body");
+		job->mark_count = 1;
+		buf_init(&job->marks[0].key, 100);
+		buf_init(&job->marks[0].text, 100);
+		buf_addf(&job->marks[0].key, "dlq/mark%d", n);
+		buf_add_str(&job->marks[0].text, "mark");
+		if (n == 1)
+			assert_ok(store_put(f->store, "dlq/mark1", slice_str("other"), STORE_CREATE,
+					    &err));
+		sink_writer_push(f->writer, job);
+	}
+	finish(f, NULL);
+	assert_int_equal(f->done[1], 1);
+	assert_int_equal(halted(f, 1), ERR_EXISTS);
+	assert_ok(store_size(f->store, "dlq/mark0", &size, &err));
+	assert_ok(store_size(f->store, "b/0", &size, &err));
+	assert_int_equal(store_size(f->store, "b/1", &size, &err), ERR_ABSENT);
+}
+
+/* However far away the next try is. */
+static void test_what_is_dropped_ends_at_once(void **state)
+{
+	struct fixture *f = *state;
+	int64_t begin_ms = clock_mono_ms();
+
+	set_away(1, FOR_EVER);
+	f->lanes[1].retry.backoff.tries = 20;
+	for (int n = 0; n < 3; n++)
+		push(f, 1);
+	wait_for(&lake.tries[1], 1);
+	assert_true(sink_writer_is_busy(f->writer, &f->lanes[1]));
+	sink_writer_drop(f->writer, &f->lanes[1]);
+	finish(f, NULL);
+	assert_true(clock_mono_ms() - begin_ms < 5000);
+	assert_false(sink_writer_is_busy(f->writer, &f->lanes[1]));
+	assert_int_equal(f->undone[1], 3);
+	assert_in_range(lake.tries[1], 1, 2);	/* the one at hand may have been about to begin */
+}
 
 static void test_free_drops_what_waits(void **state)
 {
@@ -498,9 +538,11 @@ int main(void)
 		TEST(test_what_fails_is_tried_again),
 		TEST(test_a_lane_that_is_away_holds_up_no_other),
 		TEST(test_what_can_never_be_put_halts_its_lane),
-		TEST(test_at_the_bound_of_jobs_a_push_waits),
-		TEST(test_at_the_bound_of_bytes_a_push_waits),
-		TEST(test_what_is_larger_than_the_bound_goes_alone),
+		TEST(test_so_many_jobs_fill_it),
+		TEST(test_so_many_bytes_fill_it),
+		TEST(test_what_is_taken_halts_its_lane_until_it_is_revived),
+		TEST(test_marks_go_first),
+		TEST(test_what_is_dropped_ends_at_once),
 		TEST(test_free_drops_what_waits),
 		TEST(test_a_stop_hurries_who_waits),
 		TEST(test_a_stop_gives_up_in_the_end),	/* last: a stop cannot be taken back */

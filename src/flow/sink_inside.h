@@ -1,0 +1,39 @@
+/*
+ * sink_inside.h - what the files of the sink share: sink.c reads, places and
+ * ends; sink_take.c makes runs out of what was read.
+ *
+ * Threads: the sink's.
+ */
+#ifndef FLOW_SINK_INSIDE_H
+#define FLOW_SINK_INSIDE_H
+
+#include "flow/sink_partition.h"
+
+enum { SINK_RECORD_MAX = 64 << 20 };	/* bytes; more than any log takes */
+
+struct sink {
+	const struct sink_options *options;
+	struct sink_counts *counts;
+	struct sink_writer *writer;
+	struct json_parser *parser;
+	struct broker_reader *reader;
+	struct sink_partition **partitions;
+	size_t partition_count;
+	size_t filling_bytes;
+	bool draining;			/* goals are set; end when they are reached */
+};
+
+/* Nothing of it lands any more; tells why, unless that is ERR_STOPPED. */
+void sink_halt(struct sink *sink, struct sink_partition *partition, const struct err *err);
+/* Forget the run. */
+void sink_drop_run(struct sink *sink, struct sink_partition *partition);
+/* Hand the run, if there is one, to the writer. */
+void sink_close_run(struct sink *sink, struct sink_partition *partition);
+
+/* READER_RECORDS or READER_GAP of a partition that is SINK_READING. */
+void sink_take_records(struct sink *sink, struct sink_partition *partition,
+		       const struct reader_event *event);
+void sink_take_gap(struct sink *sink, struct sink_partition *partition,
+		   const struct reader_event *event);
+
+#endif

@@ -1,0 +1,225 @@
+#include "flow/sink_inside.h"
+
+#include "base/metrics.h"
+#include "base/trace.h"
+
+#include <inttypes.h>
+
+void sink_halt(struct sink *sink, struct sink_partition *partition, const struct err *err)
+{
+	if (err->code != ERR_STOPPED)
+		trace_error("%s, partition %d: %s; this partition halts, the others go on",
+			    partition->topic, partition->id, err->msg);
+	partition->state = SINK_HALTED;
+	partition->halted = err->code;
+	sink_drop_run(sink, partition);
+}
+
+void sink_drop_run(struct sink *sink, struct sink_partition *partition)
+{
+	sink->filling_bytes -= partition->bytes;
+	sink_partition_drop(partition);
+}
+
+void sink_close_run(struct sink *sink, struct sink_partition *partition)
+{
+	if (partition->count == 0)
+		return;
+	sink->filling_bytes -= partition->bytes;
+	sink_writer_push(sink->writer, sink_partition_close(partition));
+}
+
+static void sink_add_letter(struct sink *sink, struct sink_partition *partition,
+			    const struct dlq_letter *letter, uint64_t last)
+{
+	struct store *store = sink->options->store;
+	size_t before;
+	struct err err;
+
+	if (!partition->letters || partition->count == sink->options->flush_size)
+		sink_close_run(sink, partition);
+	before = partition->bytes;
+	if (sink_partition_add_letter(partition, store, letter, last, &err) == ERR_LIMIT) {
+		sink_close_run(sink, partition);
+		before = 0;
+		if (sink_partition_add_letter(partition, store, letter, last, &err) != ERR_OK) {
+			sink_halt(sink, partition, &err); /* larger than any record may be */
+			return;
+		}
+	}
+	sink->filling_bytes += partition->bytes - before;
+}
+
+static void add_line(struct sink *sink, struct sink_partition *partition,
+		     const struct record *record, uint64_t offset, struct json value)
+{
+	const struct sink_options *options = sink->options;
+	size_t before;
+
+	if (partition->letters || partition->bytes + record->value.len + 1 > options->flush_bytes)
+		sink_close_run(sink, partition);
+	before = partition->bytes;
+	sink_partition_add_line(partition, record->position, offset, value);
+	sink->filling_bytes += partition->bytes - before;
+	if (partition->count >= options->flush_size || partition->bytes >= options->flush_bytes ||
+	    partition->manifest.run_count >= MANIFEST_RUNS_MAX)
+		sink_close_run(sink, partition);
+}
+
+/* The record at place.last, which is in the lake already: is it this log's? */
+static void prove(struct sink *sink, struct sink_partition *partition, struct slice value,
+		  struct lineage lineage)
+{
+	struct json root;
+	struct err err;
+	struct buf line;
+
+	buf_init(&line, value.len);
+	if (value.ptr && json_parse(sink->parser, value, &root, &err) == ERR_OK)
+		json_put(&line, root);
+	partition->unproved = false;
+	if (!slice_eq(buf_slice(&line), buf_slice(&partition->place.last_line)) ||
+	    !lineages_allow(&partition->place.lineages, lineage)) {
+		(void)err_set(&err, ERR_CORRUPT, "record %" PRIu64 " in the lake is not that of the log:"
+			      " one of them belongs to another pipeline", partition->place.next - 1);
+		sink_halt(sink, partition, &err);
+	}
+	buf_release(&line);
+}
+
+static void sink_add_record(struct sink *sink, struct sink_partition *partition,
+			    const struct record *record, uint64_t offset)
+{
+	struct dlq_letter letter = {
+		.position = record->position,
+		.timestamp_ms = record->timestamp_ms,
+		.value = record->value,
+		.reason = "a tombstone: the record has no value",
+	};
+	struct json root;
+	struct err err;
+
+	if (!record->value.ptr) {
+		sink_add_letter(sink, partition, &letter, offset);
+	} else if (json_parse(sink->parser, record->value, &root, &err) != ERR_OK) {
+		letter.reason = err.msg;
+		sink_add_letter(sink, partition, &letter, offset);
+	} else {
+		add_line(sink, partition, record, offset, root);
+	}
+}
+
+/*
+ * Where the records of an event have the offsets that follow each other, as nearly always, those of
+ * its ends tell all: an offset is known by the text of a position only.
+ */
+struct offsets {
+	bool dense;
+	uint64_t first;
+};
+
+static bool offsets_of(const struct reader_event *event, struct offsets *ret)
+{
+	uint64_t last;
+
+	if (event->count == 0 || !lake_offset(event->records[0].position, &ret->first) ||
+	    !lake_offset(event->records[event->count - 1].position, &last))
+		return false;
+	ret->dense = last - ret->first == event->count - 1;
+	return true;
+}
+
+static uint64_t offset_at(const struct offsets *offsets, const struct reader_event *event, size_t i)
+{
+	uint64_t offset = offsets->first + i;
+
+	if (!offsets->dense)
+		(void)lake_offset(event->records[i].position, &offset);
+	return offset;
+}
+
+static void sink_take_lineage(struct sink *sink, struct sink_partition *partition,
+			      struct lineage lineage)
+{
+	if (!partition->has_lineage || !lineage_eq(partition->lineage, lineage))
+		sink_close_run(sink, partition);
+	sink_partition_set_lineage(partition, lineage);
+}
+
+/* Records up to place.last have landed: the log was read from the last of them on. */
+void sink_take_records(struct sink *sink, struct sink_partition *partition,
+		       const struct reader_event *event)
+{
+	const struct sink_place *place = &partition->place;
+	struct offsets offsets;
+	struct err err;
+
+	if (event->count > 0 && !offsets_of(event, &offsets)) {
+		(void)err_set(&err, ERR_UNSUPPORTED, "an offset has more than 63 bits, and no name in the"
+			      " lake");
+		sink_halt(sink, partition, &err);
+	}
+	for (size_t i = 0; i < event->count && partition->state == SINK_READING; i++) {
+		const struct record *record = &event->records[i];
+		int order = place->any ? position_cmp(record->position, place->last) : 1;
+
+		if (order == 0 && partition->unproved)
+			prove(sink, partition, record->value, event->lineage);
+		if (order <= 0)
+			continue;
+		partition->unproved = false;	/* the record before is gone */
+		sink_take_lineage(sink, partition, event->lineage);
+		sink_add_record(sink, partition, record, offset_at(&offsets, event, i));
+	}
+}
+
+/* As dead letters have it. */
+static const char *reason_of(enum gap_reason gap)
+{
+	switch (gap) {
+	case GAP_RETENTION:
+		return "left the log before it was read";
+	case GAP_REMOVED:
+		return "of a topic of this name that was removed before it was read";
+	default:
+		return "damaged in the log";
+	}
+}
+
+static void count_gap(struct sink *sink, enum gap_reason gap, uint64_t count)
+{
+	if (gap == GAP_DAMAGED) {
+		metric_add(METRIC_SINK_DAMAGED, (int64_t)count);
+		return;
+	}
+	sink->counts->missed += count;
+	metric_add(METRIC_SINK_MISSED, (int64_t)count);
+}
+
+/* What was lost is told once, for the whole range; what never was a record not at all. */
+void sink_take_gap(struct sink *sink, struct sink_partition *partition,
+		   const struct reader_event *event)
+{
+	const struct sink_place *place = &partition->place;
+	struct dlq_letter letter = { .position = event->first,
+				     .last = event->last,
+				     .reason = reason_of(event->gap) };
+	uint64_t first, last;
+
+	if (place->any && position_cmp(event->last, place->last) >= 0)
+		partition->unproved = partition->unproved &&
+				      position_cmp(event->first, place->last) > 0;
+	if (!gap_is_loss(event->gap) ||
+	    (place->any && position_cmp(event->last, place->last) <= 0))
+		return;
+	if (!lake_offset(event->first, &first) || !lake_offset(event->last, &last))
+		return;		/* the records after it tell */
+	if (place->any && first < place->next) {
+		first = place->next;
+		letter.position = lake_position(first);
+	}
+	trace_warn("%s, partition %d: records %" PRIu64 " to %" PRIu64 ": %s", partition->topic,
+		   partition->id, first, last, letter.reason);
+	count_gap(sink, event->gap, last - first + 1);
+	sink_add_letter(sink, partition, &letter, last);
+}
