@@ -89,7 +89,8 @@ GEO = "streaming-124df56aef51-geo"
 def sgeo(gateway, *inds):
     for ind in inds:
         body = {"StreamName": GEO, "Data": {"ind": ind, "country": "Albania"}, "PartitionKey": "k"}
-        request = urllib.request.Request(f"{gateway.url}/streams/{GEO}/record", method="PUT", data=json.dumps(body).encode(),
+        request = urllib.request.Request(f"{gateway.url}/streams/{GEO}/record", method="PUT",
+                                         data=json.dumps(body).encode(),
                                          headers={"Content-Type": "application/json"})
         with urllib.request.urlopen(request) as reply:
             assert reply.status == 200
@@ -115,7 +116,8 @@ def put_back(run, start_gateway, data_dir, tmp_path):
 
 
 def geo_rows(run, data_dir):
-    answer = run("sql", "--dir", data_dir, "--from", "stream", "--format", "json", "SELECT ind, _offset FROM geo_all ORDER BY 2")
+    query = "SELECT ind, _offset FROM geo_all ORDER BY _offset"
+    answer = run("sql", "--dir", data_dir, "--from", "stream", "--format", "json", query)
     return [(row["ind"], row["_offset"]) for row in json.loads(answer.stdout)]
 
 
