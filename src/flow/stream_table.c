@@ -309,16 +309,15 @@ bool stream_table_waits(const struct stream_table *table)
 
 enum err_code stream_table_drop(struct stream_table *table, struct err *err)
 {
-	enum err_code code = delta_refresh(table->delta, err);
+	enum err_code code = ERR_OK;
 
-	if (code != ERR_OK)
-		return code;
 	micro_batch_clear(&table->batch);
 	free(table->flush.add.path);
 	free(table->flush.add.stats);
 	table->flush = (struct stream_flush){ 0 };
 	for (size_t i = 0; i < table->shard_count && code == ERR_OK; i++) {
 		renew_letters(table, table->shards[i]);
+		table->shards[i]->settled = false;
 		code = look_where(table, table->shards[i], table->shards[i]->like, err);
 	}
 	return code;

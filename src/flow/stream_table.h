@@ -133,7 +133,7 @@ bool stream_table_waits(const struct stream_table *table); /* for a flush */
  * stream_table_drop().
  */
 MUST_USE enum err_code stream_table_flush(struct stream_table *table, struct err *err);
-/* Forget the micro-batch, and look where the table is now: all shards are to be read from there. */
+/* Forget the micro-batch: all shards are to be read from where the table is, as it is known. */
 MUST_USE enum err_code stream_table_drop(struct stream_table *table, struct err *err);
 
 #endif

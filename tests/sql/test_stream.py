@@ -1,6 +1,9 @@
 """The streaming path with models that a user changed."""
 import json
+import shutil
 import urllib.request
+
+import pytest
 
 STREAM = "streaming-124df56aef51-user"
 
@@ -78,3 +81,52 @@ def test_a_model_that_fails_on_the_whole_ends_the_stream(run, start_gateway, dat
     path.write_text(before.replace("> 2", "> 4"))
     counts = json.loads(run("stream", "--dir", data_dir, "--models", models, "--until-end").stdout)
     assert (counts["rows"]["user"], counts["dead"]["user"]) == (4, 0)
+
+
+GEO = "streaming-124df56aef51-geo"
+
+
+def sgeo(gateway, *inds):
+    for ind in inds:
+        body = {"StreamName": GEO, "Data": {"ind": ind, "country": "Albania"}, "PartitionKey": "k"}
+        request = urllib.request.Request(f"{gateway.url}/streams/{GEO}/record", method="PUT",
+                                         data=json.dumps(body).encode(),
+                                         headers={"Content-Type": "application/json"})
+        with urllib.request.urlopen(request) as reply:
+            assert reply.status == 200
+
+
+@pytest.fixture
+def put_back(run, start_gateway, data_dir, tmp_path):
+    """A table of a log that was put back to an older copy, and then had these records."""
+    def make(*inds):
+        def write(*its):
+            gateway = start_gateway("--shards", 1)
+            sgeo(gateway, *its)
+            gateway.stop()
+        write(1)
+        run("stream", "--dir", data_dir, "--until-end")
+        shutil.copytree(data_dir / "log", tmp_path / "copy")
+        write(2, 3)
+        run("stream", "--dir", data_dir, "--until-end")
+        shutil.rmtree(data_dir / "log")
+        shutil.copytree(tmp_path / "copy", data_dir / "log")
+        write(*inds)
+    return make
+
+
+def geo_rows(run, data_dir):
+    query = "SELECT ind, _offset FROM geo_all ORDER BY _offset"
+    answer = run("sql", "--dir", data_dir, "--from", "stream", "--format", "json", query)
+    return [(row["ind"], row["_offset"]) for row in json.loads(answer.stdout)]
+
+
+@pytest.mark.parametrize("inds", [(12,), (12, 13), (12, 13, 14)])
+def test_a_log_that_was_put_back_is_told(run, data_dir, put_back, inds):
+    """Whether it has become shorter, as long or longer than what the table has; the other tables go on."""
+    put_back(*inds)
+    failed = run("stream", "--dir", data_dir, "--until-end", status=1)
+    assert 'table "geo" is left out' in failed.stderr
+    assert ("another history" if len(inds) > 1 else "older copy") in failed.stderr
+    assert "1 of 3 tables were left out" in failed.stderr
+    assert [ind for ind, _ in geo_rows(run, data_dir)] == [1, 2, 3]

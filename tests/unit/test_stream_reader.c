@@ -338,28 +338,38 @@ static void test_the_next_generation(void **state)
 
 /* ---- A lake that is away ---- */
 
-/* Listings of the table of pins fail in a store that was given to block_pins(). */
+/* Listings of the table of pins, or only data files for it, fail in a store of block_pins(). */
 static const struct store_ops *store_ops;
 static struct store_ops blocked_ops;
-static int blocked; /* so many of them */
+static bool blocks_lists;
+static atomic_int blocked; /* so many of them */
 static enum err_code blocked_code;
 
 static enum err_code blocked_list(struct store *store, const char *prefix, const char *after,
 				  bool (*each)(void *user, const struct store_entry *entry),
 				  void *user, struct err *err)
 {
-	if (strstr(prefix, "u_pin_table") && blocked > 0 && blocked-- > 0)
+	if (strstr(prefix, "u_pin_table") && blocks_lists && blocked > 0 && blocked-- > 0)
 		return err_set(err, blocked_code, "it is away");
 	return store_ops->list(store, prefix, after, each, user, err);
 }
 
-static void block_pins(struct store *store, enum err_code code, int times)
+static enum err_code blocked_put(struct store *store, const struct store_put *put, struct err *err)
+{
+	if (strstr(put->key, "u_pin_table/part-") && blocked > 0 && blocked-- > 0)
+		return err_set(err, blocked_code, "it is away");
+	return store_ops->put(store, put, err);
+}
+
+static void block_pins(struct store *store, enum err_code code, bool lists, int times)
 {
 	store_ops = store->ops;
 	blocked_ops = *store->ops;
 	blocked_ops.list = blocked_list;
+	blocked_ops.put = blocked_put;
 	store->ops = &blocked_ops;
 	blocked_code = code;
+	blocks_lists = lists;
 	blocked = times;
 }
 
@@ -402,7 +412,7 @@ static void test_one_table_is_away(void **state)
 		store = open_store(temp.path);
 		begin(&posting);
 		post_some(&posting, 10);
-		block_pins(store, codes[i], INT_MAX);
+		block_pins(store, codes[i], true, INT_MAX);
 		options = options_of(temp.path, &posting, store);
 		assert_int_equal(stream_run(&options, &counts, &err), ERR_BUSY);
 		assert_int_equal(err_exit(err.code), 75);
@@ -435,7 +445,7 @@ static void test_one_table_comes_back(void **state)
 	store = open_store(temp.path);
 	begin(&posting);
 	post_some(&posting, 10);
-	block_pins(store, ERR_IO, 3);
+	block_pins(store, ERR_IO, true, 3);
 	options = options_of(temp.path, &posting, store);
 	options.patience_ms = 60000;
 	assert_ok(stream_run(&options, &counts, &err));
@@ -446,6 +456,57 @@ static void test_one_table_comes_back(void **state)
 	stream_counts_release(&counts);
 	temp_dir_remove(&temp);
 	end(&posting);
+}
+
+/* While the table is held its shards are taken: they are given up, not kept until it comes back. */
+static void *revoke_held(void *arg)
+{
+	struct revoking *revoking = arg;
+
+	while (blocked > INT_MAX - 2)	/* it was tried again */
+		clock_sleep_ms(1);
+	for (int32_t shard = 0; shard < SHARDS; shard++)
+		broker_memory_revoke(revoking->posting->broker, pins, shard, revoking->lost);
+	for (int left = blocked; blocked == left;)
+		clock_sleep_ms(1);
+	post_pins(revoking->posting, 0, 1);
+	blocked = 0;
+	return NULL;
+}
+
+static void test_revoked_while_the_lake_is_away(void **state)
+{
+	(void)state;
+	for (int lost = 0; lost <= 1; lost++) {
+		struct stream_counts counts = { 0 };
+		struct revoking revoking = { .lost = lost };
+		struct stream_options options;
+		struct posting posting;
+		struct temp_dir temp;
+		struct store *store;
+		pthread_t thread;
+		uint64_t dead;
+		struct err err;
+
+		make_dir(&temp);
+		store = open_store(temp.path);
+		begin_with(&posting, (struct memory_options){ .end_unknown = true });
+		revoking.posting = &posting;
+		post_some(&posting, 20);
+		block_pins(store, ERR_IO, false, INT_MAX);
+		options = options_of(temp.path, &posting, store);
+		options.patience_ms = 60000;
+		assert_int_equal(pthread_create(&thread, NULL, revoke_held, &revoking), 0);
+		assert_ok(stream_run(&options, &counts, &err));
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		assert_int_equal(counts.refused, 0);
+		assert_int_equal(pin_rows(temp.path, &dead), 19);
+		assert_int_equal(dead, 3);
+		store_free(store);
+		stream_counts_release(&counts);
+		temp_dir_remove(&temp);
+		end(&posting);
+	}
 }
 
 int main(void)
@@ -461,6 +522,7 @@ int main(void)
 		cmocka_unit_test(test_the_next_generation),
 		cmocka_unit_test(test_one_table_is_away),
 		cmocka_unit_test(test_one_table_comes_back),
+		cmocka_unit_test(test_revoked_while_the_lake_is_away),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
