@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { COLUMNS = 8 };
+enum { COLUMNS = 9 };
 
 static const enum option options[] = { OPT_LAKE, OPT_MODELS, OPT_ENGINE_MEMORY, OPT_ENGINE_THREADS,
 				       OPTION_COUNT };
@@ -19,6 +19,8 @@ struct checked {
 	uint64_t faults;
 	uint64_t objects;
 	uint64_t behind;
+	uint64_t lost;
+	bool end_unknown;
 };
 
 static void say_fault(void *user, const char *what)
@@ -44,6 +46,8 @@ static enum err_code check_places(const struct check_options *options_of_check,
 		checked->faults += counts->faults;
 		checked->behind += counts->behind;
 		checked->objects += counts->objects;
+		checked->lost += counts->lost;
+		checked->end_unknown |= counts->end_unknown;
 		if (counts->unread > 0)
 			(void)fprintf(stderr,
 				      "no model reads the stream \"%s\": its %" PRIu64
@@ -103,7 +107,7 @@ static enum err_code cmd_check_print(const struct config *config, const struct c
 				     struct err *err)
 {
 	static const char *columns[COLUMNS] = { "topic", "in_log", "objects", "lines", "rows",
-						"dead", "behind", "faults" };
+						"dead", "lost", "behind", "faults" };
 	size_t count = checked->topics.count;
 	struct cell *cells = xcalloc(count * COLUMNS, sizeof(*cells));
 	struct answer answer = {
@@ -123,6 +127,7 @@ static enum err_code cmd_check_print(const struct config *config, const struct c
 		*cell++ = log ? cell_int((int64_t)counts->lines) : cell_text(NULL);
 		*cell++ = cell_int((int64_t)counts->rows);
 		*cell++ = cell_int((int64_t)counts->letters);
+		*cell++ = cell_int((int64_t)counts->lost);
 		*cell++ = cell_int((int64_t)counts->behind);
 		*cell++ = cell_int((int64_t)counts->faults);
 	}
@@ -135,13 +140,19 @@ static void say_sound(const struct checked *checked)
 {
 	(void)fprintf(stderr, "the log is sound: %" PRIu64 " records in %" PRIu64 " batches; ",
 		      checked->log.records, checked->log.batches);
+	if (checked->end_unknown)
+		(void)fputs("it does not tell how far it is, and was read as far as it gave; ",
+			    stderr);
+	if (checked->lost > 0)
+		(void)fprintf(stderr, "%" PRIu64 " are lost, as dead letters tell; ", checked->lost);
 	if (checked->objects == 0 && checked->log.records == 0)
 		(void)fputs("there is nothing to look for in the lake\n", stderr);
 	else if (checked->behind > 0)
 		(void)fprintf(stderr, "%" PRIu64 " are not in a table yet, every other offset is in the "
 			      "lake once\n", checked->behind);
 	else
-		(void)fputs("every offset is in the lake once\n", stderr);
+		(void)fprintf(stderr, "every %soffset is in the lake once\n",
+			      checked->lost > 0 ? "other " : "");
 }
 
 static int cmd_check_run(struct config *config, int argc, const char *const *argv)
@@ -173,9 +184,10 @@ const struct command cmd_check = {
 	.summary = "Verify the log, the objects and the tables: every offset once",
 	.usage = "[options]",
 	.details =
-		"Reads the log (checksums, ordinals without a gap), the objects (every offset once) and\n"
-		"the tables of both paths (every offset once, as a row or a dead letter). What has not\n"
-		"been worked on yet counts as behind. Exits with 0 only if nothing is wrong.\n",
+		"Reads the log (checksums, ordinals without a gap), the objects (every offset once, and the\n"
+		"newest ones as the log has them) and the tables of both paths (every record once, as a row\n"
+		"or a dead letter). What has not been worked on yet counts as behind, what a dead letter\n"
+		"says is lost as lost. Exits with 0 only if nothing is wrong.\n",
 	.examples = "pinpipe check --dir data\n"
 		    "pinpipe check --dir data --format json\n",
 	.options = options,

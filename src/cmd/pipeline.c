@@ -234,7 +234,7 @@ static enum err_code run_between(struct pipeline *pipeline, struct store *store,
 	const char *id = config_text(pipeline->config, OPT_ID);
 	struct models *models = &pipeline->counts->models;
 	struct census before = { 0 };
-	enum err_code code = census_take(store, log, models, id, &before, err);
+	enum err_code code = census_take(store, log, models, id, NULL, &before, err);
 
 	pipeline->before = &before;
 	if (code == ERR_OK)
@@ -244,9 +244,7 @@ static enum err_code run_between(struct pipeline *pipeline, struct store *store,
 	if (code == ERR_OK)
 		code = clean_and_answer(pipeline, err);
 	if (code == ERR_OK)
-		code = census_take(store, log, models, id, &pipeline->counts->added, err);
-	if (code == ERR_OK)
-		census_subtract(&pipeline->counts->added, &before);
+		code = census_take(store, log, models, id, &before, &pipeline->counts->added, err);
 	census_release(&before);
 	process_stop(&pipeline->gateway, STOP_MS);
 	process_stop(&pipeline->sink, STOP_MS);

@@ -7,8 +7,7 @@
 #include "base/stop.h"
 #include "base/time.h"
 #include "base/trace.h"
-#include "broker/sequence.h"
-#include "flow/lake_input.h"
+#include "flow/batch_find.h"
 #include "flow/poison.h"
 #include "flow/staging.h"
 
@@ -18,17 +17,18 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { RUN_BYTES_MAX = 4 << 20, OBJECTS_MAX = 1000000 };
+enum { RUN_BYTES_MAX = 4 << 20, LOSSES_MAX = 1000 };
 
 /* One table's work. */
 struct job {
 	const struct batch_options *options;
 	struct lake_table table;
 	char temp_path[PATH_MAX];
-	uint64_t bytes_max;
 	struct delta_table *delta;
+	struct batch_finder finder;
 	struct batch_table report;
-	uint64_t empties;		/* objects without a byte, each time one is met */
+	struct err stop;		/* why the first of finder.stopped is */
+	uint64_t losses;		/* in a row, of commits that others were faster with */
 };
 
 static enum err_code batch_fault(const char *what, int sys, struct err *err)
@@ -43,138 +43,6 @@ static enum err_code batch_fault(const char *what, int sys, struct err *err)
 		if (sys_) \
 			return batch_fault(name, sys_, err); \
 	} while (0)
-
-/* --- what is new -------------------------------------------------------- */
-
-static int64_t batch_done_of(const struct job *job, int32_t partition)
-{
-	char app_id[LAKE_APP_ID_MAX];
-
-	lake_app_id(app_id, TOPIC_LOG, job->table.topic, partition, NULL);
-	return delta_txn_version(job->delta, app_id);
-}
-
-/* The first key of a listing, and the partition it names (or -1: it is no object of ours). */
-struct first_key {
-	char key[STORE_KEY_MAX + 1];
-	int32_t partition;
-};
-
-static bool take_first(void *user, const struct store_entry *entry)
-{
-	struct first_key *first = user;
-	struct lake_object_name name;
-
-	(void)snprintf(first->key, sizeof(first->key), "%s", entry->key);
-	first->partition = lake_object_parse(entry->key, &name) ? name.partition : -1;
-	return false;
-}
-
-/* Each partition of the topic that has objects: one short listing each, whatever they hold. */
-static enum err_code find_partitions(const struct job *job, struct lake_input *input,
-				     struct err *err)
-{
-	char prefix[TOPIC_NAME_MAX + 16];
-	char after[STORE_KEY_MAX + 1] = "";
-	enum err_code code;
-
-	(void)snprintf(prefix, sizeof(prefix), "topics/%s/", job->table.topic);
-	for (;;) {
-		struct first_key first = { .partition = -1 };
-
-		code = store_list(job->options->store, prefix, after, take_first, &first, err);
-		if (code != ERR_OK || !first.key[0])
-			return code;
-		(void)snprintf(after, sizeof(after), "%s", first.key);
-		if (first.partition < 0)
-			continue;
-		(void)lake_input_part(input, first.partition, batch_done_of(job, first.partition));
-		/* '0' comes right after '/', so this is behind all of the
-		 * partition and before the next. */
-		(void)snprintf(after, sizeof(after), "%spartition=%" PRId32 "0", prefix,
-			       first.partition);
-	}
-}
-
-/* New objects of one partition, as they are listed. */
-struct new_objects {
-	struct job *job;
-	struct lake_input *input;	/* NULL: only `newest` and `bytes` are wanted */
-	struct lake_part *part;
-	uint64_t bytes_max;		/* of the whole input */
-	uint64_t bytes;
-	size_t count;
-	int64_t newest;			/* the highest start offset; none beyond it is taken */
-};
-
-/* An object without a byte holds no record: taken along it would be found new for ever. */
-static void pass_over(struct new_objects *new, const struct lake_entry *entry)
-{
-	struct job *job = new->job;
-
-	if (job->empties++ == 0)
-		trace_warn("topic \"%s\" partition %s: the object at offset %" PRIu64
-			   " is empty and is passed over, as all such are",
-			   job->table.topic, new->part->text, entry->start);
-}
-
-static bool take_object(void *user, const struct lake_entry *entry)
-{
-	struct new_objects *new = user;
-
-	if (entry->size == 0) {
-		if (!new->input)
-			pass_over(new, entry);
-		return true;
-	}
-	if (new->input && (int64_t)entry->start > new->newest)
-		return false;
-	if (new->input)
-		lake_input_add(new->input, new->part, entry->start, entry->size);
-	else
-		new->newest = (int64_t)entry->start;
-	new->bytes += entry->size;
-	return new->bytes < new->bytes_max && ++new->count < OBJECTS_MAX;
-}
-
-static enum err_code list_objects(const struct job *job, struct new_objects *new, struct err *err)
-{
-	struct lake_partition where = { .topic = job->table.topic, .id = new->part->partition };
-
-	return lake_list_objects(job->options->store, where, new->part->done, take_object, new,
-				 err);
-}
-
-/*
- * Lists twice. An object that the sink puts while a listing runs may be missing from it although
- * the next one, put later still, is there; what looks like a hole then is none. So the first
- * listing only says which object is the newest: those before it were put before the second began.
- */
-static enum err_code find_objects(struct job *job, struct lake_input *input,
-				  struct lake_part *part, struct err *err)
-{
-	struct new_objects new = { .job = job, .part = part, .bytes_max = job->bytes_max,
-				   .bytes = input->bytes, .count = input->object_count,
-				   .newest = -1 };
-	enum err_code code = list_objects(job, &new, err);
-
-	if (code != ERR_OK || new.newest < 0)
-		return code;
-	new.input = input;
-	new.bytes = input->bytes;
-	new.count = input->object_count;
-	return list_objects(job, &new, err);
-}
-
-static enum err_code find_new(struct job *job, struct lake_input *input, struct err *err)
-{
-	enum err_code code = find_partitions(job, input, err);
-
-	for (size_t i = 0; i < input->part_count && code == ERR_OK; i++)
-		if (input->bytes < job->bytes_max)
-			code = find_objects(job, input, input->parts[i], err);
-	return code;
-}
 
 /* --- clean, and what the model's SQL fails at ------------------------------ */
 
@@ -240,6 +108,52 @@ static enum err_code clean_all(struct job *job, struct lake_input *input,
 	return code == ERR_SHAPE && poison.found > 0 ? poison_not_found(err) : code;
 }
 
+/* Until each offset is there once: what an object lacks, or has twice, shows when it was read. */
+static enum err_code clean_settled(struct job *job, struct lake_input *input,
+				   struct clean_result *ret_result, struct err *err)
+{
+	bool again = true;
+	enum err_code code = ERR_OK;
+
+	while (code == ERR_OK && again) {
+		clean_result_release(ret_result);
+		(void)unlink(job->temp_path);
+		*ret_result = (struct clean_result){ 0 };
+		lake_input_forget(input);
+		if (input->object_count == 0)
+			break;
+		code = clean_all(job, input, ret_result, err);
+		if (code == ERR_OK)
+			code = lake_input_end(input, &again, err);
+	}
+	return code;
+}
+
+/* Nothing more of it is taken in this run. */
+static void batch_stop(struct job *job, const struct lake_part *part)
+{
+	struct batch_finder *finder = &job->finder;
+
+	if (finder->stopped_count == 0)
+		job->stop = part->stop;
+	finder->stopped = xreallocarray(finder->stopped, finder->stopped_count + 1,
+					sizeof(*finder->stopped));
+	finder->stopped[finder->stopped_count++] = part->where;
+}
+
+static void note_stops(struct job *job, const struct lake_input *input)
+{
+	for (size_t i = 0; i < input->part_count; i++) {
+		const struct lake_part *part = input->parts[i];
+
+		if (part->stop.code == ERR_OK)
+			continue;
+		trace_error("topic \"%s\" partition %s: %s; the batch stops there", job->table.topic,
+			    part->text, part->stop.msg);
+		batch_stop(job, part);
+	}
+}
+
 /* --- commit --------------------------------------------------------------- */
 
 static enum err_code put_data_file(const struct job *job, const char *name, struct err *err)
@@ -255,6 +169,53 @@ static enum err_code put_data_file(const struct job *job, const char *name, stru
 	return code;
 }
 
+/* What a commit says of the partitions: each one's step, and two txns that tell its last object. */
+struct batch_moves {
+	struct batch_ids *ids;
+	struct delta_step *steps;
+	size_t count;
+	struct delta_txn *txns;
+};
+
+static void batch_moves_init(struct batch_moves *moves, size_t parts)
+{
+	*moves = (struct batch_moves){
+		.ids = xcalloc(parts + 1, sizeof(*moves->ids)),
+		.steps = xcalloc(parts + 1, sizeof(*moves->steps)),
+		.txns = xcalloc(parts + 1, 2 * sizeof(*moves->txns)),
+	};
+}
+
+static void batch_moves_release(struct batch_moves *moves)
+{
+	free(moves->ids);
+	free(moves->steps);
+	free(moves->txns);
+}
+
+static enum err_code batch_add_move(const struct job *job, struct batch_moves *moves,
+				    const struct lake_part *part, struct err *err)
+{
+	size_t at = moves->count++;
+	struct batch_ids *ids = &moves->ids[at];
+	struct delta_step *step = &moves->steps[at];
+
+	batch_ids_init(ids, &part->where);
+	*step = (struct delta_step){ .app_id = ids->progress };
+	if (delta_progress(job->delta, step->app_id, &step->after, err) != ERR_OK)
+		return err->code;
+	step->now = step->after;	/* its lineage, too: objects tell none */
+	step->now.any = true;
+	step->now.position = lake_position(part->end - 1);
+	moves->txns[2 * at] = (struct delta_txn){
+		ids->start, (int64_t)part->held.start, delta_txn_version(job->delta, ids->start)
+	};
+	moves->txns[2 * at + 1] = (struct delta_txn){
+		ids->bytes, (int64_t)part->held.size, delta_txn_version(job->delta, ids->bytes)
+	};
+	return ERR_OK;
+}
+
 /*
  * The progress goes into the commit that holds the rows: a crash leaves both
  * or neither. A commit without rows is made, too, where all records were
@@ -263,42 +224,38 @@ static enum err_code put_data_file(const struct job *job, const char *name, stru
 static enum err_code batch_commit(struct job *job, const struct lake_input *input,
 				  struct clean_result *result, struct buf *name, struct err *err)
 {
-	struct delta_txn *txns = xcalloc(input->part_count, sizeof(*txns));
-	char (*app_ids)[LAKE_APP_ID_MAX] = xcalloc(input->part_count, sizeof(*app_ids));
 	char path[NAME_MAX + 1];
 	struct delta_add add = { .path = path,
 				 .size = result->bytes,
 				 .modified_ms = clock_wall_ms(),
 				 .rows = result->rows };
-	struct delta_commit action = { .operation = "WRITE", .adds = &add, .add_count = result->rows > 0,
-				       .txns = txns };
+	struct delta_commit action = { .operation = "WRITE", .adds = &add,
+				       .add_count = result->rows > 0 };
+	struct batch_moves moves;
+	enum err_code code = ERR_OK;
 	int64_t version;
-	enum err_code code;
 
+	batch_moves_init(&moves, input->part_count);
+	for (size_t i = 0; i < input->part_count && code == ERR_OK; i++)
+		if (input->parts[i]->end != input->parts[i]->next)
+			code = batch_add_move(job, &moves, input->parts[i], err);
+	action.steps = moves.steps;
+	action.step_count = moves.count;
+	action.txns = moves.txns;
+	action.txn_count = 2 * moves.count;
 	(void)snprintf(path, sizeof(path), "%s", buf_cstr(name));
 	add.stats = result->rows ? xstrndup(result->stats.ptr, result->stats.len) : NULL;
-	for (size_t i = 0; i < input->part_count; i++) {
-		const struct lake_part *part = input->parts[i];
-
-		if (part->end == part->done)
-			continue;
-		lake_app_id(app_ids[action.txn_count], TOPIC_LOG, job->table.topic, part->partition,
-			    NULL);
-		txns[action.txn_count] = (struct delta_txn){ app_ids[action.txn_count], part->end,
-							     part->done };
-		action.txn_count++;
-	}
-	code = delta_commit(job->delta, &action, &version, err);
+	if (code == ERR_OK)
+		code = delta_commit(job->delta, &action, &version, err);
 	free(add.stats);
-	free(app_ids);
-	free(txns);
+	batch_moves_release(&moves);
 	return code;
 }
 
 static bool moves_on(const struct lake_input *input)
 {
 	for (size_t i = 0; i < input->part_count; i++)
-		if (input->parts[i]->end != input->parts[i]->done)
+		if (input->parts[i]->end != input->parts[i]->next)
 			return true;
 	return false;
 }
@@ -311,13 +268,9 @@ static enum err_code batch_keep(struct job *job, struct lake_input *input,
 	enum err_code code;
 
 	FAIL_AT("batch-cleaned", err);
-	code = lake_input_end(input, err);
-	if (code != ERR_OK)
-		return code;
-	if (!moves_on(input)) /* a commit of nothing would only be made again, and again */
-		return err_set(err, ERR_CORRUPT, "the new objects of topic \"%s\" hold no record",
-			       job->table.topic);
-	code = lake_input_write_dead(input, err);
+	code = lake_input_tell_gaps(input, err);
+	if (code == ERR_OK)
+		code = lake_input_write_dead(input, err);
 	if (code != ERR_OK)
 		return code;
 	FAIL_AT("batch-dead", err);
@@ -335,22 +288,68 @@ static enum err_code batch_keep(struct job *job, struct lake_input *input,
 	if (code != ERR_OK)
 		return code;
 	FAIL_AT("batch-committed", err);
-	return lake_input_settle(input, err);
+	/* One that was killed, or was slower, may have left letters for the same records. */
+	return lake_input_settle_dead(input, err);
 }
 
 static void note_reach(struct reach *reach, const struct lake_input *input)
 {
+	const struct lake_object *before = NULL;
+
 	for (size_t i = 0; i < input->object_count; i++) {
 		const struct lake_object *object = &input->objects[i];
+		const struct lake_part *part = object->part;
+		struct reach_span span = {
+			.partition = part->where.id,
+			.generation = part->where.generation,
+			.first = lake_position(object->start),
+			.last = lake_position(object->count > 0 ? object->end - 1 : 0),
+		};
 
-		if (object->count > 0)
-			reach_note(reach, object->part->partition,
-				   position_of_offset(object->start),
-				   position_of_offset(object->start + object->count - 1));
+		if (object->count == 0)
+			continue;
+		reach_note(reach, &span, before && before->part == part &&
+						 object->accounted <= before->end);
+		before = object;
 	}
 }
 
-/* One commit's worth of new objects. *ret_more: there were some. */
+/*
+ * Another batch, of this lake and another directory, was faster. What it committed is what this one
+ * would have; its own work is dropped, and it begins where the table is now. The file that it has
+ * put is named by no commit, and letters beyond what the table is done with do not count.
+ */
+static enum err_code batch_lost(struct job *job, struct err *err)
+{
+	struct err why = *err;
+
+	if (++job->losses > LOSSES_MAX)
+		return err->code;
+	trace_info("table \"%s\": another batch was faster with what is new (%s)",
+		   job->table.model->model.name, why.msg);
+	return delta_refresh(job->delta, err);
+}
+
+static uint64_t batch_bytes_max(const struct batch_options *options)
+{
+	return options->bytes_max ? options->bytes_max : BATCH_BYTES_MAX;
+}
+
+static void batch_count(struct job *job, const struct lake_input *input,
+			const struct clean_result *result)
+{
+	job->report.objects += input->object_count;
+	job->report.bytes += input->bytes;
+	job->report.rows += result->rows;
+	job->report.dead += result->dead + input->poison_count;
+	job->report.unreadable += result->unreadable;
+	job->report.commits++;
+	job->losses = 0;
+	job->finder.bytes_max = batch_bytes_max(job->options);
+	unknown_fields_merge(&job->report.unknown, &result->unknown);
+}
+
+/* One commit's worth of new objects. *ret_more: there may be some more. */
 static enum err_code batch_step(struct job *job, bool *ret_more, struct err *err)
 {
 	struct clean_result result = { 0 };
@@ -359,25 +358,28 @@ static enum err_code batch_step(struct job *job, bool *ret_more, struct err *err
 
 	lake_input_init(&input, job->options->store, &job->table);
 	input.gaps = job->options->reach != NULL;
-	code = find_new(job, &input, err);
-	*ret_more = input.object_count > 0;
-	if (code != ERR_OK || !*ret_more)
+	code = batch_find(&job->finder, &input, err);
+	*ret_more = false;
+	if (code == ERR_OK && input.object_count > 0)
+		code = clean_settled(job, &input, &result, err);
+	note_stops(job, &input);
+	if (code == ERR_LIMIT && input.object_count > 1) {
+		job->finder.bytes_max = input.bytes / 2;	/* fewer letters at once */
+		*ret_more = true;
+		code = ERR_OK;
 		goto out;
-	code = clean_all(job, &input, &result, err);
-	if (code != ERR_OK)
+	}
+	/* A commit of nothing would only be made again, and again. */
+	if (code != ERR_OK || !moves_on(&input))
 		goto out;
+	*ret_more = true;
 	code = batch_keep(job, &input, &result, err);
-	if (code != ERR_OK)
-		goto out;
-	if (job->options->reach)
+	if (code == ERR_OK && job->options->reach)
 		note_reach(job->options->reach, &input);
-	job->report.objects += input.object_count;
-	job->report.bytes += input.bytes;
-	job->report.rows += result.rows;
-	job->report.dead += result.dead + input.poison_count;
-	job->report.unreadable += result.unreadable;
-	job->report.commits++;
-	unknown_fields_merge(&job->report.unknown, &result.unknown);
+	if (code == ERR_OK)
+		batch_count(job, &input, &result);
+	else if (code == ERR_LOCKED || code == ERR_EXISTS)
+		code = batch_lost(job, err);
 out:
 	clean_result_release(&result);
 	(void)unlink(job->temp_path);
@@ -395,7 +397,6 @@ static enum err_code job_open(struct job *job, const struct batch_options *optio
 
 	*job = (struct job){ .options = options };
 	job->report.name = model->model.name;
-	job->bytes_max = options->bytes_max ? options->bytes_max : BATCH_BYTES_MAX;
 	if (lake_table_init(&job->table, model, TOPIC_LOG, options->id, err) != ERR_OK)
 		return err->code;
 	if (snprintf(job->temp_path, sizeof(job->temp_path), "%s/tmp/batch-%s.parquet",
@@ -404,6 +405,10 @@ static enum err_code job_open(struct job *job, const struct batch_options *optio
 	(void)unlink(job->temp_path);	/* of a run that was killed */
 	delta.create = &job->table.model->schema;
 	code = delta_open(options->store, job->table.root, &delta, &job->delta, err);
+	job->finder = (struct batch_finder){
+		.store = options->store, .table = &job->table, .delta = job->delta,
+		.bytes_max = batch_bytes_max(options),
+	};
 	if (code == ERR_OK && !options->reach)
 		code = staging_settle(options->store, &job->table, job->delta, err);
 	return code;
@@ -426,7 +431,12 @@ enum err_code batch_clean_table(const struct batch_options *options,
 	}
 	if (code == ERR_OK)
 		job.report.total_rows = delta_rows(job.delta);
+	if (code == ERR_OK && job.finder.stopped_count > 0) {
+		*err = job.stop;
+		code = err->code;
+	}
 	delta_close(job.delta);
+	free(job.finder.stopped);
 	job.report.duration_ms = clock_mono_ms() - start_ms;
 	if (code != ERR_OK) {
 		unknown_fields_release(&job.report.unknown);

@@ -1,11 +1,12 @@
 #include "flow/census.h"
 
 #include "base/mem.h"
-#include "broker/sequence.h"
 #include "delta/delta.h"
-#include "flow/dlq.h"
+#include "flow/lake_input.h"
+#include "flow/log_read.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { READ_BYTES = 8 << 20 };
 
@@ -69,10 +70,28 @@ static bool count_object(void *user, const struct store_entry *entry)
 	return walk->code == ERR_OK;
 }
 
+bool census_is_loss(const struct dlq_entry *entry)
+{
+	static const char *const reasons[] = { "damaged in the log", "left the log",
+					       "of a topic of this name", LAKE_INPUT_GAP_REASON };
+
+	if (!slice_eq(entry->offset, entry->last))
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(reasons) && !entry->value.ptr; i++)
+		if (slice_starts(entry->reason, reasons[i]))
+			return true;
+	for (int gap = GAP_RETENTION; gap <= GAP_REMOVED && !entry->value.ptr; gap++)
+		if (slice_starts(entry->reason, gap_reason_text((enum gap_reason)gap)))
+			return true;
+	return false;
+}
+
 static bool census_count_letter(void *user, const struct dlq_entry *entry)
 {
 	struct census_row *row = user;
 
+	if (census_is_loss(entry))	/* there is no record of it that could be counted anywhere */
+		return true;
 	row->dead++;
 	row->unlanded += slice_is(entry->stage, "sink");
 	return true;
@@ -106,30 +125,14 @@ static enum err_code count_rows(struct store *store, const char *root, struct ce
 	return ERR_OK;
 }
 
-static enum err_code count_log(struct broker *broker, struct topic_ref topic,
-			       struct census_row *row, struct err *err)
-{
-	struct topic_info info;
-	enum err_code code = broker_describe(broker, topic, &info, err);
-
-	if (code == ERR_NO_TOPIC)
-		return ERR_OK;
-	if (code != ERR_OK)
-		return code;
-	for (int32_t i = 0; i < info.partition_count; i++)
-		row->logged += position_ordinal(info.partitions[i].next);
-	topic_info_release(&info);
-	return ERR_OK;
-}
-
 /* One topic or stream, and all tables that read it. */
-static enum err_code count_topic(struct store *store, struct broker *broker, const char *id,
+static enum err_code count_topic(struct store *store, const char *id,
 				 const struct lake_table *table, struct census_row *row,
 				 struct err *err)
 {
-	enum err_code code = count_log(broker, lake_table_topic(table), row, err);
+	enum err_code code = ERR_OK;
 
-	if (code == ERR_OK && table->kind == TOPIC_LOG)
+	if (table->kind == TOPIC_LOG)
 		code = count_objects(store, table->topic, row, err);
 	if (code == ERR_OK)
 		code = dlq_list(store, table->topic, census_count_letter, row, err);
@@ -143,9 +146,112 @@ static enum err_code count_topic(struct store *store, struct broker *broker, con
 	return code;
 }
 
-static enum err_code count_path(struct store *store, struct broker *broker,
-				const struct models *models, enum topic_kind kind, const char *id,
-				struct census *census, struct err *err)
+/* --- the log, all of it in one pass ---------------------------------------- */
+
+/* The mark of a partition in an earlier census: where its log ended then. */
+static const struct census_mark *mark_of(const struct census *since, const char *uid,
+					 int32_t partition)
+{
+	for (size_t i = 0; since && i < since->mark_count; i++)
+		if (since->marks[i].partition == partition &&
+		    strcmp(since->marks[i].uid, uid) == 0)
+			return &since->marks[i];
+	return NULL;
+}
+
+/* The marks of a census, and where the log is read from to find their ends. */
+struct census_reading {
+	struct census *census;
+	struct log_place *places; /* a mark each */
+	size_t room;
+};
+
+static void add_mark(struct census_reading *reading, struct topic_ref topic, const char *uid,
+		     const struct partition_info *info, const struct census *since, size_t row)
+{
+	struct census *census = reading->census;
+	const struct census_mark *before = mark_of(since, uid, info->id);
+	struct census_mark mark = { .kind = topic.kind, .row = row, .partition = info->id };
+	struct log_place place = { .topic = topic, .partition = info->id,
+				   .start = { .kind = since ? START_FIRST : START_NEXT } };
+
+	(void)snprintf(mark.uid, sizeof(mark.uid), "%s", uid);
+	if (before)
+		place.start = (struct reader_start){ .kind = START_AT, .position = before->end };
+	if (census->mark_count == reading->room) {
+		reading->room = reading->room * 2 + 16;
+		census->marks = xreallocarray(census->marks, reading->room,
+					      sizeof(*census->marks));
+		reading->places = xreallocarray(reading->places, reading->room,
+						sizeof(*reading->places));
+	}
+	reading->places[census->mark_count] = place;
+	census->marks[census->mark_count++] = mark;
+}
+
+static enum err_code mark_topic(struct census_reading *reading, struct broker *broker,
+				struct topic_ref topic, const struct census *since, size_t row,
+				struct err *err)
+{
+	struct topic_info info;
+	enum err_code code = broker_describe(broker, topic, &info, err);
+
+	if (code == ERR_NO_TOPIC)
+		return ERR_OK;
+	if (code != ERR_OK)
+		return code;
+	for (int32_t i = 0; i < info.partition_count; i++)
+		add_mark(reading, topic, info.uid, &info.partitions[i], since, row);
+	topic_info_release(&info);
+	return ERR_OK;
+}
+
+/* What comes after a mark is counted; where it stops is the next mark. */
+static enum err_code census_take_event(struct log_place *place, const struct reader_event *event,
+				       struct err *err)
+{
+	struct census_reading *reading = place->user;
+	struct census_mark *mark = &reading->census->marks[place - reading->places];
+
+	(void)err;
+	if (event->kind == READER_RECORDS)
+		reading->census->path[mark->kind][mark->row].logged += event->count;
+	else if (event->kind == READER_CAUGHT_UP)
+		mark->end = event->last;
+	return ERR_OK;
+}
+
+static enum err_code count_log(struct broker *broker, const char *id, const struct census *since,
+			       struct census *census, struct err *err)
+{
+	struct census_reading reading = { .census = census };
+	struct lake_table *tables = /* the places borrow their names */
+		xcalloc(census->count[TOPIC_LOG] + census->count[TOPIC_STREAM] + 1, sizeof(*tables));
+	struct lake_table *table = tables;
+	enum err_code code = ERR_OK;
+
+	for (int kind = TOPIC_LOG; kind <= TOPIC_STREAM; kind++)
+		for (size_t i = 0; i < census->count[kind] && code == ERR_OK; i++, table++) {
+			code = lake_table_init(table, census->models[kind][i],
+					       (enum topic_kind)kind, id, err);
+			if (code == ERR_OK)
+				code = mark_topic(&reading, broker, lake_table_topic(table), since, i,
+						  err);
+		}
+	for (size_t i = 0; i < census->mark_count; i++)
+		reading.places[i].user = &reading;
+	if (code == ERR_OK)
+		code = log_read(broker, reading.places, census->mark_count, census_take_event, err);
+	free(reading.places);
+	free(tables);
+	return code;
+}
+
+/* --- the whole --------------------------------------------------------------- */
+
+static enum err_code count_path(struct store *store, const struct models *models,
+				enum topic_kind kind, const char *id, struct census *census,
+				struct err *err)
 {
 	size_t *count = &census->count[kind];
 	enum err_code code = ERR_OK;
@@ -158,20 +264,40 @@ static enum err_code count_path(struct store *store, struct broker *broker,
 		code = lake_table_init(&table, &models->clean[i], kind, id, err);
 		if (code != ERR_OK || !lake_table_leads(&table))
 			continue;
-		code = count_topic(store, broker, id, &table, &census->path[kind][*count], err);
+		code = count_topic(store, id, &table, &census->path[kind][*count], err);
 		census->models[kind][(*count)++] = &models->clean[i];
 	}
 	return code;
 }
 
+/* What came since; of the log nothing else was counted. */
+static void census_subtract(struct census *census, const struct census *before)
+{
+	for (int kind = 0; kind < 2; kind++)
+		for (size_t i = 0; i < census->count[kind]; i++) {
+			struct census_row *row = &census->path[kind][i];
+			const struct census_row *old = &before->path[kind][i];
+
+			row->landed -= old->landed;
+			row->unlanded -= old->unlanded;
+			row->clean -= old->clean;
+			row->dead -= old->dead;
+		}
+}
+
 enum err_code census_take(struct store *store, struct broker *broker, const struct models *models,
-			  const char *id, struct census *ret_census, struct err *err)
+			  const char *id, const struct census *since, struct census *ret_census,
+			  struct err *err)
 {
 	struct census census = { 0 };
-	enum err_code code = count_path(store, broker, models, TOPIC_LOG, id, &census, err);
+	enum err_code code = count_path(store, models, TOPIC_LOG, id, &census, err);
 
 	if (code == ERR_OK)
-		code = count_path(store, broker, models, TOPIC_STREAM, id, &census, err);
+		code = count_path(store, models, TOPIC_STREAM, id, &census, err);
+	if (code == ERR_OK)
+		code = count_log(broker, id, since, &census, err);
+	if (code == ERR_OK && since)
+		census_subtract(&census, since);
 	if (code == ERR_OK)
 		*ret_census = census;
 	else
@@ -185,20 +311,6 @@ void census_release(struct census *census)
 		free(census->path[kind]);
 		free(census->models[kind]);
 	}
+	free(census->marks);
 	*census = (struct census){ 0 };
-}
-
-void census_subtract(struct census *census, const struct census *before)
-{
-	for (int kind = 0; kind < 2; kind++)
-		for (size_t i = 0; i < census->count[kind]; i++) {
-			struct census_row *row = &census->path[kind][i];
-			const struct census_row *old = &before->path[kind][i];
-
-			row->logged -= old->logged;
-			row->landed -= old->landed;
-			row->unlanded -= old->unlanded;
-			row->clean -= old->clean;
-			row->dead -= old->dead;
-		}
 }

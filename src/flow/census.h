@@ -3,7 +3,9 @@
  * the tables, among the dead letters.
  *
  * Nothing is estimated: objects are read and their lines counted, letters are
- * read; rows come from the tables' own log. Whatever does not exist counts 0.
+ * read; rows come from the tables' own log. Whatever does not exist counts 0. Of
+ * the log only what came after an earlier census is counted, by reading it:
+ * positions need not be dense, so their difference is no count.
  *
  * Ownership: everything is borrowed. Threads: the caller's.
  */
@@ -13,11 +15,20 @@
 #include "flow/lake.h"
 
 struct census_row {
-	uint64_t logged;	/* records in the log, or gone from it by retention */
+	uint64_t logged;	/* records that came into the log since */
 	uint64_t landed;	/* lines of the lake's objects; the batch path only */
 	uint64_t unlanded;	/* dead letters of the sink; the batch path only */
 	uint64_t clean;		/* rows of the Delta tables */
 	uint64_t dead;		/* dead letters of all stages */
+};
+
+/* Where the log of a partition ended. */
+struct census_mark {
+	enum topic_kind kind;
+	size_t row;
+	char uid[33];		/* of the topic */
+	int32_t partition;
+	struct position end;
 };
 
 struct census {
@@ -25,15 +36,21 @@ struct census {
 				       topic or stream of the models, … */
 	const struct clean_model **models[2]; /* … named by the first model that reads it */
 	size_t count[2];
+	struct census_mark *marks;
+	size_t mark_count;
 };
 
-/* The caller releases *ret_census; it borrows the models. */
+/* `since` NULL: what there is, and nothing of the log. Else what came after that one. The caller
+ * releases *ret_census; it borrows the models. */
 MUST_USE enum err_code census_take(struct store *store, struct broker *broker,
 				   const struct models *models, const char *id,
-				   struct census *ret_census, struct err *err);
+				   const struct census *since, struct census *ret_census,
+				   struct err *err);
 void census_release(struct census *census);
-/* What came between two. */
-void census_subtract(struct census *census, const struct census *before);
+
+/* Whether a letter tells of records that nobody has; of one alone only its reason shows it. */
+struct dlq_entry;
+bool census_is_loss(const struct dlq_entry *entry);
 
 /* Lines of one object. ERR_CORRUPT: it does not end in a newline. */
 MUST_USE enum err_code census_count_lines(struct store *store, const char *key, uint64_t size,

@@ -1,7 +1,7 @@
 #include "flow/check_topic.h"
 
 #include "base/mem.h"
-#include "broker/sequence.h"
+#include "flow/batch_find.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -22,56 +22,123 @@ __attribute__((format(printf, 2, 3))) void check_fault(struct checking *checking
 	checking->options->fault(checking->options->user, words);
 }
 
-static int64_t check_table_done(const struct checking *checking, const struct check_table *table,
-				int32_t partition)
+/* The number that the last 20 digits of a position are, modulo 2^64. */
+static uint64_t check_digits(struct position position)
 {
-	char app_id[LAKE_APP_ID_MAX];
-	struct delta_progress done;
+	char text[POSITION_TEXT_MAX];
+	size_t len = position_text(position, text);
+	uint64_t value = 0;
+
+	for (size_t i = len - POSITION_DIGITS; i < len; i++)
+		value = value * 10 + (uint64_t)(text[i] - '0');
+	return value;
+}
+
+void check_sum_add(struct check_sum *sum, struct position position)
+{
+	sum->count++;
+	sum->sum += check_digits(position);
+	if (sum->count == 1 || position_cmp(position, sum->last) > 0)
+		sum->last = position;
+}
+
+bool check_is_done(const struct check_part *part, struct position position)
+{
+	return part->any_done && position_cmp(position, part->done) <= 0;
+}
+
+static void check_app_id(const struct checking *checking, const struct lake_partition *where,
+			 struct batch_ids *ids)
+{
+	size_t len;
+
+	if (checking->kind == TOPIC_LOG) {
+		batch_ids_init(ids, where);
+		return;
+	}
+	lake_app_id(ids->progress, TOPIC_STREAM, checking->topic, where->id, checking->info.uid);
+	len = strlen(ids->progress);
+	if (where->generation > 1)
+		(void)snprintf(ids->progress + len, sizeof(ids->progress) - len, "/g%04" PRIu32,
+			       where->generation);
+}
+
+/* A stream's generations show in its tables alone. */
+static bool has_progress(const struct checking *checking, int32_t partition, uint32_t generation)
+{
+	struct lake_partition where = { checking->topic, partition, generation };
+	struct delta_progress its;
+	struct batch_ids ids;
 	struct err err;
 
-	lake_app_id(app_id, checking->kind, checking->topic, partition, checking->info.uid);
-	if (!table->delta || delta_progress(table->delta, app_id, &done, &err) != ERR_OK ||
-	    !done.any)
-		return -1;
-	return (int64_t)position_ordinal(done.position);
+	check_app_id(checking, &where, &ids);
+	for (size_t i = 0; i < checking->table_count; i++)
+		if (checking->tables[i].delta &&
+		    delta_progress(checking->tables[i].delta, ids.progress, &its, &err) == ERR_OK &&
+		    its.any)
+			return true;
+	return false;
 }
 
-int64_t check_done_of(const struct checking *checking, int32_t partition)
+/* The progress of the table that is least far. */
+static enum err_code check_find_done(struct checking *checking, struct check_part *part)
 {
-	int64_t done = checking->table_count > 0 ? INT64_MAX : -1;
+	const struct partition_info *info = topic_info_partition(&checking->info, part->where.id);
+	struct batch_ids ids;
+	uint64_t offset = 0;
 
+	check_app_id(checking, &part->where, &ids);
 	for (size_t i = 0; i < checking->table_count; i++) {
-		int64_t its = check_table_done(checking, &checking->tables[i], partition);
+		const struct delta_table *delta = checking->tables[i].delta;
+		struct delta_progress its = { 0 };
 
-		done = its < done ? its : done;
+		if (delta && delta_progress(delta, ids.progress, &its, checking->err) != ERR_OK)
+			return checking->err->code;
+		if (its.any && info && checking->kind == TOPIC_STREAM)
+			its.position = position_made_whole(its.position, info->first);
+		if (i > 0 && (!part->any_done ||
+			      (its.any && position_cmp(its.position, part->done) >= 0)))
+			continue;
+		part->any_done = its.any;
+		part->done = its.position;
+		part->lineage = its.lineage;
 	}
-	return done;
+	if (part->any_done && checking->kind == TOPIC_LOG && lake_offset(part->done, &offset))
+		part->done_end = offset + 1;
+	return ERR_OK;
 }
 
-/* Of a stream that was made anew, what comes before its first record is the old one's. */
-static uint64_t committed_of(const struct checking *checking, int32_t partition)
+struct check_part *check_part_of(struct checking *checking, int32_t partition, uint32_t generation)
 {
-	uint64_t end = (uint64_t)(check_done_of(checking, partition) + 1), first;
+	struct check_part part = { .front = -1 };
 
-	if (checking->kind == TOPIC_LOG)
-		return end;
-	if (partition >= checking->info.partition_count)
-		return UINT64_MAX;
-	first = position_ordinal(checking->info.partitions[partition].first);
-	return end > first ? end : first;
-}
-
-struct check_part *check_part_of(struct checking *checking, int32_t partition)
-{
+	generation = generation > 0 ? generation : 1;
 	for (size_t i = 0; i < checking->part_count; i++)
-		if (checking->parts[i].partition == partition)
+		if (checking->parts[i].where.id == partition &&
+		    checking->parts[i].where.generation == generation)
 			return &checking->parts[i];
+	part.where = (struct lake_partition){ checking->topic, partition, generation };
+	checking->code = check_find_done(checking, &part);
+	if (checking->code != ERR_OK)
+		return NULL;
 	checking->parts = xreallocarray(checking->parts, checking->part_count + 1,
 					sizeof(*checking->parts));
-	checking->parts[checking->part_count] = (struct check_part){
-		.partition = partition, .front = -1, .committed = committed_of(checking, partition)
-	};
+	checking->parts[checking->part_count] = part;
 	return &checking->parts[checking->part_count++];
+}
+
+struct check_part *check_newest_part(struct checking *checking, int32_t partition)
+{
+	uint32_t newest = 1;
+
+	for (size_t i = 0; i < checking->part_count; i++)
+		if (checking->parts[i].where.id == partition &&
+		    checking->parts[i].where.generation > newest)
+			newest = checking->parts[i].where.generation;
+	while (checking->kind == TOPIC_STREAM && newest < LAKE_GENERATIONS_MAX &&
+	       has_progress(checking, partition, newest + 1))
+		newest++;
+	return check_part_of(checking, partition, newest);
 }
 
 /* How far the sink and the tables are now: whatever they do while this runs comes after it. */
@@ -99,62 +166,6 @@ static enum err_code check_describe(struct checking *checking)
 	return code == ERR_NO_TOPIC ? ERR_OK : code;
 }
 
-/* What retention let go of before the sink had it: nobody has it any more. */
-static void check_lost(struct checking *checking)
-{
-	for (int32_t i = 0; i < checking->info.partition_count; i++) {
-		uint64_t first = position_ordinal(checking->info.partitions[i].first);
-		const struct check_part *part = check_part_of(checking, i);
-
-		if (part->next < first)
-			check_fault(checking,
-				    "partition %d of \"%s\": offsets %" PRIu64 " to %" PRIu64
-				    " left the log and never reached the lake",
-				    i, checking->topic, part->next, first - 1);
-	}
-}
-
-/* What the table's `txn` says is done must be somewhere. */
-static void check_progress(struct checking *checking, int32_t partition)
-{
-	int64_t done = check_done_of(checking, partition);
-	uint64_t end = check_part_of(checking, partition)->places_end;
-
-	if (done >= 0 && (uint64_t)done >= end)
-		check_fault(checking,
-			    "partition %d of \"%s\": the tables say that offsets up to %" PRId64
-			    " are done, but what they hold ends before %" PRIu64,
-			    partition, checking->topic, done, end);
-}
-
-/* The log is asked last: nothing can be in the lake that it has not taken by then. */
-static enum err_code count_behind(struct checking *checking)
-{
-	uint64_t done = checking->counts.rows + checking->settled;
-	uint64_t logged = 0;
-	enum err_code code = check_describe(checking);
-
-	if (code != ERR_OK || checking->info.partition_count == 0)
-		return code;
-	if (checking->table_count == 0) /* then it is the objects that count */
-		done += checking->counts.lines;
-	for (int32_t i = 0; i < checking->info.partition_count; i++) {
-		logged += position_ordinal(checking->info.partitions[i].next);
-		check_progress(checking, i);
-	}
-	if (done > logged && checking->counts.faults == 0)
-		check_fault(checking,
-			    "\"%s\": the lake holds %" PRIu64
-			    " records more than were ever in the log",
-			    checking->topic, done - logged);
-	checking->counts.behind = logged > done ? logged - done : 0;
-	if (checking->table_count == 0 && checking->kind == TOPIC_STREAM) {
-		checking->counts.unread = logged; /* nothing is made of a stream but tables */
-		checking->counts.behind = 0;
-	}
-	return ERR_OK;
-}
-
 static enum err_code check_all(struct checking *checking)
 {
 	bool log = checking->kind == TOPIC_LOG;
@@ -168,17 +179,23 @@ static enum err_code check_all(struct checking *checking)
 		code = check_take_letters(checking);
 	if (code == ERR_OK && log)
 		code = check_objects(checking);
-	if (code == ERR_OK && log)
-		check_lost(checking);
+	/* The log is read last: nothing can be in the lake that it has not taken by then. */
+	if (code == ERR_OK)
+		code = check_describe(checking);
+	if (code == ERR_OK)
+		code = check_log(checking);
 	if (code == ERR_OK && checking->table_count > 0)
 		code = check_places(checking);
-	return code == ERR_OK ? count_behind(checking) : code;
+	return code;
 }
 
 static void checking_release(struct checking *checking)
 {
-	for (size_t i = 0; i < checking->part_count; i++)
+	for (size_t i = 0; i < checking->part_count; i++) {
 		free(checking->parts[i].sink);
+		free(checking->parts[i].covers);
+		manifest_release(&checking->parts[i].newest_manifest);
+	}
 	free(checking->parts);
 	for (size_t i = 0; i < checking->table_count; i++)
 		delta_close(checking->tables[i].delta);

@@ -2,11 +2,16 @@
  * check.h - does the lake hold what the log took: every offset once?
  *
  * Objects: of each partition the objects and the sink's dead letters together
- * hold every offset once, without a gap, up to where the sink is. Tables: each
- * offset up to what the table's `txn` says is a row once, or a dead letter
- * once. What has not been worked on yet is counted as "behind", not as a
- * fault. Of a topic that no model reads only the objects are looked at; what left
- * the log and never reached the lake is a fault. (The log itself is checked by journal_check.h.)
+ * account for every offset once, up to where the sink is: offsets may be missing
+ * that a manifest says were no records, and what was lost is told by a letter for
+ * its range. Tables: each record up to what the table's `txn` says is a row once,
+ * or a dead letter once. The log: the newest records that it and the lake have are
+ * the same, so both are of one history; the lake may hold more, since the log
+ * lets go of records, but nothing beyond its end. What has not been worked on yet
+ * is counted as "behind", not as a fault, and what a letter says is lost as
+ * "lost". Of a topic that no model reads only the objects are looked at; what left
+ * the log and never reached the lake is a fault until the sink has told it. (The
+ * log itself is checked by journal_check.h.)
  *
  * All of them may go on meanwhile: what is downstream is looked at first, and
  * held against what was upstream then or later.
@@ -24,9 +29,12 @@ struct check_counts {
 	uint64_t lines;
 	uint64_t rows;
 	uint64_t letters;
+	uint64_t lost;		/* of them: offsets that letters say are lost; of a stream the
+				   letters that say so */
 	uint64_t behind;	/* in the log, not yet in the lake or table */
 	uint64_t unread;	/* in the log of a stream that no model reads */
 	uint64_t faults;
+	bool end_unknown;	/* the log's backend does not tell how far it is */
 };
 
 struct check_options {

@@ -1,157 +1,322 @@
 #include "flow/check_topic.h"
 
 #include "base/mem.h"
-#include "broker/sequence.h"
 #include "flow/census.h"
-#include "flow/dlq_key.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-/* How far the sink was when an object or letters were put: those of tables are of what it
- * had put. */
-static bool front_of(const struct checking *checking, const char *name, int32_t *ret_partition,
-		     uint64_t *ret_front)
-{
-	struct lake_object_name object;
-	struct dlq_key key;
+enum { OBJECT_BYTES_MAX = 1 << 30 };
 
-	if (lake_object_parse(name, &object)) {
-		*ret_partition = object.partition;
-		*ret_front = object.start;
-		return true;
-	}
-	if (!dlq_key_parse(name, &key) ||
-	    !partition_parse(checking->kind, key.partition, ret_partition))
+static void check_add_cover(struct check_part *part, const struct check_cover *cover)
+{
+	part->covers = xreallocarray(part->covers, part->cover_count + 1, sizeof(*cover));
+	part->covers[part->cover_count++] = *cover;
+}
+
+/* --- what the listings of now show ----------------------------------------- */
+
+static void note_front(struct check_part *part, uint64_t start)
+{
+	if (part && (int64_t)start > part->front)
+		part->front = (int64_t)start;
+}
+
+static bool note_object(void *user, const struct store_entry *entry)
+{
+	struct checking *checking = user;
+	struct lake_object_name name;
+
+	if (!lake_object_parse(entry->key, &name))
+		check_fault(checking, "\"%s\" is not the name of an object of the lake",
+			    entry->key);
+	else if (entry->size > 0)	/* the sink puts no empty one */
+		note_front(check_part_of(checking, name.partition, name.generation), name.start);
+	return checking->code == ERR_OK;
+}
+
+/* The offset that an object of the sink's letters begins with. */
+static bool letters_start(const struct dlq_key *key, uint64_t *ret_start)
+{
+	uint64_t from = 0;
+
+	if (key->table.ptr || (!key->old && !key->range.begins && !lake_offset(key->range.from, &from)))
 		return false;
-	*ret_front = key.old ? key.start : position_ordinal(key.range.upto);
+	*ret_start = key->old ? key->start : key->range.begins ? 0 : from + 1;
 	return true;
 }
 
-static bool note_front(void *user, const struct store_entry *entry)
+static bool note_letters(void *user, const struct store_entry *entry)
 {
 	struct checking *checking = user;
+	struct dlq_key key;
 	int32_t partition;
-	struct check_part *part;
-	uint64_t front;
+	uint64_t start;
 
-	if (!front_of(checking, entry->key, &partition, &front)) {
-		if (checking->kind == TOPIC_LOG && slice_starts(slice_str(entry->key), "topics/"))
-			check_fault(checking, "\"%s\" is not the name of an object of the lake",
-				    entry->key);
-		return true;
-	}
-	if (entry->size == 0)
-		return true; /* the sink puts no such object */
-	part = check_part_of(checking, partition);
-	if ((int64_t)front > part->front)
-		part->front = (int64_t)front;
-	return true;
+	if (dlq_key_parse(entry->key, &key) &&
+	    partition_parse(TOPIC_LOG, key.partition, &partition) && letters_start(&key, &start))
+		note_front(check_part_of(checking, partition, 1), start);
+	return checking->code == ERR_OK;
 }
 
 /* A listing may lack what is put while it runs, and show what is put after that. But what the sink
  * put before the newest that this one shows, a later listing will not lack. */
 enum err_code check_find_fronts(struct checking *checking)
 {
-	static const char *const places[] = { "topics", "dlq" };
 	char prefix[STORE_KEY_MAX];
-	enum err_code code = ERR_OK;
+	enum err_code code;
 
-	for (size_t i = 0; i < ARRAY_LEN(places) && code == ERR_OK; i++) {
-		(void)snprintf(prefix, sizeof(prefix), "%s/%s/", places[i], checking->topic);
-		code = store_list(checking->options->store, prefix, "", note_front, checking,
+	if (checking->kind != TOPIC_LOG)
+		return ERR_OK;
+	(void)snprintf(prefix, sizeof(prefix), "topics/%s/", checking->topic);
+	code = store_list(checking->options->store, prefix, "", note_object, checking,
+			  checking->err);
+	(void)snprintf(prefix, sizeof(prefix), "dlq/%s/", checking->topic);
+	if (code == ERR_OK)
+		code = store_list(checking->options->store, prefix, "", note_letters, checking,
 				  checking->err);
-	}
-	return code;
+	return code == ERR_OK ? checking->code : code;
 }
 
-/* Let the sink's letters account for the offsets from `next` on. */
-static void skip_letters(struct check_part *part)
-{
-	while (part->sink_at < part->sink_count && part->sink[part->sink_at] == part->next) {
-		part->sink_at++;
-		part->next++;
-	}
-}
-
-static void compare_start(struct checking *checking, const struct check_part *part, uint64_t start)
-{
-	if (start > part->next)
-		check_fault(checking,
-			    "partition %d of \"%s\": offsets %" PRIu64 " to %" PRIu64
-			    " are in no object",
-			    part->partition, checking->topic, part->next, start - 1);
-	if (start < part->next)
-		check_fault(checking,
-			    "partition %d of \"%s\": offsets from %" PRIu64 " on are in two places",
-			    part->partition, checking->topic, start);
-}
+/* --- one object ------------------------------------------------------------ */
 
 /* The objects of one partition, on their walk. */
 struct check_walk {
 	struct checking *checking;
 	struct check_part *part;
+	struct manifests manifests;
 };
 
-static bool check_object(void *user, const struct lake_entry *entry)
+/* Records [first, first + count) that are to be found in the tables, as far as those are. */
+static void expect_run(struct check_part *part, uint64_t first, uint64_t count)
 {
-	const struct check_walk *walk = user;
-	struct checking *checking = walk->checking;
-	struct check_part *part = walk->part;
-	struct lake_partition where = { .topic = checking->topic, .id = part->partition };
-	uint64_t lines = 0;
-	struct buf key;
+	uint64_t end = first + count;
 
-	if ((int64_t)entry->start > part->front)
-		return false;
-	if (entry->size == 0)
-		return true; /* it says nothing of its offset */
-	skip_letters(part);
-	compare_start(checking, part, entry->start);
-	buf_init(&key, STORE_KEY_MAX + 1);
-	lake_object_key(&key, where, entry->start);
-	checking->code = census_count_lines(checking->options->store, buf_cstr(&key), entry->size,
-					    &lines, checking->err);
-	buf_release(&key);
-	part->next = entry->start + lines;
-	checking->counts.objects++;
-	checking->counts.lines += lines;
-	return checking->code == ERR_OK;
+	if (end > part->done_end)
+		end = part->done_end;
+	if (first >= end)
+		return;
+	count = end - first;
+	part->expected.count += count;
+	/* The sum of first … end - 1; one of two neighbours is even. */
+	part->expected.sum += first * count + (count % 2 ? (count - 1) / 2 * count
+							 : count / 2 * (count - 1));
+	part->expected.last = lake_position(end - 1);
 }
 
-/* The sink's letters after the last object. */
-static void check_last_letters(struct checking *checking, struct check_part *part)
+/* Letters of the sink whose offsets are those of a run of lines. */
+static void meet_letters(struct checking *checking, struct check_part *part, uint64_t first,
+			 uint64_t count)
 {
-	uint64_t at;
-
-	skip_letters(part);
-	if (part->sink_at == part->sink_count)
-		return;
-	at = part->sink[part->sink_at];
-	if (at < part->next)
+	while (part->sink_at < part->sink_count && part->sink[part->sink_at] < first)
+		part->sink_at++;
+	for (size_t i = part->sink_at; i < part->sink_count && part->sink[i] - first < count; i++)
 		check_fault(checking,
 			    "partition %d of \"%s\": offset %" PRIu64
 			    " is a dead letter and in an object",
-			    part->partition, checking->topic, at);
-	else if ((int64_t)at <= part->front)
-		compare_start(checking, part, at);
+			    part->where.id, checking->topic, part->sink[i]);
+}
+
+static void take_run(struct check_walk *walk, uint64_t first, uint64_t count)
+{
+	expect_run(walk->part, first, count);
+	meet_letters(walk->checking, walk->part, first, count);
+}
+
+/* Its lines, and which offsets they have; the bytes are read whole only where a manifest may say. */
+static enum err_code read_object(struct check_walk *walk, const char *key,
+				 const struct lake_entry *entry, struct manifest *ret_manifest,
+				 uint64_t *ret_lines)
+{
+	struct store *store = walk->checking->options->store;
+	struct err *err = walk->checking->err;
+	struct buf body;
+	enum err_code code;
+
+	*ret_manifest = (struct manifest){ .start = entry->start };
+	if (!manifests_may_have(&walk->manifests, entry->start))
+		return census_count_lines(store, key, entry->size, ret_lines, err);
+	buf_init(&body, OBJECT_BYTES_MAX);
+	code = store_get(store, key, 0, UINT64_MAX, &body, err);
+	if (code == ERR_OK)
+		code = manifests_find(&walk->manifests, store, entry->start, buf_slice(&body),
+				      ret_manifest, err);
+	*ret_lines = manifest_count_lines(buf_slice(&body));
+	buf_release(&body);
+	return code;
+}
+
+static void take_lines(struct check_walk *walk, const struct lake_entry *entry,
+		       struct manifest *manifest, uint64_t lines)
+{
+	struct check_part *part = walk->part;
+
+	if (manifest->run_count == 0)
+		take_run(walk, entry->start, lines);
+	for (size_t i = 0; i < manifest->run_count; i++)
+		take_run(walk, manifest->runs[i].first, manifest->runs[i].count);
+	check_add_cover(part, &(struct check_cover){
+				      .kind = COVER_OBJECT,
+				      .from = manifest_from(manifest),
+				      .start = entry->start,
+				      .end = manifest_offset(manifest, lines - 1) + 1 });
+	walk->checking->counts.objects++;
+	walk->checking->counts.lines += lines;
+	manifest_release(&part->newest_manifest);
+	part->newest_manifest = *manifest;
+	part->newest = *entry;
+	part->newest_lines = lines;
+}
+
+static bool check_object(void *user, const struct lake_entry *entry)
+{
+	struct check_walk *walk = user;
+	struct checking *checking = walk->checking;
+	struct manifest manifest;
+	uint64_t lines = 0;
+	struct buf key;
+
+	if ((int64_t)entry->start > walk->part->front)
+		return false;
+	if (entry->size == 0)
+		return true; /* it says nothing of its offset */
+	buf_init(&key, STORE_KEY_MAX + 1);
+	lake_object_key(&key, walk->part->where, entry->start);
+	checking->code = read_object(walk, buf_cstr(&key), entry, &manifest, &lines);
+	if (checking->code == ERR_OK) {
+		take_lines(walk, entry, &manifest, lines);
+	} else if (checking->code == ERR_CORRUPT || checking->code == ERR_ABSENT) {
+		check_fault(checking, "object \"%s\": %s", buf_cstr(&key), checking->err->msg);
+		walk->part->holes = true;
+		checking->code = ERR_OK;
+	}
+	buf_release(&key);
+	return checking->code == ERR_OK;
+}
+
+/* --- all of them, and the letters between them ------------------------------ */
+
+static int compare_covers(const void *a, const void *b)
+{
+	const struct check_cover *x = a, *y = b;
+
+	if (x->from != y->from)
+		return x->from < y->from ? -1 : 1;
+	return (x->end > y->end) - (x->end < y->end);
+}
+
+/* What an object holds no other one may hold. Letters may be there in several objects, when two were
+ * at work; readers take each once. */
+static void compare_cover(struct checking *checking, struct check_part *part,
+			  const struct check_cover *cover, uint64_t next, uint64_t object_end)
+{
+	if (cover->from > next) {
+		check_fault(checking,
+			    "partition %d of \"%s\": offsets %" PRIu64 " to %" PRIu64
+			    " are in no object",
+			    part->where.id, checking->topic, next, cover->from - 1);
+		part->holes = true;
+	}
+	if (cover->kind == COVER_OBJECT && cover->start < object_end) {
+		check_fault(checking,
+			    "partition %d of \"%s\": offsets from %" PRIu64
+			    " on are in two places",
+			    part->where.id, checking->topic, cover->start);
+		part->holes = true;
+	}
+}
+
+/*
+ * Where the lake has to begin: with the first record of the topic, but for what the log had let go of
+ * before there was a sink. Without the log nothing can be said.
+ */
+static uint64_t first_of(const struct checking *checking, const struct check_part *part)
+{
+	const struct partition_info *info = topic_info_partition(&checking->info, part->where.id);
+	uint64_t born = 0, first = 0, begins = part->covers[0].from;
+
+	if (!info || part->where.generation > 1 || !lake_offset(info->born, &born) ||
+	    !lake_offset(info->first, &first))
+		return begins;
+	first = first > born ? first : born;
+	return first < begins ? first : begins;
+}
+
+static void check_covers(struct checking *checking, struct check_part *part)
+{
+	uint64_t object_end = 0;
+
+	if (part->cover_count == 0)
+		return;
+	qsort(part->covers, part->cover_count, sizeof(*part->covers), compare_covers);
+	part->any_end = true;
+	part->end = first_of(checking, part);
+	for (size_t i = 0; i < part->cover_count; i++) {
+		const struct check_cover *cover = &part->covers[i];
+
+		/* The sink's, put after the listing of the objects that come before. */
+		if ((int64_t)cover->from > part->front)
+			continue;
+		compare_cover(checking, part, cover, part->end, object_end);
+		part->end = cover->end > part->end ? cover->end : part->end;
+		if (cover->kind == COVER_OBJECT && cover->end > object_end)
+			object_end = cover->end;
+	}
+}
+
+static bool cover_by_name(void *user, const struct store_entry *entry)
+{
+	struct checking *checking = user;
+	struct check_part *part;
+	struct dlq_key key;
+	int32_t partition;
+	uint64_t start, upto;
+
+	if (!dlq_key_parse(entry->key, &key) || key.old || !letters_start(&key, &start) ||
+	    !lake_offset(key.range.upto, &upto) ||
+	    !partition_parse(TOPIC_LOG, key.partition, &partition))
+		return true;
+	part = check_part_of(checking, partition, 1);
+	if (part && start <= upto)
+		check_add_cover(part, &(struct check_cover){ .kind = COVER_LETTERS,
+							     .from = start,
+							     .end = upto + 1 });
+	return part != NULL;
+}
+
+/* The names of the sink's letters say what it went over, records or not. */
+static enum err_code cover_by_names(struct checking *checking)
+{
+	char prefix[STORE_KEY_MAX];
+	enum err_code code;
+
+	(void)snprintf(prefix, sizeof(prefix), "dlq/%s/", checking->topic);
+	code = store_list(checking->options->store, prefix, "", cover_by_name, checking,
+			  checking->err);
+	return code == ERR_OK ? checking->code : code;
+}
+
+static enum err_code walk_partition(struct checking *checking, struct check_part *part)
+{
+	struct store *store = checking->options->store;
+	struct check_walk walk = { .checking = checking, .part = part };
+	enum err_code code = manifests_load(store, part->where, -1, &walk.manifests, checking->err);
+
+	/* Manifests are put before their objects; those of later ones are not looked for. */
+	if (code == ERR_OK)
+		code = lake_list_objects(store, part->where, -1, check_object, &walk,
+					 checking->err);
+	manifests_release(&walk.manifests);
+	return code == ERR_OK ? checking->code : code;
 }
 
 enum err_code check_objects(struct checking *checking)
 {
-	enum err_code code = ERR_OK;
+	enum err_code code = cover_by_names(checking);
 
-	for (size_t i = 0; i < checking->part_count && code == ERR_OK; i++) {
-		struct check_walk walk = { checking, &checking->parts[i] };
-		struct lake_partition where = { .topic = checking->topic,
-						.id = walk.part->partition };
-
-		code = lake_list_objects(checking->options->store, where, -1, check_object, &walk,
-					 checking->err);
-		if (code == ERR_OK)
-			code = checking->code;
-		if (code == ERR_OK)
-			check_last_letters(checking, walk.part);
-	}
+	for (size_t i = 0; i < checking->part_count && code == ERR_OK; i++)
+		code = walk_partition(checking, &checking->parts[i]);
+	for (size_t i = 0; i < checking->part_count && code == ERR_OK; i++)
+		check_covers(checking, &checking->parts[i]);
 	return code;
 }

@@ -1,8 +1,7 @@
 #include "flow/check_topic.h"
 
 #include "base/mem.h"
-#include "broker/sequence.h"
-#include "flow/dlq.h"
+#include "flow/census.h"
 #include "flow/table_files.h"
 
 #include <inttypes.h>
@@ -22,8 +21,6 @@ static enum err_code insert_letters(struct checking *checking)
 	return code;
 }
 
-/* A letter of what a table has committed is a place; one past that is a commit's that is under way,
- * or that a crash cut off, and will be put once more. */
 static void add_place(struct checking *checking, const struct dlq_entry *entry)
 {
 	buf_addf(&checking->insert, "%s('%.*s','%.*s')",
@@ -33,30 +30,62 @@ static void add_place(struct checking *checking, const struct dlq_entry *entry)
 		checking->code = insert_letters(checking);
 }
 
+static void cover_by_letter(struct check_part *part, uint64_t from, uint64_t end)
+{
+	part->covers = xreallocarray(part->covers, part->cover_count + 1, sizeof(*part->covers));
+	part->covers[part->cover_count++] =
+		(struct check_cover){ .kind = COVER_LETTERS, .from = from, .end = end };
+}
+
+/* A letter of the sink stands for its record in the objects, and in the tables. */
+static void take_sink_letter(struct check_part *part, struct position position, uint64_t offset)
+{
+	part->sink = xreallocarray(part->sink, part->sink_count + 1, sizeof(*part->sink));
+	part->sink[part->sink_count++] = offset;
+	if (check_is_done(part, position))
+		check_sum_add(&part->expected, position);
+}
+
+/*
+ * A letter of what a table has committed is a place; one past that is a commit's that is under way,
+ * or that a crash cut off, and will be put once more.
+ */
+static void place_letter(struct checking *checking, struct check_part *part,
+			 const struct dlq_entry *entry, struct position first, struct position last)
+{
+	bool sink = slice_is(entry->stage, "sink"), lost = census_is_loss(entry);
+	bool log = checking->kind == TOPIC_LOG, counts = sink || check_is_done(part, first);
+	uint64_t from = 0, to = 0;
+
+	if (log && (!lake_offset(first, &from) || !lake_offset(last, &to)))
+		return;
+	checking->counts.letters += to - from + 1;
+	if (lost && counts)
+		checking->counts.lost += to - from + 1;
+	if (log && counts && (sink || lost))
+		cover_by_letter(part, from, to + 1);
+	if (sink && !lost)
+		take_sink_letter(part, first, from);
+	if (!lost && check_is_done(part, first))
+		add_place(checking, entry);
+}
+
 static bool take_letter(void *user, const struct dlq_entry *entry)
 {
 	struct checking *checking = user;
-	bool sink = slice_is(entry->stage, "sink"), committed;
-	struct position position;
+	struct position first, last;
 	struct check_part *part;
 	int32_t partition;
 
-	checking->counts.letters++;
 	if (!partition_parse(checking->kind, entry->partition, &partition) ||
-	    !position_parse(entry->offset, &position)) {
+	    !position_parse(entry->offset, &first) || !position_parse(entry->last, &last)) {
 		check_fault(checking, "a dead letter of \"%s\" has no readable coordinates",
 			    checking->topic);
 		return true;
 	}
-	part = check_part_of(checking, partition);
-	committed = position_ordinal(position) < part->committed;
-	checking->settled += sink || committed;
-	if (committed)
-		add_place(checking, entry);
-	if (sink) {
-		part->sink = xreallocarray(part->sink, part->sink_count + 1, sizeof(*part->sink));
-		part->sink[part->sink_count++] = position_ordinal(position);
-	}
+	part = check_part_of(checking, partition, 1);
+	if (part)
+		place_letter(checking, part, entry, first, last);
 	return checking->code == ERR_OK;
 }
 
@@ -113,32 +142,33 @@ static void check_put_files(struct buf *out, const struct table_files *files)
 	duck_put_files_end(out);
 }
 
+static void put_limit(struct buf *sql, const struct checking *checking,
+		      const struct check_part *part)
+{
+	char partition[PARTITION_TEXT_MAX], first[LAKE_OFFSET_TEXT_MAX] = "";
+	char last[LAKE_OFFSET_TEXT_MAX];
+
+	(void)partition_text(checking->kind, part->where.id, partition);
+	(void)position_text(part->done, last);
+	if (checking->kind == TOPIC_STREAM)
+		(void)position_text(part->from, first);
+	buf_addf(sql, ", ('%s', %" PRIu32 ", '%s', '%s')", partition, part->where.generation,
+		 first, last);
+}
+
 /*
- * Up to where an offset must be somewhere: where tables share the topic, one may have rows although
- * the others, to one of which the record before belongs, are not done with it. (p, o): the last
- * offset of a partition that all are done with; offsets are as text in the order of the log.
+ * Which records must be somewhere, and are counted: of each partition (p) and generation (g) those
+ * from `first` to `last`, the last one that all tables are done with; where tables share the topic, one
+ * may have rows beyond it. Of a stream from the oldest one that the log still has. Positions are as
+ * text in the order of the log.
  */
 static void put_limits(struct buf *sql, const struct checking *checking)
 {
-	char partition[PARTITION_TEXT_MAX], offset[POSITION_TEXT_MAX];
-
-	buf_add_str(sql, "; CREATE OR REPLACE VIEW limits AS SELECT * FROM (VALUES ('', '')");
-	for (size_t i = 0; checking->table_count > 1 && i < checking->part_count; i++) {
-		const struct check_part *part = &checking->parts[i];
-		struct position last = position_of_offset(part->committed - 1);
-
-		if (checking->kind == TOPIC_STREAM)
-			last = position_with_ordinal(
-				checking->info.partitions[part->partition].first,
-				part->committed - 1);
-		(void)partition_text(checking->kind, part->partition, partition);
-		if (part->committed > 0)
-			(void)position_text(last, offset);
-		else
-			offset[0] = '\0';
-		buf_addf(sql, ", ('%s', '%s')", partition, offset);
-	}
-	buf_add_str(sql, ") AS l(p, last)");
+	buf_add_str(sql, "; CREATE OR REPLACE VIEW limits AS SELECT * FROM (VALUES ('', 0, '', '')");
+	for (size_t i = 0; i < checking->part_count; i++)
+		if (checking->parts[i].any_done)
+			put_limit(sql, checking, &checking->parts[i]);
+	buf_add_str(sql, ") AS l(p, g, first, last)");
 }
 
 /* The view "places": where each offset is, as a row or as a letter. */
@@ -180,48 +210,117 @@ static struct position cell_position(duckdb_result *result, idx_t column, idx_t 
 	return position;
 }
 
-/* What the table holds came out of objects, so they must reach as far. */
-static void check_reach(struct checking *checking, const char *text, uint64_t last)
-{
-	int32_t partition;
-	struct check_part *part;
+/* What the tables have of one partition. */
+struct check_found {
+	uint64_t places;
+	uint64_t distinct;
+	uint64_t rows;
+	struct check_sum sum;	/* of what must be there */
+};
 
-	if (!partition_parse(checking->kind, slice_str(text), &partition))
-		return;
-	part = check_part_of(checking, partition);
-	part->places_end = last + 1;
-	if (checking->kind == TOPIC_LOG && part->next <= last)
-		check_fault(checking,
-			    "partition %s of \"%s\": offsets %" PRIu64 " to %" PRIu64
-			    " are in the table, but in no object",
-			    text, checking->topic, part->next, last);
+/* What the table holds came out of objects, so they must reach as far. False: they do not. */
+static bool check_reach(struct checking *checking, const struct check_part *part,
+			const struct check_found *found)
+{
+	uint64_t last = 0, next = part->any_end ? part->end : 0;
+
+	if (checking->kind != TOPIC_LOG || found->sum.count == 0 ||
+	    !lake_offset(found->sum.last, &last) || next > last)
+		return true;
+	check_fault(checking,
+		    "partition %d of \"%s\": offsets %" PRIu64 " to %" PRIu64
+		    " are in the table, but in no object",
+		    part->where.id, checking->topic, next, last);
+	return false;
 }
 
-/* One partition: every ordinal from 0 to the last one is in one place. */
-static void check_row(struct checking *checking, duckdb_result *result, idx_t row)
+/* What the tables' progress says is done must be somewhere, and nothing else. */
+static void check_found_all(struct checking *checking, const struct check_part *part,
+			    const struct check_found *found)
 {
-	char *partition = duckdb.value_varchar(result, 0, row);
-	uint64_t places = duckdb.value_uint64(result, 1, row);
-	uint64_t distinct = duckdb.value_uint64(result, 2, row);
-	uint64_t settled = duckdb.value_uint64(result, 6, row);
-	uint64_t first = position_ordinal(cell_position(result, 3, row));
-	uint64_t last = position_ordinal(cell_position(result, 4, row));
+	const struct check_sum *there = &found->sum, *wanted = &part->expected;
+	char done[POSITION_TEXT_MAX], last[POSITION_TEXT_MAX] = "their beginning";
 
-	checking->counts.rows += duckdb.value_uint64(result, 5, row);
-	if (places != distinct)
+	(void)position_text(part->done, done);
+	if (there->count > 0)
+		(void)position_text(there->last, last);
+	if (wanted->count > 0 &&
+	    (there->count == 0 || position_cmp(there->last, wanted->last) < 0))
+		check_fault(checking,
+			    "partition %d of \"%s\": the tables say that offsets up to %s are done, "
+			    "but what they hold ends at %s",
+			    part->where.id, checking->topic, done, last);
+	else if (there->count < wanted->count)
+		check_fault(checking,
+			    "partition %d of \"%s\": %" PRIu64 " of the %" PRIu64
+			    " records up to %s are neither in the table nor a dead letter",
+			    part->where.id, checking->topic, wanted->count - there->count,
+			    wanted->count, done);
+	else if (there->count > wanted->count)
+		check_fault(checking,
+			    "partition %d of \"%s\": %" PRIu64
+			    " records up to %s are in the table, but nowhere else",
+			    part->where.id, checking->topic, there->count - wanted->count, done);
+	else if (there->sum != wanted->sum)
+		check_fault(checking,
+			    "partition %d of \"%s\": what is in the table up to %s are not the records"
+			    " that have to be",
+			    part->where.id, checking->topic, done);
+}
+
+static enum err_code check_row(struct checking *checking, duckdb_result *result, idx_t row)
+{
+	char *text = duckdb.value_varchar(result, 0, row);
+	uint32_t generation = (uint32_t)duckdb.value_uint64(result, 1, row);
+	struct check_found found = {
+		.places = duckdb.value_uint64(result, 2, row),
+		.distinct = duckdb.value_uint64(result, 3, row),
+		.rows = duckdb.value_uint64(result, 4, row),
+		.sum = { .count = duckdb.value_uint64(result, 5, row),
+			 .sum = duckdb.value_uint64(result, 6, row),
+			 .last = cell_position(result, 7, row) },
+	};
+	struct check_part *part = NULL;
+	int32_t partition;
+
+	checking->counts.rows += found.rows;
+	if (found.places != found.distinct)
 		check_fault(checking,
 			    "partition %s of \"%s\": %" PRIu64
 			    " offsets are more than once in the table or dead letters",
-			    partition, checking->topic, places - distinct);
-	if (settled > 0 && (first != 0 || last - first + 1 != settled))
-		check_fault(checking,
-			    "partition %s of \"%s\": %" PRIu64 " of the offsets 0 to %" PRIu64
-			    " are neither in the table nor a dead letter",
-			    partition, checking->topic, last + 1 - settled, last);
-	if (settled > 0)
-		check_reach(checking, partition ? partition : "", last);
-	duckdb.free(partition);
+			    text, checking->topic, found.places - found.distinct);
+	if (text && partition_parse(checking->kind, slice_str(text), &partition))
+		part = check_part_of(checking, partition, generation);
+	duckdb.free(text);
+	if (part && check_reach(checking, part, &found) && !part->holes && !part->other)
+		check_found_all(checking, part, &found);
+	if (part)
+		part->holes = true;	/* looked at */
+	return checking->code;
 }
+
+/* Partitions of which the tables have nothing, though they say that they are done. */
+static void check_rest(struct checking *checking)
+{
+	static const struct check_found nothing = { 0 };
+
+	for (size_t i = 0; i < checking->part_count; i++)
+		if (!checking->parts[i].holes && !checking->parts[i].other &&
+		    checking->parts[i].any_done)
+			check_found_all(checking, &checking->parts[i], &nothing);
+}
+
+/* A row's _offset begins with "g0002-" from the second generation on; lake_offset_text(). */
+static const char places_query[] =
+	"WITH each AS (SELECT p, o, count(*) AS n, sum(r) AS r FROM places GROUP BY p, o),"
+	" known AS (SELECT p, CASE WHEN o LIKE 'g%' THEN TRY_CAST(substr(o, 2, 4) AS INTEGER)"
+	" ELSE 1 END AS g, CASE WHEN o LIKE 'g%' THEN substr(o, 7) ELSE o END AS o, n, r FROM each),"
+	" judged AS (SELECT p, g, o, n, r, coalesce(o >= first AND o <= last, false) AS due"
+	" FROM known LEFT JOIN limits USING (p, g))"
+	" SELECT p, coalesce(g, 1), sum(n), count(*), sum(r), count(*) FILTER (due),"
+	" (sum(TRY_CAST(right(o, 20) AS HUGEINT)) FILTER (due)"
+	" % 18446744073709551616::HUGEINT)::UBIGINT, max(o) FILTER (due)"
+	" FROM judged GROUP BY p, g ORDER BY p, g";
 
 static enum err_code ask_places(struct checking *checking, struct table_files *files)
 {
@@ -229,18 +328,15 @@ static enum err_code ask_places(struct checking *checking, struct table_files *f
 	enum err_code code = attach_places(checking, files);
 
 	if (code == ERR_OK)
-		code = duck_query(checking->options->duck,
-				  "SELECT p, count(*), count(DISTINCT o), min(o), "
-				  "max(o) FILTER (WHERE last IS NULL OR o <= last), sum(r), "
-				  "count(DISTINCT o) FILTER (WHERE last IS NULL OR o <= last) "
-				  "FROM places LEFT JOIN limits USING (p) GROUP BY p ORDER BY p",
-				  &result, checking->err);
+		code = duck_query(checking->options->duck, places_query, &result, checking->err);
 	if (code != ERR_OK)
 		return code;
-	for (idx_t row = 0; row < duckdb.row_count(&result); row++)
-		check_row(checking, &result, row);
+	for (idx_t row = 0; row < duckdb.row_count(&result) && code == ERR_OK; row++)
+		code = check_row(checking, &result, row);
 	duckdb.destroy_result(&result);
-	return ERR_OK;
+	if (code == ERR_OK)
+		check_rest(checking);
+	return code;
 }
 
 enum err_code check_places(struct checking *checking)

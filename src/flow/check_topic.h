@@ -2,26 +2,62 @@
  * check_topic.h - the parts of the check to each other: one topic or stream,
  * what is known of its partitions, and who asks. Only check*.c include it.
  *
- *	check.c		which topics and streams there are; how far the log is
+ *	check.c		which topics and streams there are; the order of the parts
  *	check_objects.c	the sink's side: every offset in one object or letter
- *	check_places.c	the tables' side: every offset a row or a letter, once
+ *	check_log.c	the log: is it of the same history, and what is only there
+ *	check_places.c	the tables' side: every record a row or a letter, once
  */
 #ifndef FLOW_CHECK_TOPIC_H
 #define FLOW_CHECK_TOPIC_H
 
 #include "delta/delta.h"
 #include "flow/check.h"
+#include "flow/dlq.h"
+#include "flow/manifest.h"
 
-/* What is known of one partition. */
+enum check_cover_kind { COVER_OBJECT, COVER_LETTERS };
+
+/* Offsets [from, end) of a topic that something accounts for. */
+struct check_cover {
+	enum check_cover_kind kind;
+	uint64_t from;
+	uint64_t end;
+	uint64_t start; /* of an object: the offset of its first line, where numbers that are no
+			   records come before it */
+};
+
+/* Records that have to be somewhere: how many, and the sum of the last 20 digits of their positions
+ * modulo 2^64, by which two sets of them are told apart without a list of either. */
+struct check_sum {
+	uint64_t count;
+	uint64_t sum;
+	struct position last;	/* meaningful if count > 0 */
+};
+
+void check_sum_add(struct check_sum *sum, struct position position);
+
+/* What is known of one partition, of one generation of its topic. */
 struct check_part {
-	int32_t partition;
-	uint64_t committed; /* all tables are done with the offsets before this */
-	int64_t front;	    /* what the sink put up to here is surely seen; -1: nothing */
-	uint64_t *sink;	    /* offsets of its dead letters, ascending once sorted */
+	struct lake_partition where;
+	bool any_done;		 /* all tables have progress: … */
+	struct position done;	 /* … up to here, at least */
+	struct lineage lineage;	 /* of that record, if it is noted */
+	uint64_t done_end;	 /* of a topic: the offset after `done` */
+	int64_t front;		 /* what the sink put up to here is surely seen; -1: nothing */
+	uint64_t *sink;		 /* offsets of its dead letters, ascending once sorted */
 	size_t sink_count;
-	size_t sink_at;	     /* the next one that the walk over the objects has not met */
-	uint64_t next;	     /* the offset that the objects must go on with */
-	uint64_t places_end; /* the offset after the last one that is a row or letter */
+	size_t sink_at;		 /* the next one that the walk over the objects has not met */
+	struct check_cover *covers;
+	size_t cover_count;
+	bool any_end;		 /* there are covers, and that is … */
+	uint64_t end;		 /* … the offset after the last one */
+	bool holes;		 /* told; what else they bring is not told once more */
+	struct lake_entry newest; /* the last object; size 0: there is none */
+	uint64_t newest_lines;
+	struct manifest newest_manifest;
+	struct check_sum expected; /* up to `done` */
+	bool other;		 /* the log's is another one than the lake's, which cannot be compared */
+	struct position from;	 /* of a stream: the oldest record that the log still has */
 };
 
 /* A table that is made of the topic. */
@@ -40,7 +76,6 @@ struct checking {
 	struct topic_info info; /* no partitions: there is no topic */
 	struct check_part *parts;
 	size_t part_count;
-	uint64_t settled;  /* letters that no commit brings once more */
 	struct buf insert; /* letters on their way into the table "letters" */
 	enum err_code code;
 	struct err *err;
@@ -48,16 +83,20 @@ struct checking {
 
 __attribute__((format(printf, 2, 3))) void check_fault(struct checking *checking, const char *fmt,
 						       ...);
-/* The progress of the table that is least far: the last offset that it is done with, or -1. */
-int64_t check_done_of(const struct checking *checking, int32_t partition);
-struct check_part *check_part_of(struct checking *checking, int32_t partition);
+/* Known from here on, with its progress; NULL and checking->code: it cannot be read. */
+struct check_part *check_part_of(struct checking *checking, int32_t partition,
+				 uint32_t generation);
+/* Of the newest generation, which is the log's. */
+struct check_part *check_newest_part(struct checking *checking, int32_t partition);
+/* Whether all tables are done with it. */
+bool check_is_done(const struct check_part *part, struct position position);
 
 /* The listings of now: what the sink put before is surely seen by those that come. */
 MUST_USE enum err_code check_find_fronts(struct checking *checking);
-/* Every object, held against the letters that check_take_letters() found. */
-MUST_USE enum err_code check_objects(struct checking *checking);
-
 MUST_USE enum err_code check_take_letters(struct checking *checking);
+/* Every object, held against the letters. */
+MUST_USE enum err_code check_objects(struct checking *checking);
+MUST_USE enum err_code check_log(struct checking *checking);
 MUST_USE enum err_code check_places(struct checking *checking);
 
 #endif

@@ -118,6 +118,15 @@ struct position lake_position(uint64_t offset)
 	return position;
 }
 
+size_t lake_offset_text(uint32_t generation, uint64_t offset, char text[LAKE_OFFSET_TEXT_MAX])
+{
+	int len = generation > 1 ? snprintf(text, LAKE_OFFSET_TEXT_MAX, "g%04" PRIu32 "-",
+					    generation) : 0;
+
+	len += snprintf(text + len, LAKE_OFFSET_TEXT_MAX - (size_t)len, "%020" PRIu64, offset);
+	return (size_t)len;
+}
+
 void lake_partition_prefix(struct buf *out, const char *place, struct lake_partition where)
 {
 	buf_clear(out);

@@ -72,6 +72,10 @@ enum { LAKE_GENERATIONS_MAX = 9999 };
 /* The number that the text of a topic's position is. False: more than 63 bits. */
 bool lake_offset(struct position position, uint64_t *ret);
 struct position lake_position(uint64_t offset);
+enum { LAKE_OFFSET_TEXT_MAX = POSITION_TEXT_MAX + 8 };
+/* As a row's _offset has it: 20 digits, with "g0002-" before them from the second generation on, so
+ * that text order is the order of a partition's records. NUL at the end; returns its length. */
+size_t lake_offset_text(uint32_t generation, uint64_t offset, char text[LAKE_OFFSET_TEXT_MAX]);
 
 /*
  * Keys end up in `out`, which is cleared first. Start offsets of more than ten digits are simply

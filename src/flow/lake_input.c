@@ -2,7 +2,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
-#include "broker/sequence.h"
+#include "base/trace.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -16,9 +16,13 @@ struct lake_reading {
 	size_t index;
 	struct buf text;		/* all of it, and JSON_PADDING bytes of room behind */
 	struct slice rest;
-	uint64_t record;		/* the next one */
-	struct slice offset;
-	char offset_text[POSITION_TEXT_MAX];
+	struct manifest manifest;	/* without runs: its lines are the offsets from its start on */
+	uint64_t record;		/* the next line */
+	uint64_t number;		/* its offset, … */
+	struct slice offset;		/* … and as text */
+	char offset_text[LAKE_OFFSET_TEXT_MAX];
+	size_t run;			/* of the manifest, that it stands in … */
+	uint64_t run_left;		/* … and the records of it from this one on */
 };
 
 static struct lake_reading *take_reading(struct lake_input *input)
@@ -49,31 +53,76 @@ static void give_back(void *p)
 	(void)pthread_mutex_unlock(&input->lock);
 }
 
-static enum err_code lake_input_open_object(struct raw_input *base, size_t part, void **ret_part,
-					    struct err *err)
+static void set_number(struct lake_reading *reading, const struct lake_object *object,
+		       uint64_t number)
 {
-	struct lake_input *input = (struct lake_input *)base;
-	size_t index = input->range.first + part;
-	const struct lake_object *object = &input->objects[index];
-	struct lake_partition where = { .topic = input->topic, .id = object->part->partition };
-	struct lake_reading *reading = take_reading(input);
-	struct buf key;
-	enum err_code code;
+	reading->number = number;
+	reading->offset = slice_of(reading->offset_text,
+				   lake_offset_text(object->part->where.generation, number,
+						    reading->offset_text));
+}
 
-	reading->index = index;
-	reading->record = 0;
+static void begin_run(struct lake_reading *reading, const struct lake_object *object, size_t run)
+{
+	const struct manifest *manifest = &reading->manifest;
+
+	reading->run = run;
+	reading->run_left = UINT64_MAX;
+	if (manifest->run_count == 0) {
+		set_number(reading, object, object->start);
+	} else if (run < manifest->run_count) {
+		set_number(reading, object, manifest->runs[run].first);
+		reading->run_left = manifest->runs[run].count;
+	}
+}
+
+/* ERR_ABSENT, ERR_CORRUPT: the object is not there, or has other lines than its manifest. */
+static enum err_code get_object(struct lake_input *input, const struct lake_object *object,
+				struct lake_reading *reading, struct err *err)
+{
+	const struct lake_part *part = object->part;
+	enum err_code code;
+	struct buf key;
+
 	buf_init(&key, STORE_KEY_MAX + 1);
-	lake_object_key(&key, where, object->start);
+	lake_object_key(&key, part->where, object->start);
 	buf_clear(&reading->text);
 	(void)buf_room(&reading->text, object->size + JSON_PADDING);
 	code = store_get(input->store, buf_cstr(&key), 0, UINT64_MAX, &reading->text, err);
 	if (code == ERR_OK && !buf_room(&reading->text, JSON_PADDING))
 		code = err_set(err, ERR_LIMIT, "object \"%s\" is too large", buf_cstr(&key));
+	if (code == ERR_OK)
+		code = manifests_find(&part->manifests, input->store, object->start,
+				      buf_slice(&reading->text), &reading->manifest, err);
+	if (code == ERR_ABSENT)
+		(void)err_set(err, code, "object \"%s\" is listed, but not there", buf_cstr(&key));
 	buf_release(&key);
+	return code;
+}
+
+/* What is wrong with one object is kept with it, and ends its partition; it gives no record. */
+static enum err_code lake_input_open_object(struct raw_input *base, size_t index_of_range,
+					    void **ret_part, struct err *err)
+{
+	struct lake_input *input = (struct lake_input *)base;
+	size_t index = input->range.first + index_of_range;
+	struct lake_object *object = &input->objects[index];
+	struct lake_reading *reading = take_reading(input);
+	enum err_code code;
+
+	manifest_release(&reading->manifest);
+	reading->manifest = (struct manifest){ .start = object->start };
+	object->fault = (struct err){ .code = ERR_OK };
+	code = get_object(input, object, reading, err);
+	if (code == ERR_ABSENT || code == ERR_CORRUPT) {
+		object->fault = *err;
+		buf_clear(&reading->text);
+		code = ERR_OK;
+	}
+	reading->index = index;
+	reading->record = 0;
 	reading->rest = buf_slice(&reading->text);
-	reading->offset = slice_of(reading->offset_text,
-				   position_text(position_of_offset(object->start),
-						 reading->offset_text));
+	begin_run(reading, object, 0);
 	if (code == ERR_OK)
 		*ret_part = reading;
 	else
@@ -99,46 +148,74 @@ static struct slice lake_input_take_line(struct lake_reading *reading)
 	return line;
 }
 
-static const char *poison_reason(const struct lake_input *input, uint64_t record)
+static void next_number(struct lake_reading *reading, const struct lake_object *object)
 {
-	for (size_t i = 0; i < input->poison_count; i++)
-		if (input->poison[i].record == record)
-			return input->poison[i].reason;
+	if (--reading->run_left == 0) {
+		begin_run(reading, object, reading->run + 1);
+	} else {
+		reading->number++;
+		count_up(reading->offset_text, reading->offset.len);
+	}
+}
+
+static const char *poison_reason(const struct lake_input *input, const struct lake_object *object,
+				 uint64_t line)
+{
+	for (size_t i = 0; i < input->poison_count; i++) {
+		const struct lake_poison *poison = &input->poison[i];
+
+		if (poison->part == object->part && poison->start == object->start &&
+		    poison->line == line)
+			return poison->reason;
+	}
 	return NULL;
 }
 
-static struct lake_part *lake_input_find_part(struct lake_input *input, int32_t partition)
+/* The offset that a text of lake_offset_text() ends with. */
+static uint64_t number_of(struct slice text)
 {
-	for (size_t i = 0; i < input->part_count; i++)
-		if (input->parts[i]->partition == partition)
-			return input->parts[i];
-	return NULL;
+	uint64_t number = 0;
+
+	for (size_t i = text.len - POSITION_DIGITS; i < text.len; i++)
+		number = number * 10 + (uint64_t)(text.ptr[i] - '0');
+	return number;
 }
 
 static enum err_code lake_input_bury(struct raw_input *base, const struct raw_record *record,
 				     const char *reason, struct err *err)
 {
 	struct lake_input *input = (struct lake_input *)base;
+	const struct lake_object *object = record->origin;
 	struct dlq_letter letter = { .value = record->value, .reason = reason };
 	struct lake_part *part;
-	int32_t partition = 0;
 	enum err_code code;
 
 	if (input->trial)
 		return ERR_OK;
-	(void)partition_parse(TOPIC_LOG, record->partition, &partition);
-	(void)position_parse(record->offset, &letter.position);
-	part = lake_input_find_part(input, partition);
-	assert(part);	/* the record came from one of them */
+	assert(object);	/* the record came from one of them */
+	part = object->part;
+	letter.position = lake_position(number_of(record->offset));
 	(void)pthread_mutex_lock(&input->letters_lock);
 	code = dlq_batch_add(part->letters, &letter, err);
 	(void)pthread_mutex_unlock(&input->letters_lock);
 	return code;
 }
 
+static void note_read(struct lake_object *object, const struct lake_reading *reading)
+{
+	const struct manifest *manifest = &reading->manifest;
+
+	object->count = reading->record;
+	object->accounted = manifest_from(manifest);
+	object->end = object->start;
+	if (object->count > 0)
+		object->end = manifest_offset(manifest, object->count - 1) + 1;
+	object->read = true;
+}
+
 /*
- * The lines of an object have no offsets in them: the first is in its name,
- * and the text of each next one is counted up in place.
+ * The lines of an object have no offsets in them: the first is in its name, and the text of each
+ * next one is counted up in place, or set at the beginning of a run of the manifest.
  */
 static enum err_code lake_input_next_record(void *p, struct raw_record *ret_record, bool *ret,
 					    struct err *err)
@@ -149,17 +226,18 @@ static enum err_code lake_input_next_record(void *p, struct raw_record *ret_reco
 	const struct lake_range *range = &input->range;
 
 	while (reading->rest.len && object->base + reading->record < range->to) {
-		uint64_t at = object->base + reading->record;
+		uint64_t line_number = reading->record++;
 		struct slice line = lake_input_take_line(reading);
-		const char *reason = poison_reason(input, at);
-		bool skip = at < range->from;
+		const char *reason;
 
-		if (reading->record++ > 0)
-			count_up(reading->offset_text, reading->offset.len);
-		if (skip)
+		if (line_number > 0)
+			next_number(reading, object);
+		if (object->base + line_number < range->from || reading->number < object->from)
 			continue;
+		reason = poison_reason(input, object, line_number);
 		*ret_record = (struct raw_record){ .value = line, .offset = reading->offset,
-						   .partition = slice_str(object->part->text) };
+						   .partition = slice_str(object->part->text),
+						   .origin = object };
 		*ret = true;
 		if (!reason)
 			return ERR_OK;
@@ -167,10 +245,8 @@ static enum err_code lake_input_next_record(void *p, struct raw_record *ret_reco
 			return err->code;
 	}
 	*ret = false;
-	if (reading->rest.len == 0) {
-		object->count = reading->record;
-		object->read = true;
-	}
+	if (reading->rest.len == 0)
+		note_read(object, reading);
 	return ERR_OK;
 }
 
@@ -198,10 +274,12 @@ void lake_input_release(struct lake_input *input)
 
 		input->idle = reading->next;
 		buf_release(&reading->text);
+		manifest_release(&reading->manifest);
 		free(reading);
 	}
 	for (size_t i = 0; i < input->part_count; i++) {
 		dlq_batch_free(input->parts[i]->letters);
+		manifests_release(&input->parts[i]->manifests);
 		free(input->parts[i]);
 	}
 	for (size_t i = 0; i < input->poison_count; i++)
@@ -209,41 +287,68 @@ void lake_input_release(struct lake_input *input)
 	free(input->parts);
 	free(input->objects);
 	free(input->poison);
+	free(input->missing);
 	(void)pthread_mutex_destroy(&input->lock);
 	(void)pthread_mutex_destroy(&input->letters_lock);
 }
 
-static struct dlq_batch *new_letters(const struct lake_input *input, int32_t partition)
+static struct dlq_batch *new_letters(const struct lake_input *input, const struct lake_part *part)
 {
-	struct dlq_source source = dlq_source_of(input->table, partition);
+	struct dlq_source source = dlq_source_of(input->table, part->where.id);
 
 	return dlq_batch_new(input->store, &source);
 }
 
-struct lake_part *lake_input_part(struct lake_input *input, int32_t partition, int64_t done)
+struct lake_part *lake_input_part(struct lake_input *input, struct lake_partition where,
+				  bool fresh, uint64_t next)
 {
 	struct lake_part *part = xcalloc(1, sizeof(*part));
 
-	part->partition = partition;
-	part->done = part->end = done;
-	(void)partition_text(TOPIC_LOG, partition, part->text);
-	part->letters = new_letters(input, partition);
+	part->where = where;
+	part->fresh = fresh;
+	part->next = part->end = next;
+	(void)partition_text(TOPIC_LOG, where.id, part->text);
+	part->letters = new_letters(input, part);
 	input->parts =
 		xreallocarray(input->parts, input->part_count + 1, sizeof(struct lake_part *));
 	input->parts[input->part_count++] = part;
 	return part;
 }
 
-void lake_input_add(struct lake_input *input, struct lake_part *part, uint64_t start, uint64_t size)
+void lake_input_add(struct lake_input *input, struct lake_part *part,
+		    const struct lake_entry *entry, size_t at)
 {
+	struct lake_object object = { .part = part, .start = entry->start, .size = entry->size,
+				      .from = part->next };
+
 	if (input->object_count == input->object_room) {
 		input->object_room = input->object_room * 2 + 64;
 		input->objects = xreallocarray(input->objects, input->object_room,
 					       sizeof(*input->objects));
 	}
-	input->objects[input->object_count++] = (struct lake_object){
-		.part = part, .start = start, .size = size };
-	input->bytes += size;
+	memmove(&input->objects[at + 1], &input->objects[at],
+		(input->object_count - at) * sizeof(object));
+	input->objects[at] = object;
+	input->object_count++;
+	input->bytes += entry->size;
+}
+
+enum err_code lake_input_find_manifests(struct lake_input *input, struct err *err)
+{
+	const struct lake_part *last = NULL;
+
+	for (size_t i = 0; i < input->object_count; i++) {
+		const struct lake_object *object = &input->objects[i];
+		struct lake_part *part = object->part;
+
+		if (part == last)
+			continue;
+		last = part;
+		if (manifests_load(input->store, part->where, (int64_t)object->start - 1,
+				   &part->manifests, err) != ERR_OK)
+			return err->code;
+	}
+	return ERR_OK;
 }
 
 static void select_range(struct lake_input *input, struct lake_range range, bool trial)
@@ -309,91 +414,226 @@ enum err_code lake_input_count(struct lake_input *input, uint64_t *ret_count, st
 
 void lake_input_poison(struct lake_input *input, uint64_t record, const char *reason)
 {
+	const struct lake_object *object = input->objects;
+
+	while (object->base + object->count <= record)
+		object++;
 	input->poison = xreallocarray(input->poison, input->poison_count + 1,
 				      sizeof(*input->poison));
-	input->poison[input->poison_count++] = (struct lake_poison){ record, xstrdup(reason) };
+	input->poison[input->poison_count++] = (struct lake_poison){
+		object->part, object->start, record - object->base, xstrdup(reason)
+	};
 }
 
-/* Offsets [from, to) of a partition that no object holds. */
-struct hole {
-	const struct lake_part *part;
-	uint64_t from;
-	uint64_t to;
-	uint64_t dead;			/* of them, by the sink */
-};
+/* --- what the objects hold together, and what they lack ------------------- */
 
-struct holes {
-	struct hole *list;
-	size_t count;
-};
-
-static void note_hole(struct holes *holes, const struct lake_part *part, uint64_t from, uint64_t to)
+/* Objects of a partition from the one at `at` on are not taken, for its fault. */
+static void cut_partition(struct lake_input *input, size_t at)
 {
-	holes->list = xreallocarray(holes->list, holes->count + 1, sizeof(*holes->list));
-	holes->list[holes->count++] = (struct hole){ .part = part, .from = from, .to = to };
+	struct lake_part *part = input->objects[at].part;
+	size_t kept = at;
+
+	part->stop = input->objects[at].fault;
+	for (size_t i = at; i < input->object_count; i++)
+		if (input->objects[i].part != part)
+			input->objects[kept++] = input->objects[i];
+	input->object_count = kept;
 }
 
-/* What comes before the first object of a partition that was never cleaned is no hole: the log may
- * have let go of it before there was a sink. */
-static enum err_code find_holes(struct lake_input *input, struct holes *holes, struct err *err)
+/* The first fault of each partition ends it. *ret_cut: there was one. */
+static void cut_at_faults(struct lake_input *input, bool *ret_cut)
+{
+	*ret_cut = false;
+	for (size_t i = 0; i < input->object_count;) {
+		if (input->objects[i].fault.code == ERR_OK) {
+			i++;
+			continue;
+		}
+		cut_partition(input, i);
+		*ret_cut = true;
+	}
+}
+
+static void note_gap(struct lake_input *input, const struct lake_object *object, uint64_t from,
+		     uint64_t to)
+{
+	input->missing = xreallocarray(input->missing, input->missing_count + 1,
+				       sizeof(*input->missing));
+	input->missing[input->missing_count++] = (struct lake_gap){
+		.part = object->part, .from = from, .to = to
+	};
+}
+
+/*
+ * What comes before the first object of a partition that was never cleaned is no gap: the log may
+ * have let go of it before there was a sink. *ret_again: an object holds what one before it has.
+ */
+static enum err_code walk_objects(struct lake_input *input, bool *ret_again, struct err *err)
 {
 	for (size_t i = 0; i < input->object_count; i++) {
-		const struct lake_object *object = &input->objects[i];
+		struct lake_object *object = &input->objects[i];
 		struct lake_part *part = object->part;
-		uint64_t expected = (uint64_t)(part->end + 1);
+		bool first = part->fresh && part->held.size == 0;
 
 		if (!object->read)
 			return err_set(err, ERR_CORRUPT, "object %s+%s+%010" PRIu64 " was not read",
 				       input->topic, part->text, object->start);
-		if (object->start < expected)
-			return err_set(err, ERR_CORRUPT, "object %s+%s+%010" PRIu64 " begins before the"
-				       " one before it ends, at offset %" PRIu64, input->topic,
-				       part->text, object->start, expected);
-		if (object->start > expected && part->end >= 0 && !input->gaps)
-			note_hole(holes, part, expected, object->start);
-		part->end = (int64_t)(object->start + object->count) - 1;
+		if (object->start < part->end && object->from < part->end) {
+			object->from = part->end;
+			*ret_again = true;
+		}
+		if (object->accounted > part->end && !first && !input->gaps)
+			note_gap(input, object, part->end, object->accounted);
+		if (object->end < part->end || object->count == 0)
+			continue;
+		part->end = object->end;
+		part->held = (struct lake_entry){ .start = object->start, .size = object->size };
 	}
 	return ERR_OK;
 }
 
-static bool fill_hole(void *user, const struct dlq_entry *entry)
+/* Takes [first, last] out of the gaps of its partition; what is left behind it is a gap more. */
+static void fill_gaps(struct lake_input *input, const struct lake_part *part, uint64_t first,
+		      uint64_t last)
 {
-	struct holes *holes = user;
-	struct position position;
+	for (size_t i = 0; i < input->missing_count; i++) {
+		struct lake_gap *gap = &input->missing[i];
+		struct lake_gap rest = *gap;
 
-	if (!slice_is(entry->stage, "sink") || !position_parse(entry->offset, &position))
-		return true;
-	for (size_t i = 0; i < holes->count; i++) {
-		struct hole *hole = &holes->list[i];
-		uint64_t offset = position_ordinal(position);
-
-		if (slice_is(entry->partition, hole->part->text) && offset >= hole->from &&
-		    offset < hole->to)
-			hole->dead++;
+		if (gap->part != part || last < gap->from || first >= gap->to)
+			continue;
+		gap->to = first > gap->from ? first : gap->from;
+		rest.from = last + 1;
+		if (rest.from >= rest.to)
+			continue;
+		if (gap->from == gap->to) {
+			*gap = rest;
+			continue;
+		}
+		input->missing = xreallocarray(input->missing, input->missing_count + 1,
+					       sizeof(*input->missing));
+		memmove(&input->missing[i + 2], &input->missing[i + 1],
+			(input->missing_count - i - 1) * sizeof(rest));
+		input->missing[i + 1] = rest;
+		input->missing_count++;
 	}
+}
+
+/* The sink's letters, by what their objects' names say that it went over. Those of older names
+ * have to be read. */
+struct gap_filling {
+	struct lake_input *input;
+	bool old;
+};
+
+static struct lake_part *part_with_gaps(struct lake_input *input, struct slice partition)
+{
+	for (size_t i = 0; i < input->missing_count; i++) {
+		struct lake_part *part = input->missing[i].part;
+
+		if (slice_is(partition, part->text) && part->where.generation <= 1)
+			return part;
+	}
+	return NULL;
+}
+
+static bool fill_by_name(void *user, const struct store_entry *entry)
+{
+	struct gap_filling *filling = user;
+	struct lake_part *part;
+	struct dlq_key key;
+	uint64_t from = 0, upto;
+
+	if (!dlq_key_parse(entry->key, &key) || key.table.ptr)
+		return true;
+	part = part_with_gaps(filling->input, key.partition);
+	filling->old |= part && key.old;
+	if (!part || key.old || !lake_offset(key.range.upto, &upto) ||
+	    (!key.range.begins && !lake_offset(key.range.from, &from)))
+		return true;
+	fill_gaps(filling->input, part, key.range.begins ? 0 : from + 1, upto);
 	return true;
 }
 
-enum err_code lake_input_end(struct lake_input *input, struct err *err)
+static bool fill_by_letter(void *user, const struct dlq_entry *entry)
 {
-	struct holes holes = { 0 };
+	struct lake_input *input = user;
+	struct lake_part *part = part_with_gaps(input, entry->partition);
+	struct position first, last;
+	uint64_t from, to;
+
+	if (part && slice_is(entry->stage, "sink") && position_parse(entry->offset, &first) &&
+	    position_parse(entry->last, &last) && lake_offset(first, &from) &&
+	    lake_offset(last, &to))
+		fill_gaps(input, part, from, to);
+	return true;
+}
+
+static enum err_code fill_by_letters(struct lake_input *input, struct err *err)
+{
+	struct gap_filling filling = { .input = input };
+	char prefix[TOPIC_NAME_MAX + 8];
 	enum err_code code;
 
-	for (size_t i = 0; i < input->part_count; i++)
-		input->parts[i]->end = input->parts[i]->done;
-	code = find_holes(input, &holes, err);
-	if (code == ERR_OK && holes.count > 0)
-		code = dlq_list(input->store, input->topic, fill_hole, &holes, err);
-	for (size_t i = 0; code == ERR_OK && i < holes.count; i++) {
-		const struct hole *hole = &holes.list[i];
+	(void)snprintf(prefix, sizeof(prefix), "dlq/%s/", input->topic);
+	code = store_list(input->store, prefix, "", fill_by_name, &filling, err);
+	if (code == ERR_OK && filling.old)
+		code = dlq_list(input->store, input->topic, fill_by_letter, input, err);
+	return code;
+}
 
-		if (hole->dead != hole->to - hole->from)
-			code = err_set(err, ERR_CORRUPT, "topic \"%s\" partition %s: offsets %" PRIu64
-				       " to %" PRIu64 " are in no object of the lake, and only %" PRIu64
-				       " of them are dead letters", input->topic, hole->part->text,
-				       hole->from, hole->to - 1, hole->dead);
+/* Drop those that were filled. */
+static void keep_gaps(struct lake_input *input)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < input->missing_count; i++)
+		if (input->missing[i].from < input->missing[i].to)
+			input->missing[kept++] = input->missing[i];
+	input->missing_count = kept;
+}
+
+enum err_code lake_input_end(struct lake_input *input, bool *ret_again, struct err *err)
+{
+	enum err_code code;
+
+	cut_at_faults(input, ret_again);
+	input->missing_count = 0;
+	for (size_t i = 0; i < input->part_count; i++) {
+		input->parts[i]->end = input->parts[i]->next;
+		input->parts[i]->held.size = 0;
 	}
-	free(holes.list);
+	code = walk_objects(input, ret_again, err);
+	if (code == ERR_OK && !*ret_again && input->missing_count > 0) {
+		code = fill_by_letters(input, err);
+		keep_gaps(input);
+	}
+	return code;
+}
+
+/*
+ * Of the tables that share the topic the first one tells, so that it is told once. The letter
+ * belongs to the commit that goes over the gap, so no later run finds it again.
+ */
+enum err_code lake_input_tell_gaps(struct lake_input *input, struct err *err)
+{
+	enum err_code code = ERR_OK;
+
+	for (size_t i = 0; i < input->missing_count && code == ERR_OK; i++) {
+		const struct lake_gap *gap = &input->missing[i];
+		struct dlq_letter letter = {
+			.position = lake_position(gap->from),
+			.last = lake_position(gap->to - 1),
+			.reason = LAKE_INPUT_GAP_REASON,
+		};
+
+		if (!lake_table_leads(input->table))
+			continue;
+		trace_warn("topic \"%s\" partition %s: offsets %" PRIu64 " to %" PRIu64 " are in no "
+			   "object of the lake; a dead letter tells it, and the batch goes on",
+			   input->topic, gap->part->text, gap->from, gap->to - 1);
+		code = dlq_batch_add(gap->part->letters, &letter, err);
+	}
 	return code;
 }
 
@@ -403,38 +643,35 @@ void lake_input_forget(struct lake_input *input)
 		struct lake_part *part = input->parts[i];
 
 		dlq_batch_free(part->letters);
-		part->letters = new_letters(input, part->partition);
+		part->letters = new_letters(input, part);
 	}
-}
-
-static void lake_input_set_range(struct lake_part *part)
-{
-	struct position from;
-
-	if (part->done >= 0)
-		from = position_of_offset((uint64_t)part->done);
-	dlq_batch_range(part->letters, part->done >= 0 ? &from : NULL,
-			position_of_offset((uint64_t)part->end));
 }
 
 enum err_code lake_input_write_dead(struct lake_input *input, struct err *err)
 {
 	enum err_code code = ERR_OK;
 
-	for (size_t i = 0; i < input->part_count && code == ERR_OK; i++)
-		if (input->parts[i]->end != input->parts[i]->done) {
-			lake_input_set_range(input->parts[i]);
-			code = dlq_batch_write(input->parts[i]->letters, err);
-		}
+	for (size_t i = 0; i < input->part_count && code == ERR_OK; i++) {
+		struct lake_part *part = input->parts[i];
+		struct position done = { { 0 } };
+
+		if (part->end == part->next)
+			continue;
+		if (!part->fresh)
+			done = lake_position(part->next - 1);
+		dlq_batch_range(part->letters, part->fresh ? NULL : &done,
+				lake_position(part->end - 1));
+		code = dlq_batch_write(part->letters, err);
+	}
 	return code;
 }
 
-enum err_code lake_input_settle(struct lake_input *input, struct err *err)
+enum err_code lake_input_settle_dead(struct lake_input *input, struct err *err)
 {
 	enum err_code code = ERR_OK;
 
 	for (size_t i = 0; i < input->part_count && code == ERR_OK; i++)
-		if (input->parts[i]->end != input->parts[i]->done)
+		if (input->parts[i]->end != input->parts[i]->next)
 			code = dlq_settle(input->parts[i]->letters, err);
 	return code;
 }

@@ -4,18 +4,24 @@
  *
  *	lake_input_add()       objects that are to be read, in order
  *	engine_clean()         reads all of them, or a range (see `narrow`)
- *	lake_input_end()       checks that nothing is missing between them
+ *	lake_input_end()       what they hold, what they lack, and whether to clean again
+ *	lake_input_tell_gaps()
  *	lake_input_write_dead()
- *	lake_input_settle()    once it is committed
  *
- * The n-th line of an object is the record at its start offset + n, so how far
- * an object reaches is known once it was read.
+ * The n-th line of an object is the record at its start offset + n or, where it
+ * has a manifest, the one that its runs name. How far an object reaches is known
+ * once it was read. So two that hold the same offsets are found afterwards; then
+ * the later one is cleaned again, without what the earlier one has.
+ *
+ * An object that was listed and is not there, or is not what its manifest says,
+ * ends its partition there (`stop`); the others are taken all the same.
  *
  * Poison: a record that makes a model's SQL fail. Whoever finds one calls
  * lake_input_poison(); from then on it is a dead letter and the engine does not
  * see it.
  *
- * Dead letters are collected; after a failed run call lake_input_forget().
+ * Dead letters are collected in memory and are written once it is known how far
+ * the commit goes that they belong to; before another run call lake_input_forget().
  *
  * Ownership: lake_input_release() frees all; store and texts are borrowed.
  * Threads: the engine's, while it cleans; else the caller's one.
@@ -25,25 +31,38 @@
 
 #include "engine/engine.h"
 #include "flow/dlq.h"
+#include "flow/manifest.h"
 #include "store/store.h"
 
 #include <pthread.h>
+
+/* Of the letter for a gap that nothing accounts for. */
+#define LAKE_INPUT_GAP_REASON "in no object of the lake"
 
 struct lake_object {
 	struct lake_part *part;
 	uint64_t start;			/* offset of its first record */
 	uint64_t size;			/* bytes */
-	uint64_t count;			/* of its records; known once it was read to its end */
+	uint64_t from;			/* its records before this one are had already */
 	uint64_t base;			/* of the records of all before it; by lake_input_count() */
+	/* Known once it was read to its end: */
 	bool read;
+	uint64_t count;			/* of its lines */
+	uint64_t accounted;		/* with the numbers before `start` that were no records */
+	uint64_t end;			/* the offset after its last record */
+	struct err fault;		/* not ERR_OK: it is not there, or is not what its manifest says */
 };
 
 /* A partition of the topic. */
 struct lake_part {
-	int32_t partition;
-	int64_t done;			/* the last offset that is cleaned already, or -1 */
-	int64_t end;			/* by lake_input_end(): the last one
-					   that this input holds */
+	struct lake_partition where;
+	bool fresh;			/* nothing of it was ever cleaned */
+	uint64_t next;			/* the first offset that is not cleaned yet, and may be none */
+	uint64_t end;			/* by lake_input_end(): the offset after the last
+					   one that this input holds, or tells to be missing */
+	struct lake_entry held;		/* the object that it ends with; size 0: none */
+	struct err stop;		/* why objects that are listed were not taken; ERR_OK: all were */
+	struct manifests manifests;	/* of the objects that are read */
 	char text[PARTITION_TEXT_MAX];
 	struct dlq_batch *letters;
 };
@@ -56,9 +75,20 @@ struct lake_range {
 	uint64_t to;
 };
 
+/* Line `line` of the object that begins at `start`. */
 struct lake_poison {
-	uint64_t record;		/* counted over all objects, from 0 */
+	const struct lake_part *part;
+	uint64_t start;
+	uint64_t line;
 	char *reason;
+};
+
+/* Offsets [from, to) of a partition that nothing accounts for: neither an object, nor a manifest,
+ * nor a letter of the sink. */
+struct lake_gap {
+	struct lake_part *part;
+	uint64_t from;
+	uint64_t to;
 };
 
 struct lake_input {
@@ -77,6 +107,8 @@ struct lake_input {
 	bool trial;			/* dead letters of the next run do not count */
 	struct lake_poison *poison;
 	size_t poison_count;
+	struct lake_gap *missing;	/* by lake_input_end() */
+	size_t missing_count;
 	pthread_mutex_t lock;		/* of `idle` */
 	struct lake_reading *idle;	/* buffers to be used again */
 	pthread_mutex_t letters_lock;	/* of the parts' letters */
@@ -84,11 +116,15 @@ struct lake_input {
 
 void lake_input_init(struct lake_input *input, struct store *store, const struct lake_table *table);
 void lake_input_release(struct lake_input *input);
-/* Known from here on; `done`: the last offset that is cleaned already, or -1. */
-struct lake_part *lake_input_part(struct lake_input *input, int32_t partition, int64_t done);
-/* Objects of a partition come in the order of their offsets. */
-void lake_input_add(struct lake_input *input, struct lake_part *part, uint64_t start,
-		    uint64_t size);
+/* Known from here on; `fresh`: nothing of it was ever cleaned, and `next` is 0. */
+struct lake_part *lake_input_part(struct lake_input *input, struct lake_partition where,
+				  bool fresh, uint64_t next);
+/* Objects of a partition come in the order of their offsets; `at` is where this one goes to among
+ * all: input->object_count, or before objects that begin behind it. */
+void lake_input_add(struct lake_input *input, struct lake_part *part,
+		    const struct lake_entry *entry, size_t at);
+/* All are added: find their manifests, which were put before them. */
+MUST_USE enum err_code lake_input_find_manifests(struct lake_input *input, struct err *err);
 
 /* The next run reads everything. */
 void lake_input_all(struct lake_input *input);
@@ -100,15 +136,17 @@ void lake_input_narrow(struct lake_input *input, uint64_t from, uint64_t to);
 void lake_input_poison(struct lake_input *input, uint64_t record, const char *reason);
 
 /*
- * After a run over everything: fill in each part's `end`. ERR_CORRUPT, naming the offsets: between
- * two objects records are missing that are no dead letters of the sink, or two objects overlap.
+ * After a run over everything: fill in each part's `end`, and what is missing. *ret_again: what was
+ * made of it does not count, because an object is not there or holds what another one has; clean
+ * once more, the input knows now.
  */
-MUST_USE enum err_code lake_input_end(struct lake_input *input, struct err *err);
-/* Drop what was collected. */
+MUST_USE enum err_code lake_input_end(struct lake_input *input, bool *ret_again, struct err *err);
+/* A letter for each gap. */
+MUST_USE enum err_code lake_input_tell_gaps(struct lake_input *input, struct err *err);
+/* Drop the letters that were collected. */
 void lake_input_forget(struct lake_input *input);
-/* Before the commit, … */
 MUST_USE enum err_code lake_input_write_dead(struct lake_input *input, struct err *err);
-/* … and after it: letters of others for what it passed go away. */
-MUST_USE enum err_code lake_input_settle(struct lake_input *input, struct err *err);
+/* They are committed: away with what others have written for the same records. */
+MUST_USE enum err_code lake_input_settle_dead(struct lake_input *input, struct err *err);
 
 #endif

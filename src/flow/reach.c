@@ -1,28 +1,26 @@
 #include "flow/reach.h"
 
 #include "base/mem.h"
-#include "broker/sequence.h"
 
-static bool follows_on(const struct reach_span *span, struct position first)
+static struct reach_span *last_span(struct reach *reach, const struct reach_span *like)
 {
-	struct position next = position_with_ordinal(span->last, position_ordinal(span->last) + 1);
-
-	return position_cmp(next, first) == 0;
+	for (size_t i = reach->count; i-- > 0;)
+		if (reach->spans[i].partition == like->partition &&
+		    reach->spans[i].generation == like->generation)
+			return &reach->spans[i];
+	return NULL;
 }
 
-void reach_note(struct reach *reach, int32_t partition, struct position first,
-		struct position last)
+void reach_note(struct reach *reach, const struct reach_span *span, bool follows)
 {
-	for (size_t i = 0; i < reach->count; i++) {
-		struct reach_span *span = &reach->spans[i];
+	struct reach_span *before = follows ? last_span(reach, span) : NULL;
 
-		if (span->partition == partition && follows_on(span, first)) {
-			span->last = last;
-			return;
-		}
+	if (before) {
+		before->last = span->last;
+		return;
 	}
 	reach->spans = xreallocarray(reach->spans, reach->count + 1, sizeof(*reach->spans));
-	reach->spans[reach->count++] = (struct reach_span){ partition, first, last };
+	reach->spans[reach->count++] = *span;
 }
 
 bool reach_has(const struct reach *reach, int32_t partition, struct position position)

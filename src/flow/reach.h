@@ -12,6 +12,7 @@
 
 struct reach_span {
 	int32_t partition;
+	uint32_t generation; /* of the topic; 1 of a stream */
 	struct position first;
 	struct position last;
 };
@@ -21,9 +22,9 @@ struct reach {
 	size_t count;
 };
 
-/* Spans of a partition come in its order; one that follows on another becomes part of it. */
-void reach_note(struct reach *reach, int32_t partition, struct position first,
-		struct position last);
+/* Spans of a partition come in its order. `follows`: nothing was missing between this one and the
+ * last one of its partition, and they become one. */
+void reach_note(struct reach *reach, const struct reach_span *span, bool follows);
 bool reach_has(const struct reach *reach, int32_t partition, struct position position);
 void reach_release(struct reach *reach);
 

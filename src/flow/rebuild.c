@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/time.h"
 #include "flow/batch.h"
+#include "flow/batch_find.h"
 #include "flow/rebuild_stream.h"
 #include "flow/dlq.h"
 #include "flow/reach.h"
@@ -171,30 +172,71 @@ static bool count_our_letter(void *user, const struct dlq_entry *entry)
 
 /* --- the commit --------------------------------------------------------------- */
 
-/* How far the batch is now, where that is further than it was; and the mark of this rebuild. */
-static size_t put_progress(const struct rebuild *rebuild, struct delta_txn *txns,
-			   char (*app_ids)[LAKE_APP_ID_MAX])
+/* Progress that goes into the commit: of each partition that was read again, and which object it
+ * stands in; and the mark of this rebuild. */
+struct rebuild_moves {
+	struct batch_ids *ids;
+	struct delta_step *steps;
+	size_t count;
+	struct delta_txn *txns;
+	size_t txn_count;
+};
+
+static void rebuild_moves_release(struct rebuild_moves *moves)
 {
-	size_t count = 0;
+	free(moves->ids);
+	free(moves->steps);
+	free(moves->txns);
+}
 
-	for (size_t i = 0; i < rebuild->reach.count && rebuild->place.kind == TOPIC_LOG; i++) {
-		int32_t partition = rebuild->reach.spans[i].partition;
-		int64_t was, now;
-		bool known = false;
+static void put_txn(struct rebuild_moves *moves, const char *app_id, int64_t version)
+{
+	moves->txns[moves->txn_count++] = (struct delta_txn){ .app_id = app_id, .version = version };
+}
 
-		lake_app_id(app_ids[count], TOPIC_LOG, rebuild->place.topic, partition, NULL);
-		for (size_t j = 0; j < count; j++)
-			known |= strcmp(app_ids[j], app_ids[count]) == 0;
-		was = delta_txn_version(rebuild->old, app_ids[count]);
-		now = delta_txn_version(rebuild->staged, app_ids[count]);
-		if (known || now <= was)
-			continue;
-		txns[count] = (struct delta_txn){ app_ids[count], now, was };
-		count++;
+/* How far the batch is now, where that is further than it was. */
+static enum err_code put_move(const struct rebuild *rebuild, struct rebuild_moves *moves,
+			      const struct lake_partition *where, struct err *err)
+{
+	struct batch_ids *ids = &moves->ids[moves->count];
+	struct delta_progress was, now;
+
+	batch_ids_init(ids, where);
+	for (size_t i = 0; i < moves->count; i++)
+		if (strcmp(moves->ids[i].progress, ids->progress) == 0)
+			return ERR_OK;
+	if (delta_progress(rebuild->old, ids->progress, &was, err) != ERR_OK ||
+	    delta_progress(rebuild->staged, ids->progress, &now, err) != ERR_OK)
+		return err->code;
+	if (!now.any || (was.any && position_cmp(now.position, was.position) <= 0))
+		return ERR_OK;
+	moves->steps[moves->count++] = (struct delta_step){ ids->progress, now, was };
+	put_txn(moves, ids->start, delta_txn_version(rebuild->staged, ids->start));
+	put_txn(moves, ids->bytes, delta_txn_version(rebuild->staged, ids->bytes));
+	return ERR_OK;
+}
+
+static enum err_code put_progress(const struct rebuild *rebuild, struct rebuild_moves *ret_moves,
+				  struct err *err)
+{
+	const struct reach *reach = &rebuild->reach;
+	struct rebuild_moves moves = {
+		.ids = xcalloc(reach->count + 1, sizeof(*moves.ids)),
+		.steps = xcalloc(reach->count + 1, sizeof(*moves.steps)),
+		.txns = xcalloc(2 * reach->count + 1, sizeof(*moves.txns)),
+	};
+	enum err_code code = ERR_OK;
+
+	for (size_t i = 0; i < reach->count && rebuild->place.kind == TOPIC_LOG; i++) {
+		struct lake_partition where = { rebuild->place.topic, reach->spans[i].partition,
+						reach->spans[i].generation };
+
+		if (code == ERR_OK)
+			code = put_move(rebuild, &moves, &where, err);
 	}
-	txns[count++] = (struct delta_txn){ STAGING_APP_ID, delta_version(rebuild->old) + 1,
-					    delta_txn_version(rebuild->old, STAGING_APP_ID) };
-	return count;
+	put_txn(&moves, STAGING_APP_ID, delta_version(rebuild->old) + 1);
+	*ret_moves = moves;
+	return code;
 }
 
 static enum err_code rebuild_commit(struct rebuild *rebuild, struct err *err)
@@ -203,12 +245,11 @@ static enum err_code rebuild_commit(struct rebuild *rebuild, struct err *err)
 	size_t removes = delta_file_count(old), adds = delta_file_count(staged);
 	const char **remove = xcalloc(removes + 1, sizeof(*remove));
 	struct delta_add *add = xcalloc(adds + 1, sizeof(*add));
-	struct delta_txn *txns = xcalloc(rebuild->reach.count + 1, sizeof(*txns));
-	char (*app_ids)[LAKE_APP_ID_MAX] = xcalloc(rebuild->reach.count + 1, sizeof(*app_ids));
-	struct delta_commit commit = { .operation = "WRITE", .adds = add, .txns = txns,
-				       .removes = remove, .remove_count = removes };
+	struct rebuild_moves moves = { 0 };
+	struct delta_commit commit = { .operation = "WRITE", .adds = add, .removes = remove,
+				       .remove_count = removes };
 	int64_t version;
-	enum err_code code;
+	enum err_code code = put_progress(rebuild, &moves, err);
 
 	for (size_t i = 0; i < removes; i++)
 		remove[i] = delta_file(old, i)->path;
@@ -217,10 +258,13 @@ static enum err_code rebuild_commit(struct rebuild *rebuild, struct err *err)
 	if (rebuild->kept.add.rows > 0)
 		add[adds++] = rebuild->kept.add;
 	commit.add_count = adds;
-	commit.txn_count = put_progress(rebuild, txns, app_ids);
-	code = delta_replace(old, &commit, delta_version(old), &version, err);
-	free(app_ids);
-	free(txns);
+	commit.steps = moves.steps;
+	commit.step_count = moves.count;
+	commit.txns = moves.txns;
+	commit.txn_count = moves.txn_count;
+	if (code == ERR_OK)
+		code = delta_replace(old, &commit, delta_version(old), &version, err);
+	rebuild_moves_release(&moves);
 	free(add);
 	free(remove);
 	return code;

@@ -39,18 +39,31 @@ static void put_old_rows(struct buf *sql, const struct rebuild_rows_options *opt
 	buf_add_str(sql, ") AS old");
 }
 
+/* As it stands in _offset. */
+static void span_text(const struct reach_span *span, struct position at,
+		      char text[LAKE_OFFSET_TEXT_MAX])
+{
+	uint64_t offset;
+
+	if (span->generation > 1 && lake_offset(at, &offset))
+		(void)lake_offset_text(span->generation, offset, text);
+	else
+		(void)position_text(at, text);
+}
+
 /* Within a partition, offsets as text are in the order of the log. */
 static void put_unreached(struct buf *sql, const struct rebuild_rows_options *options)
 {
-	char partition[PARTITION_TEXT_MAX], first[POSITION_TEXT_MAX], last[POSITION_TEXT_MAX];
+	char partition[PARTITION_TEXT_MAX], first[LAKE_OFFSET_TEXT_MAX];
+	char last[LAKE_OFFSET_TEXT_MAX];
 
 	buf_add_str(sql, " WHERE NOT EXISTS (SELECT 1 FROM (VALUES ('', '', '')");
 	for (size_t i = 0; i < options->reach->count; i++) {
 		const struct reach_span *span = &options->reach->spans[i];
 
 		(void)partition_text(options->place->kind, span->partition, partition);
-		(void)position_text(span->first, first);
-		(void)position_text(span->last, last);
+		span_text(span, span->first, first);
+		span_text(span, span->last, last);
 		buf_addf(sql, ", ('%s', '%s', '%s')", partition, first, last);
 	}
 	buf_add_str(sql, ") AS reach(p, first, last) WHERE p = old._partition"

@@ -8,6 +8,7 @@
 #include "base/stop.h"
 #include "base/time.h"
 #include "delta/delta.h"
+#include "flow/census.h"
 #include "flow/dlq.h"
 #include "flow/poison.h"
 #include "flow/replayed.h"
@@ -318,7 +319,7 @@ static bool replay_look_at(void *user, const struct dlq_entry *entry)
 	if (slice_is(entry->stage, "sink"))
 		replay->report->sink += lake_table_leads(table);
 	if (!slice_is(entry->stage, stage) || !slice_is(entry->table, table->model->model.name) ||
-	    !is_settled(replay, entry))
+	    census_is_loss(entry) || !is_settled(replay, entry))
 		return true;
 	replay_take_letter(replay, entry);
 	if (replay->count < CHUNK_LETTERS && replay->bytes < CHUNK_BYTES)

@@ -35,8 +35,53 @@ def test_only_what_is_new_is_cleaned(lake):
     assert lake.batch()["tables"]["geo"]["objects"] == 0
     assert offsets(lake) == [("0", i) for i in range(6)]
     txns = [action["txn"] for commit in commits(lake) for action in commit if "txn" in action]
-    assert [(txn["appId"], txn["version"]) for txn in txns] == [
-        (f"pinpipe/batch/{ID}.geo/0", 2), (f"pinpipe/batch/{ID}.geo/0", 5)]
+    progress = f"pinpipe/batch/{ID}.geo/0"
+    assert [txn["version"] for txn in txns if txn["appId"] == progress] == [2, 5]
+    assert [txn["version"] for txn in txns if txn["appId"] == f"{progress}/object"] == [0, 5]
+
+
+def test_what_is_landed_again_longer(lake):
+    """The newest object went, and the sink, which knows of it by the lake alone, ends it elsewhere."""
+    lake.put("geo", geo(0, 3))
+    lake.put("geo", geo(3, 1), 3)
+    lake.batch()
+    lake.put("geo", geo(3, 2), 3)
+    report = lake.batch()["tables"]["geo"]
+    assert (report["objects"], report["rows"]) == (1, 1)
+    lake.put("geo", geo(5, 1), 5)
+    assert lake.batch()["tables"]["geo"]["rows"] == 1
+    assert offsets(lake) == [("0", i) for i in range(6)]
+    assert lake.batch()["tables"]["geo"]["objects"] == 0
+
+
+def test_what_is_landed_again_from_further_back(lake):
+    """Two objects went, and one came."""
+    for start in (0, 3, 4):
+        lake.put("geo", geo(start, 3 if start == 0 else 1), start)
+    path = lake.put("geo", geo(5, 1), 5)
+    lake.batch()
+    path.unlink()
+    path.with_name(path.name.replace("0000000005", "0000000004")).unlink()
+    lake.put("geo", geo(3, 4), 3)
+    assert lake.batch()["tables"]["geo"]["rows"] == 1
+    lake.put("geo", geo(7, 2), 7)
+    assert lake.batch()["tables"]["geo"]["rows"] == 2
+    assert offsets(lake) == [("0", i) for i in range(9)]
+
+
+def test_a_table_that_does_not_say_which_object(lake):
+    """Its commits are older than that; what the object before holds is found when it is missed."""
+    lake.put("geo", geo(0, 2))
+    lake.batch()
+    log = sorted((lake.dir / "lake" / "tables" / f"{ID}_geo_clean" / "_delta_log").glob("*.json"))
+    for path in log:
+        path.write_text("".join(line for line in path.read_text().splitlines(keepends=True)
+                                if "/object" not in line and "/bytes" not in line))
+    lake.put("geo", geo(0, 4))
+    lake.put("geo", geo(4, 1), 4)
+    assert lake.batch()["tables"]["geo"]["rows"] == 3
+    assert offsets(lake) == [("0", i) for i in range(5)]
+    assert lake.letters("geo") == {}
 
 
 def test_partitions_each_have_their_progress(lake):
@@ -87,35 +132,109 @@ def test_an_empty_object_is_told_once_and_passed_over(lake, real):
     assert [offset for _, offset in offsets(lake)] == list(range(real + 4))
 
 
-def test_a_hole_is_an_error_that_names_it(lake):
+def gaps(lake, table="geo"):
+    """(first, last, reason) of the letters that tell of a range, and all letters once."""
+    found = []
+    for path in sorted((lake.dir / "lake" / "dlq" / f"{ID}.{table}").rglob("*.ndjson")):
+        for line in path.read_text().splitlines():
+            letter = json.loads(line)
+            if letter["stage"] == "batch":
+                found.append((int(letter["offset"]), int(letter.get("last", letter["offset"])), letter["reason"]))
+    return sorted(found)
+
+
+def test_a_gap_is_told_once_and_the_batch_goes_on(lake):
     lake.put("geo", geo(0, 2))
     lake.put("geo", geo(5, 2), 5)
-    failed = lake.batch(status=1)
-    assert f'"{ID}.geo" partition 0: offsets 2 to 4 are in no object' in failed.stderr
-    assert offsets(lake) == []
-    lake.put("geo", geo(2, 3), 2)
+    lake.put("pin", [{"index": 1}])
+    done = lake.run("batch", "--dir", lake.dir)
+    assert f'"{ID}.geo" partition 0: offsets 2 to 4 are in no object of the lake' in done.stderr
+    assert offsets(lake) == [("0", i) for i in (0, 1, 5, 6)] and offsets(lake, "pin") == [("0", 0)]
+    assert gaps(lake) == [(2, 4, "in no object of the lake")]
+    lake.put("geo", geo(7, 1), 7)
+    done = lake.run("batch", "--dir", lake.dir)
+    assert "in no object" not in done.stderr
+    lake.put("geo", geo(9, 1), 9)
     lake.batch()
-    assert offsets(lake) == [("0", i) for i in range(7)]
+    assert gaps(lake) == [(2, 4, "in no object of the lake"), (8, 8, "in no object of the lake")]
+    assert offsets(lake) == [("0", i) for i in (0, 1, 5, 6, 7, 9)]
 
 
-def test_dead_letters_of_the_sink_fill_a_hole(lake):
+def sink_letters(lake, name, *offsets):
+    directory = lake.dir / "lake" / "dlq" / f"{ID}.geo" / "partition=0"
+    directory.mkdir(parents=True, exist_ok=True)
+    letters = [{"topic": f"{ID}.geo", "partition": "0", "offset": f"{i:020}", "stage": "sink", "reason": "not JSON",
+                "timestamp_ms": 1, "value": "eA=="} for i in offsets]
+    (directory / name).write_text("".join(json.dumps(letter) + "\n" for letter in letters))
+
+
+def test_dead_letters_of_the_sink_fill_a_gap(lake):
+    """By what the name of their object says that the sink went over; of older names, by themselves."""
     lake.put("geo", geo(0, 2))
     lake.put("geo", geo(4, 1), 4)
-    directory = lake.dir / "lake" / "dlq" / f"{ID}.geo" / "partition=0"
-    directory.mkdir(parents=True)
-    letters = [{"topic": f"{ID}.geo", "partition": "0", "offset": f"{i:020}", "stage": "sink", "reason": "not JSON",
-                "timestamp_ms": 1, "value": "eA=="} for i in (2, 3)]
-    path = directory / f"{ID}.geo+0+0000000002.ndjson"
-    path.write_text(json.dumps(letters[0]) + "\n")
-    assert "only 1 of them" in lake.batch(status=1).stderr
-    path.write_text("".join(json.dumps(letter) + "\n" for letter in letters))
+    sink_letters(lake, f"{ID}.geo+0+0000000002.ndjson", 2, 3)
     assert lake.batch()["tables"]["geo"]["rows"] == 3
+    lake.put("geo", geo(9, 1), 9)
+    sink_letters(lake, f"{4:020}-{8:020}.ndjson", 6)
+    assert lake.batch()["tables"]["geo"]["rows"] == 1
+    assert gaps(lake) == []
+    lake.put("geo", geo(12, 1), 12)
+    sink_letters(lake, f"{ID}.geo+0+0000000010.ndjson", 10)
+    lake.batch()
+    assert gaps(lake) == [(11, 11, "in no object of the lake")]
 
 
-def test_objects_that_overlap(lake):
+def test_objects_that_overlap_give_each_record_once(lake):
     lake.put("geo", geo(0, 3))
-    lake.put("geo", geo(2, 2), 2)
-    assert "begins before the one before it ends" in lake.batch(status=1).stderr
+    lake.put("geo", geo(2, 3), 2)
+    lake.put("geo", geo(3, 1), 3)
+    assert lake.batch()["tables"]["geo"]["rows"] == 5
+    lake.put("geo", geo(5, 1), 5)
+    assert lake.batch()["tables"]["geo"]["rows"] == 1
+    assert offsets(lake) == [("0", i) for i in range(6)]
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def manifest(lake, path, start, after, runs):
+    """What the sink puts beside an object whose lines are not the offsets from its start on."""
+    directory = lake.dir / "lake" / "manifests" / f"{ID}.geo" / "partition=0"
+    directory.mkdir(parents=True, exist_ok=True)
+    name = f"{start:020}+{crc32c(path.read_bytes()):08x}.json"
+    (directory / name).write_text(json.dumps({
+        "key": str(path.relative_to(lake.dir / "lake")), "after": after if after is None else f"{after:020}",
+        "runs": [[f"{first:020}", count] for first, count in runs]}, separators=(",", ":")) + "\n")
+
+
+def test_a_manifest_says_which_offsets_the_lines_have(lake):
+    manifest(lake, lake.put("geo", geo(0, 6)), 0, None, [(0, 2), (5, 1), (9, 3)])
+    manifest(lake, lake.put("geo", geo(6, 2), 20), 20, 11, [(20, 2)])
+    lake.put("geo", [*geo(8, 1), "no row"], 22)
+    assert lake.batch()["tables"]["geo"]["rows"] == 9
+    assert [offset for _, offset in offsets(lake)] == [0, 1, 5, 9, 10, 11, 20, 21, 22]
+    assert [row["ind"] for row in lake.sql("SELECT ind FROM geo_all ORDER BY _offset")] == list(range(9))
+    assert [gap[:2] for gap in gaps(lake)] == [(23, 23)]
+    manifest(lake, lake.put("geo", geo(9, 1), 40), 40, 30, [(40, 1)])
+    lake.batch()
+    assert [gap[:2] for gap in gaps(lake)][1:] == [(24, 30)]
+
+
+def test_an_object_that_its_manifest_does_not_fit_stops_its_partition_alone(lake):
+    lake.put("geo", geo(0, 2))
+    manifest(lake, lake.put("geo", geo(2, 3), 2), 2, None, [(2, 1), (8, 1)])
+    lake.put("geo", geo(9, 1), 9)
+    lake.put("geo", geo(0, 4), partition=1)
+    failed = lake.batch(status=None)
+    assert failed.returncode == 1 and "partition 0" in failed.stderr
+    assert offsets(lake) == [("0", 0), ("0", 1)] + [("1", i) for i in range(4)]
+    assert (lake.dir / "lake" / "results" / "users_joined_by_year.json").exists()
 
 
 def test_a_last_line_without_its_end(lake):

@@ -1,0 +1,303 @@
+#include "flow/check_topic.h"
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "flow/log_read.h"
+
+#include <inttypes.h>
+
+enum { TAIL_BYTES = 256 << 10, OBJECT_BYTES_MAX = 1 << 30, RECORD_BYTES_MAX = 64 << 20 };
+
+/* The end of the newest object: lines that are to be those of the log. */
+struct log_tail {
+	struct buf text;	/* from the beginning of a line on */
+	struct slice rest;
+	uint64_t line;		/* of the object, that `rest` begins with */
+};
+
+/* One partition, as its records come. */
+struct log_check {
+	struct checking *checking;
+	struct check_part *part;
+	struct log_tail tail;	/* of a topic */
+	struct json_parser *parser;
+	bool differs;		/* told */
+	uint64_t beyond;	/* records that no table, or no object, is done with */
+	bool any;		/* a record came */
+};
+
+/* --- the newest lines of the lake ------------------------------------------ */
+
+static enum err_code get_tail(struct log_check *check, uint64_t from, struct err *err)
+{
+	const struct check_part *part = check->part;
+	struct buf key;
+	enum err_code code;
+
+	buf_init(&key, STORE_KEY_MAX + 1);
+	lake_object_key(&key, part->where, part->newest.start);
+	buf_clear(&check->tail.text);
+	code = store_get(check->checking->options->store, buf_cstr(&key), from, UINT64_MAX,
+			 &check->tail.text, err);
+	buf_release(&key);
+	return code;
+}
+
+/* A piece of the object's end that holds at least one whole line; all of it, if need be. */
+static enum err_code load_tail(struct log_check *check, struct err *err)
+{
+	const struct lake_entry *newest = &check->part->newest;
+	uint64_t from = newest->size > TAIL_BYTES ? newest->size - TAIL_BYTES : 0;
+	enum err_code code = get_tail(check, from, err);
+	struct slice rest = buf_slice(&check->tail.text);
+	const char *end;
+
+	if (code != ERR_OK)
+		return code;
+	end = from > 0 ? memchr(rest.ptr, '\n', rest.len) : NULL;
+	if (end && end + 1 < rest.ptr + rest.len) {
+		rest = slice_from(rest, (size_t)(end + 1 - rest.ptr));
+	} else if (from > 0) {
+		code = get_tail(check, 0, err);
+		rest = buf_slice(&check->tail.text);
+	}
+	check->tail.rest = rest;
+	check->tail.line = check->part->newest_lines - manifest_count_lines(rest);
+	return code;
+}
+
+static uint64_t tail_offset(const struct log_check *check)
+{
+	const struct check_part *part = check->part;
+
+	return manifest_offset(&part->newest_manifest, check->tail.line);
+}
+
+static struct slice tail_take(struct log_tail *tail)
+{
+	const char *end = memchr(tail->rest.ptr, '\n', tail->rest.len);
+	size_t len = end ? (size_t)(end - tail->rest.ptr) : tail->rest.len;
+	struct slice line = slice_of(tail->rest.ptr, len);
+
+	tail->rest = slice_from(tail->rest, len + (end != NULL));
+	tail->line++;
+	return line;
+}
+
+/* --- is it the same ---------------------------------------------------------- */
+
+static void tell_difference(struct log_check *check, struct position position)
+{
+	char text[POSITION_TEXT_MAX];
+
+	if (check->differs)
+		return;
+	check->differs = true;
+	check->part->holes = true;
+	(void)position_text(position, text);
+	check_fault(check->checking,
+		    "partition %d of \"%s\": the record at offset %s in the log is not the one that the "
+		    "lake has: one of them is of another history",
+		    check->part->where.id, check->checking->topic, text);
+}
+
+/* As the sink would write it. */
+static bool is_line(struct log_check *check, struct slice value, struct slice line)
+{
+	struct json root;
+	struct buf text;
+	struct err err;
+	bool same;
+
+	buf_init(&text, RECORD_BYTES_MAX);
+	if (value.ptr && json_parse(check->parser, value, &root, &err) == ERR_OK)
+		json_put(&text, root);
+	same = slice_eq(buf_slice(&text), line);
+	buf_release(&text);
+	return same;
+}
+
+/* A line that the log has no record of is one that it let go of. */
+static void compare_line(struct log_check *check, const struct record *record, uint64_t offset)
+{
+	while (check->tail.rest.len > 0 && tail_offset(check) <= offset) {
+		bool same = tail_offset(check) == offset;
+		struct slice line = tail_take(&check->tail);
+
+		if (same && !is_line(check, record->value, line))
+			tell_difference(check, record->position);
+	}
+}
+
+static void take_logged(struct log_check *check, const struct reader_event *event,
+			const struct record *record)
+{
+	struct checking *checking = check->checking;
+	struct check_part *part = check->part;
+	bool done = check_is_done(part, record->position);
+	uint64_t offset = 0;
+
+	if (!check->any && checking->kind == TOPIC_STREAM)
+		part->from = record->position;
+	check->any = true;
+	if (checking->kind == TOPIC_LOG && lake_offset(record->position, &offset)) {
+		compare_line(check, record, offset);
+		if (checking->table_count == 0)
+			done = part->any_end && offset < part->end;
+	} else if (done) {
+		check_sum_add(&part->expected, record->position);
+		if (position_cmp(record->position, part->done) == 0 &&
+		    !delta_lineage_is(part->lineage, event->lineage))
+			tell_difference(check, record->position);
+	}
+	check->beyond += !done || part->other;
+}
+
+static void tell_ahead(struct log_check *check)
+{
+	struct check_part *part = check->part;
+
+	if (part->other || check->differs)
+		return;
+	part->holes = true;
+	check_fault(check->checking,
+		    "partition %d of \"%s\": the lake holds records that were never in this log, which "
+		    "ends before them",
+		    part->where.id, check->checking->topic);
+}
+
+/* The end of the log: the lake cannot have come further. */
+static void take_end(struct log_check *check, struct position end)
+{
+	const struct check_part *part = check->part;
+	uint64_t next;
+
+	if ((part->any_done && position_cmp(part->done, end) >= 0) ||
+	    (part->any_end && lake_offset(end, &next) && part->end > next))
+		tell_ahead(check);
+}
+
+static enum err_code take_log_event(struct log_place *place, const struct reader_event *event,
+				    struct err *err)
+{
+	struct log_check *check = place->user;
+
+	(void)err;
+	for (size_t i = 0; event->kind == READER_RECORDS && i < event->count; i++)
+		take_logged(check, event, &event->records[i]);
+	if (event->kind == READER_CAUGHT_UP)
+		take_end(check, event->last);
+	return ERR_OK;
+}
+
+/* --- where to begin ------------------------------------------------------------ */
+
+/*
+ * What retention let go of before the sink had it, and no letter tells: the sink will, when it comes
+ * there.
+ */
+static void check_lost(struct checking *checking, const struct check_part *part,
+		       const struct partition_info *info)
+{
+	uint64_t first;
+
+	if (part->any_end && !part->other && lake_offset(info->first, &first) && part->end < first)
+		check_fault(checking,
+			    "partition %d of \"%s\": offsets %" PRIu64 " to %" PRIu64
+			    " left the log and never reached the lake",
+			    part->where.id, checking->topic, part->end, first - 1);
+}
+
+/* A topic is read from its newest lines on, or from where the tables are if that is before. */
+static enum err_code begin_topic(struct log_check *check, const struct partition_info *info,
+				 struct reader_start *ret_start, struct err *err)
+{
+	struct check_part *part = check->part;
+	struct position from = info->first;
+	uint64_t at = part->end;
+	enum err_code code = ERR_OK;
+
+	check_lost(check->checking, part, info);
+	if (part->other || !part->any_end)
+		return ERR_OK;
+	if (part->newest.size > 0) {
+		code = load_tail(check, err);
+		if (code != ERR_OK)
+			return code;
+		at = tail_offset(check);
+	}
+	if (check->checking->table_count > 0 && part->done_end < at)
+		at = part->done_end;
+	if (position_cmp(lake_position(at), from) <= 0)
+		return ERR_OK;
+	/* Beyond its end a log cannot be asked; that it ends before is told at the end. */
+	if (info->next_known && position_cmp(lake_position(at), info->next) > 0)
+		*ret_start = (struct reader_start){ .kind = START_NEXT };
+	else
+		*ret_start = (struct reader_start){ .kind = START_AT,
+						    .position = lake_position(at) };
+	return ERR_OK;
+}
+
+static enum err_code log_check_begin(struct checking *checking, const struct partition_info *info,
+				     struct log_check *check, struct log_place *place)
+{
+	check->checking = checking;
+	buf_init(&check->tail.text, OBJECT_BYTES_MAX);
+	check->part->from = info->first;
+	checking->counts.end_unknown |= !info->next_known;
+	*place = (struct log_place){ .topic = { checking->kind, checking->topic },
+				     .partition = info->id,
+				     .start = { .kind = START_FIRST },
+				     .user = check };
+	if (checking->kind == TOPIC_LOG)
+		return begin_topic(check, info, &place->start, checking->err);
+	return ERR_OK;
+}
+
+static void count_beyond(struct checking *checking, const struct log_check *checks, size_t count)
+{
+	uint64_t beyond = 0;
+
+	for (size_t i = 0; i < count; i++)
+		beyond += checks[i].beyond;
+	if (checking->table_count == 0 && checking->kind == TOPIC_STREAM)
+		checking->counts.unread = beyond; /* nothing is made of a stream but tables */
+	else
+		checking->counts.behind = beyond;
+}
+
+enum err_code check_log(struct checking *checking)
+{
+	size_t count = (size_t)checking->info.partition_count;
+	struct log_check *checks = xcalloc(count + 1, sizeof(*checks));
+	struct log_place *places = xcalloc(count + 1, sizeof(*places));
+	struct json_parser *parser = json_parser_new(RECORD_BYTES_MAX);
+	enum err_code code = ERR_OK;
+
+	/* First all parts: finding one more may move those that were found. */
+	for (size_t i = 0; i < count && code == ERR_OK; i++)
+		if (!check_newest_part(checking, checking->info.partitions[i].id))
+			code = checking->code;
+	for (size_t i = 0; i < count && code == ERR_OK; i++) {
+		const struct partition_info *info = &checking->info.partitions[i];
+
+		checks[i].part = check_newest_part(checking, info->id);
+		checks[i].parser = parser;
+		code = log_check_begin(checking, info, &checks[i], &places[i]);
+	}
+	if (code == ERR_OK)
+		code = log_read(checking->options->broker, places, count, take_log_event,
+				checking->err);
+	for (size_t i = 0; i < count && code == ERR_OK; i++)
+		if (places[i].beyond)
+			tell_ahead(&checks[i]);
+	if (code == ERR_OK)
+		count_beyond(checking, checks, count);
+	for (size_t i = 0; i < count; i++)
+		buf_release(&checks[i].tail.text);
+	json_parser_free(parser);
+	free(places);
+	free(checks);
+	return code;
+}
