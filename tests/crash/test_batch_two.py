@@ -2,7 +2,6 @@
 
 import json
 import random
-import subprocess
 import sys
 import pathlib
 import time
@@ -11,7 +10,6 @@ import pytest
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "sql"))
 from lake import Lake, put  # noqa: E402
-from conftest import clean_environment, die_with_parent  # noqa: E402
 
 ROUNDS, PER_OBJECT, OBJECTS = 12, 40, 3
 KEYS = {"pin": "index", "geo": "ind", "user": "ind"}
@@ -20,8 +18,8 @@ KEYS = {"pin": "index", "geo": "ind", "user": "ind"}
 class Two:
     """One lake, and two directories to work from."""
 
-    def __init__(self, pinpipe, run, top):
-        self.pinpipe, self.top, self.total = pinpipe, top, 0
+    def __init__(self, start, run, top):
+        self.starter, self.top, self.total = start, top, 0
         self.lake = Lake(run, top / "a")
         self.url = f"file:{top / 'a' / 'lake'}"
 
@@ -35,10 +33,7 @@ class Two:
 
     def start(self, name):
         (self.top / name).mkdir(exist_ok=True)
-        return subprocess.Popen(
-            [self.pinpipe, "batch", "--dir", self.top / name, "--lake", self.url],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            env=clean_environment(), cwd=self.top, preexec_fn=die_with_parent)
+        return self.starter("batch", "--dir", self.top / name, "--lake", self.url)
 
     def check(self):
         """Each offset is a row once, or counts as a dead letter once."""
@@ -51,9 +46,9 @@ class Two:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_two_batches_on_one_lake(pinpipe, run, tmp_path, seed):
+def test_two_batches_on_one_lake(start, run, tmp_path, seed):
     rng = random.Random(seed)
-    two = Two(pinpipe, run, tmp_path)
+    two = Two(start, run, tmp_path)
     for nth in range(ROUNDS):
         two.post()
         workers = [two.start("a"), two.start("b")]
@@ -62,22 +57,19 @@ def test_two_batches_on_one_lake(pinpipe, run, tmp_path, seed):
             for worker in rng.sample(workers, rng.choice((1, 2))):
                 worker.kill()
         for worker in workers:
-            _, said = worker.communicate(timeout=120)
-            assert worker.returncode in (0, -9), said.decode()
+            assert worker.process.wait(120) in (0, -9), worker.said()
     for name in ("a", "b"):
-        done = two.start(name)
-        _, said = done.communicate(timeout=120)
-        assert done.returncode == 0, said.decode()
+        last = two.start(name)
+        assert last.process.wait(120) == 0, last.said()
     two.check()
 
 
-def test_the_loser_of_a_race_goes_on(pinpipe, run, tmp_path):
+def test_the_loser_of_a_race_goes_on(start, run, tmp_path):
     """Both begin at once, again and again; nobody fails, and nothing is cleaned twice."""
-    two = Two(pinpipe, run, tmp_path)
+    two = Two(start, run, tmp_path)
     for _ in range(6):
         two.post()
         workers = [two.start("a"), two.start("b")]
         for worker in workers:
-            _, said = worker.communicate(timeout=120)
-            assert worker.returncode == 0, said.decode()
+            assert worker.process.wait(120) == 0, worker.said()
         two.check()

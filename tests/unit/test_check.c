@@ -10,7 +10,7 @@ static void say_fault(void *user, const char *what)
 	print_message("fault: %s\n", what);
 }
 
-/* The topic of pins with as many records as racing_put_pins() puts. */
+/* The topic of pins with the records that racing_put_pins() puts. */
 static struct broker *make_log(struct ended *ended)
 {
 	static const struct topic_ref pins = { TOPIC_LOG, "id.pin" };
@@ -18,8 +18,12 @@ static struct broker *make_log(struct ended *ended)
 	struct err err;
 
 	assert_ok(create_topic(broker, pins, 1, &err));
-	for (int i = 0; i < 3; i++)
-		assert_int_equal(append_text(broker, ended, pins, 0, "{}").code, ERR_OK);
+	for (int i = 0; i < 3; i++) {
+		char pin[32];
+
+		(void)snprintf(pin, sizeof(pin), "{\"index\":%d}", i);
+		assert_int_equal(append_text(broker, ended, pins, 0, pin).code, ERR_OK);
+	}
 	return broker;
 }
 
