@@ -142,7 +142,8 @@ static bool take_object(void *user, const struct lake_entry *entry)
 
 /* From the object on that the last offset is in; where the table does not say which, from the next
  * offset on. */
-static enum err_code list_objects(const struct batch_finder *finder, struct new_objects *new, struct err *err)
+static enum err_code list_objects(const struct batch_finder *finder, struct new_objects *new,
+				  struct err *err)
 {
 	uint64_t from = new->held.size > 0 ? new->held.start : new->part->next;
 
@@ -189,7 +190,8 @@ static void batch_find_read_held(const struct batch_finder *finder, const struct
 	bytes = delta_txn_version(finder->delta, ids.bytes);
 	/* After another's progress, which says nothing of objects, it may be any. */
 	if (!part->fresh && start >= 0 && bytes > 0 && (uint64_t)start < part->next)
-		*ret_held = (struct lake_entry){ .start = (uint64_t)start, .size = (uint64_t)bytes };
+		*ret_held = (struct lake_entry){ .start = (uint64_t)start,
+						 .size = (uint64_t)bytes };
 }
 
 /*

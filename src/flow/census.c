@@ -90,7 +90,7 @@ static bool census_count_letter(void *user, const struct dlq_entry *entry)
 {
 	struct census_row *row = user;
 
-	if (census_is_loss(entry))	/* there is no record of it that could be counted anywhere */
+	if (census_is_loss(entry))	/* no record of it can be counted anywhere */
 		return true;
 	row->dead++;
 	row->unlanded += slice_is(entry->stage, "sink");
@@ -149,7 +149,7 @@ static enum err_code count_topic(struct store *store, const char *id,
 /* --- the log, all of it in one pass ---------------------------------------- */
 
 /* The mark of a partition in an earlier census: where its log ended then. */
-static const struct census_mark *mark_of(const struct census *since, const char *uid,
+static const struct census_mark *census_mark_of(const struct census *since, const char *uid,
 					 int32_t partition)
 {
 	for (size_t i = 0; since && i < since->mark_count; i++)
@@ -170,7 +170,7 @@ static void add_mark(struct census_reading *reading, struct topic_ref topic, con
 		     const struct partition_info *info, const struct census *since, size_t row)
 {
 	struct census *census = reading->census;
-	const struct census_mark *before = mark_of(since, uid, info->id);
+	const struct census_mark *before = census_mark_of(since, uid, info->id);
 	struct census_mark mark = { .kind = topic.kind, .row = row, .partition = info->id };
 	struct log_place place = { .topic = topic, .partition = info->id,
 				   .start = { .kind = since ? START_FIRST : START_NEXT } };
@@ -225,8 +225,9 @@ static enum err_code count_log(struct broker *broker, const char *id, const stru
 			       struct census *census, struct err *err)
 {
 	struct census_reading reading = { .census = census };
-	struct lake_table *tables = /* the places borrow their names */
-		xcalloc(census->count[TOPIC_LOG] + census->count[TOPIC_STREAM] + 1, sizeof(*tables));
+	size_t count = census->count[TOPIC_LOG] + census->count[TOPIC_STREAM];
+	/* The places borrow their names. */
+	struct lake_table *tables = xcalloc(count + 1, sizeof(*tables));
 	struct lake_table *table = tables;
 	enum err_code code = ERR_OK;
 
@@ -235,8 +236,8 @@ static enum err_code count_log(struct broker *broker, const char *id, const stru
 			code = lake_table_init(table, census->models[kind][i],
 					       (enum topic_kind)kind, id, err);
 			if (code == ERR_OK)
-				code = mark_topic(&reading, broker, lake_table_topic(table), since, i,
-						  err);
+				code = mark_topic(&reading, broker, lake_table_topic(table), since,
+						  i, err);
 		}
 	for (size_t i = 0; i < census->mark_count; i++)
 		reading.places[i].user = &reading;

@@ -167,7 +167,7 @@ static void tell_ahead(struct log_check *check)
 }
 
 /* The end of the log: the lake cannot have come further. */
-static void take_end(struct log_check *check, struct position end)
+static void check_take_end(struct log_check *check, struct position end)
 {
 	const struct check_part *part = check->part;
 	uint64_t next;
@@ -186,15 +186,15 @@ static enum err_code take_log_event(struct log_place *place, const struct reader
 	for (size_t i = 0; event->kind == READER_RECORDS && i < event->count; i++)
 		take_logged(check, event, &event->records[i]);
 	if (event->kind == READER_CAUGHT_UP)
-		take_end(check, event->last);
+		check_take_end(check, event->last);
 	return ERR_OK;
 }
 
 /* --- where to begin ------------------------------------------------------------ */
 
 /*
- * What retention let go of before the sink had it, and no letter tells: the sink will, when it comes
- * there.
+ * What retention let go of before the sink had it, and no letter tells: the sink will, when it
+ * comes there.
  */
 static void check_lost(struct checking *checking, const struct check_part *part,
 		       const struct partition_info *info)

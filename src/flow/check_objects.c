@@ -40,7 +40,9 @@ static bool letters_start(const struct dlq_key *key, uint64_t *ret_start)
 {
 	uint64_t from = 0;
 
-	if (key->table.ptr || (!key->old && !key->range.begins && !lake_offset(key->range.from, &from)))
+	if (key->table.ptr)
+		return false;
+	if (!key->old && !key->range.begins && !lake_offset(key->range.from, &from))
 		return false;
 	*ret_start = key->old ? key->start : key->range.begins ? 0 : from + 1;
 	return true;
@@ -55,7 +57,7 @@ static bool note_letters(void *user, const struct store_entry *entry)
 
 	if (dlq_key_parse(entry->key, &key) &&
 	    partition_parse(TOPIC_LOG, key.partition, &partition) && letters_start(&key, &start))
-		note_front(check_part_of(checking, partition, 1), start);
+		note_front(check_part_of(checking, partition, key.generation), start);
 	return checking->code == ERR_OK;
 }
 
@@ -117,13 +119,14 @@ static void meet_letters(struct checking *checking, struct check_part *part, uin
 			    part->where.id, checking->topic, part->sink[i]);
 }
 
-static void take_run(struct check_walk *walk, uint64_t first, uint64_t count)
+static void check_take_run(struct check_walk *walk, uint64_t first, uint64_t count)
 {
 	expect_run(walk->part, first, count);
 	meet_letters(walk->checking, walk->part, first, count);
 }
 
-/* Its lines, and which offsets they have; the bytes are read whole only where a manifest may say. */
+/* Its lines, and which offsets they have; the bytes are read whole only where a manifest may
+ * say. */
 static enum err_code read_object(struct check_walk *walk, const char *key,
 				 const struct lake_entry *entry, struct manifest *ret_manifest,
 				 uint64_t *ret_lines)
@@ -152,9 +155,9 @@ static void take_lines(struct check_walk *walk, const struct lake_entry *entry,
 	struct check_part *part = walk->part;
 
 	if (manifest->run_count == 0)
-		take_run(walk, entry->start, lines);
+		check_take_run(walk, entry->start, lines);
 	for (size_t i = 0; i < manifest->run_count; i++)
-		take_run(walk, manifest->runs[i].first, manifest->runs[i].count);
+		check_take_run(walk, manifest->runs[i].first, manifest->runs[i].count);
 	check_add_cover(part, &(struct check_cover){
 				      .kind = COVER_OBJECT,
 				      .from = manifest_from(manifest),
@@ -205,8 +208,8 @@ static int compare_covers(const void *a, const void *b)
 	return (x->end > y->end) - (x->end < y->end);
 }
 
-/* What an object holds no other one may hold. Letters may be there in several objects, when two were
- * at work; readers take each once. */
+/* What an object holds no other one may hold. Letters may be there in several objects, when two
+ * were at work; readers take each once. */
 static void compare_cover(struct checking *checking, struct check_part *part,
 			  const struct check_cover *cover, uint64_t next, uint64_t object_end)
 {
@@ -227,8 +230,8 @@ static void compare_cover(struct checking *checking, struct check_part *part,
 }
 
 /*
- * Where the lake has to begin: with the first record of the topic, but for what the log had let go of
- * before there was a sink. Without the log nothing can be said.
+ * Where the lake has to begin: with the first record of the topic, but for what the log had let
+ * go of before there was a sink. Without the log nothing can be said.
  */
 static uint64_t first_of(const struct checking *checking, const struct check_part *part)
 {
@@ -276,7 +279,7 @@ static bool cover_by_name(void *user, const struct store_entry *entry)
 	    !lake_offset(key.range.upto, &upto) ||
 	    !partition_parse(TOPIC_LOG, key.partition, &partition))
 		return true;
-	part = check_part_of(checking, partition, 1);
+	part = check_part_of(checking, partition, key.generation);
 	if (part && start <= upto)
 		check_add_cover(part, &(struct check_cover){ .kind = COVER_LETTERS,
 							     .from = start,

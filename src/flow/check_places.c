@@ -51,8 +51,9 @@ static void take_sink_letter(struct check_part *part, struct position position, 
  * or that a crash cut off, and will be put once more.
  */
 static void place_letter(struct checking *checking, struct check_part *part,
-			 const struct dlq_entry *entry, struct position first, struct position last)
+			 const struct dlq_entry *entry)
 {
+	struct position first = entry->position, last = entry->last_position;
 	bool sink = slice_is(entry->stage, "sink"), lost = census_is_loss(entry);
 	bool log = checking->kind == TOPIC_LOG, counts = sink || check_is_done(part, first);
 	uint64_t from = 0, to = 0;
@@ -73,19 +74,17 @@ static void place_letter(struct checking *checking, struct check_part *part,
 static bool take_letter(void *user, const struct dlq_entry *entry)
 {
 	struct checking *checking = user;
-	struct position first, last;
 	struct check_part *part;
 	int32_t partition;
 
-	if (!partition_parse(checking->kind, entry->partition, &partition) ||
-	    !position_parse(entry->offset, &first) || !position_parse(entry->last, &last)) {
+	if (!partition_parse(checking->kind, entry->partition, &partition) || !entry->placed) {
 		check_fault(checking, "a dead letter of \"%s\" has no readable coordinates",
 			    checking->topic);
 		return true;
 	}
-	part = check_part_of(checking, partition, 1);
+	part = check_part_of(checking, partition, entry->generation);
 	if (part)
-		place_letter(checking, part, entry, first, last);
+		place_letter(checking, part, entry);
 	return checking->code == ERR_OK;
 }
 
@@ -158,9 +157,9 @@ static void put_limit(struct buf *sql, const struct checking *checking,
 
 /*
  * Which records must be somewhere, and are counted: of each partition (p) and generation (g) those
- * from `first` to `last`, the last one that all tables are done with; where tables share the topic, one
- * may have rows beyond it. Of a stream from the oldest one that the log still has. Positions are as
- * text in the order of the log.
+ * from `first` to `last`, the last one that all tables are done with; where tables share the topic,
+ * one may have rows beyond it. Of a stream from the oldest one that the log still has. Positions
+ * are as text in the order of the log.
  */
 static void put_limits(struct buf *sql, const struct checking *checking)
 {

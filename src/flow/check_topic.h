@@ -56,7 +56,7 @@ struct check_part {
 	uint64_t newest_lines;
 	struct manifest newest_manifest;
 	struct check_sum expected; /* up to `done` */
-	bool other;		 /* the log's is another one than the lake's, which cannot be compared */
+	bool other;		 /* the log's is another one, not to be compared with the lake's */
 	struct position from;	 /* of a stream: the oldest record that the log still has */
 };
 

@@ -16,7 +16,7 @@ struct lake_reading {
 	size_t index;
 	struct buf text;		/* all of it, and JSON_PADDING bytes of room behind */
 	struct slice rest;
-	struct manifest manifest;	/* without runs: its lines are the offsets from its start on */
+	struct manifest manifest;	/* without runs: line n is at its start + n */
 	uint64_t record;		/* the next line */
 	uint64_t number;		/* its offset, … */
 	struct slice offset;		/* … and as text */
@@ -296,6 +296,7 @@ static struct dlq_batch *new_letters(const struct lake_input *input, const struc
 {
 	struct dlq_source source = dlq_source_of(input->table, part->where.id);
 
+	source.generation = part->where.generation;
 	return dlq_batch_new(input->store, &source);
 }
 
@@ -526,12 +527,13 @@ struct gap_filling {
 	bool old;
 };
 
-static struct lake_part *part_with_gaps(struct lake_input *input, struct slice partition)
+static struct lake_part *part_with_gaps(struct lake_input *input, struct slice partition,
+					uint32_t generation)
 {
 	for (size_t i = 0; i < input->missing_count; i++) {
 		struct lake_part *part = input->missing[i].part;
 
-		if (slice_is(partition, part->text) && part->where.generation <= 1)
+		if (slice_is(partition, part->text) && part->where.generation == generation)
 			return part;
 	}
 	return NULL;
@@ -546,7 +548,7 @@ static bool fill_by_name(void *user, const struct store_entry *entry)
 
 	if (!dlq_key_parse(entry->key, &key) || key.table.ptr)
 		return true;
-	part = part_with_gaps(filling->input, key.partition);
+	part = part_with_gaps(filling->input, key.partition, key.generation);
 	filling->old |= part && key.old;
 	if (!part || key.old || !lake_offset(key.range.upto, &upto) ||
 	    (!key.range.begins && !lake_offset(key.range.from, &from)))
@@ -558,13 +560,11 @@ static bool fill_by_name(void *user, const struct store_entry *entry)
 static bool fill_by_letter(void *user, const struct dlq_entry *entry)
 {
 	struct lake_input *input = user;
-	struct lake_part *part = part_with_gaps(input, entry->partition);
-	struct position first, last;
+	struct lake_part *part = part_with_gaps(input, entry->partition, entry->generation);
 	uint64_t from, to;
 
-	if (part && slice_is(entry->stage, "sink") && position_parse(entry->offset, &first) &&
-	    position_parse(entry->last, &last) && lake_offset(first, &from) &&
-	    lake_offset(last, &to))
+	if (part && slice_is(entry->stage, "sink") && entry->placed &&
+	    lake_offset(entry->position, &from) && lake_offset(entry->last_position, &to))
 		fill_gaps(input, part, from, to);
 	return true;
 }

@@ -50,18 +50,18 @@ struct lake_object {
 	uint64_t count;			/* of its lines */
 	uint64_t accounted;		/* with the numbers before `start` that were no records */
 	uint64_t end;			/* the offset after its last record */
-	struct err fault;		/* not ERR_OK: it is not there, or is not what its manifest says */
+	struct err fault;		/* of what is not there, or not as its manifest says */
 };
 
 /* A partition of the topic. */
 struct lake_part {
 	struct lake_partition where;
 	bool fresh;			/* nothing of it was ever cleaned */
-	uint64_t next;			/* the first offset that is not cleaned yet, and may be none */
+	uint64_t next;			/* the first offset that is not cleaned yet; may be none */
 	uint64_t end;			/* by lake_input_end(): the offset after the last
 					   one that this input holds, or tells to be missing */
 	struct lake_entry held;		/* the object that it ends with; size 0: none */
-	struct err stop;		/* why objects that are listed were not taken; ERR_OK: all were */
+	struct err stop;		/* why objects that are listed were not taken, or ERR_OK */
 	struct manifests manifests;	/* of the objects that are read */
 	char text[PARTITION_TEXT_MAX];
 	struct dlq_batch *letters;

@@ -42,10 +42,12 @@ static enum err_code seek_all(struct broker_reader *reader, struct log_place *pl
 	return code;
 }
 
-static enum err_code read_all(struct broker_reader *reader, struct log_place *places, size_t count,
-			      enum err_code (*take)(struct log_place *, const struct reader_event *,
-						    struct err *),
-			      struct err *err)
+static enum err_code log_read_places(struct broker_reader *reader, struct log_place *places,
+				     size_t count,
+				     enum err_code (*take)(struct log_place *,
+							   const struct reader_event *,
+							   struct err *),
+				     struct err *err)
 {
 	int64_t heard_ms = clock_mono_ms();
 	size_t left, at = 0;
@@ -89,7 +91,7 @@ enum err_code log_read(struct broker *broker, struct log_place *places, size_t c
 	code = broker_reader_open(broker, &options, &reader, err);
 	if (code != ERR_OK)
 		return code;
-	code = read_all(reader, places, count, take, err);
+	code = log_read_places(reader, places, count, take, err);
 	reader_close(reader);
 	return code;
 }

@@ -23,12 +23,14 @@ void reach_note(struct reach *reach, const struct reach_span *span, bool follows
 	reach->spans[reach->count++] = *span;
 }
 
-bool reach_has(const struct reach *reach, int32_t partition, struct position position)
+bool reach_has(const struct reach *reach, int32_t partition, uint32_t generation,
+	       struct position position)
 {
 	for (size_t i = 0; i < reach->count; i++) {
 		const struct reach_span *span = &reach->spans[i];
 
-		if (span->partition == partition && position_cmp(position, span->first) >= 0 &&
+		if (span->partition == partition && span->generation == generation &&
+		    position_cmp(position, span->first) >= 0 &&
 		    position_cmp(position, span->last) <= 0)
 			return true;
 	}

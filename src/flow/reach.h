@@ -12,7 +12,7 @@
 
 struct reach_span {
 	int32_t partition;
-	uint32_t generation; /* of the topic; 1 of a stream */
+	uint32_t generation; /* from 1 */
 	struct position first;
 	struct position last;
 };
@@ -25,7 +25,8 @@ struct reach {
 /* Spans of a partition come in its order. `follows`: nothing was missing between this one and the
  * last one of its partition, and they become one. */
 void reach_note(struct reach *reach, const struct reach_span *span, bool follows);
-bool reach_has(const struct reach *reach, int32_t partition, struct position position);
+bool reach_has(const struct reach *reach, int32_t partition, uint32_t generation,
+	       struct position position);
 void reach_release(struct reach *reach);
 
 #endif

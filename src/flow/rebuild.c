@@ -106,18 +106,22 @@ static enum err_code write_kept_letters(struct kept_letters *kept)
 }
 
 static enum err_code keep_letter(struct kept_letters *kept, const struct dlq_entry *entry,
-				 int32_t partition, struct position position)
+				 int32_t partition)
 {
+	struct dlq_source *source = &kept->source;
 	char reason[ERR_MSG_MAX];
-	struct dlq_letter letter = { .position = position, .timestamp_ms = entry->timestamp_ms,
-				     .value = entry->value, .reason = reason };
+	struct dlq_letter letter = { .position = entry->position,
+				     .last = entry->last_position,
+				     .timestamp_ms = entry->timestamp_ms,
+				     .value = entry->value,
+				     .reason = reason };
 
-	(void)position_parse(entry->last, &letter.last);
 	(void)snprintf(reason, sizeof(reason), "%.*s", SLICE_ARG(entry->reason));
-	if (kept->batch && kept->source.partition != partition &&
+	if ((source->partition != partition || source->generation != entry->generation) &&
 	    write_kept_letters(kept) != ERR_OK)
 		return kept->err->code;
-	kept->source.partition = partition;
+	source->partition = partition;
+	source->generation = entry->generation;
 	if (!kept->batch)
 		kept->batch = dlq_batch_new((struct store *)(uintptr_t)&kept->rebuild->staging.base,
 					    &kept->source);
@@ -129,14 +133,13 @@ static enum err_code keep_letter(struct kept_letters *kept, const struct dlq_ent
 static bool look_at_old_letter(void *user, const struct dlq_entry *entry)
 {
 	struct kept_letters *kept = user;
-	struct position position;
 	int32_t partition;
 
-	if (!letter_is_ours(&kept->source, entry) || !position_parse(entry->offset, &position) ||
+	if (!letter_is_ours(&kept->source, entry) || !entry->placed ||
 	    !partition_parse(kept->source.topic.kind, entry->partition, &partition) ||
-	    reach_has(&kept->rebuild->reach, partition, position))
+	    reach_has(&kept->rebuild->reach, partition, entry->generation, entry->position))
 		return true;
-	kept->code = keep_letter(kept, entry, partition, position);
+	kept->code = keep_letter(kept, entry, partition);
 	return kept->code == ERR_OK;
 }
 
@@ -191,7 +194,7 @@ static void rebuild_moves_release(struct rebuild_moves *moves)
 
 static void put_txn(struct rebuild_moves *moves, const char *app_id, int64_t version)
 {
-	moves->txns[moves->txn_count++] = (struct delta_txn){ .app_id = app_id, .version = version };
+	moves->txns[moves->txn_count++] = (struct delta_txn){ app_id, version, -1 };
 }
 
 /* How far the batch is now, where that is further than it was. */

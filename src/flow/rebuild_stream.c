@@ -72,11 +72,13 @@ static enum err_code rereading_open(struct rereading *reading, struct err *err)
 }
 
 /* A log that is read on has nothing between two events. */
-static void note_again(struct rereading *reading, const struct again *again,
+static void note_again(struct rereading *reading, const struct stream_shard *shard,
 		       struct position first, struct position last)
 {
-	struct reach_span span = { .partition = again->partition, .generation = 1,
-				   .first = first, .last = last };
+	struct reach_span span = { .partition = shard->partition,
+				   .generation = shard->generation,
+				   .first = first,
+				   .last = last };
 
 	reach_note(reading->log->reach, &span, true);
 }
@@ -92,7 +94,7 @@ static enum err_code again_records(struct rereading *reading, const struct again
 		wanted.count--;
 	if (wanted.count == 0)
 		return ERR_OK;
-	note_again(reading, again, wanted.records[0].position,
+	note_again(reading, shard, wanted.records[0].position,
 		   wanted.records[wanted.count - 1].position);
 	return stream_table_add(&reading->table, shard, &wanted, err);
 }
@@ -108,7 +110,7 @@ static enum err_code again_gap(struct rereading *reading, const struct again *ag
 		return ERR_OK;
 	if (position_cmp(wanted.last, again->end) > 0)
 		wanted.last = again->end;
-	note_again(reading, again, wanted.first, wanted.last);
+	note_again(reading, shard, wanted.first, wanted.last);
 	return stream_table_gap(&reading->table, shard, &wanted, &ignored, err);
 }
 
