@@ -16,6 +16,7 @@ struct racing {
 	struct store_layer layer;
 	const char *listing;		/* the first one whose prefix begins like this … */
 	const char *missed;		/* … lacks this key; NULL: it has been */
+	const char *gone;		/* this one is listed, and not there; or NULL */
 	store_each_fn *each;
 	void *user;
 };
@@ -43,6 +44,16 @@ static inline enum err_code racing_list(struct store *store, const char *prefix,
 	return code;
 }
 
+static inline enum err_code racing_get(struct store *store, const char *key, uint64_t from,
+				       uint64_t len, struct buf *out, struct err *err)
+{
+	const struct racing *racing = (const struct racing *)store;
+
+	if (racing->gone && strcmp(key, racing->gone) == 0)
+		return err_set(err, ERR_ABSENT, "no object \"%s\"", key);
+	return store_layer_get(store, key, from, len, out, err);
+}
+
 /* The caller's storage. */
 static inline void racing_free(struct store *store)
 {
@@ -50,7 +61,7 @@ static inline void racing_free(struct store *store)
 }
 
 static const struct store_ops racing_ops = {
-	.name = "racing", .layer = true, .put = store_layer_put, .get = store_layer_get,
+	.name = "racing", .layer = true, .put = store_layer_put, .get = racing_get,
 	.stat = store_layer_stat, .list = racing_list, .remove = store_layer_remove,
 	.fetch = store_layer_fetch, .can = store_layer_can, .free = racing_free,
 };

@@ -166,7 +166,7 @@ struct census_reading {
 	size_t room;
 };
 
-static void add_mark(struct census_reading *reading, struct topic_ref topic, const char *uid,
+static void census_add_mark(struct census_reading *reading, struct topic_ref topic, const char *uid,
 		     const struct partition_info *info, const struct census *since, size_t row)
 {
 	struct census *census = reading->census;
@@ -201,7 +201,7 @@ static enum err_code mark_topic(struct census_reading *reading, struct broker *b
 	if (code != ERR_OK)
 		return code;
 	for (int32_t i = 0; i < info.partition_count; i++)
-		add_mark(reading, topic, info.uid, &info.partitions[i], since, row);
+		census_add_mark(reading, topic, info.uid, &info.partitions[i], since, row);
 	topic_info_release(&info);
 	return ERR_OK;
 }

@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "flow/history.h"
 #include "flow/log_read.h"
 
 #include <inttypes.h>
@@ -13,6 +14,8 @@ struct log_tail {
 	struct buf text;	/* from the beginning of a line on */
 	struct slice rest;
 	uint64_t line;		/* of the object, that `rest` begins with */
+	uint64_t last;		/* the offset of its last line, … */
+	struct lineages lineages; /* … and which histories that can be of */
 };
 
 /* One partition, as its records come. */
@@ -63,6 +66,11 @@ static enum err_code load_tail(struct log_check *check, struct err *err)
 	}
 	check->tail.rest = rest;
 	check->tail.line = check->part->newest_lines - manifest_count_lines(rest);
+	check->tail.last = manifest_offset(&check->part->newest_manifest,
+					   check->part->newest_lines - 1);
+	if (code == ERR_OK)
+		code = lineage_load(check->checking->options->store, check->part->where,
+				    check->tail.last, &check->tail.lineages, err);
 	return code;
 }
 
@@ -142,6 +150,9 @@ static void take_logged(struct log_check *check, const struct reader_event *even
 	check->any = true;
 	if (checking->kind == TOPIC_LOG && lake_offset(record->position, &offset)) {
 		compare_line(check, record, offset);
+		if (check->tail.text.len > 0 && offset == check->tail.last &&
+		    !lineages_allow(&check->tail.lineages, event->lineage))
+			tell_difference(check, record->position);
 		if (checking->table_count == 0)
 			done = part->any_end && offset < part->end;
 	} else if (done) {
@@ -208,6 +219,24 @@ static void check_lost(struct checking *checking, const struct check_part *part,
 			    part->where.id, checking->topic, part->end, first - 1);
 }
 
+/*
+ * A topic that was made anew, and whose offsets begin again, before the sink has come to it: what
+ * the lake has of them is not of it.
+ */
+static enum err_code find_other(struct checking *checking, struct check_part *part,
+				const struct partition_info *info, struct err *err)
+{
+	struct history history = { 0 };
+	uint64_t born;
+	enum err_code code = history_load(checking->options->store, checking->topic,
+					  checking->info.uid, &history, err);
+
+	if (code == ERR_OK && history.named && !history.has_uid && part->any_end &&
+	    lake_offset(info->born, &born))
+		part->other = born < part->end;
+	return code;
+}
+
 /* A topic is read from its newest lines on, or from where the tables are if that is before. */
 static enum err_code begin_topic(struct log_check *check, const struct partition_info *info,
 				 struct reader_start *ret_start, struct err *err)
@@ -215,11 +244,11 @@ static enum err_code begin_topic(struct log_check *check, const struct partition
 	struct check_part *part = check->part;
 	struct position from = info->first;
 	uint64_t at = part->end;
-	enum err_code code = ERR_OK;
+	enum err_code code = find_other(check->checking, part, info, err);
 
 	check_lost(check->checking, part, info);
-	if (part->other || !part->any_end)
-		return ERR_OK;
+	if (code != ERR_OK || part->other || !part->any_end)
+		return code;
 	if (part->newest.size > 0) {
 		code = load_tail(check, err);
 		if (code != ERR_OK)

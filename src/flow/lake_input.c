@@ -62,7 +62,8 @@ static void set_number(struct lake_reading *reading, const struct lake_object *o
 						    reading->offset_text));
 }
 
-static void begin_run(struct lake_reading *reading, const struct lake_object *object, size_t run)
+static void lake_input_begin_run(struct lake_reading *reading, const struct lake_object *object,
+				 size_t run)
 {
 	const struct manifest *manifest = &reading->manifest;
 
@@ -122,7 +123,7 @@ static enum err_code lake_input_open_object(struct raw_input *base, size_t index
 	reading->index = index;
 	reading->record = 0;
 	reading->rest = buf_slice(&reading->text);
-	begin_run(reading, object, 0);
+	lake_input_begin_run(reading, object, 0);
 	if (code == ERR_OK)
 		*ret_part = reading;
 	else
@@ -151,7 +152,7 @@ static struct slice lake_input_take_line(struct lake_reading *reading)
 static void next_number(struct lake_reading *reading, const struct lake_object *object)
 {
 	if (--reading->run_left == 0) {
-		begin_run(reading, object, reading->run + 1);
+		lake_input_begin_run(reading, object, reading->run + 1);
 	} else {
 		reading->number++;
 		count_up(reading->offset_text, reading->offset.len);

@@ -8,7 +8,7 @@
 enum { EVENT_BYTES = 4 << 20, LOOK_MS = 1000, SILENCE_MS = 60000 };
 
 /* Events of one place mostly come in a row. */
-static struct log_place *place_of(struct log_place *places, size_t count, size_t *at,
+static struct log_place *log_read_place_of(struct log_place *places, size_t count, size_t *at,
 				  const struct reader_event *event)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -67,7 +67,7 @@ static enum err_code log_read_places(struct broker_reader *reader, struct log_pl
 		if (code != ERR_OK || event.kind == READER_IDLE)
 			continue;
 		heard_ms = clock_mono_ms();
-		place = place_of(places, count, &at, &event);
+		place = log_read_place_of(places, count, &at, &event);
 		if (!place || place->ended)	/* it goes on, and that is too late */
 			continue;
 		place->ended = event.kind == READER_CAUGHT_UP || event.kind == READER_END;

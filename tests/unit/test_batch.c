@@ -1,4 +1,5 @@
 /* The batch path beside a sink that is still writing. */
+#include "delta/delta.h"
 #include "flow/batch.h"
 #include "racing_store.h"
 #include "scratch.h"
@@ -8,45 +9,111 @@
 
 enum { PATH_LEN_MAX = 200 };
 
-static void test_an_object_put_while_the_listing_runs_leaves_no_hole(void **state)
+/* A batch of a lake in a directory, through a store that has its moods. */
+struct fixture {
+	struct racing store;
+	struct batch_options options;
+	struct models models;
+	char dir[SCRATCH_NAME_MAX];
+};
+
+static void fixture_open(struct fixture *fixture)
 {
-	struct racing store = { .layer.base.ops = &racing_ops, .missed = RACING_PIN("1"),
-				.listing = "topics/id.pin/partition=0/" };
-	char dir[SCRATCH_NAME_MAX], path[PATH_LEN_MAX];
-	const char *dirs[] = { dir };
+	char path[PATH_LEN_MAX];
+	const char *dirs[] = { fixture->dir };
 	struct engine_options engine = { .memory_bytes_max = 256 << 20, .threads = 2,
 					 .dirs = dirs, .dir_count = 1 };
-	struct batch_options options = { .store = &store.layer.base, .id = "id" };
+	struct err err;
+
+	*fixture = (struct fixture){ .store = { .layer.base.ops = &racing_ops } };
+	fixture->options = (struct batch_options){ .store = &fixture->store.layer.base,
+						   .models = &fixture->models,
+						   .id = "id", .dir = fixture->dir };
+	scratch_dir(fixture->dir);
+	(void)snprintf(path, sizeof(path), "%s/tmp", fixture->dir);
+	assert_int_equal(mkdir(path, 0700), 0);
+	(void)snprintf(path, sizeof(path), "%s/lake", fixture->dir);
+	assert_ok(store_file_new(path, &fixture->store.layer.inner, &err));
+	racing_put_pins(&fixture->store.layer.base);
+	assert_ok(models_load(TEST_MODELS, &fixture->models, &err));
+	assert_ok(engine_duckdb_new(&engine, &fixture->options.engine, &err));
+}
+
+static void fixture_close(struct fixture *fixture)
+{
+	engine_free(fixture->options.engine);
+	models_free(&fixture->models);
+	store_free(&fixture->store.layer.base);
+	scratch_remove(fixture->dir);
+}
+
+static void test_an_object_put_while_the_listing_runs_leaves_no_hole(void **state)
+{
+	struct fixture fixture;
 	struct batch_report report;
-	struct models models;
 	struct err err;
 
 	(void)state;
-	scratch_dir(dir);
-	(void)snprintf(path, sizeof(path), "%s/tmp", dir);
-	assert_int_equal(mkdir(path, 0700), 0);
-	(void)snprintf(path, sizeof(path), "%s/lake", dir);
-	assert_ok(store_file_new(path, &store.layer.inner, &err));
-	racing_put_pins(&store.layer.base);
-	assert_ok(models_load(TEST_MODELS, &models, &err));
-	assert_ok(engine_duckdb_new(&engine, &options.engine, &err));
-	options.models = &models;
-	options.dir = dir;
-	assert_ok(batch_run(&options, &report, &err));
-	assert_null(store.missed);
+	fixture_open(&fixture);
+	fixture.store.missed = RACING_PIN("1");
+	fixture.store.listing = "topics/id.pin/partition=0/";
+	assert_ok(batch_run(&fixture.options, &report, &err));
+	assert_null(fixture.store.missed);
 	assert_int_equal(report.tables[PIN].objects, 3);
 	assert_int_equal(report.tables[PIN].rows, 3);
 	batch_report_release(&report);
-	engine_free(options.engine);
-	models_free(&models);
-	store_free(&store.layer.base);
-	scratch_remove(dir);
+	fixture_close(&fixture);
+}
+
+static uint64_t pins(const struct fixture *fixture)
+{
+	const struct delta_options look = { 0 };
+	struct delta_table *table;
+	struct err err;
+	uint64_t rows;
+
+	assert_ok(delta_open(fixture->options.store, "tables/id_pin_clean", &look, &table, &err));
+	rows = delta_rows(table);
+	delta_close(table);
+	return rows;
+}
+
+/* Its partition ends before it; another one, and the other tables, go on; then it goes on, too. */
+static void test_an_object_that_is_listed_and_not_there_ends_its_partition(void **state)
+{
+	static const char other[] = "topics/id.pin/partition=1/id.pin+1+0000000000.json";
+	static const char geo[] = "topics/id.geo/partition=0/id.geo+0+0000000000.json";
+	struct fixture fixture;
+	struct batch_report report;
+	struct err err;
+
+	(void)state;
+	fixture_open(&fixture);
+	assert_ok(store_put(fixture.options.store, other, slice_str("{\"index\":7}\n"), STORE_CREATE,
+			    &err));
+	assert_ok(store_put(fixture.options.store, geo, slice_str("{\"ind\":7}\n"), STORE_CREATE,
+			    &err));
+	fixture.store.gone = RACING_PIN("1");
+	assert_ok(batch_run(&fixture.options, &report, &err));
+	assert_int_equal(report.tables_failed, 1);
+	assert_int_equal(report.tables[PIN].err.code, ERR_ABSENT);
+	assert_int_equal(report.tables[GEO].rows, 1);
+	assert_int_equal(pins(&fixture), 2);
+	batch_report_release(&report);
+	fixture.store.gone = NULL;
+	assert_ok(batch_run(&fixture.options, &report, &err));
+	assert_int_equal(report.tables_failed, 0);
+	assert_int_equal(report.tables[PIN].rows, 2);
+	assert_int_equal(pins(&fixture), 4);
+	batch_report_release(&report);
+	fixture_close(&fixture);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_an_object_put_while_the_listing_runs_leaves_no_hole),
+		cmocka_unit_test(test_an_object_that_is_listed_and_not_there_ends_its_partition),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
