@@ -120,8 +120,8 @@ struct engine_ops {
 			       struct raw_input *input, const char *path,
 			       struct clean_result *ret_result, struct err *err);
 	/* Give the views of the following asks their tables, in place of those before. The models
-	 * must outlive that. The engine takes the files, whatever it returns, and has them until the
-	 * next attach or free. */
+	 * must outlive that. The engine takes the files, whatever it returns, and has them until
+	 * the next attach or free. */
 	enum err_code (*attach)(struct engine *engine, struct engine_table *tables, size_t count,
 				struct err *err);
 	/* Run one analysis. `parquet`: also write the answer to this new local file, or NULL. The
