@@ -1,23 +1,31 @@
 #include "flow/dlq.h"
 
 #include "base/base64.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "flow/dlq_object.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 enum {
-	NUMBERS_MAX = 10000, /* of one range */
+	NUMBERS_MAX = 100000,	/* of one range */
+	SPILL_BYTES = 32 << 20, /* of text are kept in memory; what is more goes into a file */
 };
 
-#define BATCH_BYTES_MAX ((size_t)1 << 30)
+/* The index of a letter that is spilled costs 40 bytes; more of them is no commit but a mistake. */
+#define BATCH_LETTERS_MAX ((size_t)100 << 20)
 
 /* A rendered letter: a line of the batch's text. */
 struct line {
 	struct position position;
-	size_t at;
+	uint64_t at;
 	size_t len;
 };
 
@@ -26,7 +34,9 @@ struct dlq_batch {
 	struct dlq_source source;
 	bool ranged; /* the range is known */
 	struct dlq_range range;
-	struct buf text;
+	int spill;	  /* a file without a name, or -1: … */
+	uint64_t spilled; /* … the text up to here; … */
+	struct buf text;  /* … and what comes after it */
 	struct line *lines;
 	size_t count;
 	size_t cap;
@@ -50,7 +60,8 @@ struct dlq_batch *dlq_batch_new(struct store *store, const struct dlq_source *so
 
 	batch->store = store;
 	batch->source = *source;
-	buf_init(&batch->text, BATCH_BYTES_MAX);
+	batch->spill = -1;
+	buf_init(&batch->text, SPILL_BYTES + DLQ_OBJECT_BYTES_MAX);
 	return batch;
 }
 
@@ -58,6 +69,8 @@ void dlq_batch_free(struct dlq_batch *batch)
 {
 	if (!batch)
 		return;
+	if (batch->spill >= 0)
+		(void)close(batch->spill);
 	buf_release(&batch->text);
 	free(batch->lines);
 	free(batch->numbers);
@@ -111,13 +124,41 @@ static void put_letter(struct buf *out, const struct dlq_source *source,
 	}
 }
 
+/* Where the range ends is known only when all was cleaned, so letters wait, however many. */
+static enum err_code spill_text(struct dlq_batch *batch, struct err *err)
+{
+	const char *dir = getenv("TMPDIR");
+	enum err_code code;
+
+	if (batch->text.len < SPILL_BYTES)
+		return ERR_OK;
+	if (batch->spill < 0)
+		batch->spill =
+			open(dir && *dir ? dir : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (batch->spill < 0) /* a file system without such files */
+		batch->spill = memfd_create("letters", MFD_CLOEXEC);
+	if (batch->spill < 0)
+		return err_errno(err, "could not make a file for dead letters that wait");
+	code = file_write_at(batch->spill, batch->text.ptr, batch->text.len, batch->spilled,
+			     "the dead letters that wait", err);
+	if (code == ERR_OK) {
+		batch->spilled += batch->text.len;
+		buf_clear(&batch->text);
+	}
+	return code;
+}
+
 enum err_code dlq_batch_add(struct dlq_batch *batch, const struct dlq_letter *letter,
 			    struct err *err)
 {
+	enum err_code code = spill_text(batch, err);
 	size_t at = batch->text.len;
 
+	if (code != ERR_OK)
+		return code;
 	put_letter(&batch->text, &batch->source, letter);
-	if (buf_full(&batch->text) || batch->text.len - at > DLQ_OBJECT_BYTES_MAX) {
+	if (buf_full(&batch->text) || batch->text.len - at > DLQ_OBJECT_BYTES_MAX ||
+	    batch->count == BATCH_LETTERS_MAX) {
 		batch->text.len = at;
 		batch->text.full = false;
 		return err_set(
@@ -130,7 +171,8 @@ enum err_code dlq_batch_add(struct dlq_batch *batch, const struct dlq_letter *le
 		batch->cap = batch->cap ? batch->cap * 2 : 16;
 		batch->lines = xreallocarray(batch->lines, batch->cap, sizeof(*batch->lines));
 	}
-	batch->lines[batch->count++] = (struct line){ letter->position, at, batch->text.len - at };
+	batch->lines[batch->count++] =
+		(struct line){ letter->position, batch->spilled + at, batch->text.len - at };
 	return ERR_OK;
 }
 
@@ -179,18 +221,38 @@ static enum err_code dlq_put_object(struct dlq_batch *batch, struct slice body, 
 	return code;
 }
 
-/* From line `at` on as many as an object holds; returns the line after them. */
-static size_t fill_object(const struct dlq_batch *batch, size_t at, struct buf *body)
+static enum err_code add_line_text(const struct dlq_batch *batch, const struct line *line,
+				   struct buf *body, struct err *err)
 {
-	size_t end = at;
+	char *room;
+	int sys = 0;
+
+	if (line->at >= batch->spilled) {
+		buf_add(body, batch->text.ptr + (line->at - batch->spilled), line->len);
+		return ERR_OK;
+	}
+	room = buf_room(body, line->len);
+	assert(room);
+	if (file_read_at(batch->spill, room, line->len, line->at, &sys) < line->len) {
+		errno = sys;
+		return err_errno(err, "could not read the dead letters that wait");
+	}
+	buf_grew(body, line->len);
+	return ERR_OK;
+}
+
+/* From line `*at` on as many as an object holds. */
+static enum err_code fill_object(const struct dlq_batch *batch, size_t *at, struct buf *body,
+				 struct err *err)
+{
+	size_t first = *at;
+	enum err_code code = ERR_OK;
 
 	buf_clear(body);
-	while (end < batch->count && end - at < DLQ_OBJECT_LETTERS_MAX &&
-	       body->len + batch->lines[end].len <= DLQ_OBJECT_BYTES_MAX) {
-		buf_add(body, batch->text.ptr + batch->lines[end].at, batch->lines[end].len);
-		end++;
-	}
-	return end;
+	while (code == ERR_OK && *at < batch->count && *at - first < DLQ_OBJECT_LETTERS_MAX &&
+	       body->len + batch->lines[*at].len <= DLQ_OBJECT_BYTES_MAX)
+		code = add_line_text(batch, &batch->lines[(*at)++], body, err);
+	return code;
 }
 
 enum err_code dlq_batch_write(struct dlq_batch *batch, struct err *err)
@@ -205,11 +267,13 @@ enum err_code dlq_batch_write(struct dlq_batch *batch, struct err *err)
 	buf_init(&body, DLQ_OBJECT_BYTES_MAX);
 	qsort(batch->lines, batch->count, sizeof(*batch->lines), by_position);
 	for (size_t at = 0; at < batch->count && code == ERR_OK;) {
-		at = fill_object(batch, at, &body);
-		code = dlq_put_object(batch, buf_slice(&body), err);
+		code = fill_object(batch, &at, &body, err);
+		if (code == ERR_OK)
+			code = dlq_put_object(batch, buf_slice(&body), err);
 	}
 	if (code == ERR_OK) {
 		batch->count = 0;
+		batch->spilled = 0;
 		buf_clear(&batch->text);
 	} else {
 		batch->number_count = before;
