@@ -22,6 +22,12 @@ static int split(char *line, char **words)
 	return count;
 }
 
+/* Words with | between them: one is enough, where there is one backend; a range is none. */
+static bool is_choice(const char *allowed)
+{
+	return *allowed && !strstr(allowed, "..");
+}
+
 static void test_table_is_sound(void **state)
 {
 	struct config *config = config_new();	/* ends the program if a default is not allowed */
@@ -39,8 +45,8 @@ static void test_table_is_sound(void **state)
 		assert_int_equal(*flag ? option_of_flag(slice_str(flag)) : option, option);
 		assert_int_equal(*key ? option_of_key(key) : option, option);
 		assert_true(option_type(option) != CONFIG_SECRET || !*flag);
-		assert_true((option_type(option) == CONFIG_CHOICE) ==
-			    (strchr(option_allowed(option), '|') != NULL));
+		assert_true(option_type(option) == CONFIG_CHOICE ? is_choice(option_allowed(option)) :
+				      strchr(option_allowed(option), '|') == NULL);
 		if (dot) {
 			memcpy(section, key, (size_t)(dot - key));
 			if (!option_is_section(section))
