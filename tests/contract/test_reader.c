@@ -50,7 +50,8 @@ static enum err_code seek_at(struct broker_reader *reader, struct topic_ref topi
 {
 	struct err err = { 0 };
 
-	return reader_seek(reader, topic, 0, (struct reader_start){ kind, position, 0 }, &err);
+	return reader_seek(reader, topic, 0,
+			   (struct reader_start){ .kind = kind, .position = position }, &err);
 }
 
 /* Once after a seek, and once each time that more had come. */
