@@ -9,7 +9,7 @@ enum { REPORT_BYTES_MAX = 4 << 20 };
 static const enum option options[] = {
 	OPT_LAKE, OPT_CREATE,
 	OPT_MODELS, OPT_TABLE_ROWS, OPT_TABLE_BYTES, OPT_TABLE_AGE, OPT_ENGINE_MEMORY,
-	OPT_ENGINE_THREADS, OPT_UNTIL_END, OPTION_COUNT,
+	OPT_ENGINE_THREADS, OPT_NEW_HISTORY, OPT_UNTIL_END, OPTION_COUNT,
 };
 
 static void cmd_stream_put_counts(struct buf *out, const char *name, const struct models *models,
@@ -82,6 +82,7 @@ static int cmd_stream_run(struct config *config, int argc, const char *const *ar
 		.bytes_max = (size_t)config_int(config, OPT_TABLE_BYTES),
 		.age_ms = config_int(config, OPT_TABLE_AGE),
 		.until_end = config_bool(config, OPT_UNTIL_END),
+		.new_history = strcmp(config_text(config, OPT_NEW_HISTORY), "continue") == 0,
 	};
 	struct models models;
 	struct err err;

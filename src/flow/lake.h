@@ -55,7 +55,8 @@ bool lake_table_leads(const struct lake_table *table);
 enum { LAKE_APP_ID_MAX = TOPIC_NAME_MAX + 80 };
 /*
  * The id under which a table's `txn` says how far a partition is: "pinpipe/batch/<topic>/<partition>",
- * "pinpipe/stream/<stream>/<shard>/<uid of the stream>". The batch path reads objects, which tell no uid.
+ * "pinpipe/stream/<stream>/<shard>/<uid of the stream>", and "/g0002" after it in the second
+ * generation. The batch path reads objects, which tell no uid.
  */
 void lake_app_id(char app_id[LAKE_APP_ID_MAX], enum topic_kind kind, const char *topic,
 		 int32_t partition, const char *uid);

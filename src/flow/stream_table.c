@@ -9,8 +9,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { GENERATIONS_MAX = 9999 };
-
 struct topic_ref stream_table_topic(const struct stream_table *table)
 {
 	return lake_table_topic(&table->place);
@@ -87,6 +85,7 @@ static void renew_letters(struct stream_table *table, struct stream_shard *shard
 {
 	struct dlq_source source = dlq_source_of(&table->place, shard->partition);
 
+	source.generation = shard->generation;
 	dlq_batch_free(shard->batch.letters);
 	shard->batch.letters = dlq_batch_new(table->store, &source);
 }
@@ -97,7 +96,6 @@ static struct stream_shard *add_shard(struct stream_table *table, int32_t partit
 
 	shard->partition = partition;
 	(void)partition_text(TOPIC_STREAM, partition, shard->batch.text);
-	renew_letters(table, shard);
 	table->shards = xreallocarray(table->shards, table->shard_count + 1,
 				      sizeof(*table->shards));
 	table->shards[table->shard_count++] = shard;
@@ -139,7 +137,7 @@ static enum err_code find_generation(struct stream_table *table, struct stream_s
 	enum err_code code = ERR_OK;
 	uint32_t generation = 1;
 
-	while (code == ERR_OK && next.any && generation < GENERATIONS_MAX) {
+	while (code == ERR_OK && next.any && generation < LAKE_GENERATIONS_MAX) {
 		name_generation(table, shard, uid, generation + 1);
 		code = delta_progress(table->delta, shard->app_id, &next, err);
 		generation += code == ERR_OK && next.any;
@@ -148,7 +146,7 @@ static enum err_code find_generation(struct stream_table *table, struct stream_s
 	return code;
 }
 
-/* Where the table is, by its own word. `like`: any position of the shard. */
+/* Where the table is, by its own word; nothing waits. `like`: any position of the shard. */
 static enum err_code look_where(struct stream_table *table, struct stream_shard *shard,
 				struct position like, struct err *err)
 {
@@ -161,6 +159,7 @@ static enum err_code look_where(struct stream_table *table, struct stream_shard 
 		shard->read.position = position_made_whole(shard->done.position, like);
 	shard->proved = !shard->done.any || !delta_lineage_noted(shard->done.lineage);
 	shard->dirty = false;
+	renew_letters(table, shard);
 	return ERR_OK;
 }
 
@@ -188,9 +187,9 @@ enum err_code stream_table_assign(struct stream_table *table, const struct topic
 enum err_code stream_table_go_on(struct stream_table *table, const struct topic_info *info,
 				 struct stream_shard *shard, struct err *err)
 {
-	if (shard->generation >= GENERATIONS_MAX)
+	if (shard->generation >= LAKE_GENERATIONS_MAX)
 		return err_set(err, ERR_LIMIT, "shard %s of stream \"%s\" has had %d histories",
-			       shard->batch.text, table->place.topic, GENERATIONS_MAX);
+			       shard->batch.text, table->place.topic, LAKE_GENERATIONS_MAX);
 	name_generation(table, shard, info->uid, shard->generation + 1);
 	return look_where(table, shard, shard->like, err);
 }
@@ -316,7 +315,6 @@ enum err_code stream_table_drop(struct stream_table *table, struct err *err)
 	free(table->flush.add.stats);
 	table->flush = (struct stream_flush){ 0 };
 	for (size_t i = 0; i < table->shard_count && code == ERR_OK; i++) {
-		renew_letters(table, table->shards[i]);
 		table->shards[i]->settled = false;
 		code = look_where(table, table->shards[i], table->shards[i]->like, err);
 	}

@@ -88,7 +88,8 @@ GEO = "streaming-124df56aef51-geo"
 
 def sgeo(gateway, *inds):
     for ind in inds:
-        body = {"StreamName": GEO, "Data": {"ind": ind, "country": "Albania"}, "PartitionKey": "k"}
+        data = {"ind": ind, "country": "Albania"} if ind else "no row"
+        body = {"StreamName": GEO, "Data": data, "PartitionKey": "k"}
         request = urllib.request.Request(f"{gateway.url}/streams/{GEO}/record", method="PUT",
                                          data=json.dumps(body).encode(),
                                          headers={"Content-Type": "application/json"})
@@ -130,3 +131,18 @@ def test_a_log_that_was_put_back_is_told(run, data_dir, put_back, inds):
     assert ("another history" if len(inds) > 1 else "older copy") in failed.stderr
     assert "1 of 3 tables were left out" in failed.stderr
     assert [ind for ind, _ in geo_rows(run, data_dir)] == [1, 2, 3]
+
+
+def test_a_log_that_was_put_back_is_the_next_generation(run, data_dir, put_back):
+    """Told to go on, the table takes all of it, beside what it has, and again nothing twice."""
+    put_back(12, None, 14)
+    before = geo_rows(run, data_dir)
+    for _ in range(2):
+        run("stream", "--dir", data_dir, "--until-end", "--new-history", "continue")
+        rows = geo_rows(run, data_dir)
+        assert rows[:3] == before
+        assert [ind for ind, _ in rows[3:]] == [1, 12, 14]
+        assert all(offset.startswith("g0002-") and len(offset) == 62 for _, offset in rows[3:])
+    run("stream", "--dir", data_dir, "--until-end")
+    letters = json.loads(run("dlq", GEO, "--dir", data_dir, "--format", "json").stdout)
+    assert [rows[4][1] < letter["offset"] < rows[5][1] for letter in letters] == [True]
