@@ -45,8 +45,10 @@ static void test_table_is_sound(void **state)
 		assert_int_equal(*flag ? option_of_flag(slice_str(flag)) : option, option);
 		assert_int_equal(*key ? option_of_key(key) : option, option);
 		assert_true(option_type(option) != CONFIG_SECRET || !*flag);
-		assert_true(option_type(option) == CONFIG_CHOICE ? is_choice(option_allowed(option)) :
-				      strchr(option_allowed(option), '|') == NULL);
+		if (option_type(option) == CONFIG_CHOICE)
+			assert_true(is_choice(option_allowed(option)));
+		else
+			assert_null(strchr(option_allowed(option), '|'));
 		if (dot) {
 			memcpy(section, key, (size_t)(dot - key));
 			if (!option_is_section(section))
