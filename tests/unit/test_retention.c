@@ -100,7 +100,8 @@ static void test_retention_recycles_and_spares_readers(void **state)
 		gaps += event.kind == READER_GAP;
 		last = take_in_order(&event, last, BIG);
 	}
-	assert_int_equal(gaps, 1);	/* it was told of what went before it was read */
+	/* It was told of all that went before it was read; again, if more went while it read. */
+	assert_true(gaps >= 1);
 	reader_close(reader);
 	broker_free(broker);
 	assert_true(log_is_sound(f->dir, false));
