@@ -58,13 +58,15 @@ static void test_memory_has_a_limit(void **state)
 
 /* --- a service that answers badly -------------------------------------------- */
 
+enum moody_fault { WELL, BACKWARDS, BEFORE, ELSEWHERE, TOO_MUCH };
+
 /* What the next calls of a store end with, and how far a listing comes before. */
 struct moody {
 	struct store_layer layer;
 	enum err_code moods[10];	/* ERR_OK ends them */
 	int at;
 	size_t keys;			/* that a listing gives before it fails */
-	enum { WELL, BACKWARDS, BEFORE, ELSEWHERE, TOO_MUCH } fault;
+	enum moody_fault fault;
 	size_t given;
 	store_each_fn *each;
 	void *user;
@@ -180,7 +182,7 @@ static void test_a_listing_out_of_order_is_an_error(void **state)
 		moody->fault = WELL;
 		assert_ok(store_list(store, "a/", "", see_key, &seen, &err));
 		assert_int_equal(seen, 2);
-		moody->fault = fault;
+		moody->fault = (enum moody_fault)fault;
 		assert_int_equal(store_list(store, "a/", fault == BEFORE ? "a/1" : "", see_key, &seen,
 					    &err), ERR_CORRUPT);
 		/* The wrong one is not given. */
