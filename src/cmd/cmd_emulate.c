@@ -45,14 +45,18 @@ static enum post_order_kind read_order(const struct config *config)
 }
 
 /* 0: without end. */
-static uint64_t read_posts(const struct config *config, struct source *source)
+static enum err_code read_posts(const struct config *config, struct source *source,
+				uint64_t *ret_posts, struct err *err)
 {
 	uint64_t posts = (uint64_t)config_int(config, OPT_POSTS);
-	uint64_t all = source_posts(source);
+	uint64_t all = posts;
+	enum err_code code = ERR_OK;
 
-	if (setup_each_row_once(config) && (posts == 0 || posts > all))
-		return all;
-	return posts;
+	if (setup_each_row_once(config))
+		code = source_posts(source, &all, err);
+	if (code == ERR_OK)
+		*ret_posts = posts == 0 || posts > all ? all : posts;
+	return code;
 }
 
 /* The gateway of this configuration, unless a URL is given. */
@@ -191,13 +195,12 @@ static enum err_code cmd_emulate_post(const struct config *config, struct source
 				      const char *url, struct emulate_result *ret_result,
 				      struct err *err)
 {
-	uint64_t posts = read_posts(config, source);
+	uint64_t posts = 0;
 	bool terminal = isatty(STDERR_FILENO);
 	struct emulate_options options = {
 		.source = source,
 		.order = read_order(config),
 		.seed = config_int(config, OPT_SEED),
-		.posts = posts,
 		.streaming = config_bool(config, OPT_STREAMING),
 		.url = url,
 		.batch_size = (uint32_t)config_int(config, OPT_BATCH_SIZE),
@@ -210,6 +213,9 @@ static enum err_code cmd_emulate_post(const struct config *config, struct source
 	};
 	enum err_code code = read_rate(config, &options, err);
 
+	if (code == ERR_OK)
+		code = read_posts(config, source, &posts, err);
+	options.posts = posts;
 	if (code == ERR_OK)
 		code = emulate_run(&options, ret_result, err);
 	if (terminal && ret_result->posts > 0)

@@ -68,6 +68,8 @@ struct emulate {
 	struct http_client_options client_options;
 	struct json_parser *parser;
 	struct post_order order;
+	struct post_choice ahead[SOURCE_WANT_MAX]; /* drawn, and wanted of the source */
+	uint32_t ahead_at, ahead_count;
 	struct lane lanes[SOURCE_TABLES];
 	struct parcel *parcels;
 	uint32_t parcel_count;
@@ -305,13 +307,44 @@ static int64_t pause_us(const struct emulate *emulate)
 	return 0;
 }
 
+/* Draws so far ahead as the source may be told, for it may be far away. */
+static enum err_code draw_ahead(struct emulate *emulate, struct err *err)
+{
+	enum source_by by = emulate->options->order == POST_ORDER_ROWS ? SOURCE_BY_PLACE :
+									 SOURCE_BY_KEY;
+	uint64_t left = emulate->options->posts - emulate->result->posts;
+	uint64_t rows[SOURCE_WANT_MAX];
+	uint32_t count = emulate->options->posts == 0 || left > SOURCE_WANT_MAX ? SOURCE_WANT_MAX :
+										  (uint32_t)left;
+
+	for (uint32_t i = 0; i < count; i++) {
+		emulate->ahead[i] = post_order_next(&emulate->order);
+		rows[i] = emulate->ahead[i].row;
+	}
+	emulate->ahead_at = 0;
+	emulate->ahead_count = count;
+	return source_want(emulate->options->source, by, rows, count, err);
+}
+
+static enum err_code next_choice(struct emulate *emulate, struct err *err)
+{
+	if (emulate->ahead_at == emulate->ahead_count && draw_ahead(emulate, err) != ERR_OK)
+		return err->code;
+	emulate->choice = emulate->ahead[emulate->ahead_at++];
+	return ERR_OK;
+}
+
 /* Which post comes next, and when. One that comes late does not move those after it, unless it is
  * a second late. */
 static void emulate_choose(struct emulate *emulate)
 {
 	int64_t now_us = clock_mono_us();
+	struct err err;
 
-	emulate->choice = post_order_next(&emulate->order);
+	if (next_choice(emulate, &err) != ERR_OK) {
+		emulate_fail(emulate, err.code, &err);
+		return;
+	}
 	emulate->chosen = true;
 	if (emulate->next_us < now_us - 1000000)
 		emulate->next_us = now_us;
@@ -331,7 +364,9 @@ static enum err_code draw_row(struct emulate *emulate, uint64_t *ret_key,
 		if (code != ERR_ABSENT || emulate->options->order == POST_ORDER_COURSE)
 			return code;
 		emulate->result->absent++;
-		emulate->choice = post_order_next(&emulate->order);
+		code = next_choice(emulate, err);
+		if (code != ERR_OK)
+			return code;
 	}
 	return err_prefix(err, "%d draws in a row gave no row (--order rows posts each row once)",
 			  ABSENT_MAX);
@@ -383,6 +418,8 @@ static int64_t post_due(struct emulate *emulate)
 
 		if (!emulate->chosen)
 			emulate_choose(emulate);
+		if (!emulate->chosen)
+			break;
 		left_us = emulate->next_us - clock_mono_us();
 		if (left_us > 0)
 			return left_us / 1000 + 1;
@@ -566,6 +603,7 @@ enum err_code emulate_run(const struct emulate_options *options, struct emulate_
 		.begun_us = clock_mono_us(),
 	};
 	enum err_code code;
+	uint64_t rows = 0;
 
 	*ret_result = (struct emulate_result){ 0 };
 	emulate.protocol = !options->streaming ? &post_topic
@@ -573,10 +611,11 @@ enum err_code emulate_run(const struct emulate_options *options, struct emulate_
 	emulate.next_us = emulate.begun_us;
 	code = emulate_check(options, emulate.protocol, err);
 	if (code == ERR_OK)
-		code = post_order_init(&emulate.order, options->order, options->seed,
-				       options->order == POST_ORDER_ROWS
-					       ? source_posts(options->source)
-					       : source_count(options->source), err);
+		code = options->order == POST_ORDER_ROWS ?
+		       source_posts(options->source, &rows, err) :
+		       source_count(options->source, &rows, err);
+	if (code == ERR_OK)
+		code = post_order_init(&emulate.order, options->order, options->seed, rows, err);
 	if (code == ERR_OK)
 		code = http_client_new(&emulate.client_options, options->url, &emulate.client, err);
 	if (code == ERR_OK) {

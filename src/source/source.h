@@ -13,7 +13,10 @@
  *	   (files may lack a table altogether: its slices are null).
  *	4. source_post_at(0 … source_posts() - 1) gives each row of each table once,
  *	   in the source's own order; of a post what there is, the rest null.
- *	5. An error names the table, the row and, where it can, the column.
+ *	5. Every call can fail: a source may be a service. An error names the
+ *	   table, the row and, where it is one column's, the column.
+ *	6. source_want() changes nothing but how long the calls for those rows
+ *	   take. Of what is wanted, only the latest is.
  *
  * Ownership: the slices of a post live until the next one is asked for.
  * Threads: one thread a source.
@@ -37,16 +40,25 @@ struct source_post {
 	struct slice user;
 };
 
+/* By what rows are asked for: source_row() or source_post_at(). */
+enum source_by { SOURCE_BY_KEY, SOURCE_BY_PLACE };
+
+enum { SOURCE_WANT_MAX = 64 };
+
 struct source;
 
 struct source_ops {
 	const char *name;
 	/* Rows are 0 … count-1, though a source may lack some of them (ERR_ABSENT). */
-	uint64_t (*count)(struct source *source);
+	enum err_code (*count)(struct source *source, uint64_t *ret_count, struct err *err);
+	/* These are asked for next, probably in this order. A source that is far away fetches them
+	 * at once; one that has its rows at hand does nothing. */
+	enum err_code (*want)(struct source *source, enum source_by by, const uint64_t *numbers,
+			      size_t count, struct err *err);
 	enum err_code (*row)(struct source *source, uint64_t k, struct source_post *ret_post,
 			     struct err *err);
 	/* Posts of the source's own order. */
-	uint64_t (*posts)(struct source *source);
+	enum err_code (*posts)(struct source *source, uint64_t *ret_posts, struct err *err);
 	/* *ret_k: what the post's rows join on. ERR_ABSENT past the last. */
 	enum err_code (*post_at)(struct source *source, uint64_t n, uint64_t *ret_k,
 				 struct source_post *ret_post, struct err *err);
@@ -57,10 +69,18 @@ struct source {
 	const struct source_ops *ops;
 };
 
-static inline uint64_t source_count(struct source *source)
+MUST_USE static inline enum err_code source_count(struct source *source, uint64_t *ret_count,
+						  struct err *err)
 {
-	return source->ops->count(source);
+	return source->ops->count(source, ret_count, err);
 }
+
+/* At most SOURCE_WANT_MAX. */
+MUST_USE enum err_code source_want(struct source *source, enum source_by by,
+				   const uint64_t *numbers, size_t count, struct err *err);
+/* For sources that have their rows at hand. */
+enum err_code source_want_nothing(struct source *source, enum source_by by,
+				  const uint64_t *numbers, size_t count, struct err *err);
 
 MUST_USE static inline enum err_code
 source_row(struct source *source, uint64_t k, struct source_post *ret_post, struct err *err)
@@ -68,9 +88,10 @@ source_row(struct source *source, uint64_t k, struct source_post *ret_post, stru
 	return source->ops->row(source, k, ret_post, err);
 }
 
-static inline uint64_t source_posts(struct source *source)
+MUST_USE static inline enum err_code source_posts(struct source *source, uint64_t *ret_posts,
+						  struct err *err)
 {
-	return source->ops->posts(source);
+	return source->ops->posts(source, ret_posts, err);
 }
 
 MUST_USE static inline enum err_code source_post_at(struct source *source, uint64_t n,

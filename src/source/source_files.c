@@ -363,14 +363,18 @@ static enum err_code files_post_at(struct source *source, uint64_t n, uint64_t *
 	return code;
 }
 
-static uint64_t files_posts(struct source *source)
+static enum err_code files_posts(struct source *source, uint64_t *ret_posts, struct err *err)
 {
-	return ((struct source_files *)source)->posts;
+	(void)err;
+	*ret_posts = ((struct source_files *)source)->posts;
+	return ERR_OK;
 }
 
-static uint64_t files_count(struct source *source)
+static enum err_code files_count(struct source *source, uint64_t *ret_count, struct err *err)
 {
-	return ((struct source_files *)source)->count;
+	(void)err;
+	*ret_count = ((struct source_files *)source)->count;
+	return ERR_OK;
 }
 
 static void files_free(struct source *source)
@@ -394,6 +398,7 @@ static void files_free(struct source *source)
 static const struct source_ops files_ops = {
 	.name = "files",
 	.count = files_count,
+	.want = source_want_nothing,
 	.row = files_row,
 	.posts = files_posts,
 	.post_at = files_post_at,

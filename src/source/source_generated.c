@@ -540,9 +540,11 @@ static enum err_code generated_row(struct source *source, uint64_t k, struct sou
 	return ERR_OK;
 }
 
-static uint64_t generated_count(struct source *source)
+static enum err_code generated_count(struct source *source, uint64_t *ret_count, struct err *err)
 {
-	return ((struct source_generated *)source)->count;
+	(void)err;
+	*ret_count = ((struct source_generated *)source)->count;
+	return ERR_OK;
 }
 
 /* The own order is that of the rows: n is k. */
@@ -570,6 +572,7 @@ static void generated_free(struct source *source)
 static const struct source_ops generated_ops = {
 	.name = "generated",
 	.count = generated_count,
+	.want = source_want_nothing,
 	.row = generated_row,
 	.posts = generated_count,
 	.post_at = generated_post_at,

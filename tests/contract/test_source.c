@@ -83,9 +83,27 @@ static void copy_post(struct buf *out, struct source *source, uint64_t k)
 }
 
 /* The first posts and the last one of the source's own order. */
+static uint64_t count_of(struct source *source)
+{
+	uint64_t count = 0;
+	struct err err;
+
+	assert_ok(source_count(source, &count, &err));
+	return count;
+}
+
+static uint64_t posts_of(struct source *source)
+{
+	uint64_t posts = 0;
+	struct err err;
+
+	assert_ok(source_posts(source, &posts, &err));
+	return posts;
+}
+
 static void check_own_order(struct json_parser *parser, struct source *source)
 {
-	uint64_t posts = source_posts(source);
+	uint64_t posts = posts_of(source);
 	struct source_post post;
 	struct err err = { 0 };
 	uint64_t k = 0;
@@ -127,7 +145,12 @@ static void check_contract(struct source *source, uint64_t a, uint64_t b, uint64
 
 	assert_int_equal(source_row(source, absent, &post, &err), ERR_ABSENT);
 	assert_int_equal(source_row(source, UINT64_MAX, &post, &err), ERR_ABSENT);
-	assert_true(source_count(source) > a && source_count(source) > b);
+	assert_true(count_of(source) > a && count_of(source) > b);
+	/* What is wanted, also of what is not there, changes no row. */
+	assert_ok(source_want(source, SOURCE_BY_KEY, (uint64_t[]){ b, absent, b, UINT64_MAX }, 4, &err));
+	assert_ok(source_want(source, SOURCE_BY_PLACE, (uint64_t[]){ 0 }, 1, &err));
+	assert_ok(source_want(source, SOURCE_BY_KEY, NULL, 0, &err));
+	assert_ok(source_row(source, a, &post, &err));
 	check_own_order(parser, source);
 	buf_release(&first);
 	buf_release(&again);
@@ -146,7 +169,7 @@ static void test_files_keep_the_contract(void **state)
 	put_files(&dir);
 	assert_ok(source_files_new(dir.path, &source, &err));
 	check_contract(source, 0, 5, 1);
-	assert_int_equal(source_count(source), 6);
+	assert_int_equal(count_of(source), 6);
 	assert_int_equal(source_row(source, 1, &post, &err), ERR_ABSENT);
 	assert_string_equal(err.msg, "pin.ndjson has no row with \"index\" 1");
 	assert_ok(source_row(source, 0, &post, &err));
@@ -251,7 +274,7 @@ static void test_files_have_an_order_of_their_own(void **state)
 	put_file(&dir, "geo.ndjson", "{\"ind\":3}\n{\"ind\":7}\n{\"ind\":900005}\n{\"ind\":1}\n");
 	put_file(&dir, "user.ndjson", "{\"ind\":900005}\n{\"ind\":2}\n{\"ind\":1}\n");
 	assert_ok(source_files_new(dir.path, &source, &err));
-	assert_int_equal(source_posts(source), 6);
+	assert_int_equal(posts_of(source), 6);
 	assert_post(source, 0, 900005, "{\"index\":900005}", "{\"ind\":900005}", "{\"ind\":900005}");
 	assert_post(source, 1, INT64_MAX, "{\"index\":9223372036854775807}", NULL, NULL);
 	assert_post(source, 2, 3, "{\"index\":3}", "{\"ind\":3}", NULL);
@@ -273,7 +296,7 @@ static void test_one_file_is_enough(void **state)
 	dir_init(&dir);
 	put_file(&dir, "geo.ndjson", "{\"ind\":9}\n{\"ind\":4}\n");
 	assert_ok(source_files_new(dir.path, &source, &err));
-	assert_int_equal(source_posts(source), 2);
+	assert_int_equal(posts_of(source), 2);
 	assert_post(source, 0, 9, NULL, "{\"ind\":9}", NULL);
 	assert_post(source, 1, 4, NULL, "{\"ind\":4}", NULL);
 	assert_ok(source_row(source, 4, &post, &err));	/* whole, as far as this source goes */
@@ -461,7 +484,7 @@ static void count_rows(struct source *source, struct figures *figures)
 	struct err err = { 0 };
 
 	*figures = (struct figures){ .least = SIZE_MAX };
-	for (uint64_t k = 0; k < source_count(source); k++) {
+	for (uint64_t k = 0; k < count_of(source); k++) {
 		if (source_row(source, k, &post, &err) == ERR_ABSENT)
 			continue;
 		figures->rows++;
