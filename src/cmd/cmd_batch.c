@@ -104,7 +104,9 @@ static enum err_code run_batch(const struct config *config, struct err *err)
 		return code;
 	options.store = side.store;
 	options.engine = side.engine;
-	code = batch_run(&options, &report, err);
+	code = interrupt_begin(&side.interrupt, side.engine, err);
+	if (code == ERR_OK)
+		code = batch_run(&options, &report, err);
 	if (code == ERR_OK) {
 		say_unknown(&report);
 		code = cmd_batch_print(config, &report, err);

@@ -34,11 +34,15 @@ static int cmd_sql_ask(const struct config *config, const char *sql)
 	struct sql_side side;
 	struct answer answer;
 	int status = 0;
+	enum err_code code;
 	struct err err;
 
 	if (sql_side_attach(config, &side, &err) != ERR_OK)
 		return cmd_fail(&err);
-	if (engine_query(side.engine, &question, &answer, &err) != ERR_OK) {
+	interrupt_show(&side.interrupt, true);
+	code = engine_query(side.engine, &question, &answer, &err);
+	interrupt_show(&side.interrupt, false);
+	if (code != ERR_OK) {
 		status = fail(&err, side.engine->hint);
 	} else {
 		if (output_print(config, &answer, &err) != ERR_OK)

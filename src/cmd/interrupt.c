@@ -4,10 +4,36 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { AGAIN_MS = 10 };
+enum { AGAIN_MS = 10, SHOW_MS = 500 };
+
+static void draw(struct interrupt *interrupt)
+{
+	double progress = engine_progress(interrupt->engine);
+
+	(void)pthread_mutex_lock(&interrupt->lock);
+	if (interrupt->shows && progress >= 0) {
+		(void)fprintf(stderr, "\r%3d %%\x1b[K", (int)(progress * 100));
+		(void)fflush(stderr);
+		interrupt->shown = true;
+	}
+	(void)pthread_mutex_unlock(&interrupt->lock);
+}
+
+void interrupt_show(struct interrupt *interrupt, bool shows)
+{
+	(void)pthread_mutex_lock(&interrupt->lock);
+	interrupt->shows = shows && isatty(STDERR_FILENO) != 0;
+	if (!shows && interrupt->shown) {
+		(void)fputs("\r\x1b[K", stderr);
+		(void)fflush(stderr);
+		interrupt->shown = false;
+	}
+	(void)pthread_mutex_unlock(&interrupt->lock);
+}
 
 /* Until the end is told: a statement that begins after one was interrupted is interrupted too. */
 static void *interrupt_run(void *arg)
@@ -22,11 +48,13 @@ static void *interrupt_run(void *arg)
 		bool stopped = stop_requested();
 
 		/* The stop's descriptor stays readable, so it is not waited for twice. */
-		(void)poll(fds, stopped ? 1 : 2, stopped ? AGAIN_MS : -1);
+		(void)poll(fds, stopped ? 1 : 2, stopped ? AGAIN_MS : SHOW_MS);
 		if (fds[0].revents)
 			return NULL;
 		if (stop_requested())
 			engine_interrupt(interrupt->engine);
+		else
+			draw(interrupt);
 	}
 }
 
@@ -38,6 +66,8 @@ enum err_code interrupt_begin(struct interrupt *interrupt, struct engine *engine
 	if (interrupt->end_fd < 0)
 		return err_errno(err, "could not make an event descriptor");
 	interrupt->engine = engine;
+	interrupt->shows = interrupt->shown = false;
+	(void)pthread_mutex_init(&interrupt->lock, NULL);
 	failed = pthread_create(&interrupt->thread, NULL, interrupt_run, interrupt);
 	if (failed) {
 		(void)close(interrupt->end_fd);
@@ -54,6 +84,8 @@ void interrupt_end(struct interrupt *interrupt)
 		return;
 	(void)eventfd_write(interrupt->end_fd, 1);
 	(void)pthread_join(interrupt->thread, NULL);
+	interrupt_show(interrupt, false);
+	(void)pthread_mutex_destroy(&interrupt->lock);
 	(void)close(interrupt->end_fd);
 	interrupt->engine = NULL;
 }

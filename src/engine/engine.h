@@ -27,7 +27,8 @@
  * wrong, ERR_SHAPE some value made its SQL fail, ERR_LIMIT memory, ERR_SPACE,
  * ERR_IO, ERR_STOPPED after engine_interrupt(), ERR_UNSUPPORTED the question names
  * a broken table, and whatever a raw_input gave.
- * Threads: one thread an engine (which starts its own); engine_interrupt() any.
+ * Threads: one thread an engine (which starts its own); engine_interrupt() and
+ * engine_progress() any.
  */
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
@@ -140,6 +141,9 @@ struct engine_ops {
 					const struct analysis_model *analysis, struct err *err);
 	/* End the statement that is running, if one is, with ERR_STOPPED. Any thread. */
 	void (*interrupt)(struct engine *engine);
+	/* How much of what is running is done, from 0 to 1; below 0: nothing is, or it is not known.
+	 * Any thread. */
+	double (*progress)(struct engine *engine);
 	void (*free)(struct engine *engine);
 };
 
@@ -194,6 +198,11 @@ engine_check_analysis(struct engine *engine, const struct models *models,
 }
 
 static inline void engine_interrupt(struct engine *engine) { engine->ops->interrupt(engine); }
+
+static inline double engine_progress(struct engine *engine)
+{
+	return engine->ops->progress(engine);
+}
 
 /* Accepts NULL. */
 static inline void engine_free(struct engine *engine)

@@ -198,9 +198,12 @@ static enum err_code clean(struct engine *base, const struct clean_model *model,
 		return code;
 	}
 	engine->clean = &clean;
+	atomic_store(&engine->next_part, 0);
+	atomic_store(&engine->part_count, input->part_count);
 	atomic_store(&engine->unreadable, 0);
 	code = run_clean(engine, &clean, path, ret_result, err);
 	engine->clean = NULL;
+	atomic_store(&engine->part_count, 0);
 	(void)pthread_mutex_destroy(&clean.lock);
 	unknown_fields_release(&clean.unknown);
 	if (code != ERR_OK || ret_result->rows == 0)
@@ -226,6 +229,17 @@ static void engine_duckdb_interrupt(struct engine *base)
 	duck_interrupt(&((struct engine_duckdb *)base)->duck);
 }
 
+/* DuckDB cannot know how much the table function behind `raw` will give. */
+static double engine_duckdb_progress(struct engine *base)
+{
+	struct engine_duckdb *engine = (struct engine_duckdb *)base;
+	size_t count = atomic_load(&engine->part_count), begun = atomic_load(&engine->next_part);
+
+	if (count == 0)
+		return duck_progress(&engine->duck);
+	return begun == 0 ? 0 : begun > count ? 1 : (double)(begun - 1) / (double)count;
+}
+
 static const struct engine_ops ops = {
 	.name = "duckdb",
 	.clean = clean,
@@ -235,6 +249,7 @@ static const struct engine_ops ops = {
 	.check_clean = engine_duckdb_check_clean,
 	.check_analysis = engine_duckdb_check_analysis,
 	.interrupt = engine_duckdb_interrupt,
+	.progress = engine_duckdb_progress,
 	.free = engine_duckdb_free,
 };
 
@@ -261,7 +276,8 @@ static enum err_code duckdb_set_up(struct engine_duckdb *engine,
 	static const char *const settings[] = {
 		"SET TimeZone = 'UTC'",
 		"SET preserve_insertion_order = false",	/* each row says where it stood */
-		"SET enable_progress_bar = false",
+		"SET enable_progress_bar_print = false",	/* counted, not shown */
+		"SET enable_progress_bar = true",
 		"SET parquet_metadata_cache = true",	/* a file of a table never changes */
 		"CREATE SCHEMA pinpipe",
 	};

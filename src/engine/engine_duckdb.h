@@ -26,7 +26,6 @@ struct duckdb_clean {
 	const struct clean_model *model;
 	struct raw_input *input;
 	atomic_bool read;		/* `raw` was opened: it can be read once */
-	atomic_size_t next_part;
 	atomic_uint_fast64_t rows;	/* that `raw` gave */
 	atomic_bool failed;		/* the input did; `err` says how */
 	pthread_mutex_t lock;		/* of `dead`, `unknown`, of input->dead() and of `err` */
@@ -58,6 +57,8 @@ struct engine_duckdb {
 	char **checked;			/* the SQL of clean models that was found to be allowed */
 	size_t checked_count;
 	struct duckdb_clean *clean;	/* NULL: none at work */
+	atomic_size_t part_count;	/* of its input; 0: none at work, or it has none */
+	atomic_size_t next_part;
 	atomic_uint_fast64_t unreadable;
 };
 

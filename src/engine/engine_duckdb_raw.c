@@ -8,6 +8,7 @@ enum { LINEAGE_COLUMNS = 2 };
 /* One thread's reading. */
 struct worker {
 	bool told; /* its unknown fields */
+	struct engine_duckdb *engine;
 	struct duckdb_clean *clean;
 	struct raw_reader *reader;
 	void *part;			/* NULL: none is open */
@@ -71,6 +72,7 @@ static void local_init(duckdb_init_info info)
 	struct worker *worker = xcalloc(1, sizeof(*worker));
 	size_t field_count = engine->clean->model->field_count;
 
+	worker->engine = engine;
 	worker->clean = engine->clean;
 	worker->reader = raw_reader_new(engine->clean->model, engine->clean->input->shared);
 	worker->fields = xcalloc(field_count + LINEAGE_COLUMNS, sizeof(*worker->fields));
@@ -120,7 +122,7 @@ static enum err_code duckdb_raw_next_record(struct worker *worker, struct raw_re
 				return code;
 			close_part(worker);
 		}
-		part = atomic_fetch_add(&clean->next_part, 1);
+		part = atomic_fetch_add(&worker->engine->next_part, 1);
 		*ret = false;
 		if (part >= clean->input->part_count || atomic_load(&clean->failed))
 			return ERR_OK;

@@ -151,6 +151,13 @@ enum err_code duck_lock(struct duck *duck, struct err *err)
 
 void duck_interrupt(struct duck *duck) { duckdb.interrupt(duck->conn); }
 
+double duck_progress(struct duck *duck)
+{
+	double percentage = duckdb.query_progress(duck->conn).percentage;
+
+	return percentage > 100 ? 1 : percentage / 100;
+}
+
 enum err_code duck_query(struct duck *duck, const char *sql, duckdb_result *ret_result,
 			 struct err *err)
 {

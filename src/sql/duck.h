@@ -13,7 +13,7 @@
  * ERR_SPACE the disk is full, ERR_IO, ERR_STOPPED interrupted.
  *
  * Ownership: duck_close() ends everything. Threads: one thread a connection;
- * duck_interrupt() from any.
+ * duck_interrupt() and duck_progress() from any.
  */
 #ifndef SQL_DUCK_H
 #define SQL_DUCK_H
@@ -52,6 +52,9 @@ MUST_USE enum err_code duck_confine(struct duck *duck, const char *const *dirs, 
 MUST_USE enum err_code duck_lock(struct duck *duck, struct err *err);
 /* End the running statement with ERR_STOPPED. */
 void duck_interrupt(struct duck *duck);
+/* How much of the running statement is done, from 0 to 1; below 0: none is running, or it is not
+ * known. Only where enable_progress_bar is set. */
+double duck_progress(struct duck *duck);
 
 /* Run one statement and drop its rows. The message holds DuckDB's first line. */
 MUST_USE enum err_code duck_run(struct duck *duck, const char *sql, struct err *err);

@@ -79,6 +79,7 @@ void duckdb_unsafe_vector_assign_string_element_len(duckdb_vector vector, idx_t 
 	X(prepared_statement_column_name) \
 	X(prepared_statement_column_type) \
 	X(query) \
+	X(query_progress) \
 	X(register_scalar_function) \
 	X(register_table_function) \
 	X(result_error) \

@@ -3,7 +3,10 @@
 import json
 import os
 import pathlib
+import pty
+import re
 import signal
+import subprocess
 import time
 
 import pytest
@@ -182,3 +185,57 @@ def test_ctrl_c_ends_a_query(fiji, start, sql):
     assert query.stop(signal.SIGINT) == 130
     assert time.monotonic() - asked < 5  # 0.1 s on a machine that does nothing else
     assert query.said() == "pinpipe sql: interrupted\n"
+
+
+SLOW = "SELECT max(hash(a.range, b.range)) AS n FROM range(1000000000) a, range(1000000000) b"
+
+
+def ends_at_once(command, works_s=1):
+    """Once it has worked for some time, so that a statement runs, Ctrl-C ends it."""
+    while worked_s(command.pid) < works_s:
+        assert command.process.poll() is None, command.said()
+        time.sleep(0.01)
+    asked = time.monotonic()
+    assert command.stop(signal.SIGINT) == 130
+    assert time.monotonic() - asked < 5  # 0.1 s on a machine that does nothing else
+
+
+@pytest.mark.parametrize("command", ["analyse", "batch"])
+def test_ctrl_c_ends_an_analysis(fiji, models, start, command):
+    (models / "analyses" / "slow.sql").write_text(f"-- title: Slow\n-- chart: none\n{SLOW}\n")
+    ends_at_once(start(command, "--dir", fiji.dir, "--models", models))
+
+
+def test_ctrl_c_ends_a_clean_model(fiji, models, start):
+    """Nothing of it is committed, and the next run cleans it."""
+    path = models / "clean" / "geo.sql"
+    fiji.put("geo", [{"ind": 9, "country": "Fiji"}], 3)
+    path.write_text(path.read_text().replace(
+        "as_int(ind)", f"CASE WHEN ({SLOW}) IS NULL THEN NULL ELSE as_int(ind) END", 1))
+    ends_at_once(start("batch", "--dir", fiji.dir, "--models", models))
+    assert fiji.sql("SELECT count(*) AS n FROM geo_all") == [{"n": 3}]
+    fiji.batch()
+    assert fiji.sql("SELECT count(*) AS n FROM geo_all") == [{"n": 4}]
+
+
+def test_progress_is_shown_on_a_terminal(fiji, pinpipe):
+    ours, its = pty.openpty()
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PINPIPE")}
+    sql = "SELECT max(hash(a.ind, b.range, c.range)) FROM geo a, range(100000) b, range(1000000000) c"
+    query = subprocess.Popen([pinpipe, "sql", "--dir", fiji.dir, sql], stdin=subprocess.DEVNULL,
+                             stdout=subprocess.DEVNULL, stderr=its, env=env, start_new_session=True)
+    os.close(its)
+    try:
+        said = b""
+        while b"%" not in said:
+            said += os.read(ours, 1000)
+        assert re.search(rb"\r +\d+ %", said)
+        query.send_signal(signal.SIGINT)
+        said = b""
+        while b"interrupted" not in said:
+            said += os.read(ours, 1000)
+        assert re.search(rb"\r\x1b\[Kpinpipe sql: interrupted", said)  # on a line that was emptied
+    finally:
+        query.kill()
+        query.wait()
+        os.close(ours)

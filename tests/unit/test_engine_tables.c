@@ -8,6 +8,7 @@
 #include "testing.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -398,6 +399,54 @@ static void test_an_interrupt_ends_what_runs(void **state)
 	assert_asked(fixture, "SELECT 1", "[[1]]");
 }
 
+/* What another thread saw of a question's progress. */
+struct watch {
+	struct engine *engine;
+	atomic_bool over;
+	double least, most;
+};
+
+static void *watch_it(void *user)
+{
+	struct watch *watch = user;
+
+	while (!atomic_load(&watch->over)) {
+		double now = engine_progress(watch->engine);
+
+		(void)usleep(1000);
+		if (now < 0)
+			continue;
+		watch->least = now < watch->least ? now : watch->least;
+		watch->most = now > watch->most ? now : watch->most;
+	}
+	return NULL;
+}
+
+static void test_progress_can_be_asked(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct delta_column columns[] = {
+		{ .name = "k", .type = DELTA_LONG }, { .name = "_partition", .type = DELTA_STRING },
+		{ .name = "_offset", .type = DELTA_STRING },
+	};
+	const struct clean_model model = model_of(columns, ARRAY_LEN(columns), NULL);
+	char path[PATH_LEN_MAX];
+	const char *list[] = { make_file(fixture, "long.parquet", "SELECT CAST(i AS BIGINT) AS k, '0' AS"
+					 " _partition, '0' AS _offset FROM range(2000000) AS r(i)", path) };
+	struct watch watch = { .engine = fixture->engine, .least = 1 };
+	pthread_t thread;
+
+	assert_true(engine_progress(fixture->engine) < 0);
+	attach(fixture, &model, list, 1);
+	assert_int_equal(pthread_create(&thread, NULL, watch_it, &watch), 0);
+	assert_asked(fixture, "SELECT count(*) FROM t WHERE md5(md5(md5(k::VARCHAR))) <> ''",
+		     "[[2000000]]");
+	atomic_store(&watch.over, true);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_true(watch.least < 0.5 && watch.most > 0.5 && watch.most <= 1);
+	assert_true(engine_progress(fixture->engine) < 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -412,6 +461,7 @@ int main(void)
 		cmocka_unit_test(test_what_was_read_is_of_the_file_that_is_attached),
 		cmocka_unit_test(test_a_file_that_lost_its_name_is_read),
 		cmocka_unit_test(test_an_interrupt_ends_what_runs),
+		cmocka_unit_test(test_progress_can_be_asked),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
