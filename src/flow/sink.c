@@ -518,8 +518,8 @@ static enum err_code sink_begin_drain(struct sink *sink, struct err *err)
 	return code;
 }
 
-/* All has been read, is closed, and the writer is done with it. (If another sink was faster it may
- * have to be read again.) */
+/* All has been read, is closed, and the writer is done with it; what was asked back has its answer.
+ * (If another sink was faster it may have to be read again.) */
 static bool sink_drained(struct sink *sink)
 {
 	bool busy = false;
@@ -532,6 +532,7 @@ static bool sink_drained(struct sink *sink)
 		const struct sink_partition *partition = sink->partitions[i];
 
 		busy = busy || sink_writer_is_busy(sink->writer, &partition->lane) ||
+		       partition->state == SINK_LEAVING ||
 		       (partition->state == SINK_READING &&
 			atomic_load(&partition->lane.halted) != ERR_OK);
 	}
