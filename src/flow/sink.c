@@ -288,7 +288,7 @@ static void sink_leave(struct sink *sink, struct sink_partition *partition)
 static void keep_pace(struct sink *sink, struct sink_partition *partition)
 {
 	unsigned of_all = sink_writer_fill(sink->writer, NULL);
-	unsigned of_lane = sink_writer_fill(sink->writer, &partition->lane);
+	unsigned of_lane = of_all > 0 ? sink_writer_fill(sink->writer, &partition->lane) : 0;
 
 	if (of_all >= PAUSE_FILL || of_lane >= PAUSE_FILL)
 		sink_set_paused(sink, partition, true);

@@ -96,7 +96,27 @@ def test_offsets_that_begin_again(run, start_gateway, data_dir):
     assert sink(run, data_dir, "--new-history", "continue")["records"]["pin"] == 0
     (path,) = (data_dir / f"lake/topics/{PIN}/generation=2/partition=0").iterdir()
     assert path.read_text() == '"a"\n"b"\n"c"\n"d"\n'
+    run("batch", "--dir", data_dir)
     assert sink(run, data_dir)["records"]["pin"] == 0  # it knows that generation
+
+
+def test_the_newest_object_is_gone(run, start_gateway, data_dir):
+    """It lands again with another end; the tables take what they lack, and once."""
+    gateway = start_gateway()
+    for values in ([1, 2, 3], [4]):
+        post(gateway, PIN, [{"index": n} for n in values])
+        sink(run, data_dir)
+        run("batch", "--dir", data_dir)
+    newest = data_dir / f"lake/topics/{PIN}/partition=0/{PIN}+0+0000000003.json"
+    newest.unlink()
+    for value in (5, 6):
+        post(gateway, PIN, [{"index": value}])
+        sink(run, data_dir)
+        run("batch", "--dir", data_dir)
+    assert list(objects(data_dir, PIN)) == [0, 3, 5]
+    rows = run("sql", "--dir", data_dir, "--format", "csv", "SELECT ind FROM pin_all ORDER BY 1").stdout.split()
+    assert rows == ["ind", *"123456"]
+    run("check", "--dir", data_dir)
 
 
 def test_two_sinks_killed_at_random(run, start, start_gateway, data_dir, tmp_path):
