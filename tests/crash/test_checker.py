@@ -11,6 +11,8 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "torture"))
 
+from crc32c import crc32c  # noqa: E402
+
 from checker import KINDS, Checker, lane_of, live_files  # noqa: E402
 from client import Client, Entry, Load  # noqa: E402
 from duck import Duck  # noqa: E402
@@ -103,6 +105,33 @@ def test_nothing_was_done(case):
     assert report.counts["acked"] >= 800 and report.counts["log read"] >= 800 and not report.counts["log unread"]
     assert report.counts["rows"] and report.counts["letters"]
     assert report.counts["unknown"] == report.counts["unknown-present"] + report.counts["unknown-absent"]
+
+
+def put_manifest(case, path, runs):
+    start = int(path.stem.rpartition("+")[2])
+    place = case.lake / "manifests" / f"{USER}.pin" / "partition=0"
+    place.mkdir(parents=True, exist_ok=True)
+    (place / f"{start:020}+{crc32c(path.read_bytes()):08x}.json").write_text(json.dumps(
+        {"key": "", "after": None, "runs": [[f"{first:020}", count] for first, count in runs]}))
+
+
+def test_a_manifest_says_which_offsets_the_lines_have(case):
+    """What it leaves out, and the log has, is lost, whatever a letter says of it."""
+    path = case.objects()[0]
+    lines = path.read_bytes().splitlines(keepends=True)
+    start = int(path.stem.rpartition("+")[2])
+    put_manifest(case, path, [(start, 1), (start + 1, len(lines) - 1)])
+    case.expect()
+    del lines[1]
+    path.write_bytes(b"".join(lines))
+    put_manifest(case, path, [(start, 1), (start + 2, len(lines) - 1)])
+    report = case.expect("lost")
+    letter = {"topic": f"{USER}.pin", "partition": "0", "offset": f"{start + 1:020}", "stage": "sink",
+              "reason": "left the log before it was read", "timestamp_ms": 0, "value": None}
+    place = case.lake / "dlq" / f"{USER}.pin" / "partition=0"
+    place.mkdir(parents=True, exist_ok=True)
+    (place / f"{start:020}-{start + 1:020}.ndjson").write_text(json.dumps(letter) + "\n")
+    assert case.expect("lost").faults == report.faults
 
 
 def test_acknowledged_and_nowhere(case):

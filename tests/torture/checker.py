@@ -17,6 +17,8 @@ import json
 import pathlib
 import re
 
+from crc32c import crc32c
+
 from client import TABLES
 from duck import Duck
 from journal import Log, digest, sequence_ordinal
@@ -27,6 +29,8 @@ PATHS = ("batch", "stream")
 ROWS = {"pin": "ind, unique_id, title, follower_count, category",
         "geo": "ind, country, coordinates[1], coordinates[2], epoch(timestamp)::BIGINT",
         "user": "ind, user_name, age, epoch(date_joined)::BIGINT"}
+# Reasons of letters for records that nobody has.
+LOSSES = ("damaged in the log", "left the log", "of a topic of this name", "in no object of the lake")
 SAMPLES = 5  # of each kind that are printed
 
 
@@ -87,14 +91,30 @@ def letters(lake, topic):
                 yield letter
 
 
+def manifests(lake, topic):
+    """{(partition, start, CRC-32C of the object): runs of offsets}, of objects whose lines are not those from start on."""
+    found = {}
+    for path in sorted((lake / "manifests" / topic).glob("partition=*/[0-9]*+*.json")):
+        start, crc = path.stem.split("+")
+        runs = [(int(first), count) for first, count in json.loads(path.read_text())["runs"]]
+        found[int(path.parent.name.partition("=")[2]), int(start), int(crc, 16)] = runs
+    return found
+
+
 def object_lines(lake, topic):
     """(partition, offset) and the bytes of every line of the topic's objects."""
+    known = manifests(lake, topic)
     for path in sorted((lake / "topics" / topic).glob("partition=*/*.json")):
-        partition, start = re.fullmatch(r".*\+(\d+)\+(\d+)\.json", path.name).groups()
+        partition, start = map(int, re.fullmatch(r".*\+(\d+)\+(\d+)\.json", path.name).groups())
         text = path.read_bytes()
         assert text.endswith(b"\n"), f"{path} is cut"
-        for n, line in enumerate(text[:-1].split(b"\n")):
-            yield int(partition), int(start) + n, line
+        lines = text[:-1].split(b"\n")
+        own = any(key[:2] == (partition, start) for key in known) and known.get((partition, start, crc32c(text)))
+        offsets = [first + n for first, count in own for n in range(count)] if own \
+            else range(start, start + len(lines))
+        assert len(offsets) == len(lines), f"{path} has other lines than its manifest"
+        for offset, line in zip(offsets, lines):
+            yield partition, offset, line
 
 
 def place_of(path, partition, offset):
@@ -110,6 +130,7 @@ class Shelf:
         self.acked = acked                              # (topic, partition), ordinal -> entry
         self.lanes = collections.defaultdict(dict)      # (topic, partition) -> ordinal -> entry
         self.places = {}                                # identity -> (topic, partition), ordinal
+        self.told = collections.defaultdict(list)       # (topic, partition) -> ranges that a letter says are lost
 
     def put(self, lane, ordinal, entry, shown):
         """A record was found; `entry` is the attempt that its bytes belong to, or None."""
@@ -159,7 +180,8 @@ class Shelf:
             here = self.lanes[lane]
             if lane[0] not in self.topics():
                 continue
-            missing = sorted(set(range(following)) - here.keys())
+            missing = sorted(ordinal for ordinal in set(range(following)) - here.keys()
+                             if ordinal in log.records[lane] or not self.is_told(lane, ordinal))
             if missing:
                 self.report["lost"].append(f"{lane} has {len(missing)} of {following} records not in the {self.name}: "
                                            f"{missing[:SAMPLES]} …")
@@ -169,6 +191,9 @@ class Shelf:
                 entry = here.get(ordinal)
                 if entry is not None and entry.digest != value:
                     self.report["altered"].append(f"{lane} {ordinal} holds {entry.identity}; the log holds another")
+
+    def is_told(self, lane, ordinal):
+        return any(first <= ordinal <= last for first, last in self.told[lane])
 
     def topics(self):
         paths = PATHS if self.name == "tables" else PATHS[:1]
@@ -271,6 +296,9 @@ class Checker:
     def put_letters(self, tables, objects, path, table):
         topic = topic_name(self.user, path, table)
         for letter in letters(self.lake, topic):
+            if "last" in letter or (letter["value"] is None and letter["reason"].startswith(LOSSES)):
+                self.put_range(tables, objects, path, topic, letter)
+                continue
             value = base64.b64decode(letter["value"] or "")
             entry = self.entries.get(digest(value))
             number, ordinal = place_of(path, letter["partition"], letter["offset"])
@@ -285,6 +313,15 @@ class Checker:
                 self.report["altered"].append(f"{topic} {letter['partition']} {letter['offset']} is a dead letter, and "
                                               f"was {entry.partition} {entry.offset}")
             self.report.counts["letters"] += 1
+
+    def put_range(self, tables, objects, path, topic, letter):
+        """A letter that tells of records which nobody has."""
+        number, first = place_of(path, letter["partition"], letter["offset"])
+        _, last = place_of(path, letter["partition"], letter.get("last", letter["offset"]))
+        tables.told[topic, number].append((first, last))
+        if letter["stage"] == "sink":
+            objects.told[topic, number].append((first, last))
+        self.report.counts["letters of ranges"] += 1
 
     def count(self, ledger, tables):
         counts = self.report.counts
