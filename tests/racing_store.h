@@ -63,7 +63,8 @@ static inline void racing_free(struct store *store)
 static const struct store_ops racing_ops = {
 	.name = "racing", .layer = true, .put = store_layer_put, .get = racing_get,
 	.stat = store_layer_stat, .list = racing_list, .remove = store_layer_remove,
-	.fetch = store_layer_fetch, .can = store_layer_can, .free = racing_free,
+	.fetch = store_layer_fetch, .fetch_dir = store_layer_fetch_dir, .can = store_layer_can,
+	.free = racing_free,
 };
 
 #define RACING_PIN(start) "topics/id.pin/partition=0/id.pin+0+000000000" start ".json"

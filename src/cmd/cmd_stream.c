@@ -55,7 +55,7 @@ static enum err_code stream(const struct config *config, const struct models *mo
 	if (code == ERR_OK)
 		code = setup_store(config, &store, err);
 	if (code == ERR_OK)
-		code = setup_engine(config, &engine, err);
+		code = setup_engine(config, NULL, &engine, err);
 	stream->broker = broker;
 	stream->store = store;
 	stream->engine = engine;

@@ -54,7 +54,7 @@ enum err_code setup_store(const struct config *config, struct store **ret_store,
 	enum err_code code;
 
 	/* A disk that is not mounted is an empty directory of another disk, or none. */
-	if (*lake && slice_starts(slice_str(lake), "file:") && !store_is_there(lake) &&
+	if (*lake && !store_is_there(lake) &&
 	    !config_bool(config, OPT_CREATE))
 		return err_set(err, ERR_ABSENT, "the lake \"%s\" is not there: is it mounted? --create makes it",
 			       lake);
@@ -77,7 +77,7 @@ enum err_code setup_store_there(const struct config *config, struct store **ret_
 	enum err_code code;
 
 	if (*lake)
-		return slice_starts(slice_str(lake), "file:") && !store_is_there(lake)
+		return !store_is_there(lake)
 			       ? err_set(err, ERR_ABSENT, "there is no lake at \"%s\"", lake)
 			       : store_open(lake, ret_store, err);
 	code = setup_dir_there(config, &dir, err);
@@ -282,23 +282,6 @@ enum err_code setup_models(const struct config *config, struct models *ret_model
 	return code == ERR_OK ? models_load(dir, ret_models, err) : code;
 }
 
-/* Where the lake's files are, for the engine: it is held to them. */
-static enum err_code lake_dir(const struct config *config, char ret_dir[PATH_MAX], struct err *err)
-{
-	const char *lake = config_text(config, OPT_LAKE);
-	int len;
-
-	if (strncmp(lake, "file://", strlen("file://")) == 0)
-		lake += strlen("file://");
-	else if (strncmp(lake, "file:", strlen("file:")) == 0)
-		lake += strlen("file:");
-	len = *lake ? snprintf(ret_dir, PATH_MAX, "%s", lake) :
-	      snprintf(ret_dir, PATH_MAX, "%s/lake", config_text(config, OPT_DIR));
-	if (len >= PATH_MAX)
-		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", ret_dir);
-	return ERR_OK;
-}
-
 static const struct engine_kind {
 	const char *name; /* of engine.kind */
 	enum err_code (*make)(const struct engine_options *options, struct engine **ret_engine,
@@ -317,21 +300,20 @@ static enum err_code new_engine(const struct config *config, const struct engine
 	return engine_kinds[i].make(options, ret_engine, err);
 }
 
-static enum err_code open_engine(const struct config *config, const char *temp,
+/* It is held to the files that the store gives it; without one, to its own. */
+static enum err_code open_engine(const struct config *config, struct store *store, const char *temp,
 				 struct engine **ret_engine, struct err *err)
 {
-	char lake[PATH_MAX];
-	const char *dirs[] = { lake };
+	const char *dirs[] = { store ? store_fetch_dir(store) : "" };
 	struct engine_options options = {
 		.memory_bytes_max = (uint64_t)config_int(config, OPT_ENGINE_MEMORY),
 		.threads = (int)config_int(config, OPT_ENGINE_THREADS),
 		.temp_dir = temp,
 		.dirs = dirs,
-		.dir_count = 1,
+		.dir_count = *dirs[0] ? 1 : 0,
 	};
-	enum err_code code = lake_dir(config, lake, err);
 
-	return code == ERR_OK ? new_engine(config, &options, ret_engine, err) : code;
+	return new_engine(config, &options, ret_engine, err);
 }
 
 enum err_code setup_engine_in_memory(const struct config *config, struct engine **ret_engine,
@@ -345,8 +327,8 @@ enum err_code setup_engine_in_memory(const struct config *config, struct engine 
 	return new_engine(config, &options, ret_engine, err);
 }
 
-enum err_code setup_engine(const struct config *config, struct engine **ret_engine,
-			   struct err *err)
+enum err_code setup_engine(const struct config *config, struct store *store,
+			   struct engine **ret_engine, struct err *err)
 {
 	char temp[PATH_MAX];
 	const char *dir;
@@ -357,12 +339,12 @@ enum err_code setup_engine(const struct config *config, struct engine **ret_engi
 	if (snprintf(temp, sizeof(temp), "%s/tmp", dir) >= (int)sizeof(temp))
 		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", dir);
 	code = dir_make(temp, DIR_MODE, err);
-	return code == ERR_OK ? open_engine(config, temp, ret_engine, err) : code;
+	return code == ERR_OK ? open_engine(config, store, temp, ret_engine, err) : code;
 }
 
 /* Who only asks spills to DIR/tmp if it may, and else does without. */
-static enum err_code setup_engine_there(const struct config *config, struct engine **ret_engine,
-					struct err *err)
+static enum err_code setup_engine_there(const struct config *config, struct store *store,
+					struct engine **ret_engine, struct err *err)
 {
 	const char *dir = config_text(config, OPT_DIR);
 	char temp[PATH_MAX];
@@ -371,7 +353,7 @@ static enum err_code setup_engine_there(const struct config *config, struct engi
 		   snprintf(temp, sizeof(temp), "%s/tmp", dir) < (int)sizeof(temp) &&
 		   dir_make(temp, DIR_MODE, &unused) == ERR_OK;
 
-	return open_engine(config, may ? temp : NULL, ret_engine, err);
+	return open_engine(config, store, may ? temp : NULL, ret_engine, err);
 }
 
 static enum err_code open_side(const struct config *config, bool there, struct sql_side *side,
@@ -388,8 +370,8 @@ static enum err_code open_side(const struct config *config, bool there, struct s
 		code = there ? setup_store_there(config, &side->store, err)
 			     : setup_store(config, &side->store, err);
 	if (code == ERR_OK)
-		code = there ? setup_engine_there(config, &side->engine, err)
-			     : setup_engine(config, &side->engine, err);
+		code = there ? setup_engine_there(config, side->store, &side->engine, err)
+			     : setup_engine(config, side->store, &side->engine, err);
 	if (code != ERR_OK) {
 		sql_side_close(side);
 		return code;

@@ -61,8 +61,9 @@ MUST_USE enum err_code setup_models(const struct config *config, struct models *
 /* Where that is. */
 MUST_USE enum err_code setup_models_dir(const struct config *config, char ret_dir[PATH_MAX],
 					struct err *err);
-MUST_USE enum err_code setup_engine(const struct config *config, struct engine **ret_engine,
-				    struct err *err);
+/* `store`: whose objects it is to read; NULL: none. */
+MUST_USE enum err_code setup_engine(const struct config *config, struct store *store,
+				    struct engine **ret_engine, struct err *err);
 
 /* For questions that need no lake. */
 MUST_USE enum err_code setup_engine_in_memory(const struct config *config,

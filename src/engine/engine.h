@@ -141,8 +141,8 @@ struct engine_ops {
 					const struct analysis_model *analysis, struct err *err);
 	/* End the statement that is running, if one is, with ERR_STOPPED. Any thread. */
 	void (*interrupt)(struct engine *engine);
-	/* How much of what is running is done, from 0 to 1; below 0: nothing is, or it is not known.
-	 * Any thread. */
+	/* How much of what is running is done, from 0 to 1; below 0: nothing is, or it is not
+	 * known. Any thread. */
 	double (*progress)(struct engine *engine);
 	void (*free)(struct engine *engine);
 };

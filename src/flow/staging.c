@@ -187,6 +187,11 @@ static enum err_code staging_fetch(struct store *base, const char *key,
 			   ret_fetched, err);
 }
 
+static const char *staging_fetch_dir(struct store *base)
+{
+	return store_fetch_dir(staged_in(base));
+}
+
 static bool staging_can(struct store *base, enum store_ability ability)
 {
 	return store_can(staged_in(base), ability);
@@ -203,6 +208,7 @@ static const struct store_ops staging_ops = {
 	.list = staging_list,
 	.remove = staging_remove,
 	.fetch = staging_fetch,
+	.fetch_dir = staging_fetch_dir,
 	.can = staging_can,
 	.free = staging_free,
 };

@@ -38,6 +38,11 @@ enum err_code store_layer_fetch(struct store *store, const char *key,
 	return store_fetch(inner(store), key, ret_fetched, err);
 }
 
+const char *store_layer_fetch_dir(struct store *store)
+{
+	return store_fetch_dir(inner(store));
+}
+
 bool store_layer_can(struct store *store, enum store_ability ability)
 {
 	return store_can(inner(store), ability);

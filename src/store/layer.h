@@ -26,6 +26,7 @@ enum err_code store_layer_list(struct store *store, const char *prefix, const ch
 enum err_code store_layer_remove(struct store *store, const char *key, struct err *err);
 enum err_code store_layer_fetch(struct store *store, const char *key,
 				struct store_fetched *ret_fetched, struct err *err);
+const char *store_layer_fetch_dir(struct store *store);
 bool store_layer_can(struct store *store, enum store_ability ability);
 void store_layer_free(struct store *store);
 

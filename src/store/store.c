@@ -161,9 +161,12 @@ enum err_code store_get(struct store *store, const char *key, uint64_t from, uin
 	enum err_code code = store_check_key(key, err);
 	int64_t start_us = clock_mono_us();
 	size_t before = out->len;
+	uint64_t unused;
 
 	if (code != ERR_OK)
 		return code;
+	if (len == 0)			/* which no range of HTTP can say */
+		return store_size(store, key, &unused, err);
 	code = store->ops->get(store, key, from, len, out, err);
 	assert(out->len >= before);
 	if (code == ERR_OK && out->len - before > len)
@@ -276,6 +279,8 @@ enum err_code store_list(struct store *store, const char *prefix, const char *af
 }
 
 /* --- the rest ------------------------------------------------------------------ */
+
+const char *store_fetch_dir(struct store *store) { return store->ops->fetch_dir(store); }
 
 bool store_can(struct store *store, enum store_ability ability)
 {

@@ -11,8 +11,11 @@
  *
  * A key is a relative path: segments joined by "/", each of 1 to
  * STORE_SEGMENT_MAX bytes, none ".", ".." or STORE_RESERVED, at most
- * STORE_KEY_MAX bytes, no NUL. Anything else is ERR_SHAPE. A key that is
- * the directory of another may be refused too: file systems have no such thing.
+ * STORE_KEY_MAX bytes; UTF-8 without control characters, as which services list
+ * keys. Anything else is ERR_SHAPE. A key that is the directory of another may be
+ * refused too: file systems have no such thing. No other call ends with ERR_SHAPE:
+ * what is wrong with the place itself (no such bucket, no right to it) is told
+ * by opening it, or as ERR_DENIED, ERR_AUTH, ERR_ABSENT.
  *
  * Contract (tests/contract/test_store.c runs it against every backend)
  *	1. A reader sees all of an object or none of it.
@@ -29,6 +32,9 @@
  *	   callback may call the store.
  *	5. The words put with an object come back with stat(), where the store
  *	   keeps words (store_can()); they come and go with the object's bytes.
+ *	   STORE_WORD_OWN is a backend's: it may keep it beside all others, to know
+ *	   its own object again after an answer that it did not get, and does not
+ *	   give it back.
  *	6. fetch() is for objects that are never replaced. What it gives stays as
  *	   it is until it is released, whatever becomes of the object.
  *	7. A call that fails leaves its out-parameters alone, and its code is one
@@ -62,6 +68,7 @@ enum {
 	STORE_WORD_VALUE_MAX = 127,	/* printable ASCII, no blank at either end */
 };
 #define STORE_RESERVED ".tmp"		/* holds what a file store is still writing */
+#define STORE_WORD_OWN "pinpipe-put"
 
 enum store_mode {
 	STORE_CREATE,		/* fail with ERR_EXISTS if the key is taken */
@@ -129,7 +136,7 @@ struct store_ops {
 
 	/*
 	 * Append bytes [from, from + len) to `out`, fewer at the end of the object. len UINT64_MAX:
-	 * to the end. ERR_ABSENT: no such key. ERR_LIMIT: more than `out` may hold.
+	 * to the end, never 0. ERR_ABSENT: no such key. ERR_LIMIT: more than `out` may hold.
 	 */
 	enum err_code (*get)(struct store *store, const char *key, uint64_t from, uint64_t len,
 			     struct buf *out, struct err *err);
@@ -154,6 +161,10 @@ struct store_ops {
 	 */
 	enum err_code (*fetch)(struct store *store, const char *key,
 			       struct store_fetched *ret_fetched, struct err *err);
+
+	/* A directory in which all that is fetched has its path: whoever may open no other files
+	 * may open those. "": there is none. */
+	const char *(*fetch_dir)(struct store *store);
 
 	bool (*can)(struct store *store, enum store_ability ability);
 
@@ -185,6 +196,7 @@ MUST_USE enum err_code store_remove(struct store *store, const char *key, struct
 MUST_USE enum err_code store_fetch(struct store *store, const char *key,
 				   struct store_fetched *ret_fetched, struct err *err);
 void store_fetched_release(struct store_fetched *fetched);	/* accepts a zeroed one */
+const char *store_fetch_dir(struct store *store);	/* as long as the store */
 bool store_can(struct store *store, enum store_ability ability);
 /* Accepts NULL. */
 void store_free(struct store *store);
@@ -215,7 +227,7 @@ const char *store_words_find(const struct store_words *words, const char *name);
 /* Open by URL: "file:DIR" (made if missing; also file:///DIR). ERR_USAGE: no such scheme. */
 MUST_USE enum err_code store_open(const char *url, struct store **ret_store, struct err *err);
 
-/* False: its directory would have to be made. */
+/* False: it is a directory that would have to be made. Of a service that cannot be told: true. */
 bool store_is_there(const char *url);
 
 /* Without objects, and it takes none. */
@@ -245,7 +257,8 @@ MUST_USE enum err_code store_cache_new(struct store *inner, const char *dir, con
 /* Tells every call with trace_debug(). */
 MUST_USE struct store *store_trace_new(struct store *inner);
 
-/* For backends: copies the object by way of get() into a file that is gone when it is released. */
+/* For backends: copies the object by way of get() into a file in memory, which is gone when it is
+ * released. A store that is far away is to be opened with a cache above it. */
 enum err_code store_fetch_copy(struct store *store, const char *key,
 			       struct store_fetched *ret_fetched, struct err *err);
 

@@ -297,6 +297,11 @@ static enum err_code cache_remove(struct store *store, const char *key, struct e
 
 /* --- the decorator -------------------------------------------------------------------- */
 
+static const char *cache_fetch_dir(struct store *store)
+{
+	return ((struct store_cache *)store)->dir;
+}
+
 static void cache_free(struct store *store)
 {
 	struct store_cache *cache = (struct store_cache *)store;
@@ -317,6 +322,7 @@ static const struct store_ops cache_ops = {
 	.list = store_layer_list,
 	.remove = cache_remove,
 	.fetch = cache_fetch,
+	.fetch_dir = cache_fetch_dir,
 	.can = store_layer_can,
 	.free = cache_free,
 };

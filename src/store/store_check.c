@@ -1,5 +1,7 @@
 #include "store/store_check.h"
 
+#include "base/json_where.h"
+
 #include <ctype.h>
 #include <string.h>
 
@@ -12,6 +14,18 @@ static bool reserved(const char *segment, size_t len)
 static bool dots(const char *segment, size_t len)
 {
 	return slice_is(slice_of(segment, len), ".") || slice_is(slice_of(segment, len), "..");
+}
+
+static bool is_key_text(const char *segment, size_t len)
+{
+	for (size_t i = 0; i < len;) {
+		size_t n = json_utf8_len((const unsigned char *)segment + i, len - i);
+
+		if (n == 0 || (unsigned char)segment[i] < ' ' || segment[i] == 0x7f)
+			return false;
+		i += n;
+	}
+	return true;
 }
 
 /*
@@ -35,6 +49,8 @@ enum err_code store_check_key(const char *key, struct err *err)
 			return err_set(err, ERR_SHAPE,
 				       "a segment of an object key has at most %d bytes, \"%.60s…\" has %zu",
 				       STORE_SEGMENT_MAX, segment, n);
+		if (!is_key_text(segment, n))
+			return err_set(err, ERR_SHAPE, "an object key is UTF-8 without control characters");
 		if (dots(segment, n) || reserved(segment, n))
 			return err_set(err, ERR_SHAPE, "\"%.*s\" is not allowed in object key \"%s\"",
 				       (int)n, segment, key);
@@ -50,7 +66,8 @@ static bool is_name(const char *name)
 {
 	size_t len = strlen(name);
 
-	return len > 0 && len <= STORE_WORD_NAME_MAX && islower((unsigned char)name[0]) &&
+	return len > 0 && len <= STORE_WORD_NAME_MAX && strcmp(name, STORE_WORD_OWN) != 0 &&
+	       islower((unsigned char)name[0]) &&
 	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
 }
 

@@ -717,6 +717,11 @@ static enum err_code file_fetch(struct store *store, const char *key,
 	return ERR_OK;
 }
 
+static const char *file_fetch_dir(struct store *store)
+{
+	return ((struct store_file *)store)->root;
+}
+
 static bool file_can(struct store *store, enum store_ability ability)
 {
 	return ability != STORE_CAN_WORDS || ((struct store_file *)store)->has_words;
@@ -747,6 +752,7 @@ static const struct store_ops file_ops = {
 	.list = file_list,
 	.remove = file_remove,
 	.fetch = file_fetch,
+	.fetch_dir = file_fetch_dir,
 	.can = file_can,
 	.free = file_free,
 };

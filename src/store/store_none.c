@@ -56,6 +56,12 @@ static enum err_code none_fetch(struct store *store, const char *key,
 	return none_get(store, key, 0, 0, NULL, err);
 }
 
+static const char *none_fetch_dir(struct store *store)
+{
+	(void)store;
+	return "";
+}
+
 static bool none_can(struct store *store, enum store_ability ability)
 {
 	(void)store;
@@ -75,6 +81,7 @@ static const struct store_ops none_ops = {
 	.list = none_list,
 	.remove = none_remove,
 	.fetch = none_fetch,
+	.fetch_dir = none_fetch_dir,
 	.can = none_can,
 	.free = none_free,
 };

@@ -35,5 +35,5 @@ bool store_is_there(const char *url)
 {
 	const char *dir = dir_of(url);
 
-	return dir && access(dir, F_OK) == 0;
+	return !dir || access(dir, F_OK) == 0;
 }

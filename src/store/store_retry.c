@@ -163,6 +163,7 @@ static const struct store_ops retry_ops = {
 	.list = retry_list,
 	.remove = retry_remove,
 	.fetch = retry_fetch,
+	.fetch_dir = store_layer_fetch_dir,
 	.can = store_layer_can,
 	.free = store_layer_free,
 };

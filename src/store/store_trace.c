@@ -81,6 +81,7 @@ static const struct store_ops store_trace_ops = {
 	.list = trace_list,
 	.remove = trace_remove,
 	.fetch = trace_fetch,
+	.fetch_dir = store_layer_fetch_dir,
 	.can = store_layer_can,
 	.free = store_layer_free,
 };

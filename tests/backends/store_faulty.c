@@ -68,6 +68,7 @@ static const struct store_ops faulty_ops = {
 	.list = faulty_list,
 	.remove = faulty_remove,
 	.fetch = store_layer_fetch,
+	.fetch_dir = store_layer_fetch_dir,
 	.can = store_layer_can,
 	.free = store_layer_free,
 };

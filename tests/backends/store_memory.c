@@ -228,6 +228,12 @@ static enum err_code memory_remove(struct store *store, const char *key, struct 
 	return ERR_OK;
 }
 
+static const char *memory_fetch_dir(struct store *store)
+{
+	(void)store;
+	return "";
+}
+
 static bool memory_can(struct store *store, enum store_ability ability)
 {
 	(void)store;
@@ -255,6 +261,7 @@ static const struct store_ops memory_ops = {
 	.list = memory_list,
 	.remove = memory_remove,
 	.fetch = store_fetch_copy,
+	.fetch_dir = memory_fetch_dir,
 	.can = memory_can,
 	.free = memory_free,
 };

@@ -67,6 +67,7 @@ static const struct store_ops slow_ops = {
 	.list = slow_list,
 	.remove = slow_remove,
 	.fetch = slow_fetch,
+	.fetch_dir = store_layer_fetch_dir,
 	.can = slow_can,
 	.free = store_layer_free,
 };

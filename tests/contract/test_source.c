@@ -147,7 +147,8 @@ static void check_contract(struct source *source, uint64_t a, uint64_t b, uint64
 	assert_int_equal(source_row(source, UINT64_MAX, &post, &err), ERR_ABSENT);
 	assert_true(count_of(source) > a && count_of(source) > b);
 	/* What is wanted, also of what is not there, changes no row. */
-	assert_ok(source_want(source, SOURCE_BY_KEY, (uint64_t[]){ b, absent, b, UINT64_MAX }, 4, &err));
+	assert_ok(source_want(source, SOURCE_BY_KEY, (uint64_t[]){ b, absent, b, UINT64_MAX }, 4,
+			      &err));
 	assert_ok(source_want(source, SOURCE_BY_PLACE, (uint64_t[]){ 0 }, 1, &err));
 	assert_ok(source_want(source, SOURCE_BY_KEY, NULL, 0, &err));
 	assert_ok(source_row(source, a, &post, &err));

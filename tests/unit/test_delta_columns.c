@@ -250,7 +250,8 @@ static void busy_free(struct store *base)
 static const struct store_ops busy_ops = {
 	.name = "busy", .layer = true, .put = busy_put, .get = store_layer_get,
 	.stat = store_layer_stat, .list = store_layer_list, .remove = store_layer_remove,
-	.fetch = store_layer_fetch, .can = store_layer_can, .free = busy_free,
+	.fetch = store_layer_fetch, .fetch_dir = store_layer_fetch_dir, .can = store_layer_can,
+	.free = busy_free,
 };
 
 static void another_appends(struct store *inner)

@@ -97,7 +97,8 @@ static void test_every_call_of_the_source_may_fail(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		assert_int_equal(run(&source, cases[i].order, 0, cases[i].fails_at, &err), ERR_TIMEOUT);
+		assert_int_equal(run(&source, cases[i].order, 0, cases[i].fails_at, &err),
+				 ERR_TIMEOUT);
 		(void)snprintf(expected, sizeof(expected), "no answer at %d", cases[i].fails_at);
 		assert_non_null(strstr(err.msg, expected));
 	}

@@ -146,7 +146,8 @@ static enum err_code moody_fetch(struct store *store, const char *key,
 
 static const struct store_ops moody_ops = {
 	.name = "moody", .put = moody_put, .get = moody_get, .stat = moody_stat,
-	.list = moody_list, .remove = moody_remove, .fetch = moody_fetch, .can = store_layer_can,
+	.list = moody_list, .remove = moody_remove, .fetch = moody_fetch,
+	.fetch_dir = store_layer_fetch_dir, .can = store_layer_can,
 	.free = store_layer_free,
 };
 
