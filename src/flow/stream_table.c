@@ -3,7 +3,6 @@
 #include "base/mem.h"
 #include "base/time.h"
 #include "base/trace.h"
-#include "broker/sequence.h"
 #include "flow/staging.h"
 
 #include <inttypes.h>
