@@ -86,7 +86,7 @@ X(CREATE, "", "create", CONFIG_BOOL, "false", "", "Make the directory of --lake 
 X(FLUSH_SIZE, "sink.flush_size", "flush-size", CONFIG_INT, "1000", "1..10000000", "Records an object")
 X(FLUSH_BYTES, "sink.flush_bytes", "flush-bytes", CONFIG_BYTES, "8MiB", "1KiB..1GiB", "Bytes an object")
 X(FLUSH_AGE, "sink.flush_age", "flush-age", CONFIG_MS, "60s", "1ms..24h", "Age of the oldest record at which an object is written")
-X(NEW_HISTORY, "new_history", "new-history", CONFIG_CHOICE, "stop", "stop|continue", "A topic or stream that was made anew, or put back, and whose positions begin again: it stops, or goes on as the next generation")
+X(NEW_HISTORY, "new_history", "new-history", CONFIG_CHOICE, "stop", "stop|continue", "A topic or stream whose positions begin again: it stops, or goes on as the next generation")
 X(TAKE, "sink.take", "take", CONFIG_CHOICE, "all", "all|models", "Topics that go into the lake: all of the log, or those of the models")
 
 /* Stream, batch, analyses */
