@@ -140,9 +140,9 @@ def test_two_sinks_killed_at_random(run, start, start_gateway, data_dir, tmp_pat
                 running[directory] = start("sink", "--dir", directory, "--flush-size", size, "--flush-age", age,
                                            *lake)
         more = chance.randint(20, 200)
+        seen = len(objects(data_dir, PIN))
         post(gateway, PIN, lines[at:at + more], binary)
         at += more
-        seen = len(objects(data_dir, PIN))
         wait_until(lambda: len(objects(data_dir, PIN)) > seen, "another object")
         time.sleep(chance.random() / 50)  # a random moment, no condition
     for one in running.values():
