@@ -12,6 +12,43 @@ enum err_code http_client_new(const struct http_client_options *options, const c
 	return err_set(err, ERR_USAGE, "\"%s\" is no http or https URL", url);
 }
 
+bool http_exchange_header(const struct http_exchange *exchange, const char *name,
+			  struct slice *ret_value)
+{
+	struct slice rest = buf_slice(&exchange->reply_head);
+	size_t len = strlen(name);
+
+	while (rest.len > 0) {
+		const char *end = memchr(rest.ptr, '\n', rest.len);
+		size_t line = end ? (size_t)(end - rest.ptr) : rest.len;
+
+		if (line >= len + 2 && strncasecmp(rest.ptr, name, len) == 0 &&
+		    memcmp(rest.ptr + len, ": ", 2) == 0) {
+			while (line > len + 2 && strchr(" \t", rest.ptr[line - 1]))
+				line--;
+			*ret_value = slice_of(rest.ptr + len + 2, line - len - 2);
+			return true;
+		}
+		rest = slice_from(rest, end ? line + 1 : line);
+	}
+	return false;
+}
+
+void http_exchange_begin(struct http_exchange *exchange)
+{
+	buf_clear(&exchange->reply);
+	buf_clear(&exchange->reply_head);
+	exchange->reply_file_len = 0;
+	exchange->status = 0;
+	exchange->retry_after_s = 0;
+}
+
+enum err_code http_exchange_too_long(const struct http_exchange *exchange)
+{
+	return !strcmp(exchange->method, "GET") || !strcmp(exchange->method, "HEAD") ? ERR_LIMIT :
+										       ERR_UNKNOWN;
+}
+
 static void mark_done(struct http_exchange *exchange)
 {
 	*(bool *)exchange->user = true;

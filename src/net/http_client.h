@@ -17,14 +17,18 @@
  *	   server cannot have taken the request, as not all of it was sent.
  *	   ERR_UNKNOWN: it was sent, and no whole answer came; the server may
  *	   have taken it. ERR_DENIED: the server's certificate is not trusted.
+ *	   ERR_LIMIT: the answer to a GET or HEAD is longer than there is room for
+ *	   (to another method that is ERR_UNKNOWN: what it asked for may be done).
+ *	   ERR_IO, ERR_SPACE: a file could not be read or written.
  *	3. done() may start further exchanges, its own again included.
+ *	4. Bodies out of files and into files are curl's alone: ERR_UNSUPPORTED.
  *
  * (libcurl sends a request a second time on its own when a kept connection
  * turns out to be closed before an answer began; wire reports ERR_UNKNOWN.)
  *
  * Ownership: the exchange and all it points to belong to the client from
  * start() until done().
- * Threads: one thread a client.
+ * Threads: one thread a client; http_client_pool.h has one for any number.
  */
 #ifndef NET_HTTP_CLIENT_H
 #define NET_HTTP_CLIENT_H
@@ -43,11 +47,22 @@ struct http_client_options {
 	const char *user_agent;
 };
 
+/* A part of a file, which is read or written at its place. */
+struct http_file {
+	int fd;
+	uint64_t offset;
+	uint64_t len;			/* of what is read; the most that is written */
+};
+
 struct http_exchange {
 	const char *method;
 	const char *url;
 	const char *const *headers;	/* "Name: value", NULL at the end; Content-Length is added */
 	struct slice body;		/* null: none */
+	const struct http_file *body_file; /* instead of it; NULL: no */
+	/* Where the body of an answer of 2xx goes instead of `reply`; NULL: no. Other answers,
+	 * which say what is wrong, go to `reply`. */
+	const struct http_file *reply_file;
 	/* Called when the fields below are filled in. */
 	void (*done)(struct http_exchange *exchange);
 	void *user;
@@ -55,8 +70,10 @@ struct http_exchange {
 	enum err_code code;
 	int status;			/* 0: none came */
 	int retry_after_s;		/* 0: none given */
-	struct buf reply;		/* the caller's: buf_init() bounds it; what is longer is
-					   ERR_UNKNOWN */
+	struct buf reply;		/* the caller's: buf_init() bounds it */
+	struct buf reply_head;		/* the same: "Name: value\n" each, for
+					   http_exchange_header(); of max 0: not wanted */
+	uint64_t reply_file_len;	/* written to reply_file */
 	struct err err;			/* why code is not ERR_OK */
 
 	struct http_exchange *next;	/* the client's */
@@ -109,8 +126,23 @@ MUST_USE enum err_code http_client_wire_new(const struct http_client_options *op
 /* The one that fits the URL: wire for http, else curl. */
 MUST_USE enum err_code http_client_new(const struct http_client_options *options, const char *url,
 				       struct http_client **ret_client, struct err *err);
+/* The value of the answer's header of that name, in any case; of several the first. False: there is
+ * none. */
+bool http_exchange_header(const struct http_exchange *exchange, const char *name,
+			  struct slice *ret_value);
 /* One exchange, start to end; its done and user are not used. The answer is in the exchange. */
 MUST_USE enum err_code http_client_do(struct http_client *client, struct http_exchange *exchange,
 				      struct err *err);
+
+/* For backends: what came is longer than there is room for. */
+static inline bool http_exchange_full(const struct http_exchange *exchange)
+{
+	return buf_full(&exchange->reply) ||
+	       (exchange->reply_head.max && buf_full(&exchange->reply_head));
+}
+/* For backends: makes ready for an answer. */
+void http_exchange_begin(struct http_exchange *exchange);
+/* For backends: the code of an answer that is too long. */
+enum err_code http_exchange_too_long(const struct http_exchange *exchange);
 
 #endif

@@ -6,15 +6,19 @@
  */
 #include "net/http_client.h"
 
+#include "base/file.h"
 #include "base/mem.h"
 
 #include <assert.h>
 #include <curl/curl.h>
+#include <errno.h>
 
 struct transfer {
 	CURL *easy;
 	struct curl_slist *headers;
 	struct http_exchange *exchange;		/* NULL: free to use */
+	uint64_t uploaded;			/* of body_file */
+	int file_errno;				/* why a file could not be read or written, or 0 */
 	struct transfer *next;
 };
 
@@ -26,12 +30,89 @@ struct http_client_curl {
 };
 static_assert(offsetof(struct http_client_curl, base) == 0, "base must be first");
 
+/* 0 ends the transfer. */
+static size_t write_reply_file(struct transfer *transfer, const char *data, size_t len)
+{
+	struct http_exchange *exchange = transfer->exchange;
+	const struct http_file *file = exchange->reply_file;
+	struct err err;
+
+	if (len > file->len - exchange->reply_file_len) {
+		exchange->reply.full = true;
+		return 0;
+	}
+	if (file_write_at(file->fd, data, len, file->offset + exchange->reply_file_len, "an answer",
+			  &err) != ERR_OK) {
+		transfer->file_errno = err.sys;
+		return 0;
+	}
+	exchange->reply_file_len += len;
+	return len;
+}
+
 static size_t http_curl_on_body(char *data, size_t size, size_t count, void *user)
 {
-	struct http_exchange *exchange = user;
+	struct transfer *transfer = user;
+	struct http_exchange *exchange = transfer->exchange;
+	long status = 0;
 
+	if (exchange->reply_file &&
+	    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK &&
+	    status / 100 == 2)
+		return write_reply_file(transfer, data, size * count);
 	buf_add(&exchange->reply, data, size * count);
-	return buf_full(&exchange->reply) ? 0 : size * count;	/* 0 ends the transfer */
+	return buf_full(&exchange->reply) ? 0 : size * count;
+}
+
+/* A line of the head, which begins anew with each status line: of a proxy, of "100 Continue". */
+static size_t http_curl_on_header(char *data, size_t size, size_t count, void *user)
+{
+	struct http_exchange *exchange = ((struct transfer *)user)->exchange;
+	struct slice line = slice_of(data, size * count);
+	const char *colon = memchr(line.ptr, ':', line.len);
+	struct slice value;
+
+	if (exchange->reply_head.max == 0)
+		return line.len;
+	if (slice_starts(line, "HTTP/"))
+		buf_clear(&exchange->reply_head);
+	else if (colon) {
+		value = slice_from(line, (size_t)(colon + 1 - line.ptr));
+		while (value.len > 0 && strchr(" \t", value.ptr[0]))
+			value = slice_from(value, 1);
+		while (value.len > 0 && strchr(" \t\r\n", value.ptr[value.len - 1]))
+			value.len--;
+		buf_addf(&exchange->reply_head, "%.*s: %.*s\n", (int)(colon - line.ptr), line.ptr,
+			 SLICE_ARG(value));
+	}
+	return buf_full(&exchange->reply_head) ? 0 : line.len;
+}
+
+static size_t http_curl_read_file(char *to, size_t size, size_t count, void *user)
+{
+	struct transfer *transfer = user;
+	const struct http_file *file = transfer->exchange->body_file;
+	uint64_t left = file->len - transfer->uploaded;
+	size_t len = size * count < left ? size * count : (size_t)left;
+	size_t got = file_read_at(file->fd, to, len, file->offset + transfer->uploaded,
+				  &transfer->file_errno);
+
+	if (got < len) {
+		if (!transfer->file_errno)
+			transfer->file_errno = EIO;	/* it is shorter than was said */
+		return CURL_READFUNC_ABORT;
+	}
+	transfer->uploaded += got;
+	return got;
+}
+
+/* To the beginning, for a request that curl sends a second time. */
+static int http_curl_seek_file(void *user, curl_off_t offset, int origin)
+{
+	if (origin != SEEK_SET || offset < 0)
+		return CURL_SEEKFUNC_CANTSEEK;
+	((struct transfer *)user)->uploaded = (uint64_t)offset;
+	return CURL_SEEKFUNC_OK;
 }
 
 /* What holds for every exchange of this handle. */
@@ -48,6 +129,10 @@ static bool http_curl_set_up(CURL *easy, const struct http_client_options *optio
 	ok &= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)options->total_ms) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, http_curl_on_body) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, http_curl_on_header) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_READFUNCTION, http_curl_read_file) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, http_curl_seek_file) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L) == CURLE_OK; /* it may be signed */
 	if (options->user_agent)
 		ok &= curl_easy_setopt(easy, CURLOPT_USERAGENT, options->user_agent) == CURLE_OK;
 	if (options->ca_file)
@@ -76,12 +161,47 @@ static struct transfer *take_transfer(struct http_client_curl *client)
 	return transfer;
 }
 
+/* A header without a value is none to curl, unless a semicolon ends its name. */
+static void add_header(struct transfer *transfer, const char *header)
+{
+	const char *colon = strchr(header, ':');
+	char *empty;
+
+	if (!colon || colon[1 + strspn(colon + 1, " \t")]) {
+		transfer->headers = mem_or_abort(curl_slist_append(transfer->headers, header));
+		return;
+	}
+	empty = xstrndup(header, (size_t)(colon - header) + 1);
+	empty[colon - header] = ';';
+	transfer->headers = mem_or_abort(curl_slist_append(transfer->headers, empty));
+	free(empty);
+}
+
 static void set_headers(struct transfer *transfer, const struct http_exchange *exchange)
 {
 	/* Without this curl waits for "100 Continue" before larger bodies. */
 	transfer->headers = mem_or_abort(curl_slist_append(NULL, "Expect:"));
 	for (const char *const *header = exchange->headers; header && *header; header++)
-		transfer->headers = mem_or_abort(curl_slist_append(transfer->headers, *header));
+		add_header(transfer, *header);
+}
+
+static bool set_body(CURL *easy, struct transfer *transfer, const struct http_exchange *exchange)
+{
+	/* No body, until told. */
+	bool ok = curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L) == CURLE_OK;
+
+	if (exchange->body_file) {
+		ok &= curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L) == CURLE_OK;
+		ok &= curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE,
+				       (curl_off_t)exchange->body_file->len) == CURLE_OK;
+		ok &= curl_easy_setopt(easy, CURLOPT_READDATA, transfer) == CURLE_OK;
+		ok &= curl_easy_setopt(easy, CURLOPT_SEEKDATA, transfer) == CURLE_OK;
+	} else if (exchange->body.ptr) {
+		ok &= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+				       (curl_off_t)exchange->body.len) == CURLE_OK;
+		ok &= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, exchange->body.ptr) == CURLE_OK;
+	}
+	return ok;
 }
 
 static enum err_code curl_start(struct http_client *base, struct http_exchange *exchange,
@@ -97,25 +217,22 @@ static enum err_code curl_start(struct http_client *base, struct http_exchange *
 	easy = transfer->easy;
 	set_headers(transfer, exchange);
 	ok &= curl_easy_setopt(easy, CURLOPT_URL, exchange->url) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L) == CURLE_OK;	/* no body, until told */
-	if (exchange->body.ptr) {
-		ok &= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
-				       (curl_off_t)exchange->body.len) == CURLE_OK;
-		ok &= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, exchange->body.ptr) == CURLE_OK;
-	}
+	ok &= set_body(easy, transfer, exchange);
+	if (!strcmp(exchange->method, "HEAD"))
+		ok &= curl_easy_setopt(easy, CURLOPT_NOBODY, 1L) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, exchange->method) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_NOBODY, strcmp(exchange->method, "HEAD") ? 0L : 1L) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_WRITEDATA, exchange) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer) == CURLE_OK;
 	if (!ok || curl_multi_add_handle(client->multi, easy) != CURLM_OK) {
 		curl_slist_free_all(transfer->headers);
 		transfer->headers = NULL;
 		return err_set(err, ERR_USAGE, "could not start a request to \"%s\"", exchange->url);
 	}
-	buf_clear(&exchange->reply);
-	exchange->status = 0;
-	exchange->retry_after_s = 0;
+	http_exchange_begin(exchange);
+	transfer->uploaded = 0;
+	transfer->file_errno = 0;
 	transfer->exchange = exchange;
 	return ERR_OK;
 }
@@ -128,7 +245,8 @@ static bool was_sent(CURL *easy, const struct http_exchange *exchange)
 
 	(void)curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &head);
 	(void)curl_easy_getinfo(easy, CURLINFO_SIZE_UPLOAD_T, &body);
-	return head > 0 && (uint64_t)body >= exchange->body.len;
+	return head > 0 && (uint64_t)body >= (exchange->body_file ? exchange->body_file->len :
+								    exchange->body.len);
 }
 
 static enum err_code http_curl_outcome(CURL *easy, CURLcode result,
@@ -146,6 +264,8 @@ static enum err_code http_curl_outcome(CURL *easy, CURLcode result,
 	case CURLE_SSL_CONNECT_ERROR:
 		return ERR_BUSY;
 	default:
+		if (http_exchange_full(exchange))
+			return http_exchange_too_long(exchange);
 		return was_sent(easy, exchange) ? ERR_UNKNOWN : ERR_BUSY;
 	}
 }
@@ -164,7 +284,13 @@ static void end(struct http_client_curl *client, CURL *easy, CURLcode result)
 	exchange->code = http_curl_outcome(easy, result, exchange);
 	if (exchange->code != ERR_OK)
 		(void)err_set(&exchange->err, exchange->code, "%s: %s", exchange->url,
-			      curl_easy_strerror(result));
+			      http_exchange_full(exchange) ? "the answer is too long" :
+							     curl_easy_strerror(result));
+	if (exchange->code != ERR_OK && transfer->file_errno) {
+		errno = transfer->file_errno;
+		exchange->code = err_errno(&exchange->err, "%s: a file could not be %s", exchange->url,
+					   exchange->reply_file ? "written" : "read");
+	}
 	exchange->status = (int)status;
 	exchange->retry_after_s = retry_after > 86400 ? 86400 : (int)retry_after;
 	(void)curl_multi_remove_handle(client->multi, easy);

@@ -114,7 +114,8 @@ PRINTF(2, 3) static void fail(struct connection *connection, const char *fmt, ..
 	va_start(ap, fmt);
 	(void)vsnprintf(why, sizeof(why), fmt, ap);
 	va_end(ap);
-	exchange->code = sent ? ERR_UNKNOWN : ERR_BUSY;
+	exchange->code = !sent ? ERR_BUSY : http_exchange_full(exchange) ?
+			 http_exchange_too_long(exchange) : ERR_UNKNOWN;
 	(void)err_set(&exchange->err, exchange->code, "%s: %s", connection->client->origin, why);
 	disconnect(connection);
 	http_wire_release(connection);
@@ -328,8 +329,19 @@ static int on_field(llhttp_t *parser, const char *at, size_t len)
 
 	if (connection->value_len > 0)
 		connection->field_len = connection->value_len = 0;
+	if (connection->exchange->reply_head.max)
+		buf_add(&connection->exchange->reply_head, at, len);
 	for (size_t i = 0; i < len && connection->field_len < FIELD_BYTES_MAX; i++)
 		connection->field[connection->field_len++] = at[i];
+	return 0;
+}
+
+static int on_field_complete(llhttp_t *parser)
+{
+	struct connection *connection = parser->data;
+
+	if (connection->exchange->reply_head.max)
+		buf_add_str(&connection->exchange->reply_head, ": ");
 	return 0;
 }
 
@@ -337,6 +349,8 @@ static int on_value(llhttp_t *parser, const char *at, size_t len)
 {
 	struct connection *connection = parser->data;
 
+	if (connection->exchange->reply_head.max)
+		buf_add(&connection->exchange->reply_head, at, len);
 	for (size_t i = 0; i < len && connection->value_len < FIELD_BYTES_MAX; i++)
 		connection->value[connection->value_len++] = at[i];
 	return 0;
@@ -367,7 +381,10 @@ static int on_value_complete(llhttp_t *parser)
 		connection->exchange->retry_after_s =
 			seconds_of(connection->value, connection->value_len);
 	connection->field_len = connection->value_len = 0;
-	return 0;
+	if (!connection->exchange->reply_head.max)
+		return 0;
+	buf_add_char(&connection->exchange->reply_head, '\n');
+	return buf_full(&connection->exchange->reply_head) ? -1 : 0;
 }
 
 static int http_wire_on_headers_complete(llhttp_t *parser)
@@ -389,8 +406,10 @@ static int on_complete(llhttp_t *parser)
 {
 	struct connection *connection = parser->data;
 
-	if (parser->status_code / 100 == 1)
+	if (parser->status_code / 100 == 1) {
+		buf_clear(&connection->exchange->reply_head);
 		return 0;	/* interim; the answer proper follows */
+	}
 	connection->exchange->status = parser->status_code;
 	connection->complete = true;
 	connection->keep = llhttp_should_keep_alive(parser);
@@ -408,7 +427,7 @@ static void http_wire_parse(struct connection *connection, const char *bytes, si
 			connection->keep = false;
 		succeed(connection);
 	} else if (rc != HPE_OK) {
-		fail(connection, "bad answer: %s", buf_full(&connection->exchange->reply)
+		fail(connection, "bad answer: %s", http_exchange_full(connection->exchange)
 		     ? "it is too long" : llhttp_get_error_reason(&connection->parser));
 	}
 }
@@ -526,9 +545,9 @@ static enum err_code wire_start(struct http_client *base, struct http_exchange *
 	if (strncmp(exchange->url, client->origin, client->origin_len) != 0 ||
 	    (*path != '\0' && *path != '/' && *path != '?'))
 		return err_set(err, ERR_USAGE, "\"%s\" is not on %s", exchange->url, client->origin);
-	buf_clear(&exchange->reply);
-	exchange->status = 0;
-	exchange->retry_after_s = 0;
+	if (exchange->body_file || exchange->reply_file)
+		return err_set(err, ERR_UNSUPPORTED, "this client has no bodies in files");
+	http_exchange_begin(exchange);
 	exchange->next = NULL;
 	*client->waiting_end = exchange;
 	client->waiting_end = &exchange->next;
@@ -641,6 +660,7 @@ enum err_code http_client_wire_new(const struct http_client_options *options, co
 	client->received = xmalloc(RECEIVE_BYTES);
 	llhttp_settings_init(&client->settings);
 	client->settings.on_header_field = on_field;
+	client->settings.on_header_field_complete = on_field_complete;
 	client->settings.on_header_value = on_value;
 	client->settings.on_header_value_complete = on_value_complete;
 	client->settings.on_headers_complete = http_wire_on_headers_complete;

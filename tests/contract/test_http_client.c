@@ -1,10 +1,11 @@
 /* The contract of http_client.h, run against both backends, and a server that follows a script. */
-#include "net/http_client.h"
+#include "net/http_client_pool.h"
 
 #include "base/mem.h"
 #include "testing.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -430,6 +431,297 @@ static void test_urls_that_cannot_be(void **state)
 	http_client_free(client);
 }
 
+/* --- what services need ------------------------------------------------------ */
+
+#define OK "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+static void assert_header(const struct http_exchange *exchange, const char *name, const char *value)
+{
+	struct slice found = { 0 };
+
+	assert_true(http_exchange_header(exchange, name, &found));
+	assert_int_equal(found.len, strlen(value));
+	assert_memory_equal(found.ptr, value, found.len);
+}
+
+/* Those of the answer proper, however they are written. */
+static void test_headers_of_the_answer(void **state)
+{
+	static const struct step steps[] = { { .reply = "HTTP/1.1 100 Continue\r\nX-Interim: 1\r\n\r\n"
+		"HTTP/1.1 200 OK\r\nETag: \"abc\"\r\nx-amz-meta-a:b c  \r\nX-Amz-Meta-Empty:\r\n"
+		"etag: second\r\nX-Long-Name-Of-A-Header: 0123456789012345678901234567890123456789\r\n"
+		"Content-Length: 2\r\n\r\nok" } };
+	struct slice value;
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f, steps, 1);
+	buf_init(&f.exchange.reply_head, 4096);
+	for (int i = 0; i < 2; i++) {		/* those of the first are gone with the second */
+		ask(&f);
+		assert_int_equal(f.exchange.code, ERR_OK);
+		assert_header(&f.exchange, "ETag", "\"abc\"");
+		assert_header(&f.exchange, "X-AMZ-META-A", "b c");
+		assert_header(&f.exchange, "x-amz-meta-empty", "");
+		assert_header(&f.exchange, "x-long-name-of-a-header",
+			      "0123456789012345678901234567890123456789");
+		assert_header(&f.exchange, "content-length", "2");
+		assert_false(http_exchange_header(&f.exchange, "X-Interim", &value));
+		assert_false(http_exchange_header(&f.exchange, "ETa", &value));
+	}
+	buf_release(&f.exchange.reply_head);
+	fixture_close(&f);
+}
+
+static void test_headers_that_are_too_long(void **state)
+{
+	static const struct step steps[] = { { .reply = "HTTP/1.1 200 OK\r\nX-A: 0123456789012345678901234567"
+		"89012345678901234567890123456789\r\nContent-Length: 0\r\n\r\n" } };
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f, steps, 1);
+	f.exchange.method = "GET";
+	f.exchange.body = (struct slice){ 0 };
+	buf_init(&f.exchange.reply_head, 30);
+	ask(&f);
+	assert_int_equal(f.exchange.code, ERR_LIMIT);
+	buf_release(&f.exchange.reply_head);
+	fixture_close(&f);
+}
+
+static void test_head_has_headers_alone(void **state)
+{
+	static const struct step steps[] = { { .reply = "HTTP/1.1 200 OK\r\nContent-Length: 700000\r\n\r\n" } };
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f, steps, 1);
+	f.exchange.method = "HEAD";
+	f.exchange.body = (struct slice){ 0 };
+	buf_init(&f.exchange.reply_head, 4096);
+	for (int i = 0; i < 2; i++) {
+		ask(&f);
+		assert_int_equal(f.exchange.code, ERR_OK);
+		assert_int_equal(f.exchange.status, 200);
+		assert_int_equal(f.exchange.reply.len, 0);
+		assert_header(&f.exchange, "Content-Length", "700000");
+	}
+	assert_int_equal(atomic_load(&f.server.accepted), 1);	/* on one connection */
+	buf_release(&f.exchange.reply_head);
+	fixture_close(&f);
+}
+
+/* A client that was asked for one thing after the other sends of each what it is. */
+static void test_methods(void **state)
+{
+	static const struct step steps[] = { { .reply = OK } };
+	static const struct { const char *method, *body; } cases[] = {
+		{ "PUT", "abc" }, { "GET", NULL }, { "DELETE", NULL }, { "PUT", "" }, { "POST", "x" },
+		{ "GET", NULL },
+	};
+	static const char *const headers[] = { "Range: bytes=2-5", "X-Empty:", NULL };
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f, steps, 1);
+	f.exchange.headers = headers;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const char *body = cases[i].body;
+		char line[40], length[40];
+
+		f.exchange.method = cases[i].method;
+		f.exchange.body = body ? slice_str(body) : (struct slice){ 0 };
+		ask(&f);
+		assert_int_equal(f.exchange.code, ERR_OK);
+		(void)snprintf(line, sizeof(line), "%s /topics/a.pin HTTP/1.1\r\n", cases[i].method);
+		assert_true(slice_starts(buf_slice(&f.server.last), line));
+		assert_non_null(strstr(buf_cstr(&f.server.last), "\r\nRange: bytes=2-5\r\n"));
+		assert_non_null(strstr(buf_cstr(&f.server.last), "\r\nX-Empty:"));
+		assert_null(strstr(buf_cstr(&f.server.last), "Expect"));
+		(void)snprintf(length, sizeof(length), "\r\nContent-Length: %zu\r\n",
+			       body ? strlen(body) : 0);
+		if (body)
+			assert_non_null(strstr(buf_cstr(&f.server.last), length));
+		assert_true(!body || strcmp(strstr(buf_cstr(&f.server.last), "\r\n\r\n") + 4, body) == 0);
+	}
+	fixture_close(&f);
+}
+
+static void test_an_answer_to_a_get_that_is_too_long(void **state)
+{
+	static const struct step steps[] = { { .reply = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n12345678" } };
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f, steps, 1);
+	buf_release(&f.exchange.reply);
+	buf_init(&f.exchange.reply, 7);
+	f.exchange.method = "GET";
+	f.exchange.body = (struct slice){ 0 };
+	ask(&f);
+	assert_int_equal(f.exchange.code, ERR_LIMIT);
+	fixture_close(&f);
+}
+
+/* --- files: curl alone --------------------------------------------------------- */
+
+static int scratch_file(const char *text)
+{
+	char path[] = "/tmp/pinpipe-http-XXXXXX";
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	return fd;
+}
+
+static void test_files_are_curl_s(void **state)
+{
+	static const struct step steps[] = { { .reply = OK } };
+	const struct http_file file = { .fd = 0, .len = 1 };
+	struct err err = { 0 };
+	struct fixture f;
+
+	(void)state;
+	use_curl = false;
+	fixture_open(&f, steps, 1);
+	f.exchange.body_file = &file;
+	assert_int_equal(http_client_start(f.client, &f.exchange, &err), ERR_UNSUPPORTED);
+	fixture_close(&f);
+}
+
+/* A part of a file as body; also when the first try met a connection that was closed. */
+static void test_a_body_out_of_a_file(void **state)
+{
+	static const struct step steps[] = { { .reply = OK }, { .reply = OK, .close = true },
+					     { .reply = OK } };
+	struct http_file file = { .fd = scratch_file("0123456789"), .offset = 2, .len = 5 };
+	struct fixture f;
+
+	(void)state;
+	use_curl = true;
+	fixture_open(&f, steps, 3);
+	f.exchange.method = "PUT";
+	f.exchange.body_file = &file;
+	for (int i = 0; i < 3; i++) {
+		ask(&f);
+		assert_int_equal(f.exchange.code, ERR_OK);
+		assert_non_null(strstr(buf_cstr(&f.server.last), "\r\nContent-Length: 5\r\n"));
+		assert_null(strstr(buf_cstr(&f.server.last), "Expect"));
+		assert_string_equal(strstr(buf_cstr(&f.server.last), "\r\n\r\n") + 4, "23456");
+	}
+	file.len = 0;
+	ask(&f);
+	assert_int_equal(f.exchange.code, ERR_OK);
+	assert_non_null(strstr(buf_cstr(&f.server.last), "\r\nContent-Length: 0\r\n"));
+	file.len = 9;			/* more than there is: nothing is made up */
+	ask(&f);
+	assert_int_equal(f.exchange.code, ERR_IO);
+	f.exchange.body_file = NULL;
+	ask(&f);
+	assert_int_equal(f.exchange.code, ERR_OK);
+	assert_int_equal(close(file.fd), 0);
+	fixture_close(&f);
+}
+
+static void assert_file(int fd, const char *text)
+{
+	char have[100] = "";
+
+	assert_int_equal(pread(fd, have, sizeof(have) - 1, 0), strlen(text));
+	assert_string_equal(have, text);
+}
+
+/* An answer that says what is wrong is no content of the file. */
+static void test_an_answer_into_a_file(void **state)
+{
+	static const struct step steps[] = {
+		{ .reply = "HTTP/1.1 206 Partial\r\nContent-Length: 3\r\n\r\nabc" },
+		{ .reply = "HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\n<Code>No<" },
+		{ .reply = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabcdef" },
+	};
+	struct http_file file = { .fd = scratch_file("--"), .offset = 2, .len = 5 };
+	struct fixture f;
+
+	(void)state;
+	use_curl = true;
+	fixture_open(&f, steps, 3);
+	f.exchange.method = "GET";
+	f.exchange.body = (struct slice){ 0 };
+	f.exchange.reply_file = &file;
+	ask(&f);
+	assert_int_equal(f.exchange.code, ERR_OK);
+	assert_int_equal(f.exchange.reply_file_len, 3);
+	assert_int_equal(f.exchange.reply.len, 0);
+	assert_file(file.fd, "--abc");
+	ask(&f);
+	assert_int_equal(f.exchange.status, 404);
+	assert_int_equal(f.exchange.reply_file_len, 0);
+	assert_string_equal(buf_cstr(&f.exchange.reply), "<Code>No<");
+	assert_file(file.fd, "--abc");
+	ask(&f);
+	assert_int_equal(f.exchange.code, ERR_LIMIT);
+	assert_int_equal(close(file.fd), 0);
+	file.fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	file.len = 100;
+	ask(&f);
+	assert_int_equal(f.exchange.code, ERR_SPACE);
+	assert_int_equal(close(file.fd), 0);
+	fixture_close(&f);
+}
+
+/* --- a pool ---------------------------------------------------------------------- */
+
+enum { THREADS = 8, ASKS = 25, POOLED = 3 };
+
+struct pooled {
+	struct http_client_pool *pool;
+	char url[64];
+	atomic_int good;
+};
+
+static void *ask_pooled(void *user)
+{
+	struct pooled *all = user;
+
+	for (int i = 0; i < ASKS; i++) {
+		struct http_exchange exchange = { .method = "GET", .url = all->url };
+		struct err err;
+
+		buf_init(&exchange.reply, 100);
+		if (http_client_pool_do(all->pool, &exchange, &err) == ERR_OK &&
+		    exchange.code == ERR_OK && exchange.status == 200)
+			atomic_fetch_add(&all->good, 1);
+		buf_release(&exchange.reply);
+	}
+	return NULL;
+}
+
+static void test_a_pool_for_threads(void **state)
+{
+	static const struct step steps[] = { { .reply = OK } };
+	struct pooled all = { 0 };
+	pthread_t threads[THREADS];
+	struct fixture f;
+
+	(void)state;
+	use_curl = true;
+	fixture_open(&f, steps, 1);
+	f.options.connections_max = POOLED;
+	(void)snprintf(all.url, sizeof(all.url), "%s", f.url);
+	all.pool = http_client_pool_new(&f.options);
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, ask_pooled, &all), 0);
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	assert_int_equal(atomic_load(&all.good), THREADS * ASKS);
+	assert_in_range(atomic_load(&f.server.accepted), 1, POOLED);	/* kept, and no more */
+	http_client_pool_free(all.pool);
+	fixture_close(&f);
+}
+
 static int choose_wire(void **state)
 {
 	(void)state;
@@ -455,8 +747,19 @@ int main(void)
 		cmocka_unit_test(test_nobody_listens),
 		cmocka_unit_test(test_many_at_once),
 		cmocka_unit_test(test_freed_with_exchanges_under_way),
+		cmocka_unit_test(test_headers_of_the_answer),
+		cmocka_unit_test(test_headers_that_are_too_long),
+		cmocka_unit_test(test_head_has_headers_alone),
+		cmocka_unit_test(test_methods),
+		cmocka_unit_test(test_an_answer_to_a_get_that_is_too_long),
 	};
-	const struct CMUnitTest rest[] = { cmocka_unit_test(test_urls_that_cannot_be) };
+	const struct CMUnitTest rest[] = {
+		cmocka_unit_test(test_urls_that_cannot_be),
+		cmocka_unit_test(test_files_are_curl_s),
+		cmocka_unit_test(test_a_body_out_of_a_file),
+		cmocka_unit_test(test_an_answer_into_a_file),
+		cmocka_unit_test(test_a_pool_for_threads),
+	};
 
 	return cmocka_run_group_tests_name("wire", contract, choose_wire, NULL) +
 	       cmocka_run_group_tests_name("curl", contract, choose_curl, NULL) +
