@@ -102,6 +102,21 @@ static inline int open_local(void **state)
 	return 0;
 }
 
+static inline int open_hostile(void **state)
+{
+	struct fixture *f = xcalloc(1, sizeof(*f));
+	struct broker_local_options options = { .dir = f->dir, .writer = true,
+						.segment_bytes = 1 << 20, .done = ended_done,
+						.done_user = &f->ended };
+	struct err err = { 0 };
+
+	f->ended = (struct ended)ENDED_INIT;
+	scratch_dir(f->dir);
+	assert_ok(broker_hostile_new(&options, &f->broker, &err));
+	*state = f;
+	return 0;
+}
+
 static inline int close_fixture(void **state)
 {
 	struct fixture *f = *state;

@@ -5,6 +5,9 @@
  *	broker_memory.c	records in memory
  *	broker_faulty.c	wraps another broker; an append or a read of it fails
  *	broker_slow.c	wraps another broker; what may take long does
+
+ *	broker_hostile.c wraps the local log: all that a service may do and it never does;
+ *			with meson -Dhostile=true it is that of the real binary
  *	store_memory.c	objects in memory
  *	store_faulty.c	wraps another store and fails its Nth call
  *	store_slow.c	wraps another store and takes its time
@@ -63,6 +66,10 @@ MUST_USE struct broker *broker_faulty_new(struct broker *inner, const struct bro
 
 /* Takes ownership of `inner`. What broker_ops says may take long takes this much longer. */
 MUST_USE struct broker *broker_slow_new(struct broker *inner, int64_t call_ms);
+
+/* As broker_local_new(), with the wrap. */
+MUST_USE enum err_code broker_hostile_new(const struct broker_local_options *options,
+					  struct broker **ret_broker, struct err *err);
 
 MUST_USE struct store *store_memory_new(size_t bytes_max);
 /* Takes ownership of `inner`. Call number `fail_at` (from 1) fails with `code`; if `after`, the

@@ -667,6 +667,7 @@ int main(void)
 		CONTRACT(open_kinds_of_one),
 		CONTRACT(open_local),
 		SPARSE(open_sparse),
+		SPARSE(open_hostile),
 		cmocka_unit_test(test_faults),
 	};
 

@@ -21,7 +21,8 @@ from crc32c import crc32c
 
 from client import TABLES
 from duck import Duck
-from journal import Log, digest, sequence_ordinal
+from journal import Log, digest
+from places import Dense
 
 KINDS = ("lost", "doubled", "phantom", "reordered", "altered", "damaged")
 PATHS = ("batch", "stream")
@@ -117,16 +118,11 @@ def object_lines(lake, topic):
             yield partition, offset, line
 
 
-def place_of(path, partition, offset):
-    """Partition and ordinal, as numbers."""
-    return int(partition.rpartition("-")[2]), sequence_ordinal(offset) if path == "stream" else int(offset)
-
-
 class Shelf:
     """One place in which each record has to be once: the log, the objects, or the tables with the dead letters."""
 
-    def __init__(self, name, user, report, acked):
-        self.name, self.user, self.report = name, user, report
+    def __init__(self, name, user, report, acked, places):
+        self.name, self.user, self.report, self.where = name, user, report, places
         self.acked = acked                              # (topic, partition), ordinal -> entry
         self.lanes = collections.defaultdict(dict)      # (topic, partition) -> ordinal -> entry
         self.places = {}                                # identity -> (topic, partition), ordinal
@@ -149,14 +145,14 @@ class Shelf:
             self.report["altered"].append(f"{where} holds {entry.identity} of {entry.path}/{entry.table}")
         if entry.identity in self.places:
             self.report["doubled"].append(f"{entry.identity} is at {self.places[entry.identity]}, too: {where}")
-        elif entry.state == "acked" and (lane, ordinal) != lane_of(self.user, entry):
+        elif entry.state == "acked" and (lane, ordinal) != lane_of(self.user, entry, self.where):
             self.report["doubled"].append(f"{where} holds {entry.identity}, acknowledged at {entry.offset}")
         self.places[entry.identity] = lane, ordinal
 
     def expect(self, entries, is_missing_excused=lambda lane, ordinal: False):
         """Each of the acknowledged entries is here."""
         for entry in entries:
-            lane, ordinal = lane_of(self.user, entry)
+            lane, ordinal = lane_of(self.user, entry, self.where)
             found = self.lanes[lane].get(ordinal)
             if found is not entry and not is_missing_excused(lane, ordinal):
                 self.report["lost"].append(f"{entry.identity} is not at {lane} {ordinal} in the {self.name}; there is "
@@ -208,18 +204,18 @@ def topic_of(user, entry):
     return topic_name(user, entry.path, entry.table)
 
 
-def lane_of(user, entry):
+def lane_of(user, entry, places):
     """Where it was acknowledged: (topic, partition), ordinal."""
-    partition, ordinal = place_of(entry.path, entry.partition, entry.offset)
-    return (topic_of(user, entry), partition), ordinal
+    partition = places.partition(entry.path, entry.partition)
+    return (topic_of(user, entry), partition), places.ordinal(entry.path, entry.offset)
 
 
 class Checker:
     """Of one data directory. check_log() may be called again and again as the log grows; check_lake() once, at the
     end, when all that is in the log has been worked on."""
 
-    def __init__(self, directory, user):
-        self.directory, self.user = pathlib.Path(directory), user
+    def __init__(self, directory, user, places=None):
+        self.directory, self.user, self.places = pathlib.Path(directory), user, places or Dense()
         self.lake = self.directory / "lake"
         self.log = Log(self.directory / "log")
         self.report = Report()
@@ -230,12 +226,12 @@ class Checker:
         self.shelf = self.new_shelf("log")
 
     def new_shelf(self, name):
-        return Shelf(name, self.user, self.report, self.acked)
+        return Shelf(name, self.user, self.report, self.acked, self.places)
 
     def learn(self, ledger):
         self.entries = {entry.digest: entry for entry in ledger}
         self.identities = {entry.identity: entry for entry in ledger}
-        self.acked.update((lane_of(self.user, entry), entry) for entry in ledger if entry.state == "acked")
+        self.acked.update((lane_of(self.user, entry, self.places), entry) for entry in ledger if entry.state == "acked")
 
     def check_log(self, ledger):
         """What has been read of the log against the ledger, all of whose outcomes are settled."""
@@ -270,8 +266,8 @@ class Checker:
             duck.close()
         for table in TABLES:
             topic = topic_name(self.user, "batch", table)
-            for partition, ordinal, line in object_lines(self.lake, topic):
-                objects.put((topic, partition), ordinal, self.entries.get(digest(line)), line[:100])
+            for partition, offset, line in object_lines(self.lake, topic):
+                objects.put((topic, partition), self.places.ordinal("batch", offset), self.entries.get(digest(line)), line[:100])
         for shelf in (tables, objects):
             shelf.expect([entry for entry in acked if topic_of(self.user, entry) in shelf.topics()])
             shelf.check_order(ledger)
@@ -285,7 +281,7 @@ class Checker:
         name = f"{self.user}_{table}_{'clean' if path == 'batch' else 'table'}"
         for partition, offset, row in table_rows(duck, self.lake / "tables" / name, table):
             entry = self.identities.get(row.split("|")[1].removesuffix(" Acosta"))
-            number, ordinal = place_of(path, partition, offset)
+            number, ordinal = self.places.place(path, partition, offset)
             tables.put((topic, number), ordinal, entry, row)
             if entry and entry.row != row:
                 self.report["altered"].append(f"{topic} {offset} is the row {row}, not {entry.row}")
@@ -301,7 +297,7 @@ class Checker:
                 continue
             value = base64.b64decode(letter["value"] or "")
             entry = self.entries.get(digest(value))
-            number, ordinal = place_of(path, letter["partition"], letter["offset"])
+            number, ordinal = self.places.place(path, letter["partition"], letter["offset"])
             tables.put((topic, number), ordinal, entry, value[:100])
             if letter["stage"] == "sink":
                 objects.put((topic, number), ordinal, entry, value[:100])
@@ -316,8 +312,8 @@ class Checker:
 
     def put_range(self, tables, objects, path, topic, letter):
         """A letter that tells of records which nobody has."""
-        number, first = place_of(path, letter["partition"], letter["offset"])
-        _, last = place_of(path, letter["partition"], letter.get("last", letter["offset"]))
+        number = self.places.partition(path, letter["partition"])
+        first, last = self.places.range(path, letter["offset"], letter.get("last", letter["offset"]))
         tables.told[topic, number].append((first, last))
         if letter["stage"] == "sink":
             objects.told[topic, number].append((first, last))
