@@ -33,7 +33,10 @@ torture:   ## kill, cut the power, flip bits, fail calls, plant bugs; KILLS= CUT
 	@tools/bootstrap build test
 	@test -f build-fail/build.ninja || meson setup build-fail -Dfailpoints=true -Doptimization=2 -Ddebug=true
 	@ninja -C build-fail --quiet pinpipe tests/test_log_flips tests/test_log_tails
-	@$(PYTHON) tests/torture/torture.py --binary build-fail/pinpipe $(PARTS) $(if $(SEED),--seed $(SEED)) \
+	@test -f build-hostile/build.ninja || meson setup build-hostile -Dhostile=true -Dfailpoints=true -Dtests=false \
+		-Doptimization=2 -Ddebug=true
+	@ninja -C build-hostile --quiet pinpipe
+	@$(PYTHON) tests/torture/torture.py --binary build-fail/pinpipe --hostile-binary build-hostile/pinpipe $(PARTS) $(if $(SEED),--seed $(SEED)) \
 		$(if $(KILLS),--kills $(KILLS)) $(if $(CUTS),--cuts $(CUTS)) \
 		$(if $(FLIPS),--flips $(FLIPS)) $(if $(TAILS),--tails $(TAILS)) $(if $(CALLS),--calls $(CALLS))
 

@@ -28,6 +28,7 @@ from checker import ROWS, Checker, Report, lane_of, letters, object_lines, table
 from duck import Duck
 from figures import workplace
 from pipeline import QUICK, await_that
+from places import Dense
 
 KINDS = ("write", "sync", "open", "rename", "link", "unlink", "mkdir", "read", "accept", "recv", "send")
 ERRORS = {"write": ("eio", "enospc", "short"), "sync": ("eio", "enospc"), "open": ("eio", "enospc", "emfile"),
@@ -295,7 +296,8 @@ class Flow:
         kinds = {item[0] for item in self.whole}
         if here != acked or (self.name != "sink" and "letter" not in kinds):
             raise Wrong(f"{acked} records were acknowledged, {here} are in the lake")
-        said = {lane_of(USER, entry) for entry in self.ledger if entry.state == "acked" and entry.path == path}
+        said = {lane_of(USER, entry, Dense()) for entry in self.ledger
+                if entry.state == "acked" and entry.path == path}
         objects = {((item[1], item[2]), item[3]) for item in self.whole if item[0] == "object"}
         if self.name == "sink" and objects != said:
             raise Wrong(f"objects hold {sorted(objects - said)[:3]}, which were not acknowledged there")

@@ -55,11 +55,11 @@ def provoke(pipeline, point, number):
 class Session:
     """One pipeline under load, and what was done to it: kills[component, failpoint or "random"], errors[failpoint]."""
 
-    def __init__(self, binary, directory, seed):
+    def __init__(self, binary, directory, seed, places=None):
         self.rng = random.Random(seed)
         self.directory = pathlib.Path(directory)
         self.pipeline = Pipeline(binary, self.directory / "data", self.directory)
-        self.checker = Checker(self.directory / "data", self.pipeline.user)
+        self.checker = Checker(self.directory / "data", self.pipeline.user, places)
         self.kills, self.errors = collections.Counter(), collections.Counter()
         self.open = []          # planted, not yet taken
         self.number = 0
@@ -144,10 +144,10 @@ class Session:
             self.pipeline.close()
 
 
-def torture(binary, seed, kills, points):
+def torture(binary, seed, kills, points, places=None):
     """One session; (report, session). Its directory stays if there was a fault."""
     with workplace(f"kills-{seed}") as place:
-        session = Session(binary, place.path, seed)
+        session = Session(binary, place.path, seed, places)
         report = session.run(session.steps(kills, points))
         place.keep = not report.clean
         return report, session
@@ -158,17 +158,23 @@ def add_arguments(parser):
     parser.add_argument("--point", action="append", help="of the failpoints only these")
 
 
-def run(arguments, figures):
+def sessions(name, binary, arguments, figures, places=None):
+    """As many as give arguments.kills."""
     points = arguments.point or failpoints()
     kills, errors, number = collections.Counter(), 0, 0
     while kills.total() < arguments.kills:
         started, seed = time.monotonic(), arguments.seed + number
         count = min(KILLS_A_SESSION, arguments.kills - kills.total())
-        report, session = torture(arguments.binary, seed, count, points)
-        figures.add("kills", seed, session.kills.total(), time.monotonic() - started, report)
-        figures.missed += [f"kills, seed {seed}: nobody passed {point} for {action}" for point, action in session.open]
+        report, session = torture(binary, seed, count, points, places)
+        figures.add(name, seed, session.kills.total(), time.monotonic() - started, report)
+        figures.missed += [f"{name}, seed {seed}: nobody passed {point} for {action}"
+                           for point, action in session.open]
         kills += session.kills
         errors += session.errors.total()
         number += 1
     print_counts("killed at", kills)
     print(f"beside them {errors} errors at failpoints")
+
+
+def run(arguments, figures):
+    sessions("kills", arguments.binary, arguments, figures)

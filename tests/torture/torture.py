@@ -14,11 +14,12 @@ import traceback
 import calls
 import cuts
 import flips
+import hostile
 import kills
 import planted
 from figures import Figures
 
-PARTS = {"kills": kills, "cuts": cuts, "flips": flips, "calls": calls, "bugs": planted}
+PARTS = {"kills": kills, "hostile": hostile, "cuts": cuts, "flips": flips, "calls": calls, "bugs": planted}
 
 
 def main():
