@@ -351,6 +351,7 @@ static void on_assigned(struct sink *sink, const struct reader_event *event)
 
 	sink_drop_run(sink, partition);
 	partition->state = SINK_PLACING;
+	partition->taken = false;
 	partition->paused = false;
 	partition->retry_ms = 0;
 	partition->fruitless = 0;
@@ -371,7 +372,7 @@ static void on_revoked(struct sink *sink, const struct reader_event *event)
 	}
 	sink_drop_run(sink, partition);
 	sink_writer_drop(sink->writer, &partition->lane);
-	partition->has_goal = partition->goal_open = false; /* no drain can reach it any more */
+	partition->taken = true;
 	partition->paused = false;
 	partition->state = event->lost ? SINK_AWAY : SINK_LEAVING;
 	(void)tend(sink, partition, clock_mono_ms());
@@ -525,7 +526,7 @@ static bool sink_drained(struct sink *sink)
 	bool busy = false;
 
 	for (size_t i = 0; i < sink->partition_count; i++)
-		if (!sink_partition_drained(sink->partitions[i]))
+		if (!sink_partition_drained(sink->partitions[i], sink->quiet))
 			return false;
 	(void)close_due(sink, 0, true);
 	for (size_t i = 0; i < sink->partition_count; i++) {
@@ -557,9 +558,11 @@ static enum err_code sink_turn(struct sink *sink, struct err *err)
 	}
 	deadline_ms = look_ms < deadline_ms ? look_ms : deadline_ms;
 	code = reader_next(sink->reader, deadline_ms, &event, err);
-	if (code == ERR_OK)
-		sink_on_event(sink, &event);
-	return code;
+	if (code != ERR_OK)
+		return code;
+	sink->quiet = event.kind == READER_IDLE;
+	sink_on_event(sink, &event);
+	return ERR_OK;
 }
 
 /* What a retry may mend never ends the sink: the log keeps what comes in meanwhile. */

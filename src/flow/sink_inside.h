@@ -20,6 +20,7 @@ struct sink {
 	struct sink_partition **partitions;
 	size_t partition_count;
 	size_t filling_bytes;
+	bool quiet;			/* the reader had nothing when it was asked last */
 	bool draining;			/* goals are set; end when they are reached */
 };
 

@@ -54,6 +54,7 @@ struct sink_partition {
 	/* A drain. */
 	bool has_caught;		/* all before `caught` was given */
 	struct position caught;
+	bool taken;			/* away since it was revoked */
 	bool has_goal;			/* ends where `caught` has come to `goal`, … */
 	struct position goal;
 	bool goal_open;			/* … or, if nobody knows where that is, caught up again */
@@ -99,6 +100,6 @@ MUST_USE enum err_code sink_partition_add_letter(struct sink_partition *partitio
 /* The run as a job for the writer; the partition has none then. */
 MUST_USE struct sink_job *sink_partition_close(struct sink_partition *partition);
 /* All that was in the log when the drain began has been given. */
-bool sink_partition_drained(const struct sink_partition *partition);
+bool sink_partition_drained(const struct sink_partition *partition, bool quiet);
 
 #endif
