@@ -16,6 +16,7 @@ enum {
 	BUSY_MS = 10,			/* between two looks at the writer, if it matters */
 	COMMIT_MS = 1000,		/* between two commits of a partition */
 	ABSENT_MS = 1000,		/* between two looks for a topic that is gone */
+	LEAVE_MS = 2000,		/* so long what was revoked may still land */
 	FRUITLESS_MAX = 5,
 	EVENT_BYTES = 4 << 20,
 	FILLING_BYTES_MAX = 64 << 20,	/* runs of all partitions */
@@ -310,6 +311,8 @@ static int64_t tend(struct sink *sink, struct sink_partition *partition, int64_t
 
 		if (partition->state == SINK_PLACING)
 			sink_set_paused(sink, partition, true);
+		if (busy && partition->state == SINK_LEAVING && now_ms >= partition->leave_ms)
+			sink_writer_drop(sink->writer, &partition->lane);
 		if (busy)
 			return now_ms + BUSY_MS;
 		if (partition->state == SINK_LEAVING)
@@ -359,7 +362,17 @@ static void on_assigned(struct sink *sink, const struct reader_event *event)
 	(void)tend(sink, partition, clock_mono_ms());
 }
 
-/* What it holds and has not put is another reader's, or gone with its topic. */
+static void sink_drop_all(struct sink *sink, struct sink_partition *partition)
+{
+	sink_drop_run(sink, partition);
+	sink_writer_drop(sink->writer, &partition->lane);
+}
+
+/*
+ * What it holds and has not put is another reader's, or gone with its topic, once this one has
+ * answered. Until then it may land: were it dropped, partitions that are taken often would never
+ * get anywhere.
+ */
 static void on_revoked(struct sink *sink, const struct reader_event *event)
 {
 	struct sink_partition *partition =
@@ -370,11 +383,14 @@ static void on_revoked(struct sink *sink, const struct reader_event *event)
 			reader_release(sink->reader, event->topic, event->partition);
 		return;
 	}
-	sink_drop_run(sink, partition);
-	sink_writer_drop(sink->writer, &partition->lane);
+	if (event->lost || partition->state != SINK_READING)
+		sink_drop_all(sink, partition);
+	else
+		sink_close_run(sink, partition);
 	partition->taken = true;
 	partition->paused = false;
 	partition->state = event->lost ? SINK_AWAY : SINK_LEAVING;
+	partition->leave_ms = clock_mono_ms() + LEAVE_MS;
 	(void)tend(sink, partition, clock_mono_ms());
 }
 

@@ -55,6 +55,7 @@ struct sink_partition {
 	bool has_caught;		/* all before `caught` was given */
 	struct position caught;
 	bool taken;			/* away since it was revoked */
+	int64_t leave_ms;		/* then: until when what is queued may land */
 	bool has_goal;			/* ends where `caught` has come to `goal`, … */
 	struct position goal;
 	bool goal_open;			/* … or, if nobody knows where that is, caught up again */
