@@ -21,6 +21,8 @@ struct hostile_part {
 	uint64_t expected; /* of a topic: the outer number that comes next, … */
 	bool expects;	   /* … if that is known */
 	bool away;	   /* revoked, ended, or not sought: nothing is given */
+	bool child_due;	   /* it was sought beside its parent, which comes first, … */
+	struct reader_start child_start; /* … from there on */
 };
 
 struct hostile_reader {
@@ -126,19 +128,25 @@ static void resume(struct hostile_reader *reader, const struct hostile_part *par
 		return; /* it has gone, and its pause with it */
 }
 
-/* The parent's end was reached: it is told, and in a group its child is given. */
+/* The parent's end was reached: it is told, and its child is given, or goes on where it was sought. */
 static void end_parent(struct hostile_reader *reader, struct hostile_part *part)
 {
 	int32_t child = part->inner + part->shards;
+	struct err err;
 
 	part->away = true;
 	resume(reader, part);
 	queue_event(reader, part, READER_END);
 	reader->queue[reader->queued - 1].children[0] = child;
-	if (!reader->group)
-		return;
-	part->outer = child;
-	queue_event(reader, part, READER_ASSIGNED);
+	if (reader->group) {
+		part->outer = child;
+		queue_event(reader, part, READER_ASSIGNED);
+	} else if (part->child_due) {
+		part->child_due = false;
+		if (hostile_reader_seek(&reader->base, part->topic, child, part->child_start,
+					&err) != ERR_OK)
+			part->away = true;
+	}
 }
 
 /* Where the inner reader begins; the first outer number that is then accounted for. */
@@ -171,6 +179,11 @@ enum err_code hostile_reader_seek(struct broker_reader *base, struct topic_ref t
 	enum err_code code;
 
 	hostile_be_slow(hostile);
+	if (!reader->group && partition != part->inner && !is_child(part) && !part->away) {
+		part->child_due = true;
+		part->child_start = start;
+		return ERR_OK;
+	}
 	part->outer = partition;
 	if (is_child(part) && start.kind == START_FIRST)
 		start = (struct reader_start){ .kind = START_AT,
