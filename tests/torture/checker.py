@@ -93,7 +93,7 @@ def letters(lake, topic):
 
 
 def manifests(lake, topic):
-    """{(partition, start, CRC-32C of the object): runs of offsets}, of objects whose lines are not those from start on."""
+    """{(partition, start, CRC-32C of the object): runs of offsets}, where lines are not those from start on."""
     found = {}
     for path in sorted((lake / "manifests" / topic).glob("partition=*/[0-9]*+*.json")):
         start, crc = path.stem.split("+")
