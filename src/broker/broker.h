@@ -84,7 +84,9 @@ struct partition_info {
 	bool open;			/* takes records */
 	struct position first;		/* of the oldest record kept */
 	bool next_known;		/* a service need not tell … */
-	struct position next;		/* … what comes next; all before it are durable */
+	struct position next;		/* … what comes next; all before it are durable, and
+					   readers pass it: of an open transaction it is where
+					   that began */
 	uint64_t records;		/* kept, where `next` is known: at most, as numbers may be
 					   no records */
 	struct position born;		/* no record of this topic can stand before it: those
@@ -176,7 +178,9 @@ struct reader_start {
 };
 
 enum gap_reason {
-	GAP_NONE,			/* numbers that were never records: markers */
+	GAP_NONE,			/* numbers without a record that counts: markers, and what
+					   a service left out without saying which of the next two
+					   it was (a client of Kafka is not told) */
 	GAP_COMPACTED,			/* newer records with the same key stand for them */
 	GAP_ABORTED,			/* their transaction was */
 	GAP_RETENTION,			/* let go of before this reader came there */
@@ -198,7 +202,9 @@ enum reader_event_kind {
 	READER_ASSIGNED,		/* answer with reader_seek(), else it
 					   starts at START_FIRST */
 	READER_REVOKED,			/* answer with reader_release() once nothing of it is on
-					   its way any more; `lost`: it is another's already */
+					   its way any more, and until then go on with
+					   reader_next(), which keeps the group from taking this
+					   member for dead; `lost`: it is another's already */
 	READER_CAUGHT_UP,		/* all that there is was given: it comes before `last` */
 	READER_END,			/* of a closed partition; `children` go on */
 	READER_GAP,			/* [first, last] give no records, because of `gap` */
@@ -266,9 +272,11 @@ struct broker_ops {
 	 * durable, and run the completion, before it returns. */
 	void (*cork)(struct broker *broker, bool corked);
 
-	/* ERR_OK if an append of so many bytes would be expected to succeed now: cheap, so that
-	 * who cannot be served need not be parsed; and for /readyz. */
-	enum err_code (*ready)(struct broker *broker, size_t bytes, struct err *err);
+	/* ERR_OK if an append of so many bytes to a topic of this kind would be expected to succeed
+	 * now: cheap, so that who cannot be served need not be parsed; and for /readyz. Where the
+	 * kinds are of two services, one that is away says nothing about the other. */
+	enum err_code (*ready)(struct broker *broker, enum topic_kind kind, size_t bytes,
+			       struct err *err);
 
 	/* How far a group is; ERR_ABSENT: it committed nothing there. May take long. */
 	enum err_code (*committed)(struct broker *broker, const char *group, struct topic_ref topic,
@@ -293,7 +301,9 @@ struct broker_ops {
 	void (*reader_release)(struct broker_reader *reader, struct topic_ref topic,
 			       int32_t partition);
 	/* A descriptor of the reader's that polls readable whenever reader_next() may have an event
-	 * that it had not at its last READER_IDLE; no thread a reader. ERR_LIMIT. */
+	 * that it had not at its last READER_IDLE; it may also have none (a service's answer that
+	 * was no record), and is then quiet after one more READER_IDLE. It costs the caller no
+	 * thread, as a client library's are its own. ERR_LIMIT. */
 	enum err_code (*reader_fd)(struct broker_reader *reader, int *ret_fd, struct err *err);
 	/* Tell the broker how far a group is: informative, retention and lag rest on it; what
 	 * decides is the lake. `next` is the first position not yet done. Told to a service at most
@@ -336,7 +346,8 @@ MUST_USE enum err_code broker_remove(struct broker *broker, struct topic_ref top
 MUST_USE enum err_code broker_append(struct broker *broker, struct append *append,
 				     struct err *err);
 void broker_cork(struct broker *broker, bool corked);
-MUST_USE enum err_code broker_ready(struct broker *broker, size_t bytes, struct err *err);
+MUST_USE enum err_code broker_ready(struct broker *broker, enum topic_kind kind, size_t bytes,
+				    struct err *err);
 MUST_USE enum err_code broker_committed(struct broker *broker, const char *group,
 					struct topic_ref topic, int32_t partition,
 					struct position *ret_next, struct err *err);

@@ -133,9 +133,11 @@ enum err_code broker_append(struct broker *broker, struct append *append, struct
 
 void broker_cork(struct broker *broker, bool corked) { broker->ops->cork(broker, corked); }
 
-enum err_code broker_ready(struct broker *broker, size_t bytes, struct err *err)
+enum err_code broker_ready(struct broker *broker, enum topic_kind kind, size_t bytes,
+			   struct err *err)
 {
-	return call_ended(broker, __func__, broker->ops->ready(broker, bytes, err), ANY_TIME, err);
+	return call_ended(broker, __func__, broker->ops->ready(broker, kind, bytes, err), ANY_TIME,
+			  err);
 }
 
 /* --- groups ------------------------------------------------------------ */

@@ -26,11 +26,10 @@ struct kinds_reader {
 };
 static_assert(offsetof(struct kinds_reader, base) == 0, "base must be first");
 
-static const struct broker_ops kinds_ops;
-
-struct broker *broker_kinds_of(struct broker *broker, enum topic_kind kind)
+/* The one that has the topics of this kind. */
+static struct broker *inner_of(struct broker *broker, enum topic_kind kind)
 {
-	return broker->ops == &kinds_ops ? ((struct kinds_broker *)broker)->inner[kind] : broker;
+	return ((struct kinds_broker *)broker)->inner[kind];
 }
 
 static bool is_one(const struct kinds_broker *kinds)
@@ -43,30 +42,30 @@ static bool is_one(const struct kinds_broker *kinds)
 static enum err_code kinds_create(struct broker *broker, struct topic_ref topic,
 				  const struct topic_options *options, struct err *err)
 {
-	return broker_create(broker_kinds_of(broker, topic.kind), topic, options, err);
+	return broker_create(inner_of(broker, topic.kind), topic, options, err);
 }
 
 static enum err_code kinds_describe(struct broker *broker, struct topic_ref topic,
 				    struct topic_info *ret_info, struct err *err)
 {
-	return broker_describe(broker_kinds_of(broker, topic.kind), topic, ret_info, err);
+	return broker_describe(inner_of(broker, topic.kind), topic, ret_info, err);
 }
 
 static enum err_code kinds_list(struct broker *broker, enum topic_kind kind,
 				bool (*each)(void *user, const char *name), void *user,
 				struct err *err)
 {
-	return broker_list(broker_kinds_of(broker, kind), kind, each, user, err);
+	return broker_list(inner_of(broker, kind), kind, each, user, err);
 }
 
 static enum err_code kinds_remove(struct broker *broker, struct topic_ref topic, struct err *err)
 {
-	return broker_remove(broker_kinds_of(broker, topic.kind), topic, err);
+	return broker_remove(inner_of(broker, topic.kind), topic, err);
 }
 
 static enum err_code kinds_append(struct broker *broker, struct append *append, struct err *err)
 {
-	return broker_append(broker_kinds_of(broker, append->topic.kind), append, err);
+	return broker_append(inner_of(broker, append->topic.kind), append, err);
 }
 
 static void kinds_cork(struct broker *broker, bool corked)
@@ -78,28 +77,24 @@ static void kinds_cork(struct broker *broker, bool corked)
 		broker_cork(kinds->inner[TOPIC_STREAM], corked);
 }
 
-static enum err_code kinds_ready(struct broker *broker, size_t bytes, struct err *err)
+static enum err_code kinds_ready(struct broker *broker, enum topic_kind kind, size_t bytes,
+				 struct err *err)
 {
-	struct kinds_broker *kinds = (struct kinds_broker *)broker;
-	enum err_code code = broker_ready(kinds->inner[TOPIC_LOG], bytes, err);
-
-	return code != ERR_OK || is_one(kinds)
-		       ? code
-		       : broker_ready(kinds->inner[TOPIC_STREAM], bytes, err);
+	return broker_ready(inner_of(broker, kind), kind, bytes, err);
 }
 
 static enum err_code kinds_committed(struct broker *broker, const char *group,
 				     struct topic_ref topic, int32_t partition,
 				     struct position *ret_next, struct err *err)
 {
-	return broker_committed(broker_kinds_of(broker, topic.kind), group, topic, partition,
+	return broker_committed(inner_of(broker, topic.kind), group, topic, partition,
 				ret_next, err);
 }
 
 static enum err_code kinds_commit(struct broker *broker, const char *group, struct topic_ref topic,
 				  int32_t partition, struct position next, struct err *err)
 {
-	return broker_commit(broker_kinds_of(broker, topic.kind), group, topic, partition, next,
+	return broker_commit(inner_of(broker, topic.kind), group, topic, partition, next,
 			     err);
 }
 

@@ -15,8 +15,5 @@
 
 /* Takes ownership of both. */
 MUST_USE struct broker *broker_kinds_new(struct broker *topics, struct broker *streams);
-/* The one that has the topics of this kind; `broker` itself, where it is not ours. What is true of
- * it alone (broker_ready) is asked there. */
-struct broker *broker_kinds_of(struct broker *broker, enum topic_kind kind);
 
 #endif

@@ -358,7 +358,9 @@ enum err_code gateway_ready(struct gateway *gateway, struct err *err)
 {
 	enum err_code code = opening_state(&gateway->opening, err);
 
-	return code == ERR_OK ? broker_ready(gateway_broker(gateway), 0, err) : code;
+	for (int kind = TOPIC_LOG; kind <= TOPIC_STREAM && code == ERR_OK; kind++)
+		code = broker_ready(gateway_broker(gateway), (enum topic_kind)kind, 0, err);
+	return code;
 }
 
 uint16_t gateway_port(const struct gateway *gateway)

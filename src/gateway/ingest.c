@@ -91,7 +91,7 @@ static enum err_code wait_for_topic(struct post *post, struct err *err)
 	if (!gateway_creates(gateway, topic.kind, topic.name, &partitions))
 		return err_set(err, ERR_NO_TOPIC, "there is no such topic");
 	if (!(known && known->state == PRESENCE_MAKING) &&
-	    broker_ready(gateway_broker_of(gateway, topic.kind), 0, err) != ERR_OK)
+	    broker_ready(gateway_broker(gateway), topic.kind, 0, err) != ERR_OK)
 		return err->code;
 	post->again = true;
 	return missing_park(post, err);
@@ -147,7 +147,7 @@ bool ingest_admits(struct call *call, enum topic_kind kind)
 
 	/* The original proxy's answer has an entry a record, so they must be counted. */
 	if (call->body.len < EARLY_BYTES_MIN || call->gateway->options.confluent_status ||
-	    broker_ready(gateway_broker_of(call->gateway, kind), call->body.len, &err) == ERR_OK)
+	    broker_ready(gateway_broker(call->gateway), kind, call->body.len, &err) == ERR_OK)
 		return true;
 	call_fail(call, &err);
 	return false;

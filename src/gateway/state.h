@@ -2,7 +2,7 @@
 #ifndef GATEWAY_STATE_H
 #define GATEWAY_STATE_H
 
-#include "broker/broker_kinds.h"
+#include "broker/broker.h"
 #include "gateway/auth.h"
 #include "gateway/gateway.h"
 #include "gateway/guard.h"
@@ -42,12 +42,6 @@ struct gateway {
 static inline struct broker *gateway_broker(struct gateway *gateway)
 {
 	return atomic_load_explicit(&gateway->broker, memory_order_acquire);
-}
-
-/* That of one kind, where they differ: one that is away says nothing about the other. */
-static inline struct broker *gateway_broker_of(struct gateway *gateway, enum topic_kind kind)
-{
-	return broker_kinds_of(gateway_broker(gateway), kind);
 }
 
 /* Whether auto_create makes it; a new topic's partitions. */

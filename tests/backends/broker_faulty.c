@@ -86,9 +86,10 @@ static void faulty_cork(struct broker *broker, bool corked)
 	broker_cork(of(broker)->inner, corked);
 }
 
-static enum err_code faulty_ready(struct broker *broker, size_t bytes, struct err *err)
+static enum err_code faulty_ready(struct broker *broker, enum topic_kind kind, size_t bytes,
+				  struct err *err)
 {
-	return broker_ready(of(broker)->inner, bytes, err);
+	return broker_ready(of(broker)->inner, kind, bytes, err);
 }
 
 static enum err_code faulty_committed(struct broker *broker, const char *group,

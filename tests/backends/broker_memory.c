@@ -267,11 +267,13 @@ static void memory_cork(struct broker *broker, bool corked)
 	(void)corked;
 }
 
-static enum err_code memory_ready(struct broker *broker, size_t bytes, struct err *err)
+static enum err_code memory_ready(struct broker *broker, enum topic_kind kind, size_t bytes,
+				  struct err *err)
 {
 	struct memory_broker *memory = memory_of(broker);
 	bool full;
 
+	(void)kind;
 	memory_hold(memory);
 	full = bytes > memory->options.bytes_max - memory->bytes ||
 	       memory->bytes >= memory->options.bytes_max;

@@ -81,9 +81,10 @@ static void slow_cork(struct broker *broker, bool corked)
 	broker_cork(at_once(broker), corked);
 }
 
-static enum err_code slow_ready(struct broker *broker, size_t bytes, struct err *err)
+static enum err_code slow_ready(struct broker *broker, enum topic_kind kind, size_t bytes,
+				struct err *err)
 {
-	return broker_ready(at_once(broker), bytes, err);
+	return broker_ready(at_once(broker), kind, bytes, err);
 }
 
 static enum err_code slow_committed(struct broker *broker, const char *group,

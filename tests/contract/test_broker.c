@@ -387,7 +387,7 @@ static void test_refusals_keep_nothing(void **state)
 	assert_int_equal(append_text(f->broker, &f->ended, pin, 1, "x").code, ERR_NO_PARTITION);
 	assert_int_equal(append_text(f->broker, &f->ended, pin, -2, "x").code, ERR_NO_PARTITION);
 	assert_int_equal(position_ordinal(put(f, pin, 0, "x").position), 0);
-	assert_ok(broker_ready(f->broker, 1, &err));
+	assert_ok(broker_ready(f->broker, TOPIC_LOG, 1, &err));
 }
 
 static void test_one_bad_partition_spares_the_others(void **state)
@@ -552,6 +552,22 @@ static void test_faults(void **state)
 	}
 }
 
+/* A service that is away, or full, says nothing about the other; nor through what is above both. */
+static void test_each_kind_is_ready_by_itself(void **state)
+{
+	struct ended ended = ENDED_INIT;
+	const struct broker_fault none = { 0 };
+	struct broker *kinds = broker_kinds_new(broker_memory_new(1 << 20, ended_done, &ended),
+						broker_memory_new(0, ended_done, &ended));
+	struct broker *broker = broker_faulty_new(kinds, &none, ended_done, &ended);
+	struct err err = { 0 };
+
+	(void)state;
+	assert_ok(broker_ready(broker, TOPIC_LOG, 1, &err));
+	assert_int_equal(broker_ready(broker, TOPIC_STREAM, 1, &err), ERR_SPACE);
+	broker_free(broker);
+}
+
 /* Corked, the appends of a loop's turn end once it uncorks, or when there are many of them. */
 static void test_cork(void **state)
 {
@@ -669,6 +685,7 @@ int main(void)
 		SPARSE(open_sparse),
 		SPARSE(open_hostile),
 		cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_each_kind_is_ready_by_itself),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

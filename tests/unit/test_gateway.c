@@ -283,9 +283,11 @@ static void test_a_slow_disk_holds_up_nobody_else(void **state)
 }
 
 /* A broker without room. */
-static enum err_code full_ready(struct broker *broker, size_t bytes, struct err *err_)
+static enum err_code full_ready(struct broker *broker, enum topic_kind kind, size_t bytes,
+				struct err *err_)
 {
 	(void)broker;
+	(void)kind;
 	return bytes ? err_set(err_, ERR_BUSY, "full") : ERR_OK;
 }
 
@@ -431,7 +433,8 @@ static void far_cork(struct broker *broker, bool corked)
 	broker_cork(far_of(broker)->inner, corked);
 }
 
-static enum err_code far_ready(struct broker *broker, size_t bytes, struct err *err_)
+static enum err_code far_ready(struct broker *broker, enum topic_kind kind, size_t bytes,
+			       struct err *err_)
 {
 	struct far_broker *far = far_of(broker);
 	enum err_code code;
@@ -439,7 +442,7 @@ static enum err_code far_ready(struct broker *broker, size_t bytes, struct err *
 	(void)pthread_mutex_lock(&far->lock);
 	code = far->ready;
 	(void)pthread_mutex_unlock(&far->lock);
-	return code == ERR_OK ? broker_ready(far->inner, bytes, err_)
+	return code == ERR_OK ? broker_ready(far->inner, kind, bytes, err_)
 			      : err_set(err_, code, "the service does not answer");
 }
 

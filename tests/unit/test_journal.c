@@ -644,12 +644,13 @@ static void test_ready_tells_of_the_room_that_is_left(void **state)
 	(void)sem_init(&halt.entered, 0, 0);
 	(void)sem_init(&halt.go_on, 0, 0);
 	assert_ok(broker_local_new(&options, &broker, &err));
-	assert_ok(broker_ready(broker, ALL, &err));
+	assert_ok(broker_ready(broker, TOPIC_LOG, ALL, &err));
 	assert_ok(broker_append(broker, &append, &err));
 	(void)sem_wait(&halt.entered);
-	assert_ok(broker_ready(broker, ALL - TAKEN - CHUNK, &err));
-	assert_int_equal(broker_ready(broker, ALL - TAKEN + 1, &err), ERR_BUSY);
-	assert_ok(broker_ready(broker, ALL + 1, &err));	/* the append will say that it never fits */
+	assert_ok(broker_ready(broker, TOPIC_LOG, ALL - TAKEN - CHUNK, &err));
+	assert_int_equal(broker_ready(broker, TOPIC_LOG, ALL - TAKEN + 1, &err), ERR_BUSY);
+	/* The append will say that it never fits. */
+	assert_ok(broker_ready(broker, TOPIC_LOG, ALL + 1, &err));
 	(void)sem_post(&halt.go_on);
 	broker_free(broker);
 	free((char *)(uintptr_t)record.value.ptr);

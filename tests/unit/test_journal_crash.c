@@ -508,11 +508,11 @@ static int run_space(const char *dir)
 		k += code == ERR_OK;
 	}
 	assert_int_equal(code, ERR_SPACE);
-	assert_int_equal(broker_ready(broker, BIG, &err), ERR_SPACE);
+	assert_int_equal(broker_ready(broker, TOPIC_LOG, BIG, &err), ERR_SPACE);
 	assert_int_equal(log_put(broker, &ended, k, 1, BIG), ERR_SPACE);
 	assert_int_equal(log_read(broker, 0, BIG).records, k);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &unlimited), 0);
-	for (int i = 0; i < 100 && broker_ready(broker, BIG, &err) != ERR_OK; i++)
+	for (int i = 0; i < 100 && broker_ready(broker, TOPIC_LOG, BIG, &err) != ERR_OK; i++)
 		clock_sleep_ms(50);
 	assert_ok(log_put(broker, &ended, k, 5, BIG));
 	assert_int_equal(log_read(broker, 0, BIG).records, k + 5);

@@ -57,11 +57,14 @@ static enum err_code local_append(struct broker *broker, struct append *append, 
 	return code;
 }
 
-static enum err_code local_ready(struct broker *broker, size_t bytes, struct err *err)
+/* Topics and streams are in one journal. */
+static enum err_code local_ready(struct broker *broker, enum topic_kind kind, size_t bytes,
+				 struct err *err)
 {
 	struct local_broker *local = local_of(broker);
 	enum err_code code = local_need_writer(local, err);
 
+	(void)kind;
 	if (code == ERR_OK)
 		code = keeper_refusal(&local->keeper, err);
 	return code == ERR_OK ? committer_ready(&local->committer, bytes, err) : code;
