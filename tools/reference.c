@@ -125,7 +125,17 @@ static void put_options(struct buf *out)
 				put_option(out, (enum option)i);
 		buf_add_char(out, '\n');
 	}
-	buf_addf(out, "### By flag only\n\nWhat one call shall do.\n\n%s", head);
+	buf_add_str(out, "### Groups of free names\n\n"
+		    "Their names are another program's, and given to it as they are. In the file they stand below\n"
+		    "the group (`kafka:`, then `security.protocol: …`); a flag is `--kafka security.protocol=…`, any\n"
+		    "number of times; a variable is `PINPIPE_KAFKA__SECURITY_PROTOCOL`, with `_` for a dot, `__` for\n"
+		    "`_` and `___` for `-`, in lower case unless there is a small letter in it\n"
+		    "(`PINPIPE_SPARK__driver_maxResultSize`). What sounds like a secret no flag sets, and\n"
+		    "`pinpipe config` masks it.\n\n| group | meaning |\n|---|---|\n");
+	for (int i = 0; i < OPTION_GROUPS; i++)
+		buf_addf(out, "| `%s.*` | %s |\n", option_group_name((enum option_group)i),
+			 option_group_help((enum option_group)i));
+	buf_addf(out, "\n### By flag only\n\nWhat one call shall do.\n\n%s", head);
 	for (int i = 0; i < OPTION_COUNT; i++)
 		if (!*option_key((enum option)i))
 			put_option(out, (enum option)i);
@@ -169,6 +179,13 @@ static void put_docs(struct buf *out)
 	put_metrics(out);
 }
 
+static void put_group_examples(struct buf *out)
+{
+	for (int i = 0; i < OPTION_GROUPS; i++)
+		buf_addf(out, "\n%s:\n  # %s\n", option_group_name((enum option_group)i),
+			 option_group_help((enum option_group)i));
+}
+
 static void put_example(struct buf *out)
 {
 	buf_add_str(out,
@@ -194,6 +211,7 @@ static void put_example(struct buf *out)
 				 key + section.len + (section.len > 0), *value ? value : "\"\"");
 		}
 	}
+	put_group_examples(out);
 }
 
 int main(int argc, char **argv)

@@ -15,6 +15,7 @@ struct value {
 
 struct config {
 	struct value values[OPTION_COUNT];
+	struct config_settings groups[OPTION_GROUPS];
 	struct arena arena;
 };
 
@@ -35,6 +36,8 @@ void config_free(struct config *config)
 {
 	if (!config)
 		return;
+	for (int i = 0; i < OPTION_GROUPS; i++)
+		free(config->groups[i].list);
 	arena_release(&config->arena);
 	free(config);
 }
@@ -100,6 +103,21 @@ bool config_is_set(const struct config *config, enum option option)
 	return config->values[option].origin != CONFIG_FROM_DEFAULT;
 }
 
+enum err_code config_set_in_group(struct config *config, enum option_group group, struct slice name,
+				  struct slice text, enum config_origin origin, const char *place,
+				  struct err *err)
+{
+	return config_group_set(&config->groups[group], &config->arena, name, text, origin, place,
+				err);
+}
+
+const struct config_setting *config_settings(const struct config *config, enum option_group group,
+					     size_t *ret_count)
+{
+	*ret_count = config->groups[group].count;
+	return config->groups[group].list;
+}
+
 /* Flags */
 
 static bool accepts_option(const enum option *accepts, enum option option)
@@ -142,6 +160,27 @@ static enum err_code unknown_flag(struct slice name, const enum option *accepts,
 	return err_set(err, ERR_USAGE, "unknown option \"--%s\"", word);
 }
 
+/* "name=value" of --<group>. */
+static enum err_code load_group_flag(struct config *config, enum option_group group,
+				     const char *pair, struct err *err)
+{
+	const char *equals = strchr(pair, '=');
+	char place[64];
+	char name[OPTION_ENV_MAX * 2];
+
+	(void)snprintf(place, sizeof(place), "--%s", option_group_name(group));
+	if (!equals)
+		return err_set(err, ERR_USAGE, "option \"%s\" wants name=value", place);
+	(void)snprintf(name, sizeof(name), "%.*s", (int)(equals - pair), pair);
+	if (option_group_is_secret(name))
+		return err_set(err, ERR_USAGE, "\"%s\" is a secret, which others would see on the command"
+			       " line: put it into pinpipe.yaml or the environment", name);
+	if (config_set_in_group(config, group, slice_of(pair, (size_t)(equals - pair)),
+				slice_str(equals + 1), CONFIG_FROM_FLAG, place, err) != ERR_OK)
+		return err_prefix(err, "option \"%s\"", place);
+	return ERR_OK;
+}
+
 /* The flag at argv[*i] with its value, which may be argv[*i + 1]. */
 static enum err_code load_flag(struct config *config, const enum option *accepts, int argc,
 			       char **argv, int *i, struct err *err)
@@ -149,9 +188,14 @@ static enum err_code load_flag(struct config *config, const enum option *accepts
 	const char *text = argv[*i] + 2;
 	size_t len = strcspn(text, "=");
 	enum option option = option_of_flag(slice_of(text, len));
+	enum option_group group = option_group_of(slice_of(text, len));
 	const char *value = text[len] ? text + len + 1 : NULL;
 	char place[64];
 
+	if (group != OPTION_GROUPS && !value)
+		value = *i + 1 < argc ? argv[++*i] : "";
+	if (group != OPTION_GROUPS)
+		return load_group_flag(config, group, value, err);
 	if (!accepts_option(accepts, option))
 		return unknown_flag(slice_of(text, len), accepts, err);
 	(void)snprintf(place, sizeof(place), "--%s", option_flag(option));
@@ -219,13 +263,34 @@ static bool is_foreign(const char *name)
 	return false;
 }
 
+static enum err_code load_group_variable(struct config *config, enum option_group group,
+					 struct slice rest, const char *variable, struct err *err)
+{
+	size_t len = strcspn(variable, "=");
+	char place[OPTION_ENV_MAX * 4];
+	enum err_code code;
+	struct buf name;
+
+	buf_init(&name, sizeof(place));
+	(void)snprintf(place, sizeof(place), "%.*s", (int)len, variable);
+	option_group_put_env_name(&name, rest);
+	code = config_set_in_group(config, group, buf_slice(&name), slice_str(variable + len + 1),
+				   CONFIG_FROM_ENV, place, err);
+	buf_release(&name);
+	return code == ERR_OK ? code : err_prefix(err, "environment variable %.80s", place);
+}
+
 static enum err_code load_variable(struct config *config, const struct env_names *names,
 				   const char *variable, struct err *err)
 {
 	size_t len = strcspn(variable, "=");
 	char name[OPTION_ENV_MAX];
+	struct slice rest;
+	enum option_group group = option_group_of_env(variable, &rest);
 	const char *meant;
 
+	if (group != OPTION_GROUPS)
+		return load_group_variable(config, group, rest, variable, err);
 	(void)snprintf(name, sizeof(name), "%.*s", (int)len, variable);
 	for (int i = 0; i < OPTION_COUNT; i++) {
 		if (strcmp(names->name[i], name) != 0)

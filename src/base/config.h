@@ -15,6 +15,16 @@
  * which set the options of the same meaning; both are the layer "file", and
  * db_creds.yaml wins.
  *
+ * Options of a group have free names, which are another program's: librdkafka's,
+ * Spark's. "kafka.security.protocol" is, whichever layer gives it,
+ *	pinpipe.yaml	kafka:  with  security.protocol: …  below it (or maps of maps)
+ *	environment	PINPIPE_KAFKA__SECURITY_PROTOCOL: what follows the two lines is the
+ *			name, with _ for a dot, __ for _ and ___ for -; in lower case,
+ *			unless it has a small letter: then as it is (spark's maxResultSize)
+ *	flag		--kafka security.protocol=…, any number of times; not for what
+ *			sounds like a secret, which `pinpipe config` masks
+ * Each name is a setting of its own: the layers meet name by name.
+ *
  * Ownership: texts live as long as the config. Threads: read-only once loaded.
  */
 #ifndef BASE_CONFIG_H
@@ -43,6 +53,25 @@ enum option {
 #include "base/config_options.h"
 #undef X
 	OPTION_COUNT
+};
+
+/*	id      name     help */
+#define OPTION_GROUP_TABLE(X) \
+	X(KAFKA, "kafka", "Settings of librdkafka, by its own names") \
+	X(SPARK, "spark", "Settings of Spark, by its own names without their spark.")
+
+enum option_group {
+#define X(id, name, help) OPTION_GROUP_##id,
+	OPTION_GROUP_TABLE(X)
+#undef X
+	OPTION_GROUPS
+};
+
+struct config_setting {
+	const char *name;		/* without the group's */
+	const char *text;
+	const char *place;		/* as of config_place() */
+	enum config_origin origin;
 };
 
 struct config;
@@ -78,6 +107,14 @@ bool config_is_set(const struct config *config, enum option option);
 /* As if a flag had said so, by the program itself; a text that
  * the option does not allow is a bug. */
 void config_set_text(struct config *config, enum option option, const char *text);
+
+/* The settings of a group, in the byte order of their names. */
+const struct config_setting *config_settings(const struct config *config, enum option_group group,
+					     size_t *ret_count);
+const char *option_group_name(enum option_group group);
+const char *option_group_help(enum option_group group);
+/* Its value is to be masked wherever it is printed. */
+bool option_group_is_secret(const char *name);
 
 const char *option_key(enum option option);
 const char *option_flag(enum option option);

@@ -16,6 +16,7 @@
 enum {
 	KEY_MAX = 128,		/* bytes of a dotted key */
 	DEPTH_MAX = 4,		/* maps in maps */
+	GROUP_DEPTH_MAX = 8,
 	KEYS_MAX = 256,		/* of a file; more than there are options and sections */
 	READ_BYTES = 4096,	/* at a time */
 };
@@ -139,13 +140,43 @@ static enum err_code config_file_set_option(struct loader *loader, const yaml_ev
 static enum err_code load_map(struct loader *loader, const char *prefix, int depth,
 			      struct err *err);
 
+/* A value in a group of free names: one text, or a map of names that go on. */
+static enum err_code load_group_value(struct loader *loader, const yaml_event_t *event,
+				      const char *key, int depth, struct err *err)
+{
+	const char *name;
+	enum option_group group = option_group_of_key(key, &name);
+	size_t line = event->start_mark.line + 1;
+	char place[PATH_MAX + 32];
+
+	if (event->type == YAML_MAPPING_START_EVENT && depth < GROUP_DEPTH_MAX)
+		return load_map(loader, key, depth + 1, err);
+	if (is_null(event) && !*name)
+		return ERR_OK;	/* a group whose lines are all comments */
+	if (event->type != YAML_SCALAR_EVENT || !*name)
+		return refuse_at(loader, &event->start_mark, err, "\"%s\" wants %s", key,
+				 *name ? "one value, no list or alias" : "names of its own below it, indented");
+	if (is_null(event))
+		return refuse_at(loader, &event->start_mark, err,
+				 "\"%s\" has no value: give one, or leave the line out", key);
+	(void)snprintf(place, sizeof(place), "%s:%zu", loader->path, line);
+	if (config_set_in_group(loader->config, group, slice_str(name),
+				slice_of(event->data.scalar.value, event->data.scalar.length),
+				CONFIG_FROM_FILE, place, err) != ERR_OK)
+		return err_prefix(err, "%s:%zu: \"%s\"", loader->path, line, key);
+	return ERR_OK;
+}
+
 /* The value of `key`, whose first event is given: one text, or a map of more keys. */
 static enum err_code load_value(struct loader *loader, const yaml_event_t *event, const char *key,
 				int depth, struct err *err)
 {
 	enum option option = option_in_file(loader, key);
 	bool section = !loader->creds && option_is_section(key);
+	const char *name;
 
+	if (!loader->creds && option_group_of_key(key, &name) != OPTION_GROUPS)
+		return load_group_value(loader, event, key, depth, err);
 	if (option == OPTION_COUNT && !section)
 		return unknown_key(loader, &event->start_mark, key, err);
 	if (event->type == YAML_SCALAR_EVENT && option != OPTION_COUNT)

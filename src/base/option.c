@@ -91,7 +91,11 @@ static const char *key_or_section_at(const void *list, size_t n)
 	(void)list;
 	if (n < OPTION_COUNT)
 		return table[n].key;
-	return n - OPTION_COUNT < ARRAY_LEN(sections) ? sections[n - OPTION_COUNT] : NULL;
+	n -= OPTION_COUNT;
+	if (n < ARRAY_LEN(sections))
+		return sections[n];
+	n -= ARRAY_LEN(sections);
+	return n < OPTION_GROUPS ? option_group_name((enum option_group)n) : NULL;
 }
 
 /* "listen" at the top level was meant to be "gateway.listen". */

@@ -201,3 +201,62 @@ def test_a_kind_that_there_is_not(run, flag, kinds):
     command = "emulate" if flag == "--source" else "topics"
     said = run(command, flag, "pigeon", status=2).stderr
     assert f'"pigeon" is not one of {kinds}' in said
+
+
+def settings_of(run, *words, **options):
+    rows = json.loads(run("config", "--format", "json", *words, **options).stdout)
+    return [tuple(row.values()) for row in rows if row["key"].startswith(("kafka.", "spark."))]
+
+
+def test_groups_of_free_names(run, tmp_path):
+    config = tmp_path / "pinpipe.yaml"
+    config.write_text("kafka:\n  security.protocol: SSL\n  ssl:\n    ca.location: a.pem\n"
+                      "  sasl.password: hidden\n  sasl.username: 007\nspark:\n  # nothing\n"
+                      "spark.driver.maxResultSize: 1g\n")
+    assert settings_of(run) == [
+        ("kafka.sasl.password", "***", "pinpipe.yaml:5"), ("kafka.sasl.username", "007", "pinpipe.yaml:6"),
+        ("kafka.security.protocol", "SSL", "pinpipe.yaml:2"), ("kafka.ssl.ca.location", "a.pem", "pinpipe.yaml:4"),
+        ("spark.driver.maxResultSize", "1g", "pinpipe.yaml:9")]
+    env = {"PINPIPE_KAFKA__SECURITY_PROTOCOL": "SASL_SSL", "PINPIPE_KAFKA__a_B__c___D": "own",
+           "PINPIPE_KAFKA__SOME__NAME___X": "", "PINPIPE_SPARK__driver_maxResultSize": "2g"}
+    assert settings_of(run, env=env) == [
+        ("kafka.a.B_c-D", "own", "PINPIPE_KAFKA__a_B__c___D"), ("kafka.sasl.password", "***", "pinpipe.yaml:5"),
+        ("kafka.sasl.username", "007", "pinpipe.yaml:6"),
+        ("kafka.security.protocol", "SASL_SSL", "PINPIPE_KAFKA__SECURITY_PROTOCOL"),
+        ("kafka.some_name-x", "", "PINPIPE_KAFKA__SOME__NAME___X"),
+        ("kafka.ssl.ca.location", "a.pem", "pinpipe.yaml:4"),
+        ("spark.driver.maxResultSize", "2g", "PINPIPE_SPARK__driver_maxResultSize")]
+    flagged = settings_of(run, "--kafka", "security.protocol=PLAINTEXT", "--kafka=x=a=b", "--kafka", "x=c", env=env)
+    assert ("kafka.security.protocol", "PLAINTEXT", "--kafka") in flagged
+    assert ("kafka.x", "c", "--kafka") in flagged
+    assert "hidden" not in run("config").stdout
+
+
+@pytest.mark.parametrize("text, said", [
+    ("kafak:\n  a: b\n", 'pinpipe.yaml:2: unknown key "kafak", did you mean "kafka"?'),
+    ("kafka: x\n", 'pinpipe.yaml:1: "kafka" wants names of its own below it, indented'),
+    ("kafka:\n  a: [b]\n", 'pinpipe.yaml:2: "kafka.a" wants one value, no list or alias'),
+    ("kafka:\n  a:\n", 'pinpipe.yaml:2: "kafka.a" has no value: give one, or leave the line out'),
+    ("kafka:\n  a: b\n  a: c\n", 'pinpipe.yaml:3: "kafka.a" is there twice'),
+    ("kafka:\n  a b: c\n", 'pinpipe.yaml:2: "kafka.a b": "a b" is no name of a setting'),
+    ("kafka.: c\n", 'pinpipe.yaml:1: "kafka." wants names of its own below it, indented'),
+])
+def test_groups_in_files_that_are_wrong(run, tmp_path, text, said):
+    (tmp_path / "pinpipe.yaml").write_text(text)
+    assert said in run("config", status=2).stderr
+
+
+@pytest.mark.parametrize("words, said", [
+    (("--kafka", "x"), 'option "--kafka" wants name=value'), (("--kafka",), 'option "--kafka" wants name=value'),
+    (("--kafka", "=x"), 'option "--kafka": "" is no name of a setting'),
+    (("--kafka", "sasl.password=x"), '"sasl.password" is a secret, which others would see on the command line'),
+    (("--kafak", "x=y"), 'unknown option "--kafak"'),
+])
+def test_groups_in_flags_that_are_wrong(run, words, said):
+    assert said in run("config", *words, status=2).stderr
+
+
+def test_groups_in_the_environment_that_are_wrong(run):
+    for name in ("PINPIPE_KAFAK__X", "PINPIPE_KAFKA_X", "PINPIPE_kafka__X"):
+        assert f"unknown environment variable {name}" in run("config", status=2, env={name: "y"}).stderr
+    assert "is no name of a setting" in run("config", status=2, env={"PINPIPE_KAFKA__": "y"}).stderr

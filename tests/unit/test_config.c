@@ -186,10 +186,40 @@ static void test_distance_counts_typing_mistakes(void **state)
 	assert_int_equal(word_distance(longest, "x"), 63);
 }
 
+/* What a backend sees of its group: one setting a name, in order, of the highest layer. */
+static void test_settings_of_a_group(void **state)
+{
+	static const struct { const char *name, *text; enum config_origin origin; } set[] = {
+		{ "b", "file", CONFIG_FROM_FILE }, { "a.b", "flag", CONFIG_FROM_FLAG },
+		{ "a.b", "env", CONFIG_FROM_ENV }, { "b", "env", CONFIG_FROM_ENV },
+		{ "a.b", "later flag", CONFIG_FROM_FLAG }, { "A", "", CONFIG_FROM_FILE },
+	};
+	static const char *const expected[][2] = { { "A", "" }, { "a.b", "later flag" }, { "b", "env" } };
+	struct config *config = config_new();
+	const struct config_setting *settings;
+	struct err err;
+	size_t count;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(set) / sizeof(set[0]); i++)
+		assert_ok(config_set_in_group(config, OPTION_GROUP_SPARK, slice_str(set[i].name),
+					      slice_str(set[i].text), set[i].origin, "here", &err));
+	settings = config_settings(config, OPTION_GROUP_SPARK, &count);
+	assert_int_equal(count, 3);
+	for (size_t i = 0; i < count; i++) {
+		assert_string_equal(settings[i].name, expected[i][0]);
+		assert_string_equal(settings[i].text, expected[i][1]);
+	}
+	(void)config_settings(config, OPTION_GROUP_KAFKA, &count);
+	assert_int_equal(count, 0);
+	config_free(config);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_table_is_sound),
+		cmocka_unit_test(test_settings_of_a_group),
 		cmocka_unit_test(test_values_have_units_and_ranges),
 		cmocka_unit_test(test_layers_win_in_their_order_whatever_comes_first),
 		cmocka_unit_test(test_texts_outlive_a_change),
