@@ -247,9 +247,10 @@ static void hostile_cork(struct broker *broker, bool corked)
 	broker_cork(hostile_broker_of(broker)->inner, corked);
 }
 
-static enum err_code hostile_ready(struct broker *broker, size_t bytes, struct err *err)
+static enum err_code hostile_ready(struct broker *broker, enum topic_kind kind, size_t bytes,
+				   struct err *err)
 {
-	return broker_ready(hostile_broker_of(broker)->inner, bytes, err);
+	return broker_ready(hostile_broker_of(broker)->inner, kind, bytes, err);
 }
 
 /* --- groups -------------------------------------------------------------- */
