@@ -279,6 +279,52 @@ static void test_a_revocation_is_answered(void **state)
 	reader_close(reader);
 }
 
+/* Reads `count` records, all of one lineage, and returns that. */
+static struct lineage read_lineage(struct broker_reader *reader, size_t count)
+{
+	struct lineage lineage = { 0 };
+
+	for (size_t seen = 0; seen < count;) {
+		struct reader_event event = next_event(reader);
+
+		assert_int_equal(event.kind, READER_RECORDS);
+		assert_true(seen == 0 || lineage_eq(event.lineage, lineage));
+		lineage = event.lineage;
+		seen += event.count;
+		assert_true(seen <= count);
+	}
+	return lineage;
+}
+
+/* Also if it has records where its reader was to go on: they are strangers, and all are given. */
+static void test_a_longer_topic_made_anew_is_no_continuation(void **state)
+{
+	struct fixture *f = *state;
+	const struct reader_options options = { .group = "sink", .topics = &pin, .topic_count = 1,
+						.bytes_max = 1 << 20 };
+	struct broker_reader *reader;
+	struct reader_event event;
+	struct lineage before;
+	struct err err = { 0 };
+
+	create(f, pin, 1);
+	for (int i = 0; i < 5; i++)
+		(void)put(f, pin, 0, "old");
+	assert_ok(broker_reader_open(f->broker, &options, &reader, &err));
+	assert_int_equal(next_event(reader).kind, READER_ASSIGNED);
+	before = read_lineage(reader, 5);
+	assert_ok(broker_remove(f->broker, pin, &err));
+	create(f, pin, 1);
+	for (int i = 0; i < 10; i++)
+		(void)put(f, pin, 0, "new");
+	event = next_event(reader);
+	assert_int_equal(event.kind, READER_REVOKED);
+	reader_release(reader, event.topic, event.partition);
+	assert_int_equal(next_event(reader).kind, READER_ASSIGNED);
+	assert_false(lineage_eq(read_lineage(reader, 10), before));
+	reader_close(reader);
+}
+
 static void await_readable(int fd)
 {
 	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
@@ -563,6 +609,7 @@ static void test_an_end_that_is_not_known(void **state)
 #define CONTRACT(open) \
 	EVEN_SPARSE(open), \
 	{ #open " the next position may be sought", test_the_next_position_may_be_sought, open, close_fixture, NULL }, \
+	{ #open " a longer topic made anew", test_a_longer_topic_made_anew_is_no_continuation, open, close_fixture, NULL }, \
 	{ #open " what was removed is a gap", test_what_was_removed_is_a_gap, open, close_fixture, NULL }, \
 	{ #open " a pause counts at once", test_a_pause_counts_at_once, open, close_fixture, NULL }, \
 	{ #open " a topic begins where it is told", test_a_topic_begins_where_it_is_told, open, close_fixture, NULL }
@@ -584,6 +631,7 @@ int main(void)
 		ONLY(test_retention_is_a_gap, open_memory),
 		ONLY(test_shards_split_and_merge, open_memory),
 		ONLY(test_a_partition_is_taken, open_memory),
+		ONLY(test_a_longer_topic_made_anew_is_no_continuation, open_sparse),
 		ONLY(test_an_end_that_is_not_known, open_sparse),
 		ONLY(test_an_end_that_is_not_known, open_hostile),
 		ONLY(test_shards_split_and_merge, open_sparse),
