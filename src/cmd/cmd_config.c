@@ -27,7 +27,7 @@ static size_t count_settings(const struct config *config)
 }
 
 /* A row for each setting of the group; returns how many. */
-static size_t put_group(const struct config *config, enum option_group group,
+static size_t config_put_group(const struct config *config, enum option_group group,
 			   struct arena *keys, struct cell rows[][3])
 {
 	size_t count;
@@ -74,7 +74,7 @@ static int cmd_config_run(struct config *config, int argc, const char *const *ar
 		answer.row_count++;
 	}
 	for (int i = 0; i < OPTION_GROUPS; i++)
-		answer.row_count += put_group(config, (enum option_group)i, &keys,
+		answer.row_count += config_put_group(config, (enum option_group)i, &keys,
 						 cells + answer.row_count);
 	status = output_print(config, &answer, &err) == ERR_OK ? 0 : cmd_fail(&err);
 	arena_release(&keys);

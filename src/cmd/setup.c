@@ -131,8 +131,10 @@ struct log_use {
 };
 
 #ifdef PINPIPE_HOSTILE
-#include "backends/backends.h"
-/* A test build: the local log looks like a service that does all that one may. */
+/* A test build: the local log looks like a service that does all that one may
+ * (tests/backends/broker_hostile.c). */
+MUST_USE enum err_code broker_hostile_new(const struct broker_local_options *options,
+					  struct broker **ret_broker, struct err *err);
 #define broker_local_new broker_hostile_new
 #endif
 

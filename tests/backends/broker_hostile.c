@@ -97,7 +97,8 @@ struct position hostile_inner_from(const struct hostile_broker *hostile, enum to
 enum gap_reason hostile_reason(uint64_t number)
 {
 	static const enum gap_reason reasons[] = {
-		GAP_NONE, GAP_COMPACTED, GAP_NONE, GAP_ABORTED, GAP_NONE, GAP_COMPACTED, GAP_RETENTION,
+		GAP_NONE, GAP_COMPACTED, GAP_NONE,	GAP_ABORTED,
+		GAP_NONE, GAP_COMPACTED, GAP_RETENTION,
 	};
 
 	if (number < HOSTILE_BASE)

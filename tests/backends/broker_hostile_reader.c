@@ -128,7 +128,8 @@ static void resume(struct hostile_reader *reader, const struct hostile_part *par
 		return; /* it has gone, and its pause with it */
 }
 
-/* The parent's end was reached: it is told, and its child is given, or goes on where it was sought. */
+/* The parent's end was reached: it is told, and its child is given, or read from where it was
+ * sought. */
 static void end_parent(struct hostile_reader *reader, struct hostile_part *part)
 {
 	int32_t child = part->inner + part->shards;

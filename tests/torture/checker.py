@@ -267,7 +267,8 @@ class Checker:
         for table in TABLES:
             topic = topic_name(self.user, "batch", table)
             for partition, offset, line in object_lines(self.lake, topic):
-                objects.put((topic, partition), self.places.ordinal("batch", offset), self.entries.get(digest(line)), line[:100])
+                ordinal = self.places.ordinal("batch", offset)
+                objects.put((topic, partition), ordinal, self.entries.get(digest(line)), line[:100])
         for shelf in (tables, objects):
             shelf.expect([entry for entry in acked if topic_of(self.user, entry) in shelf.topics()])
             shelf.check_order(ledger)
