@@ -123,7 +123,8 @@ static bool is_broken(void (*run)(bool group), bool group)
 
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		(void)freopen("/dev/null", "w", stderr);
+		if (!freopen("/dev/null", "w", stderr))
+			_exit(4);
 		run(group);
 		_exit(0);
 	}
