@@ -22,12 +22,14 @@ void opening_init(struct opening *opening, struct gateway *gateway)
 	(void)pthread_condattr_destroy(&attr);
 }
 
-/* Under the lock. False: the time has passed. */
+/* Under the lock. False: the time has passed, by the clock itself: where the wall's clock is another
+ * than the machine's (libfaketime), a wait may end long before its time. */
 static bool opening_wait(struct opening *opening, int64_t until_ms)
 {
 	struct timespec until = { .tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000 };
 
-	return pthread_cond_timedwait(&opening->changed, &opening->lock, &until) != ETIMEDOUT;
+	(void)pthread_cond_timedwait(&opening->changed, &opening->lock, &until);
+	return clock_mono_ms() < until_ms;
 }
 
 /* What a disk that is mounted later, or a service that comes back, may mend. */
