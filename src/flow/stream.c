@@ -169,7 +169,7 @@ static enum err_code stream_begin(struct stream *stream, struct err *err)
 		if (!stream_source_of(stream, table->place.topic))
 			stream->sources[stream->source_count++].topic = stream_table_topic(table);
 	}
-	return open_due(stream, err);
+	return ERR_OK;
 }
 
 static bool is_read(const struct stream *stream, const struct stream_source *source)
@@ -462,6 +462,7 @@ static enum err_code stream_run_all(struct stream *stream, struct err *err)
 {
 	enum err_code code = stream_begin(stream, err);
 
+	/* Before the tables, which may take long: what the log knows to be wanted it keeps. */
 	if (code == ERR_OK)
 		code = stream_open_reader(stream, err);
 	while (code == ERR_OK && !stream_drained(stream))
