@@ -22,8 +22,8 @@ void opening_init(struct opening *opening, struct gateway *gateway)
 	(void)pthread_condattr_destroy(&attr);
 }
 
-/* Under the lock. False: the time has passed, by the clock itself: where the wall's clock is another
- * than the machine's (libfaketime), a wait may end long before its time. */
+/* Under the lock. False: the time has passed, by the clock itself: where the wall's clock is
+ * another than the machine's (libfaketime), a wait may end long before its time. */
 static bool opening_wait(struct opening *opening, int64_t until_ms)
 {
 	struct timespec until = { .tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000 };
