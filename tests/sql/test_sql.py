@@ -5,6 +5,7 @@ import os
 import pathlib
 import pty
 import re
+import select
 import signal
 import subprocess
 import time
@@ -218,22 +219,27 @@ def test_ctrl_c_ends_a_clean_model(fiji, models, start):
     assert fiji.sql("SELECT count(*) AS n FROM geo_all") == [{"n": 4}]
 
 
-def test_progress_is_shown_on_a_terminal(fiji, pinpipe):
+def read_until(terminal, word):
+    said = b""
+    while word not in said:
+        assert select.select([terminal], [], [], 60)[0], f"{word} was not said: {said}"
+        said += os.read(terminal, 1000)
+    return said
+
+
+def test_progress_is_shown_on_a_terminal(lake, pinpipe):
+    lake.put("geo", [{"ind": i, "country": "Fiji"} for i in range(1500)])
+    lake.batch()
     ours, its = pty.openpty()
     env = {name: value for name, value in os.environ.items() if not name.startswith("PINPIPE")}
-    sql = "SELECT max(hash(a.ind, b.range, c.range)) FROM geo a, range(100000) b, range(1000000000) c"
-    query = subprocess.Popen([pinpipe, "sql", "--dir", fiji.dir, sql], stdin=subprocess.DEVNULL,
+    sql = "SELECT max(hash(a.ind, b.ind, c.ind, d.ind)) FROM geo a, geo b, geo c, geo d"
+    query = subprocess.Popen([pinpipe, "sql", "--dir", lake.dir, sql], stdin=subprocess.DEVNULL,
                              stdout=subprocess.DEVNULL, stderr=its, env=env, start_new_session=True)
     os.close(its)
     try:
-        said = b""
-        while b"%" not in said:
-            said += os.read(ours, 1000)
-        assert re.search(rb"\r +\d+ %", said)
+        assert re.search(rb"\r +\d+ %", read_until(ours, b"%"))
         query.send_signal(signal.SIGINT)
-        said = b""
-        while b"interrupted" not in said:
-            said += os.read(ours, 1000)
+        said = read_until(ours, b"interrupted")
         assert re.search(rb"\r\x1b\[Kpinpipe sql: interrupted", said)  # on a line that was emptied
     finally:
         query.kill()
