@@ -92,6 +92,11 @@ def is_long(line):
     return len(line.expandtabs(TAB)) > limit and not is_table_row(line)
 
 
+def test_a_store_is_short():
+    """What all stores share is in store.c and in decorators: a new one is what is its own."""
+    assert len((TOP / "tests/backends/store_memory.c").read_text().split("\n")) <= 350
+
+
 def test_lines_are_short():
     report([f"{name_of(path)}:{number}: {line.strip()}" for path in all_c()
             for number, line in enumerate(path.read_text().split("\n"), 1) if is_long(line)]
