@@ -21,6 +21,7 @@ struct hostile_part {
 	uint64_t expected; /* of a topic: the outer number that comes next, … */
 	bool expects;	   /* … if that is known */
 	bool away;	   /* revoked, ended, or not sought: nothing is given */
+	bool gone;	   /* revoked in truth: with its topic */
 	bool child_due;	   /* it was sought beside its parent, which comes first, … */
 	struct reader_start child_start; /* … from there on */
 };
@@ -339,6 +340,7 @@ static bool show_event(struct hostile_reader *reader, const struct reader_event 
 		return true;
 	case READER_REVOKED:
 		part->away = true;
+		part->gone = !event->lost;
 		return true;
 	case READER_GAP:
 		if (!part->away)
@@ -448,14 +450,13 @@ void hostile_reader_release(struct broker_reader *base, struct topic_ref topic, 
 {
 	struct hostile_reader *reader = hostile_reader_of(base);
 	struct hostile_part *part = part_of_outer(reader, topic, partition);
-	struct topic_info info;
-	struct err err;
 
-	if (broker_describe(hostile_broker_of(base->broker)->inner, topic, &info, &err) != ERR_OK) {
-		reader_release(reader->inner, topic, part->inner); /* it is gone in truth */
+	if (part->gone) {
+		part->gone = false;
+		part->outer = part->inner;
+		reader_release(reader->inner, topic, part->inner);
 		return;
 	}
-	topic_info_release(&info);
 	queue_event(reader, part, READER_ASSIGNED);
 }
 

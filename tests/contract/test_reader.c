@@ -632,6 +632,7 @@ int main(void)
 		ONLY(test_shards_split_and_merge, open_memory),
 		ONLY(test_a_partition_is_taken, open_memory),
 		ONLY(test_a_longer_topic_made_anew_is_no_continuation, open_sparse),
+		ONLY(test_a_longer_topic_made_anew_is_no_continuation, open_hostile),
 		ONLY(test_an_end_that_is_not_known, open_sparse),
 		ONLY(test_an_end_that_is_not_known, open_hostile),
 		ONLY(test_shards_split_and_merge, open_sparse),
