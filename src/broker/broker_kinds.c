@@ -263,7 +263,7 @@ static enum err_code next_of_both(struct kinds_reader *reader, int64_t deadline_
 				  struct reader_event *ret_event, struct err *err)
 {
 	struct reader_event event = { .kind = READER_IDLE };
-	int fd;
+	int fd = -1;
 
 	if (kinds_reader_fd(&reader->base, &fd, err) != ERR_OK)
 		return err->code;

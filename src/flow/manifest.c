@@ -13,6 +13,16 @@ static const char manifests_place[] = "manifests";
 
 /* --- writing --------------------------------------------------------------- */
 
+static void add_run(struct manifest *manifest, uint64_t first, uint64_t count)
+{
+	if (!manifest->runs || manifest->run_count == manifest->run_room) {
+		manifest->run_room = manifest->run_room * 2 + 4;
+		manifest->runs = xreallocarray(manifest->runs, manifest->run_room,
+					       sizeof(*manifest->runs));
+	}
+	manifest->runs[manifest->run_count++] = (struct manifest_run){ first, count };
+}
+
 void manifest_add(struct manifest *manifest, uint64_t offset)
 {
 	struct manifest_run *last =
@@ -23,14 +33,9 @@ void manifest_add(struct manifest *manifest, uint64_t offset)
 		return;
 	}
 	assert(!last || offset > last->first + last->count);
-	if (manifest->run_count == manifest->run_room) {
-		manifest->run_room = manifest->run_room * 2 + 4;
-		manifest->runs = xreallocarray(manifest->runs, manifest->run_room,
-					       sizeof(*manifest->runs));
-	}
 	if (!last)
 		manifest->start = offset;
-	manifest->runs[manifest->run_count++] = (struct manifest_run){ offset, 1 };
+	add_run(manifest, offset, 1);
 }
 
 bool manifest_is_needed(const struct manifest *manifest)
@@ -214,12 +219,7 @@ static bool take_run(struct json value, struct manifest *manifest)
 	    !json_get_i64(iter.value, &count) || count < 1 || count > INT64_MAX - (int64_t)first ||
 	    (last && first < last->first + last->count))
 		return false;
-	if (manifest->run_count == manifest->run_room) {
-		manifest->run_room = manifest->run_room * 2 + 4;
-		manifest->runs = xreallocarray(manifest->runs, manifest->run_room,
-					       sizeof(*manifest->runs));
-	}
-	manifest->runs[manifest->run_count++] = (struct manifest_run){ first, (uint64_t)count };
+	add_run(manifest, first, (uint64_t)count);
 	return true;
 }
 

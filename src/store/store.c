@@ -196,7 +196,7 @@ enum err_code store_stat(struct store *store, const char *key, struct store_stat
 enum err_code store_size(struct store *store, const char *key, uint64_t *ret_size,
 			 struct err *err)
 {
-	struct store_stat stat;
+	struct store_stat stat = { 0 };
 	enum err_code code = store_stat(store, key, &stat, err);
 
 	if (code == ERR_OK)

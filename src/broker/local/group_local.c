@@ -158,7 +158,7 @@ enum err_code local_committed(struct broker *broker, const char *group, struct t
 	const struct local_reader *member;
 	const struct commit *found = NULL;
 	struct commits commits;
-	uint64_t uid;
+	uint64_t uid = 0;
 	enum err_code code = find_uid(local, group, ref, partition, &uid, err);
 
 	if (code != ERR_OK)
@@ -188,7 +188,7 @@ enum err_code local_commit(struct broker *broker, const char *group, struct topi
 	struct local_broker *local = local_of(broker);
 	struct local_reader *member;
 	struct commits commits;
-	uint64_t uid;
+	uint64_t uid = 0;
 	enum err_code code = find_uid(local, group, ref, partition, &uid, err);
 
 	if (code != ERR_OK)
