@@ -204,7 +204,7 @@ def topic_of(user, entry):
     return topic_name(user, entry.path, entry.table)
 
 
-def lane_of(user, entry, places):
+def lane_of(user, entry, places=Dense()):
     """Where it was acknowledged: (topic, partition), ordinal."""
     partition = places.partition(entry.path, entry.partition)
     return (topic_of(user, entry), partition), places.ordinal(entry.path, entry.offset)
