@@ -87,7 +87,10 @@ static inline int open_kinds_of_one(void **state)
 	return 0;
 }
 
-static inline int open_local(void **state)
+/* On a directory of its own. */
+static inline int open_log(void **state,
+			   enum err_code (*open)(const struct broker_local_options *options,
+						 struct broker **ret_broker, struct err *err))
 {
 	struct fixture *f = xcalloc(1, sizeof(*f));
 	struct broker_local_options options = { .dir = f->dir, .writer = true,
@@ -97,25 +100,13 @@ static inline int open_local(void **state)
 
 	f->ended = (struct ended)ENDED_INIT;
 	scratch_dir(f->dir);
-	assert_ok(broker_local_new(&options, &f->broker, &err));
+	assert_ok(open(&options, &f->broker, &err));
 	*state = f;
 	return 0;
 }
 
-static inline int open_hostile(void **state)
-{
-	struct fixture *f = xcalloc(1, sizeof(*f));
-	struct broker_local_options options = { .dir = f->dir, .writer = true,
-						.segment_bytes = 1 << 20, .done = ended_done,
-						.done_user = &f->ended };
-	struct err err = { 0 };
-
-	f->ended = (struct ended)ENDED_INIT;
-	scratch_dir(f->dir);
-	assert_ok(broker_hostile_new(&options, &f->broker, &err));
-	*state = f;
-	return 0;
-}
+static inline int open_local(void **state) { return open_log(state, broker_local_new); }
+static inline int open_hostile(void **state) { return open_log(state, broker_hostile_new); }
 
 static inline int close_fixture(void **state)
 {
