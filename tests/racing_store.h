@@ -29,7 +29,7 @@ static inline bool racing_show(void *user, const struct store_entry *entry)
 }
 
 static inline enum err_code racing_list(struct store *store, const char *prefix, const char *after,
-					store_each_fn *each, void *user, struct err *err)
+					size_t wanted, store_each_fn *each, void *user, struct err *err)
 {
 	struct racing *racing = (struct racing *)store;
 	bool misses = racing->missed && slice_starts(slice_str(prefix), racing->listing);
@@ -37,7 +37,7 @@ static inline enum err_code racing_list(struct store *store, const char *prefix,
 
 	racing->each = each;
 	racing->user = user;
-	code = store_layer_list(store, prefix, after, misses ? racing_show : each,
+	code = store_layer_list(store, prefix, after, wanted, misses ? racing_show : each,
 				misses ? racing : user, err);
 	if (misses)
 		racing->missed = NULL;

@@ -137,7 +137,8 @@ static bool checkpoint_there(struct delta_table *table, int64_t version)
 
 	buf_init(&key, STORE_KEY_MAX);
 	buf_addf(&key, "%s/_delta_log/%020" PRId64 ".checkpoint.", table->root, version);
-	if (store_list(table->store, buf_cstr(&key), "", see_any, &there, &ignored) != ERR_OK)
+	if (store_list_some(table->store, buf_cstr(&key), "", 1, see_any, &there, &ignored) !=
+	    ERR_OK)
 		there = true;
 	buf_release(&key);
 	return there;

@@ -315,8 +315,8 @@ enum err_code check_find_topics(const struct check_options *options,
 
 		(void)snprintf(after, sizeof(after), "%s", listing.after);
 		listing.after[0] = '\0';
-		code = store_list(options->store, "topics/", after, check_add_landed, &listing,
-				  err);
+		code = store_list_some(options->store, "topics/", after, 1, check_add_landed,
+				       &listing, err);
 	}
 	if (code == ERR_OK)
 		*ret_topics = topics;

@@ -157,7 +157,7 @@ static bool staging_merge_one(void *user, const struct store_entry *entry)
 }
 
 static enum err_code staging_list(struct store *base, const char *prefix, const char *after,
-				  store_each_fn *each, void *user, struct err *err)
+				  size_t wanted, store_each_fn *each, void *user, struct err *err)
 {
 	const struct staging *staging = (const struct staging *)base;
 	struct staged_listing listing = { .staging = staging, .each = each, .user = user };
@@ -168,6 +168,7 @@ static enum err_code staging_list(struct store *base, const char *prefix, const 
 			   *after ? staging_map(staging, after, after_at) : "",
 			   letters ? staging_keep_one : staging_list_one, &listing, err);
 
+	(void)wanted;		/* a rebuild's listings are read to their end */
 	if (letters && code == ERR_OK)
 		code = store_list(staging->store, prefix, after, staging_merge_one, &listing, err);
 	if (letters && code == ERR_OK)
@@ -270,7 +271,7 @@ static enum err_code first_below(struct store *store, const char *prefix, const 
 				 struct next_key *ret_next, struct err *err)
 {
 	ret_next->key[0] = '\0';
-	return store_list(store, prefix, after, take_next_key, ret_next, err);
+	return store_list_some(store, prefix, after, 1, take_next_key, ret_next, err);
 }
 
 static enum err_code staging_clear(struct store *store, const char *root, struct err *err)

@@ -22,9 +22,9 @@ enum err_code store_layer_stat(struct store *store, const char *key, struct stor
 }
 
 enum err_code store_layer_list(struct store *store, const char *prefix, const char *after,
-			       store_each_fn *each, void *user, struct err *err)
+			       size_t wanted, store_each_fn *each, void *user, struct err *err)
 {
-	return store_list(inner(store), prefix, after, each, user, err);
+	return store_list_some(inner(store), prefix, after, wanted, each, user, err);
 }
 
 enum err_code store_layer_remove(struct store *store, const char *key, struct err *err)

@@ -22,7 +22,7 @@ enum err_code store_layer_get(struct store *store, const char *key, uint64_t fro
 enum err_code store_layer_stat(struct store *store, const char *key, struct store_stat *ret_stat,
 			       struct err *err);
 enum err_code store_layer_list(struct store *store, const char *prefix, const char *after,
-			       store_each_fn *each, void *user, struct err *err);
+			       size_t wanted, store_each_fn *each, void *user, struct err *err);
 enum err_code store_layer_remove(struct store *store, const char *key, struct err *err);
 enum err_code store_layer_fetch(struct store *store, const char *key,
 				struct store_fetched *ret_fetched, struct err *err);

@@ -260,8 +260,8 @@ static bool give_checked(void *user, const struct store_entry *entry)
 	return more;
 }
 
-enum err_code store_list(struct store *store, const char *prefix, const char *after,
-			 store_each_fn *each, void *user, struct err *err)
+enum err_code store_list_some(struct store *store, const char *prefix, const char *after,
+			      size_t wanted, store_each_fn *each, void *user, struct err *err)
 {
 	struct checked_listing listing = { .prefix = prefix, .each = each, .user = user };
 	int64_t start_us = clock_mono_us();
@@ -270,12 +270,18 @@ enum err_code store_list(struct store *store, const char *prefix, const char *af
 	if (strlen(prefix) > STORE_KEY_MAX)
 		return ERR_OK;
 	(void)snprintf(listing.last, sizeof(listing.last), "%s", after);
-	code = store->ops->list(store, prefix, after, give_checked, &listing, err);
+	code = store->ops->list(store, prefix, after, wanted, give_checked, &listing, err);
 	if (listing.wrong)
 		code = err_set(err, ERR_CORRUPT,
 			       "the store \"%s\" lists \"%s\" out of order, or what was not asked for",
 			       store->ops->name, prefix);
 	return store_ended(store, CALL_LIST, start_us + listing.caller_us, code, err);
+}
+
+enum err_code store_list(struct store *store, const char *prefix, const char *after,
+			 store_each_fn *each, void *user, struct err *err)
+{
+	return store_list_some(store, prefix, after, 0, each, user, err);
 }
 
 /* --- the rest ------------------------------------------------------------------ */

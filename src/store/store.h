@@ -147,10 +147,11 @@ struct store_ops {
 
 	/*
 	 * Call `each` for the keys that start with `prefix` and sort after `after` ("" for all), in
-	 * order, until it returns false.
+	 * order, until it returns false. `wanted`: about how many that will be, so that a service
+	 * is not asked for a thousand keys where one is looked at; 0: not known.
 	 */
 	enum err_code (*list)(struct store *store, const char *prefix, const char *after,
-			      store_each_fn *each, void *user, struct err *err);
+			      size_t wanted, store_each_fn *each, void *user, struct err *err);
 
 	/* A key that is not there is success. */
 	enum err_code (*remove)(struct store *store, const char *key, struct err *err);
@@ -192,6 +193,10 @@ MUST_USE enum err_code store_size(struct store *store, const char *key, uint64_t
 				  struct err *err);
 MUST_USE enum err_code store_list(struct store *store, const char *prefix, const char *after,
 				  store_each_fn *each, void *user, struct err *err);
+/* As store_list, of which about `wanted` keys will be looked at: a hint. */
+MUST_USE enum err_code store_list_some(struct store *store, const char *prefix, const char *after,
+				       size_t wanted, store_each_fn *each, void *user,
+				       struct err *err);
 MUST_USE enum err_code store_remove(struct store *store, const char *key, struct err *err);
 MUST_USE enum err_code store_fetch(struct store *store, const char *key,
 				   struct store_fetched *ret_fetched, struct err *err);

@@ -685,12 +685,13 @@ static int open_start(struct store_file *file, const char *prefix, char start[ST
 }
 
 static enum err_code file_list(struct store *store, const char *prefix, const char *after,
-			       store_each_fn *each, void *user, struct err *err)
+			       size_t wanted, store_each_fn *each, void *user, struct err *err)
 {
 	struct tree_listing listing = { prefix, after, each, user };
 	char start[STORE_KEY_MAX + 2];
 	int fd;
 
+	(void)wanted;
 	fd = open_start((struct store_file *)store, prefix, start);
 	if (fd < 0)
 		return is_absence(errno) ? ERR_OK

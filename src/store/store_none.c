@@ -30,11 +30,12 @@ static enum err_code none_stat(struct store *store, const char *key, struct stor
 }
 
 static enum err_code none_list(struct store *store, const char *prefix, const char *after,
-			       store_each_fn *each, void *user, struct err *err)
+			       size_t wanted, store_each_fn *each, void *user, struct err *err)
 {
 	(void)store;
 	(void)prefix;
 	(void)after;
+	(void)wanted;
 	(void)each;
 	(void)user;
 	(void)err;

@@ -113,7 +113,7 @@ static bool retry_give(void *user, const struct store_entry *entry)
 
 /* A service that gives keys gets on: only tries that gave none count. */
 static enum err_code retry_list(struct store *store, const char *prefix, const char *after,
-				store_each_fn *each, void *user, struct err *err)
+				size_t wanted, store_each_fn *each, void *user, struct err *err)
 {
 	struct retry_listing listing = { .each = each, .user = user };
 	char from[STORE_KEY_MAX + 1] = "";
@@ -125,7 +125,7 @@ static enum err_code retry_list(struct store *store, const char *prefix, const c
 		if (strcmp(listing.last, from) != 0)
 			tries = tries_begin(store, "list", prefix, false);
 		(void)snprintf(from, sizeof(from), "%s", listing.last);
-		code = store_layer_list(store, prefix, from, retry_give, &listing, err);
+		code = store_layer_list(store, prefix, from, wanted, retry_give, &listing, err);
 	} while (!listing.ended && again(&tries, code, err));
 	return listing.ended ? ERR_OK : code;
 }

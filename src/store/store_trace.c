@@ -44,10 +44,10 @@ static enum err_code trace_stat(struct store *store, const char *key, struct sto
 }
 
 static enum err_code trace_list(struct store *store, const char *prefix, const char *after,
-				store_each_fn *each, void *user, struct err *err)
+				size_t wanted, store_each_fn *each, void *user, struct err *err)
 {
 	int64_t start_us = clock_mono_us();
-	enum err_code code = store_layer_list(store, prefix, after, each, user, err);
+	enum err_code code = store_layer_list(store, prefix, after, wanted, each, user, err);
 
 	trace_call("list", prefix, start_us, code, 0);
 	return code;

@@ -49,9 +49,9 @@ static enum err_code faulty_stat(struct store *store, const char *key,
 }
 
 static enum err_code faulty_list(struct store *store, const char *prefix, const char *after,
-				 store_each_fn *each, void *user, struct err *err)
+				 size_t wanted, store_each_fn *each, void *user, struct err *err)
 {
-	FAULTY_READ(store, err, store_layer_list(store, prefix, after, each, user, err));
+	FAULTY_READ(store, err, store_layer_list(store, prefix, after, wanted, each, user, err));
 }
 
 static enum err_code faulty_remove(struct store *store, const char *key, struct err *err)

@@ -190,7 +190,7 @@ static bool next_entry(struct store_memory *mem, const char *prefix, const char 
 }
 
 static enum err_code memory_list(struct store *store, const char *prefix, const char *after,
-				 store_each_fn *each, void *user, struct err *err)
+				 size_t wanted, store_each_fn *each, void *user, struct err *err)
 {
 	struct store_memory *mem = (struct store_memory *)store;
 	char key[2][STORE_KEY_MAX + 1];
@@ -198,6 +198,7 @@ static enum err_code memory_list(struct store *store, const char *prefix, const 
 	const char *from = past ? after : prefix;
 	struct store_entry entry;
 
+	(void)wanted;
 	(void)err;
 	for (int i = 0; next_entry(mem, prefix, from, past, key[i], &entry); i = !i) {
 		if (!each(user, &entry))

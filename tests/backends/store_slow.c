@@ -34,10 +34,10 @@ static enum err_code slow_stat(struct store *store, const char *key, struct stor
 }
 
 static enum err_code slow_list(struct store *store, const char *prefix, const char *after,
-			       store_each_fn *each, void *user, struct err *err)
+			       size_t wanted, store_each_fn *each, void *user, struct err *err)
 {
 	wait_in(store);
-	return store_layer_list(store, prefix, after, each, user, err);
+	return store_layer_list(store, prefix, after, wanted, each, user, err);
 }
 
 static enum err_code slow_remove(struct store *store, const char *key, struct err *err)

@@ -117,7 +117,7 @@ static bool moody_give(void *user, const struct store_entry *entry)
 }
 
 static enum err_code moody_list(struct store *store, const char *prefix, const char *after,
-				store_each_fn *each, void *user, struct err *err)
+				size_t wanted, store_each_fn *each, void *user, struct err *err)
 {
 	static const char *const wrong[] = { [BACKWARDS] = "a/0", [BEFORE] = "a/1",
 					     [ELSEWHERE] = "b" };
@@ -126,7 +126,7 @@ static enum err_code moody_list(struct store *store, const char *prefix, const c
 	moody(store)->given = 0;
 	moody(store)->each = each;
 	moody(store)->user = user;
-	code = store_layer_list(store, prefix, after, moody_give, store, err);
+	code = store_layer_list(store, prefix, after, wanted, moody_give, store, err);
 	if (code == ERR_OK && moody(store)->fault != WELL)
 		(void)each(user, &(struct store_entry){ .key = wrong[moody(store)->fault] });
 	return code == ERR_OK ? mood(store, err) : code;

@@ -346,12 +346,13 @@ static atomic_int blocked; /* so many of them */
 static enum err_code blocked_code;
 
 static enum err_code blocked_list(struct store *store, const char *prefix, const char *after,
+				  size_t wanted,
 				  bool (*each)(void *user, const struct store_entry *entry),
 				  void *user, struct err *err)
 {
 	if (strstr(prefix, "u_pin_table") && blocks_lists && blocked > 0 && blocked-- > 0)
 		return err_set(err, blocked_code, "it is away");
-	return store_ops->list(store, prefix, after, each, user, err);
+	return store_ops->list(store, prefix, after, wanted, each, user, err);
 }
 
 static enum err_code blocked_put(struct store *store, const struct store_put *put, struct err *err)
