@@ -293,6 +293,14 @@ bool store_can(struct store *store, enum store_ability ability)
 	return store->ops->can(store, ability);
 }
 
+/* A service answers after 20 ms or so, and takes some thousand requests a second. */
+size_t store_at_once(struct store *store)
+{
+	enum { FAR = 32 };
+
+	return store_can(store, STORE_CAN_FETCH_FREE) ? 1 : FAR;
+}
+
 void store_free(struct store *store)
 {
 	if (store)

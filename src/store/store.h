@@ -203,6 +203,9 @@ MUST_USE enum err_code store_fetch(struct store *store, const char *key,
 void store_fetched_release(struct store_fetched *fetched);	/* accepts a zeroed one */
 const char *store_fetch_dir(struct store *store);	/* as long as the store */
 bool store_can(struct store *store, enum store_ability ability);
+/* How many calls at a time hide what each of them waits for (base/ahead.h): 1 where objects are
+ * local files. */
+size_t store_at_once(struct store *store);
 /* Accepts NULL. */
 void store_free(struct store *store);
 
@@ -213,6 +216,14 @@ void store_free(struct store *store);
 MUST_USE enum err_code store_fetch_all(struct store *store, const char *const *keys, size_t count,
 				       struct store_fetched *ret_list, struct err *err);
 void store_fetched_release_all(struct store_fetched *list, size_t count);
+
+/*
+ * All of an object as store_get() gives it, but by way of what fetch() keeps, so that who comes
+ * again need not ask a service again. `size`: what a listing says of it. An object that another
+ * program has replaced after all is known by that, and is not taken from what is kept.
+ */
+MUST_USE enum err_code store_get_kept(struct store *store, const char *key, uint64_t size,
+				      struct buf *out, struct err *err);
 
 /*
  * Put with STORE_CREATE what this writer may have put before, without having heard that it did:

@@ -1,17 +1,16 @@
 #include "store/store.h"
 
+#include "base/ahead.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "store/store_copy.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
+#include <errno.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* Enough to hide a service's latency; more would only divide its bandwidth. */
-enum { FETCHERS = 16, PART_BYTES = 8 << 20 };
+enum { PART_BYTES = 8 << 20 };
 
 void store_fetched_release(struct store_fetched *fetched)
 {
@@ -71,66 +70,71 @@ enum err_code store_fetch_copy(struct store *store, const char *key,
 	return ERR_OK;
 }
 
+/* --- its bytes ------------------------------------------------------------------- */
+
+static enum err_code read_fetched(const struct store_fetched *fetched, const char *key,
+				  struct buf *out, struct err *err)
+{
+	char *room = buf_room(out, fetched->size);
+	int sys = 0;
+
+	if (!room)
+		return err_set(err, ERR_LIMIT, "object \"%s\" is too large", key);
+	if (file_read_at(fetched->fd, room, fetched->size, 0, &sys) < fetched->size) {
+		errno = sys;
+		return err_errno(err, "could not read the copy of object \"%s\"", key);
+	}
+	buf_grew(out, fetched->size);
+	return ERR_OK;
+}
+
+enum err_code store_get_kept(struct store *store, const char *key, uint64_t size, struct buf *out,
+			     struct err *err)
+{
+	struct store_fetched fetched;
+	enum err_code code;
+	bool same;
+
+	if (store_can(store, STORE_CAN_FETCH_FREE))
+		return store_get(store, key, 0, UINT64_MAX, out, err);
+	code = store_fetch(store, key, &fetched, err);
+	if (code == ERR_SPACE)		/* where copies are kept; memory may do */
+		return store_get(store, key, 0, UINT64_MAX, out, err);
+	if (code != ERR_OK)
+		return code;
+	same = fetched.size == size;
+	if (same)
+		code = read_fetched(&fetched, key, out, err);
+	store_fetched_release(&fetched);
+	return same ? code : store_get(store, key, 0, UINT64_MAX, out, err);
+}
+
 /* --- many ---------------------------------------------------------------------- */
 
 struct fetching {
 	struct store *store;
 	const char *const *keys;
-	size_t count;
 	struct store_fetched *list;
-	atomic_size_t next;
-	pthread_mutex_t lock;		/* what follows */
-	size_t failed_at;		/* the first; `count`: none */
-	struct err err;
 };
 
-static void fetch_failed(struct fetching *fetching, size_t i, const struct err *err)
-{
-	(void)pthread_mutex_lock(&fetching->lock);
-	if (i < fetching->failed_at) {
-		fetching->failed_at = i;
-		fetching->err = *err;
-	}
-	(void)pthread_mutex_unlock(&fetching->lock);
-	atomic_store(&fetching->next, fetching->count);		/* the others need not go on */
-}
-
-static void *fetch_some(void *user)
+static enum err_code fetch_one(void *user, size_t i, struct err *err)
 {
 	struct fetching *fetching = user;
-	size_t i;
 
-	while ((i = atomic_fetch_add(&fetching->next, 1)) < fetching->count) {
-		struct err err;
-
-		if (store_fetch(fetching->store, fetching->keys[i], &fetching->list[i], &err) !=
-		    ERR_OK)
-			fetch_failed(fetching, i, &err);
-	}
-	return NULL;
+	return store_fetch(fetching->store, fetching->keys[i], &fetching->list[i], err);
 }
 
 enum err_code store_fetch_all(struct store *store, const char *const *keys, size_t count,
 			      struct store_fetched *ret_list, struct err *err)
 {
-	struct fetching fetching = { .store = store, .keys = keys, .count = count,
-				     .list = ret_list, .failed_at = count };
-	size_t helpers = store_can(store, STORE_CAN_FETCH_FREE) ? 0 : FETCHERS - 1, started = 0;
-	pthread_t threads[FETCHERS];
+	struct fetching fetching = { store, keys, ret_list };
+	enum err_code code;
 
 	if (count)
 		memset(ret_list, 0, count * sizeof(*ret_list));
-	(void)pthread_mutex_init(&fetching.lock, NULL);
-	while (started < helpers && started + 1 < count &&
-	       pthread_create(&threads[started], NULL, fetch_some, &fetching) == 0)
-		started++;
-	(void)fetch_some(&fetching);	/* alone, if need be */
-	while (started > 0)
-		(void)pthread_join(threads[--started], NULL);
-	(void)pthread_mutex_destroy(&fetching.lock);
-	if (fetching.failed_at == count)
-		return ERR_OK;
-	store_fetched_release_all(ret_list, count);
-	*err = fetching.err;
-	return err->code;
+	code = ahead_all(&(struct ahead_options){ .count = count, .at_once = store_at_once(store),
+						  .work = fetch_one, .user = &fetching }, err);
+	if (code != ERR_OK)
+		store_fetched_release_all(ret_list, count);
+	return code;
 }
