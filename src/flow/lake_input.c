@@ -1,5 +1,6 @@
 #include "flow/lake_input.h"
 
+#include "base/ahead.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/trace.h"
@@ -7,7 +8,7 @@
 #include <assert.h>
 #include <inttypes.h>
 
-enum { OBJECT_BYTES_MAX = 1 << 30 };
+enum { OBJECT_BYTES_MAX = 1 << 30, AHEAD_BYTES_MAX = 64 << 20 };
 
 /* An object being read by one thread. */
 struct lake_reading {
@@ -89,7 +90,7 @@ static enum err_code get_object(struct lake_input *input, const struct lake_obje
 	lake_object_key(&key, part->where, object->start);
 	buf_clear(&reading->text);
 	(void)buf_room(&reading->text, object->size + JSON_PADDING);
-	code = store_get(input->store, buf_cstr(&key), 0, UINT64_MAX, &reading->text, err);
+	code = store_get_kept(input->store, buf_cstr(&key), object->size, &reading->text, err);
 	if (code == ERR_OK && !buf_room(&reading->text, JSON_PADDING))
 		code = err_set(err, ERR_LIMIT, "object \"%s\" is too large", buf_cstr(&key));
 	if (code == ERR_OK)
@@ -102,12 +103,10 @@ static enum err_code get_object(struct lake_input *input, const struct lake_obje
 }
 
 /* What is wrong with one object is kept with it, and ends its partition; it gives no record. */
-static enum err_code lake_input_open_object(struct raw_input *base, size_t index_of_range,
-					    void **ret_part, struct err *err)
+static enum err_code bring_object(void *user, size_t index_of_range, struct err *err)
 {
-	struct lake_input *input = (struct lake_input *)base;
-	size_t index = input->range.first + index_of_range;
-	struct lake_object *object = &input->objects[index];
+	struct lake_input *input = user;
+	struct lake_object *object = &input->objects[input->range.first + index_of_range];
 	struct lake_reading *reading = take_reading(input);
 	enum err_code code;
 
@@ -120,15 +119,66 @@ static enum err_code lake_input_open_object(struct raw_input *base, size_t index
 		buf_clear(&reading->text);
 		code = ERR_OK;
 	}
+	if (code == ERR_OK)
+		object->reading = reading;
+	else
+		give_back(reading);
+	return code;
+}
+
+static uint64_t bytes_of_object(void *user, size_t index_of_range)
+{
+	const struct lake_input *input = user;
+
+	return input->objects[input->range.first + index_of_range].size;
+}
+
+/* Those that were brought and nobody opened go back. */
+static void stop_bringing(struct lake_input *input)
+{
+	ahead_free(input->ahead);
+	input->ahead = NULL;
+	for (size_t i = 0; i < input->object_count; i++) {
+		if (input->objects[i].reading)
+			give_back(input->objects[i].reading);
+		input->objects[i].reading = NULL;
+	}
+}
+
+static void select_range(struct lake_input *input, struct lake_range range, bool trial)
+{
+	stop_bringing(input);
+	input->range = range;
+	input->input.part_count = range.last - range.first;
+	input->trial = trial;
+	input->ahead = ahead_new(&(struct ahead_options){
+		.count = input->input.part_count,
+		.at_once = store_at_once(input->store),
+		.bytes_max = AHEAD_BYTES_MAX,
+		.bytes = bytes_of_object,
+		.work = bring_object,
+		.user = input,
+	});
+}
+
+static enum err_code lake_input_open_object(struct raw_input *base, size_t index_of_range,
+					    void **ret_part, struct err *err)
+{
+	struct lake_input *input = (struct lake_input *)base;
+	size_t index = input->range.first + index_of_range;
+	struct lake_object *object = &input->objects[index];
+	enum err_code code = ahead_take(input->ahead, index_of_range, err);
+	struct lake_reading *reading = object->reading;
+
+	if (code != ERR_OK)
+		return code;
+	object->reading = NULL;
 	reading->index = index;
 	reading->record = 0;
 	reading->rest = buf_slice(&reading->text);
 	lake_input_begin_run(reading, object, 0);
-	if (code == ERR_OK)
-		*ret_part = reading;
-	else
-		give_back(reading);
-	return code;
+	*ret_part = reading;
+	return ERR_OK;
 }
 
 /* One more, in decimal; 20 digits hold every offset. */
@@ -270,6 +320,7 @@ void lake_input_init(struct lake_input *input, struct store *store, const struct
 
 void lake_input_release(struct lake_input *input)
 {
+	stop_bringing(input);
 	while (input->idle) {
 		struct lake_reading *reading = input->idle;
 
@@ -353,13 +404,6 @@ enum err_code lake_input_find_manifests(struct lake_input *input, struct err *er
 	return ERR_OK;
 }
 
-static void select_range(struct lake_input *input, struct lake_range range, bool trial)
-{
-	input->range = range;
-	input->input.part_count = range.last - range.first;
-	input->trial = trial;
-}
-
 void lake_input_all(struct lake_input *input)
 {
 	select_range(input, (struct lake_range){ .last = input->object_count, .to = UINT64_MAX },
@@ -388,8 +432,7 @@ static enum err_code lake_input_count_object(struct lake_input *input, size_t ob
 	void *reading;
 	bool more;
 
-	select_range(input, (struct lake_range){ object, object + 1, 0, UINT64_MAX }, true);
-	code = lake_input_open_object(&input->input, 0, &reading, err);
+	code = lake_input_open_object(&input->input, object, &reading, err);
 	if (code != ERR_OK)
 		return code;
 	do {
@@ -404,6 +447,8 @@ enum err_code lake_input_count(struct lake_input *input, uint64_t *ret_count, st
 	enum err_code code = ERR_OK;
 	uint64_t count = 0;
 
+	lake_input_all(input);
+	input->trial = true;
 	for (size_t i = 0; i < input->object_count && code == ERR_OK; i++) {
 		code = lake_input_count_object(input, i, err);
 		input->objects[i].base = count;
@@ -598,6 +643,7 @@ enum err_code lake_input_end(struct lake_input *input, bool *ret_again, struct e
 {
 	enum err_code code;
 
+	stop_bringing(input);
 	cut_at_faults(input, ret_again);
 	input->missing_count = 0;
 	for (size_t i = 0; i < input->part_count; i++) {

@@ -23,6 +23,9 @@
  * Dead letters are collected in memory and are written once it is known how far
  * the commit goes that they belong to; before another run call lake_input_forget().
  *
+ * Where a store is far away, objects are brought many at a time and ahead of the
+ * engine, from when a run is chosen (`all`, `narrow`) until the next choice or the end.
+ *
  * Ownership: lake_input_release() frees all; store and texts are borrowed.
  * Threads: the engine's, while it cleans; else the caller's one.
  */
@@ -51,6 +54,7 @@ struct lake_object {
 	uint64_t accounted;		/* with the numbers before `start` that were no records */
 	uint64_t end;			/* the offset after its last record */
 	struct err fault;		/* of what is not there, or not as its manifest says */
+	struct lake_reading *reading;	/* brought, and not opened yet */
 };
 
 /* A partition of the topic. */
@@ -103,7 +107,8 @@ struct lake_input {
 	size_t object_room;
 	uint64_t bytes;
 	bool gaps; /* records may be missing between objects: a rebuild takes what is left */
-	struct lake_range range;	/* what the next run reads */
+	struct lake_range range;	/* what the next run reads, … */
+	struct ahead *ahead;		/* … whose objects are brought before it comes to them */
 	bool trial;			/* dead letters of the next run do not count */
 	struct lake_poison *poison;
 	size_t poison_count;
