@@ -21,7 +21,9 @@
  *	   (to another method that is ERR_UNKNOWN: what it asked for may be done).
  *	   ERR_IO, ERR_SPACE: a file could not be read or written.
  *	3. done() may start further exchanges, its own again included.
- *	4. Bodies out of files and into files are curl's alone: ERR_UNSUPPORTED.
+ *	4. No header is sent that says something of the body which the caller did not say, but
+ *	   its length.
+ *	5. Bodies out of files and into files are curl's alone: ERR_UNSUPPORTED.
  *
  * (libcurl sends a request a second time on its own when a kept connection
  * turns out to be closed before an answer began; wire reports ERR_UNKNOWN.)
@@ -63,6 +65,7 @@ struct http_exchange {
 	/* Where the body of an answer of 2xx goes instead of `reply`; NULL: no. Other answers,
 	 * which say what is wrong, go to `reply`. */
 	const struct http_file *reply_file;
+	int64_t total_ms;		/* instead of the client's; 0: the client's */
 	/* Called when the fields below are filled in. */
 	void (*done)(struct http_exchange *exchange);
 	void *user;

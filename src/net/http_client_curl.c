@@ -12,6 +12,7 @@
 #include <assert.h>
 #include <curl/curl.h>
 #include <errno.h>
+#include <strings.h>
 
 struct transfer {
 	CURL *easy;
@@ -127,7 +128,6 @@ static bool http_curl_set_up(CURL *easy, const struct http_client_options *optio
 	ok &= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)options->total_ms) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, http_curl_on_body) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, http_curl_on_header) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_READFUNCTION, http_curl_read_file) == CURLE_OK;
@@ -179,10 +179,18 @@ static void add_header(struct transfer *transfer, const char *header)
 
 static void set_headers(struct transfer *transfer, const struct http_exchange *exchange)
 {
+	static const char type[] = "Content-Type:";
+	bool typed = false;
+
 	/* Without this curl waits for "100 Continue" before larger bodies. */
 	transfer->headers = mem_or_abort(curl_slist_append(NULL, "Expect:"));
-	for (const char *const *header = exchange->headers; header && *header; header++)
+	for (const char *const *header = exchange->headers; header && *header; header++) {
+		typed |= !strncasecmp(*header, type, strlen(type));
 		add_header(transfer, *header);
+	}
+	/* And without this it calls every body a form. */
+	if (!typed)
+		transfer->headers = mem_or_abort(curl_slist_append(transfer->headers, type));
 }
 
 static bool set_body(CURL *easy, struct transfer *transfer, const struct http_exchange *exchange)
@@ -209,6 +217,7 @@ static enum err_code curl_start(struct http_client *base, struct http_exchange *
 {
 	struct http_client_curl *client = (struct http_client_curl *)base;
 	struct transfer *transfer = take_transfer(client);
+	int64_t total_ms = exchange->total_ms ? exchange->total_ms : client->options->total_ms;
 	bool ok = true;
 	CURL *easy;
 
@@ -217,6 +226,7 @@ static enum err_code curl_start(struct http_client *base, struct http_exchange *
 	easy = transfer->easy;
 	set_headers(transfer, exchange);
 	ok &= curl_easy_setopt(easy, CURLOPT_URL, exchange->url) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)total_ms) == CURLE_OK;
 	ok &= set_body(easy, transfer, exchange);
 	if (!strcmp(exchange->method, "HEAD"))
 		ok &= curl_easy_setopt(easy, CURLOPT_NOBODY, 1L) == CURLE_OK;

@@ -219,9 +219,13 @@ static void put_head(struct connection *connection)
 
 static void http_wire_begin(struct connection *connection)
 {
+	int64_t total_ms = connection->exchange->total_ms;
+
 	connection->state = SENDING;
 	connection->sent = 0;
-	connection->deadline_ms = clock_mono_ms() + connection->client->options->total_ms;
+	if (total_ms == 0)
+		total_ms = connection->client->options->total_ms;
+	connection->deadline_ms = clock_mono_ms() + total_ms;
 	connection->complete = false;
 	llhttp_init(&connection->parser, HTTP_RESPONSE, &connection->client->settings);
 	connection->parser.data = connection;
