@@ -22,9 +22,9 @@
  *	   that only reads. Who knows the service looks at status and error_code.
  *	   Where there was none: ERR_BUSY nothing was sent; ERR_TIMEOUT the deadline came, and
  *	   nothing can have been done by a call that only reads, or before anything was sent;
- *	   ERR_UNKNOWN its fate is not known; ERR_STOPPED a stop was asked before it was sent
- *	   at all; ERR_LIMIT, ERR_IO, ERR_SPACE as http_client.h has them; of the credentials
- *	   as aws_credentials.h has them.
+ *	   ERR_UNKNOWN its fate is not known, or that of a try before; ERR_DENIED, ERR_LIMIT,
+ *	   ERR_IO, ERR_SPACE as http_client.h has them; of the credentials as
+ *	   aws_credentials.h has them, which may take some seconds more.
  *	5. A stop (base/stop.h) ends waits and further tries, not what is on the wire, so that
  *	   what is drained is still written.
  *	6. Where a service throttles, calls at once are halved, and become more again by one
@@ -65,6 +65,7 @@ struct aws_client_options {
 enum aws_repeat {
 	AWS_REPEAT_REFUSED,	/* only what was refused: what is done twice is done wrong */
 	AWS_REPEAT_ALWAYS,	/* done twice is as good as once */
+	AWS_REPEAT_READS,	/* nothing is done; GET and HEAD always are this */
 };
 
 struct aws_client;
@@ -95,7 +96,7 @@ struct aws_call {
 	int status;
 	uint32_t tries;
 	bool blind;			/* a try before the last one may have been taken: a create
-					   may have met itself */
+					   may have met itself. What is refused then is ERR_UNKNOWN */
 	char error_code[64];		/* "NoSuchKey"; "": none was given */
 	char error_message[200];
 	char request_id[80];
