@@ -66,6 +66,7 @@ struct aws_send {
 	struct buf lines;		/* "Name: value", each with a NUL */
 	const char *line[AWS_LINES_MAX + 1];
 	struct buf url;
+	const char *url_text;
 };
 
 static enum err_code aws_find_endpoint(struct aws_client *client,
@@ -358,6 +359,7 @@ static enum err_code aws_prepare(const struct aws_work *work, struct aws_send *s
 		buf_add_char(&send->url, '?');
 		buf_add_slice(&send->url, buf_slice(&work->query));
 	}
+	send->url_text = buf_cstr(&send->url);
 	return code == ERR_OK ? aws_write_lines(send, err) : code;
 }
 
@@ -476,7 +478,7 @@ static struct aws_answer aws_exchange(const struct aws_work *work, const struct 
 	int64_t left_ms = work->until_ms - clock_mono_ms();
 	size_t reply_max = call->reply.max;
 	struct http_exchange exchange = {
-		.method = call->method, .url = send->url.ptr, .headers = send->line,
+		.method = call->method, .url = send->url_text, .headers = send->line,
 		.body = work->body, .body_file = call->body_file, .reply_file = call->reply_file,
 		.total_ms = left_ms < client->options.try_ms ? left_ms : client->options.try_ms,
 		.reply = call->reply, .reply_head = call->reply_head,
