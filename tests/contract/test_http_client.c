@@ -2,158 +2,10 @@
 #include "net/http_client_pool.h"
 
 #include "base/mem.h"
-#include "testing.h"
+#include "base/time.h"
+#include "script_server.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-enum { PEERS = 16, REQUEST_BYTES = 4 << 20 };
-
-/* What the server does with one request, in turn; the last step is repeated. */
-struct step {
-	const char *reply;	/* NULL: nothing */
-	bool close;		/* after the reply */
-};
-
-struct server {
-	int fd;
-	int quit[2];
-	uint16_t port;
-	const struct step *steps;
-	size_t step_count;
-	size_t step;
-	atomic_int accepted;
-	atomic_int requests;
-	struct pollfd polls[PEERS + 2];
-	struct buf peers[PEERS + 2];	/* what came so far */
-	struct buf last;		/* the last whole request; to be read after its answer */
-	pthread_t thread;
-};
-
-/* The length of the whole request in `bytes`, or 0 if it is not all there. */
-static size_t request_len(struct buf *bytes)
-{
-	const char *text = buf_cstr(bytes);
-	const char *end = strstr(text, "\r\n\r\n");
-	const char *length = strcasestr(text, "Content-Length: ");
-	size_t len;
-
-	if (!end)
-		return 0;
-	len = (size_t)(end - text) + 4;
-	if (length && length < end)
-		len += strtoul(length + strlen("Content-Length: "), NULL, 10);
-	return bytes->len >= len ? len : 0;
-}
-
-static void hang_up(struct server *server, size_t i)
-{
-	(void)close(server->polls[i].fd);
-	server->polls[i].fd = -1;
-	buf_clear(&server->peers[i]);
-}
-
-static void answer(struct server *server, size_t i)
-{
-	const struct step *step = &server->steps[server->step];
-
-	buf_clear(&server->last);
-	buf_add_slice(&server->last, buf_slice(&server->peers[i]));
-	buf_clear(&server->peers[i]);
-	atomic_fetch_add(&server->requests, 1);
-	if (server->step + 1 < server->step_count)
-		server->step++;
-	if (step->reply)
-		(void)!send(server->polls[i].fd, step->reply, strlen(step->reply), MSG_NOSIGNAL);
-	if (step->close)
-		hang_up(server, i);
-}
-
-static void take(struct server *server, size_t i)
-{
-	char *room = buf_room(&server->peers[i], 65536);
-	ssize_t n = room ? recv(server->polls[i].fd, room, 65536, 0) : 0;
-
-	if (n <= 0) {
-		hang_up(server, i);
-		return;
-	}
-	buf_grew(&server->peers[i], (size_t)n);
-	if (request_len(&server->peers[i]))
-		answer(server, i);
-}
-
-static void greet(struct server *server)
-{
-	for (size_t i = 2; i < PEERS + 2; i++) {
-		if (server->polls[i].fd >= 0)
-			continue;
-		server->polls[i].fd = accept(server->fd, NULL, NULL);
-		server->polls[i].events = POLLIN;
-		atomic_fetch_add(&server->accepted, 1);
-		return;
-	}
-	abort();
-}
-
-static void *serve(void *user)
-{
-	struct server *server = user;
-
-	while (poll(server->polls, PEERS + 2, -1) > 0 && !server->polls[1].revents) {
-		for (size_t i = 2; i < PEERS + 2; i++)
-			if (server->polls[i].fd >= 0 && server->polls[i].revents)
-				take(server, i);
-		if (server->polls[0].revents)
-			greet(server);
-	}
-	return NULL;
-}
-
-static void server_open(struct server *server, const struct step *steps, size_t count)
-{
-	struct sockaddr_in address = { .sin_family = AF_INET };
-	socklen_t len = sizeof(address);
-
-	memset(server, 0, sizeof(*server));
-	server->steps = steps;
-	server->step_count = count;
-	server->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	assert_int_equal(bind(server->fd, (struct sockaddr *)&address, len), 0);
-	assert_int_equal(listen(server->fd, 64), 0);
-	assert_int_equal(getsockname(server->fd, (struct sockaddr *)&address, &len), 0);
-	server->port = ntohs(address.sin_port);
-	assert_int_equal(pipe(server->quit), 0);
-	buf_init(&server->last, REQUEST_BYTES);
-	for (size_t i = 0; i < PEERS + 2; i++) {
-		server->polls[i].fd = -1;
-		buf_init(&server->peers[i], REQUEST_BYTES);
-	}
-	server->polls[0] = (struct pollfd){ .fd = server->fd, .events = POLLIN };
-	server->polls[1] = (struct pollfd){ .fd = server->quit[0], .events = POLLIN };
-	assert_int_equal(pthread_create(&server->thread, NULL, serve, server), 0);
-}
-
-static void server_close(struct server *server)
-{
-	assert_int_equal(write(server->quit[1], "x", 1), 1);
-	assert_int_equal(pthread_join(server->thread, NULL), 0);
-	for (size_t i = 0; i < PEERS + 2; i++) {
-		if (i >= 2 && server->polls[i].fd >= 0)
-			hang_up(server, i);
-		buf_release(&server->peers[i]);
-	}
-	buf_release(&server->last);
-	(void)close(server->fd);
-	(void)close(server->quit[0]);
-	(void)close(server->quit[1]);
-}
 
 /* A client of the backend under test, its server and one exchange. */
 struct fixture {
@@ -269,6 +121,37 @@ static void test_the_request_as_it_is_sent(void **state)
 	sent = buf_cstr(&f.server.last);
 	assert_true(slice_starts(slice_str(sent), "GET /topics/a.pin HTTP/1.1\r\n"));
 	assert_null(strstr(sent, "Content-Length"));
+	fixture_close(&f);
+}
+
+/* libcurl would call every body a form. */
+static void test_nothing_is_said_of_the_body(void **state)
+{
+	static const struct step steps[] = { { "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false } };
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f, steps, ARRAY_LEN(steps));
+	ask(&f);
+	assert_int_equal(f.exchange.code, ERR_OK);
+	assert_null(strcasestr(buf_cstr(&f.server.last), "Content-Type"));
+	assert_non_null(strstr(buf_cstr(&f.server.last), "\r\nContent-Length: 7\r\n"));
+	fixture_close(&f);
+}
+
+static void test_a_time_of_its_own(void **state)
+{
+	static const struct step never[] = { { NULL, false } };
+	int64_t start_ms = clock_mono_ms();
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f, never, 1);
+	f.options.total_ms = 60000;
+	f.exchange.total_ms = 100;
+	ask(&f);
+	assert_int_equal(f.exchange.code, ERR_UNKNOWN);
+	assert_true(clock_mono_ms() - start_ms < 30000);
 	fixture_close(&f);
 }
 
@@ -741,6 +624,8 @@ int main(void)
 	const struct CMUnitTest contract[] = {
 		cmocka_unit_test(test_answers_of_every_form),
 		cmocka_unit_test(test_the_request_as_it_is_sent),
+		cmocka_unit_test(test_nothing_is_said_of_the_body),
+		cmocka_unit_test(test_a_time_of_its_own),
 		cmocka_unit_test(test_a_large_body_arrives_whole),
 		cmocka_unit_test(test_no_whole_answer_is_unknown),
 		cmocka_unit_test(test_a_reply_that_is_too_long_is_unknown),
