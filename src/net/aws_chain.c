@@ -48,9 +48,9 @@ static enum err_code aws_refuse_profile(const struct aws_config *config, const c
 	for (size_t i = 0; i < ARRAY_LEN(others); i++)
 		if (aws_config_get(config, profile, others[i].setting))
 			return err_set(err, ERR_UNSUPPORTED,
-				       "the profile \"%s\" wants %s (%s), which is not supported: let credential_process "
-				       "run \"aws configure export-credentials\"", profile, others[i].what,
-				       others[i].setting);
+				       "the profile \"%s\" wants %s (%s), which is not supported: let "
+				       "credential_process run \"aws configure export-credentials\"",
+				       profile, others[i].what, others[i].setting);
 	return err_set(err, ERR_ABSENT, "the profile \"%s\" has no keys", profile);
 }
 
@@ -107,8 +107,9 @@ static enum err_code aws_fill_role(const struct aws_config *config, const char *
 		.profile = profile,
 	};
 	if (aws_config_get(config, profile, "mfa_serial"))
-		return err_set(err, ERR_UNSUPPORTED, "the profile \"%s\" wants a code of a device (mfa_serial), which is not "
-			       "supported", profile);
+		return err_set(err, ERR_UNSUPPORTED,
+			       "the profile \"%s\" wants a code of a device (mfa_serial), which is not supported",
+			       profile);
 	return ERR_OK;
 }
 
@@ -127,19 +128,22 @@ static enum err_code aws_find_roles(const struct aws_config *config, const char 
 		enum err_code code;
 
 		if (*ret_count == AWS_ROLES_MAX)
-			return err_set(err, ERR_USAGE, "the profile \"%s\" is one of more than %d whose roles ask for each "
-				       "other", profile, AWS_ROLES_MAX);
+			return err_set(err, ERR_USAGE,
+				       "the profile \"%s\" is one of more than %d whose roles ask for each other",
+				       profile, AWS_ROLES_MAX);
 		code = aws_fill_role(config, profile, &roles[*ret_count], err);
 		if (code != ERR_OK || roles[(*ret_count)++].token_file)
 			return code;
 		if (!next == !source)
-			return err_set(err, ERR_USAGE, "the profile \"%s\" has a role_arn, and %s source_profile and "
-				       "credential_source", profile, next ? "both" : "none of");
+			return err_set(err, ERR_USAGE,
+				       "the profile \"%s\" has a role_arn, and %s source_profile and credential_source",
+				       profile, next ? "both" : "none of");
 		if (source)
 			return aws_named_source(source, profile, ret_keys, err);
 		if (!aws_config_has_profile(config, next))
-			return err_set(err, ERR_USAGE, "the source_profile \"%s\" of the profile \"%s\" is not there", next,
-				       profile);
+			return err_set(err, ERR_USAGE,
+				       "the source_profile \"%s\" of the profile \"%s\" is not there",
+				       next, profile);
 		if (!strcmp(next, profile))
 			break;
 		profile = next;
@@ -204,6 +208,7 @@ enum err_code aws_chain_read(const char *profile, struct aws_keys *ret_keys, str
 	if (code != ERR_ABSENT)
 		return code;
 	(void)snprintf(other, sizeof(other), "%s", err->msg);
-	return err_set(err, ERR_AUTH, "there are no AWS keys: none in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, %s, no "
+	return err_set(err, ERR_AUTH,
+		       "there are no AWS keys: none in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, %s, no "
 		       "container's endpoint is set, and %s", why, other);
 }

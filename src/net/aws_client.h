@@ -84,8 +84,9 @@ struct aws_call {
 	bool unsigned_body;		/* over https its hash is left out; over http it never is */
 	enum aws_repeat repeat;
 	int64_t deadline_ms;		/* from now on; > 0 */
-	bool ok_may_be_error;		/* an <Error> may come with 200, as of S3's multipart uploads
-					   and copies: its status is then 500 in what follows */
+	/* An <Error> may come with 200, as of S3's multipart uploads and copies: its status is then
+	 * 500 in what follows. */
+	bool ok_may_be_error;
 	/* Where the body of a 2xx goes instead of `reply`; a failed try's is written over. */
 	const struct http_file *reply_file;
 
@@ -95,8 +96,9 @@ struct aws_call {
 	uint64_t reply_file_len;
 	int status;
 	uint32_t tries;
-	bool blind;			/* a try before the last one may have been taken: a create
-					   may have met itself. What is refused then is ERR_UNKNOWN */
+	/* A try before the last one may have been taken: a create may have met itself. What is
+	 * refused then is ERR_UNKNOWN. */
+	bool blind;
 	char error_code[64];		/* "NoSuchKey"; "": none was given */
 	char error_message[200];
 	char request_id[80];

@@ -9,7 +9,7 @@
 
 enum {
 	AWS_READ_EVERY_MS = 1000,	/* where that fails, or keys are refused */
-	AWS_GOOD_S = 60,		/* what was just read is tried, also where our clock calls it old */
+	AWS_GOOD_S = 60,		/* what was just read is tried, if our clock calls it old too */
 };
 
 struct aws_credentials {
@@ -195,5 +195,13 @@ void aws_credentials_refused(struct aws_credentials *credentials, uint64_t gener
 		credentials->refused_ms = now_ms;
 		credentials->failed_ms = 0;
 	}
+	(void)pthread_mutex_unlock(&credentials->lock);
+}
+
+void aws_credentials_age(struct aws_credentials *credentials, int64_t age_s)
+{
+	(void)pthread_mutex_lock(&credentials->lock);
+	credentials->renew_s -= age_s;
+	credentials->end_s -= age_s;
 	(void)pthread_mutex_unlock(&credentials->lock);
 }

@@ -21,7 +21,8 @@
  *	1. aws_credentials_get() gives keys that are good for some time yet: they are read
  *	   anew AWS_CREDENTIALS_EARLY_S before they run out, by the thread that comes
  *	   first, while others go on with those that there are.
- *	2. Where reading anew fails and the old ones have not run out, they are given.
+ *	2. Where reading anew fails and the old ones have neither run out nor been refused, they
+ *	   are given.
  *	   Once they have, the error is, and whoever asks within a second is told the same
  *	   one: the places are not stormed.
  *	3. ERR_AUTH: there are none, or the place refuses them; ERR_USAGE: a place is set up
@@ -61,7 +62,8 @@ struct aws_credentials;
 
 /* `profile` NULL: as the environment says. */
 MUST_USE struct aws_credentials *aws_credentials_new(const char *profile);
-/* Always these keys; for services that have keys of their own, and for tests. `token` may be NULL. */
+/* Always these keys; for services that have keys of their own, and for tests. A token may be
+ * NULL. */
 MUST_USE struct aws_credentials *aws_credentials_fixed(const char *id, const char *secret,
 						       const char *token);
 /* Nobody may be in a call of it. Accepts NULL. */

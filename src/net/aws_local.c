@@ -1,4 +1,4 @@
-/* aws_local.c - keys that the container's agent or the machine's metadata give, both over HTTP and near. */
+/* aws_local.c - keys of the container's agent and of the machine's metadata, near and over HTTP. */
 #include "net/aws_source.h"
 
 #include "base/file.h"
@@ -25,8 +25,8 @@ enum {
 static const char container_place[] = "the container's endpoint";
 static const char machine_place[] = "the machine's metadata";
 
-/* ERR_OK: an answer of 200, in `reply`. *ret_status: of another answer, or 0. Proxies of the environment
- * are not for what is near, and the plain client knows none. */
+/* ERR_OK: an answer of 200, in `reply`. *ret_status: of another answer, or 0. Proxies of the
+ * environment are not for what is near, and the plain client knows none. */
 static enum err_code aws_local_ask(const char *method, const char *url, const char *header,
 				   struct buf *reply, int *ret_status, const char *place,
 				   struct err *err)
@@ -39,6 +39,7 @@ static enum err_code aws_local_ask(const char *method, const char *url, const ch
 	struct http_exchange exchange = { .method = method, .url = url, .headers = headers };
 	struct http_client *client = NULL;
 	enum err_code code = http_client_new(&options, url, &client, err);
+	bool soon;
 
 	*ret_status = 0;
 	exchange.reply = *reply;
@@ -54,8 +55,9 @@ static enum err_code aws_local_ask(const char *method, const char *url, const ch
 	http_client_free(client);
 	if (code == ERR_OK && exchange.status != 200) {
 		*ret_status = exchange.status;
-		code = err_set(err, exchange.status >= 500 || exchange.status == 429 ? ERR_BUSY : ERR_AUTH,
-			       "%s answered with %d", place, exchange.status);
+		soon = exchange.status >= 500 || exchange.status == 429;
+		code = err_set(err, soon ? ERR_BUSY : ERR_AUTH, "%s answered with %d", place,
+			       exchange.status);
 	}
 	return code;
 }
@@ -111,7 +113,8 @@ static enum err_code aws_container_url(char ret_url[AWS_LOCAL_URL_MAX], struct e
 	else
 		len = snprintf(ret_url, AWS_LOCAL_URL_MAX, "%s", full);
 	if (len >= AWS_LOCAL_URL_MAX || (relative && relative[0] != '/'))
-		return err_set(err, ERR_USAGE, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI is too long or no path");
+		return err_set(err, ERR_USAGE,
+			       "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI is too long or no path");
 	(void)snprintf(origin, sizeof(origin), "%.*s", (int)strcspn(ret_url, "?"), ret_url);
 	code = aws_endpoint_read(origin, &endpoint, err);
 	if (code != ERR_OK)
@@ -140,7 +143,8 @@ static enum err_code aws_container_header(char ret_header[AWS_LOCAL_HEADER_MAX],
 	if (code != ERR_OK)
 		code = err->code = ERR_USAGE;
 	else if (strpbrk(buf_cstr(&text), "\r\n") || buf_full(&text))
-		code = err_set(err, ERR_USAGE, "the authorization token of the container has more than one line, or is too long");
+		code = err_set(err, ERR_USAGE,
+			       "the authorization token of the container has more than one line, or is too long");
 	(void)snprintf(ret_header, AWS_LOCAL_HEADER_MAX, "%s%s", text.len > 0 ? "Authorization: " : "",
 		       buf_cstr(&text));
 	buf_release(&text);

@@ -32,12 +32,15 @@ struct aws_role {
 	const char *duration_s;		/* NULL: STS's own */
 	const char *token_file;		/* of a web identity; NULL: the source's keys sign */
 	const char *region;		/* NULL: AWS_REGION, AWS_DEFAULT_REGION, us-east-1 */
-	const char *profile;		/* whose endpoint_url of STS counts; NULL: the usual one's */
+	const char *profile;		/* whose endpoint_url counts; NULL: the usual one's */
 };
 
 /* `source` is not used with a token. */
 MUST_USE enum err_code aws_role_read(const struct aws_role *role, const struct aws_keys *source,
 				     struct aws_keys *ret_keys, struct err *err);
+
+/* For tests: as if the keys had been read that much longer ago. */
+void aws_credentials_age(struct aws_credentials *credentials, int64_t age_s);
 
 /* Checks and copies; a null token is none. ERR_USAGE: they can be no keys. */
 MUST_USE enum err_code aws_keys_set(struct aws_keys *ret_keys, struct slice id,

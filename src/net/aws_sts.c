@@ -1,4 +1,4 @@
-/* aws_sts.c - keys of a role, which AWS's token service lends to who has others, or a token of a web identity. */
+/* aws_sts.c - keys of a role, which STS lends for other keys or for the token of a web identity. */
 #include "net/aws_source.h"
 
 #include "base/file.h"
@@ -123,7 +123,9 @@ static enum err_code aws_take_lent(const struct aws_call *call, const char *plac
 	struct aws_lent lent = { 0 };
 	enum err_code code = xml_read(buf_slice(&call->reply), aws_on_lent_element, &lent, err);
 
-	if (code == ERR_OK)
+	if (code != ERR_OK)
+		code = err->code = ERR_USAGE;	/* it is no token service that was asked */
+	else
 		code = aws_keys_set(ret_keys, slice_str(lent.id), slice_str(lent.secret),
 				    slice_str(lent.token), place, err);
 	if (code == ERR_OK && !aws_time_read(slice_str(lent.expires), &ret_keys->expires_s))

@@ -83,7 +83,7 @@ struct sigv4_claim {
 	struct slice names;			/* of the signed headers: "host;x-amz-date" */
 	struct slice signature;
 	int64_t expires_s;			/* after the date; 0: not presigned */
-	char room[1024];			/* of what the query had encoded */
+	char room[4096];			/* of what the query had encoded */
 };
 
 /* Unix time as signatures have it, with a NUL. */

@@ -163,7 +163,7 @@ void sigv4_pairs_put(const struct sigv4_pairs *pairs, struct buf *out)
 	}
 }
 
-/* Whether the next segment, of which `len` is the length, is to be left out or takes back another. */
+/* "" and "." are nothing, and ".." takes the last one back. */
 static void sigv4_put_segment(struct buf *out, struct slice segment)
 {
 	if (segment.len == 0 || slice_is(segment, "."))

@@ -50,7 +50,8 @@ MUST_USE enum err_code sigv4_put_canonical(const struct sigv4_request *request,
 					   const struct sigv4_pairs *query,
 					   const struct slice *only, struct buf *out,
 					   struct err *err);
-/* The signature of a request whose pairs are read, which it sorts; of the headers only those named. */
+/* The signature of a request whose pairs are read, which it sorts; of the headers only those
+ * named. */
 MUST_USE enum err_code sigv4_compute(const struct sigv4_request *request,
 				     struct sigv4_pairs *pairs, const struct slice *only,
 				     struct slice date, struct slice secret,

@@ -191,7 +191,7 @@ KNOWS_THE_TABLES = re.compile(r"src/source/|src/flow/(emulate|post_protocol)|src
 def test_no_table_is_known_by_name():
     """A table is a file of models/clean: a fourth must work as the three do."""
     pattern = re.compile(r"(?<![a-zA-Z])(pins?|geo)(?![a-zA-Z])|(?<=[-._\"<])users?(?=[-._\">])")
-    example = re.compile(r"\.examples|^\s*\"(pinpipe|http)")
+    example = re.compile(r"\.examples|\.user_agent|^\s*\"(pinpipe|http)")
     found = []
     for path in files("src/*.c", "src/*.h"):
         if KNOWS_THE_TABLES.search(name_of(path)):

@@ -456,7 +456,7 @@ static void test_the_clock(void **state)
 	fixture_close(&f);
 }
 
-/* Of HEAD there is only the status: a clock that is far off is why. Once, and then it is what it is. */
+/* Of HEAD there is only the status: a clock that is far off is why. Once; then it is what it is. */
 static void test_the_clock_of_head(void **state)
 {
 	static const struct step steps[] = {

@@ -1,4 +1,4 @@
-/* Signatures: AWS's own vectors (a few here, all where they are at hand), and what must not verify. */
+/* Signatures: AWS's vectors (a few here, all where they are at hand), and what must not verify. */
 #include "base/json.h"
 #include "base/mem.h"
 #include "net/sigv4_internal.h"
