@@ -104,8 +104,8 @@ bool sigv4_decode(struct buf *out, struct slice text);
 /*
  * Appends the value of the header "Authorization". "x-amz-date" (and, of a session,
  * "x-amz-security-token"; for S3 "x-amz-content-sha256") must be among the headers already. Of the
- * key only id and secret are used. ERR_USAGE: no host or date; ERR_LIMIT: more headers or pairs
- * than there is room for.
+ * key only id and secret are used. ERR_USAGE: no host or date, or something that cannot
+ * be in a request; ERR_LIMIT: more headers or pairs than there is room for.
  */
 MUST_USE enum err_code sigv4_sign(const struct sigv4_request *request, const struct sigv4_key *key,
 				  const struct sigv4_scope *scope, struct buf *out,

@@ -1,13 +1,13 @@
 #include "net/sigv4_internal.h"
 
 #include "base/mem.h"
+#include "net/http_chars.h"
 
 #include <strings.h>
 
 static bool sigv4_is_plain(char c)
 {
-	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-	       c == '-' || c == '.' || c == '_' || c == '~';
+	return http_is_alnum(c) || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
 void sigv4_encode(struct buf *out, struct slice bytes, bool keep_slash)
@@ -25,31 +25,16 @@ void sigv4_encode(struct buf *out, struct slice bytes, bool keep_slash)
 	}
 }
 
-static int sigv4_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 bool sigv4_decode(struct buf *out, struct slice text)
 {
-	for (size_t i = 0; i < text.len; i++) {
-		int high, low;
+	char *to = buf_room(out, text.len);
+	size_t len;
 
-		if (text.ptr[i] != '%') {
-			buf_add_char(out, text.ptr[i]);
-			continue;
-		}
-		high = i + 2 < text.len ? sigv4_digit(text.ptr[i + 1]) : -1;
-		low = i + 2 < text.len ? sigv4_digit(text.ptr[i + 2]) : -1;
-		if (high < 0 || low < 0)
-			return false;
-		buf_add_char(out, (char)(high << 4 | low));
-		i += 2;
-	}
+	if (!to)
+		return true;		/* the buffer is full, and says so */
+	if (!http_unescape(text, false, to, &len))
+		return false;
+	buf_grew(out, len);
 	return true;
 }
 
@@ -69,6 +54,7 @@ enum err_code sigv4_pairs_add(struct sigv4_pairs *pairs, struct slice name, stru
 {
 	struct sigv4_place place = { .name = pairs->bytes.len };
 
+	(void)buf_room(&pairs->bytes, 1);	/* so that there is something to point into */
 	if (pairs->count == SIGV4_PAIRS_MAX)
 		return err_set(err, ERR_LIMIT, "a query has more than %d pairs", SIGV4_PAIRS_MAX);
 	sigv4_encode(&pairs->bytes, name, false);
@@ -230,14 +216,9 @@ bool sigv4_names_have(struct slice names, struct slice name)
 
 const struct sigv4_pair *sigv4_header(const struct sigv4_request *request, const char *name)
 {
-	size_t len = strlen(name);
-
-	for (size_t i = 0; i < request->header_count; i++) {
-		const struct sigv4_pair *header = &request->headers[i];
-
-		if (header->name.len == len && !strncasecmp(header->name.ptr, name, len))
-			return header;
-	}
+	for (size_t i = 0; i < request->header_count; i++)
+		if (slice_is_nocase(request->headers[i].name, name))
+			return &request->headers[i];
 	return NULL;
 }
 
@@ -247,6 +228,15 @@ static int sigv4_compare_names(struct slice a, struct slice b)
 	int order = len ? strncasecmp(a.ptr, b.ptr, len) : 0;
 
 	return order ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+/* Others could not be told apart in the list of names. */
+static bool sigv4_is_name(struct slice name)
+{
+	for (size_t i = 0; i < name.len; i++)
+		if (!http_is_token(name.ptr[i]))
+			return false;
+	return name.len > 0;
 }
 
 /* Those of one name stay in the order that they have in the request. */
@@ -272,6 +262,8 @@ static enum err_code sigv4_sort_headers(const struct sigv4_request *request,
 		if (count == SIGV4_HEADERS_MAX)
 			return err_set(err, ERR_LIMIT, "more than %d headers are to be signed",
 				       SIGV4_HEADERS_MAX);
+		if (!sigv4_is_name(request->headers[i].name))
+			return err_set(err, ERR_USAGE, "a header has a name that none can have");
 		ret_list[count++] = &request->headers[i];
 	}
 	if (count > 1)

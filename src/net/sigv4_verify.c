@@ -2,18 +2,10 @@
 #include "net/sigv4_internal.h"
 
 #include "base/mem.h"
+#include "net/http_chars.h"
 
 #include <openssl/crypto.h>
 #include <strings.h>
-
-static struct slice sigv4_trim(struct slice text)
-{
-	while (text.len > 0 && (text.ptr[0] == ' ' || text.ptr[0] == '\t'))
-		text = slice_from(text, 1);
-	while (text.len > 0 && (text.ptr[text.len - 1] == ' ' || text.ptr[text.len - 1] == '\t'))
-		text.len--;
-	return text;
-}
 
 /* Cuts what is before the last '/' off; false: there is none. */
 static bool sigv4_cut_last(struct slice *text, struct slice *ret_last)
@@ -89,14 +81,14 @@ static enum err_code sigv4_read_header(const struct sigv4_request *request, stru
 		const char *end = memchr(text.ptr, ',', text.len);
 		size_t len = end ? (size_t)(end - text.ptr) : text.len;
 
-		code = sigv4_read_part(sigv4_trim(slice_of(text.ptr, len)), claim, &credential,
+		code = sigv4_read_part(slice_trim(slice_of(text.ptr, len)), claim, &credential,
 				       err);
 		text = slice_from(text, end ? len + 1 : len);
 	}
 	if (code != ERR_OK)
 		return code;
 	if (date)
-		claim->date = sigv4_trim(date->value);
+		claim->date = slice_trim(date->value);
 	code = sigv4_read_credential(credential, claim, err);
 	return code == ERR_OK ? sigv4_check_claim(claim, err) : code;
 }

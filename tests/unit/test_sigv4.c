@@ -544,6 +544,10 @@ static void test_what_cannot_be_signed(void **state)
 	f.request.query = slice_str("");
 	assert_int_equal(sigv4_presign(&f.request, &key, &scope, UNIX_S, 0, &out, &err),
 			 ERR_USAGE);
+	f.headers[2].name = slice_str("x,y");
+	assert_int_equal(sigv4_sign(&f.request, &key, &scope, &out, &err), ERR_USAGE);
+	f.headers[2].name = slice_str("");
+	assert_int_equal(sigv4_sign(&f.request, &key, &scope, &out, &err), ERR_USAGE);
 	f.headers[1].name = slice_str("x-date");
 	assert_int_equal(sigv4_sign(&f.request, &key, &scope, &out, &err), ERR_USAGE);
 	f.request.header_count = 0;
