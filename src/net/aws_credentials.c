@@ -9,7 +9,7 @@
 
 enum {
 	AWS_READ_EVERY_MS = 1000,	/* where that fails, or keys are refused */
-	AWS_GOOD_S = 60,		/* what was just read is tried, if our clock calls it old too */
+	AWS_GOOD_S = 60,		/* what was just read is tried, even if it seems old */
 };
 
 struct aws_credentials {
