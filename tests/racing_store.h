@@ -29,7 +29,8 @@ static inline bool racing_show(void *user, const struct store_entry *entry)
 }
 
 static inline enum err_code racing_list(struct store *store, const char *prefix, const char *after,
-					size_t wanted, store_each_fn *each, void *user, struct err *err)
+					size_t wanted, store_each_fn *each, void *user,
+					struct err *err)
 {
 	struct racing *racing = (struct racing *)store;
 	bool misses = racing->missed && slice_starts(slice_str(prefix), racing->listing);

@@ -20,7 +20,7 @@ struct ahead {
 	pthread_t *threads;
 	size_t thread_count;
 	pthread_mutex_t lock;		/* what follows */
-	pthread_cond_t room;		/* for the threads: there may be some in the window, or the end */
+	pthread_cond_t room;		/* for the threads: there may be some, or the end */
 	pthread_cond_t done;		/* for who takes */
 	unsigned char *states;
 	size_t next;			/* those before it do not wait */
@@ -63,7 +63,7 @@ static void ahead_perform(struct ahead *ahead, size_t item)
 
 /* --- a thread ----------------------------------------------------------------- */
 
-static bool has_room(const struct ahead *ahead)
+static bool ahead_has_room(const struct ahead *ahead)
 {
 	const struct ahead_options *options = &ahead->options;
 
@@ -85,7 +85,7 @@ static void *ahead_run(void *user)
 			ahead->next++;
 		if (ahead->closing || ahead->next == ahead->options.count)
 			break;
-		if (!has_room(ahead)) {
+		if (!ahead_has_room(ahead)) {
 			(void)pthread_cond_wait(&ahead->room, &ahead->lock);
 			continue;
 		}

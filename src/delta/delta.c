@@ -1,6 +1,7 @@
 /* delta.c - opening a table, and following its log. */
 #include "delta/delta.h"
 
+#include "base/ahead.h"
 #include "base/mem.h"
 #include "base/trace.h"
 #include "delta/delta_schema.h"
@@ -9,7 +10,7 @@
 #include <ctype.h>
 #include <inttypes.h>
 
-enum { DIGITS = 20, CHECKPOINT_INTERVAL = 10 };
+enum { DIGITS = 20, CHECKPOINT_INTERVAL = 10, AHEAD_BYTES_MAX = 64 << 20 };
 
 const char *delta_table_commit_key(const struct delta_table *table, struct buf *out,
 				   int64_t version)
@@ -19,22 +20,39 @@ const char *delta_table_commit_key(const struct delta_table *table, struct buf *
 	return buf_cstr(out);
 }
 
-enum err_code delta_table_read_commit(struct delta_table *table, int64_t version,
-				      struct delta_actions *ret_actions, struct err *err)
+/* Any thread may; it looks at nothing of the table that changes. */
+static enum err_code get_commit(const struct delta_table *table, int64_t version, struct buf *out,
+				struct err *err)
 {
 	struct buf key;
 	enum err_code code;
 
 	buf_init(&key, STORE_KEY_MAX);
-	buf_clear(&table->text);
 	code = store_get(table->store, delta_table_commit_key(table, &key, version), 0, UINT64_MAX,
-			 &table->text, err);
-	if (code == ERR_OK)
-		code = delta_reader_parse(&table->reader, buf_slice(&table->text), ret_actions,
-					  err);
+			 out, err);
 	if (code != ERR_OK && code != ERR_ABSENT)
 		(void)err_prefix(err, "version %" PRId64 " of table \"%s\"", version, table->root);
 	buf_release(&key);
+	return code;
+}
+
+static enum err_code parse_commit(struct delta_table *table, int64_t version, struct slice text,
+				  struct delta_actions *ret_actions, struct err *err)
+{
+	if (delta_reader_parse(&table->reader, text, ret_actions, err) == ERR_OK)
+		return ERR_OK;
+	return err_prefix(err, "version %" PRId64 " of table \"%s\"", version, table->root);
+}
+
+enum err_code delta_table_read_commit(struct delta_table *table, int64_t version,
+				      struct delta_actions *ret_actions, struct err *err)
+{
+	enum err_code code;
+
+	buf_clear(&table->text);
+	code = get_commit(table, version, &table->text, err);
+	if (code == ERR_OK)
+		code = parse_commit(table, version, buf_slice(&table->text), ret_actions, err);
 	return code;
 }
 
@@ -104,8 +122,14 @@ enum err_code delta_table_advance(struct delta_table *table, struct delta_action
 
 /* ---- What lies in _delta_log ---- */
 
+struct listed_commit {
+	int64_t version;
+	uint64_t size;
+	struct buf text; /* while it is replayed */
+};
+
 struct versions {
-	int64_t *at;
+	struct listed_commit *at;
 	size_t count;
 	size_t room;
 };
@@ -125,13 +149,14 @@ struct listing {
 	bool other_checkpoints;		/* of a kind that is not read: V2 */
 };
 
-static void push(struct versions *versions, int64_t version)
+static void push(struct versions *versions, int64_t version, uint64_t size)
 {
 	if (versions->count == versions->room) {
 		versions->room = versions->room ? versions->room * 2 : 64;
 		versions->at = xreallocarray(versions->at, versions->room, sizeof(*versions->at));
 	}
-	versions->at[versions->count++] = version;
+	versions->at[versions->count++] =
+		(struct listed_commit){ .version = version, .size = size };
 }
 
 /* Parts of several checkpoints of one version may lie between each other. */
@@ -182,7 +207,7 @@ static bool list_one(void *user, const struct store_entry *entry)
 		return true;
 	version = strtoll(name, NULL, 10);
 	if (strcmp(rest, ".json") == 0)
-		push(&listing->commits, version);
+		push(&listing->commits, version, entry->size);
 	else if (strcmp(rest, ".checkpoint.parquet") == 0)
 		push_checkpoint(listing, version, 0);
 	else if (parse_part(rest, &parts))
@@ -231,11 +256,11 @@ static void start_over(struct delta_table *table)
 	delta_state_init(&table->state, table->checkpoints);
 }
 
-static enum err_code replay_one(struct delta_table *table, struct err *err)
+static enum err_code apply_commit(struct delta_table *table, int64_t version, struct slice text,
+				  struct err *err)
 {
 	struct delta_actions actions = { 0 };
-	enum err_code code = delta_table_read_commit(table, table->state.version + 1, &actions,
-						     err);
+	enum err_code code = parse_commit(table, version, text, &actions, err);
 
 	if (code == ERR_OK)
 		code = delta_table_advance(table, &actions, err);
@@ -243,28 +268,85 @@ static enum err_code replay_one(struct delta_table *table, struct err *err)
 	return code;
 }
 
-/* The commits after the state's version, of which none may be missing. */
-static enum err_code replay(struct delta_table *table, const struct listing *listing,
-			    struct err *err)
+/* Listed commits from `first` on, which are brought many at a time before it is their turn. */
+struct replay {
+	struct delta_table *table;
+	struct listed_commit *commits;
+	size_t count;
+	struct ahead *ahead;
+};
+
+static enum err_code bring_commit(void *user, size_t item, struct err *err)
 {
+	const struct replay *replay = user;
+	struct listed_commit *commit = &replay->commits[item];
+
+	buf_init(&commit->text, COMMIT_BYTES_MAX);
+	return get_commit(replay->table, commit->version, &commit->text, err);
+}
+
+static uint64_t bytes_of_commit(void *user, size_t item)
+{
+	return ((const struct replay *)user)->commits[item].size;
+}
+
+/* Those after version `after`. */
+static void replay_begin(struct replay *replay, struct delta_table *table,
+			 const struct listing *listing, int64_t after)
+{
+	*replay = (struct replay){ .table = table,
+				   .commits = listing->commits.at,
+				   .count = listing->commits.count };
+	while (replay->count > 0 && replay->commits->version <= after) {
+		replay->commits++;
+		replay->count--;
+	}
+	replay->ahead = ahead_new(&(struct ahead_options){ .count = replay->count,
+							   .at_once = store_at_once(table->store),
+							   .bytes_max = AHEAD_BYTES_MAX,
+							   .bytes = bytes_of_commit,
+							   .work = bring_commit,
+							   .user = replay });
+}
+
+static void replay_end(struct replay *replay)
+{
+	ahead_free(replay->ahead);
+	for (size_t i = 0; i < replay->count; i++)
+		buf_release(&replay->commits[i].text);
+}
+
+static enum err_code replay_one(const struct replay *replay, size_t item, struct err *err)
+{
+	struct listed_commit *commit = &replay->commits[item];
+	enum err_code code = ahead_take(replay->ahead, item, err);
+
+	if (code == ERR_OK)
+		code = apply_commit(replay->table, commit->version, buf_slice(&commit->text), err);
+	buf_release(&commit->text);
+	return code;
+}
+
+/* Of the commits after the state's version none may be missing. */
+static enum err_code replay_run(struct replay *replay, const struct listing *listing,
+				struct err *err)
+{
+	struct delta_table *table = replay->table;
 	enum err_code code = ERR_OK;
 
-	for (size_t i = 0; i < listing->commits.count && code == ERR_OK; i++) {
-		int64_t version = listing->commits.at[i];
-
-		if (version <= table->state.version)
-			continue;
-		if (version == table->state.version + 1)
-			code = replay_one(table, err);
+	for (size_t i = 0; i < replay->count && code == ERR_OK; i++) {
+		if (replay->commits[i].version == table->state.version + 1)
+			code = replay_one(replay, i, err);
 		else if (table->state.version < 0 && listing->other_checkpoints)
 			code = err_set(err, ERR_UNSUPPORTED, "table \"%s\" has only checkpoints of a "
 				       "newer kind (V2), or in more than %d parts", table->root,
 				       DELTA_PARTS_MAX);
 		else
-			code = err_set(err, ERR_CORRUPT, "table \"%s\": version %" PRId64
+			code = err_set(err, ERR_CORRUPT,
+				       "table \"%s\": version %" PRId64
 				       " is missing from the log, which goes on to %" PRId64,
 				       table->root, table->state.version + 1,
-				       listing->commits.at[listing->commits.count - 1]);
+				       replay->commits[replay->count - 1].version);
 	}
 	if (code == ERR_ABSENT)		/* listed, and removed since: the log was cleaned up */
 		err->code = code = ERR_CORRUPT;
@@ -297,26 +379,51 @@ static enum err_code start_at(struct delta_table *table, const struct checkpoint
 	return code;
 }
 
+/* The newest checkpoint of those before `*left` that is whole; NULL: there is none. Others are
+ * being written, or never were to their end. */
+static const struct checkpoint *next_checkpoint(const struct listing *listing, size_t *left)
+{
+	while (*left > 0) {
+		const struct checkpoint *checkpoint = &listing->checkpoints[--*left];
+
+		if (checkpoint->there >= checkpoint->parts)
+			return checkpoint;
+	}
+	return NULL;
+}
+
+/* From a checkpoint (NULL: from version 0); the commits after it are brought while it is read. */
+static enum err_code load_at(struct delta_table *table, const struct listing *listing,
+			     const struct checkpoint *checkpoint, bool *ret_unreadable,
+			     struct err *err)
+{
+	enum err_code code = ERR_OK;
+	struct replay replay;
+
+	replay_begin(&replay, table, listing, checkpoint ? checkpoint->version : -1);
+	if (checkpoint)
+		code = start_at(table, checkpoint, err);
+	*ret_unreadable = code == ERR_CORRUPT;
+	if (code == ERR_OK)
+		code = replay_run(&replay, listing, err);
+	replay_end(&replay);
+	return code;
+}
+
 /* From the newest checkpoint that can be read, or from version 0. */
 static enum err_code load_listed(struct delta_table *table, const struct listing *listing,
 				 struct err *err)
 {
 	size_t left = listing->checkpoint_count;
-	enum err_code code = ERR_CORRUPT;
+	bool unreadable = true;
+	enum err_code code = ERR_OK;
 
 	start_over(table);
-	while (left > 0 && code == ERR_CORRUPT) {
-		const struct checkpoint *checkpoint = &listing->checkpoints[--left];
-
-		if (checkpoint->there < checkpoint->parts)
-			continue;	/* it is being written, or never was to its end */
-		code = start_at(table, checkpoint, err);
-		if (code == ERR_CORRUPT)
+	while (unreadable) {
+		code = load_at(table, listing, next_checkpoint(listing, &left), &unreadable, err);
+		if (unreadable)
 			trace_warn("%s; trying without it", err->msg);
 	}
-	if (code != ERR_OK && code != ERR_CORRUPT)
-		return code;
-	code = replay(table, listing, err);
 	if (code != ERR_OK)
 		return code;
 	if (table->state.version < 0)
@@ -391,10 +498,11 @@ static enum err_code delta_open_table(struct delta_table *table, struct err *err
 {
 	enum err_code code = delta_table_load(table, err);
 
-	if (code == ERR_ABSENT && table->schema)
+	if (code == ERR_ABSENT && table->schema) {
 		code = delta_table_create(table, err);
-	if (code == ERR_OK)
-		code = delta_table_follow(table, err);
+		if (code == ERR_OK) /* another one may have, and may have gone on */
+			code = delta_table_follow(table, err);
+	}
 	if (code != ERR_OK || !table->schema)
 		return code;
 	if (table->columns == DELTA_COLUMNS_EVOLVE)
@@ -427,7 +535,11 @@ enum err_code delta_table_follow(struct delta_table *table, struct err *err)
 	enum err_code code;
 
 	do {
-		code = replay_one(table, err);
+		buf_clear(&table->text);
+		code = get_commit(table, table->state.version + 1, &table->text, err);
+		if (code == ERR_OK)
+			code = apply_commit(table, table->state.version + 1,
+					    buf_slice(&table->text), err);
 	} while (code == ERR_OK);
 	return code == ERR_ABSENT ? ERR_OK : code;
 }

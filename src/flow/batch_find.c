@@ -74,7 +74,8 @@ static enum err_code find_partitions(const struct batch_finder *finder, struct l
 	for (;;) {
 		struct first_key first = { .topic = finder->table->topic };
 
-		code = store_list_some(finder->store, prefix, after, 1, batch_take_first, &first, err);
+		code = store_list_some(finder->store, prefix, after, 1, batch_take_first, &first,
+				       err);
 		if (code != ERR_OK || !first.key[0])
 			return code;
 		(void)snprintf(after, sizeof(after), "%s", first.key);

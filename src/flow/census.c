@@ -1,5 +1,6 @@
 #include "flow/census.h"
 
+#include "base/ahead.h"
 #include "base/mem.h"
 #include "delta/delta.h"
 #include "flow/lake_input.h"
@@ -8,13 +9,20 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { READ_BYTES = 8 << 20 };
+enum { AHEAD_BYTES_MAX = 64 << 20 };
 
-struct walk {
+struct census_object {
+	char *key;
+	uint64_t size;
+	uint64_t lines;
+};
+
+/* The objects of a topic. */
+struct census_walk {
 	struct store *store;
-	struct census_row *row;
-	enum err_code code;
-	struct err *err;
+	struct census_object *objects;
+	size_t count;
+	size_t room;
 };
 
 static uint64_t count_newlines(struct slice text)
@@ -39,10 +47,10 @@ enum err_code census_count_lines(struct store *store, const char *key, uint64_t 
 	char last = '\n';
 	struct buf part;
 
-	buf_init(&part, READ_BYTES);
+	buf_init(&part, CENSUS_READ_BYTES);
 	while (from < size && code == ERR_OK) {
 		buf_clear(&part);
-		code = store_get(store, key, from, READ_BYTES, &part, err);
+		code = store_get(store, key, from, CENSUS_READ_BYTES, &part, err);
 		if (code != ERR_OK || part.len == 0)
 			break;
 		lines += count_newlines(buf_slice(&part));
@@ -57,17 +65,35 @@ enum err_code census_count_lines(struct store *store, const char *key, uint64_t 
 	return code;
 }
 
-static bool count_object(void *user, const struct store_entry *entry)
+static bool census_note_object(void *user, const struct store_entry *entry)
 {
-	struct walk *walk = user;
+	struct census_walk *walk = user;
 	struct lake_object_name name;
-	uint64_t lines = 0;
 
 	if (!lake_object_parse(entry->key, &name))
 		return true;
-	walk->code = census_count_lines(walk->store, entry->key, entry->size, &lines, walk->err);
-	walk->row->landed += lines;
-	return walk->code == ERR_OK;
+	if (walk->count == walk->room) {
+		walk->room = walk->room * 2 + 64;
+		walk->objects = xreallocarray(walk->objects, walk->room, sizeof(*walk->objects));
+	}
+	walk->objects[walk->count++] = (struct census_object){ .key = xstrdup(entry->key),
+							       .size = entry->size };
+	return true;
+}
+
+static enum err_code census_count_object(void *user, size_t item, struct err *err)
+{
+	const struct census_walk *walk = user;
+	struct census_object *object = &walk->objects[item];
+
+	return census_count_lines(walk->store, object->key, object->size, &object->lines, err);
+}
+
+static uint64_t census_object_bytes(void *user, size_t item)
+{
+	uint64_t size = ((const struct census_walk *)user)->objects[item].size;
+
+	return size < CENSUS_READ_BYTES ? size : CENSUS_READ_BYTES;
 }
 
 bool census_is_loss(const struct dlq_entry *entry)
@@ -100,13 +126,25 @@ static bool census_count_letter(void *user, const struct dlq_entry *entry)
 static enum err_code count_objects(struct store *store, const char *topic,
 				   struct census_row *row, struct err *err)
 {
-	struct walk walk = { .store = store, .row = row, .code = ERR_OK, .err = err };
+	struct census_walk walk = { .store = store };
 	char prefix[STORE_KEY_MAX];
 	enum err_code code;
 
 	(void)snprintf(prefix, sizeof(prefix), "topics/%s/", topic);
-	code = store_list(store, prefix, "", count_object, &walk, err);
-	return code == ERR_OK ? walk.code : code;
+	code = store_list(store, prefix, "", census_note_object, &walk, err);
+	if (code == ERR_OK)
+		code = ahead_all(&(struct ahead_options){ .count = walk.count,
+							  .at_once = store_at_once(store),
+							  .bytes_max = AHEAD_BYTES_MAX,
+							  .bytes = census_object_bytes,
+							  .work = census_count_object,
+							  .user = &walk }, err);
+	for (size_t i = 0; i < walk.count; i++) {
+		row->landed += walk.objects[i].lines;
+		free(walk.objects[i].key);
+	}
+	free(walk.objects);
+	return code;
 }
 
 static enum err_code count_rows(struct store *store, const char *root, struct census_row *row,

@@ -52,7 +52,9 @@ void census_release(struct census *census);
 struct dlq_entry;
 bool census_is_loss(const struct dlq_entry *entry);
 
-/* Lines of one object. ERR_CORRUPT: it does not end in a newline. */
+enum { CENSUS_READ_BYTES = 8 << 20 };
+/* Lines of one object, which is read in pieces of so many bytes. ERR_CORRUPT: it does not end in a
+ * newline. */
 MUST_USE enum err_code census_count_lines(struct store *store, const char *key, uint64_t size,
 					  uint64_t *ret_lines, struct err *err);
 

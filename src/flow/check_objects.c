@@ -1,12 +1,13 @@
 #include "flow/check_topic.h"
 
+#include "base/ahead.h"
 #include "base/mem.h"
 #include "flow/census.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { OBJECT_BYTES_MAX = 1 << 30 };
+enum { OBJECT_BYTES_MAX = 1 << 30, AHEAD_BYTES_MAX = 64 << 20 };
 
 static void check_add_cover(struct check_part *part, const struct check_cover *cover)
 {
@@ -82,11 +83,24 @@ enum err_code check_find_fronts(struct checking *checking)
 
 /* --- one object ------------------------------------------------------------ */
 
-/* The objects of one partition, on their walk. */
+/* An object of a partition; what it holds is read ahead of the walk over all of them. */
+struct walked {
+	size_t part;
+	struct lake_entry entry;
+	struct object_read *read;
+};
+
+struct object_read {
+	struct manifest manifest;
+	uint64_t lines;
+};
+
+/* The objects of all partitions, in order. */
 struct check_walk {
 	struct checking *checking;
-	struct check_part *part;
-	struct manifests manifests;
+	struct listed_part *parts;	/* as checking->parts */
+	struct walked *objects;
+	size_t count;
 };
 
 /* Records [first, first + count) that are to be found in the tables, as far as those are. */
@@ -119,82 +133,55 @@ static void meet_letters(struct checking *checking, struct check_part *part, uin
 			    part->where.id, checking->topic, part->sink[i]);
 }
 
-static void check_take_run(struct check_walk *walk, uint64_t first, uint64_t count)
+static void check_take_run(struct checking *checking, struct check_part *part, uint64_t first,
+			   uint64_t count)
 {
-	expect_run(walk->part, first, count);
-	meet_letters(walk->checking, walk->part, first, count);
+	expect_run(part, first, count);
+	meet_letters(checking, part, first, count);
 }
 
 /* Its lines, and which offsets they have; the bytes are read whole only where a manifest may
  * say. */
-static enum err_code read_object(struct check_walk *walk, const char *key,
-				 const struct lake_entry *entry, struct manifest *ret_manifest,
-				 uint64_t *ret_lines)
+static enum err_code read_object(struct store *store, const struct manifests *manifests,
+				 const char *key, const struct lake_entry *entry,
+				 struct object_read *read, struct err *err)
 {
-	struct store *store = walk->checking->options->store;
-	struct err *err = walk->checking->err;
 	struct buf body;
 	enum err_code code;
 
-	*ret_manifest = (struct manifest){ .start = entry->start };
-	if (!manifests_may_have(&walk->manifests, entry->start))
-		return census_count_lines(store, key, entry->size, ret_lines, err);
+	read->manifest = (struct manifest){ .start = entry->start };
+	if (!manifests_may_have(manifests, entry->start))
+		return census_count_lines(store, key, entry->size, &read->lines, err);
 	buf_init(&body, OBJECT_BYTES_MAX);
 	code = store_get(store, key, 0, UINT64_MAX, &body, err);
 	if (code == ERR_OK)
-		code = manifests_find(&walk->manifests, store, entry->start, buf_slice(&body),
-				      ret_manifest, err);
-	*ret_lines = manifest_count_lines(buf_slice(&body));
+		code = manifests_find(manifests, store, entry->start, buf_slice(&body),
+				      &read->manifest, err);
+	read->lines = manifest_count_lines(buf_slice(&body));
 	buf_release(&body);
 	return code;
 }
 
-static void take_lines(struct check_walk *walk, const struct lake_entry *entry,
-		       struct manifest *manifest, uint64_t lines)
+static void take_lines(struct checking *checking, struct check_part *part,
+		       const struct lake_entry *entry, const struct object_read *read)
 {
-	struct check_part *part = walk->part;
+	const struct manifest *manifest = &read->manifest;
 
 	if (manifest->run_count == 0)
-		check_take_run(walk, entry->start, lines);
+		check_take_run(checking, part, entry->start, read->lines);
 	for (size_t i = 0; i < manifest->run_count; i++)
-		check_take_run(walk, manifest->runs[i].first, manifest->runs[i].count);
+		check_take_run(checking, part, manifest->runs[i].first, manifest->runs[i].count);
 	check_add_cover(part, &(struct check_cover){
 				      .kind = COVER_OBJECT,
 				      .from = manifest_from(manifest),
 				      .start = entry->start,
-				      .end = manifest_offset(manifest, lines - 1) + 1 });
-	walk->checking->counts.objects++;
-	walk->checking->counts.lines += lines;
+				      .end = manifest_offset(manifest, read->lines - 1) + 1 });
+	checking->counts.objects++;
+	checking->counts.lines += read->lines;
 	manifest_release(&part->newest_manifest);
 	part->newest_manifest = *manifest;
 	part->newest = *entry;
-	part->newest_lines = lines;
-}
-
-static bool check_object(void *user, const struct lake_entry *entry)
-{
-	struct check_walk *walk = user;
-	struct checking *checking = walk->checking;
-	struct manifest manifest;
-	uint64_t lines = 0;
-	struct buf key;
-
-	if ((int64_t)entry->start > walk->part->front)
-		return false;
-	if (entry->size == 0)
-		return true; /* it says nothing of its offset */
-	buf_init(&key, STORE_KEY_MAX + 1);
-	lake_object_key(&key, walk->part->where, entry->start);
-	checking->code = read_object(walk, buf_cstr(&key), entry, &manifest, &lines);
-	if (checking->code == ERR_OK) {
-		take_lines(walk, entry, &manifest, lines);
-	} else if (checking->code == ERR_CORRUPT || checking->code == ERR_ABSENT) {
-		check_fault(checking, "object \"%s\": %s", buf_cstr(&key), checking->err->msg);
-		walk->part->holes = true;
-		checking->code = ERR_OK;
-	}
-	buf_release(&key);
-	return checking->code == ERR_OK;
+	part->newest_lines = read->lines;
 }
 
 /* --- all of them, and the letters between them ------------------------------ */
@@ -299,27 +286,170 @@ static enum err_code cover_by_names(struct checking *checking)
 	return code == ERR_OK ? checking->code : code;
 }
 
-static enum err_code walk_partition(struct checking *checking, struct check_part *part)
-{
-	struct store *store = checking->options->store;
-	struct check_walk walk = { .checking = checking, .part = part };
-	enum err_code code = manifests_load(store, part->where, -1, &walk.manifests, checking->err);
+/* --- the walk ------------------------------------------------------------------ */
 
-	/* Manifests are put before their objects; those of later ones are not looked for. */
+/* What the listings say of a partition. */
+struct listed_part {
+	const struct check_part *part;
+	struct lake_entry *entries;
+	size_t count;
+	size_t room;
+	struct manifests manifests;
+};
+
+static bool list_part_entry(void *user, const struct lake_entry *entry)
+{
+	struct listed_part *listed = user;
+
+	if ((int64_t)entry->start > listed->part->front)
+		return false;
+	if (entry->size == 0)
+		return true; /* it says nothing of its offset */
+	if (listed->count == listed->room) {
+		listed->room = listed->room * 2 + 64;
+		listed->entries = xreallocarray(listed->entries, listed->room,
+						sizeof(*listed->entries));
+	}
+	listed->entries[listed->count++] = *entry;
+	return true;
+}
+
+/* Manifests are put before their objects; those of later ones are not looked for. */
+static enum err_code list_part(void *user, size_t item, struct err *err)
+{
+	struct check_walk *walk = user;
+	struct store *store = walk->checking->options->store;
+	struct listed_part *listed = &walk->parts[item];
+	struct lake_partition where = listed->part->where;
+	enum err_code code = manifests_load(store, where, -1, &listed->manifests, err);
+
 	if (code == ERR_OK)
-		code = lake_list_objects(store, part->where, -1, check_object, &walk,
-					 checking->err);
-	manifests_release(&walk.manifests);
-	return code == ERR_OK ? checking->code : code;
+		code = lake_list_objects(store, where, -1, list_part_entry, listed, err);
+	return code;
+}
+
+static enum err_code list_parts(struct check_walk *walk)
+{
+	struct checking *checking = walk->checking;
+	struct ahead_options options = { .count = checking->part_count,
+					 .at_once = store_at_once(checking->options->store),
+					 .work = list_part, .user = walk };
+	enum err_code code;
+
+	for (size_t i = 0; i < checking->part_count; i++)
+		walk->parts[i].part = &checking->parts[i];
+	code = ahead_all(&options, checking->err);
+	for (size_t i = 0; i < checking->part_count; i++)
+		walk->count += walk->parts[i].count;
+	return code;
+}
+
+static void walk_key(const struct check_walk *walk, const struct walked *object, struct buf *out)
+{
+	lake_object_key(out, walk->parts[object->part].part->where, object->entry.start);
+}
+
+static enum err_code walk_read(void *user, size_t item, struct err *err)
+{
+	const struct check_walk *walk = user;
+	struct walked *object = &walk->objects[item];
+	struct buf key;
+	enum err_code code;
+
+	object->read = xcalloc(1, sizeof(*object->read));
+	buf_init(&key, STORE_KEY_MAX + 1);
+	walk_key(walk, object, &key);
+	code = read_object(walk->checking->options->store, &walk->parts[object->part].manifests,
+			   buf_cstr(&key), &object->entry, object->read, err);
+	buf_release(&key);
+	return code;
+}
+
+static uint64_t walk_bytes(void *user, size_t item)
+{
+	uint64_t size = ((const struct check_walk *)user)->objects[item].entry.size;
+
+	return size < CENSUS_READ_BYTES ? size : CENSUS_READ_BYTES;
+}
+
+static void tell_unreadable(struct check_walk *walk, const struct walked *object)
+{
+	struct checking *checking = walk->checking;
+	struct buf key;
+
+	buf_init(&key, STORE_KEY_MAX + 1);
+	walk_key(walk, object, &key);
+	check_fault(checking, "object \"%s\": %s", buf_cstr(&key), checking->err->msg);
+	checking->parts[object->part].holes = true;
+	buf_release(&key);
+}
+
+static enum err_code walk_take(struct check_walk *walk, struct ahead *ahead)
+{
+	struct checking *checking = walk->checking;
+	enum err_code code = ERR_OK;
+
+	for (size_t i = 0; i < walk->count && code == ERR_OK; i++) {
+		struct walked *object = &walk->objects[i];
+
+		code = ahead_take(ahead, i, checking->err);
+		if (code == ERR_OK) {
+			take_lines(checking, &checking->parts[object->part], &object->entry,
+				   object->read);
+		} else if (code == ERR_CORRUPT || code == ERR_ABSENT) {
+			tell_unreadable(walk, object);
+			code = ERR_OK;
+		}
+		free(object->read);
+		object->read = NULL;
+	}
+	return code;
+}
+
+static enum err_code walk_read_all(struct check_walk *walk)
+{
+	struct store *store = walk->checking->options->store;
+	struct walked *next = walk->objects = xcalloc(walk->count, sizeof(*walk->objects));
+	struct ahead *ahead;
+	enum err_code code;
+
+	for (size_t i = 0; i < walk->checking->part_count; i++)
+		for (size_t at = 0; at < walk->parts[i].count; at++)
+			*next++ = (struct walked){ .part = i, .entry = walk->parts[i].entries[at] };
+	ahead = ahead_new(&(struct ahead_options){ .count = walk->count,
+						   .at_once = store_at_once(store),
+						   .bytes_max = AHEAD_BYTES_MAX,
+						   .bytes = walk_bytes,
+						   .work = walk_read,
+						   .user = walk });
+	code = walk_take(walk, ahead);
+	ahead_free(ahead);
+	for (size_t i = 0; i < walk->count; i++) {
+		if (walk->objects[i].read)
+			manifest_release(&walk->objects[i].read->manifest);
+		free(walk->objects[i].read);
+	}
+	free(walk->objects);
+	return code;
 }
 
 enum err_code check_objects(struct checking *checking)
 {
+	struct check_walk walk = { .checking = checking };
 	enum err_code code = cover_by_names(checking);
+	size_t count = checking->part_count;
 
-	for (size_t i = 0; i < checking->part_count && code == ERR_OK; i++)
-		code = walk_partition(checking, &checking->parts[i]);
-	for (size_t i = 0; i < checking->part_count && code == ERR_OK; i++)
+	walk.parts = xcalloc(count, sizeof(*walk.parts));
+	if (code == ERR_OK)
+		code = list_parts(&walk);
+	if (code == ERR_OK)
+		code = walk_read_all(&walk);
+	for (size_t i = 0; i < count; i++) {
+		manifests_release(&walk.parts[i].manifests);
+		free(walk.parts[i].entries);
+	}
+	free(walk.parts);
+	for (size_t i = 0; i < count && code == ERR_OK; i++)
 		check_covers(checking, &checking->parts[i]);
 	return code;
 }

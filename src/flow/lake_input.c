@@ -126,7 +126,7 @@ static enum err_code bring_object(void *user, size_t index_of_range, struct err 
 	return code;
 }
 
-static uint64_t bytes_of_object(void *user, size_t index_of_range)
+static uint64_t lake_input_object_bytes(void *user, size_t index_of_range)
 {
 	const struct lake_input *input = user;
 
@@ -155,7 +155,7 @@ static void select_range(struct lake_input *input, struct lake_range range, bool
 		.count = input->input.part_count,
 		.at_once = store_at_once(input->store),
 		.bytes_max = AHEAD_BYTES_MAX,
-		.bytes = bytes_of_object,
+		.bytes = lake_input_object_bytes,
 		.work = bring_object,
 		.user = input,
 	});
