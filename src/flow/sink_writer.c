@@ -33,7 +33,7 @@ enum {
 struct sink_writer {
 	struct store *store;
 	size_t bytes_max;
-	pthread_t threads[SINK_WRITERS];
+	pthread_t threads[SINK_WRITERS_FAR];
 	size_t thread_count;
 	atomic_bool ending;		/* by sink_writer_end() */
 	atomic_bool gave_up;		/* the tries after a stop are used up */
@@ -278,13 +278,14 @@ enum err_code sink_writer_new(struct store *store, size_t bytes_max,
 			      struct sink_writer **ret_writer, struct err *err)
 {
 	struct sink_writer *writer = xcalloc(1, sizeof(*writer));
+	size_t threads = store_at_once(store) > 1 ? SINK_WRITERS_FAR : SINK_WRITERS;
 
 	writer->store = store;
 	writer->bytes_max = bytes_max;
 	writer->queue_end = &writer->queue;
 	writer->ended_end = &writer->ended;
 	init_locks(writer);
-	while (writer->thread_count < SINK_WRITERS) {
+	while (writer->thread_count < threads) {
 		int sys = pthread_create(&writer->threads[writer->thread_count], NULL,
 					 sink_writer_run, writer);
 

@@ -14,7 +14,7 @@
 
 enum {
 	STORE_MAX = 16 << 20,
-	LANES = 2 * SINK_WRITERS,
+	LANES = SINK_WRITERS_FAR + 4,
 	JOB_BYTES = 100,
 	BYTES_MAX = 1000 * JOB_BYTES,
 	FOR_EVER = 1 << 30,
@@ -249,18 +249,39 @@ static void test_lanes_keep_their_order(void **state)
 	finish(f, NULL);
 	for (int lane = 0; lane < LANES; lane++)
 		assert_int_equal(f->done[lane], EACH);
-	assert_true(lake.at_hand_most <= SINK_WRITERS);
+	assert_true(lake.at_hand_most <= SINK_WRITERS_FAR);
+}
+
+static void put_all_lanes(struct fixture *f, int threads)
+{
+	lake.meeting = threads;		/* with fewer of them this would not end */
+	for (int lane = 0; lane < LANES; lane++)
+		push(f, lane);
+	finish(f, NULL);
+	assert_int_equal(lake.at_hand_most, threads);
 }
 
 static void test_lanes_are_put_at_the_same_time(void **state)
 {
+	put_all_lanes(*state, SINK_WRITERS_FAR);
+}
+
+static bool can_all(struct store *store, enum store_ability ability)
+{
+	(void)store;
+	(void)ability;
+	return true;
+}
+
+/* A directory, whose objects are local files. */
+static void test_fewer_of_them_where_the_store_is_near(void **state)
+{
 	struct fixture *f = *state;
 
-	lake.meeting = SINK_WRITERS;	/* with fewer threads this would not end */
-	for (int lane = 0; lane < LANES; lane++)
-		push(f, lane);
-	finish(f, NULL);
-	assert_int_equal(lake.at_hand_most, SINK_WRITERS);
+	sink_writer_free(f->writer);
+	lake.ops.can = can_all;
+	open_writer(f, BYTES_MAX);
+	put_all_lanes(f, SINK_WRITERS);
 }
 
 static void test_one_lane_never_has_two_at_hand(void **state)
@@ -533,6 +554,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_lanes_keep_their_order),
 		TEST(test_lanes_are_put_at_the_same_time),
+		TEST(test_fewer_of_them_where_the_store_is_near),
 		TEST(test_one_lane_never_has_two_at_hand),
 		TEST(test_letters_of_several_lanes),
 		TEST(test_what_fails_is_tried_again),
