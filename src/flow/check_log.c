@@ -1,5 +1,6 @@
 #include "flow/check_topic.h"
 
+#include "base/ahead.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "flow/history.h"
@@ -11,6 +12,7 @@ enum { TAIL_BYTES = 256 << 10, OBJECT_BYTES_MAX = 1 << 30, RECORD_BYTES_MAX = 64
 
 /* The end of the newest object: lines that are to be those of the log. */
 struct log_tail {
+	bool loaded;
 	struct buf text;	/* from the beginning of a line on */
 	struct slice rest;
 	uint64_t line;		/* of the object, that `rest` begins with */
@@ -22,7 +24,8 @@ struct log_tail {
 struct log_check {
 	struct checking *checking;
 	struct check_part *part;
-	struct log_tail tail;	/* of a topic */
+	struct history history; /* of a topic: of its name */
+	struct log_tail tail;	/* likewise */
 	struct json_parser *parser;
 	bool differs;		/* told */
 	uint64_t beyond;	/* records that no table, or no object, is done with */
@@ -71,6 +74,7 @@ static enum err_code load_tail(struct log_check *check, struct err *err)
 	if (code == ERR_OK)
 		code = lineage_load(check->checking->options->store, check->part->where,
 				    check->tail.last, &check->tail.lineages, err);
+	check->tail.loaded = code == ERR_OK;
 	return code;
 }
 
@@ -223,56 +227,67 @@ static void check_lost(struct checking *checking, const struct check_part *part,
  * A topic that was made anew, and whose offsets begin again, before the sink has come to it: what
  * the lake has of them is not of it.
  */
-static enum err_code find_other(struct checking *checking, struct check_part *part,
-				const struct partition_info *info, struct err *err)
+static void find_other(struct log_check *check, const struct partition_info *info)
 {
-	struct history history = { 0 };
+	const struct history *history = &check->history;
+	struct check_part *part = check->part;
 	uint64_t born;
-	enum err_code code = history_load(checking->options->store, checking->topic,
-					  checking->info.uid, &history, err);
 
-	if (code == ERR_OK && history.named && !history.has_uid && part->any_end &&
-	    lake_offset(info->born, &born))
+	if (history->named && !history->has_uid && part->any_end && lake_offset(info->born, &born))
 		part->other = born < part->end;
-	return code;
+	if (part->other) {
+		check->tail.rest = slice_of(NULL, 0);
+		buf_clear(&check->tail.text);
+	}
 }
 
 /* A topic is read from its newest lines on, or from where the tables are if that is before. */
-static enum err_code begin_topic(struct log_check *check, const struct partition_info *info,
-				 struct reader_start *ret_start, struct err *err)
+static void begin_topic(struct log_check *check, const struct partition_info *info,
+			struct reader_start *ret_start)
 {
 	struct check_part *part = check->part;
 	struct position from = info->first;
 	uint64_t at = part->end;
-	enum err_code code = find_other(check->checking, part, info, err);
 
+	find_other(check, info);
 	check_lost(check->checking, part, info);
-	if (code != ERR_OK || part->other || !part->any_end)
-		return code;
-	if (part->newest.size > 0) {
-		code = load_tail(check, err);
-		if (code != ERR_OK)
-			return code;
+	if (part->other || !part->any_end)
+		return;
+	if (check->tail.loaded)
 		at = tail_offset(check);
-	}
 	if (check->checking->table_count > 0 && part->done_end < at)
 		at = part->done_end;
 	if (position_cmp(lake_position(at), from) <= 0)
-		return ERR_OK;
+		return;
 	/* Beyond its end a log cannot be asked; that it ends before is told at the end. */
 	if (info->next_known && position_cmp(lake_position(at), info->next) > 0)
 		*ret_start = (struct reader_start){ .kind = START_NEXT };
 	else
-		*ret_start = (struct reader_start){ .kind = START_AT,
-						    .position = lake_position(at) };
-	return ERR_OK;
+		*ret_start =
+			(struct reader_start){ .kind = START_AT, .position = lake_position(at) };
 }
 
-static enum err_code log_check_begin(struct checking *checking, const struct partition_info *info,
-				     struct log_check *check, struct log_place *place)
+/* What the lake says of a partition, several partitions at a time. */
+static enum err_code log_check_load(void *user, size_t item, struct err *err)
 {
-	check->checking = checking;
-	buf_init(&check->tail.text, OBJECT_BYTES_MAX);
+	struct log_check *check = &((struct log_check *)user)[item];
+	const struct checking *checking = check->checking;
+	enum err_code code;
+
+	if (checking->kind != TOPIC_LOG)
+		return ERR_OK;
+	code = history_load(checking->options->store, checking->topic, checking->info.uid,
+			    &check->history, err);
+	if (code == ERR_OK && check->part->any_end && check->part->newest.size > 0)
+		code = load_tail(check, err);
+	return code;
+}
+
+static void log_check_begin(struct log_check *check, const struct partition_info *info,
+			    struct log_place *place)
+{
+	struct checking *checking = check->checking;
+
 	check->part->from = info->first;
 	checking->counts.end_unknown |= !info->next_known;
 	*place = (struct log_place){ .topic = { checking->kind, checking->topic },
@@ -280,8 +295,7 @@ static enum err_code log_check_begin(struct checking *checking, const struct par
 				     .start = { .kind = START_FIRST },
 				     .user = check };
 	if (checking->kind == TOPIC_LOG)
-		return begin_topic(check, info, &place->start, checking->err);
-	return ERR_OK;
+		begin_topic(check, info, &place->start);
 }
 
 static void count_beyond(struct checking *checking, const struct log_check *checks, size_t count)
@@ -296,25 +310,38 @@ static void count_beyond(struct checking *checking, const struct log_check *chec
 		checking->counts.behind = beyond;
 }
 
+static enum err_code log_checks_init(struct checking *checking, struct log_check *checks,
+				     struct json_parser *parser)
+{
+	const struct topic_info *info = &checking->info;
+	struct ahead_options options = { .count = (size_t)info->partition_count,
+					 .at_once = store_at_once(checking->options->store),
+					 .work = log_check_load,
+					 .user = checks };
+
+	/* First all parts: finding one more may move those that were found. */
+	for (size_t i = 0; i < options.count; i++)
+		if (!check_newest_part(checking, info->partitions[i].id))
+			return checking->code;
+	for (size_t i = 0; i < options.count; i++) {
+		checks[i].checking = checking;
+		checks[i].part = check_newest_part(checking, info->partitions[i].id);
+		checks[i].parser = parser;
+		buf_init(&checks[i].tail.text, OBJECT_BYTES_MAX);
+	}
+	return ahead_all(&options, checking->err);
+}
+
 enum err_code check_log(struct checking *checking)
 {
 	size_t count = (size_t)checking->info.partition_count;
 	struct log_check *checks = xcalloc(count + 1, sizeof(*checks));
 	struct log_place *places = xcalloc(count + 1, sizeof(*places));
 	struct json_parser *parser = json_parser_new(RECORD_BYTES_MAX);
-	enum err_code code = ERR_OK;
+	enum err_code code = log_checks_init(checking, checks, parser);
 
-	/* First all parts: finding one more may move those that were found. */
 	for (size_t i = 0; i < count && code == ERR_OK; i++)
-		if (!check_newest_part(checking, checking->info.partitions[i].id))
-			code = checking->code;
-	for (size_t i = 0; i < count && code == ERR_OK; i++) {
-		const struct partition_info *info = &checking->info.partitions[i];
-
-		checks[i].part = check_newest_part(checking, info->id);
-		checks[i].parser = parser;
-		code = log_check_begin(checking, info, &checks[i], &places[i]);
-	}
+		log_check_begin(&checks[i], &checking->info.partitions[i], &places[i]);
 	if (code == ERR_OK)
 		code = log_read(checking->options->broker, places, count, take_log_event,
 				checking->err);

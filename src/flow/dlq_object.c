@@ -81,18 +81,12 @@ static bool parse_entry(struct dlq_reader *reader, struct slice line, struct dlq
 	       json_get_i64(timestamp, &ret->timestamp_ms) && get_value(reader, root, &ret->value);
 }
 
-enum err_code dlq_reader_each(struct dlq_reader *reader, const char *key,
-			      bool (*each)(void *user, const struct dlq_entry *entry), void *user,
-			      struct err *err)
+enum err_code dlq_reader_each_of(struct dlq_reader *reader, const char *key, struct slice body,
+				 bool (*each)(void *user, const struct dlq_entry *entry),
+				 void *user, struct err *err)
 {
-	struct slice rest;
-	enum err_code code;
+	struct slice rest = body;
 
-	buf_clear(&reader->body);
-	code = store_get(reader->store, key, 0, UINT64_MAX, &reader->body, err);
-	if (code != ERR_OK)
-		return code == ERR_ABSENT ? ERR_OK : code; /* removed since it was listed */
-	rest = buf_slice(&reader->body);
 	while (rest.len > 0) {
 		const char *end = memchr(rest.ptr, '\n', rest.len);
 		size_t len = end ? (size_t)(end - rest.ptr) : rest.len;
@@ -101,12 +95,32 @@ enum err_code dlq_reader_each(struct dlq_reader *reader, const char *key,
 		if (!end || !parse_entry(reader, slice_of(rest.ptr, len), &entry))
 			return err_set(err, ERR_CORRUPT,
 				       "\"%s\": byte %zu does not begin a dead letter", key,
-				       reader->body.len - rest.len);
+				       body.len - rest.len);
 		if (!each(user, &entry))
 			return ERR_OK;
 		rest = slice_from(rest, len + 1);
 	}
 	return ERR_OK;
+}
+
+enum err_code dlq_get(struct store *store, const char *key, struct buf *body, struct err *err)
+{
+	enum err_code code = store_get(store, key, 0, UINT64_MAX, body, err);
+
+	return code == ERR_ABSENT ? ERR_OK : code;	/* removed since it was listed */
+}
+
+enum err_code dlq_reader_each(struct dlq_reader *reader, const char *key,
+			      bool (*each)(void *user, const struct dlq_entry *entry), void *user,
+			      struct err *err)
+{
+	enum err_code code;
+
+	buf_clear(&reader->body);
+	code = dlq_get(reader->store, key, &reader->body, err);
+	if (code == ERR_OK)
+		code = dlq_reader_each_of(reader, key, buf_slice(&reader->body), each, user, err);
+	return code;
 }
 
 struct dlq_place dlq_place_of(const struct dlq_source *source)
@@ -132,14 +146,17 @@ void dlq_list_add(struct dlq_listing *list, const struct store_entry *entry)
 	}
 	listed = &list->at[list->count++];
 	*listed = (struct dlq_listed){ .text = xstrdup(entry->key),
+				       .size = entry->size,
 				       .modified_ms = entry->modified_ms };
 	listed->known = dlq_key_parse(listed->text, &listed->key);
 }
 
 void dlq_list_clear(struct dlq_listing *list)
 {
-	for (size_t i = 0; i < list->count; i++)
+	for (size_t i = 0; i < list->count; i++) {
 		free(list->at[i].text);
+		buf_release(&list->at[i].body);
+	}
 	list->count = 0;
 }
 

@@ -32,6 +32,14 @@ void dlq_reader_release(struct dlq_reader *reader);
 MUST_USE enum err_code dlq_reader_each(struct dlq_reader *reader, const char *key,
 				       bool (*each)(void *user, const struct dlq_entry *entry),
 				       void *user, struct err *err);
+/* Of one whose text is `body`. */
+MUST_USE enum err_code dlq_reader_each_of(struct dlq_reader *reader, const char *key,
+					  struct slice body,
+					  bool (*each)(void *user, const struct dlq_entry *entry),
+					  void *user, struct err *err);
+/* The text of an object; none if it is not there any more. Any thread may. */
+MUST_USE enum err_code dlq_get(struct store *store, const char *key, struct buf *body,
+			       struct err *err);
 
 struct dlq_place dlq_place_of(const struct dlq_source *source);
 
@@ -43,7 +51,9 @@ bool dlq_entry_is_of(const struct dlq_entry *entry, const struct dlq_source *sou
 struct dlq_listed {
 	char *text;
 	struct dlq_key key; /* parts of the text */
+	uint64_t size;
 	int64_t modified_ms;
+	struct buf body; /* while it is being read */
 	bool known;   /* it is the name of an object of letters */
 	bool crowded; /* another object of its source may hold the same letters */
 };

@@ -6,10 +6,13 @@
  * it. Such objects are "crowded", and what they gave is remembered while their partition is read;
  * that is little, or nothing, and all other letters go straight through.
  */
+#include "base/ahead.h"
 #include "base/mem.h"
 #include "flow/dlq.h"
 #include "flow/dlq_object.h"
 #include "flow/replayed.h"
+
+enum { AHEAD_BYTES_MAX = 64 << 20 };
 
 /* 128 bits of a hash stand for a letter. */
 struct mark {
@@ -226,6 +229,46 @@ static bool give_once(void *user, const struct dlq_entry *letter)
 	return !reading->enough;
 }
 
+static enum err_code bring_letters(void *user, size_t item, struct err *err)
+{
+	const struct reading *reading = user;
+	struct dlq_listed *listed = &reading->list.at[item];
+
+	buf_init(&listed->body, DLQ_OBJECT_BYTES_MAX);
+	return dlq_get(reading->reader.store, listed->text, &listed->body, err);
+}
+
+static uint64_t bytes_of_letters(void *user, size_t item)
+{
+	return ((const struct reading *)user)->list.at[item].size;
+}
+
+/* The objects one after the other; a few are brought meanwhile. */
+static void read_objects(struct reading *reading)
+{
+	const struct dlq_listing *list = &reading->list;
+	struct store *store = reading->reader.store;
+	struct ahead *ahead = ahead_new(&(struct ahead_options){ .count = list->count,
+								 .at_once = store_at_once(store),
+								 .bytes_max = AHEAD_BYTES_MAX,
+								 .bytes = bytes_of_letters,
+								 .work = bring_letters,
+								 .user = reading });
+
+	for (size_t i = 0; i < list->count && reading->code == ERR_OK && !reading->enough; i++) {
+		struct dlq_listed *object = &list->at[i];
+
+		reading->object = object;
+		reading->code = ahead_take(ahead, i, reading->err);
+		if (reading->code == ERR_OK)
+			reading->code = dlq_reader_each_of(&reading->reader, object->text,
+							   buf_slice(&object->body), give_once,
+							   reading, reading->err);
+		buf_release(&object->body);
+	}
+	ahead_free(ahead);
+}
+
 /* All that was listed of a partition. */
 static void read_partition(struct reading *reading)
 {
@@ -240,11 +283,7 @@ static void read_partition(struct reading *reading)
 			reading->has_ranges = true;
 			reading->first = list->at[i].key.range;
 		}
-	for (size_t i = 0; i < list->count && reading->code == ERR_OK && !reading->enough; i++) {
-		reading->object = &list->at[i];
-		reading->code = dlq_reader_each(&reading->reader, reading->object->text, give_once,
-						reading, reading->err);
-	}
+	read_objects(reading);
 	dlq_list_clear(list);
 	marks_clear(&reading->given);
 }
