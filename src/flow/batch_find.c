@@ -1,12 +1,14 @@
 #include "flow/batch_find.h"
 
+#include "base/ahead.h"
+#include "base/mem.h"
 #include "base/trace.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { OBJECTS_MAX = 1000000 };
+enum { OBJECTS_MAX = 1000000, PAGE_KEYS = 1000 };
 
 void batch_ids_init(struct batch_ids *ids, const struct lake_partition *where)
 {
@@ -43,77 +45,104 @@ static enum err_code batch_add_part(const struct batch_finder *finder, struct la
 	return code;
 }
 
-/* The first key of a listing, and the partition it names (topic NULL: it is no object of ours). */
-struct first_key {
-	char key[STORE_KEY_MAX + 1];
-	const char *topic;
-	struct lake_partition where;
+/* A listing of a topic's keys that ends where enough of one partition went by. */
+struct partition_search {
+	const struct batch_finder *finder;
+	struct lake_input *input;
+	char last[STORE_KEY_MAX + 2]; /* the key before */
+	struct lake_partition where;  /* its; topic NULL: it is no object of ours */
+	size_t count;		      /* keys of that in a row, … */
+	size_t enough;		      /* … of which so many … */
+	bool skips;		      /* … have gone by */
+	enum err_code code;
+	struct err *err;
 };
 
-static bool batch_take_first(void *user, const struct store_entry *entry)
+static bool search_key(void *user, const struct store_entry *entry)
 {
-	struct first_key *first = user;
+	struct partition_search *search = user;
+	struct lake_partition before = search->where;
 	struct lake_object_name name;
 
-	(void)snprintf(first->key, sizeof(first->key), "%s", entry->key);
-	if (lake_object_parse(entry->key, &name))
-		first->where = (struct lake_partition){ first->topic, name.partition,
-							name.generation };
-	return false;
+	(void)snprintf(search->last, sizeof(search->last), "%s", entry->key);
+	search->where.topic = NULL;
+	if (!lake_object_parse(entry->key, &name))
+		return true;
+	search->where = (struct lake_partition){ search->finder->table->topic, name.partition,
+						 name.generation };
+	if (!before.topic || before.id != name.partition || before.generation != name.generation) {
+		search->count = 0;
+		search->code =
+			batch_add_part(search->finder, search->input, search->where, search->err);
+	}
+	search->skips = ++search->count >= search->enough;
+	return search->code == ERR_OK && !search->skips;
 }
 
-/* Each partition of the topic that has objects: one short listing each, whatever they hold. */
+/*
+ * Each partition of the topic that has objects. A listing goes on behind all of a partition once it
+ * knows that one: at once in a directory, after a page of keys where a request has so many.
+ */
 static enum err_code find_partitions(const struct batch_finder *finder, struct lake_input *input,
 				     struct err *err)
 {
-	char prefix[TOPIC_NAME_MAX + 16];
-	char after[STORE_KEY_MAX + 2] = "";
+	struct partition_search search = { .finder = finder, .input = input, .err = err };
+	char prefix[TOPIC_NAME_MAX + 16], after[sizeof(search.last)];
 	enum err_code code;
 
+	search.enough = store_at_once(finder->store) > 1 ? PAGE_KEYS : 1;
 	(void)snprintf(prefix, sizeof(prefix), "topics/%s/", finder->table->topic);
-	for (;;) {
-		struct first_key first = { .topic = finder->table->topic };
-
-		code = store_list_some(finder->store, prefix, after, 1, batch_take_first, &first,
-				       err);
-		if (code != ERR_OK || !first.key[0])
-			return code;
-		(void)snprintf(after, sizeof(after), "%s", first.key);
-		if (!first.where.topic)
-			continue;
-		code = batch_add_part(finder, input, first.where, err);
-		if (code != ERR_OK)
-			return code;
-		/* '0' comes right after '/', so this is behind all of the
-		 * partition and before the next. */
-		(void)snprintf(strrchr(after, '/'), 2, "0");
-	}
+	do {
+		(void)snprintf(after, sizeof(after), "%s", search.last);
+		search.skips = false;
+		code = store_list_some(finder->store, prefix, after, search.enough, search_key,
+				       &search, err);
+		if (code == ERR_OK)
+			code = search.code;
+		/* '0' comes right after '/', so this is behind all of the partition and before
+		 * the next. */
+		if (search.skips)
+			(void)snprintf(strrchr(search.last, '/'), 2, "0");
+	} while (code == ERR_OK && search.skips);
+	return code;
 }
 
-/* New objects of one partition, as they are listed. */
+/* The search for new objects of one partition. */
 struct new_objects {
-	struct batch_finder *finder;
-	struct lake_input *input;	/* NULL: only `newest` and `bytes` are wanted */
+	const struct batch_finder *finder;
 	struct lake_part *part;
 	struct lake_entry held;		/* what the last offset is in, as the table has it; size 0:
 					   it does not say */
 	bool held_is_there;		/* and is what it was */
-	uint64_t bytes_max;		/* of the whole input */
-	uint64_t bytes;
+	bool taking;			/* the second listing, into `list`; else only `newest` and
+					   `any` are wanted */
+	struct lake_entry *list;
 	size_t count;
+	size_t room;
+	uint64_t bytes;
+	size_t empties;
+	uint64_t empty; /* where the first of them begins */
 	bool any;
 	uint64_t newest;		/* the highest start offset; none beyond it is taken */
 };
 
-/* An object without a byte holds no record: taken along it would be found new for ever. */
-static void pass_over(struct new_objects *new, const struct lake_entry *entry)
+static void add_new(struct new_objects *new, const struct lake_entry *entry)
 {
-	struct batch_finder *finder = new->finder;
+	if (new->count == new->room) {
+		new->room = new->room * 2 + 64;
+		new->list = xreallocarray(new->list, new->room, sizeof(*new->list));
+	}
+	new->list[new->count++] = *entry;
+}
 
-	if (finder->empties++ == 0)
+/* An object without a byte holds no record: taken along it would be found new for ever. */
+static void pass_over(struct batch_finder *finder, const struct new_objects *new)
+{
+	if (new->empties > 0 && finder->empties == 0)
 		trace_warn("topic \"%s\" partition %s: the object at offset %" PRIu64
 			   " is empty and is passed over, as all such are",
-			   finder->table->topic, new->part->text, entry->start);
+			   finder->table->topic, new->part->text, new->empty);
+	finder->empties += new->empties;
 }
 
 static bool take_object(void *user, const struct lake_entry *entry)
@@ -121,8 +150,8 @@ static bool take_object(void *user, const struct lake_entry *entry)
 	struct new_objects *new = user;
 
 	if (entry->size == 0) {
-		if (!new->input)
-			pass_over(new, entry);
+		if (!new->taking &&new->empties++ == 0)
+			new->empty = entry->start;
 		return true;
 	}
 	if (new->held.size > 0 && entry->start == new->held.start &&
@@ -130,25 +159,27 @@ static bool take_object(void *user, const struct lake_entry *entry)
 		new->held_is_there = true;
 		return true;
 	}
-	if (new->input && entry->start > new->newest)
+	if (new->taking && entry->start > new->newest)
 		return false;
-	if (new->input)
-		lake_input_add(new->input, new->part, entry, new->input->object_count);
+	if (new->taking)
+		add_new(new, entry);
 	else
 		new->newest = entry->start;
 	new->any = true;
 	new->bytes += entry->size;
-	return new->bytes < new->bytes_max && ++new->count < OBJECTS_MAX;
+	return new->bytes < new->finder->bytes_max &&new->count < OBJECTS_MAX;
 }
 
 /* From the object on that the last offset is in; where the table does not say which, from the next
  * offset on. */
-static enum err_code list_objects(const struct batch_finder *finder, struct new_objects *new,
-				  struct err *err)
+static enum err_code list_objects(struct new_objects *new, bool taking, struct err *err)
 {
 	uint64_t from = new->held.size > 0 ? new->held.start : new->part->next;
 
-	return lake_list_objects(finder->store, new->part->where, (int64_t)from - 1,
+	new->taking = taking;
+	new->bytes = 0;
+	new->held_is_there = false;
+	return lake_list_objects(new->finder->store, new->part->where, (int64_t)from - 1,
 				 take_object, new, err);
 }
 
@@ -164,20 +195,25 @@ static bool take_before(void *user, const struct lake_entry *entry)
 }
 
 /*
- * The object before `first`, the start of the first one that was found, if any: it may hold what
- * seems to be missing, since the sink need not end an object again where it ended before.
+ * The object before the first one that was found, if any: it may hold what seems to be missing,
+ * since the sink need not end an object again where it ended before.
  */
-static enum err_code look_back(struct new_objects *new, uint64_t first, size_t at, struct err *err)
+static enum err_code look_back(struct new_objects *new, struct err *err)
 {
-	struct batch_finder *finder = new->finder;
+	uint64_t first = new->count > 0 ? new->list[0].start : UINT64_MAX;
 	enum err_code code;
 
-	new->newest = first < new->part->next ? first : new->part->next;
+	if (first <= new->part->next)
+		return ERR_OK;
+	new->newest = new->part->next;
 	new->held.size = 0;
-	code = lake_list_objects(finder->store, new->part->where, -1, take_before, new, err);
-	if (code == ERR_OK && new->held.size > 0)
-		lake_input_add(new->input, new->part, &new->held, at);
-	return code;
+	code = lake_list_objects(new->finder->store, new->part->where, -1, take_before, new, err);
+	if (code != ERR_OK || new->held.size == 0)
+		return code;
+	add_new(new, &new->held);
+	memmove(&new->list[1], &new->list[0], (new->count - 1) * sizeof(new->held));
+	new->list[0] = new->held;
+	return ERR_OK;
 }
 
 static void batch_find_read_held(const struct batch_finder *finder, const struct lake_part *part,
@@ -200,33 +236,22 @@ static void batch_find_read_held(const struct batch_finder *finder, const struct
  * the next one, put later still, is there; what looks like a gap then is none. So the first
  * listing only says which object is the newest: those before it were put before the second began.
  */
-static enum err_code find_objects(struct batch_finder *finder, struct lake_input *input,
-				  struct lake_part *part, struct err *err)
+static enum err_code find_objects(void *user, size_t item, struct err *err)
 {
-	struct new_objects new = { .finder = finder, .part = part, .bytes_max = finder->bytes_max,
-				   .bytes = input->bytes, .count = input->object_count };
-	size_t before = input->object_count;
+	struct new_objects *new = &((struct new_objects *)user)[item];
+	const struct lake_part *part = new->part;
 	bool told;
 	enum err_code code;
 
-	batch_find_read_held(finder, part, &new.held);
-	told = new.held.size > 0;
-	code = list_objects(finder, &new, err);
-	if (code != ERR_OK || (!new.any && (part->fresh || !told || new.held_is_there)))
+	batch_find_read_held(new->finder, part, &new->held);
+	told = new->held.size > 0;
+	code = list_objects(new, false, err);
+	if (code != ERR_OK || (!new->any && (part->fresh || !told || new->held_is_there)))
 		return code;
-	new.input = input;
-	new.bytes = input->bytes;
-	new.count = input->object_count;
-	new.held_is_there = false;
-	if (new.any)
-		code = list_objects(finder, &new, err);
-	if (code == ERR_OK && !part->fresh && !new.held_is_there) {
-		uint64_t first = input->object_count > before ? input->objects[before].start
-							       : UINT64_MAX;
-
-		if (first > part->next)
-			code = look_back(&new, first, before, err);
-	}
+	if (new->any)
+		code = list_objects(new, true, err);
+	if (code == ERR_OK && !part->fresh && !new->held_is_there)
+		code = look_back(new, err);
 	return code;
 }
 
@@ -239,12 +264,51 @@ static bool is_stopped(const struct batch_finder *finder, const struct lake_part
 	return false;
 }
 
+/* As many as a commit takes. */
+static void take_new(struct batch_finder *finder, struct lake_input *input,
+		     const struct new_objects *new)
+{
+	pass_over(finder, new);
+	for (size_t i = 0; i < new->count; i++)
+		if (input->bytes < finder->bytes_max && input->object_count < OBJECTS_MAX)
+			lake_input_add(input, new->part, &new->list[i]);
+}
+
+/* Several partitions are searched at a time, none of them once a commit's worth is found. */
+static enum err_code find_all(struct batch_finder *finder, struct lake_input *input,
+			      struct new_objects *parts, size_t count, struct err *err)
+{
+	struct ahead *ahead = ahead_new(&(struct ahead_options){
+		.count = count,
+		.at_once = store_at_once(finder->store),
+		.work = find_objects,
+		.user = parts,
+	});
+	enum err_code code = ERR_OK;
+
+	for (size_t i = 0; i < count && code == ERR_OK && input->bytes < finder->bytes_max; i++) {
+		code = ahead_take(ahead, i, err);
+		if (code == ERR_OK)
+			take_new(finder, input, &parts[i]);
+	}
+	ahead_free(ahead);
+	return code;
+}
+
 enum err_code batch_find(struct batch_finder *finder, struct lake_input *input, struct err *err)
 {
 	enum err_code code = find_partitions(finder, input, err);
+	struct new_objects *parts = xcalloc(input->part_count, sizeof(*parts));
+	size_t count = 0;
 
-	for (size_t i = 0; i < input->part_count && code == ERR_OK; i++)
-		if (input->bytes < finder->bytes_max && !is_stopped(finder, input->parts[i]))
-			code = find_objects(finder, input, input->parts[i], err);
+	for (size_t i = 0; i < input->part_count; i++)
+		if (!is_stopped(finder, input->parts[i]))
+			parts[count++] =
+				(struct new_objects){ .finder = finder, .part = input->parts[i] };
+	if (code == ERR_OK)
+		code = find_all(finder, input, parts, count, err);
+	for (size_t i = 0; i < count; i++)
+		free(parts[i].list);
+	free(parts);
 	return code == ERR_OK ? lake_input_find_manifests(input, err) : code;
 }

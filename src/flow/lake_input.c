@@ -369,7 +369,7 @@ struct lake_part *lake_input_part(struct lake_input *input, struct lake_partitio
 }
 
 void lake_input_add(struct lake_input *input, struct lake_part *part,
-		    const struct lake_entry *entry, size_t at)
+		    const struct lake_entry *entry)
 {
 	struct lake_object object = { .part = part, .start = entry->start, .size = entry->size,
 				      .from = part->next };
@@ -379,29 +379,45 @@ void lake_input_add(struct lake_input *input, struct lake_part *part,
 		input->objects = xreallocarray(input->objects, input->object_room,
 					       sizeof(*input->objects));
 	}
-	memmove(&input->objects[at + 1], &input->objects[at],
-		(input->object_count - at) * sizeof(object));
-	input->objects[at] = object;
-	input->object_count++;
+	input->objects[input->object_count++] = object;
 	input->bytes += entry->size;
+}
+
+/* The first object of each partition. */
+struct manifest_search {
+	struct lake_input *input;
+	const struct lake_object **firsts;
+	size_t count;
+};
+
+static enum err_code search_manifests(void *user, size_t item, struct err *err)
+{
+	const struct manifest_search *search = user;
+	const struct lake_object *first = search->firsts[item];
+
+	return manifests_load(search->input->store, first->part->where, (int64_t)first->start - 1,
+			      &first->part->manifests, err);
 }
 
 enum err_code lake_input_find_manifests(struct lake_input *input, struct err *err)
 {
+	struct manifest_search search = { .input = input };
 	const struct lake_part *last = NULL;
+	enum err_code code;
 
-	for (size_t i = 0; i < input->object_count; i++) {
-		const struct lake_object *object = &input->objects[i];
-		struct lake_part *part = object->part;
-
-		if (part == last)
-			continue;
-		last = part;
-		if (manifests_load(input->store, part->where, (int64_t)object->start - 1,
-				   &part->manifests, err) != ERR_OK)
-			return err->code;
-	}
-	return ERR_OK;
+	search.firsts = xcalloc(input->part_count, sizeof(struct lake_object *));
+	for (size_t i = 0; i < input->object_count; i++)
+		if (input->objects[i].part != last) {
+			search.firsts[search.count++] = &input->objects[i];
+			last = input->objects[i].part;
+		}
+	code = ahead_all(&(struct ahead_options){ .count = search.count,
+						  .at_once = store_at_once(input->store),
+						  .work = search_manifests,
+						  .user = &search },
+			 err);
+	free(search.firsts);
+	return code;
 }
 
 void lake_input_all(struct lake_input *input)
@@ -694,31 +710,46 @@ void lake_input_forget(struct lake_input *input)
 	}
 }
 
+/* Letters of one partition have nothing to do with another's. */
+static enum err_code write_part(void *user, size_t item, struct err *err)
+{
+	const struct lake_input *input = user;
+	const struct lake_part *part = input->parts[item];
+	struct position done = { { 0 } };
+
+	if (part->end == part->next)
+		return ERR_OK;
+	if (!part->fresh)
+		done = lake_position(part->next - 1);
+	dlq_batch_range(part->letters, part->fresh ? NULL : &done, lake_position(part->end - 1));
+	return dlq_batch_write(part->letters, err);
+}
+
+static enum err_code settle_part(void *user, size_t item, struct err *err)
+{
+	const struct lake_input *input = user;
+	const struct lake_part *part = input->parts[item];
+
+	return part->end != part->next ? dlq_settle(part->letters, err) : ERR_OK;
+}
+
+static enum err_code all_parts(struct lake_input *input,
+			       enum err_code (*work)(void *user, size_t item, struct err *err),
+			       struct err *err)
+{
+	return ahead_all(&(struct ahead_options){ .count = input->part_count,
+						  .at_once = store_at_once(input->store),
+						  .work = work,
+						  .user = input },
+			 err);
+}
+
 enum err_code lake_input_write_dead(struct lake_input *input, struct err *err)
 {
-	enum err_code code = ERR_OK;
-
-	for (size_t i = 0; i < input->part_count && code == ERR_OK; i++) {
-		struct lake_part *part = input->parts[i];
-		struct position done = { { 0 } };
-
-		if (part->end == part->next)
-			continue;
-		if (!part->fresh)
-			done = lake_position(part->next - 1);
-		dlq_batch_range(part->letters, part->fresh ? NULL : &done,
-				lake_position(part->end - 1));
-		code = dlq_batch_write(part->letters, err);
-	}
-	return code;
+	return all_parts(input, write_part, err);
 }
 
 enum err_code lake_input_settle_dead(struct lake_input *input, struct err *err)
 {
-	enum err_code code = ERR_OK;
-
-	for (size_t i = 0; i < input->part_count && code == ERR_OK; i++)
-		if (input->parts[i]->end != input->parts[i]->next)
-			code = dlq_settle(input->parts[i]->letters, err);
-	return code;
+	return all_parts(input, settle_part, err);
 }

@@ -124,10 +124,9 @@ void lake_input_release(struct lake_input *input);
 /* Known from here on; `fresh`: nothing of it was ever cleaned, and `next` is 0. */
 struct lake_part *lake_input_part(struct lake_input *input, struct lake_partition where,
 				  bool fresh, uint64_t next);
-/* Objects of a partition come in the order of their offsets; `at` is where this one goes to among
- * all: input->object_count, or before objects that begin behind it. */
+/* Objects of a partition come together, in the order of their offsets. */
 void lake_input_add(struct lake_input *input, struct lake_part *part,
-		    const struct lake_entry *entry, size_t at);
+		    const struct lake_entry *entry);
 /* All are added: find their manifests, which were put before them. */
 MUST_USE enum err_code lake_input_find_manifests(struct lake_input *input, struct err *err);
 

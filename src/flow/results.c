@@ -1,5 +1,6 @@
 #include "flow/results.h"
 
+#include "base/ahead.h"
 #include "base/failpoint.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -13,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { RESULT_BYTES_MAX = 256 << 20 };
+enum { RESULT_BYTES_MAX = 256 << 20, PENDING_BYTES = 4 << 20, TABLES_AT_ONCE = 4 };
 
 void results_run_name(int64_t wall_ms, char run[RUN_NAME_MAX])
 {
@@ -25,6 +26,13 @@ void results_run_name(int64_t wall_ms, char run[RUN_NAME_MAX])
 	len = strftime(run, RUN_NAME_MAX, "%Y%m%dT%H%M%S", &tm);
 	(void)snprintf(run + len, RUN_NAME_MAX - len, "%03dZ", (int)(wall_ms % 1000));
 }
+
+/* Tables that are opened side by side. */
+struct attaching {
+	const struct results_options *options;
+	const struct lake_table *places;
+	struct engine_table *tables;
+};
 
 static enum err_code results_find_table(const struct results_options *options,
 					const struct lake_table *table,
@@ -54,6 +62,20 @@ static enum err_code results_find_table(const struct results_options *options,
 	return code;
 }
 
+static enum err_code attach_one(void *user, size_t i, struct err *err)
+{
+	const struct attaching *attaching = user;
+	const struct results_options *options = attaching->options;
+	const char *why = options->refused ? options->refused[i] : NULL;
+	struct engine_table *table = &attaching->tables[i];
+
+	table->model = attaching->places[i].model;
+	if (!why)
+		return results_find_table(options, &attaching->places[i], table, err);
+	table->broken = xstrdup(why);
+	return ERR_OK;
+}
+
 /* The files of one that the engine did not take. */
 static void drop_table(const struct engine_table *table)
 {
@@ -70,16 +92,18 @@ enum err_code results_attach(const struct results_options *options, enum topic_k
 	struct engine_table *tables = xcalloc(count, sizeof(*tables));
 	struct lake_table *places = NULL;
 	enum err_code code = lake_tables_new(options->models, kind, options->id, &places, err);
+	struct attaching attaching = { options, places, tables };
+	size_t at_once = store_at_once(options->store);
 
-	for (size_t i = 0; i < count && code == ERR_OK; i++) {
-		const char *why = options->refused ? options->refused[i] : NULL;
-
-		tables[i].model = places[i].model;
-		if (why)
-			tables[i].broken = xstrdup(why);
-		else
-			code = results_find_table(options, &places[i], &tables[i], err);
-	}
+	if (code == ERR_OK)
+		code = ahead_all(
+			&(struct ahead_options){
+				.count = count,
+				.at_once = at_once < TABLES_AT_ONCE ? at_once : TABLES_AT_ONCE,
+				.work = attach_one,
+				.user = &attaching,
+			},
+			err);
 	if (code == ERR_OK)
 		code = engine_attach(options->engine, tables, count, err);
 	for (size_t i = 0; i < count; i++)
@@ -89,22 +113,77 @@ enum err_code results_attach(const struct results_options *options, enum topic_k
 	return code;
 }
 
-static enum err_code results_replace(struct store *store, const char *name, const char *extension,
-				     const struct buf *body, struct err *err)
+/* --- answers on their way ------------------------------------------------------- */
+
+/* What is to be put, all of it at once where a put takes its time. */
+struct pending {
+	struct store *store;
+	struct pending_put {
+		char key[STORE_KEY_MAX + 1];
+		struct buf body;
+	} * list;
+	size_t count;
+	size_t bytes;
+};
+
+static enum err_code pending_put(void *user, size_t item, struct err *err)
 {
-	char key[STORE_KEY_MAX + 1];
+	const struct pending *pending = user;
+	const struct pending_put *put = &pending->list[item];
 	int fault = FAILPOINT("results-put");
+
+	if (fault) {
+		errno = fault;
+		return err_errno(err, "could not write the answer \"%s\"", put->key);
+	}
+	return store_put(pending->store, put->key, buf_slice(&put->body), STORE_REPLACE, err);
+}
+
+static void pending_clear(struct pending *pending)
+{
+	for (size_t i = 0; i < pending->count; i++)
+		buf_release(&pending->list[i].body);
+	pending->count = 0;
+	pending->bytes = 0;
+}
+
+static enum err_code pending_flush(struct pending *pending, struct err *err)
+{
+	struct ahead_options options = { .count = pending->count,
+					 .at_once = store_at_once(pending->store),
+					 .work = pending_put,
+					 .user = pending };
+	enum err_code code = ahead_all(&options, err);
+
+	pending_clear(pending);
+	return code;
+}
+
+static void pending_release(struct pending *pending)
+{
+	pending_clear(pending);
+	free(pending->list);
+}
+
+/* Takes the bytes of `body`, which is empty then. */
+static enum err_code results_replace(struct pending *pending, const char *name,
+				     const char *extension, struct buf *body, struct err *err)
+{
+	struct pending_put *put;
 
 	if (buf_full(body))
 		return err_set(err, ERR_LIMIT, "the answer of \"%s\" is too large for %s", name,
 			       extension);
-	if (fault) {
-		errno = fault;
-		return err_errno(err, "could not write the answer of \"%s\"", name);
-	}
-	(void)snprintf(key, sizeof(key), "results/%s.%s", name, extension);
-	return store_put(store, key, buf_slice(body), STORE_REPLACE, err);
+	pending->list = xreallocarray(pending->list, pending->count + 1, sizeof(*pending->list));
+	put = &pending->list[pending->count++];
+	(void)snprintf(put->key, sizeof(put->key), "results/%s.%s", name, extension);
+	put->body = *body;
+	buf_init(body, RESULT_BYTES_MAX);
+	pending->bytes += put->body.len;
+	return pending->bytes > PENDING_BYTES ? pending_flush(pending, err) : ERR_OK;
 }
+
+/* --- one answer ------------------------------------------------------------------- */
 
 static enum err_code results_read_file(const char *path, struct buf *out, struct err *err)
 {
@@ -146,9 +225,9 @@ static void results_put_json(struct buf *out, const struct analysis_model *analy
 	buf_add_str(out, "}\n");
 }
 
-static enum err_code write_answer(const struct results_options *options,
-				  const struct analysis_model *analysis, const char *run,
-				  const struct answer *answer, const char *parquet, struct err *err)
+static enum err_code write_answer(struct pending *pending, const struct analysis_model *analysis,
+				  const char *run, const struct answer *answer, const char *parquet,
+				  struct err *err)
 {
 	const char *name = analysis->model.name;
 	struct buf body;
@@ -157,21 +236,19 @@ static enum err_code write_answer(const struct results_options *options,
 	buf_init(&body, RESULT_BYTES_MAX);
 	code = results_read_file(parquet, &body, err);
 	if (code == ERR_OK)
-		code = results_replace(options->store, name, "parquet", &body, err);
-	buf_clear(&body);
+		code = results_replace(pending, name, "parquet", &body, err);
 	answer_put_csv(&body, answer);
 	if (code == ERR_OK)
-		code = results_replace(options->store, name, "csv", &body, err);
-	buf_clear(&body);
+		code = results_replace(pending, name, "csv", &body, err);
 	results_put_json(&body, analysis, run, answer);
 	if (code == ERR_OK)
-		code = results_replace(options->store, name, "json", &body, err);
+		code = results_replace(pending, name, "json", &body, err);
 	buf_release(&body);
 	return code;
 }
 
-/* Ask one and write it. What is wrong with its SQL goes into the report, the rest is an error. */
-static enum err_code work_out(const struct results_options *options,
+/* Ask one. What is wrong with its SQL goes into the report, the rest is an error. */
+static enum err_code work_out(const struct results_options *options, struct pending *pending,
 			      const struct analysis_model *analysis, const char *run,
 			      struct result_report *report, struct err *err)
 {
@@ -188,7 +265,7 @@ static enum err_code work_out(const struct results_options *options,
 	code = engine_ask(options->engine, &analysis->model, parquet, &answer, err);
 	if (code == ERR_OK) {
 		report->rows = answer.row_count;
-		code = write_answer(options, analysis, run, &answer, parquet, err);
+		code = write_answer(pending, analysis, run, &answer, parquet, err);
 		answer_release(&answer);
 	} else if (code == ERR_USAGE || code == ERR_SHAPE || code == ERR_LIMIT ||
 		   code == ERR_UNSUPPORTED) {
@@ -249,15 +326,20 @@ enum err_code results_write(const struct results_options *options, const char *r
 			    struct results_report *ret_report, struct err *err)
 {
 	struct results_report report = { .count = options->models->analysis_count };
+	struct pending pending = { .store = options->store };
 	int64_t start_ms = clock_mono_ms();
 	enum err_code code = ERR_OK;
 
 	(void)snprintf(report.run, sizeof(report.run), "%s", run);
 	report.list = xcalloc(report.count, sizeof(*report.list));
 	for (size_t i = 0; i < report.count && code == ERR_OK; i++) {
-		code = work_out(options, &options->models->analyses[i], run, &report.list[i], err);
+		code = work_out(options, &pending, &options->models->analyses[i], run,
+				&report.list[i], err);
 		report.failed += report.list[i].err.code != ERR_OK;
 	}
+	if (code == ERR_OK)
+		code = pending_flush(&pending, err);
+	pending_release(&pending);
 	if (code == ERR_OK)
 		code = remove_stale(options, err);
 	report.duration_ms = clock_mono_ms() - start_ms;
