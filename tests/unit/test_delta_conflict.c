@@ -1,5 +1,7 @@
 /* Many writers, lost answers and failing stores: every batch is in the table once. */
 #include "backends/backends.h"
+#include "base/metrics.h"
+#include "delta/delta_table.h"
 #include "delta_fixture.h"
 #include "store/layer.h"
 
@@ -120,20 +122,66 @@ static void test_a_loser_sees_what_the_winner_changed(void **state)
 	store_free(store);
 }
 
-static void test_a_table_removed_under_its_writer(void **state)
+static void refuse_removed(struct store *store, struct delta_table *table)
 {
-	struct store *store = store_memory_new(64 << 20);
-	struct delta_table *table = open_table(store);
 	struct err err = { 0 };
 	int64_t version;
 
-	(void)state;
-	append_ok(table, "app", 0);
 	remove_key(store, log_key(0, ".json"));
 	remove_key(store, log_key(1, ".json"));
+	table->present_until_ms = 0;	/* it is time to look */
 	assert_int_equal(append(table, "app", 1, &version, &err), ERR_CORRUPT);
 	assert_non_null(strstr(err.msg, "removed"));
 	assert_false(has_key(store, log_key(2, ".json")));
+}
+
+static bool can_all(struct store *store, enum store_ability ability)
+{
+	(void)store;
+	(void)ability;
+	return true;
+}
+
+/* In a directory each commit looks, and in a bucket one in a while. */
+static void test_a_table_removed_under_its_writer(void **state)
+{
+	(void)state;
+	for (int near = 0; near < 2; near++) {
+		struct store *store = store_memory_new(64 << 20);
+		struct store_ops ops = *store->ops;
+		int64_t looks = metric_get(METRIC_STORE_STATS);
+		struct delta_table *table;
+
+		if (near)
+			ops.can = can_all;
+		store->ops = &ops;
+		table = open_table(store);
+		append_ok(table, "app", 0);
+		assert_int_equal(metric_get(METRIC_STORE_STATS), looks + 1);
+		assert_true(near == (table->present_until_ms == 0));
+		refuse_removed(store, table);
+		delta_close(table);
+		store_free(store);
+	}
+}
+
+/* A commit is the put of its version, whose data file is there already. */
+static void test_a_commit_is_one_request(void **state)
+{
+	struct store *store = store_memory_new(64 << 20);
+	struct delta_table *table = open_table(store);
+	int64_t puts, others;
+
+	(void)state;
+	append_ok(table, "app", 0);
+	puts = metric_get(METRIC_STORE_PUTS);
+	others = metric_get(METRIC_STORE_STATS) + metric_get(METRIC_STORE_GETS) +
+		 metric_get(METRIC_STORE_LISTS);
+	for (int n = 1; n < 9; n++)	/* the tenth writes a checkpoint */
+		append_ok(table, "app", n);
+	assert_int_equal(metric_get(METRIC_STORE_PUTS), puts + 8);
+	assert_int_equal(metric_get(METRIC_STORE_STATS) + metric_get(METRIC_STORE_GETS) +
+			 metric_get(METRIC_STORE_LISTS), others);
 	delta_close(table);
 	store_free(store);
 }
@@ -302,6 +350,7 @@ int main(void)
 		cmocka_unit_test(test_a_batch_that_is_there_in_part),
 		cmocka_unit_test(test_a_loser_sees_what_the_winner_changed),
 		cmocka_unit_test(test_a_table_removed_under_its_writer),
+		cmocka_unit_test(test_a_commit_is_one_request),
 		cmocka_unit_test(test_a_put_that_comes_through_late),
 		cmocka_unit_test(test_calls_fail),
 		cmocka_unit_test(test_calls_lose_their_answer),
