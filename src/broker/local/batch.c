@@ -2,6 +2,7 @@
 
 #include "base/crc32c.h"
 
+#include <assert.h>
 #include <endian.h>
 
 static const char segment_magic[8] = "PINPIPEJ";
@@ -307,4 +308,26 @@ struct state_entry state_entry_decode(struct slice payload, uint32_t k)
 	return (struct state_entry){ .uid = get64(in),
 				     .partition = (int32_t)get32(in + 8),
 				     .next = get64(in + 16) };
+}
+
+static_assert(GAP_NONE == 0 && GAP_RETENTION == 3 && GAP_DAMAGED == 4 && GAP_REMOVED == 5,
+	      "the numbers stand in files");
+
+void gap_encode(enum gap_reason reason, unsigned char out[GAP_BYTES])
+{
+	put32(out, (uint32_t)reason);
+	put32(out + 4, 0);
+}
+
+bool gap_decode(struct slice payload, enum gap_reason *ret_reason)
+{
+	uint32_t reason;
+
+	if (payload.len != GAP_BYTES)
+		return false;
+	reason = get32((const unsigned char *)payload.ptr);
+	if (reason > GAP_REMOVED)
+		return false;
+	*ret_reason = (enum gap_reason)reason;
+	return true;
 }

@@ -16,6 +16,7 @@ enum {
 	RECORD_EXTRA_BYTES = 12, /* before the headers of a record that brings some, or a time */
 	STATE_HEADER_BYTES = 16,
 	STATE_ENTRY_BYTES = 24,
+	GAP_BYTES = 8,
 };
 
 enum batch_kind {
@@ -23,6 +24,7 @@ enum batch_kind {
 	BATCH_STATE = 2,	/* where the segment before ends, and every
 				   partition's next ordinal */
 	BATCH_MARK = 3,		/* carries a watermark only */
+	BATCH_GAP = 4,		/* ordinals that have no record, and why */
 };
 
 struct segment_header {
@@ -46,7 +48,7 @@ struct batch {
 	int64_t timestamp_ms;
 	uint64_t uid; /* of the topic; of a state the life, 0 in version 1 */
 	int32_t partition;
-	uint32_t count;		/* records, or entries of a state */
+	uint32_t count;		/* records, ordinals of a gap, or entries of a state */
 	uint64_t ordinal;	/* of the first record */
 	uint32_t header_crc;	/* set by encode and decode */
 };
@@ -118,5 +120,9 @@ bool state_decode(struct slice payload, uint64_t *ret_previous_base,
 		  uint64_t *ret_previous_end);
 /* Entry k of a state whose payload passed state_decode(); k is less than batch.count. */
 struct state_entry state_entry_decode(struct slice payload, uint32_t k);
+
+void gap_encode(enum gap_reason reason, unsigned char out[GAP_BYTES]);
+/* False: it is not the payload of a gap. */
+bool gap_decode(struct slice payload, enum gap_reason *ret_reason);
 
 #endif

@@ -38,15 +38,15 @@
  *	  16	u32 payload bytes
  *	  20	u32 CRC-32C of the payload
  *	  24	u32 chain: header CRC of the batch before it, of the first: of the segment header
- *	  28	u32 kind: 1 records, 2 state, 3 mark
+ *	  28	u32 kind: 1 records, 2 state, 3 mark, 4 gap
  *	  32	u64 epoch
  *	  40	u64 watermark: everything before this address was durable when this was written
  *	  48	i64 time, wall clock, ms; never falls from one batch to the next
- *	  56	u64 uid of the topic			(records)
+ *	  56	u64 uid of the topic			(records, gap)
  *		    or the segment's life		(state; zeros in version 1)
- *	  64	i32 partition				(records)
- *	  68	u32 count of records, or of a state's entries
- *	  72	u64 ordinal of the first record		(records)
+ *	  64	i32 partition				(records, gap)
+ *	  68	u32 count of records, of a gap's ordinals, or of a state's entries
+ *	  72	u64 ordinal of the first record		(records, gap)
  *	  80	payload, then zeros up to a multiple of 8
  *
  *	Records: for each, u32 key bytes, u32 value bytes (0xffffffff: null), key, value.
@@ -57,6 +57,9 @@
  *	(0: none), u64 address at which the log ends in it; then for each partition
  *	u64 uid, i32 partition, u32 0, u64 next ordinal.
  *	Mark: nothing; written when the writer comes to rest, for its watermark.
+ *	Gap: u32 why (enum gap_reason), u32 0. Only a log that was made anew (remake.h) has them: of
+ *	ordinals that were no records, or whose records nobody has. To a program that is older than
+ *	them it is as if the records had been lost here.
  *
  * VALID  is a batch if its magic, address and header CRC are right, it ends
  * inside the segment, and its payload has the CRC that the header says. The

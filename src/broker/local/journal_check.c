@@ -115,6 +115,20 @@ static void check_records(struct check *check, const struct batch *batch, struct
 	check->report.records += batch->count;
 }
 
+/* What is not there, and never was here. */
+static void check_gap(struct check *check, const struct batch *batch, struct slice payload)
+{
+	struct check_partition *partition = journal_check_get(check, batch->uid, batch->partition);
+	enum gap_reason reason;
+
+	expect(check, partition, batch->ordinal);
+	partition->next = batch->ordinal + batch->count;
+	if (gap_decode(payload, &reason))
+		return;
+	check->report.damaged++;
+	journal_check_say(check, "the gap at address %" PRIu64 " has no reason", batch->address);
+}
+
 static void check_state(struct check *check, const struct batch *batch, struct slice payload)
 {
 	uint64_t base, end;
@@ -143,6 +157,8 @@ static void journal_check_take(struct check *check, enum cursor_result result,
 		check->report.bytes += batch_padded(batch->payload_bytes);
 		if (batch->kind == BATCH_RECORDS)
 			check_records(check, batch, payload);
+		else if (batch->kind == BATCH_GAP)
+			check_gap(check, batch, payload);
 		else if (batch->kind == BATCH_STATE)
 			check_state(check, batch, payload);
 		break;

@@ -1,7 +1,8 @@
 /*
  * journal_check.h - verify a whole log: every batch's CRC, every record's
- * lengths, ordinals dense in every partition. For `pinpipe check`; beside a
- * writer it goes as far as the durable watermark.
+ * lengths, ordinals dense in every partition, but for gaps that the log itself
+ * tells. For `pinpipe check`; beside a writer it goes as far as the durable
+ * watermark.
  */
 #ifndef BROKER_LOCAL_JOURNAL_CHECK_H
 #define BROKER_LOCAL_JOURNAL_CHECK_H

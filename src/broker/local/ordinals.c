@@ -93,7 +93,7 @@ void ordinals_learn(struct ordinals *ordinals, const struct batch *batch, struct
 {
 	uint64_t base, end;
 
-	if (batch->kind == BATCH_RECORDS)
+	if (batch->kind == BATCH_RECORDS || batch->kind == BATCH_GAP)
 		ordinals_raise(ordinals, batch->uid, batch->partition,
 			       batch->ordinal + batch->count, batch->address);
 	if (batch->kind != BATCH_STATE || !state_decode(payload, &base, &end) ||

@@ -374,6 +374,18 @@ static size_t take_records(struct local_reader *reader, struct sub *sub)
 	return count;
 }
 
+/* The batch in hand, which has no records. */
+static bool give_gap(struct local_reader *reader, struct sub *sub, uint64_t end,
+		     struct reader_event *ret_event)
+{
+	reader->batch.count = 0;
+	if (!is_gap(reader, sub, end, ret_event))
+		return false;
+	if (ret_event->gap == GAP_DAMAGED)
+		ret_event->gap = reader->gap;
+	return true;
+}
+
 /* What is left of the batch in hand, but first what is missing before it; false: nothing, or nobody
  * wants it. */
 static bool give_records(struct local_reader *reader, struct reader_event *ret_event)
@@ -388,10 +400,8 @@ static bool give_records(struct local_reader *reader, struct reader_event *ret_e
 	}
 	if (is_gap(reader, sub, reader->ordinal, ret_event))
 		return true;
-	if (reader->batch_lost) {
-		reader->batch.count = 0;
-		return is_gap(reader, sub, end, ret_event);
-	}
+	if (reader->batch_lost)
+		return give_gap(reader, sub, end, ret_event);
 	count = take_records(reader, sub);
 	if (count == 0)
 		return false;
@@ -455,7 +465,8 @@ static void on_state(struct local_reader *reader, const struct batch *batch, str
 	reader->check_state = true;
 }
 
-/* Takes the batch in hand if a partition of the reader's wants it; `lost`: it cannot be read. */
+/* Takes the batch in hand, of records or a gap, if a partition of the reader's wants it; `lost`: it
+ * cannot be read. */
 static void on_records(struct local_reader *reader, const struct batch *batch, struct slice payload,
 		       bool lost)
 {
@@ -466,7 +477,10 @@ static void on_records(struct local_reader *reader, const struct batch *batch, s
 	if (!sub || sub->revoked || end <= sub->next || goes_by(sub, end))
 		return;
 	reader->batch = *batch;
-	reader->batch_lost = lost;
+	reader->gap = GAP_DAMAGED;
+	reader->batch_lost = lost || batch->kind == BATCH_GAP;
+	if (!lost && batch->kind == BATCH_GAP)
+		(void)gap_decode(payload, &reader->gap);
 	reader->rest = payload;
 	reader->ordinal = batch->ordinal;
 	reader->lineage = (struct lineage){
@@ -501,7 +515,8 @@ static enum err_code reader_local_step(struct local_reader *reader, bool *ret_wa
 		on_state(reader, &batch, payload);
 	if (result == CURSOR_DAMAGED || result == CURSOR_HOLE)
 		metric_add(METRIC_LOG_DAMAGE, 1);
-	if ((result == CURSOR_BATCH || result == CURSOR_DAMAGED) && batch.kind == BATCH_RECORDS)
+	if ((result == CURSOR_BATCH || result == CURSOR_DAMAGED) &&
+	    (batch.kind == BATCH_RECORDS || batch.kind == BATCH_GAP))
 		on_records(reader, &batch, payload, result == CURSOR_DAMAGED);
 	if (result == CURSOR_JUMPED)
 		on_jump(reader);

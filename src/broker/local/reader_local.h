@@ -20,7 +20,8 @@ struct local_reader {
 	bool placed;			/* the cursor has a place */
 	struct cursor cursor;
 	struct batch batch;		/* the one that is being given; count 0: none */
-	bool batch_lost;		/* and it cannot be read */
+	bool batch_lost;		/* and it has no records, … */
+	enum gap_reason gap;		/* … because of that */
 	struct slice rest;		/* of its payload */
 	uint64_t ordinal;		/* of the record at `rest` */
 	struct lineage lineage;		/* of its records */
