@@ -75,6 +75,8 @@ struct command {
 	X(dlq) \
 	X(check) \
 	X(backup) \
+	X(restore) \
+	X(cp) \
 	X(config) \
 	X(version)
 

@@ -564,6 +564,14 @@ int64_t delta_txn_version(const struct delta_table *table, const char *app_id)
 	return delta_state_app_version(&table->state, app_id);
 }
 
+void delta_each_app(const struct delta_table *table, bool (*each)(void *user, const char *app_id),
+		    void *user)
+{
+	for (size_t i = 0; i < table->state.app_count; i++)
+		if (!each(user, table->state.apps[i].id))
+			return;
+}
+
 size_t delta_file_count(const struct delta_table *table)
 {
 	return table->state.file_count;

@@ -152,6 +152,9 @@ MUST_USE enum err_code delta_progress(const struct delta_table *table, const cha
 bool delta_lineage_noted(struct lineage lineage);
 /* Whether what was noted may be of this lineage; so it may, where none was noted. */
 bool delta_lineage_is(struct lineage noted, struct lineage lineage);
+/* Calls `each` for every application id that the table has a version of, until it returns false. */
+void delta_each_app(const struct delta_table *table, bool (*each)(void *user, const char *app_id),
+		    void *user);
 /* Live data files, in the order they were added; valid until the table changes. */
 size_t delta_file_count(const struct delta_table *table);
 const struct delta_add *delta_file(const struct delta_table *table, size_t i);

@@ -101,6 +101,61 @@ enum err_code history_load(struct store *store, const char *topic, const char *u
 	return code;
 }
 
+struct history_names {
+	size_t prefix;
+	void (*each)(void *user, uint32_t generation, struct slice uid);
+	void *user;
+};
+
+static bool give_history(void *user, const struct store_entry *entry)
+{
+	const struct history_names *names = user;
+	struct slice uid;
+	uint32_t generation;
+
+	if (history_take(slice_from(slice_str(entry->key), names->prefix), &generation, &uid))
+		names->each(names->user, generation, uid.len ? slice_from(uid, 1) : uid);
+	return true;
+}
+
+enum err_code history_list(struct store *store, const char *topic,
+			   void (*each)(void *user, uint32_t generation, struct slice uid),
+			   void *user, struct err *err)
+{
+	struct history_names names = { .each = each, .user = user };
+	enum err_code code;
+	struct buf prefix;
+
+	buf_init(&prefix, KEY_MAX);
+	buf_addf(&prefix, "%s/%s/generation=", history_place, topic);
+	names.prefix = prefix.len;
+	code = store_list(store, buf_cstr(&prefix), "", give_history, &names, err);
+	buf_release(&prefix);
+	return code;
+}
+
+enum err_code history_read(struct store *store, const char *topic, uint32_t generation,
+			   char uid[HISTORY_UID_MAX], struct err *err)
+{
+	char text[HISTORY_UID_MAX];
+	struct buf key, body;
+	enum err_code code;
+
+	buf_init(&key, KEY_MAX);
+	buf_init(&body, 4096);
+	history_key(&key, topic, generation);
+	buf_add_str(&key, ".json");
+	code = store_get(store, buf_cstr(&key), 0, UINT64_MAX, &body, err);
+	if (code == ERR_OK && sscanf(buf_cstr(&body), "{\"uid\":\"%32[^\"]\"}", text) != 1)
+		code = err_set(err, ERR_CORRUPT, "\"%s\" does not say of which topic it is",
+			       buf_cstr(&key));
+	if (code == ERR_OK)
+		memcpy(uid, text, sizeof(text));
+	buf_release(&key);
+	buf_release(&body);
+	return code;
+}
+
 void history_write(struct buf *key, struct buf *text, const char *topic, uint32_t generation,
 		   const char *uid, bool first)
 {
@@ -186,6 +241,39 @@ enum err_code lineage_load(struct store *store, struct lake_partition where, uin
 	buf_release(&prefix);
 	if (code == ERR_OK)
 		*ret = found;
+	return code;
+}
+
+struct lineage_names {
+	size_t prefix;
+	void (*each)(void *user, uint64_t first, struct lineage lineage);
+	void *user;
+};
+
+static bool give_lineage(void *user, const struct store_entry *entry)
+{
+	const struct lineage_names *names = user;
+	struct lineage lineage;
+	uint64_t first;
+
+	if (take_lineage(entry->key + names->prefix, &first, &lineage))
+		names->each(names->user, first, lineage);
+	return true;
+}
+
+enum err_code lineage_list(struct store *store, struct lake_partition where,
+			   void (*each)(void *user, uint64_t first, struct lineage lineage),
+			   void *user, struct err *err)
+{
+	struct lineage_names names = { .each = each, .user = user };
+	enum err_code code;
+	struct buf prefix;
+
+	buf_init(&prefix, KEY_MAX);
+	lineage_prefix(&prefix, where);
+	names.prefix = prefix.len;
+	code = store_list(store, buf_cstr(&prefix), "", give_lineage, &names, err);
+	buf_release(&prefix);
 	return code;
 }
 

@@ -41,6 +41,15 @@ MUST_USE enum err_code history_load(struct store *store, const char *topic, cons
 void history_write(struct buf *key, struct buf *text, const char *topic, uint32_t generation,
 		   const char *uid, bool first);
 
+/* Calls `each` for all that is said of a topic's generations: with the uid, or with an empty one
+ * for that which the generation's first object says. */
+MUST_USE enum err_code history_list(struct store *store, const char *topic,
+				    void (*each)(void *user, uint32_t generation, struct slice uid),
+				    void *user, struct err *err);
+/* What the generation's first object says. ERR_ABSENT; ERR_CORRUPT: it says nothing. */
+MUST_USE enum err_code history_read(struct store *store, const char *topic, uint32_t generation,
+				    char uid[HISTORY_UID_MAX], struct err *err);
+
 /* Key and text of what says that records from offset `first` on are of a lineage. */
 void lineage_write(struct buf *key, struct buf *text, struct lake_partition where, uint64_t first,
 		   struct lineage lineage);
@@ -57,6 +66,11 @@ struct lineages {
 /* Of the record at offset `at`. One listing. */
 MUST_USE enum err_code lineage_load(struct store *store, struct lake_partition where, uint64_t at,
 				    struct lineages *ret, struct err *err);
+/* Calls `each` for all that is said of a partition, in the order of `first`. */
+MUST_USE enum err_code lineage_list(struct store *store, struct lake_partition where,
+				    void (*each)(void *user, uint64_t first,
+						 struct lineage lineage),
+				    void *user, struct err *err);
 bool lineages_allow(const struct lineages *lineages, struct lineage lineage);
 
 #endif
