@@ -1,0 +1,231 @@
+"""pinpipe cp: a lake at another place, byte for byte, whatever comes between."""
+
+import json
+import os
+import random
+import threading
+
+import pytest
+
+from test_restore import landed_offsets, lose, put as put_record, restore, rows
+from test_sink import PIN, emulate, post, sink
+
+SEED = 16
+VERSIONS, CHECKPOINTS = 25, (10, 20)
+
+
+def files(lake):
+    """{key: bytes}"""
+    return {str(path.relative_to(lake)): path.read_bytes() for path in lake.rglob("*")
+            if path.is_file() and ".tmp" not in path.parts}
+
+
+def copy(run, source, target, *words, status=0, env=None):
+    return run("cp", f"file:{source}", f"file:{target}", *words, status=status, env=env).stderr
+
+
+def fake_table(lake, name="t", versions=VERSIONS, hint=20):
+    """A table whose commit v names one file; its checkpoints are as real to a copy as any."""
+    root = lake / "tables" / name
+    (root / "_delta_log").mkdir(parents=True, exist_ok=True)
+    for version in range(versions):
+        (root / f"part-{version}.parquet").write_bytes(f"rows of {version}".encode())
+        (root / "_delta_log" / f"{version:020}.json").write_text(
+            json.dumps({"add": {"path": f"part-{version}.parquet"}}) + "\n")
+    for version in CHECKPOINTS:
+        (root / "_delta_log" / f"{version:020}.checkpoint.parquet").write_text(f"all up to {version}")
+    (root / "_delta_log" / "_last_checkpoint").write_text(json.dumps({"version": hint, "size": 1}))
+    return root
+
+
+def assert_readable(root):
+    """What there is of a table is one of its versions: no commit without its file, none missing below another."""
+    log = root / "_delta_log"
+    commits = {int(path.stem) for path in log.glob("*.json")} if log.is_dir() else set()
+    checkpoints = {int(path.name[:20]) for path in log.glob("*.checkpoint.parquet")} if commits else set()
+    for version in commits:
+        for line in (log / f"{version:020}.json").read_text().splitlines():
+            add = json.loads(line).get("add")
+            assert not add or (root / add["path"]).exists(), f"commit {version} lacks its file"
+    if 0 in commits or checkpoints:
+        assert commits == set(range(max(commits) + 1))
+    if (log / "_last_checkpoint").exists():
+        assert json.loads((log / "_last_checkpoint").read_text())["version"] in checkpoints
+
+
+def needs_failpoints(pinpipe):
+    if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
+        pytest.skip("needs a program built with -Dfailpoints=true")
+
+
+def test_a_copy_is_the_same(run, start_gateway, data_dir, tmp_path):
+    gateway = start_gateway()
+    emulate(run, gateway, 100)
+    post(gateway, PIN, [b"no JSON"], "application/vnd.kafka.binary.v2+json")
+    put_record(gateway, 1)
+    sink(run, data_dir, "--flush-size", 9)
+    run("batch", "--dir", data_dir)
+    run("stream", "--until-end", "--dir", data_dir)
+    lake, other = data_dir / "lake", tmp_path / "other"
+    assert "would be copied" in copy(run, lake, other, "--dry-run") and not other.exists()
+    copy(run, lake, other)
+    assert files(other) == files(lake)
+    run("check", "--dir", data_dir, "--lake", f"file:{other}")
+    said = copy(run, lake, f"{other}/")
+    assert f"0 objects, 0 bytes copied and read back; {len(files(lake))} were there" in said
+    # The pipeline goes on with the copy, also without its log.
+    gateway.stop()
+    lose(data_dir)
+    restore(run, data_dir, "--lake", f"file:{other}")
+    gateway = start_gateway()
+    post(gateway, PIN, [{"index": 1}])
+    run("sink", "--until-end", "--dir", data_dir, "--lake", f"file:{other}")
+    run("batch", "--dir", data_dir, "--lake", f"file:{other}")
+    run("check", "--dir", data_dir, "--lake", f"file:{other}")
+    # What is new in the one is all that is copied; results may change.
+    assert "left alone" not in copy(run, other, lake)
+    assert files(other) == files(lake)
+
+
+def test_words_go_with_their_objects(run, tmp_path):
+    lake, other = tmp_path / "lake", tmp_path / "other"
+    (lake / "topics").mkdir(parents=True)
+    (lake / "topics" / "a").write_bytes(b"a")
+    try:
+        os.setxattr(lake / "topics" / "a", "user.pinpipe", b"from=7\n")
+    except OSError:
+        pytest.skip("no attributes here")
+    copy(run, lake, other)
+    assert os.getxattr(other / "topics" / "a", "user.pinpipe") == b"from=7\n"
+    os.setxattr(lake / "topics" / "a", "user.pinpipe", b"from=8\n")
+    assert "are others" in copy(run, lake, other, status=1)
+    copy(run, lake, other, "--replace")
+    assert os.getxattr(other / "topics" / "a", "user.pinpipe") == b"from=8\n"
+
+
+def test_what_is_there_and_is_another_is_not_touched(run, tmp_path):
+    lake, other = tmp_path / "lake", tmp_path / "other"
+    fake_table(lake)
+    fake_table(other, versions=3, hint=10)
+    (other / "tables/t/part-1.parquet").write_bytes(b"rows of 2")  # of the same length
+    (other / "mine").write_bytes(b"mine")
+    before = files(other)
+    said = copy(run, lake, other, status=1)
+    assert "part-1.parquet" in said and "--replace" in said
+    assert files(other) == before
+    said = copy(run, lake, other, "--replace")
+    assert "1 of them in the place of others" in said or "2 of them" in said
+    assert "1 that the source has not" in said
+    assert files(other) == {**files(lake), "mine": b"mine"}
+    (other / f"tables/t/_delta_log/{VERSIONS:020}.json").write_text("{}\n")
+    for words in ((), ("--replace",)):
+        assert "gone its own way" in copy(run, lake, other, *words, status=1)
+
+
+def test_what_is_refused(run, tmp_path):
+    lake = tmp_path / "lake"
+    fake_table(lake)
+    (tmp_path / "link").symlink_to(lake)
+    assert "one place" in copy(run, lake, lake, status=2)
+    assert "one place" in copy(run, lake, tmp_path / "link", status=2)
+    assert "one place" in copy(run, lake, lake / "tables", status=2)
+    assert "one place" in copy(run, lake / "tables", lake, status=2)
+    assert "no lake" in copy(run, tmp_path / "none", tmp_path / "other", status=1)
+    assert not (tmp_path / "other").exists()
+    run("cp", lake, "file:other", status=2)
+    run("cp", f"file:{lake}", status=2)
+
+
+def test_a_hint_that_is_ahead_is_left_out(run, tmp_path):
+    lake, other = tmp_path / "lake", tmp_path / "other"
+    fake_table(lake, hint=30)
+    copy(run, lake, other)
+    assert not (other / "tables/t/_delta_log/_last_checkpoint").exists()
+    assert_readable(other / "tables/t")
+
+
+def test_cut_anywhere_it_is_readable_and_goes_on(run, pinpipe, tmp_path):
+    needs_failpoints(pinpipe)
+    lake = tmp_path / "lake"
+    fake_table(lake)
+    (lake / f"topics/{PIN}/partition=0").mkdir(parents=True)
+    (lake / f"topics/{PIN}/partition=0/{PIN}+0+0000000000.json").write_text("1\n")
+    whole = files(lake)
+    chance = random.Random(SEED)
+    for n, at in enumerate(chance.sample(range(1, len(whole)), 10)):
+        other = tmp_path / f"other{n}"
+        copy(run, lake, other, status=-9, env={"PINPIPE_FAILPOINTS": f"copy-put:kill@{at}"})
+        there = files(other)
+        assert len(there) < len(whole) and there.items() <= whole.items()
+        assert_readable(other / "tables/t")
+        copy(run, lake, other, status=None, env={"PINPIPE_FAILPOINTS": "copy-log:eio@7"})
+        assert_readable(other / "tables/t")
+        copy(run, lake, other)
+        assert files(other) == whole
+
+
+def test_commits_are_added_in_their_order(run, pinpipe, tmp_path):
+    """A table that is there already stays readable while it gets what is new, checkpoints and all."""
+    needs_failpoints(pinpipe)
+    lake, older = tmp_path / "lake", tmp_path / "older"
+    fake_table(older, versions=5)
+    for path in (older / "tables/t/_delta_log").glob("*.checkpoint.parquet"):
+        path.unlink()
+    (older / "tables/t/_delta_log/_last_checkpoint").unlink()
+    fake_table(lake)
+    for at in range(1, 22, 4):
+        other = tmp_path / f"other{at}"
+        copy(run, older, other)
+        copy(run, lake, other, status=-9, env={"PINPIPE_FAILPOINTS": f"copy-log:kill@{at}"})
+        commits = {int(path.stem) for path in (other / "tables/t/_delta_log").glob("*.json")}
+        assert commits == set(range(len(commits))) and 5 <= len(commits) <= VERSIONS
+        copy(run, lake, other)
+        assert files(other) == files(lake)
+
+
+def test_an_object_that_cannot_be_put(run, pinpipe, tmp_path):
+    needs_failpoints(pinpipe)
+    lake = tmp_path / "lake"
+    fake_table(lake)
+    said = copy(run, lake, tmp_path / "other", status=75, env={"PINPIPE_FAILPOINTS": "copy-put:enospc@3"})
+    assert "part-" in said
+
+
+def test_a_lake_that_is_written_to_meanwhile(run, start, start_gateway, data_dir, tmp_path):
+    """The copy is of one moment: what its tables have is in it, objects follow each other, and the check is clean."""
+    gateway = start_gateway()
+    ending = threading.Event()
+
+    def keep_posting():
+        n = 0
+        while not ending.is_set():
+            values = [json.dumps({"index": n + i}).encode() for i in range(20)]
+            post(gateway, PIN, values + [b"no JSON"] * (n % 3 == 0), "application/vnd.kafka.binary.v2+json")
+            put_record(gateway, n)
+            n += 20
+
+    def keep_cleaning():
+        while not ending.is_set():
+            run("batch", "--dir", data_dir)
+
+    post(gateway, PIN, [{"index": -1}])
+    sink(run, data_dir)
+    run("batch", "--dir", data_dir)
+    start("sink", "--dir", data_dir, "--flush-size", 7, "--flush-age", "5ms")
+    start("stream", "--dir", data_dir)
+    threads = [threading.Thread(target=work) for work in (keep_posting, keep_cleaning)]
+    for thread in threads:
+        thread.start()
+    other = tmp_path / "other"
+    try:
+        for n in range(4):
+            target = other if n % 2 else tmp_path / f"copy{n}"
+            copy(run, data_dir / "lake", target)
+            for root in (target / "tables").glob("*"):
+                assert_readable(root)
+            run("check", "--dir", data_dir, "--lake", f"file:{target}")
+    finally:
+        ending.set()
+        for thread in threads:
+            thread.join()
+    assert landed_offsets(data_dir, 0) and rows(run, data_dir) > 0
