@@ -92,7 +92,7 @@ X(TAKE, "sink.take", "take", CONFIG_CHOICE, "all", "all|models", "Topics that go
 /* Stream, batch, analyses */
 X(TABLE_ROWS, "stream.rows_max", "", CONFIG_INT, "200000", "1..10000000", "Rows of a micro-batch")
 X(TABLE_BYTES, "stream.bytes_max", "", CONFIG_BYTES, "32MiB", "64KiB..1GiB", "Raw bytes of a micro-batch")
-X(TABLE_AGE, "stream.age", "stream-age", CONFIG_MS, "0", "0..1h", "How long a micro-batch waits for more; 0: 250ms, or 1s where the lake is a service, which wants money for each request")
+X(TABLE_AGE, "stream.age", "stream-age", CONFIG_MS, "250ms", "1ms..1h", "How long a micro-batch waits for more")
 X(ENGINE_MEMORY, "engine.memory", "", CONFIG_BYTES, "1GiB", "64MiB..1TiB", "Memory limit of the SQL engine, each process")
 X(ENGINE_THREADS, "engine.threads", "", CONFIG_INT, "0", "0..1024", "Threads of the SQL engine; 0: one a core")
 X(SCHEDULE, "batch.every", "batch-every", CONFIG_MS, "60s", "10ms..30d", "How often `up` runs the batch")

@@ -23,8 +23,6 @@ enum {
 	EVENT_BYTES = 4 << 20,
 	JOIN_WAIT_MS = 30000, /* for a group's first assignment */
 	PATIENCE_MS = 60000,  /* with a lake, where the work is to end */
-	NEAR_AGE_MS = 250,    /* of a micro-batch, on a disk … */
-	FAR_AGE_MS = 1000,    /* … and of a service, where each commit is two requests */
 };
 
 /* ---- Tables of a stream ---- */
@@ -291,7 +289,7 @@ static bool stream_due(const struct stream *stream, const struct stream_table *t
 		return false;
 	return table->hurry || batch->count >= stream->options->rows_max ||
 	       batch->bytes >= stream->options->bytes_max ||
-	       now_ms - batch->first_ms >= stream->age_ms;
+	       now_ms - batch->first_ms >= stream->options->age_ms;
 }
 
 static enum err_code flush_due(struct stream *stream, bool all, struct err *err)
@@ -404,7 +402,7 @@ static int64_t next_deadline_ms(const struct stream *stream)
 		if (stream_table_is_held(table))
 			sooner(&deadline, table->retry.due_ms);
 		else if (table->delta && stream_table_waits(table))
-			sooner(&deadline, table->batch.first_ms + stream->age_ms);
+			sooner(&deadline, table->batch.first_ms + stream->options->age_ms);
 	}
 	for (size_t i = 0; i < stream->source_count; i++)
 		for (size_t j = 0; j < stream->sources[i].count; j++)
@@ -500,14 +498,12 @@ void stream_counts_release(struct stream_counts *counts)
 enum err_code stream_run(const struct stream_options *options, struct stream_counts *ret_counts,
 			 struct err *err)
 {
-	struct stream stream = { .options = options, .age_ms = options->age_ms };
+	struct stream stream = { .options = options };
 	int lock_fd = -1;
 	enum err_code code = lock_take(options->dir, "stream.lock", "stream", &lock_fd, err);
 
 	if (code != ERR_OK)
 		return code;
-	if (stream.age_ms == 0)
-		stream.age_ms = store_at_once(options->store) > 1 ? FAR_AGE_MS : NEAR_AGE_MS;
 	code = stream_run_all(&stream, err);
 	if (code == ERR_OK)
 		stream_count(&stream, ret_counts);

@@ -22,7 +22,6 @@ struct stream {
 	struct broker_reader *reader;
 	size_t refused; /* of the tables */
 	int64_t began_ms;
-	int64_t age_ms; /* of a micro-batch */
 	bool heard;    /* all that is assigned at once was */
 	bool draining; /* end when all that there was then is in the tables */
 };
