@@ -6,6 +6,7 @@
 #include "base/time.h"
 #include "base/trace.h"
 #include "net/aws_answer.h"
+#include "net/aws_config.h"
 #include "net/aws_endpoint.h"
 #include "net/aws_gate.h"
 #include "net/http_client_pool.h"
@@ -90,6 +91,7 @@ enum err_code aws_client_new(const struct aws_client_options *options,
 			     struct aws_client **ret_client, struct err *err)
 {
 	struct aws_client *client = xcalloc(1, sizeof(*client));
+	const char *ca_file = options->ca_file ? options->ca_file : aws_env("AWS_CA_BUNDLE");
 	enum err_code code = aws_check_region(options->region, err);
 
 	if (code == ERR_OK)
@@ -101,7 +103,7 @@ enum err_code aws_client_new(const struct aws_client_options *options,
 	client->options = *options;
 	client->options.service = client->service = xstrdup(options->service);
 	client->options.region = client->region = xstrdup(options->region);
-	client->ca_file = options->ca_file ? xstrdup(options->ca_file) : NULL;
+	client->ca_file = ca_file ? xstrdup(ca_file) : NULL;
 	client->options.ca_file = client->ca_file;
 	client->options.endpoint = NULL;
 	if (options->first_wait_ms == 0)

@@ -34,6 +34,7 @@ static enum err_code aws_local_ask(const char *method, const char *url, const ch
 	const struct http_client_options options = {
 		.connections_max = 1, .connect_ms = AWS_LOCAL_CONNECT_MS,
 		.total_ms = AWS_LOCAL_TOTAL_MS, .user_agent = "pinpipe/" PINPIPE_VERSION,
+		.ca_file = aws_env("AWS_CA_BUNDLE"),
 	};
 	const char *headers[] = { header, NULL };
 	struct http_exchange exchange = { .method = method, .url = url, .headers = headers };
