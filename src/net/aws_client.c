@@ -483,6 +483,7 @@ static struct aws_answer aws_exchange(const struct aws_work *work, const struct 
 		.method = call->method, .url = send->url_text, .headers = send->line,
 		.body = work->body, .body_file = call->body_file, .reply_file = call->reply_file,
 		.total_ms = left_ms < client->options.try_ms ? left_ms : client->options.try_ms,
+		.once = call->repeat == AWS_REPEAT_REFUSED && !aws_call_reads(call),
 		.reply = call->reply, .reply_head = call->reply_head,
 	};
 	enum err_code code;

@@ -17,8 +17,6 @@ enum { AWS_PROCESS_MS = 60000, AWS_PROCESS_BYTES_MAX = 64 << 10, AWS_PROCESS_SAI
 
 #define AWS_PROCESS "credential_process"
 
-extern char **environ;
-
 /* Its output goes into files in memory, so that nothing it starts can keep us waiting. */
 static enum err_code aws_process_start(const char *command, int out, int complaints,
 				       pid_t *ret_pid, struct err *err)

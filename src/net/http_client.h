@@ -24,9 +24,8 @@
  *	4. No header is sent that says something of the body which the caller did not say, but
  *	   its length.
  *	5. Bodies out of files and into files are curl's alone: ERR_UNSUPPORTED.
- *
- * (libcurl sends a request a second time on its own when a kept connection
- * turns out to be closed before an answer began; wire reports ERR_UNKNOWN.)
+ *	6. Nothing is sent twice, but what has no body and is not `once`: libcurl sends it
+ *	   again on its own when a kept connection turns out to be closed before an answer began.
  *
  * Ownership: the exchange and all it points to belong to the client from
  * start() until done().
@@ -66,6 +65,7 @@ struct http_exchange {
 	 * which say what is wrong, go to `reply`. */
 	const struct http_file *reply_file;
 	int64_t total_ms;		/* instead of the client's; 0: the client's */
+	bool once;			/* also without a body: contract 6 */
 	/* Called when the fields below are filled in. */
 	void (*done)(struct http_exchange *exchange);
 	void *user;

@@ -107,13 +107,33 @@ static size_t http_curl_read_file(char *to, size_t size, size_t count, void *use
 	return got;
 }
 
-/* To the beginning, for a request that curl sends a second time. */
-static int http_curl_seek_file(void *user, curl_off_t offset, int origin)
+static size_t http_curl_read_body(char *to, size_t size, size_t count, void *user)
 {
-	if (origin != SEEK_SET || offset < 0)
-		return CURL_SEEKFUNC_CANTSEEK;
-	((struct transfer *)user)->uploaded = (uint64_t)offset;
-	return CURL_SEEKFUNC_OK;
+	struct transfer *transfer = user;
+	struct slice left = transfer->exchange->body;
+
+	if (transfer->exchange->body_file)
+		return http_curl_read_file(to, size, count, user);
+	left = slice_from(left, (size_t)transfer->uploaded);
+	if (left.len > size * count)
+		left.len = size * count;
+	if (left.len > 0)
+		memcpy(to, left.ptr, left.len);
+	transfer->uploaded += left.len;
+	return left.len;
+}
+
+/*
+ * Curl wants to send a request a second time, as its kept connection was closed. The server may have
+ * taken the first one; and of one that was sent whole curl then sends no body (7.88.1) and waits for the
+ * answer for good. So the exchange ends instead.
+ */
+static int http_curl_seek_body(void *user, curl_off_t offset, int origin)
+{
+	const struct transfer *transfer = user;
+
+	return origin == SEEK_SET && offset >= 0 && transfer->uploaded == (uint64_t)offset ?
+		       CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
 }
 
 /* What holds for every exchange of this handle. */
@@ -130,8 +150,8 @@ static bool http_curl_set_up(CURL *easy, const struct http_client_options *optio
 	ok &= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, http_curl_on_body) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, http_curl_on_header) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_READFUNCTION, http_curl_read_file) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, http_curl_seek_file) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_READFUNCTION, http_curl_read_body) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, http_curl_seek_body) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L) == CURLE_OK; /* it may be signed */
 	if (options->user_agent)
 		ok &= curl_easy_setopt(easy, CURLOPT_USERAGENT, options->user_agent) == CURLE_OK;
@@ -195,20 +215,19 @@ static void set_headers(struct transfer *transfer, const struct http_exchange *e
 
 static bool set_body(CURL *easy, struct transfer *transfer, const struct http_exchange *exchange)
 {
+	uint64_t len = exchange->body_file ? exchange->body_file->len : exchange->body.len;
 	/* No body, until told. */
 	bool ok = curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L) == CURLE_OK;
 
-	if (exchange->body_file) {
-		ok &= curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L) == CURLE_OK;
-		ok &= curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE,
-				       (curl_off_t)exchange->body_file->len) == CURLE_OK;
-		ok &= curl_easy_setopt(easy, CURLOPT_READDATA, transfer) == CURLE_OK;
-		ok &= curl_easy_setopt(easy, CURLOPT_SEEKDATA, transfer) == CURLE_OK;
-	} else if (exchange->body.ptr) {
-		ok &= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
-				       (curl_off_t)exchange->body.len) == CURLE_OK;
-		ok &= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, exchange->body.ptr) == CURLE_OK;
-	}
+	/* Without a body there is nothing by which curl could be kept from sending it again. */
+	ok &= curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT,
+			       exchange->once && len == 0 ? 1L : 0L) == CURLE_OK;
+	if (!exchange->body_file && !exchange->body.ptr)
+		return ok;
+	ok &= curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)len) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_READDATA, transfer) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_SEEKDATA, transfer) == CURLE_OK;
 	return ok;
 }
 
@@ -248,20 +267,25 @@ static enum err_code curl_start(struct http_client *base, struct http_exchange *
 }
 
 /* Whether all of the request left us, so that the server may have taken it. */
-static bool was_sent(CURL *easy, const struct http_exchange *exchange)
+static bool was_sent(const struct transfer *transfer, CURLcode result)
 {
+	const struct http_exchange *exchange = transfer->exchange;
+	uint64_t len = exchange->body_file ? exchange->body_file->len : exchange->body.len;
 	long head = 0;
 	curl_off_t body = 0;
 
-	(void)curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &head);
-	(void)curl_easy_getinfo(easy, CURLINFO_SIZE_UPLOAD_T, &body);
-	return head > 0 && (uint64_t)body >= (exchange->body_file ? exchange->body_file->len :
-								    exchange->body.len);
+	(void)curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &head);
+	(void)curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_UPLOAD_T, &body);
+	/* Kept from sending it again, curl has forgotten how much it had sent. */
+	if (result == CURLE_SEND_FAIL_REWIND)
+		return transfer->uploaded >= len;
+	return head > 0 && (uint64_t)body >= len;
 }
 
-static enum err_code http_curl_outcome(CURL *easy, CURLcode result,
-				       const struct http_exchange *exchange)
+static enum err_code http_curl_outcome(const struct transfer *transfer, CURLcode result)
 {
+	const struct http_exchange *exchange = transfer->exchange;
+
 	switch (result) {
 	case CURLE_OK:
 		return ERR_OK;
@@ -276,7 +300,7 @@ static enum err_code http_curl_outcome(CURL *easy, CURLcode result,
 	default:
 		if (http_exchange_full(exchange))
 			return http_exchange_too_long(exchange);
-		return was_sent(easy, exchange) ? ERR_UNKNOWN : ERR_BUSY;
+		return was_sent(transfer, result) ? ERR_UNKNOWN : ERR_BUSY;
 	}
 }
 
@@ -291,7 +315,7 @@ static void end(struct http_client_curl *client, CURL *easy, CURLcode result)
 	(void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
 	(void)curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after);
 	exchange = transfer->exchange;
-	exchange->code = http_curl_outcome(easy, result, exchange);
+	exchange->code = http_curl_outcome(transfer, result);
 	if (exchange->code != ERR_OK)
 		(void)err_set(&exchange->err, exchange->code, "%s: %s", exchange->url,
 			      http_exchange_full(exchange) ? "the answer is too long" :

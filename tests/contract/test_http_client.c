@@ -139,6 +139,33 @@ static void test_nothing_is_said_of_the_body(void **state)
 	fixture_close(&f);
 }
 
+/* A server that takes a request of a kept connection and goes has perhaps done what it says. */
+static void test_nothing_is_sent_twice(void **state)
+{
+	static const struct step steps[] = {
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false },
+		{ NULL, true },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false },
+	};
+	static const char *const bodies[] = { "{\"a\":1}", "", NULL };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
+		struct fixture f;
+
+		fixture_open(&f, steps, ARRAY_LEN(steps));
+		ask(&f);
+		assert_int_equal(f.exchange.status, 200);
+		f.exchange.method = "PUT";
+		f.exchange.body = bodies[i] ? slice_str(bodies[i]) : (struct slice){ 0 };
+		f.exchange.once = f.exchange.body.len == 0;
+		ask(&f);
+		assert_int_equal(f.exchange.code, ERR_UNKNOWN);
+		assert_int_equal(atomic_load(&f.server.requests), 2);
+		fixture_close(&f);
+	}
+}
+
 static void test_a_time_of_its_own(void **state)
 {
 	static const struct step never[] = { { NULL, false } };
@@ -625,6 +652,7 @@ int main(void)
 		cmocka_unit_test(test_answers_of_every_form),
 		cmocka_unit_test(test_the_request_as_it_is_sent),
 		cmocka_unit_test(test_nothing_is_said_of_the_body),
+		cmocka_unit_test(test_nothing_is_sent_twice),
 		cmocka_unit_test(test_a_time_of_its_own),
 		cmocka_unit_test(test_a_large_body_arrives_whole),
 		cmocka_unit_test(test_no_whole_answer_is_unknown),

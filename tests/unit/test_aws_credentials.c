@@ -18,8 +18,6 @@
 	"</AssumeRoleResult></AssumeRoleResponse>")
 #define EXPIRES_S 2209086245	/* of those */
 
-extern char **environ;
-
 static struct err err;
 static struct temp_dir dir;
 static struct aws_keys keys;

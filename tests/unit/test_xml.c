@@ -4,6 +4,9 @@
 #include "base/mem.h"
 #include "testing.h"
 
+#define FOUR(text) text text text text
+#define DEEP(text) FOUR(text) FOUR(text) FOUR(text) FOUR(text)
+
 struct seen {
 	char text[1024];
 	size_t left;			/* elements until it is enough */
@@ -46,8 +49,7 @@ static void test_what_is_refused(void **state)
 	static const char *const texts[] = {
 		"", "no", "<a>", "<a></b>", "<a/><b/>", "<a>&nbsp;</a>", "<a>\xff</a>",
 		"<!DOCTYPE a [<!ENTITY e \"eeee\">]><a>&e;</a>", "<!DOCTYPE html><html/>",
-		"<a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a></a></a></a></a></a></a></a></a></a></a></a>"
-		"</a></a></a></a></a></a>",
+		(DEEP("<a>") "<a>" DEEP("</a>") "</a>"),
 	};
 
 	(void)state;
