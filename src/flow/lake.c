@@ -9,6 +9,7 @@
 #define TEN_DIGITS_MAX INT64_C(9999999999)
 
 static const char objects[] = "topics";
+static const char manifests[] = "manifests";
 
 static enum err_code check_topic(const struct lake_table *table, struct slice topic, const char *id,
 				 struct err *err)
@@ -148,6 +149,29 @@ void lake_object_key(struct buf *out, struct lake_partition where, uint64_t star
 	buf_addf(out, "%010" PRIu64 ".json", start);
 }
 
+void lake_file_key(struct buf *out, struct lake_partition where, const char *path, uint64_t start,
+		   bool packed)
+{
+	buf_clear(out);
+	buf_addf(out, "%s/%s/", objects, where.topic);
+	if (where.generation > 1)
+		buf_addf(out, "generation=%u/", where.generation);
+	buf_addf(out, "%s/%s+%d+%010" PRIu64 ".json%s", path, where.topic, where.id, start,
+		 packed ? ".gz" : "");
+}
+
+void lake_plain_path(char path[LAKE_PATH_MAX], struct lake_partition where)
+{
+	(void)snprintf(path, LAKE_PATH_MAX, "partition=%d", where.id);
+}
+
+void lake_entry_key(struct buf *out, struct lake_partition where, const struct lake_entry *entry)
+{
+	lake_object_key(out, where, entry->start);
+	if (entry->packed)
+		buf_add_str(out, ".gz");
+}
+
 /* A listing of one partition's objects. */
 struct lake_listing {
 	bool (*each)(void *user, const struct lake_entry *entry);
@@ -162,11 +186,13 @@ struct lake_listing {
 static bool take_listed(const struct lake_listing *listing, const struct store_entry *listed,
 			struct lake_entry *ret_entry)
 {
-	struct lake_object_name name;
+	struct lake_file_name name;
 
-	if (!lake_object_parse(listed->key, &name))
+	if (!lake_file_parse(listed->key, &name) || !name.plain || name.side.ptr)
 		return false;
-	*ret_entry = (struct lake_entry){ .start = name.start, .size = listed->size };
+	*ret_entry = (struct lake_entry){ .start = name.start,
+					  .size = listed->size,
+					  .packed = name.packed };
 	return (int64_t)name.start > listing->after;
 }
 
@@ -298,31 +324,83 @@ static bool lake_parse_generation(struct slice *rest, uint32_t *ret)
 	return value > 1;
 }
 
-/* <place>/<topic>/[generation=<g>/]partition=<p>/<topic>+<p>+<start>.<extension>, nothing else. */
-static bool lake_parse(const char *key, const char *place, const char *extension,
-		       enum topic_kind kind, struct lake_object_name *ret)
+/* "[.keys|.headers].json[.gz]", without the first dot. */
+static bool lake_parse_extension(struct slice text, struct lake_file_name *name)
+{
+	static const char *const sides[] = { "keys", "headers" };
+
+	for (size_t i = 0; i < ARRAY_LEN(sides); i++)
+		if (slice_starts(text, sides[i]) && text.len > strlen(sides[i]) &&
+		    text.ptr[strlen(sides[i])] == '.') {
+			name->side = slice_of(text.ptr, strlen(sides[i]));
+			text = slice_from(text, strlen(sides[i]) + 1);
+			break;
+		}
+	name->packed = slice_is(text, "json.gz");
+	return name->packed || slice_is(text, "json");
+}
+
+/* "<topic>+<p>+<start>.<extension>" */
+static bool lake_parse_file(struct slice rest, struct lake_file_name *name,
+			    struct slice *ret_partition)
+{
+	struct slice text;
+
+	return take_until(&rest, '+', &text) && slice_eq(text, name->topic) &&
+	       take_until(&rest, '+', ret_partition) &&
+	       partition_parse(TOPIC_LOG, *ret_partition, &name->partition) &&
+	       take_until(&rest, '.', &text) && lake_parse_start(text, &name->start) &&
+	       lake_parse_extension(rest, name);
+}
+
+bool lake_file_parse(const char *key, struct lake_file_name *ret)
 {
 	struct slice rest = slice_str(key);
-	struct lake_object_name name;
-	struct slice part, text;
+	struct lake_file_name name = { 0 };
+	struct slice text, partition;
+	const char *slash;
 
-	if (!take_until(&rest, '/', &text) || !slice_is(text, place) ||
-	    !take_until(&rest, '/', &name.topic) ||
-	    !lake_parse_generation(&rest, &name.generation) || !take_until(&rest, '=', &text) ||
-	    !slice_is(text, "partition") || !take_until(&rest, '/', &part) ||
-	    !partition_parse(kind, part, &name.partition))
+	if (!take_until(&rest, '/', &text) || !slice_is(text, objects) ||
+	    !take_until(&rest, '/', &name.topic) || !lake_parse_generation(&rest, &name.generation))
 		return false;
-	if (!take_until(&rest, '+', &text) || !slice_eq(text, name.topic) ||
-	    !take_until(&rest, '+', &text) || !slice_eq(text, part) ||
-	    !take_until(&rest, '.', &text) || !slice_is(rest, extension))
+	slash = memrchr(rest.ptr, '/', rest.len);
+	if (!slash)
 		return false;
-	if (!lake_parse_start(text, &name.start))
+	name.path = slice_of(rest.ptr, (size_t)(slash - rest.ptr));
+	if (!lake_parse_file(slice_from(rest, name.path.len + 1), &name, &partition))
 		return false;
+	name.plain = slice_starts(name.path, "partition=") &&
+		     slice_eq(slice_from(name.path, sizeof("partition=") - 1), partition);
 	*ret = name;
-	return true;
+	return name.plain || !slice_starts(name.path, "partition=");
 }
 
 bool lake_object_parse(const char *key, struct lake_object_name *ret)
 {
-	return lake_parse(key, objects, "json", TOPIC_LOG, ret);
+	struct lake_file_name name;
+
+	if (!lake_file_parse(key, &name) || !name.plain || name.packed || name.side.ptr)
+		return false;
+	*ret = (struct lake_object_name){ .topic = name.topic,
+					  .partition = name.partition,
+					  .generation = name.generation,
+					  .start = name.start };
+	return true;
+}
+
+bool lake_manifest_parse(const char *key, struct lake_object_name *ret, struct slice *ret_name)
+{
+	struct slice rest = slice_str(key);
+	struct lake_object_name name = { 0 };
+	struct slice text;
+
+	if (!take_until(&rest, '/', &text) || !slice_is(text, manifests) ||
+	    !take_until(&rest, '/', &name.topic) ||
+	    !lake_parse_generation(&rest, &name.generation) || !take_until(&rest, '=', &text) ||
+	    !slice_is(text, "partition") || !take_until(&rest, '/', &text) ||
+	    !partition_parse(TOPIC_LOG, text, &name.partition))
+		return false;
+	*ret = name;
+	*ret_name = rest;
+	return true;
 }

@@ -3,7 +3,8 @@
  *
  *	topics/<topic>/partition=<p>/<topic>+<p>+<start offset, 10 digits>.json
  *	topics/<topic>/generation=<g>/partition=<p>/…
- *	manifests/<topic>/…			see manifest.h, history.h
+ *	topics/<topic>/[generation=<g>/]<path>/<topic>+<p>+<start>[.keys|.headers].json[.gz]
+ *	manifests/<topic>/…			see manifest.h, group.h, history.h
  *	dlq/<topic>/partition=<p>/<from>-<upto>….ndjson		(dlq_key.h)
  *	tables/<id>_<table>_clean | <id>_<table>_table
  *	results/<analysis>.json|csv|parquet, results/runs/<run>.json
@@ -11,7 +12,10 @@
  * The first line follows Confluent's S3 sink connector (DefaultPartitioner,
  * JsonFormat, schemaless). An object holds one value a line; the n-th line is
  * the record at start offset + n, so the object itself tells where it ends,
- * unless a manifest tells which offsets its lines have. Offsets are counted
+ * unless a manifest tells which offsets its lines have. The others are those of the
+ * same connector with other options (TimeBasedPartitioner, gzip, keys and headers
+ * beside the values), which here are always named by a group's manifest; but
+ * packed ones below partition=<p> may be the connector's own. Offsets are counted
  * here and nowhere above it: lake_offset() and lake_position() lead in and out.
  *
  * A topic that was made anew, and whose offsets began again, goes on as the next
@@ -96,14 +100,39 @@ struct lake_object_name {
 /* False: not the name of an object of the lake. */
 bool lake_object_parse(const char *key, struct lake_object_name *ret);
 
+/* "topics/<topic>/[generation=<g>/]<path>/<topic>+<p>+<start>.json[.gz]" */
+void lake_file_key(struct buf *out, struct lake_partition where, const char *path, uint64_t start,
+		   bool packed);
+/* The path of objects that are in no time's: "partition=<p>". */
+enum { LAKE_PATH_MAX = 400 };
+void lake_plain_path(char path[LAKE_PATH_MAX], struct lake_partition where);
+
+/* Any file that the sink, or Confluent's, puts below topics/. */
+struct lake_file_name {
+	struct slice topic;
+	struct slice path;
+	int32_t partition;
+	uint32_t generation; /* at least 1 */
+	uint64_t start;
+	struct slice side; /* "keys" or "headers"; null: the values */
+	bool packed;
+	bool plain; /* its path is that of its partition */
+};
+bool lake_file_parse(const char *key, struct lake_file_name *ret);
+/* Of "manifests/<topic>/[generation=<g>/]partition=<p>/…"; *ret_name: what follows that. */
+bool lake_manifest_parse(const char *key, struct lake_object_name *ret, struct slice *ret_name);
+
 /* An object as it is listed. */
 struct lake_entry {
 	uint64_t start; /* offset of its first record */
 	uint64_t size;	/* bytes; 0: it holds nothing, whoever put it there */
+	bool packed;	/* by gzip; the size is that of the file */
 };
+void lake_entry_key(struct buf *out, struct lake_partition where, const struct lake_entry *entry);
 /*
- * Call `each` for the objects of a partition that begin after offset `after` (-1: for all), in
- * the order of their offsets however many digits those have, until it returns false.
+ * Call `each` for the objects below partition=<p> that begin after offset `after` (-1: for all), in
+ * the order of their offsets however many digits those have, until it returns false. From a
+ * partition's first group on they tell nothing by themselves (group.h).
  */
 MUST_USE enum err_code lake_list_objects(struct store *store, struct lake_partition where,
 					 int64_t after,

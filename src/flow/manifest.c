@@ -13,8 +13,10 @@ static const char manifests_place[] = "manifests";
 
 /* --- writing --------------------------------------------------------------- */
 
-static void add_run(struct manifest *manifest, uint64_t first, uint64_t count)
+void manifest_add_run(struct manifest *manifest, uint64_t first, uint64_t count)
 {
+	if (manifest->run_count == 0)
+		manifest->start = first;
 	if (!manifest->runs || manifest->run_count == manifest->run_room) {
 		manifest->run_room = manifest->run_room * 2 + 4;
 		manifest->runs = xreallocarray(manifest->runs, manifest->run_room,
@@ -33,9 +35,7 @@ void manifest_add(struct manifest *manifest, uint64_t offset)
 		return;
 	}
 	assert(!last || offset > last->first + last->count);
-	if (!last)
-		manifest->start = offset;
-	add_run(manifest, offset, 1);
+	manifest_add_run(manifest, offset, 1);
 }
 
 bool manifest_is_needed(const struct manifest *manifest)
@@ -128,9 +128,12 @@ static bool note_name(void *user, const struct store_entry *entry)
 {
 	const struct manifest_listing *listing = user;
 	struct manifests *manifests = listing->manifests;
+	struct slice text = slice_from(slice_str(entry->key), listing->prefix);
 	struct manifest_name name;
 
-	if (!manifest_parse_name(slice_from(slice_str(entry->key), listing->prefix), &name))
+	if (text.len > 0 && text.ptr[0] > '9')
+		return false; /* manifests of another kind, which may be many */
+	if (!manifest_parse_name(text, &name))
 		return true;
 	if (manifests->count == manifests->room) {
 		manifests->room = manifests->room * 2 + 16;
@@ -219,12 +222,13 @@ static bool take_run(struct json value, struct manifest *manifest)
 	    !json_get_i64(iter.value, &count) || count < 1 || count > INT64_MAX - (int64_t)first ||
 	    (last && first < last->first + last->count))
 		return false;
-	add_run(manifest, first, (uint64_t)count);
+	manifest_add_run(manifest, first, (uint64_t)count);
 	return true;
 }
 
 static bool manifest_take(struct json root, struct manifest *manifest)
 {
+	uint64_t start = manifest->start;
 	struct json after, runs;
 
 	if (json_type(root) != JSON_OBJECT || !json_member(root, "after", &after) ||
@@ -236,7 +240,7 @@ static bool manifest_take(struct json root, struct manifest *manifest)
 	for (struct json_iter iter = json_iter(runs); json_next(&iter);)
 		if (!take_run(iter.value, manifest))
 			return false;
-	return manifest->run_count > 0 && manifest->runs[0].first == manifest->start &&
+	return manifest->run_count > 0 && manifest->runs[0].first == start &&
 	       (!manifest->has_after || manifest->after < manifest->start);
 }
 

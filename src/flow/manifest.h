@@ -17,6 +17,7 @@
  *  4. It is put before its object, create-only. Of two sinks that come to the
  *     same start with other ends one wins the object's name, and its bytes tell
  *     which of the manifests is its own; the other says nothing, for ever.
+ *  5. Objects that land together have one manifest for all of them: group.h.
  *
  * Ownership: manifest_release(), manifests_release(). Threads: what was loaded
  * is only read, so any.
@@ -46,6 +47,8 @@ struct manifest {
 /* --- for who writes: add the offset of each line, rising ----------------- */
 
 void manifest_add(struct manifest *manifest, uint64_t offset);
+/* So many at once. */
+void manifest_add_run(struct manifest *manifest, uint64_t first, uint64_t count);
 /* Whether the object needs one to be understood. */
 bool manifest_is_needed(const struct manifest *manifest);
 /* Empty again; keeps its memory. */

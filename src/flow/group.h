@@ -1,0 +1,153 @@
+/*
+ * group.h - objects of one partition that land together: the sink keeps an
+ * object open for each time bucket, and closes them at once.
+ *
+ *	manifests/<topic>/[generation=<g>/]partition=<p>/group+<first, 20 digits>.json
+ *	{"after":"<20 digits>"|null,"sides":["keys","headers"],
+ *	 "objects":[{"key":"topics/…json.gz","lines":3,"bytes":81,"crc":"<8 hex>",
+ *		     "keys":"<8 hex>","headers":"<8 hex>"},…],
+ *	 "runs":[<object>,<count>,<object>,<count>,…]}
+ *	manifests/<topic>/[generation=<g>/]partition=<p>/group+<first, 20 digits>_2.json
+ *
+ *	{"after":"<20 digits>"|null,"plain":true}
+ *
+ * `runs` goes over every offset from `first` on: so many are lines of that object, in order, or,
+ * with -1, no records. `bytes` and CRC-32C are of the text before gzip: another zlib may pack it
+ * otherwise. `sides`: each object has a file of its records' keys and one of their headers beside
+ * it, a line for each of its lines. `after` as in manifest.h.
+ *
+ *  1. Plain and grouped. Plain objects (manifest.h, lake.h) are put without a manifest, each
+ *     create-only under the name of its first offset: of two sinks at the same offset one wins.
+ *     A group has several names, which may be others in another sink (other buckets, gzip). So
+ *     there the manifest is what is put create-only, by the group's first offset, before any of its
+ *     objects: it says which objects they are, and which offsets these have, for ever.
+ *  2. Who puts a manifest and finds another there has lost: it drops what it has and goes on from
+ *     the lake (sink_recover.h).
+ *  3. Objects of a group are put in the order of the manifest, each with its sides before it. So
+ *     the last one tells whether the group is whole. A sink that finds one that is not makes the
+ *     objects once more out of the log, by the manifest and nothing else, and puts those that are
+ *     not there. It may be doing so beside the one that began: they put the same texts.
+ *  4. From its first group on a partition is grouped for ever, whatever the sinks' options are: a
+ *     plain object is then a group of one. So readers take plain objects that begin before the
+ *     first group, and of what begins behind it only what groups name.
+ *  5. What is left are sinks that were at work before the first group was put, and have not looked
+ *     since: they put plain objects. The one that puts the first group therefore bars their way
+ *     first, by an object without a byte under the plain name of the group's first offset: nobody
+ *     comes past that, since plain objects, too, are put one after the other. Empty objects are
+ *     no records for any reader. A group whose own object has that name replaces it: no other one
+ *     ever will.
+ *  6. In a partition without any object there is nothing to bar. There a plain sink, too, puts a
+ *     manifest, once, which only says that the partition is plain ("plain"). If no plain object
+ *     followed, the first group begins there, too, and its manifest has the second of the names.
+ *  7. A sink that finds the way barred, and no group yet (the other one has ended in between),
+ *     puts a group.
+ *
+ * Ownership: group_release(). Threads: what was read is only read, so any.
+ */
+#ifndef FLOW_GROUP_H
+#define FLOW_GROUP_H
+
+#include "flow/manifest.h"
+
+enum {
+	GROUP_OBJECTS_MAX = 10000,
+	GROUP_RUNS_MAX = 1000000, /* a sink closes its group then */
+	GROUP_NO_RECORD = -1,
+};
+
+enum group_side { GROUP_KEYS, GROUP_HEADERS, GROUP_SIDES };
+
+struct group_object {
+	char *key;
+	uint64_t start; /* of its first line */
+	uint64_t lines;
+	uint64_t bytes;
+	uint32_t crc;
+	uint32_t side_crc[GROUP_SIDES];
+};
+
+struct group_run {
+	int32_t object; /* or GROUP_NO_RECORD */
+	uint32_t count;
+};
+
+struct group {
+	uint64_t first;
+	bool has_after;
+	uint64_t after;
+	bool plain;  /* rule 6: nothing else is set */
+	bool second; /* of the names: a plain one has the first */
+	bool sides[GROUP_SIDES];
+	struct group_object *objects;
+	size_t object_count;
+	size_t object_room;
+	struct group_run *runs;
+	size_t run_count;
+	size_t run_room;
+	uint64_t end; /* the offset after its last one */
+};
+
+/* --- for who writes ---------------------------------------------------------- */
+
+/* One more object; its key is copied. Returns which it is. */
+size_t group_add_object(struct group *group, const char *key, uint64_t start);
+/* The offset of a line of that object, rising over all of the group; what lies between it and the
+ * one before were no records. */
+void group_add_line(struct group *group, size_t object, uint64_t offset);
+/* Empty again; keeps its memory. */
+void group_clear(struct group *group);
+void group_release(struct group *group);
+/* The prefix of the manifests' names, in place of what was there; returns its folder's length. */
+size_t group_prefix(struct buf *prefix, struct lake_partition where);
+void group_key(struct buf *key, struct lake_partition where, uint64_t first, bool second);
+/* Its key and text; both are cleared first. */
+void group_write(const struct group *group, struct lake_partition where, struct buf *key,
+		 struct buf *text);
+const char *group_side_name(enum group_side side);
+/* The key of an object's side: "….keys.json" of "….json"; cleared first. */
+void group_side_key(struct buf *key, const char *object, enum group_side side);
+bool group_is_packed(const char *key); /* ….gz */
+
+/* --- for who reads ----------------------------------------------------------- */
+
+/* The offset that a manifest's name has. False: no group's. `name`: what follows the last slash. */
+bool group_parse_name(struct slice name, uint64_t *ret_first);
+/* The group that begins there or, if there is none, what says that plain objects do. */
+MUST_USE enum err_code group_load(struct store *store, struct lake_partition where, uint64_t first,
+				  struct group *ret_group, struct err *err);
+/* The offsets of one object's lines, for the caller to release. */
+void group_manifest(const struct group *group, size_t object, struct manifest *ret_manifest);
+/* The text of an object, unpacked, appended to `text`; ERR_CORRUPT: it is not what the group says.
+ */
+MUST_USE enum err_code group_get(struct store *store, const struct group *group, size_t object,
+				 struct buf *text, struct err *err);
+/* Whether `text` is it. */
+MUST_USE enum err_code group_check(const struct group *group, size_t object, struct slice text,
+				   struct err *err);
+static inline uint64_t group_from(const struct group *group)
+{
+	return group->has_after ? group->after + 1 : group->first;
+}
+uint64_t group_bytes(const struct group *group);
+
+/* Names, in order. */
+struct group_names {
+	uint64_t *firsts;
+	size_t count;
+	size_t room;
+};
+
+/* Those of groups that begin after offset `after` (-1: all), `limit` at most. */
+MUST_USE enum err_code group_list(struct store *store, struct lake_partition where, int64_t after,
+				  size_t limit, struct group_names *ret_names, struct err *err);
+void group_names_release(struct group_names *names);
+/* Where the partition's first group begins, from which on nothing is plain (rule 4); UINT64_MAX:
+ * it has none. */
+MUST_USE enum err_code group_find_first(struct store *store, struct lake_partition where,
+					uint64_t *ret_first, struct err *err);
+
+/* The object under `key`, unpacked if its name says that it is packed. */
+MUST_USE enum err_code group_get_text(struct store *store, const char *key, struct buf *text,
+				      struct err *err);
+
+#endif
