@@ -295,22 +295,22 @@ static enum err_code batch_keep(struct job *job, struct lake_input *input,
 static void note_reach(struct reach *reach, const struct lake_input *input)
 {
 	const struct lake_object *before = NULL;
+	uint64_t before_end = 0;
 
 	for (size_t i = 0; i < input->object_count; i++) {
 		const struct lake_object *object = &input->objects[i];
 		const struct lake_part *part = object->part;
-		struct reach_span span = {
-			.partition = part->where.id,
-			.generation = part->where.generation,
-			.first = lake_position(object->start),
-			.last = lake_position(object->count > 0 ? object->end - 1 : 0),
-		};
+		struct reach_span span = { .partition = part->where.id,
+					   .generation = part->where.generation };
+		uint64_t from, start, end;
 
-		if (object->count == 0)
+		if (!lake_input_span(object, &from, &start, &end) || object->count == 0)
 			continue;
-		reach_note(reach, &span, before && before->part == part &&
-						 object->accounted <= before->end);
+		span.first = lake_position(start);
+		span.last = lake_position(end - 1);
+		reach_note(reach, &span, before && before->part == part && from <= before_end);
 		before = object;
+		before_end = end;
 	}
 }
 

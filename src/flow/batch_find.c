@@ -50,6 +50,7 @@ struct partition_search {
 	const struct batch_finder *finder;
 	struct lake_input *input;
 	char last[STORE_KEY_MAX + 2]; /* the key before */
+	size_t path;		      /* where in it folders of times begin */
 	struct lake_partition where;  /* its; topic NULL: it is no object of ours */
 	size_t count;		      /* keys of that in a row, … */
 	size_t enough;		      /* … of which so many … */
@@ -58,22 +59,50 @@ struct partition_search {
 	struct err *err;
 };
 
+/* Objects in folders of times are of no partition here (id -1): groups tell whose they are. */
+static bool find_where(struct partition_search *search, const char *key)
+{
+	struct lake_object_name manifest = { 0 };
+	struct lake_file_name name;
+	struct slice rest;
+
+	if (lake_manifest_parse(key, &manifest, &rest)) {
+		search->where = (struct lake_partition){ search->finder->table->topic,
+							 manifest.partition, manifest.generation };
+	} else if (lake_file_parse(key, &name)) {
+		search->where = (struct lake_partition){ search->finder->table->topic,
+							 name.plain ? name.partition : -1,
+							 name.generation };
+		search->path = (size_t)(name.path.ptr - key);
+	}
+	return search->where.topic;
+}
+
+/* On behind all of the folder that the last key is in: '0' comes right after '/'. Of objects in
+ * folders of times, behind all that begin as this one. */
+static void pass_folder(struct partition_search *search)
+{
+	char *slash = search->where.id >= 0 ? strrchr(search->last, '/')
+					    : strchr(search->last + search->path, '/');
+
+	(void)snprintf(slash, 2, "0");
+}
+
 static bool search_key(void *user, const struct store_entry *entry)
 {
 	struct partition_search *search = user;
 	struct lake_partition before = search->where;
-	struct lake_object_name name;
 
 	(void)snprintf(search->last, sizeof(search->last), "%s", entry->key);
 	search->where.topic = NULL;
-	if (!lake_object_parse(entry->key, &name))
+	if (!find_where(search, entry->key))
 		return true;
-	search->where = (struct lake_partition){ search->finder->table->topic, name.partition,
-						 name.generation };
-	if (!before.topic || before.id != name.partition || before.generation != name.generation) {
+	if (!before.topic || before.id != search->where.id ||
+	    before.generation != search->where.generation) {
 		search->count = 0;
-		search->code =
-			batch_add_part(search->finder, search->input, search->where, search->err);
+		if (search->where.id >= 0)
+			search->code = batch_add_part(search->finder, search->input, search->where,
+						      search->err);
 	}
 	search->skips = ++search->count >= search->enough;
 	return search->code == ERR_OK && !search->skips;
@@ -84,14 +113,14 @@ static bool search_key(void *user, const struct store_entry *entry)
  * knows that one: at once in a directory, after a page of keys where a request has so many.
  */
 static enum err_code find_partitions(const struct batch_finder *finder, struct lake_input *input,
-				     struct err *err)
+				     const char *place, struct err *err)
 {
 	struct partition_search search = { .finder = finder, .input = input, .err = err };
 	char prefix[TOPIC_NAME_MAX + 16], after[sizeof(search.last)];
 	enum err_code code;
 
 	search.enough = store_at_once(finder->store) > 1 ? PAGE_KEYS : 1;
-	(void)snprintf(prefix, sizeof(prefix), "topics/%s/", finder->table->topic);
+	(void)snprintf(prefix, sizeof(prefix), "%s/%s/", place, finder->table->topic);
 	do {
 		(void)snprintf(after, sizeof(after), "%s", search.last);
 		search.skips = false;
@@ -99,10 +128,8 @@ static enum err_code find_partitions(const struct batch_finder *finder, struct l
 				       &search, err);
 		if (code == ERR_OK)
 			code = search.code;
-		/* '0' comes right after '/', so this is behind all of the partition and before
-		 * the next. */
 		if (search.skips)
-			(void)snprintf(strrchr(search.last, '/'), 2, "0");
+			pass_folder(&search);
 	} while (code == ERR_OK && search.skips);
 	return code;
 }
@@ -123,6 +150,9 @@ struct new_objects {
 	size_t empties;
 	uint64_t empty; /* where the first of them begins */
 	bool any;
+	uint64_t until;			/* where groups begin, … */
+	struct group *groups;		/* … those that come next */
+	size_t group_count;
 	uint64_t newest;		/* the highest start offset; none beyond it is taken */
 };
 
@@ -159,7 +189,7 @@ static bool take_object(void *user, const struct lake_entry *entry)
 		new->held_is_there = true;
 		return true;
 	}
-	if (new->taking && entry->start > new->newest)
+	if (entry->start >= new->until || (new->taking && entry->start > new->newest))
 		return false;
 	if (new->taking)
 		add_new(new, entry);
@@ -236,9 +266,8 @@ static void batch_find_read_held(const struct batch_finder *finder, const struct
  * the next one, put later still, is there; what looks like a gap then is none. So the first
  * listing only says which object is the newest: those before it were put before the second began.
  */
-static enum err_code find_objects(void *user, size_t item, struct err *err)
+static enum err_code find_objects(struct new_objects *new, struct err *err)
 {
-	struct new_objects *new = &((struct new_objects *)user)[item];
 	const struct lake_part *part = new->part;
 	bool told;
 	enum err_code code;
@@ -246,12 +275,69 @@ static enum err_code find_objects(void *user, size_t item, struct err *err)
 	batch_find_read_held(new->finder, part, &new->held);
 	told = new->held.size > 0;
 	code = list_objects(new, false, err);
-	if (code != ERR_OK || (!new->any && (part->fresh || !told || new->held_is_there)))
+	/* A group's manifest is put before its objects: none of those is taken for a plain one. */
+	if (code == ERR_OK)
+		code = group_find_first(new->finder->store, part->where, &new->until, err);
+	if (code != ERR_OK || (!part->fresh && part->next >= new->until))
+		return code;
+	if (!new->any && (part->fresh || !told || new->held_is_there))
 		return code;
 	if (new->any)
 		code = list_objects(new, true, err);
 	if (code == ERR_OK && !part->fresh && !new->held_is_there)
 		code = look_back(new, err);
+	return code;
+}
+
+static enum err_code load_group(struct new_objects *new, uint64_t first, struct err *err)
+{
+	struct group group;
+	enum err_code code = group_load(new->finder->store, new->part->where, first, &group, err);
+
+	if (code != ERR_OK)
+		return code;
+	new->groups = xreallocarray(new->groups, new->group_count + 1, sizeof(group));
+	new->groups[new->group_count++] = group;
+	new->bytes += group_bytes(&group);
+	return ERR_OK;
+}
+
+/* Groups, too, are listed twice, and then those that the first listing had are read. */
+static enum err_code find_groups(struct new_objects *new, struct err *err)
+{
+	const struct lake_part *part = new->part;
+	uint64_t from = part->next > new->until ? part->next : new->until;
+	struct group_names seen, names = { 0 };
+	enum err_code code = group_list(new->finder->store, part->where, (int64_t)from - 1,
+					SIZE_MAX, &seen, err);
+
+	if (code != ERR_OK)
+		return code;
+	if (seen.count > 0)
+		code = group_list(new->finder->store, part->where, (int64_t)from - 1, SIZE_MAX,
+				  &names, err);
+	for (size_t i = 0; code == ERR_OK && i < names.count &&
+			   names.firsts[i] <= seen.firsts[seen.count - 1] &&
+			   new->bytes < new->finder->bytes_max; i++)
+		code = load_group(new, names.firsts[i], err);
+	group_names_release(&seen);
+	group_names_release(&names);
+	return code;
+}
+
+/* What comes next of a partition: plain objects, then groups. */
+static enum err_code find_new(void *user, size_t item, struct err *err)
+{
+	struct new_objects *new = &((struct new_objects *)user)[item];
+	enum err_code code;
+
+	new->until = UINT64_MAX;
+	code = find_objects(new, err);
+	if (new->count == 0)
+		new->bytes = 0;		/* of a first listing */
+	if (code == ERR_OK && new->until < UINT64_MAX &&new->bytes < new->finder->bytes_max &&
+	    new->count < OBJECTS_MAX)
+		code = find_groups(new, err);
 	return code;
 }
 
@@ -272,6 +358,9 @@ static void take_new(struct batch_finder *finder, struct lake_input *input,
 	for (size_t i = 0; i < new->count; i++)
 		if (input->bytes < finder->bytes_max && input->object_count < OBJECTS_MAX)
 			lake_input_add(input, new->part, &new->list[i]);
+	for (size_t i = 0; i < new->group_count; i++)
+		if (input->bytes < finder->bytes_max && input->object_count < OBJECTS_MAX)
+			lake_input_add_group(input, new->part, &new->groups[i]);
 }
 
 /* Several partitions are searched at a time, none of them once a commit's worth is found. */
@@ -281,7 +370,7 @@ static enum err_code find_all(struct batch_finder *finder, struct lake_input *in
 	struct ahead *ahead = ahead_new(&(struct ahead_options){
 		.count = count,
 		.at_once = store_at_once(finder->store),
-		.work = find_objects,
+		.work = find_new,
 		.user = parts,
 	});
 	enum err_code code = ERR_OK;
@@ -297,9 +386,13 @@ static enum err_code find_all(struct batch_finder *finder, struct lake_input *in
 
 enum err_code batch_find(struct batch_finder *finder, struct lake_input *input, struct err *err)
 {
-	enum err_code code = find_partitions(finder, input, err);
-	struct new_objects *parts = xcalloc(input->part_count, sizeof(*parts));
+	enum err_code code = find_partitions(finder, input, "topics", err);
+	struct new_objects *parts;
 	size_t count = 0;
+
+	if (code == ERR_OK)
+		code = find_partitions(finder, input, "manifests", err);
+	parts = xcalloc(input->part_count, sizeof(*parts));
 
 	for (size_t i = 0; i < input->part_count; i++)
 		if (!is_stopped(finder, input->parts[i]))
@@ -307,8 +400,12 @@ enum err_code batch_find(struct batch_finder *finder, struct lake_input *input, 
 				(struct new_objects){ .finder = finder, .part = input->parts[i] };
 	if (code == ERR_OK)
 		code = find_all(finder, input, parts, count, err);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		for (size_t g = 0; g < parts[i].group_count; g++)
+			group_release(&parts[i].groups[g]);
+		free(parts[i].groups);
 		free(parts[i].list);
+	}
 	free(parts);
 	return code == ERR_OK ? lake_input_find_manifests(input, err) : code;
 }

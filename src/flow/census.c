@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { AHEAD_BYTES_MAX = 64 << 20 };
+enum { AHEAD_BYTES_MAX = 64 << 20, TEXT_MAX = 2047 << 20 };
 
 struct census_object {
 	char *key;
@@ -38,6 +38,22 @@ static uint64_t count_newlines(struct slice text)
 	return lines;
 }
 
+static enum err_code count_packed(struct store *store, const char *key, uint64_t *ret_lines,
+				  struct err *err)
+{
+	enum err_code code;
+	struct buf text;
+
+	buf_init(&text, TEXT_MAX);
+	code = group_get_text(store, key, &text, err);
+	if (code == ERR_OK && text.len > 0 && text.ptr[text.len - 1] != '\n')
+		code = err_set(err, ERR_CORRUPT, "object \"%s\" does not end in a newline", key);
+	if (code == ERR_OK)
+		*ret_lines = count_newlines(buf_slice(&text));
+	buf_release(&text);
+	return code;
+}
+
 enum err_code census_count_lines(struct store *store, const char *key, uint64_t size,
 				 uint64_t *ret_lines, struct err *err)
 {
@@ -47,6 +63,8 @@ enum err_code census_count_lines(struct store *store, const char *key, uint64_t 
 	char last = '\n';
 	struct buf part;
 
+	if (group_is_packed(key))
+		return count_packed(store, key, ret_lines, err);
 	buf_init(&part, CENSUS_READ_BYTES);
 	while (from < size && code == ERR_OK) {
 		buf_clear(&part);
@@ -68,9 +86,9 @@ enum err_code census_count_lines(struct store *store, const char *key, uint64_t 
 static bool census_note_object(void *user, const struct store_entry *entry)
 {
 	struct census_walk *walk = user;
-	struct lake_object_name name;
+	struct lake_file_name name;
 
-	if (!lake_object_parse(entry->key, &name))
+	if (!lake_file_parse(entry->key, &name) || name.side.ptr)
 		return true;
 	if (walk->count == walk->room) {
 		walk->room = walk->room * 2 + 64;

@@ -195,6 +195,7 @@ static void checking_release(struct checking *checking)
 		free(checking->parts[i].sink);
 		free(checking->parts[i].covers);
 		manifest_release(&checking->parts[i].newest_manifest);
+		free(checking->parts[i].newest_key);
 	}
 	free(checking->parts);
 	for (size_t i = 0; i < checking->table_count; i++)

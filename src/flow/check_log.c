@@ -36,24 +36,20 @@ struct log_check {
 
 static enum err_code get_tail(struct log_check *check, uint64_t from, struct err *err)
 {
-	const struct check_part *part = check->part;
-	struct buf key;
-	enum err_code code;
+	struct store *store = check->checking->options->store;
+	const char *key = check->part->newest_key;
 
-	buf_init(&key, STORE_KEY_MAX + 1);
-	lake_object_key(&key, part->where, part->newest.start);
 	buf_clear(&check->tail.text);
-	code = store_get(check->checking->options->store, buf_cstr(&key), from, UINT64_MAX,
-			 &check->tail.text, err);
-	buf_release(&key);
-	return code;
+	return from == 0 ? group_get_text(store, key, &check->tail.text, err)
+			 : store_get(store, key, from, UINT64_MAX, &check->tail.text, err);
 }
 
 /* A piece of the object's end that holds at least one whole line; all of it, if need be. */
 static enum err_code load_tail(struct log_check *check, struct err *err)
 {
-	const struct lake_entry *newest = &check->part->newest;
-	uint64_t from = newest->size > TAIL_BYTES ? newest->size - TAIL_BYTES : 0;
+	const struct check_part *part = check->part;
+	bool part_of_it = part->newest_size > TAIL_BYTES && !group_is_packed(part->newest_key);
+	uint64_t from = part_of_it ? part->newest_size - TAIL_BYTES : 0;
 	enum err_code code = get_tail(check, from, err);
 	struct slice rest = buf_slice(&check->tail.text);
 	const char *end;
@@ -278,7 +274,7 @@ static enum err_code log_check_load(void *user, size_t item, struct err *err)
 		return ERR_OK;
 	code = history_load(checking->options->store, checking->topic, checking->info.uid,
 			    &check->history, err);
-	if (code == ERR_OK && check->part->any_end && check->part->newest.size > 0)
+	if (code == ERR_OK && check->part->any_end && check->part->newest_key)
 		code = load_tail(check, err);
 	return code;
 }

@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { OBJECT_BYTES_MAX = 1 << 30, AHEAD_BYTES_MAX = 64 << 20 };
+enum { OBJECT_BYTES_MAX = 1 << 30, AHEAD_BYTES_MAX = 64 << 20, GROUP_TEXT_MAX = 2047 << 20 };
 
 static void check_add_cover(struct check_part *part, const struct check_cover *cover)
 {
@@ -23,16 +23,29 @@ static void note_front(struct check_part *part, uint64_t start)
 		part->front = (int64_t)start;
 }
 
+/* Of objects that lie below their times groups tell. */
 static bool note_object(void *user, const struct store_entry *entry)
 {
 	struct checking *checking = user;
-	struct lake_object_name name;
+	struct lake_file_name name;
 
-	if (!lake_object_parse(entry->key, &name))
+	if (!lake_file_parse(entry->key, &name))
 		check_fault(checking, "\"%s\" is not the name of an object of the lake",
 			    entry->key);
-	else if (entry->size > 0)	/* the sink puts no empty one */
+	else if (name.plain && !name.side.ptr && entry->size > 0)
 		note_front(check_part_of(checking, name.partition, name.generation), name.start);
+	return checking->code == ERR_OK;
+}
+
+static bool check_note_group(void *user, const struct store_entry *entry)
+{
+	struct checking *checking = user;
+	struct lake_object_name name;
+	struct slice rest;
+	uint64_t first;
+
+	if (lake_manifest_parse(entry->key, &name, &rest) && group_parse_name(rest, &first))
+		note_front(check_part_of(checking, name.partition, name.generation), first);
 	return checking->code == ERR_OK;
 }
 
@@ -74,6 +87,10 @@ enum err_code check_find_fronts(struct checking *checking)
 	(void)snprintf(prefix, sizeof(prefix), "topics/%s/", checking->topic);
 	code = store_list(checking->options->store, prefix, "", note_object, checking,
 			  checking->err);
+	(void)snprintf(prefix, sizeof(prefix), "manifests/%s/", checking->topic);
+	if (code == ERR_OK)
+		code = store_list(checking->options->store, prefix, "", check_note_group,
+				  checking, checking->err);
 	(void)snprintf(prefix, sizeof(prefix), "dlq/%s/", checking->topic);
 	if (code == ERR_OK)
 		code = store_list(checking->options->store, prefix, "", note_letters, checking,
@@ -83,16 +100,21 @@ enum err_code check_find_fronts(struct checking *checking)
 
 /* --- one object ------------------------------------------------------------ */
 
-/* An object of a partition; what it holds is read ahead of the walk over all of them. */
+/* An object of a partition, or a group of them that begins at `entry.start`; what it holds is read
+ * ahead of the walk over all of them. */
 struct walked {
 	size_t part;
 	struct lake_entry entry;
+	bool is_group;
+	bool is_last;			/* of all groups: it may still be on its way */
 	struct object_read *read;
 };
 
 struct object_read {
 	struct manifest manifest;
 	uint64_t lines;
+	struct group group;
+	bool missing;			/* not all that the last group names is there */
 };
 
 /* The objects of all partitions, in order. */
@@ -150,7 +172,7 @@ static enum err_code read_object(struct store *store, const struct manifests *ma
 	enum err_code code;
 
 	read->manifest = (struct manifest){ .start = entry->start };
-	if (!manifests_may_have(manifests, entry->start))
+	if (entry->packed || !manifests_may_have(manifests, entry->start))
 		return census_count_lines(store, key, entry->size, &read->lines, err);
 	buf_init(&body, OBJECT_BYTES_MAX);
 	code = store_get(store, key, 0, UINT64_MAX, &body, err);
@@ -162,10 +184,23 @@ static enum err_code read_object(struct store *store, const struct manifests *ma
 	return code;
 }
 
+/* The object with the last line so far; the manifest is taken. */
+static void note_newest(struct check_part *part, const char *key, uint64_t size,
+			const struct manifest *manifest, uint64_t lines)
+{
+	manifest_release(&part->newest_manifest);
+	part->newest_manifest = *manifest;
+	free(part->newest_key);
+	part->newest_key = xstrdup(key);
+	part->newest_size = size;
+	part->newest_lines = lines;
+}
+
 static void take_lines(struct checking *checking, struct check_part *part,
 		       const struct lake_entry *entry, const struct object_read *read)
 {
 	const struct manifest *manifest = &read->manifest;
+	struct buf key;
 
 	if (manifest->run_count == 0)
 		check_take_run(checking, part, entry->start, read->lines);
@@ -178,10 +213,53 @@ static void take_lines(struct checking *checking, struct check_part *part,
 				      .end = manifest_offset(manifest, read->lines - 1) + 1 });
 	checking->counts.objects++;
 	checking->counts.lines += read->lines;
-	manifest_release(&part->newest_manifest);
-	part->newest_manifest = *manifest;
-	part->newest = *entry;
-	part->newest_lines = read->lines;
+	buf_init(&key, STORE_KEY_MAX + 1);
+	lake_entry_key(&key, part->where, entry);
+	note_newest(part, buf_cstr(&key), entry->size, manifest, read->lines);
+	buf_release(&key);
+}
+
+/* --- one group --------------------------------------------------------------- */
+
+static enum err_code read_group(struct store *store, struct lake_partition where,
+				const struct walked *walked, struct err *err)
+{
+	struct object_read *read = walked->read;
+	enum err_code code = group_load(store, where, walked->entry.start, &read->group, err);
+	struct buf text;
+
+	buf_init(&text, GROUP_TEXT_MAX);
+	for (size_t i = 0; i < read->group.object_count && code == ERR_OK; i++) {
+		buf_clear(&text);
+		code = group_get(store, &read->group, i, &text, err);
+		read->missing = code == ERR_ABSENT || (code == ERR_CORRUPT && text.len == 0);
+	}
+	buf_release(&text);
+	return code != ERR_OK && read->missing && walked->is_last ? ERR_OK : code;
+}
+
+static void take_group_lines(struct checking *checking, struct check_part *part,
+			     const struct group *group)
+{
+	const struct group_run *last = &group->runs[group->run_count - 1];
+	const struct group_object *object = &group->objects[last->object];
+	uint64_t offset = group->first;
+	struct manifest manifest;
+
+	for (size_t i = 0; i < group->run_count; i++) {
+		if (group->runs[i].object != GROUP_NO_RECORD)
+			check_take_run(checking, part, offset, group->runs[i].count);
+		offset += group->runs[i].count;
+	}
+	for (size_t i = 0; i < group->object_count; i++)
+		checking->counts.lines += group->objects[i].lines;
+	checking->counts.objects += group->object_count;
+	check_add_cover(part, &(struct check_cover){ .kind = COVER_OBJECT,
+						     .from = group_from(group),
+						     .start = group->first,
+						     .end = group->end });
+	group_manifest(group, (size_t)last->object, &manifest);
+	note_newest(part, object->key, object->bytes, &manifest, object->lines);
 }
 
 /* --- all of them, and the letters between them ------------------------------ */
@@ -295,13 +373,15 @@ struct listed_part {
 	size_t count;
 	size_t room;
 	struct manifests manifests;
+	uint64_t until;			/* where groups begin */
+	size_t group_count;		/* of them, with the ends of `entries` */
 };
 
 static bool list_part_entry(void *user, const struct lake_entry *entry)
 {
 	struct listed_part *listed = user;
 
-	if ((int64_t)entry->start > listed->part->front)
+	if ((int64_t)entry->start > listed->part->front || entry->start >= listed->until)
 		return false;
 	if (entry->size == 0)
 		return true; /* it says nothing of its offset */
@@ -314,6 +394,28 @@ static bool list_part_entry(void *user, const struct lake_entry *entry)
 	return true;
 }
 
+/* Behind the plain ones. */
+static enum err_code list_groups(struct store *store, struct listed_part *listed, struct err *err)
+{
+	struct group_names names = { 0 };
+	enum err_code code = ERR_OK;
+	uint64_t until = listed->until;
+
+	if (until < UINT64_MAX)
+		code = group_list(store, listed->part->where, (int64_t)until - 1, SIZE_MAX, &names,
+				  err);
+	listed->until = UINT64_MAX;
+	for (size_t i = 0; i < names.count; i++) {
+		size_t before = listed->count;
+
+		(void)list_part_entry(listed, &(struct lake_entry){ .start = names.firsts[i],
+								    .size = 1 });
+		listed->group_count += listed->count - before;
+	}
+	group_names_release(&names);
+	return code;
+}
+
 /* Manifests are put before their objects; those of later ones are not looked for. */
 static enum err_code list_part(void *user, size_t item, struct err *err)
 {
@@ -324,7 +426,11 @@ static enum err_code list_part(void *user, size_t item, struct err *err)
 	enum err_code code = manifests_load(store, where, -1, &listed->manifests, err);
 
 	if (code == ERR_OK)
+		code = group_find_first(store, where, &listed->until, err);
+	if (code == ERR_OK)
 		code = lake_list_objects(store, where, -1, list_part_entry, listed, err);
+	if (code == ERR_OK)
+		code = list_groups(store, listed, err);
 	return code;
 }
 
@@ -346,7 +452,12 @@ static enum err_code list_parts(struct check_walk *walk)
 
 static void walk_key(const struct check_walk *walk, const struct walked *object, struct buf *out)
 {
-	lake_object_key(out, walk->parts[object->part].part->where, object->entry.start);
+	struct lake_partition where = walk->parts[object->part].part->where;
+
+	if (object->is_group)
+		group_key(out, where, object->entry.start, false);
+	else
+		lake_entry_key(out, where, &object->entry);
 }
 
 static enum err_code walk_read(void *user, size_t item, struct err *err)
@@ -357,6 +468,9 @@ static enum err_code walk_read(void *user, size_t item, struct err *err)
 	enum err_code code;
 
 	object->read = xcalloc(1, sizeof(*object->read));
+	if (object->is_group)
+		return read_group(walk->checking->options->store,
+				  walk->parts[object->part].part->where, object, err);
 	buf_init(&key, STORE_KEY_MAX + 1);
 	walk_key(walk, object, &key);
 	code = read_object(walk->checking->options->store, &walk->parts[object->part].manifests,
@@ -393,17 +507,30 @@ static enum err_code walk_take(struct check_walk *walk, struct ahead *ahead)
 		struct walked *object = &walk->objects[i];
 
 		code = ahead_take(ahead, i, checking->err);
-		if (code == ERR_OK) {
+		if (code == ERR_OK && !object->is_group) {
 			take_lines(checking, &checking->parts[object->part], &object->entry,
 				   object->read);
+		} else if (code == ERR_OK) {
+			if (!object->read->missing)
+				take_group_lines(checking, &checking->parts[object->part],
+						 &object->read->group);
 		} else if (code == ERR_CORRUPT || code == ERR_ABSENT) {
 			tell_unreadable(walk, object);
 			code = ERR_OK;
 		}
+		group_release(&object->read->group);
 		free(object->read);
 		object->read = NULL;
 	}
 	return code;
+}
+
+static struct walked walked_of(const struct listed_part *listed, size_t part, size_t at)
+{
+	return (struct walked){ .part = part,
+				.entry = listed->entries[at],
+				.is_group = at >= listed->count - listed->group_count,
+				.is_last = at + 1 == listed->count };
 }
 
 static enum err_code walk_read_all(struct check_walk *walk)
@@ -415,7 +542,7 @@ static enum err_code walk_read_all(struct check_walk *walk)
 
 	for (size_t i = 0; i < walk->checking->part_count; i++)
 		for (size_t at = 0; at < walk->parts[i].count; at++)
-			*next++ = (struct walked){ .part = i, .entry = walk->parts[i].entries[at] };
+			*next++ = walked_of(&walk->parts[i], i, at);
 	ahead = ahead_new(&(struct ahead_options){ .count = walk->count,
 						   .at_once = store_at_once(store),
 						   .bytes_max = AHEAD_BYTES_MAX,
@@ -425,8 +552,10 @@ static enum err_code walk_read_all(struct check_walk *walk)
 	code = walk_take(walk, ahead);
 	ahead_free(ahead);
 	for (size_t i = 0; i < walk->count; i++) {
-		if (walk->objects[i].read)
+		if (walk->objects[i].read) {
 			manifest_release(&walk->objects[i].read->manifest);
+			group_release(&walk->objects[i].read->group);
+		}
 		free(walk->objects[i].read);
 	}
 	free(walk->objects);

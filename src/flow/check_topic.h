@@ -13,7 +13,7 @@
 #include "delta/delta.h"
 #include "flow/check.h"
 #include "flow/dlq.h"
-#include "flow/manifest.h"
+#include "flow/group.h"
 
 enum check_cover_kind { COVER_OBJECT, COVER_LETTERS };
 
@@ -52,7 +52,8 @@ struct check_part {
 	bool any_end;		 /* there are covers, and that is … */
 	uint64_t end;		 /* … the offset after the last one */
 	bool holes;		 /* told; what else they bring is not told once more */
-	struct lake_entry newest; /* the last object; size 0: there is none */
+	char *newest_key;	 /* of the object with the last line; NULL: there is none */
+	uint64_t newest_size;	 /* of its file */
 	uint64_t newest_lines;
 	struct manifest newest_manifest;
 	struct check_sum expected; /* up to `done` */

@@ -78,24 +78,53 @@ static void lake_input_begin_run(struct lake_reading *reading, const struct lake
 	}
 }
 
+static void lake_input_put_key(const struct lake_object *object, struct buf *key)
+{
+	struct lake_entry entry = { .start = object->start, .packed = object->packed };
+
+	if (!object->group) {
+		lake_entry_key(key, object->part->where, &entry);
+		return;
+	}
+	buf_clear(key);
+	buf_add_str(key, object->group->objects[object->index].key);
+}
+
+static enum err_code get_manifest(struct lake_input *input, const struct lake_object *object,
+				  struct lake_reading *reading, struct err *err)
+{
+	struct slice text = buf_slice(&reading->text);
+
+	if (object->group) {
+		group_manifest(object->group, object->index, &reading->manifest);
+		return group_check(object->group, object->index, text, err);
+	}
+	if (object->packed) /* another program's: it has none */
+		return ERR_OK;
+	return manifests_find(&object->part->manifests, input->store, object->start, text,
+			      &reading->manifest, err);
+}
+
 /* ERR_ABSENT, ERR_CORRUPT: the object is not there, or has other lines than its manifest. */
 static enum err_code get_object(struct lake_input *input, const struct lake_object *object,
 				struct lake_reading *reading, struct err *err)
 {
-	const struct lake_part *part = object->part;
 	enum err_code code;
 	struct buf key;
 
 	buf_init(&key, STORE_KEY_MAX + 1);
-	lake_object_key(&key, part->where, object->start);
+	lake_input_put_key(object, &key);
 	buf_clear(&reading->text);
 	(void)buf_room(&reading->text, object->size + JSON_PADDING);
-	code = store_get_kept(input->store, buf_cstr(&key), object->size, &reading->text, err);
+	if (object->packed)
+		code = group_get_text(input->store, buf_cstr(&key), &reading->text, err);
+	else
+		code = store_get_kept(input->store, buf_cstr(&key), object->size, &reading->text,
+				      err);
 	if (code == ERR_OK && !buf_room(&reading->text, JSON_PADDING))
 		code = err_set(err, ERR_LIMIT, "object \"%s\" is too large", buf_cstr(&key));
 	if (code == ERR_OK)
-		code = manifests_find(&part->manifests, input->store, object->start,
-				      buf_slice(&reading->text), &reading->manifest, err);
+		code = get_manifest(input, object, reading, err);
 	if (code == ERR_ABSENT)
 		(void)err_set(err, code, "object \"%s\" is listed, but not there", buf_cstr(&key));
 	buf_release(&key);
@@ -332,6 +361,11 @@ void lake_input_release(struct lake_input *input)
 	for (size_t i = 0; i < input->part_count; i++) {
 		dlq_batch_free(input->parts[i]->letters);
 		manifests_release(&input->parts[i]->manifests);
+		for (size_t g = 0; g < input->parts[i]->group_count; g++) {
+			group_release(input->parts[i]->groups[g]);
+			free(input->parts[i]->groups[g]);
+		}
+		free(input->parts[i]->groups);
 		free(input->parts[i]);
 	}
 	for (size_t i = 0; i < input->poison_count; i++)
@@ -366,58 +400,6 @@ struct lake_part *lake_input_part(struct lake_input *input, struct lake_partitio
 		xreallocarray(input->parts, input->part_count + 1, sizeof(struct lake_part *));
 	input->parts[input->part_count++] = part;
 	return part;
-}
-
-void lake_input_add(struct lake_input *input, struct lake_part *part,
-		    const struct lake_entry *entry)
-{
-	struct lake_object object = { .part = part, .start = entry->start, .size = entry->size,
-				      .from = part->next };
-
-	if (input->object_count == input->object_room) {
-		input->object_room = input->object_room * 2 + 64;
-		input->objects = xreallocarray(input->objects, input->object_room,
-					       sizeof(*input->objects));
-	}
-	input->objects[input->object_count++] = object;
-	input->bytes += entry->size;
-}
-
-/* The first object of each partition. */
-struct manifest_search {
-	struct lake_input *input;
-	const struct lake_object **firsts;
-	size_t count;
-};
-
-static enum err_code search_manifests(void *user, size_t item, struct err *err)
-{
-	const struct manifest_search *search = user;
-	const struct lake_object *first = search->firsts[item];
-
-	return manifests_load(search->input->store, first->part->where, (int64_t)first->start - 1,
-			      &first->part->manifests, err);
-}
-
-enum err_code lake_input_find_manifests(struct lake_input *input, struct err *err)
-{
-	struct manifest_search search = { .input = input };
-	const struct lake_part *last = NULL;
-	enum err_code code;
-
-	search.firsts = xcalloc(input->part_count, sizeof(struct lake_object *));
-	for (size_t i = 0; i < input->object_count; i++)
-		if (input->objects[i].part != last) {
-			search.firsts[search.count++] = &input->objects[i];
-			last = input->objects[i].part;
-		}
-	code = ahead_all(&(struct ahead_options){ .count = search.count,
-						  .at_once = store_at_once(input->store),
-						  .work = search_manifests,
-						  .user = &search },
-			 err);
-	free(search.firsts);
-	return code;
 }
 
 void lake_input_all(struct lake_input *input)
@@ -490,13 +472,17 @@ void lake_input_poison(struct lake_input *input, uint64_t record, const char *re
 
 /* --- what the objects hold together, and what they lack ------------------- */
 
-/* Objects of a partition from the one at `at` on are not taken, for its fault. */
+/* Objects of a partition from the one at `at` on are not taken, for its fault; nor those of its
+ * group that come before it. */
 static void cut_partition(struct lake_input *input, size_t at)
 {
 	struct lake_part *part = input->objects[at].part;
-	size_t kept = at;
+	size_t kept;
 
 	part->stop = input->objects[at].fault;
+	while (input->objects[at].index > 0)
+		at--;
+	kept = at;
 	for (size_t i = at; i < input->object_count; i++)
 		if (input->objects[i].part != part)
 			input->objects[kept++] = input->objects[i];
@@ -537,20 +523,25 @@ static enum err_code walk_objects(struct lake_input *input, bool *ret_again, str
 		struct lake_object *object = &input->objects[i];
 		struct lake_part *part = object->part;
 		bool first = part->fresh && part->held.size == 0;
+		uint64_t from, start, end;
 
 		if (!object->read)
 			return err_set(err, ERR_CORRUPT, "object %s+%s+%010" PRIu64 " was not read",
 				       input->topic, part->text, object->start);
-		if (object->start < part->end && object->from < part->end) {
+		if (!lake_input_span(object, &from, &start, &end)) {
+			object->from = object[-1].from;	/* as the one before in the group */
+			continue;
+		}
+		if (start < part->end && object->from < part->end) {
 			object->from = part->end;
 			*ret_again = true;
 		}
-		if (object->accounted > part->end && !first && !input->gaps)
-			note_gap(input, object, part->end, object->accounted);
-		if (object->end < part->end || object->count == 0)
+		if (from > part->end && !first && !input->gaps)
+			note_gap(input, object, part->end, from);
+		if (end < part->end || object->count == 0)
 			continue;
-		part->end = object->end;
-		part->held = (struct lake_entry){ .start = object->start, .size = object->size };
+		part->end = end;
+		part->held = (struct lake_entry){ .start = start, .size = object->size };
 	}
 	return ERR_OK;
 }

@@ -9,7 +9,8 @@
  *	lake_input_write_dead()
  *
  * The n-th line of an object is the record at its start offset + n or, where it
- * has a manifest, the one that its runs name. How far an object reaches is known
+ * has a manifest, the one that its runs name. Objects of a group (group.h) are taken
+ * or left together. How far an object reaches is known
  * once it was read. So two that hold the same offsets are found afterwards; then
  * the later one is cleaned again, without what the earlier one has.
  *
@@ -34,7 +35,7 @@
 
 #include "engine/engine.h"
 #include "flow/dlq.h"
-#include "flow/manifest.h"
+#include "flow/group.h"
 #include "store/store.h"
 
 #include <pthread.h>
@@ -45,7 +46,10 @@
 struct lake_object {
 	struct lake_part *part;
 	uint64_t start;			/* offset of its first record */
-	uint64_t size;			/* bytes */
+	uint64_t size;			/* bytes; of a group's object, unpacked */
+	bool packed;			/* its text is to be unpacked */
+	const struct group *group;	/* whose object it is, NULL: of none, … */
+	size_t index;			/* … and which one; its first comes first here */
 	uint64_t from;			/* its records before this one are had already */
 	uint64_t base;			/* of the records of all before it; by lake_input_count() */
 	/* Known once it was read to its end: */
@@ -67,6 +71,8 @@ struct lake_part {
 	struct lake_entry held;		/* the object that it ends with; size 0: none */
 	struct err stop;		/* why objects that are listed were not taken, or ERR_OK */
 	struct manifests manifests;	/* of the objects that are read */
+	struct group **groups;		/* whose objects are */
+	size_t group_count;
 	char text[PARTITION_TEXT_MAX];
 	struct dlq_batch *letters;
 };
@@ -127,6 +133,12 @@ struct lake_part *lake_input_part(struct lake_input *input, struct lake_partitio
 /* Objects of a partition come together, in the order of their offsets. */
 void lake_input_add(struct lake_input *input, struct lake_part *part,
 		    const struct lake_entry *entry);
+/* All objects of a group, which is taken. */
+void lake_input_add_group(struct lake_input *input, struct lake_part *part, struct group *group);
+/* What an object accounts for: offsets [*ret_from, *ret_end), the first record being at *ret_start.
+ * Of a group, all of it, by its first object; false: another one of it. */
+bool lake_input_span(const struct lake_object *object, uint64_t *ret_from, uint64_t *ret_start,
+		     uint64_t *ret_end);
 /* All are added: find their manifests, which were put before them. */
 MUST_USE enum err_code lake_input_find_manifests(struct lake_input *input, struct err *err);
 
