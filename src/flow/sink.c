@@ -11,18 +11,18 @@
 #include <inttypes.h>
 
 enum {
-	IDLE_MS = 500,			/* at most between two looks at the timers */
+	IDLE_MS = 500, /* at most between two looks at the timers */
 	DRAIN_IDLE_MS = 5,
-	BUSY_MS = 10,			/* between two looks at the writer, if it matters */
-	COMMIT_MS = 1000,		/* between two commits of a partition */
-	ABSENT_MS = 1000,		/* between two looks for a topic that is gone */
-	LEAVE_MS = 2000,		/* so long what was revoked may still land */
+	BUSY_MS = 10,	  /* between two looks at the writer, if it matters */
+	COMMIT_MS = 1000, /* between two commits of a partition */
+	ABSENT_MS = 1000, /* between two looks for a topic that is gone */
+	LEAVE_MS = 2000,  /* so long what was revoked may still land */
 	FRUITLESS_MAX = 5,
 	EVENT_BYTES = 4 << 20,
-	FILLING_BYTES_MAX = 64 << 20,	/* runs of all partitions */
-	WRITING_BYTES_MAX = 32 << 20,	/* closed, not yet in the lake */
-	PAUSE_FILL = 100,		/* hundredths of that: no more is read … */
-	RESUME_FILL = 50,		/* … until so little waits */
+	FILLING_BYTES_MAX = 48 << 20, /* runs of all partitions */
+	WRITING_BYTES_MAX = 32 << 20, /* closed, not yet in the lake */
+	PAUSE_FILL = 100,	      /* hundredths of that: no more is read … */
+	RESUME_FILL = 50,	      /* … until so little waits */
 };
 
 static struct topic_ref sink_topic(const struct sink_partition *partition)
@@ -60,6 +60,8 @@ static struct sink_partition *make_partition(struct sink *sink, const char *topi
 				       sink->options->flush_bytes + SINK_RECORD_MAX);
 	sink->partitions = xreallocarray(sink->partitions, sink->partition_count + 1,
 					 sizeof(struct sink_partition *));
+	partition->groups = sink->options->path.pattern[0] || sink->options->gzip ||
+			    sink->options->keys || sink->options->headers;
 	sink->partitions[sink->partition_count++] = partition;
 	return partition;
 }
@@ -75,10 +77,10 @@ static void count_ended(struct sink *sink, const struct sink_job *job,
 		return;
 	}
 	counts->records[partition->table] += job->records;
-	counts->objects++;
+	counts->objects += job->objects;
 	counts->bytes += job->bytes;
 	metric_add(METRIC_SINK_RECORDS, (int64_t)job->records);
-	metric_add(METRIC_SINK_OBJECTS, 1);
+	metric_add(METRIC_SINK_OBJECTS, (int64_t)job->objects);
 }
 
 /* Take back what the writer is done with. */
@@ -100,15 +102,21 @@ static void take_ended(struct sink *sink)
 	}
 }
 
-/* Close the largest run while all together are too large. */
+/* Close the largest run while all together are too large; what is being mended cannot be. */
 static void keep_budget(struct sink *sink)
 {
 	while (sink->filling_bytes > FILLING_BYTES_MAX) {
-		struct sink_partition *largest = sink->partitions[0];
+		struct sink_partition *largest = NULL;
 
-		for (size_t i = 1; i < sink->partition_count; i++)
-			if (sink->partitions[i]->bytes > largest->bytes)
-				largest = sink->partitions[i];
+		for (size_t i = 0; i < sink->partition_count; i++) {
+			struct sink_partition *partition = sink->partitions[i];
+
+			if (partition->count > 0 && !sink_partition_is_mending(partition) &&
+			    (!largest || partition->bytes > largest->bytes))
+				largest = partition;
+		}
+		if (!largest)
+			break;
 		sink_close_run(sink, largest);
 	}
 }
@@ -120,12 +128,13 @@ static int64_t close_due(struct sink *sink, int64_t now_ms, bool all)
 
 	for (size_t i = 0; i < sink->partition_count; i++) {
 		struct sink_partition *partition = sink->partitions[i];
-		int64_t due_ms = partition->first_ms + sink->options->flush_age_ms;
 
-		if (partition->count > 0 && (all || due_ms <= now_ms))
+		if (partition->count == 0 || sink_partition_is_mending(partition))
+			continue;
+		if (all || partition->due_ms <= now_ms)
 			sink_close_run(sink, partition);
-		else if (partition->count > 0 && due_ms < next_ms)
-			next_ms = due_ms;
+		else if (partition->due_ms < next_ms)
+			next_ms = partition->due_ms;
 	}
 	return next_ms;
 }
@@ -245,7 +254,7 @@ static void sink_place(struct sink *sink, struct sink_partition *partition)
 		return;
 	}
 	if (!is_fruitful(sink, partition, &place)) {
-		buf_release(&place.last_line);
+		sink_place_release(&place);
 		return;
 	}
 	partition->found_next = place.next;
@@ -383,7 +392,7 @@ static void on_revoked(struct sink *sink, const struct reader_event *event)
 			reader_release(sink->reader, event->topic, event->partition);
 		return;
 	}
-	if (event->lost || partition->state != SINK_READING)
+	if (event->lost || partition->state != SINK_READING || sink_partition_is_mending(partition))
 		sink_drop_all(sink, partition);
 	else
 		sink_close_run(sink, partition);
@@ -450,6 +459,10 @@ static bool add_topic(void *user, const char *name)
 /* Those that the options name; tables may share one. */
 static void add_own_topics(const struct sink *sink, struct topics *topics)
 {
+	for (size_t i = 0; i < sink->options->topic_count; i++)
+		(void)add_topic(topics, sink->options->topics[i]);
+	if (sink->options->topic_count > 0)
+		return;
 	for (size_t i = 0; i < sink->options->table_count; i++)
 		if (table_of(sink, sink->options->tables[i].topic) == i)
 			(void)add_topic(topics, sink->options->tables[i].topic);
@@ -469,7 +482,7 @@ static enum err_code sink_open_reader(struct sink *sink, struct err *err)
 	struct topic_ref *refs;
 	enum err_code code;
 
-	if (sink->options->take_all)
+	if (sink->options->take_all && sink->options->topic_count == 0)
 		(void)add_topic(&topics, TOPIC_EVERY);
 	else
 		add_own_topics(sink, &topics);
@@ -524,7 +537,7 @@ static enum err_code sink_begin_drain(struct sink *sink, struct err *err)
 	struct topics topics = { 0 };
 	enum err_code code = ERR_OK;
 
-	if (sink->options->take_all)
+	if (sink->options->take_all && sink->options->topic_count == 0)
 		code = broker_list(sink->options->broker, TOPIC_LOG, add_topic, &topics, err);
 	else
 		add_own_topics(sink, &topics);

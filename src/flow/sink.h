@@ -8,12 +8,19 @@
  *
  *  1. An object takes records until it has flush_size of them, flush_bytes, or
  *     its first one is flush_age_ms old (a timer, so a quiet topic lands too);
- *     earlier if all that is being filled passes a budget of memory.
+ *     earlier if all that is being filled passes a budget of memory. So it does
+ *     when the newest time of the partition's records has moved on by
+ *     rotate_interval_ms, or the clock by that, and at the marks of the local clock
+ *     that are whole multiples of rotate_schedule_ms from midnight on.
  *  2. Line n of an object is the record at its start offset + n, or a manifest
  *     says which (manifest.h). So a gap of numbers that were no records does not
  *     close an object, but a dead letter closes the one before it: tombstones, and
  *     values that are not JSON as json.h reads it. Values lose the white space
  *     between tokens.
+ *     With time buckets, gzip, or keys and headers, objects land in groups, those of
+ *     all buckets together (group.h, sink_group.h). Where offsets end up differs
+ *     from one sink to another only in who was first: clocks decide when a group is
+ *     closed, and its manifest, for ever, what is in it.
  *  3. What is closed goes into the lake in order of offsets, one after the
  *     other in each partition, create-only; partitions at the same time. So all
  *     of a partition below its newest object or dead letter is there, and a
@@ -40,6 +47,10 @@
  *  7. A partition that is asked for is given up when nothing of it is on its way
  *     to the store any more: queued objects are dropped, one at hand is waited for.
  *
+ *  8. Whoever ended in the middle of a group has left its manifest: the next one
+ *     makes what is missing of it out of the log before anything else. If the log
+ *     has let go of that in between the partition halts, and says so.
+ *
  * One process a data directory (lock "sink.lock").
  * Ownership: everything in the options is borrowed. Threads: the caller's, and
  * the writer's (sink_writer.h), which call the store.
@@ -48,7 +59,15 @@
 #define FLOW_SINK_H
 
 #include "broker/broker.h"
-#include "flow/lake.h"
+#include "flow/event_time.h"
+#include "flow/path_format.h"
+
+/* What becomes of a record without a value. */
+enum sink_nulls {
+	SINK_NULLS_LETTER, /* a dead letter */
+	SINK_NULLS_IGNORE, /* as if it had never been a record */
+	SINK_NULLS_FAIL,   /* its partition halts */
+};
 
 struct sink_options {
 	const char *dir;		/* data directory: the lock */
@@ -57,9 +76,19 @@ struct sink_options {
 	bool take_all; /* … and with this all others there are, and those that come */
 	struct broker *broker;
 	struct store *store;
+	const char *const *topics; /* else, if there are any, exactly these */
+	size_t topic_count;
 	uint64_t flush_size;		/* records */
 	size_t flush_bytes;
 	int64_t flush_age_ms;
+	int64_t rotate_interval_ms; /* 0: none, as the next one */
+	int64_t rotate_schedule_ms;
+	struct path_format path; /* of time buckets; without a pattern there are none */
+	struct event_time time;
+	bool gzip;
+	bool keys; /* beside the values */
+	bool headers;
+	enum sink_nulls nulls;
 	bool new_history;		/* what begins again goes on, as the next generation */
 	bool until_end;			/* stop when all that is in the log now is in the lake */
 };

@@ -5,7 +5,7 @@
 
 #include <assert.h>
 
-enum { MANIFEST_TEXT_MAX = 8 << 20, MARK_TEXT_MAX = 4096 };
+enum { MARK_TEXT_MAX = 4096 };
 
 static_assert(offsetof(struct sink_partition, lane) == 0, "lane must be first");
 
@@ -28,7 +28,8 @@ void sink_partition_free(struct sink_partition *partition)
 {
 	sink_partition_drop(partition);
 	manifest_release(&partition->manifest);
-	buf_release(&partition->place.last_line);
+	sink_group_release(&partition->group);
+	sink_place_release(&partition->place);
 	free(partition);
 }
 
@@ -36,6 +37,7 @@ void sink_partition_drop(struct sink_partition *partition)
 {
 	buf_release(&partition->body);
 	manifest_clear(&partition->manifest);
+	sink_group_clear(&partition->group);
 	dlq_batch_free(partition->letters);
 	partition->letters = NULL;
 	partition->count = 0;
@@ -45,9 +47,12 @@ void sink_partition_drop(struct sink_partition *partition)
 void sink_partition_begin(struct sink_partition *partition, struct sink_place *place)
 {
 	sink_partition_drop(partition);
-	buf_release(&partition->place.last_line);
+	sink_place_release(&partition->place);
 	partition->place = *place;
 	partition->place.where.topic = partition->topic;
+	if (place->has_unfinished)
+		sink_group_fix(&partition->group, &partition->place.unfinished);
+	partition->grouped = partition->groups || place->grouped;
 	partition->unproved = place->has_line;
 	partition->has_lineage = false;
 	partition->lineage_due = false;
@@ -85,8 +90,7 @@ static void count_record(struct sink_partition *partition, struct position last,
 {
 	struct sink_place *place = &partition->place;
 
-	if (partition->count++ == 0)
-		partition->first_ms = clock_mono_ms();
+	partition->count++;
 	partition->bytes += bytes;
 	place->any = true;
 	place->last = last;
@@ -99,6 +103,7 @@ static void begin_run(struct sink_partition *partition)
 		return;
 	partition->run_has_after = partition->place.any;
 	partition->run_after = partition->place.last;
+	partition->run_next = partition->place.next;
 }
 
 void sink_partition_add_line(struct sink_partition *partition, struct position position,
@@ -119,6 +124,36 @@ void sink_partition_add_line(struct sink_partition *partition, struct position p
 	assert(!buf_full(&partition->body));
 	manifest_add(&partition->manifest, offset);
 	count_record(partition, position, offset, partition->body.len - before);
+}
+
+bool sink_partition_is_mending(const struct sink_partition *partition)
+{
+	const struct sink_group *group = &partition->group;
+
+	return group->fixed && group->group.end < group->wanted.end;
+}
+
+enum err_code sink_partition_add_grouped(struct sink_partition *partition,
+					 const struct sink_options *options,
+					 const struct record *record, uint64_t offset,
+					 int64_t time_ms, struct json value, struct err *err)
+{
+	struct sink_group *group = &partition->group;
+	const struct sink_place *place = &partition->place;
+	size_t before = group->bytes;
+
+	assert(!partition->letters && partition->body.len == 0);
+	begin_run(partition);
+	if (partition->count == 0) {
+		group->group.has_after = place->any;
+		group->group.after = place->next - 1;
+	}
+	if (!group->fixed)
+		sink_group_add(group, options, place->where, record, offset, time_ms, value);
+	else if (sink_group_add_fixed(group, record, offset, value, err) != ERR_OK)
+		return err->code;
+	count_record(partition, record->position, offset, group->bytes - before);
+	return ERR_OK;
 }
 
 enum err_code sink_partition_add_letter(struct sink_partition *partition, struct store *store,
@@ -145,39 +180,60 @@ enum err_code sink_partition_add_letter(struct sink_partition *partition, struct
 
 /* --- a job out of the run ------------------------------------------------------ */
 
-static struct sink_mark *add_mark(struct sink_job *job, size_t text_max)
-{
-	struct sink_mark *mark = &job->marks[job->mark_count++];
+static bool has_lines(const struct sink_partition *partition) { return !partition->letters; }
 
-	assert(job->mark_count <= SINK_MARKS_MAX);
-	buf_init(&mark->key, STORE_KEY_MAX * 2);
-	buf_init(&mark->text, text_max);
-	return mark;
+static uint64_t first_line(const struct sink_partition *partition)
+{
+	return partition->grouped ? partition->group.group.first : partition->manifest.start;
 }
 
-/* What must lie in the lake before these records do. */
-static void add_marks(struct sink_partition *partition, struct sink_job *job)
+static void mark_names(struct sink_partition *partition, struct sink_job *job)
 {
 	struct sink_place *place = &partition->place;
 	struct sink_mark *mark;
 
 	if (place->name_due) {
-		mark = add_mark(job, MARK_TEXT_MAX);
+		mark = sink_job_add_mark(job, MARK_TEXT_MAX);
 		history_write(&mark->key, &mark->text, partition->topic, place->where.generation,
 			      place->uid, place->name_first);
 		place->name_due = false;
 	}
-	if (!job->letters && partition->lineage_due) {
-		mark = add_mark(job, MARK_TEXT_MAX);
-		lineage_write(&mark->key, &mark->text, place->where, partition->manifest.start,
+	if (has_lines(partition) && partition->lineage_due) {
+		mark = sink_job_add_mark(job, MARK_TEXT_MAX);
+		lineage_write(&mark->key, &mark->text, place->where, first_line(partition),
 			      partition->lineage);
 		partition->lineage_due = false;
 	}
-	if (!job->letters && manifest_is_needed(&partition->manifest)) {
-		mark = add_mark(job, MANIFEST_TEXT_MAX);
-		manifest_write(&partition->manifest, place->where, buf_slice(&job->body),
-			       &mark->key, &mark->text);
+}
+
+/* The first object of all says that the partition is plain, and the first group bars the way of
+ * those that think so (group.h, rules 5 and 6). */
+static void mark_kind(struct sink_partition *partition, struct sink_job *job)
+{
+	struct sink_place *place = &partition->place;
+	struct group plain = { .plain = true,
+			       .first = partition->manifest.start,
+			       .has_after = place->any && partition->run_has_after,
+			       .after = partition->run_next - 1 };
+	struct sink_mark *mark;
+
+	if (partition->grouped && place->any_object && !place->any_group) {
+		mark = sink_job_add_mark(job, 1);
+		lake_object_key(&mark->key, place->where, first_line(partition));
+	} else if (!partition->grouped && !place->any_object) {
+		mark = sink_job_add_mark(job, MARK_TEXT_MAX);
+		group_write(&plain, place->where, &mark->key, &mark->text);
 	}
+	place->any_object = true;
+	place->any_group = place->any_group || partition->grouped;
+}
+
+/* What must lie in the lake before these records do. */
+static void add_marks(struct sink_partition *partition, struct sink_job *job)
+{
+	mark_names(partition, job);
+	if (has_lines(partition))
+		mark_kind(partition, job);
 }
 
 static void close_letters(struct sink_partition *partition, struct sink_job *job)
@@ -190,17 +246,39 @@ static void close_letters(struct sink_partition *partition, struct sink_job *job
 
 static void close_object(struct sink_partition *partition, struct sink_job *job)
 {
-	lake_object_key(&job->key, partition->place.where, partition->manifest.start);
+	const struct sink_place *place = &partition->place;
+
+	lake_object_key(&job->key, place->where, partition->manifest.start);
 	job->body = partition->body;
+	job->objects = 1;
 	partition->body_hint = job->body.len + job->body.len / 16;
 	if (partition->body_hint > job->body.max)
 		partition->body_hint = job->body.max;
 	buf_init(&partition->body, job->body.max);
+	if (manifest_is_needed(&partition->manifest)) {
+		struct sink_mark *mark = sink_job_add_mark(job, SINK_MANIFEST_MAX);
+
+		manifest_write(&partition->manifest, place->where, buf_slice(&job->body),
+			       &mark->key, &mark->text);
+	}
 }
 
-struct sink_job *sink_partition_close(struct sink_partition *partition)
+/* The name of its first offset may be taken (group.h, rule 6). */
+static enum err_code close_group(struct sink_partition *partition, struct sink_job *job,
+				 struct err *err)
+{
+	const struct sink_place *place = &partition->place;
+	struct group *group = &partition->group.group;
+
+	group->second = place->has_plain && place->plain_first == group->first;
+	return sink_group_close(&partition->group, place->where, job, err);
+}
+
+enum err_code sink_partition_close(struct sink_partition *partition, struct sink_job **ret_job,
+				   struct err *err)
 {
 	struct sink_job *job = xcalloc(1, sizeof(*job));
+	enum err_code code = ERR_OK;
 
 	assert(partition->count > 0);
 	job->lane = &partition->lane;
@@ -208,15 +286,21 @@ struct sink_job *sink_partition_close(struct sink_partition *partition)
 	job->records = partition->count;
 	job->end = partition->place.next;
 	buf_init(&job->key, STORE_KEY_MAX * 2);	/* one that is too long is the store's to refuse */
+	add_marks(partition, job);
 	if (partition->letters)
 		close_letters(partition, job);
+	else if (partition->grouped)
+		code = close_group(partition, job, err);
 	else
 		close_object(partition, job);
-	add_marks(partition, job);
 	manifest_clear(&partition->manifest);
 	partition->count = 0;
 	partition->bytes = 0;
-	return job;
+	if (code == ERR_OK)
+		*ret_job = job;
+	else
+		sink_job_free(job);
+	return code;
 }
 
 bool sink_partition_drained(const struct sink_partition *partition, bool quiet)

@@ -1,7 +1,7 @@
 /*
  * sink_partition.h - what the sink holds of one partition: where it stands, and
- * the run that is being filled, which is lines of an object or dead letters,
- * never both.
+ * the run that is being filled, which is lines of an object, a group of objects or
+ * dead letters, never two of them.
  *
  *	           assigned              place found
  *	SINK_AWAY ─────────► SINK_PLACING ──────────► SINK_READING
@@ -19,7 +19,7 @@
 
 #include "base/json.h"
 #include "flow/manifest.h"
-#include "flow/sink.h"
+#include "flow/sink_group.h"
 #include "flow/sink_recover.h"
 #include "flow/sink_writer.h"
 
@@ -46,6 +46,8 @@ struct sink_partition {
 
 	/* Where it stands. `place.where.topic` is `topic`. */
 	struct sink_place place;	/* last, next: of what was added, landed or not */
+	bool groups;			/* by the options */
+	bool grouped;			/* or since the lake has groups: no plain object comes */
 	bool unproved;			/* place.last_line is still to be compared */
 	bool has_lineage;
 	struct lineage lineage;		/* of what was added last */
@@ -68,13 +70,20 @@ struct sink_partition {
 	/* The run. */
 	bool run_has_after;		/* what was done before it: place.last of then */
 	struct position run_after;
+	uint64_t run_next;		/* place.next of then */
 	uint64_t count;			/* 0: none */
 	size_t bytes;
-	int64_t first_ms;		/* monotonic clock when it got its first record */
+	int64_t due_ms;			/* monotonic clock when it is to be closed */
 	struct buf body;		/* lines of an object, whose offsets are … */
 	struct manifest manifest;	/* … these; or */
+	struct sink_group group;	/* objects side by side; or */
 	struct dlq_batch *letters;	/* dead letters, unless NULL */
 	size_t body_hint;		/* how large the last object became */
+
+	/* Times of its records, for rotate_interval_ms. */
+	bool any_time;
+	int64_t newest_time_ms;
+	int64_t base_time_ms; /* the newest one when the run began */
 };
 
 MUST_USE struct sink_partition *sink_partition_new(const char *topic, int32_t id, size_t table,
@@ -92,14 +101,25 @@ void sink_partition_set_lineage(struct sink_partition *partition, struct lineage
 /* The line of a record that is JSON, at the end of the run; it must be no run of letters. */
 void sink_partition_add_line(struct sink_partition *partition, struct position position,
 			     uint64_t offset, struct json value);
+/* The same where objects are grouped. ERR_CORRUPT: a group that is made once more has none there.
+ */
+MUST_USE enum err_code sink_partition_add_grouped(struct sink_partition *partition,
+						  const struct sink_options *options,
+						  const struct record *record, uint64_t offset,
+						  int64_t time_ms, struct json value,
+						  struct err *err);
+/* It is making a group that another one, or it itself, has begun, and not all of it has come. */
+bool sink_partition_is_mending(const struct sink_partition *partition);
 /* `last_offset`: of the letter's last record. ERR_LIMIT: close the run first. It must be no run of
  * lines. */
 MUST_USE enum err_code sink_partition_add_letter(struct sink_partition *partition,
 						 struct store *store,
 						 const struct dlq_letter *letter,
 						 uint64_t last_offset, struct err *err);
-/* The run as a job for the writer; the partition has none then. */
-MUST_USE struct sink_job *sink_partition_close(struct sink_partition *partition);
+/* The run as a job for the writer; the partition has none then. ERR_CORRUPT: a group that was made
+ * once more is not what its manifest says. */
+MUST_USE enum err_code sink_partition_close(struct sink_partition *partition,
+					    struct sink_job **ret_job, struct err *err);
 /* All that was in the log when the drain began has been given. */
 bool sink_partition_drained(const struct sink_partition *partition, bool quiet);
 

@@ -2,68 +2,85 @@
 
 #include "base/trace.h"
 #include "flow/dlq.h"
-#include "flow/manifest.h"
+#include "flow/lake_search.h"
 
 #include <stdio.h>
 
 enum { OBJECT_MAX = 1 << 30 };	/* as sink.flush_bytes */
+#define TEN_DIGITS_MAX UINT64_C(9999999999)
+#define NEARLY_TEN_DIGITS UINT64_C(9000000000)
 
-/* Of the objects of a partition. */
+/* Of the plain objects of a partition. An object without a byte says nothing of how far the sink
+ * is: it puts none, but to bar others' way (group.h). */
 struct newest {
+	struct lake_partition where;
 	bool found;
-	uint64_t start;
+	struct lake_entry entry;
 	bool empty;		/* there is one without a byte … */
 	uint64_t empty_start;	/* … and the last one begins there */
+	bool longer;		/* there are offsets of more than ten digits */
 };
 
-/* An object without a byte says nothing of how far the sink is: it puts none. */
 static bool look_at(void *user, const struct lake_entry *entry)
 {
 	struct newest *newest = user;
 
 	if (entry->size == 0) {
+		if (!newest->empty || entry->start > newest->empty_start)
+			newest->empty_start = entry->start;
 		newest->empty = true;
-		newest->empty_start = entry->start;
-	} else {
+	} else if (!newest->found || entry->start >= newest->entry.start) {
 		newest->found = true;
-		newest->start = entry->start;
+		newest->entry = *entry;
 	}
 	return true;
 }
 
-/* Where the next object may have to go: an empty one in its place would refuse it for ever, and
- * loses nothing by going. */
-struct clearing {
-	struct store *store;
-	struct lake_partition where;
-	enum err_code code;
-	struct err *err;
-};
-
-static bool clear_empty(void *user, const struct lake_entry *entry)
+static bool look_at_name(void *user, const struct store_entry *listed, uint64_t *ret_start)
 {
-	struct clearing *clearing = user;
-	struct buf key;
+	struct newest *newest = user;
+	struct lake_file_name name;
 
-	if (entry->size > 0)
-		return true;
-	buf_init(&key, STORE_KEY_MAX + 1);
-	lake_object_key(&key, clearing->where, entry->start);
-	trace_warn("object \"%s\" is empty, and none of the sink's: it is removed",
-		   buf_cstr(&key));
-	clearing->code = store_remove(clearing->store, buf_cstr(&key), clearing->err);
-	buf_release(&key);
-	return clearing->code == ERR_OK;
+	if (!lake_file_parse(listed->key, &name) || !name.plain || name.side.ptr)
+		return false;
+	newest->longer |= name.start > TEN_DIGITS_MAX;
+	if (name.start > TEN_DIGITS_MAX)
+		return false;
+	(void)look_at(newest, &(struct lake_entry){ .start = name.start,
+						    .size = listed->size,
+						    .packed = name.packed });
+	*ret_start = name.start;
+	return listed->size > 0;
 }
 
-static enum err_code clear_from(struct store *store, struct lake_partition where, uint64_t next,
-				struct err *err)
+static void put_object_key(void *user, struct buf *key, uint64_t start)
 {
-	struct clearing clearing = { store, where, ERR_OK, err };
-	enum err_code code = lake_list_objects(store, where, (int64_t)next - 1, clear_empty,
-					       &clearing, err);
+	const struct newest *newest = user;
 
-	return code == ERR_OK ? clearing.code : code;
+	lake_object_key(key, newest->where, start);
+}
+
+/* Where offsets may have more than ten digits their names are not in their order, and all are
+ * looked at. */
+static enum err_code find_newest(struct store *store, struct newest *newest, struct err *err)
+{
+	struct lake_search search = { .store = store,
+				      .most = TEN_DIGITS_MAX,
+				      .put_key = put_object_key,
+				      .look = look_at_name,
+				      .user = newest };
+	enum err_code code;
+	struct buf prefix;
+
+	buf_init(&prefix, STORE_KEY_MAX + 1);
+	lake_object_prefix(&prefix, newest->where);
+	search.prefix = buf_cstr(&prefix);
+	code = lake_search_end(&search, err);
+	buf_release(&prefix);
+	if (code == ERR_OK &&
+	    (newest->longer || (newest->found && newest->entry.start > NEARLY_TEN_DIGITS)))
+		code = lake_list_objects(store, newest->where, -1, look_at, newest, err);
+	return code;
 }
 
 static struct slice last_line(struct slice text)
@@ -75,13 +92,33 @@ static struct slice last_line(struct slice text)
 	return slice_of(start, (size_t)(end - start));
 }
 
+void sink_place_release(struct sink_place *place)
+{
+	buf_release(&place->last_line);
+	group_release(&place->unfinished);
+}
+
+/* The record at `last`, whose line a text ends with, is the last one of the lake. */
+static enum err_code place_at(struct store *store, uint64_t last, struct slice text,
+			      struct sink_place *place, struct err *err)
+{
+	struct slice line = last_line(text);
+
+	place->any = true;
+	place->last = lake_position(last);
+	place->next = last + 1;
+	place->has_line = true;
+	buf_init(&place->last_line, line.len);
+	buf_add_slice(&place->last_line, line);
+	return lineage_load(store, place->where, last, &place->lineages, err);
+}
+
 /* Up to the last line of this object. */
 static enum err_code place_at_end(struct store *store, uint64_t start, struct slice text,
 				  struct sink_place *place, struct err *err)
 {
 	struct manifests manifests;
 	struct manifest manifest;
-	struct slice line = last_line(text);
 	enum err_code code =
 		manifests_load(store, place->where, (int64_t)start - 1, &manifests, err);
 	uint64_t last;
@@ -94,17 +131,11 @@ static enum err_code place_at_end(struct store *store, uint64_t start, struct sl
 		return code;
 	last = manifest_offset(&manifest, manifest_count_lines(text) - 1);
 	manifest_release(&manifest);
-	place->any = true;
-	place->last = lake_position(last);
-	place->next = last + 1;
-	place->has_line = true;
-	buf_init(&place->last_line, line.len);
-	buf_add_slice(&place->last_line, line);
-	return lineage_load(store, place->where, last, &place->lineages, err);
+	return place_at(store, last, text, place, err);
 }
 
-static enum err_code read_newest(struct store *store, uint64_t start, struct sink_place *place,
-				 struct err *err)
+static enum err_code read_newest(struct store *store, const struct lake_entry *entry,
+				 struct sink_place *place, struct err *err)
 {
 	struct slice text;
 	struct buf key, body;
@@ -112,14 +143,14 @@ static enum err_code read_newest(struct store *store, uint64_t start, struct sin
 
 	buf_init(&key, STORE_KEY_MAX + 1);
 	buf_init(&body, OBJECT_MAX + (OBJECT_MAX - 1));
-	lake_object_key(&key, place->where, start);
-	code = store_get(store, buf_cstr(&key), 0, UINT64_MAX, &body, err);
+	lake_entry_key(&key, place->where, entry);
+	code = group_get_text(store, buf_cstr(&key), &body, err);
 	text = buf_slice(&body);
 	if (code == ERR_OK && (text.len == 0 || text.ptr[text.len - 1] != '\n'))
 		code = err_set(err, ERR_CORRUPT, "object \"%s\" does not end with a line end",
 			       buf_cstr(&key));
 	if (code == ERR_OK)
-		code = place_at_end(store, start, text, place, err);
+		code = place_at_end(store, entry->start, text, place, err);
 	buf_release(&body);
 	buf_release(&key);
 	return code;
@@ -150,23 +181,148 @@ static enum err_code pass_letters(struct store *store, struct sink_place *place,
 	return ERR_OK;
 }
 
+static enum err_code recover_plain(struct store *store, struct sink_place *place, struct err *err)
+{
+	struct newest newest = { .where = place->where };
+	enum err_code code = find_newest(store, &newest, err);
+
+	place->any_object = place->any_object || newest.found || newest.empty;
+	if (code == ERR_OK && newest.found)
+		code = read_newest(store, &newest.entry, place, err);
+	if (code == ERR_OK)
+		code = pass_letters(store, place, err);
+	/* Numbers that are no records may lie between, so the bar need not be the next name. */
+	place->grouped = newest.empty && newest.empty_start >= place->next;
+	return code;
+}
+
+/* --- groups ------------------------------------------------------------------ */
+
+struct newest_group {
+	struct lake_partition where;
+	bool found;
+	uint64_t first;
+	size_t prefix; /* the length of a name's folder */
+};
+
+static void put_group_key(void *user, struct buf *key, uint64_t first)
+{
+	const struct newest_group *newest = user;
+
+	group_key(key, newest->where, first, false);
+}
+
+static bool look_at_group(void *user, const struct store_entry *entry, uint64_t *ret_first)
+{
+	struct newest_group *newest = user;
+
+	if (!group_parse_name(slice_from(slice_str(entry->key), newest->prefix), ret_first))
+		return false;
+	newest->found = true;
+	newest->first = newest->first > *ret_first ? newest->first : *ret_first;
+	return true;
+}
+
+static enum err_code find_newest_group(struct store *store, struct newest_group *newest,
+				       struct err *err)
+{
+	struct lake_search search = { .store = store,
+				      .most = INT64_MAX,
+				      .put_key = put_group_key,
+				      .look = look_at_group,
+				      .user = newest };
+	enum err_code code;
+	struct buf prefix;
+
+	buf_init(&prefix, STORE_KEY_MAX + 1);
+	newest->prefix = group_prefix(&prefix, newest->where);
+	search.prefix = buf_cstr(&prefix);
+	code = lake_search_end(&search, err);
+	buf_release(&prefix);
+	return code;
+}
+
+/* The objects of a group are put in its order, so the last one tells. */
+static enum err_code is_whole(struct store *store, const struct group *group, bool *ret,
+			      struct err *err)
+{
+	uint64_t size = 0;
+	enum err_code code =
+		store_size(store, group->objects[group->object_count - 1].key, &size, err);
+
+	if (code != ERR_OK && code != ERR_ABSENT)
+		return code;
+	*ret = code == ERR_OK && size > 0;
+	return ERR_OK;
+}
+
+static enum err_code place_at_group(struct store *store, const struct group *group,
+				    struct sink_place *place, struct err *err)
+{
+	const struct group_run *last = &group->runs[group->run_count - 1];
+	enum err_code code;
+	struct buf text;
+
+	buf_init(&text, OBJECT_MAX + (OBJECT_MAX - 1));
+	code = group_get(store, group, (size_t)last->object, &text, err);
+	if (code == ERR_OK)
+		code = place_at(store, group->end - 1, buf_slice(&text), place, err);
+	buf_release(&text);
+	return code == ERR_OK ? pass_letters(store, place, err) : code;
+}
+
+/* One that is not whole is what comes next: nothing can have been put behind it. */
+static void place_before_group(struct group *group, struct sink_place *place)
+{
+	place->any = group->has_after;
+	if (place->any)
+		place->last = lake_position(group->after);
+	place->next = group_from(group);
+	place->has_unfinished = true;
+	place->unfinished = *group;
+	*group = (struct group){ 0 };
+}
+
+static enum err_code recover_group(struct store *store, uint64_t first, struct sink_place *place,
+				   struct err *err)
+{
+	struct group group;
+	bool whole = false;
+	enum err_code code = group_load(store, place->where, first, &group, err);
+
+	if (code != ERR_OK)
+		return code;
+	place->any_object = true;
+	place->any_group = place->grouped = !group.plain;
+	place->has_plain = group.plain;
+	place->plain_first = first;
+	if (place->any_group)
+		code = is_whole(store, &group, &whole, err);
+	if (code == ERR_OK && !place->any_group)
+		code = recover_plain(store, place, err);
+	else if (code == ERR_OK && whole)
+		code = place_at_group(store, &group, place, err);
+	else if (code == ERR_OK)
+		place_before_group(&group, place);
+	group_release(&group);
+	return code;
+}
+
 enum err_code sink_recover(struct store *store, struct lake_partition where,
 			   struct sink_place *ret_place, struct err *err)
 {
 	struct sink_place place = { .where = where };
-	struct newest newest = { 0 };
-	enum err_code code = lake_list_objects(store, where, -1, look_at, &newest, err);
+	struct newest_group newest = { .where = where };
+	enum err_code code = find_newest_group(store, &newest, err);
 
 	if (code == ERR_OK && newest.found)
-		code = read_newest(store, newest.start, &place, err);
-	if (code == ERR_OK)
-		code = pass_letters(store, &place, err);
-	if (code == ERR_OK && newest.empty && newest.empty_start >= place.next)
-		code = clear_from(store, where, place.next, err);
+		code = recover_group(store, newest.first, &place, err);
+	else if (code == ERR_OK)
+		code = recover_plain(store, &place, err);
 	if (code == ERR_OK)
 		*ret_place = place;
 	else
-		buf_release(&place.last_line);
+		sink_place_release(&place);
 	return code;
 }
 
@@ -184,8 +340,12 @@ static enum err_code begins_again(struct store *store, struct lake_partition whe
 	code = sink_recover(store, where, &place, err);
 	if (code != ERR_OK)
 		return code;
-	buf_release(&place.last_line);
+	if (place.has_unfinished) {
+		place.any = true;
+		place.last = lake_position(place.unfinished.end - 1);
+	}
 	*ret = place.any && position_cmp(place.last, partition->born) >= 0;
+	sink_place_release(&place);
 	return ERR_OK;
 }
 

@@ -1,12 +1,17 @@
 /*
  * sink_recover.h - where the sink was in a partition, from what lies in the
  * lake: its newest object tells by its name where it starts and by its lines and
- * manifest where it ends; after that only dead letters can have come. And whether
- * the log's topic is the one that the lake has (history.h).
+ * manifest where it ends, its newest group by its manifest; after that only dead
+ * letters can have come. And whether the log's topic is the one that the lake has
+ * (history.h).
+ *
+ * A group that is not whole is where the sink was: it has to be made whole first
+ * (group.h, rule 3).
  */
 #ifndef FLOW_SINK_RECOVER_H
 #define FLOW_SINK_RECOVER_H
 
+#include "flow/group.h"
 #include "flow/history.h"
 
 struct sink_place {
@@ -17,13 +22,22 @@ struct sink_place {
 	struct buf last_line;		/* of the record at `last`, if `has_line` */
 	bool has_line;
 	struct lineages lineages;	/* that it can be of */
+	bool any_object;		/* there is a plain object, or it was said that they come */
+	bool has_plain;			/* that was said by a manifest, … */
+	uint64_t plain_first;		/* … which has the name of this offset */
+	bool any_group;
+	bool grouped;			/* only groups can come */
+	bool has_unfinished;		/* `last` and `next` are before this group, … */
+	struct group unfinished;	/* … which is not whole */
 	char uid[HISTORY_UID_MAX];	/* of the log's topic */
 	bool name_due;			/* the lake does not know it yet … */
 	bool name_first;		/* … nor any other of this generation */
 };
 
-/* Of one generation. The caller releases ret_place->last_line. ERR_CORRUPT: the newest object ends
- * in mid-line, or its manifest does not fit it. */
+void sink_place_release(struct sink_place *place);
+
+/* Of one generation. The caller releases *ret_place. ERR_CORRUPT: the newest object ends in
+ * mid-line, or its manifest does not fit it. */
 MUST_USE enum err_code sink_recover(struct store *store, struct lake_partition where,
 				    struct sink_place *ret_place, struct err *err);
 

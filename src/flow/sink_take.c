@@ -1,9 +1,12 @@
 #include "flow/sink_inside.h"
 
 #include "base/metrics.h"
+#include "base/time.h"
 #include "base/trace.h"
 
 #include <inttypes.h>
+
+enum { DAY_MS = 24 * 3600 * 1000 };
 
 void sink_halt(struct sink *sink, struct sink_partition *partition, const struct err *err)
 {
@@ -23,10 +26,54 @@ void sink_drop_run(struct sink *sink, struct sink_partition *partition)
 
 void sink_close_run(struct sink *sink, struct sink_partition *partition)
 {
-	if (partition->count == 0)
+	struct sink_job *job;
+	struct err err;
+
+	if (partition->count == 0 || sink_partition_is_mending(partition))
 		return;
 	sink->filling_bytes -= partition->bytes;
-	sink_writer_push(sink->writer, sink_partition_close(partition));
+	if (sink_partition_close(partition, &job, &err) == ERR_OK)
+		sink_writer_push(sink->writer, job);
+	else
+		sink_halt(sink, partition, &err);
+}
+
+/* The run has its first record: when is it to land at the latest? */
+static void begin_wait(const struct sink *sink, struct sink_partition *partition)
+{
+	const struct sink_options *options = sink->options;
+	int64_t wait_ms = options->flush_age_ms;
+
+	if (options->rotate_interval_ms > 0 && options->rotate_interval_ms < wait_ms)
+		wait_ms = options->rotate_interval_ms;
+	if (options->rotate_schedule_ms > 0) {
+		int64_t day_ms =
+			path_clock_local(&partition->group.clock, clock_wall_ms()) % DAY_MS;
+		int64_t mark_ms =
+			options->rotate_schedule_ms - day_ms % options->rotate_schedule_ms;
+
+		if (mark_ms > DAY_MS - day_ms) /* they are counted from midnight on */
+			mark_ms = DAY_MS - day_ms;
+		wait_ms = mark_ms < wait_ms ? mark_ms : wait_ms;
+	}
+	partition->due_ms = clock_mono_ms() + wait_ms;
+}
+
+/* The newest time is what moves on: records that are out of order do not end a run each. */
+static void rotate_by_time(struct sink *sink, struct sink_partition *partition, int64_t time_ms)
+{
+	int64_t interval_ms = sink->options->rotate_interval_ms;
+
+	if (interval_ms <= 0)
+		return;
+	if (!partition->any_time || time_ms > partition->newest_time_ms)
+		partition->newest_time_ms = time_ms;
+	partition->any_time = true;
+	if (partition->count > 0 &&
+	    partition->newest_time_ms - partition->base_time_ms >= interval_ms)
+		sink_close_run(sink, partition);
+	if (partition->count == 0)
+		partition->base_time_ms = partition->newest_time_ms;
 }
 
 static void sink_add_letter(struct sink *sink, struct sink_partition *partition,
@@ -48,6 +95,8 @@ static void sink_add_letter(struct sink *sink, struct sink_partition *partition,
 		}
 	}
 	sink->filling_bytes += partition->bytes - before;
+	if (partition->count == 1)
+		begin_wait(sink, partition);
 }
 
 static void add_line(struct sink *sink, struct sink_partition *partition,
@@ -61,9 +110,104 @@ static void add_line(struct sink *sink, struct sink_partition *partition,
 	before = partition->bytes;
 	sink_partition_add_line(partition, record->position, offset, value);
 	sink->filling_bytes += partition->bytes - before;
+	if (partition->count == 1)
+		begin_wait(sink, partition);
 	if (partition->count >= options->flush_size || partition->bytes >= options->flush_bytes ||
 	    partition->manifest.run_count >= MANIFEST_RUNS_MAX)
 		sink_close_run(sink, partition);
+}
+
+static void add_grouped(struct sink *sink, struct sink_partition *partition,
+			const struct record *record, uint64_t offset, int64_t time_ms,
+			struct json value)
+{
+	size_t before;
+	struct err err;
+
+	if (partition->letters)
+		sink_close_run(sink, partition);
+	before = partition->bytes;
+	if (sink_partition_add_grouped(partition, sink->options, record, offset, time_ms, value,
+				       &err) != ERR_OK) {
+		sink_halt(sink, partition, &err);
+		return;
+	}
+	sink->filling_bytes += partition->bytes - before;
+	if (partition->count == 1)
+		begin_wait(sink, partition);
+	if (partition->group.fixed ? !sink_partition_is_mending(partition)
+				   : sink_group_is_full(&partition->group, sink->options))
+		sink_close_run(sink, partition);
+}
+
+/* A record that is JSON: which time is it of? */
+static void sink_add_value(struct sink *sink, struct sink_partition *partition,
+			   const struct record *record, uint64_t offset, struct json value)
+{
+	const struct sink_options *options = sink->options;
+	bool timed = options->path.pattern[0] || options->rotate_interval_ms > 0;
+	struct dlq_letter letter = {
+		.position = record->position,
+		.timestamp_ms = record->timestamp_ms,
+		.value = record->value,
+		.reason = "it has no time that its object could be named by (timestamp.field)",
+	};
+	int64_t time_ms = 0;
+
+	if (timed && !event_time_of(&options->time, record, value, &time_ms)) {
+		sink_add_letter(sink, partition, &letter, offset);
+		return;
+	}
+	rotate_by_time(sink, partition, time_ms);
+	if (partition->grouped)
+		add_grouped(sink, partition, record, offset, time_ms, value);
+	else
+		add_line(sink, partition, record, offset, value);
+}
+
+/* One of a group that is made once more: its manifest says whether it is a line. */
+static void sink_mend_record(struct sink *sink, struct sink_partition *partition,
+			     const struct record *record, uint64_t offset)
+{
+	const struct group *wanted = &partition->group.wanted;
+	struct json root;
+	struct err err;
+
+	if (offset < wanted->end && !sink_group_wants(&partition->group, offset))
+		return;
+	if (offset >= wanted->end || !record->value.ptr ||
+	    json_parse(sink->parser, record->value, &root, &err) != ERR_OK) {
+		(void)err_set(&err, ERR_CORRUPT,
+			      "the group of objects that begins at offset %" PRIu64
+			      " was begun, and cannot be ended: the log has no such record %" PRIu64
+			      " any more",
+			      wanted->first, partition->group.group.end);
+		sink_halt(sink, partition, &err);
+		return;
+	}
+	add_grouped(sink, partition, record, offset, 0, root);
+}
+
+static void sink_take_null(struct sink *sink, struct sink_partition *partition,
+			   const struct record *record, uint64_t offset)
+{
+	struct dlq_letter letter = {
+		.position = record->position,
+		.timestamp_ms = record->timestamp_ms,
+		.value = record->value,
+		.reason = "a tombstone: the record has no value",
+	};
+	struct err err;
+
+	if (sink->options->nulls == SINK_NULLS_LETTER) {
+		sink_add_letter(sink, partition, &letter, offset);
+	} else if (sink->options->nulls == SINK_NULLS_FAIL) {
+		(void)err_set(&err, ERR_SHAPE,
+			      "record %" PRIu64 " has no value, and"
+			      " behavior.on.null.values is \"fail\"",
+			      offset);
+		sink_halt(sink, partition, &err);
+	}
 }
 
 /* The record at place.last, which is in the lake already: is it this log's? */
@@ -94,18 +238,19 @@ static void sink_add_record(struct sink *sink, struct sink_partition *partition,
 		.position = record->position,
 		.timestamp_ms = record->timestamp_ms,
 		.value = record->value,
-		.reason = "a tombstone: the record has no value",
 	};
 	struct json root;
 	struct err err;
 
-	if (!record->value.ptr) {
-		sink_add_letter(sink, partition, &letter, offset);
+	if (partition->group.fixed) {
+		sink_mend_record(sink, partition, record, offset);
+	} else if (!record->value.ptr) {
+		sink_take_null(sink, partition, record, offset);
 	} else if (json_parse(sink->parser, record->value, &root, &err) != ERR_OK) {
 		letter.reason = err.msg;
 		sink_add_letter(sink, partition, &letter, offset);
 	} else {
-		add_line(sink, partition, record, offset, root);
+		sink_add_value(sink, partition, record, offset, root);
 	}
 }
 
@@ -141,9 +286,18 @@ static uint64_t offset_at(const struct offsets *offsets, const struct reader_eve
 static void sink_take_lineage(struct sink *sink, struct sink_partition *partition,
 			      struct lineage lineage)
 {
+	struct err err;
+
 	if (!partition->has_lineage || !lineage_eq(partition->lineage, lineage))
 		sink_close_run(sink, partition);
-	sink_partition_set_lineage(partition, lineage);
+	if (partition->count == 0 || lineage_eq(partition->lineage, lineage)) {
+		sink_partition_set_lineage(partition, lineage);
+		return;
+	}
+	(void)err_set(&err, ERR_CORRUPT,
+		      "the log was put back and written on in the middle of a group"
+		      " of objects that was begun");
+	sink_halt(sink, partition, &err);
 }
 
 /* Records up to place.last have landed: the log was read from the last of them on. */
@@ -169,6 +323,8 @@ void sink_take_records(struct sink *sink, struct sink_partition *partition,
 			continue;
 		partition->unproved = false;	/* the record before is gone */
 		sink_take_lineage(sink, partition, event->lineage);
+		if (partition->state != SINK_READING)
+			break;
 		sink_add_record(sink, partition, record, offset_at(&offsets, event, i));
 	}
 }
@@ -209,6 +365,8 @@ void sink_take_gap(struct sink *sink, struct sink_partition *partition,
 	if (place->any && position_cmp(event->last, place->last) >= 0)
 		partition->unproved = partition->unproved &&
 				      position_cmp(event->first, place->last) > 0;
+	if (partition->group.fixed) /* a record after it, or the manifest, tells what is missing */
+		return;
 	if (!gap_is_loss(event->gap) ||
 	    (place->any && position_cmp(event->last, place->last) <= 0))
 		return;

@@ -13,11 +13,15 @@
  */
 #include "flow/sink_writer.h"
 
+#include "base/crc32c.h"
+#include "base/failpoint.h"
+#include "base/gzip.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/stop.h"
 #include "base/time.h"
 #include "base/trace.h"
+#include "flow/group.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -26,8 +30,10 @@
 
 enum {
 	JOBS_MAX = 256,
-	STOP_RETRY_MS = 100,		/* the pace of tries once a stop is asked, … */
-	STOP_TRIES = 50,		/* … and how many: the lane that has them first ends all */
+	STOP_RETRY_MS = 100, /* the pace of tries once a stop is asked, … */
+	STOP_TRIES = 50,     /* … and how many: the lane that has them first ends all */
+	OUTPUT_BYTES_MAX = 2047 << 20,
+	GZIP_LEVEL = -1, /* zlib's own */
 };
 
 struct sink_writer {
@@ -57,7 +63,7 @@ void sink_lane_init(struct sink_lane *lane)
 	};
 }
 
-void sink_job_free(struct sink_job *job)
+static void sink_job_release_texts(struct sink_job *job)
 {
 	buf_release(&job->key);
 	buf_release(&job->body);
@@ -65,8 +71,28 @@ void sink_job_free(struct sink_job *job)
 		buf_release(&job->marks[i].key);
 		buf_release(&job->marks[i].text);
 	}
+	for (size_t i = 0; i < job->output_count; i++) {
+		buf_release(&job->outputs[i].key);
+		buf_release(&job->outputs[i].body);
+	}
+}
+
+void sink_job_free(struct sink_job *job)
+{
+	sink_job_release_texts(job);
 	dlq_batch_free(job->letters);
+	free(job->outputs);
 	free(job);
+}
+
+struct sink_mark *sink_job_add_mark(struct sink_job *job, size_t text_max)
+{
+	struct sink_mark *mark = &job->marks[job->mark_count++];
+
+	assert(job->mark_count <= SINK_MARKS_MAX);
+	buf_init(&mark->key, STORE_KEY_MAX * 2);
+	buf_init(&mark->text, text_max);
+	return mark;
 }
 
 /* --- lanes that wait; with the lock ------------------------------------- */
@@ -149,6 +175,71 @@ static struct sink_lane *next_lane(struct sink_writer *writer)
 	return lane;
 }
 
+/* Something has the name: this very object, or one without a byte, which only kept others away. */
+static enum err_code settle_output(struct sink_writer *writer, const struct sink_output *output,
+				   struct slice body, const char *key, struct err *err)
+{
+	struct buf there;
+	struct err why;
+	enum err_code code;
+
+	buf_init(&there, OUTPUT_BYTES_MAX);
+	code = group_get_text(writer->store, key, &there, &why);
+	if (code == ERR_OK && there.len == 0)
+		code = store_put(writer->store, key, body, STORE_REPLACE, err);
+	else if (code == ERR_OK &&
+		 (there.len != output->body.len || crc32c(0, there.ptr, there.len) != output->crc))
+		code = err_set(err, ERR_EXISTS,
+			       "\"%s\" is there, and is not what its group's"
+			       " manifest says",
+			       key);
+	else if (code == ERR_CORRUPT || code == ERR_LIMIT)
+		code = err_set(err, ERR_EXISTS, "\"%s\" is there: %s", key, why.msg);
+	else if (code != ERR_OK)
+		*err = why;
+	buf_release(&there);
+	return code;
+}
+
+static enum err_code put_output(struct sink_writer *writer, struct sink_output *output,
+				struct err *err)
+{
+	const char *key = buf_cstr(&output->key);
+	struct slice body = buf_slice(&output->body);
+	struct buf packed;
+	enum err_code code;
+
+	buf_init(&packed, OUTPUT_BYTES_MAX);
+	if (group_is_packed(key)) {
+		gzip_pack(&packed, body, GZIP_LEVEL);
+		assert(!buf_full(&packed));
+		body = buf_slice(&packed);
+	}
+	code = store_put(writer->store, key, body, STORE_CREATE, err);
+	if (code == ERR_EXISTS)
+		code = settle_output(writer, output, body, key, err);
+	buf_release(&packed);
+	return code;
+}
+
+static enum err_code put_outputs(struct sink_writer *writer, struct sink_job *job, struct err *err)
+{
+	for (; job->output_at < job->output_count; job->output_at++) {
+		struct sink_output *output = &job->outputs[job->output_at];
+
+		int sys = FAILPOINT("sink-output");
+
+		if (sys) {
+			errno = sys;
+			return err_errno(err, "sink-output");
+		}
+		if (put_output(writer, output, err) != ERR_OK)
+			return err->code;
+		buf_release(&output->body);
+	}
+	return ERR_OK;
+}
+
 static enum err_code sink_writer_put(struct sink_writer *writer, struct sink_job *job,
 				     struct err *err)
 {
@@ -161,6 +252,8 @@ static enum err_code sink_writer_put(struct sink_writer *writer, struct sink_job
 	}
 	if (job->letters)
 		return dlq_batch_write(job->letters, err);
+	if (job->outputs)
+		return put_outputs(writer, job, err);
 	return store_put_once(writer->store, buf_cstr(&job->key), buf_slice(&job->body), err);
 }
 
@@ -236,10 +329,8 @@ static void *sink_writer_run(void *user)
 	while ((lane = next_lane(writer))) {
 		bool ended = perform(writer, lane);
 
-		if (ended) {	/* the sink may be long in coming for it */
-			buf_release(&lane->jobs->key);
-			buf_release(&lane->jobs->body);
-		}
+		if (ended) /* the sink may be long in coming for it */
+			sink_job_release_texts(lane->jobs);
 		(void)pthread_mutex_lock(&writer->lock);
 		if (ended)
 			end_job(writer, lane);

@@ -51,20 +51,32 @@ struct sink_lane {
 
 void sink_lane_init(struct sink_lane *lane);
 
-enum { SINK_MARKS_MAX = 3 };
+enum { SINK_MARKS_MAX = 4, SINK_MANIFEST_MAX = 64 << 20 };
 
-/* A small object that must be there before the job's own, create-only as that. */
+/* Another object that must be there before the job's own, create-only as that. */
 struct sink_mark {
 	struct buf key;
 	struct buf text;
 };
 
-/* An object, or dead letters. */
+/* An object of a group, or the keys or headers of one: the group's manifest says what it is, so
+ * that it may be there already (group.h). */
+struct sink_output {
+	struct buf key; /* ….gz: it is packed on its way */
+	struct buf body;
+	uint32_t crc;
+};
+
+/* An object, a group of them, or dead letters. */
 struct sink_job {
 	struct sink_job *next;		/* the writer's, then the chain that is handed back */
 	struct sink_lane *lane;
-	struct buf key;			/* an object's; empty for letters, and after the end */
+	struct buf key; /* of a plain object; else, and after the end, empty */
 	struct buf body;
+	struct sink_output *outputs; /* of a group: put in this order … */
+	size_t output_count;
+	size_t output_at; /* … as far as this */
+	size_t objects;
 	struct dlq_batch *letters;	/* NULL: an object */
 	struct sink_mark marks[SINK_MARKS_MAX];
 	size_t mark_count;
@@ -75,6 +87,8 @@ struct sink_job {
 };
 
 void sink_job_free(struct sink_job *job);
+/* One more, empty; those before it are put first. */
+struct sink_mark *sink_job_add_mark(struct sink_job *job, size_t text_max);
 
 struct sink_writer;
 
