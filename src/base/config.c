@@ -65,6 +65,12 @@ enum err_code config_set(struct config *config, enum option option, struct slice
 	return ERR_OK;
 }
 
+enum err_code config_set_from_file(struct config *config, enum option option, const char *text,
+				   const char *place, struct err *err)
+{
+	return config_set(config, option, slice_str(text), CONFIG_FROM_FILE, place, err);
+}
+
 void config_set_text(struct config *config, enum option option, const char *text)
 {
 	struct err err;

@@ -96,6 +96,10 @@ MUST_USE enum err_code config_load_flags(struct config *config, const enum optio
  * there, and the environment. Flags come first, because they name the files. */
 MUST_USE enum err_code config_load_rest(struct config *config, struct err *err);
 
+/* As if pinpipe.yaml, or what was loaded of it before, had said so at this place. */
+MUST_USE enum err_code config_set_from_file(struct config *config, enum option option,
+					    const char *text, const char *place, struct err *err);
+
 const char *config_text(const struct config *config, enum option option);	/* "" if empty */
 int64_t config_int(const struct config *config, enum option option);	/* INT, BYTES, MS */
 bool config_bool(const struct config *config, enum option option);

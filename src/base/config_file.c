@@ -35,6 +35,14 @@ static const struct creds_key {
 	{ "STREAMING_URL", OPT_STREAMING_URL },
 };
 
+/* Keys that options had before. */
+static const struct {
+	const char *key;
+	const char *now;
+} old_keys[] = {
+	{ "sink.flush_size", "sink.flush.size" },
+};
+
 struct loader {
 	struct config *config;
 	const char *path;
@@ -167,6 +175,18 @@ static enum err_code load_group_value(struct loader *loader, const yaml_event_t 
 	return ERR_OK;
 }
 
+/* A key that was renamed is told, and taken. */
+static const char *key_of_now(const struct loader *loader, const yaml_mark_t *mark, const char *key)
+{
+	for (size_t i = 0; i < ARRAY_LEN(old_keys) && !loader->creds; i++)
+		if (strcmp(old_keys[i].key, key) == 0) {
+			trace_warn("%s:%zu: \"%s\" is called \"%s\" now", loader->path,
+				   mark->line + 1, key, old_keys[i].now);
+			return old_keys[i].now;
+		}
+	return key;
+}
+
 /* The value of `key`, whose first event is given: one text, or a map of more keys. */
 static enum err_code load_value(struct loader *loader, const yaml_event_t *event, const char *key,
 				int depth, struct err *err)
@@ -210,7 +230,7 @@ static enum err_code load_pair(struct loader *loader, const char *prefix, const 
 		code = next_event(loader, &event, err);
 	if (code != ERR_OK)
 		return code;
-	code = load_value(loader, &event, key, depth, err);
+	code = load_value(loader, &event, key_of_now(loader, &name->start_mark, key), depth, err);
 	yaml_event_delete(&event);
 	return code;
 }

@@ -1,16 +1,23 @@
+#include "base/mem.h"
 #include "cmd/cmd.h"
+#include "cmd/connector.h"
 #include "cmd/setup.h"
 #include "flow/sink.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 enum { REPORT_MAX = 4 << 20 };
 
+#define ZONES "/usr/share/zoneinfo"
+
 static const enum option options[] = {
-	OPT_LAKE, OPT_CREATE, OPT_FLUSH_SIZE, OPT_FLUSH_BYTES, OPT_FLUSH_AGE,
-	OPT_TAKE, OPT_MODELS,	  OPT_NEW_HISTORY, OPT_UNTIL_END,   OPTION_COUNT,
+	OPT_LAKE,	 OPT_CREATE,	  OPT_CONNECTOR,   OPT_FLUSH_SIZE, OPT_FLUSH_BYTES,
+	OPT_FLUSH_AGE,	 OPT_PATH_FORMAT, OPT_COMPRESSION, OPT_TAKE,	   OPT_MODELS,
+	OPT_NEW_HISTORY, OPT_UNTIL_END,	  OPTION_COUNT,
 };
 
 /* By table; of several that share a topic, by the first. */
@@ -63,23 +70,100 @@ static enum err_code sink(const struct config *config, struct sink_options *sink
 	return code;
 }
 
-static int cmd_sink_run(struct config *config, int argc, const char *const *argv)
+/* The C library knows local time by the process's zone, so that is what the option sets; a name
+ * that it does not know it would take for UTC. */
+static enum err_code cmd_sink_set_zone(const char *name, struct err *err)
 {
-	struct sink_options options_of_sink = {
-		.take_all = strcmp(config_text(config, OPT_TAKE), "all") == 0,
+	char path[PATH_MAX];
+
+	if (strcmp(name, "UTC") != 0 &&
+	    (!*name || name[0] == '/' || strstr(name, "..") ||
+	     snprintf(path, sizeof(path), ZONES "/%s", name) >= (int)sizeof(path) ||
+	     access(path, R_OK) < 0))
+		return err_set(err, ERR_USAGE,
+			       "\"%.80s\" is no time zone of " ZONES
+			       " (Debian's package tzdata has them)",
+			       name);
+	if (setenv("TZ", strcmp(name, "UTC") == 0 ? "UTC0" : name, 1) < 0)
+		return err_errno(err, "could not set the time zone");
+	tzset();
+	return ERR_OK;
+}
+
+static bool cmd_sink_chose(const struct config *config, enum option option, const char *word)
+{
+	return strcmp(config_text(config, option), word) == 0;
+}
+
+/* "a,b": the names, whose text is `*ret_text`. */
+static void cmd_sink_set_topics(const char *list, struct sink_options *sink,
+				const char ***ret_names, char **ret_text)
+{
+	char *rest = *ret_text = xstrdup(list), *name;
+
+	*ret_names = xcalloc(strlen(list) / 2 + 2, sizeof(char *));
+	while ((name = strsep(&rest, ", ")))
+		if (*name)
+			(*ret_names)[sink->topic_count++] = name;
+	sink->topics = *ret_names;
+}
+
+static enum err_code cmd_sink_set_layout(const struct config *config, struct sink_options *sink,
+					 struct err *err)
+{
+	enum err_code code = cmd_sink_set_zone(config_text(config, OPT_TIMEZONE), err);
+
+	sink->rotate_interval_ms = config_int(config, OPT_ROTATE_INTERVAL);
+	sink->rotate_schedule_ms = config_int(config, OPT_ROTATE_SCHEDULE);
+	sink->time.kind = cmd_sink_chose(config, OPT_EXTRACTOR, "Record")      ? EVENT_TIME_RECORD
+			  : cmd_sink_chose(config, OPT_EXTRACTOR, "Wallclock") ? EVENT_TIME_WALL
+									       : EVENT_TIME_FIELD;
+	sink->time.field = config_text(config, OPT_TIMESTAMP_FIELD);
+	sink->gzip = cmd_sink_chose(config, OPT_COMPRESSION, "gzip");
+	sink->keys = config_bool(config, OPT_STORE_KEYS);
+	sink->headers = config_bool(config, OPT_STORE_HEADERS);
+	sink->nulls = cmd_sink_chose(config, OPT_NULL_VALUES, "ignore") ? SINK_NULLS_IGNORE
+		      : cmd_sink_chose(config, OPT_NULL_VALUES, "fail") ? SINK_NULLS_FAIL
+									: SINK_NULLS_LETTER;
+	if (code == ERR_OK && *config_text(config, OPT_PATH_FORMAT))
+		code = path_format_init(&sink->path, config_text(config, OPT_PATH_FORMAT),
+					config_int(config, OPT_PARTITION_DURATION), err);
+	return code;
+}
+
+static enum err_code cmd_sink_set_options(struct config *config, struct sink_options *sink,
+					  struct err *err)
+{
+	const char *connector = config_text(config, OPT_CONNECTOR);
+	enum err_code code = *connector ? connector_load(config, connector, err) : ERR_OK;
+
+	*sink = (struct sink_options){
+		.take_all = cmd_sink_chose(config, OPT_TAKE, "all"),
 		.flush_size = (uint64_t)config_int(config, OPT_FLUSH_SIZE),
 		.flush_bytes = (size_t)config_int(config, OPT_FLUSH_BYTES),
 		.flush_age_ms = config_int(config, OPT_FLUSH_AGE),
-		.new_history = strcmp(config_text(config, OPT_NEW_HISTORY), "continue") == 0,
+		.new_history = cmd_sink_chose(config, OPT_NEW_HISTORY, "continue"),
 		.until_end = config_bool(config, OPT_UNTIL_END),
 	};
+	return code == ERR_OK ? cmd_sink_set_layout(config, sink, err) : code;
+}
+
+static int cmd_sink_run(struct config *config, int argc, const char *const *argv)
+{
+	struct sink_options options_of_sink;
 	struct lake_table *tables = NULL;
+	const char **topics = NULL;
+	char *topics_text = NULL;
 	struct models models = { 0 };
 	struct err err;
-	enum err_code code = setup_dir(config, &options_of_sink.dir, &err);
+	enum err_code code = cmd_sink_set_options(config, &options_of_sink, &err);
 
 	(void)argc;
 	(void)argv;
+	if (code == ERR_OK)
+		code = setup_dir(config, &options_of_sink.dir, &err);
+	cmd_sink_set_topics(config_text(config, OPT_TOPICS), &options_of_sink, &topics,
+			    &topics_text);
 	if (code == ERR_OK)
 		code = setup_models(config, &models, &err);
 	if (code == ERR_OK)
@@ -90,6 +174,8 @@ static int cmd_sink_run(struct config *config, int argc, const char *const *argv
 	if (code == ERR_OK)
 		code = sink(config, &options_of_sink, &err);
 	free(tables);
+	free(topics);
+	free(topics_text);
 	models_free(&models);
 	return code == ERR_OK ? 0 : cmd_fail(&err);
 }
@@ -104,10 +190,14 @@ const struct command cmd_sink = {
 		"JSON becomes a dead letter (see `pinpipe dlq`). A new start goes on where the objects end.\n"
 		"Every topic of the log is taken; with `--take models` only those that a model reads.\n"
 		"A topic that was made anew and whose offsets begin again stops, and the others go on;\n"
-		"with `--new-history continue` it lands below topics/<topic>/generation=<g>.\n",
+		"with `--new-history continue` it lands below topics/<topic>/generation=<g>.\n"
+		"With --path-format objects lie by time instead: topics/<topic>/year=2026/month=03/…. The\n"
+		"section `sink` of pinpipe.yaml takes the options of Confluent's connector by their own names,\n"
+		"and --connector its properties file: what cannot be done here is refused, or named.\n",
 	.examples = "pinpipe sink --dir data\n"
 		    "pinpipe sink --dir data --flush-size 10000 --flush-age 5m\n"
-		    "pinpipe sink --dir data --take models --until-end\n",
+		    "pinpipe sink --dir data --take models --until-end\n"
+		    "pinpipe sink --dir data --connector s3.properties\n",
 	.options = options,
 	.run = cmd_sink_run,
 };
