@@ -10,7 +10,7 @@
 #include "broker/sequence.h"
 #include "broker_testing.h"
 #include "flow/dlq.h"
-#include "flow/manifest.h"
+#include "flow/group.h"
 #include "flow/sink.h"
 #include "flow/sink_recover.h"
 #include "scratch.h"
@@ -154,38 +154,81 @@ static inline void see(struct lake *lake, uint64_t offset, struct slice value)
 	buf_add_slice(&lake->values[offset], value);
 }
 
-static inline bool see_object(void *user, const struct store_entry *entry)
+/* The lines of an object; each has the next offset that `cursor` gives. */
+static inline void see_lines(struct lake *lake, struct slice rest, const struct manifest *manifest)
 {
-	struct lake *lake = user;
-	struct lake_partition where = { .topic = lake->topic };
-	struct lake_object_name name;
-	struct manifests manifests;
-	struct manifest_cursor cursor;
-	struct manifest manifest;
-	struct err err = { 0 };
-	struct slice rest;
-	struct buf body;
+	struct manifest_cursor cursor = manifest_begin(manifest);
 
-	assert_true(lake_object_parse(entry->key, &name));
-	where.id = name.partition;
-	where.generation = name.generation;
-	assert_ok(manifests_load(lake->store, where, -1, &manifests, &err));
 	lake->objects++;
-	buf_init(&body, STORE_MAX);
-	assert_ok(store_get(lake->store, entry->key, 0, UINT64_MAX, &body, &err));
-	assert_ok(manifests_find(&manifests, lake->store, name.start, buf_slice(&body), &manifest,
-				 &err));
-	cursor = manifest_begin(&manifest);
-	for (rest = buf_slice(&body); rest.len > 0;) {
+	while (rest.len > 0) {
 		const char *end = memchr(rest.ptr, '\n', rest.len);
 
 		assert_non_null(end);
 		see(lake, manifest_next(&cursor), slice_of(rest.ptr, (size_t)(end - rest.ptr)));
 		rest = slice_from(rest, (size_t)(end - rest.ptr) + 1);
 	}
+}
+
+static inline bool see_object(void *user, const struct store_entry *entry)
+{
+	struct lake *lake = user;
+	struct lake_partition where = { .topic = lake->topic };
+	struct lake_file_name name;
+	struct manifests manifests;
+	struct manifest manifest;
+	struct err err = { 0 };
+	struct buf body;
+	uint64_t until;
+
+	assert_true(lake_file_parse(entry->key, &name));
+	where.id = name.partition;
+	where.generation = name.generation;
+	assert_ok(group_find_first(lake->store, where, &until, &err));
+	if (!name.plain || name.side.ptr || name.start >= until)
+		return true; /* a group tells of it, or it bars the way */
+	assert_ok(manifests_load(lake->store, where, -1, &manifests, &err));
+	buf_init(&body, STORE_MAX);
+	assert_ok(group_get_text(lake->store, entry->key, &body, &err));
+	assert_ok(manifests_find(&manifests, lake->store, name.start, buf_slice(&body), &manifest,
+				 &err));
+	see_lines(lake, buf_slice(&body), &manifest);
 	manifest_release(&manifest);
 	manifests_release(&manifests);
 	buf_release(&body);
+	return true;
+}
+
+/* All objects that a manifest names. */
+static inline bool see_group(void *user, const struct store_entry *entry)
+{
+	struct lake *lake = user;
+	struct lake_object_name name;
+	struct slice rest;
+	struct group group;
+	struct err err = { 0 };
+	struct buf body;
+	uint64_t first;
+
+	if (!lake_manifest_parse(entry->key, &name, &rest) || !group_parse_name(rest, &first))
+		return true;
+	assert_ok(
+		group_load(lake->store,
+			   (struct lake_partition){ lake->topic, name.partition, name.generation },
+			   first, &group, &err));
+	if (group.second && rest.len == strlen("group+.json") + 20)
+		group_release(&group); /* the other name leads to it, too */
+	buf_init(&body, STORE_MAX);
+	for (size_t i = 0; i < group.object_count; i++) {
+		struct manifest manifest;
+
+		buf_clear(&body);
+		assert_ok(group_get(lake->store, &group, i, &body, &err));
+		group_manifest(&group, i, &manifest);
+		see_lines(lake, buf_slice(&body), &manifest);
+		manifest_release(&manifest);
+	}
+	buf_release(&body);
+	group_release(&group);
 	return true;
 }
 
@@ -211,6 +254,8 @@ static inline struct lake *see_lake(struct store *store, struct topic_ref topic)
 	lake->topic = topic.name;
 	(void)snprintf(prefix, sizeof(prefix), "topics/%s/", topic.name);
 	assert_ok(store_list(store, prefix, "", see_object, lake, &err));
+	(void)snprintf(prefix, sizeof(prefix), "manifests/%s/", topic.name);
+	assert_ok(store_list(store, prefix, "", see_group, lake, &err));
 	assert_ok(dlq_list(store, topic.name, see_letter, lake, &err));
 	return lake;
 }

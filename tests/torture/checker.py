@@ -12,6 +12,7 @@ It also counts what the clients do not know the outcome of: unknown-present, unk
 """
 import base64
 import collections
+import gzip
 import itertools
 import json
 import pathlib
@@ -102,12 +103,53 @@ def manifests(lake, topic):
     return found
 
 
+def groups(lake, topic):
+    """{partition: (where its first group begins, its groups)}: from there on only what groups name counts."""
+    found = {}
+    for path in sorted((lake / "manifests" / topic).glob("partition=*/group+*.json")):
+        group = json.loads(path.read_text())
+        if not group.get("plain"):
+            group["first"] = int(re.match(r"group\+(\d+)", path.name)[1])
+            found.setdefault(int(path.parent.name.partition("=")[2]), []).append(group)
+    return {partition: (min(group["first"] for group in those), those) for partition, those in found.items()}
+
+
+def unpacked(path):
+    data = path.read_bytes()
+    return gzip.decompress(data) if path.suffix == ".gz" else data
+
+
+def group_lines(lake, partition, group):
+    """(partition, offset) and the bytes of every line of a group's objects."""
+    lines = []
+    for entry in group["objects"]:
+        text = unpacked(lake / entry["key"])
+        assert crc32c(text) == int(entry["crc"], 16) and text.endswith(b"\n"), f"{entry['key']} is not what was meant"
+        lines.append(iter(text[:-1].split(b"\n")))
+    offset = group["first"]
+    for number, count in zip(group["runs"][::2], group["runs"][1::2]):
+        for _ in range(count):
+            if number >= 0:
+                yield partition, offset, next(lines[number])
+            offset += 1
+    assert all(next(rest, None) is None for rest in lines), "an object has more lines than its group says"
+
+
 def object_lines(lake, topic):
     """(partition, offset) and the bytes of every line of the topic's objects."""
     known = manifests(lake, topic)
-    for path in sorted((lake / "topics" / topic).glob("partition=*/*.json")):
-        partition, start = map(int, re.fullmatch(r".*\+(\d+)\+(\d+)\.json", path.name).groups())
-        text = path.read_bytes()
+    grouped = groups(lake, topic)
+    for partition, (_, those) in grouped.items():
+        for group in those:
+            yield from group_lines(lake, partition, group)
+    for path in sorted((lake / "topics" / topic).glob("partition=*/*.json*")):
+        name = re.fullmatch(r".*\+(\d+)\+(\d+)\.json(\.gz)?", path.name)
+        if not name:
+            continue    # keys or headers
+        partition, start = int(name[1]), int(name[2])
+        if start >= grouped.get(partition, (start + 1,))[0]:
+            continue
+        text = unpacked(path)
         assert text.endswith(b"\n"), f"{path} is cut"
         lines = text[:-1].split(b"\n")
         own = any(key[:2] == (partition, start) for key in known) and known.get((partition, start, crc32c(text)))

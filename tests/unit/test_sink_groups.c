@@ -1,0 +1,566 @@
+/* The sink with time buckets, gzip, keys and headers: objects that land together. */
+#include "base/gzip.h"
+#include "base/stop.h"
+#include "base/time.h"
+#include "sink_testing.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#define HOUR_MS INT64_C(3600000)
+#define DAY_BEGIN INT64_C(1646092800000) /* 2022-03-01T00:00:00Z */
+
+static void use_hours(struct sink_options *options)
+{
+	struct err err = { 0 };
+
+	assert_ok(path_format_init(&options->path, "'year'=YYYY/'month'=MM/'day'=dd/'hour'=HH",
+				   HOUR_MS, &err));
+	options->time.kind = EVENT_TIME_RECORD;
+}
+
+static void append_record(struct fixture *f, struct append_record record)
+{
+	struct append_outcome outcome = { 0 };
+	struct err err = { 0 };
+
+	assert_ok(append_and_wait(f->broker, &f->ended, pin, &record, 1, &outcome, &err));
+	assert_int_equal(outcome.code, ERR_OK);
+}
+
+/* {"n":n}, of that hour of the day. */
+static void append_at(struct fixture *f, int n, int hour)
+{
+	char value[32];
+
+	(void)snprintf(value, sizeof(value), "{\"n\":%d}", n);
+	append_record(f, (struct append_record){ .value = slice_str(value),
+						 .timestamp_ms = DAY_BEGIN + hour * HOUR_MS + n });
+}
+
+/* Numbers 0 … count - 1, in an order of hours that is the same each time. */
+static void append_mixed(struct fixture *f, int from, int to)
+{
+	for (int n = from; n < to; n++)
+		append_at(f, n, n * 7 % 24);
+}
+
+struct found {
+	const char *part;
+	size_t count;
+};
+
+static bool count_with(void *user, const struct store_entry *entry)
+{
+	struct found *found = user;
+
+	found->count += strstr(entry->key, found->part) != NULL;
+	return true;
+}
+
+static size_t count_keys(struct store *store, const char *prefix, const char *part)
+{
+	struct found found = { .part = part };
+	struct err err = { 0 };
+
+	assert_ok(store_list(store, prefix, "", count_with, &found, &err));
+	return found.count;
+}
+
+static void get(struct store *store, const char *key, struct buf *text)
+{
+	struct err err = { 0 };
+
+	buf_init(text, STORE_MAX);
+	assert_ok(store_get(store, key, 0, UINT64_MAX, text, &err));
+}
+
+static void put(struct store *store, const char *key, struct slice text)
+{
+	struct err err = { 0 };
+
+	assert_ok(store_put(store, key, text, STORE_CREATE, &err));
+}
+
+/* --- what lies where --------------------------------------------------------- */
+
+static void test_objects_lie_by_time(void **state)
+{
+	struct fixture *f = *state;
+	struct buf text;
+
+	use_hours(&f->options);
+	append_at(f, 0, 0);
+	append_at(f, 1, 5);
+	append_at(f, 2, 0);
+	append_at(f, 3, 23);
+	run_ok(f);
+	assert_object(f->store,
+		      "topics/u.pin/year=2022/month=03/day=01/hour=00/"
+		      "u.pin+0+0000000000.json",
+		      "{\"n\":0}\n{\"n\":2}\n");
+	assert_object(f->store,
+		      "topics/u.pin/year=2022/month=03/day=01/hour=05/"
+		      "u.pin+0+0000000001.json",
+		      "{\"n\":1}\n");
+	assert_object(f->store,
+		      "topics/u.pin/year=2022/month=03/day=01/hour=23/"
+		      "u.pin+0+0000000003.json",
+		      "{\"n\":3}\n");
+	get(f->store, "manifests/u.pin/partition=0/group+00000000000000000000.json", &text);
+	assert_string_equal(
+		buf_cstr(&text),
+		"{\"after\":null,\"sides\":[],\"objects\":["
+		"{\"key\":\"topics/u.pin/year=2022/month=03/day=01/hour=00/u.pin+0+0000000000.json\","
+		"\"lines\":2,\"bytes\":16,\"crc\":\"a34fd836\"},"
+		"{\"key\":\"topics/u.pin/year=2022/month=03/day=01/hour=05/u.pin+0+0000000001.json\","
+		"\"lines\":1,\"bytes\":8,\"crc\":\"d53bd354\"},"
+		"{\"key\":\"topics/u.pin/year=2022/month=03/day=01/hour=23/u.pin+0+0000000003.json\","
+		"\"lines\":1,\"bytes\":8,\"crc\":\"9a548159\"}],"
+		"\"runs\":[0,1,1,1,0,1,2,1]}\n");
+	buf_release(&text);
+	assert_int_equal(assert_once(f->store, pin, 4), 3);
+	assert_int_equal(count_keys(f->store, "topics/u.pin/partition=", ""), 0);
+}
+
+/* However records are mixed, there are at most twice the objects that the same ones in order make.
+ */
+static void test_mixed_times_make_few_objects(void **state)
+{
+	enum { RECORDS = 3000 };
+	struct err err = { 0 };
+	size_t sorted, mixed, skewed;
+	struct fixture *f = *state;
+
+	f->options.flush_size = 50;
+	use_hours(&f->options);
+	for (int n = 0; n < RECORDS; n++)
+		append_at(f, n, n / 125);
+	run_ok(f);
+	sorted = assert_once(f->store, pin, RECORDS);
+	use_store(f, store_memory_new(STORE_MAX));
+	broker_free(f->broker);
+	f->options.broker = f->broker = broker_memory_new(STORE_MAX, ended_done, &f->ended);
+	assert_ok(create_topic(f->broker, pin, 1, &err));
+	append_mixed(f, 0, RECORDS);
+	run_ok(f);
+	mixed = assert_once(f->store, pin, RECORDS);
+	assert_true(mixed <= 2 * sorted);
+	use_store(f, store_memory_new(STORE_MAX));
+	broker_free(f->broker);
+	f->options.broker = f->broker = broker_memory_new(STORE_MAX, ended_done, &f->ended);
+	assert_ok(create_topic(f->broker, pin, 1, &err));
+	for (int n = 0; n < RECORDS; n++)
+		append_at(f, n, n % 40 ? 0 : n % 24); /* nearly all of one hour */
+	run_ok(f);
+	skewed = assert_once(f->store, pin, RECORDS);
+	assert_true(skewed <= 2 * sorted);
+}
+
+static void test_gzip_keys_and_headers(void **state)
+{
+	static const struct record_header headers[] = { { { "a", 1 }, { "1", 1 } },
+							{ { "b", 1 }, { NULL, 0 } },
+							{ { "c", 1 }, { "\xff", 1 } } };
+	struct fixture *f = *state;
+	struct buf packed, text;
+	struct err err = { 0 };
+
+	f->options.gzip = f->options.keys = f->options.headers = true;
+	append_record(f, (struct append_record){ .value = slice_str("{\"n\":0}"),
+						 .key = slice_str("k\"1"),
+						 .headers = headers,
+						 .header_count = ARRAY_LEN(headers) });
+	append_record(f, (struct append_record){ .value = slice_str("{\"n\":1}") });
+	append_record(f, (struct append_record){ .value = slice_str("{\"n\":2}"),
+						 .key = slice_str("\xff\xfe") });
+	run_ok(f);
+	buf_init(&text, STORE_MAX);
+	get(f->store, "topics/u.pin/partition=0/u.pin+0+0000000000.json.gz", &packed);
+	assert_true(gzip_is(buf_slice(&packed)));
+	assert_ok(gzip_unpack(&text, buf_slice(&packed), &err));
+	assert_string_equal(buf_cstr(&text), "{\"n\":0}\n{\"n\":1}\n{\"n\":2}\n");
+	buf_clear(&text);
+	assert_ok(group_get_text(
+		f->store, "topics/u.pin/partition=0/u.pin+0+0000000000.keys.json.gz", &text, &err));
+	assert_string_equal(buf_cstr(&text), "\"k\\\"1\"\nnull\n{\"base64\":\"//4=\"}\n");
+	buf_clear(&text);
+	assert_ok(group_get_text(f->store,
+				 "topics/u.pin/partition=0/u.pin+0+0000000000.headers.json.gz",
+				 &text, &err));
+	assert_string_equal(buf_cstr(&text),
+			    "[{\"key\":\"a\",\"value\":\"1\"},{\"key\":\"b\",\"value\":null},"
+			    "{\"key\":\"c\",\"base64\":\"/w==\"}]\n[]\n[]\n");
+	buf_release(&packed);
+	buf_release(&text);
+	assert_int_equal(assert_once(f->store, pin, 3), 1);
+}
+
+static void test_records_without_a_value(void **state)
+{
+	struct fixture *f = *state;
+	struct lake *lake;
+
+	f->options.nulls = SINK_NULLS_IGNORE;
+	use_hours(&f->options);
+	append_at(f, 0, 1);
+	append(f, pin, NULL);
+	append_at(f, 2, 1);
+	append(f, pin, NULL);
+	run_ok(f);
+	append_at(f, 4, 1);
+	run_ok(f);
+	lake = see_lake(f->store, pin);
+	assert_int_equal(lake->objects, 2);
+	for (int n = 0; n < 5; n++)
+		assert_int_equal(lake->times[n], n % 2 == 0);
+	free_lake(lake);
+	f->options.nulls = SINK_NULLS_FAIL;
+	append(f, pin, NULL);
+	assert_int_equal(run(f), ERR_CORRUPT);
+	assert_int_equal(f->counts.halted, 1);
+}
+
+static void test_times_of_a_field(void **state)
+{
+	struct fixture *f = *state;
+
+	use_hours(&f->options);
+	f->options.time = (struct event_time){ EVENT_TIME_FIELD, "at.ms" };
+	append(f, pin, "{\"at\":{\"ms\":1646096400000}}");
+	append(f, pin, "{\"at\":{\"ms\":\"2022-03-01T03:00:00+01:00\"}}");
+	append(f, pin, "{\"at\":null}");
+	run_ok(f);
+	assert_int_equal(count_keys(f->store, "topics/", "/hour=01/u.pin+0+0000000000.json"), 1);
+	assert_int_equal(count_keys(f->store, "topics/", "/hour=02/u.pin+0+0000000001.json"), 1);
+	assert_int_equal(f->counts.dead[PIN], 1);
+}
+
+/* --- when ---------------------------------------------------------------------- */
+
+/* The newest time moves on by the interval, whatever comes late in between. */
+static void test_rotation_by_the_records_times(void **state)
+{
+	struct fixture *f = *state;
+
+	f->options.flush_size = 1000;
+	f->options.time.kind = EVENT_TIME_RECORD;
+	f->options.rotate_interval_ms = 2 * HOUR_MS;
+	append_at(f, 0, 4);
+	append_at(f, 1, 0);
+	append_at(f, 2, 5);
+	append_at(f, 3, 6);
+	append_at(f, 4, 3);
+	append_at(f, 5, 7);
+	append_at(f, 6, 8);
+	run_ok(f);
+	assert_object(f->store, "topics/u.pin/partition=0/u.pin+0+0000000000.json",
+		      "{\"n\":0}\n{\"n\":1}\n{\"n\":2}\n");
+	assert_object(f->store, "topics/u.pin/partition=0/u.pin+0+0000000003.json",
+		      "{\"n\":3}\n{\"n\":4}\n{\"n\":5}\n");
+	assert_int_equal(assert_once(f->store, pin, 7), 3);
+}
+
+static void *stop_when_landed(void *user)
+{
+	struct fixture *f = user;
+	int64_t end_ms = clock_mono_ms() + 20000;
+
+	while (count_keys(f->store, "topics/u.pin/", ".json") == 0 && clock_mono_ms() < end_ms)
+		(void)usleep(2000);
+	stop_request();
+	return NULL;
+}
+
+/* A quiet topic lands: no record has to come. */
+static void test_rotation_by_the_clock(void **state)
+{
+	struct fixture *f = *state;
+	pthread_t thread;
+	int64_t start_ms = clock_mono_ms();
+
+	f->options.flush_size = 1000;
+	f->options.flush_age_ms = 24 * HOUR_MS;
+	f->options.rotate_schedule_ms = 50;
+	f->options.until_end = false;
+	use_hours(&f->options);
+	append_at(f, 0, 4);
+	assert_int_equal(pthread_create(&thread, NULL, stop_when_landed, f), 0);
+	run_ok(f);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_true(clock_mono_ms() - start_ms < 20000);
+	assert_once(f->store, pin, 1);
+}
+
+/* --- crashes and other sinks ------------------------------------------------------ */
+
+/* A store that ends with its nth put, before it or after it; or at which another sink lands all. */
+static struct {
+	const struct store_ops *real;
+	struct store_ops ops;
+	int puts;
+	int fail_at;
+	bool after;
+	bool inside;
+	struct sink_options other;
+} fault;
+
+static enum err_code fault_put(struct store *store, const struct store_put *put, struct err *err)
+{
+	struct sink_counts counts;
+	enum err_code code;
+
+	if (fault.inside)
+		return fault.real->put(store, put, err);
+	if (++fault.puts == fault.fail_at && fault.other.dir) {
+		fault.inside = true;
+		code = sink_run(&fault.other, &counts, err);
+		fault.inside = false;
+		if (code != ERR_OK)
+			fail_msg("the other sink: %s", err->msg);
+		sink_counts_release(&counts);
+	} else if (fault.puts >= fault.fail_at && !fault.other.dir) {
+		code = fault.after && fault.puts == fault.fail_at ? fault.real->put(store, put, err)
+								  : ERR_OK;
+		return err_set(err, ERR_LIMIT, "the end");
+	}
+	return fault.real->put(store, put, err);
+}
+
+static void begin_fault(struct fixture *f, int fail_at, bool after)
+{
+	fault.real = f->store->ops;
+	fault.ops = *f->store->ops;
+	fault.ops.put = fault_put;
+	fault.puts = 0;
+	fault.fail_at = fail_at;
+	fault.after = after;
+	fault.other = (struct sink_options){ 0 };
+	f->store->ops = &fault.ops;
+}
+
+static void end_fault(struct fixture *f) { f->store->ops = fault.real; }
+
+enum { LAYOUTS = 4 };
+
+static void use_layout(struct sink_options *options, int layout)
+{
+	memset(&options->path, 0, sizeof(options->path));
+	options->gzip = options->keys = options->headers = false;
+	options->flush_size = 3;
+	if (layout == 1)
+		options->gzip = true;
+	if (layout >= 2)
+		use_hours(options);
+	if (layout == 3) {
+		options->path.duration_ms = 4 * HOUR_MS;
+		options->gzip = options->keys = true;
+		options->flush_size = 2;
+	}
+}
+
+/* What a manifest says does not change, whoever makes it whole, with whatever options. */
+static void test_whoever_comes_next_makes_a_group_whole(void **state)
+{
+	enum { RECORDS = 20 };
+
+	(void)state;
+	for (int pair = 0; pair < LAYOUTS * LAYOUTS * 2; pair++) {
+		int first = pair / 2 / LAYOUTS, second = pair / 2 % LAYOUTS;
+		bool ended = false;
+
+		for (int at = 1; !ended; at++) {
+			void *inner = NULL;
+			struct fixture *f;
+
+			assert_int_equal(set_up(&inner), 0);
+			f = inner;
+			append_mixed(f, 0, RECORDS);
+			use_layout(&f->options, first);
+			begin_fault(f, at, pair % 2);
+			ended = run(f) == ERR_OK;
+			end_fault(f);
+			append_mixed(f, RECORDS, RECORDS + 5);
+			use_layout(&f->options, second);
+			run_ok(f);
+			assert_once(f->store, pin, RECORDS + 5);
+			(void)tear_down(&inner);
+		}
+	}
+}
+
+/* Another sink, with other options, lands everything just before a put. */
+static void test_sinks_of_different_layouts(void **state)
+{
+	enum { RECORDS = 14 };
+
+	(void)state;
+	for (int pair = 0; pair < LAYOUTS * LAYOUTS; pair++) {
+		bool ended = false;
+
+		for (int at = 1; !ended; at++) {
+			char dir[SCRATCH_NAME_MAX];
+			void *inner = NULL;
+			struct fixture *f;
+
+			assert_int_equal(set_up(&inner), 0);
+			f = inner;
+			scratch_dir(dir);
+			append_mixed(f, 0, RECORDS);
+			use_layout(&f->options, pair / LAYOUTS);
+			begin_fault(f, at, false);
+			fault.other = f->options;
+			fault.other.dir = dir;
+			use_layout(&fault.other, pair % LAYOUTS);
+			run_ok(f);
+			ended = fault.puts < at;
+			end_fault(f);
+			append_mixed(f, RECORDS, RECORDS + 5);
+			run_ok(f);
+			assert_once(f->store, pin, RECORDS + 5);
+			scratch_remove(dir);
+			(void)tear_down(&inner);
+		}
+	}
+}
+
+static void *run_racer(void *user)
+{
+	struct sink_options *options = user;
+	struct sink_counts counts;
+	struct err err = { 0 };
+
+	if (sink_run(options, &counts, &err) != ERR_OK)
+		fail_msg("sink_run: %s", err.msg);
+	sink_counts_release(&counts);
+	return NULL;
+}
+
+static void test_sinks_at_once(void **state)
+{
+	enum { RECORDS = 400 };
+	struct fixture *f = *state;
+	struct sink_options options[LAYOUTS];
+	char dirs[LAYOUTS][SCRATCH_NAME_MAX];
+	pthread_t threads[LAYOUTS];
+
+	append_mixed(f, 0, RECORDS);
+	for (int i = 0; i < LAYOUTS; i++) {
+		options[i] = f->options;
+		scratch_dir(dirs[i]);
+		options[i].dir = dirs[i];
+		use_layout(&options[i], i);
+		assert_int_equal(pthread_create(&threads[i], NULL, run_racer, &options[i]), 0);
+	}
+	for (int i = 0; i < LAYOUTS; i++) {
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+		scratch_remove(dirs[i]);
+	}
+	assert_once(f->store, pin, RECORDS);
+}
+
+/* What a manifest promised and the log has let go of cannot be made: that is told, not skipped. */
+static void test_a_group_that_cannot_be_ended_halts(void **state)
+{
+	struct fixture *f = *state;
+
+	use_hours(&f->options);
+	append_mixed(f, 0, 6);
+	begin_fault(f, 5, false); /* its manifest is there, and one object */
+	assert_int_equal(run(f), ERR_CORRUPT);
+	end_fault(f);
+	broker_memory_let_go(f->broker, pin, 0, 2);
+	append_mixed(f, 6, 40);
+	append_numbers(f, geo, 0, 2);
+	assert_int_equal(run(f), ERR_CORRUPT);
+	assert_int_equal(f->counts.halted, 1);
+	assert_once(f->store, geo, 2);
+}
+
+/* --- a bucket that another program wrote ---------------------------------------------- */
+
+static void test_after_confluents_own_objects(void **state)
+{
+	struct fixture *f = *state;
+	struct buf packed;
+
+	append_numbers(f, pin, 0, 9);
+	put(f->store, "topics/u.pin/partition=0/u.pin+0+0000000000.json",
+	    slice_str("{\"n\":0}\n{\"n\":1}\n"));
+	buf_init(&packed, 1000);
+	gzip_pack(&packed, slice_str("{\"n\":2}\n{\"n\":3}\n{\"n\":4}\n"), -1);
+	put(f->store, "topics/u.pin/partition=0/u.pin+0+0000000002.json.gz", buf_slice(&packed));
+	put(f->store, "topics/u.pin/partition=0/u.pin+0+0000000002.keys.json", slice_str("1\n2\n"));
+	run_ok(f);
+	buf_release(&packed);
+	assert_object(f->store, "topics/u.pin/partition=0/u.pin+0+0000000005.json",
+		      "{\"n\":5}\n{\"n\":6}\n{\"n\":7}\n");
+	assert_once(f->store, pin, 9);
+}
+
+/* --- where it goes on, by few listings ------------------------------------------------- */
+
+static struct {
+	const struct store_ops *real;
+	size_t lists;
+} counting;
+
+static enum err_code counting_list(struct store *store, const char *prefix, const char *after,
+				   size_t wanted, store_each_fn *each, void *user, struct err *err)
+{
+	counting.lists++;
+	return counting.real->list(store, prefix, after, wanted, each, user, err);
+}
+
+static size_t lists_to_recover(struct store *store, uint64_t next)
+{
+	struct store_ops ops = *store->ops;
+	struct sink_place place;
+	struct err err = { 0 };
+
+	counting.real = store->ops;
+	counting.lists = 0;
+	ops.list = counting_list;
+	store->ops = &ops;
+	assert_ok(sink_recover(store, (struct lake_partition){ .topic = "t" }, &place, &err));
+	store->ops = counting.real;
+	assert_int_equal(place.next, next);
+	sink_place_release(&place);
+	return counting.lists;
+}
+
+static void test_the_end_is_found_by_few_listings(void **state)
+{
+	struct fixture *f = *state;
+	char key[100];
+
+	for (int i = 0; i < 20000; i++) {
+		(void)snprintf(key, sizeof(key), "topics/t/partition=0/t+0+%010d.json", i * 3);
+		put(f->store, key, slice_str("1\n2\n3\n"));
+	}
+	assert_true(lists_to_recover(f->store, 60000) < 40);
+	put(f->store, "topics/t/partition=0/t+0+0000060000.json", slice_str(""));
+	assert_true(lists_to_recover(f->store, 60000) < 40);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(test_objects_lie_by_time),
+		TEST(test_mixed_times_make_few_objects),
+		TEST(test_gzip_keys_and_headers),
+		TEST(test_records_without_a_value),
+		TEST(test_times_of_a_field),
+		TEST(test_rotation_by_the_records_times),
+		TEST(test_whoever_comes_next_makes_a_group_whole),
+		TEST(test_sinks_of_different_layouts),
+		TEST(test_sinks_at_once),
+		TEST(test_a_group_that_cannot_be_ended_halts),
+		TEST(test_after_confluents_own_objects),
+		TEST(test_the_end_is_found_by_few_listings),
+		TEST(test_rotation_by_the_clock), /* stops, for good */
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
