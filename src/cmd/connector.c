@@ -161,8 +161,9 @@ static enum err_code set_option(struct connector *connector, enum option option,
 	return err_prefix(err, "%s: \"%s\"", place, name);
 }
 
-static enum err_code refuse(const struct connector *connector, size_t line, const char *name,
-			    const char *value, const char *why, struct err *err)
+static enum err_code connector_refuse(const struct connector *connector, size_t line,
+				      const char *name, const char *value, const char *why,
+				      struct err *err)
 {
 	return err_set(err, ERR_USAGE, "%s:%zu: \"%s\" cannot be \"%.80s\" here: %s",
 		       connector->path, line, name, value, why);
@@ -184,7 +185,8 @@ static enum err_code take_property(void *user, size_t line, const char *name, co
 		return set_option(connector, (enum option)property->what, line, name, value, err);
 	case FATE_KEPT:
 		if (snprintf(connector->kept[property->what], VALUE_MAX, "%s", value) >= VALUE_MAX)
-			return refuse(connector, line, name, value, "it is too long", err);
+			return connector_refuse(connector, line, name, value, "it is too long",
+						err);
 		connector->line[property->what] = line;
 		return ERR_OK;
 	case FATE_ONLY:
@@ -199,7 +201,7 @@ static enum err_code take_property(void *user, size_t line, const char *name, co
 			   property->text);
 		return ERR_OK;
 	case FATE_REFUSED:
-		return refuse(connector, line, name, value, property->text, err);
+		return connector_refuse(connector, line, name, value, property->text, err);
 	case FATE_SAME:
 		break;
 	}
@@ -246,11 +248,11 @@ static enum err_code take_partitioner(struct connector *connector, struct err *e
 	else if (is_class(class, "DailyPartitioner"))
 		code = set_path(connector, "'year'=YYYY/'month'=MM/'day'=dd", "86400000", err);
 	else if (!is_class(class, "TimeBasedPartitioner"))
-		code = refuse(connector, line, "partitioner.class", class,
-			      "objects lie by partition or by time", err);
+		code = connector_refuse(connector, line, "partitioner.class", class,
+					"objects lie by partition or by time", err);
 	else if (!*connector->kept[KEPT_PATH] || !*connector->kept[KEPT_DURATION])
-		code = refuse(connector, line, "partitioner.class", class,
-			      "path.format and partition.duration.ms are missing", err);
+		code = connector_refuse(connector, line, "partitioner.class", class,
+					"path.format and partition.duration.ms are missing", err);
 	else
 		code = set_path(connector, connector->kept[KEPT_PATH],
 				connector->kept[KEPT_DURATION], err);
@@ -267,8 +269,9 @@ static enum err_code take_keys(struct connector *connector, struct err *err)
 
 	if (strcmp(connector->kept[KEPT_KEYS], "true") == 0 && *converter &&
 	    !is_class(converter, "StringConverter"))
-		return refuse(connector, connector->line[KEPT_KEY_CONVERTER], "key.converter",
-			      converter, "keys are stored as strings", err);
+		return connector_refuse(connector, connector->line[KEPT_KEY_CONVERTER],
+					"key.converter", converter, "keys are stored as strings",
+					err);
 	return take_kept(connector, KEPT_KEYS, OPT_STORE_KEYS, "store.kafka.keys", err);
 }
 

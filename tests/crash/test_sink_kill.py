@@ -40,7 +40,7 @@ def sink(run, data_dir, pinpipe):
 
 
 def post(gateway, numbers):
-    records = [{"value": {"ind": n, "at": DAY + n * 7 % 24 * 3600000}} for n in numbers]
+    records = [{"value": {"ind": n, "country": "Albania", "at": DAY + n * 7 % 24 * 3600000}} for n in numbers]
     request = urllib.request.Request(f"{gateway.url}/topics/{TOPIC}", json.dumps({"records": records}).encode(),
                                      {"Content-Type": "application/vnd.kafka.json.v2+json"})
     with urllib.request.urlopen(request, timeout=60) as reply:
