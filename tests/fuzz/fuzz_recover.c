@@ -101,7 +101,7 @@ static void check_ordinals(const struct recovery *plan)
 		const struct batch *batch = &pieces->pieces[i].batch;
 		const struct ordinal *ordinal;
 
-		if (!pieces->pieces[i].found || batch->kind != BATCH_RECORDS ||
+		if (!pieces->pieces[i].found || (batch->kind != BATCH_RECORDS && batch->kind != BATCH_GAP) ||
 		    pieces->pieces[i].end > plan->end)
 			continue;
 		ordinal = ordinals_find(&plan->ordinals, batch->uid, batch->partition);

@@ -167,7 +167,7 @@ static inline size_t log_bytes(const struct log_pieces *log)
 static inline void log_build(struct log_pieces *log, struct slice *input, bool any_epoch)
 {
 	static const enum batch_kind kinds[] = {
-		BATCH_RECORDS, BATCH_RECORDS, BATCH_MARK, BATCH_STATE,
+		BATCH_RECORDS, BATCH_GAP, BATCH_MARK, BATCH_STATE,
 	};
 	unsigned char header[SEGMENT_HEADER_BYTES];
 	int ends = (int8_t)fuzz_take(input) * BATCH_ALIGN / 2;
