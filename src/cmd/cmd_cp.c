@@ -53,9 +53,13 @@ static void cmd_cp_tell(const struct lake_copy_options *options, const char *to,
 	if (report->late > 0)
 		(void)fprintf(stderr, "%" PRIu64 " came while the source was listed: copy once more\n",
 			      report->late);
-	if (report->other > 0)
+	if (report->other > report->letters)
 		(void)fprintf(stderr, "%" PRIu64 " that the source has not were left alone\n",
-			      report->other);
+			      report->other - report->letters);
+	if (report->letters > 0)
+		(void)fprintf(stderr, "%" PRIu64 " objects of dead letters that the source has not any "
+			      "more %s\n", report->letters,
+			      options->replace ? "were removed" : "are there: --replace removes them");
 	if (report->wordless > 0)
 		(void)fprintf(stderr, "%" PRIu64 " objects lost their words, which the destination "
 			      "cannot keep\n", report->wordless);

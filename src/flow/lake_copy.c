@@ -104,7 +104,7 @@ static void copy_begin(struct copying *copying, const char *doing)
 
 /* --- first, whether it may be ------------------------------------------------------ */
 
-static enum err_code refuse(const struct copying *copying, struct err *err)
+static enum err_code copy_refuse(const struct copying *copying, struct err *err)
 {
 	const struct copy_item *first = NULL;
 	uint64_t count = 0;
@@ -132,7 +132,7 @@ static enum err_code copy_compare_all(struct copying *copying, struct err *err)
 			copying->todo += copying->plan.items[i].size;
 		}
 	code = copy_do(copying, compare_one, err);
-	return code == ERR_OK ? refuse(copying, err) : code;
+	return code == ERR_OK ? copy_refuse(copying, err) : code;
 }
 
 /* --- then all that lacks ------------------------------------------------------------- */
@@ -174,11 +174,24 @@ static enum err_code lake_copy_all(struct copying *copying, struct err *err)
 	return code;
 }
 
+/* The source's tables are there by now, whose letters those are no more. */
+static enum err_code copy_drop_letters(struct copying *copying, struct err *err)
+{
+	const struct copy_plan *plan = &copying->plan;
+	enum err_code code = ERR_OK;
+
+	for (size_t i = 0; copying->options->replace && i < plan->letter_count && code == ERR_OK;
+	     i++)
+		code = store_remove(copying->options->to, plan->letters[i], err);
+	return code;
+}
+
 static void copy_report(const struct copying *copying, struct lake_copy_report *ret)
 {
 	const struct copy_plan *plan = &copying->plan;
 
-	*ret = (struct lake_copy_report){ .late = plan->late, .other = plan->other };
+	*ret = (struct lake_copy_report){ .late = plan->late, .other = plan->other,
+					   .letters = plan->letter_count };
 	for (size_t i = 0; i < plan->count; i++) {
 		const struct copy_item *item = &plan->items[i];
 
@@ -208,6 +221,8 @@ enum err_code lake_copy(const struct lake_copy_options *options,
 	code = copy_compare_all(&copying, err);
 	if (code == ERR_OK && !options->dry_run)
 		code = lake_copy_all(&copying, err);
+	if (code == ERR_OK && !options->dry_run)
+		code = copy_drop_letters(&copying, err);
 	if (code == ERR_OK)
 		copy_report(&copying, ret_report);
 	free(copying.items);

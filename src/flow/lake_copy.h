@@ -7,6 +7,8 @@
  *     refuses the whole copy before anything is written, unless it may be replaced.
  *     Objects that a pipeline replaces itself (results, Delta's hint of the last
  *     checkpoint) always may.
+ *     Dead letters that the source has not any more (a rebuild made others in their
+ *     place) go where others may be replaced: they would count.
  *  2. Every object that was put is read back and compared.
  *  3. Order: manifests, raw objects, dead letters, data files, and last the logs of
  *     the tables, each in the order of its versions. So a reader of the copy never
@@ -48,7 +50,8 @@ struct lake_copy_report {
 	uint64_t replaced;	/* of them */
 	uint64_t late;		/* came while the source was listed: for the next copy */
 	uint64_t gone;		/* were removed meanwhile, as letters and results may be */
-	uint64_t other;		/* that only the copy has: left alone */
+	uint64_t other;		/* that only the copy has: left alone, but for … */
+	uint64_t letters;	/* … those of letters, which go with `replace` */
 	uint64_t wordless;	/* whose words the copy cannot keep */
 };
 

@@ -55,6 +55,8 @@ struct copy_plan {
 	size_t room;
 	struct copy_table *tables;
 	size_t table_count;
+	char **letters;		/* that only the copy has */
+	size_t letter_count;
 	uint64_t late;
 	uint64_t other;
 };

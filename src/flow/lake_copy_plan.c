@@ -10,6 +10,8 @@
 enum { VERSION_DIGITS = 20, HINT_BYTES_MAX = 64 << 10 };
 
 static const char log_dir[] = "/_delta_log/";
+/* What is remembered of a store itself (store_prove.c), and says nothing of another. */
+static const char of_the_store[] = "_pinpipe/";
 
 /* How far the objects and the sink's letters of a partition came. */
 struct copy_front {
@@ -162,12 +164,12 @@ static enum copy_stage stage_of(const char *key)
  * that are put one after the other. */
 static bool copy_place(const char *key, char where[STORE_KEY_MAX + 1], uint64_t *ret_start)
 {
-	struct lake_object_name object;
+	struct lake_file_name object;
 	struct dlq_key letters;
 	int32_t partition;
 	uint64_t from = 0;
 
-	if (lake_object_parse(key, &object)) {
+	if (lake_file_parse(key, &object)) {
 		(void)snprintf(where, STORE_KEY_MAX + 1, "%.*s/%u/%d", SLICE_ARG(object.topic),
 			       object.generation, object.partition);
 		*ret_start = object.start;
@@ -244,7 +246,7 @@ static bool add_rest(void *user, const struct store_entry *entry)
 {
 	struct copy_planning *planning = user;
 
-	if (add_of_log(planning, entry))
+	if (add_of_log(planning, entry) || slice_starts(slice_str(entry->key), of_the_store))
 		return true;
 	if (is_late(planning, entry->key))
 		planning->plan.late++;
@@ -257,6 +259,8 @@ static bool add_there(void *user, const struct store_entry *entry)
 {
 	struct copy_planning *planning = user;
 
+	if (slice_starts(slice_str(entry->key), of_the_store))
+		return true;
 	if (planning->there_count == planning->there_room) {
 		planning->there_room = planning->there_room * 2 + 256;
 		planning->there = xreallocarray(planning->there, planning->there_room,
@@ -314,6 +318,17 @@ static void find_there(struct copy_planning *planning)
 	}
 }
 
+static void note_letters(struct copy_plan *plan, const char *key)
+{
+	struct dlq_key ignored;
+
+	if (!dlq_key_parse(key, &ignored))
+		return;
+	plan->letters = xreallocarray(plan->letters, plan->letter_count + 1,
+				      sizeof(*plan->letters));
+	plan->letters[plan->letter_count++] = xstrdup(key);
+}
+
 /* A commit behind the source's newest is none of it: the copy's table was written to. */
 static enum err_code copy_find_other(struct copy_planning *planning, struct err *err)
 {
@@ -328,6 +343,7 @@ static enum err_code copy_find_other(struct copy_planning *planning, struct err 
 		if (there->wanted)
 			continue;
 		plan->other++;
+		note_letters(plan, there->key);
 		if (!name || !parse_version(name, &version) || !ends_with(name, ".json"))
 			continue;
 		for (size_t k = 0; k < plan->table_count; k++)
@@ -407,6 +423,9 @@ void copy_plan_release(struct copy_plan *plan)
 		free(plan->items[i].key);
 	for (size_t i = 0; i < plan->table_count; i++)
 		free(plan->tables[i].root);
+	for (size_t i = 0; i < plan->letter_count; i++)
+		free(plan->letters[i]);
+	free(plan->letters);
 	free(plan->items);
 	free(plan->tables);
 	*plan = (struct copy_plan){ 0 };

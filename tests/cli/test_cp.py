@@ -122,6 +122,23 @@ def test_what_is_there_and_is_another_is_not_touched(run, tmp_path):
         assert "gone its own way" in copy(run, lake, other, *words, status=1)
 
 
+def test_letters_that_the_source_has_not_any_more(run, start_gateway, data_dir, tmp_path):
+    """A rebuild makes others in their place: the copy's would count twice."""
+    gateway = start_gateway()
+    post(gateway, PIN, [{"index": 1}, {"no": "pin"}, {"index": 2}])
+    sink(run, data_dir)
+    run("batch", "--dir", data_dir)
+    lake, other = data_dir / "lake", tmp_path / "other"
+    copy(run, lake, other)
+    (letter,) = (lake / "dlq").rglob("*.ndjson")
+    letter.rename(letter.with_name(letter.name.replace("none-", "00000000000000000000-")))
+    said = copy(run, lake, other)
+    assert "--replace removes them" in said and len(list((other / "dlq").rglob("*.ndjson"))) == 2
+    (other / "dlq" / "mine").write_text("mine")
+    assert "1 objects of dead letters" in copy(run, lake, other, "--replace")
+    assert files(other) == {**files(lake), "dlq/mine": b"mine"}
+
+
 def test_what_is_refused(run, tmp_path):
     lake = tmp_path / "lake"
     fake_table(lake)
