@@ -122,6 +122,7 @@ X(COUNT, "", "count", CONFIG_INT, "0", "0..9223372036854775807", "Stop after so 
 X(TO, "", "to", CONFIG_TEXT, "", "", "Where the copy goes; a name that is not there yet")
 X(FROM_LAKE, "", "from-lake", CONFIG_BOOL, "false", "", "Make the log of what the lake has")
 X(DRY_RUN, "", "dry-run", CONFIG_BOOL, "false", "", "Say what would be done, and do nothing")
+X(DROP_UNFINISHED, "", "drop-unfinished", CONFIG_BOOL, "false", "", "Take away objects that a sink had begun to put together and nobody can complete")
 X(REPLACE, "", "replace", CONFIG_BOOL, "false", "", "Take the source's objects where the destination has others of their names")
 X(FOLLOW, "", "follow", CONFIG_BOOL, "false", "", "Wait for more at the end")
 X(ALL, "", "all", CONFIG_BOOL, "false", "", "Also the dead letters that a replay made rows")

@@ -55,6 +55,14 @@ static void tell_restored(const struct restore_options *options,
 		records += report->topics[i].records;
 		missing += report->topics[i].missing;
 	}
+	if (report->went_on) {
+		(void)fprintf(stderr, "\"%s\" has its log already; what was left to be taken away from "
+			      "the lake is gone now\n", options->dir);
+		return;
+	}
+	if (report->unfinished > 0)
+		(void)fprintf(stderr, "%" PRIu64 " groups of objects are not whole%s\n",
+			      report->unfinished, options->dry_run ? "" : ", and were taken away");
 	if (options->dry_run) {
 		(void)fprintf(stderr, "nothing was made: a dry run\n");
 		return;
@@ -85,6 +93,7 @@ static enum err_code restore(const struct config *config, struct err *err)
 		.partitions = (int32_t)config_int(config, OPT_PARTITIONS),
 		.shards = (int32_t)config_int(config, OPT_SHARDS),
 		.dry_run = config_bool(config, OPT_DRY_RUN),
+		.drop_unfinished = config_bool(config, OPT_DROP_UNFINISHED),
 	};
 	struct restore_report report;
 	enum err_code code = need_local(config, err);
@@ -113,8 +122,8 @@ static int cmd_restore_run(struct config *config, int argc, const char *const *a
 }
 
 static const enum option options[] = {
-	OPT_FROM_LAKE, OPT_DRY_RUN, OPT_LAKE, OPT_PARTITIONS, OPT_SHARDS, OPT_SEGMENT_BYTES,
-	OPT_BROKER, OPT_STREAMS, OPTION_COUNT,
+	OPT_FROM_LAKE, OPT_DRY_RUN, OPT_DROP_UNFINISHED, OPT_LAKE, OPT_PARTITIONS, OPT_SHARDS,
+	OPT_SEGMENT_BYTES, OPT_BROKER, OPT_STREAMS, OPTION_COUNT,
 };
 
 const struct command cmd_restore = {
@@ -129,7 +138,9 @@ const struct command cmd_restore = {
 		"Streams have no records in it: what the lake has of them is rows. What was acknowledged and\n"
 		"had not come into the lake is gone. The log is read back before it has its name; a restore\n"
 		"that was killed is begun anew by the next one. A directory that has a log is refused.\n"
-		"Nothing else may work on the lake meanwhile. Partitions that never had a record are seen\n"
+		"Nothing else may work on the lake meanwhile. Where a sink had begun to put objects that land\n"
+		"together, what lacks of them is gone: --drop-unfinished takes what is there into the log, and\n"
+		"the objects away, so that the sink puts them anew. Partitions that never had a record are seen\n"
 		"nowhere: --partitions and --shards say how many there are at least.\n",
 	.examples = "pinpipe restore --from-lake --dir data\n"
 		    "pinpipe restore --from-lake --lake file:/mnt/bucket --dir data --dry-run\n",

@@ -37,11 +37,8 @@ static void describe(struct restore *restore)
 		its->kind = topic->kind;
 		memcpy(its->name, topic->name, sizeof(its->name));
 		its->partitions = topic->part_count;
-		for (int32_t k = 0; k < topic->part_count; k++) {
-			its->objects += topic->parts[k]->source_count;
-			for (size_t s = 0; s < topic->parts[k]->source_count; s++)
-				its->bytes += topic->parts[k]->sources[s].size;
-		}
+		its->objects = topic->objects;
+		its->bytes = topic->bytes;
 	}
 }
 
@@ -181,10 +178,32 @@ static enum err_code restore_part_records(struct restore *restore, const struct 
 				    part->where.topic);
 }
 
+/* Nobody can put what lacks of groups that are not whole; a sink would wait for ever. */
+static enum err_code look_for_unfinished(struct restore *restore, struct err *err)
+{
+	const struct restore_options *options = restore->options;
+	enum err_code code = ERR_OK;
+	struct buf keys;
+
+	buf_init(&keys, SIZE_MAX / 2);
+	restore->report.unfinished = restore_unfinished(&restore->plan, &keys);
+	if (restore->report.unfinished > 0 && !options->dry_run && !options->drop_unfinished)
+		code = err_set(err, ERR_CORRUPT,
+			       "\"%.*s\" names objects that are not all there: a sink was putting them, or is;"
+			       " if none works on this lake any more, --drop-unfinished takes what is there"
+			       " into the log, and away", (int)strcspn(buf_cstr(&keys), "\n"),
+			       buf_cstr(&keys));
+	else if (restore->report.unfinished > 0 && !options->dry_run)
+		code = remake_note(restore->remake, RESTORE_NOTE, buf_slice(&keys), err);
+	buf_release(&keys);
+	return code;
+}
+
 static enum err_code make_log(struct restore *restore, struct err *err)
 {
 	enum err_code code = ERR_OK;
 	struct remade remade;
+	bool any;
 
 	restore->parts = xcalloc(restore->plan.count, sizeof(*restore->parts));
 	for (size_t i = 0; i < restore->plan.count && code == ERR_OK; i++)
@@ -201,6 +220,8 @@ static enum err_code make_log(struct restore *restore, struct err *err)
 		code = remake_end(restore->remake, &remade, err);
 	if (code == ERR_OK)
 		restore->report.log_bytes = remade.bytes;
+	if (code == ERR_OK)
+		code = restore_drop(restore->options->store, restore->options->dir, &any, err);
 	for (size_t i = 0; i < restore->plan.count; i++)
 		free(restore->parts[i]);
 	free(restore->parts);
@@ -214,6 +235,12 @@ enum err_code restore_run(const struct restore_options *options, struct restore_
 	enum err_code code = ERR_OK;
 
 	if (!options->dry_run)
+		code = restore_drop(options->store, options->dir, &restore.report.went_on, err);
+	if (code != ERR_OK || restore.report.went_on) {
+		*ret_report = restore.report;
+		return code;
+	}
+	if (!options->dry_run)
 		code = remake_begin(options->dir, options->segment_bytes, &restore.remake, err);
 	if (code == ERR_OK)
 		code = restore_plan(options->store, &restore.plan, err);
@@ -223,6 +250,7 @@ enum err_code restore_run(const struct restore_options *options, struct restore_
 	if (code == ERR_OK) {
 		add_partitions(&restore);
 		describe(&restore);
+		code = look_for_unfinished(&restore, err);
 	}
 	if (code == ERR_OK && !options->dry_run)
 		code = make_log(&restore, err);

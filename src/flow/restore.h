@@ -27,6 +27,13 @@
  * is written to the lake. The log is made beside (remake.h) and there when it is
  * whole; a restore that ended before is begun anew.
  *
+ * Objects that land together (group.h) may not all be there, where the sink ended
+ * with the log, and nobody can put the rest any more: a sink would wait for the
+ * records for ever. Then the restore is refused, unless it may take away what is
+ * there of them. It does so once the log is there, which has their records; what
+ * is to be taken away stands in DIR/log until it is done, so that the next restore
+ * ends it.
+ *
  * Ownership: everything is borrowed; restore_report_release(). Threads: the
  * caller's one, and those that bring objects ahead.
  */
@@ -43,6 +50,7 @@ struct restore_options {
 	int32_t partitions;	/* of a topic at least … */
 	int32_t shards;		/* … and of a stream */
 	bool dry_run;		/* only what there is to be restored */
+	bool drop_unfinished;	/* groups that are not whole go */
 };
 
 struct restored_topic {
@@ -60,6 +68,8 @@ struct restore_report {
 	struct restored_topic *topics;
 	size_t count;
 	uint64_t log_bytes;
+	uint64_t unfinished;	/* groups that are not whole, and were, or would be, taken away */
+	bool went_on;		/* the log was there: only what was left of that was done */
 };
 
 /* ERR_EXISTS: there is a log. ERR_ABSENT: the lake has nothing that a log could be made of.

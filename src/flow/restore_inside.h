@@ -1,23 +1,24 @@
 /*
  * restore_inside.h - the parts of the restore to each other: what the lake has
  * (restore_plan.c; of the tables restore_tables.c), the records of a partition in
- * order (restore_read.c), and the log that is made of them (restore.c).
+ * order (restore_read.c; of objects that landed together restore_group.c), and the
+ * log that is made of them (restore.c).
  */
 #ifndef FLOW_RESTORE_INSIDE_H
 #define FLOW_RESTORE_INSIDE_H
 
+#include "flow/group.h"
 #include "flow/lake.h"
-#include "flow/manifest.h"
 #include "flow/restore.h"
 
-enum restore_source_kind { SOURCE_OBJECT, SOURCE_LETTERS };
+enum restore_source_kind { SOURCE_OBJECT, SOURCE_GROUP, SOURCE_LETTERS };
 
-/* An object that holds records of a partition. */
+/* An object, or several, that hold records of a partition. */
 struct restore_source {
 	enum restore_source_kind kind;
 	uint64_t from;		/* none of its records is before it */
-	uint64_t size;		/* bytes */
-	char *key;
+	uint64_t size;		/* bytes, about */
+	char *key;		/* of a group: its manifest's */
 };
 
 /* From an offset on records are of this lineage. */
@@ -38,6 +39,8 @@ struct restore_part {
 	uint64_t first;		/* no object has any before it */
 	uint64_t next;		/* the log goes on there, or behind its last record */
 	struct position above;	/* of a shard: what is used up; zero: nothing */
+	bool unfinished;	/* its last group is not whole: */
+	struct group last_group;
 };
 
 struct restore_topic {
@@ -48,6 +51,8 @@ struct restore_topic {
 	struct position uid_at;	/* of a stream: how far that identity came */
 	struct restore_part **parts;	/* by id */
 	int32_t part_count;
+	uint64_t objects;	/* files of any kind, for who wants to know … */
+	uint64_t bytes;		/* … how much there is */
 };
 
 struct restore_plan {
@@ -74,6 +79,14 @@ MUST_USE enum err_code restore_names(struct store *store, const char *place,
 /* 16 hex digits, as our own log's topics have. */
 bool restore_parse_uid(struct slice text, uint64_t *ret_uid);
 
+/* The keys of all groups of the plan that are not whole, a line each, manifests first. Counts
+ * them. */
+uint64_t restore_unfinished(const struct restore_plan *plan, struct buf *keys);
+/* What stands in the note of the log in `dir`, if there is one, goes from the lake. */
+MUST_USE enum err_code restore_drop(struct store *store, const char *dir, bool *ret_any,
+				    struct err *err);
+#define RESTORE_NOTE "restore.drop"
+
 /* What comes next of a partition: a record, or offsets that have none. */
 struct restore_item {
 	bool gap;
@@ -83,6 +96,22 @@ struct restore_item {
 	bool letter;
 	struct append_record record;
 };
+
+/* Objects that landed together: the records of all in the order of their offsets. */
+struct restore_group;
+
+MUST_USE enum err_code restore_group_bring(struct store *store, struct lake_partition where,
+					   uint64_t first, struct restore_group **ret_group,
+					   struct err *err);
+void restore_group_free(struct restore_group *group);	/* accepts NULL */
+/* The first offset that it accounts for. */
+uint64_t restore_group_from(const struct restore_group *group);
+/* Offsets [*ret_first, *ret_last] are one record, or, with *ret_lost, of an object that is not
+ * there. What it goes over were no records. */
+MUST_USE enum err_code restore_group_next(struct restore_group *group, uint64_t *ret_first,
+					  uint64_t *ret_last, bool *ret_lost,
+					  struct append_record *ret_record, bool *ret_any,
+					  struct err *err);
 
 struct restore_reader;
 

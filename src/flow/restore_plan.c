@@ -47,6 +47,7 @@ static void restore_part_free(struct restore_part *part)
 		free(part->sources[i].key);
 	free(part->sources);
 	free(part->lineages);
+	group_release(&part->last_group);
 	free(part);
 }
 
@@ -57,6 +58,7 @@ static void drop_parts(struct restore_topic *topic)
 	free(topic->parts);
 	topic->parts = NULL;
 	topic->part_count = 0;
+	topic->objects = topic->bytes = 0;
 }
 
 void restore_plan_release(struct restore_plan *plan)
@@ -167,12 +169,17 @@ static bool gather_object(void *user, const struct store_entry *entry)
 {
 	struct gathering *gathering = user;
 	struct restore_topic *topic = gathering->topic;
-	struct lake_object_name name;
+	struct lake_file_name name;
+	struct restore_part *part;
 
-	if (!lake_object_parse(entry->key, &name) || name.partition >= PARTITIONS_MAX ||
+	if (!lake_file_parse(entry->key, &name) || name.partition >= PARTITIONS_MAX ||
 	    !is_newest(topic, name.generation) || entry->size == 0)
 		return true;
-	add_source(restore_topic_part(topic, name.partition), name.start, entry);
+	topic->objects++;
+	topic->bytes += entry->size;
+	part = restore_topic_part(topic, name.partition);
+	if (name.plain && !name.side.ptr)
+		add_source(part, name.start, entry);
 	return true;
 }
 
@@ -197,6 +204,8 @@ static bool gather_letters(void *user, const struct store_entry *entry)
 		return true;
 	else if (!key.range.begins)
 		from++;
+	topic->objects++;
+	topic->bytes += entry->size;
 	part = restore_topic_part(topic, id);
 	add_source(part, from, entry)->kind = SOURCE_LETTERS;
 	raise(&part->next, key.old ? from + 1 : upto + 1);
@@ -235,6 +244,46 @@ static enum err_code gather_topic(void *user, struct slice name, struct err *err
 	return code;
 }
 
+/* From the first group on only groups say which objects there are. */
+static void drop_plain(struct restore_part *part, uint64_t first)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < part->source_count; i++)
+		if (part->sources[i].kind == SOURCE_OBJECT && part->sources[i].from >= first)
+			free(part->sources[i].key);
+		else
+			part->sources[kept++] = part->sources[i];
+	part->source_count = kept;
+}
+
+static enum err_code gather_groups(struct store *store, struct restore_part *part, struct err *err)
+{
+	enum { ABOUT_BYTES = 8 << 20 };
+	struct group_names names;
+	uint64_t first;
+	struct buf key;
+	enum err_code code = group_find_first(store, part->where, &first, err);
+
+	if (code != ERR_OK || first == UINT64_MAX)
+		return code;
+	code = group_list(store, part->where, (int64_t)first - 1, SIZE_MAX, &names, err);
+	if (code != ERR_OK)
+		return code;
+	drop_plain(part, first);
+	buf_init(&key, STORE_KEY_MAX + 1);
+	for (size_t i = 0; i < names.count; i++) {
+		struct store_entry entry = { .size = ABOUT_BYTES };
+
+		group_key(&key, part->where, names.firsts[i], false);
+		entry.key = buf_cstr(&key);
+		add_source(part, names.firsts[i], &entry)->kind = SOURCE_GROUP;
+	}
+	buf_release(&key);
+	group_names_release(&names);
+	return ERR_OK;
+}
+
 static int by_from(const void *a, const void *b)
 {
 	const struct restore_source *x = a, *y = b;
@@ -256,6 +305,9 @@ static enum err_code gather(struct store *store, struct restore_plan *plan, stru
 		for (int32_t k = 0; k < plan->topics[i]->part_count; k++) {
 			struct restore_part *part = plan->topics[i]->parts[k];
 
+			code = gather_groups(store, part, err);
+			if (code != ERR_OK)
+				return code;
 			if (part->source_count > 0)
 				qsort(part->sources, part->source_count, sizeof(*part->sources),
 				      by_from);
@@ -417,6 +469,29 @@ static enum err_code note_manifests(struct store *store, struct restore_part *pa
 	return ERR_OK;
 }
 
+/* The objects of a group are put in its order, so the last one tells whether all are there. */
+static enum err_code find_unfinished(struct store *store, struct restore_part *part,
+				     struct err *err)
+{
+	const struct restore_source *last = NULL;
+	const struct group *group = &part->last_group;
+	enum err_code code;
+	uint64_t size = 0;
+
+	for (size_t i = 0; i < part->source_count; i++)
+		if (part->sources[i].kind == SOURCE_GROUP)
+			last = &part->sources[i];
+	if (!last)
+		return ERR_OK;
+	code = group_load(store, part->where, last->from, &part->last_group, err);
+	if (code != ERR_OK || group->plain)
+		return code;
+	raise(&part->next, group->end);
+	code = store_size(store, group->objects[group->object_count - 1].key, &size, err);
+	part->unfinished = code == ERR_ABSENT || size == 0;
+	return code == ERR_ABSENT ? ERR_OK : code;
+}
+
 static enum err_code complete_topic(struct store *store, struct restore_topic *topic,
 				    struct err *err)
 {
@@ -427,6 +502,8 @@ static enum err_code complete_topic(struct store *store, struct restore_topic *t
 				    err);
 		if (code == ERR_OK)
 			code = note_manifests(store, topic->parts[i], err);
+		if (code == ERR_OK)
+			code = find_unfinished(store, topic->parts[i], err);
 	}
 	if (code == ERR_OK)
 		code = restore_find_uid(store, topic, err);

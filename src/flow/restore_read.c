@@ -24,6 +24,7 @@ struct restore_letter {
 struct restore_text {
 	struct buf text;
 	struct manifest manifest;
+	struct restore_group *group;
 	struct arena arena;	/* of the letters' values */
 	struct restore_letter *letters;
 	size_t count;
@@ -38,10 +39,11 @@ struct restore_open {
 	size_t letter;		/* of letters, the next one */
 	/* What it has next: */
 	uint64_t offset;
-	uint64_t last;		/* but for letters of lost records the same */
+	uint64_t last;		/* the same, unless … */
+	bool lost;		/* … nobody has them, … */
+	enum gap_reason reason;	/* … because of that */
 	uint64_t accounted;	/* from there up to `offset` are no records */
-	struct slice value;
-	const struct restore_letter *now; /* of letters */
+	struct append_record record;
 };
 
 struct restore_reader {
@@ -126,11 +128,11 @@ static enum err_code restore_bring_object(const struct restore_reader *reader,
 	enum err_code code;
 
 	buf_init(&text->text, OBJECT_BYTES_MAX);
-	code = store_get(reader->store, source->key, 0, UINT64_MAX, &text->text, err);
+	code = group_get_text(reader->store, source->key, &text->text, err);
 	if (code == ERR_ABSENT)
 		return err_set(err, ERR_BUSY, "object \"%s\" was removed meanwhile; run it again",
 			       source->key);
-	if (code == ERR_OK && text->text.ptr[text->text.len - 1] != '\n')
+	if (code == ERR_OK && (text->text.len == 0 || text->text.ptr[text->text.len - 1] != '\n'))
 		return err_set(err, ERR_CORRUPT, "object \"%s\" does not end with a line end",
 			       source->key);
 	return code == ERR_OK ? manifests_find(&reader->manifests, reader->store, source->from,
@@ -143,9 +145,16 @@ static enum err_code restore_bring(void *user, size_t i, struct err *err)
 	struct restore_reader *reader = user;
 	const struct restore_source *source = &reader->part->sources[i];
 
-	return source->kind == SOURCE_LETTERS
-		       ? restore_bring_letters(reader, source, &reader->texts[i], err)
-		       : restore_bring_object(reader, source, &reader->texts[i], err);
+	switch (source->kind) {
+	case SOURCE_LETTERS:
+		return restore_bring_letters(reader, source, &reader->texts[i], err);
+	case SOURCE_GROUP:
+		return restore_group_bring(reader->store, reader->part->where, source->from,
+					   &reader->texts[i].group, err);
+	case SOURCE_OBJECT:
+		break;
+	}
+	return restore_bring_object(reader, source, &reader->texts[i], err);
 }
 
 static uint64_t bytes_of(void *user, size_t i)
@@ -159,6 +168,7 @@ static void restore_text_release(struct restore_text *text)
 {
 	buf_release(&text->text);
 	manifest_release(&text->manifest);
+	restore_group_free(text->group);
 	arena_release(&text->arena);
 	free(text->letters);
 	*text = (struct restore_text){ 0 };
@@ -168,50 +178,82 @@ static void restore_text_release(struct restore_text *text)
 
 static bool next_letter(struct restore_open *open, const struct restore_text *text)
 {
+	const struct restore_letter *letter;
+
 	if (open->letter == text->count)
 		return false;
-	open->now = &text->letters[open->letter++];
-	open->offset = open->now->offset;
-	open->last = open->now->last;
-	open->value = open->now->value;
+	letter = &text->letters[open->letter++];
+	open->offset = letter->offset;
+	open->last = letter->last;
+	open->lost = letter->lost;
+	open->reason = letter->reason;
+	open->record = (struct append_record){ .value = letter->value,
+					       .timestamp_ms = letter->timestamp_ms };
 	return true;
 }
 
 static bool next_line(struct restore_open *open)
 {
+	struct slice value;
 	const char *end;
 
 	if (open->rest.len == 0)
 		return false;
 	end = memchr(open->rest.ptr, '\n', open->rest.len);
 	assert(end);	/* it ends with one */
-	open->value = slice_of(open->rest.ptr, (size_t)(end - open->rest.ptr));
-	open->rest = slice_from(open->rest, open->value.len + 1);
+	value = slice_of(open->rest.ptr, (size_t)(end - open->rest.ptr));
+	open->rest = slice_from(open->rest, value.len + 1);
 	open->offset = open->last = manifest_next(&open->cursor);
+	open->record = (struct append_record){ .value = value, .timestamp_ms = TIMESTAMP_NOW };
 	return true;
 }
 
-/* Goes on to what the source has next. False: that was all, and it is closed. */
-static bool restore_move_on(struct restore_reader *reader, struct restore_open *open)
+/* Goes on to what the source has next. *ret_more false: that was all, and it is closed. */
+static enum err_code restore_move_on(struct restore_reader *reader, struct restore_open *open,
+				     bool *ret_more, struct err *err)
 {
 	struct restore_text *text = &reader->texts[open->source];
-	bool letters = reader->part->sources[open->source].kind == SOURCE_LETTERS;
+	enum err_code code = ERR_OK;
 
 	open->accounted = open->last + 1;
-	if (letters ? next_letter(open, text) : next_line(open))
-		return true;
+	switch (reader->part->sources[open->source].kind) {
+	case SOURCE_LETTERS:
+		*ret_more = next_letter(open, text);
+		break;
+	case SOURCE_OBJECT:
+		*ret_more = next_line(open);
+		break;
+	case SOURCE_GROUP:
+		open->reason = GAP_DAMAGED;
+		code = restore_group_next(text->group, &open->offset, &open->last, &open->lost,
+					  &open->record, ret_more, err);
+		break;
+	}
+	if (code != ERR_OK || *ret_more)
+		return code;
 	restore_text_release(text);
 	*open = reader->open[--reader->open_count];
-	return false;
+	return ERR_OK;
+}
+
+/* From where on a source accounts for what is before its first record. */
+static uint64_t accounted_from(const struct restore_source *source, const struct restore_text *text,
+			       const struct restore_open *open)
+{
+	if (source->kind == SOURCE_OBJECT)
+		return manifest_from(&text->manifest);
+	if (source->kind == SOURCE_GROUP)
+		return restore_group_from(text->group);
+	return source->from > 0 ? source->from : open->offset;
 }
 
 static enum err_code open_next(struct restore_reader *reader, struct err *err)
 {
 	size_t i = reader->source++;
-	const struct restore_source *source = &reader->part->sources[i];
 	struct restore_text *text = &reader->texts[i];
 	struct restore_open *open;
 	enum err_code code = ahead_take(reader->ahead, i, err);
+	bool more;
 
 	if (code != ERR_OK)
 		return code;
@@ -219,14 +261,10 @@ static enum err_code open_next(struct restore_reader *reader, struct err *err)
 	open = &reader->open[reader->open_count++];
 	*open = (struct restore_open){ .source = i, .rest = buf_slice(&text->text),
 				       .cursor = manifest_begin(&text->manifest) };
-	if (!restore_move_on(reader, open))
-		return ERR_OK;
-	open->accounted = open->offset;
-	if (source->kind == SOURCE_OBJECT)
-		open->accounted = manifest_from(&text->manifest);
-	else if (source->from > 0)
-		open->accounted = source->from;
-	return ERR_OK;
+	code = restore_move_on(reader, open, &more, err);
+	if (code == ERR_OK && more)
+		open->accounted = accounted_from(&reader->part->sources[i], text, open);
+	return code;
 }
 
 /* The open source that has the lowest offset, after all were opened that may have one as low. NULL:
@@ -278,18 +316,16 @@ static void give_before(struct restore_reader *reader, const struct restore_open
 static void restore_give(struct restore_reader *reader, const struct restore_open *open,
 		 struct restore_item *ret_item)
 {
-	if (open->now && open->now->lost) {
-		give_gap_to(reader, open->last + 1, open->now->reason, ret_item);
+	if (open->lost) {
+		give_gap_to(reader, open->last + 1, open->reason, ret_item);
 		return;
 	}
 	*ret_item = (struct restore_item){
 		.offset = open->offset,
 		.next = open->offset + 1,
-		.letter = open->now != NULL,
-		.record = { .value = open->value, .timestamp_ms = TIMESTAMP_NOW },
+		.letter = reader->part->sources[open->source].kind == SOURCE_LETTERS,
+		.record = open->record,
 	};
-	if (open->now)
-		ret_item->record.timestamp_ms = open->now->timestamp_ms;
 	reader->next = open->offset + 1;
 }
 
@@ -299,13 +335,15 @@ enum err_code restore_reader_next(struct restore_reader *reader, struct restore_
 	*ret_any = true;
 	for (;;) {
 		struct restore_open *open;
+		bool more;
 
 		if (find_lowest_open(reader, &open, err) != ERR_OK)
 			return err->code;
 		if (!open)
 			break;
 		if (open->last < reader->next) {	/* given, or of another topic */
-			(void)restore_move_on(reader, open);
+			if (restore_move_on(reader, open, &more, err) != ERR_OK)
+				return err->code;
 			continue;
 		}
 		if (open->offset > reader->next)

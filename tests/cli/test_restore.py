@@ -288,3 +288,75 @@ def test_times_of_letters_and_of_the_rest(run, start_gateway, data_dir):
     lose(data_dir)
     restore(run, data_dir)
     assert times()[0] == letter and times()[1] > line
+
+
+GROUPED = """
+sink:
+  flush.size: 5
+  path.format: "'day'=dd"
+  partition.duration.ms: 86400000
+  timestamp.extractor: RecordField
+  timestamp.field: t
+  s3.compression.type: gzip
+  store.kafka.keys: true
+  store.kafka.headers: true
+"""
+
+
+def test_layouts_of_groups(run, start_gateway, data_dir, tmp_path):
+    """Time buckets, packed, with keys beside them: the log has all in its order, and the sink goes on."""
+    gateway = start_gateway()
+    post(gateway, PIN, [{"index": 0}])
+    sink(run, data_dir)  # a plain one before
+    (tmp_path / "pinpipe.yaml").write_text(GROUPED)
+    day = 86_400_000
+    values = [{"index": n, "t": 1_700_000_000_000 + n * 7 % 5 * day} for n in range(1, 60)]
+    for at in range(0, len(values), 10):
+        post(gateway, PIN, values[at:at + 10], key=f"k{at}")
+        post(gateway, PIN, [{"index": "no time"}])
+        sink(run, data_dir)
+    assert list((data_dir / "lake").rglob("*.keys.json.gz"))
+    run("batch", "--dir", data_dir)
+    whole = run("cat", PIN, "--format", "json", "--dir", data_dir).stdout.splitlines()
+    gateway.stop()
+    lose(data_dir)
+    made = restore(run, data_dir)[PIN]
+    assert (made["records"], made["letters"], made["missing"]) == (66, 6, 0)
+
+    def without_time(lines):
+        return [{k: v for k, v in json.loads(line).items() if k != "timestamp_ms"} for line in lines]
+
+    again = run("cat", PIN, "--format", "json", "--dir", data_dir).stdout.splitlines()
+    plain = [row for row in without_time(whole) if row["value"].get("t")]
+    assert [row for row in without_time(again) if row["value"].get("t")] == plain
+    assert plain[0]["key"] and len(again) == len(whole)
+    gateway = start_gateway()
+    assert post(gateway, PIN, values[:3]) == [66, 67, 68]
+    assert work(run, data_dir)["records"]["pin"] == 3
+
+
+def test_killed_at_every_piece_that_is_written(run, pinpipe, tmp_path):
+    """A lake of a few pieces and segments, made by hand: after each kill the same command makes the whole log."""
+    if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
+        pytest.skip("needs a program built with -Dfailpoints=true")
+    where = tmp_path / f"lake/topics/{PIN}/partition=0"
+    where.mkdir(parents=True)
+    lines = 200
+    for first in range(0, 60 * lines, lines):
+        text = "".join('{"n":%d,"text":"%s"}\n' % (n, "x" * 1000) for n in range(first, first + lines))
+        (where / f"{PIN}+0+{first:010}.json").write_text(text)
+    new = tmp_path / "new"
+    words = ("restore", "--from-lake", "--dir", new, "--lake", f"file:{tmp_path}/lake")
+    config = {"PINPIPE_LOG_SEGMENT_BYTES": "5MiB"}
+    kills = 0
+    for at in range(1, 20):
+        killed = run(*words, status=None, env={"PINPIPE_FAILPOINTS": f"remake-written:kill@{at}", **config})
+        if killed.returncode == 0:
+            break
+        assert killed.returncode == -9 and not (new / "log").exists()
+        kills += 1
+    assert kills >= 3 and killed.returncode == 0
+    numbers = [value["n"] for value in logged(run, new).values()]
+    assert numbers == list(range(60 * lines))
+    assert len(list((new / "log").glob("*.segment"))) >= 3
+    run("check", "--dir", new, "--lake", f"file:{tmp_path}/lake")

@@ -2,6 +2,7 @@
 
 #include "base/dir.h"
 #include "base/failpoint.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/time.h"
 #include "broker/local/catalog.h"
@@ -323,6 +324,12 @@ enum err_code remake_part_done(struct remake_part *part, struct err *err)
 	buf_release(&part->records);
 	part->records = last;
 	return ERR_OK;
+}
+
+enum err_code remake_note(struct remake *remake, const char *name, struct slice text,
+			  struct err *err)
+{
+	return file_write(remake->part_fd, name, text, true, "a note beside the log", err);
 }
 
 /* --- the end ------------------------------------------------------------------ */

@@ -58,6 +58,10 @@ MUST_USE enum err_code remake_gap(struct remake_part *part, uint64_t next, enum 
 /* No more will come. */
 MUST_USE enum err_code remake_part_done(struct remake_part *part, struct err *err);
 
+/* A file of the log's directory for who made it: there when the log is. */
+MUST_USE enum err_code remake_note(struct remake *remake, const char *name, struct slice text,
+				   struct err *err);
+
 struct remade {
 	uint64_t records;
 	uint64_t bytes;			/* of segments */

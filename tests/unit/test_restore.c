@@ -1,0 +1,324 @@
+/* A log made of objects that landed together: keys, headers, what lacks, what is taken away. */
+#include "backends/backends.h"
+#include "base/crc32c.h"
+#include "broker/sequence.h"
+#include "flow/group.h"
+#include "flow/restore.h"
+#include "log_testing.h"
+
+static const struct lake_partition where = { .topic = "pin", .id = 0 };
+
+struct fixture {
+	char dir[SCRATCH_NAME_MAX];
+	struct ended ended;
+	struct store *store;
+	struct group group;
+	struct restore_options options;
+};
+
+static int make_fixture(void **state)
+{
+	struct fixture *f = xcalloc(1, sizeof(*f));
+
+	f->ended = (struct ended)ENDED_INIT;
+	scratch_dir(f->dir);
+	f->store = store_memory_new(1 << 24);
+	f->options = (struct restore_options){ .store = f->store, .dir = f->dir, .partitions = 1,
+					       .shards = 1 };
+	*state = f;
+	return 0;
+}
+
+static int free_fixture(void **state)
+{
+	struct fixture *f = *state;
+
+	group_release(&f->group);
+	store_free(f->store);
+	scratch_remove(f->dir);
+	free(f);
+	return 0;
+}
+
+static void put(struct fixture *f, const char *key, const char *text)
+{
+	struct err err;
+
+	assert_ok(store_put(f->store, key, slice_str(text), STORE_CREATE, &err));
+}
+
+static bool is_there(struct fixture *f, const char *key)
+{
+	uint64_t size;
+	struct err err;
+
+	return store_size(f->store, key, &size, &err) == ERR_OK;
+}
+
+#define PATH(name) "topics/pin/day=" name "/pin+0+000000000"
+
+/* One more object of the group, with its text, and a file for each side that is given. */
+static void add_object(struct fixture *f, const char *key, uint64_t start, const char *text,
+		       const char *keys, const char *headers, bool there)
+{
+	const char *sides[GROUP_SIDES] = { keys, headers };
+	size_t at = group_add_object(&f->group, key, start);
+	struct group_object *object = &f->group.objects[at];
+	struct buf side;
+
+	object->bytes = strlen(text);
+	object->crc = crc32c(0, text, strlen(text));
+	buf_init(&side, 1000);
+	for (int i = 0; i < GROUP_SIDES; i++) {
+		if (!sides[i])
+			continue;
+		f->group.sides[i] = true;
+		object->side_crc[i] = crc32c(0, sides[i], strlen(sides[i]));
+		group_side_key(&side, key, (enum group_side)i);
+		if (there)
+			put(f, buf_cstr(&side), sides[i]);
+	}
+	buf_release(&side);
+	if (there)
+		put(f, key, text);
+}
+
+static void put_group(struct fixture *f)
+{
+	struct buf key, text;
+
+	buf_init(&key, 1000);
+	buf_init(&text, 1 << 20);
+	group_write(&f->group, where, &key, &text);
+	put(f, buf_cstr(&key), buf_cstr(&text));
+	buf_release(&key);
+	buf_release(&text);
+	group_clear(&f->group);
+}
+
+static void put_slice(char *text, size_t size, struct slice bytes)
+{
+	size_t at = strlen(text);
+
+	(void)snprintf(text + at, size - at, bytes.ptr ? "%.*s" : "null", SLICE_ARG(bytes));
+}
+
+/* "3:value(key)[name=value,…] 4-5!damaged …" */
+static void read_log(struct fixture *f, char *text, size_t size)
+{
+	struct reader_start start = { .kind = START_FIRST };
+	struct broker_reader *reader;
+	struct broker *broker;
+	struct err err;
+
+	assert_true(log_is_sound(f->dir, false));
+	assert_ok(log_open(f->dir, false, &f->ended, &broker, &err));
+	reader = reader_at(broker, log_topic, 0, start);
+	text[0] = '\0';
+	for (;;) {
+		struct reader_event event;
+		size_t at;
+
+		assert_ok(reader_next(reader, clock_mono_ms(), &event, &err));
+		if (event.kind == READER_CAUGHT_UP)
+			break;
+		at = strlen(text);
+		if (event.kind == READER_GAP)
+			(void)snprintf(text + at, size - at, "%d-%d!%s ",
+				       (int)position_ordinal(event.first),
+				       (int)position_ordinal(event.last),
+				       gap_reason_text(event.gap));
+		for (size_t i = 0; event.kind == READER_RECORDS && i < event.count; i++) {
+			const struct record *record = &event.records[i];
+
+			at = strlen(text);
+			(void)snprintf(text + at, size - at, "%d:",
+				       (int)position_ordinal(record->position));
+			put_slice(text, size, record->value);
+			put_slice(text, size, slice_str("("));
+			put_slice(text, size, record->key);
+			put_slice(text, size, slice_str(")"));
+			for (size_t k = 0; k < record->header_count; k++) {
+				put_slice(text, size, slice_str("["));
+				put_slice(text, size, record->headers[k].name);
+				put_slice(text, size, slice_str("="));
+				put_slice(text, size, record->headers[k].value);
+				put_slice(text, size, slice_str("]"));
+			}
+			put_slice(text, size, slice_str(" "));
+		}
+	}
+	reader_close(reader);
+	broker_free(broker);
+}
+
+static void assert_log(struct fixture *f, const char *expected)
+{
+	char text[2000];
+
+	read_log(f, text, sizeof(text));
+	assert_string_equal(text, expected);
+}
+
+static struct restored_topic run(struct fixture *f, bool went_on)
+{
+	struct restore_report report;
+	struct restored_topic topic = { 0 };
+	struct err err;
+
+	assert_ok(restore_run(&f->options, &report, &err));
+	assert_int_equal(report.went_on, went_on);
+	if (!went_on) {
+		assert_int_equal(report.count, 1);
+		topic = report.topics[0];
+	}
+	restore_report_release(&report);
+	return topic;
+}
+
+static void test_keys_and_headers(void **state)
+{
+	struct fixture *f = *state;
+	struct restored_topic topic;
+
+	put(f, "topics/pin/partition=0/pin+0+0000000000.json", "\"a\"\n\"b\"\n");
+	f->group.first = 3;
+	f->group.has_after = true;
+	f->group.after = 1;
+	add_object(f, PATH("1") "3.json", 3, "1\n2\n3\n", "\"k\"\nnull\n{\"base64\":\"/w==\"}\n",
+		   "[]\n[{\"key\":\"h\",\"value\":\"v\"},{\"key\":\"\",\"value\":null}]\n"
+		   "[{\"key\":\"b\",\"base64\":\"YQ==\"}]\n", true);
+	add_object(f, PATH("2") "5.json", 5, "4\n", "\"\"\n", "[]\n", true);
+	group_add_line(&f->group, 0, 3);
+	group_add_line(&f->group, 0, 4);
+	group_add_line(&f->group, 1, 5);
+	group_add_line(&f->group, 0, 8);
+	put_group(f);
+	put(f, "topics/pin/day=1/pin+0+0000000009.json", "\"of no group\"\n");
+	put(f, "topics/pin/partition=0/pin+0+0000000009.json", "\"too late to be plain\"\n");
+	topic = run(f, false);
+	assert_int_equal(topic.records, 6);
+	assert_int_equal(topic.missing, 0);
+	assert_log(f, "0:\"a\"(null) 1:\"b\"(null) 2-2!none 3:1(k) 4:2(null)[h=v][=null] 5:4() "
+		      "6-7!none 8:3(\xff)[b=a] ");
+}
+
+static void test_an_object_of_a_group_is_gone(void **state)
+{
+	struct fixture *f = *state;
+	struct restored_topic topic;
+
+	f->group.first = 0;
+	add_object(f, PATH("1") "0.json", 0, "1\n3\n", NULL, NULL, false);
+	add_object(f, PATH("2") "1.json", 1, "2\n", NULL, NULL, true);
+	group_add_line(&f->group, 0, 0);
+	group_add_line(&f->group, 1, 1);
+	group_add_line(&f->group, 0, 2);
+	put_group(f);
+	topic = run(f, false);
+	assert_int_equal(topic.records, 1);
+	assert_int_equal(topic.missing, 1);
+	assert_log(f, "0-0!retention 1:2(null) 2-2!damaged ");
+}
+
+static void put_unfinished(struct fixture *f)
+{
+	f->group.first = 0;
+	add_object(f, PATH("0") "0.json", 0, "0\n", "\"k\"\n", NULL, true);
+	group_add_line(&f->group, 0, 0);
+	put_group(f);
+	f->group.first = 1;
+	add_object(f, PATH("1") "1.json", 1, "1\n3\n", "\"k\"\n\"l\"\n", NULL, true);
+	add_object(f, PATH("2") "2.json", 2, "2\n", "\"m\"\n", NULL, false);
+	group_add_line(&f->group, 0, 1);
+	group_add_line(&f->group, 1, 2);
+	group_add_line(&f->group, 0, 3);
+	put_group(f);
+}
+
+static void test_a_group_that_is_not_whole(void **state)
+{
+	struct fixture *f = *state;
+	struct restore_report report;
+	struct err err;
+
+	put_unfinished(f);
+	assert_int_equal(restore_run(&f->options, &report, &err), ERR_CORRUPT);
+	assert_non_null(strstr(err.msg, "manifests/pin/partition=0/group+"));
+	f->options.dry_run = true;
+	assert_ok(restore_run(&f->options, &report, &err));
+	assert_int_equal(report.unfinished, 1);
+	restore_report_release(&report);
+	assert_true(is_there(f, PATH("1") "1.json"));
+	f->options.dry_run = false;
+	f->options.drop_unfinished = true;
+	assert_int_equal(run(f, false).records, 3);
+	assert_log(f, "0:0(k) 1:1(k) 2-2!damaged 3:3(l) ");
+	assert_false(is_there(f, PATH("1") "1.json") || is_there(f, PATH("1") "1.keys.json") ||
+		     is_there(f, "manifests/pin/partition=0/group+00000000000000000001.json"));
+	assert_true(is_there(f, PATH("0") "0.json") && is_there(f, PATH("0") "0.keys.json"));
+	assert_int_equal(restore_run(&f->options, &report, &err), ERR_EXISTS);
+}
+
+/* The log is there, and what was to go is not gone yet: the next restore ends it. */
+static void test_what_was_left_to_be_taken_away(void **state)
+{
+	struct fixture *f = *state;
+	struct store *inner = f->store;
+	struct restore_report report;
+	struct err err;
+	int at = 1;
+
+	put_unfinished(f);
+	f->options.drop_unfinished = true;
+	for (;; at++) {
+		struct store *faulty = store_faulty_new(inner, at, ERR_IO, false);
+		enum err_code code;
+		char path[SCRATCH_NAME_MAX + 32];
+
+		f->options.store = faulty;
+		code = restore_run(&f->options, &report, &err);
+		if (code == ERR_OK)
+			restore_report_release(&report);
+		(void)snprintf(path, sizeof(path), "%s/log/restore.drop", f->dir);
+		if (code != ERR_OK && access(path, F_OK) == 0) {
+			f->options.store = f->store = faulty;
+			break;
+		}
+		assert_int_not_equal(code, ERR_OK);
+	}
+	(void)run(f, true);
+	assert_false(is_there(f, PATH("1") "1.json") || is_there(f, PATH("1") "1.keys.json") ||
+		     is_there(f, "manifests/pin/partition=0/group+00000000000000000001.json"));
+	assert_log(f, "0:0(k) 1:1(k) 2-2!damaged 3:3(l) ");
+}
+
+static void test_sides_that_do_not_fit(void **state)
+{
+	struct fixture *f = *state;
+	struct restore_report report;
+	struct err err;
+
+	f->group.first = 0;
+	add_object(f, PATH("1") "0.json", 0, "1\n2\n", "\"k\"\n", NULL, true);
+	group_add_line(&f->group, 0, 0);
+	group_add_line(&f->group, 0, 1);
+	put_group(f);
+	assert_int_equal(restore_run(&f->options, &report, &err), ERR_CORRUPT);
+	assert_non_null(strstr(err.msg, "day=1"));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_fixture, free_fixture)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_keys_and_headers),
+		TEST(test_an_object_of_a_group_is_gone),
+		TEST(test_a_group_that_is_not_whole),
+		TEST(test_what_was_left_to_be_taken_away),
+		TEST(test_sides_that_do_not_fit),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
