@@ -202,6 +202,12 @@ static void test_process(void **state)
 	/* What it leaves behind keeps nobody waiting. */
 	check_process("cat \"$HOME/out\"; sleep 600 & echo $! >\"$HOME/pid\"", ERR_OK, "TJ");
 	kill_left_behind();
+	/* Neither Ctrl-C nor what is ignored here is handed on. */
+	(void)signal(SIGPIPE, SIG_IGN);
+	check_process("test $(ps -o pgid= -p $$) -eq $$ || exit 4; yes | head -n 1 >/dev/null; cat \"$HOME/out\"",
+		      ERR_OK, "TJ");
+	check_process("kill -PIPE $$; cat \"$HOME/out\"", ERR_AUTH, "signal 13");
+	(void)signal(SIGPIPE, SIG_DFL);
 	check_process("echo 'not yet' >&2; exit 3", ERR_AUTH,
 		      "the profile \"default\": credential_process: it ended with status 3: not yet");
 	check_process("kill -9 $$", ERR_AUTH, "signal 9");
