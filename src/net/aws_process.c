@@ -17,8 +17,8 @@ enum { AWS_PROCESS_MS = 60000, AWS_PROCESS_BYTES_MAX = 64 << 10, AWS_PROCESS_SAI
 
 #define AWS_PROCESS "credential_process"
 
-/* In a group of its own, as Ctrl-C is for us and we may need keys to drain; and with the signals that
- * we ignore as programs expect them. */
+/* In a group of its own, as Ctrl-C is for us and we may need keys to drain; and with the signals
+ * that we ignore as programs expect them. */
 static void aws_process_attributes(posix_spawnattr_t *attributes)
 {
 	sigset_t none, ignored;

@@ -124,9 +124,9 @@ static size_t http_curl_read_body(char *to, size_t size, size_t count, void *use
 }
 
 /*
- * Curl wants to send a request a second time, as its kept connection was closed. The server may have
- * taken the first one; and of one that was sent whole curl then sends no body (7.88.1) and waits for the
- * answer for good. So the exchange ends instead.
+ * Curl wants to send a request a second time, as its kept connection was closed. The server may
+ * have taken the first one; and of one that was sent whole curl then sends no body (7.88.1) and
+ * waits for the answer for good. So the exchange ends instead.
  */
 static int http_curl_seek_body(void *user, curl_off_t offset, int origin)
 {

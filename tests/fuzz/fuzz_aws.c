@@ -1,6 +1,6 @@
 /*
- * What a service answers: a status, a byte of the request, the head up to a zero byte, then the body.
- * Whatever it is, the call knows what to do next, and what it tells a person is one line.
+ * What a service answers: a status, a byte of the request, the head up to a zero byte, then the
+ * body. Whatever it is, the call knows what to do next, and what it tells a person is one line.
  */
 #include "base/xml.h"
 #include "fuzz.h"

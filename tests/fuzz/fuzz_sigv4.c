@@ -1,8 +1,8 @@
 /*
  * Signatures. The input is a request, piece by piece: a byte of its path's rule and how many pairs
- * its query has, one of what is changed in it, then method, path, query and headers, each ended by a
- * zero byte. What was signed verifies, in a header and in the query, and what was changed does not;
- * whatever a request claims by itself is read without harm.
+ * its query has, one of what is changed in it, then method, path, query and headers, each ended by
+ * a zero byte. What was signed verifies, in a header and in the query, and what was changed does
+ * not; whatever a request claims by itself is read without harm.
  */
 #include "fuzz.h"
 #include "net/http_chars.h"
