@@ -228,7 +228,9 @@ static enum err_code aws_set_hash(struct aws_work *work, struct err *err)
 {
 	const struct aws_call *call = work->call;
 
-	if (call->unsigned_body && work->client->endpoint.secure) {
+	/* Nobody but S3 has a header to say so in. */
+	if (call->unsigned_body && work->client->endpoint.secure &&
+	    work->client->path_rule == SIGV4_PATH_S3) {
 		(void)snprintf(work->hash, sizeof(work->hash), SIGV4_UNSIGNED);
 		return ERR_OK;
 	}
@@ -614,7 +616,7 @@ enum err_code aws_call(struct aws_client *client, struct aws_call *call, struct 
 	struct aws_answer answer = { .next = AWS_NEXT_FAILED };
 	struct aws_work work;
 
-	assert(call->deadline_ms > 0);
+	assert(call->deadline_ms > 0 && (call->path.len == 0 || call->path.ptr[0] == '/'));
 	call->tries = 0;
 	call->blind = false;
 	aws_call_begin(call);
