@@ -124,7 +124,7 @@ static void aws_read_keys(struct aws_credentials *credentials)
 	credentials->reading = false;
 	if (code == ERR_OK) {
 		aws_take_keys(credentials, &keys);
-		trace_debug("keys \"%s\" of AWS come from %s", keys.id, keys.place);
+		trace_debug("keys of AWS come from %s", keys.place);
 	} else {
 		if (aws_is_good(credentials, clock_wall_ms() / 1000))
 			trace_warn("keys of AWS could not be read anew: %s", err.msg);
