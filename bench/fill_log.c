@@ -1,10 +1,10 @@
 /*
  * fill_log.c - a log of a given size for the benchmarks, left as a kill leaves it.
  *
- *	fill_log DIR ROWS.ndjson MIB SEGMENT_MIB [RECORDS]
+ *	fill_log DIR ROWS.ndjson MIB SEGMENT_MIB [RECORDS [PARTITIONS]]
  *
  * Appends the rows again and again to the topic "124df56aef51.pin" until there
- * are MIB of values, RECORDS (100) an append, then kills itself.
+ * are MIB of values, RECORDS (100) an append, then kills itself. PARTITIONS: 1.
  */
 #include "base/mem.h"
 #include "broker/broker.h"
@@ -107,22 +107,24 @@ int main(int argc, char **argv)
 	struct broker_local_options options = { .writer = true, .done = done };
 	size_t records = RECORDS, count, row = 0;
 	struct broker *broker;
-	const struct topic_options one = { .partitions = 1 };
+	struct topic_options shape = { .partitions = 1 };
 	uint64_t goal, bytes = 0;
 	struct err err;
 
 	if (argc < 5)
-		fail("DIR ROWS MIB SEGMENT_MIB [RECORDS] are wanted");
+		fail("DIR ROWS MIB SEGMENT_MIB [RECORDS [PARTITIONS]] are wanted");
 	options.dir = argv[1];
 	options.segment_bytes = strtoul(argv[4], NULL, 10) << 20;
 	count = load(argv[2], rows);
 	goal = strtoull(argv[3], NULL, 10) << 20;
 	if (argc > 5)
 		records = strtoul(argv[5], NULL, 10);
+	if (argc > 6)
+		shape.partitions = (int32_t)strtol(argv[6], NULL, 10);
 	if (count == 0 || records == 0 || records > RECORDS_MAX)
 		fail("there are no rows, or too many for an append");
 	if (broker_local_new(&options, &broker, &err) != ERR_OK ||
-	    broker_create(broker, topic, &one, &err) != ERR_OK)
+	    broker_create(broker, topic, &shape, &err) != ERR_OK)
 		fail(err.msg);
 	while (bytes < goal)
 		bytes += put(broker, rows, count, &row, records);

@@ -15,11 +15,11 @@ TAIL_MIB = 1400  # with segments of 1 GiB: those before it hold 340 MiB, so over
 PARTS_KIB = (128, 1024)  # of a read of the limit: whichever is faster counts
 
 
-def fill(build, directory, rows, mib, segment_mib, records):
+def fill(build, directory, rows, mib, segment_mib, records, partitions=1):
     """A log as a kill -9 leaves it."""
     directory.mkdir()
-    subprocess.run([build / "bench" / "fill_log", directory, rows, str(mib), str(segment_mib), str(records)],
-                   check=False, stderr=subprocess.DEVNULL)
+    subprocess.run([build / "bench" / "fill_log", directory, rows, str(mib), str(segment_mib), str(records),
+                    str(partitions)], check=False, stderr=subprocess.DEVNULL)
 
 
 def segments(directory):
@@ -61,11 +61,11 @@ def forget(files):
             os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def ready_ms(binary, directory):
+def ready_ms(binary, directory, *arguments):
     """From the start of the process to the first 200 of /readyz."""
     port = free_port()
     began = time.monotonic()
-    gateway = Process([binary, "gateway", "--listen", f"127.0.0.1:{port}", "--dir", directory])
+    gateway = Process([binary, "gateway", "--listen", f"127.0.0.1:{port}", "--dir", directory, *arguments])
     try:
         while True:
             connection = http.client.HTTPConnection("127.0.0.1", port)

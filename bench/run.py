@@ -10,12 +10,14 @@ import delta
 import emulate
 import ingest
 import log
+import s3
 import sink
 import stream
 from measure import TOP, Table
 
 PARTS = {"ingest": ingest.measure, "log": log.measure, "emulate": emulate.measure, "batch": batch.measure,
-         "sink": sink.measure, "stream": stream.measure, "delta": delta.measure, "abuse": abuse.measure}
+         "sink": sink.measure, "stream": stream.measure, "delta": delta.measure, "s3": s3.measure,
+         "abuse": abuse.measure}
 
 
 def main():

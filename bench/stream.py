@@ -106,13 +106,14 @@ def quantile(found, q):
     return sorted(found)[int(len(found) * q)]
 
 
-def latency(binary, directory, folder, seconds):
-    """{what: figure} of one run."""
+def latency(binary, directory, folder, seconds, lake=None, arguments=(), **options):
+    """{what: figure} of one run. `lake`: the directory in which the tables show, if it is not the log's."""
     server = gateway(binary, directory)
-    stream = Process([binary, "stream", "--dir", directory])
+    stream = Process([binary, "stream", "--dir", directory, *arguments], **options)
     try:
         results = multiprocessing.Queue()
-        logs = {name: directory / "lake" / "tables" / f"{ID}_{name}_table" / "_delta_log" for name in TABLES}
+        lake = lake or directory / "lake"
+        logs = {name: lake / "tables" / f"{ID}_{name}_table" / "_delta_log" for name in TABLES}
         watcher = multiprocessing.Process(target=watch, args=(logs, seconds * POSTS_A_SECOND, results), daemon=True)
         watcher.start()
         client = Client(server.port, folder)

@@ -1,12 +1,16 @@
 /*
  * store_cache.c - fetched objects, kept as files that processes share.
  *
- *	<dir>/<64 hex digits>	an object: the SHA-256 of which store it is of, and its key
+ *	<dir>/<64 hex digits>	an object: the SHA-256 of which store it is of, its key,
+ *				and the boot of the machine
  *	<dir>/.<pid>-<n>	one on its way here
  *
- * A file gets its name once all of it is on the disk, so what has a name is
- * whole, after a power cut too. Of two who fetch the same, both write, and the name
- * goes to the later one; it is the same object.
+ * A file gets its name once all of it is written, so what has a name is whole; but it
+ * is not synced, which would cost more than to fetch it. After a power cut it may be of
+ * any bytes: so what is of another boot is not known, and goes as what is not asked
+ * for does. Of two who fetch the same, both write, and the name goes to the later one;
+ * it is the same object. A file that is put is kept at once, as a second name of it,
+ * where one file system has both.
  *
  * Whoever has fetched one holds a shared lock on the file until he closes it.
  * To remove one takes the exclusive lock, so only what nobody has goes. A file that
@@ -19,6 +23,7 @@
 #include "base/dir.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "base/time.h"
 
 #include <assert.h>
 #include <dirent.h>
@@ -39,7 +44,7 @@ struct store_cache {
 	struct store_layer layer;
 	char dir[PATH_MAX];
 	int dir_fd;
-	char *of;
+	char *of;			/* which store, and which boot: a line each */
 	uint64_t bytes_max;
 	atomic_uint next_temp;
 	pthread_mutex_t lock;		/* what follows, and of scans */
@@ -64,8 +69,8 @@ static void name_of(const struct store_cache *cache, const char *key, char name[
 	unsigned char hash[SHA256_DIGEST_LENGTH];
 	struct buf text;
 
-	buf_init(&text, strlen(cache->of) + STORE_KEY_MAX + 2);
-	buf_addf(&text, "%s\n%s", cache->of, key);
+	buf_init(&text, strlen(cache->of) + STORE_KEY_MAX + 1);
+	buf_addf(&text, "%s%s", cache->of, key);
 	(void)SHA256((const unsigned char *)text.ptr, text.len, hash);
 	buf_release(&text);
 	for (size_t i = 0; i < sizeof(hash); i++)
@@ -235,8 +240,6 @@ static enum err_code bring(struct store_cache *cache, const char *key, const cha
 	if (fd < 0)
 		return err_errno(err, "could not make a file in \"%s\"", cache->dir);
 	code = store_copy_to(cache->layer.inner, key, fd, &size, err);
-	if (code == ERR_OK && fdatasync(fd) < 0)
-		code = err_errno(err, "could not sync a file in \"%s\"", cache->dir);
 	if (code == ERR_OK && renameat(cache->dir_fd, temp, cache->dir_fd, name) < 0)
 		code = err_errno(err, "could not name a file in \"%s\"", cache->dir);
 	if (code != ERR_OK) {
@@ -278,12 +281,28 @@ static void forget(const struct store_cache *cache, const char *key)
 	(void)unlinkat(cache->dir_fd, name, 0);
 }
 
+/* What was uploaded from a file here need not come back: its next reader is often this process. One
+ * that would push out much else is not kept. */
+static void keep_put(struct store_cache *cache, const struct store_put *put)
+{
+	char name[NAME_MAX_BYTES];
+
+	if (put->size > cache->bytes_max / SCANS_A_BOUND)
+		return;
+	name_of(cache, put->key, name);
+	if (linkat(AT_FDCWD, put->path, cache->dir_fd, name, 0) == 0)
+		cache_added(cache, put->size);
+}
+
 static enum err_code cache_put(struct store *store, const struct store_put *put, struct err *err)
 {
+	struct store_cache *cache = (struct store_cache *)store;
 	enum err_code code = store_layer_put(store, put, err);
 
 	if (put->mode == STORE_REPLACE)
-		forget((struct store_cache *)store, put->key);
+		forget(cache, put->key);
+	else if (code == ERR_OK && put->path)
+		keep_put(cache, put);
 	return code;
 }
 
@@ -327,6 +346,25 @@ static const struct store_ops cache_ops = {
 	.free = cache_free,
 };
 
+/* A line of each; where the boot cannot be told, every start is one. */
+static char *store_and_boot(const char *of)
+{
+	char boot[64] = "";
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, boot, sizeof(boot) - 1);
+	struct buf text;
+
+	if (fd >= 0)
+		(void)close(fd);
+	if (n <= 0)
+		(void)snprintf(boot, sizeof(boot), "%d at %lld\n", (int)getpid(),
+			       (long long)clock_mono_us());
+	buf_init(&text, strlen(of) + sizeof(boot) + 1);
+	buf_addf(&text, "%s\n%s", of, boot);
+	(void)buf_cstr(&text);			/* ends it */
+	return text.ptr;
+}
+
 enum err_code store_cache_new(struct store *inner, const char *dir, const char *of,
 			      uint64_t bytes_max, struct store **ret_store, struct err *err)
 {
@@ -335,7 +373,7 @@ enum err_code store_cache_new(struct store *inner, const char *dir, const char *
 
 	cache->layer = (struct store_layer){ { &cache_ops }, inner };
 	cache->dir_fd = -1;
-	cache->of = xstrdup(of);
+	cache->of = store_and_boot(of);
 	cache->bytes_max = bytes_max;
 	cache->added = UINT64_MAX;
 	(void)pthread_mutex_init(&cache->lock, NULL);

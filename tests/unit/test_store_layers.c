@@ -452,6 +452,40 @@ static void test_what_is_kept_is_shared(void **state)
 	scratch_remove(dir);
 }
 
+/* What was put from a file here is here already, unless it would push out what else is. */
+static void test_what_is_put_from_a_file_is_kept(void **state)
+{
+	enum { BOUND = 16 * 999 };
+	struct moody *moody = moody_new();
+	char dir[SCRATCH_NAME_MAX], path[SCRATCH_NAME_MAX + 8];
+	struct err err = { 0 };
+	struct store *store;
+
+	(void)state;
+	scratch_dir(dir);
+	(void)snprintf(path, sizeof(path), "%s.file", dir);
+	store = cache_over(&moody->layer.base, dir, "s3://b", BOUND);
+	for (int size = 999; size <= 1000; size++) {
+		struct store_fetched fetched;
+		FILE *file = fopen(path, "we");
+		char key[16];
+
+		assert_non_null(file);
+		assert_int_equal(fprintf(file, "%0*d", size, 7), size);
+		assert_int_equal(fclose(file), 0);
+		(void)snprintf(key, sizeof(key), "k%d", size);
+		assert_ok(store_put_file(store, key, path, &err));
+		assert_int_equal(access(path, F_OK), -1);
+		moody->calls = 0;
+		assert_ok(store_fetch(store, key, &fetched, &err));
+		assert_int_equal(fetched.size, size);
+		assert_int_equal(moody->calls, size > BOUND / 16);
+		store_fetched_release(&fetched);
+	}
+	store_free(store);
+	scratch_remove(dir);
+}
+
 enum { OBJECT_BYTES = 1000, OBJECTS = 40, KEPT_MAX = 10 * OBJECT_BYTES };
 
 static void put_objects(struct store *store)
@@ -596,6 +630,7 @@ int main(void)
 		cmocka_unit_test(test_tries_end),
 		cmocka_unit_test(test_a_listing_goes_on_where_it_broke_off),
 		cmocka_unit_test(test_what_is_kept_is_shared),
+		cmocka_unit_test(test_what_is_put_from_a_file_is_kept),
 		cmocka_unit_test(test_the_cache_is_bounded),
 		cmocka_unit_test(test_what_is_in_use_is_not_removed),
 		cmocka_unit_test(test_leftovers_of_the_cache),
