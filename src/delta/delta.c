@@ -503,6 +503,8 @@ static enum err_code delta_open_table(struct delta_table *table, struct err *err
 		if (code == ERR_OK) /* another one may have, and may have gone on */
 			code = delta_table_follow(table, err);
 	}
+	if (code == ERR_OK)
+		delta_table_seen(table);
 	if (code != ERR_OK || !table->schema)
 		return code;
 	if (table->columns == DELTA_COLUMNS_EVOLVE)

@@ -376,10 +376,14 @@ static enum err_code check_txns(const struct delta_table *table, const struct de
 	return code;
 }
 
-/*
- * A log whose end is gone was removed or made anew: a version put into it would break it. Of a
- * service that is a request a commit, for what hardly ever is; there it is asked now and then.
- */
+/* To look is a request, of a service, for what hardly ever is; there it is done now and then. */
+void delta_table_seen(struct delta_table *table)
+{
+	if (store_at_once(table->store) > 1)
+		table->present_until_ms = clock_mono_ms() + PRESENT_MS;
+}
+
+/* A log whose end is gone was removed or made anew: a version put into it would break it. */
 static enum err_code check_present(struct delta_table *table, struct err *err)
 {
 	uint64_t size;
@@ -400,8 +404,8 @@ static enum err_code check_present(struct delta_table *table, struct err *err)
 		return err_set(err, ERR_CORRUPT, "version %" PRId64 " of table \"%s\" is gone: was "
 			       "the table removed while it is written?", table->state.version,
 			       table->root);
-	if (code == ERR_OK && store_at_once(table->store) > 1)
-		table->present_until_ms = clock_mono_ms() + PRESENT_MS;
+	if (code == ERR_OK)
+		delta_table_seen(table);
 	return code;
 }
 

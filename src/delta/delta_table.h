@@ -48,6 +48,9 @@ MUST_USE enum err_code delta_table_check_columns(struct delta_table *table, stru
 
 /* ---- delta_commit.c ---- */
 
+/* Its log was there just now. */
+void delta_table_seen(struct delta_table *table);
+
 /* Write version 0, or load what another one created meanwhile. */
 MUST_USE enum err_code delta_table_create(struct delta_table *table, struct err *err);
 /* Add the columns that the writer has and the table lacks, if that is all the difference. */

@@ -1,5 +1,6 @@
 #include "flow/batch.h"
 
+#include "base/ahead.h"
 #include "base/failpoint.h"
 #include "base/json.h"
 #include "base/lock.h"
@@ -17,7 +18,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { RUN_BYTES_MAX = 4 << 20, LOSSES_MAX = 1000 };
+enum { RUN_BYTES_MAX = 4 << 20, LOSSES_MAX = 1000, TABLES_AT_ONCE = 4 };
 
 /* One table's work. */
 struct job {
@@ -26,6 +27,8 @@ struct job {
 	char temp_path[PATH_MAX];
 	struct delta_table *delta;
 	struct batch_finder finder;
+	struct lake_input input;	/* what the next commit is made of, … */
+	bool found;			/* … if that was looked for */
 	struct batch_table report;
 	struct err stop;		/* why the first of finder.stopped is */
 	uint64_t losses;		/* in a row, of commits that others were faster with */
@@ -349,41 +352,58 @@ static void batch_count(struct job *job, const struct lake_input *input,
 	unknown_fields_merge(&job->report.unknown, &result->unknown);
 }
 
+static enum err_code batch_find_next(struct job *job, struct err *err)
+{
+	if (job->found)
+		return ERR_OK;
+	lake_input_init(&job->input, job->options->store, &job->table);
+	job->input.gaps = job->options->reach != NULL;
+	job->found = true;
+	return batch_find(&job->finder, &job->input, err);
+}
+
+static void batch_forget_next(struct job *job)
+{
+	if (job->found)
+		lake_input_release(&job->input);
+	job->found = false;
+}
+
 /* One commit's worth of new objects. *ret_more: there may be some more. */
 static enum err_code batch_step(struct job *job, bool *ret_more, struct err *err)
 {
 	struct clean_result result = { 0 };
-	struct lake_input input;
-	enum err_code code;
+	struct lake_input *input = &job->input;
+	enum err_code code = batch_find_next(job, err);
 
-	lake_input_init(&input, job->options->store, &job->table);
-	input.gaps = job->options->reach != NULL;
-	code = batch_find(&job->finder, &input, err);
 	*ret_more = false;
-	if (code == ERR_OK && input.object_count > 0)
-		code = clean_settled(job, &input, &result, err);
-	note_stops(job, &input);
-	if (code == ERR_LIMIT && input.object_count > 1) {
-		job->finder.bytes_max = input.bytes / 2;	/* fewer letters at once */
+	if (code == ERR_OK && input->object_count > 0)
+		code = clean_settled(job, input, &result, err);
+	note_stops(job, input);
+	if (code == ERR_LIMIT && input->object_count > 1) {
+		job->finder.bytes_max = input->bytes / 2;	/* fewer letters at once */
 		*ret_more = true;
 		code = ERR_OK;
 		goto out;
 	}
 	/* A commit of nothing would only be made again, and again. */
-	if (code != ERR_OK || !moves_on(&input))
+	if (code != ERR_OK || !moves_on(input))
 		goto out;
-	*ret_more = true;
-	code = batch_keep(job, &input, &result, err);
+	/* A rebuild has to reach what another one may be adding. */
+	*ret_more = !job->finder.all || job->options->reach;
+	code = batch_keep(job, input, &result, err);
 	if (code == ERR_OK && job->options->reach)
-		note_reach(job->options->reach, &input);
+		note_reach(job->options->reach, input);
 	if (code == ERR_OK)
-		batch_count(job, &input, &result);
-	else if (code == ERR_LOCKED || code == ERR_EXISTS)
+		batch_count(job, input, &result);
+	else if (code == ERR_LOCKED || code == ERR_EXISTS) {
+		*ret_more = true;
 		code = batch_lost(job, err);
+	}
 out:
 	clean_result_release(&result);
 	(void)unlink(job->temp_path);
-	lake_input_release(&input);
+	batch_forget_next(job);
 	return code;
 }
 
@@ -414,36 +434,50 @@ static enum err_code job_open(struct job *job, const struct batch_options *optio
 	return code;
 }
 
-enum err_code batch_clean_table(const struct batch_options *options,
-				const struct clean_model *model, struct batch_table *ret_report,
-				struct err *err)
+static void job_close(struct job *job)
+{
+	batch_forget_next(job);
+	delta_close(job->delta);
+	free(job->finder.stopped);
+}
+
+/* Of a job that is open: `code` says whether it is, and *err why not. Closes it. */
+static enum err_code job_run(struct job *job, const struct clean_model *model, enum err_code code,
+			     struct batch_table *ret_report, struct err *err)
 {
 	int64_t start_ms = clock_mono_ms();
 	bool more = true;
-	struct job job;
-	enum err_code code = job_open(&job, options, model, err);
 
 	while (code == ERR_OK && more) {
 		if (stop_requested())
 			code = err_set(err, ERR_STOPPED, "asked to stop");
 		else
-			code = batch_step(&job, &more, err);
+			code = batch_step(job, &more, err);
 	}
 	if (code == ERR_OK)
-		job.report.total_rows = delta_rows(job.delta);
-	if (code == ERR_OK && job.finder.stopped_count > 0) {
-		*err = job.stop;
+		job->report.total_rows = delta_rows(job->delta);
+	if (code == ERR_OK && job->finder.stopped_count > 0) {
+		*err = job->stop;
 		code = err->code;
 	}
-	delta_close(job.delta);
-	free(job.finder.stopped);
-	job.report.duration_ms = clock_mono_ms() - start_ms;
+	job_close(job);
+	job->report.duration_ms += clock_mono_ms() - start_ms;
 	if (code != ERR_OK) {
-		unknown_fields_release(&job.report.unknown);
+		unknown_fields_release(&job->report.unknown);
 		return err_prefix(err, "table \"%s\"", model->model.name);
 	}
-	*ret_report = job.report;
+	*ret_report = job->report;
 	return ERR_OK;
+}
+
+enum err_code batch_clean_table(const struct batch_options *options,
+				const struct clean_model *model, struct batch_table *ret_report,
+				struct err *err)
+{
+	struct job job;
+	enum err_code code = job_open(&job, options, model, err);
+
+	return job_run(&job, model, code, ret_report, err);
 }
 
 /* --- the run ---------------------------------------------------------------- */
@@ -529,15 +563,38 @@ static enum err_code batch_analyse(const struct batch_options *options, const ch
 	return code;
 }
 
-/* A table that cannot be opened or cleaned is told in its report; only a stop ends the others. */
-static enum err_code clean_all_tables(const struct batch_options *options,
-				      struct batch_report *report, struct err *err)
-{
-	for (size_t i = 0; i < options->models->clean_count; i++) {
-		const struct clean_model *model = &options->models->clean[i];
-		struct batch_table *table = &report->tables[i];
-		enum err_code code = batch_clean_table(options, model, table, err);
+/* The tables of a run; of those that come next it is known what there is to do before it is their
+ * turn, where the lake is long in telling. */
+struct batch_jobs {
+	const struct batch_options *options;
+	struct job *list;
+};
 
+static enum err_code jobs_open(void *user, size_t item, struct err *err)
+{
+	const struct batch_jobs *jobs = user;
+	struct job *job = &jobs->list[item];
+	int64_t start_ms = clock_mono_ms();
+	enum err_code code = job_open(job, jobs->options, &jobs->options->models->clean[item], err);
+
+	if (code == ERR_OK)
+		code = batch_find_next(job, err);
+	job->report.duration_ms = clock_mono_ms() - start_ms;
+	return code;
+}
+
+/* A table that cannot be opened or cleaned is told in its report; only a stop ends the others. */
+static enum err_code clean_each(struct batch_jobs *jobs, struct ahead *ahead,
+				struct batch_report *report, struct err *err)
+{
+	const struct models *models = jobs->options->models;
+
+	for (size_t i = 0; i < models->clean_count; i++) {
+		const struct clean_model *model = &models->clean[i];
+		struct batch_table *table = &report->tables[i];
+		enum err_code code = ahead_take(ahead, i, err);
+
+		code = job_run(&jobs->list[i], model, code, table, err);
 		report->table_count++;
 		if (code == ERR_STOPPED)
 			return code;
@@ -547,6 +604,26 @@ static enum err_code clean_all_tables(const struct batch_options *options,
 		report->tables_failed++;
 	}
 	return ERR_OK;
+}
+
+static enum err_code clean_all_tables(const struct batch_options *options,
+				      struct batch_report *report, struct err *err)
+{
+	size_t count = options->models->clean_count, at_once = store_at_once(options->store);
+	struct batch_jobs jobs = { options, xcalloc(count, sizeof(*jobs.list)) };
+	struct ahead *ahead = ahead_new(&(struct ahead_options){
+		.count = count,
+		.at_once = at_once < TABLES_AT_ONCE ? at_once : TABLES_AT_ONCE,
+		.work = jobs_open,
+		.user = &jobs,
+	});
+	enum err_code code = clean_each(&jobs, ahead, report, err);
+
+	ahead_free(ahead);
+	for (size_t i = report->table_count; i < count; i++)
+		job_close(&jobs.list[i]);
+	free(jobs.list);
+	return code;
 }
 
 static enum err_code batch_run_all(const struct batch_options *options, struct batch_report *report,

@@ -407,5 +407,6 @@ enum err_code batch_find(struct batch_finder *finder, struct lake_input *input, 
 		free(parts[i].list);
 	}
 	free(parts);
+	finder->all = input->bytes < finder->bytes_max && input->object_count < OBJECTS_MAX;
 	return code == ERR_OK ? lake_input_find_manifests(input, err) : code;
 }

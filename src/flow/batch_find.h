@@ -20,6 +20,7 @@ struct batch_finder {
 	const struct lake_table *table;
 	const struct delta_table *delta;
 	uint64_t bytes_max;		/* of objects at once */
+	bool all;			/* nothing was left out of what was found last */
 	uint64_t empties;		/* objects without a byte, each time one is met */
 	struct lake_partition *stopped;	/* partitions that are passed over */
 	size_t stopped_count;
