@@ -35,14 +35,11 @@ static enum err_code check_places(const struct check_options *options_of_check,
 	enum err_code code = check_find_topics(options_of_check, &checked->topics, err);
 
 	checked->counts = xcalloc(checked->topics.count + 1, sizeof(*checked->counts));
+	if (code == ERR_OK)
+		code = check_all_topics(options_of_check, &checked->topics, checked->counts, err);
 	for (size_t i = 0; code == ERR_OK && i < checked->topics.count; i++) {
-		struct topic_ref topic = { checked->topics.list[i].kind,
-					   checked->topics.list[i].name };
-		struct check_counts *counts = &checked->counts[i];
+		const struct check_counts *counts = &checked->counts[i];
 
-		code = check_topic(options_of_check, topic, counts, err);
-		if (code != ERR_OK)
-			break;
 		checked->faults += counts->faults;
 		checked->behind += counts->behind;
 		checked->objects += counts->objects;
@@ -52,7 +49,7 @@ static enum err_code check_places(const struct check_options *options_of_check,
 			(void)fprintf(stderr,
 				      "no model reads the stream \"%s\": its %" PRIu64
 				      " records are in the log only\n",
-				      topic.name, counts->unread);
+				      checked->topics.list[i].name, counts->unread);
 	}
 	return code;
 }

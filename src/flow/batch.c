@@ -434,7 +434,7 @@ static enum err_code job_open(struct job *job, const struct batch_options *optio
 	return code;
 }
 
-static void job_close(struct job *job)
+static void batch_job_close(struct job *job)
 {
 	batch_forget_next(job);
 	delta_close(job->delta);
@@ -442,7 +442,7 @@ static void job_close(struct job *job)
 }
 
 /* Of a job that is open: `code` says whether it is, and *err why not. Closes it. */
-static enum err_code job_run(struct job *job, const struct clean_model *model, enum err_code code,
+static enum err_code batch_job_run(struct job *job, const struct clean_model *model, enum err_code code,
 			     struct batch_table *ret_report, struct err *err)
 {
 	int64_t start_ms = clock_mono_ms();
@@ -460,7 +460,7 @@ static enum err_code job_run(struct job *job, const struct clean_model *model, e
 		*err = job->stop;
 		code = err->code;
 	}
-	job_close(job);
+	batch_job_close(job);
 	job->report.duration_ms += clock_mono_ms() - start_ms;
 	if (code != ERR_OK) {
 		unknown_fields_release(&job->report.unknown);
@@ -477,7 +477,7 @@ enum err_code batch_clean_table(const struct batch_options *options,
 	struct job job;
 	enum err_code code = job_open(&job, options, model, err);
 
-	return job_run(&job, model, code, ret_report, err);
+	return batch_job_run(&job, model, code, ret_report, err);
 }
 
 /* --- the run ---------------------------------------------------------------- */
@@ -594,7 +594,7 @@ static enum err_code clean_each(struct batch_jobs *jobs, struct ahead *ahead,
 		struct batch_table *table = &report->tables[i];
 		enum err_code code = ahead_take(ahead, i, err);
 
-		code = job_run(&jobs->list[i], model, code, table, err);
+		code = batch_job_run(&jobs->list[i], model, code, table, err);
 		report->table_count++;
 		if (code == ERR_STOPPED)
 			return code;
@@ -621,7 +621,7 @@ static enum err_code clean_all_tables(const struct batch_options *options,
 
 	ahead_free(ahead);
 	for (size_t i = report->table_count; i < count; i++)
-		job_close(&jobs.list[i]);
+		batch_job_close(&jobs.list[i]);
 	free(jobs.list);
 	return code;
 }

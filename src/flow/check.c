@@ -1,5 +1,6 @@
 #include "flow/check_topic.h"
 
+#include "base/ahead.h"
 #include "base/mem.h"
 #include "flow/batch_find.h"
 
@@ -7,7 +8,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { WORDS_MAX = 400, SQL_BYTES_MAX = 64 << 20, TOPICS_MAX = 100000 };
+enum {
+	WORDS_MAX = 400,
+	SQL_BYTES_MAX = 64 << 20,
+	TOPICS_MAX = 100000,
+	PAGE_KEYS = 1000,
+	TABLES_AT_ONCE = 4,
+};
 
 __attribute__((format(printf, 2, 3))) void check_fault(struct checking *checking, const char *fmt,
 						       ...)
@@ -169,10 +176,8 @@ static enum err_code check_describe(struct checking *checking)
 static enum err_code check_all(struct checking *checking)
 {
 	bool log = checking->kind == TOPIC_LOG;
-	enum err_code code = check_open_tables(checking);
+	enum err_code code = check_describe(checking);
 
-	if (code == ERR_OK)
-		code = check_describe(checking);
 	if (code == ERR_OK)
 		code = check_find_fronts(checking);
 	if (code == ERR_OK)
@@ -223,21 +228,59 @@ static enum err_code check_find_tables(struct checking *checking)
 	return ERR_OK;
 }
 
-enum err_code check_topic(const struct check_options *options, struct topic_ref topic,
-			  struct check_counts *ret_counts, struct err *err)
+/* Its tables are opened: how far they are then is what the rest is held against. */
+static enum err_code checking_open(void *user, size_t item, struct err *err)
 {
-	struct checking checking = {
-		.options = options, .kind = topic.kind, .topic = topic.name, .err = err
-	};
+	struct checking *checking = &((struct checking *)user)[item];
 	enum err_code code;
 
-	buf_init(&checking.insert, SQL_BYTES_MAX);
-	code = check_find_tables(&checking);
-	if (code == ERR_OK)
-		code = check_all(&checking);
-	if (code == ERR_OK)
-		*ret_counts = checking.counts;
-	checking_release(&checking);
+	checking->err = err;
+	code = check_find_tables(checking);
+	return code == ERR_OK ? check_open_tables(checking) : code;
+}
+
+static enum err_code check_each(struct checking *list, size_t count, struct ahead *ahead,
+				struct check_counts *ret_counts, struct err *err)
+{
+	enum err_code code = ERR_OK;
+
+	for (size_t i = 0; i < count && code == ERR_OK; i++) {
+		code = ahead_take(ahead, i, err);
+		list[i].err = err;
+		buf_init(&list[i].insert, SQL_BYTES_MAX);
+		if (code == ERR_OK)
+			code = check_all(&list[i]);
+		ret_counts[i] = list[i].counts;
+		checking_release(&list[i]);
+		list[i] = (struct checking){ 0 };
+	}
+	return code;
+}
+
+enum err_code check_all_topics(const struct check_options *options,
+			       const struct check_topics *topics, struct check_counts *ret_counts,
+			       struct err *err)
+{
+	size_t count = topics->count, at_once = store_at_once(options->store);
+	struct checking *list = xcalloc(count, sizeof(*list));
+	struct ahead *ahead;
+	enum err_code code;
+
+	for (size_t i = 0; i < count; i++)
+		list[i] = (struct checking){ .options = options,
+					     .kind = topics->list[i].kind,
+					     .topic = topics->list[i].name };
+	ahead = ahead_new(&(struct ahead_options){
+		.count = count,
+		.at_once = at_once < TABLES_AT_ONCE ? at_once : TABLES_AT_ONCE,
+		.work = checking_open,
+		.user = list,
+	});
+	code = check_each(list, count, ahead, ret_counts, err);
+	ahead_free(ahead);
+	for (size_t i = 0; i < count; i++)
+		checking_release(&list[i]);
+	free(list);
 	return code;
 }
 
@@ -259,7 +302,10 @@ static void check_topics_add(struct check_topics *topics, enum topic_kind kind, 
 struct check_listing {
 	struct check_topics *topics;
 	enum topic_kind kind;
-	char after[STORE_KEY_MAX + 1]; /* "": the listing is at its end */
+	char after[STORE_KEY_MAX + 1]; /* of the objects: behind which it goes on */
+	size_t enough;		       /* keys of one topic … */
+	size_t count;		       /* … of which so many went by */
+	bool skips;
 };
 
 static bool check_add_logged(void *user, const char *name)
@@ -270,19 +316,43 @@ static bool check_add_logged(void *user, const char *name)
 	return listing->topics->count < TOPICS_MAX;
 }
 
-/* One key of a topic is enough: the listing goes on behind all of it. */
+/* A key of a topic is enough, or a page of them where a request has one: the listing goes on behind
+ * all of it. */
 static bool check_add_landed(void *user, const struct store_entry *entry)
 {
 	struct check_listing *listing = user;
 	const char *name = entry->key + strlen("topics/");
 	size_t len = strcspn(name, "/");
+	char behind[STORE_KEY_MAX + 1];
 
-	if (name[len] && len <= TOPIC_NAME_MAX)
-		check_topics_add(listing->topics, TOPIC_LOG, slice_of(name, len));
 	/* '0' comes right after '/'. */
-	(void)snprintf(listing->after, sizeof(listing->after), "topics/%.*s%s", (int)len, name,
+	(void)snprintf(behind, sizeof(behind), "topics/%.*s%s", (int)len, name,
 		       name[len] ? "0" : "");
-	return false;
+	if (strcmp(behind, listing->after) != 0) {
+		listing->count = 0;
+		if (name[len] && len <= TOPIC_NAME_MAX)
+			check_topics_add(listing->topics, TOPIC_LOG, slice_of(name, len));
+	}
+	(void)snprintf(listing->after, sizeof(listing->after), "%s", behind);
+	listing->skips = ++listing->count >= listing->enough;
+	return !listing->skips;
+}
+
+static enum err_code check_list_landed(struct store *store, struct check_listing *listing,
+				       struct err *err)
+{
+	enum err_code code;
+
+	listing->enough = store_at_once(store) > 1 ? PAGE_KEYS : 1;
+	do {
+		char after[sizeof(listing->after)];
+
+		(void)snprintf(after, sizeof(after), "%s", listing->after);
+		listing->skips = false;
+		code = store_list_some(store, "topics/", after, listing->enough, check_add_landed,
+				       listing, err);
+	} while (code == ERR_OK && listing->skips);
+	return code;
 }
 
 static enum err_code check_add_models(const struct check_options *options, enum topic_kind kind,
@@ -311,14 +381,8 @@ enum err_code check_find_topics(const struct check_options *options,
 			code = broker_list(options->broker, listing.kind, check_add_logged,
 					   &listing, err);
 	}
-	for (bool more = true; more && code == ERR_OK; more = listing.after[0] != '\0') {
-		char after[STORE_KEY_MAX + 1];
-
-		(void)snprintf(after, sizeof(after), "%s", listing.after);
-		listing.after[0] = '\0';
-		code = store_list_some(options->store, "topics/", after, 1, check_add_landed,
-				       &listing, err);
-	}
+	if (code == ERR_OK)
+		code = check_list_landed(options->store, &listing, err);
 	if (code == ERR_OK)
 		*ret_topics = topics;
 	else

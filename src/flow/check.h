@@ -62,8 +62,12 @@ struct check_topics {
 MUST_USE enum err_code check_find_topics(const struct check_options *options,
 					 struct check_topics *ret_topics, struct err *err);
 
-/* The counts of one topic or stream and what was made of it. ERR_OK: checked, faults or not. */
-MUST_USE enum err_code check_topic(const struct check_options *options, struct topic_ref topic,
-				   struct check_counts *ret_counts, struct err *err);
+/*
+ * The counts of each topic or stream and what was made of it, in their order. ERR_OK: all are
+ * checked, faults or not. The tables of those that come next are opened before it is their turn.
+ */
+MUST_USE enum err_code check_all_topics(const struct check_options *options,
+					const struct check_topics *topics,
+					struct check_counts *ret_counts, struct err *err);
 
 #endif

@@ -36,6 +36,8 @@ static void test_an_object_put_while_a_listing_runs_is_no_fault(void **state)
 	struct duck duck = { 0 };
 	struct check_options options = { .store = &store.layer.base, .duck = &duck, .id = "id",
 					 .fault = say_fault };
+	struct check_topic topic = { TOPIC_LOG, "id.pin" };
+	const struct check_topics topics = { &topic, 1 };
 	struct check_counts counts;
 	struct models models;
 	struct err err;
@@ -47,7 +49,7 @@ static void test_an_object_put_while_a_listing_runs_is_no_fault(void **state)
 	assert_ok(duck_open(&duck_options, &duck, &err));
 	assert_ok(models_load(TEST_MODELS, &models, &err));
 	options.models = &models;
-	assert_ok(check_topic(&options, (struct topic_ref){ TOPIC_LOG, "id.pin" }, &counts, &err));
+	assert_ok(check_all_topics(&options, &topics, &counts, &err));
 	assert_null(store.missed);
 	assert_int_equal(counts.faults, 0);
 	assert_int_equal(counts.objects, 3);
