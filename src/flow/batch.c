@@ -442,8 +442,9 @@ static void batch_job_close(struct job *job)
 }
 
 /* Of a job that is open: `code` says whether it is, and *err why not. Closes it. */
-static enum err_code batch_job_run(struct job *job, const struct clean_model *model, enum err_code code,
-			     struct batch_table *ret_report, struct err *err)
+static enum err_code batch_job_run(struct job *job, const struct clean_model *model,
+				   enum err_code code, struct batch_table *ret_report,
+				   struct err *err)
 {
 	int64_t start_ms = clock_mono_ms();
 	bool more = true;

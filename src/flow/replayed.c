@@ -1,8 +1,10 @@
 #include "flow/replayed.h"
 
+#include "base/ahead.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "delta/delta.h"
+#include "flow/dlq_object.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -23,7 +25,8 @@ struct replayed {
 	struct open_table *tables;
 	size_t table_count;
 	struct json_parser *parser;
-	enum err_code code;
+	struct dlq_listing markers;
+	enum err_code code; /* of a table's opening */
 	struct err *err;
 };
 
@@ -148,29 +151,62 @@ static bool take_marker(struct replayed *replayed, struct slice topic, struct js
 	return take_letters(replayed, topic, table, letters);
 }
 
-static bool replayed_read_marker(void *user, const struct store_entry *entry)
+static bool replayed_list_marker(void *user, const struct store_entry *entry)
 {
 	struct replayed *replayed = user;
-	const char *topic = entry->key + strlen("dlq/");
-	struct json root;
-	struct buf body;
 
-	if (!replayed_is_marker(entry->key))
-		return true;
-	buf_init(&body, REPLAYED_BYTES_MAX);
-	replayed->code =
-		store_get(replayed->store, entry->key, 0, UINT64_MAX, &body, replayed->err);
-	if (replayed->code == ERR_OK)
-		replayed->code =
-			json_parse(replayed->parser, buf_slice(&body), &root, replayed->err);
-	if (replayed->code == ERR_OK &&
-	    !take_marker(replayed, slice_of(topic, strcspn(topic, "/")), root))
-		replayed->code = err_set(replayed->err, ERR_CORRUPT,
-					 "\"%s\" is no marker of a"
-					 " replay",
-					 entry->key);
-	buf_release(&body);
-	return replayed->code == ERR_OK;
+	if (replayed_is_marker(entry->key))
+		dlq_list_add(&replayed->markers, entry);
+	return true;
+}
+
+static enum err_code bring_marker(void *user, size_t item, struct err *err)
+{
+	const struct replayed *replayed = user;
+	struct dlq_listed *marker = &replayed->markers.at[item];
+
+	buf_init(&marker->body, REPLAYED_BYTES_MAX);
+	return store_get(replayed->store, marker->text, 0, UINT64_MAX, &marker->body, err);
+}
+
+static uint64_t bytes_of_marker(void *user, size_t item)
+{
+	return ((const struct replayed *)user)->markers.at[item].size;
+}
+
+static enum err_code replayed_read_marker(struct replayed *replayed, struct dlq_listed *marker,
+					  struct err *err)
+{
+	const char *topic = marker->text + strlen("dlq/");
+	enum err_code code;
+	struct json root;
+
+	code = json_parse(replayed->parser, buf_slice(&marker->body), &root, err);
+	if (code == ERR_OK && !take_marker(replayed, slice_of(topic, strcspn(topic, "/")), root))
+		code = err_set(err, ERR_CORRUPT, "\"%s\" is no marker of a replay", marker->text);
+	buf_release(&marker->body);
+	return code == ERR_OK ? replayed->code : code;
+}
+
+static enum err_code replayed_read_markers(struct replayed *replayed, struct err *err)
+{
+	enum err_code code = ERR_OK;
+	struct ahead *ahead = ahead_new(&(struct ahead_options){
+		.count = replayed->markers.count,
+		.at_once = store_at_once(replayed->store),
+		.bytes_max = REPLAYED_BYTES_MAX,
+		.bytes = bytes_of_marker,
+		.work = bring_marker,
+		.user = replayed,
+	});
+
+	for (size_t i = 0; i < replayed->markers.count && code == ERR_OK; i++) {
+		code = ahead_take(ahead, i, err);
+		if (code == ERR_OK)
+			code = replayed_read_marker(replayed, &replayed->markers.at[i], err);
+	}
+	ahead_free(ahead);
+	return code;
 }
 
 static int replayed_by_name(const void *a, const void *b)
@@ -186,6 +222,7 @@ static void end_loading(struct replayed *replayed)
 	replayed->tables = NULL;
 	replayed->table_count = 0;
 	json_parser_free(replayed->parser);
+	dlq_list_release(&replayed->markers);
 	if (replayed->count > 0)
 		qsort(replayed->list, replayed->count, sizeof(char *), replayed_by_name);
 }
@@ -205,9 +242,9 @@ enum err_code replayed_load(struct store *store, const char *topic,
 	replayed->parser = json_parser_new(REPLAYED_BYTES_MAX);
 	(void)snprintf(prefix, sizeof(prefix), "dlq/%s%s", topic ? topic : "",
 		       topic ? "/replayed/" : "");
-	code = store_list(store, prefix, "", replayed_read_marker, replayed, err);
+	code = store_list(store, prefix, "", replayed_list_marker, replayed, err);
 	if (code == ERR_OK)
-		code = replayed->code;
+		code = replayed_read_markers(replayed, err);
 	end_loading(replayed);
 	if (code == ERR_OK)
 		*ret_replayed = replayed;

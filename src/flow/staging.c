@@ -1,5 +1,6 @@
 #include "flow/staging.h"
 
+#include "base/ahead.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "flow/dlq.h"
@@ -256,7 +257,6 @@ static enum err_code staging_read_marker(struct store *store, const char *root,
 
 /* --- the end -------------------------------------------------------------- */
 
-/* One key at a time: a listing need not stand what its callback removes. */
 struct next_key {
 	char key[STORE_KEY_MAX + 1];
 };
@@ -274,45 +274,86 @@ static enum err_code first_below(struct store *store, const char *prefix, const 
 	return store_list_some(store, prefix, after, 1, take_next_key, ret_next, err);
 }
 
+/* Keys that were listed, and what is done with each of them: many at a time, where it takes a
+ * while. (A listing need not stand what its callback removes.) */
+struct staged_keys {
+	struct store *store;
+	char **list;
+	size_t count;
+	size_t room;
+	size_t skip; /* bytes of a staged key before that of its letters */
+};
+
+static bool staged_keys_add(void *user, const struct store_entry *entry)
+{
+	struct staged_keys *keys = user;
+
+	if (keys->count == keys->room) {
+		keys->room = keys->room * 2 + 64;
+		keys->list = xreallocarray(keys->list, keys->room, sizeof(char *));
+	}
+	keys->list[keys->count++] = xstrdup(entry->key);
+	return true;
+}
+
+static enum err_code staged_keys_each(struct staged_keys *keys, const char *prefix,
+				      enum err_code (*work)(void *user, size_t item,
+							    struct err *err),
+				      struct err *err)
+{
+	enum err_code code = store_list(keys->store, prefix, "", staged_keys_add, keys, err);
+
+	if (code == ERR_OK)
+		code = ahead_all(&(struct ahead_options){ .count = keys->count,
+							  .at_once = store_at_once(keys->store),
+							  .work = work,
+							  .user = keys },
+				 err);
+	for (size_t i = 0; i < keys->count; i++)
+		free(keys->list[i]);
+	free(keys->list);
+	return code;
+}
+
+static enum err_code staging_remove_one(void *user, size_t item, struct err *err)
+{
+	const struct staged_keys *keys = user;
+
+	return store_remove(keys->store, keys->list[item], err);
+}
+
 static enum err_code staging_clear(struct store *store, const char *root, struct err *err)
 {
+	struct staged_keys keys = { .store = store };
 	char prefix[KEY_ROOM];
-	struct next_key next;
-	enum err_code code;
 
 	(void)snprintf(prefix, sizeof(prefix), "%s/_rebuild/", root);
-	do {
-		code = first_below(store, prefix, "", &next, err);
-		if (code == ERR_OK && next.key[0])
-			code = store_remove(store, next.key, err);
-	} while (code == ERR_OK && next.key[0]);
+	return staged_keys_each(&keys, prefix, staging_remove_one, err);
+}
+
+static enum err_code copy_one(void *user, size_t item, struct err *err)
+{
+	const struct staged_keys *keys = user;
+	const char *key = keys->list[item];
+	struct buf body;
+	enum err_code code;
+
+	buf_init(&body, OBJECT_MAX);
+	code = store_get(keys->store, key, 0, UINT64_MAX, &body, err);
+	if (code == ERR_OK)
+		code = store_put_once(keys->store, key + keys->skip, buf_slice(&body), err);
+	buf_release(&body);
 	return code;
 }
 
 static enum err_code copy_letters(struct store *store, const char *root, struct err *err)
 {
-	char prefix[KEY_ROOM], after[KEY_ROOM] = "";
-	struct next_key next;
-	struct buf body;
-	enum err_code code;
+	struct staged_keys keys = { .store = store };
+	char prefix[KEY_ROOM];
 
 	(void)snprintf(prefix, sizeof(prefix), "%s/_rebuild/%s", root, letter_dir);
-	buf_init(&body, OBJECT_MAX);
-	for (;;) {
-		code = first_below(store, prefix, after, &next, err);
-		if (code != ERR_OK || !next.key[0])
-			break;
-		(void)snprintf(after, sizeof(after), "%s", next.key);
-		buf_clear(&body);
-		code = store_get(store, next.key, 0, UINT64_MAX, &body, err);
-		if (code == ERR_OK)
-			code = store_put_once(store, next.key + strlen(prefix) - strlen(letter_dir),
-					      buf_slice(&body), err);
-		if (code != ERR_OK)
-			break;
-	}
-	buf_release(&body);
-	return code;
+	keys.skip = strlen(prefix) - strlen(letter_dir);
+	return staged_keys_each(&keys, prefix, copy_one, err);
 }
 
 static enum err_code put_letters_over(struct store *store, const struct lake_table *place,
