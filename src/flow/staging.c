@@ -331,7 +331,7 @@ static enum err_code staging_clear(struct store *store, const char *root, struct
 	return staged_keys_each(&keys, prefix, staging_remove_one, err);
 }
 
-static enum err_code copy_one(void *user, size_t item, struct err *err)
+static enum err_code staging_copy_one(void *user, size_t item, struct err *err)
 {
 	const struct staged_keys *keys = user;
 	const char *key = keys->list[item];
@@ -353,7 +353,7 @@ static enum err_code copy_letters(struct store *store, const char *root, struct 
 
 	(void)snprintf(prefix, sizeof(prefix), "%s/_rebuild/%s", root, letter_dir);
 	keys.skip = strlen(prefix) - strlen(letter_dir);
-	return staged_keys_each(&keys, prefix, copy_one, err);
+	return staged_keys_each(&keys, prefix, staging_copy_one, err);
 }
 
 static enum err_code put_letters_over(struct store *store, const struct lake_table *place,
