@@ -3,6 +3,7 @@
 #include "base/trace.h"
 #include "flow/dlq.h"
 #include "flow/lake_search.h"
+#include "flow/sink_foreign.h"
 
 #include <stdio.h>
 
@@ -308,6 +309,30 @@ static enum err_code recover_group(struct store *store, uint64_t first, struct s
 	return code;
 }
 
+/* Without any manifest another program may have been here. */
+static enum err_code recover_unnamed(struct store *store, struct sink_place *place, struct err *err)
+{
+	struct sink_foreign foreign;
+	enum err_code code = recover_plain(store, place, err);
+
+	if (code == ERR_OK)
+		code = sink_foreign_find(store, place->where, &foreign, err);
+	if (code != ERR_OK)
+		return code;
+	if (foreign.objects > 0 && foreign.next > place->next) {
+		buf_release(&place->last_line);
+		place->any = true;
+		place->next = foreign.next;
+		place->last = lake_position(foreign.next - 1);
+		place->has_line = place->counted = true;
+		place->last_line = foreign.last_lines;
+		place->lineages.count = 0;
+	} else {
+		buf_release(&foreign.last_lines);
+	}
+	return ERR_OK;
+}
+
 enum err_code sink_recover(struct store *store, struct lake_partition where,
 			   struct sink_place *ret_place, struct err *err)
 {
@@ -318,7 +343,7 @@ enum err_code sink_recover(struct store *store, struct lake_partition where,
 	if (code == ERR_OK && newest.found)
 		code = recover_group(store, newest.first, &place, err);
 	else if (code == ERR_OK)
-		code = recover_plain(store, &place, err);
+		code = recover_unnamed(store, &place, err);
 	if (code == ERR_OK)
 		*ret_place = place;
 	else

@@ -19,8 +19,11 @@ struct sink_place {
 	bool any;			/* the lake has something of the partition, … */
 	struct position last;		/* … all of it up to this */
 	uint64_t next;			/* the offset that comes after it; without any: 0 */
-	struct buf last_line;		/* of the record at `last`, if `has_line` */
+	struct buf last_line;		/* of the record at `last`, if `has_line`; or several,
+					   each with a line end, of which one is */
 	bool has_line;
+	bool counted; /* `last` was counted out: without that record in the log, or
+			 its loss, it is not believed (sink_foreign.h) */
 	struct lineages lineages;	/* that it can be of */
 	bool any_object;		/* there is a plain object, or it was said that they come */
 	bool has_plain;			/* that was said by a manifest, … */

@@ -1,5 +1,6 @@
 #include "flow/sink_inside.h"
 
+#include "base/json_same.h"
 #include "base/metrics.h"
 #include "base/time.h"
 #include "base/trace.h"
@@ -210,25 +211,68 @@ static void sink_take_null(struct sink *sink, struct sink_partition *partition,
 	}
 }
 
+/* Another program may have written the line in its own way. */
+static bool is_line_of(struct slice line, struct json value)
+{
+	struct json_parser *parser;
+	struct json root;
+	struct err err;
+	bool same;
+
+	parser = json_parser_new(SINK_RECORD_MAX);
+	same = json_parse(parser, line, &root, &err) == ERR_OK && json_same(root, value);
+	json_parser_free(parser);
+	return same;
+}
+
+static bool has_line_of(struct slice lines, struct slice text, struct json value)
+{
+	while (lines.len > 0) {
+		const char *end = memchr(lines.ptr, '\n', lines.len);
+		size_t len = end ? (size_t)(end - lines.ptr) : lines.len;
+		struct slice line = slice_of(lines.ptr, len);
+
+		if (slice_eq(line, text) || is_line_of(line, value))
+			return true;
+		lines = slice_from(lines, len + (end != NULL));
+	}
+	return false;
+}
+
 /* The record at place.last, which is in the lake already: is it this log's? */
 static void prove(struct sink *sink, struct sink_partition *partition, struct slice value,
 		  struct lineage lineage)
 {
+	bool same = false;
 	struct json root;
 	struct err err;
 	struct buf line;
 
 	buf_init(&line, value.len);
-	if (value.ptr && json_parse(sink->parser, value, &root, &err) == ERR_OK)
+	if (value.ptr && json_parse(sink->parser, value, &root, &err) == ERR_OK) {
 		json_put(&line, root);
+		same = has_line_of(buf_slice(&partition->place.last_line), buf_slice(&line), root);
+	}
 	partition->unproved = false;
-	if (!slice_eq(buf_slice(&line), buf_slice(&partition->place.last_line)) ||
-	    !lineages_allow(&partition->place.lineages, lineage)) {
+	if (!same || !lineages_allow(&partition->place.lineages, lineage)) {
 		(void)err_set(&err, ERR_CORRUPT, "record %" PRIu64 " in the lake is not that of the log:"
 			      " one of them belongs to another pipeline", partition->place.next - 1);
 		sink_halt(sink, partition, &err);
 	}
 	buf_release(&line);
+}
+
+/* The log has no record where another program's objects seem to end. */
+static void halt_unproved(struct sink *sink, struct sink_partition *partition)
+{
+	struct err err;
+
+	(void)err_set(&err, ERR_CORRUPT,
+		      "the log has no record %" PRIu64 ", with which another"
+		      " program's objects in folders of times should end: how far those come"
+		      " cannot be told",
+		      partition->place.next - 1);
+	sink_halt(sink, partition, &err);
 }
 
 static void sink_add_record(struct sink *sink, struct sink_partition *partition,
@@ -321,6 +365,10 @@ void sink_take_records(struct sink *sink, struct sink_partition *partition,
 			prove(sink, partition, record->value, event->lineage);
 		if (order <= 0)
 			continue;
+		if (partition->unproved && place->counted) {
+			halt_unproved(sink, partition);
+			break;
+		}
 		partition->unproved = false;	/* the record before is gone */
 		sink_take_lineage(sink, partition, event->lineage);
 		if (partition->state != SINK_READING)
@@ -362,7 +410,8 @@ void sink_take_gap(struct sink *sink, struct sink_partition *partition,
 				     .reason = reason_of(event->gap) };
 	uint64_t first, last;
 
-	if (place->any && position_cmp(event->last, place->last) >= 0)
+	if (place->any && position_cmp(event->last, place->last) >= 0 &&
+	    (gap_is_loss(event->gap) || !place->counted))
 		partition->unproved = partition->unproved &&
 				      position_cmp(event->first, place->last) > 0;
 	if (partition->group.fixed) /* a record after it, or the manifest, tells what is missing */

@@ -498,6 +498,141 @@ static void test_after_confluents_own_objects(void **state)
 	assert_once(f->store, pin, 9);
 }
 
+/* The connector writes a value in its own way; another value is another log's. */
+static void test_values_that_another_program_wrote(void **state)
+{
+	static const struct {
+		const char *line;
+		bool same;
+	} cases[] = {
+		{ "{\"b\":[1,{\"c\":null}],\"a\":1.10,\"n\":\"\\u00e4\"}\n", true },
+		{ "{\"a\":1.1,\"n\":\"\xc3\xa4\",\"b\":[1.0,{\"c\":null}]}\n", true },
+		{ "{\"a\":1.1,\"n\":\"\xc3\xa4\",\"b\":[1,{\"c\":false}]}\n", false },
+		{ "{\"a\":1.1,\"n\":\"\xc3\xa4\",\"b\":[{\"c\":null},1]}\n", false },
+		{ "{\"a\":1.1,\"n\":\"\xc3\xa4\"}\n", false },
+		{ "{\"a\":1.1,\"n\":\"\xc3\xa4\",\"b\":[1,{\"c\":null}],\"d\":0}\n", false },
+		{ "{\"a\":\"1.1\",\"n\":\"\xc3\xa4\",\"b\":[1,{\"c\":null}]}\n", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		void *inner = NULL;
+		struct fixture *f;
+
+		assert_int_equal(set_up(&inner), 0);
+		f = inner;
+		append(f, pin, "{\"a\":0, \"a\":1.1,\"b\":[1, {\"c\":null}], \"n\":\"\xc3\xa4\"}");
+		append(f, pin, "1");
+		put(f->store, "topics/u.pin/partition=0/u.pin+0+0000000000.json",
+		    slice_str(cases[i].line));
+		assert_int_equal(run(f), cases[i].same ? ERR_OK : ERR_CORRUPT);
+		(void)tear_down(&inner);
+	}
+}
+
+/* Buckets that were filled side by side: all of their lines together tell the end. */
+static void test_after_confluents_folders_of_times(void **state)
+{
+	static const char *const keys[] = {
+		"topics/u.pin/year=2022/hour=00/u.pin+0+0000000000.json",
+		"topics/u.pin/year=2022/hour=01/u.pin+0+0000000001.json",
+		"topics/u.pin/year=2022/hour=02/u.pin+0+0000000002.json",
+	};
+	static const char *const texts[] = { "{\"n\":0}\n{\"n\":5}\n{\"n\":6}\n", "{\"n\":1}\n",
+					     "{\"n\":2}\n{\"n\":3}\n{\"n\":4}\n" };
+
+	(void)state;
+	for (int layout = 0; layout < 4; layout++) {
+		void *inner = NULL;
+		struct fixture *f;
+		struct lake *lake;
+
+		assert_int_equal(set_up(&inner), 0);
+		f = inner;
+		for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+			put(f->store, keys[i], slice_str(texts[i]));
+		put(f->store, "topics/u.pin/year=2022/hour=02/u.pin+7+0000000002.json",
+		    slice_str("1\n2\n"));
+		append_mixed(f, 0, 12);
+		use_layout(&f->options, layout);
+		run_ok(f);
+		run_ok(f);
+		append_mixed(f, 12, 20);
+		run_ok(f);
+		lake = see_lake(f->store, pin);
+		for (int n = 0; n < 20; n++)
+			assert_int_equal(lake->times[n], n >= 7);
+		free_lake(lake);
+		(void)tear_down(&inner);
+	}
+}
+
+/* A log that numbers more than records: that is seen, and nothing lands twice. */
+static void test_folders_of_times_that_end_elsewhere(void **state)
+{
+	struct fixture *f = *state;
+
+	put(f->store, "topics/u.pin/hour=00/u.pin+0+0000000000.json", slice_str("{\"n\":0}\n"));
+	put(f->store, "topics/u.pin/hour=01/u.pin+0+0000000001.json",
+	    slice_str("{\"n\":1}\n{\"n\":4}\n"));
+	append_numbers(f, pin, 0, 2);
+	broker_memory_skip(f->broker, pin, 0, 1, GAP_COMPACTED);
+	append_numbers(f, pin, 3, 6);
+	use_hours(&f->options);
+	assert_int_equal(run(f), ERR_CORRUPT);
+	assert_int_equal(f->counts.halted, 1);
+}
+
+/* --- what is no group's manifest ----------------------------------------------------- */
+
+static void test_manifests_that_are_none(void **state)
+{
+	static const char *const texts[] = {
+		"",
+		"{}",
+		"[]",
+		"{\"after\":null}",
+		"{\"after\":null,\"plain\":false}",
+		"{\"after\":\"00000000000000000003\",\"plain\":true}",
+	/* Another topic's, another partition's, a side's, and no object's name. */
+#define WITH(key, lines, runs) \
+	"{\"after\":null,\"sides\":[],\"objects\":[{\"key\":\"" key "\",\"lines\":" lines \
+	",\"bytes\":8,\"crc\":\"00000000\"}],\"runs\":[" runs "]}"
+		WITH("topics/u/h=1/u+0+0000000003.json", "1", "0,1"),
+		WITH("topics/t/h=1/t+1+0000000003.json", "1", "0,1"),
+		WITH("topics/t/h=1/t+0+0000000003.keys.json", "1", "0,1"),
+		WITH("tables/t/x", "1", "0,1"),
+		/* Lines that are not those of its runs, and runs that are none. */
+		WITH("topics/t/h=1/t+0+0000000003.json", "2", "0,1"),
+		WITH("topics/t/h=1/t+0+0000000003.json", "0", "0,0"),
+		WITH("topics/t/h=1/t+0+0000000003.json", "1", "1,1"),
+		WITH("topics/t/h=1/t+0+0000000003.json", "1", "-1,1,0,1"),
+		WITH("topics/t/h=1/t+0+0000000003.json", "1", "0,1,-1,1"),
+		WITH("topics/t/h=1/t+0+0000000003.json", "1", "-2,1,0,1"),
+		WITH("topics/t/h=1/t+0+0000000003.json", "1", "0,1,0"),
+		WITH("topics/t/h=1/t+0+0000000003.json", "1", "0,1e1"),
+		WITH("topics/t/h=1/t+0+0000000003.json", "1", "0,99999999999"),
+		/* One that begins elsewhere than its name says. */
+		WITH("topics/t/h=1/t+0+0000000004.json", "1", "0,1"),
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		struct lake_partition where = { .topic = "t" };
+		struct group group;
+		struct err err = { 0 };
+		struct buf key;
+
+		buf_init(&key, STORE_KEY_MAX);
+		group_key(&key, where, 3, false);
+		assert_ok(store_put(f->store, buf_cstr(&key), slice_str(texts[i]), STORE_REPLACE,
+				    &err));
+		if (group_load(f->store, where, 3, &group, &err) != ERR_CORRUPT)
+			fail_msg("%s", texts[i]);
+		buf_release(&key);
+	}
+}
+
 /* --- where it goes on, by few listings ------------------------------------------------- */
 
 static struct {
@@ -558,6 +693,10 @@ int main(void)
 		TEST(test_sinks_at_once),
 		TEST(test_a_group_that_cannot_be_ended_halts),
 		TEST(test_after_confluents_own_objects),
+		TEST(test_values_that_another_program_wrote),
+		TEST(test_after_confluents_folders_of_times),
+		TEST(test_folders_of_times_that_end_elsewhere),
+		TEST(test_manifests_that_are_none),
 		TEST(test_the_end_is_found_by_few_listings),
 		TEST(test_rotation_by_the_clock), /* stops, for good */
 	};
