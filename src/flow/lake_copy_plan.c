@@ -318,7 +318,7 @@ static void find_there(struct copy_planning *planning)
 	}
 }
 
-static void note_letters(struct copy_plan *plan, const char *key)
+static void copy_note_letters(struct copy_plan *plan, const char *key)
 {
 	struct dlq_key ignored;
 
@@ -343,7 +343,7 @@ static enum err_code copy_find_other(struct copy_planning *planning, struct err 
 		if (there->wanted)
 			continue;
 		plan->other++;
-		note_letters(plan, there->key);
+		copy_note_letters(plan, there->key);
 		if (!name || !parse_version(name, &version) || !ends_with(name, ".json"))
 			continue;
 		for (size_t k = 0; k < plan->table_count; k++)

@@ -99,9 +99,10 @@ static void check_ordinals(const struct recovery *plan)
 {
 	for (size_t i = 0; i < pieces->count; i++) {
 		const struct batch *batch = &pieces->pieces[i].batch;
+		bool counts = batch->kind == BATCH_RECORDS || batch->kind == BATCH_GAP;
 		const struct ordinal *ordinal;
 
-		if (!pieces->pieces[i].found || (batch->kind != BATCH_RECORDS && batch->kind != BATCH_GAP) ||
+		if (!pieces->pieces[i].found || !counts ||
 		    pieces->pieces[i].end > plan->end)
 			continue;
 		ordinal = ordinals_find(&plan->ordinals, batch->uid, batch->partition);

@@ -286,6 +286,7 @@ static void test_what_was_left_to_be_taken_away(void **state)
 			break;
 		}
 		assert_int_not_equal(code, ERR_OK);
+		free(faulty);	/* and not what is within */
 	}
 	(void)run(f, true);
 	assert_false(is_there(f, PATH("1") "1.json") || is_there(f, PATH("1") "1.keys.json") ||
