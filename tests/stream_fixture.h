@@ -134,7 +134,7 @@ static inline struct store *open_store(const char *dir)
 	struct err err;
 
 	(void)snprintf(url, sizeof(url), "file:%s/lake", dir);
-	assert_ok(store_open(url, &store, &err));
+	assert_ok(store_open(url, NULL, &store, &err));
 	return store;
 }
 

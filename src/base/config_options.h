@@ -81,8 +81,14 @@ X(CONNECTIONS, "emulate.connections", "connections", CONFIG_INT, "8", "1..4096",
 X(RETRY_FOR, "emulate.retry_for", "retry-for", CONFIG_MS, "60s", "0ms..30d", "How long a record that was not acknowledged is sent again")
 
 /* Lake and sink */
-X(LAKE, "lake", "lake", CONFIG_TEXT, "", "", "Where objects and tables go, file:DIR (default: file:<dir>/lake)")
+X(LAKE, "lake", "lake", CONFIG_TEXT, "", "", "Where objects and tables go, file:DIR or s3://BUCKET/PREFIX (default: file:<dir>/lake)")
 X(CREATE, "", "create", CONFIG_BOOL, "false", "", "Make the directory of --lake if it is not there")
+X(S3_ENDPOINT, "s3.endpoint", "", CONFIG_TEXT, "", "", "URL of what speaks as S3 does (default: AWS_ENDPOINT_URL_S3 and its like, else AWS)")
+X(S3_REGION, "s3.region", "", CONFIG_TEXT, "", "", "Region of the bucket (default: AWS_REGION and its like, else us-east-1)")
+X(S3_PATH_STYLE, "s3.path_style", "", CONFIG_CHOICE, "auto", "auto|true|false", "The bucket is in the path, not in the host's name; auto: unless it is AWS")
+X(S3_SSE, "s3.sse", "", CONFIG_TEXT, "", "", "How the store is to encrypt objects: AES256, aws:kms or aws:kms:dsse (default: as the bucket says)")
+X(S3_KMS_KEY, "s3.kms_key", "", CONFIG_TEXT, "", "", "Key of AWS KMS for that")
+X(S3_CACHE_BYTES, "s3.cache_bytes_max", "", CONFIG_BYTES, "10GiB", "16MiB..64TiB", "Most bytes of objects that are kept in <dir>/cache")
 X(FLUSH_SIZE, "sink.flush.size", "flush-size", CONFIG_INT, "1000", "1..10000000", "Records an object")
 X(FLUSH_BYTES, "sink.flush_bytes", "flush-bytes", CONFIG_BYTES, "8MiB", "1KiB..1GiB", "Bytes an object")
 X(FLUSH_AGE, "sink.flush_age", "flush-age", CONFIG_MS, "60s", "1ms..24h", "Age of the oldest record at which an object is written")
@@ -105,7 +111,7 @@ X(TAKE, "sink.take", "take", CONFIG_CHOICE, "all", "all|models", "Topics that go
 /* Stream, batch, analyses */
 X(TABLE_ROWS, "stream.rows_max", "", CONFIG_INT, "200000", "1..10000000", "Rows of a micro-batch")
 X(TABLE_BYTES, "stream.bytes_max", "", CONFIG_BYTES, "32MiB", "64KiB..1GiB", "Raw bytes of a micro-batch")
-X(TABLE_AGE, "stream.age", "stream-age", CONFIG_MS, "250ms", "1ms..1h", "How long a micro-batch waits for more")
+X(TABLE_AGE, "stream.age", "stream-age", CONFIG_MS, "250ms", "1ms..1h", "How long a micro-batch waits for more (lake in a bucket: 1s, as each one is paid for)")
 X(ENGINE_MEMORY, "engine.memory", "", CONFIG_BYTES, "1GiB", "64MiB..1TiB", "Memory limit of the SQL engine, each process")
 X(ENGINE_THREADS, "engine.threads", "", CONFIG_INT, "0", "0..1024", "Threads of the SQL engine; 0: one a core")
 X(SCHEDULE, "batch.every", "batch-every", CONFIG_MS, "60s", "10ms..30d", "How often `up` runs the batch")

@@ -79,11 +79,11 @@ static enum err_code cp(const struct config *config, const char *from, const cha
 		return err_set(err, ERR_ABSENT, "there is no lake at \"%s\"", from);
 	code = need_two(from, to, err);
 	if (code == ERR_OK)
-		code = store_open(from, &options.from, err);
+		code = setup_store_at(config, from, &options.from, err);
 	if (code == ERR_OK && options.dry_run && !store_is_there(to))
 		options.to = store_none_new(); /* nothing is made */
 	else if (code == ERR_OK)
-		code = store_open(to, &options.to, err);
+		code = setup_store_at(config, to, &options.to, err);
 	if (code == ERR_OK)
 		code = need_two(from, to, err); /* a directory that was made by now may be a link */
 	if (code == ERR_OK)

@@ -80,7 +80,7 @@ static int cmd_stream_run(struct config *config, int argc, const char *const *ar
 		.id = config_text(config, OPT_ID),
 		.rows_max = (uint64_t)config_int(config, OPT_TABLE_ROWS),
 		.bytes_max = (size_t)config_int(config, OPT_TABLE_BYTES),
-		.age_ms = config_int(config, OPT_TABLE_AGE),
+		.age_ms = setup_stream_age_ms(config),
 		.until_end = config_bool(config, OPT_UNTIL_END),
 		.new_history = strcmp(config_text(config, OPT_NEW_HISTORY), "continue") == 0,
 	};

@@ -8,7 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { DIR_MODE = 0700 };
+enum {
+	DIR_MODE = 0700,
+	PAID_AGE_MS = 1000, /* of a micro-batch where requests cost something */
+};
 
 enum err_code setup_dir(const struct config *config, const char **ret_dir, struct err *err)
 {
@@ -46,6 +49,35 @@ static enum err_code default_lake(const char *dir, char url[PATH_MAX], struct er
 	return ERR_OK;
 }
 
+enum err_code setup_store_at(const struct config *config, const char *url, struct store **ret_store,
+			     struct err *err)
+{
+	char cache[PATH_MAX];
+	const struct store_options options = {
+		.endpoint = config_text(config, OPT_S3_ENDPOINT),
+		.region = config_text(config, OPT_S3_REGION),
+		.path_style = config_text(config, OPT_S3_PATH_STYLE),
+		.sse = config_text(config, OPT_S3_SSE),
+		.kms_key = config_text(config, OPT_S3_KMS_KEY),
+		.cache_dir = cache,
+		.cache_bytes_max = (uint64_t)config_int(config, OPT_S3_CACHE_BYTES),
+	};
+
+	if (snprintf(cache, sizeof(cache), "%s/cache", config_text(config, OPT_DIR)) >=
+	    (int)sizeof(cache))
+		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long",
+			       config_text(config, OPT_DIR));
+	return store_open(url, &options, ret_store, err);
+}
+
+int64_t setup_stream_age_ms(const struct config *config)
+{
+	bool paid = !config_is_set(config, OPT_TABLE_AGE) &&
+		    store_is_service(config_text(config, OPT_LAKE));
+
+	return paid ? PAID_AGE_MS : config_int(config, OPT_TABLE_AGE);
+}
+
 enum err_code setup_store(const struct config *config, struct store **ret_store, struct err *err)
 {
 	const char *lake = config_text(config, OPT_LAKE);
@@ -59,12 +91,12 @@ enum err_code setup_store(const struct config *config, struct store **ret_store,
 		return err_set(err, ERR_ABSENT, "the lake \"%s\" is not there: is it mounted? --create makes it",
 			       lake);
 	if (*lake)
-		return store_open(lake, ret_store, err);
+		return setup_store_at(config, lake, ret_store, err);
 	code = setup_dir(config, &dir, err);
 	if (code == ERR_OK)
 		code = default_lake(dir, url, err);
 	if (code == ERR_OK)
-		code = store_open(url, ret_store, err);
+		code = setup_store_at(config, url, ret_store, err);
 	return code;
 }
 
@@ -79,12 +111,12 @@ enum err_code setup_store_there(const struct config *config, struct store **ret_
 	if (*lake)
 		return !store_is_there(lake)
 			       ? err_set(err, ERR_ABSENT, "there is no lake at \"%s\"", lake)
-			       : store_open(lake, ret_store, err);
+			       : setup_store_at(config, lake, ret_store, err);
 	code = setup_dir_there(config, &dir, err);
 	if (code == ERR_OK)
 		code = default_lake(dir, url, err);
 	if (code == ERR_OK && store_is_there(url))
-		return store_open(url, ret_store, err);
+		return setup_store_at(config, url, ret_store, err);
 	if (code == ERR_OK)
 		*ret_store = store_none_new();
 	return code;

@@ -29,6 +29,11 @@ MUST_USE enum err_code setup_store(const struct config *config, struct store **r
 /* The same for who only reads; a lake that nobody has made yet is an empty one. */
 MUST_USE enum err_code setup_store_there(const struct config *config, struct store **ret_store,
 					 struct err *err);
+/* Any place for objects, by its URL, as the options say. */
+MUST_USE enum err_code setup_store_at(const struct config *config, const char *url,
+				      struct store **ret_store, struct err *err);
+/* How long a micro-batch waits for more, which where it is not said depends on the lake. */
+int64_t setup_stream_age_ms(const struct config *config);
 /* Whether rows to post come from the files of --data. */
 bool setup_from_files(const struct config *config);
 /* Whether each row of those files is to be posted once: unless --order draws them. */

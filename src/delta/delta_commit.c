@@ -168,6 +168,10 @@ static enum err_code decide(struct delta_table *table, struct attempt *attempt,
 	struct delta_actions actions = { 0 };
 	enum err_code code;
 
+	if (!store_can(table->store, STORE_CAN_CREATE_ONLY))
+		return err_set(err, ERR_UNSUPPORTED, "table \"%s\": the store lets several writers "
+			       "create the same object, so a commit could be lost: no table can be "
+			       "written there", table->root);
 	if (buf_full(&attempt->text))
 		return err_set(err, ERR_LIMIT, "a commit of more than %d bytes", COMMIT_BYTES_MAX);
 	/* What cannot be read back must not get into the log. */

@@ -4,11 +4,16 @@
 #include "base/time.h"
 #include "base/trace.h"
 
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
 bool retry_may_pass(enum err_code code)
 {
 	switch (code) {
 	case ERR_IO:
-	case ERR_DENIED:
+	case ERR_DENIED:	/* no right to the lake, no bucket, another region */
+	case ERR_AUTH:		/* the keys have run out: others are looked for at each try */
 	case ERR_ABSENT:	/* the lake's directory, while it is not mounted */
 		return true;
 	default:
@@ -16,12 +21,38 @@ bool retry_may_pass(enum err_code code)
 	}
 }
 
+/*
+ * A reason is told once by all who meet it: of a store that is away each partition says the same.
+ * When one of them has come through, it is told again.
+ */
+static pthread_mutex_t told_lock = PTHREAD_MUTEX_INITIALIZER;
+static char told[ERR_MSG_MAX];
+
+static bool is_told(const char *text)
+{
+	bool is;
+
+	(void)pthread_mutex_lock(&told_lock);
+	is = strcmp(told, text) == 0;
+	if (!is)
+		(void)snprintf(told, sizeof(told), "%s", text);
+	(void)pthread_mutex_unlock(&told_lock);
+	return is;
+}
+
+static void forget_told(void)
+{
+	(void)pthread_mutex_lock(&told_lock);
+	told[0] = '\0';
+	(void)pthread_mutex_unlock(&told_lock);
+}
+
 int64_t retry_failed(struct retry *retry, const char *what, const struct err *err)
 {
 	int64_t wait_ms;
 
 	/* Not by its text: that may name a file of this very try. */
-	if (retry->code != err->code || retry->sys != err->sys)
+	if ((retry->code != err->code || retry->sys != err->sys) && !is_told(err->msg))
 		trace_warn("%s: %s; it is tried again", what, err->msg);
 	else
 		trace_debug("%s: %s; it is tried again", what, err->msg);
@@ -44,6 +75,8 @@ bool retry_again(struct retry *retry, const char *what, const struct err *err)
 
 void retry_passed(struct retry *retry)
 {
+	if (retry->code != ERR_OK)
+		forget_told();
 	backoff_reset(&retry->backoff);
 	retry->code = ERR_OK;
 	retry->sys = 0;

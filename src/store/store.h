@@ -3,10 +3,12 @@
  *
  * Backends
  *	store_file.c	a directory; durable
+ *	store_s3.c	a bucket, of S3 or of what speaks as it does; durable
  *	store_none.c	nothing, for who reads where nobody has written yet
  * Decorators (layer.h), which stack on any store
  *	store_retry.c	asks again what a service refused for the moment
  *	store_cache.c	keeps fetched objects in a local directory
+ *	store_prove.c	tries out whether only one can create an object
  *	store_trace.c	tells each call and how long it took
  *
  * A key is a relative path: segments joined by "/", each of 1 to
@@ -14,8 +16,8 @@
  * STORE_KEY_MAX bytes; UTF-8 without control characters, as which services list
  * keys. Anything else is ERR_SHAPE. A key that is the directory of another may be
  * refused too: file systems have no such thing. No other call ends with ERR_SHAPE:
- * what is wrong with the place itself (no such bucket, no right to it) is told
- * by opening it, or as ERR_DENIED, ERR_AUTH, ERR_ABSENT.
+ * what is wrong with the place itself is told by opening it, or as ERR_DENIED
+ * (no such bucket, no right to it, another region), ERR_AUTH (the keys).
  *
  * Contract (tests/contract/test_store.c runs it against every backend)
  *	1. A reader sees all of an object or none of it.
@@ -240,8 +242,25 @@ MUST_USE enum err_code store_words_add(struct store_words *words, const char *na
 /* NULL: there is no such word. */
 const char *store_words_find(const struct store_words *words, const char *name);
 
-/* Open by URL: "file:DIR" (made if missing; also file:///DIR). ERR_USAGE: no such scheme. */
-MUST_USE enum err_code store_open(const char *url, struct store **ret_store, struct err *err);
+/* Of a service. NULL or "": as AWS's own tools have it (net/aws_credentials.h), or none. */
+struct store_options {
+	const char *endpoint; /* "http://127.0.0.1:9000" */
+	const char *region;
+	const char *path_style; /* auto, true (endpoint/bucket/key), false (bucket.endpoint/key) */
+	const char *sse;	/* AES256, aws:kms, aws:kms:dsse */
+	const char *kms_key;
+	const char *cache_dir; /* NULL: what is fetched is a copy in memory */
+	uint64_t cache_bytes_max;
+};
+
+/*
+ * Open by URL: "file:DIR" (made if missing; also file:///DIR), "s3://BUCKET/PREFIX". ERR_USAGE: no
+ * such scheme. A service is not asked for anything. `options` may be NULL, for a directory.
+ */
+MUST_USE enum err_code store_open(const char *url, const struct store_options *options,
+				  struct store **ret_store, struct err *err);
+/* It is no directory, so that each call takes a while, and may cost something. */
+bool store_is_service(const char *url);
 
 /* False: it is a directory that would have to be made. Of a service that cannot be told: true. */
 bool store_is_there(const char *url);
@@ -249,6 +268,11 @@ bool store_is_there(const char *url);
 /* Without objects, and it takes none. */
 MUST_USE struct store *store_none_new(void);
 MUST_USE enum err_code store_file_new(const char *dir, struct store **ret_store, struct err *err);
+/* Without what stacks on it; store_open() adds that. */
+MUST_USE enum err_code store_s3_new(const char *url, const struct store_options *options,
+				    struct store **ret_store, struct err *err);
+/* Of such a one: "s3://bucket/prefix/ at https://host". */
+const char *store_s3_place(const struct store *store);
 
 /* Decorators. Each takes ownership of `inner`, also where it fails. */
 
@@ -269,6 +293,12 @@ MUST_USE struct store *store_retry_new(struct store *inner, int64_t for_ms);
 MUST_USE enum err_code store_cache_new(struct store *inner, const char *dir, const char *of,
 				       uint64_t bytes_max, struct store **ret_store,
 				       struct err *err);
+
+/*
+ * Contract 2 is tried out before the first object is created. Where several win, can() says so of
+ * STORE_CAN_CREATE_ONLY; where it cannot be found out, nothing is created. `of`: as of the cache.
+ */
+MUST_USE struct store *store_prove_new(struct store *inner, const char *of);
 
 /* Tells every call with trace_debug(). */
 MUST_USE struct store *store_trace_new(struct store *inner);

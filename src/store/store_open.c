@@ -1,9 +1,13 @@
 #include "store/store.h"
 
+#include "base/mem.h"
 #include "base/trace.h"
 
 #include <string.h>
 #include <unistd.h>
+
+/* How long a call of a service is made again; each try is itself several (net/aws_client.h). */
+enum { RETRY_MS = 20000 };
 
 /* The directory of "file:DIR"; NULL: it is no such URL. */
 static const char *dir_of(const char *url)
@@ -17,15 +21,45 @@ static const char *dir_of(const char *url)
 	return NULL;
 }
 
-/* A directory needs no retry and no cache; a service's store will be wrapped in both here. */
-enum err_code store_open(const char *url, struct store **ret_store, struct err *err)
+bool store_is_service(const char *url) { return slice_starts(slice_str(url), "s3://"); }
+
+/* What a service needs above it. */
+static enum err_code open_service(const char *url, const struct store_options *options,
+				  struct store **ret_store, struct err *err)
+{
+	static const struct store_options none;
+	struct store *store;
+	enum err_code code = store_s3_new(url, options ? options : &none, &store, err);
+	char *place;
+
+	if (code != ERR_OK)
+		return code;
+	place = xstrdup(store_s3_place(store));
+	store = store_prove_new(store_retry_new(store, RETRY_MS), place);
+	if (options && options->cache_dir)
+		code = store_cache_new(store, options->cache_dir, place, options->cache_bytes_max,
+				       &store, err);
+	if (code == ERR_OK)
+		*ret_store = store;
+	free(place);
+	return code;
+}
+
+enum err_code store_open(const char *url, const struct store_options *options,
+			 struct store **ret_store, struct err *err)
 {
 	const char *dir = dir_of(url);
 	enum err_code code;
 
-	if (!dir)
-		return err_set(err, ERR_USAGE, "\"%s\" is no place for objects; it is \"file:DIR\"", url);
-	code = store_file_new(dir, ret_store, err);
+	if (dir)
+		code = store_file_new(dir, ret_store, err);
+	else if (store_is_service(url))
+		code = open_service(url, options, ret_store, err);
+	else
+		code = err_set(err, ERR_USAGE,
+			       "\"%s\" is no place for objects; it is \"file:DIR\" or "
+			       "\"s3://BUCKET/PREFIX\"",
+			       url);
 	if (code == ERR_OK && trace_shows(TRACE_DEBUG))
 		*ret_store = store_trace_new(*ret_store);
 	return code;

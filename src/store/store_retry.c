@@ -1,6 +1,11 @@
 /*
  * store_retry.c - what a service refused for the moment is asked again.
  *
+ * Once a call has been tried for all of its time, the calls after it are tried once, until one
+ * comes through: who has much to do with a store that is away is told so soon. After a stop there
+ * are a few tries yet, close together, so that what is drained is not given up for an answer of
+ * 503.
+ *
  * A listing that fails on its way goes on behind the last key that it gave, so
  * that nobody is given one twice; a get that fails gave nothing (store_get()).
  */
@@ -13,16 +18,23 @@
 #include "base/trace.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <time.h>
+
+enum { STOP_TRIES = 10, STOP_WAIT_MS = 30 };
 
 struct store_retry {
 	struct store_layer layer;
 	int64_t for_ms;
+	atomic_bool away; /* the last call that was tried for long came to nothing */
 };
 static_assert(offsetof(struct store_retry, layer.base) == 0, "base must be first");
 
 /* The tries of one call. */
 struct tries {
+	struct store_retry *retry;
+	int stop_tries;
 	const char *call;
 	const char *key;
 	bool changes;			/* what the store holds: a repeat must be safe */
@@ -30,14 +42,30 @@ struct tries {
 	struct backoff backoff;
 };
 
-static struct tries tries_begin(const struct store *store, const char *call, const char *key,
+static struct tries tries_begin(struct store *store, const char *call, const char *key,
 				bool changes)
 {
+	struct store_retry *retry = (struct store_retry *)store;
+
 	return (struct tries){
-		.call = call, .key = key, .changes = changes,
-		.until_ms = clock_mono_ms() + ((const struct store_retry *)store)->for_ms,
+		.retry = retry,
+		.call = call,
+		.key = key,
+		.changes = changes,
+		.until_ms = clock_mono_ms() + (atomic_load(&retry->away) ? 0 : retry->for_ms),
 		.backoff = { .first_ms = 50, .max_ms = 2000 },
 	};
+}
+
+/* Whatever else asks to end: the wait is short. */
+static bool again_at_the_end(struct tries *tries)
+{
+	const struct timespec wait = { .tv_nsec = STOP_WAIT_MS * 1000000 };
+
+	if (atomic_load(&tries->retry->away) || tries->stop_tries++ == STOP_TRIES)
+		return false;
+	(void)nanosleep(&wait, NULL);
+	return true;
 }
 
 /*
@@ -50,14 +78,20 @@ static bool again(struct tries *tries, enum err_code code, const struct err *err
 		      (code == ERR_IO && !tries->changes);
 	int64_t wait_ms;
 
-	if (!passes || stop_requested())
+	if (!passes) {
+		atomic_store(&tries->retry->away, false);
 		return false;
+	}
+	if (stop_requested())
+		return again_at_the_end(tries);
 	wait_ms = backoff_next_ms(&tries->backoff);
-	if (clock_mono_ms() + wait_ms > tries->until_ms)
+	if (clock_mono_ms() + wait_ms > tries->until_ms) {
+		atomic_store(&tries->retry->away, true);
 		return false;
+	}
 	trace_debug("%s \"%s\": %s; it is tried again", tries->call, tries->key, err->msg);
 	clock_sleep_ms(wait_ms);
-	return !stop_requested();
+	return true;
 }
 
 static enum err_code retry_put(struct store *store, const struct store_put *put, struct err *err)

@@ -45,16 +45,16 @@ static void test_open_by_url(void **state)
 	(void)state;
 	scratch_dir(dir);
 	(void)snprintf(url, sizeof(url), "file:%s/a/b", dir);
-	assert_ok(store_open(url, &store, &err));
+	assert_ok(store_open(url, NULL, &store, &err));
 	put(store, "k", "v");
 	store_free(store);
 	(void)snprintf(url, sizeof(url), "file://%s/a/b/", dir);
-	assert_ok(store_open(url, &store, &err));
+	assert_ok(store_open(url, NULL, &store, &err));
 	assert_object(store, "k", "v");
 	store_free(store);
-	assert_int_equal(store_open("gopher:x", &store, &err), ERR_USAGE);
-	assert_int_equal(store_open("file:", &store, &err), ERR_USAGE);
-	assert_int_equal(store_open("file://host/x", &store, &err), ERR_USAGE);
+	assert_int_equal(store_open("gopher:x", NULL, &store, &err), ERR_USAGE);
+	assert_int_equal(store_open("file:", NULL, &store, &err), ERR_USAGE);
+	assert_int_equal(store_open("file://host/x", NULL, &store, &err), ERR_USAGE);
 	scratch_remove(dir);
 }
 

@@ -1,0 +1,316 @@
+/*
+ * store_s3.c - objects in a bucket of S3, or of what speaks as S3 does.
+ *
+ * A put is made again where its answer was lost (net/aws_client.h), so one that creates may meet
+ * its own object: each has a nonce, a word of the backend's own, by which it is known again. What
+ * an answer means is in s3_call.c, listings are in s3_list.c, large files in s3_multipart.c.
+ *
+ * Opening asks nobody anything: what is wrong with the bucket is told by the first call, and a
+ * service that is to run on starts without it.
+ */
+#include "store/s3.h"
+
+#include "base/crc32c.h"
+#include "base/failpoint.h"
+#include "base/mem.h"
+#include "base/stop.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+#include <time.h>
+
+enum {
+	ERROR_BYTES = 16 << 10,
+	GUESS_BYTES = 1 << 20,
+	TRIES = 2,	/* of a put whose fate stays unknown, … */
+	STOP_TRIES = 6, /* … each of which is one request when a stop is asked */
+};
+
+/* --- stat ----------------------------------------------------------------------- */
+
+static void s3_take_word(struct slice name, struct slice value, struct store_words *words)
+{
+	char text[STORE_WORD_NAME_MAX + 1];
+	struct err err;
+
+	if (name.len > STORE_WORD_NAME_MAX)
+		return;
+	for (size_t i = 0; i < name.len; i++)
+		text[i] = (char)(name.ptr[i] >= 'A' && name.ptr[i] <= 'Z' ? name.ptr[i] + 32
+									  : name.ptr[i]);
+	text[name.len] = '\0';
+	(void)!store_words_add(words, text, value, &err); /* what another program put there */
+}
+
+/* "Name: value" of each line that is a word of the object. */
+static void s3_read_words(struct slice head, struct store_words *words)
+{
+	static const char prefix[] = "x-amz-meta-";
+	size_t skip = sizeof(prefix) - 1;
+
+	while (head.len > 0) {
+		const char *end = memchr(head.ptr, '\n', head.len);
+		size_t len = end ? (size_t)(end - head.ptr) : head.len;
+		const char *colon = memchr(head.ptr, ':', len);
+
+		if (colon && len > skip && strncasecmp(head.ptr, prefix, skip) == 0) {
+			struct slice value =
+				slice_of(colon + 1, len - (size_t)(colon + 1 - head.ptr));
+
+			while (value.len > 0 && value.ptr[0] == ' ')
+				value = slice_from(value, 1);
+			s3_take_word(slice_of(head.ptr + skip, (size_t)(colon - head.ptr) - skip),
+				     value, words);
+		}
+		head = slice_from(head, end ? len + 1 : len);
+	}
+}
+
+static bool s3_read_number(struct slice text, uint64_t *ret_number)
+{
+	char digits[24];
+
+	if (text.len == 0 || text.len > 19)
+		return false;
+	(void)snprintf(digits, sizeof(digits), "%.*s", SLICE_ARG(text));
+	*ret_number = strtoull(digits, NULL, 10);
+	return strspn(digits, "0123456789") == text.len;
+}
+
+static int64_t s3_read_date(struct slice text)
+{
+	struct tm tm = { 0 };
+	char date[64];
+
+	(void)snprintf(date, sizeof(date), "%.*s", text.len < 60 ? (int)text.len : 0, text.ptr);
+	return strptime(date, "%a, %d %b %Y %H:%M:%S", &tm) ? (int64_t)timegm(&tm) * 1000 : 0;
+}
+
+static enum err_code s3_head(struct s3 *s3, const char *key, struct store_stat *ret_stat,
+			     char ret_nonce[S3_NONCE_MAX], struct err *err)
+{
+	struct s3_call call;
+	struct slice value;
+	enum err_code code;
+
+	s3_call_begin(&call, s3, "HEAD", key, ERROR_BYTES);
+	code = s3_call_do(&call, err);
+	if (code == ERR_OK && (!aws_call_header(&call.call, "Content-Length", &value) ||
+			       !s3_read_number(value, &ret_stat->size)))
+		code = err_set(err, ERR_CORRUPT, "%s: of \"%s\" no size came", s3->place, key);
+	if (code == ERR_OK && aws_call_header(&call.call, "Last-Modified", &value))
+		ret_stat->modified_ms = s3_read_date(value);
+	if (code == ERR_OK)
+		s3_read_words(buf_slice(&call.call.reply_head), &ret_stat->words);
+	ret_nonce[0] = '\0';
+	if (code == ERR_OK && aws_call_header(&call.call, "x-amz-meta-" STORE_WORD_OWN, &value) &&
+	    value.len < S3_NONCE_MAX)
+		(void)snprintf(ret_nonce, S3_NONCE_MAX, "%.*s", SLICE_ARG(value));
+	s3_call_end(&call);
+	return code;
+}
+
+static enum err_code s3_stat(struct store *store, const char *key, struct store_stat *ret_stat,
+			     struct err *err)
+{
+	char nonce[S3_NONCE_MAX];
+
+	return s3_head((struct s3 *)store, key, ret_stat, nonce, err);
+}
+
+/* --- put ------------------------------------------------------------------------ */
+
+static enum err_code single_put(struct s3 *s3, const struct store_put *put, const char *nonce,
+				struct err *err)
+{
+	struct http_file file = { put->fd, 0, put->size };
+	uint32_t crc = put->path ? 0 : crc32c(0, put->body.ptr, put->body.len);
+	enum err_code code = put->path ? s3_crc_of_file(put->fd, 0, put->size, &crc, err) : ERR_OK;
+	struct s3_call call;
+
+	if (code != ERR_OK)
+		return code;
+	s3_call_begin(&call, s3, "PUT", put->key, ERROR_BYTES);
+	if (put->mode == STORE_CREATE)
+		s3_call_header(&call, "if-none-match", "*");
+	s3_call_put_headers(&call, put, nonce);
+	s3_call_checksum(&call, crc);
+	call.creates = put->mode == STORE_CREATE;
+	call.bytes = put->size;
+	if (put->path)
+		call.call.body_file = &file;
+	else
+		call.call.body = put->body.ptr ? put->body : slice_of("", 0);
+	code = s3_call_do(&call, err);
+	s3_call_end(&call);
+	return code;
+}
+
+/* The key was taken, or the answer was lost: whose object is there? */
+static enum err_code s3_settle(struct s3 *s3, const struct store_put *put, const char *nonce,
+			       enum err_code code, struct err *err)
+{
+	char there[S3_NONCE_MAX];
+	struct store_stat stat = { 0 };
+	struct err why;
+	enum err_code found = s3_head(s3, put->key, &stat, there, &why);
+
+	if (found == ERR_OK && strcmp(there, nonce) == 0)
+		return ERR_OK;
+	if (found == ERR_OK && put->mode == STORE_CREATE)
+		return err_set(err, ERR_EXISTS, "object \"%s\" exists already in %s", put->key,
+			       s3->place);
+	if (code == ERR_UNKNOWN)
+		return code;
+	if (found == ERR_ABSENT) /* it went in between */
+		return err_set(err, ERR_BUSY, "object \"%s\" comes and goes in %s", put->key,
+			       s3->place);
+	/* The key is taken; whether by this very put is not known. */
+	*err = why;
+	return err->code = ERR_UNKNOWN;
+}
+
+static enum err_code s3_put(struct store *store, const struct store_put *put, struct err *err)
+{
+	struct s3 *s3 = (struct s3 *)store;
+	unsigned char random[(S3_NONCE_MAX - 1) / 2];
+	char nonce[S3_NONCE_MAX];
+	enum err_code code;
+	int tries = 0;
+
+	if (RAND_bytes(random, sizeof(random)) != 1)
+		return err_set(err, ERR_IO, "the system gives no random bytes");
+	for (size_t i = 0; i < sizeof(random); i++)
+		(void)snprintf(nonce + 2 * i, 3, "%02x", random[i]);
+	errno = FAILPOINT("s3-put");
+	if (errno)
+		return err_errno(err, "failpoint s3-put");
+	do {
+		code = put->path && put->size > S3_SINGLE_MAX
+			       ? s3_multipart_put(s3, put, nonce, err)
+			       : single_put(s3, put, nonce, err);
+		if (code == ERR_EXISTS || code == ERR_UNKNOWN)
+			code = s3_settle(s3, put, nonce, code, err);
+	} while (code == ERR_UNKNOWN && ++tries < (stop_requested() ? STOP_TRIES : TRIES));
+	if (code == ERR_OK && FAILPOINT("s3-put-done"))
+		code = err_set(err, ERR_UNKNOWN, "failpoint s3-put-done");
+	return code;
+}
+
+/* --- get, remove ------------------------------------------------------------------- */
+
+/* Of what came, [from, from + len): all, unless the server knows no ranges. */
+static struct slice part_wanted(const struct s3_call *call, bool ranged, uint64_t from,
+				uint64_t len)
+{
+	struct slice part = buf_slice(&call->call.reply);
+
+	if (call->call.status == 416)
+		return slice_of("", 0);
+	if (ranged && call->call.status == 200) {
+		part = slice_from(part, from < part.len ? (size_t)from : part.len);
+		part.len = len < part.len ? (size_t)len : part.len;
+	}
+	return part;
+}
+
+static enum err_code s3_get(struct store *store, const char *key, uint64_t from, uint64_t len,
+			    struct buf *out, struct err *err)
+{
+	bool ranged = from > 0 || len != UINT64_MAX;
+	size_t room = out->max - out->len;
+	struct slice part;
+	struct s3_call call;
+	enum err_code code;
+
+	s3_call_begin(&call, (struct s3 *)store, "GET", key,
+		      room > ERROR_BYTES ? room : ERROR_BYTES);
+	if (len != UINT64_MAX && from <= UINT64_MAX - len)
+		s3_call_headerf(&call, "range", "bytes=%" PRIu64 "-%" PRIu64, from, from + len - 1);
+	else if (ranged)
+		s3_call_headerf(&call, "range", "bytes=%" PRIu64 "-", from);
+	call.also = 416; /* there are fewer bytes */
+	call.bytes = len < room ? len : room < GUESS_BYTES ? room : GUESS_BYTES;
+	code = s3_call_do(&call, err);
+	part = part_wanted(&call, ranged, from, len);
+	if (code == ERR_OK && part.len > room)
+		code = err_set(err, ERR_LIMIT, "object \"%s\" is larger than there is room for",
+			       key);
+	if (code == ERR_OK)
+		buf_add_slice(out, part);
+	s3_call_end(&call);
+	return code;
+}
+
+static enum err_code s3_remove(struct store *store, const char *key, struct err *err)
+{
+	struct s3_call call;
+	enum err_code code;
+
+	s3_call_begin(&call, (struct s3 *)store, "DELETE", key, ERROR_BYTES);
+	code = s3_call_do(&call, err);
+	s3_call_end(&call);
+	return code == ERR_ABSENT ? ERR_OK : code;
+}
+
+/* --- the rest ------------------------------------------------------------------------ */
+
+static const char *s3_fetch_dir(struct store *store)
+{
+	(void)store;
+	return "";
+}
+
+static bool s3_can(struct store *store, enum store_ability ability)
+{
+	(void)store;
+	return ability != STORE_CAN_FETCH_FREE;
+}
+
+static void s3_free(struct store *store)
+{
+	struct s3 *s3 = (struct s3 *)store;
+
+	aws_client_free(s3->client);
+	aws_credentials_free(s3->credentials);
+	free(s3->bucket);
+	free(s3->root);
+	free(s3->place);
+	free(s3->ca_file);
+	free(s3->sse);
+	free(s3->kms_key);
+	free(s3);
+}
+
+static const struct store_ops s3_ops = {
+	.name = "s3",
+	.put = s3_put,
+	.get = s3_get,
+	.stat = s3_stat,
+	.list = s3_list,
+	.remove = s3_remove,
+	.fetch = store_fetch_copy,
+	.fetch_dir = s3_fetch_dir,
+	.can = s3_can,
+	.free = s3_free,
+};
+
+const char *store_s3_place(const struct store *store) { return ((const struct s3 *)store)->place; }
+
+enum err_code store_s3_new(const char *url, const struct store_options *options,
+			   struct store **ret_store, struct err *err)
+{
+	struct s3 *s3 = xcalloc(1, sizeof(*s3));
+	enum err_code code = s3_configure(s3, url, options, err);
+
+	s3->store.ops = &s3_ops;
+	if (code == ERR_OK)
+		*ret_store = &s3->store;
+	else
+		s3_free(&s3->store);
+	return code;
+}
