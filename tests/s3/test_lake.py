@@ -1,0 +1,217 @@
+"""The program with its lake in a bucket: what it keeps there, and what it does when that fails."""
+import json
+import re
+import urllib.request
+
+import pytest
+
+import s3_server
+from conftest import PATIENCE_S, wait_until
+from s3_server import ACCESS, BUCKET, Faults, Server
+
+ID = "124df56aef51"
+LAKE = f"s3://{BUCKET}/a lake"
+POSTS = 60
+
+
+@pytest.fixture(name="server")
+def fixture_server():
+    with Server() as one:
+        yield one
+
+
+@pytest.fixture(name="env")
+def fixture_env(server):
+    """What makes the program use the bucket."""
+    return {**server.environment(), "PINPIPE_LAKE": LAKE}
+
+
+@pytest.fixture(name="ask")
+def fixture_ask(run, data_dir, env):
+    """What a command prints, as JSON."""
+    def ask(*words, directory=data_dir, **options):
+        return json.loads(run(*words, "--dir", directory, "--format", "json", **{"env": env, **options}).stdout)
+    return ask
+
+
+def run_all(ask, posts=POSTS, **options):
+    return ask("run", "--posts", posts, "--rate", "max", **options)
+
+
+def assert_sound(rows, records):
+    assert [row["faults"] for row in rows] == [0] * len(rows) and not any(row["behind"] for row in rows)
+    assert sum(row["in_log"] for row in rows) == records
+
+
+def post(gateway, value=None, count=1):
+    body = json.dumps({"records": [{"value": value or {"index": 1}}] * count}).encode()
+    request = urllib.request.Request(f"{gateway.url}/topics/{ID}.pin", body, method="POST",
+                                     headers={"Content-Type": "application/vnd.kafka.json.v2+json"})
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
+        return json.load(answer)["offsets"][0]["offset"]
+
+
+def landed(server):
+    """Lines below topics/ of the pins."""
+    return sum(body.count(b"\n") for key, body in server.objects(prefix=f"a lake/topics/{ID}.pin/").items()
+               if key.endswith(".json"))
+
+
+def test_a_run_gives_what_a_run_on_disk_gives(run, server, ask, tmp_path, data_dir):
+    in_bucket = run_all(ask)
+    on_disk = json.loads(run("run", "--dir", tmp_path / "disk", "--posts", POSTS, "--format", "json").stdout)
+    for what in ("posted", "landed", "clean", "dead", "analyses"):
+        assert in_bucket[what] == on_disk[what], what
+    assert not (data_dir / "lake").exists()
+    keys = [key.removeprefix("a lake/") for key in server.objects()]
+    assert f"topics/{ID}.pin/partition=0/{ID}.pin+0+0000000000.json" in keys
+    assert f"tables/{ID}_pin_clean/_delta_log/00000000000000000000.json" in keys
+    assert f"tables/{ID}_pin_table/_delta_log/00000000000000000000.json" in keys
+    assert {key.split("/")[0] for key in keys} >= {"topics", "tables", "results", "_pinpipe"}
+    assert_sound(ask("check"), 6 * POSTS)
+
+
+def test_a_machine_that_knows_only_the_bucket(server, ask, tmp_path):
+    result = run_all(ask)
+    elsewhere = tmp_path / "elsewhere"
+    (row,) = ask("sql", "SELECT count(*) AS n FROM pin_all", directory=elsewhere)
+    assert row["n"] == result["clean"]["batch"]["pin"]
+    assert len(ask("analyse", directory=elsewhere)) == len(result["analyses"])
+    ask("batch", directory=elsewhere)
+    assert list((elsewhere / "cache").iterdir())
+
+
+def test_what_was_fetched_once_is_kept(server, ask):
+    run_all(ask)
+    ask("sql", "SELECT * FROM pin_all")
+    assert any(key.endswith(".parquet") for key in server.got)
+    server.got.clear()
+    ask("sql", "SELECT * FROM pin_all")
+    assert server.got and not [key for key in server.got if key.endswith(".parquet")]
+
+
+def test_settings_of_the_file(run, server, tmp_path, data_dir):
+    """pinpipe.yaml says where, and the environment only who."""
+    env = server.environment()
+    del env["AWS_ENDPOINT_URL_S3"], env["AWS_REGION"]
+    (tmp_path / "pinpipe.yaml").write_text(
+        f"lake: {LAKE}\ns3:\n  endpoint: {server.url}\n  region: {server.region}\n  sse: AES256\n"
+        "  path_style: true\n  cache_bytes_max: 16MiB\n")
+    run("run", "--dir", data_dir, "--posts", "5", env=env)
+    kept = [found.headers for key, found in server.buckets[BUCKET].items() if "/topics/" in key]
+    assert kept and all(headers["x-amz-server-side-encryption"] == "AES256" for headers in kept)
+
+
+# --- faults
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_faults_lose_and_double_nothing(server, ask, seed):
+    server.faults = Faults(seed, 0.1, delay_s=0.01)
+    result = run_all(ask, 120)
+    server.faults, played = None, server.faults.counts
+    assert played.total() > 20 and len(played) >= 6, played
+    for path in ("batch", "stream"):
+        for table in ("pin", "geo", "user"):
+            assert result["clean"][path][table] + result["dead"][path][table] == 120
+    assert_sound(ask("check"), 6 * 120)
+    assert not server.uploads
+
+
+class Sink:
+    """A gateway that takes records, and a sink that is to land them."""
+
+    def __init__(self, start, start_gateway, data_dir, env):
+        self.gateway = start_gateway(env=env)
+        self.sent = 0
+        self.service = start("sink", "--dir", data_dir, "--flush-age", "50ms", env=env)
+
+    def post(self, count=1):
+        post(self.gateway, count=count)
+        self.sent += count
+
+    def await_said(self, pattern):
+        self.service.wait_for(pattern)
+
+    def said_once(self, pattern):
+        assert len(re.findall(pattern, self.service.said())) == 1, self.service.said()
+
+
+@pytest.fixture(name="sink")
+def fixture_sink(start, start_gateway, data_dir, env):
+    return lambda more=(): Sink(start, start_gateway, data_dir, {**env, **dict(more)})
+
+
+def test_no_bucket_is_said_once_and_taken_up_again(server, sink):
+    server.buckets.clear()
+    ours = sink()
+    ours.post(3)
+    ours.await_said("no such bucket")
+    before = server.count
+    wait_until(lambda: server.count > before + 5, "more tries")
+    ours.said_once("no such bucket")
+    server.buckets[BUCKET] = {}
+    wait_until(lambda: landed(server) == 3, "all of it in the bucket")
+
+
+def test_rights_that_are_taken_away(server, sink):
+    ours = sink()
+    ours.post(2)
+    wait_until(lambda: landed(server) == 2, "the first in the bucket")
+    server.denied = {"PUT"}
+    ours.post(3)
+    ours.await_said("no right")
+    server.denied = set()
+    wait_until(lambda: landed(server) == 5, "all of it in the bucket")
+    ours.said_once("no right")
+
+
+def test_keys_that_run_out(server, sink, tmp_path):
+    """The file with the keys is read again."""
+    keys = tmp_path / "credentials"
+
+    def write(token):
+        keys.write_text(f"[default]\naws_access_key_id={ACCESS}\naws_secret_access_key={s3_server.SECRET}\n"
+                        f"aws_session_token={token}\n")
+    server.keys[ACCESS] = (s3_server.SECRET, "first")
+    write("first")
+    ours = sink({"AWS_SHARED_CREDENTIALS_FILE": str(keys), "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""})
+    ours.post(2)
+    wait_until(lambda: landed(server) == 2, "the first in the bucket")
+    server.keys[ACCESS] = (s3_server.SECRET, "second")
+    ours.post(2)
+    ours.await_said("session token is not the keys'")
+    write("second")
+    wait_until(lambda: landed(server) == 4, "all of it in the bucket")
+    ours.said_once("session token is not the keys'")
+
+
+def test_a_gateway_takes_records_while_there_is_no_store(run, start, start_gateway, data_dir, env):
+    away = {**env, "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1"}
+    gateway = start_gateway(env=away)
+    assert [post(gateway) for _ in range(3)] == [0, 1, 2]
+    with urllib.request.urlopen(f"{gateway.url}/readyz", timeout=PATIENCE_S) as answer:
+        assert answer.status == 200
+    done = run("batch", "--dir", data_dir, env=away, status=None)
+    assert done.returncode == 75, done.stderr
+    assert "127.0.0.1:1" in done.stderr
+
+
+def test_a_lake_where_several_win_gets_no_table(run, server, data_dir, env):
+    server.racy = True
+    done = run("run", "--dir", data_dir, "--posts", "5", env=env, status=None)
+    assert done.returncode not in (0, 75)
+    assert "lets several writers create the same object" in done.stderr
+    assert not [key for key in server.objects() if "_delta_log" in key]
+
+
+def test_other_programs_objects_are_left_alone(run, server, ask, data_dir, env):
+    others = {f"a lake/topics/{ID}.pin/partition=0/notes.txt": b"hello", "a lake/topics/": b"", "else/x": b"1",
+              f"a lake/tables/{ID}_pin_clean/readme": b"2"}
+    for key, body in others.items():
+        server.buckets[BUCKET][key] = s3_server.Object(body, 1e9, '"e"', {})
+    run_all(ask, 10)
+    done = run("check", "--dir", data_dir, env=env, status=1)
+    assert f"topics/{ID}.pin/partition=0/notes.txt\" is not the name of an object" in done.stderr
+    assert "\n".join(done.stderr.splitlines()).count("pinpipe check: \"") == 1
+    assert {key: server.objects()[key] for key in others} == others

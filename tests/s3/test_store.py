@@ -1,0 +1,362 @@
+"""The S3 backend, call by call, against a server that does to it what services do: `store_tool` makes the calls."""
+import os
+import pathlib
+import re
+import ssl
+import subprocess
+import time
+
+import pytest
+
+import s3_server
+from conftest import binary, clean_environment
+from s3_server import BUCKET, Faults, Server
+
+URL = f"s3://{BUCKET}/pre fix"
+KEY = "tables/t/part-1.parquet"
+LARGE = (16 << 20) + 5  # three parts would be 32 MiB and more
+DAY_S = 24 * 3600
+
+
+@pytest.fixture(name="server")
+def fixture_server():
+    with Server() as one:
+        yield one
+
+
+@pytest.fixture(name="tool")
+def fixture_tool(server):
+    """tool("put", "a", "text", "--", "get", "a"): (codes and what was given, line by line; what stderr says)."""
+    program = binary().parent / "tests" / "store_tool"
+    if not program.exists():
+        pytest.skip(f"{program} is not built")
+
+    def call(*words, url=URL, env=None, bare=True):
+        environment = {**server.environment(), **({"PINPIPE_TEST_BARE": "1"} if bare else {}), **(env or {})}
+        done = subprocess.run([str(program), url, *map(str, words)], capture_output=True, timeout=120, check=False,
+                              env=clean_environment(environment), stdin=subprocess.DEVNULL)
+        assert done.returncode in (0, 1, 2), done.stderr.decode()
+        return done.stdout.decode(errors="replace").splitlines(), done.stderr.decode()
+    return call
+
+
+@pytest.fixture(name="large")
+def fixture_large(tmp_path):
+    """A file that goes in parts; a put removes it."""
+    path = tmp_path / "large"
+
+    def make(size=LARGE):
+        path.write_bytes(os.urandom(1 << 20) * (size >> 20) + b"x" * (size & 0xfffff))
+        return path
+    return make
+
+
+# --- what is put
+
+
+def test_an_object_is_where_the_url_says(server, tool):
+    assert tool("create", "a/b+c=d %ä", "text") == (["ok"], "")
+    assert server.objects() == {"pre fix/a/b+c=d %ä": b"text"}
+    found = server.buckets[BUCKET]["pre fix/a/b+c=d %ä"].headers
+    assert found["x-amz-meta-of"] == "the tool" and re.fullmatch("[0-9a-f]{32}", found["x-amz-meta-pinpipe-put"])
+    assert tool("stat", "a/b+c=d %ä")[0] == ["4 bytes, of=the tool", "ok"]  # without our own word
+
+
+@pytest.mark.parametrize("url", [f"s3://{BUCKET}", f"s3://{BUCKET}/", f"s3://{BUCKET}/a/b", f"s3://{BUCKET}/a/b//"])
+def test_prefixes(server, tool, url):
+    prefix = url.removeprefix(f"s3://{BUCKET}").strip("/")
+    prefix += "/" if prefix else ""
+    assert tool("put", "x/y", "1", "--", "list", "", "", "--", "get", "x/y", url=url)[0] == \
+        ["ok", "x/y 1", "ok", "1", "ok"]
+    assert list(server.objects()) == [f"{prefix}x/y"]
+
+
+@pytest.mark.parametrize("url", ["s3://", "s3:///x", "s3://ab", "s3://Upper/x", "s3://b%20d/x", f"s3://{BUCKET}//x",
+                                 f"s3://{BUCKET}/../x", f"s3://{BUCKET}/" + "x" * 130, "s3:bucket"])
+def test_what_is_no_place(tool, url):
+    codes, said = tool("stat", "x", url=url, bare=False)
+    assert codes == [] and said
+
+
+def test_how_objects_are_encrypted(server, tool):
+    env = {"PINPIPE_TEST_SSE": "aws:kms", "PINPIPE_TEST_KMS_KEY": "arn:aws:kms:eu-test-1:1:key/2"}
+    assert tool("put", "a", "1", env=env)[0] == ["ok"]
+    assert server.buckets[BUCKET]["pre fix/a"].headers["x-amz-server-side-encryption"] == "aws:kms"
+    assert "key/2" in server.buckets[BUCKET]["pre fix/a"].headers["x-amz-server-side-encryption-aws-kms-key-id"]
+    assert tool("put", "a", "1", env={"PINPIPE_TEST_KMS_KEY": "x"})[0] == []  # a key, and nothing that uses it
+
+
+def test_a_large_file_goes_in_parts(server, tool, large):
+    path = large()
+    body = path.read_bytes()
+    assert tool("create-file", KEY, path, "--", "stat", KEY)[0] == ["ok", f"{LARGE} bytes, of=the tool", "ok"]
+    assert server.objects()["pre fix/" + KEY] == body
+    assert not path.exists() and not server.uploads
+    assert (server.requests["create"], server.requests["part"], server.requests["complete"]) == (1, 2, 1)
+    assert server.requests["put"] == 0
+
+
+def test_a_large_file_replaces_nothing(server, tool, large):
+    path = large()
+    assert tool("create", KEY, "first", "--", "create-file", KEY, path)[0] == ["ok", "exists"]
+    assert server.objects()["pre fix/" + KEY] == b"first"
+    assert path.exists() and not server.uploads
+
+
+def test_parts_that_nobody_ended_are_removed(server, tool, large):
+    for key, age in (("tables/t/old", 2 * DAY_S), ("tables/t/young", 0), ("tables/u/old", 2 * DAY_S)):
+        name = f"upload of {key}"
+        server.uploads[name] = s3_server.Upload((BUCKET, f"pre fix/{key}"), {})
+        server.uploads[name].since = time.time() - age
+    assert tool("create-file", KEY, large())[0] == ["ok"]
+    assert sorted(server.uploads) == ["upload of tables/t/young", "upload of tables/u/old"]
+
+
+# --- answers that are lost, and answers that are wrong
+
+
+@pytest.mark.parametrize("kind", ["reset before", "reset after", "500", "500 after", "503"])
+@pytest.mark.parametrize("call", ["create", "put"])
+def test_a_put_is_made_once_whatever_becomes_of_its_answer(server, tool, call, kind):
+    server.faults = Faults(1, 0).plan("PUT", "/a", kind)
+    assert tool(call, "a", "text")[0] == ["ok"]
+    assert server.objects() == {"pre fix/a": b"text"} and server.faults.counts[kind] == 1
+
+
+@pytest.mark.parametrize("kind", ["reset before", "reset after", "500 after"])
+def test_a_file_is_put_whatever_becomes_of_an_answer(server, tool, large, kind):
+    """Over a connection that is open already, so that libcurl is tempted to send it again itself."""
+    server.faults = Faults(1, 0).plan("PUT", KEY, kind)
+    assert tool("put", "a", "x", "--", "create-file", KEY, large(100))[0] == ["ok", "ok"]
+    assert len(server.objects()["pre fix/" + KEY]) == 100 and server.faults.counts[kind] == 1
+
+
+@pytest.mark.parametrize("kind", ["reset before", "reset after", "500", "500 after", "503"])
+@pytest.mark.parametrize("step", [("POST", "?uploads"), ("PUT", "partNumber=2"), ("POST", "?uploadId")])
+def test_a_large_file_is_put_whatever_becomes_of_an_answer(server, tool, large, step, kind):
+    path = large()
+    body = path.read_bytes()
+    server.faults = Faults(1, 0).plan(*step, kind)
+    assert tool("create-file", KEY, path)[0] == ["ok"]
+    assert server.objects() == {"pre fix/" + KEY: body} and server.faults.counts[kind] == 1
+
+
+def test_an_error_may_come_with_200(server, tool, large):
+    server.faults = Faults(1, 0).plan("POST", "?uploadId", "200 with error")
+    assert tool("create-file", KEY, large())[0] == ["ok"]
+    assert server.faults.counts["200 with error"] == 1
+
+
+def test_anothers_object_is_not_taken_for_ours(server, tool):
+    """The answer to ours is lost, before it was written; meanwhile another writes."""
+    assert tool("create", "a", "theirs")[0] == ["ok"]
+    server.faults = Faults(1, 0).plan("PUT", "/a", "reset before")
+    assert tool("create", "a", "ours")[0] == ["exists"]
+    assert server.objects() == {"pre fix/a": b"theirs"}
+
+
+@pytest.mark.parametrize("kind", ["truncated", "reset before", "reset after", "500", "503"])
+@pytest.mark.parametrize("call", [("get", "a"), ("stat", "a"), ("list", "", ""), ("fetch", "a")])
+def test_reading_is_tried_again(server, tool, call, kind):
+    text = "0123456789" * 1000
+    assert tool("put", "a", text)[0] == ["ok"]
+    without = tool(*call)
+    method, part = "HEAD" if call[0] == "stat" else "GET", "list-type" if call[0] == "list" else "/a"
+    server.faults = Faults(1, 0).plan(method, part, kind)
+    assert tool(*call) == without and without[0][-1] == "ok"
+    assert server.faults.counts.total() == 1
+
+
+@pytest.mark.parametrize("kind", ["reset before", "reset after", "500", "503"])
+def test_removing_is_tried_again(server, tool, kind):
+    server.faults = Faults(1, 0).plan("DELETE", "/a", kind)
+    assert tool("put", "a", "x", "--", "remove", "a", "--", "remove", "a")[0] == ["ok"] * 3
+    assert server.objects() == {} and server.faults.counts[kind] == 1
+
+
+def test_a_conflict_is_no_object(server, tool, monkeypatch):
+    """409 is "try again", or a key that is another's directory: the <Code> tells which."""
+    store, answers = Server.store, ["ConditionalRequestConflict"] * 2
+
+    def conflicting(self, bucket, key, found, headers):
+        if answers:
+            raise s3_server.Refused(409, answers.pop())
+        store(self, bucket, key, found, headers)
+    monkeypatch.setattr(Server, "store", conflicting)
+    assert tool("create", "a", "x", bare=False)[0] == ["ok"]
+    assert not answers and server.objects()["pre fix/a"] == b"x"
+    answers[:] = ["ObjectParentIsFile"] * 9
+    assert tool("put", "a/b", "x")[0] == ["shape"]
+
+
+def test_a_server_without_ranges(server, tool):
+    server.knows_ranges = False
+    assert tool("put", "a", "0123456789", "--", "get", "a", "3", "4", "--", "get", "a", "8", "--", "get", "a", "10", "2"
+                )[0] == ["ok", "3456", "ok", "89", "ok", "", "ok"]
+    assert tool("fetch", "a")[0] == ["10 bytes", "ok"]
+
+
+# --- listings
+
+
+@pytest.mark.parametrize("encoding", [True, False])
+def test_listings_come_in_pages(server, tool, encoding):
+    keys = sorted(f"k/{name}{i:02}" for i in range(7) for name in ("a+b", "a b", "ä&<>", "%41"))
+    for key in keys:
+        server.buckets[BUCKET]["pre fix/" + key] = s3_server.Object(b"xy", time.time(), '"e"', {})
+    server.page, server.knows_encoding = 5, encoding
+    keys.sort(key=str.encode)
+    assert tool("list", "k/", "")[0] == [f"{key} 2" for key in keys] + ["ok"]
+    assert server.requests["list"] == 6
+    assert tool("list", "k/", keys[20])[0] == [f"{key} 2" for key in keys[21:]] + ["ok"]
+
+
+def test_other_programs_objects_are_passed_over(server, tool):
+    for key in ("pre fix/", "pre fix/dir/", "pre fix/a//b", "pre fix/ok", "pre fix/" + "x" * 1000, "prefix", "pre"):
+        server.buckets[BUCKET][key] = s3_server.Object(b"", time.time(), '"e"', {})
+    assert tool("list", "", "")[0] == ["ok 0", "ok"]
+    server.page = 1
+    assert tool("list", "", "")[0] == ["ok 0", "ok"]
+
+
+@pytest.mark.parametrize("body", [b"", b"no xml", b"<ListBucketResult>", b"<html><body>hello</body></html>",
+                                  b"<!DOCTYPE a [<!ENTITY b 'c'>]><ListBucketResult/>",
+                                  b"<ListBucketResult><Contents><Size>1</Size></Contents></ListBucketResult>",
+                                  b"<ListBucketResult><Contents><Key>pre fix/b</Key><Size>x</Size></Contents>"
+                                  b"</ListBucketResult>",
+                                  b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
+                                  b"<ListBucketResult><Contents><Key>pre fix/b</Key></Contents><Contents>"
+                                  b"<Key>pre fix/a</Key></Contents></ListBucketResult>"])
+def test_a_listing_that_cannot_be_read(server, tool, monkeypatch, body):
+    monkeypatch.setattr(Server, "do_list", lambda *_: (200, body, {}))
+    codes, said = tool("list", "", "")
+    assert codes[-1] == "corrupt" and "cannot be read" in said
+
+
+# --- what is wrong with the bucket, the keys, the clock
+
+
+def refused(server, tool, code, words, calls=(("put", "a", "x"), ("create", "a", "x"), ("get", "a"), ("stat", "a"),
+                                              ("list", "", ""), ("remove", "a"))):
+    for call in calls:
+        codes, said = tool(*call)
+        assert codes == [code] and re.search(words, said), f"{call}: {codes}, {said}"
+        assert said.count("\n") == 1 and URL in said
+    assert not server.objects() if BUCKET in server.buckets else True
+
+
+def test_no_bucket(server, tool):
+    """No key is absent, and no listing empty, because the bucket is."""
+    server.buckets.clear()
+    refused(server, tool, "denied", "no such bucket")
+
+
+def test_no_rights(server, tool):
+    server.denied = {"GET", "HEAD", "PUT", "DELETE"}
+    refused(server, tool, "denied", "no right")
+
+
+def test_another_region(server, tool):
+    environment = server.environment()
+    server.region = "eu-other-2"
+    server.environment = lambda: environment
+    refused(server, tool, "denied", "eu-other-2.*s3.region")
+
+
+@pytest.mark.parametrize("change, words", [({"AWS_ACCESS_KEY_ID": "AKIDOTHER"}, "nobody has these keys"),
+                                           ({"AWS_SECRET_ACCESS_KEY": "other"}, "the secret key is another")])
+def test_wrong_keys(server, tool, change, words):
+    environment = {**server.environment(), **change}
+    server.environment = lambda: environment
+    refused(server, tool, "auth", words)
+
+
+def test_no_keys(server, tool):
+    environment = {**server.environment(), "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+    server.environment = lambda: environment
+    for call in (("put", "a", "x"), ("get", "a"), ("list", "", "")):
+        assert tool(*call)[0] == ["auth"]
+
+
+@pytest.mark.parametrize("hours", [-3, 3])
+def test_a_clock_that_is_wrong_is_set_by_the_server(server, tool, hours):
+    server.clock_s = hours * 3600
+    assert tool("create", "a", "x", "--", "get", "a")[0] == ["ok", "x", "ok"]
+    assert [code for *_, code in server.refusals] == ["RequestTimeTooSkewed"]
+
+
+def test_a_full_store(server, tool):
+    server.full = True
+    assert tool("put", "a", "x")[0] == ["no space"]
+
+
+def test_nobody_is_there(server, tool):
+    environment = {**server.environment(), "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1"}
+    server.environment = lambda: environment
+    codes, said = tool("stat", "a")
+    assert codes[0] in ("busy", "timeout") and "127.0.0.1" in said
+
+
+# --- where
+
+
+def test_the_bucket_in_the_name_of_the_host(server, tool):
+    environment = {**server.environment(), "AWS_ENDPOINT_URL_S3": server.url.replace("127.0.0.1", "localhost"),
+                   "PINPIPE_TEST_PATH_STYLE": "false"}
+    server.environment = lambda: environment
+    assert tool("create", "a", "x", "--", "list", "", "")[0] == ["ok", "a 1", "ok"]
+
+
+def test_https(tmp_path):
+    """AWS_CA_BUNDLE says whom to trust."""
+    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days",
+                    "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"], check=True,
+                   capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    program = pathlib.Path(binary()).parent / "tests" / "store_tool"
+    with Server(tls=context) as server:
+        for bundle, first in (({"AWS_CA_BUNDLE": str(cert)}, "ok"), ({}, "denied")):
+            done = subprocess.run([program, URL, "put", "a", "x"], capture_output=True, text=True, timeout=60,
+                                  check=False, env=clean_environment({**server.environment(), **bundle}))
+            assert done.stdout == first + "\n", done.stderr
+        assert server.objects() == {"pre fix/a": b"x"}
+
+
+# --- the race
+
+
+def test_that_only_one_can_create_is_proved_once(server, tool):
+    assert tool("create", "a", "x", "--", "can-create", bare=False)[0] == ["ok", "yes", "ok"]
+    assert server.requests["put"] == 3 * 8 + 2
+    assert sorted(server.objects())[0].startswith("pre fix/_pinpipe/create-only-") and len(server.objects()) == 2
+    server.requests.clear()
+    assert tool("create", "b", "x", bare=False)[0] == ["ok"]
+    assert server.requests["put"] == 1
+
+
+def test_a_proof_of_another_store_is_none(server, tool):
+    """As one that was copied with all else."""
+    assert tool("create", "a", "x", bare=False)[0] == ["ok"]
+    server.requests.clear()
+    server.buckets["copy"] = dict(server.buckets[BUCKET])
+    assert tool("create", "b", "x", bare=False, url="s3://copy/pre fix")[0] == ["ok"]
+    assert server.requests["put"] > 8
+
+
+def test_a_store_where_several_win(server, tool):
+    server.racy = True
+    codes, said = tool("can-create", "--", "create", "a", "x", bare=False)
+    assert codes == ["no", "ok", "ok"] and "no table can be written" in said
+    assert list(server.objects()) == ["pre fix/a"]
+    server.racy = False  # mended: it is tried again
+    assert tool("can-create", bare=False)[0] == ["yes", "ok"]
+
+
+def test_nothing_is_created_on_trust(server, tool):
+    """It cannot be found out, so can() says yes for now, and the create fails for the reason."""
+    server.denied = {"GET"}
+    codes, said = tool("can-create", "--", "create", "a", "x", bare=False)
+    assert codes == ["yes", "ok", "denied"] and "no right" in said
+    assert not server.objects()
