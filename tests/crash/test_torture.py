@@ -6,13 +6,14 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "torture"))
 
+import bucket  # noqa: E402
 import cuts  # noqa: E402
 import disk  # noqa: E402
 import figures  # noqa: E402
 import flips  # noqa: E402
 import kills  # noqa: E402
 
-KILLS, CUTS, LIVE_FLIPS = 60, 10, 12
+KILLS, BUCKET_KILLS, CUTS, LIVE_FLIPS = 60, 40, 10, 12
 SEED = 1
 
 
@@ -32,6 +33,14 @@ def test_kills(pinpipe, points):
     assert {name for name, _ in session.kills} >= {"gateway", "sink", "stream", "batch", "supervisor"}
     assert {point for _, point in session.kills} >= set(points)
     assert report.counts["acked"] > 1000 and report.counts["log read"] > 1000
+
+
+def test_kills_with_the_lake_in_a_bucket(pinpipe, points):
+    assert points
+    report, session, played = bucket.torture(pinpipe, SEED, BUCKET_KILLS, kills.failpoints(bucket=True))
+    assert report.clean, str(report)
+    assert session.kills.total() >= BUCKET_KILLS and played.total() > 200
+    assert {point for _, point in session.kills} >= {"s3-put", "s3-put-done"}
 
 
 @pytest.mark.parametrize("seed", [SEED, SEED + 1])     # one on ext4, one on XFS

@@ -29,13 +29,14 @@ CALM_SHARE, CALM_S = 0.03, 1.5      # steps before which nothing is done for so 
 A_SEGMENT = '{"records": [%s]}' % ",".join(['{"value": "%s"}' % ("x" * 60000)] * 20)    # more than fits into one
 
 
-def failpoints():
-    """All names in the sources, so that none can be forgotten, but those of commands that a person gives:
-    test_rebuild_kill.py, test_replay.py and test_backup.py kill at these."""
+def failpoints(bucket=False):
+    """All names in the sources, so that none can be forgotten, but those of commands that a person gives
+    (test_rebuild_kill.py, test_replay.py and test_backup.py kill at these), and of a store that has no lake."""
     names = set()
     for path in SOURCE.rglob("*.c"):
         names.update(re.findall(r'\b(?:FAILPOINT|FAIL_AT)\("([a-z0-9-]+)"', path.read_text()))
-    return sorted(name for name in names if not name.startswith(("backup-", "rebuild-", "replay-")))
+    elsewhere = ("backup-", "rebuild-", "replay-", "store-" if bucket else "s3-")
+    return sorted(name for name in names if not name.startswith(elsewhere))
 
 
 def provoke(pipeline, point, number):
@@ -55,10 +56,10 @@ def provoke(pipeline, point, number):
 class Session:
     """One pipeline under load, and what was done to it: kills[component, failpoint or "random"], errors[failpoint]."""
 
-    def __init__(self, binary, directory, seed, places=None):
+    def __init__(self, binary, directory, seed, places=None, environment=None):
         self.rng = random.Random(seed)
         self.directory = pathlib.Path(directory)
-        self.pipeline = Pipeline(binary, self.directory / "data", self.directory)
+        self.pipeline = Pipeline(binary, self.directory / "data", self.directory, environment=environment)
         self.checker = Checker(self.directory / "data", self.pipeline.user, places)
         self.kills, self.errors = collections.Counter(), collections.Counter()
         self.open = []          # planted, not yet taken
@@ -125,6 +126,9 @@ class Session:
             time.sleep(0.05)  # for those who pass it under load
         self.pipeline.withdraw()
 
+    def bring_lake(self):
+        """To where the checker looks: it is there."""
+
     def run(self, steps):
         """The checker's report."""
         try:
@@ -139,6 +143,7 @@ class Session:
                 load.wait_for_more(50, self.pipeline)
             self.pipeline.finish()
             self.checker.log.finish()
+            self.bring_lake()
             return self.checker.check_lake(load.ledger)
         finally:
             self.pipeline.close()

@@ -11,6 +11,7 @@ import signal
 import sys
 import traceback
 
+import bucket
 import calls
 import cuts
 import flips
@@ -19,7 +20,8 @@ import kills
 import planted
 from figures import Figures
 
-PARTS = {"kills": kills, "hostile": hostile, "cuts": cuts, "flips": flips, "calls": calls, "bugs": planted}
+PARTS = {"kills": kills, "s3": bucket, "hostile": hostile, "cuts": cuts, "flips": flips, "calls": calls,
+         "bugs": planted}
 
 
 def main():
