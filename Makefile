@@ -24,12 +24,15 @@ test:      ## every test, with sanitizers
 	@tools/bootstrap build test
 	@$(PYTHON) tests/run
 
-interop: build  ## the Delta tables, read by DuckDB, delta-rs and Spark; PARTS=ci: what .ci/run has time for
+interop: build  ## the Delta tables, read by DuckDB, delta-rs and Spark; lakes on other S3 servers; PARTS=ci: what .ci/run has time for
 	@tools/bootstrap test
 	@tools/interop/install
+	@tools/interop/install-s3
+	@test -f build-san/build.ninja || tests/run --set-up
+	@ninja -C build-san --quiet tests/test_store
 	@$(PYTHON) tests/interop/interop.py $(PARTS)
 
-torture:   ## kill, cut the power, flip bits, fail calls, plant bugs; KILLS= CUTS= FLIPS= TAILS= CALLS=N|all SEED= PARTS="kills …"
+torture:   ## kill, cut the power, flip bits, fail calls, plant bugs; KILLS= FAULTS= CUTS= FLIPS= TAILS= CALLS=N|all SEED= PARTS="kills s3 …"
 	@tools/bootstrap build test
 	@test -f build-fail/build.ninja || meson setup build-fail -Dfailpoints=true -Doptimization=2 -Ddebug=true
 	@ninja -C build-fail --quiet pinpipe tests/test_log_flips tests/test_log_tails
@@ -37,7 +40,7 @@ torture:   ## kill, cut the power, flip bits, fail calls, plant bugs; KILLS= CUT
 		-Doptimization=2 -Ddebug=true
 	@ninja -C build-hostile --quiet pinpipe
 	@$(PYTHON) tests/torture/torture.py --binary build-fail/pinpipe --hostile-binary build-hostile/pinpipe $(PARTS) $(if $(SEED),--seed $(SEED)) \
-		$(if $(KILLS),--kills $(KILLS)) $(if $(CUTS),--cuts $(CUTS)) \
+		$(if $(KILLS),--kills $(KILLS)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(CUTS),--cuts $(CUTS)) \
 		$(if $(FLIPS),--flips $(FLIPS)) $(if $(TAILS),--tails $(TAILS)) $(if $(CALLS),--calls $(CALLS))
 
 abuse: build    ## requests that break the rules, to the gateway and to nginx: both verdicts

@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import time
 
@@ -40,6 +41,13 @@ def clean_environment(extra=None):
     """The caller's environment without what would configure the program."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("PINPIPE")}
     return {**kept, "NO_COLOR": "1", **(extra or {})}
+
+
+def free_port():
+    """Of 127.0.0.1, for a server that cannot be told to take one."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
 
 
 def die_with_parent():

@@ -13,7 +13,12 @@ EXTENSION = "/lib/python3*/site-packages/duckdb_extension_delta/extensions/*/del
 
 def connect():
     connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
-    connection.execute(f"LOAD '{glob.glob(sys.prefix + EXTENSION)[0]}'")
+    for extension in (request.httpfs(), glob.glob(sys.prefix + EXTENSION)[0]):
+        if extension:
+            connection.execute(f"LOAD '{extension}'")
+    if place := request.s3():
+        connection.execute("CREATE SECRET (TYPE s3, KEY_ID '{id}', SECRET '{secret}', REGION '{region}', "
+                           "ENDPOINT '{host}', URL_STYLE 'path', USE_SSL false)".format(**place))
     return connection
 
 

@@ -1,4 +1,5 @@
-"""Reads tables with Spark and Delta for Spark. Arguments: the directory of the jars, one for Spark's own files.
+"""Reads tables with Spark and Delta for Spark. Arguments: the directories of the jars (":" between them), one for
+Spark's own files.
 
 Tables named "optimize…" are first compacted by OPTIMIZE.
 """
@@ -11,10 +12,18 @@ import request
 from pyspark.sql import functions
 
 
+def s3_settings():
+    place = request.s3()
+    return {f"spark.hadoop.fs.s3a.{name}": value for name, value in {
+        "endpoint": place["url"], "endpoint.region": place["region"], "path.style.access": "true",
+        "access.key": place["id"], "secret.key": place["secret"], "change.detection.mode": "none",
+        "aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider"}.items()} if place else {}
+
+
 def session(jars, scratch):
     builder = pyspark.sql.SparkSession.builder.master("local[2]")
     for key, value in {
-        "spark.jars": ",".join(sorted(glob.glob(jars + "/*.jar"))),
+        "spark.jars": ",".join(sorted(jar for place in jars.split(":") for jar in glob.glob(place + "/*.jar"))),
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.session.timeZone": "UTC",
@@ -29,6 +38,7 @@ def session(jars, scratch):
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.log.level": "ERROR",
+        **s3_settings(),
     }.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()

@@ -6,8 +6,24 @@ stdout  {name: {"columns": {column: type}, "rows": [[â€¦]], "matches": [count, â
 Types are Spark's short names; timestamps are microseconds since 1970 UTC; rows go by _partition and _offset.
 """
 
+import glob
 import json
+import os
 import sys
+
+
+def httpfs():
+    """The file of DuckDB's extension that reads from S3, or None."""
+    found = glob.glob(os.environ.get("INTEROP_S3", "-") + "/venv/lib/python3*/site-packages/"
+                      "duckdb_extension_httpfs/extensions/*/httpfs.duckdb_extension")
+    return found[0] if found else None
+
+
+def s3():
+    """Where the tables are, if they are in a bucket: url, host, region, id, secret."""
+    url = os.environ.get("AWS_ENDPOINT_URL_S3")
+    return {"url": url, "host": url.split("//")[1], "region": os.environ["AWS_REGION"],
+            "id": os.environ["AWS_ACCESS_KEY_ID"], "secret": os.environ["AWS_SECRET_ACCESS_KEY"]} if url else None
 
 
 def asked():

@@ -55,7 +55,7 @@ def table_path(directory, name):
     return directory / "lake" / "tables" / f"{ID}_{table}_{'clean' if path == 'batch' else 'table'}"
 
 
-def own_rows(directory, name):
+def own_rows(directory, name, *options):
     """All rows of a table by pinpipe itself, as the readers give them."""
     path, table = name.split("_")
     columns = COLUMNS[table]
@@ -63,7 +63,7 @@ def own_rows(directory, name):
                        f"to_json({column})::VARCHAR" if kind.startswith("array") else column
                        for column, kind in columns.items())
     rows = [list(row.values()) for row in
-            pinpipe("sql", "--dir", directory, "--from", path,
+            pinpipe("sql", "--dir", directory, "--from", path, *options,
                     f"SELECT {wanted} FROM {table}_all ORDER BY _partition, _offset")]
     for place, kind in enumerate(columns.values()):
         if kind.startswith("array"):
