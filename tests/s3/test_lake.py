@@ -1,6 +1,7 @@
 """The program with its lake in a bucket: what it keeps there, and what it does when that fails."""
 import json
 import re
+import shutil
 import urllib.request
 
 import pytest
@@ -81,8 +82,9 @@ def test_a_machine_that_knows_only_the_bucket(server, ask, tmp_path):
     assert list((elsewhere / "cache").iterdir())
 
 
-def test_what_was_fetched_once_is_kept(server, ask):
+def test_what_was_fetched_once_is_kept(server, ask, data_dir):
     run_all(ask)
+    shutil.rmtree(data_dir / "cache")
     ask("sql", "SELECT * FROM pin_all")
     assert any(key.endswith(".parquet") for key in server.got)
     server.got.clear()
