@@ -9,7 +9,8 @@
  *     of the restore.
  *  2. What nobody has, though it was a record, is a gap that the log itself tells;
  *     so is what never was one. What was let go of before the first object is
- *     told as such.
+ *     told as such; so are records in objects of which nothing tells the offsets of
+ *     their lines (sink_foreign.h).
  *  3. Topics have the identity (uid) and their records the lineage that the lake
  *     knows of them (history.h), so the sink goes on in this lake as if nothing
  *     had happened; new records are of another life of the log.

@@ -39,6 +39,7 @@ struct restore_part {
 	uint64_t first;		/* no object has any before it */
 	uint64_t next;		/* the log goes on there, or behind its last record */
 	struct position above;	/* of a shard: what is used up; zero: nothing */
+	bool foreign;		/* objects of which nothing tells the offsets of their lines */
 	bool unfinished;	/* its last group is not whole: */
 	struct group last_group;
 };

@@ -4,6 +4,7 @@
 #include "base/names.h"
 #include "flow/dlq_key.h"
 #include "flow/history.h"
+#include "flow/sink_foreign.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -180,6 +181,7 @@ static bool gather_object(void *user, const struct store_entry *entry)
 	part = restore_topic_part(topic, name.partition);
 	if (name.plain && !name.side.ptr)
 		add_source(part, name.start, entry);
+	part->foreign |= !name.plain;
 	return true;
 }
 
@@ -271,6 +273,7 @@ static enum err_code gather_groups(struct store *store, struct restore_part *par
 	if (code != ERR_OK)
 		return code;
 	drop_plain(part, first);
+	part->foreign = false; /* they have their names */
 	buf_init(&key, STORE_KEY_MAX + 1);
 	for (size_t i = 0; i < names.count; i++) {
 		struct store_entry entry = { .size = ABOUT_BYTES };
@@ -492,6 +495,23 @@ static enum err_code find_unfinished(struct store *store, struct restore_part *p
 	return code == ERR_ABSENT ? ERR_OK : code;
 }
 
+/* Their records are not to be had, but their offsets are used up. */
+static enum err_code pass_foreign(struct store *store, struct restore_part *part, struct err *err)
+{
+	struct sink_foreign foreign;
+	enum err_code code;
+
+	if (!part->foreign)
+		return ERR_OK;
+	code = sink_foreign_find(store, part->where, &foreign, err);
+	if (code != ERR_OK)
+		return code;
+	part->foreign = foreign.objects > 0;
+	raise(&part->next, foreign.next);
+	buf_release(&foreign.last_lines);
+	return ERR_OK;
+}
+
 static enum err_code complete_topic(struct store *store, struct restore_topic *topic,
 				    struct err *err)
 {
@@ -504,6 +524,8 @@ static enum err_code complete_topic(struct store *store, struct restore_topic *t
 			code = note_manifests(store, topic->parts[i], err);
 		if (code == ERR_OK)
 			code = find_unfinished(store, topic->parts[i], err);
+		if (code == ERR_OK)
+			code = pass_foreign(store, topic->parts[i], err);
 	}
 	if (code == ERR_OK)
 		code = restore_find_uid(store, topic, err);

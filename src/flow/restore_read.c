@@ -355,7 +355,8 @@ enum err_code restore_reader_next(struct restore_reader *reader, struct restore_
 	}
 	*ret_any = reader->next < reader->part->next;
 	if (*ret_any)
-		give_gap_to(reader, reader->part->next, GAP_DAMAGED, ret_item);
+		give_gap_to(reader, reader->part->next,
+			    reader->part->foreign ? GAP_RETENTION : GAP_DAMAGED, ret_item);
 	return ERR_OK;
 }
 

@@ -360,3 +360,18 @@ def test_killed_at_every_piece_that_is_written(run, pinpipe, tmp_path):
     assert numbers == list(range(60 * lines))
     assert len(list((new / "log").glob("*.segment"))) >= 3
     run("check", "--dir", new, "--lake", f"file:{tmp_path}/lake")
+
+
+def test_objects_that_nothing_tells_the_offsets_of(run, start_gateway, data_dir):
+    """A connector's, in folders of times: their records are not to be had, their offsets are used up."""
+    for folder, start, lines in (("year=2023", 0, 3), ("year=2024", 1, 2)):
+        path = data_dir / f"lake/topics/{PIN}/{folder}/{PIN}+0+{start:010}.json"
+        path.parent.mkdir(parents=True)
+        path.write_text("".join('{"index":%d}\n' % n for n in range(lines)))
+    made = restore(run, data_dir)[PIN]
+    assert (made["records"], made["missing"]) == (0, 0)
+    gateway = start_gateway()
+    assert post(gateway, PIN, [{"index": 9}]) == [5]
+    assert sink(run, data_dir)["records"]["pin"] == 1
+    run("batch", "--dir", data_dir)
+    assert rows(run, data_dir) == 1
