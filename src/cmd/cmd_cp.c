@@ -117,8 +117,8 @@ const struct command cmd_cp = {
 		"Delta has it: no commit before its files. SRC may be written to meanwhile: the copy is of\n"
 		"the moment at which it began (but let no rebuild run). Nothing should work on DST before\n"
 		"the copy has ended.\n",
-	.examples = "pinpipe cp file:data/lake file:/mnt/bucket\n"
-		    "pinpipe cp file:/mnt/bucket file:elsewhere --dry-run\n",
+	.examples = "pinpipe cp file:data/lake s3://bucket/prefix\n"
+		    "pinpipe cp s3://bucket/prefix file:/mnt/copy --dry-run\n",
 	.options = options,
 	.positional_min = 2,
 	.positional_max = 2,

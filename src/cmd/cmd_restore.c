@@ -143,7 +143,7 @@ const struct command cmd_restore = {
 		"the objects away, so that the sink puts them anew. Partitions that never had a record are seen\n"
 		"nowhere: --partitions and --shards say how many there are at least.\n",
 	.examples = "pinpipe restore --from-lake --dir data\n"
-		    "pinpipe restore --from-lake --lake file:/mnt/bucket --dir data --dry-run\n",
+		    "pinpipe restore --from-lake --lake s3://bucket/prefix --dir data --dry-run\n",
 	.options = options,
 	.run = cmd_restore_run,
 };

@@ -49,10 +49,10 @@ static enum err_code default_lake(const char *dir, char url[PATH_MAX], struct er
 	return ERR_OK;
 }
 
-enum err_code setup_store_at(const struct config *config, const char *url, struct store **ret_store,
-			     struct err *err)
+/* `cache`: where what is fetched is kept; NULL: nowhere. */
+static enum err_code open_store(const struct config *config, const char *url, const char *cache,
+				struct store **ret_store, struct err *err)
 {
-	char cache[PATH_MAX];
 	const struct store_options options = {
 		.endpoint = config_text(config, OPT_S3_ENDPOINT),
 		.region = config_text(config, OPT_S3_REGION),
@@ -63,11 +63,25 @@ enum err_code setup_store_at(const struct config *config, const char *url, struc
 		.cache_bytes_max = (uint64_t)config_int(config, OPT_S3_CACHE_BYTES),
 	};
 
+	return store_open(url, &options, ret_store, err);
+}
+
+enum err_code setup_store_at(const struct config *config, const char *url, struct store **ret_store,
+			     struct err *err)
+{
+	return open_store(config, url, NULL, ret_store, err);
+}
+
+static enum err_code open_lake(const struct config *config, const char *url,
+			       struct store **ret_store, struct err *err)
+{
+	char cache[PATH_MAX];
+
 	if (snprintf(cache, sizeof(cache), "%s/cache", config_text(config, OPT_DIR)) >=
 	    (int)sizeof(cache))
 		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long",
 			       config_text(config, OPT_DIR));
-	return store_open(url, &options, ret_store, err);
+	return open_store(config, url, cache, ret_store, err);
 }
 
 int64_t setup_stream_age_ms(const struct config *config)
@@ -91,12 +105,12 @@ enum err_code setup_store(const struct config *config, struct store **ret_store,
 		return err_set(err, ERR_ABSENT, "the lake \"%s\" is not there: is it mounted? --create makes it",
 			       lake);
 	if (*lake)
-		return setup_store_at(config, lake, ret_store, err);
+		return open_lake(config, lake, ret_store, err);
 	code = setup_dir(config, &dir, err);
 	if (code == ERR_OK)
 		code = default_lake(dir, url, err);
 	if (code == ERR_OK)
-		code = setup_store_at(config, url, ret_store, err);
+		code = open_lake(config, url, ret_store, err);
 	return code;
 }
 
@@ -111,12 +125,12 @@ enum err_code setup_store_there(const struct config *config, struct store **ret_
 	if (*lake)
 		return !store_is_there(lake)
 			       ? err_set(err, ERR_ABSENT, "there is no lake at \"%s\"", lake)
-			       : setup_store_at(config, lake, ret_store, err);
+			       : open_lake(config, lake, ret_store, err);
 	code = setup_dir_there(config, &dir, err);
 	if (code == ERR_OK)
 		code = default_lake(dir, url, err);
 	if (code == ERR_OK && store_is_there(url))
-		return setup_store_at(config, url, ret_store, err);
+		return open_lake(config, url, ret_store, err);
 	if (code == ERR_OK)
 		*ret_store = store_none_new();
 	return code;

@@ -29,7 +29,8 @@ MUST_USE enum err_code setup_store(const struct config *config, struct store **r
 /* The same for who only reads; a lake that nobody has made yet is an empty one. */
 MUST_USE enum err_code setup_store_there(const struct config *config, struct store **ret_store,
 					 struct err *err);
-/* Any place for objects, by its URL, as the options say. */
+/* Any place for objects, by its URL, as the options say. Of a service nothing is kept here: for who
+ * reads an object once. */
 MUST_USE enum err_code setup_store_at(const struct config *config, const char *url,
 				      struct store **ret_store, struct err *err);
 /* How long a micro-batch waits for more, which where it is not said depends on the lake. */
