@@ -316,6 +316,7 @@ static enum err_code open_engine(const struct config *config, struct store *stor
 	struct engine_options options = {
 		.memory_bytes_max = (uint64_t)config_int(config, OPT_ENGINE_MEMORY),
 		.threads = (int)config_int(config, OPT_ENGINE_THREADS),
+		.progress = isatty(STDERR_FILENO) != 0,	/* where interrupt.h shows it */
 		.temp_dir = temp,
 		.dirs = dirs,
 		.dir_count = *dirs[0] ? 1 : 0,

@@ -277,7 +277,6 @@ static enum err_code duckdb_set_up(struct engine_duckdb *engine,
 		"SET TimeZone = 'UTC'",
 		"SET preserve_insertion_order = false",	/* each row says where it stood */
 		"SET enable_progress_bar_print = false",	/* counted, not shown */
-		"SET enable_progress_bar = true",
 		"SET parquet_metadata_cache = true",	/* a file of a table never changes */
 		"CREATE SCHEMA pinpipe",
 	};
@@ -285,6 +284,9 @@ static enum err_code duckdb_set_up(struct engine_duckdb *engine,
 	for (size_t i = 0; i < ARRAY_LEN(settings); i++)
 		if (duck_run(&engine->duck, settings[i], err) != ERR_OK)
 			return err->code;
+	if (options->progress &&
+	    duck_run(&engine->duck, "SET enable_progress_bar = true", err) != ERR_OK)
+		return err->code;
 	if (engine_duckdb_add_raw(engine, err) != ERR_OK ||
 	    engine_duckdb_add_functions(engine, err) != ERR_OK ||
 	    duckdb_confine(engine, options, err) != ERR_OK)

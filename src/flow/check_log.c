@@ -237,6 +237,27 @@ static enum err_code find_other(struct checking *checking, struct check_part *pa
 	return code;
 }
 
+/*
+ * The tables are not done with what is before `at`: those records are counted, one by one where
+ * their offsets do not tell. Returns from where on to read.
+ */
+static uint64_t count_before(struct log_check *check, const struct partition_info *info,
+			     uint64_t at)
+{
+	uint64_t from = check->part->done_end, to = at, first, next;
+
+	if (check->checking->table_count == 0 || from >= at)
+		return at;
+	if (!info->dense || !lake_offset(info->first, &first) || !lake_offset(info->next, &next))
+		return from;
+	if (from < first)
+		from = first;
+	if (to > next)
+		to = next;
+	check->beyond = to > from ? to - from : 0;
+	return at;
+}
+
 /* A topic is read from its newest lines on, or from where the tables are if that is before. */
 static enum err_code begin_topic(struct log_check *check, const struct partition_info *info,
 				 struct reader_start *ret_start, struct err *err)
@@ -255,8 +276,7 @@ static enum err_code begin_topic(struct log_check *check, const struct partition
 			return code;
 		at = tail_offset(check);
 	}
-	if (check->checking->table_count > 0 && part->done_end < at)
-		at = part->done_end;
+	at = count_before(check, info, at);
 	if (position_cmp(lake_position(at), from) <= 0)
 		return ERR_OK;
 	/* Beyond its end a log cannot be asked; that it ends before is told at the end. */

@@ -166,7 +166,7 @@ static enum err_code hostile_describe(struct broker *broker, struct topic_ref to
 
 		partition->first = hostile_outer(hostile, topic.kind, partition->first);
 		partition->born = hostile_outer(hostile, topic.kind, partition->born);
-		partition->next_known = false;
+		partition->next_known = partition->dense = false;
 		partition->next = (struct position){ 0 };
 	}
 	if (hostile->cut > 0 && topic.kind == TOPIC_LOG)

@@ -163,6 +163,7 @@ static enum err_code memory_describe(struct broker *broker, struct topic_ref ref
 		info->next = memory_spread(memory, ref.kind, info->next);
 		info->born = memory_spread(memory, ref.kind, info->born);
 		info->next_known = !memory->options.end_unknown;
+		info->dense = false;
 		if (!info->next_known)
 			info->next = (struct position){ { 0 } };
 	}
