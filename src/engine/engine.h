@@ -221,6 +221,7 @@ struct engine_options {
 	size_t dir_count;
 };
 
+/* It opens meanwhile: what goes wrong with that, the first call that needs it tells. */
 MUST_USE enum err_code engine_duckdb_new(const struct engine_options *options,
 					 struct engine **ret_engine, struct err *err);
 
