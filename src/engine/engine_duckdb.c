@@ -271,8 +271,8 @@ struct duckdb_opener {
 	struct engine_duckdb *engine;
 	struct duck_options duck;
 	bool progress;
-	char **dirs;			/* where it reads and writes: nowhere else, whatever SQL … */
-	size_t dir_count;		/* … it is given */
+	char **dirs;			/* it reads and writes there and nowhere else, … */
+	size_t dir_count;		/* … whatever SQL it is given */
 };
 
 static enum err_code duckdb_set_up(const struct duckdb_opener *opener, struct err *err)
