@@ -72,7 +72,7 @@ class Client:
 
 
 def progress(commit):
-    """The last ordinal of a commit: kept as a position in three numbers of 62 bits, by programs before that as itself."""
+    """The last ordinal of a commit: as a position in three numbers of 62 bits, of older programs as itself."""
     txns = dict(re.findall(r'"txn":\{"appId":"([^"]*)","version":(\d+)', commit))
     parts = [int(version) for app, version in sorted(txns.items()) if re.search("#[012]$", app)]
     if len(parts) == 3:
