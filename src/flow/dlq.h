@@ -8,7 +8,8 @@
  *     again, after a crash or beside another, finds its objects there already.
  *  2. Where another stands in its place (letters by another model), a next number is taken.
  *  3. Who has committed a range may remove what others wrote for it, for those have lost:
- *     dlq_settle(). Nothing else is ever removed, but by a rebuild, which replaces a table's.
+ *     dlq_settle(). Nothing else is ever removed, but by a rebuild, which replaces a table's
+ *     (staging.h).
  *  4. So what lies in the lake may be more than what counts: letters of a commit that never was.
  *     Who reads gets each letter once (dlq_query()); those past the table's progress its stage
  *     brings once more, and only who knows that can tell.
@@ -73,9 +74,21 @@ MUST_USE enum err_code dlq_batch_write(struct dlq_batch *batch, struct err *err)
  */
 MUST_USE enum err_code dlq_settle(struct dlq_batch *batch, struct err *err);
 
-/* Remove all letters of a table: others come in their place. */
-MUST_USE enum err_code dlq_remove_all(struct store *store, const struct lake_table *table,
-				      struct err *err);
+/* An object of a table's letters: those of a commit that began there. */
+struct dlq_object {
+	const char *key;
+	int32_t partition;
+	uint32_t generation; /* from 1 */
+	bool begins;	     /* with the partition, and `from` means nothing */
+	struct position from;
+	bool has_from; /* a letter stands at it; else they come behind it */
+};
+/* All letters of a table, object by object, until `each` fails. */
+MUST_USE enum err_code dlq_objects(struct store *store, const struct lake_table *table,
+				   enum err_code (*each)(void *user,
+							 const struct dlq_object *object,
+							 struct err *err),
+				   void *user, struct err *err);
 
 /*
  * How far a stage is that leaves no gap between its letters and its other output: the last position
