@@ -235,6 +235,15 @@ struct reader_options {
 	size_t bytes_max;		/* of one event's records; a larger record comes alone */
 };
 
+/* What came of a look at all that is kept here. */
+struct broker_verdict {
+	bool looked;			/* false: a service keeps it, and answers for it */
+	bool sound;			/* nothing is damaged, lost or there twice */
+	uint64_t records;		/* that can be read, … */
+	uint64_t batches;		/* … in so many pieces with a checksum each */
+	uint64_t damaged;		/* places that can not */
+};
+
 struct broker;
 struct broker_reader;
 
@@ -286,6 +295,11 @@ struct broker_ops {
 	/* Sets that for a group that need not have a member. May take long. */
 	enum err_code (*commit)(struct broker *broker, const char *group, struct topic_ref topic,
 				int32_t partition, struct position next, struct err *err);
+
+	/* Reads all that the backend keeps itself, and tells each finding in a sentence. ERR_OK:
+	 * it could be read to its end; whether it is sound, the verdict says. May take long. */
+	enum err_code (*verify)(struct broker *broker, void (*each)(void *user, const char *what),
+				void *user, struct broker_verdict *ret_verdict, struct err *err);
 
 	enum err_code (*reader_open)(struct broker *broker, const struct reader_options *options,
 				     struct broker_reader **ret_reader, struct err *err);
@@ -356,6 +370,9 @@ MUST_USE enum err_code broker_committed(struct broker *broker, const char *group
 MUST_USE enum err_code broker_commit(struct broker *broker, const char *group,
 				     struct topic_ref topic, int32_t partition,
 				     struct position next, struct err *err);
+MUST_USE enum err_code broker_verify(struct broker *broker,
+				     void (*each)(void *user, const char *what), void *user,
+				     struct broker_verdict *ret_verdict, struct err *err);
 MUST_USE enum err_code broker_reader_open(struct broker *broker,
 					  const struct reader_options *options,
 					  struct broker_reader **ret_reader, struct err *err);

@@ -165,6 +165,22 @@ enum err_code broker_commit(struct broker *broker, const char *group, struct top
 			       OF_PARTITION, err, began_us);
 }
 
+/* --- what is kept -------------------------------------------------------- */
+
+enum err_code broker_verify(struct broker *broker, void (*each)(void *user, const char *what),
+			    void *user, struct broker_verdict *ret_verdict, struct err *err)
+{
+	int64_t began_us = clock_mono_us();
+	enum err_code code;
+
+	CONTRACT_HOLDS(broker, each);
+	code = call_ended_late(broker, __func__,
+			       broker->ops->verify(broker, each, user, ret_verdict, err),
+			       ANY_TIME | CODE(ERR_ABSENT), err, began_us);
+	CONTRACT_HOLDS(broker, code != ERR_OK || !ret_verdict->sound || ret_verdict->damaged == 0);
+	return code;
+}
+
 /* --- readers ----------------------------------------------------------- */
 
 enum err_code broker_reader_open(struct broker *broker, const struct reader_options *options,

@@ -98,6 +98,30 @@ static enum err_code kinds_commit(struct broker *broker, const char *group, stru
 			     err);
 }
 
+/* Of both. */
+static enum err_code kinds_verify(struct broker *broker, void (*each)(void *user, const char *what),
+				  void *user, struct broker_verdict *ret_verdict, struct err *err)
+{
+	struct kinds_broker *kinds = (struct kinds_broker *)broker;
+	struct broker_verdict all, other;
+	enum err_code code = broker_verify(kinds->inner[TOPIC_LOG], each, user, &all, err);
+
+	if (code == ERR_OK && !is_one(kinds)) {
+		code = broker_verify(kinds->inner[TOPIC_STREAM], each, user, &other, err);
+		if (code == ERR_OK)
+			all = (struct broker_verdict){
+				.looked = all.looked || other.looked,
+				.sound = all.sound && other.sound,
+				.records = all.records + other.records,
+				.batches = all.batches + other.batches,
+				.damaged = all.damaged + other.damaged,
+			};
+	}
+	if (code == ERR_OK)
+		*ret_verdict = all;
+	return code;
+}
+
 static void kinds_free(struct broker *broker)
 {
 	struct kinds_broker *kinds = (struct kinds_broker *)broker;
@@ -331,6 +355,7 @@ static const struct broker_ops kinds_ops = {
 	.ready = kinds_ready,
 	.committed = kinds_committed,
 	.commit = kinds_commit,
+	.verify = kinds_verify,
 	.reader_open = kinds_reader_open,
 	.reader_seek = kinds_reader_seek,
 	.reader_next = kinds_reader_next,

@@ -25,6 +25,7 @@ struct log_check {
 	struct log_tail tail;	/* of a topic */
 	struct json_parser *parser;
 	bool differs;		/* told */
+	uint64_t read;
 	uint64_t beyond;	/* records that no table, or no object, is done with */
 	bool any;		/* a record came */
 };
@@ -196,6 +197,8 @@ static enum err_code take_log_event(struct log_place *place, const struct reader
 	(void)err;
 	for (size_t i = 0; event->kind == READER_RECORDS && i < event->count; i++)
 		take_logged(check, event, &event->records[i]);
+	if (event->kind == READER_RECORDS)
+		check->read += event->count;
 	if (event->kind == READER_CAUGHT_UP)
 		check_take_end(check, event->last);
 	return ERR_OK;
@@ -299,17 +302,25 @@ static enum err_code log_check_begin(struct checking *checking, const struct par
 				     .partition = info->id,
 				     .start = { .kind = START_FIRST },
 				     .user = check };
-	if (checking->kind == TOPIC_LOG)
-		return begin_topic(check, info, &place->start, checking->err);
+	if (checking->kind == TOPIC_STREAM)
+		return ERR_OK;
+	if (begin_topic(check, info, &place->start, checking->err) != ERR_OK)
+		return checking->err->code;
+	if (!info->next_known) /* how many there are, only they tell */
+		place->start = (struct reader_start){ .kind = START_FIRST };
 	return ERR_OK;
 }
 
-static void count_beyond(struct checking *checking, const struct log_check *checks, size_t count)
+static void count_logged(struct checking *checking, const struct log_check *checks, size_t count)
 {
 	uint64_t beyond = 0;
 
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		const struct partition_info *info = &checking->info.partitions[i];
+
+		checking->counts.in_log += info->next_known ? info->records : checks[i].read;
 		beyond += checks[i].beyond;
+	}
 	if (checking->table_count == 0 && checking->kind == TOPIC_STREAM)
 		checking->counts.unread = beyond; /* nothing is made of a stream but tables */
 	else
@@ -342,7 +353,7 @@ enum err_code check_log(struct checking *checking)
 		if (places[i].beyond)
 			tell_ahead(&checks[i]);
 	if (code == ERR_OK)
-		count_beyond(checking, checks, count);
+		count_logged(checking, checks, count);
 	for (size_t i = 0; i < count; i++)
 		buf_release(&checks[i].tail.text);
 	json_parser_free(parser);

@@ -106,6 +106,13 @@ static enum err_code faulty_commit(struct broker *broker, const char *group,
 	return broker_commit(of(broker)->inner, group, topic, partition, next, err);
 }
 
+static enum err_code faulty_verify(struct broker *broker,
+				   void (*each)(void *user, const char *what), void *user,
+				   struct broker_verdict *ret_verdict, struct err *err)
+{
+	return broker_verify(of(broker)->inner, each, user, ret_verdict, err);
+}
+
 static enum err_code faulty_reader_open(struct broker *broker,
 					const struct reader_options *options,
 					struct broker_reader **ret_reader, struct err *err)
@@ -190,6 +197,7 @@ static const struct broker_ops faulty_ops = {
 	.ready = faulty_ready,
 	.committed = faulty_committed,
 	.commit = faulty_commit,
+	.verify = faulty_verify,
 	.reader_open = faulty_reader_open,
 	.reader_seek = faulty_reader_seek,
 	.reader_next = faulty_reader_next,

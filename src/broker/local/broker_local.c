@@ -10,6 +10,7 @@
 #include "base/time.h"
 #include "base/trace.h"
 #include "broker/local/catalog.h"
+#include "broker/local/journal_check.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -310,6 +311,27 @@ static void local_free(struct broker *broker)
 	free(local);
 }
 
+/* As it lies there, of whoever writes it. */
+static enum err_code local_verify(struct broker *broker, void (*each)(void *user, const char *what),
+				  void *user, struct broker_verdict *ret_verdict, struct err *err)
+{
+	struct journal_report report;
+	enum err_code code =
+		journal_check(local_of(broker)->options.dir, each, user, &report, err);
+
+	if (code != ERR_OK)
+		return code;
+	*ret_verdict = (struct broker_verdict){
+		.looked = true,
+		.sound = journal_report_is_sound(&report),
+		.records = report.records,
+		.batches = report.batches,
+		.damaged = report.damaged,
+	};
+	journal_report_release(&report);
+	return ERR_OK;
+}
+
 static const struct broker_ops local_ops = {
 	.name = "local",
 	.create = local_create,
@@ -321,6 +343,7 @@ static const struct broker_ops local_ops = {
 	.ready = local_ready,
 	.committed = local_committed,
 	.commit = local_commit,
+	.verify = local_verify,
 	.reader_pause = local_reader_pause,
 	.reader_release = local_reader_release,
 	.reader_fd = local_reader_fd,
