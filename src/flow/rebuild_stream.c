@@ -128,6 +128,7 @@ static bool is_end(const struct again *again, const struct reader_event *event)
 		return true;
 	case READER_IDLE:
 	case READER_ASSIGNED:
+	case READER_FAILED:
 		break;
 	}
 	return false;
@@ -143,6 +144,10 @@ static enum err_code take_again(struct rereading *reading, const struct reader_e
 
 	if (!again || !shard || again->ended)
 		return ERR_OK;
+	if (event->kind == READER_FAILED) {
+		*err = *event->failure;
+		return err->code;
+	}
 	again->ended = is_end(again, event);
 	if (event->kind == READER_RECORDS)
 		code = again_records(reading, again, shard, event, err);

@@ -411,6 +411,20 @@ static void on_data(struct sink *sink, const struct reader_event *event)
 	keep_budget(sink);
 }
 
+/* What came before it may land. */
+static void on_failed(struct sink *sink, const struct reader_event *event)
+{
+	struct sink_partition *partition =
+		sink_find_partition(sink, event->topic.name, event->partition);
+	struct err failure = *event->failure;
+
+	if (!partition || partition->state != SINK_READING)
+		return;
+	sink_close_run(sink, partition);
+	partition->state = SINK_PLACING;
+	place_again(sink, partition, "the log", &failure);
+}
+
 static void sink_on_event(struct sink *sink, const struct reader_event *event)
 {
 	switch (event->kind) {
@@ -424,6 +438,9 @@ static void sink_on_event(struct sink *sink, const struct reader_event *event)
 	case READER_GAP:
 	case READER_CAUGHT_UP:
 		on_data(sink, event);
+		break;
+	case READER_FAILED:
+		on_failed(sink, event);
 		break;
 	case READER_IDLE:
 	case READER_END:		/* only streams have it */

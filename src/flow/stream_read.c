@@ -307,6 +307,17 @@ static void on_end(struct stream *stream, struct stream_source *source)
 		table->hurry = true;
 }
 
+/* Without this shard the tables of the stream would lack rows that others' offsets come behind. */
+static void on_failed(struct stream *stream, struct stream_source *source, const struct err *failure)
+{
+	for (size_t i = 0; i < stream->table_count; i++) {
+		struct stream_table *table = &stream->tables[i];
+
+		if (!table->refused && strcmp(table->place.topic, source->topic.name) == 0)
+			stream_refuse(stream, table, failure);
+	}
+}
+
 enum err_code stream_take_event(struct stream *stream, const struct reader_event *event,
 				struct err *err)
 {
@@ -324,6 +335,8 @@ enum err_code stream_take_event(struct stream *stream, const struct reader_event
 		return give_tables(stream, source, part, event, err);
 	if (event->kind == READER_END)
 		on_end(stream, source);
+	if (event->kind == READER_FAILED)
+		on_failed(stream, source, event->failure);
 	if (event->kind == READER_CAUGHT_UP) {
 		stream_read_note_end(stream, source, part, event->last);
 		if (part->told_any)

@@ -109,6 +109,7 @@ void stream_source_note(struct stream_source *source, struct stream_part *part,
 	case READER_IDLE:
 	case READER_ASSIGNED:
 	case READER_REVOKED:
+	case READER_FAILED:
 		break;
 	}
 }

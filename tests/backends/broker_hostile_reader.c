@@ -342,6 +342,8 @@ static bool show_event(struct hostile_reader *reader, const struct reader_event 
 		part->away = true;
 		part->gone = !event->lost;
 		return true;
+	case READER_FAILED:
+		return !part->away;
 	case READER_GAP:
 		if (!part->away)
 			show_inner_gap(reader, part, event, ret_event);

@@ -194,7 +194,8 @@ static enum err_code memory_remove(struct broker *broker, struct topic_ref ref, 
 	code = topics_get(&memory->topics, ref, &topic, err);
 	if (code == ERR_OK) {
 		free_lists(memory, topic);
-		topics_leave_floor(&memory->topics, topic);
+		if (!memory->options.begins_again)
+			topics_leave_floor(&memory->topics, topic);
 		topics_drop(&memory->topics, topic);
 		memory_tell(memory);
 	}
@@ -475,6 +476,17 @@ void broker_memory_revoke(struct broker *broker, struct topic_ref ref, int32_t i
 
 	list->revocations++;
 	list->lost = lost;
+	memory_tell(memory);
+	memory_unhold(memory);
+}
+
+void broker_memory_fail(struct broker *broker, struct topic_ref ref, int32_t id,
+			enum err_code code)
+{
+	struct memory_broker *memory = memory_of(broker);
+	struct list *list = must_find(memory, ref, id)->user;
+
+	list->failure = code;
 	memory_tell(memory);
 	memory_unhold(memory);
 }

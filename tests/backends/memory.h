@@ -42,6 +42,7 @@ struct list {
 	size_t cap;
 	uint64_t revocations;		/* so often it was taken from who had it, … */
 	bool lost;			/* … and this is how, the last time */
+	enum err_code failure;		/* ERR_OK: it can be read */
 };
 
 struct memory_commit {

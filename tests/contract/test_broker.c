@@ -410,10 +410,31 @@ static void test_one_bad_partition_spares_the_others(void **state)
 	expect(f, pin, 0, from_first, 2, "a c");
 }
 
-static void test_positions_outlive_the_topic(void **state)
+static void test_a_topic_made_anew_is_another(void **state)
 {
 	struct fixture *f = *state;
 	struct topic_info before = { 0 }, after = { 0 };
+	struct err err = { 0 };
+
+	create(f, pin, 2);
+	(void)put(f, pin, 1, "a");
+	(void)put(f, pin, 1, "b");
+	assert_ok(broker_describe(f->broker, pin, &before, &err));
+	assert_ok(broker_remove(f->broker, pin, &err));
+	assert_int_equal(broker_remove(f->broker, pin, &err), ERR_NO_TOPIC);
+	assert_int_equal(append_text(f->broker, &f->ended, pin, 1, "x").code, ERR_NO_TOPIC);
+	create(f, pin, 2);
+	assert_ok(broker_describe(f->broker, pin, &after, &err));
+	assert_string_not_equal(before.uid, after.uid);
+	(void)put(f, pin, 1, "c");
+	expect(f, pin, 1, from_first, 1, "c");	/* nothing of the topic before */
+	topic_info_release(&before);
+	topic_info_release(&after);
+}
+
+static void test_positions_outlive_the_topic(void **state)
+{
+	struct fixture *f = *state;
 	struct position last;
 	struct err err = { 0 };
 
@@ -422,20 +443,34 @@ static void test_positions_outlive_the_topic(void **state)
 	(void)put(f, pin, 1, "a");
 	(void)put(f, pin, 1, "b");
 	last = put(f, stream, 0, "a").position;
-	assert_ok(broker_describe(f->broker, pin, &before, &err));
 	assert_ok(broker_remove(f->broker, pin, &err));
 	assert_ok(broker_remove(f->broker, stream, &err));
-	assert_int_equal(broker_remove(f->broker, pin, &err), ERR_NO_TOPIC);
-	assert_int_equal(append_text(f->broker, &f->ended, pin, 1, "x").code, ERR_NO_TOPIC);
 	create(f, stream, 1);
 	create(f, pin, 2);
-	assert_ok(broker_describe(f->broker, pin, &after, &err));
-	assert_string_not_equal(before.uid, after.uid);
 	assert_true(position_ordinal(put(f, pin, 1, "c").position) >= 2);
 	assert_true(position_cmp(put(f, stream, 0, "c").position, last) > 0);
-	expect(f, pin, 1, from_first, 1, "c");	/* nothing of the topic before */
-	topic_info_release(&before);
-	topic_info_release(&after);
+}
+
+static void say_what_is_wrong(void *user, const char *what)
+{
+	(void)user;
+	print_message("%s\n", what);
+}
+
+static void test_what_is_kept_is_sound(void **state)
+{
+	struct fixture *f = *state;
+	struct broker_verdict verdict;
+	struct err err = { 0 };
+
+	create(f, pin, 1);
+	create(f, stream, 1);
+	(void)put(f, pin, 0, "a");
+	(void)put(f, stream, 0, "b");
+	assert_ok(broker_verify(f->broker, say_what_is_wrong, NULL, &verdict, &err));
+	assert_true(verdict.sound);
+	assert_int_equal(verdict.damaged, 0);
+	assert_true(!verdict.looked || (verdict.records == 2 && verdict.batches > 0));
 }
 
 /* Ordinal that the partition gives next. */
@@ -659,10 +694,15 @@ static void test_what_is_gone_takes_no_room(void **state)
 	{ #open " group of every topic", test_a_group_of_every_topic, open, close_fixture, NULL }, \
 	{ #open " refusals keep nothing", test_refusals_keep_nothing, open, close_fixture, NULL }, \
 	{ #open " one bad partition", test_one_bad_partition_spares_the_others, open, close_fixture, NULL }, \
+	{ #open " a topic made anew is another", test_a_topic_made_anew_is_another, open, close_fixture, NULL }, \
+	{ #open " what is kept is sound", test_what_is_kept_is_sound, open, close_fixture, NULL }, \
+	{ #open " several appenders", test_several_appenders_and_a_reader, open, close_fixture, NULL }
+
+/* Of a log of our own, which numbers for ever; a service's positions may begin again with each topic. */
+#define OWN(open) \
 	{ #open " positions outlive the topic", test_positions_outlive_the_topic, open, close_fixture, NULL }, \
 	{ #open " a topic made anew has no gaps", test_a_topic_made_anew_has_no_gaps, open, close_fixture, NULL }, \
-	{ #open " what is gone", test_what_is_gone_takes_no_room, open, close_fixture, NULL }, \
-	{ #open " several appenders", test_several_appenders_and_a_reader, open, close_fixture, NULL }
+	{ #open " what is gone", test_what_is_gone_takes_no_room, open, close_fixture, NULL }
 
 /* Those that do not ask for numbers one by one. */
 #define SPARSE(open) \
@@ -678,10 +718,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CONTRACT(open_memory),
+		CONTRACT(open_again),
 		CONTRACT(open_faulty),
 		CONTRACT(open_kinds),
 		CONTRACT(open_kinds_of_one),
 		CONTRACT(open_local),
+		OWN(open_memory),
+		OWN(open_faulty),
+		OWN(open_kinds),
+		OWN(open_kinds_of_one),
+		OWN(open_local),
 		SPARSE(open_sparse),
 		SPARSE(open_hostile),
 		cmocka_unit_test(test_faults),

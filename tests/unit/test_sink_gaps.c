@@ -545,6 +545,25 @@ static void test_what_is_lost_is_dropped(void **state)
 	take_away(*state, true);
 }
 
+/* A partition that cannot be read stops alone; what came before it lands. */
+static void test_one_partition_fails(void **state)
+{
+	struct fixture *f = *state;
+
+	append_numbers(f, pin, 0, 3);
+	run_ok(f);
+	append_numbers(f, pin, 3, 5);
+	append_numbers(f, geo, 0, 4);
+	broker_memory_fail(f->broker, pin, 0, ERR_CORRUPT);
+	assert_int_equal(run(f), ERR_CORRUPT);
+	assert_int_equal(f->counts.halted, 1);
+	assert_shape(f, pin, "ooo");
+	assert_shape(f, geo, "oooo");
+	broker_memory_fail(f->broker, pin, 0, ERR_OK);
+	run_ok(f);
+	assert_shape(f, pin, "ooooo");
+}
+
 static void test_commits_are_told_seldom(void **state)
 {
 	enum { RECORDS = 500 };
@@ -585,6 +604,7 @@ int main(void)
 		TEST(test_sinks_at_once),
 		TEST(test_what_is_asked_for_is_given_up_while_the_store_is_away),
 		TEST(test_what_is_lost_is_dropped),
+		TEST(test_one_partition_fails),
 		TEST(test_commits_are_told_seldom),
 	};
 

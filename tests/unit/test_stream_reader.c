@@ -254,6 +254,37 @@ static void test_revocations(void **state)
 	}
 }
 
+/* A stream that cannot be read stops alone, and its table has no row less or more afterwards. */
+static void test_one_shard_fails(void **state)
+{
+	struct stream_counts counts = { 0 };
+	struct posting posting;
+	struct temp_dir temp;
+	struct store *store;
+	uint64_t dead;
+	struct err err;
+
+	(void)state;
+	make_dir(&temp);
+	store = open_store(temp.path);
+	begin(&posting);
+	post_some(&posting, 10);
+	broker_memory_fail(posting.broker, pins, 1, ERR_CORRUPT);
+	assert_ok(run_stream(temp.path, &posting, store, &counts, &err));
+	assert_int_equal(counts.refused, 1);
+	assert_int_equal(counts.rows[GEO], 10);
+	broker_memory_fail(posting.broker, pins, 1, ERR_OK);
+	assert_ok(run_stream(temp.path, &posting, store, &counts, &err));
+	assert_int_equal(counts.refused, 0);
+	assert_int_equal(counts.rows[GEO], 0);
+	assert_int_equal(pin_rows(temp.path, &dead), 9);
+	assert_int_equal(dead, 2);
+	store_free(store);
+	stream_counts_release(&counts);
+	temp_dir_remove(&temp);
+	end(&posting);
+}
+
 /* ---- Histories ---- */
 
 /* The table's last record is of another history than what the log has in its place. */
@@ -572,6 +603,7 @@ int main(void)
 		cmocka_unit_test(test_children_come_after_their_parents),
 		cmocka_unit_test(test_thousands_of_shards_over_time),
 		cmocka_unit_test(test_revocations),
+		cmocka_unit_test(test_one_shard_fails),
 		cmocka_unit_test(test_another_history),
 		cmocka_unit_test(test_the_next_generation),
 		cmocka_unit_test(test_one_table_is_away),

@@ -253,6 +253,21 @@ static void seek_what_is_another_s(bool group)
 	(void)!reader_seek(&script.reader, pin, 0, (struct reader_start){ 0 }, &err);
 }
 
+/* One that failed gives nothing more; the next seek leads back, and others do not mind. */
+static void test_one_that_failed(void **state)
+{
+	static const struct err failure = { .code = ERR_CORRUPT };
+	struct reader_event failed = say_of(READER_FAILED);
+
+	(void)state;
+	assert_true(breaks(false, failed, nothing, nothing)); /* it does not say why */
+	failed.failure = &failure;
+	assert_false(breaks(false, one(5), failed, nothing));
+	assert_true(breaks(false, failed, one(5), nothing));
+	assert_true(breaks(false, failed, failed, nothing));
+	assert_false(breaks(true, say_of(READER_ASSIGNED), failed, say_of(READER_REVOKED)));
+}
+
 static void test_calls(void **state)
 {
 	(void)state;
@@ -290,6 +305,7 @@ int main(void)
 		cmocka_unit_test(test_positions_rise),
 		cmocka_unit_test(test_caught_up_once),
 		cmocka_unit_test(test_only_what_is_read),
+		cmocka_unit_test(test_one_that_failed),
 		cmocka_unit_test(test_calls),
 		cmocka_unit_test(test_codes),
 	};

@@ -411,7 +411,7 @@ static enum err_code group_event(struct local_reader *reader, bool *ret_given,
 	enum err_code code;
 
 	*ret_given = false;
-	if (!reader->subs.group || (now == reader->topics_seen && !reader->look_at_topics))
+	if (now == reader->topics_seen && !reader->look_at_topics)
 		return ERR_OK;
 	local_hold(local);
 	code = local_refresh(local, err);
@@ -422,7 +422,7 @@ static enum err_code group_event(struct local_reader *reader, bool *ret_given,
 		return code; /* having seen nothing, look again */
 	if (*ret_given && ret_event->kind == READER_ASSIGNED)
 		group_begin(reader, ret_event);
-	else if (*ret_given)
+	else if (*ret_given && ret_event->kind == READER_REVOKED)
 		group_forget(reader, ret_event->topic);
 	reader->look_at_topics = *ret_given;
 	reader->topics_seen = now;
