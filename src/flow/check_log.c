@@ -311,6 +311,19 @@ static enum err_code log_check_begin(struct checking *checking, const struct par
 	return ERR_OK;
 }
 
+/* Shards of an older history, and those that the log has no more: it cannot tell what was in them. */
+static void leave_others(struct checking *checking, const struct log_check *checks, size_t count)
+{
+	for (size_t i = 0; i < checking->part_count; i++) {
+		struct check_part *part = &checking->parts[i];
+		bool known = checking->kind == TOPIC_LOG;
+
+		for (size_t k = 0; k < count && !known; k++)
+			known = checks[k].part == part;
+		part->other |= !known;
+	}
+}
+
 static void count_logged(struct checking *checking, const struct log_check *checks, size_t count)
 {
 	uint64_t beyond = 0;
@@ -354,6 +367,8 @@ enum err_code check_log(struct checking *checking)
 			tell_ahead(&checks[i]);
 	if (code == ERR_OK)
 		count_logged(checking, checks, count);
+	if (code == ERR_OK)
+		leave_others(checking, checks, count);
 	for (size_t i = 0; i < count; i++)
 		buf_release(&checks[i].tail.text);
 	json_parser_free(parser);

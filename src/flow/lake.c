@@ -79,16 +79,22 @@ bool lake_table_leads(const struct lake_table *table)
 	return table->shared->models[0] == table->model;
 }
 
-void lake_app_id(char app_id[LAKE_APP_ID_MAX], enum topic_kind kind, const char *topic,
-		 int32_t partition, const char *uid)
+void lake_app_id(char app_id[LAKE_APP_ID_MAX], enum topic_kind kind, struct lake_partition where,
+		 const char *uid)
 {
 	char text[PARTITION_TEXT_MAX];
+	size_t len;
 
-	(void)partition_text(kind, partition, text);
+	(void)partition_text(kind, where.id, text);
 	if (kind == TOPIC_LOG)
-		(void)snprintf(app_id, LAKE_APP_ID_MAX, "pinpipe/batch/%s/%s", topic, text);
+		(void)snprintf(app_id, LAKE_APP_ID_MAX, "pinpipe/batch/%s/%s", where.topic, text);
 	else
-		(void)snprintf(app_id, LAKE_APP_ID_MAX, "pinpipe/stream/%s/%s/%s", topic, text, uid);
+		(void)snprintf(app_id, LAKE_APP_ID_MAX, "pinpipe/stream/%s/%s/%s", where.topic,
+			       text, uid);
+	len = strlen(app_id);
+	if (where.generation > 1)
+		(void)snprintf(app_id + len, LAKE_APP_ID_MAX - len, "/g%04" PRIu32,
+			       where.generation);
 }
 
 bool lake_offset(struct position position, uint64_t *ret)

@@ -1,8 +1,5 @@
 #include "flow/rebuild_letters.h"
 
-#include "flow/batch_find.h"
-
-#include <inttypes.h>
 #include <stdio.h>
 
 bool rebuild_letter_is_of(const struct dlq_source *source, const struct dlq_entry *entry)
@@ -63,10 +60,9 @@ static enum err_code stream_done(const struct rebuild_letters *letters, int32_t 
 {
 	struct topic_ref topic = lake_table_topic(letters->place);
 	const struct partition_info *its;
-	char app_id[LAKE_APP_ID_MAX + 8];
+	char app_id[LAKE_APP_ID_MAX];
 	struct topic_info info;
 	enum err_code code = broker_describe(letters->broker, topic, &info, err);
-	size_t len;
 
 	if (code != ERR_OK) {
 		done->all = code == ERR_NO_TOPIC;
@@ -76,11 +72,8 @@ static enum err_code stream_done(const struct rebuild_letters *letters, int32_t 
 	done->all = !its;
 	if (its) {
 		done->position = its->born;
-		lake_app_id(app_id, TOPIC_STREAM, topic.name, partition, info.uid);
-		len = strlen(app_id);
-		if (generation > 1)
-			(void)snprintf(app_id + len, sizeof(app_id) - len, "/g%04" PRIu32,
-				       generation);
+		lake_app_id(app_id, TOPIC_STREAM,
+			    (struct lake_partition){ topic.name, partition, generation }, info.uid);
 		code = look_at_both(letters, app_id, its, staged, done, err);
 	}
 	topic_info_release(&info);
@@ -93,13 +86,13 @@ static enum err_code find_done(const struct rebuild_letters *letters, int32_t pa
 			       struct err *err)
 {
 	struct lake_partition where = { letters->place->topic, partition, generation };
-	struct batch_ids ids;
+	char app_id[LAKE_APP_ID_MAX];
 
 	*ret = (struct letters_done){ 0 };
 	if (letters->place->kind == TOPIC_STREAM)
 		return stream_done(letters, partition, generation, staged, ret, err);
-	batch_ids_init(&ids, &where);
-	return look_at_both(letters, ids.progress, NULL, staged, ret, err);
+	lake_app_id(app_id, TOPIC_LOG, where, NULL);
+	return look_at_both(letters, app_id, NULL, staged, ret, err);
 }
 
 /* --- those that stay ---------------------------------------------------------- */

@@ -258,22 +258,21 @@ static enum err_code replay_flush(struct replay *replay, struct err *err)
 static bool is_settled(const struct replay *replay, const struct dlq_entry *entry)
 {
 	const struct lake_table *table = &replay->table;
+	struct lake_partition where = { .topic = table->topic, .generation = entry->generation };
 	const struct partition_info *its = NULL;
+	struct position position = entry->position;
 	char app_id[LAKE_APP_ID_MAX];
 	struct delta_progress done;
-	struct position position;
-	int32_t partition;
 	struct err ignored;
 
-	if (!partition_parse(table->kind, entry->partition, &partition) ||
-	    !position_parse(entry->offset, &position))
+	if (!partition_parse(table->kind, entry->partition, &where.id) || !entry->placed)
 		return false;
 	if (table->kind == TOPIC_STREAM) {
-		its = topic_info_partition(&replay->info, partition);
+		its = topic_info_partition(&replay->info, where.id);
 		if (!its || position_cmp(position, its->first) < 0)
 			return true; /* of a stream that is gone, or of the one before it */
 	}
-	lake_app_id(app_id, table->kind, table->topic, partition, replay->info.uid);
+	lake_app_id(app_id, table->kind, where, replay->info.uid);
 	if (delta_progress(replay->delta, app_id, &done, &ignored) != ERR_OK || !done.any)
 		return false;
 	if (its)

@@ -114,34 +114,30 @@ void stream_table_forget(struct stream_table *table, int32_t partition)
 static void name_generation(struct stream_table *table, struct stream_shard *shard, const char *uid,
 			    uint32_t generation)
 {
-	size_t len;
+	struct lake_partition where = { table->place.topic, shard->partition, generation };
 
 	shard->generation = generation;
-	lake_app_id(shard->app_id, TOPIC_STREAM, table->place.topic, shard->partition, uid);
+	lake_app_id(shard->app_id, TOPIC_STREAM, where, uid);
 	shard->batch.prefix[0] = '\0';
-	if (generation < 2)
-		return;
-	len = strlen(shard->app_id);
-	(void)snprintf(shard->app_id + len, sizeof(shard->app_id) - len, "/g%04" PRIu32,
-		       generation);
-	(void)snprintf(shard->batch.prefix, sizeof(shard->batch.prefix), "g%04" PRIu32 "-",
+	if (generation > 1)
+		(void)snprintf(shard->batch.prefix, sizeof(shard->batch.prefix), "g%04" PRIu32 "-",
 		       generation);
 }
 
-/* The newest generation that the table has something of, or the first. */
-static enum err_code find_generation(struct stream_table *table, struct stream_shard *shard,
-				     const char *uid, struct err *err)
+enum err_code stream_newest_generation(const struct delta_table *delta,
+				       struct lake_partition *where, const char *uid,
+				       struct err *err)
 {
-	struct delta_progress next = { .any = true };
+	struct lake_partition newer = { where->topic, where->id, 1 };
+	struct delta_progress its = { .any = true };
+	char app_id[LAKE_APP_ID_MAX];
 	enum err_code code = ERR_OK;
-	uint32_t generation = 1;
 
-	while (code == ERR_OK && next.any && generation < LAKE_GENERATIONS_MAX) {
-		name_generation(table, shard, uid, generation + 1);
-		code = delta_progress(table->delta, shard->app_id, &next, err);
-		generation += code == ERR_OK && next.any;
+	while (code == ERR_OK && its.any && newer.generation <= LAKE_GENERATIONS_MAX) {
+		where->generation = newer.generation++;
+		lake_app_id(app_id, TOPIC_STREAM, newer, uid);
+		code = delta_progress(delta, app_id, &its, err);
 	}
-	name_generation(table, shard, uid, generation);
 	return code;
 }
 
@@ -167,6 +163,7 @@ enum err_code stream_table_assign(struct stream_table *table, const struct topic
 {
 	const struct partition_info *its = topic_info_partition(info, partition);
 	struct stream_shard *shard = stream_table_shard(table, partition);
+	struct lake_partition where = { .topic = table->place.topic, .id = partition };
 	enum err_code code;
 
 	if (!its)
@@ -176,7 +173,8 @@ enum err_code stream_table_assign(struct stream_table *table, const struct topic
 		shard = add_shard(table, partition);
 	shard->like = its->first;
 	/* Each time: a stream that was deleted and made anew has another uid. */
-	code = find_generation(table, shard, info->uid, err);
+	code = stream_newest_generation(table->delta, &where, info->uid, err);
+	name_generation(table, shard, info->uid, where.generation);
 	if (code == ERR_OK)
 		code = look_where(table, shard, its->first, err);
 	shard->settled = false;

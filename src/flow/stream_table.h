@@ -102,6 +102,10 @@ bool stream_table_is_held(const struct stream_table *table);
 MUST_USE enum err_code stream_table_assign(struct stream_table *table,
 					   const struct topic_info *info, int32_t partition,
 					   struct err *err);
+/* Sets where->generation to the newest one that the table has something of, or the first. */
+MUST_USE enum err_code stream_newest_generation(const struct delta_table *delta,
+						struct lake_partition *where, const char *uid,
+						struct err *err);
 /* NULL: it is not ours. */
 struct stream_shard *stream_table_shard(struct stream_table *table, int32_t partition);
 /* It is not ours any more; it must not be dirty. */
