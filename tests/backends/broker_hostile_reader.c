@@ -255,6 +255,7 @@ static bool show_run(struct hostile_reader *reader, struct hostile_part *part,
 	ret_event->topic = part->topic;
 	ret_event->records = records;
 	ret_event->count = count;
+	ret_event->lineage.high ^= hostile->cut;	/* of another topic */
 	reader->at += count;
 	part->expects = true;
 	part->expected = number + count;

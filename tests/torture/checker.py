@@ -81,10 +81,21 @@ def table_rows(duck, root, table):
     return [line.split("|", 2) for line in duck.lines(sql)]
 
 
+def partition_files(root, name):
+    """Files of a topic's partitions, of all its generations."""
+    return sorted([*root.glob(f"partition=*/{name}"), *root.glob(f"generation=*/partition=*/{name}")])
+
+
+def offset_text(path, offset):
+    """As a row has it: from the second generation on that is said, too."""
+    generation = path.parent.parent.name.removeprefix("generation=")
+    return f"g{int(generation):04}-{offset:020}" if generation.isdigit() else f"{offset:020}"
+
+
 def letters(lake, topic):
     """Each once: who cleaned the same records beside another, or after a crash, has written the same letters."""
     seen = {}
-    for path in sorted((lake / "dlq" / topic).glob("partition=*/*.ndjson")):
+    for path in partition_files(lake / "dlq" / topic, "*.ndjson"):
         for line in path.read_text().splitlines():
             letter = json.loads(line)
             name = tuple(letter.get(member) for member in ("partition", "offset", "last", "stage", "table"))
@@ -93,29 +104,31 @@ def letters(lake, topic):
 
 
 def manifests(lake, topic):
-    """{(partition, start, CRC-32C of the object): runs of offsets}, where lines are not those from start on."""
+    """{(partition, start, CRC-32C of the object): runs of offsets}, where lines are not those from start on; `start`
+    as offset_text() has it."""
     found = {}
-    for path in sorted((lake / "manifests" / topic).glob("partition=*/[0-9]*+*.json")):
+    for path in partition_files(lake / "manifests" / topic, "[0-9]*+*.json"):
         start, crc = path.stem.split("+")
         runs = [(int(first), count) for first, count in json.loads(path.read_text())["runs"]]
-        found[int(path.parent.name.partition("=")[2]), int(start), int(crc, 16)] = runs
+        found[int(path.parent.name.partition("=")[2]), offset_text(path, int(start)), int(crc, 16)] = runs
     return found
 
 
 def object_lines(lake, topic):
     """(partition, offset) and the bytes of every line of the topic's objects."""
     known = manifests(lake, topic)
-    for path in sorted((lake / "topics" / topic).glob("partition=*/*.json")):
+    for path in partition_files(lake / "topics" / topic, "*.json"):
         partition, start = map(int, re.fullmatch(r".*\+(\d+)\+(\d+)\.json", path.name).groups())
         text = path.read_bytes()
         assert text.endswith(b"\n"), f"{path} is cut"
         lines = text[:-1].split(b"\n")
-        own = any(key[:2] == (partition, start) for key in known) and known.get((partition, start, crc32c(text)))
+        name = partition, offset_text(path, start)
+        own = any(key[:2] == name for key in known) and known.get((*name, crc32c(text)))
         offsets = [first + n for first, count in own for n in range(count)] if own \
             else range(start, start + len(lines))
         assert len(offsets) == len(lines), f"{path} has other lines than its manifest"
         for offset, line in zip(offsets, lines):
-            yield partition, offset, line
+            yield partition, offset_text(path, offset), line
 
 
 class Shelf:

@@ -130,24 +130,28 @@ class Session:
         try:
             self.pipeline.start()
             self.pipeline.await_healthy()
-            with Load(self.pipeline.port, self.pipeline.user, self.rng.randrange(1 << 31)) as load:
-                for step in steps:
-                    self.take(load, *step)
-                    self.checker.log.follow()
-                self.settle()
-                self.pipeline.await_healthy()
-                load.wait_for_more(50, self.pipeline)
-            self.pipeline.finish()
-            self.checker.log.finish()
-            return self.checker.check_lake(load.ledger)
+            return self.checker.check_lake(self.work(steps))
         finally:
             self.pipeline.close()
 
+    def work(self, steps):
+        """The ledger of all that was sent. All of it was worked on, and the log has been read."""
+        with Load(self.pipeline.port, self.pipeline.user, self.rng.randrange(1 << 31)) as load:
+            for step in steps:
+                self.take(load, *step)
+                self.checker.log.follow()
+            self.settle()
+            self.pipeline.await_healthy()
+            load.wait_for_more(50, self.pipeline)
+        self.pipeline.finish()
+        self.checker.log.finish()
+        return load.ledger
 
-def torture(binary, seed, kills, points, places=None):
+
+def torture(binary, seed, kills, points, places=None, kind=Session):
     """One session; (report, session). Its directory stays if there was a fault."""
     with workplace(f"kills-{seed}") as place:
-        session = Session(binary, place.path, seed, places)
+        session = kind(binary, place.path, seed, places)
         report = session.run(session.steps(kills, points))
         place.keep = not report.clean
         return report, session
@@ -158,14 +162,14 @@ def add_arguments(parser):
     parser.add_argument("--point", action="append", help="of the failpoints only these")
 
 
-def sessions(name, binary, arguments, figures, places=None):
+def sessions(name, binary, arguments, figures, places=None, kind=Session):
     """As many as give arguments.kills."""
     points = arguments.point or failpoints()
     kills, errors, number = collections.Counter(), 0, 0
     while kills.total() < arguments.kills:
         started, seed = time.monotonic(), arguments.seed + number
         count = min(KILLS_A_SESSION, arguments.kills - kills.total())
-        report, session = torture(binary, seed, count, points, places)
+        report, session = torture(binary, seed, count, points, places, kind)
         figures.add(name, seed, session.kills.total(), time.monotonic() - started, report)
         figures.missed += [f"{name}, seed {seed}: nobody passed {point} for {action}"
                            for point, action in session.open]
