@@ -311,7 +311,8 @@ static enum err_code log_check_begin(struct checking *checking, const struct par
 	return ERR_OK;
 }
 
-/* Shards of an older history, and those that the log has no more: it cannot tell what was in them. */
+/* Shards of an older history, and those that the log has no more: what was in them it cannot
+ * tell. */
 static void leave_others(struct checking *checking, const struct log_check *checks, size_t count)
 {
 	for (size_t i = 0; i < checking->part_count; i++) {

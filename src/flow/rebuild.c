@@ -277,7 +277,8 @@ static enum err_code rebuild_settle(struct rebuild *rebuild, enum err_code code,
 			*failure = err;
 		return failure->code;
 	}
-	if (code == ERR_OK || delta_txn_version(rebuild->old, STAGING_APP_ID) == rebuild->staging.id)
+	if (code == ERR_OK ||
+	    delta_txn_version(rebuild->old, STAGING_APP_ID) == rebuild->staging.id)
 		return code;
 	if (staging_abandon(&rebuild->staging, &err) != ERR_OK)
 		trace_warn("what was cleaned anew is left beside the table: %s", err.msg);

@@ -308,7 +308,8 @@ static void on_end(struct stream *stream, struct stream_source *source)
 }
 
 /* Without this shard the tables of the stream would lack rows that others' offsets come behind. */
-static void on_failed(struct stream *stream, struct stream_source *source, const struct err *failure)
+static void refuse_source(struct stream *stream, const struct stream_source *source,
+			  const struct err *failure)
 {
 	for (size_t i = 0; i < stream->table_count; i++) {
 		struct stream_table *table = &stream->tables[i];
@@ -336,7 +337,7 @@ enum err_code stream_take_event(struct stream *stream, const struct reader_event
 	if (event->kind == READER_END)
 		on_end(stream, source);
 	if (event->kind == READER_FAILED)
-		on_failed(stream, source, event->failure);
+		refuse_source(stream, source, event->failure);
 	if (event->kind == READER_CAUGHT_UP) {
 		stream_read_note_end(stream, source, part, event->last);
 		if (part->told_any)

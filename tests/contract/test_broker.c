@@ -698,7 +698,8 @@ static void test_what_is_gone_takes_no_room(void **state)
 	{ #open " what is kept is sound", test_what_is_kept_is_sound, open, close_fixture, NULL }, \
 	{ #open " several appenders", test_several_appenders_and_a_reader, open, close_fixture, NULL }
 
-/* Of a log of our own, which numbers for ever; a service's positions may begin again with each topic. */
+/* Of a log of our own, which numbers for ever; a service's positions may begin again with each
+ * topic. */
 #define OWN(open) \
 	{ #open " positions outlive the topic", test_positions_outlive_the_topic, open, close_fixture, NULL }, \
 	{ #open " a topic made anew has no gaps", test_a_topic_made_anew_has_no_gaps, open, close_fixture, NULL }, \

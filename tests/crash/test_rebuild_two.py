@@ -22,8 +22,8 @@ MODEL = """-- title: Clicks
 SELECT as_int({key}) + {more} AS id, _partition, _offset FROM raw
 """
 OLD, NEW = {"key": "id", "more": 0}, {"key": "ident", "more": 1000}
-HELD = ["rebuild-cleaned", "rebuild-kept", "rebuild-sealed", "batch-cleaned", "delta-before-commit", "rebuild-committed",
-        "rebuild-forgot", "rebuild-copied"]
+HELD = ["rebuild-cleaned", "rebuild-kept", "rebuild-sealed", "batch-cleaned", "delta-before-commit",
+        "rebuild-committed", "rebuild-forgot", "rebuild-copied"]
 PER_OBJECT = 10
 
 
