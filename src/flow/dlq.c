@@ -433,6 +433,25 @@ enum err_code dlq_settle(struct dlq_batch *batch, struct err *err)
 	return code;
 }
 
+enum err_code dlq_withdraw(struct dlq_batch *batch, struct position upto, struct err *err)
+{
+	struct dlq_place place = dlq_place_of(&batch->source);
+	enum err_code code = ERR_OK;
+	struct buf key;
+
+	if (position_cmp(batch->range.upto, upto) == 0)
+		return ERR_OK;
+	buf_init(&key, DLQ_KEY_MAX * 2);
+	while (code == ERR_OK && batch->number_count > 0) {
+		dlq_key_put(&key, &place, &batch->range, batch->numbers[batch->number_count - 1],
+			    batch->source.table);
+		code = store_remove(batch->store, buf_cstr(&key), err);
+		batch->number_count -= code == ERR_OK;
+	}
+	buf_release(&key);
+	return code;
+}
+
 /* --- all of a table ------------------------------------------------------- */
 
 static bool list_any(void *user, const struct store_entry *entry)

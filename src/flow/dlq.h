@@ -8,8 +8,8 @@
  *     again, after a crash or beside another, finds its objects there already.
  *  2. Where another stands in its place (letters by another model), a next number is taken.
  *  3. Who has committed a range may remove what others wrote for it, for those have lost:
- *     dlq_settle(). Nothing else is ever removed, but by a rebuild, which replaces a table's
- *     (staging.h).
+ *     dlq_settle(); and who has lost may remove what it wrote itself: dlq_withdraw(). Nothing else
+ *     is ever removed, but by a rebuild, which replaces a table's (staging.h).
  *  4. So what lies in the lake may be more than what counts: letters of a commit that never was.
  *     Who reads gets each letter once (dlq_query()); those past the table's progress its stage
  *     brings once more, and only who knows that can tell.
@@ -73,6 +73,13 @@ MUST_USE enum err_code dlq_batch_write(struct dlq_batch *batch, struct err *err)
  * some: after the first commit of a start, and the first after somebody else was faster.
  */
 MUST_USE enum err_code dlq_settle(struct dlq_batch *batch, struct err *err);
+
+/*
+ * Another one has committed what begins where the range does, up to `upto`, and nobody commits this
+ * range any more: remove what was written for it since dlq_batch_range(), unless that was the same
+ * range, and these are its letters.
+ */
+MUST_USE enum err_code dlq_withdraw(struct dlq_batch *batch, struct position upto, struct err *err);
 
 /* An object of a table's letters: those of a commit that began there. */
 struct dlq_object {

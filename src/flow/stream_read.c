@@ -271,8 +271,13 @@ static enum err_code give_table(struct stream *stream, struct stream_source *sou
 		source->changed = true;
 		return ERR_OK;
 	}
-	if (event->kind == READER_GAP)
-		return stream_table_gap(table, shard, event, ret_again, err);
+	if (event->kind == READER_GAP) {
+		code = stream_table_gap(table, shard, event, ret_again, err);
+		if (code != ERR_LOCKED)
+			return code;
+		trace_warn("%s; it is read from there", err->msg);
+		return stream_drop(stream, table, err);
+	}
 	code = stream_table_add(table, shard, event, err);
 	if (code != ERR_CORRUPT)
 		return code;

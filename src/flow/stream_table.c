@@ -149,6 +149,8 @@ static enum err_code look_where(struct stream_table *table, struct stream_shard 
 
 	if (code != ERR_OK)
 		return code;
+	shard->since = delta_version(table->delta);
+	shard->told = shard->lacks = false;
 	shard->read = shard->done;
 	if (shard->read.any)
 		shard->read.position = position_made_whole(shard->done.position, like);
@@ -251,6 +253,23 @@ enum err_code stream_table_add(struct stream_table *table, struct stream_shard *
 	return ERR_OK;
 }
 
+/* A lake that cannot be asked now tells it at the commit. */
+bool stream_table_is_overtaken(struct stream_table *table, const struct stream_shard *shard)
+{
+	struct delta_progress now;
+	struct err ignored;
+
+	return delta_refresh(table->delta, &ignored) == ERR_OK &&
+	       delta_progress(table->delta, shard->app_id, &now, &ignored) == ERR_OK && now.any &&
+	       (!shard->done.any || position_cmp(now.position, shard->done.position) != 0);
+}
+
+enum err_code stream_table_lost(const struct stream_table *table, struct err *err)
+{
+	return err_set(err, ERR_LOCKED, "another one is further with table \"%s\"",
+		       table->place.root);
+}
+
 /* Of those that share the stream the first has it told. */
 static enum err_code tell_loss(struct stream_table *table, struct stream_shard *shard,
 			       const struct reader_event *gap, struct err *err)
@@ -262,6 +281,9 @@ static enum err_code tell_loss(struct stream_table *table, struct stream_shard *
 
 	if (!gap_is_loss(gap->gap) || !lake_table_leads(&table->place))
 		return ERR_OK;
+	if (stream_table_is_overtaken(table, shard))
+		return stream_table_lost(table, err);
+	shard->lacks = true;
 	(void)position_text(gap->first, first);
 	(void)position_text(gap->last, last);
 	(void)snprintf(reason, sizeof(reason), "%s in the log", gap_reason_text(gap->gap));
@@ -312,6 +334,7 @@ enum err_code stream_table_drop(struct stream_table *table, struct err *err)
 	free(table->flush.add.stats);
 	table->flush = (struct stream_flush){ 0 };
 	for (size_t i = 0; i < table->shard_count && code == ERR_OK; i++) {
+		stream_table_withdraw(table, table->shards[i]);
 		table->shards[i]->settled = false;
 		code = look_where(table, table->shards[i], table->shards[i]->like, err);
 	}
