@@ -72,12 +72,29 @@ void stream_table_release(struct stream_table *table)
 
 /* ---- Shards ---- */
 
+/* The first shard of this partition or a greater one: there may be thousands. */
+static size_t place_of_shard(const struct stream_table *table, int32_t partition)
+{
+	size_t from = 0, to = table->shard_count;
+
+	while (from < to) {
+		size_t middle = from + (to - from) / 2;
+
+		if (table->shards[middle]->partition < partition)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return from;
+}
+
 struct stream_shard *stream_table_shard(struct stream_table *table, int32_t partition)
 {
-	for (size_t i = 0; i < table->shard_count; i++)
-		if (table->shards[i]->partition == partition)
-			return table->shards[i];
-	return NULL;
+	size_t at = place_of_shard(table, partition);
+
+	return at < table->shard_count && table->shards[at]->partition == partition
+		       ? table->shards[at]
+		       : NULL;
 }
 
 static void renew_letters(struct stream_table *table, struct stream_shard *shard)
@@ -92,23 +109,27 @@ static void renew_letters(struct stream_table *table, struct stream_shard *shard
 static struct stream_shard *add_shard(struct stream_table *table, int32_t partition)
 {
 	struct stream_shard *shard = xcalloc(1, sizeof(*shard));
+	size_t at = place_of_shard(table, partition);
 
 	shard->partition = partition;
 	(void)partition_text(TOPIC_STREAM, partition, shard->batch.text);
 	table->shards = xreallocarray(table->shards, table->shard_count + 1,
 				      sizeof(*table->shards));
-	table->shards[table->shard_count++] = shard;
+	memmove(&table->shards[at + 1], &table->shards[at],
+		(table->shard_count++ - at) * sizeof(*table->shards));
+	table->shards[at] = shard;
 	return shard;
 }
 
 void stream_table_forget(struct stream_table *table, int32_t partition)
 {
-	for (size_t i = 0; i < table->shard_count; i++)
-		if (table->shards[i]->partition == partition) {
-			free_shard(table->shards[i]);
-			table->shards[i] = table->shards[--table->shard_count];
-			return;
-		}
+	size_t at = place_of_shard(table, partition);
+
+	if (at == table->shard_count || table->shards[at]->partition != partition)
+		return;
+	free_shard(table->shards[at]);
+	memmove(&table->shards[at], &table->shards[at + 1],
+		(--table->shard_count - at) * sizeof(*table->shards));
 }
 
 static void name_generation(struct stream_table *table, struct stream_shard *shard, const char *uid,

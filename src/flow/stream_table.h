@@ -67,7 +67,7 @@ struct stream_table {
 	struct stream_flush flush;
 	bool stale; /* another one has written it: first see what */
 	bool hurry; /* flush as soon as may be */
-	struct stream_shard **shards;
+	struct stream_shard **shards; /* in order of partition */
 	size_t shard_count;
 	uint64_t rows;
 	uint64_t dead;
