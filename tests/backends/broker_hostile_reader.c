@@ -310,8 +310,11 @@ static void show_inner_gap(struct hostile_reader *reader, struct hostile_part *p
 	*ret_event = *event;
 	ret_event->topic = part->topic;
 	ret_event->partition = part->outer;
-	if (part->topic.kind == TOPIC_STREAM)
+	if (part->topic.kind == TOPIC_STREAM) {
+		if (!is_child(part) && position_ordinal(event->last) >= HOSTILE_SPLIT)
+			ret_event->last = position_with_ordinal(event->last, HOSTILE_SPLIT - 1);
 		return;
+	}
 	first = hostile_number(hostile_outer(hostile, TOPIC_LOG, event->first));
 	last = hostile_number(hostile_outer(hostile, TOPIC_LOG, event->last));
 	show_gap(part, part->expects && part->expected < first ? part->expected : first, last,
@@ -346,6 +349,11 @@ static bool show_event(struct hostile_reader *reader, const struct reader_event 
 	case READER_FAILED:
 		return !part->away;
 	case READER_GAP:
+		if (!part->away && part->topic.kind == TOPIC_STREAM && !is_child(part) &&
+		    position_ordinal(event->first) >= HOSTILE_SPLIT) {
+			end_parent(reader, part); /* what is missing is the child's */
+			return false;
+		}
 		if (!part->away)
 			show_inner_gap(reader, part, event, ret_event);
 		return !part->away;
