@@ -257,6 +257,90 @@ static void test_commits_are_told_seldom(void **state)
 	assert_int_equal(told(f), 8);
 }
 
+static size_t count_told(const struct fixture *f)
+{
+	struct commits commits;
+	size_t count;
+
+	commits_init(&commits);
+	assert_true(commits_load(&commits, f->dir_fd, "sink"));
+	count = commits.count;
+	commits_release(&commits);
+	return count;
+}
+
+/* Who lands what it had of a topic that was removed, and says so, brings nothing back into the file
+ * of its group: nobody would ever take it out. */
+static void test_a_removed_topic_leaves_its_group(void **state)
+{
+	struct fixture *f = *state;
+	const struct reader_options options = { .group = "sink",
+						.topics = &log_topic,
+						.topic_count = 1 };
+	struct broker_reader *reader;
+	struct err err = { 0 };
+
+	assert_ok(create_topic(f->broker, log_topic, 1, &err));
+	assert_int_equal(log_put(f->broker, &f->ended, 0, 9, 10), ERR_OK);
+	assert_ok(broker_reader_open(f->broker, &options, &reader, &err));
+	assert_int_equal(next_event(reader).kind, READER_ASSIGNED);
+	assert_int_equal(next_event(reader).kind, READER_RECORDS);
+	assert_int_equal(count_told(f), 1);
+	assert_ok(broker_remove(f->broker, log_topic, &err));
+	while (next_event(reader).kind != READER_REVOKED)
+		;
+	assert_ok(reader_commit(reader, log_topic, 0, position_of_offset(9), &err));
+	reader_release(reader, log_topic, 0);
+	reader_close(reader);
+	assert_int_equal(count_told(f), 0);
+}
+
+/* Nor does one that is removed while nobody of the group is there. */
+static void test_a_topic_removed_unheard_leaves_its_group(void **state)
+{
+	struct fixture *f = *state;
+	static const struct topic_ref other = { TOPIC_LOG, "other" };
+	const struct topic_ref topics[] = { log_topic, other };
+	const struct reader_options options = { .group = "sink",
+						.topics = topics,
+						.topic_count = 2 };
+	struct broker_reader *reader;
+	struct err err = { 0 };
+
+	assert_ok(create_topic(f->broker, log_topic, 1, &err));
+	assert_ok(create_topic(f->broker, other, 1, &err));
+	assert_ok(broker_reader_open(f->other, &options, &reader, &err));
+	assert_int_equal(next_event(reader).kind, READER_ASSIGNED);
+	assert_int_equal(next_event(reader).kind, READER_ASSIGNED);
+	reader_close(reader);
+	assert_int_equal(count_told(f), 2);
+	assert_ok(broker_remove(f->broker, log_topic, &err));
+	assert_ok(broker_reader_open(f->other, &options, &reader, &err));
+	assert_int_equal(count_told(f), 1);
+	reader_close(reader);
+	assert_int_equal(count_told(f), 1);
+}
+
+/* More than a file may have replaces none: without its end nobody could read it. */
+static void test_a_group_of_too_much_is_not_told(void **state)
+{
+	enum { TOPICS = 40000 };
+	struct fixture *f = *state;
+	struct commits commits;
+	struct err err = { 0 };
+
+	commits_init(&commits);
+	commits_set(&commits, log_topic, 1, 0, position_of_offset(7));
+	assert_ok(commits_save(&commits, f->dir_fd, "sink", false, &err));
+	commits.wanted = xcalloc(TOPICS, sizeof(*commits.wanted));
+	commits.wanted_count = TOPICS;
+	for (size_t i = 0; i < TOPICS; i++)
+		memset(commits.wanted[i].name, 'n', TOPIC_NAME_MAX);
+	assert_int_equal(commits_save(&commits, f->dir_fd, "sink", false, &err), ERR_LIMIT);
+	assert_int_equal(told(f), 7);
+	commits_release(&commits);
+}
+
 #define LOCAL(test) cmocka_unit_test_setup_teardown(test, make_fixture, free_fixture)
 
 int main(void)
@@ -267,6 +351,9 @@ int main(void)
 		LOCAL(test_an_old_watermark_is_no_end),
 		LOCAL(test_descriptors_in_another_process),
 		LOCAL(test_commits_are_told_seldom),
+		LOCAL(test_a_removed_topic_leaves_its_group),
+		LOCAL(test_a_topic_removed_unheard_leaves_its_group),
+		LOCAL(test_a_group_of_too_much_is_not_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,7 +5,6 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "broker/local/segment.h"
-#include "broker/topics.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -89,6 +88,18 @@ void commits_forget(struct commits *commits, struct topic_ref topic)
 			commits->items[kept++] = *old;
 	}
 	commits->count = kept;
+}
+
+bool commits_forget_gone(struct commits *commits, const struct topics *topics)
+{
+	size_t kept = 0;
+	size_t before = commits->count;
+
+	for (size_t i = 0; i < before; i++)
+		if (topics_find_uid(topics, commits->items[i].uid))
+			commits->items[kept++] = commits->items[i];
+	commits->count = kept;
+	return kept < before;
 }
 
 const struct commit *commits_find(const struct commits *commits, uint64_t uid, int32_t partition)
@@ -196,8 +207,11 @@ enum err_code commits_save(const struct commits *commits, int dir_fd, const char
 		return err_errno(err, "could not make the directory of groups");
 	buf_init(&text, FILE_BYTES_MAX);
 	commits_put(&text, commits);
-	code = file_replace(dir_fd, path, fresh, buf_slice(&text), durable,
-			    "the position of a group", err);
+	code = buf_full(&text) ? err_set(err, ERR_LIMIT,
+					 "the positions of group \"%s\" are more than %d bytes",
+					 group, FILE_BYTES_MAX)
+			       : file_replace(dir_fd, path, fresh, buf_slice(&text), durable,
+					      "the position of a group", err);
 	buf_release(&text);
 	return code == ERR_OK && durable ? sync_dirs(dir_fd, err) : code;
 }

@@ -18,7 +18,7 @@
 #ifndef BROKER_LOCAL_COMMITS_H
 #define BROKER_LOCAL_COMMITS_H
 
-#include "broker/broker.h"
+#include "broker/topics.h"
 
 struct commit {
 	enum topic_kind kind;
@@ -52,6 +52,8 @@ const struct commit *commits_find(const struct commits *commits, uint64_t uid, i
 bool commits_has(const struct commits *commits, uint64_t uid, int32_t partition);
 /* The topic is gone: no commit in it is of interest any more. */
 void commits_forget(struct commits *commits, struct topic_ref topic);
+/* Of topics that are gone; no other will have their uids. False: there was nothing of such. */
+bool commits_forget_gone(struct commits *commits, const struct topics *topics);
 
 /* `dir_fd`: of DIR/log. Leaves nothing in `commits` if there is no good file; false: there is
  * one that is not good. */

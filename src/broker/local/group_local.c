@@ -28,16 +28,32 @@ static enum err_code group_tell(struct local_reader *reader, bool durable, struc
 	return code;
 }
 
+/* Topics went while nobody of the group was there to hear of it. With the readers' lock. */
+static bool group_forget_gone(struct local_reader *reader)
+{
+	struct local_broker *local = local_of(reader->base.broker);
+	struct err ignored;
+	bool forgot;
+
+	local_hold(local);
+	forgot = local_refresh(local, &ignored) == ERR_OK &&
+		 commits_forget_gone(&reader->commits, &local->topics);
+	local_let_go(local);
+	return forgot;
+}
+
 void group_join(struct local_reader *reader, const struct reader_options *options)
 {
 	struct local_broker *local = local_of(reader->base.broker);
 	struct err err;
+	bool changed;
 
 	(void)pthread_mutex_lock(&local->readers_lock);
 	reader->commits_told = true;
 	(void)commits_load(&reader->commits, local->dir_fd, options->group);
-	if (commits_want(&reader->commits, options->topics, options->topic_count) &&
-	    group_tell(reader, true, &err) != ERR_OK)
+	changed = group_forget_gone(reader);
+	changed |= commits_want(&reader->commits, options->topics, options->topic_count);
+	if (changed && group_tell(reader, true, &err) != ERR_OK)
 		trace_warn("%s", err.msg);
 	(void)pthread_mutex_unlock(&local->readers_lock);
 }
@@ -109,8 +125,8 @@ enum err_code local_reader_commit(struct broker_reader *base, struct topic_ref r
 	if (!reader->subs.group)
 		return err_set(err, ERR_USAGE, "only a member of a group can commit");
 	code = subs_get(&reader->subs, ref, id, &sub, err);
-	if (code != ERR_OK)
-		return code;
+	if (code != ERR_OK || sub->revoked)
+		return code; /* of a topic that is gone: nobody asks for that position again */
 	(void)pthread_mutex_lock(&local->readers_lock);
 	before = commits_find(&reader->commits, sub->uid, id);
 	at_once = clock_mono_ms() - reader->told_ms >= TELL_MS ||
