@@ -59,7 +59,7 @@ static void set_goal(struct stream_part *part, const struct topic_info *info)
 		part->goal = its->next;
 }
 
-static struct stream_part *add_part(struct stream_source *source, int32_t id)
+static struct stream_part *stream_source_add_part(struct stream_source *source, int32_t id)
 {
 	size_t at = place_of_part(source, id);
 
@@ -83,7 +83,7 @@ enum err_code stream_source_assign(struct stream_source *source, struct broker *
 	if (!its)
 		return ERR_OK;
 	if (!part)
-		part = add_part(source, id);
+		part = stream_source_add_part(source, id);
 	*part = (struct stream_part){ .id = id, .parents = { its->parents[0], its->parents[1] } };
 	set_goal(part, &source->info);
 	source->changed = true;
