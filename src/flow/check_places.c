@@ -103,22 +103,21 @@ static int compare_u64(const void *a, const void *b)
 }
 
 /* By the tables as this check sees them: a letter is a row from the same commit on as its row. */
-static bool replay_committed(void *user, const char *root, const char *app_id)
+static const struct delta_table *checked_table(void *user, const char *root)
 {
 	const struct checking *checking = user;
 
 	for (size_t i = 0; i < checking->table_count; i++)
 		if (strcmp(checking->tables[i].place.root, root) == 0)
-			return checking->tables[i].delta &&
-			       delta_txn_version(checking->tables[i].delta, app_id) >= 0;
-	return false;
+			return checking->tables[i].delta;
+	return NULL;
 }
 
 enum err_code check_take_letters(struct checking *checking)
 {
 	struct dlq_query query = { .topic = checking->topic,
-				   .committed = replay_committed,
-				   .committed_user = checking };
+				   .table = checked_table,
+				   .table_user = checking };
 	enum err_code code = dlq_query(checking->options->store, &query, take_letter, checking,
 				       checking->err);
 

@@ -22,6 +22,7 @@
 
 #include "flow/dlq_key.h"
 #include "flow/lake.h"
+#include "flow/replayed.h"
 
 struct dlq_letter {
 	struct position position;
@@ -131,8 +132,8 @@ struct dlq_query {
 	const char *topic;	/* NULL: all */
 	bool with_done;		/* those, too, that are rows now */
 	/* As of replayed_load(). */
-	bool (*committed)(void *user, const char *root, const char *app_id);
-	void *committed_user;
+	replayed_table_fn *table;
+	void *table_user;
 };
 MUST_USE enum err_code dlq_query(struct store *store, const struct dlq_query *query,
 				 bool (*each)(void *user, const struct dlq_entry *entry),

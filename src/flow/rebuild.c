@@ -11,6 +11,7 @@
 #include "flow/rebuild_letters.h"
 #include "flow/rebuild_rows.h"
 #include "flow/rebuild_stream.h"
+#include "flow/replayed.h"
 #include "flow/staging.h"
 
 #include <stdio.h>
@@ -152,7 +153,7 @@ static enum err_code put_progress(const struct rebuild *rebuild, struct rebuild_
 	struct rebuild_moves moves = {
 		.ids = xcalloc(reach->count + 1, sizeof(*moves.ids)),
 		.steps = xcalloc(reach->count + 1, sizeof(*moves.steps)),
-		.txns = xcalloc(2 * reach->count + 1, sizeof(*moves.txns)),
+		.txns = xcalloc(2 * reach->count + 2, sizeof(*moves.txns)),
 	};
 	enum err_code code = ERR_OK;
 
@@ -164,6 +165,7 @@ static enum err_code put_progress(const struct rebuild *rebuild, struct rebuild_
 			code = put_move(rebuild, &moves, &where, err);
 	}
 	put_txn(&moves, STAGING_APP_ID, rebuild->staging.id);
+	put_txn(&moves, REPLAY_APP_ID, delta_txn_version(rebuild->old, REPLAY_APP_ID) + 1);
 	*ret_moves = moves;
 	return code;
 }

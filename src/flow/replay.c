@@ -12,6 +12,7 @@
 #include "flow/dlq.h"
 #include "flow/poison.h"
 #include "flow/replayed.h"
+#include "flow/staging.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -163,8 +164,10 @@ static enum err_code put_marker(struct replay *replay, const char *file, struct 
 	buf_init(&key, STORE_KEY_MAX + 1);
 	buf_init(&body, REPLAYED_BYTES_MAX);
 	replayed_key(&key, replay->table.topic, file);
-	buf_addf(&body, "{\"table\":\"%s\",\"root\":\"%s\",\"file\":\"%s\",\"letters\":[",
-		 replay->table.model->model.name, replay->table.root, file);
+	buf_addf(&body, "{\"table\":\"%s\",\"root\":\"%s\",\"file\":\"%s\",\"rebuild\":%" PRId64
+		 ",\"letters\":[",
+		 replay->table.model->model.name, replay->table.root, file,
+		 delta_txn_version(replay->delta, STAGING_APP_ID));
 	for (size_t i = 0; i < replay->count; i++) {
 		const struct replay_letter *letter = &replay->letters[i];
 
@@ -183,7 +186,7 @@ static enum err_code put_marker(struct replay *replay, const char *file, struct 
 	return code;
 }
 
-/* `before`: the version of "pinpipe/replay" when it was looked which letters are left. */
+/* `before`: the version of REPLAY_APP_ID when it was looked which letters are left. */
 static enum err_code commit_rows(struct replay *replay, char *file, int64_t before,
 				 const struct clean_result *result, struct err *err)
 {
@@ -194,7 +197,7 @@ static enum err_code commit_rows(struct replay *replay, char *file, int64_t befo
 				 .modified_ms = clock_wall_ms(),
 				 .rows = result->rows,
 				 .stats = xstrndup(result->stats.ptr, result->stats.len) };
-	struct delta_txn txns[] = { { "pinpipe/replay", before + 1, before }, { app_id, 0, -1 } };
+	struct delta_txn txns[] = { { REPLAY_APP_ID, before + 1, before }, { app_id, 0, -1 } };
 	struct delta_commit commit = {
 		.operation = "WRITE", .adds = &add, .add_count = 1, .txns = txns, .txn_count = 2
 	};
@@ -204,7 +207,7 @@ static enum err_code commit_rows(struct replay *replay, char *file, int64_t befo
 	if (code == ERR_OK)
 		code = delta_commit(replay->delta, &commit, &version, err);
 	if (code == ERR_EXISTS)
-		code = err_set(err, ERR_LOCKED, "another replay was faster; run it again");
+		code = err_set(err, ERR_LOCKED, "another replay, or a rebuild, was faster; run it again");
 	free(add.stats);
 	return code == ERR_OK ? fail_at(FAILPOINT("replay-committed"), "replay-committed", err)
 			      : code;
@@ -220,7 +223,7 @@ static void chunk_clear(struct replay *replay)
 /* The letters that were taken become rows, as far as they can. */
 static enum err_code replay_flush(struct replay *replay, struct err *err)
 {
-	int64_t before = delta_txn_version(replay->delta, "pinpipe/replay");
+	int64_t before = delta_txn_version(replay->delta, REPLAY_APP_ID);
 	struct clean_result result = { 0 };
 	char file[FILE_NAME_MAX];
 	struct buf name;
@@ -329,12 +332,11 @@ static bool replay_look_at(void *user, const struct dlq_entry *entry)
 
 /* --- the run ----------------------------------------------------------------- */
 
-static bool has_txn(void *user, const char *root, const char *app_id)
+static const struct delta_table *replay_own_table(void *user, const char *root)
 {
 	const struct replay *replay = user;
 
-	return strcmp(root, replay->table.root) == 0 &&
-	       delta_txn_version(replay->delta, app_id) >= 0;
+	return strcmp(root, replay->table.root) == 0 ? replay->delta : NULL;
 }
 
 static enum err_code replay_open(struct replay *replay, struct err *err)
@@ -363,8 +365,8 @@ static enum err_code replay_letters(struct replay *replay, struct err *err)
 	/* By the table as it is now: what another replay commits from here on makes this one's
 	 * commit fail. */
 	struct dlq_query query = { .topic = replay->table.topic,
-				   .committed = has_txn,
-				   .committed_user = replay };
+				   .table = replay_own_table,
+				   .table_user = replay };
 	enum err_code code = dlq_query(replay->options->store, &query, replay_look_at, replay, err);
 
 	if (code == ERR_OK)
