@@ -18,7 +18,7 @@ from pipeline import Pipeline
 VICTIMS = ("gateway", "gateway", "gateway", "sink", "sink", "stream", "stream", "batch", "batch", "supervisor", "all")
 SOURCE = pathlib.Path(__file__).resolve().parents[2] / "src"
 # Where an error cannot be told from the call before or after, the program asks for the kill only.
-KILL_ONLY = {"journal-synced", "journal-watermark", "segment-roll"}
+KILL_ONLY = {"journal-synced", "journal-ends", "journal-watermark", "segment-roll"}
 KILLS_A_SESSION = 120
 POINT_SHARE = 0.5       # of the kills
 ERROR_SHARE = 0.2       # errors for each kill

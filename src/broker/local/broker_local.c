@@ -30,11 +30,16 @@ enum {
 	RECORD_BYTES_MAX = 1 << 20,
 };
 
-uint64_t local_watermark(const struct local_broker *local)
+/* What was published once stays true, also when a writer dies in the midst of publishing more. */
+uint64_t local_watermark(struct local_broker *local)
 {
 	uint64_t published = watermark_get(&local->watermark);
+	uint64_t proven = atomic_load(&local->proven);
 
-	return published > local->proven ? published : local->proven;
+	while (published > proven &&
+	       !atomic_compare_exchange_weak(&local->proven, &proven, published))
+		continue;
+	return published > proven ? published : proven;
 }
 
 /* Appends. */
@@ -204,7 +209,7 @@ static enum err_code start_writing(struct local_broker *local, struct err *err)
 	struct err why;
 	enum err_code code;
 
-	(void)watermark_ends(&local->watermark, published, &ends);
+	(void)watermark_ends_or_more(&local->watermark, published, &ends);
 	code = recover_plan(local->dir_fd, published, &ends, &plan, err);
 	if (code != ERR_OK)
 		return code;
@@ -244,7 +249,7 @@ static enum err_code prove_watermark(struct local_broker *local, struct err *err
 
 	if (code != ERR_OK)
 		return code;
-	local->proven = plan.watermark;
+	atomic_store(&local->proven, plan.watermark);
 	recovery_release(&plan);
 	return ERR_OK;
 }
