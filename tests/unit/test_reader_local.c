@@ -220,9 +220,10 @@ static uint64_t told(const struct fixture *f)
 {
 	struct commits commits;
 	uint64_t ordinal;
+	struct err err;
 
 	commits_init(&commits);
-	assert_true(commits_load(&commits, f->dir_fd, "sink"));
+	assert_ok(commits_load(&commits, f->dir_fd, "sink", &err));
 	assert_int_equal(commits.count, 1);
 	ordinal = position_ordinal(commits.items[0].next);
 	commits_release(&commits);
@@ -261,9 +262,10 @@ static size_t count_told(const struct fixture *f)
 {
 	struct commits commits;
 	size_t count;
+	struct err err;
 
 	commits_init(&commits);
-	assert_true(commits_load(&commits, f->dir_fd, "sink"));
+	assert_ok(commits_load(&commits, f->dir_fd, "sink", &err));
 	count = commits.count;
 	commits_release(&commits);
 	return count;
@@ -334,6 +336,7 @@ static void test_a_group_of_too_much_is_not_told(void **state)
 	assert_ok(commits_save(&commits, f->dir_fd, "sink", false, &err));
 	commits.wanted = xcalloc(TOPICS, sizeof(*commits.wanted));
 	commits.wanted_count = TOPICS;
+	commits.wants_changed = true;
 	for (size_t i = 0; i < TOPICS; i++)
 		memset(commits.wanted[i].name, 'n', TOPIC_NAME_MAX);
 	assert_int_equal(commits_save(&commits, f->dir_fd, "sink", false, &err), ERR_LIMIT);
