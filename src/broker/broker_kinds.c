@@ -158,7 +158,14 @@ static enum err_code kinds_open_place(struct kinds_reader *reader, int place,
 	enum err_code code =
 		broker_reader_open(kinds->inner[place], options, &reader->inner[place], err);
 
-	return code == ERR_OK && reader->epoll_fd >= 0 ? watch(reader, place, err) : code;
+	if (code != ERR_OK || reader->epoll_fd < 0)
+		return code;
+	code = watch(reader, place, err);
+	if (code != ERR_OK) { /* not to be left as one that nobody watches */
+		reader_close(reader->inner[place]);
+		reader->inner[place] = NULL;
+	}
+	return code;
 }
 
 /* With a group: a reader of each broker that has one of the topics. */
@@ -237,20 +244,33 @@ static enum err_code kinds_reader_seek(struct broker_reader *base, struct topic_
 	return code == ERR_OK ? reader_seek(inner, topic, partition, start, err) : code;
 }
 
+/* All that are open, or none: a later call begins anew. */
+static enum err_code watch_all(struct kinds_reader *reader, struct err *err)
+{
+	enum err_code code = ERR_OK;
+
+	reader->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (reader->epoll_fd < 0)
+		return err_errno(err, "could not wait for two readers");
+	for (int place = 0; place < KINDS && code == ERR_OK; place++)
+		if (reader->inner[place])
+			code = watch(reader, place, err);
+	if (code != ERR_OK) {
+		(void)close(reader->epoll_fd);
+		reader->epoll_fd = -1;
+	}
+	return code;
+}
+
 static enum err_code kinds_reader_fd(struct broker_reader *base, int *ret_fd, struct err *err)
 {
 	struct kinds_reader *reader = (struct kinds_reader *)base;
 
-	if (reader->epoll_fd < 0) {
-		reader->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-		if (reader->epoll_fd < 0)
-			return err_errno(err, "could not wait for two readers");
-		for (int place = 0; place < KINDS; place++)
-			if (reader->inner[place] && watch(reader, place, err) != ERR_OK)
-				return err->code;
-	}
-	*ret_fd = reader->epoll_fd;
-	return ERR_OK;
+	enum err_code code = reader->epoll_fd < 0 ? watch_all(reader, err) : ERR_OK;
+
+	if (code == ERR_OK)
+		*ret_fd = reader->epoll_fd;
+	return code;
 }
 
 /* What either has now. */

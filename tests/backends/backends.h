@@ -58,6 +58,7 @@ struct broker_fault {
 	enum err_code refuse;		/* … is refused with this, or, if that is ERR_OK, … */
 	enum err_code outcome;		/* … its records end with this instead of being kept */
 	int read_at;			/* this reader_next() fails with `outcome` */
+	int fd_at;			/* this reader_fd() fails with `outcome` */
 	bool for_ever;			/* and so does every one after it */
 };
 

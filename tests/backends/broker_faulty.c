@@ -15,6 +15,7 @@ struct faulty_broker {
 	struct broker_fault fault;
 	atomic_int appends;
 	atomic_int reads;
+	atomic_int fds;
 	struct completer completer;	/* of the appends that end badly */
 };
 static_assert(offsetof(struct faulty_broker, base) == 0, "base must be first");
@@ -161,6 +162,10 @@ static void faulty_reader_release(struct broker_reader *reader, struct topic_ref
 
 static enum err_code faulty_reader_fd(struct broker_reader *reader, int *ret_fd, struct err *err)
 {
+	struct faulty_broker *faulty = of(reader->broker);
+
+	if (is_due(&faulty->fault, &faulty->fds, faulty->fault.fd_at))
+		return err_set(err, faulty->fault.outcome, "injected fault");
 	return reader_fd(inner_of(reader), ret_fd, err);
 }
 

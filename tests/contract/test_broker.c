@@ -2,6 +2,8 @@
 #include "base/buf.h"
 #include "broker_fixture.h"
 
+#include <poll.h>
+
 static bool add_name(void *user, const char *name)
 {
 	struct buf *names = user;
@@ -603,6 +605,54 @@ static void test_each_kind_is_ready_by_itself(void **state)
 	broker_free(broker);
 }
 
+/* One descriptor of two readers, of which one could not be had the first time: neither is left out
+ * later. `late`: that one was opened after the descriptor was asked for. */
+static void expect_both_watched(bool late)
+{
+	struct ended ended = ENDED_INIT;
+	const struct broker_fault once = { .fd_at = 1, .outcome = ERR_LIMIT };
+	const struct reader_options options = { .bytes_max = 1 << 20 };
+	struct broker *faulty = broker_faulty_new(broker_memory_new(1 << 20, ended_done, &ended),
+						  &once, ended_done, &ended);
+	struct broker *kinds =
+		broker_kinds_new(broker_memory_new(1 << 20, ended_done, &ended), faulty);
+	struct pollfd polled = { .fd = -1, .events = POLLIN };
+	struct broker_reader *reader;
+	struct err err = { 0 };
+
+	assert_ok(create_topic(kinds, pin, 1, &err));
+	assert_ok(create_topic(kinds, stream, 1, &err));
+	assert_ok(broker_reader_open(kinds, &options, &reader, &err));
+	assert_ok(reader_seek(reader, pin, 0, from_first, &err));
+	if (late)
+		assert_ok(reader_fd(reader, &polled.fd, &err));
+	assert_int_equal(reader_seek(reader, stream, 0, from_first, &err),
+			 late ? ERR_LIMIT : ERR_OK);
+	assert_int_equal(reader_fd(reader, &polled.fd, &err), late ? ERR_OK : ERR_LIMIT);
+	assert_ok(reader_seek(reader, stream, 0, from_first, &err));
+	assert_ok(reader_fd(reader, &polled.fd, &err));
+	while (poll(&polled, 1, 0) == 1)
+		assert_int_equal(event_now(reader).kind, READER_IDLE);
+	for (int i = 0; i < 2; i++) {
+		struct topic_ref topic = i ? pin : stream;
+
+		assert_int_equal(append_text(kinds, &ended, topic, 0, "x").code, ERR_OK);
+		assert_int_equal(poll(&polled, 1, 10000), 1);
+		assert_int_equal(event_now(reader).kind, READER_RECORDS);
+		while (poll(&polled, 1, 0) == 1)
+			assert_int_equal(event_now(reader).kind, READER_IDLE);
+	}
+	reader_close(reader);
+	broker_free(kinds);
+}
+
+static void test_no_reader_of_two_is_left_out(void **state)
+{
+	(void)state;
+	expect_both_watched(false);
+	expect_both_watched(true);
+}
+
 /* Corked, the appends of a loop's turn end once it uncorks, or when there are many of them. */
 static void test_cork(void **state)
 {
@@ -733,6 +783,7 @@ int main(void)
 		SPARSE(open_hostile),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_each_kind_is_ready_by_itself),
+		cmocka_unit_test(test_no_reader_of_two_is_left_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
