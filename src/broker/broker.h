@@ -91,7 +91,8 @@ struct partition_info {
 	uint64_t records;		/* kept, where `next` is known: at most, as numbers may be
 					   no records */
 	bool dense;			/* of a topic whose `next` is known: each offset from
-					   `first` on is a record, or one that was damaged */
+					   `first` on is a record, or one that was damaged, so
+					   that `records` is their difference */
 	struct position born;		/* no record of this topic can stand before it: those
 					   were of one that had its name */
 	int32_t parents[2];		/* shards that it came from, or -1 */

@@ -163,7 +163,7 @@ static enum err_code memory_describe(struct broker *broker, struct topic_ref ref
 		info->next = memory_spread(memory, ref.kind, info->next);
 		info->born = memory_spread(memory, ref.kind, info->born);
 		info->next_known = !memory->options.end_unknown;
-		info->dense = false;
+		info->dense &= !memory->sparse && info->next_known;
 		if (!info->next_known)
 			info->next = (struct position){ { 0 } };
 	}
@@ -455,6 +455,7 @@ void broker_memory_skip(struct broker *broker, struct topic_ref ref, int32_t id,
 
 	for (size_t i = 0; i < count; i++)
 		add_entry(partition, (struct entry){ .gap = (int)reason });
+	memory->sparse = true;
 	memory_tell(memory);
 	memory_unhold(memory);
 }

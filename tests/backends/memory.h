@@ -21,6 +21,7 @@ struct memory_broker {
 	pthread_cond_t some;		/* something came */
 	struct topics topics;
 	size_t bytes;
+	bool sparse;			/* some numbers are no records */
 	int64_t last_ms;		/* the newest timestamp */
 	struct memory_reader *readers;
 	struct memory_commit *commits;

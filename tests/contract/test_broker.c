@@ -2,8 +2,6 @@
 #include "base/buf.h"
 #include "broker_fixture.h"
 
-#include <poll.h>
-
 static bool add_name(void *user, const char *name)
 {
 	struct buf *names = user;
@@ -88,6 +86,58 @@ static void test_append_gives_dense_offsets(void **state)
 	assert_int_equal(position_ordinal(info.partitions[1].next), 5);
 	topic_info_release(&info);
 }
+
+/* Of a topic that says that it is dense, what is there can be counted: each offset is given. */
+static void expect_dense(const struct fixture *f, bool own)
+{
+	struct topic_info info = { 0 };
+	struct err err = { 0 };
+
+	assert_ok(broker_describe(f->broker, pin, &info, &err));
+	for (int32_t p = 0; p < info.partition_count; p++) {
+		const struct partition_info *partition = &info.partitions[p];
+		uint64_t at = position_ordinal(partition->first);
+		struct broker_reader *reader;
+
+		assert_true(partition->dense || !own);
+		if (!partition->dense)
+			continue;
+		reader = reader_at(f->broker, pin, p, from_first);
+		while (at < position_ordinal(partition->next)) {
+			struct reader_event event = next_event(reader);
+
+			assert_int_equal(event.kind, READER_RECORDS);
+			for (size_t i = 0; i < event.count; i++)
+				assert_int_equal(position_ordinal(event.records[i].position), at++);
+		}
+		assert_int_equal(event_now(reader).kind, READER_IDLE);
+		reader_close(reader);
+	}
+	topic_info_release(&info);
+}
+
+static void fill_and_expect_dense(struct fixture *f, bool own)
+{
+	struct err err = { 0 };
+
+	create(f, pin, 2);
+	for (int i = 0; i < 7; i++)
+		(void)put(f, pin, i % 3 == 0, "x");
+	expect_dense(f, own);
+	assert_ok(broker_remove(f->broker, pin, &err));
+	create(f, pin, 3);
+	expect_dense(f, own);
+	for (int i = 0; i < 7; i++)
+		(void)put(f, pin, i % 3, "x");
+	expect_dense(f, own);
+}
+
+static void test_what_is_dense_has_every_offset(void **state)
+{
+	fill_and_expect_dense(*state, false);
+}
+
+static void test_an_own_log_is_dense(void **state) { fill_and_expect_dense(*state, true); }
 
 static void test_keys_choose_partitions(void **state)
 {
@@ -589,70 +639,6 @@ static void test_faults(void **state)
 	}
 }
 
-/* A service that is away, or full, says nothing about the other; nor through what is above both. */
-static void test_each_kind_is_ready_by_itself(void **state)
-{
-	struct ended ended = ENDED_INIT;
-	const struct broker_fault none = { 0 };
-	struct broker *kinds = broker_kinds_new(broker_memory_new(1 << 20, ended_done, &ended),
-						broker_memory_new(0, ended_done, &ended));
-	struct broker *broker = broker_faulty_new(kinds, &none, ended_done, &ended);
-	struct err err = { 0 };
-
-	(void)state;
-	assert_ok(broker_ready(broker, TOPIC_LOG, 1, &err));
-	assert_int_equal(broker_ready(broker, TOPIC_STREAM, 1, &err), ERR_SPACE);
-	broker_free(broker);
-}
-
-/* One descriptor of two readers, of which one could not be had the first time: neither is left out
- * later. `late`: that one was opened after the descriptor was asked for. */
-static void expect_both_watched(bool late)
-{
-	struct ended ended = ENDED_INIT;
-	const struct broker_fault once = { .fd_at = 1, .outcome = ERR_LIMIT };
-	const struct reader_options options = { .bytes_max = 1 << 20 };
-	struct broker *faulty = broker_faulty_new(broker_memory_new(1 << 20, ended_done, &ended),
-						  &once, ended_done, &ended);
-	struct broker *kinds =
-		broker_kinds_new(broker_memory_new(1 << 20, ended_done, &ended), faulty);
-	struct pollfd polled = { .fd = -1, .events = POLLIN };
-	struct broker_reader *reader;
-	struct err err = { 0 };
-
-	assert_ok(create_topic(kinds, pin, 1, &err));
-	assert_ok(create_topic(kinds, stream, 1, &err));
-	assert_ok(broker_reader_open(kinds, &options, &reader, &err));
-	assert_ok(reader_seek(reader, pin, 0, from_first, &err));
-	if (late)
-		assert_ok(reader_fd(reader, &polled.fd, &err));
-	assert_int_equal(reader_seek(reader, stream, 0, from_first, &err),
-			 late ? ERR_LIMIT : ERR_OK);
-	assert_int_equal(reader_fd(reader, &polled.fd, &err), late ? ERR_OK : ERR_LIMIT);
-	assert_ok(reader_seek(reader, stream, 0, from_first, &err));
-	assert_ok(reader_fd(reader, &polled.fd, &err));
-	while (poll(&polled, 1, 0) == 1)
-		assert_int_equal(event_now(reader).kind, READER_IDLE);
-	for (int i = 0; i < 2; i++) {
-		struct topic_ref topic = i ? pin : stream;
-
-		assert_int_equal(append_text(kinds, &ended, topic, 0, "x").code, ERR_OK);
-		assert_int_equal(poll(&polled, 1, 10000), 1);
-		assert_int_equal(event_now(reader).kind, READER_RECORDS);
-		while (poll(&polled, 1, 0) == 1)
-			assert_int_equal(event_now(reader).kind, READER_IDLE);
-	}
-	reader_close(reader);
-	broker_free(kinds);
-}
-
-static void test_no_reader_of_two_is_left_out(void **state)
-{
-	(void)state;
-	expect_both_watched(false);
-	expect_both_watched(true);
-}
-
 /* Corked, the appends of a loop's turn end once it uncorks, or when there are many of them. */
 static void test_cork(void **state)
 {
@@ -753,10 +739,12 @@ static void test_what_is_gone_takes_no_room(void **state)
 #define OWN(open) \
 	{ #open " positions outlive the topic", test_positions_outlive_the_topic, open, close_fixture, NULL }, \
 	{ #open " a topic made anew has no gaps", test_a_topic_made_anew_has_no_gaps, open, close_fixture, NULL }, \
+	{ #open " it is dense", test_an_own_log_is_dense, open, close_fixture, NULL }, \
 	{ #open " what is gone", test_what_is_gone_takes_no_room, open, close_fixture, NULL }
 
 /* Those that do not ask for numbers one by one. */
 #define SPARSE(open) \
+	{ #open " what is dense", test_what_is_dense_has_every_offset, open, close_fixture, NULL }, \
 	{ #open " shards cover every hash", test_shards_cover_every_hash, open, close_fixture, NULL }, \
 	{ #open " keys choose partitions", test_keys_choose_partitions, open, close_fixture, NULL }, \
 	{ #open " starts", test_starts, open, close_fixture, NULL }, \
@@ -782,8 +770,6 @@ int main(void)
 		SPARSE(open_sparse),
 		SPARSE(open_hostile),
 		cmocka_unit_test(test_faults),
-		cmocka_unit_test(test_each_kind_is_ready_by_itself),
-		cmocka_unit_test(test_no_reader_of_two_is_left_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
