@@ -132,7 +132,7 @@ def test_a_rebuild_beside_it(run, start, filled, tmp_path):
     while "(stopped)" not in pathlib.Path(f"/proc/{replay.pid}/status").read_text():
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    run("rebuild", "user", "--path", "batch", "--dir", other, "--lake", f"file:{filled[1]}/lake", *filled[2:])
+    run("rebuild", "user", "--from", "batch", "--dir", other, "--lake", f"file:{filled[1]}/lake", *filled[2:])
     os.kill(replay.pid, signal.SIGCONT)
     assert replay.process.wait(60) == 73
     assert places(run, filled, "batch") == list(range(8))

@@ -175,7 +175,7 @@ static void test_killed_at_every_point(void **state)
 		}
 }
 
-/* A writer that died before it told of what is durable: nothing waits for more than a reader gets. */
+/* A writer that died before it told of what is durable: nobody waits for what no reader gets. */
 static void test_no_end_is_beyond_what_readers_get(void **state)
 {
 	(void)state;

@@ -65,8 +65,8 @@ void commits_forget(struct commits *commits, struct topic_ref topic);
 /* Of topics that are gone; no other will have their uids. False: there was nothing of such. */
 bool commits_forget_gone(struct commits *commits, const struct topics *topics);
 
-/* `dir_fd`: of DIR/log. Into `commits` that are empty, and stay so on an error. ERR_ABSENT: the group
- * has no file. ERR_CORRUPT: it is damaged; any other: what it says is not known. */
+/* `dir_fd`: of DIR/log. Into `commits` that are empty, and stay so on an error. ERR_ABSENT: the
+ * group has no file. ERR_CORRUPT: it is damaged; any other: what it says is not known. */
 MUST_USE enum err_code commits_load(struct commits *commits, int dir_fd, const char *group,
 				    struct err *err);
 /* Tells what has changed; of a file that is missing or damaged, all. `durable`: on return a power
