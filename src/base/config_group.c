@@ -114,7 +114,8 @@ enum err_code config_check_groups(const struct config *config, struct err *err)
 
 		settings = config_settings(config, (enum option_group)i, &count);
 		if (count > 0 && strcmp(chosen, name) != 0)
-			return err_set(err, ERR_USAGE, "%s: nothing reads \"%s.%s\" as long as "
+			return err_set(err, ERR_USAGE,
+				       "%s: nothing reads \"%s.%s\" as long as "
 				       "\"%s\" is %s",
 				       settings->place, name, settings->name,
 				       option_key(groups[i].option), chosen);

@@ -71,8 +71,8 @@ static bool dense_is_true(const struct topic_info *info, const struct partition_
 {
 	return !partition->dense ||
 	       (info->kind == TOPIC_LOG && partition->next_known &&
-		partition->records == position_ordinal(partition->next) -
-					      position_ordinal(partition->first));
+		partition->records ==
+			position_ordinal(partition->next) - position_ordinal(partition->first));
 }
 
 static bool info_is_whole(struct topic_ref topic, const struct topic_info *info)

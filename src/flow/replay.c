@@ -164,7 +164,8 @@ static enum err_code put_marker(struct replay *replay, const char *file, struct 
 	buf_init(&key, STORE_KEY_MAX + 1);
 	buf_init(&body, REPLAYED_BYTES_MAX);
 	replayed_key(&key, replay->table.topic, file);
-	buf_addf(&body, "{\"table\":\"%s\",\"root\":\"%s\",\"file\":\"%s\",\"rebuild\":%" PRId64
+	buf_addf(&body,
+		 "{\"table\":\"%s\",\"root\":\"%s\",\"file\":\"%s\",\"rebuild\":%" PRId64
 		 ",\"letters\":[",
 		 replay->table.model->model.name, replay->table.root, file,
 		 delta_txn_version(replay->delta, STAGING_APP_ID));
@@ -207,7 +208,8 @@ static enum err_code commit_rows(struct replay *replay, char *file, int64_t befo
 	if (code == ERR_OK)
 		code = delta_commit(replay->delta, &commit, &version, err);
 	if (code == ERR_EXISTS)
-		code = err_set(err, ERR_LOCKED, "another replay, or a rebuild, was faster; run it again");
+		code = err_set(err, ERR_LOCKED,
+			       "another replay, or a rebuild, was faster; run it again");
 	free(add.stats);
 	return code == ERR_OK ? fail_at(FAILPOINT("replay-committed"), "replay-committed", err)
 			      : code;

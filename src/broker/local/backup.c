@@ -347,8 +347,9 @@ static enum err_code backup_name(struct backup_work *work, struct err *err)
 	errno = FAILPOINT("backup-renamed");
 	code = errno ? err_errno(err, "could not sync \"%s\"", slash ? parent : ".")
 		     : backup_sync(AT_FDCWD, slash ? parent : ".", err);
-	return code == ERR_OK ? code
-			      : err_prefix(err, "the copy is whole, but a power cut may take its name");
+	return code == ERR_OK
+		       ? code
+		       : err_prefix(err, "the copy is whole, but a power cut may take its name");
 }
 
 static enum err_code backup_run(struct backup_work *work, const char *dir, struct err *err)

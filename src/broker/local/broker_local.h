@@ -18,7 +18,7 @@ struct local_broker {
 	int lock_fd;			/* held while this is the writer, else -1 */
 	uint64_t log_id;
 	struct watermark watermark;
-	_Atomic uint64_t proven;	/* the highest watermark that was seen, or is in the log */
+	_Atomic uint64_t proven; /* the highest watermark that was seen, or is in the log */
 
 	pthread_mutex_t catalog_lock;	/* one creates or removes at a time; taken before `lock` */
 	bool unsettled;			/* its: what the catalog file says after a power cut is

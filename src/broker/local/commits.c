@@ -220,7 +220,8 @@ static enum err_code lock_groups(int dir_fd, int *ret_fd, struct err *err)
 			continue;
 		}
 		if (errno == EWOULDBLOCK)
-			(void)err_set(err, ERR_BUSY, "another process writes the groups' positions");
+			(void)err_set(err, ERR_BUSY,
+				      "another process writes the groups' positions");
 		else
 			(void)err_errno(err, "could not lock the directory of groups");
 		(void)close(fd);

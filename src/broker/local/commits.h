@@ -33,8 +33,8 @@ struct commit {
 
 	/* Since it was last told: */
 	bool changed;
-	bool back;			/* set to below what it was */
-	bool gone;			/* the topic is, and this is no commit any more */
+	bool back; /* set to below what it was */
+	bool gone; /* the topic is, and this is no commit any more */
 };
 
 struct wanted {
