@@ -33,9 +33,17 @@ void commits_release(struct commits *commits)
 	commits_init(commits);
 }
 
+/* A list that is full, as its count is a power of two, gets twice the room. */
+static void *list_room(void *list, size_t count, size_t size)
+{
+	if ((count & (count - 1)) != 0)
+		return list;
+	return xreallocarray(list, count ? 2 * count : 1, size);
+}
+
 static void commits_add(struct commits *commits, const struct commit *commit)
 {
-	commits->items = xreallocarray(commits->items, commits->count + 1, sizeof(*commit));
+	commits->items = list_room(commits->items, commits->count, sizeof(*commit));
 	commits->items[commits->count++] = *commit;
 }
 
@@ -43,8 +51,7 @@ static void add_wanted(struct commits *commits, struct topic_ref topic)
 {
 	struct wanted *wanted;
 
-	commits->wanted =
-		xreallocarray(commits->wanted, commits->wanted_count + 1, sizeof(*wanted));
+	commits->wanted = list_room(commits->wanted, commits->wanted_count, sizeof(*wanted));
 	wanted = &commits->wanted[commits->wanted_count++];
 	wanted->kind = topic.kind;
 	memcpy(wanted->name, topic.name, strlen(topic.name) + 1);

@@ -29,7 +29,7 @@ static enum err_code group_tell(struct local_reader *reader, bool durable, struc
 }
 
 /* Topics went while nobody of the group was there to hear of it. */
-static bool forget_gone(struct commits *commits, struct local_broker *local)
+static bool group_forget_gone(struct commits *commits, struct local_broker *local)
 {
 	struct err ignored;
 	bool forgot;
@@ -55,7 +55,7 @@ void group_join(struct local_reader *reader, const struct reader_options *option
 		trace_warn("%s: it is written anew", err.msg);
 	else if (code != ERR_OK && code != ERR_ABSENT) /* and is not written before it is known */
 		trace_warn("group \"%s\": %s", options->group, err.msg);
-	changed = forget_gone(&commits, local);
+	changed = group_forget_gone(&commits, local);
 	changed |= commits_want(&commits, options->topics, options->topic_count);
 	(void)pthread_mutex_lock(&local->readers_lock);
 	reader->commits = commits;
