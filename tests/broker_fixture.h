@@ -44,6 +44,19 @@ static inline int open_sparse(void **state)
 	return 0;
 }
 
+/* Positions begin again with each topic, as a service's do. */
+static inline int open_again(void **state)
+{
+	struct fixture *f = xcalloc(1, sizeof(*f));
+	const struct memory_options options = { .bytes_max = 1 << 20, .begins_again = true,
+						.done = ended_done, .done_user = &f->ended };
+
+	f->ended = (struct ended)ENDED_INIT;
+	f->broker = broker_memory_open(&options);
+	*state = f;
+	return 0;
+}
+
 static inline int open_faulty(void **state)
 {
 	const struct broker_fault none = { 0 };

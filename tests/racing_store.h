@@ -17,6 +17,7 @@ struct racing {
 	const char *listing;		/* the first one whose prefix begins like this … */
 	const char *missed;		/* … lacks this key; NULL: it has been */
 	const char *gone;		/* this one is listed, and not there; or NULL */
+	const char *stuck;		/* this one cannot be removed; or NULL */
 	store_each_fn *each;
 	void *user;
 };
@@ -55,6 +56,15 @@ static inline enum err_code racing_get(struct store *store, const char *key, uin
 	return store_layer_get(store, key, from, len, out, err);
 }
 
+static inline enum err_code racing_remove(struct store *store, const char *key, struct err *err)
+{
+	const struct racing *racing = (const struct racing *)store;
+
+	if (racing->stuck && strcmp(key, racing->stuck) == 0)
+		return err_set(err, ERR_IO, "\"%s\" cannot be removed", key);
+	return store_layer_remove(store, key, err);
+}
+
 /* The caller's storage. */
 static inline void racing_free(struct store *store)
 {
@@ -63,7 +73,7 @@ static inline void racing_free(struct store *store)
 
 static const struct store_ops racing_ops = {
 	.name = "racing", .layer = true, .put = store_layer_put, .get = racing_get,
-	.stat = store_layer_stat, .list = racing_list, .remove = store_layer_remove,
+	.stat = store_layer_stat, .list = racing_list, .remove = racing_remove,
 	.fetch = store_layer_fetch, .fetch_dir = store_layer_fetch_dir, .can = store_layer_can,
 	.free = racing_free,
 };

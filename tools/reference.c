@@ -131,9 +131,13 @@ static void put_options(struct buf *out)
 		    "number of times; a variable is `PINPIPE_KAFKA__SECURITY_PROTOCOL`, with `_` for a dot, `__` for\n"
 		    "`_` and `___` for `-`, in lower case unless there is a small letter in it\n"
 		    "(`PINPIPE_SPARK__driver_maxResultSize`). What sounds like a secret no flag sets, and\n"
-		    "`pinpipe config` masks it.\n\n| group | meaning |\n|---|---|\n");
+		    "`pinpipe config` masks it. Where their kind is not chosen nothing would read them, and\n"
+		    "every other command refuses them; of these kinds there is none yet.\n\n"
+		    "| group | kind | meaning |\n|---|---|---|\n");
 	for (int i = 0; i < OPTION_GROUPS; i++)
-		buf_addf(out, "| `%s.*` | %s |\n", option_group_name((enum option_group)i),
+		buf_addf(out, "| `%s.*` | `%s: %s` | %s |\n", option_group_name((enum option_group)i),
+			 option_key(option_group_option((enum option_group)i)),
+			 option_group_name((enum option_group)i),
 			 option_group_help((enum option_group)i));
 	buf_addf(out, "\n### By flag only\n\nWhat one call shall do.\n\n%s", head);
 	for (int i = 0; i < OPTION_COUNT; i++)
@@ -182,8 +186,11 @@ static void put_docs(struct buf *out)
 static void put_group_examples(struct buf *out)
 {
 	for (int i = 0; i < OPTION_GROUPS; i++)
-		buf_addf(out, "\n%s:\n  # %s\n", option_group_name((enum option_group)i),
-			 option_group_help((enum option_group)i));
+		buf_addf(out, "\n%s:\n  # %s (%s: %s)\n",
+			 option_group_name((enum option_group)i),
+			 option_group_help((enum option_group)i),
+			 option_key(option_group_option((enum option_group)i)),
+			 option_group_name((enum option_group)i));
 }
 
 static void put_example(struct buf *out)

@@ -261,6 +261,9 @@ static bool is_foreign(const char *name)
 	static const char *const prefixes[] = {
 		"PINPIPE_SERVICE_", "PINPIPE_PORT=", "PINPIPE_PORT_", "PINPIPE_FAILPOINTS=",
 		"PINPIPE_FAILPOINT_TICKETS=",
+#ifdef PINPIPE_HOSTILE
+		"PINPIPE_HOSTILE_CUT=",
+#endif
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)

@@ -23,7 +23,8 @@
  *			unless it has a small letter: then as it is (spark's maxResultSize)
  *	flag		--kafka security.protocol=…, any number of times; not for what
  *			sounds like a secret, which `pinpipe config` masks
- * Each name is a setting of its own: the layers meet name by name.
+ * Each name is a setting of its own: the layers meet name by name. They mean nothing unless
+ * the kind is chosen that reads them (config_check_groups()).
  *
  * Ownership: texts live as long as the config. Threads: read-only once loaded.
  */
@@ -55,13 +56,14 @@ enum option {
 	OPTION_COUNT
 };
 
-/*	id      name     help */
+/* Of the kind of that name, once it is there and the option chooses it.
+ *	id      name     option  help */
 #define OPTION_GROUP_TABLE(X) \
-	X(KAFKA, "kafka", "Settings of librdkafka, by its own names") \
-	X(SPARK, "spark", "Settings of Spark, by its own names without their spark.")
+	X(KAFKA, "kafka", BROKER, "Settings of librdkafka, by its own names") \
+	X(SPARK, "spark", ENGINE, "Settings of Spark, by its own names without their spark.")
 
 enum option_group {
-#define X(id, name, help) OPTION_GROUP_##id,
+#define X(id, name, option, help) OPTION_GROUP_##id,
 	OPTION_GROUP_TABLE(X)
 #undef X
 	OPTION_GROUPS
@@ -115,8 +117,12 @@ void config_set_text(struct config *config, enum option option, const char *text
 /* The settings of a group, in the byte order of their names. */
 const struct config_setting *config_settings(const struct config *config, enum option_group group,
 					     size_t *ret_count);
+/* ERR_USAGE: one is set that nothing reads, since another kind is chosen than the group's. */
+MUST_USE enum err_code config_check_groups(const struct config *config, struct err *err);
 const char *option_group_name(enum option_group group);
 const char *option_group_help(enum option_group group);
+/* The one that chooses the kind of the group's name. */
+enum option option_group_option(enum option_group group);
 /* Its value is to be masked wherever it is printed. */
 bool option_group_is_secret(const char *name);
 

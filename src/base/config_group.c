@@ -12,15 +12,17 @@ enum { NAME_LEN_MAX = 100, SETTINGS_MAX = 1000 };
 
 static const struct {
 	const char *name;
+	enum option option;
 	const char *help;
 } groups[] = {
-#define X(id, name, help) [OPTION_GROUP_##id] = { name, help },
+#define X(id, name, option, help) [OPTION_GROUP_##id] = { name, OPT_##option, help },
 	OPTION_GROUP_TABLE(X)
 #undef X
 };
 
 const char *option_group_name(enum option_group group) { return groups[group].name; }
 const char *option_group_help(enum option_group group) { return groups[group].help; }
+enum option option_group_option(enum option_group group) { return groups[group].option; }
 
 enum option_group option_group_of(struct slice name)
 {
@@ -100,6 +102,24 @@ enum err_code config_group_set(struct config_settings *settings, struct arena *a
 		(settings->count - at) * sizeof(setting));
 	settings->list[at] = setting;
 	settings->count++;
+	return ERR_OK;
+}
+
+enum err_code config_check_groups(const struct config *config, struct err *err)
+{
+	for (int i = 0; i < OPTION_GROUPS; i++) {
+		const char *name = groups[i].name, *chosen = config_text(config, groups[i].option);
+		const struct config_setting *settings;
+		size_t count;
+
+		settings = config_settings(config, (enum option_group)i, &count);
+		if (count > 0 && strcmp(chosen, name) != 0)
+			return err_set(err, ERR_USAGE,
+				       "%s: nothing reads \"%s.%s\" as long as "
+				       "\"%s\" is %s",
+				       settings->place, name, settings->name,
+				       option_key(groups[i].option), chosen);
+	}
 	return ERR_OK;
 }
 

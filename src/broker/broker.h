@@ -28,7 +28,8 @@
  *	6. A position names one record of one history (struct lineage), for ever.
  *	   What a topic that was made anew gives, or a log that was put back and
  *	   then written on, is of another lineage from the first record on that
- *	   differs.
+ *	   differs. A reader of a group has such a topic revoked and assigned; for
+ *	   one without a group it fails (READER_FAILED, ERR_NO_TOPIC).
  *	7. When a reader has given all that there is of a partition, after a seek and
  *	   each time that more had come, READER_CAUGHT_UP says so once. It is true of
  *	   the call that gave it, so who wants to know it of now seeks again, after
@@ -89,6 +90,9 @@ struct partition_info {
 					   that began */
 	uint64_t records;		/* kept, where `next` is known: at most, as numbers may be
 					   no records */
+	bool dense;			/* of a topic whose `next` is known: each offset from
+					   `first` on is a record, or one that was damaged, so
+					   that `records` is their difference */
 	struct position born;		/* no record of this topic can stand before it: those
 					   were of one that had its name */
 	int32_t parents[2];		/* shards that it came from, or -1 */
@@ -208,6 +212,10 @@ enum reader_event_kind {
 	READER_CAUGHT_UP,		/* all that there is was given: it comes before `last` */
 	READER_END,			/* of a closed partition; `children` go on */
 	READER_GAP,			/* [first, last] give no records, because of `gap` */
+	READER_FAILED,			/* this partition gives nothing more until it is sought
+					   again, because of `failure`, paused or not; the others
+					   go on. What the backend can mend by trying again it
+					   does not tell */
 };
 
 struct reader_event {
@@ -222,6 +230,7 @@ struct reader_event {
 	enum gap_reason gap;
 	bool lost;			/* READER_REVOKED */
 	int32_t children[2];		/* READER_END; -1: none */
+	const struct err *failure;	/* READER_FAILED: ERR_CORRUPT, ERR_DENIED, ERR_NO_TOPIC … */
 };
 
 struct reader_options {
@@ -231,6 +240,15 @@ struct reader_options {
 					   assigned when it does. TOPIC_EVERY is a name here */
 	size_t topic_count;
 	size_t bytes_max;		/* of one event's records; a larger record comes alone */
+};
+
+/* What came of a look at all that is kept here. */
+struct broker_verdict {
+	bool looked;			/* false: a service keeps it, and answers for it */
+	bool sound;			/* nothing is damaged, lost or there twice */
+	uint64_t records;		/* that can be read, … */
+	uint64_t batches;		/* … in so many pieces with a checksum each */
+	uint64_t damaged;		/* places that can not */
 };
 
 struct broker;
@@ -252,7 +270,9 @@ struct broker_ops {
 	/* ERR_EXISTS: it is there; nothing changed. May take long. */
 	enum err_code (*create)(struct broker *broker, struct topic_ref topic,
 				const struct topic_options *options, struct err *err);
-	/* ERR_NO_TOPIC. The caller releases *ret_info. May take long. */
+	/* What is committed, and nothing of a transaction that is open, or that was taken back: a
+	 * reader gets as far as it says. ERR_NO_TOPIC. The caller releases *ret_info. May take
+	 * long. */
 	enum err_code (*describe)(struct broker *broker, struct topic_ref topic,
 				  struct topic_info *ret_info, struct err *err);
 	/* Calls `each` in order of name until it returns false. May take long. */
@@ -281,9 +301,15 @@ struct broker_ops {
 	/* How far a group is; ERR_ABSENT: it committed nothing there. May take long. */
 	enum err_code (*committed)(struct broker *broker, const char *group, struct topic_ref topic,
 				   int32_t partition, struct position *ret_next, struct err *err);
-	/* Sets that for a group that need not have a member. May take long. */
+	/* Sets that for a group that need not have a member. ERR_BUSY: it has some, and a service
+	 * takes it from them alone (reader_commit). May take long. */
 	enum err_code (*commit)(struct broker *broker, const char *group, struct topic_ref topic,
 				int32_t partition, struct position next, struct err *err);
+
+	/* Reads all that the backend keeps itself, and tells each finding in a sentence. ERR_OK:
+	 * it could be read to its end; whether it is sound, the verdict says. May take long. */
+	enum err_code (*verify)(struct broker *broker, void (*each)(void *user, const char *what),
+				void *user, struct broker_verdict *ret_verdict, struct err *err);
 
 	enum err_code (*reader_open)(struct broker *broker, const struct reader_options *options,
 				     struct broker_reader **ret_reader, struct err *err);
@@ -354,6 +380,9 @@ MUST_USE enum err_code broker_committed(struct broker *broker, const char *group
 MUST_USE enum err_code broker_commit(struct broker *broker, const char *group,
 				     struct topic_ref topic, int32_t partition,
 				     struct position next, struct err *err);
+MUST_USE enum err_code broker_verify(struct broker *broker,
+				     void (*each)(void *user, const char *what), void *user,
+				     struct broker_verdict *ret_verdict, struct err *err);
 MUST_USE enum err_code broker_reader_open(struct broker *broker,
 					  const struct reader_options *options,
 					  struct broker_reader **ret_reader, struct err *err);

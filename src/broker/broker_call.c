@@ -8,6 +8,7 @@
 
 #include "base/metrics.h"
 #include "base/time.h"
+#include "broker/sequence.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +66,15 @@ enum err_code broker_create(struct broker *broker, struct topic_ref topic,
 			       OF_TOPIC | CODE(ERR_EXISTS), err, began_us);
 }
 
+/* Offsets that are all records can be counted. */
+static bool dense_is_true(const struct topic_info *info, const struct partition_info *partition)
+{
+	return !partition->dense ||
+	       (info->kind == TOPIC_LOG && partition->next_known &&
+		partition->records ==
+			position_ordinal(partition->next) - position_ordinal(partition->first));
+}
+
 static bool info_is_whole(struct topic_ref topic, const struct topic_info *info)
 {
 	bool whole = info->kind == topic.kind && strcmp(info->name, topic.name) == 0 &&
@@ -76,7 +86,8 @@ static bool info_is_whole(struct topic_ref topic, const struct topic_info *info)
 		whole = (i == 0 || partition->id > info->partitions[i - 1].id) &&
 			position_cmp(partition->born, partition->first) <= 0 &&
 			(!partition->next_known ||
-			 position_cmp(partition->first, partition->next) <= 0);
+			 position_cmp(partition->first, partition->next) <= 0) &&
+			dense_is_true(info, partition);
 	}
 	return whole;
 }
@@ -163,6 +174,22 @@ enum err_code broker_commit(struct broker *broker, const char *group, struct top
 	return call_ended_late(broker, __func__,
 			       broker->ops->commit(broker, group, topic, partition, next, err),
 			       OF_PARTITION, err, began_us);
+}
+
+/* --- what is kept -------------------------------------------------------- */
+
+enum err_code broker_verify(struct broker *broker, void (*each)(void *user, const char *what),
+			    void *user, struct broker_verdict *ret_verdict, struct err *err)
+{
+	int64_t began_us = clock_mono_us();
+	enum err_code code;
+
+	CONTRACT_HOLDS(broker, each);
+	code = call_ended_late(broker, __func__,
+			       broker->ops->verify(broker, each, user, ret_verdict, err),
+			       ANY_TIME | CODE(ERR_ABSENT), err, began_us);
+	CONTRACT_HOLDS(broker, code != ERR_OK || !ret_verdict->sound || ret_verdict->damaged == 0);
+	return code;
 }
 
 /* --- readers ----------------------------------------------------------- */

@@ -98,6 +98,30 @@ static enum err_code kinds_commit(struct broker *broker, const char *group, stru
 			     err);
 }
 
+/* Of both. */
+static enum err_code kinds_verify(struct broker *broker, void (*each)(void *user, const char *what),
+				  void *user, struct broker_verdict *ret_verdict, struct err *err)
+{
+	struct kinds_broker *kinds = (struct kinds_broker *)broker;
+	struct broker_verdict all, other;
+	enum err_code code = broker_verify(kinds->inner[TOPIC_LOG], each, user, &all, err);
+
+	if (code == ERR_OK && !is_one(kinds)) {
+		code = broker_verify(kinds->inner[TOPIC_STREAM], each, user, &other, err);
+		if (code == ERR_OK)
+			all = (struct broker_verdict){
+				.looked = all.looked || other.looked,
+				.sound = all.sound && other.sound,
+				.records = all.records + other.records,
+				.batches = all.batches + other.batches,
+				.damaged = all.damaged + other.damaged,
+			};
+	}
+	if (code == ERR_OK)
+		*ret_verdict = all;
+	return code;
+}
+
 static void kinds_free(struct broker *broker)
 {
 	struct kinds_broker *kinds = (struct kinds_broker *)broker;
@@ -134,7 +158,14 @@ static enum err_code kinds_open_place(struct kinds_reader *reader, int place,
 	enum err_code code =
 		broker_reader_open(kinds->inner[place], options, &reader->inner[place], err);
 
-	return code == ERR_OK && reader->epoll_fd >= 0 ? watch(reader, place, err) : code;
+	if (code != ERR_OK || reader->epoll_fd < 0)
+		return code;
+	code = watch(reader, place, err);
+	if (code != ERR_OK) { /* not to be left as one that nobody watches */
+		reader_close(reader->inner[place]);
+		reader->inner[place] = NULL;
+	}
+	return code;
 }
 
 /* With a group: a reader of each broker that has one of the topics. */
@@ -213,20 +244,33 @@ static enum err_code kinds_reader_seek(struct broker_reader *base, struct topic_
 	return code == ERR_OK ? reader_seek(inner, topic, partition, start, err) : code;
 }
 
+/* All that are open, or none: a later call begins anew. */
+static enum err_code watch_all(struct kinds_reader *reader, struct err *err)
+{
+	enum err_code code = ERR_OK;
+
+	reader->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (reader->epoll_fd < 0)
+		return err_errno(err, "could not wait for two readers");
+	for (int place = 0; place < KINDS && code == ERR_OK; place++)
+		if (reader->inner[place])
+			code = watch(reader, place, err);
+	if (code != ERR_OK) {
+		(void)close(reader->epoll_fd);
+		reader->epoll_fd = -1;
+	}
+	return code;
+}
+
 static enum err_code kinds_reader_fd(struct broker_reader *base, int *ret_fd, struct err *err)
 {
 	struct kinds_reader *reader = (struct kinds_reader *)base;
 
-	if (reader->epoll_fd < 0) {
-		reader->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-		if (reader->epoll_fd < 0)
-			return err_errno(err, "could not wait for two readers");
-		for (int place = 0; place < KINDS; place++)
-			if (reader->inner[place] && watch(reader, place, err) != ERR_OK)
-				return err->code;
-	}
-	*ret_fd = reader->epoll_fd;
-	return ERR_OK;
+	enum err_code code = reader->epoll_fd < 0 ? watch_all(reader, err) : ERR_OK;
+
+	if (code == ERR_OK)
+		*ret_fd = reader->epoll_fd;
+	return code;
 }
 
 /* What either has now. */
@@ -331,6 +375,7 @@ static const struct broker_ops kinds_ops = {
 	.ready = kinds_ready,
 	.committed = kinds_committed,
 	.commit = kinds_commit,
+	.verify = kinds_verify,
 	.reader_open = kinds_reader_open,
 	.reader_seek = kinds_reader_seek,
 	.reader_next = kinds_reader_next,

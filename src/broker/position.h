@@ -45,6 +45,21 @@ size_t position_text(struct position position, char text[POSITION_TEXT_MAX]);
 /* False: not 1 to 58 decimal digits, or more than 192 bits. */
 bool position_parse(struct slice text, struct position *ret);
 
+/* The number that its text spells; false: it is not below 2^63. For those who name things by it
+ * (flow/lake.h), not to compute with. */
+static inline bool position_number(struct position position, uint64_t *ret)
+{
+	if (position.word[0] || position.word[1] || position.word[2] > INT64_MAX)
+		return false;
+	*ret = position.word[2];
+	return true;
+}
+
+static inline struct position position_of_number(uint64_t number)
+{
+	return (struct position){ { 0, 0, number } };
+}
+
 /* "0" of a topic, "shardId-000000000000" of a stream; NUL at the end; returns its length. */
 size_t partition_text(enum topic_kind kind, int32_t partition, char text[PARTITION_TEXT_MAX]);
 bool partition_parse(enum topic_kind kind, struct slice text, int32_t *ret);

@@ -310,11 +310,34 @@ static bool assign_meant(struct subs *subs, const struct topics *topics, struct 
 	return false;
 }
 
+static bool fail_one(struct subs *subs, const struct topics *topics,
+		     struct reader_event *ret_event)
+{
+	for (size_t i = 0; i < subs->count; i++) {
+		struct sub *sub = subs->items[i];
+
+		if (topics_find_uid(topics, sub->uid))
+			continue;
+		if (sub->ended) { /* it gives nothing more anyhow */
+			subs_drop(subs, sub);
+			i--;
+			continue;
+		}
+		(void)err_set(&subs->failure, ERR_NO_TOPIC, "the %s \"%s\" that was read is gone",
+			      topic_kind_name(sub->kind), sub->name);
+		*ret_event = sub_event(READER_FAILED, sub);
+		ret_event->failure = &subs->failure;
+		subs_drop(subs, sub);
+		return true;
+	}
+	return false;
+}
+
 bool subs_group_event(struct subs *subs, const struct topics *topics,
 		      struct reader_event *ret_event)
 {
 	if (!subs->group)
-		return false;
+		return fail_one(subs, topics, ret_event);
 	if (revoke_one(subs, topics, ret_event))
 		return true;
 	for (size_t i = 0; i < subs->topic_count; i++)

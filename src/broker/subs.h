@@ -56,6 +56,7 @@ struct subs {
 	size_t due_cap;
 	size_t turn;			/* whose turn it is, where that matters */
 	struct sub *gone;		/* the last one: an event may name it until the next */
+	struct err failure;		/* of a READER_FAILED, until the next one */
 };
 
 void subs_init(struct subs *subs, const struct reader_options *options);
@@ -89,7 +90,7 @@ void subs_let_go(struct subs *subs, struct topic_ref ref, int32_t partition);
 
 /* These fill *ret_event, if one is due. */
 
-/* An assignment or a revocation. */
+/* An assignment or a revocation; without a group, that a topic is gone. */
 bool subs_group_event(struct subs *subs, const struct topics *topics,
 		      struct reader_event *ret_event);
 /* Of a partition that was sought: what it asked for and cannot get any more. */

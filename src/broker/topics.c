@@ -330,6 +330,7 @@ void topic_describe(const struct topic *topic, struct topic_info *ret_info)
 			.next_known = true,
 			.next = partition_position(partition, partition->next),
 			.records = partition->next - partition->first,
+			.dense = topic->kind == TOPIC_LOG,
 			.born = partition_position(partition, partition->floor),
 			.parents = { partition->parents[0], partition->parents[1] },
 			.hash_first = partition->hash_first,

@@ -237,7 +237,7 @@ void watch_event(struct broker_reader *reader, const struct reader_event *event)
 
 	if (event->kind == READER_IDLE)
 		return;
-	CONTRACT_HOLDS(reader->broker, event->kind <= READER_GAP && event->topic.name);
+	CONTRACT_HOLDS(reader->broker, event->kind <= READER_FAILED && event->topic.name);
 	watched = watch_find(reader->watch, event->topic, event->partition);
 	switch (event->kind) {
 	case READER_ASSIGNED:
@@ -252,6 +252,11 @@ void watch_event(struct broker_reader *reader, const struct reader_event *event)
 						       watched->state == WATCH_ENDED);
 		watched->state = event->lost ? WATCH_NONE : WATCH_REVOKED;
 		watched->paused = false;
+		break;
+	case READER_FAILED:
+		CONTRACT_HOLDS(reader->broker, watched->state == WATCH_READING);
+		CONTRACT_HOLDS(reader->broker, event->failure && event->failure->code != ERR_OK);
+		watched->state = WATCH_ENDED;
 		break;
 	default:
 		watch_data(reader, watched, event);

@@ -6,7 +6,7 @@
  *	           ASSIGNED, or a seek
  *	(nothing) ─────────────────────► READING ─ REVOKED ─► REVOKED ─ release ─► (nothing)
  *	                                 │    ▲   └ REVOKED, lost ───────────────► (nothing)
- *	                                END   └ a seek
+ *	                         END, FAILED  └ a seek
  *	                                 ▼    │
  *	                                 ENDED┘
  *

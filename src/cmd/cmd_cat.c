@@ -313,6 +313,9 @@ static enum err_code cat_take_event(struct cat *cat, const struct reader_event *
 		if (!cat->follow)
 			cat_part(cat, event->partition)->done = true;
 		break;
+	case READER_FAILED:
+		*err = *event->failure;
+		return err->code;
 	case READER_IDLE:
 	case READER_ASSIGNED:
 	case READER_REVOKED:

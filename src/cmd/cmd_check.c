@@ -13,10 +13,11 @@ static const enum option options[] = { OPT_LAKE, OPT_MODELS, OPT_ENGINE_MEMORY, 
 				       OPTION_COUNT };
 
 struct checked {
-	struct journal_report log;
+	struct broker_verdict log;
 	struct check_topics topics;
 	struct check_counts *counts; /* of each of them */
 	uint64_t faults;
+	uint64_t in_log;
 	uint64_t objects;
 	uint64_t behind;
 	uint64_t lost;
@@ -42,6 +43,7 @@ static enum err_code check_places(const struct check_options *options_of_check,
 
 		checked->faults += counts->faults;
 		checked->behind += counts->behind;
+		checked->in_log += counts->in_log;
 		checked->objects += counts->objects;
 		checked->lost += counts->lost;
 		checked->end_unknown |= counts->end_unknown;
@@ -69,7 +71,8 @@ static enum err_code check_lake(const struct config *config, struct checked *che
 	check.models = &models;
 	if (code == ERR_OK)
 		code = setup_log_there(config, &check.broker, err);
-
+	if (code == ERR_OK)
+		code = broker_verify(check.broker, say_fault, NULL, &checked->log, err);
 	if (code == ERR_OK)
 		code = setup_store_there(config, &check.store, err);
 	if (code == ERR_OK)
@@ -82,22 +85,6 @@ static enum err_code check_lake(const struct config *config, struct checked *che
 	broker_free(check.broker);
 	models_free(&models);
 	return code;
-}
-
-/* Records of the log that belong to one of the places. */
-static uint64_t log_records(const struct checked *checked, enum topic_kind kind,
-			    const char *name)
-{
-	uint64_t records = 0;
-
-	for (size_t i = 0; i < checked->log.partition_count; i++) {
-		const struct check_partition *partition = &checked->log.partitions[i];
-
-		if (partition->known && partition->kind == kind &&
-		    strcmp(partition->name, name) == 0)
-			records += partition->records;
-	}
-	return records;
 }
 
 static enum err_code cmd_check_print(const struct config *config, const struct checked *checked,
@@ -119,7 +106,7 @@ static enum err_code cmd_check_print(const struct config *config, const struct c
 		bool log = topic->kind == TOPIC_LOG;
 
 		*cell++ = cell_text(topic->name);
-		*cell++ = cell_int((int64_t)log_records(checked, topic->kind, topic->name));
+		*cell++ = cell_int((int64_t)counts->in_log);
 		*cell++ = log ? cell_int((int64_t)counts->objects) : cell_text(NULL);
 		*cell++ = log ? cell_int((int64_t)counts->lines) : cell_text(NULL);
 		*cell++ = cell_int((int64_t)counts->rows);
@@ -135,14 +122,16 @@ static enum err_code cmd_check_print(const struct config *config, const struct c
 
 static void say_sound(const struct checked *checked)
 {
-	(void)fprintf(stderr, "the log is sound: %" PRIu64 " records in %" PRIu64 " batches; ",
-		      checked->log.records, checked->log.batches);
+	if (checked->log.looked)
+		(void)fprintf(stderr,
+			      "the log is sound: %" PRIu64 " records in %" PRIu64 " batches; ",
+			      checked->log.records, checked->log.batches);
 	if (checked->end_unknown)
 		(void)fputs("it does not tell how far it is, and was read as far as it gave; ",
 			    stderr);
 	if (checked->lost > 0)
 		(void)fprintf(stderr, "%" PRIu64 " are lost, as dead letters tell; ", checked->lost);
-	if (checked->objects == 0 && checked->log.records == 0)
+	if (checked->objects == 0 && checked->in_log == 0)
 		(void)fputs("there is nothing to look for in the lake\n", stderr);
 	else if (checked->behind > 0)
 		(void)fprintf(stderr, "%" PRIu64 " are not in a table yet, every other offset is in the "
@@ -156,21 +145,17 @@ static int cmd_check_run(struct config *config, int argc, const char *const *arg
 {
 	struct checked checked = { .faults = 0 };
 	struct err err;
-	enum err_code code = setup_log_check(config, say_fault, NULL, &checked.log, &err);
+	enum err_code code = check_lake(config, &checked, &err);
 
 	(void)argc;
 	(void)argv;
-	if (code != ERR_OK)
-		return cmd_fail(&err);
-	code = check_lake(config, &checked, &err);
 	if (code == ERR_OK)
 		code = cmd_check_print(config, &checked, &err);
-	if (code == ERR_OK && (checked.faults > 0 || !journal_report_is_sound(&checked.log)))
+	if (code == ERR_OK && (checked.faults > 0 || !checked.log.sound))
 		code = err_set(&err, ERR_CORRUPT, "%" PRIu64 " faults in the lake, %" PRIu64
 			       " in the log (see above)", checked.faults, checked.log.damaged);
 	if (code == ERR_OK)
 		say_sound(&checked);
-	journal_report_release(&checked.log);
 	free(checked.topics.list);
 	free(checked.counts);
 	return code == ERR_OK ? 0 : cmd_fail(&err);
@@ -181,10 +166,10 @@ const struct command cmd_check = {
 	.summary = "Verify the log, the objects and the tables: every offset once",
 	.usage = "[options]",
 	.details =
-		"Reads the log (checksums, ordinals without a gap), the objects (every offset once, and the\n"
-		"newest ones as the log has them) and the tables of both paths (every record once, as a row\n"
-		"or a dead letter). What has not been worked on yet counts as behind, what a dead letter\n"
-		"says is lost as lost. Exits with 0 only if nothing is wrong.\n",
+		"Reads the log (of a local one checksums, ordinals without a gap), the objects (every offset\n"
+		"once, and the newest ones as the log has them) and the tables of both paths (every record\n"
+		"once, as a row or a dead letter). What has not been worked on yet counts as behind, what a\n"
+		"dead letter says is lost as lost. Exits with 0 only if nothing is wrong.\n",
 	.examples = "pinpipe check --dir data\n"
 		    "pinpipe check --dir data --format json\n",
 	.options = options,

@@ -1,6 +1,7 @@
 /* Prints every option, its value and where that was set. */
 #include "base/arena.h"
 #include "base/mem.h"
+#include "base/trace.h"
 #include "cmd/cmd.h"
 #include "cmd/output.h"
 
@@ -77,6 +78,8 @@ static int cmd_config_run(struct config *config, int argc, const char *const *ar
 		answer.row_count += config_put_group(config, (enum option_group)i, &keys,
 						 cells + answer.row_count);
 	status = output_print(config, &answer, &err) == ERR_OK ? 0 : cmd_fail(&err);
+	if (config_check_groups(config, &err) != ERR_OK) /* every other command refuses it */
+		trace_warn("%s", err.msg);
 	arena_release(&keys);
 	free(cells);
 	return status;

@@ -77,7 +77,8 @@ static int run_command(const struct command *command, int argc, char **argv)
 	cmd_begin(command);
 	if (config_load_flags(config, command->options, &argc, argv, &err) != ERR_OK ||
 	    check_count(command, argc, argv, &err) != ERR_OK ||
-	    config_load_rest(config, &err) != ERR_OK) {
+	    config_load_rest(config, &err) != ERR_OK ||
+	    (command != &cmd_config && config_check_groups(config, &err) != ERR_OK)) {
 		status = cmd_fail(&err);
 	} else {
 		trace_init(level_of(config_text(config, OPT_VERBOSE)), command->name);

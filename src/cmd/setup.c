@@ -289,16 +289,6 @@ enum err_code setup_log_there(const struct config *config, struct broker **ret_b
 	return code == ERR_OK ? setup_log_reader(config, false, ret_broker, err) : code;
 }
 
-enum err_code setup_log_check(const struct config *config,
-			      void (*each)(void *user, const char *what), void *user,
-			      struct journal_report *ret_report, struct err *err)
-{
-	const char *dir;
-	enum err_code code = setup_dir_there(config, &dir, err);
-
-	return code == ERR_OK ? journal_check(dir, each, user, ret_report, err) : code;
-}
-
 /* --- models and the engine ----------------------------------------------- */
 
 enum err_code setup_models_dir(const struct config *config, char ret_dir[PATH_MAX],
@@ -362,6 +352,7 @@ static enum err_code open_engine(const struct config *config, struct store *stor
 	struct engine_options options = {
 		.memory_bytes_max = (uint64_t)config_int(config, OPT_ENGINE_MEMORY),
 		.threads = (int)config_int(config, OPT_ENGINE_THREADS),
+		.progress = isatty(STDERR_FILENO) != 0,	/* where interrupt.h shows it */
 		.temp_dir = temp,
 		.dirs = dirs,
 		.dir_count = *dirs[0] ? 1 : 0,

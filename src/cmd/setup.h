@@ -8,7 +8,7 @@
 #define CMD_SETUP_H
 
 #include "base/config.h"
-#include "broker/local/journal_check.h"
+#include "broker/broker.h"
 #include "cmd/interrupt.h"
 #include "engine/engine.h"
 #include "flow/results.h"
@@ -57,10 +57,6 @@ MUST_USE enum err_code setup_log_reader(const struct config *config, bool make,
 /* Of a directory that has data; nothing is made. */
 MUST_USE enum err_code setup_log_there(const struct config *config, struct broker **ret_broker,
 				       struct err *err);
-/* Verifies what is kept of topics and streams here, as journal_check() does. */
-MUST_USE enum err_code setup_log_check(const struct config *config,
-				       void (*each)(void *user, const char *what), void *user,
-				       struct journal_report *ret_report, struct err *err);
 /* --models, else "models" beside the program, in its source tree or its installation. */
 MUST_USE enum err_code setup_models(const struct config *config, struct models *ret_models,
 				    struct err *err);

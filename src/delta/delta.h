@@ -149,6 +149,14 @@ int64_t delta_txn_version(const struct delta_table *table, const char *app_id);
  */
 MUST_USE enum err_code delta_progress(const struct delta_table *table, const char *app_id,
 				      struct delta_progress *ret_progress, struct err *err);
+/*
+ * How far the first commit after version `since` brought this application id that left it elsewhere
+ * than at `from`, where it was then; ret_progress->any false: none up to the version that is known.
+ * ERR_ABSENT: such old commits are not kept.
+ */
+MUST_USE enum err_code delta_next_progress(struct delta_table *table, const char *app_id,
+					   int64_t since, const struct delta_progress *from,
+					   struct delta_progress *ret_progress, struct err *err);
 bool delta_lineage_noted(struct lineage lineage);
 /* Whether what was noted may be of this lineage; so it may, where none was noted. */
 bool delta_lineage_is(struct lineage noted, struct lineage lineage);

@@ -147,6 +147,43 @@ enum err_code delta_progress(const struct delta_table *table, const char *app_id
 	return code == ERR_OK ? ERR_OK : err_prefix(err, "table \"%s\"", table->root);
 }
 
+/* A step has all of its parts in its commit, so a state of nothing else knows it. */
+static enum err_code step_of(struct delta_table *table, int64_t version, const char *app_id,
+			     struct delta_progress *ret_progress, struct err *err)
+{
+	struct delta_actions actions;
+	struct delta_state state;
+	enum err_code code = delta_table_read_commit(table, version, &actions, err);
+
+	if (code != ERR_OK)
+		return code;
+	delta_state_init(&state, false);
+	delta_state_apply(&state, &actions, version);
+	code = delta_state_progress(&state, app_id, ret_progress, err);
+	delta_state_release(&state);
+	return code;
+}
+
+enum err_code delta_next_progress(struct delta_table *table, const char *app_id, int64_t since,
+				  const struct delta_progress *from,
+				  struct delta_progress *ret_progress, struct err *err)
+{
+	enum err_code code = ERR_OK;
+	struct delta_progress step = { 0 };
+
+	*ret_progress = step;
+	for (int64_t version = since + 1; version <= table->state.version; version++) {
+		code = step_of(table, version, app_id, &step, err);
+		if (code != ERR_OK)
+			return err_prefix(err, "table \"%s\"", table->root);
+		if (!step.any || (from->any && position_cmp(step.position, from->position) == 0))
+			continue;
+		*ret_progress = step;
+		break;
+	}
+	return code;
+}
+
 /* ---- Writing ---- */
 
 bool delta_progress_is(const struct delta_progress *a, const struct delta_progress *b)

@@ -214,12 +214,14 @@ static inline void engine_free(struct engine *engine)
 struct engine_options {
 	uint64_t memory_bytes_max;
 	int threads;			/* 0: as many as the machine has */
+	bool progress;			/* engine_progress() is to know: a few % of the CPU */
 	const char *temp_dir;		/* spills go below it, each process apart; or NULL: none */
 	/* The files that it is told to read and write are below these, or below temp_dir. */
 	const char *const *dirs;
 	size_t dir_count;
 };
 
+/* It opens meanwhile: what goes wrong with that, the first call that needs it tells. */
 MUST_USE enum err_code engine_duckdb_new(const struct engine_options *options,
 					 struct engine **ret_engine, struct err *err);
 

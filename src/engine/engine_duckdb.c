@@ -211,10 +211,13 @@ static enum err_code clean(struct engine *base, const struct clean_model *model,
 	return code;
 }
 
+static void opener_join(struct engine_duckdb *engine);
+
 static void engine_duckdb_free(struct engine *base)
 {
 	struct engine_duckdb *engine = (struct engine_duckdb *)base;
 
+	opener_join(engine);
 	duck_close(&engine->duck);
 	spills_close(&engine->spills);
 	engine_duckdb_detach(engine);
@@ -226,7 +229,10 @@ static void engine_duckdb_free(struct engine *base)
 
 static void engine_duckdb_interrupt(struct engine *base)
 {
-	duck_interrupt(&((struct engine_duckdb *)base)->duck);
+	struct engine_duckdb *engine = (struct engine_duckdb *)base;
+
+	if (atomic_load(&engine->open))
+		duck_interrupt(&engine->duck);
 }
 
 /* DuckDB cannot know how much the table function behind `raw` will give. */
@@ -236,7 +242,7 @@ static double engine_duckdb_progress(struct engine *base)
 	size_t count = atomic_load(&engine->part_count), begun = atomic_load(&engine->next_part);
 
 	if (count == 0)
-		return duck_progress(&engine->duck);
+		return atomic_load(&engine->open) ? duck_progress(&engine->duck) : -1;
 	return begun == 0 ? 0 : begun > count ? 1 : (double)(begun - 1) / (double)count;
 }
 
@@ -253,43 +259,103 @@ static const struct engine_ops ops = {
 	.free = engine_duckdb_free,
 };
 
-/* Where it reads and writes: nowhere else, whatever SQL it is given. */
-static enum err_code duckdb_confine(struct engine_duckdb *engine,
-				    const struct engine_options *options, struct err *err)
-{
-	const char **dirs = xcalloc(options->dir_count + 1, sizeof(*dirs));
-	size_t count = 0;
-	enum err_code code;
+/* --- opening ------------------------------------------------------------------- */
 
-	for (size_t i = 0; i < options->dir_count; i++)
-		dirs[count++] = options->dirs[i];
-	if (options->temp_dir)
-		dirs[count++] = options->temp_dir;
-	code = duck_confine(&engine->duck, dirs, count, err);
-	free(dirs);
-	return code;
-}
+/*
+ * To load DuckDB and to open a database takes as long as much of what is done meanwhile: models
+ * are read, the log of a table, a listing. So it is another thread's.
+ */
+struct duckdb_opener {
+	pthread_t thread;
+	bool joins;			/* there is such a thread */
+	struct engine_duckdb *engine;
+	struct duck_options duck;
+	bool progress;
+	char **dirs;			/* it reads and writes there and nowhere else, … */
+	size_t dir_count;		/* … whatever SQL it is given */
+};
 
-static enum err_code duckdb_set_up(struct engine_duckdb *engine,
-				   const struct engine_options *options, struct err *err)
+static enum err_code duckdb_set_up(const struct duckdb_opener *opener, struct err *err)
 {
 	static const char *const settings[] = {
 		"SET TimeZone = 'UTC'",
 		"SET preserve_insertion_order = false",	/* each row says where it stood */
 		"SET enable_progress_bar_print = false",	/* counted, not shown */
-		"SET enable_progress_bar = true",
 		"SET parquet_metadata_cache = true",	/* a file of a table never changes */
 		"CREATE SCHEMA pinpipe",
 	};
+	struct engine_duckdb *engine = opener->engine;
 
 	for (size_t i = 0; i < ARRAY_LEN(settings); i++)
 		if (duck_run(&engine->duck, settings[i], err) != ERR_OK)
 			return err->code;
+	if (opener->progress &&
+	    duck_run(&engine->duck, "SET enable_progress_bar = true", err) != ERR_OK)
+		return err->code;
 	if (engine_duckdb_add_raw(engine, err) != ERR_OK ||
 	    engine_duckdb_add_functions(engine, err) != ERR_OK ||
-	    duckdb_confine(engine, options, err) != ERR_OK)
+	    duck_confine(&engine->duck, (const char *const *)opener->dirs, opener->dir_count,
+			 err) != ERR_OK)
 		return err->code;
 	return duck_lock(&engine->duck, err);
+}
+
+static void *opener_run(void *user)
+{
+	const struct duckdb_opener *opener = user;
+	struct engine_duckdb *engine = opener->engine;
+	struct err *why = &engine->why;
+
+	if (duck_open(&opener->duck, &engine->duck, why) == ERR_OK &&
+	    duckdb_set_up(opener, why) == ERR_OK) {
+		*why = (struct err){ .code = ERR_OK };
+		atomic_store(&engine->open, true);
+	}
+	return NULL;
+}
+
+static void opener_join(struct engine_duckdb *engine)
+{
+	struct duckdb_opener *opener = engine->opener;
+
+	if (!opener)
+		return;
+	if (opener->joins)
+		(void)pthread_join(opener->thread, NULL);
+	for (size_t i = 0; i < opener->dir_count; i++)
+		free(opener->dirs[i]);
+	free(opener->dirs);
+	free(opener);
+	engine->opener = NULL;
+}
+
+enum err_code engine_duckdb_ready(struct engine_duckdb *engine, struct err *err)
+{
+	opener_join(engine);
+	if (engine->why.code != ERR_OK)
+		*err = engine->why;
+	return engine->why.code;
+}
+
+static void opener_start(struct engine_duckdb *engine, const struct engine_options *options)
+{
+	struct duckdb_opener *opener = xcalloc(1, sizeof(*opener));
+
+	opener->engine = engine;
+	opener->progress = options->progress;
+	opener->duck = (struct duck_options){ .memory_bytes_max = options->memory_bytes_max,
+					      .threads = engine->threads };
+	opener->dirs = xcalloc(options->dir_count + 1, sizeof(*opener->dirs));
+	for (size_t i = 0; i < options->dir_count; i++)
+		opener->dirs[opener->dir_count++] = xstrdup(options->dirs[i]);
+	if (options->temp_dir) {
+		opener->dirs[opener->dir_count++] = xstrdup(options->temp_dir);
+		opener->duck.temp_dir = engine->spills.path;
+	}
+	engine->opener = opener;
+	opener->joins = pthread_create(&opener->thread, NULL, opener_run, opener) == 0;
+	if (!opener->joins)
+		(void)opener_run(opener);
 }
 
 enum err_code engine_duckdb_new(const struct engine_options *options, struct engine **ret_engine,
@@ -297,25 +363,13 @@ enum err_code engine_duckdb_new(const struct engine_options *options, struct eng
 {
 	struct engine_duckdb *engine = xcalloc(1, sizeof(*engine));
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	struct duck_options duck = {
-		.memory_bytes_max = options->memory_bytes_max,
-		.threads = options->threads > 0 ? options->threads : cores > 1 ? (int)cores : 1,
-	};
-	enum err_code code;
 
+	(void)err;
 	engine->base.ops = &ops;
-	engine->threads = duck.threads;
-	if (options->temp_dir) {
+	engine->threads = options->threads > 0 ? options->threads : cores > 1 ? (int)cores : 1;
+	if (options->temp_dir)
 		spills_open(options->temp_dir, &engine->spills);
-		duck.temp_dir = engine->spills.path;
-	}
-	code = duck_open(&duck, &engine->duck, err);
-	if (code == ERR_OK)
-		code = duckdb_set_up(engine, options, err);
-	if (code != ERR_OK) {
-		engine_duckdb_free(&engine->base);
-		return code;
-	}
+	opener_start(engine, options);
 	*ret_engine = &engine->base;
 	return ERR_OK;
 }

@@ -49,7 +49,10 @@ struct duckdb_table {
 
 struct engine_duckdb {
 	struct engine base;
-	struct duck duck;
+	struct duck duck;		/* opened by `opener`; engine_duckdb_ready() waits for it */
+	struct duckdb_opener *opener;	/* NULL: it has done, … */
+	struct err why;			/* … and this is how it ended */
+	atomic_bool open;
 	struct spills spills;
 	int threads;
 	struct duckdb_table *tables;
@@ -62,6 +65,8 @@ struct engine_duckdb {
 	atomic_uint_fast64_t unreadable;
 };
 
+/* Before anything that needs `duck`; engine_duckdb_allow() asks it. */
+MUST_USE enum err_code engine_duckdb_ready(struct engine_duckdb *engine, struct err *err);
 MUST_USE enum err_code engine_duckdb_add_raw(struct engine_duckdb *engine, struct err *err);
 MUST_USE enum err_code engine_duckdb_add_functions(struct engine_duckdb *engine, struct err *err);
 

@@ -377,6 +377,8 @@ enum err_code engine_duckdb_allow(struct engine_duckdb *engine, const struct mod
 	if (kind == DUCKDB_SQL_CLEAN && was_checked(engine, model->sql))
 		return ERR_OK;
 	engine->base.hint[0] = '\0';
+	if (engine_duckdb_ready(engine, err) != ERR_OK)
+		return err->code;
 	arena_init(&checking.memory, CHECK_BYTES_MAX);
 	code = read_tree(&checking, err);
 	if (code == ERR_OK)

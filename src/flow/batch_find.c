@@ -12,13 +12,7 @@ enum { OBJECTS_MAX = 1000000, PAGE_KEYS = 1000 };
 
 void batch_ids_init(struct batch_ids *ids, const struct lake_partition *where)
 {
-	size_t len;
-
-	lake_app_id(ids->progress, TOPIC_LOG, where->topic, where->id, NULL);
-	len = strlen(ids->progress);
-	if (where->generation > 1)
-		(void)snprintf(ids->progress + len, sizeof(ids->progress) - len, "/g%04" PRIu32,
-			       where->generation);
+	lake_app_id(ids->progress, TOPIC_LOG, *where, NULL);
 	(void)snprintf(ids->start, sizeof(ids->start), "%s/object", ids->progress);
 	(void)snprintf(ids->bytes, sizeof(ids->bytes), "%s/bytes", ids->progress);
 }

@@ -28,9 +28,9 @@ struct batch_finder {
 
 /* The application ids of a partition in the table's log. */
 struct batch_ids {
-	char progress[LAKE_APP_ID_MAX + 16];
-	char start[LAKE_APP_ID_MAX + 32];
-	char bytes[LAKE_APP_ID_MAX + 32];
+	char progress[LAKE_APP_ID_MAX];
+	char start[LAKE_APP_ID_MAX + 16];
+	char bytes[LAKE_APP_ID_MAX + 16];
 };
 
 void batch_ids_init(struct batch_ids *ids, const struct lake_partition *where);

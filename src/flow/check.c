@@ -2,7 +2,6 @@
 
 #include "base/ahead.h"
 #include "base/mem.h"
-#include "flow/batch_find.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -54,34 +53,18 @@ bool check_is_done(const struct check_part *part, struct position position)
 	return part->any_done && position_cmp(position, part->done) <= 0;
 }
 
-static void check_app_id(const struct checking *checking, const struct lake_partition *where,
-			 struct batch_ids *ids)
-{
-	size_t len;
-
-	if (checking->kind == TOPIC_LOG) {
-		batch_ids_init(ids, where);
-		return;
-	}
-	lake_app_id(ids->progress, TOPIC_STREAM, checking->topic, where->id, checking->info.uid);
-	len = strlen(ids->progress);
-	if (where->generation > 1)
-		(void)snprintf(ids->progress + len, sizeof(ids->progress) - len, "/g%04" PRIu32,
-			       where->generation);
-}
-
 /* A stream's generations show in its tables alone. */
 static bool has_progress(const struct checking *checking, int32_t partition, uint32_t generation)
 {
 	struct lake_partition where = { checking->topic, partition, generation };
 	struct delta_progress its;
-	struct batch_ids ids;
+	char app_id[LAKE_APP_ID_MAX];
 	struct err err;
 
-	check_app_id(checking, &where, &ids);
+	lake_app_id(app_id, checking->kind, where, checking->info.uid);
 	for (size_t i = 0; i < checking->table_count; i++)
 		if (checking->tables[i].delta &&
-		    delta_progress(checking->tables[i].delta, ids.progress, &its, &err) == ERR_OK &&
+		    delta_progress(checking->tables[i].delta, app_id, &its, &err) == ERR_OK &&
 		    its.any)
 			return true;
 	return false;
@@ -91,15 +74,15 @@ static bool has_progress(const struct checking *checking, int32_t partition, uin
 static enum err_code check_find_done(struct checking *checking, struct check_part *part)
 {
 	const struct partition_info *info = topic_info_partition(&checking->info, part->where.id);
-	struct batch_ids ids;
+	char app_id[LAKE_APP_ID_MAX];
 	uint64_t offset = 0;
 
-	check_app_id(checking, &part->where, &ids);
+	lake_app_id(app_id, checking->kind, part->where, checking->info.uid);
 	for (size_t i = 0; i < checking->table_count; i++) {
 		const struct delta_table *delta = checking->tables[i].delta;
 		struct delta_progress its = { 0 };
 
-		if (delta && delta_progress(delta, ids.progress, &its, checking->err) != ERR_OK)
+		if (delta && delta_progress(delta, app_id, &its, checking->err) != ERR_OK)
 			return checking->err->code;
 		if (its.any && info && checking->kind == TOPIC_STREAM)
 			its.position = position_made_whole(its.position, info->first);

@@ -10,8 +10,8 @@
  * lets go of records, but nothing beyond its end. What has not been worked on yet
  * is counted as "behind", not as a fault, and what a letter says is lost as
  * "lost". Of a topic that no model reads only the objects are looked at; what left
- * the log and never reached the lake is a fault until the sink has told it. (The
- * log itself is checked by journal_check.h.)
+ * the log and never reached the lake is a fault until the sink has told it. (What
+ * the log itself is made of, broker_verify() looks at.)
  *
  * All of them may go on meanwhile: what is downstream is looked at first, and
  * held against what was upstream then or later.
@@ -25,6 +25,7 @@
 #include "flow/lake.h"
 
 struct check_counts {
+	uint64_t in_log;	/* records that are kept; at most, where numbers may be none */
 	uint64_t objects;
 	uint64_t lines;
 	uint64_t rows;

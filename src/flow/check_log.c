@@ -28,6 +28,7 @@ struct log_check {
 	struct log_tail tail;	/* likewise */
 	struct json_parser *parser;
 	bool differs;		/* told */
+	uint64_t read;
 	uint64_t beyond;	/* records that no table, or no object, is done with */
 	bool any;		/* a record came */
 };
@@ -209,6 +210,8 @@ static enum err_code take_log_event(struct log_place *place, const struct reader
 	(void)err;
 	for (size_t i = 0; event->kind == READER_RECORDS && i < event->count; i++)
 		take_logged(check, event, &event->records[i]);
+	if (event->kind == READER_RECORDS)
+		check->read += event->count;
 	if (event->kind == READER_CAUGHT_UP)
 		check_take_end(check, event->last);
 	return ERR_OK;
@@ -250,6 +253,27 @@ static void find_other(struct log_check *check, const struct partition_info *inf
 	}
 }
 
+/*
+ * The tables are not done with what is before `at`: those records are counted, one by one where
+ * their offsets do not tell. Returns from where on to read.
+ */
+static uint64_t count_before(struct log_check *check, const struct partition_info *info,
+			     uint64_t at)
+{
+	uint64_t from = check->part->done_end, to = at, first, next;
+
+	if (check->checking->table_count == 0 || from >= at)
+		return at;
+	if (!info->dense || !lake_offset(info->first, &first) || !lake_offset(info->next, &next))
+		return from;
+	if (from < first)
+		from = first;
+	if (to > next)
+		to = next;
+	check->beyond = to > from ? to - from : 0;
+	return at;
+}
+
 /* A topic is read from its newest lines on, or from where the tables are if that is before. */
 static void begin_topic(struct log_check *check, const struct partition_info *info,
 			struct reader_start *ret_start)
@@ -264,8 +288,7 @@ static void begin_topic(struct log_check *check, const struct partition_info *in
 		return;
 	if (check->tail.loaded)
 		at = tail_offset(check);
-	if (check->checking->table_count > 0 && part->done_end < at)
-		at = part->done_end;
+	at = count_before(check, info, at);
 	if (position_cmp(lake_position(at), from) <= 0)
 		return;
 	/* Beyond its end a log cannot be asked; that it ends before is told at the end. */
@@ -303,16 +326,37 @@ static void log_check_begin(struct log_check *check, const struct partition_info
 				     .partition = info->id,
 				     .start = { .kind = START_FIRST },
 				     .user = check };
-	if (checking->kind == TOPIC_LOG)
-		begin_topic(check, info, &place->start);
+	if (checking->kind == TOPIC_STREAM)
+		return;
+	begin_topic(check, info, &place->start);
+	if (!info->next_known) /* how many there are, only they tell */
+		place->start = (struct reader_start){ .kind = START_FIRST };
 }
 
-static void count_beyond(struct checking *checking, const struct log_check *checks, size_t count)
+/* Shards of an older history, and those that the log has no more: what was in them it cannot
+ * tell. */
+static void leave_others(struct checking *checking, const struct log_check *checks, size_t count)
+{
+	for (size_t i = 0; i < checking->part_count; i++) {
+		struct check_part *part = &checking->parts[i];
+		bool known = checking->kind == TOPIC_LOG;
+
+		for (size_t k = 0; k < count && !known; k++)
+			known = checks[k].part == part;
+		part->other |= !known;
+	}
+}
+
+static void count_logged(struct checking *checking, const struct log_check *checks, size_t count)
 {
 	uint64_t beyond = 0;
 
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		const struct partition_info *info = &checking->info.partitions[i];
+
+		checking->counts.in_log += info->next_known ? info->records : checks[i].read;
 		beyond += checks[i].beyond;
+	}
 	if (checking->table_count == 0 && checking->kind == TOPIC_STREAM)
 		checking->counts.unread = beyond; /* nothing is made of a stream but tables */
 	else
@@ -358,7 +402,9 @@ enum err_code check_log(struct checking *checking)
 		if (places[i].beyond)
 			tell_ahead(&checks[i]);
 	if (code == ERR_OK)
-		count_beyond(checking, checks, count);
+		count_logged(checking, checks, count);
+	if (code == ERR_OK)
+		leave_others(checking, checks, count);
 	for (size_t i = 0; i < count; i++)
 		buf_release(&checks[i].tail.text);
 	json_parser_free(parser);

@@ -12,11 +12,17 @@ enum { SQL_BYTES_MAX = 64 << 20, INSERT_BYTES = 1 << 20 };
 
 static enum err_code insert_letters(struct checking *checking)
 {
+	struct duck *duck = checking->options->duck;
 	enum err_code code = ERR_OK;
 
-	if (checking->insert.len)
-		code = duck_run(checking->options->duck, buf_cstr(&checking->insert),
+	if (!checking->insert.len)
+		return ERR_OK;
+	if (!checking->any_letters)
+		code = duck_run(duck, "CREATE OR REPLACE TABLE letters(p VARCHAR, o VARCHAR)",
 				checking->err);
+	if (code == ERR_OK)
+		code = duck_run(duck, buf_cstr(&checking->insert), checking->err);
+	checking->any_letters = true;
 	buf_clear(&checking->insert);
 	return code;
 }
@@ -97,29 +103,24 @@ static int compare_u64(const void *a, const void *b)
 }
 
 /* By the tables as this check sees them: a letter is a row from the same commit on as its row. */
-static bool replay_committed(void *user, const char *root, const char *app_id)
+static const struct delta_table *checked_table(void *user, const char *root)
 {
 	const struct checking *checking = user;
 
 	for (size_t i = 0; i < checking->table_count; i++)
 		if (strcmp(checking->tables[i].place.root, root) == 0)
-			return checking->tables[i].delta &&
-			       delta_txn_version(checking->tables[i].delta, app_id) >= 0;
-	return false;
+			return checking->tables[i].delta;
+	return NULL;
 }
 
 enum err_code check_take_letters(struct checking *checking)
 {
 	struct dlq_query query = { .topic = checking->topic,
-				   .committed = replay_committed,
-				   .committed_user = checking };
-	struct duck *duck = checking->options->duck;
-	enum err_code code = duck_run(duck, "CREATE OR REPLACE TABLE letters(p VARCHAR, o VARCHAR)",
-				      checking->err);
+				   .table = checked_table,
+				   .table_user = checking };
+	enum err_code code = dlq_query(checking->options->store, &query, take_letter, checking,
+				       checking->err);
 
-	if (code == ERR_OK)
-		code = dlq_query(checking->options->store, &query, take_letter, checking,
-				 checking->err);
 	if (code == ERR_OK)
 		code = checking->code;
 	if (code == ERR_OK)
@@ -170,20 +171,27 @@ static void put_limits(struct buf *sql, const struct checking *checking)
 	buf_add_str(sql, ") AS l(p, g, first, last)");
 }
 
-/* The view "places": where each offset is, as a row or as a letter. */
-static enum err_code attach_places(struct checking *checking, struct table_files *files)
+/* The view "places": where each offset is, as a row or as a letter. False: there are none. */
+static enum err_code attach_places(struct checking *checking, struct table_files *files,
+				   bool *ret_any)
 {
+	const char *also = "";
 	struct buf sql;
 	enum err_code code = ERR_OK;
 
 	buf_init(&sql, SQL_BYTES_MAX);
-	buf_add_str(&sql, "CREATE OR REPLACE VIEW places AS SELECT p, o, 0 AS r FROM letters");
+	buf_add_str(&sql, "CREATE OR REPLACE VIEW places(p, o, r) AS ");
+	if (checking->any_letters) {
+		buf_add_str(&sql, "SELECT p, o, 0 FROM letters");
+		also = " UNION ALL ";
+	}
 	for (size_t i = 0; i < checking->table_count && code == ERR_OK; i++) {
 		const struct check_table *table = &checking->tables[i];
 
 		if (!table->delta || delta_file_count(table->delta) == 0)
 			continue;
-		buf_add_str(&sql, " UNION ALL SELECT _partition, _offset, 1 FROM ");
+		buf_addf(&sql, "%sSELECT _partition, _offset, 1 FROM ", also);
+		also = " UNION ALL ";
 		code = table_files_open(checking->options->store, table->place.root, table->delta,
 					&files[i], checking->err);
 		if (code == ERR_OK)
@@ -192,7 +200,8 @@ static enum err_code attach_places(struct checking *checking, struct table_files
 	put_limits(&sql, checking);
 	if (code == ERR_OK && buf_full(&sql))
 		code = err_set(checking->err, ERR_LIMIT, "the table has too many files");
-	if (code == ERR_OK)
+	*ret_any = *also != '\0';
+	if (code == ERR_OK && *ret_any)
 		code = duck_run(checking->options->duck, buf_cstr(&sql), checking->err);
 	buf_release(&sql);
 	return code;
@@ -324,17 +333,17 @@ static const char places_query[] =
 static enum err_code ask_places(struct checking *checking, struct table_files *files)
 {
 	duckdb_result result;
-	enum err_code code = attach_places(checking, files);
+	bool any;
+	enum err_code code = attach_places(checking, files, &any);
 
-	if (code == ERR_OK)
-		code = duck_query(checking->options->duck, places_query, &result, checking->err);
+	if (code != ERR_OK || !any)
+		return code;
+	code = duck_query(checking->options->duck, places_query, &result, checking->err);
 	if (code != ERR_OK)
 		return code;
 	for (idx_t row = 0; row < duckdb.row_count(&result) && code == ERR_OK; row++)
 		code = check_row(checking, &result, row);
 	duckdb.destroy_result(&result);
-	if (code == ERR_OK)
-		check_rest(checking);
 	return code;
 }
 
@@ -343,6 +352,8 @@ enum err_code check_places(struct checking *checking)
 	struct table_files *files = xcalloc(checking->table_count, sizeof(*files));
 	enum err_code code = ask_places(checking, files);
 
+	if (code == ERR_OK)
+		check_rest(checking);
 	for (size_t i = 0; i < checking->table_count; i++)
 		table_files_close(&files[i]);
 	free(files);

@@ -77,7 +77,8 @@ struct checking {
 	struct topic_info info; /* no partitions: there is no topic */
 	struct check_part *parts;
 	size_t part_count;
-	struct buf insert; /* letters on their way into the table "letters" */
+	struct buf insert; /* letters on their way into the table "letters", … */
+	bool any_letters;  /* … which is made for the first */
 	enum err_code code;
 	struct err *err;
 };

@@ -433,6 +433,25 @@ enum err_code dlq_settle(struct dlq_batch *batch, struct err *err)
 	return code;
 }
 
+enum err_code dlq_withdraw(struct dlq_batch *batch, struct position upto, struct err *err)
+{
+	struct dlq_place place = dlq_place_of(&batch->source);
+	enum err_code code = ERR_OK;
+	struct buf key;
+
+	if (position_cmp(batch->range.upto, upto) == 0)
+		return ERR_OK;
+	buf_init(&key, DLQ_KEY_MAX * 2);
+	while (code == ERR_OK && batch->number_count > 0) {
+		dlq_key_put(&key, &place, &batch->range, batch->numbers[batch->number_count - 1],
+			    batch->source.table);
+		code = store_remove(batch->store, buf_cstr(&key), err);
+		batch->number_count -= code == ERR_OK;
+	}
+	buf_release(&key);
+	return code;
+}
+
 /* --- all of a table ------------------------------------------------------- */
 
 static bool list_any(void *user, const struct store_entry *entry)
@@ -441,25 +460,39 @@ static bool list_any(void *user, const struct store_entry *entry)
 	return true;
 }
 
-static enum err_code is_of_table(struct dlq_reader *reader, const struct dlq_listed *listed,
-				 const struct dlq_source *source, bool *ret, struct err *err)
+/* The object that is listed, if it is of the table. */
+static enum err_code look_at_object(struct dlq_reader *reader, const struct dlq_listed *listed,
+				    const struct dlq_source *source, struct dlq_object *ret_object,
+				    bool *ret_ours, struct err *err)
 {
 	struct first_letter first = { .source = source };
+	const struct dlq_key *key = &listed->key;
 	enum err_code code = ERR_OK;
 
-	*ret = false;
-	if (!listed->known)
+	*ret_ours = false;
+	if (!listed->known || !partition_parse(source->topic.kind, key->partition,
+					       &ret_object->partition))
 		return ERR_OK;
-	if (listed->key.old) {
-		code = dlq_reader_each(reader, listed->text, look_at_first, &first, err);
-		*ret = first.ours;
-	} else {
-		*ret = dlq_key_is_of(&listed->key, source->table);
+	ret_object->key = listed->text;
+	ret_object->generation = key->generation;
+	ret_object->begins = !key->old && key->range.begins;
+	ret_object->from = key->range.from;
+	ret_object->has_from = key->old;
+	if (!key->old) {
+		*ret_ours = dlq_key_is_of(key, source->table);
+		return ERR_OK;
 	}
+	code = dlq_reader_each(reader, listed->text, look_at_first, &first, err);
+	ret_object->begins = !first.known;
+	ret_object->from = first.position;
+	*ret_ours = first.ours;
 	return code;
 }
 
-enum err_code dlq_remove_all(struct store *store, const struct lake_table *table, struct err *err)
+enum err_code dlq_objects(struct store *store, const struct lake_table *table,
+			  enum err_code (*each)(void *user, const struct dlq_object *object,
+						struct err *err),
+			  void *user, struct err *err)
 {
 	struct dlq_source source = dlq_source_of(table, 0);
 	struct dlq_listing list = { 0 };
@@ -472,11 +505,12 @@ enum err_code dlq_remove_all(struct store *store, const struct lake_table *table
 	dlq_reader_init(&reader, store);
 	code = store_list(store, buf_cstr(&prefix), "", list_any, &list, err);
 	for (size_t i = 0; i < list.count && code == ERR_OK; i++) {
+		struct dlq_object object = { 0 };
 		bool ours;
 
-		code = is_of_table(&reader, &list.at[i], &source, &ours, err);
+		code = look_at_object(&reader, &list.at[i], &source, &object, &ours, err);
 		if (code == ERR_OK && ours)
-			code = store_remove(store, list.at[i].text, err);
+			code = each(user, &object, err);
 	}
 	dlq_list_release(&list);
 	dlq_reader_release(&reader);

@@ -8,7 +8,8 @@
  *     again, after a crash or beside another, finds its objects there already.
  *  2. Where another stands in its place (letters by another model), a next number is taken.
  *  3. Who has committed a range may remove what others wrote for it, for those have lost:
- *     dlq_settle(). Nothing else is ever removed, but by a rebuild, which replaces a table's.
+ *     dlq_settle(); and who has lost may remove what it wrote itself: dlq_withdraw(). Nothing else
+ *     is ever removed, but by a rebuild, which replaces a table's (staging.h).
  *  4. So what lies in the lake may be more than what counts: letters of a commit that never was.
  *     Who reads gets each letter once (dlq_query()); those past the table's progress its stage
  *     brings once more, and only who knows that can tell.
@@ -21,6 +22,7 @@
 
 #include "flow/dlq_key.h"
 #include "flow/lake.h"
+#include "flow/replayed.h"
 
 struct dlq_letter {
 	struct position position;
@@ -73,9 +75,28 @@ MUST_USE enum err_code dlq_batch_write(struct dlq_batch *batch, struct err *err)
  */
 MUST_USE enum err_code dlq_settle(struct dlq_batch *batch, struct err *err);
 
-/* Remove all letters of a table: others come in their place. */
-MUST_USE enum err_code dlq_remove_all(struct store *store, const struct lake_table *table,
-				      struct err *err);
+/*
+ * Another one has committed what begins where the range does, up to `upto`, and nobody commits this
+ * range any more: remove what was written for it since dlq_batch_range(), unless that was the same
+ * range, and these are its letters.
+ */
+MUST_USE enum err_code dlq_withdraw(struct dlq_batch *batch, struct position upto, struct err *err);
+
+/* An object of a table's letters: those of a commit that began there. */
+struct dlq_object {
+	const char *key;
+	int32_t partition;
+	uint32_t generation; /* from 1 */
+	bool begins;	     /* with the partition, and `from` means nothing */
+	struct position from;
+	bool has_from; /* a letter stands at it; else they come behind it */
+};
+/* All letters of a table, object by object, until `each` fails. */
+MUST_USE enum err_code dlq_objects(struct store *store, const struct lake_table *table,
+				   enum err_code (*each)(void *user,
+							 const struct dlq_object *object,
+							 struct err *err),
+				   void *user, struct err *err);
 
 /*
  * How far a stage is that leaves no gap between its letters and its other output: the last position
@@ -111,8 +132,8 @@ struct dlq_query {
 	const char *topic;	/* NULL: all */
 	bool with_done;		/* those, too, that are rows now */
 	/* As of replayed_load(). */
-	bool (*committed)(void *user, const char *root, const char *app_id);
-	void *committed_user;
+	replayed_table_fn *table;
+	void *table_user;
 };
 MUST_USE enum err_code dlq_query(struct store *store, const struct dlq_query *query,
 				 bool (*each)(void *user, const struct dlq_entry *entry),

@@ -337,8 +337,8 @@ enum err_code dlq_query(struct store *store, const struct dlq_query *query,
 	struct reading reading = { .query = query, .each = each, .user = user, .err = err };
 	struct replayed *replayed = NULL;
 	/* First, so that what is committed meanwhile is not yet done, rather than nowhere. */
-	enum err_code code = replayed_load(store, query->topic, query->committed,
-					   query->committed_user, &replayed, err);
+	enum err_code code =
+		replayed_load(store, query->topic, query->table, query->table_user, &replayed, err);
 
 	if (code != ERR_OK)
 		return code;

@@ -80,44 +80,30 @@ bool lake_table_leads(const struct lake_table *table)
 	return table->shared->models[0] == table->model;
 }
 
-void lake_app_id(char app_id[LAKE_APP_ID_MAX], enum topic_kind kind, const char *topic,
-		 int32_t partition, const char *uid)
+void lake_app_id(char app_id[LAKE_APP_ID_MAX], enum topic_kind kind, struct lake_partition where,
+		 const char *uid)
 {
 	char text[PARTITION_TEXT_MAX];
+	size_t len;
 
-	(void)partition_text(kind, partition, text);
+	(void)partition_text(kind, where.id, text);
 	if (kind == TOPIC_LOG)
-		(void)snprintf(app_id, LAKE_APP_ID_MAX, "pinpipe/batch/%s/%s", topic, text);
+		(void)snprintf(app_id, LAKE_APP_ID_MAX, "pinpipe/batch/%s/%s", where.topic, text);
 	else
-		(void)snprintf(app_id, LAKE_APP_ID_MAX, "pinpipe/stream/%s/%s/%s", topic, text, uid);
+		(void)snprintf(app_id, LAKE_APP_ID_MAX, "pinpipe/stream/%s/%s/%s", where.topic,
+			       text, uid);
+	len = strlen(app_id);
+	if (where.generation > 1)
+		(void)snprintf(app_id + len, LAKE_APP_ID_MAX - len, "/g%04" PRIu32,
+			       where.generation);
 }
 
 bool lake_offset(struct position position, uint64_t *ret)
 {
-	char text[POSITION_TEXT_MAX];
-	size_t len = position_text(position, text);
-	uint64_t value = 0;
-
-	if (len > POSITION_DIGITS)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		if (value > (UINT64_MAX - 9) / 10)
-			return false;
-		value = value * 10 + (uint64_t)(text[i] - '0');
-	}
-	*ret = value;
-	return value <= INT64_MAX;
+	return position_number(position, ret);
 }
 
-struct position lake_position(uint64_t offset)
-{
-	char text[POSITION_TEXT_MAX];
-	int len = snprintf(text, sizeof(text), "%" PRIu64, offset);
-	struct position position = { { 0 } };
-
-	(void)position_parse(slice_of(text, (size_t)len), &position);
-	return position;
-}
+struct position lake_position(uint64_t offset) { return position_of_number(offset); }
 
 size_t lake_offset_text(uint32_t generation, uint64_t offset, char text[LAKE_OFFSET_TEXT_MAX])
 {

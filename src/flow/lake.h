@@ -56,21 +56,21 @@ struct topic_ref lake_table_topic(const struct lake_table *table);
 /* Whether it is the first of those that share its topic. */
 bool lake_table_leads(const struct lake_table *table);
 
-enum { LAKE_APP_ID_MAX = TOPIC_NAME_MAX + 80 };
-/*
- * The id under which a table's `txn` says how far a partition is: "pinpipe/batch/<topic>/<partition>",
- * "pinpipe/stream/<stream>/<shard>/<uid of the stream>", and "/g0002" after it in the second
- * generation. The batch path reads objects, which tell no uid.
- */
-void lake_app_id(char app_id[LAKE_APP_ID_MAX], enum topic_kind kind, const char *topic,
-		 int32_t partition, const char *uid);
-
 /* A partition of one of a topic's generations. */
 struct lake_partition {
 	const char *topic;
 	int32_t id;
 	uint32_t generation;	/* 0 or 1: the first */
 };
+
+enum { LAKE_APP_ID_MAX = TOPIC_NAME_MAX + 90 };
+/*
+ * The id under which a table's `txn` says how far a partition is: "pinpipe/batch/<topic>/<partition>",
+ * "pinpipe/stream/<stream>/<shard>/<uid of the stream>", and "/g0002" after it in the second
+ * generation. The batch path reads objects, which tell no uid.
+ */
+void lake_app_id(char app_id[LAKE_APP_ID_MAX], enum topic_kind kind, struct lake_partition where,
+		 const char *uid);
 
 enum { LAKE_GENERATIONS_MAX = 9999 };
 

@@ -70,6 +70,10 @@ static enum err_code log_read_places(struct broker_reader *reader, struct log_pl
 		place = log_read_place_of(places, count, &at, &event);
 		if (!place || place->ended)	/* it goes on, and that is too late */
 			continue;
+		if (event.kind == READER_FAILED) {
+			*err = *event.failure;
+			return err->code;
+		}
 		place->ended = event.kind == READER_CAUGHT_UP || event.kind == READER_END;
 		left -= place->ended;
 		code = take(place, &event, err);

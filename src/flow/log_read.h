@@ -21,7 +21,8 @@ struct log_place {
 
 /*
  * Calls `take` for the records and gaps of each place, and at last once for its end: an event of
- * kind READER_CAUGHT_UP, with the end in `last`, or READER_END. ERR_STOPPED: asked to stop.
+ * kind READER_CAUGHT_UP, with the end in `last`, or READER_END. ERR_STOPPED: asked to stop; and
+ * what READER_FAILED says.
  * ERR_BUSY: the log tells nothing for a long time.
  */
 MUST_USE enum err_code log_read(struct broker *broker, struct log_place *places, size_t count,

@@ -3,16 +3,24 @@
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "base/trace.h"
 #include "flow/batch.h"
 #include "flow/batch_find.h"
-#include "flow/rebuild_stream.h"
 #include "flow/dlq.h"
 #include "flow/reach.h"
+#include "flow/rebuild_letters.h"
 #include "flow/rebuild_rows.h"
+#include "flow/rebuild_stream.h"
+#include "flow/replayed.h"
 #include "flow/staging.h"
 
 #include <stdio.h>
 #include <unistd.h>
+
+enum {
+	TRIES = 5, /* beside writers that commit meanwhile */
+	DROP_BYTES_MAX = 64 << 20,
+};
 
 struct rebuild {
 	const struct rebuild_options *options;
@@ -20,6 +28,8 @@ struct rebuild {
 	struct staging staging;
 	struct reach reach;
 	struct delta_table *old;
+	int64_t planned_on;	    /* its version */
+	bool overtaken;		    /* another writer went on from that */
 	struct delta_table *staged; /* NULL: nothing could be read again */
 	struct rebuild_rows kept;
 	struct rebuild_report report;
@@ -75,90 +85,7 @@ static enum err_code rebuild_clean(struct rebuild *rebuild, struct err *err)
 	return code;
 }
 
-/* --- letters of records that are not there any more ------------------------- */
-
-struct kept_letters {
-	const struct rebuild *rebuild;
-	struct dlq_source source;
-	struct dlq_batch *batch; /* of the source's partition, … */
-	struct position last;	 /* … up to here */
-	enum err_code code;
-	struct err *err;
-};
-
-static bool letter_is_ours(const struct dlq_source *source, const struct dlq_entry *entry)
-{
-	return slice_is(entry->stage, source->stage) &&
-	       (!entry->table.ptr || slice_is(entry->table, source->table));
-}
-
-static enum err_code write_kept_letters(struct kept_letters *kept)
-{
-	enum err_code code = ERR_OK;
-
-	if (kept->batch) {
-		dlq_batch_range(kept->batch, NULL, kept->last);
-		code = dlq_batch_write(kept->batch, kept->err);
-	}
-	dlq_batch_free(kept->batch);
-	kept->batch = NULL;
-	return code;
-}
-
-static enum err_code keep_letter(struct kept_letters *kept, const struct dlq_entry *entry,
-				 int32_t partition)
-{
-	struct dlq_source *source = &kept->source;
-	char reason[ERR_MSG_MAX];
-	struct dlq_letter letter = { .position = entry->position,
-				     .last = entry->last_position,
-				     .timestamp_ms = entry->timestamp_ms,
-				     .value = entry->value,
-				     .reason = reason };
-
-	(void)snprintf(reason, sizeof(reason), "%.*s", SLICE_ARG(entry->reason));
-	if ((source->partition != partition || source->generation != entry->generation) &&
-	    write_kept_letters(kept) != ERR_OK)
-		return kept->err->code;
-	source->partition = partition;
-	source->generation = entry->generation;
-	if (!kept->batch)
-		kept->batch = dlq_batch_new((struct store *)(uintptr_t)&kept->rebuild->staging.base,
-					    &kept->source);
-	if (dlq_batch_count(kept->batch) == 0 || position_cmp(letter.last, kept->last) > 0)
-		kept->last = letter.last;
-	return dlq_batch_add(kept->batch, &letter, kept->err);
-}
-
-static bool look_at_old_letter(void *user, const struct dlq_entry *entry)
-{
-	struct kept_letters *kept = user;
-	int32_t partition;
-
-	if (!letter_is_ours(&kept->source, entry) || !entry->placed ||
-	    !partition_parse(kept->source.topic.kind, entry->partition, &partition) ||
-	    reach_has(&kept->rebuild->reach, partition, entry->generation, entry->position))
-		return true;
-	kept->code = keep_letter(kept, entry, partition);
-	return kept->code == ERR_OK;
-}
-
-static enum err_code keep_letters(struct rebuild *rebuild, struct err *err)
-{
-	struct kept_letters kept = { .rebuild = rebuild,
-				     .source = dlq_source_of(&rebuild->place, 0),
-				     .code = ERR_OK,
-				     .err = err };
-	enum err_code code = dlq_list(rebuild->options->store, rebuild->place.topic,
-				      look_at_old_letter, &kept, err);
-
-	if (code == ERR_OK)
-		code = kept.code;
-	if (code == ERR_OK)
-		code = write_kept_letters(&kept);
-	dlq_batch_free(kept.batch);
-	return code;
-}
+/* --- how many letters stand --------------------------------------------------- */
 
 struct letter_count {
 	struct dlq_source source;
@@ -169,7 +96,7 @@ static bool count_our_letter(void *user, const struct dlq_entry *entry)
 {
 	struct letter_count *count = user;
 
-	count->count += letter_is_ours(&count->source, entry);
+	count->count += rebuild_letter_is_of(&count->source, entry);
 	return true;
 }
 
@@ -226,7 +153,7 @@ static enum err_code put_progress(const struct rebuild *rebuild, struct rebuild_
 	struct rebuild_moves moves = {
 		.ids = xcalloc(reach->count + 1, sizeof(*moves.ids)),
 		.steps = xcalloc(reach->count + 1, sizeof(*moves.steps)),
-		.txns = xcalloc(2 * reach->count + 1, sizeof(*moves.txns)),
+		.txns = xcalloc(2 * reach->count + 2, sizeof(*moves.txns)),
 	};
 	enum err_code code = ERR_OK;
 
@@ -237,7 +164,8 @@ static enum err_code put_progress(const struct rebuild *rebuild, struct rebuild_
 		if (code == ERR_OK)
 			code = put_move(rebuild, &moves, &where, err);
 	}
-	put_txn(&moves, STAGING_APP_ID, delta_version(rebuild->old) + 1);
+	put_txn(&moves, STAGING_APP_ID, rebuild->staging.id);
+	put_txn(&moves, REPLAY_APP_ID, delta_txn_version(rebuild->old, REPLAY_APP_ID) + 1);
 	*ret_moves = moves;
 	return code;
 }
@@ -266,7 +194,7 @@ static enum err_code rebuild_commit(struct rebuild *rebuild, struct err *err)
 	commit.txns = moves.txns;
 	commit.txn_count = moves.txn_count;
 	if (code == ERR_OK)
-		code = delta_replace(old, &commit, delta_version(old), &version, err);
+		code = delta_replace(old, &commit, rebuild->planned_on, &version, err);
 	rebuild_moves_release(&moves);
 	free(add);
 	free(remove);
@@ -290,46 +218,92 @@ static enum err_code keep_rows(struct rebuild *rebuild, struct err *err)
 	return rebuild_rows_keep(&rows, &rebuild->kept, err);
 }
 
+/* Those that stay are staged; *drop: the others, for the seal. */
+static enum err_code do_letters(struct rebuild *rebuild, struct buf *drop, struct err *err)
+{
+	struct rebuild_letters letters = {
+		.staging = &rebuild->staging,
+		.broker = rebuild->options->broker,
+		.place = &rebuild->place,
+		.old = rebuild->old,
+		.staged = rebuild->staged,
+		.reach = &rebuild->reach,
+	};
+	enum err_code code = rebuild_letters_keep(&letters, err);
+
+	return code == ERR_OK ? rebuild_letters_drop(&letters, drop, err) : code;
+}
+
 static enum err_code rebuild_prepare(struct rebuild *rebuild, struct err *err)
 {
-	enum err_code code = rebuild_clean(rebuild, err);
+	enum err_code code = staging_begin(&rebuild->staging, rebuild->options->store,
+					   rebuild->place.root, rebuild->old, err);
+	struct buf drop;
 
+	buf_init(&drop, DROP_BYTES_MAX);
+	if (code == ERR_OK)
+		code = rebuild_clean(rebuild, err);
 	if (code == ERR_OK)
 		code = rebuild_fail_at(FAILPOINT("rebuild-cleaned"), err);
 	if (code == ERR_OK)
 		code = keep_rows(rebuild, err);
 	if (code == ERR_OK)
-		code = keep_letters(rebuild, err);
+		code = do_letters(rebuild, &drop, err);
 	if (code == ERR_OK)
 		code = rebuild_fail_at(FAILPOINT("rebuild-kept"), err);
 	if (code == ERR_OK)
-		code = staging_seal(&rebuild->staging, delta_version(rebuild->old) + 1, err);
+		code = staging_seal(&rebuild->staging, buf_slice(&drop), err);
 	if (code == ERR_OK)
 		code = rebuild_fail_at(FAILPOINT("rebuild-sealed"), err);
+	buf_release(&drop);
+	return code;
+}
+
+/*
+ * After a failure, too, whatever it was: the table tells whether the commit came through. A put
+ * whose answer was lost may yet: that is left to the next writer. What failed while the table moved
+ * on, failed for that: others take away what can not be committed any more.
+ */
+static enum err_code rebuild_settle(struct rebuild *rebuild, enum err_code code,
+				    struct err *failure)
+{
+	struct store *store = rebuild->options->store;
+	struct err err;
+
+	if (code == ERR_UNKNOWN)
+		return code;
+	if (code != ERR_OK && delta_refresh(rebuild->old, &err) != ERR_OK)
+		return code;
+	if (staging_settle(store, &rebuild->place, rebuild->old, &err) != ERR_OK) {
+		if (code == ERR_OK)
+			*failure = err;
+		return failure->code;
+	}
+	if (code == ERR_OK ||
+	    delta_txn_version(rebuild->old, STAGING_APP_ID) == rebuild->staging.id)
+		return code;
+	if (staging_abandon(&rebuild->staging, &err) != ERR_OK)
+		trace_warn("what was cleaned anew is left beside the table: %s", err.msg);
+	rebuild->overtaken = code != ERR_STOPPED &&
+			     delta_version(rebuild->old) != rebuild->planned_on;
+	if (rebuild->overtaken)
+		code = err_set(failure, ERR_BUSY, "other writers were faster %d times", TRIES);
 	return code;
 }
 
 static enum err_code rebuild_run(struct rebuild *rebuild, struct err *err)
 {
 	struct letter_count letters = { .source = dlq_source_of(&rebuild->place, 0) };
-	struct store *store = rebuild->options->store;
-	struct err failure = { 0 };
-	enum err_code code = rebuild_prepare(rebuild, &failure);
+	enum err_code code = rebuild_prepare(rebuild, err);
 
 	if (code == ERR_OK)
-		code = rebuild_commit(rebuild, &failure);
+		code = rebuild_commit(rebuild, err);
 	if (code == ERR_OK)
-		code = rebuild_fail_at(FAILPOINT("rebuild-committed"), &failure);
-	/* After a failure, too, whatever it was: the table tells whether the commit came through.
-	 * A put whose answer was lost may yet: that is left to the next writer. */
-	if (code != ERR_UNKNOWN &&
-	    staging_settle(store, &rebuild->place, rebuild->old, err) != ERR_OK && code == ERR_OK)
-		return err->code;
-	if (code != ERR_OK) {
-		*err = failure;
-		return code;
-	}
-	code = dlq_list(store, rebuild->place.topic, count_our_letter, &letters, err);
+		code = rebuild_fail_at(FAILPOINT("rebuild-committed"), err);
+	code = rebuild_settle(rebuild, code, err);
+	if (code == ERR_OK)
+		code = dlq_list(rebuild->options->store, rebuild->place.topic, count_our_letter,
+				&letters, err);
 	rebuild->report.rows_after = delta_rows(rebuild->old);
 	rebuild->report.kept = rebuild->kept.add.rows;
 	rebuild->report.dropped = rebuild->kept.dropped;
@@ -355,9 +329,20 @@ static enum err_code rebuild_open(struct rebuild *rebuild, struct err *err)
 		code = staging_settle(store, &rebuild->place, rebuild->old, err);
 	if (code != ERR_OK)
 		return code;
+	rebuild->planned_on = delta_version(rebuild->old);
 	rebuild->report.there = true;
 	rebuild->report.rows_before = delta_rows(rebuild->old);
 	return ERR_OK;
+}
+
+static void rebuild_release(struct rebuild *rebuild)
+{
+	delta_close(rebuild->staged);
+	delta_close(rebuild->old);
+	rebuild->staged = rebuild->old = NULL;
+	rebuild_rows_release(&rebuild->kept);
+	reach_release(&rebuild->reach);
+	staging_release(&rebuild->staging);
 }
 
 enum err_code rebuild_table(const struct rebuild_options *options, const struct clean_model *model,
@@ -370,20 +355,19 @@ enum err_code rebuild_table(const struct rebuild_options *options, const struct 
 
 	if (code != ERR_OK)
 		return code;
-	staging_init(&rebuild.staging, options->store, rebuild.place.root);
-	code = rebuild_open(&rebuild, err);
-	if (code == ERR_OK)
-		code = rebuild_run(&rebuild, err);
-	else if (code == ERR_ABSENT)
-		code = ERR_OK;
+	for (int i = 0; i == 0 || (i < TRIES && rebuild.overtaken); i++) {
+		rebuild.overtaken = false;
+		code = rebuild_open(&rebuild, err);
+		if (code == ERR_OK)
+			code = rebuild_run(&rebuild, err);
+		else if (code == ERR_ABSENT)
+			code = ERR_OK;
+		rebuild_release(&rebuild);
+	}
 	rebuild.report.duration_ms = clock_mono_ms() - start_ms;
 	if (code == ERR_OK)
 		*ret_report = rebuild.report;
 	else
 		(void)err_prefix(err, "table \"%s\"", rebuild.place.root);
-	delta_close(rebuild.staged);
-	delta_close(rebuild.old);
-	rebuild_rows_release(&rebuild.kept);
-	reach_release(&rebuild.reach);
 	return code;
 }

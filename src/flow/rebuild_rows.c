@@ -43,12 +43,11 @@ static void put_old_rows(struct buf *sql, const struct rebuild_rows_options *opt
 static void span_text(const struct reach_span *span, struct position at,
 		      char text[LAKE_OFFSET_TEXT_MAX])
 {
-	uint64_t offset;
+	int len = 0;
 
-	if (span->generation > 1 && lake_offset(at, &offset))
-		(void)lake_offset_text(span->generation, offset, text);
-	else
-		(void)position_text(at, text);
+	if (span->generation > 1)
+		len = snprintf(text, LAKE_OFFSET_TEXT_MAX, "g%04" PRIu32 "-", span->generation);
+	(void)position_text(at, text + len);
 }
 
 /* Within a partition, offsets as text are in the order of the log. */

@@ -29,17 +29,32 @@ static struct again *again_of(struct rereading *reading, int32_t partition)
 	return NULL;
 }
 
+/* The staged table has nothing that could tell which generation the log is. */
+static enum err_code go_on_to(struct rereading *reading, const struct topic_info *info,
+			      const struct lake_partition *where, struct err *err)
+{
+	struct stream_shard *shard = stream_table_shard(&reading->table, where->id);
+	enum err_code code = ERR_OK;
+
+	while (code == ERR_OK && shard->generation < where->generation)
+		code = stream_table_go_on(&reading->table, info, shard, err);
+	return code;
+}
+
 /* A shard that the old table has records of: from its first one kept. */
 static enum err_code read_shard_again(struct rereading *reading, const struct topic_info *info,
 				      const struct partition_info *shard, struct err *err)
 {
 	struct topic_ref topic = stream_table_topic(&reading->table);
+	struct lake_partition where = { .topic = topic.name, .id = shard->id };
 	char app_id[LAKE_APP_ID_MAX];
 	struct delta_progress done;
 	struct position end;
 	enum err_code code;
 
-	lake_app_id(app_id, TOPIC_STREAM, topic.name, shard->id, info->uid);
+	if (stream_newest_generation(reading->log->old, &where, info->uid, err) != ERR_OK)
+		return err->code;
+	lake_app_id(app_id, TOPIC_STREAM, where, info->uid);
 	code = delta_progress(reading->log->old, app_id, &done, err);
 	if (code != ERR_OK || !done.any)
 		return code;
@@ -47,6 +62,8 @@ static enum err_code read_shard_again(struct rereading *reading, const struct to
 	if (position_cmp(end, shard->first) < 0)
 		return ERR_OK;
 	code = stream_table_assign(&reading->table, info, shard->id, err);
+	if (code == ERR_OK)
+		code = go_on_to(reading, info, &where, err);
 	if (code == ERR_OK)
 		code = reader_seek(reading->reader, topic, shard->id,
 				   (struct reader_start){ .kind = START_FIRST }, err);
@@ -128,6 +145,7 @@ static bool is_end(const struct again *again, const struct reader_event *event)
 		return true;
 	case READER_IDLE:
 	case READER_ASSIGNED:
+	case READER_FAILED:
 		break;
 	}
 	return false;
@@ -143,6 +161,10 @@ static enum err_code take_again(struct rereading *reading, const struct reader_e
 
 	if (!again || !shard || again->ended)
 		return ERR_OK;
+	if (event->kind == READER_FAILED) {
+		*err = *event->failure;
+		return err->code;
+	}
 	again->ended = is_end(again, event);
 	if (event->kind == READER_RECORDS)
 		code = again_records(reading, again, shard, event, err);

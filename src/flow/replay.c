@@ -12,6 +12,7 @@
 #include "flow/dlq.h"
 #include "flow/poison.h"
 #include "flow/replayed.h"
+#include "flow/staging.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -163,8 +164,11 @@ static enum err_code put_marker(struct replay *replay, const char *file, struct 
 	buf_init(&key, STORE_KEY_MAX + 1);
 	buf_init(&body, REPLAYED_BYTES_MAX);
 	replayed_key(&key, replay->table.topic, file);
-	buf_addf(&body, "{\"table\":\"%s\",\"root\":\"%s\",\"file\":\"%s\",\"letters\":[",
-		 replay->table.model->model.name, replay->table.root, file);
+	buf_addf(&body,
+		 "{\"table\":\"%s\",\"root\":\"%s\",\"file\":\"%s\",\"rebuild\":%" PRId64
+		 ",\"letters\":[",
+		 replay->table.model->model.name, replay->table.root, file,
+		 delta_txn_version(replay->delta, STAGING_APP_ID));
 	for (size_t i = 0; i < replay->count; i++) {
 		const struct replay_letter *letter = &replay->letters[i];
 
@@ -183,7 +187,7 @@ static enum err_code put_marker(struct replay *replay, const char *file, struct 
 	return code;
 }
 
-/* `before`: the version of "pinpipe/replay" when it was looked which letters are left. */
+/* `before`: the version of REPLAY_APP_ID when it was looked which letters are left. */
 static enum err_code commit_rows(struct replay *replay, char *file, int64_t before,
 				 const struct clean_result *result, struct err *err)
 {
@@ -194,7 +198,7 @@ static enum err_code commit_rows(struct replay *replay, char *file, int64_t befo
 				 .modified_ms = clock_wall_ms(),
 				 .rows = result->rows,
 				 .stats = xstrndup(result->stats.ptr, result->stats.len) };
-	struct delta_txn txns[] = { { "pinpipe/replay", before + 1, before }, { app_id, 0, -1 } };
+	struct delta_txn txns[] = { { REPLAY_APP_ID, before + 1, before }, { app_id, 0, -1 } };
 	struct delta_commit commit = {
 		.operation = "WRITE", .adds = &add, .add_count = 1, .txns = txns, .txn_count = 2
 	};
@@ -204,7 +208,8 @@ static enum err_code commit_rows(struct replay *replay, char *file, int64_t befo
 	if (code == ERR_OK)
 		code = delta_commit(replay->delta, &commit, &version, err);
 	if (code == ERR_EXISTS)
-		code = err_set(err, ERR_LOCKED, "another replay was faster; run it again");
+		code = err_set(err, ERR_LOCKED,
+			       "another replay, or a rebuild, was faster; run it again");
 	free(add.stats);
 	return code == ERR_OK ? fail_at(FAILPOINT("replay-committed"), "replay-committed", err)
 			      : code;
@@ -220,7 +225,7 @@ static void chunk_clear(struct replay *replay)
 /* The letters that were taken become rows, as far as they can. */
 static enum err_code replay_flush(struct replay *replay, struct err *err)
 {
-	int64_t before = delta_txn_version(replay->delta, "pinpipe/replay");
+	int64_t before = delta_txn_version(replay->delta, REPLAY_APP_ID);
 	struct clean_result result = { 0 };
 	char file[FILE_NAME_MAX];
 	struct buf name;
@@ -258,22 +263,21 @@ static enum err_code replay_flush(struct replay *replay, struct err *err)
 static bool is_settled(const struct replay *replay, const struct dlq_entry *entry)
 {
 	const struct lake_table *table = &replay->table;
+	struct lake_partition where = { .topic = table->topic, .generation = entry->generation };
 	const struct partition_info *its = NULL;
+	struct position position = entry->position;
 	char app_id[LAKE_APP_ID_MAX];
 	struct delta_progress done;
-	struct position position;
-	int32_t partition;
 	struct err ignored;
 
-	if (!partition_parse(table->kind, entry->partition, &partition) ||
-	    !position_parse(entry->offset, &position))
+	if (!partition_parse(table->kind, entry->partition, &where.id) || !entry->placed)
 		return false;
 	if (table->kind == TOPIC_STREAM) {
-		its = topic_info_partition(&replay->info, partition);
+		its = topic_info_partition(&replay->info, where.id);
 		if (!its || position_cmp(position, its->first) < 0)
 			return true; /* of a stream that is gone, or of the one before it */
 	}
-	lake_app_id(app_id, table->kind, table->topic, partition, replay->info.uid);
+	lake_app_id(app_id, table->kind, where, replay->info.uid);
 	if (delta_progress(replay->delta, app_id, &done, &ignored) != ERR_OK || !done.any)
 		return false;
 	if (its)
@@ -330,12 +334,11 @@ static bool replay_look_at(void *user, const struct dlq_entry *entry)
 
 /* --- the run ----------------------------------------------------------------- */
 
-static bool has_txn(void *user, const char *root, const char *app_id)
+static const struct delta_table *replay_own_table(void *user, const char *root)
 {
 	const struct replay *replay = user;
 
-	return strcmp(root, replay->table.root) == 0 &&
-	       delta_txn_version(replay->delta, app_id) >= 0;
+	return strcmp(root, replay->table.root) == 0 ? replay->delta : NULL;
 }
 
 static enum err_code replay_open(struct replay *replay, struct err *err)
@@ -364,8 +367,8 @@ static enum err_code replay_letters(struct replay *replay, struct err *err)
 	/* By the table as it is now: what another replay commits from here on makes this one's
 	 * commit fail. */
 	struct dlq_query query = { .topic = replay->table.topic,
-				   .committed = has_txn,
-				   .committed_user = replay };
+				   .table = replay_own_table,
+				   .table_user = replay };
 	enum err_code code = dlq_query(replay->options->store, &query, replay_look_at, replay, err);
 
 	if (code == ERR_OK)

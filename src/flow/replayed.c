@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "delta/delta.h"
 #include "flow/dlq_object.h"
+#include "flow/staging.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -20,7 +21,7 @@ struct replayed {
 	size_t room;
 	/* While it is loaded. */
 	struct store *store;
-	bool (*committed)(void *user, const char *root, const char *app_id);
+	replayed_table_fn *table;
 	void *user;
 	struct open_table *tables;
 	size_t table_count;
@@ -32,7 +33,7 @@ struct replayed {
 
 void replayed_app_id(char app_id[REPLAYED_APP_ID_MAX], const char *file)
 {
-	(void)snprintf(app_id, REPLAYED_APP_ID_MAX, "pinpipe/replay/%.120s", file);
+	(void)snprintf(app_id, REPLAYED_APP_ID_MAX, REPLAY_APP_ID "/%.120s", file);
 }
 
 void replayed_key(struct buf *out, const char *topic, const char *file)
@@ -72,7 +73,7 @@ static void replayed_add(struct replayed *replayed, char *name)
 }
 
 static enum err_code replayed_open_table(struct replayed *replayed, const char *root,
-					 struct delta_table **ret_delta)
+					 const struct delta_table **ret_delta)
 {
 	struct delta_options options = { 0 };
 	struct open_table *table;
@@ -93,14 +94,35 @@ static enum err_code replayed_open_table(struct replayed *replayed, const char *
 	return code == ERR_ABSENT ? ERR_OK : code;
 }
 
-static bool is_committed(struct replayed *replayed, const char *root, const char *app_id)
+static bool is_live(const struct delta_table *delta, const char *file)
 {
-	struct delta_table *delta = NULL;
+	for (size_t i = 0; i < delta_file_count(delta); i++)
+		if (strcmp(delta_file(delta, i)->path, file) == 0)
+			return true;
+	return false;
+}
 
-	if (replayed->committed)
-		return replayed->committed(replayed->user, root, app_id);
-	replayed->code = replayed_open_table(replayed, root, &delta);
-	return replayed->code == ERR_OK && delta && delta_txn_version(delta, app_id) >= 0;
+/* Whether its letters are rows of the table as it is: no crash cut the replay off before its
+ * commit, and no rebuild has cleaned them again since. */
+static bool marker_counts(struct replayed *replayed, const char *root, const char *file,
+			  struct json marker)
+{
+	const struct delta_table *delta = NULL;
+	char app_id[REPLAYED_APP_ID_MAX];
+	int64_t rebuild, made_on;
+	struct json said;
+
+	if (replayed->table)
+		delta = replayed->table(replayed->user, root);
+	else
+		replayed->code = replayed_open_table(replayed, root, &delta);
+	replayed_app_id(app_id, file);
+	if (replayed->code != ERR_OK || !delta || delta_txn_version(delta, app_id) < 0)
+		return false;
+	rebuild = delta_txn_version(delta, STAGING_APP_ID);
+	if (json_member(marker, "rebuild", &said) && json_get_i64(said, &made_on))
+		return made_on == rebuild;
+	return rebuild < 0 || is_live(delta, file);
 }
 
 static bool replayed_text(struct json object, const char *name, struct slice *ret)
@@ -135,7 +157,7 @@ static bool take_letters(struct replayed *replayed, struct slice topic, struct s
 /* False: it is no marker. */
 static bool take_marker(struct replayed *replayed, struct slice topic, struct json root)
 {
-	char app_id[REPLAYED_APP_ID_MAX], place[STORE_KEY_MAX], name[160];
+	char place[STORE_KEY_MAX], name[REPLAYED_APP_ID_MAX];
 	struct slice table, where, file;
 	struct json letters;
 
@@ -145,9 +167,8 @@ static bool take_marker(struct replayed *replayed, struct slice topic, struct js
 		return false;
 	(void)snprintf(place, sizeof(place), "%.*s", SLICE_ARG(where));
 	(void)snprintf(name, sizeof(name), "%.*s", SLICE_ARG(file));
-	replayed_app_id(app_id, name);
-	if (!is_committed(replayed, place, app_id))
-		return true; /* of a replay that a crash cut off, or of one at work */
+	if (!marker_counts(replayed, place, name, root))
+		return true;
 	return take_letters(replayed, topic, table, letters);
 }
 
@@ -227,8 +248,7 @@ static void end_loading(struct replayed *replayed)
 		qsort(replayed->list, replayed->count, sizeof(char *), replayed_by_name);
 }
 
-enum err_code replayed_load(struct store *store, const char *topic,
-			    bool (*committed)(void *user, const char *root, const char *app_id),
+enum err_code replayed_load(struct store *store, const char *topic, replayed_table_fn *table,
 			    void *user, struct replayed **ret_replayed, struct err *err)
 {
 	struct replayed *replayed = xcalloc(1, sizeof(*replayed));
@@ -236,7 +256,7 @@ enum err_code replayed_load(struct store *store, const char *topic,
 	enum err_code code;
 
 	replayed->store = store;
-	replayed->committed = committed;
+	replayed->table = table;
 	replayed->user = user;
 	replayed->err = err;
 	replayed->parser = json_parser_new(REPLAYED_BYTES_MAX);

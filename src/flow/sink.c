@@ -17,6 +17,7 @@ enum {
 	COMMIT_MS = 1000, /* between two commits of a partition */
 	ABSENT_MS = 1000, /* between two looks for a topic that is gone */
 	LEAVE_MS = 2000,  /* so long what was revoked may still land */
+	JOIN_WAIT_MS = 30000, /* for a group's first assignment */
 	FRUITLESS_MAX = 5,
 	EVENT_BYTES = 4 << 20,
 	FILLING_BYTES_MAX = 48 << 20, /* runs of all partitions */
@@ -362,8 +363,8 @@ static void on_assigned(struct sink *sink, const struct reader_event *event)
 		make_partition(sink, event->topic.name, event->partition);
 
 	sink_drop_run(sink, partition);
+	sink->joined = true;
 	partition->state = SINK_PLACING;
-	partition->taken = false;
 	partition->paused = false;
 	partition->retry_ms = 0;
 	partition->fruitless = 0;
@@ -396,7 +397,6 @@ static void on_revoked(struct sink *sink, const struct reader_event *event)
 		sink_drop_all(sink, partition);
 	else
 		sink_close_run(sink, partition);
-	partition->taken = true;
 	partition->paused = false;
 	partition->state = event->lost ? SINK_AWAY : SINK_LEAVING;
 	partition->leave_ms = clock_mono_ms() + LEAVE_MS;
@@ -416,8 +416,25 @@ static void on_data(struct sink *sink, const struct reader_event *event)
 		sink_take_gap(sink, partition, event);
 	else
 		partition->caught = event->last;
-	partition->has_caught = partition->has_caught || event->kind == READER_CAUGHT_UP;
+	if (event->kind == READER_CAUGHT_UP) {
+		partition->has_caught = true;
+		partition->loss_asked = false;	/* who knows how long nothing comes now */
+	}
 	keep_budget(sink);
+}
+
+/* What came before it may land. */
+static void on_failed(struct sink *sink, const struct reader_event *event)
+{
+	struct sink_partition *partition =
+		sink_find_partition(sink, event->topic.name, event->partition);
+	struct err failure = *event->failure;
+
+	if (!partition || partition->state != SINK_READING)
+		return;
+	sink_close_run(sink, partition);
+	partition->state = SINK_PLACING;
+	place_again(sink, partition, "the log", &failure);
 }
 
 static void sink_on_event(struct sink *sink, const struct reader_event *event)
@@ -433,6 +450,9 @@ static void sink_on_event(struct sink *sink, const struct reader_event *event)
 	case READER_GAP:
 	case READER_CAUGHT_UP:
 		on_data(sink, event);
+		break;
+	case READER_FAILED:
+		on_failed(sink, event);
 		break;
 	case READER_IDLE:
 	case READER_END:		/* only streams have it */
@@ -548,14 +568,22 @@ static enum err_code sink_begin_drain(struct sink *sink, struct err *err)
 	return code;
 }
 
+/* A service may take its time to say what is whose; it says it of all partitions at once. */
+static bool sink_has_joined(const struct sink *sink)
+{
+	return sink->joined || stop_requested() ||
+	       clock_mono_ms() - sink->began_ms > JOIN_WAIT_MS;
+}
+
 /* All has been read, is closed, and the writer is done with it; what was asked back has its answer.
  * (If another sink was faster it may have to be read again.) */
 static bool sink_drained(struct sink *sink)
 {
+	bool quiet = sink->quiet && sink_has_joined(sink);
 	bool busy = false;
 
 	for (size_t i = 0; i < sink->partition_count; i++)
-		if (!sink_partition_drained(sink->partitions[i], sink->quiet))
+		if (!sink_partition_drained(sink->partitions[i], quiet))
 			return false;
 	(void)close_due(sink, 0, true);
 	for (size_t i = 0; i < sink->partition_count; i++) {
@@ -700,7 +728,8 @@ void sink_counts_release(struct sink_counts *counts)
 enum err_code sink_run(const struct sink_options *options, struct sink_counts *ret_counts,
 		       struct err *err)
 {
-	struct sink sink = { .options = options, .counts = ret_counts };
+	struct sink sink = { .options = options, .counts = ret_counts,
+			     .began_ms = clock_mono_ms() };
 	enum err_code code;
 	int lock_fd;
 

@@ -22,6 +22,8 @@ struct sink {
 	size_t filling_bytes;
 	bool quiet;			/* the reader had nothing when it was asked last */
 	bool draining;			/* goals are set; end when they are reached */
+	bool joined;			/* something was assigned */
+	int64_t began_ms;
 };
 
 /* Nothing of it lands any more; tells why, unless that is ERR_STOPPED. */

@@ -309,8 +309,8 @@ bool sink_partition_drained(const struct sink_partition *partition, bool quiet)
 		return true;		/* there was nothing of it when the drain began */
 	if (partition->state == SINK_HALTED)
 		return true;
-	if (partition->taken && partition->state == SINK_AWAY)
-		return quiet;		/* what is left of it is another's, unless it comes back */
+	if (partition->state == SINK_AWAY)
+		return quiet;		/* it is another member's, unless it comes (back) */
 	if (partition->state != SINK_READING || !partition->has_caught)
 		return false;
 	return partition->goal_open || position_cmp(partition->caught, partition->goal) >= 0;

@@ -52,12 +52,13 @@ struct sink_partition {
 	bool has_lineage;
 	struct lineage lineage;		/* of what was added last */
 	bool lineage_due;		/* the lake is still to be told */
+	bool loss_asked;		/* the lake was asked before a loss is told, … */
+	uint64_t loss_next;		/* … for which place.next was this */
 
 	/* A drain. */
 	bool has_caught;		/* all before `caught` was given */
 	struct position caught;
-	bool taken;			/* away since it was revoked */
-	int64_t leave_ms;		/* then: until when what is queued may land */
+	int64_t leave_ms;		/* of SINK_LEAVING: until when what is queued may land */
 	bool has_goal;			/* ends where `caught` has come to `goal`, … */
 	struct position goal;
 	bool goal_open;			/* … or, if nobody knows where that is, caught up again */
@@ -120,7 +121,8 @@ MUST_USE enum err_code sink_partition_add_letter(struct sink_partition *partitio
  * once more is not what its manifest says. */
 MUST_USE enum err_code sink_partition_close(struct sink_partition *partition,
 					    struct sink_job **ret_job, struct err *err);
-/* All that was in the log when the drain began has been given. */
+/* All that was in the log when the drain began has been given. `quiet`: what the reader's group
+ * gives this one of the partitions has been told, and nothing comes of them now. */
 bool sink_partition_drained(const struct sink_partition *partition, bool quiet);
 
 #endif

@@ -87,7 +87,8 @@ static void sink_add_letter(struct sink *sink, struct sink_partition *partition,
 	if (!partition->letters || partition->count == sink->options->flush_size)
 		sink_close_run(sink, partition);
 	before = partition->bytes;
-	if (sink_partition_add_letter(partition, store, letter, last, &err) == ERR_LIMIT) {
+	if (sink_partition_add_letter(partition, store, letter, last, &err) != ERR_OK) {
+		/* There are too many, or no disk for so many: what a run of its own has none of. */
 		sink_close_run(sink, partition);
 		before = 0;
 		if (sink_partition_add_letter(partition, store, letter, last, &err) != ERR_OK) {
@@ -330,8 +331,11 @@ static uint64_t offset_at(const struct offsets *offsets, const struct reader_eve
 static void sink_take_lineage(struct sink *sink, struct sink_partition *partition,
 			      struct lineage lineage)
 {
+	static const struct lineage none = { 0, 0 };
 	struct err err;
 
+	if (lineage_eq(lineage, none))
+		return;		/* this broker tells none */
 	if (!partition->has_lineage || !lineage_eq(partition->lineage, lineage))
 		sink_close_run(sink, partition);
 	if (partition->count == 0 || lineage_eq(partition->lineage, lineage)) {
@@ -400,6 +404,25 @@ static void count_gap(struct sink *sink, enum gap_reason gap, uint64_t count)
 	metric_add(METRIC_SINK_MISSED, (int64_t)count);
 }
 
+/*
+ * Another sink may have put what this log has lost since this one found its place. An object has
+ * the name of what is in its way then; a letter has not. So the lake is asked again, when what is
+ * held has landed: true if that was done for this very place, and nothing but the loss came since.
+ */
+static bool sink_may_tell_loss(struct sink *sink, struct sink_partition *partition)
+{
+	bool asked = partition->loss_asked && partition->loss_next == partition->place.next;
+
+	partition->loss_asked = !asked;
+	if (asked)
+		return true;
+	partition->loss_next = partition->place.next;
+	sink_close_run(sink, partition);
+	partition->state = SINK_PLACING;
+	partition->retry_ms = 0;
+	return false;
+}
+
 /* What was lost is told once, for the whole range; what never was a record not at all. */
 void sink_take_gap(struct sink *sink, struct sink_partition *partition,
 		   const struct reader_event *event)
@@ -421,6 +444,8 @@ void sink_take_gap(struct sink *sink, struct sink_partition *partition,
 		return;
 	if (!lake_offset(event->first, &first) || !lake_offset(event->last, &last))
 		return;		/* the records after it tell */
+	if (!sink_may_tell_loss(sink, partition))
+		return;
 	if (place->any && first < place->next) {
 		first = place->next;
 		letter.position = lake_position(first);
@@ -429,4 +454,5 @@ void sink_take_gap(struct sink *sink, struct sink_partition *partition,
 		   partition->id, first, last, letter.reason);
 	count_gap(sink, event->gap, last - first + 1);
 	sink_add_letter(sink, partition, &letter, last);
+	sink_close_run(sink, partition);	/* while what the lake said is new */
 }

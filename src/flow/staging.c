@@ -3,16 +3,23 @@
 #include "base/ahead.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
-#include "flow/dlq.h"
+#include "base/time.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { KEY_ROOM = 2 * STORE_KEY_MAX, OBJECT_MAX = 64 << 20 };
+enum {
+	KEY_ROOM = 2 * STORE_KEY_MAX,
+	OBJECT_MAX = 64 << 20,
+	ID_DIGITS = 19, /* of 63 bits */
+	TRIES = 1000,	/* that begin in the same millisecond */
+};
 
 static const char log_dir[] = "_delta_log/";
 static const char letter_dir[] = "dlq/";
+static const char began[] = "began";
+static const char sealed[] = "sealed";
 
 /* --- the store ------------------------------------------------------------ */
 
@@ -22,36 +29,84 @@ static bool begins(const char *text, const char *with)
 }
 
 /* What comes after "<root>/" of a key, or NULL. */
-static const char *below_root(const struct staging *staging, const char *key)
+static const char *below_root(const char *root, const char *key)
 {
-	size_t len = strlen(staging->root);
+	size_t len = strlen(root);
 
-	return begins(key, staging->root) && key[len] == '/' ? key + len + 1 : NULL;
+	return begins(key, root) && key[len] == '/' ? key + len + 1 : NULL;
+}
+
+/* "<root>/_rebuild/<id>/<rest>" */
+static const char *staged_key(const char *root, int64_t id, const char *rest, char out[KEY_ROOM])
+{
+	(void)snprintf(out, KEY_ROOM, "%s/_rebuild/%0*" PRId64 "/%s", root, ID_DIGITS, id, rest);
+	return out;
 }
 
 /* Where the key really is, in `out`. */
 static const char *staging_map(const struct staging *staging, const char *key, char out[KEY_ROOM])
 {
-	const char *rest = below_root(staging, key);
+	const char *rest = below_root(staging->root, key);
 
 	if (rest && begins(rest, log_dir))
-		(void)snprintf(out, KEY_ROOM, "%s/_rebuild/%s", staging->root, rest);
-	else if (begins(key, letter_dir))
-		(void)snprintf(out, KEY_ROOM, "%s/_rebuild/%s", staging->root, key);
-	else
-		(void)snprintf(out, KEY_ROOM, "%s", key);
+		return staged_key(staging->root, staging->id, rest, out);
+	if (begins(key, letter_dir))
+		return staged_key(staging->root, staging->id, key, out);
+	(void)snprintf(out, KEY_ROOM, "%s", key);
 	return out;
 }
 
 static struct store *staged_in(struct store *base) { return ((struct staging *)base)->store; }
 
+static void keep_outside(struct staging *staging, const char *key)
+{
+	if (staging_keeps(staging, key))
+		return;
+	staging->kept = xreallocarray(staging->kept, staging->kept_count + 1,
+				      sizeof(*staging->kept));
+	staging->kept[staging->kept_count++] = xstrdup(key);
+}
+
+/*
+ * The letters that stand and those that come have names of their own, so that to take the ones away
+ * and to bring the others can be done again, late, and by several. The same letters stay.
+ * *ret_kept: they do, and there is nothing to be put.
+ */
+static enum err_code look_outside(struct staging *staging, const struct store_put *put,
+				  bool *ret_kept, struct err *err)
+{
+	struct buf body;
+	enum err_code code;
+
+	*ret_kept = false;
+	buf_init(&body, OBJECT_MAX);
+	code = store_get(staging->store, put->key, 0, UINT64_MAX, &body, err);
+	if (code == ERR_OK) {
+		*ret_kept = slice_eq(buf_slice(&body), put->body);
+		if (*ret_kept)
+			keep_outside(staging, put->key);
+		else
+			code = err_set(err, ERR_EXISTS, "other letters stand at \"%s\"",
+				       put->key);
+	}
+	buf_release(&body);
+	return code == ERR_ABSENT ? ERR_OK : code;
+}
+
 static enum err_code staging_put(struct store *base, const struct store_put *put, struct err *err)
 {
+	struct staging *staging = (struct staging *)base;
 	struct store_put mapped = *put;
+	bool kept = false;
 	char at[KEY_ROOM];
+	enum err_code code = ERR_OK;
 
-	mapped.key = staging_map((struct staging *)base, put->key, at);
-	return store_put_as(staged_in(base), &mapped, err);
+	if (begins(put->key, letter_dir))
+		code = look_outside(staging, put, &kept, err);
+	if (code != ERR_OK || kept)
+		return code;
+	mapped.key = staging_map(staging, put->key, at);
+	return store_put_as(staging->store, &mapped, err);
 }
 
 /* Letters of the sink are read where they are: they say what is missing between objects. */
@@ -96,11 +151,11 @@ struct staged_listing {
 /* An entry by the name that it goes by outside. */
 static const char *outside_key(const struct staging *staging, const char *key, char out[KEY_ROOM])
 {
-	const char *rest = below_root(staging, key);
+	const char *rest = below_root(staging->root, key);
 
 	if (!rest || !begins(rest, "_rebuild/"))
 		return key;
-	rest += strlen("_rebuild/");
+	rest += strlen("_rebuild/") + ID_DIGITS + 1;
 	(void)snprintf(out, KEY_ROOM, "%s%s%s", begins(rest, log_dir) ? staging->root : "",
 		       begins(rest, log_dir) ? "/" : "", rest);
 	return out;
@@ -215,44 +270,59 @@ static const struct store_ops staging_ops = {
 	.free = staging_free,
 };
 
-void staging_init(struct staging *staging, struct store *store, const char *root)
+/* --- the beginning and the seal ------------------------------------------- */
+
+/* What its name says is above the table's last, so the table can name the one that counts. */
+static enum err_code take_id(struct staging *staging, const struct delta_table *delta,
+			     struct err *err)
+{
+	int64_t last = delta_txn_version(delta, STAGING_APP_ID);
+	int64_t now = clock_wall_ms() * 1000;
+	char key[KEY_ROOM], body[32];
+	enum err_code code = ERR_EXISTS;
+
+	(void)snprintf(body, sizeof(body), "%" PRId64 "\n", delta_version(delta));
+	staging->id = now > last ? now : last;
+	for (int i = 0; code == ERR_EXISTS && i < TRIES; i++) {
+		staging->id++;
+		code = store_put(staging->store,
+				 staged_key(staging->root, staging->id, began, key),
+				 slice_str(body), STORE_CREATE, err);
+	}
+	return code;
+}
+
+enum err_code staging_begin(struct staging *staging, struct store *store, const char *root,
+			    const struct delta_table *delta, struct err *err)
 {
 	*staging = (struct staging){ .base = { .ops = &staging_ops }, .store = store };
 	(void)snprintf(staging->root, sizeof(staging->root), "%s", root);
+	return take_id(staging, delta, err);
 }
 
-/* --- the marker ----------------------------------------------------------- */
-
-static const char *marker_key(const char *root, char out[KEY_ROOM])
+void staging_release(struct staging *staging)
 {
-	(void)snprintf(out, KEY_ROOM, "%s/_rebuild/sealed", root);
-	return out;
+	for (size_t i = 0; i < staging->kept_count; i++)
+		free(staging->kept[i]);
+	free(staging->kept);
+	staging->kept = NULL;
+	staging->kept_count = 0;
 }
 
-enum err_code staging_seal(const struct staging *staging, int64_t version, struct err *err)
+bool staging_keeps(const struct staging *staging, const char *key)
 {
-	char key[KEY_ROOM], body[32];
-
-	(void)snprintf(body, sizeof(body), "%" PRId64 "\n", version);
-	return store_put(staging->store, marker_key(staging->root, key), slice_str(body),
-			 STORE_REPLACE, err);
+	for (size_t i = 0; i < staging->kept_count; i++)
+		if (strcmp(staging->kept[i], key) == 0)
+			return true;
+	return false;
 }
 
-/* -1: there is none. */
-static enum err_code staging_read_marker(struct store *store, const char *root,
-					 int64_t *ret_version, struct err *err)
+enum err_code staging_seal(const struct staging *staging, struct slice drop, struct err *err)
 {
 	char key[KEY_ROOM];
-	struct buf body;
-	enum err_code code;
 
-	*ret_version = -1;
-	buf_init(&body, 64);
-	code = store_get(store, marker_key(root, key), 0, UINT64_MAX, &body, err);
-	if (code == ERR_OK && sscanf(buf_cstr(&body), "%" SCNd64, ret_version) != 1)
-		code = err_set(err, ERR_CORRUPT, "\"%s\" is no version of a table", key);
-	buf_release(&body);
-	return code == ERR_ABSENT ? ERR_OK : code;
+	return store_put_once(staging->store, staged_key(staging->root, staging->id, sealed, key),
+			      drop, err);
 }
 
 /* --- the end -------------------------------------------------------------- */
@@ -281,6 +351,7 @@ struct staged_keys {
 	char **list;
 	size_t count;
 	size_t room;
+	const char *spared; /* NULL: none */
 	size_t skip; /* bytes of a staged key before that of its letters */
 };
 
@@ -288,6 +359,8 @@ static bool staged_keys_add(void *user, const struct store_entry *entry)
 {
 	struct staged_keys *keys = user;
 
+	if (keys->spared && strcmp(entry->key, keys->spared) == 0)
+		return true;
 	if (keys->count == keys->room) {
 		keys->room = keys->room * 2 + 64;
 		keys->list = xreallocarray(keys->list, keys->room, sizeof(char *));
@@ -322,13 +395,53 @@ static enum err_code staging_remove_one(void *user, size_t item, struct err *err
 	return store_remove(keys->store, keys->list[item], err);
 }
 
-static enum err_code staging_clear(struct store *store, const char *root, struct err *err)
+/* The table's version that it was begun on goes last: what lacks it is nobody's. */
+static enum err_code staging_clear(struct store *store, const char *root, int64_t id,
+				   struct err *err)
 {
 	struct staged_keys keys = { .store = store };
-	char prefix[KEY_ROOM];
+	char prefix[KEY_ROOM], first[KEY_ROOM], last[KEY_ROOM];
+	enum err_code code = store_remove(store, staged_key(root, id, sealed, first), err);
 
-	(void)snprintf(prefix, sizeof(prefix), "%s/_rebuild/", root);
-	return staged_keys_each(&keys, prefix, staging_remove_one, err);
+	(void)staged_key(root, id, "", prefix);
+	keys.spared = staged_key(root, id, began, last);
+	if (code == ERR_OK)
+		code = staged_keys_each(&keys, prefix, staging_remove_one, err);
+	return code == ERR_OK ? store_remove(store, last, err) : code;
+}
+
+static enum err_code drop_letters(struct store *store, struct slice drop, struct err *err)
+{
+	enum err_code code = ERR_OK;
+	char key[KEY_ROOM];
+
+	while (code == ERR_OK && drop.len > 0) {
+		const char *end = memchr(drop.ptr, '\n', drop.len);
+
+		if (!end || end - drop.ptr > STORE_KEY_MAX)
+			return err_set(err, ERR_CORRUPT, "a rebuild's list of letters is damaged");
+		(void)snprintf(key, sizeof(key), "%.*s", (int)(end - drop.ptr), drop.ptr);
+		code = store_remove(store, key, err);
+		drop = slice_from(drop, (size_t)(end + 1 - drop.ptr));
+	}
+	return code;
+}
+
+/* To where it belongs: what stands there otherwise is of a commit that lost against this one. */
+static enum err_code copy_letter(struct store *store, const char *from, const char *to,
+				 struct buf *body, struct err *err)
+{
+	enum err_code code;
+
+	buf_clear(body);
+	code = store_get(store, from, 0, UINT64_MAX, body, err);
+	if (code == ERR_ABSENT) /* another was faster with all of it */
+		return ERR_OK;
+	if (code == ERR_OK)
+		code = store_put_once(store, to, buf_slice(body), err);
+	if (code == ERR_EXISTS)
+		code = store_put(store, to, buf_slice(body), STORE_REPLACE, err);
+	return code;
 }
 
 static enum err_code staging_copy_one(void *user, size_t item, struct err *err)
@@ -339,56 +452,117 @@ static enum err_code staging_copy_one(void *user, size_t item, struct err *err)
 	enum err_code code;
 
 	buf_init(&body, OBJECT_MAX);
-	code = store_get(keys->store, key, 0, UINT64_MAX, &body, err);
-	if (code == ERR_OK)
-		code = store_put_once(keys->store, key + keys->skip, buf_slice(&body), err);
+	code = copy_letter(keys->store, key, key + keys->skip, &body, err);
 	buf_release(&body);
 	return code;
 }
 
-static enum err_code copy_letters(struct store *store, const char *root, struct err *err)
+static enum err_code copy_letters(struct store *store, const char *root, int64_t id,
+				  struct err *err)
 {
 	struct staged_keys keys = { .store = store };
 	char prefix[KEY_ROOM];
 
-	(void)snprintf(prefix, sizeof(prefix), "%s/_rebuild/%s", root, letter_dir);
+	(void)staged_key(root, id, letter_dir, prefix);
 	keys.skip = strlen(prefix) - strlen(letter_dir);
 	return staged_keys_each(&keys, prefix, staging_copy_one, err);
 }
 
-static enum err_code put_letters_over(struct store *store, const struct lake_table *place,
+/* The rebuild that the table names. */
+static enum err_code put_letters_over(struct store *store, const char *root, int64_t id,
 				      struct err *err)
 {
 	char key[KEY_ROOM];
-	enum err_code code = dlq_remove_all(store, place, err);
+	struct buf drop;
+	enum err_code code;
 
+	buf_init(&drop, OBJECT_MAX);
+	code = store_get(store, staged_key(root, id, sealed, key), 0, UINT64_MAX, &drop, err);
+	if (code == ERR_OK)
+		code = drop_letters(store, buf_slice(&drop), err);
+	buf_release(&drop);
+	if (code == ERR_ABSENT) /* it is done, but for what is to be cleared */
+		return ERR_OK;
 	if (code == ERR_OK && FAILPOINT("rebuild-forgot"))
 		code = err_set(err, ERR_IO, "injected fault");
 	if (code == ERR_OK)
-		code = copy_letters(store, place->root, err);
+		code = copy_letters(store, root, id, err);
 	if (code == ERR_OK && FAILPOINT("rebuild-copied"))
 		code = err_set(err, ERR_IO, "injected fault");
-	if (code == ERR_OK)	/* before what it stands for: else half of that would go over */
-		code = store_remove(store, marker_key(place->root, key), err);
 	return code;
+}
+
+/*
+ * Whether it can still be committed: only on the version that it was begun on. The rebuild itself
+ * may be at work at this moment, anywhere.
+ */
+static enum err_code may_still_come(struct store *store, const char *root, int64_t id,
+				    const struct delta_table *delta, bool *ret, struct err *err)
+{
+	int64_t planned_on = -1;
+	char key[KEY_ROOM];
+	struct buf body;
+	enum err_code code;
+
+	buf_init(&body, 64);
+	code = store_get(store, staged_key(root, id, began, key), 0, UINT64_MAX, &body, err);
+	if (code == ERR_OK && sscanf(buf_cstr(&body), "%" SCNd64, &planned_on) != 1)
+		code = err_set(err, ERR_CORRUPT, "\"%s\" is no version of a table", key);
+	buf_release(&body);
+	if (code != ERR_OK && code != ERR_ABSENT)
+		return code;
+	*ret = code == ERR_OK && planned_on >= delta_version(delta);
+	return ERR_OK;
+}
+
+static enum err_code settle_one(struct store *store, const char *root, int64_t id,
+				const struct delta_table *delta, struct err *err)
+{
+	bool comes = false;
+	enum err_code code;
+
+	if (delta_txn_version(delta, STAGING_APP_ID) == id)
+		code = put_letters_over(store, root, id, err);
+	else
+		code = may_still_come(store, root, id, delta, &comes, err);
+	return code == ERR_OK && !comes ? staging_clear(store, root, id, err) : code;
+}
+
+/* Of "<prefix><id>/…". False: it is nothing of ours. */
+static bool staged_id(const char *key, const char *prefix, int64_t *ret_id)
+{
+	int len = 0;
+
+	return sscanf(key + strlen(prefix), "%19" SCNd64 "%n", ret_id, &len) == 1 &&
+	       len == ID_DIGITS && key[strlen(prefix) + ID_DIGITS] == '/' && *ret_id >= 0;
 }
 
 enum err_code staging_settle(struct store *store, const struct lake_table *place,
 			     const struct delta_table *delta, struct err *err)
 {
-	char prefix[KEY_ROOM];
-	int64_t sealed = -1;
+	char prefix[KEY_ROOM], after[KEY_ROOM] = "";
 	struct next_key next;
 	enum err_code code;
 
 	(void)snprintf(prefix, sizeof(prefix), "%s/_rebuild/", place->root);
-	code = first_below(store, prefix, "", &next, err);
-	if (code != ERR_OK || !next.key[0])
-		return code;
-	code = staging_read_marker(store, place->root, &sealed, err);
-	if (code == ERR_OK && sealed >= 0 && delta_txn_version(delta, STAGING_APP_ID) == sealed)
-		code = put_letters_over(store, place, err);
-	else if (code == ERR_OK && sealed >= 0)
-		code = store_remove(store, marker_key(place->root, prefix), err);
-	return code == ERR_OK ? staging_clear(store, place->root, err) : code;
+	for (;;) {
+		int64_t id = 0;
+
+		code = first_below(store, prefix, after, &next, err);
+		if (code != ERR_OK || !next.key[0])
+			return code;
+		(void)snprintf(after, sizeof(after), "%s", next.key);
+		if (!staged_id(next.key, prefix, &id))
+			continue;
+		code = settle_one(store, place->root, id, delta, err);
+		if (code != ERR_OK)
+			return code;
+		/* All of it is passed: '0' comes right after '/'. */
+		(void)snprintf(after, sizeof(after), "%s%0*" PRId64 "0", prefix, ID_DIGITS, id);
+	}
+}
+
+enum err_code staging_abandon(const struct staging *staging, struct err *err)
+{
+	return staging_clear(staging->store, staging->root, staging->id, err);
 }

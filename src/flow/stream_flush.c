@@ -153,17 +153,33 @@ static void stream_flush_set_range(struct stream_shard *shard)
 	dlq_batch_range(shard->batch.letters, &from, shard->read.position);
 }
 
+/* What tells whose letters count is looked for in the commits from here on. */
+static void note_version(const struct stream_table *table, struct stream_shard *shard)
+{
+	struct delta_progress now;
+	struct err ignored;
+
+	if (delta_progress(table->delta, shard->app_id, &now, &ignored) == ERR_OK &&
+	    now.any == shard->done.any && position_cmp(now.position, shard->done.position) == 0)
+		shard->since = delta_version(table->delta);
+}
+
 static enum err_code write_letters(struct stream_table *table, struct err *err)
 {
 	for (size_t i = 0; i < table->shard_count; i++) {
-		struct dlq_batch *letters = table->shards[i]->batch.letters;
+		struct stream_shard *shard = table->shards[i];
 		enum err_code code;
 
-		if (table->shards[i]->dirty)
-			stream_flush_set_range(table->shards[i]);
-		if (dlq_batch_count(letters) == 0)
+		if (shard->dirty)
+			stream_flush_set_range(shard);
+		if (dlq_batch_count(shard->batch.letters) == 0)
 			continue;
-		code = dlq_batch_write(letters, err);
+		/* What the log has lost since another one took it is not lost. */
+		if (shard->lacks && !shard->told && stream_table_is_overtaken(table, shard))
+			return stream_table_lost(table, err);
+		note_version(table, shard);
+		shard->told = true;
+		code = dlq_batch_write(shard->batch.letters, err);
 		if (code != ERR_OK)
 			return code;
 	}
@@ -238,6 +254,24 @@ static void settle_letters(struct stream_shard *shard, bool ours)
 	shard->settled = ours;
 }
 
+void stream_table_withdraw(struct stream_table *table, struct stream_shard *shard)
+{
+	struct delta_progress next;
+	struct err err;
+	enum err_code code;
+
+	if (!shard->told)
+		return;
+	shard->told = false;
+	code = delta_next_progress(table->delta, shard->app_id, shard->since, &shard->done, &next,
+				   &err);
+	if (code == ERR_OK && next.any)
+		code = dlq_withdraw(shard->batch.letters,
+				    position_made_whole(next.position, shard->like), &err);
+	if (code != ERR_OK)
+		trace_warn("letters of no commit may be left: %s", err.msg);
+}
+
 /* The micro-batch is in the table. Another one may have committed even more. */
 static enum err_code move_on(struct stream_table *table, struct err *err)
 {
@@ -248,8 +282,12 @@ static enum err_code move_on(struct stream_table *table, struct err *err)
 
 		if (!shard->dirty)
 			continue;
+		if (!table->flush.ours)
+			stream_table_withdraw(table, shard);
+		shard->told = shard->lacks = false;
 		settle_letters(shard, table->flush.ours);
 		code = delta_progress(table->delta, shard->app_id, &shard->done, err);
+		shard->since = delta_version(table->delta);
 		if (code == ERR_OK && position_cmp(shard->read.position, shard->done.position) < 0)
 			shard->read = shard->done;
 		shard->dirty = code != ERR_OK;

@@ -271,8 +271,13 @@ static enum err_code give_table(struct stream *stream, struct stream_source *sou
 		source->changed = true;
 		return ERR_OK;
 	}
-	if (event->kind == READER_GAP)
-		return stream_table_gap(table, shard, event, ret_again, err);
+	if (event->kind == READER_GAP) {
+		code = stream_table_gap(table, shard, event, ret_again, err);
+		if (code != ERR_LOCKED)
+			return code;
+		trace_warn("%s; it is read from there", err->msg);
+		return stream_drop(stream, table, err);
+	}
 	code = stream_table_add(table, shard, event, err);
 	if (code != ERR_CORRUPT)
 		return code;
@@ -307,6 +312,18 @@ static void on_end(struct stream *stream, struct stream_source *source)
 		table->hurry = true;
 }
 
+/* Without this shard the tables of the stream would lack rows that others' offsets come behind. */
+static void refuse_source(struct stream *stream, const struct stream_source *source,
+			  const struct err *failure)
+{
+	for (size_t i = 0; i < stream->table_count; i++) {
+		struct stream_table *table = &stream->tables[i];
+
+		if (!table->refused && strcmp(table->place.topic, source->topic.name) == 0)
+			stream_refuse(stream, table, failure);
+	}
+}
+
 enum err_code stream_take_event(struct stream *stream, const struct reader_event *event,
 				struct err *err)
 {
@@ -324,6 +341,8 @@ enum err_code stream_take_event(struct stream *stream, const struct reader_event
 		return give_tables(stream, source, part, event, err);
 	if (event->kind == READER_END)
 		on_end(stream, source);
+	if (event->kind == READER_FAILED)
+		refuse_source(stream, source, event->failure);
 	if (event->kind == READER_CAUGHT_UP) {
 		stream_read_note_end(stream, source, part, event->last);
 		if (part->told_any)

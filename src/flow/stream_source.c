@@ -2,6 +2,8 @@
 
 #include "base/mem.h"
 
+#include <string.h>
+
 void stream_source_release(struct stream_source *source)
 {
 	for (size_t i = 0; i < source->count; i++)
@@ -11,12 +13,27 @@ void stream_source_release(struct stream_source *source)
 	*source = (struct stream_source){ 0 };
 }
 
+/* The first part of this id or a greater one: there may be thousands, each with parents. */
+static size_t place_of_part(const struct stream_source *source, int32_t id)
+{
+	size_t from = 0, to = source->count;
+
+	while (from < to) {
+		size_t middle = from + (to - from) / 2;
+
+		if (source->parts[middle]->id < id)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return from;
+}
+
 struct stream_part *stream_source_part(const struct stream_source *source, int32_t id)
 {
-	for (size_t i = 0; i < source->count; i++)
-		if (source->parts[i]->id == id)
-			return source->parts[i];
-	return NULL;
+	size_t at = place_of_part(source, id);
+
+	return at < source->count && source->parts[at]->id == id ? source->parts[at] : NULL;
 }
 
 /* Once for all that are assigned one after the other. */
@@ -42,6 +59,17 @@ static void set_goal(struct stream_part *part, const struct topic_info *info)
 		part->goal = its->next;
 }
 
+static struct stream_part *stream_source_add_part(struct stream_source *source, int32_t id)
+{
+	size_t at = place_of_part(source, id);
+
+	source->parts = xreallocarray(source->parts, source->count + 1,
+				      sizeof(struct stream_part *));
+	memmove(&source->parts[at + 1], &source->parts[at],
+		(source->count++ - at) * sizeof(struct stream_part *));
+	return source->parts[at] = xcalloc(1, sizeof(struct stream_part));
+}
+
 enum err_code stream_source_assign(struct stream_source *source, struct broker *broker, int32_t id,
 				   struct stream_part **ret_part, struct err *err)
 {
@@ -54,12 +82,8 @@ enum err_code stream_source_assign(struct stream_source *source, struct broker *
 	its = topic_info_partition(&source->info, id);
 	if (!its)
 		return ERR_OK;
-	if (!part) {
-		part = xcalloc(1, sizeof(*part));
-		source->parts = xreallocarray(source->parts, source->count + 1,
-					      sizeof(struct stream_part *));
-		source->parts[source->count++] = part;
-	}
+	if (!part)
+		part = stream_source_add_part(source, id);
 	*part = (struct stream_part){ .id = id, .parents = { its->parents[0], its->parents[1] } };
 	set_goal(part, &source->info);
 	source->changed = true;
@@ -69,13 +93,14 @@ enum err_code stream_source_assign(struct stream_source *source, struct broker *
 
 void stream_source_drop(struct stream_source *source, int32_t id)
 {
-	for (size_t i = 0; i < source->count; i++)
-		if (source->parts[i]->id == id) {
-			free(source->parts[i]);
-			source->parts[i] = source->parts[--source->count];
-			source->changed = true;
-			return;
-		}
+	size_t at = place_of_part(source, id);
+
+	if (at == source->count || source->parts[at]->id != id)
+		return;
+	free(source->parts[at]);
+	memmove(&source->parts[at], &source->parts[at + 1],
+		(--source->count - at) * sizeof(struct stream_part *));
+	source->changed = true;
 }
 
 /* What the log has given includes `last`. */
@@ -109,6 +134,7 @@ void stream_source_note(struct stream_source *source, struct stream_part *part,
 	case READER_IDLE:
 	case READER_ASSIGNED:
 	case READER_REVOKED:
+	case READER_FAILED:
 		break;
 	}
 }

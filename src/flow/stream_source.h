@@ -37,7 +37,7 @@ struct stream_source {
 	struct topic_info info;
 	bool info_fresh; /* nothing but assignments has come since it was asked for */
 	bool changed;	 /* something that pauses rest on */
-	struct stream_part **parts;
+	struct stream_part **parts; /* in order of id */
 	size_t count;
 };
 

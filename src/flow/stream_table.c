@@ -72,12 +72,29 @@ void stream_table_release(struct stream_table *table)
 
 /* ---- Shards ---- */
 
+/* The first shard of this partition or a greater one: there may be thousands. */
+static size_t place_of_shard(const struct stream_table *table, int32_t partition)
+{
+	size_t from = 0, to = table->shard_count;
+
+	while (from < to) {
+		size_t middle = from + (to - from) / 2;
+
+		if (table->shards[middle]->partition < partition)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return from;
+}
+
 struct stream_shard *stream_table_shard(struct stream_table *table, int32_t partition)
 {
-	for (size_t i = 0; i < table->shard_count; i++)
-		if (table->shards[i]->partition == partition)
-			return table->shards[i];
-	return NULL;
+	size_t at = place_of_shard(table, partition);
+
+	return at < table->shard_count && table->shards[at]->partition == partition
+		       ? table->shards[at]
+		       : NULL;
 }
 
 static void renew_letters(struct stream_table *table, struct stream_shard *shard)
@@ -92,56 +109,56 @@ static void renew_letters(struct stream_table *table, struct stream_shard *shard
 static struct stream_shard *add_shard(struct stream_table *table, int32_t partition)
 {
 	struct stream_shard *shard = xcalloc(1, sizeof(*shard));
+	size_t at = place_of_shard(table, partition);
 
 	shard->partition = partition;
 	(void)partition_text(TOPIC_STREAM, partition, shard->batch.text);
 	table->shards = xreallocarray(table->shards, table->shard_count + 1,
 				      sizeof(*table->shards));
-	table->shards[table->shard_count++] = shard;
+	memmove(&table->shards[at + 1], &table->shards[at],
+		(table->shard_count++ - at) * sizeof(*table->shards));
+	table->shards[at] = shard;
 	return shard;
 }
 
 void stream_table_forget(struct stream_table *table, int32_t partition)
 {
-	for (size_t i = 0; i < table->shard_count; i++)
-		if (table->shards[i]->partition == partition) {
-			free_shard(table->shards[i]);
-			table->shards[i] = table->shards[--table->shard_count];
-			return;
-		}
+	size_t at = place_of_shard(table, partition);
+
+	if (at == table->shard_count || table->shards[at]->partition != partition)
+		return;
+	free_shard(table->shards[at]);
+	memmove(&table->shards[at], &table->shards[at + 1],
+		(--table->shard_count - at) * sizeof(*table->shards));
 }
 
 static void name_generation(struct stream_table *table, struct stream_shard *shard, const char *uid,
 			    uint32_t generation)
 {
-	size_t len;
+	struct lake_partition where = { table->place.topic, shard->partition, generation };
 
 	shard->generation = generation;
-	lake_app_id(shard->app_id, TOPIC_STREAM, table->place.topic, shard->partition, uid);
+	lake_app_id(shard->app_id, TOPIC_STREAM, where, uid);
 	shard->batch.prefix[0] = '\0';
-	if (generation < 2)
-		return;
-	len = strlen(shard->app_id);
-	(void)snprintf(shard->app_id + len, sizeof(shard->app_id) - len, "/g%04" PRIu32,
-		       generation);
-	(void)snprintf(shard->batch.prefix, sizeof(shard->batch.prefix), "g%04" PRIu32 "-",
+	if (generation > 1)
+		(void)snprintf(shard->batch.prefix, sizeof(shard->batch.prefix), "g%04" PRIu32 "-",
 		       generation);
 }
 
-/* The newest generation that the table has something of, or the first. */
-static enum err_code find_generation(struct stream_table *table, struct stream_shard *shard,
-				     const char *uid, struct err *err)
+enum err_code stream_newest_generation(const struct delta_table *delta,
+				       struct lake_partition *where, const char *uid,
+				       struct err *err)
 {
-	struct delta_progress next = { .any = true };
+	struct lake_partition newer = { where->topic, where->id, 1 };
+	struct delta_progress its = { .any = true };
+	char app_id[LAKE_APP_ID_MAX];
 	enum err_code code = ERR_OK;
-	uint32_t generation = 1;
 
-	while (code == ERR_OK && next.any && generation < LAKE_GENERATIONS_MAX) {
-		name_generation(table, shard, uid, generation + 1);
-		code = delta_progress(table->delta, shard->app_id, &next, err);
-		generation += code == ERR_OK && next.any;
+	while (code == ERR_OK && its.any && newer.generation <= LAKE_GENERATIONS_MAX) {
+		where->generation = newer.generation++;
+		lake_app_id(app_id, TOPIC_STREAM, newer, uid);
+		code = delta_progress(delta, app_id, &its, err);
 	}
-	name_generation(table, shard, uid, generation);
 	return code;
 }
 
@@ -153,6 +170,8 @@ static enum err_code look_where(struct stream_table *table, struct stream_shard 
 
 	if (code != ERR_OK)
 		return code;
+	shard->since = delta_version(table->delta);
+	shard->told = shard->lacks = false;
 	shard->read = shard->done;
 	if (shard->read.any)
 		shard->read.position = position_made_whole(shard->done.position, like);
@@ -167,6 +186,7 @@ enum err_code stream_table_assign(struct stream_table *table, const struct topic
 {
 	const struct partition_info *its = topic_info_partition(info, partition);
 	struct stream_shard *shard = stream_table_shard(table, partition);
+	struct lake_partition where = { .topic = table->place.topic, .id = partition };
 	enum err_code code;
 
 	if (!its)
@@ -176,7 +196,8 @@ enum err_code stream_table_assign(struct stream_table *table, const struct topic
 		shard = add_shard(table, partition);
 	shard->like = its->first;
 	/* Each time: a stream that was deleted and made anew has another uid. */
-	code = find_generation(table, shard, info->uid, err);
+	code = stream_newest_generation(table->delta, &where, info->uid, err);
+	name_generation(table, shard, info->uid, where.generation);
 	if (code == ERR_OK)
 		code = look_where(table, shard, its->first, err);
 	shard->settled = false;
@@ -253,6 +274,23 @@ enum err_code stream_table_add(struct stream_table *table, struct stream_shard *
 	return ERR_OK;
 }
 
+/* A lake that cannot be asked now tells it at the commit. */
+bool stream_table_is_overtaken(struct stream_table *table, const struct stream_shard *shard)
+{
+	struct delta_progress now;
+	struct err ignored;
+
+	return delta_refresh(table->delta, &ignored) == ERR_OK &&
+	       delta_progress(table->delta, shard->app_id, &now, &ignored) == ERR_OK && now.any &&
+	       (!shard->done.any || position_cmp(now.position, shard->done.position) != 0);
+}
+
+enum err_code stream_table_lost(const struct stream_table *table, struct err *err)
+{
+	return err_set(err, ERR_LOCKED, "another one is further with table \"%s\"",
+		       table->place.root);
+}
+
 /* Of those that share the stream the first has it told. */
 static enum err_code tell_loss(struct stream_table *table, struct stream_shard *shard,
 			       const struct reader_event *gap, struct err *err)
@@ -264,6 +302,9 @@ static enum err_code tell_loss(struct stream_table *table, struct stream_shard *
 
 	if (!gap_is_loss(gap->gap) || !lake_table_leads(&table->place))
 		return ERR_OK;
+	if (stream_table_is_overtaken(table, shard))
+		return stream_table_lost(table, err);
+	shard->lacks = true;
 	(void)position_text(gap->first, first);
 	(void)position_text(gap->last, last);
 	(void)snprintf(reason, sizeof(reason), "%s in the log", gap_reason_text(gap->gap));
@@ -314,6 +355,7 @@ enum err_code stream_table_drop(struct stream_table *table, struct err *err)
 	free(table->flush.add.stats);
 	table->flush = (struct stream_flush){ 0 };
 	for (size_t i = 0; i < table->shard_count && code == ERR_OK; i++) {
+		stream_table_withdraw(table, table->shards[i]);
 		table->shards[i]->settled = false;
 		code = look_where(table, table->shards[i], table->shards[i]->like, err);
 	}

@@ -37,6 +37,9 @@ struct stream_shard {
 				       cannot be */
 	bool settled;		    /* what others left of letters where we began is gone */
 	bool dirty;		    /* records or letters of it wait for a flush */
+	bool lacks;		    /* of what waits some is lost, and its letter says so */
+	bool told;		    /* letters of it are written, and not yet of a commit */
+	int64_t since;		    /* a version at which the table was at `done` */
 	bool asked;		    /* for a gap once more, from after `read` */
 	struct position like;	    /* any position of it */
 };
@@ -64,7 +67,7 @@ struct stream_table {
 	struct stream_flush flush;
 	bool stale; /* another one has written it: first see what */
 	bool hurry; /* flush as soon as may be */
-	struct stream_shard **shards;
+	struct stream_shard **shards; /* in order of partition */
 	size_t shard_count;
 	uint64_t rows;
 	uint64_t dead;
@@ -102,6 +105,10 @@ bool stream_table_is_held(const struct stream_table *table);
 MUST_USE enum err_code stream_table_assign(struct stream_table *table,
 					   const struct topic_info *info, int32_t partition,
 					   struct err *err);
+/* Sets where->generation to the newest one that the table has something of, or the first. */
+MUST_USE enum err_code stream_newest_generation(const struct delta_table *delta,
+						struct lake_partition *where, const char *uid,
+						struct err *err);
 /* NULL: it is not ours. */
 struct stream_shard *stream_table_shard(struct stream_table *table, int32_t partition);
 /* It is not ours any more; it must not be dirty. */
@@ -122,6 +129,8 @@ MUST_USE enum err_code stream_table_add(struct stream_table *table, struct strea
 /*
  * The log gives nothing of [first, last]. If that is a loss, one dead letter of the first table of
  * the stream says so. *ret_again: what the table has ends amid it; read from after that once more.
+ * ERR_LOCKED: another one has taken the table further since, and what is lost may be there: see
+ * stream_table_drop().
  */
 MUST_USE enum err_code stream_table_gap(struct stream_table *table, struct stream_shard *shard,
 					const struct reader_event *gap, bool *ret_again,
@@ -133,6 +142,13 @@ bool stream_table_waits(const struct stream_table *table); /* for a flush */
  * stream_table_drop().
  */
 MUST_USE enum err_code stream_table_flush(struct stream_table *table, struct err *err);
+/* Another one is further with the shard, as far as can be found out now. */
+bool stream_table_is_overtaken(struct stream_table *table, const struct stream_shard *shard);
+/* ERR_LOCKED, which says so. */
+enum err_code stream_table_lost(const struct stream_table *table, struct err *err);
+/* Another one may have committed other records than those that the letters which were written are
+ * of: then they go. The table is refreshed. */
+void stream_table_withdraw(struct stream_table *table, struct stream_shard *shard);
 /* Forget the micro-batch: all shards are to be read from where the table is, as it is known. */
 MUST_USE enum err_code stream_table_drop(struct stream_table *table, struct err *err);
 

@@ -230,6 +230,16 @@ void ingest_resume(struct post *post)
 		ingest_refuse(post, &err);
 }
 
+/* What it was given is the broker's alone, and gone: whatever became of the topic since, there is
+ * nothing that could wait for it. */
+static bool lacks_copy(const struct post *post)
+{
+	struct topic_ref topic = post->append.topic;
+	int32_t partitions;
+
+	return !post->copy && gateway_creates(post->gateway, topic.kind, topic.name, &partitions);
+}
+
 /* Told late, it ends as it does told at once: the topic is made, or that is the answer. */
 static void end_without_topic(struct post *post)
 {
@@ -239,7 +249,7 @@ static void end_without_topic(struct post *post)
 
 	if (presence_is_refused(known, created, &err)) {
 		ingest_refuse(post, &err);
-	} else if (post->again || (post_is_there(post) && !post->copy)) {
+	} else if (post->again || lacks_copy(post)) {
 		/* Whoever comes next finds it UNKNOWN, and can be given to the broker twice. */
 		if (post_is_there(post))
 			known->state = PRESENCE_UNKNOWN;

@@ -138,6 +138,7 @@ static void take_event(struct read *read, const struct reader_event *event)
 	case READER_IDLE:
 	case READER_ASSIGNED:
 	case READER_REVOKED:
+	case READER_FAILED:
 		break;
 	}
 }
@@ -154,6 +155,10 @@ static enum err_code kinesis_read_read_all(struct read *read, struct broker_read
 			return err->code;
 		if (event.kind == READER_IDLE || (full && event.kind != READER_CAUGHT_UP))
 			return ERR_OK;
+		if (event.kind == READER_FAILED) {
+			*err = *event.failure;
+			return err->code;
+		}
 		take_event(read, &event);
 		if (full || read->ended)
 			return ERR_OK;

@@ -30,7 +30,8 @@ struct missing {
 void missing_init(struct missing *missing);
 /* Lets go of those that nobody began with; there is nobody left to answer. */
 void missing_release(struct gateway *gateway);
-/* The post waits for its topic, which auto_create makes. ERR_BUSY: too much waits. */
+/* The post waits for its topic, which auto_create makes; its records are still there, or it has a
+ * copy of them. ERR_BUSY: too much waits. */
 MUST_USE enum err_code missing_park(struct post *post, struct err *err);
 
 #endif

@@ -26,6 +26,7 @@ struct memory_options {
 	uint64_t spread;		/* between the counters of a shard's records; 0: 1 */
 	bool markers;			/* after each record of a topic a number that is none */
 	bool end_unknown;
+	bool begins_again;		/* with each topic, also of a name that there was */
 	broker_done_fn *done;
 	void *done_user;
 };
@@ -43,6 +44,9 @@ void broker_memory_let_go(struct broker *broker, struct topic_ref topic, int32_t
 /* Of every group; it is assigned again once it is released, or at once if it is `lost`. */
 void broker_memory_revoke(struct broker *broker, struct topic_ref topic, int32_t partition,
 			  bool lost);
+/* It gives nothing more, to anyone, but this code; ERR_OK: it does again, for who seeks it. */
+void broker_memory_fail(struct broker *broker, struct topic_ref topic, int32_t partition,
+			enum err_code code);
 /* The shard is closed; its children come after all there are. */
 void broker_memory_split(struct broker *broker, struct topic_ref stream, int32_t shard);
 /* `after` is the one whose hashes come after the shard's. */
@@ -54,6 +58,7 @@ struct broker_fault {
 	enum err_code refuse;		/* … is refused with this, or, if that is ERR_OK, … */
 	enum err_code outcome;		/* … its records end with this instead of being kept */
 	int read_at;			/* this reader_next() fails with `outcome` */
+	int fd_at;			/* this reader_fd() fails with `outcome` */
 	bool for_ever;			/* and so does every one after it */
 };
 

@@ -15,6 +15,7 @@ struct faulty_broker {
 	struct broker_fault fault;
 	atomic_int appends;
 	atomic_int reads;
+	atomic_int fds;
 	struct completer completer;	/* of the appends that end badly */
 };
 static_assert(offsetof(struct faulty_broker, base) == 0, "base must be first");
@@ -106,6 +107,13 @@ static enum err_code faulty_commit(struct broker *broker, const char *group,
 	return broker_commit(of(broker)->inner, group, topic, partition, next, err);
 }
 
+static enum err_code faulty_verify(struct broker *broker,
+				   void (*each)(void *user, const char *what), void *user,
+				   struct broker_verdict *ret_verdict, struct err *err)
+{
+	return broker_verify(of(broker)->inner, each, user, ret_verdict, err);
+}
+
 static enum err_code faulty_reader_open(struct broker *broker,
 					const struct reader_options *options,
 					struct broker_reader **ret_reader, struct err *err)
@@ -154,6 +162,10 @@ static void faulty_reader_release(struct broker_reader *reader, struct topic_ref
 
 static enum err_code faulty_reader_fd(struct broker_reader *reader, int *ret_fd, struct err *err)
 {
+	struct faulty_broker *faulty = of(reader->broker);
+
+	if (is_due(&faulty->fault, &faulty->fds, faulty->fault.fd_at))
+		return err_set(err, faulty->fault.outcome, "injected fault");
 	return reader_fd(inner_of(reader), ret_fd, err);
 }
 
@@ -190,6 +202,7 @@ static const struct broker_ops faulty_ops = {
 	.ready = faulty_ready,
 	.committed = faulty_committed,
 	.commit = faulty_commit,
+	.verify = faulty_verify,
 	.reader_open = faulty_reader_open,
 	.reader_seek = faulty_reader_seek,
 	.reader_next = faulty_reader_next,

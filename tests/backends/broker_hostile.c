@@ -166,7 +166,7 @@ static enum err_code hostile_describe(struct broker *broker, struct topic_ref to
 
 		partition->first = hostile_outer(hostile, topic.kind, partition->first);
 		partition->born = hostile_outer(hostile, topic.kind, partition->born);
-		partition->next_known = false;
+		partition->next_known = partition->dense = false;
 		partition->next = (struct position){ 0 };
 	}
 	if (hostile->cut > 0 && topic.kind == TOPIC_LOG)
@@ -283,6 +283,13 @@ static enum err_code hostile_commit(struct broker *broker, const char *group,
 			     hostile_inner_from(hostile, topic.kind, next), err);
 }
 
+static enum err_code hostile_verify(struct broker *broker,
+				    void (*each)(void *user, const char *what), void *user,
+				    struct broker_verdict *ret_verdict, struct err *err)
+{
+	return broker_verify(hostile_broker_of(broker)->inner, each, user, ret_verdict, err);
+}
+
 static void hostile_free(struct broker *broker)
 {
 	broker_free(hostile_broker_of(broker)->inner);
@@ -300,6 +307,7 @@ static const struct broker_ops hostile_ops = {
 	.ready = hostile_ready,
 	.committed = hostile_committed,
 	.commit = hostile_commit,
+	.verify = hostile_verify,
 	.reader_open = hostile_reader_open,
 	.reader_seek = hostile_reader_seek,
 	.reader_next = hostile_reader_next,

@@ -255,6 +255,7 @@ static bool show_run(struct hostile_reader *reader, struct hostile_part *part,
 	ret_event->topic = part->topic;
 	ret_event->records = records;
 	ret_event->count = count;
+	ret_event->lineage.high ^= hostile->cut;	/* of another topic */
 	reader->at += count;
 	part->expects = true;
 	part->expected = number + count;
@@ -309,8 +310,11 @@ static void show_inner_gap(struct hostile_reader *reader, struct hostile_part *p
 	*ret_event = *event;
 	ret_event->topic = part->topic;
 	ret_event->partition = part->outer;
-	if (part->topic.kind == TOPIC_STREAM)
+	if (part->topic.kind == TOPIC_STREAM) {
+		if (!is_child(part) && position_ordinal(event->last) >= HOSTILE_SPLIT)
+			ret_event->last = position_with_ordinal(event->last, HOSTILE_SPLIT - 1);
 		return;
+	}
 	first = hostile_number(hostile_outer(hostile, TOPIC_LOG, event->first));
 	last = hostile_number(hostile_outer(hostile, TOPIC_LOG, event->last));
 	show_gap(part, part->expects && part->expected < first ? part->expected : first, last,
@@ -342,7 +346,14 @@ static bool show_event(struct hostile_reader *reader, const struct reader_event 
 		part->away = true;
 		part->gone = !event->lost;
 		return true;
+	case READER_FAILED:
+		return !part->away;
 	case READER_GAP:
+		if (!part->away && part->topic.kind == TOPIC_STREAM && !is_child(part) &&
+		    position_ordinal(event->first) >= HOSTILE_SPLIT) {
+			end_parent(reader, part); /* what is missing is the child's */
+			return false;
+		}
 		if (!part->away)
 			show_inner_gap(reader, part, event, ret_event);
 		return !part->away;

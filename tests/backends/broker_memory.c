@@ -163,6 +163,7 @@ static enum err_code memory_describe(struct broker *broker, struct topic_ref ref
 		info->next = memory_spread(memory, ref.kind, info->next);
 		info->born = memory_spread(memory, ref.kind, info->born);
 		info->next_known = !memory->options.end_unknown;
+		info->dense &= !memory->sparse && info->next_known;
 		if (!info->next_known)
 			info->next = (struct position){ { 0 } };
 	}
@@ -193,7 +194,8 @@ static enum err_code memory_remove(struct broker *broker, struct topic_ref ref, 
 	code = topics_get(&memory->topics, ref, &topic, err);
 	if (code == ERR_OK) {
 		free_lists(memory, topic);
-		topics_leave_floor(&memory->topics, topic);
+		if (!memory->options.begins_again)
+			topics_leave_floor(&memory->topics, topic);
 		topics_drop(&memory->topics, topic);
 		memory_tell(memory);
 	}
@@ -368,6 +370,19 @@ static void memory_free(struct broker *broker)
 	free(memory);
 }
 
+/* Nothing of it is anywhere that it could be damaged. */
+static enum err_code memory_verify(struct broker *broker,
+				   void (*each)(void *user, const char *what), void *user,
+				   struct broker_verdict *ret_verdict, struct err *err)
+{
+	(void)broker;
+	(void)each;
+	(void)user;
+	(void)err;
+	*ret_verdict = (struct broker_verdict){ .sound = true };
+	return ERR_OK;
+}
+
 static const struct broker_ops memory_ops = {
 	.name = "memory",
 	.create = memory_create,
@@ -379,6 +394,7 @@ static const struct broker_ops memory_ops = {
 	.ready = memory_ready,
 	.committed = memory_committed,
 	.commit = memory_commit,
+	.verify = memory_verify,
 	.reader_open = memory_reader_open,
 	.reader_seek = memory_reader_seek,
 	.reader_next = memory_reader_next,
@@ -439,6 +455,7 @@ void broker_memory_skip(struct broker *broker, struct topic_ref ref, int32_t id,
 
 	for (size_t i = 0; i < count; i++)
 		add_entry(partition, (struct entry){ .gap = (int)reason });
+	memory->sparse = true;
 	memory_tell(memory);
 	memory_unhold(memory);
 }
@@ -460,6 +477,17 @@ void broker_memory_revoke(struct broker *broker, struct topic_ref ref, int32_t i
 
 	list->revocations++;
 	list->lost = lost;
+	memory_tell(memory);
+	memory_unhold(memory);
+}
+
+void broker_memory_fail(struct broker *broker, struct topic_ref ref, int32_t id,
+			enum err_code code)
+{
+	struct memory_broker *memory = memory_of(broker);
+	struct list *list = must_find(memory, ref, id)->user;
+
+	list->failure = code;
 	memory_tell(memory);
 	memory_unhold(memory);
 }

@@ -170,6 +170,15 @@ static void end_event(struct memory_reader *reader, struct sub *sub, const struc
 	subs_end(&reader->subs, sub);
 }
 
+static void failed_event(struct memory_reader *reader, struct sub *sub, enum err_code code,
+			 struct reader_event *ret_event)
+{
+	(void)err_set(&reader->subs.failure, code, "injected fault");
+	*ret_event = sub_event(READER_FAILED, sub);
+	ret_event->failure = &reader->subs.failure;
+	subs_end(&reader->subs, sub);
+}
+
 /* What comes next of a partition; false: nothing. */
 static bool partition_event(struct memory_reader *reader, struct sub *sub, struct topic *topic,
 			    struct reader_event *ret_event)
@@ -178,8 +187,13 @@ static bool partition_event(struct memory_reader *reader, struct sub *sub, struc
 	const struct list *list = partition->user;
 	size_t from = sub->next - partition->floor;
 
-	if (sub->next == partition->next && (partition->open || sub->ended))
+	if (sub->ended || (sub->next == partition->next && partition->open &&
+			   list->failure == ERR_OK))
 		return false;
+	if (list->failure != ERR_OK) {
+		failed_event(reader, sub, list->failure, ret_event);
+		return true;
+	}
 	if (sub->next == partition->next) {
 		end_event(reader, sub, topic, ret_event);
 		return true;

@@ -100,6 +100,12 @@ static enum err_code slow_commit(struct broker *broker, const char *group, struc
 	return broker_commit(late(broker), group, topic, partition, next, err);
 }
 
+static enum err_code slow_verify(struct broker *broker, void (*each)(void *user, const char *what),
+				 void *user, struct broker_verdict *ret_verdict, struct err *err)
+{
+	return broker_verify(late(broker), each, user, ret_verdict, err);
+}
+
 static enum err_code slow_reader_open(struct broker *broker, const struct reader_options *options,
 				      struct broker_reader **ret_reader, struct err *err)
 {
@@ -175,6 +181,7 @@ static const struct broker_ops slow_ops = {
 	.ready = slow_ready,
 	.committed = slow_committed,
 	.commit = slow_commit,
+	.verify = slow_verify,
 	.reader_open = slow_reader_open,
 	.reader_seek = slow_reader_seek,
 	.reader_next = slow_reader_next,

@@ -21,6 +21,7 @@ struct memory_broker {
 	pthread_cond_t some;		/* something came */
 	struct topics topics;
 	size_t bytes;
+	bool sparse;			/* some numbers are no records */
 	int64_t last_ms;		/* the newest timestamp */
 	struct memory_reader *readers;
 	struct memory_commit *commits;
@@ -42,6 +43,7 @@ struct list {
 	size_t cap;
 	uint64_t revocations;		/* so often it was taken from who had it, … */
 	bool lost;			/* … and this is how, the last time */
+	enum err_code failure;		/* ERR_OK: it can be read */
 };
 
 struct memory_commit {

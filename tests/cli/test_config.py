@@ -232,6 +232,17 @@ def test_groups_of_free_names(run, tmp_path):
     assert "hidden" not in run("config").stdout
 
 
+@pytest.mark.parametrize("env, words, said", [
+    ({}, ("--kafka", "x=y"), '--kafka: nothing reads "kafka.x" as long as "broker.kind" is local'),
+    ({"PINPIPE_SPARK__master": "y"}, (), 'PINPIPE_SPARK__master: nothing reads "spark.master" as long as '
+                                         '"engine.kind" is duckdb'),
+])
+def test_settings_that_nothing_reads(run, env, words, said):
+    """Whoever gives them means another kind than the one that would run: no command does, but the one that shows it."""
+    assert said in run("topics", *words, env=env, status=2).stderr
+    assert said in run("config", *words, env=env).stderr
+
+
 @pytest.mark.parametrize("text, said", [
     ("kafak:\n  a: b\n", 'pinpipe.yaml:2: unknown key "kafak", did you mean "kafka"?'),
     ("kafka: x\n", 'pinpipe.yaml:1: "kafka" wants names of its own below it, indented'),

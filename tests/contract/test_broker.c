@@ -87,6 +87,58 @@ static void test_append_gives_dense_offsets(void **state)
 	topic_info_release(&info);
 }
 
+/* Of a topic that says that it is dense, what is there can be counted: each offset is given. */
+static void expect_dense(const struct fixture *f, bool own)
+{
+	struct topic_info info = { 0 };
+	struct err err = { 0 };
+
+	assert_ok(broker_describe(f->broker, pin, &info, &err));
+	for (int32_t p = 0; p < info.partition_count; p++) {
+		const struct partition_info *partition = &info.partitions[p];
+		uint64_t at = position_ordinal(partition->first);
+		struct broker_reader *reader;
+
+		assert_true(partition->dense || !own);
+		if (!partition->dense)
+			continue;
+		reader = reader_at(f->broker, pin, p, from_first);
+		while (at < position_ordinal(partition->next)) {
+			struct reader_event event = next_event(reader);
+
+			assert_int_equal(event.kind, READER_RECORDS);
+			for (size_t i = 0; i < event.count; i++)
+				assert_int_equal(position_ordinal(event.records[i].position), at++);
+		}
+		assert_int_equal(event_now(reader).kind, READER_IDLE);
+		reader_close(reader);
+	}
+	topic_info_release(&info);
+}
+
+static void fill_and_expect_dense(struct fixture *f, bool own)
+{
+	struct err err = { 0 };
+
+	create(f, pin, 2);
+	for (int i = 0; i < 7; i++)
+		(void)put(f, pin, i % 3 == 0, "x");
+	expect_dense(f, own);
+	assert_ok(broker_remove(f->broker, pin, &err));
+	create(f, pin, 3);
+	expect_dense(f, own);
+	for (int i = 0; i < 7; i++)
+		(void)put(f, pin, i % 3, "x");
+	expect_dense(f, own);
+}
+
+static void test_what_is_dense_has_every_offset(void **state)
+{
+	fill_and_expect_dense(*state, false);
+}
+
+static void test_an_own_log_is_dense(void **state) { fill_and_expect_dense(*state, true); }
+
 static void test_keys_choose_partitions(void **state)
 {
 	struct fixture *f = *state;
@@ -410,10 +462,31 @@ static void test_one_bad_partition_spares_the_others(void **state)
 	expect(f, pin, 0, from_first, 2, "a c");
 }
 
-static void test_positions_outlive_the_topic(void **state)
+static void test_a_topic_made_anew_is_another(void **state)
 {
 	struct fixture *f = *state;
 	struct topic_info before = { 0 }, after = { 0 };
+	struct err err = { 0 };
+
+	create(f, pin, 2);
+	(void)put(f, pin, 1, "a");
+	(void)put(f, pin, 1, "b");
+	assert_ok(broker_describe(f->broker, pin, &before, &err));
+	assert_ok(broker_remove(f->broker, pin, &err));
+	assert_int_equal(broker_remove(f->broker, pin, &err), ERR_NO_TOPIC);
+	assert_int_equal(append_text(f->broker, &f->ended, pin, 1, "x").code, ERR_NO_TOPIC);
+	create(f, pin, 2);
+	assert_ok(broker_describe(f->broker, pin, &after, &err));
+	assert_string_not_equal(before.uid, after.uid);
+	(void)put(f, pin, 1, "c");
+	expect(f, pin, 1, from_first, 1, "c");	/* nothing of the topic before */
+	topic_info_release(&before);
+	topic_info_release(&after);
+}
+
+static void test_positions_outlive_the_topic(void **state)
+{
+	struct fixture *f = *state;
 	struct position last;
 	struct err err = { 0 };
 
@@ -422,20 +495,34 @@ static void test_positions_outlive_the_topic(void **state)
 	(void)put(f, pin, 1, "a");
 	(void)put(f, pin, 1, "b");
 	last = put(f, stream, 0, "a").position;
-	assert_ok(broker_describe(f->broker, pin, &before, &err));
 	assert_ok(broker_remove(f->broker, pin, &err));
 	assert_ok(broker_remove(f->broker, stream, &err));
-	assert_int_equal(broker_remove(f->broker, pin, &err), ERR_NO_TOPIC);
-	assert_int_equal(append_text(f->broker, &f->ended, pin, 1, "x").code, ERR_NO_TOPIC);
 	create(f, stream, 1);
 	create(f, pin, 2);
-	assert_ok(broker_describe(f->broker, pin, &after, &err));
-	assert_string_not_equal(before.uid, after.uid);
 	assert_true(position_ordinal(put(f, pin, 1, "c").position) >= 2);
 	assert_true(position_cmp(put(f, stream, 0, "c").position, last) > 0);
-	expect(f, pin, 1, from_first, 1, "c");	/* nothing of the topic before */
-	topic_info_release(&before);
-	topic_info_release(&after);
+}
+
+static void say_what_is_wrong(void *user, const char *what)
+{
+	(void)user;
+	print_message("%s\n", what);
+}
+
+static void test_what_is_kept_is_sound(void **state)
+{
+	struct fixture *f = *state;
+	struct broker_verdict verdict;
+	struct err err = { 0 };
+
+	create(f, pin, 1);
+	create(f, stream, 1);
+	(void)put(f, pin, 0, "a");
+	(void)put(f, stream, 0, "b");
+	assert_ok(broker_verify(f->broker, say_what_is_wrong, NULL, &verdict, &err));
+	assert_true(verdict.sound);
+	assert_int_equal(verdict.damaged, 0);
+	assert_true(!verdict.looked || (verdict.records == 2 && verdict.batches > 0));
 }
 
 /* Ordinal that the partition gives next. */
@@ -552,22 +639,6 @@ static void test_faults(void **state)
 	}
 }
 
-/* A service that is away, or full, says nothing about the other; nor through what is above both. */
-static void test_each_kind_is_ready_by_itself(void **state)
-{
-	struct ended ended = ENDED_INIT;
-	const struct broker_fault none = { 0 };
-	struct broker *kinds = broker_kinds_new(broker_memory_new(1 << 20, ended_done, &ended),
-						broker_memory_new(0, ended_done, &ended));
-	struct broker *broker = broker_faulty_new(kinds, &none, ended_done, &ended);
-	struct err err = { 0 };
-
-	(void)state;
-	assert_ok(broker_ready(broker, TOPIC_LOG, 1, &err));
-	assert_int_equal(broker_ready(broker, TOPIC_STREAM, 1, &err), ERR_SPACE);
-	broker_free(broker);
-}
-
 /* Corked, the appends of a loop's turn end once it uncorks, or when there are many of them. */
 static void test_cork(void **state)
 {
@@ -659,13 +730,21 @@ static void test_what_is_gone_takes_no_room(void **state)
 	{ #open " group of every topic", test_a_group_of_every_topic, open, close_fixture, NULL }, \
 	{ #open " refusals keep nothing", test_refusals_keep_nothing, open, close_fixture, NULL }, \
 	{ #open " one bad partition", test_one_bad_partition_spares_the_others, open, close_fixture, NULL }, \
+	{ #open " a topic made anew is another", test_a_topic_made_anew_is_another, open, close_fixture, NULL }, \
+	{ #open " what is kept is sound", test_what_is_kept_is_sound, open, close_fixture, NULL }, \
+	{ #open " several appenders", test_several_appenders_and_a_reader, open, close_fixture, NULL }
+
+/* Of a log of our own, which numbers for ever; a service's positions may begin again with each
+ * topic. */
+#define OWN(open) \
 	{ #open " positions outlive the topic", test_positions_outlive_the_topic, open, close_fixture, NULL }, \
 	{ #open " a topic made anew has no gaps", test_a_topic_made_anew_has_no_gaps, open, close_fixture, NULL }, \
-	{ #open " what is gone", test_what_is_gone_takes_no_room, open, close_fixture, NULL }, \
-	{ #open " several appenders", test_several_appenders_and_a_reader, open, close_fixture, NULL }
+	{ #open " it is dense", test_an_own_log_is_dense, open, close_fixture, NULL }, \
+	{ #open " what is gone", test_what_is_gone_takes_no_room, open, close_fixture, NULL }
 
 /* Those that do not ask for numbers one by one. */
 #define SPARSE(open) \
+	{ #open " what is dense", test_what_is_dense_has_every_offset, open, close_fixture, NULL }, \
 	{ #open " shards cover every hash", test_shards_cover_every_hash, open, close_fixture, NULL }, \
 	{ #open " keys choose partitions", test_keys_choose_partitions, open, close_fixture, NULL }, \
 	{ #open " starts", test_starts, open, close_fixture, NULL }, \
@@ -678,14 +757,19 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CONTRACT(open_memory),
+		CONTRACT(open_again),
 		CONTRACT(open_faulty),
 		CONTRACT(open_kinds),
 		CONTRACT(open_kinds_of_one),
 		CONTRACT(open_local),
+		OWN(open_memory),
+		OWN(open_faulty),
+		OWN(open_kinds),
+		OWN(open_kinds_of_one),
+		OWN(open_local),
 		SPARSE(open_sparse),
 		SPARSE(open_hostile),
 		cmocka_unit_test(test_faults),
-		cmocka_unit_test(test_each_kind_is_ready_by_itself),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

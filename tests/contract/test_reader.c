@@ -465,6 +465,38 @@ static void test_a_topic_begins_where_it_is_told(void **state)
 	assert_int_equal(broker_create(f->broker, pin, &options, &err), ERR_SHAPE);
 }
 
+/* One without a group is told, and gets nothing of what has the name next. */
+static void test_a_topic_goes_under_a_reader(void **state)
+{
+	struct fixture *f = *state;
+	struct broker_reader *reader;
+	struct reader_event event;
+	struct err err = { 0 };
+	char text[16];
+
+	create(f, pin, 1);
+	create(f, geo, 1);
+	(void)put(f, pin, 0, "a");
+	reader = reader_at(f->broker, pin, 0, from_first);
+	assert_ok(reader_seek(reader, geo, 0, from_first, &err));
+	read_texts(reader, 1, text, sizeof(text));
+	assert_ok(broker_remove(f->broker, pin, &err));
+	create(f, pin, 1);
+	for (int i = 0; i < 3; i++)
+		(void)put(f, pin, 0, "b");
+	event = next_event(reader);
+	assert_int_equal(event.kind, READER_FAILED);
+	assert_string_equal(event.topic.name, pin.name);
+	assert_int_equal(event.failure->code, ERR_NO_TOPIC);
+	(void)put(f, geo, 0, "c");
+	read_texts(reader, 1, text, sizeof(text));
+	assert_string_equal(text, "c");
+	assert_ok(reader_seek(reader, pin, 0, from_first, &err));
+	read_texts(reader, 3, text, sizeof(text));
+	assert_string_equal(text, "b b b");
+	reader_close(reader);
+}
+
 /* --- what only services do, and so the memory broker ------------------- */
 
 static void test_gaps_of_every_reason(void **state)
@@ -583,6 +615,38 @@ static void test_a_partition_is_taken(void **state)
 	reader_close(reader);
 }
 
+/* The others go on, and it does, too, once it is sought and can be read again. */
+static void test_one_partition_fails(void **state)
+{
+	struct fixture *f = *state;
+	struct broker_reader *reader;
+	struct reader_event event;
+	struct err err = { 0 };
+	char text[16];
+
+	create(f, pin, 2);
+	(void)put(f, pin, 0, "a");
+	reader = reader_at(f->broker, pin, 0, from_first);
+	assert_ok(reader_seek(reader, pin, 1, from_first, &err));
+	broker_memory_fail(f->broker, pin, 0, ERR_CORRUPT);
+	event = next_event(reader);
+	assert_int_equal(event.kind, READER_FAILED);
+	assert_int_equal(event.partition, 0);
+	assert_int_equal(event.failure->code, ERR_CORRUPT);
+	(void)put(f, pin, 0, "b");
+	(void)put(f, pin, 1, "c");
+	read_texts(reader, 1, text, sizeof(text));
+	assert_string_equal(text, "c");
+	assert_int_equal(event_now(reader).kind, READER_IDLE);
+	assert_ok(reader_seek(reader, pin, 0, from_first, &err));
+	assert_int_equal(next_event(reader).kind, READER_FAILED);
+	broker_memory_fail(f->broker, pin, 0, ERR_OK);
+	assert_ok(reader_seek(reader, pin, 0, from_first, &err));
+	read_texts(reader, 2, text, sizeof(text));
+	assert_string_equal(text, "a b");
+	reader_close(reader);
+}
+
 static void test_an_end_that_is_not_known(void **state)
 {
 	struct fixture *f = *state;
@@ -597,6 +661,7 @@ static void test_an_end_that_is_not_known(void **state)
 }
 
 #define EVEN_SPARSE(open) \
+	{ #open " a topic goes under a reader", test_a_topic_goes_under_a_reader, open, close_fixture, NULL }, \
 	{ #open " caught up is said once", test_caught_up_is_said_once, open, close_fixture, NULL }, \
 	{ #open " a seek beyond the end is an error", test_a_seek_beyond_the_end_is_an_error, open, close_fixture, NULL }, \
 	{ #open " an ordinal may be sought", test_an_ordinal_may_be_sought, open, close_fixture, NULL }, \
@@ -610,8 +675,11 @@ static void test_an_end_that_is_not_known(void **state)
 	EVEN_SPARSE(open), \
 	{ #open " the next position may be sought", test_the_next_position_may_be_sought, open, close_fixture, NULL }, \
 	{ #open " a longer topic made anew", test_a_longer_topic_made_anew_is_no_continuation, open, close_fixture, NULL }, \
+	{ #open " a pause counts at once", test_a_pause_counts_at_once, open, close_fixture, NULL }
+
+/* Of a log of our own: positions go on where a topic of the name was, and can be chosen. */
+#define OWN(open) \
 	{ #open " what was removed is a gap", test_what_was_removed_is_a_gap, open, close_fixture, NULL }, \
-	{ #open " a pause counts at once", test_a_pause_counts_at_once, open, close_fixture, NULL }, \
 	{ #open " a topic begins where it is told", test_a_topic_begins_where_it_is_told, open, close_fixture, NULL }
 
 #define ONLY(test, open) { #open " " #test, test, open, close_fixture, NULL }
@@ -620,10 +688,17 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CONTRACT(open_memory),
+		CONTRACT(open_again),
 		CONTRACT(open_faulty),
 		CONTRACT(open_kinds),
 		CONTRACT(open_kinds_of_one),
 		CONTRACT(open_local),
+		OWN(open_memory),
+		OWN(open_faulty),
+		OWN(open_kinds),
+		OWN(open_kinds_of_one),
+		OWN(open_local),
+		OWN(open_slow),
 		EVEN_SPARSE(open_sparse),
 		EVEN_SPARSE(open_hostile),
 		CONTRACT(open_slow),
@@ -631,6 +706,8 @@ int main(void)
 		ONLY(test_retention_is_a_gap, open_memory),
 		ONLY(test_shards_split_and_merge, open_memory),
 		ONLY(test_a_partition_is_taken, open_memory),
+		ONLY(test_one_partition_fails, open_memory),
+		ONLY(test_one_partition_fails, open_sparse),
 		ONLY(test_a_longer_topic_made_anew_is_no_continuation, open_sparse),
 		ONLY(test_a_longer_topic_made_anew_is_no_continuation, open_hostile),
 		ONLY(test_an_end_that_is_not_known, open_sparse),

@@ -126,6 +126,17 @@ def test_a_backup_that_was_killed_is_no_copy(run, pinpipe, data_dir, tmp_path, a
     assert "t" in run("topics", "--dir", str(copy)).stdout
 
 
+def test_a_copy_whose_name_could_not_be_synced_stays(run, pinpipe, data_dir, tmp_path):
+    if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
+        pytest.skip("needs a program built with -Dfailpoints=true")
+    run("topics", "create", "t", "--dir", str(data_dir))
+    failed = run("backup", "--dir", str(data_dir), "--to", str(tmp_path / "copy"), status=74,
+                 env={"PINPIPE_FAILPOINTS": "backup-renamed:eio@1"})
+    assert "the copy is whole" in failed.stderr
+    assert [path.name for path in tmp_path.glob("copy*")] == ["copy"]
+    assert "t" in run("topics", "--dir", str(tmp_path / "copy")).stdout
+
+
 def test_a_backup_is_copied_by_hand_where_the_kernel_cannot(run, pinpipe, data_dir, tmp_path):
     if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
         pytest.skip("needs a program built with -Dfailpoints=true")

@@ -79,7 +79,7 @@ class Case:
         return sorted((self.lake / "dlq" / f"{USER}.pin").glob("partition=0/*.ndjson"))
 
     def rewrite_letter(self, change):
-        """One of a record whose client was told its place: what it was told can be held against the letter only then."""
+        """One of a record whose client was told its place: only against that can a letter be held."""
         known = {(entry.partition, entry.offset) for entry in self.acked(bad=True)}
         for path in self.letters():
             lines = [json.loads(line) for line in path.read_text().splitlines()]

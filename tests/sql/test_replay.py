@@ -1,6 +1,10 @@
 """Dead letters once more, after a model was mended: rows once, whatever crashes."""
 import concurrent.futures
 import json
+import os
+import pathlib
+import signal
+import time
 import urllib.request
 
 import pytest
@@ -115,3 +119,23 @@ def test_two_at_once(run, filled, tmp_path):
     assert places(run, filled, "batch") == list(range(8))
     assert dead(run, filled, TOPIC) == [8]
     run("check", *filled)
+
+
+def test_a_rebuild_beside_it(run, start, filled, tmp_path):
+    """It commits what the letters of before it would become, so the replay that had chosen them may not."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "log").symlink_to(filled[1] / "log")
+    replay = start("dlq", "replay", *filled, "--topic", TOPIC, env={"PINPIPE_FAILPOINTS": "replay-commit:stop@1"})
+    replay.is_reported = True  # how it ends is looked at here
+    deadline = time.monotonic() + 60
+    while "(stopped)" not in pathlib.Path(f"/proc/{replay.pid}/status").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    run("rebuild", "user", "--from", "batch", "--dir", other, "--lake", f"file:{filled[1]}/lake", *filled[2:])
+    os.kill(replay.pid, signal.SIGCONT)
+    assert replay.process.wait(60) == 73
+    assert places(run, filled, "batch") == list(range(8))
+    assert dead(run, filled, TOPIC) == [8]
+    run("check", *filled)
+    assert tell(run, "dlq", "replay", *filled, "--topic", TOPIC)[0]["rows"] == 0

@@ -100,7 +100,7 @@ def sgeo(gateway, *inds):
 @pytest.fixture
 def put_back(run, start_gateway, data_dir, tmp_path):
     """A table of a log that was put back to an older copy, and then had these records."""
-    def make(*inds):
+    def make(*inds, before=(2, 3)):
         def write(*its):
             gateway = start_gateway("--shards", 1)
             sgeo(gateway, *its)
@@ -108,7 +108,7 @@ def put_back(run, start_gateway, data_dir, tmp_path):
         write(1)
         run("stream", "--dir", data_dir, "--until-end")
         shutil.copytree(data_dir / "log", tmp_path / "copy")
-        write(2, 3)
+        write(*before)
         run("stream", "--dir", data_dir, "--until-end")
         shutil.rmtree(data_dir / "log")
         shutil.copytree(tmp_path / "copy", data_dir / "log")
@@ -146,3 +146,35 @@ def test_a_log_that_was_put_back_is_the_next_generation(run, data_dir, put_back)
     run("stream", "--dir", data_dir, "--until-end")
     letters = json.loads(run("dlq", GEO, "--dir", data_dir, "--format", "json").stdout)
     assert [rows[4][1] < letter["offset"] < rows[5][1] for letter in letters] == [True]
+
+
+def test_the_next_generation_is_checked_and_made_anew(run, data_dir, put_back, models):
+    """check, rebuild and replay know which of a stream's histories the log is."""
+    put_back(12, None, 14, before=(2, None, 3))
+    for _ in range(2):
+        run("stream", "--dir", data_dir, "--until-end", "--new-history", "continue")
+        run("check", "--dir", data_dir)
+    before = geo_rows(run, data_dir)
+    (done,) = json.loads(run("rebuild", "geo", "--from", "stream", "--dir", data_dir, "--models", models, "--format",
+                             "json").stdout)
+    assert (done["rows_before"], done["rows_after"], done["kept"], done["dead"]) == (6, 6, 3, 2)
+    assert geo_rows(run, data_dir) == before
+    run("check", "--dir", data_dir)
+    run("stream", "--dir", data_dir, "--until-end")
+    assert geo_rows(run, data_dir) == before
+
+
+def test_letters_of_the_next_generation_are_replayed(run, data_dir, put_back, models):
+    put_back(12, None, 14)
+    path = models / "clean" / "geo.sql"
+    good = path.read_text()
+    path.write_text(good.replace("-- key: ind", "-- key: index AS ind").replace("-- fields: ind", "-- fields: index")
+                    .replace("as_int(ind)", "as_int(index)"))
+    words = ("--dir", data_dir, "--models", models)
+    run("stream", *words, "--until-end", "--new-history", "continue")
+    assert len(geo_rows(run, data_dir)) == 3
+    path.write_text(good)
+    (done,) = json.loads(run("dlq", "replay", *words, "--format", "json").stdout)
+    assert (done["letters"], done["rows"]) == (4, 3)
+    assert [ind for ind, offset in geo_rows(run, data_dir) if offset.startswith("g0002-")] == [1, 12, 14]
+    run("check", *words)

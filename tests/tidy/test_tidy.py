@@ -163,6 +163,11 @@ def test_no_leftovers():
             if pattern.search(line)])
 
 
+def test_nothing_is_left_of_patches_and_editors():
+    report([f"{name_of(path)}: no source" for path in files()
+            if path.name.endswith((".orig", ".rej", ".bak", ".swp", "~"))])
+
+
 def test_c_comments_are_in_one_style():
     report([f"{name_of(path)}:{number}: {line.strip()}" for path in all_c() if path.suffix != ".cc"
             for number, line in enumerate(without_comments_and_strings(path.read_text()).split("\n"), 1)

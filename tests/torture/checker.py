@@ -82,10 +82,21 @@ def table_rows(duck, root, table):
     return [line.split("|", 2) for line in duck.lines(sql)]
 
 
+def partition_files(root, name):
+    """Files of a topic's partitions, of all its generations."""
+    return sorted([*root.glob(f"partition=*/{name}"), *root.glob(f"generation=*/partition=*/{name}")])
+
+
+def offset_text(path, offset):
+    """As a row has it: from the second generation on that is said, too."""
+    generation = path.parent.parent.name.removeprefix("generation=")
+    return f"g{int(generation):04}-{offset:020}" if generation.isdigit() else f"{offset:020}"
+
+
 def letters(lake, topic):
     """Each once: who cleaned the same records beside another, or after a crash, has written the same letters."""
     seen = {}
-    for path in sorted((lake / "dlq" / topic).glob("partition=*/*.ndjson")):
+    for path in partition_files(lake / "dlq" / topic, "*.ndjson"):
         for line in path.read_text().splitlines():
             letter = json.loads(line)
             name = tuple(letter.get(member) for member in ("partition", "offset", "last", "stage", "table"))
@@ -94,12 +105,13 @@ def letters(lake, topic):
 
 
 def manifests(lake, topic):
-    """{(partition, start, CRC-32C of the object): runs of offsets}, where lines are not those from start on."""
+    """{(partition, start, CRC-32C of the object): runs of offsets}, where lines are not those from start on; `start`
+    as offset_text() has it."""
     found = {}
-    for path in sorted((lake / "manifests" / topic).glob("partition=*/[0-9]*+*.json")):
+    for path in partition_files(lake / "manifests" / topic, "[0-9]*+*.json"):
         start, crc = path.stem.split("+")
         runs = [(int(first), count) for first, count in json.loads(path.read_text())["runs"]]
-        found[int(path.parent.name.partition("=")[2]), int(start), int(crc, 16)] = runs
+        found[int(path.parent.name.partition("=")[2]), offset_text(path, int(start)), int(crc, 16)] = runs
     return found
 
 
@@ -119,8 +131,8 @@ def unpacked(path):
     return gzip.decompress(data) if path.suffix == ".gz" else data
 
 
-def group_lines(lake, partition, group):
-    """(partition, offset) and the bytes of every line of a group's objects."""
+def group_lines(lake, group):
+    """The offset and the bytes of every line of a group's objects."""
     lines = []
     for entry in group["objects"]:
         text = unpacked(lake / entry["key"])
@@ -130,7 +142,7 @@ def group_lines(lake, partition, group):
     for number, count in zip(group["runs"][::2], group["runs"][1::2]):
         for _ in range(count):
             if number >= 0:
-                yield partition, offset, next(lines[number])
+                yield offset, next(lines[number])
             offset += 1
     assert all(next(rest, None) is None for rest in lines), "an object has more lines than its group says"
 
@@ -141,8 +153,9 @@ def object_lines(lake, topic):
     grouped = groups(lake, topic)
     for partition, (_, those) in grouped.items():
         for group in those:
-            yield from group_lines(lake, partition, group)
-    for path in sorted((lake / "topics" / topic).glob("partition=*/*.json*")):
+            for offset, line in group_lines(lake, group):
+                yield partition, f"{offset:020}", line
+    for path in partition_files(lake / "topics" / topic, "*.json*"):
         name = re.fullmatch(r".*\+(\d+)\+(\d+)\.json(\.gz)?", path.name)
         if not name:
             continue    # keys or headers
@@ -152,12 +165,13 @@ def object_lines(lake, topic):
         text = unpacked(path)
         assert text.endswith(b"\n"), f"{path} is cut"
         lines = text[:-1].split(b"\n")
-        own = any(key[:2] == (partition, start) for key in known) and known.get((partition, start, crc32c(text)))
+        name = partition, offset_text(path, start)
+        own = any(key[:2] == name for key in known) and known.get((*name, crc32c(text)))
         offsets = [first + n for first, count in own for n in range(count)] if own \
             else range(start, start + len(lines))
         assert len(offsets) == len(lines), f"{path} has other lines than its manifest"
         for offset, line in zip(offsets, lines):
-            yield partition, offset, line
+            yield partition, offset_text(path, offset), line
 
 
 class Shelf:

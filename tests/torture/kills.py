@@ -18,7 +18,7 @@ from pipeline import Pipeline
 VICTIMS = ("gateway", "gateway", "gateway", "sink", "sink", "stream", "stream", "batch", "batch", "supervisor", "all")
 SOURCE = pathlib.Path(__file__).resolve().parents[2] / "src"
 # Where an error cannot be told from the call before or after, the program asks for the kill only.
-KILL_ONLY = {"journal-synced", "journal-watermark", "segment-roll"}
+KILL_ONLY = {"journal-synced", "journal-ends", "journal-watermark", "segment-roll"}
 KILLS_A_SESSION = 120
 POINT_SHARE = 0.5       # of the kills
 ERROR_SHARE = 0.2       # errors for each kill
@@ -134,25 +134,30 @@ class Session:
         try:
             self.pipeline.start()
             self.pipeline.await_healthy()
-            with Load(self.pipeline.port, self.pipeline.user, self.rng.randrange(1 << 31)) as load:
-                for step in steps:
-                    self.take(load, *step)
-                    self.checker.log.follow()
-                self.settle()
-                self.pipeline.await_healthy()
-                load.wait_for_more(50, self.pipeline)
-            self.pipeline.finish()
-            self.checker.log.finish()
+            ledger = self.work(steps)
             self.bring_lake()
-            return self.checker.check_lake(load.ledger)
+            return self.checker.check_lake(ledger)
         finally:
             self.pipeline.close()
 
+    def work(self, steps):
+        """The ledger of all that was sent. All of it was worked on, and the log has been read."""
+        with Load(self.pipeline.port, self.pipeline.user, self.rng.randrange(1 << 31)) as load:
+            for step in steps:
+                self.take(load, *step)
+                self.checker.log.follow()
+            self.settle()
+            self.pipeline.await_healthy()
+            load.wait_for_more(50, self.pipeline)
+        self.pipeline.finish()
+        self.checker.log.finish()
+        return load.ledger
 
-def torture(binary, seed, kills, points, places=None):
+
+def torture(binary, seed, kills, points, places=None, kind=Session):
     """One session; (report, session). Its directory stays if there was a fault."""
     with workplace(f"kills-{seed}") as place:
-        session = Session(binary, place.path, seed, places)
+        session = kind(binary, place.path, seed, places)
         report = session.run(session.steps(kills, points))
         place.keep = not report.clean
         return report, session
@@ -163,14 +168,14 @@ def add_arguments(parser):
     parser.add_argument("--point", action="append", help="of the failpoints only these")
 
 
-def sessions(name, binary, arguments, figures, places=None):
+def sessions(name, binary, arguments, figures, places=None, kind=Session):
     """As many as give arguments.kills."""
     points = arguments.point or failpoints()
     kills, errors, number = collections.Counter(), 0, 0
     while kills.total() < arguments.kills:
         started, seed = time.monotonic(), arguments.seed + number
         count = min(KILLS_A_SESSION, arguments.kills - kills.total())
-        report, session = torture(binary, seed, count, points, places)
+        report, session = torture(binary, seed, count, points, places, kind)
         figures.add(name, seed, session.kills.total(), time.monotonic() - started, report)
         figures.missed += [f"{name}, seed {seed}: nobody passed {point} for {action}"
                            for point, action in session.open]

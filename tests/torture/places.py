@@ -26,10 +26,16 @@ class Dense:
 
 
 class Hostile(Dense):
-    """`shards`: how many a stream was made with."""
+    """`shards`: how many a stream was made with; `cut`: after so many records of each partition a topic seems to have
+    been made anew, its numbers begin again, and the lake goes on in the second generation."""
 
-    def __init__(self, shards):
-        self.shards = shards
+    def __init__(self, shards, cut=0):
+        self.shards, self.cut = shards, cut
+
+    def number(self, position):
+        """The number, and how many records were before its generation."""
+        generation, _, number = str(position).rpartition("-")
+        return int(number), (int(generation[1:]) - 1) * self.cut if generation else 0
 
     def partition(self, path, name):
         number = super().partition(path, name)
@@ -45,11 +51,13 @@ class Hostile(Dense):
     def ordinal(self, path, position):
         if path == "stream":
             return sequence_ordinal(position)
-        ordinal = self.from_number(int(position))
-        assert BASE + ordinal // RUN * STRIDE + ordinal % RUN == int(position), f"{position} is no record's number"
-        return ordinal
+        number, before = self.number(position)
+        ordinal = self.from_number(number)
+        assert BASE + ordinal // RUN * STRIDE + ordinal % RUN == number, f"{position} is no record's number"
+        return before + ordinal
 
     def range(self, path, first, last):
         if path == "stream":
             return super().range(path, first, last)
-        return self.from_number(int(first)), self.from_number(int(last) + 1) - 1
+        (first, before), (last, _) = self.number(first), self.number(last)
+        return before + self.from_number(first), before + self.from_number(last + 1) - 1

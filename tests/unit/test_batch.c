@@ -109,11 +109,34 @@ static void test_an_object_that_is_listed_and_not_there_ends_its_partition(void 
 	fixture_close(&fixture);
 }
 
+/* The rows are in the table: that letters of a batch that died stay fails nothing. */
+static void test_letters_that_cannot_be_removed_fail_no_commit(void **state)
+{
+	static const char stuck[] =
+		"dlq/id.pin/partition=0/none-00000000000000000001+pin.ndjson";
+	struct fixture fixture;
+	struct batch_report report;
+	struct err err;
+
+	(void)state;
+	fixture_open(&fixture);
+	assert_ok(store_put(fixture.options.store, stuck, slice_str(""), STORE_CREATE, &err));
+	fixture.store.stuck = stuck;
+	assert_ok(batch_run(&fixture.options, &report, &err));
+	assert_int_equal(report.tables_failed, 0);
+	assert_int_equal(report.tables[PIN].rows, 3);
+	assert_int_equal(pins(&fixture), 3);
+	batch_report_release(&report);
+	assert_ok(store_remove(fixture.store.layer.inner, stuck, &err));
+	fixture_close(&fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_an_object_put_while_the_listing_runs_leaves_no_hole),
 		cmocka_unit_test(test_an_object_that_is_listed_and_not_there_ends_its_partition),
+		cmocka_unit_test(test_letters_that_cannot_be_removed_fail_no_commit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -53,6 +53,7 @@ static void test_an_object_put_while_a_listing_runs_is_no_fault(void **state)
 	assert_null(store.missed);
 	assert_int_equal(counts.faults, 0);
 	assert_int_equal(counts.objects, 3);
+	assert_int_equal(counts.in_log, 3);
 	assert_int_equal(counts.behind, 3);	/* there is no table yet */
 	models_free(&models);
 	duck_close(&duck);

@@ -25,7 +25,8 @@ static int set_up(void **state)
 {
 	struct fixture *fixture = xcalloc(1, sizeof(*fixture));
 	const struct duck_options duck = { .memory_bytes_max = 256 << 20, .threads = 1 };
-	struct engine_options options = { .memory_bytes_max = 256 << 20, .threads = 2 };
+	struct engine_options options = { .memory_bytes_max = 256 << 20, .threads = 2,
+					  .progress = true };
 	struct err err;
 
 	scratch_dir(fixture->dir);

@@ -331,7 +331,10 @@ struct far_broker {
 	int creates;
 	enum err_code create;		/* what creating ends with */
 	enum err_code ready;
-	bool late;			/* a missing topic is told in an outcome */
+	bool late;			/* a missing topic is told in an outcome, … */
+	int together;			/* … those of so many appends at once */
+	struct append *waiting;		/* the loop's */
+	int waiting_count;
 	struct completer completer;
 };
 
@@ -415,6 +418,32 @@ static enum err_code far_list(struct broker *broker, enum topic_kind kind,
 	return broker_list(far_of(broker)->inner, kind, each, user, err_);
 }
 
+static void far_set_together(struct far_broker *far, int together)
+{
+	(void)pthread_mutex_lock(&far->lock);
+	far->together = together;
+	(void)pthread_mutex_unlock(&far->lock);
+}
+
+/* On the loop's thread. */
+static void far_tell_late(struct far_broker *far, struct append *append)
+{
+	int together;
+
+	(void)pthread_mutex_lock(&far->lock);
+	together = far->together;
+	(void)pthread_mutex_unlock(&far->lock);
+	append->next = far->waiting;
+	far->waiting = append;
+	if (++far->waiting_count < together)
+		return;
+	while ((append = far->waiting)) {
+		far->waiting = append->next;
+		completer_push(&far->completer, append);
+	}
+	far->waiting_count = 0;
+}
+
 static enum err_code far_append(struct broker *broker, struct append *append, struct err *err_)
 {
 	struct far_broker *far = far_of(broker);
@@ -424,7 +453,7 @@ static enum err_code far_append(struct broker *broker, struct append *append, st
 		return code;
 	for (size_t i = 0; i < append->count; i++)
 		append->outcomes[i] = (struct append_outcome){ .code = ERR_NO_TOPIC };
-	completer_push(&far->completer, append);
+	far_tell_late(far, append);
 	return ERR_OK;
 }
 
@@ -613,6 +642,29 @@ static void test_a_topic_that_cannot_be_made_is_refused_for_a_while(void **state
 	}
 }
 
+/* Of its records only the broker had a copy, and they are the next request's by then. */
+static void test_a_topic_that_goes_under_posts_in_flight_asks_for_them_again(void **state)
+{
+	enum { POSTS = 3 };
+	static const struct topic_ref topic = { TOPIC_LOG, "there" };
+	struct fixture fixture;
+	struct far_broker *far = start_far(&fixture, AUTO_CREATE_ANY, true);
+	int fds[POSTS];
+
+	(void)state;
+	check_offset(&fixture, produce_value(&fixture, "there", 1), 0);
+	assert_ok(broker_remove(far->inner, topic, &err));
+	far_set_together(far, POSTS);
+	for (int i = 0; i < POSTS; i++)
+		fds[i] = produce_value(&fixture, "there", 2);
+	for (int i = 0; i < POSTS; i++)
+		check(&fixture, fds[i], 503, true, "is not there any more: try again");
+	far_set_together(far, 1);
+	check(&fixture, produce_value(&fixture, "there", 2), 200, false, "\"offset\":");
+	assert_int_equal(far_creates(far), 2);
+	stop(&fixture);
+}
+
 /* Nothing waits for a broker that says that it is away. */
 static void test_a_broker_that_is_away_is_not_asked_to_make_topics(void **state)
 {
@@ -728,6 +780,8 @@ int main(void)
 		cmocka_unit_test(test_slow_calls_leave_room_for_others),
 		cmocka_unit_test(test_a_missing_topic_is_the_same_told_late),
 		cmocka_unit_test(test_a_topic_that_cannot_be_made_is_refused_for_a_while),
+		cmocka_unit_test(
+			test_a_topic_that_goes_under_posts_in_flight_asks_for_them_again),
 		cmocka_unit_test(test_a_broker_that_is_away_is_not_asked_to_make_topics),
 		cmocka_unit_test(test_a_gateway_starts_without_its_broker),
 		cmocka_unit_test(test_which_failures_end_the_start),

@@ -122,6 +122,7 @@ static const struct point {
 	{ "journal-write", { 1, 2, 40 } },
 	{ "journal-written", { 1, 3, 30 } },
 	{ "journal-synced", { 1, 2, 28 } },
+	{ "journal-ends", { 1, 2, 31 } },
 	{ "journal-watermark", { 1, 2, 33 } },
 	{ "segment-create", { 1, 2, 3 } },
 	{ "segment-fill", { 2, 5, 8 } },
@@ -138,7 +139,7 @@ static const struct point {
 /* What a start always passes; each is the place of the second kill after some of the first ones. */
 static const char *const start_points[] = {
 	"recovery-cut", "recovery-state", "segment-header", "segment-dirsync", "segment-roll",
-	"journal-write", "journal-written", "journal-synced", "journal-watermark",
+	"journal-write", "journal-written", "journal-synced", "journal-ends", "journal-watermark",
 };
 
 static void test_killed_at_every_point(void **state)
@@ -172,6 +173,32 @@ static void test_killed_at_every_point(void **state)
 					 (unsigned long long)acked, status);
 			scratch_remove(dir);
 		}
+}
+
+/* A writer that died before it told of what is durable: nobody waits for what no reader gets. */
+static void test_no_end_is_beyond_what_readers_get(void **state)
+{
+	(void)state;
+	need_failpoints();
+	for (int at = 1; at <= 40; at++) {
+		char dir[SCRATCH_NAME_MAX], failpoints[64];
+		struct ended ended = ENDED_INIT;
+		struct topic_info info;
+		struct broker *broker;
+		struct err err = { 0 };
+
+		scratch_dir(dir);
+		(void)snprintf(failpoints, sizeof(failpoints), "journal-ends:kill@%d", at);
+		assert_true(was_killed(run("write", dir, 0, failpoints, NULL)));
+		assert_ok(log_open(dir, false, &ended, &broker, &err));
+		if (broker_describe(broker, log_topic, &info, &err) == ERR_OK) {
+			assert_true(position_ordinal(info.partitions[0].next) ==
+				    log_read(broker, 0, LEN).next);
+			topic_info_release(&info);
+		}
+		broker_free(broker);
+		scratch_remove(dir);
+	}
 }
 
 /* A sync that fails once: the segment is given up, the records are written anew, nobody notices. */
@@ -535,6 +562,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_killed_at_every_point),
+		cmocka_unit_test(test_no_end_is_beyond_what_readers_get),
 		cmocka_unit_test(test_one_failed_sync_costs_nothing),
 		cmocka_unit_test(test_a_disk_that_fails_for_good),
 		cmocka_unit_test(test_no_segment_without_its_directory_synced),

@@ -8,6 +8,7 @@
 #include "log_testing.h"
 
 #include <poll.h>
+#include <sys/eventfd.h>
 
 enum { BYTES = 100000, COUNT = 60 };
 
@@ -215,14 +216,82 @@ static void test_descriptors_in_another_process(void **state)
 		reader_close(readers[i]);
 }
 
+/* What comes when a reader has seen that there is nothing, and before it arms its descriptor. */
+static void (*before_arming)(const struct fixture *f);
+static const struct fixture *at_arming;
+
+/* In place of the C library's: an event loop's descriptor is cleared with this. */
+int eventfd_read(int fd, eventfd_t *value)
+{
+	void (*once)(const struct fixture *f) = before_arming;
+
+	before_arming = NULL;
+	if (once)
+		once(at_arming);
+	return read(fd, value, sizeof(*value)) == sizeof(*value) ? 0 : -1;
+}
+
+static void put_two(const struct fixture *f)
+{
+	struct ended *ended = (struct ended *)(uintptr_t)&f->ended;
+
+	assert_int_equal(log_put(f->broker, ended, 0, 2, 20), ERR_OK);
+}
+
+enum { STRANGERS = 300 };	/* more than a reader passes between two looks at the clock */
+static const struct topic_ref strangers = { TOPIC_LOG, "strangers" };
+
+static void put_many_of_others(const struct fixture *f)
+{
+	struct ended *ended = (struct ended *)(uintptr_t)&f->ended;
+	struct append_record records[STRANGERS];
+	struct append_outcome outcomes[STRANGERS] = { 0 };
+	struct err err = { 0 };
+
+	for (int32_t p = 0; p < STRANGERS; p++)
+		records[p] = (struct append_record){ .partition = p, .value = { "x", 1 } };
+	assert_ok(append_and_wait(f->broker, ended, strangers, records, STRANGERS, outcomes,
+				  &err));
+	assert_int_equal(log_put(f->broker, ended, 2, 1, 20), ERR_OK);
+}
+
+/* What rang nobody, since the descriptor was not armed yet, must not be left for the next ring. */
+static void test_a_descriptor_is_quiet_only_if_there_is_nothing(void **state)
+{
+	static void (*const puts[])(const struct fixture *) = { put_two, put_many_of_others };
+	static const enum reader_event_kind kinds[] = { READER_RECORDS, READER_IDLE };
+	struct fixture *f = *state;
+	struct pollfd polled = { .events = POLLIN };
+	struct broker_reader *reader;
+	struct reader_event event;
+	struct err err = { 0 };
+
+	assert_ok(create_topic(f->broker, strangers, STRANGERS, &err));
+	assert_ok(create_topic(f->broker, log_topic, 1, &err));
+	for (size_t i = 0; i < ARRAY_LEN(puts); i++) {
+		reader = reader_at(f->broker, log_topic, 0, at(2 * i));
+		assert_ok(reader_fd(reader, &polled.fd, &err));
+		assert_int_equal(event_now(reader).kind, READER_IDLE);
+		at_arming = f;
+		before_arming = puts[i];
+		assert_ok(reader_next(reader, clock_mono_ms() - 1, &event, &err));
+		assert_null(before_arming);
+		assert_int_equal(event.kind, kinds[i]);
+		assert_int_equal(poll(&polled, 1, 0), 1);
+		assert_int_equal(next_event(reader).kind, READER_RECORDS);
+		reader_close(reader);
+	}
+}
+
 /* What the file of the group says. */
 static uint64_t told(const struct fixture *f)
 {
 	struct commits commits;
 	uint64_t ordinal;
+	struct err err;
 
 	commits_init(&commits);
-	assert_true(commits_load(&commits, f->dir_fd, "sink"));
+	assert_ok(commits_load(&commits, f->dir_fd, "sink", &err));
 	assert_int_equal(commits.count, 1);
 	ordinal = position_ordinal(commits.items[0].next);
 	commits_release(&commits);
@@ -257,6 +326,92 @@ static void test_commits_are_told_seldom(void **state)
 	assert_int_equal(told(f), 8);
 }
 
+static size_t count_told(const struct fixture *f)
+{
+	struct commits commits;
+	size_t count;
+	struct err err;
+
+	commits_init(&commits);
+	assert_ok(commits_load(&commits, f->dir_fd, "sink", &err));
+	count = commits.count;
+	commits_release(&commits);
+	return count;
+}
+
+/* Who lands what it had of a topic that was removed, and says so, brings nothing back into the file
+ * of its group: nobody would ever take it out. */
+static void test_a_removed_topic_leaves_its_group(void **state)
+{
+	struct fixture *f = *state;
+	const struct reader_options options = { .group = "sink",
+						.topics = &log_topic,
+						.topic_count = 1 };
+	struct broker_reader *reader;
+	struct err err = { 0 };
+
+	assert_ok(create_topic(f->broker, log_topic, 1, &err));
+	assert_int_equal(log_put(f->broker, &f->ended, 0, 9, 10), ERR_OK);
+	assert_ok(broker_reader_open(f->broker, &options, &reader, &err));
+	assert_int_equal(next_event(reader).kind, READER_ASSIGNED);
+	assert_int_equal(next_event(reader).kind, READER_RECORDS);
+	assert_int_equal(count_told(f), 1);
+	assert_ok(broker_remove(f->broker, log_topic, &err));
+	while (next_event(reader).kind != READER_REVOKED)
+		;
+	assert_ok(reader_commit(reader, log_topic, 0, position_of_offset(9), &err));
+	reader_release(reader, log_topic, 0);
+	reader_close(reader);
+	assert_int_equal(count_told(f), 0);
+}
+
+/* Nor does one that is removed while nobody of the group is there. */
+static void test_a_topic_removed_unheard_leaves_its_group(void **state)
+{
+	struct fixture *f = *state;
+	static const struct topic_ref other = { TOPIC_LOG, "other" };
+	const struct topic_ref topics[] = { log_topic, other };
+	const struct reader_options options = { .group = "sink",
+						.topics = topics,
+						.topic_count = 2 };
+	struct broker_reader *reader;
+	struct err err = { 0 };
+
+	assert_ok(create_topic(f->broker, log_topic, 1, &err));
+	assert_ok(create_topic(f->broker, other, 1, &err));
+	assert_ok(broker_reader_open(f->other, &options, &reader, &err));
+	assert_int_equal(next_event(reader).kind, READER_ASSIGNED);
+	assert_int_equal(next_event(reader).kind, READER_ASSIGNED);
+	reader_close(reader);
+	assert_int_equal(count_told(f), 2);
+	assert_ok(broker_remove(f->broker, log_topic, &err));
+	assert_ok(broker_reader_open(f->other, &options, &reader, &err));
+	assert_int_equal(count_told(f), 1);
+	reader_close(reader);
+	assert_int_equal(count_told(f), 1);
+}
+
+/* More than a file may have replaces none: without its end nobody could read it. */
+static void test_a_group_of_too_much_is_not_told(void **state)
+{
+	enum { TOPICS = 40000 };
+	struct fixture *f = *state;
+	struct commits commits;
+	struct err err = { 0 };
+
+	commits_init(&commits);
+	commits_set(&commits, log_topic, 1, 0, position_of_offset(7));
+	assert_ok(commits_save(&commits, f->dir_fd, "sink", false, &err));
+	commits.wanted = xcalloc(TOPICS, sizeof(*commits.wanted));
+	commits.wanted_count = TOPICS;
+	commits.wants_changed = true;
+	for (size_t i = 0; i < TOPICS; i++)
+		memset(commits.wanted[i].name, 'n', TOPIC_NAME_MAX);
+	assert_int_equal(commits_save(&commits, f->dir_fd, "sink", false, &err), ERR_LIMIT);
+	assert_int_equal(told(f), 7);
+	commits_release(&commits);
+}
+
 #define LOCAL(test) cmocka_unit_test_setup_teardown(test, make_fixture, free_fixture)
 
 int main(void)
@@ -266,7 +421,11 @@ int main(void)
 		LOCAL(test_what_goes_before_it_is_read),
 		LOCAL(test_an_old_watermark_is_no_end),
 		LOCAL(test_descriptors_in_another_process),
+		LOCAL(test_a_descriptor_is_quiet_only_if_there_is_nothing),
 		LOCAL(test_commits_are_told_seldom),
+		LOCAL(test_a_removed_topic_leaves_its_group),
+		LOCAL(test_a_topic_removed_unheard_leaves_its_group),
+		LOCAL(test_a_group_of_too_much_is_not_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -232,7 +232,7 @@ static void commit_at(int dir_fd, const char *group, uint64_t uid, uint64_t next
 	struct err err = { 0 };
 
 	commits_init(&commits);
-	(void)commits_load(&commits, dir_fd, group);
+	(void)!commits_load(&commits, dir_fd, group, &err);
 	commits_set(&commits, log_topic, uid, 0, position_of_offset(next));
 	assert_ok(commits_save(&commits, dir_fd, group, true, &err));
 	commits_release(&commits);

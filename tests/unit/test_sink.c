@@ -3,6 +3,8 @@
 #include "base/stop.h"
 #include "sink_testing.h"
 
+#include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* --- objects ----------------------------------------------------------- */
@@ -119,6 +121,30 @@ static void test_what_is_no_json_is_a_dead_letter(void **state)
 	assert_non_null(strstr(buf_cstr(&reasons), "00000000000000000003 not JSON"));
 	assert_non_null(strstr(buf_cstr(&reasons), "UTF-8"));
 	buf_release(&reasons);
+}
+
+/* More of them than memory is for, and no file may take the rest: they go out as they are. */
+static void test_letters_that_find_no_room_on_disk(void **state)
+{
+	enum { LETTERS = 30, LETTER_BYTES = 1 << 20 };
+	struct fixture *f = *state;
+	struct rlimit limit, none;
+	char *value = xcalloc(1, LETTER_BYTES);
+
+	memset(value, 'x', LETTER_BYTES);
+	for (int i = 0; i < LETTERS; i++)
+		append_slice(f, pin, slice_of(value, LETTER_BYTES));
+	append(f, pin, "{\"n\":30}");
+	f->options.flush_size = 1000;
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	none = (struct rlimit){ LETTER_BYTES, limit.rlim_max };
+	(void)signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	run_ok(f);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	assert_int_equal(f->counts.dead[PIN], LETTERS);
+	assert_once(f->store, pin, LETTERS + 1);
+	free(value);
 }
 
 static void test_all_topics(void **state)
@@ -422,6 +448,7 @@ int main(void)
 		TEST(test_an_empty_object_is_in_nobodys_way),
 		TEST(test_values_become_one_compact_line),
 		TEST(test_what_is_no_json_is_a_dead_letter),
+		TEST(test_letters_that_find_no_room_on_disk),
 		TEST(test_all_topics),
 		TEST(test_a_restart_goes_on),
 		TEST(test_only_one_sink_a_directory),

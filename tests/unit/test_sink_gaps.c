@@ -421,6 +421,135 @@ static void test_sinks_at_once(void **state)
 	}
 }
 
+/* --- a reader that something happens to ----------------------------------------------- */
+
+static struct {
+	const struct broker_ops *real;
+	struct broker_ops ops;
+	struct fixture *f;
+	int nexts;
+	bool inside;
+} odd;
+
+typedef enum err_code next_fn(struct broker_reader *reader, int64_t deadline_ms,
+			      struct reader_event *ret_event, struct err *err);
+
+static void make_odd(struct fixture *f, next_fn *next)
+{
+	odd.real = f->broker->ops;
+	odd.ops = *f->broker->ops;
+	odd.ops.reader_next = next;
+	odd.f = f;
+	odd.nexts = 0;
+	odd.inside = false;
+	f->broker->ops = &odd.ops;
+}
+
+static void run_odd(struct fixture *f, next_fn *next)
+{
+	make_odd(f, next);
+	(void)alarm(60);
+	run_ok(f);
+	(void)alarm(0);
+	f->broker->ops = odd.real;
+}
+
+/* Before it reads on, another sink lands what comes next, and the log lets go of that. */
+static void be_overtaken(struct fixture *f)
+{
+	struct sink_options other = f->options;
+	struct sink_counts counts;
+	struct err err = { 0 };
+	char dir[SCRATCH_NAME_MAX];
+
+	scratch_dir(dir);
+	other.dir = dir;
+	append_numbers(f, pin, 5, 9);
+	assert_ok(sink_run(&other, &counts, &err));
+	sink_counts_release(&counts);
+	scratch_remove(dir);
+	broker_memory_let_go(f->broker, pin, 0, 8);
+	append_numbers(f, pin, 9, 10);
+}
+
+static enum err_code overtaken_next(struct broker_reader *reader, int64_t deadline_ms,
+				    struct reader_event *ret_event, struct err *err)
+{
+	enum err_code code;
+
+	if (!odd.inside && odd.nexts == 1) {
+		odd.inside = true;
+		be_overtaken(odd.f);
+		odd.inside = false;
+		odd.nexts++;
+	}
+	code = odd.real->reader_next(reader, deadline_ms, ret_event, err);
+	odd.nexts += !odd.inside && code == ERR_OK && ret_event->kind == READER_RECORDS;
+	return code;
+}
+
+/* A letter is in nobody's way: only the lake tells that what is gone from the log is in it. */
+static void test_what_another_sink_landed_is_not_lost(void **state)
+{
+	struct fixture *f = *state;
+
+	f->options.flush_size = 5;
+	append_numbers(f, pin, 0, 5);
+	run_odd(f, overtaken_next);
+	assert_shape(f, pin, "oooooooooo");
+	assert_letters(f, pin, "");
+	assert_int_equal(f->counts.missed, 0);
+	assert_int_equal(count_keys(f, "dlq/"), 0);
+}
+
+static enum err_code nameless_next(struct broker_reader *reader, int64_t deadline_ms,
+				   struct reader_event *ret_event, struct err *err)
+{
+	enum err_code code = odd.real->reader_next(reader, deadline_ms, ret_event, err);
+
+	ret_event->lineage = (struct lineage){ 0, 0 };
+	return code;
+}
+
+/* Objects are as large as with one. */
+static void test_a_broker_may_know_no_lineages(void **state)
+{
+	struct fixture *f = *state;
+
+	append_numbers(f, pin, 0, 6);
+	run_odd(f, nameless_next);
+	assert_int_equal(f->counts.objects, 2);
+	assert_int_equal(assert_once(f->store, pin, 6), 2);
+	assert_int_equal(count_keys(f, "manifests/"), 1);	/* the name */
+}
+
+/* Of the second partition a member of the group does not hear. */
+static enum err_code shared_next(struct broker_reader *reader, int64_t deadline_ms,
+				 struct reader_event *ret_event, struct err *err)
+{
+	enum err_code code;
+
+	do {
+		code = odd.real->reader_next(reader, deadline_ms, ret_event, err);
+	} while (code == ERR_OK && ret_event->kind != READER_IDLE && ret_event->partition == 1);
+	return code;
+}
+
+static void test_what_another_member_has_keeps_nobody(void **state)
+{
+	static const struct topic_ref wide = { TOPIC_LOG, "u.user" };
+	struct fixture *f = *state;
+	struct err err = { 0 };
+
+	assert_ok(create_topic(f->broker, wide, 2, &err));
+	append_numbers(f, wide, 0, 5);
+	run_odd(f, shared_next);
+	assert_once(f->store, wide, 5);
+	append_numbers(f, wide, 5, 6);
+	run_odd(f, shared_next);
+	assert_once(f->store, wide, 6);
+}
+
 /* --- partitions that are taken away ----------------------------------------------- */
 
 /* A store that takes no object while it is `away`; how often it was tried, and what it was told. */
@@ -545,6 +674,25 @@ static void test_what_is_lost_is_dropped(void **state)
 	take_away(*state, true);
 }
 
+/* A partition that cannot be read stops alone; what came before it lands. */
+static void test_one_partition_fails(void **state)
+{
+	struct fixture *f = *state;
+
+	append_numbers(f, pin, 0, 3);
+	run_ok(f);
+	append_numbers(f, pin, 3, 5);
+	append_numbers(f, geo, 0, 4);
+	broker_memory_fail(f->broker, pin, 0, ERR_CORRUPT);
+	assert_int_equal(run(f), ERR_CORRUPT);
+	assert_int_equal(f->counts.halted, 1);
+	assert_shape(f, pin, "ooo");
+	assert_shape(f, geo, "oooo");
+	broker_memory_fail(f->broker, pin, 0, ERR_OK);
+	run_ok(f);
+	assert_shape(f, pin, "ooooo");
+}
+
 static void test_commits_are_told_seldom(void **state)
 {
 	enum { RECORDS = 500 };
@@ -583,8 +731,12 @@ int main(void)
 		TEST(test_another_sink_may_be_faster),
 		TEST(test_what_is_in_the_way_for_ever_halts),
 		TEST(test_sinks_at_once),
+		TEST(test_what_another_sink_landed_is_not_lost),
+		TEST(test_a_broker_may_know_no_lineages),
+		TEST(test_what_another_member_has_keeps_nobody),
 		TEST(test_what_is_asked_for_is_given_up_while_the_store_is_away),
 		TEST(test_what_is_lost_is_dropped),
+		TEST(test_one_partition_fails),
 		TEST(test_commits_are_told_seldom),
 	};
 

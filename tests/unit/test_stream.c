@@ -257,6 +257,157 @@ static void test_a_gap_is_told_once(void **state)
 	}
 }
 
+/* ---- Two of one table ---- */
+
+/* Of the other one: records or a loss, [from, to] after the first position, and a commit. */
+struct turn {
+	bool loss;
+	uint64_t from, to;
+};
+
+static struct {
+	const struct store_ops *real;
+	struct store_ops ops;
+	struct stream_table *other; /* NULL: it has had its turns */
+	struct position first;
+	const struct turn *turns; /* up to one that ends at 0 */
+} duel;
+
+static struct position duel_at(uint64_t k)
+{
+	return position_with_ordinal(duel.first, position_ordinal(duel.first) + k);
+}
+
+static enum err_code lose(struct stream_table *table, uint64_t from, uint64_t to, struct err *err)
+{
+	struct reader_event gap = { .kind = READER_GAP,
+				    .gap = GAP_RETENTION,
+				    .first = duel_at(from),
+				    .last = duel_at(to) };
+	bool again;
+
+	return stream_table_gap(table, stream_table_shard(table, 0), &gap, &again, err);
+}
+
+static void take_turn(struct stream_table *table, const struct turn *turn)
+{
+	struct record record = { .value = slice_str("{\"index\":1}") };
+	struct err err;
+
+	if (turn->loss)
+		assert_ok(lose(table, turn->from, turn->to, &err));
+	for (uint64_t k = turn->from; !turn->loss && k <= turn->to; k++) {
+		record.position = duel_at(k);
+		add(table, &record, (struct lineage){ 1, 2 });
+	}
+	flush(table);
+}
+
+static enum err_code duel_put(struct store *store, const struct store_put *put, struct err *err)
+{
+	struct stream_table *other = duel.other;
+
+	if (other && strstr(put->key, "/_delta_log/")) {
+		duel.other = NULL;
+		for (const struct turn *turn = duel.turns; turn->to > 0; turn++)
+			take_turn(other, turn);
+	}
+	return duel.real->put(store, put, err);
+}
+
+/* The other one has its turns between the letter and the commit (else: before the letter) of one
+ * that has lost [1, 5]; returns how many letters there are in the end. */
+static uint64_t letters_after(const struct turn *turns, bool at_commit)
+{
+	static const struct turn before = { false, 0, 0 }; /* after which it looks for none */
+	struct stream_table_options options;
+	struct stream_table table, other = { 0 };
+	struct posting posting;
+	struct temp_dir temp;
+	uint64_t dead = 0;
+	enum err_code code;
+	struct err err;
+
+	open_pins(&table, &options, &temp, &posting);
+	assert_ok(stream_table_open(&other, &options, &err));
+	assign(&other, posting.broker);
+	duel.first = next_position(posting.broker, &table);
+	take_turn(&other, &before);
+	assert_ok(delta_refresh(table.delta, &err));
+	assign(&table, posting.broker);
+	duel.real = options.store->ops;
+	duel.ops = *duel.real;
+	duel.ops.put = duel_put;
+	duel.turns = turns;
+	assert_ok(lose(&table, 1, 5, &err));
+	if (!at_commit)
+		for (const struct turn *turn = duel.turns; turn->to > 0; turn++)
+			take_turn(&other, turn);
+	duel.other = at_commit ? &other : NULL;
+	options.store->ops = &duel.ops;
+	code = stream_table_flush(&table, &err);
+	options.store->ops = duel.real;
+	assert_null(duel.other);
+	if (code == ERR_LOCKED) {
+		assert_ok(delta_refresh(table.delta, &err));
+		assert_ok(stream_table_drop(&table, &err));
+	} else {
+		assert_int_equal(code, ERR_OK);
+	}
+	assert_false(stream_table_waits(&table));
+	assert_ok(dlq_list(options.store, NULL, count_letter, &dead, &err));
+	stream_table_release(&other);
+	close_pins(&table, &options, &temp, &posting);
+	return dead;
+}
+
+/* A letter of a loss that was none goes; one that the other one relies on stays. */
+static void test_who_is_slower_takes_its_letters_back(void **state)
+{
+	static const struct turn less[] = { { false, 1, 3 }, { 0 } };
+	static const struct turn more[] = { { false, 1, 9 }, { 0 } };
+	static const struct turn twice[] = { { false, 1, 3 }, { false, 4, 5 }, { 0 } };
+	static const struct turn alike[] = { { true, 1, 5 }, { 0 } };
+	static const struct turn alike_and_on[] = { { true, 1, 5 }, { false, 6, 8 }, { 0 } };
+	static const struct turn lost_less[] = { { true, 1, 3 }, { false, 4, 8 }, { 0 } };
+
+	(void)state;
+	for (int at_commit = 0; at_commit < 2; at_commit++) {
+		assert_int_equal(letters_after(less, at_commit), 0);
+		assert_int_equal(letters_after(more, at_commit), 0);
+		assert_int_equal(letters_after(twice, at_commit), 0);
+		assert_int_equal(letters_after(alike, at_commit), 1);
+		assert_int_equal(letters_after(alike_and_on, at_commit), 1);
+		assert_int_equal(letters_after(lost_less, at_commit), 1);
+	}
+}
+
+/* Nor is a loss told by who knows that another one is further. */
+static void test_a_loss_is_told_by_who_is_up_to_date(void **state)
+{
+	static const struct turn turn = { false, 0, 2 };
+	struct stream_table_options options;
+	struct stream_table table, other = { 0 };
+	struct posting posting;
+	struct temp_dir temp;
+	struct err err;
+
+	(void)state;
+	open_pins(&table, &options, &temp, &posting);
+	assert_ok(stream_table_open(&other, &options, &err));
+	assign(&other, posting.broker);
+	duel.first = next_position(posting.broker, &table);
+	take_turn(&other, &turn);
+	assert_int_equal(lose(&table, 0, 1, &err), ERR_LOCKED);
+	assert_ok(stream_table_drop(&table, &err));
+	assert_ok(lose(&table, 0, 1, &err));
+	assert_false(stream_table_waits(&table));
+	assert_ok(lose(&table, 3, 4, &err));
+	assert_true(stream_table_waits(&table));
+	stream_table_release(&other);
+	close_pins(&table, &options, &temp, &posting);
+}
+
 /* One row, and so many large letters that they become two objects, of which any may fail. */
 static void test_letters_of_two_objects_may_fail(void **state)
 {
@@ -313,6 +464,8 @@ int main(void)
 		cmocka_unit_test(test_a_stream_may_be_made_anew),
 		cmocka_unit_test(test_letters_outlive_their_stream),
 		cmocka_unit_test(test_a_gap_is_told_once),
+		cmocka_unit_test(test_who_is_slower_takes_its_letters_back),
+		cmocka_unit_test(test_a_loss_is_told_by_who_is_up_to_date),
 		cmocka_unit_test(test_letters_of_two_objects_may_fail),
 		cmocka_unit_test(test_any_store_call_may_fail),
 		cmocka_unit_test(test_any_store_answer_may_get_lost),

@@ -254,6 +254,37 @@ static void test_revocations(void **state)
 	}
 }
 
+/* A stream that cannot be read stops alone, and its table has no row less or more afterwards. */
+static void test_one_shard_fails(void **state)
+{
+	struct stream_counts counts = { 0 };
+	struct posting posting;
+	struct temp_dir temp;
+	struct store *store;
+	uint64_t dead;
+	struct err err;
+
+	(void)state;
+	make_dir(&temp);
+	store = open_store(temp.path);
+	begin(&posting);
+	post_some(&posting, 10);
+	broker_memory_fail(posting.broker, pins, 1, ERR_CORRUPT);
+	assert_ok(run_stream(temp.path, &posting, store, &counts, &err));
+	assert_int_equal(counts.refused, 1);
+	assert_int_equal(counts.rows[GEO], 10);
+	broker_memory_fail(posting.broker, pins, 1, ERR_OK);
+	assert_ok(run_stream(temp.path, &posting, store, &counts, &err));
+	assert_int_equal(counts.refused, 0);
+	assert_int_equal(counts.rows[GEO], 0);
+	assert_int_equal(pin_rows(temp.path, &dead), 9);
+	assert_int_equal(dead, 2);
+	store_free(store);
+	stream_counts_release(&counts);
+	temp_dir_remove(&temp);
+	end(&posting);
+}
+
 /* ---- Histories ---- */
 
 /* The table's last record is of another history than what the log has in its place. */
@@ -459,6 +490,60 @@ static void test_one_table_comes_back(void **state)
 	end(&posting);
 }
 
+/* ---- What the log is to keep ---- */
+
+static const struct broker_ops *group_ops;
+static bool group_is_known;
+static int tables_looked_at;
+
+static enum err_code note_group(struct broker *broker, const struct reader_options *options,
+				struct broker_reader **ret_reader, struct err *err)
+{
+	group_is_known |= options->group && strcmp(options->group, "stream") == 0;
+	return group_ops->reader_open(broker, options, ret_reader, err);
+}
+
+/* This may take as long as the lake is away, and the log lets go of records meanwhile. */
+static enum err_code look_for_group(struct store *store, const char *prefix, const char *after,
+				    bool (*each)(void *user, const struct store_entry *entry),
+				    void *user, struct err *err)
+{
+	tables_looked_at += strncmp(prefix, "tables/", strlen("tables/")) == 0;
+	assert_true(group_is_known);
+	return store_ops->list(store, prefix, after, each, user, err);
+}
+
+static void test_the_log_knows_the_group_before_the_lake_is_asked(void **state)
+{
+	struct stream_counts counts = { 0 };
+	struct broker_ops noting;
+	struct posting posting;
+	struct temp_dir temp;
+	struct store *store;
+	struct err err;
+
+	(void)state;
+	make_dir(&temp);
+	store = open_store(temp.path);
+	begin(&posting);
+	group_ops = posting.broker->ops;
+	noting = *group_ops;
+	noting.reader_open = note_group;
+	posting.broker->ops = &noting;
+	store_ops = store->ops;
+	blocked_ops = *store_ops;
+	blocked_ops.list = look_for_group;
+	store->ops = &blocked_ops;
+	post_some(&posting, 3);
+	assert_ok(run_stream(temp.path, &posting, store, &counts, &err));
+	assert_true(tables_looked_at > 0);
+	assert_int_equal(counts.rows[PIN], 3);
+	store_free(store);
+	stream_counts_release(&counts);
+	temp_dir_remove(&temp);
+	end(&posting);
+}
+
 /* While the table is held its shards are taken: they are given up, not kept until it comes back. */
 static void *revoke_held(void *arg)
 {
@@ -519,10 +604,12 @@ int main(void)
 		cmocka_unit_test(test_children_come_after_their_parents),
 		cmocka_unit_test(test_thousands_of_shards_over_time),
 		cmocka_unit_test(test_revocations),
+		cmocka_unit_test(test_one_shard_fails),
 		cmocka_unit_test(test_another_history),
 		cmocka_unit_test(test_the_next_generation),
 		cmocka_unit_test(test_one_table_is_away),
 		cmocka_unit_test(test_one_table_comes_back),
+		cmocka_unit_test(test_the_log_knows_the_group_before_the_lake_is_asked),
 		cmocka_unit_test(test_revoked_while_the_lake_is_away),
 	};
 

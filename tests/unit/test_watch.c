@@ -16,6 +16,8 @@ struct script {
 	struct reader_event events[4];
 	size_t next;
 	enum err_code code;		/* of everything */
+	struct partition_info partition;
+	enum topic_kind kind;		/* … of a topic of this kind */
 	struct broker_reader reader;
 	struct broker broker;
 };
@@ -85,8 +87,19 @@ static void script_release(struct broker_reader *reader, struct topic_ref topic,
 	(void)partition;
 }
 
+static enum err_code script_describe(struct broker *broker, struct topic_ref topic,
+				     struct topic_info *ret_info, struct err *err)
+{
+	(void)broker;
+	*ret_info = (struct topic_info){ .kind = topic.kind, .uid = "1", .partition_count = 1,
+					 .partitions = &script.partition };
+	(void)snprintf(ret_info->name, sizeof(ret_info->name), "%s", topic.name);
+	return say(err);
+}
+
 static const struct broker_ops script_ops = {
 	.name = "script",
+	.describe = script_describe,
 	.list = script_list,
 	.reader_open = script_open,
 	.reader_seek = script_seek,
@@ -253,6 +266,21 @@ static void seek_what_is_another_s(bool group)
 	(void)!reader_seek(&script.reader, pin, 0, (struct reader_start){ 0 }, &err);
 }
 
+/* One that failed gives nothing more; the next seek leads back, and others do not mind. */
+static void test_one_that_failed(void **state)
+{
+	static const struct err failure = { .code = ERR_CORRUPT };
+	struct reader_event failed = say_of(READER_FAILED);
+
+	(void)state;
+	assert_true(breaks(false, failed, nothing, nothing)); /* it does not say why */
+	failed.failure = &failure;
+	assert_false(breaks(false, one(5), failed, nothing));
+	assert_true(breaks(false, failed, one(5), nothing));
+	assert_true(breaks(false, failed, failed, nothing));
+	assert_false(breaks(true, say_of(READER_ASSIGNED), failed, say_of(READER_REVOKED)));
+}
+
 static void test_calls(void **state)
 {
 	(void)state;
@@ -275,6 +303,40 @@ static void list_all(bool group)
 	(void)!broker_list(&script.broker, TOPIC_LOG, NULL, NULL, &err);
 }
 
+static void describe(bool group)
+{
+	struct topic_info info;
+	struct err err;
+
+	(void)group;
+	script.broker.ops = &script_ops;
+	if (broker_describe(&script.broker, (struct topic_ref){ script.kind, "pin" }, &info,
+			    &err) != ERR_OK)
+		_exit(2);
+}
+
+/* Only what is known to end, and is numbered one by one, is dense; and then it can be counted. */
+static void test_what_may_be_dense(void **state)
+{
+	const struct partition_info right = { .first = position_of_offset(3), .next_known = true,
+					      .next = position_of_offset(8), .records = 5,
+					      .dense = true };
+
+	(void)state;
+	script = (struct script){ .partition = right };
+	assert_false(is_broken(describe, false));
+	script.kind = TOPIC_STREAM;
+	assert_true(is_broken(describe, false));
+	script = (struct script){ .partition = right };
+	script.partition.records = 4;
+	assert_true(is_broken(describe, false));
+	script.partition.dense = false;
+	assert_false(is_broken(describe, false));
+	script = (struct script){ .partition = right };
+	script.partition.next_known = false;
+	assert_true(is_broken(describe, false));
+}
+
 static void test_codes(void **state)
 {
 	(void)state;
@@ -290,7 +352,9 @@ int main(void)
 		cmocka_unit_test(test_positions_rise),
 		cmocka_unit_test(test_caught_up_once),
 		cmocka_unit_test(test_only_what_is_read),
+		cmocka_unit_test(test_one_that_failed),
 		cmocka_unit_test(test_calls),
+		cmocka_unit_test(test_what_may_be_dense),
 		cmocka_unit_test(test_codes),
 	};
 

@@ -34,6 +34,7 @@ struct backup_work {
 	uint64_t log_id;
 	uint64_t watermark;
 	bool refused; /* TO.part is another's, or holds what we did not make */
+	bool named;   /* it is TO now, and whole: whatever happens, it stays */
 	struct backup made;
 };
 
@@ -328,6 +329,7 @@ static enum err_code backup_verify(struct backup_work *work, const char *dir, st
 static enum err_code backup_name(struct backup_work *work, struct err *err)
 {
 	char parent[BACKUP_PATH_MAX];
+	enum err_code code;
 	char *slash;
 
 	(void)snprintf(parent, sizeof(parent), "%s", work->to);
@@ -341,7 +343,13 @@ static enum err_code backup_name(struct backup_work *work, struct err *err)
 		if (errno != EINVAL || rename(work->part, work->to) < 0)
 			return err_errno(err, "could not name \"%s\"", work->to);
 	}
-	return backup_sync(AT_FDCWD, slash ? parent : ".", err);
+	work->named = true;
+	errno = FAILPOINT("backup-renamed");
+	code = errno ? err_errno(err, "could not sync \"%s\"", slash ? parent : ".")
+		     : backup_sync(AT_FDCWD, slash ? parent : ".", err);
+	return code == ERR_OK
+		       ? code
+		       : err_prefix(err, "the copy is whole, but a power cut may take its name");
 }
 
 static enum err_code backup_run(struct backup_work *work, const char *dir, struct err *err)
@@ -396,7 +404,8 @@ enum err_code backup_make(const char *dir, const char *to, struct backup *ret, s
 		code = backup_begin(&work, err);
 	if (code == ERR_OK)
 		code = backup_run(&work, dir, err);
-	if (code != ERR_OK && work.part_fd >= 0 && !work.refused && backup_clear(&work))
+	if (code != ERR_OK && work.part_fd >= 0 && !work.refused && !work.named &&
+	    backup_clear(&work))
 		(void)rmdir(work.part);
 	if (work.log_fd >= 0)
 		(void)close(work.log_fd);

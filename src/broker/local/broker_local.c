@@ -10,6 +10,7 @@
 #include "base/time.h"
 #include "base/trace.h"
 #include "broker/local/catalog.h"
+#include "broker/local/journal_check.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -29,11 +30,16 @@ enum {
 	RECORD_BYTES_MAX = 1 << 20,
 };
 
-uint64_t local_watermark(const struct local_broker *local)
+/* What was published once stays true, also when a writer dies in the midst of publishing more. */
+uint64_t local_watermark(struct local_broker *local)
 {
 	uint64_t published = watermark_get(&local->watermark);
+	uint64_t proven = atomic_load(&local->proven);
 
-	return published > local->proven ? published : local->proven;
+	while (published > proven &&
+	       !atomic_compare_exchange_weak(&local->proven, &proven, published))
+		continue;
+	return published > proven ? published : proven;
 }
 
 /* Appends. */
@@ -203,7 +209,7 @@ static enum err_code start_writing(struct local_broker *local, struct err *err)
 	struct err why;
 	enum err_code code;
 
-	(void)watermark_ends(&local->watermark, published, &ends);
+	(void)watermark_ends_or_more(&local->watermark, published, &ends);
 	code = recover_plan(local->dir_fd, published, &ends, &plan, err);
 	if (code != ERR_OK)
 		return code;
@@ -243,7 +249,7 @@ static enum err_code prove_watermark(struct local_broker *local, struct err *err
 
 	if (code != ERR_OK)
 		return code;
-	local->proven = plan.watermark;
+	atomic_store(&local->proven, plan.watermark);
 	recovery_release(&plan);
 	return ERR_OK;
 }
@@ -310,6 +316,27 @@ static void local_free(struct broker *broker)
 	free(local);
 }
 
+/* As it lies there, of whoever writes it. */
+static enum err_code local_verify(struct broker *broker, void (*each)(void *user, const char *what),
+				  void *user, struct broker_verdict *ret_verdict, struct err *err)
+{
+	struct journal_report report;
+	enum err_code code =
+		journal_check(local_of(broker)->options.dir, each, user, &report, err);
+
+	if (code != ERR_OK)
+		return code;
+	*ret_verdict = (struct broker_verdict){
+		.looked = true,
+		.sound = journal_report_is_sound(&report),
+		.records = report.records,
+		.batches = report.batches,
+		.damaged = report.damaged,
+	};
+	journal_report_release(&report);
+	return ERR_OK;
+}
+
 static const struct broker_ops local_ops = {
 	.name = "local",
 	.create = local_create,
@@ -321,6 +348,7 @@ static const struct broker_ops local_ops = {
 	.ready = local_ready,
 	.committed = local_committed,
 	.commit = local_commit,
+	.verify = local_verify,
 	.reader_pause = local_reader_pause,
 	.reader_release = local_reader_release,
 	.reader_fd = local_reader_fd,

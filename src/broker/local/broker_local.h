@@ -18,7 +18,7 @@ struct local_broker {
 	int lock_fd;			/* held while this is the writer, else -1 */
 	uint64_t log_id;
 	struct watermark watermark;
-	uint64_t proven;		/* a watermark found in the log itself */
+	_Atomic uint64_t proven; /* the highest watermark that was seen, or is in the log */
 
 	pthread_mutex_t catalog_lock;	/* one creates or removes at a time; taken before `lock` */
 	bool unsettled;			/* its: what the catalog file says after a power cut is
@@ -62,7 +62,7 @@ static inline void local_let_go(struct local_broker *local)
 }
 
 /* How far the log is durable. */
-uint64_t local_watermark(const struct local_broker *local);
+uint64_t local_watermark(struct local_broker *local);
 /* With the lock: brings `topics`, their first and next ordinals, up to now. */
 MUST_USE enum err_code local_refresh(struct local_broker *local, struct err *err);
 

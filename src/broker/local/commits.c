@@ -4,17 +4,25 @@
 #include "base/crc32c.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/time.h"
 #include "broker/local/segment.h"
-#include "broker/topics.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FILE_BYTES_MAX = 8 * 1024 * 1024, PATH_BYTES = TOPIC_NAME_MAX + 32, CRC_LINE = 13 };
+enum {
+	FILE_BYTES_MAX = 8 * 1024 * 1024,
+	PATH_BYTES = TOPIC_NAME_MAX + 32,
+	CRC_LINE = 13,
+	LOCK_TRIES = 1000, /* one a millisecond: who has it may have been stopped */
+};
+
+static const char the_position[] = "the position of a group";
 
 void commits_init(struct commits *commits) { *commits = (struct commits){ 0 }; }
 
@@ -25,9 +33,17 @@ void commits_release(struct commits *commits)
 	commits_init(commits);
 }
 
+/* A list that is full, as its count is a power of two, gets twice the room. */
+static void *list_room(void *list, size_t count, size_t size)
+{
+	if ((count & (count - 1)) != 0)
+		return list;
+	return xreallocarray(list, count ? 2 * count : 1, size);
+}
+
 static void commits_add(struct commits *commits, const struct commit *commit)
 {
-	commits->items = xreallocarray(commits->items, commits->count + 1, sizeof(*commit));
+	commits->items = list_room(commits->items, commits->count, sizeof(*commit));
 	commits->items[commits->count++] = *commit;
 }
 
@@ -35,8 +51,7 @@ static void add_wanted(struct commits *commits, struct topic_ref topic)
 {
 	struct wanted *wanted;
 
-	commits->wanted =
-		xreallocarray(commits->wanted, commits->wanted_count + 1, sizeof(*wanted));
+	commits->wanted = list_room(commits->wanted, commits->wanted_count, sizeof(*wanted));
 	wanted = &commits->wanted[commits->wanted_count++];
 	wanted->kind = topic.kind;
 	memcpy(wanted->name, topic.name, strlen(topic.name) + 1);
@@ -51,52 +66,78 @@ bool commits_want(struct commits *commits, const struct topic_ref *topics, size_
 		       strcmp(topics[i].name, commits->wanted[i].name) == 0;
 	if (same)
 		return false;
+	commits->wants_changed = true;
 	commits->wanted_count = 0;
 	for (size_t i = 0; i < count; i++)
 		add_wanted(commits, topics[i]);
 	return true;
 }
 
-void commits_set(struct commits *commits, struct topic_ref topic, uint64_t uid, int32_t partition,
-		 struct position next)
-{
-	struct commit commit = {
-		.kind = topic.kind, .uid = uid, .partition = partition, .next = next
-	};
-	size_t kept = 0;
-
-	memcpy(commit.name, topic.name, strlen(topic.name) + 1);
-	/* A topic of the same name that is gone is of no interest any more. */
-	for (size_t i = 0; i < commits->count; i++) {
-		const struct commit *old = &commits->items[i];
-		bool same = old->kind == topic.kind && strcmp(old->name, topic.name) == 0;
-
-		if (!same || (old->uid == uid && old->partition != partition))
-			commits->items[kept++] = *old;
-	}
-	commits->count = kept;
-	commits_add(commits, &commit);
-}
-
-void commits_forget(struct commits *commits, struct topic_ref topic)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < commits->count; i++) {
-		const struct commit *old = &commits->items[i];
-
-		if (old->kind != topic.kind || strcmp(old->name, topic.name) != 0)
-			commits->items[kept++] = *old;
-	}
-	commits->count = kept;
-}
-
-const struct commit *commits_find(const struct commits *commits, uint64_t uid, int32_t partition)
+static struct commit *commits_place(struct commits *commits, uint64_t uid, int32_t partition)
 {
 	for (size_t i = 0; i < commits->count; i++)
 		if (commits->items[i].uid == uid && commits->items[i].partition == partition)
 			return &commits->items[i];
 	return NULL;
+}
+
+/* A topic of that name that is gone is of no interest any more. */
+static void commits_forget_but(struct commits *commits, struct topic_ref topic, uint64_t uid)
+{
+	for (size_t i = 0; i < commits->count; i++) {
+		struct commit *old = &commits->items[i];
+
+		if (old->kind == topic.kind && strcmp(old->name, topic.name) == 0 &&
+		    old->uid != uid)
+			old->gone = old->changed = true;
+	}
+}
+
+void commits_set(struct commits *commits, struct topic_ref topic, uint64_t uid, int32_t partition,
+		 struct position next)
+{
+	struct commit commit = { .kind = topic.kind,
+				 .uid = uid,
+				 .partition = partition,
+				 .next = next,
+				 .changed = true };
+	struct commit *place = commits_place(commits, uid, partition);
+
+	memcpy(commit.name, topic.name, strlen(topic.name) + 1);
+	commits_forget_but(commits, topic, uid);
+	if (place && !place->gone)
+		commit.back = place->back || position_cmp(next, place->next) < 0;
+	if (place)
+		*place = commit;
+	else
+		commits_add(commits, &commit);
+}
+
+void commits_forget(struct commits *commits, struct topic_ref topic)
+{
+	commits_forget_but(commits, topic, 0);
+}
+
+bool commits_forget_gone(struct commits *commits, const struct topics *topics)
+{
+	bool forgot = false;
+
+	for (size_t i = 0; i < commits->count; i++) {
+		struct commit *commit = &commits->items[i];
+
+		if (commit->gone || topics_find_uid(topics, commit->uid))
+			continue;
+		commit->gone = commit->changed = forgot = true;
+	}
+	return forgot;
+}
+
+const struct commit *commits_find(const struct commits *commits, uint64_t uid, int32_t partition)
+{
+	const struct commit *found =
+		commits_place((struct commits *)(uintptr_t)commits, uid, partition);
+
+	return found && !found->gone ? found : NULL;
 }
 
 bool commits_has(const struct commits *commits, uint64_t uid, int32_t partition)
@@ -135,22 +176,20 @@ static bool commits_parse(struct commits *commits, char *text, size_t len)
 	return true;
 }
 
-bool commits_load(struct commits *commits, int dir_fd, const char *group)
+enum err_code commits_load(struct commits *commits, int dir_fd, const char *group, struct err *err)
 {
 	char path[PATH_BYTES];
 	enum err_code code;
 	struct buf text;
-	struct err err;
-	bool good;
 
 	(void)snprintf(path, sizeof(path), "groups/%s", group);
 	buf_init(&text, FILE_BYTES_MAX);
-	code = file_read(dir_fd, path, &text, "the position of a group", &err);
-	good = code == ERR_ABSENT;
-	if (code == ERR_OK && buf_cstr(&text))
-		good = commits_parse(commits, text.ptr, text.len);
+	code = file_read(dir_fd, path, &text, the_position, err);
+	if (code == ERR_LIMIT ||
+	    (code == ERR_OK && (!buf_cstr(&text) || !commits_parse(commits, text.ptr, text.len))))
+		code = err_set(err, ERR_CORRUPT, "the position of group \"%s\" is damaged", group);
 	buf_release(&text);
-	return good;
+	return code;
 }
 
 static void commits_put(struct buf *out, const struct commits *commits)
@@ -170,36 +209,129 @@ static void commits_put(struct buf *out, const struct commits *commits)
 	buf_addf(out, "crc %08" PRIx32 "\n", crc32c(0, out->ptr, out->len));
 }
 
-/* The directory of groups and the way to it. */
-static enum err_code sync_dirs(int dir_fd, struct err *err)
-{
-	int fd = openat(dir_fd, "groups", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	enum err_code code = ERR_OK;
+/* --- telling ------------------------------------------------------------- */
 
-	if (fd < 0 || fsync(fd) < 0)
-		code = err_errno(err, "could not sync the directory of groups");
-	if (fd >= 0)
+/* Who has the directory of groups locked is the only one that writes in it. */
+static enum err_code lock_groups(int dir_fd, int *ret_fd, struct err *err)
+{
+	int fd, tries = 0;
+
+	if (mkdirat(dir_fd, "groups", 0700) < 0 && errno != EEXIST)
+		return err_errno(err, "could not make the directory of groups");
+	fd = openat(dir_fd, "groups", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno(err, "could not open the directory of groups");
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno == EWOULDBLOCK && ++tries < LOCK_TRIES) {
+			clock_sleep_ms(1);
+			continue;
+		}
+		if (errno == EWOULDBLOCK)
+			(void)err_set(err, ERR_BUSY,
+				      "another process writes the groups' positions");
+		else
+			(void)err_errno(err, "could not lock the directory of groups");
 		(void)close(fd);
-	return code == ERR_OK ? dir_sync(dir_fd, err) : code;
+		return err->code;
+	}
+	*ret_fd = fd;
+	return ERR_OK;
 }
 
-enum err_code commits_save(const struct commits *commits, int dir_fd, const char *group,
-			   bool durable, struct err *err)
+static void drop_topic(struct commits *commits, uint64_t uid)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < commits->count; i++)
+		if (commits->items[i].uid != uid)
+			commits->items[kept++] = commits->items[i];
+	commits->count = kept;
+}
+
+static void merge_one(struct commits *into, const struct commit *commit)
+{
+	struct commit *place = commits_place(into, commit->uid, commit->partition);
+
+	if (commit->gone)
+		drop_topic(into, commit->uid);
+	else if (!place)
+		commits_add(into, commit);
+	else if (commit->back || position_cmp(commit->next, place->next) > 0)
+		place->next = commit->next;
+}
+
+/* `all`: also what has not changed. */
+static void commits_merge(struct commits *into, const struct commits *own, bool all)
+{
+	for (size_t i = 0; i < own->count; i++)
+		if (all || own->items[i].changed)
+			merge_one(into, &own->items[i]);
+	if (!all && !own->wants_changed)
+		return;
+	into->wanted_count = 0;
+	for (size_t i = 0; i < own->wanted_count; i++)
+		add_wanted(into, (struct topic_ref){ own->wanted[i].kind, own->wanted[i].name });
+}
+
+static void commits_are_told(struct commits *commits)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < commits->count; i++) {
+		struct commit commit = commits->items[i];
+
+		commit.changed = commit.back = false;
+		if (!commit.gone)
+			commits->items[kept++] = commit;
+	}
+	commits->count = kept;
+	commits->wants_changed = false;
+}
+
+static enum err_code commits_write(const struct commits *commits, int dir_fd, const char *group,
+				   bool durable, struct err *err)
 {
 	char path[PATH_BYTES], fresh[PATH_BYTES];
-	enum err_code code = ERR_OK;
+	enum err_code code;
 	struct buf text;
 
 	(void)snprintf(path, sizeof(path), "groups/%s", group);
 	(void)snprintf(fresh, sizeof(fresh), "groups/.%s.new", group);
-	if (mkdirat(dir_fd, "groups", 0700) < 0 && errno != EEXIST)
-		return err_errno(err, "could not make the directory of groups");
 	buf_init(&text, FILE_BYTES_MAX);
 	commits_put(&text, commits);
-	code = file_replace(dir_fd, path, fresh, buf_slice(&text), durable,
-			    "the position of a group", err);
+	code = buf_full(&text) ? err_set(err, ERR_LIMIT,
+					 "the positions of group \"%s\" are more than %d bytes",
+					 group, FILE_BYTES_MAX)
+			       : file_replace(dir_fd, path, fresh, buf_slice(&text), durable,
+					      the_position, err);
 	buf_release(&text);
-	return code == ERR_OK && durable ? sync_dirs(dir_fd, err) : code;
+	return code;
+}
+
+enum err_code commits_save(struct commits *commits, int dir_fd, const char *group, bool durable,
+			   struct err *err)
+{
+	struct commits file;
+	int fd = -1;
+	enum err_code code = lock_groups(dir_fd, &fd, err);
+
+	if (code != ERR_OK)
+		return code;
+	commits_init(&file);
+	code = commits_load(&file, dir_fd, group, err);
+	if (code == ERR_OK || code == ERR_ABSENT || code == ERR_CORRUPT) {
+		commits_merge(&file, commits, code != ERR_OK);
+		code = commits_write(&file, dir_fd, group, durable, err);
+	}
+	if (code == ERR_OK && durable && fsync(fd) < 0)
+		code = err_errno(err, "could not sync the directory of groups");
+	(void)close(fd);
+	if (code == ERR_OK && durable)
+		code = dir_sync(dir_fd, err);
+	commits_release(&file);
+	if (code == ERR_OK)
+		commits_are_told(commits);
+	return code;
 }
 
 bool commits_walk(int dir_fd, commits_each_fn *each, void *user)
@@ -216,13 +348,14 @@ bool commits_walk(int dir_fd, commits_each_fn *each, void *user)
 	}
 	while ((entry = readdir(dir))) {
 		struct commits commits;
-		bool known;
+		enum err_code code;
+		struct err err;
 
 		if (entry->d_name[0] == '.')
 			continue;
 		commits_init(&commits);
-		known = commits_load(&commits, dir_fd, entry->d_name);
-		each(user, entry->d_name, known, &commits);
+		code = commits_load(&commits, dir_fd, entry->d_name, &err);
+		each(user, entry->d_name, code == ERR_OK || code == ERR_ABSENT, &commits);
 		commits_release(&commits);
 	}
 	(void)closedir(dir);

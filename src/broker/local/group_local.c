@@ -19,7 +19,7 @@ enum { TELL_MS = 1000 };
 /* With the readers' lock. */
 static enum err_code group_tell(struct local_reader *reader, bool durable, struct err *err)
 {
-	const struct local_broker *local = local_of(reader->base.broker);
+	struct local_broker *local = local_of(reader->base.broker);
 	enum err_code code = commits_save(&reader->commits, local->dir_fd, reader->subs.group,
 					  durable, err);
 
@@ -28,16 +28,39 @@ static enum err_code group_tell(struct local_reader *reader, bool durable, struc
 	return code;
 }
 
+/* Topics went while nobody of the group was there to hear of it. */
+static bool group_forget_gone(struct commits *commits, struct local_broker *local)
+{
+	struct err ignored;
+	bool forgot;
+
+	local_hold(local);
+	forgot = local_refresh(local, &ignored) == ERR_OK &&
+		 commits_forget_gone(commits, &local->topics);
+	local_let_go(local);
+	return forgot;
+}
+
 void group_join(struct local_reader *reader, const struct reader_options *options)
 {
 	struct local_broker *local = local_of(reader->base.broker);
+	struct commits commits;
+	enum err_code code;
 	struct err err;
+	bool changed;
 
+	commits_init(&commits);
+	code = commits_load(&commits, local->dir_fd, options->group, &err);
+	if (code == ERR_CORRUPT)
+		trace_warn("%s: it is written anew", err.msg);
+	else if (code != ERR_OK && code != ERR_ABSENT) /* and is not written before it is known */
+		trace_warn("group \"%s\": %s", options->group, err.msg);
+	changed = group_forget_gone(&commits, local);
+	changed |= commits_want(&commits, options->topics, options->topic_count);
 	(void)pthread_mutex_lock(&local->readers_lock);
+	reader->commits = commits;
 	reader->commits_told = true;
-	(void)commits_load(&reader->commits, local->dir_fd, options->group);
-	if (commits_want(&reader->commits, options->topics, options->topic_count) &&
-	    group_tell(reader, true, &err) != ERR_OK)
+	if (changed && group_tell(reader, true, &err) != ERR_OK)
 		trace_warn("%s", err.msg);
 	(void)pthread_mutex_unlock(&local->readers_lock);
 }
@@ -109,8 +132,8 @@ enum err_code local_reader_commit(struct broker_reader *base, struct topic_ref r
 	if (!reader->subs.group)
 		return err_set(err, ERR_USAGE, "only a member of a group can commit");
 	code = subs_get(&reader->subs, ref, id, &sub, err);
-	if (code != ERR_OK)
-		return code;
+	if (code != ERR_OK || sub->revoked)
+		return code; /* of a topic that is gone: nobody asks for that position again */
 	(void)pthread_mutex_lock(&local->readers_lock);
 	before = commits_find(&reader->commits, sub->uid, id);
 	at_once = clock_mono_ms() - reader->told_ms >= TELL_MS ||
@@ -151,6 +174,15 @@ static enum err_code find_uid(struct local_broker *local, const char *group, str
 	return code;
 }
 
+/* Of a group that has no member here; one that committed nothing has no file. */
+static enum err_code load_group(struct commits *commits, const struct local_broker *local,
+				const char *group, struct err *err)
+{
+	enum err_code code = commits_load(commits, local->dir_fd, group, err);
+
+	return code == ERR_ABSENT ? ERR_OK : code;
+}
+
 enum err_code local_committed(struct broker *broker, const char *group, struct topic_ref ref,
 			      int32_t partition, struct position *ret_next, struct err *err)
 {
@@ -168,10 +200,10 @@ enum err_code local_committed(struct broker *broker, const char *group, struct t
 	member = member_of(local, group);
 	if (member)
 		found = commits_find(&member->commits, uid, partition);
-	else if (commits_load(&commits, local->dir_fd, group))
-		found = commits_find(&commits, uid, partition);
 	else
-		code = err_set(err, ERR_CORRUPT, "the position of group \"%s\" is damaged", group);
+		code = load_group(&commits, local, group, err);
+	if (!member)
+		found = commits_find(&commits, uid, partition);
 	if (found)
 		*ret_next = found->next;
 	else if (code == ERR_OK)
@@ -200,9 +232,11 @@ enum err_code local_commit(struct broker *broker, const char *group, struct topi
 		commits_set(&member->commits, ref, uid, partition, next);
 		code = group_tell(member, false, err);
 	} else {
-		(void)commits_load(&commits, local->dir_fd, group);
+		/* Of one that is damaged its members alone know what else it said. */
+		code = load_group(&commits, local, group, err);
 		commits_set(&commits, ref, uid, partition, next);
-		code = commits_save(&commits, local->dir_fd, group, false, err);
+		if (code == ERR_OK)
+			code = commits_save(&commits, local->dir_fd, group, false, err);
 	}
 	(void)pthread_mutex_unlock(&local->readers_lock);
 	commits_release(&commits);

@@ -138,6 +138,7 @@ static void note_ends(struct journal *journal, const struct commit_group *group)
 	struct slice state = buf_slice(&journal->state);
 	uint32_t count = (uint32_t)((state.len - STATE_HEADER_BYTES) / STATE_ENTRY_BYTES);
 
+	watermark_ends_change(watermark, journal->at);
 	if (journal->state_due) {
 		watermark_ends_begin(watermark);
 		for (uint32_t k = 0; k < count; k++) {
@@ -168,6 +169,7 @@ static void publish(struct journal *journal, const struct commit_group *group)
 	journal->synced = journal->at;
 	journal->state_due = false;
 	journal->marked = false;
+	(void)FAILPOINT("journal-ends");
 	watermark_publish(journal->options.watermark, journal->synced);
 	(void)FAILPOINT("journal-watermark");
 }

@@ -112,7 +112,7 @@
  *	   ends; once that is synced the cut is done. Until then nothing has
  *	   changed, so recovery can be interrupted and repeated at any point.
  *
- * FAILPOINTS  journal-write journal-written journal-synced journal-watermark
+ * FAILPOINTS  journal-write journal-written journal-synced journal-ends journal-watermark
  * segment-create segment-fill segment-header segment-dirsync segment-roll
  * segment-recycle catalog-write catalog-rename catalog-renamed recovery-cut
  * recovery-state journal-rest

@@ -421,7 +421,7 @@ static enum err_code group_event(struct local_reader *reader, bool *ret_given,
 	enum err_code code;
 
 	*ret_given = false;
-	if (!reader->subs.group || (now == reader->topics_seen && !reader->look_at_topics))
+	if (now == reader->topics_seen && !reader->look_at_topics)
 		return ERR_OK;
 	local_hold(local);
 	code = local_refresh(local, err);
@@ -432,7 +432,7 @@ static enum err_code group_event(struct local_reader *reader, bool *ret_given,
 		return code; /* having seen nothing, look again */
 	if (*ret_given && ret_event->kind == READER_ASSIGNED)
 		group_begin(reader, ret_event);
-	else if (*ret_given)
+	else if (*ret_given && ret_event->kind == READER_REVOKED)
 		group_forget(reader, ret_event->topic);
 	reader->look_at_topics = *ret_given;
 	reader->topics_seen = now;
@@ -534,28 +534,33 @@ static bool wait_for_more(const struct local_broker *local, uint32_t bell, int64
 	return true;
 }
 
+/* How a call of reader_next() looked for an event. */
+struct look {
+	int64_t deadline_ms;
+	bool armed; /* what was rung before is forgotten; … */
+	bool empty; /* … but all was looked at since, and there was nothing */
+};
+
 /* Nothing has come yet; false: nor will it be waited for. `bell`: from before the last look. */
-static bool go_on_waiting(struct local_reader *reader, uint32_t bell, bool *armed,
-			  int64_t deadline_ms)
+static bool go_on_waiting(struct local_reader *reader, uint32_t bell, struct look *look)
 {
 	group_flush(reader);
-	if (reader->fd >= 0 && !*armed) {
+	if (reader->fd >= 0 && !look->armed) {
 		local_reader_arm(reader);
-		*armed = true; /* and look once more */
+		look->armed = true; /* and look once more */
 		return true;
 	}
-	return wait_for_more(local_of(reader->base.broker), bell, deadline_ms);
+	look->empty = !wait_for_more(local_of(reader->base.broker), bell, look->deadline_ms);
+	return !look->empty;
 }
 
-enum err_code local_reader_next(struct broker_reader *base, int64_t deadline_ms,
-				struct reader_event *ret_event, struct err *err)
+static enum err_code reader_local_look(struct local_reader *reader, struct look *look,
+				       struct reader_event *ret_event, struct err *err)
 {
 	enum { STEPS = 256 }; /* between two looks at the clock */
-	struct local_broker *local = local_of(base->broker);
-	struct local_reader *reader = local_reader_of(base);
-	bool given = false, wait = false, armed = false;
+	struct local_broker *local = local_of(reader->base.broker);
+	bool given = false, wait = false;
 
-	group_flush(reader);
 	for (unsigned steps = 1;; steps++) {
 		uint32_t bell = watermark_bell(&local->watermark);
 		enum err_code code = group_event(reader, &given, ret_event, err);
@@ -571,10 +576,25 @@ enum err_code local_reader_next(struct broker_reader *base, int64_t deadline_ms,
 		code = reader_local_step(reader, &wait, err);
 		if (code != ERR_OK || (wait && subs_caught_up(&reader->subs, ret_event)))
 			return code;
-		if ((wait && !go_on_waiting(reader, bell, &armed, deadline_ms)) ||
-		    (steps % STEPS == 0 && clock_mono_ms() > deadline_ms)) {
+		if ((wait && !go_on_waiting(reader, bell, look)) ||
+		    (steps % STEPS == 0 && clock_mono_ms() > look->deadline_ms)) {
 			*ret_event = (struct reader_event){ .kind = READER_IDLE };
 			return ERR_OK;
 		}
 	}
+}
+
+enum err_code local_reader_next(struct broker_reader *base, int64_t deadline_ms,
+				struct reader_event *ret_event, struct err *err)
+{
+	struct local_reader *reader = local_reader_of(base);
+	struct look look = { .deadline_ms = deadline_ms };
+	enum err_code code;
+
+	group_flush(reader);
+	code = reader_local_look(reader, &look, ret_event, err);
+	/* What was durable before it was armed rings nobody, and there may be more of it. */
+	if (look.armed && !look.empty)
+		local_reader_ring(reader);
+	return code;
 }

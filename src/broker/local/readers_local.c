@@ -2,9 +2,10 @@
  * readers_local.c - the open readers of broker_local, and their descriptors.
  *
  * A reader's descriptor is an eventfd. Who is about to say that there is nothing
- * arms it and looks once more; whoever makes something durable afterwards rings
- * it. In the writer's process that is the thread that commits; in any other one
- * thread for all readers waits on the log's bell.
+ * arms it and looks once more, and rings it itself if there is something after
+ * all; whoever makes something durable afterwards rings it. In the writer's
+ * process that is the thread that commits; in any other one thread for all
+ * readers waits on the log's bell.
  */
 #include "broker/local/reader_local.h"
 

@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PAGE = 4096 };
+enum { PAGE = 4096, LOOKS = 1000 };
 static const char magic[8] = "PINPIPEW";
 static const char file_name[] = "watermark";
 
@@ -151,7 +151,7 @@ uint64_t watermark_get(const struct watermark *watermark)
 	uint64_t address, complement;
 
 	/* Between its two stores the writer is for nanoseconds, or dead for good. */
-	for (int i = 0; i < 1000; i++) {
+	for (int i = 0; i < LOOKS; i++) {
 		complement = atomic_load(&page->complement);
 		address = atomic_load(&page->watermark);
 		if (address == ~complement)
@@ -180,6 +180,11 @@ static uint64_t end_name(uint64_t uid, int32_t partition)
 	uint64_t name = uid ^ (uint64_t)(uint32_t)partition * 0x9e3779b97f4a7c15;
 
 	return name ? name : 1;
+}
+
+void watermark_ends_change(struct watermark *watermark, uint64_t address)
+{
+	atomic_store(&watermark->page->ends_up_to, address);
 }
 
 void watermark_ends_begin(struct watermark *watermark)
@@ -219,22 +224,47 @@ void watermark_set_end(struct watermark *watermark, uint64_t uid, int32_t partit
 		atomic_store(&page->ends[at].name, name);
 }
 
-bool watermark_ends(const struct watermark *watermark, uint64_t up_to, struct ends *ret)
+/* False: they were laid out anew meanwhile, or do not hold all. */
+static bool ends_copy(const struct watermark_page *page, struct ends *ret)
 {
-	const struct watermark_page *page = watermark->page;
 	uint32_t layouts = atomic_load(&page->layouts);
 
-	ret->watermark = 0;
-	if (up_to == 0 || layouts & 1 || atomic_load(&page->ends_up_to) < up_to)
+	if (layouts & 1)
 		return false;
 	for (size_t i = 0; i < WATERMARK_ENDS; i++) {
 		ret->places[i].name = atomic_load(&page->ends[i].name);
 		ret->places[i].next = atomic_load(&page->ends[i].next);
 	}
-	if (atomic_load(&page->overflow) || atomic_load(&page->layouts) != layouts)
-		return false;
-	ret->watermark = up_to;
-	return true;
+	return !atomic_load(&page->overflow) && atomic_load(&page->layouts) == layouts;
+}
+
+bool watermark_ends(const struct watermark *watermark, uint64_t at_least, struct ends *ret)
+{
+	const struct watermark_page *page = watermark->page;
+
+	ret->watermark = 0;
+	/* Between its stores the writer is for microseconds, or dead for good. */
+	for (int i = 0; i < LOOKS && !atomic_load(&page->overflow); i++) {
+		uint64_t now = watermark_get(watermark);
+
+		if (now == 0 || now < at_least)
+			return false;
+		if (atomic_load(&page->ends_up_to) != now || !ends_copy(page, ret) ||
+		    atomic_load(&page->ends_up_to) != now)
+			continue;
+		ret->watermark = now;
+		return true;
+	}
+	return false;
+}
+
+bool watermark_ends_or_more(const struct watermark *watermark, uint64_t up_to, struct ends *ret)
+{
+	const struct watermark_page *page = watermark->page;
+	bool known = up_to > 0 && atomic_load(&page->ends_up_to) >= up_to && ends_copy(page, ret);
+
+	ret->watermark = known ? up_to : 0;
+	return known;
 }
 
 uint64_t ends_next(const struct ends *ends, uint64_t uid, int32_t partition)

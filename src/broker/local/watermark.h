@@ -11,7 +11,7 @@
  *	36	u32 topics: counts changes of the catalog
  *	40	u32 layouts: of the ends; odd while they are laid out anew
  *	44	u32 1: some partitions found no place among the ends
- *	48	u64 what the ends are told up to: this watermark at least
+ *	48	u64 the watermark that the ends are of; stored before they change for it
  *	64	the ends, a hash table: u64 name of a partition (0: no entry), u64 the ordinal of
  *its next record. A partition without one has had no record since it was made
  *
@@ -22,7 +22,9 @@
  * The ends spare a reader the log since the newest segment's state, and tell a recovery which
  * partitions had the records of a tail that is missing: a copy of a log that was made file by file
  * while it was written, say, has a newer watermark than segments. They are stored before the
- * watermark they belong to, so who reads them after it sees no less.
+ * watermark they belong to, so who reads them after it sees no less. A reader must not see more
+ * either, since that may never come (a writer that dies between the two): it takes them only if
+ * they are of the watermark that is published.
  *
  * Threads: any may read and wait; one publishes.
  */
@@ -41,7 +43,7 @@ enum { WATERMARK_ENDS = 252 };
 
 /* The ends at one moment. */
 struct ends {
-	uint64_t watermark; /* they tell no less than that; 0: they tell nothing */
+	uint64_t watermark; /* that they are of; 0: they tell nothing */
 	struct end {
 		uint64_t name;
 		uint64_t next;
@@ -68,12 +70,16 @@ MUST_USE enum err_code watermark_write(int dir_fd, uint64_t log_id, uint64_t add
 /* 0 if it is not to be trusted. */
 uint64_t watermark_get(const struct watermark *watermark);
 void watermark_publish(struct watermark *watermark, uint64_t address);
-/* Before the watermark that they belong to is published. _begin: all of them come anew. */
+/* Before the watermark that they belong to is published, and first of all which one that will be.
+ * _begin: all of them come anew. */
+void watermark_ends_change(struct watermark *watermark, uint64_t address);
 void watermark_ends_begin(struct watermark *watermark);
 void watermark_set_end(struct watermark *watermark, uint64_t uid, int32_t partition, uint64_t next);
 void watermark_ends_done(struct watermark *watermark);
-/* Of a watermark that was got before; false: nobody keeps them up to it. */
-bool watermark_ends(const struct watermark *watermark, uint64_t up_to, struct ends *ret);
+/* Of the watermark that is published, if it is `at_least`; false: they are not known. */
+bool watermark_ends(const struct watermark *watermark, uint64_t at_least, struct ends *ret);
+/* For a recovery: none is below what it was at that watermark, but some may be above it. */
+bool watermark_ends_or_more(const struct watermark *watermark, uint64_t up_to, struct ends *ret);
 /* The ordinal after the partition's last; 0: it had none. */
 uint64_t ends_next(const struct ends *ends, uint64_t uid, int32_t partition);
 /* The catalog changed. */
