@@ -505,12 +505,12 @@ static enum err_code note_group(struct broker *broker, const struct reader_optio
 
 /* This may take as long as the lake is away, and the log lets go of records meanwhile. */
 static enum err_code look_for_group(struct store *store, const char *prefix, const char *after,
-				    bool (*each)(void *user, const struct store_entry *entry),
-				    void *user, struct err *err)
+				    size_t wanted, store_each_fn *each, void *user,
+				    struct err *err)
 {
 	tables_looked_at += strncmp(prefix, "tables/", strlen("tables/")) == 0;
 	assert_true(group_is_known);
-	return store_ops->list(store, prefix, after, each, user, err);
+	return store_ops->list(store, prefix, after, wanted, each, user, err);
 }
 
 static void test_the_log_knows_the_group_before_the_lake_is_asked(void **state)
