@@ -10,6 +10,7 @@ import tempfile
 import time
 
 import batch
+import delta
 import stream
 from log import TOPIC, fill, ready_ms
 from measure import TOP, Process, await_port, free_port, rounds, run
@@ -19,7 +20,6 @@ KEYS = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench-secret", "
 FAR_MS = 10  # each way
 SINK_MIB, SINK_PARTITIONS = 760, 16  # about a million records
 POSTS = 300000  # of each topic
-FEW, MANY, COMMITS = 10, 10000, 100
 VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 
 
@@ -207,14 +207,14 @@ def stream_rows(table, binary, bucket, directory, rows, count, seconds):
 
 
 def commit_rows(table, bucket, count):
-    def commits(root, version, windows):
-        out = run([bucket.build / "bench" / "delta_commits", f"s3://{BUCKET}/{root}", version, COMMITS, windows],
-                  env=bucket.env())[3]
-        return [statistics.median(column) for column in zip(*(map(float, line.split()) for line in out.splitlines()))]
+    def commits(root, version, number, windows):
+        return delta.commits(bucket.build, f"s3://{BUCKET}/{root}", version, number, windows, env=bucket.env())
 
-    few, many = commits("few", FEW, 1), commits("many", MANY, count)
-    table.add("S3: Delta commit at version 10,000, at 10", many[0] / 1000, few[0] / 1000, 1.3, "ms", higher=False,
-              note=f"without a checkpoint {many[2] / 1000:.1f}, at 10 {few[2] / 1000:.1f} ms")
+    few = [commits(f"few{i}", delta.FEW, delta.FEW_COMMITS, 1) for i in range(2 * count + 1)]
+    few, _, few_alone, _ = map(statistics.median, zip(*few))
+    many, _, alone, _ = commits("many", delta.MANY, delta.MANY_COMMITS, count)
+    table.add("S3: Delta commit at version 10,000, at 20", many / 1000, few / 1000, 1.3, "ms", higher=False)
+    table.add("S3: the same without a checkpoint", alone / 1000, few_alone / 1000, 1.3, "ms", higher=False)
     bucket.clear()
 
 
