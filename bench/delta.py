@@ -1,5 +1,4 @@
 """Commits to a Delta table of many versions against the same commits to one of few."""
-import pathlib
 import statistics
 import tempfile
 
@@ -10,16 +9,16 @@ FEW_COMMITS, MANY_COMMITS = 10, 100  # the interval of checkpoints there: each w
 MEMORY = "/dev/shm"  # 10,000 versions on a disk take minutes; a commit syncs as often at any version
 
 
-def commits(build, directory, version, count, windows):
+def commits(build, lake, version, count, windows, **options):
     """(microseconds of a commit with its share of a checkpoint, of its CPU, of one without; peak RSS in MiB)"""
-    _, _, rss, out = run([build / "bench" / "delta_commits", directory, version, count, windows])
+    _, _, rss, out = run([build / "bench" / "delta_commits", lake, version, count, windows], **options)
     return *map(statistics.median, zip(*(map(float, line.split()) for line in out.splitlines()))), rss
 
 
 def measure(table, _binary, build, _rows, count, _seconds):
     with tempfile.TemporaryDirectory(prefix="pinpipe-bench-", dir=MEMORY) as directory:
-        few = [commits(build, pathlib.Path(directory) / f"few{k}", FEW, FEW_COMMITS, 1) for k in range(2 * count + 1)]
-        many, cpu, alone, rss = commits(build, pathlib.Path(directory) / "many", MANY, MANY_COMMITS, count)
+        few = [commits(build, f"file:{directory}/few{k}", FEW, FEW_COMMITS, 1) for k in range(2 * count + 1)]
+        many, cpu, alone, rss = commits(build, f"file:{directory}/many", MANY, MANY_COMMITS, count)
         few, few_cpu, few_alone, _ = map(statistics.median, zip(*few))
         table.add("Delta commit at version 10,000, at 20", many / 1000, few / 1000, 1.5, "ms", higher=False,
                   rss_mib=rss, note=f"CPU of a commit: {cpu:,.0f} us, at version 20 {few_cpu:,.0f}")

@@ -80,16 +80,17 @@ static size_t load(const char *path, struct slice *rows)
 	return count;
 }
 
-/* The values' bytes of one append. */
+/* The values' bytes of one append, all of it to one partition. */
 static uint64_t put(struct broker *broker, const struct slice *rows, size_t count, size_t *row,
-		    size_t records)
+		    size_t records, int32_t partition)
 {
 	struct job *job = xcalloc(1, sizeof(*job));
 	uint64_t bytes = 0;
 	struct err err;
 
 	for (size_t i = 0; i < records; i++, *row = (*row + 1) % count) {
-		job->records[i] = (struct append_record){ .value = rows[*row] };
+		job->records[i] = (struct append_record){ .value = rows[*row],
+							  .partition = partition };
 		bytes += rows[*row].len;
 	}
 	job->append = (struct append){ .topic = topic, .records = job->records,
@@ -126,8 +127,8 @@ int main(int argc, char **argv)
 	if (broker_local_new(&options, &broker, &err) != ERR_OK ||
 	    broker_create(broker, topic, &shape, &err) != ERR_OK)
 		fail(err.msg);
-	while (bytes < goal)
-		bytes += put(broker, rows, count, &row, records);
+	for (int32_t turn = 0; bytes < goal; turn++)
+		bytes += put(broker, rows, count, &row, records, turn % shape.partitions);
 	wait_until_open(0);
 	(void)raise(SIGKILL);
 	return 1;

@@ -10,6 +10,7 @@ import tempfile
 import time
 
 import batch
+import delta
 import stream
 from log import TOPIC, fill, ready_ms
 from measure import TOP, Process, await_port, free_port, rounds, run
@@ -19,7 +20,6 @@ KEYS = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench-secret", "
 FAR_MS = 10  # each way
 SINK_MIB, SINK_PARTITIONS = 760, 16  # about a million records
 POSTS = 300000  # of each topic
-FEW, MANY, COMMITS = 10, 10000, 100
 VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 
 
@@ -69,6 +69,10 @@ class Bucket:
             shutil.rmtree(path)
 
 
+def shown(counts):
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+
+
 # --- the sink -------------------------------------------------------------------------------------------------------
 
 
@@ -110,8 +114,12 @@ def sink_rows(table, binary, bucket, directory, rows, count):
                   cpu_us=sink.cpu_us, rss_mib=sink.rss, note=f"{sink.objects} objects, limit: as many connections")
     with bucket.away(0) as (env, counts):
         sink.sink(env)
-    table.add("S3: requests an object landed", sum(counts.values()) / sink.objects, 1, 1.1, higher=False,
-              note=", ".join(f"{count} {kind}" for kind, count in counts.items() if count))
+    put = sum(1 for path in bucket.lake.rglob("*") if path.is_file())
+    with bucket.away(0) as (env, start):
+        run([binary, "sink", "--dir", sink.log, "--until-end"], env=env)
+    table.add("S3: requests for each object that is put", (sum(counts.values()) - sum(start.values())) / put, 1, 1.1,
+              higher=False, note=f"{sink.objects} objects, {put - sink.objects} manifests; without those of a start: "
+              + shown(start))
     shutil.rmtree(sink.log)
     bucket.clear()
 
@@ -170,7 +178,7 @@ def lake_rows(table, binary, bucket, directory, count):
     with bucket.away() as (far, counts):
         lake.check(far)
     table.add("S3: check, +20 ms, as without", figures["check far"], figures["check"], 2.0, "s", higher=False,
-              note=", ".join(f"{count} {kind}" for kind, count in counts.items() if count))
+              note=shown(counts))
     shutil.rmtree(lake.work)
     shutil.rmtree(lake.disk)
     bucket.clear()
@@ -199,14 +207,14 @@ def stream_rows(table, binary, bucket, directory, rows, count, seconds):
 
 
 def commit_rows(table, bucket, count):
-    def commits(root, version, windows):
-        out = run([bucket.build / "bench" / "delta_commits", f"s3://{BUCKET}/{root}", version, COMMITS, windows],
-                  env=bucket.env())[3]
-        return [statistics.median(column) for column in zip(*(map(float, line.split()) for line in out.splitlines()))]
+    def commits(root, version, number, windows):
+        return delta.commits(bucket.build, f"s3://{BUCKET}/{root}", version, number, windows, env=bucket.env())
 
-    few, many = commits("few", FEW, 1), commits("many", MANY, count)
-    table.add("S3: Delta commit at version 10,000, at 10", many[0] / 1000, few[0] / 1000, 1.3, "ms", higher=False,
-              note=f"without a checkpoint {many[2] / 1000:.1f}, at 10 {few[2] / 1000:.1f} ms")
+    few = [commits(f"few{i}", delta.FEW, delta.FEW_COMMITS, 1) for i in range(2 * count + 1)]
+    few, _, few_alone, _ = map(statistics.median, zip(*few))
+    many, _, alone, _ = commits("many", delta.MANY, delta.MANY_COMMITS, count)
+    table.add("S3: Delta commit at version 10,000, at 20", many / 1000, few / 1000, 1.3, "ms", higher=False)
+    table.add("S3: the same without a checkpoint", alone / 1000, few_alone / 1000, 1.3, "ms", higher=False)
     bucket.clear()
 
 

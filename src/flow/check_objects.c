@@ -241,14 +241,15 @@ static enum err_code read_group(struct store *store, struct lake_partition where
 static void take_group_lines(struct checking *checking, struct check_part *part,
 			     const struct group *group)
 {
-	const struct group_run *last = &group->runs[group->run_count - 1];
-	const struct group_object *object = &group->objects[last->object];
 	uint64_t offset = group->first;
+	int32_t last = GROUP_NO_RECORD;
 	struct manifest manifest;
 
 	for (size_t i = 0; i < group->run_count; i++) {
-		if (group->runs[i].object != GROUP_NO_RECORD)
+		if (group->runs[i].object != GROUP_NO_RECORD) {
 			check_take_run(checking, part, offset, group->runs[i].count);
+			last = group->runs[i].object;
+		}
 		offset += group->runs[i].count;
 	}
 	for (size_t i = 0; i < group->object_count; i++)
@@ -258,8 +259,11 @@ static void take_group_lines(struct checking *checking, struct check_part *part,
 						     .from = group_from(group),
 						     .start = group->first,
 						     .end = group->end });
-	group_manifest(group, (size_t)last->object, &manifest);
-	note_newest(part, object->key, object->bytes, &manifest, object->lines);
+	if (last == GROUP_NO_RECORD)
+		return;
+	group_manifest(group, (size_t)last, &manifest);
+	note_newest(part, group->objects[last].key, group->objects[last].bytes, &manifest,
+		    group->objects[last].lines);
 }
 
 /* --- all of them, and the letters between them ------------------------------ */

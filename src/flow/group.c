@@ -51,7 +51,7 @@ void group_add_line(struct group *group, size_t object, uint64_t offset)
 	struct group_run *last = group->run_count ? &group->runs[group->run_count - 1] : NULL;
 
 	assert(object < group->object_count);
-	if (!last)
+	if (!last && !group->amended)
 		group->first = group->end = offset;
 	assert(offset >= group->end);
 	if (last && offset == group->end && last->object == (int32_t)object &&
@@ -63,6 +63,13 @@ void group_add_line(struct group *group, size_t object, uint64_t offset)
 	}
 	group->objects[object].lines++;
 	group->end = offset + 1;
+}
+
+void group_pass(struct group *group, uint64_t offset)
+{
+	assert(offset >= group->end);
+	add_run(group, GROUP_NO_RECORD, offset - group->end);
+	group->end = offset;
 }
 
 void group_clear(struct group *group)
@@ -142,6 +149,8 @@ void group_write(const struct group *group, struct lake_partition where, struct 
 		buf_add_str(text, ",\"plain\":true}\n");
 		return;
 	}
+	if (group->amended)
+		buf_add_str(text, ",\"amended\":true");
 	put_sides(text, group);
 	buf_add_str(text, ",\"objects\":[");
 	for (size_t i = 0; i < group->object_count; i++)
@@ -351,7 +360,7 @@ static bool take_objects(struct json list, struct lake_partition where, struct g
 	for (struct json_iter iter = json_iter(list); json_next(&iter);)
 		if (!group_take_object(iter.value, where, group))
 			return false;
-	return group->object_count > 0;
+	return group->object_count > 0 || group->amended;
 }
 
 /* Each object has as many lines as it says, and begins where its name says. */
@@ -359,7 +368,7 @@ static bool runs_fit(const struct group *group)
 {
 	uint64_t *lines = xcalloc(group->object_count + 1, sizeof(*lines));
 	uint64_t offset = group->first;
-	bool fit = group->run_count > 0 && group->runs[0].object >= 0;
+	bool fit = group->run_count > 0 && (group->runs[0].object >= 0 || group->amended);
 
 	for (size_t i = 0; i < group->run_count && fit; i++) {
 		const struct group_run *run = &group->runs[i];
@@ -392,7 +401,7 @@ static bool take_runs(struct json list, struct group *group)
 		add_run(group, (int32_t)object, (uint64_t)count);
 		group->end += (uint64_t)count;
 	}
-	return runs_fit(group) && group->runs[group->run_count - 1].object >= 0;
+	return runs_fit(group) && (group->runs[group->run_count - 1].object >= 0 || group->amended);
 }
 
 static bool take_sides(struct json root, struct group *group)
@@ -433,6 +442,8 @@ static bool take_group(struct json root, struct lake_partition where, struct gro
 		group->end = group->first;
 		return true;
 	}
+	if (json_member(root, "amended", &value) && !json_get_bool(value, &group->amended))
+		return false;
 	return take_sides(root, group) && json_member(root, "objects", &value) &&
 	       take_objects(value, where, group) && json_member(root, "runs", &value) &&
 	       take_runs(value, group);

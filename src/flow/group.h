@@ -39,7 +39,10 @@
  *  6. In a partition without any object there is nothing to bar. There a plain sink, too, puts a
  *     manifest, once, which only says that the partition is plain ("plain"). If no plain object
  *     followed, the first group begins there, too, and its manifest has the second of the names.
- *  7. A sink that finds the way barred, and no group yet (the other one has ended in between),
+ *  7. If the log has lost records that a group needs in the meantime, the sink puts letters for
+ *     those, and the manifest anew, in place of the old one ("amended"): objects that are there
+ *     stay as they are, the others have what is left, and what was lost are no records.
+ *  8. A sink that finds the way barred, and no group yet (the other one has ended in between),
  *     puts a group.
  *
  * Ownership: group_release(). Threads: what was read is only read, so any.
@@ -77,6 +80,7 @@ struct group {
 	uint64_t after;
 	bool plain;  /* rule 6: nothing else is set */
 	bool second; /* of the names: a plain one has the first */
+	bool amended; /* rule 7: it may begin and end with no records */
 	bool sides[GROUP_SIDES];
 	struct group_object *objects;
 	size_t object_count;
@@ -94,6 +98,9 @@ size_t group_add_object(struct group *group, const char *key, uint64_t start);
 /* The offset of a line of that object, rising over all of the group; what lies between it and the
  * one before were no records. */
 void group_add_line(struct group *group, size_t object, uint64_t offset);
+/* Numbers before `offset` that nothing was added of are no records; the first ones, too, if this
+ * comes before any line. */
+void group_pass(struct group *group, uint64_t offset);
 /* Empty again; keeps its memory. */
 void group_clear(struct group *group);
 void group_release(struct group *group);

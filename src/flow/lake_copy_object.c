@@ -153,7 +153,10 @@ static enum err_code put_and_verify(struct store *to, struct copy_item *item, st
 	bool same = false;
 
 	item->wordless = words->count > 0 && !store_can(to, STORE_CAN_WORDS);
-	if (code == ERR_OK)
+	/* Without words it was put without, and need not be asked for them. */
+	if (code == ERR_OK && words->count == 0)
+		code = has_bytes(to, item->key, body, &same, err);
+	else if (code == ERR_OK)
 		code = is_same(to, item->key, body, words, &same, err);
 	if (code == ERR_OK && !same)
 		code = err_set(err, ERR_CORRUPT, "object \"%s\" was put, and what is read back is "

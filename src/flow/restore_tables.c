@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/names.h"
+#include "base/trace.h"
 #include "delta/delta.h"
 
 #include <inttypes.h>
@@ -144,6 +145,11 @@ static enum err_code note_table(void *user, struct slice name, struct err *err)
 	code = delta_open(walk->store, root, &options, &delta, err);
 	if (code == ERR_ABSENT)
 		return ERR_OK; /* no table */
+	if (code == ERR_UNSUPPORTED) {
+		/* Of another program, or so changed that batch and stream do not touch it. */
+		trace_warn("table \"%s\" is passed over: %s", root, err->msg);
+		return ERR_OK;
+	}
 	if (code != ERR_OK)
 		return err_prefix(err, "table \"%s\"", root);
 	walk->delta = delta;

@@ -1,5 +1,6 @@
 #include "flow/sink.h"
 
+#include "base/ahead.h"
 #include "base/lock.h"
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -239,28 +240,18 @@ static enum err_code sink_seek(struct sink *sink, struct sink_partition *partiti
 			   sink_partition_start(partition), err);
 }
 
-/*
- * The lake, not a position kept elsewhere, says where a partition goes on; so what is still on its
- * way there has to arrive first.
- */
-static void sink_place(struct sink *sink, struct sink_partition *partition)
+static void sink_place(struct sink *sink, struct sink_partition *partition,
+		       struct sink_place *place)
 {
-	const struct sink_options *options = sink->options;
-	struct sink_place place;
 	struct err err;
 
-	if (sink_find_place(options->store, options->broker, partition->topic, partition->id,
-			    options->new_history, &place, &err) != ERR_OK) {
-		place_again(sink, partition, "the lake", &err);
+	if (!is_fruitful(sink, partition, place)) {
+		sink_place_release(place);
 		return;
 	}
-	if (!is_fruitful(sink, partition, &place)) {
-		sink_place_release(&place);
-		return;
-	}
-	partition->found_next = place.next;
+	partition->found_next = place->next;
 	sink_writer_revive(sink->writer, &partition->lane);
-	sink_partition_begin(partition, &place);
+	sink_partition_begin(partition, place);
 	if (sink_seek(sink, partition, &err) != ERR_OK) {
 		place_again(sink, partition, "the log", &err);
 		return;
@@ -269,6 +260,70 @@ static void sink_place(struct sink *sink, struct sink_partition *partition)
 	partition->state = SINK_READING;
 	trace_debug("%s, partition %d: goes on at %" PRIu64, partition->topic, partition->id,
 		    partition->place.next);
+}
+
+/* Partitions whose places are looked for, several at a time where that takes a while. */
+struct placing {
+	const struct sink_options *options;
+	struct sink_partition **list;
+	size_t count;
+	struct sink_place *places;
+};
+
+static enum err_code placing_find(void *user, size_t item, struct err *err)
+{
+	const struct placing *placing = user;
+	const struct sink_options *options = placing->options;
+	const struct sink_partition *partition = placing->list[item];
+
+	return sink_find_place(options->store, options->broker, partition->topic, partition->id,
+			       options->new_history, &placing->places[item], err);
+}
+
+static void placing_run(struct sink *sink, struct placing *placing)
+{
+	struct ahead *ahead = ahead_new(&(struct ahead_options){
+		.count = placing->count,
+		.at_once = store_at_once(placing->options->store),
+		.work = placing_find,
+		.user = placing,
+	});
+
+	for (size_t i = 0; i < placing->count; i++) {
+		struct err err;
+
+		if (ahead_take(ahead, i, &err) == ERR_OK)
+			sink_place(sink, placing->list[i], &placing->places[i]);
+		else
+			place_again(sink, placing->list[i], "the lake", &err);
+	}
+	ahead_free(ahead);
+}
+
+/*
+ * The lake, not a position kept elsewhere, says where a partition goes on; so what is still on its
+ * way there has to arrive first. Those that the reader gives one after the other are placed
+ * together.
+ */
+static void place_due(struct sink *sink, int64_t now_ms)
+{
+	struct placing placing = { .options = sink->options };
+
+	if (sink->assigning)
+		return;
+	placing.list = xcalloc(sink->partition_count, sizeof(struct sink_partition *));
+	for (size_t i = 0; i < sink->partition_count; i++) {
+		struct sink_partition *partition = sink->partitions[i];
+
+		if (partition->state == SINK_PLACING && now_ms >= partition->retry_ms &&
+		    !sink_writer_is_busy(sink->writer, &partition->lane))
+			placing.list[placing.count++] = partition;
+	}
+	placing.places = xcalloc(placing.count, sizeof(*placing.places));
+	if (placing.count > 0)
+		placing_run(sink, &placing);
+	free(placing.places);
+	free(placing.list);
 }
 
 /* --- the states of a partition --------------------------------------------- */
@@ -327,8 +382,6 @@ static int64_t tend(struct sink *sink, struct sink_partition *partition, int64_t
 			return now_ms + BUSY_MS;
 		if (partition->state == SINK_LEAVING)
 			sink_leave(sink, partition);
-		else if (now_ms >= partition->retry_ms)
-			sink_place(sink, partition);
 	}
 	if (partition->state == SINK_READING)
 		keep_pace(sink, partition);
@@ -356,7 +409,7 @@ static int64_t tend_all(struct sink *sink, int64_t now_ms)
 
 /* --- events ------------------------------------------------------------ */
 
-/* It is answered here, or paused until it can be. */
+/* It is paused until it can be answered. */
 static void on_assigned(struct sink *sink, const struct reader_event *event)
 {
 	struct sink_partition *partition =
@@ -608,6 +661,7 @@ static enum err_code sink_turn(struct sink *sink, struct err *err)
 	enum err_code code;
 
 	take_ended(sink);
+	place_due(sink, now_ms);
 	look_ms = tend_all(sink, now_ms);
 	if (sink_writer_fill(sink->writer, NULL) < PAUSE_FILL) {
 		due_ms = close_due(sink, now_ms, false);
@@ -618,6 +672,7 @@ static enum err_code sink_turn(struct sink *sink, struct err *err)
 	if (code != ERR_OK)
 		return code;
 	sink->quiet = event.kind == READER_IDLE;
+	sink->assigning = event.kind == READER_ASSIGNED;
 	sink_on_event(sink, &event);
 	return ERR_OK;
 }

@@ -48,8 +48,8 @@
  *     to the store any more: queued objects are dropped, one at hand is waited for.
  *
  *  8. Whoever ended in the middle of a group has left its manifest: the next one
- *     makes what is missing of it out of the log before anything else. If the log
- *     has let go of that in between the partition halts, and says so.
+ *     makes what is missing of it out of the log before anything else. What the log
+ *     has lost of it in between is told as in 6.
  *
  * One process a data directory (lock "sink.lock").
  * Ownership: everything in the options is borrowed. Threads: the caller's, and

@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 enum {
 	BUCKETS_MAX = 1000, /* a group with more is closed */
@@ -43,13 +44,26 @@ void sink_group_release(struct sink_group *group)
 	*group = (struct sink_group){ 0 };
 }
 
-void sink_group_fix(struct sink_group *group, struct group *wanted)
+static uint64_t end_of_missing(const struct sink_group *group)
+{
+	uint64_t end = group->wanted.end;
+	size_t i = group->wanted.run_count;
+
+	while (i-- > 0 && group->wanted.runs[i].object < (int32_t)group->there)
+		end -= group->wanted.runs[i].count;
+	return end;
+}
+
+void sink_group_fix(struct sink_group *group, struct group *wanted, size_t there)
 {
 	sink_group_clear(group);
 	group->fixed = true;
 	group->wanted = *wanted;
 	*wanted = (struct group){ 0 };
 	group->run = 0;
+	group->lost = false;
+	group->there = there;
+	group->wanted_end = end_of_missing(group);
 	group->run_left = group->wanted.runs[0].count;
 	group->group.first = group->group.end = group->wanted.first;
 }
@@ -246,12 +260,22 @@ static int32_t pass_to(const struct sink_group *group, uint64_t offset, size_t *
 	return group->wanted.runs[*run].object;
 }
 
-bool sink_group_wants(const struct sink_group *group, uint64_t offset)
+bool sink_group_wants(const struct sink_group *group, uint64_t first, uint64_t last)
 {
-	size_t run = group->run;
-	uint64_t left = group->run_left;
+	size_t next = group->run;
+	uint64_t left = group->run_left, at = group->wanted.first;
 
-	return offset >= group->group.end && pass_to(group, offset, &run, &left) >= 0;
+	if (first == last && first >= group->group.end) /* the next record: not all are gone over */
+		return pass_to(group, first, &next, &left) >= (int32_t)group->there;
+
+	for (size_t i = 0; i < group->wanted.run_count && at <= last; i++) {
+		const struct group_run *run = &group->wanted.runs[i];
+
+		if (run->object >= (int32_t)group->there && at + run->count > first)
+			return true;
+		at += run->count;
+	}
+	return false;
 }
 
 enum err_code sink_group_add_fixed(struct sink_group *group, const struct record *record,
@@ -278,7 +302,7 @@ static enum err_code compare_fixed(const struct sink_group *group, struct err *e
 {
 	const struct group *made = &group->group, *wanted = &group->wanted;
 
-	for (size_t i = 0; i < wanted->object_count; i++) {
+	for (size_t i = group->there; i < wanted->object_count; i++) {
 		const struct group_object *a = &wanted->objects[i];
 		const struct group_object *b = i < made->object_count ? &made->objects[i] : NULL;
 
@@ -290,18 +314,6 @@ static enum err_code compare_fixed(const struct sink_group *group, struct err *e
 				       a->key);
 	}
 	return ERR_OK;
-}
-
-/* --- a job out of it ---------------------------------------------------------------- */
-
-static void take_output(struct sink_job *job, const char *key, struct buf *body, uint32_t crc)
-{
-	struct sink_output *output = &job->outputs[job->output_count++];
-
-	*output = (struct sink_output){ .body = *body, .crc = crc };
-	buf_init(&output->key, STORE_KEY_MAX * 2);
-	buf_add_str(&output->key, key);
-	buf_init(body, body->max);
 }
 
 static void sum_object(struct sink_group *group, size_t at)
@@ -317,6 +329,177 @@ static void sum_object(struct sink_group *group, size_t at)
 				crc32c(0, its->sides[side].ptr, its->sides[side].len);
 }
 
+/* --- what is left of one ------------------------------------------------------------- */
+
+struct amending {
+	struct sink_group *group;
+	struct lake_partition where;
+	struct group *amended;
+	bool *there;	 /* of the objects that were wanted */
+	size_t *as;	 /* what they are in `amended`; SIZE_MAX: nothing yet */
+	size_t run;	 /* of what came: … */
+	uint64_t run_at; /* … where it begins */
+	uint64_t lost_first, lost_count;
+};
+
+static enum err_code amend_find_there(struct amending *amending, struct store *store,
+				      struct err *err)
+{
+	const struct group *wanted = &amending->group->wanted;
+	uint64_t size;
+
+	for (size_t i = 0; i < wanted->object_count; i++) {
+		enum err_code code = store_size(store, wanted->objects[i].key, &size, err);
+
+		if (code != ERR_OK && code != ERR_ABSENT)
+			return code;
+		amending->there[i] = code == ERR_OK && size > 0;
+		amending->as[i] = SIZE_MAX;
+	}
+	return ERR_OK;
+}
+
+/* Whether the log still had it; asked in order. */
+static bool came(struct amending *amending, uint64_t offset)
+{
+	const struct group *made = &amending->group->group;
+
+	while (amending->run < made->run_count &&
+	       amending->run_at + made->runs[amending->run].count <= offset)
+		amending->run_at += made->runs[amending->run++].count;
+	return amending->run < made->run_count && offset >= amending->run_at &&
+	       made->runs[amending->run].object >= 0;
+}
+
+static size_t amended_object(struct amending *amending, size_t object, uint64_t offset)
+{
+	const struct group *wanted = &amending->group->wanted;
+	const char *old = wanted->objects[object].key;
+	char path[LAKE_PATH_MAX];
+	struct lake_file_name name;
+	struct buf key;
+
+	if (amending->as[object] != SIZE_MAX)
+		return amending->as[object];
+	(void)lake_file_parse(old, &name); /* as when it was read */
+	(void)snprintf(path, sizeof(path), "%.*s", SLICE_ARG(name.path));
+	buf_init(&key, STORE_KEY_MAX * 2);
+	lake_file_key(&key, amending->where, path, offset, name.packed);
+	amending->as[object] = group_add_object(amending->amended, buf_cstr(&key), offset);
+	buf_release(&key);
+	return amending->as[object];
+}
+
+static enum err_code tell_lost(struct amending *amending,
+			       enum err_code (*tell)(void *user, uint64_t first, uint64_t last,
+						     struct err *err),
+			       void *user, struct err *err)
+{
+	uint64_t first = amending->lost_first, count = amending->lost_count;
+
+	amending->lost_count = 0;
+	return count > 0 ? tell(user, first, first + count - 1, err) : ERR_OK;
+}
+
+/* The sums of objects that are there are those of before; of the others, of what came. */
+static void sum_amended(struct amending *amending)
+{
+	const struct sink_group *group = amending->group;
+
+	for (size_t i = 0; i < group->wanted.object_count; i++) {
+		const struct group_object *from = amending->there[i] ? &group->wanted.objects[i]
+								     : &group->group.objects[i];
+		struct group_object *to;
+
+		if (amending->as[i] == SIZE_MAX)
+			continue;
+		to = &amending->amended->objects[amending->as[i]];
+		to->bytes = from->bytes;
+		to->crc = from->crc;
+		memcpy(to->side_crc, from->side_crc, sizeof(to->side_crc));
+	}
+}
+
+static enum err_code amend_runs(struct amending *amending,
+				enum err_code (*tell)(void *user, uint64_t first, uint64_t last,
+						      struct err *err),
+				void *user, struct err *err)
+{
+	const struct group *wanted = &amending->group->wanted;
+	uint64_t offset = wanted->first;
+
+	for (size_t i = 0; i < wanted->run_count; i++) {
+		int32_t object = wanted->runs[i].object;
+
+		for (uint64_t end = offset + wanted->runs[i].count; offset < end; offset++) {
+			if (object < 0)
+				continue;
+			if (amending->there[object] || came(amending, offset)) {
+				group_add_line(amending->amended,
+					       amended_object(amending, (size_t)object, offset),
+					       offset);
+				continue;
+			}
+			if (amending->lost_first + amending->lost_count != offset &&
+			    tell_lost(amending, tell, user, err) != ERR_OK)
+				return err->code;
+			if (amending->lost_count++ == 0)
+				amending->lost_first = offset;
+		}
+	}
+	group_pass(amending->amended, wanted->end);
+	return tell_lost(amending, tell, user, err);
+}
+
+enum err_code sink_group_amend(struct sink_group *group, struct store *store,
+			       struct lake_partition where,
+			       enum err_code (*tell)(void *user, uint64_t first, uint64_t last,
+						     struct err *err),
+			       void *user, struct group *ret_amended, struct err *err)
+{
+	const struct group *wanted = &group->wanted;
+	struct group amended = { .first = wanted->first,
+				 .end = wanted->first,
+				 .has_after = wanted->has_after,
+				 .after = wanted->after,
+				 .second = wanted->second,
+				 .amended = true };
+	struct amending amending = {
+		.group = group, .where = where, .amended = &amended, .run_at = group->group.first
+	};
+	enum err_code code;
+
+	memcpy(amended.sides, wanted->sides, sizeof(amended.sides));
+	amending.there = xcalloc(wanted->object_count + 1, sizeof(bool));
+	amending.as = xcalloc(wanted->object_count + 1, sizeof(size_t));
+	for (size_t i = 0; i < group->group.object_count; i++)
+		sum_object(group, i);
+	code = amend_find_there(&amending, store, err);
+	if (code == ERR_OK)
+		code = amend_runs(&amending, tell, user, err);
+	if (code == ERR_OK)
+		sum_amended(&amending);
+	free(amending.there);
+	free(amending.as);
+	if (code == ERR_OK)
+		*ret_amended = amended;
+	else
+		group_release(&amended);
+	return code;
+}
+
+/* --- a job out of it ---------------------------------------------------------------- */
+
+static void take_output(struct sink_job *job, const char *key, struct buf *body, uint32_t crc)
+{
+	struct sink_output *output = &job->outputs[job->output_count++];
+
+	*output = (struct sink_output){ .body = *body, .crc = crc };
+	buf_init(&output->key, STORE_KEY_MAX * 2);
+	buf_add_str(&output->key, key);
+	buf_init(body, body->max);
+}
+
 /* Sides first, so that the last object tells that all is there. */
 static void take_outputs(struct sink_group *group, struct sink_job *job)
 {
@@ -325,7 +508,8 @@ static void take_outputs(struct sink_group *group, struct sink_job *job)
 
 	job->outputs = xcalloc(made->object_count * (1 + GROUP_SIDES), sizeof(*job->outputs));
 	buf_init(&key, STORE_KEY_MAX * 2);
-	for (size_t i = 0; i < made->object_count; i++) {
+	for (size_t i = group->fixed ? group->there : 0; i < made->object_count; i++) {
+		job->objects++;
 		for (int side = 0; side < GROUP_SIDES; side++) {
 			if (!made->sides[side])
 				continue;
@@ -337,7 +521,6 @@ static void take_outputs(struct sink_group *group, struct sink_job *job)
 			    made->objects[i].crc);
 	}
 	buf_release(&key);
-	job->objects = made->object_count;
 }
 
 enum err_code sink_group_close(struct sink_group *group, struct lake_partition where,

@@ -38,6 +38,10 @@ struct sink_group {
 
 	bool fixed; /* `wanted` says where each line goes */
 	struct group wanted;
+	size_t there;	     /* so many of its objects are in the lake: … */
+	uint64_t wanted_end; /* … this is after the last line of the others */
+	bool lost;	     /* the log has let go of something of it, for … */
+	enum gap_reason lost_for;
 	size_t run;	   /* of that one, and … */
 	uint64_t run_left; /* … what is left of it */
 };
@@ -45,8 +49,8 @@ struct sink_group {
 void sink_group_release(struct sink_group *group);
 /* Forget what is in it, and what is fixed. */
 void sink_group_clear(struct sink_group *group);
-/* To be made by a manifest, which is taken. */
-void sink_group_fix(struct sink_group *group, struct group *wanted);
+/* To be made by a manifest, which is taken; its first `there` objects are in the lake. */
+void sink_group_fix(struct sink_group *group, struct group *wanted, size_t there);
 
 /* A line at the end of the object of its time; the first one says what was accounted for before. */
 void sink_group_add(struct sink_group *group, const struct sink_options *options,
@@ -55,8 +59,17 @@ void sink_group_add(struct sink_group *group, const struct sink_options *options
 /* The next line of a fixed one: ERR_CORRUPT, if the manifest has no line at that offset. */
 MUST_USE enum err_code sink_group_add_fixed(struct sink_group *group, const struct record *record,
 					    uint64_t offset, struct json value, struct err *err);
-/* Whether the manifest that is fixed has a line there. */
-bool sink_group_wants(const struct sink_group *group, uint64_t offset);
+/* Whether one of [first, last] is a line of an object that is to be made. */
+bool sink_group_wants(const struct sink_group *group, uint64_t first, uint64_t last);
+/*
+ * The log has nothing more of a fixed group, and lost some: the manifest of what is left. Objects
+ * that are in the lake stay as they are. What is lost is told in runs of offsets.
+ */
+MUST_USE enum err_code sink_group_amend(struct sink_group *group, struct store *store,
+					struct lake_partition where,
+					enum err_code (*tell)(void *user, uint64_t first,
+							      uint64_t last, struct err *err),
+					void *user, struct group *ret_amended, struct err *err);
 bool sink_group_is_full(const struct sink_group *group, const struct sink_options *options);
 /* ERR_CORRUPT: what was made by a manifest is something else. Then, and else, the objects are the
  * job's, with the manifest as its last mark, and the group is empty. */

@@ -21,6 +21,7 @@ struct sink {
 	size_t partition_count;
 	size_t filling_bytes;
 	bool quiet;			/* the reader had nothing when it was asked last */
+	bool assigning;			/* it gave a partition, and may be about to give more */
 	bool draining;			/* goals are set; end when they are reached */
 	bool joined;			/* something was assigned */
 	int64_t began_ms;

@@ -51,7 +51,8 @@ void sink_partition_begin(struct sink_partition *partition, struct sink_place *p
 	partition->place = *place;
 	partition->place.where.topic = partition->topic;
 	if (place->has_unfinished)
-		sink_group_fix(&partition->group, &partition->place.unfinished);
+		sink_group_fix(&partition->group, &partition->place.unfinished,
+			       place->unfinished_there);
 	partition->grouped = partition->groups || place->grouped;
 	partition->unproved = place->has_line;
 	partition->has_lineage = false;
@@ -126,11 +127,19 @@ void sink_partition_add_line(struct sink_partition *partition, struct position p
 	count_record(partition, position, offset, partition->body.len - before);
 }
 
+struct dlq_source sink_partition_source(const struct sink_partition *partition)
+{
+	return (struct dlq_source){ .stage = "sink",
+				    .topic = { TOPIC_LOG, partition->topic },
+				    .partition = partition->id,
+				    .generation = partition->place.where.generation };
+}
+
 bool sink_partition_is_mending(const struct sink_partition *partition)
 {
 	const struct sink_group *group = &partition->group;
 
-	return group->fixed && group->group.end < group->wanted.end;
+	return group->fixed && group->group.end < group->wanted_end;
 }
 
 enum err_code sink_partition_add_grouped(struct sink_partition *partition,
@@ -161,10 +170,7 @@ enum err_code sink_partition_add_letter(struct sink_partition *partition, struct
 					struct err *err)
 {
 	enum { OVERHEAD_BYTES = 512 };		/* names, reason; base64 makes 4 of 3 */
-	struct dlq_source source = { .stage = "sink",
-				     .topic = { TOPIC_LOG, partition->topic },
-				     .partition = partition->id,
-				     .generation = partition->place.where.generation };
+	struct dlq_source source = sink_partition_source(partition);
 	enum err_code code;
 
 	assert(partition->body.len == 0);
@@ -267,9 +273,13 @@ static void close_object(struct sink_partition *partition, struct sink_job *job)
 static enum err_code close_group(struct sink_partition *partition, struct sink_job *job,
 				 struct err *err)
 {
-	const struct sink_place *place = &partition->place;
+	struct sink_place *place = &partition->place;
 	struct group *group = &partition->group.group;
 
+	if (partition->group.fixed) { /* what is there, or lost, may come after what was made */
+		place->next = job->end = partition->group.wanted.end;
+		place->last = lake_position(place->next - 1);
+	}
 	group->second = place->has_plain && place->plain_first == group->first;
 	return sink_group_close(&partition->group, place->where, job, err);
 }

@@ -97,6 +97,8 @@ void sink_partition_begin(struct sink_partition *partition, struct sink_place *p
 void sink_partition_drop(struct sink_partition *partition);
 /* Where its reader is to be put. */
 struct reader_start sink_partition_start(const struct sink_partition *partition);
+/* Whose its dead letters are. */
+struct dlq_source sink_partition_source(const struct sink_partition *partition);
 /* What follows is of this lineage; the run must be closed if it is another than before. */
 void sink_partition_set_lineage(struct sink_partition *partition, struct lineage lineage);
 /* The line of a record that is JSON, at the end of the run; it must be no run of letters. */

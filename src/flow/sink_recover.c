@@ -243,17 +243,41 @@ static enum err_code find_newest_group(struct store *store, struct newest_group 
 	return code;
 }
 
-/* The objects of a group are put in its order, so the last one tells. */
-static enum err_code is_whole(struct store *store, const struct group *group, bool *ret,
-			      struct err *err)
+static enum err_code object_is_there(struct store *store, const char *key, bool *ret,
+				     struct err *err)
 {
 	uint64_t size = 0;
-	enum err_code code =
-		store_size(store, group->objects[group->object_count - 1].key, &size, err);
+	enum err_code code = store_size(store, key, &size, err);
 
 	if (code != ERR_OK && code != ERR_ABSENT)
 		return code;
 	*ret = code == ERR_OK && size > 0;
+	return ERR_OK;
+}
+
+/* The objects of a group are put in its order, so the last one tells, or else the first one that is
+ * missing. */
+static enum err_code count_there(struct store *store, const struct group *group, size_t *ret_count,
+				 struct err *err)
+{
+	size_t last = group->object_count - 1;
+	bool there = true;
+	size_t count = 0;
+
+	*ret_count = group->object_count;
+	if (group->object_count == 0)
+		return ERR_OK;
+	if (object_is_there(store, group->objects[last].key, &there, err) != ERR_OK)
+		return err->code;
+	if (there)
+		return ERR_OK;
+	for (; count < last; count++) {
+		if (object_is_there(store, group->objects[count].key, &there, err) != ERR_OK)
+			return err->code;
+		if (!there)
+			break;
+	}
+	*ret_count = count;
 	return ERR_OK;
 }
 
@@ -264,6 +288,12 @@ static enum err_code place_at_group(struct store *store, const struct group *gro
 	enum err_code code;
 	struct buf text;
 
+	if (last->object == GROUP_NO_RECORD) { /* what was lost cannot be compared */
+		place->any = true;
+		place->last = lake_position(group->end - 1);
+		place->next = group->end;
+		return pass_letters(store, place, err);
+	}
 	buf_init(&text, OBJECT_MAX + (OBJECT_MAX - 1));
 	code = group_get(store, group, (size_t)last->object, &text, err);
 	if (code == ERR_OK)
@@ -273,13 +303,14 @@ static enum err_code place_at_group(struct store *store, const struct group *gro
 }
 
 /* One that is not whole is what comes next: nothing can have been put behind it. */
-static void place_before_group(struct group *group, struct sink_place *place)
+static void place_before_group(struct group *group, size_t there, struct sink_place *place)
 {
 	place->any = group->has_after;
 	if (place->any)
 		place->last = lake_position(group->after);
 	place->next = group_from(group);
 	place->has_unfinished = true;
+	place->unfinished_there = there;
 	place->unfinished = *group;
 	*group = (struct group){ 0 };
 }
@@ -288,8 +319,8 @@ static enum err_code recover_group(struct store *store, uint64_t first, struct s
 				   struct err *err)
 {
 	struct group group;
-	bool whole = false;
 	enum err_code code = group_load(store, place->where, first, &group, err);
+	size_t there = 0;
 
 	if (code != ERR_OK)
 		return code;
@@ -298,13 +329,13 @@ static enum err_code recover_group(struct store *store, uint64_t first, struct s
 	place->has_plain = group.plain;
 	place->plain_first = first;
 	if (place->any_group)
-		code = is_whole(store, &group, &whole, err);
+		code = count_there(store, &group, &there, err);
 	if (code == ERR_OK && !place->any_group)
 		code = recover_plain(store, place, err);
-	else if (code == ERR_OK && whole)
+	else if (code == ERR_OK && there == group.object_count)
 		code = place_at_group(store, &group, place, err);
 	else if (code == ERR_OK)
-		place_before_group(&group, place);
+		place_before_group(&group, there, place);
 	group_release(&group);
 	return code;
 }

@@ -31,6 +31,7 @@ struct sink_place {
 	bool any_group;
 	bool grouped;			/* only groups can come */
 	bool has_unfinished;		/* `last` and `next` are before this group, … */
+	size_t unfinished_there;	/* so many of its objects are */
 	struct group unfinished;	/* … which is not whole */
 	char uid[HISTORY_UID_MAX];	/* of the log's topic */
 	bool name_due;			/* the lake does not know it yet … */

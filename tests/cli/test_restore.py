@@ -375,3 +375,18 @@ def test_objects_that_nothing_tells_the_offsets_of(run, start_gateway, data_dir)
     assert sink(run, data_dir)["records"]["pin"] == 1
     run("batch", "--dir", data_dir)
     assert rows(run, data_dir) == 1
+
+
+def test_a_table_of_another_program(run, gateway, data_dir, tmp_path):
+    """One that asks for a newer reader says nothing of ours, and keeps nobody from restoring."""
+    post(gateway, PIN, [{"index": 1}])
+    sink(run, data_dir)
+    log = data_dir / "lake/tables/theirs/_delta_log"
+    log.mkdir(parents=True)
+    (log / f"{0:020}.json").write_text(
+        '{"protocol":{"minReaderVersion":3,"minWriterVersion":7,"readerFeatures":["x"],"writerFeatures":["x"]}}\n'
+        '{"metaData":{"id":"i","format":{"provider":"parquet","options":{}},"partitionColumns":[],"configuration":{},'
+        '"schemaString":"{\\"type\\":\\"struct\\",\\"fields\\":[]}"}}\n')
+    done = run("restore", "--from-lake", "--dir", tmp_path / "new", "--lake", f"file:{data_dir}/lake")
+    assert "tables/theirs" in done.stderr and "passed over" in done.stderr
+    assert len(logged(run, tmp_path / "new")) == 1

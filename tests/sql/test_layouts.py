@@ -106,6 +106,35 @@ def test_time_folders_and_their_names(run, gateway, data_dir):
         assert int(match[2]) * 7 % 24 == int(match[1])
 
 
+def amend(data_dir, lost):
+    """As the sink does when the log has let go of records that a group needed: of 24, each an object by itself."""
+    (path,) = (data_dir / "lake/manifests" / TOPIC / "partition=0").glob("group+*.json")
+    group = json.loads(path.read_text())
+    for entry in group["objects"][:lost]:
+        (data_dir / "lake" / entry["key"]).unlink()
+    group.update(amended=True, objects=group["objects"][lost:],
+                 runs=[-1, lost, *(word for n in range(24 - lost) for word in (n, 1))])
+    path.write_text(json.dumps(group, separators=(",", ":")) + "\n")
+    letter = {"topic": TOPIC, "partition": "0", "offset": f"{0:020}", "last": f"{lost - 1:020}", "stage": "sink",
+              "reason": "left the log before it was read", "timestamp_ms": 0, "value": None}
+    folder = data_dir / "lake/dlq" / TOPIC / "partition=0"
+    folder.mkdir(parents=True)
+    (folder / f"none-{23:020}.ndjson").write_text(json.dumps(letter, separators=(",", ":")) + "\n")
+
+
+@pytest.mark.parametrize("lost", [1, 5, 24])
+def test_a_group_of_which_the_log_lost_records_is_read(run, gateway, lake, data_dir, lost):
+    post(gateway, range(24))
+    land(run, data_dir, **LAYOUTS["hours"])
+    amend(data_dir, lost)
+    post(gateway, range(24, 30))
+    assert land(run, data_dir, **LAYOUTS["hours"])["records"]["pin"] == 6
+    lake.batch()
+    rows = lake.sql("SELECT count(*) AS n, min(ind) AS first, sum(ind - _offset::BIGINT) AS apart FROM pin_all")
+    assert rows == [{"n": 30 - lost, "first": lost, "apart": 0}]
+    run("check", "--dir", data_dir)
+
+
 CONNECTOR = f"""name=pins
 connector.class=io.confluent.connect.s3.S3SinkConnector
 tasks.max=3

@@ -439,10 +439,58 @@ static void test_age_and_stop(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* --- a lake that is far away ------------------------------------------------------- */
+
+enum { PLACED_TOGETHER = 4 };
+
+/* Listings of one topic, of which none ends before so many were at hand. */
+static struct {
+	struct store_ops ops;
+	const struct store_ops *real;
+	pthread_mutex_t lock;		/* what follows */
+	pthread_cond_t changed;
+	int at_hand, most;
+} placing;
+
+static enum err_code placing_list(struct store *store, const char *prefix, const char *after,
+				  size_t wanted, store_each_fn *each, void *user, struct err *err)
+{
+	(void)pthread_mutex_lock(&placing.lock);
+	placing.at_hand += strstr(prefix, "u.user") != NULL;
+	if (placing.at_hand > placing.most)
+		placing.most = placing.at_hand;
+	(void)pthread_cond_broadcast(&placing.changed);
+	while (strstr(prefix, "u.user") && placing.most < PLACED_TOGETHER)
+		(void)pthread_cond_wait(&placing.changed, &placing.lock);
+	placing.at_hand -= strstr(prefix, "u.user") != NULL;
+	(void)pthread_mutex_unlock(&placing.lock);
+	return placing.real->list(store, prefix, after, wanted, each, user, err);
+}
+
+static void test_partitions_are_placed_together(void **state)
+{
+	static const struct topic_ref users = { TOPIC_LOG, "u.user" };
+	struct fixture *f = *state;
+	struct err err = { 0 };
+
+	assert_ok(create_topic(f->broker, users, PLACED_TOGETHER, &err));
+	append(f, users, "{\"n\":1}");
+	(void)pthread_mutex_init(&placing.lock, NULL);
+	(void)pthread_cond_init(&placing.changed, NULL);
+	placing.real = f->store->ops;
+	placing.ops = *f->store->ops;
+	placing.ops.list = placing_list;
+	f->store->ops = &placing.ops;
+	run_ok(f);		/* one after the other would never end */
+	assert_int_equal(f->counts.records[USER], 1);
+	f->store->ops = placing.real;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_objects_by_count),
+		TEST(test_partitions_are_placed_together),
 		TEST(test_objects_by_bytes),
 		TEST(test_an_empty_log_gives_nothing),
 		TEST(test_an_empty_object_is_in_nobodys_way),

@@ -459,22 +459,80 @@ static void test_sinks_at_once(void **state)
 	assert_once(f->store, pin, RECORDS);
 }
 
-/* What a manifest promised and the log has let go of cannot be made: that is told, not skipped. */
-static void test_a_group_that_cannot_be_ended_halts(void **state)
+/* Every offset up to `count` is there once, from the first one on that the sink ever met; those
+ * below `gone` may be dead. */
+static void assert_amended(struct fixture *f, int count, int gone)
+{
+	struct lake *lake = see_lake(f->store, pin);
+	int first = 0;
+
+	while (lake->times[first] == 0)
+		first++;
+	assert_true(first <= gone);
+	for (int n = 0; n < count + 1; n++) {
+		bool dead = lake->times[n] && !strcmp(buf_cstr(&lake->values[n]), "dead");
+
+		assert_int_equal(lake->times[n], n >= first && n < count);
+		assert_true(!dead || n < gone);
+	}
+	free_lake(lake);
+}
+
+/* What a manifest promised and the log has let go of since is told by letters, and the rest of the
+ * group lands: nothing waits for a person while the log lets go of more. */
+static void test_a_group_whose_records_are_lost(void **state)
+{
+	enum { RECORDS = 9, MORE = 6 };
+
+	(void)state;
+	for (int at = 3; at < 16; at++) {
+		for (int gone = 1; gone <= RECORDS + 2; gone += 2) {
+			void *inner = NULL;
+			struct fixture *f;
+
+			assert_int_equal(set_up(&inner), 0);
+			f = inner;
+			use_layout(&f->options, 3 - at % 2);
+			f->options.flush_size = 100;
+			append_mixed(f, 0, RECORDS);
+			begin_fault(f, at, false);
+			(void)run(f);
+			end_fault(f);
+			append_mixed(f, RECORDS, RECORDS + MORE);
+			broker_memory_let_go(f->broker, pin, 0, (size_t)gone);
+			begin_fault(f, 1 + gone % 4, gone % 3);
+			(void)run(f);
+			end_fault(f);
+			broker_memory_let_go(f->broker, pin, 0, 1);
+			use_layout(&f->options, at % LAYOUTS);
+			run_ok(f);
+			assert_amended(f, RECORDS + MORE, gone + 1);
+			append_mixed(f, RECORDS + MORE, RECORDS + 2 * MORE);
+			run_ok(f);
+			assert_amended(f, RECORDS + 2 * MORE, gone + 1);
+			(void)tear_down(&inner);
+		}
+	}
+}
+
+/* Without the log having said that it lost something, it is another log. */
+static void test_a_group_of_another_log_halts(void **state)
 {
 	struct fixture *f = *state;
+	struct err err = { 0 };
 
 	use_hours(&f->options);
 	append_mixed(f, 0, 6);
-	begin_fault(f, 5, false); /* its manifest is there, and one object */
+	begin_fault(f, 5, false);
 	assert_int_equal(run(f), ERR_CORRUPT);
 	end_fault(f);
-	broker_memory_let_go(f->broker, pin, 0, 2);
-	append_mixed(f, 6, 40);
-	append_numbers(f, geo, 0, 2);
+	broker_free(f->broker);
+	f->options.broker = f->broker = broker_memory_new(STORE_MAX, ended_done, &f->ended);
+	assert_ok(create_topic(f->broker, pin, 1, &err));
+	f->options.new_history = false;
+	append_mixed(f, 3, 20);
 	assert_int_equal(run(f), ERR_CORRUPT);
 	assert_int_equal(f->counts.halted, 1);
-	assert_once(f->store, geo, 2);
 }
 
 /* --- a bucket that another program wrote ---------------------------------------------- */
@@ -691,7 +749,8 @@ int main(void)
 		TEST(test_whoever_comes_next_makes_a_group_whole),
 		TEST(test_sinks_of_different_layouts),
 		TEST(test_sinks_at_once),
-		TEST(test_a_group_that_cannot_be_ended_halts),
+		TEST(test_a_group_whose_records_are_lost),
+		TEST(test_a_group_of_another_log_halts),
 		TEST(test_after_confluents_own_objects),
 		TEST(test_values_that_another_program_wrote),
 		TEST(test_after_confluents_folders_of_times),
