@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 /* How long a call of a service is made again; each try is itself several (net/aws_client.h). */
-enum { RETRY_MS = 20000 };
+enum { RETRY_MS = 10000 };
 
 /* The directory of "file:DIR"; NULL: it is no such URL. */
 static const char *dir_of(const char *url)

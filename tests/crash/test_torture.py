@@ -1,5 +1,6 @@
 """Kills of every part and power cuts, at random and at named points, under load; then a checker of its own."""
 import pathlib
+import re
 import sys
 
 import pytest
@@ -13,7 +14,7 @@ import figures  # noqa: E402
 import flips  # noqa: E402
 import kills  # noqa: E402
 
-KILLS, BUCKET_KILLS, CUTS, LIVE_FLIPS = 60, 40, 10, 12
+KILLS, CUTS, LIVE_FLIPS = 60, 10, 12
 SEED = 1
 
 
@@ -37,10 +38,11 @@ def test_kills(pinpipe, points):
 
 def test_kills_with_the_lake_in_a_bucket(pinpipe, points):
     assert points
-    report, session, played = bucket.torture(pinpipe, SEED, BUCKET_KILLS, kills.failpoints(bucket=True))
+    points = [point for point in kills.failpoints(bucket=True) if re.match("s3-|batch-|delta-com|stream-", point)]
+    report, session, played = bucket.torture(pinpipe, SEED, len(points), points)
     assert report.clean, str(report)
-    assert session.kills.total() >= BUCKET_KILLS and played.total() > 200
-    assert {point for _, point in session.kills} >= {"s3-put", "s3-put-done"}
+    assert not session.open, "nobody passed these failpoints"
+    assert session.kills.total() >= len(points) and played.total() > 50
 
 
 @pytest.mark.parametrize("seed", [SEED, SEED + 1])     # one on ext4, one on XFS

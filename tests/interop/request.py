@@ -38,6 +38,7 @@ def answer(result):
 
 
 def sorted_rows(columns, rows):
-    """Rows in the order of the log."""
+    """Rows in the order of the log; at the end those that are in no log of ours."""
     partition, offset = columns.index("_partition"), columns.index("_offset")
-    return sorted((list(row) for row in rows), key=lambda row: (row[partition], row[offset]))
+    return sorted((list(row) for row in rows),
+                  key=lambda row: (row[partition] is None, row[partition] or "", row[offset] or ""))

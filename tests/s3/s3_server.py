@@ -1,6 +1,7 @@
 """A small S3 server for tests, in memory: strict about signatures, and it plays faults by a seed.
 
-    python3 s3_server.py [--bucket NAME] [--racy] [--faults SHARE --seed N]      prints its URL, ends with its parent
+    python3 s3_server.py [--bucket NAME] [--racy] [--faults SHARE --seed N] [--save DIR --prefix P]
+        prints its URL; on SIGTERM saves the objects below the prefix as files, and prints the faults that it played
 
     with Server() as server: server.url, server.environment(), server.objects("lake"), server.faults = Faults(7, 0.05)
 
@@ -14,6 +15,7 @@ import datetime
 import email.utils
 import hashlib
 import http.server
+import json
 import pathlib
 import random
 import re
@@ -85,6 +87,13 @@ class Faults:
 
 class Cut(Exception):
     """The connection is cut, with an RST."""
+
+
+def environment(url, region=REGION):
+    """What makes a client come to this server."""
+    return {"AWS_ENDPOINT_URL_S3": url, "AWS_ACCESS_KEY_ID": ACCESS, "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_REGION": region, "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
 
 
 def date_text(seconds):
@@ -233,9 +242,7 @@ class Server:
 
     def environment(self):
         """What makes a client come here."""
-        return {"AWS_ENDPOINT_URL_S3": self.url, "AWS_ACCESS_KEY_ID": ACCESS, "AWS_SECRET_ACCESS_KEY": SECRET,
-                "AWS_REGION": self.region, "AWS_EC2_METADATA_DISABLED": "true",
-                "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
+        return environment(self.url, self.region)
 
     def objects(self, bucket=BUCKET, prefix=""):
         """{key: bytes}, in the order of a listing."""
@@ -458,12 +465,18 @@ def main():
     parser.add_argument("--racy", action="store_true")
     parser.add_argument("--faults", type=float, default=0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--save")
+    parser.add_argument("--prefix", default="")
     arguments = parser.parse_args()
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    faults = Faults(arguments.seed, arguments.faults) if arguments.faults else None
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    faults = Faults(arguments.seed, arguments.faults, delay_s=0.02)
     with Server(arguments.bucket, arguments.racy, faults) as server:
         print(server.url, flush=True)
-        signal.pause()
+        signal.sigwait({signal.SIGTERM})
+        if arguments.save:
+            server.save(arguments.save, arguments.bucket, arguments.prefix)
+        print(json.dumps(faults.counts), flush=True)
 
 
 if __name__ == "__main__":

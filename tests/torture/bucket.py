@@ -5,14 +5,18 @@ At the end the program's own check finds nothing, while the faults go on; then w
 the checker looks.
 """
 import collections
+import contextlib
+import json
 import pathlib
+import subprocess
 import sys
 import time
 
 import kills
 from figures import print_counts, workplace
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "s3"))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "s3"))
 
 import s3_server  # noqa: E402  # pylint: disable=wrong-import-position
 
@@ -21,26 +25,44 @@ SHARE = 0.04        # of the requests
 KILLS_A_SESSION = 60
 
 
+class Bucket:
+    """The server, in a process of its own, so that who watches the log is not held up by it."""
+
+    def __init__(self, seed, save):
+        self.process = subprocess.Popen(
+            [sys.executable, HERE.parent / "s3" / "s3_server.py", "--faults", str(SHARE), "--seed", str(seed), "--save",
+             str(save), "--prefix", PREFIX], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        self.url = self.process.stdout.readline().strip()
+
+    def end(self):
+        """The faults that it played, by kind; what it held is saved."""
+        self.process.terminate()
+        return collections.Counter(json.loads(self.process.communicate(timeout=60)[0]))
+
+    def close(self):
+        self.process.kill()
+        self.process.communicate()
+
+
 class BucketSession(kills.Session):
     """One pipeline, and a bucket of its own."""
 
-    def __init__(self, binary, directory, seed, server):
-        self.server = server
+    def __init__(self, binary, directory, seed, bucket):
+        self.bucket, self.played = bucket, collections.Counter()
         super().__init__(binary, directory, seed, environment={
-            **server.environment(), "PINPIPE_LAKE": f"s3://{s3_server.BUCKET}/{PREFIX}"})
+            **s3_server.environment(bucket.url), "PINPIPE_LAKE": f"s3://{s3_server.BUCKET}/{PREFIX}"})
 
     def bring_lake(self):
-        self.server.save(self.checker.lake, prefix=PREFIX)
+        self.played = self.bucket.end()
 
 
 def torture(binary, seed, count, points):
     """One session; (report, session, faults that were played by kind)."""
-    faults = s3_server.Faults(seed, SHARE, delay_s=0.02)
-    with workplace(f"s3-{seed}") as place, s3_server.Server(faults=faults) as server:
-        session = BucketSession(binary, place.path, seed, server)
+    with workplace(f"s3-{seed}") as place, contextlib.closing(Bucket(seed, place.path / "data" / "lake")) as bucket:
+        session = BucketSession(binary, place.path, seed, bucket)
         report = session.run(session.steps(count, points))
         place.keep = not report.clean
-        return report, session, faults.counts
+        return report, session, session.played
 
 
 def add_arguments(parser):
