@@ -79,22 +79,21 @@ static bool note_letters(void *user, const struct store_entry *entry)
  * put before the newest that this one shows, a later listing will not lack. */
 enum err_code check_find_fronts(struct checking *checking)
 {
-	char prefix[STORE_KEY_MAX];
+	char objects[STORE_KEY_MAX], groups[STORE_KEY_MAX], letters[STORE_KEY_MAX];
+	const struct store_listing listings[] = {
+		{ objects, note_object, checking },
+		{ groups, check_note_group, checking },
+		{ letters, note_letters, checking },
+	};
 	enum err_code code;
 
 	if (checking->kind != TOPIC_LOG)
 		return ERR_OK;
-	(void)snprintf(prefix, sizeof(prefix), "topics/%s/", checking->topic);
-	code = store_list(checking->options->store, prefix, "", note_object, checking,
-			  checking->err);
-	(void)snprintf(prefix, sizeof(prefix), "manifests/%s/", checking->topic);
-	if (code == ERR_OK)
-		code = store_list(checking->options->store, prefix, "", check_note_group,
-				  checking, checking->err);
-	(void)snprintf(prefix, sizeof(prefix), "dlq/%s/", checking->topic);
-	if (code == ERR_OK)
-		code = store_list(checking->options->store, prefix, "", note_letters, checking,
-				  checking->err);
+	(void)snprintf(objects, sizeof(objects), "topics/%s/", checking->topic);
+	(void)snprintf(groups, sizeof(groups), "manifests/%s/", checking->topic);
+	(void)snprintf(letters, sizeof(letters), "dlq/%s/", checking->topic);
+	code = store_list_all(checking->options->store, listings, ARRAY_LEN(listings),
+			      checking->err);
 	return code == ERR_OK ? checking->code : code;
 }
 
@@ -421,29 +420,36 @@ static enum err_code list_groups(struct store *store, struct listed_part *listed
 }
 
 /* Manifests are put before their objects; those of later ones are not looked for. */
+static enum err_code list_part_objects(struct store *store, struct listed_part *listed,
+				       struct err *err)
+{
+	struct lake_partition where = listed->part->where;
+	enum err_code code = group_find_first(store, where, &listed->until, err);
+
+	if (code == ERR_OK)
+		code = lake_list_objects(store, where, -1, list_part_entry, listed, err);
+	return code == ERR_OK ? list_groups(store, listed, err) : code;
+}
+
+/* Two works a partition: its manifests, and its objects. */
 static enum err_code list_part(void *user, size_t item, struct err *err)
 {
 	struct check_walk *walk = user;
 	struct store *store = walk->checking->options->store;
-	struct listed_part *listed = &walk->parts[item];
-	struct lake_partition where = listed->part->where;
-	enum err_code code = manifests_load(store, where, -1, &listed->manifests, err);
+	struct listed_part *listed = &walk->parts[item / 2];
 
-	if (code == ERR_OK)
-		code = group_find_first(store, where, &listed->until, err);
-	if (code == ERR_OK)
-		code = lake_list_objects(store, where, -1, list_part_entry, listed, err);
-	if (code == ERR_OK)
-		code = list_groups(store, listed, err);
-	return code;
+	if (item % 2 == 0)
+		return manifests_load(store, listed->part->where, -1, &listed->manifests, err);
+	return list_part_objects(store, listed, err);
 }
 
 static enum err_code list_parts(struct check_walk *walk)
 {
 	struct checking *checking = walk->checking;
-	struct ahead_options options = { .count = checking->part_count,
+	struct ahead_options options = { .count = 2 * checking->part_count,
 					 .at_once = store_at_once(checking->options->store),
-					 .work = list_part, .user = walk };
+					 .work = list_part,
+					 .user = walk };
 	enum err_code code;
 
 	for (size_t i = 0; i < checking->part_count; i++)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #define TEN_DIGITS_MAX INT64_C(9999999999)
+#define LONG_BEGIN INT64_C(1000000000) /* the keys of longer ones come behind this one's */
 
 static const char objects[] = "topics";
 static const char manifests[] = "manifests";
@@ -208,6 +209,11 @@ static bool keep_long(void *user, const struct store_entry *listed)
 	return true;
 }
 
+static bool give_or_keep(void *user, const struct store_entry *listed)
+{
+	return keep_long(user, listed) && give_short(user, listed);
+}
+
 static int by_start(const void *a, const void *b)
 {
 	const struct lake_entry *x = a;
@@ -227,8 +233,9 @@ static void give_long(struct lake_listing *listing)
 }
 
 /*
- * Keys of ten digits are in the order of their offsets and are handed on as they come; of a log
- * that has not come so far the second listing is empty, since no longer number begins with a 0.
+ * Keys of ten digits are in the order of their offsets and are handed on as they come; longer ones,
+ * which lie between those that begin with the same digits, are kept until the end. They begin with
+ * no 0: so a listing that begins before the 1 has met them all, and another one is a second.
  */
 enum err_code lake_list_objects(struct store *store, struct lake_partition where, int64_t after,
 				bool (*each)(void *user, const struct lake_entry *entry),
@@ -243,10 +250,13 @@ enum err_code lake_list_objects(struct store *store, struct lake_partition where
 	lake_object_prefix(&prefix, where);
 	if (after >= 0)
 		lake_object_key(&from, where, (uint64_t)after);
-	if (after < TEN_DIGITS_MAX)
+	if (after < LONG_BEGIN)
+		code = store_list(store, buf_cstr(&prefix), buf_cstr(&from), give_or_keep, &listing,
+				  err);
+	else if (after < TEN_DIGITS_MAX)
 		code = store_list(store, buf_cstr(&prefix), buf_cstr(&from), give_short, &listing,
 				  err);
-	if (code == ERR_OK && !listing.enough) {
+	if (code == ERR_OK && !listing.enough && after >= LONG_BEGIN) {
 		buf_clear(&from);
 		buf_addf(&from, "%s1", buf_cstr(&prefix));
 		code = store_list(store, buf_cstr(&prefix), buf_cstr(&from), keep_long, &listing,

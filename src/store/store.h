@@ -200,6 +200,17 @@ MUST_USE enum err_code store_list_some(struct store *store, const char *prefix, 
 				       size_t wanted, store_each_fn *each, void *user,
 				       struct err *err);
 MUST_USE enum err_code store_remove(struct store *store, const char *key, struct err *err);
+
+/* All keys of a prefix, until `each` returns false. */
+struct store_listing {
+	const char *prefix;
+	store_each_fn *each;
+	void *user;
+};
+/* One listing after the other. Where each takes a while they are made at the same time, and what
+ * they give is kept until it is its turn; `each` is called by the caller's thread alone. */
+MUST_USE enum err_code store_list_all(struct store *store, const struct store_listing *listings,
+				      size_t count, struct err *err);
 MUST_USE enum err_code store_fetch(struct store *store, const char *key,
 				   struct store_fetched *ret_fetched, struct err *err);
 void store_fetched_release(struct store_fetched *fetched);	/* accepts a zeroed one */

@@ -457,6 +457,37 @@ static void test_what_is_fetched_stays(void **state)
 	assert_int_equal(store_fetch(store, "t/a", &gone, &err), ERR_ABSENT);
 }
 
+static bool add_until_two(void *user, const struct store_entry *entry)
+{
+	return add_key(user, entry) && ((struct keys *)user)->count < 2;
+}
+
+static void test_several_listings(void **state)
+{
+	struct store *store = store_of(state);
+	struct keys keys = { 0 }, two = { 0 };
+	const struct store_listing listings[] = {
+		{ "b/", add_key, &keys }, { "none/", add_key, &keys }, { "a/", add_key, &keys },
+		{ "b/", add_until_two, &two },
+	};
+	struct err err = { 0 };
+
+	put(store, "a/1", "x");
+	for (int i = 1; i <= 3; i++) {
+		char key[8];
+
+		(void)snprintf(key, sizeof(key), "b/%d", i);
+		put(store, key, "xy");
+	}
+	buf_init(&keys.text, 1 << 20);
+	buf_init(&two.text, 1 << 20);
+	assert_ok(store_list_all(store, listings, ARRAY_LEN(listings), &err));
+	assert_string_equal(buf_cstr(&keys.text), "b/1\nb/2\nb/3\na/1\n");
+	assert_string_equal(buf_cstr(&two.text), "b/1\nb/2\n");
+	buf_release(&keys.text);
+	buf_release(&two.text);
+}
+
 static void test_fetch_all(void **state)
 {
 	enum { COUNT = 50 };
@@ -674,6 +705,7 @@ static void test_a_reader_sees_all_or_nothing(void **state)
 	ON(test_fetch, open), \
 	ON(test_fetch_gives_what_is_there, open), \
 	ON(test_what_is_fetched_stays, open), \
+	ON(test_several_listings, open), \
 	ON(test_fetch_all, open), \
 	ON(test_words_come_back, open), \
 	ON(test_words_of_a_put_that_failed, open), \

@@ -1,0 +1,93 @@
+#include "store/store.h"
+
+#include "base/ahead.h"
+#include "base/mem.h"
+
+/* A listing as it came, until it is its turn. */
+struct listed {
+	struct buf keys; /* each with its NUL */
+	struct listed_key {
+		size_t at;
+		uint64_t size;
+		int64_t modified_ms;
+	} * list;
+	size_t count;
+	size_t room;
+};
+
+struct listing_all {
+	struct store *store;
+	const struct store_listing *listings;
+	struct listed *listed;
+};
+
+static bool keep_listed(void *user, const struct store_entry *entry)
+{
+	struct listed *listed = user;
+
+	if (listed->count == listed->room) {
+		listed->room = listed->room * 2 + 64;
+		listed->list = xreallocarray(listed->list, listed->room, sizeof(*listed->list));
+	}
+	listed->list[listed->count++] =
+		(struct listed_key){ listed->keys.len, entry->size, entry->modified_ms };
+	buf_add(&listed->keys, entry->key, strlen(entry->key) + 1);
+	return true;
+}
+
+static enum err_code list_one_of(void *user, size_t item, struct err *err)
+{
+	const struct listing_all *all = user;
+	struct listed *listed = &all->listed[item];
+
+	buf_init(&listed->keys, SIZE_MAX / 2);
+	return store_list(all->store, all->listings[item].prefix, "", keep_listed, listed, err);
+}
+
+static void give_listed(const struct store_listing *listing, const struct listed *listed)
+{
+	bool more = true;
+
+	for (size_t i = 0; i < listed->count && more; i++) {
+		const struct listed_key *key = &listed->list[i];
+		struct store_entry entry = { listed->keys.ptr + key->at, key->size,
+					     key->modified_ms };
+
+		more = listing->each(listing->user, &entry);
+	}
+}
+
+static enum err_code list_in_turn(struct store *store, const struct store_listing *listings,
+				  size_t count, struct err *err)
+{
+	enum err_code code = ERR_OK;
+
+	for (size_t i = 0; i < count && code == ERR_OK; i++)
+		code = store_list(store, listings[i].prefix, "", listings[i].each, listings[i].user,
+				  err);
+	return code;
+}
+
+enum err_code store_list_all(struct store *store, const struct store_listing *listings,
+			     size_t count, struct err *err)
+{
+	struct listing_all all = { store, listings, NULL };
+	enum err_code code;
+
+	if (store_at_once(store) == 1)
+		return list_in_turn(store, listings, count, err);
+	all.listed = xcalloc(count, sizeof(*all.listed));
+	code = ahead_all(&(struct ahead_options){ .count = count,
+						  .at_once = store_at_once(store),
+						  .work = list_one_of,
+						  .user = &all },
+			 err);
+	for (size_t i = 0; i < count; i++) {
+		if (code == ERR_OK)
+			give_listed(&listings[i], &all.listed[i]);
+		buf_release(&all.listed[i].keys);
+		free(all.listed[i].list);
+	}
+	free(all.listed);
+	return code;
+}
