@@ -298,7 +298,7 @@ class Flow:
             raise Wrong(f"{acked} records were acknowledged, {here} are in the lake")
         said = {lane_of(USER, entry, Dense()) for entry in self.ledger
                 if entry.state == "acked" and entry.path == path}
-        objects = {((item[1], item[2]), item[3]) for item in self.whole if item[0] == "object"}
+        objects = {((item[1], item[2]), int(item[3])) for item in self.whole if item[0] == "object"}
         if self.name == "sink" and objects != said:
             raise Wrong(f"objects hold {sorted(objects - said)[:3]}, which were not acknowledged there")
 
