@@ -420,6 +420,8 @@ struct broker_local_options {
 	void *done_user;
 };
 
+/* Without topics, and it takes none. */
+MUST_USE struct broker *broker_none_new(void);
 MUST_USE enum err_code broker_local_new(const struct broker_local_options *options,
 					struct broker **ret_broker, struct err *err);
 

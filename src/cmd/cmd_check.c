@@ -70,7 +70,7 @@ static enum err_code check_lake(const struct config *config, struct checked *che
 
 	check.models = &models;
 	if (code == ERR_OK)
-		code = setup_log_there(config, &check.broker, err);
+		code = setup_log_if_there(config, &check.broker, err);
 	if (code == ERR_OK)
 		code = broker_verify(check.broker, say_fault, NULL, &checked->log, err);
 	if (code == ERR_OK)
@@ -120,9 +120,12 @@ static enum err_code cmd_check_print(const struct config *config, const struct c
 	return code;
 }
 
-static void say_sound(const struct checked *checked)
+static void say_sound(const struct config *config, const struct checked *checked)
 {
-	if (checked->log.looked)
+	if (setup_lake_alone(config))
+		(void)fprintf(stderr, "there is no log in \"%s\", so this is of the lake alone; ",
+			      config_text(config, OPT_DIR));
+	else if (checked->log.looked)
 		(void)fprintf(stderr,
 			      "the log is sound: %" PRIu64 " records in %" PRIu64 " batches; ",
 			      checked->log.records, checked->log.batches);
@@ -155,7 +158,7 @@ static int cmd_check_run(struct config *config, int argc, const char *const *arg
 		code = err_set(&err, ERR_CORRUPT, "%" PRIu64 " faults in the lake, %" PRIu64
 			       " in the log (see above)", checked.faults, checked.log.damaged);
 	if (code == ERR_OK)
-		say_sound(&checked);
+		say_sound(config, &checked);
 	free(checked.topics.list);
 	free(checked.counts);
 	return code == ERR_OK ? 0 : cmd_fail(&err);
@@ -169,7 +172,8 @@ const struct command cmd_check = {
 		"Reads the log (of a local one checksums, ordinals without a gap), the objects (every offset\n"
 		"once, and the newest ones as the log has them) and the tables of both paths (every record\n"
 		"once, as a row or a dead letter). What has not been worked on yet counts as behind, what a\n"
-		"dead letter says is lost as lost. Exits with 0 only if nothing is wrong.\n",
+		"dead letter says is lost as lost. Exits with 0 only if nothing is wrong.\n"
+		"Where --lake is named and there is no log, the lake is verified by itself.\n",
 	.examples = "pinpipe check --dir data\n"
 		    "pinpipe check --dir data --format json\n",
 	.options = options,

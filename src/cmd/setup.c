@@ -289,6 +289,20 @@ enum err_code setup_log_there(const struct config *config, struct broker **ret_b
 	return code == ERR_OK ? setup_log_reader(config, false, ret_broker, err) : code;
 }
 
+bool setup_lake_alone(const struct config *config)
+{
+	return *config_text(config, OPT_LAKE) && !is_in(config_text(config, OPT_DIR), "log");
+}
+
+enum err_code setup_log_if_there(const struct config *config, struct broker **ret_broker,
+				 struct err *err)
+{
+	if (!setup_lake_alone(config))
+		return setup_log_there(config, ret_broker, err);
+	*ret_broker = broker_none_new();
+	return ERR_OK;
+}
+
 /* --- models and the engine ----------------------------------------------- */
 
 enum err_code setup_models_dir(const struct config *config, char ret_dir[PATH_MAX],

@@ -57,6 +57,11 @@ MUST_USE enum err_code setup_log_reader(const struct config *config, bool make,
 /* Of a directory that has data; nothing is made. */
 MUST_USE enum err_code setup_log_there(const struct config *config, struct broker **ret_broker,
 				       struct err *err);
+/* The lake is named, and the data directory has no log: this may be a machine that only looks. */
+bool setup_lake_alone(const struct config *config);
+/* As setup_log_there(); then a log without topics. */
+MUST_USE enum err_code setup_log_if_there(const struct config *config, struct broker **ret_broker,
+					  struct err *err);
 /* --models, else "models" beside the program, in its source tree or its installation. */
 MUST_USE enum err_code setup_models(const struct config *config, struct models *ret_models,
 				    struct err *err);

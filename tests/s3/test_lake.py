@@ -72,13 +72,21 @@ def test_a_run_gives_what_a_run_on_disk_gives(run, server, ask, tmp_path, data_d
     assert_sound(ask("check"), 6 * POSTS)
 
 
-def test_a_machine_that_knows_only_the_bucket(server, ask, tmp_path):
+def test_a_machine_that_knows_only_the_bucket(run, server, ask, env, tmp_path):
     result = run_all(ask)
     elsewhere = tmp_path / "elsewhere"
     (row,) = ask("sql", "SELECT count(*) AS n FROM pin_all", directory=elsewhere)
     assert row["n"] == result["clean"]["batch"]["pin"]
     assert len(ask("analyse", directory=elsewhere)) == len(result["analyses"])
     ask("batch", directory=elsewhere)
+    done = run("check", "--dir", elsewhere, "--format", "json", env=env)
+    rows = {row["topic"]: row for row in json.loads(done.stdout)}
+    assert rows[f"{ID}.pin"]["lines"] == POSTS and not any(row["faults"] for row in rows.values())
+    assert "the lake alone" in done.stderr and not (elsewhere / "log").exists()
+    (table,) = [key for key in server.objects() if f"{ID}_pin_clean/" in key and key.endswith(".parquet")]
+    rows = server.buckets[BUCKET].pop(table)
+    assert "no object" in run("check", "--dir", tmp_path / "third", env=env, status=1).stderr
+    server.buckets[BUCKET][table] = rows
     assert list((elsewhere / "cache").iterdir())
 
 
