@@ -81,7 +81,7 @@ struct aws_call {
 	size_t header_count;
 	struct slice body;		/* null: none */
 	const struct http_file *body_file; /* instead of it */
-	bool unsigned_body;		/* for S3 over https its hash is left out; over http never */
+	bool unsigned_body;		/* for S3: over https without its hash; over http never */
 	enum aws_repeat repeat;
 	int64_t deadline_ms;		/* from now on; > 0 */
 	/* An <Error> may come with 200, as of S3's multipart uploads and copies: its status is then
