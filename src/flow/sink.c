@@ -1,6 +1,5 @@
 #include "flow/sink.h"
 
-#include "base/ahead.h"
 #include "base/lock.h"
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -14,23 +13,16 @@
 enum {
 	IDLE_MS = 500, /* at most between two looks at the timers */
 	DRAIN_IDLE_MS = 5,
-	BUSY_MS = 10,	  /* between two looks at the writer, if it matters */
-	COMMIT_MS = 1000, /* between two commits of a partition */
-	ABSENT_MS = 1000, /* between two looks for a topic that is gone */
-	LEAVE_MS = 2000,  /* so long what was revoked may still land */
+	BUSY_MS = 10,	      /* between two looks at the writer, if it matters */
+	COMMIT_MS = 1000,     /* between two commits of a partition */
+	LEAVE_MS = 2000,      /* so long what was revoked may still land */
 	JOIN_WAIT_MS = 30000, /* for a group's first assignment */
-	FRUITLESS_MAX = 5,
 	EVENT_BYTES = 4 << 20,
 	FILLING_BYTES_MAX = 48 << 20, /* runs of all partitions */
 	WRITING_BYTES_MAX = 32 << 20, /* closed, not yet in the lake */
 	PAUSE_FILL = 100,	      /* hundredths of that: no more is read … */
 	RESUME_FILL = 50,	      /* … until so little waits */
 };
-
-static struct topic_ref sink_topic(const struct sink_partition *partition)
-{
-	return (struct topic_ref){ TOPIC_LOG, partition->topic };
-}
 
 /* --- partitions -------------------------------------------------------- */
 
@@ -175,8 +167,6 @@ static void commit_in_time(struct sink *sink, struct sink_partition *partition, 
 	sink_commit(sink, partition);
 }
 
-/* --- where a partition goes on -------------------------------------------- */
-
 static void sink_set_paused(struct sink *sink, struct sink_partition *partition, bool paused)
 {
 	struct err err;
@@ -188,142 +178,6 @@ static void sink_set_paused(struct sink *sink, struct sink_partition *partition,
 		partition->paused = paused;
 	else
 		trace_debug("%s, partition %d: %s", partition->topic, partition->id, err.msg);
-}
-
-/* It could not be found out now: while the partition is paused, others go on. */
-static void place_again(struct sink *sink, struct sink_partition *partition, const char *what,
-			struct err *err)
-{
-	int64_t now_ms = clock_mono_ms();
-
-	if (err->code == ERR_NO_TOPIC || err->code == ERR_NO_PARTITION) {
-		partition->retry_ms = now_ms + ABSENT_MS;	/* the reader will revoke it */
-		return;
-	}
-	if (!retry_may_pass(err->code)) {
-		sink_halt(sink, partition, err);
-		return;
-	}
-	if (stop_requested()) {
-		(void)err_set(err, ERR_STOPPED, "stopped before its place was found");
-		sink_halt(sink, partition, err);
-		return;
-	}
-	metric_add(METRIC_SINK_RETRIES, 1);
-	partition->retry_ms = now_ms + retry_failed(&partition->retry, what, err);
-}
-
-/* Whether the lake has come further since another's object was in the way. */
-static bool is_fruitful(struct sink *sink, struct sink_partition *partition,
-			const struct sink_place *place)
-{
-	struct err err;
-
-	if (atomic_load(&partition->lane.halted) != ERR_EXISTS ||
-	    place->next != partition->found_next) {
-		partition->fruitless = 0;
-		return true;
-	}
-	if (++partition->fruitless < FRUITLESS_MAX)
-		return true;
-	(void)err_set(&err, ERR_EXISTS, "what comes after offset %" PRIu64 " cannot be put: something"
-		      " else has its name, and tells nothing", place->next);
-	sink_halt(sink, partition, &err);
-	return false;
-}
-
-/* Read on where the partition stands. */
-static enum err_code sink_seek(struct sink *sink, struct sink_partition *partition, struct err *err)
-{
-	partition->has_caught = false;
-	return reader_seek(sink->reader, sink_topic(partition), partition->id,
-			   sink_partition_start(partition), err);
-}
-
-static void sink_place(struct sink *sink, struct sink_partition *partition,
-		       struct sink_place *place)
-{
-	struct err err;
-
-	if (!is_fruitful(sink, partition, place)) {
-		sink_place_release(place);
-		return;
-	}
-	partition->found_next = place->next;
-	sink_writer_revive(sink->writer, &partition->lane);
-	sink_partition_begin(partition, place);
-	if (sink_seek(sink, partition, &err) != ERR_OK) {
-		place_again(sink, partition, "the log", &err);
-		return;
-	}
-	retry_passed(&partition->retry);
-	partition->state = SINK_READING;
-	trace_debug("%s, partition %d: goes on at %" PRIu64, partition->topic, partition->id,
-		    partition->place.next);
-}
-
-/* Partitions whose places are looked for, several at a time where that takes a while. */
-struct placing {
-	const struct sink_options *options;
-	struct sink_partition **list;
-	size_t count;
-	struct sink_place *places;
-};
-
-static enum err_code placing_find(void *user, size_t item, struct err *err)
-{
-	const struct placing *placing = user;
-	const struct sink_options *options = placing->options;
-	const struct sink_partition *partition = placing->list[item];
-
-	return sink_find_place(options->store, options->broker, partition->topic, partition->id,
-			       options->new_history, &placing->places[item], err);
-}
-
-static void placing_run(struct sink *sink, struct placing *placing)
-{
-	struct ahead *ahead = ahead_new(&(struct ahead_options){
-		.count = placing->count,
-		.at_once = store_at_once(placing->options->store),
-		.work = placing_find,
-		.user = placing,
-	});
-
-	for (size_t i = 0; i < placing->count; i++) {
-		struct err err;
-
-		if (ahead_take(ahead, i, &err) == ERR_OK)
-			sink_place(sink, placing->list[i], &placing->places[i]);
-		else
-			place_again(sink, placing->list[i], "the lake", &err);
-	}
-	ahead_free(ahead);
-}
-
-/*
- * The lake, not a position kept elsewhere, says where a partition goes on; so what is still on its
- * way there has to arrive first. Those that the reader gives one after the other are placed
- * together.
- */
-static void place_due(struct sink *sink, int64_t now_ms)
-{
-	struct placing placing = { .options = sink->options };
-
-	if (sink->assigning)
-		return;
-	placing.list = xcalloc(sink->partition_count, sizeof(struct sink_partition *));
-	for (size_t i = 0; i < sink->partition_count; i++) {
-		struct sink_partition *partition = sink->partitions[i];
-
-		if (partition->state == SINK_PLACING && now_ms >= partition->retry_ms &&
-		    !sink_writer_is_busy(sink->writer, &partition->lane))
-			placing.list[placing.count++] = partition;
-	}
-	placing.places = xcalloc(placing.count, sizeof(*placing.places));
-	if (placing.count > 0)
-		placing_run(sink, &placing);
-	free(placing.places);
-	free(placing.list);
 }
 
 /* --- the states of a partition --------------------------------------------- */
@@ -487,7 +341,7 @@ static void on_failed(struct sink *sink, const struct reader_event *event)
 		return;
 	sink_close_run(sink, partition);
 	partition->state = SINK_PLACING;
-	place_again(sink, partition, "the log", &failure);
+	sink_place_again(sink, partition, "the log", &failure);
 }
 
 static void sink_on_event(struct sink *sink, const struct reader_event *event)
@@ -661,7 +515,7 @@ static enum err_code sink_turn(struct sink *sink, struct err *err)
 	enum err_code code;
 
 	take_ended(sink);
-	place_due(sink, now_ms);
+	sink_place_due(sink, now_ms);
 	look_ms = tend_all(sink, now_ms);
 	if (sink_writer_fill(sink->writer, NULL) < PAUSE_FILL) {
 		due_ms = close_due(sink, now_ms, false);

@@ -1,6 +1,7 @@
 /*
- * sink_inside.h - what the files of the sink share: sink.c reads, places and
- * ends; sink_take.c makes runs out of what was read.
+ * sink_inside.h - what the files of the sink share: sink.c reads and ends;
+ * sink_place.c finds where a partition goes on; sink_take.c makes runs out of what
+ * was read.
  *
  * Threads: the sink's.
  */
@@ -27,12 +28,30 @@ struct sink {
 	int64_t began_ms;
 };
 
+static inline struct topic_ref sink_topic(const struct sink_partition *partition)
+{
+	return (struct topic_ref){ TOPIC_LOG, partition->topic };
+}
+
 /* Nothing of it lands any more; tells why, unless that is ERR_STOPPED. */
 void sink_halt(struct sink *sink, struct sink_partition *partition, const struct err *err);
 /* Forget the run. */
 void sink_drop_run(struct sink *sink, struct sink_partition *partition);
 /* Hand the run, if there is one, to the writer. */
 void sink_close_run(struct sink *sink, struct sink_partition *partition);
+
+/* ---- sink_place.c ---- */
+
+/* Those that are SINK_PLACING, and it is time, go on, or are put off. */
+void sink_place_due(struct sink *sink, int64_t now_ms);
+/* It could not be found out now: while the partition is paused, others go on. */
+void sink_place_again(struct sink *sink, struct sink_partition *partition, const char *what,
+		      struct err *err);
+/* Read on where the partition stands. */
+MUST_USE enum err_code sink_seek(struct sink *sink, struct sink_partition *partition,
+				 struct err *err);
+
+/* ---- sink_take.c ---- */
 
 /* READER_RECORDS or READER_GAP of a partition that is SINK_READING. */
 void sink_take_records(struct sink *sink, struct sink_partition *partition,
