@@ -283,7 +283,7 @@ static enum err_code find_objects(struct new_objects *new, struct err *err)
 	return code;
 }
 
-static enum err_code find_load_group(struct new_objects *new, uint64_t first, struct err *err)
+static enum err_code batch_load_group(struct new_objects *new, uint64_t first, struct err *err)
 {
 	struct group group;
 	enum err_code code = group_load(new->finder->store, new->part->where, first, &group, err);
@@ -313,7 +313,7 @@ static enum err_code find_groups(struct new_objects *new, struct err *err)
 	for (size_t i = 0; code == ERR_OK && i < names.count &&
 			   names.firsts[i] <= seen.firsts[seen.count - 1] &&
 			   new->bytes < new->finder->bytes_max; i++)
-		code = find_load_group(new, names.firsts[i], err);
+		code = batch_load_group(new, names.firsts[i], err);
 	group_names_release(&seen);
 	group_names_release(&names);
 	return code;

@@ -1,6 +1,5 @@
 #include "flow/sink.h"
 
-#include "base/ahead.h"
 #include "base/lock.h"
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -14,25 +13,20 @@
 enum {
 	IDLE_MS = 500, /* at most between two looks at the timers */
 	DRAIN_IDLE_MS = 5,
-	BUSY_MS = 10,	  /* between two looks at the writer, if it matters */
-	COMMIT_MS = 1000, /* between two commits of a partition */
-	ABSENT_MS = 1000, /* between two looks for a topic that is gone */
-	LEAVE_MS = 2000,  /* so long what was revoked may still land */
-	FRUITLESS_MAX = 5,
+	BUSY_MS = 10,	      /* between two looks at the writer, if it matters */
+	COMMIT_MS = 1000,     /* between two commits of a partition */
+	LEAVE_MS = 2000,      /* so long what was revoked may still land */
+	JOIN_WAIT_MS = 30000, /* for a group's first assignment */
+	EVENT_BYTES = 4 << 20,
 	FILLING_BYTES_MAX = 48 << 20, /* runs of all partitions */
 	WRITING_BYTES_MAX = 32 << 20, /* closed, not yet in the lake */
 	PAUSE_FILL = 100,	      /* hundredths of that: no more is read … */
 	RESUME_FILL = 50,	      /* … until so little waits */
 };
 
-static struct topic_ref sink_topic(const struct sink_partition *partition)
-{
-	return (struct topic_ref){ TOPIC_LOG, partition->topic };
-}
-
 /* --- partitions -------------------------------------------------------- */
 
-size_t sink_table_of(const struct sink *sink, const char *topic)
+static size_t table_of(const struct sink *sink, const char *topic)
 {
 	size_t table = 0;
 
@@ -50,13 +44,13 @@ static struct sink_partition *sink_find_partition(struct sink *sink, const char 
 	return NULL;
 }
 
-struct sink_partition *sink_make_partition(struct sink *sink, const char *topic, int32_t id)
+static struct sink_partition *make_partition(struct sink *sink, const char *topic, int32_t id)
 {
 	struct sink_partition *partition = sink_find_partition(sink, topic, id);
 
 	if (partition)
 		return partition;
-	partition = sink_partition_new(topic, id, sink_table_of(sink, topic),
+	partition = sink_partition_new(topic, id, table_of(sink, topic),
 				       sink->options->flush_bytes + SINK_RECORD_MAX);
 	sink->partitions = xreallocarray(sink->partitions, sink->partition_count + 1,
 					 sizeof(struct sink_partition *));
@@ -121,7 +115,8 @@ static void keep_budget(struct sink *sink)
 	}
 }
 
-int64_t sink_close_due(struct sink *sink, int64_t now_ms, bool all)
+/* Close what is old enough (`all`: everything). Returns when the next one will be. */
+static int64_t close_due(struct sink *sink, int64_t now_ms, bool all)
 {
 	int64_t next_ms = INT64_MAX;
 
@@ -172,8 +167,6 @@ static void commit_in_time(struct sink *sink, struct sink_partition *partition, 
 	sink_commit(sink, partition);
 }
 
-/* --- where a partition goes on -------------------------------------------- */
-
 static void sink_set_paused(struct sink *sink, struct sink_partition *partition, bool paused)
 {
 	struct err err;
@@ -185,144 +178,6 @@ static void sink_set_paused(struct sink *sink, struct sink_partition *partition,
 		partition->paused = paused;
 	else
 		trace_debug("%s, partition %d: %s", partition->topic, partition->id, err.msg);
-}
-
-/* It could not be found out now: while the partition is paused, others go on. */
-static void place_again(struct sink *sink, struct sink_partition *partition, const char *what,
-			struct err *err)
-{
-	int64_t now_ms = clock_mono_ms();
-
-	if (err->code == ERR_NO_TOPIC || err->code == ERR_NO_PARTITION) {
-		partition->retry_ms = now_ms + ABSENT_MS; /* the reader will revoke it */
-		return;
-	}
-	if (!retry_may_pass(err->code)) {
-		sink_halt(sink, partition, err);
-		return;
-	}
-	if (stop_requested()) {
-		(void)err_set(err, ERR_STOPPED, "stopped before its place was found");
-		sink_halt(sink, partition, err);
-		return;
-	}
-	metric_add(METRIC_SINK_RETRIES, 1);
-	partition->retry_ms = now_ms + retry_failed(&partition->retry, what, err);
-}
-
-/* Whether the lake has come further since another's object was in the way. */
-static bool is_fruitful(struct sink *sink, struct sink_partition *partition,
-			const struct sink_place *place)
-{
-	struct err err;
-
-	if (atomic_load(&partition->lane.halted) != ERR_EXISTS ||
-	    place->next != partition->found_next) {
-		partition->fruitless = 0;
-		return true;
-	}
-	if (++partition->fruitless < FRUITLESS_MAX)
-		return true;
-	(void)err_set(&err, ERR_EXISTS,
-		      "what comes after offset %" PRIu64 " cannot be put: something"
-		      " else has its name, and tells nothing",
-		      place->next);
-	sink_halt(sink, partition, &err);
-	return false;
-}
-
-/* Read on where the partition stands. */
-enum err_code sink_seek(struct sink *sink, struct sink_partition *partition, struct err *err)
-{
-	partition->has_caught = false;
-	return reader_seek(sink->reader, sink_topic(partition), partition->id,
-			   sink_partition_start(partition), err);
-}
-
-static void sink_place(struct sink *sink, struct sink_partition *partition,
-		       struct sink_place *place)
-{
-	struct err err;
-
-	if (!is_fruitful(sink, partition, place)) {
-		sink_place_release(place);
-		return;
-	}
-	partition->found_next = place->next;
-	sink_writer_revive(sink->writer, &partition->lane);
-	sink_partition_begin(partition, place);
-	if (sink_seek(sink, partition, &err) != ERR_OK) {
-		place_again(sink, partition, "the log", &err);
-		return;
-	}
-	retry_passed(&partition->retry);
-	partition->state = SINK_READING;
-	trace_debug("%s, partition %d: goes on at %" PRIu64, partition->topic, partition->id,
-		    partition->place.next);
-}
-
-/* Partitions whose places are looked for, several at a time where that takes a while. */
-struct placing {
-	const struct sink_options *options;
-	struct sink_partition **list;
-	size_t count;
-	struct sink_place *places;
-};
-
-static enum err_code placing_find(void *user, size_t item, struct err *err)
-{
-	const struct placing *placing = user;
-	const struct sink_options *options = placing->options;
-	const struct sink_partition *partition = placing->list[item];
-
-	return sink_find_place(options->store, options->broker, partition->topic, partition->id,
-			       options->new_history, &placing->places[item], err);
-}
-
-static void placing_run(struct sink *sink, struct placing *placing)
-{
-	struct ahead *ahead = ahead_new(&(struct ahead_options){
-		.count = placing->count,
-		.at_once = store_at_once(placing->options->store),
-		.work = placing_find,
-		.user = placing,
-	});
-
-	for (size_t i = 0; i < placing->count; i++) {
-		struct err err;
-
-		if (ahead_take(ahead, i, &err) == ERR_OK)
-			sink_place(sink, placing->list[i], &placing->places[i]);
-		else
-			place_again(sink, placing->list[i], "the lake", &err);
-	}
-	ahead_free(ahead);
-}
-
-/*
- * The lake, not a position kept elsewhere, says where a partition goes on; so what is still on its
- * way there has to arrive first. Those that the reader gives one after the other are placed
- * together.
- */
-static void place_due(struct sink *sink, int64_t now_ms)
-{
-	struct placing placing = { .options = sink->options };
-
-	if (sink->assigning)
-		return;
-	placing.list = xcalloc(sink->partition_count, sizeof(struct sink_partition *));
-	for (size_t i = 0; i < sink->partition_count; i++) {
-		struct sink_partition *partition = sink->partitions[i];
-
-		if (partition->state == SINK_PLACING && now_ms >= partition->retry_ms &&
-		    !sink_writer_is_busy(sink->writer, &partition->lane))
-			placing.list[placing.count++] = partition;
-	}
-	placing.places = xcalloc(placing.count, sizeof(*placing.places));
-	if (placing.count > 0)
-		placing_run(sink, &placing);
-	free(placing.places);
-	free(placing.list);
 }
 
 /* --- the states of a partition --------------------------------------------- */
@@ -390,7 +245,8 @@ static int64_t tend(struct sink *sink, struct sink_partition *partition, int64_t
 		commit_in_time(sink, partition, now_ms);
 	if (partition->state == SINK_PLACING)
 		return partition->retry_ms;
-	return partition->state == SINK_READING && partition->paused ? now_ms + BUSY_MS : INT64_MAX;
+	return partition->state == SINK_READING && partition->paused ? now_ms + BUSY_MS
+								      : INT64_MAX;
 }
 
 static int64_t tend_all(struct sink *sink, int64_t now_ms)
@@ -411,7 +267,7 @@ static int64_t tend_all(struct sink *sink, int64_t now_ms)
 static void on_assigned(struct sink *sink, const struct reader_event *event)
 {
 	struct sink_partition *partition =
-		sink_make_partition(sink, event->topic.name, event->partition);
+		make_partition(sink, event->topic.name, event->partition);
 
 	sink_drop_run(sink, partition);
 	sink->joined = true;
@@ -469,7 +325,7 @@ static void on_data(struct sink *sink, const struct reader_event *event)
 		partition->caught = event->last;
 	if (event->kind == READER_CAUGHT_UP) {
 		partition->has_caught = true;
-		partition->loss_asked = false; /* who knows how long nothing comes now */
+		partition->loss_asked = false;	/* who knows how long nothing comes now */
 	}
 	keep_budget(sink);
 }
@@ -485,7 +341,7 @@ static void on_failed(struct sink *sink, const struct reader_event *event)
 		return;
 	sink_close_run(sink, partition);
 	partition->state = SINK_PLACING;
-	place_again(sink, partition, "the log", &failure);
+	sink_place_again(sink, partition, "the log", &failure);
 }
 
 static void sink_on_event(struct sink *sink, const struct reader_event *event)
@@ -506,9 +362,146 @@ static void sink_on_event(struct sink *sink, const struct reader_event *event)
 		on_failed(sink, event);
 		break;
 	case READER_IDLE:
-	case READER_END: /* only streams have it */
+	case READER_END:		/* only streams have it */
 		break;
 	}
+}
+
+/* --- topics ------------------------------------------------------------ */
+
+struct topics {
+	char **names;
+	size_t count;
+};
+
+static bool add_topic(void *user, const char *name)
+{
+	struct topics *topics = user;
+
+	topics->names = xreallocarray(topics->names, topics->count + 1, sizeof(char *));
+	topics->names[topics->count++] = xstrdup(name);
+	return true;
+}
+
+/* Those that the options name; tables may share one. */
+static void add_own_topics(const struct sink *sink, struct topics *topics)
+{
+	for (size_t i = 0; i < sink->options->topic_count; i++)
+		(void)add_topic(topics, sink->options->topics[i]);
+	if (sink->options->topic_count > 0)
+		return;
+	for (size_t i = 0; i < sink->options->table_count; i++)
+		if (table_of(sink, sink->options->tables[i].topic) == i)
+			(void)add_topic(topics, sink->options->tables[i].topic);
+}
+
+static void free_topics(struct topics *topics)
+{
+	for (size_t i = 0; i < topics->count; i++)
+		free(topics->names[i]);
+	free(topics->names);
+}
+
+static enum err_code sink_open_reader(struct sink *sink, struct err *err)
+{
+	struct topics topics = { 0 };
+	struct reader_options options = { .group = "sink", .bytes_max = EVENT_BYTES };
+	struct topic_ref *refs;
+	enum err_code code;
+
+	if (sink->options->take_all && sink->options->topic_count == 0)
+		(void)add_topic(&topics, TOPIC_EVERY);
+	else
+		add_own_topics(sink, &topics);
+	refs = xcalloc(topics.count + 1, sizeof(*refs));
+	for (size_t i = 0; i < topics.count; i++)
+		refs[i] = (struct topic_ref){ TOPIC_LOG, topics.names[i] };
+	options.topics = refs;
+	options.topic_count = topics.count;
+	code = broker_reader_open(sink->options->broker, &options, &sink->reader, err);
+	free(refs);
+	free_topics(&topics);
+	return code;
+}
+
+/* --- draining ---------------------------------------------------------- */
+
+/* Where the end is not known it is where the reader has caught up from now on. */
+static enum err_code sink_set_goal(struct sink *sink, struct sink_partition *partition,
+			      const struct partition_info *info, struct err *err)
+{
+	partition->has_goal = info->next_known;
+	partition->goal = info->next;
+	partition->goal_open = !info->next_known;
+	if (partition->goal_open && partition->state == SINK_READING)
+		return sink_seek(sink, partition, err);
+	return ERR_OK;
+}
+
+/* What is in the log of a topic now is what a drain must reach. */
+static enum err_code sink_set_goals(struct sink *sink, const char *topic, struct err *err)
+{
+	struct topic_ref ref = { TOPIC_LOG, topic };
+	struct topic_info info;
+	struct err why;
+	enum err_code code = broker_describe(sink->options->broker, ref, &info, &why);
+
+	if (code == ERR_NO_TOPIC)
+		return ERR_OK;
+	if (code != ERR_OK) {
+		*err = why;
+		return code;
+	}
+	for (int32_t i = 0; i < info.partition_count && code == ERR_OK; i++)
+		code = sink_set_goal(sink, make_partition(sink, topic, info.partitions[i].id),
+				&info.partitions[i], err);
+	topic_info_release(&info);
+	return code;
+}
+
+static enum err_code sink_begin_drain(struct sink *sink, struct err *err)
+{
+	struct topics topics = { 0 };
+	enum err_code code = ERR_OK;
+
+	if (sink->options->take_all && sink->options->topic_count == 0)
+		code = broker_list(sink->options->broker, TOPIC_LOG, add_topic, &topics, err);
+	else
+		add_own_topics(sink, &topics);
+	for (size_t i = 0; i < topics.count && code == ERR_OK; i++)
+		code = sink_set_goals(sink, topics.names[i], err);
+	free_topics(&topics);
+	sink->draining = code == ERR_OK;	/* without its goals it would end at once */
+	return code;
+}
+
+/* A service may take its time to say what is whose; it says it of all partitions at once. */
+static bool sink_has_joined(const struct sink *sink)
+{
+	return sink->joined || stop_requested() ||
+	       clock_mono_ms() - sink->began_ms > JOIN_WAIT_MS;
+}
+
+/* All has been read, is closed, and the writer is done with it; what was asked back has its answer.
+ * (If another sink was faster it may have to be read again.) */
+static bool sink_drained(struct sink *sink)
+{
+	bool quiet = sink->quiet && sink_has_joined(sink);
+	bool busy = false;
+
+	for (size_t i = 0; i < sink->partition_count; i++)
+		if (!sink_partition_drained(sink->partitions[i], quiet))
+			return false;
+	(void)close_due(sink, 0, true);
+	for (size_t i = 0; i < sink->partition_count; i++) {
+		const struct sink_partition *partition = sink->partitions[i];
+
+		busy = busy || sink_writer_is_busy(sink->writer, &partition->lane) ||
+		       partition->state == SINK_LEAVING ||
+		       (partition->state == SINK_READING &&
+			atomic_load(&partition->lane.halted) != ERR_OK);
+	}
+	return !busy;
 }
 
 /* --- the whole --------------------------------------------------------- */
@@ -522,10 +515,10 @@ static enum err_code sink_turn(struct sink *sink, struct err *err)
 	enum err_code code;
 
 	take_ended(sink);
-	place_due(sink, now_ms);
+	sink_place_due(sink, now_ms);
 	look_ms = tend_all(sink, now_ms);
 	if (sink_writer_fill(sink->writer, NULL) < PAUSE_FILL) {
-		due_ms = sink_close_due(sink, now_ms, false);
+		due_ms = close_due(sink, now_ms, false);
 		deadline_ms = due_ms < deadline_ms ? due_ms : deadline_ms;
 	}
 	deadline_ms = look_ms < deadline_ms ? look_ms : deadline_ms;
@@ -582,13 +575,10 @@ static enum err_code verdict(struct sink *sink, struct err *err)
 	}
 	metric_set(METRIC_SINK_HALTED, (int64_t)sink->counts->halted);
 	if (first)
-		return err_set(err, ERR_CORRUPT,
-			       "%" PRIu64 " partition(s) halted, the first is %d of"
-			       " \"%s\"",
-			       sink->counts->halted, first->id, first->topic);
+		return err_set(err, ERR_CORRUPT, "%" PRIu64 " partition(s) halted, the first is %d of"
+			       " \"%s\"", sink->counts->halted, first->id, first->topic);
 	if (gave_up)
-		return err_set(err, ERR_STOPPED,
-			       "stopped before all was in the lake; the next start"
+		return err_set(err, ERR_STOPPED, "stopped before all was in the lake; the next start"
 			       " goes on there");
 	return ERR_OK;
 }
@@ -600,7 +590,7 @@ static void sink_end(struct sink *sink, enum err_code code, const struct err *er
 		if (code != ERR_STOPPED)
 			trace_error("%s; the sink ends", err->msg);
 		sink_writer_end(sink->writer);
-		(void)sink_close_due(sink, 0, true);
+		(void)close_due(sink, 0, true);
 	}
 	sink_writer_wait(sink->writer, NULL);
 	take_ended(sink);
@@ -647,8 +637,7 @@ void sink_counts_release(struct sink_counts *counts)
 enum err_code sink_run(const struct sink_options *options, struct sink_counts *ret_counts,
 		       struct err *err)
 {
-	struct sink sink = { .options = options,
-			     .counts = ret_counts,
+	struct sink sink = { .options = options, .counts = ret_counts,
 			     .began_ms = clock_mono_ms() };
 	enum err_code code;
 	int lock_fd;
