@@ -2,6 +2,7 @@
 import json
 import re
 import shutil
+import subprocess
 import urllib.request
 
 import pytest
@@ -205,6 +206,24 @@ def test_a_gateway_takes_records_while_there_is_no_store(run, start, start_gatew
     done = run("batch", "--dir", data_dir, env=away, status=None)
     assert done.returncode == 75, done.stderr
     assert "127.0.0.1:1" in done.stderr
+
+
+def test_a_full_disk_of_the_cache(run, server, ask, data_dir, env, tmp_path):
+    """What does not fit ends the command, and is taken up again; batch does without."""
+    result = run_all(ask)
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", small], capture_output=True).returncode:
+        pytest.skip("may not mount a small tmpfs here")
+    try:
+        (small / "ballast").write_bytes(bytes(250000))
+        assert "o space" in run("sql", "--dir", small, "SELECT count(*) FROM pin_all", env=env, status=75).stderr
+        (small / "ballast").unlink()
+        (row,) = ask("sql", "SELECT count(*) AS n FROM pin_all", directory=small)
+        assert row["n"] == result["clean"]["batch"]["pin"]
+    finally:
+        subprocess.run(["umount", "-l", small], check=True)
+    assert_sound(ask("check"), 6 * POSTS)
 
 
 def test_a_lake_where_several_win_gets_no_table(run, server, data_dir, env):
