@@ -58,7 +58,8 @@ def test_in_the_middle_of_a_group(run, gateway, data_dir, sink, first, action):
         if action == "kill":
             assert failed.returncode in (-9, 0), failed
         sink((first + nth) % len(LAYOUTS))
-        found = sorted((int(offset), json.loads(line)["ind"]) for _, offset, line in object_lines(data_dir / "lake", TOPIC))
+        lines = object_lines(data_dir / "lake", TOPIC)
+        found = sorted((int(offset), json.loads(line)["ind"]) for _, offset, line in lines)
         assert found == [(n, n) for n in range(total)]
     run("batch", "--dir", data_dir)
     rows = json.loads(run("sql", "--dir", data_dir, "--format", "json",
