@@ -185,6 +185,8 @@ static enum err_code aws_code_of_status(int status)
 		return ERR_LIMIT;
 	case 501:
 		return ERR_UNSUPPORTED;
+	case 507:
+		return ERR_SPACE;
 	default:
 		return status >= 500 ? ERR_UNKNOWN : ERR_USAGE;
 	}
@@ -233,7 +235,7 @@ struct aws_answer aws_answer_read(struct aws_call *call, int64_t off_s)
 					    .code = call->error_code[0] ? ERR_AUTH : ERR_USAGE };
 	if (aws_is_signature(call))
 		return (struct aws_answer){ .next = AWS_NEXT_FAILED, .code = ERR_AUTH };
-	if (call->status >= 500 && call->status != 501)
+	if (call->status >= 500 && call->status != 501 && call->status != 507)
 		return aws_answer_unknown(call);
 	return (struct aws_answer){ .next = AWS_NEXT_FAILED,
 				    .code = aws_code_of_status(call->status) };

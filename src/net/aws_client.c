@@ -599,14 +599,17 @@ static enum err_code aws_set_up(struct aws_work *work, struct err *err)
 	return code == ERR_OK ? aws_set_hash(work, err) : code;
 }
 
-/* What was refused last may have been taken before. */
+/*
+ * What was refused last, for whatever reason, may have been taken before. Only what is there, or is
+ * not, tells of that, and only to who knows what was asked.
+ */
 static enum err_code aws_end(const struct aws_call *call, struct aws_answer answer,
 			     struct err *err)
 {
-	bool refused = answer.next == AWS_NEXT_REFUSED || answer.code == ERR_TIMEOUT ||
-		       answer.code == ERR_STOPPED;
+	bool tells = answer.code == ERR_OK || answer.code == ERR_EXISTS ||
+		     answer.code == ERR_ABSENT;
 
-	if (answer.code != ERR_OK && call->blind && refused)
+	if (call->blind && !tells)
 		answer.code = err->code = ERR_UNKNOWN;
 	return answer.code;
 }

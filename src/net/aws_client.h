@@ -18,8 +18,8 @@
  *		- its keys were: they are read anew, once.
  *	4. Codes where there was an answer: ERR_AUTH keys or signature; ERR_DENIED other 403;
  *	   ERR_ABSENT 404; ERR_EXISTS 409, 412; ERR_LIMIT 413; ERR_BUSY refused for the moment;
- *	   ERR_UNSUPPORTED 501; ERR_USAGE any other 3xx, 4xx; ERR_UNKNOWN 5xx, or ERR_BUSY of a call
- *	   that only reads. Who knows the service looks at status and error_code.
+ *	   ERR_UNSUPPORTED 501; ERR_SPACE 507; ERR_USAGE any other 3xx, 4xx; ERR_UNKNOWN other 5xx,
+ *	   or ERR_BUSY of a call that only reads. Who knows the service looks at status and error_code.
  *	   Where there was none: ERR_BUSY nothing was sent; ERR_TIMEOUT the deadline came, and
  *	   nothing can have been done by a call that only reads, or before anything was sent;
  *	   ERR_UNKNOWN its fate is not known, or that of a try before; ERR_DENIED, ERR_LIMIT,
@@ -96,8 +96,8 @@ struct aws_call {
 	uint64_t reply_file_len;
 	int status;
 	uint32_t tries;
-	/* A try before the last one may have been taken: a create may have met itself. What is
-	 * refused then is ERR_UNKNOWN. */
+	/* A try before the last one may have been taken: a create may have met itself. Whatever is
+	 * refused then, also for its keys, is ERR_UNKNOWN, but ERR_EXISTS and ERR_ABSENT. */
 	bool blind;
 	char error_code[64];		/* "NoSuchKey"; "": none was given */
 	char error_message[200];

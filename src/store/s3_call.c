@@ -268,7 +268,7 @@ static bool is_unexplained(const struct s3_call *call)
 			     : status == 400 || status == 401 || status == 403 || status == 301;
 }
 
-enum err_code s3_call_do(struct s3_call *call, struct err *err)
+static enum err_code call_once(struct s3_call *call, struct err *err)
 {
 	enum err_code code;
 
@@ -279,13 +279,31 @@ enum err_code s3_call_do(struct s3_call *call, struct err *err)
 	if (code == ERR_OK || call->call.status == 412 || call->call.status == 416 ||
 	    strcmp(call->call.error_code, "NoSuchKey") == 0)
 		atomic_store(&call->s3->seen, true);
-	if (code == ERR_OK || (call->also && call->call.status == call->also))
-		return ERR_OK;
-	if (is_unexplained(call)) {
+	return code;
+}
+
+/* A try before may have been taken: then no reason of a refusal says that nothing was done. */
+static enum err_code s3_told(const struct s3_call *call, enum err_code code, struct err *err)
+{
+	if (call->call.blind && code != ERR_OK && code != ERR_EXISTS && code != ERR_ABSENT)
+		code = err->code = ERR_UNKNOWN;
+	return code;
+}
+
+enum err_code s3_call_do(struct s3_call *call, struct err *err)
+{
+	enum err_code code = call_once(call, err);
+
+	if (code != ERR_OK && is_unexplained(call)) {
 		enum err_code why = ask_bucket(call->s3, err);
 
 		if (why != ERR_OK)
-			return why;
+			return s3_told(call, why, err);
+		/* It was asked with the keys that there are now, which may be others. */
+		if (s3_reads(call) && call->call.status != 404)
+			code = call_once(call, err);
 	}
-	return s3_failed(call, code, err);
+	if (code == ERR_OK || (call->also && call->call.status == call->also))
+		return ERR_OK;
+	return s3_told(call, s3_failed(call, code, err), err);
 }

@@ -274,8 +274,8 @@ static enum err_code upload_all(struct upload *upload, const char *nonce, struct
 {
 	enum err_code code = create_upload(upload, nonce, err);
 
-	if (code != ERR_OK)
-		return code;
+	if (code != ERR_OK) /* an upload that nobody knows is no object */
+		return err->code = code == ERR_UNKNOWN ? ERR_BUSY : code;
 	for (size_t i = 0; code == ERR_OK && i < upload->count; i++)
 		code = upload_part(upload, i, err);
 	if (code != ERR_OK && code != ERR_STOPPED) /* nothing is there before it is completed */

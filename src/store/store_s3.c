@@ -180,6 +180,7 @@ static enum err_code s3_put(struct store *store, const struct store_put *put, st
 	unsigned char random[(S3_NONCE_MAX - 1) / 2];
 	char nonce[S3_NONCE_MAX];
 	enum err_code code;
+	bool unknown = false;
 	int tries = 0;
 
 	if (RAND_bytes(random, sizeof(random)) != 1)
@@ -195,7 +196,10 @@ static enum err_code s3_put(struct store *store, const struct store_put *put, st
 			       : single_put(s3, put, nonce, err);
 		if (code == ERR_EXISTS || code == ERR_UNKNOWN)
 			code = s3_settle(s3, put, nonce, code, err);
+		unknown |= code == ERR_UNKNOWN;
 	} while (code == ERR_UNKNOWN && ++tries < (stop_requested() ? STOP_TRIES : TRIES));
+	if (unknown && code != ERR_OK && code != ERR_EXISTS) /* the first try may be there */
+		code = err->code = ERR_UNKNOWN;
 	if (code == ERR_OK && FAILPOINT("s3-put-done"))
 		code = err_set(err, ERR_UNKNOWN, "failpoint s3-put-done");
 	return code;

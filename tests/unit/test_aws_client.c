@@ -3,7 +3,6 @@
 #include "base/stop.h"
 #include "base/time.h"
 #include "net/aws_client.h"
-#include "net/aws_gate.h"
 #include "script_server.h"
 #include "temp_dir.h"
 
@@ -250,6 +249,7 @@ static void test_errors(void **state)
 		{ ANSWER("400 Bad Request", XML_ERROR("InvalidBucketName")), ERR_USAGE,
 		  "InvalidBucketName" },
 		{ ANSWER("413 Large", ""), ERR_LIMIT, "" },
+		{ ANSWER("507 Full", XML_ERROR("QuotaExceeded")), ERR_SPACE, "QuotaExceeded" },
 		{ ANSWER("501 No", XML_ERROR("NotImplemented")), ERR_UNSUPPORTED, "NotImplemented" },
 		{ ANSWER("403 Forbidden", "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code>"
 			 "</Error><RequestId>R1</RequestId></ErrorResponse>"), ERR_DENIED, "AccessDenied" },
@@ -392,6 +392,33 @@ static void test_blind_and_refused_is_unknown(void **state)
 	expect(&f, ERR_UNKNOWN);
 	assert_int_equal(f.call.tries, 3);
 	fixture_close(&f);
+}
+
+/* Nor does one for its keys or for what it asks, whose reason has nothing to do with the first. */
+static void test_blind_and_denied_is_unknown(void **state)
+{
+	static const struct error_case cases[] = {
+		{ ANSWER("403 No", XML_ERROR("AccessDenied")), ERR_UNKNOWN, NULL },
+		{ ANSWER("403 No", XML_ERROR("InvalidAccessKeyId")), ERR_UNKNOWN, NULL },
+		{ ANSWER("400 No", XML_ERROR("ExpiredToken")), ERR_UNKNOWN, NULL },
+		{ ANSWER("400 No", XML_ERROR("InvalidRequest")), ERR_UNKNOWN, NULL },
+		{ ANSWER("409 No", XML_ERROR("Whatever")), ERR_EXISTS, NULL },
+		{ ANSWER("404 No", XML_ERROR("NoSuchUpload")), ERR_ABSENT, NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const struct step steps[] = { { ANSWER("500 Oops", ""), true },
+					      { cases[i].answer, true } };
+		struct fixture f;
+
+		fixture_open(&f, steps, ARRAY_LEN(steps));
+		f.call.method = "PUT";
+		f.call.repeat = AWS_REPEAT_ALWAYS;
+		expect(&f, cases[i].code);
+		assert_true(f.call.blind);
+		fixture_close(&f);
+	}
 }
 
 static void test_the_deadline(void **state)
@@ -677,34 +704,6 @@ static void test_endpoints_that_cannot_be(void **state)
 	}
 }
 
-static void test_the_gate(void **state)
-{
-	uint64_t ticket[8];
-	struct aws_gate gate;
-
-	(void)state;
-	aws_gate_init(&gate, 8);
-	for (int i = 0; i < 8; i++)
-		assert_true(aws_gate_enter(&gate, 0, &ticket[i]));
-	assert_false(aws_gate_enter(&gate, 0, &ticket[0]));
-	/* All eight were too many, not each. */
-	for (int i = 0; i < 8; i++)
-		aws_gate_leave(&gate, ticket[i], AWS_GATE_THROTTLED);
-	assert_int_equal(aws_gate_now(&gate), 4);
-	for (int times = 0; times < 5; times++) {
-		assert_true(aws_gate_enter(&gate, 0, &ticket[0]));
-		aws_gate_leave(&gate, ticket[0], AWS_GATE_THROTTLED);
-	}
-	assert_int_equal(aws_gate_now(&gate), 1);
-	for (int times = 0; times < 1 + 2 + 3 + 4 + 5 + 6 + 7; times++) {
-		assert_int_equal(aws_gate_now(&gate) == 8, false);
-		assert_true(aws_gate_enter(&gate, 0, &ticket[0]));
-		aws_gate_leave(&gate, ticket[0], AWS_GATE_ANSWERED);
-	}
-	assert_int_equal(aws_gate_now(&gate), 8);
-	aws_gate_release(&gate);
-}
-
 struct asker {
 	struct fixture *f;
 	struct aws_call call;
@@ -779,6 +778,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_not_repeated_blindly),
 		cmocka_unit_test(test_reads_are_repeated),
 		cmocka_unit_test(test_blind_and_refused_is_unknown),
+		cmocka_unit_test(test_blind_and_denied_is_unknown),
 		cmocka_unit_test(test_the_deadline),
 		cmocka_unit_test(test_nobody_listens),
 		cmocka_unit_test(test_the_clock),
@@ -790,7 +790,6 @@ int main(void)
 		cmocka_unit_test(test_presign),
 		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_endpoints_that_cannot_be),
-		cmocka_unit_test(test_the_gate),
 		cmocka_unit_test(test_from_many_threads),
 		cmocka_unit_test(test_a_stop),
 	};
