@@ -323,6 +323,42 @@ static void test_keys(void **state)
 	}
 }
 
+/* What means something in a URL, in a form or in XML means nothing in a key: each is one of its
+ * own, for every call. */
+static void test_odd_keys(void **state)
+{
+	static const char *const odd[] = {
+		"o/ a", "o/!", "o/\"", "o/#a", "o/$", "o/%", "o/%20", "o/%252B", "o/%2B", "o/%2F", "o/%2b",
+		"o/&a=b", "o/&amp;", "o/'", "o/()*", "o/+", "o/,", "o/:@", "o/;", "o/<a>", "o/=",
+		"o/?acl", "o/[]", "o/\\", "o/^", "o/`", "o/a ", "o/a b", "o/a+b", "o/a=1/b=%2F c+d",
+		"o/u\xcc\x88", "o/{|}~", "o/\xc3\xbc", "o/\xf0\x9f\x98\x80",
+	};
+	struct store *store = store_of(state);
+	struct err err = { 0 };
+	struct buf listing;
+
+	buf_init(&listing, 4096);
+	for (size_t i = 0; i < ARRAY_LEN(odd); i++) {
+		put(store, odd[i], odd[i]);
+		buf_addf(&listing, "%s\n", odd[i]);
+	}
+	assert_list(store, "o/", "", 0, buf_cstr(&listing));
+	for (size_t i = 0; i < ARRAY_LEN(odd); i++) {
+		struct store_stat stat = { 0 };
+
+		assert_object(store, odd[i], odd[i]);
+		assert_ok(store_stat(store, odd[i], &stat, &err));
+		assert_int_equal(stat.size, strlen(odd[i]));
+		buf_clear(&listing);
+		for (size_t j = i + 1; j < ARRAY_LEN(odd); j++)
+			buf_addf(&listing, "%s\n", odd[j]);
+		assert_list(store, "o/", odd[i], 0, buf_cstr(&listing));
+		assert_ok(store_remove(store, odd[i], &err));
+		assert_list(store, "o/", "", 0, buf_cstr(&listing));
+	}
+	buf_release(&listing);
+}
+
 static void test_long_keys(void **state)
 {
 	struct store *store = store_of(state);
@@ -699,6 +735,7 @@ static void test_a_reader_sees_all_or_nothing(void **state)
 	ON(test_list_of_odd_prefixes_is_empty, open), \
 	ON(test_the_callback_of_list_may_remove, open), \
 	ON(test_keys, open), \
+	ON(test_odd_keys, open), \
 	ON(test_long_keys, open), \
 	ON(test_put_file, open), \
 	ON(test_put_file_from_another_file_system, open), \

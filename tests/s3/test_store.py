@@ -155,6 +155,48 @@ def test_anothers_object_is_not_taken_for_ours(server, tool):
     assert server.objects() == {"pre fix/a": b"theirs"}
 
 
+def shut_after_the_first_put(server, monkeypatch, shut):
+    store = Server.store
+
+    def storing(self, *what):
+        store(self, *what)
+        shut()
+    monkeypatch.setattr(Server, "store", storing)
+    server.faults = Faults(1, 0).plan("PUT", "/a", "500 after")
+
+
+@pytest.mark.parametrize("call", ["create", "put"])
+@pytest.mark.parametrize("methods, code", [({"PUT"}, "ok"), ({"PUT", "GET", "HEAD"}, "unknown")])
+def test_rights_that_end_after_a_put_whose_answer_was_lost(server, tool, monkeypatch, call, methods, code):
+    """It is there, so "denied", after which it would not be, is no answer."""
+    shut_after_the_first_put(server, monkeypatch, lambda: server.denied.update(methods))
+    codes, said = tool(call, "a", "text")
+    assert codes == [code] and server.objects() == {"pre fix/a": b"text"}
+    assert code == "ok" or "no right" in said
+
+
+@pytest.mark.parametrize("call", ["create", "put"])
+def test_keys_that_end_after_a_put_whose_answer_was_lost(server, tool, monkeypatch, call):
+    shut_after_the_first_put(server, monkeypatch, server.keys.clear)
+    codes, said = tool(call, "a", "text")
+    assert codes == ["unknown"] and "nobody has these keys" in said
+    assert server.objects() == {"pre fix/a": b"text"}
+
+
+def test_a_conflict_after_a_put_whose_answer_was_lost(server, tool, monkeypatch):
+    store, puts = Server.store, []
+
+    def conflicting(self, *what):
+        puts.append(what)
+        if len(puts) > 1:
+            raise s3_server.Refused(409, "ConditionalRequestConflict")
+        store(self, *what)
+    monkeypatch.setattr(Server, "store", conflicting)
+    server.faults = Faults(1, 0).plan("PUT", "/a", "500 after")
+    assert tool("create", "a", "text")[0] == ["ok"]
+    assert len(puts) > 1 and server.objects() == {"pre fix/a": b"text"}
+
+
 @pytest.mark.parametrize("kind", ["truncated", "reset before", "reset after", "500", "503"])
 @pytest.mark.parametrize("call", [("get", "a"), ("stat", "a"), ("list", "", ""), ("fetch", "a")])
 def test_reading_is_tried_again(server, tool, call, kind):
@@ -271,6 +313,21 @@ def test_wrong_keys(server, tool, change, words):
     refused(server, tool, "auth", words)
 
 
+@pytest.mark.parametrize("call", [("stat", "a"), ("get", "a"), ("put", "a", "text"), ("list", "", "")])
+def test_keys_that_were_changed_for_others(server, tool, tmp_path, call):
+    """An answer to HEAD does not say that it is the keys."""
+    config = tmp_path / "config"
+    config.write_text(f"""[default]
+credential_process = sh -c 'id={s3_server.ACCESS}; test -e {tmp_path}/asked || id=GONE; touch {tmp_path}/asked; \
+echo "{{\\"AccessKeyId\\":\\"$id\\",\\"SecretAccessKey\\":\\"{s3_server.SECRET}\\"}}"'
+""".replace("\\\n", ""))
+    server.buckets[BUCKET]["pre fix/a"] = s3_server.Object(b"text", time.time(), '"e"', {})
+    env = {"AWS_CONFIG_FILE": str(config), "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+    codes, said = tool(*call, env=env)
+    assert codes[-1] == "ok", said
+    assert {code for *_, code in server.refusals} == {"InvalidAccessKeyId"}
+
+
 def test_no_keys(server, tool):
     environment = {**server.environment(), "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
     server.environment = lambda: environment
@@ -352,6 +409,14 @@ def test_a_store_where_several_win(server, tool):
     assert list(server.objects()) == ["pre fix/a"]
     server.racy = False  # mended: it is tried again
     assert tool("can-create", bare=False)[0] == ["yes", "ok"]
+
+
+def test_a_store_that_knows_no_conditions(server, tool, monkeypatch):
+    store = Server.store
+    monkeypatch.setattr(Server, "store", lambda self, bucket, key, found, headers: store(
+        self, bucket, key, found, {name: value for name, value in headers.items() if name != "if-none-match"}))
+    codes, said = tool("can-create", bare=False)
+    assert codes == ["no", "ok"] and "no table can be written" in said
 
 
 def test_nothing_is_created_on_trust(server, tool):
