@@ -656,6 +656,56 @@ static void test_fixed_ones(void **state)
 	aws_credentials_free(credentials);
 }
 
+/* The token's file changes once a day, the keys end each hour: it is their end that counts, and
+ * then the file is read as it is. */
+static void test_web_identity_is_renewed_by_its_end(void **state)
+{
+	static const struct step steps[] = { { STS_ANSWER("IDW1"), true },
+					     { STS_ANSWER("IDW2"), true },
+					     { STS_ANSWER("IDW3"), true } };
+	struct aws_credentials *credentials = aws_credentials_new(NULL);
+	struct server server;
+	char path[128];
+
+	(void)state;
+	serve(&server, steps, ARRAY_LEN(steps), "AWS_ENDPOINT_URL_STS", "");
+	(void)snprintf(path, sizeof(path), "%s/token", dir.path);
+	(void)setenv("AWS_WEB_IDENTITY_TOKEN_FILE", path, 1);
+	(void)setenv("AWS_ROLE_ARN", "arn:w", 1);
+	write_file("token", "today");
+	expect_kept(credentials, "IDW1");
+	write_file("token", "tomorrow");
+	expect_kept(credentials, "IDW1");
+	assert_int_equal(atomic_load(&server.requests), 1);
+	aws_credentials_age(credentials, EXPIRES_S - clock_wall_ms() / 1000 - 60);
+	expect_kept(credentials, "IDW2");
+	assert_non_null(strstr(buf_cstr(&server.last), "&WebIdentityToken=tomorrow"));
+	/* The file as it was: the keys end all the same. */
+	aws_credentials_age(credentials, EXPIRES_S - clock_wall_ms() / 1000 - 60);
+	expect_kept(credentials, "IDW3");
+	assert_non_null(strstr(buf_cstr(&server.last), "&WebIdentityToken=tomorrow"));
+	server_close(&server);
+	aws_credentials_free(credentials);
+}
+
+/* Somebody writes the file anew every quarter of an hour, and its keys say nothing of their end. */
+static void test_a_file_that_somebody_writes_anew(void **state)
+{
+	struct aws_credentials *credentials = aws_credentials_new(NULL);
+
+	(void)state;
+	write_file(".aws/credentials", "[default]\naws_access_key_id=ID1\naws_secret_access_key=S\n"
+				       "aws_session_token=T1\n");
+	expect_kept(credentials, "ID1");
+	write_file(".aws/credentials", "[default]\naws_access_key_id=ID2\naws_secret_access_key=S\n"
+				       "aws_session_token=T2\n");
+	expect_kept(credentials, "ID1");
+	aws_credentials_refused(credentials, keys.generation);
+	expect_kept(credentials, "ID2");
+	assert_string_equal(keys.token, "T2");
+	aws_credentials_free(credentials);
+}
+
 #define UNIT(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -682,6 +732,8 @@ int main(void)
 		UNIT(test_where_reading_fails),
 		UNIT(test_refused_ones_are_read_anew),
 		UNIT(test_keys_that_seem_old),
+		UNIT(test_web_identity_is_renewed_by_its_end),
+		UNIT(test_a_file_that_somebody_writes_anew),
 		UNIT(test_fixed_ones),
 	};
 
