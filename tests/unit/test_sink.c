@@ -486,12 +486,71 @@ static void test_partitions_are_placed_together(void **state)
 	f->store->ops = placing.real;
 }
 
+/* --- the ends of times ------------------------------------------------------- */
+
+#define HOUR_MS INT64_C(3600000)
+#define DAY_BEGIN INT64_C(1646092800000) /* 2022-03-01T00:00:00Z */
+
+/* {"n":0}, {"n":1}, … of these times of the day. */
+static void append_times(struct fixture *f, const int64_t *times, size_t count)
+{
+	for (size_t n = 0; n < count; n++) {
+		struct append_outcome outcome = { 0 };
+		struct append_record record;
+		struct err err = { 0 };
+		char value[32];
+
+		(void)snprintf(value, sizeof(value), "{\"n\":%zu}", n);
+		record = (struct append_record){ .value = slice_str(value),
+						 .timestamp_ms = DAY_BEGIN + times[n] };
+		assert_ok(append_and_wait(f->broker, &f->ended, pin, &record, 1, &outcome, &err));
+	}
+}
+
+/* An hour's last millisecond and the next one's first lie in theirs, whichever comes first. */
+static void test_the_ends_of_a_bucket(void **state)
+{
+	static const int64_t times[] = { HOUR_MS, HOUR_MS - 1, 2 * HOUR_MS - 1, 2 * HOUR_MS, 0 };
+	struct fixture *f = *state;
+	struct err err = { 0 };
+
+	f->options.flush_size = 10;
+	f->options.time.kind = EVENT_TIME_RECORD;
+	assert_ok(path_format_init(&f->options.path, "'h'=HH", HOUR_MS, &err));
+	append_times(f, times, ARRAY_LEN(times));
+	run_ok(f);
+	assert_object(f->store, "topics/u.pin/h=00/u.pin+0+0000000001.json", "{\"n\":1}\n{\"n\":4}\n");
+	assert_object(f->store, "topics/u.pin/h=01/u.pin+0+0000000000.json", "{\"n\":0}\n{\"n\":2}\n");
+	assert_object(f->store, "topics/u.pin/h=02/u.pin+0+0000000003.json", "{\"n\":3}\n");
+	assert_int_equal(assert_once(f->store, pin, ARRAY_LEN(times)), 3);
+}
+
+/* An interval's last millisecond is of the run before, its end is of the next one. */
+static void test_the_ends_of_an_interval(void **state)
+{
+	static const int64_t times[] = { 0, HOUR_MS - 1, HOUR_MS, 2 * HOUR_MS - 1, 2 * HOUR_MS };
+	struct fixture *f = *state;
+
+	f->options.flush_size = 1000;
+	f->options.time.kind = EVENT_TIME_RECORD;
+	f->options.rotate_interval_ms = HOUR_MS;
+	append_times(f, times, ARRAY_LEN(times));
+	run_ok(f);
+	assert_object(f->store, "topics/u.pin/partition=0/u.pin+0+0000000000.json",
+		      "{\"n\":0}\n{\"n\":1}\n");
+	assert_object(f->store, "topics/u.pin/partition=0/u.pin+0+0000000002.json",
+		      "{\"n\":2}\n{\"n\":3}\n");
+	assert_object(f->store, "topics/u.pin/partition=0/u.pin+0+0000000004.json", "{\"n\":4}\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_objects_by_count),
 		TEST(test_partitions_are_placed_together),
 		TEST(test_objects_by_bytes),
+		TEST(test_the_ends_of_a_bucket),
+		TEST(test_the_ends_of_an_interval),
 		TEST(test_an_empty_log_gives_nothing),
 		TEST(test_an_empty_object_is_in_nobodys_way),
 		TEST(test_values_become_one_compact_line),
