@@ -315,6 +315,56 @@ static void place_before_group(struct group *group, size_t there, struct sink_pl
 	*group = (struct group){ 0 };
 }
 
+/* Objects of another program that no manifest names may reach further than our own. */
+static enum err_code place_behind_foreign(struct store *store, struct sink_place *place,
+					  struct err *err)
+{
+	struct sink_foreign foreign;
+	enum err_code code = sink_foreign_find(store, place->where, &foreign, err);
+
+	if (code != ERR_OK)
+		return code;
+	if (foreign.objects > 0 && foreign.next > place->next) {
+		buf_release(&place->last_line);
+		place->any = true;
+		place->next = foreign.next;
+		place->last = lake_position(foreign.next - 1);
+		place->has_line = place->counted = true;
+		place->last_line = foreign.last_lines;
+		place->lineages.count = 0;
+	} else {
+		buf_release(&foreign.last_lines);
+	}
+	return ERR_OK;
+}
+
+/* Without any manifest another program may have been here. */
+static enum err_code recover_unnamed(struct store *store, struct sink_place *place, struct err *err)
+{
+	enum err_code code = recover_plain(store, place, err);
+
+	return code == ERR_OK ? place_behind_foreign(store, place, err) : code;
+}
+
+/* The manifest that says so may be all that was put: then the sink is where it was before, behind
+ * another program's objects, or where those were. */
+static enum err_code recover_said_plain(struct store *store, const struct group *said,
+					struct sink_place *place, struct err *err)
+{
+	enum err_code code = recover_plain(store, place, err);
+
+	if (code != ERR_OK || !said->has_after || place->next > said->after)
+		return code;
+	code = place_behind_foreign(store, place, err);
+	if (code == ERR_OK && place->next <= said->after) {
+		place->any = true;
+		place->last = lake_position(said->after);
+		place->next = said->after + 1;
+		place->has_line = place->counted = false;
+	}
+	return code;
+}
+
 static enum err_code recover_group(struct store *store, uint64_t first, struct sink_place *place,
 				   struct err *err)
 {
@@ -331,37 +381,13 @@ static enum err_code recover_group(struct store *store, uint64_t first, struct s
 	if (place->any_group)
 		code = count_there(store, &group, &there, err);
 	if (code == ERR_OK && !place->any_group)
-		code = recover_plain(store, place, err);
+		code = recover_said_plain(store, &group, place, err);
 	else if (code == ERR_OK && there == group.object_count)
 		code = place_at_group(store, &group, place, err);
 	else if (code == ERR_OK)
 		place_before_group(&group, there, place);
 	group_release(&group);
 	return code;
-}
-
-/* Without any manifest another program may have been here. */
-static enum err_code recover_unnamed(struct store *store, struct sink_place *place, struct err *err)
-{
-	struct sink_foreign foreign;
-	enum err_code code = recover_plain(store, place, err);
-
-	if (code == ERR_OK)
-		code = sink_foreign_find(store, place->where, &foreign, err);
-	if (code != ERR_OK)
-		return code;
-	if (foreign.objects > 0 && foreign.next > place->next) {
-		buf_release(&place->last_line);
-		place->any = true;
-		place->next = foreign.next;
-		place->last = lake_position(foreign.next - 1);
-		place->has_line = place->counted = true;
-		place->last_line = foreign.last_lines;
-		place->lineages.count = 0;
-	} else {
-		buf_release(&foreign.last_lines);
-	}
-	return ERR_OK;
 }
 
 enum err_code sink_recover(struct store *store, struct lake_partition where,
