@@ -171,12 +171,18 @@ static enum err_code set_option(struct connector *connector, enum option option,
 	return err_prefix(err, "%s: \"%s\"", place, name);
 }
 
+/* Without the value, which may be a key or a password. */
 static enum err_code connector_refuse(const struct connector *connector, size_t line,
-				      const char *name, const char *value, const char *why,
-				      struct err *err)
+				      const char *name, const char *why, struct err *err)
 {
-	return err_set(err, ERR_USAGE, "%s:%zu: \"%s\" cannot be \"%.80s\" here: %s",
-		       connector->path, line, name, value, why);
+	return err_set(err, ERR_USAGE, "%s:%zu: \"%s\" cannot be so here: %s", connector->path,
+		       line, name, why);
+}
+
+static void tell_unused(const struct connector *connector, size_t line, const char *name,
+			const char *why)
+{
+	trace_info("%s:%zu: \"%s\" is not used: %s", connector->path, line, name, why);
 }
 
 static enum err_code take_property(void *user, size_t line, const char *name, const char *value,
@@ -186,8 +192,7 @@ static enum err_code take_property(void *user, size_t line, const char *name, co
 	const struct property *property = find_property(name);
 
 	if (!property) {
-		trace_info("%s:%zu: \"%s\" is not used: pinpipe does not know it", connector->path,
-			   line, name);
+		tell_unused(connector, line, name, "pinpipe does not know it");
 		return ERR_OK;
 	}
 	switch (property->fate) {
@@ -195,8 +200,7 @@ static enum err_code take_property(void *user, size_t line, const char *name, co
 		return set_option(connector, (enum option)property->what, line, name, value, err);
 	case FATE_KEPT:
 		if (snprintf(connector->kept[property->what], VALUE_MAX, "%s", value) >= VALUE_MAX)
-			return connector_refuse(connector, line, name, value, "it is too long",
-						err);
+			return connector_refuse(connector, line, name, "it is too long", err);
 		connector->line[property->what] = line;
 		return ERR_OK;
 	case FATE_ONLY:
@@ -207,11 +211,10 @@ static enum err_code take_property(void *user, size_t line, const char *name, co
 			       " an object of the lake is a JSON text a line under its one name",
 			       connector->path, line, name, value, property->text);
 	case FATE_UNUSED:
-		trace_info("%s:%zu: \"%s\" is not used: %s", connector->path, line, name,
-			   property->text);
+		tell_unused(connector, line, name, property->text);
 		return ERR_OK;
 	case FATE_REFUSED:
-		return connector_refuse(connector, line, name, value, property->text, err);
+		return connector_refuse(connector, line, name, property->text, err);
 	case FATE_SAME:
 		break;
 	}
@@ -243,25 +246,66 @@ static enum err_code set_path(struct connector *connector, const char *format,
 			  duration_ms, err);
 }
 
+/* A kept property that the partitioner has no use for, if it is there. */
+static void pass_kept(const struct connector *connector, enum kept kept, const char *name,
+		      const char *why)
+{
+	if (connector->kept[kept][0])
+		tell_unused(connector, connector->line[kept], name, why);
+}
+
+static void pass_folders(const struct connector *connector, const char *why)
+{
+	pass_kept(connector, KEPT_PATH, "path.format", why);
+	pass_kept(connector, KEPT_DURATION, "partition.duration.ms", why);
+}
+
+/* Objects lie by partition, whatever another layer says of folders by time. */
+static enum err_code set_plain(struct connector *connector, struct err *err)
+{
+	static const char why[] = "DefaultPartitioner has no times";
+
+	pass_folders(connector, why);
+	pass_kept(connector, KEPT_INTERVAL, "rotate.interval.ms", why);
+	if (set_path(connector, option_default(OPT_PATH_FORMAT),
+		     option_default(OPT_PARTITION_DURATION), err) != ERR_OK)
+		return err->code;
+	return set_option(connector, OPT_ROTATE_INTERVAL, connector->line[KEPT_PARTITIONER],
+			  "rotate.interval.ms", option_default(OPT_ROTATE_INTERVAL), err);
+}
+
+static enum err_code set_folders(struct connector *connector, const char *format,
+				 const char *duration_ms, struct err *err)
+{
+	pass_folders(connector, "partitioner.class has its own");
+	return set_path(connector, format, duration_ms, err);
+}
+
 /* rotate.interval.ms is for time partitioners only, there too. */
 static enum err_code take_partitioner(struct connector *connector, struct err *err)
 {
+	static const char none[] = "the file names no partitioner.class with times";
 	const char *class = connector->kept[KEPT_PARTITIONER];
 	size_t line = connector->line[KEPT_PARTITIONER];
 	enum err_code code;
 
-	if (!*class || is_class(class, "DefaultPartitioner"))
+	if (!*class) {
+		pass_folders(connector, none);
+		pass_kept(connector, KEPT_INTERVAL, "rotate.interval.ms", none);
 		return ERR_OK;
+	}
+	if (is_class(class, "DefaultPartitioner"))
+		return set_plain(connector, err);
 	if (is_class(class, "HourlyPartitioner"))
-		code = set_path(connector, "'year'=YYYY/'month'=MM/'day'=dd/'hour'=HH", "3600000",
-				err);
+		code = set_folders(connector, "'year'=YYYY/'month'=MM/'day'=dd/'hour'=HH",
+				   "3600000", err);
 	else if (is_class(class, "DailyPartitioner"))
-		code = set_path(connector, "'year'=YYYY/'month'=MM/'day'=dd", "86400000", err);
+		code = set_folders(connector, "'year'=YYYY/'month'=MM/'day'=dd", "86400000", err);
 	else if (!is_class(class, "TimeBasedPartitioner"))
-		code = connector_refuse(connector, line, "partitioner.class", class,
+		code = connector_refuse(connector, line, "partitioner.class",
 					"objects lie by partition or by time", err);
 	else if (!*connector->kept[KEPT_PATH] || !*connector->kept[KEPT_DURATION])
-		code = connector_refuse(connector, line, "partitioner.class", class,
+		code = connector_refuse(connector, line, "partitioner.class",
 					"path.format and partition.duration.ms are missing", err);
 	else
 		code = set_path(connector, connector->kept[KEPT_PATH],
@@ -280,8 +324,7 @@ static enum err_code take_keys(struct connector *connector, struct err *err)
 	if (strcmp(connector->kept[KEPT_KEYS], "true") == 0 && *converter &&
 	    !is_class(converter, "StringConverter"))
 		return connector_refuse(connector, connector->line[KEPT_KEY_CONVERTER],
-					"key.converter", converter, "keys are stored as strings",
-					err);
+					"key.converter", "keys are stored as strings", err);
 	return take_kept(connector, KEPT_KEYS, OPT_STORE_KEYS, "store.kafka.keys", err);
 }
 
@@ -289,8 +332,13 @@ static enum err_code take_bucket(struct connector *connector, struct err *err)
 {
 	char lake[VALUE_MAX + 8];
 
-	if (!connector->kept[KEPT_BUCKET][0] || config_is_set(connector->config, OPT_LAKE))
+	if (!connector->kept[KEPT_BUCKET][0])
 		return ERR_OK;
+	if (config_is_set(connector->config, OPT_LAKE)) {
+		tell_unused(connector, connector->line[KEPT_BUCKET], "s3.bucket.name",
+			    "the option lake says where objects go");
+		return ERR_OK;
+	}
 	(void)snprintf(lake, sizeof(lake), "s3://%s", connector->kept[KEPT_BUCKET]);
 	return set_option(connector, OPT_LAKE, connector->line[KEPT_BUCKET], "s3.bucket.name", lake,
 			  err);

@@ -259,3 +259,24 @@ def test_more_letters_than_can_be_shown(run, data_dir):
     words = ("dlq", "t", "--dir", data_dir, "--format", "csv")
     assert "more than 1000000 rows" in run(*words, status=1).stderr
     assert len(run(*words, "--count", 3).stdout.splitlines()) == 4
+
+
+def test_a_refused_property_does_not_show_its_value(run, data_dir, tmp_path):
+    path = tmp_path / "s3.properties"
+    for name in ("s3.sse.customer.key", "transforms.mask.password", "partitioner.class", "path.format"):
+        path.write_text(f"{name}={'k3y' * 500 if name == 'path.format' else 'k3y'}\n")
+        refused = run("sink", "--until-end", "--dir", data_dir, "--connector", path, status=2)
+        assert f'"{name}"' in refused.stderr
+        assert "k3y" not in refused.stderr + refused.stdout
+
+
+def test_a_connectors_partitioner_wins_over_the_configuration(run, gateway, data_dir, tmp_path):
+    post(gateway, PIN, [{"n": 1}])
+    (data_dir / "pinpipe.yaml").write_text("sink:\n  path.format: \"'hour'=HH\"\n  rotate.interval.ms: 1000\n")
+    path = tmp_path / "s3.properties"
+    path.write_text("partitioner.class=io.confluent.connect.storage.partitioner.DefaultPartitioner\n"
+                    "path.format='day'=dd\npartition.duration.ms=86400000\nrotate.interval.ms=5\n")
+    told = run("sink", "--until-end", "--dir", data_dir, "--config", data_dir / "pinpipe.yaml", "--connector", path)
+    assert landed(data_dir, PIN) == [b'{"n":1}']
+    for name in ("path.format", "partition.duration.ms", "rotate.interval.ms"):
+        assert f'"{name}" is not used: ' in told.stderr
