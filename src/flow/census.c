@@ -54,6 +54,13 @@ static enum err_code count_packed(struct store *store, const char *key, uint64_t
 	return code;
 }
 
+uint64_t census_bytes_held(const char *key, uint64_t size)
+{
+	if (group_is_packed(key))
+		return group_text_bytes(key, size);
+	return size < CENSUS_READ_BYTES ? size : CENSUS_READ_BYTES;
+}
+
 enum err_code census_count_lines(struct store *store, const char *key, uint64_t size,
 				 uint64_t *ret_lines, struct err *err)
 {
@@ -109,9 +116,9 @@ static enum err_code census_count_object(void *user, size_t item, struct err *er
 
 static uint64_t census_object_bytes(void *user, size_t item)
 {
-	uint64_t size = ((const struct census_walk *)user)->objects[item].size;
+	const struct census_object *object = &((const struct census_walk *)user)->objects[item];
 
-	return size < CENSUS_READ_BYTES ? size : CENSUS_READ_BYTES;
+	return census_bytes_held(object->key, object->size);
 }
 
 bool census_is_loss(const struct dlq_entry *entry)

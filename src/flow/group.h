@@ -114,6 +114,8 @@ const char *group_side_name(enum group_side side);
 /* The key of an object's side: "….keys.json" of "….json"; cleared first. */
 void group_side_key(struct buf *key, const char *object, enum group_side side);
 bool group_is_packed(const char *key); /* ….gz */
+/* About how long its text is, by the size that it is stored with. */
+uint64_t group_text_bytes(const char *key, uint64_t size);
 
 /* --- for who reads ----------------------------------------------------------- */
 

@@ -27,6 +27,12 @@ struct restore_lineage {
 	struct lineage lineage;
 };
 
+/* How much text begins at an offset. */
+struct restore_sized {
+	uint64_t start;
+	uint64_t bytes;
+};
+
 struct restore_part {
 	struct lake_partition where;
 	struct restore_source *sources;	/* in order of `from` */
@@ -39,6 +45,9 @@ struct restore_part {
 	uint64_t first;		/* no object has any before it */
 	uint64_t next;		/* the log goes on there, or behind its last record */
 	struct position above;	/* of a shard: what is used up; zero: nothing */
+	struct restore_sized *sized; /* every object, packed or not, side or not */
+	size_t sized_count;
+	size_t sized_room;
 	bool foreign;		/* objects of which nothing tells the offsets of their lines */
 	bool unfinished;	/* its last group is not whole: */
 	struct group last_group;

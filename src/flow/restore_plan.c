@@ -48,6 +48,7 @@ static void restore_part_free(struct restore_part *part)
 		free(part->sources[i].key);
 	free(part->sources);
 	free(part->lineages);
+	free(part->sized);
 	group_release(&part->last_group);
 	free(part);
 }
@@ -156,6 +157,15 @@ static struct restore_source *add_source(struct restore_part *part, uint64_t fro
 	return source;
 }
 
+static void add_sized(struct restore_part *part, uint64_t start, uint64_t bytes)
+{
+	if (part->sized_count == part->sized_room) {
+		part->sized_room = part->sized_room * 2 + 16;
+		part->sized = xreallocarray(part->sized, part->sized_room, sizeof(*part->sized));
+	}
+	part->sized[part->sized_count++] = (struct restore_sized){ start, bytes };
+}
+
 /* False: of a generation that another one has followed. */
 static bool is_newest(struct restore_topic *topic, uint32_t generation)
 {
@@ -179,8 +189,10 @@ static bool gather_object(void *user, const struct store_entry *entry)
 	topic->objects++;
 	topic->bytes += entry->size;
 	part = restore_topic_part(topic, name.partition);
+	add_sized(part, name.start, group_text_bytes(entry->key, entry->size));
 	if (name.plain && !name.side.ptr)
-		add_source(part, name.start, entry);
+		add_source(part, name.start, entry)->size =
+			group_text_bytes(entry->key, entry->size);
 	part->foreign |= !name.plain;
 	return true;
 }
@@ -259,10 +271,29 @@ static void drop_plain(struct restore_part *part, uint64_t first)
 	part->source_count = kept;
 }
 
+static int sized_by_start(const void *a, const void *b)
+{
+	const struct restore_sized *x = a, *y = b;
+
+	return (x->start > y->start) - (x->start < y->start);
+}
+
+/* The text that begins in [from, to); `at` goes on from call to call. */
+static uint64_t bytes_between(const struct restore_part *part, uint64_t from, uint64_t to,
+			      size_t *at)
+{
+	uint64_t bytes = 0;
+
+	for (; *at < part->sized_count && part->sized[*at].start < to; ++*at)
+		if (part->sized[*at].start >= from)
+			bytes += part->sized[*at].bytes;
+	return bytes;
+}
+
 static enum err_code gather_groups(struct store *store, struct restore_part *part, struct err *err)
 {
-	enum { ABOUT_BYTES = 8 << 20 };
 	struct group_names names;
+	size_t at = 0;
 	uint64_t first;
 	struct buf key;
 	enum err_code code = group_find_first(store, part->where, &first, err);
@@ -274,9 +305,13 @@ static enum err_code gather_groups(struct store *store, struct restore_part *par
 		return code;
 	drop_plain(part, first);
 	part->foreign = false; /* they have their names */
+	if (part->sized_count > 0)
+		qsort(part->sized, part->sized_count, sizeof(*part->sized), sized_by_start);
 	buf_init(&key, STORE_KEY_MAX + 1);
 	for (size_t i = 0; i < names.count; i++) {
-		struct store_entry entry = { .size = ABOUT_BYTES };
+		uint64_t end = i + 1 < names.count ? names.firsts[i + 1] : UINT64_MAX;
+		struct store_entry entry = { .size = bytes_between(part, names.firsts[i], end,
+								   &at) };
 
 		group_key(&key, part->where, names.firsts[i], false);
 		entry.key = buf_cstr(&key);

@@ -125,7 +125,9 @@ static enum err_code foreign_read(void *user, size_t item, struct err *err)
 
 static uint64_t foreign_bytes(void *user, size_t item)
 {
-	return ((const struct foreign_listing *)user)->list[item].size;
+	const struct foreign_object *object = &((const struct foreign_listing *)user)->list[item];
+
+	return group_text_bytes(object->key, object->size);
 }
 
 static enum err_code foreign_read_all(struct foreign_listing *listing, struct err *err)
