@@ -2,8 +2,9 @@
 #include "backends/backends.h"
 #include "base/crc32c.h"
 #include "broker/sequence.h"
+#include "flow/census.h"
 #include "flow/group.h"
-#include "flow/restore.h"
+#include "flow/restore_inside.h"
 #include "log_testing.h"
 
 static const struct lake_partition where = { .topic = "pin", .id = 0 };
@@ -203,6 +204,29 @@ static void test_keys_and_headers(void **state)
 		      "6-7!none 8:3(\xff)[b=a] ");
 }
 
+/* What is held while objects are read: a packed one's whole text, and all of a group. */
+static void test_what_is_held_is_counted_by_its_text(void **state)
+{
+	struct fixture *f = *state;
+	struct restore_plan plan = { 0 };
+	struct err err;
+
+	f->group.first = 0;
+	add_object(f, PATH("1") "0.json", 0, "1\n3\n", NULL, NULL, true);
+	add_object(f, PATH("2") "1.json", 1, "2\n", NULL, NULL, true);
+	group_add_line(&f->group, 0, 0);
+	group_add_line(&f->group, 1, 1);
+	group_add_line(&f->group, 0, 2);
+	put_group(f);
+	put(f, PATH("3") "2.json.gz", "packed");
+	assert_ok(restore_plan(f->store, &plan, &err));
+	assert_int_equal(plan.topics[0]->parts[0]->source_count, 1);
+	assert_int_equal(plan.topics[0]->parts[0]->sources[0].size, 4 + 2 + 16 * 6);
+	restore_plan_release(&plan);
+	assert_int_equal(census_bytes_held("a.json", UINT64_MAX), CENSUS_READ_BYTES);
+	assert_int_equal(census_bytes_held("a.json.gz", CENSUS_READ_BYTES), 16L * CENSUS_READ_BYTES);
+}
+
 static void test_an_object_of_a_group_is_gone(void **state)
 {
 	struct fixture *f = *state;
@@ -315,6 +339,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_keys_and_headers),
+		TEST(test_what_is_held_is_counted_by_its_text),
 		TEST(test_an_object_of_a_group_is_gone),
 		TEST(test_a_group_that_is_not_whole),
 		TEST(test_what_was_left_to_be_taken_away),
