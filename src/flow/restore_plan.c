@@ -525,6 +525,8 @@ static enum err_code find_unfinished(struct store *store, struct restore_part *p
 	if (code != ERR_OK || group->plain)
 		return code;
 	raise(&part->next, group->end);
+	if (group->object_count == 0) /* its records were refused, all of them */
+		return ERR_OK;
 	code = store_size(store, group->objects[group->object_count - 1].key, &size, err);
 	part->unfinished = code == ERR_ABSENT || size == 0;
 	return code == ERR_ABSENT ? ERR_OK : code;

@@ -245,6 +245,24 @@ static void test_an_object_of_a_group_is_gone(void **state)
 	assert_log(f, "0-0!retention 1:2(null) 2-2!damaged ");
 }
 
+/* The log had lost all that the last group was to have before it was put anew: letters tell which. */
+static void test_a_last_group_of_no_objects(void **state)
+{
+	struct fixture *f = *state;
+
+	f->group.first = 0;
+	add_object(f, PATH("0") "0.json", 0, "0\n", NULL, NULL, true);
+	group_add_line(&f->group, 0, 0);
+	put_group(f);
+	f->group.first = 1;
+	f->group.end = 1;
+	f->group.amended = true;
+	group_pass(&f->group, 4);
+	put_group(f);
+	assert_int_equal(run(f, false).records, 1);
+	assert_log(f, "0:0(null) 1-3!damaged ");
+}
+
 static void put_unfinished(struct fixture *f)
 {
 	f->group.first = 0;
@@ -341,6 +359,7 @@ int main(void)
 		TEST(test_keys_and_headers),
 		TEST(test_what_is_held_is_counted_by_its_text),
 		TEST(test_an_object_of_a_group_is_gone),
+		TEST(test_a_last_group_of_no_objects),
 		TEST(test_a_group_that_is_not_whole),
 		TEST(test_what_was_left_to_be_taken_away),
 		TEST(test_sides_that_do_not_fit),
