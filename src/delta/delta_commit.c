@@ -24,7 +24,8 @@
 #include <inttypes.h>
 #include <strings.h>
 
-enum { TRIES_MAX = 60, WAIT_FIRST_MS = 10, WAIT_MAX_MS = 1000, PRESENT_MS = 10000 };
+enum { TRIES_MAX = 60, WAIT_FIRST_MS = 10, WAIT_MAX_MS = 1000, PRESENT_MS = 10000,
+       KEPT_MS = 3600000 };
 
 /* One attempt to write one version. */
 struct attempt {
@@ -383,13 +384,25 @@ static enum err_code check_txns(const struct delta_table *table, const struct de
 /* To look is a request, of a service, for what hardly ever is; there it is done now and then. */
 void delta_table_seen(struct delta_table *table)
 {
+	table->present_version = table->state.version;
 	if (store_at_once(table->store) > 1)
 		table->present_until_ms = clock_mono_ms() + PRESENT_MS;
+}
+
+/* The end as it was at the last look: what came after that may be our own, put into a log that was
+ * gone already. Of a look long ago it may have been cleaned away. */
+static int64_t version_to_look_for(const struct delta_table *table)
+{
+	bool lately = table->present_until_ms != 0 &&
+		      clock_mono_ms() - table->present_until_ms < KEPT_MS;
+
+	return lately ? table->present_version : table->state.version;
 }
 
 /* A log whose end is gone was removed or made anew: a version put into it would break it. */
 static enum err_code check_present(struct delta_table *table, struct err *err)
 {
+	int64_t version = version_to_look_for(table);
 	uint64_t size;
 	struct buf key;
 	enum err_code code;
@@ -397,17 +410,15 @@ static enum err_code check_present(struct delta_table *table, struct err *err)
 	if (clock_mono_ms() < table->present_until_ms)
 		return ERR_OK;
 	buf_init(&key, STORE_KEY_MAX);
-	code = store_size(table->store, delta_table_commit_key(table, &key, table->state.version),
-			  &size, err);
-	if (code == ERR_ABSENT && table->state.checkpoint == table->state.version)
-		code = store_size(table->store,
-				  delta_checkpoint_key(table, &key, table->state.version), &size,
+	code = store_size(table->store, delta_table_commit_key(table, &key, version), &size,
+			  err);
+	if (code == ERR_ABSENT && table->state.checkpoint >= version)
+		code = store_size(table->store, delta_checkpoint_key(table, &key, version), &size,
 				  err);
 	buf_release(&key);
 	if (code == ERR_ABSENT)
 		return err_set(err, ERR_CORRUPT, "version %" PRId64 " of table \"%s\" is gone: was "
-			       "the table removed while it is written?", table->state.version,
-			       table->root);
+			       "the table removed while it is written?", version, table->root);
 	if (code == ERR_OK)
 		delta_table_seen(table);
 	return code;

@@ -1,5 +1,7 @@
 /* Tables of others: what is read, what is refused with a reason, what is damage. */
 #include "backends/backends.h"
+#include "base/time.h"
+#include "delta/delta_table.h"
 #include "delta_fixture.h"
 
 static struct store *store;
@@ -195,6 +197,25 @@ static void test_damage(void **state)
 	delta_close(table);
 }
 
+/* As of a service, which is asked now and then: meanwhile a version goes into what is left. */
+static void test_a_table_that_is_removed_between_two_looks(void **state)
+{
+	struct delta_table *table = open_table(store);
+	struct err err = { 0 };
+	int64_t version;
+
+	(void)state;
+	append_ok(table, "app", 0);
+	table->present_until_ms = clock_mono_ms() + 3600000;
+	remove_key(store, log_key(0, ".json"));
+	remove_key(store, log_key(1, ".json"));
+	append_ok(table, "app", 1);
+	table->present_until_ms = clock_mono_ms();
+	assert_int_equal(append(table, "app", 2, &version, &err), ERR_CORRUPT);
+	assert_non_null(strstr(err.msg, "was the table removed"));
+	delta_close(table);
+}
+
 static void test_a_version_that_is_missing(void **state)
 {
 	struct delta_table *table = open_table(store);
@@ -263,6 +284,7 @@ int main(void)
 		TEST(test_refusals),
 		TEST(test_unfit_columns),
 		TEST(test_damage),
+		TEST(test_a_table_that_is_removed_between_two_looks),
 		TEST(test_a_version_that_is_missing),
 		TEST(test_a_table_without_metadata),
 		TEST(test_newer_checkpoints),
