@@ -71,7 +71,7 @@ static void *prove_run(void *user)
 	return NULL;
 }
 
-/* ERR_UNSUPPORTED: not one has won. */
+/* ERR_UNSUPPORTED: several have won. That nobody did shows nothing of that. */
 static enum err_code prove_round(struct store *store, struct err *err)
 {
 	struct prove_race all = { .store = store };
@@ -95,7 +95,10 @@ static enum err_code prove_round(struct store *store, struct err *err)
 	if (started < RACERS)
 		return err_set(err, ERR_BUSY, "could not start the threads of a race");
 	(void)!store_remove(store, all.key, &unused);
-	if (all.wins > 1 || (all.wins == 0 && all.err.code == ERR_OK))
+	if (all.wins == 0 && all.err.code == ERR_OK)
+		return err_set(err, ERR_BUSY, "of %d who created one object at once each found it "
+			       "taken", RACERS);
+	if (all.wins > 1)
 		return err_set(err, ERR_UNSUPPORTED, "of %d who created one object at once %d won",
 			       RACERS, all.wins);
 	if (all.err.code == ERR_OK)
