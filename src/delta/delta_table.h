@@ -21,7 +21,7 @@ struct delta_table {
 	bool checkpoints;
 	uint32_t checkpoint_interval;
 	int64_t checkpoint_not_before;		/* version; after a checkpoint that failed */
-	int64_t present_until_ms;		/* its log is taken to be there, without a look; … */
+	int64_t present_until_ms;		/* its log is taken to be there; … */
 	int64_t present_version;		/* … then it is to have this, which it had */
 	struct delta_state state;
 	struct delta_reader reader;

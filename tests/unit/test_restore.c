@@ -245,7 +245,7 @@ static void test_an_object_of_a_group_is_gone(void **state)
 	assert_log(f, "0-0!retention 1:2(null) 2-2!damaged ");
 }
 
-/* The log had lost all that the last group was to have before it was put anew: letters tell which. */
+/* The log had lost all that the last group was to have: letters tell which. */
 static void test_a_last_group_of_no_objects(void **state)
 {
 	struct fixture *f = *state;
