@@ -46,6 +46,7 @@ struct aws_work {
 	struct aws_client *client;
 	struct aws_call *call;
 	int64_t until_ms;
+	int64_t reach_until_ms;		/* the same, while nobody is there to connect to */
 	struct backoff backoff;
 	char hash[SIGV4_HASH_LEN + 1];	/* of the body, or SIGV4_UNSIGNED */
 	struct slice body;
@@ -157,6 +158,7 @@ static void aws_call_begin(struct aws_call *call)
 	buf_clear(&call->reply);
 	buf_clear(&call->reply_head);
 	call->reply_file_len = 0;
+	call->unreached = false;
 	call->status = 0;
 	call->error_code[0] = call->error_message[0] = call->request_id[0] = '\0';
 }
@@ -247,6 +249,8 @@ static void aws_work_init(struct aws_work *work, struct aws_client *client,
 	*work = (struct aws_work){
 		.client = client, .call = call, .body = call->body,
 		.until_ms = clock_mono_ms() + call->deadline_ms,
+		.reach_until_ms = clock_mono_ms() +
+				  (call->reach_ms ? call->reach_ms : call->deadline_ms),
 		.backoff = { .first_ms = client->options.first_wait_ms,
 			     .max_ms = client->options.max_wait_ms },
 	};
@@ -453,6 +457,7 @@ static struct aws_answer aws_take_answer(const struct aws_work *work,
 	call->reply.max = reply_max;
 	call->reply_head = exchange->reply_head;
 	call->reply_file_len = exchange->reply_file_len;
+	call->unreached = exchange->unreached;
 	if (exchange->code != ERR_OK) {
 		*err = exchange->err;
 		answer = aws_answer_none(work, exchange);
@@ -582,7 +587,8 @@ static bool aws_again(struct aws_work *work, struct aws_answer answer, const str
 	    (tries_max && work->call->tries >= tries_max) || !aws_may_repeat(work, answer))
 		return false;
 	wait_ms = aws_wait_ms(work, answer);
-	if (clock_mono_ms() + wait_ms >= work->until_ms)
+	if (clock_mono_ms() + wait_ms >=
+	    (work->call->unreached ? work->reach_until_ms : work->until_ms))
 		return false;
 	work->call->blind |= answer.next == AWS_NEXT_UNKNOWN && !aws_call_reads(work->call);
 	trace_debug("%s; it is tried again in %" PRId64 " ms", err->msg, wait_ms);

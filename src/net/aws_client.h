@@ -84,6 +84,8 @@ struct aws_call {
 	bool unsigned_body;		/* for S3: over https without its hash; over http never */
 	enum aws_repeat repeat;
 	int64_t deadline_ms;		/* from now on; > 0 */
+	int64_t reach_ms;		/* so long it is tried again while nobody is there;
+					   0: as the deadline allows */
 	/* An <Error> may come with 200, as of S3's multipart uploads and copies: its status is then
 	 * 500 in what follows. */
 	bool ok_may_be_error;
@@ -96,6 +98,7 @@ struct aws_call {
 	uint64_t reply_file_len;
 	int status;
 	uint32_t tries;
+	bool unreached;			/* the last try found nobody to connect to */
 	/* A try before the last one may have been taken: a create may have met itself. Whatever is
 	 * refused then, also for its keys, is ERR_UNKNOWN, but ERR_EXISTS and ERR_ABSENT. */
 	bool blind;

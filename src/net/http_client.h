@@ -72,6 +72,7 @@ struct http_exchange {
 
 	enum err_code code;
 	int status;			/* 0: none came */
+	bool unreached;			/* curl's: there was no connection */
 	int retry_after_s;		/* 0: none given */
 	struct buf reply;		/* the caller's: buf_init() bounds it */
 	struct buf reply_head;		/* the same: "Name: value\n" each, for

@@ -308,7 +308,8 @@ static void end(struct http_client_curl *client, CURL *easy, CURLcode result)
 {
 	struct transfer *transfer = NULL;
 	struct http_exchange *exchange;
-	curl_off_t retry_after = 0;
+	curl_off_t retry_after = 0, connected = 0;
+	long sent = 0;
 	long status = 0;
 
 	(void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&transfer);
@@ -326,6 +327,9 @@ static void end(struct http_client_curl *client, CURL *easy, CURLcode result)
 					   exchange->reply_file ? "written" : "read");
 	}
 	exchange->status = (int)status;
+	(void)curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &connected);
+	(void)curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &sent);
+	exchange->unreached = exchange->code != ERR_OK && connected == 0 && sent == 0;
 	exchange->retry_after_s = retry_after > 86400 ? 86400 : (int)retry_after;
 	(void)curl_multi_remove_handle(client->multi, easy);
 	curl_slist_free_all(transfer->headers);

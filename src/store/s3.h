@@ -33,7 +33,7 @@ struct s3 {
 	bool path_style;     /* /bucket/key, instead of bucket.host/key */
 	char *sse, *kms_key; /* "": none */
 	atomic_bool seen;    /* the bucket is there: it has answered as one */
-	atomic_bool away;    /* nobody answered the last call */
+	atomic_bool away;    /* the last call could not connect */
 };
 
 /* A call about an object, or about the bucket. */

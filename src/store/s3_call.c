@@ -10,7 +10,7 @@
 enum {
 	ARENA_MAX = 64 << 10,
 	CALL_MS = 10000, /* of a call with next to no body, … */
-	AWAY_MS = 1000,	 /* (while nobody answers, so that all who ask are told soon) */
+	AWAY_MS = 1000,	 /* (or while nobody is there to connect to: all are told soon) */
 	BYTES_A_MS = 64, /* … and as much more as a slow line takes */
 };
 
@@ -272,10 +272,11 @@ static enum err_code call_once(struct s3_call *call, struct err *err)
 {
 	enum err_code code;
 
-	call->call.deadline_ms = (atomic_load(&call->s3->away) ? AWAY_MS : CALL_MS) +
-				 (int64_t)(call->bytes / BYTES_A_MS);
+	call->call.deadline_ms = CALL_MS + (int64_t)(call->bytes / BYTES_A_MS);
+	call->call.reach_ms = atomic_load(&call->s3->away) ? AWAY_MS : 0;
 	code = aws_call(call->s3->client, &call->call, err);
-	atomic_store(&call->s3->away, code != ERR_OK && call->call.status == 0);
+	if (call->call.tries > 0)
+		atomic_store(&call->s3->away, call->call.unreached);
 	if (code == ERR_OK || call->call.status == 412 || call->call.status == 416 ||
 	    strcmp(call->call.error_code, "NoSuchKey") == 0)
 		atomic_store(&call->s3->seen, true);

@@ -231,6 +231,16 @@ def test_a_conflict_is_no_object(server, tool, monkeypatch):
     assert tool("put", "a/b", "x")[0] == ["shape"]
 
 
+def test_a_slow_store_that_gave_no_answer_has_its_time_again(server, tool):
+    """Each try of the first call is cut off, by somebody who is there all the same."""
+    assert tool("put", "b", "x")[0] == ["ok"]
+    server.faults = Faults(1, 0, delay_s=1.5).plan("HEAD", "/b", "delay")
+    for _ in range(8):
+        server.faults.plan("GET", "/a", "reset before")
+    assert tool("get", "a", "--", "stat", "b")[0] == ["busy", "1 bytes, of=the tool", "ok"]
+    assert server.faults.counts["delay"] == 1
+
+
 def test_a_server_without_ranges(server, tool):
     server.knows_ranges = False
     assert tool("put", "a", "0123456789", "--", "get", "a", "3", "4", "--", "get", "a", "8", "--", "get", "a", "10", "2"
