@@ -191,7 +191,7 @@ int main(int argc, char **argv)
 	long connections;
 	size_t lines;
 	double began;
-	const char *path;
+	const char *path = NULL;
 
 	if (argc != 4) {
 		(void)fprintf(stderr, "usage: bare_puts URL CONNECTIONS FILE\n");
