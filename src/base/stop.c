@@ -34,6 +34,7 @@ static void on_signal(int sig)
 void stop_init(void)
 {
 	struct sigaction action = { .sa_handler = on_signal };
+	sigset_t asks;
 
 	if (event_fd < 0)
 		event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -42,6 +43,10 @@ void stop_init(void)
 	(void)sigaction(SIGTERM, &action, NULL);
 	action.sa_handler = SIG_IGN;
 	(void)sigaction(SIGPIPE, &action, NULL);
+	(void)sigemptyset(&asks);	/* kept back by who started this program (process.c) */
+	(void)sigaddset(&asks, SIGINT);
+	(void)sigaddset(&asks, SIGTERM);
+	(void)pthread_sigmask(SIG_UNBLOCK, &asks, NULL);
 }
 
 bool stop_requested(void)

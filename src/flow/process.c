@@ -19,7 +19,7 @@ enum { POLL_MS = 20, READ_BYTES = 65536 };
 static void run_child(const char *const *args, int out_fd, pid_t parent)
 {
 	const char *argv[PROCESS_ARGS_MAX + 2] = { "pinpipe" };
-	sigset_t none;
+	sigset_t asks;
 
 	for (size_t i = 0; args[i] && i < PROCESS_ARGS_MAX; i++)
 		argv[i + 1] = args[i];
@@ -27,11 +27,14 @@ static void run_child(const char *const *args, int out_fd, pid_t parent)
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
 		_exit(1);	/* the parent died before prctl() */
-	/* Our handlers would take for us what is meant for the program to come. */
+	/* Our handlers would take for us what is meant for the program to come. It waits for that one's
+	 * (stop_init()): who is asked to end before it has begun still does what is to be done then. */
 	(void)signal(SIGINT, SIG_DFL);
 	(void)signal(SIGTERM, SIG_DFL);
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)sigemptyset(&asks);
+	(void)sigaddset(&asks, SIGINT);
+	(void)sigaddset(&asks, SIGTERM);
+	(void)sigprocmask(SIG_SETMASK, &asks, NULL);
 	if (out_fd >= 0)
 		(void)dup2(out_fd, STDOUT_FILENO);
 	(void)execv("/proc/self/exe", (char *const *)(uintptr_t)argv);
