@@ -27,8 +27,9 @@ static void run_child(const char *const *args, int out_fd, pid_t parent)
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
 		_exit(1);	/* the parent died before prctl() */
-	/* Our handlers would take for us what is meant for the program to come. It waits for that one's
-	 * (stop_init()): who is asked to end before it has begun still does what is to be done then. */
+	/* Our handlers would take for us what is meant for the program to come. It waits for that
+	 * one's (stop_init()): who is asked to end before it has begun still does what is to be
+	 * done then. */
 	(void)signal(SIGINT, SIG_DFL);
 	(void)signal(SIGTERM, SIG_DFL);
 	(void)sigemptyset(&asks);

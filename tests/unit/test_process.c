@@ -42,8 +42,8 @@ static void test_child_is_asked_to_end(void **state)
 	buf_release(&line);
 }
 
-/* Also one that has not yet become the program, or has no handler yet: it is told, and does what it does
- * when it is asked to end, instead of being killed before it has done anything. */
+/* Also one that has not yet become the program, or has no handler yet: it is told, and does what it
+ * does when it is asked to end, instead of being killed before it has done anything. */
 static void test_child_that_has_only_begun_is_asked_to_end(void **state)
 {
 	static const char *const args[] = { "child", NULL };
