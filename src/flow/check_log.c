@@ -6,6 +6,7 @@
 #include "flow/history.h"
 #include "flow/log_read.h"
 
+#include <assert.h>
 #include <inttypes.h>
 
 enum { TAIL_BYTES = 256 << 10, OBJECT_BYTES_MAX = 1 << 30, RECORD_BYTES_MAX = 64 << 20 };
@@ -374,11 +375,14 @@ static enum err_code log_checks_init(struct checking *checking, struct log_check
 
 	/* First all parts: finding one more may move those that were found. */
 	for (size_t i = 0; i < options.count; i++)
-		if (!check_newest_part(checking, info->partitions[i].id))
+		if (!check_newest_part(checking, info->partitions[i].id)) {
+			assert(checking->code != ERR_OK);
 			return checking->code;
+		}
 	for (size_t i = 0; i < options.count; i++) {
 		checks[i].checking = checking;
 		checks[i].part = check_newest_part(checking, info->partitions[i].id);
+		assert(checks[i].part);
 		checks[i].parser = parser;
 		buf_init(&checks[i].tail.text, OBJECT_BYTES_MAX);
 	}

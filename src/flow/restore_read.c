@@ -334,7 +334,7 @@ enum err_code restore_reader_next(struct restore_reader *reader, struct restore_
 {
 	*ret_any = true;
 	for (;;) {
-		struct restore_open *open;
+		struct restore_open *open = NULL;
 		bool more;
 
 		if (find_lowest_open(reader, &open, err) != ERR_OK)
