@@ -20,7 +20,7 @@ struct copying {
 	size_t *items;		/* those of the works at hand … */
 	size_t *last;		/* … of a log: each goes up to this one, excluded */
 	size_t count;
-	uint64_t todo;		/* bytes in all */
+	uint64_t bytes;		/* in all */
 	atomic_uint_fast64_t done;
 	atomic_uint_fast64_t done_objects;
 	_Atomic int64_t told_ms;
@@ -35,7 +35,7 @@ static void copy_tell(struct copying *copying, const struct copy_item *item)
 
 	if (now - told >= TELL_MS && atomic_compare_exchange_strong(&copying->told_ms, &told, now))
 		trace_info("%s: %" PRIu64 " objects, %" PRIu64 " of %" PRIu64 " MiB",
-			   copying->doing, objects, done >> 20, copying->todo >> 20);
+			   copying->doing, objects, done >> 20, copying->bytes >> 20);
 }
 
 static uint64_t lake_copy_bytes(void *user, size_t i)
@@ -97,7 +97,7 @@ static void copy_begin(struct copying *copying, const char *doing)
 {
 	copying->doing = doing;
 	copying->count = 0;
-	copying->todo = 0;
+	copying->bytes = 0;
 	atomic_store(&copying->done, 0);
 	atomic_store(&copying->done_objects, 0);
 }
@@ -129,7 +129,7 @@ static enum err_code copy_compare_all(struct copying *copying, struct err *err)
 	for (size_t i = 0; i < copying->plan.count; i++)
 		if (copying->plan.items[i].there) {
 			copying->items[copying->count++] = i;
-			copying->todo += copying->plan.items[i].size;
+			copying->bytes += copying->plan.items[i].size;
 		}
 	code = copy_do(copying, compare_one, err);
 	return code == ERR_OK ? copy_refuse(copying, err) : code;
@@ -166,7 +166,7 @@ static enum err_code lake_copy_all(struct copying *copying, struct err *err)
 	copy_begin(copying, "copying");
 	for (size_t i = 0; i < copying->plan.count; i++)
 		if (copying->plan.items[i].state != COPY_SAME)
-			copying->todo += copying->plan.items[i].size;
+			copying->bytes += copying->plan.items[i].size;
 	for (int stage = 0; stage < COPY_STAGES && code == ERR_OK; stage++) {
 		copy_take_stage(copying, (enum copy_stage)stage, &at);
 		code = copy_do(copying, copy_one, err);
