@@ -9,10 +9,10 @@
 #include "net/aws_config.h"
 #include "net/aws_endpoint.h"
 #include "net/aws_gate.h"
+#include "net/curl_api.h"
 #include "net/http_client_pool.h"
 
 #include <assert.h>
-#include <curl/curl.h>
 #include <inttypes.h>
 #include <openssl/crypto.h>
 #include <stdatomic.h>
@@ -423,7 +423,7 @@ static int64_t aws_off_s(const struct aws_call *call, int64_t date_s)
 		return 0;
 	memcpy(text, date.ptr, date.len);
 	text[date.len] = '\0';
-	said_s = (int64_t)curl_getdate(text, NULL);
+	said_s = (int64_t)curl.getdate(text, NULL);
 	return said_s > 0 ? said_s - date_s : 0;
 }
 

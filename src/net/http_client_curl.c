@@ -8,9 +8,9 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "net/curl_api.h"
 
 #include <assert.h>
-#include <curl/curl.h>
 #include <errno.h>
 #include <strings.h>
 
@@ -58,7 +58,7 @@ static size_t http_curl_on_body(char *data, size_t size, size_t count, void *use
 	long status = 0;
 
 	if (exchange->reply_file &&
-	    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK &&
+	    curl.easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK &&
 	    status / 100 == 2)
 		return write_reply_file(transfer, data, size * count);
 	buf_add(&exchange->reply, data, size * count);
@@ -142,21 +142,21 @@ static bool http_curl_set_up(CURL *easy, const struct http_client_options *optio
 	long connect_ms = (long)options->connect_ms;
 	bool ok = true;
 
-	ok &= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, http_curl_on_body) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, http_curl_on_header) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_READFUNCTION, http_curl_read_body) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, http_curl_seek_body) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L) == CURLE_OK; /* it may be signed */
+	ok &= curl.easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
+	ok &= curl.easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
+	ok &= curl.easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK;
+	ok &= curl.easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1) == CURLE_OK;
+	ok &= curl.easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L) == CURLE_OK;
+	ok &= curl.easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms) == CURLE_OK;
+	ok &= curl.easy_setopt(easy, CURLOPT_WRITEFUNCTION, http_curl_on_body) == CURLE_OK;
+	ok &= curl.easy_setopt(easy, CURLOPT_HEADERFUNCTION, http_curl_on_header) == CURLE_OK;
+	ok &= curl.easy_setopt(easy, CURLOPT_READFUNCTION, http_curl_read_body) == CURLE_OK;
+	ok &= curl.easy_setopt(easy, CURLOPT_SEEKFUNCTION, http_curl_seek_body) == CURLE_OK;
+	ok &= curl.easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L) == CURLE_OK; /* it may be signed */
 	if (options->user_agent)
-		ok &= curl_easy_setopt(easy, CURLOPT_USERAGENT, options->user_agent) == CURLE_OK;
+		ok &= curl.easy_setopt(easy, CURLOPT_USERAGENT, options->user_agent) == CURLE_OK;
 	if (options->ca_file)
-		ok &= curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca_file) == CURLE_OK;
+		ok &= curl.easy_setopt(easy, CURLOPT_CAINFO, options->ca_file) == CURLE_OK;
 	return ok;
 }
 
@@ -170,9 +170,9 @@ static struct transfer *take_transfer(struct http_client_curl *client)
 	if (transfer)
 		return transfer;
 	transfer = xcalloc(1, sizeof(*transfer));
-	transfer->easy = curl_easy_init();
+	transfer->easy = curl.easy_init();
 	if (!transfer->easy || !http_curl_set_up(transfer->easy, client->options)) {
-		curl_easy_cleanup(transfer->easy);
+		curl.easy_cleanup(transfer->easy);
 		free(transfer);
 		return NULL;
 	}
@@ -188,12 +188,12 @@ static void add_header(struct transfer *transfer, const char *header)
 	char *empty;
 
 	if (!colon || colon[1 + strspn(colon + 1, " \t")]) {
-		transfer->headers = mem_or_abort(curl_slist_append(transfer->headers, header));
+		transfer->headers = mem_or_abort(curl.slist_append(transfer->headers, header));
 		return;
 	}
 	empty = xstrndup(header, (size_t)(colon - header) + 1);
 	empty[colon - header] = ';';
-	transfer->headers = mem_or_abort(curl_slist_append(transfer->headers, empty));
+	transfer->headers = mem_or_abort(curl.slist_append(transfer->headers, empty));
 	free(empty);
 }
 
@@ -203,31 +203,31 @@ static void set_headers(struct transfer *transfer, const struct http_exchange *e
 	bool typed = false;
 
 	/* Without this curl waits for "100 Continue" before larger bodies. */
-	transfer->headers = mem_or_abort(curl_slist_append(NULL, "Expect:"));
+	transfer->headers = mem_or_abort(curl.slist_append(NULL, "Expect:"));
 	for (const char *const *header = exchange->headers; header && *header; header++) {
 		typed |= !strncasecmp(*header, type, strlen(type));
 		add_header(transfer, *header);
 	}
 	/* And without this it calls every body a form. */
 	if (!typed)
-		transfer->headers = mem_or_abort(curl_slist_append(transfer->headers, type));
+		transfer->headers = mem_or_abort(curl.slist_append(transfer->headers, type));
 }
 
 static bool set_body(CURL *easy, struct transfer *transfer, const struct http_exchange *exchange)
 {
 	uint64_t len = exchange->body_file ? exchange->body_file->len : exchange->body.len;
 	/* No body, until told. */
-	bool ok = curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L) == CURLE_OK;
+	bool ok = curl.easy_setopt(easy, CURLOPT_HTTPGET, 1L) == CURLE_OK;
 
 	/* Without a body there is nothing by which curl could be kept from sending it again. */
-	ok &= curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT,
+	ok &= curl.easy_setopt(easy, CURLOPT_FRESH_CONNECT,
 			       exchange->once && len == 0 ? 1L : 0L) == CURLE_OK;
 	if (!exchange->body_file && !exchange->body.ptr)
 		return ok;
-	ok &= curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)len) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_READDATA, transfer) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_SEEKDATA, transfer) == CURLE_OK;
+	ok &= curl.easy_setopt(easy, CURLOPT_UPLOAD, 1L) == CURLE_OK;
+	ok &= curl.easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)len) == CURLE_OK;
+	ok &= curl.easy_setopt(easy, CURLOPT_READDATA, transfer) == CURLE_OK;
+	ok &= curl.easy_setopt(easy, CURLOPT_SEEKDATA, transfer) == CURLE_OK;
 	return ok;
 }
 
@@ -244,18 +244,18 @@ static enum err_code curl_start(struct http_client *base, struct http_exchange *
 		return err_set(err, ERR_BUSY, "could not set up an HTTP request");
 	easy = transfer->easy;
 	set_headers(transfer, exchange);
-	ok &= curl_easy_setopt(easy, CURLOPT_URL, exchange->url) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)total_ms) == CURLE_OK;
+	ok &= curl.easy_setopt(easy, CURLOPT_URL, exchange->url) == CURLE_OK;
+	ok &= curl.easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)total_ms) == CURLE_OK;
 	ok &= set_body(easy, transfer, exchange);
 	if (!strcmp(exchange->method, "HEAD"))
-		ok &= curl_easy_setopt(easy, CURLOPT_NOBODY, 1L) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, exchange->method) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer) == CURLE_OK;
-	if (!ok || curl_multi_add_handle(client->multi, easy) != CURLM_OK) {
-		curl_slist_free_all(transfer->headers);
+		ok &= curl.easy_setopt(easy, CURLOPT_NOBODY, 1L) == CURLE_OK;
+	ok &= curl.easy_setopt(easy, CURLOPT_CUSTOMREQUEST, exchange->method) == CURLE_OK;
+	ok &= curl.easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers) == CURLE_OK;
+	ok &= curl.easy_setopt(easy, CURLOPT_WRITEDATA, transfer) == CURLE_OK;
+	ok &= curl.easy_setopt(easy, CURLOPT_HEADERDATA, transfer) == CURLE_OK;
+	ok &= curl.easy_setopt(easy, CURLOPT_PRIVATE, transfer) == CURLE_OK;
+	if (!ok || curl.multi_add_handle(client->multi, easy) != CURLM_OK) {
+		curl.slist_free_all(transfer->headers);
 		transfer->headers = NULL;
 		return err_set(err, ERR_USAGE, "could not start a request to \"%s\"", exchange->url);
 	}
@@ -274,8 +274,8 @@ static bool was_sent(const struct transfer *transfer, CURLcode result)
 	long head = 0;
 	curl_off_t body = 0;
 
-	(void)curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &head);
-	(void)curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_UPLOAD_T, &body);
+	(void)curl.easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &head);
+	(void)curl.easy_getinfo(transfer->easy, CURLINFO_SIZE_UPLOAD_T, &body);
 	/* Kept from sending it again, curl has forgotten how much it had sent. */
 	if (result == CURLE_SEND_FAIL_REWIND)
 		return transfer->uploaded >= len;
@@ -312,27 +312,27 @@ static void end(struct http_client_curl *client, CURL *easy, CURLcode result)
 	long sent = 0;
 	long status = 0;
 
-	(void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&transfer);
-	(void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-	(void)curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after);
+	(void)curl.easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&transfer);
+	(void)curl.easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+	(void)curl.easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after);
 	exchange = transfer->exchange;
 	exchange->code = http_curl_outcome(transfer, result);
 	if (exchange->code != ERR_OK)
 		(void)err_set(&exchange->err, exchange->code, "%s: %s", exchange->url,
 			      http_exchange_full(exchange) ? "the answer is too long" :
-							     curl_easy_strerror(result));
+							     curl.easy_strerror(result));
 	if (exchange->code != ERR_OK && transfer->file_errno) {
 		errno = transfer->file_errno;
 		exchange->code = err_errno(&exchange->err, "%s: a file could not be %s", exchange->url,
 					   exchange->reply_file ? "written" : "read");
 	}
 	exchange->status = (int)status;
-	(void)curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &connected);
-	(void)curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &sent);
+	(void)curl.easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &connected);
+	(void)curl.easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &sent);
 	exchange->unreached = exchange->code != ERR_OK && connected == 0 && sent == 0;
 	exchange->retry_after_s = retry_after > 86400 ? 86400 : (int)retry_after;
-	(void)curl_multi_remove_handle(client->multi, easy);
-	curl_slist_free_all(transfer->headers);
+	(void)curl.multi_remove_handle(client->multi, easy);
+	curl.slist_free_all(transfer->headers);
 	transfer->headers = NULL;
 	transfer->exchange = NULL;
 	exchange->done(exchange);
@@ -344,7 +344,7 @@ static bool end_finished(struct http_client_curl *client)
 	CURLMsg *message;
 	int left;
 
-	while ((message = curl_multi_info_read(client->multi, &left))) {
+	while ((message = curl.multi_info_read(client->multi, &left))) {
 		if (message->msg != CURLMSG_DONE)
 			continue;
 		end(client, message->easy_handle, message->data.result);
@@ -359,12 +359,12 @@ static enum err_code curl_turn(struct http_client *base, int64_t wait_ms, struct
 	int timeout_ms = wait_ms > 60000 ? 60000 : (int)wait_ms;
 	int running;
 
-	if (curl_multi_perform(client->multi, &running) != CURLM_OK)
+	if (curl.multi_perform(client->multi, &running) != CURLM_OK)
 		return err_set(err, ERR_IO, "libcurl could not go on");
 	if (end_finished(client))
 		return ERR_OK;
-	if (curl_multi_poll(client->multi, NULL, 0, timeout_ms, NULL) != CURLM_OK ||
-	    curl_multi_perform(client->multi, &running) != CURLM_OK)
+	if (curl.multi_poll(client->multi, NULL, 0, timeout_ms, NULL) != CURLM_OK ||
+	    curl.multi_perform(client->multi, &running) != CURLM_OK)
 		return err_set(err, ERR_IO, "libcurl could not go on");
 	(void)end_finished(client);
 	return ERR_OK;
@@ -379,13 +379,13 @@ static void curl_free_client(struct http_client *base)
 
 		client->transfers = transfer->next;
 		if (transfer->exchange)
-			(void)curl_multi_remove_handle(client->multi, transfer->easy);
-		curl_easy_cleanup(transfer->easy);
-		curl_slist_free_all(transfer->headers);
+			(void)curl.multi_remove_handle(client->multi, transfer->easy);
+		curl.easy_cleanup(transfer->easy);
+		curl.slist_free_all(transfer->headers);
 		free(transfer);
 	}
-	(void)curl_multi_cleanup(client->multi);
-	curl_global_cleanup();
+	(void)curl.multi_cleanup(client->multi);
+	curl.global_cleanup();
 	free(client);
 }
 
@@ -402,15 +402,17 @@ enum err_code http_client_curl_new(const struct http_client_options *options,
 	struct http_client_curl *client;
 	long connections;
 
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+	if (curl_api_load(err) != ERR_OK)
+		return err->code;
+	if (curl.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return err_set(err, ERR_IO, "could not start libcurl");
 	client = xcalloc(1, sizeof(*client));
 	client->base.ops = &curl_ops;
 	client->options = options;
-	client->multi = mem_or_abort(curl_multi_init());
+	client->multi = mem_or_abort(curl.multi_init());
 	connections = (long)options->connections_max;
-	(void)curl_multi_setopt(client->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, connections);
-	(void)curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, connections);
+	(void)curl.multi_setopt(client->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, connections);
+	(void)curl.multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, connections);
 	*ret_client = &client->base;
 	return ERR_OK;
 }

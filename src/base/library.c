@@ -1,0 +1,49 @@
+#include "base/library.h"
+
+#include <dlfcn.h>
+#include <string.h>
+
+/* Lazily: to bind all calls of DuckDB at once takes 15 ms, as much as the rest of loading it. */
+static void *library_open(const struct library *library, const char **ret_file, struct err *err)
+{
+	void *handle = NULL;
+
+	for (size_t i = 0; library->files[i] && !handle; i++) {
+		*ret_file = library->files[i];
+		handle = dlopen(library->files[i], RTLD_LAZY | RTLD_LOCAL);
+	}
+	if (!handle)
+		(void)err_set(err, ERR_USAGE, "could not load a library: %s", dlerror());
+	return handle;
+}
+
+static enum err_code library_bind(struct library *library, struct err *err)
+{
+	const char *file = "";
+	void *handle = library_open(library, &file, err);
+
+	if (!handle)
+		return err->code;
+	for (size_t i = 0; library->functions[i].name; i++) {
+		void *function = dlsym(handle, library->functions[i].name);
+
+		if (!function)
+			return err_set(err, ERR_USAGE, "%s has no function %s", file,
+				       library->functions[i].name);
+		memcpy((char *)library->api + library->functions[i].at, &function,
+		       sizeof(function));
+	}
+	library->loaded = true;
+	return ERR_OK;
+}
+
+enum err_code library_load(struct library *library, struct err *err)
+{
+	enum err_code code = ERR_OK;
+
+	(void)pthread_mutex_lock(&library->lock);
+	if (!library->loaded)
+		code = library_bind(library, err);
+	(void)pthread_mutex_unlock(&library->lock);
+	return code;
+}
