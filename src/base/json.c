@@ -14,7 +14,7 @@ struct json_parser {
 	size_t bytes_max;
 	size_t capacity;	/* of a text, for all that follows; 0: there is nothing yet */
 	struct simd_parser *simd;
-	uint32_t *close;	/* by the token of an opening bracket: the closing one */
+	struct json_room room;
 	char *unescaped;	/* strings with escapes, each at the place that it has in
 				   the text, where none reaches the next; NULL: none yet */
 	struct slice text;
@@ -23,23 +23,30 @@ struct json_parser {
 	struct buf copy;	/* of a text that came without padding */
 };
 
-struct json_parser *json_parser_new(size_t bytes_max)
+struct json_parser *json_parser_new_deep(size_t bytes_max, unsigned depth_max)
 {
 	struct json_parser *parser = xcalloc(1, sizeof(*parser));
 
 	assert(bytes_max < UINT32_MAX - JSON_PADDING);
 	parser->bytes_max = bytes_max;
+	parser->room.depth_max = depth_max;
+	parser->room.open = xcalloc(depth_max, sizeof(*parser->room.open));
 	buf_init(&parser->copy, bytes_max + JSON_PADDING);
 	return parser;
+}
+
+struct json_parser *json_parser_new(size_t bytes_max)
+{
+	return json_parser_new_deep(bytes_max, JSON_DEPTH_MAX);
 }
 
 static void release_room(struct json_parser *parser)
 {
 	simd_parser_free(parser->simd);
-	free(parser->close);
+	free(parser->room.close);
 	free(parser->unescaped);
 	parser->simd = NULL;
-	parser->close = NULL;
+	parser->room.close = NULL;
 	parser->unescaped = NULL;
 }
 
@@ -48,6 +55,7 @@ void json_parser_free(struct json_parser *parser)
 	if (!parser)
 		return;
 	release_room(parser);
+	free(parser->room.open);
 	buf_release(&parser->copy);
 	free(parser);
 }
@@ -64,18 +72,19 @@ static void json_make_room(struct json_parser *parser, size_t len)
 		parser->capacity *= 2;
 	parser->simd = simd_parser_new(parser->capacity);
 	/* A token is a byte at least. What is not used of it costs no memory. */
-	parser->close = xreallocarray(NULL, parser->capacity, sizeof(*parser->close));
+	parser->room.close =
+		xreallocarray(NULL, parser->capacity, sizeof(*parser->room.close));
 }
 
-static enum err_code json_refuse(struct slice text, struct err *err)
+static enum err_code json_refuse(struct slice text, unsigned depth_max, struct err *err)
 {
 	struct json_fault fault;
 
-	if (!json_where(text, &fault))
+	if (!json_where(text, depth_max, &fault))
 		return err_set(err, ERR_SYNTAX, "not JSON");
 	if (fault.what == json_too_deep)
-		return err_set(err, ERR_SYNTAX, "JSON nested deeper than %d levels",
-			       JSON_DEPTH_MAX);
+		return err_set(err, ERR_SYNTAX, "JSON nested deeper than %u levels",
+			       depth_max);
 	if (fault.at == text.len)
 		return err_set(err, ERR_SYNTAX, "not JSON: at its end (byte %zu) %s", fault.at,
 			       fault.what);
@@ -93,8 +102,8 @@ enum err_code json_parse_padded(struct json_parser *parser, struct slice text,
 	json_make_room(parser, text.len);
 	parser->text = text;
 	if (!simd_find_tokens(parser->simd, text.ptr, text.len, &parser->tokens) ||
-	    !json_check(text, parser->tokens, parser->close, &parser->facts))
-		return json_refuse(text, err);
+	    !json_check(text, parser->tokens, &parser->room, &parser->facts))
+		return json_refuse(text, parser->room.depth_max, err);
 	if (parser->facts.escapes && !parser->unescaped)
 		parser->unescaped = xmalloc(parser->capacity);
 	*ret_root = (struct json){ .doc = parser };
@@ -216,7 +225,7 @@ static uint32_t token_last(struct json value)
 {
 	char c = tag(value);
 
-	return c == '{' || c == '[' ? value.doc->close[value.token] : value.token;
+	return c == '{' || c == '[' ? value.doc->room.close[value.token] : value.token;
 }
 
 struct json_iter json_iter(struct json container)

@@ -53,6 +53,9 @@ struct json_iter {
 
 /* Texts of at most `bytes_max`, itself below 4 GiB. */
 MUST_USE struct json_parser *json_parser_new(size_t bytes_max);
+/* The same for texts of this program's own that nest deeper, down to `depth_max`: to be walked with
+ * json_iter() alone. */
+MUST_USE struct json_parser *json_parser_new_deep(size_t bytes_max, unsigned depth_max);
 void json_parser_free(struct json_parser *parser);	/* accepts NULL */
 
 /*

@@ -7,8 +7,7 @@ enum want { VALUE = 1, NAME = 2, COLON = 4, COMMA = 8, END = 16 };
 struct walk {
 	const char *text;
 	struct simd_tokens tokens;
-	uint32_t *close;
-	uint32_t open[JSON_DEPTH_MAX];	/* brackets, outermost first */
+	const struct json_room *room;
 	unsigned depth;
 	bool in_object;
 	unsigned want;			/* bits of enum want */
@@ -241,9 +240,9 @@ static bool take_scalar(struct walk *walk, uint32_t token)
 
 static bool take_open(struct walk *walk, uint32_t token, bool object)
 {
-	if (!(walk->want & VALUE) || walk->depth == JSON_DEPTH_MAX)
+	if (!(walk->want & VALUE) || walk->depth == walk->room->depth_max)
 		return false;
-	walk->open[walk->depth++] = token;
+	walk->room->open[walk->depth++] = token;
 	walk->in_object = object;
 	walk->want = object ? NAME | END : VALUE | END;
 	return true;
@@ -253,9 +252,10 @@ static bool json_check_take_close(struct walk *walk, uint32_t token, bool object
 {
 	if (!(walk->want & END) || walk->depth == 0 || walk->in_object != object)
 		return false;
-	walk->close[walk->open[--walk->depth]] = token;
+	walk->room->close[walk->room->open[--walk->depth]] = token;
 	if (walk->depth)
-		walk->in_object = walk->text[walk->tokens.at[walk->open[walk->depth - 1]]] == '{';
+		walk->in_object =
+			walk->text[walk->tokens.at[walk->room->open[walk->depth - 1]]] == '{';
 	walk->want = COMMA | END;
 	return true;
 }
@@ -321,13 +321,13 @@ static uint32_t take_plain_members(struct walk *walk, uint32_t token)
 	return token;
 }
 
-bool json_check(struct slice text, struct simd_tokens tokens, uint32_t *close,
+bool json_check(struct slice text, struct simd_tokens tokens, const struct json_room *room,
 		struct json_facts *ret_facts)
 {
 	struct walk walk = {
 		.text = text.ptr,
 		.tokens = tokens,
-		.close = close,
+		.room = room,
 		.want = VALUE,
 		.escape = memchr(text.ptr, '\\', text.len),
 		.end = text.ptr + text.len,

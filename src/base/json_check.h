@@ -15,11 +15,15 @@ struct json_facts {
 	bool escapes;		/* there is a backslash, in some string */
 };
 
-/*
- * Checks grammar, nesting and escapes, and notes for every opening bracket which
- * token closes it: `close` has room for every token.
- */
-bool json_check(struct slice text, struct simd_tokens tokens, uint32_t *close,
+/* Where the check notes what it finds. */
+struct json_room {
+	uint32_t *close;	/* by the token of an opening bracket: the closing one; for every token */
+	uint32_t *open;		/* brackets that are open, outermost first; for `depth_max` */
+	unsigned depth_max;
+};
+
+/* Checks grammar, nesting and escapes. */
+bool json_check(struct slice text, struct simd_tokens tokens, const struct json_room *room,
 		struct json_facts *ret_facts);
 
 /* What json_check() has found good: */

@@ -1,6 +1,6 @@
 #include "base/json_where.h"
 
-#include "base/json.h"
+#include "base/mem.h"
 
 #include <ctype.h>
 
@@ -21,8 +21,8 @@ static const char *const wanted[] = {
 struct scan {
 	struct slice text;
 	size_t at;
-	char open[JSON_DEPTH_MAX];	/* { or [, outermost first */
-	size_t depth;
+	char *open;			/* { or [, outermost first */
+	size_t depth, depth_max;
 	const char *fault;
 };
 
@@ -150,7 +150,7 @@ static bool take_value(struct scan *scan, enum want *want)
 	int c = peek(scan);
 
 	if (c == '{' || c == '[') {
-		if (scan->depth == JSON_DEPTH_MAX)
+		if (scan->depth == scan->depth_max)
 			return json_where_fail(scan, json_too_deep);
 		scan->open[scan->depth++] = (char)c;
 		scan->at++;
@@ -214,19 +214,18 @@ static bool json_where_step(struct scan *scan, enum want *want)
 	}
 }
 
-bool json_where(struct slice text, struct json_fault *ret)
+bool json_where(struct slice text, unsigned depth_max, struct json_fault *ret)
 {
-	struct scan scan = { .text = text };
+	struct scan scan = { .text = text, .open = xcalloc(depth_max, 1), .depth_max = depth_max };
 	enum want want = WANT_VALUE;
+	bool good;
 
-	for (;;) {
+	do {
 		while (peek(&scan) > 0 && strchr(" \t\r\n", peek(&scan)))
 			scan.at++;
-		if (want == WANT_NOTHING && peek(&scan) < 0)
-			return false;
-		if (!json_where_step(&scan, &want))
-			break;
-	}
+		good = want == WANT_NOTHING && peek(&scan) < 0;
+	} while (!good && json_where_step(&scan, &want));
+	free(scan.open);
 	*ret = (struct json_fault){ scan.at, scan.fault };
-	return true;
+	return !good;
 }

@@ -12,11 +12,11 @@ struct json_fault {
 	const char *what;
 };
 
-/* `what` of a text that is JSON as far as it was read, but nested deeper than JSON_DEPTH_MAX. */
+/* `what` of a text that is JSON as far as it was read, but nested too deeply. */
 extern const char json_too_deep[];
 
 /* False: no fault was found. */
-bool json_where(struct slice text, struct json_fault *ret);
+bool json_where(struct slice text, unsigned depth_max, struct json_fault *ret);
 
 /* Length of the UTF-8 sequence at `s` (RFC 3629: shortest form, no surrogates), or 0. In
  * json_write.c. */

@@ -2,41 +2,27 @@
  * What SQL may say, and whether a model's is right before a record is there.
  *
  * DuckDB's own parser tells what a statement is: json_serialize_sql() takes SELECTs alone
- * (DESCRIBE, SHOW and SUMMARIZE are tables of a SELECT to it) and gives their tree. A second
- * statement looks through that tree for everything that can lead out of the views. What is not
+ * (DESCRIBE, SHOW and SUMMARIZE are tables of a SELECT to it) and gives their tree (sql_tree.h),
+ * which is looked through for everything that can lead out of the views. What is not
  * known here is refused, so that a function or a kind of table of a newer DuckDB is no way out.
  */
 #include "engine/engine_duckdb.h"
 
-#include "base/arena.h"
 #include "base/mem.h"
-#include "sql/duck_rows.h"
+#include "engine/sql_tree.h"
 
 #include <ctype.h>
 #include <strings.h>
 
-enum { CHECK_BYTES_MAX = 64 << 20, NODES_MAX = 100000 };
-
-/* What the tree has that matters. */
-struct node {
-	enum { NODE_CTE, NODE_REF, NODE_FUNCTION } what;
-	const char *type;		/* BASE_TABLE, TABLE_FUNCTION, … */
-	const char *name;		/* of a table or function */
-	bool qualified;			/* schema.name */
-	int64_t at;			/* byte of the SQL */
-};
+enum { CHECK_BYTES_MAX = 64 << 20 };
 
 struct checking {
 	struct engine_duckdb *engine;
 	const struct model *model;
 	enum duckdb_sql kind;
 	const char *sql;		/* behind an EXPLAIN */
-	struct arena memory;
-	struct node *nodes;
-	size_t node_count;
-	char *error_type;		/* why there is no tree, or NULL */
-	int64_t statements;
-	const struct node *unknown;	/* a table that is no view: DuckDB has the better words */
+	struct sql_tree tree;
+	const struct sql_node *unknown;	/* a table that is no view: DuckDB has the better words */
 };
 
 /* Tables made out of arguments. */
@@ -99,77 +85,6 @@ static const char *explained(const char *sql)
 	return *end ? end : at;
 }
 
-/* --- the tree --------------------------------------------------------------- */
-
-static void put_tree_query(struct buf *sql, const char *statement)
-{
-	buf_add_str(sql, "WITH parsed AS MATERIALIZED (SELECT json_serialize_sql(");
-	duck_put_literal(sql, slice_str(statement));
-	buf_add_str(sql, ") AS tree), nodes AS MATERIALIZED (SELECT value, value->>'type' AS kind FROM parsed,"
-		" json_tree(parsed.tree) AS t WHERE t.type = 'OBJECT')"
-		" SELECT CAST(-1 AS BIGINT) AS what, tree->>'error_type' AS kind, '' AS name,"
-		" CAST(0 AS BIGINT) AS qualified,"
-		" CAST(coalesce(json_array_length(tree->'statements'), 0) AS BIGINT) AS at FROM parsed"
-		" UNION ALL SELECT 0, '', value->>'key', 0, 0 FROM nodes"
-		" WHERE json_exists(value, '$.value.materialized')"
-		" UNION ALL SELECT 1, kind, coalesce(value->>'table_name', value->'function'->>'function_name', ''),"
-		" CAST(coalesce(value->>'schema_name', '') <> '' OR"
-		" coalesce(value->>'catalog_name', '') <> '' AS BIGINT),"
-		" coalesce(TRY_CAST(value->>'query_location' AS BIGINT), 0) FROM nodes"
-		" WHERE json_exists(value, '$.sample') AND NOT json_exists(value, '$.select_list')"
-		" UNION ALL SELECT 2, kind, value->>'function_name', 0,"
-		" coalesce(TRY_CAST(value->>'query_location' AS BIGINT), 0) FROM nodes"
-		" WHERE (value->>'class') = 'FUNCTION'");
-}
-
-static void take_node(struct checking *checking, struct duck_rows *rows)
-{
-	struct node *node = &checking->nodes[checking->node_count];
-
-	node->type = arena_str(&checking->memory, duck_slice(rows, 1));
-	node->name = arena_str(&checking->memory, duck_slice(rows, 2));
-	node->qualified = duck_i64(rows, 3, 0) != 0;
-	node->at = duck_i64(rows, 4, 0);
-	switch (duck_i64(rows, 0, 0)) {
-	case 0:
-		node->what = NODE_CTE;
-		break;
-	case 1:
-		node->what = NODE_REF;
-		break;
-	default:
-		node->what = NODE_FUNCTION;
-		break;
-	}
-	checking->node_count++;
-}
-
-static enum err_code read_tree(struct checking *checking, struct err *err)
-{
-	struct duck_rows rows;
-	struct buf sql;
-	enum err_code code;
-
-	buf_init(&sql, CHECK_BYTES_MAX);
-	put_tree_query(&sql, checking->sql);
-	code = duck_rows_open(&checking->engine->duck, buf_cstr(&sql), &rows, err);
-	buf_release(&sql);
-	if (code != ERR_OK)
-		return code;
-	checking->nodes = xcalloc(duckdb.row_count(&rows.result), sizeof(*checking->nodes));
-	while (duck_rows_next(&rows)) {
-		if (duck_i64(&rows, 0, 0) >= 0) {
-			take_node(checking, &rows);
-			continue;
-		}
-		checking->statements = duck_i64(&rows, 4, 0);
-		if (!duck_is_null(&rows, 1))
-			checking->error_type = arena_str(&checking->memory, duck_slice(&rows, 1));
-	}
-	duck_rows_close(&rows);
-	return ERR_OK;
-}
-
 /* --- what it may say ------------------------------------------------------- */
 
 /* A refusal at a byte of the statement. */
@@ -198,9 +113,9 @@ static bool is_cte(const struct checking *checking, const char *name)
 	for (size_t i = 0; i < ARRAY_LEN(catalogs); i++)
 		if (strncasecmp(name, catalogs[i], strlen(catalogs[i])) == 0)
 			return false;
-	for (size_t i = 0; i < checking->node_count; i++)
-		if (checking->nodes[i].what == NODE_CTE &&
-		    strcasecmp(checking->nodes[i].name, name) == 0)
+	for (size_t i = 0; i < checking->tree.count; i++)
+		if (checking->tree.nodes[i].what == SQL_CTE &&
+		    strcasecmp(checking->tree.nodes[i].name, name) == 0)
 			return true;
 	return false;
 }
@@ -219,13 +134,14 @@ static struct duckdb_table *find_view(struct engine_duckdb *engine, const char *
 }
 
 /* The view of this name, if it is one, so that it can be read from here on. */
-static enum err_code need_view(struct checking *checking, const struct node *node,
+static enum err_code need_view(struct checking *checking, const struct sql_node *node,
 			       const struct duckdb_table **ret_table, struct err *err)
 {
 	struct duckdb_table *table = find_view(checking->engine, node->name);
+	bool current = table && strlen(node->name) == strlen(table->name);
 
 	*ret_table = table;
-	if (table && engine_duckdb_view(checking->engine, table, err) != ERR_OK)
+	if (table && engine_duckdb_view(checking->engine, table, current, err) != ERR_OK)
 		return err->code;
 	if (!table || !table->broken)
 		return ERR_OK;
@@ -234,7 +150,7 @@ static enum err_code need_view(struct checking *checking, const struct node *nod
 	return err_prefix(err, "%s:%d", checking->model->file, sql_line(checking, node->at));
 }
 
-static enum err_code check_named_table(struct checking *checking, const struct node *node,
+static enum err_code check_named_table(struct checking *checking, const struct sql_node *node,
 				      struct err *err)
 {
 	const struct duckdb_table *table;
@@ -258,7 +174,7 @@ static enum err_code check_named_table(struct checking *checking, const struct n
 	return code;
 }
 
-static enum err_code check_show(struct checking *checking, const struct node *node,
+static enum err_code check_show(struct checking *checking, const struct sql_node *node,
 				struct err *err)
 {
 	if (checking->kind != DUCKDB_SQL_FREE)
@@ -273,7 +189,7 @@ static enum err_code check_show(struct checking *checking, const struct node *no
 	return ERR_OK;
 }
 
-static enum err_code check_ref(struct checking *checking, const struct node *node, struct err *err)
+static enum err_code check_ref(struct checking *checking, const struct sql_node *node, struct err *err)
 {
 	static const char *const harmless[] = {
 		"SUBQUERY", "JOIN", "EXPRESSION_LIST", "EMPTY", "EMPTY_FROM", "PIVOT",
@@ -294,18 +210,18 @@ static enum err_code check_ref(struct checking *checking, const struct node *nod
 	return refuse(checking, node->at, err, "a table of the kind %s is not allowed", node->type);
 }
 
-static enum err_code check_node(struct checking *checking, const struct node *node,
+static enum err_code check_node(struct checking *checking, const struct sql_node *node,
 				struct err *err)
 {
 	switch (node->what) {
-	case NODE_REF:
+	case SQL_TABLE:
 		return check_ref(checking, node, err);
-	case NODE_FUNCTION:
+	case SQL_FUNCTION:
 		if (is_one_of(node->name, refused_functions, ARRAY_LEN(refused_functions)))
 			return refuse(checking, node->at, err, "the function \"%s\" is not allowed",
 				      node->name);
 		return ERR_OK;
-	case NODE_CTE:
+	case SQL_CTE:
 		break;
 	}
 	return ERR_OK;
@@ -338,12 +254,12 @@ static enum err_code check_statement(struct checking *checking, struct err *err)
 			     "one SELECT, DESCRIBE, SHOW TABLES, SUMMARIZE or EXPLAIN can be run" :
 			     "a model is one SELECT";
 
-	if (checking->error_type && strcmp(checking->error_type, "not implemented") != 0)
+	if (checking->tree.error && strcmp(checking->tree.error, "not implemented") != 0)
 		return let_duckdb_say(checking, wanted, err);
-	if (checking->error_type || checking->statements != 1)
+	if (checking->tree.error || checking->tree.statements != 1)
 		return refuse(checking, 0, err, "%s", wanted);
-	for (size_t i = 0; i < checking->node_count; i++)
-		if (check_node(checking, &checking->nodes[i], err) != ERR_OK)
+	for (size_t i = 0; i < checking->tree.count; i++)
+		if (check_node(checking, &checking->tree.nodes[i], err) != ERR_OK)
 			return err->code;
 	return checking->unknown ? let_duckdb_say(checking, "SQL reads the views alone", err) :
 	       ERR_OK;
@@ -379,14 +295,12 @@ enum err_code engine_duckdb_allow(struct engine_duckdb *engine, const struct mod
 	engine->base.hint[0] = '\0';
 	if (engine_duckdb_ready(engine, err) != ERR_OK)
 		return err->code;
-	arena_init(&checking.memory, CHECK_BYTES_MAX);
-	code = read_tree(&checking, err);
+	code = sql_tree_read(&engine->duck, checking.sql, &checking.tree, err);
 	if (code == ERR_OK)
 		code = check_statement(&checking, err);
 	if (code == ERR_OK && kind == DUCKDB_SQL_CLEAN)
 		note_checked(engine, model->sql);
-	free(checking.nodes);
-	arena_release(&checking.memory);
+	sql_tree_release(&checking.tree);
 	return code;
 }
 
