@@ -37,13 +37,15 @@ struct duckdb_clean {
 /* What SQL may say; see "What SQL may do" in engine.h. */
 enum duckdb_sql { DUCKDB_SQL_CLEAN, DUCKDB_SQL_ANALYSIS, DUCKDB_SQL_FREE };
 
-/* A table that is attached. Its views are made when a statement first names it: that reads every
- * footer, and most statements name one table. */
+/* A table that is attached. Its views are made when a statement first names them: the one of all
+ * rows reads every footer, the one of current rows every key, and most statements name one. */
 struct duckdb_table {
 	char *name;
 	struct engine_table its;
 	uint64_t turn;			/* the names of its files (duck_put_file()) */
-	bool viewed;			/* they were made, or it is broken */
+	bool viewed_all;		/* the view of all rows was made, … */
+	bool viewed;			/* … and that of current ones */
+	bool *absent;			/* by column of the schema: no file has it */
 	char *broken;			/* why it cannot be read, or NULL */
 };
 
@@ -79,10 +81,10 @@ enum err_code engine_duckdb_attach(struct engine *base, struct engine_table *tab
 void engine_duckdb_detach(struct engine_duckdb *engine);
 /* A message of DuckDB has a file by the name that it was told; put its path there instead. */
 void engine_duckdb_name_files(const struct engine_duckdb *engine, struct err *err);
-/* Makes the views of the table unless that was done. What is wrong with this table alone is in its
- * `broken`; an error is one of them all. */
+/* Makes the table's view of all rows, with `current` also that of current ones, unless that was
+ * done. What is wrong with this table alone is in its `broken`; an error is one of them all. */
 MUST_USE enum err_code engine_duckdb_view(struct engine_duckdb *engine, struct duckdb_table *table,
-					  struct err *err);
+					  bool current, struct err *err);
 MUST_USE enum err_code engine_duckdb_view_all(struct engine_duckdb *engine, struct err *err);
 enum err_code engine_duckdb_ask(struct engine *base, const struct model *question,
 				const char *parquet, struct answer *ret_answer, struct err *err);

@@ -15,7 +15,7 @@
 
 #include <strings.h>
 
-enum { SQL_BYTES_MAX = 64 << 20, SEEN_FIRST = 1 << 16 };
+enum { SQL_BYTES_MAX = 64 << 20, SEEN_ROOM_MIN = 1 << 10 };
 
 #define ROW_NUMBER "((CAST(file_index AS BIGINT) << 40) + file_row_number)"
 
@@ -31,6 +31,17 @@ struct seen {
 	size_t count;
 };
 
+/* Slots that no key comes to cost no memory. */
+static struct seen seen_new(uint64_t keys_max)
+{
+	struct seen seen = { .room = SEEN_ROOM_MIN };
+
+	while (seen.room < keys_max * 2)
+		seen.room *= 2;
+	seen.slots = xcalloc(seen.room, sizeof(*seen.slots));
+	return seen;
+}
+
 static uint64_t *find_slot(const struct seen *seen, uint32_t ind)
 {
 	size_t at = (size_t)((ind * UINT64_C(0x9e3779b97f4a7c15)) >> 20) & (seen->room - 1);
@@ -40,28 +51,11 @@ static uint64_t *find_slot(const struct seen *seen, uint32_t ind)
 	return &seen->slots[at];
 }
 
-static void duckdb_current_make_room(struct seen *seen)
-{
-	struct seen larger = { .room = seen->room ? seen->room * 2 : SEEN_FIRST,
-			       .count = seen->count };
-
-	if (seen->count * 2 < seen->room)
-		return;
-	larger.slots = xcalloc(larger.room, sizeof(*larger.slots));
-	for (size_t i = 0; i < seen->room; i++)
-		if (seen->slots[i])
-			*find_slot(&larger, (uint32_t)seen->slots[i]) = seen->slots[i];
-	free(seen->slots);
-	*seen = larger;
-}
-
 /* True when this is the second time. */
 static bool see(struct seen *seen, int32_t ind)
 {
-	uint64_t *slot;
+	uint64_t *slot = find_slot(seen, (uint32_t)ind);
 
-	duckdb_current_make_room(seen);
-	slot = find_slot(seen, (uint32_t)ind);
 	if (*slot == 0) {
 		*slot = SEEN_ONCE | (uint32_t)ind;
 		seen->count++;
@@ -83,7 +77,7 @@ struct repeats {
 /* Appends each key that repeats to the table that `appender` fills. */
 static void look_through(duckdb_result *result, duckdb_appender appender, struct repeats *repeats)
 {
-	struct seen seen = { 0 };
+	struct seen seen = seen_new(duckdb.row_count(result));
 	duckdb_data_chunk chunk;
 
 	while ((chunk = duckdb.fetch_chunk(*result)) != NULL) {
@@ -355,15 +349,14 @@ static enum err_code make_view_all(struct engine_duckdb *engine, struct viewing 
 	return code;
 }
 
-static enum err_code make_views(struct engine_duckdb *engine, struct viewing *viewing,
-				enum delta_type key_type, struct err *err)
+/* The view of current rows, beside that of all. */
+static enum err_code make_view_current(struct engine_duckdb *engine, struct viewing *viewing,
+				       enum delta_type key_type, struct err *err)
 {
 	struct repeats repeats = { 0 };
 	struct buf sql;
-	enum err_code code = make_view_all(engine, viewing, err);
+	enum err_code code = find_repeats(engine, viewing, key_type, &repeats, err);
 
-	if (code == ERR_OK)
-		code = find_repeats(engine, viewing, key_type, &repeats, err);
 	buf_init(&sql, SQL_BYTES_MAX);
 	put_view(&sql, viewing, false);
 	if (code == ERR_OK && repeats.repeated > 0)
@@ -374,19 +367,24 @@ static enum err_code make_views(struct engine_duckdb *engine, struct viewing *vi
 	return code;
 }
 
-static enum err_code view_table(struct engine_duckdb *engine, const struct duckdb_table *table,
-				struct err *err)
+static enum err_code view_table(struct engine_duckdb *engine, struct duckdb_table *table,
+				bool current, struct err *err)
 {
 	const struct clean_model *model = table->its.model;
-	struct viewing viewing = { .attached = table, .table = &table->its };
-	enum err_code code;
+	struct viewing viewing = { .attached = table, .table = &table->its,
+				   .absent = table->absent };
 
 	if (model->key)
 		viewing.key = model->schema.columns[model->key_column].name;
-	viewing.absent = xcalloc(model->schema.count, sizeof(*viewing.absent));
-	code = make_views(engine, &viewing, model->schema.columns[model->key_column].type, err);
-	free(viewing.absent);
-	return code;
+	if (!table->viewed_all && make_view_all(engine, &viewing, err) != ERR_OK)
+		return err->code;
+	table->viewed_all = true;
+	if (current &&
+	    make_view_current(engine, &viewing, model->schema.columns[model->key_column].type,
+			      err) != ERR_OK)
+		return err->code;
+	table->viewed = current;
+	return ERR_OK;
 }
 
 /* Codes of failures that another table can be read in spite of. */
@@ -396,27 +394,26 @@ static bool is_of_one_table(enum err_code code)
 }
 
 enum err_code engine_duckdb_view(struct engine_duckdb *engine, struct duckdb_table *table,
-				 struct err *err)
+				 bool current, struct err *err)
 {
 	enum err_code code;
 
-	if (table->viewed)
+	if (table->broken || table->viewed || (table->viewed_all && !current))
 		return ERR_OK;
-	code = view_table(engine, table, err);
-	if (code != ERR_OK)
-		engine_duckdb_name_files(engine, err);
-	if (code != ERR_OK && !is_of_one_table(code))
+	code = view_table(engine, table, current, err);
+	if (code == ERR_OK)
+		return ERR_OK;
+	engine_duckdb_name_files(engine, err);
+	if (!is_of_one_table(code))
 		return err_prefix(err, "table \"%s\"", table->name);
-	if (code != ERR_OK)
-		table->broken = xstrdup(err->msg);
-	table->viewed = true;
+	table->broken = xstrdup(err->msg);
 	return ERR_OK;
 }
 
 enum err_code engine_duckdb_view_all(struct engine_duckdb *engine, struct err *err)
 {
 	for (size_t i = 0; i < engine->table_count; i++)
-		if (engine_duckdb_view(engine, &engine->tables[i], err) != ERR_OK)
+		if (engine_duckdb_view(engine, &engine->tables[i], true, err) != ERR_OK)
 			return err->code;
 	return ERR_OK;
 }
@@ -427,6 +424,7 @@ static void duckdb_table_release(struct duckdb_table *table)
 	free(table->its.files);
 	free(table->name);
 	free(table->broken);
+	free(table->absent);
 }
 
 void engine_duckdb_detach(struct engine_duckdb *engine)
@@ -445,7 +443,7 @@ static void take_table(struct duckdb_table *kept, struct engine_table *table)
 		.its = { .model = table->model, .files = table->files,
 			 .file_count = table->file_count },
 		.turn = duck_turn(),
-		.viewed = table->broken != NULL,
+		.absent = xcalloc(table->model->schema.count, sizeof(*kept->absent)),
 		.broken = table->broken ? xstrdup(table->broken) : NULL,
 	};
 	table->files = NULL;
