@@ -124,7 +124,7 @@ static enum err_code cmd_analyse_analyse(const struct config *config, int argc,
 {
 	struct asked asked = { 0 };
 	struct sql_side side;
-	enum err_code code = sql_side_attach(config, &side, err);
+	enum err_code code = sql_side_attach(config, NULL, &side, err);
 
 	if (code != ERR_OK)
 		return code;

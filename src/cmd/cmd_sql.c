@@ -37,7 +37,7 @@ static int cmd_sql_ask(const struct config *config, const char *sql)
 	enum err_code code;
 	struct err err;
 
-	if (sql_side_attach(config, &side, &err) != ERR_OK)
+	if (sql_side_attach(config, sql, &side, &err) != ERR_OK)
 		return cmd_fail(&err);
 	interrupt_show(&side.interrupt, true);
 	code = engine_query(side.engine, &question, &answer, &err);

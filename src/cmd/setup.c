@@ -456,7 +456,8 @@ void sql_side_close(struct sql_side *side)
 	models_free(&side->models);
 }
 
-enum err_code sql_side_attach(const struct config *config, struct sql_side *side, struct err *err)
+enum err_code sql_side_attach(const struct config *config, const char *question,
+			      struct sql_side *side, struct err *err)
 {
 	bool stream = strcmp(config_text(config, OPT_FROM), "stream") == 0;
 	enum err_code code;
@@ -468,7 +469,8 @@ enum err_code sql_side_attach(const struct config *config, struct sql_side *side
 		return code;
 	code = interrupt_begin(&side->interrupt, side->engine, err);
 	if (code == ERR_OK)
-		code = results_attach(&side->results, stream ? TOPIC_STREAM : TOPIC_LOG, err);
+		code = results_attach(&side->results, stream ? TOPIC_STREAM : TOPIC_LOG,
+				      question, err);
 	if (code != ERR_OK)
 		sql_side_close(side);
 	return code;

@@ -90,9 +90,9 @@ struct sql_side {
 MUST_USE enum err_code sql_side_open(const struct config *config, struct sql_side *side,
 				     struct err *err);
 void sql_side_close(struct sql_side *side);
-/* The same for who only reads, with the tables of --from attached. From then on a stop ends what
- * the engine does with ERR_STOPPED. */
-MUST_USE enum err_code sql_side_attach(const struct config *config, struct sql_side *side,
-				       struct err *err);
+/* The same for who only reads, with the tables of --from attached, for one question or for any
+ * (NULL; see results_attach()). From then on a stop ends what the engine does with ERR_STOPPED. */
+MUST_USE enum err_code sql_side_attach(const struct config *config, const char *question,
+				       struct sql_side *side, struct err *err);
 
 #endif

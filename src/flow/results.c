@@ -31,6 +31,7 @@ void results_run_name(int64_t wall_ms, char run[RUN_NAME_MAX])
 struct attaching {
 	const struct results_options *options;
 	const struct lake_table *places;
+	const char *question;		/* NULL: any */
 	struct engine_table *tables;
 };
 
@@ -70,6 +71,9 @@ static enum err_code attach_one(void *user, size_t i, struct err *err)
 	struct engine_table *table = &attaching->tables[i];
 
 	table->model = attaching->places[i].model;
+	/* SQL has no way to name a view but by its letters. */
+	if (attaching->question && !strcasestr(attaching->question, table->model->model.name))
+		return ERR_OK;
 	if (!why)
 		return results_find_table(options, &attaching->places[i], table, err);
 	table->broken = xstrdup(why);
@@ -86,13 +90,13 @@ static void drop_table(const struct engine_table *table)
 }
 
 enum err_code results_attach(const struct results_options *options, enum topic_kind kind,
-			     struct err *err)
+			     const char *question, struct err *err)
 {
 	size_t count = options->models->clean_count;
 	struct engine_table *tables = xcalloc(count, sizeof(*tables));
 	struct lake_table *places = NULL;
 	enum err_code code = lake_tables_new(options->models, kind, options->id, &places, err);
-	struct attaching attaching = { options, places, tables };
+	struct attaching attaching = { options, places, question, tables };
 	size_t at_once = store_at_once(options->store);
 
 	if (code == ERR_OK)

@@ -49,10 +49,14 @@ struct results_report {
 /* "20260102T030405678Z" */
 void results_run_name(int64_t wall_ms, char run[RUN_NAME_MAX]);
 
-/* Let the engine's views show the tables of this path as they are now; one that is not there yet is
- * empty, one that cannot be read or is refused is broken (engine.h). */
+/*
+ * Let the engine's views show the tables of this path as they are now; one that is not there yet is
+ * empty, one that cannot be read or is refused is broken (engine.h). `question`: the one SQL text
+ * that will be asked, so that no table is read whose name it does not hold: that one's views are
+ * there, and empty. NULL: any.
+ */
 MUST_USE enum err_code results_attach(const struct results_options *options, enum topic_kind kind,
-				      struct err *err);
+				      const char *question, struct err *err);
 
 /*
  * Ask every analysis over what is attached and write its answer. One whose SQL fails is told in the
