@@ -47,7 +47,7 @@ typedef struct ssl_ctx_st SSL_CTX;
 enum {
 	SLAB_CONNS = 64,
 	READ_BYTES = 64 * 1024,		/* of one read */
-	OUT_BYTES_HIGH = 64 * 1024,	/* with as much unwritten no further request is taken */
+	OUT_BYTES_HIGH = 16 * 1024,	/* with as much unwritten no further request is taken */
 	LINGER_MS = 2000,
 	HTTP_PER_IP_MAX = 256,		/* unless it is set */
 	HANDSHAKE_STEPS_MAX = 8,	/* in a turn of the loop: each may cost a signature */

@@ -435,6 +435,36 @@ static void test_pipeline_is_read_as_it_is_handled(void **state)
 	fixture_stop(&fixture);
 }
 
+/* Who asks for ten long answers at once and reads none holds the memory of one of them. */
+static void test_answers_are_made_as_they_are_read(void **state)
+{
+	enum { READERS = 16, ANSWERS = 10, ANSWER = 60000 };
+	struct http_limits limits = small_limits();
+	struct buf out;
+	int fds[READERS];
+
+	(void)state;
+	limits.buffer_bytes_max = READERS * 100 << 10;
+	fixture_start(&fixture, &limits, NULL, NULL);
+	buf_init(&out, 16 << 20);
+	for (int i = 0; i < READERS; i++) {
+		fds[i] = client_open(&fixture);
+		for (int n = 0; n < ANSWERS; n++)
+			client_say(fds[i], "GET /big?60000 HTTP/1.1\r\nHost: a\r\n\r\n");
+		(void)shutdown(fds[i], SHUT_WR);
+	}
+	expect_others_served();
+	for (int i = 0; i < READERS; i++) {
+		buf_clear(&out);
+		client_drain(fds[i], &out);
+		assert_true(out.len > (size_t)ANSWERS * ANSWER);
+		(void)close(fds[i]);
+	}
+	assert_int_equal(fixture.handled, READERS * ANSWERS + 1);
+	buf_release(&out);
+	fixture_stop(&fixture);
+}
+
 static void test_addresses(void **state)
 {
 	static const struct { const char *listen; bool valid; bool loopback; } cases[] = {
@@ -489,6 +519,7 @@ int main(void)
 		cmocka_unit_test(test_long_bodies_leave_room_for_short_ones),
 		cmocka_unit_test(test_slow_clients_give_way),
 		cmocka_unit_test(test_pipeline_is_read_as_it_is_handled),
+		cmocka_unit_test(test_answers_are_made_as_they_are_read),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_address_in_use),
 	};
