@@ -85,6 +85,27 @@ def test_everything_else_is_refused(fiji):
     assert files(fiji) == before
 
 
+def test_however_deeply_it_is_nested(fiji):
+    def nested(inner, depth=300):
+        return "SELECT " + "abs(" * depth + inner + ")" * depth + " AS deep FROM geo WHERE ind = 2"
+
+    assert fiji.sql(nested("ind")) == [{"deep": 2}]
+    assert fiji.sql(nested("(SELECT -7 FROM pin_all RIGHT JOIN geo ON false LIMIT 1)")) == [{"deep": 7}]
+    for inner, named in [("(SELECT length(content) FROM read_text('/etc/hostname'))", "read_text"),
+                         ("getenv('HOME')", "getenv"), ("(SELECT count(*) FROM main.geo)", "geo")]:
+        said = fiji.run("sql", "--dir", fiji.dir, nested(inner), status=2).stderr
+        assert "SQL:1: " in said and f'"{named}"' in said
+
+
+def test_a_question_sees_every_view_whatever_it_names(fiji):
+    every = {f"{name}{end}" for name in ("geo", "pin", "user") for end in ("", "_all")}
+    for sql in ["SHOW TABLES", "SELECT name FROM (SHOW TABLES) WHERE name <> 'none' AND 'geo' <> ''"]:
+        assert {row["name"] for row in fiji.sql(sql)} == every
+    assert fiji.sql('SELECT count(*) AS n FROM "GEO_All" JOIN (FROM Pin) AS p ON true') == [{"n": 0}]
+    said = fiji.run("sql", "--dir", fiji.dir, "SELECT * FROM geo JOIN usr ON true", status=2).stderr
+    assert 'Did you mean "user"?' in said
+
+
 def test_models_are_held_to_the_same(fiji, models):
     path = models / "analyses" / "users_joined_by_year.sql"
     text = path.read_text()
