@@ -17,8 +17,8 @@ struct json_facts {
 
 /* Where the check notes what it finds. */
 struct json_room {
-	uint32_t *close;	/* by the token of an opening bracket: the closing one; for every token */
-	uint32_t *open;		/* brackets that are open, outermost first; for `depth_max` */
+	uint32_t *close;	/* for every token; by that of an opening bracket: the closing one */
+	uint32_t *open;		/* for `depth_max`; brackets that are open, outermost first */
 	unsigned depth_max;
 };
 

@@ -150,8 +150,8 @@ static enum err_code need_view(struct checking *checking, const struct sql_node 
 	return err_prefix(err, "%s:%d", checking->model->file, sql_line(checking, node->at));
 }
 
-static enum err_code check_named_table(struct checking *checking, const struct sql_node *node,
-				      struct err *err)
+static enum err_code check_named_table(struct checking *checking,
+				       const struct sql_node *node, struct err *err)
 {
 	const struct duckdb_table *table;
 	enum err_code code;
@@ -189,7 +189,8 @@ static enum err_code check_show(struct checking *checking, const struct sql_node
 	return ERR_OK;
 }
 
-static enum err_code check_ref(struct checking *checking, const struct sql_node *node, struct err *err)
+static enum err_code check_table(struct checking *checking, const struct sql_node *node,
+				 struct err *err)
 {
 	static const char *const harmless[] = {
 		"SUBQUERY", "JOIN", "EXPRESSION_LIST", "EMPTY", "EMPTY_FROM", "PIVOT",
@@ -215,7 +216,7 @@ static enum err_code check_node(struct checking *checking, const struct sql_node
 {
 	switch (node->what) {
 	case SQL_TABLE:
-		return check_ref(checking, node, err);
+		return check_table(checking, node, err);
 	case SQL_FUNCTION:
 		if (is_one_of(node->name, refused_functions, ARRAY_LEN(refused_functions)))
 			return refuse(checking, node->at, err, "the function \"%s\" is not allowed",

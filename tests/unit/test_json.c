@@ -159,6 +159,30 @@ static void test_message_says_where(void **state)
 	}
 }
 
+static void test_depth_of_own_texts(void **state)
+{
+	enum { DEEP = 5000 };
+	struct json_parser *deep = json_parser_new_deep(TEXT_MAX, DEEP);
+	static char text[2 * DEEP + 2];
+	struct json value;
+	struct json_iter inside;
+	unsigned depth = 1;
+
+	(void)state;
+	memset(text, '[', DEEP);
+	memset(text + DEEP, ']', DEEP);
+	assert_ok(json_parse(deep, slice_of(text, (size_t)DEEP * 2), &value, &err));
+	for (inside = json_iter(value); json_next(&inside); inside = json_iter(inside.value))
+		depth++;
+	assert_int_equal(depth, DEEP);
+	memset(text, '[', DEEP + 1);
+	memset(text + DEEP + 1, ']', DEEP + 1);
+	assert_int_equal(json_parse(deep, slice_of(text, (size_t)DEEP * 2 + 2), &value, &err),
+			 ERR_SYNTAX);
+	assert_string_equal(err.msg, "JSON nested deeper than 5000 levels");
+	json_parser_free(deep);
+}
+
 static void test_depth(void **state)
 {
 	static char text[100000];
@@ -363,6 +387,7 @@ int main(void)
 		cmocka_unit_test(test_empty_text_first),
 		cmocka_unit_test(test_message_says_where),
 		cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_depth_of_own_texts),
 		cmocka_unit_test(test_too_long),
 		cmocka_unit_test(test_types),
 		cmocka_unit_test(test_getters_refuse_other_types),
