@@ -157,7 +157,7 @@ enum err_code sql_tree_read(struct duck *duck, const char *sql, struct sql_tree 
 	enum err_code code;
 
 	*ret_tree = (struct sql_tree){ 0 };
-	arena_init(&ret_tree->memory, SQL_TREE_BYTES_MAX);
+	arena_init(&ret_tree->memory, SIZE_MAX);	/* what is copied is less than the text */
 	buf_init(&text, SQL_TREE_BYTES_MAX);
 	buf_add_str(&text, "SELECT CAST(json_serialize_sql(");
 	duck_put_literal(&text, slice_str(sql));
