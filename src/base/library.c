@@ -1,5 +1,7 @@
 #include "base/library.h"
 
+#include "base/buf.h"
+
 #include <dlfcn.h>
 #include <string.h>
 
@@ -7,13 +9,18 @@
 static void *library_open(const struct library *library, const char **ret_file, struct err *err)
 {
 	void *handle = NULL;
+	struct buf tried;
 
+	buf_init(&tried, ERR_MSG_MAX);
 	for (size_t i = 0; library->files[i] && !handle; i++) {
 		*ret_file = library->files[i];
 		handle = dlopen(library->files[i], RTLD_LAZY | RTLD_LOCAL);
+		if (!handle)
+			buf_addf(&tried, "%s%s", i ? "; " : "", dlerror());
 	}
 	if (!handle)
-		(void)err_set(err, ERR_USAGE, "could not load a library: %s", dlerror());
+		(void)err_set(err, ERR_USAGE, "could not load a library: %s", buf_cstr(&tried));
+	buf_release(&tried);
 	return handle;
 }
 
@@ -27,9 +34,12 @@ static enum err_code library_bind(struct library *library, struct err *err)
 	for (size_t i = 0; library->functions[i].name; i++) {
 		void *function = dlsym(handle, library->functions[i].name);
 
-		if (!function)
-			return err_set(err, ERR_USAGE, "%s has no function %s", file,
-				       library->functions[i].name);
+		if (!function) {
+			(void)err_set(err, ERR_USAGE, "%s has no function %s", file,
+				      library->functions[i].name);
+			(void)dlclose(handle);
+			return err->code;
+		}
 		memcpy((char *)library->api + library->functions[i].at, &function,
 		       sizeof(function));
 	}

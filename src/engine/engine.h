@@ -109,6 +109,8 @@ struct engine_table {
 	size_t file_count;		/* 0: an empty table */
 	const struct clean_model *model;
 	const char *broken;		/* why it cannot be read; NULL: it can */
+	bool unread;			/* nobody asked for its files: its views show their columns,
+					   and who asks for a row is refused */
 };
 
 struct engine;

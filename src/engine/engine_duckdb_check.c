@@ -141,6 +141,9 @@ static enum err_code need_view(struct checking *checking, const struct sql_node 
 	bool current = table && strlen(node->name) == strlen(table->name);
 
 	*ret_table = table;
+	if (table && table->its.unread)
+		return refuse(checking, node->at, err, "write the name of the table \"%s\" out: it"
+			      " was not read, as the text does not hold it", table->name);
 	if (table && engine_duckdb_view(checking->engine, table, current, err) != ERR_OK)
 		return err->code;
 	if (!table || !table->broken)

@@ -441,7 +441,7 @@ static void take_table(struct duckdb_table *kept, struct engine_table *table)
 	*kept = (struct duckdb_table){
 		.name = xstrdup(table->model->model.name),
 		.its = { .model = table->model, .files = table->files,
-			 .file_count = table->file_count },
+			 .file_count = table->file_count, .unread = table->unread },
 		.turn = duck_turn(),
 		.absent = xcalloc(table->model->schema.count, sizeof(*kept->absent)),
 		.broken = table->broken ? xstrdup(table->broken) : NULL,

@@ -146,7 +146,8 @@ static enum err_code sql_tree_parse(struct slice text, struct sql_tree *tree, st
 		sql_walk(tree, root);
 	}
 	json_parser_free(parser);
-	return code == ERR_OK ? ERR_OK : err_set(err, ERR_LIMIT, "the SQL nests too deeply");
+	return code == ERR_OK ? ERR_OK :
+	       err_set(err, ERR_LIMIT, "the SQL is too long or nests too deeply");
 }
 
 enum err_code sql_tree_read(struct duck *duck, const char *sql, struct sql_tree *ret_tree,

@@ -71,8 +71,10 @@ static enum err_code attach_one(void *user, size_t i, struct err *err)
 	struct engine_table *table = &attaching->tables[i];
 
 	table->model = attaching->places[i].model;
-	/* SQL has no way to name a view but by its letters. */
-	if (attaching->question && !strcasestr(attaching->question, table->model->model.name))
+	/* A name can be written in other ways, as E'g\x65o', but nobody does. */
+	table->unread = attaching->question &&
+			!strcasestr(attaching->question, table->model->model.name);
+	if (table->unread)
 		return ERR_OK;
 	if (!why)
 		return results_find_table(options, &attaching->places[i], table, err);

@@ -52,8 +52,8 @@ void results_run_name(int64_t wall_ms, char run[RUN_NAME_MAX]);
 /*
  * Let the engine's views show the tables of this path as they are now; one that is not there yet is
  * empty, one that cannot be read or is refused is broken (engine.h). `question`: the one SQL text
- * that will be asked, so that no table is read whose name it does not hold: that one's views are
- * there, and empty. NULL: any.
+ * that will be asked, so that no table is read whose name it does not hold (`unread` in engine.h).
+ * NULL: any.
  */
 MUST_USE enum err_code results_attach(const struct results_options *options, enum topic_kind kind,
 				      const char *question, struct err *err);

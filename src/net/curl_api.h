@@ -3,7 +3,7 @@
  * asked for: curl.easy_init() is curl_easy_init() of <curl/curl.h>.
  *
  * Debian's libcurl brings 25 libraries along. A process that only links them
- * starts 4 ms later, and each library that it loads itself, as DuckDB, is then
+ * starts 6 ms later, and each library that it loads itself, as DuckDB, is then
  * bound through all of them: 9 ms more. Only who speaks to another server asks.
  * Threads: any, once it is loaded.
  */

@@ -102,6 +102,9 @@ def test_a_question_sees_every_view_whatever_it_names(fiji):
     for sql in ["SHOW TABLES", "SELECT name FROM (SHOW TABLES) WHERE name <> 'none' AND 'geo' <> ''"]:
         assert {row["name"] for row in fiji.sql(sql)} == every
     assert fiji.sql('SELECT count(*) AS n FROM "GEO_All" JOIN (FROM Pin) AS p ON true') == [{"n": 0}]
+    for name in ["E'g\\x65o'", "E'g\\145o_all'", "'g'\n'eo'"]:  # read it or refuse it, but never as if it were empty
+        said = fiji.run("sql", "--dir", fiji.dir, f"SELECT count(*) AS n FROM {name}", status=2).stderr
+        assert 'write the name of the table "geo" out' in said
     said = fiji.run("sql", "--dir", fiji.dir, "SELECT * FROM geo JOIN usr ON true", status=2).stderr
     assert 'Did you mean "user"?' in said
 

@@ -19,7 +19,7 @@ enum {
 	FILE_BYTES_MAX = 8 * 1024 * 1024,
 	PATH_BYTES = TOPIC_NAME_MAX + 32,
 	CRC_LINE = 13,
-	LOCK_TRIES = 1000, /* one a millisecond: who has it may have been stopped */
+	LOCK_TRIES = 10000, /* one a millisecond: who has it may have been stopped */
 };
 
 static const char the_position[] = "the position of a group";
