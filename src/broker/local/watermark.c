@@ -31,7 +31,7 @@ struct watermark_page {
 	_Atomic uint32_t layouts;
 	_Atomic uint32_t overflow;
 	_Atomic uint64_t ends_up_to;
-	uint64_t zero;
+	_Atomic uint64_t ends_sum;
 	struct {
 		_Atomic uint64_t name;
 		_Atomic uint64_t next;
@@ -182,6 +182,16 @@ static uint64_t end_name(uint64_t uid, int32_t partition)
 	return name ? name : 1;
 }
 
+/* What an entry adds to the sum: every bit of it counts (the finalizer of SplitMix64). */
+static uint64_t end_weight(uint64_t name, uint64_t next)
+{
+	uint64_t bits = name + next * 0x9e3779b97f4a7c15;
+
+	bits = (bits ^ bits >> 30) * 0xbf58476d1ce4e5b9;
+	bits = (bits ^ bits >> 27) * 0x94d049bb133111eb;
+	return bits ^ bits >> 31;
+}
+
 void watermark_ends_change(struct watermark *watermark, uint64_t address)
 {
 	atomic_store(&watermark->page->ends_up_to, address);
@@ -197,6 +207,7 @@ void watermark_ends_begin(struct watermark *watermark)
 		atomic_store(&page->ends[i].name, 0);
 		atomic_store(&page->ends[i].next, 0);
 	}
+	atomic_store(&page->ends_sum, 0);
 }
 
 void watermark_ends_done(struct watermark *watermark)
@@ -207,7 +218,7 @@ void watermark_ends_done(struct watermark *watermark)
 void watermark_set_end(struct watermark *watermark, uint64_t uid, int32_t partition, uint64_t next)
 {
 	struct watermark_page *page = watermark->page;
-	uint64_t name = end_name(uid, partition), there;
+	uint64_t name = end_name(uid, partition), there, sum = atomic_load(&page->ends_sum);
 	size_t at = name % WATERMARK_ENDS, tries = 0;
 
 	for (; tries < WATERMARK_ENDS; tries++, at = (at + 1) % WATERMARK_ENDS) {
@@ -219,23 +230,30 @@ void watermark_set_end(struct watermark *watermark, uint64_t uid, int32_t partit
 		atomic_store(&page->overflow, 1);
 		return;
 	}
+	if (there == name)
+		sum -= end_weight(name, atomic_load(&page->ends[at].next));
 	atomic_store_explicit(&page->ends[at].next, next, memory_order_release);
 	if (there == 0)
 		atomic_store(&page->ends[at].name, name);
+	atomic_store(&page->ends_sum, sum + end_weight(name, next));
 }
 
-/* False: they were laid out anew meanwhile, or do not hold all. */
+/* False: they change meanwhile, do not hold all, or are of several times. */
 static bool ends_copy(const struct watermark_page *page, struct ends *ret)
 {
 	uint32_t layouts = atomic_load(&page->layouts);
+	uint64_t sum = 0;
 
 	if (layouts & 1)
 		return false;
 	for (size_t i = 0; i < WATERMARK_ENDS; i++) {
 		ret->places[i].name = atomic_load(&page->ends[i].name);
 		ret->places[i].next = atomic_load(&page->ends[i].next);
+		if (ret->places[i].name != 0)
+			sum += end_weight(ret->places[i].name, ret->places[i].next);
 	}
-	return !atomic_load(&page->overflow) && atomic_load(&page->layouts) == layouts;
+	return atomic_load(&page->ends_sum) == sum && !atomic_load(&page->overflow) &&
+	       atomic_load(&page->layouts) == layouts;
 }
 
 bool watermark_ends(const struct watermark *watermark, uint64_t at_least, struct ends *ret)

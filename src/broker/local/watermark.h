@@ -12,12 +12,14 @@
  *	40	u32 layouts: of the ends; odd while they are laid out anew
  *	44	u32 1: some partitions found no place among the ends
  *	48	u64 the watermark that the ends are of; stored before they change for it
+ *	56	u64 the sum of what is made of each entry of the ends
  *	64	the ends, a hash table: u64 name of a partition (0: no entry), u64 the ordinal of
- *its next record. A partition without one has had no record since it was made
+ *		its next record. A partition without one has had no record since it was made
  *
  * It is written after the sync it tells of and never synced itself while it
  * changes: after a power cut it may be old, and an old watermark is true. One
- * whose complement does not fit is not used.
+ * whose complement does not fit is not used. Each of its 512 bytes may be of another
+ * time then; ends that the sum does not fit are not known.
  *
  * The ends spare a reader the log since the newest segment's state, and tell a recovery which
  * partitions had the records of a tail that is missing: a copy of a log that was made file by file
