@@ -111,12 +111,13 @@ class Log:
         self.names = {}
 
     def segments(self):
+        """The newest is read first: where its state says that the one before it ends, that one has then been written."""
         found = []
-        for path in sorted(self.directory.glob("*.segment")):
+        for path in sorted(self.directory.glob("*.segment"), reverse=True):
             data = open_segment(path)
             if data is not None:
                 found.append(Segment(int(path.stem), data))
-        return found
+        return found[::-1]
 
     def follow(self):
         self.read(is_live=True)
