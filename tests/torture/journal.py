@@ -111,7 +111,7 @@ class Log:
         self.names = {}
 
     def segments(self):
-        """The newest is read first: where its state says that the one before it ends, that one has then been written."""
+        """The newest is read first: where its state says that the one before it ends, that has been written by then."""
         found = []
         for path in sorted(self.directory.glob("*.segment"), reverse=True):
             data = open_segment(path)

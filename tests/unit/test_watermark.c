@@ -64,7 +64,8 @@ static void expect_ends(const struct fixture *f, uint64_t address, uint64_t firs
 
 	assert_true(watermark_ends(&f->watermark, address, &ends));
 	for (int i = 0; i < PARTITIONS; i++)
-		assert_int_equal(ends_next(&ends, uid_of(i), i), i < PARTITIONS / 2 ? first : others);
+		assert_int_equal(ends_next(&ends, uid_of(i), i),
+				 i < PARTITIONS / 2 ? first : others);
 }
 
 static void test_ends_are_of_the_watermark(void **state)
@@ -101,9 +102,12 @@ static void test_a_page_of_several_times(void **state)
 	for (int choice = 0; choice < 1 << SECTORS; choice++) {
 		struct ends ends;
 
-		for (int s = 0; s < SECTORS; s++)
-			assert_int_equal(pwrite(f->fd, (choice >> s & 1 ? new : old) + s * SECTOR, SECTOR,
-						s * SECTOR), SECTOR);
+		for (int s = 0; s < SECTORS; s++) {
+			const char *page = choice >> s & 1 ? new : old;
+
+			assert_int_equal(pwrite(f->fd, page + s * SECTOR, SECTOR, s * SECTOR),
+					 SECTOR);
+		}
 		if (watermark_ends(&f->watermark, 0, &ends)) {
 			bool is_new = ends.watermark == 9000;
 
