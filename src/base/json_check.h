@@ -17,7 +17,7 @@ struct json_facts {
 
 /* Where the check notes what it finds. */
 struct json_room {
-	uint32_t *close;	/* for every token; by that of an opening bracket: the closing one */
+	uint32_t *close;	/* by an opening bracket's token, of all: the closing one's */
 	uint32_t *open;		/* for `depth_max`; brackets that are open, outermost first */
 	unsigned depth_max;
 };

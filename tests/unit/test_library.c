@@ -1,4 +1,4 @@
-/* Libraries that are loaded when they are asked for: which one, what is wrong with it, and again. */
+/* Libraries that are loaded when they are asked for: which one, and what is wrong with it. */
 #include "base/library.h"
 #include "testing.h"
 
