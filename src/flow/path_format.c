@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { QUARTER_MS = 15 * 60 * 1000, REPEAT_MAX = 20 };
+enum { QUARTER_MS = 15 * 60 * 1000, DAY_MS = 24 * 3600 * 1000, REPEAT_MAX = 20 };
 
 static const char letters[] = "YyMdDHms";
 
@@ -190,4 +190,22 @@ int64_t path_clock_local(struct path_clock *clock, int64_t utc_ms)
 int64_t path_bucket(const struct path_format *format, struct path_clock *clock, int64_t utc_ms)
 {
 	return floor_to(path_clock_local(clock, utc_ms), format->duration_ms);
+}
+
+int64_t path_clock_wait(struct path_clock *clock, int64_t utc_ms, int64_t interval_ms)
+{
+	int64_t local_ms = path_clock_local(clock, utc_ms);
+	int64_t day_ms = local_ms - floor_to(local_ms, DAY_MS);
+	int64_t wait_ms = interval_ms - day_ms % interval_ms;
+	int64_t then_ms, moved_ms;
+
+	if (wait_ms > DAY_MS - day_ms) /* they are counted from midnight on */
+		wait_ms = DAY_MS - day_ms;
+	then_ms = path_clock_local(clock, utc_ms + wait_ms);
+	moved_ms = then_ms - (local_ms + wait_ms);
+	day_ms = then_ms - floor_to(then_ms, DAY_MS);
+	/* A day of 23 or 25 hours: the clocks are put on or back before the mark. */
+	if (moved_ms != 0 && day_ms % interval_ms != 0 && wait_ms > moved_ms)
+		wait_ms -= moved_ms;
+	return wait_ms;
 }

@@ -39,6 +39,8 @@ struct path_clock {
 };
 
 int64_t path_clock_local(struct path_clock *clock, int64_t utc_ms);
+/* How long until the next whole multiple of the interval after midnight. */
+int64_t path_clock_wait(struct path_clock *clock, int64_t utc_ms, int64_t interval_ms);
 /* The local time that the bucket of `utc_ms` begins at. */
 int64_t path_bucket(const struct path_format *format, struct path_clock *clock, int64_t utc_ms);
 /* The folder of a bucket, in place of what `path` holds. */

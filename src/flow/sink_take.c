@@ -7,7 +7,7 @@
 
 #include <inttypes.h>
 
-enum { DAY_MS = 24 * 3600 * 1000, AMEND_RETRY_MS = 1000 };
+enum { AMEND_RETRY_MS = 1000 };
 
 void sink_halt(struct sink *sink, struct sink_partition *partition, const struct err *err)
 {
@@ -48,13 +48,9 @@ static void begin_wait(const struct sink *sink, struct sink_partition *partition
 	if (options->rotate_interval_ms > 0 && options->rotate_interval_ms < wait_ms)
 		wait_ms = options->rotate_interval_ms;
 	if (options->rotate_schedule_ms > 0) {
-		int64_t day_ms =
-			path_clock_local(&partition->group.clock, clock_wall_ms()) % DAY_MS;
-		int64_t mark_ms =
-			options->rotate_schedule_ms - day_ms % options->rotate_schedule_ms;
+		int64_t mark_ms = path_clock_wait(&partition->group.clock, clock_wall_ms(),
+						  options->rotate_schedule_ms);
 
-		if (mark_ms > DAY_MS - day_ms) /* they are counted from midnight on */
-			mark_ms = DAY_MS - day_ms;
 		wait_ms = mark_ms < wait_ms ? mark_ms : wait_ms;
 	}
 	partition->due_ms = clock_mono_ms() + wait_ms;

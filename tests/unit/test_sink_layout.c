@@ -48,6 +48,37 @@ static void test_paths(void **state)
 	set_zone("UTC0");
 }
 
+static void assert_wait(int64_t utc_s, int minutes, int expected)
+{
+	struct path_clock clock = { 0 };
+
+	assert_int_equal(path_clock_wait(&clock, utc_s * 1000, minutes * 60000L),
+			 expected * 60000L);
+}
+
+/* The marks are the clock's on the wall, also on days of 23 and of 25 hours. */
+static void test_marks_of_the_clock(void **state)
+{
+	enum { DAY = 24 * 60, SPRING = 1648335600, AUTUMN = 1667080800 }; /* midnights there */
+
+	(void)state;
+	set_zone("Europe/Berlin");
+	assert_wait(SPRING - 1800, DAY, 30);
+	assert_wait(SPRING + 1800, DAY, 23 * 60 - 30);
+	assert_wait(SPRING + 1800, 60, 30);
+	assert_wait(SPRING + 6000, 60, 20); /* 01:40; the mark at 02:00 is one at 03:00 */
+	assert_wait(SPRING + 6000, 90, 20); /* 03:00 comes after 01:30 */
+	assert_wait(SPRING + 6000, 7 * 60, 260);
+	assert_wait(SPRING + 23 * 3600 - 60, DAY, 1);
+	assert_wait(AUTUMN - 1800, DAY, 30);
+	assert_wait(AUTUMN + 1800, DAY, 25 * 60 - 30);
+	assert_wait(AUTUMN + 10200, 60, 10);		 /* 02:50 for the first time */
+	assert_wait(AUTUMN + 13800, 60, 10);		 /* … and again */
+	assert_wait(AUTUMN + 24 * 3600 + 1800, DAY, 30); /* the last hour of the day */
+	set_zone("UTC0");
+	assert_wait(SPRING + 1800, DAY, 30);
+}
+
 static void refuse(const char *pattern, int64_t duration_ms)
 {
 	struct path_format format;
@@ -186,7 +217,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_paths),	   cmocka_unit_test(test_patterns_that_are_none),
 		cmocka_unit_test(test_times),	   cmocka_unit_test(test_gzip),
-		cmocka_unit_test(test_properties),
+		cmocka_unit_test(test_marks_of_the_clock), cmocka_unit_test(test_properties),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
