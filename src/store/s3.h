@@ -32,6 +32,7 @@ struct s3 {
 	char region[AWS_REGION_MAX + 1];
 	bool path_style;     /* /bucket/key, instead of bucket.host/key */
 	char *sse, *kms_key; /* "": none */
+	bool checksums;	     /* the server knows x-amz-checksum-… */
 	atomic_bool seen;    /* the bucket is there: it has answered as one */
 	atomic_bool away;    /* the last call could not connect */
 };
@@ -62,7 +63,7 @@ void s3_call_end(struct s3_call *call);
 
 /* What a new object is to have: its words, the nonce, how it is encrypted. */
 void s3_call_put_headers(struct s3_call *call, const struct store_put *put, const char *nonce);
-/* crc32c() of the bytes, as S3's header of that name has it. */
+/* crc32c() of the bytes, as S3's header of that name has it, if the server is to get such. */
 void s3_call_checksum(struct s3_call *call, uint32_t crc);
 
 MUST_USE enum err_code s3_list(struct store *store, const char *prefix, const char *after,

@@ -9,6 +9,7 @@
 
 #include <ctype.h>
 #include <stdlib.h>
+#include <strings.h>
 
 enum {
 	CALLS_MAX = 32,
@@ -157,6 +158,14 @@ static enum err_code new_client(struct s3 *s3, const char *endpoint, struct err 
 	return aws_client_new(&options, &s3->client, err);
 }
 
+/* AWS's own variable for servers of others that refuse them. */
+static bool wants_checksums(void)
+{
+	const char *given = getenv("AWS_REQUEST_CHECKSUM_CALCULATION");
+
+	return !given || strcasecmp(given, "when_required") != 0;
+}
+
 enum err_code s3_configure(struct s3 *s3, const char *url, const struct store_options *options,
 			   struct err *err)
 {
@@ -164,6 +173,7 @@ enum err_code s3_configure(struct s3 *s3, const char *url, const struct store_op
 	enum err_code code = take_url(s3, url, err);
 
 	buf_init(&endpoint, URL_MAX);
+	s3->checksums = wants_checksums();
 	s3->sse = xstrdup(text_or(options->sse, ""));
 	s3->kms_key = xstrdup(text_or(options->kms_key, ""));
 	if (code == ERR_OK && *s3->kms_key && strncmp(s3->sse, "aws:kms", strlen("aws:kms")) != 0)

@@ -2,8 +2,9 @@
  * s3_list.c - listings: page after page, each read whole before any of it is
  * given, so that no connection waits for the caller.
  *
- * A page begins behind the last key of the one before (start-after), which every server has; its
- * tokens are not needed.
+ * A page begins behind the last key of the one before (start-after), which every server has. Only
+ * behind a page without a key the server's token leads on: S3 gives such a one where it went over
+ * much that was removed.
  */
 #include "store/s3.h"
 
@@ -16,13 +17,28 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { KEYS_MAX = 1000, S3_KEY_MAX = 1024, PAGE_ARENA_MAX = 16 << 20, DIGITS_MAX = 20 };
+enum {
+	KEYS_MAX = 1000,
+	S3_KEY_MAX = 1024,
+	TOKEN_MAX = 4096,
+	PAGE_ARENA_MAX = 16 << 20,
+	DIGITS_MAX = 20,
+};
+
+/* Where the next page begins. */
+struct s3_place {
+	const char *prefix;
+	char after[2 * S3_KEY_MAX]; /* behind this key; "": at the first one */
+	char token[TOKEN_MAX + 1];  /* or, if it is not empty, where the server says */
+	size_t wanted;		    /* keys, or 0 */
+};
 
 struct s3_page {
 	struct arena arena;
 	struct store_entry entries[KEYS_MAX];
 	size_t count;
 	struct store_entry next; /* the one whose elements come */
+	const char *token;	 /* NULL: none came */
 	bool is_listing;
 	bool is_encoded;
 	bool goes_on;
@@ -97,46 +113,85 @@ static bool take_element(void *user, const char *path, struct slice text)
 			page->goes_on = slice_is(text, "true");
 		else if (strcmp(name, "EncodingType") == 0)
 			page->is_encoded = slice_is(text, "url");
+		else if (strcmp(name, "NextContinuationToken") == 0 && text.len <= TOKEN_MAX)
+			page->token = arena_str(&page->arena, text);
 	}
 	return !page->wrong;
 }
 
-/* Keys as they are, in the order of a store. */
+/* Keys as they are, in the order of a store. There are servers that begin with the key that they
+ * are to begin behind. */
 static bool check_page(struct s3_page *page, const char *after)
 {
-	for (size_t i = 0; i < page->count; i++) {
-		const char *before = i ? page->entries[i - 1].key : after;
-		char *key = (char *)(uintptr_t)page->entries[i].key;
+	const char *before = after;
+	size_t kept = 0;
 
-		if ((page->is_encoded && !s3_decode(key)) || strcmp(key, before) <= 0)
+	for (size_t i = 0; i < page->count; i++) {
+		char *key = (char *)(uintptr_t)page->entries[i].key;
+		int order;
+
+		if (page->is_encoded && !s3_decode(key))
 			return false;
+		order = strcmp(key, before);
+		if (order < 0 || (order == 0 && i > 0))
+			return false;
+		before = key;
+		if (order > 0)
+			page->entries[kept++] = page->entries[i];
 	}
-	return page->is_listing && !page->wrong && (page->count > 0 || !page->goes_on);
+	page->count = kept;
+	return page->is_listing && !page->wrong;
 }
 
-static enum err_code get_page(struct s3 *s3, const char *prefix, const char *after, size_t wanted,
-			      struct s3_page *page, struct err *err)
+/* False: there are more, and nothing says where. */
+static bool place_next(struct s3_place *place, const struct s3_page *page)
+{
+	place->wanted = 0; /* it was a guess, and too low */
+	if (page->count > 0) {
+		(void)snprintf(place->after, sizeof(place->after), "%s",
+			       page->entries[page->count - 1].key);
+		place->token[0] = '\0';
+		return true;
+	}
+	if (!page->goes_on)
+		return true;
+	if (!page->token || !*page->token || strcmp(page->token, place->token) == 0)
+		return false;
+	(void)snprintf(place->token, sizeof(place->token), "%s", page->token);
+	return true;
+}
+
+static void ask_page(struct s3_call *call, const struct s3_place *place, const char *prefix)
+{
+	char most[24];
+
+	(void)snprintf(most, sizeof(most), "%zu", place->wanted);
+	if (place->token[0])
+		s3_call_query(call, "continuation-token", place->token);
+	s3_call_query(call, "encoding-type", "url");
+	s3_call_query(call, "list-type", "2");
+	if (place->wanted > 0 && place->wanted < KEYS_MAX)
+		s3_call_query(call, "max-keys", most);
+	s3_call_query(call, "prefix", prefix);
+	if (place->after[0] && !place->token[0])
+		s3_call_query(call, "start-after", place->after);
+}
+
+static enum err_code get_page(struct s3 *s3, struct s3_place *place, struct s3_page *page,
+			      struct err *err)
 {
 	struct s3_call call;
 	struct buf whole;
-	char most[24];
 	enum err_code code;
 
-	(void)snprintf(most, sizeof(most), "%zu", wanted);
 	buf_init(&whole, 2 * STORE_KEY_MAX);
-	buf_addf(&whole, "%s%s", s3->root, prefix);
+	buf_addf(&whole, "%s%s", s3->root, place->prefix);
 	s3_call_begin(&call, s3, "GET", NULL, S3_REPLY_MAX);
-	s3_call_query(&call, "encoding-type", "url");
-	s3_call_query(&call, "list-type", "2");
-	if (wanted > 0 && wanted < KEYS_MAX)
-		s3_call_query(&call, "max-keys", most);
-	s3_call_query(&call, "prefix", buf_cstr(&whole));
-	if (*after)
-		s3_call_query(&call, "start-after", after);
+	ask_page(&call, place, buf_cstr(&whole));
 	code = s3_call_do(&call, err);
 	if (code == ERR_OK &&
 	    (xml_read(buf_slice(&call.call.reply), take_element, page, err) != ERR_OK ||
-	     !check_page(page, after)))
+	     !check_page(page, place->after) || !place_next(place, page)))
 		code = err_set(err, ERR_CORRUPT,
 			       "%s: the listing of \"%s\" cannot be read, or is out of order",
 			       s3->place, buf_cstr(&whole));
@@ -169,21 +224,18 @@ enum err_code s3_list(struct store *store, const char *prefix, const char *after
 {
 	struct s3 *s3 = (struct s3 *)store;
 	struct s3_page *page = xcalloc(1, sizeof(*page));
-	char from[2 * S3_KEY_MAX] = "";
+	struct s3_place place = { .prefix = prefix, .wanted = wanted };
 	enum err_code code;
 
 	if (*after)
-		(void)snprintf(from, sizeof(from), "%s%s", s3->root, after);
+		(void)snprintf(place.after, sizeof(place.after), "%s%s", s3->root, after);
 	arena_init(&page->arena, PAGE_ARENA_MAX);
 	do {
 		arena_reset(&page->arena);
 		page->count = 0;
+		page->token = NULL;
 		page->is_listing = page->is_encoded = page->goes_on = page->wrong = false;
-		code = get_page(s3, prefix, from, wanted, page, err);
-		wanted = 0; /* it was a guess, and too low */
-		if (code == ERR_OK && page->count > 0)
-			(void)snprintf(from, sizeof(from), "%s",
-				       page->entries[page->count - 1].key);
+		code = get_page(s3, &place, page, err);
 	} while (code == ERR_OK && give_page(s3, page, each, user) && page->goes_on);
 	arena_release(&page->arena);
 	free(page);

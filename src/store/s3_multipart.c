@@ -87,7 +87,8 @@ static enum err_code create_upload(struct upload *upload, const char *nonce, str
 	s3_call_begin(&call, upload->s3, "POST", upload->put->key, S3_REPLY_MAX);
 	s3_call_query(&call, "uploads", "");
 	s3_call_put_headers(&call, upload->put, nonce);
-	s3_call_header(&call, "x-amz-checksum-algorithm", "CRC32C");
+	if (upload->s3->checksums)
+		s3_call_header(&call, "x-amz-checksum-algorithm", "CRC32C");
 	code = s3_call_do(&call, err);
 	if (code == ERR_OK &&
 	    (xml_read(buf_slice(&call.call.reply), take_upload_id, upload, err) != ERR_OK ||
@@ -117,8 +118,9 @@ static enum err_code upload_part(struct upload *upload, size_t i, struct err *er
 	s3_call_query(&call, "partNumber", number);
 	s3_call_query(&call, "uploadId", upload->id);
 	s3_call_checksum(&call, crc);
-	(void)snprintf(part->checksum, CHECKSUM_MAX, "%.*s",
-		       SLICE_ARG(call.headers[call.call.header_count - 1].value));
+	if (upload->s3->checksums)
+		(void)snprintf(part->checksum, CHECKSUM_MAX, "%.*s",
+			       SLICE_ARG(call.headers[call.call.header_count - 1].value));
 	call.call.body_file = &file;
 	call.bytes = file.len;
 	code = s3_call_do(&call, err);
@@ -157,8 +159,11 @@ static enum err_code complete_upload(struct upload *upload, struct err *err)
 	for (size_t i = 0; i < upload->count; i++) {
 		buf_addf(&body, "<Part><PartNumber>%zu</PartNumber><ETag>", i + 1);
 		put_xml(&body, upload->parts[i].etag);
-		buf_addf(&body, "</ETag><ChecksumCRC32C>%s</ChecksumCRC32C></Part>",
-			 upload->parts[i].checksum);
+		buf_add_str(&body, "</ETag>");
+		if (upload->s3->checksums)
+			buf_addf(&body, "<ChecksumCRC32C>%s</ChecksumCRC32C>",
+				 upload->parts[i].checksum);
+		buf_add_str(&body, "</Part>");
 	}
 	buf_add_str(&body, "</CompleteMultipartUpload>");
 	s3_call_begin(&call, upload->s3, "POST", upload->put->key, S3_REPLY_MAX);

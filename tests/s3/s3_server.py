@@ -217,7 +217,11 @@ class Server:
         self.region, self.racy, self.faults = region, racy, faults
         self.clock_s = 0  # ahead of this machine's
         self.denied = set()  # methods that nobody has a right to
-        self.knows_ranges = self.knows_encoding = True
+        self.knows_ranges = self.knows_encoding = self.knows_checksums = True
+        self.etags_are_md5 = True  # they are not where keys of a KMS encrypt
+        self.base = ""  # a path that everything is below
+        self.begins_behind = True  # a key that is to be listed behind
+        self.empty_pages = False  # before each page with keys, as where much was removed
         self.full = False
         self.page = PAGE
         self.count = 0
@@ -267,7 +271,12 @@ class Server:
         path, _, query = target.partition("?")
         query = dict(urllib.parse.parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
         headers = {name.lower(): value for name, value in headers}
-        bucket, key = self.place(urllib.parse.unquote(path), headers["host"])
+        if not path.startswith(self.base + "/"):
+            raise Refused(404, "NotFound", "there is nothing here")
+        bucket, key = self.place(urllib.parse.unquote(path.removeprefix(self.base)), headers["host"])
+        for name in headers:
+            if name.startswith("x-amz-checksum-") and not self.knows_checksums:
+                raise Refused(501, "NotImplemented", f"Header '{name}' with value '{headers[name]}' not implemented")
         if method in self.denied:
             raise Refused(403, "AccessDenied", "Access Denied")
         if bucket not in self.buckets:
@@ -308,6 +317,10 @@ class Server:
             raise Refused(400, "InvalidArgument", "The encryption method specified is not supported")
         return kept
 
+    def etag(self, body):
+        digest = hashlib.md5(body) if self.etags_are_md5 else hashlib.sha1(body)
+        return f'"{digest.hexdigest()[:32]}"'
+
     @staticmethod
     def check_body(headers, body):
         checksum = headers.get("x-amz-checksum-crc32c")
@@ -338,7 +351,7 @@ class Server:
         if len(key.encode()) > 1024:
             raise Refused(400, "KeyTooLongError", "Your key is too long")
         self.check_body(headers, body)
-        etag = f'"{hashlib.md5(body).hexdigest()}"'
+        etag = self.etag(body)
         self.store(bucket, key, Object(body, time.time(), etag, self.kept_headers(headers)), headers)
         return 200, b"", {"ETag": etag}
 
@@ -382,10 +395,16 @@ class Server:
         if query.get("list-type") != "2":
             raise Refused(501, "NotImplemented", "version 1 of the listing")
         prefix, after = query.get("prefix", ""), query.get("start-after", "")
+        token = query.get("continuation-token")
+        if token:
+            after = bytes.fromhex(token).decode()
         most = min(int(query.get("max-keys", self.page)), self.page)
         with self.lock:
             everything = sorted(self.buckets[bucket].items(), key=lambda item: item[0].encode())
-        found = [(key, one) for key, one in everything if key.startswith(prefix) and key.encode() > after.encode()]
+        found = [(key, one) for key, one in everything if key.startswith(prefix) and
+                 (key.encode() > after.encode() or (key == after and not self.begins_behind))]
+        if self.empty_pages and not token:
+            most = 0
         encoded = query.get("encoding-type") == "url" and self.knows_encoding
         text = url_encoded if encoded else escape
         body = "".join(f"<Contents><Key>{text(key)}</Key><LastModified>{date_text(one.modified)}</LastModified>"
@@ -394,6 +413,9 @@ class Server:
         head = (f"<Name>{bucket}</Name><Prefix>{text(prefix)}</Prefix><MaxKeys>{most}</MaxKeys>"
                 f"<KeyCount>{len(found[:most])}</KeyCount>"
                 f"<IsTruncated>{'true' if len(found) > most else 'false'}</IsTruncated>")
+        if len(found) > most:
+            last = found[most - 1][0] if most else after or "\0"
+            head += f"<NextContinuationToken>{last.encode().hex()}</NextContinuationToken>"
         # What tells how keys are encoded comes after them: a reader may not rest on the order.
         return self.xml("ListBucketResult", head + body + ("<EncodingType>url</EncodingType>" if encoded else ""))
 
@@ -423,7 +445,7 @@ class Server:
         wants = upload.headers.get("x-amz-checksum-algorithm")
         if wants and "x-amz-checksum-" + wants.lower() not in headers:
             raise Refused(400, "InvalidRequest", "Checksum Type mismatch occurred")
-        etag = f'"{hashlib.md5(body).hexdigest()}"'
+        etag = self.etag(body)
         upload.parts[int(query["partNumber"])] = (etag, crc32c_text(body), body)
         return 200, b"", {"ETag": etag}
 

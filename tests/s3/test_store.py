@@ -96,6 +96,24 @@ def test_a_large_file_goes_in_parts(server, tool, large):
     assert server.requests["put"] == 0
 
 
+def test_etags_that_are_no_md5(server, tool, large):
+    """Of what the keys of a KMS encrypt."""
+    server.etags_are_md5 = False
+    assert tool("create", "a", "1", "--", "get", "a", "--", "create-file", KEY, large(), "--", "list", "", "")[0] == \
+        ["ok", "1", "ok", "ok", "a 1", f"{KEY} {LARGE}", "ok"]
+
+
+def test_a_server_that_refuses_checksums(server, tool, large):
+    server.knows_checksums = False
+    codes, said = tool("create", "a", "1")
+    assert codes == ["unsupported"] and "x-amz-checksum-crc32c" in said and "not implemented" in said
+    env = {"AWS_REQUEST_CHECKSUM_CALCULATION": "WHEN_REQUIRED"}
+    path = large()
+    body = path.read_bytes()
+    assert tool("create", "a", "1", "--", "create-file", KEY, path, env=env)[0] == ["ok", "ok"]
+    assert server.objects() == {"pre fix/a": b"1", "pre fix/" + KEY: body}
+
+
 def test_a_large_file_replaces_nothing(server, tool, large):
     path = large()
     assert tool("create", KEY, "first", "--", "create-file", KEY, path)[0] == ["ok", "exists"]
@@ -263,6 +281,21 @@ def test_listings_come_in_pages(server, tool, encoding):
     assert tool("list", "k/", keys[20])[0] == [f"{key} 2" for key in keys[21:]] + ["ok"]
 
 
+@pytest.mark.parametrize("oddity", [{"empty_pages": True}, {"begins_behind": False},
+                                    {"empty_pages": True, "begins_behind": False}])
+def test_servers_that_list_in_other_ways(server, tool, oddity):
+    """Pages without a key, as where much was removed; a listing that begins with the key that it is to begin behind."""
+    keys = [f"k/{i:02}" for i in range(11)]
+    for key in keys:
+        server.buckets[BUCKET]["pre fix/" + key] = s3_server.Object(b"xy", time.time(), '"e"', {})
+    server.page = 5
+    vars(server).update(oddity)
+    assert tool("list", "k/", "")[0] == [f"{key} 2" for key in keys] + ["ok"]
+    assert tool("list", "k/", keys[3])[0] == [f"{key} 2" for key in keys[4:]] + ["ok"]
+    assert tool("list", "k/", keys[-1])[0] == ["ok"]
+    assert tool("list", "none/", "")[0] == ["ok"]
+
+
 def test_other_programs_objects_are_passed_over(server, tool):
     for key in ("pre fix/", "pre fix/dir/", "pre fix/a//b", "pre fix/ok", "pre fix/" + "x" * 1000, "prefix", "pre"):
         server.buckets[BUCKET][key] = s3_server.Object(b"", time.time(), '"e"', {})
@@ -277,6 +310,8 @@ def test_other_programs_objects_are_passed_over(server, tool):
                                   b"<ListBucketResult><Contents><Key>pre fix/b</Key><Size>x</Size></Contents>"
                                   b"</ListBucketResult>",
                                   b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
+                                  b"<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>x"
+                                  b"</NextContinuationToken></ListBucketResult>",  # and so on for ever
                                   b"<ListBucketResult><Contents><Key>pre fix/b</Key></Contents><Contents>"
                                   b"<Key>pre fix/a</Key></Contents></ListBucketResult>"])
 def test_a_listing_that_cannot_be_read(server, tool, monkeypatch, body):
@@ -365,6 +400,24 @@ def test_nobody_is_there(server, tool):
 
 
 # --- where
+
+
+@pytest.mark.parametrize("path", ["/", "/storage/v1/s3", "/storage/v1/s3/"])
+def test_an_endpoint_with_a_path(server, tool, path):
+    server.base = path.rstrip("/")
+    environment = {**server.environment(), "AWS_ENDPOINT_URL_S3": server.url + path}
+    server.environment = lambda: environment
+    assert tool("create", "a b", "x", "--", "get", "a b", "--", "list", "", "")[0] == ["ok", "x", "ok", "a b 1", "ok"]
+    assert server.objects() == {"pre fix/a b": b"x"}
+
+
+def test_a_bucket_with_dots():
+    program = pathlib.Path(binary()).parent / "tests" / "store_tool"
+    with Server(bucket="my.bucket.example.com") as server:
+        done = subprocess.run([program, "s3://my.bucket.example.com/x", "put", "a", "x", "--", "list", "", ""],
+                              capture_output=True, text=True, timeout=60, check=False,
+                              env=clean_environment(server.environment()))
+        assert done.stdout.split("\n")[:3] == ["ok", "a 1", "ok"], done.stderr
 
 
 def test_the_bucket_in_the_name_of_the_host(server, tool):
