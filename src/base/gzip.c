@@ -47,44 +47,109 @@ void gzip_pack(struct buf *out, struct slice text, int level)
 	(void)deflateEnd(&stream);
 }
 
-/* One turn of zlib. *ret_done: the last member has ended. */
-static enum err_code gzip_turn(z_stream *stream, struct slice *rest, struct buf *out,
-			       bool *ret_done, struct err *err)
+struct gzip_reader {
+	z_stream stream;
+	bool ended; /* the last member, so far */
+};
+
+struct gzip_reader *gzip_reader_new(void)
 {
+	struct gzip_reader *reader = xcalloc(1, sizeof(*reader));
+
+	if (inflateInit2(&reader->stream, GZIP_WINDOW) != Z_OK)
+		(void)mem_or_abort(NULL);
+	return reader;
+}
+
+void gzip_reader_free(struct gzip_reader *reader)
+{
+	if (!reader)
+		return;
+	(void)inflateEnd(&reader->stream);
+	free(reader);
+}
+
+/* There is more to take, or to give. */
+static bool gzip_has_more(const struct gzip_reader *reader, struct slice rest)
+{
+	return reader->stream.avail_in > 0 || rest.len > 0 ||
+	       (!reader->ended && reader->stream.avail_out == 0);
+}
+
+static enum err_code gzip_turn(struct gzip_reader *reader, struct slice *rest, struct buf *out,
+			       struct err *err)
+{
+	z_stream *stream = &reader->stream;
 	char *to = buf_room(out, UNPACK_STEP);
 	int end;
 
 	if (!to)
 		return err_set(err, ERR_LIMIT, "unpacked it is too large");
+	if (reader->ended)
+		(void)inflateReset(stream);
 	if (stream->avail_in == 0)
 		(void)gzip_feed(stream, rest);
 	stream->next_out = (Bytef *)to;
 	stream->avail_out = UNPACK_STEP;
 	end = inflate(stream, Z_NO_FLUSH);
 	buf_grew(out, UNPACK_STEP - stream->avail_out);
-	if (end == Z_STREAM_END) {
-		*ret_done = stream->avail_in == 0 && rest->len == 0;
-		if (!*ret_done)
-			end = inflateReset(stream);
-	}
-	if (end == Z_BUF_ERROR && stream->avail_in == 0 && rest->len == 0)
-		return err_set(err, ERR_CORRUPT, "the gzip file is cut");
+	reader->ended = end == Z_STREAM_END;
 	if (end != Z_OK && end != Z_STREAM_END && end != Z_BUF_ERROR)
 		return err_set(err, ERR_CORRUPT, "it is no gzip file: %s",
 			       stream->msg ? stream->msg : zError(end));
 	return ERR_OK;
 }
 
+enum err_code gzip_reader_end(const struct gzip_reader *reader, struct err *err)
+{
+	return reader->ended ? ERR_OK : err_set(err, ERR_CORRUPT, "the gzip file is cut");
+}
+
+enum err_code gzip_reader_feed(struct gzip_reader *reader, struct slice packed,
+			       void (*take)(void *user, struct slice text), void *user,
+			       struct err *err)
+{
+	enum err_code code = ERR_OK;
+	struct buf text;
+
+	buf_init(&text, UNPACK_STEP);
+	while (code == ERR_OK && gzip_has_more(reader, packed)) {
+		buf_clear(&text);
+		code = gzip_turn(reader, &packed, &text, err);
+		if (text.len > 0)
+			take(user, buf_slice(&text));
+	}
+	buf_release(&text);
+	return code;
+}
+
+/* What the file says of its length, of which the last four bytes are there; so that the buffer need
+ * not grow, by doubling, to more than that. It may be wrong: of several members, of a torn file. */
+static void gzip_make_room(struct buf *out, struct slice packed)
+{
+	enum { TIMES_MAX = 1032, TRAILER = 4 }; /* deflate packs no better than that */
+	const unsigned char *end = (const unsigned char *)packed.ptr + packed.len;
+	uint64_t len;
+
+	if (packed.len < TRAILER)
+		return;
+	len = (uint64_t)end[-4] | (uint64_t)end[-3] << 8 | (uint64_t)end[-2] << 16 |
+	      (uint64_t)end[-1] << 24;
+	len += UNPACK_STEP; /* of the last turn, which finds the end */
+	if (len / TIMES_MAX <= packed.len && len <= out->max - out->len)
+		(void)buf_room(out, len);
+}
+
 enum err_code gzip_unpack(struct buf *out, struct slice packed, struct err *err)
 {
-	z_stream stream = { 0 };
+	struct gzip_reader *reader = gzip_reader_new();
 	enum err_code code = ERR_OK;
-	bool done = false;
 
-	if (inflateInit2(&stream, GZIP_WINDOW) != Z_OK)
-		(void)mem_or_abort(NULL);
-	while (!done && code == ERR_OK)
-		code = gzip_turn(&stream, &packed, out, &done, err);
-	(void)inflateEnd(&stream);
+	gzip_make_room(out, packed);
+	while (code == ERR_OK && gzip_has_more(reader, packed))
+		code = gzip_turn(reader, &packed, out, err);
+	if (code == ERR_OK)
+		code = gzip_reader_end(reader, err);
+	gzip_reader_free(reader);
 	return code;
 }

@@ -1,5 +1,5 @@
 /*
- * gzip.h - whole texts in and out of the gzip format (RFC 1952), by zlib.
+ * gzip.h - texts in and out of the gzip format (RFC 1952), by zlib.
  *
  * Threads: any.
  */
@@ -16,5 +16,17 @@ void gzip_pack(struct buf *out, struct slice text, int level);
 /* Appends what was packed, of all members. ERR_CORRUPT: it is no such file, or is cut; ERR_LIMIT:
  * more than `out` may hold. */
 MUST_USE enum err_code gzip_unpack(struct buf *out, struct slice packed, struct err *err);
+
+/* The same of a file that comes in pieces, whose text is not to be in memory either. */
+struct gzip_reader;
+
+MUST_USE struct gzip_reader *gzip_reader_new(void);
+/* Gives what is unpacked by that, a little at a time. */
+MUST_USE enum err_code gzip_reader_feed(struct gzip_reader *reader, struct slice packed,
+					void (*take)(void *user, struct slice text), void *user,
+					struct err *err);
+/* ERR_CORRUPT: the file is cut. */
+MUST_USE enum err_code gzip_reader_end(const struct gzip_reader *reader, struct err *err);
+void gzip_reader_free(struct gzip_reader *reader); /* accepts NULL */
 
 #endif

@@ -171,6 +171,59 @@ static void test_gzip(void **state)
 	buf_release(&text);
 }
 
+static void add_text(void *user, struct slice text)
+{
+	assert_in_range(text.len, 1, 256 << 10); /* never much of it at once */
+	buf_add_slice(user, text);
+}
+
+/* `step` bytes at a time; how that ends. */
+static enum err_code unpack_pieces(struct slice packed, size_t step, struct buf *out)
+{
+	struct gzip_reader *reader = gzip_reader_new();
+	enum err_code code = ERR_OK;
+	struct err err = { 0 };
+
+	buf_clear(out);
+	for (size_t at = 0; at < packed.len && code == ERR_OK; at += step)
+		code = gzip_reader_feed(
+			reader,
+			slice_of(packed.ptr + at, packed.len - at < step ? packed.len - at : step),
+			add_text, out, &err);
+	if (code == ERR_OK)
+		code = gzip_reader_end(reader, &err);
+	gzip_reader_free(reader);
+	return code;
+}
+
+static void test_gzip_in_pieces(void **state)
+{
+	static const size_t steps[] = { 1, 7, 4096, SIZE_MAX / 2 };
+	struct buf text, packed, again;
+
+	(void)state;
+	buf_init(&text, 8 << 20);
+	buf_init(&packed, 8 << 20);
+	buf_init(&again, 8 << 20);
+	while (text.len < 3 << 20) /* packs to a thousandth */
+		buf_add_str(&text, "{\"n\":1}\n");
+	gzip_pack(&packed, buf_slice(&text), -1);
+	gzip_pack(&packed, slice_str("more"), -1);
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+		assert_int_equal(unpack_pieces(buf_slice(&packed), steps[i], &again), ERR_OK);
+		assert_int_equal(again.len, text.len + 4);
+		assert_memory_equal(again.ptr, text.ptr, text.len);
+		assert_int_equal(
+			unpack_pieces(slice_of(packed.ptr, packed.len - 1), steps[i], &again),
+			ERR_CORRUPT);
+		assert_int_equal(unpack_pieces(slice_str("{\"n\":1}\n"), steps[i], &again),
+				 ERR_CORRUPT);
+	}
+	buf_release(&again);
+	buf_release(&packed);
+	buf_release(&text);
+}
+
 /* --- properties ------------------------------------------------------------------ */
 
 static enum err_code put_setting(void *user, size_t line, const char *name, const char *value,
@@ -215,9 +268,13 @@ static void test_properties(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_paths),	   cmocka_unit_test(test_patterns_that_are_none),
-		cmocka_unit_test(test_times),	   cmocka_unit_test(test_gzip),
-		cmocka_unit_test(test_marks_of_the_clock), cmocka_unit_test(test_properties),
+		cmocka_unit_test(test_paths),
+		cmocka_unit_test(test_patterns_that_are_none),
+		cmocka_unit_test(test_times),
+		cmocka_unit_test(test_gzip),
+		cmocka_unit_test(test_marks_of_the_clock),
+		cmocka_unit_test(test_gzip_in_pieces),
+		cmocka_unit_test(test_properties),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
