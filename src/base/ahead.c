@@ -34,7 +34,10 @@ static uint64_t ahead_bytes(const struct ahead *ahead, size_t item)
 {
 	const struct ahead_options *options = &ahead->options;
 
-	return options->bytes ? options->bytes(options->user, item) : 0;
+	uint64_t bytes = options->bytes ? options->bytes(options->user, item) : 0;
+
+	/* More than fits makes no difference, and the sum of guesses does not overflow. */
+	return bytes < options->bytes_max ? bytes : options->bytes_max;
 }
 
 /* Does it, with the lock, which is given away meanwhile. */
@@ -42,11 +45,12 @@ static void ahead_perform(struct ahead *ahead, size_t item)
 {
 	const struct ahead_options *options = &ahead->options;
 	struct ahead_failure *failure = NULL;
+	uint64_t guess = ahead_bytes(ahead, item);
 	struct err err;
 
 	ahead->states[item] = ITEM_BEGUN;
 	ahead->open++;
-	ahead->open_bytes += ahead_bytes(ahead, item);
+	ahead->open_bytes += guess;
 	(void)pthread_mutex_unlock(&ahead->lock);
 	if (options->work(options->user, item, &err) != ERR_OK) {
 		failure = xmalloc(sizeof(*failure));
@@ -57,7 +61,9 @@ static void ahead_perform(struct ahead *ahead, size_t item)
 		failure->next = ahead->failures;
 		ahead->failures = failure;
 	}
+	ahead->open_bytes += ahead_bytes(ahead, item) - guess;
 	ahead->states[item] = ITEM_DONE;
+	(void)pthread_cond_signal(&ahead->room); /* it may hold less than was thought */
 	(void)pthread_cond_broadcast(&ahead->done);
 }
 

@@ -10,7 +10,8 @@
  *  1. Items are begun in their order, by `at_once` threads; what the work of one
  *     brings it leaves with its user, who has it after ahead_take().
  *  2. No further than a window: twice `at_once` items, and `bytes_max` of them,
- *     are begun and not taken yet.
+ *     are begun and not taken yet. What an item holds is asked before it is begun,
+ *     where a guess has to do, and once it is done, when it is known.
  *  3. Each item is taken at most once, by any thread, roughly in their order. One
  *     that is taken before it was begun is done by the thread that takes it, so
  *     that nobody ever waits for the window; with at_once 1 that is all of them,
@@ -33,7 +34,8 @@ struct ahead_options {
 	size_t count;			/* items 0 to count - 1 */
 	size_t at_once;
 	uint64_t bytes_max;
-	/* About what an item holds until it is taken; NULL: nothing worth counting. */
+	/* About what an item holds until it is taken, and while it is done; the same from when it
+	 * is done until it is taken. NULL: nothing worth counting. */
 	uint64_t (*bytes)(void *user, size_t item);
 	enum err_code (*work)(void *user, size_t item, struct err *err);
 	void *user;

@@ -20,7 +20,8 @@ struct squares {
 	size_t furthest;		/* … and of items begun and not taken */
 	size_t meet;			/* so many works wait for each other */
 	bool held;			/* none ends */
-	uint64_t bytes;			/* of each item */
+	uint64_t bytes;			/* of each item … */
+	bool shrinks;			/* … before it is done; then it holds nothing */
 	size_t fails_from;		/* items from this one on fail; 0: none */
 };
 
@@ -55,8 +56,13 @@ static enum err_code square(void *user, size_t item, struct err *err)
 
 static uint64_t square_bytes(void *user, size_t item)
 {
-	(void)item;
-	return ((struct squares *)user)->bytes;
+	struct squares *squares = user;
+	bool gone;
+
+	(void)pthread_mutex_lock(&squares->lock);
+	gone = squares->shrinks && squares->works[item] > 0;
+	(void)pthread_mutex_unlock(&squares->lock);
+	return gone ? 0 : squares->bytes;
 }
 
 static struct ahead_options options_of(struct squares *squares)
@@ -156,6 +162,23 @@ static void test_bytes_are_bounded(void **state)
 		/* and the one that who takes does himself */
 		assert_in_range(squares.furthest, 1, fit[i] + 1);
 	}
+}
+
+/* What an item is thought to hold lets no other one begin; it turns out to be less. */
+static void test_what_is_done_may_hold_less(void **state)
+{
+	struct squares squares;
+	struct ahead_options options = options_of(&squares);
+	struct ahead *ahead;
+
+	(void)state;
+	squares_init(&squares);
+	squares.bytes = 1000;
+	squares.shrinks = true;
+	ahead = ahead_new(&options);
+	await_begun(&squares, WINDOW); /* or this would not end */
+	assert_int_equal(squares.most, 1);
+	ahead_free(ahead);
 }
 
 static void test_a_failure_is_of_its_item(void **state)
@@ -278,6 +301,7 @@ int main(void)
 		cmocka_unit_test(test_without_threads_each_is_done_when_it_is_taken),
 		cmocka_unit_test(test_nobody_runs_away),
 		cmocka_unit_test(test_bytes_are_bounded),
+		cmocka_unit_test(test_what_is_done_may_hold_less),
 		cmocka_unit_test(test_a_failure_is_of_its_item),
 		cmocka_unit_test(test_several_may_take),
 		cmocka_unit_test(test_nobody_waits_for_the_window),
