@@ -354,7 +354,8 @@ static void batch_count(struct job *job, const struct lake_input *input,
 			const struct clean_result *result)
 {
 	job->report.objects += input->object_count;
-	job->report.bytes += input->bytes;
+	for (size_t i = 0; i < input->object_count; i++)
+		job->report.bytes += input->objects[i].text_bytes;
 	job->report.rows += result->rows;
 	job->report.dead += result->dead + input->poison_count;
 	job->report.unreadable += result->unreadable;

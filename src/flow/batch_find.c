@@ -190,7 +190,7 @@ static bool take_object(void *user, const struct lake_entry *entry)
 	else
 		new->newest = entry->start;
 	new->any = true;
-	new->bytes += entry->size;
+	new->bytes += group_text_bytes(entry->packed, entry->size);
 	return new->bytes < new->finder->bytes_max &&new->count < OBJECTS_MAX;
 }
 

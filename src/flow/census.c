@@ -4,12 +4,13 @@
 #include "base/mem.h"
 #include "delta/delta.h"
 #include "flow/lake_input.h"
+#include "flow/lake_text.h"
 #include "flow/log_read.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { AHEAD_BYTES_MAX = 64 << 20, TEXT_MAX = 2047 << 20 };
+enum { AHEAD_BYTES_MAX = 64 << 20 };
 
 struct census_object {
 	char *key;
@@ -25,68 +26,23 @@ struct census_walk {
 	size_t room;
 };
 
-static uint64_t count_newlines(struct slice text)
+uint64_t census_bytes_held(uint64_t size)
 {
-	const char *at = text.ptr;
-	const char *end = text.ptr + text.len;
-	uint64_t lines = 0;
-
-	while (at < end && (at = memchr(at, '\n', (size_t)(end - at))) != NULL) {
-		lines++;
-		at++;
-	}
-	return lines;
-}
-
-static enum err_code count_packed(struct store *store, const char *key, uint64_t *ret_lines,
-				  struct err *err)
-{
-	enum err_code code;
-	struct buf text;
-
-	buf_init(&text, TEXT_MAX);
-	code = group_get_text(store, key, &text, err);
-	if (code == ERR_OK && text.len > 0 && text.ptr[text.len - 1] != '\n')
-		code = err_set(err, ERR_CORRUPT, "object \"%s\" does not end in a newline", key);
-	if (code == ERR_OK)
-		*ret_lines = count_newlines(buf_slice(&text));
-	buf_release(&text);
-	return code;
-}
-
-uint64_t census_bytes_held(const char *key, uint64_t size)
-{
-	if (group_is_packed(key))
-		return group_text_bytes(key, size);
 	return size < CENSUS_READ_BYTES ? size : CENSUS_READ_BYTES;
 }
 
-enum err_code census_count_lines(struct store *store, const char *key, uint64_t size,
-				 uint64_t *ret_lines, struct err *err)
+enum err_code census_count_lines(struct store *store, const char *key, uint64_t *ret_lines,
+				 struct err *err)
 {
-	enum err_code code = ERR_OK;
-	uint64_t lines = 0;
-	uint64_t from = 0;
-	char last = '\n';
-	struct buf part;
+	struct lake_text_sum sum;
+	enum err_code code;
 
-	if (group_is_packed(key))
-		return count_packed(store, key, ret_lines, err);
-	buf_init(&part, CENSUS_READ_BYTES);
-	while (from < size && code == ERR_OK) {
-		buf_clear(&part);
-		code = store_get(store, key, from, CENSUS_READ_BYTES, &part, err);
-		if (code != ERR_OK || part.len == 0)
-			break;
-		lines += count_newlines(buf_slice(&part));
-		last = part.ptr[part.len - 1];
-		from += part.len;
-	}
-	buf_release(&part);
-	if (code == ERR_OK && last != '\n')
+	lake_text_sum_init(&sum);
+	code = lake_text_each(store, key, CENSUS_READ_BYTES, lake_text_sum_take, &sum, err);
+	if (code == ERR_OK && sum.last != '\n')
 		code = err_set(err, ERR_CORRUPT, "object \"%s\" does not end in a newline", key);
 	if (code == ERR_OK)
-		*ret_lines = lines;
+		*ret_lines = sum.lines;
 	return code;
 }
 
@@ -111,14 +67,12 @@ static enum err_code census_count_object(void *user, size_t item, struct err *er
 	const struct census_walk *walk = user;
 	struct census_object *object = &walk->objects[item];
 
-	return census_count_lines(walk->store, object->key, object->size, &object->lines, err);
+	return census_count_lines(walk->store, object->key, &object->lines, err);
 }
 
 static uint64_t census_object_bytes(void *user, size_t item)
 {
-	const struct census_object *object = &((const struct census_walk *)user)->objects[item];
-
-	return census_bytes_held(object->key, object->size);
+	return census_bytes_held(((const struct census_walk *)user)->objects[item].size);
 }
 
 bool census_is_loss(const struct dlq_entry *entry)

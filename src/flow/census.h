@@ -53,11 +53,11 @@ struct dlq_entry;
 bool census_is_loss(const struct dlq_entry *entry);
 
 enum { CENSUS_READ_BYTES = 8 << 20 };
-/* What counting an object's lines holds in memory, about: all text of a packed one, else a part. */
-uint64_t census_bytes_held(const char *key, uint64_t size);
+/* What counting an object's lines holds in memory, about: a part of it, packed or not. */
+uint64_t census_bytes_held(uint64_t size);
 /* Lines of one object, which is read in pieces of so many bytes. ERR_CORRUPT: it does not end in a
  * newline. */
-MUST_USE enum err_code census_count_lines(struct store *store, const char *key, uint64_t size,
-					  uint64_t *ret_lines, struct err *err);
+MUST_USE enum err_code census_count_lines(struct store *store, const char *key, uint64_t *ret_lines,
+					  struct err *err);
 
 #endif

@@ -4,12 +4,18 @@
 #include "base/json_same.h"
 #include "base/mem.h"
 #include "flow/history.h"
+#include "flow/lake_text.h"
 #include "flow/log_read.h"
 
 #include <assert.h>
 #include <inttypes.h>
 
-enum { TAIL_BYTES = 256 << 10, OBJECT_BYTES_MAX = 1 << 30, RECORD_BYTES_MAX = 64 << 20 };
+enum {
+	TAIL_BYTES = 256 << 10,
+	TAIL_PIECE_BYTES = 1 << 20,
+	OBJECT_BYTES_MAX = 1 << 30,
+	RECORD_BYTES_MAX = 64 << 20
+};
 
 /* The end of the newest object: lines that are to be those of the log. */
 struct log_tail {
@@ -38,40 +44,61 @@ struct log_check {
 
 static enum err_code get_tail(struct log_check *check, uint64_t from, struct err *err)
 {
-	struct store *store = check->checking->options->store;
-	const char *key = check->part->newest_key;
-
 	buf_clear(&check->tail.text);
-	return from == 0 ? group_get_text(store, key, &check->tail.text, err)
-			 : store_get(store, key, from, UINT64_MAX, &check->tail.text, err);
+	return store_get(check->checking->options->store, check->part->newest_key, from, UINT64_MAX,
+			 &check->tail.text, err);
+}
+
+/* Of a packed one all is read, but not kept. */
+static enum err_code unpack_tail(struct log_check *check, struct slice *ret_rest, struct err *err)
+{
+	struct lake_text_tail tail;
+	enum err_code code;
+
+	lake_text_tail_init(&tail, TAIL_BYTES);
+	code = lake_text_each(check->checking->options->store, check->part->newest_key,
+			      TAIL_PIECE_BYTES, lake_text_tail_take, &tail, err);
+	buf_release(&check->tail.text);
+	check->tail.text = tail.text;
+	*ret_rest = buf_slice(&check->tail.text);
+	return code;
 }
 
 /* A piece of the object's end that holds at least one whole line; all of it, if need be. */
+static enum err_code read_tail(struct log_check *check, struct slice *ret_rest, struct err *err)
+{
+	uint64_t size = check->part->newest_size;
+	uint64_t from = size > TAIL_BYTES ? size - TAIL_BYTES : 0;
+	enum err_code code;
+	const char *end;
+
+	if (group_is_packed(check->part->newest_key))
+		return unpack_tail(check, ret_rest, err);
+	code = get_tail(check, from, err);
+	*ret_rest = buf_slice(&check->tail.text);
+	if (code != ERR_OK || from == 0)
+		return code;
+	end = memchr(ret_rest->ptr, '\n', ret_rest->len);
+	if (end && end + 1 < ret_rest->ptr + ret_rest->len) {
+		*ret_rest = slice_from(*ret_rest, (size_t)(end + 1 - ret_rest->ptr));
+	} else {
+		code = get_tail(check, 0, err);
+		*ret_rest = buf_slice(&check->tail.text);
+	}
+	return code;
+}
+
 static enum err_code load_tail(struct log_check *check, struct err *err)
 {
 	const struct check_part *part = check->part;
-	bool part_of_it = part->newest_size > TAIL_BYTES && !group_is_packed(part->newest_key);
-	uint64_t from = part_of_it ? part->newest_size - TAIL_BYTES : 0;
-	enum err_code code = get_tail(check, from, err);
-	struct slice rest = buf_slice(&check->tail.text);
-	const char *end;
+	enum err_code code = read_tail(check, &check->tail.rest, err);
 
 	if (code != ERR_OK)
 		return code;
-	end = from > 0 ? memchr(rest.ptr, '\n', rest.len) : NULL;
-	if (end && end + 1 < rest.ptr + rest.len) {
-		rest = slice_from(rest, (size_t)(end + 1 - rest.ptr));
-	} else if (from > 0) {
-		code = get_tail(check, 0, err);
-		rest = buf_slice(&check->tail.text);
-	}
-	check->tail.rest = rest;
-	check->tail.line = check->part->newest_lines - manifest_count_lines(rest);
-	check->tail.last = manifest_offset(&check->part->newest_manifest,
-					   check->part->newest_lines - 1);
-	if (code == ERR_OK)
-		code = lineage_load(check->checking->options->store, check->part->where,
-				    check->tail.last, &check->tail.lineages, err);
+	check->tail.line = part->newest_lines - manifest_count_lines(check->tail.rest);
+	check->tail.last = manifest_offset(&part->newest_manifest, part->newest_lines - 1);
+	code = lineage_load(check->checking->options->store, part->where, check->tail.last,
+			    &check->tail.lineages, err);
 	check->tail.loaded = code == ERR_OK;
 	return code;
 }

@@ -3,11 +3,12 @@
 #include "base/ahead.h"
 #include "base/mem.h"
 #include "flow/census.h"
+#include "flow/lake_text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { OBJECT_BYTES_MAX = 1 << 30, AHEAD_BYTES_MAX = 64 << 20, GROUP_TEXT_MAX = 2047 << 20 };
+enum { OBJECT_BYTES_MAX = 1 << 30, AHEAD_BYTES_MAX = 64 << 20, GROUP_PIECE_BYTES = 2 << 20 };
 
 static void check_add_cover(struct check_part *part, const struct check_cover *cover)
 {
@@ -161,8 +162,13 @@ static void check_take_run(struct checking *checking, struct check_part *part, u
 	meet_letters(checking, part, first, count);
 }
 
-/* Its lines, and which offsets they have; the bytes are read whole only where a manifest may
- * say. */
+/* Only where a manifest may tell the offsets of its lines: that is known by all of its bytes. */
+static bool reads_whole(const struct manifests *manifests, const struct lake_entry *entry)
+{
+	return !entry->packed && manifests_may_have(manifests, entry->start);
+}
+
+/* Its lines, and which offsets they have. */
 static enum err_code read_object(struct store *store, const struct manifests *manifests,
 				 const char *key, const struct lake_entry *entry,
 				 struct object_read *read, struct err *err)
@@ -171,8 +177,8 @@ static enum err_code read_object(struct store *store, const struct manifests *ma
 	enum err_code code;
 
 	read->manifest = (struct manifest){ .start = entry->start };
-	if (entry->packed || !manifests_may_have(manifests, entry->start))
-		return census_count_lines(store, key, entry->size, &read->lines, err);
+	if (!reads_whole(manifests, entry))
+		return census_count_lines(store, key, &read->lines, err);
 	buf_init(&body, OBJECT_BYTES_MAX);
 	code = store_get(store, key, 0, UINT64_MAX, &body, err);
 	if (code == ERR_OK)
@@ -225,15 +231,17 @@ static enum err_code read_group(struct store *store, struct lake_partition where
 {
 	struct object_read *read = walked->read;
 	enum err_code code = group_load(store, where, walked->entry.start, &read->group, err);
-	struct buf text;
 
-	buf_init(&text, GROUP_TEXT_MAX);
 	for (size_t i = 0; i < read->group.object_count && code == ERR_OK; i++) {
-		buf_clear(&text);
-		code = group_get(store, &read->group, i, &text, err);
-		read->missing = code == ERR_ABSENT || (code == ERR_CORRUPT && text.len == 0);
+		struct lake_text_sum sum;
+
+		lake_text_sum_init(&sum);
+		code = lake_text_each(store, read->group.objects[i].key, GROUP_PIECE_BYTES,
+				      lake_text_sum_take, &sum, err);
+		if (code == ERR_OK)
+			code = group_check_sum(&read->group, i, sum.bytes, sum.crc, err);
+		read->missing = code == ERR_ABSENT || (code == ERR_CORRUPT && sum.bytes == 0);
 	}
-	buf_release(&text);
 	return code != ERR_OK && read->missing && walked->is_last ? ERR_OK : code;
 }
 
@@ -489,11 +497,19 @@ static enum err_code walk_read(void *user, size_t item, struct err *err)
 	return code;
 }
 
+/* What the work on it holds; nothing is left of that when it is done. */
 static uint64_t walk_bytes(void *user, size_t item)
 {
-	uint64_t size = ((const struct check_walk *)user)->objects[item].entry.size;
+	const struct check_walk *walk = user;
+	const struct walked *object = &walk->objects[item];
 
-	return size < CENSUS_READ_BYTES ? size : CENSUS_READ_BYTES;
+	if (object->read)
+		return 0;
+	if (object->is_group)
+		return GROUP_PIECE_BYTES;
+	return reads_whole(&walk->parts[object->part].manifests, &object->entry)
+		       ? object->entry.size
+		       : census_bytes_held(object->entry.size);
 }
 
 static void tell_unreadable(struct check_walk *walk, const struct walked *object)

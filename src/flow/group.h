@@ -114,8 +114,11 @@ const char *group_side_name(enum group_side side);
 /* The key of an object's side: "….keys.json" of "….json"; cleared first. */
 void group_side_key(struct buf *key, const char *object, enum group_side side);
 bool group_is_packed(const char *key); /* ….gz */
-/* About how long its text is, by the size that it is stored with. */
-uint64_t group_text_bytes(const char *key, uint64_t size);
+/* About how long the text of an object is, by the size that it is stored with: what work it makes.
+ */
+uint64_t group_text_bytes(bool packed, uint64_t size);
+/* Likewise, rather more than less: what memory it may take. */
+uint64_t group_text_room(bool packed, uint64_t size);
 
 /* --- for who reads ----------------------------------------------------------- */
 
@@ -133,6 +136,9 @@ MUST_USE enum err_code group_get(struct store *store, const struct group *group,
 /* Whether `text` is it. */
 MUST_USE enum err_code group_check(const struct group *group, size_t object, struct slice text,
 				   struct err *err);
+/* Likewise, of a text that went by. */
+MUST_USE enum err_code group_check_sum(const struct group *group, size_t object, uint64_t bytes,
+				       uint32_t crc, struct err *err);
 static inline uint64_t group_from(const struct group *group)
 {
 	return group->has_after ? group->after + 1 : group->first;

@@ -8,7 +8,7 @@
 #include <assert.h>
 #include <inttypes.h>
 
-enum { OBJECT_BYTES_MAX = 1 << 30, AHEAD_BYTES_MAX = 64 << 20 };
+enum { OBJECT_BYTES_MAX = 1 << 30, AHEAD_BYTES_MAX = 64 << 20, IDLE_BYTES_MAX = 32 << 20 };
 
 /* An object being read by one thread. */
 struct lake_reading {
@@ -32,8 +32,10 @@ static struct lake_reading *take_reading(struct lake_input *input)
 
 	(void)pthread_mutex_lock(&input->lock);
 	reading = input->idle;
-	if (reading)
+	if (reading) {
 		input->idle = reading->next;
+		input->idle_bytes -= reading->text.cap;
+	}
 	(void)pthread_mutex_unlock(&input->lock);
 	if (reading)
 		return reading;
@@ -49,8 +51,12 @@ static void give_back(void *p)
 	struct lake_input *input = reading->input;
 
 	(void)pthread_mutex_lock(&input->lock);
+	/* Each would come to have held the largest object, some time. */
+	if (reading->text.cap > IDLE_BYTES_MAX - input->idle_bytes)
+		buf_release(&reading->text);
 	reading->next = input->idle;
 	input->idle = reading;
+	input->idle_bytes += reading->text.cap;
 	(void)pthread_mutex_unlock(&input->lock);
 }
 
@@ -115,7 +121,8 @@ static enum err_code get_object(struct lake_input *input, const struct lake_obje
 	buf_init(&key, STORE_KEY_MAX + 1);
 	lake_input_put_key(object, &key);
 	buf_clear(&reading->text);
-	(void)buf_room(&reading->text, object->size + JSON_PADDING);
+	if (object->group || !object->packed)
+		(void)buf_room(&reading->text, object->size + JSON_PADDING);
 	if (object->packed)
 		code = group_get_text(input->store, buf_cstr(&key), &reading->text, err);
 	else
@@ -148,18 +155,25 @@ static enum err_code bring_object(void *user, size_t index_of_range, struct err 
 		buf_clear(&reading->text);
 		code = ERR_OK;
 	}
-	if (code == ERR_OK)
+	if (code == ERR_OK) {
+		object->text_bytes = reading->text.len;
 		object->reading = reading;
-	else
+	} else {
 		give_back(reading);
+	}
 	return code;
 }
 
+/* What was brought is known; of what is not, packed and without a manifest, too little must not be
+ * thought, since several are on their way at once. */
 static uint64_t lake_input_object_bytes(void *user, size_t index_of_range)
 {
 	const struct lake_input *input = user;
+	const struct lake_object *object = &input->objects[input->range.first + index_of_range];
 
-	return input->objects[input->range.first + index_of_range].size;
+	if (object->reading)
+		return object->text_bytes;
+	return object->group ? object->size : group_text_room(object->packed, object->size);
 }
 
 /* Those that were brought and nobody opened go back. */

@@ -47,6 +47,7 @@ struct lake_object {
 	struct lake_part *part;
 	uint64_t start;			/* offset of its first record */
 	uint64_t size;			/* bytes; of a group's object, unpacked */
+	uint64_t text_bytes;		/* of its text: a guess until it was read */
 	bool packed;			/* its text is to be unpacked */
 	const struct group *group;	/* whose object it is, NULL: of none, … */
 	size_t index;			/* … and which one; its first comes first here */
@@ -120,8 +121,9 @@ struct lake_input {
 	size_t poison_count;
 	struct lake_gap *missing;	/* by lake_input_end() */
 	size_t missing_count;
-	pthread_mutex_t lock;		/* of `idle` */
-	struct lake_reading *idle;	/* buffers to be used again */
+	pthread_mutex_t lock;		/* of what follows */
+	struct lake_reading *idle;	/* buffers to be used again, … */
+	size_t idle_bytes;		/* … so many bytes */
 	pthread_mutex_t letters_lock;	/* of the parts' letters */
 };
 

@@ -11,14 +11,18 @@ static void lake_input_put(struct lake_input *input, const struct lake_object *o
 					       sizeof(*input->objects));
 	}
 	input->objects[input->object_count++] = *object;
-	input->bytes += object->size;
+	input->bytes += object->text_bytes;
 }
 
 void lake_input_add(struct lake_input *input, struct lake_part *part,
 		    const struct lake_entry *entry)
 {
-	struct lake_object object = { .part = part, .start = entry->start, .size = entry->size,
-				      .packed = entry->packed, .from = part->next };
+	struct lake_object object = { .part = part,
+				      .start = entry->start,
+				      .size = entry->size,
+				      .text_bytes = group_text_bytes(entry->packed, entry->size),
+				      .packed = entry->packed,
+				      .from = part->next };
 
 	lake_input_put(input, &object);
 }
@@ -33,8 +37,12 @@ void lake_input_add_group(struct lake_input *input, struct lake_part *part, stru
 	part->groups[part->group_count++] = kept;
 	for (size_t i = 0; i < kept->object_count; i++) {
 		const struct group_object *its = &kept->objects[i];
-		struct lake_object object = { .part = part, .start = its->start,
-					      .size = its->bytes, .group = kept, .index = i,
+		struct lake_object object = { .part = part,
+					      .start = its->start,
+					      .size = its->bytes,
+					      .text_bytes = its->bytes,
+					      .group = kept,
+					      .index = i,
 					      .packed = group_is_packed(its->key),
 					      .from = part->next };
 

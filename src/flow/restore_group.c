@@ -106,6 +106,18 @@ void restore_group_free(struct restore_group *group)
 	free(group);
 }
 
+uint64_t restore_group_bytes(const struct restore_group *group)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < group->group.object_count; i++) {
+		bytes += group->objects[i].text.len;
+		for (int side = 0; side < GROUP_SIDES; side++)
+			bytes += group->objects[i].sides[side].len;
+	}
+	return bytes;
+}
+
 uint64_t restore_group_from(const struct restore_group *group) { return group_from(&group->group); }
 
 /* --- keys and headers -------------------------------------------------------------- */

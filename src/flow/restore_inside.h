@@ -114,6 +114,8 @@ MUST_USE enum err_code restore_group_bring(struct store *store, struct lake_part
 					   uint64_t first, struct restore_group **ret_group,
 					   struct err *err);
 void restore_group_free(struct restore_group *group);	/* accepts NULL */
+/* The text that it holds. */
+uint64_t restore_group_bytes(const struct restore_group *group);
 /* The first offset that it accounts for. */
 uint64_t restore_group_from(const struct restore_group *group);
 /* Offsets [*ret_first, *ret_last] are one record, or, with *ret_lost, of an object that is not

@@ -189,10 +189,10 @@ static bool gather_object(void *user, const struct store_entry *entry)
 	topic->objects++;
 	topic->bytes += entry->size;
 	part = restore_topic_part(topic, name.partition);
-	add_sized(part, name.start, group_text_bytes(entry->key, entry->size));
+	add_sized(part, name.start, group_text_room(name.packed, entry->size));
 	if (name.plain && !name.side.ptr)
 		add_source(part, name.start, entry)->size =
-			group_text_bytes(entry->key, entry->size);
+			group_text_room(name.packed, entry->size);
 	part->foreign |= !name.plain;
 	return true;
 }

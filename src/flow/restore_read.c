@@ -157,11 +157,15 @@ static enum err_code restore_bring(void *user, size_t i, struct err *err)
 	return restore_bring_object(reader, source, &reader->texts[i], err);
 }
 
+/* What was brought is known, what is not is guessed. */
 static uint64_t bytes_of(void *user, size_t i)
 {
 	const struct restore_reader *reader = user;
+	const struct restore_text *text = &reader->texts[i];
 
-	return reader->part->sources[i].size;
+	if (text->group)
+		return restore_group_bytes(text->group);
+	return text->text.ptr ? text->text.len : reader->part->sources[i].size;
 }
 
 static void restore_text_release(struct restore_text *text)

@@ -4,12 +4,13 @@
 #include "base/mem.h"
 #include "base/trace.h"
 #include "flow/group.h"
+#include "flow/lake_text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
 enum {
-	TEXT_MAX = 2047 << 20,
+	PIECE_BYTES = 2 << 20,
 	LINES_MAX = 1024 << 20, /* of last lines, bytes */
 	AT_ONCE_BYTES = 32 << 20,
 	OPEN_MAX = 1000, /* buckets that were open at the end, at the most */
@@ -106,28 +107,29 @@ static enum err_code foreign_read(void *user, size_t item, struct err *err)
 {
 	const struct foreign_listing *listing = user;
 	struct foreign_object *object = &listing->list[item];
+	struct lake_text_tail tail;
 	enum err_code code;
-	struct buf text;
 
-	buf_init(&text, TEXT_MAX);
-	code = group_get_text(listing->store, object->key, &text, err);
-	if (code == ERR_OK && (text.len == 0 || text.ptr[text.len - 1] != '\n'))
+	lake_text_tail_init(&tail, 0);
+	code = lake_text_each(listing->store, object->key, PIECE_BYTES, lake_text_tail_take, &tail,
+			      err);
+	if (code == ERR_OK && (tail.sum.bytes == 0 || tail.sum.last != '\n'))
 		code = err_set(err, ERR_CORRUPT, "object \"%s\" does not end with a line end",
 			       object->key);
 	if (code == ERR_OK) {
-		object->lines = manifest_count_lines(buf_slice(&text));
+		object->lines = tail.sum.lines;
 		if (item + OPEN_MAX >= listing->count)
-			keep_last_line(object, buf_slice(&text));
+			keep_last_line(object, buf_slice(&tail.text));
 	}
-	buf_release(&text);
+	lake_text_tail_release(&tail);
 	return code;
 }
 
 static uint64_t foreign_bytes(void *user, size_t item)
 {
-	const struct foreign_object *object = &((const struct foreign_listing *)user)->list[item];
+	uint64_t size = ((const struct foreign_listing *)user)->list[item].size;
 
-	return group_text_bytes(object->key, object->size);
+	return size < PIECE_BYTES ? size : PIECE_BYTES;
 }
 
 static enum err_code foreign_read_all(struct foreign_listing *listing, struct err *err)

@@ -3,11 +3,12 @@
 #include "base/trace.h"
 #include "flow/dlq.h"
 #include "flow/lake_search.h"
+#include "flow/lake_text.h"
 #include "flow/sink_foreign.h"
 
 #include <stdio.h>
 
-enum { OBJECT_MAX = 1 << 30 };	/* as sink.flush_bytes */
+enum { OBJECT_MAX = 1 << 30 /* as sink.flush_bytes */, PIECE_BYTES = 2 << 20 };
 #define TEN_DIGITS_MAX UINT64_C(9999999999)
 #define NEARLY_TEN_DIGITS UINT64_C(9000000000)
 
@@ -114,45 +115,76 @@ static enum err_code place_at(struct store *store, uint64_t last, struct slice t
 	return lineage_load(store, place->where, last, &place->lineages, err);
 }
 
-/* Up to the last line of this object. */
-static enum err_code place_at_end(struct store *store, uint64_t start, struct slice text,
+static enum err_code check_ends(const char *key, uint64_t bytes, char last, struct err *err)
+{
+	return bytes > 0 && last == '\n'
+		       ? ERR_OK
+		       : err_set(err, ERR_CORRUPT, "object \"%s\" does not end with a line end",
+				 key);
+}
+
+/* Its lines follow one another; it may be long, and several partitions are placed at once. */
+static enum err_code place_behind(struct store *store, const char *key, uint64_t start,
 				  struct sink_place *place, struct err *err)
 {
-	struct manifests manifests;
-	struct manifest manifest;
-	enum err_code code =
-		manifests_load(store, place->where, (int64_t)start - 1, &manifests, err);
-	uint64_t last;
+	struct lake_text_tail tail;
+	enum err_code code;
 
-	if (code != ERR_OK)
-		return code;
-	code = manifests_find(&manifests, store, start, text, &manifest, err);
-	manifests_release(&manifests);
-	if (code != ERR_OK)
-		return code;
-	last = manifest_offset(&manifest, manifest_count_lines(text) - 1);
-	manifest_release(&manifest);
-	return place_at(store, last, text, place, err);
+	lake_text_tail_init(&tail, 0);
+	code = lake_text_each(store, key, PIECE_BYTES, lake_text_tail_take, &tail, err);
+	if (code == ERR_OK)
+		code = check_ends(key, tail.sum.bytes, tail.sum.last, err);
+	if (code == ERR_OK)
+		code = place_at(store, start + tail.sum.lines - 1, buf_slice(&tail.text), place,
+				err);
+	lake_text_tail_release(&tail);
+	return code;
+}
+
+/* A manifest may tell which offsets they have. */
+static enum err_code place_by_manifest(struct store *store, const char *key, uint64_t start,
+				       const struct manifests *manifests, struct sink_place *place,
+				       struct err *err)
+{
+	struct manifest manifest;
+	struct slice text;
+	enum err_code code;
+	struct buf body;
+
+	buf_init(&body, OBJECT_MAX + (OBJECT_MAX - 1));
+	code = store_get(store, key, 0, UINT64_MAX, &body, err);
+	text = buf_slice(&body);
+	if (code == ERR_OK)
+		code = check_ends(key, text.len, text.len ? text.ptr[text.len - 1] : '\0', err);
+	if (code == ERR_OK)
+		code = manifests_find(manifests, store, start, text, &manifest, err);
+	if (code == ERR_OK) {
+		code = place_at(store, manifest_offset(&manifest, manifest_count_lines(text) - 1),
+				text, place, err);
+		manifest_release(&manifest);
+	}
+	buf_release(&body);
+	return code;
 }
 
 static enum err_code read_newest(struct store *store, const struct lake_entry *entry,
 				 struct sink_place *place, struct err *err)
 {
-	struct slice text;
-	struct buf key, body;
-	enum err_code code;
+	struct manifests manifests = { 0 };
+	enum err_code code = ERR_OK;
+	struct buf key;
 
 	buf_init(&key, STORE_KEY_MAX + 1);
-	buf_init(&body, OBJECT_MAX + (OBJECT_MAX - 1));
 	lake_entry_key(&key, place->where, entry);
-	code = group_get_text(store, buf_cstr(&key), &body, err);
-	text = buf_slice(&body);
-	if (code == ERR_OK && (text.len == 0 || text.ptr[text.len - 1] != '\n'))
-		code = err_set(err, ERR_CORRUPT, "object \"%s\" does not end with a line end",
-			       buf_cstr(&key));
-	if (code == ERR_OK)
-		code = place_at_end(store, entry->start, text, place, err);
-	buf_release(&body);
+	if (!entry->packed) /* another program's, which has none */
+		code = manifests_load(store, place->where, (int64_t)entry->start - 1, &manifests,
+				      err);
+	if (code == ERR_OK && !entry->packed && manifests_may_have(&manifests, entry->start))
+		code = place_by_manifest(store, buf_cstr(&key), entry->start, &manifests, place,
+					 err);
+	else if (code == ERR_OK)
+		code = place_behind(store, buf_cstr(&key), entry->start, place, err);
+	manifests_release(&manifests);
 	buf_release(&key);
 	return code;
 }
@@ -281,24 +313,36 @@ static enum err_code count_there(struct store *store, const struct group *group,
 	return ERR_OK;
 }
 
+static enum err_code read_group_end(struct store *store, const struct group *group, size_t object,
+				    struct sink_place *place, struct err *err)
+{
+	struct lake_text_tail tail;
+	enum err_code code;
+
+	lake_text_tail_init(&tail, 0);
+	code = lake_text_each(store, group->objects[object].key, PIECE_BYTES, lake_text_tail_take,
+			      &tail, err);
+	if (code == ERR_OK)
+		code = group_check_sum(group, object, tail.sum.bytes, tail.sum.crc, err);
+	if (code == ERR_OK)
+		code = place_at(store, group->end - 1, buf_slice(&tail.text), place, err);
+	lake_text_tail_release(&tail);
+	return code;
+}
+
 static enum err_code place_at_group(struct store *store, const struct group *group,
 				    struct sink_place *place, struct err *err)
 {
 	const struct group_run *last = &group->runs[group->run_count - 1];
-	enum err_code code;
-	struct buf text;
+	enum err_code code = ERR_OK;
 
 	if (last->object == GROUP_NO_RECORD) { /* what was lost cannot be compared */
 		place->any = true;
 		place->last = lake_position(group->end - 1);
 		place->next = group->end;
-		return pass_letters(store, place, err);
+	} else {
+		code = read_group_end(store, group, (size_t)last->object, place, err);
 	}
-	buf_init(&text, OBJECT_MAX + (OBJECT_MAX - 1));
-	code = group_get(store, group, (size_t)last->object, &text, err);
-	if (code == ERR_OK)
-		code = place_at(store, group->end - 1, buf_slice(&text), place, err);
-	buf_release(&text);
 	return code == ERR_OK ? pass_letters(store, place, err) : code;
 }
 

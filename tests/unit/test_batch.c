@@ -1,4 +1,5 @@
 /* The batch path beside a sink that is still writing. */
+#include "base/gzip.h"
 #include "delta/delta.h"
 #include "flow/batch.h"
 #include "racing_store.h"
@@ -131,12 +132,49 @@ static void test_letters_that_cannot_be_removed_fail_no_commit(void **state)
 	fixture_close(&fixture);
 }
 
+/* A commit's worth is of text: objects that Confluent's connector has packed count by more than the
+ * little that they are stored as; and what the run tells is what it has read. */
+static void test_packed_objects_count_by_their_text(void **state)
+{
+	enum { OBJECTS = 4, LINES = 2000 };
+	struct fixture fixture;
+	struct batch_report report;
+	struct buf text, packed, key;
+	struct err err;
+
+	(void)state;
+	fixture_open(&fixture);
+	buf_init(&text, 1 << 20);
+	buf_init(&packed, 1 << 20);
+	buf_init(&key, STORE_KEY_MAX + 1);
+	for (int i = 0; i < LINES; i++)
+		buf_add_str(&text, "{\"ind\":7}\n");
+	gzip_pack(&packed, buf_slice(&text), -1);
+	for (int i = 0; i < OBJECTS; i++) {
+		buf_clear(&key);
+		buf_addf(&key, "topics/id.geo/partition=0/id.geo+0+%010d.json.gz", i * LINES);
+		assert_ok(store_put(fixture.options.store, buf_cstr(&key), buf_slice(&packed),
+				    STORE_CREATE, &err));
+	}
+	fixture.options.bytes_max = OBJECTS * packed.len;
+	assert_ok(batch_run(&fixture.options, &report, &err));
+	assert_int_equal(report.tables[GEO].rows, OBJECTS * LINES);
+	assert_int_equal(report.tables[GEO].commits, OBJECTS);
+	assert_int_equal(report.tables[GEO].bytes, OBJECTS * text.len);
+	batch_report_release(&report);
+	buf_release(&key);
+	buf_release(&packed);
+	buf_release(&text);
+	fixture_close(&fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_an_object_put_while_the_listing_runs_leaves_no_hole),
 		cmocka_unit_test(test_an_object_that_is_listed_and_not_there_ends_its_partition),
 		cmocka_unit_test(test_letters_that_cannot_be_removed_fail_no_commit),
+		cmocka_unit_test(test_packed_objects_count_by_their_text),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,9 @@
 /* The names of what lies in the lake. */
 #include "backends/backends.h"
+#include "base/gzip.h"
 #include "base/mem.h"
 #include "flow/lake.h"
+#include "flow/lake_text.h"
 #include "testing.h"
 
 #define TOPIC "0e3bbd435bfb.pin"
@@ -165,6 +167,93 @@ static void test_objects_are_listed_by_offset(void **state)
 	store_free(store);
 }
 
+/* --- texts that go by ------------------------------------------------------------ */
+
+enum { TEXT_MAX = 4 << 20, PIECE = 4096, WANT = 10000 };
+
+/* Under "t.json" and, packed, under "t.json.gz". */
+static void put_text(struct store *store, const struct buf *text)
+{
+	struct buf packed;
+	struct err err;
+
+	buf_init(&packed, TEXT_MAX);
+	gzip_pack(&packed, buf_slice(text), -1);
+	assert_ok(store_put(store, "t.json", buf_slice(text), STORE_REPLACE, &err));
+	assert_ok(store_put(store, "t.json.gz", buf_slice(&packed), STORE_REPLACE, &err));
+	buf_release(&packed);
+}
+
+static void assert_tail(struct store *store, const char *key, const struct buf *text, size_t want)
+{
+	struct lake_text_tail tail;
+	struct err err;
+	size_t len;
+
+	lake_text_tail_init(&tail, want);
+	assert_ok(lake_text_each(store, key, PIECE, lake_text_tail_take, &tail, &err));
+	assert_int_equal(tail.sum.bytes, text->len);
+	len = tail.text.len;
+	assert_in_range(len, want < text->len ? want : text->len, text->len);
+	assert_memory_equal(tail.text.ptr, text->ptr + text->len - len, len);
+	assert_true(len == text->len || text->ptr[text->len - len - 1] == '\n');
+	assert_non_null(memchr(tail.text.ptr, '\n', len));
+	lake_text_tail_release(&tail);
+}
+
+/* Lines of 1 to 200 bytes, or of one that is longer than all that is kept otherwise. */
+static void test_the_end_of_a_text_that_went_by(void **state)
+{
+	struct store *store = store_memory_new(TEXT_MAX);
+	struct buf text;
+
+	(void)state;
+	buf_init(&text, TEXT_MAX);
+	for (int i = 0; i < 20; i++) {
+		for (int line = 0; line < 50 * i * i; line++)
+			buf_addf(&text, "%0*d\n", 1 + line % 199, line);
+		if (i % 3 == 2)
+			buf_addf(&text, "%0*d\n", 300000, i);
+		if (text.len == 0)
+			continue;
+		put_text(store, &text);
+		assert_tail(store, "t.json", &text, 0);
+		assert_tail(store, "t.json.gz", &text, 0);
+		assert_tail(store, "t.json", &text, WANT);
+		assert_tail(store, "t.json.gz", &text, WANT);
+		buf_clear(&text);
+	}
+	buf_release(&text);
+	store_free(store);
+}
+
+static void test_what_is_no_text(void **state)
+{
+	struct store *store = store_memory_new(TEXT_MAX);
+	struct lake_text_sum sum;
+	struct buf packed;
+	struct err err;
+
+	(void)state;
+	lake_text_sum_init(&sum);
+	assert_int_equal(lake_text_each(store, "no.json", PIECE, lake_text_sum_take, &sum, &err),
+			 ERR_ABSENT);
+	assert_ok(store_put(store, "empty.json.gz", slice_str(""), STORE_CREATE, &err));
+	assert_ok(lake_text_each(store, "empty.json.gz", PIECE, lake_text_sum_take, &sum, &err));
+	assert_int_equal(sum.bytes, 0);
+	assert_int_equal(sum.last, '\n');
+	buf_init(&packed, TEXT_MAX);
+	gzip_pack(&packed, slice_str("a\nb\n"), -1);
+	packed.len--;
+	assert_ok(store_put(store, "cut.json.gz", buf_slice(&packed), STORE_CREATE, &err));
+	assert_int_equal(
+		lake_text_each(store, "cut.json.gz", PIECE, lake_text_sum_take, &sum, &err),
+		ERR_CORRUPT);
+	assert_string_equal(err.msg, "object \"cut.json.gz\": the gzip file is cut");
+	buf_release(&packed);
+	store_free(store);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -174,6 +263,8 @@ int main(void)
 		cmocka_unit_test(test_what_is_no_object),
 		cmocka_unit_test(test_offsets_and_positions),
 		cmocka_unit_test(test_objects_are_listed_by_offset),
+		cmocka_unit_test(test_the_end_of_a_text_that_went_by),
+		cmocka_unit_test(test_what_is_no_text),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
