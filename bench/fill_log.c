@@ -1,10 +1,11 @@
 /*
  * fill_log.c - a log of a given size for the benchmarks, left as a kill leaves it.
  *
- *	fill_log DIR ROWS.ndjson MIB SEGMENT_MIB [RECORDS [PARTITIONS]]
+ *	fill_log DIR ROWS.ndjson MIB SEGMENT_MIB [RECORDS [PARTITIONS [HOURS]]]
  *
  * Appends the rows again and again to the topic "124df56aef51.pin" until there
  * are MIB of values, RECORDS (100) an append, then kills itself. PARTITIONS: 1.
+ * HOURS: the records' times lie in so many hours, in no order; else they are now.
  */
 #include "base/mem.h"
 #include "broker/broker.h"
@@ -15,6 +16,8 @@
 #include <unistd.h>
 
 enum { ROWS_MAX = 20000, AHEAD = 64, RECORDS = 100, RECORDS_MAX = 1000 };
+
+static uint64_t span_ms;
 
 static const struct topic_ref topic = { TOPIC_LOG, "124df56aef51.pin" };
 
@@ -80,6 +83,17 @@ static size_t load(const char *path, struct slice *rows)
 	return count;
 }
 
+/* 0: now. Else one of the span from 2022-03-01T00:00Z on. */
+static int64_t next_time(void)
+{
+	static uint64_t number;
+
+	if (span_ms == 0)
+		return 0;
+	return INT64_C(1646092800000) +
+	       (int64_t)((number++ * UINT64_C(0x9e3779b97f4a7c15) >> 16) % span_ms);
+}
+
 /* The values' bytes of one append, all of it to one partition. */
 static uint64_t put(struct broker *broker, const struct slice *rows, size_t count, size_t *row,
 		    size_t records, int32_t partition)
@@ -90,7 +104,8 @@ static uint64_t put(struct broker *broker, const struct slice *rows, size_t coun
 
 	for (size_t i = 0; i < records; i++, *row = (*row + 1) % count) {
 		job->records[i] = (struct append_record){ .value = rows[*row],
-							  .partition = partition };
+							  .partition = partition,
+							  .timestamp_ms = next_time() };
 		bytes += rows[*row].len;
 	}
 	job->append = (struct append){ .topic = topic, .records = job->records,
@@ -113,7 +128,7 @@ int main(int argc, char **argv)
 	struct err err;
 
 	if (argc < 5)
-		fail("DIR ROWS MIB SEGMENT_MIB [RECORDS [PARTITIONS]] are wanted");
+		fail("DIR ROWS MIB SEGMENT_MIB [RECORDS [PARTITIONS [HOURS]]] are wanted");
 	options.dir = argv[1];
 	options.segment_bytes = strtoul(argv[4], NULL, 10) << 20;
 	count = load(argv[2], rows);
@@ -122,6 +137,8 @@ int main(int argc, char **argv)
 		records = strtoul(argv[5], NULL, 10);
 	if (argc > 6)
 		shape.partitions = (int32_t)strtol(argv[6], NULL, 10);
+	if (argc > 7)
+		span_ms = strtoull(argv[7], NULL, 10) * 3600 * 1000;
 	if (count == 0 || records == 0 || records > RECORDS_MAX)
 		fail("there are no rows, or too many for an append");
 	if (broker_local_new(&options, &broker, &err) != ERR_OK ||

@@ -15,11 +15,11 @@ TAIL_MIB = 1400  # with segments of 1 GiB: those before it hold 340 MiB, so over
 PARTS_KIB = (128, 1024)  # of a read of the limit: whichever is faster counts
 
 
-def fill(build, directory, rows, mib, segment_mib, records, partitions=1):
-    """A log as a kill -9 leaves it."""
+def fill(build, directory, rows, mib, segment_mib, records, partitions=1, hours=0):
+    """A log as a kill -9 leaves it; with `hours`, of records whose times lie in so many, in no order."""
     directory.mkdir()
     subprocess.run([build / "bench" / "fill_log", directory, rows, str(mib), str(segment_mib), str(records),
-                    str(partitions)], check=False, stderr=subprocess.DEVNULL)
+                    str(partitions), str(hours)], check=False, stderr=subprocess.DEVNULL)
 
 
 def segments(directory):

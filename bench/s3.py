@@ -19,6 +19,7 @@ BUCKET = "lake"
 KEYS = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench-secret", "AWS_REGION": "us-east-1"}
 FAR_MS = 10  # each way
 SINK_MIB, SINK_PARTITIONS = 760, 16  # about a million records
+BUCKETS_MIB, BUCKETS_HOURS = 400, 24
 POSTS = 300000  # of each topic
 VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 
@@ -127,6 +128,33 @@ def sink_rows(table, binary, bucket, directory, rows, count):
     bucket.clear()
 
 
+def memory_rows(table, binary, bucket, directory, rows, count):
+    """Of times in no order, in folders of hours: an object is open for each hour of each partition."""
+    env = {**bucket.env(), "PINPIPE_SINK_TIMESTAMP_EXTRACTOR": "Record",
+           "PINPIPE_SINK_PATH_FORMAT": "'year'=YYYY/'month'=MM/'day'=dd/'hour'=HH"}
+    for partitions in (8, 64):
+        log, last = directory / f"log{partitions}", {}
+        fill(bucket.build, log, rows, BUCKETS_MIB, 64, 100, partitions, BUCKETS_HOURS)
+        ready_ms(binary, log)
+
+        def peak(log=log, last=last):
+            bucket.clear()
+            elapsed, cpu, rss, out = run([binary, "sink", "--dir", log, "--until-end"], env=env)
+            records = json.loads(out)["records"]["pin"]
+            last.update(cpu_us=cpu / records * 1e6, rate=records / elapsed)
+            return rss
+
+        figure = rounds(count, {"peak": peak})["peak"]
+        objects = [path for path in bucket.lake.rglob(f"{TOPIC}+*.json")]
+        if len({path.parent.name for path in objects}) != BUCKETS_HOURS:
+            raise RuntimeError("the objects do not lie in folders of all hours")
+        table.add(f"S3: memory of the sink, {partitions} partitions x {BUCKETS_HOURS} hours", figure, 128, 1.0, "MiB",
+                  higher=False, cpu_us=last["cpu_us"], rss_mib=figure,
+                  note=f"{len(objects)} objects, {last['rate']:,.0f} rec/s")
+        shutil.rmtree(log)
+        bucket.clear()
+
+
 # --- batch, check ---------------------------------------------------------------------------------------------------
 
 
@@ -233,6 +261,7 @@ def measure(table, binary, build, rows, count, seconds):
         bucket = Bucket(program, build, directory)
         try:
             sink_rows(table, binary, bucket, directory, rows, count)
+            memory_rows(table, binary, bucket, directory, rows, count)
             lake_rows(table, binary, bucket, directory, count)
             stream_rows(table, binary, bucket, directory, rows, count, 2 * seconds)
             commit_rows(table, bucket, count)
