@@ -90,8 +90,35 @@ static int64_t s3_read_date(struct slice text)
 	return strptime(date, "%a, %d %b %Y %H:%M:%S", &tm) ? (int64_t)timegm(&tm) * 1000 : 0;
 }
 
+/* Proxies in front of a service leave Content-Length out of the answer to a HEAD, though not the
+ * size behind the slash of a Content-Range. */
+static enum err_code s3_ask_size(struct s3 *s3, const char *key, uint64_t *ret_size,
+				 struct err *err)
+{
+	struct s3_call call;
+	struct slice value;
+	enum err_code code;
+
+	s3_call_begin(&call, s3, "GET", key, S3_REPLY_MAX);
+	s3_call_header(&call, "range", "bytes=0-0");
+	call.also = 416; /* it is empty */
+	code = s3_call_do(&call, err);
+	*ret_size = call.call.status == 200 ? call.call.reply.len : 0;
+	if (code == ERR_OK && call.call.status == 206) {
+		bool told = aws_call_header(&call.call, "Content-Range", &value);
+		const char *slash = told ? memchr(value.ptr, '/', value.len) : NULL;
+
+		if (!slash ||
+		    !s3_read_number(slice_from(value, (size_t)(slash + 1 - value.ptr)), ret_size))
+			code = err_set(err, ERR_CORRUPT, "%s: of \"%s\" no size came", s3->place,
+				       key);
+	}
+	s3_call_end(&call);
+	return code;
+}
+
 static enum err_code s3_head(struct s3 *s3, const char *key, struct store_stat *ret_stat,
-			     char ret_nonce[S3_NONCE_MAX], struct err *err)
+			     bool *ret_sized, char ret_nonce[S3_NONCE_MAX], struct err *err)
 {
 	struct s3_call call;
 	struct slice value;
@@ -99,9 +126,8 @@ static enum err_code s3_head(struct s3 *s3, const char *key, struct store_stat *
 
 	s3_call_begin(&call, s3, "HEAD", key, ERROR_BYTES);
 	code = s3_call_do(&call, err);
-	if (code == ERR_OK && (!aws_call_header(&call.call, "Content-Length", &value) ||
-			       !s3_read_number(value, &ret_stat->size)))
-		code = err_set(err, ERR_CORRUPT, "%s: of \"%s\" no size came", s3->place, key);
+	*ret_sized = code == ERR_OK && aws_call_header(&call.call, "Content-Length", &value) &&
+		     s3_read_number(value, &ret_stat->size);
 	if (code == ERR_OK && aws_call_header(&call.call, "Last-Modified", &value))
 		ret_stat->modified_ms = s3_read_date(value);
 	if (code == ERR_OK)
@@ -118,8 +144,11 @@ static enum err_code s3_stat(struct store *store, const char *key, struct store_
 			     struct err *err)
 {
 	char nonce[S3_NONCE_MAX];
+	bool sized;
+	enum err_code code = s3_head((struct s3 *)store, key, ret_stat, &sized, nonce, err);
 
-	return s3_head((struct s3 *)store, key, ret_stat, nonce, err);
+	return code == ERR_OK && !sized ? s3_ask_size((struct s3 *)store, key, &ret_stat->size, err)
+					: code;
 }
 
 /* --- put ------------------------------------------------------------------------ */
@@ -157,7 +186,8 @@ static enum err_code s3_settle(struct s3 *s3, const struct store_put *put, const
 	char there[S3_NONCE_MAX];
 	struct store_stat stat = { 0 };
 	struct err why;
-	enum err_code found = s3_head(s3, put->key, &stat, there, &why);
+	bool unused;
+	enum err_code found = s3_head(s3, put->key, &stat, &unused, there, &why);
 
 	if (found == ERR_OK && strcmp(there, nonce) == 0)
 		return ERR_OK;

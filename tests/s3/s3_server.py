@@ -139,7 +139,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         given = dict(headers)
         for name, value in given.items():
-            self.send_header(name, value)
+            if value is not None:
+                self.send_header(name, value)
         self.send_header("x-amz-request-id", f"{self.s3.count:016X}")
         if status != 204 and "Content-Length" not in given:
             self.send_header("Content-Length", str(len(body)))
@@ -219,6 +220,7 @@ class Server:
         self.denied = set()  # methods that nobody has a right to
         self.knows_ranges = self.knows_encoding = self.knows_checksums = True
         self.etags_are_md5 = True  # they are not where keys of a KMS encrypt
+        self.tells_size = True  # in the answer to a HEAD
         self.base = ""  # a path that everything is below
         self.begins_behind = True  # a key that is to be listed behind
         self.empty_pages = False  # before each page with keys, as where much was removed
@@ -368,7 +370,7 @@ class Server:
 
     def do_head(self, bucket, key, *_):
         found = self.find(bucket, key)
-        return 200, b"", {**self.described(found), "Content-Length": str(len(found.body))}
+        return 200, b"", {**self.described(found), "Content-Length": str(len(found.body)) if self.tells_size else None}
 
     def do_get(self, bucket, key, _query, headers, _body):
         found = self.find(bucket, key)

@@ -259,6 +259,16 @@ def test_a_slow_store_that_gave_no_answer_has_its_time_again(server, tool):
     assert server.faults.counts["delay"] == 1
 
 
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_head_that_tells_no_size(server, tool, ranges):
+    """As proxies leave it: a put whose answer was lost knows its object, and the size is asked for."""
+    server.tells_size, server.knows_ranges = False, ranges
+    server.faults = Faults(1, 0)
+    server.faults.plan("PUT", "/a", "reset after")
+    assert tool("create", "a", "12345", "--", "stat", "a", "--", "create", "b", "", "--", "stat", "b", "--", "stat",
+                "c")[0] == ["ok", "5 bytes, of=the tool", "ok", "ok", "0 bytes, of=the tool", "ok", "absent"]
+
+
 def test_a_server_without_ranges(server, tool):
     server.knows_ranges = False
     assert tool("put", "a", "0123456789", "--", "get", "a", "3", "4", "--", "get", "a", "8", "--", "get", "a", "10", "2"
