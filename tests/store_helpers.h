@@ -28,6 +28,9 @@ static inline void assert_object(struct store *store, const char *key, const cha
 	buf_release(&out);
 }
 
+/* An object of which nothing else is known. */
+#define BY_KEY(name) (&(struct store_entry){ .key = (name) })
+
 struct keys {
 	struct buf text;	/* each key and a newline */
 	size_t count;

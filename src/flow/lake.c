@@ -179,7 +179,8 @@ static bool take_listed(const struct lake_listing *listing, const struct store_e
 		return false;
 	*ret_entry = (struct lake_entry){ .start = name.start,
 					  .size = listed->size,
-					  .packed = name.packed };
+					  .packed = name.packed,
+					  .version = listed->version };
 	return (int64_t)name.start > listing->after;
 }
 

@@ -111,27 +111,43 @@ static enum err_code get_manifest(struct lake_input *input, const struct lake_ob
 			      &reading->manifest, err);
 }
 
-/* ERR_ABSENT, ERR_CORRUPT: the object is not there, or has other lines than its manifest. */
+static enum err_code get_text(struct lake_input *input, const struct lake_object *object,
+			      const char *key, bool kept, struct lake_reading *reading,
+			      struct err *err)
+{
+	const struct store_entry entry = { .key = key,
+					   .size = object->size,
+					   .version = object->version };
+	enum err_code code;
+
+	manifest_release(&reading->manifest);
+	reading->manifest = (struct manifest){ .start = object->start };
+	buf_clear(&reading->text);
+	if (object->group || !object->packed)
+		(void)buf_room(&reading->text, object->size + JSON_PADDING);
+	code = kept ? store_get_kept(input->store, &entry, &reading->text, err)
+		    : group_get_text(input->store, key, &reading->text, err);
+	if (code == ERR_OK && !buf_room(&reading->text, JSON_PADDING))
+		code = err_set(err, ERR_LIMIT, "object \"%s\" is too large", key);
+	return code == ERR_OK ? get_manifest(input, object, reading, err) : code;
+}
+
+/*
+ * ERR_ABSENT, ERR_CORRUPT: the object is not there, or has other lines than its manifest. A copy
+ * says nothing against the object: that is asked for itself then.
+ */
 static enum err_code get_object(struct lake_input *input, const struct lake_object *object,
 				struct lake_reading *reading, struct err *err)
 {
+	bool kept = !object->packed;
 	enum err_code code;
 	struct buf key;
 
 	buf_init(&key, STORE_KEY_MAX + 1);
 	lake_input_put_key(object, &key);
-	buf_clear(&reading->text);
-	if (object->group || !object->packed)
-		(void)buf_room(&reading->text, object->size + JSON_PADDING);
-	if (object->packed)
-		code = group_get_text(input->store, buf_cstr(&key), &reading->text, err);
-	else
-		code = store_get_kept(input->store, buf_cstr(&key), object->size, &reading->text,
-				      err);
-	if (code == ERR_OK && !buf_room(&reading->text, JSON_PADDING))
-		code = err_set(err, ERR_LIMIT, "object \"%s\" is too large", buf_cstr(&key));
-	if (code == ERR_OK)
-		code = get_manifest(input, object, reading, err);
+	code = get_text(input, object, buf_cstr(&key), kept, reading, err);
+	if (code == ERR_CORRUPT && kept)
+		code = get_text(input, object, buf_cstr(&key), false, reading, err);
 	if (code == ERR_ABSENT)
 		(void)err_set(err, code, "object \"%s\" is listed, but not there", buf_cstr(&key));
 	buf_release(&key);
@@ -146,8 +162,6 @@ static enum err_code bring_object(void *user, size_t index_of_range, struct err 
 	struct lake_reading *reading = take_reading(input);
 	enum err_code code;
 
-	manifest_release(&reading->manifest);
-	reading->manifest = (struct manifest){ .start = object->start };
 	object->fault = (struct err){ .code = ERR_OK };
 	code = get_object(input, object, reading, err);
 	if (code == ERR_ABSENT || code == ERR_CORRUPT) {

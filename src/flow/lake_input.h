@@ -49,6 +49,7 @@ struct lake_object {
 	uint64_t size;			/* bytes; of a group's object, unpacked */
 	uint64_t text_bytes;		/* of its text: a guess until it was read */
 	bool packed;			/* its text is to be unpacked */
+	uint64_t version;		/* as listed, or by what the group says */
 	const struct group *group;	/* whose object it is, NULL: of none, … */
 	size_t index;			/* … and which one; its first comes first here */
 	uint64_t from;			/* its records before this one are had already */

@@ -22,6 +22,7 @@ void lake_input_add(struct lake_input *input, struct lake_part *part,
 				      .size = entry->size,
 				      .text_bytes = group_text_bytes(entry->packed, entry->size),
 				      .packed = entry->packed,
+				      .version = entry->version,
 				      .from = part->next };
 
 	lake_input_put(input, &object);
@@ -44,6 +45,7 @@ void lake_input_add_group(struct lake_input *input, struct lake_part *part, stru
 					      .group = kept,
 					      .index = i,
 					      .packed = group_is_packed(its->key),
+					      .version = UINT64_C(1) << 32 | its->crc,
 					      .from = part->next };
 
 		lake_input_put(input, &object);

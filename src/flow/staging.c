@@ -235,13 +235,14 @@ static enum err_code staging_list(struct store *base, const char *prefix, const 
 	return code;
 }
 
-static enum err_code staging_fetch(struct store *base, const char *key,
+static enum err_code staging_fetch(struct store *base, const struct store_entry *entry,
 				   struct store_fetched *ret_fetched, struct err *err)
 {
+	struct store_entry staged = *entry;
 	char at[KEY_ROOM];
 
-	return store_fetch(staged_in(base), staging_map((struct staging *)base, key, at),
-			   ret_fetched, err);
+	staged.key = staging_map((struct staging *)base, entry->key, at);
+	return store_fetch(staged_in(base), &staged, ret_fetched, err);
 }
 
 static const char *staging_fetch_dir(struct store *base)

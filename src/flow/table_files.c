@@ -24,17 +24,29 @@ static enum err_code allow_files(size_t count, struct err *err)
 		       count);
 }
 
-static char **new_keys(const char *root, const struct delta_table *table, size_t count)
+/* As the log has them: it names each file once, so its key tells what it is. */
+static struct store_entry *new_entries(const char *root, const struct delta_table *table,
+				       size_t count)
 {
-	char **keys = xcalloc(count, sizeof(*keys));
+	struct store_entry *entries = xcalloc(count, sizeof(*entries));
 
 	for (size_t i = 0; i < count; i++) {
-		size_t room = strlen(root) + strlen(delta_file(table, i)->path) + 2;
+		const struct delta_add *file = delta_file(table, i);
+		size_t room = strlen(root) + strlen(file->path) + 2;
+		char *key = xmalloc(room);
 
-		keys[i] = xmalloc(room);
-		(void)snprintf(keys[i], room, "%s/%s", root, delta_file(table, i)->path);
+		(void)snprintf(key, room, "%s/%s", root, file->path);
+		entries[i].key = key;
+		entries[i].size = (uint64_t)file->size;
 	}
-	return keys;
+	return entries;
+}
+
+static void free_entries(struct store_entry *entries, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free((void *)(uintptr_t)entries[i].key);
+	free(entries);
 }
 
 enum err_code table_files_open(struct store *store, const char *root,
@@ -43,16 +55,14 @@ enum err_code table_files_open(struct store *store, const char *root,
 {
 	struct table_files files = { .count = delta_file_count(table) };
 	enum err_code code = allow_files(files.count, err);
-	char **keys;
+	struct store_entry *entries;
 
 	if (code != ERR_OK)
 		return code;
 	files.list = xcalloc(files.count, sizeof(*files.list));
-	keys = new_keys(root, table, files.count);
-	code = store_fetch_all(store, (const char *const *)keys, files.count, files.list, err);
-	for (size_t i = 0; i < files.count; i++)
-		free(keys[i]);
-	free(keys);
+	entries = new_entries(root, table, files.count);
+	code = store_fetch_all(store, entries, files.count, files.list, err);
+	free_entries(entries, files.count);
 	if (code == ERR_OK)
 		*ret_files = files;
 	else

@@ -32,10 +32,10 @@ enum err_code store_layer_remove(struct store *store, const char *key, struct er
 	return store_remove(inner(store), key, err);
 }
 
-enum err_code store_layer_fetch(struct store *store, const char *key,
+enum err_code store_layer_fetch(struct store *store, const struct store_entry *entry,
 				struct store_fetched *ret_fetched, struct err *err)
 {
-	return store_fetch(inner(store), key, ret_fetched, err);
+	return store_fetch(inner(store), entry, ret_fetched, err);
 }
 
 const char *store_layer_fetch_dir(struct store *store)

@@ -24,7 +24,7 @@ enum err_code store_layer_stat(struct store *store, const char *key, struct stor
 enum err_code store_layer_list(struct store *store, const char *prefix, const char *after,
 			       size_t wanted, store_each_fn *each, void *user, struct err *err);
 enum err_code store_layer_remove(struct store *store, const char *key, struct err *err);
-enum err_code store_layer_fetch(struct store *store, const char *key,
+enum err_code store_layer_fetch(struct store *store, const struct store_entry *entry,
 				struct store_fetched *ret_fetched, struct err *err);
 const char *store_layer_fetch_dir(struct store *store);
 bool store_layer_can(struct store *store, enum store_ability ability);

@@ -1,6 +1,6 @@
 /*
  * s3.h - what the files of the S3 backend share: store_s3.c, s3_configure.c,
- * s3_call.c, s3_list.c, s3_multipart.c.
+ * s3_call.c, s3_list.c, s3_multipart.c, s3_page.c.
  *
  * Source: the Amazon S3 API reference, 2006-03-01.
  */
@@ -71,7 +71,7 @@ MUST_USE enum err_code s3_list(struct store *store, const char *prefix, const ch
 /* In place; a listing whose EncodingType is "url". False: it is not encoded so. */
 bool s3_decode(char *text);
 /* "2026-01-31T12:00:00.000Z" as milliseconds since 1970; 0: it is no such date. */
-int64_t s3_date_ms(const char *text);
+int64_t s3_date_ms(struct slice text);
 
 /* As put(), of a file; ERR_UNKNOWN and ERR_EXISTS are to be settled by the nonce. */
 MUST_USE enum err_code s3_multipart_put(struct s3 *s3, const struct store_put *put,

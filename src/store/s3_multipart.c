@@ -28,6 +28,7 @@ enum {
 	READ_BYTES = 256 << 10,
 	LEFTOVER_MS = 24 * 3600 * 1000,
 	LEFTOVERS_MAX = 1000, /* of one listing; the next put goes on */
+	LEFTOVER_TEXT_MAX = 4 * STORE_KEY_MAX,
 };
 
 struct part {
@@ -216,18 +217,19 @@ static bool take_leftover(void *user, const char *path, struct slice text)
 	static const char entry[] = "ListMultipartUploadsResult/Upload";
 	struct leftovers *all = user;
 	struct leftover *next = &all->list[all->count];
-	const char *name = path + strlen(entry);
+	const char *name;
 
 	if (strcmp(path, "ListMultipartUploadsResult/EncodingType") == 0)
 		all->is_encoded = slice_is(text, "url");
-	if (strncmp(path, entry, strlen(entry)) != 0 || text.len > 4 * STORE_KEY_MAX)
+	if (strncmp(path, entry, strlen(entry)) != 0 || text.len > LEFTOVER_TEXT_MAX)
 		return true;
-	if (strcmp(name, "/Key") == 0)
+	name = path + strlen(entry);
+	if (strcmp(name, "/Key") == 0 && !next->key)
 		next->key = arena_str(&all->arena, text);
-	else if (strcmp(name, "/UploadId") == 0)
+	else if (strcmp(name, "/UploadId") == 0 && !next->id)
 		next->id = arena_str(&all->arena, text);
 	else if (strcmp(name, "/Initiated") == 0)
-		next->since_ms = s3_date_ms(arena_str(&all->arena, text));
+		next->since_ms = s3_date_ms(text);
 	else if (!*name)
 		all->count++;
 	return all->count < LEFTOVERS_MAX;
@@ -261,7 +263,7 @@ static void sweep_uploads(struct s3 *s3, const char *key)
 
 	(void)snprintf(prefix, sizeof(prefix), "%s%.*s", s3->root,
 		       slash ? (int)(slash + 1 - key) : 0, key);
-	arena_init(&all->arena, S3_REPLY_MAX);
+	arena_init(&all->arena, (size_t)LEFTOVERS_MAX * 3 * LEFTOVER_TEXT_MAX);
 	s3_call_begin(&call, s3, "GET", NULL, S3_REPLY_MAX);
 	s3_call_query(&call, "prefix", prefix);
 	s3_call_query(&call, "uploads", "");

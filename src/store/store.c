@@ -215,16 +215,16 @@ enum err_code store_remove(struct store *store, const char *key, struct err *err
 	return store_ended(store, CALL_REMOVE, start_us, code, err);
 }
 
-enum err_code store_fetch(struct store *store, const char *key, struct store_fetched *ret_fetched,
-			  struct err *err)
+enum err_code store_fetch(struct store *store, const struct store_entry *entry,
+			  struct store_fetched *ret_fetched, struct err *err)
 {
-	enum err_code code = store_check_key(key, err);
+	enum err_code code = store_check_key(entry->key, err);
 	int64_t start_us = clock_mono_us();
 	struct store_fetched fetched = { .fd = -1 };
 
 	if (code != ERR_OK)
 		return code;
-	code = store->ops->fetch(store, key, &fetched, err);
+	code = store->ops->fetch(store, entry, &fetched, err);
 	assert((code == ERR_OK) == (fetched.fd >= 0 && fetched.path));
 	if (code == ERR_OK)
 		*ret_fetched = fetched;

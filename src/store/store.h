@@ -37,8 +37,9 @@
  *	   STORE_WORD_OWN is a backend's: it may keep it beside all others, to know
  *	   its own object again after an answer that it did not get, and does not
  *	   give it back.
- *	6. fetch() is for objects that are never replaced. What it gives stays as
- *	   it is until it is released, whatever becomes of the object.
+ *	6. fetch() gives the object that the entry is of, or what has come in its
+ *	   place since; what is known by its key alone is never replaced. What it
+ *	   gives stays as it is until it is released, whatever becomes of the object.
  *	7. A call that fails leaves its out-parameters alone, and its code is one
  *	   of those that store.c has for it.
  *
@@ -114,6 +115,8 @@ struct store_entry {
 	const char *key;
 	uint64_t size;
 	int64_t modified_ms;		/* wall clock; informative */
+	/* Another one where other bytes came in place of these, be they as many; 0: not known. */
+	uint64_t version;
 };
 
 /* False: enough. The entry is valid during the call only. */
@@ -159,10 +162,10 @@ struct store_ops {
 	enum err_code (*remove)(struct store *store, const char *key, struct err *err);
 
 	/*
-	 * ERR_ABSENT: no such key, or a symbolic link is on the way to it. A backend without local
-	 * files takes store_fetch_copy() here.
+	 * What is not known of the entry is 0. ERR_ABSENT: no such key, or a symbolic link is on
+	 * the way to it. A backend without local files takes store_fetch_copy() here.
 	 */
-	enum err_code (*fetch)(struct store *store, const char *key,
+	enum err_code (*fetch)(struct store *store, const struct store_entry *entry,
 			       struct store_fetched *ret_fetched, struct err *err);
 
 	/* A directory in which all that is fetched has its path: whoever may open no other files
@@ -211,7 +214,7 @@ struct store_listing {
  * they give is kept until it is its turn; `each` is called by the caller's thread alone. */
 MUST_USE enum err_code store_list_all(struct store *store, const struct store_listing *listings,
 				      size_t count, struct err *err);
-MUST_USE enum err_code store_fetch(struct store *store, const char *key,
+MUST_USE enum err_code store_fetch(struct store *store, const struct store_entry *entry,
 				   struct store_fetched *ret_fetched, struct err *err);
 void store_fetched_release(struct store_fetched *fetched);	/* accepts a zeroed one */
 const char *store_fetch_dir(struct store *store);	/* as long as the store */
@@ -223,19 +226,20 @@ size_t store_at_once(struct store *store);
 void store_free(struct store *store);
 
 /*
- * Fetch all of `keys` into `ret_list`, several at a time where each takes a while. All or none: of
- * those that failed the error is the first one's.
+ * Fetch all of `entries` into `ret_list`, several at a time where each takes a while. All or none:
+ * of those that failed the error is the first one's.
  */
-MUST_USE enum err_code store_fetch_all(struct store *store, const char *const *keys, size_t count,
-				       struct store_fetched *ret_list, struct err *err);
+MUST_USE enum err_code store_fetch_all(struct store *store, const struct store_entry *entries,
+				       size_t count, struct store_fetched *ret_list,
+				       struct err *err);
 void store_fetched_release_all(struct store_fetched *list, size_t count);
 
 /*
  * All of an object as store_get() gives it, but by way of what fetch() keeps, so that who comes
- * again need not ask a service again. `size`: what a listing says of it. An object that another
- * program has replaced after all is known by that, and is not taken from what is kept.
+ * again need not ask a service again. The entry is as a listing has it. What is kept of another
+ * version, or size, is not taken.
  */
-MUST_USE enum err_code store_get_kept(struct store *store, const char *key, uint64_t size,
+MUST_USE enum err_code store_get_kept(struct store *store, const struct store_entry *entry,
 				      struct buf *out, struct err *err);
 
 /*
@@ -297,9 +301,9 @@ MUST_USE struct store *store_retry_new(struct store *inner, int64_t for_ms);
 
 /*
  * Objects that are fetched are kept in `dir`, which any number of processes share; `of` says which
- * store they are of. Where there are more than `bytes_max` of them, those that were asked for
- * longest ago go, but none that somebody has fetched and not released: the bound is one of what is
- * kept, not of what is in use.
+ * store they are of: where it is, the bucket, the prefix. Where there are more than `bytes_max` of
+ * them, those that were asked for longest ago go, but none that somebody has fetched and not
+ * released: the bound is one of what is kept, not of what is in use.
  */
 MUST_USE enum err_code store_cache_new(struct store *inner, const char *dir, const char *of,
 				       uint64_t bytes_max, struct store **ret_store,
@@ -316,7 +320,7 @@ MUST_USE struct store *store_trace_new(struct store *inner);
 
 /* For backends: copies the object by way of get() into a file in memory, which is gone when it is
  * released. A store that is far away is to be opened with a cache above it. */
-enum err_code store_fetch_copy(struct store *store, const char *key,
+enum err_code store_fetch_copy(struct store *store, const struct store_entry *entry,
 			       struct store_fetched *ret_fetched, struct err *err);
 
 #endif

@@ -2,8 +2,13 @@
  * store_cache.c - fetched objects, kept as files that processes share.
  *
  *	<dir>/<64 hex digits>	an object: the SHA-256 of which store it is of, its key,
- *				and the boot of the machine
+ *				the boot of the machine and, where they are known, its
+ *				version and size
  *	<dir>/.<pid>-<n>	one on its way here
+ *
+ * So an object whose version is known is never taken for one that came in its place.
+ * Where it is not, as of data files, which a table's log names, a name is used once:
+ * there the size alone is compared, and what is put or removed here is forgotten.
  *
  * A file gets its name once all of it is written, so what has a name is whole; but it
  * is not synced, which would cost more than to fetch it. After a power cut it may be of
@@ -29,6 +34,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <openssl/sha.h>
 #include <pthread.h>
@@ -38,7 +44,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { NAME_MAX_BYTES = 2 * SHA256_DIGEST_LENGTH + 1, SCANS_A_BOUND = 16 };
+enum { NAME_MAX_BYTES = 2 * SHA256_DIGEST_LENGTH + 1, VERSION_BYTES = 40, SCANS_A_BOUND = 16 };
 
 struct store_cache {
 	struct store_layer layer;
@@ -64,13 +70,16 @@ struct kept_list {
 	uint64_t bytes;
 };
 
-static void name_of(const struct store_cache *cache, const char *key, char name[NAME_MAX_BYTES])
+static void name_of(const struct store_cache *cache, const struct store_entry *entry,
+		    char name[NAME_MAX_BYTES])
 {
 	unsigned char hash[SHA256_DIGEST_LENGTH];
 	struct buf text;
 
-	buf_init(&text, strlen(cache->of) + STORE_KEY_MAX + 1);
-	buf_addf(&text, "%s%s", cache->of, key);
+	buf_init(&text, strlen(cache->of) + STORE_KEY_MAX + VERSION_BYTES + 1);
+	buf_addf(&text, "%s%s", cache->of, entry->key);
+	if (entry->version) /* no key has a line's end */
+		buf_addf(&text, "\n%016" PRIx64 " %" PRIu64, entry->version, entry->size);
 	(void)SHA256((const unsigned char *)text.ptr, text.len, hash);
 	buf_release(&text);
 	for (size_t i = 0; i < sizeof(hash); i++)
@@ -187,8 +196,8 @@ static void give_kept(const struct store_cache *cache, const char *name, int fd,
 	*ret_fetched = (struct store_fetched){ fd, size, path.ptr };
 }
 
-/* False: it is not here, or just going. */
-static bool find_kept(const struct store_cache *cache, const char *name,
+/* False: it is not here, or just going, or of another size than `size`, unless that is 0. */
+static bool find_kept(const struct store_cache *cache, const char *name, uint64_t size,
 		      struct store_fetched *ret_fetched)
 {
 	int fd = openat(cache->dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -196,7 +205,8 @@ static bool find_kept(const struct store_cache *cache, const char *name,
 
 	if (fd < 0)
 		return false;
-	if (flock(fd, LOCK_SH | LOCK_NB) < 0 || fstat(fd, &st) < 0 || st.st_nlink == 0) {
+	if (flock(fd, LOCK_SH | LOCK_NB) < 0 || fstat(fd, &st) < 0 || st.st_nlink == 0 ||
+	    (size && (uint64_t)st.st_size != size)) {
 		(void)close(fd);
 		return false;
 	}
@@ -252,32 +262,33 @@ static enum err_code bring(struct store_cache *cache, const char *key, const cha
 	return ERR_OK;
 }
 
-static enum err_code cache_fetch(struct store *store, const char *key,
+static enum err_code cache_fetch(struct store *store, const struct store_entry *entry,
 				 struct store_fetched *ret_fetched, struct err *err)
 {
 	struct store_cache *cache = (struct store_cache *)store;
 	char name[NAME_MAX_BYTES];
 	enum err_code code;
 
-	name_of(cache, key, name);
-	if (find_kept(cache, name, ret_fetched))
+	name_of(cache, entry, name);
+	if (find_kept(cache, name, entry->size, ret_fetched))
 		return ERR_OK;
-	code = bring(cache, key, name, ret_fetched, err);
+	code = bring(cache, entry->key, name, ret_fetched, err);
 	if (code != ERR_SPACE)
 		return code;
 	(void)pthread_mutex_lock(&cache->lock);		/* the disk is smaller than the bound */
 	cache_shrink(cache, 0);
 	(void)pthread_mutex_unlock(&cache->lock);
-	return bring(cache, key, name, ret_fetched, err);
+	return bring(cache, entry->key, name, ret_fetched, err);
 }
 
 /* --- what changes ------------------------------------------------------------------- */
 
+/* What is known by its key alone. */
 static void forget(const struct store_cache *cache, const char *key)
 {
 	char name[NAME_MAX_BYTES];
 
-	name_of(cache, key, name);
+	name_of(cache, &(struct store_entry){ .key = key }, name);
 	(void)unlinkat(cache->dir_fd, name, 0);
 }
 
@@ -289,7 +300,7 @@ static void keep_put(struct store_cache *cache, const struct store_put *put)
 
 	if (put->size > cache->bytes_max / SCANS_A_BOUND)
 		return;
-	name_of(cache, put->key, name);
+	name_of(cache, &(struct store_entry){ .key = put->key }, name);
 	if (linkat(AT_FDCWD, put->path, cache->dir_fd, name, 0) == 0)
 		cache_added(cache, put->size);
 }
@@ -299,9 +310,10 @@ static enum err_code cache_put(struct store *store, const struct store_put *put,
 	struct store_cache *cache = (struct store_cache *)store;
 	enum err_code code = store_layer_put(store, put, err);
 
-	if (put->mode == STORE_REPLACE)
+	/* What is created, too, may come after one that another process removed. */
+	if (put->mode == STORE_REPLACE || code == ERR_OK || code == ERR_UNKNOWN)
 		forget(cache, put->key);
-	else if (code == ERR_OK && put->path)
+	if (put->mode == STORE_CREATE && code == ERR_OK && put->path)
 		keep_put(cache, put);
 	return code;
 }

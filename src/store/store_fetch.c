@@ -50,7 +50,7 @@ enum err_code store_copy_to(struct store *store, const char *key, int fd, uint64
 	return code;
 }
 
-enum err_code store_fetch_copy(struct store *store, const char *key,
+enum err_code store_fetch_copy(struct store *store, const struct store_entry *entry,
 			       struct store_fetched *ret_fetched, struct err *err)
 {
 	struct store_fetched copy = { .fd = memfd_create("object", MFD_CLOEXEC) };
@@ -58,8 +58,9 @@ enum err_code store_fetch_copy(struct store *store, const char *key,
 	char path[64];
 
 	if (copy.fd < 0)
-		return err_errno(err, "could not make a file in memory for object \"%s\"", key);
-	code = store_copy_to(store, key, copy.fd, &copy.size, err);
+		return err_errno(err, "could not make a file in memory for object \"%s\"",
+				 entry->key);
+	code = store_copy_to(store, entry->key, copy.fd, &copy.size, err);
 	if (code != ERR_OK) {
 		(void)close(copy.fd);
 		return code;
@@ -88,7 +89,7 @@ static enum err_code read_fetched(const struct store_fetched *fetched, const cha
 	return ERR_OK;
 }
 
-enum err_code store_get_kept(struct store *store, const char *key, uint64_t size, struct buf *out,
+enum err_code store_get_kept(struct store *store, const struct store_entry *entry, struct buf *out,
 			     struct err *err)
 {
 	struct store_fetched fetched;
@@ -96,24 +97,24 @@ enum err_code store_get_kept(struct store *store, const char *key, uint64_t size
 	bool same;
 
 	if (store_can(store, STORE_CAN_FETCH_FREE))
-		return store_get(store, key, 0, UINT64_MAX, out, err);
-	code = store_fetch(store, key, &fetched, err);
+		return store_get(store, entry->key, 0, UINT64_MAX, out, err);
+	code = store_fetch(store, entry, &fetched, err);
 	if (code == ERR_SPACE)		/* where copies are kept; memory may do */
-		return store_get(store, key, 0, UINT64_MAX, out, err);
+		return store_get(store, entry->key, 0, UINT64_MAX, out, err);
 	if (code != ERR_OK)
 		return code;
-	same = fetched.size == size;
+	same = fetched.size == entry->size;
 	if (same)
-		code = read_fetched(&fetched, key, out, err);
+		code = read_fetched(&fetched, entry->key, out, err);
 	store_fetched_release(&fetched);
-	return same ? code : store_get(store, key, 0, UINT64_MAX, out, err);
+	return same ? code : store_get(store, entry->key, 0, UINT64_MAX, out, err);
 }
 
 /* --- many ---------------------------------------------------------------------- */
 
 struct fetching {
 	struct store *store;
-	const char *const *keys;
+	const struct store_entry *entries;
 	struct store_fetched *list;
 };
 
@@ -121,13 +122,13 @@ static enum err_code fetch_one(void *user, size_t i, struct err *err)
 {
 	struct fetching *fetching = user;
 
-	return store_fetch(fetching->store, fetching->keys[i], &fetching->list[i], err);
+	return store_fetch(fetching->store, &fetching->entries[i], &fetching->list[i], err);
 }
 
-enum err_code store_fetch_all(struct store *store, const char *const *keys, size_t count,
+enum err_code store_fetch_all(struct store *store, const struct store_entry *entries, size_t count,
 			      struct store_fetched *ret_list, struct err *err)
 {
-	struct fetching fetching = { store, keys, ret_list };
+	struct fetching fetching = { store, entries, ret_list };
 	enum err_code code;
 
 	if (count)

@@ -701,18 +701,18 @@ static enum err_code file_list(struct store *store, const char *prefix, const ch
 
 /* --- the store --------------------------------------------------------- */
 
-static enum err_code file_fetch(struct store *store, const char *key,
+static enum err_code file_fetch(struct store *store, const struct store_entry *entry,
 				struct store_fetched *ret_fetched, struct err *err)
 {
 	struct store_file *file = (struct store_file *)store;
 	struct stat st;
 	struct buf path;
-	int fd = store_file_open_object(file, key, &st);
+	int fd = store_file_open_object(file, entry->key, &st);
 
 	if (fd < 0)
-		return not_found(err, key);
+		return not_found(err, entry->key);
 	buf_init(&path, strlen(file->root) + STORE_KEY_MAX + 2);
-	buf_addf(&path, "%s/%s", file->root, key);
+	buf_addf(&path, "%s/%s", file->root, entry->key);
 	(void)buf_cstr(&path);			/* ends it */
 	*ret_fetched = (struct store_fetched){ fd, (uint64_t)st.st_size, path.ptr };
 	return ERR_OK;

@@ -8,8 +8,7 @@ struct listed {
 	struct buf keys; /* each with its NUL */
 	struct listed_key {
 		size_t at;
-		uint64_t size;
-		int64_t modified_ms;
+		struct store_entry entry; /* its key is at `at` */
 	} * list;
 	size_t count;
 	size_t room;
@@ -29,8 +28,7 @@ static bool keep_listed(void *user, const struct store_entry *entry)
 		listed->room = listed->room * 2 + 64;
 		listed->list = xreallocarray(listed->list, listed->room, sizeof(*listed->list));
 	}
-	listed->list[listed->count++] =
-		(struct listed_key){ listed->keys.len, entry->size, entry->modified_ms };
+	listed->list[listed->count++] = (struct listed_key){ listed->keys.len, *entry };
 	buf_add(&listed->keys, entry->key, strlen(entry->key) + 1);
 	return true;
 }
@@ -49,10 +47,9 @@ static void give_listed(const struct store_listing *listing, const struct listed
 	bool more = true;
 
 	for (size_t i = 0; i < listed->count && more; i++) {
-		const struct listed_key *key = &listed->list[i];
-		struct store_entry entry = { listed->keys.ptr + key->at, key->size,
-					     key->modified_ms };
+		struct store_entry entry = listed->list[i].entry;
 
+		entry.key = listed->keys.ptr + listed->list[i].at;
 		more = listing->each(listing->user, &entry);
 	}
 }

@@ -50,11 +50,11 @@ static enum err_code none_remove(struct store *store, const char *key, struct er
 	return ERR_OK;
 }
 
-static enum err_code none_fetch(struct store *store, const char *key,
+static enum err_code none_fetch(struct store *store, const struct store_entry *entry,
 				struct store_fetched *ret_fetched, struct err *err)
 {
 	(void)ret_fetched;
-	return none_get(store, key, 0, 0, NULL, err);
+	return none_get(store, entry->key, 0, 0, NULL, err);
 }
 
 static const char *none_fetch_dir(struct store *store)

@@ -176,14 +176,14 @@ static enum err_code retry_remove(struct store *store, const char *key, struct e
 	return code;
 }
 
-static enum err_code retry_fetch(struct store *store, const char *key,
+static enum err_code retry_fetch(struct store *store, const struct store_entry *entry,
 				 struct store_fetched *ret_fetched, struct err *err)
 {
-	struct tries tries = tries_begin(store, "fetch", key, false);
+	struct tries tries = tries_begin(store, "fetch", entry->key, false);
 	enum err_code code;
 
 	do
-		code = store_layer_fetch(store, key, ret_fetched, err);
+		code = store_layer_fetch(store, entry, ret_fetched, err);
 	while (again(&tries, code, err));
 	return code;
 }

@@ -62,13 +62,13 @@ static enum err_code trace_remove(struct store *store, const char *key, struct e
 	return code;
 }
 
-static enum err_code trace_fetch(struct store *store, const char *key,
+static enum err_code trace_fetch(struct store *store, const struct store_entry *entry,
 				 struct store_fetched *ret_fetched, struct err *err)
 {
 	int64_t start_us = clock_mono_us();
-	enum err_code code = store_layer_fetch(store, key, ret_fetched, err);
+	enum err_code code = store_layer_fetch(store, entry, ret_fetched, err);
 
-	trace_call("fetch", key, start_us, code, ret_fetched->size);
+	trace_call("fetch", entry->key, start_us, code, ret_fetched->size);
 	return code;
 }
 

@@ -12,6 +12,7 @@ struct object {
 	char *ptr;
 	size_t len;
 	int64_t modified_ms;
+	uint64_t version;
 	struct store_words words;
 };
 
@@ -20,6 +21,7 @@ struct store_memory {
 	size_t bytes_max;
 	pthread_mutex_t lock;		/* what follows */
 	size_t bytes;
+	uint64_t puts;
 	struct object *objects;		/* by key, in byte order */
 	size_t count;
 	size_t cap;
@@ -97,6 +99,7 @@ static enum err_code put_locked(struct store_memory *mem, const struct store_put
 	object->ptr = body;
 	object->len = put->size;
 	object->modified_ms = clock_wall_ms();
+	object->version = ++mem->puts;
 	object->words = put->words ? *put->words : (struct store_words){ 0 };
 	mem->bytes += put->size - old;
 	return ERR_OK;
@@ -183,7 +186,8 @@ static bool next_entry(struct store_memory *mem, const char *prefix, const char 
 		const struct object *object = &mem->objects[at];
 
 		memcpy(key, object->key, strlen(object->key) + 1);
-		*ret_entry = (struct store_entry){ key, object->len, object->modified_ms };
+		*ret_entry = (struct store_entry){ key, object->len, object->modified_ms,
+						   object->version };
 	}
 	(void)pthread_mutex_unlock(&mem->lock);
 	return found;

@@ -46,11 +46,11 @@ static enum err_code slow_remove(struct store *store, const char *key, struct er
 	return store_layer_remove(store, key, err);
 }
 
-static enum err_code slow_fetch(struct store *store, const char *key,
+static enum err_code slow_fetch(struct store *store, const struct store_entry *entry,
 				struct store_fetched *ret_fetched, struct err *err)
 {
 	wait_in(store);
-	return store_layer_fetch(store, key, ret_fetched, err);
+	return store_layer_fetch(store, entry, ret_fetched, err);
 }
 
 static bool slow_can(struct store *store, enum store_ability ability)

@@ -450,15 +450,15 @@ static void test_fetch(void **state)
 
 	put(store, "t/a.parquet", "bytes");
 	put(store, "t/empty", "");
-	assert_ok(store_fetch(store, "t/a.parquet", &fetched, &err));
+	assert_ok(store_fetch(store, BY_KEY("t/a.parquet"), &fetched, &err));
 	assert_fetched(&fetched, "bytes");
-	assert_ok(store_fetch(store, "t/a.parquet", &again, &err));
+	assert_ok(store_fetch(store, BY_KEY("t/a.parquet"), &again, &err));
 	store_fetched_release(&fetched);
 	assert_null(fetched.path);
 	assert_fetched(&again, "bytes");
 	store_fetched_release(&again);
 	store_fetched_release(&again);		/* of a released one: nothing */
-	assert_ok(store_fetch(store, "t/empty", &fetched, &err));
+	assert_ok(store_fetch(store, BY_KEY("t/empty"), &fetched, &err));
 	assert_fetched(&fetched, "");
 	store_fetched_release(&fetched);
 }
@@ -470,9 +470,9 @@ static void test_fetch_gives_what_is_there(void **state)
 	struct err err = { 0 };
 
 	put(store, "t/a.json", "1");
-	assert_int_equal(store_fetch(store, "t/b.json", &fetched, &err), ERR_ABSENT);
-	assert_int_equal(store_fetch(store, "t", &fetched, &err), ERR_ABSENT);
-	assert_int_equal(store_fetch(store, "../t/a.json", &fetched, &err), ERR_SHAPE);
+	assert_int_equal(store_fetch(store, BY_KEY("t/b.json"), &fetched, &err), ERR_ABSENT);
+	assert_int_equal(store_fetch(store, BY_KEY("t"), &fetched, &err), ERR_ABSENT);
+	assert_int_equal(store_fetch(store, BY_KEY("../t/a.json"), &fetched, &err), ERR_SHAPE);
 	assert_null(fetched.path);		/* untouched on failure */
 }
 
@@ -485,12 +485,46 @@ static void test_what_is_fetched_stays(void **state)
 	struct err err = { 0 };
 
 	put(store, "t/a", "before");
-	assert_ok(store_fetch(store, "t/a", &fetched, &err));
+	assert_ok(store_fetch(store, BY_KEY("t/a"), &fetched, &err));
 	assert_ok(store_remove(store, "t/a", &err));
 	assert_int_equal(pread(fetched.fd, text, sizeof(text) - 1, 0), 6);
 	assert_string_equal(text, "before");
 	store_fetched_release(&fetched);
-	assert_int_equal(store_fetch(store, "t/a", &gone, &err), ERR_ABSENT);
+	assert_int_equal(store_fetch(store, BY_KEY("t/a"), &gone, &err), ERR_ABSENT);
+}
+
+static bool take_entry(void *user, const struct store_entry *entry)
+{
+	struct store_entry *ret = user;
+
+	ret->size = entry->size;
+	ret->version = entry->version;
+	return true;
+}
+
+/* By what a listing says of it, though it was made anew since, as long as before. */
+static void test_fetch_of_what_is_listed(void **state)
+{
+	static const char *const bodies[] = { "first", "other" };
+	struct store *store = store_of(state);
+	struct store_entry entries[2] = { { .key = "t/a" }, { .key = "t/a" } };
+	struct err err = { 0 };
+
+	for (int i = 0; i < 2; i++) {
+		struct store_fetched fetched = { 0 };
+
+		assert_ok(store_remove(store, "t/a", &err));
+		put(store, "t/a", bodies[i]);
+		assert_ok(store_list(store, "t/a", "", take_entry, &entries[i], &err));
+		assert_ok(store_fetch(store, &entries[i], &fetched, &err));
+		assert_fetched(&fetched, bodies[i]);
+		store_fetched_release(&fetched);
+	}
+	assert_int_equal(entries[0].size, entries[1].size);
+	if (entries[0].version)
+		assert_int_not_equal(entries[0].version, entries[1].version);
+	else
+		assert_true(store_can(store, STORE_CAN_FETCH_FREE));
 }
 
 static bool add_until_two(void *user, const struct store_entry *entry)
@@ -530,23 +564,23 @@ static void test_fetch_all(void **state)
 	struct store *store = store_of(state);
 	struct store_fetched list[COUNT];
 	char keys[COUNT][20];
-	const char *names[COUNT];
+	struct store_entry entries[COUNT] = { 0 };
 	struct err err = { 0 };
 
 	for (int i = 0; i < COUNT; i++) {
 		(void)snprintf(keys[i], sizeof(keys[i]), "k%d", i);
-		names[i] = keys[i];
+		entries[i].key = keys[i];
 		put(store, keys[i], keys[i]);
 	}
-	assert_ok(store_fetch_all(store, names, COUNT, list, &err));
+	assert_ok(store_fetch_all(store, entries, COUNT, list, &err));
 	for (int i = 0; i < COUNT; i++)
 		assert_fetched(&list[i], keys[i]);
 	store_fetched_release_all(list, COUNT);
-	names[17] = "no/such";
-	names[40] = "neither";
-	assert_int_equal(store_fetch_all(store, names, COUNT, list, &err), ERR_ABSENT);
+	entries[17].key = "no/such";
+	entries[40].key = "neither";
+	assert_int_equal(store_fetch_all(store, entries, COUNT, list, &err), ERR_ABSENT);
 	assert_non_null(strstr(err.msg, "no/such"));	/* the first, whichever came first */
-	assert_ok(store_fetch_all(store, names, 0, NULL, &err));
+	assert_ok(store_fetch_all(store, entries, 0, NULL, &err));
 }
 
 /* --- words --------------------------------------------------------------- */
@@ -742,6 +776,7 @@ static void test_a_reader_sees_all_or_nothing(void **state)
 	ON(test_fetch, open), \
 	ON(test_fetch_gives_what_is_there, open), \
 	ON(test_what_is_fetched_stays, open), \
+	ON(test_fetch_of_what_is_listed, open), \
 	ON(test_several_listings, open), \
 	ON(test_fetch_all, open), \
 	ON(test_words_come_back, open), \

@@ -90,7 +90,8 @@ static enum err_code tool_remove(const struct tool_call *call, struct err *err)
 static enum err_code tool_fetch(const struct tool_call *call, struct err *err)
 {
 	struct store_fetched fetched = { 0 };
-	enum err_code code = store_fetch(call->store, call->args[1], &fetched, err);
+	const struct store_entry entry = { .key = call->args[1] };
+	enum err_code code = store_fetch(call->store, &entry, &fetched, err);
 
 	if (code == ERR_OK)
 		(void)printf("%llu bytes\n", (unsigned long long)fetched.size);

@@ -3,6 +3,7 @@ import json
 import re
 import shutil
 import subprocess
+import time
 import urllib.request
 
 import pytest
@@ -99,6 +100,22 @@ def test_what_was_fetched_once_is_kept(server, ask, data_dir):
     server.got.clear()
     ask("sql", "SELECT * FROM pin_all")
     assert server.got and not [key for key in server.got if key.endswith(".parquet")]
+
+
+def test_what_was_made_anew_is_fetched_anew(run, server, ask, data_dir, env):
+    """Objects of the sink have the same names again, and may have other bytes, as many."""
+    run_all(ask)
+    prefix = f"a lake/topics/{ID}.pin/"
+    for key, body in server.objects(prefix=prefix).items():
+        server.buckets[BUCKET][key] = s3_server.Object(re.sub(rb'("category":")[^"]', rb"\1~", body), time.time(),
+                                                       '"other"', server.buckets[BUCKET][key].headers)
+    server.got.clear()
+    run("rebuild", "pin", "--dir", data_dir, env=env)
+    (row,) = ask("sql", "SELECT count(*) AS n FROM pin_all WHERE category LIKE '~%'")
+    assert row["n"] == POSTS
+    server.got.clear()
+    run("rebuild", "pin", "--dir", data_dir, env=env)
+    assert not [key for key in server.got if key.startswith(prefix)]
 
 
 def test_settings_of_the_file(run, server, tmp_path, data_dir):

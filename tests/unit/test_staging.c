@@ -183,7 +183,7 @@ static void test_the_log_is_the_staged_one(void **state)
 	put(&staging.base, ROOT "/_delta_log/00000000000000000001.json", "ours");
 	assert_list(&staging.base, ROOT "/_delta_log/", "", 0,
 		    ROOT "/_delta_log/00000000000000000001.json\n");
-	assert_ok(store_fetch(&staging.base, ROOT "/part.parquet", &fetched, &err));
+	assert_ok(store_fetch(&staging.base, BY_KEY(ROOT "/part.parquet"), &fetched, &err));
 	store_fetched_release(&fetched);
 	staging_release(&staging);
 	delta_close(table);

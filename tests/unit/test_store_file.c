@@ -85,10 +85,10 @@ static void test_fetch_follows_no_links(void **state)
 	put(f->store, "t/a.json", "1");
 	(void)snprintf(link, sizeof(link), "%s/t/b.json", f->dir);
 	assert_int_equal(symlink("/etc/passwd", link), 0);
-	assert_int_equal(store_fetch(f->store, "t/b.json", &fetched, &err), ERR_ABSENT);
+	assert_int_equal(store_fetch(f->store, BY_KEY("t/b.json"), &fetched, &err), ERR_ABSENT);
 	(void)snprintf(link, sizeof(link), "%s/out", f->dir);
 	assert_int_equal(symlink("/etc", link), 0);
-	assert_int_equal(store_fetch(f->store, "out/passwd", &fetched, &err), ERR_ABSENT);
+	assert_int_equal(store_fetch(f->store, BY_KEY("out/passwd"), &fetched, &err), ERR_ABSENT);
 	assert_null(fetched.path);
 }
 
@@ -104,7 +104,7 @@ static void test_fetch_of_a_file_is_the_file(void **state)
 	put(f->store, "t/a.json", "1");
 	(void)snprintf(path, sizeof(path), "%s/t/a.json", f->dir);
 	assert_true(store_can(f->store, STORE_CAN_FETCH_FREE));
-	assert_ok(store_fetch(f->store, "t/a.json", &fetched, &err));
+	assert_ok(store_fetch(f->store, BY_KEY("t/a.json"), &fetched, &err));
 	assert_int_equal(stat(path, &there), 0);
 	assert_int_equal(fstat(fetched.fd, &ours), 0);
 	assert_int_equal(ours.st_ino, there.st_ino);

@@ -137,11 +137,11 @@ static enum err_code moody_remove(struct store *store, const char *key, struct e
 	return mood(store, err) == ERR_OK ? store_layer_remove(store, key, err) : err->code;
 }
 
-static enum err_code moody_fetch(struct store *store, const char *key,
+static enum err_code moody_fetch(struct store *store, const struct store_entry *entry,
 				 struct store_fetched *ret_fetched, struct err *err)
 {
-	return mood(store, err) == ERR_OK ? store_layer_fetch(store, key, ret_fetched, err) :
-					    err->code;
+	return mood(store, err) == ERR_OK ? store_layer_fetch(store, entry, ret_fetched, err)
+					  : err->code;
 }
 
 static const struct store_ops moody_ops = {
@@ -303,7 +303,7 @@ static void test_what_is_refused_for_the_moment_is_asked_again(void **state)
 	AGAIN;
 	assert_list(store, "", "", 0, "a\n");
 	AGAIN;
-	assert_ok(store_fetch(store, "a", &fetched, &err));
+	assert_ok(store_fetch(store, BY_KEY("a"), &fetched, &err));
 	store_fetched_release(&fetched);
 	AGAIN;
 	assert_ok(store_remove(store, "a", &err));
@@ -416,7 +416,7 @@ static void fetch_and_let_go(struct store *store, const char *key)
 	struct store_fetched fetched;
 	struct err err = { 0 };
 
-	assert_ok(store_fetch(store, key, &fetched, &err));
+	assert_ok(store_fetch(store, BY_KEY(key), &fetched, &err));
 	store_fetched_release(&fetched);
 }
 
@@ -445,10 +445,139 @@ static void test_what_is_kept_is_shared(void **state)
 	{
 		struct store_fetched none;
 
-		assert_int_equal(store_fetch(second, "a", &none, &err), ERR_ABSENT);
+		assert_int_equal(store_fetch(second, BY_KEY("a"), &none, &err), ERR_ABSENT);
 	}
 	store_free(second);
 	store_free(first);
+	scratch_remove(dir);
+}
+
+static bool take_entry(void *user, const struct store_entry *entry)
+{
+	const char *key = ((struct store_entry *)user)->key;
+
+	*(struct store_entry *)user = *entry;
+	((struct store_entry *)user)->key = key;
+	return true;
+}
+
+static struct store_entry listed(struct store *store, const char *key)
+{
+	struct store_entry entry = { .key = key };
+	struct err err = { 0 };
+
+	assert_ok(store_list(store, key, "", take_entry, &entry, &err));
+	assert_int_not_equal(entry.version, 0);
+	return entry;
+}
+
+static void assert_kept(struct store *store, const struct store_entry *entry, const char *body)
+{
+	struct err err = { 0 };
+	struct buf out;
+
+	buf_init(&out, 1000);
+	assert_ok(store_get_kept(store, entry, &out, &err));
+	assert_string_equal(buf_cstr(&out), body);
+	buf_release(&out);
+}
+
+static void assert_fetches(struct store *store, const struct store_entry *entry, const char *body)
+{
+	struct store_fetched fetched;
+	struct err err = { 0 };
+	char text[100] = "";
+
+	assert_ok(store_fetch(store, entry, &fetched, &err));
+	assert_int_equal(fetched.size, strlen(body));
+	assert_int_equal(pread(fetched.fd, text, sizeof(text) - 1, 0), strlen(body));
+	assert_string_equal(text, body);
+	store_fetched_release(&fetched);
+}
+
+/* Past the cache, as by another machine. */
+static void make_anew(struct store *inner, const char *key, const char *body)
+{
+	struct err err = { 0 };
+
+	assert_ok(store_remove(inner, key, &err));
+	put(inner, key, body);
+}
+
+/* A name says once more what it said before, of another object, which is as long. */
+static void test_what_came_in_place_of_another_is_fetched(void **state)
+{
+	struct moody *moody = moody_new();
+	struct store *inner = moody->layer.inner;
+	char dir[SCRATCH_NAME_MAX];
+	struct store_entry one, two;
+	struct store *store;
+
+	(void)state;
+	scratch_dir(dir);
+	store = cache_over(&moody->layer.base, dir, "s3://b", 1 << 20);
+	put(inner, "a", "one");
+	one = listed(inner, "a");
+	assert_kept(store, &one, "one");
+	make_anew(inner, "a", "two");
+	two = listed(inner, "a");
+	assert_int_equal(one.size, two.size);
+	assert_kept(store, &two, "two");
+	assert_fetches(store, &two, "two");
+	moody->calls = 0;
+	assert_kept(store, &one, "one");
+	assert_kept(store, &two, "two");
+	assert_int_equal(moody->calls, 0);
+	store_free(store);
+	scratch_remove(dir);
+}
+
+/* Of what only a key and a size are known: the size. */
+static void test_what_came_in_place_of_a_data_file(void **state)
+{
+	struct store *inner = store_memory_new(MEMORY_MAX);
+	const struct store_entry three = { .key = "a", .size = 5 };
+	char dir[SCRATCH_NAME_MAX];
+	struct store *store;
+
+	(void)state;
+	scratch_dir(dir);
+	store = cache_over(inner, dir, "s3://b", 1 << 20);
+	put(inner, "a", "one");
+	assert_fetches(store, BY_KEY("a"), "one");
+	make_anew(inner, "a", "three");
+	assert_fetches(store, &three, "three");
+	assert_fetches(store, BY_KEY("a"), "three");
+	store_free(store);
+	scratch_remove(dir);
+}
+
+/* What is kept of the object before is not what is there now, which is known where it was put. */
+static void test_what_is_created_where_another_was(void **state)
+{
+	struct store *inner = store_memory_new(MEMORY_MAX);
+	char dir[SCRATCH_NAME_MAX], path[SCRATCH_NAME_MAX + 8];
+	struct err err = { 0 };
+	struct store *store;
+	FILE *file;
+
+	(void)state;
+	scratch_dir(dir);
+	(void)snprintf(path, sizeof(path), "%s.file", dir);
+	store = cache_over(inner, dir, "s3://b", 1 << 20);
+	put(store, "a", "one");
+	assert_fetches(store, BY_KEY("a"), "one");
+	assert_ok(store_remove(inner, "a", &err));
+	put(store, "a", "two");
+	assert_fetches(store, BY_KEY("a"), "two");
+	assert_ok(store_remove(inner, "a", &err));
+	file = fopen(path, "we");
+	assert_non_null(file);
+	assert_int_equal(fputs("six", file) >= 0, 1);
+	assert_int_equal(fclose(file), 0);
+	assert_ok(store_put_file(store, "a", path, &err));
+	assert_fetches(store, BY_KEY("a"), "six");
+	store_free(store);
 	scratch_remove(dir);
 }
 
@@ -477,7 +606,7 @@ static void test_what_is_put_from_a_file_is_kept(void **state)
 		assert_ok(store_put_file(store, key, path, &err));
 		assert_int_equal(access(path, F_OK), -1);
 		moody->calls = 0;
-		assert_ok(store_fetch(store, key, &fetched, &err));
+		assert_ok(store_fetch(store, BY_KEY(key), &fetched, &err));
 		assert_int_equal(fetched.size, size);
 		assert_int_equal(moody->calls, size > BOUND / 16);
 		store_fetched_release(&fetched);
@@ -543,7 +672,7 @@ static void test_what_is_in_use_is_not_removed(void **state)
 	put_objects(store);
 	for (int i = 0; i < OBJECTS; i++) {
 		(void)snprintf(key, sizeof(key), "k%02d", i);
-		assert_ok(store_fetch(store, key, &fetched[i], &err));
+		assert_ok(store_fetch(store, BY_KEY(key), &fetched[i], &err));
 	}
 	other = cache_over(store_memory_new(MEMORY_MAX), dir, "m", OBJECT_BYTES);
 	put(other, "more", "x");
@@ -594,7 +723,7 @@ static void test_many_are_fetched_at_once(void **state)
 {
 	struct store *memory = store_memory_new(MEMORY_MAX), *store;
 	struct store_fetched list[16];
-	const char *keys[16];
+	struct store_entry entries[16] = { 0 };
 	char names[16][20];
 	struct err err = { 0 };
 	int64_t start_ms;
@@ -604,10 +733,10 @@ static void test_many_are_fetched_at_once(void **state)
 	store = store_slow_new(memory, 50);
 	for (int i = 0; i < 16; i++) {
 		(void)snprintf(names[i], sizeof(names[i]), "k%02d", i);
-		keys[i] = names[i];
+		entries[i].key = names[i];
 	}
 	start_ms = clock_mono_ms();
-	assert_ok(store_fetch_all(store, keys, 16, list, &err));
+	assert_ok(store_fetch_all(store, entries, 16, list, &err));
 	assert_in_range(clock_mono_ms() - start_ms, 50, 400);
 	store_fetched_release_all(list, 16);
 	store_free(store);
@@ -630,6 +759,9 @@ int main(void)
 		cmocka_unit_test(test_tries_end),
 		cmocka_unit_test(test_a_listing_goes_on_where_it_broke_off),
 		cmocka_unit_test(test_what_is_kept_is_shared),
+		cmocka_unit_test(test_what_came_in_place_of_another_is_fetched),
+		cmocka_unit_test(test_what_came_in_place_of_a_data_file),
+		cmocka_unit_test(test_what_is_created_where_another_was),
 		cmocka_unit_test(test_what_is_put_from_a_file_is_kept),
 		cmocka_unit_test(test_the_cache_is_bounded),
 		cmocka_unit_test(test_what_is_in_use_is_not_removed),
