@@ -6,15 +6,18 @@
  *shows nothing, so RACERS put the same key at once, ROUNDS times. That it was proved is remembered
  *in the store, for all who open it; that it failed is not, for a service that was mended.
  *
- *	_pinpipe/create-only-<hash of `of`>	says of which store that is, as copies are of others
+ *	_pinpipe/create-only-<hash of `of`>	it was proved, of this very store
+ *	_pinpipe/race-<16 hex digits>		what a race is about; it goes when that ends
  *
- * (No listing shows what is below _pinpipe/.)
+ * (No listing shows what is below _pinpipe/.) Who dies in a race leaves its object; whoever looks
+ * for the proof, as each process does before its first create, removes those older than a day.
  * It is found out before the first create. Where it cannot be, that fails: nothing is created on
  *trust.
  */
 #include "store/layer.h"
 
 #include "base/mem.h"
+#include "base/time.h"
 #include "base/trace.h"
 
 #include <assert.h>
@@ -26,15 +29,22 @@
 #include <sys/random.h>
 
 #define OWN "_pinpipe/"
+#define RACE OWN "race-"
 
-enum { RACERS = 8, ROUNDS = 3 };
+enum {
+	RACERS = 8,
+	ROUNDS = 3,
+	KEY_BYTES = 64,
+	LEFTOVER_MS = 24 * 3600 * 1000, /* far longer than a race, by anybody's clock */
+	LEFTOVERS_MAX = 100,		/* of one look; the next goes on */
+};
 
 enum proof { UNPROVED, PROVED, REFUTED };
 
 struct store_prove {
 	struct store_layer layer;
 	char *of;
-	char key[64];	      /* of what is remembered */
+	char key[KEY_BYTES];  /* of what is remembered */
 	pthread_mutex_t lock; /* of proving */
 	atomic_int proof;
 	atomic_bool believed; /* can() said yes unproved, so a refutation must stop creates */
@@ -45,7 +55,7 @@ static_assert(offsetof(struct store_prove, layer.base) == 0, "base must be first
 
 struct prove_race {
 	struct store *store;
-	char key[96];
+	char key[KEY_BYTES];
 	pthread_mutex_t start; /* held until all of them are there */
 	pthread_mutex_t lock;  /* what follows */
 	int wins;
@@ -81,7 +91,7 @@ static enum err_code prove_round(struct store *store, struct err *err)
 	struct err unused;
 
 	(void)!getrandom(&random, sizeof(random), 0);
-	(void)snprintf(all.key, sizeof(all.key), OWN "race-%016" PRIx64, random);
+	(void)snprintf(all.key, sizeof(all.key), RACE "%016" PRIx64, random);
 	(void)pthread_mutex_init(&all.lock, NULL);
 	(void)pthread_mutex_init(&all.start, NULL);
 	(void)pthread_mutex_lock(&all.start);
@@ -109,16 +119,42 @@ static enum err_code prove_round(struct store *store, struct err *err)
 
 /* --- what is known -------------------------------------------------------------- */
 
+/* One look at all that is ours: it costs what a look at the proof alone would. */
+struct prove_look {
+	const struct store_prove *prove;
+	int64_t old_ms; /* what is older … */
+	char old[LEFTOVERS_MAX][KEY_BYTES];
+	size_t old_count; /* … and of a race */
+	bool remembered;
+};
+
+static bool prove_look_at(void *user, const struct store_entry *entry)
+{
+	struct prove_look *look = user;
+
+	if (strcmp(entry->key, look->prove->key) == 0)
+		look->remembered = entry->size == strlen(look->prove->of);
+	else if (slice_starts(slice_str(entry->key), RACE) && entry->modified_ms > 0 &&
+		 entry->modified_ms < look->old_ms && strlen(entry->key) < KEY_BYTES &&
+		 look->old_count < LEFTOVERS_MAX)
+		(void)snprintf(look->old[look->old_count++], KEY_BYTES, "%s", entry->key);
+	return true;
+}
+
 static enum err_code is_remembered(struct store_prove *prove, bool *ret_is, struct err *err)
 {
-	struct buf text;
+	struct prove_look *look = xcalloc(1, sizeof(*look));
 	enum err_code code;
+	struct err unused;
 
-	buf_init(&text, strlen(prove->of) + 2);
-	code = store_get(prove->layer.inner, prove->key, 0, UINT64_MAX, &text, err);
-	*ret_is = code == ERR_OK && slice_is(buf_slice(&text), prove->of);
-	buf_release(&text);
-	return code == ERR_ABSENT || code == ERR_LIMIT ? ERR_OK : code;
+	look->prove = prove;
+	look->old_ms = clock_wall_ms() - LEFTOVER_MS;
+	code = store_list(prove->layer.inner, OWN, "", prove_look_at, look, err);
+	for (size_t i = 0; code == ERR_OK && i < look->old_count; i++)
+		(void)!store_remove(prove->layer.inner, look->old[i], &unused);
+	*ret_is = look->remembered;
+	free(look);
+	return code;
 }
 
 static enum err_code prove_now(struct store_prove *prove, struct err *err)
