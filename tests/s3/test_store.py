@@ -323,7 +323,12 @@ def test_other_programs_objects_are_passed_over(server, tool):
                                   b"<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>x"
                                   b"</NextContinuationToken></ListBucketResult>",  # and so on for ever
                                   b"<ListBucketResult><Contents><Key>pre fix/b</Key></Contents><Contents>"
-                                  b"<Key>pre fix/a</Key></Contents></ListBucketResult>"])
+                                  b"<Key>pre fix/a</Key></Contents></ListBucketResult>",
+                                  # The next page could not be asked for by its key, and would be this one again.
+                                  pytest.param(b"<ListBucketResult><IsTruncated>true</IsTruncated><Contents><Key>pre fix/"
+                                               + b"x" * 3000 + b"</Key></Contents></ListBucketResult>", id="long"),
+                                  pytest.param(b"<ListBucketResult><Contents>" + b"<Key/>" * 1300000
+                                               + b"</Contents></ListBucketResult>", id="again and again")])
 def test_a_listing_that_cannot_be_read(server, tool, monkeypatch, body):
     monkeypatch.setattr(Server, "do_list", lambda *_: (200, body, {}))
     codes, said = tool("list", "", "")
@@ -490,6 +495,35 @@ def test_a_store_that_knows_no_conditions(server, tool, monkeypatch):
         self, bucket, key, found, {name: value for name, value in headers.items() if name != "if-none-match"}))
     codes, said = tool("can-create", bare=False)
     assert codes == ["no", "ok"] and "no table can be written" in said
+
+
+def test_a_race_that_nobody_won(server, tool, monkeypatch):
+    """Each found another's object: that shows nothing, so it is tried again later."""
+    store = Server.store
+
+    def taken(self, bucket, key, found, headers):
+        if "/race-" in key:
+            self.buckets[bucket].setdefault(key, s3_server.Object(b"theirs", time.time(), '"e"', {}))
+        store(self, bucket, key, found, headers)
+    monkeypatch.setattr(Server, "store", taken)
+    codes, said = tool("can-create", "--", "create", "a", "x", bare=False)
+    assert codes == ["yes", "ok", "busy"] and "each found it taken" in said
+    assert not server.objects()
+    monkeypatch.undo()
+    assert tool("create", "a", "x", bare=False)[0] == ["ok"]
+
+
+def test_what_races_left_is_removed(server, tool):
+    """By the next that creates, whether it races too or finds it proved."""
+    for puts in (3 * 8 + 2, 1):
+        for name, age in (("race-00", 2 * DAY_S), ("race-01", 60), ("other", 2 * DAY_S)):
+            server.buckets[BUCKET][f"pre fix/_pinpipe/{name}"] = \
+                s3_server.Object(b"x", time.time() - age, '"e"', {})
+        server.requests.clear()
+        assert tool("create", f"a{puts}", "x", bare=False)[0] == ["ok"]
+        assert server.requests["put"] == puts
+        kept = [key.rpartition("/")[2] for key in server.objects(prefix="pre fix/_pinpipe/")]
+        assert kept[1:] == ["other", "race-01"] and kept[0].startswith("create-only-")
 
 
 def test_nothing_is_created_on_trust(server, tool):

@@ -1,0 +1,103 @@
+"""What the work of a day asks of a bucket: the numbers that docs/s3.md computes its costs from."""
+import collections
+import json
+import urllib.request
+
+import pytest
+
+from conftest import PATIENCE_S, wait_until
+from s3_server import BUCKET, Server
+
+ID = "124df56aef51"
+LAKE = f"s3://{BUCKET}/lake"
+
+
+@pytest.fixture(name="server")
+def fixture_server():
+    with Server() as one:
+        yield one
+
+
+@pytest.fixture(name="env")
+def fixture_env(server):
+    return {**server.environment(), "PINPIPE_LAKE": LAKE}
+
+
+@pytest.fixture(name="asked")
+def fixture_asked(server):
+    """asked(work): what it asked for, by kind."""
+    def count(work):
+        before = collections.Counter(server.requests)
+        work()
+        return collections.Counter(server.requests) - before
+    return count
+
+
+def send(gateway, method, path, body, kind):
+    request = urllib.request.Request(f"{gateway.url}{path}", json.dumps(body).encode(), {"Content-Type": kind},
+                                     method=method)
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
+        assert answer.status == 200
+
+
+def post(gateway, count):
+    send(gateway, "POST", f"/topics/{ID}.pin", {"records": [{"value": {"index": 1}}] * count},
+         "application/vnd.kafka.json.v2+json")
+
+
+def put(gateway, number):
+    send(gateway, "PUT", f"/streams/streaming-{ID}-geo/record",
+         {"Data": {"ind": number, "country": "Albania"}, "PartitionKey": "p"}, "application/json")
+
+
+def test_an_object_that_is_put(run, server, start_gateway, data_dir, env, asked):
+    """The start is counted out."""
+    gateway = start_gateway(env=env)
+
+    def sink(count):
+        post(gateway, count)
+        run("sink", "--dir", data_dir, "--until-end", "--flush-size", "1", env=env)
+    sink(1)
+    one, many = asked(lambda: sink(1)), asked(lambda: sink(51))
+    assert len(server.objects(prefix=f"lake/topics/{ID}.pin/")) == 53
+    assert many - one == {"put": 50}
+
+
+def test_a_commit_of_a_stream(server, start, start_gateway, data_dir, env, asked):
+    """Checkpoints and all that belongs to them have their share in it."""
+    commits, table = 40, f"lake/tables/{ID}_geo_table/_delta_log/"
+    gateway = start_gateway(env=env)
+    start("stream", "--dir", data_dir, "--stream-age", "1ms", env=env)
+
+    def await_commit(number):
+        put(gateway, number)
+        wait_until(lambda: f"{table}{number:020}.json" in server.objects(prefix=table), f"commit {number}")
+
+    def work():
+        for number in range(11, 11 + commits):
+            await_commit(number)
+    for number in range(11):  # 0 makes the table
+        await_commit(number)
+    counts = asked(work)
+    assert set(counts) <= {"put", "get"}
+    assert counts["put"] <= 2.2 * commits and counts["get"] <= 0.2 * commits
+
+
+def test_a_batch_with_nothing_new(run, env, data_dir, asked):
+    run("run", "--dir", data_dir, "--posts", "60", "--rate", "max", env=env)
+
+    def batch():
+        run("batch", "--dir", data_dir, env=env)
+    batch()
+    counts = asked(batch)
+    assert set(counts) <= {"put", "list", "get"} and counts == asked(batch)
+    assert counts["put"] <= 25 and counts["list"] <= 23 and counts["get"] <= 24
+
+
+def test_a_question(run, env, data_dir, asked, tmp_path):
+    """From another machine, at first with what it fetches, then without: of each table that it reads."""
+    run("run", "--dir", data_dir, "--posts", "60", "--rate", "max", env=env)
+    for tables, words in ((1, ["sql", "SELECT count(*) FROM pin_all"]), (3, ["analyse"])):
+        first, second = (asked(lambda: run(*words, "--dir", tmp_path / words[0], env=env)) for _ in range(2))
+        assert first == {"list": tables, "get": 4 * tables}
+        assert second == {"list": tables, "get": 3 * tables}
