@@ -31,6 +31,26 @@ static inline void assert_object(struct store *store, const char *key, const cha
 /* An object of which nothing else is known. */
 #define BY_KEY(name) (&(struct store_entry){ .key = (name) })
 
+static inline bool take_entry(void *user, const struct store_entry *entry)
+{
+	struct store_entry *ret = user;
+	const char *key = ret->key;
+
+	*ret = *entry;
+	ret->key = key;
+	return true;
+}
+
+/* The object as it is listed. */
+static inline struct store_entry listed(struct store *store, const char *key)
+{
+	struct store_entry entry = { .key = key };
+	struct err err = { 0 };
+
+	assert_ok(store_list(store, key, "", take_entry, &entry, &err));
+	return entry;
+}
+
 struct keys {
 	struct buf text;	/* each key and a newline */
 	size_t count;

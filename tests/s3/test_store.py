@@ -325,7 +325,7 @@ def test_other_programs_objects_are_passed_over(server, tool):
                                   b"<ListBucketResult><Contents><Key>pre fix/b</Key></Contents><Contents>"
                                   b"<Key>pre fix/a</Key></Contents></ListBucketResult>",
                                   # The next page could not be asked for by its key, and would be this one again.
-                                  pytest.param(b"<ListBucketResult><IsTruncated>true</IsTruncated><Contents><Key>pre fix/"
+                                  pytest.param(b"<ListBucketResult><IsTruncated>true</IsTruncated><Contents><Key>"
                                                + b"x" * 3000 + b"</Key></Contents></ListBucketResult>", id="long"),
                                   pytest.param(b"<ListBucketResult><Contents>" + b"<Key/>" * 1300000
                                                + b"</Contents></ListBucketResult>", id="again and again")])
