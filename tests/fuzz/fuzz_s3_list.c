@@ -17,10 +17,12 @@
 
 enum { KEY_MAX = 20, AFTER_MAX = 100, MADE_MAX = 50, PAGE_MAX = 1 << 20 };
 
-static void check_page(const struct s3_page *page, const char *after)
+static struct s3_page *page, *again; /* of all inputs: they are large */
+
+static void check_page(const char *after)
 {
 	FUZZ_MUST(page->count <= S3_PAGE_KEYS_MAX);
-	FUZZ_MUST(page->count > 0 || !page->goes_on);
+	FUZZ_MUST(!page->token || strlen(page->token) <= S3_TOKEN_MAX);
 	for (size_t i = 0; i < page->count; i++) {
 		const struct store_entry *entry = &page->entries[i];
 
@@ -32,6 +34,7 @@ static void check_page(const struct s3_page *page, const char *after)
 static void check_same(const struct s3_page *a, const struct s3_page *b)
 {
 	FUZZ_MUST(a->count == b->count && a->goes_on == b->goes_on);
+	FUZZ_MUST(!a->token == !b->token && (!a->token || strcmp(a->token, b->token) == 0));
 	for (size_t i = 0; i < a->count; i++) {
 		const struct store_entry *x = &a->entries[i], *y = &b->entries[i];
 
@@ -41,39 +44,37 @@ static void check_same(const struct s3_page *a, const struct s3_page *b)
 }
 
 /* Twice, the second time behind what was read before. */
-static bool read_page(struct s3_page *page, struct slice text, const char *after)
+static bool read_page(struct slice text, const char *after)
 {
-	struct s3_page *again = s3_page_new();
 	bool is = s3_page_read(page, text, after);
 
 	(void)!s3_page_read(again,
 			    slice_str("<ListBucketResult><Contents><Key>x</Key><Size>1</Size>"
 				      "<ETag>e</ETag></Contents><IsTruncated>true</IsTruncated>"
+				      "<NextContinuationToken>t</NextContinuationToken>"
 				      "<EncodingType>url</EncodingType></ListBucketResult>"),
 			    "");
 	FUZZ_MUST(s3_page_read(again, text, after) == is);
 	if (is) {
-		check_page(page, after);
+		check_page(after);
 		check_same(page, again);
 	}
-	s3_page_free(again);
 	return is;
 }
 
 static void read_bytes(struct slice input)
 {
-	struct s3_page *page = s3_page_new();
 	char after[AFTER_MAX + 1] = "", last[S3_KEY_MAX + 1];
 	size_t len = 0;
 
 	for (char c; (c = (char)fuzz_take(&input)) && len < AFTER_MAX;)
 		after[len++] = c;
-	if (read_page(page, input, after) && page->count > 0) {
+	if (read_page(input, after) && page->count > 0) {
 		memcpy(last, page->entries[page->count - 1].key,
 		       strlen(page->entries[page->count - 1].key) + 1);
-		FUZZ_MUST(!s3_page_read(page, input, last)); /* nothing of it is behind that */
+		/* Nothing of it is behind that. */
+		FUZZ_MUST(!s3_page_read(page, input, last) || page->count == 0);
 	}
-	s3_page_free(page);
 }
 
 /* --- a page that is made ------------------------------------------------------------ */
@@ -141,7 +142,7 @@ static size_t take_made(struct slice *input, struct made *list, bool encoded)
 	return count;
 }
 
-static void check_made(const struct s3_page *page, const struct made *list, size_t count)
+static void check_made(const struct made *list, size_t count)
 {
 	FUZZ_MUST(page->count == count);
 	for (size_t i = 0; i < count; i++) {
@@ -158,7 +159,6 @@ static void check_made(const struct s3_page *page, const struct made *list, size
 
 static void read_made(struct slice input, bool encoded)
 {
-	struct s3_page *page = s3_page_new();
 	struct made list[MADE_MAX];
 	size_t count = take_made(&input, list, encoded);
 	struct buf text;
@@ -168,10 +168,9 @@ static void read_made(struct slice input, bool encoded)
 	for (size_t i = 0; i < count; i++)
 		add_made(&text, &list[i], encoded);
 	buf_addf(&text, "%s</ListBucketResult>", encoded ? "<EncodingType>url</EncodingType>" : "");
-	FUZZ_MUST(read_page(page, buf_slice(&text), ""));
-	check_made(page, list, count);
+	FUZZ_MUST(read_page(buf_slice(&text), ""));
+	check_made(list, count);
 	buf_release(&text);
-	s3_page_free(page);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
@@ -179,6 +178,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	char *copy = fuzz_padded(data, len, 0);
 	struct slice input = slice_of(copy, len);
 	uint8_t how = fuzz_take(&input);
+
+	if (!page) {
+		page = s3_page_new();
+		again = s3_page_new();
+	}
 
 	if (how & 1)
 		read_made(input, how & 2);
