@@ -42,7 +42,7 @@ static uint64_t lake_copy_bytes(void *user, size_t i)
 {
 	const struct copying *copying = user;
 
-	return copying->plan.items[copying->items[i]].size;
+	return copy_item_memory(&copying->plan.items[copying->items[i]]);
 }
 
 static enum err_code compare_one(void *user, size_t i, struct err *err)

@@ -9,7 +9,8 @@
  *     checkpoint) always may.
  *     Dead letters that the source has not any more (a rebuild made others in their
  *     place) go where others may be replaced: they would count.
- *  2. Every object that was put is read back and compared.
+ *  2. Every object that was put is read back and compared: a large one, which is never in
+ *     memory as a whole, by the hashes of its pieces.
  *  3. Order: manifests, raw objects, dead letters, data files, and last the logs of
  *     the tables, each in the order of its versions. So a reader of the copy never
  *     sees a commit before what it names. The commits up to a table's newest

@@ -67,6 +67,8 @@ void copy_plan_release(struct copy_plan *plan);
 /* The hint that a table's newest listed checkpoint allows: a later one names what is not copied. */
 bool copy_hint_fits(const struct copy_table *table, struct slice hint);
 
+/* About what it takes while it is compared or copied. */
+uint64_t copy_item_memory(const struct copy_item *item);
 /* Whether the copy's object is the same: sets item->state. */
 MUST_USE enum err_code copy_compare(struct store *from, struct store *to, struct copy_item *item,
 				    struct err *err);

@@ -1,4 +1,5 @@
 #include "flow/lake_copy_inside.h"
+#include "flow/lake_copy_pieces.h"
 
 #include "base/failpoint.h"
 #include "base/stop.h"
@@ -7,7 +8,14 @@
 #include <inttypes.h>
 
 #define OBJECT_BYTES_MAX ((size_t)5 << 30)
-enum { PIECE_BYTES = 8 << 20 };
+
+/* An object on its way: in memory, or, if it is large, in pieces. */
+struct copy_body {
+	struct buf bytes;
+	struct store_words words;
+	bool in_pieces;
+	struct copy_pieces pieces;
+};
 
 /* Objects that a pipeline takes away, or replaces by others. */
 static bool copy_may_go(const char *key)
@@ -60,66 +68,120 @@ static enum err_code has_bytes(struct store *store, const char *key, struct slic
 	struct buf piece;
 	size_t at = 0;
 
-	buf_init(&piece, PIECE_BYTES);
+	buf_init(&piece, COPY_PIECE_BYTES);
 	*ret_same = true;
 	do {
 		buf_clear(&piece);
-		code = store_get(store, key, at, PIECE_BYTES, &piece, err);
+		code = store_get(store, key, at, COPY_PIECE_BYTES, &piece, err);
 		if (code != ERR_OK)
 			break;
 		*ret_same = piece.len <= body.len - at &&
 			    slice_eq(buf_slice(&piece), slice_of(body.ptr + at, piece.len));
 		at += piece.len;
-	} while (*ret_same && piece.len == PIECE_BYTES);
+	} while (*ret_same && piece.len == COPY_PIECE_BYTES);
 	*ret_same = *ret_same && at == body.len;
 	buf_release(&piece);
 	return code;
 }
 
-static enum err_code is_same(struct store *to, const char *key, struct slice body,
-			     const struct store_words *words, bool *ret_same, struct err *err)
+static enum err_code copy_has_body(struct store *to, const char *key, struct copy_body *body,
+				   bool *ret_same, struct err *err)
+{
+	return body->in_pieces ? copy_pieces_are(&body->pieces, to, ret_same, err)
+			       : has_bytes(to, key, buf_slice(&body->bytes), ret_same, err);
+}
+
+static enum err_code is_same(struct store *to, const char *key, struct copy_body *body,
+			     bool *ret_same, struct err *err)
 {
 	struct store_words there;
-	enum err_code code = has_bytes(to, key, body, ret_same, err);
+	enum err_code code = copy_has_body(to, key, body, ret_same, err);
 
 	if (code != ERR_OK || !*ret_same || !store_can(to, STORE_CAN_WORDS))
 		return code;
 	code = copy_get_words(to, key, &there, err);
-	*ret_same = code == ERR_OK && copy_words_are(words, &there);
+	*ret_same = code == ERR_OK && copy_words_are(&body->words, &there);
 	return code;
 }
 
+/* What may change is taken at once, so that it is of one moment. */
+static bool copy_goes_in_pieces(const struct copy_item *item)
+{
+	return item->size > COPY_PIECE_BYTES && !may_change(item);
+}
+
+static enum err_code copy_get_body(struct store *from, const struct copy_item *item,
+				   struct copy_body *body, struct err *err)
+{
+	enum err_code code;
+
+	if (copy_goes_in_pieces(item)) {
+		body->in_pieces = true;
+		code = copy_pieces_begin(&body->pieces, from, item->key, err);
+		body->words = body->pieces.stat.words;
+		return code;
+	}
+	code = store_get(from, item->key, 0, UINT64_MAX, &body->bytes, err);
+	return code == ERR_OK ? copy_get_words(from, item->key, &body->words, err) : code;
+}
+
 /* ERR_OK with item->gone: it was taken away since it was listed, as it may be. */
-static enum err_code get_source(struct store *from, struct copy_item *item, struct buf *body,
-				struct store_words *words, struct err *err)
+static enum err_code get_source(struct store *from, struct copy_item *item, struct copy_body *body,
+				struct err *err)
 {
 	enum err_code code;
 
 	if (stop_requested())
 		return err_set(err, ERR_STOPPED, "stopped");
-	code = store_get(from, item->key, 0, UINT64_MAX, body, err);
-	if (code == ERR_OK)
-		code = copy_get_words(from, item->key, words, err);
+	code = copy_get_body(from, item, body, err);
 	item->gone = code == ERR_ABSENT && copy_may_go(item->key);
 	return item->gone ? ERR_OK : code;
+}
+
+static void copy_body_init(struct copy_body *body)
+{
+	*body = (struct copy_body){ 0 };
+	buf_init(&body->bytes, OBJECT_BYTES_MAX);
+}
+
+static void copy_body_release(struct copy_body *body)
+{
+	buf_release(&body->bytes);
+	copy_pieces_end(&body->pieces);
+}
+
+/* What may go may also have gone half way. */
+static enum err_code copy_ended(struct copy_item *item, const struct copy_body *body,
+				enum err_code code)
+{
+	if (code != ERR_OK && body->pieces.failure.code == ERR_ABSENT && copy_may_go(item->key)) {
+		item->gone = true;
+		code = ERR_OK;
+	}
+	return code;
+}
+
+uint64_t copy_item_memory(const struct copy_item *item)
+{
+	return copy_goes_in_pieces(item) ? 3 * COPY_PIECE_BYTES : item->size;
 }
 
 enum err_code copy_compare(struct store *from, struct store *to, struct copy_item *item,
 			   struct err *err)
 {
-	struct store_words words = { 0 };
 	enum err_code code = ERR_OK;
-	struct buf body;
+	struct copy_body body;
 	bool same = false;
 
 	if (!item->there)
 		return ERR_OK;
-	buf_init(&body, OBJECT_BYTES_MAX);
+	copy_body_init(&body);
 	if (item->size == item->there_size || may_change(item))
-		code = get_source(from, item, &body, &words, err);
+		code = get_source(from, item, &body, err);
 	if (code == ERR_OK && !item->gone && item->size == item->there_size)
-		code = is_same(to, item->key, buf_slice(&body), &words, &same, err);
-	buf_release(&body);
+		code = is_same(to, item->key, &body, &same, err);
+	code = copy_ended(item, &body, code);
+	copy_body_release(&body);
 	item->state = same ? COPY_SAME : COPY_OTHER;
 	if (!same && may_change(item))
 		item->state = COPY_MISSING;
@@ -128,13 +190,13 @@ enum err_code copy_compare(struct store *from, struct store *to, struct copy_ite
 
 /* What is there after all is read back like what was put. */
 static enum err_code copy_put_object(struct store *to, const struct copy_item *item,
-				     struct slice body, const struct store_words *words,
-				     struct err *err)
+				     struct copy_body *body, struct err *err)
 {
 	struct store_put put = { .key = item->key,
 				 .mode = item->there ? STORE_REPLACE : STORE_CREATE,
-				 .body = body,
-				 .words = words->count > 0 ? words : NULL };
+				 .body = buf_slice(&body->bytes),
+				 .source = body->in_pieces ? &body->pieces.source : NULL,
+				 .words = body->words.count > 0 ? &body->words : NULL };
 	enum err_code code;
 
 	errno = FAILPOINT("copy-put");
@@ -143,21 +205,27 @@ static enum err_code copy_put_object(struct store *to, const struct copy_item *i
 	if (errno != 0)
 		return err_errno(err, "could not put object \"%s\"", item->key);
 	code = store_put_as(to, &put, err);
-	return code == ERR_EXISTS || code == ERR_UNKNOWN ? ERR_OK : code;
+	if (code == ERR_EXISTS || code == ERR_UNKNOWN)
+		return ERR_OK;
+	if (code != ERR_OK && body->pieces.failure.code != ERR_OK) {
+		*err = body->pieces.failure;
+		code = err->code;
+	}
+	return code;
 }
 
-static enum err_code put_and_verify(struct store *to, struct copy_item *item, struct slice body,
-				    const struct store_words *words, struct err *err)
+static enum err_code put_and_verify(struct store *to, struct copy_item *item,
+				    struct copy_body *body, struct err *err)
 {
-	enum err_code code = copy_put_object(to, item, body, words, err);
+	enum err_code code = copy_put_object(to, item, body, err);
 	bool same = false;
 
-	item->wordless = words->count > 0 && !store_can(to, STORE_CAN_WORDS);
+	item->wordless = body->words.count > 0 && !store_can(to, STORE_CAN_WORDS);
 	/* Without words it was put without, and need not be asked for them. */
-	if (code == ERR_OK && words->count == 0)
-		code = has_bytes(to, item->key, body, &same, err);
+	if (code == ERR_OK && body->words.count == 0)
+		code = copy_has_body(to, item->key, body, &same, err);
 	else if (code == ERR_OK)
-		code = is_same(to, item->key, body, words, &same, err);
+		code = is_same(to, item->key, body, &same, err);
 	if (code == ERR_OK && !same)
 		code = err_set(err, ERR_CORRUPT, "object \"%s\" was put, and what is read back is "
 			       "another", item->key);
@@ -167,16 +235,17 @@ static enum err_code put_and_verify(struct store *to, struct copy_item *item, st
 enum err_code copy_object(struct store *from, struct store *to, struct copy_item *item,
 			  const struct copy_table *table, struct err *err)
 {
-	struct store_words words = { 0 };
 	enum err_code code;
-	struct buf body;
+	struct copy_body body;
 
-	buf_init(&body, OBJECT_BYTES_MAX);
-	code = get_source(from, item, &body, &words, err);
-	if (code == ERR_OK && !item->gone && table && !copy_hint_fits(table, buf_slice(&body)))
+	copy_body_init(&body);
+	code = get_source(from, item, &body, err);
+	if (code == ERR_OK && !item->gone && table &&
+	    !copy_hint_fits(table, buf_slice(&body.bytes)))
 		item->gone = true;
 	if (code == ERR_OK && !item->gone)
-		code = put_and_verify(to, item, buf_slice(&body), &words, err);
-	buf_release(&body);
+		code = put_and_verify(to, item, &body, err);
+	code = copy_ended(item, &body, code);
+	copy_body_release(&body);
 	return code;
 }

@@ -100,20 +100,16 @@ static enum err_code create_upload(struct upload *upload, const char *nonce, str
 	return code;
 }
 
-static enum err_code upload_part(struct upload *upload, size_t i, struct err *err)
+/* `bytes`: of a part that is not out of `file`. */
+static enum err_code upload_body(struct upload *upload, size_t i, const struct http_file *file,
+				 struct slice bytes, uint32_t crc, struct err *err)
 {
-	uint64_t from = i * upload->part_bytes, left = upload->put->size - from;
-	struct http_file file = { upload->put->fd, from,
-				  left < upload->part_bytes ? left : upload->part_bytes };
 	struct part *part = &upload->parts[i];
 	struct s3_call call;
 	struct slice etag;
 	char number[16];
-	uint32_t crc;
-	enum err_code code = s3_crc_of_file(file.fd, file.offset, file.len, &crc, err);
+	enum err_code code;
 
-	if (code != ERR_OK)
-		return code;
 	(void)snprintf(number, sizeof(number), "%zu", i + 1);
 	s3_call_begin(&call, upload->s3, "PUT", upload->put->key, S3_REPLY_MAX);
 	s3_call_query(&call, "partNumber", number);
@@ -122,8 +118,11 @@ static enum err_code upload_part(struct upload *upload, size_t i, struct err *er
 	if (upload->s3->checksums)
 		(void)snprintf(part->checksum, CHECKSUM_MAX, "%.*s",
 			       SLICE_ARG(call.headers[call.call.header_count - 1].value));
-	call.call.body_file = &file;
-	call.bytes = file.len;
+	if (upload->put->path)
+		call.call.body_file = file;
+	else
+		call.call.body = bytes;
+	call.bytes = file->len;
 	code = s3_call_do(&call, err);
 	if (code == ERR_OK && (!aws_call_header(&call.call, "ETag", &etag) || etag.len >= ETAG_MAX))
 		code = err_set(err, ERR_BUSY, "%s: part %zu of \"%s\" got no ETag",
@@ -131,6 +130,28 @@ static enum err_code upload_part(struct upload *upload, size_t i, struct err *er
 	if (code == ERR_OK)
 		(void)snprintf(part->etag, ETAG_MAX, "%.*s", SLICE_ARG(etag));
 	s3_call_end(&call);
+	return code;
+}
+
+static enum err_code upload_part(struct upload *upload, size_t i, struct err *err)
+{
+	uint64_t from = i * upload->part_bytes, left = upload->put->size - from;
+	struct http_file file = { upload->put->fd, from,
+				  left < upload->part_bytes ? left : upload->part_bytes };
+	uint32_t crc = 0;
+	struct buf bytes;
+	enum err_code code;
+
+	buf_init(&bytes, file.len);
+	if (upload->put->source)
+		code = store_source_read(upload->put->source, from, file.len, &bytes, err);
+	else
+		code = s3_crc_of_file(file.fd, file.offset, file.len, &crc, err);
+	if (upload->put->source && code == ERR_OK)
+		crc = crc32c(0, bytes.ptr, bytes.len);
+	if (code == ERR_OK)
+		code = upload_body(upload, i, &file, buf_slice(&bytes), crc, err);
+	buf_release(&bytes);
 	return code;
 }
 

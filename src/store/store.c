@@ -104,7 +104,7 @@ enum err_code store_put_as(struct store *store, const struct store_put *put, str
 	if (put->path && put->fd == 0)
 		return put_path(store, put, err);
 	if (!put->path)
-		with_size.size = put->body.len;
+		with_size.size = put->source ? put->source->size : put->body.len;
 	return put_checked(store, &with_size, err);
 }
 

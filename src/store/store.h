@@ -94,6 +94,17 @@ struct store_words {
 	} list[STORE_WORDS_MAX];
 };
 
+/*
+ * Bytes that are put piece by piece, so that they need not be in memory all at once. What it fails
+ * with is its owner's: the put then ends with ERR_IO, and nothing was put.
+ */
+struct store_source {
+	uint64_t size;
+	/* Appends the `len` bytes at `from`, which it may be asked for again. */
+	enum err_code (*read)(struct store_source *source, uint64_t from, size_t len,
+			      struct buf *out, struct err *err);
+};
+
 struct store_put {
 	const char *key;
 	enum store_mode mode;
@@ -101,7 +112,8 @@ struct store_put {
 	/* The body is this local file instead; after ERR_OK it is gone. NULL: no. */
 	const char *path;
 	int fd;				/* of `path`, readable; for backends */
-	uint64_t size;			/* of `path` or `body`; for backends */
+	struct store_source *source;	/* the body comes from here instead; NULL: no */
+	uint64_t size;			/* of whatever it is; for backends */
 	const struct store_words *words; /* NULL: none */
 };
 
@@ -317,6 +329,12 @@ MUST_USE struct store *store_prove_new(struct store *inner, const char *of);
 
 /* Tells every call with trace_debug(). */
 MUST_USE struct store *store_trace_new(struct store *inner);
+
+/* For backends: just `len` bytes, or ERR_IO. */
+enum err_code store_source_read(struct store_source *source, uint64_t from, size_t len,
+				struct buf *out, struct err *err);
+/* For backends: all of it into an empty file. False with errno; EIO: the source failed. */
+bool store_source_write(struct store_source *source, int fd);
 
 /* For backends: copies the object by way of get() into a file in memory, which is gone when it is
  * released. A store that is far away is to be opened with a cache above it. */

@@ -359,6 +359,7 @@ static bool set_words(const struct store_file *file, int fd, const struct store_
 struct content {
 	struct slice body;
 	int fd;			/* >= 0: this file's bytes instead */
+	struct store_source *source;	/* or what comes from here */
 	const struct store_words *words;
 };
 
@@ -374,7 +375,8 @@ static bool write_temp(const struct store_file *file, int temp_fd, unsigned numb
 	if (fd < 0)
 		return false;
 	done = !fail_as(FAILPOINT("store-temp")) &&
-	       (content.fd < 0 ? write_all(fd, content.body) : copy_all(fd, content.fd)) &&
+	       (content.source ? store_source_write(content.source, fd) :
+		content.fd < 0 ? write_all(fd, content.body) : copy_all(fd, content.fd)) &&
 	       (!content.words || set_words(file, fd, content.words)) &&
 	       fsync(fd) == 0 && !fail_as(FAILPOINT("store-synced"));
 	close_keeping_errno(fd);
@@ -524,7 +526,7 @@ static enum err_code file_put(struct store *store, const struct store_put *put, 
 {
 	struct store_file *file = (struct store_file *)store;
 	struct content content = { .body = put->body, .fd = put->path ? put->fd : -1,
-				   .words = put->words };
+				   .source = put->source, .words = put->words };
 	struct err why = { .sys = EXDEV };
 	enum err_code code = ERR_IO;
 

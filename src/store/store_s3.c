@@ -204,9 +204,8 @@ static enum err_code s3_settle(struct s3 *s3, const struct store_put *put, const
 	return err->code = ERR_UNKNOWN;
 }
 
-static enum err_code s3_put(struct store *store, const struct store_put *put, struct err *err)
+static enum err_code put_all(struct s3 *s3, const struct store_put *put, struct err *err)
 {
-	struct s3 *s3 = (struct s3 *)store;
 	unsigned char random[(S3_NONCE_MAX - 1) / 2];
 	char nonce[S3_NONCE_MAX];
 	enum err_code code;
@@ -221,7 +220,7 @@ static enum err_code s3_put(struct store *store, const struct store_put *put, st
 	if (errno)
 		return err_errno(err, "failpoint s3-put");
 	do {
-		code = put->path && put->size > S3_SINGLE_MAX
+		code = (put->path || put->source) && put->size > S3_SINGLE_MAX
 			       ? s3_multipart_put(s3, put, nonce, err)
 			       : single_put(s3, put, nonce, err);
 		if (code == ERR_EXISTS || code == ERR_UNKNOWN)
@@ -232,6 +231,23 @@ static enum err_code s3_put(struct store *store, const struct store_put *put, st
 		code = err->code = ERR_UNKNOWN;
 	if (code == ERR_OK && FAILPOINT("s3-put-done"))
 		code = err_set(err, ERR_UNKNOWN, "failpoint s3-put-done");
+	return code;
+}
+
+static enum err_code s3_put(struct store *store, const struct store_put *put, struct err *err)
+{
+	struct store_put whole = *put;
+	enum err_code code = ERR_OK;
+	struct buf body;
+
+	if (!put->source || put->size > S3_SINGLE_MAX)
+		return put_all((struct s3 *)store, put, err);
+	buf_init(&body, S3_SINGLE_MAX);
+	code = store_source_read(put->source, 0, put->size, &body, err);
+	whole.body = buf_slice(&body);
+	if (code == ERR_OK)
+		code = put_all((struct s3 *)store, &whole, err);
+	buf_release(&body);
 	return code;
 }
 

@@ -66,7 +66,20 @@ static struct object *insert(struct store_memory *mem, const char *key)
 	return &mem->objects[at];
 }
 
-/* The new body, to be freed: of the file, or a copy of the bytes. */
+static bool read_source(const struct store_put *put, char *to, struct err *err)
+{
+	enum err_code code;
+	struct buf all;
+
+	buf_init(&all, put->size);
+	code = store_source_read(put->source, 0, put->size, &all, err);
+	if (code == ERR_OK && put->size)
+		memcpy(to, all.ptr, put->size);
+	buf_release(&all);
+	return code == ERR_OK;
+}
+
+/* The new body, to be freed: of the file, of the source, or a copy of the bytes. */
 static enum err_code body_of(const struct store_put *put, char **ret_body, struct err *err)
 {
 	char *body = xmalloc(put->size);
@@ -77,7 +90,11 @@ static enum err_code body_of(const struct store_put *put, char **ret_body, struc
 		errno = failure;
 		return err_errno(err, "could not read \"%s\"", put->path);
 	}
-	if (!put->path && put->size)
+	if (!put->path && put->source && !read_source(put, body, err)) {
+		free(body);
+		return err->code;
+	}
+	if (!put->path && !put->source && put->size)
 		memcpy(body, put->body.ptr, put->size);
 	*ret_body = body;
 	return ERR_OK;

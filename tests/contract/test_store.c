@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "scratch.h"
 #include "store_helpers.h"
+#include "store_pieces.h"
 #include "testing.h"
 
 #include <fcntl.h>
@@ -412,6 +413,13 @@ static void check_put_file(struct store *store, const char *dir)
 	assert_int_equal(store_put_file(store, "t/x", "/no/such/file", &err), ERR_ABSENT);
 }
 
+static void test_put_in_pieces(void **state) { check_put_in_pieces(store_of(state), MEMORY_MAX); }
+
+static void test_put_in_pieces_that_do_not_come(void **state)
+{
+	check_pieces_that_do_not_come(store_of(state));
+}
+
 static void test_put_file(void **state)
 {
 	check_put_file(store_of(state), "/tmp");
@@ -760,6 +768,8 @@ static void test_a_reader_sees_all_or_nothing(void **state)
 	ON(test_keys, open), \
 	ON(test_odd_keys, open), \
 	ON(test_long_keys, open), \
+	ON(test_put_in_pieces, open), \
+	ON(test_put_in_pieces_that_do_not_come, open), \
 	ON(test_put_file, open), \
 	ON(test_put_file_from_another_file_system, open), \
 	ON(test_fetch, open), \

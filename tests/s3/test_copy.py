@@ -1,5 +1,6 @@
 """A lake that moves between a directory and a bucket, and a log that is made of one in a bucket."""
 import json
+import os
 import shutil
 import urllib.request
 
@@ -69,6 +70,30 @@ def test_there_and_back(run, server, env, lake, data_dir, tmp_path):
     server.buckets[BUCKET]["a lake/mine"] = server.buckets[BUCKET]["a lake/results/"
                                                                   + next((lake / "results").glob("*.csv")).name]
     assert "are others" in run("cp", f"file:{lake}", LAKE, env=env, status=1).stderr
+
+
+def test_large_objects_go_in_parts(run, server, env, tmp_path):
+    """And are read in pieces: nothing of them is in memory as a whole."""
+    key, piece = "tables/t/part-1.parquet", 8 << 20
+    here = tmp_path / "here"
+    (here / key).parent.mkdir(parents=True)
+    (here / key).write_bytes(os.urandom((40 << 20) + 1))
+    longest = []
+    get = server.do_get
+
+    def getting(*what):
+        answer = get(*what)
+        longest.append(len(answer[1]))
+        return answer
+    server.do_get = getting
+    run("cp", f"file:{here}", LAKE, env=env)
+    assert kept(server) == files(here) and server.requests["part"] == 3 and not server.uploads
+    run("cp", LAKE, f"file:{tmp_path}/back", env=env)
+    assert files(tmp_path / "back") == files(here)
+    assert max(longest) == piece
+    del server.got[f"a lake/{key}"]
+    assert "1 were there" in run("cp", f"file:{here}", LAKE, env=env).stderr
+    assert server.got[f"a lake/{key}"] == 6
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -1,5 +1,7 @@
 /* A copy of a lake that is written to while it is listed: of one moment, whatever comes between. */
 #include "backends/backends.h"
+#include "base/mem.h"
+#include "base/time.h"
 #include "flow/lake_copy.h"
 #include "store/layer.h"
 #include "testing.h"
@@ -185,11 +187,188 @@ static void test_a_store_that_fails(void **state)
 	assert_in_range(failed, CALLS / 2, CALLS);
 }
 
+/* --- objects that go in pieces ---------------------------------------------------- */
+
+enum { LARGE = (20 << 20) + 3, PIECE_MAX = 16 << 20 };
+
+/* A store to which something happens before a get of the large object. */
+struct odd {
+	struct store_layer layer;
+	const char *key;
+	int at; /* before the get of this number, … */
+	void (*happens)(struct odd *odd);
+	int gets;
+	uint64_t longest; /* that one get gave */
+};
+
+static enum err_code odd_get(struct store *store, const char *key, uint64_t from, uint64_t len,
+			     struct buf *out, struct err *err)
+{
+	struct odd *odd = (struct odd *)store;
+	size_t before = out->len;
+	enum err_code code;
+
+	if (strcmp(key, odd->key) == 0 && ++odd->gets == odd->at)
+		odd->happens(odd);
+	code = store_layer_get(store, key, from, len, out, err);
+	if (out->len - before > odd->longest)
+		odd->longest = out->len - before;
+	return code;
+}
+
+static const struct store_ops odd_ops = {
+	.name = "odd",
+	.layer = true,
+	.put = store_layer_put,
+	.get = odd_get,
+	.stat = store_layer_stat,
+	.list = store_layer_list,
+	.remove = store_layer_remove,
+	.fetch = store_layer_fetch,
+	.fetch_dir = store_layer_fetch_dir,
+	.can = store_layer_can,
+	.free = store_layer_free,
+};
+
+/* As layers have it, but on the heap. */
+static struct odd *odd_new(const char *key, int at, void (*happens)(struct odd *odd))
+{
+	struct odd *odd = xcalloc(1, sizeof(*odd));
+
+	*odd = (struct odd){ .layer = { .base = { &odd_ops }, .inner = store_memory_new(64 << 20) },
+			     .key = key,
+			     .at = at,
+			     .happens = happens };
+	return odd;
+}
+
+static void put_large(struct store *store, const char *key, unsigned seed)
+{
+	char *bytes = xmalloc(LARGE);
+	struct err err;
+
+	for (size_t i = 0; i < LARGE; i++)
+		bytes[i] = (char)(rand_r(&seed) >> 8);
+	assert_ok(store_put(store, key, slice_of(bytes, LARGE), STORE_REPLACE, &err));
+	free(bytes);
+}
+
+static void large_is_replaced(struct odd *odd)
+{
+	int64_t now_ms = clock_wall_ms();
+
+	while (clock_wall_ms() == now_ms)
+		;
+	put_large(odd->layer.inner, odd->key, 2);
+}
+
+static void large_goes(struct odd *odd)
+{
+	struct err err;
+
+	assert_ok(store_remove(odd->layer.inner, odd->key, &err));
+}
+
+/* One bit of its last piece. */
+static void large_is_damaged(struct odd *odd)
+{
+	struct err err;
+	struct buf all;
+
+	buf_init(&all, LARGE);
+	assert_ok(store_get(odd->layer.inner, odd->key, 0, UINT64_MAX, &all, &err));
+	all.ptr[LARGE - 1] ^= 1;
+	assert_ok(store_put(odd->layer.inner, odd->key, buf_slice(&all), STORE_REPLACE, &err));
+	buf_release(&all);
+}
+
+static void assert_same_object(struct store *a, struct store *b, const char *key)
+{
+	struct err err;
+	struct buf x, y;
+
+	buf_init(&x, LARGE);
+	buf_init(&y, LARGE);
+	assert_ok(store_get(a, key, 0, UINT64_MAX, &x, &err));
+	assert_ok(store_get(b, key, 0, UINT64_MAX, &y, &err));
+	assert_true(slice_eq(buf_slice(&x), buf_slice(&y)));
+	buf_release(&x);
+	buf_release(&y);
+}
+
+static void test_large_objects(void **state)
+{
+	static const char data[] = "tables/t/part-1.parquet", letter[] = "dlq/i.p/partition=0/a";
+	static const struct {
+		const char *key;
+		int from_at, to_at;
+		void (*happens)(struct odd *odd);
+		enum err_code code;
+		uint64_t copied, gone;
+	} cases[] = {
+		{ data, 0, 0, NULL, ERR_OK, 1, 0 },
+		{ data, 2, 0, large_is_replaced, ERR_BUSY, 0, 0 },
+		{ data, 2, 0, large_goes, ERR_ABSENT, 0, 0 },
+		{ letter, 2, 0, large_goes, ERR_OK, 0, 1 },
+		{ data, 0, 2, large_is_damaged, ERR_CORRUPT, 0, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct odd *from = odd_new(cases[i].key, cases[i].from_at, cases[i].happens);
+		struct odd *to = odd_new(cases[i].key, cases[i].to_at, cases[i].happens);
+		struct lake_copy_options options = { .from = &from->layer.base,
+						     .to = &to->layer.base };
+		struct lake_copy_report report;
+		struct err err;
+
+		put_large(from->layer.inner, cases[i].key, 1);
+		assert_int_equal(lake_copy(&options, &report, &err), cases[i].code);
+		assert_in_range(from->longest, 1, PIECE_MAX);
+		assert_true(to->longest <= PIECE_MAX);
+		if (cases[i].code == ERR_OK) {
+			assert_int_equal(report.copied, cases[i].copied);
+			assert_int_equal(report.gone, cases[i].gone);
+		}
+		if (cases[i].copied > 0)
+			assert_same_object(from->layer.inner, to->layer.inner, cases[i].key);
+		store_free(&from->layer.base);
+		store_free(&to->layer.base);
+	}
+}
+
+/* What is there already is compared the same way. */
+static void test_large_objects_that_are_there(void **state)
+{
+	static const char key[] = "tables/t/part-1.parquet";
+	struct odd *from = odd_new(key, 0, NULL), *to = odd_new(key, 0, NULL);
+	struct lake_copy_options options = { .from = &from->layer.base, .to = &to->layer.base };
+	struct lake_copy_report report;
+	struct err err;
+
+	(void)state;
+	put_large(from->layer.inner, key, 1);
+	put_large(to->layer.inner, key, 1);
+	assert_ok(lake_copy(&options, &report, &err));
+	assert_int_equal(report.same, 1);
+	large_is_damaged(to);
+	assert_int_equal(lake_copy(&options, &report, &err), ERR_EXISTS);
+	options.replace = true;
+	assert_ok(lake_copy(&options, &report, &err));
+	assert_int_equal(report.replaced, 1);
+	assert_same_object(from->layer.inner, to->layer.inner, key);
+	assert_true(from->longest <= PIECE_MAX && to->longest <= PIECE_MAX);
+	store_free(&from->layer.base);
+	store_free(&to->layer.base);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_it_is_of_one_moment),
 		cmocka_unit_test(test_a_store_that_fails),
+		cmocka_unit_test(test_large_objects),
+		cmocka_unit_test(test_large_objects_that_are_there),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

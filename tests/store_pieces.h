@@ -1,0 +1,71 @@
+/* store_pieces.h - a store that is put objects piece by piece. */
+#ifndef TESTS_STORE_PIECES_H
+#define TESTS_STORE_PIECES_H
+
+#include "base/mem.h"
+#include "store_helpers.h"
+#include "testing.h"
+
+/* Bytes that are made when they are asked for. */
+struct made {
+	struct store_source base;
+	uint64_t there;		/* of those that were said */
+};
+
+static inline char made_byte(uint64_t at) { return (char)(at * 7919 >> 5); }
+
+static inline enum err_code made_read(struct store_source *source, uint64_t from, size_t len,
+			       struct buf *out, struct err *err)
+{
+	if (from + len > ((struct made *)source)->there)
+		return err_set(err, ERR_ABSENT, "there are no more");
+	for (size_t i = 0; i < len; i++)
+		buf_add_char(out, made_byte(from + i));
+	return ERR_OK;
+}
+
+static inline void check_put_in_pieces(struct store *store, size_t most)
+{
+	static const uint64_t sizes[] = { 0, 1, (3 << 20) + 7 };
+	struct store_words words = { .count = 1, .list = { { "of", "pieces" } } };
+	struct made made = { .base.read = made_read };
+	struct store_put with = { .key = "t/a", .source = &made.base, .words = &words };
+	struct store_stat stat;
+	struct err err = { 0 };
+	struct buf out;
+
+	buf_init(&out, most);
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		made.base.size = made.there = sizes[i];
+		with.mode = i ? STORE_REPLACE : STORE_CREATE;
+		assert_ok(store_put_as(store, &with, &err));
+		buf_clear(&out);
+		assert_ok(store_get(store, "t/a", 0, UINT64_MAX, &out, &err));
+		assert_int_equal(out.len, sizes[i]);
+		for (uint64_t at = 0; at < sizes[i]; at++)
+			assert_true(out.ptr[at] == made_byte(at));
+		assert_ok(store_stat(store, "t/a", &stat, &err));
+		assert_int_equal(stat.words.count, store_can(store, STORE_CAN_WORDS));
+	}
+	with.mode = STORE_CREATE;
+	assert_int_equal(store_put_as(store, &with, &err), ERR_EXISTS);
+	buf_release(&out);
+}
+
+/* It has less than it said, or fails: nothing is there, and the old object still is. */
+static inline void check_pieces_that_do_not_come(struct store *store)
+{
+	struct made made = { .base = { .size = 1 << 20, .read = made_read }, .there = 1 << 19 };
+	struct store_put with = { .key = "t/a", .source = &made.base };
+	struct err err = { 0 };
+
+	assert_int_equal(store_put_as(store, &with, &err), ERR_IO);
+	assert_list(store, "", "", 0, "");
+	put(store, "t/a", "old");
+	with.mode = STORE_REPLACE;
+	assert_int_equal(store_put_as(store, &with, &err), ERR_IO);
+	assert_object(store, "t/a", "old");
+	assert_list(store, "", "", 0, "t/a\n");
+}
+
+#endif
