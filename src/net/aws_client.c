@@ -46,6 +46,7 @@ struct aws_work {
 	struct aws_client *client;
 	struct aws_call *call;
 	int64_t until_ms;
+	int64_t flow_until_ms;		/* the same, while bytes flow; 0: also then */
 	int64_t reach_until_ms;		/* the same, while nobody is there to connect to */
 	struct backoff backoff;
 	char hash[SIGV4_HASH_LEN + 1];	/* of the body, or SIGV4_UNSIGNED */
@@ -247,10 +248,14 @@ static void aws_work_init(struct aws_work *work, struct aws_client *client,
 			  struct aws_call *call)
 {
 	*work = (struct aws_work){
-		.client = client, .call = call, .body = call->body,
+		.client = client,
+		.call = call,
+		.body = call->body,
 		.until_ms = clock_mono_ms() + call->deadline_ms,
-		.reach_until_ms = clock_mono_ms() +
-				  (call->reach_ms ? call->reach_ms : call->deadline_ms),
+		.flow_until_ms = call->flow_ms > call->deadline_ms ? clock_mono_ms() + call->flow_ms
+								   : 0,
+		.reach_until_ms =
+			clock_mono_ms() + (call->reach_ms ? call->reach_ms : call->deadline_ms),
 		.backoff = { .first_ms = client->options.first_wait_ms,
 			     .max_ms = client->options.max_wait_ms },
 	};
@@ -479,12 +484,31 @@ static struct aws_answer aws_take_answer(const struct aws_work *work,
 	return answer;
 }
 
-static struct aws_answer aws_exchange(const struct aws_work *work, const struct aws_send *send,
+/*
+ * Bytes flowed in a try that took longer than it may without them. One that ended because they did
+ * not any more has spent that time on it; and what it sent before may be no more than what the
+ * systems of both ends hold, of which nobody has read a byte.
+ */
+static void aws_count_flow(struct aws_work *work, const struct http_exchange *exchange,
+			   int64_t start_ms)
+{
+	int64_t took_ms = clock_mono_ms() - start_ms;
+
+	if (work->flow_until_ms == 0 ||
+	    took_ms <= exchange->stall_ms * (exchange->timed_out ? 2 : 1))
+		return;
+	work->until_ms += took_ms;
+	work->reach_until_ms += took_ms;
+	if (work->until_ms > work->flow_until_ms)
+		work->until_ms = work->flow_until_ms;
+}
+
+static struct aws_answer aws_exchange(struct aws_work *work, const struct aws_send *send,
 				      struct err *err)
 {
 	struct aws_client *client = work->client;
 	struct aws_call *call = work->call;
-	int64_t left_ms = work->until_ms - clock_mono_ms();
+	int64_t start_ms = clock_mono_ms(), left_ms = work->until_ms - start_ms;
 	size_t reply_max = call->reply.max;
 	struct http_exchange exchange = {
 		.method = call->method, .url = send->url_text, .headers = send->line,
@@ -495,6 +519,10 @@ static struct aws_answer aws_exchange(const struct aws_work *work, const struct 
 	};
 	enum err_code code;
 
+	if (work->flow_until_ms > 0) {
+		exchange.total_ms = work->flow_until_ms - start_ms;
+		exchange.stall_ms = call->deadline_ms;
+	}
 	if (exchange.total_ms < 1)
 		exchange.total_ms = 1;
 	if (exchange.reply.max < AWS_ERROR_ROOM)
@@ -504,6 +532,7 @@ static struct aws_answer aws_exchange(const struct aws_work *work, const struct 
 		exchange.code = code;
 		exchange.err = *err;
 	}
+	aws_count_flow(work, &exchange, start_ms);
 	return aws_take_answer(work, send, &exchange, reply_max, err);
 }
 
@@ -515,7 +544,7 @@ static enum aws_gate_news aws_news_of(const struct aws_call *call, struct aws_an
 	return call->status > 0 ? AWS_GATE_ANSWERED : AWS_GATE_NOTHING;
 }
 
-static struct aws_answer aws_try(const struct aws_work *work, struct err *err)
+static struct aws_answer aws_try(struct aws_work *work, struct err *err)
 {
 	struct aws_send *send = xcalloc(1, sizeof(*send));
 	struct aws_client *client = work->client;

@@ -23,7 +23,7 @@
  *	3. done() may start further exchanges, its own again included.
  *	4. No header is sent that says something of the body which the caller did not say, but
  *	   its length.
- *	5. Bodies out of files and into files are curl's alone: ERR_UNSUPPORTED.
+ *	5. Bodies out of files and into files, and stall_ms, are curl's alone: ERR_UNSUPPORTED.
  *	6. Nothing is sent twice, but what has no body and is not `once`: libcurl sends it
  *	   again on its own when a kept connection turns out to be closed before an answer began.
  *
@@ -65,6 +65,9 @@ struct http_exchange {
 	 * which say what is wrong, go to `reply`. */
 	const struct http_file *reply_file;
 	int64_t total_ms;		/* instead of the client's; 0: the client's */
+	/* It ends when for so long, and a second more, no byte of a body came or went; 0: total_ms
+	 * alone ends it. */
+	int64_t stall_ms;
 	bool once;			/* also without a body: contract 6 */
 	/* Called when the fields below are filled in. */
 	void (*done)(struct http_exchange *exchange);
@@ -73,6 +76,7 @@ struct http_exchange {
 	enum err_code code;
 	int status;			/* 0: none came */
 	bool unreached;			/* curl's: there was no connection */
+	bool timed_out;			/* curl's: a time ended it */
 	int retry_after_s;		/* 0: none given */
 	struct buf reply;		/* the caller's: buf_init() bounds it */
 	struct buf reply_head;		/* the same: "Name: value\n" each, for

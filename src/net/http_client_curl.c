@@ -8,10 +8,12 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/time.h"
 #include "net/curl_api.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <strings.h>
 
 struct transfer {
@@ -19,6 +21,9 @@ struct transfer {
 	struct curl_slist *headers;
 	struct http_exchange *exchange;		/* NULL: free to use */
 	uint64_t uploaded;			/* of body_file */
+	curl_off_t moved;			/* bytes of both bodies, … */
+	int64_t moved_ms;			/* … and when the last of them was */
+	bool stalled;				/* which is why it ended */
 	int file_errno;				/* why a file could not be read or written, or 0 */
 	struct transfer *next;
 };
@@ -136,6 +141,26 @@ static int http_curl_seek_body(void *user, curl_off_t offset, int origin)
 		       CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
 }
 
+/*
+ * Called at each turn. Not curl's own bound of this kind (CURLOPT_LOW_SPEED_TIME): it is one of the
+ * mean of some seconds, in which a single burst counts for all of them.
+ */
+static int http_curl_on_progress(void *user, curl_off_t down_size, curl_off_t down,
+				 curl_off_t up_size, curl_off_t up)
+{
+	struct transfer *transfer = user;
+	int64_t now_ms = clock_mono_ms();
+
+	(void)down_size;
+	(void)up_size;
+	if (down + up != transfer->moved) {
+		transfer->moved = down + up;
+		transfer->moved_ms = now_ms;
+	}
+	transfer->stalled = now_ms - transfer->moved_ms >= transfer->exchange->stall_ms;
+	return transfer->stalled;
+}
+
 /* What holds for every exchange of this handle. */
 static bool http_curl_set_up(CURL *easy, const struct http_client_options *options)
 {
@@ -152,6 +177,7 @@ static bool http_curl_set_up(CURL *easy, const struct http_client_options *optio
 	ok &= curl.easy_setopt(easy, CURLOPT_HEADERFUNCTION, http_curl_on_header) == CURLE_OK;
 	ok &= curl.easy_setopt(easy, CURLOPT_READFUNCTION, http_curl_read_body) == CURLE_OK;
 	ok &= curl.easy_setopt(easy, CURLOPT_SEEKFUNCTION, http_curl_seek_body) == CURLE_OK;
+	ok &= curl.easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, http_curl_on_progress) == CURLE_OK;
 	ok &= curl.easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L) == CURLE_OK; /* it may be signed */
 	if (options->user_agent)
 		ok &= curl.easy_setopt(easy, CURLOPT_USERAGENT, options->user_agent) == CURLE_OK;
@@ -231,6 +257,20 @@ static bool set_body(CURL *easy, struct transfer *transfer, const struct http_ex
 	return ok;
 }
 
+static bool set_times(CURL *easy, struct transfer *transfer, const struct http_exchange *exchange,
+		      int64_t total_ms)
+{
+	long total = total_ms < INT_MAX ? (long)total_ms : INT_MAX;
+	bool ok = curl.easy_setopt(easy, CURLOPT_TIMEOUT_MS, total) == CURLE_OK;
+
+	ok &= curl.easy_setopt(easy, CURLOPT_NOPROGRESS, exchange->stall_ms ? 0L : 1L) == CURLE_OK;
+	ok &= curl.easy_setopt(easy, CURLOPT_XFERINFODATA, transfer) == CURLE_OK;
+	transfer->moved = 0;
+	transfer->moved_ms = clock_mono_ms();
+	transfer->stalled = false;
+	return ok;
+}
+
 static enum err_code curl_start(struct http_client *base, struct http_exchange *exchange,
 				struct err *err)
 {
@@ -245,7 +285,7 @@ static enum err_code curl_start(struct http_client *base, struct http_exchange *
 	easy = transfer->easy;
 	set_headers(transfer, exchange);
 	ok &= curl.easy_setopt(easy, CURLOPT_URL, exchange->url) == CURLE_OK;
-	ok &= curl.easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)total_ms) == CURLE_OK;
+	ok &= set_times(easy, transfer, exchange, total_ms);
 	ok &= set_body(easy, transfer, exchange);
 	if (!strcmp(exchange->method, "HEAD"))
 		ok &= curl.easy_setopt(easy, CURLOPT_NOBODY, 1L) == CURLE_OK;
@@ -319,8 +359,9 @@ static void end(struct http_client_curl *client, CURL *easy, CURLcode result)
 	exchange->code = http_curl_outcome(transfer, result);
 	if (exchange->code != ERR_OK)
 		(void)err_set(&exchange->err, exchange->code, "%s: %s", exchange->url,
-			      http_exchange_full(exchange) ? "the answer is too long" :
-							     curl.easy_strerror(result));
+			      http_exchange_full(exchange) ? "the answer is too long"
+			      : transfer->stalled	   ? "no byte came or went any more"
+							   : curl.easy_strerror(result));
 	if (exchange->code != ERR_OK && transfer->file_errno) {
 		errno = transfer->file_errno;
 		exchange->code = err_errno(&exchange->err, "%s: a file could not be %s", exchange->url,
@@ -330,6 +371,7 @@ static void end(struct http_client_curl *client, CURL *easy, CURLcode result)
 	(void)curl.easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &connected);
 	(void)curl.easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &sent);
 	exchange->unreached = exchange->code != ERR_OK && connected == 0 && sent == 0;
+	exchange->timed_out = transfer->stalled || result == CURLE_OPERATION_TIMEDOUT;
 	exchange->retry_after_s = retry_after > 86400 ? 86400 : (int)retry_after;
 	(void)curl.multi_remove_handle(client->multi, easy);
 	curl.slist_free_all(transfer->headers);

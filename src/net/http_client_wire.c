@@ -549,8 +549,9 @@ static enum err_code wire_start(struct http_client *base, struct http_exchange *
 	if (strncmp(exchange->url, client->origin, client->origin_len) != 0 ||
 	    (*path != '\0' && *path != '/' && *path != '?'))
 		return err_set(err, ERR_USAGE, "\"%s\" is not on %s", exchange->url, client->origin);
-	if (exchange->body_file || exchange->reply_file)
-		return err_set(err, ERR_UNSUPPORTED, "this client has no bodies in files");
+	if (exchange->body_file || exchange->reply_file || exchange->stall_ms)
+		return err_set(err, ERR_UNSUPPORTED,
+			       "this client has no bodies in files, and one time for all of them");
 	http_exchange_begin(exchange);
 	exchange->next = NULL;
 	*client->waiting_end = exchange;

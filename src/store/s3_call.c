@@ -9,10 +9,13 @@
 
 enum {
 	ARENA_MAX = 64 << 10,
-	CALL_MS = 10000, /* of a call with next to no body, … */
-	AWAY_MS = 1000,	 /* (or while nobody is there to connect to: all are told soon) */
-	BYTES_A_MS = 64, /* … and as much more as a slow line takes */
+	AWAY_MS = 1000,	     /* while nobody is there to connect to: all are told soon */
+	BYTES_A_MS = 64,     /* what a larger body is given besides, in which … */
+	TIMES_MAX = 2,	     /* … something must happen, up to this many times as much */
+	SLOW_BYTES_A_MS = 1, /* and what a line brings, at least, on which something happens */
+	COPY_BYTES_A_MS = 10 << 10,
 };
+#define BYTES_COUNTED_MAX ((uint64_t)1 << 40) /* where an object's size is not known */
 
 void s3_call_begin(struct s3_call *call, struct s3 *s3, const char *method, const char *key,
 		   size_t reply_max)
@@ -272,11 +275,27 @@ static bool is_unexplained(const struct s3_call *call)
 			     : status == 400 || status == 401 || status == 403 || status == 301;
 }
 
+/*
+ * How long bytes take is not to be guessed: lines differ by thousands. So what is bounded is the
+ * time in which none come, and for all of them only what no line in use is as slow as.
+ */
+static void set_deadlines(struct s3_call *call)
+{
+	uint64_t bytes = call->bytes < BYTES_COUNTED_MAX ? call->bytes : BYTES_COUNTED_MAX;
+	int64_t least_ms = call->s3->call_ms;
+	int64_t more_ms = (int64_t)(bytes / BYTES_A_MS);
+
+	if (more_ms > (TIMES_MAX - 1) * least_ms)
+		more_ms = (TIMES_MAX - 1) * least_ms;
+	call->call.deadline_ms = least_ms + more_ms + (int64_t)(call->copies / COPY_BYTES_A_MS);
+	call->call.flow_ms = call->call.deadline_ms + (int64_t)(bytes / SLOW_BYTES_A_MS);
+}
+
 static enum err_code call_once(struct s3_call *call, struct err *err)
 {
 	enum err_code code;
 
-	call->call.deadline_ms = CALL_MS + (int64_t)(call->bytes / BYTES_A_MS);
+	set_deadlines(call);
 	call->call.reach_ms = atomic_load(&call->s3->away) ? AWAY_MS : 0;
 	code = aws_call(call->s3->client, &call->call, err);
 	if (call->call.tries > 0)

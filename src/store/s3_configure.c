@@ -14,7 +14,7 @@
 enum {
 	CALLS_MAX = 32,
 	CONNECT_MS = 3000,
-	TRY_MS = 120000,
+	CALL_MS = 10000,
 	TRIES_MAX = 8,			     /* some seconds; store_retry.c begins anew */
 	ROOT_MAX = 1024 - STORE_KEY_MAX - 1, /* S3 allows keys of 1024 */
 	BUCKET_MIN = 3,
@@ -146,7 +146,7 @@ static enum err_code new_client(struct s3 *s3, const char *endpoint, struct err 
 		.endpoint = *endpoint ? endpoint : NULL,
 		.calls_max = CALLS_MAX,
 		.connect_ms = CONNECT_MS,
-		.try_ms = TRY_MS,
+		.try_ms = s3->call_ms,
 		.tries_max = TRIES_MAX,
 	};
 
@@ -174,6 +174,7 @@ enum err_code s3_configure(struct s3 *s3, const char *url, const struct store_op
 
 	buf_init(&endpoint, URL_MAX);
 	s3->checksums = wants_checksums();
+	s3->call_ms = options->call_ms > 0 ? options->call_ms : CALL_MS;
 	s3->sse = xstrdup(text_or(options->sse, ""));
 	s3->kms_key = xstrdup(text_or(options->kms_key, ""));
 	if (code == ERR_OK && *s3->kms_key && strncmp(s3->sse, "aws:kms", strlen("aws:kms")) != 0)

@@ -15,6 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { ENTRY_BYTES = 256 }; /* that one takes in a page, about */
+
 /* Where the next page begins. */
 struct s3_place {
 	const char *prefix;
@@ -68,6 +70,9 @@ static enum err_code get_page(struct s3 *s3, struct s3_place *place, struct s3_p
 	buf_addf(&whole, "%s%s", s3->root, place->prefix);
 	s3_call_begin(&call, s3, "GET", NULL, S3_REPLY_MAX);
 	ask_page(&call, place, buf_cstr(&whole));
+	call.bytes = ENTRY_BYTES *
+		     (place->wanted > 0 && place->wanted < S3_PAGE_KEYS_MAX ? place->wanted
+									: S3_PAGE_KEYS_MAX);
 	code = s3_call_do(&call, err);
 	if (code == ERR_OK && (!s3_page_read(page, buf_slice(&call.call.reply), place->after) ||
 			       !place_next(place, page)))

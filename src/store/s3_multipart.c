@@ -195,7 +195,8 @@ static enum err_code complete_upload(struct upload *upload, struct err *err)
 	call.creates = upload->put->mode == STORE_CREATE;
 	call.call.body = buf_slice(&body);
 	call.call.ok_may_be_error = true;
-	call.bytes = upload->put->size; /* some copy all of it then */
+	call.bytes = body.len;
+	call.copies = upload->put->size; /* as some do then */
 	code = s3_call_do(&call, err);
 	if (code == ERR_ABSENT) /* NoSuchUpload: an earlier try may have done it */
 		code = err_set(err, ERR_UNKNOWN, "%s: the upload of \"%s\" is gone",

@@ -25,7 +25,6 @@
 
 enum {
 	ERROR_BYTES = 16 << 10,
-	GUESS_BYTES = 1 << 20,
 	TRIES = 2,	/* of a put whose fate stays unknown, … */
 	STOP_TRIES = 6, /* … each of which is one request when a stop is asked */
 };
@@ -284,7 +283,7 @@ static enum err_code s3_get(struct store *store, const char *key, uint64_t from,
 	else if (ranged)
 		s3_call_headerf(&call, "range", "bytes=%" PRIu64 "-", from);
 	call.also = 416; /* there are fewer bytes */
-	call.bytes = len < room ? len : room < GUESS_BYTES ? room : GUESS_BYTES;
+	call.bytes = len < room ? len : room;
 	code = s3_call_do(&call, err);
 	part = part_wanted(&call, ranged, from, len);
 	if (code == ERR_OK && part.len > room)

@@ -182,6 +182,36 @@ static void test_a_time_of_its_own(void **state)
 	fixture_close(&f);
 }
 
+/* As long as bytes come it may take long, and no longer. */
+static void test_bytes_that_stop_coming(void **state)
+{
+	static const struct step steps[] = {
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", false },
+		{ NULL, false },
+	};
+	int64_t start_ms = clock_mono_ms();
+	struct err err = { 0 };
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f, steps, ARRAY_LEN(steps));
+	f.exchange.total_ms = 600000;
+	f.exchange.stall_ms = 100;
+	if (!use_curl) {
+		assert_int_equal(http_client_start(f.client, &f.exchange, &err), ERR_UNSUPPORTED);
+		fixture_close(&f);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+		ask(&f);
+		assert_int_equal(f.exchange.code, ERR_UNKNOWN);
+		assert_true(f.exchange.timed_out);
+		assert_non_null(strstr(f.exchange.err.msg, "no byte"));
+	}
+	assert_true(clock_mono_ms() - start_ms < 300000);
+	fixture_close(&f);
+}
+
 static void test_a_large_body_arrives_whole(void **state)
 {
 	static const struct step steps[] = { { "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false } };
@@ -654,6 +684,7 @@ int main(void)
 		cmocka_unit_test(test_nothing_is_said_of_the_body),
 		cmocka_unit_test(test_nothing_is_sent_twice),
 		cmocka_unit_test(test_a_time_of_its_own),
+		cmocka_unit_test(test_bytes_that_stop_coming),
 		cmocka_unit_test(test_a_large_body_arrives_whole),
 		cmocka_unit_test(test_no_whole_answer_is_unknown),
 		cmocka_unit_test(test_a_reply_that_is_too_long_is_unknown),

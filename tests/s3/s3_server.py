@@ -15,6 +15,7 @@ import datetime
 import email.utils
 import hashlib
 import http.server
+import io
 import json
 import pathlib
 import random
@@ -38,6 +39,7 @@ from sigv4_check import Refused
 ACCESS, SECRET, REGION, BUCKET = "AKIDTEST", "a/secret+key", "eu-test-1", "lake"
 BODY_MAX = 1 << 30
 PAGE = 1000
+STEPS = 20  # of what is slow
 RACE_S = 0.02  # a racy store's time between looking and writing
 
 Object = collections.namedtuple("Object", "body modified etag headers")
@@ -52,18 +54,23 @@ class Upload:
 
 
 class Faults:
-    """Which of the requests go wrong, and how; `share` of them, by a seed. `counts` tells what was played."""
+    """Which of the requests go wrong, and how; `share` of them, by a seed. `counts` tells what was played.
+
+    Only where they are planned: "trickle", a body that comes or goes slowly but steadily for `trickle_s`, "trickle and
+    reset", an answer that does and lacks its last byte, and "stall", half a body, and then nothing.
+    """
 
     KINDS = ("500", "503", "reset before", "reset after", "delay", "truncated", "500 after", "200 with error")
 
-    def __init__(self, seed, share, kinds=KINDS, delay_s=0.05):
+    def __init__(self, seed, share, kinds=KINDS, delay_s=0.05, trickle_s=2):
         self.random, self.share, self.kinds, self.delay_s = random.Random(seed), share, kinds, delay_s
+        self.trickle_s = trickle_s
         self.counts = collections.Counter()
         self.lock = threading.Lock()
         self.planned = []  # [(method, part of the target, kind)]: each once, before chance has its say
 
-    def plan(self, method, part, kind):
-        self.planned.append((method, part, kind))
+    def plan(self, method, part, kind, times=1):
+        self.planned += [(method, part, kind)] * times
         return self
 
     def next(self, method, target, completes):
@@ -124,18 +131,38 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     # --- the exchange
 
-    def read_body(self):
+    def slowly(self, length, move):
+        """move(length) of each of a few pieces."""
+        for i in range(STEPS):
+            move(length * (i + 1) // STEPS - length * i // STEPS)
+            time.sleep(self.s3.faults.trickle_s / STEPS)
+
+    def stall(self):
+        """Until the server goes."""
+        self.s3.ended.wait()
+        raise Cut
+
+    def read_body(self, kind):
         if "chunked" in self.headers.get("Transfer-Encoding", ""):
             raise Refused(501, "NotImplemented", "chunked bodies")
         length = int(self.headers.get("Content-Length") or 0)
         if length > BODY_MAX:
             raise Refused(400, "EntityTooLarge")
-        body = self.rfile.read(length)
-        if len(body) < length:
+        parts = []
+        if kind in ("trickle", "stall") and length:
+            # The systems between the two hold some MiB, which are on their way when the client has no more to send.
+            move, half = (lambda n: parts.append(self.rfile.read(n))), length // 2
+            if kind == "trickle":
+                self.slowly(half, move)
+            else:
+                move(half)
+                self.stall()
+        parts.append(self.rfile.read(length - sum(map(len, parts))))
+        if sum(map(len, parts)) < length:
             raise Cut
-        return body
+        return b"".join(parts)
 
-    def answer(self, status, body=b"", headers=(), truncated=False):
+    def answer(self, status, body=b"", headers=(), kind=None):
         self.send_response(status)
         given = dict(headers)
         for name, value in given.items():
@@ -145,10 +172,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if status != 204 and "Content-Length" not in given:
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if truncated:
+        if kind in ("truncated", "stall") and len(body) > 1:
             self.wfile.write(body[:len(body) // 2])
+            if kind == "stall":
+                self.stall()
             raise Cut
-        if self.command != "HEAD":
+        if kind in ("trickle", "trickle and reset") and body:
+            rest = io.BytesIO(body)
+            self.slowly(len(body) - (kind != "trickle"), lambda n: self.wfile.write(rest.read(n)))
+            if kind != "trickle":
+                raise Cut
+        elif self.command != "HEAD":
             self.wfile.write(body)
 
     def answer_error(self, refused):
@@ -169,9 +203,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.s3.count += 1
         kind = None
         try:
-            body = self.read_body()
             completes = self.command == "POST" and "uploadId=" in self.path
             kind = self.s3.faults.next(self.command, self.path, completes) if self.s3.faults else None
+            body = self.read_body(kind)
             if kind == "reset before":
                 raise Cut
             if kind in ("500", "503"):
@@ -185,7 +219,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 raise Refused(500, "InternalError", "a fault by the seed, and the work is done")
             if kind == "200 with error":
                 answer = (200, b"<Error><Code>InternalError</Code><Message>We are sorry</Message></Error>", {})
-            self.answer(*answer, truncated=kind == "truncated" and len(answer[1]) > 1)
+            self.answer(*answer, kind=kind)
         except Refused as refused:
             self.s3.refusals.append((self.command, self.path, refused.status, refused.code))
             self.answer_error(refused)
@@ -231,8 +265,10 @@ class Server:
         self.requests = collections.Counter()
         self.got = collections.Counter()  # keys
         self.lock = threading.RLock()
+        self.ended = threading.Event()
         self.listener = Listener(("127.0.0.1", 0), Handler)
         self.listener.s3 = self
+        self.listener.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 256 << 10)
         if tls:
             self.listener.socket = tls.wrap_socket(self.listener.socket, server_side=True)
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.listener.server_port}"
@@ -243,6 +279,7 @@ class Server:
         return self
 
     def __exit__(self, *_):
+        self.ended.set()
         self.listener.shutdown()
         self.listener.server_close()
 

@@ -3,19 +3,24 @@
  *the other, with "--" between them. Each prints a line with the name of its code, and on stderr
  *why; get and list print what they gave before it.
  *
- *	store_tool URL put KEY TEXT -- create KEY TEXT -- create-file KEY PATH -- get KEY [FROM LEN]
- *		-- stat KEY -- list PREFIX AFTER -- remove KEY -- fetch KEY -- can-create
+ *	store_tool URL put KEY TEXT -- create KEY TEXT -- create-file KEY PATH
+ *		-- create-pieces KEY PATH [SIZE] -- get KEY [FROM LEN] -- stat KEY
+ *		-- list PREFIX AFTER -- remove KEY -- fetch KEY -- can-create
  *
- * With PINPIPE_TEST_BARE nothing stacks on the backend; PINPIPE_TEST_PATH_STYLE, _SSE and _KMS_KEY
- *are options.
+ * With PINPIPE_TEST_BARE nothing stacks on the backend; PINPIPE_TEST_PATH_STYLE, _SSE, _KMS_KEY and
+ *_CALL_MS are options.
  */
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/trace.h"
 #include "store/store.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { ARGS_MAX = 8, OBJECT_MAX = 256 << 20 };
 
@@ -39,6 +44,43 @@ static enum err_code tool_put(const struct tool_call *call, struct err *err)
 	else
 		put.body = slice_str(call->args[2]);
 	return code == ERR_OK ? store_put_as(call->store, &put, err) : code;
+}
+
+struct tool_source {
+	struct store_source base;
+	int fd;
+};
+
+static enum err_code tool_read(struct store_source *source, uint64_t from, size_t len,
+			       struct buf *out, struct err *err)
+{
+	char *room = buf_room(out, len);
+	int sys = 0;
+
+	if (!room || file_read_at(((struct tool_source *)source)->fd, room, len, from, &sys) < len)
+		return err_set(err, ERR_CORRUPT, "the file ends");
+	buf_grew(out, len);
+	return ERR_OK;
+}
+
+/* The size is the one that is said, if one is. */
+static enum err_code tool_create_pieces(const struct tool_call *call, struct err *err)
+{
+	struct tool_source source = { .base.read = tool_read };
+	struct store_put put = { .key = call->args[1],
+				 .mode = STORE_CREATE,
+				 .source = &source.base };
+	enum err_code code;
+	struct stat st;
+
+	source.fd = open(call->args[2], O_RDONLY | O_CLOEXEC);
+	if (source.fd < 0 || fstat(source.fd, &st) < 0)
+		return err_errno(err, "could not open \"%s\"", call->args[2]);
+	source.base.size = *call->args[3] ? strtoull(call->args[3], NULL, 10)
+					  : (uint64_t)st.st_size;
+	code = store_put_as(call->store, &put, err);
+	(void)close(source.fd);
+	return code;
 }
 
 static enum err_code tool_get(const struct tool_call *call, struct err *err)
@@ -110,9 +152,16 @@ static const struct {
 	const char *name;
 	enum err_code (*run)(const struct tool_call *call, struct err *err);
 } tools[] = {
-	{ "put", tool_put },	   { "create", tool_put },  { "create-file", tool_put },
-	{ "get", tool_get },	   { "stat", tool_stat },   { "list", tool_list },
-	{ "remove", tool_remove }, { "fetch", tool_fetch }, { "can-create", tool_can_create },
+	{ "put", tool_put },
+	{ "create", tool_put },
+	{ "create-file", tool_put },
+	{ "get", tool_get },
+	{ "stat", tool_stat },
+	{ "list", tool_list },
+	{ "remove", tool_remove },
+	{ "fetch", tool_fetch },
+	{ "can-create", tool_can_create },
+	{ "create-pieces", tool_create_pieces },
 };
 
 static void tool_call(const struct tool_call *call)
@@ -131,7 +180,9 @@ static void tool_call(const struct tool_call *call)
 
 static enum err_code tool_open(const char *url, struct store **ret_store, struct err *err)
 {
+	const char *call_ms = getenv("PINPIPE_TEST_CALL_MS");
 	const struct store_options options = {
+		.call_ms = call_ms ? strtoll(call_ms, NULL, 10) : 0,
 		.path_style = getenv("PINPIPE_TEST_PATH_STYLE"),
 		.sse = getenv("PINPIPE_TEST_SSE"),
 		.kms_key = getenv("PINPIPE_TEST_KMS_KEY"),

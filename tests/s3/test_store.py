@@ -276,6 +276,67 @@ def test_a_server_without_ranges(server, tool):
     assert tool("fetch", "a")[0] == ["10 bytes", "ok"]
 
 
+# --- lines that are slow, and lines that are dead
+
+SOON = {"PINPIPE_TEST_CALL_MS": "700"}
+SLOW_S = 2.4  # more than all tries together may take without a byte
+
+
+@pytest.mark.parametrize("call, method, size", [("get", "GET", 1 << 16), ("fetch", "GET", 1 << 16),
+                                                ("create-file", "PUT", 16 << 20), ("create-pieces", "PUT", 16 << 20),
+                                                ("create-file", "PUT", LARGE), ("create-pieces", "PUT", LARGE)])
+def test_bytes_that_flow_are_waited_for(server, tool, large, call, method, size):
+    """However long all of them take."""
+    path = large(size)
+    body = path.read_bytes()
+    if method == "GET":
+        server.buckets[BUCKET]["pre fix/" + KEY] = s3_server.Object(body, time.time(), '"e"', {})
+    part = "partNumber=1&" if size == LARGE else KEY
+    server.faults = Faults(1, 0, trickle_s=SLOW_S).plan(method, part, "trickle", 9)
+    codes, said = tool(call, KEY, *([path] if method == "PUT" else []), env=SOON)
+    assert codes[-1] == "ok", said
+    assert server.objects() == {"pre fix/" + KEY: body}
+    assert server.faults.counts["trickle"] == 1  # nothing was begun anew
+
+
+def test_a_listing_that_flows_is_waited_for(server, tool):
+    for i in range(1000):
+        server.buckets[BUCKET][f"pre fix/{i:04}"] = s3_server.Object(b"", time.time(), '"e"', {})
+    server.faults = Faults(1, 0, trickle_s=SLOW_S).plan("GET", "list-type", "trickle", 9)
+    assert len(tool("list", "", "", env=SOON)[0]) == 1001
+    assert server.faults.counts["trickle"] == 1
+
+
+@pytest.mark.parametrize("call, method", [("get", "GET"), ("create-file", "PUT"), ("create-pieces", "PUT")])
+def test_bytes_that_do_not_flow_are_not_waited_for(server, tool, large, call, method):
+    """Though the connection stands, and for ever."""
+    path = large(16 << 20)
+    if method == "GET":
+        server.buckets[BUCKET]["pre fix/" + KEY] = s3_server.Object(path.read_bytes(), time.time(), '"e"', {})
+    server.faults = Faults(1, 0).plan(method, KEY, "stall", 9)
+    codes, said = tool(call, KEY, *([path] if method == "PUT" else []), env=SOON)
+    assert codes == ["timeout"] or codes == ["busy"], said
+    assert "no byte" in said and 1 <= server.faults.counts["stall"] <= 2
+
+
+def test_a_line_that_breaks_is_taken_up_again(server, tool, large):
+    """After more time than there is for tries of which nothing came."""
+    body = large(1 << 16).read_bytes()
+    server.buckets[BUCKET]["pre fix/" + KEY] = s3_server.Object(body, time.time(), '"e"', {})
+    server.faults = Faults(1, 0, trickle_s=SLOW_S).plan("GET", KEY, "trickle and reset")
+    assert tool("fetch", KEY, env=SOON)[0] == [f"{1 << 16} bytes", "ok"]
+    assert server.faults.counts.total() == 1
+
+
+def test_pieces_that_do_not_come(server, tool, large):
+    """The writer has said more than there is: of one piece, and of several."""
+    path = large(LARGE)
+    for size in (1 << 20, LARGE + 1, 40 << 20):
+        path.write_bytes(b"x" * (size - 1))
+        assert tool("create-pieces", KEY, path, size)[0] == ["io"]
+    assert not server.objects() and not server.uploads
+
+
 # --- listings
 
 
