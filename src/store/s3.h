@@ -1,6 +1,6 @@
 /*
  * s3.h - what the files of the S3 backend share: store_s3.c, s3_configure.c,
- * s3_call.c, s3_list.c, s3_multipart.c, s3_page.c.
+ * s3_call.c, s3_head.c, s3_list.c, s3_multipart.c, s3_page.c.
  *
  * Source: the Amazon S3 API reference, 2006-03-01.
  */
@@ -67,6 +67,13 @@ void s3_call_end(struct s3_call *call);
 void s3_call_put_headers(struct s3_call *call, const struct store_put *put, const char *nonce);
 /* crc32c() of the bytes, as S3's header of that name has it, if the server is to get such. */
 void s3_call_checksum(struct s3_call *call, uint32_t crc);
+
+/* Of "Name: value" a line the words of the object. */
+void s3_read_words(struct slice head, struct store_words *words);
+/* False: it is no number. */
+bool s3_read_number(struct slice text, uint64_t *ret_number);
+/* Of Last-Modified, as milliseconds since 1970; 0: it is no such date. */
+int64_t s3_read_date(struct slice text);
 
 MUST_USE enum err_code s3_list(struct store *store, const char *prefix, const char *after,
 			       size_t wanted, store_each_fn *each, void *user, struct err *err);

@@ -3,7 +3,8 @@
  *
  * A put is made again where its answer was lost (net/aws_client.h), so one that creates may meet
  * its own object: each has a nonce, a word of the backend's own, by which it is known again. What
- * an answer means is in s3_call.c, listings are in s3_list.c, large files in s3_multipart.c.
+ * an answer means is in s3_call.c, what its headers say of an object in s3_head.c, listings are in
+ * s3_list.c, large files in s3_multipart.c.
  *
  * Opening asks nobody anything: what is wrong with the bucket is told by the first call, and a
  * service that is to run on starts without it.
@@ -20,8 +21,6 @@
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
-#include <time.h>
 
 enum {
 	ERROR_BYTES = 16 << 10,
@@ -30,64 +29,6 @@ enum {
 };
 
 /* --- stat ----------------------------------------------------------------------- */
-
-static void s3_take_word(struct slice name, struct slice value, struct store_words *words)
-{
-	char text[STORE_WORD_NAME_MAX + 1];
-	struct err err;
-
-	if (name.len > STORE_WORD_NAME_MAX)
-		return;
-	for (size_t i = 0; i < name.len; i++)
-		text[i] = (char)(name.ptr[i] >= 'A' && name.ptr[i] <= 'Z' ? name.ptr[i] + 32
-									  : name.ptr[i]);
-	text[name.len] = '\0';
-	(void)!store_words_add(words, text, value, &err); /* what another program put there */
-}
-
-/* "Name: value" of each line that is a word of the object. */
-static void s3_read_words(struct slice head, struct store_words *words)
-{
-	static const char prefix[] = "x-amz-meta-";
-	size_t skip = sizeof(prefix) - 1;
-
-	while (head.len > 0) {
-		const char *end = memchr(head.ptr, '\n', head.len);
-		size_t len = end ? (size_t)(end - head.ptr) : head.len;
-		const char *colon = memchr(head.ptr, ':', len);
-
-		if (colon && len > skip && strncasecmp(head.ptr, prefix, skip) == 0) {
-			struct slice value =
-				slice_of(colon + 1, len - (size_t)(colon + 1 - head.ptr));
-
-			while (value.len > 0 && value.ptr[0] == ' ')
-				value = slice_from(value, 1);
-			s3_take_word(slice_of(head.ptr + skip, (size_t)(colon - head.ptr) - skip),
-				     value, words);
-		}
-		head = slice_from(head, end ? len + 1 : len);
-	}
-}
-
-static bool s3_read_number(struct slice text, uint64_t *ret_number)
-{
-	char digits[24];
-
-	if (text.len == 0 || text.len > 19)
-		return false;
-	(void)snprintf(digits, sizeof(digits), "%.*s", SLICE_ARG(text));
-	*ret_number = strtoull(digits, NULL, 10);
-	return strspn(digits, "0123456789") == text.len;
-}
-
-static int64_t s3_read_date(struct slice text)
-{
-	struct tm tm = { 0 };
-	char date[64];
-
-	(void)snprintf(date, sizeof(date), "%.*s", text.len < 60 ? (int)text.len : 0, text.ptr);
-	return strptime(date, "%a, %d %b %Y %H:%M:%S", &tm) ? (int64_t)timegm(&tm) * 1000 : 0;
-}
 
 /* Proxies in front of a service leave Content-Length out of the answer to a HEAD, though not the
  * size behind the slash of a Content-Range. */
