@@ -1,10 +1,13 @@
-/* store_pieces.h - a store that is put objects piece by piece. */
+/* store_pieces.h - a store that is put objects piece by piece, and out of files. */
 #ifndef TESTS_STORE_PIECES_H
 #define TESTS_STORE_PIECES_H
 
 #include "base/mem.h"
 #include "store_helpers.h"
 #include "testing.h"
+
+#include <stdio.h>
+#include <unistd.h>
 
 /* Bytes that are made when they are asked for. */
 struct made {
@@ -66,6 +69,38 @@ static inline void check_pieces_that_do_not_come(struct store *store)
 	assert_int_equal(store_put_as(store, &with, &err), ERR_IO);
 	assert_object(store, "t/a", "old");
 	assert_list(store, "", "", 0, "t/a\n");
+}
+
+static inline char *local_file(const char *dir, const char *body)
+{
+	struct buf path;
+	FILE *file;
+
+	buf_init(&path, 1000);
+	buf_addf(&path, "%s/pinpipe-local-%d", dir, (int)getpid());
+	file = fopen(buf_cstr(&path), "w");
+	assert_non_null(file);
+	assert_true(fputs(body, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+	return path.ptr;
+}
+
+static inline void check_put_file(struct store *store, const char *dir)
+{
+	char *path = local_file(dir, "moved");
+	struct err err = { 0 };
+
+	assert_ok(store_put_file(store, "t/part-0.parquet", path, &err));
+	assert_int_equal(access(path, F_OK), -1);
+	assert_object(store, "t/part-0.parquet", "moved");
+	free(path);
+	path = local_file(dir, "other");
+	assert_int_equal(store_put_file(store, "t/part-0.parquet", path, &err), ERR_EXISTS);
+	assert_int_equal(access(path, F_OK), 0);
+	assert_object(store, "t/part-0.parquet", "moved");
+	assert_int_equal(unlink(path), 0);
+	free(path);
+	assert_int_equal(store_put_file(store, "t/x", "/no/such/file", &err), ERR_ABSENT);
 }
 
 #endif

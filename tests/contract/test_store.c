@@ -381,38 +381,6 @@ static void test_long_keys(void **state)
 	assert_int_equal(store_put(store, key, slice_str("x"), STORE_CREATE, &err), ERR_SHAPE);
 }
 
-static char *local_file(const char *dir, const char *body)
-{
-	struct buf path;
-	FILE *file;
-
-	buf_init(&path, 1000);
-	buf_addf(&path, "%s/pinpipe-local-%d", dir, (int)getpid());
-	file = fopen(buf_cstr(&path), "w");
-	assert_non_null(file);
-	assert_true(fputs(body, file) >= 0);
-	assert_int_equal(fclose(file), 0);
-	return path.ptr;
-}
-
-static void check_put_file(struct store *store, const char *dir)
-{
-	char *path = local_file(dir, "moved");
-	struct err err = { 0 };
-
-	assert_ok(store_put_file(store, "t/part-0.parquet", path, &err));
-	assert_int_equal(access(path, F_OK), -1);
-	assert_object(store, "t/part-0.parquet", "moved");
-	free(path);
-	path = local_file(dir, "other");
-	assert_int_equal(store_put_file(store, "t/part-0.parquet", path, &err), ERR_EXISTS);
-	assert_int_equal(access(path, F_OK), 0);
-	assert_object(store, "t/part-0.parquet", "moved");
-	assert_int_equal(unlink(path), 0);
-	free(path);
-	assert_int_equal(store_put_file(store, "t/x", "/no/such/file", &err), ERR_ABSENT);
-}
-
 static void test_put_in_pieces(void **state) { check_put_in_pieces(store_of(state), MEMORY_MAX); }
 
 static void test_put_in_pieces_that_do_not_come(void **state)
