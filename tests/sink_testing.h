@@ -198,7 +198,7 @@ static inline bool see_object(void *user, const struct store_entry *entry)
 	return true;
 }
 
-/* All objects that a manifest names. */
+/* All objects that a manifest names that counts. */
 static inline bool see_group(void *user, const struct store_entry *entry)
 {
 	struct lake *lake = user;
@@ -208,15 +208,17 @@ static inline bool see_group(void *user, const struct store_entry *entry)
 	struct err err = { 0 };
 	struct buf body;
 	uint64_t first;
+	uint32_t number;
 
-	if (!lake_manifest_parse(entry->key, &name, &rest) || !group_parse_name(rest, &first))
+	if (!lake_manifest_parse(entry->key, &name, &rest) ||
+	    !group_parse_name(rest, &first, &number))
 		return true;
 	assert_ok(
 		group_load(lake->store,
 			   (struct lake_partition){ lake->topic, name.partition, name.generation },
-			   first, &group, &err));
-	if (group.second && rest.len == strlen("group+.json") + 20)
-		group_release(&group); /* the other name leads to it, too */
+			   first, 0, &group, &err));
+	if (group.number != number)
+		group_release(&group); /* another one took its place */
 	buf_init(&body, STORE_MAX);
 	for (size_t i = 0; i < group.object_count; i++) {
 		struct manifest manifest;

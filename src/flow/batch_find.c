@@ -283,10 +283,12 @@ static enum err_code find_objects(struct new_objects *new, struct err *err)
 	return code;
 }
 
-static enum err_code batch_load_group(struct new_objects *new, uint64_t first, struct err *err)
+static enum err_code batch_load_group(struct new_objects *new, const struct group_name *name,
+				      struct err *err)
 {
 	struct group group;
-	enum err_code code = group_load(new->finder->store, new->part->where, first, &group, err);
+	enum err_code code = group_load(new->finder->store, new->part->where, name->first,
+					name->number, &group, err);
 
 	if (code != ERR_OK)
 		return code;
@@ -311,9 +313,10 @@ static enum err_code find_groups(struct new_objects *new, struct err *err)
 		code = group_list(new->finder->store, part->where, (int64_t)from - 1, SIZE_MAX,
 				  &names, err);
 	for (size_t i = 0; code == ERR_OK && i < names.count &&
-			   names.firsts[i] <= seen.firsts[seen.count - 1] &&
-			   new->bytes < new->finder->bytes_max; i++)
-		code = batch_load_group(new, names.firsts[i], err);
+			   names.list[i].first <= seen.list[seen.count - 1].first &&
+			   new->bytes < new->finder->bytes_max;
+	     i++)
+		code = batch_load_group(new, &names.list[i], err);
 	group_names_release(&seen);
 	group_names_release(&names);
 	return code;

@@ -44,8 +44,10 @@ static bool check_note_group(void *user, const struct store_entry *entry)
 	struct lake_object_name name;
 	struct slice rest;
 	uint64_t first;
+	uint32_t number;
 
-	if (lake_manifest_parse(entry->key, &name, &rest) && group_parse_name(rest, &first))
+	if (lake_manifest_parse(entry->key, &name, &rest) &&
+	    group_parse_name(rest, &first, &number))
 		note_front(check_part_of(checking, name.partition, name.generation), first);
 	return checking->code == ERR_OK;
 }
@@ -100,8 +102,8 @@ enum err_code check_find_fronts(struct checking *checking)
 
 /* --- one object ------------------------------------------------------------ */
 
-/* An object of a partition, or a group of them that begins at `entry.start`; what it holds is read
- * ahead of the walk over all of them. */
+/* An object of a partition, or a group of them that begins at `entry.start` and whose manifest has
+ * the number `entry.size`; what it holds is read ahead of the walk over all of them. */
 struct walked {
 	size_t part;
 	struct lake_entry entry;
@@ -230,7 +232,8 @@ static enum err_code read_group(struct store *store, struct lake_partition where
 				const struct walked *walked, struct err *err)
 {
 	struct object_read *read = walked->read;
-	enum err_code code = group_load(store, where, walked->entry.start, &read->group, err);
+	enum err_code code = group_load(store, where, walked->entry.start,
+					(uint32_t)walked->entry.size, &read->group, err);
 
 	for (size_t i = 0; i < read->group.object_count && code == ERR_OK; i++) {
 		struct lake_text_sum sum;
@@ -253,7 +256,7 @@ static void take_group_lines(struct checking *checking, struct check_part *part,
 	struct manifest manifest;
 
 	for (size_t i = 0; i < group->run_count; i++) {
-		if (group->runs[i].object != GROUP_NO_RECORD) {
+		if (group->runs[i].object >= 0) {
 			check_take_run(checking, part, offset, group->runs[i].count);
 			last = group->runs[i].object;
 		}
@@ -419,8 +422,8 @@ static enum err_code list_groups(struct store *store, struct listed_part *listed
 	for (size_t i = 0; i < names.count; i++) {
 		size_t before = listed->count;
 
-		(void)list_part_entry(listed, &(struct lake_entry){ .start = names.firsts[i],
-								    .size = 1 });
+		(void)list_part_entry(listed, &(struct lake_entry){ .start = names.list[i].first,
+								    .size = names.list[i].number });
 		listed->group_count += listed->count - before;
 	}
 	group_names_release(&names);
@@ -473,7 +476,7 @@ static void walk_key(const struct check_walk *walk, const struct walked *object,
 	struct lake_partition where = walk->parts[object->part].part->where;
 
 	if (object->is_group)
-		group_key(out, where, object->entry.start, false);
+		group_key(out, where, object->entry.start, (uint32_t)object->entry.size);
 	else
 		lake_entry_key(out, where, &object->entry);
 }

@@ -8,11 +8,18 @@
 #include <assert.h>
 #include <inttypes.h>
 
-enum { TEXT_MAX = 64 << 20, OBJECT_MAX = 1 << 30, NAME_DIGITS = 20 };
+enum {
+	TEXT_MAX = 64 << 20,
+	OBJECT_MAX = 1 << 30,
+	NAME_DIGITS = 20,
+	NUMBER_DIGITS_MAX = 4,	 /* as GROUP_NUMBERS_MAX has */
+	NOTHING_PACKED_MAX = 20, /* the shortest text, "1\n", makes 22 bytes */
+	BAR_ROOM = 1024,	 /* more than zlib wants to make them */
+};
 
 static const char groups_place[] = "manifests";
 static const char name_prefix[] = "group+";
-static const char second_mark[] = "_2"; /* it comes after the first name's "." */
+static const char number_mark = '_'; /* it comes after the first name's "." */
 static const char *const side_names[GROUP_SIDES] = { "keys", "headers" };
 
 const char *group_side_name(enum group_side side) { return side_names[side]; }
@@ -65,6 +72,22 @@ void group_add_line(struct group *group, size_t object, uint64_t offset)
 	group->end = offset + 1;
 }
 
+uint64_t group_first_line(const struct group *group)
+{
+	uint64_t offset = group->first;
+
+	for (size_t i = 0; i < group->run_count && group->runs[i].object < 0; i++)
+		offset += group->runs[i].count;
+	return offset;
+}
+
+void group_lose(struct group *group, uint64_t first, uint64_t count, enum group_none why)
+{
+	group_pass(group, first);
+	add_run(group, (int32_t)why, count);
+	group->end += count;
+}
+
 void group_pass(struct group *group, uint64_t offset)
 {
 	assert(offset >= group->end);
@@ -102,10 +125,13 @@ size_t group_prefix(struct buf *prefix, struct lake_partition where)
 	return folder;
 }
 
-void group_key(struct buf *key, struct lake_partition where, uint64_t first, bool second)
+void group_key(struct buf *key, struct lake_partition where, uint64_t first, uint32_t number)
 {
 	(void)group_prefix(key, where);
-	buf_addf(key, "%020" PRIu64 "%s.json", first, second ? second_mark : "");
+	buf_addf(key, "%020" PRIu64, first);
+	if (number > 1)
+		buf_addf(key, "%c%" PRIu32, number_mark, number);
+	buf_add_str(key, ".json");
 }
 
 static void group_put_object(struct buf *text, const struct group *group, size_t at)
@@ -139,7 +165,7 @@ static void put_sides(struct buf *text, const struct group *group)
 void group_write(const struct group *group, struct lake_partition where, struct buf *key,
 		 struct buf *text)
 {
-	group_key(key, where, group->first, group->second);
+	group_key(key, where, group->first, group->number);
 	buf_clear(text);
 	if (group->has_after)
 		buf_addf(text, "{\"after\":\"%020" PRIu64 "\"", group->after);
@@ -199,6 +225,26 @@ uint64_t group_text_bytes(bool packed, uint64_t size) { return packed_times(pack
  * thousandth, where deflate ends. */
 uint64_t group_text_room(bool packed, uint64_t size) { return packed_times(packed, size, 128); }
 
+/* One that is packed unpacks to nothing, so that other programs read it as any. */
+enum err_code group_bar(struct store *store, const char *key, struct err *err)
+{
+	enum err_code code;
+	struct buf body;
+
+	buf_init(&body, BAR_ROOM);
+	if (group_is_packed(key))
+		gzip_pack(&body, slice_str(""), -1);
+	assert(body.len <= NOTHING_PACKED_MAX);
+	code = store_put(store, key, buf_slice(&body), STORE_CREATE, err);
+	buf_release(&body);
+	return code;
+}
+
+bool group_is_bar(const char *key, uint64_t size)
+{
+	return size <= (group_is_packed(key) ? NOTHING_PACKED_MAX : 0);
+}
+
 /* --- names ------------------------------------------------------------------ */
 
 static bool group_parse_digits(struct slice text, uint64_t *ret)
@@ -209,7 +255,26 @@ static bool group_parse_digits(struct slice text, uint64_t *ret)
 	       lake_offset(position, ret);
 }
 
-bool group_parse_name(struct slice name, uint64_t *ret_first)
+/* "_<number>", from 2 on; nothing: the first. False: it is neither. */
+static bool group_parse_number(struct slice *rest, uint32_t *ret_number)
+{
+	uint32_t value = 0;
+	size_t len = 1;
+
+	*ret_number = 1;
+	if (rest->len == 0 || rest->ptr[0] != number_mark)
+		return true;
+	for (; len < rest->len && rest->ptr[len] >= '0' && rest->ptr[len] <= '9'; len++)
+		if (len <= NUMBER_DIGITS_MAX)
+			value = value * 10 + (uint32_t)(rest->ptr[len] - '0');
+	if (len == 1 || len > NUMBER_DIGITS_MAX + 1 || rest->ptr[1] == '0' || value < 2)
+		return false;
+	*rest = slice_from(*rest, len);
+	*ret_number = value;
+	return true;
+}
+
+bool group_parse_name(struct slice name, uint64_t *ret_first, uint32_t *ret_number)
 {
 	size_t prefix = sizeof(name_prefix) - 1;
 	struct slice rest;
@@ -217,9 +282,7 @@ bool group_parse_name(struct slice name, uint64_t *ret_first)
 	if (name.len < prefix + NAME_DIGITS || !slice_starts(name, name_prefix))
 		return false;
 	rest = slice_from(name, prefix + NAME_DIGITS);
-	if (slice_starts(rest, second_mark))
-		rest = slice_from(rest, sizeof(second_mark) - 1);
-	return slice_is(rest, ".json") &&
+	return group_parse_number(&rest, ret_number) && slice_is(rest, ".json") &&
 	       group_parse_digits(slice_of(name.ptr + prefix, NAME_DIGITS), ret_first);
 }
 
@@ -234,17 +297,22 @@ static bool group_note_name(void *user, const struct store_entry *entry)
 {
 	const struct group_listing *listing = user;
 	struct group_names *names = listing->names;
-	uint64_t first;
+	struct group_name *last = names->count > 0 ? &names->list[names->count - 1] : NULL;
+	struct group_name name;
 
-	if (!group_parse_name(slice_from(slice_str(entry->key), listing->prefix), &first) ||
-	    (int64_t)first <= listing->after ||
-	    (names->count > 0 && names->firsts[names->count - 1] == first))
+	if (!group_parse_name(slice_from(slice_str(entry->key), listing->prefix), &name.first,
+			      &name.number) ||
+	    (int64_t)name.first <= listing->after)
 		return true;
+	if (last && last->first == name.first) {
+		last->number = last->number > name.number ? last->number : name.number;
+		return true;
+	}
 	if (names->count == names->room) {
 		names->room = names->room * 2 + 16;
-		names->firsts = xreallocarray(names->firsts, names->room, sizeof(uint64_t));
+		names->list = xreallocarray(names->list, names->room, sizeof(*names->list));
 	}
-	names->firsts[names->count++] = first;
+	names->list[names->count++] = name;
 	return names->count < listing->limit;
 }
 
@@ -260,7 +328,7 @@ enum err_code group_list(struct store *store, struct lake_partition where, int64
 	buf_init(&from, STORE_KEY_MAX + 1);
 	listing.prefix = group_prefix(&prefix, where);
 	if (after >= 0)
-		group_key(&from, where, (uint64_t)after, false);
+		group_key(&from, where, (uint64_t)after, 1);
 	code = store_list_some(store, buf_cstr(&prefix), buf_cstr(&from),
 			       limit < SIZE_MAX ? limit : 0, group_note_name, &listing, err);
 	buf_release(&prefix);
@@ -274,11 +342,12 @@ enum err_code group_list(struct store *store, struct lake_partition where, int64
 
 void group_names_release(struct group_names *names)
 {
-	free(names->firsts);
+	free(names->list);
 	*names = (struct group_names){ 0 };
 }
 
-/* Only the oldest one may say that the partition is plain. */
+/* Only the oldest one may say that the partition is plain. The listing ends with another first
+ * offset, so it has all numbers of that one. */
 enum err_code group_find_first(struct store *store, struct lake_partition where,
 			       uint64_t *ret_first, struct err *err)
 {
@@ -289,11 +358,12 @@ enum err_code group_find_first(struct store *store, struct lake_partition where,
 	if (code != ERR_OK)
 		return code;
 	if (names.count > 0)
-		code = group_load(store, where, names.firsts[0], &group, err);
+		code = group_load(store, where, names.list[0].first, names.list[0].number, &group,
+				  err);
 	if (code == ERR_OK) {
 		size_t at = group.plain ? 1 : 0;
 
-		*ret_first = at < names.count ? names.firsts[at] : UINT64_MAX;
+		*ret_first = at < names.count ? names.list[at].first : UINT64_MAX;
 	}
 	group_release(&group);
 	group_names_release(&names);
@@ -383,7 +453,7 @@ static bool runs_fit(const struct group *group)
 {
 	uint64_t *lines = xcalloc(group->object_count + 1, sizeof(*lines));
 	uint64_t offset = group->first;
-	bool fit = group->run_count > 0 && (group->runs[0].object >= 0 || group->amended);
+	bool fit = group->run_count > 0;
 
 	for (size_t i = 0; i < group->run_count && fit; i++) {
 		const struct group_run *run = &group->runs[i];
@@ -409,7 +479,8 @@ static bool take_runs(struct json list, struct group *group)
 		int64_t object, count;
 
 		if (!json_get_i64(iter.value, &object) || !json_next(&iter) ||
-		    !json_get_i64(iter.value, &count) || object < GROUP_NO_RECORD ||
+		    !json_get_i64(iter.value, &count) || object < GROUP_LOST_DAMAGED ||
+		    (object < GROUP_NO_RECORD && !group->amended) ||
 		    object >= (int64_t)group->object_count || count < 1 || count > UINT32_MAX ||
 		    group->end > (uint64_t)(INT64_MAX - count))
 			return false;
@@ -465,17 +536,17 @@ static bool take_group(struct json root, struct lake_partition where, struct gro
 }
 
 static enum err_code load_name(struct store *store, struct lake_partition where, uint64_t first,
-			       bool second, struct group *ret_group, struct err *err)
+			       uint32_t number, struct group *ret_group, struct err *err)
 {
 	struct json_parser *parser = json_parser_new(TEXT_MAX);
-	struct group group = { .first = first, .second = second };
+	struct group group = { .first = first, .number = number };
 	struct buf key, text;
 	enum err_code code;
 	struct json root;
 
 	buf_init(&key, STORE_KEY_MAX + 1);
 	buf_init(&text, TEXT_MAX);
-	group_key(&key, where, first, second);
+	group_key(&key, where, first, number);
 	code = store_get(store, buf_cstr(&key), 0, UINT64_MAX, &text, err);
 	if (code == ERR_OK && (json_parse(parser, buf_slice(&text), &root, err) != ERR_OK ||
 			       !take_group(root, where, &group)))
@@ -491,24 +562,47 @@ static enum err_code load_name(struct store *store, struct lake_partition where,
 	return code;
 }
 
-enum err_code group_load(struct store *store, struct lake_partition where, uint64_t first,
-			 struct group *ret_group, struct err *err)
-{
-	struct group group;
-	enum err_code code = load_name(store, where, first, false, &group, err);
-	struct err why;
+struct group_numbers {
+	size_t prefix; /* the length of the folder's name */
+	uint32_t highest;
+};
 
-	if (code != ERR_OK)
-		return code;
-	if (group.plain) { /* which holds nothing */
-		code = load_name(store, where, first, true, &group, &why);
-		if (code != ERR_OK && code != ERR_ABSENT) {
-			*err = why;
-			return code;
-		}
-	}
-	*ret_group = group;
-	return ERR_OK;
+static bool group_note_number(void *user, const struct store_entry *entry)
+{
+	struct group_numbers *listing = user;
+	uint64_t first;
+	uint32_t number;
+
+	if (group_parse_name(slice_from(slice_str(entry->key), listing->prefix), &first, &number) &&
+	    number > listing->highest)
+		listing->highest = number;
+	return true;
+}
+
+static enum err_code group_find_number(struct store *store, struct lake_partition where,
+				       uint64_t first, uint32_t *ret_number, struct err *err)
+{
+	struct group_numbers listing = { .highest = 1 };
+	enum err_code code;
+	struct buf prefix;
+
+	buf_init(&prefix, STORE_KEY_MAX + 1);
+	listing.prefix = group_prefix(&prefix, where);
+	buf_addf(&prefix, "%020" PRIu64, first);
+	code = store_list(store, buf_cstr(&prefix), "", group_note_number, &listing, err);
+	buf_release(&prefix);
+	*ret_number = listing.highest;
+	return code;
+}
+
+enum err_code group_load(struct store *store, struct lake_partition where, uint64_t first,
+			 uint32_t number, struct group *ret_group, struct err *err)
+{
+	enum err_code code = ERR_OK;
+
+	if (number == 0)
+		code = group_find_number(store, where, first, &number, err);
+	return code == ERR_OK ? load_name(store, where, first, number, ret_group, err) : code;
 }
 
 void group_manifest(const struct group *group, size_t object, struct manifest *ret_manifest)

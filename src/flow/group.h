@@ -7,20 +7,23 @@
  *	 "objects":[{"key":"topics/…json.gz","lines":3,"bytes":81,"crc":"<8 hex>",
  *		     "keys":"<8 hex>","headers":"<8 hex>"},…],
  *	 "runs":[<object>,<count>,<object>,<count>,…]}
- *	manifests/<topic>/[generation=<g>/]partition=<p>/group+<first, 20 digits>_2.json
+ *	manifests/<topic>/[generation=<g>/]partition=<p>/group+<first, 20 digits>_<number>.json
  *
  *	{"after":"<20 digits>"|null,"plain":true}
  *
  * `runs` goes over every offset from `first` on: so many are lines of that object, in order, or,
- * with -1, no records. `bytes` and CRC-32C are of the text before gzip: another zlib may pack it
- * otherwise. `sides`: each object has a file of its records' keys and one of their headers beside
- * it, a line for each of its lines. `after` as in manifest.h.
+ * with -1, no records, or were lost (enum group_none). `bytes` and CRC-32C are of the text before
+ * gzip: another zlib may pack it otherwise. `sides`: each object has a file of its records' keys
+ * and one of their headers beside it, a line for each of its lines. `after` as in manifest.h.
  *
  *  1. Plain and grouped. Plain objects (manifest.h, lake.h) are put without a manifest, each
  *     create-only under the name of its first offset: of two sinks at the same offset one wins.
  *     A group has several names, which may be others in another sink (other buckets, gzip). So
  *     there the manifest is what is put create-only, by the group's first offset, before any of its
- *     objects: it says which objects they are, and which offsets these have, for ever.
+ *     objects: it says which objects they are, and which offsets these have. Nothing that is put
+ *     here, or below, is ever replaced. The first offset is the one after all that was put before
+ *     (0, if that is nothing), though the first record may have a later one: so of two sinks that
+ *     go on at the same place one wins, whatever each of them still finds in the log.
  *  2. Who puts a manifest and finds another there has lost: it drops what it has and goes on from
  *     the lake (sink_recover.h).
  *  3. Objects of a group are put in the order of the manifest, each with its sides before it. So
@@ -32,18 +35,35 @@
  *     first group, and of what begins behind it only what groups name.
  *  5. What is left are sinks that were at work before the first group was put, and have not looked
  *     since: they put plain objects. The one that puts the first group therefore bars their way
- *     first, by an object without a byte under the plain name of the group's first offset: nobody
- *     comes past that, since plain objects, too, are put one after the other. Empty objects are
- *     no records for any reader. A group whose own object has that name replaces it: no other one
- *     ever will.
+ *     first, by an object without a text under the plain name of the group's first record: nobody
+ *     comes past that, since plain objects, too, are put one after the other. Such bars are no
+ *     records for any reader. An object of the group that would have that name has the number of
+ *     its manifest in its name (lake.h).
  *  6. In a partition without any object there is nothing to bar. There a plain sink, too, puts a
  *     manifest, once, which only says that the partition is plain ("plain"). If no plain object
- *     followed, the first group begins there, too, and its manifest has the second of the names.
- *  7. If the log has lost records that a group needs in the meantime, the sink puts letters for
- *     those, and the manifest anew, in place of the old one ("amended"): objects that are there
- *     stay as they are, the others have what is left, and what was lost are no records.
+ *     followed, the first group begins there, too.
+ *  7. Of the manifests of one first offset the one with the highest number counts: a group's takes
+ *     the place of one that said "plain", and one that is "amended" that of a group which cannot be
+ *     made whole, since the log has lost records of it. Others may still be at that group: one
+ *     that slept through it all puts its objects when it wakes. So it is decided once, for all:
+ *      a. Whoever gives a group up bars its last object's name, create-only. If the object is there
+ *         after all, the group is whole, and stays what it is. If not, it never will be whole.
+ *      b. Then, backwards, the names before it, until an object is there: these and those before it
+ *         stay. From then on nothing under any of the group's names changes: whoever still puts its
+ *         objects finds a bar, and asks the lake anew.
+ *      c. Then the next manifest is put, create-only as any: the objects that stay, then others
+ *         that have what the log has left, and the manifest's number in their names, so that
+ *         nobody else's objects have those. What was lost is in its runs, with the reason.
+ *      d. Letters of what was lost follow from the manifest alone. Every sink that finds it as the
+ *         last one puts them before anything else; those that are there already stay.
+ *     A sink that ended between b and c leaves a group with bars: the next one gives it up, too,
+ *     though nothing need be lost. An amended group can be given up in its turn.
  *  8. A sink that finds the way barred, and no group yet (the other one has ended in between),
  *     puts a group.
+ *  9. So what a reader finds whole, by whatever manifest, is whole, and counts, for ever; it need
+ *     not look whether another manifest has come since.
+ * 10. A loss that the sink tells between groups is a group without objects, for the same reason: a
+ *     sink that still holds those records, and wakes, finds that its manifest's name is taken.
  *
  * Ownership: group_release(). Threads: what was read is only read, so any.
  */
@@ -55,7 +75,15 @@
 enum {
 	GROUP_OBJECTS_MAX = 10000,
 	GROUP_RUNS_MAX = 1000000, /* a sink closes its group then */
-	GROUP_NO_RECORD = -1,
+	GROUP_NUMBERS_MAX = 9999, /* manifests of one first offset */
+};
+
+/* What a run is that is lines of no object. */
+enum group_none {
+	GROUP_NO_RECORD = -1, /* or it is a dead letter, of a record that came */
+	GROUP_LOST_RETENTION = -2,
+	GROUP_LOST_REMOVED = -3,
+	GROUP_LOST_DAMAGED = -4,
 };
 
 enum group_side { GROUP_KEYS, GROUP_HEADERS, GROUP_SIDES };
@@ -70,7 +98,7 @@ struct group_object {
 };
 
 struct group_run {
-	int32_t object; /* or GROUP_NO_RECORD */
+	int32_t object; /* or an enum group_none */
 	uint32_t count;
 };
 
@@ -79,8 +107,8 @@ struct group {
 	bool has_after;
 	uint64_t after;
 	bool plain;  /* rule 6: nothing else is set */
-	bool second; /* of the names: a plain one has the first */
-	bool amended; /* rule 7: it may begin and end with no records */
+	uint32_t number; /* of the manifest; 0 is 1, which has none in its name */
+	bool amended; /* rule 7: it may end with no records, and have no object */
 	bool sides[GROUP_SIDES];
 	struct group_object *objects;
 	size_t object_count;
@@ -98,15 +126,18 @@ size_t group_add_object(struct group *group, const char *key, uint64_t start);
 /* The offset of a line of that object, rising over all of the group; what lies between it and the
  * one before were no records. */
 void group_add_line(struct group *group, size_t object, uint64_t offset);
+/* So many from `first` on were lost; what lies before, and nothing was added of, are no records. */
+void group_lose(struct group *group, uint64_t first, uint64_t count, enum group_none why);
 /* Numbers before `offset` that nothing was added of are no records; the first ones, too, if this
  * comes before any line. */
 void group_pass(struct group *group, uint64_t offset);
+uint64_t group_first_line(const struct group *group);
 /* Empty again; keeps its memory. */
 void group_clear(struct group *group);
 void group_release(struct group *group);
 /* The prefix of the manifests' names, in place of what was there; returns its folder's length. */
 size_t group_prefix(struct buf *prefix, struct lake_partition where);
-void group_key(struct buf *key, struct lake_partition where, uint64_t first, bool second);
+void group_key(struct buf *key, struct lake_partition where, uint64_t first, uint32_t number);
 /* Its key and text; both are cleared first. */
 void group_write(const struct group *group, struct lake_partition where, struct buf *key,
 		 struct buf *text);
@@ -119,14 +150,20 @@ bool group_is_packed(const char *key); /* ….gz */
 uint64_t group_text_bytes(bool packed, uint64_t size);
 /* Likewise, rather more than less: what memory it may take. */
 uint64_t group_text_room(bool packed, uint64_t size);
+/* Puts a bar under an object's name, create-only: an object without a text. */
+MUST_USE enum err_code group_bar(struct store *store, const char *key, struct err *err);
+/* Whether an object of that size is a bar. */
+bool group_is_bar(const char *key, uint64_t size);
 
 /* --- for who reads ----------------------------------------------------------- */
 
-/* The offset that a manifest's name has. False: no group's. `name`: what follows the last slash. */
-bool group_parse_name(struct slice name, uint64_t *ret_first);
-/* The group that begins there or, if there is none, what says that plain objects do. */
+/* The offset and the number that a manifest's name has. False: no group's. `name`: what follows the
+ * last slash. */
+bool group_parse_name(struct slice name, uint64_t *ret_first, uint32_t *ret_number);
+/* The manifest of that number, or (0) the one that counts, which is looked for, of those that begin
+ * there. */
 MUST_USE enum err_code group_load(struct store *store, struct lake_partition where, uint64_t first,
-				  struct group *ret_group, struct err *err);
+				  uint32_t number, struct group *ret_group, struct err *err);
 /* The offsets of one object's lines, for the caller to release. */
 void group_manifest(const struct group *group, size_t object, struct manifest *ret_manifest);
 /* The text of an object, unpacked, appended to `text`; ERR_CORRUPT: it is not what the group says.
@@ -146,8 +183,13 @@ static inline uint64_t group_from(const struct group *group)
 uint64_t group_bytes(const struct group *group);
 
 /* Names, in order. */
+struct group_name {
+	uint64_t first;
+	uint32_t number; /* the highest */
+};
+
 struct group_names {
-	uint64_t *firsts;
+	struct group_name *list;
 	size_t count;
 	size_t room;
 };

@@ -137,14 +137,16 @@ void lake_object_key(struct buf *out, struct lake_partition where, uint64_t star
 }
 
 void lake_file_key(struct buf *out, struct lake_partition where, const char *path, uint64_t start,
-		   bool packed)
+		   uint32_t number, bool packed)
 {
 	buf_clear(out);
 	buf_addf(out, "%s/%s/", objects, where.topic);
 	if (where.generation > 1)
 		buf_addf(out, "generation=%u/", where.generation);
-	buf_addf(out, "%s/%s+%d+%010" PRIu64 ".json%s", path, where.topic, where.id, start,
-		 packed ? ".gz" : "");
+	buf_addf(out, "%s/%s+%d+%010" PRIu64, path, where.topic, where.id, start);
+	if (number > 0)
+		buf_addf(out, ".%" PRIu32, number);
+	buf_addf(out, ".json%s", packed ? ".gz" : "");
 }
 
 void lake_plain_path(char path[LAKE_PATH_MAX], struct lake_partition where)
@@ -175,7 +177,7 @@ static bool take_listed(const struct lake_listing *listing, const struct store_e
 {
 	struct lake_file_name name;
 
-	if (!lake_file_parse(listed->key, &name) || !name.plain || name.side.ptr)
+	if (!lake_file_parse(listed->key, &name) || !name.plain || name.side.ptr || name.number)
 		return false;
 	*ret_entry = (struct lake_entry){ .start = name.start,
 					  .size = listed->size,
@@ -321,6 +323,21 @@ static bool lake_parse_generation(struct slice *rest, uint32_t *ret)
 	return value > 1;
 }
 
+/* "<number>.": at most nine digits, without a zero in front. False: it begins with none. */
+static bool lake_parse_number(struct slice *rest, uint32_t *ret)
+{
+	uint32_t value = 0;
+	size_t len = 0;
+
+	while (len < rest->len && len < 9 && rest->ptr[len] >= '0' && rest->ptr[len] <= '9')
+		value = value * 10 + (uint32_t)(rest->ptr[len++] - '0');
+	if (len == 0 || len == rest->len || rest->ptr[len] != '.' || rest->ptr[0] == '0')
+		return false;
+	*rest = slice_from(*rest, len + 1);
+	*ret = value;
+	return true;
+}
+
 /* "[.keys|.headers].json[.gz]", without the first dot. */
 static bool lake_parse_extension(struct slice text, struct lake_file_name *name)
 {
@@ -337,17 +354,19 @@ static bool lake_parse_extension(struct slice text, struct lake_file_name *name)
 	return name->packed || slice_is(text, "json");
 }
 
-/* "<topic>+<p>+<start>.<extension>" */
+/* "<topic>+<p>+<start>.[<number>.]<extension>" */
 static bool lake_parse_file(struct slice rest, struct lake_file_name *name,
 			    struct slice *ret_partition)
 {
 	struct slice text;
 
-	return take_until(&rest, '+', &text) && slice_eq(text, name->topic) &&
-	       take_until(&rest, '+', ret_partition) &&
-	       partition_parse(TOPIC_LOG, *ret_partition, &name->partition) &&
-	       take_until(&rest, '.', &text) && lake_parse_start(text, &name->start) &&
-	       lake_parse_extension(rest, name);
+	if (!take_until(&rest, '+', &text) || !slice_eq(text, name->topic) ||
+	    !take_until(&rest, '+', ret_partition) ||
+	    !partition_parse(TOPIC_LOG, *ret_partition, &name->partition) ||
+	    !take_until(&rest, '.', &text) || !lake_parse_start(text, &name->start))
+		return false;
+	(void)lake_parse_number(&rest, &name->number);
+	return lake_parse_extension(rest, name);
 }
 
 bool lake_file_parse(const char *key, struct lake_file_name *ret)
@@ -376,7 +395,8 @@ bool lake_object_parse(const char *key, struct lake_object_name *ret)
 {
 	struct lake_file_name name;
 
-	if (!lake_file_parse(key, &name) || !name.plain || name.packed || name.side.ptr)
+	if (!lake_file_parse(key, &name) || !name.plain || name.packed || name.side.ptr ||
+	    name.number)
 		return false;
 	*ret = (struct lake_object_name){ .topic = name.topic,
 					  .partition = name.partition,

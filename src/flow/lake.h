@@ -3,7 +3,7 @@
  *
  *	topics/<topic>/partition=<p>/<topic>+<p>+<start offset, 10 digits>.json
  *	topics/<topic>/generation=<g>/partition=<p>/…
- *	topics/<topic>/[generation=<g>/]<path>/<topic>+<p>+<start>[.keys|.headers].json[.gz]
+ *	topics/<topic>/[generation=<g>/]<path>/<topic>+<p>+<start>[.<number>][.keys|.headers].json[.gz]
  *	manifests/<topic>/…			see manifest.h, group.h, history.h
  *	dlq/<topic>/partition=<p>/<from>-<upto>….ndjson		(dlq_key.h)
  *	tables/<id>_<table>_clean | <id>_<table>_table
@@ -100,9 +100,11 @@ struct lake_object_name {
 /* False: not the name of an object of the lake. */
 bool lake_object_parse(const char *key, struct lake_object_name *ret);
 
-/* "topics/<topic>/[generation=<g>/]<path>/<topic>+<p>+<start>.json[.gz]" */
+/* "topics/<topic>/[generation=<g>/]<path>/<topic>+<p>+<start>[.<number>].json[.gz]"; number 0: it
+ * has none. Others have that of their group's manifest, since the name without it is taken
+ * (group.h). */
 void lake_file_key(struct buf *out, struct lake_partition where, const char *path, uint64_t start,
-		   bool packed);
+		   uint32_t number, bool packed);
 /* The path of objects that are in no time's: "partition=<p>". */
 enum { LAKE_PATH_MAX = 400 };
 void lake_plain_path(char path[LAKE_PATH_MAX], struct lake_partition where);
@@ -114,6 +116,7 @@ struct lake_file_name {
 	int32_t partition;
 	uint32_t generation; /* at least 1 */
 	uint64_t start;
+	uint32_t number;   /* 0: none */
 	struct slice side; /* "keys" or "headers"; null: the values */
 	bool packed;
 	bool plain; /* its path is that of its partition */

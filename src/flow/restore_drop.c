@@ -28,14 +28,29 @@ static void put_keys(struct buf *keys, const struct group *group)
 	buf_release(&side);
 }
 
-static void put_manifest_key(struct buf *keys, const struct restore_part *part)
+static void put_manifest_key(struct buf *keys, const struct restore_part *part,
+			     const struct group *group)
 {
 	struct buf key;
 
 	buf_init(&key, STORE_KEY_MAX + 1);
-	group_key(&key, part->where, part->last_group.first, part->last_group.second);
+	group_key(&key, part->where, group->first, group->number);
 	buf_addf(keys, "%s\n", buf_cstr(&key));
 	buf_release(&key);
+}
+
+/* With the manifests, or the objects, of those that were given up before. */
+static void put_unfinished(struct buf *keys, const struct restore_part *part, bool manifests)
+{
+	for (size_t i = 0; i <= part->given_up_count; i++) {
+		bool last = i == part->given_up_count;
+		const struct group *group = last ? &part->last_group : &part->given_up[i];
+
+		if (manifests)
+			put_manifest_key(keys, part, group);
+		else
+			put_keys(keys, group);
+	}
 }
 
 uint64_t restore_unfinished(const struct restore_plan *plan, struct buf *keys)
@@ -50,10 +65,7 @@ uint64_t restore_unfinished(const struct restore_plan *plan, struct buf *keys)
 				if (!part->unfinished)
 					continue;
 				count += (uint64_t)manifests;
-				if (manifests)
-					put_manifest_key(keys, part);
-				else
-					put_keys(keys, &part->last_group);
+				put_unfinished(keys, part, manifests);
 			}
 	return count;
 }

@@ -73,7 +73,7 @@ enum err_code restore_group_bring(struct store *store, struct lake_partition whe
 				  struct restore_group **ret_group, struct err *err)
 {
 	struct restore_group *group = xcalloc(1, sizeof(*group));
-	enum err_code code = group_load(store, where, first, &group->group, err);
+	enum err_code code = group_load(store, where, first, 0, &group->group, err);
 
 	arena_init(&group->arena, SIZE_MAX / 2);
 	buf_init(&group->bytes, LINE_BYTES_MAX);

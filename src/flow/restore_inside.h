@@ -51,6 +51,8 @@ struct restore_part {
 	bool foreign;		/* objects of which nothing tells the offsets of their lines */
 	bool unfinished;	/* its last group is not whole: */
 	struct group last_group;
+	struct group *given_up; /* whose place it took */
+	size_t given_up_count;
 };
 
 struct restore_topic {

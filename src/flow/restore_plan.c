@@ -49,6 +49,9 @@ static void restore_part_free(struct restore_part *part)
 	free(part->sources);
 	free(part->lineages);
 	free(part->sized);
+	for (size_t i = 0; i < part->given_up_count; i++)
+		group_release(&part->given_up[i]);
+	free(part->given_up);
 	group_release(&part->last_group);
 	free(part);
 }
@@ -190,7 +193,7 @@ static bool gather_object(void *user, const struct store_entry *entry)
 	topic->bytes += entry->size;
 	part = restore_topic_part(topic, name.partition);
 	add_sized(part, name.start, group_text_room(name.packed, entry->size));
-	if (name.plain && !name.side.ptr)
+	if (name.plain && !name.side.ptr && !name.number)
 		add_source(part, name.start, entry)->size =
 			group_text_room(name.packed, entry->size);
 	part->foreign |= !name.plain;
@@ -309,13 +312,13 @@ static enum err_code gather_groups(struct store *store, struct restore_part *par
 		qsort(part->sized, part->sized_count, sizeof(*part->sized), sized_by_start);
 	buf_init(&key, STORE_KEY_MAX + 1);
 	for (size_t i = 0; i < names.count; i++) {
-		uint64_t end = i + 1 < names.count ? names.firsts[i + 1] : UINT64_MAX;
-		struct store_entry entry = { .size = bytes_between(part, names.firsts[i], end,
-								   &at) };
+		const struct group_name *name = &names.list[i];
+		uint64_t end = i + 1 < names.count ? name[1].first : UINT64_MAX;
+		struct store_entry entry = { .size = bytes_between(part, name->first, end, &at) };
 
-		group_key(&key, part->where, names.firsts[i], false);
+		group_key(&key, part->where, name->first, name->number);
 		entry.key = buf_cstr(&key);
-		add_source(part, names.firsts[i], &entry)->kind = SOURCE_GROUP;
+		add_source(part, name->first, &entry)->kind = SOURCE_GROUP;
 	}
 	buf_release(&key);
 	group_names_release(&names);
@@ -507,12 +510,32 @@ static enum err_code note_manifests(struct store *store, struct restore_part *pa
 	return ERR_OK;
 }
 
+/* The manifests that the last one took the place of, and the objects of theirs. */
+static enum err_code find_given_up(struct store *store, struct restore_part *part, struct err *err)
+{
+	const struct group *last = &part->last_group;
+	enum err_code code = ERR_OK;
+
+	part->given_up = xcalloc(last->number, sizeof(*part->given_up));
+	for (uint32_t number = 1; number < last->number && code == ERR_OK; number++) {
+		struct group *group = &part->given_up[part->given_up_count];
+
+		code = group_load(store, part->where, last->first, number, group, err);
+		if (code == ERR_OK && !group->plain)
+			part->given_up_count++;
+		if (code == ERR_ABSENT) /* a restore that was ended has begun with them */
+			code = ERR_OK;
+	}
+	return code;
+}
+
 /* The objects of a group are put in its order, so the last one tells whether all are there. */
 static enum err_code find_unfinished(struct store *store, struct restore_part *part,
 				     struct err *err)
 {
 	const struct restore_source *last = NULL;
 	const struct group *group = &part->last_group;
+	const char *key;
 	enum err_code code;
 	uint64_t size = 0;
 
@@ -521,15 +544,18 @@ static enum err_code find_unfinished(struct store *store, struct restore_part *p
 			last = &part->sources[i];
 	if (!last)
 		return ERR_OK;
-	code = group_load(store, part->where, last->from, &part->last_group, err);
+	code = group_load(store, part->where, last->from, 0, &part->last_group, err);
 	if (code != ERR_OK || group->plain)
 		return code;
 	raise(&part->next, group->end);
 	if (group->object_count == 0) /* its records were refused, all of them */
 		return ERR_OK;
-	code = store_size(store, group->objects[group->object_count - 1].key, &size, err);
-	part->unfinished = code == ERR_ABSENT || size == 0;
-	return code == ERR_ABSENT ? ERR_OK : code;
+	key = group->objects[group->object_count - 1].key;
+	code = store_size(store, key, &size, err);
+	part->unfinished = code == ERR_ABSENT || (code == ERR_OK && group_is_bar(key, size));
+	if (part->unfinished)
+		return find_given_up(store, part, err);
+	return code;
 }
 
 /* Their records are not to be had, but their offsets are used up. */

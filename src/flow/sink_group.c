@@ -4,6 +4,8 @@
 #include "base/crc32c.h"
 #include "base/json_where.h"
 #include "base/mem.h"
+#include "base/trace.h"
+#include "flow/lake_text.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -13,7 +15,8 @@ enum {
 	BUCKETS_MAX = 1000, /* a group with more is closed */
 	OBJECT_MAX = 2047 << 20,
 	OBJECT_OVERHEAD = 512, /* of memory, beside its text */
-	RUN_BYTES = 40,	       /* of memory: the run, and its part of the manifest */
+	PIECE_BYTES = 1 << 20,
+	RUN_BYTES = 40, /* of memory: the run, and its part of the manifest */
 };
 
 static void clear_object(struct sink_object *object)
@@ -54,7 +57,7 @@ static uint64_t end_of_missing(const struct sink_group *group)
 	return end;
 }
 
-void sink_group_fix(struct sink_group *group, struct group *wanted, size_t there)
+void sink_group_fix(struct sink_group *group, struct group *wanted, size_t there, bool barred)
 {
 	sink_group_clear(group);
 	group->fixed = true;
@@ -62,6 +65,8 @@ void sink_group_fix(struct sink_group *group, struct group *wanted, size_t there
 	*wanted = (struct group){ 0 };
 	group->run = 0;
 	group->lost = false;
+	group->lost_for = GROUP_LOST_RETENTION;
+	group->barred = barred;
 	group->there = there;
 	group->wanted_end = end_of_missing(group);
 	group->run_left = group->wanted.runs[0].count;
@@ -179,6 +184,22 @@ static size_t find_object(const struct sink_group *group, int64_t bucket_ms, con
 	return SIZE_MAX;
 }
 
+/* The bar has the plain name of the first record. */
+static void put_name(const struct sink_group *group, struct lake_partition where, const char *path,
+		     uint64_t offset, bool packed, struct buf *key)
+{
+	struct buf bar;
+
+	lake_file_key(key, where, path, offset, 0, packed);
+	if (group->bar_number == 0 || group->group.object_count > 0)
+		return;
+	buf_init(&bar, STORE_KEY_MAX * 2);
+	lake_object_key(&bar, where, offset);
+	if (slice_eq(buf_slice(&bar), buf_slice(key)))
+		lake_file_key(key, where, path, offset, group->bar_number, packed);
+	buf_release(&bar);
+}
+
 static size_t object_for(struct sink_group *group, const struct sink_options *options,
 			 struct lake_partition where, int64_t bucket_ms, uint64_t offset)
 {
@@ -203,7 +224,7 @@ static size_t object_for(struct sink_group *group, const struct sink_options *op
 	}
 	group->bucket_count += find_object(group, bucket_ms, path, true) == SIZE_MAX;
 	buf_init(&key, STORE_KEY_MAX * 2);
-	lake_file_key(&key, where, path, offset, options->gzip);
+	put_name(group, where, path, offset, options->gzip, &key);
 	at = open_object(group, buf_cstr(&key), path, bucket_ms, offset);
 	buf_release(&key);
 	return at;
@@ -222,6 +243,8 @@ void sink_group_add(struct sink_group *group, const struct sink_options *options
 	group->group.sides[GROUP_KEYS] = options->keys;
 	group->group.sides[GROUP_HEADERS] = options->headers;
 	at = object_for(group, options, where, bucket_ms, offset);
+	if (group->group.run_count == 0)
+		group_pass(&group->group, offset);
 	sink_group_put_line(group, at, record, offset, value);
 	object = &group->objects[at];
 	object->closed = group->group.objects[at].lines >= options->flush_size ||
@@ -332,30 +355,62 @@ static void sum_object(struct sink_group *group, size_t at)
 /* --- what is left of one ------------------------------------------------------------- */
 
 struct amending {
-	struct sink_group *group;
+	const struct sink_group *group;
 	struct lake_partition where;
 	struct group *amended;
-	bool *there;	 /* of the objects that were wanted */
+	size_t there;	 /* so many of the objects that were wanted stay */
 	size_t *as;	 /* what they are in `amended`; SIZE_MAX: nothing yet */
 	size_t run;	 /* of what came: … */
 	uint64_t run_at; /* … where it begins */
 	uint64_t lost_first, lost_count;
+	uint64_t lost; /* of all */
 };
 
-static enum err_code amend_find_there(struct amending *amending, struct store *store,
-				      struct err *err)
+/* Whether the object is there. If something else has its name, that is as good as a bar: none of
+ * ours will ever have it. */
+static enum err_code bar_object(const struct group *wanted, size_t object, struct store *store,
+				bool *ret_there, struct err *err)
 {
-	const struct group *wanted = &amending->group->wanted;
-	uint64_t size;
+	const char *key = wanted->objects[object].key;
+	struct err why;
+	enum err_code code = group_bar(store, key, &why);
+	struct lake_text_sum sum;
 
-	for (size_t i = 0; i < wanted->object_count; i++) {
-		enum err_code code = store_size(store, wanted->objects[i].key, &size, err);
-
-		if (code != ERR_OK && code != ERR_ABSENT)
-			return code;
-		amending->there[i] = code == ERR_OK && size > 0;
-		amending->as[i] = SIZE_MAX;
+	*ret_there = false;
+	if (code != ERR_EXISTS) {
+		if (code != ERR_OK)
+			*err = why;
+		return code;
 	}
+	lake_text_sum_init(&sum);
+	code = lake_text_each(store, key, PIECE_BYTES, lake_text_sum_take, &sum, &why);
+	if (code == ERR_OK)
+		code = group_check_sum(wanted, object, sum.bytes, sum.crc, &why);
+	*ret_there = code == ERR_OK;
+	if (code == ERR_CORRUPT) {
+		if (sum.bytes > 0)
+			trace_warn("%s: its records are put elsewhere", why.msg);
+		code = ERR_OK;
+	}
+	if (code != ERR_OK)
+		*err = why;
+	return code;
+}
+
+/* The last one decides, so it comes first. */
+static enum err_code bar_objects(const struct group *wanted, struct store *store, size_t *ret_there,
+				 struct err *err)
+{
+	size_t at = wanted->object_count;
+	bool there = false;
+
+	while (at > 0 && !there) {
+		if (bar_object(wanted, at - 1, store, &there, err) != ERR_OK)
+			return err->code;
+		if (!there)
+			at--;
+	}
+	*ret_there = at;
 	return ERR_OK;
 }
 
@@ -371,6 +426,7 @@ static bool came(struct amending *amending, uint64_t offset)
 	       made->runs[amending->run].object >= 0;
 }
 
+/* One that stays has its name; another gets one that nobody else has. */
 static size_t amended_object(struct amending *amending, size_t object, uint64_t offset)
 {
 	const struct group *wanted = &amending->group->wanted;
@@ -381,24 +437,62 @@ static size_t amended_object(struct amending *amending, size_t object, uint64_t 
 
 	if (amending->as[object] != SIZE_MAX)
 		return amending->as[object];
-	(void)lake_file_parse(old, &name); /* as when it was read */
-	(void)snprintf(path, sizeof(path), "%.*s", SLICE_ARG(name.path));
 	buf_init(&key, STORE_KEY_MAX * 2);
-	lake_file_key(&key, amending->where, path, offset, name.packed);
+	buf_add_str(&key, old);
+	if (object >= amending->there) {
+		(void)lake_file_parse(old, &name); /* as when it was read */
+		(void)snprintf(path, sizeof(path), "%.*s", SLICE_ARG(name.path));
+		lake_file_key(&key, amending->where, path, offset, amending->amended->number,
+			      name.packed);
+	}
 	amending->as[object] = group_add_object(amending->amended, buf_cstr(&key), offset);
 	buf_release(&key);
 	return amending->as[object];
 }
 
-static enum err_code tell_lost(struct amending *amending,
-			       enum err_code (*tell)(void *user, uint64_t first, uint64_t last,
-						     struct err *err),
-			       void *user, struct err *err)
+static void end_lost(struct amending *amending)
 {
-	uint64_t first = amending->lost_first, count = amending->lost_count;
-
+	if (amending->lost_count > 0)
+		group_lose(amending->amended, amending->lost_first, amending->lost_count,
+			   amending->group->lost_for);
+	amending->lost += amending->lost_count;
 	amending->lost_count = 0;
-	return count > 0 ? tell(user, first, first + count - 1, err) : ERR_OK;
+}
+
+static void amend_line(struct amending *amending, size_t object, uint64_t offset)
+{
+	if (object < amending->there || came(amending, offset)) {
+		end_lost(amending);
+		group_add_line(amending->amended, amended_object(amending, object, offset), offset);
+		return;
+	}
+	if (amending->lost_first + amending->lost_count != offset)
+		end_lost(amending);
+	if (amending->lost_count++ == 0)
+		amending->lost_first = offset;
+}
+
+/* What was lost before stays a run of its own, so that its letter stays the same. */
+static void amend_runs(struct amending *amending)
+{
+	const struct group *wanted = &amending->group->wanted;
+	uint64_t offset = wanted->first;
+
+	for (size_t i = 0; i < wanted->run_count; i++) {
+		const struct group_run *run = &wanted->runs[i];
+		uint64_t end = offset + run->count;
+
+		if (run->object < GROUP_NO_RECORD) {
+			end_lost(amending);
+			group_lose(amending->amended, offset, run->count,
+				   (enum group_none)run->object);
+		}
+		for (; run->object >= 0 && offset < end; offset++)
+			amend_line(amending, (size_t)run->object, offset);
+		offset = end;
+	}
+	end_lost(amending);
+	group_pass(amending->amended, wanted->end);
 }
 
 /* The sums of objects that are there are those of before; of the others, of what came. */
@@ -407,8 +501,8 @@ static void sum_amended(struct amending *amending)
 	const struct sink_group *group = amending->group;
 
 	for (size_t i = 0; i < group->wanted.object_count; i++) {
-		const struct group_object *from = amending->there[i] ? &group->wanted.objects[i]
-								     : &group->group.objects[i];
+		const struct group_object *from = i < amending->there ? &group->wanted.objects[i]
+								      : &group->group.objects[i];
 		struct group_object *to;
 
 		if (amending->as[i] == SIZE_MAX)
@@ -420,72 +514,53 @@ static void sum_amended(struct amending *amending)
 	}
 }
 
-static enum err_code amend_runs(struct amending *amending,
-				enum err_code (*tell)(void *user, uint64_t first, uint64_t last,
-						      struct err *err),
-				void *user, struct err *err)
+static uint64_t amend_rest(const struct sink_group *group, struct lake_partition where,
+			   size_t there, struct group *amended)
 {
-	const struct group *wanted = &amending->group->wanted;
-	uint64_t offset = wanted->first;
+	struct amending amending = { .group = group,
+				     .where = where,
+				     .amended = amended,
+				     .there = there,
+				     .run_at = group->group.first };
 
-	for (size_t i = 0; i < wanted->run_count; i++) {
-		int32_t object = wanted->runs[i].object;
-
-		for (uint64_t end = offset + wanted->runs[i].count; offset < end; offset++) {
-			if (object < 0)
-				continue;
-			if (amending->there[object] || came(amending, offset)) {
-				group_add_line(amending->amended,
-					       amended_object(amending, (size_t)object, offset),
-					       offset);
-				continue;
-			}
-			if (amending->lost_first + amending->lost_count != offset &&
-			    tell_lost(amending, tell, user, err) != ERR_OK)
-				return err->code;
-			if (amending->lost_count++ == 0)
-				amending->lost_first = offset;
-		}
-	}
-	group_pass(amending->amended, wanted->end);
-	return tell_lost(amending, tell, user, err);
+	amending.as = xcalloc(group->wanted.object_count + 1, sizeof(size_t));
+	for (size_t i = 0; i < group->wanted.object_count; i++)
+		amending.as[i] = SIZE_MAX;
+	amend_runs(&amending);
+	sum_amended(&amending);
+	free(amending.as);
+	return amending.lost;
 }
 
 enum err_code sink_group_amend(struct sink_group *group, struct store *store,
-			       struct lake_partition where,
-			       enum err_code (*tell)(void *user, uint64_t first, uint64_t last,
-						     struct err *err),
-			       void *user, struct group *ret_amended, struct err *err)
+			       struct lake_partition where, bool *ret_whole,
+			       struct group *ret_amended, uint64_t *ret_lost, struct err *err)
 {
 	const struct group *wanted = &group->wanted;
 	struct group amended = { .first = wanted->first,
 				 .end = wanted->first,
 				 .has_after = wanted->has_after,
 				 .after = wanted->after,
-				 .second = wanted->second,
+				 .number = wanted->number + 1,
 				 .amended = true };
-	struct amending amending = {
-		.group = group, .where = where, .amended = &amended, .run_at = group->group.first
-	};
-	enum err_code code;
+	size_t there;
 
+	if (wanted->number >= GROUP_NUMBERS_MAX)
+		return err_set(err, ERR_LIMIT,
+			       "there are %d manifests of the group of objects that"
+			       " begins at offset %" PRIu64,
+			       GROUP_NUMBERS_MAX, wanted->first);
+	if (bar_objects(wanted, store, &there, err) != ERR_OK)
+		return err->code;
+	*ret_whole = there == wanted->object_count;
+	if (*ret_whole)
+		return ERR_OK;
 	memcpy(amended.sides, wanted->sides, sizeof(amended.sides));
-	amending.there = xcalloc(wanted->object_count + 1, sizeof(bool));
-	amending.as = xcalloc(wanted->object_count + 1, sizeof(size_t));
 	for (size_t i = 0; i < group->group.object_count; i++)
 		sum_object(group, i);
-	code = amend_find_there(&amending, store, err);
-	if (code == ERR_OK)
-		code = amend_runs(&amending, tell, user, err);
-	if (code == ERR_OK)
-		sum_amended(&amending);
-	free(amending.there);
-	free(amending.as);
-	if (code == ERR_OK)
-		*ret_amended = amended;
-	else
-		group_release(&amended);
-	return code;
+	*ret_lost = amend_rest(group, where, there, &amended);
+	*ret_amended = amended;
+	return ERR_OK;
 }
 
 /* --- a job out of it ---------------------------------------------------------------- */

@@ -6,7 +6,8 @@
  *     its buckets. So it makes at most twice the objects that the same records
  *     would make in order of their buckets, however they are mixed.
  *  2. A group that was begun by another sink, or before a crash, is made once more
- *     by its manifest (`fixed`): that says which object each offset is in.
+ *     by its manifest (`fixed`): that says which object each offset is in. If that
+ *     cannot be, it is given up, and its manifest is amended (group.h, rule 7).
  *
  * Threads: the sink's.
  */
@@ -35,13 +36,15 @@ struct sink_group {
 	size_t bytes; /* of memory */
 	uint64_t text_bytes;
 	struct path_clock clock;
+	uint32_t bar_number; /* of an object that has the name of the bar; 0: there is no bar */
 
 	bool fixed; /* `wanted` says where each line goes */
 	struct group wanted;
 	size_t there;	     /* so many of its objects are in the lake: … */
 	uint64_t wanted_end; /* … this is after the last line of the others */
+	bool barred;	     /* somebody gave it up, and did not put the manifest that follows */
 	bool lost;	     /* the log has let go of something of it, for … */
-	enum gap_reason lost_for;
+	enum group_none lost_for;
 	size_t run;	   /* of that one, and … */
 	uint64_t run_left; /* … what is left of it */
 };
@@ -49,8 +52,9 @@ struct sink_group {
 void sink_group_release(struct sink_group *group);
 /* Forget what is in it, and what is fixed. */
 void sink_group_clear(struct sink_group *group);
-/* To be made by a manifest, which is taken; its first `there` objects are in the lake. */
-void sink_group_fix(struct sink_group *group, struct group *wanted, size_t there);
+/* To be made by a manifest, which is taken; its first `there` objects are in the lake. `barred`:
+ * the others cannot be put any more. */
+void sink_group_fix(struct sink_group *group, struct group *wanted, size_t there, bool barred);
 
 /* A line at the end of the object of its time; the first one says what was accounted for before. */
 void sink_group_add(struct sink_group *group, const struct sink_options *options,
@@ -62,14 +66,14 @@ MUST_USE enum err_code sink_group_add_fixed(struct sink_group *group, const stru
 /* Whether one of [first, last] is a line of an object that is to be made. */
 bool sink_group_wants(const struct sink_group *group, uint64_t first, uint64_t last);
 /*
- * The log has nothing more of a fixed group, and lost some: the manifest of what is left. Objects
- * that are in the lake stay as they are. What is lost is told in runs of offsets.
+ * The log has nothing more of a fixed group that cannot be made: bars the names of its objects that
+ * are not in the lake. *ret_whole: all of them are. Else *ret_amended is the manifest of what is
+ * left, which is still to be put; *ret_lost: so many records are lost by it that were not before.
  */
 MUST_USE enum err_code sink_group_amend(struct sink_group *group, struct store *store,
-					struct lake_partition where,
-					enum err_code (*tell)(void *user, uint64_t first,
-							      uint64_t last, struct err *err),
-					void *user, struct group *ret_amended, struct err *err);
+					struct lake_partition where, bool *ret_whole,
+					struct group *ret_amended, uint64_t *ret_lost,
+					struct err *err);
 bool sink_group_is_full(const struct sink_group *group, const struct sink_options *options);
 /* ERR_CORRUPT: what was made by a manifest is something else. Then, and else, the objects are the
  * job's, with the manifest as its last mark, and the group is empty. */

@@ -1,7 +1,7 @@
 /*
  * sink_inside.h - what the files of the sink share: sink.c reads and ends;
  * sink_place.c finds where a partition goes on; sink_take.c makes runs out of what
- * was read.
+ * was read; sink_amend.c gives groups up that cannot be made.
  *
  * Threads: the sink's.
  */
@@ -58,5 +58,18 @@ void sink_take_records(struct sink *sink, struct sink_partition *partition,
 		       const struct reader_event *event);
 void sink_take_gap(struct sink *sink, struct sink_partition *partition,
 		   const struct reader_event *event);
+/* So many records are missed for this reason. */
+void sink_count_gap(struct sink *sink, enum gap_reason gap, uint64_t count);
+
+/* ---- sink_amend.c ---- */
+
+enum group_none sink_lost_of(enum gap_reason gap);
+/* As dead letters have it. */
+const char *sink_reason_of(enum gap_reason gap);
+/* If the newest group was amended: its letters come before anything else. */
+void sink_tell_losses(struct sink *sink, struct sink_partition *partition);
+/* What is left of the one that is being made is then found, and made, as any group that is not
+ * whole. */
+void sink_give_up_group(struct sink *sink, struct sink_partition *partition);
 
 #endif

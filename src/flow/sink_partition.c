@@ -40,6 +40,7 @@ void sink_partition_drop(struct sink_partition *partition)
 	sink_group_clear(&partition->group);
 	dlq_batch_free(partition->letters);
 	partition->letters = NULL;
+	partition->lost = 0;
 	partition->count = 0;
 	partition->bytes = 0;
 }
@@ -52,7 +53,7 @@ void sink_partition_begin(struct sink_partition *partition, struct sink_place *p
 	partition->place.where.topic = partition->topic;
 	if (place->has_unfinished)
 		sink_group_fix(&partition->group, &partition->place.unfinished,
-			       place->unfinished_there);
+			       place->unfinished_there, place->unfinished_barred);
 	partition->grouped = partition->groups || place->grouped;
 	partition->unproved = place->has_line;
 	partition->has_lineage = false;
@@ -142,6 +143,20 @@ bool sink_partition_is_mending(const struct sink_partition *partition)
 	return group->fixed && group->group.end < group->wanted_end;
 }
 
+/* After all that comes before the run: what its manifest is named by (group.h, rule 1). */
+static uint64_t run_first(const struct sink_partition *partition)
+{
+	return partition->run_has_after ? partition->run_next : 0;
+}
+
+/* What says that the partition is plain may have the first (group.h, rule 6). */
+static uint32_t group_number(const struct sink_partition *partition)
+{
+	const struct sink_place *place = &partition->place;
+
+	return place->has_plain && place->plain_first == run_first(partition) ? 2 : 1;
+}
+
 enum err_code sink_partition_add_grouped(struct sink_partition *partition,
 					 const struct sink_options *options,
 					 const struct record *record, uint64_t offset,
@@ -156,6 +171,10 @@ enum err_code sink_partition_add_grouped(struct sink_partition *partition,
 	if (partition->count == 0) {
 		group->group.has_after = place->any;
 		group->group.after = place->next - 1;
+		group->bar_number = place->any_object && !place->any_group ? group_number(partition)
+									   : 0;
+		if (!group->fixed)
+			group->group.first = group->group.end = run_first(partition);
 	}
 	if (!group->fixed)
 		sink_group_add(group, options, place->where, record, offset, time_ms, value);
@@ -190,7 +209,8 @@ static bool has_lines(const struct sink_partition *partition) { return !partitio
 
 static uint64_t first_line(const struct sink_partition *partition)
 {
-	return partition->grouped ? partition->group.group.first : partition->manifest.start;
+	return partition->grouped ? group_first_line(&partition->group.group)
+				  : partition->manifest.start;
 }
 
 static void mark_names(struct sink_partition *partition, struct sink_job *job)
@@ -214,18 +234,18 @@ static void mark_names(struct sink_partition *partition, struct sink_job *job)
 
 /* The first object of all says that the partition is plain, and the first group bars the way of
  * those that think so (group.h, rules 5 and 6). */
-static void mark_kind(struct sink_partition *partition, struct sink_job *job)
+static void mark_kind(struct sink_partition *partition, struct sink_job *job, uint64_t first)
 {
 	struct sink_place *place = &partition->place;
 	struct group plain = { .plain = true,
-			       .first = partition->manifest.start,
+			       .first = run_first(partition),
 			       .has_after = place->any && partition->run_has_after,
 			       .after = partition->run_next - 1 };
 	struct sink_mark *mark;
 
 	if (partition->grouped && place->any_object && !place->any_group) {
 		mark = sink_job_add_mark(job, 1);
-		lake_object_key(&mark->key, place->where, first_line(partition));
+		lake_object_key(&mark->key, place->where, first);
 	} else if (!partition->grouped && !place->any_object) {
 		mark = sink_job_add_mark(job, MARK_TEXT_MAX);
 		group_write(&plain, place->where, &mark->key, &mark->text);
@@ -234,12 +254,44 @@ static void mark_kind(struct sink_partition *partition, struct sink_job *job)
 	place->any_group = place->any_group || partition->grouped;
 }
 
+/* Another sink may hold records that the log has lost since, and put them when it wakes: where
+ * objects are grouped the loss is a group without objects, so that one of the two comes first. */
+static void mark_lost(struct sink_partition *partition, struct sink_job *job)
+{
+	const struct sink_place *place = &partition->place;
+	uint64_t first = run_first(partition);
+	struct group group = { .first = first,
+			       .end = first,
+			       .has_after = partition->run_has_after,
+			       .after = partition->run_next - 1,
+			       .number = group_number(partition),
+			       .amended = true };
+	struct sink_mark *mark;
+
+	mark_kind(partition, job, first);
+	group_lose(&group, partition->lost_first, place->next - partition->lost_first,
+		   (enum group_none)partition->lost);
+	mark = sink_job_add_mark(job, MARK_TEXT_MAX);
+	group_write(&group, place->where, &mark->key, &mark->text);
+	group_release(&group);
+	partition->lost = 0;
+}
+
 /* What must lie in the lake before these records do. */
 static void add_marks(struct sink_partition *partition, struct sink_job *job)
 {
 	mark_names(partition, job);
 	if (has_lines(partition))
-		mark_kind(partition, job);
+		mark_kind(partition, job, first_line(partition));
+	else if (partition->lost && partition->grouped)
+		mark_lost(partition, job);
+}
+
+void sink_partition_set_lost(struct sink_partition *partition, enum group_none lost, uint64_t first)
+{
+	assert(partition->count == 0);
+	partition->lost = (int32_t)lost;
+	partition->lost_first = first;
 }
 
 static void close_letters(struct sink_partition *partition, struct sink_job *job)
@@ -269,7 +321,6 @@ static void close_object(struct sink_partition *partition, struct sink_job *job)
 	}
 }
 
-/* The name of its first offset may be taken (group.h, rule 6). */
 static enum err_code close_group(struct sink_partition *partition, struct sink_job *job,
 				 struct err *err)
 {
@@ -280,22 +331,29 @@ static enum err_code close_group(struct sink_partition *partition, struct sink_j
 		place->next = job->end = partition->group.wanted.end;
 		place->last = lake_position(place->next - 1);
 	}
-	group->second = place->has_plain && place->plain_first == group->first;
+	group->number = group_number(partition);
 	return sink_group_close(&partition->group, place->where, job, err);
+}
+
+struct sink_job *sink_partition_new_job(struct sink_partition *partition)
+{
+	struct sink_job *job = xcalloc(1, sizeof(*job));
+
+	job->lane = &partition->lane;
+	job->end = partition->place.next;
+	buf_init(&job->key, STORE_KEY_MAX * 2); /* one that is too long is the store's to refuse */
+	return job;
 }
 
 enum err_code sink_partition_close(struct sink_partition *partition, struct sink_job **ret_job,
 				   struct err *err)
 {
-	struct sink_job *job = xcalloc(1, sizeof(*job));
+	struct sink_job *job = sink_partition_new_job(partition);
 	enum err_code code = ERR_OK;
 
 	assert(partition->count > 0);
-	job->lane = &partition->lane;
 	job->bytes = partition->bytes + sizeof(*job);
 	job->records = partition->count;
-	job->end = partition->place.next;
-	buf_init(&job->key, STORE_KEY_MAX * 2);	/* one that is too long is the store's to refuse */
 	add_marks(partition, job);
 	if (partition->letters)
 		close_letters(partition, job);

@@ -78,7 +78,9 @@ struct sink_partition {
 	struct buf body;		/* lines of an object, whose offsets are … */
 	struct manifest manifest;	/* … these; or */
 	struct sink_group group;	/* objects side by side; or */
-	struct dlq_batch *letters;	/* dead letters, unless NULL */
+	struct dlq_batch *letters;	/* dead letters, unless NULL; if `lost`, … */
+	int32_t lost;			/* … (enum group_none) one, of what was lost from … */
+	uint64_t lost_first;		/* … this offset on */
 	size_t body_hint;		/* how large the last object became */
 
 	/* Times of its records, for rotate_interval_ms. */
@@ -119,6 +121,11 @@ MUST_USE enum err_code sink_partition_add_letter(struct sink_partition *partitio
 						 struct store *store,
 						 const struct dlq_letter *letter,
 						 uint64_t last_offset, struct err *err);
+/* A job of its lane, without anything in it. */
+MUST_USE struct sink_job *sink_partition_new_job(struct sink_partition *partition);
+/* The run is to be one letter, of what was lost from `first` on. */
+void sink_partition_set_lost(struct sink_partition *partition, enum group_none lost,
+			     uint64_t first);
 /* The run as a job for the writer; the partition has none then. ERR_CORRUPT: a group that was made
  * once more is not what its manifest says. */
 MUST_USE enum err_code sink_partition_close(struct sink_partition *partition,

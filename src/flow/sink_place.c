@@ -82,6 +82,7 @@ static void sink_place(struct sink *sink, struct sink_partition *partition,
 	}
 	retry_passed(&partition->retry);
 	partition->state = SINK_READING;
+	sink_tell_losses(sink, partition);
 	trace_debug("%s, partition %d: goes on at %" PRIu64, partition->topic, partition->id,
 		    partition->place.next);
 }

@@ -1,5 +1,6 @@
 #include "flow/sink_recover.h"
 
+#include "base/mem.h"
 #include "base/trace.h"
 #include "flow/dlq.h"
 #include "flow/lake_search.h"
@@ -43,7 +44,7 @@ static bool look_at_name(void *user, const struct store_entry *listed, uint64_t 
 	struct newest *newest = user;
 	struct lake_file_name name;
 
-	if (!lake_file_parse(listed->key, &name) || !name.plain || name.side.ptr)
+	if (!lake_file_parse(listed->key, &name) || !name.plain || name.side.ptr || name.number)
 		return false;
 	newest->longer |= name.start > TEN_DIGITS_MAX;
 	if (name.start > TEN_DIGITS_MAX)
@@ -98,6 +99,7 @@ void sink_place_release(struct sink_place *place)
 {
 	buf_release(&place->last_line);
 	group_release(&place->unfinished);
+	group_release(&place->losses);
 }
 
 /* The record at `last`, whose line a text ends with, is the last one of the lake. */
@@ -242,14 +244,16 @@ static void put_group_key(void *user, struct buf *key, uint64_t first)
 {
 	const struct newest_group *newest = user;
 
-	group_key(key, newest->where, first, false);
+	group_key(key, newest->where, first, 1);
 }
 
 static bool look_at_group(void *user, const struct store_entry *entry, uint64_t *ret_first)
 {
 	struct newest_group *newest = user;
+	uint32_t number;
 
-	if (!group_parse_name(slice_from(slice_str(entry->key), newest->prefix), ret_first))
+	if (!group_parse_name(slice_from(slice_str(entry->key), newest->prefix), ret_first,
+			      &number))
 		return false;
 	newest->found = true;
 	newest->first = newest->first > *ret_first ? newest->first : *ret_first;
@@ -275,42 +279,83 @@ static enum err_code find_newest_group(struct store *store, struct newest_group 
 	return code;
 }
 
-static enum err_code object_is_there(struct store *store, const char *key, bool *ret,
-				     struct err *err)
-{
-	uint64_t size = 0;
-	enum err_code code = store_size(store, key, &size, err);
+enum object_state { OBJECT_ABSENT, OBJECT_THERE, OBJECT_BAR, OBJECT_OTHER };
 
-	if (code != ERR_OK && code != ERR_ABSENT)
-		return code;
-	*ret = code == ERR_OK && size > 0;
-	return ERR_OK;
+/* All of it is compared: its size alone would not tell whose it is. */
+static enum err_code look_at_part(struct store *store, const struct group *group, size_t object,
+				  enum object_state *ret_state, struct err *err)
+{
+	struct lake_text_sum sum;
+	struct err why;
+	enum err_code code;
+
+	lake_text_sum_init(&sum);
+	code = lake_text_each(store, group->objects[object].key, PIECE_BYTES, lake_text_sum_take,
+			      &sum, &why);
+	if (code == ERR_ABSENT)
+		*ret_state = OBJECT_ABSENT;
+	else if (code == ERR_OK && sum.bytes == 0)
+		*ret_state = OBJECT_BAR;
+	else if (code == ERR_OK &&
+		 group_check_sum(group, object, sum.bytes, sum.crc, &why) == ERR_OK)
+		*ret_state = OBJECT_THERE;
+	else
+		*ret_state = OBJECT_OTHER;
+	if (code == ERR_OK || code == ERR_ABSENT || code == ERR_CORRUPT)
+		return ERR_OK;
+	*err = why;
+	return code;
 }
 
 /* The objects of a group are put in its order, so the last one tells, or else the first one that is
  * missing. */
 static enum err_code count_there(struct store *store, const struct group *group, size_t *ret_count,
-				 struct err *err)
+				 bool *ret_barred, struct err *err)
 {
+	enum object_state state = OBJECT_THERE;
 	size_t last = group->object_count - 1;
-	bool there = true;
 	size_t count = 0;
 
 	*ret_count = group->object_count;
 	if (group->object_count == 0)
 		return ERR_OK;
-	if (object_is_there(store, group->objects[last].key, &there, err) != ERR_OK)
+	if (look_at_part(store, group, last, &state, err) != ERR_OK)
 		return err->code;
-	if (there)
+	if (state == OBJECT_THERE)
 		return ERR_OK;
+	if (state == OBJECT_OTHER) /* it may have been taken for whole */
+		return err_set(err, ERR_CORRUPT,
+			       "object \"%s\" is not what its group's manifest says",
+			       group->objects[last].key);
+	*ret_barred = state == OBJECT_BAR;
 	for (; count < last; count++) {
-		if (object_is_there(store, group->objects[count].key, &there, err) != ERR_OK)
+		if (look_at_part(store, group, count, &state, err) != ERR_OK)
 			return err->code;
-		if (!there)
+		if (state != OBJECT_THERE)
 			break;
 	}
+	*ret_barred |= state == OBJECT_BAR || state == OBJECT_OTHER;
 	*ret_count = count;
 	return ERR_OK;
+}
+
+/* What letters of an amended group tell of. */
+static void keep_losses(const struct group *group, struct sink_place *place)
+{
+	struct group *losses = &place->losses;
+
+	for (size_t i = 0; i < group->run_count; i++)
+		place->has_losses |= group->runs[i].object < GROUP_NO_RECORD;
+	if (!place->has_losses)
+		return;
+	*losses = (struct group){ .first = group->first,
+				  .end = group->end,
+				  .has_after = group->has_after,
+				  .after = group->after,
+				  .run_count = group->run_count,
+				  .run_room = group->run_count };
+	losses->runs = xreallocarray(NULL, group->run_count, sizeof(*losses->runs));
+	memcpy(losses->runs, group->runs, group->run_count * sizeof(*losses->runs));
 }
 
 static enum err_code read_group_end(struct store *store, const struct group *group, size_t object,
@@ -336,7 +381,7 @@ static enum err_code place_at_group(struct store *store, const struct group *gro
 	const struct group_run *last = &group->runs[group->run_count - 1];
 	enum err_code code = ERR_OK;
 
-	if (last->object == GROUP_NO_RECORD) { /* what was lost cannot be compared */
+	if (last->object < 0) { /* what was lost cannot be compared */
 		place->any = true;
 		place->last = lake_position(group->end - 1);
 		place->next = group->end;
@@ -347,7 +392,8 @@ static enum err_code place_at_group(struct store *store, const struct group *gro
 }
 
 /* One that is not whole is what comes next: nothing can have been put behind it. */
-static void place_before_group(struct group *group, size_t there, struct sink_place *place)
+static void place_before_group(struct group *group, size_t there, bool barred,
+			       struct sink_place *place)
 {
 	place->any = group->has_after;
 	if (place->any)
@@ -355,6 +401,7 @@ static void place_before_group(struct group *group, size_t there, struct sink_pl
 	place->next = group_from(group);
 	place->has_unfinished = true;
 	place->unfinished_there = there;
+	place->unfinished_barred = barred;
 	place->unfinished = *group;
 	*group = (struct group){ 0 };
 }
@@ -413,7 +460,8 @@ static enum err_code recover_group(struct store *store, uint64_t first, struct s
 				   struct err *err)
 {
 	struct group group;
-	enum err_code code = group_load(store, place->where, first, &group, err);
+	enum err_code code = group_load(store, place->where, first, 0, &group, err);
+	bool barred = false;
 	size_t there = 0;
 
 	if (code != ERR_OK)
@@ -423,13 +471,15 @@ static enum err_code recover_group(struct store *store, uint64_t first, struct s
 	place->has_plain = group.plain;
 	place->plain_first = first;
 	if (place->any_group)
-		code = count_there(store, &group, &there, err);
+		code = count_there(store, &group, &there, &barred, err);
+	if (code == ERR_OK)
+		keep_losses(&group, place);
 	if (code == ERR_OK && !place->any_group)
 		code = recover_said_plain(store, &group, place, err);
 	else if (code == ERR_OK && there == group.object_count)
 		code = place_at_group(store, &group, place, err);
 	else if (code == ERR_OK)
-		place_before_group(&group, there, place);
+		place_before_group(&group, there, barred, place);
 	group_release(&group);
 	return code;
 }

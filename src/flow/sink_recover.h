@@ -6,7 +6,8 @@
  * (history.h).
  *
  * A group that is not whole is where the sink was: it has to be made whole first
- * (group.h, rule 3).
+ * (group.h, rule 3). Letters of one that was amended may still have to be put
+ * (rule 7d).
  */
 #ifndef FLOW_SINK_RECOVER_H
 #define FLOW_SINK_RECOVER_H
@@ -32,7 +33,10 @@ struct sink_place {
 	bool grouped;			/* only groups can come */
 	bool has_unfinished;		/* `last` and `next` are before this group, … */
 	size_t unfinished_there;	/* so many of its objects are */
+	bool unfinished_barred;		/* the others cannot be put any more */
 	struct group unfinished;	/* … which is not whole */
+	bool has_losses;		/* the newest group was amended: … */
+	struct group losses;		/* … its runs, of which letters tell */
 	char uid[HISTORY_UID_MAX];	/* of the log's topic */
 	bool name_due;			/* the lake does not know it yet … */
 	bool name_first;		/* … nor any other of this generation */

@@ -7,8 +7,6 @@
 
 #include <inttypes.h>
 
-enum { AMEND_RETRY_MS = 1000 };
-
 void sink_halt(struct sink *sink, struct sink_partition *partition, const struct err *err)
 {
 	if (err->code != ERR_STOPPED)
@@ -115,12 +113,12 @@ static void add_line(struct sink *sink, struct sink_partition *partition,
 		sink_close_run(sink, partition);
 }
 
-static void give_up_group(struct sink *sink, struct sink_partition *partition);
-
 static void close_group_run(struct sink *sink, struct sink_partition *partition)
 {
-	if (partition->group.fixed && partition->group.lost)
-		give_up_group(sink, partition);
+	const struct sink_group *group = &partition->group;
+
+	if (group->fixed && (group->lost || group->barred))
+		sink_give_up_group(sink, partition);
 	else
 		sink_close_run(sink, partition);
 }
@@ -173,20 +171,7 @@ static void sink_add_value(struct sink *sink, struct sink_partition *partition,
 		add_line(sink, partition, record, offset, value);
 }
 
-/* As dead letters have it. */
-static const char *reason_of(enum gap_reason gap)
-{
-	switch (gap) {
-	case GAP_RETENTION:
-		return "left the log before it was read";
-	case GAP_REMOVED:
-		return "of a topic of this name that was removed before it was read";
-	default:
-		return "damaged in the log";
-	}
-}
-
-static void count_gap(struct sink *sink, enum gap_reason gap, uint64_t count)
+void sink_count_gap(struct sink *sink, enum gap_reason gap, uint64_t count)
 {
 	if (gap == GAP_DAMAGED) {
 		metric_add(METRIC_SINK_DAMAGED, (int64_t)count);
@@ -196,83 +181,14 @@ static void count_gap(struct sink *sink, enum gap_reason gap, uint64_t count)
 	metric_add(METRIC_SINK_MISSED, (int64_t)count);
 }
 
-/* --- a group that cannot be made whole any more ------------------------------------ */
-
-struct sink_losses {
-	struct sink *sink;
-	struct sink_partition *partition;
-	struct dlq_batch *letters;
-};
-
-static enum err_code note_loss(void *user, uint64_t first, uint64_t last, struct err *err)
-{
-	struct sink_losses *losses = user;
-	enum gap_reason gap = losses->partition->group.lost_for;
-	struct dlq_letter letter = { .position = lake_position(first),
-				     .last = lake_position(last),
-				     .reason = reason_of(gap) };
-
-	trace_warn("%s, partition %d: records %" PRIu64 " to %" PRIu64 " of a group of objects that"
-		   " was begun: %s",
-		   losses->partition->topic, losses->partition->id, first, last, letter.reason);
-	count_gap(losses->sink, gap, last - first + 1);
-	return dlq_batch_add(losses->letters, &letter, err);
-}
-
-/* Letters first: nothing asks for those of a group that is not whole. */
-static enum err_code amend(struct sink *sink, struct sink_partition *partition, struct err *err)
-{
-	struct store *store = sink->options->store;
-	const struct group *wanted = &partition->group.wanted;
-	struct position after = lake_position(wanted->after);
-	struct dlq_source source = sink_partition_source(partition);
-	struct sink_losses losses = { sink, partition, dlq_batch_new(store, &source) };
-	struct group amended = { 0 };
-	struct buf key, text;
-	enum err_code code = sink_group_amend(&partition->group, store, partition->place.where,
-					      note_loss, &losses, &amended, err);
-
-	buf_init(&key, STORE_KEY_MAX * 2);
-	buf_init(&text, SINK_MANIFEST_MAX);
-	if (code == ERR_OK) {
-		dlq_batch_range(losses.letters, wanted->has_after ? &after : NULL,
-				lake_position(wanted->end - 1));
-		code = dlq_batch_write(losses.letters, err);
-	}
-	if (code == ERR_OK) {
-		group_write(&amended, partition->place.where, &key, &text);
-		code = store_put(store, buf_cstr(&key), buf_slice(&text), STORE_REPLACE, err);
-	}
-	buf_release(&text);
-	buf_release(&key);
-	group_release(&amended);
-	dlq_batch_free(losses.letters);
-	return code;
-}
-
-/* What is left of it is then found, and made, as any group that is not whole. */
-static void give_up_group(struct sink *sink, struct sink_partition *partition)
-{
-	struct err err;
-	enum err_code code = amend(sink, partition, &err);
-
-	if (code != ERR_OK && !retry_may_pass(code)) {
-		sink_halt(sink, partition, &err);
-		return;
-	}
-	if (code != ERR_OK)
-		trace_warn("the lake: %s; it is tried again", err.msg);
-	sink_drop_run(sink, partition);
-	partition->state = SINK_PLACING;
-	partition->retry_ms = clock_mono_ms() + (code == ERR_OK ? 0 : AMEND_RETRY_MS);
-}
+/* --- a group that is made once more ------------------------------------------------ */
 
 static void note_lost(struct sink_group *group, enum gap_reason gap, uint64_t first, uint64_t last)
 {
 	if (!sink_group_wants(group, first, last))
 		return;
 	group->lost = true;
-	group->lost_for = gap;
+	group->lost_for = sink_lost_of(gap);
 }
 
 /* One of a group that is made once more: its manifest says whether it is a line. */
@@ -287,7 +203,7 @@ static void sink_mend_record(struct sink *sink, struct sink_partition *partition
 	if (partition->count == 0 && !partition->place.any && offset > wanted->first)
 		note_lost(&partition->group, GAP_RETENTION, wanted->first, offset - 1);
 	if (offset >= partition->group.wanted_end && partition->group.lost) {
-		give_up_group(sink, partition);
+		sink_give_up_group(sink, partition);
 		return;
 	}
 	if (offset < wanted->end && !sink_group_wants(&partition->group, offset, offset))
@@ -507,7 +423,7 @@ static void take_gap_of_group(struct sink *sink, struct sink_partition *partitio
 		return;
 	note_lost(&partition->group, event->gap, first, last);
 	if (last + 1 >= partition->group.wanted_end && partition->group.lost)
-		give_up_group(sink, partition);
+		sink_give_up_group(sink, partition);
 }
 
 /*
@@ -536,7 +452,7 @@ void sink_take_gap(struct sink *sink, struct sink_partition *partition,
 	const struct sink_place *place = &partition->place;
 	struct dlq_letter letter = { .position = event->first,
 				     .last = event->last,
-				     .reason = reason_of(event->gap) };
+				     .reason = sink_reason_of(event->gap) };
 	uint64_t first, last;
 
 	if (place->any && position_cmp(event->last, place->last) >= 0 &&
@@ -560,7 +476,8 @@ void sink_take_gap(struct sink *sink, struct sink_partition *partition,
 	}
 	trace_warn("%s, partition %d: records %" PRIu64 " to %" PRIu64 ": %s", partition->topic,
 		   partition->id, first, last, letter.reason);
-	count_gap(sink, event->gap, last - first + 1);
+	sink_count_gap(sink, event->gap, last - first + 1);
+	sink_partition_set_lost(partition, sink_lost_of(event->gap), first);
 	sink_add_letter(sink, partition, &letter, last);
 	sink_close_run(sink, partition);	/* while what the lake said is new */
 }

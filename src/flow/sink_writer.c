@@ -175,9 +175,9 @@ static struct sink_lane *next_lane(struct sink_writer *writer)
 	return lane;
 }
 
-/* Something has the name: this very object, or one without a byte, which only kept others away. */
+/* Something has the name: this very object, or one of who gave the group up (group.h, rule 7). */
 static enum err_code settle_output(struct sink_writer *writer, const struct sink_output *output,
-				   struct slice body, const char *key, struct err *err)
+				   const char *key, struct err *err)
 {
 	struct buf there;
 	struct err why;
@@ -186,7 +186,7 @@ static enum err_code settle_output(struct sink_writer *writer, const struct sink
 	buf_init(&there, OUTPUT_BYTES_MAX);
 	code = group_get_text(writer->store, key, &there, &why);
 	if (code == ERR_OK && there.len == 0)
-		code = store_put(writer->store, key, body, STORE_REPLACE, err);
+		code = err_set(err, ERR_EXISTS, "\"%s\" is barred: its group was given up", key);
 	else if (code == ERR_OK &&
 		 (there.len != output->body.len || crc32c(0, there.ptr, there.len) != output->crc))
 		code = err_set(err, ERR_EXISTS,
@@ -217,7 +217,7 @@ static enum err_code put_output(struct sink_writer *writer, struct sink_output *
 	}
 	code = store_put(writer->store, key, body, STORE_CREATE, err);
 	if (code == ERR_EXISTS)
-		code = settle_output(writer, output, body, key, err);
+		code = settle_output(writer, output, key, err);
 	buf_release(&packed);
 	return code;
 }

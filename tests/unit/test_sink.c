@@ -70,7 +70,9 @@ static void test_an_empty_object_is_in_nobodys_way(void **state)
 		assert_ok(store_put(f->store, keys[i], slice_str(""), STORE_CREATE, &err));
 	append_numbers(f, pin, 2, 4);
 	run_ok(f);
-	assert_object(f->store, keys[0], "{\"n\":2}\n{\"n\":3}\n");
+	assert_object(f->store, keys[0], "");
+	assert_object(f->store, "topics/u.pin/partition=0/u.pin+0+0000000002.1.json",
+		      "{\"n\":2}\n{\"n\":3}\n");
 	append_numbers(f, pin, 4, 12);
 	run_ok(f);
 	assert_once(f->store, pin, 12);
