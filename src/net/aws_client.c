@@ -93,11 +93,14 @@ enum err_code aws_client_new(const struct aws_client_options *options,
 			     struct aws_client **ret_client, struct err *err)
 {
 	struct aws_client *client = xcalloc(1, sizeof(*client));
-	const char *ca_file = options->ca_file ? options->ca_file : aws_env("AWS_CA_BUNDLE");
 	enum err_code code = aws_check_region(options->region, err);
 
 	if (code == ERR_OK)
 		code = aws_find_endpoint(client, options, err);
+	if (code == ERR_OK && options->ca_file)
+		client->ca_file = xstrdup(options->ca_file);
+	else if (code == ERR_OK)
+		code = aws_ca_bundle(&client->ca_file, err);
 	if (code != ERR_OK) {
 		free(client);
 		return code;
@@ -105,7 +108,6 @@ enum err_code aws_client_new(const struct aws_client_options *options,
 	client->options = *options;
 	client->options.service = client->service = xstrdup(options->service);
 	client->options.region = client->region = xstrdup(options->region);
-	client->ca_file = ca_file ? xstrdup(ca_file) : NULL;
 	client->options.ca_file = client->ca_file;
 	client->options.endpoint = NULL;
 	if (options->first_wait_ms == 0)

@@ -61,7 +61,7 @@ struct aws_client_options {
 	int64_t first_wait_ms;		/* the waits between tries: a random time of at most */
 	int64_t max_wait_ms;		/* first * 2^n, and this; 0: 50 and 5,000 */
 	uint32_t tries_max;		/* 0: as the deadline allows */
-	const char *ca_file;		/* NULL: AWS_CA_BUNDLE, or the system's */
+	const char *ca_file;		/* NULL: aws_ca_bundle()'s, or the system's */
 };
 
 enum aws_repeat {

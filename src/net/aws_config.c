@@ -301,6 +301,23 @@ enum err_code aws_region(const char *profile, char ret_region[AWS_REGION_MAX + 1
 	return code;
 }
 
+enum err_code aws_ca_bundle(char **ret_path, struct err *err)
+{
+	const char *path = aws_env("AWS_CA_BUNDLE");
+	struct aws_config *config = NULL;
+	enum err_code code = ERR_OK;
+
+	if (!path) {
+		code = aws_config_load(&config, err);
+		if (code == ERR_OK)
+			path = aws_config_get(config, aws_profile_name(NULL), "ca_bundle");
+	}
+	if (code == ERR_OK)
+		*ret_path = path ? xstrdup(path) : NULL;
+	aws_config_free(config);
+	return code;
+}
+
 static const char *aws_endpoint_of_profile(const struct aws_config *config, const char *profile,
 					   const char *service)
 {

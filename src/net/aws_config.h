@@ -32,6 +32,10 @@ bool aws_config_has_profile(const struct aws_config *config, const char *profile
 /* Where it was looked for, for messages: "~/.aws/credentials, ~/.aws/config". */
 const char *aws_config_places(const struct aws_config *config);
 
+/* Whom to trust: AWS_CA_BUNDLE, or the profile's `ca_bundle`, to be freed; NULL: the system says.
+ * ERR_USAGE: a file cannot be read. */
+MUST_USE enum err_code aws_ca_bundle(char **ret_path, struct err *err);
+
 /* `profile`, or AWS_PROFILE, AWS_DEFAULT_PROFILE, "default". */
 const char *aws_profile_name(const char *profile);
 /* Of the environment; NULL: not there, or empty. */

@@ -28,7 +28,6 @@ struct s3 {
 	char *bucket;
 	char *root;    /* "prefix/" or "" */
 	char *place;   /* "s3://bucket/prefix at https://host", for people */
-	char *ca_file; /* NULL: the system's */
 	char region[AWS_REGION_MAX + 1];
 	int64_t call_ms;     /* how long a call may take that moves next to nothing */
 	bool path_style;     /* /bucket/key, instead of bucket.host/key */

@@ -139,7 +139,6 @@ static enum err_code take_place(struct s3 *s3, const char *endpoint, struct err 
 
 static enum err_code new_client(struct s3 *s3, const char *endpoint, struct err *err)
 {
-	const char *ca_file = getenv("AWS_CA_BUNDLE");
 	struct aws_client_options options = {
 		.service = "s3",
 		.region = s3->region,
@@ -150,11 +149,8 @@ static enum err_code new_client(struct s3 *s3, const char *endpoint, struct err 
 		.tries_max = TRIES_MAX,
 	};
 
-	if (ca_file && *ca_file)
-		s3->ca_file = xstrdup(ca_file);
 	s3->credentials = aws_credentials_new(NULL);
 	options.credentials = s3->credentials;
-	options.ca_file = s3->ca_file;
 	return aws_client_new(&options, &s3->client, err);
 }
 

@@ -270,7 +270,6 @@ static void s3_free(struct store *store)
 	free(s3->bucket);
 	free(s3->root);
 	free(s3->place);
-	free(s3->ca_file);
 	free(s3->sse);
 	free(s3->kms_key);
 	free(s3);

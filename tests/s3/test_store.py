@@ -504,7 +504,7 @@ def test_the_bucket_in_the_name_of_the_host(server, tool):
 
 
 def test_https(tmp_path):
-    """AWS_CA_BUNDLE says whom to trust."""
+    """AWS_CA_BUNDLE says whom to trust, or else the profile."""
     key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days",
                     "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"], check=True,
@@ -513,7 +513,12 @@ def test_https(tmp_path):
     context.load_cert_chain(cert, key)
     program = pathlib.Path(binary()).parent / "tests" / "store_tool"
     with Server(tls=context) as server:
-        for bundle, first in (({"AWS_CA_BUNDLE": str(cert)}, "ok"), ({}, "denied")):
+        config = tmp_path / "config"
+        config.write_text(f"[default]\nca_bundle = {cert}\n[profile other]\nca_bundle = {key}\n")
+        profile = {"AWS_CONFIG_FILE": str(config), "AWS_CA_BUNDLE": ""}
+        for bundle, first in (({"AWS_CA_BUNDLE": str(cert)}, "ok"), ({}, "denied"), (profile, "ok"),
+                              ({**profile, "AWS_PROFILE": "other"}, "denied"),
+                              ({**profile, "AWS_PROFILE": "other", "AWS_CA_BUNDLE": str(cert)}, "ok")):
             done = subprocess.run([program, URL, "put", "a", "x"], capture_output=True, text=True, timeout=60,
                                   check=False, env=clean_environment({**server.environment(), **bundle}))
             assert done.stdout == first + "\n", done.stderr
