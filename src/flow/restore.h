@@ -24,9 +24,10 @@
  * calls says how many there are at least.
  *
  * The lake may be written to meanwhile (it should not: two logs of one identity
- * are then at work); what the sink put before the restore began is in it. Nothing
- * is written to the lake. The log is made beside (remake.h) and there when it is
- * whole; a restore that ended before is begun anew.
+ * are then at work); what the sink put before the restore began is in it, and what
+ * came since is not, nor is it counted as missing. Nothing is written to the lake.
+ * The log is made beside (remake.h) and there when it is whole; a restore that ended
+ * before is begun anew.
  *
  * Objects that land together (group.h) may not all be there, where the sink ended
  * with the log, and nobody can put the rest any more: a sink would wait for the

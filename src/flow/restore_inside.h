@@ -17,6 +17,7 @@ enum restore_source_kind { SOURCE_OBJECT, SOURCE_GROUP, SOURCE_LETTERS };
 struct restore_source {
 	enum restore_source_kind kind;
 	uint64_t from;		/* none of its records is before it */
+	uint64_t next;		/* of letters: the offset after all that they pass */
 	uint64_t size;		/* bytes, about */
 	char *key;		/* of a group: its manifest's */
 };
@@ -43,6 +44,9 @@ struct restore_part {
 	size_t lineage_room;
 	uint64_t born;		/* records before it are of another topic */
 	uint64_t first;		/* no object has any before it */
+	uint64_t *told;		/* what comes to `next`, if it is not behind … */
+	size_t told_count;
+	uint64_t end;		/* … what has come since, and is left out; UINT64_MAX: nothing */
 	uint64_t next;		/* the log goes on there, or behind its last record */
 	struct position above;	/* of a shard: what is used up; zero: nothing */
 	struct restore_sized *sized; /* every object, packed or not, side or not */
@@ -80,6 +84,8 @@ void restore_plan_release(struct restore_plan *plan);
 struct restore_topic *restore_plan_topic(struct restore_plan *plan, enum topic_kind kind,
 					 struct slice name);
 struct restore_part *restore_topic_part(struct restore_topic *topic, int32_t id);
+/* Somebody says that all offsets before that are used up. */
+void restore_tell(struct restore_part *part, uint64_t next);
 /* Streams and what the tables know of topics. */
 MUST_USE enum err_code restore_plan_tables(struct store *store, struct restore_plan *plan,
 					   struct err *err);

@@ -48,6 +48,7 @@ static void restore_part_free(struct restore_part *part)
 		free(part->sources[i].key);
 	free(part->sources);
 	free(part->lineages);
+	free(part->told);
 	free(part->sized);
 	for (size_t i = 0; i < part->given_up_count; i++)
 		group_release(&part->given_up[i]);
@@ -80,6 +81,12 @@ static void raise(uint64_t *next, uint64_t to)
 {
 	if (to > *next)
 		*next = to;
+}
+
+void restore_tell(struct restore_part *part, uint64_t next)
+{
+	part->told = xreallocarray(part->told, part->told_count + 1, sizeof(*part->told));
+	part->told[part->told_count++] = next;
 }
 
 /* --- names ---------------------------------------------------------------------- */
@@ -206,6 +213,7 @@ static bool gather_letters(void *user, const struct store_entry *entry)
 	struct gathering *gathering = user;
 	struct restore_topic *topic = gathering->topic;
 	struct restore_part *part;
+	struct restore_source *source;
 	uint64_t from = 0, upto = 0;
 	struct dlq_key key;
 	int32_t id;
@@ -224,8 +232,9 @@ static bool gather_letters(void *user, const struct store_entry *entry)
 	topic->objects++;
 	topic->bytes += entry->size;
 	part = restore_topic_part(topic, id);
-	add_source(part, from, entry)->kind = SOURCE_LETTERS;
-	raise(&part->next, key.old ? from + 1 : upto + 1);
+	source = add_source(part, from, entry);
+	source->kind = SOURCE_LETTERS;
+	source->next = key.old ? from + 1 : upto + 1;
 	return true;
 }
 
@@ -356,44 +365,6 @@ static enum err_code gather(struct store *store, struct restore_plan *plan, stru
 	return code;
 }
 
-/* --- beside a sink ----------------------------------------------------------------- */
-
-/*
- * Objects and letters of a partition are put one after the other, but they are listed at two times.
- * So what is listed first only tells how far they had come; all up to there was put before the
- * second listing began, and what has come since is left out.
- */
-static void leave_out_new(struct restore_part *part, const struct restore_part *seen)
-{
-	size_t kept = 0;
-
-	while (kept < part->source_count && seen->source_count > 0 &&
-	       part->sources[kept].from <= seen->sources[seen->source_count - 1].from)
-		kept++;
-	for (size_t i = kept; i < part->source_count; i++)
-		free(part->sources[i].key);
-	part->source_count = kept;
-}
-
-static enum err_code gather_twice(struct store *store, struct restore_plan *plan, struct err *err)
-{
-	struct restore_plan seen = { 0 };
-	enum err_code code = gather(store, &seen, err);
-
-	if (code == ERR_OK)
-		code = gather(store, plan, err);
-	for (size_t i = 0; i < plan->count && code == ERR_OK; i++) {
-		struct restore_topic *topic = plan->topics[i];
-		struct restore_topic *before =
-			restore_plan_topic(&seen, topic->kind, slice_str(topic->name));
-
-		for (int32_t k = 0; k < topic->part_count; k++)
-			leave_out_new(topic->parts[k], restore_topic_part(before, k));
-	}
-	restore_plan_release(&seen);
-	return code;
-}
-
 /* --- whose they are ------------------------------------------------------------------ */
 
 static void add_lineage(void *user, uint64_t first, struct lineage lineage)
@@ -406,7 +377,7 @@ static void add_lineage(void *user, uint64_t first, struct lineage lineage)
 					       sizeof(*part->lineages));
 	}
 	part->lineages[part->lineage_count++] = (struct restore_lineage){ first, lineage };
-	raise(&part->next, first + 1); /* that record was there when it was said */
+	restore_tell(part, first + 1); /* that record was there when it was said */
 }
 
 /* Whether records of another topic come after those of this one, in any partition. */
@@ -505,7 +476,7 @@ static enum err_code note_manifests(struct store *store, struct restore_part *pa
 	if (code != ERR_OK)
 		return code;
 	if (manifests.count > 0)
-		raise(&part->next, manifests.names[manifests.count - 1].start + 1);
+		restore_tell(part, manifests.names[manifests.count - 1].start + 1);
 	manifests_release(&manifests);
 	return ERR_OK;
 }
@@ -570,13 +541,13 @@ static enum err_code pass_foreign(struct store *store, struct restore_part *part
 	if (code != ERR_OK)
 		return code;
 	part->foreign = foreign.objects > 0;
-	raise(&part->next, foreign.next);
+	restore_tell(part, foreign.next);
 	buf_release(&foreign.last_lines);
 	return ERR_OK;
 }
 
-static enum err_code complete_topic(struct store *store, struct restore_topic *topic,
-				    struct err *err)
+/* How far its partitions came, by all but objects and letters. */
+static enum err_code hear_topic(struct store *store, struct restore_topic *topic, struct err *err)
 {
 	enum err_code code = ERR_OK;
 
@@ -586,17 +557,104 @@ static enum err_code complete_topic(struct store *store, struct restore_topic *t
 		if (code == ERR_OK)
 			code = note_manifests(store, topic->parts[i], err);
 		if (code == ERR_OK)
-			code = find_unfinished(store, topic->parts[i], err);
-		if (code == ERR_OK)
 			code = pass_foreign(store, topic->parts[i], err);
 	}
-	if (code == ERR_OK)
-		code = restore_find_uid(store, topic, err);
-	for (int32_t i = 0; i < topic->part_count && code == ERR_OK; i++)
+	return code == ERR_OK ? restore_find_uid(store, topic, err) : code;
+}
+
+static enum err_code complete_topic(struct store *store, struct restore_topic *topic,
+				    struct err *err)
+{
+	enum err_code code = ERR_OK;
+
+	for (int32_t i = 0; i < topic->part_count && code == ERR_OK; i++) {
+		code = find_unfinished(store, topic->parts[i], err);
 		if (topic->uid != 0)
 			find_born(topic, topic->parts[i]);
+	}
 	return code;
 }
+
+/* --- beside a sink ----------------------------------------------------------------- */
+
+/*
+ * Objects and letters of a partition are put one after the other, but they are listed at two times.
+ * So what is listed first only tells how far they had come; all up to there was put before the
+ * second listing began, and what has come since is left out. What else tells how far it is (a
+ * manifest, a lineage, a table) is asked in between: what that rests on is in the second listing,
+ * and where that is left out nothing may be told of it either, or it would count as lost.
+ */
+static void leave_out_new(struct restore_part *part, const struct restore_part *seen)
+{
+	size_t kept = 0;
+
+	while (kept < part->source_count && seen->source_count > 0 &&
+	       part->sources[kept].from <= seen->sources[seen->source_count - 1].from)
+		kept++;
+	part->end = kept < part->source_count ? part->sources[kept].from : UINT64_MAX;
+	for (size_t i = kept; i < part->source_count; i++)
+		free(part->sources[i].key);
+	part->source_count = kept;
+}
+
+static void hear(struct restore_part *part, uint64_t next)
+{
+	if (next <= part->end)
+		raise(&part->next, next);
+}
+
+/* `part` is as it was listed first, `again` as it is now. */
+static void take_part(struct restore_part *part, struct restore_part *again)
+{
+	struct restore_part old = *part;
+
+	leave_out_new(again, part);
+	part->end = again->end;
+	part->sources = again->sources;
+	part->source_count = again->source_count;
+	part->source_room = again->source_room;
+	again->sources = old.sources;
+	again->source_count = old.source_count;
+	again->source_room = old.source_room;
+	for (size_t i = 0; i < part->told_count; i++)
+		hear(part, part->told[i]);
+	for (size_t i = 0; i < part->source_count; i++)
+		hear(part, part->sources[i].next);
+}
+
+static enum err_code take_topic(struct restore_topic *topic, struct restore_topic *again,
+				struct err *err)
+{
+	if (again->generation != topic->generation)
+		return err_set(err, ERR_BUSY,
+			       "topic \"%s\" went on as another generation meanwhile; "
+			       "run it again",
+			       topic->name);
+	topic->objects = again->objects;
+	topic->bytes = again->bytes;
+	for (int32_t i = 0; i < topic->part_count; i++)
+		take_part(topic->parts[i], restore_topic_part(again, i));
+	return ERR_OK;
+}
+
+static enum err_code gather_again(struct store *store, struct restore_plan *plan, struct err *err)
+{
+	struct restore_plan again = { 0 };
+	enum err_code code = gather(store, &again, err);
+
+	for (size_t i = 0; i < plan->count && code == ERR_OK; i++) {
+		struct restore_topic *topic = plan->topics[i];
+
+		if (topic->kind == TOPIC_LOG)
+			code = take_topic(
+				topic,
+				restore_plan_topic(&again, TOPIC_LOG, slice_str(topic->name)), err);
+	}
+	restore_plan_release(&again);
+	return code;
+}
+
+/* --- all of it ----------------------------------------------------------------------- */
 
 /* Directories of other things, or of streams. */
 static void drop_empty(struct restore_plan *plan)
@@ -625,12 +683,16 @@ static void find_first(struct restore_part *part)
 enum err_code restore_plan(struct store *store, struct restore_plan *ret_plan, struct err *err)
 {
 	struct restore_plan plan = { 0 };
-	enum err_code code = gather_twice(store, &plan, err);
+	enum err_code code = gather(store, &plan, err);
 
 	for (size_t i = 0; i < plan.count && code == ERR_OK; i++)
-		code = complete_topic(store, plan.topics[i], err);
+		code = hear_topic(store, plan.topics[i], err);
 	if (code == ERR_OK)
 		code = restore_plan_tables(store, &plan, err);
+	if (code == ERR_OK)
+		code = gather_again(store, &plan, err);
+	for (size_t i = 0; i < plan.count && code == ERR_OK; i++)
+		code = complete_topic(store, plan.topics[i], err);
 	if (code == ERR_OK)
 		drop_empty(&plan);
 	for (size_t i = 0; i < plan.count && code == ERR_OK; i++)

@@ -89,8 +89,7 @@ static void note_batch(struct table_walk *walk, const struct restore_app *app,
 	if (app->generation != topic->generation || !lake_offset(done, &offset))
 		return;
 	part = restore_topic_part(topic, app->partition);
-	if (offset + 1 > part->next)
-		part->next = offset + 1;
+	restore_tell(part, offset + 1);
 }
 
 /* Of all that had its name, a stream is the one that came furthest: numbers begin with the second

@@ -4,8 +4,10 @@
 #include "broker/sequence.h"
 #include "flow/census.h"
 #include "flow/group.h"
+#include "flow/history.h"
 #include "flow/restore_inside.h"
 #include "log_testing.h"
+#include "store/layer.h"
 
 static const struct lake_partition where = { .topic = "pin", .id = 0 };
 
@@ -349,6 +351,164 @@ static void test_sides_that_do_not_fit(void **state)
 	assert_non_null(strstr(err.msg, "day=1"));
 }
 
+/* --- beside a sink and a batch ------------------------------------------------------ */
+
+enum { ROUNDS_FIRST = 3, ROUNDS_MAX = 40, ROUND = 3, SEEDS = 200 };
+
+/* A store in which the pipeline goes on before each listing and between its entries. */
+struct busy {
+	struct store_layer layer;
+	unsigned seed;
+	int rounds;
+	store_each_fn *each;
+	void *user;
+};
+
+static void busy_put(struct busy *busy, const char *key, const char *text)
+{
+	struct err err;
+
+	assert_ok(store_put(busy->layer.inner, key, slice_str(text), STORE_CREATE, &err));
+}
+
+static void busy_put_table(struct busy *busy, int version)
+{
+	char key[200], text[500];
+
+	(void)snprintf(key, sizeof(key), "tables/t/_delta_log/%020d.json", version);
+	if (version == 0)
+		(void)snprintf(text, sizeof(text), "%s",
+			       "{\"protocol\":{\"minReaderVersion\":1,\"minWriterVersion\":2}}\n"
+			       "{\"metaData\":{\"id\":\"t\",\"format\":{\"provider\":\"parquet\","
+			       "\"options\":{}},\"schemaString\":\"{\\\"type\\\":\\\"struct\\\","
+			       "\\\"fields\\\":[]}\",\"partitionColumns\":[],"
+			       "\"configuration\":{}}}\n");
+	else
+		(void)snprintf(text, sizeof(text),
+			       "{\"txn\":{\"appId\":\"pinpipe/batch/pin/0\",\"version\":%d}}\n",
+			       version * ROUND - 1);
+	busy_put(busy, key, text);
+}
+
+/* An object, a letter, an object with its manifest and the lineage of its record, a commit. */
+static void busy_round(struct busy *busy)
+{
+	int at = busy->rounds++ * ROUND;
+	struct lineage lineage = { 1, (uint64_t)busy->rounds };
+	char name[200], line[300];
+	struct buf key, text;
+
+	(void)snprintf(name, sizeof(name), "topics/pin/partition=0/pin+0+%010d.json", at);
+	busy_put(busy, name, "1\n");
+	(void)snprintf(name, sizeof(name), "dlq/pin/partition=0/%020d-%020d.ndjson", at, at + 1);
+	(void)snprintf(
+		line, sizeof(line),
+		"{\"topic\":\"pin\",\"partition\":\"0\",\"offset\":\"%020d\",\"stage\":\"sink\","
+		"\"reason\":\"bad\",\"timestamp_ms\":0,\"value\":\"MQ==\"}\n",
+		at + 1);
+	busy_put(busy, name, line);
+	buf_init(&key, 1000);
+	buf_init(&text, 1000);
+	lineage_write(&key, &text, where, (uint64_t)at + 2, lineage);
+	busy_put(busy, buf_cstr(&key), buf_cstr(&text));
+	(void)snprintf(name, sizeof(name), "manifests/pin/partition=0/%020d+%08x.json", at + 2,
+		       crc32c(0, "3\n", 2));
+	(void)snprintf(line, sizeof(line),
+		       "{\"key\":\"topics/pin/partition=0/pin+0+%010d.json\","
+		       "\"after\":null,\"runs\":[[\"%020d\",1]]}\n",
+		       at + 2, at + 2);
+	busy_put(busy, name, line);
+	(void)snprintf(name, sizeof(name), "topics/pin/partition=0/pin+0+%010d.json", at + 2);
+	busy_put(busy, name, "3\n");
+	busy_put_table(busy, busy->rounds);
+	buf_release(&key);
+	buf_release(&text);
+}
+
+static void busy_go_on(struct busy *busy)
+{
+	for (int n = rand_r(&busy->seed) % 3; n > 0 && busy->rounds < ROUNDS_MAX; n--)
+		busy_round(busy);
+}
+
+static bool busy_each(void *user, const struct store_entry *entry)
+{
+	struct busy *busy = user;
+	bool more = busy->each(busy->user, entry);
+
+	if (rand_r(&busy->seed) % 8 == 0)
+		busy_go_on(busy);
+	return more;
+}
+
+static enum err_code busy_list(struct store *store, const char *prefix, const char *after,
+			       size_t wanted, store_each_fn *each, void *user, struct err *err)
+{
+	struct busy *busy = (struct busy *)store;
+
+	busy_go_on(busy);
+	busy->each = each;
+	busy->user = user;
+	return store_layer_list(store, prefix, after, wanted, busy_each, busy, err);
+}
+
+static void busy_free(struct store *store) { (void)store; }
+
+static const struct store_ops busy_ops = {
+	.name = "busy",
+	.layer = true,
+	.put = store_layer_put,
+	.get = store_layer_get,
+	.stat = store_layer_stat,
+	.list = busy_list,
+	.remove = store_layer_remove,
+	.fetch = store_layer_fetch,
+	.fetch_dir = store_layer_fetch_dir,
+	.can = store_layer_can,
+	.free = busy_free,
+};
+
+/* What came since it was listed is left out, whoever tells of it, and is no loss. */
+static void test_what_comes_meanwhile_is_not_lost(void **state)
+{
+	int more = 0;
+
+	(void)state;
+	for (unsigned seed = 1; seed <= SEEDS; seed++) {
+		struct store *inner = store_memory_new(1 << 20);
+		struct busy busy = { .layer = { .base = { &busy_ops }, .inner = inner },
+				     .seed = seed };
+		struct restore_plan plan = { 0 };
+		struct restore_reader *reader;
+		struct restore_item item;
+		uint64_t next = 0;
+		struct err err;
+		bool any;
+
+		busy_put_table(&busy, 0);
+		while (busy.rounds < ROUNDS_FIRST)
+			busy_round(&busy);
+		assert_ok(restore_plan(&busy.layer.base, &plan, &err));
+		assert_int_equal(plan.count, 1);
+		assert_ok(restore_reader_new(inner, plan.topics[0]->parts[0], &reader, &err));
+		for (;;) {
+			assert_ok(restore_reader_next(reader, &item, &any, &err));
+			if (!any)
+				break;
+			if (item.gap || item.offset != next)
+				fail_msg("seed %u: %d to %d are lost", seed, (int)next,
+					 (int)item.next - 1);
+			next = item.next;
+		}
+		assert_in_range(next, ROUNDS_FIRST * ROUND, (uint64_t)busy.rounds * ROUND);
+		more += next < (uint64_t)busy.rounds * ROUND;
+		restore_reader_free(reader);
+		restore_plan_release(&plan);
+		store_free(inner);
+	}
+	assert_in_range(more, SEEDS / 2, SEEDS);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_fixture, free_fixture)
 
 int main(void)
@@ -361,6 +521,7 @@ int main(void)
 		TEST(test_a_group_that_is_not_whole),
 		TEST(test_what_was_left_to_be_taken_away),
 		TEST(test_sides_that_do_not_fit),
+		cmocka_unit_test(test_what_comes_meanwhile_is_not_lost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
