@@ -43,6 +43,8 @@ static enum err_code need_two(const char *from, const char *to, struct err *err)
 static void cmd_cp_tell(const struct lake_copy_options *options, const char *to,
 			const struct lake_copy_report *report)
 {
+	const char *removed = options->dry_run ? "would be removed" : "were removed";
+
 	(void)fprintf(stderr,
 		      "\"%s\" %s: %" PRIu64 " objects, %" PRIu64 " bytes %s%s; %" PRIu64 " were there\n",
 		      to, options->dry_run ? "lacks" : "has the lake", report->copied,
@@ -53,13 +55,20 @@ static void cmd_cp_tell(const struct lake_copy_options *options, const char *to,
 	if (report->late > 0)
 		(void)fprintf(stderr, "%" PRIu64 " came while the source was listed: copy once more\n",
 			      report->late);
-	if (report->other > report->letters)
+	if (report->other > report->letters + report->logs)
 		(void)fprintf(stderr, "%" PRIu64 " that the source has not were left alone\n",
-			      report->other - report->letters);
+			      report->other - report->letters - report->logs);
 	if (report->letters > 0)
-		(void)fprintf(stderr, "%" PRIu64 " objects of dead letters that the source has not any "
-			      "more %s\n", report->letters,
-			      options->replace ? "were removed" : "are there: --replace removes them");
+		(void)fprintf(stderr,
+			      "%" PRIu64 " objects of dead letters that the source has not any "
+			      "more %s\n",
+			      report->letters,
+			      options->replace ? removed : "are there: --replace removes them");
+	if (report->logs > 0)
+		(void)fprintf(stderr,
+			      "%" PRIu64 " objects of the logs of tables that are replaced "
+			      "%s\n",
+			      report->logs, removed);
 	if (report->wordless > 0)
 		(void)fprintf(stderr, "%" PRIu64 " objects lost their words, which the destination "
 			      "cannot keep\n", report->wordless);
@@ -113,10 +122,11 @@ const struct command cmd_cp = {
 		"SRC and DST are places as --lake has them. Every object is copied with its words, read back\n"
 		"and compared. What is there already and is the same is passed over, so a copy that was cut\n"
 		"is begun again and goes on, and one that is made again brings what is new. Where DST has\n"
-		"another object under a name nothing is copied, unless --replace is given. Tables appear as\n"
-		"Delta has it: no commit before its files. SRC may be written to meanwhile: the copy is of\n"
-		"the moment at which it began (but let no rebuild run). Nothing should work on DST before\n"
-		"the copy has ended.\n",
+		"another object under a name nothing is copied, unless --replace is given; where a table or\n"
+		"the raw objects of DST have gone their own way, never. Tables appear as Delta has it: no\n"
+		"commit before its files. SRC may be written to meanwhile: the copy is of the moment at\n"
+		"which it began (but let no rebuild run). Nothing should work on DST before the copy has\n"
+		"ended.\n",
 	.examples = "pinpipe cp file:data/lake s3://bucket/prefix\n"
 		    "pinpipe cp s3://bucket/prefix file:/mnt/copy --dry-run\n",
 	.options = options,

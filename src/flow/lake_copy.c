@@ -121,6 +121,27 @@ static enum err_code copy_refuse(const struct copying *copying, struct err *err)
 		       "the source's", count, first->key);
 }
 
+/* A log is one history, so it is taken as a whole. */
+static void copy_replace_logs(struct copy_plan *plan)
+{
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct copy_item *item = &plan->items[i];
+
+		if (item->stage > COPY_SEAL && item->state == COPY_OTHER && !item->gone)
+			plan->tables[item->table].replaced = true;
+	}
+	for (size_t i = 0; i < plan->count; i++) {
+		struct copy_item *item = &plan->items[i];
+
+		if (item->stage <= COPY_SEAL || !plan->tables[item->table].replaced)
+			continue;
+		plan->tables[item->table].there = false;
+		item->there = item->there && item->state != COPY_SAME;
+		item->state = COPY_MISSING;
+	}
+	copy_plan_order(plan);
+}
+
 static enum err_code copy_compare_all(struct copying *copying, struct err *err)
 {
 	enum err_code code;
@@ -132,7 +153,11 @@ static enum err_code copy_compare_all(struct copying *copying, struct err *err)
 			copying->bytes += copying->plan.items[i].size;
 		}
 	code = copy_do(copying, compare_one, err);
-	return code == ERR_OK ? copy_refuse(copying, err) : code;
+	if (code == ERR_OK)
+		code = copy_refuse(copying, err);
+	if (code == ERR_OK)
+		copy_replace_logs(&copying->plan);
+	return code;
 }
 
 /* --- then all that lacks ------------------------------------------------------------- */
@@ -158,6 +183,18 @@ static void copy_take_stage(struct copying *copying, enum copy_stage stage, size
 	}
 }
 
+/* Their readers have the old ones up to here, and then none until the first commit. */
+static enum err_code copy_drop_logs(struct copying *copying, struct err *err)
+{
+	const struct copy_plan *plan = &copying->plan;
+	enum err_code code = ERR_OK;
+
+	for (size_t i = 0; i < plan->table_count && code == ERR_OK; i++)
+		if (plan->tables[i].replaced)
+			code = copy_drop_log(copying->options->to, &plan->tables[i], err);
+	return code;
+}
+
 static enum err_code lake_copy_all(struct copying *copying, struct err *err)
 {
 	enum err_code code = ERR_OK;
@@ -168,8 +205,11 @@ static enum err_code lake_copy_all(struct copying *copying, struct err *err)
 		if (copying->plan.items[i].state != COPY_SAME)
 			copying->bytes += copying->plan.items[i].size;
 	for (int stage = 0; stage < COPY_STAGES && code == ERR_OK; stage++) {
+		if (stage == COPY_LOG_BULK)
+			code = copy_drop_logs(copying, err);
 		copy_take_stage(copying, (enum copy_stage)stage, &at);
-		code = copy_do(copying, copy_one, err);
+		if (code == ERR_OK)
+			code = copy_do(copying, copy_one, err);
 	}
 	return code;
 }
@@ -192,6 +232,8 @@ static void copy_report(const struct copying *copying, struct lake_copy_report *
 
 	*ret = (struct lake_copy_report){ .late = plan->late, .other = plan->other,
 					   .letters = plan->letter_count };
+	for (size_t i = 0; i < plan->table_count; i++)
+		ret->logs += plan->tables[i].replaced ? plan->tables[i].apart : 0;
 	for (size_t i = 0; i < plan->count; i++) {
 		const struct copy_item *item = &plan->items[i];
 

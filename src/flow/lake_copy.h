@@ -6,7 +6,12 @@
  *     copy that was cut is begun again and goes on. What is there with others
  *     refuses the whole copy before anything is written, unless it may be replaced.
  *     Objects that a pipeline replaces itself (results, Delta's hint of the last
- *     checkpoint) always may.
+ *     checkpoint) always may, and empty ones that bar a sink's way (group.h).
+ *     A table's log is one history. Of one with another commit nothing stays: its log
+ *     is removed, the newest version first, before the source's comes; a checkpoint
+ *     of its own would be read with the source's commits. One that is ahead of the
+ *     source refuses the copy in any case. So do raw objects of the copy's own in a
+ *     partition where the source's have begun: their records would be there twice.
  *     Dead letters that the source has not any more (a rebuild made others in their
  *     place) go where others may be replaced: they would count.
  *  2. Every object that was put is read back and compared: a large one, which is never in
@@ -26,7 +31,7 @@
  * Until it has ended nothing should work on the copy but readers of tables. A
  * rebuild removes letters: no copy should be made while one runs.
  *
- * FAILPOINTS  copy-put copy-log
+ * FAILPOINTS  copy-put copy-log copy-remove
  *
  * Ownership: stores are borrowed. Threads: the caller's one and its own ones.
  */
@@ -52,12 +57,13 @@ struct lake_copy_report {
 	uint64_t late;		/* came while the source was listed: for the next copy */
 	uint64_t gone;		/* were removed meanwhile, as letters and results may be */
 	uint64_t other;		/* that only the copy has: left alone, but for … */
-	uint64_t letters;	/* … those of letters, which go with `replace` */
+	uint64_t letters;	/* … those of letters, which go with `replace`, … */
+	uint64_t logs; /* … and of the logs of tables that were replaced, which are gone */
 	uint64_t wordless;	/* whose words the copy cannot keep */
 };
 
-/* ERR_EXISTS: there are other objects, or a table has gone its own way. ERR_CORRUPT: what was read
- * back is not what was put. ERR_STOPPED. */
+/* ERR_EXISTS: there are other objects, or a table or a partition has gone its own way. ERR_CORRUPT:
+ * what was read back is not what was put. ERR_STOPPED. */
 MUST_USE enum err_code lake_copy(const struct lake_copy_options *options,
 				 struct lake_copy_report *ret_report, struct err *err);
 

@@ -1,11 +1,12 @@
 /*
  * lake_copy_inside.h - the parts of the copy of a lake to each other: which
- * objects, in which order (lake_copy_plan.c), one of them (lake_copy_object.c), and
- * all (lake_copy.c).
+ * objects, in which order (lake_copy_plan.c), what only the copy has
+ * (lake_copy_apart.c), one object (lake_copy_object.c), and all (lake_copy.c).
  */
 #ifndef FLOW_LAKE_COPY_INSIDE_H
 #define FLOW_LAKE_COPY_INSIDE_H
 
+#include "flow/lake.h"
 #include "flow/lake_copy.h"
 
 #include <stdatomic.h>
@@ -47,6 +48,8 @@ struct copy_table {
 	int64_t newest;		/* version; -1: none */
 	int64_t checkpoint;	/* of the newest one; -1: none */
 	bool there;		/* the copy has its first version, or a checkpoint */
+	bool replaced;		/* the copy's is another: it goes before this one comes */
+	uint64_t apart;		/* files of its log that only the copy has */
 };
 
 struct copy_plan {
@@ -61,8 +64,55 @@ struct copy_plan {
 	uint64_t other;
 };
 
+struct copy_there {
+	char *key;
+	uint64_t size;
+	bool wanted; /* the source has it */
+};
+
+/* How far the objects and the sink's letters of a partition came in the source. */
+struct copy_front {
+	char *where; /* the part of a key that they share */
+	uint64_t start;
+	uint64_t first;			/* where its objects begin; UINT64_MAX: it has none */
+	bool asked;			/* where it is grouped from, … */
+	uint64_t grouped;		/* … which is there; UINT64_MAX: nowhere */
+	const struct copy_there *older; /* the last that only the copy has before it; NULL: none */
+	uint64_t older_start;
+};
+
+/* A plan while it is made. */
+struct copy_planning {
+	struct copy_plan plan;
+	bool logs; /* what is being listed: those alone, or all but them */
+	struct copy_front *fronts;
+	size_t front_count;
+	size_t front_at;	  /* the last one that was met: keys come in order */
+	struct copy_there *there; /* in order of key */
+	size_t there_count;
+	size_t there_room;
+};
+
+/* Of "<root>/_delta_log/<name>" the name; NULL: it is not in a log, or in a directory of one. */
+const char *copy_log_name(const char *key, size_t *ret_root);
+/* False: it is none of a log's files by version. */
+bool copy_log_version(const char *name, int64_t *ret);
+/* NULL: the source has none there; `root`: of so many bytes. */
+struct copy_table *copy_find_table(struct copy_plan *plan, const char *key, size_t root);
+void copy_put_where(char where[STORE_KEY_MAX + 1], struct slice topic, uint32_t generation,
+		    int32_t partition);
+struct copy_front *copy_find_front(struct copy_planning *planning, const char *where);
+/* Counts what only the copy has. ERR_EXISTS: a table or a partition there has gone its own way. */
+MUST_USE enum err_code copy_find_other(struct copy_planning *planning, struct store *from,
+				       struct store *to, struct err *err);
+/* Removes the log of that table from the copy, so that at any moment it is one of its versions. */
+MUST_USE enum err_code copy_drop_log(struct store *to, const struct copy_table *table,
+				     struct err *err);
+
 MUST_USE enum err_code copy_plan_make(struct store *from, struct store *to,
 				      struct copy_plan *ret_plan, struct err *err);
+/* Once more, when a table turned out not to be there. */
+void copy_plan_order(struct copy_plan *plan);
 void copy_plan_release(struct copy_plan *plan);
 /* The hint that a table's newest listed checkpoint allows: a later one names what is not copied. */
 bool copy_hint_fits(const struct copy_table *table, struct slice hint);

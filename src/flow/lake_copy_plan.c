@@ -3,7 +3,6 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "flow/dlq_key.h"
-#include "flow/lake.h"
 
 #include <stdio.h>
 
@@ -13,33 +12,9 @@ static const char log_dir[] = "/_delta_log/";
 /* What is remembered of a store itself (store_prove.c), and says nothing of another. */
 static const char of_the_store[] = "_pinpipe/";
 
-/* How far the objects and the sink's letters of a partition came. */
-struct copy_front {
-	char *where;		/* the part of a key that they share */
-	uint64_t start;
-};
-
-struct copy_there {
-	char *key;
-	uint64_t size;
-	bool wanted;		/* the source has it */
-};
-
-struct copy_planning {
-	struct copy_plan plan;
-	bool logs;		/* what is being listed: those alone, or all but them */
-	struct copy_front *fronts;
-	size_t front_count;
-	size_t front_at;	/* the last one that was met: keys come in order */
-	struct copy_there *there;
-	size_t there_count;
-	size_t there_room;
-};
-
 /* --- tables ------------------------------------------------------------------------ */
 
-/* Of "<root>/_delta_log/<name>" the name; NULL: it is not in a log, or in a directory of one. */
-static const char *log_name(const char *key, size_t *ret_root)
+const char *copy_log_name(const char *key, size_t *ret_root)
 {
 	const char *found = NULL, *next = strstr(key, log_dir);
 
@@ -51,7 +26,7 @@ static const char *log_name(const char *key, size_t *ret_root)
 	return found + sizeof(log_dir) - 1;
 }
 
-static bool parse_version(const char *name, int64_t *ret)
+bool copy_log_version(const char *name, int64_t *ret)
 {
 	int64_t version = 0;
 
@@ -65,14 +40,21 @@ static bool parse_version(const char *name, int64_t *ret)
 }
 
 /* Keys of one log come in a row. */
-static size_t copy_table_of(struct copy_plan *plan, const char *key, size_t root)
+struct copy_table *copy_find_table(struct copy_plan *plan, const char *key, size_t root)
 {
-	struct copy_table *table;
-
 	for (size_t i = plan->table_count; i-- > 0;)
 		if (strlen(plan->tables[i].root) == root &&
 		    memcmp(plan->tables[i].root, key, root) == 0)
-			return i;
+			return &plan->tables[i];
+	return NULL;
+}
+
+static size_t copy_table_of(struct copy_plan *plan, const char *key, size_t root)
+{
+	struct copy_table *table = copy_find_table(plan, key, root);
+
+	if (table)
+		return (size_t)(table - plan->tables);
 	plan->tables = xreallocarray(plan->tables, plan->table_count + 1, sizeof(*plan->tables));
 	table = &plan->tables[plan->table_count];
 	*table = (struct copy_table){ .root = xstrndup(key, root), .newest = -1, .checkpoint = -1 };
@@ -114,13 +96,13 @@ static bool add_of_log(struct copy_planning *planning, const struct store_entry 
 {
 	struct copy_plan *plan = &planning->plan;
 	size_t root, at;
-	const char *name = log_name(entry->key, &root);
+	const char *name = copy_log_name(entry->key, &root);
 	struct copy_table *table;
 	struct copy_item *item;
 	int64_t version = -1;
 	bool hint = name && strcmp(name, "_last_checkpoint") == 0;
 
-	if (!name || (!hint && !parse_version(name, &version)))
+	if (!name || (!hint && !copy_log_version(name, &version)))
 		return false;
 	if (!planning->logs)
 		return true;
@@ -160,7 +142,14 @@ static enum copy_stage stage_of(const char *key)
 
 /* --- how far -------------------------------------------------------------------------- */
 
-/* "<topic>/[generation=<g>/]<partition>" and where the object begins. False: it is none of those
+void copy_put_where(char where[STORE_KEY_MAX + 1], struct slice topic, uint32_t generation,
+		    int32_t partition)
+{
+	(void)snprintf(where, STORE_KEY_MAX + 1, "%.*s/%u/%d", SLICE_ARG(topic), generation,
+		       partition);
+}
+
+/* The partition, and where the object begins. False: it is none of those
  * that are put one after the other. */
 static bool copy_place(const char *key, char where[STORE_KEY_MAX + 1], uint64_t *ret_start)
 {
@@ -170,8 +159,7 @@ static bool copy_place(const char *key, char where[STORE_KEY_MAX + 1], uint64_t 
 	uint64_t from = 0;
 
 	if (lake_file_parse(key, &object)) {
-		(void)snprintf(where, STORE_KEY_MAX + 1, "%.*s/%u/%d", SLICE_ARG(object.topic),
-			       object.generation, object.partition);
+		copy_put_where(where, object.topic, object.generation, object.partition);
 		*ret_start = object.start;
 		return true;
 	}
@@ -182,13 +170,12 @@ static bool copy_place(const char *key, char where[STORE_KEY_MAX + 1], uint64_t 
 		from = letters.start;
 	else if (!letters.range.begins && !lake_offset(letters.range.from, &from))
 		return false;
-	(void)snprintf(where, STORE_KEY_MAX + 1, "%.*s/%u/%d", SLICE_ARG(letters.topic),
-		       letters.generation, partition);
+	copy_put_where(where, letters.topic, letters.generation, partition);
 	*ret_start = from + (!letters.old && !letters.range.begins);
 	return true;
 }
 
-static struct copy_front *find_front(struct copy_planning *planning, const char *where)
+struct copy_front *copy_find_front(struct copy_planning *planning, const char *where)
 {
 	for (size_t i = 0; i < planning->front_count; i++) {
 		size_t at = (planning->front_at + i) % planning->front_count;
@@ -205,18 +192,22 @@ static bool copy_note_front(void *user, const struct store_entry *entry)
 {
 	struct copy_planning *planning = user;
 	char where[STORE_KEY_MAX + 1];
+	struct lake_file_name object;
 	struct copy_front *front;
 	uint64_t start;
 
 	if (!copy_place(entry->key, where, &start))
 		return true;
-	front = find_front(planning, where);
+	front = copy_find_front(planning, where);
 	if (!front) {
 		planning->fronts = xreallocarray(planning->fronts, planning->front_count + 1,
 						 sizeof(*planning->fronts));
 		front = &planning->fronts[planning->front_count++];
-		*front = (struct copy_front){ .where = xstrdup(where) };
+		*front = (struct copy_front){ .where = xstrdup(where), .first = UINT64_MAX };
 	}
+	if (start < front->first && entry->size > 0 && lake_file_parse(entry->key, &object) &&
+	    !object.side.ptr)
+		front->first = start;
 	if (start > front->start)
 		front->start = start;
 	return true;
@@ -230,7 +221,7 @@ static bool is_late(struct copy_planning *planning, const char *key)
 
 	if (!copy_place(key, where, &start))
 		return false;
-	front = find_front(planning, where);
+	front = copy_find_front(planning, where);
 	return !front || start > front->start;
 }
 
@@ -318,46 +309,6 @@ static void find_there(struct copy_planning *planning)
 	}
 }
 
-static void copy_note_letters(struct copy_plan *plan, const char *key)
-{
-	struct dlq_key ignored;
-
-	if (!dlq_key_parse(key, &ignored))
-		return;
-	plan->letters = xreallocarray(plan->letters, plan->letter_count + 1,
-				      sizeof(*plan->letters));
-	plan->letters[plan->letter_count++] = xstrdup(key);
-}
-
-/* A commit behind the source's newest is none of it: the copy's table was written to. */
-static enum err_code copy_find_other(struct copy_planning *planning, struct err *err)
-{
-	struct copy_plan *plan = &planning->plan;
-
-	for (size_t i = 0; i < planning->there_count; i++) {
-		const struct copy_there *there = &planning->there[i];
-		int64_t version;
-		size_t root;
-		const char *name = log_name(there->key, &root);
-
-		if (there->wanted)
-			continue;
-		plan->other++;
-		copy_note_letters(plan, there->key);
-		if (!name || !parse_version(name, &version) || !ends_with(name, ".json"))
-			continue;
-		for (size_t k = 0; k < plan->table_count; k++)
-			if (strlen(plan->tables[k].root) == root &&
-			    memcmp(plan->tables[k].root, there->key, root) == 0 &&
-			    version > plan->tables[k].newest)
-				return err_set(err, ERR_EXISTS, "table \"%s\" of the destination "
-					       "has commits that the source has not, \"%s\": it has"
-					       " gone its own way", plan->tables[k].root,
-					       there->key);
-	}
-	return ERR_OK;
-}
-
 /* --- the order ------------------------------------------------------------------------------ */
 
 static void order_logs(struct copy_plan *plan)
@@ -389,6 +340,13 @@ static int by_stage(const void *a, const void *b)
 	return strcmp(x->key, y->key);
 }
 
+void copy_plan_order(struct copy_plan *plan)
+{
+	order_logs(plan);
+	if (plan->count > 0)
+		qsort(plan->items, plan->count, sizeof(*plan->items), by_stage);
+}
+
 enum err_code copy_plan_make(struct store *from, struct store *to, struct copy_plan *ret_plan,
 			     struct err *err)
 {
@@ -398,12 +356,10 @@ enum err_code copy_plan_make(struct store *from, struct store *to, struct copy_p
 
 	if (code == ERR_OK) {
 		find_there(&planning);
-		code = copy_find_other(&planning, err);
+		code = copy_find_other(&planning, from, to, err);
 	}
-	if (code == ERR_OK && plan->count > 0) {
-		order_logs(plan);
-		qsort(plan->items, plan->count, sizeof(*plan->items), by_stage);
-	}
+	if (code == ERR_OK)
+		copy_plan_order(plan);
 	for (size_t i = 0; i < planning.front_count; i++)
 		free(planning.fronts[i].where);
 	free(planning.fronts);

@@ -1,5 +1,6 @@
 """pinpipe cp: a lake at another place, byte for byte, whatever comes between."""
 
+import gzip
 import json
 import os
 import random
@@ -24,24 +25,25 @@ def copy(run, source, target, *words, status=0, env=None):
     return run("cp", f"file:{source}", f"file:{target}", *words, status=status, env=env).stderr
 
 
-def fake_table(lake, name="t", versions=VERSIONS, hint=20):
+def fake_table(lake, name="t", versions=VERSIONS, hint=20, checkpoints=CHECKPOINTS, file="part"):
     """A table whose commit v names one file; its checkpoints are as real to a copy as any."""
     root = lake / "tables" / name
     (root / "_delta_log").mkdir(parents=True, exist_ok=True)
     for version in range(versions):
-        (root / f"part-{version}.parquet").write_bytes(f"rows of {version}".encode())
+        (root / f"{file}-{version}.parquet").write_bytes(f"rows of {version}".encode())
         (root / "_delta_log" / f"{version:020}.json").write_text(
-            json.dumps({"add": {"path": f"part-{version}.parquet"}}) + "\n")
-    for version in CHECKPOINTS:
+            json.dumps({"add": {"path": f"{file}-{version}.parquet"}}) + "\n")
+    for version in checkpoints:
         (root / "_delta_log" / f"{version:020}.checkpoint.parquet").write_text(f"all up to {version}")
-    (root / "_delta_log" / "_last_checkpoint").write_text(json.dumps({"version": hint, "size": 1}))
+    if hint:
+        (root / "_delta_log" / "_last_checkpoint").write_text(json.dumps({"version": hint, "size": 1}))
     return root
 
 
 def assert_readable(root):
     """What there is of a table is one of its versions: no commit without its file, none missing below another."""
     log = root / "_delta_log"
-    commits = {int(path.stem) for path in log.glob("*.json")} if log.is_dir() else set()
+    commits = {int(path.stem) for path in log.glob("*.json") if "." not in path.stem} if log.is_dir() else set()
     checkpoints = {int(path.name[:20]) for path in log.glob("*.checkpoint.parquet")} if commits else set()
     for version in commits:
         for line in (log / f"{version:020}.json").read_text().splitlines():
@@ -120,6 +122,158 @@ def test_what_is_there_and_is_another_is_not_touched(run, tmp_path):
     (other / f"tables/t/_delta_log/{VERSIONS:020}.json").write_text("{}\n")
     for words in ((), ("--replace",)):
         assert "gone its own way" in copy(run, lake, other, *words, status=1)
+
+
+def two_histories(lake, other):
+    """The source's table, and one of its name that came nearly as far, with files of its own in its log."""
+    fake_table(lake, versions=14, hint=None, checkpoints=())
+    log = fake_table(other, versions=13, hint=10, checkpoints=(4, 10), file="own") / "_delta_log"
+    (log / f"{3:020}.json").write_bytes((lake / f"tables/t/_delta_log/{3:020}.json").read_bytes())  # one is the same
+    (other / "tables/t/part-3.parquet").write_bytes(b"rows of 3")
+    (log / f"{11:020}.crc").write_text("of 11")
+    (log / f"{0:020}.{5:020}.compacted.json").write_text("of 0 to 5")
+    return log
+
+
+def test_a_table_that_is_replaced_is_replaced_as_a_whole(run, tmp_path):
+    """A checkpoint of its own would be read with the commits of the source."""
+    lake, other = tmp_path / "lake", tmp_path / "other"
+    log = two_histories(lake, other)
+    (log / "mine").write_bytes(b"mine")
+    before = files(other)
+    assert "are others" in copy(run, lake, other, status=1)
+    said = copy(run, lake, other, "--replace", "--dry-run")
+    assert "5 objects of the logs of tables that are replaced would be removed" in said
+    assert files(other) == before
+    said = copy(run, lake, other, "--replace")
+    assert "5 objects of the logs of tables that are replaced were removed" in said
+    assert "12 of them in the place of others" in said and "14 that the source has not were left alone" in said
+    own = {key: body for key, body in before.items() if "own-" in key}
+    assert files(other) == {**files(lake), **own, "tables/t/_delta_log/mine": b"mine"}
+    # What only the copy has of the same history is a part of it.
+    checkpoint = log / f"{10:020}.checkpoint.parquet"
+    checkpoint.write_text("all up to 10")
+    copy(run, lake, other, "--replace")
+    assert checkpoint.exists()
+    # One of a version that the source has not is of another.
+    (log / f"{20:020}.checkpoint.parquet").write_text("all up to 20")
+    for words in ((), ("--replace",)):
+        assert "gone its own way" in copy(run, lake, other, *words, status=1)
+
+
+def test_a_table_is_replaced_from_its_end(run, pinpipe, tmp_path):
+    """Cut anywhere there is a version of the old one, or of the new one, or none."""
+    needs_failpoints(pinpipe)
+    lake = tmp_path / "lake"
+    removals = 18
+    for point, at in [*(("copy-remove", at) for at in range(1, removals + 1)), ("copy-log", 1), ("copy-log", 9)]:
+        other = tmp_path / f"other-{point}-{at}"
+        log = two_histories(lake, other)
+        old = files(log)
+        copy(run, lake, other, "--replace", status=-9, env={"PINPIPE_FAILPOINTS": f"{point}:kill@{at}"})
+        left = files(log)
+        if point == "copy-remove":
+            assert left.items() <= old.items() and len(left) == len(old) - at + 1
+            assert_readable(other / "tables/t")
+            # What says again what commits say is never left of more than they.
+            assert at > 3 or f"{12:020}.json" in left
+            assert at < 4 or not left.keys() & {"_last_checkpoint", f"{0:020}.{5:020}.compacted.json", f"{11:020}.crc"}
+        copy(run, lake, other, "--replace")
+        assert {key: body for key, body in files(log).items() if key in files(lake / "tables/t/_delta_log")} == \
+            files(lake / "tables/t/_delta_log")
+        assert_readable(other / "tables/t")
+
+
+def put_raw(lake, objects, folder="partition=0", partition=0):
+    """{start: lines}"""
+    for start, lines in objects.items():
+        path = lake / f"topics/{PIN}/{folder}/{PIN}+{partition}+{start:010}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(f"{start + n}\n" for n in range(lines)))
+
+
+def put_group(lake, first, lines, number=1, **words):
+    """Its manifest, as the sink has it."""
+    folder = lake / f"manifests/{PIN}/partition=0"
+    folder.mkdir(parents=True, exist_ok=True)
+    entry = {"key": f"topics/{PIN}/day=1/{PIN}+0+{first:010}.json", "lines": lines, "bytes": 2 * lines, "crc": "0" * 8}
+    group = words or {"sides": [], "objects": [entry], "runs": [0, lines]}
+    (folder / f"group+{first:020}{f'_{number}' if number > 1 else ''}.json").write_text(
+        json.dumps({"after": None, **group}, separators=(",", ":")) + "\n")
+
+
+@pytest.mark.parametrize("ours, theirs", [
+    ({0: 2, 2: 2}, {0: 4}),
+    ({0: 2, 2: 1, 3: 1}, {0: 2, 2: 2}),
+    ({0: 2, 2: 2}, {0: 2}),
+    ({0: 2, 5: 1, 10: 1}, {0: 2, 10: 1}),
+    ({0: 2, 2: 3}, {4: 2}),
+])
+def test_raw_objects_that_would_count_twice(run, tmp_path, ours, theirs):
+    """A partition of the copy that has gone its own way refuses the copy, whatever may be replaced."""
+    lake, other = tmp_path / "lake", tmp_path / "other"
+    put_raw(lake, theirs)
+    put_raw(other, ours)
+    before = files(other)
+    for words in ((), ("--replace",), ("--replace", "--dry-run")):
+        assert "gone its own way" in copy(run, lake, other, *words, status=1)
+        assert files(other) == before
+
+
+@pytest.mark.parametrize("last, refused", [(3, False), (4, True)])
+def test_an_older_object_ends_where_its_manifest_says(run, tmp_path, last, refused):
+    lake, other = tmp_path / "lake", tmp_path / "other"
+    put_raw(lake, {4: 2})
+    put_raw(other, {0: 2})
+    manifest = other / f"manifests/{PIN}/partition=0/{0:020}+39162075.json"  # the CRC-32C of two lines
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text(json.dumps({"key": f"topics/{PIN}/partition=0/{PIN}+0+{0:010}.json", "after": None,
+                                    "runs": [[f"{0:020}", 1], [f"{last:020}", 1]]}, separators=(",", ":")) + "\n")
+    assert ("gone its own way" in copy(run, lake, other, status=1 if refused else 0)) == refused
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_group_of_the_copys_own(run, tmp_path, number):
+    """From it on the source's plain objects, or its own group, would not count any more."""
+    lake, other = tmp_path / "lake", tmp_path / "other"
+    put_raw(lake, {0: 2})
+    put_raw(other, {0: 2})
+    if number > 1:
+        put_group(lake, 2, 3)
+        put_group(other, 2, 3)
+        put_raw(lake, {2: 3}, "day=1")
+    put_group(other, 2, 1, number)
+    for words in ((), ("--replace",)):
+        assert "gone its own way" in copy(run, lake, other, *words, status=1)
+
+
+def test_raw_objects_of_the_copy_that_do_no_harm(run, tmp_path):
+    """Older ones that the source let go of, what no group names, what is empty, and what is of others."""
+    lake, other = tmp_path / "lake", tmp_path / "other"
+    put_raw(lake, {4: 2})
+    put_group(lake, 6, 3)
+    put_raw(lake, {6: 3}, "day=1")
+    put_raw(other, {0: 2, 2: 2, 5: 0, 6: 1, 7: 1})
+    put_raw(other, {0: 100}, "partition=1", 1)
+    put_raw(other, {0: 100}, "generation=2/partition=0")
+    put_group(other, 0, 1, plain=True)
+    own = files(other)
+    assert f"{len(own)} that the source has not were left alone" in copy(run, lake, other)
+    assert files(other) == {**files(lake), **own}
+
+
+def test_bars_give_way(run, tmp_path):
+    """What bars a sink's way holds nothing: a copy that has it is brought up to date."""
+    lake, other = tmp_path / "lake", tmp_path / "other"
+    put_raw(lake, {0: 2, 2: 2})
+    copy(run, lake, other)
+    put_raw(other, {2: 0})
+    for place, body in ((lake, b"2\n"), (other, b"")):
+        (place / f"topics/{PIN}/partition=0/{PIN}+0+0000000004.json.gz").write_bytes(gzip.compress(body))
+    copy(run, lake, other)
+    assert files(other) == files(lake)
+    put_raw(lake, {2: 0})
+    assert "are others" in copy(run, lake, other, status=1)
 
 
 def test_letters_that_the_source_has_not_any_more(run, start_gateway, data_dir, tmp_path):
