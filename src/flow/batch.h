@@ -6,7 +6,7 @@
  *
  *	Delta's txn      list the objects      clean         dead letters     data file
  *	says how far ──► that come after   ──► to Parquet ──► written     ──► put in place ──►
- *commit
+ *	commit
  *
  *	1. A partition's progress is the txn "pinpipe/batch/<topic>/<partition>" of the
  *	   commit itself: the last offset that is in the table or a dead letter. So

@@ -9,8 +9,7 @@
  *
  * Programs before these wrote, and this one reads for ever,
  *
- *	dlq/<topic>/partition=<p>/<topic>+<p>+<ordinal of the first letter, 10
- *digits>[+<table>].ndjson
+ *	dlq/<topic>/partition=<p>/<topic>+<p>+<ordinal of the first letter, 10 digits>[+<table>].ndjson
  *
  * where only a table that shared its topic was named: of the others a letter's own words tell whose
  * it is.

@@ -2,9 +2,10 @@
  * store_prove.c - whether of several who create the same key only one wins, tried out.
  *
  * Commits rest on it, and services promise it that do not keep it: a conditional put is refused
- *once the object is there, but of those that come at the same time several win. One after the other
- *shows nothing, so RACERS put the same key at once, ROUNDS times. That it was proved is remembered
- *in the store, for all who open it; that it failed is not, for a service that was mended.
+ * once the object is there, but of those that come at the same time several win. One after the
+ * other shows nothing, so RACERS put the same key at once, ROUNDS times. That it was proved is
+ * remembered in the store, for all who open it; that it failed is not, for a service that was
+ * mended.
  *
  *	_pinpipe/create-only-<hash of `of`>	it was proved, of this very store
  *	_pinpipe/race-<16 hex digits>		what a race is about; it goes when that ends
@@ -12,7 +13,7 @@
  * (No listing shows what is below _pinpipe/.) Who dies in a race leaves its object; whoever looks
  * for the proof, as each process does before its first create, removes those older than a day.
  * It is found out before the first create. Where it cannot be, that fails: nothing is created on
- *trust.
+ * trust.
  */
 #include "store/layer.h"
 

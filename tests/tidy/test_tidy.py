@@ -104,6 +104,14 @@ def test_lines_are_short():
               for number, line in enumerate(path.read_text().split("\n"), 1) if len(line) > COLUMNS_MAX + 20])
 
 
+def test_lines_of_comments_begin_with_a_star_and_a_blank():
+    """A formatter that wraps them may leave a star at a word, which then is no line's beginning."""
+    report([f"{name_of(path)}:{text.count(chr(10), 0, found.start()) + number}: {line.strip()}" for path in all_c()
+            for text in [path.read_text()]
+            for found in re.finditer(r'/\*.*?\*/|"(?:\\.|[^"\\\n])*"', text, flags=re.S) if found[0][0] == "/"
+            for number, line in enumerate(found[0].split("\n")[1:], 2) if re.match(r"\s*\*[^\s/]", line)])
+
+
 def test_no_banned_call():
     pattern = re.compile(r"\b(" + "|".join(BANNED) + r")\s*\(")
     report([f"{name_of(path)}:{number}: {call}(): use {BANNED[call]}" for path in all_c()
