@@ -198,6 +198,26 @@ bool aws_call_reads(const struct aws_call *call)
 	       !strcmp(call->method, "HEAD");
 }
 
+/* What would have come with this <Code>, had there been time; of one that is not known nothing can
+ * be told, so that it is 500. */
+static int aws_status_of(const char *error_code)
+{
+	static const struct {
+		const char *error_code;
+		int status;
+	} known[] = {
+		{ "PreconditionFailed", 412 }, { "ConditionalRequestConflict", 409 },
+		{ "NoSuchUpload", 404 },       { "InvalidPart", 400 },
+		{ "InvalidPartOrder", 400 },   { "EntityTooSmall", 400 },
+		{ "AccessDenied", 403 },       { "SlowDown", 503 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (!strcmp(known[i].error_code, error_code))
+			return known[i].status;
+	return 500;
+}
+
 /* Of an answer of 200 that is none; the status is made to say so. */
 static bool aws_hides_error(struct aws_call *call)
 {
@@ -206,7 +226,7 @@ static bool aws_hides_error(struct aws_call *call)
 	aws_read_error(call);
 	if (!call->error_code[0])
 		return false;
-	call->status = 500;
+	call->status = aws_status_of(call->error_code);
 	return true;
 }
 

@@ -90,7 +90,7 @@ struct aws_call {
 	int64_t reach_ms;		/* so long it is tried again while nobody is there;
 					   0: as the deadline allows */
 	/* An <Error> may come with 200, as of S3's multipart uploads and copies: its status is then
-	 * 500 in what follows. */
+	 * in what follows that of its <Code>, 500 of one that is not known. */
 	bool ok_may_be_error;
 	/* Where the body of a 2xx goes instead of `reply`; a failed try's is written over. */
 	const struct http_file *reply_file;

@@ -17,6 +17,7 @@ enum { REPLY_MAX = 64 << 10 };
 #define ID "AKIDEXAMPLE"
 #define SECRET "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 
+static const struct step one_ok[] = { { OK_ANSWER, false } };
 static struct err err;
 
 struct fixture {
@@ -137,7 +138,6 @@ static void check_signed(struct fixture *f, enum sigv4_path rule, struct receive
 
 static void test_what_is_sent(void **state)
 {
-	static const struct step steps[] = { { OK_ANSWER, false } };
 	static const struct sigv4_pair query[] = {
 		{ { "uploads", 7 }, { "", 0 } }, { { "a b", 3 }, { "+=%&\xc3\xa4/", 7 } },
 	};
@@ -150,7 +150,7 @@ static void test_what_is_sent(void **state)
 	struct fixture f;
 
 	(void)state;
-	fixture_open(&f, steps, 1);
+	fixture_open(&f, one_ok, 1);
 	f.call.method = "PUT";
 	f.call.path = slice_str("/bucket/a+b=c%d \xc3\xa4//e/./f");
 	f.call.query = query;
@@ -177,12 +177,11 @@ static void test_what_is_sent(void **state)
 
 static void test_other_services_and_hosts(void **state)
 {
-	static const struct step steps[] = { { OK_ANSWER, false } };
 	struct received r;
 	struct fixture f;
 
 	(void)state;
-	fixture_open(&f, steps, 1);
+	fixture_open(&f, one_ok, 1);
 	aws_client_free(f.client);
 	f.options.service = "kinesis";
 	(void)snprintf(f.endpoint, sizeof(f.endpoint), "http://127.0.0.1:%u/stage/", f.server.port);
@@ -210,12 +209,11 @@ static void test_other_services_and_hosts(void **state)
 
 static void test_what_cannot_be_sent(void **state)
 {
-	static const struct step steps[] = { { OK_ANSWER, false } };
 	struct sigv4_pair header = { slice_str("x-amz-meta-a"), slice_str("1\r\nx-amz-acl: public-read") };
 	struct fixture f;
 
 	(void)state;
-	fixture_open(&f, steps, 1);
+	fixture_open(&f, one_ok, 1);
 	f.call.headers = &header;
 	f.call.header_count = 1;
 	expect(&f, ERR_USAGE);
@@ -444,11 +442,10 @@ static void test_the_deadline(void **state)
 
 static void test_nobody_listens(void **state)
 {
-	static const struct step steps[] = { { OK_ANSWER, false } };
 	struct fixture f;
 
 	(void)state;
-	fixture_open(&f, steps, 1);
+	fixture_open(&f, one_ok, 1);
 	aws_client_free(f.client);
 	f.options.tries_max = 3;
 	(void)snprintf(f.endpoint, sizeof(f.endpoint), "http://127.0.0.1:1");
@@ -559,11 +556,12 @@ static void test_an_error_in_an_answer_of_200(void **state)
 		{ ANSWER("200 OK", " \n<?xml version=\"1.0\"?>" XML_ERROR("InternalError")), true },
 		{ ANSWER("200 OK", "<CompleteMultipartUploadResult><Key>Error</Key></CompleteMultipartUploadResult>"),
 		  true },
+		{ ANSWER("200 OK", XML_ERROR("PreconditionFailed")), true },
 	};
 	struct fixture f;
 
 	(void)state;
-	fixture_open(&f, steps, 3);
+	fixture_open(&f, steps, ARRAY_LEN(steps));
 	f.call.method = "POST";
 	f.call.ok_may_be_error = true;
 	expect(&f, ERR_UNKNOWN);
@@ -572,6 +570,10 @@ static void test_an_error_in_an_answer_of_200(void **state)
 	assert_string_equal(f.call.error_code, "InternalError");
 	expect(&f, ERR_OK);
 	assert_int_equal(f.call.status, 200);
+	f.call.repeat = AWS_REPEAT_ALWAYS;	/* which mends nothing */
+	expect(&f, ERR_EXISTS);
+	assert_int_equal(f.call.status, 412);
+	assert_int_equal(f.call.tries, 1);
 	fixture_close(&f);
 }
 
@@ -632,7 +634,6 @@ static void test_long_replies(void **state)
 
 static void test_presign(void **state)
 {
-	static const struct step steps[] = { { OK_ANSWER, false } };
 	struct sigv4_claim claim;
 	struct received r;
 	struct fixture f;
@@ -640,7 +641,7 @@ static void test_presign(void **state)
 	struct buf url;
 
 	(void)state;
-	fixture_open(&f, steps, 1);
+	fixture_open(&f, one_ok, 1);
 	buf_init(&url, 4096);
 	f.call.path = slice_str("/bucket/a b");
 	assert_ok(aws_presign(f.client, &f.call, 60, &url, &err));
