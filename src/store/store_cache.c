@@ -29,6 +29,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/time.h"
+#include "base/trace.h"
 
 #include <assert.h>
 #include <dirent.h>
@@ -53,6 +54,7 @@ struct store_cache {
 	char *of;			/* which store, and which boot: a line each */
 	uint64_t bytes_max;
 	atomic_uint next_temp;
+	atomic_bool told;		/* that nothing can be kept */
 	pthread_mutex_t lock;		/* what follows, and of scans */
 	uint64_t added;			/* bytes since the last scan; UINT64_MAX: there was none */
 };
@@ -216,6 +218,31 @@ static bool find_kept(const struct store_cache *cache, const char *name, uint64_
 	return true;
 }
 
+/*
+ * The directory is where its name leads: false if it is not, and cannot be made again, where
+ * somebody removed it, or moved it, while it was open.
+ */
+static bool cache_is_there(struct store_cache *cache)
+{
+	struct stat ours, there;
+	struct err err;
+	bool same = fstat(cache->dir_fd, &ours) == 0 && stat(cache->dir, &there) == 0 &&
+		    ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
+	int fd;
+
+	if (same)
+		return true;
+	(void)pthread_mutex_lock(&cache->lock);
+	fd = dir_make(cache->dir, 0700, &err) != ERR_OK
+		     ? -1
+		     : open(cache->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	same = fd >= 0 && dup3(fd, cache->dir_fd, O_CLOEXEC) >= 0;
+	if (fd >= 0)
+		(void)close(fd);
+	(void)pthread_mutex_unlock(&cache->lock);
+	return same;
+}
+
 /* A new file, locked; -1 with errno. */
 static int new_temp(struct store_cache *cache, char temp[NAME_MAX_BYTES])
 {
@@ -239,19 +266,23 @@ static int new_temp(struct store_cache *cache, char temp[NAME_MAX_BYTES])
 	}
 }
 
+/* *ret_ours: what failed is a name here, and tells nothing of the object. */
 static enum err_code bring(struct store_cache *cache, const char *key, const char *name,
-			   struct store_fetched *ret_fetched, struct err *err)
+			   struct store_fetched *ret_fetched, bool *ret_ours, struct err *err)
 {
 	char temp[NAME_MAX_BYTES];
 	int fd = new_temp(cache, temp);
 	enum err_code code;
 	uint64_t size = 0;
 
+	*ret_ours = fd < 0;
 	if (fd < 0)
 		return err_errno(err, "could not make a file in \"%s\"", cache->dir);
 	code = store_copy_to(cache->layer.inner, key, fd, &size, err);
-	if (code == ERR_OK && renameat(cache->dir_fd, temp, cache->dir_fd, name) < 0)
+	if (code == ERR_OK && renameat(cache->dir_fd, temp, cache->dir_fd, name) < 0) {
 		code = err_errno(err, "could not name a file in \"%s\"", cache->dir);
+		*ret_ours = true;
+	}
 	if (code != ERR_OK) {
 		(void)unlinkat(cache->dir_fd, temp, 0);
 		(void)close(fd);
@@ -262,23 +293,43 @@ static enum err_code bring(struct store_cache *cache, const char *key, const cha
 	return ERR_OK;
 }
 
-static enum err_code cache_fetch(struct store *store, const struct store_entry *entry,
-				 struct store_fetched *ret_fetched, struct err *err)
+/* By way of a file here, which is made where it was not. */
+static enum err_code fetch_kept(struct store_cache *cache, const struct store_entry *entry,
+				struct store_fetched *ret_fetched, bool *ret_ours, struct err *err)
 {
-	struct store_cache *cache = (struct store_cache *)store;
 	char name[NAME_MAX_BYTES];
 	enum err_code code;
 
+	*ret_ours = !cache_is_there(cache);
+	if (*ret_ours)
+		return err_set(err, ERR_IO, "\"%s\" is not there any more", cache->dir);
 	name_of(cache, entry, name);
 	if (find_kept(cache, name, entry->size, ret_fetched))
 		return ERR_OK;
-	code = bring(cache, entry->key, name, ret_fetched, err);
+	code = bring(cache, entry->key, name, ret_fetched, ret_ours, err);
 	if (code != ERR_SPACE)
 		return code;
 	(void)pthread_mutex_lock(&cache->lock);		/* the disk is smaller than the bound */
 	cache_shrink(cache, 0);
 	(void)pthread_mutex_unlock(&cache->lock);
-	return bring(cache, entry->key, name, ret_fetched, err);
+	return bring(cache, entry->key, name, ret_fetched, ret_ours, err);
+}
+
+/* Where nothing can be kept, for another reason than that the disk is full, memory does: what ails
+ * a directory here is nothing that is wrong with the object, which an error would be taken for. */
+static enum err_code cache_fetch(struct store *store, const struct store_entry *entry,
+				 struct store_fetched *ret_fetched, struct err *err)
+{
+	struct store_cache *cache = (struct store_cache *)store;
+	bool ours;
+	enum err_code code = fetch_kept(cache, entry, ret_fetched, &ours, err);
+
+	if (code == ERR_OK || code == ERR_SPACE || !ours)
+		return code;
+	if (!atomic_exchange(&cache->told, true))
+		trace_warn("%s: what is fetched is kept in memory, for as long as it is used",
+			   err->msg);
+	return store_layer_fetch(store, entry, ret_fetched, err);
 }
 
 /* --- what changes ------------------------------------------------------------------- */

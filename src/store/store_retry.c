@@ -69,13 +69,13 @@ static bool again_at_the_end(struct tries *tries)
 }
 
 /*
- * True, after a wait: the call is to be made again. An answer that was lost on the way (ERR_IO) may
- * be of a put that took place; one that says "not now" is of none.
+ * True, after a wait: the call is to be made again. An answer that was lost on the way (ERR_IO,
+ * ERR_UNKNOWN) may be of a put that took place; one that says "not now" is of none.
  */
 static bool again(struct tries *tries, enum err_code code, const struct err *err)
 {
 	bool passes = code == ERR_BUSY || code == ERR_TIMEOUT ||
-		      (code == ERR_IO && !tries->changes);
+		      ((code == ERR_IO || code == ERR_UNKNOWN) && !tries->changes);
 	int64_t wait_ms;
 
 	if (!passes) {
