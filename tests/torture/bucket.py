@@ -1,8 +1,8 @@
 """kill -9 as in kills.py, with the lake in a bucket whose server plays faults by the seed: 500 and 503, connections cut
 before and after the work is done, bodies cut in the middle, delays.
 
-At the end the program's own check finds nothing, while the faults go on; then what is in the bucket is copied to where
-the checker looks.
+Tables' files go in parts, as large ones do. At the end the program's own check finds nothing, while the faults go on;
+then what is in the bucket is copied to where the checker looks.
 """
 import collections
 import contextlib
@@ -23,6 +23,7 @@ import s3_server  # noqa: E402  # pylint: disable=wrong-import-position
 PREFIX = "lake/of u1/"
 SHARE = 0.04        # of the requests
 KILLS_A_SESSION = 60
+PARTS = "s3-small-parts:eio@1+"     # of some KiB
 
 
 class Bucket:
@@ -31,7 +32,8 @@ class Bucket:
     def __init__(self, seed, save):
         self.process = subprocess.Popen(
             [sys.executable, HERE.parent / "s3" / "s3_server.py", "--faults", str(SHARE), "--seed", str(seed), "--save",
-             str(save), "--prefix", PREFIX], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+             str(save), "--prefix", PREFIX, "--part-min", "0"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         self.url = self.process.stdout.readline().strip()
 
     def end(self):
@@ -50,7 +52,8 @@ class BucketSession(kills.Session):
     def __init__(self, binary, directory, seed, bucket):
         self.bucket, self.played = bucket, collections.Counter()
         super().__init__(binary, directory, seed, environment={
-            **s3_server.environment(bucket.url), "PINPIPE_LAKE": f"s3://{s3_server.BUCKET}/{PREFIX}"})
+            **s3_server.environment(bucket.url), "PINPIPE_LAKE": f"s3://{s3_server.BUCKET}/{PREFIX}",
+            "PINPIPE_FAILPOINTS": PARTS})
 
     def bring_lake(self):
         self.played = self.bucket.end()

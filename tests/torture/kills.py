@@ -31,11 +31,12 @@ A_SEGMENT = '{"records": [%s]}' % ",".join(['{"value": "%s"}' % ("x" * 60000)] *
 
 def failpoints(bucket=False):
     """All names in the sources, so that none can be forgotten, but those of commands that a person gives and of a sink
-    that is set otherwise (files of their own in tests/ kill at these), and of a store that has no lake."""
+    that is set otherwise (files of their own in tests/ kill at these), of a store that has no lake, and of what
+    bucket.py has on all the time."""
     names = set()
     for path in SOURCE.rglob("*.c"):
         names.update(re.findall(r'\b(?:FAILPOINT|FAIL_AT)\("([a-z0-9-]+)"', path.read_text()))
-    elsewhere = ("backup-", "copy-", "rebuild-", "remake-", "replay-", "restore-", "sink-output",
+    elsewhere = ("backup-", "copy-", "rebuild-", "remake-", "replay-", "restore-", "sink-output", "s3-small-parts",
                  "store-" if bucket else "s3-")
     return sorted(name for name in names if not name.startswith(elsewhere))
 
