@@ -14,7 +14,7 @@
 #include <stdatomic.h>
 
 enum {
-	S3_SINGLE_MAX = 16 << 20, /* a larger file goes in parts */
+	S3_SINGLE_MAX = 16 << 20, /* a larger file goes in parts, of so much at least */
 	S3_HEADERS_MAX = 8 + STORE_WORDS_MAX,
 	S3_QUERY_MAX = 6,
 	S3_NONCE_MAX = 33,
@@ -29,6 +29,7 @@ struct s3 {
 	char *root;    /* "prefix/" or "" */
 	char *place;   /* "s3://bucket/prefix at https://host", for people */
 	char region[AWS_REGION_MAX + 1];
+	uint64_t single_max; /* S3_SINGLE_MAX, or less for tests */
 	int64_t call_ms;     /* how long a call may take that moves next to nothing */
 	bool path_style;     /* /bucket/key, instead of bucket.host/key */
 	char *sse, *kms_key; /* "": none */
@@ -60,6 +61,9 @@ void s3_call_header(struct s3_call *call, const char *name, const char *value);
 void s3_call_headerf(struct s3_call *call, const char *name, const char *fmt, ...) PRINTF(3, 4);
 /* A code of store.h: what the answer says, by its <Code> before its status. */
 MUST_USE enum err_code s3_call_do(struct s3_call *call, struct err *err);
+/* How far the service's clock is ahead of this machine's, by its answer: what it says of when is by
+ * that clock. 0: by less than a minute, or it does not say. */
+int64_t s3_call_ahead_ms(const struct s3_call *call);
 void s3_call_end(struct s3_call *call);
 
 /* What a new object is to have: its words, the nonce, how it is encrypted. */

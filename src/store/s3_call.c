@@ -2,6 +2,7 @@
 
 #include "base/base64.h"
 #include "base/mem.h"
+#include "base/time.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 
 enum {
 	ARENA_MAX = 64 << 10,
+	CLOCK_MS = 60000,    /* less is no other clock */
 	AWAY_MS = 1000,	     /* while nobody is there to connect to: all are told soon */
 	BYTES_A_MS = 64,     /* what a larger body is given besides, in which … */
 	TIMES_MAX = 2,	     /* … something must happen, up to this many times as much */
@@ -37,6 +39,15 @@ void s3_call_begin(struct s3_call *call, struct s3 *s3, const char *method, cons
 	call->call.headers = call->headers;
 	call->call.unsigned_body = true;
 	call->call.repeat = AWS_REPEAT_ALWAYS;
+}
+
+int64_t s3_call_ahead_ms(const struct s3_call *call)
+{
+	struct slice date;
+	int64_t said_ms = aws_call_header(&call->call, "Date", &date) ? s3_read_date(date) : 0;
+	int64_t ahead_ms = said_ms - clock_wall_ms();
+
+	return said_ms == 0 || (ahead_ms > -CLOCK_MS && ahead_ms < CLOCK_MS) ? 0 : ahead_ms;
 }
 
 void s3_call_end(struct s3_call *call)
@@ -117,6 +128,8 @@ static const struct s3_fault {
 	enum err_code code;
 	const char *hint;
 } s3_faults[] = {
+	{ "NoSuchKey", ERR_ABSENT, "there is no such object" },
+	{ "NoSuchUpload", ERR_ABSENT, "there is no such upload" },
 	{ "NoSuchBucket", ERR_DENIED, "there is no such bucket" },
 	{ "InvalidBucketName", ERR_DENIED, "that is no name of a bucket" },
 	{ "AccessDenied", ERR_DENIED, "these keys have no right to it" },
@@ -151,9 +164,11 @@ static const struct s3_fault *fault_named(const char *error)
 	return NULL;
 }
 
+static bool is_head(const struct s3_call *call) { return strcmp(call->call.method, "HEAD") == 0; }
+
 static bool s3_reads(const struct s3_call *call)
 {
-	return strcmp(call->call.method, "GET") == 0 || strcmp(call->call.method, "HEAD") == 0;
+	return strcmp(call->call.method, "GET") == 0 || is_head(call);
 }
 
 /* Of an answer whose <Code> is none of those above. */
@@ -166,8 +181,8 @@ static enum err_code code_of_status(const struct s3_call *call, enum err_code co
 		return ERR_DENIED;
 	case 401:
 		return ERR_AUTH;
-	case 404:
-		return ERR_ABSENT;
+	case 404: /* but for HEAD, S3 says of what: this is whatever else the endpoint leads to */
+		return is_head(call) ? ERR_ABSENT : ERR_BUSY;
 	case 409: /* some have directories, and this key is one, or below an object */
 		return call->creates || strcmp(call->call.method, "PUT") == 0 ? ERR_SHAPE : ERR_IO;
 	case 412:
@@ -185,7 +200,8 @@ static enum err_code code_of_status(const struct s3_call *call, enum err_code co
 static enum err_code code_allowed(const struct s3_call *call, enum err_code code)
 {
 	switch (code) {
-	case ERR_ABSENT:
+	case ERR_ABSENT: /* of the bucket it would be a lake without objects */
+		return call->key ? code : ERR_BUSY;
 	case ERR_SHAPE:
 	case ERR_AUTH:
 	case ERR_DENIED:
@@ -218,6 +234,29 @@ static void say_region(const struct s3_call *call, struct err *err)
 			      call->s3->place, SLICE_ARG(region), call->s3->region);
 }
 
+/* Once for whatever is asked, if it is the same for all of it. */
+static void s3_say_why(const struct s3_call *call, const struct s3_fault *fault, enum err_code code,
+		       struct err *err)
+{
+	const struct aws_call *answer = &call->call;
+	const char *colon = *answer->error_message ? ": " : "";
+
+	if (fault)
+		(void)err_set(err, code, "%s: %s (%d %s%s%s)", call->s3->place, fault->hint,
+			      answer->status, answer->error_code, colon, answer->error_message);
+	else if (answer->status == 404)
+		(void)err_set(err, code,
+			      "%s: what answers is no S3: is the endpoint right? (404 %s)",
+			      call->s3->place, answer->error_code);
+	else
+		(void)err_set(err, code, "%s: %s \"%s\": %d%s%s%s%s", call->s3->place,
+			      answer->method, call->key ? call->key : "", answer->status,
+			      *answer->error_code ? " " : "", answer->error_code, colon,
+			      answer->error_message);
+	if (code == ERR_DENIED)
+		say_region(call, err);
+}
+
 static enum err_code s3_failed(const struct s3_call *call, enum err_code code, struct err *err)
 {
 	const struct s3_fault *fault = fault_named(call->call.error_code);
@@ -228,28 +267,17 @@ static enum err_code s3_failed(const struct s3_call *call, enum err_code code, s
 	}
 	code = code_allowed(call, fault ? fault->code : code_of_status(call, code));
 	if (code == ERR_ABSENT)
-		return err_set(err, code, "no object \"%s\" in %s", call->key ? call->key : "",
-			       call->s3->place);
+		return err_set(err, code, "no object \"%s\" in %s", call->key, call->s3->place);
 	if (code == ERR_EXISTS)
 		return err_set(err, code, "object \"%s\" exists already in %s", call->key,
 			       call->s3->place);
-	if (fault) /* the same for whatever is asked, so that it is told once */
-		(void)err_set(err, code, "%s: %s (%d %s%s%s)", call->s3->place, fault->hint,
-			      call->call.status, call->call.error_code,
-			      *call->call.error_message ? ": " : "", call->call.error_message);
-	else
-		(void)err_set(err, code, "%s: %s \"%s\": %d%s%s%s%s", call->s3->place,
-			      call->call.method, call->key ? call->key : "", call->call.status,
-			      *call->call.error_code ? " " : "", call->call.error_code,
-			      *call->call.error_message ? ": " : "", call->call.error_message);
-	if (code == ERR_DENIED)
-		say_region(call, err);
+	s3_say_why(call, fault, code, err);
 	return code;
 }
 
 /*
- * An answer to HEAD has no body that says why, and its 404 may be the bucket's as well; so the
- * bucket is asked. ERR_OK: nothing is wrong with that.
+ * An answer to HEAD has no body that says why, and its 404 may be the bucket's as well, or that of
+ * a server that is no S3; so the bucket is asked. ERR_OK: nothing is wrong with that.
  */
 static enum err_code ask_bucket(struct s3 *s3, struct err *err)
 {
@@ -271,8 +299,9 @@ static bool is_unexplained(const struct s3_call *call)
 
 	if (!call->key || *call->call.error_code)
 		return false;
-	return status == 404 ? !atomic_load(&call->s3->seen)
-			     : status == 400 || status == 401 || status == 403 || status == 301;
+	if (status == 404) /* of a bucket that was there, and S3 gives each answer a name */
+		return is_head(call) && (!atomic_load(&call->s3->seen) || !*call->call.request_id);
+	return status == 400 || status == 401 || status == 403 || status == 301;
 }
 
 /*

@@ -4,7 +4,9 @@
  */
 #include "store/s3.h"
 
+#include "base/failpoint.h"
 #include "base/mem.h"
+#include "net/curl_api.h"
 #include "store/store_check.h"
 
 #include <ctype.h>
@@ -20,6 +22,7 @@ enum {
 	BUCKET_MIN = 3,
 	BUCKET_MAX = 63,
 	URL_MAX = 2048,
+	SMALL_BYTES = 2000, /* where a test wants parts of what is no large file */
 };
 
 static const char *text_or(const char *text, const char *otherwise)
@@ -149,6 +152,9 @@ static enum err_code new_client(struct s3 *s3, const char *endpoint, struct err 
 		.tries_max = TRIES_MAX,
 	};
 
+	/* Else it would be told of each call, as if that had failed. */
+	if (curl_api_load(err) != ERR_OK)
+		return err->code;
 	s3->credentials = aws_credentials_new(NULL);
 	options.credentials = s3->credentials;
 	return aws_client_new(&options, &s3->client, err);
@@ -169,6 +175,7 @@ enum err_code s3_configure(struct s3 *s3, const char *url, const struct store_op
 	enum err_code code = take_url(s3, url, err);
 
 	buf_init(&endpoint, URL_MAX);
+	s3->single_max = FAILPOINT("s3-small-parts") ? SMALL_BYTES : S3_SINGLE_MAX;
 	s3->checksums = wants_checksums();
 	s3->call_ms = options->call_ms > 0 ? options->call_ms : CALL_MS;
 	s3->sse = xstrdup(text_or(options->sse, ""));

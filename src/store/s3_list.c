@@ -64,6 +64,7 @@ static enum err_code get_page(struct s3 *s3, struct s3_place *place, struct s3_p
 {
 	struct s3_call call;
 	struct buf whole;
+	int64_t ahead_ms;
 	enum err_code code;
 
 	buf_init(&whole, 2 * STORE_KEY_MAX);
@@ -79,6 +80,9 @@ static enum err_code get_page(struct s3 *s3, struct s3_place *place, struct s3_p
 		code = err_set(err, ERR_CORRUPT,
 			       "%s: the listing of \"%s\" cannot be read, or is out of order",
 			       s3->place, buf_cstr(&whole));
+	ahead_ms = code == ERR_OK ? s3_call_ahead_ms(&call) : 0;
+	for (size_t i = 0; code == ERR_OK && i < page->count; i++)
+		page->entries[i].modified_ms -= page->entries[i].modified_ms ? ahead_ms : 0;
 	buf_release(&whole);
 	s3_call_end(&call);
 	return code;

@@ -5,12 +5,13 @@
  *	   │          └──── failed ────┴──► abort
  *
  * Parts whose writer died cost money and show in no listing: whoever puts such a file removes what
- *is older than a day below the same directory.
+ * is older than a day below the same directory, of much a little at a time.
  */
 #include "store/s3.h"
 
 #include "base/crc32c.h"
 #include "base/mem.h"
+#include "base/stop.h"
 #include "base/time.h"
 #include "base/trace.h"
 #include "base/xml.h"
@@ -20,14 +21,15 @@
 #include <unistd.h>
 
 enum {
-	PART_BYTES = 16 << 20,
 	PARTS_MAX = 10000,
 	ID_MAX = 1024,
 	ETAG_MAX = 128,
 	CHECKSUM_MAX = 16,
 	READ_BYTES = 256 << 10,
 	LEFTOVER_MS = 24 * 3600 * 1000,
-	LEFTOVERS_MAX = 1000, /* of one listing; the next put goes on */
+	LEFTOVERS_MAX = 1000, /* of one listing */
+	STOP_TRIES = 6,
+	ABORTS_MAX = 8, /* after one put, which they keep waiting; the next goes on */
 	LEFTOVER_TEXT_MAX = 4 * STORE_KEY_MAX,
 };
 
@@ -133,6 +135,13 @@ static enum err_code upload_body(struct upload *upload, size_t i, const struct h
 	return code;
 }
 
+static bool s3_may_pass(enum err_code code)
+{
+	return code == ERR_BUSY || code == ERR_UNKNOWN || code == ERR_TIMEOUT;
+}
+
+/* A call is one request when a stop is asked; and one that fails is no reason to begin with all of
+ * the parts anew. */
 static enum err_code upload_part(struct upload *upload, size_t i, struct err *err)
 {
 	uint64_t from = i * upload->part_bytes, left = upload->put->size - from;
@@ -150,6 +159,8 @@ static enum err_code upload_part(struct upload *upload, size_t i, struct err *er
 	if (upload->put->source && code == ERR_OK)
 		crc = crc32c(0, bytes.ptr, bytes.len);
 	if (code == ERR_OK)
+		code = upload_body(upload, i, &file, buf_slice(&bytes), crc, err);
+	for (int tries = 1; stop_requested() && s3_may_pass(code) && tries < STOP_TRIES; tries++)
 		code = upload_body(upload, i, &file, buf_slice(&bytes), crc, err);
 	buf_release(&bytes);
 	return code;
@@ -257,19 +268,23 @@ static bool take_leftover(void *user, const char *path, struct slice text)
 	return all->count < LEFTOVERS_MAX;
 }
 
-static void remove_leftovers(struct s3 *s3, struct leftovers *all)
+/* `now_ms`: by the clock that says since when there is one. */
+static void remove_leftovers(struct s3 *s3, struct leftovers *all, int64_t now_ms)
 {
-	for (size_t i = 0; i < all->count; i++) {
+	size_t aborts = 0;
+
+	for (size_t i = 0; i < all->count && aborts < ABORTS_MAX; i++) {
 		const struct leftover *left = &all->list[i];
 
 		if (!left->key || !left->id || left->since_ms == 0 ||
-		    left->since_ms > clock_wall_ms() - LEFTOVER_MS ||
+		    left->since_ms > now_ms - LEFTOVER_MS ||
 		    (all->is_encoded && !s3_decode(left->key)) ||
 		    strncmp(left->key, s3->root, strlen(s3->root)) != 0)
 			continue;
 		trace_info("%s: an upload of \"%s\" that nobody ended is removed", s3->place,
 			   left->key);
 		abort_upload(s3, left->key + strlen(s3->root), left->id);
+		aborts++;
 	}
 }
 
@@ -291,7 +306,7 @@ static void sweep_uploads(struct s3 *s3, const char *key)
 	s3_call_query(&call, "uploads", "");
 	if (*prefix && s3_call_do(&call, &err) == ERR_OK &&
 	    xml_read(buf_slice(&call.call.reply), take_leftover, all, &err) == ERR_OK)
-		remove_leftovers(s3, all);
+		remove_leftovers(s3, all, clock_wall_ms() + s3_call_ahead_ms(&call));
 	s3_call_end(&call);
 	arena_release(&all->arena);
 	free(all);
@@ -322,7 +337,7 @@ enum err_code s3_multipart_put(struct s3 *s3, const struct store_put *put, const
 	uint64_t least = (put->size + PARTS_MAX - 1) / PARTS_MAX;
 	struct upload upload = { .s3 = s3,
 				 .put = put,
-				 .part_bytes = least > PART_BYTES ? least : PART_BYTES };
+				 .part_bytes = least > s3->single_max ? least : s3->single_max };
 	enum err_code code;
 
 	upload.count = (size_t)((put->size + upload.part_bytes - 1) / upload.part_bytes);

@@ -126,7 +126,7 @@ struct store_stat {
 struct store_entry {
 	const char *key;
 	uint64_t size;
-	int64_t modified_ms;		/* wall clock; informative */
+	int64_t modified_ms; /* by this machine's clock, about; informative */
 	/* Another one where other bytes came in place of these, be they as many; 0: not known. */
 	uint64_t version;
 };

@@ -160,7 +160,7 @@ static enum err_code put_all(struct s3 *s3, const struct store_put *put, struct 
 	if (errno)
 		return err_errno(err, "failpoint s3-put");
 	do {
-		code = (put->path || put->source) && put->size > S3_SINGLE_MAX
+		code = (put->path || put->source) && put->size > s3->single_max
 			       ? s3_multipart_put(s3, put, nonce, err)
 			       : single_put(s3, put, nonce, err);
 		if (code == ERR_EXISTS || code == ERR_UNKNOWN)
@@ -176,17 +176,18 @@ static enum err_code put_all(struct s3 *s3, const struct store_put *put, struct 
 
 static enum err_code s3_put(struct store *store, const struct store_put *put, struct err *err)
 {
+	struct s3 *s3 = (struct s3 *)store;
 	struct store_put whole = *put;
 	enum err_code code = ERR_OK;
 	struct buf body;
 
-	if (!put->source || put->size > S3_SINGLE_MAX)
-		return put_all((struct s3 *)store, put, err);
-	buf_init(&body, S3_SINGLE_MAX);
+	if (!put->source || put->size > s3->single_max)
+		return put_all(s3, put, err);
+	buf_init(&body, s3->single_max);
 	code = store_source_read(put->source, 0, put->size, &body, err);
 	whole.body = buf_slice(&body);
 	if (code == ERR_OK)
-		code = put_all((struct s3 *)store, &whole, err);
+		code = put_all(s3, &whole, err);
 	buf_release(&body);
 	return code;
 }

@@ -48,19 +48,24 @@ Object = collections.namedtuple("Object", "body modified etag headers")
 class Upload:
     """A multipart upload under way."""
 
-    def __init__(self, key, headers):
-        self.key, self.headers, self.parts = key, headers, {}
-        self.since = time.time()
+    def __init__(self, key, headers, since):
+        self.key, self.headers, self.parts, self.since = key, headers, {}, since
 
 
 class Faults:
-    """Which of the requests go wrong, and how; `share` of them, by a seed. `counts` tells what was played.
+    """Which of the requests go wrong, and how; `share` of them, by a seed. `counts` tells what was played: those of a
+    kind that fits the request, and that the client was there for.
+
+    What is refused goes these ways, too: "after" and "truncated" lose or cut the answer, whichever it is. "200 with
+    error" is of nothing that was done, as S3 has it where an upload is completed; "… after" of all of it.
 
     Only where they are planned: "trickle", a body that comes or goes slowly but steadily for `trickle_s`, "trickle and
-    reset", an answer that does and lacks its last byte, and "stall", half a body, and then nothing.
+    reset", an answer that does and lacks its last byte, "stall", half a body, and then nothing, and "no S3": something
+    else answers, which knows nothing of this.
     """
 
-    KINDS = ("500", "503", "reset before", "reset after", "delay", "truncated", "500 after", "200 with error")
+    KINDS = ("500", "503", "reset before", "reset after", "delay", "truncated", "500 after", "200 with error",
+             "200 with error after")
 
     def __init__(self, seed, share, kinds=KINDS, delay_s=0.05, trickle_s=2):
         self.random, self.share, self.kinds, self.delay_s = random.Random(seed), share, kinds, delay_s
@@ -76,13 +81,15 @@ class Faults:
     def next(self, method, target, completes):
         with self.lock:
             kind = self.choose(method, urllib.parse.unquote(target))
-            if kind == "200 with error" and not completes:
-                kind = "500"
+            if not completes and kind in ("200 with error", "200 with error after"):
+                kind = "500" + kind.removeprefix("200 with error")
             if kind == "truncated" and method != "GET":
                 kind = "reset after"
-            if kind:
-                self.counts[kind] += 1
             return kind
+
+    def played(self, kind):
+        with self.lock:
+            self.counts[kind] += 1
 
     def choose(self, method, target):
         for planned in self.planned:
@@ -131,6 +138,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     # --- the exchange
 
+    def play(self, kind, *wanted):
+        """Whether it is one of those wanted, which counts."""
+        if kind in wanted:
+            self.s3.faults.played(kind)
+        return kind in wanted
+
     def slowly(self, length, move):
         """move(length) of each of a few pieces."""
         for i in range(STEPS):
@@ -149,7 +162,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if length > BODY_MAX:
             raise Refused(400, "EntityTooLarge")
         parts = []
-        if kind in ("trickle", "stall") and length:
+        if length and self.play(kind, "trickle", "stall"):
             # The systems between the two hold some MiB, which are on their way when the client has no more to send.
             move, half = (lambda n: parts.append(self.rfile.read(n))), length // 2
             if kind == "trickle":
@@ -168,16 +181,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for name, value in given.items():
             if value is not None:
                 self.send_header(name, value)
-        self.send_header("x-amz-request-id", f"{self.s3.count:016X}")
+        if kind != "no S3":
+            self.send_header("x-amz-request-id", f"{self.s3.count:016X}")
         if status != 204 and "Content-Length" not in given:
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if kind in ("truncated", "stall") and len(body) > 1:
+        if len(body) > 1 and self.command != "HEAD" and self.play(kind, "truncated", "stall"):
             self.wfile.write(body[:len(body) // 2])
             if kind == "stall":
                 self.stall()
             raise Cut
-        if kind in ("trickle", "trickle and reset") and body:
+        if body and self.command == "GET" and self.play(kind, "trickle", "trickle and reset"):
             rest = io.BytesIO(body)
             self.slowly(len(body) - (kind != "trickle"), lambda n: self.wfile.write(rest.read(n)))
             if kind != "trickle":
@@ -185,7 +199,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif self.command != "HEAD":
             self.wfile.write(body)
 
-    def answer_error(self, refused):
+    def refusal(self, refused):
+        """As an answer."""
+        self.s3.refusals.append((self.command, self.path, refused.status, refused.code))
         more = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in refused.more.items())
         body = (f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{refused.code}</Code>'
                 f"<Message>{escape(refused.message)}</Message>{more}</Error>").encode()
@@ -194,35 +210,51 @@ class Handler(http.server.BaseHTTPRequestHandler):
             headers["x-amz-bucket-region"] = refused.more["Region"]
         if self.command == "HEAD":
             headers["Content-Length"] = "0"
-        self.answer(refused.status, body, headers)
+        late = self.s3.refuses_late and self.completes and refused.status in (400, 409, 412)
+        return 200 if late else refused.status, body, headers
+
+    @property
+    def completes(self):
+        return self.command == "POST" and "uploadId=" in self.path
 
     def date_time_string(self, timestamp=None):
         return email.utils.formatdate(timestamp or time.time() + self.s3.clock_s, usegmt=True)
 
+    def answer_to(self, kind, body):
+        """What the server answers, and what it does before; if the answer is lost, Cut."""
+        error = Refused(500, "InternalError", "a fault by the seed")
+        if self.play(kind, "no S3"):
+            return 404, b"404 page not found\n", {"Content-Type": "text/plain"}
+        if self.play(kind, "500", "503"):
+            return self.refusal(error if kind == "500" else Refused(503, "SlowDown", "a fault by the seed"))
+        if self.play(kind, "200 with error"):
+            return 200, self.refusal(error)[1], {}
+        if self.play(kind, "delay"):
+            time.sleep(self.s3.faults.delay_s)
+        try:
+            answer = self.s3.handle(self.command, self.path, self.headers.items(), body)
+        except Refused as refused:
+            answer = self.refusal(refused)
+        if kind == "truncated" and len(answer[1]) < 2:
+            kind = "reset after"
+        if self.play(kind, "reset after"):
+            raise Cut
+        if self.play(kind, "500 after"):
+            return self.refusal(error)
+        if self.play(kind, "200 with error after"):
+            return 200, self.refusal(error)[1], {}
+        return answer
+
     def serve(self):
         self.s3.count += 1
-        kind = None
         try:
-            completes = self.command == "POST" and "uploadId=" in self.path
-            kind = self.s3.faults.next(self.command, self.path, completes) if self.s3.faults else None
+            kind = self.s3.faults.next(self.command, self.path, self.completes) if self.s3.faults else None
             body = self.read_body(kind)
-            if kind == "reset before":
+            if self.play(kind, "reset before"):
                 raise Cut
-            if kind in ("500", "503"):
-                raise Refused(int(kind), "InternalError" if kind == "500" else "SlowDown", "a fault by the seed")
-            if kind == "delay":
-                time.sleep(self.s3.faults.delay_s)
-            answer = self.s3.handle(self.command, self.path, self.headers.items(), body)
-            if kind == "reset after":
-                raise Cut
-            if kind == "500 after":
-                raise Refused(500, "InternalError", "a fault by the seed, and the work is done")
-            if kind == "200 with error":
-                answer = (200, b"<Error><Code>InternalError</Code><Message>We are sorry</Message></Error>", {})
-            self.answer(*answer, kind=kind)
+            self.answer(*self.answer_to(kind, body), kind=kind)
         except Refused as refused:
-            self.s3.refusals.append((self.command, self.path, refused.status, refused.code))
-            self.answer_error(refused)
+            self.answer(*self.refusal(refused))
         except Cut:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.close_connection = True
@@ -252,6 +284,8 @@ class Server:
         self.region, self.racy, self.faults = region, racy, faults
         self.clock_s = 0  # ahead of this machine's
         self.denied = set()  # methods that nobody has a right to
+        self.refuses_late = False  # to complete an upload: with 200, and then the error
+        self.part_min = 5 << 20  # of an upload's parts but the last
         self.knows_ranges = self.knows_encoding = self.knows_checksums = True
         self.etags_are_md5 = True  # they are not where keys of a KMS encrypt
         self.tells_size = True  # in the answer to a HEAD
@@ -282,6 +316,10 @@ class Server:
         self.ended.set()
         self.listener.shutdown()
         self.listener.server_close()
+
+    def now(self):
+        """By the server's clock."""
+        return time.time() + self.clock_s
 
     def environment(self):
         """What makes a client come here."""
@@ -391,7 +429,7 @@ class Server:
             raise Refused(400, "KeyTooLongError", "Your key is too long")
         self.check_body(headers, body)
         etag = self.etag(body)
-        self.store(bucket, key, Object(body, time.time(), etag, self.kept_headers(headers)), headers)
+        self.store(bucket, key, Object(body, self.now(), etag, self.kept_headers(headers)), headers)
         return 200, b"", {"ETag": etag}
 
     def find(self, bucket, key):
@@ -468,7 +506,7 @@ class Server:
     def do_create(self, bucket, key, _query, headers, _body):
         with self.lock:
             name = f"upload-{len(self.uploads)}-{self.count}+/="
-            self.uploads[name] = Upload((bucket, key), {**headers, **self.kept_headers(headers)})
+            self.uploads[name] = Upload((bucket, key), {**headers, **self.kept_headers(headers)}, self.now())
         return self.xml("InitiateMultipartUploadResult", f"<Bucket>{bucket}</Bucket><Key>{escape(key)}</Key>"
                         f"<UploadId>{name}</UploadId>")
 
@@ -498,10 +536,10 @@ class Server:
             if etag != told["ETag"] or told.get("ChecksumCRC32C", checksum) != checksum:
                 raise Refused(400, "InvalidPart", "One or more of the specified parts could not be found.")
             bodies.append(data)
-        if not bodies or any(len(data) < 5 << 20 for data in bodies[:-1]):
+        if not bodies or any(len(data) < self.part_min for data in bodies[:-1]):
             raise Refused(400, "EntityTooSmall")
         etag = f'"{hashlib.md5(b"".join(bodies)).hexdigest()}-{len(bodies)}"'
-        self.store(bucket, key, Object(b"".join(bodies), time.time(), etag, self.kept_headers(upload.headers)), headers)
+        self.store(bucket, key, Object(b"".join(bodies), self.now(), etag, self.kept_headers(upload.headers)), headers)
         del self.uploads[query["uploadId"]]
         return self.xml("CompleteMultipartUploadResult", f"<Key>{escape(key)}</Key><ETag>{escape(etag)}</ETag>")
 
@@ -526,6 +564,7 @@ def main():
     parser.add_argument("--racy", action="store_true")
     parser.add_argument("--faults", type=float, default=0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--part-min", type=int, default=5 << 20)
     parser.add_argument("--save")
     parser.add_argument("--prefix", default="")
     arguments = parser.parse_args()
@@ -533,6 +572,7 @@ def main():
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     faults = Faults(arguments.seed, arguments.faults, delay_s=0.02)
     with Server(arguments.bucket, arguments.racy, faults) as server:
+        server.part_min = arguments.part_min
         print(server.url, flush=True)
         signal.sigwait({signal.SIGTERM})
         if arguments.save:

@@ -1,17 +1,18 @@
 /*
  * A store from the command line, for tests that play faults to it (test_store.py): calls one after
- *the other, with "--" between them. Each prints a line with the name of its code, and on stderr
- *why; get and list print what they gave before it.
+ * the other, with "--" between them. Each prints a line with the name of its code, and on stderr
+ * why; get and list print what they gave before it.
  *
  *	store_tool URL put KEY TEXT -- create KEY TEXT -- create-file KEY PATH
  *		-- create-pieces KEY PATH [SIZE] -- get KEY [FROM LEN] -- stat KEY
  *		-- list PREFIX AFTER -- remove KEY -- fetch KEY -- can-create
  *
  * With PINPIPE_TEST_BARE nothing stacks on the backend; PINPIPE_TEST_PATH_STYLE, _SSE, _KMS_KEY and
- *_CALL_MS are options.
+ * _CALL_MS are options. With PINPIPE_TEST_STOP it is asked to stop before the first call.
  */
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/stop.h"
 #include "base/trace.h"
 #include "store/store.h"
 
@@ -203,6 +204,8 @@ int main(int argc, char **argv)
 		(void)fprintf(stderr, "%s\n", err.msg);
 		return err_exit(err.code);
 	}
+	if (getenv("PINPIPE_TEST_STOP"))
+		stop_request();
 	for (int at = 2; at < argc; at++) {
 		for (size_t i = 0; i < ARGS_MAX; i++)
 			call.args[i] = "";

@@ -114,20 +114,37 @@ def test_a_server_that_refuses_checksums(server, tool, large):
     assert server.objects() == {"pre fix/a": b"1", "pre fix/" + KEY: body}
 
 
-def test_a_large_file_replaces_nothing(server, tool, large):
+@pytest.mark.parametrize("late", [False, True])
+def test_a_large_file_replaces_nothing(server, tool, large, late):
+    """Also where that is told in an answer that began with 200."""
+    server.refuses_late = late
     path = large()
     assert tool("create", KEY, "first", "--", "create-file", KEY, path)[0] == ["ok", "exists"]
     assert server.objects()["pre fix/" + KEY] == b"first"
-    assert path.exists() and not server.uploads
+    assert path.exists() and not server.uploads and server.requests["complete"] == 1
 
 
-def test_parts_that_nobody_ended_are_removed(server, tool, large):
-    for key, age in (("tables/t/old", 2 * DAY_S), ("tables/t/young", 0), ("tables/u/old", 2 * DAY_S)):
-        name = f"upload of {key}"
-        server.uploads[name] = s3_server.Upload((BUCKET, f"pre fix/{key}"), {})
-        server.uploads[name].since = time.time() - age
+def leave_upload(server, key, age_s):
+    server.uploads[f"upload of {key}"] = s3_server.Upload((BUCKET, f"pre fix/{key}"), {}, server.now() - age_s)
+
+
+@pytest.mark.parametrize("clock_s", [0, 3 * DAY_S, -3 * DAY_S])
+def test_parts_that_nobody_ended_are_removed(server, tool, large, clock_s):
+    """By the server's clock, which says since when they are there."""
+    server.clock_s = clock_s
+    for key, age_s in (("tables/t/old", 2 * DAY_S), ("tables/t/young", 60), ("tables/u/old", 2 * DAY_S)):
+        leave_upload(server, key, age_s)
     assert tool("create-file", KEY, large())[0] == ["ok"]
     assert sorted(server.uploads) == ["upload of tables/t/young", "upload of tables/u/old"]
+
+
+def test_many_parts_that_nobody_ended(server, tool, large):
+    """The put that finds them does not wait until all of them are gone."""
+    for i in range(20):
+        leave_upload(server, f"tables/t/{i:02}", 2 * DAY_S)
+    for left in (12, 4, 0):
+        assert tool("put", KEY, "", "--", "remove", KEY, "--", "create-file", KEY, large())[0] == ["ok"] * 3
+        assert len(server.uploads) == left
 
 
 # --- answers that are lost, and answers that are wrong
@@ -159,10 +176,37 @@ def test_a_large_file_is_put_whatever_becomes_of_an_answer(server, tool, large, 
     assert server.objects() == {"pre fix/" + KEY: body} and server.faults.counts[kind] == 1
 
 
-def test_an_error_may_come_with_200(server, tool, large):
-    server.faults = Faults(1, 0).plan("POST", "?uploadId", "200 with error")
-    assert tool("create-file", KEY, large())[0] == ["ok"]
-    assert server.faults.counts["200 with error"] == 1
+@pytest.mark.parametrize("kind", ["reset before", "reset after", "500", "500 after", "503"])
+def test_a_part_is_put_again_though_a_stop_is_asked(server, tool, large, kind):
+    """And not all of them, of which one always fails."""
+    server.faults = Faults(1, 0).plan("PUT", "partNumber=2", kind, 3)
+    assert tool("create-file", KEY, large(), env={"PINPIPE_TEST_STOP": "1"})[0] == ["ok"]
+    assert server.requests["create"] == 1 and server.faults.counts[kind] == 3
+
+
+@pytest.mark.parametrize("kind", ["200 with error", "200 with error after"])
+def test_an_error_may_come_with_200(server, tool, large, kind):
+    path = large()
+    body = path.read_bytes()
+    server.faults = Faults(1, 0).plan("POST", "?uploadId", kind)
+    assert tool("create-file", KEY, path)[0] == ["ok"]
+    assert server.faults.counts[kind] == 1
+    assert server.objects() == {"pre fix/" + KEY: body} and not server.uploads
+
+
+@pytest.mark.parametrize("kind", ["reset after", "500 after", "truncated"])
+@pytest.mark.parametrize("call, method, answers", [
+    (("create", "a", "ours"), "PUT", ["exists"]), (("get", "b"), "GET", ["absent"]),
+    (("stat", "b"), "HEAD", ["absent"]), (("get", "a", "9", "1"), "GET", ["", "ok"]),
+    (("remove", "b"), "DELETE", ["ok"]), (("list", "b/", ""), "GET", ["ok"])])
+def test_a_refusal_may_be_lost_as_well(server, tool, call, method, answers, kind):
+    server.buckets[BUCKET]["pre fix/a"] = s3_server.Object(b"theirs", time.time(), '"e"', {})
+    assert tool(*call)[0] == answers
+    without, server.count = server.count, 0
+    server.faults = Faults(1, 0).plan(method, "", kind)
+    assert tool(*call)[0] == answers
+    assert server.faults.counts.total() == 1 and server.count == without + 1
+    assert server.objects() == {"pre fix/a": b"theirs"}
 
 
 def test_anothers_object_is_not_taken_for_ours(server, tool):
@@ -232,6 +276,15 @@ def test_removing_is_tried_again(server, tool, kind):
     server.faults = Faults(1, 0).plan("DELETE", "/a", kind)
     assert tool("put", "a", "x", "--", "remove", "a", "--", "remove", "a")[0] == ["ok"] * 3
     assert server.objects() == {} and server.faults.counts[kind] == 1
+
+
+@pytest.mark.parametrize("kind", ["reset before", "reset after", "500", "500 after", "503"])
+def test_removing_is_tried_again_though_a_stop_is_asked(server, tool, kind):
+    """As of letters that are settled while the program drains."""
+    assert tool("put", "a", "x")[0] == ["ok"]
+    server.faults = Faults(1, 0).plan("DELETE", "/a", kind, 3)
+    assert tool("remove", "a", bare=False, env={"PINPIPE_TEST_STOP": "1"})[0] == ["ok"]
+    assert server.objects() == {} and server.faults.counts[kind] == 3
 
 
 def test_a_conflict_is_no_object(server, tool, monkeypatch):
@@ -414,6 +467,30 @@ def test_no_bucket(server, tool):
     refused(server, tool, "denied", "no such bucket")
 
 
+@pytest.mark.parametrize("seen", [False, True])
+@pytest.mark.parametrize("call", [("put", "a", "x"), ("create", "a", "x"), ("get", "a"), ("get", "a", "1", "2"),
+                                  ("stat", "a"), ("list", "", ""), ("remove", "a"), ("fetch", "a")])
+def test_what_answers_is_no_s3(server, tool, call, seen):
+    """As behind a wrong port or path, or while a service is set up: a 404 that S3 did not give is of no key, also
+    where the bucket was seen before."""
+    assert tool("put", "z", "x")[0] == ["ok"]
+    server.faults = Faults(1, 0)
+    for method, part in ((method, part) for method in ("GET", "HEAD", "PUT", "DELETE") for part in ("/a", "list-type")):
+        server.faults.plan(method, part, "no S3", 99)
+    codes, said = tool(*(("get", "z", "--") if seen else ()), *call)
+    assert codes == (["x", "ok"] if seen else []) + ["busy"]
+    assert "what answers is no S3" in said and URL in said
+    assert server.objects() == {"pre fix/z": b"x"} and server.faults.counts["no S3"]
+
+
+def test_a_large_file_where_what_answers_is_no_s3(server, tool, large):
+    """Nothing is taken for done: neither a part, nor all of it."""
+    for part in ("?uploads", "partNumber=2", "?uploadId"):
+        server.faults = Faults(1, 0).plan("PUT" if "part" in part else "POST", part, "no S3")
+        assert tool("create-file", KEY, large())[0] == ["busy"]
+        assert not server.objects() and not server.uploads and server.faults.counts["no S3"] == 1
+
+
 def test_no_rights(server, tool):
     server.denied = {"GET", "HEAD", "PUT", "DELETE"}
     refused(server, tool, "denied", "no right")
@@ -579,12 +656,14 @@ def test_a_race_that_nobody_won(server, tool, monkeypatch):
     assert tool("create", "a", "x", bare=False)[0] == ["ok"]
 
 
-def test_what_races_left_is_removed(server, tool):
-    """By the next that creates, whether it races too or finds it proved."""
+@pytest.mark.parametrize("clock_s", [0, 3 * DAY_S, -3 * DAY_S])
+def test_what_races_left_is_removed(server, tool, clock_s):
+    """By the next that creates, whether it races too or finds it proved; by the server's clock."""
+    server.clock_s = clock_s
     for puts in (3 * 8 + 2, 1):
         for name, age in (("race-00", 2 * DAY_S), ("race-01", 60), ("other", 2 * DAY_S)):
             server.buckets[BUCKET][f"pre fix/_pinpipe/{name}"] = \
-                s3_server.Object(b"x", time.time() - age, '"e"', {})
+                s3_server.Object(b"x", server.now() - age, '"e"', {})
         server.requests.clear()
         assert tool("create", f"a{puts}", "x", bare=False)[0] == ["ok"]
         assert server.requests["put"] == puts
