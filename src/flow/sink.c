@@ -9,6 +9,7 @@
 #include "flow/sink_inside.h"
 
 #include <inttypes.h>
+#include <time.h>
 
 enum {
 	IDLE_MS = 500, /* at most between two looks at the timers */
@@ -438,6 +439,17 @@ static enum err_code sink_set_goal(struct sink *sink, struct sink_partition *par
 	return ERR_OK;
 }
 
+/* A stop does not wait for the next try of a place, which may be far away: it is made now, and is
+ * the last one. */
+static void sink_hurry(struct sink *sink)
+{
+	if (sink->hurried || !stop_requested())
+		return;
+	sink->hurried = true;
+	for (size_t i = 0; i < sink->partition_count; i++)
+		sink->partitions[i]->retry_ms = 0;
+}
+
 /* What is in the log of a topic now is what a drain must reach. */
 static enum err_code sink_set_goals(struct sink *sink, const char *topic, struct err *err)
 {
@@ -506,6 +518,17 @@ static bool sink_drained(struct sink *sink)
 
 /* --- the whole --------------------------------------------------------- */
 
+/* Once a stop is asked no reader waits, and what the sink then waits for, the writer and the lake,
+ * needs the processor more. */
+static void sink_rest(int64_t deadline_ms)
+{
+	int64_t left_ms = deadline_ms - clock_mono_ms();
+	const struct timespec rest = { .tv_nsec = left_ms * 1000000 };
+
+	if (left_ms > 0)
+		(void)nanosleep(&rest, NULL);
+}
+
 static enum err_code sink_turn(struct sink *sink, struct err *err)
 {
 	int64_t now_ms = clock_mono_ms();
@@ -515,6 +538,7 @@ static enum err_code sink_turn(struct sink *sink, struct err *err)
 	enum err_code code;
 
 	take_ended(sink);
+	sink_hurry(sink);
 	sink_place_due(sink, now_ms);
 	look_ms = tend_all(sink, now_ms);
 	if (sink_writer_fill(sink->writer, NULL) < PAUSE_FILL) {
@@ -526,6 +550,8 @@ static enum err_code sink_turn(struct sink *sink, struct err *err)
 	if (code != ERR_OK)
 		return code;
 	sink->quiet = event.kind == READER_IDLE;
+	if (sink->quiet && sink->draining && stop_requested())
+		sink_rest(deadline_ms);
 	sink->assigning = event.kind == READER_ASSIGNED;
 	sink_on_event(sink, &event);
 	return ERR_OK;

@@ -24,6 +24,7 @@ struct sink {
 	bool quiet;			/* the reader had nothing when it was asked last */
 	bool assigning;			/* it gave a partition, and may be about to give more */
 	bool draining;			/* goals are set; end when they are reached */
+	bool hurried;			/* a stop has cut the waits for places short */
 	bool joined;			/* something was assigned */
 	int64_t began_ms;
 };
