@@ -134,8 +134,7 @@ static enum err_code cmd_sink_set_layout(const struct config *config, struct sin
 static enum err_code cmd_sink_set_options(struct config *config, struct sink_options *sink,
 					  struct err *err)
 {
-	const char *connector = config_text(config, OPT_CONNECTOR);
-	enum err_code code = *connector ? connector_load(config, connector, err) : ERR_OK;
+	enum err_code code = connector_load(config, err);
 
 	*sink = (struct sink_options){
 		.take_all = cmd_sink_chose(config, OPT_TAKE, "all"),

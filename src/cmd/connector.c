@@ -14,6 +14,7 @@ enum { CONNECTOR_MAX = 1 << 20, VALUE_MAX = 1024 };
 /* What becomes of a property. */
 enum fate {
 	FATE_OPTION,  /* sets `option` */
+	FATE_LAKE,    /* likewise, for all commands: connector_take_lake() */
 	FATE_KEPT,    /* is looked at once all are read: `kept` */
 	FATE_ONLY,    /* `text`, values with | between them: any other would make other objects */
 	FATE_SAME,    /* makes no difference */
@@ -22,7 +23,6 @@ enum fate {
 };
 
 enum kept {
-	KEPT_BUCKET,
 	KEPT_PARTITIONER,
 	KEPT_PATH,
 	KEPT_DURATION,
@@ -59,12 +59,12 @@ static const struct property {
 	{ "directory.delim", FATE_ONLY, 0, "/" },
 	{ "file.delim", FATE_ONLY, 0, "+" },
 	{ "filename.offset.zero.pad.width", FATE_ONLY, 0, "10" },
-	{ "s3.bucket.name", FATE_KEPT, KEPT_BUCKET, NULL },
-	{ "s3.region", FATE_OPTION, OPT_S3_REGION, NULL },
-	{ "store.url", FATE_OPTION, OPT_S3_ENDPOINT, NULL },
-	{ "s3.path.style.access.enabled", FATE_OPTION, OPT_S3_PATH_STYLE, NULL },
-	{ "s3.ssea.name", FATE_OPTION, OPT_S3_SSE, NULL },
-	{ "s3.sse.kms.key.id", FATE_OPTION, OPT_S3_KMS_KEY, NULL },
+	{ "s3.bucket.name", FATE_LAKE, OPT_LAKE, NULL },
+	{ "s3.region", FATE_LAKE, OPT_S3_REGION, NULL },
+	{ "store.url", FATE_LAKE, OPT_S3_ENDPOINT, NULL },
+	{ "s3.path.style.access.enabled", FATE_LAKE, OPT_S3_PATH_STYLE, NULL },
+	{ "s3.ssea.name", FATE_LAKE, OPT_S3_SSE, NULL },
+	{ "s3.sse.kms.key.id", FATE_LAKE, OPT_S3_KMS_KEY, NULL },
 	{ "s3.sse.customer.key", FATE_REFUSED, 0, "whoever reads the lake would need it" },
 	{ "s3.acl.canned", FATE_UNUSED, 0, "objects have the rights that the bucket gives them" },
 	{ "s3.wan.mode", FATE_UNUSED, 0, "the bucket's own address is used" },
@@ -119,6 +119,8 @@ struct connector {
 	const char *path;
 	char kept[KEPT_COUNT][VALUE_MAX];
 	size_t line[KEPT_COUNT];
+	char bucket[VALUE_MAX]; /* "": none */
+	size_t bucket_line;
 };
 
 static bool is_named(const struct property *property, const char *name)
@@ -215,6 +217,7 @@ static enum err_code take_property(void *user, size_t line, const char *name, co
 		return ERR_OK;
 	case FATE_REFUSED:
 		return connector_refuse(connector, line, name, property->text, err);
+	case FATE_LAKE:
 	case FATE_SAME:
 		break;
 	}
@@ -328,38 +331,108 @@ static enum err_code take_keys(struct connector *connector, struct err *err)
 	return take_kept(connector, KEPT_KEYS, OPT_STORE_KEYS, "store.kafka.keys", err);
 }
 
-static enum err_code take_bucket(struct connector *connector, struct err *err)
-{
-	char lake[VALUE_MAX + 8];
+/* --- the file --------------------------------------------------------------- */
 
-	if (!connector->kept[KEPT_BUCKET][0])
-		return ERR_OK;
-	if (config_is_set(connector->config, OPT_LAKE)) {
-		tell_unused(connector, connector->line[KEPT_BUCKET], "s3.bucket.name",
-			    "the option lake says where objects go");
-		return ERR_OK;
-	}
-	(void)snprintf(lake, sizeof(lake), "s3://%s", connector->kept[KEPT_BUCKET]);
-	return set_option(connector, OPT_LAKE, connector->line[KEPT_BUCKET], "s3.bucket.name", lake,
-			  err);
-}
+typedef enum err_code take_fn(void *user, size_t line, const char *name, const char *value,
+			      struct err *err);
 
-enum err_code connector_load(struct config *config, const char *path, struct err *err)
+static enum err_code connector_read(struct connector *connector, take_fn *take, struct err *err)
 {
-	struct connector *connector = xcalloc(1, sizeof(*connector));
 	enum err_code code;
 	struct buf text;
 
-	connector->config = config;
-	connector->path = path;
 	buf_init(&text, CONNECTOR_MAX);
-	code = file_read(AT_FDCWD, path, &text, "the connector's properties", err);
+	code = file_read(AT_FDCWD, connector->path, &text, "the connector's properties", err);
 	if (code == ERR_OK)
-		code = properties_read(buf_slice(&text), take_property, connector, err);
+		code = properties_read(buf_slice(&text), take, connector, err);
 	if (code == ERR_SYNTAX) {
 		err->code = ERR_USAGE;
-		code = err_prefix(err, "%s", path);
+		code = err_prefix(err, "%s", connector->path);
 	}
+	buf_release(&text);
+	return code;
+}
+
+static enum err_code connector_take_place(void *user, size_t line, const char *name,
+					  const char *value, struct err *err)
+{
+	struct connector *connector = user;
+	const struct property *property = find_property(name);
+
+	if (!property || property->fate != FATE_LAKE)
+		return ERR_OK;
+	if (property->what != OPT_LAKE)
+		return set_option(connector, (enum option)property->what, line, name, value, err);
+	if (snprintf(connector->bucket, VALUE_MAX, "%s", value) >= VALUE_MAX)
+		return connector_refuse(connector, line, name, "it is too long", err);
+	connector->bucket_line = line;
+	return ERR_OK;
+}
+
+/* Below a prefix of the bucket, too. */
+static bool is_of_bucket(const char *lake, const char *bucket)
+{
+	static const char scheme[] = "s3://";
+	size_t len = strlen(bucket);
+
+	if (strncmp(lake, scheme, strlen(scheme)) != 0)
+		return false;
+	lake += strlen(scheme);
+	return strncmp(lake, bucket, len) == 0 && (lake[len] == '/' || lake[len] == '\0');
+}
+
+/* The connector would not start without a bucket; here the lake may be named elsewhere, but not
+ * another one. */
+static enum err_code set_lake(struct connector *connector, struct err *err)
+{
+	const char *named = config_text(connector->config, OPT_LAKE);
+	char lake[VALUE_MAX + 8];
+
+	if (!*connector->bucket && !*named)
+		return err_set(err, ERR_USAGE,
+			       "%s: \"s3.bucket.name\" is missing, and no lake is named"
+			       " (--lake says where objects go)",
+			       connector->path);
+	if (!*connector->bucket || is_of_bucket(named, connector->bucket))
+		return ERR_OK;
+	if (*named)
+		return err_set(err, ERR_USAGE,
+			       "%s:%zu: \"s3.bucket.name\" is \"%s\", but the lake is \"%s\" (%s):"
+			       " all parts write to one",
+			       connector->path, connector->bucket_line, connector->bucket, named,
+			       config_place(connector->config, OPT_LAKE));
+	(void)snprintf(lake, sizeof(lake), "s3://%s", connector->bucket);
+	return set_option(connector, OPT_LAKE, connector->bucket_line, "s3.bucket.name", lake, err);
+}
+
+enum err_code connector_take_lake(struct config *config, struct err *err)
+{
+	struct connector *connector;
+	enum err_code code;
+
+	if (!*config_text(config, OPT_CONNECTOR))
+		return ERR_OK;
+	connector = xcalloc(1, sizeof(*connector));
+	connector->config = config;
+	connector->path = config_text(config, OPT_CONNECTOR);
+	code = connector_read(connector, connector_take_place, err);
+	if (code == ERR_OK)
+		code = set_lake(connector, err);
+	free(connector);
+	return code;
+}
+
+enum err_code connector_load(struct config *config, struct err *err)
+{
+	struct connector *connector;
+	enum err_code code;
+
+	if (!*config_text(config, OPT_CONNECTOR))
+		return ERR_OK;
+	connector = xcalloc(1, sizeof(*connector));
+	connector->config = config;
+	connector->path = config_text(config, OPT_CONNECTOR);
+	code = connector_read(connector, take_property, err);
 	if (code == ERR_OK)
 		code = take_partitioner(connector, err);
 	if (code == ERR_OK)
@@ -367,9 +440,6 @@ enum err_code connector_load(struct config *config, const char *path, struct err
 				 "rotate.schedule.interval.ms", err);
 	if (code == ERR_OK)
 		code = take_keys(connector, err);
-	if (code == ERR_OK)
-		code = take_bucket(connector, err);
-	buf_release(&text);
 	free(connector);
 	return code;
 }

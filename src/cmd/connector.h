@@ -8,7 +8,14 @@
 
 #include "base/config.h"
 
-/* Above pinpipe.yaml, below the environment and flags. ERR_USAGE: what cannot be done, or read. */
-MUST_USE enum err_code connector_load(struct config *config, const char *path, struct err *err);
+/*
+ * Of the file that sink.connector names, if it does. What is set is above pinpipe.yaml, below the
+ * environment and flags. ERR_USAGE: what cannot be done, or read.
+ */
+
+/* Where the lake is and how it is reached, which all commands must agree on. */
+MUST_USE enum err_code connector_take_lake(struct config *config, struct err *err);
+/* The rest, which is the sink's alone. */
+MUST_USE enum err_code connector_load(struct config *config, struct err *err);
 
 #endif

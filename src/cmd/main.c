@@ -2,6 +2,7 @@
 #include "base/stop.h"
 #include "base/trace.h"
 #include "cmd/cmd_table.h"
+#include "cmd/connector.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -78,6 +79,7 @@ static int run_command(const struct command *command, int argc, char **argv)
 	if (config_load_flags(config, command->options, &argc, argv, &err) != ERR_OK ||
 	    check_count(command, argc, argv, &err) != ERR_OK ||
 	    config_load_rest(config, &err) != ERR_OK ||
+	    connector_take_lake(config, &err) != ERR_OK ||
 	    (command != &cmd_config && config_check_groups(config, &err) != ERR_OK)) {
 		status = cmd_fail(&err);
 	} else {

@@ -265,7 +265,8 @@ def test_a_refused_property_does_not_show_its_value(run, data_dir, tmp_path):
     path = tmp_path / "s3.properties"
     for name in ("s3.sse.customer.key", "transforms.mask.password", "partitioner.class", "path.format"):
         path.write_text(f"{name}={'k3y' * 500 if name == 'path.format' else 'k3y'}\n")
-        refused = run("sink", "--until-end", "--dir", data_dir, "--connector", path, status=2)
+        refused = run("sink", "--until-end", "--dir", data_dir, "--connector", path, "--lake", "file:lake", "--create",
+                      status=2)
         assert f'"{name}"' in refused.stderr
         assert "k3y" not in refused.stderr + refused.stdout
 
@@ -276,7 +277,24 @@ def test_a_connectors_partitioner_wins_over_the_configuration(run, gateway, data
     path = tmp_path / "s3.properties"
     path.write_text("partitioner.class=io.confluent.connect.storage.partitioner.DefaultPartitioner\n"
                     "path.format='day'=dd\npartition.duration.ms=86400000\nrotate.interval.ms=5\n")
-    told = run("sink", "--until-end", "--dir", data_dir, "--config", data_dir / "pinpipe.yaml", "--connector", path)
+    told = run("sink", "--until-end", "--dir", data_dir, "--config", data_dir / "pinpipe.yaml", "--connector", path,
+               "--lake", f"file:{data_dir}/lake", "--create")
     assert landed(data_dir, PIN) == [b'{"n":1}']
     for name in ("path.format", "partition.duration.ms", "rotate.interval.ms"):
         assert f'"{name}" is not used: ' in told.stderr
+
+
+@pytest.mark.parametrize("command", [("sink", "--until-end"), ("run", "--posts", 1), ("up",)])
+@pytest.mark.parametrize("words, text, told", [
+    ((), "flush.size=3\n", '"s3.bucket.name" is missing'),
+    ((), "s3.bucket.name=\n", '"s3.bucket.name" is missing'),
+    (("--lake", "file:lake", "--create"), "\ns3.bucket.name=there\n",
+     ':2: "s3.bucket.name" is "there", but the lake is "file:lake" (--lake)'),
+    (("--lake", "s3://there-too/x"), "s3.bucket.name=there\n", 'but the lake is "s3://there-too/x" (--lake)'),
+])
+def test_a_connectors_file_leaves_no_doubt_of_the_lake(run, data_dir, tmp_path, command, words, text, told):
+    """The connector refuses to start without a bucket; and parts that use two lakes are no pipeline."""
+    path = tmp_path / "s3.properties"
+    path.write_text(text)
+    assert told in run(*command, "--dir", data_dir, "--connector", path, *words, status=2).stderr
+    assert not data_dir.exists() and not (tmp_path / "lake").exists()

@@ -79,6 +79,22 @@ def test_the_connectors_file_says_where(run, gateway, server, data_dir, tmp_path
     read_back(run, server, data_dir, RECORDS)
 
 
+def test_all_parts_of_a_run_use_the_connectors_bucket(run, server, data_dir, tmp_path):
+    """By a flag and by the configuration, where questions that are asked later find it, too."""
+    path = tmp_path / "s3.properties"
+    path.write_text(f"s3.bucket.name={BUCKET}\ns3.region={server.region}\nstore.url={server.url}\nflush.size=5\n")
+    env = server.environment()
+    del env["AWS_ENDPOINT_URL_S3"], env["AWS_REGION"]
+    run("run", "--posts", 7, "--dir", data_dir, "--connector", path, env=env)
+    assert server.objects(prefix=f"topics/{TOPIC}/") and server.objects(prefix=f"tables/{ID}_geo_clean/")
+    assert server.objects(prefix=f"tables/{ID}_geo_table/") and not (data_dir / "lake").exists()
+    (tmp_path / "pinpipe.yaml").write_text(f"sink.connector: {path}\n")
+    rows = json.loads(run("sql", "--dir", data_dir, "--format", "json", "SELECT count(*) AS n FROM geo_all",
+                          env=env).stdout)
+    assert rows == [{"n": 7}]
+    assert f"s3://{BUCKET},{path}:1" in run("config", "--format", "csv", env=env).stdout
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_faults_lose_and_double_nothing(run, gateway, server, data_dir, seed):
     total = 0

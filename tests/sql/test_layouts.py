@@ -160,7 +160,8 @@ def test_a_connectors_file_is_taken_as_it_is(run, gateway, data_dir):
     post(gateway, range(48))
     path = data_dir / "s3.properties"
     path.write_text(CONNECTOR)
-    result = run("sink", "--until-end", "--dir", data_dir, "--connector", path)
+    result = run("sink", "--until-end", "--dir", data_dir, "--connector", path, "--lake", f"file:{data_dir}/lake",
+                 "--create")
     assert json.loads(result.stdout)["objects"] == 24
     assert values_of(data_dir) == dict.fromkeys(range(48), 1)
     assert len(list((data_dir / "lake/topics" / TOPIC).rglob("hour=*"))) == 24
@@ -184,7 +185,8 @@ def test_a_connectors_file_is_taken_as_it_is(run, gateway, data_dir):
 def test_what_would_make_other_objects_is_refused(run, data_dir, tmp_path, line):
     path = tmp_path / "s3.properties"
     path.write_text(CONNECTOR + line + "\n")
-    result = run("sink", "--until-end", "--dir", data_dir, "--connector", path, status=2)
+    result = run("sink", "--until-end", "--dir", data_dir, "--connector", path, "--lake", "file:lake", "--create",
+                 status=2)
     assert line.split("=")[0] in result.stderr or line.split("=")[1] in result.stderr
 
 
