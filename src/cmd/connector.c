@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/nearest.h"
 #include "base/properties.h"
 #include "base/trace.h"
 
@@ -53,8 +54,7 @@ static const struct property {
 	{ "key.converter.*", FATE_SAME, 0, NULL },
 	{ "header.converter", FATE_SAME, 0, NULL },
 	{ "topics", FATE_OPTION, OPT_TOPICS, NULL },
-	{ "topics.regex", FATE_UNUSED, 0,
-	  "every topic of the log is taken, or those of sink.topics" },
+	{ "topics.regex", FATE_REFUSED, 0, "list the names in \"topics\"; without it all land" },
 	{ "topics.dir", FATE_ONLY, 0, "topics" },
 	{ "directory.delim", FATE_ONLY, 0, "/" },
 	{ "file.delim", FATE_ONLY, 0, "+" },
@@ -123,12 +123,15 @@ struct connector {
 	size_t bucket_line;
 };
 
+static bool is_pattern(const struct property *property)
+{
+	return property->name[strlen(property->name) - 1] == '*';
+}
+
 static bool is_named(const struct property *property, const char *name)
 {
-	size_t len = strlen(property->name);
-
-	if (property->name[len - 1] == '*')
-		return strncmp(property->name, name, len - 1) == 0;
+	if (is_pattern(property))
+		return strncmp(property->name, name, strlen(property->name) - 1) == 0;
 	return strcmp(property->name, name) == 0;
 }
 
@@ -137,6 +140,15 @@ static const struct property *find_property(const char *name)
 	for (size_t i = 0; i < ARRAY_LEN(properties); i++)
 		if (is_named(&properties[i], name))
 			return &properties[i];
+	return NULL;
+}
+
+static const char *property_at(const void *list, size_t n)
+{
+	(void)list;
+	for (size_t i = 0; i < ARRAY_LEN(properties); i++)
+		if (!is_pattern(&properties[i]) && n-- == 0)
+			return properties[i].name;
 	return NULL;
 }
 
@@ -187,6 +199,15 @@ static void tell_unused(const struct connector *connector, size_t line, const ch
 	trace_info("%s:%zu: \"%s\" is not used: %s", connector->path, line, name, why);
 }
 
+/* It may be a mistake, which would leave an option as it is. */
+static void tell_unknown(const struct connector *connector, size_t line, const char *name)
+{
+	const char *meant = nearest(name, property_at, NULL);
+
+	trace_warn("%s:%zu: \"%s\" is not known, and not used%s%s%s", connector->path, line, name,
+		   meant ? ": did you mean \"" : "", meant ? meant : "", meant ? "\"?" : "");
+}
+
 static enum err_code take_property(void *user, size_t line, const char *name, const char *value,
 				   struct err *err)
 {
@@ -194,7 +215,7 @@ static enum err_code take_property(void *user, size_t line, const char *name, co
 	const struct property *property = find_property(name);
 
 	if (!property) {
-		tell_unused(connector, line, name, "pinpipe does not know it");
+		tell_unknown(connector, line, name);
 		return ERR_OK;
 	}
 	switch (property->fate) {

@@ -298,3 +298,13 @@ def test_a_connectors_file_leaves_no_doubt_of_the_lake(run, data_dir, tmp_path, 
     path.write_text(text)
     assert told in run(*command, "--dir", data_dir, "--connector", path, *words, status=2).stderr
     assert not data_dir.exists() and not (tmp_path / "lake").exists()
+
+
+def test_an_unknown_property_is_a_warning(run, data_dir, tmp_path):
+    path = tmp_path / "s3.properties"
+    path.write_text("flsh.size=3\nerrors.x=1\nerors.tolerance=all\n\nqqqq=3\nvalue.converter.schemas.enable=false\n")
+    told = run("sink", "--until-end", "--dir", data_dir, "--connector", path, "--lake", "file:lake", "--create",
+               "--verbose", "warn").stderr
+    lines = [line.split(f"{path}:")[1] for line in told.splitlines()]
+    assert lines == ['1: "flsh.size" is not known, and not used: did you mean "flush.size"?',
+                     '3: "erors.tolerance" is not known, and not used', '5: "qqqq" is not known, and not used']

@@ -177,6 +177,7 @@ def test_a_connectors_file_is_taken_as_it_is(run, gateway, data_dir):
     "partitioner.class=io.confluent.connect.storage.partitioner.FieldPartitioner",
     "value.converter.schemas.enable=true",
     "topics.dir=elsewhere",
+    "topics.regex=124df.*",
     "behavior.on.null.values=write",
     "transforms=mask",
     "timezone=Mars/Olympus",
