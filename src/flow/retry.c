@@ -4,6 +4,7 @@
 #include "base/time.h"
 #include "base/trace.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -40,11 +41,16 @@ static bool is_told(const char *text)
 	return is;
 }
 
-static void forget_told(void)
+/* False: nothing was told. */
+static bool forget_told(void)
 {
+	bool was;
+
 	(void)pthread_mutex_lock(&told_lock);
+	was = told[0] != '\0';
 	told[0] = '\0';
 	(void)pthread_mutex_unlock(&told_lock);
+	return was;
 }
 
 int64_t retry_failed(struct retry *retry, const char *what, const struct err *err)
@@ -60,6 +66,7 @@ int64_t retry_failed(struct retry *retry, const char *what, const struct err *er
 		retry->since_ms = clock_mono_ms();
 	retry->code = err->code;
 	retry->sys = err->sys;
+	retry->what = what;
 	wait_ms = backoff_next_ms(&retry->backoff);
 	retry->due_ms = clock_mono_ms() + wait_ms;
 	return wait_ms;
@@ -75,8 +82,16 @@ bool retry_again(struct retry *retry, const char *what, const struct err *err)
 
 void retry_passed(struct retry *retry)
 {
+	if (retry->code != ERR_OK && forget_told())
+		trace_info("%s: it works again, after %" PRId64 " s", retry->what,
+			   (clock_mono_ms() - retry->since_ms) / 1000);
+	retry_end(retry);
+}
+
+void retry_end(struct retry *retry)
+{
 	if (retry->code != ERR_OK)
-		forget_told();
+		(void)forget_told();
 	backoff_reset(&retry->backoff);
 	retry->code = ERR_OK;
 	retry->sys = 0;

@@ -65,7 +65,7 @@ void stream_refuse(struct stream *stream, struct stream_table *table, const stru
 
 	trace_error("table \"%s\" is left out: %s", table->place.model->model.name, err->msg);
 	stream_table_close(table);
-	retry_passed(&table->retry);
+	retry_end(&table->retry);
 	table->refused = true;
 	stream->refused++;
 	if (source)

@@ -187,6 +187,7 @@ def test_no_bucket_is_said_once_and_taken_up_again(server, sink):
     ours.said_once("no such bucket")
     server.buckets[BUCKET] = {}
     wait_until(lambda: landed(server) == 3, "all of it in the bucket")
+    ours.said_once(r"the lake: it works again, after \d+ s")
 
 
 def test_rights_that_are_taken_away(server, sink):
@@ -199,6 +200,8 @@ def test_rights_that_are_taken_away(server, sink):
     server.denied = set()
     wait_until(lambda: landed(server) == 5, "all of it in the bucket")
     ours.said_once("no right")
+    ours.await_said(r"the lake: it works again, after \d+ s")
+    ours.said_once("it works again")
 
 
 def test_keys_that_run_out(server, sink, tmp_path):
