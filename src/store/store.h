@@ -282,11 +282,15 @@ struct store_options {
 };
 
 /*
- * Open by URL: "file:DIR" (made if missing; also file:///DIR), "s3://BUCKET/PREFIX". ERR_USAGE: no
- * such scheme. A service is not asked for anything. `options` may be NULL, for a directory.
+ * Open by URL: "file:DIR" (made if missing; also file:///DIR), "s3://BUCKET/PREFIX"; or by path:
+ * "/DIR", "./DIR", "../DIR" (made if missing), or a directory that is there. ERR_USAGE: none of
+ * them. A service is not asked for anything. `options` may be NULL, for a directory.
  */
 MUST_USE enum err_code store_open(const char *url, const struct store_options *options,
 				  struct store **ret_store, struct err *err);
+/* The path of the directory that store_open() takes this for, in `url`; NULL: it is none. */
+const char *store_dir(const char *url);
+
 /* It is no directory, so that each call takes a while, and may cost something. */
 bool store_is_service(const char *url);
 

@@ -4,13 +4,25 @@
 #include "base/trace.h"
 
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* How long a call of a service is made again; each try is itself several (net/aws_client.h). */
 enum { RETRY_MS = 10000 };
 
-/* The directory of "file:DIR"; NULL: it is no such URL. */
-static const char *dir_of(const char *url)
+/*
+ * As people write a directory. A bare name that is none yet could as well be a service's that was
+ * misspelt: only one that is there is taken.
+ */
+static bool is_path(struct slice url)
+{
+	struct stat st;
+
+	return slice_starts(url, "/") || slice_starts(url, "./") || slice_starts(url, "../") ||
+	       (stat(url.ptr, &st) == 0 && S_ISDIR(st.st_mode));
+}
+
+const char *store_dir(const char *url)
 {
 	struct slice all = slice_str(url);
 
@@ -18,7 +30,7 @@ static const char *dir_of(const char *url)
 		return url + strlen("file://");
 	if (slice_starts(all, "file:") && !slice_starts(all, "file://") && all.len > strlen("file:"))
 		return url + strlen("file:");
-	return NULL;
+	return !store_is_service(url) && is_path(all) ? url : NULL;
 }
 
 bool store_is_service(const char *url) { return slice_starts(slice_str(url), "s3://"); }
@@ -48,7 +60,7 @@ static enum err_code open_service(const char *url, const struct store_options *o
 enum err_code store_open(const char *url, const struct store_options *options,
 			 struct store **ret_store, struct err *err)
 {
-	const char *dir = dir_of(url);
+	const char *dir = store_dir(url);
 	enum err_code code;
 
 	if (dir)
@@ -57,8 +69,8 @@ enum err_code store_open(const char *url, const struct store_options *options,
 		code = open_service(url, options, ret_store, err);
 	else
 		code = err_set(err, ERR_USAGE,
-			       "\"%s\" is no place for objects; it is \"file:DIR\" or "
-			       "\"s3://BUCKET/PREFIX\"",
+			       "\"%s\" is no place for objects; it is a directory that is there, "
+			       "\"file:DIR\" or \"s3://BUCKET/PREFIX\"",
 			       url);
 	if (code == ERR_OK && trace_shows(TRACE_DEBUG))
 		*ret_store = store_trace_new(*ret_store);
@@ -67,7 +79,7 @@ enum err_code store_open(const char *url, const struct store_options *options,
 
 bool store_is_there(const char *url)
 {
-	const char *dir = dir_of(url);
+	const char *dir = store_dir(url);
 
 	return !dir || access(dir, F_OK) == 0;
 }

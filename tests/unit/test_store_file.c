@@ -52,6 +52,17 @@ static void test_open_by_url(void **state)
 	assert_ok(store_open(url, NULL, &store, &err));
 	assert_object(store, "k", "v");
 	store_free(store);
+	(void)snprintf(url, sizeof(url), "%s/a/b", dir);	/* a path, as people write it */
+	assert_ok(store_open(url, NULL, &store, &err));
+	assert_object(store, "k", "v");
+	store_free(store);
+	assert_string_equal(store_dir(url), url);
+	assert_string_equal(store_dir("./a"), "./a");
+	assert_string_equal(store_dir("file:a"), "a");
+	assert_null(store_dir("s3://bucket/a"));
+	(void)snprintf(url, sizeof(url), "%s/absent", dir);
+	assert_false(store_is_there(url));
+	assert_int_equal(store_open("no-such-directory", NULL, &store, &err), ERR_USAGE);
 	assert_int_equal(store_open("gopher:x", NULL, &store, &err), ERR_USAGE);
 	assert_int_equal(store_open("file:", NULL, &store, &err), ERR_USAGE);
 	assert_int_equal(store_open("file://host/x", NULL, &store, &err), ERR_USAGE);
