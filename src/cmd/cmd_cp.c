@@ -11,16 +11,14 @@
 /* A directory without its links, or the URL as it is, and a slash behind it. */
 static void cp_place(const char *url, char place[PATH_MAX + 8])
 {
-	const char *path = strncmp(url, "file:", 5) == 0 ? url + 5 : NULL;
+	const char *path = store_dir(url);
 	char whole[PATH_MAX];
 	size_t len;
 
-	if (path && strncmp(path, "///", 3) == 0)
-		path += 2;
 	if (path && realpath(path, whole))
 		(void)snprintf(place, PATH_MAX + 8, "file:%s", whole);
 	else
-		(void)snprintf(place, PATH_MAX + 8, "%s", url);
+		(void)snprintf(place, PATH_MAX + 8, "%s%s", path ? "file:" : "", path ? path : url);
 	len = strlen(place);
 	while (len > 0 && place[len - 1] == '/')
 		len--;
@@ -38,6 +36,27 @@ static enum err_code need_two(const char *from, const char *to, struct err *err)
 		return err_set(err, ERR_USAGE, "\"%s\" and \"%s\" are one place, or one is in the other",
 			       from, to);
 	return ERR_OK;
+}
+
+static bool cp_found(void *user, const struct store_entry *entry)
+{
+	bool *found = user;
+
+	(void)entry;
+	*found = true;
+	return false;
+}
+
+/* A bucket's prefix that was misspelt is there as any other: it is just empty. */
+static enum err_code need_lake(struct store *from, const char *url, struct err *err)
+{
+	bool found = false;
+	enum err_code code = store_list_some(from, "", "", 1, cp_found, &found, err);
+
+	if (code == ERR_OK && !found)
+		return err_set(err, ERR_ABSENT, "there is no lake at \"%s\": no object is there",
+			       url);
+	return code;
 }
 
 static void cmd_cp_tell(const struct lake_copy_options *options, const char *to,
@@ -89,6 +108,8 @@ static enum err_code cp(const struct config *config, const char *from, const cha
 	code = need_two(from, to, err);
 	if (code == ERR_OK)
 		code = setup_store_at(config, from, &options.from, err);
+	if (code == ERR_OK)
+		code = need_lake(options.from, from, err);
 	if (code == ERR_OK && options.dry_run && !store_is_there(to))
 		options.to = store_none_new(); /* nothing is made */
 	else if (code == ERR_OK)
@@ -127,8 +148,8 @@ const struct command cmd_cp = {
 		"commit before its files. SRC may be written to meanwhile: the copy is of the moment at\n"
 		"which it began (but let no rebuild run). Nothing should work on DST before the copy has\n"
 		"ended.\n",
-	.examples = "pinpipe cp file:data/lake s3://bucket/prefix\n"
-		    "pinpipe cp s3://bucket/prefix file:/mnt/copy --dry-run\n",
+	.examples = "pinpipe cp pinpipe-data/lake s3://bucket/prefix\n"
+		    "pinpipe cp s3://bucket/prefix /mnt/copy --dry-run\n",
 	.options = options,
 	.positional_min = 2,
 	.positional_max = 2,

@@ -303,7 +303,7 @@ def test_what_is_refused(run, tmp_path):
     assert "one place" in copy(run, lake / "tables", lake, status=2)
     assert "no lake" in copy(run, tmp_path / "none", tmp_path / "other", status=1)
     assert not (tmp_path / "other").exists()
-    run("cp", lake, "file:other", status=2)
+    run("cp", "lak", "file:other", status=2)
     run("cp", f"file:{lake}", status=2)
 
 
@@ -400,3 +400,22 @@ def test_a_lake_that_is_written_to_meanwhile(run, start, start_gateway, data_dir
         for thread in threads:
             thread.join()
     assert landed_offsets(data_dir, 0) and rows(run, data_dir) > 0
+
+
+def test_places_are_paths_as_people_write_them(run, tmp_path):
+    lake = tmp_path / "data" / "lake"
+    fake_table(lake)
+    for source, target in (("data/lake", "./one"), ("./data/lake/", tmp_path / "two"), (lake, "file:three")):
+        run("cp", source, target)
+    assert files(lake) == files(tmp_path / "one") == files(tmp_path / "two") == files(tmp_path / "three")
+    assert "one place, or one is in the other" in run("cp", "data/lake", f"file:{lake}/tables", status=2).stderr
+    assert "is no place for objects" in run("cp", "data/lake", "four", status=2).stderr  # a name may be misspelt
+    assert 'there is no lake at "./lak"' in run("cp", "./lak", "./four", status=1).stderr
+    assert not (tmp_path / "four").exists()
+
+
+def test_where_nothing_is_there_is_no_lake(run, tmp_path):
+    (tmp_path / "empty").mkdir()
+    said = copy(run, tmp_path / "empty", tmp_path / "copy", status=1)
+    assert f'there is no lake at "file:{tmp_path}/empty": no object is there' in said
+    assert not (tmp_path / "copy").exists()
