@@ -1,10 +1,12 @@
 #include "cmd/setup.h"
 
 #include "base/dir.h"
+#include "base/trace.h"
 #include "broker/broker_kinds.h"
 
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -311,6 +313,7 @@ enum err_code setup_models_dir(const struct config *config, char ret_dir[PATH_MA
 	static const char *const beside[] = { "../models", "../share/pinpipe/models" };
 	const char *given = config_text(config, OPT_MODELS);
 	char exe[PATH_MAX];
+	char path[PATH_MAX + 32];
 	ssize_t len;
 
 	if (*given) {
@@ -324,8 +327,9 @@ enum err_code setup_models_dir(const struct config *config, char ret_dir[PATH_MA
 	exe[len] = '\0';
 	*strrchr(exe, '/') = '\0';
 	for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]); i++) {
-		(void)snprintf(ret_dir, PATH_MAX, "%s/%s", exe, beside[i]);
-		if (access(ret_dir, R_OK) == 0)
+		(void)snprintf(path, sizeof(path), "%s/%s", exe, beside[i]);
+		/* People read it: without the way back out of where the program is. */
+		if (access(path, R_OK) == 0 && realpath(path, ret_dir))
 			return ERR_OK;
 	}
 	return err_set(err, ERR_USAGE, "no SQL models beside \"%s\"; name them with --models", exe);
@@ -456,10 +460,23 @@ void sql_side_close(struct sql_side *side)
 	models_free(&side->models);
 }
 
+/* Over no tables, as a misspelt name has them, answers look like those over empty ones. */
+static void tell_missing(const struct config *config, const struct results_missing *missing)
+{
+	const char *lake = config_text(config, OPT_LAKE);
+
+	if (missing->count == 0)
+		return;
+	trace_warn("no table is there yet: looked for \"%s\"%s in \"%s%s\"", missing->first,
+		   missing->count > 1 ? " and others" : "",
+		   *lake ? lake : config_text(config, OPT_DIR), *lake ? "" : "/lake");
+}
+
 enum err_code sql_side_attach(const struct config *config, const char *question,
 			      struct sql_side *side, struct err *err)
 {
 	bool stream = strcmp(config_text(config, OPT_FROM), "stream") == 0;
+	struct results_missing missing = { 0 };
 	enum err_code code;
 
 	if (strcmp(config_text(config, OPT_FROM), "both") == 0)
@@ -469,9 +486,11 @@ enum err_code sql_side_attach(const struct config *config, const char *question,
 		return code;
 	code = interrupt_begin(&side->interrupt, side->engine, err);
 	if (code == ERR_OK)
-		code = results_attach(&side->results, stream ? TOPIC_STREAM : TOPIC_LOG,
-				      question, err);
+		code = results_attach(&side->results, stream ? TOPIC_STREAM : TOPIC_LOG, question,
+				      &missing, err);
 	if (code != ERR_OK)
 		sql_side_close(side);
+	else
+		tell_missing(config, &missing);
 	return code;
 }

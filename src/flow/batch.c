@@ -570,7 +570,7 @@ static enum err_code batch_analyse(const struct batch_options *options, const ch
 	if (snprintf(temp_dir, sizeof(temp_dir), "%s/tmp", options->dir) >= (int)sizeof(temp_dir))
 		code = err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", options->dir);
 	if (code == ERR_OK)
-		code = results_attach(&results, TOPIC_LOG, NULL, err);
+		code = results_attach(&results, TOPIC_LOG, NULL, NULL, err);
 	if (code == ERR_OK)
 		code = results_write(&results, run, &report->results, err);
 	free(refused);

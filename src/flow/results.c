@@ -33,18 +33,21 @@ struct attaching {
 	const struct lake_table *places;
 	const char *question;		/* NULL: any */
 	struct engine_table *tables;
+	bool *absent;			/* by table: it is not there yet */
 };
 
 static enum err_code results_find_table(const struct results_options *options,
 					const struct lake_table *table,
-					struct engine_table *ret_table, struct err *err)
+					struct engine_table *ret_table, bool *ret_absent,
+					struct err *err)
 {
 	const struct delta_options read_only = { 0 };
 	struct delta_table *delta = NULL;
 	struct table_files files = { 0 };
 	enum err_code code = delta_open(options->store, table->root, &read_only, &delta, err);
 
-	if (code == ERR_ABSENT)
+	*ret_absent = code == ERR_ABSENT;
+	if (*ret_absent)
 		return ERR_OK;
 	if (code == ERR_UNSUPPORTED || code == ERR_CORRUPT) {	/* of this table alone */
 		ret_table->broken = xstrdup(err->msg);
@@ -77,7 +80,8 @@ static enum err_code attach_one(void *user, size_t i, struct err *err)
 	if (table->unread)
 		return ERR_OK;
 	if (!why)
-		return results_find_table(options, &attaching->places[i], table, err);
+		return results_find_table(options, &attaching->places[i], table,
+					  &attaching->absent[i], err);
 	table->broken = xstrdup(why);
 	return ERR_OK;
 }
@@ -91,14 +95,33 @@ static void drop_table(const struct engine_table *table)
 	free((void *)(uintptr_t)table->broken);
 }
 
+static void results_tell_missing(const struct attaching *attaching, size_t count,
+				 struct results_missing *ret_missing)
+{
+	*ret_missing = (struct results_missing){ 0 };
+	for (size_t i = 0; i < count; i++) {
+		if (attaching->tables[i].unread)
+			continue;
+		if (!attaching->absent[i]) {
+			ret_missing->count = 0;
+			return;
+		}
+		if (ret_missing->count++ == 0)
+			(void)snprintf(ret_missing->first, sizeof(ret_missing->first), "%s",
+				       attaching->places[i].root);
+	}
+}
+
 enum err_code results_attach(const struct results_options *options, enum topic_kind kind,
-			     const char *question, struct err *err)
+			     const char *question, struct results_missing *ret_missing,
+			     struct err *err)
 {
 	size_t count = options->models->clean_count;
 	struct engine_table *tables = xcalloc(count, sizeof(*tables));
 	struct lake_table *places = NULL;
 	enum err_code code = lake_tables_new(options->models, kind, options->id, &places, err);
-	struct attaching attaching = { options, places, question, tables };
+	bool *absent = xcalloc(count, sizeof(*absent));
+	struct attaching attaching = { options, places, question, tables, absent };
 	size_t at_once = store_at_once(options->store);
 
 	if (code == ERR_OK)
@@ -110,12 +133,15 @@ enum err_code results_attach(const struct results_options *options, enum topic_k
 				.user = &attaching,
 			},
 			err);
+	if (code == ERR_OK && ret_missing)
+		results_tell_missing(&attaching, count, ret_missing);
 	if (code == ERR_OK)
 		code = engine_attach(options->engine, tables, count, err);
 	for (size_t i = 0; i < count; i++)
 		drop_table(&tables[i]);
 	free(places);
 	free(tables);
+	free(absent);
 	return code;
 }
 

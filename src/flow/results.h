@@ -49,14 +49,21 @@ struct results_report {
 /* "20260102T030405678Z" */
 void results_run_name(int64_t wall_ms, char run[RUN_NAME_MAX]);
 
+/* Tables that were looked for where none of them is. */
+struct results_missing {
+	size_t count;			/* 0: one of them is there, or none was looked for */
+	char first[STORE_KEY_MAX / 2];	/* the key below which the first of them would be */
+};
+
 /*
  * Let the engine's views show the tables of this path as they are now; one that is not there yet is
  * empty, one that cannot be read or is refused is broken (engine.h). `question`: the one SQL text
  * that will be asked, so that no table is read whose name it does not hold (`unread` in engine.h).
- * NULL: any.
+ * NULL: any. `ret_missing` may be NULL.
  */
 MUST_USE enum err_code results_attach(const struct results_options *options, enum topic_kind kind,
-				      const char *question, struct err *err);
+				      const char *question, struct results_missing *ret_missing,
+				      struct err *err);
 
 /*
  * Ask every analysis over what is attached and write its answer. One whose SQL fails is told in the

@@ -11,7 +11,7 @@ import urllib.request
 
 import pytest
 
-from conftest import wait_until
+from conftest import Gateway, wait_until
 
 ID = "124df56aef51"
 READERS = [["check"], ["dlq"], ["dlq", "x"], ["cat", "x"], ["topics"], ["topics", "list"], ["topics", "describe", "x"],
@@ -137,3 +137,30 @@ def test_a_service_that_is_killed_comes_back(start, data_dir):
     os.kill(sink, signal.SIGKILL)
     service.wait_for(r"sink ended with status 137; starting it again")
     wait_until(lambda: child("sink") not in (None, sink), "another sink")
+
+
+def test_that_no_table_is_there_is_said(run, start_gateway, data_dir):
+    gateway = start_gateway()
+    post(gateway, f"{ID}.pin", [{"index": 1}])
+    gateway.stop()
+    where = ("--dir", data_dir, "--format", "json")
+    asked = run("sql", "SELECT count(*) AS n FROM pin", *where)
+    assert json.loads(asked.stdout) == [{"n": 0}]
+    assert f'no table is there yet: looked for "tables/{ID}_pin_clean" in "{data_dir}/lake"' in asked.stderr
+    assert run("sql", "SELECT 1", *where).stderr == ""
+    run("sink", "--until-end", "--dir", data_dir)
+    run("batch", "--dir", data_dir)
+    assert run("sql", "SELECT count(*) FROM pin JOIN geo ON true", *where).stderr == ""  # one of them is there
+    assert "no table" not in run("analyse", *where).stderr
+    asked = run("sql", "SELECT count(*) FROM pin", *where, "--id", "deadbeef0000", "--lake", data_dir / "lake")
+    assert f'looked for "tables/deadbeef0000_pin_clean" in "{data_dir}/lake"' in asked.stderr
+    asked = run("analyse", *where, "--id", "deadbeef0000")
+    assert 'looked for "tables/deadbeef0000_geo_clean" and others in' in asked.stderr
+
+
+def test_up_says_that_it_drains_and_what_waits(run, start, data_dir):
+    up = start("up", "--listen", "127.0.0.1:0", "--dir", data_dir, kind=Gateway).listen()
+    up.stop(signal.SIGINT)
+    said = up.said()
+    assert "draining" in said and "since the last batch is in its table after the next one" in said
+    assert said.index("draining") < said.index("ended; ")

@@ -251,3 +251,8 @@ def test_the_check_tells_every_fault(run, models):
 def test_mistakes(run):
     assert "a name for the table" in run("models", "new", status=2).stderr
     assert "is no action" in run("models", "old", status=2).stderr
+
+
+def test_files_are_named_without_detours(run):
+    names = [row["file"] for row in json.loads(run("models", "--format", "json").stdout)]
+    assert names and not [name for name in names if ".." in name]
