@@ -64,6 +64,9 @@ static int cmd_up_run(struct config *config, int argc, const char *const *argv)
 		trace_info("gateway, sink, stream and batch run on \"%s\"; Ctrl-C drains and ends them",
 			   config_text(config, OPT_DIR));
 		code = supervise(services, ARRAY_LEN(services), delay, &err);
+		if (code == ERR_OK)
+			trace_info("ended; what landed in the lake since the last batch is in its "
+				   "table after the next one (pinpipe batch, or the next up)");
 	}
 	lock_release(lock);
 	return code == ERR_OK ? 0 : cmd_fail(&err);
@@ -76,7 +79,8 @@ const struct command cmd_up = {
 	.details =
 		"Starts gateway, sink, stream and, every --batch-every, batch as processes of their\n"
 		"own, and starts again what ends by itself. Ctrl-C drains: no more requests are\n"
-		"taken, what was acknowledged is written to the lake, then all end.\n",
+		"taken, what was acknowledged is written to the lake, then all end. What landed there\n"
+		"since the last batch is in its table after the next one.\n",
 	.examples = "pinpipe up\n"
 		    "pinpipe up --listen 127.0.0.1:9000 --dir data\n",
 	.options = options,

@@ -157,5 +157,6 @@ enum err_code supervise(struct service *services, size_t count, struct restart_d
 		(void)stop_all(services, count, &ignored);
 		return code;
 	}
+	trace_info("asked to stop: draining");
 	return stop_all(services, count, err);
 }
