@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { URL_BYTES_MAX = 2048, OUTPUT_BYTES_MAX = 8192, BAR = 24 };
@@ -59,6 +60,15 @@ static enum err_code read_posts(const struct config *config, struct source *sour
 	return code;
 }
 
+/* Without a path; the whole of a gateway, then, and not where rows go. */
+static bool emulate_is_gateway(const char *url)
+{
+	const char *host = strstr(url, "://");
+	const char *path = host ? strchr(host + 3, '/') : NULL;
+
+	return host && !strpbrk(host, "?#") && (!path || !strcmp(path, "/"));
+}
+
 /* The gateway of this configuration, unless a URL is given. */
 static void put_url(const struct config *config, struct buf *out)
 {
@@ -68,10 +78,13 @@ static void put_url(const struct config *config, struct buf *out)
 	if (*url)
 		buf_add_str(out, url);
 	else
-		buf_addf(out, "%s://%s/%s%s%c", *config_text(config, OPT_TLS_CERT) ? "https" : "http",
-			 config_text(config, OPT_LISTEN),
-			 streaming ? "streams/streaming-" : "topics/",
-			 config_text(config, OPT_ID), streaming ? '-' : '.');
+		buf_addf(out, "%s://%s", *config_text(config, OPT_TLS_CERT) ? "https" : "http",
+			 config_text(config, OPT_LISTEN));
+	if (*url && !emulate_is_gateway(url))
+		return;
+	buf_addf(out, "%s%s%s%c", url[0] && url[strlen(url) - 1] == '/' ? "" : "/",
+		 streaming ? "streams/streaming-" : "topics/", config_text(config, OPT_ID),
+		 streaming ? '-' : '.');
 }
 
 static const char *cmd_emulate_text_or_null(const struct config *config, enum option option)
@@ -272,7 +285,7 @@ const struct command cmd_emulate = {
 		    "pinpipe emulate --posts 168 --order course --data ../data\n"
 		    "pinpipe emulate --streaming --posts 1000 --rate 100\n"
 		    "pinpipe emulate --posts 100000 --rate max --batch-size 100 --connections 32\n"
-		    "pinpipe emulate --url http://gateway:8082/topics/124df56aef51.\n",
+		    "pinpipe emulate --url http://gateway:8082\n",
 	.options = options,
 	.run = cmd_emulate_run,
 };

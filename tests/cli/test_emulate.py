@@ -457,3 +457,13 @@ def test_a_gateway_that_comes_back(start_gateway, start, data_dir):
     assert counts(result) == [800, 800, 800] and result["retried"] > 0
     for table in TABLES:  # an answer that was lost may have doubled a record, none is missing
         assert end_of(start_again, f"{ID}.{table}") >= 800
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+@pytest.mark.parametrize("words, path", [(["--url"], f"/topics/{ID}.pin"),
+                                         (["--streaming", "--streaming-url"], f"/streams/streaming-{ID}-pin/record")],
+                         ids=["batch", "streaming"])
+def test_a_gateway_alone_is_url_enough(run, scripted, words, path, end):
+    server = scripted()
+    run("emulate", "--posts", 1, "--rate", "max", *words, server.origin + end)
+    assert path in {request.path for request in server.requests}
