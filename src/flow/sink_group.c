@@ -543,7 +543,7 @@ enum err_code sink_group_amend(struct sink_group *group, struct store *store,
 				 .after = wanted->after,
 				 .number = wanted->number + 1,
 				 .amended = true };
-	size_t there;
+	size_t there = 0;
 
 	if (wanted->number >= GROUP_NUMBERS_MAX)
 		return err_set(err, ERR_LIMIT,
