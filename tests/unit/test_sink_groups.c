@@ -326,7 +326,12 @@ static void begin_fault(struct fixture *f, int fail_at, bool after)
 
 static void end_fault(struct fixture *f) { f->store->ops = fault.real; }
 
-enum { LAYOUTS = 4 };
+/* What a race detector looks for is not in which put failed: it sees some of them. */
+#ifdef __SANITIZE_THREAD__
+enum { LAYOUTS = 4, NEXT_PUT = 7 };
+#else
+enum { LAYOUTS = 4, NEXT_PUT = 1 };
+#endif
 
 static void use_layout(struct sink_options *options, int layout)
 {
@@ -347,14 +352,14 @@ static void use_layout(struct sink_options *options, int layout)
 /* What a manifest says does not change, whoever makes it whole, with whatever options. */
 static void test_whoever_comes_next_makes_a_group_whole(void **state)
 {
-	enum { RECORDS = 20 };
+	enum { RECORDS = 12 };
 
 	(void)state;
 	for (int pair = 0; pair < LAYOUTS * LAYOUTS * 4; pair++) {
 		int first = pair / 4 / LAYOUTS, second = pair / 4 % LAYOUTS;
 		bool ended = false;
 
-		for (int at = 1; !ended; at++) {
+		for (int at = 1; !ended; at += NEXT_PUT) {
 			void *inner = NULL;
 			struct fixture *f;
 
@@ -386,7 +391,7 @@ static void test_sinks_of_different_layouts(void **state)
 	for (int pair = 0; pair < LAYOUTS * LAYOUTS * 2; pair++) {
 		bool ended = false;
 
-		for (int at = 1; !ended; at++) {
+		for (int at = 1; !ended; at += NEXT_PUT) {
 			char dir[SCRATCH_NAME_MAX];
 			void *inner = NULL;
 			struct fixture *f;
