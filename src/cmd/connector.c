@@ -354,6 +354,20 @@ static enum err_code take_keys(struct connector *connector, struct err *err)
 
 /* --- the file --------------------------------------------------------------- */
 
+/* NULL: no file is named. To be freed. */
+static struct connector *connector_new(struct config *config)
+{
+	const char *path = config_text(config, OPT_CONNECTOR);
+	struct connector *connector;
+
+	if (!*path)
+		return NULL;
+	connector = xcalloc(1, sizeof(*connector));
+	connector->config = config;
+	connector->path = path;
+	return connector;
+}
+
 typedef enum err_code take_fn(void *user, size_t line, const char *name, const char *value,
 			      struct err *err);
 
@@ -428,14 +442,11 @@ static enum err_code set_lake(struct connector *connector, struct err *err)
 
 enum err_code connector_take_lake(struct config *config, struct err *err)
 {
-	struct connector *connector;
+	struct connector *connector = connector_new(config);
 	enum err_code code;
 
-	if (!*config_text(config, OPT_CONNECTOR))
+	if (!connector)
 		return ERR_OK;
-	connector = xcalloc(1, sizeof(*connector));
-	connector->config = config;
-	connector->path = config_text(config, OPT_CONNECTOR);
 	code = connector_read(connector, connector_take_place, err);
 	if (code == ERR_OK)
 		code = set_lake(connector, err);
@@ -445,14 +456,11 @@ enum err_code connector_take_lake(struct config *config, struct err *err)
 
 enum err_code connector_load(struct config *config, struct err *err)
 {
-	struct connector *connector;
+	struct connector *connector = connector_new(config);
 	enum err_code code;
 
-	if (!*config_text(config, OPT_CONNECTOR))
+	if (!connector)
 		return ERR_OK;
-	connector = xcalloc(1, sizeof(*connector));
-	connector->config = config;
-	connector->path = config_text(config, OPT_CONNECTOR);
 	code = connector_read(connector, take_property, err);
 	if (code == ERR_OK)
 		code = take_partitioner(connector, err);
