@@ -46,7 +46,6 @@ struct aws_work {
 	struct aws_client *client;
 	struct aws_call *call;
 	int64_t until_ms;
-	int64_t flow_until_ms;		/* the same, while bytes flow; 0: also then */
 	int64_t reach_until_ms;		/* the same, while nobody is there to connect to */
 	struct backoff backoff;
 	char hash[SIGV4_HASH_LEN + 1];	/* of the body, or SIGV4_UNSIGNED */
@@ -254,8 +253,6 @@ static void aws_work_init(struct aws_work *work, struct aws_client *client,
 		.call = call,
 		.body = call->body,
 		.until_ms = clock_mono_ms() + call->deadline_ms,
-		.flow_until_ms = call->flow_ms > call->deadline_ms ? clock_mono_ms() + call->flow_ms
-								   : 0,
 		.reach_until_ms =
 			clock_mono_ms() + (call->reach_ms ? call->reach_ms : call->deadline_ms),
 		.backoff = { .first_ms = client->options.first_wait_ms,
@@ -486,23 +483,16 @@ static struct aws_answer aws_take_answer(const struct aws_work *work,
 	return answer;
 }
 
-/*
- * Bytes flowed in a try that took longer than it may without them. One that ended because they did
- * not any more has spent that time on it; and what it sent before may be no more than what the
- * systems of both ends hold, of which nobody has read a byte.
- */
+/* The time in which its bytes flowed is not counted. */
 static void aws_count_flow(struct aws_work *work, const struct http_exchange *exchange,
 			   int64_t start_ms)
 {
-	int64_t took_ms = clock_mono_ms() - start_ms;
+	int64_t flowed_ms = clock_mono_ms() - start_ms - exchange->idle_ms;
 
-	if (work->flow_until_ms == 0 ||
-	    took_ms <= exchange->stall_ms * (exchange->timed_out ? 2 : 1))
+	if (exchange->stall_ms == 0 || flowed_ms <= 0)
 		return;
-	work->until_ms += took_ms;
-	work->reach_until_ms += took_ms;
-	if (work->until_ms > work->flow_until_ms)
-		work->until_ms = work->flow_until_ms;
+	work->until_ms += flowed_ms;
+	work->reach_until_ms += flowed_ms;
 }
 
 static struct aws_answer aws_exchange(struct aws_work *work, const struct aws_send *send,
@@ -521,9 +511,10 @@ static struct aws_answer aws_exchange(struct aws_work *work, const struct aws_se
 	};
 	enum err_code code;
 
-	if (work->flow_until_ms > 0) {
-		exchange.total_ms = work->flow_until_ms - start_ms;
-		exchange.stall_ms = call->deadline_ms;
+	if (call->stall_ms > 0) {
+		exchange.total_ms = INT64_MAX;
+		exchange.stall_ms = call->stall_ms;
+		exchange.stop_ms = aws_call_reads(call) ? call->stall_ms : 0;
 	}
 	if (exchange.total_ms < 1)
 		exchange.total_ms = 1;

@@ -5,9 +5,10 @@
  * Contract
  *	1. aws_call() returns when the answer is there, whatever it is, or when none can be
  *	   had: within deadline_ms, tries and waits included. (What is on the wire when the
- *	   deadline comes is given up; its fate is unknown.) With flow_ms a try goes on beyond that
- *	   while its bytes flow, and ends when none did for deadline_ms; and the time of tries
- *	   whose bytes flowed is not counted, so that what broke on its way is begun again.
+ *	   deadline comes is given up; its fate is unknown.) With stall_ms a try goes on while its
+ *	   bytes flow, and ends when none did for so long, or next to none (http_client.h). Then
+ *	   no time is counted in which bytes moved, so that what broke on its way is begun again,
+ *	   up to tries_max; and a try that began before the deadline may go on for stall_ms.
  *	2. ERR_OK is an answer of 2xx (which is no <Error>, see ok_may_be_error). With any other
  *	   code, call->status says whether there was an answer: 0 there was none, else it is
  *	   the last one's, and error_code, error_message and request_id are what it said.
@@ -28,7 +29,7 @@
  *	   ERR_IO, ERR_SPACE as http_client.h has them; of the credentials as
  *	   aws_credentials.h has them, which may take some seconds more.
  *	5. A stop (base/stop.h) ends waits and further tries, not what is on the wire, so that
- *	   what is drained is still written.
+ *	   what is drained is still written; but what only reads has no more than stall_ms then.
  *	6. Where a service throttles, calls at once are halved, and become more again by one
  *	   each time that all of them were answered.
  *
@@ -57,7 +58,7 @@ struct aws_client_options {
 	struct aws_credentials *credentials;	/* NULL: nothing is signed */
 	uint32_t calls_max;		/* at once; more wait for their turn */
 	int64_t connect_ms;
-	int64_t try_ms;			/* of one try without flow_ms */
+	int64_t try_ms;			/* of one try without stall_ms */
 	int64_t first_wait_ms;		/* the waits between tries: a random time of at most */
 	int64_t max_wait_ms;		/* first * 2^n, and this; 0: 50 and 5,000 */
 	uint32_t tries_max;		/* 0: as the deadline allows */
@@ -86,7 +87,9 @@ struct aws_call {
 	bool unsigned_body;		/* for S3: over https without its hash; over http never */
 	enum aws_repeat repeat;
 	int64_t deadline_ms;		/* from now on; > 0 */
-	int64_t flow_ms;		/* how long all may take where bytes flow; 0: deadline_ms */
+	int64_t stall_ms;		/* how long no bytes may flow in a try, less than
+					   deadline_ms if another is to be made then; 0: a try
+					   may take until the deadline, and no longer */
 	int64_t reach_ms;		/* so long it is tried again while nobody is there;
 					   0: as the deadline allows */
 	/* An <Error> may come with 200, as of S3's multipart uploads and copies: its status is then

@@ -40,6 +40,8 @@
 
 #include <stdint.h>
 
+enum { HTTP_SLOW_BYTES_A_MS = 1 };	/* no line in use is as slow */
+
 struct http_client_options {
 	uint32_t connections_max;	/* exchanges beyond it wait for their turn */
 	int64_t connect_ms;
@@ -65,9 +67,12 @@ struct http_exchange {
 	 * which say what is wrong, go to `reply`. */
 	const struct http_file *reply_file;
 	int64_t total_ms;		/* instead of the client's; 0: the client's */
-	/* It ends when for so long, and a second more, no byte of a body came or went; 0: total_ms
-	 * alone ends it. */
+	/* It ends when bytes of a body have been behind for so long, and a second more: when none
+	 * came or went, or fewer than HTTP_SLOW_BYTES_A_MS; 0: total_ms alone ends it. */
 	int64_t stall_ms;
+	/* With stall_ms: once a stop is asked (base/stop.h) it may go on for so long, and a second
+	 * more, whatever comes; 0: as long as it flows. */
+	int64_t stop_ms;
 	bool once;			/* also without a body: contract 6 */
 	/* Called when the fields below are filled in. */
 	void (*done)(struct http_exchange *exchange);
@@ -76,7 +81,8 @@ struct http_exchange {
 	enum err_code code;
 	int status;			/* 0: none came */
 	bool unreached;			/* curl's: there was no connection */
-	bool timed_out;			/* curl's: a time ended it */
+	int64_t idle_ms;		/* with stall_ms: how far behind its bytes were at the end,
+					   stall_ms at most; before that they flowed */
 	int retry_after_s;		/* 0: none given */
 	struct buf reply;		/* the caller's: buf_init() bounds it */
 	struct buf reply_head;		/* the same: "Name: value\n" each, for

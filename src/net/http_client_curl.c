@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/stop.h"
 #include "base/time.h"
 #include "net/curl_api.h"
 
@@ -22,8 +23,10 @@ struct transfer {
 	struct http_exchange *exchange;		/* NULL: free to use */
 	uint64_t uploaded;			/* of body_file */
 	curl_off_t moved;			/* bytes of both bodies, … */
-	int64_t moved_ms;			/* … and when the last of them was */
-	bool stalled;				/* which is why it ended */
+	int64_t looked_ms;			/* … when that was looked at, … */
+	int64_t behind_ms;			/* … and how far behind they were */
+	int64_t stopped_ms;			/* when a stop was seen; 0: none was */
+	const char *ended;			/* here, for this reason; NULL: it was not */
 	int file_errno;				/* why a file could not be read or written, or 0 */
 	struct transfer *next;
 };
@@ -141,6 +144,18 @@ static int http_curl_seek_body(void *user, curl_off_t offset, int origin)
 		       CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
 }
 
+/* Each byte that moves makes good for a time without; but a burst for no more than was missing. */
+static void count_moved(struct transfer *transfer, curl_off_t moved, int64_t now_ms)
+{
+	transfer->behind_ms += now_ms - transfer->looked_ms;
+	if (moved > transfer->moved)
+		transfer->behind_ms -= (moved - transfer->moved) / HTTP_SLOW_BYTES_A_MS;
+	if (transfer->behind_ms < 0)
+		transfer->behind_ms = 0;
+	transfer->moved = moved;
+	transfer->looked_ms = now_ms;
+}
+
 /*
  * Called at each turn. Not curl's own bound of this kind (CURLOPT_LOW_SPEED_TIME): it is one of the
  * mean of some seconds, in which a single burst counts for all of them.
@@ -149,16 +164,19 @@ static int http_curl_on_progress(void *user, curl_off_t down_size, curl_off_t do
 				 curl_off_t up_size, curl_off_t up)
 {
 	struct transfer *transfer = user;
+	const struct http_exchange *exchange = transfer->exchange;
 	int64_t now_ms = clock_mono_ms();
 
 	(void)down_size;
 	(void)up_size;
-	if (down + up != transfer->moved) {
-		transfer->moved = down + up;
-		transfer->moved_ms = now_ms;
-	}
-	transfer->stalled = now_ms - transfer->moved_ms >= transfer->exchange->stall_ms;
-	return transfer->stalled;
+	count_moved(transfer, down + up, now_ms);
+	if (exchange->stop_ms && !transfer->stopped_ms && stop_requested())
+		transfer->stopped_ms = now_ms;
+	if (transfer->behind_ms >= exchange->stall_ms)
+		transfer->ended = "no byte came or went any more, or next to none";
+	else if (transfer->stopped_ms && now_ms - transfer->stopped_ms >= exchange->stop_ms)
+		transfer->ended = "a stop was asked, and it was not done soon";
+	return transfer->ended != NULL;
 }
 
 /* What holds for every exchange of this handle. */
@@ -266,8 +284,9 @@ static bool set_times(CURL *easy, struct transfer *transfer, const struct http_e
 	ok &= curl.easy_setopt(easy, CURLOPT_NOPROGRESS, exchange->stall_ms ? 0L : 1L) == CURLE_OK;
 	ok &= curl.easy_setopt(easy, CURLOPT_XFERINFODATA, transfer) == CURLE_OK;
 	transfer->moved = 0;
-	transfer->moved_ms = clock_mono_ms();
-	transfer->stalled = false;
+	transfer->looked_ms = clock_mono_ms();
+	transfer->behind_ms = transfer->stopped_ms = 0;
+	transfer->ended = NULL;
 	return ok;
 }
 
@@ -360,7 +379,7 @@ static void end(struct http_client_curl *client, CURL *easy, CURLcode result)
 	if (exchange->code != ERR_OK)
 		(void)err_set(&exchange->err, exchange->code, "%s: %s", exchange->url,
 			      http_exchange_full(exchange) ? "the answer is too long"
-			      : transfer->stalled	   ? "no byte came or went any more"
+			      : transfer->ended		   ? transfer->ended
 							   : curl.easy_strerror(result));
 	if (exchange->code != ERR_OK && transfer->file_errno) {
 		errno = transfer->file_errno;
@@ -371,7 +390,9 @@ static void end(struct http_client_curl *client, CURL *easy, CURLcode result)
 	(void)curl.easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &connected);
 	(void)curl.easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &sent);
 	exchange->unreached = exchange->code != ERR_OK && connected == 0 && sent == 0;
-	exchange->timed_out = transfer->stalled || result == CURLE_OPERATION_TIMEDOUT;
+	count_moved(transfer, transfer->moved, clock_mono_ms());
+	exchange->idle_ms = transfer->behind_ms < exchange->stall_ms ? transfer->behind_ms
+								     : exchange->stall_ms;
 	exchange->retry_after_s = retry_after > 86400 ? 86400 : (int)retry_after;
 	(void)curl.multi_remove_handle(client->multi, easy);
 	curl.slist_free_all(transfer->headers);

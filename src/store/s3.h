@@ -30,7 +30,7 @@ struct s3 {
 	char *place;   /* "s3://bucket/prefix at https://host", for people */
 	char region[AWS_REGION_MAX + 1];
 	uint64_t single_max; /* S3_SINGLE_MAX, or less for tests */
-	int64_t call_ms;     /* how long a call may take that moves next to nothing */
+	int64_t call_ms;     /* how long a try may take that moves next to nothing */
 	bool path_style;     /* /bucket/key, instead of bucket.host/key */
 	char *sse, *kms_key; /* "": none */
 	bool checksums;	     /* the server knows x-amz-checksum-… */
@@ -46,7 +46,7 @@ struct s3_call {
 	struct buf path;
 	struct arena arena; /* of names and values */
 	struct sigv4_pair query[S3_QUERY_MAX], headers[S3_HEADERS_MAX];
-	uint64_t bytes;	 /* that go over the wire, at most: for the deadlines */
+	uint64_t bytes;	 /* that are sent, or asked for, as far as known: for the deadlines */
 	uint64_t copies; /* that the service may copy before it says a word */
 	bool creates;	/* 412 means that the key is taken */
 	int also;	/* a status that is as good as 2xx; 0: none */

@@ -10,14 +10,13 @@
 
 enum {
 	ARENA_MAX = 64 << 10,
-	CLOCK_MS = 60000,    /* less is no other clock */
-	AWAY_MS = 1000,	     /* while nobody is there to connect to: all are told soon */
-	BYTES_A_MS = 64,     /* what a larger body is given besides, in which … */
-	TIMES_MAX = 2,	     /* … something must happen, up to this many times as much */
-	SLOW_BYTES_A_MS = 1, /* and what a line brings, at least, on which something happens */
+	CLOCK_MS = 60000, /* less is no other clock */
+	AWAY_MS = 1000,	  /* while nobody is there to connect to: all are told soon */
+	BYTES_A_MS = 64,  /* what a larger body is given besides, in which … */
+	TIMES_MAX = 2,	  /* … something must happen, up to this many times as much */
+	STALLS = 2,	  /* tries in which nothing does */
 	COPY_BYTES_A_MS = 10 << 10,
 };
-#define BYTES_COUNTED_MAX ((uint64_t)1 << 40) /* where an object's size is not known */
 
 void s3_call_begin(struct s3_call *call, struct s3 *s3, const char *method, const char *key,
 		   size_t reply_max)
@@ -306,18 +305,19 @@ static bool is_unexplained(const struct s3_call *call)
 
 /*
  * How long bytes take is not to be guessed: lines differ by thousands. So what is bounded is the
- * time in which none come, and for all of them only what no line in use is as slow as.
+ * time in which none move, or so few as no line in use brings; that of several tries, as the first
+ * one may have met a connection that is dead, or a server that is about to go.
  */
 static void set_deadlines(struct s3_call *call)
 {
-	uint64_t bytes = call->bytes < BYTES_COUNTED_MAX ? call->bytes : BYTES_COUNTED_MAX;
 	int64_t least_ms = call->s3->call_ms;
-	int64_t more_ms = (int64_t)(bytes / BYTES_A_MS);
+	int64_t more_ms = (int64_t)(call->bytes / BYTES_A_MS);
 
 	if (more_ms > (TIMES_MAX - 1) * least_ms)
 		more_ms = (TIMES_MAX - 1) * least_ms;
-	call->call.deadline_ms = least_ms + more_ms + (int64_t)(call->copies / COPY_BYTES_A_MS);
-	call->call.flow_ms = call->call.deadline_ms + (int64_t)(bytes / SLOW_BYTES_A_MS);
+	call->call.stall_ms = least_ms + more_ms + (int64_t)(call->copies / COPY_BYTES_A_MS);
+	call->call.deadline_ms = STALLS * call->call.stall_ms;
+	call->call.reach_ms = atomic_load(&call->s3->away) ? AWAY_MS : least_ms;
 }
 
 static enum err_code call_once(struct s3_call *call, struct err *err)
@@ -325,7 +325,6 @@ static enum err_code call_once(struct s3_call *call, struct err *err)
 	enum err_code code;
 
 	set_deadlines(call);
-	call->call.reach_ms = atomic_load(&call->s3->away) ? AWAY_MS : 0;
 	code = aws_call(call->s3->client, &call->call, err);
 	if (call->call.tries > 0)
 		atomic_store(&call->s3->away, call->call.unreached);

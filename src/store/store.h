@@ -276,7 +276,7 @@ struct store_options {
 	const char *path_style; /* auto, true (endpoint/bucket/key), false (bucket.endpoint/key) */
 	const char *sse;	/* AES256, aws:kms, aws:kms:dsse */
 	const char *kms_key;
-	int64_t call_ms;       /* how long nothing may happen in a call; 0: 10 s */
+	int64_t call_ms;       /* how long nothing may happen in a try; 0: 10 s */
 	const char *cache_dir; /* NULL: what is fetched is a copy in memory */
 	uint64_t cache_bytes_max;
 };

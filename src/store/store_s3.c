@@ -225,7 +225,7 @@ static enum err_code s3_get(struct store *store, const char *key, uint64_t from,
 	else if (ranged)
 		s3_call_headerf(&call, "range", "bytes=%" PRIu64 "-", from);
 	call.also = 416; /* there are fewer bytes */
-	call.bytes = len < room ? len : room;
+	call.bytes = len == UINT64_MAX ? 0 : len;
 	code = s3_call_do(&call, err);
 	part = part_wanted(&call, ranged, from, len);
 	if (code == ERR_OK && part.len > room)

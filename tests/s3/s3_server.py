@@ -40,6 +40,8 @@ ACCESS, SECRET, REGION, BUCKET = "AKIDTEST", "a/secret+key", "eu-test-1", "lake"
 BODY_MAX = 1 << 30
 PAGE = 1000
 STEPS = 20  # of what is slow
+DRIP_S = 0.05  # between two drips of …
+DRIPS = {"drip": 1, "flow": 2000}  # … so many bytes
 RACE_S = 0.02  # a racy store's time between looking and writing
 
 Object = collections.namedtuple("Object", "body modified etag headers")
@@ -60,8 +62,9 @@ class Faults:
     error" is of nothing that was done, as S3 has it where an upload is completed; "… after" of all of it.
 
     Only where they are planned: "trickle", a body that comes or goes slowly but steadily for `trickle_s`, "trickle and
-    reset", an answer that does and lacks its last byte, "stall", half a body, and then nothing, and "no S3": something
-    else answers, which knows nothing of this.
+    reset", an answer that does and lacks its last byte, "stall", half a body, and then nothing, "silence", no answer
+    and no end, "drip" and "flow", an answer of a byte at a time, or of so many as a slow line brings, and "no S3":
+    something else answers, which knows nothing of this.
     """
 
     KINDS = ("500", "503", "reset before", "reset after", "delay", "truncated", "500 after", "200 with error",
@@ -155,6 +158,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.s3.ended.wait()
         raise Cut
 
+    def drip(self, body, size):
+        for at in range(0, len(body), size):
+            self.wfile.write(body[at:at + size])
+            if self.s3.ended.wait(DRIP_S):
+                raise Cut
+
     def read_body(self, kind):
         if "chunked" in self.headers.get("Transfer-Encoding", ""):
             raise Refused(501, "NotImplemented", "chunked bodies")
@@ -191,7 +200,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if kind == "stall":
                 self.stall()
             raise Cut
-        if body and self.command == "GET" and self.play(kind, "trickle", "trickle and reset"):
+        if body and self.command == "GET" and self.play(kind, *DRIPS):
+            self.drip(body, DRIPS[kind])
+        elif body and self.command == "GET" and self.play(kind, "trickle", "trickle and reset"):
             rest = io.BytesIO(body)
             self.slowly(len(body) - (kind != "trickle"), lambda n: self.wfile.write(rest.read(n)))
             if kind != "trickle":
@@ -252,6 +263,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             body = self.read_body(kind)
             if self.play(kind, "reset before"):
                 raise Cut
+            if self.play(kind, "silence"):
+                self.stall()
             self.answer(*self.answer_to(kind, body), kind=kind)
         except Refused as refused:
             self.answer(*self.refusal(refused))

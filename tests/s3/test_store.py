@@ -372,13 +372,45 @@ def test_bytes_that_do_not_flow_are_not_waited_for(server, tool, large, call, me
     assert "no byte" in said and 1 <= server.faults.counts["stall"] <= 2
 
 
-def test_a_line_that_breaks_is_taken_up_again(server, tool, large):
-    """After more time than there is for tries of which nothing came."""
+@pytest.mark.parametrize("trickle_s, times", [(SLOW_S, 1), (SLOW_S, 3), (0.5, 6)])
+def test_a_line_that_breaks_is_taken_up_again(server, tool, large, trickle_s, times):
+    """After more time than there is for tries of which nothing came; also where each broke soon."""
     body = large(1 << 16).read_bytes()
     server.buckets[BUCKET]["pre fix/" + KEY] = s3_server.Object(body, time.time(), '"e"', {})
-    server.faults = Faults(1, 0, trickle_s=SLOW_S).plan("GET", KEY, "trickle and reset")
+    server.faults = Faults(1, 0, trickle_s=trickle_s).plan("GET", KEY, "trickle and reset", times)
     assert tool("fetch", KEY, env=SOON)[0] == [f"{1 << 16} bytes", "ok"]
-    assert server.faults.counts.total() == 1
+    assert server.faults.counts.total() == times
+
+
+HANGING = [(call, method, kind) for kind in ("silence", "stall", "drip") for call, method in (
+    (("get", KEY), "GET"), (("get", KEY, 0, 9999), "GET"), (("fetch", KEY), "GET"), (("list", "", ""), "GET"),
+    (("stat", KEY), "HEAD"), (("put", KEY, "x" * 2000), "PUT"), (("create", KEY, "x" * 2000), "PUT"))
+    if kind == "silence" or method == "GET" or (kind, method) == ("stall", "PUT")]
+
+
+@pytest.mark.parametrize("call, method, kind", HANGING, ids=[f"{kind}-{call[0]}" for call, _, kind in HANGING])
+def test_one_try_that_hangs_is_not_the_last(server, tool, call, method, kind):
+    """Whatever room there is for an answer; of one that hardly comes no more is awaited than of one that does not."""
+    server.buckets[BUCKET]["pre fix/" + KEY] = s3_server.Object(b"x" * 2000, time.time(), '"e"', {})
+    if call[0] == "create":
+        server.buckets[BUCKET].clear()
+    without = tool(*call)
+    assert without[0][-1] == "ok"
+    if call[0] == "create":
+        server.buckets[BUCKET].clear()
+    part = "list-type" if call[0] == "list" else KEY
+    server.faults = Faults(1, 0).plan(method, part, kind)
+    server.count = 0
+    assert tool(*call, env=SOON) == without
+    assert server.faults.counts[kind] == 1 and server.count == 2
+
+
+def test_what_only_reads_ends_soon_after_a_stop(server, tool, large):
+    """Also what flows, as long as it may take."""
+    server.buckets[BUCKET]["pre fix/" + KEY] = s3_server.Object(large(4 << 20).read_bytes(), time.time(), '"e"', {})
+    server.faults = Faults(1, 0).plan("GET", KEY, "flow", 9)
+    codes, said = tool("get", KEY, env={**SOON, "PINPIPE_TEST_STOP": "1"})
+    assert codes in (["timeout"], ["busy"]) and "a stop was asked" in said and server.faults.counts["flow"] == 1
 
 
 def test_pieces_that_do_not_come(server, tool, large):
