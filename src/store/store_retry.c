@@ -2,9 +2,10 @@
  * store_retry.c - what a service refused for the moment is asked again.
  *
  * Once a call has been tried for all of its time, the calls after it are tried once, until one
- * comes through: who has much to do with a store that is away is told so soon. After a stop there
- * are a few tries yet, close together, so that what is drained is not given up for an answer of
- * 503.
+ * comes through: who has much to do with a store that is away is told so soon. That time begins
+ * with the first refusal, however long that took; but where time itself ran out (ERR_TIMEOUT), what
+ * it took is counted. After a stop there are a few tries yet, close together, so that what is
+ * drained is not given up for an answer of 503.
  *
  * A listing that fails on its way goes on behind the last key that it gave, so
  * that nobody is given one twice; a get that fails gave nothing (store_get()).
@@ -38,7 +39,9 @@ struct tries {
 	const char *call;
 	const char *key;
 	bool changes;			/* what the store holds: a repeat must be safe */
-	int64_t until_ms;
+	int64_t start_ms;
+	int64_t until_ms;		/* 0: no try has failed yet */
+	int64_t stop_until_ms;		/* the same of the tries after a stop */
 	struct backoff backoff;
 };
 
@@ -52,20 +55,34 @@ static struct tries tries_begin(struct store *store, const char *call, const cha
 		.call = call,
 		.key = key,
 		.changes = changes,
-		.until_ms = clock_mono_ms() + (atomic_load(&retry->away) ? 0 : retry->for_ms),
+		.start_ms = clock_mono_ms(),
 		.backoff = { .first_ms = 50, .max_ms = 2000 },
 	};
 }
 
-/* Whatever else asks to end: the wait is short. */
+/* Whatever else asks to end: the wait is short, and all of them take no longer than others. */
 static bool again_at_the_end(struct tries *tries)
 {
 	const struct timespec wait = { .tv_nsec = STOP_WAIT_MS * 1000000 };
+	int64_t now_ms = clock_mono_ms();
 
-	if (atomic_load(&tries->retry->away) || tries->stop_tries++ == STOP_TRIES)
+	if (tries->stop_tries == 0)
+		tries->stop_until_ms = now_ms + tries->retry->for_ms;
+	if (atomic_load(&tries->retry->away) || tries->stop_tries++ == STOP_TRIES ||
+	    now_ms > tries->stop_until_ms)
 		return false;
 	(void)nanosleep(&wait, NULL);
 	return true;
+}
+
+/* From the first failure on. */
+static void tries_set_end(struct tries *tries, enum err_code code)
+{
+	int64_t from_ms = code == ERR_TIMEOUT ? tries->start_ms : clock_mono_ms();
+	bool away = atomic_load(&tries->retry->away);
+
+	if (tries->until_ms == 0)
+		tries->until_ms = from_ms + (away ? 0 : tries->retry->for_ms);
 }
 
 /*
@@ -84,8 +101,9 @@ static bool again(struct tries *tries, enum err_code code, const struct err *err
 	}
 	if (stop_requested())
 		return again_at_the_end(tries);
+	tries_set_end(tries, code);
 	wait_ms = backoff_next_ms(&tries->backoff);
-	if (clock_mono_ms() + wait_ms > tries->until_ms) {
+	if (clock_mono_ms() + wait_ms >= tries->until_ms) {
 		atomic_store(&tries->retry->away, true);
 		return false;
 	}

@@ -173,7 +173,7 @@ static void test_time_is_the_store_s_own(void **state)
 
 /* --- retry --------------------------------------------------------------------- */
 
-enum { FOR_MS = 60000 };
+enum { FOR_MS = 60000, SOON_MS = 100 };
 
 static void test_what_is_refused_for_the_moment_is_asked_again(void **state)
 {
@@ -266,6 +266,38 @@ static void test_tries_end(void **state)
 	store_free(store);
 }
 
+static enum err_code hanging_stat(struct store *store, const char *key,
+				  struct store_stat *ret_stat, struct err *err)
+{
+	if (moody(store)->moods[moody(store)->at] != ERR_OK)
+		(void)usleep(2 * SOON_MS * 1000);
+	return moody_stat(store, key, ret_stat, err);
+}
+
+/* The time for more tries is not the one that the first of them took, unless that was all of it. */
+static void test_a_try_that_hung_is_not_the_last(void **state)
+{
+	struct moody *moody = moody_new();
+	struct store *store = store_retry_new(&moody->layer.base, SOON_MS);
+	struct store_ops hanging = moody_ops;
+	struct err err = { 0 };
+	uint64_t size;
+
+	(void)state;
+	put(store, "a", "x");
+	hanging.stat = hanging_stat;
+	moody->layer.base.ops = &hanging;
+	moody->moods[0] = ERR_BUSY;
+	moody->calls = 0;
+	assert_ok(store_size(store, "a", &size, &err));
+	assert_int_equal(moody->calls, 2);
+	moody->moods[0] = ERR_TIMEOUT;
+	moody->at = moody->calls = 0;
+	assert_int_equal(store_size(store, "a", &size, &err), ERR_TIMEOUT);
+	assert_int_equal(moody->calls, 1);
+	store_free(store);
+}
+
 /* No key twice, and none left out, wherever the listing breaks off. */
 static void test_a_listing_goes_on_where_it_broke_off(void **state)
 {
@@ -298,6 +330,7 @@ int main(void)
 		cmocka_unit_test(test_calls_are_counted_once),
 		cmocka_unit_test(test_time_is_the_store_s_own),
 		cmocka_unit_test(test_what_is_refused_for_the_moment_is_asked_again),
+		cmocka_unit_test(test_a_try_that_hung_is_not_the_last),
 		cmocka_unit_test(test_an_error_on_the_way),
 		cmocka_unit_test(test_what_no_other_try_can_mend_is_told_at_once),
 		cmocka_unit_test(test_tries_end),
