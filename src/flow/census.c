@@ -31,14 +31,15 @@ uint64_t census_bytes_held(uint64_t size)
 	return size < CENSUS_READ_BYTES ? size : CENSUS_READ_BYTES;
 }
 
-enum err_code census_count_lines(struct store *store, const char *key, uint64_t *ret_lines,
-				 struct err *err)
+enum err_code census_count_lines(struct store *store, const char *key, uint64_t size,
+				 uint64_t *ret_lines, struct err *err)
 {
 	struct lake_text_sum sum;
 	enum err_code code;
 
 	lake_text_sum_init(&sum);
-	code = lake_text_each(store, key, CENSUS_READ_BYTES, lake_text_sum_take, &sum, err);
+	code = lake_text_each_same(store, key, size, CENSUS_READ_BYTES, lake_text_sum_take, &sum,
+				   err);
 	if (code == ERR_OK && sum.last != '\n')
 		code = err_set(err, ERR_CORRUPT, "object \"%s\" does not end in a newline", key);
 	if (code == ERR_OK)
@@ -67,7 +68,7 @@ static enum err_code census_count_object(void *user, size_t item, struct err *er
 	const struct census_walk *walk = user;
 	struct census_object *object = &walk->objects[item];
 
-	return census_count_lines(walk->store, object->key, &object->lines, err);
+	return census_count_lines(walk->store, object->key, object->size, &object->lines, err);
 }
 
 static uint64_t census_object_bytes(void *user, size_t item)

@@ -55,9 +55,9 @@ bool census_is_loss(const struct dlq_entry *entry);
 enum { CENSUS_READ_BYTES = 8 << 20 };
 /* What counting an object's lines holds in memory, about: a part of it, packed or not. */
 uint64_t census_bytes_held(uint64_t size);
-/* Lines of one object, which is read in pieces of so many bytes. ERR_CORRUPT: it does not end in a
- * newline. */
-MUST_USE enum err_code census_count_lines(struct store *store, const char *key, uint64_t *ret_lines,
-					  struct err *err);
+/* Lines of one object, of the size that it was listed with, which is read in pieces of so many
+ * bytes. ERR_CORRUPT: it does not end in a newline. ERR_BUSY: it was replaced meanwhile. */
+MUST_USE enum err_code census_count_lines(struct store *store, const char *key, uint64_t size,
+					  uint64_t *ret_lines, struct err *err);
 
 #endif

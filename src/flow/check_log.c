@@ -56,8 +56,8 @@ static enum err_code unpack_tail(struct log_check *check, struct slice *ret_rest
 	enum err_code code;
 
 	lake_text_tail_init(&tail, TAIL_BYTES);
-	code = lake_text_each(check->checking->options->store, check->part->newest_key,
-			      TAIL_PIECE_BYTES, lake_text_tail_take, &tail, err);
+	code = lake_text_each_same(check->checking->options->store, check->part->newest_key,
+				   UINT64_MAX, TAIL_PIECE_BYTES, lake_text_tail_take, &tail, err);
 	buf_release(&check->tail.text);
 	check->tail.text = tail.text;
 	*ret_rest = buf_slice(&check->tail.text);

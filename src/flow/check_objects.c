@@ -180,7 +180,7 @@ static enum err_code read_object(struct store *store, const struct manifests *ma
 
 	read->manifest = (struct manifest){ .start = entry->start };
 	if (!reads_whole(manifests, entry))
-		return census_count_lines(store, key, &read->lines, err);
+		return census_count_lines(store, key, entry->size, &read->lines, err);
 	buf_init(&body, OBJECT_BYTES_MAX);
 	code = store_get(store, key, 0, UINT64_MAX, &body, err);
 	if (code == ERR_OK)

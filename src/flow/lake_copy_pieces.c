@@ -90,18 +90,6 @@ enum err_code copy_pieces_begin(struct copy_pieces *pieces, struct store *from, 
 	return ERR_OK;
 }
 
-/* Pieces of two objects, one after the other under the key, are neither of them. */
-static enum err_code copy_still_there(const struct copy_pieces *pieces, struct err *err)
-{
-	struct store_stat now;
-	enum err_code code = store_stat(pieces->from, pieces->key, &now, err);
-
-	if (code == ERR_OK &&
-	    (now.size != pieces->stat.size || now.modified_ms != pieces->stat.modified_ms))
-		code = copy_changed(pieces, err);
-	return code == ERR_ABSENT ? ERR_OK : code;
-}
-
 /* One byte more than the last piece has tells an object that is longer. */
 static enum err_code copy_piece_is(struct copy_pieces *pieces, struct store *to, uint64_t from,
 				   struct buf *piece, bool *ret_same, struct err *err)
@@ -138,7 +126,9 @@ enum err_code copy_pieces_are(struct copy_pieces *pieces, struct store *to, bool
 		at += COPY_PIECE_BYTES;
 	} while (code == ERR_OK && *ret_same && at < pieces->source.size);
 	buf_release(&piece);
-	return code == ERR_OK ? copy_still_there(pieces, err) : code;
+	if (code == ERR_OK)
+		code = store_check_same(pieces->from, pieces->key, &pieces->stat, err);
+	return code;
 }
 
 void copy_pieces_end(struct copy_pieces *pieces) { free(pieces->sums); }

@@ -14,9 +14,9 @@ static enum err_code lake_text_unpack(struct gzip_reader *gzip, const char *key,
 	return ERR_OK;
 }
 
-enum err_code lake_text_each(struct store *store, const char *key, size_t piece,
-			     void (*take)(void *user, struct slice text), void *user,
-			     struct err *err)
+static enum err_code lake_text_read(struct store *store, const char *key, size_t piece,
+				    void (*take)(void *user, struct slice text), void *user,
+				    uint64_t *ret_stored, struct err *err)
 {
 	struct gzip_reader *gzip = group_is_packed(key) ? gzip_reader_new() : NULL;
 	enum err_code code;
@@ -38,7 +38,43 @@ enum err_code lake_text_each(struct store *store, const char *key, size_t piece,
 		code = err_prefix(err, "object \"%s\"", key);
 	gzip_reader_free(gzip);
 	buf_release(&part);
+	*ret_stored = from;
 	return code;
+}
+
+enum err_code lake_text_each(struct store *store, const char *key, size_t piece,
+			     void (*take)(void *user, struct slice text), void *user,
+			     struct err *err)
+{
+	uint64_t unused;
+
+	return lake_text_read(store, key, piece, take, user, &unused, err);
+}
+
+enum err_code lake_text_each_same(struct store *store, const char *key, uint64_t size, size_t piece,
+				  void (*take)(void *user, struct slice text), void *user,
+				  struct err *err)
+{
+	bool in_pieces = size >= piece;
+	struct store_stat before = { 0 };
+	uint64_t stored;
+	enum err_code code;
+	struct err why;
+
+	if (in_pieces && store_stat(store, key, &before, err) != ERR_OK)
+		return err->code;
+	code = lake_text_read(store, key, piece, take, user, &stored, err);
+	if (code != ERR_OK && code != ERR_CORRUPT) /* as pieces of two packed ones are */
+		return code;
+	if (!in_pieces && stored < piece)
+		return code;
+	if (!in_pieces)
+		return err_set(err, ERR_BUSY, "object \"%s\" was replaced since it was listed",
+			       key);
+	if (store_check_same(store, key, &before, &why) == ERR_OK)
+		return code;
+	*err = why;
+	return err->code;
 }
 
 void lake_text_sum_init(struct lake_text_sum *sum)

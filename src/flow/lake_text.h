@@ -19,6 +19,16 @@ MUST_USE enum err_code lake_text_each(struct store *store, const char *key, size
 				      void (*take)(void *user, struct slice text), void *user,
 				      struct err *err);
 
+/*
+ * The same of an object that another program may put again meanwhile, and of which no sum is known:
+ * its text is all of one object, or the code is ERR_BUSY. `size` is the one that it was listed
+ * with; UINT64_MAX: not known.
+ */
+MUST_USE enum err_code lake_text_each_same(struct store *store, const char *key, uint64_t size,
+					   size_t piece,
+					   void (*take)(void *user, struct slice text), void *user,
+					   struct err *err);
+
 /* What is counted of a text on its way. */
 struct lake_text_sum {
 	uint64_t bytes;

@@ -111,8 +111,8 @@ static enum err_code foreign_read(void *user, size_t item, struct err *err)
 	enum err_code code;
 
 	lake_text_tail_init(&tail, 0);
-	code = lake_text_each(listing->store, object->key, PIECE_BYTES, lake_text_tail_take, &tail,
-			      err);
+	code = lake_text_each_same(listing->store, object->key, object->size, PIECE_BYTES,
+				   lake_text_tail_take, &tail, err);
 	if (code == ERR_OK && (tail.sum.bytes == 0 || tail.sum.last != '\n'))
 		code = err_set(err, ERR_CORRUPT, "object \"%s\" does not end with a line end",
 			       object->key);

@@ -126,19 +126,21 @@ static enum err_code check_ends(const char *key, uint64_t bytes, char last, stru
 }
 
 /* Its lines follow one another; it may be long, and several partitions are placed at once. */
-static enum err_code place_behind(struct store *store, const char *key, uint64_t start,
-				  struct sink_place *place, struct err *err)
+static enum err_code place_behind(struct store *store, const char *key,
+				  const struct lake_entry *entry, struct sink_place *place,
+				  struct err *err)
 {
 	struct lake_text_tail tail;
 	enum err_code code;
 
 	lake_text_tail_init(&tail, 0);
-	code = lake_text_each(store, key, PIECE_BYTES, lake_text_tail_take, &tail, err);
+	code = lake_text_each_same(store, key, entry->size, PIECE_BYTES, lake_text_tail_take, &tail,
+				   err);
 	if (code == ERR_OK)
 		code = check_ends(key, tail.sum.bytes, tail.sum.last, err);
 	if (code == ERR_OK)
-		code = place_at(store, start + tail.sum.lines - 1, buf_slice(&tail.text), place,
-				err);
+		code = place_at(store, entry->start + tail.sum.lines - 1, buf_slice(&tail.text),
+				place, err);
 	lake_text_tail_release(&tail);
 	return code;
 }
@@ -185,7 +187,7 @@ static enum err_code read_newest(struct store *store, const struct lake_entry *e
 		code = place_by_manifest(store, buf_cstr(&key), entry->start, &manifests, place,
 					 err);
 	else if (code == ERR_OK)
-		code = place_behind(store, buf_cstr(&key), entry->start, place, err);
+		code = place_behind(store, buf_cstr(&key), entry, place, err);
 	manifests_release(&manifests);
 	buf_release(&key);
 	return code;

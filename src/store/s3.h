@@ -75,6 +75,8 @@ void s3_call_checksum(struct s3_call *call, uint32_t crc);
 void s3_read_words(struct slice head, struct store_words *words);
 /* False: it is no number. */
 bool s3_read_number(struct slice text, uint64_t *ret_number);
+/* Of an ETag and the time that it is of; 0: neither is known. */
+uint64_t s3_version(struct slice etag, struct slice modified);
 /* Of Last-Modified, as milliseconds since 1970; 0: it is no such date. */
 int64_t s3_read_date(struct slice text);
 

@@ -1,6 +1,7 @@
 /* s3_head.c - what the headers of an answer say of an object. */
 #include "store/s3.h"
 
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -52,6 +53,25 @@ bool s3_read_number(struct slice text, uint64_t *ret_number)
 	(void)snprintf(digits, sizeof(digits), "%.*s", SLICE_ARG(text));
 	*ret_number = strtoull(digits, NULL, 10);
 	return strspn(digits, "0123456789") == text.len;
+}
+
+/* An ETag alone may come again, with the bytes that it was of. */
+uint64_t s3_version(struct slice etag, struct slice modified)
+{
+	unsigned char hash[SHA256_DIGEST_LENGTH];
+	struct buf text;
+	uint64_t version;
+
+	if (etag.len == 0 && modified.len == 0)
+		return 0;
+	buf_init(&text, AWS_HEAD_BYTES_MAX * 2);
+	buf_add_slice(&text, etag);
+	buf_add_char(&text, '\n');
+	buf_add_slice(&text, modified);
+	(void)SHA256((const unsigned char *)text.ptr, text.len, hash);
+	buf_release(&text);
+	memcpy(&version, hash, sizeof(version));
+	return version ? version : 1;
 }
 
 int64_t s3_read_date(struct slice text)

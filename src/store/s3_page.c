@@ -5,7 +5,6 @@
 #include "net/sigv4.h"
 #include "store/s3.h"
 
-#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,23 +53,6 @@ static bool read_size(struct slice text, uint64_t *ret_size)
 	return strspn(digits, "0123456789") == text.len;
 }
 
-/* An ETag alone may come again, with the bytes that it was of. */
-static uint64_t version_of(const struct s3_page *page)
-{
-	unsigned char hash[SHA256_DIGEST_LENGTH];
-	char text[ETAG_MAX + TIME_MAX + 2];
-	uint64_t version;
-	int len;
-
-	if (!page->etag && !page->modified)
-		return 0;
-	len = snprintf(text, sizeof(text), "%s\n%s", page->etag ? page->etag : "",
-		       page->modified ? page->modified : "");
-	(void)SHA256((const unsigned char *)text, (size_t)len, hash);
-	memcpy(&version, hash, sizeof(version));
-	return version ? version : 1;
-}
-
 static void s3_page_begin_entry(struct s3_page *page)
 {
 	page->next = (struct store_entry){ 0 };
@@ -79,7 +61,8 @@ static void s3_page_begin_entry(struct s3_page *page)
 
 static void end_entry(struct s3_page *page)
 {
-	page->next.version = version_of(page);
+	page->next.version = s3_version(slice_str(page->etag ? page->etag : ""),
+					slice_str(page->modified ? page->modified : ""));
 	if (page->modified)
 		page->next.modified_ms = s3_date_ms(slice_str(page->modified));
 	if (!page->next.key || page->count == S3_PAGE_KEYS_MAX)

@@ -193,6 +193,18 @@ enum err_code store_stat(struct store *store, const char *key, struct store_stat
 	return store_ended(store, CALL_STAT, start_us, code, err);
 }
 
+enum err_code store_check_same(struct store *store, const char *key,
+			       const struct store_stat *before, struct err *err)
+{
+	struct store_stat now;
+	enum err_code code = store_stat(store, key, &now, err);
+
+	if (code == ERR_OK && (now.size != before->size || now.version != before->version ||
+			       now.modified_ms != before->modified_ms))
+		code = err_set(err, ERR_BUSY, "object \"%s\" was replaced while it was read", key);
+	return code == ERR_ABSENT ? ERR_OK : code;
+}
+
 enum err_code store_size(struct store *store, const char *key, uint64_t *ret_size,
 			 struct err *err)
 {

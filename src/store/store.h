@@ -38,8 +38,9 @@
  *	   its own object again after an answer that it did not get, and does not
  *	   give it back.
  *	6. fetch() gives the object that the entry is of, or what has come in its
- *	   place since; what is known by its key alone is never replaced. What it
- *	   gives stays as it is until it is released, whatever becomes of the object.
+ *	   place since, all of one of them; what is known by its key alone is never
+ *	   replaced. What it gives stays as it is until it is released, whatever
+ *	   becomes of the object.
  *	7. A call that fails leaves its out-parameters alone, and its code is one
  *	   of those that store.c has for it.
  *
@@ -121,6 +122,8 @@ struct store_stat {
 	uint64_t size;
 	int64_t modified_ms;		/* wall clock; informative */
 	struct store_words words;
+	/* As of an entry, but to be compared with another stat's alone. */
+	uint64_t version;
 };
 
 struct store_entry {
@@ -208,6 +211,12 @@ MUST_USE enum err_code store_stat(struct store *store, const char *key,
 				  struct store_stat *ret_stat, struct err *err);
 MUST_USE enum err_code store_size(struct store *store, const char *key, uint64_t *ret_size,
 				  struct err *err);
+/*
+ * For who gets an object in pieces whose key others may put again: was it replaced since `before`?
+ * ERR_BUSY: yes, and the pieces may be of both. One that is gone since was not.
+ */
+MUST_USE enum err_code store_check_same(struct store *store, const char *key,
+					const struct store_stat *before, struct err *err);
 MUST_USE enum err_code store_list(struct store *store, const char *prefix, const char *after,
 				  store_each_fn *each, void *user, struct err *err);
 /* As store_list, of which about `wanted` keys will be looked at: a hint. */

@@ -267,8 +267,9 @@ static int new_temp(struct store_cache *cache, char temp[NAME_MAX_BYTES])
 }
 
 /* *ret_ours: what failed is a name here, and tells nothing of the object. */
-static enum err_code bring(struct store_cache *cache, const char *key, const char *name,
-			   struct store_fetched *ret_fetched, bool *ret_ours, struct err *err)
+static enum err_code bring(struct store_cache *cache, const struct store_entry *entry,
+			   const char *name, struct store_fetched *ret_fetched, bool *ret_ours,
+			   struct err *err)
 {
 	char temp[NAME_MAX_BYTES];
 	int fd = new_temp(cache, temp);
@@ -278,7 +279,7 @@ static enum err_code bring(struct store_cache *cache, const char *key, const cha
 	*ret_ours = fd < 0;
 	if (fd < 0)
 		return err_errno(err, "could not make a file in \"%s\"", cache->dir);
-	code = store_copy_to(cache->layer.inner, key, fd, &size, err);
+	code = store_copy_to(cache->layer.inner, entry, fd, &size, err);
 	if (code == ERR_OK && renameat(cache->dir_fd, temp, cache->dir_fd, name) < 0) {
 		code = err_errno(err, "could not name a file in \"%s\"", cache->dir);
 		*ret_ours = true;
@@ -306,13 +307,13 @@ static enum err_code fetch_kept(struct store_cache *cache, const struct store_en
 	name_of(cache, entry, name);
 	if (find_kept(cache, name, entry->size, ret_fetched))
 		return ERR_OK;
-	code = bring(cache, entry->key, name, ret_fetched, ret_ours, err);
+	code = bring(cache, entry, name, ret_fetched, ret_ours, err);
 	if (code != ERR_SPACE)
 		return code;
 	(void)pthread_mutex_lock(&cache->lock);		/* the disk is smaller than the bound */
 	cache_shrink(cache, 0);
 	(void)pthread_mutex_unlock(&cache->lock);
-	return bring(cache, entry->key, name, ret_fetched, ret_ours, err);
+	return bring(cache, entry, name, ret_fetched, ret_ours, err);
 }
 
 /* Where nothing can be kept, for another reason than that the disk is full, memory does: what ails

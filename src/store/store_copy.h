@@ -4,7 +4,8 @@
 
 #include "store/store.h"
 
-MUST_USE enum err_code store_copy_to(struct store *store, const char *key, int fd,
+/* All of one object, as fetch() gives it, into a file that is empty. */
+MUST_USE enum err_code store_copy_to(struct store *store, const struct store_entry *entry, int fd,
 				     uint64_t *ret_size, struct err *err);
 
 #endif

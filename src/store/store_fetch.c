@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { PART_BYTES = 8 << 20 };
+enum { PART_BYTES = 8 << 20, COPY_TRIES = 3 };
 
 void store_fetched_release(struct store_fetched *fetched)
 {
@@ -29,8 +29,8 @@ void store_fetched_release_all(struct store_fetched *list, size_t count)
 
 /* --- a copy -------------------------------------------------------------------- */
 
-enum err_code store_copy_to(struct store *store, const char *key, int fd, uint64_t *ret_size,
-			    struct err *err)
+static enum err_code copy_parts(struct store *store, const char *key, int fd, uint64_t *ret_size,
+				struct err *err)
 {
 	enum err_code code = ERR_OK;
 	uint64_t size = 0;
@@ -50,6 +50,44 @@ enum err_code store_copy_to(struct store *store, const char *key, int fd, uint64
 	return code;
 }
 
+/* One that is not known by its key alone may be replaced between two parts; *ret_again: it was. */
+static enum err_code copy_same(struct store *store, const struct store_entry *entry, int fd,
+			       uint64_t *ret_size, bool *ret_again, struct err *err)
+{
+	struct store_stat before;
+	enum err_code code = store_stat(store, entry->key, &before, err);
+
+	if (code == ERR_OK)
+		code = copy_parts(store, entry->key, fd, ret_size, err);
+	if (code != ERR_OK)
+		return code;
+	code = store_check_same(store, entry->key, &before, err);
+	*ret_again = code == ERR_BUSY;
+	return code;
+}
+
+enum err_code store_copy_to(struct store *store, const struct store_entry *entry, int fd,
+			    uint64_t *ret_size, struct err *err)
+{
+	bool in_parts = entry->version && entry->size >= PART_BYTES, again = false;
+	enum err_code code = ERR_OK;
+	uint64_t size = 0;
+
+	if (!in_parts) {
+		code = copy_parts(store, entry->key, fd, &size, err);
+		again = code == ERR_OK && entry->version && size >= PART_BYTES;
+	}
+	for (int tries = 0; (again || in_parts) && tries < COPY_TRIES; tries++) {
+		in_parts = again = false;
+		if (ftruncate(fd, 0) < 0)
+			return err_errno(err, "could not empty the copy of an object");
+		code = copy_same(store, entry, fd, &size, &again, err);
+	}
+	if (code == ERR_OK)
+		*ret_size = size;
+	return code;
+}
+
 enum err_code store_fetch_copy(struct store *store, const struct store_entry *entry,
 			       struct store_fetched *ret_fetched, struct err *err)
 {
@@ -60,7 +98,7 @@ enum err_code store_fetch_copy(struct store *store, const struct store_entry *en
 	if (copy.fd < 0)
 		return err_errno(err, "could not make a file in memory for object \"%s\"",
 				 entry->key);
-	code = store_copy_to(store, entry->key, copy.fd, &copy.size, err);
+	code = store_copy_to(store, entry, copy.fd, &copy.size, err);
 	if (code != ERR_OK) {
 		(void)close(copy.fd);
 		return code;

@@ -636,6 +636,15 @@ static enum err_code get_words(const struct store_file *file, int fd, const char
 	return ERR_OK;
 }
 
+/* Whoever puts an object makes a new file; other programs may write into the one that is there. */
+static uint64_t file_version(const struct stat *st)
+{
+	enum { SPREAD = 1000003 }; /* a number may be taken again soon */
+	uint64_t version = (uint64_t)st->st_ino * SPREAD + (uint64_t)st->st_mtim.tv_sec;
+
+	return version * SPREAD + (uint64_t)st->st_mtim.tv_nsec;
+}
+
 static enum err_code file_stat(struct store *store, const char *key, struct store_stat *ret_stat,
 			       struct err *err)
 {
@@ -648,6 +657,7 @@ static enum err_code file_stat(struct store *store, const char *key, struct stor
 		return not_found(err, key);
 	ret_stat->size = (uint64_t)st.st_size;
 	ret_stat->modified_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+	ret_stat->version = file_version(&st);
 	code = get_words(file, fd, key, &ret_stat->words, err);
 	(void)close(fd);
 	return code;

@@ -60,16 +60,19 @@ static enum err_code s3_ask_size(struct s3 *s3, const char *key, uint64_t *ret_s
 static enum err_code s3_head(struct s3 *s3, const char *key, struct store_stat *ret_stat,
 			     bool *ret_sized, char ret_nonce[S3_NONCE_MAX], struct err *err)
 {
+	struct slice value, etag = slice_of("", 0), date = slice_of("", 0);
 	struct s3_call call;
-	struct slice value;
 	enum err_code code;
 
 	s3_call_begin(&call, s3, "HEAD", key, ERROR_BYTES);
 	code = s3_call_do(&call, err);
 	*ret_sized = code == ERR_OK && aws_call_header(&call.call, "Content-Length", &value) &&
 		     s3_read_number(value, &ret_stat->size);
-	if (code == ERR_OK && aws_call_header(&call.call, "Last-Modified", &value))
-		ret_stat->modified_ms = s3_read_date(value);
+	if (code == ERR_OK && aws_call_header(&call.call, "Last-Modified", &date))
+		ret_stat->modified_ms = s3_read_date(date);
+	if (code == ERR_OK)
+		(void)aws_call_header(&call.call, "ETag", &etag);
+	ret_stat->version = s3_version(etag, date);
 	if (code == ERR_OK)
 		s3_read_words(buf_slice(&call.call.reply_head), &ret_stat->words);
 	ret_nonce[0] = '\0';

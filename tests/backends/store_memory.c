@@ -182,7 +182,8 @@ static enum err_code memory_stat(struct store *store, const char *key,
 	(void)pthread_mutex_lock(&mem->lock);
 	object = find(mem, key);
 	if (object)
-		*ret_stat = (struct store_stat){ object->len, object->modified_ms, object->words };
+		*ret_stat = (struct store_stat){ object->len, object->modified_ms, object->words,
+						 object->version };
 	(void)pthread_mutex_unlock(&mem->lock);
 	return object ? ERR_OK : absent(err, key);
 }

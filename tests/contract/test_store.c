@@ -152,6 +152,26 @@ static void test_replace(void **state)
 	assert_object(store, "a", "2nd");
 }
 
+/* By as many bytes, and however soon. */
+static void test_what_was_replaced_is_another_version(void **state)
+{
+	struct store *store = store_of(state);
+	struct store_stat first, second;
+	struct err err = { 0 };
+
+	assert_ok(store_put(store, "a/b", slice_str("123"), STORE_CREATE, &err));
+	assert_ok(store_stat(store, "a/b", &first, &err));
+	assert_ok(store_stat(store, "a/b", &second, &err));
+	assert_int_equal(first.version, second.version);
+	assert_ok(store_check_same(store, "a/b", &first, &err));
+	assert_ok(store_put(store, "a/b", slice_str("456"), STORE_REPLACE, &err));
+	assert_ok(store_stat(store, "a/b", &second, &err));
+	assert_int_not_equal(first.version, second.version);
+	assert_int_equal(store_check_same(store, "a/b", &first, &err), ERR_BUSY);
+	assert_ok(store_remove(store, "a/b", &err));
+	assert_ok(store_check_same(store, "a/b", &first, &err));
+}
+
 static void test_put_once_knows_its_own_bytes(void **state)
 {
 	struct store *store = store_of(state);
@@ -724,6 +744,7 @@ static void test_a_reader_sees_all_or_nothing(void **state)
 	ON(test_create_then_read, open), \
 	ON(test_create_never_replaces, open), \
 	ON(test_replace, open), \
+	ON(test_what_was_replaced_is_another_version, open), \
 	ON(test_put_once_knows_its_own_bytes, open), \
 	ON(test_absent, open), \
 	ON(test_remove, open), \

@@ -1,9 +1,14 @@
 /* The names of what lies in the lake. */
 #include "backends/backends.h"
+#include "base/file.h"
 #include "base/gzip.h"
 #include "base/mem.h"
+#include "flow/census.h"
 #include "flow/lake.h"
 #include "flow/lake_text.h"
+#include "flow/sink_foreign.h"
+#include "flow/sink_recover.h"
+#include "store/layer.h"
 #include "testing.h"
 
 #define TOPIC "0e3bbd435bfb.pin"
@@ -254,6 +259,211 @@ static void test_what_is_no_text(void **state)
 	store_free(store);
 }
 
+/* --- an object that another program puts again while it is read ------------------------ */
+
+struct replacing {
+	struct store_layer layer;
+	const char *key;
+	size_t at_get;	   /* before this one it is replaced; counted down */
+	struct slice with; /* so many bytes */
+};
+
+static enum err_code replacing_get(struct store *store, const char *key, uint64_t from,
+				   uint64_t len, struct buf *out, struct err *err)
+{
+	struct replacing *replacing = (struct replacing *)store;
+
+	if (strcmp(key, replacing->key) == 0 && replacing->at_get > 0 && --replacing->at_get == 0)
+		assert_int_equal(store_put(replacing->layer.inner, replacing->key, replacing->with,
+					   STORE_REPLACE, err),
+				 ERR_OK);
+	return store_layer_get(store, key, from, len, out, err);
+}
+
+static void replacing_free(struct store *store)
+{
+	store_free(((struct replacing *)store)->layer.inner);
+}
+
+static const struct store_ops replacing_ops = {
+	.name = "replacing",
+	.layer = true,
+	.put = store_layer_put,
+	.get = replacing_get,
+	.stat = store_layer_stat,
+	.list = store_layer_list,
+	.remove = store_layer_remove,
+	.fetch = store_fetch_copy,
+	.fetch_dir = store_layer_fetch_dir,
+	.can = store_layer_can,
+	.free = replacing_free,
+};
+
+/* As many bytes; other lines. */
+static void put_lines(struct buf *text, char of, size_t len, size_t bytes)
+{
+	buf_clear(text);
+	while (text->len < bytes)
+		buf_addf(text, "%0*d%c\n", (int)len - 2, 0, of);
+}
+
+static void test_a_text_is_of_one_object(void **state)
+{
+	static const char *const keys[] = { "t.json", "t.json.gz" };
+	enum { BYTES = 6 * PIECE };
+	struct buf old, new, body;
+	struct err err = { 0 };
+
+	(void)state;
+	buf_init(&old, TEXT_MAX);
+	buf_init(&new, TEXT_MAX);
+	buf_init(&body, TEXT_MAX);
+	put_lines(&old, 'a', 10, BYTES);
+	put_lines(&new, 'b', 20, old.len);
+	for (size_t key = 0; key < ARRAY_LEN(keys); key++)
+		for (size_t at = 0; at < 4; at++) {
+			struct replacing replacing = {
+				.layer = { { &replacing_ops }, store_memory_new(TEXT_MAX) },
+				.key = keys[key],
+				.at_get = at,
+			};
+			struct store *store = &replacing.layer.base;
+			struct lake_text_sum sum;
+			uint64_t size;
+			enum err_code code;
+
+			put_text(replacing.layer.inner, &old);
+			assert_ok(store_size(store, keys[key], &size, &err));
+			buf_clear(&body);
+			if (key == 1)
+				gzip_pack(&body, buf_slice(&new), 0);
+			replacing.with = key == 1 ? buf_slice(&body) : buf_slice(&new);
+			lake_text_sum_init(&sum);
+			code = lake_text_each_same(store, keys[key], size, PIECE,
+						   lake_text_sum_take, &sum, &err);
+			/* Of the packed one there is one get. */
+			assert_int_equal(code, at == 0 || (key == 1 && at > 1) ? ERR_OK : ERR_BUSY);
+			if (code == ERR_OK)
+				assert_int_equal(sum.lines, old.len / 10);
+			replacing_free(store);
+		}
+	buf_release(&old);
+	buf_release(&new);
+	buf_release(&body);
+}
+
+/* An object of another program, whose lines are counted in three ways. */
+static enum err_code count_lines(struct store *store, int way, const char *key, uint64_t *ret_lines,
+				 struct err *err)
+{
+	struct lake_partition where = { .topic = "t" };
+	struct sink_foreign foreign;
+	struct sink_place place;
+	enum err_code code;
+	uint64_t size;
+
+	assert_int_equal(store_size(store, key, &size, err), ERR_OK);
+	if (way == 0)
+		return census_count_lines(store, key, size, ret_lines, err);
+	code = way == 1 ? sink_foreign_find(store, where, &foreign, err)
+			: sink_recover(store, where, &place, err);
+	if (code != ERR_OK)
+		return code;
+	*ret_lines = way == 1 ? foreign.next : place.next;
+	if (way == 1)
+		buf_release(&foreign.last_lines);
+	else
+		sink_place_release(&place);
+	return ERR_OK;
+}
+
+static void test_whoever_counts_anothers_lines(void **state)
+{
+	static const char *const keys[] = { "topics/t/partition=0/t+0+0000000000.json",
+					    "topics/t/year=2026/month=01/t+0+0000000000.json",
+					    "topics/t/partition=0/t+0+0000000000.json" };
+	enum { BYTES = 9 << 20, MAX = 2 * BYTES };
+	struct buf old, new;
+
+	(void)state;
+	buf_init(&old, MAX);
+	buf_init(&new, MAX);
+	put_lines(&old, 'a', 1000, BYTES);
+	put_lines(&new, 'b', 500, old.len);
+	for (int way = 0; way < (int)ARRAY_LEN(keys); way++)
+		for (size_t at = 0; at <= 2; at += 2) {
+			struct replacing replacing = {
+				.layer = { { &replacing_ops }, store_memory_new(MAX) },
+				.key = keys[way],
+				.at_get = at,
+				.with = buf_slice(&new),
+			};
+			struct store *store = &replacing.layer.base;
+			struct err err = { 0 };
+			uint64_t lines = 0;
+
+			assert_ok(store_put(store, keys[way], buf_slice(&old), STORE_CREATE, &err));
+			assert_int_equal(count_lines(store, way, keys[way], &lines, &err),
+					 at ? ERR_BUSY : ERR_OK);
+			assert_int_equal(lines, at ? 0 : old.len / 1000);
+			replacing_free(store);
+		}
+	buf_release(&old);
+	buf_release(&new);
+}
+
+static bool note_entry(void *user, const struct store_entry *entry)
+{
+	struct store_entry *to = user;
+
+	to->size = entry->size;
+	to->version = entry->version;
+	return false;
+}
+
+/* In three parts; replaced before one of them, or twice. */
+static void test_what_is_fetched_is_one_object(void **state)
+{
+	enum { BYTES = 17 << 20, MAX = 3 * BYTES };
+	struct buf old, new;
+
+	(void)state;
+	buf_init(&old, MAX);
+	buf_init(&new, MAX);
+	put_lines(&old, 'a', 1000, BYTES);
+	put_lines(&new, 'b', 1000, BYTES);
+	for (size_t at = 0; at <= 3; at++) {
+		struct replacing replacing = {
+			.layer = { { &replacing_ops }, store_memory_new(MAX) },
+			.key = "t.json",
+			.at_get = at,
+			.with = buf_slice(&new),
+		};
+		struct store *store = &replacing.layer.base;
+		struct store_entry entry = { .key = "t.json" };
+		struct store_fetched fetched;
+		struct err err = { 0 };
+		struct buf got;
+		int sys = 0;
+
+		assert_ok(store_put(store, "t.json", buf_slice(&old), STORE_CREATE, &err));
+		assert_ok(store_list(store, "", "", note_entry, &entry, &err));
+		assert_ok(store_fetch(store, &entry, &fetched, &err));
+		buf_init(&got, MAX);
+		assert_int_equal(fetched.size, old.len);
+		assert_int_equal(
+			file_read_at(fetched.fd, buf_room(&got, old.len), old.len, 0, &sys),
+			old.len);
+		buf_grew(&got, old.len);
+		assert_true(slice_eq(buf_slice(&got), buf_slice(at ? &new : &old)));
+		buf_release(&got);
+		store_fetched_release(&fetched);
+		replacing_free(store);
+	}
+	buf_release(&old);
+	buf_release(&new);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -265,6 +475,9 @@ int main(void)
 		cmocka_unit_test(test_objects_are_listed_by_offset),
 		cmocka_unit_test(test_the_end_of_a_text_that_went_by),
 		cmocka_unit_test(test_what_is_no_text),
+		cmocka_unit_test(test_a_text_is_of_one_object),
+		cmocka_unit_test(test_whoever_counts_anothers_lines),
+		cmocka_unit_test(test_what_is_fetched_is_one_object),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
