@@ -30,7 +30,7 @@ struct job {
 	struct lake_input input;	/* what the next commit is made of, … */
 	bool found;			/* … if that was looked for */
 	struct batch_table report;
-	struct err stop;		/* why the first of finder.stopped is */
+	struct err stop;		/* why the first of finder.stopped is that is no wait */
 	uint64_t losses;		/* in a row, of commits that others were faster with */
 };
 
@@ -137,24 +137,34 @@ static void batch_stop(struct job *job, const struct lake_part *part)
 {
 	struct batch_finder *finder = &job->finder;
 
-	if (finder->stopped_count == 0)
+	if (job->stop.code == ERR_OK)
 		job->stop = part->stop;
 	finder->stopped = xreallocarray(finder->stopped, finder->stopped_count + 1,
 					sizeof(*finder->stopped));
 	finder->stopped[finder->stopped_count++] = part->where;
 }
 
-static void note_stops(struct job *job, const struct lake_input *input)
+/* Whether any did: others may have been behind it in this input. */
+static bool note_stops(struct job *job, const struct lake_input *input)
 {
+	bool stopped = false;
+
 	for (size_t i = 0; i < input->part_count; i++) {
 		const struct lake_part *part = input->parts[i];
 
-		if (part->stop.code == ERR_OK)
+		if (part->stop.code == ERR_OK && !part->waits)
 			continue;
-		trace_error("topic \"%s\" partition %s: %s; the batch stops there", job->table.topic,
-			    part->text, part->stop.msg);
+		if (part->waits)
+			trace_info("topic \"%s\" partition %s: the sink is still at its newest"
+				   " group of objects; the next batch has it",
+				   job->table.topic, part->text);
+		else
+			trace_error("topic \"%s\" partition %s: %s; the batch stops there",
+				    job->table.topic, part->text, part->stop.msg);
 		batch_stop(job, part);
+		stopped = true;
 	}
+	return stopped;
 }
 
 /* --- commit --------------------------------------------------------------- */
@@ -388,11 +398,12 @@ static enum err_code batch_step(struct job *job, bool *ret_more, struct err *err
 	struct clean_result result = { 0 };
 	struct lake_input *input = &job->input;
 	enum err_code code = batch_find_next(job, err);
+	bool stopped;
 
 	*ret_more = false;
 	if (code == ERR_OK && input->object_count > 0)
 		code = clean_settled(job, input, &result, err);
-	note_stops(job, input);
+	stopped = note_stops(job, input);
 	if (code == ERR_LIMIT && input->object_count > 1) {
 		job->finder.bytes_max = input->bytes / 2;	/* fewer letters at once */
 		*ret_more = true;
@@ -400,8 +411,10 @@ static enum err_code batch_step(struct job *job, bool *ret_more, struct err *err
 		goto out;
 	}
 	/* A commit of nothing would only be made again, and again. */
-	if (code != ERR_OK || !moves_on(input))
+	if (code != ERR_OK || !moves_on(input)) {
+		*ret_more = code == ERR_OK && stopped && !job->finder.all;
 		goto out;
+	}
 	/* A rebuild has to reach what another one may be adding. */
 	*ret_more = !job->finder.all || job->options->reach;
 	code = batch_keep(job, input, &result, err);
@@ -470,7 +483,7 @@ static enum err_code batch_job_run(struct job *job, const struct clean_model *mo
 	}
 	if (code == ERR_OK)
 		job->report.total_rows = delta_rows(job->delta);
-	if (code == ERR_OK && job->finder.stopped_count > 0) {
+	if (code == ERR_OK && job->stop.code != ERR_OK) {
 		*err = job->stop;
 		code = err->code;
 	}

@@ -3,6 +3,7 @@
 #include "base/ahead.h"
 #include "base/mem.h"
 #include "base/trace.h"
+#include "flow/lake_search.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -147,6 +148,7 @@ struct new_objects {
 	uint64_t until;			/* where groups begin, … */
 	struct group *groups;		/* … those that come next */
 	size_t group_count;
+	uint64_t last_group;		/* where the last one of all begins */
 	uint64_t newest;		/* the highest start offset; none beyond it is taken */
 };
 
@@ -298,6 +300,92 @@ static enum err_code batch_load_group(struct new_objects *new, const struct grou
 	return ERR_OK;
 }
 
+/* The last group that begins before the next offset. */
+struct group_before {
+	struct lake_partition where;
+	uint64_t next;
+	size_t prefix; /* the length of a name's folder */
+	bool found;
+	struct group_name name;
+};
+
+static void put_group_before_key(void *user, struct buf *key, uint64_t first)
+{
+	const struct group_before *before = user;
+
+	group_key(key, before->where, first, 1);
+}
+
+static bool look_at_group_before(void *user, const struct store_entry *entry, uint64_t *ret_first)
+{
+	struct group_before *before = user;
+	struct group_name name;
+
+	if (!group_parse_name(slice_from(slice_str(entry->key), before->prefix), &name.first,
+			      &name.number) ||
+	    name.first >= before->next)
+		return false;
+	if (!before->found || name.first >= before->name.first)
+		before->name = name;
+	before->found = true;
+	*ret_first = name.first;
+	return true;
+}
+
+static enum err_code find_group_before(struct store *store, struct group_before *before,
+				       struct err *err)
+{
+	struct lake_search search = { .store = store,
+				      .most = before->next - 1,
+				      .put_key = put_group_before_key,
+				      .look = look_at_group_before,
+				      .user = before };
+	enum err_code code;
+	struct buf prefix;
+
+	buf_init(&prefix, STORE_KEY_MAX + 1);
+	before->prefix = group_prefix(&prefix, before->where);
+	search.prefix = buf_cstr(&prefix);
+	code = lake_search_end(&search, err);
+	buf_release(&prefix);
+	return code;
+}
+
+/*
+ * The group that the next offset is in, if one begins before it: another's progress may end
+ * anywhere. Where what comes next follows right on there is none.
+ */
+static enum err_code look_back_for_group(struct new_objects *new, struct err *err)
+{
+	const struct lake_part *part = new->part;
+	struct group_before before = { .where = part->where, .next = part->next };
+	struct group *last;
+	enum err_code code;
+
+	if (part->fresh || part->next <= new->until ||
+	    (new->group_count > 0 && group_from(&new->groups[0]) <= part->next))
+		return ERR_OK;
+	code = find_group_before(new->finder->store, &before, err);
+	before.name.number = 0; /* the one that counts */
+	if (code != ERR_OK || !before.found)
+		return code;
+	code = batch_load_group(new, &before.name, err);
+	if (code != ERR_OK)
+		return code;
+	last = &new->groups[new->group_count - 1];
+	if (last->end > part->next) {
+		struct group straddling = *last;
+
+		memmove(&new->groups[1], &new->groups[0], (new->group_count - 1) * sizeof(*last));
+		new->groups[0] = straddling;
+	} else {
+		new->bytes -= group_bytes(last);
+		group_release(last);
+		new->group_count--;
+	}
+	return ERR_OK;
+}
+
 /* Groups, too, are listed twice, and then those that the first listing had are read. */
 static enum err_code find_groups(struct new_objects *new, struct err *err)
 {
@@ -312,6 +400,8 @@ static enum err_code find_groups(struct new_objects *new, struct err *err)
 	if (seen.count > 0)
 		code = group_list(new->finder->store, part->where, (int64_t)from - 1, SIZE_MAX,
 				  &names, err);
+	if (names.count > 0)
+		new->last_group = names.list[names.count - 1].first;
 	for (size_t i = 0; code == ERR_OK && i < names.count &&
 			   names.list[i].first <= seen.list[seen.count - 1].first &&
 			   new->bytes < new->finder->bytes_max;
@@ -319,7 +409,7 @@ static enum err_code find_groups(struct new_objects *new, struct err *err)
 		code = batch_load_group(new, &names.list[i], err);
 	group_names_release(&seen);
 	group_names_release(&names);
-	return code;
+	return code == ERR_OK ? look_back_for_group(new, err) : code;
 }
 
 /* What comes next of a partition: plain objects, then groups. */
@@ -357,7 +447,8 @@ static void take_new(struct batch_finder *finder, struct lake_input *input,
 			lake_input_add(input, new->part, &new->list[i]);
 	for (size_t i = 0; i < new->group_count; i++)
 		if (input->bytes < finder->bytes_max && input->object_count < OBJECTS_MAX)
-			lake_input_add_group(input, new->part, &new->groups[i]);
+			lake_input_add_group(input, new->part, &new->groups[i],
+					     new->groups[i].first >= new->last_group);
 }
 
 /* Several partitions are searched at a time, none of them once a commit's worth is found. */

@@ -163,9 +163,11 @@ static enum err_code bring_object(void *user, size_t index_of_range, struct err 
 	enum err_code code;
 
 	object->fault = (struct err){ .code = ERR_OK };
+	object->missing = false;
 	code = get_object(input, object, reading, err);
 	if (code == ERR_ABSENT || code == ERR_CORRUPT) {
 		object->fault = *err;
+		object->missing = code == ERR_ABSENT || reading->text.len == 0;
 		buf_clear(&reading->text);
 		code = ERR_OK;
 	}
@@ -504,10 +506,13 @@ void lake_input_poison(struct lake_input *input, uint64_t record, const char *re
  * group that come before it. */
 static void cut_partition(struct lake_input *input, size_t at)
 {
-	struct lake_part *part = input->objects[at].part;
+	const struct lake_object *object = &input->objects[at];
+	struct lake_part *part = object->part;
 	size_t kept;
 
-	part->stop = input->objects[at].fault;
+	part->waits = object->newest && object->missing;
+	if (!part->waits)
+		part->stop = object->fault;
 	while (input->objects[at].index > 0)
 		at--;
 	kept = at;

@@ -15,7 +15,8 @@
  * the later one is cleaned again, without what the earlier one has.
  *
  * An object that was listed and is not there, or is not what its manifest says,
- * ends its partition there (`stop`); the others are taken all the same.
+ * ends its partition there (`stop`); the others are taken all the same. So does one of the newest
+ * group that is not there yet, or is barred (group.h, rule 7), which is no fault (`waits`).
  *
  * Poison: a record that makes a model's SQL fail. Whoever finds one calls
  * lake_input_poison(); from then on it is a dead letter and the engine does not
@@ -52,6 +53,8 @@ struct lake_object {
 	uint64_t version;		/* as listed, or by what the group says */
 	const struct group *group;	/* whose object it is, NULL: of none, … */
 	size_t index;			/* … and which one; its first comes first here */
+	bool newest;			/* it may not be there yet, … */
+	bool missing;			/* … and is not, or is barred: not a fault then */
 	uint64_t from;			/* its records before this one are had already */
 	uint64_t base;			/* of the records of all before it; by lake_input_count() */
 	/* Known once it was read to its end: */
@@ -72,6 +75,7 @@ struct lake_part {
 					   one that this input holds, or tells to be missing */
 	struct lake_entry held;		/* the object that it ends with; size 0: none */
 	struct err stop;		/* why objects that are listed were not taken, or ERR_OK */
+	bool waits;			/* or for the rest of a group that is on its way */
 	struct manifests manifests;	/* of the objects that are read */
 	struct group **groups;		/* whose objects are */
 	size_t group_count;
@@ -136,8 +140,10 @@ struct lake_part *lake_input_part(struct lake_input *input, struct lake_partitio
 /* Objects of a partition come together, in the order of their offsets. */
 void lake_input_add(struct lake_input *input, struct lake_part *part,
 		    const struct lake_entry *entry);
-/* All objects of a group, which is taken. */
-void lake_input_add_group(struct lake_input *input, struct lake_part *part, struct group *group);
+/* All objects of a group, which is taken. `newest`: no other one has come after it, so that it may
+ * be on its way, or be given up. */
+void lake_input_add_group(struct lake_input *input, struct lake_part *part, struct group *group,
+			  bool newest);
 /* What an object accounts for: offsets [*ret_from, *ret_end), the first record being at *ret_start.
  * Of a group, all of it, by its first object; false: another one of it. */
 bool lake_input_span(const struct lake_object *object, uint64_t *ret_from, uint64_t *ret_start,

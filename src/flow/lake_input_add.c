@@ -28,7 +28,8 @@ void lake_input_add(struct lake_input *input, struct lake_part *part,
 	lake_input_put(input, &object);
 }
 
-void lake_input_add_group(struct lake_input *input, struct lake_part *part, struct group *group)
+void lake_input_add_group(struct lake_input *input, struct lake_part *part, struct group *group,
+			  bool newest)
 {
 	struct group *kept = xmalloc(sizeof(*kept));
 
@@ -44,6 +45,7 @@ void lake_input_add_group(struct lake_input *input, struct lake_part *part, stru
 					      .text_bytes = its->bytes,
 					      .group = kept,
 					      .index = i,
+					      .newest = newest,
 					      .packed = group_is_packed(its->key),
 					      .version = UINT64_C(1) << 32 | its->crc,
 					      .from = part->next };

@@ -1,7 +1,10 @@
 /* The batch path beside a sink that is still writing. */
 #include "base/gzip.h"
+#include "base/crc32c.h"
 #include "delta/delta.h"
 #include "flow/batch.h"
+#include "flow/dlq.h"
+#include "flow/group.h"
 #include "racing_store.h"
 #include "scratch.h"
 #include "tables.h"
@@ -168,6 +171,146 @@ static void test_packed_objects_count_by_their_text(void **state)
 	fixture_close(&fixture);
 }
 
+/* --- beside a sink whose objects land in groups --------------------------------------- */
+
+static const struct lake_partition pin_0 = { .topic = "id.pin" };
+
+static void hour_key(char *key, size_t size, int first, int object)
+{
+	(void)snprintf(key, size, "topics/id.pin/hour=%d/id.pin+0+%010d.json", object, first);
+}
+
+static void put_pin(const struct fixture *fixture, int n, int object)
+{
+	char key[100], text[32];
+	struct err err;
+
+	hour_key(key, sizeof(key), n, object);
+	(void)snprintf(text, sizeof(text), "{\"index\":%d}\n", n);
+	assert_ok(store_put(fixture->options.store, key, slice_str(text), STORE_CREATE, &err));
+}
+
+/* The manifest of pins [first, end), each an object by itself. */
+static void put_group(const struct fixture *fixture, int first, int end)
+{
+	struct group group = { .first = (uint64_t)first,
+			       .end = (uint64_t)first,
+			       .has_after = first > 0,
+			       .after = (uint64_t)first - 1 };
+	struct buf key, text;
+	struct err err;
+
+	for (int n = first; n < end; n++) {
+		char name[100], line[32];
+		size_t at;
+
+		hour_key(name, sizeof(name), n, n - first);
+		at = group_add_object(&group, name, (uint64_t)n);
+		group_add_line(&group, at, (uint64_t)n);
+		group.objects[at].bytes =
+			(uint64_t)snprintf(line, sizeof(line), "{\"index\":%d}\n", n);
+		group.objects[at].crc = crc32c(0, line, strlen(line));
+	}
+	buf_init(&key, STORE_KEY_MAX);
+	buf_init(&text, 1 << 20);
+	group_write(&group, pin_0, &key, &text);
+	assert_ok(store_put(fixture->options.store, buf_cstr(&key), buf_slice(&text), STORE_CREATE,
+			    &err));
+	buf_release(&key);
+	buf_release(&text);
+	group_release(&group);
+}
+
+static void assert_batch(struct fixture *fixture, uint64_t failed, uint64_t total)
+{
+	struct batch_report report;
+	struct err err;
+
+	assert_ok(batch_run(&fixture->options, &report, &err));
+	assert_int_equal(report.tables_failed, failed);
+	assert_int_equal(pins(fixture), total);
+	batch_report_release(&report);
+}
+
+/* What is not there yet is no fault; nor what is being given up. Behind it, both are. */
+static void test_a_group_that_is_on_its_way(void **state)
+{
+	(void)state;
+	for (int barred = 0; barred < 2; barred++) {
+		struct fixture fixture;
+		char key[100];
+		struct err err;
+
+		fixture_open(&fixture);
+		put_group(&fixture, 3, 5);
+		put_pin(&fixture, 3, 0);
+		hour_key(key, sizeof(key), 4, 1);
+		if (barred)
+			assert_ok(group_bar(fixture.options.store, key, &err));
+		assert_batch(&fixture, 0, 3);
+		assert_batch(&fixture, 0, 3);
+		put_group(&fixture, 5, 6);
+		put_pin(&fixture, 5, 0);
+		assert_batch(&fixture, 1, 3);
+		if (barred)
+			assert_ok(store_remove(fixture.options.store, key, &err));
+		put_pin(&fixture, 4, 1);
+		assert_batch(&fixture, 0, 6);
+		fixture_close(&fixture);
+	}
+}
+
+/* Others are not kept waiting by it, though it be as much as a commit takes. */
+static void test_a_group_that_is_on_its_way_keeps_nobody_waiting(void **state)
+{
+	static const char other[] = "topics/id.pin/partition=1/id.pin+1+0000000000.json";
+	struct fixture fixture;
+	struct err err;
+
+	(void)state;
+	fixture_open(&fixture);
+	fixture.options.bytes_max = 10;
+	put_group(&fixture, 3, 5);
+	put_pin(&fixture, 3, 0);
+	assert_ok(store_put(fixture.options.store, other, slice_str("{\"index\":7}\n"),
+			    STORE_CREATE, &err));
+	assert_batch(&fixture, 0, 4);
+	fixture_close(&fixture);
+}
+
+static bool count_letter(void *user, const struct dlq_entry *entry)
+{
+	(void)entry;
+	++*(int *)user;
+	return true;
+}
+
+/* Its progress ended in the middle of a group, whoever put it there. */
+static void test_a_group_that_begins_before_the_next_offset(void **state)
+{
+	(void)state;
+	for (int more = 0; more < 2; more++) {
+		struct fixture fixture;
+		int letters = 0;
+		struct err err;
+
+		fixture_open(&fixture);
+		assert_batch(&fixture, 0, 3); /* plain ones, up to 2 */
+		put_group(&fixture, 1, 5);
+		for (int n = 1; n < 5; n++)
+			put_pin(&fixture, n, n - 1);
+		if (more) {
+			put_group(&fixture, 5, 6);
+			put_pin(&fixture, 5, 0);
+		}
+		assert_batch(&fixture, 0, more ? 6 : 5);
+		assert_batch(&fixture, 0, more ? 6 : 5);
+		assert_ok(dlq_list(fixture.options.store, "id.pin", count_letter, &letters, &err));
+		assert_int_equal(letters, 0);
+		fixture_close(&fixture);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -175,6 +318,9 @@ int main(void)
 		cmocka_unit_test(test_an_object_that_is_listed_and_not_there_ends_its_partition),
 		cmocka_unit_test(test_letters_that_cannot_be_removed_fail_no_commit),
 		cmocka_unit_test(test_packed_objects_count_by_their_text),
+		cmocka_unit_test(test_a_group_that_is_on_its_way),
+		cmocka_unit_test(test_a_group_that_is_on_its_way_keeps_nobody_waiting),
+		cmocka_unit_test(test_a_group_that_begins_before_the_next_offset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
