@@ -95,12 +95,18 @@ static void tell_amended(struct sink *sink, const struct sink_partition *partiti
 {
 	enum gap_reason gap = gap_of(partition->group.lost_for);
 
+	if (lost == 0) {
+		trace_info("%s, partition %d: the group of objects that begins at offset %" PRIu64
+			   " was given up: what was missing of it has other names, and nothing is"
+			   " lost",
+			   partition->topic, partition->id, amended->first);
+		return;
+	}
 	trace_warn("%s, partition %d: of the group of objects that begins at offset %" PRIu64
 		   " and was begun, %" PRIu64
 		   " records are lost (%s); what is left has other names",
 		   partition->topic, partition->id, amended->first, lost, sink_reason_of(gap));
-	if (lost > 0)
-		sink_count_gap(sink, gap, lost);
+	sink_count_gap(sink, gap, lost);
 }
 
 /* ERR_EXISTS: another sink has amended it. */
@@ -143,7 +149,7 @@ void sink_give_up_group(struct sink *sink, struct sink_partition *partition)
 	struct err err;
 	enum err_code code = amend(sink, partition, &err);
 
-	if (code != ERR_OK && !retry_may_pass(code)) {
+	if (code != ERR_OK && (code == ERR_STOPPED || !retry_may_pass(code))) {
 		sink_halt(sink, partition, &err);
 		return;
 	}

@@ -1,9 +1,11 @@
 #include "flow/sink_group.h"
 
+#include "base/ahead.h"
 #include "base/base64.h"
 #include "base/crc32c.h"
 #include "base/json_where.h"
 #include "base/mem.h"
+#include "base/stop.h"
 #include "base/trace.h"
 #include "flow/lake_text.h"
 
@@ -366,27 +368,33 @@ struct amending {
 	uint64_t lost; /* of all */
 };
 
+/* Objects of a group whose names are barred. */
+struct barring {
+	const struct group *wanted;
+	struct store *store;
+	size_t count; /* the first ones */
+	bool *there;
+};
+
 /* Whether the object is there. If something else has its name, that is as good as a bar: none of
  * ours will ever have it. */
-static enum err_code bar_object(const struct group *wanted, size_t object, struct store *store,
-				bool *ret_there, struct err *err)
+static enum err_code bar_object(const struct barring *barring, size_t object, struct err *err)
 {
-	const char *key = wanted->objects[object].key;
+	const char *key = barring->wanted->objects[object].key;
 	struct err why;
-	enum err_code code = group_bar(store, key, &why);
+	enum err_code code = group_bar(barring->store, key, &why);
 	struct lake_text_sum sum;
 
-	*ret_there = false;
 	if (code != ERR_EXISTS) {
 		if (code != ERR_OK)
 			*err = why;
 		return code;
 	}
 	lake_text_sum_init(&sum);
-	code = lake_text_each(store, key, PIECE_BYTES, lake_text_sum_take, &sum, &why);
+	code = lake_text_each(barring->store, key, PIECE_BYTES, lake_text_sum_take, &sum, &why);
 	if (code == ERR_OK)
-		code = group_check_sum(wanted, object, sum.bytes, sum.crc, &why);
-	*ret_there = code == ERR_OK;
+		code = group_check_sum(barring->wanted, object, sum.bytes, sum.crc, &why);
+	barring->there[object] = code == ERR_OK;
 	if (code == ERR_CORRUPT) {
 		if (sum.bytes > 0)
 			trace_warn("%s: its records are put elsewhere", why.msg);
@@ -397,21 +405,59 @@ static enum err_code bar_object(const struct group *wanted, size_t object, struc
 	return code;
 }
 
-/* The last one decides, so it comes first. */
+static enum err_code bar_backwards(void *user, size_t item, struct err *err)
+{
+	const struct barring *barring = user;
+
+	if (stop_requested()) /* there may be thousands; the next sink goes on with them */
+		return err_set(err, ERR_STOPPED, "stopped while a group was given up");
+	return bar_object(barring, barring->count - 1 - item, err);
+}
+
+/*
+ * The last one decides, so it is alone. Those before it are barred several at a time: who put one
+ * has put all before it, so the last that is there tells, though others be at it.
+ */
+static enum err_code bar_all(struct barring *barring, size_t *ret_there, struct err *err)
+{
+	size_t last = barring->count - 1;
+	enum err_code code = bar_object(barring, last, err);
+	struct ahead *ahead;
+
+	*ret_there = barring->count;
+	if (code != ERR_OK || barring->there[last])
+		return code;
+	barring->count = last;
+	*ret_there = last;
+	ahead = ahead_new(&(struct ahead_options){ .count = last,
+						   .at_once = store_at_once(barring->store),
+						   .work = bar_backwards,
+						   .user = barring });
+	for (size_t i = 0; code == ERR_OK && *ret_there > 0; i++) {
+		code = ahead_take(ahead, i, err);
+		if (code == ERR_OK && barring->there[*ret_there - 1])
+			break;
+		--*ret_there;
+	}
+	ahead_free(ahead);
+	return code;
+}
+
 static enum err_code bar_objects(const struct group *wanted, struct store *store, size_t *ret_there,
 				 struct err *err)
 {
-	size_t at = wanted->object_count;
-	bool there = false;
+	struct barring barring = { .wanted = wanted,
+				   .store = store,
+				   .count = wanted->object_count };
+	enum err_code code = ERR_OK;
 
-	while (at > 0 && !there) {
-		if (bar_object(wanted, at - 1, store, &there, err) != ERR_OK)
-			return err->code;
-		if (!there)
-			at--;
-	}
-	*ret_there = at;
-	return ERR_OK;
+	*ret_there = 0;
+	if (barring.count == 0)
+		return ERR_OK;
+	barring.there = xcalloc(barring.count, sizeof(*barring.there));
+	code = bar_all(&barring, ret_there, err);
+	free(barring.there);
+	return code;
 }
 
 /* Whether the log still had it; asked in order. */
