@@ -177,6 +177,8 @@ void group_write(const struct group *group, struct lake_partition where, struct 
 	}
 	if (group->amended)
 		buf_add_str(text, ",\"amended\":true");
+	if (group->letters)
+		buf_add_str(text, ",\"letters\":true");
 	put_sides(text, group);
 	buf_add_str(text, ",\"objects\":[");
 	for (size_t i = 0; i < group->object_count; i++)
@@ -530,9 +532,11 @@ static bool take_group(struct json root, struct lake_partition where, struct gro
 	}
 	if (json_member(root, "amended", &value) && !json_get_bool(value, &group->amended))
 		return false;
+	if (json_member(root, "letters", &value) && !json_get_bool(value, &group->letters))
+		return false;
 	return take_sides(root, group) && json_member(root, "objects", &value) &&
 	       take_objects(value, where, group) && json_member(root, "runs", &value) &&
-	       take_runs(value, group);
+	       take_runs(value, group) && (!group->letters || group->object_count == 0);
 }
 
 static enum err_code load_name(struct store *store, struct lake_partition where, uint64_t first,

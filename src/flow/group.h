@@ -21,9 +21,10 @@
  *     A group has several names, which may be others in another sink (other buckets, gzip). So
  *     there the manifest is what is put create-only, by the group's first offset, before any of its
  *     objects: it says which objects they are, and which offsets these have. Nothing that is put
- *     here, or below, is ever replaced. The first offset is the one after all that was put before
- *     (0, if that is nothing), though the first record may have a later one: so of two sinks that
- *     go on at the same place one wins, whatever each of them still finds in the log.
+ *     here, or below, is ever replaced. The first offset is the one after all that objects and
+ *     manifests tell that were put before (0, if there are none), though the first record may be a
+ *     later one: so of two sinks that go on at the same place one wins, whatever each of them still
+ *     finds in the log.
  *  2. Who puts a manifest and finds another there has lost: it drops what it has and goes on from
  *     the lake (sink_recover.h).
  *  3. Objects of a group are put in the order of the manifest, each with its sides before it. So
@@ -41,16 +42,17 @@
  *     its manifest in its name (lake.h).
  *  6. In a partition without any object there is nothing to bar. There a plain sink, too, puts a
  *     manifest, once, which only says that the partition is plain ("plain"). If no plain object
- *     followed, the first group begins there, too.
+ *     followed, the first group begins there, too, or where that manifest does, if this is behind:
+ *     an older program gave it the first line's offset.
  *  7. Of the manifests of one first offset the one with the highest number counts: a group's takes
  *     the place of one that said "plain", and one that is "amended" that of a group which cannot be
  *     made whole, since the log has lost records of it. Others may still be at that group: one
  *     that slept through it all puts its objects when it wakes. So it is decided once, for all:
  *      a. Whoever gives a group up bars its last object's name, create-only. If the object is there
  *         after all, the group is whole, and stays what it is. If not, it never will be whole.
- *      b. Then, backwards, the names before it, until an object is there: these and those before it
- *         stay. From then on nothing under any of the group's names changes: whoever still puts its
- *         objects finds a bar, and asks the lake anew.
+ *      b. Then, backwards, the names before it, some at a time, until an object is there: it and
+ *         those before it stay. From then on nothing under any of the group's names changes:
+ *         whoever still puts its objects finds a bar, and asks the lake anew.
  *      c. Then the next manifest is put, create-only as any: the objects that stay, then others
  *         that have what the log has left, and the manifest's number in their names, so that
  *         nobody else's objects have those. What was lost is in its runs, with the reason.
@@ -64,6 +66,15 @@
  *     not look whether another manifest has come since.
  * 10. A loss that the sink tells between groups is a group without objects, for the same reason: a
  *     sink that still holds those records, and wakes, finds that its manifest's name is taken.
+ * 11. Letters between groups come behind such a group, too ("letters"): sinks that part at a
+ *     record, by their options or by what the log still has, would else both go on, each under
+ *     names of its own. It decides that none of its offsets is a line, so it need not be amended:
+ *     whoever finds it as the last one, without all of its letters, puts one for each record of it
+ *     that the log has, and one for what that has lost.
+ * 12. Only a partition that may have plain objects, and no group yet, has letters without a
+ *     manifest: that would be its first group, and what is to be barred (rule 5) is not known yet.
+ *     They do not move the name of the next manifest, which has their offsets as no records. There
+ *     sinks of other options may have a letter and a line of one record.
  *
  * Ownership: group_release(). Threads: what was read is only read, so any.
  */
@@ -109,6 +120,7 @@ struct group {
 	bool plain;  /* rule 6: nothing else is set */
 	uint32_t number; /* of the manifest; 0 is 1, which has none in its name */
 	bool amended; /* rule 7: it may end with no records, and have no object */
+	bool letters; /* rule 11: its offsets are dead letters, and it has no object */
 	bool sides[GROUP_SIDES];
 	struct group_object *objects;
 	size_t object_count;

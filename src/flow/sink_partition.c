@@ -2,8 +2,10 @@
 
 #include "base/mem.h"
 #include "base/time.h"
+#include "flow/dlq_object.h"
 
 #include <assert.h>
+#include <inttypes.h>
 
 enum { MARK_TEXT_MAX = 4096 };
 
@@ -105,7 +107,6 @@ static void begin_run(struct sink_partition *partition)
 		return;
 	partition->run_has_after = partition->place.any;
 	partition->run_after = partition->place.last;
-	partition->run_next = partition->place.next;
 }
 
 void sink_partition_add_line(struct sink_partition *partition, struct position position,
@@ -143,18 +144,54 @@ bool sink_partition_is_mending(const struct sink_partition *partition)
 	return group->fixed && group->group.end < group->wanted_end;
 }
 
-/* After all that comes before the run: what its manifest is named by (group.h, rule 1). */
-static uint64_t run_first(const struct sink_partition *partition)
+/*
+ * What the run's manifest is named by (group.h, rules 1 and 6): the end of what objects and
+ * manifests tell. An older program named the one that says "plain" by its first line, which may be
+ * behind that; since the newest name counts, no group's may come before it.
+ */
+static uint64_t run_first(const struct sink_place *place)
 {
-	return partition->run_has_after ? partition->run_next : 0;
+	bool behind = place->has_plain && place->plain_first > place->told;
+
+	return behind ? place->plain_first : place->told;
 }
 
-/* What says that the partition is plain may have the first (group.h, rule 6). */
-static uint32_t group_number(const struct sink_partition *partition)
+/* What says that the partition is plain may have the first. */
+static uint32_t group_number(const struct sink_place *place)
+{
+	return place->has_plain && place->plain_first == run_first(place) ? 2 : 1;
+}
+
+/* The manifest of a run, without its objects. */
+static struct group run_group(const struct sink_place *place)
+{
+	uint64_t first = run_first(place);
+
+	return (struct group){ .first = first,
+			       .end = first,
+			       .has_after = place->told > 0,
+			       .after = place->told - 1,
+			       .number = group_number(place) };
+}
+
+/* The first record of a group that is not fixed. */
+static enum err_code partition_begin_group(struct sink_partition *partition, uint64_t offset,
+					   struct err *err)
 {
 	const struct sink_place *place = &partition->place;
+	struct sink_group *group = &partition->group;
+	struct group begun = run_group(place);
 
-	return place->has_plain && place->plain_first == run_first(partition) ? 2 : 1;
+	if (offset < begun.first)
+		return err_set(err, ERR_CORRUPT,
+			       "the lake says that the partition begins at offset %" PRIu64
+			       ", and the log has a record %" PRIu64 " before that",
+			       begun.first, offset);
+	group->group.first = group->group.end = begun.first;
+	group->group.has_after = begun.has_after;
+	group->group.after = begun.after;
+	group->bar_number = place->any_object && !place->any_group ? begun.number : 0;
+	return ERR_OK;
 }
 
 enum err_code sink_partition_add_grouped(struct sink_partition *partition,
@@ -163,43 +200,50 @@ enum err_code sink_partition_add_grouped(struct sink_partition *partition,
 					 int64_t time_ms, struct json value, struct err *err)
 {
 	struct sink_group *group = &partition->group;
-	const struct sink_place *place = &partition->place;
 	size_t before = group->bytes;
 
 	assert(!partition->letters && partition->body.len == 0);
+	if (partition->count == 0 && !group->fixed &&
+	    partition_begin_group(partition, offset, err) != ERR_OK)
+		return err->code;
 	begin_run(partition);
-	if (partition->count == 0) {
-		group->group.has_after = place->any;
-		group->group.after = place->next - 1;
-		group->bar_number = place->any_object && !place->any_group ? group_number(partition)
-									   : 0;
-		if (!group->fixed)
-			group->group.first = group->group.end = run_first(partition);
-	}
 	if (!group->fixed)
-		sink_group_add(group, options, place->where, record, offset, time_ms, value);
+		sink_group_add(group, options, partition->place.where, record, offset, time_ms,
+			       value);
 	else if (sink_group_add_fixed(group, record, offset, value, err) != ERR_OK)
 		return err->code;
 	count_record(partition, record->position, offset, group->bytes - before);
 	return ERR_OK;
 }
 
+/* What a letter may take, rather more than less: base64 makes 4 of 3, JSON 6 of 1 at the most. */
+static size_t letter_room(const struct dlq_letter *letter)
+{
+	enum { NAMES_BYTES = 512 };
+
+	return letter->value.len / 3 * 4 + strlen(letter->reason) * 6 + NAMES_BYTES;
+}
+
+/* A run's letters are one object, so that its name, which tells how far they come, is not there
+ * before all of them are. */
 enum err_code sink_partition_add_letter(struct sink_partition *partition, struct store *store,
 					const struct dlq_letter *letter, uint64_t last_offset,
 					struct err *err)
 {
-	enum { OVERHEAD_BYTES = 512 };		/* names, reason; base64 makes 4 of 3 */
 	struct dlq_source source = sink_partition_source(partition);
+	size_t bytes = letter_room(letter);
 	enum err_code code;
 
 	assert(partition->body.len == 0);
+	if (partition->count > 0 && (partition->bytes + bytes > DLQ_OBJECT_BYTES_MAX ||
+				     partition->count >= DLQ_OBJECT_LETTERS_MAX))
+		return err_set(err, ERR_LIMIT, "there is no room for another dead letter");
 	begin_run(partition);
 	if (!partition->letters)
 		partition->letters = dlq_batch_new(store, &source);
 	code = dlq_batch_add(partition->letters, letter, err);
 	if (code == ERR_OK)
-		count_record(partition, lake_position(last_offset), last_offset,
-			     letter->value.len / 3 * 4 + OVERHEAD_BYTES);
+		count_record(partition, lake_position(last_offset), last_offset, bytes);
 	return code;
 }
 
@@ -237,11 +281,10 @@ static void mark_names(struct sink_partition *partition, struct sink_job *job)
 static void mark_kind(struct sink_partition *partition, struct sink_job *job, uint64_t first)
 {
 	struct sink_place *place = &partition->place;
-	struct group plain = { .plain = true,
-			       .first = run_first(partition),
-			       .has_after = place->any && partition->run_has_after,
-			       .after = partition->run_next - 1 };
+	struct group plain = run_group(place);
 	struct sink_mark *mark;
+
+	plain.plain = true;
 
 	if (partition->grouped && place->any_object && !place->any_group) {
 		mark = sink_job_add_mark(job, 1);
@@ -254,37 +297,63 @@ static void mark_kind(struct sink_partition *partition, struct sink_job *job, ui
 	place->any_group = place->any_group || partition->grouped;
 }
 
+/* The manifest of what is no line: it has no objects, but its name decides who goes on. */
+static void mark_none(const struct sink_partition *partition, struct sink_job *job, uint64_t first,
+		      enum group_none what)
+{
+	const struct sink_place *place = &partition->place;
+	struct group group = run_group(place);
+	struct sink_mark *mark = sink_job_add_mark(job, MARK_TEXT_MAX);
+
+	group.amended = true;
+	group.letters = what == GROUP_NO_RECORD;
+	group_lose(&group, first, place->next - first, what);
+	group_write(&group, place->where, &mark->key, &mark->text);
+	group_release(&group);
+}
+
 /* Another sink may hold records that the log has lost since, and put them when it wakes: where
  * objects are grouped the loss is a group without objects, so that one of the two comes first. */
 static void mark_lost(struct sink_partition *partition, struct sink_job *job)
 {
-	const struct sink_place *place = &partition->place;
-	uint64_t first = run_first(partition);
-	struct group group = { .first = first,
-			       .end = first,
-			       .has_after = partition->run_has_after,
-			       .after = partition->run_next - 1,
-			       .number = group_number(partition),
-			       .amended = true };
-	struct sink_mark *mark;
+	uint64_t first = run_first(&partition->place);
 
-	mark_kind(partition, job, first);
-	group_lose(&group, partition->lost_first, place->next - partition->lost_first,
-		   (enum group_none)partition->lost);
-	mark = sink_job_add_mark(job, MARK_TEXT_MAX);
-	group_write(&group, place->where, &mark->key, &mark->text);
-	group_release(&group);
-	partition->lost = 0;
+	if (first >= partition->place.next) /* it is told already that there are no lines */
+		return;
+	mark_kind(partition, job, partition->lost_first);
+	mark_none(partition, job, partition->lost_first > first ? partition->lost_first : first,
+		  (enum group_none)partition->lost);
 }
 
-/* What must lie in the lake before these records do. */
-static void add_marks(struct sink_partition *partition, struct sink_job *job)
+/* Another sink may see lines in them, or have lost them (group.h, rules 11 and 12). */
+static bool needs_letters_mark(const struct sink_partition *partition)
+{
+	const struct sink_place *place = &partition->place;
+
+	return partition->grouped && (place->any_group || !place->any_object) &&
+	       place->next > run_first(place);
+}
+
+static void mark_letters(struct sink_partition *partition, struct sink_job *job)
+{
+	mark_none(partition, job, run_first(&partition->place), GROUP_NO_RECORD);
+	partition->place.any_object = partition->place.any_group = true;
+}
+
+/* What must lie in the lake before these records do. True: it tells what they are, or the objects
+ * that come do. */
+static bool add_marks(struct sink_partition *partition, struct sink_job *job)
 {
 	mark_names(partition, job);
 	if (has_lines(partition))
 		mark_kind(partition, job, first_line(partition));
 	else if (partition->lost && partition->grouped)
 		mark_lost(partition, job);
+	else if (needs_letters_mark(partition))
+		mark_letters(partition, job);
+	else
+		return false;
+	return true;
 }
 
 void sink_partition_set_lost(struct sink_partition *partition, enum group_none lost, uint64_t first)
@@ -331,7 +400,7 @@ static enum err_code close_group(struct sink_partition *partition, struct sink_j
 		place->next = job->end = partition->group.wanted.end;
 		place->last = lake_position(place->next - 1);
 	}
-	group->number = group_number(partition);
+	group->number = group_number(place);
 	return sink_group_close(&partition->group, place->where, job, err);
 }
 
@@ -350,18 +419,22 @@ enum err_code sink_partition_close(struct sink_partition *partition, struct sink
 {
 	struct sink_job *job = sink_partition_new_job(partition);
 	enum err_code code = ERR_OK;
+	bool told;
 
 	assert(partition->count > 0);
 	job->bytes = partition->bytes + sizeof(*job);
 	job->records = partition->count;
-	add_marks(partition, job);
+	told = add_marks(partition, job);
 	if (partition->letters)
 		close_letters(partition, job);
 	else if (partition->grouped)
 		code = close_group(partition, job, err);
 	else
 		close_object(partition, job);
+	if (told && partition->place.next > partition->place.told)
+		partition->place.told = partition->place.next;
 	manifest_clear(&partition->manifest);
+	partition->lost = 0;
 	partition->count = 0;
 	partition->bytes = 0;
 	if (code == ERR_OK)

@@ -71,7 +71,6 @@ struct sink_partition {
 	/* The run. */
 	bool run_has_after;		/* what was done before it: place.last of then */
 	struct position run_after;
-	uint64_t run_next;		/* place.next of then */
 	uint64_t count;			/* 0: none */
 	size_t bytes;
 	int64_t due_ms;			/* monotonic clock when it is to be closed */

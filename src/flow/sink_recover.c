@@ -110,7 +110,7 @@ static enum err_code place_at(struct store *store, uint64_t last, struct slice t
 
 	place->any = true;
 	place->last = lake_position(last);
-	place->next = last + 1;
+	place->next = place->told = last + 1;
 	place->has_line = true;
 	buf_init(&place->last_line, line.len);
 	buf_add_slice(&place->last_line, line);
@@ -283,23 +283,22 @@ static enum err_code find_newest_group(struct store *store, struct newest_group 
 
 enum object_state { OBJECT_ABSENT, OBJECT_THERE, OBJECT_BAR, OBJECT_OTHER };
 
-/* All of it is compared: its size alone would not tell whose it is. */
+/* All of it is compared: its size alone would not tell whose it is. `tail`: empty. */
 static enum err_code look_at_part(struct store *store, const struct group *group, size_t object,
-				  enum object_state *ret_state, struct err *err)
+				  struct lake_text_tail *tail, enum object_state *ret_state,
+				  struct err *err)
 {
-	struct lake_text_sum sum;
+	const struct lake_text_sum *sum = &tail->sum;
 	struct err why;
-	enum err_code code;
+	enum err_code code = lake_text_each(store, group->objects[object].key, PIECE_BYTES,
+					    lake_text_tail_take, tail, &why);
 
-	lake_text_sum_init(&sum);
-	code = lake_text_each(store, group->objects[object].key, PIECE_BYTES, lake_text_sum_take,
-			      &sum, &why);
 	if (code == ERR_ABSENT)
 		*ret_state = OBJECT_ABSENT;
-	else if (code == ERR_OK && sum.bytes == 0)
+	else if (code == ERR_OK && sum->bytes == 0)
 		*ret_state = OBJECT_BAR;
 	else if (code == ERR_OK &&
-		 group_check_sum(group, object, sum.bytes, sum.crc, &why) == ERR_OK)
+		 group_check_sum(group, object, sum->bytes, sum->crc, &why) == ERR_OK)
 		*ret_state = OBJECT_THERE;
 	else
 		*ret_state = OBJECT_OTHER;
@@ -309,35 +308,49 @@ static enum err_code look_at_part(struct store *store, const struct group *group
 	return code;
 }
 
-/* The objects of a group are put in its order, so the last one tells, or else the first one that is
- * missing. */
-static enum err_code count_there(struct store *store, const struct group *group, size_t *ret_count,
-				 bool *ret_barred, struct err *err)
+/* Of those before the last one: so many are there. */
+static enum err_code count_parts_before(struct store *store, const struct group *group,
+					size_t *ret_count, enum object_state *ret_state,
+					struct err *err)
 {
-	enum object_state state = OBJECT_THERE;
-	size_t last = group->object_count - 1;
+	enum err_code code = ERR_OK;
 	size_t count = 0;
+
+	*ret_state = OBJECT_THERE;
+	while (code == ERR_OK && *ret_state == OBJECT_THERE && count + 1 < group->object_count) {
+		struct lake_text_tail tail;
+
+		lake_text_tail_init(&tail, 0);
+		code = look_at_part(store, group, count, &tail, ret_state, err);
+		lake_text_tail_release(&tail);
+		count += *ret_state == OBJECT_THERE;
+	}
+	*ret_count = count;
+	return code;
+}
+
+/* The objects of a group are put in its order, so the last one tells, or else the first one that is
+ * missing. `tail`: empty, and then that of the last one. */
+static enum err_code count_there(struct store *store, const struct group *group,
+				 struct lake_text_tail *tail, size_t *ret_count, bool *ret_barred,
+				 struct err *err)
+{
+	enum object_state last = OBJECT_THERE, before;
 
 	*ret_count = group->object_count;
 	if (group->object_count == 0)
 		return ERR_OK;
-	if (look_at_part(store, group, last, &state, err) != ERR_OK)
+	if (look_at_part(store, group, group->object_count - 1, tail, &last, err) != ERR_OK)
 		return err->code;
-	if (state == OBJECT_THERE)
+	if (last == OBJECT_THERE)
 		return ERR_OK;
-	if (state == OBJECT_OTHER) /* it may have been taken for whole */
+	if (last == OBJECT_OTHER) /* it may have been taken for whole */
 		return err_set(err, ERR_CORRUPT,
 			       "object \"%s\" is not what its group's manifest says",
-			       group->objects[last].key);
-	*ret_barred = state == OBJECT_BAR;
-	for (; count < last; count++) {
-		if (look_at_part(store, group, count, &state, err) != ERR_OK)
-			return err->code;
-		if (state != OBJECT_THERE)
-			break;
-	}
-	*ret_barred |= state == OBJECT_BAR || state == OBJECT_OTHER;
-	*ret_count = count;
+			       group->objects[group->object_count - 1].key);
+	if (count_parts_before(store, group, ret_count, &before, err) != ERR_OK)
+		return err->code;
+	*ret_barred = last == OBJECT_BAR || before == OBJECT_BAR || before == OBJECT_OTHER;
 	return ERR_OK;
 }
 
@@ -377,8 +390,10 @@ static enum err_code read_group_end(struct store *store, const struct group *gro
 	return code;
 }
 
+/* `tail`: of its last object, in which the last line need not be. */
 static enum err_code place_at_group(struct store *store, const struct group *group,
-				    struct sink_place *place, struct err *err)
+				    const struct lake_text_tail *tail, struct sink_place *place,
+				    struct err *err)
 {
 	const struct group_run *last = &group->runs[group->run_count - 1];
 	enum err_code code = ERR_OK;
@@ -386,7 +401,9 @@ static enum err_code place_at_group(struct store *store, const struct group *gro
 	if (last->object < 0) { /* what was lost cannot be compared */
 		place->any = true;
 		place->last = lake_position(group->end - 1);
-		place->next = group->end;
+		place->next = place->told = group->end;
+	} else if ((size_t)last->object + 1 == group->object_count) {
+		code = place_at(store, group->end - 1, buf_slice(&tail->text), place, err);
 	} else {
 		code = read_group_end(store, group, (size_t)last->object, place, err);
 	}
@@ -401,11 +418,29 @@ static void place_before_group(struct group *group, size_t there, bool barred,
 	if (place->any)
 		place->last = lake_position(group->after);
 	place->next = group_from(group);
+	place->told = place->any ? place->next : 0;
 	place->has_unfinished = true;
 	place->unfinished_there = there;
 	place->unfinished_barred = barred;
 	place->unfinished = *group;
 	*group = (struct group){ 0 };
+}
+
+/* Which of them are there tells how far they are (group.h, rule 11). */
+static enum err_code place_in_letters(struct store *store, const struct group *group,
+				      struct sink_place *place, struct err *err)
+{
+	enum err_code code;
+
+	place->any = group->has_after;
+	if (place->any)
+		place->last = lake_position(group->after);
+	place->next = group_from(group);
+	place->told = place->letters_until = group->end;
+	code = pass_letters(store, place, err);
+	if (code == ERR_OK && place->any)
+		code = lineage_load(store, place->where, place->next - 1, &place->lineages, err);
+	return code;
 }
 
 /* Objects of another program that no manifest names may reach further than our own. */
@@ -428,6 +463,8 @@ static enum err_code place_behind_foreign(struct store *store, struct sink_place
 	} else {
 		buf_release(&foreign.last_lines);
 	}
+	if (foreign.objects > 0 && foreign.next > place->told)
+		place->told = foreign.next;
 	return ERR_OK;
 }
 
@@ -446,9 +483,11 @@ static enum err_code recover_said_plain(struct store *store, const struct group 
 {
 	enum err_code code = recover_plain(store, place, err);
 
-	if (code != ERR_OK || !said->has_after || place->next > said->after)
+	if (code != ERR_OK || !said->has_after || place->told > said->after)
 		return code;
 	code = place_behind_foreign(store, place, err);
+	if (code == ERR_OK && place->told <= said->after)
+		place->told = said->after + 1;
 	if (code == ERR_OK && place->next <= said->after) {
 		place->any = true;
 		place->last = lake_position(said->after);
@@ -458,13 +497,31 @@ static enum err_code recover_said_plain(struct store *store, const struct group 
 	return code;
 }
 
+static enum err_code place_by_group(struct store *store, struct group *group,
+				    struct sink_place *place, struct err *err)
+{
+	struct lake_text_tail tail;
+	bool barred = false;
+	size_t there = 0;
+	enum err_code code;
+
+	lake_text_tail_init(&tail, 0);
+	code = count_there(store, group, &tail, &there, &barred, err);
+	if (code == ERR_OK)
+		keep_losses(group, place);
+	if (code == ERR_OK && there == group->object_count)
+		code = place_at_group(store, group, &tail, place, err);
+	else if (code == ERR_OK)
+		place_before_group(group, there, barred, place);
+	lake_text_tail_release(&tail);
+	return code;
+}
+
 static enum err_code recover_group(struct store *store, uint64_t first, struct sink_place *place,
 				   struct err *err)
 {
 	struct group group;
 	enum err_code code = group_load(store, place->where, first, 0, &group, err);
-	bool barred = false;
-	size_t there = 0;
 
 	if (code != ERR_OK)
 		return code;
@@ -472,16 +529,12 @@ static enum err_code recover_group(struct store *store, uint64_t first, struct s
 	place->any_group = place->grouped = !group.plain;
 	place->has_plain = group.plain;
 	place->plain_first = first;
-	if (place->any_group)
-		code = count_there(store, &group, &there, &barred, err);
-	if (code == ERR_OK)
-		keep_losses(&group, place);
-	if (code == ERR_OK && !place->any_group)
+	if (group.plain)
 		code = recover_said_plain(store, &group, place, err);
-	else if (code == ERR_OK && there == group.object_count)
-		code = place_at_group(store, &group, place, err);
-	else if (code == ERR_OK)
-		place_before_group(&group, there, barred, place);
+	else if (group.letters)
+		code = place_in_letters(store, &group, place, err);
+	else
+		code = place_by_group(store, &group, place, err);
 	group_release(&group);
 	return code;
 }
@@ -521,6 +574,10 @@ static enum err_code begins_again(struct store *store, struct lake_partition whe
 	if (place.has_unfinished) {
 		place.any = true;
 		place.last = lake_position(place.unfinished.end - 1);
+	}
+	if (place.letters_until > place.next) {
+		place.any = true;
+		place.last = lake_position(place.letters_until - 1);
 	}
 	*ret = place.any && position_cmp(place.last, partition->born) >= 0;
 	sink_place_release(&place);

@@ -20,6 +20,8 @@ struct sink_place {
 	bool any;			/* the lake has something of the partition, … */
 	struct position last;		/* … all of it up to this */
 	uint64_t next;			/* the offset that comes after it; without any: 0 */
+	uint64_t told; /* what objects and manifests tell ends before this, letters may not:
+			  what the next manifest is named by (group.h, rule 1) */
 	struct buf last_line;		/* of the record at `last`, if `has_line`; or several,
 					   each with a line end, of which one is */
 	bool has_line;
@@ -35,6 +37,8 @@ struct sink_place {
 	size_t unfinished_there;	/* so many of its objects are */
 	bool unfinished_barred;		/* the others cannot be put any more */
 	struct group unfinished;	/* … which is not whole */
+	uint64_t letters_until;		/* what comes before this is a letter, as the newest
+					   group says; 0: nothing is */
 	bool has_losses;		/* the newest group was amended: … */
 	struct group losses;		/* … its runs, of which letters tell */
 	char uid[HISTORY_UID_MAX];	/* of the log's topic */

@@ -221,6 +221,8 @@ static void sink_mend_record(struct sink *sink, struct sink_partition *partition
 	add_grouped(sink, partition, record, offset, 0, root);
 }
 
+static const char null_reason[] = "a tombstone: the record has no value";
+
 static void sink_take_null(struct sink *sink, struct sink_partition *partition,
 			   const struct record *record, uint64_t offset)
 {
@@ -228,7 +230,7 @@ static void sink_take_null(struct sink *sink, struct sink_partition *partition,
 		.position = record->position,
 		.timestamp_ms = record->timestamp_ms,
 		.value = record->value,
-		.reason = "a tombstone: the record has no value",
+		.reason = null_reason,
 	};
 	struct err err;
 
@@ -307,6 +309,88 @@ static void halt_unproved(struct sink *sink, struct sink_partition *partition)
 	sink_halt(sink, partition, &err);
 }
 
+static void tell_lost(struct sink *sink, struct sink_partition *partition, enum gap_reason gap,
+		      uint64_t first, uint64_t last)
+{
+	struct dlq_letter letter = { .position = lake_position(first),
+				     .last = lake_position(last),
+				     .reason = sink_reason_of(gap) };
+
+	sink_add_letter(sink, partition, &letter, last);
+}
+
+/* Those that were to be letters are one each, as who put the manifest may still put them: readers
+ * take each once. Where they are too many, most are none. */
+static void tell_lost_letters(struct sink *sink, struct sink_partition *partition,
+			      enum gap_reason gap, uint64_t first, uint64_t last)
+{
+	enum { EACH_MAX = 10000 };
+
+	if (last - first >= EACH_MAX) {
+		tell_lost(sink, partition, gap, first, last);
+		return;
+	}
+	for (; first <= last && partition->state == SINK_READING; first++)
+		tell_lost(sink, partition, gap, first, first);
+}
+
+static void tell_all_lost(struct sink *sink, struct sink_partition *partition, enum gap_reason gap,
+			  uint64_t first, uint64_t last)
+{
+	uint64_t until = partition->place.letters_until;
+
+	trace_warn("%s, partition %d: records %" PRIu64 " to %" PRIu64 ": %s", partition->topic,
+		   partition->id, first, last, sink_reason_of(gap));
+	sink_count_gap(sink, gap, last - first + 1);
+	if (first < until) {
+		tell_lost_letters(sink, partition, gap, first, last < until ? last : until - 1);
+		sink_close_run(sink, partition);
+	}
+	first = first > until ? first : until;
+	if (first > last || partition->state != SINK_READING)
+		return;
+	sink_partition_set_lost(partition, sink_lost_of(gap), first);
+	tell_lost(sink, partition, gap, first, last);
+	sink_close_run(sink, partition); /* while what the lake said is new */
+}
+
+/* A manifest says that this is no line, and nobody else tells what it is (group.h, rule 11). */
+static void put_letter_again(struct sink *sink, struct sink_partition *partition,
+			     const struct record *record, uint64_t offset)
+{
+	struct dlq_letter letter = {
+		.position = record->position,
+		.timestamp_ms = record->timestamp_ms,
+		.value = record->value,
+		.reason = "the sink that came to it first had no place for it",
+	};
+	struct json root;
+	struct err err;
+
+	if (!record->value.ptr)
+		letter.reason = null_reason;
+	else if (json_parse(sink->parser, record->value, &root, &err) != ERR_OK)
+		letter.reason = err.msg;
+	sink_add_letter(sink, partition, &letter, offset);
+}
+
+/* What comes behind those letters must not be put with them: it has a manifest of its own. Where a
+ * log begins no gap tells what was before. */
+static bool is_letter_again(struct sink *sink, struct sink_partition *partition, uint64_t offset)
+{
+	const struct sink_place *place = &partition->place;
+	uint64_t *until = &partition->place.letters_until;
+
+	if (*until > 0 && !place->any && offset > place->next)
+		tell_all_lost(sink, partition, GAP_RETENTION, place->next, offset - 1);
+	if (offset < *until)
+		return true;
+	if (*until > 0)
+		sink_close_run(sink, partition);
+	*until = 0;
+	return false;
+}
+
 static void sink_add_record(struct sink *sink, struct sink_partition *partition,
 			    const struct record *record, uint64_t offset)
 {
@@ -315,11 +399,16 @@ static void sink_add_record(struct sink *sink, struct sink_partition *partition,
 		.timestamp_ms = record->timestamp_ms,
 		.value = record->value,
 	};
+	bool again = !partition->group.fixed && is_letter_again(sink, partition, offset);
 	struct json root;
 	struct err err;
 
+	if (partition->state != SINK_READING)
+		return;
 	if (partition->group.fixed) {
 		sink_mend_record(sink, partition, record, offset);
+	} else if (again) {
+		put_letter_again(sink, partition, record, offset);
 	} else if (!record->value.ptr) {
 		sink_take_null(sink, partition, record, offset);
 	} else if (json_parse(sink->parser, record->value, &root, &err) != ERR_OK) {
@@ -450,9 +539,6 @@ void sink_take_gap(struct sink *sink, struct sink_partition *partition,
 		   const struct reader_event *event)
 {
 	const struct sink_place *place = &partition->place;
-	struct dlq_letter letter = { .position = event->first,
-				     .last = event->last,
-				     .reason = sink_reason_of(event->gap) };
 	uint64_t first, last;
 
 	if (place->any && position_cmp(event->last, place->last) >= 0 &&
@@ -470,14 +556,7 @@ void sink_take_gap(struct sink *sink, struct sink_partition *partition,
 		return;		/* the records after it tell */
 	if (!sink_may_tell_loss(sink, partition))
 		return;
-	if (place->any && first < place->next) {
+	if (place->any && first < place->next)
 		first = place->next;
-		letter.position = lake_position(first);
-	}
-	trace_warn("%s, partition %d: records %" PRIu64 " to %" PRIu64 ": %s", partition->topic,
-		   partition->id, first, last, letter.reason);
-	sink_count_gap(sink, event->gap, last - first + 1);
-	sink_partition_set_lost(partition, sink_lost_of(event->gap), first);
-	sink_add_letter(sink, partition, &letter, last);
-	sink_close_run(sink, partition);	/* while what the lake said is new */
+	tell_all_lost(sink, partition, event->gap, first, last);
 }
