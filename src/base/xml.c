@@ -36,6 +36,10 @@ static void XMLCALL xml_on_start(void *user, const XML_Char *name, const XML_Cha
 	if (colon)
 		name = colon + 1;
 	len = strlen(name);
+	if (len == 0) {
+		xml_refuse(reading, "an element has no name");
+		return;
+	}
 	if (reading->depth == XML_DEPTH_MAX || at + 1 + len > XML_PATH_MAX) {
 		xml_refuse(reading, "its elements are nested too deep");
 		return;
@@ -54,6 +58,8 @@ static void XMLCALL xml_on_end(void *user, const XML_Char *name)
 	struct slice text = slice_of("", 0);
 
 	(void)name;
+	if (reading->refused) /* expat ends an empty element all the same */
+		return;
 	assert(reading->depth > 0);
 	if (buf_full(&reading->text)) {
 		xml_refuse(reading, "an element is too long");

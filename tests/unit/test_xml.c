@@ -48,8 +48,9 @@ static void test_what_is_refused(void **state)
 {
 	static const char *const texts[] = {
 		"", "no", "<a>", "<a></b>", "<a/><b/>", "<a>&nbsp;</a>", "<a>\xff</a>",
+		"<:/>", "<a><b:/></a>", "<a><b:>x</b:></a>",
 		"<!DOCTYPE a [<!ENTITY e \"eeee\">]><a>&e;</a>", "<!DOCTYPE html><html/>",
-		(DEEP("<a>") "<a>" DEEP("</a>") "</a>"),
+		(DEEP("<a>") "<a>" DEEP("</a>") "</a>"), (DEEP("<a>") "<a/>" DEEP("</a>")),
 	};
 
 	(void)state;
