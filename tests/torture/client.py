@@ -4,6 +4,7 @@ Every attempt carries an identity that is never used again, so no two values are
 later can be told apart by its digest. States: acked (with partition and offset), refused (4xx: must not be stored),
 unsent (no connection: cannot be stored), unknown (anything else: may be stored, once).
 """
+import contextlib
 import json
 import random
 import socket
@@ -89,6 +90,8 @@ class Client(threading.Thread):
         self.number, self.port, self.user, self.path, self.stop = number, port, user, path, stop
         self.rng = random.Random(seed * 1000 + number)
         self.entries, self.sent, self.acked = [], 0, 0
+        self.go = threading.Event()
+        self.go.set()
         self.connection = None
         self.failure = None     # an answer that is none
 
@@ -101,7 +104,7 @@ class Client(threading.Thread):
             self.drop()
 
     def work(self):
-        while not self.stop.is_set():
+        while self.go.wait() and not self.stop.is_set():
             table = self.rng.choice(TABLES)
             texts, entries = zip(*[self.entry(table) for _ in range(self.rng.choice(RECORDS_A_REQUEST))])
             pause = self.rng.choice(PAUSES_S)
@@ -192,6 +195,17 @@ class Load:
             client.join(2 * PATIENCE_S)
             assert not client.is_alive(), f"client {client.number} hangs"
         self.check()
+
+    @contextlib.contextmanager
+    def paused(self):
+        """Nothing is sent but what is on its way."""
+        for client in self.clients:
+            client.go.clear()
+        try:
+            yield
+        finally:
+            for client in self.clients:
+                client.go.set()
 
     def check(self):
         """Every client has only got answers that can be read."""

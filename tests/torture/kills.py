@@ -25,6 +25,7 @@ ERROR_SHARE = 0.2       # errors for each kill
 PAUSE_S = 0.1           # at most, between two steps
 TAKE_S = 0.5            # so long a step waits for somebody to pass its failpoint, before others go on beside it
 TAKE_AT_LAST_S = 30
+REST_S = 1.0            # longer than the committer waits with nothing to do before it marks the log's end
 CALM_SHARE, CALM_S = 0.03, 1.5      # steps before which nothing is done for so long, so that retention comes round
 A_SEGMENT = '{"records": [%s]}' % ",".join(['{"value": "%s"}' % ("x" * 60000)] * 20)    # more than fits into one
 
@@ -116,7 +117,14 @@ class Session:
             time.sleep(0.002)  # paces the look
             self.collect()
 
-    def settle(self):
+    def rest(self, load):
+        """For what is passed only while nothing comes."""
+        end = time.monotonic() + REST_S
+        with load.paused():
+            while not self.collect() and time.monotonic() < end:
+                time.sleep(0.01)  # paces the look
+
+    def settle(self, load):
         """What is planted still gets its time."""
         end = time.monotonic() + TAKE_AT_LAST_S
         while not self.collect() and time.monotonic() < end:
@@ -126,6 +134,8 @@ class Session:
             self.pipeline.await_healthy()
             self.checker.log.follow()
             time.sleep(0.05)  # for those who pass it under load
+            if any(point.endswith("-rest") for point, _ in self.open):
+                self.rest(load)
         self.pipeline.withdraw()
 
     def bring_lake(self):
@@ -148,7 +158,7 @@ class Session:
             for step in steps:
                 self.take(load, *step)
                 self.checker.log.follow()
-            self.settle()
+            self.settle(load)
             self.pipeline.await_healthy()
             load.wait_for_more(50, self.pipeline)
         self.pipeline.finish()
