@@ -17,6 +17,9 @@
 #include <limits.h>
 #include <strings.h>
 
+/* What curl reads and sends at once, of each exchange in flight; its own are of 16 and 64 KiB. */
+#define CURL_BYTES (256L << 10)
+
 struct transfer {
 	CURL *easy;
 	struct curl_slist *headers;
@@ -59,6 +62,17 @@ static size_t write_reply_file(struct transfer *transfer, const char *data, size
 	return len;
 }
 
+/* What is to come, as the head says, or nothing. */
+static void reserve_reply(const struct transfer *transfer, struct buf *reply)
+{
+	curl_off_t length = -1;
+
+	if (curl.easy_getinfo(transfer->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length) ==
+		    CURLE_OK &&
+	    length > 0 && (uint64_t)length <= reply->max)
+		(void)buf_room(reply, (size_t)length);
+}
+
 static size_t http_curl_on_body(char *data, size_t size, size_t count, void *user)
 {
 	struct transfer *transfer = user;
@@ -69,6 +83,8 @@ static size_t http_curl_on_body(char *data, size_t size, size_t count, void *use
 	    curl.easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK &&
 	    status / 100 == 2)
 		return write_reply_file(transfer, data, size * count);
+	if (exchange->reply.len == 0)
+		reserve_reply(transfer, &exchange->reply);
 	buf_add(&exchange->reply, data, size * count);
 	return buf_full(&exchange->reply) ? 0 : size * count;
 }
@@ -197,6 +213,8 @@ static bool http_curl_set_up(CURL *easy, const struct http_client_options *optio
 	ok &= curl.easy_setopt(easy, CURLOPT_SEEKFUNCTION, http_curl_seek_body) == CURLE_OK;
 	ok &= curl.easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, http_curl_on_progress) == CURLE_OK;
 	ok &= curl.easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L) == CURLE_OK; /* it may be signed */
+	ok &= curl.easy_setopt(easy, CURLOPT_BUFFERSIZE, CURL_BYTES) == CURLE_OK;
+	ok &= curl.easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, CURL_BYTES) == CURLE_OK;
 	if (options->user_agent)
 		ok &= curl.easy_setopt(easy, CURLOPT_USERAGENT, options->user_agent) == CURLE_OK;
 	if (options->ca_file)

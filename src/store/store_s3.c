@@ -198,18 +198,36 @@ static enum err_code s3_put(struct store *store, const struct store_put *put, st
 /* --- get, remove ------------------------------------------------------------------- */
 
 /* Of what came, [from, from + len): all, unless the server knows no ranges. */
-static struct slice part_wanted(const struct s3_call *call, bool ranged, uint64_t from,
-				uint64_t len)
+static struct slice part_wanted(const struct s3_call *call, struct slice reply, bool ranged,
+				uint64_t from, uint64_t len)
 {
-	struct slice part = buf_slice(&call->call.reply);
-
 	if (call->call.status == 416)
 		return slice_of("", 0);
 	if (ranged && call->call.status == 200) {
-		part = slice_from(part, from < part.len ? (size_t)from : part.len);
-		part.len = len < part.len ? (size_t)len : part.len;
+		reply = slice_from(reply, from < reply.len ? (size_t)from : reply.len);
+		reply.len = len < reply.len ? (size_t)len : reply.len;
 	}
-	return part;
+	return reply;
+}
+
+/* The part is moved to its place at the beginning, or to the end of another buffer. */
+static void take_part(struct buf *out, const struct buf *reply, struct slice part)
+{
+	if (reply != out) {
+		buf_add_slice(out, part);
+		return;
+	}
+	if (part.len > 0)
+		memmove(out->ptr, part.ptr, part.len);
+	out->len = part.len;
+}
+
+static void swap_bufs(struct buf *a, struct buf *b)
+{
+	struct buf kept = *a;
+
+	*a = *b;
+	*b = kept;
 }
 
 static enum err_code s3_get(struct store *store, const char *key, uint64_t from, uint64_t len,
@@ -217,6 +235,7 @@ static enum err_code s3_get(struct store *store, const char *key, uint64_t from,
 {
 	bool ranged = from > 0 || len != UINT64_MAX;
 	size_t room = out->max - out->len;
+	bool in_place = out->len == 0 && room > ERROR_BYTES;
 	struct slice part;
 	struct s3_call call;
 	enum err_code code;
@@ -229,13 +248,19 @@ static enum err_code s3_get(struct store *store, const char *key, uint64_t from,
 		s3_call_headerf(&call, "range", "bytes=%" PRIu64 "-", from);
 	call.also = 416; /* there are fewer bytes */
 	call.bytes = len == UINT64_MAX ? 0 : len;
+	if (in_place)
+		swap_bufs(&call.call.reply, out);
 	code = s3_call_do(&call, err);
-	part = part_wanted(&call, ranged, from, len);
+	if (in_place)
+		swap_bufs(&call.call.reply, out);
+	part = part_wanted(&call, buf_slice(in_place ? out : &call.call.reply), ranged, from, len);
 	if (code == ERR_OK && part.len > room)
 		code = err_set(err, ERR_LIMIT, "object \"%s\" is larger than there is room for",
 			       key);
 	if (code == ERR_OK)
-		buf_add_slice(out, part);
+		take_part(out, in_place ? out : &call.call.reply, part);
+	else if (in_place)
+		buf_clear(out);
 	s3_call_end(&call);
 	return code;
 }
