@@ -9,6 +9,7 @@
 #include "base/time.h"
 #include "base/trace.h"
 #include "flow/batch_find.h"
+#include "flow/batch_turn.h"
 #include "flow/poison.h"
 #include "flow/staging.h"
 
@@ -18,11 +19,13 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { RUN_BYTES_MAX = 4 << 20, LOSSES_MAX = 1000, TABLES_AT_ONCE = 4 };
+enum { RUN_BYTES_MAX = 4 << 20, LOSSES_MAX = 1000, TABLES_AT_ONCE = 4, RUNS_AT_ONCE = 2 };
 
 /* One table's work. */
 struct job {
 	const struct batch_options *options;
+	struct batch_turn *turn; /* NULL: nobody else uses the engine */
+	size_t item;		 /* whose turn */
 	struct lake_table table;
 	char temp_path[PATH_MAX];
 	struct delta_table *delta;
@@ -32,6 +35,8 @@ struct job {
 	struct batch_table report;
 	struct err stop;		/* why the first of finder.stopped is that is no wait */
 	uint64_t losses;		/* in a row, of commits that others were faster with */
+	int64_t waited_ms;		/* for its turn */
+	bool closed;
 };
 
 static enum err_code batch_fault(const char *what, int sys, struct err *err)
@@ -392,6 +397,21 @@ static void batch_forget_next(struct job *job)
 	job->found = false;
 }
 
+static enum err_code clean_in_turn(struct job *job, struct clean_result *ret_result,
+				   struct err *err)
+{
+	int64_t start_ms = clock_mono_ms();
+	enum err_code code;
+
+	if (!job->turn)
+		return clean_settled(job, &job->input, ret_result, err);
+	batch_turn_take(job->turn, job->item);
+	job->waited_ms += clock_mono_ms() - start_ms;
+	code = clean_settled(job, &job->input, ret_result, err);
+	batch_turn_give(job->turn);
+	return code;
+}
+
 /* One commit's worth of new objects. *ret_more: there may be some more. */
 static enum err_code batch_step(struct job *job, bool *ret_more, struct err *err)
 {
@@ -402,7 +422,7 @@ static enum err_code batch_step(struct job *job, bool *ret_more, struct err *err
 
 	*ret_more = false;
 	if (code == ERR_OK && input->object_count > 0)
-		code = clean_settled(job, input, &result, err);
+		code = clean_in_turn(job, &result, err);
 	stopped = note_stops(job, input);
 	if (code == ERR_LIMIT && input->object_count > 1) {
 		job->finder.bytes_max = input->bytes / 2;	/* fewer letters at once */
@@ -462,9 +482,12 @@ static enum err_code job_open(struct job *job, const struct batch_options *optio
 
 static void batch_job_close(struct job *job)
 {
+	if (job->closed)
+		return;
 	batch_forget_next(job);
 	delta_close(job->delta);
 	free(job->finder.stopped);
+	job->closed = true;
 }
 
 /* Of a job that is open: `code` says whether it is, and *err why not. Closes it. */
@@ -488,7 +511,7 @@ static enum err_code batch_job_run(struct job *job, const struct clean_model *mo
 		code = err->code;
 	}
 	batch_job_close(job);
-	job->report.duration_ms += clock_mono_ms() - start_ms;
+	job->report.duration_ms += clock_mono_ms() - start_ms - job->waited_ms;
 	if (code != ERR_OK) {
 		unknown_fields_release(&job->report.unknown);
 		return err_prefix(err, "table \"%s\"", model->model.name);
@@ -591,43 +614,57 @@ static enum err_code batch_analyse(const struct batch_options *options, const ch
 }
 
 /* The tables of a run; of those that come next it is known what there is to do before it is their
- * turn, where the lake is long in telling. */
+ * turn, where the lake is long in telling; and one is cleaned while that before it is still put. */
 struct batch_jobs {
 	const struct batch_options *options;
+	struct batch_turn *turn;
 	struct job *list;
+	struct ahead *opening;
+	struct batch_table *tables;
 };
 
 static enum err_code jobs_open(void *user, size_t item, struct err *err)
 {
-	const struct batch_jobs *jobs = user;
+	struct batch_jobs *jobs = user;
 	struct job *job = &jobs->list[item];
 	int64_t start_ms = clock_mono_ms();
 	enum err_code code = job_open(job, jobs->options, &jobs->options->models->clean[item], err);
 
+	job->turn = jobs->turn;
+	job->item = item;
 	if (code == ERR_OK)
 		code = batch_find_next(job, err);
 	job->report.duration_ms = clock_mono_ms() - start_ms;
 	return code;
 }
 
+static enum err_code jobs_run(void *user, size_t item, struct err *err)
+{
+	struct batch_jobs *jobs = user;
+	enum err_code code = ahead_take(jobs->opening, item, err);
+
+	code = batch_job_run(&jobs->list[item], &jobs->options->models->clean[item], code,
+			     &jobs->tables[item], err);
+	batch_turn_pass(jobs->turn, item);
+	return code;
+}
+
 /* A table that cannot be opened or cleaned is told in its report; only a stop ends the others. */
-static enum err_code clean_each(struct batch_jobs *jobs, struct ahead *ahead,
-				struct batch_report *report, struct err *err)
+static enum err_code jobs_take(struct batch_jobs *jobs, struct ahead *running,
+			       struct batch_report *report, struct err *err)
 {
 	const struct models *models = jobs->options->models;
 
 	for (size_t i = 0; i < models->clean_count; i++) {
-		const struct clean_model *model = &models->clean[i];
 		struct batch_table *table = &report->tables[i];
-		enum err_code code = ahead_take(ahead, i, err);
+		enum err_code code = ahead_take(running, i, err);
 
-		code = batch_job_run(&jobs->list[i], model, code, table, err);
 		report->table_count++;
 		if (code == ERR_STOPPED)
 			return code;
 		if (code == ERR_OK)
 			continue;
-		*table = (struct batch_table){ .name = model->model.name, .err = *err };
+		*table = (struct batch_table){ .name = models->clean[i].model.name, .err = *err };
 		report->tables_failed++;
 	}
 	return ERR_OK;
@@ -637,18 +674,31 @@ static enum err_code clean_all_tables(const struct batch_options *options,
 				      struct batch_report *report, struct err *err)
 {
 	size_t count = options->models->clean_count, at_once = store_at_once(options->store);
-	struct batch_jobs jobs = { options, xcalloc(count, sizeof(*jobs.list)) };
-	struct ahead *ahead = ahead_new(&(struct ahead_options){
-		.count = count,
-		.at_once = at_once < TABLES_AT_ONCE ? at_once : TABLES_AT_ONCE,
-		.work = jobs_open,
-		.user = &jobs,
-	});
-	enum err_code code = clean_each(&jobs, ahead, report, err);
+	struct batch_jobs jobs = { .options = options,
+				   .turn = batch_turn_new(count),
+				   .list = xcalloc(count, sizeof(*jobs.list)),
+				   .tables = report->tables };
+	struct ahead_options ahead = { .count = count,
+				       .at_once = at_once < TABLES_AT_ONCE ? at_once
+									   : TABLES_AT_ONCE,
+				       .work = jobs_open,
+				       .user = &jobs };
+	struct ahead *running;
+	enum err_code code;
 
-	ahead_free(ahead);
-	for (size_t i = report->table_count; i < count; i++)
+	jobs.opening = ahead_new(&ahead);
+	ahead.at_once = at_once < RUNS_AT_ONCE ? at_once : RUNS_AT_ONCE;
+	ahead.work = jobs_run;
+	running = ahead_new(&ahead);
+	code = jobs_take(&jobs, running, report, err);
+	ahead_free(running);
+	ahead_free(jobs.opening);
+	for (size_t i = 0; i < count; i++) {
 		batch_job_close(&jobs.list[i]);
+		if (i >= report->table_count) /* done, while one before it was stopped */
+			unknown_fields_release(&report->tables[i].unknown);
+	}
+	batch_turn_free(jobs.turn);
 	free(jobs.list);
 	return code;
 }
