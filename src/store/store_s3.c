@@ -211,7 +211,7 @@ static struct slice part_wanted(const struct s3_call *call, struct slice reply, 
 }
 
 /* The part is moved to its place at the beginning, or to the end of another buffer. */
-static void take_part(struct buf *out, const struct buf *reply, struct slice part)
+static void s3_take_part(struct buf *out, const struct buf *reply, struct slice part)
 {
 	if (reply != out) {
 		buf_add_slice(out, part);
@@ -258,7 +258,7 @@ static enum err_code s3_get(struct store *store, const char *key, uint64_t from,
 		code = err_set(err, ERR_LIMIT, "object \"%s\" is larger than there is room for",
 			       key);
 	if (code == ERR_OK)
-		take_part(out, in_place ? out : &call.call.reply, part);
+		s3_take_part(out, in_place ? out : &call.call.reply, part);
 	else if (in_place)
 		buf_clear(out);
 	s3_call_end(&call);

@@ -284,7 +284,8 @@ static bool perform_in(struct play *play)
 	return slept;
 }
 
-/* Of the pairs every other one, as on a chessboard; a race detector does not look which put it was. */
+/* Of the pairs every other one, as on a chessboard; what a race detector looks for is not in which
+ * puts they were. */
 #ifdef __SANITIZE_THREAD__
 enum { NEXT_PAIR = 11 };
 #else
