@@ -279,36 +279,55 @@ static void assert_seen_once(struct fixture *f, int count)
 
 /* --- crashes and other sinks ------------------------------------------------------ */
 
-/* A store that ends with its nth put, before it or after it; or at which another sink lands all. */
+/* A store that ends with its nth put, before it or after it; or at which another sink lands all.
+ * Bars are put by several threads. */
 static struct {
 	const struct store_ops *real;
 	struct store_ops ops;
+	pthread_mutex_t lock;
 	int puts;
 	int fail_at;
 	bool after;
 	bool inside;
 	struct sink_options other;
-} fault;
+} fault = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* Which put this is; 0: one of the other sink, while that works. */
+static int fault_count(void)
+{
+	int number;
+
+	(void)pthread_mutex_lock(&fault.lock);
+	number = fault.inside ? 0 : ++fault.puts;
+	if (number == fault.fail_at && fault.other.dir)
+		fault.inside = true;
+	(void)pthread_mutex_unlock(&fault.lock);
+	return number;
+}
+
+static void land_all_by_another(struct err *err)
+{
+	struct sink_counts counts;
+
+	if (sink_run(&fault.other, &counts, err) != ERR_OK)
+		fail_msg("the other sink: %s", err->msg);
+	sink_counts_release(&counts);
+	(void)pthread_mutex_lock(&fault.lock);
+	fault.inside = false;
+	(void)pthread_mutex_unlock(&fault.lock);
+}
 
 static enum err_code fault_put(struct store *store, const struct store_put *put, struct err *err)
 {
-	struct sink_counts counts;
-	enum err_code code;
+	int number = fault_count();
 
-	if (fault.inside)
-		return fault.real->put(store, put, err);
-	if (++fault.puts == fault.fail_at && fault.other.dir) {
-		fault.inside = true;
-		code = sink_run(&fault.other, &counts, err);
-		fault.inside = false;
-		if (code != ERR_OK)
-			fail_msg("the other sink: %s", err->msg);
-		sink_counts_release(&counts);
-	} else if (fault.puts >= fault.fail_at && !fault.other.dir) {
-		code = fault.after && fault.puts == fault.fail_at ? fault.real->put(store, put, err)
-								  : ERR_OK;
+	if (number >= fault.fail_at && !fault.other.dir) {
+		if (fault.after && number == fault.fail_at)
+			(void)fault.real->put(store, put, err);
 		return err_set(err, ERR_LIMIT, "the end");
 	}
+	if (number == fault.fail_at)
+		land_all_by_another(err);
 	return fault.real->put(store, put, err);
 }
 
