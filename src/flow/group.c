@@ -4,6 +4,7 @@
 #include "base/gzip.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "flow/lake_search.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -346,6 +347,60 @@ void group_names_release(struct group_names *names)
 {
 	free(names->list);
 	*names = (struct group_names){ 0 };
+}
+
+struct last_group {
+	struct lake_partition where;
+	size_t prefix; /* the length of a name's folder */
+	uint64_t most;
+	bool found;
+	uint64_t first;
+};
+
+static void put_group_key(void *user, struct buf *key, uint64_t first)
+{
+	const struct last_group *last = user;
+
+	group_key(key, last->where, first, 1);
+}
+
+static bool look_at_group(void *user, const struct store_entry *entry, uint64_t *ret_first)
+{
+	struct last_group *last = user;
+	uint64_t first;
+	uint32_t number;
+
+	if (!group_parse_name(slice_from(slice_str(entry->key), last->prefix), &first, &number) ||
+	    first > last->most)
+		return false;
+	last->found = true;
+	last->first = last->first > first ? last->first : first;
+	*ret_first = first;
+	return true;
+}
+
+enum err_code group_find_last(struct store *store, struct lake_partition where, uint64_t most,
+			      bool *ret_found, uint64_t *ret_first, struct err *err)
+{
+	struct last_group last = { .where = where, .most = most };
+	struct lake_search search = { .store = store,
+				      .most = most,
+				      .put_key = put_group_key,
+				      .look = look_at_group,
+				      .user = &last };
+	enum err_code code;
+	struct buf prefix;
+
+	buf_init(&prefix, STORE_KEY_MAX + 1);
+	last.prefix = group_prefix(&prefix, where);
+	search.prefix = buf_cstr(&prefix);
+	code = lake_search_end(&search, err);
+	buf_release(&prefix);
+	if (code != ERR_OK)
+		return code;
+	*ret_found = last.found;
+	*ret_first = last.first;
+	return ERR_OK;
 }
 
 /* Only the oldest one may say that the partition is plain. The listing ends with another first

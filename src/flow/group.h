@@ -210,6 +210,11 @@ struct group_names {
 MUST_USE enum err_code group_list(struct store *store, struct lake_partition where, int64_t after,
 				  size_t limit, struct group_names *ret_names, struct err *err);
 void group_names_release(struct group_names *names);
+/* Where the last group begins that begins at offset `most` or before it; *ret_found: there is one.
+ */
+MUST_USE enum err_code group_find_last(struct store *store, struct lake_partition where,
+				       uint64_t most, bool *ret_found, uint64_t *ret_first,
+				       struct err *err);
 /* Where the partition's first group begins, from which on nothing is plain (rule 4); UINT64_MAX:
  * it has none. */
 MUST_USE enum err_code group_find_first(struct store *store, struct lake_partition where,

@@ -235,52 +235,6 @@ static enum err_code recover_plain(struct store *store, struct sink_place *place
 
 /* --- groups ------------------------------------------------------------------ */
 
-struct newest_group {
-	struct lake_partition where;
-	bool found;
-	uint64_t first;
-	size_t prefix; /* the length of a name's folder */
-};
-
-static void put_group_key(void *user, struct buf *key, uint64_t first)
-{
-	const struct newest_group *newest = user;
-
-	group_key(key, newest->where, first, 1);
-}
-
-static bool look_at_group(void *user, const struct store_entry *entry, uint64_t *ret_first)
-{
-	struct newest_group *newest = user;
-	uint32_t number;
-
-	if (!group_parse_name(slice_from(slice_str(entry->key), newest->prefix), ret_first,
-			      &number))
-		return false;
-	newest->found = true;
-	newest->first = newest->first > *ret_first ? newest->first : *ret_first;
-	return true;
-}
-
-static enum err_code find_newest_group(struct store *store, struct newest_group *newest,
-				       struct err *err)
-{
-	struct lake_search search = { .store = store,
-				      .most = INT64_MAX,
-				      .put_key = put_group_key,
-				      .look = look_at_group,
-				      .user = newest };
-	enum err_code code;
-	struct buf prefix;
-
-	buf_init(&prefix, STORE_KEY_MAX + 1);
-	newest->prefix = group_prefix(&prefix, newest->where);
-	search.prefix = buf_cstr(&prefix);
-	code = lake_search_end(&search, err);
-	buf_release(&prefix);
-	return code;
-}
-
 enum object_state { OBJECT_ABSENT, OBJECT_THERE, OBJECT_BAR, OBJECT_OTHER };
 
 /* All of it is compared: its size alone would not tell whose it is. `tail`: empty. */
@@ -543,11 +497,12 @@ enum err_code sink_recover(struct store *store, struct lake_partition where,
 			   struct sink_place *ret_place, struct err *err)
 {
 	struct sink_place place = { .where = where };
-	struct newest_group newest = { .where = where };
-	enum err_code code = find_newest_group(store, &newest, err);
+	uint64_t first;
+	bool found;
+	enum err_code code = group_find_last(store, where, INT64_MAX, &found, &first, err);
 
-	if (code == ERR_OK && newest.found)
-		code = recover_group(store, newest.first, &place, err);
+	if (code == ERR_OK && found)
+		code = recover_group(store, first, &place, err);
 	else if (code == ERR_OK)
 		code = recover_unnamed(store, &place, err);
 	if (code == ERR_OK)
