@@ -8,7 +8,7 @@
 #include <assert.h>
 #include <inttypes.h>
 
-enum { OBJECT_BYTES_MAX = 1 << 30, AHEAD_BYTES_MAX = 64 << 20, IDLE_BYTES_MAX = 32 << 20 };
+enum { OBJECT_BYTES_MAX = 1 << 30, AHEAD_BYTES_MAX = 16 << 20, IDLE_BYTES_MAX = 32 << 20 };
 
 /* An object being read by one thread. */
 struct lake_reading {
