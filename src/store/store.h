@@ -132,6 +132,9 @@ struct store_entry {
 	int64_t modified_ms; /* by this machine's clock, about; informative */
 	/* Another one where other bytes came in place of these, be they as many; 0: not known. */
 	uint64_t version;
+	/* For fetch(), or NULL: empty; takes all of the object where that comes through memory on
+	 * its way to the file, and else stays empty. */
+	struct buf *passing;
 };
 
 /* False: enough. The entry is valid during the call only. */

@@ -29,36 +29,35 @@ void store_fetched_release_all(struct store_fetched *list, size_t count)
 
 /* --- a copy -------------------------------------------------------------------- */
 
-static enum err_code copy_parts(struct store *store, const char *key, int fd, uint64_t *ret_size,
-				struct err *err)
+static enum err_code copy_parts(struct store *store, const char *key, struct buf *part, int fd,
+				uint64_t *ret_size, struct err *err)
 {
 	enum err_code code = ERR_OK;
 	uint64_t size = 0;
-	struct buf part;
 
-	buf_init(&part, PART_BYTES);
 	do {
-		buf_clear(&part);
-		code = store_get(store, key, size, PART_BYTES, &part, err);
+		buf_clear(part);
+		code = store_get(store, key, size, PART_BYTES, part, err);
 		if (code == ERR_OK)
-			code = file_write_at(fd, part.ptr, part.len, size, "a fetched object", err);
-		size += part.len;
-	} while (code == ERR_OK && part.len == PART_BYTES);
-	buf_release(&part);
+			code = file_write_at(fd, part->ptr, part->len, size, "a fetched object",
+					     err);
+		size += part->len;
+	} while (code == ERR_OK && part->len == PART_BYTES);
 	if (code == ERR_OK)
 		*ret_size = size;
 	return code;
 }
 
 /* One that is not known by its key alone may be replaced between two parts; *ret_again: it was. */
-static enum err_code copy_same(struct store *store, const struct store_entry *entry, int fd,
-			       uint64_t *ret_size, bool *ret_again, struct err *err)
+static enum err_code copy_same(struct store *store, const struct store_entry *entry,
+			       struct buf *part, int fd, uint64_t *ret_size, bool *ret_again,
+			       struct err *err)
 {
 	struct store_stat before;
 	enum err_code code = store_stat(store, entry->key, &before, err);
 
 	if (code == ERR_OK)
-		code = copy_parts(store, entry->key, fd, ret_size, err);
+		code = copy_parts(store, entry->key, part, fd, ret_size, err);
 	if (code != ERR_OK)
 		return code;
 	code = store_check_same(store, entry->key, &before, err);
@@ -66,25 +65,39 @@ static enum err_code copy_same(struct store *store, const struct store_entry *en
 	return code;
 }
 
-enum err_code store_copy_to(struct store *store, const struct store_entry *entry, int fd,
-			    uint64_t *ret_size, struct err *err)
+static enum err_code copy_by(struct store *store, const struct store_entry *entry, struct buf *part,
+			     int fd, uint64_t *ret_size, struct err *err)
 {
 	bool in_parts = entry->version && entry->size >= PART_BYTES, again = false;
 	enum err_code code = ERR_OK;
 	uint64_t size = 0;
 
 	if (!in_parts) {
-		code = copy_parts(store, entry->key, fd, &size, err);
+		code = copy_parts(store, entry->key, part, fd, &size, err);
 		again = code == ERR_OK && entry->version && size >= PART_BYTES;
 	}
 	for (int tries = 0; (again || in_parts) && tries < COPY_TRIES; tries++) {
 		in_parts = again = false;
 		if (ftruncate(fd, 0) < 0)
 			return err_errno(err, "could not empty the copy of an object");
-		code = copy_same(store, entry, fd, &size, &again, err);
+		code = copy_same(store, entry, part, fd, &size, &again, err);
 	}
 	if (code == ERR_OK)
 		*ret_size = size;
+	return code;
+}
+
+enum err_code store_copy_to(struct store *store, const struct store_entry *entry, int fd,
+			    uint64_t *ret_size, struct err *err)
+{
+	struct buf own, *part = entry->passing ? entry->passing : &own;
+	enum err_code code;
+
+	buf_init(&own, PART_BYTES);
+	code = copy_by(store, entry, part, fd, ret_size, err);
+	if (code != ERR_OK || *ret_size != part->len) /* the last part is not all of it */
+		buf_clear(part);
+	buf_release(&own);
 	return code;
 }
 
@@ -130,19 +143,23 @@ static enum err_code read_fetched(const struct store_fetched *fetched, const cha
 enum err_code store_get_kept(struct store *store, const struct store_entry *entry, struct buf *out,
 			     struct err *err)
 {
+	struct store_entry asked = *entry;
 	struct store_fetched fetched;
 	enum err_code code;
 	bool same;
 
 	if (store_can(store, STORE_CAN_FETCH_FREE))
 		return store_get(store, entry->key, 0, UINT64_MAX, out, err);
-	code = store_fetch(store, entry, &fetched, err);
+	asked.passing = out->len == 0 ? out : NULL;
+	code = store_fetch(store, &asked, &fetched, err);
 	if (code == ERR_SPACE)		/* where copies are kept; memory may do */
 		return store_get(store, entry->key, 0, UINT64_MAX, out, err);
 	if (code != ERR_OK)
 		return code;
 	same = fetched.size == entry->size;
-	if (same)
+	if (!same && asked.passing)
+		buf_clear(out);
+	if (same && (!asked.passing || out->len < fetched.size))
 		code = read_fetched(&fetched, entry->key, out, err);
 	store_fetched_release(&fetched);
 	return same ? code : store_get(store, entry->key, 0, UINT64_MAX, out, err);
