@@ -3,12 +3,12 @@
 #include "base/ahead.h"
 #include "base/mem.h"
 #include "base/trace.h"
-#include "flow/lake_search.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+/* PAGE_KEYS: what a listing of a service gives at once. */
 enum { OBJECTS_MAX = 1000000, PAGE_KEYS = 1000 };
 
 void batch_ids_init(struct batch_ids *ids, const struct lake_partition *where)
@@ -107,8 +107,8 @@ static bool search_key(void *user, const struct store_entry *entry)
  * Each partition of the topic that has objects. A listing goes on behind all of a partition once it
  * knows that one: at once in a directory, after a page of keys where a request has so many.
  */
-static enum err_code find_partitions(const struct batch_finder *finder, struct lake_input *input,
-				     const char *place, struct err *err)
+static enum err_code find_partitions(const struct batch_finder *finder, struct store *first,
+				     struct lake_input *input, const char *place, struct err *err)
 {
 	struct partition_search search = { .finder = finder, .input = input, .err = err };
 	char prefix[TOPIC_NAME_MAX + 16], after[sizeof(search.last)];
@@ -119,8 +119,8 @@ static enum err_code find_partitions(const struct batch_finder *finder, struct l
 	do {
 		(void)snprintf(after, sizeof(after), "%s", search.last);
 		search.skips = false;
-		code = store_list_some(finder->store, prefix, after, search.enough, search_key,
-				       &search, err);
+		code = store_list_some(first, prefix, after, search.enough, search_key, &search,
+				       err);
 		if (code == ERR_OK)
 			code = search.code;
 		if (search.skips)
@@ -132,6 +132,7 @@ static enum err_code find_partitions(const struct batch_finder *finder, struct l
 /* The search for new objects of one partition. */
 struct new_objects {
 	const struct batch_finder *finder;
+	struct store *first; /* what is listed first is asked here */
 	struct lake_part *part;
 	struct lake_entry held;		/* what the last offset is in, as the table has it; size 0:
 					   it does not say */
@@ -205,8 +206,8 @@ static enum err_code list_objects(struct new_objects *new, bool taking, struct e
 	new->taking = taking;
 	new->bytes = 0;
 	new->held_is_there = false;
-	return lake_list_objects(new->finder->store, new->part->where, (int64_t)from - 1,
-				 take_object, new, err);
+	return lake_list_objects(taking ? new->finder->store : new->first, new->part->where,
+				 (int64_t)from - 1, take_object, new, err);
 }
 
 static bool take_before(void *user, const struct lake_entry *entry)
@@ -261,6 +262,7 @@ static void batch_find_read_held(const struct batch_finder *finder, const struct
  * Lists twice. An object that the sink puts while a listing runs may be missing from it although
  * the next one, put later still, is there; what looks like a gap then is none. So the first
  * listing only says which object is the newest: those before it were put before the second began.
+ * It may be the one that found the partitions.
  */
 static enum err_code find_objects(struct new_objects *new, struct err *err)
 {
@@ -273,7 +275,7 @@ static enum err_code find_objects(struct new_objects *new, struct err *err)
 	code = list_objects(new, false, err);
 	/* A group's manifest is put before its objects: none of those is taken for a plain one. */
 	if (code == ERR_OK)
-		code = group_find_first(new->finder->store, part->where, &new->until, err);
+		code = group_find_first(new->first, part->where, &new->until, err);
 	if (code != ERR_OK || (!part->fresh && part->next >= new->until))
 		return code;
 	if (!new->any && (part->fresh || !told || new->held_is_there))
@@ -300,57 +302,6 @@ static enum err_code batch_load_group(struct new_objects *new, const struct grou
 	return ERR_OK;
 }
 
-/* The last group that begins before the next offset. */
-struct group_before {
-	struct lake_partition where;
-	uint64_t next;
-	size_t prefix; /* the length of a name's folder */
-	bool found;
-	struct group_name name;
-};
-
-static void put_group_before_key(void *user, struct buf *key, uint64_t first)
-{
-	const struct group_before *before = user;
-
-	group_key(key, before->where, first, 1);
-}
-
-static bool look_at_group_before(void *user, const struct store_entry *entry, uint64_t *ret_first)
-{
-	struct group_before *before = user;
-	struct group_name name;
-
-	if (!group_parse_name(slice_from(slice_str(entry->key), before->prefix), &name.first,
-			      &name.number) ||
-	    name.first >= before->next)
-		return false;
-	if (!before->found || name.first >= before->name.first)
-		before->name = name;
-	before->found = true;
-	*ret_first = name.first;
-	return true;
-}
-
-static enum err_code find_group_before(struct store *store, struct group_before *before,
-				       struct err *err)
-{
-	struct lake_search search = { .store = store,
-				      .most = before->next - 1,
-				      .put_key = put_group_before_key,
-				      .look = look_at_group_before,
-				      .user = before };
-	enum err_code code;
-	struct buf prefix;
-
-	buf_init(&prefix, STORE_KEY_MAX + 1);
-	before->prefix = group_prefix(&prefix, before->where);
-	search.prefix = buf_cstr(&prefix);
-	code = lake_search_end(&search, err);
-	buf_release(&prefix);
-	return code;
-}
-
 /*
  * The group that the next offset is in, if one begins before it: another's progress may end
  * anywhere. Where what comes next follows right on there is none.
@@ -358,18 +309,19 @@ static enum err_code find_group_before(struct store *store, struct group_before 
 static enum err_code look_back_for_group(struct new_objects *new, struct err *err)
 {
 	const struct lake_part *part = new->part;
-	struct group_before before = { .where = part->where, .next = part->next };
+	struct group_name before = { 0 }; /* number 0: the one that counts */
 	struct group *last;
 	enum err_code code;
+	bool found;
 
 	if (part->fresh || part->next <= new->until ||
 	    (new->group_count > 0 && group_from(&new->groups[0]) <= part->next))
 		return ERR_OK;
-	code = find_group_before(new->finder->store, &before, err);
-	before.name.number = 0; /* the one that counts */
-	if (code != ERR_OK || !before.found)
+	code = group_find_last(new->finder->store, part->where, part->next - 1, &found,
+			       &before.first, err);
+	if (code != ERR_OK || !found)
 		return code;
-	code = batch_load_group(new, &before.name, err);
+	code = batch_load_group(new, &before, err);
 	if (code != ERR_OK)
 		return code;
 	last = &new->groups[new->group_count - 1];
@@ -392,8 +344,8 @@ static enum err_code find_groups(struct new_objects *new, struct err *err)
 	const struct lake_part *part = new->part;
 	uint64_t from = part->next > new->until ? part->next : new->until;
 	struct group_names seen, names = { 0 };
-	enum err_code code = group_list(new->finder->store, part->where, (int64_t)from - 1,
-					SIZE_MAX, &seen, err);
+	enum err_code code =
+		group_list(new->first, part->where, (int64_t)from - 1, SIZE_MAX, &seen, err);
 
 	if (code != ERR_OK)
 		return code;
@@ -472,22 +424,20 @@ static enum err_code find_all(struct batch_finder *finder, struct lake_input *in
 	return code;
 }
 
-enum err_code batch_find(struct batch_finder *finder, struct lake_input *input, struct err *err)
+/* Of each partition what comes next; `first`: what is asked for what is listed first. */
+static enum err_code find_in_parts(struct batch_finder *finder, struct store *first,
+				   struct lake_input *input, struct err *err)
 {
-	enum err_code code = find_partitions(finder, input, "topics", err);
-	struct new_objects *parts;
+	struct new_objects *parts = xcalloc(input->part_count, sizeof(*parts));
+	enum err_code code;
 	size_t count = 0;
-
-	if (code == ERR_OK)
-		code = find_partitions(finder, input, "manifests", err);
-	parts = xcalloc(input->part_count, sizeof(*parts));
 
 	for (size_t i = 0; i < input->part_count; i++)
 		if (!is_stopped(finder, input->parts[i]))
-			parts[count++] =
-				(struct new_objects){ .finder = finder, .part = input->parts[i] };
-	if (code == ERR_OK)
-		code = find_all(finder, input, parts, count, err);
+			parts[count++] = (struct new_objects){ .finder = finder,
+							       .first = first,
+							       .part = input->parts[i] };
+	code = find_all(finder, input, parts, count, err);
 	for (size_t i = 0; i < count; i++) {
 		for (size_t g = 0; g < parts[i].group_count; g++)
 			group_release(&parts[i].groups[g]);
@@ -495,6 +445,34 @@ enum err_code batch_find(struct batch_finder *finder, struct lake_input *input, 
 		free(parts[i].list);
 	}
 	free(parts);
+	return code;
+}
+
+/* Whether the listing of the topic that found the partitions has told all that they have. */
+static bool told_all(const struct batch_finder *finder, struct store *recall)
+{
+	char prefix[TOPIC_NAME_MAX + 16];
+
+	(void)snprintf(prefix, sizeof(prefix), "topics/%s/", finder->table->topic);
+	return store_recalls(recall, prefix);
+}
+
+enum err_code batch_find(struct batch_finder *finder, struct lake_input *input, struct err *err)
+{
+	struct store *recall = store_at_once(finder->store) > 1
+				       ? store_recall_new(finder->store, PAGE_KEYS)
+				       : NULL;
+	struct store *first = recall ? recall : finder->store;
+	enum err_code code = find_partitions(finder, first, input, "topics", err);
+
+	/* Groups are never known from before the objects were listed. */
+	if (code == ERR_OK && recall && !told_all(finder, recall))
+		first = finder->store;
+	if (code == ERR_OK)
+		code = find_partitions(finder, first, input, "manifests", err);
+	if (code == ERR_OK)
+		code = find_in_parts(finder, first, input, err);
+	store_free(recall);
 	finder->all = input->bytes < finder->bytes_max && input->object_count < OBJECTS_MAX;
 	return code == ERR_OK ? lake_input_find_manifests(input, err) : code;
 }

@@ -8,6 +8,7 @@
  * Decorators (layer.h), which stack on any store
  *	store_retry.c	asks again what a service refused for the moment
  *	store_cache.c	keeps fetched objects in a local directory
+ *	store_recall.c	answers from a listing that it has heard before
  *	store_prove.c	tries out whether only one can create an object
  *	store_trace.c	tells each call and how long it took
  *
@@ -318,7 +319,7 @@ MUST_USE enum err_code store_s3_new(const char *url, const struct store_options 
 /* Of such a one: "s3://bucket/prefix/ at https://host". */
 const char *store_s3_place(const struct store *store);
 
-/* Decorators. Each takes ownership of `inner`, also where it fails. */
+/* Decorators. Each takes ownership of `inner`, also where it fails, unless it says otherwise. */
 
 /*
  * A call that was refused for the moment (ERR_BUSY, ERR_TIMEOUT), and a reading one that failed on
@@ -343,6 +344,15 @@ MUST_USE enum err_code store_cache_new(struct store *inner, const char *dir, con
  * STORE_CAN_CREATE_ONLY; where it cannot be found out, nothing is created. `of`: as of the cache.
  */
 MUST_USE struct store *store_prove_new(struct store *inner, const char *of);
+
+/*
+ * A listing of all of a prefix that was heard to its end is kept, up to `keys_max` keys in all, and
+ * what lies below that prefix is answered from it from then on, whatever has been put since. Does
+ * not take ownership of `inner`.
+ */
+MUST_USE struct store *store_recall_new(struct store *inner, size_t keys_max);
+/* Of such a one: what is below `prefix` is answered from what was heard. */
+bool store_recalls(struct store *recall, const char *prefix);
 
 /* Tells every call with trace_debug(). */
 MUST_USE struct store *store_trace_new(struct store *inner);
