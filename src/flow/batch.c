@@ -25,7 +25,7 @@ enum { RUN_BYTES_MAX = 4 << 20, LOSSES_MAX = 1000, TABLES_AT_ONCE = 4, RUNS_AT_O
 struct job {
 	const struct batch_options *options;
 	struct batch_turn *turn; /* NULL: nobody else uses the engine */
-	size_t item;		 /* whose turn */
+	size_t place;		 /* whose turn */
 	struct lake_table table;
 	char temp_path[PATH_MAX];
 	struct delta_table *delta;
@@ -33,6 +33,7 @@ struct job {
 	struct lake_input input;	/* what the next commit is made of, … */
 	bool found;			/* … if that was looked for */
 	struct batch_table report;
+	struct err opened;		/* how it was opened, where others were waited for */
 	struct err stop;		/* why the first of finder.stopped is that is no wait */
 	uint64_t losses;		/* in a row, of commits that others were faster with */
 	int64_t waited_ms;		/* for its turn */
@@ -405,7 +406,7 @@ static enum err_code clean_in_turn(struct job *job, struct clean_result *ret_res
 
 	if (!job->turn)
 		return clean_settled(job, &job->input, ret_result, err);
-	batch_turn_take(job->turn, job->item);
+	batch_turn_take(job->turn, job->place);
 	job->waited_ms += clock_mono_ms() - start_ms;
 	code = clean_settled(job, &job->input, ret_result, err);
 	batch_turn_give(job->turn);
@@ -619,6 +620,8 @@ struct batch_jobs {
 	const struct batch_options *options;
 	struct batch_turn *turn;
 	struct job *list;
+	size_t *order;	/* in which they run */
+	size_t ordered; /* of the first so many it is known how they were opened */
 	struct ahead *opening;
 	struct batch_table *tables;
 };
@@ -631,21 +634,50 @@ static enum err_code jobs_open(void *user, size_t item, struct err *err)
 	enum err_code code = job_open(job, jobs->options, &jobs->options->models->clean[item], err);
 
 	job->turn = jobs->turn;
-	job->item = item;
 	if (code == ERR_OK)
 		code = batch_find_next(job, err);
 	job->report.duration_ms = clock_mono_ms() - start_ms;
 	return code;
 }
 
-static enum err_code jobs_run(void *user, size_t item, struct err *err)
+static uint64_t found_bytes(const struct job *job) { return job->found ? job->input.bytes : 0; }
+
+/* Where tables are opened side by side the largest of them goes first: the others are cleaned while
+ * that is put, which takes longest. */
+static void jobs_order(struct batch_jobs *jobs, size_t ordered)
+{
+	for (size_t i = 0; i < jobs->options->models->clean_count; i++) {
+		struct job *job = &jobs->list[i];
+		size_t at = i;
+
+		if (i < ordered)
+			job->opened.code = ahead_take(jobs->opening, i, &job->opened);
+		for (; i < ordered && at > 0 &&
+		       found_bytes(&jobs->list[jobs->order[at - 1]]) < found_bytes(job);
+		     at--)
+			jobs->order[at] = jobs->order[at - 1];
+		jobs->order[at] = i;
+	}
+	jobs->ordered = ordered;
+}
+
+static enum err_code jobs_run(void *user, size_t place, struct err *err)
 {
 	struct batch_jobs *jobs = user;
-	enum err_code code = ahead_take(jobs->opening, item, err);
+	size_t item = jobs->order[place];
+	struct job *job = &jobs->list[item];
+	enum err_code code;
 
-	code = batch_job_run(&jobs->list[item], &jobs->options->models->clean[item], code,
-			     &jobs->tables[item], err);
-	batch_turn_pass(jobs->turn, item);
+	if (place < jobs->ordered) {
+		code = job->opened.code;
+		*err = job->opened;
+	} else {
+		code = ahead_take(jobs->opening, item, err);
+	}
+	job->place = place;
+	code = batch_job_run(job, &jobs->options->models->clean[item], code, &jobs->tables[item],
+			     err);
+	batch_turn_pass(jobs->turn, place);
 	return code;
 }
 
@@ -655,16 +687,17 @@ static enum err_code jobs_take(struct batch_jobs *jobs, struct ahead *running,
 {
 	const struct models *models = jobs->options->models;
 
+	report->table_count = models->clean_count;
 	for (size_t i = 0; i < models->clean_count; i++) {
-		struct batch_table *table = &report->tables[i];
+		size_t item = jobs->order[i];
 		enum err_code code = ahead_take(running, i, err);
 
-		report->table_count++;
 		if (code == ERR_STOPPED)
 			return code;
 		if (code == ERR_OK)
 			continue;
-		*table = (struct batch_table){ .name = models->clean[i].model.name, .err = *err };
+		report->tables[item] =
+			(struct batch_table){ .name = models->clean[item].model.name, .err = *err };
 		report->tables_failed++;
 	}
 	return ERR_OK;
@@ -674,31 +707,30 @@ static enum err_code clean_all_tables(const struct batch_options *options,
 				      struct batch_report *report, struct err *err)
 {
 	size_t count = options->models->clean_count, at_once = store_at_once(options->store);
+	size_t opened_at_once = at_once < TABLES_AT_ONCE ? at_once : TABLES_AT_ONCE;
 	struct batch_jobs jobs = { .options = options,
 				   .turn = batch_turn_new(count),
 				   .list = xcalloc(count, sizeof(*jobs.list)),
+				   .order = xcalloc(count, sizeof(*jobs.order)),
 				   .tables = report->tables };
-	struct ahead_options ahead = { .count = count,
-				       .at_once = at_once < TABLES_AT_ONCE ? at_once
-									   : TABLES_AT_ONCE,
-				       .work = jobs_open,
-				       .user = &jobs };
+	struct ahead_options ahead = {
+		.count = count, .at_once = opened_at_once, .work = jobs_open, .user = &jobs
+	};
 	struct ahead *running;
 	enum err_code code;
 
 	jobs.opening = ahead_new(&ahead);
+	jobs_order(&jobs, at_once == 1 ? 0 : opened_at_once < count ? opened_at_once : count);
 	ahead.at_once = at_once < RUNS_AT_ONCE ? at_once : RUNS_AT_ONCE;
 	ahead.work = jobs_run;
 	running = ahead_new(&ahead);
 	code = jobs_take(&jobs, running, report, err);
 	ahead_free(running);
 	ahead_free(jobs.opening);
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < count; i++)
 		batch_job_close(&jobs.list[i]);
-		if (i >= report->table_count) /* done, while one before it was stopped */
-			unknown_fields_release(&report->tables[i].unknown);
-	}
 	batch_turn_free(jobs.turn);
+	free(jobs.order);
 	free(jobs.list);
 	return code;
 }

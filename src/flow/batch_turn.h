@@ -2,7 +2,7 @@
  * batch_turn.h - whose turn it is with the engine, which takes all cores and as much memory as it
  * may have: one table is cleaned at a time, while what was cleaned before is put and committed.
  *
- * The first turns go round in the order of the tables, so that none that is large is kept for the
+ * The first turns go round in the order of the run, so that none that is large is kept for the
  * end by one that was quicker to ask.
  *
  * Threads: take, give and pass any; new and free one.
