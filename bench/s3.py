@@ -272,9 +272,9 @@ def measure(table, binary, build, rows, count, seconds):
         directory = pathlib.Path(name)
         bucket = Bucket(program, build, directory)
         try:
+            lake_rows(table, binary, bucket, directory, count)  # before so many files were removed
             sink_rows(table, binary, bucket, directory, rows, count)
             memory_rows(table, binary, bucket, directory, rows, count)
-            lake_rows(table, binary, bucket, directory, count)
             stream_rows(table, binary, bucket, directory, rows, count, 2 * seconds)
             commit_rows(table, bucket, count)
         finally:
