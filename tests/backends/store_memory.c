@@ -204,8 +204,10 @@ static bool next_entry(struct store_memory *mem, const char *prefix, const char 
 		const struct object *object = &mem->objects[at];
 
 		memcpy(key, object->key, strlen(object->key) + 1);
-		*ret_entry = (struct store_entry){ key, object->len, object->modified_ms,
-						   object->version };
+		*ret_entry = (struct store_entry){ .key = key,
+						   .size = object->len,
+						   .modified_ms = object->modified_ms,
+						   .version = object->version };
 	}
 	(void)pthread_mutex_unlock(&mem->lock);
 	return found;
