@@ -367,7 +367,7 @@ static void test_a_new_topic_costs_nothing_of_the_log(void **state)
  * read by halves, and each once. */
 static void test_a_start_does_not_cost_partitions_times_segments(void **state)
 {
-	enum { SEGMENTS = 32, PARTITIONS = 12, READ_MAX = 600 << 10 };
+	enum { SEGMENTS = 32, PARTITIONS = 12, READ_MAX = 700 << 10 };
 	const struct reader_start first = { .kind = START_FIRST };
 	struct place *place = *state;
 	struct broker_reader *reader;
