@@ -34,6 +34,7 @@ struct server {
 	size_t step;
 	atomic_int accepted;
 	atomic_int requests;
+	atomic_int hung_up;
 	struct pollfd polls[SERVER_PEERS + 2];
 	struct buf peers[SERVER_PEERS + 2];	/* what came so far */
 	struct buf last;		/* the last whole request; to be read after its answer */
@@ -62,6 +63,7 @@ static inline void server_hang_up(struct server *server, size_t i)
 	(void)close(server->polls[i].fd);
 	server->polls[i].fd = -1;
 	buf_clear(&server->peers[i]);
+	atomic_fetch_add(&server->hung_up, 1);
 }
 
 static inline void server_answer(struct server *server, size_t i)
