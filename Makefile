@@ -28,6 +28,7 @@ interop: build  ## the Delta tables, read by DuckDB, delta-rs and Spark; lakes o
 	@tools/bootstrap test
 	@tools/interop/install
 	@tools/interop/install-s3
+	@tools/interop/install-kafka
 	@test -f build-san/build.ninja || $(PYTHON) tests/run --set-up
 	@ninja -C build-san --quiet tests/test_store
 	@$(PYTHON) tests/interop/interop.py $(PARTS)
