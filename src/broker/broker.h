@@ -50,6 +50,7 @@
 
 #include "base/err.h"
 #include "base/names.h"
+#include "broker/group_info.h"
 #include "broker/position.h"
 
 /* As a topic's name in reader_options: every topic of the kind, also those to come. */
@@ -80,9 +81,21 @@ struct hash_key {
 	uint64_t low;
 };
 
+/* A copy of a partition, on the broker of that number. */
+struct replica {
+	int32_t node;
+	bool in_sync;
+};
+
+enum { NODE_NONE = -1 };
+
 struct partition_info {
 	int32_t id;
 	bool open;			/* takes records */
+	int32_t leader;			/* the node that takes and gives its records, one of the
+					   replicas; NODE_NONE: none just now */
+	const struct replica *replicas; /* as long as the info */
+	size_t replica_count;		/* 0: a service need not tell */
 	struct position first;		/* of the oldest record kept */
 	bool next_known;		/* a service need not tell … */
 	struct position next;		/* … what comes next; all before it are durable, and
@@ -107,9 +120,18 @@ struct topic_info {
 	int64_t created_ms;		/* wall clock */
 	int32_t partition_count;
 	struct partition_info *partitions;	/* in order of id */
+	struct replica *replicas; /* what those of the partitions are in; NULL: they are in
+				     the backend for ever */
 };
 
 void topic_info_release(struct topic_info *info);
+
+/* One of the brokers that the topics are spread over. */
+struct broker_node {
+	int32_t id;
+	const char *host; /* "": this very process reads and writes the files */
+	int32_t port;	  /* 0 there */
+};
 
 /* A name and bytes (null: none), in the order that they were sent; names may repeat. */
 struct record_header {
@@ -256,6 +278,8 @@ struct broker_reader;
 
 struct topic_options {
 	int32_t partitions;
+	int32_t replicas;		/* copies of each; 0: as many as the backend makes.
+					   ERR_UNSUPPORTED: it makes others */
 	const struct position *born;	/* where each begins, one a partition; NULL: where the
 					   backend does. ERR_UNSUPPORTED: cannot be chosen */
 };
@@ -305,6 +329,32 @@ struct broker_ops {
 	 * takes it from them alone (reader_commit). May take long. */
 	enum err_code (*commit)(struct broker *broker, const char *group, struct topic_ref topic,
 				int32_t partition, struct position next, struct err *err);
+
+	/* Calls `each` with the brokers that have topics of this kind, in order of id, until it
+	 * returns false: at least one. May take long. */
+	enum err_code (*nodes)(struct broker *broker, enum topic_kind kind,
+			       bool (*each)(void *user, const struct broker_node *node), void *user,
+			       struct err *err);
+	/* How the topic is kept, setting by setting in order of name, by the names that Kafka has
+	 * for them; `value` is NULL where it is a secret. Until `each` returns false. May take
+	 * long. */
+	enum err_code (*settings)(struct broker *broker, struct topic_ref topic,
+				  bool (*each)(void *user, const char *name, const char *value),
+				  void *user, struct err *err);
+	/* Calls `each` with the name of every group that committed something, or has a member, in
+	 * order of name, until it returns false. May take long. */
+	enum err_code (*groups)(struct broker *broker, bool (*each)(void *user, const char *name),
+				void *user, struct err *err);
+	/* What groups() has that name for; ERR_ABSENT. The caller releases *ret_info. May take
+	 * long. */
+	enum err_code (*describe_group)(struct broker *broker, const char *group,
+					struct group_info *ret_info, struct err *err);
+	/* As commit() of all these places (their kind, topic, partition and next), at once; also of
+	 * a group that did not exist. ERR_BUSY: the group has a member, and all is as it was. May
+	 * take long. */
+	enum err_code (*reset_group)(struct broker *broker, const char *group,
+				     const struct group_place *places, size_t count,
+				     struct err *err);
 
 	/* Reads all that the backend keeps itself, and tells each finding in a sentence. ERR_OK:
 	 * it could be read to its end; whether it is sound, the verdict says. May take long. */
@@ -380,6 +430,21 @@ MUST_USE enum err_code broker_committed(struct broker *broker, const char *group
 MUST_USE enum err_code broker_commit(struct broker *broker, const char *group,
 				     struct topic_ref topic, int32_t partition,
 				     struct position next, struct err *err);
+MUST_USE enum err_code broker_nodes(struct broker *broker, enum topic_kind kind,
+				    bool (*each)(void *user, const struct broker_node *node),
+				    void *user, struct err *err);
+MUST_USE enum err_code broker_settings(struct broker *broker, struct topic_ref topic,
+				       bool (*each)(void *user, const char *name,
+						    const char *value),
+				       void *user, struct err *err);
+MUST_USE enum err_code broker_groups(struct broker *broker,
+				     bool (*each)(void *user, const char *name), void *user,
+				     struct err *err);
+MUST_USE enum err_code broker_describe_group(struct broker *broker, const char *group,
+					     struct group_info *ret_info, struct err *err);
+MUST_USE enum err_code broker_reset_group(struct broker *broker, const char *group,
+					  const struct group_place *places, size_t count,
+					  struct err *err);
 MUST_USE enum err_code broker_verify(struct broker *broker,
 				     void (*each)(void *user, const char *what), void *user,
 				     struct broker_verdict *ret_verdict, struct err *err);

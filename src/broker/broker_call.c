@@ -61,7 +61,7 @@ enum err_code broker_create(struct broker *broker, struct topic_ref topic,
 {
 	int64_t began_us = clock_mono_us();
 
-	CONTRACT_HOLDS(broker, topic.name && options);
+	CONTRACT_HOLDS(broker, topic.name && options && options->replicas >= 0);
 	return call_ended_late(broker, __func__, broker->ops->create(broker, topic, options, err),
 			       OF_TOPIC | CODE(ERR_EXISTS), err, began_us);
 }
@@ -73,6 +73,16 @@ static bool dense_is_true(const struct topic_info *info, const struct partition_
 	       (info->kind == TOPIC_LOG && partition->next_known &&
 		partition->records ==
 			position_ordinal(partition->next) - position_ordinal(partition->first));
+}
+
+/* Who leads has a copy. */
+static bool leader_is_true(const struct partition_info *partition)
+{
+	bool found = partition->leader == NODE_NONE || partition->replica_count == 0;
+
+	for (size_t i = 0; !found && i < partition->replica_count; i++)
+		found = partition->replicas[i].node == partition->leader;
+	return found;
 }
 
 static bool info_is_whole(struct topic_ref topic, const struct topic_info *info)
@@ -87,7 +97,7 @@ static bool info_is_whole(struct topic_ref topic, const struct topic_info *info)
 			position_cmp(partition->born, partition->first) <= 0 &&
 			(!partition->next_known ||
 			 position_cmp(partition->first, partition->next) <= 0) &&
-			dense_is_true(info, partition);
+			dense_is_true(info, partition) && leader_is_true(partition);
 	}
 	return whole;
 }
@@ -174,6 +184,76 @@ enum err_code broker_commit(struct broker *broker, const char *group, struct top
 	return call_ended_late(broker, __func__,
 			       broker->ops->commit(broker, group, topic, partition, next, err),
 			       OF_PARTITION, err, began_us);
+}
+
+enum err_code broker_groups(struct broker *broker, bool (*each)(void *user, const char *name),
+			    void *user, struct err *err)
+{
+	int64_t began_us = clock_mono_us();
+
+	CONTRACT_HOLDS(broker, each);
+	return call_ended_late(broker, __func__, broker->ops->groups(broker, each, user, err),
+			       ANY_TIME, err, began_us);
+}
+
+/* Who has no member has nobody that reads a partition. */
+static bool group_is_whole(const struct group_info *info)
+{
+	bool whole = (info->state == GROUP_EMPTY) == (info->member_count == 0);
+
+	for (size_t i = 0; whole && i < info->place_count; i++)
+		whole = !info->places[i].member || info->member_count > 0;
+	return whole;
+}
+
+enum err_code broker_describe_group(struct broker *broker, const char *group,
+				    struct group_info *ret_info, struct err *err)
+{
+	int64_t began_us = clock_mono_us();
+	enum err_code code;
+
+	CONTRACT_HOLDS(broker, group);
+	code = call_ended_late(broker, __func__,
+			       broker->ops->describe_group(broker, group, ret_info, err), ANY_TIME,
+			       err, began_us);
+	CONTRACT_HOLDS(broker, code != ERR_OK || group_is_whole(ret_info));
+	return code;
+}
+
+enum err_code broker_reset_group(struct broker *broker, const char *group,
+				 const struct group_place *places, size_t count, struct err *err)
+{
+	int64_t began_us = clock_mono_us();
+
+	CONTRACT_HOLDS(broker, group && count > 0);
+	return call_ended_late(broker, __func__,
+			       broker->ops->reset_group(broker, group, places, count, err),
+			       OF_PARTITION, err, began_us);
+}
+
+/* --- where and how it is kept --------------------------------------------- */
+
+enum err_code broker_nodes(struct broker *broker, enum topic_kind kind,
+			   bool (*each)(void *user, const struct broker_node *node), void *user,
+			   struct err *err)
+{
+	int64_t began_us = clock_mono_us();
+
+	CONTRACT_HOLDS(broker, each);
+	return call_ended_late(broker, __func__, broker->ops->nodes(broker, kind, each, user, err),
+			       ANY_TIME, err, began_us);
+}
+
+enum err_code broker_settings(struct broker *broker, struct topic_ref topic,
+			      bool (*each)(void *user, const char *name, const char *value),
+			      void *user, struct err *err)
+{
+	int64_t began_us = clock_mono_us();
+
+	CONTRACT_HOLDS(broker, topic.name && each);
+	return call_ended_late(broker, __func__,
+			       broker->ops->settings(broker, topic, each, user, err), OF_TOPIC, err,
+			       began_us);
 }
 
 /* --- what is kept -------------------------------------------------------- */
@@ -294,6 +374,7 @@ void broker_free(struct broker *broker)
 void topic_info_release(struct topic_info *info)
 {
 	free(info->partitions);
+	free(info->replicas);
 	*info = (struct topic_info){ 0 };
 }
 

@@ -98,6 +98,146 @@ static enum err_code kinds_commit(struct broker *broker, const char *group, stru
 			     err);
 }
 
+static enum err_code kinds_nodes(struct broker *broker, enum topic_kind kind,
+				 bool (*each)(void *user, const struct broker_node *node),
+				 void *user, struct err *err)
+{
+	return broker_nodes(inner_of(broker, kind), kind, each, user, err);
+}
+
+static enum err_code kinds_settings(struct broker *broker, struct topic_ref topic,
+				    bool (*each)(void *user, const char *name, const char *value),
+				    void *user, struct err *err)
+{
+	return broker_settings(inner_of(broker, topic.kind), topic, each, user, err);
+}
+
+/* --- groups: one name may be known to both ------------------------------- */
+
+struct kinds_names {
+	char **items;
+	size_t count;
+};
+
+static bool add_group(void *user, const char *name)
+{
+	struct kinds_names *names = user;
+
+	names->items = xreallocarray(names->items, names->count + 1, sizeof(char *));
+	names->items[names->count++] = xstrdup(name);
+	return true;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void tell_names(struct kinds_names *names, bool (*each)(void *user, const char *name),
+		       void *user)
+{
+	if (names->count > 1)
+		qsort(names->items, names->count, sizeof(char *), compare_names);
+	for (size_t i = 0; i < names->count; i++)
+		if ((i == 0 || strcmp(names->items[i], names->items[i - 1]) != 0) &&
+		    !each(user, names->items[i]))
+			break;
+}
+
+static enum err_code kinds_groups(struct broker *broker, bool (*each)(void *user, const char *name),
+				  void *user, struct err *err)
+{
+	struct kinds_broker *kinds = (struct kinds_broker *)broker;
+	struct kinds_names names = { 0 };
+	enum err_code code;
+
+	if (is_one(kinds))
+		return broker_groups(kinds->inner[TOPIC_LOG], each, user, err);
+	code = broker_groups(kinds->inner[TOPIC_LOG], add_group, &names, err);
+	if (code == ERR_OK)
+		code = broker_groups(kinds->inner[TOPIC_STREAM], add_group, &names, err);
+	if (code == ERR_OK)
+		tell_names(&names, each, user);
+	for (size_t i = 0; i < names.count; i++)
+		free(names.items[i]);
+	free(names.items);
+	return code;
+}
+
+static enum err_code kinds_describe_group(struct broker *broker, const char *group,
+					  struct group_info *ret_info, struct err *err)
+{
+	struct kinds_broker *kinds = (struct kinds_broker *)broker;
+	struct group_info info = { 0 };
+	bool known = false;
+
+	for (int place = 0; place < (is_one(kinds) ? 1 : KINDS); place++) {
+		struct group_info one;
+		enum err_code code = broker_describe_group(kinds->inner[place], group, &one, err);
+
+		if (code == ERR_ABSENT)
+			continue;
+		if (code != ERR_OK) {
+			group_info_release(&info);
+			return code;
+		}
+		group_info_merge(&info, &one);
+		known = true;
+	}
+	if (!known)
+		return err->code; /* both say so */
+	group_info_sort(&info);
+	*ret_info = info;
+	return ERR_OK;
+}
+
+/* Neither is to be changed where the other would refuse. */
+static enum err_code need_no_members(struct broker *broker, const char *group, struct err *err)
+{
+	struct group_info info;
+	enum err_code code = kinds_describe_group(broker, group, &info, err);
+
+	if (code != ERR_OK)
+		return code == ERR_ABSENT ? ERR_OK : code;
+	if (info.state != GROUP_EMPTY)
+		code = err_set(err, ERR_BUSY, "group \"%s\" has members", group);
+	group_info_release(&info);
+	return code;
+}
+
+static enum err_code reset_kind(struct kinds_broker *kinds, enum topic_kind kind, const char *group,
+				const struct group_place *places, size_t count, struct err *err)
+{
+	struct group_place *own = xcalloc(count, sizeof(*own));
+	enum err_code code = ERR_OK;
+	size_t own_count = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (places[i].kind == kind)
+			own[own_count++] = places[i];
+	if (own_count > 0)
+		code = broker_reset_group(kinds->inner[kind], group, own, own_count, err);
+	free(own);
+	return code;
+}
+
+static enum err_code kinds_reset_group(struct broker *broker, const char *group,
+				       const struct group_place *places, size_t count,
+				       struct err *err)
+{
+	struct kinds_broker *kinds = (struct kinds_broker *)broker;
+	enum err_code code;
+
+	if (is_one(kinds))
+		return broker_reset_group(kinds->inner[TOPIC_LOG], group, places, count, err);
+	code = need_no_members(broker, group, err);
+	if (code == ERR_OK)
+		code = reset_kind(kinds, TOPIC_LOG, group, places, count, err);
+	if (code == ERR_OK)
+		code = reset_kind(kinds, TOPIC_STREAM, group, places, count, err);
+	return code;
+}
+
 /* Of both. */
 static enum err_code kinds_verify(struct broker *broker, void (*each)(void *user, const char *what),
 				  void *user, struct broker_verdict *ret_verdict, struct err *err)
@@ -375,6 +515,11 @@ static const struct broker_ops kinds_ops = {
 	.ready = kinds_ready,
 	.committed = kinds_committed,
 	.commit = kinds_commit,
+	.nodes = kinds_nodes,
+	.settings = kinds_settings,
+	.groups = kinds_groups,
+	.describe_group = kinds_describe_group,
+	.reset_group = kinds_reset_group,
 	.verify = kinds_verify,
 	.reader_open = kinds_reader_open,
 	.reader_seek = kinds_reader_seek,

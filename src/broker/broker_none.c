@@ -94,6 +94,57 @@ static enum err_code no_log_commit(struct broker *broker, const char *group, str
 	return no_log_topic(topic, err);
 }
 
+static enum err_code no_log_nodes(struct broker *broker, enum topic_kind kind,
+				  bool (*each)(void *user, const struct broker_node *node),
+				  void *user, struct err *err)
+{
+	(void)broker;
+	(void)kind;
+	(void)each;
+	(void)user;
+	return no_log(err);
+}
+
+static enum err_code no_log_settings(struct broker *broker, struct topic_ref topic,
+				     bool (*each)(void *user, const char *name, const char *value),
+				     void *user, struct err *err)
+{
+	(void)broker;
+	(void)each;
+	(void)user;
+	return no_log_topic(topic, err);
+}
+
+static enum err_code no_log_groups(struct broker *broker,
+				   bool (*each)(void *user, const char *name), void *user,
+				   struct err *err)
+{
+	(void)broker;
+	(void)each;
+	(void)user;
+	(void)err;
+	return ERR_OK;
+}
+
+static enum err_code no_log_describe_group(struct broker *broker, const char *group,
+					   struct group_info *ret_info, struct err *err)
+{
+	(void)broker;
+	(void)ret_info;
+	return err_set(err, ERR_ABSENT, "no group \"%s\": there is no log here", group);
+}
+
+static enum err_code no_log_reset_group(struct broker *broker, const char *group,
+					const struct group_place *places, size_t count,
+					struct err *err)
+{
+	(void)broker;
+	(void)group;
+	(void)places;
+	(void)count;
+	return no_log(err);
+}
+
 static enum err_code no_log_verify(struct broker *broker,
 				   void (*each)(void *user, const char *what), void *user,
 				   struct broker_verdict *ret_verdict, struct err *err)
@@ -129,6 +180,11 @@ static const struct broker_ops no_log_ops = {
 	.ready = no_log_ready,
 	.committed = no_log_committed,
 	.commit = no_log_commit,
+	.nodes = no_log_nodes,
+	.settings = no_log_settings,
+	.groups = no_log_groups,
+	.describe_group = no_log_describe_group,
+	.reset_group = no_log_reset_group,
 	.verify = no_log_verify,
 	.reader_open = no_log_reader_open,
 	.free = no_log_end,

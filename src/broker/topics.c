@@ -244,6 +244,11 @@ enum err_code topics_create(struct topics *topics, struct topic_ref ref,
 	enum err_code code = check_new(topics, ref, partitions, err);
 	struct topic *topic;
 
+	if (code == ERR_OK && options->replicas > 1)
+		code = err_set(err, ERR_UNSUPPORTED,
+			       "there is one copy of each partition here, and "
+			       "cannot be %" PRId32,
+			       options->replicas);
 	if (code != ERR_OK)
 		return code;
 	topic = topic_new(ref, partitions);
@@ -312,6 +317,8 @@ void topics_list(const struct topics *topics, enum topic_kind kind,
 			return;
 }
 
+const struct replica topic_replica = { .node = 1, .in_sync = true };
+
 void topic_describe(const struct topic *topic, struct topic_info *ret_info)
 {
 	struct topic_info info = { .kind = topic->kind, .created_ms = topic->created_ms,
@@ -326,6 +333,9 @@ void topic_describe(const struct topic *topic, struct topic_info *ret_info)
 		info.partitions[i] = (struct partition_info){
 			.id = partition->id,
 			.open = partition->open,
+			.leader = topic_replica.node,
+			.replicas = &topic_replica,
+			.replica_count = 1,
 			.first = partition_position(partition, partition->first),
 			.next_known = true,
 			.next = partition_position(partition, partition->next),

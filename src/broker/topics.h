@@ -91,6 +91,8 @@ void topic_free(struct topic *topic);
 void topics_list(const struct topics *topics, enum topic_kind kind,
 		 bool (*each)(void *user, const char *name), void *user);
 void topic_describe(const struct topic *topic, struct topic_info *ret_info);
+/* The one copy of each partition: to clients we are a cluster of one broker, whose number is 1. */
+extern const struct replica topic_replica;
 
 struct position partition_position(const struct partition *partition, uint64_t ordinal);
 /* The first ordinal whose position is `position` or comes after it. */

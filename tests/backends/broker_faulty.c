@@ -107,6 +107,40 @@ static enum err_code faulty_commit(struct broker *broker, const char *group,
 	return broker_commit(of(broker)->inner, group, topic, partition, next, err);
 }
 
+static enum err_code faulty_nodes(struct broker *broker, enum topic_kind kind,
+				  bool (*each)(void *user, const struct broker_node *node),
+				  void *user, struct err *err)
+{
+	return broker_nodes(of(broker)->inner, kind, each, user, err);
+}
+
+static enum err_code faulty_settings(struct broker *broker, struct topic_ref topic,
+				     bool (*each)(void *user, const char *name, const char *value),
+				     void *user, struct err *err)
+{
+	return broker_settings(of(broker)->inner, topic, each, user, err);
+}
+
+static enum err_code faulty_groups(struct broker *broker,
+				   bool (*each)(void *user, const char *name), void *user,
+				   struct err *err)
+{
+	return broker_groups(of(broker)->inner, each, user, err);
+}
+
+static enum err_code faulty_describe_group(struct broker *broker, const char *group,
+					   struct group_info *ret_info, struct err *err)
+{
+	return broker_describe_group(of(broker)->inner, group, ret_info, err);
+}
+
+static enum err_code faulty_reset_group(struct broker *broker, const char *group,
+					const struct group_place *places, size_t count,
+					struct err *err)
+{
+	return broker_reset_group(of(broker)->inner, group, places, count, err);
+}
+
 static enum err_code faulty_verify(struct broker *broker,
 				   void (*each)(void *user, const char *what), void *user,
 				   struct broker_verdict *ret_verdict, struct err *err)
@@ -202,6 +236,11 @@ static const struct broker_ops faulty_ops = {
 	.ready = faulty_ready,
 	.committed = faulty_committed,
 	.commit = faulty_commit,
+	.nodes = faulty_nodes,
+	.settings = faulty_settings,
+	.groups = faulty_groups,
+	.describe_group = faulty_describe_group,
+	.reset_group = faulty_reset_group,
 	.verify = faulty_verify,
 	.reader_open = faulty_reader_open,
 	.reader_seek = faulty_reader_seek,

@@ -283,6 +283,77 @@ static enum err_code hostile_commit(struct broker *broker, const char *group,
 			     hostile_inner_from(hostile, topic.kind, next), err);
 }
 
+static enum err_code hostile_groups(struct broker *broker,
+				    bool (*each)(void *user, const char *name), void *user,
+				    struct err *err)
+{
+	hostile_be_slow(hostile_broker_of(broker));
+	return broker_groups(hostile_broker_of(broker)->inner, each, user, err);
+}
+
+/* Of a shard that has split the child is meant once the parent is done. */
+static void show_place(struct hostile_broker *hostile, struct group_place *place)
+{
+	struct topic_ref topic = { place->kind, place->topic };
+
+	if (place->kind == TOPIC_STREAM && position_ordinal(place->next) >= HOSTILE_SPLIT)
+		place->partition += hostile_shards(hostile, topic);
+	place->next = hostile_outer_end(hostile, place->kind, place->next);
+}
+
+static enum err_code hostile_describe_group(struct broker *broker, const char *group,
+					    struct group_info *ret_info, struct err *err)
+{
+	struct hostile_broker *hostile = hostile_broker_of(broker);
+	enum err_code code;
+
+	hostile_be_slow(hostile);
+	code = broker_describe_group(hostile->inner, group, ret_info, err);
+	for (size_t i = 0; code == ERR_OK && i < ret_info->place_count; i++)
+		show_place(hostile, &ret_info->places[i]);
+	return code;
+}
+
+static enum err_code hostile_reset_group(struct broker *broker, const char *group,
+					 const struct group_place *places, size_t count,
+					 struct err *err)
+{
+	struct hostile_broker *hostile = hostile_broker_of(broker);
+	struct group_place *inner = xcalloc(count, sizeof(*inner));
+	enum err_code code;
+
+	hostile_be_slow(hostile);
+	for (size_t i = 0; i < count; i++) {
+		struct topic_ref topic = { places[i].kind, places[i].topic };
+
+		inner[i] = places[i];
+		inner[i].partition = hostile_inner_partition(topic, hostile_shards(hostile, topic),
+							     places[i].partition);
+		inner[i].next = hostile_inner_from(hostile, topic.kind, places[i].next);
+	}
+	code = broker_reset_group(hostile->inner, group, inner, count, err);
+	free(inner);
+	return code;
+}
+
+/* --- where and how it is kept ------------------------------------------- */
+
+static enum err_code hostile_nodes(struct broker *broker, enum topic_kind kind,
+				   bool (*each)(void *user, const struct broker_node *node),
+				   void *user, struct err *err)
+{
+	hostile_be_slow(hostile_broker_of(broker));
+	return broker_nodes(hostile_broker_of(broker)->inner, kind, each, user, err);
+}
+
+static enum err_code hostile_settings(struct broker *broker, struct topic_ref topic,
+				      bool (*each)(void *user, const char *name, const char *value),
+				      void *user, struct err *err)
+{
+	hostile_be_slow(hostile_broker_of(broker));
+	return broker_settings(hostile_broker_of(broker)->inner, topic, each, user, err);
+}
+
 static enum err_code hostile_verify(struct broker *broker,
 				    void (*each)(void *user, const char *what), void *user,
 				    struct broker_verdict *ret_verdict, struct err *err)
@@ -307,6 +378,11 @@ static const struct broker_ops hostile_ops = {
 	.ready = hostile_ready,
 	.committed = hostile_committed,
 	.commit = hostile_commit,
+	.nodes = hostile_nodes,
+	.settings = hostile_settings,
+	.groups = hostile_groups,
+	.describe_group = hostile_describe_group,
+	.reset_group = hostile_reset_group,
 	.verify = hostile_verify,
 	.reader_open = hostile_reader_open,
 	.reader_seek = hostile_reader_seek,

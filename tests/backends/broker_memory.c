@@ -354,6 +354,146 @@ enum err_code memory_commit(struct broker *broker, const char *group, struct top
 	return code;
 }
 
+/* --- groups ------------------------------------------------------------- */
+
+static bool memory_has_member(const struct memory_broker *memory, const char *group)
+{
+	for (const struct memory_reader *reader = memory->readers; reader; reader = reader->next)
+		if (reader->subs.group && strcmp(reader->subs.group, group) == 0)
+			return true;
+	return false;
+}
+
+/* The first name after `last`, which may be NULL; NULL: none. With the lock. */
+static const char *memory_group_after(const struct memory_broker *memory, const char *last)
+{
+	const char *found = NULL;
+
+	for (size_t i = 0; i < memory->commit_count; i++) {
+		const char *name = memory->commits[i].group;
+
+		if ((!last || strcmp(name, last) > 0) && (!found || strcmp(name, found) < 0))
+			found = name;
+	}
+	for (const struct memory_reader *reader = memory->readers; reader; reader = reader->next) {
+		const char *name = reader->subs.group;
+
+		if (name && (!last || strcmp(name, last) > 0) &&
+		    (!found || strcmp(name, found) < 0))
+			found = name;
+	}
+	return found;
+}
+
+static enum err_code memory_groups(struct broker *broker,
+				   bool (*each)(void *user, const char *name), void *user,
+				   struct err *err)
+{
+	struct memory_broker *memory = memory_of(broker);
+	const char *name = NULL;
+
+	(void)err;
+	memory_hold(memory);
+	while ((name = memory_group_after(memory, name)) && each(user, name))
+		continue;
+	memory_unhold(memory);
+	return ERR_OK;
+}
+
+static void memory_put_places(const struct memory_broker *memory, const char *group,
+			      struct group_info *info)
+{
+	for (size_t i = 0; i < memory->commit_count; i++) {
+		const struct memory_commit *commit = &memory->commits[i];
+		const struct topic *topic = topics_find_uid(&memory->topics, commit->uid);
+		struct group_place *place;
+
+		if (strcmp(commit->group, group) != 0 || !topic)
+			continue;
+		place = group_info_place(info, topic->kind, topic->name, commit->partition);
+		place->committed = true;
+		place->next = commit->next;
+		place->member = info->member_count == 1 ? info->members[0].id : NULL;
+	}
+}
+
+static enum err_code memory_describe_group(struct broker *broker, const char *group,
+					   struct group_info *ret_info, struct err *err)
+{
+	struct memory_broker *memory = memory_of(broker);
+	struct group_info info = { 0 };
+	char id[32];
+
+	memory_hold(memory);
+	for (struct memory_reader *reader = memory->readers; reader; reader = reader->next) {
+		if (!reader->subs.group || strcmp(reader->subs.group, group) != 0)
+			continue;
+		(void)snprintf(id, sizeof(id), "member-%zu", info.member_count);
+		(void)group_info_add_member(&info, id, "", "");
+		info.state = GROUP_STABLE;
+	}
+	memory_put_places(memory, group, &info);
+	memory_unhold(memory);
+	if (info.member_count == 0 && info.place_count == 0)
+		return err_set(err, ERR_ABSENT, "there is no group \"%s\"", group);
+	group_info_sort(&info);
+	*ret_info = info;
+	return ERR_OK;
+}
+
+static enum err_code memory_reset_group(struct broker *broker, const char *group,
+					const struct group_place *places, size_t count,
+					struct err *err)
+{
+	struct memory_broker *memory = memory_of(broker);
+	struct partition *unused;
+	enum err_code code = ERR_OK;
+
+	memory_hold(memory);
+	if (memory_has_member(memory, group))
+		code = err_set(err, ERR_BUSY, "group \"%s\" has members", group);
+	for (size_t i = 0; i < count && code == ERR_OK; i++)
+		code = memory_find(memory, (struct topic_ref){ places[i].kind, places[i].topic },
+				   places[i].partition, &unused, err);
+	memory_unhold(memory);
+	for (size_t i = 0; i < count && code == ERR_OK; i++)
+		code = memory_commit(broker, group,
+				     (struct topic_ref){ places[i].kind, places[i].topic },
+				     places[i].partition, places[i].next, err);
+	return code;
+}
+
+/* --- where and how it is kept ------------------------------------------- */
+
+static enum err_code memory_nodes(struct broker *broker, enum topic_kind kind,
+				  bool (*each)(void *user, const struct broker_node *node),
+				  void *user, struct err *err)
+{
+	const struct broker_node node = { .id = topic_replica.node, .host = "" };
+
+	(void)broker;
+	(void)kind;
+	(void)err;
+	(void)each(user, &node);
+	return ERR_OK;
+}
+
+static enum err_code memory_settings(struct broker *broker, struct topic_ref ref,
+				     bool (*each)(void *user, const char *name, const char *value),
+				     void *user, struct err *err)
+{
+	struct memory_broker *memory = memory_of(broker);
+	struct topic *topic;
+	enum err_code code;
+
+	(void)each;
+	(void)user;
+	memory_hold(memory);
+	code = topics_get(&memory->topics, ref, &topic, err);
+	memory_unhold(memory);
+	return code;
+}
+
 static void memory_free(struct broker *broker)
 {
 	struct memory_broker *memory = memory_of(broker);
@@ -394,6 +534,11 @@ static const struct broker_ops memory_ops = {
 	.ready = memory_ready,
 	.committed = memory_committed,
 	.commit = memory_commit,
+	.nodes = memory_nodes,
+	.settings = memory_settings,
+	.groups = memory_groups,
+	.describe_group = memory_describe_group,
+	.reset_group = memory_reset_group,
 	.verify = memory_verify,
 	.reader_open = memory_reader_open,
 	.reader_seek = memory_reader_seek,

@@ -100,6 +100,39 @@ static enum err_code slow_commit(struct broker *broker, const char *group, struc
 	return broker_commit(late(broker), group, topic, partition, next, err);
 }
 
+static enum err_code slow_nodes(struct broker *broker, enum topic_kind kind,
+				bool (*each)(void *user, const struct broker_node *node),
+				void *user, struct err *err)
+{
+	return broker_nodes(late(broker), kind, each, user, err);
+}
+
+static enum err_code slow_settings(struct broker *broker, struct topic_ref topic,
+				   bool (*each)(void *user, const char *name, const char *value),
+				   void *user, struct err *err)
+{
+	return broker_settings(late(broker), topic, each, user, err);
+}
+
+static enum err_code slow_groups(struct broker *broker, bool (*each)(void *user, const char *name),
+				 void *user, struct err *err)
+{
+	return broker_groups(late(broker), each, user, err);
+}
+
+static enum err_code slow_describe_group(struct broker *broker, const char *group,
+					 struct group_info *ret_info, struct err *err)
+{
+	return broker_describe_group(late(broker), group, ret_info, err);
+}
+
+static enum err_code slow_reset_group(struct broker *broker, const char *group,
+				      const struct group_place *places, size_t count,
+				      struct err *err)
+{
+	return broker_reset_group(late(broker), group, places, count, err);
+}
+
 static enum err_code slow_verify(struct broker *broker, void (*each)(void *user, const char *what),
 				 void *user, struct broker_verdict *ret_verdict, struct err *err)
 {
@@ -181,6 +214,11 @@ static const struct broker_ops slow_ops = {
 	.ready = slow_ready,
 	.committed = slow_committed,
 	.commit = slow_commit,
+	.nodes = slow_nodes,
+	.settings = slow_settings,
+	.groups = slow_groups,
+	.describe_group = slow_describe_group,
+	.reset_group = slow_reset_group,
 	.verify = slow_verify,
 	.reader_open = slow_reader_open,
 	.reader_seek = slow_reader_seek,

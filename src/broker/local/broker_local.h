@@ -77,6 +77,12 @@ enum err_code local_create(struct broker *broker, struct topic_ref ref,
 enum err_code local_remove(struct broker *broker, struct topic_ref ref, struct err *err);
 enum err_code local_describe(struct broker *broker, struct topic_ref ref,
 			     struct topic_info *ret_info, struct err *err);
+enum err_code local_nodes(struct broker *broker, enum topic_kind kind,
+			  bool (*each)(void *user, const struct broker_node *node), void *user,
+			  struct err *err);
+enum err_code local_settings(struct broker *broker, struct topic_ref ref,
+			     bool (*each)(void *user, const char *name, const char *value),
+			     void *user, struct err *err);
 enum err_code local_list(struct broker *broker, enum topic_kind kind,
 			 bool (*each)(void *user, const char *name), void *user, struct err *err);
 
@@ -96,6 +102,12 @@ void local_reader_release(struct broker_reader *reader, struct topic_ref topic, 
 enum err_code local_reader_fd(struct broker_reader *reader, int *ret_fd, struct err *err);
 enum err_code local_committed(struct broker *broker, const char *group, struct topic_ref topic,
 			      int32_t partition, struct position *ret_next, struct err *err);
+enum err_code local_groups(struct broker *broker, bool (*each)(void *user, const char *name),
+			   void *user, struct err *err);
+enum err_code local_describe_group(struct broker *broker, const char *group,
+				   struct group_info *ret_info, struct err *err);
+enum err_code local_reset_group(struct broker *broker, const char *group,
+				const struct group_place *places, size_t count, struct err *err);
 enum err_code local_commit(struct broker *broker, const char *group, struct topic_ref topic,
 			   int32_t partition, struct position next, struct err *err);
 

@@ -211,8 +211,7 @@ static void commits_put(struct buf *out, const struct commits *commits)
 
 /* --- telling ------------------------------------------------------------- */
 
-/* Who has the directory of groups locked is the only one that writes in it. */
-static enum err_code lock_groups(int dir_fd, int *ret_fd, struct err *err)
+enum err_code commits_lock(int dir_fd, int *ret_fd, struct err *err)
 {
 	int fd, tries = 0;
 
@@ -308,29 +307,38 @@ static enum err_code commits_write(const struct commits *commits, int dir_fd, co
 	return code;
 }
 
-enum err_code commits_save(struct commits *commits, int dir_fd, const char *group, bool durable,
-			   struct err *err)
+enum err_code commits_save_locked(struct commits *commits, int dir_fd, int lock_fd,
+				  const char *group, bool durable, struct err *err)
 {
 	struct commits file;
-	int fd = -1;
-	enum err_code code = lock_groups(dir_fd, &fd, err);
+	enum err_code code;
 
-	if (code != ERR_OK)
-		return code;
 	commits_init(&file);
 	code = commits_load(&file, dir_fd, group, err);
 	if (code == ERR_OK || code == ERR_ABSENT || code == ERR_CORRUPT) {
 		commits_merge(&file, commits, code != ERR_OK);
 		code = commits_write(&file, dir_fd, group, durable, err);
 	}
-	if (code == ERR_OK && durable && fsync(fd) < 0)
+	if (code == ERR_OK && durable && fsync(lock_fd) < 0)
 		code = err_errno(err, "could not sync the directory of groups");
-	(void)close(fd);
 	if (code == ERR_OK && durable)
 		code = dir_sync(dir_fd, err);
 	commits_release(&file);
 	if (code == ERR_OK)
 		commits_are_told(commits);
+	return code;
+}
+
+enum err_code commits_save(struct commits *commits, int dir_fd, const char *group, bool durable,
+			   struct err *err)
+{
+	int fd = -1;
+	enum err_code code = commits_lock(dir_fd, &fd, err);
+
+	if (code != ERR_OK)
+		return code;
+	code = commits_save_locked(commits, dir_fd, fd, group, durable, err);
+	(void)close(fd);
 	return code;
 }
 

@@ -73,6 +73,12 @@ MUST_USE enum err_code commits_load(struct commits *commits, int dir_fd, const c
  * cut cannot undo it. On an error it is as if nothing was told. */
 MUST_USE enum err_code commits_save(struct commits *commits, int dir_fd, const char *group,
 				    bool durable, struct err *err);
+/* Who has the directory of groups locked is the only one that writes in it, until *ret_fd is
+ * closed. ERR_BUSY: another has it. */
+MUST_USE enum err_code commits_lock(int dir_fd, int *ret_fd, struct err *err);
+/* As commits_save(), for who has locked it. */
+MUST_USE enum err_code commits_save_locked(struct commits *commits, int dir_fd, int lock_fd,
+					   const char *group, bool durable, struct err *err);
 /* `known` is false for a group whose file is damaged: then its commits are empty. */
 typedef void commits_each_fn(void *user, const char *group, bool known,
 			     const struct commits *commits);

@@ -11,8 +11,10 @@
 #include "base/mem.h"
 #include "base/time.h"
 #include "base/trace.h"
+#include "broker/local/members.h"
 
 #include <inttypes.h>
+#include <unistd.h>
 
 enum { TELL_MS = 1000 };
 
@@ -49,6 +51,8 @@ void group_join(struct local_reader *reader, const struct reader_options *option
 	struct err err;
 	bool changed;
 
+	if (members_join(local->dir_fd, options->group, &reader->member_fd, &err) != ERR_OK)
+		trace_warn("%s: nobody sees that it is read", err.msg);
 	commits_init(&commits);
 	code = commits_load(&commits, local->dir_fd, options->group, &err);
 	if (code == ERR_CORRUPT)
@@ -117,6 +121,8 @@ void group_flush(struct local_reader *reader)
 void group_leave(struct local_reader *reader)
 {
 	flush(reader, true);
+	if (reader->member_fd >= 0)
+		(void)close(reader->member_fd);
 }
 
 enum err_code local_reader_commit(struct broker_reader *base, struct topic_ref ref, int32_t id,
@@ -239,6 +245,173 @@ enum err_code local_commit(struct broker *broker, const char *group, struct topi
 			code = commits_save(&commits, local->dir_fd, group, false, err);
 	}
 	(void)pthread_mutex_unlock(&local->readers_lock);
+	commits_release(&commits);
+	return code;
+}
+
+/* --- as seen from outside ------------------------------------------------ */
+
+struct group_names {
+	char **items;
+	size_t count;
+};
+
+static void group_local_add_name(void *user, const char *group, bool known,
+				 const struct commits *commits)
+{
+	struct group_names *names = user;
+
+	(void)known;
+	(void)commits;
+	names->items = xreallocarray(names->items, names->count + 1, sizeof(char *));
+	names->items[names->count++] = xstrdup(group);
+}
+
+static int group_local_compare(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Who has joined has a file. */
+enum err_code local_groups(struct broker *broker, bool (*each)(void *user, const char *name),
+			   void *user, struct err *err)
+{
+	struct group_names names = { 0 };
+	enum err_code code = ERR_OK;
+	bool more = true;
+
+	if (!commits_walk(local_of(broker)->dir_fd, group_local_add_name, &names))
+		code = err_set(err, ERR_IO, "could not list the log's groups");
+	if (names.count > 1)
+		qsort(names.items, names.count, sizeof(char *), group_local_compare);
+	for (size_t i = 0; i < names.count; i++) {
+		more = more && code == ERR_OK && each(user, names.items[i]);
+		free(names.items[i]);
+	}
+	free(names.items);
+	return code;
+}
+
+/* What members in this process have not told yet goes into the file. */
+static enum err_code tell_all(struct local_broker *local, const char *group, struct err *err)
+{
+	enum err_code code = ERR_OK;
+
+	(void)pthread_mutex_lock(&local->readers_lock);
+	for (struct local_reader *reader = local->readers; reader; reader = reader->next)
+		if (code == ERR_OK && reader->subs.group && !reader->commits_told &&
+		    strcmp(reader->subs.group, group) == 0)
+			code = group_tell(reader, false, err);
+	(void)pthread_mutex_unlock(&local->readers_lock);
+	return code;
+}
+
+/* Each member is given all partitions. */
+static enum err_code put_places(struct local_broker *local, const struct commits *commits,
+				struct group_info *info, struct err *err)
+{
+	enum err_code code;
+
+	local_hold(local);
+	code = local_refresh(local, err);
+	for (size_t i = 0; i < commits->count && code == ERR_OK; i++) {
+		const struct commit *commit = &commits->items[i];
+		struct group_place *place;
+
+		if (!topics_find_uid(&local->topics, commit->uid))
+			continue;
+		place = group_info_place(info, commit->kind, commit->name, commit->partition);
+		place->committed = true;
+		place->next = commit->next;
+		place->member = info->member_count == 1 ? info->members[0].id : NULL;
+	}
+	local_let_go(local);
+	return code;
+}
+
+enum err_code local_describe_group(struct broker *broker, const char *group,
+				   struct group_info *ret_info, struct err *err)
+{
+	struct local_broker *local = local_of(broker);
+	struct group_info info = { 0 };
+	struct commits commits;
+	enum err_code code;
+
+	if (name_check_topic(slice_str(group), err) != ERR_OK) /* it has no file, then */
+		return err_set(err, ERR_ABSENT, "there is no group \"%s\"", group);
+	commits_init(&commits);
+	code = tell_all(local, group, err);
+	if (code == ERR_OK)
+		code = commits_load(&commits, local->dir_fd, group, err);
+	if (code == ERR_ABSENT)
+		code = err_set(err, ERR_ABSENT, "there is no group \"%s\"", group);
+	if (code == ERR_OK)
+		code = members_list(local->dir_fd, group, &info, err);
+	if (code == ERR_OK)
+		code = put_places(local, &commits, &info, err);
+	commits_release(&commits);
+	if (code != ERR_OK) {
+		group_info_release(&info);
+		return code;
+	}
+	group_info_sort(&info);
+	*ret_info = info;
+	return ERR_OK;
+}
+
+/* With the groups' lock nobody joins. */
+static enum err_code need_no_member(const struct local_broker *local, const char *group,
+				    struct err *err)
+{
+	struct group_info info = { 0 };
+	enum err_code code = members_list(local->dir_fd, group, &info, err);
+
+	if (code == ERR_OK && info.member_count > 0)
+		code = err_set(err, ERR_BUSY, "group \"%s\" has members: %s of %s reads in it",
+			       group, info.members[0].client, info.members[0].host);
+	group_info_release(&info);
+	return code;
+}
+
+static enum err_code set_places(struct local_broker *local, struct commits *commits,
+				const char *group, const struct group_place *places, size_t count,
+				struct err *err)
+{
+	enum err_code code = ERR_OK;
+	uint64_t uid = 0;
+
+	for (size_t i = 0; i < count && code == ERR_OK; i++) {
+		struct topic_ref topic = { places[i].kind, places[i].topic };
+
+		code = find_uid(local, group, topic, places[i].partition, &uid, err);
+		if (code == ERR_OK)
+			commits_set(commits, topic, uid, places[i].partition, places[i].next);
+	}
+	return code;
+}
+
+enum err_code local_reset_group(struct broker *broker, const char *group,
+				const struct group_place *places, size_t count, struct err *err)
+{
+	struct local_broker *local = local_of(broker);
+	struct commits commits;
+	int lock_fd = -1;
+	enum err_code code = name_check_topic(slice_str(group), err);
+
+	if (code != ERR_OK)
+		return err_prefix(err, "group");
+	code = commits_lock(local->dir_fd, &lock_fd, err);
+	if (code != ERR_OK)
+		return code;
+	commits_init(&commits);
+	code = need_no_member(local, group, err);
+	if (code == ERR_OK)
+		code = load_group(&commits, local, group, err);
+	if (code == ERR_OK)
+		code = set_places(local, &commits, group, places, count, err);
+	if (code == ERR_OK) /* what is to be read again must not go meanwhile */
+		code = commits_save_locked(&commits, local->dir_fd, lock_fd, group, true, err);
+	(void)close(lock_fd);
 	commits_release(&commits);
 	return code;
 }

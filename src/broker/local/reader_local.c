@@ -44,7 +44,7 @@ enum err_code local_reader_open(struct broker *broker, const struct reader_optio
 	reader->base.broker = broker;
 	reader->bytes_max = options->bytes_max ? options->bytes_max : EVENT_BYTES;
 	reader->look_at_topics = true;
-	reader->fd = -1;
+	reader->fd = reader->member_fd = -1;
 	subs_init(&reader->subs, options);
 	cursor_init(&reader->cursor, local->dir_fd);
 	arena_init(&reader->headers, HEADERS_BYTES_MAX);

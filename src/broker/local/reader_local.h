@@ -36,6 +36,7 @@ struct local_reader {
 	struct commits commits;
 	bool commits_told;		/* … are in the file as they are here, … */
 	int64_t told_ms;		/* … since then; monotonic */
+	int member_fd;			/* of members.h; -1: of no group */
 
 	int fd;				/* -1: nobody asked for it */
 	_Atomic bool armed;		/* the next that is durable rings it */

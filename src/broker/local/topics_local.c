@@ -211,3 +211,36 @@ enum err_code local_list(struct broker *broker, enum topic_kind kind,
 	local_let_go(local);
 	return code;
 }
+
+/* It is its own cluster. */
+enum err_code local_nodes(struct broker *broker, enum topic_kind kind,
+			  bool (*each)(void *user, const struct broker_node *node), void *user,
+			  struct err *err)
+{
+	const struct broker_node node = { .id = topic_replica.node, .host = "" };
+
+	(void)broker;
+	(void)kind;
+	(void)err;
+	(void)each(user, &node);
+	return ERR_OK;
+}
+
+/* There are none by topic: what bounds the log (`log` in the configuration) is of all of it. */
+enum err_code local_settings(struct broker *broker, struct topic_ref ref,
+			     bool (*each)(void *user, const char *name, const char *value),
+			     void *user, struct err *err)
+{
+	struct local_broker *local = local_of(broker);
+	struct topic *topic;
+	enum err_code code;
+
+	(void)each;
+	(void)user;
+	local_hold(local);
+	code = local->options.writer ? ERR_OK : reload_topics(local, err);
+	if (code == ERR_OK)
+		code = topics_get(&local->topics, ref, &topic, err);
+	local_let_go(local);
+	return code;
+}
