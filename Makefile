@@ -30,7 +30,7 @@ interop: build  ## the Delta tables, read by DuckDB, delta-rs and Spark; lakes o
 	@tools/interop/install-s3
 	@tools/interop/install-kafka
 	@test -f build-san/build.ninja || $(PYTHON) tests/run --set-up
-	@ninja -C build-san --quiet tests/test_store
+	@ninja -C build-san --quiet tests/test_store tests/msk_token
 	@$(PYTHON) tests/interop/interop.py $(PARTS)
 
 torture:   ## kill, cut the power, flip bits, fail calls, plant bugs; KILLS= FAULTS= CUTS= FLIPS= TAILS= CALLS=N|all SEED= PARTS="kills s3 …"

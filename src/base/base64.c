@@ -39,6 +39,19 @@ void base64_put(struct buf *out, struct slice bytes)
 	buf_grew(out, groups * 4);
 }
 
+void base64_put_url(struct buf *out, struct slice bytes)
+{
+	size_t start = out->len, end;
+
+	base64_put(out, bytes);
+	for (end = start; end < out->len && out->ptr[end] != '='; end++) {
+		char *digit = &out->ptr[end];
+
+		*digit = *digit == '+' ? '-' : *digit == '/' ? '_' : *digit;
+	}
+	out->len = end;
+}
+
 /* Four digits, of which the last `padding` are "="; false: not that. */
 static bool get_group(char *to, const char *from, size_t padding)
 {

@@ -9,6 +9,8 @@
 #include "base/buf.h"
 
 void base64_put(struct buf *out, struct slice bytes);
+/* As a URL may have it (section 5): "-" and "_" for "+" and "/", and no padding. */
+void base64_put_url(struct buf *out, struct slice bytes);
 /* False: not base64; `out` keeps what it held. */
 bool base64_decode(struct buf *out, struct slice text);
 

@@ -51,6 +51,25 @@ static void test_every_byte_both_ways(void **state)
 	buf_release(&back);
 }
 
+static void test_of_urls(void **state)
+{
+	static const struct { const char *bytes, *text; } of_urls[] = {
+		{ "", "" }, { "f", "Zg" }, { "fo", "Zm8" }, { "foo", "Zm9v" }, { "\xfb\xff\xbf~", "-_-_fg" },
+	};
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 100);
+	for (size_t i = 0; i < ARRAY_LEN(of_urls); i++) {
+		buf_clear(&out);
+		buf_add_str(&out, "a+/=");
+		base64_put_url(&out, slice_str(of_urls[i].bytes));
+		assert_true(slice_starts(buf_slice(&out), "a+/="));
+		assert_string_equal(buf_cstr(&out) + 4, of_urls[i].text);
+	}
+	buf_release(&out);
+}
+
 static void test_refused_and_nothing_kept(void **state)
 {
 	static const char *const bad[] = { "Z", "Zg", "Zg=", "Zg===", "Zh==", "Zm9=", "Zm9v\n",
@@ -85,6 +104,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_vectors),
 		cmocka_unit_test(test_every_byte_both_ways),
+		cmocka_unit_test(test_of_urls),
 		cmocka_unit_test(test_refused_and_nothing_kept),
 		cmocka_unit_test(test_no_room),
 	};
