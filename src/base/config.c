@@ -136,6 +136,15 @@ static bool accepts_option(const enum option *accepts, enum option option)
 	return option_is_common(option);
 }
 
+/* Several options may have one flag: it is the one that the command takes. */
+static enum option option_meant(const enum option *accepts, struct slice flag)
+{
+	for (; *accepts != OPTION_COUNT; accepts++)
+		if (flag.len > 0 && slice_is(flag, option_flag(*accepts)))
+			return *accepts;
+	return option_of_flag(flag);
+}
+
 static const char *accepted_flag_at(const void *list, size_t n)
 {
 	const enum option *accepts = list;
@@ -193,7 +202,7 @@ static enum err_code load_flag(struct config *config, const enum option *accepts
 {
 	const char *text = argv[*i] + 2;
 	size_t len = strcspn(text, "=");
-	enum option option = option_of_flag(slice_of(text, len));
+	enum option option = option_meant(accepts, slice_of(text, len));
 	enum option_group group = option_group_of(slice_of(text, len));
 	const char *value = text[len] ? text + len + 1 : NULL;
 	char place[64];

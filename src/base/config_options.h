@@ -123,7 +123,9 @@ X(UNTIL_END, "", "until-end", CONFIG_BOOL, "false", "", "Stop when all that is i
 
 /* Looking inside */
 X(CHECK, "", "check", CONFIG_BOOL, "false", "", "Tell every fault of the models, with its file and line")
-X(OFFSET, "", "offset", CONFIG_TEXT, "beginning", "", "Where to begin: an offset, -N (the last N), @milliseconds since 1970, beginning or end")
+X(START, "", "from", CONFIG_TEXT, "beginning", "", "beginning, end, an offset, -N (the last N), @milliseconds since 1970 or @2022-03-01T12:30Z")
+X(SETTINGS, "", "settings", CONFIG_BOOL, "false", "", "How the topic is kept, in place of its partitions")
+X(REPLICAS, "", "replicas", CONFIG_INT, "0", "0..32767", "Copies of each partition of a topic that is created; 0: as many as the broker makes")
 X(COUNT, "", "count", CONFIG_INT, "0", "0..9223372036854775807", "Stop after so many; 0: all")
 X(TO, "", "to", CONFIG_TEXT, "", "", "Where the copy goes; a name that is not there yet")
 X(FROM_LAKE, "", "from-lake", CONFIG_BOOL, "false", "", "Make the log of what the lake has")

@@ -467,6 +467,10 @@ void broker_free(struct broker *broker);	 /* accepts NULL */
 /* The partition of this id; NULL: there is none. */
 const struct partition_info *topic_info_partition(const struct topic_info *info, int32_t id);
 
+/* How many of those that are kept, and whose `next` is known, come at or after `from`: at most, as
+ * numbers may be no records. */
+uint64_t partition_records_from(const struct partition_info *partition, struct position from);
+
 struct broker_local_options {
 	const char *dir;
 	bool writer;			/* takes the lock (ERR_LOCKED if another has it) and may

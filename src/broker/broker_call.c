@@ -395,6 +395,18 @@ const struct partition_info *topic_info_partition(const struct topic_info *info,
 	return NULL;
 }
 
+uint64_t partition_records_from(const struct partition_info *partition, struct position from)
+{
+	uint64_t records;
+
+	if (position_cmp(from, partition->first) <= 0)
+		return partition->records;
+	if (position_cmp(from, partition->next) >= 0)
+		return 0;
+	records = position_ordinal(partition->next) - position_ordinal(from);
+	return records < partition->records ? records : partition->records;
+}
+
 const char *gap_reason_text(enum gap_reason reason)
 {
 	static const char *const texts[] = {

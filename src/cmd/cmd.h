@@ -71,6 +71,7 @@ struct command {
 	X(models) \
 	X(topics) \
 	X(streams) \
+	X(groups) \
 	X(cat) \
 	X(dlq) \
 	X(check) \

@@ -5,9 +5,9 @@
 #include "base/time.h"
 #include "base/trace.h"
 #include "cmd/cmd.h"
+#include "cmd/place.h"
 #include "cmd/setup.h"
 
-#include <errno.h>
 #include <inttypes.h>
 
 enum {
@@ -17,7 +17,7 @@ enum {
 	WAIT_MS = 500,
 };
 
-static const enum option options[] = { OPT_OFFSET, OPT_COUNT, OPT_FOLLOW, OPTION_COUNT };
+static const enum option options[] = { OPT_START, OPT_COUNT, OPT_FOLLOW, OPTION_COUNT };
 
 /* A partition that is read. */
 struct part {
@@ -199,38 +199,6 @@ static void tell_gap(struct cat *cat, const struct reader_event *event)
 
 /* --- where to begin ---------------------------------------------------- */
 
-static bool cmd_cat_parse_number(const char *text, int64_t *ret)
-{
-	char *end;
-
-	errno = 0;
-	*ret = strtoll(text, &end, 10);
-	return *text >= '0' && *text <= '9' && !*end && errno == 0;
-}
-
-/* "beginning", "end", "-N" (the last N of each partition), "@MS" (since 1970), or an offset. */
-static bool cmd_cat_parse_start(const char *text, struct reader_start *ret)
-{
-	struct reader_start start = { .kind = START_FIRST };
-	int64_t number = 0;
-
-	if (!strcmp(text, "end")) {
-		start.kind = START_NEXT;
-	} else if (*text == '@' && cmd_cat_parse_number(text + 1, &number)) {
-		start.kind = START_TIME;
-		start.time_ms = number;
-	} else if (*text == '-' && cmd_cat_parse_number(text + 1, &number)) {
-		start.kind = START_LAST;
-		start.count = (uint64_t)number;
-	} else if (position_parse(slice_str(text), &start.position)) {
-		start.kind = START_AT;
-	} else if (strcmp(text, "beginning") != 0) {
-		return false;
-	}
-	*ret = start;
-	return true;
-}
-
 static enum err_code cmd_cat_seek(struct cat *cat, const struct partition_info *partition,
 				  struct reader_start start, struct err *err)
 {
@@ -248,16 +216,14 @@ static enum err_code cmd_cat_seek(struct cat *cat, const struct partition_info *
 	return reader_seek(cat->reader, cat_topic_ref(cat), partition->id, start, err);
 }
 
-static enum err_code start(struct cat *cat, const char *offset, struct err *err)
+static enum err_code start(struct cat *cat, const char *from, struct err *err)
 {
 	const struct reader_options options_of_reader = { .bytes_max = EVENT_BYTES };
 	struct reader_start start;
 	enum err_code code;
 
-	if (!cmd_cat_parse_start(offset, &start))
-		return err_set(err, ERR_USAGE,
-			       "\"%s\" is no offset: a number, -N, @milliseconds, beginning or end",
-			       offset);
+	if (place_parse_start(from, &start, err) != ERR_OK)
+		return err->code;
 	cat->parts = xcalloc((size_t)cat->info.partition_count, sizeof(*cat->parts));
 	code = broker_reader_open(cat->broker, &options_of_reader, &cat->reader, err);
 	for (int32_t i = 0; i < cat->info.partition_count && code == ERR_OK; i++)
@@ -358,50 +324,15 @@ static enum err_code cmd_cat_read_all(struct cat *cat, struct err *err)
 	return code;
 }
 
-/* A topic of that name, or else a stream. */
-static enum err_code cmd_cat_find(struct cat *cat, const char *name, struct err *err)
-{
-	struct topic_ref topic = { TOPIC_LOG, name };
-	enum err_code code = broker_describe(cat->broker, topic, &cat->info, err);
-
-	if (code != ERR_NO_TOPIC)
-		return code;
-	topic.kind = TOPIC_STREAM;
-	code = broker_describe(cat->broker, topic, &cat->info, err);
-	if (code == ERR_NO_TOPIC)
-		return err_set(err, code, "there is neither a topic nor a stream \"%s\"", name);
-	return code;
-}
-
-/* "TOPIC" or "TOPIC/PARTITION", a shard by its number or its name. */
-static enum err_code cmd_cat_find_part(struct cat *cat, const char *text, struct err *err)
-{
-	const char *slash = strchr(text, '/');
-	char *name = xstrndup(text, slash ? (size_t)(slash - text) : strlen(text));
-	enum err_code code = cmd_cat_find(cat, name, err);
-
-	free(name);
-	cat->only = PARTITION_ANY;
-	if (code != ERR_OK || !slash)
-		return code;
-	if (!partition_parse(TOPIC_LOG, slice_str(slash + 1), &cat->only) &&
-	    !partition_parse(cat->info.kind, slice_str(slash + 1), &cat->only))
-		return err_set(err, ERR_USAGE, "\"%s\" is no partition", slash + 1);
-	if (!topic_info_partition(&cat->info, cat->only))
-		return err_set(err, ERR_NO_PARTITION, "\"%s\" has %d partitions, no %s",
-			       cat->info.name, cat->info.partition_count, slash + 1);
-	return ERR_OK;
-}
-
 static enum err_code cat_topic(const struct config *config, struct cat *cat, const char *text,
 			       struct err *err)
 {
 	enum err_code code = setup_log_there(config, &cat->broker, err);
 
 	if (code == ERR_OK)
-		code = cmd_cat_find_part(cat, text, err);
+		code = place_find(cat->broker, text, &cat->info, &cat->only, err);
 	if (code == ERR_OK)
-		code = start(cat, config_text(config, OPT_OFFSET), err);
+		code = start(cat, config_text(config, OPT_START), err);
 	return code == ERR_OK ? cmd_cat_read_all(cat, err) : code;
 }
 
@@ -447,8 +378,8 @@ const struct command cmd_cat = {
 		"when it began, unless told to --follow. What cannot be read, or is not there any more, is told\n"
 		"on stderr.\n",
 	.examples = "pinpipe cat 124df56aef51.pin --dir data\n"
-		    "pinpipe cat 124df56aef51.pin/0 --offset 42 --count 1 --format json\n"
-		    "pinpipe cat streaming-124df56aef51-pin --offset -10 --follow\n",
+		    "pinpipe cat 124df56aef51.pin/0 --from 42 --count 1 --format json\n"
+		    "pinpipe cat streaming-124df56aef51-pin --from -10 --follow\n",
 	.options = options,
 	.positional_min = 1,
 	.positional_max = 1,

@@ -212,10 +212,11 @@ static enum err_code open_local(const struct log_use *use, struct broker **ret_b
 
 static const struct broker_kind {
 	const char *name; /* of broker.kind and streams.kind */
+	bool in_dir;	  /* its data are in --dir */
 	enum err_code (*open)(const struct log_use *use, struct broker **ret_broker,
 			      struct err *err);
 } broker_kinds[] = {
-	{ "local", open_local },
+	{ "local", true, open_local },
 };
 
 /* One of those that config_options.h lists: it has no other value. */
@@ -228,12 +229,17 @@ static const struct broker_kind *kind_named(const char *name)
 	return &broker_kinds[i];
 }
 
+static const struct broker_kind *kind_of(const struct config *config, enum topic_kind kind)
+{
+	return kind_named(config_text(config, kind == TOPIC_LOG ? OPT_BROKER : OPT_STREAMS));
+}
+
 /* One broker, where both kinds are of one; else one of each. */
 static enum err_code open_log(const struct log_use *use, struct broker **ret_broker,
 			      struct err *err)
 {
-	const struct broker_kind *topics = kind_named(config_text(use->config, OPT_BROKER));
-	const struct broker_kind *streams = kind_named(config_text(use->config, OPT_STREAMS));
+	const struct broker_kind *topics = kind_of(use->config, TOPIC_LOG);
+	const struct broker_kind *streams = kind_of(use->config, TOPIC_STREAM);
 	struct broker *broker_of_topics, *broker_of_streams;
 
 	if (topics == streams)
@@ -264,14 +270,14 @@ static void nothing_is_appended(void *user, struct append *chain)
 	(void)chain;
 }
 
-enum err_code setup_log_admin(const struct config *config, struct broker **ret_broker,
-			      struct err *err)
+enum err_code setup_log_admin(const struct config *config, enum topic_kind kind,
+			      struct broker **ret_broker, struct err *err)
 {
 	const struct log_use use = {
 		.config = config, .writer = true, .keeps = true, .done = nothing_is_appended
 	};
 
-	return open_log(&use, ret_broker, err);
+	return kind_of(config, kind)->open(&use, ret_broker, err);
 }
 
 enum err_code setup_log_reader(const struct config *config, bool make, struct broker **ret_broker,
@@ -282,18 +288,51 @@ enum err_code setup_log_reader(const struct config *config, bool make, struct br
 	return open_log(&use, ret_broker, err);
 }
 
+enum err_code setup_log_kind_there(const struct config *config, enum topic_kind kind,
+				   struct broker **ret_broker, struct err *err)
+{
+	const struct log_use use = { .config = config };
+	const struct broker_kind *of = kind_of(config, kind);
+	const char *dir;
+
+	if (of->in_dir && setup_dir_there(config, &dir, err) != ERR_OK)
+		return err->code;
+	return of->open(&use, ret_broker, err);
+}
+
+/* Where one kind is elsewhere, this machine need not have data of the other. */
+static enum err_code open_kind_if_there(const struct config *config, enum topic_kind kind,
+					struct broker **ret_broker, struct err *err)
+{
+	enum err_code code = setup_log_kind_there(config, kind, ret_broker, err);
+
+	if (code != ERR_ABSENT || !kind_of(config, kind)->in_dir)
+		return code;
+	*ret_broker = broker_none_new();
+	return ERR_OK;
+}
+
 enum err_code setup_log_there(const struct config *config, struct broker **ret_broker,
 			      struct err *err)
 {
-	const char *dir;
-	enum err_code code = setup_dir_there(config, &dir, err);
+	struct broker *topics, *streams;
 
-	return code == ERR_OK ? setup_log_reader(config, false, ret_broker, err) : code;
+	if (kind_of(config, TOPIC_LOG) == kind_of(config, TOPIC_STREAM))
+		return setup_log_kind_there(config, TOPIC_LOG, ret_broker, err);
+	if (open_kind_if_there(config, TOPIC_LOG, &topics, err) != ERR_OK)
+		return err->code;
+	if (open_kind_if_there(config, TOPIC_STREAM, &streams, err) != ERR_OK) {
+		broker_free(topics);
+		return err->code;
+	}
+	*ret_broker = broker_kinds_new(topics, streams);
+	return ERR_OK;
 }
 
 bool setup_lake_alone(const struct config *config)
 {
-	return *config_text(config, OPT_LAKE) && !is_in(config_text(config, OPT_DIR), "log");
+	return *config_text(config, OPT_LAKE) && !is_in(config_text(config, OPT_DIR), "log") &&
+	       kind_of(config, TOPIC_LOG)->in_dir && kind_of(config, TOPIC_STREAM)->in_dir;
 }
 
 enum err_code setup_log_if_there(const struct config *config, struct broker **ret_broker,

@@ -47,17 +47,22 @@ MUST_USE enum err_code setup_source(const struct config *config, struct source *
 MUST_USE enum err_code setup_log_writer(const struct config *config, broker_done_fn *done,
 					void *done_user, struct broker **ret_broker,
 					struct err *err);
-/* The same only to make and remove topics and streams. */
-MUST_USE enum err_code setup_log_admin(const struct config *config, struct broker **ret_broker,
-				       struct err *err);
+/* The same only to make and remove topics, or streams. */
+MUST_USE enum err_code setup_log_admin(const struct config *config, enum topic_kind kind,
+				       struct broker **ret_broker, struct err *err);
 /* The same to be read; another process writes. `make`: that one may come later, so an empty
  * log is made if there is none; else that is ERR_ABSENT. */
 MUST_USE enum err_code setup_log_reader(const struct config *config, bool make,
 					struct broker **ret_broker, struct err *err);
-/* Of a directory that has data; nothing is made. */
+/* What there is to be read; nothing is made. Of a directory without data that is an error, unless
+ * one of the kinds is elsewhere. */
 MUST_USE enum err_code setup_log_there(const struct config *config, struct broker **ret_broker,
 				       struct err *err);
-/* The lake is named, and the data directory has no log: this may be a machine that only looks. */
+/* The same of one kind. */
+MUST_USE enum err_code setup_log_kind_there(const struct config *config, enum topic_kind kind,
+					    struct broker **ret_broker, struct err *err);
+/* The lake is named, and the data directory has not the log that it should: this may be a machine
+ * that only looks. */
 bool setup_lake_alone(const struct config *config);
 /* As setup_log_there(); then a log without topics. */
 MUST_USE enum err_code setup_log_if_there(const struct config *config, struct broker **ret_broker,

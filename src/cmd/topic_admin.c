@@ -5,6 +5,8 @@
 #include "cmd/rows.h"
 #include "cmd/setup.h"
 
+enum { REPLICAS_TEXT_MAX = 64 << 10 };
+
 static const char *noun(enum topic_kind kind) { return kind == TOPIC_STREAM ? "stream" : "topic"; }
 
 /* A service need not tell where its partitions end. */
@@ -74,7 +76,26 @@ static enum err_code list(const struct config *config, struct broker *broker, en
 
 /* --- describe ---------------------------------------------------------- */
 
-static const char *describe_columns[] = { "partition", "records", "first", "next", "open" };
+/* Who has a partition is told of topics only. */
+enum { COLUMNS_OF_STREAMS = 5 };
+static const char *describe_columns[] = { "partition", "records", "first",    "next",
+					  "open",      "leader",  "replicas", "in_sync" };
+
+/* "1,2,3": all of them, or those in sync. */
+static struct cell replicas_cell(struct rows *rows, const struct partition_info *partition,
+				 bool all)
+{
+	struct cell cell;
+	struct buf text;
+
+	buf_init(&text, REPLICAS_TEXT_MAX);
+	for (size_t i = 0; i < partition->replica_count; i++)
+		if (all || partition->replicas[i].in_sync)
+			buf_addf(&text, "%s%d", text.len ? "," : "", partition->replicas[i].node);
+	cell = rows_text(rows, text.len ? buf_slice(&text) : slice_str(""));
+	buf_release(&text);
+	return cell;
+}
 
 static void add_partition(struct rows *rows, const struct topic_info *info, int32_t i)
 {
@@ -88,6 +109,12 @@ static void add_partition(struct rows *rows, const struct topic_info *info, int3
 	row[2] = position_cell(rows, partition->first);
 	row[3] = partition->next_known ? position_cell(rows, partition->next) : unknown_cell();
 	row[4] = (struct cell){ .type = CELL_BOOL, .i = partition->open };
+	if (info->kind == TOPIC_STREAM || partition->replica_count == 0)
+		return;
+	if (partition->leader != NODE_NONE)
+		row[5] = cell_int(partition->leader);
+	row[6] = replicas_cell(rows, partition, true);
+	row[7] = replicas_cell(rows, partition, false);
 }
 
 static enum err_code topic_admin_describe(const struct config *config, struct broker *broker,
@@ -99,7 +126,8 @@ static enum err_code topic_admin_describe(const struct config *config, struct br
 
 	if (code != ERR_OK)
 		return code;
-	rows_init(&rows, describe_columns, ARRAY_LEN(describe_columns));
+	rows_init(&rows, describe_columns,
+		  topic.kind == TOPIC_STREAM ? COLUMNS_OF_STREAMS : ARRAY_LEN(describe_columns));
 	for (int32_t i = 0; i < info.partition_count; i++)
 		add_partition(&rows, &info, i);
 	code = rows_print(&rows, config, err);
@@ -108,12 +136,40 @@ static enum err_code topic_admin_describe(const struct config *config, struct br
 	return code;
 }
 
-/* --- create and delete: as the log's only writer ------------------------ */
+static const char *settings_columns[] = { "name", "value" };
 
-static enum err_code open_writer(const struct config *config, struct broker **ret_broker,
-				 struct err *err)
+static bool topic_admin_add_setting(void *user, const char *name, const char *value)
 {
-	enum err_code code = setup_log_admin(config, ret_broker, err);
+	struct rows *rows = user;
+	struct cell *row = rows_add(rows);
+
+	if (!row)
+		return false;
+	row[0] = rows_text(rows, slice_str(name));
+	row[1] = value ? rows_text(rows, slice_str(value)) : cell_text(NULL);
+	return true;
+}
+
+static enum err_code topic_admin_settings(const struct config *config, struct broker *broker,
+					  struct topic_ref topic, struct err *err)
+{
+	struct rows rows;
+	enum err_code code;
+
+	rows_init(&rows, settings_columns, ARRAY_LEN(settings_columns));
+	code = broker_settings(broker, topic, topic_admin_add_setting, &rows, err);
+	if (code == ERR_OK)
+		code = rows_print(&rows, config, err);
+	rows_release(&rows);
+	return code;
+}
+
+/* --- create and delete: of a log in --dir, as its only writer ------------- */
+
+static enum err_code open_writer(const struct config *config, enum topic_kind kind,
+				 struct broker **ret_broker, struct err *err)
+{
+	enum err_code code = setup_log_admin(config, kind, ret_broker, err);
 
 	if (code == ERR_LOCKED)
 		return err_set(
@@ -130,7 +186,10 @@ static enum err_code change(const struct config *config, const char *action,
 	enum option count = topic.kind == TOPIC_STREAM ? OPT_SHARDS : OPT_PARTITIONS;
 	struct topic_options options = { .partitions = (int32_t)config_int(config, count) };
 	struct broker *broker;
-	enum err_code code = open_writer(config, &broker, err);
+	enum err_code code = open_writer(config, topic.kind, &broker, err);
+
+	if (topic.kind == TOPIC_LOG)
+		options.replicas = (int32_t)config_int(config, OPT_REPLICAS);
 
 	if (code != ERR_OK)
 		return code;
@@ -149,12 +208,16 @@ static enum err_code topic_admin_look(const struct config *config, enum topic_ki
 {
 	struct topic_ref topic = { kind, name };
 	struct broker *broker;
-	enum err_code code = setup_log_there(config, &broker, err);
+	enum err_code code = setup_log_kind_there(config, kind, &broker, err);
 
 	if (code != ERR_OK)
 		return code;
-	code = name ? topic_admin_describe(config, broker, topic, err)
-		    : list(config, broker, kind, err);
+	if (!name)
+		code = list(config, broker, kind, err);
+	else if (config_bool(config, OPT_SETTINGS))
+		code = topic_admin_settings(config, broker, topic, err);
+	else
+		code = topic_admin_describe(config, broker, topic, err);
 	broker_free(broker);
 	return code;
 }

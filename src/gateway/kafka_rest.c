@@ -1,26 +1,46 @@
-/* Kafka REST Proxy v2 on the broker's topics. The one Kafka broker that clients see is number 1. */
+/* Kafka REST Proxy v2 on the broker's topics. */
 #include "gateway/produce.h"
 #include "gateway/route.h"
 #include "gateway/state.h"
-
-enum { BROKER_ID = 1 };
 
 void kafka_root(struct call *call)
 {
 	buf_add_str(call->reply, "{}");
 }
 
+/* Another one than the first of a list that has begun with '['. */
+static void kafka_rest_put_comma(struct buf *reply)
+{
+	if (reply->ptr[reply->len - 1] != '[')
+		buf_add_char(reply, ',');
+}
+
+static bool put_node(void *user, const struct broker_node *node)
+{
+	struct buf *reply = user;
+
+	kafka_rest_put_comma(reply);
+	buf_add_i64(reply, node->id);
+	return true;
+}
+
 void kafka_brokers(struct call *call)
 {
-	buf_addf(call->reply, "{\"brokers\":[%d]}", BROKER_ID);
+	struct err err;
+
+	buf_add_str(call->reply, "{\"brokers\":[");
+	if (broker_nodes(gateway_broker(call->gateway), TOPIC_LOG, put_node, call->reply, &err) !=
+	    ERR_OK)
+		call_fail(call, &err);
+	else
+		buf_add_str(call->reply, "]}");
 }
 
 static bool kafka_rest_put_name(void *user, const char *name)
 {
 	struct buf *reply = user;
 
-	if (reply->len > 1)
-		buf_add_char(reply, ',');
+	kafka_rest_put_comma(reply);
 	json_put_string(reply, slice_str(name));
 	return true;
 }
@@ -69,35 +89,68 @@ static void put_offset(struct buf *reply, struct position position)
 	buf_add(reply, text + zeros, len - zeros);
 }
 
-static void put_partition(struct buf *reply, int32_t id)
+static void put_partition(struct buf *reply, const struct partition_info *partition)
 {
-	buf_addf(reply, "{\"partition\":%d,\"leader\":%d,\"replicas\":[{\"broker\":%d,"
-		 "\"leader\":true,\"in_sync\":true}]}", id, BROKER_ID, BROKER_ID);
+	buf_addf(reply, "{\"partition\":%d,\"leader\":%d,\"replicas\":[", partition->id,
+		 partition->leader);
+	for (size_t i = 0; i < partition->replica_count; i++) {
+		const struct replica *replica = &partition->replicas[i];
+
+		kafka_rest_put_comma(reply);
+		buf_addf(reply, "{\"broker\":%d,\"leader\":%s,\"in_sync\":%s}", replica->node,
+			 replica->node == partition->leader ? "true" : "false",
+			 replica->in_sync ? "true" : "false");
+	}
+	buf_add_str(reply, "]}");
 }
 
 static void put_partitions(struct buf *reply, const struct topic_info *info)
 {
 	buf_add_char(reply, '[');
 	for (int32_t i = 0; i < info->partition_count; i++) {
-		if (i)
-			buf_add_char(reply, ',');
-		put_partition(reply, info->partitions[i].id);
+		kafka_rest_put_comma(reply);
+		put_partition(reply, &info->partitions[i]);
 	}
 	buf_add_char(reply, ']');
+}
+
+static bool put_setting(void *user, const char *name, const char *value)
+{
+	struct buf *reply = user;
+
+	if (reply->ptr[reply->len - 1] != '{')
+		buf_add_char(reply, ',');
+	json_put_string(reply, slice_str(name));
+	buf_add_char(reply, ':');
+	if (value)
+		json_put_string(reply, slice_str(value));
+	else
+		buf_add_str(reply, "null");
+	return true;
 }
 
 void kafka_topic(struct call *call)
 {
 	struct topic_info info;
+	struct err err;
+	enum err_code code;
 
 	if (!kafka_rest_describe(call, &info))
 		return;
 	buf_add_str(call->reply, "{\"name\":");
 	json_put_string(call->reply, slice_str(info.name));
-	buf_add_str(call->reply, ",\"configs\":{},\"partitions\":");
+	buf_add_str(call->reply, ",\"configs\":{");
+	code = broker_settings(gateway_broker(call->gateway),
+			       (struct topic_ref){ TOPIC_LOG, info.name }, put_setting, call->reply,
+			       &err);
+	buf_add_str(call->reply, "},\"partitions\":");
 	put_partitions(call->reply, &info);
 	buf_add_char(call->reply, '}');
 	topic_info_release(&info);
+	if (code == ERR_NO_TOPIC) /* it went just now */
+		call_failf(call, code, "Topic not found.");
+	else if (code != ERR_OK)
+		call_fail(call, &err);
 }
 
 void kafka_partitions(struct call *call)
@@ -147,7 +200,7 @@ void kafka_partition(struct call *call)
 
 	if (!partition)
 		return;
-	put_partition(call->reply, partition->id);
+	put_partition(call->reply, partition);
 	topic_info_release(&info);
 }
 

@@ -172,14 +172,16 @@ def test_topics_without_a_model_land_too(run, start_gateway, data_dir):
 
 @pytest.mark.parametrize("words, shown", [
     ((), "0 1 2 3 4 5 6 7 8 9"),
-    (("--offset", "7"), "7 8 9"),
-    (("--offset", "-2"), "8 9"),
-    (("--offset", "-100"), "0 1 2 3 4 5 6 7 8 9"),
-    (("--offset", "end"), ""),
-    (("--offset", "@0", "--count", "2"), "0 1"),
-    (("--offset", "@99999999999999"), ""),
-    (("--offset", "100"), ""),
-    (("--offset", "beginning", "--count", "3"), "0 1 2"),
+    (("--from", "7"), "7 8 9"),
+    (("--from", "-2"), "8 9"),
+    (("--from", "-100"), "0 1 2 3 4 5 6 7 8 9"),
+    (("--from", "end"), ""),
+    (("--from", "@0", "--count", "2"), "0 1"),
+    (("--from", "@99999999999999"), ""),
+    (("--from", "@2000-01-01T00:00Z", "--count", "2"), "0 1"),
+    (("--from", "@2999-01-01"), ""),
+    (("--from", "100"), ""),
+    (("--from", "beginning", "--count", "3"), "0 1 2"),
 ])
 def test_cat_begins_and_ends_where_it_is_told(run, gateway, data_dir, words, shown):
     post(gateway, PIN, list(range(10)))
@@ -208,7 +210,7 @@ def test_cat_of_partitions(run, start_gateway, data_dir):
     assert "no 2" in run("cat", f"{PIN}/2", "--dir", data_dir, status=1).stderr
     assert "neither" in run("cat", "nothing", "--dir", data_dir, status=1).stderr
     run("cat", f"{PIN}/x", "--dir", data_dir, status=2)
-    run("cat", PIN, "--offset", "x", "--dir", data_dir, status=2)
+    run("cat", PIN, "--from", "x", "--dir", data_dir, status=2)
     run("cat", status=2)
 
 

@@ -42,7 +42,8 @@ static void test_table_is_sound(void **state)
 		assert_true(*key || *flag);
 		assert_true(strlen(key) + sizeof("PINPIPE_") <= OPTION_ENV_MAX);
 		assert_true(option_help(option)[strlen(option_help(option)) - 1] != '.');
-		assert_int_equal(*flag ? option_of_flag(slice_str(flag)) : option, option);
+		if (*flag)
+			assert_string_equal(option_flag(option_of_flag(slice_str(flag))), flag);
 		assert_int_equal(*key ? option_of_key(key) : option, option);
 		assert_true(option_type(option) != CONFIG_SECRET || !*flag);
 		if (option_type(option) == CONFIG_CHOICE)
@@ -171,6 +172,26 @@ static void test_flags_of_another_command_are_refused(void **state)
 	refuse_flags("-v", "unknown option \"-v\": options begin with two dashes");
 }
 
+/* Of two options with one flag it is the one that the command takes. */
+static void test_a_flag_is_what_the_command_takes_by_it(void **state)
+{
+	const enum option of_cat[] = { OPT_START, OPTION_COUNT };
+	const enum option of_sql[] = { OPT_FROM, OPTION_COUNT };
+	char *at[] = { (char[]){ "--from" }, (char[]){ "-10" } };
+	char *tables[] = { (char[]){ "--from=stream" } };
+	struct config *config = config_new();
+	struct err err = { 0 };
+	int two = 2, one = 1;
+
+	(void)state;
+	assert_ok(config_load_flags(config, of_cat, &two, at, &err));
+	assert_string_equal(config_text(config, OPT_START), "-10");
+	assert_ok(config_load_flags(config, of_sql, &one, tables, &err));
+	assert_string_equal(config_text(config, OPT_FROM), "stream");
+	assert_string_equal(config_text(config, OPT_START), "-10");
+	config_free(config);
+}
+
 static void test_distance_counts_typing_mistakes(void **state)
 {
 	char longest[200];
@@ -224,6 +245,7 @@ int main(void)
 		cmocka_unit_test(test_layers_win_in_their_order_whatever_comes_first),
 		cmocka_unit_test(test_texts_outlive_a_change),
 		cmocka_unit_test(test_flags_of_another_command_are_refused),
+		cmocka_unit_test(test_a_flag_is_what_the_command_takes_by_it),
 		cmocka_unit_test(test_distance_counts_typing_mistakes),
 	};
 

@@ -1,80 +1,11 @@
 /* The gateway over a broker that fails as told: what clients are answered,
  * and who waits for whom. */
-#include "backends/backends.h"
 #include "base/mem.h"
 #include "base/time.h"
 #include "broker/completer.h"
-#include "gateway/gateway.h"
+#include "gateway_fixture.h"
 
-#include "testing.h"
-
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <pthread.h>
 #include <semaphore.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <unistd.h>
-
-enum { BROKER_BYTES_MAX = 1 << 20, REPLY_BYTES_MAX = 1 << 16, DRAIN_MS = 1000, PATIENCE_S = 30 };
-
-struct fixture {
-	struct gateway *gateway;
-	pthread_t thread;
-	struct buf reply;
-};
-
-static struct err err;
-
-static struct gateway_options defaults(void)
-{
-	return (struct gateway_options){
-		.listen = "127.0.0.1:0",
-		.api_key_sha256 = "",
-		.id = "me",
-		.stages = "",
-		.auto_create = AUTO_CREATE_OWN,
-		.partitions = 1,
-		.shards = 1,
-		.body_bytes_max = 1 << 20,
-		.record_bytes_max = 1 << 16,
-		.connections_max = 16,
-		.header_ms = 10000,
-		.body_ms = 60000,
-		.write_ms = 30000,
-		.idle_ms = 60000,
-	};
-}
-
-static void *serve(void *arg)
-{
-	struct fixture *fixture = arg;
-	struct err stopped;
-
-	return gateway_run(fixture->gateway, DRAIN_MS, &stopped) == ERR_OK ? NULL : fixture;
-}
-
-/* An opener that has it already. */
-static enum err_code hand_out(void *user, struct gateway *gateway, struct broker **ret_broker,
-			      struct err *unused)
-{
-	(void)gateway;
-	(void)unused;
-	*ret_broker = user;
-	return ERR_OK;
-}
-
-static void start_with(struct fixture *fixture, struct gateway_opener opener)
-{
-	assert_ok(gateway_open(fixture->gateway, &opener, &err));
-	assert_int_equal(pthread_create(&fixture->thread, NULL, serve, fixture), 0);
-	buf_init(&fixture->reply, REPLY_BYTES_MAX);
-}
-
-static void start(struct fixture *fixture, struct broker *broker)
-{
-	start_with(fixture, (struct gateway_opener){ hand_out, broker });
-}
 
 static void start_faulty(struct fixture *fixture, const struct gateway_options *options,
 			 enum err_code refuse, enum err_code outcome)
@@ -87,63 +18,6 @@ static void start_faulty(struct fixture *fixture, const struct gateway_options *
 	assert_ok(gateway_new(options, &fixture->gateway, &err));
 	memory = broker_memory_new(BROKER_BYTES_MAX, gateway_done, fixture->gateway);
 	start(fixture, broker_faulty_new(memory, &fault, gateway_done, fixture->gateway));
-}
-
-static void stop(struct fixture *fixture)
-{
-	void *failed;
-
-	gateway_stop(fixture->gateway);
-	assert_int_equal(pthread_join(fixture->thread, &failed), 0);
-	assert_null(failed);
-	gateway_free(fixture->gateway);
-	buf_release(&fixture->reply);
-}
-
-/* A connection of its own for one request; returns the socket. */
-static int send_request(struct fixture *fixture, const char *line, const char *type,
-			const char *body)
-{
-	struct sockaddr_in address = {
-		.sin_family = AF_INET,
-		.sin_port = htons(gateway_port(fixture->gateway)),
-		.sin_addr = { htonl(INADDR_LOOPBACK) },
-	};
-	struct timeval patience = { .tv_sec = PATIENCE_S };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct buf request;
-
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	buf_init(&request, REPLY_BYTES_MAX);
-	buf_addf(&request, "%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: %s\r\n"
-		 "Content-Length: %zu\r\n\r\n%s", line, type, strlen(body), body);
-	assert_int_equal(send(fd, request.ptr, request.len, MSG_NOSIGNAL), request.len);
-	buf_release(&request);
-	return fd;
-}
-
-static const char *read_reply(struct fixture *fixture, int fd)
-{
-	char bytes[4096];
-	ssize_t n;
-
-	buf_clear(&fixture->reply);
-	while ((n = recv(fd, bytes, sizeof(bytes), 0)) > 0)
-		buf_add(&fixture->reply, bytes, (size_t)n);
-	(void)close(fd);
-	return buf_cstr(&fixture->reply);
-}
-
-static void check(struct fixture *fixture, int fd, int status, bool retry, const char *body)
-{
-	const char *reply = read_reply(fixture, fd);
-	char line[32];
-
-	(void)snprintf(line, sizeof(line), "HTTP/1.1 %d ", status);
-	if (strncmp(reply, line, strlen(line)) != 0 ||
-	    retry != (strstr(reply, "\r\nRetry-After: 1\r\n") != NULL) || !strstr(reply, body))
-		fail_msg("wanted %d %s\n%s", status, body, reply);
 }
 
 static int produce(struct fixture *fixture)
@@ -410,6 +284,13 @@ static enum err_code far_describe(struct broker *broker, struct topic_ref topic,
 	return broker_describe(far_of(broker)->inner, topic, ret_info, err_);
 }
 
+static enum err_code far_settings(struct broker *broker, struct topic_ref topic,
+				  bool (*each)(void *user, const char *name, const char *value),
+				  void *user, struct err *err_)
+{
+	return broker_settings(far_of(broker)->inner, topic, each, user, err_);
+}
+
 static enum err_code far_list(struct broker *broker, enum topic_kind kind,
 			      bool (*each)(void *user, const char *name), void *user,
 			      struct err *err_)
@@ -487,8 +368,15 @@ static void far_free(struct broker *broker)
 }
 
 static const struct broker_ops far_ops = {
-	.name = "far", .create = far_create, .describe = far_describe, .list = far_list,
-	.append = far_append, .cork = far_cork, .ready = far_ready, .free = far_free,
+	.name = "far",
+	.create = far_create,
+	.describe = far_describe,
+	.list = far_list,
+	.append = far_append,
+	.cork = far_cork,
+	.ready = far_ready,
+	.settings = far_settings,
+	.free = far_free,
 };
 
 static struct far_broker *far_new(struct gateway *gateway, bool late)
