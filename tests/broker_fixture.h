@@ -118,6 +118,17 @@ static inline int open_log(void **state,
 	return 0;
 }
 
+/* Topics of a mock cluster of Kafka; streams are in memory. */
+static inline int open_kafka(void **state)
+{
+	struct fixture *f;
+
+	(void)open_memory(state);
+	f = *state;
+	f->broker = broker_kinds_new(broker_kafka_mock_new(ended_done, &f->ended), f->broker);
+	return 0;
+}
+
 static inline int open_local(void **state) { return open_log(state, broker_local_new); }
 static inline int open_hostile(void **state) { return open_log(state, broker_hostile_new); }
 

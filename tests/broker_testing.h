@@ -83,7 +83,10 @@ static inline struct append_outcome append_text(struct broker *broker, struct en
 	struct append_outcome outcome = { 0 };
 	struct err err = { 0 };
 
-	outcome.code = append_and_wait(broker, ended, topic, &record, 1, &outcome, &err);
+	enum err_code code = append_and_wait(broker, ended, topic, &record, 1, &outcome, &err);
+
+	if (code != ERR_OK)
+		outcome.code = code;
 	return outcome;
 }
 

@@ -22,7 +22,7 @@ X(FORMAT, "format", "format", CONFIG_CHOICE, "auto", "auto|table|json|csv", "Out
 X(MODELS, "models", "models", CONFIG_PATH, "", "", "Directory of the SQL models (default: the one installed beside the program)")
 
 /* What does the work, by name */
-X(BROKER, "broker.kind", "broker", CONFIG_CHOICE, "local", "local", "Where topics are: the log of --dir")
+X(BROKER, "broker.kind", "broker", CONFIG_CHOICE, "local", "local|kafka", "Where topics are: the log of --dir, or a Kafka cluster, which kafka: names")
 X(STREAMS, "streams.kind", "streams", CONFIG_CHOICE, "local", "local", "Where streams are: the log of --dir")
 X(ENGINE, "engine.kind", "engine", CONFIG_CHOICE, "duckdb", "duckdb", "What runs the SQL models")
 

@@ -1,9 +1,12 @@
 #include "cmd/setup.h"
 
 #include "base/dir.h"
+#include "base/mem.h"
 #include "base/trace.h"
 #include "broker/broker_kinds.h"
+#include "broker/kafka/broker_kafka.h"
 
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +16,7 @@
 enum {
 	DIR_MODE = 0700,
 	PAID_AGE_MS = 1000, /* of a micro-batch where requests cost something */
+	MEMBER_NAME_MAX = 128,
 };
 
 enum err_code setup_dir(const struct config *config, const char **ret_dir, struct err *err)
@@ -210,6 +214,37 @@ static enum err_code open_local(const struct log_use *use, struct broker **ret_b
 	return broker_local_new(&options, ret_broker, err);
 }
 
+/* The same after a restart, and nobody else's: this machine's name and its directory's. */
+static void member_name(const char *dir, char name[MEMBER_NAME_MAX])
+{
+	char host[HOST_NAME_MAX + 1] = "", path[PATH_MAX];
+	uint64_t hash = 14695981039346656037u;
+
+	(void)gethostname(host, sizeof(host) - 1);
+	for (const char *c = realpath(dir, path) ? path : dir; *c; c++)
+		hash = (hash ^ (unsigned char)*c) * 1099511628211u;
+	(void)snprintf(name, MEMBER_NAME_MAX, "pinpipe-%s-%016" PRIx64, host, hash);
+}
+
+static enum err_code open_kafka(const struct log_use *use, struct broker **ret_broker,
+				struct err *err)
+{
+	const struct config *config = use->config;
+	char member[MEMBER_NAME_MAX];
+	struct broker_kafka_options options = {
+		.member = member,
+		.record_bytes_max = (size_t)config_int(config, OPT_RECORD_MAX),
+		.inflight_bytes_max = (size_t)config_int(config, OPT_INFLIGHT_MAX),
+		.done = use->keeps ? NULL : use->done,
+		.done_user = use->done_user,
+	};
+
+	options.settings =
+		config_settings(config, OPTION_GROUP_KAFKA, &options.setting_count);
+	member_name(config_text(config, OPT_DIR), member);
+	return broker_kafka_new(&options, ret_broker, err);
+}
+
 static const struct broker_kind {
 	const char *name; /* of broker.kind and streams.kind */
 	bool in_dir;	  /* its data are in --dir */
@@ -217,6 +252,7 @@ static const struct broker_kind {
 			      struct err *err);
 } broker_kinds[] = {
 	{ "local", true, open_local },
+	{ "kafka", false, open_kafka },
 };
 
 /* One of those that config_options.h lists: it has no other value. */

@@ -1,0 +1,511 @@
+/* The partitions of a reader: how they come and go, and where they begin (reader_kafka.h). */
+#include "broker/kafka/reader_kafka.h"
+
+#include "base/mem.h"
+#include "base/time.h"
+#include "base/trace.h"
+#include "broker/sequence.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { RETRY_MS = 200, COMMIT_MS = 2000 };
+
+struct part *part_of(struct reader_kafka *reader, const char *topic, int32_t id, bool make)
+{
+	struct part *part = reader->parts;
+
+	while (part && !(part->id == id && strcmp(part->topic, topic) == 0))
+		part = part->after;
+	if (part || !make)
+		return part;
+	part = xcalloc(1, sizeof(*part));
+	(void)snprintf(part->topic, sizeof(part->topic), "%s", topic);
+	part->id = id;
+	part->gap_first = part->gap_last = part->said = -1;
+	part->after = reader->parts;
+	reader->parts = part;
+	return part;
+}
+
+void part_free_all(struct reader_kafka *reader)
+{
+	while (reader->parts) {
+		struct part *part = reader->parts;
+
+		reader->parts = part->after;
+		fetched_drop(reader, part);
+		free(part->fetched.list);
+		free(part);
+	}
+}
+
+void part_event_add(struct reader_kafka *reader, enum reader_event_kind kind, struct part *part,
+		    bool lost)
+{
+	reader->events = xreallocarray(reader->events, reader->event_count + 1,
+				       sizeof(*reader->events));
+	reader->events[reader->event_count++] =
+		(struct part_event){ .kind = kind, .part = part, .lost = lost };
+}
+
+/* --- telling librdkafka -------------------------------------------------------------- */
+
+static void list_add(rd_kafka_topic_partition_list_t *list, const struct part *part)
+{
+	rd_kafka_topic_partition_list_add(list, part->topic, part->id)->offset = part->fetch;
+}
+
+/* A pause outlives an assignment in librdkafka. */
+static void part_hold(struct reader_kafka *reader, struct part *part)
+{
+	rd_kafka_topic_partition_list_t *list;
+
+	if (part->held == part->paused || !part->attached)
+		return;
+	list = rd_kafka_topic_partition_list_new(1);
+	list_add(list, part);
+	if (part->paused)
+		(void)rd_kafka_pause_partitions(reader->client, list);
+	else
+		(void)rd_kafka_resume_partitions(reader->client, list);
+	rd_kafka_topic_partition_list_destroy(list);
+	part->held = part->paused;
+}
+
+static void note_failed(rd_kafka_error_t *error, const char *what)
+{
+	if (!error)
+		return;
+	trace_warn("kafka: %s: %s", what, rd_kafka_error_string(error));
+	rd_kafka_error_destroy(error);
+}
+
+static void part_attach(struct reader_kafka *reader, struct part *part)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+
+	list_add(list, part);
+	note_failed(rd_kafka_incremental_assign(reader->client, list), "assigning");
+	rd_kafka_topic_partition_list_destroy(list);
+	part->attached = true;
+	part_hold(reader, part);
+}
+
+static void part_detach(struct reader_kafka *reader, struct part *part)
+{
+	rd_kafka_topic_partition_list_t *list;
+
+	if (!part->attached)
+		return;
+	list = rd_kafka_topic_partition_list_new(1);
+	list_add(list, part);
+	note_failed(rd_kafka_incremental_unassign(reader->client, list), "giving up");
+	rd_kafka_topic_partition_list_destroy(list);
+	part->attached = false;
+}
+
+/* --- librdkafka's callback ------------------------------------------------------------ */
+
+static void parts_come(struct reader_kafka *reader, const rd_kafka_topic_partition_list_t *list)
+{
+	reader->assign_due = true;
+	for (int i = 0; i < list->cnt; i++)
+		part_event_add(reader, READER_ASSIGNED,
+			       part_of(reader, list->elems[i].topic, list->elems[i].partition,
+				       true), false);
+}
+
+/* They are another's already: nothing is waited for. */
+static void parts_are_lost(struct reader_kafka *reader, const rd_kafka_topic_partition_list_t *list)
+{
+	rd_kafka_topic_partition_list_t *attached = rd_kafka_topic_partition_list_new(list->cnt);
+
+	reader->assign_due = reader->drop_due = false;
+	for (int i = 0; i < list->cnt; i++) {
+		struct part *part = part_of(reader, list->elems[i].topic,
+					    list->elems[i].partition, true);
+
+		if (part->attached)
+			list_add(attached, part);
+		part->attached = part->dropped = part->dirty = false;
+		/* One that was told already ends with its release. */
+		if (part->state != PART_REVOKED)
+			part_event_add(reader, READER_REVOKED, part, true);
+		part->anew = false;
+	}
+	note_failed(rd_kafka_incremental_unassign(reader->client, attached), "giving up");
+	rd_kafka_topic_partition_list_destroy(attached);
+}
+
+static void parts_go(struct reader_kafka *reader, const rd_kafka_topic_partition_list_t *list)
+{
+	reader->assign_due = false;
+	reader->drop_due = true;
+	for (int i = 0; i < list->cnt; i++) {
+		struct part *part = part_of(reader, list->elems[i].topic,
+					    list->elems[i].partition, true);
+
+		part->dropped = true;
+		if (!part->anew)
+			part_event_add(reader, READER_REVOKED, part, false);
+		part->anew = false; /* revoked already, and now it is librdkafka that waits */
+	}
+}
+
+void part_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t code,
+		    rd_kafka_topic_partition_list_t *list, void *opaque)
+{
+	struct reader_kafka *reader = opaque;
+
+	if (reader->closing) { /* any answer counts as "none of them" then */
+		note_failed(code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS
+				    ? rd_kafka_incremental_assign(client, list)
+				    : rd_kafka_incremental_unassign(client, list), "closing");
+		return;
+	}
+	if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
+		parts_come(reader, list);
+	else if (rd_kafka_assignment_lost(client))
+		parts_are_lost(reader, list);
+	else
+		parts_go(reader, list);
+}
+
+/* --- where a partition begins ----------------------------------------------------------- */
+
+struct extent {
+	struct lineage lineage;
+	int64_t low;
+	int64_t next;
+	int64_t at;			/* START_TIME: of the first record then, or -1 */
+};
+
+static enum err_code part_measure(struct reader_kafka *reader, const char *name, int32_t id,
+				  const struct reader_start *start, struct extent *ret,
+				  struct err *err)
+{
+	rd_kafka_t *client = reader->client;
+	struct extent extent = { .at = -1 };
+	struct kafka_topic topic;
+	enum err_code code = kafka_look(client, name, &topic, err);
+
+	if (code == ERR_OK && (id < 0 || id >= topic.partition_count))
+		code = err_set(err, ERR_NO_PARTITION, "topic \"%s\" has no partition %" PRId32, name,
+			       id);
+	if (code == ERR_OK)
+		code = kafka_list_offsets(client, name, id, 1, RD_KAFKA_OFFSET_SPEC_EARLIEST,
+				     &extent.low, err);
+	if (code == ERR_OK)
+		code = kafka_list_offsets(client, name, id, 1, RD_KAFKA_OFFSET_SPEC_LATEST, &extent.next,
+				     err);
+	if (code == ERR_OK && start->kind == START_TIME)
+		code = kafka_list_offsets(client, name, id, 1, start->time_ms, &extent.at, err);
+	if (code != ERR_OK)
+		return code;
+	extent.lineage = topic.id;
+	*ret = extent;
+	return ERR_OK;
+}
+
+static enum err_code check_given(const struct reader_start *start, const struct extent *extent,
+				 struct err *err)
+{
+	int64_t at = (int64_t)start->position.word[2];
+
+	if (start->kind != START_AT && start->kind != START_AFTER)
+		return ERR_OK;
+	if (position_is_ordinal(start->position) &&
+	    (at < extent->next || (at == extent->next && start->kind == START_AT)))
+		return ERR_OK;
+	return err_set(err, ERR_CORRUPT, "the position sought is beyond the end, offset %" PRId64,
+		       extent->next);
+}
+
+static int64_t start_offset(const struct reader_start *start, const struct extent *extent)
+{
+	uint64_t kept = (uint64_t)(extent->next - extent->low);
+
+	switch (start->kind) {
+	case START_FIRST:
+		return extent->low;
+	case START_LAST:
+		return start->count < kept ? extent->next - (int64_t)start->count : extent->low;
+	case START_AT:
+		return (int64_t)start->position.word[2];
+	case START_AFTER:
+		return (int64_t)start->position.word[2] + 1;
+	case START_TIME:
+		return extent->at >= 0 ? extent->at : extent->next;
+	case START_NEXT:
+		break;
+	}
+	return extent->next;
+}
+
+/* From there on: what is not kept any more is a gap. */
+static void part_begin(struct reader_kafka *reader, struct part *part, int64_t at,
+		       const struct extent *extent)
+{
+	fetched_drop(reader, part);
+	part->gap_first = part->gap_last = part->said = -1;
+	if (at < extent->low) {
+		part->gap_first = at;
+		part->gap_last = extent->low - 1;
+		at = extent->low;
+	}
+	part->next = part->fetch = at;
+	part->has_next = true;
+	part->misplaced = false;
+	part->lineage = extent->lineage;
+	part->sought = reader->questions;
+	part->unknown = 0;
+}
+
+static enum err_code part_seek(struct reader_kafka *reader, const char *name, int32_t id,
+			       struct reader_start start, struct err *err)
+{
+	struct extent extent;
+	enum err_code code = part_measure(reader, name, id, &start, &extent, err);
+
+	if (code == ERR_OK)
+		code = check_given(&start, &extent, err);
+	if (code == ERR_OK)
+		part_begin(reader, part_of(reader, name, id, true), start_offset(&start, &extent),
+			   &extent);
+	return code;
+}
+
+enum err_code reader_kafka_seek(struct broker_reader *base, struct topic_ref topic,
+				int32_t partition, struct reader_start start, struct err *err)
+{
+	struct reader_kafka *reader = (struct reader_kafka *)base;
+	struct part *part;
+
+	if (kafka_topics_only(topic.kind, err) != ERR_OK ||
+	    part_seek(reader, topic.name, partition, start, err) != ERR_OK)
+		return err->code;
+	part = part_of(reader, topic.name, partition, true);
+	if (part->state == PART_TOLD)
+		return ERR_OK; /* with all others of its callback */
+	part_detach(reader, part);
+	part->state = PART_READING;
+	part_attach(reader, part);
+	return ERR_OK;
+}
+
+/* --- answering librdkafka ----------------------------------------------------------------- */
+
+/* Who was not sought begins with the first record; if the cluster does not say where that is, then
+ * later. */
+static bool part_is_settled(struct reader_kafka *reader, struct part *part)
+{
+	const struct reader_start first = { .kind = START_FIRST };
+	struct err err;
+
+	if (part->has_next)
+		return true;
+	if (clock_mono_ms() < part->retry_ms)
+		return false;
+	if (part_seek(reader, part->topic, part->id, first, &err) == ERR_OK)
+		return true;
+	trace_debug("kafka: %s", err.msg);
+	part->retry_ms = clock_mono_ms() + RETRY_MS;
+	return false;
+}
+
+void part_settle(struct reader_kafka *reader)
+{
+	rd_kafka_topic_partition_list_t *list;
+
+	if (reader->event_at < reader->event_count)
+		return;
+	list = rd_kafka_topic_partition_list_new(8);
+	for (struct part *part = reader->parts; part; part = part->after)
+		if (part->state == PART_TOLD && part_is_settled(reader, part)) {
+			list_add(list, part);
+			part->state = PART_READING;
+			part->attached = true;
+		}
+	if (list->cnt > 0 || reader->assign_due)
+		note_failed(rd_kafka_incremental_assign(reader->client, list), "assigning");
+	for (int i = 0; i < list->cnt; i++)
+		part_hold(reader, part_of(reader, list->elems[i].topic, list->elems[i].partition,
+					  true));
+	rd_kafka_topic_partition_list_destroy(list);
+	reader->assign_due = false;
+}
+
+/* All that a callback took back was released. */
+static void parts_leave(struct reader_kafka *reader)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+
+	part_flush_commits(reader, true);
+	for (struct part *part = reader->parts; part; part = part->after) {
+		if (part->leaving && part->attached)
+			list_add(list, part);
+		if (part->leaving)
+			part->attached = part->leaving = false;
+	}
+	note_failed(rd_kafka_incremental_unassign(reader->client, list), "giving up");
+	rd_kafka_topic_partition_list_destroy(list);
+	reader->drop_due = false;
+}
+
+static bool some_are_dropped(const struct reader_kafka *reader)
+{
+	const struct part *part = reader->parts;
+
+	while (part && !part->dropped)
+		part = part->after;
+	return part != NULL;
+}
+
+void reader_kafka_release(struct broker_reader *base, struct topic_ref topic, int32_t partition)
+{
+	struct reader_kafka *reader = (struct reader_kafka *)base;
+	struct part *part = part_of(reader, topic.name, partition, true);
+
+	part->state = PART_NONE;
+	if (part->anew) {
+		part->anew = part->dirty = false; /* that was of the topic before */
+		kafka_forget_told(reader->kafka, topic.name);
+		part_detach(reader, part);
+		part_event_add(reader, READER_ASSIGNED, part, false);
+		return;
+	}
+	if (!part->dropped)
+		return; /* lost meanwhile */
+	part->dropped = false;
+	part->leaving = true;
+	if (reader->drop_due && !some_are_dropped(reader))
+		parts_leave(reader);
+}
+
+/* --- what befalls a partition ---------------------------------------------------------------- */
+
+void part_fail(struct reader_kafka *reader, struct part *part, const struct err *why)
+{
+	part->state = PART_FAILED;
+	part->failure = *why;
+	fetched_drop(reader, part);
+	part_detach(reader, part);
+	part_event_add(reader, READER_FAILED, part, false);
+}
+
+void part_is_another(struct reader_kafka *reader, struct part *part)
+{
+	struct err anew;
+
+	if (!reader->group) {
+		(void)err_set(&anew, ERR_NO_TOPIC, "topic \"%s\" was removed and made anew",
+			      part->topic);
+		part_fail(reader, part, &anew);
+		return;
+	}
+	fetched_drop(reader, part);
+	part->state = PART_REVOKED;
+	part->anew = true;
+	part_event_add(reader, READER_REVOKED, part, false);
+}
+
+void part_place(struct reader_kafka *reader, struct part *part)
+{
+	const struct reader_start first = { .kind = START_FIRST };
+	struct extent extent;
+	struct err err;
+	enum err_code code;
+
+	if (clock_mono_ms() < part->retry_ms)
+		return;
+	part->retry_ms = clock_mono_ms() + RETRY_MS;
+	code = part_measure(reader, part->topic, part->id, &first, &extent, &err);
+	if (code != ERR_OK) {
+		trace_debug("kafka: %s", err.msg);
+	} else if (!lineage_eq(extent.lineage, part->lineage)) {
+		part_is_another(reader, part);
+	} else if (part->fetch > extent.next) {
+		(void)err_set(&err, ERR_CORRUPT, "partition %" PRId32 " of topic \"%s\" was cut: it "
+			      "ends at offset %" PRId64 ", and was read to %" PRId64, part->id,
+			      part->topic, extent.next, part->fetch);
+		part_fail(reader, part, &err);
+	} else {
+		part_detach(reader, part);
+		part_begin(reader, part, part->fetch, &extent);
+		part_attach(reader, part);
+	}
+}
+
+/* --- pauses and commits ------------------------------------------------------------------------- */
+
+enum err_code reader_kafka_pause(struct broker_reader *base, struct topic_ref topic,
+				 int32_t partition, bool paused, struct err *err)
+{
+	struct reader_kafka *reader = (struct reader_kafka *)base;
+	struct part *part =
+		topic.kind == TOPIC_LOG ? part_of(reader, topic.name, partition, false) : NULL;
+
+	if (!part || part->state == PART_NONE || part->state == PART_REVOKED)
+		return err_set(err, ERR_NO_PARTITION, "partition %" PRId32 " of \"%s\" is not read",
+			       partition, topic.name);
+	part->paused = paused;
+	part_hold(reader, part);
+	return ERR_OK;
+}
+
+enum err_code reader_kafka_commit(struct broker_reader *base, struct topic_ref topic,
+				  int32_t partition, struct position next, struct err *err)
+{
+	struct reader_kafka *reader = (struct reader_kafka *)base;
+	struct part *part =
+		topic.kind == TOPIC_LOG ? part_of(reader, topic.name, partition, false) : NULL;
+
+	if (!part)
+		return err_set(err, ERR_NO_PARTITION, "partition %" PRId32 " of \"%s\" is not read",
+			       partition, topic.name);
+	if (!reader->group)
+		return err_set(err, ERR_UNSUPPORTED, "a reader without a group commits nothing");
+	if (!position_is_ordinal(next))
+		return err_set(err, ERR_SHAPE, "that is no offset");
+	part->commit = (int64_t)next.word[2];
+	part->dirty = true;
+	kafka_tell(reader->kafka, reader->group, topic.name, partition, next);
+	return ERR_OK;
+}
+
+static void send_commits(struct reader_kafka *reader, rd_kafka_topic_partition_list_t *list,
+			 bool wait)
+{
+	rd_kafka_queue_t *queue;
+	rd_kafka_event_t *done;
+
+	if (!wait) {
+		(void)rd_kafka_commit(reader->client, list, 1);
+		return;
+	}
+	queue = rd_kafka_queue_new(reader->client);
+	if (rd_kafka_commit_queue(reader->client, list, queue, NULL, NULL) ==
+	    RD_KAFKA_RESP_ERR_NO_ERROR) {
+		done = rd_kafka_queue_poll(queue, COMMIT_MS);
+		if (done)
+			rd_kafka_event_destroy(done);
+	}
+	rd_kafka_queue_destroy(queue);
+}
+
+void part_flush_commits(struct reader_kafka *reader, bool wait)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+
+	for (struct part *part = reader->parts; part; part = part->after)
+		if (part->dirty) {
+			rd_kafka_topic_partition_list_add(list, part->topic, part->id)->offset =
+				part->commit;
+			part->dirty = false;
+		}
+	if (list->cnt > 0)
+		send_commits(reader, list, wait);
+	rd_kafka_topic_partition_list_destroy(list);
+	reader->committed_ms = clock_mono_ms();
+}

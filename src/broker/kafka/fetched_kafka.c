@@ -1,0 +1,307 @@
+/* What librdkafka has fetched, until it is sure whose it is (reader_kafka.h). */
+#include "broker/kafka/reader_kafka.h"
+
+#include "base/mem.h"
+#include "base/time.h"
+#include "base/trace.h"
+
+enum {
+	PULL_MAX = 1000,
+	HELD_BYTES_MAX = 8 << 20,
+	ASK_EVERY_MS = 1000,	/* also of topics that give nothing */
+	ASK_AGAIN_MS = 100,	/* after an answer that was none */
+	UNKNOWN_MAX = 3,	/* answers that a topic is not there: one broker may not know yet */
+	MESSAGE_OVERHEAD = 100,
+};
+
+/* --- the queue of a partition ----------------------------------------------------- */
+
+static size_t message_bytes(const rd_kafka_message_t *message)
+{
+	return message->len + message->key_len + MESSAGE_OVERHEAD;
+}
+
+rd_kafka_message_t *fetched_take(struct reader_kafka *reader, struct part *part)
+{
+	rd_kafka_message_t *message = part->fetched.list[part->fetched.given++];
+
+	reader->held_bytes -= message_bytes(message);
+	return message;
+}
+
+void fetched_drop(struct reader_kafka *reader, struct part *part)
+{
+	struct fetched *fetched = &part->fetched;
+
+	for (size_t i = fetched->given; i < fetched->count; i++) {
+		reader->held_bytes -= message_bytes(fetched->list[i]);
+		rd_kafka_message_destroy(fetched->list[i]);
+	}
+	fetched->given = fetched->sure = fetched->asked = fetched->count = 0;
+}
+
+/* What was given goes, so that the list does not grow for ever. */
+static void fetched_pack(struct fetched *fetched)
+{
+	size_t given = fetched->given;
+
+	memmove(fetched->list, fetched->list + given,
+		(fetched->count - given) * sizeof(*fetched->list));
+	fetched->given = 0;
+	fetched->sure -= given;
+	fetched->asked -= given;
+	fetched->count -= given;
+}
+
+static void fetched_add(struct reader_kafka *reader, struct part *part,
+			rd_kafka_message_t *message)
+{
+	struct fetched *fetched = &part->fetched;
+
+	if (fetched->count == fetched->cap && fetched->given > fetched->cap / 2)
+		fetched_pack(fetched);
+	if (fetched->count == fetched->cap) {
+		fetched->cap = fetched->cap ? 2 * fetched->cap : 64;
+		fetched->list = xreallocarray(fetched->list, fetched->cap, sizeof(*fetched->list));
+	}
+	fetched->list[fetched->count++] = message;
+	reader->held_bytes += message_bytes(message);
+}
+
+/* --- pulling ------------------------------------------------------------------------ */
+
+static struct part *part_of_message(struct reader_kafka *reader, const rd_kafka_message_t *message)
+{
+	struct part *recent = reader->recent;
+	const char *topic = message->rkt ? rd_kafka_topic_name(message->rkt) : "";
+
+	if (!recent || recent->id != message->partition || strcmp(recent->topic, topic) != 0)
+		recent = part_of(reader, topic, message->partition, false);
+	if (recent)
+		reader->recent = recent;
+	return recent;
+}
+
+/* An error of one partition that no other try mends. */
+static bool is_lasting(rd_kafka_resp_err_t code)
+{
+	enum err_code is = kafka_code(code);
+
+	return is == ERR_CORRUPT || is == ERR_UNSUPPORTED || is == ERR_DENIED;
+}
+
+static void take_error(struct reader_kafka *reader, struct part *part,
+		       const rd_kafka_message_t *message)
+{
+	const char *text = rd_kafka_message_errstr(message);
+	struct err why;
+
+	trace_debug("kafka: %s", text);
+	if (message->err == RD_KAFKA_RESP_ERR__FATAL ||
+	    message->err == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID) {
+		char fatal[200];
+		rd_kafka_resp_err_t code =
+			rd_kafka_fatal_error(reader->client, fatal, sizeof(fatal));
+
+		(void)err_set(&reader->failure,
+			      code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID ? ERR_DENIED : ERR_IO,
+			      "Kafka has let this member of its group go: %s", fatal);
+	} else if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
+		if (part && part->state == PART_READING)
+			part->misplaced = true;
+	} else if (message->err == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED && !reader->group) {
+		; /* librdkafka asks for a group's coordinator though there is no group */
+	} else if (is_lasting(message->err)) {
+		(void)err_set(&why, kafka_code(message->err), "%s", text);
+		if (part && part->state == PART_READING)
+			part_fail(reader, part, &why);
+		else if (!part || why.code == ERR_DENIED)
+			reader->failure = why;
+	}
+}
+
+static void take_message(struct reader_kafka *reader, rd_kafka_message_t *message)
+{
+	struct part *part = part_of_message(reader, message);
+	bool end = message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
+
+	if (message->err && !end)
+		take_error(reader, part, message);
+	else if (part && part->state == PART_READING && part->attached && !part->misplaced &&
+		 message->offset >= part->fetch) {
+		part->fetch = message->offset + (end ? 0 : 1);
+		fetched_add(reader, part, message);
+		return;
+	}
+	rd_kafka_message_destroy(message);
+}
+
+static bool something_is_sure(const struct reader_kafka *reader)
+{
+	for (const struct part *part = reader->parts; part; part = part->after)
+		if (part->state == PART_READING && !part->paused &&
+		    part->fetched.given < part->fetched.sure)
+			return true;
+	return false;
+}
+
+/* Also while much is held, if all of it is of partitions that are paused: callbacks come this way,
+ * and librdkafka takes who does not pull for dead. */
+bool fetched_pull(struct reader_kafka *reader)
+{
+	rd_kafka_message_t *messages[PULL_MAX];
+	ssize_t count;
+
+	if (reader->held_bytes > HELD_BYTES_MAX && something_is_sure(reader))
+		return false;
+	count = rd_kafka_consume_batch_queue(reader->queue, 0, messages, PULL_MAX);
+	for (ssize_t i = 0; i < count; i++)
+		take_message(reader, messages[i]);
+	return count > 0;
+}
+
+/* --- asking ---------------------------------------------------------------------------- */
+
+static bool part_is_asked(const struct part *part)
+{
+	return part->state == PART_READING && part->has_next;
+}
+
+/* The topics of what is read, each once. */
+static size_t topics_to_ask(const struct reader_kafka *reader, const char **names, bool *ret_due)
+{
+	size_t count = 0;
+
+	*ret_due = clock_mono_ms() - reader->asked_ms >= ASK_EVERY_MS;
+	for (struct part *part = reader->parts; part; part = part->after) {
+		size_t i = 0;
+
+		if (!part_is_asked(part))
+			continue;
+		*ret_due |= part->fetched.count > part->fetched.asked;
+		while (i < count && strcmp(names[i], part->topic) != 0)
+			i++;
+		if (i == count)
+			names[count++] = part->topic;
+	}
+	return count;
+}
+
+static size_t part_count(const struct reader_kafka *reader)
+{
+	size_t count = 0;
+
+	for (const struct part *part = reader->parts; part; part = part->after)
+		count++;
+	return count;
+}
+
+static void send_question(struct reader_kafka *reader, const char **names, size_t count)
+{
+	rd_kafka_TopicCollection_t *topics =
+		rd_kafka_TopicCollection_of_topic_names(names, count);
+	struct kafka_ask ask;
+
+	kafka_ask_init(&ask, reader->client, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
+	rd_kafka_DescribeTopics(reader->client, topics, ask.options, reader->answers);
+	kafka_ask_release(&ask);
+	rd_kafka_TopicCollection_destroy(topics);
+	reader->asking = true;
+	reader->questions++;
+	reader->asked_ms = clock_mono_ms();
+	for (struct part *part = reader->parts; part; part = part->after)
+		if (part_is_asked(part))
+			part->fetched.asked = part->fetched.count;
+}
+
+void fetched_ask(struct reader_kafka *reader)
+{
+	const char **names;
+	size_t count;
+	bool due;
+
+	if (reader->asking || !reader->parts || clock_mono_ms() < reader->ask_after_ms)
+		return;
+	names = xcalloc(part_count(reader), sizeof(*names));
+	count = topics_to_ask(reader, names, &due);
+	if (due && count > 0)
+		send_question(reader, names, count);
+	free(names);
+}
+
+/* --- answers ------------------------------------------------------------------------------ */
+
+/* Without an answer it is asked again, about the same. */
+static void question_failed(struct reader_kafka *reader)
+{
+	for (struct part *part = reader->parts; part; part = part->after)
+		part->fetched.asked = part->fetched.sure;
+	reader->ask_after_ms = clock_mono_ms() + ASK_AGAIN_MS;
+}
+
+/* In a group it is revoked once all of the cluster know. */
+static void part_is_unknown(struct reader_kafka *reader, struct part *part)
+{
+	struct err gone;
+
+	if (reader->group || ++part->unknown < UNKNOWN_MAX)
+		return;
+	(void)err_set(&gone, ERR_NO_TOPIC, "topic \"%s\" was removed", part->topic);
+	part_fail(reader, part, &gone);
+}
+
+/* A topic of that id is there now (NULL: none); one that was sought after the question is not
+ * meant. */
+static void topic_is(struct reader_kafka *reader, const char *name, const struct lineage *id)
+{
+	for (struct part *part = reader->parts; part; part = part->after) {
+		if (!part_is_asked(part) || strcmp(part->topic, name) != 0 ||
+		    part->sought == reader->questions)
+			continue;
+		if (!id) {
+			part_is_unknown(reader, part);
+		} else if (!lineage_eq(part->lineage, *id)) {
+			part_is_another(reader, part);
+		} else {
+			part->fetched.sure = part->fetched.asked;
+			part->unknown = 0;
+		}
+	}
+}
+
+static void take_descriptions(struct reader_kafka *reader, const rd_kafka_event_t *answer)
+{
+	const rd_kafka_TopicDescription_t **found;
+	size_t count;
+
+	found = rd_kafka_DescribeTopics_result_topics(
+		rd_kafka_event_DescribeTopics_result((rd_kafka_event_t *)(uintptr_t)answer),
+		&count);
+	for (size_t i = 0; i < count; i++) {
+		struct kafka_topic topic;
+		struct err err;
+		enum err_code code = kafka_topic_of(found[i], &topic, &err);
+
+		if (code == ERR_OK)
+			topic_is(reader, rd_kafka_TopicDescription_name(found[i]), &topic.id);
+		else if (code == ERR_NO_TOPIC)
+			topic_is(reader, rd_kafka_TopicDescription_name(found[i]), NULL);
+		if (code != ERR_OK)
+			question_failed(reader);
+	}
+}
+
+bool fetched_answer(struct reader_kafka *reader)
+{
+	rd_kafka_event_t *answer = reader->asking ? rd_kafka_queue_poll(reader->answers, 0) : NULL;
+
+	if (!answer)
+		return false;
+	reader->asking = false;
+	if (rd_kafka_event_error(answer) == RD_KAFKA_RESP_ERR_NO_ERROR)
+		take_descriptions(reader, answer);
+	else
+		question_failed(reader);
+	rd_kafka_event_destroy(answer);
+	return true;
+}

@@ -1,0 +1,130 @@
+/*
+ * kafka.h - what the files of this directory share: the broker's struct, a
+ * client of librdkafka with its settings, questions to the cluster, error codes.
+ */
+#ifndef BROKER_KAFKA_KAFKA_H
+#define BROKER_KAFKA_KAFKA_H
+
+#include "broker/kafka/broker_kafka.h"
+#include "broker/kafka/links.h"
+
+#include <pthread.h>
+#include <rdkafka.h>
+
+enum {
+	KAFKA_ANSWER_MS = 10000,	/* a question's; then ERR_BUSY */
+	KAFKA_RECORD_BYTES = 1 << 20,
+	KAFKA_INFLIGHT_BYTES = 64 << 20,
+	KAFKA_UID_DIGITS = 32,
+};
+
+struct producer;
+struct told;
+
+struct kafka {
+	struct broker base;
+	struct broker_kafka_options options;	/* with its own copy of all that it names */
+	struct producer *producer;		/* NULL: nothing is appended */
+	pthread_mutex_t lock;			/* of what follows */
+	rd_kafka_t *admin;			/* asks; made with the first question */
+	struct links admin_links;
+	struct told *told;			/* commits of members (groups_kafka.c) */
+	size_t told_count;
+	unsigned members;			/* readers with a group that were opened */
+};
+
+/* --- conf_kafka.c: a client of librdkafka ---------------------------------- */
+
+enum kafka_role { KAFKA_ASKS, KAFKA_PRODUCES, KAFKA_READS };
+
+/* The settings of a client, to be added to; kafka_client_new() takes them. ERR_USAGE. */
+MUST_USE enum err_code kafka_conf_new(const struct broker_kafka_options *options,
+				      enum kafka_role role, rd_kafka_conf_t **ret_conf,
+				      struct err *err);
+/* One that the program itself sets: a value that librdkafka does not take is a bug. */
+void kafka_conf_set(rd_kafka_conf_t *conf, const char *name, const char *value);
+/* Takes `conf`. `links`: told which brokers it reaches; NULL: nobody asks. */
+MUST_USE enum err_code kafka_client_new(rd_kafka_conf_t *conf, enum kafka_role role,
+					struct links *links, rd_kafka_t **ret_client,
+					struct err *err);
+/* ERR_USAGE, if one of the settings is not right. */
+MUST_USE enum err_code kafka_settings_check(const struct broker_kafka_options *options,
+					    struct err *err);
+
+/* --- ask_kafka.c: questions, and what the answers mean --------------------- */
+
+enum err_code kafka_code(rd_kafka_resp_err_t code);
+/* "what: Broker: Unknown topic or partition" */
+enum err_code kafka_fail(struct err *err, rd_kafka_resp_err_t code, const char *what);
+/* The same of an error that it lets go of. */
+enum err_code kafka_fail_error(struct err *err, rd_kafka_error_t *error, const char *what);
+
+/* The client that asks what is asked for no reader. */
+MUST_USE enum err_code kafka_admin(struct kafka *kafka, rd_kafka_t **ret_client, struct err *err);
+
+/* A question on its way. */
+struct kafka_ask {
+	rd_kafka_AdminOptions_t *options;
+	rd_kafka_queue_t *queue;
+};
+
+void kafka_ask_init(struct kafka_ask *ask, rd_kafka_t *client, rd_kafka_admin_op_t op);
+/* Waits for the answer to what was sent with its options to its queue; the caller destroys it. */
+MUST_USE enum err_code kafka_ask_wait(struct kafka_ask *ask, rd_kafka_event_t **ret_answer,
+				      struct err *err);
+void kafka_ask_release(struct kafka_ask *ask);
+
+struct kafka_topic {
+	struct lineage id;
+	int32_t partition_count;
+	bool leaders;			/* each partition has one */
+};
+
+/* What a description says of one topic; ERR_NO_TOPIC, ERR_DENIED … */
+MUST_USE enum err_code kafka_topic_of(const rd_kafka_TopicDescription_t *description,
+				      struct kafka_topic *ret_topic, struct err *err);
+/* ERR_NO_TOPIC. */
+MUST_USE enum err_code kafka_look(rd_kafka_t *client, const char *name,
+				  struct kafka_topic *ret_topic, struct err *err);
+/* Offsets of partitions from `first` on, as of `spec` (RD_KAFKA_OFFSET_SPEC_…, or milliseconds):
+ * of what is committed. */
+MUST_USE enum err_code kafka_list_offsets(rd_kafka_t *client, const char *name, int32_t first,
+				     int32_t count, int64_t spec, int64_t *ret_offsets,
+				     struct err *err);
+MUST_USE enum err_code kafka_has_partition(struct kafka *kafka, struct topic_ref topic,
+					   int32_t partition, struct err *err);
+MUST_USE enum err_code kafka_topics_only(enum topic_kind kind, struct err *err);
+
+/* --- topics_kafka.c, groups_kafka.c, producer.c: broker_ops ----------------- */
+
+enum err_code kafka_create(struct broker *broker, struct topic_ref topic,
+			   const struct topic_options *options, struct err *err);
+enum err_code kafka_describe(struct broker *broker, struct topic_ref topic,
+			     struct topic_info *ret_info, struct err *err);
+enum err_code kafka_list(struct broker *broker, enum topic_kind kind,
+			 bool (*each)(void *user, const char *name), void *user, struct err *err);
+enum err_code kafka_remove(struct broker *broker, struct topic_ref topic, struct err *err);
+/* A topic was made or removed: waits until all that this broker knows of it says so. */
+void kafka_topic_changed(struct kafka *kafka, const char *name, bool there);
+
+enum err_code kafka_committed(struct broker *broker, const char *group, struct topic_ref topic,
+			      int32_t partition, struct position *ret_next, struct err *err);
+enum err_code kafka_commit(struct broker *broker, const char *group, struct topic_ref topic,
+			   int32_t partition, struct position next, struct err *err);
+/* A member's commit, to be known here at once. */
+void kafka_tell(struct kafka *kafka, const char *group, const char *topic, int32_t partition,
+		struct position next);
+void kafka_forget_told(struct kafka *kafka, const char *topic);
+
+MUST_USE enum err_code producer_new(struct kafka *kafka, struct producer **ret_producer,
+				    struct err *err);
+/* Waits for what was taken. */
+void producer_free(struct producer *producer); /* accepts NULL */
+/* It learns what became of the topic. */
+void producer_refresh(struct producer *producer, const char *topic);
+enum err_code kafka_append(struct broker *broker, struct append *append, struct err *err);
+void kafka_cork(struct broker *broker, bool corked);
+enum err_code kafka_ready(struct broker *broker, enum topic_kind kind, size_t bytes,
+			  struct err *err);
+
+#endif

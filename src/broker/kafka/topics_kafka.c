@@ -1,0 +1,253 @@
+/* Topics: making, describing, listing and removing them. */
+#include "broker/kafka/kafka.h"
+
+#include "base/mem.h"
+#include "base/time.h"
+#include "broker/sequence.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { LOOK_MS = 10, CHANGE_MS_MAX = 10000 };
+
+/* --- making and removing ------------------------------------------------------- */
+
+static enum err_code topic_result(const rd_kafka_topic_result_t **results, size_t count,
+				  struct err *err)
+{
+	rd_kafka_resp_err_t code;
+
+	if (count == 0)
+		return err_set(err, ERR_IO, "Kafka gave an empty answer");
+	code = rd_kafka_topic_result_error(results[0]);
+	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+		return ERR_OK;
+	return err_set(err, kafka_code(code), "topic \"%s\": %s",
+		       rd_kafka_topic_result_name(results[0]),
+		       rd_kafka_topic_result_error_string(results[0])
+			       ? rd_kafka_topic_result_error_string(results[0])
+			       : rd_kafka_err2str(code));
+}
+
+static enum err_code topic_make(rd_kafka_t *client, rd_kafka_NewTopic_t *topic, struct err *err)
+{
+	rd_kafka_event_t *answer;
+	struct kafka_ask ask;
+	enum err_code code;
+
+	kafka_ask_init(&ask, client, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+	rd_kafka_CreateTopics(client, &topic, 1, ask.options, ask.queue);
+	code = kafka_ask_wait(&ask, &answer, err);
+	if (code == ERR_OK) {
+		size_t count;
+		const rd_kafka_topic_result_t **results = rd_kafka_CreateTopics_result_topics(
+			rd_kafka_event_CreateTopics_result(answer), &count);
+
+		code = topic_result(results, count, err);
+		rd_kafka_event_destroy(answer);
+	}
+	kafka_ask_release(&ask);
+	return code;
+}
+
+static enum err_code topic_unmake(rd_kafka_t *client, const char *name, struct err *err)
+{
+	rd_kafka_DeleteTopic_t *topic = rd_kafka_DeleteTopic_new(name);
+	rd_kafka_event_t *answer;
+	struct kafka_ask ask;
+	enum err_code code;
+
+	kafka_ask_init(&ask, client, RD_KAFKA_ADMIN_OP_DELETETOPICS);
+	rd_kafka_DeleteTopics(client, &topic, 1, ask.options, ask.queue);
+	code = kafka_ask_wait(&ask, &answer, err);
+	if (code == ERR_OK) {
+		size_t count;
+		const rd_kafka_topic_result_t **results = rd_kafka_DeleteTopics_result_topics(
+			rd_kafka_event_DeleteTopics_result(answer), &count);
+
+		code = topic_result(results, count, err);
+		rd_kafka_event_destroy(answer);
+	}
+	kafka_ask_release(&ask);
+	rd_kafka_DeleteTopic_destroy(topic);
+	return code;
+}
+
+/* The cluster has said so; its brokers learn it one after the other. */
+static void await_change(rd_kafka_t *client, const char *name, bool there)
+{
+	int64_t until_ms = clock_mono_ms() + CHANGE_MS_MAX;
+	struct kafka_topic topic;
+	struct err unused;
+	bool changed = false;
+
+	while (!changed && clock_mono_ms() < until_ms) {
+		enum err_code code = kafka_look(client, name, &topic, &unused);
+
+		changed = there ? code == ERR_OK && topic.leaders : code == ERR_NO_TOPIC;
+		if (!changed)
+			clock_sleep_ms(LOOK_MS);
+	}
+}
+
+void kafka_topic_changed(struct kafka *kafka, const char *name, bool there)
+{
+	rd_kafka_t *client;
+	struct err unused;
+
+	kafka_forget_told(kafka, name);
+	if (kafka_admin(kafka, &client, &unused) == ERR_OK)
+		await_change(client, name, there);
+	if (kafka->producer)
+		producer_refresh(kafka->producer, name);
+}
+
+enum err_code kafka_create(struct broker *broker, struct topic_ref topic,
+			   const struct topic_options *options, struct err *err)
+{
+	struct kafka *kafka = (struct kafka *)broker;
+	rd_kafka_NewTopic_t *made;
+	rd_kafka_t *client;
+	char why[256];
+	enum err_code code;
+
+	if (kafka_topics_only(topic.kind, err) != ERR_OK ||
+	    name_check_topic(slice_str(topic.name), err) != ERR_OK ||
+	    kafka_admin(kafka, &client, err) != ERR_OK)
+		return err->code;
+	if (options->born)
+		return err_set(err, ERR_UNSUPPORTED, "a topic of Kafka begins at offset 0");
+	if (options->partitions < 1 || options->partitions > PARTITIONS_MAX)
+		return err_set(err, ERR_SHAPE, "a topic has 1 to %d partitions", PARTITIONS_MAX);
+	/* -1: as many replicas as the cluster says. */
+	made = rd_kafka_NewTopic_new(topic.name, options->partitions, -1, why, sizeof(why));
+	if (!made)
+		return err_set(err, ERR_SHAPE, "%s", why);
+	code = topic_make(client, made, err);
+	rd_kafka_NewTopic_destroy(made);
+	if (code == ERR_OK)
+		kafka_topic_changed(kafka, topic.name, true);
+	return code;
+}
+
+enum err_code kafka_remove(struct broker *broker, struct topic_ref topic, struct err *err)
+{
+	struct kafka *kafka = (struct kafka *)broker;
+	rd_kafka_t *client;
+	enum err_code code = kafka_topics_only(topic.kind, err);
+
+	if (code == ERR_OK)
+		code = kafka_admin(kafka, &client, err);
+	if (code == ERR_OK)
+		code = topic_unmake(client, topic.name, err);
+	if (code == ERR_OK)
+		kafka_topic_changed(kafka, topic.name, false);
+	return code;
+}
+
+/* --- describing ------------------------------------------------------------------ */
+
+static void topic_fill(struct topic_info *info, const char *name, const struct kafka_topic *topic,
+		       const int64_t *low, const int64_t *next)
+{
+	*info = (struct topic_info){ .kind = TOPIC_LOG, .partition_count = topic->partition_count };
+	(void)snprintf(info->name, sizeof(info->name), "%s", name);
+	(void)snprintf(info->uid, sizeof(info->uid), "%016" PRIx64 "%016" PRIx64, topic->id.high,
+		       topic->id.low);
+	info->partitions = xcalloc((size_t)topic->partition_count, sizeof(*info->partitions));
+	for (int32_t i = 0; i < topic->partition_count; i++)
+		info->partitions[i] = (struct partition_info){
+			.id = i, .open = true,
+			.first = position_of_offset((uint64_t)low[i]),
+			.next_known = true,
+			.next = position_of_offset((uint64_t)next[i]),
+			.records = (uint64_t)(next[i] - low[i]),
+			.parents = { -1, -1 },
+		};
+}
+
+/* The first offset kept is asked for before the next: retention may move it meanwhile, beyond. */
+static enum err_code topic_measure(rd_kafka_t *client, const char *name,
+				   const struct kafka_topic *topic, struct topic_info *info,
+				   struct err *err)
+{
+	size_t count = (size_t)topic->partition_count;
+	int64_t *low = xcalloc(count, sizeof(*low));
+	int64_t *next = xcalloc(count, sizeof(*next));
+	enum err_code code;
+
+	code = kafka_list_offsets(client, name, 0, topic->partition_count,
+			     RD_KAFKA_OFFSET_SPEC_EARLIEST, low, err);
+	if (code == ERR_OK)
+		code = kafka_list_offsets(client, name, 0, topic->partition_count,
+				     RD_KAFKA_OFFSET_SPEC_LATEST, next, err);
+	if (code == ERR_OK)
+		topic_fill(info, name, topic, low, next);
+	free(low);
+	free(next);
+	return code;
+}
+
+enum err_code kafka_describe(struct broker *broker, struct topic_ref topic,
+			     struct topic_info *ret_info, struct err *err)
+{
+	struct kafka *kafka = (struct kafka *)broker;
+	struct kafka_topic found;
+	rd_kafka_t *client;
+	enum err_code code = kafka_topics_only(topic.kind, err);
+
+	if (code == ERR_OK)
+		code = kafka_admin(kafka, &client, err);
+	if (code == ERR_OK)
+		code = kafka_look(client, topic.name, &found, err);
+	if (code == ERR_OK)
+		code = topic_measure(client, topic.name, &found, ret_info, err);
+	/* Who asks whether it is there will append to it. */
+	if (code == ERR_OK && kafka->producer)
+		producer_refresh(kafka->producer, topic.name);
+	return code;
+}
+
+/* --- listing ---------------------------------------------------------------------- */
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Not Kafka's own: those of offsets and transactions. */
+static size_t topic_names(const struct rd_kafka_metadata *found, const char **names)
+{
+	size_t count = 0;
+
+	for (int i = 0; i < found->topic_cnt; i++)
+		if (strncmp(found->topics[i].topic, "__", 2) != 0 &&
+		    found->topics[i].err != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+			names[count++] = found->topics[i].topic;
+	qsort(names, count, sizeof(*names), by_name);
+	return count;
+}
+
+enum err_code kafka_list(struct broker *broker, enum topic_kind kind,
+			 bool (*each)(void *user, const char *name), void *user, struct err *err)
+{
+	struct kafka *kafka = (struct kafka *)broker;
+	const struct rd_kafka_metadata *found;
+	rd_kafka_resp_err_t failed;
+	rd_kafka_t *client;
+	const char **names;
+	size_t count;
+
+	if (kafka_topics_only(kind, err) != ERR_OK || kafka_admin(kafka, &client, err) != ERR_OK)
+		return err->code;
+	failed = rd_kafka_metadata(client, 1, NULL, &found, KAFKA_ANSWER_MS);
+	if (failed)
+		return kafka_fail(err, failed, "the list of topics");
+	names = xcalloc((size_t)found->topic_cnt, sizeof(*names));
+	count = topic_names(found, names);
+	for (size_t i = 0; i < count && each(user, names[i]); i++)
+		;
+	free(names);
+	rd_kafka_metadata_destroy(found);
+	return ERR_OK;
+}
