@@ -2,6 +2,7 @@
 
 #include "base/time.h"
 #include "base/trace.h"
+#include "broker/weakness.h"
 #include "gateway/state.h"
 
 #include <errno.h>
@@ -155,6 +156,17 @@ static void opening_made_task(struct http_server *server, struct http_task *task
 		}
 }
 
+/* Nobody waits for it, but who ends the gateway. */
+static void warn_of_own(struct gateway *gateway)
+{
+	for (int kind = TOPIC_LOG; kind <= TOPIC_STREAM; kind++) {
+		const struct gateway_own *own = &gateway->options.own[kind];
+
+		weakness_warn(gateway_broker(gateway), (enum topic_kind)kind, own->names,
+			      own->count);
+	}
+}
+
 static void *opening_run(void *arg)
 {
 	struct opening *opening = arg;
@@ -171,6 +183,7 @@ static void *opening_run(void *arg)
 	opening->made = (struct http_task){ .run = opening_made_task };
 	http_post(gateway->server, &opening->made, &opening->made);
 	enter(opening, OPENING_DONE);
+	warn_of_own(gateway);
 	return NULL;
 }
 

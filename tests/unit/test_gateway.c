@@ -367,6 +367,13 @@ static void far_free(struct broker *broker)
 	free(far);
 }
 
+static enum err_code far_nodes(struct broker *broker, enum topic_kind kind,
+			       bool (*each)(void *user, const struct broker_node *node), void *user,
+			       struct err *err_)
+{
+	return broker_nodes(far_of(broker)->inner, kind, each, user, err_);
+}
+
 static const struct broker_ops far_ops = {
 	.name = "far",
 	.create = far_create,
@@ -375,6 +382,7 @@ static const struct broker_ops far_ops = {
 	.append = far_append,
 	.cork = far_cork,
 	.ready = far_ready,
+	.nodes = far_nodes,
 	.settings = far_settings,
 	.free = far_free,
 };
