@@ -85,6 +85,7 @@ struct broker *broker_kafka_mock_new(broker_done_fn *done, void *done_user)
 
 	mock->owner = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof(why));
 	mock->cluster = rd_kafka_mock_cluster_new(mock->owner, 1);
+	rd_kafka_mock_set_controller_id(mock->cluster, 1);
 	rd_kafka_mock_group_initial_rebalance_delay_ms(mock->cluster, 0);
 	servers.text = rd_kafka_mock_cluster_bootstraps(mock->cluster);
 	if (broker_kafka_new(&options, &mock->broker, &err) != ERR_OK) {

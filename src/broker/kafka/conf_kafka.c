@@ -196,6 +196,8 @@ enum err_code kafka_conf_new(const struct broker_kafka_options *options, enum ka
 			rd_kafka_conf_destroy(conf);
 			return err->code;
 		}
+	/* A producer that only looks whether a topic is there would have it made. */
+	kafka_conf_set(conf, "allow.auto.create.topics", "false");
 	rd_kafka_conf_set_log_cb(conf, conf_log);
 	*ret_conf = conf;
 	return ERR_OK;

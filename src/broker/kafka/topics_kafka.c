@@ -120,7 +120,8 @@ enum err_code kafka_create(struct broker *broker, struct topic_ref topic,
 	if (options->partitions < 1 || options->partitions > PARTITIONS_MAX)
 		return err_set(err, ERR_SHAPE, "a topic has 1 to %d partitions", PARTITIONS_MAX);
 	/* -1: as many replicas as the cluster says. */
-	made = rd_kafka_NewTopic_new(topic.name, options->partitions, -1, why, sizeof(why));
+	made = rd_kafka_NewTopic_new(topic.name, options->partitions,
+				     options->replicas ? options->replicas : -1, why, sizeof(why));
 	if (!made)
 		return err_set(err, ERR_SHAPE, "%s", why);
 	code = topic_make(client, made, err);
@@ -157,7 +158,7 @@ static void topic_fill(struct topic_info *info, const char *name, const struct k
 	info->partitions = xcalloc((size_t)topic->partition_count, sizeof(*info->partitions));
 	for (int32_t i = 0; i < topic->partition_count; i++)
 		info->partitions[i] = (struct partition_info){
-			.id = i, .open = true,
+			.id = i, .open = true, .leader = NODE_NONE,
 			.first = position_of_offset((uint64_t)low[i]),
 			.next_known = true,
 			.next = position_of_offset((uint64_t)next[i]),
