@@ -23,7 +23,7 @@ import conftest
 
 CACHE = conftest.TOP / ".cache" / "interop-kafka"
 LISTENERS = {"PLAINTEXT": "PLAINTEXT", "SASL_PLAIN": "SASL_PLAINTEXT", "SCRAM": "SASL_PLAINTEXT", "TLS": "SSL",
-             "MTLS": "SSL"}
+             "MTLS": "SSL", "MSK": "PLAINTEXT"}  # before the last stands msk_server.py
 USER, STRANGER, PASSWORD = "pinpipe", "stranger", "a-secret"
 SCRAM = "SCRAM-SHA-512"
 TOOL_S = 120
@@ -237,7 +237,7 @@ class Kafka:
         tls = {"ssl.ca.location": str(self.certificates.cert(ca))}
         identity = {"ssl.certificate.location": str(self.certificates.cert("client")),
                     "ssl.key.location": str(self.certificates.key("client"))}
-        more = {"PLAINTEXT": {}, "SASL_PLAIN": {"sasl.mechanism": "PLAIN", **sasl},
+        more = {"PLAINTEXT": {}, "MSK": {}, "SASL_PLAIN": {"sasl.mechanism": "PLAIN", **sasl},
                 "SCRAM": {"sasl.mechanism": SCRAM, **sasl}, "TLS": tls, "MTLS": {**tls, **identity}}[listener]
         return {"bootstrap.servers": self.bootstrap(listener), "security.protocol": LISTENERS[listener], **more}
 

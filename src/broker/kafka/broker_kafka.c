@@ -39,6 +39,64 @@ static enum err_code kafka_verify(struct broker *broker, void (*each)(void *user
 	return ERR_OK;
 }
 
+/* The cluster itself has not been asked about these yet. */
+static enum err_code kafka_not_asked(struct err *err)
+{
+	return err_set(err, ERR_UNSUPPORTED, "a Kafka cluster is not asked that");
+}
+
+static enum err_code kafka_nodes(struct broker *broker, enum topic_kind kind,
+				 bool (*each)(void *user, const struct broker_node *node),
+				 void *user, struct err *err)
+{
+	(void)broker;
+	(void)kind;
+	(void)each;
+	(void)user;
+	return kafka_not_asked(err);
+}
+
+static enum err_code kafka_settings(struct broker *broker, struct topic_ref topic,
+				    bool (*each)(void *user, const char *name, const char *value),
+				    void *user, struct err *err)
+{
+	(void)broker;
+	(void)topic;
+	(void)each;
+	(void)user;
+	return kafka_not_asked(err);
+}
+
+static enum err_code kafka_groups(struct broker *broker,
+				  bool (*each)(void *user, const char *name), void *user,
+				  struct err *err)
+{
+	(void)broker;
+	(void)each;
+	(void)user;
+	return kafka_not_asked(err);
+}
+
+static enum err_code kafka_describe_group(struct broker *broker, const char *group,
+					  struct group_info *ret_info, struct err *err)
+{
+	(void)broker;
+	(void)group;
+	(void)ret_info;
+	return kafka_not_asked(err);
+}
+
+static enum err_code kafka_reset_group(struct broker *broker, const char *group,
+				       const struct group_place *places, size_t count,
+				       struct err *err)
+{
+	(void)broker;
+	(void)group;
+	(void)places;
+	(void)count;
+	return kafka_not_asked(err);
+}
+
 static void kafka_free(struct broker *broker)
 {
 	struct kafka *kafka = (struct kafka *)broker;
@@ -65,6 +123,11 @@ static const struct broker_ops kafka_ops = {
 	.ready = kafka_ready,
 	.committed = kafka_committed,
 	.commit = kafka_commit,
+	.nodes = kafka_nodes,
+	.settings = kafka_settings,
+	.groups = kafka_groups,
+	.describe_group = kafka_describe_group,
+	.reset_group = kafka_reset_group,
 	.verify = kafka_verify,
 	.reader_open = reader_kafka_open,
 	.reader_seek = reader_kafka_seek,

@@ -3,6 +3,7 @@
 #include "base/nearest.h"
 #include "base/trace.h"
 #include "broker/kafka/kafka.h"
+#include "broker/kafka/msk.h"
 
 #include <stdio.h>
 
@@ -192,15 +193,18 @@ enum err_code kafka_conf_new(const struct broker_kafka_options *options, enum ka
 		kafka_conf_set(conf, "fetch.queue.backoff.ms", "5");
 	}
 	for (size_t i = 0; i < options->setting_count; i++)
-		if (setting_apply(&options->settings[i], conf, err) != ERR_OK) {
-			rd_kafka_conf_destroy(conf);
-			return err->code;
-		}
+		if (setting_apply(&options->settings[i], conf, err) != ERR_OK)
+			goto bad;
 	/* A producer that only looks whether a topic is there would have it made. */
 	kafka_conf_set(conf, "allow.auto.create.topics", "false");
+	if (msk_conf(conf, err) != ERR_OK)
+		goto bad;
 	rd_kafka_conf_set_log_cb(conf, conf_log);
 	*ret_conf = conf;
 	return ERR_OK;
+bad:
+	rd_kafka_conf_destroy(conf);
+	return err->code;
 }
 
 enum err_code kafka_settings_check(const struct broker_kafka_options *options, struct err *err)
@@ -253,6 +257,7 @@ enum err_code kafka_client_new(rd_kafka_conf_t *conf, enum kafka_role role, stru
 		rd_kafka_conf_destroy(conf);
 		return err_set(err, ERR_USAGE, "librdkafka does not take these settings: %s", why);
 	}
+	msk_started(client);
 	*ret_client = client;
 	return ERR_OK;
 }

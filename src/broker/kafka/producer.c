@@ -11,6 +11,7 @@
  * gives up its producer ends all that is on its way so, and another one is made.
  */
 #include "broker/kafka/kafka.h"
+#include "broker/kafka/msk.h"
 
 #include "base/mem.h"
 #include "base/time.h"
@@ -178,6 +179,8 @@ static void take_event(struct producer *producer, rd_kafka_event_t *event)
 			producer_breaks(producer, producer->client);
 		else if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
 			links_say(&producer->links, rd_kafka_event_error_string(event));
+		if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION)
+			msk_refused(producer->client);
 		break;
 	default:
 		break;

@@ -1,0 +1,150 @@
+#include "broker/kafka/msk.h"
+
+#include "base/mem.h"
+#include "base/time.h"
+#include "base/trace.h"
+#include "broker/kafka/kafka.h"
+#include "net/aws_msk.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+static const char msk_agent[] = "pinpipe/" PINPIPE_VERSION;
+
+static struct {
+	pthread_once_t once;
+	struct aws_credentials *credentials; /* never let go of: a client may always come */
+	atomic_uint_fast64_t generation;     /* of the keys in the newest token */
+} msk = { .once = PTHREAD_ONCE_INIT };
+
+static void msk_make_credentials(void) { msk.credentials = aws_credentials_new(NULL); }
+
+static struct aws_credentials *msk_credentials(void)
+{
+	(void)pthread_once(&msk.once, msk_make_credentials);
+	return msk.credentials;
+}
+
+/* NULL: not set; else the caller's. */
+static char *msk_setting(const rd_kafka_conf_t *conf, const char *name)
+{
+	size_t size = 0;
+	char *value;
+
+	if (rd_kafka_conf_get(conf, name, NULL, &size) != RD_KAFKA_CONF_OK || size == 0)
+		return NULL;
+	value = xmalloc(size);
+	if (rd_kafka_conf_get(conf, name, value, &size) == RD_KAFKA_CONF_OK)
+		return value;
+	free(value);
+	return NULL;
+}
+
+static bool msk_has(const rd_kafka_conf_t *conf, const char *name, const char *wanted)
+{
+	char *value = msk_setting(conf, name);
+	bool has = value && strcmp(value, wanted) == 0;
+
+	free(value);
+	return has;
+}
+
+/* That of the brokers' names goes before that of the environment: a cluster is where it is. */
+static enum err_code msk_region(const rd_kafka_conf_t *conf, char ret_region[AWS_REGION_MAX + 1],
+				struct err *err)
+{
+	char *servers = msk_setting(conf, "bootstrap.servers");
+	bool found = servers && aws_msk_region(servers, ret_region);
+	enum err_code code = found ? ERR_OK : aws_region(NULL, ret_region, err);
+
+	free(servers);
+	if (code == ERR_OK)
+		return ERR_OK;
+	if (code == ERR_ABSENT)
+		err->code = ERR_USAGE;
+	return err_prefix(err, "AWS_MSK_IAM, and no broker's name says where it is");
+}
+
+static enum err_code msk_make_token(const rd_kafka_conf_t *conf, struct buf *token,
+				    int64_t *ret_expires_s, struct err *err)
+{
+	char region[AWS_REGION_MAX + 1];
+	struct aws_keys keys;
+	enum err_code code = msk_region(conf, region, err);
+
+	if (code == ERR_OK)
+		code = aws_credentials_get(msk_credentials(), &keys, err);
+	if (code != ERR_OK)
+		return code;
+	code = aws_msk_token(&keys, region, msk_agent, clock_wall_ms() / 1000, token, ret_expires_s,
+			     err);
+	atomic_store(&msk.generation, keys.generation);
+	explicit_bzero(&keys, sizeof(keys));
+	return code;
+}
+
+static void msk_give_token(rd_kafka_t *client)
+{
+	struct buf token;
+	struct err err;
+	char why[256];
+	int64_t expires_s;
+
+	buf_init(&token, AWS_MSK_TOKEN_MAX);
+	if (msk_make_token(rd_kafka_conf(client), &token, &expires_s, &err) != ERR_OK)
+		(void)rd_kafka_oauthbearer_set_token_failure(client, err.msg);
+	else if (rd_kafka_oauthbearer_set_token(client, buf_cstr(&token), expires_s * 1000,
+						"pinpipe", NULL, 0, why,
+						sizeof(why)) != RD_KAFKA_RESP_ERR_NO_ERROR)
+		(void)rd_kafka_oauthbearer_set_token_failure(client, why);
+	buf_release(&token);
+}
+
+static void msk_refresh(rd_kafka_t *client, const char *config, void *opaque)
+{
+	(void)config;
+	(void)opaque;
+	msk_give_token(client);
+}
+
+enum err_code msk_conf(rd_kafka_conf_t *conf, struct err *err)
+{
+	char region[AWS_REGION_MAX + 1];
+
+	if (!msk_has(conf, "sasl.mechanisms", "AWS_MSK_IAM"))
+		return ERR_OK;
+	if (msk_region(conf, region, err) != ERR_OK)
+		return err->code;
+	kafka_conf_set(conf, "sasl.mechanisms", "OAUTHBEARER");
+	if (!msk_has(conf, "security.protocol", "sasl_plaintext"))
+		kafka_conf_set(conf, "security.protocol", "sasl_ssl");
+	rd_kafka_conf_set_oauthbearer_token_refresh_cb(conf, msk_refresh);
+	rd_kafka_conf_enable_sasl_queue(conf, 1);
+	return ERR_OK;
+}
+
+/* On librdkafka's own thread: a place of keys may take seconds, and nobody else is to wait. */
+void msk_started(rd_kafka_t *client)
+{
+	rd_kafka_error_t *error;
+	rd_kafka_queue_t *queue = rd_kafka_queue_get_sasl(client);
+
+	if (!queue)
+		return;
+	rd_kafka_queue_destroy(queue);
+	error = rd_kafka_sasl_background_callbacks_enable(client);
+	if (error)
+		trace_error("no token for MSK can be had: %s", rd_kafka_error_string(error));
+	rd_kafka_error_destroy(error);
+}
+
+void msk_refused(rd_kafka_t *client)
+{
+	rd_kafka_queue_t *queue = rd_kafka_queue_get_sasl(client);
+
+	if (!queue)
+		return;
+	rd_kafka_queue_destroy(queue);
+	aws_credentials_refused(msk_credentials(), atomic_load(&msk.generation));
+	msk_give_token(client);
+}
