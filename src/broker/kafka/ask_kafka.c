@@ -178,8 +178,9 @@ enum err_code kafka_topic_of(const rd_kafka_TopicDescription_t *description,
 	return ERR_OK;
 }
 
-enum err_code kafka_look(rd_kafka_t *client, const char *name, struct kafka_topic *ret_topic,
-			 struct err *err)
+/* `ret_info` NULL: nobody wants it. */
+static enum err_code look(rd_kafka_t *client, const char *name, struct kafka_topic *ret_topic,
+			  struct topic_info *ret_info, struct err *err)
 {
 	const char *names[] = { name };
 	rd_kafka_TopicCollection_t *topics = rd_kafka_TopicCollection_of_topic_names(names, 1);
@@ -197,11 +198,25 @@ enum err_code kafka_look(rd_kafka_t *client, const char *name, struct kafka_topi
 			rd_kafka_event_DescribeTopics_result(answer), &count);
 		code = count == 1 ? kafka_topic_of(found[0], ret_topic, err)
 				  : err_set(err, ERR_NO_TOPIC, "%s: there is no such topic", name);
+		if (code == ERR_OK && ret_info)
+			kafka_take_places(found[0], ret_info);
 		rd_kafka_event_destroy(answer);
 	}
 	kafka_ask_release(&ask);
 	rd_kafka_TopicCollection_destroy(topics);
 	return code;
+}
+
+enum err_code kafka_look(rd_kafka_t *client, const char *name, struct kafka_topic *ret_topic,
+			 struct err *err)
+{
+	return look(client, name, ret_topic, NULL, err);
+}
+
+enum err_code kafka_look_whole(rd_kafka_t *client, const char *name, struct kafka_topic *ret_topic,
+			       struct topic_info *ret_info, struct err *err)
+{
+	return look(client, name, ret_topic, ret_info, err);
 }
 
 static enum err_code offsets_of(const rd_kafka_ListOffsets_result_t *result, int32_t first,

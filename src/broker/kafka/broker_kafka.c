@@ -45,28 +45,6 @@ static enum err_code kafka_not_asked(struct err *err)
 	return err_set(err, ERR_UNSUPPORTED, "a Kafka cluster is not asked that");
 }
 
-static enum err_code kafka_nodes(struct broker *broker, enum topic_kind kind,
-				 bool (*each)(void *user, const struct broker_node *node),
-				 void *user, struct err *err)
-{
-	(void)broker;
-	(void)kind;
-	(void)each;
-	(void)user;
-	return kafka_not_asked(err);
-}
-
-static enum err_code kafka_settings(struct broker *broker, struct topic_ref topic,
-				    bool (*each)(void *user, const char *name, const char *value),
-				    void *user, struct err *err)
-{
-	(void)broker;
-	(void)topic;
-	(void)each;
-	(void)user;
-	return kafka_not_asked(err);
-}
-
 static enum err_code kafka_groups(struct broker *broker,
 				  bool (*each)(void *user, const char *name), void *user,
 				  struct err *err)

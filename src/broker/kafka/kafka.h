@@ -86,6 +86,10 @@ MUST_USE enum err_code kafka_topic_of(const rd_kafka_TopicDescription_t *descrip
 /* ERR_NO_TOPIC. */
 MUST_USE enum err_code kafka_look(rd_kafka_t *client, const char *name,
 				  struct kafka_topic *ret_topic, struct err *err);
+/* And of its partitions, where they are: their ids, leaders and replicas, and nothing else. */
+MUST_USE enum err_code kafka_look_whole(rd_kafka_t *client, const char *name,
+					struct kafka_topic *ret_topic, struct topic_info *ret_info,
+					struct err *err);
 /* Offsets of partitions from `first` on, as of `spec` (RD_KAFKA_OFFSET_SPEC_…, or milliseconds):
  * of what is committed. */
 MUST_USE enum err_code kafka_list_offsets(rd_kafka_t *client, const char *name, int32_t first,
@@ -94,6 +98,17 @@ MUST_USE enum err_code kafka_list_offsets(rd_kafka_t *client, const char *name, 
 MUST_USE enum err_code kafka_has_partition(struct kafka *kafka, struct topic_ref topic,
 					   int32_t partition, struct err *err);
 MUST_USE enum err_code kafka_topics_only(enum topic_kind kind, struct err *err);
+
+/* --- cluster_kafka.c: what the cluster is ------------------------------------- */
+
+/* As kafka_look_whole() has it. */
+void kafka_take_places(const rd_kafka_TopicDescription_t *description, struct topic_info *ret_info);
+enum err_code kafka_nodes(struct broker *broker, enum topic_kind kind,
+			  bool (*each)(void *user, const struct broker_node *node), void *user,
+			  struct err *err);
+enum err_code kafka_settings(struct broker *broker, struct topic_ref topic,
+			     bool (*each)(void *user, const char *name, const char *value),
+			     void *user, struct err *err);
 
 /* --- topics_kafka.c, groups_kafka.c, producer.c: broker_ops ----------------- */
 

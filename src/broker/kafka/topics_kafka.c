@@ -148,23 +148,24 @@ enum err_code kafka_remove(struct broker *broker, struct topic_ref topic, struct
 
 /* --- describing ------------------------------------------------------------------ */
 
+/* What it has, into what is known of where it is. */
 static void topic_fill(struct topic_info *info, const char *name, const struct kafka_topic *topic,
 		       const int64_t *low, const int64_t *next)
 {
-	*info = (struct topic_info){ .kind = TOPIC_LOG, .partition_count = topic->partition_count };
+	info->kind = TOPIC_LOG;
 	(void)snprintf(info->name, sizeof(info->name), "%s", name);
 	(void)snprintf(info->uid, sizeof(info->uid), "%016" PRIx64 "%016" PRIx64, topic->id.high,
 		       topic->id.low);
-	info->partitions = xcalloc((size_t)topic->partition_count, sizeof(*info->partitions));
-	for (int32_t i = 0; i < topic->partition_count; i++)
-		info->partitions[i] = (struct partition_info){
-			.id = i, .open = true, .leader = NODE_NONE,
-			.first = position_of_offset((uint64_t)low[i]),
-			.next_known = true,
-			.next = position_of_offset((uint64_t)next[i]),
-			.records = (uint64_t)(next[i] - low[i]),
-			.parents = { -1, -1 },
-		};
+	for (int32_t i = 0; i < topic->partition_count; i++) {
+		struct partition_info *partition = &info->partitions[i];
+
+		partition->open = true;
+		partition->first = position_of_offset((uint64_t)low[i]);
+		partition->next_known = true;
+		partition->next = position_of_offset((uint64_t)next[i]);
+		partition->records = (uint64_t)(next[i] - low[i]);
+		partition->parents[0] = partition->parents[1] = -1;
+	}
 }
 
 /* The first offset kept is asked for before the next: retention may move it meanwhile, beyond. */
@@ -178,10 +179,10 @@ static enum err_code topic_measure(rd_kafka_t *client, const char *name,
 	enum err_code code;
 
 	code = kafka_list_offsets(client, name, 0, topic->partition_count,
-			     RD_KAFKA_OFFSET_SPEC_EARLIEST, low, err);
+				  RD_KAFKA_OFFSET_SPEC_EARLIEST, low, err);
 	if (code == ERR_OK)
 		code = kafka_list_offsets(client, name, 0, topic->partition_count,
-				     RD_KAFKA_OFFSET_SPEC_LATEST, next, err);
+					  RD_KAFKA_OFFSET_SPEC_LATEST, next, err);
 	if (code == ERR_OK)
 		topic_fill(info, name, topic, low, next);
 	free(low);
@@ -189,20 +190,34 @@ static enum err_code topic_measure(rd_kafka_t *client, const char *name,
 	return code;
 }
 
+static enum err_code topic_describe_whole(rd_kafka_t *client, const char *name,
+					  struct topic_info *ret_info, struct err *err)
+{
+	struct kafka_topic found;
+	struct topic_info info;
+	enum err_code code = kafka_look_whole(client, name, &found, &info, err);
+
+	if (code != ERR_OK)
+		return code;
+	code = topic_measure(client, name, &found, &info, err);
+	if (code == ERR_OK)
+		*ret_info = info;
+	else
+		topic_info_release(&info);
+	return code;
+}
+
 enum err_code kafka_describe(struct broker *broker, struct topic_ref topic,
 			     struct topic_info *ret_info, struct err *err)
 {
 	struct kafka *kafka = (struct kafka *)broker;
-	struct kafka_topic found;
 	rd_kafka_t *client;
 	enum err_code code = kafka_topics_only(topic.kind, err);
 
 	if (code == ERR_OK)
 		code = kafka_admin(kafka, &client, err);
 	if (code == ERR_OK)
-		code = kafka_look(client, topic.name, &found, err);
-	if (code == ERR_OK)
-		code = topic_measure(client, topic.name, &found, ret_info, err);
+		code = topic_describe_whole(client, topic.name, ret_info, err);
 	/* Who asks whether it is there will append to it. */
 	if (code == ERR_OK && kafka->producer)
 		producer_refresh(kafka->producer, topic.name);
