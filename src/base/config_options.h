@@ -103,10 +103,10 @@ X(COMPRESSION, "sink.s3.compression.type", "compression", CONFIG_CHOICE, "none",
 X(STORE_KEYS, "sink.store.kafka.keys", "", CONFIG_BOOL, "false", "", "Put the records' keys beside each object, as ….keys.json")
 X(STORE_HEADERS, "sink.store.kafka.headers", "", CONFIG_BOOL, "false", "", "Put the records' headers beside each object, as ….headers.json")
 X(NULL_VALUES, "sink.behavior.on.null.values", "", CONFIG_CHOICE, "letter", "letter|ignore|fail", "A record without a value is a dead letter, is passed over, or stops its partition")
-X(TOPICS, "sink.topics", "", CONFIG_TEXT, "", "", "Topics that go into the lake, with commas, in place of those of sink.take")
+X(TOPICS, "sink.topics", "", CONFIG_TEXT, "", "", "Topics that go into the lake besides those of sink.take, with commas: names, or patterns with * and ?")
 X(CONNECTOR, "sink.connector", "connector", CONFIG_PATH, "", "", "Properties file of a Confluent S3 sink connector, whose settings are used")
 X(NEW_HISTORY, "new_history", "new-history", CONFIG_CHOICE, "stop", "stop|continue", "A topic or stream whose positions begin again: it stops, or goes on as the next generation")
-X(TAKE, "sink.take", "take", CONFIG_CHOICE, "all", "all|models", "Topics that go into the lake: all of the log, or those of the models")
+X(TAKE, "sink.take", "take", CONFIG_CHOICE, "auto", "auto|all|models|named", "Topics that go into the lake: all, those of the models, or only those of sink.topics; auto: all of a log in --dir, if sink.topics is empty, else those of the models")
 
 /* Stream, batch, analyses */
 X(TABLE_ROWS, "stream.rows_max", "", CONFIG_INT, "200000", "1..10000000", "Rows of a micro-batch")

@@ -16,4 +16,10 @@ enum { TOPIC_NAME_MAX = 249, STREAM_NAME_MAX = 128 };
 MUST_USE enum err_code name_check_topic(struct slice name, struct err *err);
 MUST_USE enum err_code name_check_stream(struct slice name, struct err *err);
 
+/* Names may be meant by a pattern: a name with * for any letters, none too, and ? for one. */
+MUST_USE enum err_code name_check_pattern(struct slice pattern, struct err *err);
+bool name_is_pattern(const char *name);
+/* A name that is no pattern is itself. */
+bool name_matches(const char *pattern, const char *name);
+
 #endif

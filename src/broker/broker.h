@@ -53,7 +53,8 @@
 #include "broker/group_info.h"
 #include "broker/position.h"
 
-/* As a topic's name in reader_options: every topic of the kind, also those to come. */
+/* A topic's name in reader_options may be a pattern (names.h): all that it means, also those to
+ * come; and this one every topic of the kind, but what a service keeps for itself. */
 #define TOPIC_EVERY "*"
 
 enum { PARTITION_ANY = -1, PARTITIONS_MAX = 1024 };
@@ -258,8 +259,8 @@ struct reader_event {
 struct reader_options {
 	const char *group;		/* partitions come as READER_ASSIGNED events; NULL: only
 					   those named by reader_seek() are read */
-	const struct topic_ref *topics;	/* with a group; a topic that does not exist yet is
-					   assigned when it does. TOPIC_EVERY is a name here */
+	const struct topic_ref *topics; /* with a group; a topic that does not exist yet is
+					   assigned when it does, and a pattern is a name here */
 	size_t topic_count;
 	size_t bytes_max;		/* of one event's records; a larger record comes alone */
 };

@@ -274,6 +274,17 @@ enum err_code broker_verify(struct broker *broker, void (*each)(void *user, cons
 
 /* --- readers ----------------------------------------------------------- */
 
+/* Backends keep them as they keep names. */
+static bool topics_are_names(const struct reader_options *options)
+{
+	struct err unused;
+
+	for (size_t i = 0; i < options->topic_count; i++)
+		if (name_check_pattern(slice_str(options->topics[i].name), &unused) != ERR_OK)
+			return false;
+	return !options->group || options->topic_count > 0;
+}
+
 enum err_code broker_reader_open(struct broker *broker, const struct reader_options *options,
 				 struct broker_reader **ret_reader, struct err *err)
 {
@@ -281,7 +292,7 @@ enum err_code broker_reader_open(struct broker *broker, const struct reader_opti
 	struct broker_reader *reader;
 	enum err_code code;
 
-	CONTRACT_HOLDS(broker, !options->group || options->topic_count > 0);
+	CONTRACT_HOLDS(broker, topics_are_names(options));
 	code = call_ended_late(broker, __func__,
 			       broker->ops->reader_open(broker, options, &reader, err), OF_TOPIC,
 			       err, began_us);

@@ -303,7 +303,7 @@ static bool assign_meant(struct subs *subs, const struct topics *topics, struct 
 
 	if (topic)
 		return subs_assign(subs, topic, ret_event);
-	for (size_t i = 0; strcmp(ref.name, TOPIC_EVERY) == 0 && i < topics->count; i++)
+	for (size_t i = 0; name_is_pattern(ref.name) && i < topics->count; i++)
 		if (topic_is_meant(topics->items[i], ref) &&
 		    subs_assign(subs, topics->items[i], ret_event))
 			return true;

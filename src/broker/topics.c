@@ -91,7 +91,7 @@ struct topic *topics_find(const struct topics *topics, struct topic_ref ref)
 bool topic_is_meant(const struct topic *topic, struct topic_ref ref)
 {
 	return topic->kind == ref.kind && topic->phase == TOPIC_LIVE &&
-	       (strcmp(ref.name, TOPIC_EVERY) == 0 || strcmp(topic->name, ref.name) == 0);
+	       name_matches(ref.name, topic->name);
 }
 
 struct topic *topics_find_uid(const struct topics *topics, uint64_t uid)

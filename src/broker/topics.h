@@ -64,7 +64,7 @@ bool topic_kind_parse(const char *text, enum topic_kind *ret_kind);
 void topics_init(struct topics *topics);
 void topics_release(struct topics *topics);
 
-/* Is it the topic of that name, or one of those that TOPIC_EVERY means? */
+/* Is it the topic of that name, or one of those that a pattern means? */
 bool topic_is_meant(const struct topic *topic, struct topic_ref ref);
 /* NULL: none, or not a live one. */
 struct topic *topics_find(const struct topics *topics, struct topic_ref ref);

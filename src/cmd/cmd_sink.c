@@ -95,17 +95,34 @@ static bool cmd_sink_chose(const struct config *config, enum option option, cons
 	return strcmp(config_text(config, option), word) == 0;
 }
 
-/* "a,b": the names, whose text is `*ret_text`. */
-static void cmd_sink_set_topics(const char *list, struct sink_options *sink,
-				const char ***ret_names, char **ret_text)
+/* "a,b*": the names and patterns, whose text is `*ret_text`. */
+static enum err_code cmd_sink_set_topics(const char *list, struct sink_options *sink,
+					 const char ***ret_names, char **ret_text, struct err *err)
 {
 	char *rest = *ret_text = xstrdup(list), *name;
 
 	*ret_names = xcalloc(strlen(list) / 2 + 2, sizeof(char *));
-	while ((name = strsep(&rest, ", ")))
-		if (*name)
-			(*ret_names)[sink->topic_count++] = name;
 	sink->topics = *ret_names;
+	while ((name = strsep(&rest, ", "))) {
+		if (!*name)
+			continue;
+		if (name_check_pattern(slice_str(name), err) != ERR_OK) {
+			err->code = ERR_USAGE;
+			return err_prefix(err, "sink.topics: \"%.80s\"", name);
+		}
+		(*ret_names)[sink->topic_count++] = name;
+	}
+	if (sink->named_only && sink->topic_count == 0)
+		return err_set(err, ERR_USAGE, "--take named, but sink.topics names none");
+	return ERR_OK;
+}
+
+/* Of a cluster, which others use, never more than was asked for. */
+static bool cmd_sink_takes_all(const struct config *config)
+{
+	return cmd_sink_chose(config, OPT_TAKE, "all") ||
+	       (cmd_sink_chose(config, OPT_TAKE, "auto") && setup_topics_are_in_dir(config) &&
+		!*config_text(config, OPT_TOPICS));
 }
 
 static enum err_code cmd_sink_set_layout(const struct config *config, struct sink_options *sink,
@@ -137,7 +154,8 @@ static enum err_code cmd_sink_set_options(struct config *config, struct sink_opt
 	enum err_code code = connector_load(config, err);
 
 	*sink = (struct sink_options){
-		.take_all = cmd_sink_chose(config, OPT_TAKE, "all"),
+		.take_all = cmd_sink_takes_all(config),
+		.named_only = cmd_sink_chose(config, OPT_TAKE, "named"),
 		.flush_size = (uint64_t)config_int(config, OPT_FLUSH_SIZE),
 		.flush_bytes = (size_t)config_int(config, OPT_FLUSH_BYTES),
 		.flush_age_ms = config_int(config, OPT_FLUSH_AGE),
@@ -161,8 +179,9 @@ static int cmd_sink_run(struct config *config, int argc, const char *const *argv
 	(void)argv;
 	if (code == ERR_OK)
 		code = setup_dir(config, &options_of_sink.dir, &err);
-	cmd_sink_set_topics(config_text(config, OPT_TOPICS), &options_of_sink, &topics,
-			    &topics_text);
+	if (code == ERR_OK)
+		code = cmd_sink_set_topics(config_text(config, OPT_TOPICS), &options_of_sink,
+					   &topics, &topics_text, &err);
 	if (code == ERR_OK)
 		code = setup_models(config, &models, &err);
 	if (code == ERR_OK)
@@ -187,7 +206,9 @@ const struct command cmd_sink = {
 		"Objects are named topics/<topic>/partition=<p>/<topic>+<p>+<start offset>.json, one JSON\n"
 		"value a line, as Confluent's S3 sink connector names and writes them. A record that is not\n"
 		"JSON becomes a dead letter (see `pinpipe dlq`). A new start goes on where the objects end.\n"
-		"Every topic of the log is taken; with `--take models` only those that a model reads.\n"
+		"Every topic of a log in --dir is taken; with `--take models`, and of a cluster, those that a model\n"
+		"reads, and what `sink.topics` names, by name or by pattern (shop.*); with `--take named` only that,\n"
+		"with `--take all` all there is.\n"
 		"A topic that was made anew and whose offsets begin again stops, and the others go on;\n"
 		"with `--new-history continue` it lands below topics/<topic>/generation=<g>.\n"
 		"With --path-format objects lie by time instead: topics/<topic>/year=2026/month=03/…. The\n"

@@ -16,6 +16,7 @@ enum { CONNECTOR_MAX = 1 << 20, VALUE_MAX = 1024 };
 enum fate {
 	FATE_OPTION,  /* sets `option` */
 	FATE_LAKE,    /* likewise, for all commands: connector_take_lake() */
+	FATE_TOPICS,  /* these and no others */
 	FATE_KEPT,    /* is looked at once all are read: `kept` */
 	FATE_ONLY,    /* `text`, values with | between them: any other would make other objects */
 	FATE_SAME,    /* makes no difference */
@@ -53,8 +54,9 @@ static const struct property {
 	{ "key.converter", FATE_KEPT, KEPT_KEY_CONVERTER, NULL },
 	{ "key.converter.*", FATE_SAME, 0, NULL },
 	{ "header.converter", FATE_SAME, 0, NULL },
-	{ "topics", FATE_OPTION, OPT_TOPICS, NULL },
-	{ "topics.regex", FATE_REFUSED, 0, "list the names in \"topics\"; without it all land" },
+	{ "topics", FATE_TOPICS, OPT_TOPICS, NULL },
+	{ "topics.regex", FATE_REFUSED, 0,
+	  "list the names in \"topics\"; sink.topics has patterns of its own, such as shop.*" },
 	{ "topics.dir", FATE_ONLY, 0, "topics" },
 	{ "directory.delim", FATE_ONLY, 0, "/" },
 	{ "file.delim", FATE_ONLY, 0, "+" },
@@ -221,6 +223,10 @@ static enum err_code take_property(void *user, size_t line, const char *name, co
 	switch (property->fate) {
 	case FATE_OPTION:
 		return set_option(connector, (enum option)property->what, line, name, value, err);
+	case FATE_TOPICS:
+		if (set_option(connector, OPT_TAKE, line, name, "named", err) != ERR_OK)
+			return err->code;
+		return set_option(connector, OPT_TOPICS, line, name, value, err);
 	case FATE_KEPT:
 		if (snprintf(connector->kept[property->what], VALUE_MAX, "%s", value) >= VALUE_MAX)
 			return connector_refuse(connector, line, name, "it is too long", err);

@@ -365,6 +365,11 @@ enum err_code setup_log_there(const struct config *config, struct broker **ret_b
 	return ERR_OK;
 }
 
+bool setup_topics_are_in_dir(const struct config *config)
+{
+	return kind_of(config, TOPIC_LOG)->in_dir;
+}
+
 bool setup_lake_alone(const struct config *config)
 {
 	return *config_text(config, OPT_LAKE) && !is_in(config_text(config, OPT_DIR), "log") &&

@@ -61,6 +61,8 @@ MUST_USE enum err_code setup_log_there(const struct config *config, struct broke
 /* The same of one kind. */
 MUST_USE enum err_code setup_log_kind_there(const struct config *config, enum topic_kind kind,
 					    struct broker **ret_broker, struct err *err);
+/* They are of a log of our own, not of a service that others use. */
+bool setup_topics_are_in_dir(const struct config *config);
 /* The lake is named, and the data directory has not the log that it should: this may be a machine
  * that only looks. */
 bool setup_lake_alone(const struct config *config);

@@ -384,16 +384,18 @@ static bool add_topic(void *user, const char *name)
 	return true;
 }
 
-/* Those that the options name; tables may share one. */
+/* Those that the options name, by name or by pattern; tables may share one. */
 static void add_own_topics(const struct sink *sink, struct topics *topics)
 {
-	for (size_t i = 0; i < sink->options->topic_count; i++)
-		(void)add_topic(topics, sink->options->topics[i]);
-	if (sink->options->topic_count > 0)
-		return;
-	for (size_t i = 0; i < sink->options->table_count; i++)
-		if (table_of(sink, sink->options->tables[i].topic) == i)
-			(void)add_topic(topics, sink->options->tables[i].topic);
+	const struct sink_options *options = sink->options;
+
+	if (options->take_all)
+		(void)add_topic(topics, TOPIC_EVERY);
+	for (size_t i = 0; i < options->topic_count; i++)
+		(void)add_topic(topics, options->topics[i]);
+	for (size_t i = 0; i < options->table_count && !options->named_only; i++)
+		if (table_of(sink, options->tables[i].topic) == i)
+			(void)add_topic(topics, options->tables[i].topic);
 }
 
 static void free_topics(struct topics *topics)
@@ -410,10 +412,7 @@ static enum err_code sink_open_reader(struct sink *sink, struct err *err)
 	struct topic_ref *refs;
 	enum err_code code;
 
-	if (sink->options->take_all && sink->options->topic_count == 0)
-		(void)add_topic(&topics, TOPIC_EVERY);
-	else
-		add_own_topics(sink, &topics);
+	add_own_topics(sink, &topics);
 	refs = xcalloc(topics.count + 1, sizeof(*refs));
 	for (size_t i = 0; i < topics.count; i++)
 		refs[i] = (struct topic_ref){ TOPIC_LOG, topics.names[i] };
@@ -471,18 +470,25 @@ static enum err_code sink_set_goals(struct sink *sink, const char *topic, struct
 	return code;
 }
 
+static bool topic_is_taken(const struct topics *own, const char *name)
+{
+	for (size_t i = 0; i < own->count; i++)
+		if (name_matches(own->names[i], name))
+			return true;
+	return false;
+}
+
 static enum err_code sink_begin_drain(struct sink *sink, struct err *err)
 {
-	struct topics topics = { 0 };
-	enum err_code code = ERR_OK;
+	struct topics own = { 0 }, there = { 0 };
+	enum err_code code = broker_list(sink->options->broker, TOPIC_LOG, add_topic, &there, err);
 
-	if (sink->options->take_all && sink->options->topic_count == 0)
-		code = broker_list(sink->options->broker, TOPIC_LOG, add_topic, &topics, err);
-	else
-		add_own_topics(sink, &topics);
-	for (size_t i = 0; i < topics.count && code == ERR_OK; i++)
-		code = sink_set_goals(sink, topics.names[i], err);
-	free_topics(&topics);
+	add_own_topics(sink, &own);
+	for (size_t i = 0; i < there.count && code == ERR_OK; i++)
+		if (topic_is_taken(&own, there.names[i]))
+			code = sink_set_goals(sink, there.names[i], err);
+	free_topics(&own);
+	free_topics(&there);
 	sink->draining = code == ERR_OK;	/* without its goals it would end at once */
 	return code;
 }

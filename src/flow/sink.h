@@ -73,10 +73,11 @@ struct sink_options {
 	const char *dir;		/* data directory: the lock */
 	const struct lake_table *tables; /* whose topics are taken (the batch path) … */
 	size_t table_count;
-	bool take_all; /* … and with this all others there are, and those that come */
+	bool take_all;	 /* … and with this all others there are, and those that come */
+	bool named_only; /* … or only `topics` */
 	struct broker *broker;
 	struct store *store;
-	const char *const *topics; /* else, if there are any, exactly these */
+	const char *const *topics; /* besides, by name or pattern */
 	size_t topic_count;
 	uint64_t flush_size;		/* records */
 	size_t flush_bytes;

@@ -170,6 +170,49 @@ def test_topics_without_a_model_land_too(run, start_gateway, data_dir):
     assert landed(data_dir, "other") == [b'{"a":1}']
 
 
+def land_named(run, start_gateway, data_dir, tmp_path, topics, *words):
+    """The topics that land, of those of a pin, "shop", "shop.a" and "workshop"."""
+    gateway = start_gateway("--auto-create", "any")
+    for topic in (PIN, "shop", "shop.a", "workshop"):
+        post(gateway, topic, [{"index": 1}])
+    settings = tmp_path / "named.yaml"
+    settings.write_text(f"sink:\n  topics: \"{topics}\"\n")
+    sink(run, data_dir, "--config", settings, *words)
+    return sorted(path.name for path in data_dir.glob("lake/topics/*"))
+
+
+@pytest.mark.parametrize("topics, words, taken", [
+    ("", (), [PIN, "shop", "shop.a", "workshop"]),
+    ("shop", (), [PIN, "shop"]),
+    ("shop*, nothing", (), [PIN, "shop", "shop.a"]),
+    ("*.?", (), [PIN, "shop.a"]),
+    ("shop", ("--take", "named"), ["shop"]),
+    ("shop*", ("--take", "named"), ["shop", "shop.a"]),
+    ("shop", ("--take", "all"), [PIN, "shop", "shop.a", "workshop"]),
+    ("", ("--take", "models"), [PIN]),
+])
+def test_topics_by_name_and_pattern(run, start_gateway, data_dir, tmp_path, topics, words, taken):
+    assert land_named(run, start_gateway, data_dir, tmp_path, topics, *words) == taken
+
+
+def test_topics_of_a_connector_are_all_that_it_takes(run, start_gateway, data_dir, tmp_path):
+    properties = tmp_path / "s3.properties"
+    properties.write_text("topics=shop.a,workshop\n")
+    assert land_named(run, start_gateway, data_dir, tmp_path, "shop", "--connector", properties) == \
+        ["shop.a", "workshop"]
+
+
+@pytest.mark.parametrize("topics, words, said", [
+    ("sh/op", (), "not one of A-Z"),
+    ("[ab]*", (), "not one of A-Z"),
+    ("", ("--take", "named"), "names none"),
+])
+def test_topics_that_nothing_can_be_called(run, data_dir, tmp_path, topics, words, said):
+    settings = tmp_path / "named.yaml"
+    settings.write_text(f"sink:\n  topics: \"{topics}\"\n")
+    assert said in run("sink", "--dir", data_dir, "--config", settings, *words, status=2).stderr
+
+
 @pytest.mark.parametrize("words, shown", [
     ((), "0 1 2 3 4 5 6 7 8 9"),
     (("--from", "7"), "7 8 9"),

@@ -184,6 +184,35 @@ static void test_a_reset_sets_all_places(void **state)
 	expect_committed(f, "new", 0, first);
 }
 
+/* A pattern means what is there and what comes; what two names mean is assigned once. */
+static void test_a_group_of_patterns(void **state)
+{
+	struct fixture *f = *state;
+	const struct topic_ref topics[] = { { TOPIC_LOG, "*.p?n" }, pin, { TOPIC_LOG, "shop*" } };
+	const struct topic_ref shop = { TOPIC_LOG, "shop" };
+	const struct reader_options options = { .group = "patterns", .topics = topics,
+						.topic_count = 3, .bytes_max = 1 << 20 };
+	struct broker_reader *reader;
+	struct reader_event event;
+	struct err err = { 0 };
+
+	create(f, pin, 1);
+	create(f, geo, 1);
+	create(f, (struct topic_ref){ TOPIC_LOG, "workshop" }, 1);
+	create(f, (struct topic_ref){ TOPIC_STREAM, "shops" }, 1);
+	assert_ok(broker_reader_open(f->broker, &options, &reader, &err));
+	event = next_event(reader);
+	assert_int_equal(event.kind, READER_ASSIGNED);
+	assert_string_equal(event.topic.name, pin.name);
+	assert_int_equal(event_now(reader).kind, READER_IDLE);
+	create(f, shop, 1);
+	event = next_event(reader);
+	assert_int_equal(event.kind, READER_ASSIGNED);
+	assert_string_equal(event.topic.name, shop.name);
+	assert_int_equal(event_now(reader).kind, READER_IDLE);
+	reader_close(reader);
+}
+
 static bool add_node(void *user, const struct broker_node *node)
 {
 	struct buf *nodes = user;
@@ -292,13 +321,11 @@ static void test_two_brokers_are_reset_together(void **state)
 
 #define CONTRACT(open) \
 	{ #open " groups", test_groups_are_those_that_committed, open, close_fixture, NULL }, \
-		{ #open " gone", test_a_topic_that_is_gone_is_no_place, open, close_fixture, \
-		  NULL }, \
-		{ #open " members", test_a_member_keeps_its_group, open, close_fixture, NULL }, \
-		{ #open " reset", test_a_reset_sets_all_places, open, close_fixture, NULL }, \
-	{ \
-#open " nodes", test_what_is_kept_is_on_nodes, open, close_fixture, NULL \
-	}
+	{ #open " gone", test_a_topic_that_is_gone_is_no_place, open, close_fixture, NULL }, \
+	{ #open " members", test_a_member_keeps_its_group, open, close_fixture, NULL }, \
+	{ #open " reset", test_a_reset_sets_all_places, open, close_fixture, NULL }, \
+	{ #open " patterns", test_a_group_of_patterns, open, close_fixture, NULL }, \
+	{ #open " nodes", test_what_is_kept_is_on_nodes, open, close_fixture, NULL }
 
 int main(void)
 {
