@@ -106,7 +106,7 @@ X(NULL_VALUES, "sink.behavior.on.null.values", "", CONFIG_CHOICE, "letter", "let
 X(TOPICS, "sink.topics", "", CONFIG_TEXT, "", "", "Topics that go into the lake besides those of sink.take, with commas: names, or patterns with * and ?")
 X(CONNECTOR, "sink.connector", "connector", CONFIG_PATH, "", "", "Properties file of a Confluent S3 sink connector, whose settings are used")
 X(NEW_HISTORY, "new_history", "new-history", CONFIG_CHOICE, "stop", "stop|continue", "A topic or stream whose positions begin again: it stops, or goes on as the next generation")
-X(TAKE, "sink.take", "take", CONFIG_CHOICE, "auto", "auto|all|models|named", "Topics that go into the lake: all, those of the models, or only those of sink.topics; auto: all of a log in --dir, if sink.topics is empty, else those of the models")
+X(TAKE, "sink.take", "take", CONFIG_CHOICE, "auto", "auto|all|models|named", "Topics that go into the lake; auto: all of a log in --dir, of a cluster those of the models")
 
 /* Stream, batch, analyses */
 X(TABLE_ROWS, "stream.rows_max", "", CONFIG_INT, "200000", "1..10000000", "Rows of a micro-batch")
