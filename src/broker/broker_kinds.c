@@ -164,28 +164,32 @@ static enum err_code kinds_groups(struct broker *broker, bool (*each)(void *user
 	return code;
 }
 
+/* Where neither knows it, what the first said. */
 static enum err_code kinds_describe_group(struct broker *broker, const char *group,
 					  struct group_info *ret_info, struct err *err)
 {
 	struct kinds_broker *kinds = (struct kinds_broker *)broker;
 	struct group_info info = { 0 };
+	struct err later;
 	bool known = false;
 
 	for (int place = 0; place < (is_one(kinds) ? 1 : KINDS); place++) {
+		struct err *why = place == 0 ? err : &later;
 		struct group_info one;
-		enum err_code code = broker_describe_group(kinds->inner[place], group, &one, err);
+		enum err_code code = broker_describe_group(kinds->inner[place], group, &one, why);
 
 		if (code == ERR_ABSENT)
 			continue;
 		if (code != ERR_OK) {
 			group_info_release(&info);
+			*err = *why;
 			return code;
 		}
 		group_info_merge(&info, &one);
 		known = true;
 	}
 	if (!known)
-		return err->code; /* both say so */
+		return err->code;
 	group_info_sort(&info);
 	*ret_info = info;
 	return ERR_OK;

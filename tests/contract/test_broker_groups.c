@@ -338,6 +338,8 @@ int main(void)
 		CONTRACT(open_kinds_of_one),
 		CONTRACT(open_local),
 		CONTRACT(open_hostile),
+		/* The mock cluster answers no administrators: the rest is tried on a real one. */
+		{ "open_kafka patterns", test_a_group_of_patterns, open_kafka, close_fixture, NULL },
 		{ "members of other processes", test_members_of_other_processes, open_local,
 		  close_fixture, NULL },
 		{ "two brokers", test_two_brokers_are_reset_together, open_kinds, close_fixture,

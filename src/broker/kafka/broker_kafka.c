@@ -39,42 +39,6 @@ static enum err_code kafka_verify(struct broker *broker, void (*each)(void *user
 	return ERR_OK;
 }
 
-/* The cluster itself has not been asked about these yet. */
-static enum err_code kafka_not_asked(struct err *err)
-{
-	return err_set(err, ERR_UNSUPPORTED, "a Kafka cluster is not asked that");
-}
-
-static enum err_code kafka_groups(struct broker *broker,
-				  bool (*each)(void *user, const char *name), void *user,
-				  struct err *err)
-{
-	(void)broker;
-	(void)each;
-	(void)user;
-	return kafka_not_asked(err);
-}
-
-static enum err_code kafka_describe_group(struct broker *broker, const char *group,
-					  struct group_info *ret_info, struct err *err)
-{
-	(void)broker;
-	(void)group;
-	(void)ret_info;
-	return kafka_not_asked(err);
-}
-
-static enum err_code kafka_reset_group(struct broker *broker, const char *group,
-				       const struct group_place *places, size_t count,
-				       struct err *err)
-{
-	(void)broker;
-	(void)group;
-	(void)places;
-	(void)count;
-	return kafka_not_asked(err);
-}
-
 static void kafka_free(struct broker *broker)
 {
 	struct kafka *kafka = (struct kafka *)broker;

@@ -110,7 +110,7 @@ enum err_code kafka_settings(struct broker *broker, struct topic_ref topic,
 			     bool (*each)(void *user, const char *name, const char *value),
 			     void *user, struct err *err);
 
-/* --- topics_kafka.c, groups_kafka.c, producer.c: broker_ops ----------------- */
+/* --- topics_kafka.c, groups_kafka.c, members_kafka.c, producer.c: broker_ops ----------------- */
 
 enum err_code kafka_create(struct broker *broker, struct topic_ref topic,
 			   const struct topic_options *options, struct err *err);
@@ -126,6 +126,15 @@ enum err_code kafka_committed(struct broker *broker, const char *group, struct t
 			      int32_t partition, struct position *ret_next, struct err *err);
 enum err_code kafka_commit(struct broker *broker, const char *group, struct topic_ref topic,
 			   int32_t partition, struct position next, struct err *err);
+enum err_code kafka_groups(struct broker *broker, bool (*each)(void *user, const char *name),
+			   void *user, struct err *err);
+enum err_code kafka_describe_group(struct broker *broker, const char *group,
+				   struct group_info *ret_info, struct err *err);
+enum err_code kafka_reset_group(struct broker *broker, const char *group,
+				const struct group_place *places, size_t count, struct err *err);
+/* How far the group is, in all that it committed. */
+MUST_USE enum err_code kafka_put_committed(struct kafka *kafka, const char *group,
+					   struct group_info *info, struct err *err);
 /* A member's commit, to be known here at once. */
 void kafka_tell(struct kafka *kafka, const char *group, const char *topic, int32_t partition,
 		struct position next);

@@ -14,11 +14,12 @@
 
 enum {
 	COMMIT_EVERY_MS = 1000,
-	WAIT_MS = 100,		/* then what has its time is looked at */
+	WAIT_MS = 100, /* then what has its time is looked at */
+	REGEX_MAX = 2 * TOPIC_NAME_MAX + 3,
 };
 
-/* All but Kafka's own, of offsets and transactions. */
-static const char every_topic[] = "^([^_]|_[^_]).*";
+/* Kafka's own, of offsets and transactions, which a pattern does not mean. */
+#define KAFKAS_OWN "^__"
 
 /* --- opening ------------------------------------------------------------------- */
 
@@ -46,9 +47,48 @@ static void conf_read(struct reader_kafka *reader, rd_kafka_conf_t *conf)
 	rd_kafka_conf_set_rebalance_cb(conf, part_rebalance);
 }
 
+static bool has_pattern(const struct reader_options *options)
+{
+	for (size_t i = 0; i < options->topic_count; i++)
+		if (name_is_pattern(options->topics[i].name))
+			return true;
+	return false;
+}
+
+static void hide_kafkas_own(rd_kafka_conf_t *conf)
+{
+	char given[1024] = "", all[sizeof(given) + sizeof(KAFKAS_OWN)];
+	size_t size = sizeof(given);
+
+	if (rd_kafka_conf_get(conf, "topic.blacklist", given, &size) != RD_KAFKA_CONF_OK)
+		given[0] = '\0';
+	(void)snprintf(all, sizeof(all), "%s%s" KAFKAS_OWN, given, given[0] ? "," : "");
+	kafka_conf_set(conf, "topic.blacklist", all);
+}
+
+/* As the regular expression that means the same. */
+static const char *regex_of(const char *pattern, char regex[REGEX_MAX])
+{
+	char *to = regex;
+
+	*to++ = '^';
+	for (; *pattern; pattern++) {
+		if (*pattern == '*' || *pattern == '?')
+			*to++ = '.';
+		else if (*pattern == '.')
+			*to++ = '\\';
+		if (*pattern != '?')
+			*to++ = *pattern;
+	}
+	*to++ = '$';
+	*to = '\0';
+	return regex;
+}
+
 static enum err_code reader_subscribe(struct reader_kafka *reader,
 				      const struct reader_options *options, struct err *err)
 {
+	char regex[REGEX_MAX];
 	rd_kafka_topic_partition_list_t *list =
 		rd_kafka_topic_partition_list_new((int)options->topic_count);
 	rd_kafka_resp_err_t code;
@@ -58,7 +98,7 @@ static enum err_code reader_subscribe(struct reader_kafka *reader,
 
 		if (options->topics[i].kind == TOPIC_LOG)
 			rd_kafka_topic_partition_list_add(
-				list, strcmp(name, TOPIC_EVERY) == 0 ? every_topic : name, -1);
+				list, name_is_pattern(name) ? regex_of(name, regex) : name, -1);
 	}
 	code = list->cnt ? rd_kafka_subscribe(reader->client, list) : RD_KAFKA_RESP_ERR_NO_ERROR;
 	rd_kafka_topic_partition_list_destroy(list);
@@ -75,6 +115,8 @@ static enum err_code reader_connect(struct reader_kafka *reader,
 	if (code != ERR_OK)
 		return code;
 	conf_read(reader, conf);
+	if (has_pattern(options))
+		hide_kafkas_own(conf);
 	code = kafka_client_new(conf, KAFKA_READS, NULL, &reader->client, err);
 	if (code != ERR_OK)
 		return code;
