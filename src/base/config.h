@@ -123,6 +123,8 @@ const char *option_group_name(enum option_group group);
 const char *option_group_help(enum option_group group);
 /* The one that chooses the kind of the group's name. */
 enum option option_group_option(enum option_group group);
+/* The variable that sets it: "PINPIPE_KAFKA__SECURITY_PROTOCOL". */
+void option_group_put_env(struct buf *out, enum option_group group, const char *name);
 /* Its value is to be masked wherever it is printed. */
 bool option_group_is_secret(const char *name);
 

@@ -161,3 +161,21 @@ void option_group_put_env_name(struct buf *out, struct slice rest)
 		i += low > 0 ? low - 1 : 0;
 	}
 }
+
+void option_group_put_env(struct buf *out, enum option_group group, const char *name)
+{
+	bool upper = true;
+
+	for (const char *c = name; *c; c++)
+		upper &= !isupper((unsigned char)*c);
+	buf_add_str(out, "PINPIPE_");
+	for (const char *c = groups[group].name; *c; c++)
+		buf_add_char(out, (char)toupper((unsigned char)*c));
+	buf_add_str(out, "__");
+	for (const char *c = name; *c; c++) {
+		if (strchr("._-", *c))
+			buf_add_str(out, *c == '.' ? "_" : *c == '_' ? "__" : "___");
+		else
+			buf_add_char(out, upper ? (char)toupper((unsigned char)*c) : *c);
+	}
+}

@@ -693,6 +693,7 @@ int main(void)
 		CONTRACT(open_kinds),
 		CONTRACT(open_kinds_of_one),
 		CONTRACT(open_local),
+		CONTRACT(open_kafka),
 		OWN(open_memory),
 		OWN(open_faulty),
 		OWN(open_kinds),

@@ -84,13 +84,6 @@ enum err_code kafka_topics_only(enum topic_kind kind, struct err *err)
 
 /* --- a question ------------------------------------------------------------------- */
 
-static void note_error(rd_kafka_t *client, int code, const char *why, void *links)
-{
-	(void)client;
-	if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
-		links_say(links, why);
-}
-
 enum err_code kafka_admin(struct kafka *kafka, rd_kafka_t **ret_client, struct err *err)
 {
 	enum err_code code = ERR_OK;
@@ -99,12 +92,9 @@ enum err_code kafka_admin(struct kafka *kafka, rd_kafka_t **ret_client, struct e
 	(void)pthread_mutex_lock(&kafka->lock);
 	if (!kafka->admin) {
 		code = kafka_conf_new(&kafka->options, KAFKA_ASKS, &conf, err);
-		if (code == ERR_OK) {
-			rd_kafka_conf_set_opaque(conf, &kafka->admin_links);
-			rd_kafka_conf_set_error_cb(conf, note_error);
+		if (code == ERR_OK)
 			code = kafka_client_new(conf, KAFKA_ASKS, &kafka->admin_links,
 						&kafka->admin, err);
-		}
 	}
 	if (code == ERR_OK)
 		*ret_client = kafka->admin;

@@ -162,17 +162,13 @@ static void conf_preset(rd_kafka_conf_t *conf)
 		kafka_conf_set(conf, presets[i].name, presets[i].value);
 }
 
-static enum trace_level level_of(int syslog_level)
-{
-	return syslog_level <= 3 ? TRACE_WARN : syslog_level <= 5 ? TRACE_INFO : TRACE_DEBUG;
-}
-
+/* What matters of it comes as an error, too, and is told once (links.h). */
 static void conf_log(const rd_kafka_t *client, int level, const char *facility, const char *text)
 {
-	/* A setting of consumers is no news to a producer: one group of settings is for all. */
+	enum { SYSLOG_CRIT = 2 };
+
 	(void)client;
-	if (strcmp(facility, "CONFWARN") != 0)
-		trace_at(level_of(level), "kafka: %s: %s", facility, text);
+	trace_at(level <= SYSLOG_CRIT ? TRACE_WARN : TRACE_DEBUG, "kafka: %s: %s", facility, text);
 }
 
 enum err_code kafka_conf_new(const struct broker_kafka_options *options, enum kafka_role role,
@@ -250,8 +246,7 @@ enum err_code kafka_client_new(rd_kafka_conf_t *conf, enum kafka_role role, stru
 	rd_kafka_t *client;
 	char why[256];
 
-	if (links)
-		(void)rd_kafka_conf_interceptor_add_on_new(conf, "pinpipe", on_new, links);
+	(void)rd_kafka_conf_interceptor_add_on_new(conf, "pinpipe", on_new, links);
 	client = rd_kafka_new(type, conf, why, sizeof(why));
 	if (!client) {
 		rd_kafka_conf_destroy(conf);

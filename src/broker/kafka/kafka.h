@@ -43,7 +43,7 @@ MUST_USE enum err_code kafka_conf_new(const struct broker_kafka_options *options
 				      struct err *err);
 /* One that the program itself sets: a value that librdkafka does not take is a bug. */
 void kafka_conf_set(rd_kafka_conf_t *conf, const char *name, const char *value);
-/* Takes `conf`. `links`: told which brokers it reaches; NULL: nobody asks. */
+/* Takes `conf`. `links`: told which brokers it reaches. */
 MUST_USE enum err_code kafka_client_new(rd_kafka_conf_t *conf, enum kafka_role role,
 					struct links *links, rd_kafka_t **ret_client,
 					struct err *err);

@@ -1,6 +1,7 @@
 #include "broker/kafka/links.h"
 
 #include "base/time.h"
+#include "base/trace.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -40,7 +41,10 @@ static void link_became(struct links *links, struct link *link, const char *stat
 	if (up != link->up)
 		links->up += up ? 1 : -1;
 	if (up) {
-		links->failed = false;
+		if (links->told)
+			trace_info("a broker of the Kafka cluster is reached again: %s:%d",
+				   link->name, link->port);
+		links->failed = links->told = false;
 	} else if (down && link->trying && links->up == 0 && !links->failed) {
 		links->failed = true;
 		links->failed_ms = clock_mono_ms();
@@ -64,6 +68,10 @@ void links_say(struct links *links, const char *why)
 {
 	(void)pthread_mutex_lock(&links->lock);
 	(void)snprintf(links->why, sizeof(links->why), "%s", why);
+	if (links->up == 0 && !links->told) {
+		trace_warn("no broker of the Kafka cluster is reached: %s", why);
+		links->told = true;
+	}
 	(void)pthread_mutex_unlock(&links->lock);
 }
 

@@ -4,7 +4,8 @@
  *
  * Down is: none is reached, and an attempt to reach one has failed since the last
  * one was. (A cluster closes what is idle, and is reached again with the next
- * record: that alone is no fault.)
+ * record: that alone is no fault.) It is traced once, with its reason, and so is
+ * its end.
  *
  * Threads: any.
  */
@@ -32,6 +33,7 @@ struct links {
 	int up;
 	bool failed;			/* since one was up, or ever */
 	int64_t failed_ms;		/* since then, on the monotonic clock */
+	bool told;
 	char why[200];			/* as librdkafka has it */
 };
 

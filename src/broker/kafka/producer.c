@@ -362,13 +362,36 @@ static size_t record_bytes(const struct append_record *record)
 	return bytes;
 }
 
-static enum err_code produce(rd_kafka_t *client, const char *topic,
+/* librdkafka keeps the partitions of a topic that is gone in mind, without leaders. */
+static enum err_code code_of_partition(rd_kafka_topic_t *topic, rd_kafka_resp_err_t code)
+{
+	if (code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION &&
+	    !rd_kafka_topic_partition_available(topic, 0))
+		return ERR_NO_TOPIC;
+	return kafka_code(code);
+}
+
+static enum err_code produce_failed(rd_kafka_topic_t *topic, rd_kafka_error_t *error,
+				    struct err *err)
+{
+	enum err_code code = code_of_partition(topic, rd_kafka_error_code(error));
+
+	if (rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__FATAL)
+		(void)err_set(err, ERR_BUSY, "the producer of Kafka is being made anew");
+	else
+		(void)err_set(err, code, "topic \"%s\": %s", rd_kafka_topic_name(topic),
+			      rd_kafka_error_string(error));
+	rd_kafka_error_destroy(error);
+	return err->code;
+}
+
+static enum err_code produce(rd_kafka_t *client, rd_kafka_topic_t *topic,
 			     const struct append_record *record, struct append_outcome *outcome,
 			     struct err *err)
 {
 	rd_kafka_headers_t *headers = record->header_count ? headers_of(record) : NULL;
 	rd_kafka_vu_t with[] = {
-		{ .vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = topic },
+		{ .vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = topic },
 		{ .vtype = RD_KAFKA_VTYPE_PARTITION,
 		  .u.i32 = record->partition == PARTITION_ANY ? RD_KAFKA_PARTITION_UA
 							      : record->partition },
@@ -387,14 +410,10 @@ static enum err_code produce(rd_kafka_t *client, const char *topic,
 		return ERR_OK;
 	if (headers)
 		rd_kafka_headers_destroy(headers);
-	if (rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__FATAL) {
-		rd_kafka_error_destroy(error);
-		return err_set(err, ERR_BUSY, "the producer of Kafka is being made anew");
-	}
-	return kafka_fail_error(err, error, topic);
+	return produce_failed(topic, error, err);
 }
 
-static enum err_code produce_checked(const struct producer *producer, const char *topic,
+static enum err_code produce_checked(const struct producer *producer, rd_kafka_topic_t *topic,
 				     const struct append_record *record,
 				     struct append_outcome *outcome, struct err *err)
 {
@@ -410,7 +429,8 @@ static enum err_code produce_checked(const struct producer *producer, const char
 }
 
 /* How many were taken; the error is of the first that was not. */
-static size_t produce_all(struct producer *producer, struct flight *flight, struct err *err)
+static size_t produce_all(struct producer *producer, rd_kafka_topic_t *topic,
+			  struct flight *flight, struct err *err)
 {
 	struct append *append = flight->append;
 	struct err first = { 0 }, other;
@@ -421,14 +441,29 @@ static size_t produce_all(struct producer *producer, struct flight *flight, stru
 
 		flight_put(outcome, flight);
 		atomic_fetch_add(&flight->left, 1);
-		outcome->code = produce_checked(producer, append->topic.name, &append->records[i],
-						outcome, first.code ? &other : &first);
+		outcome->code = produce_checked(producer, topic, &append->records[i], outcome,
+						first.code ? &other : &first);
 		if (outcome->code == ERR_OK)
 			taken++;
 		else
 			atomic_fetch_sub(&flight->left, 1);
 	}
 	*err = first;
+	return taken;
+}
+
+static size_t produce_to_topic(struct producer *producer, struct flight *flight, struct err *err)
+{
+	const char *name = flight->append->topic.name;
+	rd_kafka_topic_t *topic = rd_kafka_topic_new(producer->client, name, NULL);
+	size_t taken = 0;
+
+	if (topic) {
+		taken = produce_all(producer, topic, flight, err);
+		rd_kafka_topic_destroy(topic);
+	} else {
+		(void)kafka_fail(err, rd_kafka_last_error(), name);
+	}
 	return taken;
 }
 
@@ -453,7 +488,7 @@ static enum err_code append_taken(struct producer *producer, struct flight *flig
 	(void)pthread_mutex_lock(&producer->lock);
 	if (producer->broken) {
 		code = err_set(err, ERR_BUSY, "the producer of Kafka is being made anew");
-	} else if (produce_all(producer, flight, err) == 0) {
+	} else if (produce_to_topic(producer, flight, err) == 0) {
 		code = err->code;
 	} else {
 		producer->flights++;

@@ -23,6 +23,15 @@ enum {
 
 /* --- opening ------------------------------------------------------------------- */
 
+static void reader_error(rd_kafka_t *client, int code, const char *why, void *opaque)
+{
+	struct reader_kafka *reader = opaque;
+
+	(void)client;
+	if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+		links_say(&reader->links, why);
+}
+
 static void conf_read(struct reader_kafka *reader, rd_kafka_conf_t *conf)
 {
 	const struct broker_kafka_options *options = &reader->kafka->options;
@@ -45,6 +54,7 @@ static void conf_read(struct reader_kafka *reader, rd_kafka_conf_t *conf)
 	}
 	rd_kafka_conf_set_opaque(conf, reader);
 	rd_kafka_conf_set_rebalance_cb(conf, part_rebalance);
+	rd_kafka_conf_set_error_cb(conf, reader_error);
 }
 
 static bool has_pattern(const struct reader_options *options)
@@ -117,7 +127,7 @@ static enum err_code reader_connect(struct reader_kafka *reader,
 	conf_read(reader, conf);
 	if (has_pattern(options))
 		hide_kafkas_own(conf);
-	code = kafka_client_new(conf, KAFKA_READS, NULL, &reader->client, err);
+	code = kafka_client_new(conf, KAFKA_READS, &reader->links, &reader->client, err);
 	if (code != ERR_OK)
 		return code;
 	(void)rd_kafka_poll_set_consumer(reader->client);
@@ -138,6 +148,7 @@ enum err_code reader_kafka_open(struct broker *broker, const struct reader_optio
 	reader->kafka = (struct kafka *)broker;
 	reader->bytes_max = options->bytes_max;
 	reader->group = options->group ? xstrdup(options->group) : NULL;
+	links_init(&reader->links);
 	reader->fd = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC); /* nobody has looked yet */
 	code = reader->fd < 0 ? err_errno(err, "could not open a descriptor")
 			      : reader_connect(reader, options, err);
@@ -430,6 +441,7 @@ void reader_kafka_close(struct broker_reader *base)
 	if (reader->client)
 		reader_leave(reader);
 	part_free_all(reader);
+	links_release(&reader->links);
 	if (reader->fd >= 0)
 		(void)close(reader->fd);
 	free(reader->events);

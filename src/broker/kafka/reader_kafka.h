@@ -73,6 +73,7 @@ struct reader_kafka {
 	struct broker_reader base;
 	struct kafka *kafka;
 	rd_kafka_t *client;
+	struct links links;
 	rd_kafka_queue_t *queue;	/* of messages and callbacks */
 	rd_kafka_queue_t *answers;
 	char *group;			/* NULL: none */
