@@ -1,5 +1,6 @@
 /* The table of options is sound, and each layer's value is read as its type says. */
 #include "base/config_private.h"
+#include "base/mem.h"
 #include "base/nearest.h"
 #include "testing.h"
 
@@ -207,6 +208,35 @@ static void test_distance_counts_typing_mistakes(void **state)
 	assert_int_equal(word_distance(longest, "x"), 63);
 }
 
+/* As `run` and `up` pass on to their children what flags have set. */
+static void test_a_variable_sets_what_it_is_named_for(void **state)
+{
+	static const char *const names[] = { "bootstrap.servers", "ssl.key-file", "a_b.c",
+					     "maxResultSize" };
+	struct err err = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		struct config *config = config_new();
+		const struct config_setting *settings;
+		char *environment[2] = { 0 };
+		struct buf variable;
+		size_t count;
+
+		buf_init(&variable, 200);
+		option_group_put_env(&variable, OPTION_GROUP_KAFKA, names[i]);
+		buf_add_str(&variable, "=x");
+		environment[0] = xstrdup(buf_cstr(&variable));
+		assert_ok(config_load_env(config, environment, &err));
+		settings = config_settings(config, OPTION_GROUP_KAFKA, &count);
+		assert_int_equal(count, 1);
+		assert_string_equal(settings->name, names[i]);
+		free(environment[0]);
+		buf_release(&variable);
+		config_free(config);
+	}
+}
+
 /* What a backend sees of its group: one setting a name, in order, of the highest layer. */
 static void test_settings_of_a_group(void **state)
 {
@@ -241,6 +271,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_table_is_sound),
 		cmocka_unit_test(test_settings_of_a_group),
+		cmocka_unit_test(test_a_variable_sets_what_it_is_named_for),
 		cmocka_unit_test(test_values_have_units_and_ranges),
 		cmocka_unit_test(test_layers_win_in_their_order_whatever_comes_first),
 		cmocka_unit_test(test_texts_outlive_a_change),

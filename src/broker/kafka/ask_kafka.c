@@ -7,7 +7,7 @@
 
 enum { RETRY_MS = 20 };	/* a partition whose leader does not lead yet */
 
-/* --- codes --------------------------------------------------------------------- */
+/* --- codes ----------------------------------------------------------------- */
 
 enum err_code kafka_code(rd_kafka_resp_err_t code)
 {
@@ -82,7 +82,7 @@ enum err_code kafka_topics_only(enum topic_kind kind, struct err *err)
 				 : err_set(err, ERR_UNSUPPORTED, "Kafka has topics, no streams");
 }
 
-/* --- a question ------------------------------------------------------------------- */
+/* --- a question ------------------------------------------------------------ */
 
 enum err_code kafka_admin(struct kafka *kafka, rd_kafka_t **ret_client, struct err *err)
 {
@@ -142,7 +142,7 @@ void kafka_ask_release(struct kafka_ask *ask)
 	rd_kafka_AdminOptions_destroy(ask->options);
 }
 
-/* --- what topics there are --------------------------------------------------------- */
+/* --- what topics there are ------------------------------------------------- */
 
 enum err_code kafka_topic_of(const rd_kafka_TopicDescription_t *description,
 			     struct kafka_topic *ret_topic, struct err *err)
@@ -209,7 +209,7 @@ enum err_code kafka_look_whole(rd_kafka_t *client, const char *name, struct kafk
 	return look(client, name, ret_topic, ret_info, err);
 }
 
-static enum err_code offsets_of(const rd_kafka_ListOffsets_result_t *result, int32_t first,
+static enum err_code listed_offsets(const rd_kafka_ListOffsets_result_t *result, int32_t first,
 				int64_t *offsets, struct err *err)
 {
 	const rd_kafka_ListOffsetsResultInfo_t **infos;
@@ -238,7 +238,8 @@ static enum err_code offsets_once(rd_kafka_t *client, rd_kafka_topic_partition_l
 	rd_kafka_ListOffsets(client, partitions, ask.options, ask.queue);
 	code = kafka_ask_wait(&ask, &answer, err);
 	if (code == ERR_OK) {
-		code = offsets_of(rd_kafka_event_ListOffsets_result(answer), first, offsets, err);
+		code = listed_offsets(rd_kafka_event_ListOffsets_result(answer), first, offsets,
+				      err);
 		rd_kafka_event_destroy(answer);
 	}
 	kafka_ask_release(&ask);

@@ -49,7 +49,7 @@ void part_event_add(struct reader_kafka *reader, enum reader_event_kind kind, st
 		(struct part_event){ .kind = kind, .part = part, .lost = lost };
 }
 
-/* --- telling librdkafka -------------------------------------------------------------- */
+/* --- telling librdkafka ---------------------------------------------------- */
 
 static void list_add(rd_kafka_topic_partition_list_t *list, const struct part *part)
 {
@@ -105,7 +105,7 @@ static void part_detach(struct reader_kafka *reader, struct part *part)
 	part->attached = false;
 }
 
-/* --- librdkafka's callback ------------------------------------------------------------ */
+/* --- librdkafka's callback ------------------------------------------------- */
 
 static void parts_come(struct reader_kafka *reader, const rd_kafka_topic_partition_list_t *list)
 {
@@ -172,7 +172,7 @@ void part_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t code,
 		parts_go(reader, list);
 }
 
-/* --- where a partition begins ----------------------------------------------------------- */
+/* --- where a partition begins ---------------------------------------------- */
 
 struct extent {
 	struct lineage lineage;
@@ -197,8 +197,8 @@ static enum err_code part_measure(struct reader_kafka *reader, const char *name,
 		code = kafka_list_offsets(client, name, id, 1, RD_KAFKA_OFFSET_SPEC_EARLIEST,
 				     &extent.low, err);
 	if (code == ERR_OK)
-		code = kafka_list_offsets(client, name, id, 1, RD_KAFKA_OFFSET_SPEC_LATEST, &extent.next,
-				     err);
+		code = kafka_list_offsets(client, name, id, 1, RD_KAFKA_OFFSET_SPEC_LATEST,
+					  &extent.next, err);
 	if (code == ERR_OK && start->kind == START_TIME)
 		code = kafka_list_offsets(client, name, id, 1, start->time_ms, &extent.at, err);
 	if (code != ERR_OK)
@@ -294,7 +294,7 @@ enum err_code reader_kafka_seek(struct broker_reader *base, struct topic_ref top
 	return ERR_OK;
 }
 
-/* --- answering librdkafka ----------------------------------------------------------------- */
+/* --- answering librdkafka -------------------------------------------------- */
 
 /* Who was not sought begins with the first record; if the cluster does not say where that is, then
  * later. */
@@ -383,7 +383,7 @@ void reader_kafka_release(struct broker_reader *base, struct topic_ref topic, in
 		parts_leave(reader);
 }
 
-/* --- what befalls a partition ---------------------------------------------------------------- */
+/* --- what befalls a partition ---------------------------------------------- */
 
 void part_fail(struct reader_kafka *reader, struct part *part, const struct err *why)
 {
@@ -437,7 +437,7 @@ void part_place(struct reader_kafka *reader, struct part *part)
 	}
 }
 
-/* --- pauses and commits ------------------------------------------------------------------------- */
+/* --- pauses and commits ---------------------------------------------------- */
 
 enum err_code reader_kafka_pause(struct broker_reader *base, struct topic_ref topic,
 				 int32_t partition, bool paused, struct err *err)

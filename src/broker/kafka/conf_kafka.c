@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-/* --- what may be set --------------------------------------------------------- */
+/* --- what may be set ------------------------------------------------------- */
 
 /* Whoever sets them otherwise takes back what broker.h promises. */
 static const struct promise {
@@ -129,7 +129,7 @@ static enum err_code setting_apply(const struct config_setting *setting, rd_kafk
 		       option_group_is_secret(setting->name) ? "its value is not right" : why);
 }
 
-/* --- what is set here ---------------------------------------------------------- */
+/* --- what is set here ------------------------------------------------------ */
 
 void kafka_conf_set(rd_kafka_conf_t *conf, const char *name, const char *value)
 {
@@ -219,7 +219,7 @@ enum err_code kafka_settings_check(const struct broker_kafka_options *options, s
 	return code;
 }
 
-/* --- a client --------------------------------------------------------------------- */
+/* --- a client -------------------------------------------------------------- */
 
 static rd_kafka_resp_err_t on_link(rd_kafka_t *client, int32_t id, const char *protocol,
 				   const char *name, int port, const char *state, void *links)

@@ -14,7 +14,7 @@ enum {
 	MESSAGE_OVERHEAD = 100,
 };
 
-/* --- the queue of a partition ----------------------------------------------------- */
+/* --- the queue of a partition ---------------------------------------------- */
 
 static size_t message_bytes(const rd_kafka_message_t *message)
 {
@@ -68,7 +68,7 @@ static void fetched_add(struct reader_kafka *reader, struct part *part,
 	reader->held_bytes += message_bytes(message);
 }
 
-/* --- pulling ------------------------------------------------------------------------ */
+/* --- pulling --------------------------------------------------------------- */
 
 static struct part *part_of_message(struct reader_kafka *reader, const rd_kafka_message_t *message)
 {
@@ -160,7 +160,7 @@ bool fetched_pull(struct reader_kafka *reader)
 	return count > 0;
 }
 
-/* --- asking ---------------------------------------------------------------------------- */
+/* --- asking ---------------------------------------------------------------- */
 
 static bool part_is_asked(const struct part *part)
 {
@@ -229,7 +229,7 @@ void fetched_ask(struct reader_kafka *reader)
 	free(names);
 }
 
-/* --- answers ------------------------------------------------------------------------------ */
+/* --- answers --------------------------------------------------------------- */
 
 /* Without an answer it is asked again, about the same. */
 static void question_failed(struct reader_kafka *reader)

@@ -13,7 +13,7 @@ struct told {
 	struct position next;
 };
 
-/* --- what members told ----------------------------------------------------------- */
+/* --- what members told ----------------------------------------------------- */
 
 static struct told *told_find(struct kafka *kafka, const char *group, const char *topic,
 			      int32_t partition)
@@ -77,7 +77,7 @@ static bool told_next(struct kafka *kafka, const char *group, struct topic_ref t
 	return told != NULL;
 }
 
-/* --- what the cluster has ---------------------------------------------------------- */
+/* --- what the cluster has -------------------------------------------------- */
 
 static enum err_code group_result(const rd_kafka_group_result_t **results, size_t count,
 				  const rd_kafka_topic_partition_t **ret_partition,
@@ -157,8 +157,10 @@ enum err_code kafka_committed(struct broker *broker, const char *group, struct t
 /* A group with members takes it from those alone. */
 static enum err_code group_refused(enum err_code code, rd_kafka_resp_err_t why, struct err *err)
 {
-	if (why == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID || why == RD_KAFKA_RESP_ERR_NON_EMPTY_GROUP ||
-	    why == RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION || why == RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS)
+	if (why == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID ||
+	    why == RD_KAFKA_RESP_ERR_NON_EMPTY_GROUP ||
+	    why == RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION ||
+	    why == RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS)
 		return err_set(err, ERR_BUSY, "the group has members, which alone may commit");
 	return code;
 }
@@ -174,7 +176,8 @@ static rd_kafka_resp_err_t group_code(const rd_kafka_group_result_t **results, s
 	if (error && rd_kafka_error_code(error))
 		return rd_kafka_error_code(error);
 	partitions = rd_kafka_group_result_partitions(results[0]);
-	return partitions && partitions->cnt ? partitions->elems[0].err : RD_KAFKA_RESP_ERR_NO_ERROR;
+	return partitions && partitions->cnt ? partitions->elems[0].err
+					     : RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
 static enum err_code group_set(rd_kafka_t *client, rd_kafka_AlterConsumerGroupOffsets_t *question,

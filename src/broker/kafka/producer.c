@@ -68,7 +68,7 @@ static struct flight *flight_of(const struct append_outcome *outcome)
 	return (struct flight *)(uintptr_t)outcome->position.word[0];
 }
 
-/* --- the client ---------------------------------------------------------------- */
+/* --- the client ------------------------------------------------------------ */
 
 /* As the Java client has it, and in turn where there is no key: among those with a leader. */
 static int32_t choose_partition(const rd_kafka_topic_t *topic, const void *key, size_t key_len,
@@ -118,12 +118,22 @@ static enum err_code producer_open(struct producer *producer, rd_kafka_t **ret_c
 	return kafka_client_new(conf, KAFKA_PRODUCES, &producer->links, ret_client, err);
 }
 
-/* --- appends that end ------------------------------------------------------------ */
+/* --- appends that end ------------------------------------------------------ */
 
 static void flight_ended(struct producer *producer, struct flight *flight)
 {
 	atomic_fetch_sub(&producer->inflight, flight->bytes);
 	free(flight);
+}
+
+/* librdkafka takes a topic that is gone for one that has lost its partitions. */
+static void topic_is_gone(struct append *append)
+{
+	for (size_t i = 0; i < append->count; i++)
+		if (append->outcomes[i].code != ERR_NO_PARTITION)
+			return;
+	for (size_t i = 0; i < append->count; i++)
+		append->outcomes[i].code = ERR_NO_TOPIC;
 }
 
 /* On the thread of reports. */
@@ -145,6 +155,8 @@ static void report(struct producer *producer, const rd_kafka_message_t *message)
 	outcome->code = code;
 	if (atomic_fetch_sub(&flight->left, 1) > 1)
 		return;
+	if (code == ERR_NO_PARTITION && !rd_kafka_topic_partition_available(message->rkt, 0))
+		topic_is_gone(flight->append);
 	*producer->last = flight->append;
 	producer->last = &flight->append->next;
 	flight_ended(producer, flight);
@@ -163,7 +175,7 @@ static void producer_breaks(struct producer *producer, rd_kafka_t *client)
 	(void)rd_kafka_purge(client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
 }
 
-static void take_event(struct producer *producer, rd_kafka_event_t *event)
+static void producer_take_event(struct producer *producer, rd_kafka_event_t *event)
 {
 	const rd_kafka_message_t *message;
 	rd_kafka_resp_err_t code;
@@ -261,7 +273,7 @@ static void producer_renew(struct producer *producer)
 }
 
 /* Nobody is to wait for a broker that is away: what was never sent is given back. */
-static void give_back(struct producer *producer)
+static void producer_give_back(struct producer *producer)
 {
 	if (links_down_ms(&producer->links) >= DOWN_MS && rd_kafka_outq_len(producer->client) > 0)
 		(void)rd_kafka_purge(producer->client,
@@ -286,13 +298,13 @@ static void *producer_run(void *arg)
 		rd_kafka_event_t *event = rd_kafka_queue_poll(producer->events, POLL_MS);
 
 		for (int i = 0; event && i < EVENTS_MAX; i++) {
-			take_event(producer, event);
+			producer_take_event(producer, event);
 			event = rd_kafka_queue_poll(producer->events, 0);
 		}
 		if (event)
-			take_event(producer, event);
+			producer_take_event(producer, event);
 		tell_ended(producer);
-		give_back(producer);
+		producer_give_back(producer);
 		if (producer->broken)
 			producer_renew(producer);
 	}
@@ -336,10 +348,10 @@ void producer_free(struct producer *producer)
 	free(producer);
 }
 
-/* --- appending -------------------------------------------------------------------- */
+/* --- appending ------------------------------------------------------------- */
 
 /* librdkafka copies; it only has no word for it. */
-static void *bytes_of(struct slice slice) { return (void *)(uintptr_t)slice.ptr; }
+static void *producer_bytes(struct slice slice) { return (void *)(uintptr_t)slice.ptr; }
 
 static rd_kafka_headers_t *headers_of(const struct append_record *record)
 {
@@ -353,7 +365,7 @@ static rd_kafka_headers_t *headers_of(const struct append_record *record)
 	return headers;
 }
 
-static size_t record_bytes(const struct append_record *record)
+static size_t producer_record_bytes(const struct append_record *record)
 {
 	size_t bytes = record->key.len + record->value.len;
 
@@ -396,9 +408,9 @@ static enum err_code produce(rd_kafka_t *client, rd_kafka_topic_t *topic,
 		  .u.i32 = record->partition == PARTITION_ANY ? RD_KAFKA_PARTITION_UA
 							      : record->partition },
 		{ .vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY },
-		{ .vtype = RD_KAFKA_VTYPE_KEY, .u.mem = { bytes_of(record->key), record->key.len } },
+		{ .vtype = RD_KAFKA_VTYPE_KEY, .u.mem = { producer_bytes(record->key), record->key.len } },
 		{ .vtype = RD_KAFKA_VTYPE_VALUE,
-		  .u.mem = { bytes_of(record->value), record->value.len } },
+		  .u.mem = { producer_bytes(record->value), record->value.len } },
 		{ .vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = outcome },
 		{ .vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = record->timestamp_ms },
 		{ .vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers },
@@ -417,7 +429,7 @@ static enum err_code produce_checked(const struct producer *producer, rd_kafka_t
 				     const struct append_record *record,
 				     struct append_outcome *outcome, struct err *err)
 {
-	size_t bytes = record_bytes(record);
+	size_t bytes = producer_record_bytes(record);
 
 	if (bytes > producer->record_max)
 		return err_set(err, ERR_LIMIT, "a record of %zu bytes is over the maximum of %zu",
@@ -505,7 +517,7 @@ static size_t append_bytes(const struct append *append)
 	size_t bytes = 0;
 
 	for (size_t i = 0; i < append->count; i++)
-		bytes += record_bytes(&append->records[i]) + RECORD_OVERHEAD;
+		bytes += producer_record_bytes(&append->records[i]) + RECORD_OVERHEAD;
 	return bytes;
 }
 

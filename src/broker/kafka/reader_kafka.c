@@ -21,7 +21,7 @@ enum {
 /* Kafka's own, of offsets and transactions, which a pattern does not mean. */
 #define KAFKAS_OWN "^__"
 
-/* --- opening ------------------------------------------------------------------- */
+/* --- opening --------------------------------------------------------------- */
 
 static void reader_error(rd_kafka_t *client, int code, const char *why, void *opaque)
 {
@@ -160,7 +160,7 @@ enum err_code reader_kafka_open(struct broker *broker, const struct reader_optio
 	return ERR_OK;
 }
 
-/* --- records --------------------------------------------------------------------- */
+/* --- records --------------------------------------------------------------- */
 
 static void reader_forget_given(struct reader_kafka *reader)
 {
@@ -226,7 +226,7 @@ static void reader_add_record(struct reader_kafka *reader, rd_kafka_message_t *m
 	reader->given_count++;
 }
 
-/* --- events ------------------------------------------------------------------------ */
+/* --- events ---------------------------------------------------------------- */
 
 static void event_of(struct reader_event *event, enum reader_event_kind kind,
 		     const struct part *part)
@@ -238,7 +238,7 @@ static void event_of(struct reader_event *event, enum reader_event_kind kind,
 					.children = { -1, -1 } };
 }
 
-static void give_gap(struct part *part, int64_t first, int64_t last, enum gap_reason reason,
+static void give_part_gap(struct part *part, int64_t first, int64_t last, enum gap_reason reason,
 		     struct reader_event *event)
 {
 	event_of(event, READER_GAP, part);
@@ -249,7 +249,7 @@ static void give_gap(struct part *part, int64_t first, int64_t last, enum gap_re
 }
 
 /* Records that follow one another, as many as an event may hold. */
-static void give_records(struct reader_kafka *reader, struct part *part,
+static void give_part_records(struct reader_kafka *reader, struct part *part,
 			 struct reader_event *event)
 {
 	struct fetched *fetched = &part->fetched;
@@ -292,7 +292,7 @@ static bool give_of_part(struct reader_kafka *reader, struct part *part,
 	struct fetched *fetched = &part->fetched;
 
 	if (part->gap_first >= 0) {
-		give_gap(part, part->gap_first, part->gap_last, GAP_RETENTION, event);
+		give_part_gap(part, part->gap_first, part->gap_last, GAP_RETENTION, event);
 		part->gap_first = -1;
 		return true;
 	}
@@ -300,11 +300,11 @@ static bool give_of_part(struct reader_kafka *reader, struct part *part,
 		rd_kafka_message_t *message = fetched->list[fetched->given];
 
 		if (message->offset > part->next) {
-			give_gap(part, part->next, message->offset - 1, GAP_NONE, event);
+			give_part_gap(part, part->next, message->offset - 1, GAP_NONE, event);
 			return true;
 		}
 		if (!message->err) {
-			give_records(reader, part, event);
+			give_part_records(reader, part, event);
 			return true;
 		}
 		if (give_end(reader, part, event))
@@ -348,7 +348,7 @@ static bool reader_give(struct reader_kafka *reader, struct reader_event *event)
 	return false;
 }
 
-/* --- waiting ------------------------------------------------------------------------- */
+/* --- waiting --------------------------------------------------------------- */
 
 /* True: something came. */
 static bool reader_work(struct reader_kafka *reader)
@@ -416,7 +416,7 @@ enum err_code reader_kafka_fd(struct broker_reader *base, int *ret_fd, struct er
 	return ERR_OK;
 }
 
-/* --- closing -------------------------------------------------------------------------- */
+/* --- closing --------------------------------------------------------------- */
 
 static void reader_leave(struct reader_kafka *reader)
 {

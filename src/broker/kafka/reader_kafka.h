@@ -44,7 +44,7 @@ struct part {
 	enum part_state state;
 	bool attached;			/* librdkafka reads it */
 	bool paused, held;		/* asked for, and so in librdkafka */
-	bool anew;			/* revoked since its topic was made anew, to be assigned again */
+	bool anew;			/* its topic was made anew: revoked, then assigned again */
 	bool dropped;			/* revoked by librdkafka, which waits for all such, … */
 	bool leaving;			/* … and released */
 	bool misplaced;			/* librdkafka found nothing at its offset */

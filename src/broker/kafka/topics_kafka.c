@@ -10,7 +10,7 @@
 
 enum { LOOK_MS = 10, CHANGE_MS_MAX = 10000 };
 
-/* --- making and removing ------------------------------------------------------- */
+/* --- making and removing --------------------------------------------------- */
 
 static enum err_code topic_result(const rd_kafka_topic_result_t **results, size_t count,
 				  struct err *err)
@@ -146,7 +146,7 @@ enum err_code kafka_remove(struct broker *broker, struct topic_ref topic, struct
 	return code;
 }
 
-/* --- describing ------------------------------------------------------------------ */
+/* --- describing ------------------------------------------------------------ */
 
 /* What it has, into what is known of where it is. */
 static void topic_fill(struct topic_info *info, const char *name, const struct kafka_topic *topic,
@@ -224,9 +224,9 @@ enum err_code kafka_describe(struct broker *broker, struct topic_ref topic,
 	return code;
 }
 
-/* --- listing ---------------------------------------------------------------------- */
+/* --- listing --------------------------------------------------------------- */
 
-static int by_name(const void *a, const void *b)
+static int topic_by_name(const void *a, const void *b)
 {
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
@@ -240,7 +240,7 @@ static size_t topic_names(const struct rd_kafka_metadata *found, const char **na
 		if (strncmp(found->topics[i].topic, "__", 2) != 0 &&
 		    found->topics[i].err != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
 			names[count++] = found->topics[i].topic;
-	qsort(names, count, sizeof(*names), by_name);
+	qsort(names, count, sizeof(*names), topic_by_name);
 	return count;
 }
 
