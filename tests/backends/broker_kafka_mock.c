@@ -76,8 +76,15 @@ static void mock_free(struct broker *broker)
 struct broker *broker_kafka_mock_new(broker_done_fn *done, void *done_user)
 {
 	struct kafka_mock *mock = xcalloc(1, sizeof(*mock));
-	struct config_setting servers = { .name = "bootstrap.servers", .place = "test" };
-	struct broker_kafka_options options = { .settings = &servers, .setting_count = 1,
+	/* The mock lets all members of a group wait for the session's time, but for a second, each
+	 * time that one of them comes or goes. */
+	struct config_setting settings[] = {
+		{ .name = "bootstrap.servers", .place = "test" },
+		{ .name = "session.timeout.ms", .text = "2000", .place = "test" },
+		{ .name = "heartbeat.interval.ms", .text = "200", .place = "test" },
+	};
+	struct broker_kafka_options options = { .settings = settings,
+						.setting_count = ARRAY_LEN(settings),
 						.done = done, .done_user = done_user };
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
 	struct err err;
@@ -87,7 +94,7 @@ struct broker *broker_kafka_mock_new(broker_done_fn *done, void *done_user)
 	mock->cluster = rd_kafka_mock_cluster_new(mock->owner, 1);
 	rd_kafka_mock_set_controller_id(mock->cluster, 1);
 	rd_kafka_mock_group_initial_rebalance_delay_ms(mock->cluster, 0);
-	servers.text = rd_kafka_mock_cluster_bootstraps(mock->cluster);
+	settings[0].text = rd_kafka_mock_cluster_bootstraps(mock->cluster);
 	if (broker_kafka_new(&options, &mock->broker, &err) != ERR_OK) {
 		(void)fprintf(stderr, "%s\n", err.msg);
 		abort();

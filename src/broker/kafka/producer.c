@@ -30,6 +30,12 @@ enum {
 	DOWN_MS = 50,		/* then what waits for a broker is given back */
 };
 
+/* How many partitions a topic had when it was last asked for; 0: it is gone. */
+struct topic_known {
+	char *name;
+	int32_t partitions;
+};
+
 struct producer {
 	struct kafka *kafka;
 	size_t record_max;
@@ -39,10 +45,12 @@ struct producer {
 	atomic_uint turn;		/* of records without a key */
 	atomic_bool ending;
 	pthread_t thread;
-	pthread_mutex_t lock;		/* of the next six */
+	pthread_mutex_t lock;		/* of the next eight */
 	rd_kafka_t *client;
 	rd_kafka_queue_t *events;
 	bool broken;			/* the client takes no more */
+	struct topic_known *known;
+	size_t known_count;
 	size_t refreshing;		/* threads that use the client without the lock */
 	size_t flights;			/* appends that have not ended */
 	struct append *ended;		/* reported before append() had returned */
@@ -126,14 +134,36 @@ static void flight_ended(struct producer *producer, struct flight *flight)
 	free(flight);
 }
 
-/* librdkafka takes a topic that is gone for one that has lost its partitions. */
-static void topic_is_gone(struct append *append)
+static struct topic_known *known_find(const struct producer *producer, const char *name)
 {
-	for (size_t i = 0; i < append->count; i++)
-		if (append->outcomes[i].code != ERR_NO_PARTITION)
-			return;
-	for (size_t i = 0; i < append->count; i++)
-		append->outcomes[i].code = ERR_NO_TOPIC;
+	for (size_t i = 0; i < producer->known_count; i++)
+		if (strcmp(producer->known[i].name, name) == 0)
+			return &producer->known[i];
+	return NULL;
+}
+
+/* Under the lock. librdkafka takes a topic that is gone for one that has lost its partitions, which
+ * none does. */
+static enum err_code code_of_partition(const struct producer *producer, const char *topic,
+				       int32_t partition)
+{
+	const struct topic_known *known = known_find(producer, topic);
+
+	return known && (known->partitions == 0 || partition < known->partitions)
+		       ? ERR_NO_TOPIC
+		       : ERR_NO_PARTITION;
+}
+
+static enum err_code code_of_report(struct producer *producer, const rd_kafka_message_t *message)
+{
+	enum err_code code = kafka_code(message->err);
+
+	if (code != ERR_NO_PARTITION || !message->rkt)
+		return code;
+	(void)pthread_mutex_lock(&producer->lock);
+	code = code_of_partition(producer, rd_kafka_topic_name(message->rkt), message->partition);
+	(void)pthread_mutex_unlock(&producer->lock);
+	return code;
 }
 
 /* On the thread of reports. */
@@ -141,7 +171,7 @@ static void report(struct producer *producer, const rd_kafka_message_t *message)
 {
 	struct append_outcome *outcome = message->_private;
 	struct flight *flight = flight_of(outcome);
-	enum err_code code = kafka_code(message->err);
+	enum err_code code = code_of_report(producer, message);
 
 	if (code == ERR_OK) {
 		outcome->partition = message->partition;
@@ -155,8 +185,6 @@ static void report(struct producer *producer, const rd_kafka_message_t *message)
 	outcome->code = code;
 	if (atomic_fetch_sub(&flight->left, 1) > 1)
 		return;
-	if (code == ERR_NO_PARTITION && !rd_kafka_topic_partition_available(message->rkt, 0))
-		topic_is_gone(flight->append);
 	*producer->last = flight->append;
 	producer->last = &flight->append->next;
 	flight_ended(producer, flight);
@@ -345,6 +373,9 @@ void producer_free(struct producer *producer)
 	rd_kafka_destroy(producer->client);
 	links_release(&producer->links);
 	(void)pthread_mutex_destroy(&producer->lock);
+	for (size_t i = 0; i < producer->known_count; i++)
+		free(producer->known[i].name);
+	free(producer->known);
 	free(producer);
 }
 
@@ -374,30 +405,22 @@ static size_t producer_record_bytes(const struct append_record *record)
 	return bytes;
 }
 
-/* librdkafka keeps the partitions of a topic that is gone in mind, without leaders. */
-static enum err_code code_of_partition(rd_kafka_topic_t *topic, rd_kafka_resp_err_t code)
+static enum err_code produce_failed(const struct producer *producer, const char *topic,
+				    int32_t partition, rd_kafka_error_t *error, struct err *err)
 {
-	if (code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION &&
-	    !rd_kafka_topic_partition_available(topic, 0))
-		return ERR_NO_TOPIC;
-	return kafka_code(code);
-}
+	enum err_code code = kafka_code(rd_kafka_error_code(error));
 
-static enum err_code produce_failed(rd_kafka_topic_t *topic, rd_kafka_error_t *error,
-				    struct err *err)
-{
-	enum err_code code = code_of_partition(topic, rd_kafka_error_code(error));
-
+	if (code == ERR_NO_PARTITION)
+		code = code_of_partition(producer, topic, partition);
 	if (rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__FATAL)
 		(void)err_set(err, ERR_BUSY, "the producer of Kafka is being made anew");
 	else
-		(void)err_set(err, code, "topic \"%s\": %s", rd_kafka_topic_name(topic),
-			      rd_kafka_error_string(error));
+		(void)err_set(err, code, "topic \"%s\": %s", topic, rd_kafka_error_string(error));
 	rd_kafka_error_destroy(error);
 	return err->code;
 }
 
-static enum err_code produce(rd_kafka_t *client, rd_kafka_topic_t *topic,
+static enum err_code produce(const struct producer *producer, rd_kafka_topic_t *topic,
 			     const struct append_record *record, struct append_outcome *outcome,
 			     struct err *err)
 {
@@ -416,13 +439,13 @@ static enum err_code produce(rd_kafka_t *client, rd_kafka_topic_t *topic,
 		{ .vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers },
 	};
 	rd_kafka_error_t *error =
-		rd_kafka_produceva(client, with, ARRAY_LEN(with) - (headers ? 0 : 1));
+		rd_kafka_produceva(producer->client, with, ARRAY_LEN(with) - (headers ? 0 : 1));
 
 	if (!error)
 		return ERR_OK;
 	if (headers)
 		rd_kafka_headers_destroy(headers);
-	return produce_failed(topic, error, err);
+	return produce_failed(producer, rd_kafka_topic_name(topic), record->partition, error, err);
 }
 
 static enum err_code produce_checked(const struct producer *producer, rd_kafka_topic_t *topic,
@@ -437,7 +460,7 @@ static enum err_code produce_checked(const struct producer *producer, rd_kafka_t
 	if (record->partition < PARTITION_ANY)
 		return err_set(err, ERR_NO_PARTITION, "there is no partition %" PRId32,
 			       record->partition);
-	return produce(producer->client, topic, record, outcome, err);
+	return produce(producer, topic, record, outcome, err);
 }
 
 /* How many were taken; the error is of the first that was not. */
@@ -567,18 +590,37 @@ void kafka_cork(struct broker *broker, bool corked)
 	(void)corked;
 }
 
-/* Of what it asks about a topic librdkafka remembers the answer. */
-static void ask_again(rd_kafka_t *client, const char *topic)
+static void known_set(struct producer *producer, const char *name, int32_t partitions)
+{
+	struct topic_known *known;
+
+	(void)pthread_mutex_lock(&producer->lock);
+	known = known_find(producer, name);
+	if (!known) {
+		producer->known = xreallocarray(producer->known, producer->known_count + 1,
+						sizeof(*known));
+		known = &producer->known[producer->known_count++];
+		known->name = xstrdup(name);
+	}
+	known->partitions = partitions;
+	(void)pthread_mutex_unlock(&producer->lock);
+}
+
+/* Of what it asks about a topic librdkafka remembers the answer, too. */
+static void ask_again(struct producer *producer, rd_kafka_t *client, const char *name)
 {
 	const struct rd_kafka_metadata *found;
-	rd_kafka_topic_t *handle = rd_kafka_topic_new(client, topic, NULL);
+	rd_kafka_topic_t *topic = rd_kafka_topic_new(client, name, NULL);
 
-	if (!handle)
+	if (!topic)
 		return;
-	if (rd_kafka_metadata(client, 0, handle, &found, KAFKA_ANSWER_MS) ==
-	    RD_KAFKA_RESP_ERR_NO_ERROR)
+	if (rd_kafka_metadata(client, 0, topic, &found, KAFKA_ANSWER_MS) ==
+	    RD_KAFKA_RESP_ERR_NO_ERROR) {
+		if (found->topic_cnt == 1)
+			known_set(producer, name, found->topics[0].partition_cnt);
 		rd_kafka_metadata_destroy(found);
-	rd_kafka_topic_destroy(handle);
+	}
+	rd_kafka_topic_destroy(topic);
 }
 
 void producer_refresh(struct producer *producer, const char *topic)
@@ -590,7 +632,7 @@ void producer_refresh(struct producer *producer, const char *topic)
 	producer->refreshing++;
 	(void)pthread_mutex_unlock(&producer->lock);
 	if (client)
-		ask_again(client, topic);
+		ask_again(producer, client, topic);
 	(void)pthread_mutex_lock(&producer->lock);
 	producer->refreshing--;
 	(void)pthread_mutex_unlock(&producer->lock);
