@@ -166,3 +166,17 @@ def test_the_sink_takes_what_it_is_told(ask, run, kafka, data_dir, tmp_path):
     assert sorted(path.name for path in data_dir.glob("lake/topics/*")) == [PIN, "shop", "shop.a"]
     told = ask("groups", "describe", "sink")
     assert {(row["topic"], int(row["committed"])) for row in told} == {(PIN, 1), ("shop", 1), ("shop.a", 1)}
+
+
+def test_a_sink_that_comes_back_may_want_other_topics(ask, run, kafka, data_dir, tmp_path):
+    """At once: a cluster holds what a member had for as long as its session lasts."""
+    for topic in ("first", "second"):
+        kafka.create(topic)
+        kafka.produce(topic, [b'{"a":1}'])
+    assert ask("topics")
+    settings = tmp_path / "pinpipe.yaml"
+    told = settings.read_text()
+    for topic in ("first", "second"):
+        settings.write_text(told + f"sink:\n  topics: {topic}\n")
+        run("sink", "--until-end", "--take", "named", "--dir", data_dir)
+        assert (data_dir / "lake" / "topics" / topic).exists()

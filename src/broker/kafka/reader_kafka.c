@@ -1,6 +1,7 @@
 /* Opening a reader, and giving what it has (reader_kafka.h). */
 #include "broker/kafka/reader_kafka.h"
 
+#include "base/crc32c.h"
 #include "base/mem.h"
 #include "base/stop.h"
 #include "base/time.h"
@@ -32,11 +33,27 @@ static void reader_error(rd_kafka_t *client, int code, const char *why, void *op
 		links_say(&reader->links, why);
 }
 
-static void conf_read(struct reader_kafka *reader, rd_kafka_conf_t *conf)
+/* A cluster gives a member that comes back what it had, without asking what it wants now: who wants
+ * other topics is another member. What it had is free once its session has ended. */
+static void name_member(struct reader_kafka *reader, const struct reader_options *options,
+			rd_kafka_conf_t *conf)
 {
-	const struct broker_kafka_options *options = &reader->kafka->options;
-	char member[200];
+	unsigned nth = reader->kafka->members++;
+	char member[200], number[16] = "";
+	uint32_t wants = 0;
 
+	for (size_t i = 0; i < options->topic_count; i++)
+		wants = crc32c(wants, options->topics[i].name, strlen(options->topics[i].name) + 1);
+	if (nth)
+		(void)snprintf(number, sizeof(number), "-%u", nth);
+	(void)snprintf(member, sizeof(member), "%s%s-%08" PRIx32, reader->kafka->options.member,
+		       number, wants);
+	kafka_conf_set(conf, "group.instance.id", member);
+}
+
+static void conf_read(struct reader_kafka *reader, const struct reader_options *options,
+		      rd_kafka_conf_t *conf)
+{
 	/* librdkafka assigns nothing without the name of a group. */
 	kafka_conf_set(conf, "group.id", reader->group ? reader->group : "pinpipe-none");
 	kafka_conf_set(conf, "enable.auto.commit", "false");
@@ -46,12 +63,8 @@ static void conf_read(struct reader_kafka *reader, rd_kafka_conf_t *conf)
 	kafka_conf_set(conf, "isolation.level", "read_committed");
 	kafka_conf_set(conf, "check.crcs", "true");
 	kafka_conf_set(conf, "partition.assignment.strategy", "cooperative-sticky");
-	if (reader->group && options->member) {
-		unsigned nth = reader->kafka->members++;
-
-		(void)snprintf(member, sizeof(member), nth ? "%s-%u" : "%s", options->member, nth);
-		kafka_conf_set(conf, "group.instance.id", member);
-	}
+	if (reader->group && reader->kafka->options.member)
+		name_member(reader, options, conf);
 	rd_kafka_conf_set_opaque(conf, reader);
 	rd_kafka_conf_set_rebalance_cb(conf, part_rebalance);
 	rd_kafka_conf_set_error_cb(conf, reader_error);
@@ -124,7 +137,7 @@ static enum err_code reader_connect(struct reader_kafka *reader,
 
 	if (code != ERR_OK)
 		return code;
-	conf_read(reader, conf);
+	conf_read(reader, options, conf);
 	if (has_pattern(options))
 		hide_kafkas_own(conf);
 	code = kafka_client_new(conf, KAFKA_READS, &reader->links, &reader->client, err);
