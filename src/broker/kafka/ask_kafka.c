@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 
+enum { WAIT_MS = 100 }; /* then it is looked whether an answer can come at all */
 enum { RETRY_MS = 20 };	/* a partition whose leader does not lead yet */
 
 /* --- codes ----------------------------------------------------------------- */
@@ -84,6 +85,11 @@ enum err_code kafka_topics_only(enum topic_kind kind, struct err *err)
 
 /* --- a question ------------------------------------------------------------ */
 
+static void admin_error(rd_kafka_t *client, int code, const char *why, void *links)
+{
+	kafka_note_error(client, links, code, why);
+}
+
 enum err_code kafka_admin(struct kafka *kafka, rd_kafka_t **ret_client, struct err *err)
 {
 	enum err_code code = ERR_OK;
@@ -92,9 +98,12 @@ enum err_code kafka_admin(struct kafka *kafka, rd_kafka_t **ret_client, struct e
 	(void)pthread_mutex_lock(&kafka->lock);
 	if (!kafka->admin) {
 		code = kafka_conf_new(&kafka->options, KAFKA_ASKS, &conf, err);
-		if (code == ERR_OK)
+		if (code == ERR_OK) {
+			rd_kafka_conf_set_opaque(conf, &kafka->admin_links);
+			rd_kafka_conf_set_error_cb(conf, admin_error);
 			code = kafka_client_new(conf, KAFKA_ASKS, &kafka->admin_links,
 						&kafka->admin, err);
+		}
 	}
 	if (code == ERR_OK)
 		*ret_client = kafka->admin;
@@ -102,10 +111,18 @@ enum err_code kafka_admin(struct kafka *kafka, rd_kafka_t **ret_client, struct e
 	return code;
 }
 
+/* ERR_AUTH. It also takes in what librdkafka has to say. */
+enum err_code kafka_admin_refused(rd_kafka_t *admin, struct err *err)
+{
+	(void)rd_kafka_poll(admin, 0);
+	return links_refused(rd_kafka_opaque(admin), err);
+}
+
 void kafka_ask_init(struct kafka_ask *ask, rd_kafka_t *client, rd_kafka_admin_op_t op)
 {
 	char unused[128];
 
+	ask->client = client;
 	ask->options = rd_kafka_AdminOptions_new(client, op);
 	ask->queue = rd_kafka_queue_new(client);
 	(void)rd_kafka_AdminOptions_set_request_timeout(ask->options, KAFKA_ANSWER_MS, unused,
@@ -121,9 +138,16 @@ void kafka_ask_init(struct kafka_ask *ask, rd_kafka_t *client, rd_kafka_admin_op
 enum err_code kafka_ask_wait(struct kafka_ask *ask, rd_kafka_event_t **ret_answer, struct err *err)
 {
 	/* librdkafka keeps its own time; this is for the case that it does not. */
-	rd_kafka_event_t *answer = rd_kafka_queue_poll(ask->queue, KAFKA_ANSWER_MS + 5000);
-	rd_kafka_resp_err_t code = answer ? rd_kafka_event_error(answer) : 0;
+	int64_t until_ms = clock_mono_ms() + KAFKA_ANSWER_MS + 5000;
+	rd_kafka_event_t *answer = NULL;
+	rd_kafka_resp_err_t code;
 
+	while (!answer && clock_mono_ms() < until_ms) {
+		answer = rd_kafka_queue_poll(ask->queue, WAIT_MS);
+		if (!answer && kafka_admin_refused(ask->client, err) != ERR_OK)
+			return err->code;
+	}
+	code = answer ? rd_kafka_event_error(answer) : 0;
 	if (!answer)
 		return err_set(err, ERR_BUSY, "Kafka gave no answer");
 	if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {

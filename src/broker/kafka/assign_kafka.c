@@ -185,11 +185,13 @@ static enum err_code part_measure(struct reader_kafka *reader, const char *name,
 				  const struct reader_start *start, struct extent *ret,
 				  struct err *err)
 {
-	rd_kafka_t *client = reader->client;
 	struct extent extent = { .at = -1 };
 	struct kafka_topic topic;
-	enum err_code code = kafka_look(client, name, &topic, err);
+	rd_kafka_t *client;
+	enum err_code code = kafka_admin(reader->kafka, &client, err);
 
+	if (code == ERR_OK)
+		code = kafka_look(client, name, &topic, err);
 	if (code == ERR_OK && (id < 0 || id >= topic.partition_count))
 		code = err_set(err, ERR_NO_PARTITION, "topic \"%s\" has no partition %" PRId32, name,
 			       id);

@@ -221,6 +221,18 @@ enum err_code kafka_settings_check(const struct broker_kafka_options *options, s
 
 /* --- a client -------------------------------------------------------------- */
 
+void kafka_note_error(rd_kafka_t *client, struct links *links, int code, const char *why)
+{
+	/* With an alert TLS refuses; librdkafka has it as a broken connection. */
+	if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION)
+		msk_refused(client);
+	if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+		links_say(links,
+			  code == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
+				  code == RD_KAFKA_RESP_ERR__SSL || strstr(why, "SSL alert"),
+			  why);
+}
+
 static rd_kafka_resp_err_t on_link(rd_kafka_t *client, int32_t id, const char *protocol,
 				   const char *name, int port, const char *state, void *links)
 {

@@ -47,6 +47,8 @@ void kafka_conf_set(rd_kafka_conf_t *conf, const char *name, const char *value);
 MUST_USE enum err_code kafka_client_new(rd_kafka_conf_t *conf, enum kafka_role role,
 					struct links *links, rd_kafka_t **ret_client,
 					struct err *err);
+/* What librdkafka tells of errors that are no record's and no question's. */
+void kafka_note_error(rd_kafka_t *client, struct links *links, int code, const char *why);
 /* ERR_USAGE, if one of the settings is not right. */
 MUST_USE enum err_code kafka_settings_check(const struct broker_kafka_options *options,
 					    struct err *err);
@@ -62,8 +64,12 @@ enum err_code kafka_fail_error(struct err *err, rd_kafka_error_t *error, const c
 /* The client that asks what is asked for no reader. */
 MUST_USE enum err_code kafka_admin(struct kafka *kafka, rd_kafka_t **ret_client, struct err *err);
 
-/* A question on its way. */
+/* ERR_AUTH: the cluster does not let it in, so that no answer will come. */
+MUST_USE enum err_code kafka_admin_refused(rd_kafka_t *admin, struct err *err);
+
+/* A question on its way, of kafka_admin()'s client where it is waited for. */
 struct kafka_ask {
+	rd_kafka_t *client;
 	rd_kafka_AdminOptions_t *options;
 	rd_kafka_queue_t *queue;
 };

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { REFUSED_MS = 1000 }; /* other keys may be found meanwhile (msk.h) */
+
 void links_init(struct links *links)
 {
 	memset(links, 0, sizeof(*links));
@@ -44,7 +46,7 @@ static void link_became(struct links *links, struct link *link, const char *stat
 		if (links->told)
 			trace_info("a broker of the Kafka cluster is reached again: %s:%d",
 				   link->name, link->port);
-		links->failed = links->told = false;
+		links->failed = links->told = links->refused = false;
 	} else if (down && link->trying && links->up == 0 && !links->failed) {
 		links->failed = true;
 		links->failed_ms = clock_mono_ms();
@@ -64,15 +66,46 @@ void links_change(struct links *links, int32_t id, const char *name, int port, c
 	(void)pthread_mutex_unlock(&links->lock);
 }
 
-void links_say(struct links *links, const char *why)
+/* "ssl://kafka:9093/bootstrap: it has no … (after 3ms in state CONNECT)": without the address,
+ * which the settings have, and what differs each time, so that one reason is one text. */
+static void links_keep_reason(struct links *links, const char *why)
+{
+	const char *scheme = strstr(why, "://"), *text = scheme ? strstr(scheme, ": ") : NULL;
+	const char *end;
+
+	text = text ? text + 2 : why;
+	end = strstr(text, " (after ");
+	(void)snprintf(links->why, sizeof(links->why), "%.*s",
+		       (int)(end ? (size_t)(end - text) : strlen(text)), text);
+}
+
+void links_say(struct links *links, bool refused, const char *why)
 {
 	(void)pthread_mutex_lock(&links->lock);
-	(void)snprintf(links->why, sizeof(links->why), "%s", why);
+	links_keep_reason(links, why);
+	links->refused = refused;
+	if (links->up == 0 && !links->failed) {
+		links->failed = true;
+		links->failed_ms = clock_mono_ms();
+	}
 	if (links->up == 0 && !links->told) {
-		trace_warn("no broker of the Kafka cluster is reached: %s", why);
+		trace_warn("no broker of the Kafka cluster is reached: %s", links->why);
 		links->told = true;
 	}
 	(void)pthread_mutex_unlock(&links->lock);
+}
+
+enum err_code links_refused(struct links *links, struct err *err)
+{
+	enum err_code code = ERR_OK;
+
+	(void)pthread_mutex_lock(&links->lock);
+	if (links->up == 0 && links->failed && links->refused &&
+	    clock_mono_ms() - links->failed_ms >= REFUSED_MS)
+		code = err_set(err, ERR_AUTH, "the Kafka cluster cannot be entered: %s",
+			       links->why);
+	(void)pthread_mutex_unlock(&links->lock);
+	return code;
 }
 
 enum err_code links_check(struct links *links, struct err *err)

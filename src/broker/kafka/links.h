@@ -34,6 +34,7 @@ struct links {
 	bool failed;			/* since one was up, or ever */
 	int64_t failed_ms;		/* since then, on the monotonic clock */
 	bool told;
+	bool refused;			/* one of us does not take the other */
 	char why[200];			/* as librdkafka has it */
 };
 
@@ -41,8 +42,11 @@ void links_init(struct links *links);
 void links_release(struct links *links);
 /* `state`: librdkafka's name of it. */
 void links_change(struct links *links, int32_t id, const char *name, int port, const char *state);
-/* Why a broker was not reached. */
-void links_say(struct links *links, const char *why);
+/* Why a broker was not reached. `refused`: it is there, but does not take who we are, or is not who
+ * it should be: that does not pass by itself. */
+void links_say(struct links *links, bool refused, const char *why);
+/* ERR_AUTH, with the reason: for a second now all that came was refused. */
+MUST_USE enum err_code links_refused(struct links *links, struct err *err);
 /* ERR_BUSY, with the reason: none is reached. */
 MUST_USE enum err_code links_check(struct links *links, struct err *err);
 /* For how long that has been so; -1: it is not. */

@@ -11,7 +11,6 @@
  * gives up its producer ends all that is on its way so, and another one is made.
  */
 #include "broker/kafka/kafka.h"
-#include "broker/kafka/msk.h"
 
 #include "base/mem.h"
 #include "base/time.h"
@@ -217,10 +216,9 @@ static void producer_take_event(struct producer *producer, rd_kafka_event_t *eve
 		code = rd_kafka_event_error(event);
 		if (code == RD_KAFKA_RESP_ERR__FATAL && !producer->broken)
 			producer_breaks(producer, producer->client);
-		else if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
-			links_say(&producer->links, rd_kafka_event_error_string(event));
-		if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION)
-			msk_refused(producer->client);
+		else
+			kafka_note_error(producer->client, &producer->links, code,
+					 rd_kafka_event_error_string(event));
 		break;
 	default:
 		break;

@@ -28,9 +28,7 @@ static void reader_error(rd_kafka_t *client, int code, const char *why, void *op
 {
 	struct reader_kafka *reader = opaque;
 
-	(void)client;
-	if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
-		links_say(&reader->links, why);
+	kafka_note_error(client, &reader->links, code, why);
 }
 
 /* A cluster gives a member that comes back what it had, without asking what it wants now: who wants

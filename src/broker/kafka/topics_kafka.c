@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { LOOK_MS = 10, CHANGE_MS_MAX = 10000 };
+enum { LOOK_MS = 10, LIST_MS = 500, CHANGE_MS_MAX = 10000 };
 
 /* --- making and removing --------------------------------------------------- */
 
@@ -249,6 +249,7 @@ enum err_code kafka_list(struct broker *broker, enum topic_kind kind,
 {
 	struct kafka *kafka = (struct kafka *)broker;
 	const struct rd_kafka_metadata *found;
+	int64_t until_ms = clock_mono_ms() + KAFKA_ANSWER_MS;
 	rd_kafka_resp_err_t failed;
 	rd_kafka_t *client;
 	const char **names;
@@ -256,7 +257,11 @@ enum err_code kafka_list(struct broker *broker, enum topic_kind kind,
 
 	if (kafka_topics_only(kind, err) != ERR_OK || kafka_admin(kafka, &client, err) != ERR_OK)
 		return err->code;
-	failed = rd_kafka_metadata(client, 1, NULL, &found, KAFKA_ANSWER_MS);
+	do {
+		failed = rd_kafka_metadata(client, 1, NULL, &found, LIST_MS);
+		if (failed && kafka_admin_refused(client, err) != ERR_OK)
+			return err->code;
+	} while (failed && kafka_code(failed) == ERR_BUSY && clock_mono_ms() < until_ms);
 	if (failed)
 		return kafka_fail(err, failed, "the list of topics");
 	names = xcalloc((size_t)found->topic_cnt, sizeof(*names));
