@@ -2,6 +2,7 @@
 #include "cmd/cmd.h"
 #include "cmd/output.h"
 #include "cmd/setup.h"
+#include "cmd/taken.h"
 #include "flow/check.h"
 
 #include <inttypes.h>
@@ -66,9 +67,15 @@ static enum err_code check_lake(const struct config *config, struct checked *che
 	struct check_options check = { .id = config_text(config, OPT_ID), .fault = say_fault };
 	struct duck duck = { 0 };
 	struct models models = { 0 };
+	struct taken taken = { 0 };
 	enum err_code code = setup_models(config, &models, err);
 
 	check.models = &models;
+	if (code == ERR_OK)
+		code = taken_init(&taken, config, err);
+	check.some = !taken.all && !setup_topics_are_in_dir(config);
+	check.topics = taken.names;
+	check.topic_count = taken.count;
 	if (code == ERR_OK)
 		code = setup_log_if_there(config, &check.broker, err);
 	if (code == ERR_OK)
@@ -83,6 +90,7 @@ static enum err_code check_lake(const struct config *config, struct checked *che
 	duck_close(&duck);
 	store_free(check.store);
 	broker_free(check.broker);
+	taken_release(&taken);
 	models_free(&models);
 	return code;
 }

@@ -2,6 +2,7 @@
 #include "cmd/cmd.h"
 #include "cmd/connector.h"
 #include "cmd/setup.h"
+#include "cmd/taken.h"
 #include "flow/sink.h"
 
 #include <inttypes.h>
@@ -95,36 +96,6 @@ static bool cmd_sink_chose(const struct config *config, enum option option, cons
 	return strcmp(config_text(config, option), word) == 0;
 }
 
-/* "a,b*": the names and patterns, whose text is `*ret_text`. */
-static enum err_code cmd_sink_set_topics(const char *list, struct sink_options *sink,
-					 const char ***ret_names, char **ret_text, struct err *err)
-{
-	char *rest = *ret_text = xstrdup(list), *name;
-
-	*ret_names = xcalloc(strlen(list) / 2 + 2, sizeof(char *));
-	sink->topics = *ret_names;
-	while ((name = strsep(&rest, ", "))) {
-		if (!*name)
-			continue;
-		if (name_check_pattern(slice_str(name), err) != ERR_OK) {
-			err->code = ERR_USAGE;
-			return err_prefix(err, "sink.topics: \"%.80s\"", name);
-		}
-		(*ret_names)[sink->topic_count++] = name;
-	}
-	if (sink->named_only && sink->topic_count == 0)
-		return err_set(err, ERR_USAGE, "--take named, but sink.topics names none");
-	return ERR_OK;
-}
-
-/* Of a cluster, which others use, never more than was asked for. */
-static bool cmd_sink_takes_all(const struct config *config)
-{
-	return cmd_sink_chose(config, OPT_TAKE, "all") ||
-	       (cmd_sink_chose(config, OPT_TAKE, "auto") && setup_topics_are_in_dir(config) &&
-		!*config_text(config, OPT_TOPICS));
-}
-
 static enum err_code cmd_sink_set_layout(const struct config *config, struct sink_options *sink,
 					 struct err *err)
 {
@@ -154,8 +125,6 @@ static enum err_code cmd_sink_set_options(struct config *config, struct sink_opt
 	enum err_code code = connector_load(config, err);
 
 	*sink = (struct sink_options){
-		.take_all = cmd_sink_takes_all(config),
-		.named_only = cmd_sink_chose(config, OPT_TAKE, "named"),
 		.flush_size = (uint64_t)config_int(config, OPT_FLUSH_SIZE),
 		.flush_bytes = (size_t)config_int(config, OPT_FLUSH_BYTES),
 		.flush_age_ms = config_int(config, OPT_FLUSH_AGE),
@@ -169,8 +138,7 @@ static int cmd_sink_run(struct config *config, int argc, const char *const *argv
 {
 	struct sink_options options_of_sink;
 	struct lake_table *tables = NULL;
-	const char **topics = NULL;
-	char *topics_text = NULL;
+	struct taken taken = { 0 };
 	struct models models = { 0 };
 	struct err err;
 	enum err_code code = cmd_sink_set_options(config, &options_of_sink, &err);
@@ -180,8 +148,11 @@ static int cmd_sink_run(struct config *config, int argc, const char *const *argv
 	if (code == ERR_OK)
 		code = setup_dir(config, &options_of_sink.dir, &err);
 	if (code == ERR_OK)
-		code = cmd_sink_set_topics(config_text(config, OPT_TOPICS), &options_of_sink,
-					   &topics, &topics_text, &err);
+		code = taken_init(&taken, config, &err);
+	options_of_sink.take_all = taken.all;
+	options_of_sink.named_only = taken.named_only;
+	options_of_sink.topics = taken.names;
+	options_of_sink.topic_count = taken.count;
 	if (code == ERR_OK)
 		code = setup_models(config, &models, &err);
 	if (code == ERR_OK)
@@ -192,8 +163,7 @@ static int cmd_sink_run(struct config *config, int argc, const char *const *argv
 	if (code == ERR_OK)
 		code = sink(config, &options_of_sink, &err);
 	free(tables);
-	free(topics);
-	free(topics_text);
+	taken_release(&taken);
 	models_free(&models);
 	return code == ERR_OK ? 0 : cmd_fail(&err);
 }

@@ -283,6 +283,7 @@ static void check_topics_add(struct check_topics *topics, enum topic_kind kind, 
 }
 
 struct check_listing {
+	const struct check_options *options;
 	struct check_topics *topics;
 	enum topic_kind kind;
 	char after[STORE_KEY_MAX + 1]; /* of the objects: behind which it goes on */
@@ -291,11 +292,23 @@ struct check_listing {
 	bool skips;
 };
 
+/* Streams are not shared with others. */
+static bool check_is_ours(const struct check_listing *listing, const char *name)
+{
+	const struct check_options *options = listing->options;
+	bool ours = !options->some || listing->kind == TOPIC_STREAM;
+
+	for (size_t i = 0; !ours && i < options->topic_count; i++)
+		ours = name_matches(options->topics[i], name);
+	return ours;
+}
+
 static bool check_add_logged(void *user, const char *name)
 {
 	struct check_listing *listing = user;
 
-	check_topics_add(listing->topics, listing->kind, slice_str(name));
+	if (check_is_ours(listing, name))
+		check_topics_add(listing->topics, listing->kind, slice_str(name));
 	return listing->topics->count < TOPICS_MAX;
 }
 
@@ -354,7 +367,7 @@ enum err_code check_find_topics(const struct check_options *options,
 				struct check_topics *ret_topics, struct err *err)
 {
 	struct check_topics topics = { 0 };
-	struct check_listing listing = { .topics = &topics };
+	struct check_listing listing = { .options = options, .topics = &topics };
 	enum err_code code = ERR_OK;
 
 	for (int kind = TOPIC_LOG; kind <= TOPIC_STREAM && code == ERR_OK; kind++) {

@@ -44,6 +44,9 @@ struct check_options {
 	struct duck *duck;	/* reads the tables' Parquet files */
 	const struct models *models;
 	const char *id;
+	bool some; /* not every topic of the log is ours: those of the models, … */
+	const char *const *topics; /* … these (names or patterns), and what is in the lake */
+	size_t topic_count;
 	/* Told of every fault, in words. */
 	void (*fault)(void *user, const char *what);
 	void *user;
@@ -59,7 +62,8 @@ struct check_topics {
 	size_t count;
 };
 
-/* What there is to check: those of the models, then what else is in the log or in the lake. */
+/* What there is to check: those of the models, then what else of ours is in the log, or in the
+ * lake. */
 MUST_USE enum err_code check_find_topics(const struct check_options *options,
 					 struct check_topics *ret_topics, struct err *err);
 

@@ -166,6 +166,11 @@ def test_the_sink_takes_what_it_is_told(ask, run, kafka, data_dir, tmp_path):
     assert sorted(path.name for path in data_dir.glob("lake/topics/*")) == [PIN, "shop", "shop.a"]
     told = ask("groups", "describe", "sink")
     assert {(row["topic"], int(row["committed"])) for row in told} == {(PIN, 1), ("shop", 1), ("shop.a", 1)}
+    # What others have there, and let go of, is no loss of ours.
+    kafka.delete_records("workshop", 1)
+    run("batch", "--dir", data_dir)
+    checked = {row["topic"]: row for row in ask("check", "--dir", data_dir)}
+    assert "workshop" not in checked and checked["shop"]["lines"] == "1"
 
 
 def test_a_sink_that_comes_back_may_want_other_topics(ask, run, kafka, data_dir, tmp_path):
