@@ -50,6 +50,20 @@ def ask(command, stdin=b"", timeout_s=TOOL_S):
     return done.stdout
 
 
+@functools.cache
+def given_ports():
+    return set()
+
+
+def free_port():
+    """None that another listener was given: what nobody has bound yet the system gives twice."""
+    port = conftest.free_port()
+    while port in given_ports():
+        port = conftest.free_port()
+    given_ports().add(port)
+    return port
+
+
 class Certificates:
     """A CA with a server's and a client's certificate, and a CA that signed neither."""
 
@@ -84,7 +98,7 @@ class Node:
         self.kafka, self.number = kafka, number
         self.directory = kafka.directory / f"node{number}"
         self.directory.mkdir()
-        self.ports = {name: conftest.free_port() for name in LISTENERS}
+        self.ports = {name: free_port() for name in LISTENERS}
         self.properties = self.directory / "server.properties"
         self.process, self.starts = None, 0
 
@@ -191,7 +205,7 @@ class Kafka:
         self.directory, self.settings = directory, settings or {}
         self.advertised = {name: f"{name}://{place}" for name, place in (advertised or {}).items()}
         self.certificates = Certificates(directory)
-        self.controller_port = conftest.free_port()
+        self.controller_port = free_port()
         self.nodes = []
         self.nodes.extend(Node(self, number) for number in range(1, nodes + 1))
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
