@@ -118,15 +118,27 @@ static inline int open_log(void **state,
 	return 0;
 }
 
-/* Topics of a mock cluster of Kafka; streams are in memory. */
+/* Topics of a mock cluster of Kafka, or of the real one that the variable names; streams are in
+ * memory. */
 static inline int open_kafka(void **state)
 {
+	const char *servers = getenv("PINPIPE_TEST_KAFKA");
+	struct broker *topics;
 	struct fixture *f;
 
 	(void)open_memory(state);
 	f = *state;
-	f->broker = broker_kinds_new(broker_kafka_mock_new(ended_done, &f->ended), f->broker);
+	topics = servers ? broker_kafka_real_new(servers, ended_done, &f->ended)
+			 : broker_kafka_mock_new(ended_done, &f->ended);
+	f->broker = broker_kinds_new(topics, f->broker);
 	return 0;
+}
+
+/* Where a cluster is named, only what is of Kafka is tested. */
+static inline void only_kafka_if_named(void)
+{
+	if (getenv("PINPIPE_TEST_KAFKA"))
+		cmocka_set_test_filter("open_kafka*");
 }
 
 static inline int open_local(void **state) { return open_log(state, broker_local_new); }

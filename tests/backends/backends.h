@@ -6,6 +6,7 @@
  *	broker_faulty.c	wraps another broker; an append or a read of it fails
  *	broker_slow.c	wraps another broker; what may take long does
 	broker_kafka_mock.c that of Kafka, on librdkafka's mock cluster
+ *	broker_kafka_real.c	the same, on a cluster that is elsewhere
  *	broker_hostile.c wraps the local log: all that a service may do and it never does;
  *			with meson -Dhostile=true it is that of the real binary
  *	store_memory.c	objects in memory
@@ -55,6 +56,9 @@ void broker_memory_merge(struct broker *broker, struct topic_ref stream, int32_t
 
 /* Of topics alone; a cluster of its own, in this process. */
 MUST_USE struct broker *broker_kafka_mock_new(broker_done_fn *done, void *done_user);
+/* The same on a real cluster, which is emptied; ends the program where that cannot be had. */
+MUST_USE struct broker *broker_kafka_real_new(const char *servers, broker_done_fn *done,
+					      void *done_user);
 
 struct broker_fault {
 	int append_at;			/* this append (from 1; 0: none) … */

@@ -773,5 +773,6 @@ int main(void)
 		cmocka_unit_test(test_faults),
 	};
 
+	only_kafka_if_named();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -346,5 +346,6 @@ int main(void)
 		  NULL },
 	};
 
+	only_kafka_if_named();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -717,5 +717,6 @@ int main(void)
 		ONLY(test_a_partition_is_taken, open_sparse),
 	};
 
+	only_kafka_if_named();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

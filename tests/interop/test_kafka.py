@@ -4,7 +4,9 @@ The gateway produces, kcat, confluent-kafka and the Java tools read; they produc
 is told so: with the right code, once, and soon.
 """
 import json
+import os
 import re
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -21,7 +23,8 @@ REFUSED_S = 9  # sooner than a broker that does not answer is given up
 
 @pytest.fixture(scope="module", name="kafka")
 def fixture_kafka(tmp_path_factory):
-    with kafka_server.running(tmp_path_factory.mktemp("kafka")) as kafka:
+    settings = {"group.min.session.timeout.ms": 1000}  # the contract's members come and go
+    with kafka_server.running(tmp_path_factory.mktemp("kafka"), settings=settings) as kafka:
         yield kafka
 
 
@@ -51,6 +54,16 @@ def landed(directory, topic):
     """The values in the lake, by partition and in order."""
     objects = sorted((directory / "lake" / "topics" / topic).glob("partition=*/*.json"))
     return [json.loads(line) for path in objects for line in path.read_text().splitlines()]
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("suite", ["test_broker", "test_reader", "test_broker_groups"])
+def test_contract(kafka, suite):
+    """broker.h's own, on this cluster, which it empties."""
+    done = subprocess.run([conftest.TOP / "build-san" / "tests" / suite], capture_output=True, text=True, timeout=300,
+                          check=False, env={**os.environ, "PINPIPE_TEST_KAFKA": kafka.bootstrap()})
+    assert done.returncode == 0, f"{done.stdout[-3000:]}{done.stderr[-3000:]}"
+    assert "open_kafka" in done.stdout
 
 
 @pytest.mark.parametrize("way", WAYS_IN)

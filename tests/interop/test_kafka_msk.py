@@ -18,8 +18,6 @@ KEYS = {
     "of a long session": ("ASIAEXAMPLE", "a+secret/of=ours", SESSION * 40),
 }
 
-pytestmark = pytest.mark.ci
-
 
 def environment(key, secret, session):
     kept = {name: value for name, value in conftest.clean_environment().items() if not name.startswith("AWS_")}
@@ -33,6 +31,7 @@ def lines_of(*command, env):
     return done.stdout.split()
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("region", ["eu-west-1", "us-gov-west-1"])
 @pytest.mark.parametrize("seconds", [NOW, NOW + 3 * 24 * 3600 + 1])
 @pytest.mark.parametrize("keys", KEYS)
