@@ -59,6 +59,8 @@ MUST_USE struct broker *broker_kafka_mock_new(broker_done_fn *done, void *done_u
 /* The same on a real cluster, which is emptied; ends the program where that cannot be had. */
 MUST_USE struct broker *broker_kafka_real_new(const char *servers, broker_done_fn *done,
 					      void *done_user);
+/* rdkafka_mock.h has what may befall it. */
+struct rd_kafka_mock_cluster_s *broker_kafka_mock_cluster(struct broker *broker);
 
 struct broker_fault {
 	int append_at;			/* this append (from 1; 0: none) … */

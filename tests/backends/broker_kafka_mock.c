@@ -73,6 +73,11 @@ static void mock_free(struct broker *broker)
 }
 
 
+struct rd_kafka_mock_cluster_s *broker_kafka_mock_cluster(struct broker *broker)
+{
+	return kafka_mock_of(broker)->cluster;
+}
+
 struct broker *broker_kafka_mock_new(broker_done_fn *done, void *done_user)
 {
 	struct kafka_mock *mock = xcalloc(1, sizeof(*mock));

@@ -56,6 +56,12 @@ static const char *promise_of(const char *name)
 	return NULL;
 }
 
+/* Those that librdkafka's list of its settings leaves out, though they are the ones that are used. */
+static const char *const aliases[] = {
+	"bootstrap.servers", "linger.ms", "retries", "compression.type", "delivery.timeout.ms",
+	"sasl.mechanism", "max.in.flight", "max.partition.fetch.bytes", "acks",
+};
+
 /* Names and values in turn, of both kinds of settings that librdkafka has. */
 struct dump {
 	const char **words;
@@ -68,7 +74,9 @@ static const char *dump_word(const void *list, size_t n)
 {
 	const struct dump *dump = list;
 
-	n *= 2;
+	if (n < ARRAY_LEN(aliases))
+		return aliases[n];
+	n = 2 * (n - ARRAY_LEN(aliases));
 	if (n < dump->count)
 		return dump->words[n];
 	n -= dump->count;

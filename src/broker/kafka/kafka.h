@@ -150,6 +150,8 @@ MUST_USE enum err_code producer_new(struct kafka *kafka, struct producer **ret_p
 				    struct err *err);
 /* Waits for what was taken. */
 void producer_free(struct producer *producer); /* accepts NULL */
+/* What it appends with just now; for tests. */
+rd_kafka_t *producer_client(const struct producer *producer);
 /* It learns what became of the topic. */
 void producer_refresh(struct producer *producer, const char *topic);
 enum err_code kafka_append(struct broker *broker, struct append *append, struct err *err);

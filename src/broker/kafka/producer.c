@@ -26,6 +26,7 @@ enum {
 	REQUEST_OVERHEAD = 64 << 10,
 	EVENTS_MAX = 64,	/* then those whose appends have ended are told */
 	POLL_MS = 50,
+	RENEW_EVERY_MS = 1000,	/* who has no right has none with the next producer, either */
 	DOWN_MS = 50,		/* then what waits for a broker is given back */
 };
 
@@ -44,16 +45,18 @@ struct producer {
 	atomic_uint turn;		/* of records without a key */
 	atomic_bool ending;
 	pthread_t thread;
-	pthread_mutex_t lock;		/* of the next eight */
+	pthread_mutex_t lock;		/* of the next nine */
 	rd_kafka_t *client;
 	rd_kafka_queue_t *events;
-	bool broken;			/* the client takes no more */
-	struct topic_known *known;
+	bool broken;			/* the client takes no more, … */
+	struct err why;			/* … therefore */
+		struct topic_known *known;
 	size_t known_count;
 	size_t refreshing;		/* threads that use the client without the lock */
 	size_t flights;			/* appends that have not ended */
 	struct append *ended;		/* reported before append() had returned */
-	struct append *first;		/* the thread's: to be told */
+	int64_t renewed_ms;		/* the thread's: when there was another one last */
+	struct append *first;		/* the thread's, too: to be told */
 	struct append **last;
 };
 
@@ -192,12 +195,18 @@ static void report(struct producer *producer, const rd_kafka_message_t *message)
 /* The client is of no use any more: what is on its way ends with it. */
 static void producer_breaks(struct producer *producer, rd_kafka_t *client)
 {
-	char why[256];
-	rd_kafka_resp_err_t code = rd_kafka_fatal_error(client, why, sizeof(why));
+	char text[200];
+	rd_kafka_resp_err_t fatal = rd_kafka_fatal_error(client, text, sizeof(text));
+	enum err_code code = kafka_code(fatal);
+	struct err why;
 
-	trace_warn("the producer of Kafka is made anew: %s: %s", rd_kafka_err2name(code), why);
+	(void)err_set(&why, code == ERR_DENIED || code == ERR_AUTH ? code : ERR_BUSY,
+		      "the producer of Kafka is made anew: %s: %s", rd_kafka_err2name(fatal), text);
+	if (strcmp(producer->why.msg, why.msg) != 0)
+		trace_warn("%s", why.msg);
 	(void)pthread_mutex_lock(&producer->lock);
 	producer->broken = true;
+	producer->why = why;
 	(void)pthread_mutex_unlock(&producer->lock);
 	(void)rd_kafka_purge(client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
 }
@@ -283,8 +292,10 @@ static void producer_renew(struct producer *producer)
 	rd_kafka_queue_t *old_events = producer->events;
 	struct err err;
 
-	if (rd_kafka_outq_len(old) > 0 || is_refreshing(producer))
+	if (rd_kafka_outq_len(old) > 0 || is_refreshing(producer) ||
+	    (producer->renewed_ms && clock_mono_ms() - producer->renewed_ms < RENEW_EVERY_MS))
 		return;
+	producer->renewed_ms = clock_mono_ms();
 	if (producer_open(producer, &client, &err) != ERR_OK) {
 		trace_warn("%s", err.msg);
 		return;
@@ -377,6 +388,8 @@ void producer_free(struct producer *producer)
 	free(producer);
 }
 
+rd_kafka_t *producer_client(const struct producer *producer) { return producer->client; }
+
 /* --- appending ------------------------------------------------------------- */
 
 /* librdkafka copies; it only has no word for it. */
@@ -411,7 +424,7 @@ static enum err_code produce_failed(const struct producer *producer, const char 
 	if (code == ERR_NO_PARTITION)
 		code = code_of_partition(producer, topic, partition);
 	if (rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__FATAL)
-		(void)err_set(err, ERR_BUSY, "the producer of Kafka is being made anew");
+		(void)err_set(err, ERR_BUSY, "the producer of Kafka is to be made anew");
 	else
 		(void)err_set(err, code, "topic \"%s\": %s", topic, rd_kafka_error_string(error));
 	rd_kafka_error_destroy(error);
@@ -520,7 +533,8 @@ static enum err_code append_taken(struct producer *producer, struct flight *flig
 
 	(void)pthread_mutex_lock(&producer->lock);
 	if (producer->broken) {
-		code = err_set(err, ERR_BUSY, "the producer of Kafka is being made anew");
+		*err = producer->why;
+		code = err->code;
 	} else if (produce_to_topic(producer, flight, err) == 0) {
 		code = err->code;
 	} else {
@@ -552,6 +566,19 @@ static enum err_code producer_has_room(struct producer *producer, size_t bytes, 
 	return err_set(err, ERR_BUSY, "%zu bytes wait for Kafka already", inflight);
 }
 
+static enum err_code producer_is_whole(struct producer *producer, struct err *err)
+{
+	enum err_code code = ERR_OK;
+
+	(void)pthread_mutex_lock(&producer->lock);
+	if (producer->broken) {
+		*err = producer->why;
+		code = err->code;
+	}
+	(void)pthread_mutex_unlock(&producer->lock);
+	return code;
+}
+
 enum err_code kafka_ready(struct broker *broker, enum topic_kind kind, size_t bytes,
 			  struct err *err)
 {
@@ -561,7 +588,8 @@ enum err_code kafka_ready(struct broker *broker, enum topic_kind kind, size_t by
 		return err->code;
 	if (!producer)
 		return err_set(err, ERR_UNSUPPORTED, "this broker was opened to read");
-	if (links_check(&producer->links, err) != ERR_OK)
+	if (links_check(&producer->links, err) != ERR_OK ||
+	    producer_is_whole(producer, err) != ERR_OK)
 		return err->code;
 	return producer_has_room(producer, bytes, err);
 }
