@@ -20,6 +20,7 @@
 
 #include <inttypes.h>
 #include <stdatomic.h>
+#include <stdio.h>
 
 enum {
 	RECORD_OVERHEAD = 300,	/* of a record in librdkafka's memory, and of its outcome here */
@@ -223,7 +224,7 @@ static void producer_take_event(struct producer *producer, rd_kafka_event_t *eve
 		break;
 	case RD_KAFKA_EVENT_ERROR:
 		code = rd_kafka_event_error(event);
-		if (code == RD_KAFKA_RESP_ERR__FATAL && !producer->broken)
+		if (rd_kafka_fatal_error(producer->client, NULL, 0) && !producer->broken)
 			producer_breaks(producer, producer->client);
 		else
 			kafka_note_error(producer->client, &producer->links, code,
