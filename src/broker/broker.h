@@ -4,6 +4,7 @@
  *
  * Backends
  *	broker_local.c	one durable journal in a directory (journal.h: the format)
+	broker_kafka.c	topics of a Kafka cluster
  *
  * A Kafka topic and a Kinesis stream are both a topic here; topic_kind tells
  * them apart and keeps their names apart. A Kafka backend has only TOPIC_LOG,

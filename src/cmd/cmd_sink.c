@@ -55,11 +55,15 @@ static enum err_code sink(const struct config *config, struct sink_options *sink
 {
 	struct sink_counts counts = { 0 };
 	enum err_code code = setup_log_reader(config, true, &sink->broker, err);
+	char group[SINK_GROUP_MAX];
 	enum err_code reported;
 	struct err unused;
 
 	if (code == ERR_OK)
 		code = setup_store(config, &sink->store, err);
+	if (code == ERR_OK)
+		code = setup_sink_group(config, group, err);
+	sink->group = group;
 	if (code == ERR_OK) {
 		code = sink_run(sink, &counts, err);
 		reported = cmd_sink_report(sink, &counts, code == ERR_OK ? err : &unused);

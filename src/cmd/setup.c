@@ -214,16 +214,24 @@ static enum err_code open_local(const struct log_use *use, struct broker **ret_b
 	return broker_local_new(&options, ret_broker, err);
 }
 
+/* FNV-1a: it names things, and keeps no secret. */
+static uint64_t hash_of(const char *text)
+{
+	uint64_t hash = 14695981039346656037u;
+
+	for (const char *c = text; *c; c++)
+		hash = (hash ^ (unsigned char)*c) * 1099511628211u;
+	return hash;
+}
+
 /* The same after a restart, and nobody else's: this machine's name and its directory's. */
 static void member_name(const char *dir, char name[MEMBER_NAME_MAX])
 {
 	char host[HOST_NAME_MAX + 1] = "", path[PATH_MAX];
-	uint64_t hash = 14695981039346656037u;
 
 	(void)gethostname(host, sizeof(host) - 1);
-	for (const char *c = realpath(dir, path) ? path : dir; *c; c++)
-		hash = (hash ^ (unsigned char)*c) * 1099511628211u;
-	(void)snprintf(name, MEMBER_NAME_MAX, "pinpipe-%s-%016" PRIx64, host, hash);
+	(void)snprintf(name, MEMBER_NAME_MAX, "pinpipe-%s-%016" PRIx64, host,
+		       hash_of(realpath(dir, path) ? path : dir));
 }
 
 static enum err_code open_kafka(const struct log_use *use, struct broker **ret_broker,
@@ -255,6 +263,23 @@ static const struct broker_kind {
 	{ "kafka", false, open_kafka },
 };
 
+/* Of a lake in a directory, by whatever path it is named. */
+static enum err_code lake_url(const struct config *config, char url[PATH_MAX], struct err *err)
+{
+	const char *lake = config_text(config, OPT_LAKE);
+	char path[PATH_MAX];
+	const char *dir;
+
+	if (!*lake && default_lake(config_text(config, OPT_DIR), url, err) != ERR_OK)
+		return err->code;
+	if (*lake && snprintf(url, PATH_MAX, "%s", lake) >= PATH_MAX)
+		return err_set(err, ERR_USAGE, "the URL \"%.80s…\" is too long", lake);
+	dir = strncmp(url, "file:", 5) == 0 ? url + 5 : url;
+	if (realpath(dir, path))
+		memcpy(url, path, strlen(path) + 1);
+	return ERR_OK;
+}
+
 /* One of those that config_options.h lists: it has no other value. */
 static const struct broker_kind *kind_named(const char *name)
 {
@@ -268,6 +293,30 @@ static const struct broker_kind *kind_named(const char *name)
 static const struct broker_kind *kind_of(const struct config *config, enum topic_kind kind)
 {
 	return kind_named(config_text(config, kind == TOPIC_LOG ? OPT_BROKER : OPT_STREAMS));
+}
+
+enum err_code setup_sink_group(const struct config *config, char ret_group[SINK_GROUP_MAX],
+			       struct err *err)
+{
+	const char *given = config_text(config, OPT_SINK_GROUP);
+	const char *id = config_text(config, OPT_ID);
+	char url[PATH_MAX];
+	int len;
+
+	if (*given && kind_of(config, TOPIC_LOG)->in_dir)
+		return err_set(err, ERR_USAGE, "sink.group is for a cluster, and topics are in the "
+			       "log of --dir");
+	if (*given || kind_of(config, TOPIC_LOG)->in_dir) {
+		len = snprintf(ret_group, SINK_GROUP_MAX, "%s", *given ? given : "sink");
+	} else {
+		if (lake_url(config, url, err) != ERR_OK)
+			return err->code;
+		len = snprintf(ret_group, SINK_GROUP_MAX, "pinpipe-%s-sink-%08" PRIx32, id,
+			       (uint32_t)hash_of(url));
+	}
+	return len < SINK_GROUP_MAX ? ERR_OK
+				    : err_set(err, ERR_USAGE, "the name of the sink's group is too "
+					      "long");
 }
 
 /* One broker, where both kinds are of one; else one of each. */

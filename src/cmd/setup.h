@@ -33,6 +33,11 @@ MUST_USE enum err_code setup_store_there(const struct config *config, struct sto
  * reads an object once. */
 MUST_USE enum err_code setup_store_at(const struct config *config, const char *url,
 				      struct store **ret_store, struct err *err);
+enum { SINK_GROUP_MAX = 200 };
+/* The group that the sinks of the lake are in: of a cluster, which may serve other lakes, too, one
+ * that no other lake's are in. The lake must be there. ERR_USAGE: the name is not right. */
+MUST_USE enum err_code setup_sink_group(const struct config *config, char ret_group[SINK_GROUP_MAX],
+					struct err *err);
 /* How long a micro-batch waits for more, which where it is not said depends on the lake. */
 int64_t setup_stream_age_ms(const struct config *config);
 /* Whether rows to post come from the files of --data. */

@@ -408,7 +408,9 @@ static void free_topics(struct topics *topics)
 static enum err_code sink_open_reader(struct sink *sink, struct err *err)
 {
 	struct topics topics = { 0 };
-	struct reader_options options = { .group = "sink", .bytes_max = EVENT_BYTES };
+	struct reader_options options = { .group = sink->options->group ? sink->options->group
+							       : "sink",
+					  .bytes_max = EVENT_BYTES };
 	struct topic_ref *refs;
 	enum err_code code;
 

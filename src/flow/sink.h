@@ -77,6 +77,8 @@ struct sink_options {
 	bool named_only; /* … or only `topics` */
 	struct broker *broker;
 	struct store *store;
+	const char *group; /* whose members share the partitions: those of one lake;
+			      NULL: "sink" */
 	const char *const *topics; /* besides, by name or pattern */
 	size_t topic_count;
 	uint64_t flush_size;		/* records */

@@ -164,7 +164,8 @@ def test_the_sink_takes_what_it_is_told(ask, run, kafka, data_dir, tmp_path):
     settings.write_text(settings.read_text() + "sink:\n  topics: shop*\n")
     run("sink", "--until-end", "--dir", data_dir)
     assert sorted(path.name for path in data_dir.glob("lake/topics/*")) == [PIN, "shop", "shop.a"]
-    told = ask("groups", "describe", "sink")
+    group, = [row["group"] for row in ask("groups") if row["group"].startswith("pinpipe-124df56aef51-sink-")]
+    told = ask("groups", "describe", group)
     assert {(row["topic"], int(row["committed"])) for row in told} == {(PIN, 1), ("shop", 1), ("shop.a", 1)}
     # What others have there, and let go of, is no loss of ours.
     kafka.delete_records("workshop", 1)
