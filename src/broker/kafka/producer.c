@@ -51,7 +51,7 @@ struct producer {
 	rd_kafka_queue_t *events;
 	bool broken;			/* the client takes no more, … */
 	struct err why;			/* … therefore */
-		struct topic_known *known;
+	struct topic_known *known;
 	size_t known_count;
 	size_t refreshing;		/* threads that use the client without the lock */
 	size_t flights;			/* appends that have not ended */
