@@ -1,4 +1,4 @@
-"""Faults of a real Kafka, and of those who read it: what was acknowledged is in the lake, once, and `check` finds nothing."""
+"""Faults of a real Kafka, and of those who read it: what was acknowledged is in the lake, once, and `check` is clean."""
 import collections
 import json
 import os
@@ -26,7 +26,8 @@ def fixture_kafka(tmp_path_factory):
 def fixture_pipeline(kafka, tmp_path):
     """pinpipe.yaml for all commands of the test, and the topics of its id anew."""
     lines = [f"  {name}: {json.dumps(value)}" for name, value in kafka.client().items()]
-    (tmp_path / "pinpipe.yaml").write_text("\n".join([f"id: {ID}", "broker:", "  kind: kafka", "kafka:", *lines]) + "\n")
+    lines = [f"id: {ID}", "broker:", "  kind: kafka", "kafka:", *lines]
+    (tmp_path / "pinpipe.yaml").write_text("\n".join(lines) + "\n")
     there = kafka.admin().list_topics(timeout=60).topics
     for topic in (PIN, GEO):
         if topic in there:

@@ -191,7 +191,8 @@ static void test_a_producer_that_breaks(void **state)
 
 /* --- readers --------------------------------------------------------------------------- */
 
-/* A question that gets no answer is asked again: what was fetched is neither given before nor lost. */
+/* A question that gets no answer is asked again: what was fetched is not given before, and not
+ * lost. */
 static void test_a_question_that_fails(void **state)
 {
 	enum { METADATA = 3 };

@@ -56,7 +56,7 @@ static const char *promise_of(const char *name)
 	return NULL;
 }
 
-/* Those that librdkafka's list of its settings leaves out, though they are the ones that are used. */
+/* Those that librdkafka's list of its settings leaves out, though they are the ones in use. */
 static const char *const aliases[] = {
 	"bootstrap.servers", "linger.ms", "retries", "compression.type", "delivery.timeout.ms",
 	"sasl.mechanism", "max.in.flight", "max.partition.fetch.bytes", "acks",
