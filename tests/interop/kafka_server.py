@@ -208,7 +208,8 @@ class Kafka:
         self.controller_port = free_port()
         self.nodes = []
         self.nodes.extend(Node(self, number) for number in range(1, nodes + 1))
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # A name that begins with "-" would be taken for an option.
+        cluster = "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
         for node in self.nodes:
             node.format(cluster)
 
