@@ -18,6 +18,8 @@ enum {
 	COMMIT_MS = 1000,     /* between two commits of a partition */
 	LEAVE_MS = 2000,      /* so long what was revoked may still land */
 	JOIN_WAIT_MS = 30000, /* for a group's first assignment */
+	AWAY_WAIT_MS = 10000, /* of a drain, for what nobody else can have */
+	ALONE_EVERY_MS = 200, /* that is asked */
 	EVENT_BYTES = 4 << 20,
 	FILLING_BYTES_MAX = 48 << 20, /* runs of all partitions */
 	WRITING_BYTES_MAX = 32 << 20, /* closed, not yet in the lake */
@@ -272,6 +274,7 @@ static void on_assigned(struct sink *sink, const struct reader_event *event)
 
 	sink_drop_run(sink, partition);
 	sink->joined = true;
+	partition->was_ours = true;
 	partition->state = SINK_PLACING;
 	partition->paused = false;
 	partition->retry_ms = 0;
@@ -405,11 +408,15 @@ static void free_topics(struct topics *topics)
 	free(topics->names);
 }
 
+static const char *sink_group_name(const struct sink *sink)
+{
+	return sink->options->group ? sink->options->group : "sink";
+}
+
 static enum err_code sink_open_reader(struct sink *sink, struct err *err)
 {
 	struct topics topics = { 0 };
-	struct reader_options options = { .group = sink->options->group ? sink->options->group
-							       : "sink",
+	struct reader_options options = { .group = sink_group_name(sink),
 					  .bytes_max = EVENT_BYTES };
 	struct topic_ref *refs;
 	enum err_code code;
@@ -492,7 +499,50 @@ static enum err_code sink_begin_drain(struct sink *sink, struct err *err)
 	free_topics(&own);
 	free_topics(&there);
 	sink->draining = code == ERR_OK;	/* without its goals it would end at once */
+	sink->drain_ms = clock_mono_ms();
 	return code;
+}
+
+static bool sink_lacks_some(const struct sink *sink)
+{
+	for (size_t i = 0; i < sink->partition_count; i++) {
+		const struct sink_partition *partition = sink->partitions[i];
+
+		if (partition->state == SINK_AWAY && !partition->was_ours &&
+		    (partition->has_goal || partition->goal_open))
+			return true;
+	}
+	return false;
+}
+
+/* Also where a service does not know the group yet, or does not say. */
+static bool sink_is_alone(struct sink *sink)
+{
+	struct group_info info;
+	struct err unused;
+	bool alone;
+
+	if (broker_describe_group(sink->options->broker, sink_group_name(sink), &info, &unused) !=
+	    ERR_OK)
+		return true;
+	alone = info.member_count <= 1;
+	group_info_release(&info);
+	return alone;
+}
+
+/* The only member of a group gets all that there is. What it never had, of a topic that was made a
+ * moment ago, is on its way to it. */
+static bool sink_awaits_some(struct sink *sink)
+{
+	int64_t now_ms = clock_mono_ms();
+
+	if (now_ms - sink->drain_ms > AWAY_WAIT_MS || !sink_lacks_some(sink))
+		return false;
+	if (now_ms - sink->alone_ms < ALONE_EVERY_MS)
+		return sink->alone;
+	sink->alone = sink_is_alone(sink);
+	sink->alone_ms = clock_mono_ms();
+	return sink->alone;
 }
 
 /* A service may take its time to say what is whose; it says it of all partitions at once. */
@@ -506,7 +556,7 @@ static bool sink_has_joined(const struct sink *sink)
  * (If another sink was faster it may have to be read again.) */
 static bool sink_drained(struct sink *sink)
 {
-	bool quiet = sink->quiet && sink_has_joined(sink);
+	bool quiet = sink->quiet && sink_has_joined(sink) && !sink_awaits_some(sink);
 	bool busy = false;
 
 	for (size_t i = 0; i < sink->partition_count; i++)

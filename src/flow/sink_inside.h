@@ -27,6 +27,9 @@ struct sink {
 	bool hurried;			/* a stop has cut the waits for places short */
 	bool joined;			/* something was assigned */
 	int64_t began_ms;
+	int64_t drain_ms; /* when it began to drain */
+	int64_t alone_ms; /* when it was last asked whether … */
+	bool alone;	  /* … nobody else is in its group */
 };
 
 static inline struct topic_ref sink_topic(const struct sink_partition *partition)

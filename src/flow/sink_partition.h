@@ -59,6 +59,7 @@ struct sink_partition {
 	bool has_caught;		/* all before `caught` was given */
 	struct position caught;
 	int64_t leave_ms;		/* of SINK_LEAVING: until when what is queued may land */
+	bool was_ours; /* since this sink began */
 	bool has_goal;			/* ends where `caught` has come to `goal`, … */
 	struct position goal;
 	bool goal_open;			/* … or, if nobody knows where that is, caught up again */

@@ -538,16 +538,62 @@ static enum err_code shared_next(struct broker_reader *reader, int64_t deadline_
 static void test_what_another_member_has_keeps_nobody(void **state)
 {
 	static const struct topic_ref wide = { TOPIC_LOG, "u.user" };
+	const struct reader_options options = { .group = "sink", .topics = &wide, .topic_count = 1,
+						.bytes_max = 1 << 20 };
 	struct fixture *f = *state;
+	struct broker_reader *other;
 	struct err err = { 0 };
 
 	assert_ok(create_topic(f->broker, wide, 2, &err));
+	assert_ok(broker_reader_open(f->broker, &options, &other, &err));
 	append_numbers(f, wide, 0, 5);
 	run_odd(f, shared_next);
 	assert_once(f->store, wide, 5);
 	append_numbers(f, wide, 5, 6);
 	run_odd(f, shared_next);
 	assert_once(f->store, wide, 6);
+	reader_close(other);
+}
+
+static const struct topic_ref late = { TOPIC_LOG, "u.user" };
+static int64_t late_ms; /* since when it is held back; -1: it is not */
+
+/* Whose this topic is, is told later than all else. */
+static enum err_code late_next(struct broker_reader *reader, int64_t deadline_ms,
+			       struct reader_event *ret_event, struct err *err)
+{
+	enum err_code code;
+	bool held;
+
+	do {
+		code = odd.real->reader_next(reader, deadline_ms, ret_event, err);
+		held = code == ERR_OK && ret_event->kind != READER_IDLE && late_ms >= 0 &&
+		       strcmp(ret_event->topic.name, late.name) == 0;
+		if (held && late_ms == 0)
+			late_ms = clock_mono_ms();
+	} while (held);
+	if (code == ERR_OK && ret_event->kind == READER_IDLE && late_ms > 0 &&
+	    clock_mono_ms() - late_ms > 300) {
+		*ret_event = (struct reader_event){ .kind = READER_ASSIGNED, .topic = late };
+		late_ms = -1;
+	}
+	return code;
+}
+
+/* A topic was made a moment ago, and a service takes its time to say whose it is: who is to end,
+ * and is the only one who could have it, waits for that. */
+static void test_what_nobody_else_can_have_is_waited_for(void **state)
+{
+	struct fixture *f = *state;
+	struct err err = { 0 };
+
+	late_ms = 0;
+	assert_ok(create_topic(f->broker, late, 1, &err));
+	append_numbers(f, pin, 0, 5);
+	append_numbers(f, late, 0, 3);
+	run_odd(f, late_next);
+	assert_once(f->store, pin, 5);
+	assert_once(f->store, late, 3);
 }
 
 /* --- partitions that are taken away ----------------------------------------------- */
@@ -734,6 +780,7 @@ int main(void)
 		TEST(test_what_another_sink_landed_is_not_lost),
 		TEST(test_a_broker_may_know_no_lineages),
 		TEST(test_what_another_member_has_keeps_nobody),
+		TEST(test_what_nobody_else_can_have_is_waited_for),
 		TEST(test_what_is_asked_for_is_given_up_while_the_store_is_away),
 		TEST(test_what_is_lost_is_dropped),
 		TEST(test_one_partition_fails),
