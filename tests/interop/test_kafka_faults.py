@@ -1,4 +1,4 @@
-"""Faults of a real Kafka, and of those who read it: what was acknowledged is in the lake, once, and `check` is clean."""
+"""Faults of a real Kafka, and of those who read it: what was acknowledged is in the lake, once; `check` is clean."""
 import collections
 import json
 import os
