@@ -105,12 +105,12 @@ static void put_options(struct buf *out)
 	buf_add_str(out,
 		    "## Options\n\n"
 		    "A flag wins over the environment, the environment over the file, the file over the\n"
-		    "default. The file is `pinpipe.yaml` in the current directory or what `--config` names,\n"
-		    "YAML with a map for each section; the variable is the key in upper case after\n"
-		    "`PINPIPE_`, with `_` for the dot: `gateway.listen` is `PINPIPE_GATEWAY_LISTEN`. Sizes take\n"
-		    "`B KiB MiB GiB TiB`, times `ms s m h d`; a bare time is in seconds. `db_creds.yaml` may\n"
-		    "set `mysql.*` (`HOST USER PASSWORD DATABASE PORT`), `emulate.url` (`URL`) and\n"
-		    "`emulate.streaming_url` (`STREAMING_URL`).\n\n");
+		    "default. The file is `pinpipe.yaml` in the current directory or what `--config` or\n"
+		    "`PINPIPE_CONFIG` names, YAML with a map for each section; the variable is the key in\n"
+		    "upper case after `PINPIPE_`, with `_` for the dot: `gateway.listen` is\n"
+		    "`PINPIPE_GATEWAY_LISTEN`. Sizes take `B KiB MiB GiB TiB`, times `ms s m h d`; a bare time\n"
+		    "is in seconds. `db_creds.yaml` may set `mysql.*` (`HOST USER PASSWORD DATABASE PORT`),\n"
+		    "`emulate.url` (`URL`) and `emulate.streaming_url` (`STREAMING_URL`).\n\n");
 	for (int first = 0; first < OPTION_COUNT; first++) {
 		struct slice section = section_of((enum option)first);
 
@@ -132,7 +132,7 @@ static void put_options(struct buf *out)
 		    "`_` and `___` for `-`, in lower case unless there is a small letter in it\n"
 		    "(`PINPIPE_SPARK__driver_maxResultSize`). What sounds like a secret no flag sets, and\n"
 		    "`pinpipe config` masks it. Where their kind is not chosen nothing would read them, and\n"
-		    "every other command refuses them; of these kinds there is none yet.\n\n"
+		    "every other command refuses them; the engine `spark` is none yet.\n\n"
 		    "| group | kind | meaning |\n|---|---|---|\n");
 	for (int i = 0; i < OPTION_GROUPS; i++)
 		buf_addf(out, "| `%s.*` | `%s: %s` | %s |\n", option_group_name((enum option_group)i),

@@ -226,10 +226,12 @@ enum err_code option_parse(enum option option, const char *text, int64_t *ret_nu
 	return ERR_OK;
 }
 
+/* The file's name is no key in it; but who starts others may have them read the same file. */
 void option_env_name(enum option option, char ret_name[OPTION_ENV_MAX])
 {
-	(void)snprintf(ret_name, OPTION_ENV_MAX, "%s%s", *table[option].key ? "PINPIPE_" : "",
-		       table[option].key);
+	const char *key = option == OPT_CONFIG ? table[option].flag : table[option].key;
+
+	(void)snprintf(ret_name, OPTION_ENV_MAX, "%s%s", *key ? "PINPIPE_" : "", key);
 	for (char *c = ret_name; *c; c++)
 		*c = *c == '.' ? '_' : (char)toupper((unsigned char)*c);
 }

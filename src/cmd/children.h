@@ -9,8 +9,8 @@
 #include "flow/process.h"
 
 /*
- * What was given by flags goes into the environment, which children read before the file; so only
- * flags without a key must be passed on.
+ * What was given by flags goes into the environment, which children read before the file, and from
+ * which they know the file; so only flags without a variable must be passed on.
  */
 MUST_USE enum err_code children_inherit(const struct config *config, struct err *err);
 

@@ -35,6 +35,18 @@ def test_a_named_file_replaces_the_usual_one(run, tmp_path):
     assert value_of(run, "id", "--config", other) == ("named", f"{other}:1")
 
 
+def test_a_variable_names_the_file_too(run, tmp_path):
+    (tmp_path / "pinpipe.yaml").write_text("id: usual\n")
+    for name in ("other", "third"):
+        (tmp_path / f"{name}.yaml").write_text(f"id: {name}\n")
+    env = {"PINPIPE_CONFIG": "other.yaml"}
+    assert value_of(run, "id", env=env) == ("other", "other.yaml:1")
+    assert value_of(run, "id", "--config", "third.yaml", env=env) == ("third", "third.yaml:1")
+    assert "gone.yaml" in run("config", status=2, env={"PINPIPE_CONFIG": "gone.yaml"}).stderr
+    (tmp_path / "pinpipe.yaml").write_text("config: other.yaml\n")
+    assert 'unknown key "config"' in run("config", status=2).stderr
+
+
 def test_maps_and_dotted_keys_are_the_same(run, tmp_path):
     config = tmp_path / "pinpipe.yaml"
     config.write_text("gateway:\n  listen: 127.0.0.1:1\n  # nothing else\nsink:\n")

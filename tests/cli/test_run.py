@@ -3,6 +3,7 @@ import json
 import re
 import signal
 import subprocess
+import urllib.request
 
 from conftest import wait_until
 
@@ -58,6 +59,21 @@ def test_the_table_shows_counts_and_answers(pinpipe, tmp_path):
     assert done.returncode == 0, done.stderr
     assert re.search(r"batch\W+pin\W+20\W+20\W+20\W+0", done.stdout)
     assert "number_users_joined" in done.stdout
+
+
+def test_the_parts_read_the_file_that_was_named(run, start, tmp_path):
+    """And not the one of the directory that they all run in."""
+    (tmp_path / "pinpipe.yaml").write_text("id: usual\n")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "other.yaml").write_text("id: other\n")
+    words = ("--config", "elsewhere/other.yaml", "--dir", "data")
+    run("run", *words, "--posts", "5")
+    landed = tmp_path / "data" / "lake" / "topics"
+    assert {path.name for path in landed.iterdir()} == {f"other.{table}" for table in TABLES}
+    service = start("up", *words, "--listen", "127.0.0.1:0")
+    url = service.wait_for(r"listening on (http\S+)").group(1)
+    with urllib.request.urlopen(f"{url}/topics") as reply:
+        assert json.load(reply) == sorted(f"other.{table}" for table in TABLES)
 
 
 def test_the_first_ctrl_c_ends_the_posting_and_drains(run, start, tmp_path):
