@@ -95,7 +95,8 @@ struct partition_info {
 	int32_t id;
 	bool open;			/* takes records */
 	int32_t leader;			/* the node that takes and gives its records, one of the
-					   replicas; NODE_NONE: none just now */
+					   replicas; NODE_NONE: none just now, and who else
+					   would know `first` and `next`? */
 	const struct replica *replicas; /* as long as the info */
 	size_t replica_count;		/* 0: a service need not tell */
 	struct position first;		/* of the oldest record kept */
@@ -159,7 +160,8 @@ struct append_record {
 struct append_outcome {
 	enum err_code code;
 	int32_t partition;
-	struct position position;	/* both only with ERR_OK */
+	struct position position;	/* both only with ERR_OK. POSITION_NONE: a service that had
+					   it already does not say where */
 };
 
 /* One request's records for one topic. */

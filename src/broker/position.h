@@ -25,6 +25,9 @@ struct position {
 	uint64_t word[3];	/* the most significant first */
 };
 
+/* Nobody knows where: it is no record's. */
+#define POSITION_NONE ((struct position){ { UINT64_MAX, UINT64_MAX, UINT64_MAX } })
+
 static inline int position_cmp(struct position a, struct position b)
 {
 	for (int i = 0; i < 3; i++)

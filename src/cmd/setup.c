@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -224,14 +225,18 @@ static uint64_t hash_of(const char *text)
 	return hash;
 }
 
-/* The same after a restart, and nobody else's: this machine's name and its directory's. */
+/* The same after a restart, and nobody else's: this machine's name, and its directory. Containers
+ * may have both names in common; they do not have the place on the disk. */
 static void member_name(const char *dir, char name[MEMBER_NAME_MAX])
 {
 	char host[HOST_NAME_MAX + 1] = "", path[PATH_MAX];
+	struct stat there = { 0 };
 
 	(void)gethostname(host, sizeof(host) - 1);
-	(void)snprintf(name, MEMBER_NAME_MAX, "pinpipe-%s-%016" PRIx64, host,
-		       hash_of(realpath(dir, path) ? path : dir));
+	(void)stat(dir, &there);
+	(void)snprintf(name, MEMBER_NAME_MAX, "pinpipe-%s-%016" PRIx64 "-%jx.%jx", host,
+		       hash_of(realpath(dir, path) ? path : dir), (uintmax_t)there.st_dev,
+		       (uintmax_t)there.st_ino);
 }
 
 static enum err_code open_kafka(const struct log_use *use, struct broker **ret_broker,

@@ -337,6 +337,12 @@ const char *outcome_message(enum err_code code)
 		return "the record may or may not have been stored";
 	case ERR_STOPPED:
 		return "the gateway is stopping: nothing was stored";
+	case ERR_DENIED:
+		return "no right to write to the topic";
+	case ERR_AUTH:
+		return "the brokers do not know the gateway";
+	case ERR_SHAPE:
+		return "the topic takes no such record, without a key or of such a time";
 	case ERR_IO:
 		return "the record could not be stored";
 	default:

@@ -222,19 +222,29 @@ void kafka_offsets(struct call *call)
 	topic_info_release(&info);
 }
 
+/* -1 is what Kafka's own clients have where nobody says where it is. */
+static void put_kept(struct buf *reply, const struct append_outcome *outcome)
+{
+	buf_addf(reply, "{\"partition\":%d,\"offset\":", outcome->partition);
+	if (position_cmp(outcome->position, POSITION_NONE) == 0)
+		buf_add_str(reply, "-1");
+	else
+		put_offset(reply, outcome->position);
+	buf_add_str(reply, ",\"error_code\":null,\"error\":null}");
+}
+
 static void put_outcome(struct buf *reply, const struct append_outcome *outcome)
 {
 	if (outcome->code == ERR_OK) {
-		buf_add_str(reply, "{\"partition\":");
-		buf_add_i64(reply, outcome->partition);
-		buf_add_str(reply, ",\"offset\":");
-		put_offset(reply, outcome->position);
-		buf_add_str(reply, ",\"error_code\":null,\"error\":null}");
+		put_kept(reply, outcome);
 		return;
 	}
-	/* A record that is too long is a plain KafkaException to Confluent's proxy. */
+	/* A record that is too long, or that a topic does not take, is a plain KafkaException to
+	 * Confluent's proxy. */
 	buf_addf(reply, "{\"partition\":null,\"offset\":null,\"error_code\":%d,\"error\":\"%s\"}",
-		 outcome->code == ERR_LIMIT ? err_rest(ERR_IO) : err_rest(outcome->code),
+		 outcome->code == ERR_LIMIT || outcome->code == ERR_SHAPE ?
+			 err_rest(ERR_IO) :
+			 err_rest(outcome->code),
 		 outcome_message(outcome->code));
 }
 
@@ -246,6 +256,8 @@ static void answer_produce(struct call *call, struct outcomes outcomes)
 		call_failf(call, code, "%s", outcome_message(code));
 		return;
 	}
+	if (code == ERR_AUTH || code == ERR_DENIED) /* the two that have a status there, too */
+		call->status = err_http(code);
 	buf_add_str(call->reply, "{\"offsets\":[");
 	for (size_t i = 0; i < outcomes.count; i++) {
 		if (i)

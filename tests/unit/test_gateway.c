@@ -96,6 +96,29 @@ static void test_status_200_as_the_originals(void **state)
 	}
 }
 
+/* The only two errors of a record that have a status there. */
+static void test_rights_have_a_status_as_the_originals(void **state)
+{
+	struct gateway_options options = defaults();
+	struct fixture fixture;
+
+	(void)state;
+	options.confluent_status = true;
+	start_faulty(&fixture, &options, ERR_OK, ERR_DENIED);
+	check(&fixture, produce(&fixture), 403, false,
+	      "{\"offsets\":[{\"partition\":null,\"offset\":null,\"error_code\":40301,\"error\":\"no "
+	      "right to write to the topic\"}");
+	stop(&fixture);
+	start_faulty(&fixture, &options, ERR_OK, ERR_AUTH);
+	check(&fixture, produce(&fixture), 401, false,
+	      "{\"offsets\":[{\"partition\":null,\"offset\":null,\"error_code\":40101,\"error\":\"");
+	stop(&fixture);
+	start_faulty(&fixture, &options, ERR_OK, ERR_SHAPE);
+	check(&fixture, produce(&fixture), 200, false,
+	      "{\"offsets\":[{\"partition\":null,\"offset\":null,\"error_code\":50002,\"error\":\"");
+	stop(&fixture);
+}
+
 /* A broker whose list() waits until it is told to go on. */
 struct slow_broker {
 	struct broker base;
@@ -670,6 +693,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nothing_kept_is_no_success),
 		cmocka_unit_test(test_status_200_as_the_originals),
+		cmocka_unit_test(test_rights_have_a_status_as_the_originals),
 		cmocka_unit_test(test_a_slow_disk_holds_up_nobody_else),
 		cmocka_unit_test(test_a_long_body_without_room_is_refused_unread),
 		cmocka_unit_test(test_a_topic_that_takes_long_to_make_holds_up_nobody_else),

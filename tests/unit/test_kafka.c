@@ -1,6 +1,8 @@
 /* What the backend of Kafka does of its own: settings, and a cluster that is away or refuses. The
  * contract of all brokers is tests/contract's. */
+#include "base/stop.h"
 #include "broker/kafka/kafka.h"
+#include "broker/kafka/reader_kafka.h"
 #include "broker_fixture.h"
 
 #include <rdkafka.h>
@@ -231,6 +233,204 @@ static void test_a_reader_waits_for_the_cluster(void **state)
 	reader_close(reader);
 }
 
+/* --- what the cluster says ------------------------------------------------------------ */
+
+enum { PRODUCE = 0, OFFSET_COMMIT = 8, JOIN_GROUP = 11 };
+
+/* As Kafka's own clients have it: what they try again is no fault of who asks. */
+static void test_what_passes_by_itself(void **state)
+{
+	static const rd_kafka_resp_err_t codes[] = {
+		RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+		RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT, RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE,
+		RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION, RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
+		RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, RD_KAFKA_RESP_ERR_NOT_CONTROLLER,
+		RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE, RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
+		RD_KAFKA_RESP_ERR_LISTENER_NOT_FOUND, RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH,
+		RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH, RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE,
+		RD_KAFKA_RESP_ERR_PREFERRED_LEADER_NOT_AVAILABLE,
+		RD_KAFKA_RESP_ERR_ELIGIBLE_LEADERS_NOT_AVAILABLE,
+		RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT,
+		RD_KAFKA_RESP_ERR_THROTTLING_QUOTA_EXCEEDED,
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+		if (kafka_code(codes[i]) != ERR_BUSY)
+			fail_msg("%s", rd_kafka_err2name(codes[i]));
+	assert_int_equal(kafka_code(RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP), ERR_SHAPE);
+	assert_int_equal(kafka_code(RD_KAFKA_RESP_ERR_INVALID_RECORD), ERR_SHAPE);
+}
+
+static void append_two(struct kafka_fixture *f, struct append_outcome outcomes[2])
+{
+	const struct append_record records[] = { { .value = slice_str("a") },
+						 { .value = slice_str("b") } };
+	struct err err = { 0 };
+
+	assert_ok(append_and_wait(f->broker, &f->ended, pin, records, 2, outcomes, &err));
+}
+
+/* A topic takes so many bytes at a time. What is too large alone is told so for ever; what was sent
+ * beside others may be sent again. */
+static void test_a_batch_that_is_too_large(void **state)
+{
+	struct kafka_fixture *f = *state;
+	struct append_outcome outcomes[2] = { 0 };
+
+	rd_kafka_mock_push_request_errors(f->cluster, PRODUCE, 2,
+					  RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+					  RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+	append_two(f, outcomes);
+	assert_int_equal(outcomes[0].code, ERR_BUSY);
+	assert_int_equal(outcomes[1].code, ERR_BUSY);
+	assert_int_equal(append_text(f->broker, &f->ended, pin, 0, "a").code, ERR_LIMIT);
+	append_two(f, outcomes);
+	assert_int_equal(outcomes[1].code, ERR_OK);
+}
+
+/* The cluster has it, and remembers no more where: it was acknowledged, and is no other record. */
+static void test_a_record_that_was_there_already(void **state)
+{
+	struct kafka_fixture *f = *state;
+	struct append_outcome outcome;
+
+	rd_kafka_mock_push_request_errors(f->cluster, PRODUCE, 1,
+					  RD_KAFKA_RESP_ERR_DUPLICATE_SEQUENCE_NUMBER);
+	outcome = append_text(f->broker, &f->ended, pin, 0, "a");
+	assert_int_equal(outcome.code, ERR_OK);
+	assert_int_equal(outcome.partition, 0);
+	assert_int_equal(position_cmp(outcome.position, POSITION_NONE), 0);
+}
+
+/* Who administers a cluster wants to see above all what nobody leads. */
+static void test_a_partition_without_a_leader(void **state)
+{
+	struct kafka_fixture *f = *state;
+	const struct reader_options options = { .bytes_max = 1 << 20 };
+	struct broker_reader *reader;
+	struct topic_info info = { 0 };
+	struct err err = { 0 };
+	int64_t began_ms;
+
+	assert_ok(create_topic(f->broker, geo, 2, &err));
+	assert_int_equal(append_text(f->broker, &f->ended, geo, 1, "a").code, ERR_OK);
+	assert_int_equal(rd_kafka_mock_partition_set_leader(f->cluster, geo.name, 0, -1), 0);
+	began_ms = clock_mono_ms();
+	assert_ok(broker_describe(f->broker, geo, &info, &err));
+	assert_int_equal(info.partitions[0].leader, NODE_NONE);
+	assert_false(info.partitions[0].next_known);
+	assert_true(info.partitions[1].next_known);
+	assert_int_equal(position_ordinal(info.partitions[1].next), 1);
+	topic_info_release(&info);
+	assert_ok(broker_reader_open(f->broker, &options, &reader, &err));
+	assert_int_equal(reader_seek(reader, geo, 0, from_first, &err), ERR_BUSY);
+	assert_ok(reader_seek(reader, geo, 1, from_first, &err));
+	assert_true(clock_mono_ms() - began_ms < SOON_MS / 2);
+	reader_close(reader);
+}
+
+/* --- groups ------------------------------------------------------------------------------ */
+
+static struct broker_reader *join(struct kafka_fixture *f)
+{
+	const struct reader_options options = {
+		.group = "g", .topics = &pin, .topic_count = 1, .bytes_max = 1 << 20
+	};
+	struct broker_reader *reader;
+	struct err err = { 0 };
+
+	assert_ok(broker_reader_open(f->broker, &options, &reader, &err));
+	return reader;
+}
+
+/* librdkafka would ask again for ever. */
+static void test_a_group_that_takes_no_member(void **state)
+{
+	struct kafka_fixture *f = *state;
+	struct reader_event event = { .kind = READER_IDLE };
+	enum err_code code = ERR_OK;
+	struct err err = { 0 };
+	struct broker_reader *reader;
+
+	rd_kafka_mock_push_request_errors(f->cluster, JOIN_GROUP, 1,
+					  RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT);
+	reader = join(f);
+	while (code == ERR_OK && event.kind != READER_ASSIGNED)
+		code = reader_next(reader, clock_mono_ms() + SOON_MS, &event, &err);
+	assert_int_equal(code, ERR_USAGE);
+	assert_non_null(strstr(err.msg, "group \"g\": JoinGroup failed: "));
+	reader_close(reader);
+}
+
+/* Others of the group share partitions in another way, until they leave. */
+static void test_a_group_that_takes_a_member_later(void **state)
+{
+	struct kafka_fixture *f = *state;
+	struct broker_reader *reader;
+
+	rd_kafka_mock_push_request_errors(f->cluster, JOIN_GROUP, 1,
+					  RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL);
+	reader = join(f);
+	assert_int_equal(next_event(reader).kind, READER_ASSIGNED);
+	assert_non_null(strstr(((struct reader_kafka *)reader)->told, "Inconsistent"));
+	reader_close(reader);
+}
+
+/* A commit that the cluster did not take is made again, though nothing more was read. */
+static void test_a_commit_that_fails(void **state)
+{
+	struct kafka_fixture *f = *state;
+	struct broker_reader *reader = join(f);
+	struct position next, committed = { { 0 } };
+	int64_t until_ms = clock_mono_ms() + SOON_MS;
+	struct err err = { 0 };
+
+	next = append_text(f->broker, &f->ended, pin, 0, "a").position;
+	assert_int_equal(next_event(reader).kind, READER_ASSIGNED);
+	assert_int_equal(next_event(reader).kind, READER_RECORDS);
+	rd_kafka_mock_push_request_errors(f->cluster, OFFSET_COMMIT, 1,
+					  RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE);
+	next.word[2] = 1;
+	assert_ok(reader_commit(reader, pin, 0, next, &err));
+	while (position_cmp(committed, next) != 0) {
+		assert_true(clock_mono_ms() < until_ms);
+		(void)event_now(reader);
+		kafka_forget_told((struct kafka *)f->broker, pin.name);
+		(void)!broker_committed(f->broker, "g", pin, 0, &committed, &err);
+	}
+	reader_close(reader);
+}
+
+/* --- who does not answer ------------------------------------------------------------- */
+
+static void test_questions_to_a_cluster_that_is_away(void **state)
+{
+	struct kafka_fixture *f = *state;
+	struct topic_info info;
+	struct err err = { 0 };
+	int64_t began_ms = clock_mono_ms();
+
+	assert_int_equal(rd_kafka_mock_broker_set_down(f->cluster, 1), 0);
+	assert_int_equal(broker_describe(f->broker, pin, &info, &err), ERR_BUSY);
+	assert_non_null(strstr(err.msg, "no broker of the Kafka cluster is reached: "));
+	assert_true(clock_mono_ms() - began_ms < KAFKA_ANSWER_MS);
+}
+
+/* The last one: nobody takes the request to end back. */
+static void test_who_is_asked_to_end_waits_for_no_answer(void **state)
+{
+	struct kafka_fixture *f = *state;
+	struct topic_info info;
+	struct err err = { 0 };
+	int64_t began_ms = clock_mono_ms();
+
+	assert_int_equal(rd_kafka_mock_broker_set_rtt(f->cluster, 1, 60000), 0);
+	stop_request();
+	assert_int_equal(broker_describe(f->broker, pin, &info, &err), ERR_BUSY);
+	assert_true(clock_mono_ms() - began_ms < KAFKA_ANSWER_MS);
+}
+
 #define MOCK(test) cmocka_unit_test_setup_teardown(test, open_mock, close_mock)
 
 int main(void)
@@ -243,6 +443,15 @@ int main(void)
 		MOCK(test_a_producer_that_breaks),
 		MOCK(test_a_question_that_fails),
 		MOCK(test_a_reader_waits_for_the_cluster),
+		cmocka_unit_test(test_what_passes_by_itself),
+		MOCK(test_a_batch_that_is_too_large),
+		MOCK(test_a_record_that_was_there_already),
+		MOCK(test_a_partition_without_a_leader),
+		MOCK(test_a_group_that_takes_no_member),
+		MOCK(test_a_group_that_takes_a_member_later),
+		MOCK(test_a_commit_that_fails),
+		MOCK(test_questions_to_a_cluster_that_is_away),
+		MOCK(test_who_is_asked_to_end_waits_for_no_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,12 +1,17 @@
 /* Questions to the cluster, and what its answers mean. */
 #include "broker/kafka/kafka.h"
 
+#include "base/stop.h"
 #include "base/time.h"
 
 #include <inttypes.h>
 
-enum { WAIT_MS = 100 }; /* then it is looked whether an answer can come at all */
-enum { RETRY_MS = 20 };	/* a partition whose leader does not lead yet */
+enum {
+	WAIT_MS = 100,	   /* then it is looked whether an answer can come at all */
+	AWAY_MS = 2000,	   /* without a broker, who tries each second: none will come soon */
+	ENDING_MS = 3000,  /* who is asked to end waits no longer */
+	RETRY_MS = 20,	   /* a partition whose leader does not lead yet */
+};
 
 /* --- codes ----------------------------------------------------------------- */
 
@@ -25,6 +30,7 @@ enum err_code kafka_code(rd_kafka_resp_err_t code)
 	case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION: case RD_KAFKA_RESP_ERR_INVALID_PARTITIONS:
 	case RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR: case RD_KAFKA_RESP_ERR_INVALID_CONFIG:
 	case RD_KAFKA_RESP_ERR_POLICY_VIOLATION: case RD_KAFKA_RESP_ERR_INVALID_RECORD:
+	case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
 		return ERR_SHAPE;
 	case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE: case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
 		return ERR_LIMIT;
@@ -53,7 +59,14 @@ enum err_code kafka_code(rd_kafka_resp_err_t code)
 	case RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION: case RD_KAFKA_RESP_ERR_NOT_CONTROLLER:
 	case RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS:
 	case RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE: case RD_KAFKA_RESP_ERR_NOT_COORDINATOR:
-	case RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE:
+	case RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE: case RD_KAFKA_RESP_ERR_LISTENER_NOT_FOUND:
+	case RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH: case RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH:
+	case RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE: case RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT:
+	case RD_KAFKA_RESP_ERR_PREFERRED_LEADER_NOT_AVAILABLE:
+	case RD_KAFKA_RESP_ERR_ELIGIBLE_LEADERS_NOT_AVAILABLE:
+	case RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS:
+	case RD_KAFKA_RESP_ERR_REASSIGNMENT_IN_PROGRESS:
+	case RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS: case RD_KAFKA_RESP_ERR__WAIT_CACHE:
 	case RD_KAFKA_RESP_ERR_THROTTLING_QUOTA_EXCEEDED:
 		return ERR_BUSY;
 	case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT:
@@ -111,11 +124,23 @@ enum err_code kafka_admin(struct kafka *kafka, rd_kafka_t **ret_client, struct e
 	return code;
 }
 
-/* ERR_AUTH. It also takes in what librdkafka has to say. */
-enum err_code kafka_admin_refused(rd_kafka_t *admin, struct err *err)
+/* It also takes in what librdkafka has to say. */
+enum err_code kafka_admin_away(rd_kafka_t *admin, int64_t waited_ms, struct err *err)
 {
+	struct links *links = rd_kafka_opaque(admin);
+
 	(void)rd_kafka_poll(admin, 0);
-	return links_refused(rd_kafka_opaque(admin), err);
+	if (links_refused(links, err) != ERR_OK)
+		return err->code;
+	return waited_ms < AWAY_MS || links_down_ms(links) < AWAY_MS ? ERR_OK
+								     : links_check(links, err);
+}
+
+static void kafka_ask_set_ms(struct kafka_ask *ask, int ms)
+{
+	char unused[128];
+
+	(void)rd_kafka_AdminOptions_set_request_timeout(ask->options, ms, unused, sizeof(unused));
 }
 
 void kafka_ask_init(struct kafka_ask *ask, rd_kafka_t *client, rd_kafka_admin_op_t op)
@@ -125,8 +150,7 @@ void kafka_ask_init(struct kafka_ask *ask, rd_kafka_t *client, rd_kafka_admin_op
 	ask->client = client;
 	ask->options = rd_kafka_AdminOptions_new(client, op);
 	ask->queue = rd_kafka_queue_new(client);
-	(void)rd_kafka_AdminOptions_set_request_timeout(ask->options, KAFKA_ANSWER_MS, unused,
-							sizeof(unused));
+	kafka_ask_set_ms(ask, KAFKA_ANSWER_MS);
 	if (op == RD_KAFKA_ADMIN_OP_CREATETOPICS || op == RD_KAFKA_ADMIN_OP_DELETETOPICS)
 		(void)rd_kafka_AdminOptions_set_operation_timeout(ask->options, KAFKA_ANSWER_MS,
 								  unused, sizeof(unused));
@@ -138,14 +162,17 @@ void kafka_ask_init(struct kafka_ask *ask, rd_kafka_t *client, rd_kafka_admin_op
 enum err_code kafka_ask_wait(struct kafka_ask *ask, rd_kafka_event_t **ret_answer, struct err *err)
 {
 	/* librdkafka keeps its own time; this is for the case that it does not. */
-	int64_t until_ms = clock_mono_ms() + KAFKA_ANSWER_MS + 5000;
+	int64_t began_ms = clock_mono_ms(), waited_ms = 0, most_ms = KAFKA_ANSWER_MS + 5000;
 	rd_kafka_event_t *answer = NULL;
 	rd_kafka_resp_err_t code;
 
-	while (!answer && clock_mono_ms() < until_ms) {
+	while (!answer && waited_ms < most_ms) {
 		answer = rd_kafka_queue_poll(ask->queue, WAIT_MS);
-		if (!answer && kafka_admin_refused(ask->client, err) != ERR_OK)
+		waited_ms = clock_mono_ms() - began_ms;
+		if (!answer && kafka_admin_away(ask->client, waited_ms, err) != ERR_OK)
 			return err->code;
+		if (stop_requested())
+			most_ms = ENDING_MS;
 	}
 	code = answer ? rd_kafka_event_error(answer) : 0;
 	if (!answer)
@@ -252,13 +279,14 @@ static enum err_code listed_offsets(const rd_kafka_ListOffsets_result_t *result,
 }
 
 static enum err_code offsets_once(rd_kafka_t *client, rd_kafka_topic_partition_list_t *partitions,
-				  int32_t first, int64_t *offsets, struct err *err)
+				  int answer_ms, int32_t first, int64_t *offsets, struct err *err)
 {
 	rd_kafka_event_t *answer;
 	struct kafka_ask ask;
 	enum err_code code;
 
 	kafka_ask_init(&ask, client, RD_KAFKA_ADMIN_OP_LISTOFFSETS);
+	kafka_ask_set_ms(&ask, answer_ms);
 	rd_kafka_ListOffsets(client, partitions, ask.options, ask.queue);
 	code = kafka_ask_wait(&ask, &answer, err);
 	if (code == ERR_OK) {
@@ -270,23 +298,40 @@ static enum err_code offsets_once(rd_kafka_t *client, rd_kafka_topic_partition_l
 	return code;
 }
 
-/* A topic is told of before all of its leaders lead, and a cluster whose broker was lost, too: for
- * some time it is asked again. */
-enum err_code kafka_list_offsets(rd_kafka_t *client, const char *name, int32_t first, int32_t count,
-			    int64_t spec, int64_t *ret_offsets, struct err *err)
+/* A leader may be named before it leads, and when it is gone already: for some time it is asked
+ * again. */
+static enum err_code offsets_of(rd_kafka_t *client, rd_kafka_topic_partition_list_t *partitions,
+				int answer_ms, int32_t first, int64_t *offsets, struct err *err)
 {
-	rd_kafka_topic_partition_list_t *partitions = rd_kafka_topic_partition_list_new(count);
-	int64_t until_ms = clock_mono_ms() + KAFKA_ANSWER_MS;
-	enum err_code code;
+	int64_t until_ms = clock_mono_ms() + answer_ms;
+	struct err unused;
+	enum err_code code = offsets_once(client, partitions, answer_ms, first, offsets, err);
 
-	for (int32_t i = 0; i < count; i++)
-		rd_kafka_topic_partition_list_add(partitions, name, first + i)->offset = spec;
-	code = offsets_once(client, partitions, first, ret_offsets, err);
-	while (code == ERR_BUSY && clock_mono_ms() < until_ms) {
+	while (code == ERR_BUSY && clock_mono_ms() < until_ms && !stop_requested() &&
+	       kafka_admin_away(client, KAFKA_ANSWER_MS, &unused) == ERR_OK) {
 		clock_sleep_ms(RETRY_MS);
-		code = offsets_once(client, partitions, first, ret_offsets, err);
+		code = offsets_once(client, partitions, answer_ms, first, offsets, err);
 	}
-	rd_kafka_topic_partition_list_destroy(partitions);
+	return code;
+}
+
+enum err_code kafka_list_offsets(rd_kafka_t *client, const char *name,
+				 const struct partition_info *partitions, int32_t count,
+				 int64_t spec, int answer_ms, int64_t *ret_offsets,
+				 struct err *err)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(count);
+	enum err_code code = ERR_OK;
+
+	for (int32_t i = 0; i < count; i++) {
+		ret_offsets[i] = -1;
+		if (partitions[i].leader != NODE_NONE)
+			rd_kafka_topic_partition_list_add(list, name, partitions[i].id)->offset =
+				spec;
+	}
+	if (list->cnt > 0)
+		code = offsets_of(client, list, answer_ms, partitions[0].id, ret_offsets, err);
+	rd_kafka_topic_partition_list_destroy(list);
 	return code;
 }
 

@@ -9,7 +9,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { RETRY_MS = 200, COMMIT_MS = 2000 };
+enum {
+	RETRY_MS = 200,
+	COMMIT_MS = 2000,
+	ANSWER_MS = 5000, /* of where a partition begins and ends: meanwhile none is read */
+};
 
 struct part *part_of(struct reader_kafka *reader, const char *topic, int32_t id, bool make)
 {
@@ -181,28 +185,47 @@ struct extent {
 	int64_t at;			/* START_TIME: of the first record then, or -1 */
 };
 
+static enum err_code partition_measure(rd_kafka_t *client, const char *name,
+				       const struct partition_info *partition,
+				       const struct reader_start *start, struct extent *ret_extent,
+				       struct err *err)
+{
+	enum err_code code;
+
+	if (partition->leader == NODE_NONE) /* librdkafka would wait for one */
+		return err_set(err, ERR_BUSY, "partition %" PRId32 " of topic \"%s\" has no leader "
+			       "just now", partition->id, name);
+	code = kafka_list_offsets(client, name, partition, 1, RD_KAFKA_OFFSET_SPEC_EARLIEST,
+				  ANSWER_MS, &ret_extent->low, err);
+	if (code == ERR_OK)
+		code = kafka_list_offsets(client, name, partition, 1, RD_KAFKA_OFFSET_SPEC_LATEST,
+					  ANSWER_MS, &ret_extent->next, err);
+	if (code == ERR_OK && start->kind == START_TIME)
+		code = kafka_list_offsets(client, name, partition, 1, start->time_ms, ANSWER_MS,
+					  &ret_extent->at, err);
+	return code;
+}
+
 static enum err_code part_measure(struct reader_kafka *reader, const char *name, int32_t id,
 				  const struct reader_start *start, struct extent *ret,
 				  struct err *err)
 {
 	struct extent extent = { .at = -1 };
+	struct topic_info info = { 0 };
+	const struct partition_info *partition;
 	struct kafka_topic topic;
 	rd_kafka_t *client;
 	enum err_code code = kafka_admin(reader->kafka, &client, err);
 
 	if (code == ERR_OK)
-		code = kafka_look(client, name, &topic, err);
-	if (code == ERR_OK && (id < 0 || id >= topic.partition_count))
-		code = err_set(err, ERR_NO_PARTITION, "topic \"%s\" has no partition %" PRId32, name,
-			       id);
-	if (code == ERR_OK)
-		code = kafka_list_offsets(client, name, id, 1, RD_KAFKA_OFFSET_SPEC_EARLIEST,
-				     &extent.low, err);
-	if (code == ERR_OK)
-		code = kafka_list_offsets(client, name, id, 1, RD_KAFKA_OFFSET_SPEC_LATEST,
-					  &extent.next, err);
-	if (code == ERR_OK && start->kind == START_TIME)
-		code = kafka_list_offsets(client, name, id, 1, start->time_ms, &extent.at, err);
+		code = kafka_look_whole(client, name, &topic, &info, err);
+	if (code != ERR_OK)
+		return code;
+	partition = topic_info_partition(&info, id);
+	code = partition ? partition_measure(client, name, partition, start, &extent, err)
+			 : err_set(err, ERR_NO_PARTITION,
+				   "topic \"%s\" has no partition %" PRId32, name, id);
+	topic_info_release(&info);
 	if (code != ERR_OK)
 		return code;
 	extent.lineage = topic.id;
@@ -298,6 +321,17 @@ enum err_code reader_kafka_seek(struct broker_reader *base, struct topic_ref top
 
 /* --- answering librdkafka -------------------------------------------------- */
 
+/* A cluster that does not answer for one need not be waited for again for each of the others. */
+static void part_retry_later(struct reader_kafka *reader, struct part *part, const struct err *err)
+{
+	int64_t retry_ms = clock_mono_ms() + RETRY_MS;
+
+	trace_debug("kafka: %s", err->msg);
+	part->retry_ms = retry_ms;
+	for (part = reader->parts; part && err->code == ERR_BUSY; part = part->after)
+		part->retry_ms = retry_ms;
+}
+
 /* Who was not sought begins with the first record; if the cluster does not say where that is, then
  * later. */
 static bool part_is_settled(struct reader_kafka *reader, struct part *part)
@@ -311,8 +345,7 @@ static bool part_is_settled(struct reader_kafka *reader, struct part *part)
 		return false;
 	if (part_seek(reader, part->topic, part->id, first, &err) == ERR_OK)
 		return true;
-	trace_debug("kafka: %s", err.msg);
-	part->retry_ms = clock_mono_ms() + RETRY_MS;
+	part_retry_later(reader, part, &err);
 	return false;
 }
 
@@ -421,10 +454,9 @@ void part_place(struct reader_kafka *reader, struct part *part)
 
 	if (clock_mono_ms() < part->retry_ms)
 		return;
-	part->retry_ms = clock_mono_ms() + RETRY_MS;
 	code = part_measure(reader, part->topic, part->id, &first, &extent, &err);
 	if (code != ERR_OK) {
-		trace_debug("kafka: %s", err.msg);
+		part_retry_later(reader, part, &err);
 	} else if (!lineage_eq(extent.lineage, part->lineage)) {
 		part_is_another(reader, part);
 	} else if (part->fetch > extent.next) {
@@ -476,30 +508,48 @@ enum err_code reader_kafka_commit(struct broker_reader *base, struct topic_ref t
 	return ERR_OK;
 }
 
+/* What the cluster did not take, a flush later tries again; but of what is another member's by now
+ * nothing is said any more. */
+static void take_commit_result(struct reader_kafka *reader, rd_kafka_event_t *done)
+{
+	const rd_kafka_topic_partition_list_t *list =
+		rd_kafka_event_error(done) ? rd_kafka_event_topic_partition_list(done) : NULL;
+
+	if (list)
+		trace_debug("kafka: a commit failed: %s", rd_kafka_event_error_string(done));
+	for (int i = 0; list && i < list->cnt; i++) {
+		struct part *part = part_of(reader, list->elems[i].topic,
+					    list->elems[i].partition, false);
+
+		if (part && part->attached && part->state == PART_READING)
+			part->dirty = true;
+	}
+	rd_kafka_event_destroy(done);
+}
+
 static void send_commits(struct reader_kafka *reader, rd_kafka_topic_partition_list_t *list,
 			 bool wait)
 {
-	rd_kafka_queue_t *queue;
+	rd_kafka_queue_t *queue = wait ? rd_kafka_queue_new(reader->client) : reader->commits;
 	rd_kafka_event_t *done;
 
-	if (!wait) {
-		(void)rd_kafka_commit(reader->client, list, 1);
-		return;
-	}
-	queue = rd_kafka_queue_new(reader->client);
 	if (rd_kafka_commit_queue(reader->client, list, queue, NULL, NULL) ==
-	    RD_KAFKA_RESP_ERR_NO_ERROR) {
+		    RD_KAFKA_RESP_ERR_NO_ERROR && wait) {
 		done = rd_kafka_queue_poll(queue, COMMIT_MS);
 		if (done)
 			rd_kafka_event_destroy(done);
 	}
-	rd_kafka_queue_destroy(queue);
+	if (wait)
+		rd_kafka_queue_destroy(queue);
 }
 
 void part_flush_commits(struct reader_kafka *reader, bool wait)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+	rd_kafka_event_t *done;
 
+	while ((done = rd_kafka_queue_poll(reader->commits, 0)))
+		take_commit_result(reader, done);
 	for (struct part *part = reader->parts; part; part = part->after)
 		if (part->dirty) {
 			rd_kafka_topic_partition_list_add(list, part->topic, part->id)->offset =

@@ -150,13 +150,15 @@ void kafka_conf_set(rd_kafka_conf_t *conf, const char *name, const char *value)
 }
 
 /* What a user may set otherwise. The library's own defaults make a record wait 5 ms for others,
- * a client try a broker that is back after up to 10 s, and who waits be told after 5 minutes. */
+ * a client try a broker that is back after up to 10 s, and take one that does not answer at all for
+ * one that will for 30 s, and who waits be told after 5 minutes. */
 static const struct preset {
 	const char *name;
 	const char *value;
 } presets[] = {
 	{ "client.id", "pinpipe" },
 	{ "socket.keepalive.enable", "true" },
+	{ "socket.connection.setup.timeout.ms", "5000" },
 	{ "reconnect.backoff.ms", "50" },
 	{ "reconnect.backoff.max.ms", "1000" },
 	{ "log.connection.close", "false" },
@@ -192,6 +194,7 @@ enum err_code kafka_conf_new(const struct broker_kafka_options *options, enum ka
 		kafka_conf_set(conf, "session.timeout.ms", "6000");
 		kafka_conf_set(conf, "heartbeat.interval.ms", "1000");
 		kafka_conf_set(conf, "queued.max.messages.kbytes", "16384");
+		kafka_conf_set(conf, "fetch.max.bytes", "8388608"); /* each broker's, beyond that */
 		kafka_conf_set(conf, "fetch.wait.max.ms", "100");
 		kafka_conf_set(conf, "fetch.error.backoff.ms", "50");
 		kafka_conf_set(conf, "fetch.queue.backoff.ms", "5");

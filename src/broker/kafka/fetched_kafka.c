@@ -5,6 +5,8 @@
 #include "base/time.h"
 #include "base/trace.h"
 
+#include <stdio.h>
+
 enum {
 	PULL_MAX = 1000,
 	HELD_BYTES_MAX = 8 << 20,
@@ -87,7 +89,24 @@ static bool is_lasting(rd_kafka_resp_err_t code)
 {
 	enum err_code is = kafka_code(code);
 
-	return is == ERR_CORRUPT || is == ERR_UNSUPPORTED || is == ERR_DENIED;
+	return is == ERR_CORRUPT || is == ERR_UNSUPPORTED || is == ERR_DENIED || is == ERR_LIMIT;
+}
+
+/* The group takes no member with these settings, whoever else is in it. */
+static bool is_no_member(rd_kafka_resp_err_t code)
+{
+	return code == RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT ||
+	       code == RD_KAFKA_RESP_ERR_INVALID_GROUP_ID;
+}
+
+/* librdkafka tries again, for ever: whoever reads nothing is to know why. */
+static void warn_once(struct reader_kafka *reader, const char *text)
+{
+	if (strcmp(reader->told, text) == 0)
+		return;
+	(void)snprintf(reader->told, sizeof(reader->told), "%s", text);
+	trace_warn("kafka: %s%s%s%s", reader->group ? "group \"" : "",
+		   reader->group ? reader->group : "", reader->group ? "\": " : "", reader->told);
 }
 
 static void take_error(struct reader_kafka *reader, struct part *part,
@@ -97,7 +116,10 @@ static void take_error(struct reader_kafka *reader, struct part *part,
 	struct err why;
 
 	trace_debug("kafka: %s", text);
-	if (message->err == RD_KAFKA_RESP_ERR__FATAL ||
+	if (is_no_member(message->err)) {
+		(void)err_set(&reader->failure, ERR_USAGE, "group \"%s\": %s", reader->group,
+			      text);
+	} else if (message->err == RD_KAFKA_RESP_ERR__FATAL ||
 	    message->err == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID) {
 		char fatal[200];
 		rd_kafka_resp_err_t code =
@@ -117,6 +139,8 @@ static void take_error(struct reader_kafka *reader, struct part *part,
 			part_fail(reader, part, &why);
 		else if (!part || why.code == ERR_DENIED)
 			reader->failure = why;
+	} else if (kafka_code(message->err) == ERR_IO) {
+		warn_once(reader, text);
 	}
 }
 

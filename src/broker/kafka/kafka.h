@@ -64,8 +64,9 @@ enum err_code kafka_fail_error(struct err *err, rd_kafka_error_t *error, const c
 /* The client that asks what is asked for no reader. */
 MUST_USE enum err_code kafka_admin(struct kafka *kafka, rd_kafka_t **ret_client, struct err *err);
 
-/* ERR_AUTH: the cluster does not let it in, so that no answer will come. */
-MUST_USE enum err_code kafka_admin_refused(rd_kafka_t *admin, struct err *err);
+/* To a question that was sent so long ago no answer will come. ERR_AUTH: the cluster does not let it
+ * in; ERR_BUSY: no broker is reached. */
+MUST_USE enum err_code kafka_admin_away(rd_kafka_t *admin, int64_t waited_ms, struct err *err);
 
 /* A question on its way, of kafka_admin()'s client where it is waited for. */
 struct kafka_ask {
@@ -96,11 +97,12 @@ MUST_USE enum err_code kafka_look(rd_kafka_t *client, const char *name,
 MUST_USE enum err_code kafka_look_whole(rd_kafka_t *client, const char *name,
 					struct kafka_topic *ret_topic, struct topic_info *ret_info,
 					struct err *err);
-/* Offsets of partitions from `first` on, as of `spec` (RD_KAFKA_OFFSET_SPEC_…, or milliseconds):
- * of what is committed. */
-MUST_USE enum err_code kafka_list_offsets(rd_kafka_t *client, const char *name, int32_t first,
-				     int32_t count, int64_t spec, int64_t *ret_offsets,
-				     struct err *err);
+/* Offsets of partitions that follow one another, as of `spec` (RD_KAFKA_OFFSET_SPEC_…, or
+ * milliseconds): of what is committed. -1: it has no leader, who alone knows. */
+MUST_USE enum err_code kafka_list_offsets(rd_kafka_t *client, const char *name,
+					  const struct partition_info *partitions, int32_t count,
+					  int64_t spec, int answer_ms, int64_t *ret_offsets,
+					  struct err *err);
 MUST_USE enum err_code kafka_has_partition(struct kafka *kafka, struct topic_ref topic,
 					   int32_t partition, struct err *err);
 MUST_USE enum err_code kafka_topics_only(enum topic_kind kind, struct err *err);

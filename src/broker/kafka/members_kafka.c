@@ -80,10 +80,10 @@ static void member_add(struct group_info *info, const rd_kafka_MemberDescription
 	}
 }
 
-/* Of a group that there is not, older brokers say that it is dead, newer ones that it is unknown.
- */
+/* Of a group that there is not, older brokers say that it is dead, newer ones that it is unknown;
+ * one that is empty need not have committed anything. */
 static enum err_code members_of(const rd_kafka_event_t *answer, struct group_info *info,
-				struct err *err)
+				bool *ret_there, struct err *err)
 {
 	size_t count;
 	const rd_kafka_ConsumerGroupDescription_t **groups =
@@ -97,11 +97,13 @@ static enum err_code members_of(const rd_kafka_event_t *answer, struct group_inf
 	if (count != 1)
 		return err_set(err, ERR_IO, "Kafka gave an empty answer");
 	error = rd_kafka_ConsumerGroupDescription_error(groups[0]);
+	*ret_there = false;
 	if (error && rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND)
 		return ERR_OK;
 	if (error && rd_kafka_error_code(error))
 		return kafka_fail(err, rd_kafka_error_code(error), "the group's members");
 	state = rd_kafka_ConsumerGroupDescription_state(groups[0]);
+	*ret_there = state != RD_KAFKA_CONSUMER_GROUP_STATE_DEAD;
 	count = rd_kafka_ConsumerGroupDescription_member_count(groups[0]);
 	for (size_t i = 0; i < count; i++)
 		member_add(info, rd_kafka_ConsumerGroupDescription_member(groups[0], i));
@@ -112,7 +114,7 @@ static enum err_code members_of(const rd_kafka_event_t *answer, struct group_inf
 }
 
 static enum err_code members_ask(rd_kafka_t *client, const char *group, struct group_info *info,
-				 struct err *err)
+				 bool *ret_there, struct err *err)
 {
 	const char *groups[] = { group };
 	rd_kafka_event_t *answer;
@@ -123,7 +125,7 @@ static enum err_code members_ask(rd_kafka_t *client, const char *group, struct g
 	rd_kafka_DescribeConsumerGroups(client, groups, 1, ask.options, ask.queue);
 	code = kafka_ask_wait(&ask, &answer, err);
 	if (code == ERR_OK) {
-		code = members_of(answer, info, err);
+		code = members_of(answer, info, ret_there, err);
 		rd_kafka_event_destroy(answer);
 	}
 	kafka_ask_release(&ask);
@@ -134,14 +136,15 @@ enum err_code kafka_describe_group(struct broker *broker, const char *group,
 				   struct group_info *ret_info, struct err *err)
 {
 	struct group_info info = { 0 };
+	bool there = false;
 	rd_kafka_t *client;
 	enum err_code code = kafka_admin((struct kafka *)broker, &client, err);
 
 	if (code == ERR_OK)
-		code = members_ask(client, group, &info, err);
+		code = members_ask(client, group, &info, &there, err);
 	if (code == ERR_OK)
 		code = kafka_put_committed((struct kafka *)broker, group, &info, err);
-	if (code == ERR_OK && info.member_count == 0 && info.place_count == 0)
+	if (code == ERR_OK && !there && info.place_count == 0)
 		code = err_set(err, ERR_ABSENT, "there is no group \"%s\"", group);
 	if (code != ERR_OK) {
 		group_info_release(&info);

@@ -57,6 +57,7 @@ struct producer {
 	size_t flights;			/* appends that have not ended */
 	struct append *ended;		/* reported before append() had returned */
 	int64_t renewed_ms;		/* the thread's: when there was another one last */
+	bool batch_told;		/* the thread's, too */
 	struct append *first;		/* the thread's, too: to be told */
 	struct append **last;
 };
@@ -169,16 +170,38 @@ static enum err_code code_of_report(struct producer *producer, const rd_kafka_me
 	return code;
 }
 
-/* On the thread of reports. */
-static void report(struct producer *producer, const rd_kafka_message_t *message)
+/* A record that was sent again after the cluster had forgotten where the first one is has no offset,
+ * but it is there. */
+static void report_place(const rd_kafka_message_t *message, struct append_outcome *outcome)
+{
+	outcome->partition = message->partition;
+	outcome->position = message->offset < 0 ? POSITION_NONE
+						: position_of_offset((uint64_t)message->offset);
+}
+
+/* librdkafka does not take a batch apart that the topic takes only in parts: each alone may fit. */
+static void warn_of_batch(struct producer *producer, const rd_kafka_message_t *message,
+			  size_t count)
+{
+	if (!producer->batch_told)
+		trace_warn("topic \"%s\" does not take %zu records that were sent as one batch, as "
+			   "max.message.bytes is the most for all of them: set kafka: batch.size "
+			   "below it", rd_kafka_topic_name(message->rkt), count);
+	producer->batch_told = true;
+}
+
+/* On the thread of reports; `count` records were sent together. */
+static void report(struct producer *producer, const rd_kafka_message_t *message, size_t count)
 {
 	struct append_outcome *outcome = message->_private;
 	struct flight *flight = flight_of(outcome);
 	enum err_code code = code_of_report(producer, message);
 
 	if (code == ERR_OK) {
-		outcome->partition = message->partition;
-		outcome->position = position_of_offset((uint64_t)message->offset);
+		report_place(message, outcome);
+	} else if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && count > 1) {
+		warn_of_batch(producer, message, count);
+		code = ERR_BUSY;
 	} else if (rd_kafka_message_status(message) != RD_KAFKA_MSG_STATUS_NOT_PERSISTED) {
 		code = ERR_UNKNOWN;
 	} else if (message->err == RD_KAFKA_RESP_ERR__FATAL ||
@@ -216,11 +239,13 @@ static void producer_take_event(struct producer *producer, rd_kafka_event_t *eve
 {
 	const rd_kafka_message_t *message;
 	rd_kafka_resp_err_t code;
+	size_t count;
 
 	switch (rd_kafka_event_type(event)) {
 	case RD_KAFKA_EVENT_DR:
+		count = rd_kafka_event_message_count(event);
 		while ((message = rd_kafka_event_message_next(event)))
-			report(producer, message);
+			report(producer, message, count);
 		break;
 	case RD_KAFKA_EVENT_ERROR:
 		code = rd_kafka_event_error(event);

@@ -144,6 +144,7 @@ static enum err_code reader_connect(struct reader_kafka *reader,
 	(void)rd_kafka_poll_set_consumer(reader->client);
 	reader->queue = rd_kafka_queue_get_consumer(reader->client);
 	reader->answers = rd_kafka_queue_new(reader->client);
+	reader->commits = rd_kafka_queue_new(reader->client);
 	rd_kafka_queue_io_event_enable(reader->queue, reader->fd, &one, sizeof(one));
 	rd_kafka_queue_io_event_enable(reader->answers, reader->fd, &one, sizeof(one));
 	return options->group ? reader_subscribe(reader, options, err) : ERR_OK;
@@ -439,6 +440,7 @@ static void reader_leave(struct reader_kafka *reader)
 	(void)rd_kafka_consumer_close(reader->client);
 	rd_kafka_queue_destroy(reader->queue);
 	rd_kafka_queue_destroy(reader->answers);
+	rd_kafka_queue_destroy(reader->commits);
 	rd_kafka_destroy(reader->client);
 }
 

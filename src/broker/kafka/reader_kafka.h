@@ -76,6 +76,7 @@ struct reader_kafka {
 	struct links links;
 	rd_kafka_queue_t *queue;	/* of messages and callbacks */
 	rd_kafka_queue_t *answers;
+	rd_kafka_queue_t *commits;	/* what became of them */
 	char *group;			/* NULL: none */
 	size_t bytes_max;
 	int fd;				/* both queues tell it */
@@ -93,6 +94,7 @@ struct reader_kafka {
 	size_t held_bytes;		/* fetched, not given */
 	int64_t committed_ms;
 	struct err failure;		/* of the reader itself */
+	char told[200];			/* what went wrong, as it was told last */
 	rd_kafka_message_t **given;	/* those of the last event, with … */
 	struct record *records;
 	struct record_header **headers;

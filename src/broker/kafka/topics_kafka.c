@@ -2,6 +2,7 @@
 #include "broker/kafka/kafka.h"
 
 #include "base/mem.h"
+#include "base/stop.h"
 #include "base/time.h"
 #include "broker/sequence.h"
 
@@ -81,7 +82,7 @@ static void await_change(rd_kafka_t *client, const char *name, bool there)
 	struct err unused;
 	bool changed = false;
 
-	while (!changed && clock_mono_ms() < until_ms) {
+	while (!changed && clock_mono_ms() < until_ms && !stop_requested()) {
 		enum err_code code = kafka_look(client, name, &topic, &unused);
 
 		changed = there ? code == ERR_OK && topic.leaders : code == ERR_NO_TOPIC;
@@ -160,11 +161,13 @@ static void topic_fill(struct topic_info *info, const char *name, const struct k
 		struct partition_info *partition = &info->partitions[i];
 
 		partition->open = true;
+		partition->parents[0] = partition->parents[1] = -1;
+		if (next[i] < 0) /* nobody leads it */
+			continue;
 		partition->first = position_of_offset((uint64_t)low[i]);
 		partition->next_known = true;
 		partition->next = position_of_offset((uint64_t)next[i]);
 		partition->records = (uint64_t)(next[i] - low[i]);
-		partition->parents[0] = partition->parents[1] = -1;
 	}
 }
 
@@ -178,11 +181,11 @@ static enum err_code topic_measure(rd_kafka_t *client, const char *name,
 	int64_t *next = xcalloc(count, sizeof(*next));
 	enum err_code code;
 
-	code = kafka_list_offsets(client, name, 0, topic->partition_count,
-				  RD_KAFKA_OFFSET_SPEC_EARLIEST, low, err);
+	code = kafka_list_offsets(client, name, info->partitions, topic->partition_count,
+				  RD_KAFKA_OFFSET_SPEC_EARLIEST, KAFKA_ANSWER_MS, low, err);
 	if (code == ERR_OK)
-		code = kafka_list_offsets(client, name, 0, topic->partition_count,
-					  RD_KAFKA_OFFSET_SPEC_LATEST, next, err);
+		code = kafka_list_offsets(client, name, info->partitions, topic->partition_count,
+					  RD_KAFKA_OFFSET_SPEC_LATEST, KAFKA_ANSWER_MS, next, err);
 	if (code == ERR_OK)
 		topic_fill(info, name, topic, low, next);
 	free(low);
@@ -249,7 +252,8 @@ enum err_code kafka_list(struct broker *broker, enum topic_kind kind,
 {
 	struct kafka *kafka = (struct kafka *)broker;
 	const struct rd_kafka_metadata *found;
-	int64_t until_ms = clock_mono_ms() + KAFKA_ANSWER_MS;
+	int64_t began_ms = clock_mono_ms(), waited_ms = 0;
+	int wait_ms = LIST_MS / 2;
 	rd_kafka_resp_err_t failed;
 	rd_kafka_t *client;
 	const char **names;
@@ -257,11 +261,14 @@ enum err_code kafka_list(struct broker *broker, enum topic_kind kind,
 
 	if (kafka_topics_only(kind, err) != ERR_OK || kafka_admin(kafka, &client, err) != ERR_OK)
 		return err->code;
-	do {
-		failed = rd_kafka_metadata(client, 1, NULL, &found, LIST_MS);
-		if (failed && kafka_admin_refused(client, err) != ERR_OK)
+	do { /* many topics need long */
+		wait_ms *= 2;
+		failed = rd_kafka_metadata(client, 1, NULL, &found, wait_ms);
+		waited_ms = clock_mono_ms() - began_ms;
+		if (failed && kafka_admin_away(client, waited_ms, err) != ERR_OK)
 			return err->code;
-	} while (failed && kafka_code(failed) == ERR_BUSY && clock_mono_ms() < until_ms);
+	} while (failed && kafka_code(failed) == ERR_BUSY && waited_ms < KAFKA_ANSWER_MS &&
+		 !stop_requested());
 	if (failed)
 		return kafka_fail(err, failed, "the list of topics");
 	names = xcalloc((size_t)found->topic_cnt, sizeof(*names));
