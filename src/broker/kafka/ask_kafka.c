@@ -300,8 +300,9 @@ static enum err_code offsets_once(rd_kafka_t *client, rd_kafka_topic_partition_l
 
 /* A leader may be named before it leads, and when it is gone already: for some time it is asked
  * again. */
-static enum err_code offsets_of(rd_kafka_t *client, rd_kafka_topic_partition_list_t *partitions,
-				int answer_ms, int32_t first, int64_t *offsets, struct err *err)
+static enum err_code offsets_in_time(rd_kafka_t *client,
+				     rd_kafka_topic_partition_list_t *partitions, int answer_ms,
+				     int32_t first, int64_t *offsets, struct err *err)
 {
 	int64_t until_ms = clock_mono_ms() + answer_ms;
 	struct err unused;
@@ -330,7 +331,7 @@ enum err_code kafka_list_offsets(rd_kafka_t *client, const char *name,
 				spec;
 	}
 	if (list->cnt > 0)
-		code = offsets_of(client, list, answer_ms, partitions[0].id, ret_offsets, err);
+		code = offsets_in_time(client, list, answer_ms, partitions[0].id, ret_offsets, err);
 	rd_kafka_topic_partition_list_destroy(list);
 	return code;
 }

@@ -64,8 +64,8 @@ enum err_code kafka_fail_error(struct err *err, rd_kafka_error_t *error, const c
 /* The client that asks what is asked for no reader. */
 MUST_USE enum err_code kafka_admin(struct kafka *kafka, rd_kafka_t **ret_client, struct err *err);
 
-/* To a question that was sent so long ago no answer will come. ERR_AUTH: the cluster does not let it
- * in; ERR_BUSY: no broker is reached. */
+/* To a question that was sent so long ago no answer will come. ERR_AUTH: the cluster does not let
+ * it in; ERR_BUSY: no broker is reached. */
 MUST_USE enum err_code kafka_admin_away(rd_kafka_t *admin, int64_t waited_ms, struct err *err);
 
 /* A question on its way, of kafka_admin()'s client where it is waited for. */

@@ -170,8 +170,8 @@ static enum err_code code_of_report(struct producer *producer, const rd_kafka_me
 	return code;
 }
 
-/* A record that was sent again after the cluster had forgotten where the first one is has no offset,
- * but it is there. */
+/* A record that was sent again after the cluster had forgotten where the first one is has no
+ * offset, but it is there. */
 static void report_place(const rd_kafka_message_t *message, struct append_outcome *outcome)
 {
 	outcome->partition = message->partition;
