@@ -160,8 +160,8 @@ struct append_record {
 struct append_outcome {
 	enum err_code code;
 	int32_t partition;
-	struct position position;	/* both only with ERR_OK. POSITION_NONE: a service that had
-					   it already does not say where */
+	struct position position; /* both only with ERR_OK. POSITION_NONE: a service that had
+				     it already does not say where */
 };
 
 /* One request's records for one topic. */

@@ -440,8 +440,10 @@ static enum err_code sink_set_goal(struct sink *sink, struct sink_partition *par
 			      const struct partition_info *info, struct err *err)
 {
 	if (info->replica_count > 0 && info->leader == NODE_NONE)
-		return err_set(err, ERR_BUSY, "partition %d of topic \"%s\" has no leader, who "
-			       "knows where it ends", info->id, partition->topic);
+		return err_set(err, ERR_BUSY,
+			       "partition %d of topic \"%s\" has no leader, who "
+			       "knows where it ends",
+			       info->id, partition->topic);
 	partition->has_goal = info->next_known;
 	partition->goal = info->next;
 	partition->goal_open = !info->next_known;

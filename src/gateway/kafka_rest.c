@@ -225,7 +225,9 @@ void kafka_offsets(struct call *call)
 /* -1 is what Kafka's own clients have where nobody says where it is. */
 static void put_kept(struct buf *reply, const struct append_outcome *outcome)
 {
-	buf_addf(reply, "{\"partition\":%d,\"offset\":", outcome->partition);
+	buf_add_str(reply, "{\"partition\":");
+	buf_add_i64(reply, outcome->partition);
+	buf_add_str(reply, ",\"offset\":");
 	if (position_cmp(outcome->position, POSITION_NONE) == 0)
 		buf_add_str(reply, "-1");
 	else
@@ -242,9 +244,8 @@ static void put_outcome(struct buf *reply, const struct append_outcome *outcome)
 	/* A record that is too long, or that a topic does not take, is a plain KafkaException to
 	 * Confluent's proxy. */
 	buf_addf(reply, "{\"partition\":null,\"offset\":null,\"error_code\":%d,\"error\":\"%s\"}",
-		 outcome->code == ERR_LIMIT || outcome->code == ERR_SHAPE ?
-			 err_rest(ERR_IO) :
-			 err_rest(outcome->code),
+		 outcome->code == ERR_LIMIT || outcome->code == ERR_SHAPE ? err_rest(ERR_IO)
+									  : err_rest(outcome->code),
 		 outcome_message(outcome->code));
 }
 

@@ -700,8 +700,7 @@ int main(void)
 		cmocka_unit_test(test_slow_calls_leave_room_for_others),
 		cmocka_unit_test(test_a_missing_topic_is_the_same_told_late),
 		cmocka_unit_test(test_a_topic_that_cannot_be_made_is_refused_for_a_while),
-		cmocka_unit_test(
-			test_a_topic_that_goes_under_posts_in_flight_asks_for_them_again),
+		cmocka_unit_test(test_a_topic_that_goes_under_posts_in_flight_asks_for_them_again),
 		cmocka_unit_test(test_a_broker_that_is_away_is_not_asked_to_make_topics),
 		cmocka_unit_test(test_a_gateway_starts_without_its_broker),
 		cmocka_unit_test(test_which_failures_end_the_start),

@@ -7,10 +7,10 @@
 #include <inttypes.h>
 
 enum {
-	WAIT_MS = 100,	   /* then it is looked whether an answer can come at all */
-	AWAY_MS = 2000,	   /* without a broker, who tries each second: none will come soon */
-	ENDING_MS = 3000,  /* who is asked to end waits no longer */
-	RETRY_MS = 20,	   /* a partition whose leader does not lead yet */
+	WAIT_MS = 100,	  /* then it is looked whether an answer can come at all */
+	AWAY_MS = 2000,	  /* without a broker, who tries each second: none will come soon */
+	ENDING_MS = 3000, /* who is asked to end waits no longer */
+	RETRY_MS = 20,	  /* a partition whose leader does not lead yet */
 };
 
 /* --- codes ----------------------------------------------------------------- */
@@ -59,14 +59,18 @@ enum err_code kafka_code(rd_kafka_resp_err_t code)
 	case RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION: case RD_KAFKA_RESP_ERR_NOT_CONTROLLER:
 	case RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS:
 	case RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE: case RD_KAFKA_RESP_ERR_NOT_COORDINATOR:
-	case RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE: case RD_KAFKA_RESP_ERR_LISTENER_NOT_FOUND:
-	case RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH: case RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH:
-	case RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE: case RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT:
+	case RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE:
+	case RD_KAFKA_RESP_ERR_LISTENER_NOT_FOUND:
+	case RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH:
+	case RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH:
+	case RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE:
+	case RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT:
 	case RD_KAFKA_RESP_ERR_PREFERRED_LEADER_NOT_AVAILABLE:
 	case RD_KAFKA_RESP_ERR_ELIGIBLE_LEADERS_NOT_AVAILABLE:
 	case RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS:
 	case RD_KAFKA_RESP_ERR_REASSIGNMENT_IN_PROGRESS:
-	case RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS: case RD_KAFKA_RESP_ERR__WAIT_CACHE:
+	case RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS:
+	case RD_KAFKA_RESP_ERR__WAIT_CACHE:
 	case RD_KAFKA_RESP_ERR_THROTTLING_QUOTA_EXCEEDED:
 		return ERR_BUSY;
 	case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT:
@@ -318,8 +322,7 @@ static enum err_code offsets_in_time(rd_kafka_t *client,
 
 enum err_code kafka_list_offsets(rd_kafka_t *client, const char *name,
 				 const struct partition_info *partitions, int32_t count,
-				 int64_t spec, int answer_ms, int64_t *ret_offsets,
-				 struct err *err)
+				 int64_t spec, int answer_ms, int64_t *ret_offsets, struct err *err)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(count);
 	enum err_code code = ERR_OK;

@@ -193,8 +193,10 @@ static enum err_code partition_measure(rd_kafka_t *client, const char *name,
 	enum err_code code;
 
 	if (partition->leader == NODE_NONE) /* librdkafka would wait for one */
-		return err_set(err, ERR_BUSY, "partition %" PRId32 " of topic \"%s\" has no leader "
-			       "just now", partition->id, name);
+		return err_set(err, ERR_BUSY,
+			       "partition %" PRId32 " of topic \"%s\" has no leader "
+			       "just now",
+			       partition->id, name);
 	code = kafka_list_offsets(client, name, partition, 1, RD_KAFKA_OFFSET_SPEC_EARLIEST,
 				  ANSWER_MS, &ret_extent->low, err);
 	if (code == ERR_OK)
@@ -223,8 +225,8 @@ static enum err_code part_measure(struct reader_kafka *reader, const char *name,
 		return code;
 	partition = topic_info_partition(&info, id);
 	code = partition ? partition_measure(client, name, partition, start, &extent, err)
-			 : err_set(err, ERR_NO_PARTITION,
-				   "topic \"%s\" has no partition %" PRId32, name, id);
+			 : err_set(err, ERR_NO_PARTITION, "topic \"%s\" has no partition %" PRId32,
+				   name, id);
 	topic_info_release(&info);
 	if (code != ERR_OK)
 		return code;
@@ -518,8 +520,8 @@ static void take_commit_result(struct reader_kafka *reader, rd_kafka_event_t *do
 	if (list)
 		trace_debug("kafka: a commit failed: %s", rd_kafka_event_error_string(done));
 	for (int i = 0; list && i < list->cnt; i++) {
-		struct part *part = part_of(reader, list->elems[i].topic,
-					    list->elems[i].partition, false);
+		struct part *part =
+			part_of(reader, list->elems[i].topic, list->elems[i].partition, false);
 
 		if (part && part->attached && part->state == PART_READING)
 			part->dirty = true;
@@ -534,7 +536,8 @@ static void send_commits(struct reader_kafka *reader, rd_kafka_topic_partition_l
 	rd_kafka_event_t *done;
 
 	if (rd_kafka_commit_queue(reader->client, list, queue, NULL, NULL) ==
-		    RD_KAFKA_RESP_ERR_NO_ERROR && wait) {
+		    RD_KAFKA_RESP_ERR_NO_ERROR &&
+	    wait) {
 		done = rd_kafka_queue_poll(queue, COMMIT_MS);
 		if (done)
 			rd_kafka_event_destroy(done);

@@ -117,10 +117,9 @@ static void take_error(struct reader_kafka *reader, struct part *part,
 
 	trace_debug("kafka: %s", text);
 	if (is_no_member(message->err)) {
-		(void)err_set(&reader->failure, ERR_USAGE, "group \"%s\": %s", reader->group,
-			      text);
+		(void)err_set(&reader->failure, ERR_USAGE, "group \"%s\": %s", reader->group, text);
 	} else if (message->err == RD_KAFKA_RESP_ERR__FATAL ||
-	    message->err == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID) {
+		   message->err == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID) {
 		char fatal[200];
 		rd_kafka_resp_err_t code =
 			rd_kafka_fatal_error(reader->client, fatal, sizeof(fatal));

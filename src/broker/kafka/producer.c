@@ -186,7 +186,8 @@ static void warn_of_batch(struct producer *producer, const rd_kafka_message_t *m
 	if (!producer->batch_told)
 		trace_warn("topic \"%s\" does not take %zu records that were sent as one batch, as "
 			   "max.message.bytes is the most for all of them: set kafka: batch.size "
-			   "below it", rd_kafka_topic_name(message->rkt), count);
+			   "below it",
+			   rd_kafka_topic_name(message->rkt), count);
 	producer->batch_told = true;
 }
 
