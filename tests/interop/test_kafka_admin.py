@@ -139,6 +139,14 @@ def test_groups(ask, kafka):
     assert {row["group"]: row["state"] for row in ask("groups")}["readers"] == "empty"
 
 
+def test_a_group_that_committed_nothing(ask, kafka):
+    """The cluster remembers it, and so does who asks for it by name."""
+    kafka.create("idle")
+    theirs(kafka, "idlers", "idle").close()
+    assert {row["group"]: row["state"] for row in ask("groups")}["idlers"] == "empty"
+    assert ask("groups", "describe", "idlers") == []
+
+
 def test_nobody_moves_a_group_that_reads(ask, kafka):
     kafka.create("held", partitions=2)
     kafka.produce("held", [b"1"], partition=0)
