@@ -10,13 +10,12 @@
  *
  *	bare_server PORT FILE 1|2
  */
+#include "bare_http.h"
+
 #include "base/mem.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,26 +24,18 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-enum { EVENTS_MAX = 512, CONNECTIONS_MAX = 1024, REQUEST_MAX = 1 << 20,
-       FILE_BYTES = 256 << 20, GROUP_BYTES = 16 << 20 };
-
-struct connection {
-	char in[REQUEST_MAX];
-	size_t len;
-};
+enum { EVENTS_MAX = 512, FILE_BYTES = 256 << 20, GROUP_BYTES = 16 << 20 };
 
 /* Bodies that the next sync makes durable, and who waits for it. */
 struct group {
 	char *bytes;
 	size_t len;
-	int waiting[CONNECTIONS_MAX];
+	int waiting[BARE_CONNECTIONS_MAX];
 	int count;
 };
 
-static struct connection *connections[CONNECTIONS_MAX];
 static struct group groups[2];
 static struct group *open_group = &groups[0];
 static struct group *busy_group;	/* the commit thread's, or NULL */
@@ -54,101 +45,33 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t handed = PTHREAD_COND_INITIALIZER;
 static bool committed;
 
-static const char reply[] =
-	"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.kafka.v2+json\r\nContent-Length: 122\r\n\r\n"
-	"{\"offsets\":[{\"partition\":0,\"offset\":12345678,\"error_code\":null,\"error\":null}],"
-	"\"key_schema_id\":null,\"value_schema_id\":null}";
-
-static void die(const char *what)
-{
-	perror(what);
-	exit(1);
-}
-
 static void store_group(const struct group *group)
 {
 	if (file_at + (off_t)group->len > FILE_BYTES)
 		file_at = 0;
 	if (pwrite(file_fd, group->bytes, group->len, file_at) != (ssize_t)group->len)
-		die("pwrite");
+		bare_die("pwrite");
 	if (fdatasync(file_fd) < 0)
-		die("fdatasync");
+		bare_die("fdatasync");
 	file_at += (off_t)group->len;
 }
 
 static void answer_group(struct group *group)
 {
 	for (int i = 0; i < group->count; i++)
-		if (write(group->waiting[i], reply, sizeof(reply) - 1) < 0 && errno != EPIPE)
-			continue;
+		bare_answer(group->waiting[i]);
 	group->count = 0;
 	group->len = 0;
 }
 
-/* The length of a whole request in `text`, or 0; its body's place too. */
-static size_t frame(const char *text, size_t len, size_t *ret_body, size_t *ret_body_len)
+static bool take_request(int fd, const char *body, size_t len)
 {
-	const char *end = memmem(text, len, "\r\n\r\n", 4);
-	const char *length;
-	size_t head;
-
-	if (!end)
-		return 0;
-	head = (size_t)(end - text) + 4;
-	length = memmem(text, head, "Content-Length: ", 16);
-	*ret_body_len = length ? strtoul(length + 16, NULL, 10) : 0;
-	*ret_body = head;
-	return len >= head + *ret_body_len ? head + *ret_body_len : 0;
-}
-
-static void take_requests(int fd, struct connection *connection)
-{
-	size_t body, body_len, whole;
-
-	while ((whole = frame(connection->in, connection->len, &body, &body_len)) > 0) {
-		if (open_group->len + body_len > GROUP_BYTES ||
-		    open_group->count == CONNECTIONS_MAX)
-			return;
-		memcpy(open_group->bytes + open_group->len, connection->in + body, body_len);
-		open_group->len += body_len;
-		open_group->waiting[open_group->count++] = fd;
-		connection->len -= whole;
-		memmove(connection->in, connection->in + whole, connection->len);
-	}
-}
-
-static void read_from(int fd)
-{
-	struct connection *connection = connections[fd];
-	ssize_t n = read(fd, connection->in + connection->len, REQUEST_MAX - connection->len);
-
-	if (n > 0) {
-		connection->len += (size_t)n;
-		take_requests(fd, connection);
-	} else if (n == 0 || errno != EAGAIN) {
-		close(fd);
-		connection->len = 0;
-	}
-}
-
-static void accept_from(int listener)
-{
-	struct epoll_event event = { .events = EPOLLIN };
-	int one = 1;
-	int fd;
-
-	while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
-		if (fd >= CONNECTIONS_MAX) {
-			close(fd);
-			continue;
-		}
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-		if (!connections[fd])
-			connections[fd] = xmalloc(sizeof(*connections[fd]));
-		connections[fd]->len = 0;
-		event.data.fd = fd;
-		epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
-	}
+	if (open_group->len + len > GROUP_BYTES || open_group->count == BARE_CONNECTIONS_MAX)
+		return false;
+	memcpy(open_group->bytes + open_group->len, body, len);
+	open_group->len += len;
+	open_group->waiting[open_group->count++] = fd;
+	return true;
 }
 
 static void *commit_thread(void *unused)
@@ -166,7 +89,7 @@ static void *commit_thread(void *unused)
 		committed = true;
 		pthread_mutex_unlock(&lock);
 		if (write(done_fd, &one, sizeof(one)) < 0)
-			die("eventfd");
+			bare_die("eventfd");
 	}
 	return NULL;
 }
@@ -197,31 +120,18 @@ static void take_back(void)
 	pthread_mutex_unlock(&lock);
 }
 
-static int make_listener(int port)
-{
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-	int one = 1;
-
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 1024) < 0)
-		die("listen");
-	return fd;
-}
-
 static void fill_file(const char *path)
 {
 	static char zeros[1 << 20];
 
 	file_fd = open(path, O_RDWR | O_CREAT, 0600);
 	if (file_fd < 0)
-		die(path);
+		bare_die(path);
 	for (off_t at = 0; at < FILE_BYTES; at += (off_t)sizeof(zeros))
 		if (pwrite(file_fd, zeros, sizeof(zeros), at) < 0)
-			die("fill");
+			bare_die("fill");
 	if (fsync(file_fd) < 0)
-		die("fsync");
+		bare_die("fsync");
 }
 
 static void loop(int listener, bool threaded)
@@ -233,11 +143,11 @@ static void loop(int listener, bool threaded)
 
 		for (int i = 0; i < n; i++) {
 			if (events[i].data.fd == listener)
-				accept_from(listener);
+				bare_accept(epoll_fd, listener);
 			else if (events[i].data.fd == done_fd)
 				take_back();
 			else
-				read_from(events[i].data.fd);
+				bare_read(events[i].data.fd, take_request);
 		}
 		if (threaded) {
 			hand_over();
@@ -264,13 +174,11 @@ int main(int argc, char **argv)
 	fill_file(argv[2]);
 	epoll_fd = epoll_create1(0);
 	done_fd = eventfd(0, EFD_NONBLOCK);
-	listener = make_listener((int)strtol(argv[1], NULL, 10));
-	event.data.fd = listener;
-	epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &event);
+	listener = bare_listen(epoll_fd, (int)strtol(argv[1], NULL, 10));
 	event.data.fd = done_fd;
 	epoll_ctl(epoll_fd, EPOLL_CTL_ADD, done_fd, &event);
 	if (threaded && pthread_create(&thread, NULL, commit_thread, NULL) != 0)
-		die("thread");
+		bare_die("thread");
 	loop(listener, threaded);
 	return 0;
 }

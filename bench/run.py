@@ -9,6 +9,7 @@ import batch
 import delta
 import emulate
 import ingest
+import kafka
 import log
 import s3
 import sink
@@ -17,7 +18,7 @@ from measure import TOP, Table
 
 PARTS = {"ingest": ingest.measure, "log": log.measure, "emulate": emulate.measure, "batch": batch.measure,
          "sink": sink.measure, "stream": stream.measure, "delta": delta.measure, "s3": s3.measure,
-         "abuse": abuse.measure}
+         "kafka": kafka.measure, "abuse": abuse.measure}
 
 
 def main():

@@ -38,10 +38,10 @@ def confluent():
     return confluent_kafka
 
 
-def java(*words, heap="512m"):
-    """The command that starts a program of Kafka's; a quick start counts for more here than a fast end."""
-    return ["java", f"-Xmx{heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{CACHE}/jars/*",
-            *map(str, words)]
+def java(*words, heap="512m", lasts=False):
+    """The command that starts a program of Kafka's: soon fast, or fast once it has run for some time (`lasts`)."""
+    quick = [] if lasts else ["-XX:TieredStopAtLevel=1"]
+    return ["java", f"-Xmx{heap}", "-XX:+UseSerialGC", *quick, "-cp", f"{CACHE}/jars/*", *map(str, words)]
 
 
 def ask(command, stdin=b"", timeout_s=TOOL_S):
@@ -158,8 +158,9 @@ class Node:
         """Returns at once; wait() returns when it serves."""
         self.starts += 1
         with open(self.directory / f"said{self.starts}", "wb") as said:
-            self.process = subprocess.Popen(java("kafka.Kafka", self.properties), stdin=subprocess.DEVNULL,
-                                            stdout=said, stderr=said, preexec_fn=conftest.die_with_parent)
+            self.process = subprocess.Popen(
+                java("kafka.Kafka", self.properties, lasts=self.kafka.lasts), stdin=subprocess.DEVNULL,
+                stdout=said, stderr=said, preexec_fn=conftest.die_with_parent)
 
     def wait(self):
         def started():
@@ -201,8 +202,8 @@ class Node:
 class Kafka:
     """A cluster, mostly of one node. What is done to it as a whole is done to all of them."""
 
-    def __init__(self, directory, nodes=1, settings=None, advertised=None):
-        self.directory, self.settings = directory, settings or {}
+    def __init__(self, directory, nodes=1, settings=None, advertised=None, lasts=False):
+        self.directory, self.settings, self.lasts = directory, settings or {}, lasts
         self.advertised = {name: f"{name}://{place}" for name, place in (advertised or {}).items()}
         self.certificates = Certificates(directory)
         self.controller_port = free_port()
@@ -339,7 +340,7 @@ class Kafka:
 
 @contextlib.contextmanager
 def running(directory, **options):
-    """options: nodes, settings of the servers, advertised places of listeners."""
+    """options: nodes, settings of the servers, advertised places of listeners, whether it lasts (is measured)."""
     kafka = Kafka(directory, **options)
     try:
         kafka.start()
