@@ -214,6 +214,158 @@ static void test_a_producer_that_breaks(void **state)
 	}
 }
 
+/* --- appends of a turn -------------------------------------------------------------------- */
+
+static size_t requests_to_produce(rd_kafka_mock_cluster_t *cluster)
+{
+	size_t count, found = 0;
+	rd_kafka_mock_request_t **requests = rd_kafka_mock_get_requests(cluster, &count);
+
+	for (size_t i = 0; i < count; i++)
+		found += rd_kafka_mock_request_api_key(requests[i]) == PRODUCE;
+	rd_kafka_mock_request_destroy_array(requests, count);
+	return found;
+}
+
+/* The appends of one turn, with their flags. */
+struct turn {
+	char bytes[8]; /* of each record in turn, and then of something else */
+	struct append_record records[8];
+	struct append_outcome outcomes[8];
+	struct append appends[8];
+	int flags[8];
+};
+
+static void turn_append(struct kafka_fixture *f, struct turn *turn, int i, struct topic_ref topic,
+			int32_t partition)
+{
+	struct err err = { 0 };
+
+	turn->bytes[i] = (char)('a' + i);
+	turn->records[i] = (struct append_record){ .value = slice_of(&turn->bytes[i], 1),
+						   .partition = partition };
+	turn->appends[i] = (struct append){ .topic = topic,
+					    .records = &turn->records[i],
+					    .count = 1,
+					    .outcomes = &turn->outcomes[i],
+					    .user = &turn->flags[i] };
+	assert_ok(broker_append(f->broker, &turn->appends[i], &err));
+	turn->bytes[i] = '?';
+	turn->records[i].value = slice_str("?");
+}
+
+static void turn_await(struct kafka_fixture *f, struct turn *turn, int count)
+{
+	for (int i = 0; i < count; i++)
+		assert_int_equal(ended_wait(&f->ended, &turn->flags[i]), 1);
+}
+
+/* One request to the cluster, of what the records were when they were appended. */
+static void test_a_turn_is_one_request(void **state)
+{
+	struct kafka_fixture *f = *state;
+	struct turn turn = { 0 };
+	struct broker_reader *reader;
+	char text[32];
+
+	assert_int_equal(append_text(f->broker, &f->ended, pin, 0, "x").code, ERR_OK);
+	rd_kafka_mock_start_request_tracking(f->cluster);
+	broker_cork(f->broker, true);
+	for (int i = 0; i < 4; i++) {
+		turn_append(f, &turn, i, pin, PARTITION_ANY);
+		clock_sleep_ms(5); /* more than enough for it to be sent */
+	}
+	assert_int_equal(requests_to_produce(f->cluster), 0);
+	broker_cork(f->broker, false);
+	turn_await(f, &turn, 4);
+	assert_int_equal(requests_to_produce(f->cluster), 1);
+	rd_kafka_mock_stop_request_tracking(f->cluster);
+	reader = reader_at(f->broker, pin, 0, from_first);
+	read_texts(reader, 5, text, sizeof(text));
+	assert_string_equal(text, "x a b c d");
+	reader_close(reader);
+}
+
+/* What cannot be held does not overtake what is. */
+static void test_a_turn_keeps_its_order(void **state)
+{
+	struct kafka_fixture *f = *state;
+	struct turn turn = { 0 };
+
+	broker_cork(f->broker, true);
+	turn_append(f, &turn, 0, pin, PARTITION_ANY);
+	turn_append(f, &turn, 1, pin, PARTITION_ANY);
+	turn_append(f, &turn, 2, pin, 0);
+	turn_append(f, &turn, 3, pin, PARTITION_ANY);
+	broker_cork(f->broker, false);
+	turn_await(f, &turn, 4);
+	for (uint64_t i = 0; i < 4; i++) {
+		assert_int_equal(turn.outcomes[i].code, ERR_OK);
+		assert_int_equal(position_ordinal(turn.outcomes[i].position), i);
+	}
+}
+
+/* What is refused when its turn ends was taken: it ends with the reason, and the others go on. */
+static void test_a_turn_with_what_is_refused(void **state)
+{
+	struct kafka_fixture *f = *state;
+	struct turn turn = { 0 };
+
+	producer_refresh(((struct kafka *)f->broker)->producer, geo.name); /* it is not there */
+	broker_cork(f->broker, true);
+	turn_append(f, &turn, 0, pin, PARTITION_ANY);
+	turn_append(f, &turn, 1, geo, PARTITION_ANY);
+	turn_append(f, &turn, 2, pin, PARTITION_ANY);
+	broker_cork(f->broker, false);
+	turn_await(f, &turn, 3);
+	assert_int_equal(turn.outcomes[0].code, ERR_OK);
+	assert_int_equal(turn.outcomes[1].code, ERR_NO_TOPIC);
+	assert_int_equal(turn.outcomes[2].code, ERR_OK);
+}
+
+/* One partition that has no leader just now holds up what comes for the others for a moment only.
+ */
+static void test_a_turn_beside_a_partition_that_is_stuck(void **state)
+{
+	struct kafka_fixture *f = *state;
+	struct turn turn = { 0 };
+	struct err err = { 0 };
+
+	assert_ok(create_topic(f->broker, geo, 2, &err));
+	assert_int_equal(append_text(f->broker, &f->ended, geo, 0, "x").code, ERR_OK);
+	assert_int_equal(rd_kafka_mock_partition_set_leader(f->cluster, geo.name, 1, -1), 0);
+	producer_refresh(((struct kafka *)f->broker)->producer, geo.name);
+	turn_append(f, &turn, 0, geo, 1);
+	broker_cork(f->broker, true);
+	turn_append(f, &turn, 1, geo, PARTITION_ANY);
+	broker_cork(f->broker, false);
+	assert_int_equal(ended_wait(&f->ended, &turn.flags[1]), 1);
+	assert_int_equal(turn.outcomes[1].code, ERR_OK);
+	assert_int_equal(turn.flags[0], 0);
+	assert_int_equal(rd_kafka_mock_partition_set_leader(f->cluster, geo.name, 1, 1), 0);
+	assert_int_equal(ended_wait(&f->ended, &turn.flags[0]), 1);
+}
+
+/* A producer that breaks while some are held gives them back. */
+static void test_a_turn_of_a_producer_that_breaks(void **state)
+{
+	struct kafka_fixture *f = *state;
+	struct producer *producer = ((struct kafka *)f->broker)->producer;
+	struct turn turn = { 0 };
+
+	assert_int_equal(append_text(f->broker, &f->ended, pin, 0, "x").code, ERR_OK);
+	broker_cork(f->broker, true);
+	turn_append(f, &turn, 0, pin, PARTITION_ANY);
+	(void)rd_kafka_test_fatal_error(producer_client(producer),
+					RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
+					"as a test wants it");
+	broker_cork(f->broker, false);
+	turn_await(f, &turn, 1);
+	assert_int_equal(turn.outcomes[0].code, ERR_BUSY);
+	await_ready(f, ERR_OK);
+	assert_int_equal(append_text(f->broker, &f->ended, pin, 0, "y").code, ERR_OK);
+}
+
 /* --- readers --------------------------------------------------------------------------- */
 
 /* A question that gets no answer is asked again: what was fetched is not given before, and not
@@ -471,6 +623,11 @@ int main(void)
 		MOCK(test_a_cluster_that_is_away),
 		MOCK(test_what_waits_is_given_back),
 		MOCK(test_a_producer_that_breaks),
+		MOCK(test_a_turn_is_one_request),
+		MOCK(test_a_turn_keeps_its_order),
+		MOCK(test_a_turn_with_what_is_refused),
+		MOCK(test_a_turn_beside_a_partition_that_is_stuck),
+		MOCK(test_a_turn_of_a_producer_that_breaks),
 		MOCK(test_a_question_that_fails),
 		MOCK(test_a_reader_waits_for_the_cluster),
 		cmocka_unit_test(test_what_passes_by_itself),

@@ -188,7 +188,7 @@ enum err_code kafka_conf_new(const struct broker_kafka_options *options, enum ka
 
 	conf_preset(conf);
 	if (role == KAFKA_PRODUCES) {
-		kafka_conf_set(conf, "linger.ms", "0.3");
+		kafka_conf_set(conf, "linger.ms", "0"); /* a loop's turn comes together */
 		kafka_conf_set(conf, "message.timeout.ms", "10000");
 	} else if (role == KAFKA_READS) {
 		kafka_conf_set(conf, "session.timeout.ms", "6000");

@@ -118,7 +118,7 @@ enum err_code kafka_settings(struct broker *broker, struct topic_ref topic,
 			     bool (*each)(void *user, const char *name, const char *value),
 			     void *user, struct err *err);
 
-/* --- topics_kafka.c, groups_kafka.c, members_kafka.c, producer.c: broker_ops ----------------- */
+/* --- topics_kafka.c, groups_kafka.c, members_kafka.c, producer.h: broker_ops ----------------- */
 
 enum err_code kafka_create(struct broker *broker, struct topic_ref topic,
 			   const struct topic_options *options, struct err *err);

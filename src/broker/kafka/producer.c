@@ -1,16 +1,5 @@
-/*
- * producer.c - what is appended: one idempotent producer for all threads.
- *
- *	append() ──► librdkafka ──► cluster
- *	                 │ delivery reports, many at a time
- *	                 ▼
- *	            producer_run(), a thread ──► done(), all appends that ended
- *
- * An append ends with the last report of its records. What librdkafka cannot say
- * of a record is ERR_UNKNOWN: it may be in the log. A fault after which librdkafka
- * gives up its producer ends all that is on its way so, and another one is made.
- */
-#include "broker/kafka/kafka.h"
+/* The producer's client, the reports that it gives, and what becomes of a client that breaks. */
+#include "broker/kafka/producer.h"
 
 #include "base/mem.h"
 #include "base/time.h"
@@ -18,67 +7,15 @@
 #include "broker/partitioner.h"
 #include "broker/sequence.h"
 
-#include <inttypes.h>
-#include <stdatomic.h>
 #include <stdio.h>
 
 enum {
-	RECORD_OVERHEAD = 300,	/* of a record in librdkafka's memory, and of its outcome here */
 	REQUEST_OVERHEAD = 64 << 10,
-	EVENTS_MAX = 64,	/* then those whose appends have ended are told */
+	EVENTS_MAX = 64,		/* then those whose appends have ended are told */
 	POLL_MS = 50,
-	RENEW_EVERY_MS = 1000,	/* who has no right has none with the next producer, either */
-	DOWN_MS = 50,		/* then what waits for a broker is given back */
+	RENEW_EVERY_MS = 1000, /* who has no right has none with the next producer, either */
+	DOWN_MS = 50,			/* then what waits for a broker is given back */
 };
-
-/* How many partitions a topic had when it was last asked for; 0: it is gone. */
-struct topic_known {
-	char *name;
-	int32_t partitions;
-};
-
-struct producer {
-	struct kafka *kafka;
-	size_t record_max;
-	size_t inflight_max;
-	struct links links;
-	atomic_size_t inflight;		/* bytes */
-	atomic_uint turn;		/* of records without a key */
-	atomic_bool ending;
-	pthread_t thread;
-	pthread_mutex_t lock;		/* of the next nine */
-	rd_kafka_t *client;
-	rd_kafka_queue_t *events;
-	bool broken;			/* the client takes no more, … */
-	struct err why;			/* … therefore */
-	struct topic_known *known;
-	size_t known_count;
-	size_t refreshing;		/* threads that use the client without the lock */
-	size_t flights;			/* appends that have not ended */
-	struct append *ended;		/* reported before append() had returned */
-	int64_t renewed_ms;		/* the thread's: when there was another one last */
-	bool batch_told;		/* the thread's, too */
-	struct append *first;		/* the thread's, too: to be told */
-	struct append **last;
-};
-
-/* An append that was taken. Of each of its records the outcome is librdkafka's opaque pointer, and
- * holds where this is until the report comes. */
-struct flight {
-	struct append *append;
-	size_t bytes;
-	atomic_size_t left;		/* reports to come, and one for append() itself */
-};
-
-static void flight_put(struct append_outcome *outcome, struct flight *flight)
-{
-	outcome->position.word[0] = (uint64_t)(uintptr_t)flight;
-}
-
-static struct flight *flight_of(const struct append_outcome *outcome)
-{
-	return (struct flight *)(uintptr_t)outcome->position.word[0];
-}
 
 /* --- the client ------------------------------------------------------------ */
 
@@ -132,12 +69,6 @@ static enum err_code producer_open(struct producer *producer, rd_kafka_t **ret_c
 
 /* --- appends that end ------------------------------------------------------ */
 
-static void flight_ended(struct producer *producer, struct flight *flight)
-{
-	atomic_fetch_sub(&producer->inflight, flight->bytes);
-	free(flight);
-}
-
 static struct topic_known *known_find(const struct producer *producer, const char *name)
 {
 	for (size_t i = 0; i < producer->known_count; i++)
@@ -146,10 +77,8 @@ static struct topic_known *known_find(const struct producer *producer, const cha
 	return NULL;
 }
 
-/* Under the lock. librdkafka takes a topic that is gone for one that has lost its partitions, which
- * none does. */
-static enum err_code code_of_partition(const struct producer *producer, const char *topic,
-				       int32_t partition)
+enum err_code producer_code_of_partition(const struct producer *producer, const char *topic,
+					 int32_t partition)
 {
 	const struct topic_known *known = known_find(producer, topic);
 
@@ -165,7 +94,8 @@ static enum err_code code_of_report(struct producer *producer, const rd_kafka_me
 	if (code != ERR_NO_PARTITION || !message->rkt)
 		return code;
 	(void)pthread_mutex_lock(&producer->lock);
-	code = code_of_partition(producer, rd_kafka_topic_name(message->rkt), message->partition);
+	code = producer_code_of_partition(producer, rd_kafka_topic_name(message->rkt),
+					  message->partition);
 	(void)pthread_mutex_unlock(&producer->lock);
 	return code;
 }
@@ -212,9 +142,8 @@ static void report(struct producer *producer, const rd_kafka_message_t *message,
 	outcome->code = code;
 	if (atomic_fetch_sub(&flight->left, 1) > 1)
 		return;
-	*producer->last = flight->append;
-	producer->last = &flight->append->next;
-	flight_ended(producer, flight);
+	*producer->last = flight;
+	producer->last = &flight->after;
 }
 
 /* The client is of no use any more: what is on its way ends with it. */
@@ -262,44 +191,44 @@ static void producer_take_event(struct producer *producer, rd_kafka_event_t *eve
 	rd_kafka_event_destroy(event);
 }
 
-/* Whose reports were faster than append() was. */
-static void take_early(struct producer *producer)
+/* Those that were reported here, then those whose reports were faster than append() was. Where
+ * they were there is room for others. */
+static struct append *land(struct producer *producer, size_t *ret_count)
 {
-	struct append *append;
+	struct append *first = NULL, **last = &first;
+	struct flight *flight;
 
 	(void)pthread_mutex_lock(&producer->lock);
-	append = producer->ended;
+	*producer->last = producer->ended;
 	producer->ended = NULL;
-	(void)pthread_mutex_unlock(&producer->lock);
-	while (append) {
-		struct append *next = append->next;
-
-		append->next = NULL;
-		*producer->last = append;
-		producer->last = &append->next;
-		append = next;
+	*ret_count = 0;
+	while ((flight = producer->first)) {
+		producer->first = flight->after;
+		flight->lane->flying -= flight->append->count;
+		atomic_fetch_sub(&producer->inflight, flight->bytes);
+		*last = flight->append;
+		last = &flight->append->next;
+		++*ret_count;
+		free(flight->copy);
+		free(flight);
 	}
+	producer->last = &producer->first;
+	lanes_look(producer);
+	(void)pthread_mutex_unlock(&producer->lock);
+	*last = NULL;
+	return first;
 }
 
 /* All that ended meanwhile, in one hand. */
 static void tell_ended(struct producer *producer)
 {
-	struct append *chain, *append;
-	size_t count = 0;
+	size_t count;
+	struct append *chain = land(producer, &count);
 
-	take_early(producer);
-	*producer->last = NULL;
-	chain = producer->first;
-	producer->first = NULL;
-	producer->last = &producer->first;
-	for (append = chain; append; append = append->next)
-		count++;
 	if (!chain)
 		return;
 	producer->kafka->options.done(producer->kafka->options.done_user, chain);
-	(void)pthread_mutex_lock(&producer->lock);
-	producer->flights -= count;
-	(void)pthread_mutex_unlock(&producer->lock);
+	atomic_fetch_sub(&producer->flights, count);
 }
 
 static bool is_refreshing(struct producer *producer)
@@ -346,12 +275,7 @@ static void producer_give_back(struct producer *producer)
 
 static bool producer_is_done(struct producer *producer)
 {
-	bool done;
-
-	(void)pthread_mutex_lock(&producer->lock);
-	done = atomic_load(&producer->ending) && producer->flights == 0;
-	(void)pthread_mutex_unlock(&producer->lock);
-	return done;
+	return atomic_load(&producer->ending) && atomic_load(&producer->flights) == 0;
 }
 
 static void *producer_run(void *arg)
@@ -417,231 +341,7 @@ void producer_free(struct producer *producer)
 
 rd_kafka_t *producer_client(const struct producer *producer) { return producer->client; }
 
-/* --- appending ------------------------------------------------------------- */
-
-/* librdkafka copies; it only has no word for it. */
-static void *producer_bytes(struct slice slice) { return (void *)(uintptr_t)slice.ptr; }
-
-static rd_kafka_headers_t *headers_of(const struct append_record *record)
-{
-	rd_kafka_headers_t *headers = rd_kafka_headers_new(record->header_count);
-
-	for (size_t i = 0; i < record->header_count; i++)
-		(void)rd_kafka_header_add(headers, record->headers[i].name.ptr,
-					  (ssize_t)record->headers[i].name.len,
-					  record->headers[i].value.ptr,
-					  (ssize_t)record->headers[i].value.len);
-	return headers;
-}
-
-static size_t producer_record_bytes(const struct append_record *record)
-{
-	size_t bytes = record->key.len + record->value.len;
-
-	for (size_t i = 0; i < record->header_count; i++)
-		bytes += record->headers[i].name.len + record->headers[i].value.len;
-	return bytes;
-}
-
-static enum err_code produce_failed(const struct producer *producer, const char *topic,
-				    int32_t partition, rd_kafka_error_t *error, struct err *err)
-{
-	enum err_code code = kafka_code(rd_kafka_error_code(error));
-
-	if (code == ERR_NO_PARTITION)
-		code = code_of_partition(producer, topic, partition);
-	if (rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__FATAL)
-		(void)err_set(err, ERR_BUSY, "the producer of Kafka is to be made anew");
-	else
-		(void)err_set(err, code, "topic \"%s\": %s", topic, rd_kafka_error_string(error));
-	rd_kafka_error_destroy(error);
-	return err->code;
-}
-
-static enum err_code produce(const struct producer *producer, rd_kafka_topic_t *topic,
-			     const struct append_record *record, struct append_outcome *outcome,
-			     struct err *err)
-{
-	rd_kafka_headers_t *headers = record->header_count ? headers_of(record) : NULL;
-	rd_kafka_vu_t with[] = {
-		{ .vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = topic },
-		{ .vtype = RD_KAFKA_VTYPE_PARTITION,
-		  .u.i32 = record->partition == PARTITION_ANY ? RD_KAFKA_PARTITION_UA
-							      : record->partition },
-		{ .vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY },
-		{ .vtype = RD_KAFKA_VTYPE_KEY, .u.mem = { producer_bytes(record->key), record->key.len } },
-		{ .vtype = RD_KAFKA_VTYPE_VALUE,
-		  .u.mem = { producer_bytes(record->value), record->value.len } },
-		{ .vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = outcome },
-		{ .vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = record->timestamp_ms },
-		{ .vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers },
-	};
-	rd_kafka_error_t *error =
-		rd_kafka_produceva(producer->client, with, ARRAY_LEN(with) - (headers ? 0 : 1));
-
-	if (!error)
-		return ERR_OK;
-	if (headers)
-		rd_kafka_headers_destroy(headers);
-	return produce_failed(producer, rd_kafka_topic_name(topic), record->partition, error, err);
-}
-
-static enum err_code produce_checked(const struct producer *producer, rd_kafka_topic_t *topic,
-				     const struct append_record *record,
-				     struct append_outcome *outcome, struct err *err)
-{
-	size_t bytes = producer_record_bytes(record);
-
-	if (bytes > producer->record_max)
-		return err_set(err, ERR_LIMIT, "a record of %zu bytes is over the maximum of %zu",
-			       bytes, producer->record_max);
-	if (record->partition < PARTITION_ANY)
-		return err_set(err, ERR_NO_PARTITION, "there is no partition %" PRId32,
-			       record->partition);
-	return produce(producer, topic, record, outcome, err);
-}
-
-/* How many were taken; the error is of the first that was not. */
-static size_t produce_all(struct producer *producer, rd_kafka_topic_t *topic,
-			  struct flight *flight, struct err *err)
-{
-	struct append *append = flight->append;
-	struct err first = { 0 }, other;
-	size_t taken = 0;
-
-	for (size_t i = 0; i < append->count; i++) {
-		struct append_outcome *outcome = &append->outcomes[i];
-
-		flight_put(outcome, flight);
-		atomic_fetch_add(&flight->left, 1);
-		outcome->code = produce_checked(producer, topic, &append->records[i], outcome,
-						first.code ? &other : &first);
-		if (outcome->code == ERR_OK)
-			taken++;
-		else
-			atomic_fetch_sub(&flight->left, 1);
-	}
-	*err = first;
-	return taken;
-}
-
-static size_t produce_to_topic(struct producer *producer, struct flight *flight, struct err *err)
-{
-	const char *name = flight->append->topic.name;
-	rd_kafka_topic_t *topic = rd_kafka_topic_new(producer->client, name, NULL);
-	size_t taken = 0;
-
-	if (topic) {
-		taken = produce_all(producer, topic, flight, err);
-		rd_kafka_topic_destroy(topic);
-	} else {
-		(void)kafka_fail(err, rd_kafka_last_error(), name);
-	}
-	return taken;
-}
-
-/* append() is through with it: its reports may have come already. */
-static void flight_leaves(struct producer *producer, struct flight *flight)
-{
-	struct append *append = flight->append;
-
-	if (atomic_fetch_sub(&flight->left, 1) > 1)
-		return;
-	append->next = producer->ended;
-	producer->ended = append;
-	flight_ended(producer, flight);
-	rd_kafka_queue_yield(producer->events);
-}
-
-static enum err_code append_taken(struct producer *producer, struct flight *flight,
-				  struct err *err)
-{
-	enum err_code code = ERR_OK;
-
-	(void)pthread_mutex_lock(&producer->lock);
-	if (producer->broken) {
-		*err = producer->why;
-		code = err->code;
-	} else if (produce_to_topic(producer, flight, err) == 0) {
-		code = err->code;
-	} else {
-		producer->flights++;
-		flight_leaves(producer, flight);
-	}
-	(void)pthread_mutex_unlock(&producer->lock);
-	if (code != ERR_OK)
-		flight_ended(producer, flight);
-	return code;
-}
-
-static size_t append_bytes(const struct append *append)
-{
-	size_t bytes = 0;
-
-	for (size_t i = 0; i < append->count; i++)
-		bytes += producer_record_bytes(&append->records[i]) + RECORD_OVERHEAD;
-	return bytes;
-}
-
-/* One append may be larger than all that may be on its way: then it goes alone. */
-static enum err_code producer_has_room(struct producer *producer, size_t bytes, struct err *err)
-{
-	size_t inflight = atomic_load(&producer->inflight);
-
-	if (inflight == 0 || inflight + bytes <= producer->inflight_max)
-		return ERR_OK;
-	return err_set(err, ERR_BUSY, "%zu bytes wait for Kafka already", inflight);
-}
-
-static enum err_code producer_is_whole(struct producer *producer, struct err *err)
-{
-	enum err_code code = ERR_OK;
-
-	(void)pthread_mutex_lock(&producer->lock);
-	if (producer->broken) {
-		*err = producer->why;
-		code = err->code;
-	}
-	(void)pthread_mutex_unlock(&producer->lock);
-	return code;
-}
-
-enum err_code kafka_ready(struct broker *broker, enum topic_kind kind, size_t bytes,
-			  struct err *err)
-{
-	struct producer *producer = ((struct kafka *)broker)->producer;
-
-	if (kafka_topics_only(kind, err) != ERR_OK)
-		return err->code;
-	if (!producer)
-		return err_set(err, ERR_UNSUPPORTED, "this broker was opened to read");
-	if (links_check(&producer->links, err) != ERR_OK ||
-	    producer_is_whole(producer, err) != ERR_OK)
-		return err->code;
-	return producer_has_room(producer, bytes, err);
-}
-
-enum err_code kafka_append(struct broker *broker, struct append *append, struct err *err)
-{
-	struct producer *producer = ((struct kafka *)broker)->producer;
-	size_t bytes = append_bytes(append);
-	struct flight *flight;
-
-	if (kafka_ready(broker, append->topic.kind, bytes, err) != ERR_OK)
-		return err->code;
-	flight = xcalloc(1, sizeof(*flight));
-	*flight = (struct flight){ .append = append, .bytes = bytes };
-	atomic_init(&flight->left, 1);
-	atomic_fetch_add(&producer->inflight, bytes);
-	return append_taken(producer, flight, err);
-}
-
-/* What the turn of a loop gives goes together anyway: librdkafka lingers for it. */
-void kafka_cork(struct broker *broker, bool corked)
-{
-	(void)broker;
-	(void)corked;
-}
+/* --- what it knows of topics ------------------------------------------------- */
 
 static void known_set(struct producer *producer, const char *name, int32_t partitions)
 {
@@ -681,6 +381,8 @@ void producer_refresh(struct producer *producer, const char *topic)
 	rd_kafka_t *client;
 
 	(void)pthread_mutex_lock(&producer->lock);
+	for (struct lane *lane = producer->lanes; lane; lane = lane->after)
+		lane_give(producer, lane);
 	client = producer->broken ? NULL : producer->client;
 	producer->refreshing++;
 	(void)pthread_mutex_unlock(&producer->lock);
