@@ -12,6 +12,7 @@ tools/interop/install-kafka brings Kafka, kcat and confluent-kafka.
 import base64
 import contextlib
 import functools
+import json
 import os
 import re
 import signal
@@ -259,21 +260,38 @@ class Kafka:
 
     # confluent-kafka: the quick way to prepare and to look
 
+    @functools.cached_property
     def admin(self):
-        return confluent().admin.AdminClient(self.client())
+        return confluent().admin.AdminClient({**self.client(), "log_level": 0})
 
-    def create(self, topic, partitions=1, copies=None, **config):
-        """config: retention_ms=1000 for `retention.ms`."""
-        new = confluent().admin.NewTopic(topic, partitions, copies or len(self.nodes), config={
+
+    def create(self, topic, partitions=1, copies=None, places=None, **config):
+        """places: the nodes of each partition, the preferred leader first. config: retention_ms=1000 for
+        `retention.ms`."""
+        where = [len(places)] if places else [partitions, copies or len(self.nodes)]
+        new = confluent().admin.NewTopic(topic, *where, **({"replica_assignment": places} if places else {}), config={
             name.replace("_", "."): str(value) for name, value in config.items()})
-        admin = self.admin()
+        admin = self.admin
         admin.create_topics([new])[topic].result(TOOL_S)
 
     def delete(self, topic):
         """Returns when its name may be given to another topic."""
-        admin = self.admin()
+        admin = self.admin
         admin.delete_topics([topic])[topic].result(TOOL_S)
         conftest.wait_until(lambda: topic not in admin.list_topics(timeout=10).topics, f"the end of {topic}")
+
+    def partitions(self, topic):
+        """Each with `leader` and `isrs`, numbers of nodes."""
+        return list(self.admin.list_topics(topic, timeout=TOOL_S).topics[topic].partitions.values())
+
+    def elect(self, topic, is_unclean=False):
+        """The preferred replicas lead; or anybody leads, whatever it lacks. (confluent-kafka's own call fails.)"""
+        partitions = {"partitions": [{"topic": topic, "partition": partition.id}
+                                     for partition in self.partitions(topic)]}
+        path = self.directory / "partitions.json"
+        path.write_text(json.dumps(partitions))
+        self.tool("LeaderElectionCommand", "--election-type", "UNCLEAN" if is_unclean else "PREFERRED",
+                  "--path-to-json-file", path)
 
     def producer(self, **config):
         return confluent().Producer({**self.client(), "enable.idempotence": True,
@@ -303,7 +321,7 @@ class Kafka:
     def delete_records(self, topic, before, partition=0):
         """As retention does it: what is before that offset goes."""
         place = confluent().TopicPartition(topic, partition, before)
-        admin = self.admin()
+        admin = self.admin
         admin.delete_records([place])[place].result(TOOL_S)
 
     def consume(self, topic, listener="PLAINTEXT"):

@@ -49,7 +49,7 @@ def theirs(kafka, group, topic, client="theirs"):
 
 def committed(kafka, group, topic):
     """As the cluster says itself: {partition: offset}."""
-    modules, admin = kafka_server.confluent(), kafka.admin()  # one that nobody holds never answers
+    modules, admin = kafka_server.confluent(), kafka.admin  # one that nobody holds never answers
     future = admin.list_consumer_group_offsets([modules.ConsumerGroupTopicPartitions(group)])[group]
     return {place.partition: place.offset for place in future.result(60).topic_partitions if place.topic == topic}
 
@@ -57,7 +57,7 @@ def committed(kafka, group, topic):
 def test_topics(ask, kafka):
     ask("topics", "create", "made", "--partitions", "3", "--replicas", "2")
     assert "already exists" in ask("topics", "create", "made", status=1)
-    found = kafka.admin().list_topics("made", timeout=60).topics["made"].partitions
+    found = kafka.admin.list_topics("made", timeout=60).topics["made"].partitions
     told = ask("topics", "describe", "made")
     assert [int(row["partition"]) for row in told] == sorted(found) == [0, 1, 2]
     for row in told:
@@ -91,7 +91,7 @@ def test_rest_metadata(ask, kafka, start_gateway):
     assert "seen" in get("/topics")
     topic = get("/topics/seen")
     assert topic["configs"]["min.insync.replicas"] == "1"
-    found = kafka.admin().list_topics("seen", timeout=60).topics["seen"].partitions
+    found = kafka.admin.list_topics("seen", timeout=60).topics["seen"].partitions
     for partition in topic["partitions"]:
         there = found[partition["partition"]]
         assert partition["leader"] == there.leader
@@ -110,7 +110,7 @@ def test_rest_metadata(ask, kafka, start_gateway):
     (("--from", "@2999-01-01"), ""),
 ])
 def test_cat(ask, run, kafka, words, shown):
-    if "printed" not in kafka.admin().list_topics(timeout=60).topics:
+    if "printed" not in kafka.admin.list_topics(timeout=60).topics:
         kafka.create("printed")
         kafka.produce("printed", [b"%d" % n for n in range(5)])
     assert ask("topics")

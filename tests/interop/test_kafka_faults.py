@@ -1,82 +1,27 @@
 """Faults of a real Kafka, and of those who read it: what was acknowledged is in the lake, once; `check` is clean."""
-import collections
 import json
 import os
+import random
 import signal
-import threading
 
 import pytest
 
 import conftest
 import kafka_server
+from kafka_load import BACK_S, GEO, ID, PIN, Load, checked, expect_once, pin, prepare
 from test_kafka import landed, post
-
-ID = "faults"
-PIN, GEO = f"{ID}.pin", f"{ID}.geo"
-BACK_S = 90  # until a broker that was killed serves again, on a busy machine
 
 
 @pytest.fixture(scope="module", name="kafka")
 def fixture_kafka(tmp_path_factory):
-    with kafka_server.running(tmp_path_factory.mktemp("kafka")) as kafka:
+    settings = {"log.cleaner.backoff.ms": 200}
+    with kafka_server.running(tmp_path_factory.mktemp("kafka"), settings=settings) as kafka:
         yield kafka
 
 
 @pytest.fixture(name="pipeline", autouse=True)
 def fixture_pipeline(kafka, tmp_path):
-    """pinpipe.yaml for all commands of the test, and the topics of its id anew."""
-    lines = [f"  {name}: {json.dumps(value)}" for name, value in kafka.client().items()]
-    lines = [f"id: {ID}", "broker:", "  kind: kafka", "kafka:", *lines]
-    (tmp_path / "pinpipe.yaml").write_text("\n".join(lines) + "\n")
-    there = kafka.admin().list_topics(timeout=60).topics
-    for topic in (PIN, GEO):
-        if topic in there:
-            kafka.delete(topic)
-
-
-def pin(index):
-    return json.dumps({"index": index, "title": f"t{index}"}).encode()
-
-
-def checked(run, data_dir, topic=PIN):
-    done = run("check", "--dir", data_dir, "--format", "json")
-    return {row["topic"]: row for row in json.loads(done.stdout)}[topic]
-
-
-class Load:
-    """Posts one record after the other until it is ended; knows which were acknowledged."""
-
-    def __init__(self, gateway, threads=4):
-        self.gateway, self.ending, self.acknowledged, self.refused = gateway, False, [], 0
-        self.threads = [threading.Thread(target=self.work, args=(n,)) for n in range(threads)]
-        for thread in self.threads:
-            thread.start()
-
-    def work(self, thread):
-        number = 0
-        while not self.ending:
-            number += 1
-            key = f"{thread}-{number}"
-            status, answer, _ = post(self.gateway, PIN, [{"index": number, "title": key}])
-            if status == 200 and answer["offsets"][0].get("offset") is not None:
-                self.acknowledged.append(key)
-            else:
-                self.refused += 1
-
-    def await_more(self, count=50):
-        want = len(self.acknowledged) + count
-        conftest.wait_until(lambda: len(self.acknowledged) >= want, "more acknowledgements", BACK_S)
-
-    def end(self):
-        self.ending = True
-        for thread in self.threads:
-            thread.join()
-
-
-def expect_once(load, data_dir):
-    titles = collections.Counter(value["title"] for value in landed(data_dir, PIN))
-    assert not [key for key in load.acknowledged if titles[key] == 0]
-    assert not [key for key, times in titles.items() if times > 1]
+    prepare(kafka, tmp_path)
 
 
 def test_the_whole_pipeline(run, tmp_path):
@@ -180,6 +125,84 @@ def test_sinks_that_stop_and_die(kafka, start, start_gateway, run, tmp_path, dat
     finally:
         load.end()
     for sink in (sinks[0], sinks[2]):
+        sink.stop()
+    run("sink", "--until-end", "--dir", data_dir)
+    expect_once(load, data_dir)
+    row = checked(run, data_dir)
+    assert (row["lost"], row["faults"]) == (0, 0) and row["in_log"] == row["lines"]
+
+
+def test_a_broker_that_stands_still(kafka, start, start_gateway, run, tmp_path, data_dir):
+    """It holds its connections, so that nothing tells that it is away but the time that a record waits."""
+    prepare(kafka, tmp_path, message_timeout_ms=2000)
+    kafka.create(PIN)
+    gateway = start_gateway()
+    start("sink", "--dir", data_dir, "--flush-age", "100ms")
+    load = Load(gateway)
+    try:
+        load.await_more()
+        kafka.pause()
+        refused = load.refused
+        conftest.wait_until(lambda: load.refused >= refused + 8, "refusals")
+        status, answer, headers = post(gateway, PIN, [{"index": 0}])
+        assert (status, answer["error_code"]) == (503, 50003) and headers["Retry-After"], answer
+        kafka.resume()
+        load.await_more()
+    finally:
+        kafka.resume()
+        load.end()
+    acknowledged = len(load.acknowledged)
+    conftest.wait_until(lambda: len(landed(data_dir, PIN)) >= acknowledged, "the sink to go on")
+    run("sink", "--until-end", "--dir", tmp_path / "other", "--lake", f"file:{data_dir}/lake")
+    expect_once(load, data_dir)
+    row = checked(run, data_dir)
+    assert (row["lost"], row["faults"]) == (0, 0) and row["in_log"] == row["lines"]
+
+
+def test_a_compacted_topic(kafka, run, data_dir):
+    """What is compacted away before it was read is no loss, and what was read before stays in the lake."""
+    kafka.create(PIN, cleanup_policy="compact", segment_ms=100, min_cleanable_dirty_ratio="0.01",
+                 max_compaction_lag_ms=1)
+    kafka.produce(PIN, [pin(n) for n in range(3)], key="a")
+    run("sink", "--until-end", "--dir", data_dir)
+    written = 3
+
+    def compacted():
+        nonlocal written
+        kafka.produce(PIN, [pin(written)], key="ab"[written % 2])  # a segment ends when more comes
+        written += 1
+        return len(kafka.consume(PIN)) < written / 2
+    conftest.wait_until(compacted, "the compaction", BACK_S)
+    kept = [json.loads(message.value())["index"] for message in kafka.consume(PIN)]
+    run("sink", "--until-end", "--dir", data_dir)
+    assert [value["index"] for value in landed(data_dir, PIN)] == [0, 1, 2, *(n for n in kept if n > 2)]
+    run("batch", "--dir", data_dir)
+    row = checked(run, data_dir)
+    assert (row["lost"], row["behind"], row["faults"]) == (0, 0, 0) and row["rows"] == row["lines"]
+
+
+def test_a_storm_of_rebalances(kafka, start, start_gateway, run, tmp_path, data_dir):
+    """Members come, go and die all the time, sooner than a rebalance ends."""
+    kafka.create(PIN, partitions=6)
+    gateway = start_gateway()
+    rng = random.Random(17)
+    lake = ["--lake", f"file:{data_dir}/lake", "--create", "--flush-age", "100ms", "--flush-size", "100"]
+    sinks = {n: start("sink", "--dir", tmp_path / f"sink{n}", *lake) for n in range(4)}
+    load = Load(gateway)
+    try:
+        for _ in range(20):
+            load.await_more(rng.randrange(1, 100))
+            n = rng.randrange(4)
+            if rng.random() < 0.5:
+                sinks[n].kill()
+            else:
+                sinks[n].stop()
+            sinks[n] = start("sink", "--dir", tmp_path / f"sink{n}", *lake)
+    finally:
+        load.end()
+    acknowledged = len(load.acknowledged)
+    conftest.wait_until(lambda: len(landed(data_dir, PIN)) >= acknowledged, "the sinks to go on", BACK_S)
+    for sink in sinks.values():
         sink.stop()
     run("sink", "--until-end", "--dir", data_dir)
     expect_once(load, data_dir)

@@ -283,7 +283,7 @@ static void part_begin(struct reader_kafka *reader, struct part *part, int64_t a
 	}
 	part->next = part->fetch = at;
 	part->has_next = true;
-	part->misplaced = false;
+	part->misplaced = part->cut = false;
 	part->lineage = extent->lineage;
 	part->sought = reader->questions;
 	part->unknown = 0;
@@ -461,10 +461,13 @@ void part_place(struct reader_kafka *reader, struct part *part)
 		part_retry_later(reader, part, &err);
 	} else if (!lineage_eq(extent.lineage, part->lineage)) {
 		part_is_another(reader, part);
-	} else if (part->fetch > extent.next) {
-		(void)err_set(&err, ERR_CORRUPT, "partition %" PRId32 " of topic \"%s\" was cut: it "
-			      "ends at offset %" PRId64 ", and was read to %" PRId64, part->id,
-			      part->topic, extent.next, part->fetch);
+	} else if (part->cut || part->fetch >= extent.low) {
+		/* Where it is longer again meanwhile it holds other records there. */
+		(void)err_set(&err, ERR_CORRUPT,
+			      "partition %" PRId32 " of topic \"%s\" was cut: it "
+			      "was read to offset %" PRId64 ", and holds something else before it, "
+			      "or nothing; it ends at %" PRId64,
+			      part->id, part->topic, part->fetch, extent.next);
 		part_fail(reader, part, &err);
 	} else {
 		part_detach(reader, part);

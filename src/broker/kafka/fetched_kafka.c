@@ -109,6 +109,14 @@ static void warn_once(struct reader_kafka *reader, const char *text)
 		   reader->group ? reader->group : "", reader->group ? "\": " : "", reader->told);
 }
 
+/* By the epochs of its leaders: one that had not all that was acknowledged (min.insync.replicas 1,
+ * unclean.leader.election.enable) has written on. librdkafka has one code for this and for an
+ * offset that is not kept any more; the text holds the other one's. */
+static bool says_cut(const char *text)
+{
+	return strstr(text, rd_kafka_err2str(RD_KAFKA_RESP_ERR__LOG_TRUNCATION)) != NULL;
+}
+
 static void take_error(struct reader_kafka *reader, struct part *part,
 		       const rd_kafka_message_t *message)
 {
@@ -128,8 +136,10 @@ static void take_error(struct reader_kafka *reader, struct part *part,
 			      code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID ? ERR_DENIED : ERR_IO,
 			      "Kafka has let this member of its group go: %s", fatal);
 	} else if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
-		if (part && part->state == PART_READING)
+		if (part && part->state == PART_READING) {
 			part->misplaced = true;
+			part->cut |= says_cut(text);
+		}
 	} else if (message->err == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED && !reader->group) {
 		; /* librdkafka asks for a group's coordinator though there is no group */
 	} else if (is_lasting(message->err)) {

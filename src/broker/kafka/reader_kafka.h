@@ -47,7 +47,8 @@ struct part {
 	bool anew;			/* its topic was made anew: revoked, then assigned again */
 	bool dropped;			/* revoked by librdkafka, which waits for all such, … */
 	bool leaving;			/* … and released */
-	bool misplaced;			/* librdkafka found nothing at its offset */
+	bool misplaced;			/* librdkafka found nothing at its offset, … */
+	bool cut;			/* … or something else before it than was read */
 	bool dirty;			/* `commit` was not told to the cluster */
 	struct lineage lineage;		/* at the seek, … */
 	unsigned sought;		/* … after the question of this number */
