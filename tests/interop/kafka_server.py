@@ -343,6 +343,13 @@ class Kafka:
         consumer.close()
         return sorted(found, key=lambda message: (message.partition(), message.offset()))
 
+    def await_groups(self):
+        """The cluster makes a place for groups when it is first asked for one, and refuses meanwhile."""
+        kafka = confluent()
+        consumer = kafka.Consumer({**self.client(), "group.id": "interop-look"})
+        consumer.committed([kafka.TopicPartition("any", 0)], timeout=TOOL_S)
+        consumer.close()
+
     # Other people's programs
 
     def tool(self, name, *words, stdin=b"", listener="PLAINTEXT"):

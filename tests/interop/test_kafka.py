@@ -60,6 +60,7 @@ def landed(directory, topic):
 @pytest.mark.parametrize("suite", ["test_broker", "test_reader", "test_broker_groups"])
 def test_contract(kafka, suite):
     """broker.h's own, on this cluster, which it empties."""
+    kafka.await_groups()
     done = subprocess.run([conftest.TOP / "build-san" / "tests" / suite], capture_output=True, text=True, timeout=300,
                           check=False, env={**os.environ, "PINPIPE_TEST_KAFKA": kafka.bootstrap()})
     assert done.returncode == 0, f"{done.stdout[-3000:]}{done.stderr[-3000:]}"
