@@ -218,7 +218,7 @@ class Shelf:
         last = {}
         for entry in ledger:    # each client's entries are in the order of sending
             lane, ordinal = self.places.get(entry.identity, (None, 0))
-            if lane is None:
+            if lane is None or (entry.state == "unknown" and self.where.late(entry.path)):
                 continue
             key = entry.client, lane
             if ordinal <= last.get(key, -1):
@@ -229,15 +229,15 @@ class Shelf:
     def equals(self, log):
         """Log = this place: every ordinal of the log is here and no other; what was read of the log is the same."""
         for lane, following in log.next.items():
-            here = self.lanes[lane]
+            here, there = self.lanes[lane], log.ordinals(lane)
             if lane[0] not in self.topics():
                 continue
-            missing = sorted(ordinal for ordinal in set(range(following)) - here.keys()
+            missing = sorted(ordinal for ordinal in there - here.keys()
                              if ordinal in log.records[lane] or not self.is_told(lane, ordinal))
             if missing:
-                self.report["lost"].append(f"{lane} has {len(missing)} of {following} records not in the {self.name}: "
+                self.report["lost"].append(f"{lane} has {len(missing)} of {len(there)} records not in the {self.name}: "
                                            f"{missing[:SAMPLES]} …")
-            for ordinal in sorted(here.keys() - set(range(following)))[:SAMPLES]:
+            for ordinal in sorted(here.keys() - there)[:SAMPLES]:
                 self.report["phantom"].append(f"{lane} {ordinal} is in the {self.name}, the log ends at {following}")
             for ordinal, value in log.records[lane].items():
                 entry = here.get(ordinal)

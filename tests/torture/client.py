@@ -84,6 +84,7 @@ class Connection:
 
 class Client(threading.Thread):
     bad_share, patience_s = BAD_SHARE, PATIENCE_S
+    busy_pause_s = 0        # after a 503
 
     def __init__(self, number, port, user, path, seed, stop):
         super().__init__(daemon=True)
@@ -109,7 +110,8 @@ class Client(threading.Thread):
             texts, entries = zip(*[self.entry(table) for _ in range(self.rng.choice(RECORDS_A_REQUEST))])
             pause = self.rng.choice(PAUSES_S)
             try:
-                self.post(table, texts, entries)
+                if self.post(table, texts, entries) == 503:
+                    pause = max(pause, self.busy_pause_s)
             except ConnectionRefusedError:
                 for entry in entries:
                     entry.state = "unsent"
@@ -143,6 +145,7 @@ class Client(threading.Thread):
         return answer
 
     def post(self, table, texts, entries):
+        """The answer's status."""
         if self.path == "batch":
             status, body = self.request(b"POST", f"/topics/{self.user}.{table}", b"application/vnd.kafka.json.v2+json",
                                         '{"records":[%s]}' % ",".join('{"value":%s}' % t for t in texts))
@@ -167,6 +170,7 @@ class Client(threading.Thread):
             if offset is not None:
                 entry.state, entry.partition, entry.offset = "acked", partition, offset
                 self.acked += 1
+        return status
 
     @staticmethod
     def offsets(status, body):
@@ -179,9 +183,9 @@ class Client(threading.Thread):
 class Load:
     """Several clients at once; `ledger` is what they know."""
 
-    def __init__(self, port, user, seed, clients=2):
+    def __init__(self, port, user, seed, clients=2, kind=Client):
         self.stop = threading.Event()
-        self.clients = [Client(n, port, user, path, seed, self.stop)
+        self.clients = [kind(n, port, user, path, seed, self.stop)
                         for n, path in enumerate(["batch", "stream"] * clients)]
 
     def __enter__(self):

@@ -110,6 +110,10 @@ class Log:
         self.done = set()         # bases of segments that were read to their end
         self.names = {}
 
+    def ordinals(self, lane):
+        """All that it has, or had."""
+        return set(range(self.next[lane]))
+
     def segments(self):
         """The newest is read first: where its state says that the one before it ends, that has been written by then."""
         found = []

@@ -17,12 +17,23 @@ class Dense:
     def ordinal(self, path, position):
         return sequence_ordinal(position) if path == "stream" else int(position)
 
+    def late(self, path):
+        """Whether what nobody got an answer for may come after what the same client sent later."""
+        return False
+
     def place(self, path, partition, position):
         return self.partition(path, partition), self.ordinal(path, position)
 
     def range(self, path, first, last):
         """The first and the last of the records between the two."""
         return self.ordinal(path, first), self.ordinal(path, last)
+
+
+class Cluster(Dense):
+    """Topics are in a Kafka cluster, which takes what a gateway had sent before it died when it comes to it."""
+
+    def late(self, path):
+        return path == "batch"
 
 
 class Hostile(Dense):
