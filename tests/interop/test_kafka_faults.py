@@ -134,7 +134,7 @@ def test_sinks_that_stop_and_die(kafka, start, start_gateway, run, tmp_path, dat
 
 def test_a_broker_that_stands_still(kafka, start, start_gateway, run, tmp_path, data_dir):
     """It holds its connections, so that nothing tells that it is away but the time that a record waits."""
-    prepare(kafka, tmp_path, message_timeout_ms=2000)
+    prepare(kafka, tmp_path, message_timeout_ms=4000)
     kafka.create(PIN)
     gateway = start_gateway()
     start("sink", "--dir", data_dir, "--flush-age", "100ms")
@@ -157,6 +157,26 @@ def test_a_broker_that_stands_still(kafka, start, start_gateway, run, tmp_path, 
     expect_once(load, data_dir)
     row = checked(run, data_dir)
     assert (row["lost"], row["faults"]) == (0, 0) and row["in_log"] == row["lines"]
+
+
+def test_a_sink_ends_beside_a_broker_that_stands_still(kafka, start, start_gateway, run, tmp_path, data_dir):
+    """What it had asked for, commits above all, is answered by nobody: it leaves nevertheless."""
+    prepare(kafka, tmp_path, message_timeout_ms=4000)
+    kafka.create(PIN)
+    gateway = start_gateway()
+    sink = start("sink", "--dir", data_dir, "--flush-age", "20ms", "--flush-size", "10")
+    load = Load(gateway)
+    try:
+        load.await_more(200)
+        kafka.pause()
+        refused = load.refused
+        conftest.wait_until(lambda: load.refused >= refused + 8, "refusals")
+        sink.stop()
+    finally:
+        kafka.resume()
+        load.end()
+    run("sink", "--until-end", "--dir", data_dir)
+    expect_once(load, data_dir)
 
 
 def test_a_compacted_topic(kafka, run, data_dir):

@@ -16,6 +16,8 @@
 enum {
 	COMMIT_EVERY_MS = 1000,
 	WAIT_MS = 100, /* then what has its time is looked at */
+	LEAVE_MS = 5000,
+	LOOK_MS = 10,
 	REGEX_MAX = 2 * TOPIC_NAME_MAX + 3,
 };
 
@@ -430,18 +432,72 @@ enum err_code reader_kafka_fd(struct broker_reader *base, int *ret_fd, struct er
 
 /* --- closing --------------------------------------------------------------- */
 
+static void reader_free(struct reader_kafka *reader)
+{
+	part_free_all(reader);
+	links_release(&reader->links);
+	if (reader->fd >= 0)
+		(void)close(reader->fd);
+	free(reader->events);
+	free(reader->given);
+	free(reader->records);
+	free(reader->headers);
+	free(reader->group);
+	free(reader);
+}
+
+/* True: librdkafka has left the group, and what it asked for is answered. It calls back from here;
+ * what it still gives is nobody's. */
+static bool reader_await_left(struct reader_kafka *reader, int64_t until_ms)
+{
+	while (!rd_kafka_consumer_closed(reader->client) && clock_mono_ms() < until_ms) {
+		rd_kafka_message_t *message;
+
+		if (rd_kafka_consume_batch_queue(reader->leaving, LOOK_MS, &message, 1) > 0)
+			rd_kafka_message_destroy(message);
+	}
+	return rd_kafka_consumer_closed(reader->client);
+}
+
+static void reader_destroy(struct reader_kafka *reader)
+{
+	rd_kafka_queue_destroy(reader->leaving);
+	rd_kafka_queue_destroy(reader->queue);
+	rd_kafka_queue_destroy(reader->answers);
+	rd_kafka_queue_destroy(reader->commits);
+	rd_kafka_destroy(reader->client);
+	reader_free(reader);
+}
+
+static void *reader_leave_later(void *arg)
+{
+	struct reader_kafka *reader = arg;
+
+	(void)reader_await_left(reader, INT64_MAX);
+	reader_destroy(reader);
+	return NULL;
+}
+
+/* Until then a broker that stands still keeps what it was asked, and librdkafka waits for its
+ * answer: two minutes, for a commit. Nobody else is to. */
 static void reader_leave(struct reader_kafka *reader)
 {
+	rd_kafka_error_t *error;
+	pthread_t thread;
+
 	reader->closing = true;
 	if (reader->group)
 		part_flush_commits(reader, true);
 	rd_kafka_queue_io_event_enable(reader->queue, -1, NULL, 0);
 	rd_kafka_queue_io_event_enable(reader->answers, -1, NULL, 0);
-	(void)rd_kafka_consumer_close(reader->client);
-	rd_kafka_queue_destroy(reader->queue);
-	rd_kafka_queue_destroy(reader->answers);
-	rd_kafka_queue_destroy(reader->commits);
-	rd_kafka_destroy(reader->client);
+	reader->leaving = rd_kafka_queue_new(reader->client);
+	error = rd_kafka_consumer_close_queue(reader->client, reader->leaving);
+	if (error) /* of the member; it leaves nevertheless */
+		rd_kafka_error_destroy(error);
+	if (reader_await_left(reader, clock_mono_ms() + LEAVE_MS))
+		reader_destroy(reader);
+	else if (pthread_create(&thread, NULL, reader_leave_later, reader) == 0)
+		(void)pthread_detach(thread);
 }
 
 void reader_kafka_close(struct broker_reader *base)
@@ -453,14 +509,6 @@ void reader_kafka_close(struct broker_reader *base)
 		fetched_drop(reader, part);
 	if (reader->client)
 		reader_leave(reader);
-	part_free_all(reader);
-	links_release(&reader->links);
-	if (reader->fd >= 0)
-		(void)close(reader->fd);
-	free(reader->events);
-	free(reader->given);
-	free(reader->records);
-	free(reader->headers);
-	free(reader->group);
-	free(reader);
+	else
+		reader_free(reader);
 }

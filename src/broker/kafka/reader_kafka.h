@@ -78,6 +78,7 @@ struct reader_kafka {
 	rd_kafka_queue_t *queue;	/* of messages and callbacks */
 	rd_kafka_queue_t *answers;
 	rd_kafka_queue_t *commits;	/* what became of them */
+	rd_kafka_queue_t *leaving;	/* of callbacks, while it closes */
 	char *group;			/* NULL: none */
 	size_t bytes_max;
 	int fd;				/* both queues tell it */
