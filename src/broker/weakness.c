@@ -16,7 +16,7 @@ const char *weakness_text(enum weakness weakness)
 		return "unclean.leader.election.enable is true: a replica that lags may become "
 		       "leader, and what it lacks is lost though it was acknowledged";
 	default:
-		assert(!"a weakness");
+		assert(false);
 		return "";
 	}
 }

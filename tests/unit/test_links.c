@@ -87,12 +87,34 @@ static void test_what_is_said_while_none_is_up_is_a_failure(void **state)
 	links_release(&links);
 }
 
+/* One broker of several is away, and was tried first: nobody need be told. */
+static void test_a_moment_is_not_told(void **state)
+{
+	struct links links;
+
+	(void)state;
+	links_init(&links);
+	fail_once(&links);
+	links_say(&links, false, "Connection refused");
+	assert_false(links.told);
+	links_change(&links, 2, "kafka2", 9092, "UP");
+	links_change(&links, 2, "kafka2", 9092, "DOWN");
+	assert_ok(links_check(&links, &err)); /* closed because it was idle */
+	fail_once(&links);
+	links_say(&links, false, "Connection refused");
+	while (!links.told)
+		fail_once(&links);
+	assert_true(links_down_ms(&links) >= 500);
+	links_release(&links);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_reason_is_the_same_each_time),
 		cmocka_unit_test(test_refused_for_a_second),
 		cmocka_unit_test(test_what_is_said_while_none_is_up_is_a_failure),
+		cmocka_unit_test(test_a_moment_is_not_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

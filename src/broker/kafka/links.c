@@ -6,7 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { REFUSED_MS = 1000 }; /* other keys may be found meanwhile (msk.h) */
+enum {
+	REFUSED_MS = 1000, /* other keys may be found meanwhile (msk.h) */
+	TELL_MS = 500,	   /* of several brokers, the first that is tried may be the one that is away */
+};
 
 void links_init(struct links *links)
 {
@@ -34,6 +37,17 @@ static struct link *link_of(struct links *links, int32_t id, const char *name, i
 	return link;
 }
 
+/* With the lock, whenever something came of an attempt. */
+static void links_tell(struct links *links)
+{
+	if (links->up > 0 || !links->failed || links->told || !links->why[0])
+		return;
+	if (!links->refused && clock_mono_ms() - links->failed_ms < TELL_MS)
+		return;
+	trace_warn("no broker of the Kafka cluster is reached: %s", links->why);
+	links->told = true;
+}
+
 static void link_became(struct links *links, struct link *link, const char *state)
 {
 	/* A login that is renewed is no time away. */
@@ -47,6 +61,7 @@ static void link_became(struct links *links, struct link *link, const char *stat
 			trace_info("a broker of the Kafka cluster is reached again: %s:%d",
 				   link->name, link->port);
 		links->failed = links->told = links->refused = false;
+		links->why[0] = '\0';
 	} else if (down && link->trying && links->up == 0 && !links->failed) {
 		links->failed = true;
 		links->failed_ms = clock_mono_ms();
@@ -63,6 +78,7 @@ void links_change(struct links *links, int32_t id, const char *name, int port, c
 	link = link_of(links, id, name, port);
 	if (link)
 		link_became(links, link, state);
+	links_tell(links);
 	(void)pthread_mutex_unlock(&links->lock);
 }
 
@@ -88,10 +104,7 @@ void links_say(struct links *links, bool refused, const char *why)
 		links->failed = true;
 		links->failed_ms = clock_mono_ms();
 	}
-	if (links->up == 0 && !links->told) {
-		trace_warn("no broker of the Kafka cluster is reached: %s", links->why);
-		links->told = true;
-	}
+	links_tell(links);
 	(void)pthread_mutex_unlock(&links->lock);
 }
 

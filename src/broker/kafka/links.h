@@ -4,8 +4,8 @@
  *
  * Down is: none is reached, and an attempt to reach one has failed since the last
  * one was. (A cluster closes what is idle, and is reached again with the next
- * record: that alone is no fault.) It is traced once, with its reason, and so is
- * its end.
+ * record: that alone is no fault.) It is traced once, with its reason, where it
+ * is no matter of an instant, and so is its end.
  *
  * Threads: any.
  */
