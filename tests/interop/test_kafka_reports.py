@@ -164,7 +164,7 @@ def test_a_cluster_that_is_gone(kafka, run, start, start_gateway, data_dir):
     to end does not, as long as Kafka is away."""
     gateway = start_gateway("--auto-create", "none")
     sink = start("sink", "--dir", data_dir)
-    assert get(gateway, "/readyz")[0] == 200
+    conftest.wait_until(lambda: get(gateway, "/readyz")[0] == 200, "a gateway that is ready")
     kafka.kill()
     conftest.wait_until(lambda: get(gateway, "/readyz")[0] == 503, "word of it")
     before = time.monotonic()
