@@ -135,7 +135,7 @@ def get(gateway, path):
 
 
 def test_a_partition_that_nobody_leads(kafka, run, start_gateway, start, data_dir, configure):
-    """Metadata of the topic hung, and one consumer of all partitions with it; who administers wants to see just that."""
+    """Metadata of the topic hung, and a reader of all partitions with it: who administers wants to see just that."""
     kafka.create("split", partitions=2, copies=1)
     for partition in (0, 1):
         kafka.produce("split", [b'{"a":1}'] * 3, partition=partition)

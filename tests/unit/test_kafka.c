@@ -469,6 +469,24 @@ static void test_a_batch_that_is_too_large(void **state)
 	assert_int_equal(outcomes[1].code, ERR_OK);
 }
 
+/* A topic that keeps the newest of each key takes no record without one, nor a batch with such a
+ * record. */
+static void test_a_batch_with_a_record_without_a_key(void **state)
+{
+	struct kafka_fixture *f = *state;
+	const struct append_record records[] = {
+		{ .key = slice_str("k"), .value = slice_str("a") }, { .value = slice_str("b") }
+	};
+	struct append_outcome outcomes[2] = { 0 };
+	struct err err = { 0 };
+
+	rd_kafka_mock_push_request_errors(f->cluster, PRODUCE, 1,
+					  RD_KAFKA_RESP_ERR_INVALID_RECORD);
+	assert_ok(append_and_wait(f->broker, &f->ended, pin, records, 2, outcomes, &err));
+	assert_int_equal(outcomes[0].code, ERR_BUSY);
+	assert_int_equal(outcomes[1].code, ERR_SHAPE);
+}
+
 /* The cluster has it, and remembers no more where: it was acknowledged, and is no other record. */
 static void test_a_record_that_was_there_already(void **state)
 {
@@ -632,6 +650,7 @@ int main(void)
 		MOCK(test_a_reader_waits_for_the_cluster),
 		cmocka_unit_test(test_what_passes_by_itself),
 		MOCK(test_a_batch_that_is_too_large),
+		MOCK(test_a_batch_with_a_record_without_a_key),
 		MOCK(test_a_record_that_was_there_already),
 		MOCK(test_a_partition_without_a_leader),
 		MOCK(test_a_group_that_takes_no_member),

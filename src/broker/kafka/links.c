@@ -8,7 +8,7 @@
 
 enum {
 	REFUSED_MS = 1000, /* other keys may be found meanwhile (msk.h) */
-	TELL_MS = 500,	   /* of several brokers, the first that is tried may be the one that is away */
+	TELL_MS = 500,	   /* of several brokers the first that is tried may be the one away */
 };
 
 void links_init(struct links *links)

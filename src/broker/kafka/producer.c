@@ -130,9 +130,11 @@ static void report(struct producer *producer, const rd_kafka_message_t *message,
 
 	if (code == ERR_OK) {
 		report_place(message, outcome);
-	} else if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && count > 1) {
+	} else if (count > 1 && message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
 		warn_of_batch(producer, message, count);
 		code = ERR_BUSY;
+	} else if (count > 1 && message->err == RD_KAFKA_RESP_ERR_INVALID_RECORD && message->key) {
+		code = ERR_BUSY; /* it is another one that lacks its key */
 	} else if (rd_kafka_message_status(message) != RD_KAFKA_MSG_STATUS_NOT_PERSISTED) {
 		code = ERR_UNKNOWN;
 	} else if (message->err == RD_KAFKA_RESP_ERR__FATAL ||
