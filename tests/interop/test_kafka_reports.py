@@ -106,7 +106,7 @@ def test_a_group_whose_members_share_in_another_way(kafka, configure, start, run
 
 def test_a_session_that_the_cluster_does_not_allow(kafka, configure, run, data_dir):
     configure(session_timeout_ms=1000, heartbeat_interval_ms=300)
-    if PIN not in kafka.admin().list_topics(timeout=60).topics:
+    if PIN not in kafka.admin.list_topics(timeout=60).topics:
         kafka.create(PIN)
     assert "Invalid session timeout" in run("sink", "--until-end", "--dir", data_dir, status=2).stderr
 
@@ -139,7 +139,7 @@ def test_a_partition_that_nobody_leads(kafka, run, start_gateway, start, data_di
     kafka.create("split", partitions=2, copies=1)
     for partition in (0, 1):
         kafka.produce("split", [b'{"a":1}'] * 3, partition=partition)
-    leaders = kafka.admin().list_topics("split", timeout=60).topics["split"].partitions
+    leaders = kafka.admin.list_topics("split", timeout=60).topics["split"].partitions
     lost, = [partition for partition, there in leaders.items() if there.leader == 2]
     kafka.nodes[1].kill()
     gateway = start_gateway("--auto-create", "none")
