@@ -198,7 +198,8 @@ def test_topics_by_name_and_pattern(run, start_gateway, data_dir, tmp_path, topi
 def test_topics_of_a_connector_are_all_that_it_takes(run, start_gateway, data_dir, tmp_path):
     properties = tmp_path / "s3.properties"
     properties.write_text("topics=shop.a,workshop\n")
-    assert land_named(run, start_gateway, data_dir, tmp_path, "shop", "--connector", properties) == \
+    assert land_named(run, start_gateway, data_dir, tmp_path, "shop", "--connector", properties,
+                      "--lake", f"file:{data_dir}/lake", "--create") == \
         ["shop.a", "workshop"]
 
 
