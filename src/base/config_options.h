@@ -103,7 +103,7 @@ X(COMPRESSION, "sink.s3.compression.type", "compression", CONFIG_CHOICE, "none",
 X(STORE_KEYS, "sink.store.kafka.keys", "", CONFIG_BOOL, "false", "", "Put the records' keys beside each object, as ….keys.json")
 X(STORE_HEADERS, "sink.store.kafka.headers", "", CONFIG_BOOL, "false", "", "Put the records' headers beside each object, as ….headers.json")
 X(NULL_VALUES, "sink.behavior.on.null.values", "", CONFIG_CHOICE, "letter", "letter|ignore|fail", "A record without a value is a dead letter, is passed over, or stops its partition")
-X(SINK_GROUP, "sink.group", "", CONFIG_TEXT, "", "", "Group of consumers that the sinks of one lake are in (default: sink; of a cluster pinpipe-<id>-sink-<hash of the lake's URL>)")
+X(SINK_GROUP, "sink.group", "", CONFIG_TEXT, "", "", "Group of consumers that the sinks of one lake are in (default: sink; of a cluster pinpipe-<id>-sink-<hash of where the lake is>)")
 X(TOPICS, "sink.topics", "", CONFIG_TEXT, "", "", "Topics that go into the lake besides those of sink.take, with commas: names, or patterns with * and ?")
 X(CONNECTOR, "sink.connector", "connector", CONFIG_PATH, "", "", "Properties file of a Confluent S3 sink connector, whose settings are used")
 X(NEW_HISTORY, "new_history", "new-history", CONFIG_CHOICE, "stop", "stop|continue", "A topic or stream whose positions begin again: it stops, or goes on as the next generation")

@@ -268,20 +268,45 @@ static const struct broker_kind {
 	{ "kafka", false, open_kafka },
 };
 
-/* Of a lake in a directory, by whatever path it is named. */
-static enum err_code lake_url(const struct config *config, char url[PATH_MAX], struct err *err)
+/* Which bucket; and whose, as others have such names. */
+static void put_bucket(const struct config *config, const char *url, struct buf *place)
+{
+	const char *endpoint = config_text(config, OPT_S3_ENDPOINT);
+	const char *given = getenv("AWS_ENDPOINT_URL_S3");
+
+	buf_addf(place, "%s at %s", url, *endpoint ? endpoint : given ? given : "");
+}
+
+/* Which directory, by whatever path it is named; and on which machine and disk, as others have such
+ * paths. */
+static void put_directory(const char *dir, struct buf *place)
+{
+	char path[PATH_MAX], host[HOST_NAME_MAX + 1] = "";
+	struct stat there = { 0 };
+
+	(void)gethostname(host, sizeof(host) - 1);
+	(void)stat(dir, &there);
+	buf_addf(place, "%s on %s, %jx.%jx", realpath(dir, path) ? path : dir, host,
+		 (uintmax_t)there.st_dev, (uintmax_t)there.st_ino);
+}
+
+static enum err_code lake_hash(const struct config *config, uint32_t *ret_hash, struct err *err)
 {
 	const char *lake = config_text(config, OPT_LAKE);
-	char path[PATH_MAX];
-	const char *dir;
+	char own[PATH_MAX];
+	struct buf place;
 
-	if (!*lake && default_lake(config_text(config, OPT_DIR), url, err) != ERR_OK)
+	if (!*lake && default_lake(config_text(config, OPT_DIR), own, err) != ERR_OK)
 		return err->code;
-	if (*lake && snprintf(url, PATH_MAX, "%s", lake) >= PATH_MAX)
-		return err_set(err, ERR_USAGE, "the URL \"%.80s…\" is too long", lake);
-	dir = strncmp(url, "file:", 5) == 0 ? url + 5 : url;
-	if (realpath(dir, path))
-		memcpy(url, path, strlen(path) + 1);
+	if (!*lake)
+		lake = own;
+	buf_init(&place, 4 * PATH_MAX);
+	if (store_is_service(lake))
+		put_bucket(config, lake, &place);
+	else
+		put_directory(store_dir(lake) ? store_dir(lake) : lake, &place);
+	*ret_hash = (uint32_t)hash_of(buf_cstr(&place));
+	buf_release(&place);
 	return ERR_OK;
 }
 
@@ -305,7 +330,7 @@ enum err_code setup_sink_group(const struct config *config, char ret_group[SINK_
 {
 	const char *given = config_text(config, OPT_SINK_GROUP);
 	const char *id = config_text(config, OPT_ID);
-	char url[PATH_MAX];
+	uint32_t hash;
 	int len;
 
 	if (*given && kind_of(config, TOPIC_LOG)->in_dir)
@@ -314,10 +339,10 @@ enum err_code setup_sink_group(const struct config *config, char ret_group[SINK_
 	if (*given || kind_of(config, TOPIC_LOG)->in_dir) {
 		len = snprintf(ret_group, SINK_GROUP_MAX, "%s", *given ? given : "sink");
 	} else {
-		if (lake_url(config, url, err) != ERR_OK)
+		if (lake_hash(config, &hash, err) != ERR_OK)
 			return err->code;
-		len = snprintf(ret_group, SINK_GROUP_MAX, "pinpipe-%s-sink-%08" PRIx32, id,
-			       (uint32_t)hash_of(url));
+		len = snprintf(ret_group, SINK_GROUP_MAX, "pinpipe-%s-sink-%08" PRIx32, id, hash);
+		trace_info("the group in the cluster is \"%s\"", ret_group);
 	}
 	return len < SINK_GROUP_MAX ? ERR_OK
 				    : err_set(err, ERR_USAGE, "the name of the sink's group is too "

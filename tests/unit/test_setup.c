@@ -2,6 +2,8 @@
 #include "cmd/setup.h"
 #include "testing.h"
 
+#include <stdlib.h>
+
 static int64_t age_of(const char *lake, const char *age)
 {
 	struct config *config = config_new();
@@ -54,6 +56,12 @@ static void test_the_group_of_a_sink(void **state)
 	expect_group("file:/usr/lib", "", own);
 	expect_group("file:/usr/bin/../lib", "", same);
 	assert_string_equal(own, same);
+	(void)setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9000", 1);
+	expect_group("s3://bucket/a", "", same);
+	expect_group("s3://bucket/b", "", own);
+	assert_string_not_equal(own, other);
+	assert_string_not_equal(own, same);
+	(void)unsetenv("AWS_ENDPOINT_URL_S3");
 	expect_group("s3://bucket/a", "ours", own);
 	assert_string_equal(own, "ours");
 }
