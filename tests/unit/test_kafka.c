@@ -408,6 +408,70 @@ static void test_a_reader_waits_for_the_cluster(void **state)
 	reader_close(reader);
 }
 
+/* So many records to each partition of `geo`. */
+static void append_many(struct kafka_fixture *f, int32_t partitions, size_t records)
+{
+	enum { AT_ONCE = 100 };
+	static const char bytes[2000];
+	struct append_record record = { .value = slice_of(bytes, sizeof(bytes)) };
+	struct append_record many[AT_ONCE];
+	struct append_outcome outcomes[AT_ONCE];
+	struct err err = { 0 };
+
+	for (record.partition = 0; record.partition < partitions; record.partition++) {
+		for (int i = 0; i < AT_ONCE; i++)
+			many[i] = record;
+		for (size_t i = 0; i < records; i += AT_ONCE)
+			assert_ok(append_and_wait(f->broker, &f->ended, geo, many, AT_ONCE,
+						  outcomes, &err));
+	}
+}
+
+static size_t bytes_held(const struct reader_kafka *reader)
+{
+	size_t bytes = 0;
+
+	for (const struct part *part = reader->parts; part; part = part->after)
+		bytes += part->fetched.bytes;
+	return bytes;
+}
+
+/* While it is not sure whose records they are no more are fetched than may be held, however long
+ * that takes; and whoever waits for them is not kept beyond the time that he gave. */
+static void test_a_question_without_an_answer(void **state)
+{
+	enum { PARTITIONS = 4, RECORDS = 2000, LEAST = 8 << 20, MOST = 12 << 20 };
+	struct kafka_fixture *f = *state;
+	const struct reader_options options = { .bytes_max = 1 << 20 };
+	struct broker_reader *base;
+	struct reader_kafka *reader;
+	struct reader_event event;
+	struct err err = { 0 };
+	size_t given = 0;
+
+	assert_ok(create_topic(f->broker, geo, PARTITIONS, &err));
+	append_many(f, PARTITIONS, RECORDS);
+	assert_ok(broker_reader_open(f->broker, &options, &base, &err));
+	reader = (struct reader_kafka *)base;
+	for (int32_t i = 0; i < PARTITIONS; i++)
+		assert_ok(reader_seek(base, geo, i, from_first, &err));
+	reader->asking = true; /* and nothing comes */
+	for (int64_t until_ms = clock_mono_ms() + 2500; clock_mono_ms() < until_ms;) {
+		assert_ok(reader_next(base, clock_mono_ms() + 20, &event, &err));
+		assert_int_equal(event.kind, READER_IDLE);
+	}
+	assert_in_range(bytes_held(reader), LEAST, MOST);
+	reader->asking = false;
+	while (given < PARTITIONS * RECORDS) {
+		event = next_event(base);
+		if (event.kind == READER_RECORDS)
+			given += event.count;
+		else
+			assert_int_equal(event.kind, READER_CAUGHT_UP);
+	}
+	reader_close(base);
+}
+
 /* --- what the cluster says ------------------------------------------------------------ */
 
 /* As Kafka's own clients have it: what they try again is no fault of who asks. */
@@ -648,6 +712,7 @@ int main(void)
 		MOCK(test_a_turn_of_a_producer_that_breaks),
 		MOCK(test_a_question_that_fails),
 		MOCK(test_a_reader_waits_for_the_cluster),
+		MOCK(test_a_question_without_an_answer),
 		cmocka_unit_test(test_what_passes_by_itself),
 		MOCK(test_a_batch_that_is_too_large),
 		MOCK(test_a_batch_with_a_record_without_a_key),

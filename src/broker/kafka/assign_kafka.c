@@ -38,7 +38,7 @@ void part_free_all(struct reader_kafka *reader)
 		struct part *part = reader->parts;
 
 		reader->parts = part->after;
-		fetched_drop(reader, part);
+		fetched_drop(part);
 		free(part->fetched.list);
 		free(part);
 	}
@@ -61,20 +61,22 @@ static void list_add(rd_kafka_topic_partition_list_t *list, const struct part *p
 }
 
 /* A pause outlives an assignment in librdkafka. */
-static void part_hold(struct reader_kafka *reader, struct part *part)
+void part_hold(struct reader_kafka *reader, struct part *part, bool full)
 {
 	rd_kafka_topic_partition_list_t *list;
+	bool hold = part->paused || full;
 
-	if (part->held == part->paused || !part->attached)
+	part->full = full;
+	if (part->held == hold || !part->attached)
 		return;
 	list = rd_kafka_topic_partition_list_new(1);
 	list_add(list, part);
-	if (part->paused)
+	if (hold)
 		(void)rd_kafka_pause_partitions(reader->client, list);
 	else
 		(void)rd_kafka_resume_partitions(reader->client, list);
 	rd_kafka_topic_partition_list_destroy(list);
-	part->held = part->paused;
+	part->held = hold;
 }
 
 static void note_failed(rd_kafka_error_t *error, const char *what)
@@ -93,7 +95,7 @@ static void part_attach(struct reader_kafka *reader, struct part *part)
 	note_failed(rd_kafka_incremental_assign(reader->client, list), "assigning");
 	rd_kafka_topic_partition_list_destroy(list);
 	part->attached = true;
-	part_hold(reader, part);
+	part_hold(reader, part, part->full);
 }
 
 static void part_detach(struct reader_kafka *reader, struct part *part)
@@ -274,7 +276,7 @@ static int64_t start_offset(const struct reader_start *start, const struct exten
 static void part_begin(struct reader_kafka *reader, struct part *part, int64_t at,
 		       const struct extent *extent)
 {
-	fetched_drop(reader, part);
+	fetched_drop(part);
 	part->gap_first = part->gap_last = part->said = -1;
 	if (at < extent->low) {
 		part->gap_first = at;
@@ -367,8 +369,9 @@ void part_settle(struct reader_kafka *reader)
 	if (list->cnt > 0 || reader->assign_due)
 		note_failed(rd_kafka_incremental_assign(reader->client, list), "assigning");
 	for (int i = 0; i < list->cnt; i++)
-		part_hold(reader, part_of(reader, list->elems[i].topic, list->elems[i].partition,
-					  true));
+		part_hold(reader,
+			  part_of(reader, list->elems[i].topic, list->elems[i].partition, true),
+			  false);
 	rd_kafka_topic_partition_list_destroy(list);
 	reader->assign_due = false;
 }
@@ -426,7 +429,7 @@ void part_fail(struct reader_kafka *reader, struct part *part, const struct err 
 {
 	part->state = PART_FAILED;
 	part->failure = *why;
-	fetched_drop(reader, part);
+	fetched_drop(part);
 	part_detach(reader, part);
 	part_event_add(reader, READER_FAILED, part, false);
 }
@@ -441,7 +444,7 @@ void part_is_another(struct reader_kafka *reader, struct part *part)
 		part_fail(reader, part, &anew);
 		return;
 	}
-	fetched_drop(reader, part);
+	fetched_drop(part);
 	part->state = PART_REVOKED;
 	part->anew = true;
 	part_event_add(reader, READER_REVOKED, part, false);
@@ -489,7 +492,7 @@ enum err_code reader_kafka_pause(struct broker_reader *base, struct topic_ref to
 		return err_set(err, ERR_NO_PARTITION, "partition %" PRId32 " of \"%s\" is not read",
 			       partition, topic.name);
 	part->paused = paused;
-	part_hold(reader, part);
+	part_hold(reader, part, part->full);
 	return ERR_OK;
 }
 

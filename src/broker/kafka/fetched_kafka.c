@@ -10,6 +10,7 @@
 enum {
 	PULL_MAX = 1000,
 	HELD_BYTES_MAX = 8 << 20,
+	HOLD_AFTER_MS = 1000,
 	ASK_EVERY_MS = 1000,	/* also of topics that give nothing */
 	ASK_AGAIN_MS = 100,	/* after an answer that was none */
 	UNKNOWN_MAX = 3,	/* answers that a topic is not there: one broker may not know yet */
@@ -23,23 +24,21 @@ static size_t message_bytes(const rd_kafka_message_t *message)
 	return message->len + message->key_len + MESSAGE_OVERHEAD;
 }
 
-rd_kafka_message_t *fetched_take(struct reader_kafka *reader, struct part *part)
+rd_kafka_message_t *fetched_take(struct part *part)
 {
 	rd_kafka_message_t *message = part->fetched.list[part->fetched.given++];
 
-	reader->held_bytes -= message_bytes(message);
+	part->fetched.bytes -= message_bytes(message);
 	return message;
 }
 
-void fetched_drop(struct reader_kafka *reader, struct part *part)
+void fetched_drop(struct part *part)
 {
 	struct fetched *fetched = &part->fetched;
 
-	for (size_t i = fetched->given; i < fetched->count; i++) {
-		reader->held_bytes -= message_bytes(fetched->list[i]);
+	for (size_t i = fetched->given; i < fetched->count; i++)
 		rd_kafka_message_destroy(fetched->list[i]);
-	}
-	fetched->given = fetched->sure = fetched->asked = fetched->count = 0;
+	fetched->given = fetched->sure = fetched->asked = fetched->count = fetched->bytes = 0;
 }
 
 /* What was given goes, so that the list does not grow for ever. */
@@ -55,11 +54,8 @@ static void fetched_pack(struct fetched *fetched)
 	fetched->count -= given;
 }
 
-static void fetched_add(struct reader_kafka *reader, struct part *part,
-			rd_kafka_message_t *message)
+static void fetched_add(struct fetched *fetched, rd_kafka_message_t *message)
 {
-	struct fetched *fetched = &part->fetched;
-
 	if (fetched->count == fetched->cap && fetched->given > fetched->cap / 2)
 		fetched_pack(fetched);
 	if (fetched->count == fetched->cap) {
@@ -67,7 +63,7 @@ static void fetched_add(struct reader_kafka *reader, struct part *part,
 		fetched->list = xreallocarray(fetched->list, fetched->cap, sizeof(*fetched->list));
 	}
 	fetched->list[fetched->count++] = message;
-	reader->held_bytes += message_bytes(message);
+	fetched->bytes += message_bytes(message);
 }
 
 /* --- pulling --------------------------------------------------------------- */
@@ -163,30 +159,47 @@ static void take_message(struct reader_kafka *reader, rd_kafka_message_t *messag
 	else if (part && part->state == PART_READING && part->attached && !part->misplaced &&
 		 message->offset >= part->fetch) {
 		part->fetch = message->offset + (end ? 0 : 1);
-		fetched_add(reader, part, message);
+		fetched_add(&part->fetched, message);
 		return;
 	}
 	rd_kafka_message_destroy(message);
 }
 
-static bool something_is_sure(const struct reader_kafka *reader)
+static bool part_is_behind(const struct part *part)
 {
-	for (const struct part *part = reader->parts; part; part = part->after)
-		if (part->state == PART_READING && !part->paused &&
-		    part->fetched.given < part->fetched.sure)
-			return true;
-	return false;
+	return part->state == PART_READING && !part->paused &&
+	       part->fetched.given < part->fetched.count;
 }
 
-/* Also while much is held, if all of it is of partitions that are paused: callbacks come this way,
- * and librdkafka takes who does not pull for dead. */
+/* As much waits for an answer as may be. What librdkafka fetches nothing more of does not count: it
+ * may wait for ever, and others are read. */
+static bool reader_is_full(const struct reader_kafka *reader)
+{
+	size_t bytes = 0;
+
+	for (const struct part *part = reader->parts; part; part = part->after)
+		if (part_is_behind(part) && !part->full)
+			bytes += part->fetched.bytes;
+	return bytes > HELD_BYTES_MAX;
+}
+
+/* Callbacks come this way, and librdkafka takes who does not pull for dead: where an answer is long
+ * in coming it holds back what waits for it. Not at once: it lets go of what it fetched ahead. */
 bool fetched_pull(struct reader_kafka *reader)
 {
 	rd_kafka_message_t *messages[PULL_MAX];
+	int64_t now_ms = clock_mono_ms();
+	bool full = reader_is_full(reader);
 	ssize_t count;
 
-	if (reader->held_bytes > HELD_BYTES_MAX && something_is_sure(reader))
+	if (!full)
+		reader->full_ms = 0;
+	else if (!reader->full_ms)
+		reader->full_ms = now_ms;
+	if (full && now_ms - reader->full_ms < HOLD_AFTER_MS)
 		return false;
+	for (struct part *part = reader->parts; part; part = part->after)
+		part_hold(reader, part, part_is_behind(part) && (part->full || full));
 	count = rd_kafka_consume_batch_queue(reader->queue, 0, messages, PULL_MAX);
 	for (ssize_t i = 0; i < count; i++)
 		take_message(reader, messages[i]);
@@ -296,6 +309,8 @@ static void topic_is(struct reader_kafka *reader, const char *name, const struct
 		} else if (!lineage_eq(part->lineage, *id)) {
 			part_is_another(reader, part);
 		} else {
+			if (part->fetched.sure < part->fetched.asked)
+				reader->full_ms = 0;
 			part->fetched.sure = part->fetched.asked;
 			part->unknown = 0;
 		}

@@ -276,7 +276,7 @@ static void give_part_records(struct reader_kafka *reader, struct part *part,
 		if (message->err || message->offset != part->next ||
 		    (reader->given_count > 0 && bytes > reader->bytes_max))
 			break;
-		fetched_take(reader, part);
+		fetched_take(part);
 		reader_add_record(reader, message);
 		part->next = message->offset + 1;
 	}
@@ -286,9 +286,9 @@ static void give_part_records(struct reader_kafka *reader, struct part *part,
 }
 
 /* The end was reached there, unless more has come since. */
-static bool give_end(struct reader_kafka *reader, struct part *part, struct reader_event *event)
+static bool give_end(struct part *part, struct reader_event *event)
 {
-	rd_kafka_message_t *message = fetched_take(reader, part);
+	rd_kafka_message_t *message = fetched_take(part);
 	int64_t end = message->offset;
 
 	rd_kafka_message_destroy(message);
@@ -321,7 +321,7 @@ static bool give_of_part(struct reader_kafka *reader, struct part *part,
 			give_part_records(reader, part, event);
 			return true;
 		}
-		if (give_end(reader, part, event))
+		if (give_end(part, event))
 			return true;
 	}
 	if (part->misplaced && fetched->given == fetched->count)
@@ -343,7 +343,7 @@ static void give_part_event(struct reader_kafka *reader, struct reader_event *ev
 							   : PART_REVOKED;
 		part->paused = part->has_next = false;
 		part->retry_ms = 0;
-		fetched_drop(reader, part);
+		fetched_drop(part);
 	}
 	if (reader->event_at == reader->event_count)
 		reader->event_at = reader->event_count = 0;
@@ -383,6 +383,14 @@ static void reader_quieten(struct reader_kafka *reader)
 	(void)!read(reader->fd, &count, sizeof(count));
 }
 
+/* There may be more. */
+static void reader_stir(struct reader_kafka *reader)
+{
+	static const uint64_t one = 1;
+
+	(void)!write(reader->fd, &one, sizeof(one));
+}
+
 static void reader_wait(struct reader_kafka *reader, int64_t left_ms)
 {
 	struct pollfd fds[] = { { .fd = reader->fd, .events = POLLIN },
@@ -395,11 +403,12 @@ enum err_code reader_kafka_next(struct broker_reader *base, int64_t deadline_ms,
 				struct reader_event *ret_event, struct err *err)
 {
 	struct reader_kafka *reader = (struct reader_kafka *)base;
-	bool quiet = false;
+	bool quiet = false, looked = false;
 
 	reader_forget_given(reader);
 	for (;;) {
-		int64_t left_ms = deadline_ms - clock_mono_ms();
+		int64_t left_ms = stop_requested() ? 0 : deadline_ms - clock_mono_ms();
+		bool came;
 
 		part_settle(reader);
 		if (reader_give(reader, ret_event))
@@ -408,17 +417,22 @@ enum err_code reader_kafka_next(struct broker_reader *base, int64_t deadline_ms,
 			*err = reader->failure;
 			return err->code;
 		}
-		if (reader_work(reader)) {
+		if (left_ms <= 0 && looked) {
+			if (!quiet)
+				reader_stir(reader);
+			*ret_event = (struct reader_event){ .kind = READER_IDLE };
+			return ERR_OK;
+		}
+		came = reader_work(reader);
+		looked = came || quiet;
+		if (came) {
 			quiet = false;
 		} else if (!quiet) { /* what comes from here on makes the descriptor readable */
 			reader_quieten(reader);
 			quiet = true;
-		} else if (left_ms <= 0 || stop_requested()) {
-			*ret_event = (struct reader_event){ .kind = READER_IDLE };
-			return ERR_OK;
-		} else {
+		} else if (left_ms > 0) {
 			reader_wait(reader, left_ms);
-			quiet = false;
+			quiet = looked = false;
 		}
 	}
 }
@@ -506,7 +520,7 @@ void reader_kafka_close(struct broker_reader *base)
 
 	reader_forget_given(reader);
 	for (struct part *part = reader->parts; part; part = part->after)
-		fetched_drop(reader, part);
+		fetched_drop(part);
 	if (reader->client)
 		reader_leave(reader);
 	else

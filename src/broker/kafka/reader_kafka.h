@@ -35,6 +35,7 @@ struct fetched {
 	size_t sure;			/* before it: of the seek's topic */
 	size_t asked;			/* before it: the question on its way is about them */
 	size_t count;
+	size_t bytes;			/* of what is not given */
 };
 
 struct part {
@@ -43,7 +44,9 @@ struct part {
 	int32_t id;
 	enum part_state state;
 	bool attached;			/* librdkafka reads it */
-	bool paused, held;		/* asked for, and so in librdkafka */
+	bool paused;			/* by the caller, … */
+	bool full;			/* … and as long as too much of it waits for an answer */
+	bool held;			/* so is it in librdkafka */
 	bool anew;			/* its topic was made anew: revoked, then assigned again */
 	bool dropped;			/* revoked by librdkafka, which waits for all such, … */
 	bool leaving;			/* … and released */
@@ -93,7 +96,7 @@ struct reader_kafka {
 	unsigned questions;		/* number of the last */
 	int64_t asked_ms;
 	int64_t ask_after_ms;
-	size_t held_bytes;		/* fetched, not given */
+	int64_t full_ms;		/* since then too much waits for an answer; 0: not so */
 	int64_t committed_ms;
 	struct err failure;		/* of the reader itself */
 	char told[200];			/* what went wrong, as it was told last */
@@ -126,6 +129,8 @@ void part_event_add(struct reader_kafka *reader, enum reader_event_kind kind, st
 /* librdkafka's callback. */
 void part_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t code,
 		    rd_kafka_topic_partition_list_t *list, void *reader);
+/* librdkafka fetches nothing of it while it is paused or `full`. */
+void part_hold(struct reader_kafka *reader, struct part *part, bool full);
 /* Answers librdkafka, once all events are given; begins what could not begin before. */
 void part_settle(struct reader_kafka *reader);
 /* The topic of these was made anew, or is gone. */
@@ -140,8 +145,8 @@ void part_free_all(struct reader_kafka *reader);
 /* --- fetched_kafka.c: what librdkafka has fetched ----------------------------- */
 
 /* The next one that is sure; it is the caller's. */
-rd_kafka_message_t *fetched_take(struct reader_kafka *reader, struct part *part);
-void fetched_drop(struct reader_kafka *reader, struct part *part);
+rd_kafka_message_t *fetched_take(struct part *part);
+void fetched_drop(struct part *part);
 /* True: something came. */
 bool fetched_pull(struct reader_kafka *reader);
 /* Takes an answer, if there is one; true: there was. */
