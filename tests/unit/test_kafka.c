@@ -664,6 +664,44 @@ static void test_a_commit_that_fails(void **state)
 	reader_close(reader);
 }
 
+/* As the cluster would take it back. */
+static void revoke(struct broker_reader *reader)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+
+	rd_kafka_topic_partition_list_add(list, pin.name, 0);
+	part_rebalance(((struct reader_kafka *)reader)->client,
+		       RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS, list, reader);
+	rd_kafka_topic_partition_list_destroy(list);
+}
+
+/* What comes to light of a partition in the turn in which it is revoked is told of no more. */
+static void test_a_partition_that_fails_as_it_goes(void **state)
+{
+	struct kafka_fixture *f = *state;
+	struct broker_reader *base = join(f);
+	struct reader_kafka *reader = (struct reader_kafka *)base;
+	const struct err why = { .code = ERR_CORRUPT };
+	struct part *part;
+	int64_t until_ms;
+
+	assert_int_equal(next_event(base).kind, READER_ASSIGNED);
+	assert_int_equal(event_now(base).kind, READER_IDLE);
+	part = part_of(reader, pin.name, 0, false);
+	revoke(base);
+	part_is_another(reader, part);
+	part_fail(reader, part, &why);
+	part->lineage.low++;
+	until_ms = clock_mono_ms() + 2000; /* meanwhile the cluster is asked */
+	assert_int_equal(next_event(base).kind, READER_REVOKED);
+	while (clock_mono_ms() < until_ms)
+		assert_int_equal(event_now(base).kind, READER_IDLE);
+	reader_release(base, pin, 0);
+	assert_false(part->attached);
+	assert_int_equal(event_now(base).kind, READER_IDLE);
+	reader_close(base);
+}
+
 /* --- who does not answer ------------------------------------------------------------- */
 
 static void test_questions_to_a_cluster_that_is_away(void **state)
@@ -721,6 +759,7 @@ int main(void)
 		MOCK(test_a_group_that_takes_no_member),
 		MOCK(test_a_group_that_takes_a_member_later),
 		MOCK(test_a_commit_that_fails),
+		MOCK(test_a_partition_that_fails_as_it_goes),
 		MOCK(test_questions_to_a_cluster_that_is_away),
 		MOCK(test_who_is_asked_to_end_waits_for_no_answer),
 	};

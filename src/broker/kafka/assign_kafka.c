@@ -122,6 +122,14 @@ static void parts_come(struct reader_kafka *reader, const rd_kafka_topic_partiti
 				       true), false);
 }
 
+/* It is told once, and after it nothing else. */
+static void part_revoke(struct reader_kafka *reader, struct part *part, bool lost)
+{
+	if (!part->going)
+		part_event_add(reader, READER_REVOKED, part, lost);
+	part->going = true;
+}
+
 /* They are another's already: nothing is waited for. */
 static void parts_are_lost(struct reader_kafka *reader, const rd_kafka_topic_partition_list_t *list)
 {
@@ -135,10 +143,10 @@ static void parts_are_lost(struct reader_kafka *reader, const rd_kafka_topic_par
 		if (part->attached)
 			list_add(attached, part);
 		part->attached = part->dropped = part->dirty = false;
-		/* One that was told already ends with its release. */
-		if (part->state != PART_REVOKED)
-			part_event_add(reader, READER_REVOKED, part, true);
-		part->anew = false;
+		/* One that was told already ends with its release, and may have. */
+		if (part->state != PART_REVOKED && !part->leaving)
+			part_revoke(reader, part, true);
+		part->anew = part->leaving = false;
 	}
 	note_failed(rd_kafka_incremental_unassign(reader->client, attached), "giving up");
 	rd_kafka_topic_partition_list_destroy(attached);
@@ -154,7 +162,7 @@ static void parts_go(struct reader_kafka *reader, const rd_kafka_topic_partition
 
 		part->dropped = true;
 		if (!part->anew)
-			part_event_add(reader, READER_REVOKED, part, false);
+			part_revoke(reader, part, false);
 		part->anew = false; /* revoked already, and now it is librdkafka that waits */
 	}
 }
@@ -427,6 +435,8 @@ void reader_kafka_release(struct broker_reader *base, struct topic_ref topic, in
 
 void part_fail(struct reader_kafka *reader, struct part *part, const struct err *why)
 {
+	if (part->going)
+		return;
 	part->state = PART_FAILED;
 	part->failure = *why;
 	fetched_drop(part);
@@ -444,10 +454,12 @@ void part_is_another(struct reader_kafka *reader, struct part *part)
 		part_fail(reader, part, &anew);
 		return;
 	}
+	if (part->going)
+		return;
 	fetched_drop(part);
 	part->state = PART_REVOKED;
 	part->anew = true;
-	part_event_add(reader, READER_REVOKED, part, false);
+	part_revoke(reader, part, false);
 }
 
 void part_place(struct reader_kafka *reader, struct part *part)

@@ -210,7 +210,7 @@ bool fetched_pull(struct reader_kafka *reader)
 
 static bool part_is_asked(const struct part *part)
 {
-	return part->state == PART_READING && part->has_next;
+	return part->state == PART_READING && part->has_next && !part->going;
 }
 
 /* The topics of what is read, each once. */

@@ -341,6 +341,8 @@ static void give_part_event(struct reader_kafka *reader, struct reader_event *ev
 		part->state = told.kind == READER_ASSIGNED ? PART_TOLD
 			      : told.lost		   ? PART_NONE
 							   : PART_REVOKED;
+		if (told.kind == READER_REVOKED)
+			part->going = false;
 		part->paused = part->has_next = false;
 		part->retry_ms = 0;
 		fetched_drop(part);

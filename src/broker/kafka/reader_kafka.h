@@ -48,6 +48,7 @@ struct part {
 	bool full;			/* … and as long as too much of it waits for an answer */
 	bool held;			/* so is it in librdkafka */
 	bool anew;			/* its topic was made anew: revoked, then assigned again */
+	bool going;			/* READER_REVOKED is among the events */
 	bool dropped;			/* revoked by librdkafka, which waits for all such, … */
 	bool leaving;			/* … and released */
 	bool misplaced;			/* librdkafka found nothing at its offset, … */
