@@ -1,43 +1,10 @@
 /* What the backend of Kafka does of its own: settings, and a cluster that is away or refuses. The
  * contract of all brokers is tests/contract's. */
 #include "base/stop.h"
-#include "broker/kafka/kafka.h"
-#include "broker/kafka/reader_kafka.h"
-#include "broker_fixture.h"
+#include "kafka_fixture.h"
 
-#include <rdkafka.h>
-#include <rdkafka_mock.h>
-
-enum { AT_ONCE_MS = 100, SOON_MS = 10000 };
+enum { AT_ONCE_MS = 100 };
 enum { PRODUCE = 0, OFFSET_COMMIT = 8, JOIN_GROUP = 11 }; /* requests of Kafka's protocol */
-
-struct kafka_fixture {
-	struct broker *broker;
-	rd_kafka_mock_cluster_t *cluster;
-	struct ended ended;
-};
-
-static int open_mock(void **state)
-{
-	struct kafka_fixture *f = xcalloc(1, sizeof(*f));
-	struct err err = { 0 };
-
-	f->ended = (struct ended)ENDED_INIT;
-	f->broker = broker_kafka_mock_new(ended_done, &f->ended);
-	f->cluster = broker_kafka_mock_cluster(f->broker);
-	assert_ok(create_topic(f->broker, pin, 1, &err));
-	*state = f;
-	return 0;
-}
-
-static int close_mock(void **state)
-{
-	struct kafka_fixture *f = *state;
-
-	broker_free(f->broker);
-	free(f);
-	return 0;
-}
 
 /* --- settings ------------------------------------------------------------------- */
 
@@ -408,70 +375,6 @@ static void test_a_reader_waits_for_the_cluster(void **state)
 	reader_close(reader);
 }
 
-/* So many records to each partition of `geo`. */
-static void append_many(struct kafka_fixture *f, int32_t partitions, size_t records)
-{
-	enum { AT_ONCE = 100 };
-	static const char bytes[2000];
-	struct append_record record = { .value = slice_of(bytes, sizeof(bytes)) };
-	struct append_record many[AT_ONCE];
-	struct append_outcome outcomes[AT_ONCE];
-	struct err err = { 0 };
-
-	for (record.partition = 0; record.partition < partitions; record.partition++) {
-		for (int i = 0; i < AT_ONCE; i++)
-			many[i] = record;
-		for (size_t i = 0; i < records; i += AT_ONCE)
-			assert_ok(append_and_wait(f->broker, &f->ended, geo, many, AT_ONCE,
-						  outcomes, &err));
-	}
-}
-
-static size_t bytes_held(const struct reader_kafka *reader)
-{
-	size_t bytes = 0;
-
-	for (const struct part *part = reader->parts; part; part = part->after)
-		bytes += part->fetched.bytes;
-	return bytes;
-}
-
-/* While it is not sure whose records they are no more are fetched than may be held, however long
- * that takes; and whoever waits for them is not kept beyond the time that he gave. */
-static void test_a_question_without_an_answer(void **state)
-{
-	enum { PARTITIONS = 4, RECORDS = 2000, LEAST = 8 << 20, MOST = 12 << 20 };
-	struct kafka_fixture *f = *state;
-	const struct reader_options options = { .bytes_max = 1 << 20 };
-	struct broker_reader *base;
-	struct reader_kafka *reader;
-	struct reader_event event;
-	struct err err = { 0 };
-	size_t given = 0;
-
-	assert_ok(create_topic(f->broker, geo, PARTITIONS, &err));
-	append_many(f, PARTITIONS, RECORDS);
-	assert_ok(broker_reader_open(f->broker, &options, &base, &err));
-	reader = (struct reader_kafka *)base;
-	for (int32_t i = 0; i < PARTITIONS; i++)
-		assert_ok(reader_seek(base, geo, i, from_first, &err));
-	reader->asking = true; /* and nothing comes */
-	for (int64_t until_ms = clock_mono_ms() + 2500; clock_mono_ms() < until_ms;) {
-		assert_ok(reader_next(base, clock_mono_ms() + 20, &event, &err));
-		assert_int_equal(event.kind, READER_IDLE);
-	}
-	assert_in_range(bytes_held(reader), LEAST, MOST);
-	reader->asking = false;
-	while (given < PARTITIONS * RECORDS) {
-		event = next_event(base);
-		if (event.kind == READER_RECORDS)
-			given += event.count;
-		else
-			assert_int_equal(event.kind, READER_CAUGHT_UP);
-	}
-	reader_close(base);
-}
-
 /* --- what the cluster says ------------------------------------------------------------ */
 
 /* As Kafka's own clients have it: what they try again is no fault of who asks. */
@@ -594,18 +497,6 @@ static void test_a_partition_without_a_leader(void **state)
 
 /* --- groups ------------------------------------------------------------------------------ */
 
-static struct broker_reader *join(struct kafka_fixture *f)
-{
-	const struct reader_options options = {
-		.group = "g", .topics = &pin, .topic_count = 1, .bytes_max = 1 << 20
-	};
-	struct broker_reader *reader;
-	struct err err = { 0 };
-
-	assert_ok(broker_reader_open(f->broker, &options, &reader, &err));
-	return reader;
-}
-
 /* librdkafka would ask again for ever. */
 static void test_a_group_that_takes_no_member(void **state)
 {
@@ -617,7 +508,7 @@ static void test_a_group_that_takes_no_member(void **state)
 
 	rd_kafka_mock_push_request_errors(f->cluster, JOIN_GROUP, 1,
 					  RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT);
-	reader = join(f);
+	reader = join(f, pin);
 	while (code == ERR_OK && event.kind != READER_ASSIGNED)
 		code = reader_next(reader, clock_mono_ms() + SOON_MS, &event, &err);
 	assert_int_equal(code, ERR_USAGE);
@@ -633,7 +524,7 @@ static void test_a_group_that_takes_a_member_later(void **state)
 
 	rd_kafka_mock_push_request_errors(f->cluster, JOIN_GROUP, 1,
 					  RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL);
-	reader = join(f);
+	reader = join(f, pin);
 	assert_int_equal(next_event(reader).kind, READER_ASSIGNED);
 	assert_non_null(strstr(((struct reader_kafka *)reader)->told, "Inconsistent"));
 	reader_close(reader);
@@ -643,7 +534,7 @@ static void test_a_group_that_takes_a_member_later(void **state)
 static void test_a_commit_that_fails(void **state)
 {
 	struct kafka_fixture *f = *state;
-	struct broker_reader *reader = join(f);
+	struct broker_reader *reader = join(f, pin);
 	struct position next, committed = { { 0 } };
 	int64_t until_ms = clock_mono_ms() + SOON_MS;
 	struct err err = { 0 };
@@ -662,44 +553,6 @@ static void test_a_commit_that_fails(void **state)
 		(void)!broker_committed(f->broker, "g", pin, 0, &committed, &err);
 	}
 	reader_close(reader);
-}
-
-/* As the cluster would take it back. */
-static void revoke(struct broker_reader *reader)
-{
-	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-
-	rd_kafka_topic_partition_list_add(list, pin.name, 0);
-	part_rebalance(((struct reader_kafka *)reader)->client,
-		       RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS, list, reader);
-	rd_kafka_topic_partition_list_destroy(list);
-}
-
-/* What comes to light of a partition in the turn in which it is revoked is told of no more. */
-static void test_a_partition_that_fails_as_it_goes(void **state)
-{
-	struct kafka_fixture *f = *state;
-	struct broker_reader *base = join(f);
-	struct reader_kafka *reader = (struct reader_kafka *)base;
-	const struct err why = { .code = ERR_CORRUPT };
-	struct part *part;
-	int64_t until_ms;
-
-	assert_int_equal(next_event(base).kind, READER_ASSIGNED);
-	assert_int_equal(event_now(base).kind, READER_IDLE);
-	part = part_of(reader, pin.name, 0, false);
-	revoke(base);
-	part_is_another(reader, part);
-	part_fail(reader, part, &why);
-	part->lineage.low++;
-	until_ms = clock_mono_ms() + 2000; /* meanwhile the cluster is asked */
-	assert_int_equal(next_event(base).kind, READER_REVOKED);
-	while (clock_mono_ms() < until_ms)
-		assert_int_equal(event_now(base).kind, READER_IDLE);
-	reader_release(base, pin, 0);
-	assert_false(part->attached);
-	assert_int_equal(event_now(base).kind, READER_IDLE);
-	reader_close(base);
 }
 
 /* --- who does not answer ------------------------------------------------------------- */
@@ -733,8 +586,6 @@ static void test_who_is_asked_to_end_waits_for_no_answer(void **state)
 	assert_true(clock_mono_ms() - began_ms < KAFKA_ANSWER_MS);
 }
 
-#define MOCK(test) cmocka_unit_test_setup_teardown(test, open_mock, close_mock)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -750,7 +601,6 @@ int main(void)
 		MOCK(test_a_turn_of_a_producer_that_breaks),
 		MOCK(test_a_question_that_fails),
 		MOCK(test_a_reader_waits_for_the_cluster),
-		MOCK(test_a_question_without_an_answer),
 		cmocka_unit_test(test_what_passes_by_itself),
 		MOCK(test_a_batch_that_is_too_large),
 		MOCK(test_a_batch_with_a_record_without_a_key),
@@ -759,7 +609,6 @@ int main(void)
 		MOCK(test_a_group_that_takes_no_member),
 		MOCK(test_a_group_that_takes_a_member_later),
 		MOCK(test_a_commit_that_fails),
-		MOCK(test_a_partition_that_fails_as_it_goes),
 		MOCK(test_questions_to_a_cluster_that_is_away),
 		MOCK(test_who_is_asked_to_end_waits_for_no_answer),
 	};

@@ -1,0 +1,118 @@
+/* Readers of Kafka, where what they are told comes late, not at all, or all at once. */
+#include "kafka_fixture.h"
+
+/* --- whose records they are ------------------------------------------------------------- */
+
+/* So many records to each partition of `geo`. */
+static void append_many(struct kafka_fixture *f, int32_t partitions, size_t records)
+{
+	enum { AT_ONCE = 100 };
+	static const char bytes[2000];
+	struct append_record record = { .value = slice_of(bytes, sizeof(bytes)) };
+	struct append_record many[AT_ONCE];
+	struct append_outcome outcomes[AT_ONCE];
+	struct err err = { 0 };
+
+	for (record.partition = 0; record.partition < partitions; record.partition++) {
+		for (int i = 0; i < AT_ONCE; i++)
+			many[i] = record;
+		for (size_t i = 0; i < records; i += AT_ONCE)
+			assert_ok(append_and_wait(f->broker, &f->ended, geo, many, AT_ONCE,
+						  outcomes, &err));
+	}
+}
+
+static size_t bytes_held(const struct reader_kafka *reader)
+{
+	size_t bytes = 0;
+
+	for (const struct part *part = reader->parts; part; part = part->after)
+		bytes += part->fetched.bytes;
+	return bytes;
+}
+
+/* While it is not sure whose records they are no more are fetched than may be held, however long
+ * that takes; and whoever waits for them is not kept beyond the time that he gave. */
+static void test_a_question_without_an_answer(void **state)
+{
+	enum { PARTITIONS = 4, RECORDS = 2000, LEAST = 8 << 20, MOST = 12 << 20 };
+	struct kafka_fixture *f = *state;
+	const struct reader_options options = { .bytes_max = 1 << 20 };
+	struct broker_reader *base;
+	struct reader_kafka *reader;
+	struct reader_event event;
+	struct err err = { 0 };
+	size_t given = 0;
+
+	assert_ok(create_topic(f->broker, geo, PARTITIONS, &err));
+	append_many(f, PARTITIONS, RECORDS);
+	assert_ok(broker_reader_open(f->broker, &options, &base, &err));
+	reader = (struct reader_kafka *)base;
+	for (int32_t i = 0; i < PARTITIONS; i++)
+		assert_ok(reader_seek(base, geo, i, from_first, &err));
+	reader->asking = true; /* and nothing comes */
+	for (int64_t until_ms = clock_mono_ms() + 2500; clock_mono_ms() < until_ms;) {
+		assert_ok(reader_next(base, clock_mono_ms() + 20, &event, &err));
+		assert_int_equal(event.kind, READER_IDLE);
+	}
+	assert_in_range(bytes_held(reader), LEAST, MOST);
+	reader->asking = false;
+	while (given < PARTITIONS * RECORDS) {
+		event = next_event(base);
+		if (event.kind == READER_RECORDS)
+			given += event.count;
+		else
+			assert_int_equal(event.kind, READER_CAUGHT_UP);
+	}
+	reader_close(base);
+}
+
+/* --- partitions that go ------------------------------------------------------------------- */
+
+/* As the cluster would take it back. */
+static void revoke(struct broker_reader *reader)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+
+	rd_kafka_topic_partition_list_add(list, pin.name, 0);
+	part_rebalance(((struct reader_kafka *)reader)->client,
+		       RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS, list, reader);
+	rd_kafka_topic_partition_list_destroy(list);
+}
+
+/* What comes to light of a partition in the turn in which it is revoked is told of no more. */
+static void test_a_partition_that_fails_as_it_goes(void **state)
+{
+	struct kafka_fixture *f = *state;
+	struct broker_reader *base = join(f, pin);
+	struct reader_kafka *reader = (struct reader_kafka *)base;
+	const struct err why = { .code = ERR_CORRUPT };
+	struct part *part;
+	int64_t until_ms;
+
+	assert_int_equal(next_event(base).kind, READER_ASSIGNED);
+	assert_int_equal(event_now(base).kind, READER_IDLE);
+	part = part_of(reader, pin.name, 0, false);
+	revoke(base);
+	part_is_another(reader, part);
+	part_fail(reader, part, &why);
+	part->lineage.low++;
+	until_ms = clock_mono_ms() + 2000; /* meanwhile the cluster is asked */
+	assert_int_equal(next_event(base).kind, READER_REVOKED);
+	while (clock_mono_ms() < until_ms)
+		assert_int_equal(event_now(base).kind, READER_IDLE);
+	reader_release(base, pin, 0);
+	assert_false(part->attached);
+	assert_int_equal(event_now(base).kind, READER_IDLE);
+	reader_close(base);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		MOCK(test_a_question_without_an_answer),
+		MOCK(test_a_partition_that_fails_as_it_goes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
