@@ -107,11 +107,55 @@ static void test_a_partition_that_fails_as_it_goes(void **state)
 	reader_close(base);
 }
 
+/* A partition that is taken back is no other member's before it is released, whatever happens to
+ * the others meanwhile. */
+static void test_a_seek_while_another_partition_goes(void **state)
+{
+	struct kafka_fixture *f = *state;
+	struct broker_reader *one, *two;
+	struct reader_event event = { .kind = READER_IDLE };
+	int64_t until_ms;
+	struct err err = { 0 };
+	int32_t gone;
+
+	assert_ok(create_topic(f->broker, geo, 2, &err));
+	one = join(f, geo);
+	assert_int_equal(next_event(one).kind, READER_ASSIGNED);
+	assert_int_equal(next_event(one).kind, READER_ASSIGNED);
+	two = join(f, geo);
+	until_ms = clock_mono_ms() + SOON_MS;
+	while (event.kind != READER_REVOKED) {
+		assert_true(clock_mono_ms() < until_ms);
+		event = event_now(one);
+		assert_int_equal(event_now(two).kind, READER_IDLE);
+	}
+	gone = event.partition;
+	assert_ok(reader_seek(one, geo, 1 - gone, from_first, &err));
+	until_ms = clock_mono_ms() + 3000;
+	while (clock_mono_ms() < until_ms) {
+		assert_int_equal(event_now(one).kind, READER_IDLE);
+		assert_int_equal(event_now(two).kind, READER_IDLE);
+	}
+	reader_release(one, geo, gone);
+	assert_int_equal(append_text(f->broker, &f->ended, geo, 1 - gone, "a").code, ERR_OK);
+	do
+		event = next_event(one);
+	while (event.kind != READER_RECORDS);
+	assert_int_equal(event.partition, 1 - gone);
+	do
+		event = next_event(two);
+	while (event.kind != READER_ASSIGNED);
+	assert_int_equal(event.partition, gone);
+	reader_close(one);
+	reader_close(two);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		MOCK(test_a_question_without_an_answer),
 		MOCK(test_a_partition_that_fails_as_it_goes),
+		MOCK(test_a_seek_while_another_partition_goes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -87,22 +87,36 @@ static void note_failed(rd_kafka_error_t *error, const char *what)
 	rd_kafka_error_destroy(error);
 }
 
-static void part_attach(struct reader_kafka *reader, struct part *part)
+/* What is read from now on, or from elsewhere; with the answer to a callback, if that is due. */
+static void parts_attach(struct reader_kafka *reader)
 {
-	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
 
-	list_add(list, part);
-	note_failed(rd_kafka_incremental_assign(reader->client, list), "assigning");
+	for (struct part *part = reader->parts; part; part = part->after)
+		if (part->state == PART_READING && !part->attached)
+			list_add(list, part);
+	if (list->cnt > 0 || reader->assign_due)
+		note_failed(rd_kafka_incremental_assign(reader->client, list), "assigning");
+	for (int i = 0; i < list->cnt; i++) {
+		struct part *part = part_of(reader, list->elems[i].topic, list->elems[i].partition,
+					    true);
+
+		part->attached = true;
+		part_hold(reader, part, part->full);
+	}
 	rd_kafka_topic_partition_list_destroy(list);
-	part->attached = true;
-	part_hold(reader, part, part->full);
+	reader->assign_due = false;
 }
 
+/* While librdkafka waits for what it revoked, any that is given up would be the answer. */
 static void part_detach(struct reader_kafka *reader, struct part *part)
 {
 	rd_kafka_topic_partition_list_t *list;
 
 	if (!part->attached)
+		return;
+	part->stale = reader->drop_due;
+	if (part->stale)
 		return;
 	list = rd_kafka_topic_partition_list_new(1);
 	list_add(list, part);
@@ -142,7 +156,7 @@ static void parts_are_lost(struct reader_kafka *reader, const rd_kafka_topic_par
 
 		if (part->attached)
 			list_add(attached, part);
-		part->attached = part->dropped = part->dirty = false;
+		part->attached = part->stale = part->dropped = part->dirty = false;
 		/* One that was told already ends with its release, and may have. */
 		if (part->state != PART_REVOKED && !part->leaving)
 			part_revoke(reader, part, true);
@@ -327,7 +341,7 @@ enum err_code reader_kafka_seek(struct broker_reader *base, struct topic_ref top
 		return ERR_OK; /* with all others of its callback */
 	part_detach(reader, part);
 	part->state = PART_READING;
-	part_attach(reader, part);
+	parts_attach(reader);
 	return ERR_OK;
 }
 
@@ -363,38 +377,26 @@ static bool part_is_settled(struct reader_kafka *reader, struct part *part)
 
 void part_settle(struct reader_kafka *reader)
 {
-	rd_kafka_topic_partition_list_t *list;
-
 	if (reader->event_at < reader->event_count)
 		return;
-	list = rd_kafka_topic_partition_list_new(8);
 	for (struct part *part = reader->parts; part; part = part->after)
-		if (part->state == PART_TOLD && part_is_settled(reader, part)) {
-			list_add(list, part);
+		if (part->state == PART_TOLD && part_is_settled(reader, part))
 			part->state = PART_READING;
-			part->attached = true;
-		}
-	if (list->cnt > 0 || reader->assign_due)
-		note_failed(rd_kafka_incremental_assign(reader->client, list), "assigning");
-	for (int i = 0; i < list->cnt; i++)
-		part_hold(reader,
-			  part_of(reader, list->elems[i].topic, list->elems[i].partition, true),
-			  false);
-	rd_kafka_topic_partition_list_destroy(list);
-	reader->assign_due = false;
+	parts_attach(reader);
 }
 
-/* All that a callback took back was released. */
+/* All that a callback took back was released; and what was to be given up meanwhile. */
 static void parts_leave(struct reader_kafka *reader)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
 
 	part_flush_commits(reader, true);
 	for (struct part *part = reader->parts; part; part = part->after) {
-		if (part->leaving && part->attached)
+		if (!part->leaving && !part->stale)
+			continue;
+		if (part->attached)
 			list_add(list, part);
-		if (part->leaving)
-			part->attached = part->leaving = false;
+		part->attached = part->stale = part->leaving = false;
 	}
 	note_failed(rd_kafka_incremental_unassign(reader->client, list), "giving up");
 	rd_kafka_topic_partition_list_destroy(list);
@@ -487,7 +489,6 @@ void part_place(struct reader_kafka *reader, struct part *part)
 	} else {
 		part_detach(reader, part);
 		part_begin(reader, part, part->fetch, &extent);
-		part_attach(reader, part);
 	}
 }
 

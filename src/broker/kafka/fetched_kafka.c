@@ -154,7 +154,9 @@ static void take_message(struct reader_kafka *reader, rd_kafka_message_t *messag
 	struct part *part = part_of_message(reader, message);
 	bool end = message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
 
-	if (message->err && !end)
+	if (part && part->stale)
+		; /* it is no more of interest what is there */
+	else if (message->err && !end)
 		take_error(reader, part, message);
 	else if (part && part->state == PART_READING && part->attached && !part->misplaced &&
 		 message->offset >= part->fetch) {

@@ -43,7 +43,8 @@ struct part {
 	char topic[TOPIC_NAME_MAX + 1];
 	int32_t id;
 	enum part_state state;
-	bool attached;			/* librdkafka reads it */
+	bool attached;			/* librdkafka reads it, … */
+	bool stale;			/* … for nobody: it is given up once it may be */
 	bool paused;			/* by the caller, … */
 	bool full;			/* … and as long as too much of it waits for an answer */
 	bool held;			/* so is it in librdkafka */
