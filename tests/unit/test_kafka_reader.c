@@ -67,6 +67,32 @@ static void test_a_question_without_an_answer(void **state)
 	reader_close(base);
 }
 
+/* What librdkafka does not want to read just now is read later. */
+static void test_a_partition_that_is_not_taken(void **state)
+{
+	struct kafka_fixture *f = *state;
+	const struct reader_options options = { .bytes_max = 1 << 20 };
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+	struct broker_reader *base;
+	struct reader_kafka *reader;
+	struct err err = { 0 };
+	char text[16];
+
+	rd_kafka_topic_partition_list_add(list, pin.name, 0)->offset = 0;
+	assert_int_equal(append_text(f->broker, &f->ended, pin, 0, "a").code, ERR_OK);
+	assert_ok(broker_reader_open(f->broker, &options, &base, &err));
+	reader = (struct reader_kafka *)base;
+	assert_null(rd_kafka_incremental_assign(reader->client, list)); /* so it has it already */
+	assert_ok(reader_seek(base, pin, 0, from_first, &err));
+	assert_non_null(strstr(reader->told, "already part of the current assignment"));
+	assert_int_equal(event_now(base).kind, READER_IDLE);
+	assert_null(rd_kafka_incremental_unassign(reader->client, list));
+	rd_kafka_topic_partition_list_destroy(list);
+	read_texts(base, 1, text, sizeof(text));
+	assert_string_equal(text, "a");
+	reader_close(base);
+}
+
 /* --- partitions that go ------------------------------------------------------------------- */
 
 /* As the cluster would take it back. */
@@ -154,6 +180,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		MOCK(test_a_question_without_an_answer),
+		MOCK(test_a_partition_that_is_not_taken),
 		MOCK(test_a_partition_that_fails_as_it_goes),
 		MOCK(test_a_seek_while_another_partition_goes),
 	};

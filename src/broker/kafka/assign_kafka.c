@@ -11,6 +11,7 @@
 
 enum {
 	RETRY_MS = 200,
+	ATTACH_AGAIN_MS = 1000,
 	COMMIT_MS = 2000,
 	ANSWER_MS = 5000, /* of where a partition begins and ends: meanwhile none is read */
 };
@@ -87,25 +88,48 @@ static void note_failed(rd_kafka_error_t *error, const char *what)
 	rd_kafka_error_destroy(error);
 }
 
-/* What is read from now on, or from elsewhere; with the answer to a callback, if that is due. */
-static void parts_attach(struct reader_kafka *reader)
+/* What librdkafka does not take is not read: it is tried again. */
+static void attach_failed(struct reader_kafka *reader, rd_kafka_error_t *error)
 {
-	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+	char text[200];
 
-	for (struct part *part = reader->parts; part; part = part->after)
-		if (part->state == PART_READING && !part->attached)
-			list_add(list, part);
-	if (list->cnt > 0 || reader->assign_due)
-		note_failed(rd_kafka_incremental_assign(reader->client, list), "assigning");
+	(void)snprintf(text, sizeof(text), "assigning: %s", rd_kafka_error_string(error));
+	reader_warn_once(reader, text);
+	rd_kafka_error_destroy(error);
+	reader->attach_after_ms = clock_mono_ms() + ATTACH_AGAIN_MS;
+}
+
+static void attach_done(struct reader_kafka *reader, const rd_kafka_topic_partition_list_t *list)
+{
 	for (int i = 0; i < list->cnt; i++) {
-		struct part *part = part_of(reader, list->elems[i].topic, list->elems[i].partition,
-					    true);
+		struct part *part =
+			part_of(reader, list->elems[i].topic, list->elems[i].partition, true);
 
 		part->attached = true;
 		part_hold(reader, part, part->full);
 	}
-	rd_kafka_topic_partition_list_destroy(list);
 	reader->assign_due = false;
+}
+
+/* What is read from now on, or from elsewhere; with the answer to a callback, if that is due. */
+static void parts_attach(struct reader_kafka *reader)
+{
+	rd_kafka_topic_partition_list_t *list;
+	rd_kafka_error_t *error = NULL;
+
+	if (clock_mono_ms() < reader->attach_after_ms)
+		return;
+	list = rd_kafka_topic_partition_list_new(8);
+	for (struct part *part = reader->parts; part; part = part->after)
+		if (part->state == PART_READING && !part->attached)
+			list_add(list, part);
+	if (list->cnt > 0 || reader->assign_due)
+		error = rd_kafka_incremental_assign(reader->client, list);
+	if (error)
+		attach_failed(reader, error);
+	else
+		attach_done(reader, list);
+	rd_kafka_topic_partition_list_destroy(list);
 }
 
 /* While librdkafka waits for what it revoked, any that is given up would be the answer. */

@@ -95,8 +95,7 @@ static bool is_no_member(rd_kafka_resp_err_t code)
 	       code == RD_KAFKA_RESP_ERR_INVALID_GROUP_ID;
 }
 
-/* librdkafka tries again, for ever: whoever reads nothing is to know why. */
-static void warn_once(struct reader_kafka *reader, const char *text)
+void reader_warn_once(struct reader_kafka *reader, const char *text)
 {
 	if (strcmp(reader->told, text) == 0)
 		return;
@@ -145,7 +144,7 @@ static void take_error(struct reader_kafka *reader, struct part *part,
 		else if (!part || why.code == ERR_DENIED)
 			reader->failure = why;
 	} else if (kafka_code(message->err) == ERR_IO) {
-		warn_once(reader, text);
+		reader_warn_once(reader, text);
 	}
 }
 

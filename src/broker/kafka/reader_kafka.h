@@ -94,6 +94,7 @@ struct reader_kafka {
 	size_t event_at, event_count;
 	bool assign_due;		/* librdkafka waits to be told where to begin, … */
 	bool drop_due;			/* … and that all that it revoked is released */
+	int64_t attach_after_ms;	/* it took nothing: then it is tried again */
 	bool asking;
 	unsigned questions;		/* number of the last */
 	int64_t asked_ms;
@@ -151,6 +152,8 @@ rd_kafka_message_t *fetched_take(struct part *part);
 void fetched_drop(struct part *part);
 /* True: something came. */
 bool fetched_pull(struct reader_kafka *reader);
+/* librdkafka tries again, for ever: whoever reads nothing is to know why. */
+void reader_warn_once(struct reader_kafka *reader, const char *text);
 /* Takes an answer, if there is one; true: there was. */
 bool fetched_answer(struct reader_kafka *reader);
 /* Asks, if there is something to ask for. */
