@@ -93,6 +93,45 @@ static void test_a_partition_that_is_not_taken(void **state)
 	reader_close(base);
 }
 
+static void await_record(struct broker_reader *reader, struct topic_ref topic)
+{
+	int64_t until_ms = clock_mono_ms() + SOON_MS;
+	struct reader_event event = { .kind = READER_IDLE };
+
+	while (event.kind != READER_RECORDS || strcmp(event.topic.name, topic.name) != 0) {
+		assert_true(clock_mono_ms() < until_ms);
+		event = next_event(reader);
+	}
+}
+
+/* A topic that the cluster says nothing of holds up no other one, in whichever order they are. */
+static void test_a_question_that_fails_for_one_topic(void **state)
+{
+	struct kafka_fixture *f = *state;
+	const struct topic_ref topics[] = { geo, pin };
+	const struct reader_options options = { .bytes_max = 1 << 20 };
+	struct broker_reader *reader;
+	struct err err = { 0 };
+
+	assert_ok(create_topic(f->broker, geo, 1, &err));
+	assert_ok(broker_reader_open(f->broker, &options, &reader, &err));
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(append_text(f->broker, &f->ended, topics[i], 0, "a").code, ERR_OK);
+		assert_ok(reader_seek(reader, topics[i], 0, from_first, &err));
+		await_record(reader, topics[i]);
+	}
+	for (int i = 0; i < 2; i++) {
+		const char *other = topics[1 - i].name;
+
+		rd_kafka_mock_topic_set_error(f->cluster, other,
+					      RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE);
+		assert_int_equal(append_text(f->broker, &f->ended, topics[i], 0, "b").code, ERR_OK);
+		await_record(reader, topics[i]);
+		rd_kafka_mock_topic_set_error(f->cluster, other, RD_KAFKA_RESP_ERR_NO_ERROR);
+	}
+	reader_close(reader);
+}
+
 /* --- partitions that go ------------------------------------------------------------------- */
 
 /* As the cluster would take it back. */
@@ -180,6 +219,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		MOCK(test_a_question_without_an_answer),
+		MOCK(test_a_question_that_fails_for_one_topic),
 		MOCK(test_a_partition_that_is_not_taken),
 		MOCK(test_a_partition_that_fails_as_it_goes),
 		MOCK(test_a_seek_while_another_partition_goes),

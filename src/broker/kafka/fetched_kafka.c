@@ -278,11 +278,12 @@ void fetched_ask(struct reader_kafka *reader)
 
 /* --- answers --------------------------------------------------------------- */
 
-/* Without an answer it is asked again, about the same. */
-static void question_failed(struct reader_kafka *reader)
+/* Without an answer it is asked again, about the same. `name` NULL: of no topic. */
+static void question_failed(struct reader_kafka *reader, const char *name)
 {
 	for (struct part *part = reader->parts; part; part = part->after)
-		part->fetched.asked = part->fetched.sure;
+		if (!name || strcmp(part->topic, name) == 0)
+			part->fetched.asked = part->fetched.sure;
 	reader->ask_after_ms = clock_mono_ms() + ASK_AGAIN_MS;
 }
 
@@ -327,16 +328,17 @@ static void take_descriptions(struct reader_kafka *reader, const rd_kafka_event_
 		rd_kafka_event_DescribeTopics_result((rd_kafka_event_t *)(uintptr_t)answer),
 		&count);
 	for (size_t i = 0; i < count; i++) {
+		const char *name = rd_kafka_TopicDescription_name(found[i]);
 		struct kafka_topic topic;
 		struct err err;
 		enum err_code code = kafka_topic_of(found[i], &topic, &err);
 
 		if (code == ERR_OK)
-			topic_is(reader, rd_kafka_TopicDescription_name(found[i]), &topic.id);
+			topic_is(reader, name, &topic.id);
 		else if (code == ERR_NO_TOPIC)
-			topic_is(reader, rd_kafka_TopicDescription_name(found[i]), NULL);
+			topic_is(reader, name, NULL);
 		if (code != ERR_OK)
-			question_failed(reader);
+			question_failed(reader, name);
 	}
 }
 
@@ -350,7 +352,7 @@ bool fetched_answer(struct reader_kafka *reader)
 	if (rd_kafka_event_error(answer) == RD_KAFKA_RESP_ERR_NO_ERROR)
 		take_descriptions(reader, answer);
 	else
-		question_failed(reader);
+		question_failed(reader, NULL);
 	rd_kafka_event_destroy(answer);
 	return true;
 }
