@@ -134,14 +134,14 @@ static void test_a_question_that_fails_for_one_topic(void **state)
 
 /* --- partitions that go ------------------------------------------------------------------- */
 
-/* As the cluster would take it back. */
-static void revoke(struct broker_reader *reader)
+/* As the cluster would give it, or take it back. */
+static void rebalance(struct broker_reader *reader, rd_kafka_resp_err_t code)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
 
 	rd_kafka_topic_partition_list_add(list, pin.name, 0);
 	part_rebalance(((struct reader_kafka *)reader)->client,
-		       RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS, list, reader);
+		       code, list, reader);
 	rd_kafka_topic_partition_list_destroy(list);
 }
 
@@ -158,7 +158,7 @@ static void test_a_partition_that_fails_as_it_goes(void **state)
 	assert_int_equal(next_event(base).kind, READER_ASSIGNED);
 	assert_int_equal(event_now(base).kind, READER_IDLE);
 	part = part_of(reader, pin.name, 0, false);
-	revoke(base);
+	rebalance(base, RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS);
 	part_is_another(reader, part);
 	part_fail(reader, part, &why);
 	part->lineage.low++;
@@ -169,6 +169,31 @@ static void test_a_partition_that_fails_as_it_goes(void **state)
 	reader_release(base, pin, 0);
 	assert_false(part->attached);
 	assert_int_equal(event_now(base).kind, READER_IDLE);
+	reader_close(base);
+}
+
+/* What was lost and came back before it was released comes after that. */
+static void test_a_partition_that_comes_back_too_early(void **state)
+{
+	struct kafka_fixture *f = *state;
+	struct broker_reader *base = join(f, pin);
+	struct reader_kafka *reader = (struct reader_kafka *)base;
+	struct part *part;
+	char text[16];
+
+	assert_int_equal(next_event(base).kind, READER_ASSIGNED);
+	assert_int_equal(event_now(base).kind, READER_IDLE);
+	part = part_of(reader, pin.name, 0, false);
+	part_is_another(reader, part);
+	assert_int_equal(next_event(base).kind, READER_REVOKED);
+	part->anew = false; /* as where it is lost now */
+	rebalance(base, RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS);
+	assert_int_equal(event_now(base).kind, READER_IDLE);
+	reader_release(base, pin, 0);
+	assert_int_equal(next_event(base).kind, READER_ASSIGNED);
+	assert_int_equal(append_text(f->broker, &f->ended, pin, 0, "a").code, ERR_OK);
+	read_texts(base, 1, text, sizeof(text));
+	assert_string_equal(text, "a");
 	reader_close(base);
 }
 
@@ -222,6 +247,7 @@ int main(void)
 		MOCK(test_a_question_that_fails_for_one_topic),
 		MOCK(test_a_partition_that_is_not_taken),
 		MOCK(test_a_partition_that_fails_as_it_goes),
+		MOCK(test_a_partition_that_comes_back_too_early),
 		MOCK(test_a_seek_while_another_partition_goes),
 	};
 

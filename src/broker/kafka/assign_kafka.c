@@ -154,10 +154,15 @@ static void part_detach(struct reader_kafka *reader, struct part *part)
 static void parts_come(struct reader_kafka *reader, const rd_kafka_topic_partition_list_t *list)
 {
 	reader->assign_due = true;
-	for (int i = 0; i < list->cnt; i++)
-		part_event_add(reader, READER_ASSIGNED,
-			       part_of(reader, list->elems[i].topic, list->elems[i].partition,
-				       true), false);
+	for (int i = 0; i < list->cnt; i++) {
+		struct part *part = part_of(reader, list->elems[i].topic,
+					    list->elems[i].partition, true);
+
+		if (part->state == PART_REVOKED)
+			part->anew = true; /* it comes once it is released */
+		else
+			part_event_add(reader, READER_ASSIGNED, part, false);
+	}
 }
 
 /* It is told once, and after it nothing else. */

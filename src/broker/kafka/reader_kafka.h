@@ -48,7 +48,8 @@ struct part {
 	bool paused;			/* by the caller, … */
 	bool full;			/* … and as long as too much of it waits for an answer */
 	bool held;			/* so is it in librdkafka */
-	bool anew;			/* its topic was made anew: revoked, then assigned again */
+	bool anew;			/* revoked, and then assigned again: its topic was made
+					   anew, or it was lost and came back meanwhile */
 	bool going;			/* READER_REVOKED is among the events */
 	bool dropped;			/* revoked by librdkafka, which waits for all such, … */
 	bool leaving;			/* … and released */
