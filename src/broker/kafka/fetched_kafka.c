@@ -127,6 +127,10 @@ static void take_error(struct reader_kafka *reader, struct part *part,
 		rd_kafka_resp_err_t code =
 			rd_kafka_fatal_error(reader->client, fatal, sizeof(fatal));
 
+		if (!code) { /* not yet */
+			code = message->err;
+			(void)snprintf(fatal, sizeof(fatal), "%s", text);
+		}
 		(void)err_set(&reader->failure,
 			      code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID ? ERR_DENIED : ERR_IO,
 			      "Kafka has let this member of its group go: %s", fatal);
