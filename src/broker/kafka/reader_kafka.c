@@ -38,10 +38,13 @@ static void reader_error(rd_kafka_t *client, int code, const char *why, void *op
 static void name_member(struct reader_kafka *reader, const struct reader_options *options,
 			rd_kafka_conf_t *conf)
 {
-	unsigned nth = reader->kafka->members++;
 	char member[200], number[16] = "";
 	uint32_t wants = 0;
+	unsigned nth;
 
+	(void)pthread_mutex_lock(&reader->kafka->lock);
+	nth = reader->kafka->members++;
+	(void)pthread_mutex_unlock(&reader->kafka->lock);
 	for (size_t i = 0; i < options->topic_count; i++)
 		wants = crc32c(wants, options->topics[i].name, strlen(options->topics[i].name) + 1);
 	if (nth)
