@@ -83,13 +83,18 @@ static bool has_pattern(const struct reader_options *options)
 
 static void hide_kafkas_own(rd_kafka_conf_t *conf)
 {
-	char given[1024] = "", all[sizeof(given) + sizeof(KAFKAS_OWN)];
-	size_t size = sizeof(given);
+	size_t size = 0, at;
+	char *all;
 
-	if (rd_kafka_conf_get(conf, "topic.blacklist", given, &size) != RD_KAFKA_CONF_OK)
-		given[0] = '\0';
-	(void)snprintf(all, sizeof(all), "%s%s" KAFKAS_OWN, given, given[0] ? "," : "");
+	if (rd_kafka_conf_get(conf, "topic.blacklist", NULL, &size) != RD_KAFKA_CONF_OK)
+		size = 0;
+	all = xcalloc(1, size + sizeof("," KAFKAS_OWN));
+	if (size > 0)
+		(void)rd_kafka_conf_get(conf, "topic.blacklist", all, &size);
+	at = strlen(all);
+	(void)snprintf(all + at, sizeof("," KAFKAS_OWN), "%s" KAFKAS_OWN, at > 0 ? "," : "");
 	kafka_conf_set(conf, "topic.blacklist", all);
+	free(all);
 }
 
 /* As the regular expression that means the same. */
