@@ -282,12 +282,13 @@ static enum err_code producer_has_room(struct producer *producer, size_t bytes, 
 	return err_set(err, ERR_BUSY, "%zu bytes wait for Kafka already", inflight);
 }
 
-static enum err_code producer_is_whole(struct producer *producer, struct err *err)
+static enum err_code producer_can_go(struct producer *producer, struct err *err)
 {
-	enum err_code code = ERR_OK;
+	enum err_code code;
 
 	(void)pthread_mutex_lock(&producer->lock);
-	if (producer->broken) {
+	code = links_check(producer->links, err);
+	if (code == ERR_OK && producer->broken) {
 		*err = producer->why;
 		code = err->code;
 	}
@@ -304,8 +305,7 @@ enum err_code kafka_ready(struct broker *broker, enum topic_kind kind, size_t by
 		return err->code;
 	if (!producer)
 		return err_set(err, ERR_UNSUPPORTED, "this broker was opened to read");
-	if (links_check(&producer->links, err) != ERR_OK ||
-	    producer_is_whole(producer, err) != ERR_OK)
+	if (producer_can_go(producer, err) != ERR_OK)
 		return err->code;
 	return producer_has_room(producer, bytes, err);
 }

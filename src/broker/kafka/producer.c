@@ -55,16 +55,30 @@ static void conf_produce(struct producer *producer, rd_kafka_conf_t *conf)
 	rd_kafka_topic_conf_set_opaque(topic, producer);
 }
 
+static void links_free(struct links *links)
+{
+	links_release(links);
+	free(links);
+}
+
 static enum err_code producer_open(struct producer *producer, rd_kafka_t **ret_client,
-				   struct err *err)
+				   struct links **ret_links, struct err *err)
 {
 	rd_kafka_conf_t *conf;
+	struct links *links;
 	enum err_code code = kafka_conf_new(&producer->kafka->options, KAFKA_PRODUCES, &conf, err);
 
 	if (code != ERR_OK)
 		return code;
 	conf_produce(producer, conf);
-	return kafka_client_new(conf, KAFKA_PRODUCES, &producer->links, ret_client, err);
+	links = xcalloc(1, sizeof(*links));
+	links_init(links);
+	code = kafka_client_new(conf, KAFKA_PRODUCES, links, ret_client, err);
+	if (code == ERR_OK)
+		*ret_links = links;
+	else
+		links_free(links);
+	return code;
 }
 
 /* --- appends that end ------------------------------------------------------ */
@@ -184,7 +198,7 @@ static void producer_take_event(struct producer *producer, rd_kafka_event_t *eve
 		if (rd_kafka_fatal_error(producer->client, NULL, 0) && !producer->broken)
 			producer_breaks(producer, producer->client);
 		else
-			kafka_note_error(producer->client, &producer->links, code,
+			kafka_note_error(producer->client, producer->links, code,
 					 rd_kafka_event_error_string(event));
 		break;
 	default:
@@ -248,29 +262,32 @@ static void producer_renew(struct producer *producer)
 {
 	rd_kafka_t *client, *old = producer->client;
 	rd_kafka_queue_t *old_events = producer->events;
+	struct links *links, *old_links = producer->links;
 	struct err err;
 
 	if (rd_kafka_outq_len(old) > 0 || is_refreshing(producer) ||
 	    (producer->renewed_ms && clock_mono_ms() - producer->renewed_ms < RENEW_EVERY_MS))
 		return;
 	producer->renewed_ms = clock_mono_ms();
-	if (producer_open(producer, &client, &err) != ERR_OK) {
+	if (producer_open(producer, &client, &links, &err) != ERR_OK) {
 		trace_warn("%s", err.msg);
 		return;
 	}
 	(void)pthread_mutex_lock(&producer->lock);
 	producer->client = client;
 	producer->events = rd_kafka_queue_get_main(client);
+	producer->links = links;
 	producer->broken = false;
 	(void)pthread_mutex_unlock(&producer->lock);
 	rd_kafka_queue_destroy(old_events);
 	rd_kafka_destroy(old);
+	links_free(old_links);
 }
 
 /* Nobody is to wait for a broker that is away: what was never sent is given back. */
 static void producer_give_back(struct producer *producer)
 {
-	if (links_down_ms(&producer->links) >= DOWN_MS && rd_kafka_outq_len(producer->client) > 0)
+	if (links_down_ms(producer->links) >= DOWN_MS && rd_kafka_outq_len(producer->client) > 0)
 		(void)rd_kafka_purge(producer->client,
 				     RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
 }
@@ -311,9 +328,8 @@ enum err_code producer_new(struct kafka *kafka, struct producer **ret_producer, 
 	producer->record_max = record_max ? record_max : KAFKA_RECORD_BYTES;
 	producer->inflight_max = inflight_max ? inflight_max : KAFKA_INFLIGHT_BYTES;
 	producer->last = &producer->first;
-	links_init(&producer->links);
 	(void)pthread_mutex_init(&producer->lock, NULL);
-	if (producer_open(producer, &producer->client, err) != ERR_OK) {
+	if (producer_open(producer, &producer->client, &producer->links, err) != ERR_OK) {
 		free(producer);
 		return err->code;
 	}
@@ -333,7 +349,7 @@ void producer_free(struct producer *producer)
 	(void)pthread_join(producer->thread, NULL);
 	rd_kafka_queue_destroy(producer->events);
 	rd_kafka_destroy(producer->client);
-	links_release(&producer->links);
+	links_free(producer->links);
 	(void)pthread_mutex_destroy(&producer->lock);
 	for (size_t i = 0; i < producer->known_count; i++)
 		free(producer->known[i].name);

@@ -46,7 +46,6 @@ struct producer {
 	struct kafka *kafka;
 	size_t record_max;
 	size_t inflight_max;
-	struct links links;
 	atomic_size_t inflight;		/* bytes */
 	atomic_uint turn;		/* of records without a key */
 	atomic_bool ending;
@@ -57,6 +56,7 @@ struct producer {
 	struct lane *lanes;
 	rd_kafka_t *client;
 	rd_kafka_queue_t *events;
+	struct links *links;		/* the client's own: it tells of them until it is gone */
 	bool broken;			/* the client takes no more, … */
 	struct err why;			/* … therefore */
 	struct topic_known *known;
