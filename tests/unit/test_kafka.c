@@ -1,6 +1,7 @@
 /* What the backend of Kafka does of its own: settings, and a cluster that is away or refuses. The
  * contract of all brokers is tests/contract's. */
 #include "base/stop.h"
+#include "broker/kafka/producer.h"
 #include "kafka_fixture.h"
 
 enum { AT_ONCE_MS = 100 };
@@ -418,6 +419,41 @@ static void append_two(struct kafka_fixture *f, struct append_outcome outcomes[2
 	assert_ok(append_and_wait(f->broker, &f->ended, pin, records, 2, outcomes, &err));
 }
 
+/* The producer believes that a topic has so many partitions. */
+static void believe(struct kafka_fixture *f, const char *topic, int32_t partitions)
+{
+	struct producer *producer = ((struct kafka *)f->broker)->producer;
+
+	producer_refresh(producer, topic);
+	(void)pthread_mutex_lock(&producer->lock);
+	for (size_t i = 0; i < producer->known_count; i++)
+		if (strcmp(producer->known[i].name, topic) == 0)
+			producer->known[i].partitions = partitions;
+	(void)pthread_mutex_unlock(&producer->lock);
+}
+
+/* A topic that somebody made anew with fewer partitions: what was stored is not told to be of a
+ * topic that is gone, as it would be sent again. */
+static void test_a_topic_that_is_gone_is_said_of_all_or_none(void **state)
+{
+	const struct append_record records[] = {
+		{ .partition = 6, .value = slice_str("a") },
+		{ .partition = 0, .value = slice_str("b") },
+		{ .partition = 7, .value = slice_str("c") },
+	};
+	struct kafka_fixture *f = *state;
+	struct append_outcome outcomes[3] = { 0 };
+	struct err err = { 0 };
+
+	assert_ok(create_topic(f->broker, geo, 2, &err));
+	believe(f, geo.name, 8);
+	assert_ok(append_and_wait(f->broker, &f->ended, geo, records, 3, outcomes, &err));
+	assert_int_equal(outcomes[0].code, ERR_BUSY);
+	assert_int_equal(outcomes[1].code, ERR_OK);
+	assert_int_equal(outcomes[2].code, ERR_BUSY);
+	assert_int_equal(append_text(f->broker, &f->ended, geo, 6, "d").code, ERR_NO_TOPIC);
+}
+
 /* A topic takes so many bytes at a time. What is too large alone is told so for ever; what was sent
  * beside others may be sent again. */
 static void test_a_batch_that_is_too_large(void **state)
@@ -602,6 +638,7 @@ int main(void)
 		MOCK(test_a_question_that_fails),
 		MOCK(test_a_reader_waits_for_the_cluster),
 		cmocka_unit_test(test_what_passes_by_itself),
+		MOCK(test_a_topic_that_is_gone_is_said_of_all_or_none),
 		MOCK(test_a_batch_that_is_too_large),
 		MOCK(test_a_batch_with_a_record_without_a_key),
 		MOCK(test_a_record_that_was_there_already),

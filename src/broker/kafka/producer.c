@@ -235,6 +235,32 @@ static struct append *land(struct producer *producer, size_t *ret_count)
 	return first;
 }
 
+static bool may_be_kept(const struct append *append)
+{
+	for (size_t i = 0; i < append->count; i++)
+		if (append->outcomes[i].code == ERR_OK || append->outcomes[i].code == ERR_UNKNOWN)
+			return true;
+	return false;
+}
+
+/* That there is no such topic is said of all records, which may then be sent again as they are, or
+ * of none. */
+static void append_agrees(struct append *append)
+{
+	bool lacks = false, kept;
+
+	for (size_t i = 0; i < append->count; i++)
+		lacks |= append->outcomes[i].code == ERR_NO_TOPIC;
+	if (!lacks)
+		return;
+	kept = may_be_kept(append);
+	for (size_t i = 0; i < append->count; i++)
+		if (!kept)
+			append->outcomes[i].code = ERR_NO_TOPIC;
+		else if (append->outcomes[i].code == ERR_NO_TOPIC)
+			append->outcomes[i].code = ERR_BUSY;
+}
+
 /* All that ended meanwhile, in one hand. */
 static void tell_ended(struct producer *producer)
 {
@@ -243,6 +269,8 @@ static void tell_ended(struct producer *producer)
 
 	if (!chain)
 		return;
+	for (struct append *append = chain; append; append = append->next)
+		append_agrees(append);
 	producer->kafka->options.done(producer->kafka->options.done_user, chain);
 	atomic_fetch_sub(&producer->flights, count);
 }
