@@ -254,6 +254,27 @@ static void test_a_turn_is_one_request(void **state)
 	reader_close(reader);
 }
 
+/* The records of a turn are spread over all partitions, though they came together. */
+static void test_records_without_a_key_go_in_turn(void **state)
+{
+	struct kafka_fixture *f = *state;
+	struct turn turn = { 0 };
+	struct err err = { 0 };
+
+	assert_ok(create_topic(f->broker, geo, 2, &err));
+	assert_int_equal(append_text(f->broker, &f->ended, geo, 0, "x").code, ERR_OK);
+	broker_cork(f->broker, true);
+	for (int i = 0; i < 4; i++)
+		turn_append(f, &turn, i, geo, PARTITION_ANY);
+	broker_cork(f->broker, false);
+	turn_await(f, &turn, 4);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(turn.outcomes[i].code, ERR_OK);
+		assert_int_equal(turn.outcomes[i].partition,
+				 i % 2 ? !turn.outcomes[0].partition : turn.outcomes[0].partition);
+	}
+}
+
 /* What cannot be held does not overtake what is. */
 static void test_a_turn_keeps_its_order(void **state)
 {
@@ -631,6 +652,7 @@ int main(void)
 		MOCK(test_what_waits_is_given_back),
 		MOCK(test_a_producer_that_breaks),
 		MOCK(test_a_turn_is_one_request),
+		MOCK(test_records_without_a_key_go_in_turn),
 		MOCK(test_a_turn_keeps_its_order),
 		MOCK(test_a_turn_with_what_is_refused),
 		MOCK(test_a_turn_beside_a_partition_that_is_stuck),

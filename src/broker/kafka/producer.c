@@ -19,7 +19,9 @@ enum {
 
 /* --- the client ------------------------------------------------------------ */
 
-/* As the Java client has it, and in turn where there is no key: among those with a leader. */
+/* As the Java client has it, and in turn where there is no key: among those with a leader. Where a
+ * user sets linger.ms, librdkafka does not ask for those without a key: for twice that time they
+ * all go to one partition, taken at random. */
 static int32_t choose_partition(const rd_kafka_topic_t *topic, const void *key, size_t key_len,
 				int32_t count, void *opaque, void *unused)
 {
