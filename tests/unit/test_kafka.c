@@ -552,6 +552,29 @@ static void test_a_partition_without_a_leader(void **state)
 	reader_close(reader);
 }
 
+/* Where the leader of the only partition is gone, though it was just named, librdkafka finds no
+ * entry; so it does where the topic is gone. */
+static void test_a_leader_that_goes_while_it_is_asked(void **state)
+{
+	const struct partition_info partition = { .id = 0, .leader = 1 };
+	struct kafka_fixture *f = *state;
+	int64_t began_ms = clock_mono_ms(), offset;
+	rd_kafka_t *client;
+	struct err err = { 0 };
+
+	assert_ok(create_topic(f->broker, geo, 1, &err));
+	assert_ok(kafka_admin((struct kafka *)f->broker, &client, &err));
+	assert_int_equal(rd_kafka_mock_partition_set_leader(f->cluster, geo.name, 0, -1), 0);
+	assert_int_equal(kafka_list_offsets(client, geo.name, &partition, 1,
+					    RD_KAFKA_OFFSET_SPEC_LATEST, SOON_MS, &offset, &err),
+			 ERR_BUSY);
+	assert_non_null(strstr(err.msg, "has no leader"));
+	assert_int_equal(kafka_list_offsets(client, "not.there", &partition, 1,
+					    RD_KAFKA_OFFSET_SPEC_LATEST, SOON_MS, &offset, &err),
+			 ERR_NO_TOPIC);
+	assert_true(clock_mono_ms() - began_ms < SOON_MS / 2);
+}
+
 /* --- groups ------------------------------------------------------------------------------ */
 
 /* librdkafka would ask again for ever. */
@@ -665,6 +688,7 @@ int main(void)
 		MOCK(test_a_batch_with_a_record_without_a_key),
 		MOCK(test_a_record_that_was_there_already),
 		MOCK(test_a_partition_without_a_leader),
+		MOCK(test_a_leader_that_goes_while_it_is_asked),
 		MOCK(test_a_group_that_takes_no_member),
 		MOCK(test_a_group_that_takes_a_member_later),
 		MOCK(test_a_commit_that_fails),

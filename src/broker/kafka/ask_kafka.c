@@ -71,6 +71,7 @@ enum err_code kafka_code(rd_kafka_resp_err_t code)
 	case RD_KAFKA_RESP_ERR_REASSIGNMENT_IN_PROGRESS:
 	case RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS:
 	case RD_KAFKA_RESP_ERR__WAIT_CACHE:
+	case RD_KAFKA_RESP_ERR__NOENT: /* of all partitions asked for none has a leader */
 	case RD_KAFKA_RESP_ERR__INVALID_DIFFERENT_RECORD: /* another one of its batch */
 	case RD_KAFKA_RESP_ERR_THROTTLING_QUOTA_EXCEEDED:
 		return ERR_BUSY;
@@ -303,8 +304,36 @@ static enum err_code offsets_once(rd_kafka_t *client, rd_kafka_topic_partition_l
 	return code;
 }
 
+/* ERR_NO_TOPIC, ERR_NO_PARTITION; ERR_BUSY: one has no leader, who alone could answer. */
+static enum err_code check_led(rd_kafka_t *client, const rd_kafka_topic_partition_list_t *list,
+			       struct err *err)
+{
+	const char *name = list->elems[0].topic;
+	struct topic_info info;
+	struct kafka_topic topic;
+	enum err_code code = kafka_look_whole(client, name, &topic, &info, err);
+
+	if (code != ERR_OK) /* busy: nobody knows better than who named it */
+		return code == ERR_BUSY ? ERR_OK : code;
+	for (int i = 0; i < list->cnt && code == ERR_OK; i++) {
+		int32_t id = list->elems[i].partition;
+		const struct partition_info *partition = topic_info_partition(&info, id);
+
+		if (!partition)
+			code = err_set(err, ERR_NO_PARTITION,
+				       "topic \"%s\" has no partition %" PRId32, name, id);
+		else if (partition->leader == NODE_NONE)
+			code = err_set(err, ERR_BUSY,
+				       "partition %" PRId32 " of topic \"%s\" has no leader "
+				       "just now",
+				       id, name);
+	}
+	topic_info_release(&info);
+	return code;
+}
+
 /* A leader may be named before it leads, and when it is gone already: for some time it is asked
- * again. */
+ * again, as long as it is still named. */
 static enum err_code offsets_in_time(rd_kafka_t *client,
 				     rd_kafka_topic_partition_list_t *partitions, int answer_ms,
 				     int32_t first, int64_t *offsets, struct err *err)
@@ -316,6 +345,9 @@ static enum err_code offsets_in_time(rd_kafka_t *client,
 	while (code == ERR_BUSY && clock_mono_ms() < until_ms && !stop_requested() &&
 	       kafka_admin_away(client, KAFKA_ANSWER_MS, &unused) == ERR_OK) {
 		clock_sleep_ms(RETRY_MS);
+		code = check_led(client, partitions, err);
+		if (code != ERR_OK)
+			break;
 		code = offsets_once(client, partitions, answer_ms, first, offsets, err);
 	}
 	return code;
