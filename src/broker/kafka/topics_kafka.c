@@ -171,6 +171,19 @@ static void topic_fill(struct topic_info *info, const char *name, const struct k
 	}
 }
 
+/* ERR_BUSY: one was made anew between the two questions. */
+static enum err_code check_extents(const struct topic_info *info, const int64_t *low,
+				   const int64_t *next, struct err *err)
+{
+	for (int32_t i = 0; i < info->partition_count; i++)
+		if (next[i] >= 0 && low[i] > next[i])
+			return err_set(err, ERR_BUSY,
+				       "partition %" PRId32 " ended at %" PRId64
+				       " and began at %" PRId64 ": it is being made anew",
+				       info->partitions[i].id, next[i], low[i]);
+	return ERR_OK;
+}
+
 /* The first offset kept is asked for before the next: retention may move it meanwhile, beyond. */
 static enum err_code topic_measure(rd_kafka_t *client, const char *name,
 				   const struct kafka_topic *topic, struct topic_info *info,
@@ -187,27 +200,39 @@ static enum err_code topic_measure(rd_kafka_t *client, const char *name,
 		code = kafka_list_offsets(client, name, info->partitions, topic->partition_count,
 					  RD_KAFKA_OFFSET_SPEC_LATEST, KAFKA_ANSWER_MS, next, err);
 	if (code == ERR_OK)
+		code = check_extents(info, low, next, err);
+	if (code == ERR_OK)
 		topic_fill(info, name, topic, low, next);
+	else if (code == ERR_NO_PARTITION) /* it had a moment ago */
+		code = err->code = ERR_BUSY;
 	free(low);
 	free(next);
 	return code;
 }
 
+/* What could not be measured may be another topic by now, or without a leader: that is looked for
+ * once more. */
 static enum err_code topic_describe_whole(rd_kafka_t *client, const char *name,
 					  struct topic_info *ret_info, struct err *err)
 {
+	int64_t again_until_ms = clock_mono_ms() + KAFKA_ANSWER_MS / 2;
 	struct kafka_topic found;
 	struct topic_info info;
-	enum err_code code = kafka_look_whole(client, name, &found, &info, err);
+	enum err_code code;
 
-	if (code != ERR_OK)
-		return code;
-	code = topic_measure(client, name, &found, &info, err);
-	if (code == ERR_OK)
-		*ret_info = info;
-	else
+	for (int tries = 1;; tries++) {
+		code = kafka_look_whole(client, name, &found, &info, err);
+		if (code != ERR_OK)
+			return code;
+		code = topic_measure(client, name, &found, &info, err);
+		if (code == ERR_OK) {
+			*ret_info = info;
+			return code;
+		}
 		topic_info_release(&info);
-	return code;
+		if (code != ERR_BUSY || tries == 2 || clock_mono_ms() >= again_until_ms)
+			return code;
+	}
 }
 
 enum err_code kafka_describe(struct broker *broker, struct topic_ref topic,
