@@ -32,6 +32,7 @@ static void test_settings_that_are_refused(void **state)
 	expect_refused("auto.offset.reset", "latest", "cannot be set");
 	expect_refused("enable.auto.commit", "true", "cannot be set");
 	expect_refused("isolation.level", "read_uncommitted", "cannot be set");
+	expect_refused("group.instance.id", "me", "cannot be set");
 	expect_refused("plugin.library.paths", "/x.so", "cannot be set");
 	expect_refused("linger.mss", "1", "pinpipe.yaml:7: librdkafka has no setting "
 					  "\"linger.mss\"; did you mean \"linger.ms\"?");

@@ -24,6 +24,7 @@ static const struct promise {
 	{ "isolation.level", "only what is committed is read" },
 	{ "check.crcs", "what is damaged is not read" },
 	{ "group.id", "each process has its group" },
+	{ "group.instance.id", "each member has its own" },
 	{ "group.protocol", "partitions are shared as \"partition.assignment.strategy\" has it" },
 	{ "group.remote.assignor", "partitions are shared as \"partition.assignment.strategy\" has it" },
 	{ "partition.assignment.strategy", "a member keeps what it has while others come and go" },
