@@ -145,6 +145,7 @@ static void report(struct producer *producer, const rd_kafka_message_t *message,
 	enum err_code code = code_of_report(producer, message);
 
 	if (code == ERR_OK) {
+		producer->works = true;
 		report_place(message, outcome);
 	} else if (count > 1 && message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
 		warn_of_batch(producer, message, count);
@@ -174,7 +175,8 @@ static void producer_breaks(struct producer *producer, rd_kafka_t *client)
 
 	(void)err_set(&why, code == ERR_DENIED || code == ERR_AUTH ? code : ERR_BUSY,
 		      "the producer of Kafka is made anew: %s: %s", rd_kafka_err2name(fatal), text);
-	if (strcmp(producer->why.msg, why.msg) != 0)
+	/* One that is of no use from its start on breaks each second, for the same reason. */
+	if (producer->works || strcmp(producer->why.msg, why.msg) != 0)
 		trace_warn("%s", why.msg);
 	(void)pthread_mutex_lock(&producer->lock);
 	producer->broken = true;
@@ -309,6 +311,7 @@ static void producer_renew(struct producer *producer)
 	producer->links = links;
 	producer->broken = false;
 	(void)pthread_mutex_unlock(&producer->lock);
+	producer->works = false;
 	rd_kafka_queue_destroy(old_events);
 	rd_kafka_destroy(old);
 	links_free(old_links);

@@ -65,6 +65,7 @@ struct producer {
 	struct flight *ended;		/* reported before append() was through with them */
 	int64_t renewed_ms;		/* the thread's: when there was another one last */
 	bool batch_told;		/* the thread's, too */
+	bool works;			/* the thread's, too: the client had a record kept */
 	struct flight *first;		/* the thread's, too: reported */
 	struct flight **last;
 };
