@@ -378,7 +378,9 @@ void producer_free(struct producer *producer)
 	if (!producer)
 		return;
 	atomic_store(&producer->ending, true);
+	(void)pthread_mutex_lock(&producer->lock); /* another client may take its place */
 	rd_kafka_queue_yield(producer->events);
+	(void)pthread_mutex_unlock(&producer->lock);
 	(void)pthread_join(producer->thread, NULL);
 	rd_kafka_queue_destroy(producer->events);
 	rd_kafka_destroy(producer->client);
