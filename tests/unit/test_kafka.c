@@ -183,6 +183,21 @@ static void test_a_producer_that_breaks(void **state)
 	}
 }
 
+/* What broke it says nothing of the brokers, none of which need be reached just then. */
+static void test_a_fatal_error_is_no_links(void **state)
+{
+	struct links links;
+	struct err err = { 0 };
+
+	(void)state;
+	links_init(&links);
+	kafka_note_error(NULL, &links, RD_KAFKA_RESP_ERR__FATAL, "Fatal error: out of order");
+	assert_ok(links_check(&links, &err));
+	kafka_note_error(NULL, &links, RD_KAFKA_RESP_ERR__TRANSPORT, "Connection refused");
+	assert_int_equal(links_check(&links, &err), ERR_BUSY);
+	links_release(&links);
+}
+
 /* --- appends of a turn -------------------------------------------------------------------- */
 
 static size_t requests_to_produce(rd_kafka_mock_cluster_t *cluster)
@@ -675,6 +690,7 @@ int main(void)
 		MOCK(test_a_cluster_that_is_away),
 		MOCK(test_what_waits_is_given_back),
 		MOCK(test_a_producer_that_breaks),
+		cmocka_unit_test(test_a_fatal_error_is_no_links),
 		MOCK(test_a_turn_is_one_request),
 		MOCK(test_records_without_a_key_go_in_turn),
 		MOCK(test_a_turn_keeps_its_order),

@@ -238,7 +238,8 @@ void kafka_note_error(rd_kafka_t *client, struct links *links, int code, const c
 	/* With an alert TLS refuses; librdkafka has it as a broken connection. */
 	if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION)
 		msk_refused(client);
-	if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+	/* A producer that breaks is told by itself, each link by its own error. */
+	if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && code != RD_KAFKA_RESP_ERR__FATAL)
 		links_say(links,
 			  code == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
 				  code == RD_KAFKA_RESP_ERR__SSL || strstr(why, "SSL alert"),
