@@ -7,7 +7,8 @@
 enum {
 	TURN_BYTES_MAX = 128 << 10,	/* goes, corked or not */
 	HELD_BYTES_MAX = 4 << 20,	/* of a lane */
-	HELD_MS = 20,			/* one partition may be stuck, and others be well */
+	HELD_MS = 20,			/* one partition may be stuck, and others be well:
+					   looked at with each report and each POLL_MS */
 };
 
 struct lane *lane_of(struct producer *producer, const char *topic)
