@@ -235,10 +235,11 @@ enum err_code kafka_settings_check(const struct broker_kafka_options *options, s
 
 void kafka_note_error(rd_kafka_t *client, struct links *links, int code, const char *why)
 {
-	/* With an alert TLS refuses; librdkafka has it as a broken connection. */
-	if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION)
+	/* Where no token could be had nobody was refused, and another one is asked for in time. */
+	if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION && !strstr(why, "Failed to acquire"))
 		msk_refused(client);
-	/* A producer that breaks is told by itself, each link by its own error. */
+	/* A producer that breaks is told by itself, each link by its own error. With an alert TLS
+	 * refuses; librdkafka has it as a broken connection. */
 	if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && code != RD_KAFKA_RESP_ERR__FATAL)
 		links_say(links,
 			  code == RD_KAFKA_RESP_ERR__AUTHENTICATION ||

@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-	REFUSED_MS = 1000, /* other keys may be found meanwhile (msk.h) */
+	REFUSED_MS = 2000, /* other keys may be found meanwhile (msk.h) */
 	TELL_MS = 500,	   /* of several brokers the first that is tried may be the one away */
 };
 

@@ -7,15 +7,17 @@
 #include "net/aws_msk.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
+
+enum { NEARLY_OVER_MS = 20 };
 
 static const char msk_agent[] = "pinpipe/" PINPIPE_VERSION;
 
 static struct {
 	pthread_once_t once;
 	struct aws_credentials *credentials; /* never let go of: a client may always come */
-	atomic_uint_fast64_t generation;     /* of the keys in the newest token */
-} msk = { .once = PTHREAD_ONCE_INIT };
+	pthread_mutex_t lock;		     /* of what follows */
+	struct aws_keys keys;		     /* of the newest token; generation 0: none */
+} msk = { .once = PTHREAD_ONCE_INIT, .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static void msk_make_credentials(void) { msk.credentials = aws_credentials_new(NULL); }
 
@@ -65,46 +67,54 @@ static enum err_code msk_region(const rd_kafka_conf_t *conf, char ret_region[AWS
 	return err_prefix(err, "AWS_MSK_IAM, and no broker's name says where it is");
 }
 
-static enum err_code msk_make_token(const rd_kafka_conf_t *conf, struct buf *token,
-				    int64_t *ret_expires_s, struct err *err)
+/* `for_ms`: then librdkafka asks for another one; 0: as long as it is good. */
+static enum err_code msk_give_token(rd_kafka_t *client, const struct aws_keys *keys, int64_t for_ms,
+				    struct err *err)
 {
-	char region[AWS_REGION_MAX + 1];
-	struct aws_keys keys;
-	enum err_code code = msk_region(conf, region, err);
+	char region[AWS_REGION_MAX + 1], why[256];
+	struct buf token;
+	int64_t expires_s, over_ms;
+	enum err_code code = msk_region(rd_kafka_conf(client), region, err);
 
-	if (code == ERR_OK)
-		code = aws_credentials_get(msk_credentials(), &keys, err);
 	if (code != ERR_OK)
 		return code;
-	code = aws_msk_token(&keys, region, msk_agent, clock_wall_ms() / 1000, token, ret_expires_s,
+	buf_init(&token, AWS_MSK_TOKEN_MAX);
+	code = aws_msk_token(keys, region, msk_agent, clock_wall_ms() / 1000, &token, &expires_s,
 			     err);
-	atomic_store(&msk.generation, keys.generation);
-	explicit_bzero(&keys, sizeof(keys));
+	if (code == ERR_OK) {
+		over_ms = for_ms ? clock_wall_ms() + for_ms : expires_s * 1000;
+		if (rd_kafka_oauthbearer_set_token(client, buf_cstr(&token), over_ms, "pinpipe",
+						   NULL, 0, why,
+						   sizeof(why)) != RD_KAFKA_RESP_ERR_NO_ERROR)
+			code = err_set(err, ERR_IO, "%s", why);
+	}
+	buf_release(&token);
 	return code;
 }
 
-static void msk_give_token(rd_kafka_t *client)
+static void msk_keep(const struct aws_keys *keys)
 {
-	struct buf token;
-	struct err err;
-	char why[256];
-	int64_t expires_s;
-
-	buf_init(&token, AWS_MSK_TOKEN_MAX);
-	if (msk_make_token(rd_kafka_conf(client), &token, &expires_s, &err) != ERR_OK)
-		(void)rd_kafka_oauthbearer_set_token_failure(client, err.msg);
-	else if (rd_kafka_oauthbearer_set_token(client, buf_cstr(&token), expires_s * 1000,
-						"pinpipe", NULL, 0, why,
-						sizeof(why)) != RD_KAFKA_RESP_ERR_NO_ERROR)
-		(void)rd_kafka_oauthbearer_set_token_failure(client, why);
-	buf_release(&token);
+	(void)pthread_mutex_lock(&msk.lock);
+	msk.keys = *keys;
+	(void)pthread_mutex_unlock(&msk.lock);
 }
 
+/* May ask a service. */
 static void msk_refresh(rd_kafka_t *client, const char *config, void *opaque)
 {
+	struct aws_keys keys;
+	struct err err;
+	enum err_code code = aws_credentials_get(msk_credentials(), &keys, &err);
+
 	(void)config;
 	(void)opaque;
-	msk_give_token(client);
+	if (code == ERR_OK) {
+		msk_keep(&keys);
+		code = msk_give_token(client, &keys, 0, &err);
+		explicit_bzero(&keys, sizeof(keys));
+	}
+	if (code != ERR_OK)
+		(void)rd_kafka_oauthbearer_set_token_failure(client, err.msg);
 }
 
 enum err_code msk_conf(rd_kafka_conf_t *conf, struct err *err)
@@ -138,13 +148,23 @@ void msk_started(rd_kafka_t *client)
 	rd_kafka_error_destroy(error);
 }
 
+/* librdkafka looks each second whether a token is nearly over, and cannot be asked to look: so it
+ * is given one of the old keys that is. */
 void msk_refused(rd_kafka_t *client)
 {
 	rd_kafka_queue_t *queue = rd_kafka_queue_get_sasl(client);
+	struct aws_keys keys;
+	struct err unused;
 
 	if (!queue)
 		return;
 	rd_kafka_queue_destroy(queue);
-	aws_credentials_refused(msk_credentials(), atomic_load(&msk.generation));
-	msk_give_token(client);
+	(void)pthread_mutex_lock(&msk.lock);
+	keys = msk.keys;
+	(void)pthread_mutex_unlock(&msk.lock);
+	if (keys.generation == 0) /* it asks for the first one by itself */
+		return;
+	aws_credentials_refused(msk_credentials(), keys.generation);
+	(void)!msk_give_token(client, &keys, NEARLY_OVER_MS, &unused);
+	explicit_bzero(&keys, sizeof(keys));
 }

@@ -23,9 +23,9 @@
 MUST_USE enum err_code msk_conf(rd_kafka_conf_t *conf, struct err *err);
 /* Of every client that was made of such settings: from now on it is given its tokens. */
 void msk_started(rd_kafka_t *client);
-/* A broker refused the client (RD_KAFKA_RESP_ERR__AUTHENTICATION): the keys are read anew, at most
- * once a second, and it is given a token of these at once. May ask a service. Nothing where the
- * mechanism is another. */
+/* A broker refused the client (RD_KAFKA_RESP_ERR__AUTHENTICATION): within a second or so the keys
+ * are read anew, and it is given a token of these, on librdkafka's own thread: nobody waits here.
+ * Nothing where the mechanism is another. */
 void msk_refused(rd_kafka_t *client);
 
 #endif
