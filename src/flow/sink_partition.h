@@ -60,7 +60,7 @@ struct sink_partition {
 	struct position caught;
 	int64_t leave_ms;		/* of SINK_LEAVING: until when what is queued may land */
 	bool was_ours; /* since this sink began */
-	bool has_goal;			/* ends where `caught` has come to `goal`, … */
+	bool has_goal;			/* ends where `goal` was given, or `caught` is there, … */
 	struct position goal;
 	bool goal_open;			/* … or, if nobody knows where that is, caught up again */
 
