@@ -198,7 +198,7 @@ static enum err_code kinds_describe_group(struct broker *broker, const char *gro
 /* Neither is to be changed where the other would refuse. */
 static enum err_code need_no_members(struct broker *broker, const char *group, struct err *err)
 {
-	struct group_info info;
+	struct group_info info = { 0 };
 	enum err_code code = kinds_describe_group(broker, group, &info, err);
 
 	if (code != ERR_OK)

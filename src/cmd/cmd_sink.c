@@ -70,6 +70,7 @@ static enum err_code sink(const struct config *config, struct sink_options *sink
 		code = code == ERR_OK ? reported : code;
 		sink_counts_release(&counts);
 	}
+	sink->group = NULL;
 	store_free(sink->store);
 	broker_free(sink->broker);
 	return code;

@@ -330,7 +330,7 @@ enum err_code setup_sink_group(const struct config *config, char ret_group[SINK_
 {
 	const char *given = config_text(config, OPT_SINK_GROUP);
 	const char *id = config_text(config, OPT_ID);
-	uint32_t hash;
+	uint32_t hash = 0;
 	int len;
 
 	if (*given && kind_of(config, TOPIC_LOG)->in_dir)
@@ -430,7 +430,7 @@ static enum err_code open_kind_if_there(const struct config *config, enum topic_
 enum err_code setup_log_there(const struct config *config, struct broker **ret_broker,
 			      struct err *err)
 {
-	struct broker *topics, *streams;
+	struct broker *topics = NULL, *streams = NULL;
 
 	if (kind_of(config, TOPIC_LOG) == kind_of(config, TOPIC_STREAM))
 		return setup_log_kind_there(config, TOPIC_LOG, ret_broker, err);

@@ -232,7 +232,7 @@ static enum err_code look(rd_kafka_t *client, const char *name, struct kafka_top
 	const char *names[] = { name };
 	rd_kafka_TopicCollection_t *topics = rd_kafka_TopicCollection_of_topic_names(names, 1);
 	const rd_kafka_TopicDescription_t **found;
-	rd_kafka_event_t *answer;
+	rd_kafka_event_t *answer = NULL;
 	struct kafka_ask ask;
 	enum err_code code;
 	size_t count;
@@ -375,7 +375,7 @@ enum err_code kafka_list_offsets(rd_kafka_t *client, const char *name,
 enum err_code kafka_has_partition(struct kafka *kafka, struct topic_ref topic, int32_t partition,
 				  struct err *err)
 {
-	struct kafka_topic found;
+	struct kafka_topic found = { 0 };
 	rd_kafka_t *client;
 	enum err_code code = kafka_topics_only(topic.kind, err);
 

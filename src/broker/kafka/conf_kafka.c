@@ -217,7 +217,7 @@ bad:
 
 enum err_code kafka_settings_check(const struct broker_kafka_options *options, struct err *err)
 {
-	rd_kafka_conf_t *conf;
+	rd_kafka_conf_t *conf = NULL;
 	enum err_code code = kafka_conf_new(options, KAFKA_READS, &conf, err);
 	size_t size;
 

@@ -137,6 +137,14 @@ static void warn_of_batch(struct producer *producer, const rd_kafka_message_t *m
 	producer->batch_told = true;
 }
 
+/* All that was sent together was refused for one of them: which are too large only together, or of
+ * which another one lacks its key. */
+static bool was_refused_for_others(const rd_kafka_message_t *message)
+{
+	return message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
+	       (message->err == RD_KAFKA_RESP_ERR_INVALID_RECORD && message->key);
+}
+
 /* On the thread of reports; `count` records were sent together. */
 static void report(struct producer *producer, const rd_kafka_message_t *message, size_t count)
 {
@@ -147,11 +155,10 @@ static void report(struct producer *producer, const rd_kafka_message_t *message,
 	if (code == ERR_OK) {
 		producer->works = true;
 		report_place(message, outcome);
-	} else if (count > 1 && message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
-		warn_of_batch(producer, message, count);
+	} else if (count > 1 && was_refused_for_others(message)) {
+		if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+			warn_of_batch(producer, message, count);
 		code = ERR_BUSY;
-	} else if (count > 1 && message->err == RD_KAFKA_RESP_ERR_INVALID_RECORD && message->key) {
-		code = ERR_BUSY; /* it is another one that lacks its key */
 	} else if (rd_kafka_message_status(message) != RD_KAFKA_MSG_STATUS_NOT_PERSISTED) {
 		code = ERR_UNKNOWN;
 	} else if (message->err == RD_KAFKA_RESP_ERR__FATAL ||
