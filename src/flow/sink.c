@@ -558,14 +558,16 @@ static bool sink_has_joined(const struct sink *sink)
 }
 
 /* All has been read, is closed, and the writer is done with it; what was asked back has its answer.
- * (If another sink was faster it may have to be read again.) */
+ * (If another sink was faster it may have to be read again.) A stop does not wait for what comes
+ * meanwhile: where others post it may never be caught up with. */
 static bool sink_drained(struct sink *sink)
 {
 	bool quiet = sink->quiet && sink_has_joined(sink) && !sink_awaits_some(sink);
 	bool busy = false;
 
 	for (size_t i = 0; i < sink->partition_count; i++)
-		if (!sink_partition_drained(sink->partitions[i], quiet))
+		if (!sink_partition_drained(sink->partitions[i], quiet) &&
+		    !(sink->hurried && sink_partition_has_goal_added(sink->partitions[i])))
 			return false;
 	(void)close_due(sink, 0, true);
 	for (size_t i = 0; i < sink->partition_count; i++) {

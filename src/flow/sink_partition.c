@@ -444,15 +444,6 @@ enum err_code sink_partition_close(struct sink_partition *partition, struct sink
 	return code;
 }
 
-/* What comes after it may come faster than it is read, and is for the next run. */
-static bool goal_was_added(const struct sink_partition *partition)
-{
-	uint64_t goal;
-
-	return partition->has_goal && !partition->unproved &&
-	       lake_offset(partition->goal, &goal) && partition->place.next >= goal;
-}
-
 bool sink_partition_drained(const struct sink_partition *partition, bool quiet)
 {
 	if (!partition->has_goal && !partition->goal_open)
@@ -461,11 +452,15 @@ bool sink_partition_drained(const struct sink_partition *partition, bool quiet)
 		return true;
 	if (partition->state == SINK_AWAY)
 		return quiet;		/* it is another member's, unless it comes (back) */
-	if (partition->state != SINK_READING)
-		return false;
-	if (goal_was_added(partition))
-		return true;
-	if (!partition->has_caught)
+	if (partition->state != SINK_READING || !partition->has_caught)
 		return false;
 	return partition->goal_open || position_cmp(partition->caught, partition->goal) >= 0;
+}
+
+bool sink_partition_has_goal_added(const struct sink_partition *partition)
+{
+	uint64_t goal;
+
+	return partition->state == SINK_READING && partition->has_goal && !partition->unproved &&
+	       lake_offset(partition->goal, &goal) && partition->place.next >= goal;
 }

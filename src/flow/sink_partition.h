@@ -60,7 +60,7 @@ struct sink_partition {
 	struct position caught;
 	int64_t leave_ms;		/* of SINK_LEAVING: until when what is queued may land */
 	bool was_ours; /* since this sink began */
-	bool has_goal;			/* ends where `goal` was given, or `caught` is there, … */
+	bool has_goal;			/* ends where `caught` has come to `goal`, … */
 	struct position goal;
 	bool goal_open;			/* … or, if nobody knows where that is, caught up again */
 
@@ -133,5 +133,7 @@ MUST_USE enum err_code sink_partition_close(struct sink_partition *partition,
 /* All that was in the log when the drain began has been given. `quiet`: what the reader's group
  * gives this one of the partitions has been told, and nothing comes of them now. */
 bool sink_partition_drained(const struct sink_partition *partition, bool quiet);
+/* All that a drain is to reach was added, landed or not; more may have come since. */
+bool sink_partition_has_goal_added(const struct sink_partition *partition);
 
 #endif
