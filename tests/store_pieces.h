@@ -1,4 +1,4 @@
-/* store_pieces.h - a store that is put objects piece by piece, and out of files. */
+/* store_pieces.h - a store that is put large objects, piece by piece, and out of files. */
 #ifndef TESTS_STORE_PIECES_H
 #define TESTS_STORE_PIECES_H
 
@@ -25,6 +25,30 @@ static inline enum err_code made_read(struct store_source *source, uint64_t from
 	for (size_t i = 0; i < len; i++)
 		buf_add_char(out, made_byte(from + i));
 	return ERR_OK;
+}
+
+/* In one piece, of any size, at the ends of blocks and beside them, from any address. */
+static inline void check_put_large(struct store *store)
+{
+	static const size_t sizes[] = { 4096, 131071, 131072, 131073,
+					524288, 528384, (1 << 20) + 7 };
+	struct err err = { 0 };
+	struct buf bytes, out;
+
+	buf_init(&bytes, 2 << 20);
+	buf_init(&out, 2 << 20);
+	for (uint64_t at = 0; at < (1 << 20) + 8; at++)
+		buf_add_char(&bytes, made_byte(at));
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		struct slice body = slice_of(bytes.ptr + i % 2, sizes[i]);
+
+		assert_ok(store_put(store, "t/large", body, STORE_REPLACE, &err));
+		buf_clear(&out);
+		assert_ok(store_get(store, "t/large", 0, UINT64_MAX, &out, &err));
+		assert_true(slice_eq(buf_slice(&out), body));
+	}
+	buf_release(&bytes);
+	buf_release(&out);
 }
 
 static inline void check_put_in_pieces(struct store *store, size_t most)

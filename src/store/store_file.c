@@ -34,6 +34,7 @@
 #include "base/dir.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
+#include "store/content.h"
 #include "store/store.h"
 #include "store/store_check.h"
 #include "store/tree.h"
@@ -45,7 +46,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/file.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -297,40 +297,12 @@ static int temp_dir(struct store_file *file)
 	return fd;
 }
 
-/* False with errno. */
-static bool write_all(int fd, struct slice body)
-{
-	while (body.len > 0) {
-		ssize_t n = write(fd, body.ptr, body.len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return false;
-		body = slice_from(body, (size_t)n);
-	}
-	return true;
-}
-
 /* As if a call had failed where a test says so. */
 static bool fail_as(int sys)
 {
 	if (sys)
 		errno = sys;
 	return sys != 0;
-}
-
-/* False with errno. */
-static bool copy_all(int fd, int from_fd)
-{
-	enum { CHUNK = 1 << 20 };
-	off_t at = 0;
-	ssize_t n;
-
-	do
-		n = sendfile(fd, from_fd, &at, CHUNK);
-	while (n > 0 || (n < 0 && errno == EINTR));
-	return n == 0;
 }
 
 /*
@@ -355,17 +327,9 @@ static bool set_words(const struct store_file *file, int fd, const struct store_
 	return done;
 }
 
-/* What an object is made of. */
-struct content {
-	struct slice body;
-	int fd;			/* >= 0: this file's bytes instead */
-	struct store_source *source;	/* or what comes from here */
-	const struct store_words *words;
-};
-
 /* Write and sync a temporary file; its name ends up in `name`. False with errno and no file. */
 static bool write_temp(const struct store_file *file, int temp_fd, unsigned number,
-		       struct content content, char name[TEMP_NAME_MAX])
+		       const struct content *content, char name[TEMP_NAME_MAX])
 {
 	bool done;
 	int fd;
@@ -374,11 +338,9 @@ static bool write_temp(const struct store_file *file, int temp_fd, unsigned numb
 	fd = openat(temp_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
 	if (fd < 0)
 		return false;
-	done = !fail_as(FAILPOINT("store-temp")) &&
-	       (content.source ? store_source_write(content.source, fd) :
-		content.fd < 0 ? write_all(fd, content.body) : copy_all(fd, content.fd)) &&
-	       (!content.words || set_words(file, fd, content.words)) &&
-	       fsync(fd) == 0 && !fail_as(FAILPOINT("store-synced"));
+	done = !fail_as(FAILPOINT("store-temp")) && content_write(content, fd) &&
+	       (!content->words || set_words(file, fd, content->words)) && fsync(fd) == 0 &&
+	       !fail_as(FAILPOINT("store-synced"));
 	close_keeping_errno(fd);
 	if (!done) {
 		int saved = errno;
@@ -436,9 +398,9 @@ static bool same_mount(int a_fd, int b_fd)
 }
 
 /* By way of a temporary file in `temp_fd`. */
-static enum err_code put_through(struct store_file *file, const char *key, struct content content,
-				 int temp_fd, struct place place, enum store_mode mode,
-				 struct err *err)
+static enum err_code put_through(struct store_file *file, const char *key,
+				 const struct content *content, int temp_fd, struct place place,
+				 enum store_mode mode, struct err *err)
 {
 	char temp[TEMP_NAME_MAX];
 	enum err_code code;
@@ -452,8 +414,9 @@ static enum err_code put_through(struct store_file *file, const char *key, struc
 }
 
 /* The same, in a .tmp of the object's own directory. */
-static enum err_code put_beside(struct store_file *file, const char *key, struct content content,
-				struct place place, enum store_mode mode, struct err *err)
+static enum err_code put_beside(struct store_file *file, const char *key,
+				const struct content *content, struct place place,
+				enum store_mode mode, struct err *err)
 {
 	int tmp_fd = open_dir_at(place.dir_fd, STORE_RESERVED, true);
 	char instance[TEMP_NAME_MAX];
@@ -477,8 +440,9 @@ static enum err_code put_beside(struct store_file *file, const char *key, struct
 	return code;
 }
 
-static enum err_code put_content(struct store_file *file, const char *key, struct content content,
-				 enum store_mode mode, struct err *err)
+static enum err_code put_content(struct store_file *file, const char *key,
+				 const struct content *content, enum store_mode mode,
+				 struct err *err)
 {
 	struct err why = { .sys = EXDEV };
 	enum err_code code = ERR_IO;
@@ -533,7 +497,7 @@ static enum err_code file_put(struct store *store, const struct store_put *put, 
 	if (put->path)
 		code = move_file(file, put, &why);
 	if (code != ERR_OK && why.sys == EXDEV)
-		code = put_content(file, put->key, content, put->mode, &why);
+		code = put_content(file, put->key, &content, put->mode, &why);
 	if (code != ERR_OK)
 		*err = why;
 	return code;

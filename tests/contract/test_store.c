@@ -401,6 +401,8 @@ static void test_long_keys(void **state)
 	assert_int_equal(store_put(store, key, slice_str("x"), STORE_CREATE, &err), ERR_SHAPE);
 }
 
+static void test_put_large(void **state) { check_put_large(store_of(state)); }
+
 static void test_put_in_pieces(void **state) { check_put_in_pieces(store_of(state), MEMORY_MAX); }
 
 static void test_put_in_pieces_that_do_not_come(void **state)
@@ -757,6 +759,7 @@ static void test_a_reader_sees_all_or_nothing(void **state)
 	ON(test_keys, open), \
 	ON(test_odd_keys, open), \
 	ON(test_long_keys, open), \
+	ON(test_put_large, open), \
 	ON(test_put_in_pieces, open), \
 	ON(test_put_in_pieces_that_do_not_come, open), \
 	ON(test_put_file, open), \

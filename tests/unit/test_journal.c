@@ -1,7 +1,7 @@
 /* The log after it was harmed: torn tails are cut, damage is told and goes no further. */
 #include "broker/local/recover.h"
 #include "broker/local/segment.h"
-#include "broker/local/stage.h"
+#include "base/stage.h"
 #include "broker/sequence.h"
 #include "log_testing.h"
 

@@ -198,7 +198,7 @@ static void begin_segment(struct journal *journal, const struct segment *segment
 	journal->segment = *segment;
 	journal->usable = true;
 	journal->at = journal->synced = segment_start(segment);
-	stage_start(&journal->stage, segment->fd, SEGMENT_HEADER_BYTES);
+	stage_start(&journal->stage, segment->fd, SEGMENT_HEADER_BYTES, "a log segment");
 	index_release(&journal->index);
 	index_init(&journal->index, segment->header.base);
 	journal->chain = segment->header.crc;

@@ -124,11 +124,11 @@
 #define BROKER_LOCAL_JOURNAL_H
 
 #include "base/buf.h"
+#include "base/stage.h"
 #include "broker/local/commit_group.h"
 #include "broker/local/keeper.h"
 #include "broker/local/recover.h"
 #include "broker/local/segment.h"
-#include "broker/local/stage.h"
 #include "broker/local/watermark.h"
 
 #include <stdatomic.h>

@@ -3,7 +3,7 @@
 #include "base/failpoint.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "broker/local/stage.h"
+#include "base/stage.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -160,7 +160,7 @@ static enum err_code segment_fill(int fd, uint64_t offset, uint64_t size, struct
 
 		errno = FAILPOINT("segment-fill");
 		code = errno ? err_errno(err, "could not fill a log segment")
-			     : direct_write(fd, zeros, len, offset, err);
+			     : direct_write(fd, zeros, len, offset, "a log segment", err);
 		offset += len;
 		if (code == ERR_OK && (offset % FILL_SYNC_BYTES == 0 || offset == size) &&
 		    fdatasync(fd) < 0)

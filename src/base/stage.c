@@ -1,9 +1,8 @@
-#include "broker/local/stage.h"
+#include "base/stage.h"
 
 #include "base/failpoint.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "broker/local/segment.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -23,11 +22,12 @@ void stage_release(struct stage *stage)
 	stage->bytes = NULL;
 }
 
-void stage_start(struct stage *stage, int fd, uint64_t offset)
+void stage_start(struct stage *stage, int fd, uint64_t offset, const char *what)
 {
 	assert(offset % STAGE_BLOCK_BYTES == 0);
 	direct_set(fd, true);
 	stage->fd = fd;
+	stage->what = what;
 	stage->offset = offset;
 	stage->len = 0;
 }
@@ -58,8 +58,8 @@ enum err_code stage_flush(struct stage *stage, struct err *err)
 	size_t padding = used ? STAGE_BLOCK_BYTES - used : 0;
 
 	memset(stage->bytes + stage->len, 0, padding);
-	if (direct_write(stage->fd, stage->bytes, whole + used + padding, stage->offset, err) !=
-	    ERR_OK)
+	if (direct_write(stage->fd, stage->bytes, whole + used + padding, stage->offset,
+			 stage->what, err) != ERR_OK)
 		return err->code;
 	memmove(stage->bytes, stage->bytes + whole, used);
 	stage->offset += whole;
@@ -77,12 +77,13 @@ void direct_set(int fd, bool direct)
 		(void)fcntl(fd, F_SETFL, direct ? flags | O_DIRECT : flags & ~O_DIRECT);
 }
 
-enum err_code direct_write(int fd, const void *bytes, size_t len, uint64_t offset, struct err *err)
+enum err_code direct_write(int fd, const void *bytes, size_t len, uint64_t offset, const char *what,
+			   struct err *err)
 {
-	enum err_code code = file_write_at(fd, bytes, len, offset, "a log segment", err);
+	enum err_code code = file_write_at(fd, bytes, len, offset, what, err);
 
 	if (code == ERR_OK || err->sys != EINVAL)
 		return code;
 	direct_set(fd, false); /* larger blocks than ours, say */
-	return file_write_at(fd, bytes, len, offset, "a log segment", err);
+	return file_write_at(fd, bytes, len, offset, what, err);
 }
