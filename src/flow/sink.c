@@ -314,12 +314,19 @@ static void on_revoked(struct sink *sink, const struct reader_event *event)
 	(void)tend(sink, partition, clock_mono_ms());
 }
 
+/* A stop does not wait for what comes meanwhile: where others post it may never be caught up with.
+ * It stays in the log. */
+static bool sink_is_past_goal(const struct sink *sink, const struct sink_partition *partition)
+{
+	return sink->draining && sink->hurried && sink_partition_has_goal_added(partition);
+}
+
 static void on_data(struct sink *sink, const struct reader_event *event)
 {
 	struct sink_partition *partition =
 		sink_find_partition(sink, event->topic.name, event->partition);
 
-	if (!partition || partition->state != SINK_READING)
+	if (!partition || partition->state != SINK_READING || sink_is_past_goal(sink, partition))
 		return;
 	if (event->kind == READER_RECORDS)
 		sink_take_records(sink, partition, event);
@@ -435,11 +442,19 @@ static enum err_code sink_open_reader(struct sink *sink, struct err *err)
 
 /* --- draining ---------------------------------------------------------- */
 
-/* Where the end is not known it is where the reader has caught up from now on. */
+/*
+ * Where the end is not known it is where the reader has caught up from now on. What has no leader
+ * cannot be read, and nobody knows where it ends: a stop leaves it.
+ */
 static enum err_code sink_set_goal(struct sink *sink, struct sink_partition *partition,
 			      const struct partition_info *info, struct err *err)
 {
-	if (info->replica_count > 0 && info->leader == NODE_NONE)
+	bool led = info->replica_count == 0 || info->leader != NODE_NONE;
+
+	partition->has_goal = partition->goal_open = false;
+	if (!led && stop_requested())
+		return ERR_OK;
+	if (!led)
 		return err_set(err, ERR_BUSY,
 			       "partition %d of topic \"%s\" has no leader, who "
 			       "knows where it ends",
@@ -558,8 +573,7 @@ static bool sink_has_joined(const struct sink *sink)
 }
 
 /* All has been read, is closed, and the writer is done with it; what was asked back has its answer.
- * (If another sink was faster it may have to be read again.) A stop does not wait for what comes
- * meanwhile: where others post it may never be caught up with. */
+ * (If another sink was faster it may have to be read again.) */
 static bool sink_drained(struct sink *sink)
 {
 	bool quiet = sink->quiet && sink_has_joined(sink) && !sink_awaits_some(sink);
@@ -567,7 +581,7 @@ static bool sink_drained(struct sink *sink)
 
 	for (size_t i = 0; i < sink->partition_count; i++)
 		if (!sink_partition_drained(sink->partitions[i], quiet) &&
-		    !(sink->hurried && sink_partition_has_goal_added(sink->partitions[i])))
+		    !sink_is_past_goal(sink, sink->partitions[i]))
 			return false;
 	(void)close_due(sink, 0, true);
 	for (size_t i = 0; i < sink->partition_count; i++) {
@@ -622,15 +636,32 @@ static enum err_code sink_turn(struct sink *sink, struct err *err)
 	return ERR_OK;
 }
 
+/* Without all goals no drain begins: it is tried again by and by, and what there is read meanwhile.
+ * But a stop does not wait. */
+static enum err_code sink_try_drain(struct sink *sink, struct err *err)
+{
+	enum err_code code;
+
+	if (sink->draining || (!stop_requested() && clock_mono_ms() < sink->drain_due_ms))
+		return ERR_OK;
+	code = sink_begin_drain(sink, err);
+	if (code == ERR_OK || !err_retry(code) || stop_requested())
+		return code;
+	trace_warn("%s; it is tried again", err->msg);
+	sink->drain_due_ms = clock_mono_ms() + backoff_next_ms(&sink->drain_backoff);
+	return ERR_OK;
+}
+
 /* What a retry may mend never ends the sink: the log keeps what comes in meanwhile. */
 static enum err_code sink_loop(struct sink *sink, struct err *err)
 {
 	struct backoff backoff = { .first_ms = 100, .max_ms = 20000 };
 	enum err_code code = ERR_OK;
 
+	sink->drain_backoff = backoff;
 	for (;;) {
-		if (!sink->draining && (stop_requested() || sink->options->until_end))
-			code = sink_begin_drain(sink, err);
+		if (stop_requested() || sink->options->until_end)
+			code = sink_try_drain(sink, err);
 		if (code == ERR_OK && sink->draining && sink_drained(sink))
 			return ERR_OK;
 		if (code == ERR_OK)

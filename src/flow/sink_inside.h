@@ -8,6 +8,7 @@
 #ifndef FLOW_SINK_INSIDE_H
 #define FLOW_SINK_INSIDE_H
 
+#include "base/backoff.h"
 #include "flow/sink_partition.h"
 
 enum { SINK_RECORD_MAX = 64 << 20 };	/* bytes; more than any log takes */
@@ -28,6 +29,8 @@ struct sink {
 	bool joined;			/* something was assigned */
 	int64_t began_ms;
 	int64_t drain_ms; /* when it began to drain */
+	int64_t drain_due_ms; /* when that is tried again */
+	struct backoff drain_backoff;
 	int64_t alone_ms; /* when it was last asked whether … */
 	bool alone;	  /* … nobody else is in its group */
 };

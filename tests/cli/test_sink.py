@@ -3,6 +3,7 @@
 import base64
 import json
 import signal
+import threading
 import urllib.request
 
 import pytest
@@ -99,6 +100,31 @@ def test_a_stop_drains_the_log(run, gateway, start, data_dir):
     emulate(run, gateway, 50)
     assert running.stop() in (0, 128 + signal.SIGTERM)
     assert [len(landed(data_dir, f"{ID}.{table}")) for table in TABLES] == [50, 50, 50]
+
+
+def test_a_stop_does_not_wait_for_what_comes_meanwhile(run, gateway, start, data_dir, pinpipe):
+    """Others post without a pause, and faster than the disk takes it; what they post then is the next sink's."""
+    if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
+        pytest.skip("needs a program built with -Dfailpoints=true")
+    running = start("sink", "--dir", data_dir, "--flush-age", "1h",
+                    env={"PINPIPE_FAILPOINTS": "store-synced:delay100@1+"})
+    posted, over = [], threading.Event()
+
+    def post_on():
+        while not over.is_set():
+            posted.append(post(gateway, PIN, [{"index": len(posted)}]))
+
+    poster = threading.Thread(target=post_on)
+    poster.start()
+    try:
+        wait_until(lambda: len(posted) > 100, "posts")
+        assert running.stop() in (0, 128 + signal.SIGTERM)
+    finally:
+        over.set()
+        poster.join()
+    assert 100 < len(landed(data_dir, PIN)) < len(posted)
+    sink(run, data_dir)
+    assert len(landed(data_dir, PIN)) == len(posted)
 
 
 def test_killed_again_and_again(run, gateway, start, data_dir):
