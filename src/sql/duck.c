@@ -10,6 +10,14 @@
 #define OPEN_FILES "/proc/self/fd/"
 enum { DIRS_BYTES_MAX = 1 << 20 };	/* the text of duck_confine() */
 
+/* A statement that could not be prepared says by words alone that it was interrupted. */
+static bool was_interrupted(duckdb_error_type type, const char *message)
+{
+	static const char words[] = "INTERRUPT Error";
+
+	return type == DUCKDB_ERROR_INTERRUPT || !strncmp(message, words, strlen(words));
+}
+
 static enum err_code code_of(duckdb_error_type type, const char *message)
 {
 	switch (type) {
@@ -34,8 +42,6 @@ static enum err_code code_of(duckdb_error_type type, const char *message)
 		return ERR_SHAPE;
 	case DUCKDB_ERROR_OUT_OF_MEMORY:
 		return ERR_LIMIT;
-	case DUCKDB_ERROR_INTERRUPT:
-		return ERR_STOPPED;
 	default:
 		return strstr(message, "No space left on device") ? ERR_SPACE : ERR_IO;
 	}
@@ -66,7 +72,7 @@ enum err_code duck_error(struct duck *duck, duckdb_error_type type, const char *
 		message = "duckdb gave no reason";
 	duck->error_line = line_of(message);
 	keep_hint(duck, message);
-	if (code_of(type, message) == ERR_STOPPED)
+	if (was_interrupted(type, message))
 		return err_set(err, ERR_STOPPED, "interrupted");
 	err_set(err, code_of(type, message), "%.*s", (int)strcspn(message, "\n"), message);
 	err->msg[0] = (char)tolower((unsigned char)err->msg[0]);

@@ -51,6 +51,10 @@ static void test_errors_say_what_and_where(void **state)
 	assert_int_equal(duck_run(&duck, "COPY (SELECT 1) TO '/dev/full' (FORMAT csv)", &err),
 			 ERR_SPACE);
 	assert_int_equal(duck_run(&duck, "FROM read_csv('/nowhere/x.csv')", &err), ERR_IO);
+	/* What was interrupted while it was prepared has no kind of its own. */
+	assert_int_equal(
+		duck_error(&duck, DUCKDB_ERROR_BINDER, "INTERRUPT Error: Interrupted!", &err),
+		ERR_STOPPED);
 }
 
 static void test_memory_is_bounded(void **state)
