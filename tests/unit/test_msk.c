@@ -39,18 +39,24 @@ static void set_place(void)
 	assert_int_equal(setenv("AWS_REGION", "eu-west-1", 1), 0);
 }
 
+static off_t asked(void)
+{
+	char path[SCRATCH_NAME_MAX + 32];
+	struct stat st;
+
+	(void)snprintf(path, sizeof(path), "%s/asked", dir);
+	return stat(path, &st) == 0 ? st.st_size : 0;
+}
+
 static void await_asked(off_t times)
 {
 	int64_t until_ms = clock_mono_ms() + SOON_MS;
-	char path[SCRATCH_NAME_MAX + 32];
-	struct stat st = { 0 };
 
-	(void)snprintf(path, sizeof(path), "%s/asked", dir);
-	while (stat(path, &st) != 0 || st.st_size < times) {
+	while (asked() < times) {
 		assert_true(clock_mono_ms() < until_ms);
 		clock_sleep_ms(10);
 	}
-	assert_int_equal(st.st_size, times);
+	assert_int_equal(asked(), times);
 }
 
 static rd_kafka_t *client_new(struct links *links)
@@ -105,9 +111,43 @@ static void test_nobody_waits_for_keys(void **state)
 	scratch_remove(dir);
 }
 
+/* A refusal is put down to the keys of the client's own token, not to newer ones of another. */
+static void test_the_keys_refused_are_the_clients_own(void **state)
+{
+	struct links links[2];
+	rd_kafka_t *clients[2];
+	off_t times; /* none where an earlier test has read keys */
+
+	(void)state;
+	scratch_dir(dir);
+	set_place();
+	for (size_t i = 0; i < 2; i++) {
+		links_init(&links[i]);
+		clients[i] = client_new(&links[i]);
+	}
+	clock_sleep_ms(2 * READING_MS);
+	times = asked();
+	refuse(clients[0], &links[0]);
+	await_asked(times + 1);
+	clock_sleep_ms(2 * READING_MS);
+	refuse(clients[1], &links[1]);
+	clock_sleep_ms(3 * READING_MS);
+	await_asked(times + 1);
+	refuse(clients[1], &links[1]);
+	await_asked(times + 2);
+	for (size_t i = 0; i < 2; i++) {
+		rd_kafka_destroy(clients[i]);
+		links_release(&links[i]);
+	}
+	scratch_remove(dir);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_nobody_waits_for_keys) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_nobody_waits_for_keys),
+		cmocka_unit_test(test_the_keys_refused_are_the_clients_own),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

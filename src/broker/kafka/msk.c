@@ -12,11 +12,18 @@ enum { NEARLY_OVER_MS = 20 };
 
 static const char msk_agent[] = "pinpipe/" PINPIPE_VERSION;
 
+struct msk_client {
+	struct msk_client *after;
+	const rd_kafka_t *client;
+	uint64_t generation; /* of the keys of the last token that it asked for; 0: it has none */
+};
+
 static struct {
 	pthread_once_t once;
 	struct aws_credentials *credentials; /* never let go of: a client may always come */
-	pthread_mutex_t lock;		     /* of what follows */
-	struct aws_keys keys;		     /* of the newest token; generation 0: none */
+	pthread_mutex_t lock;		     /* of what follows, and of giving a token */
+	struct aws_keys keys;		     /* the newest; generation 0: none */
+	struct msk_client *clients;
 } msk = { .once = PTHREAD_ONCE_INIT, .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static void msk_make_credentials(void) { msk.credentials = aws_credentials_new(NULL); }
@@ -67,9 +74,9 @@ static enum err_code msk_region(const rd_kafka_conf_t *conf, char ret_region[AWS
 	return err_prefix(err, "AWS_MSK_IAM, and no broker's name says where it is");
 }
 
-/* `for_ms`: then librdkafka asks for another one; 0: as long as it is good. */
-static enum err_code msk_give_token(rd_kafka_t *client, const struct aws_keys *keys, int64_t for_ms,
-				    struct err *err)
+/* With the lock, of the newest keys. `for_ms`: then librdkafka asks for another one; 0: as long as
+ * it is good. */
+static enum err_code msk_give_token(rd_kafka_t *client, int64_t for_ms, struct err *err)
 {
 	char region[AWS_REGION_MAX + 1], why[256];
 	struct buf token;
@@ -79,8 +86,8 @@ static enum err_code msk_give_token(rd_kafka_t *client, const struct aws_keys *k
 	if (code != ERR_OK)
 		return code;
 	buf_init(&token, AWS_MSK_TOKEN_MAX);
-	code = aws_msk_token(keys, region, msk_agent, clock_wall_ms() / 1000, &token, &expires_s,
-			     err);
+	code = aws_msk_token(&msk.keys, region, msk_agent, clock_wall_ms() / 1000, &token,
+			     &expires_s, err);
 	if (code == ERR_OK) {
 		over_ms = for_ms ? clock_wall_ms() + for_ms : expires_s * 1000;
 		if (rd_kafka_oauthbearer_set_token(client, buf_cstr(&token), over_ms, "pinpipe",
@@ -92,11 +99,45 @@ static enum err_code msk_give_token(rd_kafka_t *client, const struct aws_keys *k
 	return code;
 }
 
-static void msk_keep(const struct aws_keys *keys)
+/* With the lock. NULL: its mechanism is another. */
+static struct msk_client *msk_find(const rd_kafka_t *client)
 {
+	struct msk_client *own = msk.clients;
+
+	while (own && own->client != client)
+		own = own->after;
+	return own;
+}
+
+static rd_kafka_resp_err_t msk_on_destroy(rd_kafka_t *client, void *opaque)
+{
+	struct msk_client **at = &msk.clients, *own = opaque;
+
+	(void)client;
 	(void)pthread_mutex_lock(&msk.lock);
-	msk.keys = *keys;
+	while (*at != own)
+		at = &(*at)->after;
+	*at = own->after;
 	(void)pthread_mutex_unlock(&msk.lock);
+	free(own);
+	return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+static rd_kafka_resp_err_t msk_on_new(rd_kafka_t *client, const rd_kafka_conf_t *conf, void *opaque,
+				      char *why, size_t why_size)
+{
+	struct msk_client *own = xcalloc(1, sizeof(*own));
+
+	(void)conf;
+	(void)opaque;
+	(void)why;
+	(void)why_size;
+	own->client = client;
+	(void)pthread_mutex_lock(&msk.lock);
+	own->after = msk.clients;
+	msk.clients = own;
+	(void)pthread_mutex_unlock(&msk.lock);
+	return rd_kafka_interceptor_add_on_destroy(client, "msk", msk_on_destroy, own);
 }
 
 /* May ask a service. */
@@ -109,8 +150,13 @@ static void msk_refresh(rd_kafka_t *client, const char *config, void *opaque)
 	(void)config;
 	(void)opaque;
 	if (code == ERR_OK) {
-		msk_keep(&keys);
-		code = msk_give_token(client, &keys, 0, &err);
+		(void)pthread_mutex_lock(&msk.lock);
+		if (keys.generation > msk.keys.generation)
+			msk.keys = keys;
+		code = msk_give_token(client, 0, &err);
+		if (code == ERR_OK)
+			msk_find(client)->generation = msk.keys.generation;
+		(void)pthread_mutex_unlock(&msk.lock);
 		explicit_bzero(&keys, sizeof(keys));
 	}
 	if (code != ERR_OK)
@@ -130,6 +176,7 @@ enum err_code msk_conf(rd_kafka_conf_t *conf, struct err *err)
 		kafka_conf_set(conf, "security.protocol", "sasl_ssl");
 	rd_kafka_conf_set_oauthbearer_token_refresh_cb(conf, msk_refresh);
 	rd_kafka_conf_enable_sasl_queue(conf, 1);
+	(void)rd_kafka_conf_interceptor_add_on_new(conf, "msk", msk_on_new, NULL);
 	return ERR_OK;
 }
 
@@ -149,22 +196,18 @@ void msk_started(rd_kafka_t *client)
 }
 
 /* librdkafka looks each second whether a token is nearly over, and cannot be asked to look: so it
- * is given one of the old keys that is. */
+ * is given one that is. That does not count as its last: other brokers' refusals of the one before
+ * may be still to come. */
 void msk_refused(rd_kafka_t *client)
 {
-	rd_kafka_queue_t *queue = rd_kafka_queue_get_sasl(client);
-	struct aws_keys keys;
+	const struct msk_client *own;
 	struct err unused;
 
-	if (!queue)
-		return;
-	rd_kafka_queue_destroy(queue);
 	(void)pthread_mutex_lock(&msk.lock);
-	keys = msk.keys;
+	own = msk_find(client);
+	if (own && own->generation > 0) { /* else it asks for its first one by itself */
+		aws_credentials_refused(msk_credentials(), own->generation);
+		(void)!msk_give_token(client, NEARLY_OVER_MS, &unused);
+	}
 	(void)pthread_mutex_unlock(&msk.lock);
-	if (keys.generation == 0) /* it asks for the first one by itself */
-		return;
-	aws_credentials_refused(msk_credentials(), keys.generation);
-	(void)!msk_give_token(client, &keys, NEARLY_OVER_MS, &unused);
-	explicit_bzero(&keys, sizeof(keys));
 }
