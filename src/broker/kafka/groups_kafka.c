@@ -2,6 +2,7 @@
 #include "broker/kafka/kafka.h"
 
 #include "base/mem.h"
+#include "base/names.h"
 #include "broker/sequence.h"
 
 #include <inttypes.h>
@@ -205,34 +206,6 @@ static enum err_code group_set(rd_kafka_t *client, rd_kafka_AlterConsumerGroupOf
 	return code;
 }
 
-enum err_code kafka_commit(struct broker *broker, const char *group, struct topic_ref topic,
-			   int32_t partition, struct position next, struct err *err)
-{
-	struct kafka *kafka = (struct kafka *)broker;
-	enum err_code code = kafka_has_partition(kafka, topic, partition, err);
-	rd_kafka_AlterConsumerGroupOffsets_t *question;
-	rd_kafka_topic_partition_list_t *partitions;
-	struct position told;
-	rd_kafka_t *client;
-
-	if (code == ERR_OK)
-		code = kafka_admin(kafka, &client, err);
-	if (code != ERR_OK)
-		return code;
-	if (!position_is_ordinal(next))
-		return err_set(err, ERR_SHAPE, "that is no offset");
-	partitions = rd_kafka_topic_partition_list_new(1);
-	rd_kafka_topic_partition_list_add(partitions, topic.name, partition)->offset =
-		(int64_t)next.word[2];
-	question = rd_kafka_AlterConsumerGroupOffsets_new(group, partitions);
-	code = group_set(client, question, err);
-	rd_kafka_AlterConsumerGroupOffsets_destroy(question);
-	rd_kafka_topic_partition_list_destroy(partitions);
-	if (code == ERR_OK && told_next(kafka, group, topic, partition, &told))
-		kafka_tell(kafka, group, topic.name, partition, next);
-	return code;
-}
-
 /* --- the whole of a group ------------------------------------------------------------- */
 
 static void put_place(struct group_info *info, const char *topic, int32_t partition,
@@ -358,4 +331,16 @@ enum err_code kafka_reset_group(struct broker *broker, const char *group,
 			kafka_tell(kafka, group, topic.name, places[i].partition, places[i].next);
 	}
 	return code;
+}
+
+enum err_code kafka_commit(struct broker *broker, const char *group, struct topic_ref topic,
+			   int32_t partition, struct position next, struct err *err)
+{
+	struct group_place place = { .kind = topic.kind, .partition = partition, .next = next };
+
+	if (kafka_topics_only(topic.kind, err) != ERR_OK ||
+	    name_check_topic(slice_str(topic.name), err) != ERR_OK)
+		return err->code;
+	memcpy(place.topic, topic.name, strlen(topic.name) + 1);
+	return kafka_reset_group(broker, group, &place, 1, err);
 }
