@@ -225,9 +225,8 @@ enum err_code kafka_topic_of(const rd_kafka_TopicDescription_t *description,
 	return ERR_OK;
 }
 
-/* `ret_info` NULL: nobody wants it. */
-static enum err_code look(rd_kafka_t *client, const char *name, struct kafka_topic *ret_topic,
-			  struct topic_info *ret_info, struct err *err)
+enum err_code kafka_look_whole(rd_kafka_t *client, const char *name, struct kafka_topic *ret_topic,
+			       struct topic_info *ret_info, struct err *err)
 {
 	const char *names[] = { name };
 	rd_kafka_TopicCollection_t *topics = rd_kafka_TopicCollection_of_topic_names(names, 1);
@@ -257,13 +256,7 @@ static enum err_code look(rd_kafka_t *client, const char *name, struct kafka_top
 enum err_code kafka_look(rd_kafka_t *client, const char *name, struct kafka_topic *ret_topic,
 			 struct err *err)
 {
-	return look(client, name, ret_topic, NULL, err);
-}
-
-enum err_code kafka_look_whole(rd_kafka_t *client, const char *name, struct kafka_topic *ret_topic,
-			       struct topic_info *ret_info, struct err *err)
-{
-	return look(client, name, ret_topic, ret_info, err);
+	return kafka_look_whole(client, name, ret_topic, NULL, err);
 }
 
 static enum err_code listed_offsets(const rd_kafka_ListOffsets_result_t *result, int32_t first,

@@ -93,7 +93,8 @@ MUST_USE enum err_code kafka_topic_of(const rd_kafka_TopicDescription_t *descrip
 /* ERR_NO_TOPIC. */
 MUST_USE enum err_code kafka_look(rd_kafka_t *client, const char *name,
 				  struct kafka_topic *ret_topic, struct err *err);
-/* And of its partitions, where they are: their ids, leaders and replicas, and nothing else. */
+/* And of its partitions, where they are: their ids, leaders and replicas, and nothing else.
+ * `ret_info` NULL: nobody wants them. */
 MUST_USE enum err_code kafka_look_whole(rd_kafka_t *client, const char *name,
 					struct kafka_topic *ret_topic, struct topic_info *ret_info,
 					struct err *err);
