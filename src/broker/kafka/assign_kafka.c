@@ -366,8 +366,8 @@ enum err_code reader_kafka_seek(struct broker_reader *base, struct topic_ref top
 	    part_seek(reader, topic.name, partition, start, err) != ERR_OK)
 		return err->code;
 	part = part_of(reader, topic.name, partition, true);
-	if (part->state == PART_TOLD)
-		return ERR_OK; /* with all others of its callback */
+	if (part->state == PART_TOLD || part->going)
+		return ERR_OK; /* with all others of its callback; or no more */
 	part_detach(reader, part);
 	part->state = PART_READING;
 	parts_attach(reader);
