@@ -376,14 +376,17 @@ enum err_code reader_kafka_seek(struct broker_reader *base, struct topic_ref top
 
 /* --- answering librdkafka -------------------------------------------------- */
 
-/* A cluster that does not answer for one need not be waited for again for each of the others. */
-static void part_retry_later(struct reader_kafka *reader, struct part *part, const struct err *err)
+/* A cluster that was waited for in vain for one need not be for each of the others; where only this
+ * one has no leader, they go on. */
+static void part_retry_later(struct reader_kafka *reader, struct part *part, int64_t began_ms,
+			     const struct err *err)
 {
-	int64_t retry_ms = clock_mono_ms() + RETRY_MS;
+	int64_t now_ms = clock_mono_ms(), retry_ms = now_ms + RETRY_MS;
+	bool all = err->code == ERR_BUSY && now_ms - began_ms >= RETRY_MS;
 
 	trace_debug("kafka: %s", err->msg);
 	part->retry_ms = retry_ms;
-	for (part = reader->parts; part && err->code == ERR_BUSY; part = part->after)
+	for (part = reader->parts; part && all; part = part->after)
 		part->retry_ms = retry_ms;
 }
 
@@ -392,15 +395,16 @@ static void part_retry_later(struct reader_kafka *reader, struct part *part, con
 static bool part_is_settled(struct reader_kafka *reader, struct part *part)
 {
 	const struct reader_start first = { .kind = START_FIRST };
+	int64_t began_ms = clock_mono_ms();
 	struct err err;
 
 	if (part->has_next)
 		return true;
-	if (clock_mono_ms() < part->retry_ms)
+	if (began_ms < part->retry_ms)
 		return false;
 	if (part_seek(reader, part->topic, part->id, first, &err) == ERR_OK)
 		return true;
-	part_retry_later(reader, part, &err);
+	part_retry_later(reader, part, began_ms, &err);
 	return false;
 }
 
@@ -496,15 +500,16 @@ void part_is_another(struct reader_kafka *reader, struct part *part)
 void part_place(struct reader_kafka *reader, struct part *part)
 {
 	const struct reader_start first = { .kind = START_FIRST };
+	int64_t began_ms = clock_mono_ms();
 	struct extent extent;
 	struct err err;
 	enum err_code code;
 
-	if (clock_mono_ms() < part->retry_ms)
+	if (began_ms < part->retry_ms)
 		return;
 	code = part_measure(reader, part->topic, part->id, &first, &extent, &err);
 	if (code != ERR_OK) {
-		part_retry_later(reader, part, &err);
+		part_retry_later(reader, part, began_ms, &err);
 	} else if (!lineage_eq(extent.lineage, part->lineage)) {
 		part_is_another(reader, part);
 	} else if (part->cut || part->fetch >= extent.low) {
