@@ -240,6 +240,175 @@ static void test_a_seek_while_another_partition_goes(void **state)
 	reader_close(two);
 }
 
+/* It stays so where the reader has not even been told of it yet. */
+static void test_a_seek_before_it_is_known_what_goes(void **state)
+{
+	struct kafka_fixture *f = *state;
+	struct broker_reader *one, *two;
+	struct reader_event event;
+	int64_t until_ms;
+	struct err err = { 0 };
+
+	assert_ok(create_topic(f->broker, geo, 2, &err));
+	one = join(f, geo);
+	assert_int_equal(next_event(one).kind, READER_ASSIGNED);
+	assert_int_equal(next_event(one).kind, READER_ASSIGNED);
+	for (until_ms = clock_mono_ms() + 1500; clock_mono_ms() < until_ms;)
+		(void)event_now(one);
+	two = join(f, geo);
+	for (until_ms = clock_mono_ms() + 6000; clock_mono_ms() < until_ms;)
+		assert_int_equal(event_now(two).kind, READER_IDLE);
+	for (until_ms = clock_mono_ms() + 5000; clock_mono_ms() < until_ms;) {
+		for (int32_t i = 0; i < 2; i++)
+			assert_ok(reader_seek(one, geo, i, from_first, &err));
+		assert_int_equal(event_now(two).kind, READER_IDLE);
+	}
+	event = event_now(one);
+	assert_int_equal(event.kind, READER_REVOKED);
+	reader_release(one, geo, event.partition);
+	do
+		(void)event_now(one);
+	while (event_now(two).kind != READER_ASSIGNED);
+	reader_close(one);
+	reader_close(two);
+}
+
+/* A partition is read by whoever has it, also where librdkafka took something else for the answer
+ * to its revoke, and assigns it before it is released. */
+static void test_a_partition_that_goes_and_comes_at_once(void **state)
+{
+	struct kafka_fixture *f = *state;
+	struct broker_reader *base = join(f, pin);
+	struct part *part;
+	char text[16];
+
+	assert_int_equal(next_event(base).kind, READER_ASSIGNED);
+	assert_int_equal(event_now(base).kind, READER_IDLE);
+	part = part_of((struct reader_kafka *)base, pin.name, 0, false);
+	assert_true(part->attached);
+	rebalance(base, RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS);
+	rebalance(base, RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS);
+	assert_false(part->attached);
+	assert_int_equal(append_text(f->broker, &f->ended, pin, 0, "a").code, ERR_OK);
+	assert_int_equal(next_event(base).kind, READER_REVOKED);
+	assert_int_equal(event_now(base).kind, READER_IDLE);
+	reader_release(base, pin, 0);
+	assert_int_equal(next_event(base).kind, READER_ASSIGNED);
+	read_texts(base, 1, text, sizeof(text));
+	assert_string_equal(text, "a");
+	reader_close(base);
+}
+
+static void test_a_seek_of_a_partition_that_is_lost(void **state)
+{
+	struct kafka_fixture *f = *state;
+	struct broker_reader *base = join(f, pin);
+	struct reader_kafka *reader = (struct reader_kafka *)base;
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+	struct err err = { 0 };
+	struct part *part;
+
+	assert_int_equal(next_event(base).kind, READER_ASSIGNED);
+	assert_int_equal(event_now(base).kind, READER_IDLE);
+	part = part_of(reader, pin.name, 0, false);
+	rd_kafka_topic_partition_list_add(list, pin.name, 0);
+	assert_null(rd_kafka_incremental_unassign(reader->client, list));
+	rd_kafka_topic_partition_list_destroy(list);
+	part->attached = false;
+	part->going = true;
+	part_event_add(reader, READER_REVOKED, part, true);
+	assert_ok(reader_seek(base, pin, 0, from_first, &err));
+	assert_false(part->attached);
+	assert_int_equal(next_event(base).kind, READER_REVOKED);
+	assert_int_equal(event_now(base).kind, READER_IDLE);
+	assert_false(part->attached);
+	reader_close(base);
+}
+
+/* --- partitions that are moved ------------------------------------------------------------- */
+
+static void read_again(struct broker_reader *reader, size_t count, const char *texts)
+{
+	struct err err = { 0 };
+	char text[16];
+
+	assert_ok(reader_seek(reader, pin, 0, from_first, &err));
+	read_texts(reader, count, text, sizeof(text));
+	assert_string_equal(text, texts);
+}
+
+static void await_failure(struct broker_reader *reader)
+{
+	struct reader_event event;
+
+	do
+		event = next_event(reader);
+	while (event.kind == READER_CAUGHT_UP);
+	assert_int_equal(event.kind, READER_FAILED);
+}
+
+/* Whatever became of a partition of a group, a seek has it read. */
+static void test_a_seek_of_what_is_assigned(void **state)
+{
+	struct kafka_fixture *f = *state;
+	struct broker_reader *base = join(f, pin);
+	struct reader_kafka *reader = (struct reader_kafka *)base;
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+	const struct err why = { .code = ERR_CORRUPT };
+	struct part *part;
+	char text[16];
+
+	assert_int_equal(append_text(f->broker, &f->ended, pin, 0, "a").code, ERR_OK);
+	assert_int_equal(next_event(base).kind, READER_ASSIGNED);
+	read_texts(base, 1, text, sizeof(text));
+	read_again(base, 1, "a");
+	part = part_of(reader, pin.name, 0, false);
+	part_fail(reader, part, &why);
+	assert_true(part->attached);
+	await_failure(base);
+	assert_int_equal(append_text(f->broker, &f->ended, pin, 0, "b").code, ERR_OK);
+	assert_int_equal(event_now(base).kind, READER_IDLE);
+	read_again(base, 2, "a b");
+	assert_true(part->attached);
+	/* Where nothing is librdkafka reads no more, … */
+	rd_kafka_topic_partition_list_add(list, pin.name, 0)->offset = 1000;
+	assert_null(rd_kafka_seek_partitions(reader->client, list, SOON_MS));
+	await_failure(base);
+	assert_true(part->idle);
+	read_again(base, 2, "a b");
+	assert_false(part->idle);
+	/* … and what it has not it does not move. */
+	assert_null(rd_kafka_incremental_unassign(reader->client, list));
+	rd_kafka_topic_partition_list_destroy(list);
+	read_again(base, 2, "a b");
+	reader_close(base);
+}
+
+/* A partition without a leader waits for one, and another one is put in its place meanwhile. */
+static void test_a_place_beside_one_without_a_leader(void **state)
+{
+	struct kafka_fixture *f = *state;
+	struct broker_reader *base;
+	struct reader_kafka *reader;
+	struct part *part;
+	struct err err = { 0 };
+
+	assert_ok(create_topic(f->broker, geo, 2, &err));
+	assert_int_equal(rd_kafka_mock_partition_set_leader(f->cluster, geo.name, 0, -1), 0);
+	base = join(f, geo);
+	reader = (struct reader_kafka *)base;
+	assert_int_equal(next_event(base).kind, READER_ASSIGNED);
+	assert_int_equal(next_event(base).kind, READER_ASSIGNED);
+	assert_int_equal(event_now(base).kind, READER_IDLE);
+	assert_int_equal(part_of(reader, geo.name, 0, false)->state, PART_TOLD);
+	part = part_of(reader, geo.name, 1, false);
+	assert_int_equal(part->state, PART_READING);
+	part->misplaced = true;
+	await_failure(base);
+	assert_int_equal(part->state, PART_FAILED);
+	reader_close(base);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -249,6 +418,11 @@ int main(void)
 		MOCK(test_a_partition_that_fails_as_it_goes),
 		MOCK(test_a_partition_that_comes_back_too_early),
 		MOCK(test_a_seek_while_another_partition_goes),
+		MOCK(test_a_seek_before_it_is_known_what_goes),
+		MOCK(test_a_partition_that_goes_and_comes_at_once),
+		MOCK(test_a_seek_of_a_partition_that_is_lost),
+		MOCK(test_a_seek_of_what_is_assigned),
+		MOCK(test_a_place_beside_one_without_a_leader),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

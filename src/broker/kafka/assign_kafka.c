@@ -12,6 +12,8 @@
 enum {
 	RETRY_MS = 200,
 	ATTACH_AGAIN_MS = 1000,
+	MOVE_MS = 1000, /* librdkafka's own thread answers */
+	MOVES_MAX = 25, /* in vain */
 	COMMIT_MS = 2000,
 	ANSWER_MS = 5000, /* of where a partition begins and ends: meanwhile none is read */
 };
@@ -65,7 +67,7 @@ static void list_add(rd_kafka_topic_partition_list_t *list, const struct part *p
 void part_hold(struct reader_kafka *reader, struct part *part, bool full)
 {
 	rd_kafka_topic_partition_list_t *list;
-	bool hold = part->paused || full;
+	bool hold = part->paused || full || part->state == PART_FAILED;
 
 	part->full = full;
 	if (part->held == hold || !part->attached)
@@ -111,17 +113,115 @@ static void attach_done(struct reader_kafka *reader, const rd_kafka_topic_partit
 	reader->assign_due = false;
 }
 
+/* Whatever is given up while librdkafka waits for what it revoked is its answer, and then another
+ * member has that at once: in a group it is done only as an answer, at a loss, and where nothing
+ * else helps. */
+static void parts_give_up(struct reader_kafka *reader, rd_kafka_topic_partition_list_t *list)
+{
+	rd_kafka_error_t *error = rd_kafka_incremental_unassign(reader->client, list);
+
+	note_failed(error, "giving up");
+	rd_kafka_topic_partition_list_destroy(list);
+}
+
+/* Adds it to what is given up, if librdkafka has it. */
+static void part_give_up(struct part *part, rd_kafka_topic_partition_list_t *list)
+{
+	if (part->attached)
+		list_add(list, part);
+	part->attached = part->stale = part->idle = false;
+	part->moves = 0;
+}
+
+static bool part_is_wanted(const struct part *part)
+{
+	return part->state == PART_READING && !part->going;
+}
+
+/* What comes of it from here on is of its new place: librdkafka has thrown away the rest. */
+static void part_moved(struct reader_kafka *reader, const rd_kafka_topic_partition_t *to)
+{
+	struct part *part = part_of(reader, to->topic, to->partition, true);
+
+	if (to->err) {
+		trace_debug("kafka: moving: %s", rd_kafka_err2str(to->err));
+		part->idle |= ++part->moves >= MOVES_MAX;
+		reader->move_after_ms = clock_mono_ms() + RETRY_MS;
+		return;
+	}
+	part->stale = false;
+	part->moves = 0;
+	part_hold(reader, part, part->full);
+}
+
+/* What is read already, and is to be read from elsewhere. */
+static void parts_move(struct reader_kafka *reader)
+{
+	rd_kafka_topic_partition_list_t *list;
+	rd_kafka_error_t *error = NULL;
+
+	if (clock_mono_ms() < reader->move_after_ms)
+		return;
+	list = rd_kafka_topic_partition_list_new(8);
+	for (struct part *part = reader->parts; part; part = part->after)
+		if (part_is_wanted(part) && part->stale && !part->idle)
+			list_add(list, part);
+	if (list->cnt > 0)
+		error = rd_kafka_seek_partitions(reader->client, list, MOVE_MS);
+	if (error)
+		trace_debug("kafka: moving: %s", rd_kafka_error_string(error));
+	rd_kafka_error_destroy(error);
+	for (int i = 0; i < list->cnt; i++)
+		part_moved(reader, &list->elems[i]);
+	rd_kafka_topic_partition_list_destroy(list);
+}
+
+/* librdkafka goes on with these only where they are assigned anew. */
+static void parts_restart(struct reader_kafka *reader)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+
+	for (struct part *part = reader->parts; part && !reader->drop_due; part = part->after)
+		if (part_is_wanted(part) && part->stale && part->idle)
+			part_give_up(part, list);
+	if (list->cnt > 0)
+		parts_give_up(reader, list);
+	else
+		rd_kafka_topic_partition_list_destroy(list);
+}
+
+static bool some_wait(const struct reader_kafka *reader)
+{
+	const struct part *part = reader->parts;
+
+	while (part && !(part_is_wanted(part) && (!part->attached || part->idle)))
+		part = part->after;
+	return part != NULL;
+}
+
+/* True: a callback that waited has noted something, which is to be told first. */
+static bool callbacks_came(struct reader_kafka *reader)
+{
+	size_t count = reader->event_count;
+
+	if (reader->group && some_wait(reader))
+		(void)fetched_pull(reader);
+	return reader->event_count > count;
+}
+
 /* What is read from now on, or from elsewhere; with the answer to a callback, if that is due. */
 static void parts_attach(struct reader_kafka *reader)
 {
 	rd_kafka_topic_partition_list_t *list;
 	rd_kafka_error_t *error = NULL;
 
-	if (clock_mono_ms() < reader->attach_after_ms)
+	parts_move(reader);
+	if (clock_mono_ms() < reader->attach_after_ms || callbacks_came(reader))
 		return;
+	parts_restart(reader);
 	list = rd_kafka_topic_partition_list_new(8);
 	for (struct part *part = reader->parts; part; part = part->after)
-		if (part->state == PART_READING && !part->attached)
+		if (part_is_wanted(part) && !part->attached)
 			list_add(list, part);
 	if (list->cnt > 0 || reader->assign_due)
 		error = rd_kafka_incremental_assign(reader->client, list);
@@ -132,37 +232,89 @@ static void parts_attach(struct reader_kafka *reader)
 	rd_kafka_topic_partition_list_destroy(list);
 }
 
-/* While librdkafka waits for what it revoked, any that is given up would be the answer. */
+/* What librdkafka has of it is of no more interest. Without a group nobody waits for an answer. */
 static void part_detach(struct reader_kafka *reader, struct part *part)
 {
 	rd_kafka_topic_partition_list_t *list;
 
 	if (!part->attached)
 		return;
-	part->stale = reader->drop_due;
-	if (part->stale)
+	part->stale = true;
+	part_hold(reader, part, part->full);
+	if (reader->group)
 		return;
 	list = rd_kafka_topic_partition_list_new(1);
-	list_add(list, part);
-	note_failed(rd_kafka_incremental_unassign(reader->client, list), "giving up");
-	rd_kafka_topic_partition_list_destroy(list);
-	part->attached = false;
+	part_give_up(part, list);
+	parts_give_up(reader, list);
+}
+
+/* All that a callback took back was released. */
+static void parts_leave(struct reader_kafka *reader)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+
+	part_flush_commits(reader, true);
+	for (struct part *part = reader->parts; part; part = part->after) {
+		if (part->leaving)
+			part_give_up(part, list);
+		part->leaving = false;
+	}
+	parts_give_up(reader, list);
+	reader->drop_due = false;
+}
+
+static bool some_are_dropped(const struct reader_kafka *reader)
+{
+	const struct part *part = reader->parts;
+
+	while (part && !part->dropped)
+		part = part->after;
+	return part != NULL;
+}
+
+static void parts_leave_maybe(struct reader_kafka *reader)
+{
+	if (reader->drop_due && !some_are_dropped(reader))
+		parts_leave(reader);
 }
 
 /* --- librdkafka's callback ------------------------------------------------- */
 
+/* It was told that it is revoked, or will be, and is still to be released. */
+static bool part_awaits_release(const struct reader_kafka *reader, const struct part *part)
+{
+	size_t i = reader->event_at;
+
+	while (i < reader->event_count &&
+	       !(reader->events[i].part == part && reader->events[i].kind == READER_REVOKED &&
+		 !reader->events[i].lost))
+		i++;
+	return i < reader->event_count || part->state == PART_REVOKED;
+}
+
+/* What is still attached then is so from before: librdkafka took something else for the answer to
+ * its revoke. */
 static void parts_come(struct reader_kafka *reader, const rd_kafka_topic_partition_list_t *list)
 {
+	rd_kafka_topic_partition_list_t *attached = rd_kafka_topic_partition_list_new(list->cnt);
+
 	reader->assign_due = true;
 	for (int i = 0; i < list->cnt; i++) {
 		struct part *part = part_of(reader, list->elems[i].topic,
 					    list->elems[i].partition, true);
 
-		if (part->state == PART_REVOKED)
+		part_give_up(part, attached);
+		part->dropped = part->leaving = false;
+		if (part_awaits_release(reader, part))
 			part->anew = true; /* it comes once it is released */
 		else
 			part_event_add(reader, READER_ASSIGNED, part, false);
 	}
+	if (attached->cnt > 0)
+		parts_give_up(reader, attached);
+	else
+		rd_kafka_topic_partition_list_destroy(attached);
+	parts_leave_maybe(reader);
 }
 
 /* It is told once, and after it nothing else. */
@@ -183,16 +335,14 @@ static void parts_are_lost(struct reader_kafka *reader, const rd_kafka_topic_par
 		struct part *part = part_of(reader, list->elems[i].topic,
 					    list->elems[i].partition, true);
 
-		if (part->attached)
-			list_add(attached, part);
-		part->attached = part->stale = part->dropped = part->dirty = false;
+		part_give_up(part, attached);
+		part->dropped = part->dirty = false;
 		/* One that was told already ends with its release, and may have. */
 		if (part->state != PART_REVOKED && !part->leaving)
 			part_revoke(reader, part, true);
 		part->anew = part->leaving = false;
 	}
-	note_failed(rd_kafka_incremental_unassign(reader->client, attached), "giving up");
-	rd_kafka_topic_partition_list_destroy(attached);
+	parts_give_up(reader, attached);
 }
 
 static void parts_go(struct reader_kafka *reader, const rd_kafka_topic_partition_list_t *list)
@@ -418,33 +568,6 @@ void part_settle(struct reader_kafka *reader)
 	parts_attach(reader);
 }
 
-/* All that a callback took back was released; and what was to be given up meanwhile. */
-static void parts_leave(struct reader_kafka *reader)
-{
-	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
-
-	part_flush_commits(reader, true);
-	for (struct part *part = reader->parts; part; part = part->after) {
-		if (!part->leaving && !part->stale)
-			continue;
-		if (part->attached)
-			list_add(list, part);
-		part->attached = part->stale = part->leaving = false;
-	}
-	note_failed(rd_kafka_incremental_unassign(reader->client, list), "giving up");
-	rd_kafka_topic_partition_list_destroy(list);
-	reader->drop_due = false;
-}
-
-static bool some_are_dropped(const struct reader_kafka *reader)
-{
-	const struct part *part = reader->parts;
-
-	while (part && !part->dropped)
-		part = part->after;
-	return part != NULL;
-}
-
 void reader_kafka_release(struct broker_reader *base, struct topic_ref topic, int32_t partition)
 {
 	struct reader_kafka *reader = (struct reader_kafka *)base;
@@ -456,14 +579,11 @@ void reader_kafka_release(struct broker_reader *base, struct topic_ref topic, in
 		kafka_forget_told(reader->kafka, topic.name);
 		part_detach(reader, part);
 		part_event_add(reader, READER_ASSIGNED, part, false);
-		return;
+	} else if (part->dropped) { /* else lost meanwhile */
+		part->leaving = true;
 	}
-	if (!part->dropped)
-		return; /* lost meanwhile */
 	part->dropped = false;
-	part->leaving = true;
-	if (reader->drop_due && !some_are_dropped(reader))
-		parts_leave(reader);
+	parts_leave_maybe(reader);
 }
 
 /* --- what befalls a partition ---------------------------------------------- */

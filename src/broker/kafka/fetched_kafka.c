@@ -157,6 +157,8 @@ static void take_message(struct reader_kafka *reader, rd_kafka_message_t *messag
 	struct part *part = part_of_message(reader, message);
 	bool end = message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
 
+	if (part && message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET)
+		part->idle = part->attached;
 	if (part && part->stale)
 		; /* it is no more of interest what is there */
 	else if (message->err && !end)

@@ -18,6 +18,11 @@
  *	                                      │    ▲
  *	                                  FAILED   └ a seek
  *
+ * librdkafka takes any incremental_unassign() for the answer to a revoke, also to
+ * one whose callback has not run yet. So a partition that is sought again, or that
+ * failed, stays assigned: it is moved there, or paused, and what comes of it until
+ * then is thrown away.
+ *
  * Threads: the reader's own.
  */
 #ifndef BROKER_KAFKA_READER_KAFKA_H
@@ -44,7 +49,9 @@ struct part {
 	int32_t id;
 	enum part_state state;
 	bool attached;			/* librdkafka reads it, … */
-	bool stale;			/* … for nobody: it is given up once it may be */
+	bool stale;			/* … elsewhere than it is wanted, or for nobody, … */
+	bool idle;			/* … or no more, until it is assigned anew */
+	unsigned moves;			/* in turn that librdkafka did not make */
 	bool paused;			/* by the caller, … */
 	bool full;			/* … and as long as too much of it waits for an answer */
 	bool held;			/* so is it in librdkafka */
@@ -95,7 +102,8 @@ struct reader_kafka {
 	size_t event_at, event_count;
 	bool assign_due;		/* librdkafka waits to be told where to begin, … */
 	bool drop_due;			/* … and that all that it revoked is released */
-	int64_t attach_after_ms;	/* it took nothing: then it is tried again */
+	int64_t attach_after_ms;	/* it took nothing: then it is tried again, … */
+	int64_t move_after_ms;		/* … and where it did not go elsewhere */
 	bool asking;
 	unsigned questions;		/* number of the last */
 	int64_t asked_ms;
