@@ -370,7 +370,8 @@ struct broker_ops {
 	/* Read this partition from there on; with a group only after READER_ASSIGNED. */
 	enum err_code (*reader_seek)(struct broker_reader *reader, struct topic_ref topic,
 				     int32_t partition, struct reader_start start, struct err *err);
-	/* Waits until there is an event or the monotonic clock passes `deadline_ms`. */
+	/* Waits until there is an event or the monotonic clock passes `deadline_ms`. ERR_BUSY: the
+	 * reader is of its group no more, but another one may enter that. */
 	enum err_code (*reader_next)(struct broker_reader *reader, int64_t deadline_ms,
 				     struct reader_event *ret_event, struct err *err);
 	/* While paused it gives no records, gaps and ends of this partition, but is asked as

@@ -608,6 +608,26 @@ static void sink_rest(int64_t deadline_ms)
 		(void)nanosleep(&rest, NULL);
 }
 
+/* Who is not in the group any more has nothing of it, and another reader enters it: what was at
+ * hand is read again by whoever gets it. */
+static enum err_code sink_enter_anew(struct sink *sink, struct err *err)
+{
+	if (sink->reader)
+		trace_warn("%s; the sink enters the group anew", err->msg);
+	for (size_t i = 0; i < sink->partition_count; i++) {
+		struct sink_partition *partition = sink->partitions[i];
+
+		sink_drop_all(sink, partition);
+		partition->paused = partition->was_ours = false;
+		partition->state = SINK_AWAY;
+	}
+	reader_close(sink->reader);
+	sink->reader = NULL;
+	sink->joined = sink->assigning = false;
+	sink->began_ms = sink->drain_ms = clock_mono_ms();
+	return sink_open_reader(sink, err);
+}
+
 static enum err_code sink_turn(struct sink *sink, struct err *err)
 {
 	int64_t now_ms = clock_mono_ms();
@@ -616,6 +636,8 @@ static enum err_code sink_turn(struct sink *sink, struct err *err)
 	struct reader_event event;
 	enum err_code code;
 
+	if (!sink->reader)
+		return sink_enter_anew(sink, err);
 	take_ended(sink);
 	sink_hurry(sink);
 	sink_place_due(sink, now_ms);
@@ -626,6 +648,8 @@ static enum err_code sink_turn(struct sink *sink, struct err *err)
 	}
 	deadline_ms = look_ms < deadline_ms ? look_ms : deadline_ms;
 	code = reader_next(sink->reader, deadline_ms, &event, err);
+	if (code == ERR_BUSY)
+		return sink_enter_anew(sink, err);
 	if (code != ERR_OK)
 		return code;
 	sink->quiet = event.kind == READER_IDLE;

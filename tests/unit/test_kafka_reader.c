@@ -273,6 +273,28 @@ static void test_a_seek_before_it_is_known_what_goes(void **state)
 	reader_close(two);
 }
 
+/* A cluster that was killed when it had just let the member in knows it by another name. */
+static void test_a_member_that_is_put_out(void **state)
+{
+	struct kafka_fixture *f = *state;
+	struct broker_reader *one;
+	struct reader_event event;
+	struct err err = { 0 };
+	enum err_code code;
+
+	assert_ok(create_topic(f->broker, geo, 1, &err));
+	one = join(f, geo);
+	assert_int_equal(next_event(one).kind, READER_ASSIGNED);
+	assert_int_equal(rd_kafka_test_fatal_error(((struct reader_kafka *)one)->client,
+						   RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID, "fenced"),
+			 RD_KAFKA_RESP_ERR_NO_ERROR);
+	do
+		code = reader_next(one, clock_mono_ms() + SOON_MS, &event, &err);
+	while (code == ERR_OK && event.kind != READER_IDLE);
+	assert_int_equal(code, ERR_BUSY);
+	reader_close(one);
+}
+
 /* A partition is read by whoever has it, also where librdkafka took something else for the answer
  * to its revoke, and assigns it before it is released. */
 static void test_a_partition_that_goes_and_comes_at_once(void **state)
@@ -409,6 +431,7 @@ int main(void)
 		MOCK(test_a_partition_that_comes_back_too_early),
 		MOCK(test_a_seek_while_another_partition_goes),
 		MOCK(test_a_seek_before_it_is_known_what_goes),
+		MOCK(test_a_member_that_is_put_out),
 		MOCK(test_a_partition_that_goes_and_comes_at_once),
 		MOCK(test_a_seek_of_a_partition_that_is_lost),
 		MOCK(test_a_seek_of_what_is_assigned),

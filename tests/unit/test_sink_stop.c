@@ -1,4 +1,5 @@
-/* A stop while the lake is away, or slow: the sink ends soon, and does not spin until then. */
+/* A stop while the lake is away, or slow: the sink ends soon, and does not spin until then; and a
+ * reader that is out of its group, which ends no sink. */
 #include "base/metrics.h"
 #include "base/stop.h"
 #include "base/time.h"
@@ -14,7 +15,8 @@ static struct {
 	struct store_ops store;
 	const struct broker_ops *real_broker;
 	const struct store_ops *real_store;
-	int turns; /* since the stop */
+	int turns;  /* since the stop, or with records */
+	int opened; /* readers */
 } watched;
 
 /* The stop comes between two turns, once places have failed so often that the next try is far. */
@@ -66,6 +68,43 @@ static void unwatch(struct fixture *f)
 	f->store->ops = watched.real_store;
 }
 
+/* Once some records are at hand, the reader is out of its group. */
+static enum err_code put_out_next(struct broker_reader *reader, int64_t deadline_ms,
+				  struct reader_event *ret_event, struct err *err)
+{
+	enum err_code code;
+
+	if (watched.opened == 1 && watched.turns == 1)
+		return err_set(err, ERR_BUSY, "put out of the group");
+	code = watched.real_broker->reader_next(reader, deadline_ms, ret_event, err);
+	watched.turns += code == ERR_OK && ret_event->kind == READER_RECORDS;
+	return code;
+}
+
+static enum err_code counted_open(struct broker *broker, const struct reader_options *options,
+				  struct broker_reader **ret_reader, struct err *err)
+{
+	watched.opened++;
+	return watched.real_broker->reader_open(broker, options, ret_reader, err);
+}
+
+static void test_a_sink_enters_its_group_anew(void **state)
+{
+	struct fixture *f = *state;
+
+	append_numbers(f, pin, 0, 3);
+	append_numbers(f, geo, 0, 3);
+	watch(f);
+	watched.broker.reader_next = put_out_next;
+	watched.broker.reader_open = counted_open;
+	run_ok(f);
+	unwatch(f);
+	assert_int_equal(watched.opened, 2);
+	assert_int_equal(f->counts.objects, 2);
+	assert_once(f->store, pin, 3);
+	assert_once(f->store, geo, 3);
+}
+
 static void test_a_stop_waits_for_no_place(void **state)
 {
 	struct fixture *f = *state;
@@ -100,7 +139,7 @@ static void test_a_stopped_drain_does_not_spin(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_a_stop_waits_for_no_place),
+		TEST(test_a_sink_enters_its_group_anew), TEST(test_a_stop_waits_for_no_place),
 		TEST(test_a_stopped_drain_does_not_spin), /* a stop cannot be taken back */
 	};
 

@@ -132,7 +132,7 @@ static void take_error(struct reader_kafka *reader, struct part *part,
 			(void)snprintf(fatal, sizeof(fatal), "%s", text);
 		}
 		(void)err_set(&reader->failure,
-			      code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID ? ERR_DENIED : ERR_IO,
+			      code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID ? ERR_BUSY : ERR_IO,
 			      "Kafka has let this member of its group go: %s", fatal);
 	} else if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
 		if (part && part->state == PART_READING) {
