@@ -29,16 +29,6 @@ enum {
 
 /* --- partitions -------------------------------------------------------- */
 
-static size_t table_of(const struct sink *sink, const char *topic)
-{
-	size_t table = 0;
-
-	while (table < sink->options->table_count &&
-	       strcmp(sink->options->tables[table].topic, topic) != 0)
-		table++;
-	return table;
-}
-
 static struct sink_partition *sink_find_partition(struct sink *sink, const char *topic, int32_t id)
 {
 	for (size_t i = 0; i < sink->partition_count; i++)
@@ -53,7 +43,7 @@ static struct sink_partition *make_partition(struct sink *sink, const char *topi
 
 	if (partition)
 		return partition;
-	partition = sink_partition_new(topic, id, table_of(sink, topic),
+	partition = sink_partition_new(topic, id, sink_table_of(sink, topic),
 				       sink->options->flush_bytes + SINK_RECORD_MAX);
 	sink->partitions = xreallocarray(sink->partitions, sink->partition_count + 1,
 					 sizeof(struct sink_partition *));
@@ -380,41 +370,6 @@ static void sink_on_event(struct sink *sink, const struct reader_event *event)
 
 /* --- topics ------------------------------------------------------------ */
 
-struct topics {
-	char **names;
-	size_t count;
-};
-
-static bool add_topic(void *user, const char *name)
-{
-	struct topics *topics = user;
-
-	topics->names = xreallocarray(topics->names, topics->count + 1, sizeof(char *));
-	topics->names[topics->count++] = xstrdup(name);
-	return true;
-}
-
-/* Those that the options name, by name or by pattern; tables may share one. */
-static void add_own_topics(const struct sink *sink, struct topics *topics)
-{
-	const struct sink_options *options = sink->options;
-
-	if (options->take_all)
-		(void)add_topic(topics, TOPIC_EVERY);
-	for (size_t i = 0; i < options->topic_count; i++)
-		(void)add_topic(topics, options->topics[i]);
-	for (size_t i = 0; i < options->table_count && !options->named_only; i++)
-		if (table_of(sink, options->tables[i].topic) == i)
-			(void)add_topic(topics, options->tables[i].topic);
-}
-
-static void free_topics(struct topics *topics)
-{
-	for (size_t i = 0; i < topics->count; i++)
-		free(topics->names[i]);
-	free(topics->names);
-}
-
 static const char *sink_group_name(const struct sink *sink)
 {
 	return sink->options->group ? sink->options->group : "sink";
@@ -422,13 +377,13 @@ static const char *sink_group_name(const struct sink *sink)
 
 static enum err_code sink_open_reader(struct sink *sink, struct err *err)
 {
-	struct topics topics = { 0 };
+	struct sink_topics topics = { 0 };
 	struct reader_options options = { .group = sink_group_name(sink),
 					  .bytes_max = EVENT_BYTES };
 	struct topic_ref *refs;
 	enum err_code code;
 
-	add_own_topics(sink, &topics);
+	sink_topics_add_own(sink, &topics);
 	refs = xcalloc(topics.count + 1, sizeof(*refs));
 	for (size_t i = 0; i < topics.count; i++)
 		refs[i] = (struct topic_ref){ TOPIC_LOG, topics.names[i] };
@@ -436,7 +391,7 @@ static enum err_code sink_open_reader(struct sink *sink, struct err *err)
 	options.topic_count = topics.count;
 	code = broker_reader_open(sink->options->broker, &options, &sink->reader, err);
 	free(refs);
-	free_topics(&topics);
+	sink_topics_release(&topics);
 	return code;
 }
 
@@ -499,25 +454,18 @@ static enum err_code sink_set_goals(struct sink *sink, const char *topic, struct
 	return code;
 }
 
-static bool topic_is_taken(const struct topics *own, const char *name)
-{
-	for (size_t i = 0; i < own->count; i++)
-		if (name_matches(own->names[i], name))
-			return true;
-	return false;
-}
-
 static enum err_code sink_begin_drain(struct sink *sink, struct err *err)
 {
-	struct topics own = { 0 }, there = { 0 };
-	enum err_code code = broker_list(sink->options->broker, TOPIC_LOG, add_topic, &there, err);
+	struct sink_topics own = { 0 }, there = { 0 };
+	enum err_code code =
+		broker_list(sink->options->broker, TOPIC_LOG, sink_topics_add, &there, err);
 
-	add_own_topics(sink, &own);
+	sink_topics_add_own(sink, &own);
 	for (size_t i = 0; i < there.count && code == ERR_OK; i++)
-		if (topic_is_taken(&own, there.names[i]))
+		if (sink_topics_match(&own, there.names[i]))
 			code = sink_set_goals(sink, there.names[i], err);
-	free_topics(&own);
-	free_topics(&there);
+	sink_topics_release(&own);
+	sink_topics_release(&there);
 	sink->draining = code == ERR_OK;	/* without its goals it would end at once */
 	sink->drain_ms = clock_mono_ms();
 	return code;

@@ -1,7 +1,8 @@
 /*
  * sink_inside.h - what the files of the sink share: sink.c reads and ends;
  * sink_place.c finds where a partition goes on; sink_take.c makes runs out of what
- * was read; sink_amend.c gives groups up that cannot be made.
+ * was read; sink_amend.c gives groups up that cannot be made; sink_topics.c knows
+ * which topics it takes.
  *
  * Threads: the sink's.
  */
@@ -57,6 +58,23 @@ void sink_place_again(struct sink *sink, struct sink_partition *partition, const
 /* Read on where the partition stands. */
 MUST_USE enum err_code sink_seek(struct sink *sink, struct sink_partition *partition,
 				 struct err *err);
+
+/* ---- sink_topics.c ---- */
+
+/* Names of topics, and patterns. */
+struct sink_topics {
+	char **names;
+	size_t count;
+};
+
+/* The number of the table that is made of the topic; table_count: none is. */
+size_t sink_table_of(const struct sink *sink, const char *topic);
+/* True. */
+bool sink_topics_add(void *topics, const char *name);
+/* Those that the options name, by name or by pattern; tables may share one. */
+void sink_topics_add_own(const struct sink *sink, struct sink_topics *topics);
+bool sink_topics_match(const struct sink_topics *topics, const char *name);
+void sink_topics_release(struct sink_topics *topics);
 
 /* ---- sink_take.c ---- */
 
