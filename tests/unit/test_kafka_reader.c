@@ -240,28 +240,36 @@ static void test_a_seek_while_another_partition_goes(void **state)
 	reader_close(two);
 }
 
-/* It stays so where the reader has not even been told of it yet. */
-static void test_a_seek_before_it_is_known_what_goes(void **state)
+/* What the second member gets at once: the mock has put the first one out, as it does on a busy
+ * machine with who is not back within a second. Else it was given away by a seek. */
+static void assert_put_out(struct broker_reader *one)
 {
-	struct kafka_fixture *f = *state;
-	struct broker_reader *one, *two;
+	struct reader_event event;
+
+	do
+		event = next_event(one);
+	while (event.kind != READER_REVOKED);
+	assert_true(event.lost);
+}
+
+/* Of a member with two partitions, one of which another one is to have: seeks of both, from when it
+ * does not know that yet. False: it was put out. */
+static bool seeks_give_nothing_away(struct broker_reader *one, struct broker_reader *two)
+{
 	struct reader_event event;
 	int64_t until_ms;
 	struct err err = { 0 };
 
-	assert_ok(create_topic(f->broker, geo, 2, &err));
-	one = join(f, geo);
-	assert_int_equal(next_event(one).kind, READER_ASSIGNED);
-	assert_int_equal(next_event(one).kind, READER_ASSIGNED);
-	for (until_ms = clock_mono_ms() + 1500; clock_mono_ms() < until_ms;)
-		(void)event_now(one);
-	two = join(f, geo);
 	for (until_ms = clock_mono_ms() + 6000; clock_mono_ms() < until_ms;)
-		assert_int_equal(event_now(two).kind, READER_IDLE);
+		if (event_now(two).kind != READER_IDLE)
+			return false;
 	for (until_ms = clock_mono_ms() + 5000; clock_mono_ms() < until_ms;) {
 		for (int32_t i = 0; i < 2; i++)
 			assert_ok(reader_seek(one, geo, i, from_first, &err));
-		assert_int_equal(event_now(two).kind, READER_IDLE);
+		if (event_now(two).kind != READER_IDLE) {
+			assert_put_out(one);
+			return false;
+		}
 	}
 	event = event_now(one);
 	assert_int_equal(event.kind, READER_REVOKED);
@@ -269,8 +277,33 @@ static void test_a_seek_before_it_is_known_what_goes(void **state)
 	do
 		(void)event_now(one);
 	while (event_now(two).kind != READER_ASSIGNED);
-	reader_close(one);
-	reader_close(two);
+	return true;
+}
+
+/* It stays so where the reader has not even been told of it yet. */
+static void test_a_seek_before_it_is_known_what_goes(void **state)
+{
+	enum { TRIES = 5 };
+	struct kafka_fixture *f = *state;
+	struct broker_reader *one, *two;
+	struct err err = { 0 };
+	bool done = false;
+
+	assert_ok(create_topic(f->broker, geo, 2, &err));
+	for (int i = 0; i < TRIES && !done; i++) {
+		int64_t until_ms;
+
+		one = join(f, geo);
+		assert_int_equal(next_event(one).kind, READER_ASSIGNED);
+		assert_int_equal(next_event(one).kind, READER_ASSIGNED);
+		for (until_ms = clock_mono_ms() + 1500; clock_mono_ms() < until_ms;)
+			(void)event_now(one);
+		two = join(f, geo);
+		done = seeks_give_nothing_away(one, two);
+		reader_close(one);
+		reader_close(two);
+	}
+	assert_true(done);
 }
 
 /* A cluster that was killed when it had just let the member in knows it by another name. */
