@@ -45,7 +45,7 @@ void links_change(struct links *links, int32_t id, const char *name, int port, c
 /* Why a broker was not reached. `refused`: it is there, but does not take who we are, or is not who
  * it should be: that does not pass by itself. */
 void links_say(struct links *links, bool refused, const char *why);
-/* ERR_AUTH, with the reason: for a second now all that came was refused. */
+/* ERR_AUTH, with the reason: for two seconds now all that came was refused. */
 MUST_USE enum err_code links_refused(struct links *links, struct err *err);
 /* ERR_BUSY, with the reason: none is reached. */
 MUST_USE enum err_code links_check(struct links *links, struct err *err);
