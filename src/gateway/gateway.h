@@ -1,6 +1,7 @@
 /*
  * gateway.h - the HTTP front: Kafka REST Proxy v2 on /topics, the API-Gateway
- * Kinesis API on /streams, /healthz, /readyz and /metrics, all on one broker.
+ * Kinesis API on /streams, /healthz, /readyz and /metrics, all on one broker;
+ * what it all is, on /openapi.json (deploy/openapi.json).
  *
  * The life of a record here: the loop thread reads the request, checks who
  * sent it and what it says (route.h), parses the body once (produce.h,

@@ -1,5 +1,7 @@
-/* What those who run the gateway ask: is it alive, does it take records, what did it do. */
+/* What those who run the gateway ask: is it alive, does it take records, what did it do, how is it
+ * spoken to. */
 #include "base/metrics.h"
+#include "gateway/openapi.h"
 #include "gateway/route.h"
 #include "gateway/state.h"
 
@@ -56,4 +58,9 @@ void ops_metrics(struct call *call)
 	metrics_put_text(call->reply);
 	ops_put_topics(call, TOPIC_LOG, "topic");
 	ops_put_topics(call, TOPIC_STREAM, "stream");
+}
+
+void ops_openapi(struct call *call)
+{
+	buf_add_slice(call->reply, openapi_json);
 }

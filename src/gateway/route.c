@@ -42,6 +42,9 @@ static const struct route routes[] = {
 	{ HTTP_METHOD_GET, "/healthz", FACE_OPS, ROUTE_OPEN, ops_health, "the process is alive" },
 	{ HTTP_METHOD_GET, "/readyz", FACE_OPS, 0, ops_ready, "it would take records now" },
 	{ HTTP_METHOD_GET, "/metrics", FACE_OPS, 0, ops_metrics, "Prometheus metrics" },
+	/* The same for everybody, and who has no key yet learns there that one is asked for. */
+	{ HTTP_METHOD_GET, "/openapi.json", FACE_OPS, ROUTE_OPEN, ops_openapi,
+	  "this API, in OpenAPI" },
 };
 
 static const char *const method_names[] = {

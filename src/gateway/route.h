@@ -67,5 +67,6 @@ void kinesis_get_records(struct call *call);
 void ops_health(struct call *call);
 void ops_ready(struct call *call);
 void ops_metrics(struct call *call);
+void ops_openapi(struct call *call);
 
 #endif

@@ -3,6 +3,8 @@
 import http.client
 import json
 
+import described
+
 KAFKA = "application/vnd.kafka.v2+json"
 KAFKA_JSON = "application/vnd.kafka.json.v2+json"
 KAFKA_BINARY = "application/vnd.kafka.binary.v2+json"
@@ -27,7 +29,8 @@ class Reply:
 
 
 def ask(gateway, method, path, body=None, content_type=None, headers=None):
-    """Sends one request on a connection of its own. A body that is no text or bytes goes as JSON."""
+    """Sends one request on a connection of its own, and holds it and the answer against the API's description. A
+    body that is no text or bytes goes as JSON."""
     if body is not None and not isinstance(body, (str, bytes)):
         body = json.dumps(body)
     if isinstance(body, str):
@@ -38,9 +41,12 @@ def ask(gateway, method, path, body=None, content_type=None, headers=None):
     connection = http.client.HTTPConnection(gateway.host, gateway.port, timeout=60)
     try:
         connection.request(method, path, body, headers)
-        return Reply(connection.getresponse())
+        reply = Reply(connection.getresponse())
     finally:
         connection.close()
+    if method != "OPTIONS":  # a browser's question, which no route answers
+        described.check(method, path, headers, body, reply, "--kinesis-status" in gateway.command)
+    return reply
 
 
 def produce(gateway, body, path=PIN, content_type=KAFKA_JSON, **more):
