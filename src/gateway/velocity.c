@@ -56,47 +56,41 @@ static void put_scalar(struct buf *out, struct json value)
 		buf_add_slice(out, json_text(value));
 }
 
-struct level {
-	struct json_iter iter;
-	bool started;
-};
-
-/* One step inside the innermost container: its next value, or its end. False: the end. */
-static bool velocity_step(struct buf *out, struct level *level)
+/* The next member of the innermost object, or its end. False: the end. */
+static bool velocity_step(struct buf *out, struct json_iter *object, bool first)
 {
-	if (!json_next(&level->iter)) {
-		buf_add_char(out, level->iter.object ? '}' : ']');
+	if (!json_next(object)) {
+		buf_add_char(out, '}');
 		return false;
 	}
-	if (level->started)
+	if (!first)
 		buf_add_str(out, ", ");
-	level->started = true;
-	if (level->iter.object) {
-		buf_add_slice(out, level->iter.key);
-		buf_add_char(out, '=');
-	}
+	buf_add_slice(out, object->key);
+	buf_add_char(out, '=');
 	return true;
 }
 
 /* Without recursion: how deep a value is nested is the client's choice. */
 void velocity_put(struct buf *out, struct json value)
 {
-	struct level levels[JSON_DEPTH_MAX];
+	struct json_iter objects[JSON_DEPTH_MAX];
 	size_t depth = 0;
 
 	for (;;) {
-		enum json_type type = json_type(value);
+		bool first = json_type(value) == JSON_OBJECT;
 
-		if (type == JSON_OBJECT || type == JSON_ARRAY) {
-			buf_add_char(out, type == JSON_OBJECT ? '{' : '[');
-			levels[depth++] = (struct level){ .iter = json_iter(value) };
+		if (first) {
+			buf_add_char(out, '{');
+			objects[depth++] = json_iter(value);
+		} else if (json_type(value) == JSON_ARRAY) {
+			json_put(out, value);
 		} else {
 			put_scalar(out, value);
 		}
-		while (depth && !velocity_step(out, &levels[depth - 1]))
+		for (; depth && !velocity_step(out, &objects[depth - 1], first); first = false)
 			depth--;
 		if (depth == 0)
 			return;
-		value = levels[depth - 1].iter.value;
+		value = objects[depth - 1].value;
 	}
 }

@@ -187,7 +187,8 @@ RECORD = ['{"StreamName":"other","Data":{"index":1,"title":"a b","x":[1,{"y":nul
 RECORDS = ['{"records":[{"data":"{\\"index\\":1}","partition-key":"k"},{"data":"b","partition-key":"l"}]}',
            '{"records":[{"data":12,"partition-key":7},{"data":true,"partition-key":"x"},'
            '{"data":1.50,"partition-key":"y"}]}',
-           '{"records":[{"data":{"a":1,"b":"x y","c":null},"partition-key":"k"}]}']
+           '{"records":[{"data":{"a":1.50,"b":"x y","c":null,"d":{"e":{}}},"partition-key":{"a":[1, 2]}}]}',
+           '{"records":[{"data":{"a":[1, {"b" : "x y"}, []]},"partition-key":"k"},{"data":[ ],"partition-key":"l"}]}']
 
 
 def test_both_store_the_same(aws, gateway, stream):
@@ -200,7 +201,7 @@ def test_both_store_the_same(aws, gateway, stream):
         assert len(theirs["Records"]) == len(ours["Records"]) == len(json.loads(body)["records"])
     theirs = records_of(lambda method, target, headers=None: aws.ask(method, target, headers=headers)[1])
     ours = records_of(lambda method, target, headers=None: ask(gateway, method, target, headers=headers).json())
-    assert len(ours) == len(RECORD) + 6
+    assert len(ours) == len(RECORD) + 8
     assert ours[len(RECORD):] == theirs[len(RECORD):]
     # Of Data both have the JSON without blanks; pinpipe leaves escapes and digits as they were sent.
     assert [(key, json.loads(data)) for key, data in ours[:len(RECORD)]] \

@@ -62,9 +62,10 @@ static const struct { const char *json, *text; } printed[] = {
 	{ "1e-300", "1.0E-300" },
 	{ "1.7976931348623157e308", "1.7976931348623157E308" },
 	{ "[]", "[]" },
-	{ "[1 , \"b\",null]", "[1, b, null]" },
+	{ "[1 , \"b\",null, {\"c\": [ ]}]", "[1,\"b\",null,{\"c\":[]}]" },
 	{ "{ }", "{}" },
-	{ "{\"b\":1,\"a\":{\"x\":[{},[]]},\"b\":\"c d\"}", "{b=1, a={x=[{}, []]}, b=c d}" },
+	{ "{\"b\":1,\"a\":{\"x\":[{}, []]},\"b\":\"c d\"}", "{b=1, a={x=[{},[]]}, b=c d}" },
+	{ "{\"a\":{\"b\":{}}, \"c\":{\"d\":1,\"e\":{\"f\":2}}}", "{a={b={}}, c={d=1, e={f=2}}}" },
 };
 
 static void test_velocity(void **state)
@@ -84,9 +85,12 @@ static void test_velocity(void **state)
 	buf_release(&out);
 }
 
+/* Of arrays, and of objects, each in the one before: {"":{"":{}}} is {={={}}}. */
 static void test_velocity_at_the_greatest_depth(void **state)
 {
 	char text[2 * JSON_DEPTH_MAX + 1] = "";
+	char objects[5 * JSON_DEPTH_MAX] = "{";
+	size_t len = 1;
 	struct json root;
 	struct buf out;
 
@@ -97,6 +101,15 @@ static void test_velocity_at_the_greatest_depth(void **state)
 	assert_ok(json_parse(json, slice_str(text), &root, &err));
 	velocity_put(&out, root);
 	assert_string_equal(buf_cstr(&out), text);
+	buf_release(&out);
+
+	for (size_t i = 1; i < JSON_DEPTH_MAX; i++, len += 4)
+		memcpy(objects + len, "\"\":{", 4);
+	memset(objects + len, '}', JSON_DEPTH_MAX);
+	buf_init(&out, sizeof(objects));
+	assert_ok(json_parse(json, slice_of(objects, len + JSON_DEPTH_MAX), &root, &err));
+	velocity_put(&out, root);
+	assert_int_equal(out.len, 3 * JSON_DEPTH_MAX - 1);
 	buf_release(&out);
 }
 
@@ -121,7 +134,7 @@ static void test_records(void **state)
 	assert_int_equal(records.count, 2);
 	assert_true(slice_is(records.at[0].value, "a"));
 	assert_true(slice_is(records.at[1].key, "{x=1}"));
-	assert_true(slice_is(records.at[1].value, "[1, 2]"));
+	assert_true(slice_is(records.at[1].value, "[1,2]"));
 }
 
 /* Data and key together, after both were made text. */
