@@ -30,6 +30,7 @@ interop: build  ## the Delta tables, read by DuckDB, delta-rs and Spark; lakes o
 	@tools/interop/install-s3
 	@tools/interop/install-kafka
 	@tools/interop/install-openapi
+	@tools/interop/install-airflow
 	@test -f build-san/build.ninja || $(PYTHON) tests/run --set-up
 	@ninja -C build-san --quiet tests/test_store tests/msk_token \
 		tests/test_broker tests/test_reader tests/test_broker_groups
