@@ -2,13 +2,13 @@
 
 Each task runs one command of pinpipe on the worker. What its exit status makes of the task:
 
-0       done
-2       a mistake of use or of configuration: fails at once, as does a program that is not there
-73      another run has the lock: the task gives its slot back, asks again later, and does not count it as a try
-others  a try: repeated with growing pauses (75 says that it will pass; 1, 74 and signals may)
+* 0: done
+* 2, a mistake of use or of configuration: fails at once, as it does where the program is not there
+* 73, another run has the lock: gives its slot back and asks again later; that is no try
+* any other: a try, repeated with growing pauses (75 says that it will pass; 1, 74 and signals may)
 
 A task that is killed or takes too long hands SIGTERM to the command, which commits nothing half.
-Every setting is a Param of the run; an empty one is the Variable pinpipe_<name>, then the default.
+Every setting is a Param of the run; an empty one is the Variable pinpipe_NAME, then the default.
 """
 
 import json
@@ -23,13 +23,14 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 TABLES = ("pin", "geo", "user")  # an asset each; add your own models/clean/*.sql
 USAGE, LOCKED = 2, 73
+DIR = "/var/lib/pinpipe"
 END_S = 60  # what a command has to end in when it is asked to
 
 # name: (default, what it is)
 SETTINGS = {
     "binary": ("pinpipe", "The program: a path on the worker, or a name that its PATH has"),
-    "dir": ("/var/lib/pinpipe", "Directory of pinpipe's data (--dir), an absolute path"),
-    "config": ("", "Configuration file (--config), an absolute path; empty: none"),
+    "dir": ("", f"Directory of pinpipe's data (--dir), an absolute path; empty: as configured, else {DIR}"),
+    "config": ("", "Configuration file (--config), an absolute path; its directory is where the command runs"),
     "lake": ("", "The lake (--lake): file:DIR or s3://BUCKET/PREFIX; empty: as configured, else that of dir"),
     "models": ("", "Directory of the SQL models (--models); empty: those beside the program"),
     "publish": ("", "Where the answers are copied to: file:DIR or s3://BUCKET/PREFIX; empty: nowhere"),
@@ -40,6 +41,10 @@ SETTINGS = {
 def template(name):
     """The value of a setting when the task runs: nothing asks the database while the file is parsed."""
     return f"{{{{ params.{name} or var.value.get('pinpipe_{name}', '{SETTINGS[name][0]}') }}}}"
+
+
+class LockedError(Exception):
+    """Another run has the lock."""
 
 
 class PinpipeOperator(BaseSensorOperator):
@@ -59,16 +64,10 @@ class PinpipeOperator(BaseSensorOperator):
         self.was_killed = False
 
     def poke(self, context):
-        status, printed, said = self.run(self.command())
-        if self.was_killed:
-            raise AirflowException(f"the task was killed: pinpipe was asked to end, and did ({status})")
-        if status == LOCKED:
+        try:
+            return PokeReturnValue(True, self.result(context, self.run(self.command())))
+        except LockedError:
             return PokeReturnValue(False)
-        if status == USAGE:
-            raise AirflowFailException(f"{said} (status 2: a retry would not help)")
-        if status:
-            raise AirflowException(f"{said} ({f'status {status}' if status > 0 else f'signal {-status}'})")
-        return PokeReturnValue(True, self.result(context, printed))
 
     def command(self):
         return shlex.split(self.words)
@@ -77,31 +76,59 @@ class PinpipeOperator(BaseSensorOperator):
         return json.loads(printed) if printed else None
 
     def run(self, words):
-        """(status, what it printed, the last line of what it said); what it says goes to the task's log."""
+        """What the command printed; what it said goes to the task's log, the last of that into the error."""
         command = [self.settings["binary"], *words, "--format", "json"]
         if self.settings["config"]:
             command += ["--config", self.settings["config"]]
-        chosen = {f"PINPIPE_{name.upper()}": self.settings[name] for name in ("dir", "lake", "models")}
-        environment = {**os.environ, "NO_COLOR": "1", **{name: value for name, value in chosen.items() if value}}
         self.log.info("running %s", shlex.join(command))
-        said = f"{shlex.join(command)}: failed"
         with tempfile.TemporaryFile("w+") as output:
-            try:
-                self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, text=True,
-                                                stderr=subprocess.PIPE, errors="replace", env=environment)
-            except OSError as error:
-                raise AirflowFailException(
-                    f"\"{command[0]}\" cannot be run on this worker: {error.strerror}. Install pinpipe there, or name "
-                    "it: the Param \"binary\" of the run, or the Variable pinpipe_binary") from None
-            try:
-                for line in self.process.stderr:
-                    said = line.rstrip() if line.startswith("pinpipe") else said
-                    self.log.info("%s", line.rstrip())
-                status = self.process.wait()
-            finally:
-                self.end()
+            status, said = self.run_into(output, command)
             output.seek(0)
-            return status, output.read(), said
+            printed = output.read()
+        if status == 0:
+            return printed
+        said = said or f"{shlex.join(command)}: failed"
+        if self.was_killed:
+            raise AirflowException(f"the task was killed: pinpipe was asked to end, and did ({status})")
+        if status == LOCKED:
+            raise LockedError(said)
+        if status == USAGE:
+            raise AirflowFailException(f"{said} (status 2: a retry would not help)")
+        raise AirflowException(f"{said} ({f'status {status}' if status > 0 else f'signal {-status}'})")
+
+    def run_into(self, output, command):
+        """(status, the last thing that it said)"""
+        said = ""
+        try:
+            # A session of its own: Airflow asks the whole group to end, and a second signal would cut the end short.
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE, text=True, errors="replace",
+                env=self.environment(), cwd=self.working_directory(), start_new_session=True)
+        except OSError as error:
+            raise AirflowFailException(
+                f"\"{command[0]}\" cannot be run on this worker: {error.strerror}. Install pinpipe there, or name "
+                "it: the Param \"binary\" of the run, or the Variable pinpipe_binary") from None
+        try:
+            if self.was_killed:
+                self.process.terminate()
+            for line in self.process.stderr:
+                said = line.rstrip() if line.startswith("pinpipe") else said
+                self.log.info("%s", line.rstrip())
+            return self.process.wait(), said
+        finally:
+            self.end()
+
+    def environment(self):
+        chosen = {name: self.settings[name] for name in ("dir", "lake", "models")}
+        if not chosen["dir"] and not self.settings["config"]:
+            chosen["dir"] = DIR
+        return {**os.environ, "NO_COLOR": "1",
+                **{f"PINPIPE_{name.upper()}": value for name, value in chosen.items() if value}}
+
+    def working_directory(self):
+        """Paths in a configuration file are from its directory on; a task's own is anybody's."""
+        directory = os.path.dirname(self.settings["config"])
+        return directory if os.path.isdir(directory) else None
 
     def end(self):
         """Whatever ended the wait, the execution_timeout say: no command is left running."""
@@ -117,7 +144,7 @@ class PinpipeOperator(BaseSensorOperator):
     def on_kill(self):
         self.was_killed = True
         if self.process:
-            self.process.terminate()  # run() waits for its end
+            self.process.terminate()  # run_into() waits for its end
 
 
 class BatchOperator(PinpipeOperator):
@@ -152,10 +179,7 @@ class PublishOperator(PinpipeOperator):
 
     def source(self):
         """Where the lake is, the program knows best: the configuration may say."""
-        status, printed, said = self.run(["config"])
-        if status:
-            raise AirflowFailException(f"{said} (status {status})")
-        values = {row["key"]: row["value"] for row in json.loads(printed)}
+        values = {row["key"]: row["value"] for row in json.loads(self.run(["config"]))}
         lake = values["lake"] or f"file:{os.path.join(values['dir'], 'lake')}"
         return f"{lake.rstrip('/')}/results"
 

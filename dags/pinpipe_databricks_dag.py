@@ -2,7 +2,7 @@
 
 Needs the provider apache-airflow-providers-databricks, a connection to the workspace, and the lake where the cluster
 reaches it (a bucket). The waiting is the triggerer's: no worker is held.
-Every setting is a Param of the run; an empty one is the Variable pinpipe_databricks_<name>, then the default.
+Every setting is a Param of the run; an empty one is the Variable pinpipe_databricks_NAME, then the default.
 """
 
 from datetime import datetime, timedelta
@@ -13,17 +13,23 @@ from airflow.sdk import DAG, Asset, Param
 # name: (default, what it is)
 SETTINGS = {
     "connection": ("databricks_default", "Connection id of the workspace"),
-    "cluster": ("", "Id of the cluster that runs the notebook"),
+    "cluster": (None, "Id of the cluster that runs the notebook"),
     "notebook": ("/Workspace/Shared/pinpipe/notebooks/pinpipe_analyses", "The notebook, as the workspace names it"),
-    "lake": ("", "The lake as Databricks reads it, such as s3://my-bucket/pinpipe"),
+    "lake": (None, "The lake as Databricks reads it, such as s3://my-bucket/pinpipe"),
     "models": ("../models", "Directory of the SQL models, from the notebook's directory or absolute"),
     "id": ("124df56aef51", "User id that prefixes the tables (--id)"),
 }
 
 
 def template(name):
-    """The value of a setting when the task runs: nothing asks the database while the file is parsed."""
-    return f"{{{{ params.{name} or var.value.get('pinpipe_databricks_{name}', '{SETTINGS[name][0]}') }}}}"
+    """The value of a setting when the task runs: nothing asks the database while the file is parsed.
+
+    One without a default must be named: Airflow's error then tells the Variable.
+    """
+    default = SETTINGS[name][0]
+    variable = f"pinpipe_databricks_{name}"
+    return (f"{{{{ params.{name} or var.value.{variable} }}}}" if default is None else
+            f"{{{{ params.{name} or var.value.get('{variable}', '{default}') }}}}")
 
 
 with DAG(

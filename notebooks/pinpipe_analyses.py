@@ -3,7 +3,7 @@
 # MAGIC # The analyses over pinpipe's lake
 # MAGIC From the same SQL files as `pinpipe analyse`: `models/clean` say what the tables are, `models/analyses` ask.
 # MAGIC Widgets: `lake` (such as `s3://my-bucket/pinpipe`), `models` (a directory; from this notebook's on, or absolute)
-# MAGIC and `id` (the prefix of the tables). Anywhere else than on Databricks: `PINPIPE_LAKE`, `PINPIPE_MODELS`, `PINPIPE_ID`.
+# MAGIC and `id` (the prefix of the tables). Elsewhere: `PINPIPE_LAKE`, `PINPIPE_MODELS` and `PINPIPE_ID`.
 
 # COMMAND ----------
 
@@ -15,6 +15,7 @@ from pyspark.sql import SparkSession, functions
 
 spark = SparkSession.builder.getOrCreate()
 spark.conf.set("spark.sql.session.timeZone", "UTC")
+spark.conf.set("spark.sql.ansi.enabled", "true")  # as Spark 4 has it: an error is an error, not a null
 on_databricks = "dbutils" in globals()
 
 
@@ -59,8 +60,10 @@ def make_views(name, words):
                for column, kind in types.items()]
     rows.select(*columns, "_partition", "_offset").createOrReplaceTempView(f"{name}_all")
     key = words.get("key", "").split()
-    newest = f"row_number() OVER (PARTITION BY {key[-1]} ORDER BY _offset DESC, _partition DESC) = 1" if key else "true"
-    spark.sql(f"SELECT {', '.join(types)} FROM (SELECT *, {newest} AS _current FROM {name}_all) AS numbered "
+    newest = "true" if not key else \
+        f"row_number() OVER (PARTITION BY `{key[-1]}` ORDER BY _offset DESC, _partition DESC) = 1"
+    names = ", ".join(f"`{column}`" for column in types)
+    spark.sql(f"SELECT {names} FROM (SELECT *, {newest} AS _current FROM `{name}_all`) AS numbered "
               "WHERE _current").createOrReplaceTempView(name)
 
 

@@ -16,16 +16,18 @@ PATIENCE_S = 300
 
 
 class Airflow:
-    """`home` is made; DAGs are those of the project, or of `dags`."""
+    """With the DAGs of the project. `home` is made, or is a copy of one that was."""
 
-    def __init__(self, home, dags=conftest.TOP / "dags"):
+    def __init__(self, home):
         self.home = home
         self.env = conftest.clean_environment({
-            "AIRFLOW_HOME": str(home), "AIRFLOW__CORE__DAGS_FOLDER": str(dags), "PYTHONDONTWRITEBYTECODE": "1",
+            "AIRFLOW_HOME": str(home), "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+            "AIRFLOW__CORE__DAGS_FOLDER": str(conftest.TOP / "dags"), "PYTHONDONTWRITEBYTECODE": "1",
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1",
             "PATH": f"{CACHE / 'venv' / 'bin'}:{os.environ['PATH']}"})
-        home.mkdir(parents=True)
-        self.call("db", "migrate")
+        if not home.exists():
+            home.mkdir(parents=True)
+            self.call("db", "migrate")
 
     def call(self, *words, status=0, env=None):
         """A command of Airflow that ends by itself; both of its streams."""
@@ -45,7 +47,7 @@ class Airflow:
             return subprocess.Popen(
                 [PYTHON, "-m", "airflow", "dags", "test", dag, "-c", json.dumps(conf, default=str)], cwd=self.home,
                 stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT, env=self.env,
-                preexec_fn=conftest.die_with_parent)
+                start_new_session=True, preexec_fn=conftest.die_with_parent)
 
     def query(self, sql):
         connection = sqlite3.connect(f"file:{self.home / 'airflow.db'}?mode=ro", uri=True, timeout=60)

@@ -7,6 +7,8 @@ import contextlib
 import http.server
 import json
 import os
+import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -40,10 +42,7 @@ def fixture_migrated(tmp_path_factory):
 @pytest.fixture(name="airflow")
 def fixture_airflow(migrated, tmp_path):
     """An Airflow in which nothing has run."""
-    own = Airflow.__new__(Airflow)
-    own.home = shutil.copytree(migrated.home, tmp_path / "home")
-    own.env = {**migrated.env, "AIRFLOW_HOME": str(own.home)}
-    return own
+    return Airflow(shutil.copytree(migrated.home, tmp_path / "home"))
 
 
 @pytest.fixture(name="data")
@@ -86,7 +85,7 @@ def test_both_files_parse(airflow):
 
 
 def test_the_first_parses_without_the_databricks_provider(airflow):
-    hidden = "import sys\nsys.modules['airflow.providers.databricks'] = None"
+    hidden = "import sys\nsys.modules['airflow.providers.databricks.operators'] = None"
     assert parse(airflow, "pinpipe_dag.py", hidden).startswith("pinpipe ")
     with pytest.raises(AssertionError, match="airflow.providers.databricks"):
         parse(airflow, "pinpipe_databricks_dag.py", hidden)
@@ -104,7 +103,6 @@ def test_nothing_is_asked_of_the_database_at_parse(airflow):
 
 def test_a_run_publishes_the_answers(airflow, data, tmp_path):
     published = tmp_path / "published"
-    published.mkdir()
     airflow.test("pinpipe", {"binary": conftest.binary(), "dir": data, "publish": f"file:{published}"})
     assert states(airflow) == dict.fromkeys(TASKS, "success")
     report = airflow.result("batch")
@@ -120,12 +118,10 @@ def test_a_run_publishes_the_answers(airflow, data, tmp_path):
 
 
 def test_settings_come_from_variables_and_a_configuration(airflow, data, tmp_path):
-    """No Param is set; the lake is where the configuration says."""
-    lake = shutil.move(data / "lake", tmp_path / "lake")
-    (tmp_path / "published").mkdir()
-    (tmp_path / "own.yaml").write_text(f"lake: file:{lake}\n")
-    variables = {"binary": conftest.binary(), "dir": data, "config": tmp_path / "own.yaml",
-                 "publish": f"file:{tmp_path / 'published'}"}
+    """No Param is set; data and lake are where the configuration says, from its directory on."""
+    shutil.move(data / "lake", tmp_path / "lake")
+    (tmp_path / "own.yaml").write_text("dir: data\nlake: file:lake\n")
+    variables = {"binary": conftest.binary(), "config": tmp_path / "own.yaml", "publish": "file:published"}
     airflow.test("pinpipe", {}, env={f"AIRFLOW_VAR_PINPIPE_{name.upper()}": str(value)
                                      for name, value in variables.items()})
     assert states(airflow) == dict.fromkeys(TASKS, "success")
@@ -166,8 +162,9 @@ def lock_held(data, tmp_path):
         with open(tmp_path / "other", "wb") as output:
             batch = subprocess.Popen([conftest.binary(), "batch", "--dir", data], stdout=output, stderr=output,
                                      env=conftest.clean_environment(), preexec_fn=conftest.die_with_parent)
+        lock = rf"\b{batch.pid} \w+:\w+:{(data / 'batch.lock').stat().st_ino} "
         while batch.poll() is None:
-            if f"{batch.pid}" in open("/proc/locks", encoding="ascii").read():
+            if re.search(lock, pathlib.Path("/proc/locks").read_text()):
                 batch.send_signal(signal.SIGSTOP)
                 return batch
         return None
@@ -194,8 +191,13 @@ def test_a_run_waits_for_the_lock(airflow, data, tmp_path):
     assert airflow.query("SELECT count(*) FROM task_reschedule")[0][0] >= 1
 
 
+def catches(pid, sig):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"SigCgt:\s+(\w+)", status)[1], 16) >> (sig - 1) & 1
+
+
 def test_a_task_that_is_killed_ends_the_command(airflow, data, tmp_path):
-    """The first check is a stream, which would read until it is stopped."""
+    """The first check is a stream, which would read until it is stopped. Airflow asks the whole group of a task."""
     pids = tmp_path / "pid"
     binary = wrapper(tmp_path, f"if [ $1 = dlq ] && first; then echo $$ >{pids}; "
                                f"exec \"$pinpipe\" stream --dir '{data}'; fi")
@@ -203,19 +205,14 @@ def test_a_task_that_is_killed_ends_the_command(airflow, data, tmp_path):
     try:
         wait_until(lambda: pids.exists() and pids.read_text().endswith("\n"), "the command", PATIENCE_S)
         child = int(pids.read_text())
-        def catches():
-            for line in open(f"/proc/{child}/status", encoding="ascii"):
-                if line.startswith("SigCgt"):
-                    return int(line.split()[1], 16) >> (signal.SIGTERM - 1) & 1
-            return False
-        wait_until(catches, "the command's handler")
-        run.send_signal(signal.SIGTERM)
+        wait_until(lambda: catches(child, signal.SIGTERM), "the command's handler")
+        os.killpg(run.pid, signal.SIGTERM)
         assert run.wait(PATIENCE_S) == 0, (tmp_path / "said").read_text()
     finally:
         run.kill()
         run.wait()
     assert not os.path.exists(f"/proc/{child}")
-    assert "the task was killed: pinpipe was asked to end, and did" in (tmp_path / "said").read_text()
+    assert "the task was killed: pinpipe was asked to end, and did (143)" in (tmp_path / "said").read_text()
     assert airflow.tasks()["check_source"] == ("success", 2)
 
 
@@ -278,6 +275,13 @@ def test_a_notebook_is_submitted(airflow, databricks):
     assert body["notebook_task"] == {"notebook_path": "/Shared/n", "base_parameters": {
         "lake": "s3://b/p", "models": "../models", "id": "124df56aef51"}}
     assert "pinpipe_databricks_answers" in airflow.events()
+
+
+def test_a_lake_that_is_not_named_is_asked_for(airflow, databricks):
+    said = airflow.test("pinpipe_databricks", {**SUBMITTED, "lake": ""}, status=1,
+                        env={"AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "0"})
+    assert "pinpipe_databricks_lake" in said
+    assert not databricks.asked and states(airflow) == {"analyses": "failed"}
 
 
 def test_a_notebook_that_fails_is_quoted(airflow, databricks):
