@@ -62,6 +62,7 @@ struct command {
 	X(up) \
 	X(gateway) \
 	X(emulate) \
+	X(db) \
 	X(sink) \
 	X(stream) \
 	X(batch) \

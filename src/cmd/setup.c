@@ -157,6 +157,46 @@ bool setup_each_row_once(const struct config *config)
 	return setup_from_files(config) && (!strcmp(order, "auto") || !strcmp(order, "rows"));
 }
 
+enum err_code setup_mysql(const struct config *config, struct mysql_options *ret_options,
+			  struct err *err)
+{
+	const char *tls = config_text(config, OPT_MYSQL_TLS);
+	const char *ca_file = config_text(config, OPT_MYSQL_CA_FILE);
+
+	*ret_options = (struct mysql_options){
+		.host = config_text(config, OPT_MYSQL_HOST),
+		.socket = config_text(config, OPT_MYSQL_SOCKET),
+		.port = (uint16_t)config_int(config, OPT_MYSQL_PORT),
+		.user = config_text(config, OPT_MYSQL_USER),
+		.password = config_text(config, OPT_MYSQL_PASSWORD),
+		.database = config_text(config, OPT_MYSQL_DATABASE),
+		.tls = !strcmp(tls, "verify") || (!strcmp(tls, "auto") && *ca_file)
+			       ? MYSQL_TLS_VERIFY
+			       : !strcmp(tls, "required") ? MYSQL_TLS_REQUIRED : MYSQL_TLS_OFF,
+		.ca_file = *ca_file ? ca_file : NULL,
+		.timeout_ms = config_int(config, OPT_MYSQL_TIMEOUT),
+		.retry_ms = config_int(config, OPT_MYSQL_RETRY_FOR),
+	};
+	if (!*ret_options->host && !*ret_options->socket)
+		return err_set(err, ERR_USAGE, "which database? mysql.host (HOST in db_creds.yaml) or "
+			       "mysql.socket says it");
+	if (!*ret_options->database)
+		return err_set(err, ERR_USAGE, "which database there? mysql.database (DATABASE in "
+			       "db_creds.yaml) says it");
+	return ERR_OK;
+}
+
+static enum err_code setup_source_mysql(const struct config *config, struct source **ret_source,
+					struct err *err)
+{
+	struct mysql_options options;
+	enum err_code code = setup_mysql(config, &options, err);
+
+	return code == ERR_OK ? source_mysql_new(&options,
+						 (uint64_t)config_int(config, OPT_MYSQL_MEMORY),
+						 ret_source, err) : code;
+}
+
 enum err_code setup_source(const struct config *config, struct source **ret_source, struct err *err)
 {
 	const char *data = config_text(config, OPT_DATA);
@@ -166,6 +206,8 @@ enum err_code setup_source(const struct config *config, struct source **ret_sour
 			       "--source files needs --data, the directory of the files");
 	if (setup_from_files(config))
 		return source_files_new(data, ret_source, err);
+	if (!strcmp(config_text(config, OPT_SOURCE), "mysql"))
+		return setup_source_mysql(config, ret_source, err);
 	*ret_source = source_generated_new((uint64_t)config_int(config, OPT_SEED),
 					   (uint64_t)config_int(config, OPT_ROWS));
 	return ERR_OK;

@@ -12,6 +12,7 @@
 #include "cmd/interrupt.h"
 #include "engine/engine.h"
 #include "flow/results.h"
+#include "source/mysql_link.h"
 #include "source/source.h"
 #include "store/store.h"
 
@@ -44,6 +45,9 @@ int64_t setup_stream_age_ms(const struct config *config);
 bool setup_from_files(const struct config *config);
 /* Whether each row of those files is to be posted once: unless --order draws them. */
 bool setup_each_row_once(const struct config *config);
+/* How the database is reached. ERR_USAGE: it is not said which one. */
+MUST_USE enum err_code setup_mysql(const struct config *config, struct mysql_options *ret_options,
+				   struct err *err);
 /* The rows to post. */
 MUST_USE enum err_code setup_source(const struct config *config, struct source **ret_source,
 				    struct err *err);

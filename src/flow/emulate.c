@@ -27,6 +27,7 @@ enum {
 	CONNECT_MS = 5000,
 	EXCHANGE_MS = 30000,
 	IDLE_MS = 100,			/* how often a loop without work looks up */
+	SOURCE_WAIT_MS = 1,		/* for a row, before the answers are looked after again */
 	ABSENT_MAX = 100000,		/* draws in a row without a row */
 };
 
@@ -61,6 +62,12 @@ struct lane {
 	struct parcel *free;
 };
 
+/* Choices that the source was told of. */
+struct ahead {
+	struct post_choice choices[SOURCE_WANT_MAX];
+	uint32_t at, count;
+};
+
 struct emulate {
 	const struct emulate_options *options;
 	const struct post_protocol *protocol;
@@ -68,8 +75,8 @@ struct emulate {
 	struct http_client_options client_options;
 	struct json_parser *parser;
 	struct post_order order;
-	struct post_choice ahead[SOURCE_WANT_MAX]; /* drawn, and wanted of the source */
-	uint32_t ahead_at, ahead_count;
+	struct ahead now, then;		/* drawn, and wanted of the source */
+	uint64_t drawn_ahead;		/* posts, of `posts` */
 	struct lane lanes[SOURCE_TABLES];
 	struct parcel *parcels;
 	uint32_t parcel_count;
@@ -307,31 +314,46 @@ static int64_t pause_us(const struct emulate *emulate)
 	return 0;
 }
 
-/* Draws so far ahead as the source may be told, for it may be far away. */
-static enum err_code draw_ahead(struct emulate *emulate, struct err *err)
+static enum source_by drawn_by(const struct emulate *emulate)
 {
-	enum source_by by = emulate->options->order == POST_ORDER_ROWS ? SOURCE_BY_PLACE :
-									 SOURCE_BY_KEY;
-	uint64_t left = emulate->options->posts - emulate->result->posts;
-	uint64_t rows[SOURCE_WANT_MAX];
-	uint32_t count = emulate->options->posts == 0 || left > SOURCE_WANT_MAX ? SOURCE_WANT_MAX :
-										  (uint32_t)left;
-
-	for (uint32_t i = 0; i < count; i++) {
-		emulate->ahead[i] = post_order_next(&emulate->order);
-		rows[i] = emulate->ahead[i].row;
-	}
-	emulate->ahead_at = 0;
-	emulate->ahead_count = count;
-	return source_want(emulate->options->source, by, rows, count, err);
+	return emulate->options->order == POST_ORDER_ROWS ? SOURCE_BY_PLACE : SOURCE_BY_KEY;
 }
 
+/* Draws as far ahead as the source may be told, for it may be far away. A draw of a row that the
+ * source lacks counts here, so at the end more may have to be drawn. */
+static enum err_code draw_ahead(struct emulate *emulate, struct ahead *ahead, struct err *err)
+{
+	uint64_t posts = emulate->options->posts, done = emulate->drawn_ahead;
+	uint64_t left = posts > done ? posts - done : posts - emulate->result->posts;
+	uint64_t rows[SOURCE_WANT_MAX];
+
+	ahead->at = 0;
+	ahead->count = posts == 0 || left > SOURCE_WANT_MAX ? SOURCE_WANT_MAX : (uint32_t)left;
+	for (uint32_t i = 0; i < ahead->count; i++) {
+		ahead->choices[i] = post_order_next(&emulate->order);
+		rows[i] = ahead->choices[i].row;
+	}
+	emulate->drawn_ahead += ahead->count;
+	return source_want(emulate->options->source, drawn_by(emulate), rows, ahead->count, err);
+}
+
+/* While the source fetches what comes then, what it has now is used. */
 static enum err_code next_choice(struct emulate *emulate, struct err *err)
 {
-	if (emulate->ahead_at == emulate->ahead_count && draw_ahead(emulate, err) != ERR_OK)
-		return err->code;
-	emulate->choice = emulate->ahead[emulate->ahead_at++];
-	return ERR_OK;
+	uint64_t posts = emulate->options->posts;
+	enum err_code code = ERR_OK;
+
+	if (emulate->now.at == emulate->now.count) {
+		emulate->now = emulate->then;
+		emulate->then.count = emulate->then.at = 0;
+		if (emulate->now.count == 0)
+			code = draw_ahead(emulate, &emulate->now, err);
+		if (code == ERR_OK && (posts == 0 || emulate->drawn_ahead < posts))
+			code = draw_ahead(emulate, &emulate->then, err);
+	}
+	if (code == ERR_OK)
+		emulate->choice = emulate->now.choices[emulate->now.at++];
+	return code;
 }
 
 /* Which post comes next, and when. One that comes late does not move those after it, unless it is
@@ -423,6 +445,9 @@ static int64_t post_due(struct emulate *emulate)
 		left_us = emulate->next_us - clock_mono_us();
 		if (left_us > 0)
 			return left_us / 1000 + 1;
+		if (!source_ready(emulate->options->source, drawn_by(emulate), emulate->choice.row,
+				  SOURCE_WAIT_MS))
+			return 0;
 		emulate_post(emulate);
 	}
 	return IDLE_MS;

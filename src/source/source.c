@@ -21,3 +21,12 @@ enum err_code source_want_nothing(struct source *source, enum source_by by,
 	(void)err;
 	return ERR_OK;
 }
+
+bool source_always_ready(struct source *source, enum source_by by, uint64_t number, int64_t wait_ms)
+{
+	(void)source;
+	(void)by;
+	(void)number;
+	(void)wait_ms;
+	return true;
+}

@@ -5,6 +5,7 @@
  *	source_generated.c	rows made up from a seed, any number of them
  *	source_files.c		those of pin.ndjson, geo.ndjson and user.ndjson that a
  *				directory has
+ *	source_mysql.c		those of three tables of a MySQL database
  *
  * Contract (tests/contract/test_source.c)
  *	1. Row k is the same whenever it is asked for (rewindable).
@@ -16,9 +17,12 @@
  *	5. Every call can fail: a source may be a service. An error names the
  *	   table, the row and, where it is one column's, the column.
  *	6. source_want() changes nothing but how long the calls for those rows
- *	   take. Of what is wanted, only the latest is.
+ *	   take. Of what is wanted, only the latest two are: so who asks for the
+ *	   next before it uses the last never waits for a source that keeps up.
+ *	7. source_ready() says whether a row that is wanted is at hand, be it that
+ *	   it can only be told that it failed; one that is not wanted always is.
  *
- * Ownership: the slices of a post live until the next one is asked for.
+ * Ownership: the slices of a post live until the next call.
  * Threads: one thread a source.
  */
 #ifndef SOURCE_SOURCE_H
@@ -43,7 +47,7 @@ struct source_post {
 /* By what rows are asked for: source_row() or source_post_at(). */
 enum source_by { SOURCE_BY_KEY, SOURCE_BY_PLACE };
 
-enum { SOURCE_WANT_MAX = 64 };
+enum { SOURCE_WANT_MAX = 256 };
 
 struct source;
 
@@ -55,6 +59,8 @@ struct source_ops {
 	 * at once; one that has its rows at hand does nothing. */
 	enum err_code (*want)(struct source *source, enum source_by by, const uint64_t *numbers,
 			      size_t count, struct err *err);
+	/* Waits for it, at most so long. */
+	bool (*ready)(struct source *source, enum source_by by, uint64_t number, int64_t wait_ms);
 	enum err_code (*row)(struct source *source, uint64_t k, struct source_post *ret_post,
 			     struct err *err);
 	/* Posts of the source's own order. */
@@ -81,6 +87,15 @@ MUST_USE enum err_code source_want(struct source *source, enum source_by by,
 /* For sources that have their rows at hand. */
 enum err_code source_want_nothing(struct source *source, enum source_by by,
 				  const uint64_t *numbers, size_t count, struct err *err);
+
+bool source_always_ready(struct source *source, enum source_by by, uint64_t number,
+			 int64_t wait_ms);
+
+static inline bool source_ready(struct source *source, enum source_by by, uint64_t number,
+				int64_t wait_ms)
+{
+	return source->ops->ready(source, by, number, wait_ms);
+}
 
 MUST_USE static inline enum err_code
 source_row(struct source *source, uint64_t k, struct source_post *ret_post, struct err *err)
@@ -116,6 +131,13 @@ static inline void source_free(struct source *source)
 MUST_USE struct source *source_generated_new(uint64_t seed, uint64_t count);
 /* At least one of the three files must be there. */
 MUST_USE enum err_code source_files_new(const char *dir, struct source **ret_source,
+					struct err *err);
+
+struct mysql_options;
+/* Connects, and looks at the tables. `memory_bytes_max`: what rows may take that have no key to be
+ * found by, and the keys of the source's own order. The texts of the options are borrowed. */
+MUST_USE enum err_code source_mysql_new(const struct mysql_options *options,
+					uint64_t memory_bytes_max, struct source **ret_source,
 					struct err *err);
 
 #endif

@@ -399,6 +399,7 @@ static const struct source_ops files_ops = {
 	.name = "files",
 	.count = files_count,
 	.want = source_want_nothing,
+	.ready = source_always_ready,
 	.row = files_row,
 	.posts = files_posts,
 	.post_at = files_post_at,

@@ -573,6 +573,7 @@ static const struct source_ops generated_ops = {
 	.name = "generated",
 	.count = generated_count,
 	.want = source_want_nothing,
+	.ready = source_always_ready,
 	.row = generated_row,
 	.posts = generated_count,
 	.post_at = generated_post_at,

@@ -1,8 +1,9 @@
-/* The contract of source.h, run against both backends, and what is each backend's own. */
+/* The contract of source.h, run against every backend, and what is each backend's own. */
 #include "source/source.h"
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "source/mysql_link.h"
 #include "testing.h"
 
 #include <sys/stat.h>
@@ -151,6 +152,8 @@ static void check_contract(struct source *source, uint64_t a, uint64_t b, uint64
 			      &err));
 	assert_ok(source_want(source, SOURCE_BY_PLACE, (uint64_t[]){ 0 }, 1, &err));
 	assert_ok(source_want(source, SOURCE_BY_KEY, NULL, 0, &err));
+	assert_true(source_ready(source, SOURCE_BY_KEY, b, 60000));
+	assert_true(source_ready(source, SOURCE_BY_KEY, a, 0));	/* was not wanted */
 	assert_ok(source_row(source, a, &post, &err));
 	check_own_order(parser, source);
 	buf_release(&first);
@@ -210,6 +213,130 @@ static void test_generated_keep_the_contract(void **state)
 	(void)state;
 	check_contract(source, 0, 2999999, 3000000);
 	source_free(source);
+}
+
+/* The database of the server whose socket tests/run names; skips where there is none. */
+static struct mysql_options mysql_there(void)
+{
+	const char *socket = getenv("PINPIPE_TEST_MYSQL");
+
+	if (!socket) {
+		print_message("skipped: no database in PINPIPE_TEST_MYSQL\n");
+		skip();
+	}
+	return (struct mysql_options){
+		.host = "", .socket = socket, .user = "root", .password = "",
+		.database = "pinterest", .timeout_ms = 60000, .retry_ms = 60000,
+	};
+}
+
+static void mysql_do(const struct mysql_options *options, const char *const *statements)
+{
+	struct mysql_link *link = NULL;
+	struct err err = { 0 };
+
+	assert_ok(mysql_link_open(options, &link, &err));
+	for (; *statements; statements++)
+		assert_ok(mysql_link_do(link, slice_str(*statements), &err));
+	mysql_link_close(link);
+}
+
+/* Rows 0 to 1999, but no pin 1; keys or not. */
+static void make_tables(const struct mysql_options *options, bool keys)
+{
+	static const char *const statements[] = {
+		"DROP TABLE IF EXISTS pinterest_data, geolocation_data, user_data",
+		"CREATE TABLE pinterest_data (`index` INT PRIMARY KEY) AS SELECT seq `index`, 'u' unique_id, "
+		"concat('t', seq) title, '' description, '' poster_name, '' follower_count, '' tag_list, "
+		"'' is_image_or_video, '' image_src, 1 downloaded, '' save_location, '' category "
+		"FROM seq_0_to_1999 WHERE seq <> 1",
+		"CREATE TABLE geolocation_data (ind INT PRIMARY KEY) AS SELECT seq ind, "
+		"'2020-01-01' timestamp, 1.5e0 latitude, 2e0 longitude, 'c' country FROM seq_0_to_1999",
+		"CREATE TABLE user_data (ind INT PRIMARY KEY) AS SELECT seq ind, 'a' first_name, "
+		"'b' last_name, 20 age, '2016-01-01' date_joined FROM seq_0_to_1999",
+		NULL,
+	};
+	static const char *const keyless[] = {
+		"ALTER TABLE pinterest_data DROP PRIMARY KEY", "ALTER TABLE user_data DROP PRIMARY KEY", NULL,
+	};
+
+	mysql_do(options, statements);
+	if (!keys)
+		mysql_do(options, keyless);
+}
+
+/* What is wanted ahead of it, as a reader of 1500 rows would. */
+static void check_windows(struct source *source)
+{
+	uint64_t wanted[SOURCE_WANT_MAX];
+	struct source_post post;
+	struct err err = { 0 };
+	char pin[32];
+
+	for (uint64_t k = 100; k < 1600; k++) {
+		for (uint64_t i = 0; k % SOURCE_WANT_MAX == 0 && i < SOURCE_WANT_MAX; i++)
+			wanted[i] = k + SOURCE_WANT_MAX + i;
+		if (k % SOURCE_WANT_MAX == 0)
+			assert_ok(source_want(source, SOURCE_BY_KEY, wanted, SOURCE_WANT_MAX,
+					      &err));
+		assert_true(source_ready(source, SOURCE_BY_KEY, k, 60000));
+		assert_ok(source_row(source, k, &post, &err));
+		(void)snprintf(pin, sizeof(pin), "{\"index\":%d,", (int)k);
+		assert_true(slice_starts(post.pin, pin));
+	}
+}
+
+static void check_mysql(bool keys)
+{
+	struct mysql_options options = mysql_there();
+	struct source *source = NULL;
+	struct source_post post;
+	struct err err = { 0 };
+
+	make_tables(&options, keys);
+	assert_ok(source_mysql_new(&options, 1 << 24, &source, &err));
+	check_contract(source, 0, 1999, 1);
+	assert_int_equal(count_of(source), 2000);
+	assert_int_equal(posts_of(source), 2000);
+	assert_int_equal(source_row(source, 1, &post, &err), ERR_ABSENT);
+	assert_string_equal(err.msg, "pinterest_data has no row with \"index\" 1");
+	check_windows(source);
+	source_free(source);
+}
+
+static void test_mysql_keeps_the_contract(void **state)
+{
+	(void)state;
+	check_mysql(true);
+}
+
+static void test_mysql_without_keys_keeps_the_contract(void **state)
+{
+	(void)state;
+	check_mysql(false);
+}
+
+/* While windows are filled, and more than are used. */
+static void test_mysql_is_freed_at_any_time(void **state)
+{
+	struct mysql_options options = mysql_there();
+	uint64_t wanted[SOURCE_WANT_MAX];
+	struct err err = { 0 };
+
+	(void)state;
+	make_tables(&options, true);
+	for (uint64_t n = 0; n < 20; n++) {
+		struct source *source = NULL;
+
+		assert_ok(source_mysql_new(&options, 1 << 24, &source, &err));
+		for (uint64_t want = 0; want < n % 5; want++) {
+			for (uint64_t i = 0; i < SOURCE_WANT_MAX; i++)
+				wanted[i] = 97 * (n + want + i) % 2000;
+			assert_ok(source_want(source, SOURCE_BY_KEY, wanted, SOURCE_WANT_MAX,
+					      &err));
+		}
+		source_free(source);
+	}
 }
 
 static void test_files_say_where_they_are_broken(void **state)
@@ -571,6 +698,9 @@ int main(void)
 		cmocka_unit_test(test_files_keep_the_contract),
 		cmocka_unit_test(test_files_with_a_byte_order_mark),
 		cmocka_unit_test(test_generated_keep_the_contract),
+		cmocka_unit_test(test_mysql_keeps_the_contract),
+		cmocka_unit_test(test_mysql_without_keys_keeps_the_contract),
+		cmocka_unit_test(test_mysql_is_freed_at_any_time),
 		cmocka_unit_test(test_files_say_where_they_are_broken),
 		cmocka_unit_test(test_files_have_an_order_of_their_own),
 		cmocka_unit_test(test_one_file_is_enough),
