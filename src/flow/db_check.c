@@ -47,7 +47,7 @@ static void look_at_keys(const struct mysql_table *table, struct mysql_keys *key
 }
 
 /* Fails of what lets nothing be said of the database: of the table it is a fault. */
-static enum err_code check_table(struct mysql_link *link, enum source_table which,
+static enum err_code db_check_one(struct mysql_link *link, enum source_table which,
 				 struct mysql_keys *keys, struct db_check_table *found,
 				 struct err *err)
 {
@@ -120,7 +120,8 @@ enum err_code db_check(const struct mysql_options *options, uint64_t memory_byte
 			       mysql_link_cipher(link));
 	for (size_t i = 0; i < SOURCE_TABLES && code == ERR_OK; i++) {
 		keys[i].max = (size_t)(memory_bytes_max / sizeof(uint64_t) / SOURCE_TABLES);
-		code = check_table(link, (enum source_table)i, &keys[i], &ret_report->tables[i], err);
+		code = db_check_one(link, (enum source_table)i, &keys[i], &ret_report->tables[i],
+				    err);
 	}
 	if (code == ERR_OK)
 		compare_keys(keys, ret_report);

@@ -122,7 +122,7 @@ static void begin_statement(const struct mysql_schema *schema, struct buf *out)
 	buf_add_str(out, ") VALUES ");
 }
 
-static enum err_code put_row(struct db_load *load, struct db_table *table, struct slice text,
+static enum err_code db_put_row(struct db_load *load, struct db_table *table, struct slice text,
 			     struct err *err)
 {
 	struct buf *out = &table->statements[table->filling];
@@ -200,7 +200,7 @@ static enum err_code load_post(struct db_load *load, const struct source_post *p
 
 		if (!row.ptr)
 			continue;
-		code = put_row(load, table, row, err);
+		code = db_put_row(load, table, row, err);
 		if (code == ERR_OK && table->statements[table->filling].len >= STATEMENT_BYTES)
 			code = db_table_send(table, err);
 		if (code != ERR_OK)
@@ -238,7 +238,7 @@ static enum err_code load_rows(struct db_load *load, struct err *err)
 
 /* --- tables -------------------------------------------------------------------- */
 
-static enum err_code take_number(void *user, const struct mysql_row *row, struct err *err)
+static enum err_code db_take_number(void *user, const struct mysql_row *row, struct err *err)
 {
 	(void)err;
 	*(bool *)user = row->values[0] && strcmp(row->values[0], "0") != 0;
@@ -250,7 +250,7 @@ static enum err_code ask_whether(struct mysql_link *link, const char *sql, bool 
 				 struct err *err)
 {
 	bool is = false;
-	struct mysql_reader reader = { .row = take_number, .user = &is };
+	struct mysql_reader reader = { .row = db_take_number, .user = &is };
 	enum err_code code = mysql_link_ask(link, slice_str(sql), &reader, err);
 
 	if (code == ERR_OK)
@@ -296,7 +296,7 @@ static enum err_code look_for_table(struct db_load *load, struct db_table *table
 	return code;
 }
 
-static enum err_code make_tables(struct db_load *load, struct err *err)
+static enum err_code db_make_tables(struct db_load *load, struct err *err)
 {
 	struct mysql_link *link = load->tables[0].link;
 	bool locked = false;
@@ -394,7 +394,7 @@ enum err_code db_load(const struct db_load_options *options, struct db_load_repo
 	for (size_t i = 0; i < SOURCE_TABLES && code == ERR_OK; i++)
 		code = db_table_open(&load, i, err);
 	if (code == ERR_OK)
-		code = make_tables(&load, err);
+		code = db_make_tables(&load, err);
 	made = code == ERR_OK;
 	if (code == ERR_OK)
 		code = load_rows(&load, err);
