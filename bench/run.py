@@ -11,6 +11,7 @@ import emulate
 import ingest
 import kafka
 import log
+import mysql
 import s3
 import sink
 import stream
@@ -18,7 +19,7 @@ from measure import TOP, Table
 
 PARTS = {"ingest": ingest.measure, "log": log.measure, "emulate": emulate.measure, "batch": batch.measure,
          "sink": sink.measure, "stream": stream.measure, "delta": delta.measure, "s3": s3.measure,
-         "kafka": kafka.measure, "abuse": abuse.measure}
+         "kafka": kafka.measure, "mysql": mysql.measure, "abuse": abuse.measure}
 
 
 def main():

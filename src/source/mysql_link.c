@@ -48,7 +48,8 @@ static int mysql_link_came(int status, short revents)
 	if (revents & (POLLHUP | POLLERR | POLLNVAL))
 		return status & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE | MYSQL_WAIT_EXCEPT);
 	return (revents & POLLIN ? MYSQL_WAIT_READ : 0) |
-	       (revents & POLLOUT ? MYSQL_WAIT_WRITE : 0) | (revents & POLLPRI ? MYSQL_WAIT_EXCEPT : 0);
+	       (revents & POLLOUT ? MYSQL_WAIT_WRITE : 0) |
+	       (revents & POLLPRI ? MYSQL_WAIT_EXCEPT : 0);
 }
 
 /* What the library waits for has come: what it is to be told. Once a wait was cut, the library is
@@ -291,6 +292,14 @@ static enum err_code mysql_link_next(struct mysql_link *link, MYSQL_RES *result,
 	return reader->row(reader->user, &row, err);
 }
 
+static enum err_code pass_by(void *user, const struct mysql_row *row, struct err *err)
+{
+	(void)user;
+	(void)row;
+	(void)err;
+	return ERR_OK;
+}
+
 /* On failure nothing of the answer is left: the connection goes with it. */
 static enum err_code mysql_link_read(struct mysql_link *link, const struct mysql_reader *reader,
 				     struct err *err)
@@ -301,7 +310,7 @@ static enum err_code mysql_link_read(struct mysql_link *link, const struct mysql
 
 	if (!result && mariadb.errno(link->handle))
 		code = mysql_link_fail(link, err);
-	if (result && reader && reader->begin)
+	if (result && reader->begin)
 		reader->begin(reader->user, mariadb.fetch_fields(result),
 			      mariadb.num_fields(result));
 	while (code == ERR_OK && !done)
@@ -395,6 +404,7 @@ enum err_code mysql_link_send(struct mysql_link *link, struct slice sql, struct 
 
 enum err_code mysql_link_finish(struct mysql_link *link, struct err *err)
 {
+	static const struct mysql_reader nobody = { .row = pass_by };
 	enum err_code code = ERR_OK;
 
 	if (!link->sending)
@@ -405,7 +415,7 @@ enum err_code mysql_link_finish(struct mysql_link *link, struct err *err)
 			&link->sending_failed, link->handle,
 			mysql_link_wait(link, link->sending_status));
 	if (!link->sending_failed)
-		return mysql_link_read(link, NULL, err);
+		return mysql_link_read(link, &nobody, err);
 	code = mysql_link_fail(link, err);
 	if (code == ERR_BUSY || code == ERR_STOPPED)
 		mysql_link_drop(link);

@@ -423,9 +423,9 @@ static bool mysql_ready(struct source *source, enum source_by by, uint64_t numbe
 	return ready;
 }
 
-/* The window that has it, filled. */
-static enum err_code mysql_find(struct source_mysql *mysql, enum source_by by, uint64_t number,
-				struct window **ret_window, size_t *ret_at, struct err *err)
+/* The window that has it, filled. NULL: it failed, `err` says why. */
+static struct window *mysql_find(struct source_mysql *mysql, enum source_by by, uint64_t number,
+				 size_t *ret_at, struct err *err)
 {
 	struct window *window;
 	enum window_state state;
@@ -446,12 +446,11 @@ static enum err_code mysql_find(struct source_mysql *mysql, enum source_by by, u
 	pthread_mutex_unlock(&mysql->lock);
 	if (state == FAILED) {
 		*err = window->err;
-		return err->code;
+		return NULL;
 	}
 	window->next = (at + 1) % window->count;
-	*ret_window = window;
 	*ret_at = at;
-	return ERR_OK;
+	return window;
 }
 
 static struct slice window_row(const struct window *window, size_t table, size_t at)
@@ -475,12 +474,11 @@ static enum err_code mysql_row(struct source *source, uint64_t k, struct source_
 			       struct err *err)
 {
 	struct source_mysql *mysql = (struct source_mysql *)source;
-	struct window *window = NULL;
 	size_t at = 0;
-	enum err_code code = mysql_find(mysql, SOURCE_BY_KEY, k, &window, &at, err);
+	const struct window *window = mysql_find(mysql, SOURCE_BY_KEY, k, &at, err);
 
-	if (code != ERR_OK)
-		return code;
+	if (!window)
+		return err->code;
 	for (size_t i = 0; i < SOURCE_TABLES; i++)
 		if (window->rows[i][at].len == 0)
 			return err_set(err, ERR_ABSENT, "%s has no row with \"%s\" %llu",
@@ -494,12 +492,11 @@ static enum err_code mysql_post_at(struct source *source, uint64_t n, uint64_t *
 				   struct source_post *ret_post, struct err *err)
 {
 	struct source_mysql *mysql = (struct source_mysql *)source;
-	struct window *window = NULL;
 	size_t at = 0;
-	enum err_code code = mysql_find(mysql, SOURCE_BY_PLACE, n, &window, &at, err);
+	const struct window *window = mysql_find(mysql, SOURCE_BY_PLACE, n, &at, err);
 
-	if (code != ERR_OK)
-		return code;
+	if (!window)
+		return err->code;
 	if (window->keys[at] == UINT64_MAX)
 		return err_set(err, ERR_ABSENT, "there is no post %llu: the database has %zu",
 			       (unsigned long long)n, mysql->order.count);

@@ -94,6 +94,8 @@ VALUES = [
     ("DATETIME(3)", "'2020-01-02 03:04:05.120'", '"2020-01-02 03:04:05.120000"'),
     ("DATETIME(6)", "'2020-01-02 03:04:05'", '"2020-01-02 03:04:05"'),
     ("DATETIME", "0", '"0000-00-00 00:00:00"'), ("DATE", "'2020-01-02'", '"2020-01-02"'),
+    ("DATETIME(6)", "0", '"0000-00-00 00:00:00.000000"'), ("DATE", "'2016-00-00'", '"2016-00-00"'),
+    ("FLOAT", "514.14", "514.14"), ("FLOAT(60,20)", "1e35", "1.0000000409184788e+35"),
     ("DATE", "0", '"0000-00-00"'), ("JSON", "'{\"a\": 1}'", '"{\\"a\\": 1}"'),
     ("ENUM('a','b')", "'b'", '"b"'), ("SET('a','b')", "'a,b'", '"a,b"'), ("CHAR(3)", "'x'", '"x"'),
     ("VARCHAR(9) CHARACTER SET latin1", "'Zoë'", '"Zoë"'), ("TEXT", "'a\\n\\\\\\t\\'\"'", '"a\\n\\\\\\t\'\\""'),
@@ -214,6 +216,26 @@ def test_a_table_without_a_key_is_read_once_and_said_once(db, go, posted):
     assert [row["key"] for row in json.loads(go("db", "check", "--format", "json").stdout)] == ["none"] * 3
 
 
+def test_a_table_without_a_key_is_read_anew_when_that_was_cut(db, go, start, gateway, data_dir):
+    go("db", "load", "--rows", 700)
+    drop_keys(db)
+    holder = subprocess.Popen(["mariadb", "--no-defaults", "--unbuffered", "-uroot", f"-S{db.socket}", DATABASE],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        holder.stdin.write(b"LOCK TABLES user_data WRITE; SELECT 1;\n")
+        holder.stdin.flush()
+        assert holder.stdout.readline()
+        service = start("emulate", "--source", "mysql", "--url", gateway.url, "--rate", "max", "--posts", 700,
+                        "--order", "rows", "--connections", 3, env=db.environment())
+        for connection in db.await_threads():
+            db.client(f"KILL {connection}")
+        service.wait_for("trying again")
+    finally:
+        holder.communicate(timeout=60)
+    assert service.process.wait(60) == 0, service.said()
+    assert len(go("cat", f"{ID}.user", "--dir", data_dir).stdout.splitlines()) == 700
+
+
 def test_a_table_without_a_key_is_bounded(db, go):
     go("db", "load", "--rows", 3000)
     drop_keys(db)
@@ -280,8 +302,8 @@ def test_a_server_that_hangs_and_a_stop_meanwhile(db, go, start, gateway, data_d
 def test_a_killed_statement_is_asked_again(db, go, start, gateway, data_dir):
     """While a table is locked, whoever reads it waits, and can be killed."""
     go("db", "load", "--rows", 1500)
-    holder = subprocess.Popen(["mariadb", "--no-defaults", "-uroot", f"-S{db.socket}", DATABASE], stdin=subprocess.PIPE,
-                              stdout=subprocess.PIPE)
+    holder = subprocess.Popen(["mariadb", "--no-defaults", "--unbuffered", "-uroot", f"-S{db.socket}", DATABASE],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         service = emulate_slowly(start, db, gateway, 1500)
         wait_until(lambda: count(go, data_dir) > 50, "the first posts")
