@@ -84,6 +84,7 @@ static void put_option(struct buf *out, enum option option)
 		[CONFIG_TEXT] = "text", [CONFIG_PATH] = "path", [CONFIG_SECRET] = "secret",
 		[CONFIG_BOOL] = "true or false", [CONFIG_INT] = "number", [CONFIG_BYTES] = "size",
 		[CONFIG_MS] = "time", [CONFIG_CHOICE] = "one of",
+		[CONFIG_SCHEDULE] = "cron expression, or a time", [CONFIG_ZONE] = "time zone",
 	};
 	const char *type = types[option_type(option)];
 

@@ -45,6 +45,8 @@ enum config_type {
 	CONFIG_BYTES,		/* 4096, 64KiB, 1MiB, 2GiB */
 	CONFIG_MS,		/* 250ms, 10s, 5m, 24h, 7d; a bare number is seconds */
 	CONFIG_CHOICE,		/* one of the words in `allowed` */
+	CONFIG_SCHEDULE,	/* a time as MS, or else (0) a cron expression; empty: none */
+	CONFIG_ZONE,		/* the name of a time zone */
 };
 
 enum config_origin { CONFIG_FROM_DEFAULT, CONFIG_FROM_FILE, CONFIG_FROM_ENV, CONFIG_FROM_FLAG };

@@ -247,7 +247,7 @@ enum err_code cron_parse(struct cron *cron, const char *text, struct err *err)
 
 /* --- what is due ------------------------------------------------------------- */
 
-static int64_t floor_to(int64_t value, int64_t unit)
+static int64_t cron_floor(int64_t value, int64_t unit)
 {
 	int64_t rest = value % unit;
 
@@ -258,7 +258,7 @@ static int64_t floor_to(int64_t value, int64_t unit)
 static void cron_date(int64_t day, int *ret_month, int *ret_day)
 {
 	int64_t shifted = day + 719468;	/* from the first of March of the year 0 on */
-	int64_t era_day = shifted - floor_to(shifted, 146097);
+	int64_t era_day = shifted - cron_floor(shifted, 146097);
 	int64_t year = (era_day - era_day / 1460 + era_day / 36524 - era_day / 146096) / 365;
 	int64_t year_day = era_day - (365 * year + year / 4 - year / 100);
 	int64_t month = (5 * year_day + 2) / 153;
@@ -269,8 +269,9 @@ static void cron_date(int64_t day, int *ret_month, int *ret_day)
 
 static bool cron_has_day(const struct cron *cron, int64_t local_s)
 {
-	int64_t days = floor_to(local_s, DAY_S) / DAY_S;
-	int month, day, weekday = (int)(days + WEEKDAY_OF_1970 - floor_to(days + WEEKDAY_OF_1970, 7));
+	int64_t days = cron_floor(local_s, DAY_S) / DAY_S;
+	int64_t sunday = days + WEEKDAY_OF_1970;
+	int month, day, weekday = (int)(sunday - cron_floor(sunday, 7));
 	bool by_day, by_weekday;
 
 	cron_date(days, &month, &day);
@@ -282,7 +283,7 @@ static bool cron_has_day(const struct cron *cron, int64_t local_s)
 
 static bool cron_has_minute(const struct cron *cron, int64_t local_s)
 {
-	int64_t second = local_s - floor_to(local_s, DAY_S);
+	int64_t second = local_s - cron_floor(local_s, DAY_S);
 
 	return cron_has(cron, CRON_HOUR, (int)(second / 3600)) &&
 	       cron_has(cron, CRON_MINUTE, (int)(second / MINUTE_S % 60)) &&
@@ -300,7 +301,7 @@ struct cron_walk {
 static void cron_walk_to(struct cron_walk *walk, int64_t at_s)
 {
 	walk->at_s = at_s;
-	walk->local_s = floor_to(zone_local(at_s), MINUTE_S);
+	walk->local_s = cron_floor(zone_local(at_s), MINUTE_S);
 }
 
 /* Of a line of fixed hours what counts is the first time that the clocks show a minute, or go past
@@ -324,7 +325,7 @@ static bool clocks_are_set(int64_t from_s, int64_t upto_s)
 
 static void cron_walk_on(struct cron_walk *walk)
 {
-	int64_t midnight_s = walk->at_s + DAY_S - (walk->local_s - floor_to(walk->local_s, DAY_S));
+	int64_t midnight_s = walk->at_s + DAY_S - (walk->local_s - cron_floor(walk->local_s, DAY_S));
 	bool over = !cron_has_day(walk->cron, walk->local_s) &&
 		    walk->shown_s <= walk->local_s && !clocks_are_set(walk->at_s, midnight_s);
 
@@ -338,7 +339,7 @@ static void cron_walk_on(struct cron_walk *walk)
 int64_t cron_next(const struct cron *cron, struct zone *zone, int64_t after_s)
 {
 	struct cron_walk walk = { .cron = cron };
-	int64_t from_s = floor_to(after_s, MINUTE_S);
+	int64_t from_s = cron_floor(after_s, MINUTE_S);
 
 	zone_enter(zone);
 	/* What the clocks have shown is known from a day before they were last set. */

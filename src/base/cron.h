@@ -11,7 +11,7 @@
  * or @hourly @daily @midnight @weekly @monthly @yearly @annually.
  *
  * As Vixie's cron has it: where day and weekday are both restricted one of them is enough; a field
- * that begins with * restricts nothing, so that of every other day (*) and a weekday both must hold.
+ * that begins with * restricts nothing, so that of every other day and a weekday both must hold.
  *
  * What is due is what the clocks of a zone show:
  *	1. A time that they leave out is due when they go on, one that they show twice the first time.

@@ -1,6 +1,7 @@
 /* The table of options: what each is called, and what it allows. */
 #include "base/config_private.h"
 
+#include "base/cron.h"
 #include "base/mem.h"
 #include "base/nearest.h"
 
@@ -121,7 +122,9 @@ const char *option_nearest_key(const char *key)
 
 static const struct unit *units_of(enum config_type type)
 {
-	return type == CONFIG_BYTES ? byte_units : type == CONFIG_MS ? time_units : no_units;
+	bool of_time = type == CONFIG_MS || type == CONFIG_SCHEDULE;
+
+	return type == CONFIG_BYTES ? byte_units : of_time ? time_units : no_units;
 }
 
 /* Digits and one of the units; false: something else, or more than an int64 holds. */
@@ -191,11 +194,29 @@ static enum err_code option_refuse(const struct row *row, const char *text, stru
 		[CONFIG_BOOL] = "true or false", [CONFIG_INT] = "a whole number",
 		[CONFIG_BYTES] = "a size such as 64KiB or 1GiB",
 		[CONFIG_MS] = "a time such as 250ms, 10s or 7d", [CONFIG_CHOICE] = "one of",
+		[CONFIG_SCHEDULE] = "a time such as 15m",
 	};
 	bool ranged = *row->allowed && row->type != CONFIG_CHOICE;
 
 	return err_set(err, ERR_USAGE, "\"%.80s\" is not %s%s%s", text, what[row->type],
 		       ranged ? " in the range " : *row->allowed ? " " : "", row->allowed);
+}
+
+/* One word without a blank can only be meant as a time; all else, as a cron expression. */
+static enum err_code parse_schedule(const struct row *row, const char *text, int64_t *ret_ms,
+				    struct err *err)
+{
+	struct cron cron;
+
+	*ret_ms = 0;
+	if (!*text)
+		return ERR_OK;
+	if (*text == '@' || strpbrk(text, " \t"))
+		return cron_parse(&cron, text, err);
+	if (parse_number(slice_str(text), time_units, ret_ms) &&
+	    in_range(row->allowed, time_units, *ret_ms))
+		return ERR_OK;
+	return option_refuse(row, text, err);
 }
 
 enum err_code option_parse(enum option option, const char *text, int64_t *ret_number,
@@ -205,6 +226,7 @@ enum err_code option_parse(enum option option, const char *text, int64_t *ret_nu
 	const struct unit *units = units_of(row->type);
 	int64_t number = 0;
 	bool right = true;
+	struct zone zone;
 
 	switch (row->type) {
 	case CONFIG_TEXT: case CONFIG_PATH: case CONFIG_SECRET:
@@ -215,6 +237,11 @@ enum err_code option_parse(enum option option, const char *text, int64_t *ret_nu
 	case CONFIG_CHOICE:
 		right = in_choices(row->allowed, text);
 		break;
+	case CONFIG_SCHEDULE:
+		return parse_schedule(row, text, ret_number, err);
+	case CONFIG_ZONE:
+		*ret_number = 0;
+		return zone_init(&zone, text, err);
 	case CONFIG_INT: case CONFIG_BYTES: case CONFIG_MS:
 		right = parse_number(slice_str(text), units, &number) &&
 			in_range(row->allowed, units, number);
@@ -241,6 +268,7 @@ void option_put_value_name(struct buf *out, enum option option)
 	static const char *const names[] = {
 		[CONFIG_TEXT] = "TEXT", [CONFIG_PATH] = "PATH", [CONFIG_SECRET] = "TEXT",
 		[CONFIG_BOOL] = "", [CONFIG_INT] = "N", [CONFIG_BYTES] = "SIZE", [CONFIG_MS] = "TIME",
+		[CONFIG_SCHEDULE] = "WHEN", [CONFIG_ZONE] = "ZONE",
 	};
 	const struct row *row = &table[option];
 

@@ -66,6 +66,7 @@ struct command {
 	X(sink) \
 	X(stream) \
 	X(batch) \
+	X(runs) \
 	X(rebuild) \
 	X(analyse) \
 	X(sql) \

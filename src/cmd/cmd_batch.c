@@ -72,33 +72,14 @@ static enum err_code cmd_batch_print(const struct config *config, const struct b
 	return code;
 }
 
-/* What was not done is one error, of the first table's kind; the rest is traced. A model at fault
- * is one of the inputs, not of this command's use: `up` goes on with the other tables. */
-static enum err_code batch_failure(const struct batch_report *report, struct err *err)
-{
-	enum err_code code = ERR_SHAPE;
-
-	for (size_t i = report->table_count; i-- > 0;)
-		if (report->tables[i].err.code != ERR_OK)
-			code = report->tables[i].err.code;
-	if (code == ERR_USAGE)
-		code = ERR_SHAPE;
-	if (report->tables_failed > 0)
-		return err_set(err, code, "%zu of %zu tables could not be cleaned; the others were",
-			       report->tables_failed, report->table_count);
-	if (report->results.failed > 0)
-		return err_set(err, code, "%zu of the analyses failed; the others were answered",
-			       report->results.failed);
-	return ERR_OK;
-}
-
 static enum err_code run_batch(const struct config *config, struct err *err)
 {
 	struct batch_report report = { 0 };
 	struct sql_side side;
 	enum err_code code = sql_side_open(config, &side, err);
 	struct batch_options options = { .models = &side.models, .id = config_text(config, OPT_ID),
-					 .dir = config_text(config, OPT_DIR) };
+					 .dir = config_text(config, OPT_DIR),
+					 .by = config_text(config, OPT_BY) };
 
 	if (code != ERR_OK)
 		return code;
@@ -118,7 +99,7 @@ static enum err_code run_batch(const struct config *config, struct err *err)
 		if (report.results.list[i].err.code != ERR_OK)
 			trace_error("%s", report.results.list[i].err.msg);
 	if (code == ERR_OK)
-		code = batch_failure(&report, err);
+		code = batch_report_verdict(&report, err);
 	batch_report_release(&report);
 	sql_side_close(&side);
 	return code;
@@ -136,7 +117,8 @@ static int cmd_batch_run(struct config *config, int argc, const char *const *arg
 }
 
 static const enum option options[] = {
-	OPT_LAKE, OPT_CREATE, OPT_MODELS, OPT_ENGINE_MEMORY, OPT_ENGINE_THREADS, OPTION_COUNT,
+	OPT_LAKE, OPT_CREATE, OPT_MODELS, OPT_ENGINE_MEMORY, OPT_ENGINE_THREADS, OPT_BY,
+	OPTION_COUNT,
 };
 
 const struct command cmd_batch = {

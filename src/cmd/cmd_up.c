@@ -1,10 +1,12 @@
 #include "base/lock.h"
 #include "base/mem.h"
+#include "base/time.h"
 #include "base/trace.h"
 #include "cmd/children.h"
 #include "cmd/cmd.h"
 #include "cmd/models_watch.h"
 #include "cmd/setup.h"
+#include "flow/runs.h"
 #include "flow/supervise.h"
 
 enum { DRAIN_MS = 120000 };
@@ -14,11 +16,30 @@ static const enum option options[] = {
 	OPT_KINESIS_STATUS, OPT_AUTO_CREATE, OPT_PARTITIONS, OPT_SHARDS,	OPT_LAKE,
 	OPT_CREATE,	    OPT_MODELS,	     OPT_FLUSH_SIZE, OPT_FLUSH_BYTES,	OPT_FLUSH_AGE,
 	OPT_CONNECTOR,	    OPT_TABLE_AGE,   OPT_SCHEDULE,   OPT_RESTART_AFTER, OPT_RESTART_MAX,
-	OPTION_COUNT,
+	OPT_CRON,	    OPT_BATCH_ZONE,    OPTION_COUNT,
 };
 
+/* From the history of the lake it is known when the batch ran last, whoever ran it. */
+static enum err_code cmd_up_schedule(const struct config *config, struct store *store,
+				     struct schedule *schedule, struct err *err)
+{
+	const char *text = config_text(config, OPT_CRON);
+	int64_t last_ms;
+	enum err_code code = zone_init(&schedule->zone, config_text(config, OPT_BATCH_ZONE), err);
+
+	schedule->every_ms = config_int(config, OPT_CRON);
+	if (code == ERR_OK && schedule->every_ms == 0)
+		code = cron_parse(&schedule->cron, text, err);
+	if (code == ERR_OK)
+		code = runs_last(store, &last_ms, err);
+	if (code == ERR_OK)
+		schedule_begin(schedule, last_ms, clock_wall_ms());
+	return code;
+}
+
 /* What would make every child fail is told before any is started. */
-static enum err_code cmd_up_prepare(const struct config *config, int *ret_lock, struct err *err)
+static enum err_code cmd_up_prepare(const struct config *config, int *ret_lock,
+				    struct schedule *schedule, struct err *err)
 {
 	struct store *store = NULL;
 	const char *dir;
@@ -28,6 +49,8 @@ static enum err_code cmd_up_prepare(const struct config *config, int *ret_lock, 
 		code = lock_take(dir, "up.lock", "pinpipe up", ret_lock, err);
 	if (code == ERR_OK)
 		code = setup_store(config, &store, err);
+	if (code == ERR_OK && *config_text(config, OPT_CRON))
+		code = cmd_up_schedule(config, store, schedule, err);
 	store_free(store);
 	return code == ERR_OK ? children_inherit(config, err) : code;
 }
@@ -37,7 +60,9 @@ static int cmd_up_run(struct config *config, int argc, const char *const *argv)
 	static const char *const gateway[] = { "gateway", NULL };
 	static const char *const sink[] = { "sink", NULL };
 	static const char *const stream[] = { "stream", NULL };
-	static const char *const batch[] = { "batch", NULL };
+	const bool scheduled = *config_text(config, OPT_CRON) != '\0';
+	const char *const batch[] = { "batch", "--by", scheduled ? "schedule" : "every", NULL };
+	struct schedule schedule = { 0 };
 	struct models_watch watch = { 0 };
 	/* In the order in which they end: who writes the log first. */
 	struct service services[] = {
@@ -45,7 +70,8 @@ static int cmd_up_run(struct config *config, int argc, const char *const *argv)
 		{ .name = "sink", .args = sink, .drain_ms = DRAIN_MS, .quiet = true },
 		{ .name = "stream", .args = stream, .drain_ms = DRAIN_MS, .quiet = true },
 		{ .name = "batch", .args = batch, .drain_ms = DRAIN_MS, .quiet = true,
-		  .period_ms = config_int(config, OPT_SCHEDULE) },
+		  .period_ms = scheduled ? 0 : config_int(config, OPT_SCHEDULE),
+		  .schedule = scheduled ? &schedule : NULL },
 		{ .name = "models", .look = models_watch_look, .user = &watch },
 	};
 	struct restart_delay delay = {
@@ -54,7 +80,7 @@ static int cmd_up_run(struct config *config, int argc, const char *const *argv)
 	};
 	struct err err;
 	int lock = -1;
-	enum err_code code = cmd_up_prepare(config, &lock, &err);
+	enum err_code code = cmd_up_prepare(config, &lock, &schedule, &err);
 
 	(void)argc;
 	(void)argv;
@@ -77,12 +103,13 @@ const struct command cmd_up = {
 	.summary = "Run the whole pipeline until Ctrl-C",
 	.usage = "[options]",
 	.details =
-		"Starts gateway, sink, stream and, every --batch-every, batch as processes of their\n"
-		"own, and starts again what ends by itself. Ctrl-C drains: no more requests are\n"
+		"Starts gateway, sink, stream and, every --batch-every or as --batch-schedule says, batch as\n"
+		"processes of their own, and starts again what ends by itself. Ctrl-C drains: no more requests are\n"
 		"taken, what was acknowledged is written to the lake, then all end. What landed there\n"
 		"since the last batch is in its table after the next one.\n",
 	.examples = "pinpipe up\n"
-		    "pinpipe up --listen 127.0.0.1:9000 --dir data\n",
+		    "pinpipe up --listen 127.0.0.1:9000 --dir data\n"
+		    "pinpipe up --batch-schedule '30 2 * * *' --batch-timezone Europe/Berlin\n",
 	.options = options,
 	.run = cmd_up_run,
 };

@@ -2,7 +2,6 @@
 
 #include "base/ahead.h"
 #include "base/failpoint.h"
-#include "base/json.h"
 #include "base/lock.h"
 #include "base/mem.h"
 #include "base/stop.h"
@@ -533,62 +532,6 @@ enum err_code batch_clean_table(const struct batch_options *options,
 
 /* --- the run ---------------------------------------------------------------- */
 
-static void batch_put_table(struct buf *out, const struct batch_table *table)
-{
-	buf_addf(out,
-		 "\"%s\":{\"objects\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"rows\":%" PRIu64
-		 ",\"dead\":%" PRIu64 ",\"unreadable\":%" PRIu64 ",\"commits\":%" PRIu64
-		 ",\"total_rows\":%" PRIu64 ",\"ms\":%" PRId64,
-		 table->name, table->objects, table->bytes, table->rows, table->dead,
-		 table->unreadable, table->commits, table->total_rows, table->duration_ms);
-	if (table->unknown.count > 0) {
-		buf_add_str(out, ",\"unknown\":");
-		unknown_fields_put(out, &table->unknown);
-	}
-	if (table->err.code != ERR_OK) {
-		buf_add_str(out, ",\"error\":");
-		json_put_string(out, slice_str(table->err.msg));
-	}
-	buf_add_char(out, '}');
-}
-
-static void put_result(struct buf *out, const struct result_report *result)
-{
-	json_put_string(out, slice_str(result->name));
-	buf_addf(out, ":{\"rows\":%" PRIu64 ",\"ms\":%" PRId64, result->rows, result->duration_ms);
-	if (result->err.code != ERR_OK) {
-		buf_add_str(out, ",\"error\":");
-		json_put_string(out, slice_str(result->err.msg));
-	}
-	buf_add_char(out, '}');
-}
-
-void batch_report_put(struct buf *out, const struct batch_report *report)
-{
-	buf_addf(out, "{\"run\":\"%s\",\"ms\":%" PRId64 ",\"clean_ms\":%" PRId64
-		 ",\"analyses_ms\":%" PRId64 ",\"tables\":{", report->results.run,
-		 report->duration_ms, report->clean_ms, report->results.duration_ms);
-	for (size_t i = 0; i < report->table_count; i++) {
-		buf_add_str(out, i ? "," : "");
-		batch_put_table(out, &report->tables[i]);
-	}
-	buf_add_str(out, "},\"analyses\":{");
-	for (size_t i = 0; i < report->results.count; i++) {
-		buf_add_str(out, i ? "," : "");
-		put_result(out, &report->results.list[i]);
-	}
-	buf_add_str(out, "}}\n");
-}
-
-void batch_report_release(struct batch_report *report)
-{
-	for (size_t i = 0; i < report->table_count; i++)
-		unknown_fields_release(&report->tables[i].unknown);
-	free(report->tables);
-	free(report->results.list);
-	*report = (struct batch_report){ 0 };
-}
-
 /* An answer over a table that lacks what it should have had would be wrong in silence: an analysis
  * of such a table keeps the answer that it has. */
 static enum err_code batch_analyse(const struct batch_options *options, const char *run,
@@ -735,28 +678,48 @@ static enum err_code clean_all_tables(const struct batch_options *options,
 	return code;
 }
 
+/* The history of a run, however it ended. That it could not be written is no failure of one that
+ * failed before. */
+static enum err_code batch_record(const struct batch_options *options, struct batch_report *report,
+				  enum err_code code, struct err *err)
+{
+	struct err why = { 0 };
+	struct buf text;
+
+	if (code == ERR_OK)
+		(void)batch_report_verdict(report, &report->verdict);
+	else
+		report->verdict = *err;
+	buf_init(&text, RUN_BYTES_MAX);
+	batch_report_put(&text, report);
+	(void)results_write_run(options->store, report->results.run, buf_slice(&text), &why);
+	if (why.code != ERR_OK) {
+		if (code != ERR_OK)
+			trace_warn("this run is not in the history: %s", why.msg);
+		else
+			*err = why;
+	}
+	buf_release(&text);
+	return code == ERR_OK ? why.code : code;
+}
+
 static enum err_code batch_run_all(const struct batch_options *options, struct batch_report *report,
 				   struct err *err)
 {
 	int64_t start_ms = clock_mono_ms();
 	char name[RUN_NAME_MAX];
-	struct buf text;
-	enum err_code code = ERR_OK;
+	enum err_code code;
 
 	results_run_name(clock_wall_ms(), name);
+	report->by = options->by;
 	report->tables = xcalloc(options->models->clean_count, sizeof(*report->tables));
 	code = clean_all_tables(options, report, err);
 	report->clean_ms = clock_mono_ms() - start_ms;
 	if (code == ERR_OK)
 		code = batch_analyse(options, name, report, err);
+	(void)snprintf(report->results.run, RUN_NAME_MAX, "%s", name);
 	report->duration_ms = clock_mono_ms() - start_ms;
-	if (code != ERR_OK)
-		return code;
-	buf_init(&text, RUN_BYTES_MAX);
-	batch_report_put(&text, report);
-	code = results_write_run(options->store, name, buf_slice(&text), err);
-	buf_release(&text);
-	return code;
+	return batch_record(options, report, code, err);
 }
 
 enum err_code batch_run(const struct batch_options *options, struct batch_report *ret_report,

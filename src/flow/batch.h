@@ -41,6 +41,7 @@ struct batch_options {
 	const struct models *models;
 	const char *id;
 	const char *dir;		/* the data directory; its "tmp" takes files on their way */
+	const char *by;			/* what started it, for the history; NULL: a command */
 	uint64_t bytes_max;		/* of a commit's objects; 0: BATCH_BYTES_MAX */
 	/* A rebuild's (the store is its staging) or NULL: told of the records that were cleaned. */
 	struct reach *reach;
@@ -66,6 +67,8 @@ struct batch_report {
 	size_t table_count;
 	size_t tables_failed;
 	struct results_report results;
+	const char *by;
+	struct err verdict;	/* of the run: code ERR_OK, or why not all was done */
 	int64_t clean_ms;
 	int64_t duration_ms;
 };
@@ -79,6 +82,9 @@ MUST_USE enum err_code batch_run(const struct batch_options *options,
 MUST_USE enum err_code batch_clean_table(const struct batch_options *options,
 					 const struct clean_model *model,
 					 struct batch_table *ret_report, struct err *err);
+/* What was not done is one error, of the first table's kind. A model at fault is one of the inputs,
+ * not of a command's use: `up` goes on with the other tables. */
+enum err_code batch_report_verdict(const struct batch_report *report, struct err *err);
 /* As one JSON object on a line: what "pinpipe batch --format json" and the run's history show. */
 void batch_report_put(struct buf *out, const struct batch_report *report);
 void batch_report_release(struct batch_report *report);

@@ -27,6 +27,20 @@ void results_run_name(int64_t wall_ms, char run[RUN_NAME_MAX])
 	(void)snprintf(run + len, RUN_NAME_MAX - len, "%03dZ", (int)(wall_ms % 1000));
 }
 
+int64_t results_run_time(struct slice run)
+{
+	char text[RUN_NAME_MAX];
+	struct tm tm = { 0 };
+	const char *end;
+
+	(void)snprintf(text, sizeof(text), "%.*s", SLICE_ARG(run));
+	end = strptime(text, "%Y%m%dT%H%M%S", &tm);
+	if (run.len != strlen("20260102T030405678Z") || !end || strspn(end, "0123456789") != 3 ||
+	    strcmp(end + 3, "Z") != 0)
+		return -1;
+	return (int64_t)timegm(&tm) * 1000 + strtol(end, NULL, 10);
+}
+
 /* Tables that are opened side by side. */
 struct attaching {
 	const struct results_options *options;
@@ -410,4 +424,51 @@ enum err_code results_write_run(struct store *store, const char *run, struct sli
 	if (code == ERR_OK && runs.count > RESULTS_RUNS_MAX)	/* one comes, one goes */
 		code = store_remove(store, runs.oldest, err);
 	return code;
+}
+
+struct newest {
+	char (*names)[RUN_NAME_MAX];
+	size_t most;
+	size_t seen;
+};
+
+static bool keep_newest(void *user, const struct store_entry *entry)
+{
+	struct newest *newest = user;
+	struct slice name = slice_from(slice_str(entry->key), strlen("results/runs/"));
+
+	if (name.len < 5 || strcmp(name.ptr + name.len - 5, ".json") != 0)
+		return true;
+	name.len -= 5;
+	if (results_run_time(name) >= 0)
+		(void)snprintf(newest->names[newest->seen++ % newest->most], RUN_NAME_MAX, "%.*s",
+			       SLICE_ARG(name));
+	return true;
+}
+
+enum err_code results_runs(struct store *store, size_t most, char (**ret_names)[RUN_NAME_MAX],
+			   size_t *ret_count, struct err *err)
+{
+	struct newest newest = { xcalloc(most, RUN_NAME_MAX), most, 0 };
+	enum err_code code = store_list(store, "results/runs/", "", keep_newest, &newest, err);
+	size_t count = newest.seen < most ? newest.seen : most;
+
+	if (code == ERR_OK) {
+		*ret_names = xcalloc(most, RUN_NAME_MAX);
+		*ret_count = count;
+		for (size_t i = 0; i < count; i++)
+			memcpy((*ret_names)[i], newest.names[(newest.seen - 1 - i) % most],
+			       RUN_NAME_MAX);
+	}
+	free(newest.names);
+	return code;
+}
+
+enum err_code results_read_run(struct store *store, const char *run, struct buf *out,
+			       struct err *err)
+{
+	char key[STORE_KEY_MAX + 1];
+
+	(void)snprintf(key, sizeof(key), "results/runs/%s.json", run);
+	return store_get(store, key, 0, UINT64_MAX, out, err);
 }

@@ -72,6 +72,16 @@ MUST_USE enum err_code results_attach(const struct results_options *options, enu
 MUST_USE enum err_code results_write(const struct results_options *options, const char *run,
 				     struct results_report *ret_report, struct err *err);
 
+/* When a run of that name began; -1: it is none's. */
+int64_t results_run_time(struct slice run);
+/* The names of the newest runs, the newest first; the caller frees *ret_names. */
+MUST_USE enum err_code results_runs(struct store *store, size_t most,
+				    char (**ret_names)[RUN_NAME_MAX], size_t *ret_count,
+				    struct err *err);
+/* Appends what is kept of a run. ERR_ABSENT: another batch let go of it meanwhile. */
+MUST_USE enum err_code results_read_run(struct store *store, const char *run, struct buf *out,
+					struct err *err);
+
 /* Write the history object of a run, and let go of the oldest. */
 MUST_USE enum err_code results_write_run(struct store *store, const char *run, struct slice text,
 					 struct err *err);

@@ -5,7 +5,7 @@
 #include "base/time.h"
 #include "base/trace.h"
 
-enum { TICK_MS = 20, STEADY_TIMES = 4, RAN_MS = 10000 };
+enum { TICK_MS = 20, STEADY_TIMES = 4, RAN_MS = 10000, ISO_MAX = 32 };
 
 static int64_t next_backoff(struct service *service, struct restart_delay delay)
 {
@@ -41,7 +41,7 @@ static bool never_ran(const struct service *service)
 	int status = service->process.status;
 	int64_t now_ms = clock_mono_ms();
 
-	if (service->ran || service->period_ms || status == 0 || status >= 128)
+	if (service->ran || service->period_ms || service->schedule || status == 0 || status >= 128)
 		return false;
 	return status != err_exit(ERR_LOCKED) || now_ms - service->first_ms >= service->drain_ms;
 }
@@ -64,6 +64,37 @@ static int64_t next_start(struct service *service, struct restart_delay delay)
 	return due_ms;
 }
 
+static void say_next(const struct service *service)
+{
+	struct buf out;
+
+	buf_init(&out, ISO_MAX);
+	time_put_iso(&out, service->schedule->due_ms);
+	trace_info("the next %s is due at %s", service->name, buf_cstr(&out));
+	buf_release(&out);
+}
+
+/* Of a job with a schedule. */
+static void plan_next_turn(struct service *service, struct restart_delay delay)
+{
+	int status = service->process.status;
+
+	service->again = status >= 128 || status == err_exit(ERR_LOCKED) ||
+			 status == err_exit(ERR_BUSY);
+	if (service->again) {
+		int64_t wait_ms = next_backoff(service, delay);
+
+		service->due_ms = clock_mono_ms() + wait_ms;
+		trace_warn("%s ended with status %d; starting it again in %lld ms", service->name,
+			   status, (long long)wait_ms);
+		return;
+	}
+	service->backoff_ms = 0;
+	if (status != 0)
+		trace_warn("%s ended with status %d; it has its next turn", service->name, status);
+	say_next(service);
+}
+
 /* It ended without being asked to. */
 static enum err_code plan_next_start(struct service *service, struct restart_delay delay,
 				     struct err *err)
@@ -80,6 +111,10 @@ static enum err_code plan_next_start(struct service *service, struct restart_del
 	if (never_ran(service))
 		return err_set(err, supervise_code_of(status), "%s ended with status %d at its start (see above)",
 			       service->name, status);
+	if (service->schedule) {
+		plan_next_turn(service, delay);
+		return ERR_OK;
+	}
 	service->due_ms = next_start(service, delay);
 	if (status == 0 && service->period_ms)
 		return ERR_OK;
@@ -87,6 +122,13 @@ static enum err_code plan_next_start(struct service *service, struct restart_del
 	trace_warn("%s ended with status %d; starting it again in %lld ms", service->name, status,
 		   (long long)wait_ms);
 	return ERR_OK;
+}
+
+static bool is_due(struct service *service)
+{
+	if (service->schedule && !service->again)
+		return schedule_is_due(service->schedule, clock_wall_ms());
+	return clock_mono_ms() >= service->due_ms;
 }
 
 static enum err_code supervise_turn(struct service *service, struct restart_delay delay,
@@ -105,8 +147,10 @@ static enum err_code supervise_turn(struct service *service, struct restart_dela
 		if (code != ERR_OK)
 			return code;
 	}
-	if (clock_mono_ms() < service->due_ms)
+	if (!is_due(service))
 		return ERR_OK;
+	if (service->schedule)
+		schedule_run(service->schedule, clock_wall_ms());
 	code = process_start(&service->process, service->args,
 			     service->quiet ? PROCESS_STDOUT_NONE : PROCESS_STDOUT_OURS, err);
 	if (code != ERR_OK && !err_retry(code))
@@ -117,6 +161,7 @@ static enum err_code supervise_turn(struct service *service, struct restart_dela
 	if (code != ERR_OK) {
 		trace_warn("could not start %s: %s", service->name, err->msg);
 		service->due_ms = service->started_ms + next_backoff(service, delay);
+		service->again = true;
 	}
 	return ERR_OK;
 }
@@ -145,8 +190,11 @@ enum err_code supervise(struct service *services, size_t count, struct restart_d
 	enum err_code code = ERR_OK;
 	struct err ignored;
 
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		services[i].process.out_fd = -1;
+		if (services[i].schedule && !schedule_is_due(services[i].schedule, clock_wall_ms()))
+			say_next(&services[i]);
+	}
 	while (code == ERR_OK && !stop_requested()) {
 		for (size_t i = 0; i < count && code == ERR_OK; i++)
 			code = supervise_turn(&services[i], delay, err);

@@ -14,6 +14,9 @@
  * A job is a service with a period: it runs to its end, then again when the
  * period has passed since it began, whether it did its work or failed at it.
  *
+ * One with a schedule begins when that says so. What a signal ended, a lock held up, or may pass
+ * otherwise, is tried again with backoff; what failed at its work has its next turn.
+ *
  * One with `look` is no process: that is called at every turn, some ten times a second.
  *
  * On a stop the services end in the order of the table, each only when the
@@ -24,11 +27,13 @@
 #define FLOW_SUPERVISE_H
 
 #include "flow/process.h"
+#include "flow/schedule.h"
 
 struct service {
 	const char *name;
 	const char *const *args;	/* as process_start() takes them */
 	int64_t period_ms;		/* 0: runs for ever; else a job */
+	struct schedule *schedule;	/* or NULL; of a job in place of its period */
 	bool quiet;			/* what it prints is for programs, not for who watches us */
 	int64_t drain_ms;		/* how long it may take to end */
 	void (*look)(void *user);
@@ -40,6 +45,7 @@ struct service {
 	int64_t backoff_ms;
 	int64_t first_ms;		/* when it was first started */
 	bool ran;			/* for RAN_MS at least, once */
+	bool again;			/* a scheduled job is to be tried again, at due_ms */
 	uint64_t starts;
 };
 

@@ -27,7 +27,7 @@ static void test_next(void **state)
 		{ "UTC", "0 9 29 2 *", "2016-02-29T09:00", "2020-02-29T09:00" },
 		/* A century without one, and a certain weekday. */
 		{ "UTC", "0 0 29 2 */7", "2088-03-01T00:00", "2128-02-29T00:00" },
-		/* croniter#41, cronie#215: one of two restricted days is enough, but not with a star. */
+		/* croniter#41, cronie#215: one of two restricted days will do; not with a star. */
 		{ "UTC", "0 16 1,2,3 * FRI", "2023-05-03T16:00", "2023-05-05T16:00" },
 		{ "UTC", "0 0 */2 * 1", "2024-12-31T23:59", "2025-01-13T00:00" },
 		{ "UTC", "0 0 * * */2", "2026-01-02T00:00", "2026-01-03T00:00" },
