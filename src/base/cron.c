@@ -325,7 +325,8 @@ static bool clocks_are_set(int64_t from_s, int64_t upto_s)
 
 static void cron_walk_on(struct cron_walk *walk)
 {
-	int64_t midnight_s = walk->at_s + DAY_S - (walk->local_s - cron_floor(walk->local_s, DAY_S));
+	int64_t since_s = walk->local_s - cron_floor(walk->local_s, DAY_S);
+	int64_t midnight_s = walk->at_s + DAY_S - since_s;
 	bool over = !cron_has_day(walk->cron, walk->local_s) &&
 		    walk->shown_s <= walk->local_s && !clocks_are_set(walk->at_s, midnight_s);
 

@@ -683,7 +683,8 @@ static enum err_code clean_all_tables(const struct batch_options *options,
 static enum err_code batch_record(const struct batch_options *options, struct batch_report *report,
 				  enum err_code code, struct err *err)
 {
-	struct err why = { 0 };
+	enum err_code written;
+	struct err why;
 	struct buf text;
 
 	if (code == ERR_OK)
@@ -692,15 +693,15 @@ static enum err_code batch_record(const struct batch_options *options, struct ba
 		report->verdict = *err;
 	buf_init(&text, RUN_BYTES_MAX);
 	batch_report_put(&text, report);
-	(void)results_write_run(options->store, report->results.run, buf_slice(&text), &why);
-	if (why.code != ERR_OK) {
+	written = results_write_run(options->store, report->results.run, buf_slice(&text), &why);
+	if (written != ERR_OK) {
 		if (code != ERR_OK)
 			trace_warn("this run is not in the history: %s", why.msg);
 		else
 			*err = why;
 	}
 	buf_release(&text);
-	return code == ERR_OK ? why.code : code;
+	return code == ERR_OK ? written : code;
 }
 
 static enum err_code batch_run_all(const struct batch_options *options, struct batch_report *report,
