@@ -571,7 +571,7 @@ static enum err_code sink_enter_anew(struct sink *sink, struct err *err)
 	}
 	reader_close(sink->reader);
 	sink->reader = NULL;
-	sink->joined = sink->assigning = false;
+	sink->joined = sink->assigning = sink->quiet = false;
 	sink->began_ms = sink->drain_ms = clock_mono_ms();
 	return sink_open_reader(sink, err);
 }

@@ -96,6 +96,12 @@ enum err_code kafka_fail_error(struct err *err, rd_kafka_error_t *error, const c
 	return err->code;
 }
 
+enum err_code kafka_fail_leader(struct err *err, const char *topic, int32_t partition)
+{
+	return err_set(err, ERR_BUSY, "partition %" PRId32 " of topic \"%s\" has no leader just now",
+		       partition, topic);
+}
+
 enum err_code kafka_topics_only(enum topic_kind kind, struct err *err)
 {
 	return kind == TOPIC_LOG ? ERR_OK
@@ -142,11 +148,19 @@ enum err_code kafka_admin_away(rd_kafka_t *admin, int64_t waited_ms, struct err 
 								     : links_check(links, err);
 }
 
-static void kafka_ask_set_ms(struct kafka_ask *ask, int ms)
+static void set_answer_ms(rd_kafka_AdminOptions_t *options, int ms)
 {
 	char unused[128];
 
-	(void)rd_kafka_AdminOptions_set_request_timeout(ask->options, ms, unused, sizeof(unused));
+	(void)rd_kafka_AdminOptions_set_request_timeout(options, ms, unused, sizeof(unused));
+}
+
+rd_kafka_AdminOptions_t *kafka_ask_options(rd_kafka_t *client, rd_kafka_admin_op_t op)
+{
+	rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(client, op);
+
+	set_answer_ms(options, KAFKA_ANSWER_MS);
+	return options;
 }
 
 void kafka_ask_init(struct kafka_ask *ask, rd_kafka_t *client, rd_kafka_admin_op_t op)
@@ -154,9 +168,8 @@ void kafka_ask_init(struct kafka_ask *ask, rd_kafka_t *client, rd_kafka_admin_op
 	char unused[128];
 
 	ask->client = client;
-	ask->options = rd_kafka_AdminOptions_new(client, op);
+	ask->options = kafka_ask_options(client, op);
 	ask->queue = rd_kafka_queue_new(client);
-	kafka_ask_set_ms(ask, KAFKA_ANSWER_MS);
 	if (op == RD_KAFKA_ADMIN_OP_CREATETOPICS || op == RD_KAFKA_ADMIN_OP_DELETETOPICS)
 		(void)rd_kafka_AdminOptions_set_operation_timeout(ask->options, KAFKA_ANSWER_MS,
 								  unused, sizeof(unused));
@@ -285,7 +298,7 @@ static enum err_code offsets_once(rd_kafka_t *client, rd_kafka_topic_partition_l
 	enum err_code code;
 
 	kafka_ask_init(&ask, client, RD_KAFKA_ADMIN_OP_LISTOFFSETS);
-	kafka_ask_set_ms(&ask, answer_ms);
+	set_answer_ms(ask.options, answer_ms);
 	rd_kafka_ListOffsets(client, partitions, ask.options, ask.queue);
 	code = kafka_ask_wait(&ask, &answer, err);
 	if (code == ERR_OK) {
@@ -316,10 +329,7 @@ static enum err_code check_led(rd_kafka_t *client, const rd_kafka_topic_partitio
 			code = err_set(err, ERR_NO_PARTITION,
 				       "topic \"%s\" has no partition %" PRId32, name, id);
 		else if (partition->leader == NODE_NONE)
-			code = err_set(err, ERR_BUSY,
-				       "partition %" PRId32 " of topic \"%s\" has no leader "
-				       "just now",
-				       id, name);
+			code = kafka_fail_leader(err, name, id);
 	}
 	topic_info_release(&info);
 	return code;

@@ -396,10 +396,7 @@ static enum err_code partition_measure(rd_kafka_t *client, const char *name,
 	enum err_code code;
 
 	if (partition->leader == NODE_NONE) /* librdkafka would wait for one */
-		return err_set(err, ERR_BUSY,
-			       "partition %" PRId32 " of topic \"%s\" has no leader "
-			       "just now",
-			       partition->id, name);
+		return kafka_fail_leader(err, name, partition->id);
 	code = kafka_list_offsets(client, name, partition, 1, RD_KAFKA_OFFSET_SPEC_EARLIEST,
 				  ANSWER_MS, &ret_extent->low, err);
 	if (code == ERR_OK)

@@ -253,11 +253,11 @@ static void send_question(struct reader_kafka *reader, const char **names, size_
 {
 	rd_kafka_TopicCollection_t *topics =
 		rd_kafka_TopicCollection_of_topic_names(names, count);
-	struct kafka_ask ask;
+	rd_kafka_AdminOptions_t *options =
+		kafka_ask_options(reader->client, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
 
-	kafka_ask_init(&ask, reader->client, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
-	rd_kafka_DescribeTopics(reader->client, topics, ask.options, reader->answers);
-	kafka_ask_release(&ask);
+	rd_kafka_DescribeTopics(reader->client, topics, options, reader->answers);
+	rd_kafka_AdminOptions_destroy(options);
 	rd_kafka_TopicCollection_destroy(topics);
 	reader->asking = true;
 	reader->questions++;

@@ -60,6 +60,8 @@ enum err_code kafka_code(rd_kafka_resp_err_t code);
 enum err_code kafka_fail(struct err *err, rd_kafka_resp_err_t code, const char *what);
 /* The same of an error that it lets go of. */
 enum err_code kafka_fail_error(struct err *err, rd_kafka_error_t *error, const char *what);
+/* ERR_BUSY: only its leader could answer. */
+enum err_code kafka_fail_leader(struct err *err, const char *topic, int32_t partition);
 
 /* The client that asks what is asked for no reader. */
 MUST_USE enum err_code kafka_admin(struct kafka *kafka, rd_kafka_t **ret_client, struct err *err);
@@ -75,6 +77,8 @@ struct kafka_ask {
 	rd_kafka_queue_t *queue;
 };
 
+/* Of who has a queue of its own; the caller destroys them. */
+rd_kafka_AdminOptions_t *kafka_ask_options(rd_kafka_t *client, rd_kafka_admin_op_t op);
 void kafka_ask_init(struct kafka_ask *ask, rd_kafka_t *client, rd_kafka_admin_op_t op);
 /* Waits for the answer to what was sent with its options to its queue; the caller destroys it. */
 MUST_USE enum err_code kafka_ask_wait(struct kafka_ask *ask, rd_kafka_event_t **ret_answer,
