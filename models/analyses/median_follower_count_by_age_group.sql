@@ -2,7 +2,7 @@
 -- description: The lower median of the follower counts on pins by users of each age group. Users
 --   without an age are left out, unknown follower counts are ignored.
 -- chart: bar
-SELECT age_group, percentile_disc(0.5) WITHIN GROUP (ORDER BY follower_count) AS median_follower_count
+SELECT age_group, CAST(percentile_disc(0.5) WITHIN GROUP (ORDER BY follower_count) AS BIGINT) AS median_follower_count
 FROM pin JOIN (
 	SELECT
 		ind,

@@ -5,7 +5,7 @@
 SELECT
 	age_group,
 	year_joined,
-	percentile_disc(0.5) WITHIN GROUP (ORDER BY follower_count) AS median_follower_count
+	CAST(percentile_disc(0.5) WITHIN GROUP (ORDER BY follower_count) AS BIGINT) AS median_follower_count
 FROM pin JOIN (
 	SELECT
 		ind,

@@ -111,9 +111,17 @@ static enum err_code duckdb_read_add(struct engine_duckdb *engine, const struct 
 
 enum err_code engine_duckdb_add_functions(struct engine_duckdb *engine, struct err *err)
 {
+	static const char *const macros[] = {
+		"CREATE MACRO as_pair(a, b) AS [CAST(a AS DOUBLE), CAST(b AS DOUBLE)]",
+		"CREATE MACRO first_of(pair) AS CAST(pair[1] AS DOUBLE)",
+		"CREATE MACRO second_of(pair) AS CAST(pair[2] AS DOUBLE)",
+	};
+
 	for (size_t i = 0; i < ARRAY_LEN(readings); i++)
 		if (duckdb_read_add(engine, &readings[i], err) != ERR_OK)
 			return err->code;
-	return duck_run(&engine->duck, "CREATE MACRO as_pair(first, second) AS"
-			" [CAST(first AS DOUBLE), CAST(second AS DOUBLE)]", err);
+	for (size_t i = 0; i < ARRAY_LEN(macros); i++)
+		if (duck_run(&engine->duck, macros[i], err) != ERR_OK)
+			return err->code;
+	return ERR_OK;
 }

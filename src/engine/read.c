@@ -7,15 +7,32 @@
 #include <stdlib.h>
 #include <strings.h>
 
-enum { DIGITS_EXACT = 19, EXPONENT_MAX = 9999, NUMBER_LEN_MAX = 400 };
+/* The bounds are those of docs/models.md, within which Spark's arithmetic (spark/functions.sql) is
+ * exact, too. */
+enum {
+	EXPONENT_MAX = 9999,
+	NUMBER_LEN_MAX = 400,
+	WHOLE_DIGITS_MAX = 20,	       /* of an integer: before the point, … */
+	WHOLE_DECIMALS_MAX = 18,       /* … behind it, … */
+	WHOLE_EXPONENT_DIGITS_MAX = 2, /* … and of its exponent */
+	COUNT_DIGITS_MAX = 18,
+	COUNT_DECIMALS_MAX = 9,
+	ZONE_MINUTES_MAX = 18 * 60,
+};
+
+__extension__ typedef unsigned __int128 digits_t; /* 38 digits fit */
+#define DIGITS_MAX (~(digits_t)0)
 
 /* digits * 10^exponent */
 struct decimal {
 	bool negative;
 	bool inexact;			/* more digits than fit */
-	bool scientific;		/* written with an e */
-	uint64_t digits;
+	bool shrinks;			/* its exponent has a minus */
+	digits_t digits;
 	int exponent;
+	size_t whole_digits;	/* as written, before the point and … */
+	size_t decimals;	/* … behind it, … */
+	size_t exponent_digits; /* … of the exponent; 0: none is written */
 };
 
 static bool read_is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -26,13 +43,14 @@ static bool take_digits(struct slice text, size_t *at, struct decimal *decimal, 
 	size_t start = *at;
 
 	for (; *at < text.len && read_is_digit(text.ptr[*at]); (*at)++) {
-		if (decimal->digits > (UINT64_MAX - 9) / 10) {
+		if (decimal->digits > (DIGITS_MAX - 9) / 10) {
 			decimal->inexact = true;
 			continue;
 		}
-		decimal->digits = decimal->digits * 10 + (uint64_t)(text.ptr[*at] - '0');
+		decimal->digits = decimal->digits * 10 + (unsigned)(text.ptr[*at] - '0');
 		decimal->exponent -= fraction;
 	}
+	*(fraction ? &decimal->decimals : &decimal->whole_digits) = *at - start;
 	return *at > start;
 }
 
@@ -49,7 +67,8 @@ static bool take_exponent(struct slice text, size_t *at, struct decimal *decimal
 		if (exponent < EXPONENT_MAX)
 			exponent = exponent * 10 + (text.ptr[*at] - '0');
 	decimal->exponent += negative ? -exponent : exponent;
-	decimal->scientific = true;
+	decimal->shrinks = negative;
+	decimal->exponent_digits = *at - start;
 	return *at > start;
 }
 
@@ -89,10 +108,10 @@ static bool to_integer(struct decimal decimal, int64_t *ret)
 	for (; decimal.digits && decimal.exponent > 0; decimal.exponent--)
 		if (__builtin_mul_overflow(decimal.digits, 10, &decimal.digits))
 			return false;
-	if (decimal.digits > (uint64_t)INT64_MAX + decimal.negative)
+	if (decimal.digits > (digits_t)INT64_MAX + decimal.negative)
 		return false;
 	/* Without a sign that the smallest of all could not lose. */
-	*ret = (int64_t)(decimal.negative ? 0 - decimal.digits : decimal.digits);
+	*ret = (int64_t)(uint64_t)(decimal.negative ? 0 - decimal.digits : decimal.digits);
 	return true;
 }
 
@@ -100,7 +119,9 @@ bool read_long(struct slice text, int64_t *ret)
 {
 	struct decimal decimal;
 
-	return parse_decimal(text, &decimal) && to_integer(decimal, ret);
+	return parse_decimal(text, &decimal) && decimal.whole_digits <= WHOLE_DIGITS_MAX &&
+	       decimal.decimals <= WHOLE_DECIMALS_MAX && !decimal.shrinks &&
+	       decimal.exponent_digits <= WHOLE_EXPONENT_DIGITS_MAX && to_integer(decimal, ret);
 }
 
 bool read_int(struct slice text, int32_t *ret)
@@ -150,7 +171,8 @@ bool read_count(struct slice text, int64_t *ret)
 		break;
 	}
 	text.len -= suffix != 0;
-	if (!parse_decimal(text, &decimal) || decimal.negative || (suffix && decimal.scientific))
+	if (!parse_decimal(text, &decimal) || decimal.negative || decimal.exponent_digits > 0 ||
+	    decimal.whole_digits > COUNT_DIGITS_MAX || decimal.decimals > COUNT_DECIMALS_MAX)
 		return false;
 	decimal.exponent += suffix;
 	return to_integer(decimal, ret);
@@ -162,8 +184,6 @@ static bool slow_double(struct slice text, double *ret)
 	char copy[NUMBER_LEN_MAX + 1];
 	double value;
 
-	if (text.len > NUMBER_LEN_MAX)
-		return false;
 	memcpy(copy, text.ptr, text.len);
 	copy[text.len] = 0;
 	value = strtod(copy, NULL);
@@ -183,9 +203,9 @@ bool read_double(struct slice text, double *ret)
 	struct decimal decimal;
 	double value;
 
-	if (!parse_decimal(text, &decimal))
+	if (text.len > NUMBER_LEN_MAX || !parse_decimal(text, &decimal))
 		return false;
-	if (decimal.inexact || decimal.digits > (uint64_t)1 << 53 || abs(decimal.exponent) > 22)
+	if (decimal.inexact || decimal.digits > (digits_t)1 << 53 || abs(decimal.exponent) > 22)
 		return slow_double(text, ret);
 	value = (double)decimal.digits;
 	value = decimal.exponent < 0 ? value / power[-decimal.exponent] :
@@ -305,10 +325,9 @@ static bool take_zone(struct slice text, size_t *at, int64_t *ret_us)
 	behind = take_char(text, at, '-');
 	if ((!behind && !take_char(text, at, '+')) || !take_number(text, at, 1, 2, &hour))
 		return false;
-	(void)take_char(text, at, ':');
-	if (*at < text.len && !take_number(text, at, 2, 2, &minute))
+	if ((take_char(text, at, ':') || *at < text.len) && !take_number(text, at, 2, 2, &minute))
 		return false;
-	if (hour > 18 || minute > 59)
+	if (minute > 59 || hour * 60 + minute > ZONE_MINUTES_MAX)
 		return false;
 	*ret_us = (hour * INT64_C(3600) + minute * 60) * 1000000;
 	if (behind)

@@ -83,13 +83,16 @@ def test_text_is_kept_as_it_is(lake):
 
 
 def test_follower_counts(lake):
-    texts = ["0", "970", "46k", "991k", "5M", "15M", "1.5M", "12.25K", "2m", "3K", 12, 46000.0, "1e3"]
-    counts = [0, 970, 46000, 991000, 5000000, 15000000, 1500000, 12250, 2000000, 3000, 12, 46000, 1000]
+    texts = ["0", "970", "46k", "991k", "5M", "15M", "1.5M", "12.25K", "2m", "3K", 12, 46000.0,
+             "999999999999999999", "0.000001M", "+5k"]
+    counts = [0, 970, 46000, 991000, 5000000, 15000000, 1500000, 12250, 2000000, 3000, 12, 46000,
+              999999999999999999, 1, 5000]
     assert column(lake, "pin", PIN, "follower_count", "follower_count", texts) == (counts, 0)
 
 
 def test_follower_counts_that_cannot_be_read(lake):
-    texts = ["many", "k", "1,234", "-5", "1.5", "1.2345k", "5 k", "99999999999999999999", True, [1], {"a": 1}, "1e3k"]
+    texts = ["many", "k", "1,234", "-5", "1.5", "1.2345k", "5 k", "99999999999999999999", True, [1], {"a": 1}, "1e3k",
+             "1e3", "1234567890123456789", "1.1234567890M"]
     assert column(lake, "pin", PIN, "follower_count", "follower_count", texts) == ([None] * len(texts), len(texts))
 
 

@@ -205,12 +205,20 @@ static void test_integers_at_their_ends(void **state)
 	assert_true(read_int(slice_str("-2147483648"), &value) && value == INT32_MIN);
 	assert_true(read_int(slice_str("2147483647.000"), &value) && value == INT32_MAX);
 	assert_false(read_int(slice_str("2147483648"), &value));
-	assert_true(read_int(slice_str("0e9999999999999"), &value) && value == 0);
-	assert_true(read_int(slice_str("1200e-2"), &value) && value == 12);
-	assert_true(read_count(slice_str("9223372036854775807"), &count) && count == INT64_MAX);
-	assert_false(read_count(slice_str("9223372036854775808"), &count));
-	assert_false(read_count(slice_str("9223372036854775807k"), &count));
-	assert_false(read_count(slice_str("99999999999999999999999"), &count));
+	assert_true(read_int(slice_str("0e99"), &value) && value == 0);
+	assert_true(read_int(slice_str("1.5e+1"), &value) && value == 15);
+	for (const char *text = "0e999\0001200e-2\0000e-1\000000000000000000000007\0007.0000000000000000000\0";
+	     *text; text += strlen(text) + 1)
+		if (read_int(slice_str(text), &value))
+			fail_msg("\"%s\" was read as %d", text, value);
+	assert_true(read_long(slice_str("9223372036854775807"), &count) && count == INT64_MAX);
+	assert_true(read_long(slice_str("-9223372036854775808.000"), &count) && count == INT64_MIN);
+	assert_true(read_long(slice_str("92233720368547758.07e2"), &count) && count == INT64_MAX);
+	assert_false(read_long(slice_str("9223372036854775808"), &count));
+	assert_true(read_count(slice_str("9223372036854775.807k"), &count) && count == INT64_MAX);
+	assert_false(read_count(slice_str("9223372036854775.808k"), &count));
+	assert_false(read_count(slice_str("999999999999999999M"), &count));
+	assert_false(read_count(slice_str("1234567890123456789"), &count));
 }
 
 static void test_timestamps_over_the_centuries(void **state)
@@ -225,6 +233,9 @@ static void test_timestamps_over_the_centuries(void **state)
 		    us == INT64_C(253402300799000000));
 	assert_true(read_timestamp(slice_str("2000-03-01 00:00:00"), &us) &&
 		    us == INT64_C(951868800000000));
+	assert_true(read_timestamp(slice_str("1970-01-01 18:00:00+18:00"), &us) && us == 0);
+	assert_false(read_timestamp(slice_str("1970-01-01 18:00:00+18:01"), &us));
+	assert_false(read_timestamp(slice_str("1970-01-01 05:00:00+05:"), &us));
 	assert_false(read_timestamp(slice_str("1900-02-29 00:00:00"), &us));
 	assert_false(read_timestamp(slice_str("0000-01-01 00:00:00"), &us));
 	assert_false(read_timestamp(slice_str(""), &us));
