@@ -155,7 +155,7 @@ static enum err_code cron_step(struct cron_reader *reader, int *ret_step, struct
 static enum err_code cron_read_field(struct cron_reader *reader, uint64_t *ret_set, struct err *err)
 {
 	const char *start;
-	int first, last, step;
+	int first = 0, last = 0, step = 1;
 
 	for (;; reader->at++) {
 		start = reader->at;
