@@ -68,8 +68,8 @@ static enum err_code far_post_at(struct source *source, uint64_t n, uint64_t *re
 }
 
 static const struct source_ops far_ops = {
-	.name = "far", .count = far_count, .want = far_want, .row = far_row, .posts = far_posts,
-	.post_at = far_post_at,
+	.name = "far", .count = far_count, .want = far_want, .ready = source_always_ready,
+	.row = far_row, .posts = far_posts, .post_at = far_post_at,
 };
 
 static enum err_code run(struct source_far *source, enum post_order_kind order, uint64_t posts,
