@@ -58,14 +58,15 @@ enum option {
 	OPTION_COUNT
 };
 
-/* Of the kind of that name, once it is there and the option chooses it.
- *	id      name     option  help */
+/* Of the kind of that name, once it is there and the option chooses it; `at_times`: for one command
+ * it may, so a file has them for that.
+ *	id      name     option  at_times  help */
 #define OPTION_GROUP_TABLE(X) \
-	X(KAFKA, "kafka", BROKER, "Settings of librdkafka, by its own names") \
-	X(SPARK, "spark", ENGINE, "Settings of Spark, by its own names without their spark.")
+	X(KAFKA, "kafka", BROKER, false, "Settings of librdkafka, by its own names") \
+	X(SPARK, "spark", ENGINE, true, "Settings of Spark, by its own names without their spark.")
 
 enum option_group {
-#define X(id, name, option, help) OPTION_GROUP_##id,
+#define X(id, name, option, at_times, help) OPTION_GROUP_##id,
 	OPTION_GROUP_TABLE(X)
 #undef X
 	OPTION_GROUPS

@@ -13,9 +13,11 @@ enum { NAME_LEN_MAX = 100, SETTINGS_MAX = 1000 };
 static const struct {
 	const char *name;
 	enum option option;
+	bool at_times;
 	const char *help;
 } groups[] = {
-#define X(id, name, option, help) [OPTION_GROUP_##id] = { name, OPT_##option, help },
+#define X(id, name, option, at_times, help) \
+	[OPTION_GROUP_##id] = { name, OPT_##option, at_times, help },
 	OPTION_GROUP_TABLE(X)
 #undef X
 };
@@ -105,20 +107,32 @@ enum err_code config_group_set(struct config_settings *settings, struct arena *a
 	return ERR_OK;
 }
 
+/* The first setting that nothing reads, or NULL. */
+static const struct config_setting *unread_setting(const struct config *config, int group)
+{
+	size_t count;
+	const struct config_setting *settings =
+		config_settings(config, (enum option_group)group, &count);
+
+	if (strcmp(config_text(config, groups[group].option), groups[group].name) == 0)
+		return NULL;
+	for (size_t i = 0; i < count; i++)
+		if (!groups[group].at_times || settings[i].origin != CONFIG_FROM_FILE)
+			return &settings[i];
+	return NULL;
+}
+
 enum err_code config_check_groups(const struct config *config, struct err *err)
 {
 	for (int i = 0; i < OPTION_GROUPS; i++) {
-		const char *name = groups[i].name, *chosen = config_text(config, groups[i].option);
-		const struct config_setting *settings;
-		size_t count;
+		const struct config_setting *unread = unread_setting(config, i);
 
-		settings = config_settings(config, (enum option_group)i, &count);
-		if (count > 0 && strcmp(chosen, name) != 0)
+		if (unread)
 			return err_set(err, ERR_USAGE,
-				       "%s: nothing reads \"%s.%s\" as long as "
-				       "\"%s\" is %s",
-				       settings->place, name, settings->name,
-				       option_key(groups[i].option), chosen);
+				       "%s: nothing reads \"%s.%s\" as long as \"%s\" is %s",
+				       unread->place, groups[i].name, unread->name,
+				       option_key(groups[i].option),
+				       config_text(config, groups[i].option));
 	}
 	return ERR_OK;
 }

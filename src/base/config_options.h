@@ -24,7 +24,7 @@ X(MODELS, "models", "models", CONFIG_PATH, "", "", "Directory of the SQL models 
 /* What does the work, by name */
 X(BROKER, "broker.kind", "broker", CONFIG_CHOICE, "local", "local|kafka", "Where topics are: the log of --dir, or a Kafka cluster, which kafka: names")
 X(STREAMS, "streams.kind", "streams", CONFIG_CHOICE, "local", "local", "Where streams are: the log of --dir")
-X(ENGINE, "engine.kind", "engine", CONFIG_CHOICE, "duckdb", "duckdb", "What runs the SQL models")
+X(ENGINE, "engine.kind", "engine", CONFIG_CHOICE, "duckdb", "duckdb|spark", "What runs the SQL models of batch and of questions; stream always uses duckdb")
 
 /* Gateway */
 X(LISTEN, "gateway.listen", "listen", CONFIG_TEXT, "127.0.0.1:8082", "", "Address and port; port 0 takes a free one")
@@ -59,7 +59,7 @@ X(RETENTION_BYTES, "log.retention_bytes", "", CONFIG_BYTES, "0", "0..1PiB", "Siz
 X(DISK_RESERVE, "log.disk_reserve_bytes", "", CONFIG_BYTES, "256MiB", "0..1TiB", "Free disk space below which clients get 503")
 
 /* Emulate */
-X(SOURCE, "source.kind", "source", CONFIG_CHOICE, "auto", "auto|generated|files|mysql", "Where rows come from; auto: files if --data is given, else generated; mysql: the database of mysql.*")
+X(SOURCE, "source.kind", "source", CONFIG_CHOICE, "auto", "auto|generated|files|mysql", "Where rows come from; auto: files if --data is given; mysql: the database of mysql.*")
 X(DATA, "source.data", "data", CONFIG_PATH, "", "", "Directory with pin.ndjson, geo.ndjson, user.ndjson or some of them")
 X(MYSQL_HOST, "mysql.host", "", CONFIG_TEXT, "", "", "Host of the database that holds the posts (HOST in db_creds.yaml)")
 X(MYSQL_PORT, "mysql.port", "", CONFIG_INT, "3306", "1..65535", "Its port (PORT)")
@@ -121,6 +121,10 @@ X(TABLE_BYTES, "stream.bytes_max", "", CONFIG_BYTES, "32MiB", "64KiB..1GiB", "Ra
 X(TABLE_AGE, "stream.age", "stream-age", CONFIG_MS, "250ms", "1ms..1h", "How long a micro-batch waits for more (lake in a bucket: 1s, as each one is paid for)")
 X(ENGINE_MEMORY, "engine.memory", "", CONFIG_BYTES, "1GiB", "64MiB..1TiB", "Memory limit of the SQL engine, each process")
 X(ENGINE_THREADS, "engine.threads", "", CONFIG_INT, "0", "0..1024", "Threads of the SQL engine; 0: one a core")
+X(ENGINE_SUBMIT, "engine.spark_submit", "", CONFIG_PATH, "", "", "Spark's spark-submit (default: that of SPARK_HOME, else the one on PATH)")
+X(ENGINE_EXCHANGE, "engine.exchange", "", CONFIG_TEXT, "", "", "Where pinpipe and Spark hand each other files, a directory or s3://BUCKET/PREFIX that every executor reaches (default: <dir>/tmp)")
+X(ENGINE_START, "engine.start_timeout", "", CONFIG_MS, "5m", "1s..24h", "How long Spark may take to be ready")
+X(ENGINE_TIMEOUT, "engine.timeout", "", CONFIG_MS, "0ms", "0ms..30d", "How long one statement may take on Spark; 0: no bound")
 X(SCHEDULE, "batch.every", "batch-every", CONFIG_MS, "60s", "10ms..30d", "How often `up` runs the batch")
 X(CRON, "batch.schedule", "batch-schedule", CONFIG_SCHEDULE, "", "1s..30d", "When `up` runs the batch, in place of batch.every: an interval (15m) or a cron expression (\"0 2 * * *\")")
 X(BATCH_ZONE, "batch.timezone", "batch-timezone", CONFIG_ZONE, "UTC", "", "Time zone of the cron expression, as Europe/Berlin")

@@ -1,6 +1,7 @@
 /* Asks the analyses over the clean tables and prints the answers. */
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/trace.h"
 #include "cmd/cmd.h"
 #include "cmd/output.h"
 #include "cmd/setup.h"
@@ -12,6 +13,15 @@ struct asked {
 	const struct analysis_model *list[ANSWERS_MAX];
 	size_t count;
 };
+
+static enum err_code tell_absent(const struct models *models, const char *name, struct err *err)
+{
+	const char *fault = models_fault(models, MODEL_ANALYSIS, name);
+
+	return fault ? err_set(err, ERR_USAGE, "%s", fault)
+		     : err_set(err, ERR_USAGE, "there is no analysis \"%s\" among the models",
+			       name);
+}
 
 static enum err_code cmd_analyse_choose(const struct models *models, int argc,
 					const char *const *argv, struct asked *ret_asked,
@@ -26,8 +36,7 @@ static enum err_code cmd_analyse_choose(const struct models *models, int argc,
 		ret_asked->list[i] = argc > 0 ? models_analysis(models, argv[i]) :
 				     &models->analyses[i];
 		if (!ret_asked->list[i])
-			return err_set(err, ERR_USAGE, "there is no analysis \"%s\" among the models",
-				       argv[i]);
+			return tell_absent(models, argv[i], err);
 	}
 	ret_asked->count = count;
 	return ERR_OK;
@@ -66,6 +75,19 @@ static void tell_failure(const struct err *err)
 	int status = cmd_fail(err);
 
 	(void)status;
+}
+
+/* Where all are asked for, those that are broken are among them. */
+static enum err_code tell_broken(const struct models *models, struct err *err)
+{
+	size_t count = models_broken(models, MODEL_ANALYSIS);
+
+	for (size_t i = 0; i < models->broken_count; i++)
+		if (models->broken[i].kind == MODEL_ANALYSIS)
+			trace_error("%s", models->broken[i].fault);
+	return count == 0 ? ERR_OK
+			  : err_set(err, ERR_SHAPE,
+				    "%zu of the analyses failed; the others were answered", count);
 }
 
 /* The answers into `out`. Failures of questions are told; the last one's is left in *err. */
@@ -131,6 +153,8 @@ static enum err_code cmd_analyse_analyse(const struct config *config, int argc,
 	code = cmd_analyse_choose(&side.models, argc, argv, &asked, err);
 	if (code == ERR_OK)
 		code = ask_all(config, side.engine, &asked, err);
+	if (code == ERR_OK && argc == 0)
+		code = tell_broken(&side.models, err);
 	sql_side_close(&side);
 	return code;
 }
@@ -143,7 +167,8 @@ static int cmd_analyse_run(struct config *config, int argc, const char *const *a
 }
 
 static const enum option options[] = {
-	OPT_FROM, OPT_LAKE, OPT_MODELS, OPT_ENGINE_MEMORY, OPT_ENGINE_THREADS, OPTION_COUNT,
+	OPT_FROM,	   OPT_LAKE,	       OPT_MODELS,   OPT_ENGINE,
+	OPT_ENGINE_MEMORY, OPT_ENGINE_THREADS, OPTION_COUNT,
 };
 
 const struct command cmd_analyse = {

@@ -85,6 +85,7 @@ static enum err_code run_batch(const struct config *config, struct err *err)
 		return code;
 	options.store = side.store;
 	options.engine = side.engine;
+	options.lake_url = side.results.lake_url;
 	code = interrupt_begin(&side.interrupt, side.engine, err);
 	if (code == ERR_OK)
 		code = batch_run(&options, &report, err);
@@ -117,8 +118,8 @@ static int cmd_batch_run(struct config *config, int argc, const char *const *arg
 }
 
 static const enum option options[] = {
-	OPT_LAKE, OPT_CREATE, OPT_MODELS, OPT_ENGINE_MEMORY, OPT_ENGINE_THREADS, OPT_BY,
-	OPTION_COUNT,
+	OPT_LAKE, OPT_CREATE, OPT_MODELS, OPT_ENGINE, OPT_ENGINE_MEMORY, OPT_ENGINE_THREADS,
+	OPT_BY, OPTION_COUNT,
 };
 
 const struct command cmd_batch = {

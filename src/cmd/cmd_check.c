@@ -22,6 +22,7 @@ struct checked {
 	uint64_t objects;
 	uint64_t behind;
 	uint64_t lost;
+	size_t broken; /* models, whose tables are not looked at */
 	bool end_unknown;
 };
 
@@ -71,6 +72,7 @@ static enum err_code check_lake(const struct config *config, struct checked *che
 	enum err_code code = setup_models(config, &models, err);
 
 	check.models = &models;
+	checked->broken = models_broken(&models, MODEL_CLEAN);
 	if (code == ERR_OK)
 		code = taken_init(&taken, config, err);
 	check.some = !taken.all && !setup_topics_are_in_dir(config);
@@ -167,6 +169,11 @@ static int cmd_check_run(struct config *config, int argc, const char *const *arg
 			       " in the log (see above)", checked.faults, checked.log.damaged);
 	if (code == ERR_OK)
 		say_sound(config, &checked);
+	if (code == ERR_OK && checked.broken > 0)
+		code = err_set(&err, ERR_SHAPE,
+			       "%zu tables were not looked at, as their models are"
+			       " broken (see above)",
+			       checked.broken);
 	free(checked.topics.list);
 	free(checked.counts);
 	return code == ERR_OK ? 0 : cmd_fail(&err);

@@ -16,8 +16,8 @@
 enum { TEXT_MAX = 64 << 20 };
 
 static const enum option options[] = {
-	OPT_LAKE, OPT_COUNT, OPT_ALL, OPT_TOPIC, OPT_REASON, OPT_SINCE, OPT_MODELS,
-	OPT_ENGINE_MEMORY, OPT_ENGINE_THREADS, OPTION_COUNT,
+	OPT_LAKE,   OPT_COUNT,	OPT_ALL,	   OPT_TOPIC,	       OPT_REASON,   OPT_SINCE,
+	OPT_MODELS, OPT_ENGINE, OPT_ENGINE_MEMORY, OPT_ENGINE_THREADS, OPTION_COUNT,
 };
 
 /* --- without a topic: how many there are of which kind ------------------ */

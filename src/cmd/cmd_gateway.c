@@ -1,5 +1,7 @@
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/names.h"
 #include "cmd/cmd.h"
 #include "cmd/setup.h"
 #include "flow/lake.h"
@@ -7,7 +9,12 @@
 
 #include <string.h>
 
-enum { DRAIN_MS = 10000, LINE_MAX_BYTES = 16 << 10 };
+enum {
+	DRAIN_MS = 10000,
+	LINE_MAX_BYTES = 16 << 10,
+	OWN_NAME_MAX = 1 << 10,
+	OWN_BYTES_MAX = 1 << 20,
+};
 
 static const char *cmd_gateway_text_or_null(const struct config *config, enum option option)
 {
@@ -86,22 +93,46 @@ struct cmd_gateway_own {
 	struct models models;
 	struct lake_table *tables[2];
 	const char **names[2];
+	struct arena memory; /* of names of broken models */
 };
+
+/* What is posted to the topic of a broken model is kept until that is mended. */
+static void cmd_gateway_add_broken(struct cmd_gateway_own *own, enum topic_kind kind,
+				   const struct broken_model *broken, const char *id, size_t *count)
+{
+	const char *pattern = kind == TOPIC_LOG ? broken->topic : broken->stream;
+	struct err unused;
+	struct buf name;
+
+	if (broken->kind != MODEL_CLEAN)
+		return;
+
+	buf_init(&name, OWN_NAME_MAX);
+	clean_name(&name, pattern, id);
+	if ((kind == TOPIC_LOG ? name_check_topic(buf_slice(&name), &unused)
+			       : name_check_stream(buf_slice(&name), &unused)) == ERR_OK)
+		own->names[kind][(*count)++] = arena_str(&own->memory, buf_slice(&name));
+	buf_release(&name);
+}
 
 static enum err_code cmd_gateway_own_find(const struct config *config, struct cmd_gateway_own *own,
 					  struct gateway_options *options, struct err *err)
 {
 	const char *id = config_text(config, OPT_ID);
 	enum err_code code = setup_models(config, &own->models, err);
+	const struct models *models = &own->models;
 
+	arena_init(&own->memory, OWN_BYTES_MAX);
 	for (int kind = TOPIC_LOG; kind <= TOPIC_STREAM && code == ERR_OK; kind++) {
-		size_t count = own->models.clean_count;
+		size_t count = models->clean_count;
 
-		code = lake_tables_new(&own->models, (enum topic_kind)kind, id, &own->tables[kind],
-				       err);
-		own->names[kind] = xcalloc(count, sizeof(const char *));
+		code = lake_tables_new(models, (enum topic_kind)kind, id, &own->tables[kind], err);
+		own->names[kind] = xcalloc(count + models->broken_count, sizeof(const char *));
 		for (size_t i = 0; i < count && code == ERR_OK; i++)
 			own->names[kind][i] = own->tables[kind][i].topic;
+		for (size_t i = 0; i < models->broken_count; i++)
+			cmd_gateway_add_broken(own, (enum topic_kind)kind, &models->broken[i], id,
+					       &count);
 		options->own[kind] = (struct gateway_own){ own->names[kind], count };
 	}
 	return code;
@@ -113,6 +144,7 @@ static void cmd_gateway_own_release(struct cmd_gateway_own *own)
 		free(own->names[kind]);
 		free(own->tables[kind]);
 	}
+	arena_release(&own->memory);
 	models_free(&own->models);
 }
 

@@ -12,8 +12,8 @@
 enum { TEXT_BYTES_MAX = 1 << 20, READS_MEMORY = 64 << 20 };
 
 static const enum option options[] = {
-	OPT_MODELS,	   OPT_CHECK,	       OPT_LISTEN,   OPT_TLS_CERT,
-	OPT_ENGINE_MEMORY, OPT_ENGINE_THREADS, OPTION_COUNT,
+	OPT_MODELS, OPT_CHECK,	       OPT_LISTEN,	   OPT_TLS_CERT,
+	OPT_ENGINE, OPT_ENGINE_MEMORY, OPT_ENGINE_THREADS, OPTION_COUNT,
 };
 
 /* --- the list ---------------------------------------------------------- */
@@ -131,6 +131,9 @@ static enum err_code list_models(const struct config *config, struct err *err)
 	duck_close(&list.duck);
 	rows_release(&list.rows);
 	buf_release(&list.text);
+	if (code == ERR_OK && models.broken_count > 0)
+		code = err_set(err, ERR_SHAPE, "%zu models are broken (see above)",
+			       models.broken_count);
 	models_free(&models);
 	return code;
 }

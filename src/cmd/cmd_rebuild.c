@@ -108,7 +108,11 @@ static enum err_code rebuild_paths(const struct config *config, struct sql_side 
 static enum err_code find_model(const struct models *models, const char *name,
 				const struct clean_model **ret_model, struct err *err)
 {
+	const char *fault = models_fault(models, MODEL_CLEAN, name);
+
 	*ret_model = models_clean(models, name);
+	if (fault)
+		return err_set(err, ERR_USAGE, "%s", fault);
 	if (!*ret_model)
 		return err_set(err, ERR_USAGE, "no clean model \"%.80s\"; `pinpipe models` lists them",
 			       name);
@@ -147,8 +151,9 @@ static int cmd_rebuild_run(struct config *config, int argc, const char *const *a
 }
 
 static const enum option options[] = {
-	OPT_FROM, OPT_DROP_UNREACHABLE, OPT_LAKE, OPT_MODELS, OPT_TABLE_ROWS,
-	OPT_TABLE_BYTES, OPT_ENGINE_MEMORY, OPT_ENGINE_THREADS, OPTION_COUNT,
+	OPT_FROM,	    OPT_DROP_UNREACHABLE, OPT_LAKE,   OPT_MODELS,
+	OPT_TABLE_ROWS,	    OPT_TABLE_BYTES,	  OPT_ENGINE, OPT_ENGINE_MEMORY,
+	OPT_ENGINE_THREADS, OPTION_COUNT,
 };
 
 const struct command cmd_rebuild = {

@@ -9,10 +9,11 @@
 enum { OUTPUT_BYTES_MAX = 300 << 20 };
 
 static const enum option options[] = {
-	OPT_POSTS,	 OPT_ORDER,	OPT_SEED,	OPT_RATE,	 OPT_BATCH_SIZE,
-	OPT_CONNECTIONS, OPT_SOURCE,	OPT_DATA,	OPT_ROWS,	 OPT_LAKE,
-	OPT_CREATE,	 OPT_MODELS,	OPT_FLUSH_SIZE, OPT_FLUSH_BYTES, OPT_FLUSH_AGE,
-	OPT_CONNECTOR,	 OPT_TABLE_AGE, OPT_PARTITIONS, OPT_SHARDS,	 OPTION_COUNT,
+	OPT_POSTS,	 OPT_ORDER,	OPT_SEED,      OPT_RATE,       OPT_BATCH_SIZE,
+	OPT_CONNECTIONS, OPT_SOURCE,	OPT_DATA,      OPT_ROWS,       OPT_LAKE,
+	OPT_CREATE,	 OPT_MODELS,	OPT_ENGINE,    OPT_FLUSH_SIZE, OPT_FLUSH_BYTES,
+	OPT_FLUSH_AGE,	 OPT_CONNECTOR, OPT_TABLE_AGE, OPT_PARTITIONS, OPT_SHARDS,
+	OPTION_COUNT,
 };
 
 typedef uint64_t cmd_run_get_fn(const struct pipeline_counts *counts, enum topic_kind kind,
@@ -151,6 +152,10 @@ static int cmd_run_run(struct config *config, int argc, const char *const *argv)
 		status = print_answers(&err);
 	if (code == ERR_OK)
 		code = pipeline_reconcile(&counts, &err);
+	if (code == ERR_OK && counts.models.broken_count > 0)
+		code = err_set(&err, ERR_SHAPE,
+			       "%zu models are broken (see above); all else is done",
+			       counts.models.broken_count);
 	pipeline_counts_release(&counts);
 	return code == ERR_OK ? status : cmd_fail(&err);
 }

@@ -66,7 +66,8 @@ static int cmd_sql_run(struct config *config, int argc, const char *const *argv)
 }
 
 static const enum option options[] = {
-	OPT_FROM, OPT_LAKE, OPT_MODELS, OPT_ENGINE_MEMORY, OPT_ENGINE_THREADS, OPTION_COUNT,
+	OPT_FROM,	   OPT_LAKE,	       OPT_MODELS,   OPT_ENGINE,
+	OPT_ENGINE_MEMORY, OPT_ENGINE_THREADS, OPTION_COUNT,
 };
 
 const struct command cmd_sql = {

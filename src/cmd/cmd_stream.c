@@ -47,6 +47,7 @@ static enum err_code stream(const struct config *config, const struct models *mo
 			    struct stream_options *stream, struct err *err)
 {
 	struct stream_counts counts = { 0 };
+	size_t broken = models_broken(models, MODEL_CLEAN);
 	struct broker *broker = NULL;
 	struct store *store = NULL;
 	struct engine *engine = NULL;
@@ -55,7 +56,7 @@ static enum err_code stream(const struct config *config, const struct models *mo
 	if (code == ERR_OK)
 		code = setup_store(config, &store, err);
 	if (code == ERR_OK)
-		code = setup_engine(config, NULL, &engine, err);
+		code = setup_engine_here(config, &engine, err);
 	stream->broker = broker;
 	stream->store = store;
 	stream->engine = engine;
@@ -64,9 +65,9 @@ static enum err_code stream(const struct config *config, const struct models *mo
 		code = stream_run(stream, &counts, err);
 	if (code == ERR_OK)
 		code = cmd_stream_report(models, &counts, err);
-	if (code == ERR_OK && counts.refused > 0)
+	if (code == ERR_OK && counts.refused + broken > 0)
 		code = err_set(err, ERR_SHAPE, "%zu of %zu tables were left out; the others go on",
-			       counts.refused, models->clean_count);
+			       counts.refused + broken, models->clean_count + broken);
 	stream_counts_release(&counts);
 	engine_free(engine);
 	store_free(store);

@@ -172,10 +172,17 @@ static enum err_code pipeline_post(struct pipeline *pipeline, enum topic_kind ki
 	return code;
 }
 
-static enum err_code pipeline_drain(struct process *process, const char *name, struct err *err)
+/* With a broken model parts end with 1, and have done what there was to do for the others. */
+static bool is_done(const struct pipeline *pipeline, int status)
+{
+	return status == 0 || (status == 1 && pipeline->counts->models.broken_count > 0);
+}
+
+static enum err_code pipeline_drain(const struct pipeline *pipeline, struct process *process,
+				    const char *name, struct err *err)
 {
 	process_stop(process, DRAIN_MS);
-	if (process->status == 0 || process->status == 128 + SIGTERM)
+	if (is_done(pipeline, process->status) || process->status == 128 + SIGTERM)
 		return ERR_OK;
 	return err_set(err, ERR_IO, "%s ended with status %d (see above)", name, process->status);
 }
@@ -193,20 +200,21 @@ static enum err_code post_and_drain(struct pipeline *pipeline, struct err *err)
 	if (code == ERR_OK)
 		pipeline_say("Draining the log into the lake and the streaming tables");
 	if (code == ERR_OK)
-		code = pipeline_drain(&pipeline->sink, "the sink", err);
+		code = pipeline_drain(pipeline, &pipeline->sink, "the sink", err);
 	if (code == ERR_OK)
-		code = pipeline_drain(&pipeline->stream, "the stream", err);
+		code = pipeline_drain(pipeline, &pipeline->stream, "the stream", err);
 	if (code == ERR_OK)
-		code = pipeline_drain(&pipeline->gateway, "the gateway", err);
+		code = pipeline_drain(pipeline, &pipeline->gateway, "the gateway", err);
 	return code;
 }
 
-static enum err_code run_sql_part(const char *const *args, struct buf *out, struct err *err)
+static enum err_code run_sql_part(const struct pipeline *pipeline, const char *const *args,
+				  struct buf *out, struct err *err)
 {
 	int status;
 	enum err_code code = run_part(args, out, &status, err);
 
-	if (code == ERR_OK && status != 0)
+	if (code == ERR_OK && !is_done(pipeline, status))
 		code = err_set(err, ERR_IO, "\"pinpipe %s\" ended with status %d (see above)",
 			       args[0], status);
 	return code;
@@ -221,9 +229,9 @@ static enum err_code clean_and_answer(struct pipeline *pipeline, struct err *err
 
 	pipeline_say("Cleaning the objects and running the analyses");
 	buf_init(&ignored, REPLY_BYTES_MAX);
-	code = run_sql_part(batch, &ignored, err);
+	code = run_sql_part(pipeline, batch, &ignored, err);
 	if (code == ERR_OK)
-		code = run_sql_part(analyse, &pipeline->counts->answers, err);
+		code = run_sql_part(pipeline, analyse, &pipeline->counts->answers, err);
 	buf_release(&ignored);
 	return code;
 }

@@ -5,6 +5,7 @@
 #include "base/trace.h"
 #include "broker/broker_kinds.h"
 #include "broker/kafka/broker_kafka.h"
+#include "cmd/setup_spark.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -508,41 +509,83 @@ enum err_code setup_log_if_there(const struct config *config, struct broker **re
 
 /* --- models and the engine ----------------------------------------------- */
 
-enum err_code setup_models_dir(const struct config *config, char ret_dir[PATH_MAX],
-			       struct err *err)
+enum err_code setup_beside(const char *name, char ret_dir[PATH_MAX], struct err *err)
 {
-	static const char *const beside[] = { "../models", "../share/pinpipe/models" };
-	const char *given = config_text(config, OPT_MODELS);
+	static const char *const beside[] = { "..", "../share/pinpipe" };
 	char exe[PATH_MAX];
-	char path[PATH_MAX + 32];
-	ssize_t len;
+	char path[PATH_MAX + 64];
+	ssize_t len = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+
+	if (len < 0)
+		return err_errno(err, "could not find where this program is");
+	exe[len] = '\0';
+	*strrchr(exe, '/') = '\0';
+	for (size_t i = 0; i < ARRAY_LEN(beside); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s/%s", exe, beside[i], name);
+		/* People read it: without the way back out of where the program is. */
+		if (access(path, R_OK) == 0 && realpath(path, ret_dir))
+			return ERR_OK;
+	}
+	return err_set(err, ERR_ABSENT, "there is no \"%s\" beside \"%s\"", name, exe);
+}
+
+enum err_code setup_models_dir(const struct config *config, char ret_dir[PATH_MAX], struct err *err)
+{
+	const char *given = config_text(config, OPT_MODELS);
 
 	if (*given) {
 		if (snprintf(ret_dir, PATH_MAX, "%s", given) < PATH_MAX)
 			return ERR_OK;
 		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", given);
 	}
-	len = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-	if (len < 0)
-		return err_errno(err, "could not find where this program is");
-	exe[len] = '\0';
-	*strrchr(exe, '/') = '\0';
-	for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]); i++) {
-		(void)snprintf(path, sizeof(path), "%s/%s", exe, beside[i]);
-		/* People read it: without the way back out of where the program is. */
-		if (access(path, R_OK) == 0 && realpath(path, ret_dir))
-			return ERR_OK;
-	}
-	return err_set(err, ERR_USAGE, "no SQL models beside \"%s\"; name them with --models", exe);
+	if (setup_beside("models", ret_dir, err) != ERR_ABSENT)
+		return err->code;
+	return err_set(err, ERR_USAGE,
+		       "no SQL models beside this program; name them with --models");
 }
 
-enum err_code setup_models(const struct config *config, struct models *ret_models,
-			   struct err *err)
+/* The first words of the first fault are kept for where nothing is sound. */
+struct told_faults {
+	struct model_faults faults; /* first */
+	bool quiet;
+	char first[ERR_MSG_MAX];
+};
+
+static void setup_note_fault(void *user, const char *fault)
 {
+	struct told_faults *told = user;
+
+	if (!told->first[0])
+		(void)snprintf(told->first, sizeof(told->first), "%s", fault);
+	if (!told->quiet)
+		trace_error("%s; the other models go on", fault);
+}
+
+/* One that is broken harms no other; where there is no table, nothing can go on. */
+static enum err_code load_models(const struct config *config, bool quiet, struct models *ret_models,
+				 struct err *err)
+{
+	struct told_faults told = { .faults = { .tell = setup_note_fault, .user = &told },
+				    .quiet = quiet };
+	struct models models;
 	char dir[PATH_MAX];
 	enum err_code code = setup_models_dir(config, dir, err);
 
-	return code == ERR_OK ? models_load(dir, ret_models, err) : code;
+	if (code == ERR_OK)
+		code = models_load_sound(dir, &told.faults, &models, err);
+	if (code != ERR_OK)
+		return code;
+	if (models.clean_count == 0 && models_broken(&models, MODEL_CLEAN) > 0) {
+		models_free(&models);
+		return err_set(err, ERR_USAGE, "%s", told.first);
+	}
+	*ret_models = models;
+	return ERR_OK;
+}
+
+enum err_code setup_models(const struct config *config, struct models *ret_models, struct err *err)
+{
+	return load_models(config, false, ret_models, err);
 }
 
 static const struct engine_kind {
@@ -551,21 +594,33 @@ static const struct engine_kind {
 			      struct err *err);
 } engine_kinds[] = {
 	{ "duckdb", engine_duckdb_new },
+	{ "spark", engine_spark_new },
 };
 
-static enum err_code new_engine(const struct config *config, const struct engine_options *options,
-				struct engine **ret_engine, struct err *err)
+static enum err_code new_engine(const struct config *config, const char *kind,
+				struct engine_options *options, struct engine **ret_engine,
+				struct err *err)
 {
+	struct setup_spark spark = { 0 };
+	enum err_code code = ERR_OK;
 	size_t i = 0;
 
-	while (strcmp(engine_kinds[i].name, config_text(config, OPT_ENGINE)) != 0)
+	while (strcmp(engine_kinds[i].name, kind) != 0)
 		i++;
-	return engine_kinds[i].make(options, ret_engine, err);
+	if (strcmp(kind, "spark") == 0) {
+		code = setup_spark_init(&spark, config, err);
+		options->spark = &spark.options;
+	}
+	if (code == ERR_OK)
+		code = engine_kinds[i].make(options, ret_engine, err);
+	options->spark = NULL;
+	setup_spark_release(&spark);
+	return code;
 }
 
 /* It is held to the files that the store gives it; without one, to its own. */
-static enum err_code open_engine(const struct config *config, struct store *store, const char *temp,
-				 struct engine **ret_engine, struct err *err)
+static enum err_code open_engine(const struct config *config, const char *kind, struct store *store,
+				 const char *temp, struct engine **ret_engine, struct err *err)
 {
 	const char *dirs[] = { store ? store_fetch_dir(store) : "" };
 	struct engine_options options = {
@@ -577,22 +632,23 @@ static enum err_code open_engine(const struct config *config, struct store *stor
 		.dir_count = *dirs[0] ? 1 : 0,
 	};
 
-	return new_engine(config, &options, ret_engine, err);
+	return new_engine(config, kind, &options, ret_engine, err);
 }
 
 enum err_code setup_engine_in_memory(const struct config *config, struct engine **ret_engine,
 				     struct err *err)
 {
-	const struct engine_options options = {
+	struct engine_options options = {
 		.memory_bytes_max = (uint64_t)config_int(config, OPT_ENGINE_MEMORY),
 		.threads = 1,
 	};
 
-	return new_engine(config, &options, ret_engine, err);
+	return new_engine(config, config_text(config, OPT_ENGINE), &options, ret_engine, err);
 }
 
-enum err_code setup_engine(const struct config *config, struct store *store,
-			   struct engine **ret_engine, struct err *err)
+static enum err_code setup_engine_of(const struct config *config, const char *kind,
+				     struct store *store, struct engine **ret_engine,
+				     struct err *err)
 {
 	char temp[PATH_MAX];
 	const char *dir;
@@ -603,7 +659,13 @@ enum err_code setup_engine(const struct config *config, struct store *store,
 	if (snprintf(temp, sizeof(temp), "%s/tmp", dir) >= (int)sizeof(temp))
 		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", dir);
 	code = dir_make(temp, DIR_MODE, err);
-	return code == ERR_OK ? open_engine(config, store, temp, ret_engine, err) : code;
+	return code == ERR_OK ? open_engine(config, kind, store, temp, ret_engine, err) : code;
+}
+
+enum err_code setup_engine_here(const struct config *config, struct engine **ret_engine,
+				struct err *err)
+{
+	return setup_engine_of(config, "duckdb", NULL, ret_engine, err);
 }
 
 /* Who only asks spills to DIR/tmp if it may, and else does without. */
@@ -617,17 +679,19 @@ static enum err_code setup_engine_there(const struct config *config, struct stor
 		   snprintf(temp, sizeof(temp), "%s/tmp", dir) < (int)sizeof(temp) &&
 		   dir_make(temp, DIR_MODE, &unused) == ERR_OK;
 
-	return open_engine(config, store, may ? temp : NULL, ret_engine, err);
+	return open_engine(config, config_text(config, OPT_ENGINE), store, may ? temp : NULL,
+			   ret_engine, err);
 }
 
-static enum err_code open_side(const struct config *config, bool there, struct sql_side *side,
-			       struct err *err)
+/* `there`: for who only reads; what is wrong with the models is told here, unless `quiet`. */
+static enum err_code open_side(const struct config *config, bool there, bool quiet,
+			       struct sql_side *side, struct err *err)
 {
 	const char *dir;
 	enum err_code code;
 
 	*side = (struct sql_side){ 0 };
-	code = setup_models(config, &side->models, err);
+	code = load_models(config, quiet, &side->models, err);
 	if (code == ERR_OK && !*config_text(config, OPT_LAKE))
 		code = setup_dir_there(config, &dir, err);
 	if (code == ERR_OK)
@@ -635,7 +699,8 @@ static enum err_code open_side(const struct config *config, bool there, struct s
 			     : setup_store(config, &side->store, err);
 	if (code == ERR_OK)
 		code = there ? setup_engine_there(config, side->store, &side->engine, err)
-			     : setup_engine(config, side->store, &side->engine, err);
+			     : setup_engine_of(config, config_text(config, OPT_ENGINE), side->store,
+					       &side->engine, err);
 	if (code != ERR_OK) {
 		sql_side_close(side);
 		return code;
@@ -645,12 +710,16 @@ static enum err_code open_side(const struct config *config, bool there, struct s
 	side->results = (struct results_options){
 		.store = side->store, .engine = side->engine, .models = &side->models,
 		.id = config_text(config, OPT_ID), .temp_dir = side->temp_dir };
+	if (setup_is_spark(config)) {
+		setup_spark_lake(config, side->lake_url);
+		side->results.lake_url = side->lake_url;
+	}
 	return ERR_OK;
 }
 
 enum err_code sql_side_open(const struct config *config, struct sql_side *side, struct err *err)
 {
-	return open_side(config, false, side, err);
+	return open_side(config, false, true, side, err);
 }
 
 void sql_side_close(struct sql_side *side)
@@ -682,7 +751,7 @@ enum err_code sql_side_attach(const struct config *config, const char *question,
 
 	if (strcmp(config_text(config, OPT_FROM), "both") == 0)
 		return err_set(err, ERR_USAGE, "--from both: a question is asked of one of them");
-	code = open_side(config, true, side, err);
+	code = open_side(config, true, question == NULL, side, err);
 	if (code != ERR_OK)
 		return code;
 	code = interrupt_begin(&side->interrupt, side->engine, err);

@@ -78,15 +78,19 @@ bool setup_lake_alone(const struct config *config);
 /* As setup_log_there(); then a log without topics. */
 MUST_USE enum err_code setup_log_if_there(const struct config *config, struct broker **ret_broker,
 					  struct err *err);
-/* --models, else "models" beside the program, in its source tree or its installation. */
+/* --models, else "models" beside the program, in its source tree or its installation. Those that
+ * are broken are told, and left out; ERR_USAGE: so are all tables. */
 MUST_USE enum err_code setup_models(const struct config *config, struct models *ret_models,
 				    struct err *err);
 /* Where that is. */
 MUST_USE enum err_code setup_models_dir(const struct config *config, char ret_dir[PATH_MAX],
 					struct err *err);
-/* `store`: whose objects it is to read; NULL: none. */
-MUST_USE enum err_code setup_engine(const struct config *config, struct store *store,
-				    struct engine **ret_engine, struct err *err);
+/* Where the program's own files of this name are, "models" or "spark". ERR_ABSENT: nowhere. */
+MUST_USE enum err_code setup_beside(const char *name, char ret_dir[PATH_MAX], struct err *err);
+/* In this process, whatever engine.kind says: for micro-batches, which cannot wait for a cluster.
+ */
+MUST_USE enum err_code setup_engine_here(const struct config *config, struct engine **ret_engine,
+					 struct err *err);
 
 /* For questions that need no lake. */
 MUST_USE enum err_code setup_engine_in_memory(const struct config *config,
@@ -94,11 +98,12 @@ MUST_USE enum err_code setup_engine_in_memory(const struct config *config,
 
 /* What a command of the SQL side works with. */
 struct sql_side {
-	struct models models;
+	struct models models; /* of the broken ones the user tells */
 	struct store *store;
 	struct engine *engine;
 	struct results_options results;	/* of the three above */
 	char temp_dir[PATH_MAX];
+	char lake_url[PATH_MAX];	/* of `results` */
 	struct interrupt interrupt;	/* of sql_side_attach() */
 };
 

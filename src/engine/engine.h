@@ -4,6 +4,7 @@
  *
  * Backends
  *	engine_duckdb.c	DuckDB in this process, with a memory limit
+ *	engine_spark.c	the user's Spark runs the SQL; reading and writing stay here
  *
  * A clean model (models/clean/<table>.sql) is one SELECT over the view `raw`,
  * whose columns are the fields that the model's header names, each as text
@@ -107,6 +108,8 @@ void clean_result_release(struct clean_result *result);
 struct engine_table {
 	struct store_fetched *files;	/* an array of malloc() */
 	size_t file_count;		/* 0: an empty table */
+	const char *const *urls;	/* in their place, for an engine that opens files itself */
+	size_t url_count;
 	const struct clean_model *model;
 	const char *broken;		/* why it cannot be read; NULL: it can */
 	bool unread;			/* nobody asked for its files: its views show their columns,
@@ -123,8 +126,8 @@ struct engine_ops {
 			       struct raw_input *input, const char *path,
 			       struct clean_result *ret_result, struct err *err);
 	/* Give the views of the following asks their tables, in place of those before. The models
-	 * must outlive that. The engine takes the files, whatever it returns, and has them until
-	 * the next attach or free. */
+	 * must outlive that; URLs only the call. The engine takes the files, whatever it returns,
+	 * and has them until the next attach or free. */
 	enum err_code (*attach)(struct engine *engine, struct engine_table *tables, size_t count,
 				struct err *err);
 	/* Run one analysis. `parquet`: also write the answer to this new local file, or NULL. The
@@ -213,6 +216,22 @@ static inline void engine_free(struct engine *engine)
 		engine->ops->free(engine);
 }
 
+/* Of engine_spark.c, for the call of engine_spark_new(). */
+struct spark_options {
+	const char *program;		      /* spark-submit */
+	const char *script;		      /* spark/engine.py */
+	const char *functions;		      /* the text of spark/functions.sql */
+	const struct spark_setting *settings; /* spark_child.h */
+	size_t setting_count;
+	/* Where files are handed over: this directory; else this bucket, which the engine takes,
+	 * whatever the call returns, by its URL as Spark has it; else temp_dir. */
+	const char *exchange_dir;
+	struct store *exchange;
+	const char *exchange_url;
+	int64_t start_ms;     /* to be ready */
+	int64_t statement_ms; /* to answer; 0: no bound */
+};
+
 struct engine_options {
 	uint64_t memory_bytes_max;
 	int threads;			/* 0: as many as the machine has */
@@ -221,10 +240,15 @@ struct engine_options {
 	/* The files that it is told to read and write are below these, or below temp_dir. */
 	const char *const *dirs;
 	size_t dir_count;
+	const struct spark_options *spark; /* for engine_spark_new() alone */
 };
 
 /* It opens meanwhile: what goes wrong with that, the first call that needs it tells. */
 MUST_USE enum err_code engine_duckdb_new(const struct engine_options *options,
 					 struct engine **ret_engine, struct err *err);
+/* Its child starts meanwhile, in the same way. ERR_USAGE: there is no spark-submit; ERR_DENIED:
+ * there is no place for the exchange of files. */
+MUST_USE enum err_code engine_spark_new(const struct engine_options *options,
+					struct engine **ret_engine, struct err *err);
 
 #endif

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { SQL_BYTES_MAX = 64 << 20, STATS_BYTES_MAX = 1 << 20 };
+enum { SQL_BYTES_MAX = 64 << 20 };
 
 static const char *const sql_type[] = {
 	[DELTA_INTEGER] = "INTEGER",
@@ -145,7 +145,7 @@ static enum err_code take_result(struct engine_duckdb *engine, struct duckdb_cle
 	};
 	enum err_code code;
 
-	buf_init(&result.stats, STATS_BYTES_MAX);
+	buf_init(&result.stats, ENGINE_DUCKDB_STATS_MAX);
 	code = delta_stats_put(&result.stats, copied, &clean->model->schema, &result.rows,
 			       &result.bytes, err);
 	if (code == ERR_OK)
@@ -184,28 +184,39 @@ static enum err_code run_clean(struct engine_duckdb *engine, struct duckdb_clean
 	return code;
 }
 
+void engine_duckdb_begin(struct engine_duckdb *engine, struct duckdb_clean *clean,
+			 const struct clean_model *model, struct raw_input *input)
+{
+	*clean = (struct duckdb_clean){ .model = model,
+					.input = input,
+					.lock = PTHREAD_MUTEX_INITIALIZER };
+	engine->clean = clean;
+	atomic_store(&engine->next_part, 0);
+	atomic_store(&engine->part_count, input->part_count);
+	atomic_store(&engine->unreadable, 0);
+}
+
+void engine_duckdb_end(struct engine_duckdb *engine, struct duckdb_clean *clean)
+{
+	engine->clean = NULL;
+	atomic_store(&engine->part_count, 0);
+	(void)pthread_mutex_destroy(&clean->lock);
+	unknown_fields_release(&clean->unknown);
+}
+
 static enum err_code clean(struct engine *base, const struct clean_model *model,
 			   struct raw_input *input, const char *path,
 			   struct clean_result *ret_result, struct err *err)
 {
 	struct engine_duckdb *engine = (struct engine_duckdb *)base;
-	struct duckdb_clean clean = { .model = model, .input = input,
-				      .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct duckdb_clean clean;
 	enum err_code code = engine_duckdb_allow(engine, &model->model, DUCKDB_SQL_CLEAN, err);
 
-	if (code != ERR_OK) {
-		(void)pthread_mutex_destroy(&clean.lock);
+	if (code != ERR_OK)
 		return code;
-	}
-	engine->clean = &clean;
-	atomic_store(&engine->next_part, 0);
-	atomic_store(&engine->part_count, input->part_count);
-	atomic_store(&engine->unreadable, 0);
+	engine_duckdb_begin(engine, &clean, model, input);
 	code = run_clean(engine, &clean, path, ret_result, err);
-	engine->clean = NULL;
-	atomic_store(&engine->part_count, 0);
-	(void)pthread_mutex_destroy(&clean.lock);
-	unknown_fields_release(&clean.unknown);
+	engine_duckdb_end(engine, &clean);
 	if (code != ERR_OK || ret_result->rows == 0)
 		(void)unlink(path);
 	return code;
@@ -368,7 +379,7 @@ enum err_code engine_duckdb_new(const struct engine_options *options, struct eng
 	engine->base.ops = &ops;
 	engine->threads = options->threads > 0 ? options->threads : cores > 1 ? (int)cores : 1;
 	if (options->temp_dir)
-		spills_open(options->temp_dir, &engine->spills);
+		spills_open(options->temp_dir, "duckdb", &engine->spills);
 	opener_start(engine, options);
 	*ret_engine = &engine->base;
 	return ERR_OK;

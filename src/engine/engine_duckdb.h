@@ -1,6 +1,6 @@
 /*
  * engine_duckdb.h - the parts of the DuckDB engine to each other. Only
- * engine_duckdb*.c include it.
+ * engine_duckdb*.c include it, and engine_spark.c, which stands on it.
  *
  *	engine_duckdb.c		the engine, and clean
  *	engine_duckdb_raw.c	the table function behind `raw`
@@ -8,6 +8,7 @@
  *	engine_duckdb_current.c	attach: the views, and which rows are current
  *	engine_duckdb_check.c	what SQL may say, and whether a model's is right
  *	engine_duckdb_ask.c	results as answers
+ *	engine_duckdb_spool.c	what it does for an engine that has SQL run elsewhere
  *
  * The engine's own tables are in the schema "pinpipe", out of the way of models' names.
  */
@@ -33,6 +34,8 @@ struct duckdb_clean {
 	struct unknown_fields unknown;
 	struct err err;
 };
+
+enum { ENGINE_DUCKDB_STATS_MAX = 1 << 20 };
 
 /* What SQL may say; see "What SQL may do" in engine.h. */
 enum duckdb_sql { DUCKDB_SQL_CLEAN, DUCKDB_SQL_ANALYSIS, DUCKDB_SQL_FREE };
@@ -71,6 +74,39 @@ struct engine_duckdb {
 MUST_USE enum err_code engine_duckdb_ready(struct engine_duckdb *engine, struct err *err);
 MUST_USE enum err_code engine_duckdb_add_raw(struct engine_duckdb *engine, struct err *err);
 MUST_USE enum err_code engine_duckdb_add_functions(struct engine_duckdb *engine, struct err *err);
+
+/* One clean(), of which `clean` is the state: between the two SQL may read raw_records(). */
+void engine_duckdb_begin(struct engine_duckdb *engine, struct duckdb_clean *clean,
+			 const struct clean_model *model, struct raw_input *input);
+void engine_duckdb_end(struct engine_duckdb *engine, struct duckdb_clean *clean);
+
+/* Parquet files that were made elsewhere, in the order of their rows; columns c0, c1, … */
+struct duckdb_parts {
+	const struct store_fetched *files;
+	size_t count;
+	uint64_t turn; /* of duck_turn() */
+};
+
+void engine_duckdb_put_parts(struct buf *sql, const struct duckdb_parts *parts);
+/* The records of `input` that are rows into the new Parquet file `path`, as `raw` has them, all
+ * text. No row: no file. The result lacks `bytes` and `stats`. */
+MUST_USE enum err_code engine_duckdb_spool(struct engine_duckdb *engine,
+					   const struct clean_model *model, struct raw_input *input,
+					   const char *path, struct clean_result *ret_result,
+					   struct err *err);
+/* What the model's SQL made of that into the new file `path`; adds what the result lacks. ERR_IO:
+ * there are not as many rows. */
+MUST_USE enum err_code engine_duckdb_take_clean(struct engine_duckdb *engine,
+						const struct clean_model *model,
+						const struct duckdb_parts *parts, const char *path,
+						struct clean_result *result, struct err *err);
+/* Rows of an answer, whose columns are called `names`, also into the new file `parquet` (NULL:
+ * not). */
+MUST_USE enum err_code engine_duckdb_take_answer(struct engine_duckdb *engine,
+						 const struct duckdb_parts *parts,
+						 const struct slice *names, size_t name_count,
+						 const char *parquet, struct answer *ret_answer,
+						 struct err *err);
 
 const char *engine_duckdb_type(enum delta_type type);
 /* CAST("ind" AS INTEGER) AS "ind", … */

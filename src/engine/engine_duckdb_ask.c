@@ -314,6 +314,7 @@ static enum err_code fetch_table(struct engine_duckdb *engine, struct answer *re
 	put_shape(&sql, &shape);
 	buf_add_str(&sql, "pinpipe.answer");
 	put_shape_end(&sql, &shape);
+	buf_add_str(&sql, " ORDER BY rowid"); /* threads read a large one side by side */
 	code = fetch(engine, &sql, &shape, ret_answer, err);
 	buf_release(&sql);
 	shape_release(&shape);
@@ -326,11 +327,30 @@ static enum err_code write_table(struct engine_duckdb *engine, const char *path,
 	enum err_code code;
 
 	buf_init(&sql, SQL_BYTES_MAX);
-	buf_add_str(&sql, "COPY pinpipe.answer TO ");
+	buf_add_str(&sql, "COPY (FROM pinpipe.answer ORDER BY rowid) TO ");
 	duck_put_literal(&sql, slice_str(path));
 	buf_add_str(&sql, " " ENGINE_DUCKDB_PARQUET);
 	code = duck_run(&engine->duck, buf_cstr(&sql), err);
 	buf_release(&sql);
+	return code;
+}
+
+/* The table "answer", which was just made of `sql`, as an answer, perhaps in a file as well. */
+static enum err_code take_answer_table(struct engine_duckdb *engine, const char *parquet,
+				       struct answer *ret_answer, struct err *err)
+{
+	enum err_code code = parquet ? write_table(engine, parquet, err) : ERR_OK;
+	struct answer answer;
+
+	if (code == ERR_OK)
+		code = fetch_table(engine, &answer, err);
+	if (code != ERR_OK)
+		return code;
+	code = duck_run(&engine->duck, "DROP TABLE pinpipe.answer", err);
+	if (code == ERR_OK)
+		*ret_answer = answer;
+	else
+		answer_release(&answer);
 	return code;
 }
 
@@ -348,13 +368,48 @@ static enum err_code ask_table(struct engine_duckdb *engine, const struct model 
 	if (code != ERR_OK)
 		code = engine_duckdb_blame(engine, question, 1, err);
 	buf_release(&sql);
-	if (code == ERR_OK)
-		code = write_table(engine, parquet, err);
-	if (code == ERR_OK)
-		code = fetch_table(engine, ret_answer, err);
-	if (code == ERR_OK)
-		code = duck_run(&engine->duck, "DROP TABLE pinpipe.answer", err);
-	return code;
+	return code == ERR_OK ? take_answer_table(engine, parquet, ret_answer, err) : code;
+}
+
+/* Another engine's times have a zone, UTC; those of views here have none. */
+static void put_answer_column(struct buf *sql, duckdb_type type, size_t i, struct slice name)
+{
+	buf_addf(sql,
+		 type == DUCKDB_TYPE_TIMESTAMP_TZ ? "make_timestamp(epoch_us(c%zu)) AS "
+						  : "c%zu AS ",
+		 i);
+	duck_put_name(sql, name);
+}
+
+enum err_code engine_duckdb_take_answer(struct engine_duckdb *engine,
+					const struct duckdb_parts *parts, const struct slice *names,
+					size_t name_count, const char *parquet,
+					struct answer *ret_answer, struct err *err)
+{
+	duckdb_result none;
+	struct buf sql;
+	enum err_code code;
+
+	buf_init(&sql, SQL_BYTES_MAX);
+	buf_add_str(&sql, "SELECT * FROM ");
+	engine_duckdb_put_parts(&sql, parts);
+	buf_add_str(&sql, " LIMIT 0");
+	code = duck_query(&engine->duck, buf_cstr(&sql), &none, err);
+	buf_clear(&sql);
+	if (code == ERR_OK) {
+		buf_add_str(&sql, "CREATE OR REPLACE TABLE pinpipe.answer AS SELECT ");
+		for (size_t i = 0; i < name_count; i++) {
+			buf_add_str(&sql, i ? ", " : "");
+			put_answer_column(&sql, duckdb.column_type(&none, i), i, names[i]);
+		}
+		buf_add_str(&sql, " FROM ");
+		engine_duckdb_put_parts(&sql, parts);
+		buf_add_str(&sql, " ORDER BY file_index, file_row_number");
+		duckdb.destroy_result(&none);
+		code = duck_run(&engine->duck, buf_cstr(&sql), err);
+	}
+	buf_release(&sql);
+	return code == ERR_OK ? take_answer_table(engine, parquet, ret_answer, err) : code;
 }
 
 /* Inside another SELECT, which gives columns types that cells have. */

@@ -30,10 +30,12 @@ static const char *const table_functions[] = {
 	"range", "generate_series", "unnest", "repeat", "repeat_row", "json_each", "json_tree",
 };
 
-/* What runs SQL in a text, or tells of settings, variables and what the views are made of. */
+/* What runs SQL in a text, or tells of settings, variables and what the views are made of; and what
+ * of Spark's runs any Java. */
 static const char *const refused_functions[] = {
-	"current_setting", "getvariable", "getenv", "json_serialize_plan", "pg_get_viewdef",
-	"write_log", "query", "query_table",
+	"current_setting", "getvariable", "getenv",	 "json_serialize_plan",
+	"pg_get_viewdef",  "write_log",	  "query",	 "query_table",
+	"java_method",	   "reflect",	  "try_reflect",
 };
 
 static bool is_one_of(const char *name, const char *const *list, size_t count)

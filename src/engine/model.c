@@ -1,21 +1,17 @@
-#include "engine/model.h"
+#include "engine/model_read.h"
 
 #include "base/arena.h"
 #include "base/mem.h"
 #include "base/names.h"
 
 #include <ctype.h>
-#include <dirent.h>
-#include <limits.h>
 #include <stdio.h>
 #include <strings.h>
 
 enum {
 	MODEL_BYTES_MAX = 1 << 20,
-	MODELS_BYTES_MAX = 64 << 20,
-	MODELS_MAX = 1000,		/* of a kind */
 	NAME_LEN_MAX = 100,
-	WORDS_MAX = 1000,		/* fields or columns of a model */
+	WORDS_MAX = 1000, /* fields or columns of a model */
 };
 
 /* What a header may hold. */
@@ -32,7 +28,8 @@ struct header {
 struct draft {
 	struct arena *memory;
 	struct model_faults *faults;	/* NULL: the first one ends it */
-	bool faulty;			/* one was told */
+	bool faulty;			/* one was told, … */
+	const char *fault;		/* … this one first */
 	const char *file;
 	struct header header;
 	struct model model;
@@ -47,6 +44,8 @@ static enum err_code tell_fault(struct draft *draft, enum err_code code, const s
 {
 	if (code == ERR_OK || !draft->faults)
 		return code;
+	if (!draft->faulty)
+		draft->fault = arena_str(draft->memory, slice_str(err->msg));
 	draft->faulty = true;
 	draft->faults->count++;
 	draft->faults->tell(draft->faults->user, err->msg);
@@ -200,7 +199,7 @@ static const char *kept(struct draft *draft, enum word word)
 }
 
 /* "<dir>/<name>.sql", read as far as both kinds go. */
-static enum err_code draft_read(struct draft *draft, struct slice name, struct err *err)
+static enum err_code draft_read(struct draft *draft, struct err *err)
 {
 	struct buf text;
 	struct slice rest;
@@ -219,7 +218,6 @@ static enum err_code draft_read(struct draft *draft, struct slice name, struct e
 		rest = trimmed(rest);
 		while (rest.len && rest.ptr[rest.len - 1] == ';')
 			rest = trimmed(slice_of(rest.ptr, rest.len - 1));
-		draft->model.name = arena_str(draft->memory, name);
 		draft->model.title = kept(draft, TITLE);
 		draft->model.sql = arena_str(draft->memory, rest);
 	}
@@ -559,18 +557,6 @@ static bool name_ok(struct slice name)
 	return true;
 }
 
-static int is_model(const struct dirent *entry)
-{
-	size_t len = strlen(entry->d_name);
-
-	return entry->d_name[0] != '.' && len > 4 && strcmp(entry->d_name + len - 4, ".sql") == 0;
-}
-
-static int by_name(const struct dirent **a, const struct dirent **b)
-{
-	return strcmp((*a)->d_name, (*b)->d_name);
-}
-
 typedef enum err_code finish_fn(struct draft *draft, void *ret, struct err *err);
 
 static enum err_code load_draft(struct draft *draft, struct slice name, finish_fn *finish,
@@ -578,223 +564,41 @@ static enum err_code load_draft(struct draft *draft, struct slice name, finish_f
 {
 	enum err_code code;
 
+	draft->model.name = arena_str(draft->memory, name);
 	if (!name_ok(name))
 		return err_set(err, ERR_USAGE, "%s:1: a model's name has letters, digits, _ and -,"
 			       " at most %d", draft->file, NAME_LEN_MAX);
-	code = draft_read(draft, name, err);
+	code = draft_read(draft, err);
 	return code == ERR_OK ? finish(draft, ret, err) : code;
 }
 
-/* *ret_sound false: faults of it were told, it is none. */
-static enum err_code load_one(struct arena *memory, struct model_faults *faults, const char *dir,
-			      const char *file_name, finish_fn *finish, void *ret,
-			      bool *ret_sound, struct err *err)
+/* What is known of one with faults: what it would be, had it none. */
+static struct broken_model put_broken(struct draft *draft, enum model_kind kind)
 {
-	char path[PATH_MAX];
+	struct broken_model broken = {
+		.kind = kind, .name = draft->model.name, .file = draft->file, .fault = draft->fault
+	};
+
+	if (kind == MODEL_CLEAN) {
+		broken.topic = pattern_of(draft, TOPIC, "{id}", ".");
+		broken.stream = pattern_of(draft, STREAM, "streaming-{id}", "-");
+	}
+	return broken;
+}
+
+enum err_code model_read(const struct model_source *source, enum model_kind kind, void *ret,
+			 bool *ret_sound, struct broken_model *ret_broken, struct err *err)
+{
 	struct draft draft;
 	enum err_code code;
 
-	(void)snprintf(path, sizeof(path), "%s/%s", dir, file_name);
-	draft_init(&draft, memory, faults, path);
-	code = load_draft(&draft, slice_of(file_name, strlen(file_name) - 4), finish, ret, err);
+	draft_init(&draft, source->memory, source->faults, source->path);
+	code = load_draft(&draft, source->name,
+			  kind == MODEL_CLEAN ? finish_clean : finish_analysis, ret, err);
 	code = tell_fault(&draft, code, err);
 	*ret_sound = code == ERR_OK && !draft.faulty;
+	if (code == ERR_OK && draft.faulty)
+		*ret_broken = put_broken(&draft, kind);
 	draft_release(&draft);
 	return code;
-}
-
-/* Every model of a directory, in order of name: `size` bytes each into *ret_models. */
-static enum err_code load_dir(struct arena *memory, struct model_faults *faults,
-			      const char *parent, const char *kind, finish_fn *finish, size_t size,
-			      void **ret_models, size_t *ret_count, struct err *err)
-{
-	bool sound = false;
-	size_t count = 0;
-	char dir[PATH_MAX];
-	struct dirent **entries = NULL;
-	enum err_code code = ERR_OK;
-	char *models = NULL;
-	int n;
-
-	(void)snprintf(dir, sizeof(dir), "%s/%s", parent, kind);
-	n = scandir(dir, &entries, is_model, by_name);
-	if (n < 0)
-		return err_errno(err, "could not read the models in \"%s\"", dir);
-	if (n > MODELS_MAX)
-		code = err_set(err, ERR_LIMIT, "\"%s\" holds %d models, %d are allowed", dir, n,
-			       MODELS_MAX);
-	else
-		models = *ret_models = arena_alloc(memory, (size_t)n * size);
-	for (int i = 0; i < n; i++) {
-		if (code == ERR_OK)
-			code = load_one(memory, faults, dir, entries[i]->d_name, finish,
-					models + count * size, &sound, err);
-		count += code == ERR_OK && sound;
-		free(entries[i]);
-	}
-	free(entries);
-	*ret_count = count;
-	return code;
-}
-
-static bool has_field(const struct clean_model *model, const char *name)
-{
-	for (size_t i = 0; i < model->field_count; i++)
-		if (strcmp(model->fields[i].name, name) == 0)
-			return true;
-	return false;
-}
-
-static bool is_key(const struct models *models, const char *name)
-{
-	for (size_t i = 0; i < models->clean_count; i++)
-		if (models->clean[i].key && strcmp(models->clean[i].key, name) == 0)
-			return true;
-	return false;
-}
-
-static void find_foreign(const struct models *models, struct clean_model *model)
-{
-	struct model_foreign *foreign;
-	size_t room = 0;
-
-	for (size_t i = 0; i < models->clean_count; i++)
-		room += models->clean[i].field_count;
-	model->foreign = foreign = arena_alloc(models->memory, room * sizeof(*foreign));
-	for (size_t i = 0; i < models->clean_count; i++) {
-		const struct clean_model *other = &models->clean[i];
-
-		for (size_t f = 0; other != model && f < other->field_count; f++)
-			if (!has_field(model, other->fields[f].name) &&
-			    !is_key(models, other->fields[f].name))
-				foreign[model->foreign_count++] =
-					(struct model_foreign){ .field = other->fields[f].name,
-								.table = other->model.name };
-	}
-}
-
-static struct clean_shared find_shared(const struct models *models,
-				       const char *(*pattern)(const struct clean_model *),
-				       const struct clean_model *model)
-{
-	const struct clean_model **shared =
-		arena_alloc(models->memory, models->clean_count * sizeof(struct clean_model *));
-	size_t count = 0;
-
-	for (size_t i = 0; i < models->clean_count; i++)
-		if (strcmp(pattern(&models->clean[i]), pattern(model)) == 0)
-			shared[count++] = &models->clean[i];
-	return (struct clean_shared){ .models = shared, .count = count };
-}
-
-static const char *topic_of(const struct clean_model *model) { return model->topic; }
-static const char *stream_of(const struct clean_model *model) { return model->stream; }
-
-/* Both models' views, and on some systems their tables, would have one name. */
-static bool names_clash(const char *a, const char *b)
-{
-	static const char *const views[] = { "", "_all", "_live" };
-	char view[NAME_LEN_MAX + 8];
-
-	for (size_t i = 0; i < ARRAY_LEN(views); i++) {
-		(void)snprintf(view, sizeof(view), "%s%s", a, views[i]);
-		if (strcasecmp(view, b) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* The one of `models` whose name clashes with that of a model, or NULL. */
-static const struct clean_model *find_clash(const struct models *models,
-					    const struct clean_model *model)
-{
-	const char *name = model->model.name;
-
-	for (const struct clean_model *other = models->clean;
-	     other < models->clean + models->clean_count; other++)
-		if (names_clash(other->model.name, name) || names_clash(name, other->model.name))
-			return other;
-	return NULL;
-}
-
-/* Of two that clash, the later one is at fault. */
-static enum err_code check_clashes(struct models *models, struct model_faults *faults,
-				   struct err *err)
-{
-	struct models sound = { .clean = models->clean };
-
-	for (size_t i = 0; i < models->clean_count; i++) {
-		struct clean_model model = models->clean[i];
-		const struct clean_model *other = find_clash(&sound, &model);
-
-		if (!other) {
-			sound.clean[sound.clean_count++] = model;
-			continue;
-		}
-		err_set(err, ERR_USAGE, "%s:1: table \"%s\" and table \"%s\" would be one to SQL;"
-			" rename one of the files", model.model.file, model.model.name,
-			other->model.name);
-		if (!faults)
-			return err->code;
-		faults->count++;
-		faults->tell(faults->user, err->msg);
-	}
-	models->clean_count = sound.clean_count;
-	return ERR_OK;
-}
-
-enum err_code models_load_sound(const char *dir, struct model_faults *faults,
-				struct models *ret_models, struct err *err)
-{
-	struct models models = { .memory = xmalloc(sizeof(*models.memory)) };
-	void *found = NULL;
-	enum err_code code;
-
-	arena_init(models.memory, MODELS_BYTES_MAX);
-	code = load_dir(models.memory, faults, dir, "clean", finish_clean, sizeof(*models.clean),
-			&found, &models.clean_count, err);
-	models.clean = found;
-	if (code == ERR_OK)
-		code = load_dir(models.memory, faults, dir, "analyses", finish_analysis,
-				sizeof(*models.analyses), &found, &models.analysis_count, err);
-	models.analyses = found;
-	if (code == ERR_OK)
-		code = check_clashes(&models, faults, err);
-	if (code != ERR_OK) {
-		models_free(&models);
-		return code;
-	}
-	for (size_t i = 0; i < models.clean_count; i++) {
-		struct clean_model *clean = &models.clean[i];
-
-		find_foreign(&models, clean);
-		clean->topic_shared = find_shared(&models, topic_of, clean);
-		clean->stream_shared = find_shared(&models, stream_of, clean);
-	}
-	*ret_models = models;
-	return ERR_OK;
-}
-
-void models_free(struct models *models)
-{
-	if (models->memory)
-		arena_release(models->memory);
-	free(models->memory);
-	*models = (struct models){ 0 };
-}
-
-const struct clean_model *models_clean(const struct models *models, const char *name)
-{
-	for (size_t i = 0; i < models->clean_count; i++)
-		if (strcmp(models->clean[i].model.name, name) == 0)
-			return &models->clean[i];
-	return NULL;
-}
-
-const struct analysis_model *models_analysis(const struct models *models, const char *name)
-{
-	for (size_t i = 0; i < models->analysis_count; i++)
-		if (strcmp(models->analyses[i].model.name, name) == 0)
-			return &models->analyses[i];
-	return NULL;
 }

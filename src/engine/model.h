@@ -79,11 +79,26 @@ struct analysis_model {
 	enum chart chart;
 };
 
+enum model_kind { MODEL_CLEAN, MODEL_ANALYSIS };
+
+/* One that is left out, and harms no other. */
+struct broken_model {
+	enum model_kind kind;
+	const char *name;
+	const char *file;
+	const char *fault; /* the first one: "FILE:LINE: what" */
+	const char *topic; /* of a table, as far as it can be read; else NULL */
+	const char *stream;
+	struct clean_model table; /* of a table: its name and file, without a column */
+};
+
 struct models {
 	struct clean_model *clean;	/* in order of name */
 	size_t clean_count;
 	struct analysis_model *analyses;
 	size_t analysis_count;
+	struct broken_model *broken;
+	size_t broken_count;
 	struct arena *memory;
 };
 
@@ -94,7 +109,8 @@ struct model_faults {
 	size_t count;
 };
 
-/* `dir` holds clean/ and analyses/. A file with faults is told, each fault of it, and left out; an
+/* `dir` holds clean/ and analyses/. A file with faults is told, each fault of it, and left out (it
+ * is among the broken ones), and so is a table that shares its topic or stream with such a one; an
  * error is that the directory could not be read. With `faults` NULL the first fault is one. */
 MUST_USE enum err_code models_load_sound(const char *dir, struct model_faults *faults,
 					 struct models *ret_models, struct err *err);
@@ -108,6 +124,10 @@ MUST_USE static inline enum err_code models_load(const char *dir, struct models 
 void models_free(struct models *models);
 /* NULL: there is none of that name. */
 const struct clean_model *models_clean(const struct models *models, const char *name);
+/* What is wrong with the broken one of that name; NULL: there is none. */
+const char *models_fault(const struct models *models, enum model_kind kind, const char *name);
+/* How many are broken. */
+size_t models_broken(const struct models *models, enum model_kind kind);
 const struct analysis_model *models_analysis(const struct models *models, const char *name);
 
 /* A pattern's name for an id, cleared into `out`: "{id}.clicks" is "124df56aef51.clicks". */

@@ -9,18 +9,37 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PREFIX "duckdb-"
+enum { SPILLS_DEPTH_MAX = 8 }; /* of directories; Spark makes a few */
 
-static void spills_remove(const char *path)
+static void spills_remove_at(int at, const char *name, int depth)
 {
-	DIR *dir = opendir(path);
+	int fd = -1;
+	DIR *dir;
 
-	if (!dir)
+	if (unlinkat(at, name, 0) == 0 || depth == 0)
 		return;
+	fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	dir = fd >= 0 ? fdopendir(fd) : NULL;
+	if (!dir) {
+		if (fd >= 0)
+			(void)close(fd);
+		return;
+	}
 	for (struct dirent *entry; (entry = readdir(dir)) != NULL; )
-		(void)unlinkat(dirfd(dir), entry->d_name, 0);
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			spills_remove_at(fd, entry->d_name, depth - 1);
 	(void)closedir(dir);
-	(void)rmdir(path);
+	(void)unlinkat(at, name, AT_REMOVEDIR);
+}
+
+static void spills_remove(const char *path) { spills_remove_at(AT_FDCWD, path, SPILLS_DEPTH_MAX); }
+
+void spills_drop(const struct spills *spills, const char *name)
+{
+	char path[PATH_MAX];
+
+	if (snprintf(path, sizeof(path), "%s/%s", spills->path, name) < (int)sizeof(path))
+		spills_remove(path);
 }
 
 /* -1: not there, or not ours to have. */
@@ -40,9 +59,10 @@ static int lock_dir(const char *path)
 }
 
 /* What engines that were killed had spilled. */
-static void spills_sweep(const char *temp_dir)
+static void spills_sweep(const char *temp_dir, const char *who)
 {
 	DIR *dir = opendir(temp_dir);
+	size_t len = strlen(who);
 
 	if (!dir)
 		return;
@@ -50,9 +70,9 @@ static void spills_sweep(const char *temp_dir)
 		char path[PATH_MAX];
 		int fd;
 
-		if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) != 0 ||
+		if (strncmp(entry->d_name, who, len) != 0 || entry->d_name[len] != '-' ||
 		    snprintf(path, sizeof(path), "%s/%s", temp_dir, entry->d_name) >=
-		    (int)sizeof(path))
+			    (int)sizeof(path))
 			continue;
 		fd = lock_dir(path);
 		if (fd < 0)
@@ -63,12 +83,12 @@ static void spills_sweep(const char *temp_dir)
 	(void)closedir(dir);
 }
 
-void spills_open(const char *temp_dir, struct spills *spills)
+void spills_open(const char *temp_dir, const char *who, struct spills *spills)
 {
 	spills->lock_fd = -1;
-	spills_sweep(temp_dir);
+	spills_sweep(temp_dir, who);
 	for (unsigned n = 0; spills->lock_fd < 0; n++) {
-		(void)snprintf(spills->path, sizeof(spills->path), "%s/" PREFIX "%d-%u", temp_dir,
+		(void)snprintf(spills->path, sizeof(spills->path), "%s/%s-%d-%u", temp_dir, who,
 			       (int)getpid(), n);
 		if (mkdir(spills->path, 0700) == 0)
 			spills->lock_fd = lock_dir(spills->path);

@@ -16,8 +16,10 @@ struct spills {
 	char path[PATH_MAX];	/* a name for one in any case */
 };
 
-/* "<temp_dir>/duckdb-<process id>-<n>" */
-void spills_open(const char *temp_dir, struct spills *spills);
+/* "<temp_dir>/<who>-<process id>-<n>" */
+void spills_open(const char *temp_dir, const char *who, struct spills *spills);
+/* What has this name in it, a file or a directory with all that is below it; or nothing has. */
+void spills_drop(const struct spills *spills, const char *name);
 /* All that is in it goes, too. Accepts a zeroed one. */
 void spills_close(struct spills *spills);
 

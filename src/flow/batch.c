@@ -541,7 +541,8 @@ static enum err_code batch_analyse(const struct batch_options *options, const ch
 	const char **refused = xcalloc(report->table_count, sizeof(*refused));
 	struct results_options results = { .store = options->store, .engine = options->engine,
 					   .models = options->models, .id = options->id,
-					   .temp_dir = temp_dir, .refused = refused };
+					   .temp_dir = temp_dir, .lake_url = options->lake_url,
+					   .refused = refused };
 	enum err_code code = ERR_OK;
 
 	for (size_t i = 0; i < report->table_count; i++)
@@ -678,6 +679,22 @@ static enum err_code clean_all_tables(const struct batch_options *options,
 	return code;
 }
 
+/* Their tables stay as they are, and their records in the lake. */
+static void batch_put_broken(const struct models *models, struct batch_report *report)
+{
+	for (size_t i = 0; i < models->broken_count; i++) {
+		const struct broken_model *broken = &models->broken[i];
+		struct batch_table *told = &report->tables[report->table_count];
+
+		if (broken->kind != MODEL_CLEAN)
+			continue;
+		told->name = broken->name;
+		err_set(&told->err, ERR_USAGE, "%s", broken->fault);
+		report->table_count++;
+		report->tables_failed++;
+	}
+}
+
 /* The history of a run, however it ended. That it could not be written is no failure of one that
  * failed before. */
 static enum err_code batch_record(const struct batch_options *options, struct batch_report *report,
@@ -713,11 +730,14 @@ static enum err_code batch_run_all(const struct batch_options *options, struct b
 
 	results_run_name(clock_wall_ms(), name);
 	report->by = options->by;
-	report->tables = xcalloc(options->models->clean_count, sizeof(*report->tables));
+	report->tables = xcalloc(options->models->clean_count +
+					 models_broken(options->models, MODEL_CLEAN),
+				 sizeof(*report->tables));
 	code = clean_all_tables(options, report, err);
 	report->clean_ms = clock_mono_ms() - start_ms;
 	if (code == ERR_OK)
 		code = batch_analyse(options, name, report, err);
+	batch_put_broken(options->models, report);
 	(void)snprintf(report->results.run, RUN_NAME_MAX, "%s", name);
 	report->duration_ms = clock_mono_ms() - start_ms;
 	return batch_record(options, report, code, err);

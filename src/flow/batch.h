@@ -41,6 +41,7 @@ struct batch_options {
 	const struct models *models;
 	const char *id;
 	const char *dir;		/* the data directory; its "tmp" takes files on their way */
+	const char *lake_url;		/* as of results_options */
 	const char *by;			/* what started it, for the history; NULL: a command */
 	uint64_t bytes_max;		/* of a commit's objects; 0: BATCH_BYTES_MAX */
 	/* A rebuild's (the store is its staging) or NULL: told of the records that were cleaned. */
@@ -63,7 +64,7 @@ struct batch_table {
 };
 
 struct batch_report {
-	struct batch_table *tables; /* in order of name */
+	struct batch_table *tables; /* in order of name, those of broken models behind */
 	size_t table_count;
 	size_t tables_failed;
 	struct results_report results;

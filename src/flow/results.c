@@ -50,6 +50,25 @@ struct attaching {
 	bool *absent;			/* by table: it is not there yet */
 };
 
+/* The files of a table for an engine that opens them itself. */
+static void put_urls(const struct results_options *options, const char *root,
+		     const struct delta_table *delta, struct engine_table *ret_table)
+{
+	size_t count = delta_file_count(delta);
+	const char **urls = xcalloc(count, sizeof(*urls));
+
+	for (size_t i = 0; i < count; i++) {
+		const char *path = delta_file(delta, i)->path;
+		size_t room = strlen(options->lake_url) + strlen(root) + strlen(path) + 3;
+		char *url = xmalloc(room);
+
+		(void)snprintf(url, room, "%s/%s/%s", options->lake_url, root, path);
+		urls[i] = url;
+	}
+	ret_table->urls = urls;
+	ret_table->url_count = count;
+}
+
 static enum err_code results_find_table(const struct results_options *options,
 					const struct lake_table *table,
 					struct engine_table *ret_table, bool *ret_absent,
@@ -69,7 +88,10 @@ static enum err_code results_find_table(const struct results_options *options,
 	}
 	if (code != ERR_OK)
 		return code;
-	code = table_files_open(options->store, table->root, delta, &files, err);
+	if (options->lake_url)
+		put_urls(options, table->root, delta, ret_table);
+	else
+		code = table_files_open(options->store, table->root, delta, &files, err);
 	delta_close(delta);
 	if (code == ERR_ABSENT) {
 		ret_table->broken = xstrdup(err->msg);
@@ -106,6 +128,9 @@ static void drop_table(const struct engine_table *table)
 	struct table_files files = { table->files, table->file_count };
 
 	table_files_close(&files);
+	for (size_t i = 0; i < table->url_count; i++)
+		free((void *)(uintptr_t)table->urls[i]);
+	free((void *)(uintptr_t)table->urls);
 	free((void *)(uintptr_t)table->broken);
 }
 
@@ -126,12 +151,27 @@ static void results_tell_missing(const struct attaching *attaching, size_t count
 	}
 }
 
+/* Questions that name them are told why they cannot be answered. */
+static size_t attach_broken(const struct models *models, struct engine_table *tables)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < models->broken_count; i++)
+		if (models->broken[i].kind == MODEL_CLEAN)
+			tables[count++] = (struct engine_table){
+				.model = &models->broken[i].table,
+				.broken = xstrdup(models->broken[i].fault),
+			};
+	return count;
+}
+
 enum err_code results_attach(const struct results_options *options, enum topic_kind kind,
 			     const char *question, struct results_missing *ret_missing,
 			     struct err *err)
 {
 	size_t count = options->models->clean_count;
-	struct engine_table *tables = xcalloc(count, sizeof(*tables));
+	size_t broken = models_broken(options->models, MODEL_CLEAN);
+	struct engine_table *tables = xcalloc(count + broken, sizeof(*tables));
 	struct lake_table *places = NULL;
 	enum err_code code = lake_tables_new(options->models, kind, options->id, &places, err);
 	bool *absent = xcalloc(count, sizeof(*absent));
@@ -149,6 +189,7 @@ enum err_code results_attach(const struct results_options *options, enum topic_k
 			err);
 	if (code == ERR_OK && ret_missing)
 		results_tell_missing(&attaching, count, ret_missing);
+	count += attach_broken(options->models, tables + count);
 	if (code == ERR_OK)
 		code = engine_attach(options->engine, tables, count, err);
 	for (size_t i = 0; i < count; i++)
@@ -348,7 +389,8 @@ static bool find_stale(void *user, const struct store_entry *entry)
 	char analysis[STORE_KEY_MAX + 1];
 
 	(void)snprintf(analysis, sizeof(analysis), "%.*s", (int)strcspn(name, "."), name);
-	if (!is_answer(name) || models_analysis(stale->models, analysis))
+	if (!is_answer(name) || models_analysis(stale->models, analysis) ||
+	    models_fault(stale->models, MODEL_ANALYSIS, analysis))
 		return true;
 	(void)snprintf(stale->key, sizeof(stale->key), "%s", entry->key);
 	return false;
@@ -368,21 +410,39 @@ static enum err_code remove_stale(const struct results_options *options, struct 
 	return code;
 }
 
+/* Those whose headers are broken keep the answers that they have. */
+static void results_put_broken(const struct models *models, struct results_report *report)
+{
+	for (size_t i = 0; i < models->broken_count; i++) {
+		const struct broken_model *broken = &models->broken[i];
+		struct result_report *told = &report->list[report->count];
+
+		if (broken->kind != MODEL_ANALYSIS)
+			continue;
+		told->name = broken->name;
+		err_set(&told->err, ERR_USAGE, "%s", broken->fault);
+		report->count++;
+		report->failed++;
+	}
+}
+
 enum err_code results_write(const struct results_options *options, const char *run,
 			    struct results_report *ret_report, struct err *err)
 {
 	struct results_report report = { .count = options->models->analysis_count };
+	size_t broken = models_broken(options->models, MODEL_ANALYSIS);
 	struct pending pending = { .store = options->store };
 	int64_t start_ms = clock_mono_ms();
 	enum err_code code = ERR_OK;
 
 	(void)snprintf(report.run, sizeof(report.run), "%s", run);
-	report.list = xcalloc(report.count, sizeof(*report.list));
+	report.list = xcalloc(report.count + broken, sizeof(*report.list));
 	for (size_t i = 0; i < report.count && code == ERR_OK; i++) {
 		code = work_out(options, &pending, &options->models->analyses[i], run,
 				&report.list[i], err);
 		report.failed += report.list[i].err.code != ERR_OK;
 	}
+	results_put_broken(options->models, &report);
 	if (code == ERR_OK)
 		code = pending_flush(&pending, err);
 	pending_release(&pending);

@@ -27,6 +27,8 @@ struct results_options {
 	const struct models *models;
 	const char *id;
 	const char *temp_dir;		/* for files on their way; one at a time writes results */
+	const char *lake_url;		/* for an engine that opens files itself: where it finds the
+					   store; NULL: files are fetched for it */
 	const char *const *refused;	/* by clean model, why its table is not to be read, or NULL;
 					   NULL: all are */
 };
@@ -40,7 +42,8 @@ struct result_report {
 
 struct results_report {
 	char run[RUN_NAME_MAX];
-	struct result_report *list;	/* in order of name; freed by the caller */
+	struct result_report *list; /* in order of name, those with broken headers behind;
+				       freed by the caller */
 	size_t count;
 	size_t failed;
 	int64_t duration_ms;

@@ -24,14 +24,14 @@ static void test_the_living_keep_theirs(void **state)
 	fd = open(other, O_RDONLY | O_DIRECTORY);
 	assert_int_equal(flock(fd, LOCK_EX), 0);
 	assert_int_equal(close(open(spilled, O_CREAT | O_WRONLY, 0600)), 0);
-	spills_open(dir, &first);
-	spills_open(dir, &second);
+	spills_open(dir, "duckdb", &first);
+	spills_open(dir, "duckdb", &second);
 	assert_string_not_equal(first.path, second.path);
 	assert_int_equal(access(first.path, W_OK), 0);
 	assert_int_equal(access(spilled, F_OK), 0);
 	assert_int_equal(close(fd), 0);		/* it has been killed */
 	spills_close(&second);
-	spills_open(dir, &second);
+	spills_open(dir, "duckdb", &second);
 	assert_int_equal(access(other, F_OK), -1);
 	assert_int_equal(access(first.path, W_OK), 0);
 	spills_close(&first);
@@ -46,7 +46,7 @@ static void test_where_none_can_be_made(void **state)
 
 	(void)state;
 	spills_close(&spills);
-	spills_open("/proc/self", &spills);
+	spills_open("/proc/self", "duckdb", &spills);
 	assert_int_equal(spills.lock_fd, -1);
 	assert_true(spills.path[0]);
 	spills_close(&spills);

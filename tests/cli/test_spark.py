@@ -1,0 +1,115 @@
+"""engine.kind spark without a Spark that is well: what a command says then, how it ends, and what it leaves.
+
+What a real Spark does is in tests/interop/test_spark.py.
+"""
+
+import json
+import os
+import pathlib
+import signal
+
+import pytest
+
+from conftest import wait_until
+
+UNWELL = pathlib.Path(__file__).parent / "unwell_spark.py"
+
+
+@pytest.fixture
+def spark(tmp_path, data_dir):
+    """spark("hangs", **settings): the environment for a Spark that is unwell in this way."""
+    (data_dir / "lake").mkdir(parents=True)
+
+    def make(unwell, **settings):
+        return {"UNWELL": unwell, "SPARK_HEARD": str(tmp_path / "heard"), "PINPIPE_ENGINE_KIND": "spark",
+                "PINPIPE_ENGINE_SPARK_SUBMIT": str(UNWELL), **settings}
+    return make
+
+
+@pytest.fixture
+def heard(tmp_path):
+    """What was said to it: first its arguments."""
+    return lambda: [json.loads(line) for line in (tmp_path / "heard").read_text().splitlines()]
+
+
+def left(data_dir):
+    """What is still there of an exchange of files, and of processes."""
+    running = [path.parent.name for path in pathlib.Path("/proc").glob("[0-9]*/cmdline")
+               if UNWELL.name.encode() in read(path) and str(data_dir.parent).encode() in read(path.parent / "environ")]
+    return [*(data_dir / "tmp").glob("spark*"), *running]
+
+
+def read(path):
+    try:
+        return path.read_bytes()
+    except OSError:  # it has ended
+        return b""
+
+
+@pytest.mark.parametrize(("unwell", "status", "words"), [
+    ("ends", 2, 'spark could not be started (status 1): Exception in thread "main" java.lang.Oops: no such thing'),
+    ("never comes", 75, "spark was not ready after 1 s (engine.start_timeout)"),
+    ("too old", 2, "this is Spark 3.5.7; it is too old"),
+    ("killed", 75, "spark was ended by signal 9"),
+    ("babbles", 74, "spark has answered what is no JSON"),
+    ("writes nothing", 74, "nothing is there: every executor has to reach engine.exchange"),
+    ("hangs", 75, "spark had not answered after 1 s (engine.timeout)"),
+])
+def test_a_spark_that_is_unwell(run, spark, data_dir, unwell, status, words):
+    env = spark(unwell, PINPIPE_ENGINE_START_TIMEOUT="1s" if unwell == "never comes" else "60s",
+                PINPIPE_ENGINE_TIMEOUT="1s" if unwell == "hangs" else "60s")
+    said = run("sql", "--dir", data_dir, "SELECT 1 AS a", env=env, status=status)
+    assert words in said.stderr
+    assert said.stdout == ""
+    assert left(data_dir) == []
+
+
+def test_no_spark(run, spark, data_dir):
+    env = {**spark("ends"), "PINPIPE_ENGINE_SPARK_SUBMIT": "", "SPARK_HOME": "/nowhere"}
+    said = run("sql", "--dir", data_dir, "SELECT 1", env=env, status=2)
+    assert 'there is no "/nowhere/bin/spark-submit" to run; install Spark 4 and set SPARK_HOME' in said.stderr
+
+
+def test_ctrl_c_ends_what_hangs(start, spark, data_dir, heard):
+    env = spark("hangs")
+    query = start("sql", "--dir", data_dir, "SELECT 1", env=env)
+    wait_until(lambda: (data_dir.parent / "heard").exists() and any(
+        "do" in message and message["do"] == "ask" for message in heard()), "the question")
+    assert query.stop(signal.SIGINT) == 128 + signal.SIGINT
+    assert left(data_dir) == []
+
+
+def test_secrets_are_not_on_the_command_line(run, spark, data_dir, heard):
+    env = spark("killed", PINPIPE_SPARK__MASTER="spark://example:7077", PINPIPE_SPARK__EXECUTOR_MEMORY="2g",
+                PINPIPE_SPARK__HADOOP_FS_S3A_SECRET_KEY="open sesame")
+    run("sql", "--dir", data_dir, "SELECT 1", env=env, status=75)
+    arguments, configured = heard()[:2]
+    assert "spark.master=spark://example:7077" in arguments and "spark.executor.memory=2g" in arguments
+    assert "sesame" not in str(arguments)
+    assert configured["settings"] == {"spark.hadoop.fs.s3a.secret.key": "open sesame"}
+
+
+def test_a_master_of_ones_own_is_not_held_to_this_machine(run, spark, data_dir, heard):
+    run("sql", "--dir", data_dir, "SELECT 1", env=spark("killed", PINPIPE_SPARK__REMOTE="sc://example"), status=75)
+    run("sql", "--dir", data_dir, "SELECT 1", env=spark("killed"), status=75)
+    first, second = [said for said in heard() if isinstance(said, list)]
+    assert first[:2] == ["--remote", "sc://example"] or "--remote" in first
+    assert "127.0.0.1" not in str(first) and "spark.driver.host=127.0.0.1" in second
+    assert any(word.startswith("spark.master=local[") for word in second)
+
+
+def test_sql_reads_views_alone(run, spark, data_dir):
+    for sql, words in [("SELECT java_method('java.lang.System', 'exit', 1)", 'function "java_method" is not allowed'),
+                       ("SELECT * FROM parquet.`/etc/passwd`", "syntax error"),
+                       ("SELECT * FROM read_csv('/etc/passwd')", 'function "read_csv" is not allowed'),
+                       ("DROP VIEW pin", "can be run")]:
+        said = run("sql", "--dir", data_dir, sql, env=spark("writes nothing"), status=2)
+        assert words in said.stderr, said.stderr
+
+
+def test_settings_of_a_file_wait_for_the_engine(run, data_dir, tmp_path):
+    (data_dir / "lake").mkdir(parents=True)
+    (tmp_path / "pinpipe.yaml").write_text("spark:\n  master: yarn\n")
+    assert run("sql", "--dir", data_dir, "SELECT 1 AS a", "--format", "csv").stdout == "a\r\n1\r\n"
+    said = run("sql", "--dir", data_dir, "SELECT 1", "--spark", "master=yarn", status=2)
+    assert "nothing reads" in said.stderr
