@@ -14,12 +14,13 @@ import log
 import mysql
 import s3
 import sink
+import spark
 import stream
 from measure import TOP, Table
 
 PARTS = {"ingest": ingest.measure, "log": log.measure, "emulate": emulate.measure, "batch": batch.measure,
          "sink": sink.measure, "stream": stream.measure, "delta": delta.measure, "s3": s3.measure,
-         "kafka": kafka.measure, "mysql": mysql.measure, "abuse": abuse.measure}
+         "kafka": kafka.measure, "mysql": mysql.measure, "spark": spark.measure, "abuse": abuse.measure}
 
 
 def main():
