@@ -24,13 +24,12 @@ test:      ## every test, with sanitizers
 	@tools/bootstrap build test
 	@$(PYTHON) tests/run
 
-interop: build  ## the Delta tables, read by DuckDB, delta-rs and Spark; lakes on other S3 servers; a real Kafka; deploy/ in an API Gateway; PARTS=ci: what .ci/run has time for
+interop: build  ## the Delta tables, read by DuckDB, delta-rs and Spark; Spark as the engine; lakes on other S3 servers; a real Kafka and Airflow; deploy/ in an API Gateway; PARTS=ci: what .ci/run has time for
 	@tools/bootstrap test
 	@tools/interop/install
 	@tools/interop/install-s3
 	@tools/interop/install-kafka
 	@tools/interop/install-openapi
-	@tools/interop/install-airflow
 	@$(if $(filter-out ci,$(or $(PARTS),all)),tools/interop/install-airflow)
 	@test -f build-san/build.ninja || $(PYTHON) tests/run --set-up
 	@ninja -C build-san --quiet tests/test_store tests/msk_token \
