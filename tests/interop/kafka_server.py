@@ -347,7 +347,15 @@ class Kafka:
         """The cluster makes a place for groups when it is first asked for one, and refuses meanwhile."""
         kafka = confluent()
         consumer = kafka.Consumer({**self.client(), "group.id": "interop-look"})
-        consumer.committed([kafka.TopicPartition("any", 0)], timeout=TOOL_S)
+
+        def answers():
+            try:
+                return consumer.committed([kafka.TopicPartition("any", 0)], timeout=TOOL_S)
+            except kafka.KafkaException as refused:
+                if not refused.args[0].retriable() and refused.args[0].code() != kafka.KafkaError.NOT_COORDINATOR:
+                    raise
+                return None
+        conftest.wait_until(answers, "a coordinator of groups", TOOL_S)
         consumer.close()
 
     # Other people's programs

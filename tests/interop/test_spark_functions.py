@@ -83,5 +83,5 @@ def test_each_text_is_read_alike(tmp_path):
     duck, _ = assert_same(tmp_path / "raw", tmp_path, ["texts"], models)
     read = test_spark.pinpipe("sql", "--dir", duck, "--models", models, "--format", "csv",
                               "SELECT count(i) > 50, count(l) > 50, count(c) > 50, count(d) > 500, count(b) > 10,"
-                              " count(ts) > 150 FROM texts")
+                              " count(ts) > 100 FROM texts")
     assert read.splitlines()[1] == ",".join(["true"] * 6)
