@@ -203,9 +203,11 @@ static void test_descriptors_in_another_process(void **state)
 		assert_ok(reader_fd(readers[i], &polled[i].fd, &err));
 	}
 	for (uint64_t k = 0; k < 4; k++) {
-		for (int i = 0; i < 3; i++)
-			assert_int_equal(event_now(readers[i]).kind, READER_IDLE);
-		assert_int_equal(poll(polled, 3, 0), 0);
+		/* That thread may still ring for what was read meanwhile. */
+		do
+			for (int i = 0; i < 3; i++)
+				assert_int_equal(event_now(readers[i]).kind, READER_IDLE);
+		while (poll(polled, 3, 0) > 0);
 		assert_int_equal(log_put(f->broker, &f->ended, k, 1, 10), ERR_OK);
 		for (int i = 0; i < 3; i++) {
 			assert_int_equal(poll(&polled[i], 1, 10000), 1);
