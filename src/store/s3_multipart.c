@@ -217,17 +217,28 @@ static enum err_code complete_upload(struct upload *upload, struct err *err)
 	return code;
 }
 
-static void abort_upload(struct s3 *s3, const char *key, const char *id)
+static enum err_code abort_once(struct s3 *s3, const char *key, const char *id, struct err *err)
 {
 	struct s3_call call;
-	struct err err;
+	enum err_code code;
 
 	s3_call_begin(&call, s3, "DELETE", key, S3_REPLY_MAX);
 	s3_call_query(&call, "uploadId", id);
 	call.also = 404;
-	if (s3_call_do(&call, &err) != ERR_OK)
-		trace_debug("%s; the parts stay for now", err.msg);
+	code = s3_call_do(&call, err);
 	s3_call_end(&call);
+	return code;
+}
+
+static void abort_upload(struct s3 *s3, const char *key, const char *id)
+{
+	struct err err;
+	enum err_code code = abort_once(s3, key, id, &err);
+
+	for (int tries = 1; stop_requested() && s3_may_pass(code) && tries < STOP_TRIES; tries++)
+		code = abort_once(s3, key, id, &err);
+	if (code != ERR_OK)
+		trace_debug("%s; the parts stay for now", err.msg);
 }
 
 /* --- what others left ------------------------------------------------------------ */
@@ -326,7 +337,7 @@ static enum err_code upload_all(struct upload *upload, const char *nonce, struct
 		code = err->code = code == ERR_UNKNOWN || code == ERR_ABSENT ? ERR_BUSY : code;
 	if (code == ERR_OK)
 		code = complete_upload(upload, err);
-	if (code != ERR_OK && code != ERR_UNKNOWN)
+	if (code != ERR_OK) /* of one that was completed after all there is nothing to abort */
 		abort_upload(upload->s3, upload->put->key, upload->id);
 	return code;
 }

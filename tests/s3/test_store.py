@@ -184,6 +184,14 @@ def test_a_part_is_put_again_though_a_stop_is_asked(server, tool, large, kind):
     assert server.requests["create"] == 1 and server.faults.counts[kind] == 3
 
 
+@pytest.mark.parametrize("kind", ["reset before", "500"])
+def test_an_upload_whose_end_is_unknown_is_not_left_behind(server, tool, large, kind):
+    """A new one takes its place, as a call is one request when a stop is asked: the parts of the first would stay."""
+    server.faults = Faults(1, 0).plan("POST", "?uploadId", kind).plan("DELETE", "?uploadId", "503")
+    assert tool("create-file", KEY, large(), env={"PINPIPE_TEST_STOP": "1"})[0] == ["ok"]
+    assert server.faults.counts.total() == 2 and server.requests["create"] == 2 and not server.uploads
+
+
 @pytest.mark.parametrize("kind", ["200 with error", "200 with error after"])
 def test_an_error_may_come_with_200(server, tool, large, kind):
     path = large()
