@@ -173,6 +173,11 @@ static void put_metrics(struct buf *out)
 #define X(id, name, type, help) buf_addf(out, "| `%s` | %s | %s |\n", name, type, help);
 	METRIC_TABLE(X)
 #undef X
+	buf_add_str(
+		out,
+		"\nBeside them `pinpipe_topic_records_total` and `pinpipe_stream_records_total`, by topic and "
+		"stream, and, where batch\nruns in the gateway's `--dir`, `pinpipe_batch_*`: "
+		"[operations.md](operations.md).\n");
 }
 
 static void put_docs(struct buf *out)

@@ -72,17 +72,20 @@ static enum err_code cmd_batch_print(const struct config *config, const struct b
 	return code;
 }
 
-static enum err_code run_batch(const struct config *config, struct err *err)
+static enum err_code cmd_batch_work(const struct config *config, struct run_ledger *ledger,
+				    struct err *err)
 {
 	struct batch_report report = { 0 };
 	struct sql_side side;
 	enum err_code code = sql_side_open(config, &side, err);
-	struct batch_options options = { .models = &side.models, .id = config_text(config, OPT_ID),
+	struct batch_options options = { .models = &side.models,
+					 .id = config_text(config, OPT_ID),
 					 .dir = config_text(config, OPT_DIR),
-					 .by = config_text(config, OPT_BY) };
+					 .ledger = ledger };
 
 	if (code != ERR_OK)
 		return code;
+	run_ledger_tell(ledger, side.store);
 	options.store = side.store;
 	options.engine = side.engine;
 	options.lake_url = side.results.lake_url;
@@ -103,6 +106,23 @@ static enum err_code run_batch(const struct config *config, struct err *err)
 		code = batch_report_verdict(&report, err);
 	batch_report_release(&report);
 	sql_side_close(&side);
+	return code;
+}
+
+static enum err_code run_batch(const struct config *config, struct err *err)
+{
+	struct run_ledger ledger;
+	const char *dir;
+	enum err_code code = setup_dir(config, &dir, err);
+
+	if (code == ERR_OK)
+		code = run_ledger_begin(&ledger, dir, config_text(config, OPT_BY), err);
+	if (code != ERR_OK)
+		return code;
+	code = cmd_batch_work(config, &ledger, err);
+	if (code == ERR_OK)
+		err->code = ERR_OK;
+	run_ledger_end(&ledger, err);
 	return code;
 }
 

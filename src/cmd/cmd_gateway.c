@@ -5,6 +5,7 @@
 #include "cmd/cmd.h"
 #include "cmd/setup.h"
 #include "flow/lake.h"
+#include "flow/run_ledger.h"
 #include "gateway/gateway.h"
 
 #include <string.h>
@@ -63,6 +64,11 @@ static struct gateway_options gateway_options(const struct config *config)
 		.idle_ms = config_int(config, OPT_IDLE_TIMEOUT),
 		.retention_ms = config_int(config, OPT_RETENTION),
 	};
+}
+
+static void cmd_gateway_put_metrics(void *config, struct buf *out)
+{
+	run_ledger_put_metrics(config_text(config, OPT_DIR), out);
 }
 
 static enum err_code cmd_gateway_open_log(void *config, struct gateway *gateway,
@@ -156,6 +162,8 @@ static enum err_code cmd_gateway_serve(struct config *config, struct err *err)
 	struct gateway *gateway = NULL;
 	enum err_code code;
 
+	options.put_metrics = cmd_gateway_put_metrics;
+	options.user = config;
 	if ((code = cmd_gateway_own_find(config, &own, &options, err)) == ERR_OK &&
 	    (code = gateway_new(&options, &gateway, err)) == ERR_OK &&
 	    (code = gateway_open(gateway, &opener, err)) == ERR_OK &&

@@ -58,8 +58,8 @@ static enum err_code cmd_runs_list(const struct config *config, struct err *err)
 	rows_init(&rows, columns, ARRAY_LEN(columns));
 	code = setup_store_there(config, &store, err);
 	if (code == ERR_OK)
-		code = runs_read(store, (size_t)config_int(config, OPT_RUNS), &arena, &runs, &count,
-				 err);
+		code = runs_read(store, config_text(config, OPT_DIR),
+				 (size_t)config_int(config, OPT_RUNS), &arena, &runs, &count, err);
 	for (size_t i = 0; i < count; i++)
 		cmd_runs_add(&rows, &runs[i]);
 	if (code == ERR_OK)
@@ -85,8 +85,8 @@ const struct command cmd_runs = {
 	.summary = "Show what the last runs of batch did, and what started them",
 	.usage = "[options]",
 	.details =
-		"The newest first, those that failed included. One that was killed has left nothing, so it is\n"
-		"not here.\n",
+		"The newest first, those that failed or are at work included. One that was killed, or failed\n"
+		"before the lake was open, is known in its --dir, and in the lake once a batch ran there again.\n",
 	.options = options,
 	.examples = "pinpipe runs --dir data\n"
 		    "pinpipe runs --limit 1 --format json\n",

@@ -31,7 +31,7 @@ static enum err_code cmd_up_schedule(const struct config *config, struct store *
 	if (code == ERR_OK && schedule->every_ms == 0)
 		code = cron_parse(&schedule->cron, text, err);
 	if (code == ERR_OK)
-		code = runs_last(store, &last_ms, err);
+		code = runs_last(store, config_text(config, OPT_DIR), &last_ms, err);
 	if (code == ERR_OK)
 		schedule_begin(schedule, last_ms, clock_wall_ms());
 	return code;

@@ -2,7 +2,6 @@
 
 #include "base/ahead.h"
 #include "base/failpoint.h"
-#include "base/lock.h"
 #include "base/mem.h"
 #include "base/stop.h"
 #include "base/time.h"
@@ -710,10 +709,13 @@ static enum err_code batch_record(const struct batch_options *options, struct ba
 		report->verdict = *err;
 	buf_init(&text, RUN_BYTES_MAX);
 	batch_report_put(&text, report);
-	written = results_write_run(options->store, report->results.run, buf_slice(&text), &why);
+	written = options->ledger ? run_ledger_record(options->ledger, options->store,
+						      buf_slice(&text), &why)
+				  : results_write_run(options->store, report->results.run,
+						      buf_slice(&text), STORE_REPLACE, &why);
 	if (written != ERR_OK) {
 		if (code != ERR_OK)
-			trace_warn("this run is not in the history: %s", why.msg);
+			trace_warn("this run is not in the history yet: %s", why.msg);
 		else
 			*err = why;
 	}
@@ -728,8 +730,11 @@ static enum err_code batch_run_all(const struct batch_options *options, struct b
 	char name[RUN_NAME_MAX];
 	enum err_code code;
 
-	results_run_name(clock_wall_ms(), name);
-	report->by = options->by;
+	if (options->ledger)
+		(void)snprintf(name, sizeof(name), "%s", options->ledger->run);
+	else
+		results_run_name(clock_wall_ms(), name);
+	report->by = options->ledger ? options->ledger->by : NULL;
 	report->tables = xcalloc(options->models->clean_count +
 					 models_broken(options->models, MODEL_CLEAN),
 				 sizeof(*report->tables));
@@ -747,14 +752,8 @@ enum err_code batch_run(const struct batch_options *options, struct batch_report
 			struct err *err)
 {
 	struct batch_report report = { 0 };
-	enum err_code code;
-	int lock = -1;
+	enum err_code code = batch_run_all(options, &report, err);
 
-	code = lock_take(options->dir, "batch.lock", "batch", &lock, err);
-	if (code != ERR_OK)
-		return code;
-	code = batch_run_all(options, &report, err);
-	lock_release(lock);
 	if (code == ERR_OK)
 		*ret_report = report;
 	else

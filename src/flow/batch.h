@@ -19,8 +19,8 @@
  *	   by halving. More than POISON_MAX (poison.h) of them: the model is at fault, and
  *	   the run ends with its error.
  *
- * One batch at a time works on a data directory (ERR_LOCKED). batch_run() looks
- * at stop_requested() between commits.
+ * One batch at a time works on a data directory: the caller holds "batch.lock" (run_ledger.h).
+ * batch_run() looks at stop_requested() between commits.
  *
  * Threads: the caller's one, and the engine's.
  */
@@ -31,6 +31,7 @@
 #include "flow/lake.h"
 #include "flow/reach.h"
 #include "flow/results.h"
+#include "flow/run_ledger.h"
 #include "store/store.h"
 
 #define BATCH_BYTES_MAX ((uint64_t)4 << 30)
@@ -42,7 +43,8 @@ struct batch_options {
 	const char *id;
 	const char *dir;		/* the data directory; its "tmp" takes files on their way */
 	const char *lake_url;		/* as of results_options */
-	const char *by;			/* what started it, for the history; NULL: a command */
+	struct run_ledger
+		*ledger; /* which names the run, and keeps what the lake cannot; or NULL */
 	uint64_t bytes_max;		/* of a commit's objects; 0: BATCH_BYTES_MAX */
 	/* A rebuild's (the store is its staging) or NULL: told of the records that were cleaned. */
 	struct reach *reach;
@@ -79,7 +81,7 @@ struct batch_report {
  * releases *ret_report. */
 MUST_USE enum err_code batch_run(const struct batch_options *options,
 				 struct batch_report *ret_report, struct err *err);
-/* One table alone, under "batch.lock". The caller releases ret_report->unknown. */
+/* One table alone. The caller releases ret_report->unknown. */
 MUST_USE enum err_code batch_clean_table(const struct batch_options *options,
 					 const struct clean_model *model,
 					 struct batch_table *ret_report, struct err *err);

@@ -471,14 +471,14 @@ static bool count_run(void *user, const struct store_entry *entry)
 }
 
 enum err_code results_write_run(struct store *store, const char *run, struct slice text,
-				struct err *err)
+				enum store_mode mode, struct err *err)
 {
 	char key[STORE_KEY_MAX + 1];
 	struct runs runs = { 0 };
 	enum err_code code;
 
 	(void)snprintf(key, sizeof(key), "results/runs/%s.json", run);
-	code = store_put(store, key, text, STORE_REPLACE, err);
+	code = store_put(store, key, text, mode, err);
 	if (code == ERR_OK)
 		code = store_list(store, "results/runs/", "", count_run, &runs, err);
 	if (code == ERR_OK && runs.count > RESULTS_RUNS_MAX)	/* one comes, one goes */

@@ -85,8 +85,8 @@ MUST_USE enum err_code results_runs(struct store *store, size_t most,
 MUST_USE enum err_code results_read_run(struct store *store, const char *run, struct buf *out,
 					struct err *err);
 
-/* Write the history object of a run, and let go of the oldest. */
+/* Write the history object of a run, and let go of the oldest. STORE_CREATE: ERR_EXISTS. */
 MUST_USE enum err_code results_write_run(struct store *store, const char *run, struct slice text,
-					 struct err *err);
+					 enum store_mode mode, struct err *err);
 
 #endif

@@ -2,7 +2,8 @@
 
 #include "base/json.h"
 #include "base/mem.h"
-#include "flow/results.h"
+#include "base/time.h"
+#include "flow/run_ledger.h"
 
 enum { RUN_TEXT_MAX = 4 << 20, RUNS_LOOKED_AT = 20, RUNS_ARENA_MAX = 64 << 20 };
 
@@ -86,12 +87,65 @@ static enum err_code run_read(struct store *store, struct json_parser *parser, s
 	    json_type(root) != JSON_OBJECT)
 		return err_set(err, ERR_CORRUPT, "results/runs/%s.json is no run of a batch",
 			       run->name);
-	run->began_ms = results_run_time(slice_str(run->name));
 	run_take(run, root, arena);
 	return ERR_OK;
 }
 
-enum err_code runs_read(struct store *store, size_t most, struct arena *arena,
+/* A line of the ledger. */
+static bool run_read_line(struct json_parser *parser, struct slice line, struct arena *arena,
+			  struct run *ret_run)
+{
+	struct json root;
+	struct err err;
+
+	if (json_parse(parser, line, &root, &err) != ERR_OK || json_type(root) != JSON_OBJECT)
+		return false;
+	*ret_run = (struct run){ .name = run_text(arena, root, "run") };
+	if (!ret_run->name || results_run_time(slice_str(ret_run->name)) < 0)
+		return false;
+	run_take(ret_run, root, arena);
+	return true;
+}
+
+/* The newest first, none twice; the history's own goes before the ledger's. */
+static void runs_insert(struct run *runs, size_t *count, size_t most, const struct run *run)
+{
+	size_t at = 0;
+
+	while (at < *count && strcmp(runs[at].name, run->name) > 0)
+		at++;
+	if (at == most || (at < *count && strcmp(runs[at].name, run->name) == 0))
+		return;
+	*count += *count < most;
+	memmove(runs + at + 1, runs + at, (*count - at - 1) * sizeof(*runs));
+	runs[at] = *run;
+}
+
+static void runs_add_ledger(const char *dir, struct json_parser *parser, size_t most,
+			    struct arena *arena, struct run *runs, size_t *count)
+{
+	struct run_ledger_text text;
+	struct slice lines;
+	struct run run;
+
+	run_ledger_read(dir, &text);
+	lines = buf_slice(&text.untold);
+	while (lines.len > 0)
+		if (run_read_line(parser, run_ledger_line(&lines), arena, &run))
+			runs_insert(runs, count, most, &run);
+	if (*text.running) {
+		run = (struct run){ .name = arena_str(arena, slice_str(text.running)),
+				    .by = arena_str(arena, slice_str(text.by)),
+				    .outcome = text.killed ? "killed" : "running",
+				    .status = -1 };
+		if (!text.killed)
+			run.duration_ms = clock_wall_ms() - results_run_time(slice_str(run.name));
+		runs_insert(runs, count, most, &run);
+	}
+	buf_release(&text.untold);
+}
+
+enum err_code runs_read(struct store *store, const char *dir, size_t most, struct arena *arena,
 			struct run **ret_runs, size_t *ret_count, struct err *err)
 {
 	struct json_parser *parser = json_parser_new(RUN_TEXT_MAX);
@@ -102,7 +156,7 @@ enum err_code runs_read(struct store *store, size_t most, struct arena *arena,
 	enum err_code code = results_runs(store, most, &names, &count, err);
 
 	buf_init(&text, RUN_TEXT_MAX);
-	runs = xcalloc(count + 1, sizeof(*runs));
+	runs = xcalloc(most + 1, sizeof(*runs));
 	for (size_t i = 0; i < count && code == ERR_OK; i++) {
 		runs[kept] = (struct run){ .name = arena_str(arena, slice_str(names[i])) };
 		code = run_read(store, parser, &text, arena, &runs[kept], err);
@@ -110,6 +164,10 @@ enum err_code runs_read(struct store *store, size_t most, struct arena *arena,
 		if (code == ERR_ABSENT)	/* it was the oldest, and has gone */
 			code = ERR_OK;
 	}
+	if (code == ERR_OK)
+		runs_add_ledger(dir, parser, most, arena, runs, &kept);
+	for (size_t i = 0; i < kept; i++)
+		runs[i].began_ms = results_run_time(slice_str(runs[i].name));
 	buf_release(&text);
 	json_parser_free(parser);
 	free(names);
@@ -122,7 +180,8 @@ enum err_code runs_read(struct store *store, size_t most, struct arena *arena,
 	return code;
 }
 
-enum err_code runs_last(struct store *store, int64_t *ret_began_ms, struct err *err)
+enum err_code runs_last(struct store *store, const char *dir, int64_t *ret_began_ms,
+			struct err *err)
 {
 	struct arena arena;
 	struct run *runs = NULL;
@@ -130,7 +189,7 @@ enum err_code runs_last(struct store *store, int64_t *ret_began_ms, struct err *
 	enum err_code code;
 
 	arena_init(&arena, RUNS_ARENA_MAX);
-	code = runs_read(store, RUNS_LOOKED_AT, &arena, &runs, &count, err);
+	code = runs_read(store, dir, RUNS_LOOKED_AT, &arena, &runs, &count, err);
 	if (code == ERR_OK)
 		*ret_began_ms = -1;
 	for (size_t i = 0; i < count && code == ERR_OK && *ret_began_ms < 0; i++)

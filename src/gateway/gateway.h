@@ -69,6 +69,9 @@ struct gateway_options {
 	int64_t write_ms;
 	int64_t idle_ms;
 	int64_t retention_ms;		/* shown by DescribeStream; 0: for ever */
+	/* More rows for /metrics, of what else is known where it runs; NULL: none. */
+	void (*put_metrics)(void *user, struct buf *out);
+	void *user;
 };
 
 MUST_USE enum err_code gateway_new(const struct gateway_options *options,

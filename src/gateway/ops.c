@@ -58,6 +58,8 @@ void ops_metrics(struct call *call)
 	metrics_put_text(call->reply);
 	ops_put_topics(call, TOPIC_LOG, "topic");
 	ops_put_topics(call, TOPIC_STREAM, "stream");
+	if (call->gateway->options.put_metrics)
+		call->gateway->options.put_metrics(call->gateway->options.user, call->reply);
 }
 
 void ops_openapi(struct call *call)

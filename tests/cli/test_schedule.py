@@ -112,3 +112,94 @@ def test_the_history_has_runs_that_failed_and_those_of_older_programs(run, start
             ("done", 0, None, 0, 0, 0)]
     assert "of the analyses failed" in rows[0]["error"] and rows[1]["error"] is None
     assert rows[2]["started"] == "2020-01-01T00:00:00.000Z" and rows[2]["seconds"] == 1.5
+
+
+def metrics(gateway):
+    lines = urllib.request.urlopen(gateway.url + "/metrics").read().decode().splitlines()
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if "pinpipe_batch_" in line
+                                                   and not line.startswith("#"))}
+
+
+@pytest.fixture(name="posted")
+def fixture_posted(start_gateway, run, data_dir):
+    """A gateway that goes on, and a pin in the lake that no batch has seen."""
+    gateway = start_gateway()
+    urllib.request.urlopen(urllib.request.Request(
+        f"{gateway.url}/topics/{ID}.pin", b'{"records":[{"value":{"index":1}}]}',
+        {"Content-Type": "application/vnd.kafka.json.v2+json"})).read()
+    run("sink", "--until-end", "--dir", data_dir)
+    return gateway
+
+
+@pytest.fixture(name="failpoints")
+def fixture_failpoints(pinpipe):
+    if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
+        pytest.skip("built without failpoints")
+    return lambda text: {"PINPIPE_FAILPOINTS": text}
+
+
+def outcomes(run, data_dir):
+    return [(row["outcome"], row["exit"], row["by"]) for row in runs(run, data_dir)]
+
+
+def test_a_run_that_was_killed_is_in_the_history_and_caught_up(run, start, data_dir, posted, failpoints):
+    earlier(data_dir, "20200101T000000000Z", outcome="done", exit=0, by="schedule")
+    run("batch", "--dir", data_dir, "--by", "airflow", status=-9, env=failpoints("batch-commit:kill@1"))
+    assert outcomes(run, data_dir) == [("killed", None, "airflow"), ("done", 0, "schedule")]
+    assert metrics(posted)["pinpipe_batch_running"] == 0
+    posted.stop()
+    service = up(start, data_dir, "--batch-schedule", "@yearly")
+    service.wait_for(r"the next batch is due at")
+    service.stop()
+    (data_dir / "batch.runs").unlink()
+    assert outcomes(run, data_dir) == [("done", 0, "schedule"), ("killed", None, "airflow"), ("done", 0, "schedule")]
+
+
+def test_a_run_at_work_is_shown(run, start, data_dir, posted, failpoints):
+    service = start("batch", "--dir", data_dir, env=failpoints("batch-commit:stop@1"))
+    wait_until(lambda: outcomes(run, data_dir) == [("running", None, "command")]
+               and metrics(posted)["pinpipe_batch_running"] == 1, "a run at work")
+    service.kill()
+    assert outcomes(run, data_dir) == [("killed", None, "command")]
+
+
+def test_a_run_that_failed_before_the_lake_was_open_is_told_to_it_later(run, data_dir, posted):
+    run("batch", "--dir", data_dir, "--engine", "spark", "--config", "/dev/null", status=2,
+        env={"PATH": "/nowhere", "SPARK_HOME": "/nowhere"})
+    [row] = runs(run, data_dir)
+    assert (row["outcome"], row["exit"]) == ("failed", 2) and "Spark" in row["error"]
+    assert not list((data_dir / "lake" / "results").glob("runs/*"))
+    run("batch", "--dir", data_dir)
+    (data_dir / "batch.runs").unlink()
+    assert outcomes(run, data_dir) == [("done", 0, "command"), ("failed", 2, "command")]
+
+
+def test_a_run_whose_history_could_not_be_written_is_told_later(run, data_dir, posted):
+    history = data_dir / "lake" / "results" / "runs"
+    history.parent.mkdir(parents=True, exist_ok=True)
+    history.write_text("no directory")
+    run("batch", "--dir", data_dir, status=1)
+    history.unlink()
+    run("batch", "--dir", data_dir)
+    (data_dir / "batch.runs").unlink()
+    first, second = reversed(runs(run, data_dir))
+    assert (first["outcome"], first["rows"], second["rows"]) == ("done", 1, 0)
+
+
+def test_the_gateway_tells_of_the_runs_in_its_directory(run, data_dir, posted, tmp_path):
+    assert metrics(posted) == {}
+    run("batch", "--dir", data_dir)
+    run("batch", "--dir", data_dir)
+    (tmp_path / "models" / "analyses").mkdir(parents=True)
+    (tmp_path / "models" / "clean").mkdir()
+    (tmp_path / "models" / "analyses" / "bad.sql").write_text("-- title: Bad\nSELECT nothing FROM nowhere\n")
+    run("batch", "--dir", data_dir, "--models", tmp_path / "models", status=1)
+    found = metrics(posted)
+    assert found['pinpipe_batch_runs_total{exit="0"}'] == 2 and found['pinpipe_batch_runs_total{exit="1"}'] == 1
+    assert found["pinpipe_batch_last_run_exit"] == 1 and found["pinpipe_batch_running"] == 0
+    assert 0 < found["pinpipe_batch_last_run_seconds"] < found["pinpipe_batch_run_milliseconds_total"] / 1000
+    assert found["pinpipe_batch_last_success_timestamp_seconds"] < found["pinpipe_batch_last_run_timestamp_seconds"]
+    (data_dir / "batch.runs").write_text("no ledger\n")
+    assert metrics(posted) == {}
+    run("batch", "--dir", data_dir)
+    assert metrics(posted)['pinpipe_batch_runs_total{exit="0"}'] == 1
