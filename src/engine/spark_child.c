@@ -1,5 +1,6 @@
 #include "engine/spark_child.h"
 
+#include "base/child.h"
 #include "base/mem.h"
 #include "base/time.h"
 #include "base/trace.h"
@@ -9,7 +10,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -64,37 +64,11 @@ struct spark_child {
 
 /* --- the process ----------------------------------------------------------------- */
 
-/* In a group of its own, with the signals that we ignore as programs expect them. */
-static void spark_child_attributes(posix_spawnattr_t *attributes)
-{
-	sigset_t none, ignored;
-
-	(void)sigemptyset(&none);
-	(void)sigemptyset(&ignored);
-	(void)sigaddset(&ignored, SIGPIPE);
-	(void)posix_spawnattr_init(attributes);
-	(void)posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF |
-							   POSIX_SPAWN_SETSIGMASK);
-	(void)posix_spawnattr_setpgroup(attributes, 0);
-	(void)posix_spawnattr_setsigdefault(attributes, &ignored);
-	(void)posix_spawnattr_setsigmask(attributes, &none);
-}
-
 static enum err_code spark_child_spawn(struct spark_child *child, const char *program,
 				       char *const *argv, struct err *err)
 {
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	int sys;
+	int sys = child_spawn(program, argv, child->output_fd, child->output_fd, &child->pid);
 
-	(void)posix_spawn_file_actions_init(&actions);
-	(void)posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	(void)posix_spawn_file_actions_adddup2(&actions, child->output_fd, STDOUT_FILENO);
-	(void)posix_spawn_file_actions_adddup2(&actions, child->output_fd, STDERR_FILENO);
-	spark_child_attributes(&attributes);
-	sys = posix_spawnp(&child->pid, program, &actions, &attributes, argv, environ);
-	(void)posix_spawnattr_destroy(&attributes);
-	(void)posix_spawn_file_actions_destroy(&actions);
 	if (sys == 0)
 		return ERR_OK;
 	child->pid = 0;

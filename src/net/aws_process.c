@@ -1,13 +1,13 @@
 /* aws_process.c - keys that a command prints. */
 #include "net/aws_source.h"
 
+#include "base/child.h"
 #include "base/file.h"
 #include "base/mem.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
@@ -17,42 +17,16 @@ enum { AWS_PROCESS_MS = 60000, AWS_PROCESS_BYTES_MAX = 64 << 10, AWS_PROCESS_SAI
 
 #define AWS_PROCESS "credential_process"
 
-/* In a group of its own, as Ctrl-C is for us and we may need keys to drain; and with the signals
- * that we ignore as programs expect them. */
-static void aws_process_attributes(posix_spawnattr_t *attributes)
-{
-	sigset_t none, ignored;
-
-	(void)sigemptyset(&none);
-	(void)sigemptyset(&ignored);
-	(void)sigaddset(&ignored, SIGPIPE);
-	(void)posix_spawnattr_init(attributes);
-	(void)posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF |
-							   POSIX_SPAWN_SETSIGMASK);
-	(void)posix_spawnattr_setpgroup(attributes, 0);
-	(void)posix_spawnattr_setsigdefault(attributes, &ignored);
-	(void)posix_spawnattr_setsigmask(attributes, &none);
-}
-
-/* Its output goes into files in memory, so that nothing it starts can keep us waiting. */
+/* Ctrl-C is for us, and we may need keys to drain. Its output goes into files in memory, so that
+ * nothing it starts can keep us waiting. */
 static enum err_code aws_process_start(const char *command, int out, int complaints,
 				       pid_t *ret_pid, struct err *err)
 {
 	char shell[] = "/bin/sh", flag[] = "-c";
 	char *copy = xstrdup(command);
 	char *argv[] = { shell, flag, copy, NULL };
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	int sys;
+	int sys = child_spawn(shell, argv, out, complaints, ret_pid);
 
-	(void)posix_spawn_file_actions_init(&actions);
-	(void)posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", 0, 0);
-	(void)posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-	(void)posix_spawn_file_actions_adddup2(&actions, complaints, STDERR_FILENO);
-	aws_process_attributes(&attributes);
-	sys = posix_spawn(ret_pid, shell, &actions, &attributes, argv, environ);
-	(void)posix_spawnattr_destroy(&attributes);
-	(void)posix_spawn_file_actions_destroy(&actions);
 	free(copy);
 	errno = sys;
 	return sys ? err_errno(err, AWS_PROCESS ": could not start it") : ERR_OK;
