@@ -32,6 +32,8 @@ import traceback
 OLDEST = (4, 0)
 ALWAYS = {
     "spark.sql.ansi.enabled": "true",
+    "spark.sql.ansi.doubleQuotedIdentifiers": "true",
+    "spark.sql.variable.substitute": "false",  # ${env:…} in a text would be a variable of the environment
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.sql.parquet.compression.codec": "snappy",

@@ -102,9 +102,22 @@ def test_sql_reads_views_alone(run, spark, data_dir):
     for sql, words in [("SELECT java_method('java.lang.System', 'exit', 1)", 'function "java_method" is not allowed'),
                        ("SELECT * FROM parquet.`/etc/passwd`", "syntax error"),
                        ("SELECT * FROM read_csv('/etc/passwd')", 'function "read_csv" is not allowed'),
-                       ("DROP VIEW pin", "can be run")]:
+                       ("DROP VIEW pin", "can be run"),
+                       # To DuckDB a text or a comment, to Spark SQL.
+                       ("SELECT '\\' -- ' || reflect('java.lang.System', 'exit', 1)", "SQL:1: a backslash is"),
+                       ("SELECT 1 -- \\\n, 2 AS b", "SQL:1: a backslash is"),
+                       ("SELECT\n1 `'`, 2 `'`", "SQL:2: a name in backquotes"),
+                       ("SELECT 1 /* /*+ */ , reflect('a', 'b') -- */ */", "a comment within a comment"),
+                       ("SELECT 1 /*+ x */ AS a", "a comment within a comment")]:
         said = run("sql", "--dir", data_dir, sql, env=spark("writes nothing"), status=2)
         assert words in said.stderr, said.stderr
+
+
+def test_what_both_dialects_have_for_texts_and_comments_goes_on(run, spark, data_dir):
+    """As far as the answer, which this one never has."""
+    for sql in ["SELECT 'it''s -- /* `' AS a -- `x` is 'one\n", "SELECT 1 /* ` ' -- */ AS \"a`b\"", "SELECT 1 --"]:
+        said = run("sql", "--dir", data_dir, sql, env=spark("writes nothing"), status=74)
+        assert "nothing is there" in said.stderr, said.stderr
 
 
 def test_settings_of_a_file_wait_for_the_engine(run, data_dir, tmp_path):

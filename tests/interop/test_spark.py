@@ -264,6 +264,8 @@ def test_questions(course):
     assert ask("SELECT ind FROM pin ORDER BY ind DESC LIMIT 3") == \
         json.loads(pinpipe("sql", "--dir", course, "--format", "json", "SELECT ind FROM pin ORDER BY ind DESC LIMIT 3"))
     assert ask("SELECT ind FROM pin WHERE ind < 0") == []
+    assert ask("SELECT max(\"ind\") IS NULL AS \"a name\", '${env:HOME}' AS \"text\" FROM pin") == \
+        [{"a name": False, "text": "${env:HOME}"}]
     said = pinpipe("sql", "--dir", course, "SELECT\n nope FROM pin", spark=True, status=2).stderr
     assert "SQL:2: [UNRESOLVED_COLUMN" in said and "`" in said
 
