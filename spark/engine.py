@@ -81,8 +81,11 @@ def columns_of(columns):
     return ", ".join(f"{name_of(name)} {TYPES[kind]}" for name, kind in columns)
 
 
-def casts_of(columns):
-    return ", ".join(f"CAST({name_of(name)} AS {TYPES[kind]}) AS {name_of(name)}" for name, kind in columns)
+def casts_of(columns, schema):
+    """A cast where it changes something: one that does not would take the blame of the cast within it."""
+    there = {field.name: field.dataType.simpleString().upper() for field in schema}
+    return ", ".join(name_of(name) if there.get(name) == TYPES[kind] else
+                     f"CAST({name_of(name)} AS {TYPES[kind]}) AS {name_of(name)}" for name, kind in columns)
 
 
 class Engine:
@@ -126,9 +129,11 @@ class Engine:
 
     def query(self, sql, columns=None):
         self.statement, self.before = sql, 0
+        frame = self.spark.sql(sql)
         if columns:
-            self.statement, self.before = f"SELECT {casts_of(columns)} FROM (\n{sql}\n)", 1
-        return self.spark.sql(self.statement)
+            self.statement, self.before = f"SELECT {casts_of(columns, frame.schema)} FROM (\n{sql}\n)", 1
+            frame = self.spark.sql(self.statement)
+        return frame
 
     def line_of(self, error, text):
         """Of the model's SQL, where the error is about it; 0: not known."""
@@ -196,12 +201,17 @@ class Engine:
             self.spark.sql("SELECT " + ", ".join(f"CAST(NULL AS STRING) AS {name_of(name)}" for name in
                            [*fields, "_partition", "_offset"]) + " WHERE false").createOrReplaceTempView("raw")
         self.need_views(sql)
-        self.query(sql)
         return {"columns": self.query(sql, columns).schema.names}
 
 
 def kind_of(state, text):
-    """What pinpipe is to do about it, by SQLSTATE (https://spark.apache.org/docs/latest/sql-error-conditions.html)."""
+    """What pinpipe is to do about it, by SQLSTATE (https://spark.apache.org/docs/latest/sql-error-conditions.html).
+
+    Where that says nothing, the text tells; else it may quote any value and any SQL, and its words mean nothing.
+    """
+    of_sql = {"42": "usage", "0A": "usage", "22": "shape", "21": "shape"}.get((state or "")[:2])
+    if of_sql and not text.startswith("[PATH_NOT_FOUND]"):
+        return of_sql
     if re.search(r"OutOfMemoryError|UNABLE_TO_ACQUIRE_MEMORY|Container killed .* exceeding", text):
         return "limit"
     if re.search(r"cancelled|OPERATION_CANCELED|Interrupted", text):
@@ -210,7 +220,7 @@ def kind_of(state, text):
         return "absent"
     if "No space left on device" in text:
         return "space"
-    return {"42": "usage", "0A": "usage", "22": "shape", "21": "shape"}.get((state or "")[:2], "io")
+    return "io"
 
 
 def told(error):

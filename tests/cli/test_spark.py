@@ -3,14 +3,16 @@
 What a real Spark does is in tests/interop/test_spark.py.
 """
 
+import importlib
 import json
 import os
 import pathlib
 import signal
+import sys
 
 import pytest
 
-from conftest import wait_until
+from conftest import TOP, wait_until
 
 UNWELL = pathlib.Path(__file__).parent / "unwell_spark.py"
 
@@ -118,6 +120,16 @@ def test_what_both_dialects_have_for_texts_and_comments_goes_on(run, spark, data
     for sql in ["SELECT 'it''s -- /* `' AS a -- `x` is 'one\n", "SELECT 1 /* ` ' -- */ AS \"a`b\"", "SELECT 1 --"]:
         said = run("sql", "--dir", data_dir, sql, env=spark("writes nothing"), status=74)
         assert "nothing is there" in said.stderr, said.stderr
+
+
+def test_what_an_error_quotes_does_not_say_of_what_kind_it_is():
+    sys.path.insert(0, str(TOP / "spark"))
+    kind_of = importlib.import_module("engine").kind_of
+    for value in ["cancelled", "Interrupted", "No space left on device", "OutOfMemoryError", "FILE_NOT_EXIST"]:
+        assert kind_of("22018", f"[CAST_INVALID_INPUT] The value '{value}' of the type") == "shape"
+        assert kind_of("42703", f"[UNRESOLVED_COLUMN] nope\n== SQL ==\nSELECT nope, '{value}'") == "usage"
+        assert kind_of(None, f"An error occurred while calling o1.parquet.\n: x {value}") != "io"
+    assert kind_of("42K03", "[PATH_NOT_FOUND] Path does not exist") == "absent"
 
 
 def test_settings_of_a_file_wait_for_the_engine(run, data_dir, tmp_path):
