@@ -362,7 +362,7 @@ enum err_code mysql_link_ask(struct mysql_link *link, struct slice sql,
 			     const struct mysql_reader *reader, struct err *err)
 {
 	struct backoff backoff = { .first_ms = BACKOFF_FIRST_MS, .max_ms = BACKOFF_MAX_MS };
-	int64_t give_up_ms = clock_mono_ms() + link->options->retry_ms;
+	int64_t give_up_ms = 0;
 	enum err_code code;
 
 	for (;;) {
@@ -371,6 +371,9 @@ enum err_code mysql_link_ask(struct mysql_link *link, struct slice sql,
 		code = mysql_link_try(link, sql, reader, err);
 		if (code != ERR_BUSY)
 			return code;
+		/* However long the server had worked before. */
+		if (give_up_ms == 0)
+			give_up_ms = clock_mono_ms() + link->options->retry_ms;
 		if (clock_mono_ms() + wait_ms >= give_up_ms)
 			return link->options->retry_ms ?
 				       err_prefix(err, "tried for %lld ms",

@@ -320,6 +320,26 @@ def test_a_killed_statement_is_asked_again(db, go, start, gateway, data_dir):
     assert count(go, data_dir) == 1500
 
 
+def test_a_statement_that_had_worked_for_long_is_asked_again_as_well(db, go, start, gateway):
+    """Longer than for how long a database that has gone is asked again."""
+    go("db", "load", "--rows", 10)
+    holder = subprocess.Popen(["mariadb", "--no-defaults", "--unbuffered", "-uroot", f"-S{db.socket}", DATABASE],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        holder.stdin.write(b"LOCK TABLES pinterest_data WRITE; SELECT 1;\n")
+        holder.stdin.flush()
+        assert holder.stdout.readline()
+        service = start("emulate", "--source", "mysql", "--url", gateway.url, "--posts", 1,
+                        env=db.environment(retry_for="5s"))
+        waits = "SELECT id FROM information_schema.processlist WHERE user = 'pin' AND time_ms > 5500"
+        [[connection]] = wait_until(lambda: db.rows(waits), "a long wait for the table")
+        db.client(f"KILL {connection}")
+        service.wait_for("trying again")
+    finally:
+        holder.communicate(timeout=60)
+    assert service.process.wait(60) == 0, service.said()
+
+
 # --- TLS and the socket
 
 
