@@ -186,6 +186,8 @@ static void mysql_link_set_options(const struct mysql_link *link)
 
 	(void)mariadb.optionsv(link->handle, MYSQL_OPT_NONBLOCK, 0);
 	(void)mariadb.optionsv(link->handle, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+	/* A server may be told to pass over that (skip-character-set-client-handshake). */
+	(void)mariadb.optionsv(link->handle, MYSQL_INIT_COMMAND, "SET NAMES utf8mb4");
 	(void)mariadb.optionsv(link->handle, MYSQL_OPT_LOCAL_INFILE, &no_local_infile);
 	(void)mariadb.optionsv(link->handle, MYSQL_OPT_PROTOCOL, &protocol);
 	(void)mariadb.optionsv(link->handle, MARIADB_OPT_RESTRICTED_AUTH, auth_plugins);

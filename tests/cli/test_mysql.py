@@ -250,6 +250,20 @@ def test_a_latin1_table_is_read_as_what_it_says(db, posted):
     assert json.loads(posted("--order", "rows", "--posts", 1)["geo"][0])["country"] == "Curaçao €"
 
 
+def test_a_server_that_passes_over_the_clients_charset(run, gateway, data_dir, tmp_path):
+    (tmp_path / "rows").mkdir()
+    for name in TABLES:
+        (tmp_path / "rows" / f"{name}.ndjson").write_text(json.dumps({KEYS[name]: 0}) + "\n")
+    (tmp_path / "rows" / "pin.ndjson").write_text('{"index":0,"title":"Å😀"}\n')
+    with mysql_server.Server(tmp_path / "db", "--skip-character-set-client-handshake",
+                             "--character-set-server=latin1") as server:
+        run("db", "load", "--data", tmp_path / "rows", env=server.environment())
+        assert server.rows("SELECT HEX(title) FROM pinterest_data") == [["C385F09F9880"]]
+        run("emulate", "--source", "mysql", "--url", gateway.url, "--posts", 1, "--order", "rows",
+            env=server.environment())
+    assert json.loads(run("cat", f"{ID}.pin", "--dir", data_dir).stdout)["title"] == "Å😀"
+
+
 # --- a server that goes away
 
 
