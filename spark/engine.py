@@ -152,6 +152,9 @@ class Engine:
         """The rows, in their order, as Parquet files whose names sort; by c0, c1, …, as names may repeat."""
         from pyspark.sql import Observation, functions
 
+        for field in frame.schema.fields:
+            if "interval" in field.dataType.simpleString():
+                raise Refused("usage", f"column \"{field.name}\": an interval has no form in Parquet; cast it to text")
         rows = Observation()
         frame = frame.toDF(*[f"c{i}" for i in range(len(frame.columns))])
         frame = frame.selectExpr(*[f"CAST({field.name} AS INT) AS {field.name}" if field.dataType.typeName() == "void"
@@ -192,6 +195,8 @@ class Engine:
                 self.view(table)
 
     def ask(self, sql, to):
+        if re.match(r"(?i)\s*SHOW\b", sql):
+            raise Refused("usage", "Spark has no views but those that a question names; ask with --engine duckdb")
         self.need_views(sql)
         frame = self.query(sql)
         return {"columns": frame.columns, "rows": self.write(frame, to)}
@@ -245,6 +250,8 @@ def state_of(error):
 def answer(engine, request):
     try:
         return {"done": getattr(engine, request.pop("do"))(**request)}
+    except Refused as refused:
+        return {"error": {"kind": refused.kind, "message": str(refused), "line": 0}}
     except Exception as error:
         traceback.print_exc()
         text = str(error)

@@ -266,6 +266,10 @@ def test_questions(course):
     assert ask("SELECT ind FROM pin WHERE ind < 0") == []
     assert ask("SELECT max(\"ind\") IS NULL AS \"a name\", '${env:HOME}' AS \"text\" FROM pin") == \
         [{"a name": False, "text": "${env:HOME}"}]
+    said = pinpipe("sql", "--dir", course, "SHOW TABLES", spark=True, status=2).stderr
+    assert "ask with --engine duckdb" in said
+    said = pinpipe("sql", "--dir", course, "SELECT INTERVAL 1 DAY AS i", spark=True, status=2).stderr
+    assert 'column "i": an interval has no form in Parquet' in said
     said = pinpipe("sql", "--dir", course, "SELECT\n nope FROM pin", spark=True, status=2).stderr
     assert "SQL:2: [UNRESOLVED_COLUMN" in said and "`" in said
 
