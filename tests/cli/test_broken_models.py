@@ -69,6 +69,18 @@ def test_an_analysis(run, data_dir, models):
     assert json.loads((data_dir / "lake/results/revenue.json").read_text())["rows"] == [["c0", 7], ["c1", 3]]
 
 
+def test_a_name_that_no_model_can_have(run, data_dir, models):
+    put(data_dir, "pin", PINS)
+    (models / "clean" / 'a"\\b.sql').write_text(CLICKS)
+    (models / "analyses" / 'a"\\b.sql').write_text(REVENUE)
+    said = run("batch", "--dir", data_dir, "--models", models, "--format", "json", status=1)
+    report = json.loads(said.stdout)
+    assert "a model's name has letters" in report["tables"]['a"\\b']["error"]
+    assert "a model's name has letters" in report["analyses"]['a"\\b']["error"]
+    (told,) = json.loads(run("runs", "--dir", data_dir, "--format", "json").stdout)
+    assert told["exit"] == 1
+
+
 def test_a_table_waits_and_goes_on_where_it_was(run, data_dir, models):
     words = ("--dir", data_dir, "--models", models)
     put(data_dir, "pin", PINS)
