@@ -133,9 +133,10 @@ def test_what_an_error_quotes_does_not_say_of_what_kind_it_is():
     assert kind_of("42K03", "[PATH_NOT_FOUND] Path does not exist") == "absent"
 
 
-def test_settings_of_a_file_wait_for_the_engine(run, data_dir, tmp_path):
+def test_settings_of_a_file_or_the_environment_wait_for_the_engine(run, data_dir, tmp_path):
     (data_dir / "lake").mkdir(parents=True)
     (tmp_path / "pinpipe.yaml").write_text("spark:\n  master: yarn\n")
-    assert run("sql", "--dir", data_dir, "SELECT 1 AS a", "--format", "csv").stdout == "a\r\n1\r\n"
+    for env in ({}, {"PINPIPE_SPARK__EXECUTOR_MEMORY": "2g"}):
+        assert run("sql", "--dir", data_dir, "SELECT 1 AS a", "--format", "csv", env=env).stdout == "a\r\n1\r\n"
     said = run("sql", "--dir", data_dir, "SELECT 1", "--spark", "master=yarn", status=2)
     assert "nothing reads" in said.stderr
