@@ -5,6 +5,7 @@
 static const char backslash[] =
 	"a backslash is a character to DuckDB and an escape to Spark; write chr(92)";
 static const char backquote[] = "a name in backquotes is none to DuckDB; write it without them";
+static const char dollar[] = "a text in dollars is none to every Spark; write it in quotes";
 static const char nested[] = "a comment within a comment, or a hint, ends at different places for"
 			     " DuckDB and Spark";
 
@@ -34,8 +35,8 @@ static const char *spark_text_find(const char *sql, const char **ret_why)
 	for (at = sql; *at; at++) {
 		if (quote || *at == '\'' || *at == '"') {
 			quote = !quote ? *at : *at == quote ? '\0' : quote;
-		} else if (*at == '`') {
-			*ret_why = backquote;
+		} else if (*at == '`' || *at == '$') {
+			*ret_why = *at == '`' ? backquote : dollar;
 			return at;
 		} else if (!strncmp(at, "--", 2) || !strncmp(at, "/*", 2)) {
 			const char *end = spark_text_skip_comment(at, ret_why);

@@ -5,6 +5,7 @@
  * and SQL to the other would run unseen. The two agree but for
  *	\	in a text an escape to Spark; at the end of a comment's line it goes on
  *	`	a quote to Spark, an operator to DuckDB
+ *	$	begins a text to DuckDB, and to Sparks that are new enough
  *	/ *+	a hint to Spark, which nests otherwise in comments
  * so none of these may be there, \ not even in a comment.
  * Threads: any.

@@ -111,6 +111,7 @@ def test_sql_reads_views_alone(run, spark, data_dir):
                        ("SELECT 1 -- \\\n, 2 AS b", "SQL:1: a backslash is"),
                        ("SELECT\n1 `'`, 2 `'`", "SQL:2: a name in backquotes"),
                        ("SELECT 1 /* /*+ */ , reflect('a', 'b') -- */ */", "a comment within a comment"),
+                       ("SELECT $$'$$ AS a /* /*+ */ , 2 -- ' */", "a text in dollars"),
                        ("SELECT 1 /*+ x */ AS a", "a comment within a comment")]:
         said = run("sql", "--dir", data_dir, sql, env=spark("writes nothing"), status=2)
         assert words in said.stderr, said.stderr
@@ -118,7 +119,7 @@ def test_sql_reads_views_alone(run, spark, data_dir):
 
 def test_what_both_dialects_have_for_texts_and_comments_goes_on(run, spark, data_dir):
     """As far as the answer, which this one never has."""
-    for sql in ["SELECT 'it''s -- /* `' AS a -- `x` is 'one\n", "SELECT 1 /* ` ' -- */ AS \"a`b\"", "SELECT 1 --"]:
+    for sql in ["SELECT 'it''s $1 -- /* `' AS a -- `x` is 'one\n", "SELECT 1 /* ` ' -- */ AS \"a`b\"", "SELECT 1 --"]:
         said = run("sql", "--dir", data_dir, sql, env=spark("writes nothing"), status=74)
         assert "nothing is there" in said.stderr, said.stderr
 
