@@ -8,7 +8,8 @@ Each task runs one command of pinpipe on the worker. What its exit status makes 
 * any other: a try, repeated with growing pauses (75 says that it will pass; 1, 74 and signals may)
 
 A task that is killed or takes too long hands SIGTERM to the command, which commits nothing half.
-Every setting is a Param of the run; an empty one is the Variable pinpipe_NAME, then the default.
+Every setting is a Param of the run; an empty one is the Variable pinpipe_NAME, then the default. But what runs, only
+Variables say: who may start a run need not be allowed to run programs on a worker.
 """
 
 import json
@@ -24,6 +25,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 TABLES = ("pin", "geo", "user")  # an asset each; add your own models/clean/*.sql
 USAGE, LOCKED = 2, 73
 DIR = "/var/lib/pinpipe"
+VARIABLES_ALONE = ("binary", "check")
 END_S = 60  # what a command has to end in when it is asked to
 
 # name: (default, what it is)
@@ -40,7 +42,8 @@ SETTINGS = {
 
 def template(name):
     """The value of a setting when the task runs: nothing asks the database while the file is parsed."""
-    return f"{{{{ params.{name} or var.value.get('pinpipe_{name}', '{SETTINGS[name][0]}') }}}}"
+    variable = f"var.value.get('pinpipe_{name}', '{SETTINGS[name][0]}')"
+    return f"{{{{ {variable} }}}}" if name in VARIABLES_ALONE else f"{{{{ params.{name} or {variable} }}}}"
 
 
 class LockedError(Exception):
@@ -107,7 +110,7 @@ class PinpipeOperator(BaseSensorOperator):
         except OSError as error:
             raise AirflowFailException(
                 f"\"{command[0]}\" cannot be run on this worker: {error.strerror}. Install pinpipe there, or name "
-                "it: the Param \"binary\" of the run, or the Variable pinpipe_binary") from None
+                "it in the Variable pinpipe_binary") from None
         try:
             if self.was_killed:
                 self.process.terminate()
@@ -196,7 +199,8 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     tags=["pinpipe"],
-    params={name: Param("", type="string", description=text, title=name) for name, (_, text) in SETTINGS.items()},
+    params={name: Param("", type="string", description=text, title=name) for name, (_, text) in SETTINGS.items()
+            if name not in VARIABLES_ALONE},
     default_args={
         "retries": 3,
         "retry_exponential_backoff": 2,

@@ -32,6 +32,8 @@ import traceback
 OLDEST = (4, 0)
 ALWAYS = {
     "spark.sql.ansi.enabled": "true",
+    "spark.sql.ansi.doubleQuotedIdentifiers": "true",
+    "spark.sql.variable.substitute": "false",  # ${env:…} in a text would be a variable of the environment
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.sql.parquet.compression.codec": "snappy",
@@ -79,8 +81,11 @@ def columns_of(columns):
     return ", ".join(f"{name_of(name)} {TYPES[kind]}" for name, kind in columns)
 
 
-def casts_of(columns):
-    return ", ".join(f"CAST({name_of(name)} AS {TYPES[kind]}) AS {name_of(name)}" for name, kind in columns)
+def casts_of(columns, schema):
+    """A cast where it changes something: one that does not would take the blame of the cast within it."""
+    there = {field.name: field.dataType.simpleString().upper() for field in schema}
+    return ", ".join(name_of(name) if there.get(name) == TYPES[kind] else
+                     f"CAST({name_of(name)} AS {TYPES[kind]}) AS {name_of(name)}" for name, kind in columns)
 
 
 class Engine:
@@ -124,9 +129,11 @@ class Engine:
 
     def query(self, sql, columns=None):
         self.statement, self.before = sql, 0
+        frame = self.spark.sql(sql)
         if columns:
-            self.statement, self.before = f"SELECT {casts_of(columns)} FROM (\n{sql}\n)", 1
-        return self.spark.sql(self.statement)
+            self.statement, self.before = f"SELECT {casts_of(columns, frame.schema)} FROM (\n{sql}\n)", 1
+            frame = self.spark.sql(self.statement)
+        return frame
 
     def line_of(self, error, text):
         """Of the model's SQL, where the error is about it; 0: not known."""
@@ -145,6 +152,9 @@ class Engine:
         """The rows, in their order, as Parquet files whose names sort; by c0, c1, …, as names may repeat."""
         from pyspark.sql import Observation, functions
 
+        for field in frame.schema.fields:
+            if "interval" in field.dataType.simpleString():
+                raise Refused("usage", f"column \"{field.name}\": an interval has no form in Parquet; cast it to text")
         rows = Observation()
         frame = frame.toDF(*[f"c{i}" for i in range(len(frame.columns))])
         frame = frame.selectExpr(*[f"CAST({field.name} AS INT) AS {field.name}" if field.dataType.typeName() == "void"
@@ -185,6 +195,8 @@ class Engine:
                 self.view(table)
 
     def ask(self, sql, to):
+        if re.match(r"(?i)\s*SHOW\b", sql):
+            raise Refused("usage", "Spark has no views but those that a question names; ask with --engine duckdb")
         self.need_views(sql)
         frame = self.query(sql)
         return {"columns": frame.columns, "rows": self.write(frame, to)}
@@ -194,12 +206,17 @@ class Engine:
             self.spark.sql("SELECT " + ", ".join(f"CAST(NULL AS STRING) AS {name_of(name)}" for name in
                            [*fields, "_partition", "_offset"]) + " WHERE false").createOrReplaceTempView("raw")
         self.need_views(sql)
-        self.query(sql)
         return {"columns": self.query(sql, columns).schema.names}
 
 
 def kind_of(state, text):
-    """What pinpipe is to do about it, by SQLSTATE (https://spark.apache.org/docs/latest/sql-error-conditions.html)."""
+    """What pinpipe is to do about it, by SQLSTATE (https://spark.apache.org/docs/latest/sql-error-conditions.html).
+
+    Where that says nothing, the text tells; else it may quote any value and any SQL, and its words mean nothing.
+    """
+    of_sql = {"42": "usage", "0A": "usage", "22": "shape", "21": "shape"}.get((state or "")[:2])
+    if of_sql and not text.startswith("[PATH_NOT_FOUND]"):
+        return of_sql
     if re.search(r"OutOfMemoryError|UNABLE_TO_ACQUIRE_MEMORY|Container killed .* exceeding", text):
         return "limit"
     if re.search(r"cancelled|OPERATION_CANCELED|Interrupted", text):
@@ -208,7 +225,7 @@ def kind_of(state, text):
         return "absent"
     if "No space left on device" in text:
         return "space"
-    return {"42": "usage", "0A": "usage", "22": "shape", "21": "shape"}.get((state or "")[:2], "io")
+    return "io"
 
 
 def told(error):
@@ -233,6 +250,8 @@ def state_of(error):
 def answer(engine, request):
     try:
         return {"done": getattr(engine, request.pop("do"))(**request)}
+    except Refused as refused:
+        return {"error": {"kind": refused.kind, "message": str(refused), "line": 0}}
     except Exception as error:
         traceback.print_exc()
         text = str(error)

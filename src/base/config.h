@@ -59,7 +59,7 @@ enum option {
 };
 
 /* Of the kind of that name, once it is there and the option chooses it; `at_times`: for one command
- * it may, so a file has them for that.
+ * it may, so a file or the environment has them for that.
  *	id      name     option  at_times  help */
 #define OPTION_GROUP_TABLE(X) \
 	X(KAFKA, "kafka", BROKER, false, "Settings of librdkafka, by its own names") \

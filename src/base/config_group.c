@@ -117,7 +117,7 @@ static const struct config_setting *unread_setting(const struct config *config, 
 	if (strcmp(config_text(config, groups[group].option), groups[group].name) == 0)
 		return NULL;
 	for (size_t i = 0; i < count; i++)
-		if (!groups[group].at_times || settings[i].origin != CONFIG_FROM_FILE)
+		if (!groups[group].at_times || settings[i].origin == CONFIG_FROM_FLAG)
 			return &settings[i];
 	return NULL;
 }

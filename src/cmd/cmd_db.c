@@ -108,6 +108,18 @@ static enum err_code print_check(const struct config *config, const struct db_ch
 	return code;
 }
 
+/* Of posts of which a table cannot be read nobody knows what they lack. */
+static enum err_code tell_check(const struct db_check_report *report, struct err *err)
+{
+	for (size_t i = 0; i < SOURCE_TABLES; i++)
+		if (report->tables[i].fault.code != ERR_OK)
+			return err_set(err, ERR_SHAPE, "not all tables can be read (see above)");
+	return report->posts != report->whole
+		       ? err_set(err, ERR_SHAPE, "%" PRIu64 " posts lack a row in a table",
+				 report->posts - report->whole)
+		       : err_set(err, ERR_SHAPE, "not all tables have rows (see above)");
+}
+
 static enum err_code cmd_db_check(const struct config *config, const struct mysql_options *mysql,
 				  struct err *err)
 {
@@ -117,12 +129,7 @@ static enum err_code cmd_db_check(const struct config *config, const struct mysq
 
 	if (code == ERR_OK)
 		code = print_check(config, &report, err);
-	if (code != ERR_OK || db_check_is_well(&report))
-		return code;
-	return report.posts != report.whole
-		       ? err_set(err, ERR_SHAPE, "%" PRIu64 " posts lack a row in a table",
-				 report.posts - report.whole)
-		       : err_set(err, ERR_SHAPE, "not all tables can be read (see above)");
+	return code != ERR_OK || db_check_is_well(&report) ? code : tell_check(&report, err);
 }
 
 /* --- which ------------------------------------------------------------------ */

@@ -20,6 +20,7 @@
 #include "engine/engine_duckdb.h"
 #include "engine/spark_child.h"
 #include "engine/spark_exchange.h"
+#include "engine/spark_text.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -218,7 +219,9 @@ static enum err_code spark_clean(struct engine *base, const struct clean_model *
 
 	(void)snprintf(name, sizeof(name), "clean-%u", ++engine->made);
 	(void)snprintf(raw, sizeof(raw), "%s.parquet", name);
-	code = spark_exchange_path(&engine->exchange, raw, spooled, err);
+	code = spark_text_check(&model->model, err);
+	if (code == ERR_OK)
+		code = spark_exchange_path(&engine->exchange, raw, spooled, err);
 	if (code == ERR_OK)
 		code = engine_duckdb_spool(duckdb_of(engine), model, input, spooled, &result, err);
 	if (code != ERR_OK)
@@ -337,6 +340,8 @@ static enum err_code spark_ask_as(struct engine_spark *engine, const struct mode
 	enum err_code code = engine_duckdb_allow(duckdb_of(engine), question, kind, err);
 
 	(void)snprintf(engine->base.hint, sizeof(engine->base.hint), "%s", engine->duckdb->hint);
+	if (code == ERR_OK)
+		code = spark_text_check(question, err);
 	if (code != ERR_OK)
 		return code;
 	(void)snprintf(name, sizeof(name), "ask-%u", ++engine->made);
@@ -375,8 +380,10 @@ static enum err_code spark_check(struct engine_spark *engine, const struct model
 {
 	struct json done;
 	struct buf request;
-	enum err_code code;
+	enum err_code code = spark_text_check(model, err);
 
+	if (code != ERR_OK)
+		return code;
 	buf_init(&request, REQUEST_BYTES_MAX);
 	buf_add_str(&request, "{\"do\": \"check\"");
 	spark_put_member(&request, "sql", model->sql);

@@ -216,26 +216,27 @@ static enum err_code check_clashes(struct models *models, struct model_faults *f
 }
 
 /* The broken one whose records come by the same topic or stream, or NULL. */
-static const struct broken_model *find_beside(const struct models *models, size_t broken_count,
+static const struct broken_model *find_beside(const struct models *models,
 					      const struct clean_model *model)
 {
-	for (const struct broken_model *b = models->broken; b < models->broken + broken_count; b++)
+	const struct broken_model *end = models->broken + models->broken_count;
+
+	for (const struct broken_model *b = models->broken; b < end; b++)
 		if (b->topic &&
 		    (strcmp(b->topic, model->topic) == 0 || strcmp(b->stream, model->stream) == 0))
 			return b;
 	return NULL;
 }
 
-/* Whose a record is, of a topic that several models share, is not known while one of them is
- * broken: the others wait for it. */
-static void hold_those_beside(struct models *models, struct model_faults *faults)
+/* True: some were, who may have others beside them. */
+static bool hold_some(struct models *models, struct model_faults *faults)
 {
-	size_t count = 0, broken_count = models->broken_count;
+	size_t count = 0, before = models->clean_count;
 	struct err err;
 
-	for (size_t i = 0; i < models->clean_count; i++) {
+	for (size_t i = 0; i < before; i++) {
 		struct clean_model model = models->clean[i];
-		const struct broken_model *beside = find_beside(models, broken_count, &model);
+		const struct broken_model *beside = find_beside(models, &model);
 
 		if (!beside) {
 			models->clean[count++] = model;
@@ -243,11 +244,20 @@ static void hold_those_beside(struct models *models, struct model_faults *faults
 		}
 		err_set(&err, ERR_USAGE,
 			"%s:1: waits, as it shares its topic or stream with"
-			" \"%s\", which is broken",
+			" \"%s\", which is broken or waits",
 			model.model.file, beside->name);
 		set_aside(models, faults, &model, err.msg);
 	}
 	models->clean_count = count;
+	return count < before;
+}
+
+/* Whose a record is, of a topic that several models share, is not known while one of them is
+ * broken: the others wait for it. */
+static void hold_those_beside(struct models *models, struct model_faults *faults)
+{
+	while (hold_some(models, faults))
+		;
 }
 
 enum err_code models_load_sound(const char *dir, struct model_faults *faults,

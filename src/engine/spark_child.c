@@ -49,6 +49,7 @@ struct spark_child {
 	size_t at;
 	struct json_parser *parser;
 	struct err failed; /* code ERR_OK: it has not */
+	bool ready;	   /* it has a session */
 	int64_t started_ms;
 	int64_t heard_ms;
 	int64_t asked_ms;
@@ -172,7 +173,7 @@ enum err_code spark_child_new(const struct spark_child_options *options,
 	child->options.functions = xstrdup(options->functions);
 	child->options.exchange = xstrdup(options->exchange);
 	child->options.settings = NULL;
-	child->pid_fd = child->fd = -1;
+	child->pid_fd = child->listen_fd = child->fd = -1;
 	child->progress = -1;
 	buf_init(&child->in, LINE_BYTES_MAX);
 	buf_init(&child->secrets, LINE_BYTES_MAX);
@@ -231,7 +232,9 @@ static enum err_code spark_child_fail(struct spark_child *child, struct err *err
 {
 	child->failed = *err;
 	spark_child_kill(child);
+	(void)pthread_mutex_lock(&child->lock); /* an interrupt writes to it */
 	spark_child_close_fd(&child->fd);
+	(void)pthread_mutex_unlock(&child->lock);
 	return err->code;
 }
 
@@ -440,7 +443,7 @@ static enum err_code spark_child_look_at_clock(struct spark_child *child, struct
 
 	if (child->stop_by_ms && now > child->stop_by_ms)
 		return err_set(err, ERR_STOPPED, "interrupted");
-	if (child->fd < 0)
+	if (!child->ready)
 		return now < child->started_ms + options->start_ms
 			       ? ERR_OK
 			       : err_set(err, ERR_TIMEOUT,
@@ -563,7 +566,8 @@ static enum err_code spark_child_greet(struct spark_child *child, struct err *er
 	buf_release(&request);
 	if (child->secrets.len)
 		explicit_bzero(child->secrets.ptr, child->secrets.len);
-	if (code == ERR_OK)
+	child->ready = code == ERR_OK;
+	if (child->ready)
 		trace_debug("spark was ready after %lld ms",
 			    (long long)(clock_mono_ms() - child->started_ms));
 	return code == ERR_OK || child->failed.code != ERR_OK ? code : spark_child_fail(child, err);

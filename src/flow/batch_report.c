@@ -24,11 +24,12 @@ enum err_code batch_report_verdict(const struct batch_report *report, struct err
 
 static void batch_put_table(struct buf *out, const struct batch_table *table)
 {
+	json_put_string(out, slice_str(table->name)); /* a broken model's may be any file's */
 	buf_addf(out,
-		 "\"%s\":{\"objects\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"rows\":%" PRIu64
+		 ":{\"objects\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"rows\":%" PRIu64
 		 ",\"dead\":%" PRIu64 ",\"unreadable\":%" PRIu64 ",\"commits\":%" PRIu64
 		 ",\"total_rows\":%" PRIu64 ",\"ms\":%" PRId64,
-		 table->name, table->objects, table->bytes, table->rows, table->dead,
+		 table->objects, table->bytes, table->rows, table->dead,
 		 table->unreadable, table->commits, table->total_rows, table->duration_ms);
 	if (table->unknown.count > 0) {
 		buf_add_str(out, ",\"unknown\":");

@@ -186,6 +186,8 @@ static void mysql_link_set_options(const struct mysql_link *link)
 
 	(void)mariadb.optionsv(link->handle, MYSQL_OPT_NONBLOCK, 0);
 	(void)mariadb.optionsv(link->handle, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+	/* A server may be told to pass over that (skip-character-set-client-handshake). */
+	(void)mariadb.optionsv(link->handle, MYSQL_INIT_COMMAND, "SET NAMES utf8mb4");
 	(void)mariadb.optionsv(link->handle, MYSQL_OPT_LOCAL_INFILE, &no_local_infile);
 	(void)mariadb.optionsv(link->handle, MYSQL_OPT_PROTOCOL, &protocol);
 	(void)mariadb.optionsv(link->handle, MARIADB_OPT_RESTRICTED_AUTH, auth_plugins);
@@ -362,7 +364,7 @@ enum err_code mysql_link_ask(struct mysql_link *link, struct slice sql,
 			     const struct mysql_reader *reader, struct err *err)
 {
 	struct backoff backoff = { .first_ms = BACKOFF_FIRST_MS, .max_ms = BACKOFF_MAX_MS };
-	int64_t give_up_ms = clock_mono_ms() + link->options->retry_ms;
+	int64_t give_up_ms = 0;
 	enum err_code code;
 
 	for (;;) {
@@ -371,6 +373,9 @@ enum err_code mysql_link_ask(struct mysql_link *link, struct slice sql,
 		code = mysql_link_try(link, sql, reader, err);
 		if (code != ERR_BUSY)
 			return code;
+		/* However long the server had worked before. */
+		if (give_up_ms == 0)
+			give_up_ms = clock_mono_ms() + link->options->retry_ms;
 		if (clock_mono_ms() + wait_ms >= give_up_ms)
 			return link->options->retry_ms ?
 				       err_prefix(err, "tried for %lld ms",

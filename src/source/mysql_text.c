@@ -5,7 +5,13 @@
 
 #include <ctype.h>
 
-enum { BINARY_CHARSET = 63, DIGITS_MAX = 100, MICRO_DIGITS = 6, SECONDS_LEN = 19 };
+enum {
+	BINARY_CHARSET = 63,
+	DIGITS_MAX = 100,     /* of a DECIMAL, which has 65 */
+	NUMBER_LEN_MAX = 400, /* of a DOUBLE(255, 30), say */
+	MICRO_DIGITS = 6,
+	SECONDS_LEN = 19,
+};
 
 static const struct mysql_type {
 	enum enum_field_types type;
@@ -92,7 +98,7 @@ static void mysql_put_plain(struct buf *out, struct slice digits, int point)
 /* As repr(float(text)): with an exponent below 1e-4 and from 1e16 on. */
 static void mysql_put_double(struct buf *out, struct slice text)
 {
-	char number[DIGITS_MAX + 1], shortest[JSON_NUMBER_MAX], digits[JSON_NUMBER_MAX];
+	char number[NUMBER_LEN_MAX + 1], shortest[JSON_NUMBER_MAX], digits[JSON_NUMBER_MAX];
 	size_t len, count = 0;
 	int exponent;
 	double value;

@@ -69,6 +69,18 @@ def test_an_analysis(run, data_dir, models):
     assert json.loads((data_dir / "lake/results/revenue.json").read_text())["rows"] == [["c0", 7], ["c1", 3]]
 
 
+def test_a_name_that_no_model_can_have(run, data_dir, models):
+    put(data_dir, "pin", PINS)
+    (models / "clean" / 'a"\\b.sql').write_text(CLICKS)
+    (models / "analyses" / 'a"\\b.sql').write_text(REVENUE)
+    said = run("batch", "--dir", data_dir, "--models", models, "--format", "json", status=1)
+    report = json.loads(said.stdout)
+    assert "a model's name has letters" in report["tables"]['a"\\b']["error"]
+    assert "a model's name has letters" in report["analyses"]['a"\\b']["error"]
+    (told,) = json.loads(run("runs", "--dir", data_dir, "--format", "json").stdout)
+    assert told["exit"] == 1
+
+
 def test_a_table_waits_and_goes_on_where_it_was(run, data_dir, models):
     words = ("--dir", data_dir, "--models", models)
     put(data_dir, "pin", PINS)
@@ -105,13 +117,25 @@ def test_those_of_one_topic_wait_for_each_other(run, data_dir, models, word):
     told = damage(clicks)
     said = run("batch", *words, "--format", "json", status=1)
     assert told in said.stderr
-    assert f'{views}:1: waits, as it shares its topic or stream with "clicks", which is broken' in said.stderr
+    assert f'{views}:1: waits, as it shares its topic or stream with "clicks", which is broken or waits' in said.stderr
     assert json.loads(said.stdout)["tables"]["pin"]["rows"] == 3
     assert not list((data_dir / "lake").glob("dlq/**/*.ndjson"))
     if "topic" in word:
         mend(clicks)
         report = json.loads(run("batch", *words, "--format", "json").stdout)
         assert [report["tables"][name]["rows"] for name in ("clicks", "views")] == [1, 1]
+
+
+def test_those_beside_one_that_waits_wait_as_well(run, models):
+    """By the topic of the first and the stream of the second: records of that would be the third's dead letters."""
+    headers = {"views": "-- topic: {id}.clicks\n-- stream: {id}-shared\n", "alike": "-- stream: {id}-shared\n"}
+    for name, header in headers.items():
+        (models / "clean" / f"{name}.sql").write_text(CLICKS.replace("-- key", f"{header}-- key"))
+    damage(models / "clean" / "clicks.sql")
+    said = run("models", "--models", models, status=1).stderr
+    for name, beside in [("views", "clicks"), ("alike", "views")]:
+        assert f'{name}.sql:1: waits, as it shares its topic or stream with "{beside}"' in said
+    assert "3 models are broken" in said
 
 
 def test_where_no_table_is_sound_nothing_begins(run, data_dir, models):

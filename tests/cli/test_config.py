@@ -246,8 +246,7 @@ def test_groups_of_free_names(run, tmp_path):
 
 @pytest.mark.parametrize("env, words, said", [
     ({}, ("--kafka", "x=y"), '--kafka: nothing reads "kafka.x" as long as "broker.kind" is local'),
-    ({"PINPIPE_SPARK__master": "y"}, (), 'PINPIPE_SPARK__master: nothing reads "spark.master" as long as '
-                                         '"engine.kind" is duckdb'),
+    ({}, ("--spark", "master=y"), '--spark: nothing reads "spark.master" as long as "engine.kind" is duckdb'),
 ])
 def test_settings_that_nothing_reads(run, env, words, said):
     """Whoever gives them means another kind than the one that would run: no command does, but the one that shows it."""

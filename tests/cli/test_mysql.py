@@ -96,6 +96,7 @@ VALUES = [
     ("DATETIME", "0", '"0000-00-00 00:00:00"'), ("DATE", "'2020-01-02'", '"2020-01-02"'),
     ("DATETIME(6)", "0", '"0000-00-00 00:00:00.000000"'), ("DATE", "'2016-00-00'", '"2016-00-00"'),
     ("FLOAT", "514.14", "514.14"), ("FLOAT(60,20)", "1e35", "1.0000000409184788e+35"),
+    ("DOUBLE(255,0)", "-1e200", "-1e+200"), ("DOUBLE(255,30)", "1e-30", "1e-30"),
     ("DATE", "0", '"0000-00-00"'), ("JSON", "'{\"a\": 1}'", '"{\\"a\\": 1}"'),
     ("ENUM('a','b')", "'b'", '"b"'), ("SET('a','b')", "'a,b'", '"a,b"'), ("CHAR(3)", "'x'", '"x"'),
     ("VARCHAR(9) CHARACTER SET latin1", "'Zoë'", '"Zoë"'), ("TEXT", "'a\\n\\\\\\t\\'\"'", '"a\\n\\\\\\t\'\\""'),
@@ -184,6 +185,7 @@ def test_tables_that_cannot_be_read(db, go, sql, says):
     assert says in go("emulate", "--source", "mysql", "--posts", 1, status=1).stderr
     checked = go("db", "check", "--format", "json", status=1)
     assert any(says in (row["fault"] or "") for row in json.loads(checked.stdout)), checked.stdout
+    assert "not all tables can be read" in checked.stderr and "lack a row" not in checked.stderr
 
 
 def test_a_key_that_is_there_twice(db, go):
@@ -198,8 +200,9 @@ def test_an_empty_database(db, go):
     make(db)
     db.do("DELETE FROM pinterest_data; DELETE FROM geolocation_data; DELETE FROM user_data")
     assert "have no rows" in go("emulate", "--source", "mysql", "--posts", 1, status=1).stderr
-    checked = json.loads(go("db", "check", "--format", "json", status=1).stdout)
-    assert [row["fault"] for row in checked] == ["no rows"] * 3
+    checked = go("db", "check", "--format", "json", status=1)
+    assert [row["fault"] for row in json.loads(checked.stdout)] == ["no rows"] * 3
+    assert "not all tables have rows" in checked.stderr
 
 
 def drop_keys(db):
@@ -247,6 +250,20 @@ def test_a_latin1_table_is_read_as_what_it_says(db, posted):
     make(db, "ind INT PRIMARY KEY, timestamp DATETIME, latitude FLOAT, longitude FLOAT, "
              "country VARCHAR(20) CHARACTER SET latin1", ["3, NULL, 1, 2, 'Curaçao €'"])
     assert json.loads(posted("--order", "rows", "--posts", 1)["geo"][0])["country"] == "Curaçao €"
+
+
+def test_a_server_that_passes_over_the_clients_charset(run, gateway, data_dir, tmp_path):
+    (tmp_path / "rows").mkdir()
+    for name in TABLES:
+        (tmp_path / "rows" / f"{name}.ndjson").write_text(json.dumps({KEYS[name]: 0}) + "\n")
+    (tmp_path / "rows" / "pin.ndjson").write_text('{"index":0,"title":"Å😀"}\n')
+    with mysql_server.Server(tmp_path / "db", "--skip-character-set-client-handshake",
+                             "--character-set-server=latin1") as server:
+        run("db", "load", "--data", tmp_path / "rows", env=server.environment())
+        assert server.rows("SELECT HEX(title) FROM pinterest_data") == [["C385F09F9880"]]
+        run("emulate", "--source", "mysql", "--url", gateway.url, "--posts", 1, "--order", "rows",
+            env=server.environment())
+    assert json.loads(run("cat", f"{ID}.pin", "--dir", data_dir).stdout)["title"] == "Å😀"
 
 
 # --- a server that goes away
@@ -318,6 +335,26 @@ def test_a_killed_statement_is_asked_again(db, go, start, gateway, data_dir):
         holder.communicate(timeout=60)
     assert service.process.wait(60) == 0, service.said()
     assert count(go, data_dir) == 1500
+
+
+def test_a_statement_that_had_worked_for_long_is_asked_again_as_well(db, go, start, gateway):
+    """Longer than for how long a database that has gone is asked again."""
+    go("db", "load", "--rows", 10)
+    holder = subprocess.Popen(["mariadb", "--no-defaults", "--unbuffered", "-uroot", f"-S{db.socket}", DATABASE],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        holder.stdin.write(b"LOCK TABLES pinterest_data WRITE; SELECT 1;\n")
+        holder.stdin.flush()
+        assert holder.stdout.readline()
+        service = start("emulate", "--source", "mysql", "--url", gateway.url, "--posts", 1,
+                        env=db.environment(retry_for="5s"))
+        waits = "SELECT id FROM information_schema.processlist WHERE user = 'pin' AND time_ms > 5500"
+        [[connection]] = wait_until(lambda: db.rows(waits), "a long wait for the table")
+        db.client(f"KILL {connection}")
+        service.wait_for("trying again")
+    finally:
+        holder.communicate(timeout=60)
+    assert service.process.wait(60) == 0, service.said()
 
 
 # --- TLS and the socket

@@ -3,14 +3,16 @@
 What a real Spark does is in tests/interop/test_spark.py.
 """
 
+import importlib
 import json
 import os
 import pathlib
 import signal
+import sys
 
 import pytest
 
-from conftest import wait_until
+from conftest import TOP, wait_until
 
 UNWELL = pathlib.Path(__file__).parent / "unwell_spark.py"
 
@@ -49,6 +51,7 @@ def read(path):
 @pytest.mark.parametrize(("unwell", "status", "words"), [
     ("ends", 2, 'spark could not be started (status 1): Exception in thread "main" java.lang.Oops: no such thing'),
     ("never comes", 75, "spark was not ready after 1 s (engine.start_timeout)"),
+    ("never ready", 75, "spark was not ready after 1 s (engine.start_timeout)"),
     ("too old", 2, "this is Spark 3.5.7; it is too old"),
     ("killed", 75, "spark was ended by signal 9"),
     ("babbles", 74, "spark has answered what is no JSON"),
@@ -56,7 +59,7 @@ def read(path):
     ("hangs", 75, "spark had not answered after 1 s (engine.timeout)"),
 ])
 def test_a_spark_that_is_unwell(run, spark, data_dir, unwell, status, words):
-    env = spark(unwell, PINPIPE_ENGINE_START_TIMEOUT="1s" if unwell == "never comes" else "60s",
+    env = spark(unwell, PINPIPE_ENGINE_START_TIMEOUT="1s" if unwell.startswith("never") else "60s",
                 PINPIPE_ENGINE_TIMEOUT="1s" if unwell == "hangs" else "60s")
     said = run("sql", "--dir", data_dir, "SELECT 1 AS a", env=env, status=status)
     assert words in said.stderr
@@ -102,14 +105,39 @@ def test_sql_reads_views_alone(run, spark, data_dir):
     for sql, words in [("SELECT java_method('java.lang.System', 'exit', 1)", 'function "java_method" is not allowed'),
                        ("SELECT * FROM parquet.`/etc/passwd`", "syntax error"),
                        ("SELECT * FROM read_csv('/etc/passwd')", 'function "read_csv" is not allowed'),
-                       ("DROP VIEW pin", "can be run")]:
+                       ("DROP VIEW pin", "can be run"),
+                       # To DuckDB a text or a comment, to Spark SQL.
+                       ("SELECT '\\' -- ' || reflect('java.lang.System', 'exit', 1)", "SQL:1: a backslash is"),
+                       ("SELECT 1 -- \\\n, 2 AS b", "SQL:1: a backslash is"),
+                       ("SELECT\n1 `'`, 2 `'`", "SQL:2: a name in backquotes"),
+                       ("SELECT 1 /* /*+ */ , reflect('a', 'b') -- */ */", "a comment within a comment"),
+                       ("SELECT $$'$$ AS a /* /*+ */ , 2 -- ' */", "a text in dollars"),
+                       ("SELECT 1 /*+ x */ AS a", "a comment within a comment")]:
         said = run("sql", "--dir", data_dir, sql, env=spark("writes nothing"), status=2)
         assert words in said.stderr, said.stderr
 
 
-def test_settings_of_a_file_wait_for_the_engine(run, data_dir, tmp_path):
+def test_what_both_dialects_have_for_texts_and_comments_goes_on(run, spark, data_dir):
+    """As far as the answer, which this one never has."""
+    for sql in ["SELECT 'it''s $1 -- /* `' AS a -- `x` is 'one\n", "SELECT 1 /* ` ' -- */ AS \"a`b\"", "SELECT 1 --"]:
+        said = run("sql", "--dir", data_dir, sql, env=spark("writes nothing"), status=74)
+        assert "nothing is there" in said.stderr, said.stderr
+
+
+def test_what_an_error_quotes_does_not_say_of_what_kind_it_is():
+    sys.path.insert(0, str(TOP / "spark"))
+    kind_of = importlib.import_module("engine").kind_of
+    for value in ["cancelled", "Interrupted", "No space left on device", "OutOfMemoryError", "FILE_NOT_EXIST"]:
+        assert kind_of("22018", f"[CAST_INVALID_INPUT] The value '{value}' of the type") == "shape"
+        assert kind_of("42703", f"[UNRESOLVED_COLUMN] nope\n== SQL ==\nSELECT nope, '{value}'") == "usage"
+        assert kind_of(None, f"An error occurred while calling o1.parquet.\n: x {value}") != "io"
+    assert kind_of("42K03", "[PATH_NOT_FOUND] Path does not exist") == "absent"
+
+
+def test_settings_of_a_file_or_the_environment_wait_for_the_engine(run, data_dir, tmp_path):
     (data_dir / "lake").mkdir(parents=True)
     (tmp_path / "pinpipe.yaml").write_text("spark:\n  master: yarn\n")
-    assert run("sql", "--dir", data_dir, "SELECT 1 AS a", "--format", "csv").stdout == "a\r\n1\r\n"
+    for env in ({}, {"PINPIPE_SPARK__EXECUTOR_MEMORY": "2g"}):
+        assert run("sql", "--dir", data_dir, "SELECT 1 AS a", "--format", "csv", env=env).stdout == "a\r\n1\r\n"
     said = run("sql", "--dir", data_dir, "SELECT 1", "--spark", "master=yarn", status=2)
     assert "nothing reads" in said.stderr

@@ -42,6 +42,8 @@ def answer(line, message):
 
     if message["do"] == "configure" and UNWELL == "too old":
         say({"error": {"kind": "usage", "message": "this is Spark 3.5.7; it is too old", "line": 0}})
+    elif message["do"] == "configure" and UNWELL == "never ready":
+        go_on(say)
     elif message["do"] in ("configure", "attach"):
         say({"done": {}})
     elif message["do"] == "end":
@@ -58,9 +60,13 @@ def fail(line, say):
     elif UNWELL == "writes nothing":
         say({"done": {"columns": ["a"], "rows": 3}})
     elif UNWELL == "hangs":
-        while True:
-            say({"progress": [0, 8, 1]})
-            time.sleep(0.1)
+        go_on(say)
+
+
+def go_on(say):
+    while True:
+        say({"progress": [0, 8, 1]})
+        time.sleep(0.1)
 
 
 if __name__ == "__main__":

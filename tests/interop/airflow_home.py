@@ -15,6 +15,11 @@ PYTHON = CACHE / "venv" / "bin" / "python"
 PATIENCE_S = 300
 
 
+def variables(**settings):
+    """What makes them Variables of the DAG `pinpipe`."""
+    return {f"AIRFLOW_VAR_PINPIPE_{name.upper()}": str(value) for name, value in settings.items() if value is not None}
+
+
 class Airflow:
     """With the DAGs of the project. `home` is made, or is a copy of one that was."""
 
@@ -37,16 +42,18 @@ class Airflow:
         assert done.returncode == status, f"{words}: {done.returncode}:\n{done.stdout}"
         return done.stdout
 
-    def test(self, dag, conf, status=0, env=None):
+    def test(self, dag, conf, status=0, env=None, binary=None, check=None):
         """`airflow dags test` of one run; what it said."""
+        env = {**variables(binary=binary, check=check), **(env or {})}
         return self.call("dags", "test", dag, "-c", json.dumps(conf, default=str), status=status, env=env)
 
-    def start(self, dag, conf, output):
+    def start(self, dag, conf, output, **settings):
         """The same as a process that goes on beside the test."""
         with open(output, "wb") as stream:
             return subprocess.Popen(
                 [PYTHON, "-m", "airflow", "dags", "test", dag, "-c", json.dumps(conf, default=str)], cwd=self.home,
-                stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT, env=self.env,
+                stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,
+                env={**self.env, **variables(**settings)},
                 start_new_session=True, preexec_fn=conftest.die_with_parent)
 
     def query(self, sql):

@@ -17,7 +17,7 @@ import threading
 import pytest
 
 import conftest
-from airflow_home import PYTHON, Airflow
+from airflow_home import PYTHON, Airflow, variables
 from conftest import wait_until
 from test_interop import CACHE, HERE, PATIENCE_S, pinpipe
 
@@ -103,7 +103,7 @@ def test_nothing_is_asked_of_the_database_at_parse(airflow):
 
 def test_a_run_publishes_the_answers(airflow, data, tmp_path):
     published = tmp_path / "published"
-    airflow.test("pinpipe", {"binary": conftest.binary(), "dir": data, "publish": f"file:{published}"})
+    airflow.test("pinpipe", {"dir": data, "publish": f"file:{published}"}, binary=conftest.binary())
     assert states(airflow) == dict.fromkeys(TASKS, "success")
     report = airflow.result("batch")
     assert {name: table["total_rows"] for name, table in report["tables"].items()} == \
@@ -121,37 +121,43 @@ def test_settings_come_from_variables_and_a_configuration(airflow, data, tmp_pat
     """No Param is set; data and lake are where the configuration says, from its directory on."""
     shutil.move(data / "lake", tmp_path / "lake")
     (tmp_path / "own.yaml").write_text("dir: data\nlake: file:lake\n")
-    variables = {"binary": conftest.binary(), "config": tmp_path / "own.yaml", "publish": "file:published"}
-    airflow.test("pinpipe", {}, env={f"AIRFLOW_VAR_PINPIPE_{name.upper()}": str(value)
-                                     for name, value in variables.items()})
+    settings = {"binary": conftest.binary(), "config": tmp_path / "own.yaml", "publish": "file:published"}
+    airflow.test("pinpipe", {}, env=variables(**settings))
     assert states(airflow) == dict.fromkeys(TASKS, "success")
     assert len(list((tmp_path / "published").glob("*.json"))) == len(airflow.result("analyses"))
 
 
 def test_what_will_pass_is_tried_again(airflow, data, tmp_path):
     binary = wrapper(tmp_path, "if [ $1 = batch ] && first; then echo 'pinpipe batch: no answer' >&2; exit 75; fi")
-    said = airflow.test("pinpipe", {"binary": binary, "dir": data})
+    said = airflow.test("pinpipe", {"dir": data}, binary=binary)
     assert "pinpipe batch: no answer (status 75)" in said
     assert airflow.tasks()["batch"] == ("success", 2) and airflow.tasks()["publish"] == ("success", 1)
 
 
 def test_a_mistake_of_use_fails_at_once(airflow, data):
-    said = airflow.test("pinpipe", {"binary": conftest.binary(), "dir": data, "check": "dlq --nonsense"}, status=1)
+    said = airflow.test("pinpipe", {"dir": data}, binary=conftest.binary(), check="dlq --nonsense", status=1)
     assert "--nonsense" in said and "a retry would not help" in said
     assert airflow.tasks()["check_source"] == ("failed", 1) and airflow.tasks()["batch"][0] == "upstream_failed"
 
 
 def test_a_source_that_is_not_there_is_said(airflow, tmp_path):
-    said = airflow.test("pinpipe", {"binary": conftest.binary(), "dir": tmp_path / "nowhere"}, status=1,
+    said = airflow.test("pinpipe", {"dir": tmp_path / "nowhere"}, status=1, binary=conftest.binary(),
                         env={"AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "0"})
     assert "there is no pinpipe data in" in said
     assert airflow.tasks()["check_source"] == ("failed", 4)
 
 
 def test_a_program_that_is_not_there_is_said(airflow, data):
-    said = airflow.test("pinpipe", {"binary": "/nowhere/pinpipe", "dir": data}, status=1)
+    said = airflow.test("pinpipe", {"dir": data}, binary="/nowhere/pinpipe", status=1)
     assert '"/nowhere/pinpipe" cannot be run on this worker: No such file' in said and "pinpipe_binary" in said
     assert airflow.tasks()["check_source"] == ("failed", 1)
+
+
+def test_who_starts_a_run_does_not_say_what_runs(airflow, data, tmp_path):
+    said = airflow.test("pinpipe", {"dir": data, "binary": "/bin/sh", "check": f"-c 'touch {tmp_path}/ran'"},
+                        binary="/nowhere/pinpipe", status=1)
+    assert '"/nowhere/pinpipe" cannot be run on this worker' in said
+    assert not (tmp_path / "ran").exists()
 
 
 @contextlib.contextmanager
@@ -178,7 +184,7 @@ def lock_held(data, tmp_path):
 
 def test_a_run_waits_for_the_lock(airflow, data, tmp_path):
     with lock_held(data, tmp_path) as release:
-        run = airflow.start("pinpipe", {"binary": conftest.binary(), "dir": data}, tmp_path / "said")
+        run = airflow.start("pinpipe", {"dir": data}, tmp_path / "said", binary=conftest.binary())
         try:
             wait_until(lambda: airflow.query("SELECT 1 FROM task_instance WHERE state = 'up_for_reschedule'")
                        or run.poll() is not None, "a wait", PATIENCE_S)
@@ -201,7 +207,7 @@ def test_a_task_that_is_killed_ends_the_command(airflow, data, tmp_path):
     pids = tmp_path / "pid"
     binary = wrapper(tmp_path, f"if [ $1 = dlq ] && first; then echo $$ >{pids}; "
                                f"exec \"$pinpipe\" stream --dir '{data}'; fi")
-    run = airflow.start("pinpipe", {"binary": binary, "dir": data}, tmp_path / "said")
+    run = airflow.start("pinpipe", {"dir": data}, tmp_path / "said", binary=binary)
     try:
         wait_until(lambda: pids.exists() and pids.read_text().endswith("\n"), "the command", PATIENCE_S)
         child = int(pids.read_text())
