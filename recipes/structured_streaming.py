@@ -41,6 +41,7 @@ SETTINGS = {
 }
 BITS = {"int": (32, "as_int"), "long": (64, "as_long")}
 EARLIEST = -2  # in place of an offset, in the source's words
+CORRUPT = "_corrupt_record"  # where from_json puts a text of which it could make nothing
 LETTERS_BYTES_MAX = 30 << 20  # of an object: pinpipe reads no larger ones
 
 
@@ -78,7 +79,7 @@ class Model:
         has = " OR ".join(f"array_contains(names, {literal(name)})" for name, _ in self.fields if name != self.key)
         only_key = f"names = array({literal(self.key)}) OR size(names) = 0" if self.key else "false"
         cases = ["value IS NULL THEN 'a tombstone: it has no value'",
-                 "names IS NULL OR NOT is_valid_utf8(text) THEN 'no JSON object'",
+                 f"names IS NULL OR fields.{CORRUPT} IS NOT NULL OR NOT is_valid_utf8(text) THEN 'no JSON object'",
                  "size(names) <> size(array_distinct(names)) THEN 'a name stands in it twice'",
                  f"NOT ({has or 'false'} OR {only_key}) THEN 'has none of the fields of {self.name}'"]
         if self.key:
@@ -93,7 +94,7 @@ class Model:
 
     def rows(self, spark, records):
         """What the SQL makes of the records that are rows."""
-        raw = records.select("fields.*", "_partition", "_offset").toDF(
+        raw = records.select("fields.*", "_partition", "_offset").drop(CORRUPT).toDF(
             *[alias for _, alias in self.fields], "_partition", "_offset")
         raw.selectExpr(*[f"nullif({quoted(name)}, '') AS {quoted(name)}" for name in raw.columns]) \
             .createOrReplaceTempView("raw")
@@ -118,6 +119,19 @@ def quoted(name):
 def shard(partition):
     """What a partition is called on the streaming path."""
     return f"shardId-{partition:012}"
+
+
+def joined(lines):
+    """Objects that hold them, none larger than may be."""
+    body, size = [], 0
+    for line in lines:
+        if body and size + len(line) > LETTERS_BYTES_MAX:
+            yield b"".join(body)
+            body, size = [], 0
+        body.append(line)
+        size += len(line)
+    if body:
+        yield b"".join(body)
 
 
 class Lake:
@@ -172,9 +186,7 @@ class Table:
     def open(self, table_id):
         self.root = f"tables/{table_id}_{self.model.name}_table"
         self.url = f"{self.lake.url}/{self.root}"
-        self.apps = {f"{self.of_stream()}{shard(partition)}/{self.topic.uid}": partition
-                     for partition in self.topic.partitions}
-        strange = [app for app in self.txns() if app.startswith(self.of_stream()) and app not in self.apps]
+        strange = [app for app in self.txns() if app.startswith(self.of_stream()) and self.partition_of(app) is None]
         if strange:
             sys.exit(f"\"{self.root}\" has rows of another stream or topic, as its txn \"{strange[0]}\" says: "
                      "another lake is wanted")
@@ -183,6 +195,13 @@ class Table:
 
     def of_stream(self):
         return f"pinpipe/stream/{self.model.stream}/"
+
+    def app(self, partition):
+        return f"{self.of_stream()}{shard(partition)}/{self.topic.uid}"
+
+    def partition_of(self, app):
+        found = re.fullmatch(re.escape(self.of_stream()) + r"shardId-(\d{12})/" + self.topic.uid, app)
+        return int(found[1]) if found else None
 
     def txns(self):
         """App id → version, as the table has it now. Spark has no public call for that."""
@@ -198,7 +217,8 @@ class Table:
 
     def done(self):
         """Partition → the last offset that is in the table, or a letter."""
-        return {self.apps[app]: version for app, version in self.txns().items() if app in self.apps}
+        return {self.partition_of(app): version for app, version in self.txns().items()
+                if self.partition_of(app) is not None}
 
     def settle(self):
         """Removes letters of writes that never came."""
@@ -223,10 +243,10 @@ class Table:
 
     def judged(self, records):
         """Each record with what its JSON has, or the reason why it is no row."""
-        names = ", ".join(f"{quoted(name)} STRING" for name, _ in self.model.fields)
+        schema = ", ".join(f"{quoted(name)} STRING" for name in [*(name for name, _ in self.model.fields), CORRUPT])
         return records.selectExpr(
             "partition", "offset", "unix_millis(timestamp) AS timestamp_ms", "value", "CAST(value AS STRING) AS text") \
-            .selectExpr("*", "json_object_keys(text) AS names", f"from_json(text, {literal(names)}) AS fields") \
+            .selectExpr("*", "json_object_keys(text) AS names", f"from_json(text, {literal(schema)}) AS fields") \
             .selectExpr("partition", "offset", "timestamp_ms", f"{self.model.reason()} AS reason", "value", "fields") \
             .selectExpr("partition", "offset", "timestamp_ms", "reason", "IF(reason IS NULL, NULL, value) AS value",
                         "IF(reason IS NULL, fields, NULL) AS fields")
@@ -250,21 +270,14 @@ class Table:
             self.write_letters(records.where("reason IS NOT NULL").orderBy("offset"), partition, done, last)
         rows = self.model.rows(judged.sparkSession, records.where("reason IS NULL"))
         rows.coalesce(1).write.format("delta").mode("append") \
-            .option("txnAppId", f"{self.of_stream()}{shard(partition)}/{self.topic.uid}").option("txnVersion", last) \
-            .save(self.url)
+            .option("txnAppId", self.app(partition)).option("txnVersion", last).save(self.url)
         print(f"{self.model.name}: partition {partition} to offset {last}", flush=True)
 
     def write_letters(self, letters, partition, done, last):
         """dlq/…/<from>-<upto>[.<number>]+<table>.ndjson, as docs/formats.md has it."""
         begin = "none" if done is None else f"{done:020}"
         prefix = f"dlq/{self.model.stream}/partition={shard(partition)}/{begin}-{last:020}"
-        bodies = [b""]
-        for letter in letters.toLocalIterator():
-            line = self.line(letter)
-            if len(bodies[-1]) + len(line) > LETTERS_BYTES_MAX and bodies[-1]:
-                bodies.append(b"")
-            bodies[-1] += line
-        for number, body in enumerate(bodies, 1):
+        for number, body in enumerate(joined(map(self.line, letters.toLocalIterator())), 1):
             key = f"{prefix}{f'.{number}' if number > 1 else ''}+{self.model.name}.ndjson"
             self.lake.put(key, body, f"{self.root}/_letters")
 

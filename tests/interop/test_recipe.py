@@ -26,7 +26,8 @@ JARS = [jar for place in ("interop", "interop-recipe") for jar in sorted(
 # As the sink writes values, without blanks: its letters have them so.
 DIRTY = [None, b"", b"[]", b"not json", b'"{}"', b'{"index":1', b'{"index":"x","title":"a"}',
          b'{"index":1,"index":2,"title":"a"}', b'{"title":"a"}', b'{"index":"","title":"a"}',
-         b'{"ind":5,"country":"x"}', b'{"index":4294967296,"title":"a"}', b'{"index":1,"title":"\xff"}', b"{}"]
+         b'{"ind":5,"country":"x"}', b'{"index":4294967296,"title":"a"}', b'{"index":1,"title":"\xff"}', b"{}",
+         b'{"index":1,"title":"a\tb"}']
 ODD = [b'{"index": 7, "title": "", "follower_count": "1.5M", "category": null, "more": 1}', b'{"index": "8"}',
        '{"index": 9.0, "description": "a\\tb\\n\\u00e9\U0001f600\'\\"\\\\", "tag_list": "N,o, ,T,a,g,s"}'.encode()]
 
