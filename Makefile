@@ -31,6 +31,7 @@ interop: build  ## the Delta tables, read by DuckDB, delta-rs and Spark; Spark a
 	@tools/interop/install-kafka
 	@tools/interop/install-openapi
 	@$(if $(filter-out ci,$(or $(PARTS),all)),tools/interop/install-airflow)
+	@$(if $(filter recipe all,$(or $(PARTS),all)),tools/interop/install-recipe)
 	@test -f build-san/build.ninja || $(PYTHON) tests/run --set-up
 	@ninja -C build-san --quiet tests/test_store tests/msk_token \
 		tests/test_broker tests/test_reader tests/test_broker_groups
