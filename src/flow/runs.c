@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "base/trace.h"
 #include "flow/run_ledger.h"
 
 enum { RUN_TEXT_MAX = 4 << 20, RUNS_LOOKED_AT = 20, RUNS_ARENA_MAX = 64 << 20 };
@@ -161,7 +162,10 @@ enum err_code runs_read(struct store *store, const char *dir, size_t most, struc
 		runs[kept] = (struct run){ .name = arena_str(arena, slice_str(names[i])) };
 		code = run_read(store, parser, &text, arena, &runs[kept], err);
 		kept += code == ERR_OK;
-		if (code == ERR_ABSENT)	/* it was the oldest, and has gone */
+		if (code == ERR_CORRUPT)
+			trace_warn("%s", err->msg);
+		/* The oldest may have gone; and the others are none the worse for one. */
+		if (code == ERR_ABSENT || code == ERR_CORRUPT)
 			code = ERR_OK;
 	}
 	if (code == ERR_OK)

@@ -105,6 +105,8 @@ def test_the_history_has_runs_that_failed_and_those_of_older_programs(run, start
     run("batch", "--dir", data_dir, "--models", tmp_path / "models", "--by", "airflow", status=1)
     earlier(data_dir, "20200101T000000000Z", analyses={"x": {"rows": 0, "ms": 1, "error": "no"}})
     earlier(data_dir, "20190101T000000000Z")
+    (data_dir / "lake" / "results" / "runs" / "20210101T000000000Z.json").write_text("{")
+    assert "20210101T000000000Z.json is no run of a batch" in run("runs", "--dir", data_dir).stderr
     rows = runs(run, data_dir)
     names = ("outcome", "exit", "by", "rows", "dead", "analyses_failed")
     assert [tuple(row[name] for name in names) for row in rows] \
