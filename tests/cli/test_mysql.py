@@ -488,6 +488,11 @@ def test_a_table_without_a_file_is_missed(db, go, tmp_path):
     assert db.rows("SHOW TABLES") == []
 
 
+def await_no_connection(db):
+    wait_until(lambda: not db.rows("SELECT 1 FROM information_schema.processlist WHERE user = 'pin'"),
+               "the end of its connections")
+
+
 def test_a_load_that_is_cut_leaves_what_was_there(db, go, start):
     go("db", "load", "--rows", 10)
     service = start("db", "load", "--rows", 100000000, "--replace", env=db.environment())
@@ -495,10 +500,11 @@ def test_a_load_that_is_cut_leaves_what_was_there(db, go, start):
     locked = go("db", "load", "--rows", 10, "--replace", status=73)
     assert "another load" in locked.stderr
     assert service.stop(signal.SIGINT) == 128 + signal.SIGINT, service.said()
+    await_no_connection(db)
     service = start("db", "load", "--rows", 100000000, "--replace", env=db.environment())
     db.await_threads()
     service.kill()
-    wait_until(lambda: not db.rows("SELECT 1 FROM information_schema.processlist WHERE user = 'pin'"), "its end")
+    await_no_connection(db)
     assert db.rows("SELECT COUNT(*) FROM user_data") == [["10"]]
     go("db", "load", "--rows", 20, "--replace")
     assert sorted(db.rows("SHOW TABLES")) == sorted([name] for name in TABLES.values())
@@ -518,6 +524,7 @@ def test_a_load_that_is_killed_leaves_what_was_there(way, db, go, start, kill):
     service.is_reported = True
     if kill == "the server":
         db.start()
+    await_no_connection(db)
     assert db.rows("SELECT COUNT(*) FROM user_data") == [["10"]]
     go("db", "load", "--rows", 20, "--replace")
     assert sorted(db.rows("SHOW TABLES")) == sorted([name] for name in TABLES.values())
