@@ -4,13 +4,14 @@
 #include "base/mem.h"
 #include "base/stop.h"
 #include "base/time.h"
+#include "base/trace.h"
 
 #include <stdarg.h>
 
 enum {
-	STATEMENT_BYTES = 1 << 19,	/* a server takes 4 MiB and more */
+	STATEMENT_BYTES = 1 << 20,	/* a server takes 4 MiB and more */
 	STATEMENT_BYTES_MAX = STATEMENT_BYTES + (8 << 20),
-	COMMIT_STATEMENTS = 64,
+	COMMIT_STATEMENTS = 32,
 	COLUMNS_MAX = 16,
 	ROW_BYTES_MAX = 1 << 20,
 	NAMES_BYTES_MAX = 4096,
@@ -19,14 +20,25 @@ enum {
 
 static const char new_tail[] = "__pinpipe_new";
 static const char old_tail[] = "__pinpipe_old";
+static const char row_end[] = "),\n";
 
-/* A table that is filled: while the server works on one statement the next is put together. */
+/* Rows as an INSERT has them: "INSERT … VALUES " and "(1,'a',NULL),\n" for each. What follows the
+ * head is a file for LOAD DATA, too. */
+struct db_rows {
+	struct buf text;
+	uint64_t count;
+};
+
+/* A table that is filled: while the server works on some rows the next are put together. */
 struct db_table {
 	const struct mysql_schema *schema;
 	struct mysql_link *link;
-	struct buf statements[2];
+	struct buf insert;	/* the head */
+	struct buf load_data;	/* the statement */
+	struct db_rows rows[2];
 	unsigned filling;	/* of the two */
 	unsigned sent;		/* since the last commit */
+	bool given;		/* the last that were sent, to LOAD DATA */
 	bool there;		/* already, before the load */
 };
 
@@ -36,6 +48,7 @@ struct db_load {
 	struct db_table tables[SOURCE_TABLES];
 	struct json_parser *parser;
 	struct db_load_report *report;
+	bool inserts;		/* LOAD DATA LOCAL was refused, or warned of rows */
 	int64_t begun_ms;
 	int64_t shown_ms;
 };
@@ -86,7 +99,7 @@ static enum err_code put_value(struct buf *out, struct json value, struct err *e
 	case JSON_OBJECT:
 		return err_set(err, ERR_SHAPE, "an array or an object has no place in a column");
 	default:
-		buf_add_slice(out, json_text(value));
+		put_literal(out, json_text(value));
 		return ERR_OK;
 	}
 }
@@ -114,18 +127,35 @@ static enum err_code find_values(const struct mysql_schema *schema, struct json 
 	return ERR_OK;
 }
 
-static void begin_statement(const struct mysql_schema *schema, struct buf *out)
+static void db_put_columns(const struct mysql_schema *schema, struct buf *out)
 {
-	buf_addf(out, "INSERT INTO `%s%s` (", schema->name, new_tail);
 	for (unsigned i = 0; schema->columns[i]; i++)
-		buf_addf(out, "%s`%s`", i > 0 ? "," : "", schema->columns[i]);
-	buf_add_str(out, ") VALUES ");
+		buf_addf(out, "%s`%s`", i > 0 ? "," : "(", schema->columns[i]);
+	buf_add_char(out, ')');
+}
+
+static void db_table_put_statements(struct db_table *table)
+{
+	const struct mysql_schema *schema = table->schema;
+
+	buf_init(&table->insert, NAMES_BYTES_MAX);
+	buf_addf(&table->insert, "INSERT INTO `%s%s` ", schema->name, new_tail);
+	db_put_columns(schema, &table->insert);
+	buf_add_str(&table->insert, " VALUES ");
+	buf_init(&table->load_data, NAMES_BYTES_MAX);
+	buf_addf(&table->load_data,
+		 "LOAD DATA LOCAL INFILE 'rows' INTO TABLE `%s%s` CHARACTER SET utf8mb4 "
+		 "FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '\\'' ESCAPED BY '\\\\' "
+		 "LINES STARTING BY '(' TERMINATED BY '),\\n' ",
+		 schema->name, new_tail);
+	db_put_columns(schema, &table->load_data);
 }
 
 static enum err_code db_put_row(struct db_load *load, struct db_table *table, struct slice text,
 			     struct err *err)
 {
-	struct buf *out = &table->statements[table->filling];
+	struct db_rows *rows = &table->rows[table->filling];
+	struct buf *out = &rows->text;
 	struct json values[COLUMNS_MAX];
 	bool has[COLUMNS_MAX] = { false };
 	struct json row;
@@ -133,10 +163,8 @@ static enum err_code db_put_row(struct db_load *load, struct db_table *table, st
 
 	if (code == ERR_OK)
 		code = find_values(table->schema, row, values, has, err);
-	if (code == ERR_OK && out->len == 0)
-		begin_statement(table->schema, out);
-	else if (code == ERR_OK)
-		buf_add_char(out, ',');
+	if (rows->count++ == 0)
+		buf_add_slice(out, buf_slice(&table->insert));
 	for (unsigned i = 0; table->schema->columns[i] && code == ERR_OK; i++) {
 		buf_add_char(out, i > 0 ? ',' : '(');
 		if (has[i])
@@ -146,37 +174,92 @@ static enum err_code db_put_row(struct db_load *load, struct db_table *table, st
 		if (code != ERR_OK)
 			(void)err_prefix(err, "column \"%s\"", table->schema->columns[i]);
 	}
-	buf_add_char(out, ')');
+	buf_add_str(out, row_end);
 	return code;
+}
+
+static enum err_code db_table_do(struct db_table *table, const char *sql, struct err *err)
+{
+	return mysql_link_do(table->link, slice_str(sql), err);
+}
+
+static enum err_code db_table_insert(struct db_table *table, const struct db_rows *rows,
+				     struct err *err)
+{
+	struct slice sql = buf_slice(&rows->text);
+
+	sql.len -= strlen(",\n");	/* of row_end */
+	return mysql_link_send(table->link, sql, err);
+}
+
+static enum err_code db_table_give(struct db_table *table, const struct db_rows *rows,
+				   struct err *err)
+{
+	struct slice file = slice_from(buf_slice(&rows->text), table->insert.len);
+	enum err_code code = db_table_do(table, "SAVEPOINT given", err);
+
+	if (code != ERR_OK)
+		return code;
+	table->given = true;
+	return mysql_link_give(table->link, buf_slice(&table->load_data), file, err);
+}
+
+/* Whether that is the end of what was given to LOAD DATA: with LOCAL it makes what does not fit
+ * fit, leaves out a key that is there, and only warns of it. */
+static bool db_table_is_settled(const struct db_table *table, enum err_code code, uint64_t count)
+{
+	if (code == ERR_OK)
+		return mysql_link_took(table->link, count);
+	return code == ERR_BUSY || code == ERR_STOPPED || mysql_link_was_asked(table->link);
+}
+
+/* What was sent is in the table just as it is, or the error says why not. Rows that LOAD DATA does
+ * not take, or warns of, are left to INSERT, which is strict, and so are all that follow. */
+static enum err_code db_table_finish(struct db_load *load, struct db_table *table, struct err *err)
+{
+	const struct db_rows *rows = &table->rows[1 - table->filling];
+	enum err_code code = mysql_link_finish(table->link, err);
+	bool given = table->given;
+
+	table->given = false;
+	if (!given || db_table_is_settled(table, code, rows->count))
+		return code;
+	if (!load->inserts)
+		trace_debug("%s: INSERT takes the place of LOAD DATA",
+			    code == ERR_OK ? "the database warns of rows" : err->msg);
+	load->inserts = true;
+	code = db_table_do(table, "ROLLBACK TO SAVEPOINT given", err);
+	if (code == ERR_OK)
+		code = db_table_insert(table, rows, err);
+	return code == ERR_OK ? mysql_link_finish(table->link, err) : code;
 }
 
 /* What is put together goes to the server once that has done what came before. */
-static enum err_code db_table_send(struct db_table *table, struct err *err)
+static enum err_code db_table_send(struct db_load *load, struct db_table *table, struct err *err)
 {
-	struct buf *sql = &table->statements[table->filling];
-	enum err_code code = mysql_link_finish(table->link, err);
+	struct db_rows *rows = &table->rows[table->filling];
+	enum err_code code = db_table_finish(load, table, err);
 
-	if (code == ERR_OK && table->sent == COMMIT_STATEMENTS) {
+	if (code == ERR_OK && ++table->sent == COMMIT_STATEMENTS) {
 		table->sent = 0;
-		code = mysql_link_do(table->link, slice_str("COMMIT"), err);
+		code = db_table_do(table, "COMMIT", err);
 	}
-	if (code == ERR_OK && sql->len > 0)
-		code = mysql_link_send(table->link, buf_slice(sql), err);
-	table->sent++;
+	if (code == ERR_OK && rows->count > 0)
+		code = load->inserts ? db_table_insert(table, rows, err)
+				     : db_table_give(table, rows, err);
 	table->filling = 1 - table->filling;
-	buf_clear(&table->statements[table->filling]);
+	buf_clear(&table->rows[table->filling].text);
+	table->rows[table->filling].count = 0;
 	return code;
 }
 
-static enum err_code db_table_end(struct db_table *table, struct err *err)
+static enum err_code db_table_end(struct db_load *load, struct db_table *table, struct err *err)
 {
-	enum err_code code = db_table_send(table, err);
+	enum err_code code = db_table_send(load, table, err);
 
 	if (code == ERR_OK)
-		code = mysql_link_finish(table->link, err);
-	if (code == ERR_OK)
-		code = mysql_link_do(table->link, slice_str("COMMIT"), err);
-	return code;
+		code = db_table_finish(load, table, err);
+	return code == ERR_OK ? db_table_do(table, "COMMIT", err) : code;
 }
 
 static void db_load_show(struct db_load *load, bool now)
@@ -201,8 +284,8 @@ static enum err_code load_post(struct db_load *load, const struct source_post *p
 		if (!row.ptr)
 			continue;
 		code = db_put_row(load, table, row, err);
-		if (code == ERR_OK && table->statements[table->filling].len >= STATEMENT_BYTES)
-			code = db_table_send(table, err);
+		if (code == ERR_OK && table->rows[table->filling].text.len >= STATEMENT_BYTES)
+			code = db_table_send(load, table, err);
 		if (code != ERR_OK)
 			return code;
 		load->report->rows[i]++;
@@ -228,7 +311,7 @@ static enum err_code load_rows(struct db_load *load, struct err *err)
 		db_load_show(load, false);
 	}
 	for (size_t i = 0; i < SOURCE_TABLES && code == ERR_OK; i++) {
-		code = db_table_end(&load->tables[i], err);
+		code = db_table_end(load, &load->tables[i], err);
 		if (code == ERR_OK && load->report->rows[i] == 0)
 			code = err_set(err, ERR_ABSENT, "the source has no row for \"%s\"",
 				       mysql_schema[i].name);
@@ -341,13 +424,12 @@ static enum err_code swap_tables(struct db_load *load, struct err *err)
 
 static enum err_code db_table_open(struct db_load *load, size_t i, struct err *err)
 {
-	static const char session[] =
-		"SET SESSION sql_mode = 'STRICT_ALL_TABLES', autocommit = 0, unique_checks = 0, "
-		"foreign_key_checks = 0";
+	static const char session[] = "SET SESSION sql_mode = 'STRICT_ALL_TABLES', autocommit = 0";
 	struct db_table *table = &load->tables[i];
 	enum err_code code = mysql_link_open(&load->mysql, &table->link, err);
 
 	table->schema = &mysql_schema[i];
+	db_table_put_statements(table);
 	return code == ERR_OK ? mysql_link_do(table->link, slice_str(session), err) : code;
 }
 
@@ -355,8 +437,10 @@ static void db_load_release(struct db_load *load)
 {
 	for (size_t i = 0; i < SOURCE_TABLES; i++) {
 		mysql_link_close(load->tables[i].link);
-		buf_release(&load->tables[i].statements[0]);
-		buf_release(&load->tables[i].statements[1]);
+		buf_release(&load->tables[i].rows[0].text);
+		buf_release(&load->tables[i].rows[1].text);
+		buf_release(&load->tables[i].insert);
+		buf_release(&load->tables[i].load_data);
 	}
 	json_parser_free(load->parser);
 }
@@ -386,10 +470,11 @@ enum err_code db_load(const struct db_load_options *options, struct db_load_repo
 
 	*ret_report = (struct db_load_report){ 0 };
 	load.mysql.retry_ms = 0;
+	load.mysql.gives_rows = true;
 	load.parser = json_parser_new(ROW_BYTES_MAX);
 	for (size_t i = 0; i < SOURCE_TABLES; i++) {
-		buf_init(&load.tables[i].statements[0], STATEMENT_BYTES_MAX);
-		buf_init(&load.tables[i].statements[1], STATEMENT_BYTES_MAX);
+		buf_init(&load.tables[i].rows[0].text, STATEMENT_BYTES_MAX);
+		buf_init(&load.tables[i].rows[1].text, STATEMENT_BYTES_MAX);
 	}
 	for (size_t i = 0; i < SOURCE_TABLES && code == ERR_OK; i++)
 		code = db_table_open(&load, i, err);

@@ -15,6 +15,7 @@
 
 /* What this program calls of it. */
 #define MARIADB_FUNCTIONS(X) \
+	X(affected_rows) \
 	X(close) \
 	X(errno) \
 	X(error) \
@@ -33,7 +34,9 @@
 	X(real_connect_start) \
 	X(real_query_cont) \
 	X(real_query_start) \
-	X(use_result)
+	X(set_local_infile_handler) \
+	X(use_result) \
+	X(warning_count)
 
 struct mariadb_api {
 #define X(name) __typeof__(mysql_##name) *name;

@@ -28,6 +28,10 @@ struct mysql_link {
 	bool sending;			/* mysql_link_send() is not finished */
 	int sending_status;
 	int sending_failed;
+	struct slice rows;		/* of mysql_link_give(), not read yet */
+	bool asked;			/* for them, by the server */
+	uint64_t changed;		/* rows, by the last statement */
+	unsigned warnings;		/* of the same */
 	char where[128];		/* "host:port" */
 	char version[64];
 };
@@ -164,6 +168,38 @@ static enum err_code mysql_link_fail(struct mysql_link *link, struct err *err)
 		       link->where, mariadb.error(link->handle), number, mysql_link_hint(number));
 }
 
+/* --- rows in the place of a file --------------------------------------------- */
+
+static int mysql_rows_begin(void **ret_link, const char *name, void *link)
+{
+	(void)name;
+	((struct mysql_link *)link)->asked = true;
+	*ret_link = link;
+	return 0;
+}
+
+static int mysql_rows_read(void *user, char *bytes, unsigned bytes_max)
+{
+	struct mysql_link *link = user;
+	size_t len = link->rows.len < bytes_max ? link->rows.len : bytes_max;
+
+	if (len == 0)
+		return 0;
+	memcpy(bytes, link->rows.ptr, len);
+	link->rows = slice_from(link->rows, len);
+	return (int)len;
+}
+
+static void mysql_rows_end(void *link) { (void)link; }
+
+/* Nothing can go wrong; without it the library would open files. */
+static int mysql_rows_error(void *link, char *text, unsigned text_max)
+{
+	(void)link;
+	(void)snprintf(text, text_max, "no such file");
+	return CR_UNKNOWN_ERROR;
+}
+
 /* --- connecting ----------------------------------------------------------- */
 
 static void mysql_link_set_tls(const struct mysql_link *link)
@@ -179,18 +215,20 @@ static void mysql_link_set_tls(const struct mysql_link *link)
 		(void)mariadb.optionsv(link->handle, MYSQL_OPT_SSL_CA, options->ca_file);
 }
 
-static void mysql_link_set_options(const struct mysql_link *link)
+static void mysql_link_set_options(struct mysql_link *link)
 {
-	static const unsigned no_local_infile = 0;
+	unsigned local_infile = link->options->gives_rows;
 	unsigned protocol = *link->options->socket ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
 
 	(void)mariadb.optionsv(link->handle, MYSQL_OPT_NONBLOCK, 0);
 	(void)mariadb.optionsv(link->handle, MYSQL_SET_CHARSET_NAME, "utf8mb4");
 	/* A server may be told to pass over that (skip-character-set-client-handshake). */
 	(void)mariadb.optionsv(link->handle, MYSQL_INIT_COMMAND, "SET NAMES utf8mb4");
-	(void)mariadb.optionsv(link->handle, MYSQL_OPT_LOCAL_INFILE, &no_local_infile);
+	(void)mariadb.optionsv(link->handle, MYSQL_OPT_LOCAL_INFILE, &local_infile);
 	(void)mariadb.optionsv(link->handle, MYSQL_OPT_PROTOCOL, &protocol);
 	(void)mariadb.optionsv(link->handle, MARIADB_OPT_RESTRICTED_AUTH, auth_plugins);
+	mariadb.set_local_infile_handler(link->handle, mysql_rows_begin, mysql_rows_read,
+					 mysql_rows_end, mysql_rows_error, link);
 	mysql_link_set_tls(link);
 }
 
@@ -390,21 +428,30 @@ enum err_code mysql_link_ask(struct mysql_link *link, struct slice sql,
 
 /* --- changing ------------------------------------------------------------- */
 
-enum err_code mysql_link_send(struct mysql_link *link, struct slice sql, struct err *err)
+enum err_code mysql_link_give(struct mysql_link *link, struct slice sql, struct slice rows,
+			      struct err *err)
 {
 	if (!link->handle)
 		return err_set(err, ERR_BUSY, "the connection to \"%s\" is gone", link->where);
 	link->cut = ERR_OK;
 	link->sending = true;
 	link->sending_failed = 0;
+	link->rows = rows;
+	link->asked = false;
 	link->sending_status = mariadb.real_query_start(&link->sending_failed, link->handle,
 							sql.ptr, sql.len);
 	/* All of it is with the server before anything else is done here. */
-	while (link->sending_status & MYSQL_WAIT_WRITE)
+	while (link->sending_status & MYSQL_WAIT_WRITE ||
+	       (link->sending_status && link->rows.len > 0))
 		link->sending_status = mariadb.real_query_cont(
 			&link->sending_failed, link->handle,
 			mysql_link_wait(link, link->sending_status));
 	return ERR_OK;
+}
+
+enum err_code mysql_link_send(struct mysql_link *link, struct slice sql, struct err *err)
+{
+	return mysql_link_give(link, sql, slice_of(NULL, 0), err);
 }
 
 enum err_code mysql_link_finish(struct mysql_link *link, struct err *err)
@@ -419,8 +466,11 @@ enum err_code mysql_link_finish(struct mysql_link *link, struct err *err)
 		link->sending_status = mariadb.real_query_cont(
 			&link->sending_failed, link->handle,
 			mysql_link_wait(link, link->sending_status));
-	if (!link->sending_failed)
+	if (!link->sending_failed) {
+		link->changed = mariadb.affected_rows(link->handle);
+		link->warnings = mariadb.warning_count(link->handle);
 		return mysql_link_read(link, &nobody, err);
+	}
 	code = mysql_link_fail(link, err);
 	if (code == ERR_BUSY || code == ERR_STOPPED)
 		mysql_link_drop(link);
@@ -432,6 +482,13 @@ enum err_code mysql_link_do(struct mysql_link *link, struct slice sql, struct er
 	enum err_code code = mysql_link_send(link, sql, err);
 
 	return code == ERR_OK ? mysql_link_finish(link, err) : code;
+}
+
+bool mysql_link_was_asked(const struct mysql_link *link) { return link->asked; }
+
+bool mysql_link_took(const struct mysql_link *link, uint64_t rows)
+{
+	return link->changed == rows && link->warnings == 0;
 }
 
 const char *mysql_link_version(const struct mysql_link *link) { return link->version; }

@@ -7,8 +7,8 @@
  *	   statement that was killed, a lock. It waits (backoff.h), connects again
  *	   and asks again, until `retry_ms` have gone by; its reader is then told to
  *	   begin anew. What does not pass, as a wrong password, fails at once.
- *	2. mysql_link_send() and mysql_link_finish() ask once: for who changes
- *	   something.
+ *	2. mysql_link_send(), mysql_link_give() and mysql_link_finish() ask once: for
+ *	   who changes something.
  *	3. No wait for the server is longer than `timeout_ms`, and every wait ends
  *	   when the process is asked to stop or mysql_link_cancel() is called:
  *	   ERR_STOPPED.
@@ -17,8 +17,8 @@
  *	   such table; ERR_DENIED not allowed to; ERR_SHAPE rows or columns are not
  *	   as the statement has them; ERR_SPACE; else ERR_UNSUPPORTED.
  *
- * The server is never trusted with a file of this machine (LOCAL INFILE is off)
- * nor with a password in clear text.
+ * The server is never trusted with a file of this machine (one that asks for any
+ * gets the rows of mysql_link_give(), or none) nor with a password in clear text.
  * Threads: one at a time; mysql_link_cancel() from any.
  */
 #ifndef SOURCE_MYSQL_LINK_H
@@ -44,6 +44,7 @@ struct mysql_options {
 	const char *database;
 	enum mysql_tls tls;
 	const char *ca_file;	/* NULL: the system's */
+	bool gives_rows;	/* mysql_link_give() may be called */
 	int64_t timeout_ms;
 	int64_t retry_ms;
 };
@@ -81,10 +82,18 @@ MUST_USE enum err_code mysql_link_ask(struct mysql_link *link, struct slice sql,
 				      const struct mysql_reader *reader, struct err *err);
 /* The server works on the statement until mysql_link_finish(); `sql` must last as long. */
 MUST_USE enum err_code mysql_link_send(struct mysql_link *link, struct slice sql, struct err *err);
+/* The same with LOAD DATA LOCAL, whose file are the `rows`; they must last as long. */
+MUST_USE enum err_code mysql_link_give(struct mysql_link *link, struct slice sql,
+				       struct slice rows, struct err *err);
 /* Of nothing sent: ERR_OK. */
 MUST_USE enum err_code mysql_link_finish(struct mysql_link *link, struct err *err);
 /* Both. */
 MUST_USE enum err_code mysql_link_do(struct mysql_link *link, struct slice sql, struct err *err);
+
+/* Once that is finished: whether the server asked for the rows, … */
+bool mysql_link_was_asked(const struct mysql_link *link);
+/* … and took so many of them, without a warning. */
+bool mysql_link_took(const struct mysql_link *link, uint64_t rows);
 
 /* "10.11.19-MariaDB" */
 const char *mysql_link_version(const struct mysql_link *link);

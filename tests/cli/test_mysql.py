@@ -421,40 +421,98 @@ def test_what_is_there_is_kept_unless_it_may_be_replaced(db, go):
     assert db.rows("SELECT COUNT(*) FROM user_data") == [["40"]]
 
 
-def test_files_with_every_text(db, go, posted, tmp_path):
-    texts = ["it's", "a\\b", "\\'", "😀", "a\u0000b", "a\nb\t", "\"; DROP TABLE user_data; --", "", " ", "%_`"]
-    pins = [{"index": i, "title": text, "downloaded": 1} for i, text in enumerate(texts)]
-    data = tmp_path / "rows"
-    data.mkdir()
-    (data / "pin.ndjson").write_text("".join(json.dumps(pin) + "\n" for pin in pins))
-    (data / "geo.ndjson").write_text('{"country":null,"ind":0,"latitude":1.25}\n')
-    (data / "user.ndjson").write_text('{"ind":0,"age":3}\n')
-    go("db", "load", "--data", data)
-    rows = posted("--order", "rows", "--posts", len(texts))
-    assert [json.loads(row)["title"] for row in rows["pin"]] == texts
+@pytest.fixture(params=["LOAD DATA", "INSERT"])
+def way(request, db):
+    """Both ways of filling: INSERT is that of a server that allows no LOAD DATA LOCAL."""
+    db.do(f"SET GLOBAL local_infile = {int(request.param == 'LOAD DATA')}")
+    yield request.param
+    db.do("SET GLOBAL local_infile = 1")
+
+
+def write_rows(directory, **tables):
+    """The files of a source; a table that is not told of has a row of key 0."""
+    directory.mkdir()
+    for name in TABLES:
+        rows = tables.get(name, [{KEYS[name]: 0}])
+        (directory / f"{name}.ndjson").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return directory
+
+
+TEXTS = ["it's", "a\\b", "\\'", "😀", "a\u0000b", "a\nb\t", "\"; DROP TABLE user_data; --", "", " ", "%_`", "NULL",
+         "null", "\\N", "\\", "\\\\", "'", "''", ",", "(", ")", "),", "),\n", "'),\n('", "\r\n", "\\\n", "\u001a",
+         "\\0", "a',NULL", "é\u0301\ufeff", "x" * 60000, "😀\\" * 9000]
+
+
+def test_files_with_every_text(way, go, posted, tmp_path):
+    """A text in the midst of a row, and at its end."""
+    pins = [{"index": i, "title": text, "category": text[:200], "downloaded": 1} for i, text in enumerate(TEXTS)]
+    write_rows(tmp_path / "rows", pin=pins, geo=[{"country": None, "ind": 0, "latitude": 1.25}],
+               user=[{"ind": 0, "age": 3}])
+    loaded = go("db", "load", "--data", tmp_path / "rows", "--verbose", "debug")
+    assert loaded.stderr.count("INSERT takes the place of LOAD DATA") == (way == "INSERT"), loaded.stderr
+    rows = posted("--order", "rows", "--posts", len(TEXTS))
+    assert [(row["title"], row["category"]) for row in map(json.loads, rows["pin"])] == \
+        [(text, text[:200]) for text in TEXTS]
     assert json.loads(rows["geo"][0]) == {"ind": 0, "timestamp": None, "latitude": 1.25, "longitude": None,
                                           "country": None}
-    assert "9 posts lack a row in a table" in go("db", "check", status=1).stderr
+    assert f"{len(TEXTS) - 1} posts lack a row in a table" in go("db", "check", status=1).stderr
+
+
+def test_numbers_and_truths_in_every_column(way, go, posted, tmp_path):
+    data = write_rows(tmp_path / "rows")
+    (data / "pin.ndjson").write_text('{"index":0,"title":1e2,"description":-0.0,"tag_list":true,"category":false,'
+                                     '"follower_count":0.10,"downloaded":1.5e1}\n')
+    (data / "geo.ndjson").write_text('{"ind":0,"timestamp":20200828035247,"latitude":-0.1e1,"longitude":"12.5"}\n')
+    go("db", "load", "--data", data)
+    rows = posted("--order", "rows", "--posts", 1)
+    pin, geo = json.loads(rows["pin"][0]), json.loads(rows["geo"][0])
+    assert [pin[name] for name in ("title", "description", "tag_list", "category", "follower_count", "downloaded")] == \
+        ["1e2", "-0.0", "1", "0", "0.10", 15]
+    assert [geo[name] for name in ("timestamp", "latitude", "longitude")] == ["2020-08-28 03:52:47", -1.0, 12.5]
+
+
+def test_both_ways_make_the_same_tables(db, go):
+    """Of enough rows for several statements and commits."""
+    sums = []
+    for allowed in (1, 0):
+        db.do(f"SET GLOBAL local_infile = {allowed}")
+        go("db", "load", "--rows", 70000, "--replace")
+        sums.append(db.rows("CHECKSUM TABLE pinterest_data, geolocation_data, user_data"))
+    db.do("SET GLOBAL local_infile = 1")
+    assert sums[0] == sums[1]
+
+
+def test_what_is_warned_of_but_fits_is_loaded(db, go, tmp_path):
+    """Spaces at the end that a column has no room for are cut off, with a note."""
+    users = [{"ind": i, "first_name": "x" * 255, "last_name": "y" * 255} for i in range(9000)]
+    users[5000]["first_name"] += "  "
+    data = write_rows(tmp_path / "rows", user=users)
+    loaded = go("db", "load", "--data", data, "--verbose", "debug")
+    assert "warns of rows: INSERT takes the place" in loaded.stderr
+    assert db.rows("SELECT COUNT(*), MIN(LENGTH(first_name)), MAX(LENGTH(first_name)) FROM user_data") == \
+        [["9000", "255", "255"]]
 
 
 @pytest.mark.parametrize("table, row, says", [
     ("user", {"ind": 1, "date_joined": "yesterday"}, "Incorrect datetime value"),
+    ("user", {"ind": 1, "date_joined": "2020-02-30 00:00:00"}, "Incorrect datetime value"),
+    ("user", {"ind": 1, "date_joined": ""}, "Incorrect datetime value"),
     ("user", {"ind": 1, "age": "x"}, "Incorrect integer value"),
+    ("user", {"ind": 1, "age": "3 x"}, "Data truncated"),
+    ("user", {"ind": 1, "age": ""}, "Incorrect integer value"),
     ("user", {"ind": 2**40}, "Out of range value"),
     ("user", {"ind": 1, "first_name": "x" * 300}, "Data too long"),
     ("user", {"ind": 1, "nickname": "x"}, 'table "user_data" has no column "nickname"'),
+    ("geo", {"ind": 1, "latitude": "north"}, "Incorrect double value"),
+    ("geo", {"ind": 1, "latitude": 1e40}, "Out of range value"),
     ("pin", {"index": 1, "title": ["x"]}, 'column "title": an array or an object'),
+    ("pin", {"index": 1, "title": "x" * 70000}, "Data too long"),
 ])
-def test_rows_that_do_not_fit_change_nothing(db, go, tmp_path, table, row, says):
+def test_rows_that_do_not_fit_change_nothing(way, db, go, tmp_path, table, row, says):
     go("db", "load", "--rows", 10)
-    data = tmp_path / "rows"
-    data.mkdir()
-    for name in TABLES:
-        (data / f"{name}.ndjson").write_text(json.dumps({KEYS[name]: 0}) + "\n")
-    with (data / f"{table}.ndjson").open("a") as file:
-        file.write(json.dumps(row) + "\n")
+    data = write_rows(tmp_path / "rows", **{table: [{KEYS[table]: 0}, row]})
     failed = go("db", "load", "--data", data, "--replace", status=1)
-    assert says in failed.stderr
+    assert says in failed.stderr, way
     assert sorted(db.rows("SHOW TABLES")) == sorted([name] for name in TABLES.values())
     assert db.rows("SELECT COUNT(*) FROM user_data") == [["10"]]
 
@@ -467,6 +525,11 @@ def test_a_table_without_a_file_is_missed(db, go, tmp_path):
     assert db.rows("SHOW TABLES") == []
 
 
+def await_no_connection(db):
+    wait_until(lambda: not db.rows("SELECT 1 FROM information_schema.processlist WHERE user = 'pin'"),
+               "the end of its connections")
+
+
 def test_a_load_that_is_cut_leaves_what_was_there(db, go, start):
     go("db", "load", "--rows", 10)
     service = start("db", "load", "--rows", 100000000, "--replace", env=db.environment())
@@ -474,10 +537,31 @@ def test_a_load_that_is_cut_leaves_what_was_there(db, go, start):
     locked = go("db", "load", "--rows", 10, "--replace", status=73)
     assert "another load" in locked.stderr
     assert service.stop(signal.SIGINT) == 128 + signal.SIGINT, service.said()
+    await_no_connection(db)
     service = start("db", "load", "--rows", 100000000, "--replace", env=db.environment())
     db.await_threads()
     service.kill()
-    wait_until(lambda: not db.rows("SELECT 1 FROM information_schema.processlist WHERE user = 'pin'"), "its end")
+    await_no_connection(db)
+    assert db.rows("SELECT COUNT(*) FROM user_data") == [["10"]]
+    go("db", "load", "--rows", 20, "--replace")
+    assert sorted(db.rows("SHOW TABLES")) == sorted([name] for name in TABLES.values())
+
+
+@pytest.mark.parametrize("kill", ["KILL QUERY", "KILL CONNECTION", "the server"])
+def test_a_load_that_is_killed_leaves_what_was_there(way, db, go, start, kill):
+    go("db", "load", "--rows", 10)
+    service = start("db", "load", "--rows", 100000000, "--replace", env=db.environment())
+    connections = db.await_threads()
+    if kill == "the server":
+        db.kill()
+    while kill != "the server" and service.process.poll() is None:
+        for connection in connections:
+            db.client(f"{kill} {connection}")
+    assert service.process.wait(60) == 75, (way, service.said())
+    service.is_reported = True
+    if kill == "the server":
+        db.start()
+    await_no_connection(db)
     assert db.rows("SELECT COUNT(*) FROM user_data") == [["10"]]
     go("db", "load", "--rows", 20, "--replace")
     assert sorted(db.rows("SHOW TABLES")) == sorted([name] for name in TABLES.values())
