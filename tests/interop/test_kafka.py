@@ -116,7 +116,7 @@ REFUSALS = {
     "wrong password by SCRAM": (lambda kafka: kafka.client("SCRAM", password="wrong"), "invalid credentials"),
     "another CA": (lambda kafka: kafka.client("TLS", ca="other-ca"), "certificate verify failed"),
     "no certificate": (lambda kafka: {**kafka.client("TLS"), "bootstrap.servers": kafka.bootstrap("MTLS")},
-                       "bad certificate"),
+                       "bad certificate|certificate required"),
 }
 
 
