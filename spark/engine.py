@@ -96,7 +96,7 @@ class Engine:
         for key, value in {**settings, **ALWAYS}.items():
             builder = builder.config(key, value)
         self.version = version
-        self.exchange = exchange
+        self.exchange = f"/{exchange.rpartition('/')[2]}/"  # Hadoop writes a URL in several ways, this in one
         self.tables = {}
         self.viewed = set()
         self.statement = ""  # that is at work, whose first `before` lines are not the model's
@@ -218,6 +218,8 @@ def told(error):
     if first.startswith("An error occurred while calling") and len(lines) > 1:
         first = lines[1].removeprefix(": ")
     causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
+    if "FILE_NOT_EXIST" in first:
+        return re.sub(r".*reading file (.*?)\. File does not exist.*", r"\1 does not exist", first)[:TOLD_MAX]
     if causes and not first.startswith("["):
         first = f"{first} ({causes[-1]})"
     return re.sub(r"\s*SQLSTATE: \w+|[;.]? line \d+ pos \d+;?$", "", first)[:TOLD_MAX]

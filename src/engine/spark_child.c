@@ -27,12 +27,14 @@
 enum {
 	LINE_BYTES_MAX = 16 << 20,
 	READ_BYTES = 64 << 10,
-	SILENT_MS = 60000,   /* it says that it lives once a second */
-	STALLED_MS = 600000, /* without a task that runs */
-	LEAVE_MS = 10000,    /* to close its session */
-	CANCEL_MS = 1000,    /* between two cancels */
-	STOP_MS = 5000,	     /* to heed one */
-	OUTPUT_TAIL = 8000,  /* bytes of what it printed that are looked at */
+	SILENT_MS = 60000,	    /* it says that it lives once a second */
+	WAITING_MS = 60000,	    /* without a task that runs, until that is told */
+	STALLED_MS = 600000,	    /* … and until it is given up */
+	LEAVE_MS = 10000,	    /* to close its session */
+	CANCEL_MS = 1000,	    /* between two cancels */
+	STOP_MS = 5000,		    /* to heed one */
+	OUTPUT_TAIL = 64 << 10,	    /* bytes of what it printed that are looked at: a long stack */
+	OUTPUT_BYTES_MAX = 4 << 20, /* … and that are kept */
 };
 
 struct spark_child {
@@ -53,6 +55,7 @@ struct spark_child {
 	int64_t heard_ms;
 	int64_t asked_ms;
 	int64_t ran_ms;	    /* when a task last ran, or a stage moved */
+	bool told_waiting;  /* of this question */
 	int64_t stop_by_ms; /* 0: not interrupted */
 	int64_t tasks_done;
 	pthread_mutex_t lock; /* of what follows, and of writing */
@@ -458,6 +461,22 @@ static bool spark_child_interrupted(struct spark_child *child)
 	return interrupted;
 }
 
+static enum err_code spark_child_look_at_tasks(struct spark_child *child, int64_t now,
+					       struct err *err)
+{
+	static const char why[] = "are executors free, and do they reach this machine"
+				  " (spark.driver.host)?";
+
+	if (now > child->ran_ms + STALLED_MS)
+		return err_set(err, ERR_TIMEOUT, "no task of spark has run for %d s: %s",
+			       STALLED_MS / 1000, why);
+	if (now > child->ran_ms + WAITING_MS && !child->told_waiting) {
+		child->told_waiting = true;
+		trace_warn("no task of spark has run for %d s: %s", WAITING_MS / 1000, why);
+	}
+	return ERR_OK;
+}
+
 /* What has taken too long, if something has. */
 static enum err_code spark_child_look_at_clock(struct spark_child *child, struct err *err)
 {
@@ -480,12 +499,7 @@ static enum err_code spark_child_look_at_clock(struct spark_child *child, struct
 			       "spark had not answered after %lld s (engine.timeout)"
 			       " and was ended",
 			       (long long)(options->statement_ms / 1000));
-	if (now > child->ran_ms + STALLED_MS)
-		return err_set(err, ERR_TIMEOUT,
-			       "no task of spark has run for %d s: has the cluster"
-			       " free executors?",
-			       STALLED_MS / 1000);
-	return ERR_OK;
+	return spark_child_look_at_tasks(child, now, err);
 }
 
 static enum err_code spark_child_accept(struct spark_child *child, struct err *err)
@@ -555,6 +569,7 @@ static enum err_code spark_child_exchange(struct spark_child *child, const struc
 	enum err_code code;
 
 	child->asked_ms = child->ran_ms = clock_mono_ms();
+	child->told_waiting = false;
 	(void)pthread_mutex_lock(&child->lock);
 	code = buf_full(request) ? ERR_LIMIT : spark_child_send(child, buf_slice(request));
 	if (code == ERR_OK)
