@@ -92,7 +92,10 @@ class Engine:
 
         if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
             raise Refused("usage", f"this is Spark {version}; the functions of the models need Spark 4.0 or newer")
+        os.environ.pop("MASTER", None)  # spark-submit's; a Spark Connect server is in its place
         builder = SparkSession.builder.appName("pinpipe")
+        if "spark.remote" not in settings:
+            builder = builder.config("spark.api.mode", "classic")
         for key, value in {**settings, **ALWAYS}.items():
             builder = builder.config(key, value)
         self.version = version
@@ -102,14 +105,26 @@ class Engine:
         self.statement = ""  # that is at work, whose first `before` lines are not the model's
         self.before = 0
         self.spark = builder.getOrCreate()
+        for name in self.spark.conf.getAll:
+            if name.startswith("spark.sql.legacy.") and name not in settings and self.spark.conf.isModifiable(name):
+                self.spark.conf.unset(name)
+        self.remote = "spark.remote" in settings
+        self.stages = []  # of what runs on a Spark Connect server
+        if self.remote:
+            self.spark.registerProgressHandler(self.heard_of)
         for statement in re.split(r";\s*\n", functions):
             if re.sub(r"--.*", "", statement).strip():
                 self.spark.sql(statement)
 
+    def heard_of(self, stages, inflight_tasks, operation_id, done):
+        """What a Spark Connect server tells of the tasks of a statement."""
+        self.stages = [] if done else [sum(stage.num_completed_tasks for stage in stages),
+                                       sum(stage.num_tasks for stage in stages), inflight_tasks]
+
     def progress(self):
-        """Of the tasks of what runs; none over Spark Connect, which does not tell."""
-        if not hasattr(self.spark, "_jsc"):
-            return []
+        """Of the tasks of what runs: done, known, running; empty where that is not known."""
+        if self.remote:
+            return self.stages
         tracker = self.spark.sparkContext.statusTracker()
         stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
         stages = [stage for stage in stages if stage]
@@ -117,7 +132,7 @@ class Engine:
                 sum(stage.numActiveTasks for stage in stages)]
 
     def cancel(self):
-        if hasattr(self.spark, "_jsc"):
+        if not self.remote:
             self.spark.sparkContext.cancelAllJobs()
         else:
             self.spark.interruptAll()
@@ -208,6 +223,8 @@ def kind_of(state, text):
         return "absent"
     if "No space left on device" in text:
         return "space"
+    if re.search(r"StatusCode.UNAVAILABLE|\bUNAVAILABLE: ", text):
+        return "busy"
     return {"42": "usage", "0A": "usage", "22": "shape", "21": "shape"}.get((state or "")[:2], "io")
 
 
@@ -275,9 +292,12 @@ def configure(request):
         text = told(error)
         if "stopped SparkContext" in text:  # it gave up on the master
             text = "its master could not be reached, or took no application"
-        away = re.search(r"(?i)connect|unavailable|timed out|refused|could not be reached", text)
-        return None, {"error": {"kind": "busy" if away else "io", "message": f"spark could not be started: {text}",
-                                "line": 0}}
+        if "[PACKAGE_NOT_INSTALLED]" in text:
+            text += " (Spark Connect needs pyspark[connect])"
+        away = re.search(r"(?i)failed to connect|unavailable|timed out|refused|could not be reached", text)
+        wrong = re.search(r"\[(CANNOT_CONFIGURE|PACKAGE_NOT_INSTALLED|INVALID_CONNECT_URL)|No module named", text)
+        return None, {"error": {"kind": "usage" if wrong else "busy" if away else "io",
+                                "message": f"spark could not be started: {text}", "line": 0}}
 
 
 def main():

@@ -86,8 +86,20 @@ static void settings_add(struct settings *settings, const char *name, const char
 		};
 }
 
+static bool is_remote(const struct config_setting *given, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(given[i].name, "remote") == 0)
+			return true;
+	return false;
+}
+
+/* Those of a session with a Spark Connect server are nothing to spark-submit, which would not pass
+ * them on; and its URL may have a token in it. */
 static void add_given(struct settings *settings, const struct config_setting *given, size_t count)
 {
+	bool remote = is_remote(given, count);
+
 	for (size_t i = 0; i < count; i++) {
 		size_t room = strlen(given[i].name) + sizeof("spark.");
 		char *name = arena_alloc(settings->memory, room);
@@ -96,11 +108,13 @@ static void add_given(struct settings *settings, const struct config_setting *gi
 		settings->list[settings->count++] =
 			(struct spark_setting){ .name = name,
 						.text = given[i].text,
-						.secret = option_group_is_secret(given[i].name) };
+						.secret = remote ||
+							  option_group_is_secret(given[i].name) };
 	}
 }
 
-/* On this machine: it is not to be seen by others, and keeps to the limits of an engine. */
+/* On this machine: it is not to be seen by others, and keeps to the limits of an engine. With
+ * Spark Connect that is the JVM which spark-submit starts, and which has no work. */
 static void add_local(struct settings *settings, const struct config *config)
 {
 	int64_t threads = config_int(config, OPT_ENGINE_THREADS);
@@ -108,8 +122,7 @@ static void add_local(struct settings *settings, const struct config *config)
 
 	(void)snprintf(text, sizeof(text), threads > 0 ? "local[%" PRId64 "]" : "local[*]",
 		       threads);
-	if (!settings_have(settings, "spark.remote"))
-		settings_add(settings, "spark.master", text);
+	settings_add(settings, "spark.master", text);
 	if (strncmp(settings_get(settings, "spark.master"), "local", 5) != 0)
 		return;
 	(void)snprintf(text, sizeof(text), "%" PRId64 "m",

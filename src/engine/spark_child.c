@@ -110,13 +110,9 @@ static enum err_code spark_child_spawn(struct spark_child *child, const char *pr
 	return err_errno(err, "could not start \"%s\"", program);
 }
 
-/* "spark.remote" is an option of its own, the others are settings. */
 static void spark_child_put_setting(struct buf *text, const struct spark_setting *setting)
 {
-	if (strcmp(setting->name, "spark.remote") == 0)
-		buf_addf(text, "--remote%c%s", '\0', setting->text);
-	else
-		buf_addf(text, "--conf%c%s=%s", '\0', setting->name, setting->text);
+	buf_addf(text, "--conf%c%s=%s", '\0', setting->name, setting->text);
 	buf_add_char(text, '\0');
 }
 

@@ -90,12 +90,22 @@ def test_secrets_are_not_on_the_command_line(run, spark, data_dir, heard):
 
 
 def test_a_master_of_ones_own_is_not_held_to_this_machine(run, spark, data_dir, heard):
-    run("sql", "--dir", data_dir, "SELECT 1", env=spark("killed", PINPIPE_SPARK__REMOTE="sc://example"), status=75)
+    run("sql", "--dir", data_dir, "SELECT 1", env=spark("killed", PINPIPE_SPARK__MASTER="spark://example"), status=75)
     run("sql", "--dir", data_dir, "SELECT 1", env=spark("killed"), status=75)
     first, second = [said for said in heard() if isinstance(said, list)]
-    assert first[:2] == ["--remote", "sc://example"] or "--remote" in first
+    assert "spark.master=spark://example" in first
     assert "127.0.0.1" not in str(first) and "spark.driver.host=127.0.0.1" in second
     assert any(word.startswith("spark.master=local[") for word in second)
+
+
+def test_settings_of_spark_connect_are_the_sessions(run, spark, data_dir, heard):
+    """Not the command line's, which would start a Spark here, and where others would see the token."""
+    env = spark("killed", PINPIPE_SPARK__REMOTE="sc://example/;token=sesame", PINPIPE_SPARK__SQL_SHUFFLE_PARTITIONS="3")
+    run("sql", "--dir", data_dir, "SELECT 1", env=env, status=75)
+    arguments, configured = heard()[:2]
+    assert "example" not in str(arguments) and "shuffle" not in str(arguments)
+    assert any(word.startswith("spark.master=local[") for word in arguments)
+    assert configured["settings"] == {"spark.remote": "sc://example/;token=sesame", "spark.sql.shuffle.partitions": "3"}
 
 
 def test_sql_reads_views_alone(run, spark, data_dir):
