@@ -133,6 +133,19 @@ static void add_local(struct settings *settings, const struct config *config)
 	settings_add(settings, "spark.ui.enabled", "false");
 }
 
+/* Who has Spark for notebooks names these for the driver, and they run no script. */
+static void add_python(struct settings *settings)
+{
+	const char *driver = getenv("PYSPARK_DRIVER_PYTHON");
+	const char *python = getenv("PYSPARK_PYTHON");
+	const char *name = driver ? strrchr(driver, '/') : NULL;
+
+	name = name ? name + 1 : driver;
+	if (name && (strncmp(name, "jupyter", 7) == 0 || strncmp(name, "ipython", 7) == 0))
+		settings_add(settings, "spark.pyspark.driver.python",
+			     python && *python ? python : "python3");
+}
+
 /* Of the configuration, else as AWS's own tools find it; "": AWS's own. */
 static enum err_code find_endpoint(const struct config *config, struct buf *ret_url,
 				   struct err *err)
@@ -201,6 +214,10 @@ static enum err_code collect_settings(struct setup_spark *spark, const struct co
 	add_given(&settings, given, count);
 	add_local(&settings, config);
 	settings_add(&settings, "spark.log.level", "WARN");
+	settings_add(&settings, "spark.api.mode", "classic"); /* of spark-submit; see add_given() */
+	settings_add(&settings, "spark.submit.deployMode", "client");
+	settings_add(&settings, "spark.ui.port", "0"); /* the 17th from 4040 on is refused */
+	add_python(&settings);
 	if (spark_bucket_of(config_text(config, OPT_LAKE)) ||
 	    spark_bucket_of(config_text(config, OPT_ENGINE_EXCHANGE)))
 		code = add_s3(&settings, config, err);

@@ -83,11 +83,34 @@ static void spark_child_attributes(posix_spawnattr_t *attributes)
 	(void)posix_spawnattr_setsigmask(attributes, &none);
 }
 
+/* Ours, but for what tells spark-submit where it runs, as settings do. The list is of malloc(). */
+static char **spark_child_environment(void)
+{
+	static const char *const not_passed[] = { "MASTER=", "SPARK_REMOTE=", "SPARK_API_MODE=",
+						  "SPARK_CONNECT_MODE=" };
+	size_t count = 0, kept = 0;
+	char **list;
+
+	while (environ[count])
+		count++;
+	list = xcalloc(count + 1, sizeof(*list));
+	for (size_t i = 0; i < count; i++) {
+		bool passed = true;
+
+		for (size_t j = 0; j < ARRAY_LEN(not_passed); j++)
+			passed &= strncmp(environ[i], not_passed[j], strlen(not_passed[j])) != 0;
+		if (passed)
+			list[kept++] = environ[i];
+	}
+	return list;
+}
+
 static enum err_code spark_child_spawn(struct spark_child *child, const char *program,
 				       char *const *argv, struct err *err)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
+	char **environment = spark_child_environment();
 	int sys;
 
 	(void)posix_spawn_file_actions_init(&actions);
@@ -95,7 +118,8 @@ static enum err_code spark_child_spawn(struct spark_child *child, const char *pr
 	(void)posix_spawn_file_actions_adddup2(&actions, child->output_fd, STDOUT_FILENO);
 	(void)posix_spawn_file_actions_adddup2(&actions, child->output_fd, STDERR_FILENO);
 	spark_child_attributes(&attributes);
-	sys = posix_spawnp(&child->pid, program, &actions, &attributes, argv, environ);
+	sys = posix_spawnp(&child->pid, program, &actions, &attributes, argv, environment);
+	free(environment);
 	(void)posix_spawnattr_destroy(&attributes);
 	(void)posix_spawn_file_actions_destroy(&actions);
 	if (sys == 0)
@@ -232,7 +256,7 @@ enum err_code spark_child_new(const struct spark_child_options *options,
 /* The line that tells most of what it printed: the last that names an error, or the last of all. */
 static void spark_child_last_words(const struct spark_child *child, char words[ERR_MSG_MAX])
 {
-	char tail[OUTPUT_TAIL + 1];
+	char *tail = xmalloc(OUTPUT_TAIL + 1);
 	off_t size = lseek(child->output_fd, 0, SEEK_END);
 	off_t from = size > OUTPUT_TAIL ? size - OUTPUT_TAIL : 0;
 	ssize_t len = size > 0 ? pread(child->output_fd, tail, OUTPUT_TAIL, from) : 0;
@@ -242,13 +266,23 @@ static void spark_child_last_words(const struct spark_child *child, char words[E
 	words[0] = '\0';
 	tail[len > 0 ? len : 0] = '\0';
 	for (char *line; (line = strsep(&next, "\n")) != NULL;) {
-		bool names = strcasestr(line, "error") || strcasestr(line, "exception");
+		bool names = strcasestr(line, "error") || strcasestr(line, "exception") ||
+			     strstr(line, "No such file") || strstr(line, "is not set");
 
 		if (!*line || line[0] == '\t' || line[0] == ' ' || (error && !names))
 			continue;
 		error |= names;
 		(void)snprintf(words, ERR_MSG_MAX, "%.240s", line);
 	}
+	free(tail);
+}
+
+/* A session may last for days, and its settings may have it print much. */
+static void spark_child_bound_output(struct spark_child *child)
+{
+	if (lseek(child->output_fd, 0, SEEK_CUR) > OUTPUT_BYTES_MAX &&
+	    ftruncate(child->output_fd, 0) == 0)
+		(void)lseek(child->output_fd, 0, SEEK_SET); /* for it as well */
 }
 
 /* It is of no use any more; every later question gets the same words. */
@@ -532,6 +566,7 @@ static enum err_code spark_child_wait(struct spark_child *child, struct err *err
 
 	if (poll(fds, ARRAY_LEN(fds), 1000) < 0 && errno != EINTR)
 		return err_errno(err, "could not wait for spark");
+	spark_child_bound_output(child);
 	if (fds[2].revents && eventfd_read(child->wake_fd, &wakes) == 0 && child->stop_by_ms == 0 &&
 	    spark_child_interrupted(child))
 		child->stop_by_ms = clock_mono_ms() + (child->fd >= 0 ? STOP_MS : 0);

@@ -64,6 +64,22 @@ def test_a_spark_that_is_unwell(run, spark, data_dir, unwell, status, words):
     assert left(data_dir) == []
 
 
+def test_what_it_prints_is_not_kept_for_ever(run, spark, data_dir):
+    """As with a root logger at debug. It prints on only when what it has printed is gone."""
+    env = spark("prints", PINPIPE_ENGINE_TIMEOUT="60s")
+    said = run("sql", "--dir", data_dir, "SELECT 1 AS a", env=env, status=74)
+    assert "all is printed" in said.stderr
+
+
+def test_a_python_for_notebooks_runs_no_script(run, spark, data_dir, heard):
+    for driver, given in [("/opt/conda/bin/jupyter", True), ("ipython3", True), ("/usr/bin/python3", False)]:
+        run("sql", "--dir", data_dir, "SELECT 1", status=75,
+            env=spark("killed", PYSPARK_DRIVER_PYTHON=driver, PYSPARK_PYTHON="/opt/python"))
+        arguments = [said for said in heard() if isinstance(said, list)][-1]
+        assert ("spark.pyspark.driver.python=/opt/python" in arguments) == given
+    assert {"spark.ui.port=0", "spark.submit.deployMode=client"} < set(arguments)
+
+
 def test_no_spark(run, spark, data_dir):
     env = {**spark("ends"), "PINPIPE_ENGINE_SPARK_SUBMIT": "", "SPARK_HOME": "/nowhere"}
     said = run("sql", "--dir", data_dir, "SELECT 1", env=env, status=2)
