@@ -56,6 +56,7 @@ struct spark_child {
 	int64_t asked_ms;
 	int64_t ran_ms;	    /* when a task last ran, or a stage moved */
 	bool told_waiting;  /* of this question */
+	bool ready;	    /* it has its session */
 	int64_t stop_by_ms; /* 0: not interrupted */
 	int64_t tasks_done;
 	pthread_mutex_t lock; /* of what follows, and of writing */
@@ -515,7 +516,7 @@ static enum err_code spark_child_look_at_clock(struct spark_child *child, struct
 
 	if (child->stop_by_ms && now > child->stop_by_ms)
 		return err_set(err, ERR_STOPPED, "interrupted");
-	if (child->fd < 0)
+	if (!child->ready)
 		return now < child->started_ms + options->start_ms
 			       ? ERR_OK
 			       : err_set(err, ERR_TIMEOUT,
@@ -635,6 +636,7 @@ static enum err_code spark_child_greet(struct spark_child *child, struct err *er
 	buf_release(&request);
 	if (child->secrets.len)
 		explicit_bzero(child->secrets.ptr, child->secrets.len);
+	child->ready = code == ERR_OK;
 	if (code == ERR_OK)
 		trace_debug("spark was ready after %lld ms",
 			    (long long)(clock_mono_ms() - child->started_ms));

@@ -49,6 +49,7 @@ def read(path):
 @pytest.mark.parametrize(("unwell", "status", "words"), [
     ("ends", 2, 'spark could not be started (status 1): Exception in thread "main" java.lang.Oops: no such thing'),
     ("never comes", 75, "spark was not ready after 1 s (engine.start_timeout)"),
+    ("dawdles", 75, "spark was not ready after 5 s (engine.start_timeout)"),
     ("too old", 2, "this is Spark 3.5.7; it is too old"),
     ("killed", 75, "spark was ended by signal 9"),
     ("babbles", 74, "spark has answered what is no JSON"),
@@ -56,7 +57,7 @@ def read(path):
     ("hangs", 75, "spark had not answered after 1 s (engine.timeout)"),
 ])
 def test_a_spark_that_is_unwell(run, spark, data_dir, unwell, status, words):
-    env = spark(unwell, PINPIPE_ENGINE_START_TIMEOUT="1s" if unwell == "never comes" else "60s",
+    env = spark(unwell, PINPIPE_ENGINE_START_TIMEOUT={"never comes": "1s", "dawdles": "5s"}.get(unwell, "60s"),
                 PINPIPE_ENGINE_TIMEOUT="1s" if unwell == "hangs" else "60s")
     said = run("sql", "--dir", data_dir, "SELECT 1 AS a", env=env, status=status)
     assert words in said.stderr

@@ -42,6 +42,10 @@ def answer(line, message):
 
     if message["do"] == "configure" and UNWELL == "too old":
         say({"error": {"kind": "usage", "message": "this is Spark 3.5.7; it is too old", "line": 0}})
+    elif message["do"] == "configure" and UNWELL == "dawdles":
+        while True:
+            say({"progress": [0, 0, 0]})
+            time.sleep(0.1)
     elif message["do"] in ("configure", "attach"):
         say({"done": {}})
     elif message["do"] == "end":
