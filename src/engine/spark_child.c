@@ -239,7 +239,8 @@ enum err_code spark_child_new(const struct spark_child_options *options,
 	child->started_ms = child->heard_ms = clock_mono_ms();
 	child->wake_fd = eventfd(0, EFD_CLOEXEC);
 	child->output_fd = memfd_create("spark", MFD_CLOEXEC);
-	if (child->wake_fd < 0 || child->output_fd < 0)
+	if (child->wake_fd < 0 || child->output_fd < 0 ||
+	    fcntl(child->output_fd, F_SETFL, O_APPEND) < 0)
 		code = err_errno(err, "could not start Spark");
 	if (code == ERR_OK)
 		code = spark_child_listen(child, err);
@@ -278,12 +279,11 @@ static void spark_child_last_words(const struct spark_child *child, char words[E
 	free(tail);
 }
 
-/* A session may last for days, and its settings may have it print much. */
+/* A session may last for days, and its settings may have it print much. It appends. */
 static void spark_child_bound_output(struct spark_child *child)
 {
-	if (lseek(child->output_fd, 0, SEEK_CUR) > OUTPUT_BYTES_MAX &&
-	    ftruncate(child->output_fd, 0) == 0)
-		(void)lseek(child->output_fd, 0, SEEK_SET); /* for it as well */
+	if (lseek(child->output_fd, 0, SEEK_END) > OUTPUT_BYTES_MAX)
+		(void)!ftruncate(child->output_fd, 0);
 }
 
 /* It is of no use any more; every later question gets the same words. */
