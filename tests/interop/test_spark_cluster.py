@@ -135,8 +135,13 @@ def test_executors_of_which_one_does_not_reach_the_exchange(raw, worker, config)
     worker(cores=1)
     worker(hidden, cores=1)
     batch(raw)
-    said = ask(raw, "SELECT a.ind FROM pin a, pin b WHERE b.ind % 8 = 0 ORDER BY 1", config, status=None)
-    assert said.returncode == 74 and "every executor has to reach engine.exchange" in said.stderr
+    # Eight files, begun only when both are there.
+    both = {"PINPIPE_SPARK__CORES_MAX": "2", "PINPIPE_SPARK__scheduler_minRegisteredResourcesRatio": "1.0",
+            "PINPIPE_SPARK__scheduler_maxRegisteredResourcesWaitingTime": "300s",
+            "PINPIPE_SPARK__SQL_ADAPTIVE_ENABLED": "false", "PINPIPE_SPARK__SQL_SHUFFLE_PARTITIONS": "8"}
+    said = pinpipe("sql", "--dir", raw, "SELECT a.ind FROM pin a, pin b WHERE b.ind % 8 = 0 ORDER BY 1", spark=True,
+                   status=74, **both, **of_config(config))
+    assert "every executor has to reach engine.exchange" in said.stderr and said.stdout == ""
     assert_nothing_left(config)
 
 
