@@ -30,14 +30,26 @@ import threading
 import traceback
 
 OLDEST = (4, 0)
+# What SQL means, whatever spark-defaults.conf or the server says: a model gives the same rows everywhere.
 ALWAYS = {
     "spark.sql.ansi.enabled": "true",
     "spark.sql.ansi.doubleQuotedIdentifiers": "true",
-    "spark.sql.variable.substitute": "false",  # ${env:…} in a text would be a variable of the environment
-    "spark.sql.session.timeZone": "UTC",
-    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.ansi.enforceReservedKeywords": "false",
+    "spark.sql.caseSensitive": "false",
+    "spark.sql.crossJoin.enabled": "true",
+    "spark.sql.decimalOperations.allowPrecisionLoss": "true",
+    "spark.sql.files.ignoreCorruptFiles": "false",
+    "spark.sql.files.ignoreMissingFiles": "false",
+    "spark.sql.groupByAliases": "true",
+    "spark.sql.groupByOrdinal": "true",
+    "spark.sql.orderByOrdinal": "true",
     "spark.sql.parquet.compression.codec": "snappy",
-    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.timestampType": "TIMESTAMP_LTZ",
+    "spark.sql.variable.substitute": "false",  # ${env:…} in a text would be a variable of the environment
 }
 TYPES = {"int": "INT", "long": "BIGINT", "double": "DOUBLE", "string": "STRING", "boolean": "BOOLEAN",
          "timestamp": "TIMESTAMP", "array<double>": "ARRAY<DOUBLE>"}
@@ -97,24 +109,39 @@ class Engine:
 
         if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
             raise Refused("usage", f"this is Spark {version}; the functions of the models need Spark 4.0 or newer")
+        os.environ.pop("MASTER", None)  # spark-submit's; a Spark Connect server is in its place
         builder = SparkSession.builder.appName("pinpipe")
+        if "spark.remote" not in settings:
+            builder = builder.config("spark.api.mode", "classic")
         for key, value in {**settings, **ALWAYS}.items():
             builder = builder.config(key, value)
         self.version = version
-        self.exchange = exchange
+        self.exchange = f"/{exchange.rpartition('/')[2]}/"  # Hadoop writes a URL in several ways, this in one
         self.tables = {}
         self.viewed = set()
         self.statement = ""  # that is at work, whose first `before` lines are not the model's
         self.before = 0
         self.spark = builder.getOrCreate()
+        for name in self.spark.conf.getAll:
+            if name.startswith("spark.sql.legacy.") and name not in settings and self.spark.conf.isModifiable(name):
+                self.spark.conf.unset(name)
+        self.remote = "spark.remote" in settings
+        self.stages = []  # of what runs on a Spark Connect server
+        if self.remote:
+            self.spark.registerProgressHandler(self.heard_of)
         for statement in re.split(r";\s*\n", functions):
             if re.sub(r"--.*", "", statement).strip():
                 self.spark.sql(statement)
 
+    def heard_of(self, stages, inflight_tasks, operation_id, done):
+        """What a Spark Connect server tells of the tasks of a statement."""
+        self.stages = [] if done else [sum(stage.num_completed_tasks for stage in stages),
+                                       sum(stage.num_tasks for stage in stages), inflight_tasks]
+
     def progress(self):
-        """Of the tasks of what runs; none over Spark Connect, which does not tell."""
-        if not hasattr(self.spark, "_jsc"):
-            return []
+        """Of the tasks of what runs: done, known, running; empty where that is not known."""
+        if self.remote:
+            return self.stages
         tracker = self.spark.sparkContext.statusTracker()
         stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
         stages = [stage for stage in stages if stage]
@@ -122,7 +149,7 @@ class Engine:
                 sum(stage.numActiveTasks for stage in stages)]
 
     def cancel(self):
-        if hasattr(self.spark, "_jsc"):
+        if not self.remote:
             self.spark.sparkContext.cancelAllJobs()
         else:
             self.spark.interruptAll()
@@ -225,6 +252,8 @@ def kind_of(state, text):
         return "absent"
     if "No space left on device" in text:
         return "space"
+    if re.search(r"StatusCode.UNAVAILABLE|\bUNAVAILABLE: ", text):
+        return "busy"
     return "io"
 
 
@@ -235,6 +264,8 @@ def told(error):
     if first.startswith("An error occurred while calling") and len(lines) > 1:
         first = lines[1].removeprefix(": ")
     causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
+    if "FILE_NOT_EXIST" in first:
+        return re.sub(r".*reading file (.*?)\. File does not exist.*", r"\1 does not exist", first)[:TOLD_MAX]
     if causes and not first.startswith("["):
         first = f"{first} ({causes[-1]})"
     return re.sub(r"\s*SQLSTATE: \w+|[;.]? line \d+ pos \d+;?$", "", first)[:TOLD_MAX]
@@ -292,9 +323,12 @@ def configure(request):
         text = told(error)
         if "stopped SparkContext" in text:  # it gave up on the master
             text = "its master could not be reached, or took no application"
-        away = re.search(r"(?i)connect|unavailable|timed out|refused|could not be reached", text)
-        return None, {"error": {"kind": "busy" if away else "io", "message": f"spark could not be started: {text}",
-                                "line": 0}}
+        if "[PACKAGE_NOT_INSTALLED]" in text:
+            text += " (Spark Connect needs pyspark[connect])"
+        away = re.search(r"(?i)failed to connect|unavailable|timed out|refused|could not be reached", text)
+        wrong = re.search(r"\[(CANNOT_CONFIGURE|PACKAGE_NOT_INSTALLED|INVALID_CONNECT_URL)|No module named", text)
+        return None, {"error": {"kind": "usage" if wrong else "busy" if away else "io",
+                                "message": f"spark could not be started: {text}", "line": 0}}
 
 
 def main():

@@ -20,7 +20,8 @@ static void child_attributes(posix_spawnattr_t *attributes)
 	(void)posix_spawnattr_setsigmask(attributes, &none);
 }
 
-int child_spawn(const char *program, char *const *argv, int out_fd, int err_fd, pid_t *ret_pid)
+int child_spawn(const char *program, char *const *argv, char *const *environment, int out_fd,
+		int err_fd, pid_t *ret_pid)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
@@ -31,7 +32,7 @@ int child_spawn(const char *program, char *const *argv, int out_fd, int err_fd, 
 	(void)posix_spawn_file_actions_adddup2(&actions, out_fd, STDOUT_FILENO);
 	(void)posix_spawn_file_actions_adddup2(&actions, err_fd, STDERR_FILENO);
 	child_attributes(&attributes);
-	sys = posix_spawnp(ret_pid, program, &actions, &attributes, argv, environ);
+	sys = posix_spawnp(ret_pid, program, &actions, &attributes, argv, environment);
 	(void)posix_spawnattr_destroy(&attributes);
 	(void)posix_spawn_file_actions_destroy(&actions);
 	return sys;

@@ -9,6 +9,7 @@
 
 /* `program` is looked for in PATH unless it has a slash. It reads /dev/null and writes to the two
  * descriptors; no signal is blocked or ignored in it. 0, or an errno. */
-int child_spawn(const char *program, char *const *argv, int out_fd, int err_fd, pid_t *ret_pid);
+int child_spawn(const char *program, char *const *argv, char *const *environment, int out_fd,
+		int err_fd, pid_t *ret_pid);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "cmd/setup.h"
 #include "engine/spark_child.h"
+#include "net/aws_credentials.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -85,8 +86,20 @@ static void settings_add(struct settings *settings, const char *name, const char
 		};
 }
 
+static bool is_remote(const struct config_setting *given, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(given[i].name, "remote") == 0)
+			return true;
+	return false;
+}
+
+/* Those of a session with a Spark Connect server are nothing to spark-submit, which would not pass
+ * them on; and its URL may have a token in it. */
 static void add_given(struct settings *settings, const struct config_setting *given, size_t count)
 {
+	bool remote = is_remote(given, count);
+
 	for (size_t i = 0; i < count; i++) {
 		size_t room = strlen(given[i].name) + sizeof("spark.");
 		char *name = arena_alloc(settings->memory, room);
@@ -95,11 +108,13 @@ static void add_given(struct settings *settings, const struct config_setting *gi
 		settings->list[settings->count++] =
 			(struct spark_setting){ .name = name,
 						.text = given[i].text,
-						.secret = option_group_is_secret(given[i].name) };
+						.secret = remote ||
+							  option_group_is_secret(given[i].name) };
 	}
 }
 
-/* On this machine: it is not to be seen by others, and keeps to the limits of an engine. */
+/* On this machine: it is not to be seen by others, and keeps to the limits of an engine. With
+ * Spark Connect that is the JVM which spark-submit starts, and which has no work. */
 static void add_local(struct settings *settings, const struct config *config)
 {
 	int64_t threads = config_int(config, OPT_ENGINE_THREADS);
@@ -107,8 +122,7 @@ static void add_local(struct settings *settings, const struct config *config)
 
 	(void)snprintf(text, sizeof(text), threads > 0 ? "local[%" PRId64 "]" : "local[*]",
 		       threads);
-	if (!settings_have(settings, "spark.remote"))
-		settings_add(settings, "spark.master", text);
+	settings_add(settings, "spark.master", text);
 	if (strncmp(settings_get(settings, "spark.master"), "local", 5) != 0)
 		return;
 	(void)snprintf(text, sizeof(text), "%" PRId64 "m",
@@ -119,39 +133,97 @@ static void add_local(struct settings *settings, const struct config *config)
 	settings_add(settings, "spark.ui.enabled", "false");
 }
 
-/* Spark's way to the bucket is ours, but for the keys, which it finds itself. */
-static void add_s3(struct settings *settings, const struct config *config)
+/* Who has Spark for notebooks names these for the driver, and they run no script. */
+static void add_python(struct settings *settings)
 {
-	const char *endpoint = config_text(config, OPT_S3_ENDPOINT);
-	const char *region = config_text(config, OPT_S3_REGION);
-	const char *path_style = config_text(config, OPT_S3_PATH_STYLE);
-	bool auto_style = strcmp(path_style, "auto") == 0;
+	const char *driver = getenv("PYSPARK_DRIVER_PYTHON");
+	const char *python = getenv("PYSPARK_PYTHON");
+	const char *name = driver ? strrchr(driver, '/') : NULL;
 
-	if (*endpoint)
-		settings_add(settings, "spark.hadoop.fs.s3a.endpoint", endpoint);
-	if (*region)
-		settings_add(settings, "spark.hadoop.fs.s3a.endpoint.region", region);
-	if (*endpoint || !auto_style)
-		settings_add(settings, "spark.hadoop.fs.s3a.path.style.access",
-			     auto_style ? "true" : path_style);
+	name = name ? name + 1 : driver;
+	if (name && (strncmp(name, "jupyter", 7) == 0 || strncmp(name, "ipython", 7) == 0))
+		settings_add(settings, "spark.pyspark.driver.python",
+			     python && *python ? python : "python3");
 }
 
-static void collect_settings(struct setup_spark *spark, const struct config *config)
+/* Of the configuration, else as AWS's own tools find it; "": AWS's own. */
+static enum err_code find_endpoint(const struct config *config, struct buf *ret_url,
+				   struct err *err)
+{
+	const char *given = config_text(config, OPT_S3_ENDPOINT);
+	enum err_code code;
+
+	if (*given) {
+		buf_add_str(ret_url, given);
+		return ERR_OK;
+	}
+	code = aws_endpoint_url(NULL, "s3", ret_url, err);
+	return code == ERR_ABSENT ? ERR_OK : code;
+}
+
+static enum err_code find_region(const struct config *config, char ret_region[AWS_REGION_MAX + 1],
+				 struct err *err)
+{
+	const char *given = config_text(config, OPT_S3_REGION);
+	enum err_code code;
+
+	ret_region[0] = '\0';
+	if (*given) {
+		(void)snprintf(ret_region, AWS_REGION_MAX + 1, "%s", given);
+		return ERR_OK;
+	}
+	code = aws_region(NULL, ret_region, err);
+	return code == ERR_ABSENT ? ERR_OK : code;
+}
+
+/* Spark's way to the bucket is ours, but for the keys, which it finds itself. */
+static enum err_code add_s3(struct settings *settings, const struct config *config, struct err *err)
+{
+	const char *path_style = config_text(config, OPT_S3_PATH_STYLE);
+	bool auto_style = strcmp(path_style, "auto") == 0;
+	char region[AWS_REGION_MAX + 1];
+	struct buf endpoint;
+	enum err_code code;
+
+	buf_init(&endpoint, PATH_MAX);
+	code = find_endpoint(config, &endpoint, err);
+	if (code == ERR_OK)
+		code = find_region(config, region, err);
+	if (code == ERR_OK && endpoint.len)
+		settings_add(settings, "spark.hadoop.fs.s3a.endpoint", buf_cstr(&endpoint));
+	if (code == ERR_OK && (*region || endpoint.len)) /* without one it asks AWS */
+		settings_add(settings, "spark.hadoop.fs.s3a.endpoint.region",
+			     *region ? region : "us-east-1");
+	if (code == ERR_OK && (endpoint.len || !auto_style))
+		settings_add(settings, "spark.hadoop.fs.s3a.path.style.access",
+			     auto_style ? "true" : path_style);
+	buf_release(&endpoint);
+	return code;
+}
+
+static enum err_code collect_settings(struct setup_spark *spark, const struct config *config,
+				      struct err *err)
 {
 	size_t count;
 	const struct config_setting *given = config_settings(config, OPTION_GROUP_SPARK, &count);
 	struct settings settings = { .memory = &spark->memory };
+	enum err_code code = ERR_OK;
 
 	settings.list =
 		arena_alloc(&spark->memory, (count + OWN_SETTINGS_MAX) * sizeof(*settings.list));
 	add_given(&settings, given, count);
 	add_local(&settings, config);
 	settings_add(&settings, "spark.log.level", "WARN");
+	settings_add(&settings, "spark.api.mode", "classic"); /* of spark-submit; see add_given() */
+	settings_add(&settings, "spark.submit.deployMode", "client");
+	settings_add(&settings, "spark.ui.port", "0"); /* the 17th from 4040 on is refused */
+	add_python(&settings);
 	if (spark_bucket_of(config_text(config, OPT_LAKE)) ||
 	    spark_bucket_of(config_text(config, OPT_ENGINE_EXCHANGE)))
-		add_s3(&settings, config);
+		code = add_s3(&settings, config, err);
 	spark->options.settings = settings.list;
 	spark->options.setting_count = settings.count;
+	return code;
 }
 
 /* --- the program and its files ------------------------------------------------------------- */
@@ -221,8 +293,9 @@ enum err_code setup_spark_init(struct setup_spark *spark, const struct config *c
 	};
 	arena_init(&spark->memory, SPARK_MEMORY_MAX);
 	spark->options.program = find_program(spark, config);
-	collect_settings(spark, config);
-	code = find_files(spark, err);
+	code = collect_settings(spark, config, err);
+	if (code == ERR_OK)
+		code = find_files(spark, err);
 	if (code == ERR_OK)
 		code = open_exchange(spark, config, err);
 	if (code != ERR_OK)

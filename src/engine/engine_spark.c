@@ -99,17 +99,36 @@ static void put_table(struct buf *request, const struct engine_table *table)
 	buf_add_str(request, "]}");
 }
 
-/* Where an error of Spark's came up, and what may be done about it. */
-static enum err_code spark_blame(const struct engine_spark *engine, const struct model *model,
-				 const struct spark_fault *fault, struct err *err)
+/* Where an executor did not find what is there for pinpipe: that is no fault of the SQL. */
+static enum err_code spark_blame_place(const struct spark_fault *fault, struct err *err)
 {
 	struct err told = *err;
 
-	if (fault->of_exchange && !fault->of_sql)
-		err_set(err, ERR_IO, "%s (every executor has to reach engine.exchange, %s)",
-			told.msg, engine->exchange.url);
-	if (!model || err->code == ERR_STOPPED || err->code == ERR_BUSY || err->code == ERR_TIMEOUT)
+	if (fault->of_sql || (err->code != ERR_IO && err->code != ERR_UNSUPPORTED))
 		return err->code;
+	if (fault->of_exchange)
+		return err_set(err, ERR_IO,
+			       "spark's executors cannot use the exchange; set engine.exchange to"
+			       " a directory that they all share and may write to, or to a bucket:"
+			       " %s",
+			       told.msg);
+	if (err->code == ERR_UNSUPPORTED)
+		err_set(err, ERR_UNSUPPORTED,
+			"a file of the lake is gone, or spark's executors do not have the lake at"
+			" this path, as they must: %s",
+			told.msg);
+	return err->code;
+}
+
+/* Where an error of Spark's came up, and what may be done about it. */
+static enum err_code spark_blame(const struct model *model, const struct spark_fault *fault,
+				 struct err *err)
+{
+	enum err_code code = spark_blame_place(fault, err);
+
+	if (!model || code == ERR_STOPPED || code == ERR_BUSY || code == ERR_TIMEOUT ||
+	    (fault->of_exchange && !fault->of_sql))
+		return code;
 	return err_prefix(err, "%s:%d", model->file,
 			  model->line + (fault->line > 0 ? fault->line - 1 : 0));
 }
@@ -121,7 +140,7 @@ static enum err_code ask_spark(struct engine_spark *engine, const struct buf *re
 	struct spark_fault fault;
 	enum err_code code = spark_child_ask(engine->child, request, ret_done, &fault, err);
 
-	return code == ERR_OK ? ERR_OK : spark_blame(engine, model, &fault, err);
+	return code == ERR_OK ? ERR_OK : spark_blame(model, &fault, err);
 }
 
 static uint64_t rows_of(struct json done)

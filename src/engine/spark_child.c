@@ -27,12 +27,14 @@
 enum {
 	LINE_BYTES_MAX = 16 << 20,
 	READ_BYTES = 64 << 10,
-	SILENT_MS = 60000,   /* it says that it lives once a second */
-	STALLED_MS = 600000, /* without a task that runs */
-	LEAVE_MS = 10000,    /* to close its session */
-	CANCEL_MS = 1000,    /* between two cancels */
-	STOP_MS = 5000,	     /* to heed one */
-	OUTPUT_TAIL = 8000,  /* bytes of what it printed that are looked at */
+	SILENT_MS = 60000,	    /* it says that it lives once a second */
+	WAITING_MS = 60000,	    /* without a task that runs, until that is told */
+	STALLED_MS = 600000,	    /* … and until it is given up */
+	LEAVE_MS = 10000,	    /* to close its session */
+	CANCEL_MS = 1000,	    /* between two cancels */
+	STOP_MS = 5000,		    /* to heed one */
+	OUTPUT_TAIL = 64 << 10,	    /* bytes of what it printed that are looked at: a long stack */
+	OUTPUT_BYTES_MAX = 4 << 20, /* … and that are kept */
 };
 
 struct spark_child {
@@ -49,11 +51,12 @@ struct spark_child {
 	size_t at;
 	struct json_parser *parser;
 	struct err failed; /* code ERR_OK: it has not */
-	bool ready;	   /* it has a session */
 	int64_t started_ms;
 	int64_t heard_ms;
 	int64_t asked_ms;
 	int64_t ran_ms;	    /* when a task last ran, or a stage moved */
+	bool told_waiting;  /* of this question */
+	bool ready;	    /* it has its session */
 	int64_t stop_by_ms; /* 0: not interrupted */
 	int64_t tasks_done;
 	pthread_mutex_t lock; /* of what follows, and of writing */
@@ -65,11 +68,36 @@ struct spark_child {
 
 /* --- the process ----------------------------------------------------------------- */
 
+/* Ours, but for what tells spark-submit where it runs, as settings do. The list is of malloc(). */
+static char **spark_child_environment(void)
+{
+	static const char *const not_passed[] = { "MASTER=", "SPARK_REMOTE=", "SPARK_API_MODE=",
+						  "SPARK_CONNECT_MODE=" };
+	size_t count = 0, kept = 0;
+	char **list;
+
+	while (environ[count])
+		count++;
+	list = xcalloc(count + 1, sizeof(*list));
+	for (size_t i = 0; i < count; i++) {
+		bool passed = true;
+
+		for (size_t j = 0; j < ARRAY_LEN(not_passed); j++)
+			passed &= strncmp(environ[i], not_passed[j], strlen(not_passed[j])) != 0;
+		if (passed)
+			list[kept++] = environ[i];
+	}
+	return list;
+}
+
 static enum err_code spark_child_spawn(struct spark_child *child, const char *program,
 				       char *const *argv, struct err *err)
 {
-	int sys = child_spawn(program, argv, child->output_fd, child->output_fd, &child->pid);
+	char **environment = spark_child_environment();
+	int sys = child_spawn(program, argv, environment, child->output_fd, child->output_fd,
+			      &child->pid);
 
+	free(environment);
 	if (sys == 0)
 		return ERR_OK;
 	child->pid = 0;
@@ -82,13 +110,9 @@ static enum err_code spark_child_spawn(struct spark_child *child, const char *pr
 	return err_errno(err, "could not start \"%s\"", program);
 }
 
-/* "spark.remote" is an option of its own, the others are settings. */
 static void spark_child_put_setting(struct buf *text, const struct spark_setting *setting)
 {
-	if (strcmp(setting->name, "spark.remote") == 0)
-		buf_addf(text, "--remote%c%s", '\0', setting->text);
-	else
-		buf_addf(text, "--conf%c%s=%s", '\0', setting->name, setting->text);
+	buf_addf(text, "--conf%c%s=%s", '\0', setting->name, setting->text);
 	buf_add_char(text, '\0');
 }
 
@@ -190,7 +214,8 @@ enum err_code spark_child_new(const struct spark_child_options *options,
 	child->started_ms = child->heard_ms = clock_mono_ms();
 	child->wake_fd = eventfd(0, EFD_CLOEXEC);
 	child->output_fd = memfd_create("spark", MFD_CLOEXEC);
-	if (child->wake_fd < 0 || child->output_fd < 0)
+	if (child->wake_fd < 0 || child->output_fd < 0 ||
+	    fcntl(child->output_fd, F_SETFL, O_APPEND) < 0)
 		code = err_errno(err, "could not start Spark");
 	if (code == ERR_OK)
 		code = spark_child_listen(child, err);
@@ -208,7 +233,7 @@ enum err_code spark_child_new(const struct spark_child_options *options,
 /* The line that tells most of what it printed: the last that names an error, or the last of all. */
 static void spark_child_last_words(const struct spark_child *child, char words[ERR_MSG_MAX])
 {
-	char tail[OUTPUT_TAIL + 1];
+	char *tail = xmalloc(OUTPUT_TAIL + 1);
 	off_t size = lseek(child->output_fd, 0, SEEK_END);
 	off_t from = size > OUTPUT_TAIL ? size - OUTPUT_TAIL : 0;
 	ssize_t len = size > 0 ? pread(child->output_fd, tail, OUTPUT_TAIL, from) : 0;
@@ -218,13 +243,22 @@ static void spark_child_last_words(const struct spark_child *child, char words[E
 	words[0] = '\0';
 	tail[len > 0 ? len : 0] = '\0';
 	for (char *line; (line = strsep(&next, "\n")) != NULL;) {
-		bool names = strcasestr(line, "error") || strcasestr(line, "exception");
+		bool names = strcasestr(line, "error") || strcasestr(line, "exception") ||
+			     strstr(line, "No such file") || strstr(line, "is not set");
 
 		if (!*line || line[0] == '\t' || line[0] == ' ' || (error && !names))
 			continue;
 		error |= names;
 		(void)snprintf(words, ERR_MSG_MAX, "%.240s", line);
 	}
+	free(tail);
+}
+
+/* A session may last for days, and its settings may have it print much. It appends. */
+static void spark_child_bound_output(struct spark_child *child)
+{
+	if (lseek(child->output_fd, 0, SEEK_END) > OUTPUT_BYTES_MAX)
+		(void)!ftruncate(child->output_fd, 0);
 }
 
 /* It is of no use any more; every later question gets the same words. */
@@ -435,6 +469,22 @@ static bool spark_child_interrupted(struct spark_child *child)
 	return interrupted;
 }
 
+static enum err_code spark_child_look_at_tasks(struct spark_child *child, int64_t now,
+					       struct err *err)
+{
+	static const char why[] = "are executors free, and do they reach this machine"
+				  " (spark.driver.host)?";
+
+	if (now > child->ran_ms + STALLED_MS)
+		return err_set(err, ERR_TIMEOUT, "no task of spark has run for %d s: %s",
+			       STALLED_MS / 1000, why);
+	if (now > child->ran_ms + WAITING_MS && !child->told_waiting) {
+		child->told_waiting = true;
+		trace_warn("no task of spark has run for %d s: %s", WAITING_MS / 1000, why);
+	}
+	return ERR_OK;
+}
+
 /* What has taken too long, if something has. */
 static enum err_code spark_child_look_at_clock(struct spark_child *child, struct err *err)
 {
@@ -457,12 +507,7 @@ static enum err_code spark_child_look_at_clock(struct spark_child *child, struct
 			       "spark had not answered after %lld s (engine.timeout)"
 			       " and was ended",
 			       (long long)(options->statement_ms / 1000));
-	if (now > child->ran_ms + STALLED_MS)
-		return err_set(err, ERR_TIMEOUT,
-			       "no task of spark has run for %d s: has the cluster"
-			       " free executors?",
-			       STALLED_MS / 1000);
-	return ERR_OK;
+	return spark_child_look_at_tasks(child, now, err);
 }
 
 static enum err_code spark_child_accept(struct spark_child *child, struct err *err)
@@ -499,6 +544,7 @@ static enum err_code spark_child_wait(struct spark_child *child, struct err *err
 
 	if (poll(fds, ARRAY_LEN(fds), 1000) < 0 && errno != EINTR)
 		return err_errno(err, "could not wait for spark");
+	spark_child_bound_output(child);
 	if (fds[2].revents && eventfd_read(child->wake_fd, &wakes) == 0 && child->stop_by_ms == 0 &&
 	    spark_child_interrupted(child))
 		child->stop_by_ms = clock_mono_ms() + (child->fd >= 0 ? STOP_MS : 0);
@@ -532,6 +578,7 @@ static enum err_code spark_child_exchange(struct spark_child *child, const struc
 	enum err_code code;
 
 	child->asked_ms = child->ran_ms = clock_mono_ms();
+	child->told_waiting = false;
 	(void)pthread_mutex_lock(&child->lock);
 	code = buf_full(request) ? ERR_LIMIT : spark_child_send(child, buf_slice(request));
 	if (code == ERR_OK)

@@ -25,7 +25,7 @@ static enum err_code aws_process_start(const char *command, int out, int complai
 	char shell[] = "/bin/sh", flag[] = "-c";
 	char *copy = xstrdup(command);
 	char *argv[] = { shell, flag, copy, NULL };
-	int sys = child_spawn(shell, argv, out, complaints, ret_pid);
+	int sys = child_spawn(shell, argv, environ, out, complaints, ret_pid);
 
 	free(copy);
 	errno = sys;

@@ -51,7 +51,7 @@ def read(path):
 @pytest.mark.parametrize(("unwell", "status", "words"), [
     ("ends", 2, 'spark could not be started (status 1): Exception in thread "main" java.lang.Oops: no such thing'),
     ("never comes", 75, "spark was not ready after 1 s (engine.start_timeout)"),
-    ("never ready", 75, "spark was not ready after 1 s (engine.start_timeout)"),
+    ("dawdles", 75, "spark was not ready after 5 s (engine.start_timeout)"),
     ("too old", 2, "this is Spark 3.5.7; it is too old"),
     ("killed", 75, "spark was ended by signal 9"),
     ("babbles", 74, "spark has answered what is no JSON"),
@@ -59,12 +59,28 @@ def read(path):
     ("hangs", 75, "spark had not answered after 1 s (engine.timeout)"),
 ])
 def test_a_spark_that_is_unwell(run, spark, data_dir, unwell, status, words):
-    env = spark(unwell, PINPIPE_ENGINE_START_TIMEOUT="1s" if unwell.startswith("never") else "60s",
+    env = spark(unwell, PINPIPE_ENGINE_START_TIMEOUT={"never comes": "1s", "dawdles": "5s"}.get(unwell, "60s"),
                 PINPIPE_ENGINE_TIMEOUT="1s" if unwell == "hangs" else "60s")
     said = run("sql", "--dir", data_dir, "SELECT 1 AS a", env=env, status=status)
     assert words in said.stderr
     assert said.stdout == ""
     assert left(data_dir) == []
+
+
+def test_what_it_prints_is_not_kept_for_ever(run, spark, data_dir):
+    """As with a root logger at debug. It prints on only when what it has printed is gone."""
+    env = spark("prints", PINPIPE_ENGINE_TIMEOUT="60s")
+    said = run("sql", "--dir", data_dir, "SELECT 1 AS a", env=env, status=74)
+    assert "all is printed" in said.stderr
+
+
+def test_a_python_for_notebooks_runs_no_script(run, spark, data_dir, heard):
+    for driver, given in [("/opt/conda/bin/jupyter", True), ("ipython3", True), ("/usr/bin/python3", False)]:
+        run("sql", "--dir", data_dir, "SELECT 1", status=75,
+            env=spark("killed", PYSPARK_DRIVER_PYTHON=driver, PYSPARK_PYTHON="/opt/python"))
+        arguments = [said for said in heard() if isinstance(said, list)][-1]
+        assert ("spark.pyspark.driver.python=/opt/python" in arguments) == given
+    assert {"spark.ui.port=0", "spark.submit.deployMode=client"} < set(arguments)
 
 
 def test_no_spark(run, spark, data_dir):
@@ -93,12 +109,22 @@ def test_secrets_are_not_on_the_command_line(run, spark, data_dir, heard):
 
 
 def test_a_master_of_ones_own_is_not_held_to_this_machine(run, spark, data_dir, heard):
-    run("sql", "--dir", data_dir, "SELECT 1", env=spark("killed", PINPIPE_SPARK__REMOTE="sc://example"), status=75)
+    run("sql", "--dir", data_dir, "SELECT 1", env=spark("killed", PINPIPE_SPARK__MASTER="spark://example"), status=75)
     run("sql", "--dir", data_dir, "SELECT 1", env=spark("killed"), status=75)
     first, second = [said for said in heard() if isinstance(said, list)]
-    assert first[:2] == ["--remote", "sc://example"] or "--remote" in first
+    assert "spark.master=spark://example" in first
     assert "127.0.0.1" not in str(first) and "spark.driver.host=127.0.0.1" in second
     assert any(word.startswith("spark.master=local[") for word in second)
+
+
+def test_settings_of_spark_connect_are_the_sessions(run, spark, data_dir, heard):
+    """Not the command line's, which would start a Spark here, and where others would see the token."""
+    env = spark("killed", PINPIPE_SPARK__REMOTE="sc://example/;token=sesame", PINPIPE_SPARK__SQL_SHUFFLE_PARTITIONS="3")
+    run("sql", "--dir", data_dir, "SELECT 1", env=env, status=75)
+    arguments, configured = heard()[:2]
+    assert "example" not in str(arguments) and "shuffle" not in str(arguments)
+    assert any(word.startswith("spark.master=local[") for word in arguments)
+    assert configured["settings"] == {"spark.remote": "sc://example/;token=sesame", "spark.sql.shuffle.partitions": "3"}
 
 
 def test_sql_reads_views_alone(run, spark, data_dir):

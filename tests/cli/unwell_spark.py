@@ -23,7 +23,7 @@ def main():
     heard(sys.argv[1:])
     if UNWELL == "ends":
         print("26/01/01 WARN nothing of interest")
-        print("Exception in thread \"main\" java.lang.Oops: no such thing\n\tat x.y(Z)")
+        print("Exception in thread \"main\" java.lang.Oops: no such thing" + 500 * "\n\tat x.y(Z)")
         return 1
     if UNWELL == "never comes":
         time.sleep(600)
@@ -42,7 +42,7 @@ def answer(line, message):
 
     if message["do"] == "configure" and UNWELL == "too old":
         say({"error": {"kind": "usage", "message": "this is Spark 3.5.7; it is too old", "line": 0}})
-    elif message["do"] == "configure" and UNWELL == "never ready":
+    elif message["do"] == "configure" and UNWELL == "dawdles":
         go_on(say)
     elif message["do"] in ("configure", "attach"):
         say({"done": {}})
@@ -55,6 +55,13 @@ def answer(line, message):
 def fail(line, say):
     if UNWELL == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
+    elif UNWELL == "prints":
+        for _ in range(8):
+            os.write(1, (1 << 20) * b"DEBUG")
+            while os.fstat(1).st_size > 4 << 20:  # it is kept
+                say({"progress": [0, 8, 1]})
+                time.sleep(0.01)
+        say({"error": {"kind": "io", "message": "all is printed", "line": 0}})
     elif UNWELL == "babbles":
         line.sendall(b"{\"done\": \n")
     elif UNWELL == "writes nothing":

@@ -3,6 +3,7 @@
 The store's contract; a run whose answers are those of a lake on disk; boto3, delta-rs, DuckDB and Spark, which read
 what it left there; and a table that delta-rs wrote to. tools/interop/install-s3 brings the servers and readers.
 """
+import contextlib
 import json
 import os
 import subprocess
@@ -57,27 +58,32 @@ def boto3(*words):
     return done.stdout
 
 
-@pytest.fixture(scope="module", name="server", params=SERVERS)
-def fixture_server(request, tmp_path_factory):
-    """Its URL is in the environment, as for AWS's own tools; there is an empty bucket."""
-    directory = tmp_path_factory.mktemp(request.param)
+@contextlib.contextmanager
+def serving(name, directory):
+    """That server, with its URL in the environment, as for AWS's own tools; there is an empty bucket."""
     port = conftest.free_port()
-    command = SERVERS[request.param](port, directory)
+    command = SERVERS[name](port, directory)
     if not command[0].exists():
-        pytest.skip(f"no {request.param} on this machine")
+        pytest.skip(f"no {name} on this machine")
     with open(directory / "said", "wb") as said, pytest.MonkeyPatch.context() as patch:
         process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=said, stderr=said,
                                    cwd=directory, preexec_fn=conftest.die_with_parent)
         try:
             url = f"http://127.0.0.1:{port}"
-            conftest.wait_until(lambda: answers(url), request.param)
-            for name, value in {**KEYS, "AWS_ENDPOINT_URL": url, "AWS_ENDPOINT_URL_S3": url}.items():
-                patch.setenv(name, value)
+            conftest.wait_until(lambda: answers(url), name)
+            for variable, value in {**KEYS, "AWS_ENDPOINT_URL": url, "AWS_ENDPOINT_URL_S3": url}.items():
+                patch.setenv(variable, value)
             boto3("make", BUCKET)
-            yield request.param
+            yield name
         finally:
             process.kill()
             process.wait()
+
+
+@pytest.fixture(scope="module", name="server", params=SERVERS)
+def fixture_server(request, tmp_path_factory):
+    with serving(request.param, tmp_path_factory.mktemp(request.param)) as server:
+        yield server
 
 
 def pinpipe(directory, *words):
