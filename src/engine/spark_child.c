@@ -20,6 +20,7 @@
 #include <sys/pidfd.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -512,6 +513,8 @@ static enum err_code spark_child_look_at_clock(struct spark_child *child, struct
 
 static enum err_code spark_child_accept(struct spark_child *child, struct err *err)
 {
+	/* Nobody can interrupt a wait for one that takes no more of a question. */
+	const struct timeval patience = { .tv_sec = LEAVE_MS / 1000 };
 	struct ucred who = { 0 };
 	socklen_t len = sizeof(who);
 	int fd = accept4(child->listen_fd, NULL, NULL, SOCK_CLOEXEC);
@@ -524,6 +527,7 @@ static enum err_code spark_child_accept(struct spark_child *child, struct err *e
 		(void)close(fd); /* not whom we started */
 		return ERR_OK;
 	}
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	(void)pthread_mutex_lock(&child->lock);
 	child->fd = fd;
 	(void)pthread_mutex_unlock(&child->lock);

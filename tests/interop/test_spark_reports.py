@@ -13,7 +13,7 @@ spark.master                                  yarn
 spark.submit.deployMode                       cluster
 spark.api.mode                                connect
 spark.sql.ansi.enabled                        false
-spark.sql.ansi.doubleQuotedIdentifiers        true
+spark.sql.ansi.doubleQuotedIdentifiers        false
 spark.sql.ansi.enforceReservedKeywords        true
 spark.sql.caseSensitive                       true
 spark.sql.crossJoin.enabled                   false
