@@ -61,7 +61,7 @@ LEFT_OUT = {"examples,fuzzing,stateful": "positive_data_acceptance",
 def made_up(gateway, phases, description, directory):
     """Schemathesis' verdict on requests that it makes up from the description: the process that has ended."""
     return subprocess.run(
-        [CACHE / "venv" / "bin" / "schemathesis", "run", description, "--url", gateway.url, "--no-color",
+        [PYTHON, CACHE / "venv" / "bin" / "schemathesis", "run", description, "--url", gateway.url, "--no-color",
          "--phases", phases, "--exclude-checks", LEFT_OUT[phases], "--max-examples", "50", "--generation-deterministic",
          "--continue-on-failure"], cwd=directory, capture_output=True, text=True, timeout=300, check=False)
 

@@ -35,7 +35,8 @@ def versitygw(port, directory):
 
 
 def moto(port, _directory):
-    return [CACHE / "venv" / "bin" / "moto_server", "-H", "127.0.0.1", "-p", str(port)]
+    programs = CACHE / "venv" / "bin"
+    return [programs / "python", programs / "moto_server", "-H", "127.0.0.1", "-p", str(port)]
 
 
 SERVERS = {"versitygw": versitygw, "moto": moto}
