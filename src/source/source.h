@@ -47,7 +47,7 @@ struct source_post {
 /* By what rows are asked for: source_row() or source_post_at(). */
 enum source_by { SOURCE_BY_KEY, SOURCE_BY_PLACE };
 
-enum { SOURCE_WANT_MAX = 256 };
+enum { SOURCE_WANT_MAX = 512 };
 
 struct source;
 

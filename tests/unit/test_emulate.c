@@ -3,7 +3,7 @@
 #include "flow/emulate.h"
 #include "testing.h"
 
-enum { ROWS = 1000, WANTED_MAX = 1000 };
+enum { ROWS = 1000, WANTED_MAX = 4 * SOURCE_WANT_MAX };
 
 enum { COUNT, POSTS, WANT, ROW };
 
