@@ -164,8 +164,8 @@ static enum err_code pipeline_post(struct pipeline *pipeline, enum topic_kind ki
 	buf_init(&out, REPLY_BYTES_MAX);
 	code = run_part(args, &out, &status, err);
 	if (code == ERR_OK && status != 0)
-		code = err_set(err, ERR_IO, "the emulator ended with status %d (see above)",
-			       status);
+		code = err_set(err, process_code_of(status),
+			       "the emulator ended with status %d (see above)", status);
 	if (code == ERR_OK)
 		code = read_posted(pipeline, kind, buf_slice(&out), err);
 	buf_release(&out);
@@ -184,7 +184,8 @@ static enum err_code pipeline_drain(const struct pipeline *pipeline, struct proc
 	process_stop(process, DRAIN_MS);
 	if (is_done(pipeline, process->status) || process->status == 128 + SIGTERM)
 		return ERR_OK;
-	return err_set(err, ERR_IO, "%s ended with status %d (see above)", name, process->status);
+	return err_set(err, process_code_of(process->status), "%s ended with status %d (see above)",
+		       name, process->status);
 }
 
 static enum err_code post_and_drain(struct pipeline *pipeline, struct err *err)
@@ -215,8 +216,8 @@ static enum err_code run_sql_part(const struct pipeline *pipeline, const char *c
 	enum err_code code = run_part(args, out, &status, err);
 
 	if (code == ERR_OK && !is_done(pipeline, status))
-		code = err_set(err, ERR_IO, "\"pinpipe %s\" ended with status %d (see above)",
-			       args[0], status);
+		code = err_set(err, process_code_of(status),
+			       "\"pinpipe %s\" ended with status %d (see above)", args[0], status);
 	return code;
 }
 

@@ -200,6 +200,16 @@ enum err_code process_read_all(struct process *process, struct buf *out, struct 
 	return ERR_OK;
 }
 
+enum err_code process_code_of(int status)
+{
+	static const enum err_code codes[] = { ERR_SHAPE, ERR_USAGE, ERR_LOCKED, ERR_BUSY };
+
+	for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+		if (err_exit(codes[i]) == status)
+			return codes[i];
+	return ERR_IO;
+}
+
 void process_release(struct process *process)
 {
 	if (process->out_fd >= 0)

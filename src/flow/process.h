@@ -46,6 +46,8 @@ MUST_USE enum err_code process_read_line(struct process *process, struct buf *li
 /* Reads stdout to its end into `out`, then waits for the end of the process. A stop that is asked
  * meanwhile is passed on to it. */
 MUST_USE enum err_code process_read_all(struct process *process, struct buf *out, struct err *err);
+/* With what code one that ended so is reported: that of the same exit status, or ERR_IO. */
+enum err_code process_code_of(int status);
 void process_release(struct process *process);
 
 #endif

@@ -20,17 +20,6 @@ static int64_t next_backoff(struct service *service, struct restart_delay delay)
 	return service->backoff_ms;
 }
 
-/* As who reports it would: the code that has this exit status. */
-static enum err_code supervise_code_of(int status)
-{
-	static const enum err_code codes[] = { ERR_LOCKED, ERR_IO, ERR_BUSY };
-
-	for (size_t i = 0; i < ARRAY_LEN(codes); i++)
-		if (err_exit(codes[i]) == status)
-			return codes[i];
-	return ERR_SHAPE;
-}
-
 /*
  * A service that says why it cannot run before it ever ran: it would say so again. Only of a lock
  * it is known that it may come free: what an `up` that was killed leaves behind drains first. A job
@@ -109,8 +98,9 @@ static enum err_code plan_next_start(struct service *service, struct restart_del
 		return err_set(err, ERR_USAGE, "%s cannot run with this configuration (see above)",
 			       service->name);
 	if (never_ran(service))
-		return err_set(err, supervise_code_of(status), "%s ended with status %d at its start (see above)",
-			       service->name, status);
+		return err_set(err, process_code_of(status),
+			       "%s ended with status %d at its start (see above)", service->name,
+			       status);
 	if (service->schedule) {
 		plan_next_turn(service, delay);
 		return ERR_OK;

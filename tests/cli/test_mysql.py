@@ -160,7 +160,8 @@ def test_answers_are_those_of_the_files(db, go, request, tmp_path, words):
     ({"tls": "required"}, 2, "does not speak TLS (mysql.tls)"),
 ], ids=lambda value: str(value) if isinstance(value, dict) else "")
 def test_a_database_that_cannot_be_opened(go, mysql, status, says):
-    for words in (["db", "check"], ["emulate", "--source", "mysql", "--posts", 1]):
+    posts = ["--source", "mysql", "--posts", 1]
+    for words in (["db", "check"], ["emulate", *posts], ["run", *posts]):
         assert says in go(*words, mysql=mysql, status=status).stderr
 
 
