@@ -211,7 +211,8 @@ with DAG(
     },
 ) as dag:
     check_source = PinpipeOperator(task_id="check_source", words=template("check"))
-    batch = BatchOperator(task_id="batch", words="batch", outlets=[Asset(f"pinpipe_{table}") for table in TABLES])
+    batch = BatchOperator(task_id="batch", words="batch --by airflow",
+                          outlets=[Asset(f"pinpipe_{table}") for table in TABLES])
     analyses = AnalyseOperator(task_id="analyses", words="analyse", outlets=[Asset("pinpipe_answers")])
     publish = PublishOperator(task_id="publish", words="cp", outlets=[Asset("pinpipe_published")])
     check_source >> batch >> analyses >> publish

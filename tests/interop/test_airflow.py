@@ -108,6 +108,7 @@ def test_a_run_publishes_the_answers(airflow, data, tmp_path):
     report = airflow.result("batch")
     assert {name: table["total_rows"] for name, table in report["tables"].items()} == \
         dict.fromkeys(("geo", "pin", "user"), POSTS)
+    assert pinpipe("runs", "--dir", data)[0]["by"] == "airflow"
     answers = pinpipe("analyse", "--dir", data)
     assert airflow.result("analyses") == {name: len(answer["rows"]) for name, answer in answers.items()}
     for name, answer in answers.items():
