@@ -307,3 +307,8 @@ def test_no_master(course):
     said = pinpipe("sql", "--dir", course, "SELECT 1", spark=True, status=75,
                    PINPIPE_SPARK__MASTER="spark://127.0.0.1:9")
     assert "its master could not be reached, or took no application" in said.stderr
+
+
+def test_no_java(course):
+    said = pinpipe("sql", "--dir", course, "SELECT 1", spark=True, status=2, JAVA_HOME="/nonexistent")
+    assert "/nonexistent/bin/java: No such file" in said.stderr
