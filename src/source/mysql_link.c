@@ -148,6 +148,8 @@ static const char *mysql_link_hint(unsigned number)
 	case ER_BAD_DB_ERROR:
 	case ER_DBACCESS_DENIED_ERROR:
 		return ": is mysql.database (DATABASE) right?";
+	case ER_NO_SUCH_TABLE:
+		return ": is mysql.database (DATABASE) right? `pinpipe db load` makes the tables";
 	case CR_SSL_CONNECTION_ERROR:
 		return ": see mysql.tls and mysql.ca_file";
 	default:

@@ -166,7 +166,7 @@ def test_a_database_that_cannot_be_opened(go, mysql, status, says):
 
 
 @pytest.mark.parametrize("sql, says", [
-    ("DROP TABLE user_data", "user_data' doesn't exist"),
+    ("DROP TABLE user_data", "user_data' doesn't exist (1146): is mysql.database (DATABASE) right?"),
     ("ALTER TABLE user_data DROP COLUMN age", 'table "user_data" has no column "age"'),
     ("ALTER TABLE user_data DROP COLUMN ind", 'table "user_data" has no column "ind"'),
     ("ALTER TABLE user_data ADD b BLOB", 'table "user_data", column "b": its type BLOB'),
