@@ -74,6 +74,8 @@ void models_watch_look(void *user)
 	if (state == watch->state)
 		return;
 	trace_warn("the models in \"%s\" changed: batch takes them at its next run, the stream takes"
-		   " them at its next start", watch->dir);
+		   " them at its next start; a new table has its topic and stream once `pinpipe up`"
+		   " was started again",
+		   watch->dir);
 	watch->told = true;
 }
