@@ -65,6 +65,16 @@ static void keep_hint(struct duck *duck, const char *message)
 	(void)snprintf(duck->error_hint, sizeof(duck->error_hint), "%s", rest);
 }
 
+/* Of "Binder Error: …" the kind, as a message here has no capital; names behind it keep theirs. */
+static void lower_kind(char *message)
+{
+	size_t len = strcspn(message, ":");
+	bool has_kind = len > 6 && strncmp(message + len - 6, " Error", 6) == 0;
+
+	for (size_t i = 0; i < (has_kind ? len : 1); i++)
+		message[i] = (char)tolower((unsigned char)message[i]);
+}
+
 enum err_code duck_error(struct duck *duck, duckdb_error_type type, const char *message,
 			 struct err *err)
 {
@@ -75,7 +85,7 @@ enum err_code duck_error(struct duck *duck, duckdb_error_type type, const char *
 	if (was_interrupted(type, message))
 		return err_set(err, ERR_STOPPED, "interrupted");
 	err_set(err, code_of(type, message), "%.*s", (int)strcspn(message, "\n"), message);
-	err->msg[0] = (char)tolower((unsigned char)err->msg[0]);
+	lower_kind(err->msg);
 	return err->code;
 }
 
