@@ -123,6 +123,15 @@ def test_each_row_once_in_order_and_what_a_table_lacks(db, posted):
         [[3, 3], [3, 9, 3], [3, 9, 5, 3]]
 
 
+def test_a_row_between_others_is_no_answer_for_them(db, posted):
+    """Neighbours are asked for as a range."""
+    make(db, rows=["3, NULL, 1, 2, 'x'", "4, NULL, 1, 2, 'between'", "5, NULL, 1, 2, 'y'"])
+    db.do("INSERT INTO pinterest_data (`index`, unique_id) VALUES (5, 'v');"
+          "INSERT INTO user_data VALUES (5, 'C', 'D', 1, NULL)")
+    rows = posted("--order", "rows", "--posts", 2)
+    assert [[json.loads(row)[KEYS[table]] for row in rows[table]] for table in TABLES] == [[3, 5]] * 3
+
+
 def test_rows_that_are_not_there_are_left_out(db, go, gateway):
     make(db, rows=["3, NULL, 1, 2, 'x'", "900, NULL, 1, 2, 'y'"])
     went = go("emulate", "--source", "mysql", "--url", gateway.url, "--rate", "max", "--posts", 2, "--order", "random",
