@@ -68,18 +68,17 @@ static void ledger_take(struct run_ledger_text *text, struct json root)
 	}
 }
 
-/* Its first line; what is no ledger begins anew. */
+/* What is no ledger begins anew. */
 static void ledger_parse(struct run_ledger_text *text, const struct buf *file)
 {
 	struct json_parser *parser = json_parser_new(LEDGER_BYTES_MAX);
-	const char *end = memchr(file->ptr, '\n', file->len);
-	struct slice line = { file->ptr, end ? (size_t)(end - file->ptr) : 0 };
+	struct slice lines = buf_slice(file), first = run_ledger_line(&lines);
 	struct json root;
 	struct err err;
 
-	if (json_parse(parser, line, &root, &err) == ERR_OK && json_type(root) == JSON_OBJECT) {
+	if (json_parse(parser, first, &root, &err) == ERR_OK && json_type(root) == JSON_OBJECT) {
 		ledger_take(text, root);
-		buf_add_slice(&text->untold, slice_from(buf_slice(file), line.len + 1));
+		buf_add_slice(&text->untold, lines);
 	} else {
 		trace_warn("%s (\"%s\") cannot be read; it begins anew", what, file_name);
 	}
@@ -214,6 +213,7 @@ enum err_code run_ledger_begin(struct run_ledger *ledger, const char *dir, const
 {
 	struct run_ledger_text text;
 	enum err_code code;
+	struct err why;
 
 	*ledger = (struct run_ledger){
 		.dir = dir, .by = by ? by : "command", .lock = -1, .start_ms = clock_mono_ms()
@@ -231,10 +231,9 @@ enum err_code run_ledger_begin(struct run_ledger *ledger, const char *dir, const
 		ledger_add_killed(ledger, text.running, text.by);
 	buf_release(&text.untold);
 	results_run_name(clock_wall_ms(), ledger->run);
-	code = ledger_write(ledger, true, err);
-	if (code != ERR_OK)
-		run_ledger_end(ledger, err);
-	return code;
+	if (ledger_write(ledger, true, &why) != ERR_OK) /* its work does not hang on that */
+		trace_warn("%s", why.msg);
+	return ERR_OK;
 }
 
 /* The name in a line of the history; "": it is none. */

@@ -55,8 +55,8 @@ struct run_ledger_text {
 	struct buf untold;	    /* released by the caller */
 };
 
-/* Takes the lock of batch in `dir`, which is there (ERR_LOCKED). `by`: what started the run; NULL:
- * a command. */
+/* Takes the lock of batch in `dir`, which is there (ERR_LOCKED); that the ledger cannot be written
+ * is only told. `by`: what started the run; NULL: a command. */
 MUST_USE enum err_code run_ledger_begin(struct run_ledger *ledger, const char *dir, const char *by,
 					struct err *err);
 /* Puts into the history what it lacks; that this fails is told, and tried again by the next run. */

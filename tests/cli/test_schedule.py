@@ -201,7 +201,14 @@ def test_the_gateway_tells_of_the_runs_in_its_directory(run, data_dir, posted, t
     assert found["pinpipe_batch_last_run_exit"] == 1 and found["pinpipe_batch_running"] == 0
     assert 0 < found["pinpipe_batch_last_run_seconds"] < found["pinpipe_batch_run_milliseconds_total"] / 1000
     assert found["pinpipe_batch_last_success_timestamp_seconds"] < found["pinpipe_batch_last_run_timestamp_seconds"]
-    (data_dir / "batch.runs").write_text("no ledger\n")
-    assert metrics(posted) == {}
+    for torn in ("no ledger\n", "", '{"running":null'):
+        (data_dir / "batch.runs").write_text(torn)
+        assert metrics(posted) == {}
     run("batch", "--dir", data_dir)
     assert metrics(posted)['pinpipe_batch_runs_total{exit="0"}'] == 1
+
+
+def test_a_ledger_that_cannot_be_written_stops_no_batch(run, data_dir, posted):
+    (data_dir / "batch.runs.new").mkdir()
+    assert "could not make the ledger of the runs of batch" in run("batch", "--dir", data_dir).stderr
+    assert runs(run, data_dir)[0]["outcome"] == "done"
