@@ -53,7 +53,7 @@ static void put_commands(struct buf *out)
 	for (const struct command *const *c = commands; *c; c++)
 		buf_addf(out, "| [%s](#pinpipe-%s) | %s |\n", (*c)->name, (*c)->name, (*c)->summary);
 	buf_add_str(out, "\nEvery command takes these:\n\n```\n");
-	config_put_help(out, NULL);
+	config_put_common_help(out, NULL);
 	buf_add_str(out, "```\n\n");
 	for (const struct command *const *c = commands; *c; c++)
 		put_command(out, *c);

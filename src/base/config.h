@@ -145,7 +145,9 @@ enum { OPTION_ENV_MAX = 64 };
 void option_env_name(enum option option, char ret_name[OPTION_ENV_MAX]);
 /* What stands for the value in a usage line: "PATH", "auto|table|json|csv"; nothing for BOOL. */
 void option_put_value_name(struct buf *out, enum option option);
-/* "--help" lines for these options (ended by OPTION_COUNT); NULL: those of every command. */
+/* "--help" lines for these options (ended by OPTION_COUNT). */
 void config_put_help(struct buf *out, const enum option *options);
+/* The same for those of every command that are not among a command's own; NULL: it has none. */
+void config_put_common_help(struct buf *out, const enum option *own);
 
 #endif

@@ -294,7 +294,19 @@ static void put_help_line(struct buf *out, enum option option)
 
 void config_put_help(struct buf *out, const enum option *options)
 {
-	for (const enum option *o = options ? options : common; *o != OPTION_COUNT; o++)
+	for (const enum option *o = options; *o != OPTION_COUNT; o++)
 		if (*table[*o].flag)
 			put_help_line(out, *o);
+}
+
+void config_put_common_help(struct buf *out, const enum option *own)
+{
+	for (const enum option *o = common; *o != OPTION_COUNT; o++) {
+		const enum option *told = own;
+
+		while (told && *told != OPTION_COUNT && *told != *o)
+			told++;
+		if (!told || *told == OPTION_COUNT)
+			config_put_help(out, (const enum option[]){ *o, OPTION_COUNT });
+	}
 }

@@ -54,7 +54,7 @@ void cmd_put_help(struct buf *out, const struct command *command)
 		config_put_help(out, command->options);
 	}
 	buf_add_str(out, "\nOptions of every command\n");
-	config_put_help(out, NULL);
+	config_put_common_help(out, command->options);
 	buf_addf(out, "  %-23s %s\n", "-h, --help", "Show this");
 	buf_add_str(out, "\nExamples\n");
 	for (const char *line = command->examples; *line; line += strcspn(line, "\n") + 1)

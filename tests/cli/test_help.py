@@ -29,6 +29,12 @@ def test_help_goes_to_stdout(run, name, words):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
+def test_help_names_no_option_twice(run, name):
+    flags = re.findall(r"^  (--[a-z-]+)", run("help", name).stdout, re.M)
+    assert len(flags) > 5 and len(flags) == len(set(flags))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_unknown_option_is_a_usage_error_with_the_nearest_one(run, name):
     result = run(name, "--fromat", "json", status=2)
     assert result.stdout == ""
