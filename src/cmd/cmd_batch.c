@@ -113,7 +113,8 @@ static enum err_code run_batch(const struct config *config, struct err *err)
 {
 	struct run_ledger ledger;
 	const char *dir;
-	enum err_code code = setup_dir(config, &dir, err);
+	enum err_code code = *config_text(config, OPT_LAKE) ? setup_dir(config, &dir, err)
+							    : setup_dir_there(config, &dir, err);
 
 	if (code == ERR_OK)
 		code = run_ledger_begin(&ledger, dir, config_text(config, OPT_BY), err);
