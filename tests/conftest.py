@@ -6,6 +6,7 @@ The program is build/pinpipe, or what the variable PINPIPE names (tests/run sets
 import ctypes
 import os
 import pathlib
+import pty
 import re
 import signal
 import socket
@@ -35,6 +36,19 @@ def wait_until(condition, what="the condition", patience_s=PATIENCE_S):
             return result
         assert time.monotonic() < deadline, f"{what} did not come within {patience_s} s"
         time.sleep(0.01)
+
+
+def pseudo_terminal():
+    """Our end and the program's; a container may have none to give."""
+    try:
+        return pty.openpty()
+    except OSError as error:
+        pytest.skip(f"no pseudo-terminal: {error}")
+
+
+@pytest.fixture(name="terminal")
+def fixture_terminal():
+    return pseudo_terminal()
 
 
 def clean_environment(extra=None):

@@ -1,7 +1,6 @@
 """What clients sent, printed to a terminal: text, never orders to it."""
 
 import os
-import pty
 import subprocess
 
 import pytest
@@ -14,7 +13,7 @@ TOPIC = PIN.split("/")[-1]
 
 def printed(pinpipe, *words):
     """All that a command prints to a terminal."""
-    master, slave = pty.openpty()
+    master, slave = conftest.pseudo_terminal()
     with subprocess.Popen([pinpipe, *map(str, words)], stdin=subprocess.DEVNULL, stdout=slave,
                           env=conftest.clean_environment()) as process:
         os.close(slave)

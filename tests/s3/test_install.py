@@ -14,6 +14,7 @@ GO_BUILDS = 'mkdir -p "$GOBIN"; echo built >"$GOBIN/versitygw"; chmod +x "$GOBIN
 @pytest.fixture(name="place")
 def fixture_place(tmp_path):
     """The script in a tree of its own, whose lists are empty, with nothing but what it needs in its PATH."""
+    pytest.importorskip("ensurepip")  # of python3-venv, which tools/interop/install brings
     shutil.copytree(TOP / "tools" / "interop", tmp_path / "tools" / "interop")
     (tmp_path / "tools/interop/requirements-s3.txt").write_text("")
     (tmp_path / "bin").mkdir()

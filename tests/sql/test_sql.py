@@ -3,7 +3,6 @@
 import json
 import os
 import pathlib
-import pty
 import re
 import select
 import signal
@@ -251,10 +250,10 @@ def read_until(terminal, word):
     return said
 
 
-def test_progress_is_shown_on_a_terminal(lake, pinpipe):
+def test_progress_is_shown_on_a_terminal(lake, pinpipe, terminal):
     lake.put("geo", [{"ind": i, "country": "Fiji"} for i in range(1500)])
     lake.batch()
-    ours, its = pty.openpty()
+    ours, its = terminal
     env = {name: value for name, value in os.environ.items() if not name.startswith("PINPIPE")}
     sql = "SELECT max(hash(a.ind, b.ind, c.ind, d.ind)) FROM geo a, geo b, geo c, geo d"
     query = subprocess.Popen([pinpipe, "sql", "--dir", lake.dir, sql], stdin=subprocess.DEVNULL,
