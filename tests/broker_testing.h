@@ -108,10 +108,10 @@ static inline struct reader_event event_before(struct broker_reader *reader, int
 	return event;
 }
 
-/* The next event that is not idle, within ten seconds. */
+/* The next event that is not idle, within half a minute. */
 static inline struct reader_event next_event(struct broker_reader *reader)
 {
-	return event_before(reader, clock_mono_ms() + 10000);
+	return event_before(reader, clock_mono_ms() + 30000);
 }
 
 /* The next event if one is there now. */
