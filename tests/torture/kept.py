@@ -50,10 +50,11 @@ def read_rows(duck, root, columns, names):
 
 
 class Table:
-    """One table that is followed. `faults`: (kind, sentence), kinds as the checker's."""
+    """One table that is followed. `faults`: (kind, sentence), kinds as the checker's. `ahead_s`: so much later it is
+    by the clock of those who clean up."""
 
-    def __init__(self, root, duck):
-        self.root, self.duck, self.state = pathlib.Path(root), duck, State()
+    def __init__(self, root, duck, ahead_s=0):
+        self.root, self.duck, self.state, self.ahead_s = pathlib.Path(root), duck, State(), ahead_s
         self.faults = []
         self.rows = {}          # data file -> Rows, of those that were read
         self.texts = {}         # version -> its commit's text
@@ -173,7 +174,7 @@ class Table:
 
     def check_files(self):
         """`gone` is of the last commit that was read: what it names is there, whatever came since."""
-        kept_after = (time.time() - self.state.retention_s() + CLOCK_S) * 1000
+        kept_after = (time.time() + self.ahead_s - self.state.retention_s() + CLOCK_S) * 1000
         wanted = [*self.state.files, *(name for name, at in self.state.gone.items() if at > kept_after)]
         there = {path.name for path in self.root.iterdir()}
         missing = [name for name in wanted if name not in there and not (self.root / name).exists()]
@@ -262,6 +263,7 @@ class Kept:
 
     def __init__(self, lake):
         self.lake, self.tables, self.duck = pathlib.Path(lake), {}, Duck()
+        self.faults, self.counts = [], collections.Counter()
 
     def look(self):
         for root in sorted(self.lake.glob("tables/*")):
@@ -269,18 +271,22 @@ class Kept:
                 self.tables[root.name] = Table(root, self.duck)
             self.tables[root.name].look()
 
+    def forget(self):
+        """What was seen may not have been synced: the power was cut. What was found, and how much, stays."""
+        for table in self.tables.values():
+            self.faults += table.faults
+            self.counts.update(table.counts)
+        self.tables = {}
+
     def finish(self, report):
         """The rest, and what was found goes into the checker's report."""
         self.look()
         for table in self.tables.values():
             table.finish()
-            for kind, text in table.faults:
-                report[kind].append(text)
-            report.counts.update({f"kept: {name}": count for name, count in table.counts.items()})
-
-    @property
-    def is_clean(self):
-        return not any(table.faults for table in self.tables.values())
+        self.forget()
+        for kind, text in self.faults:
+            report[kind].append(text)
+        report.counts.update({f"kept: {name}": count for name, count in self.counts.items()})
 
     def close(self):
         self.duck.close()
