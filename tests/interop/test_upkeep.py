@@ -241,7 +241,8 @@ def there(root):
 def test_properties_that_spark_sets_win(copy, spark):
     """Also over an option that is set here, and also when a writer has been at the table since."""
     root = table_of(copy.directory)
-    set_properties(spark, root, deletedFileRetentionDuration="interval 30 days", logRetentionDuration="interval 31 days")
+    set_properties(spark, root, deletedFileRetentionDuration="interval 30 days",
+                   logRetentionDuration="interval 31 days")
     copy.post(20)
     copy.stream()
     copy.run("optimize")

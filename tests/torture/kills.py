@@ -37,7 +37,7 @@ def all_failpoints():
     """All names in the sources, so that none can be forgotten."""
     names = set()
     for path in SOURCE.rglob("*.c"):
-        names.update(re.findall(r'\b(?:FAILPOINT|FAIL_AT)\("([a-z0-9-]+)"', path.read_text()))
+        names.update(re.findall(r'(?:\b(?:FAILPOINT|FAIL_AT)\(|\.failpoint = )"([a-z0-9-]+)"', path.read_text()))
     return names
 
 
