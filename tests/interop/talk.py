@@ -27,12 +27,17 @@ class DeltaRs:
     def __init__(self):
         import deltalake  # pylint: disable=import-outside-toplevel
         import read_deltars  # pylint: disable=import-outside-toplevel
-        self.reader, self.table = read_deltars, deltalake.DeltaTable
+        self.reader, self.table, self.remembered = read_deltars, deltalake.DeltaTable, None
 
     def read(self, path, versions):
         return self.reader.read(path, [], None, versions)
 
     def call(self, name, path, arguments):
+        """On the table as it is now; without a path, as it was when it was remembered."""
+        if name == "remember":
+            self.remembered = self.table(path)
+            return self.remembered.version()
+        table = self.table(path) if path else self.remembered
         return {"compact": lambda t: t.optimize.compact(**arguments),
                 "z_order": lambda t: t.optimize.z_order(**arguments),
                 "vacuum": lambda t: t.vacuum(**arguments),
@@ -40,7 +45,7 @@ class DeltaRs:
                 "update": lambda t: t.update(**arguments),
                 "checkpoint": lambda t: t.create_checkpoint(),
                 "cleanup": lambda t: t.cleanup_metadata(),
-                "properties": lambda t: t.alter.set_table_properties(**arguments)}[name](self.table(path))
+                "properties": lambda t: t.alter.set_table_properties(**arguments)}[name](table)
 
 
 def do(session, asked):

@@ -206,8 +206,8 @@ def test_checksums_go_with_their_commits(shop, root):
 
 
 def test_merged_again_and_again(shop, root):
-    """delta-rs 3047, ducklake 336: merging after a checkpoint doubled rows, or merged no more; with nothing to do nothing
-    is committed."""
+    """delta-rs 3047, ducklake 336: after a checkpoint it doubled rows, or merged no more. With nothing to do nothing is
+    committed."""
     for _ in range(5):
         shop.post(15)
         shop.stream()

@@ -1,7 +1,8 @@
 """Tables that pinpipe merges and cleans up, beside others who read them, and who merge and clean up, too.
 
-Every version that is kept has the rows of its time, for each reader. delta-rs's OPTIMIZE, VACUUM, DELETE and UPDATE go
-on beside a running `up`; Spark's between, as its log store may write over a commit of somebody else's. What Delta
+Every version that is kept has the rows of its time, for each reader. delta-rs's VACUUM, DELETE and UPDATE go on beside
+a running `up`, its OPTIMIZE beside one that leaves merging to it, as that does not see whether somebody else has merged
+the same files meanwhile. Spark's go on between, as its log store may write over a commit of somebody else's. What Delta
 forbids us to touch is refused by name. Properties that others set win.
 """
 
@@ -20,7 +21,7 @@ from upkeep import LATER_S, ONE_SHARD, Failed, Rows, Talk, Workshop, kept_versio
 POSTS_BEFORE, POSTS_A_ROUND, ROUNDS = 60, 22, 7
 KEPT_MIN = 120
 SOON = {**ONE_SHARD, "PINPIPE_STREAM_AGE": "20ms", "PINPIPE_BATCH_EVERY": "1h"}
-BESIDE_POSTS = 400
+ROUNDS_BESIDE, COMMITS_A_ROUND = 10, 15     # of ours: more than are merged at once
 
 
 def digest(rows):
@@ -99,12 +100,12 @@ def test_every_kept_version_by_spark(history, spark):
 class Beside:
     """A running `up` with posts, and somebody else at the same table; what is in it at the end."""
 
-    def __init__(self, place):
+    def __init__(self, place, **settings):
         self.shop, self.countries = Workshop(place), []
         self.root = table_of(self.shop.directory)
         self.stop, self.failure = threading.Event(), None
         self.up = conftest.Service([conftest.binary(), "up", "--listen", "127.0.0.1:0", "--dir", self.shop.directory],
-                                   place / "up", SOON, place)
+                                   place / "up", {**SOON, **settings}, place)
         self.url = self.up.wait_for(r"https?://[\d.]+:[1-9]\d*")[0]
         self.thread = threading.Thread(target=self.load, daemon=True)
 
@@ -120,7 +121,7 @@ class Beside:
 
     def __enter__(self):
         self.thread.start()
-        conftest.wait_until((self.root / "_delta_log").is_dir, "the table")
+        conftest.wait_until(lambda: (self.root / "_delta_log").is_dir() and operations(self.root), "the table")
         return self
 
     def __exit__(self, *_):
@@ -132,9 +133,9 @@ class Beside:
         finally:
             self.up.destroy()
 
-    def wait_for_posts(self, count):
-        goal = len(self.countries) + count
-        conftest.wait_until(lambda: len(self.countries) >= goal or self.failure, "more posts")
+    def wait_for_commits(self):
+        goal = max(operations(self.root), default=0) + COMMITS_A_ROUND
+        conftest.wait_until(lambda: max(operations(self.root)) >= goal or self.failure, "more commits")
         assert not self.failure, self.failure
 
     def end(self):
@@ -157,48 +158,64 @@ def try_to(talk, name, path, **arguments):
 
 
 @pytest.mark.ci
-def test_deltars_merges_and_cleans_up_beside_us(tmp_path, deltars):
-    done = dict.fromkeys(("compact", "z_order", "vacuum", "checkpoint", "cleanup"), 0)
-    with Beside(tmp_path) as beside:
-        for _ in range(5):
-            beside.wait_for_posts(BESIDE_POSTS // 5)
+def test_two_who_merge_are_one_too_many_for_deltars(tmp_path, deltars):
+    """Why one has to leave it alone: it sees what others have done meanwhile, but no merge. Here it is its own."""
+    maker = Workshop(tmp_path)
+    maker.post(12)
+    maker.stream()
+    root = table_of(maker.directory)
+    deltars.call("remember", root)
+    deltars.call("compact", root)
+    deltars.call("compact", "")
+    assert len(deltars.rows(root)) == 2 * 12
+
+
+@pytest.mark.ci
+def test_deltars_merges_beside_us(tmp_path, deltars):
+    """What it rewrites has all rows, and none twice, while a stream that does not know of it goes on."""
+    done = dict.fromkeys(("compact", "z_order"), 0)
+    with Beside(tmp_path, PINPIPE_MAINTAIN_EVERY="0") as beside:
+        for _ in range(ROUNDS_BESIDE):
+            beside.wait_for_commits()
             done["compact"] += try_to(deltars, "compact", beside.root)
-            done["vacuum"] += try_to(deltars, "vacuum", beside.root, dry_run=False)
             done["z_order"] += try_to(deltars, "z_order", beside.root, columns=["ind"])
-            done["checkpoint"] += try_to(deltars, "checkpoint", beside.root)
-            done["cleanup"] += try_to(deltars, "cleanup", beside.root)
         rows = beside.end()
-    assert rows == list(enumerate(beside.countries))
-    assert all(done.values()), done
-    assert [row[:2] for row in deltars.rows(beside.root)] == [list(row) for row in rows]
+    assert rows == list(enumerate(beside.countries)) and all(done.values()), done
+    assert [tuple(row[:2]) for row in deltars.rows(beside.root)] == rows
     beside.shop.run("optimize")
     beside.shop.run("vacuum", later_s=LATER_S)
     beside.shop.run("check")
     assert [(row[0], row[1]) for row in own_rows(beside.shop.directory, "stream_geo")] == rows
-    assert [row[:2] for row in deltars.rows(beside.root)] == [list(row) for row in rows]
+    assert [tuple(row[:2]) for row in deltars.rows(beside.root)] == rows
+
+
+def change(deltars, root, number, gone, renamed):
+    """A DELETE and an UPDATE of what is in the table by now."""
+    last = max(row[0] for row in deltars.rows(root))
+    if try_to(deltars, "delete", root, predicate=f"country = 'c{number}' AND ind <= {last}"):
+        gone |= {at for at in range(last + 1) if at % 100 == number}
+    if try_to(deltars, "update", root, predicate=f"country = 'c{50 + number}' AND ind <= {last}",
+              new_values={"country": f"new{number}"}):
+        renamed |= {at: f"new{number}" for at in range(last + 1) if at % 100 == 50 + number}
 
 
 @pytest.mark.ci
-def test_deltars_deletes_and_updates_beside_us(tmp_path, deltars):
+def test_deltars_changes_and_cleans_up_beside_us(tmp_path, deltars):
     """What it has changed stays changed, whatever we merge meanwhile; nothing else changes."""
-    gone, renamed = set(), {}
+    gone, renamed, done = set(), {}, dict.fromkeys(("vacuum", "checkpoint", "cleanup"), 0)
     with Beside(tmp_path) as beside:
-        for number in range(6):
-            beside.wait_for_posts(BESIDE_POSTS // 6)
-            # Of rows that are in the table by now: those that came later keep their country.
-            last = max(row[0] for row in deltars.rows(beside.root))
-            if try_to(deltars, "delete", beside.root, predicate=f"country = 'c{number}' AND ind <= {last}"):
-                gone |= {at for at in range(last + 1) if at % 100 == number}
-            if try_to(deltars, "update", beside.root, predicate=f"country = 'c{50 + number}' AND ind <= {last}",
-                      new_values={"country": f"new{number}"}):
-                renamed |= {at: f"new{number}" for at in range(last + 1) if at % 100 == 50 + number}
-        rows = beside.end()
-    assert gone and renamed
+        for number in range(ROUNDS_BESIDE):
+            beside.wait_for_commits()
+            change(deltars, beside.root, number, gone, renamed)
+            done["vacuum"] += try_to(deltars, "vacuum", beside.root, dry_run=False)
+            done["checkpoint"] += try_to(deltars, "checkpoint", beside.root)
+            done["cleanup"] += try_to(deltars, "cleanup", beside.root)
+        rows = sorted(beside.end())
+    assert gone and renamed and all(done.values()), (len(gone), len(renamed), done)
     assert rows == [(at, renamed.get(at, country)) for at, country in enumerate(beside.countries) if at not in gone]
     beside.shop.run("optimize")
     beside.shop.run("vacuum", later_s=LATER_S)
-    after = own_rows(beside.shop.directory, "stream_geo")
-    assert sorted((row[0], row[1]) for row in after) == rows
+    assert sorted((row[0], row[1]) for row in own_rows(beside.shop.directory, "stream_geo")) == rows
     assert sorted((row[0], row[1]) for row in deltars.rows(beside.root)) == rows
 
 
