@@ -18,7 +18,7 @@ import conftest
 from test_interop import ask, own_rows
 from upkeep import (A_COMMIT_A_RECORD, LATER_S, Duck, Rows, Workshop, delta_log, kept_versions, operations, table_of)
 
-POSTS = 45          # so many commits: four checkpoints, if one comes each tenth
+POSTS = 95          # so many commits: three checkpoints by the stream itself
 DAY_S = 86400
 ONE_ROW_FILES = 1200
 COLUMN = "-- columns: ind integer, country string, more string\n"

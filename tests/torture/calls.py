@@ -167,8 +167,8 @@ class Hurried(Client):
 class Gateway:
     """A few dozen requests, one after the other, on one connection a path."""
 
-    def __init__(self, is_first=True):
-        self.is_first = is_first    # else it goes on with a log that holds some already
+    def __init__(self, is_first=True, posts=POSTS):
+        self.is_first, self.posts = is_first, posts     # the first, or it goes on with a log that holds some already
 
     def prepare(self, binary, directory):
         """The directory that each case begins with."""
@@ -202,7 +202,7 @@ class Gateway:
                 for n, path in enumerate(("batch", "stream"))]
         for client in both:
             silent = 0
-            for n in range(POSTS):
+            for n in range(self.posts):
                 error = self.post(client, clients.TABLES[n % 3], (1, 2, 1, 20)[n % 4])
                 silent = silent + 1 if error else 0
                 if silent == 3:
@@ -270,6 +270,8 @@ class Gateway:
 class Flow:
     """A command that works off what a log or a lake holds, on a copy of it."""
 
+    posts = POSTS
+
     def __init__(self, name, words, before=()):
         self.name, self.words, self.before = name, words, before
         self.local = threading.local()
@@ -277,7 +279,7 @@ class Flow:
     def prepare(self, binary, directory):
         """The directory that each case begins with, and what is in the lake when all is done."""
         self.binary, self.template = binary, directory / "template"
-        gateway = Gateway(is_first=False)
+        gateway = Gateway(is_first=False, posts=self.posts)
         gateway.prepare(binary, directory)
         self.ledger = gateway.ledger
         for words in self.before:
@@ -286,7 +288,10 @@ class Flow:
         shutil.copytree(self.template, whole)
         if self.run(self.words, whole, directory / "trace", {}):
             raise Wrong(f"{self.name} fails by itself:\n{(directory / 'trace').read_text()}")
-        self.whole = self.contents(whole)
+        try:
+            self.whole = self.contents(whole)
+        except (RuntimeError, AssertionError) as error:     # of who reads it
+            raise Wrong(f"{self.name} leaves what cannot be read: {error}") from None
         self.check_whole(whole)
 
     def check_whole(self, whole):
@@ -370,6 +375,8 @@ class Flow:
 
 class Upkeep(Flow):
     """A command that changes files, and no row of any version that is kept. `later_s`: so old is all by then."""
+
+    posts = 35 * len(clients.TABLES)    # each request is a commit: a checkpoint by the stream itself
 
     def __init__(self, name, words, before, later_s=0):
         super().__init__(name, words, before)
