@@ -7,10 +7,11 @@
 #include "delta/delta_schema.h"
 #include "delta/delta_table.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <inttypes.h>
 
-enum { DIGITS = 20, CHECKPOINT_INTERVAL = 10, AHEAD_BYTES_MAX = 64 << 20 };
+enum { DIGITS = 20, CHECKPOINT_INTERVAL = 10, AHEAD_BYTES_MAX = 64 << 20, LOOK_BACK = 1000 };
 
 const char *delta_table_commit_key(const struct delta_table *table, struct buf *out,
 				   int64_t version)
@@ -21,8 +22,8 @@ const char *delta_table_commit_key(const struct delta_table *table, struct buf *
 }
 
 /* Any thread may; it looks at nothing of the table that changes. */
-static enum err_code get_commit(const struct delta_table *table, int64_t version, struct buf *out,
-				struct err *err)
+enum err_code delta_table_get_commit(const struct delta_table *table, int64_t version,
+				     struct buf *out, struct err *err)
 {
 	struct buf key;
 	enum err_code code;
@@ -36,8 +37,9 @@ static enum err_code get_commit(const struct delta_table *table, int64_t version
 	return code;
 }
 
-static enum err_code parse_commit(struct delta_table *table, int64_t version, struct slice text,
-				  struct delta_actions *ret_actions, struct err *err)
+enum err_code delta_table_parse_commit(struct delta_table *table, int64_t version,
+				       struct slice text, struct delta_actions *ret_actions,
+				       struct err *err)
 {
 	if (delta_reader_parse(&table->reader, text, ret_actions, err) == ERR_OK)
 		return ERR_OK;
@@ -50,9 +52,10 @@ enum err_code delta_table_read_commit(struct delta_table *table, int64_t version
 	enum err_code code;
 
 	buf_clear(&table->text);
-	code = get_commit(table, version, &table->text, err);
+	code = delta_table_get_commit(table, version, &table->text, err);
 	if (code == ERR_OK)
-		code = parse_commit(table, version, buf_slice(&table->text), ret_actions, err);
+		code = delta_table_parse_commit(table, version, buf_slice(&table->text),
+						ret_actions, err);
 	return code;
 }
 
@@ -77,7 +80,7 @@ enum err_code delta_compare(struct delta_table *table, const struct delta_schema
 	return code;
 }
 
-static const char *table_name(const struct delta_table *table)
+const char *delta_table_name(const struct delta_table *table)
 {
 	const char *slash = strrchr(table->root, '/');
 
@@ -96,7 +99,7 @@ enum err_code delta_table_check_columns(struct delta_table *table, struct err *e
 	if (difference.change == DELTA_ADDED)
 		return err_set(err, ERR_USAGE, "table \"%s\": %s", table->root, difference.says);
 	return err_set(err, ERR_USAGE, "table \"%s\": %s; \"pinpipe rebuild %s\" cleans all again",
-		       table->root, difference.says, table_name(table));
+		       table->root, difference.says, delta_table_name(table));
 }
 
 enum err_code delta_table_advance(struct delta_table *table, struct delta_actions *actions,
@@ -143,6 +146,7 @@ struct checkpoint {
 
 struct listing {
 	size_t prefix_len;
+	int64_t upto;			/* a later version is not looked at */
 	struct versions commits;	/* ascending */
 	struct checkpoint *checkpoints;	/* versions ascending; those in parts before the other */
 	size_t checkpoint_count;
@@ -206,6 +210,8 @@ static bool list_one(void *user, const struct store_entry *entry)
 	if (strspn(name, "0123456789") != DIGITS || name[0] != '0' || name[1] != '0')
 		return true;
 	version = strtoll(name, NULL, 10);
+	if (version > listing->upto)
+		return false;
 	if (strcmp(rest, ".json") == 0)
 		push(&listing->commits, version, entry->size);
 	else if (strcmp(rest, ".checkpoint.parquet") == 0)
@@ -227,7 +233,7 @@ static void listing_release(struct listing *listing)
 static enum err_code list_log(struct delta_table *table, int64_t from, struct listing *ret_listing,
 			      struct err *err)
 {
-	struct listing listing = { 0 };
+	struct listing listing = { .upto = table->upto };
 	enum err_code code;
 	struct buf prefix;
 	struct buf after;
@@ -260,7 +266,7 @@ static enum err_code apply_commit(struct delta_table *table, int64_t version, st
 				  struct err *err)
 {
 	struct delta_actions actions = { 0 };
-	enum err_code code = parse_commit(table, version, text, &actions, err);
+	enum err_code code = delta_table_parse_commit(table, version, text, &actions, err);
 
 	if (code == ERR_OK)
 		code = delta_table_advance(table, &actions, err);
@@ -282,7 +288,7 @@ static enum err_code bring_commit(void *user, size_t item, struct err *err)
 	struct listed_commit *commit = &replay->commits[item];
 
 	buf_init(&commit->text, COMMIT_BYTES_MAX);
-	return get_commit(replay->table, commit->version, &commit->text, err);
+	return delta_table_get_commit(replay->table, commit->version, &commit->text, err);
 }
 
 static uint64_t bytes_of_commit(void *user, size_t item)
@@ -461,10 +467,29 @@ enum err_code delta_table_load(struct delta_table *table, struct err *err)
 	return code;
 }
 
+/* The checkpoint that it begins with is looked for among the versions just before it first: to list
+ * a long log takes a while. */
+enum err_code delta_table_load_upto(struct delta_table *table, int64_t version, struct err *err)
+{
+	enum err_code code = ERR_CORRUPT;
+
+	table->upto = version;
+	if (version > LOOK_BACK)
+		code = load_from(table, version - LOOK_BACK, err);
+	if (code == ERR_CORRUPT || code == ERR_ABSENT || code == ERR_UNSUPPORTED)
+		code = load_from(table, 0, err);
+	if (code == ERR_OK && table->state.version != version)
+		code = err_set(err, ERR_ABSENT,
+			       "version %" PRId64 " is missing from the log of table "
+			       "\"%s\"",
+			       version, delta_table_name(table));
+	return code;
+}
+
 /* ---- The interface ---- */
 
-static struct delta_table *table_new(struct store *store, const char *root,
-				     const struct delta_options *options)
+struct delta_table *delta_table_new(struct store *store, const char *root,
+				    const struct delta_options *options)
 {
 	struct delta_table *table = xcalloc(1, sizeof(*table));
 
@@ -476,6 +501,7 @@ static struct delta_table *table_new(struct store *store, const char *root,
 	table->checkpoints = options->checkpoints;
 	table->checkpoint_interval = options->checkpoint_interval ? options->checkpoint_interval :
 		CHECKPOINT_INTERVAL;
+	table->upto = INT64_MAX;
 	delta_state_init(&table->state, options->checkpoints);
 	delta_reader_init(&table->reader);
 	buf_init(&table->text, COMMIT_BYTES_MAX);
@@ -519,10 +545,14 @@ enum err_code delta_open(struct store *store, const char *root,
 			 const struct delta_options *options, struct delta_table **ret_table,
 			 struct err *err)
 {
-	struct delta_table *table = table_new(store, root, options);
+	struct delta_table *table = delta_table_new(store, root, options);
 	struct err failure = { 0 };	/* on the way to success there may be some */
-	enum err_code code = delta_open_table(table, &failure);
+	bool newest = options->at.kind == DELTA_AT_NEWEST;
+	enum err_code code;
 
+	assert(newest || !options->create);
+	code = newest ? delta_open_table(table, &failure)
+		      : delta_table_load_at(table, options->at, &failure);
 	if (code == ERR_OK) {
 		*ret_table = table;
 	} else {
@@ -538,7 +568,7 @@ enum err_code delta_table_follow(struct delta_table *table, struct err *err)
 
 	do {
 		buf_clear(&table->text);
-		code = get_commit(table, table->state.version + 1, &table->text, err);
+		code = delta_table_get_commit(table, table->state.version + 1, &table->text, err);
 		if (code == ERR_OK)
 			code = apply_commit(table, table->state.version + 1,
 					    buf_slice(&table->text), err);
@@ -549,8 +579,11 @@ enum err_code delta_table_follow(struct delta_table *table, struct err *err)
 enum err_code delta_refresh(struct delta_table *table, struct err *err)
 {
 	struct err failure;
-	enum err_code code = delta_table_follow(table, &failure);
+	enum err_code code;
 
+	if (table->upto < INT64_MAX)
+		return ERR_OK;
+	code = delta_table_follow(table, &failure);
 	if (code != ERR_OK)
 		*err = failure;
 	return code;

@@ -118,19 +118,27 @@ enum delta_columns {
 	DELTA_COLUMNS_REPLACE,	/* it is opened as it is, for delta_replace() */
 };
 
+/* Which version of a table is opened. */
+struct delta_at {
+	enum { DELTA_AT_NEWEST, DELTA_AT_VERSION, DELTA_AT_TIME } kind;
+	int64_t value; /* the version; or ms since 1970: the last one that is no younger */
+};
+
 struct delta_options {
 	const struct delta_schema *create;	/* what a writer needs, borrowed; NULL: to read */
 	enum delta_columns columns;
 	const char *name;			/* a user's word for the table; NULL: root's end */
 	uint32_t checkpoint_interval;		/* commits; 0: 10 */
 	bool checkpoints;			/* write them */
+	struct delta_at at;			/* not the newest: to read, and it stays so */
 };
 
 /*
  * Reads the newest checkpoint and the log after it. `root`: the table's key prefix, no slash at its
  * end. With `create` the table is made if there is none; where there is one of other columns,
  * `columns` says what becomes of it (ERR_USAGE: refused; the message names the column, both types
- * and what to do). Without `create`: ERR_ABSENT.
+ * and what to do). Without `create`: ERR_ABSENT, also where the log does not have what `at` asks
+ * for: the message says what it has. The time of a version is its commitInfo's (delta_at.c).
  */
 MUST_USE enum err_code delta_open(struct store *store, const char *root,
 				  const struct delta_options *options,
