@@ -104,7 +104,8 @@ struct sql_side {
 	struct results_options results;	/* of the three above */
 	char temp_dir[PATH_MAX];
 	char lake_url[PATH_MAX];	/* of `results` */
-	struct interrupt interrupt;	/* of sql_side_attach() */
+	struct interrupt interrupt;	/* of sql_side_attach(), … */
+	struct sql_at at;		/* … as is its question, in which versions are views */
 };
 
 /* To clean what is there. On failure there is nothing to release. */

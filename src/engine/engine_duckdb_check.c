@@ -9,6 +9,7 @@
 #include "engine/engine_duckdb.h"
 
 #include "base/mem.h"
+#include "engine/sql_at.h"
 #include "engine/sql_tree.h"
 
 #include <ctype.h>
@@ -271,6 +272,23 @@ static enum err_code check_statement(struct checking *checking, struct err *err)
 	       ERR_OK;
 }
 
+/* Answers of analyses are those of the tables as they are. */
+static enum err_code check_versions(struct checking *checking, struct err *err)
+{
+	struct slice sql = slice_str(checking->sql);
+	struct sql_at_name name;
+	size_t at = 0;
+
+	while (sql_at_next(sql, &at, &name))
+		if (!name.quoted && name.at.kind != DELTA_AT_NEWEST)
+			return refuse(
+				checking, (int64_t)name.from, err,
+				"\"%.*s@%.*s\": an analysis "
+				"reads the tables as they are now; `pinpipe sql` reads versions",
+				SLICE_ARG(name.name), SLICE_ARG(name.version));
+	return ERR_OK;
+}
+
 static bool was_checked(const struct engine_duckdb *engine, const char *sql)
 {
 	for (size_t i = 0; i < engine->checked_count; i++)
@@ -300,6 +318,8 @@ enum err_code engine_duckdb_allow(struct engine_duckdb *engine, const struct mod
 		return ERR_OK;
 	engine->base.hint[0] = '\0';
 	if (engine_duckdb_ready(engine, err) != ERR_OK)
+		return err->code;
+	if (kind == DUCKDB_SQL_ANALYSIS && check_versions(&checking, err) != ERR_OK)
 		return err->code;
 	code = sql_tree_read(&engine->duck, checking.sql, &checking.tree, err);
 	if (code == ERR_OK)

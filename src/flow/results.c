@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <time.h>
@@ -69,25 +70,14 @@ static void put_urls(const struct results_options *options, const char *root,
 	ret_table->url_count = count;
 }
 
-static enum err_code results_find_table(const struct results_options *options,
-					const struct lake_table *table,
-					struct engine_table *ret_table, bool *ret_absent,
-					struct err *err)
+/* Its files, as they were then; closes the table. */
+static enum err_code take_table_files(const struct results_options *options,
+				      const struct lake_table *table, struct delta_table *delta,
+				      struct engine_table *ret_table, struct err *err)
 {
-	const struct delta_options read_only = { 0 };
-	struct delta_table *delta = NULL;
 	struct table_files files = { 0 };
-	enum err_code code = delta_open(options->store, table->root, &read_only, &delta, err);
+	enum err_code code = ERR_OK;
 
-	*ret_absent = code == ERR_ABSENT;
-	if (*ret_absent)
-		return ERR_OK;
-	if (code == ERR_UNSUPPORTED || code == ERR_CORRUPT) {	/* of this table alone */
-		ret_table->broken = xstrdup(err->msg);
-		return ERR_OK;
-	}
-	if (code != ERR_OK)
-		return code;
 	if (options->lake_url)
 		put_urls(options, table->root, delta, ret_table);
 	else
@@ -102,13 +92,68 @@ static enum err_code results_find_table(const struct results_options *options,
 	return code;
 }
 
+static enum err_code results_find_table(const struct results_options *options,
+					const struct lake_table *table,
+					struct engine_table *ret_table, bool *ret_absent,
+					struct err *err)
+{
+	const struct delta_options read_only = { 0 };
+	struct delta_table *delta = NULL;
+	enum err_code code = delta_open(options->store, table->root, &read_only, &delta, err);
+
+	*ret_absent = code == ERR_ABSENT;
+	if (*ret_absent)
+		return ERR_OK;
+	if (code == ERR_UNSUPPORTED || code == ERR_CORRUPT) {	/* of this table alone */
+		ret_table->broken = xstrdup(err->msg);
+		return ERR_OK;
+	}
+	return code == ERR_OK ? take_table_files(options, table, delta, ret_table, err) : code;
+}
+
+/* A table as it was. Of a version that the log has, the files may have been cleaned away. */
+static enum err_code attach_version(const struct attaching *attaching,
+				    const struct sql_version *version, struct engine_table *table,
+				    struct err *err)
+{
+	const struct lake_table *place = &attaching->places[version->table];
+	const struct delta_options read_only = { .at = version->at,
+						 .name = place->model->model.name };
+	struct delta_table *delta = NULL;
+	int64_t number;
+	enum err_code code =
+		delta_open(attaching->options->store, place->root, &read_only, &delta, err);
+
+	table->model = &version->model;
+	if (code == ERR_ABSENT)
+		return err->code = ERR_USAGE;
+	if (code != ERR_OK)
+		return code;
+	number = delta_version(delta);
+	code = take_table_files(attaching->options, place, delta, table, err);
+	if (code == ERR_OK && table->broken) {
+		(void)err_set(err, ERR_UNSUPPORTED,
+			      "files of version %" PRId64 " are not there any "
+			      "more (delta.deletedFileRetentionDuration says how long they are "
+			      "kept): %s",
+			      number, table->broken);
+		free((void *)(uintptr_t)table->broken);
+		table->broken = xstrdup(err->msg);
+	}
+	return code;
+}
+
 static enum err_code attach_one(void *user, size_t i, struct err *err)
 {
 	const struct attaching *attaching = user;
 	const struct results_options *options = attaching->options;
-	const char *why = options->refused ? options->refused[i] : NULL;
+	size_t count = options->models->clean_count;
 	struct engine_table *table = &attaching->tables[i];
+	const char *why;
 
+	if (i >= count)
+		return attach_version(attaching, &options->versions[i - count], table, err);
+	why = options->refused ? options->refused[i] : NULL;
 	table->model = attaching->places[i].model;
 	/* A name can be written in other ways, as E'g\x65o', but nobody does. */
 	table->unread = attaching->question &&
@@ -171,7 +216,8 @@ enum err_code results_attach(const struct results_options *options, enum topic_k
 {
 	size_t count = options->models->clean_count;
 	size_t broken = models_broken(options->models, MODEL_CLEAN);
-	struct engine_table *tables = xcalloc(count + broken, sizeof(*tables));
+	struct engine_table *tables =
+		xcalloc(count + options->version_count + broken, sizeof(*tables));
 	struct lake_table *places = NULL;
 	enum err_code code = lake_tables_new(options->models, kind, options->id, &places, err);
 	bool *absent = xcalloc(count, sizeof(*absent));
@@ -181,7 +227,7 @@ enum err_code results_attach(const struct results_options *options, enum topic_k
 	if (code == ERR_OK)
 		code = ahead_all(
 			&(struct ahead_options){
-				.count = count,
+				.count = count + options->version_count,
 				.at_once = at_once < TABLES_AT_ONCE ? at_once : TABLES_AT_ONCE,
 				.work = attach_one,
 				.user = &attaching,
@@ -189,6 +235,7 @@ enum err_code results_attach(const struct results_options *options, enum topic_k
 			err);
 	if (code == ERR_OK && ret_missing)
 		results_tell_missing(&attaching, count, ret_missing);
+	count += options->version_count;
 	count += attach_broken(options->models, tables + count);
 	if (code == ERR_OK)
 		code = engine_attach(options->engine, tables, count, err);

@@ -16,6 +16,7 @@
 #define FLOW_RESULTS_H
 
 #include "engine/engine.h"
+#include "engine/sql_at.h"
 #include "flow/lake.h"
 #include "store/store.h"
 
@@ -31,6 +32,8 @@ struct results_options {
 					   store; NULL: files are fetched for it */
 	const char *const *refused;	/* by clean model, why its table is not to be read, or NULL;
 					   NULL: all are */
+	const struct sql_version *versions; /* which of them are also asked as they were */
+	size_t version_count;
 };
 
 struct result_report {
@@ -61,8 +64,9 @@ struct results_missing {
 /*
  * Let the engine's views show the tables of this path as they are now; one that is not there yet is
  * empty, one that cannot be read or is refused is broken (engine.h). `question`: the one SQL text
- * that will be asked, so that no table is read whose name it does not hold (`unread` in engine.h).
- * NULL: any. `ret_missing` may be NULL.
+ * that will be asked, without the names of versions, so that no table is read whose name it does
+ * not hold (`unread` in engine.h). NULL: any. `ret_missing` may be NULL. ERR_USAGE: a version is
+ * not there.
  */
 MUST_USE enum err_code results_attach(const struct results_options *options, enum topic_kind kind,
 				      const char *question, struct results_missing *ret_missing,
