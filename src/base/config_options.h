@@ -140,6 +140,7 @@ X(CHECK, "", "check", CONFIG_BOOL, "false", "", "Tell every fault of the models,
 X(START, "", "from", CONFIG_TEXT, "beginning", "", "beginning, end, an offset, -N (the last N), @milliseconds since 1970 or @2022-03-01T12:30Z")
 X(SETTINGS, "", "settings", CONFIG_BOOL, "false", "", "How the topic is kept, in place of its partitions")
 X(REPLICAS, "", "replicas", CONFIG_INT, "0", "0..32767", "Copies of each partition of a topic that is created; 0: as many as the broker makes")
+X(HISTORY, "", "history", CONFIG_BOOL, "false", "", "Show what the last commits did, in place of how the tables are")
 X(RUNS, "", "limit", CONFIG_INT, "20", "1..1000", "The newest so many")
 X(COUNT, "", "count", CONFIG_INT, "0", "0..9223372036854775807", "Stop after so many; 0: all")
 X(TO, "", "to", CONFIG_TEXT, "", "", "Where the copy goes; a name that is not there yet")

@@ -70,6 +70,7 @@ struct command {
 	X(rebuild) \
 	X(analyse) \
 	X(sql) \
+	X(tables) \
 	X(models) \
 	X(topics) \
 	X(streams) \

@@ -16,9 +16,10 @@
 #include "delta/delta.h"
 
 enum {
-	DELTA_UUID_SIZE = 37,		/* with its NUL */
-	DELTA_FEATURES_SIZE = 200,	/* more names than that are cut off */
-	DELTA_PARTS_MAX = 128,		/* of a checkpoint */
+	DELTA_UUID_SIZE = 37,	   /* with its NUL */
+	DELTA_FEATURES_SIZE = 200, /* more names than that are cut off */
+	DELTA_PARTS_MAX = 128,	   /* of a checkpoint */
+	DELTA_INFO_SIZE = 64,	   /* longer words of commitInfo are cut off */
 };
 
 struct delta_protocol {
@@ -76,6 +77,8 @@ struct delta_actions {
 	size_t app_count;
 	int64_t timestamp_ms;		/* commitInfo.timestamp; 0: not given */
 	char txn_id[DELTA_UUID_SIZE];	/* commitInfo.txnId; "": none */
+	char operation[DELTA_INFO_SIZE]; /* commitInfo.operation; "": not given */
+	char engine[DELTA_INFO_SIZE];	 /* commitInfo.engineInfo, or clientVersion */
 };
 
 void delta_actions_release(struct delta_actions *actions);

@@ -69,22 +69,32 @@ static enum err_code list_kept(struct delta_table *table, bool first, int64_t fr
 	return code;
 }
 
+enum err_code delta_table_oldest(struct delta_table *table, int64_t *ret_oldest, struct err *err)
+{
+	struct delta_kept start = { -1, -1 };
+	enum err_code code = list_kept(table, true, 0, &start, err);
+
+	if (code == ERR_OK && start.oldest < 0)
+		code = err_set(err, ERR_ABSENT, "there is no table \"%s\"", table->root);
+	if (code == ERR_OK)
+		*ret_oldest = start.oldest;
+	return code;
+}
+
 enum err_code delta_table_kept(struct delta_table *table, struct delta_kept *ret_kept,
 			       struct err *err)
 {
-	struct delta_kept start = { -1, -1 }, end = { -1, -1 };
-	enum err_code code = list_kept(table, true, 0, &start, err);
+	struct delta_kept end = { -1, -1 };
+	int64_t oldest = 0;
+	enum err_code code = delta_table_oldest(table, &oldest, err);
 
-	if (code == ERR_OK && start.oldest >= 0)
+	if (code == ERR_OK)
 		code = list_kept(table, false, delta_checkpoint_last(table), &end, err);
-	if (code == ERR_OK && start.oldest >= 0 && end.newest < 0) /* the hint led nowhere */
+	if (code == ERR_OK && end.newest < 0) /* the hint led nowhere */
 		code = list_kept(table, false, 0, &end, err);
-	if (code != ERR_OK)
-		return code;
-	if (start.oldest < 0 || end.newest < 0)
-		return err_set(err, ERR_ABSENT, "there is no table \"%s\"", table->root);
-	*ret_kept = (struct delta_kept){ start.oldest, end.newest };
-	return ERR_OK;
+	if (code == ERR_OK)
+		*ret_kept = (struct delta_kept){ oldest, end.newest };
+	return code;
 }
 
 /* ---- When ---- */

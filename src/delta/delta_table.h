@@ -72,6 +72,9 @@ struct delta_kept {
 /* ERR_ABSENT: there is no table. The state does not matter, and stays as it is. */
 MUST_USE enum err_code delta_table_kept(struct delta_table *table, struct delta_kept *ret_kept,
 					struct err *err);
+/* The first of them alone. */
+MUST_USE enum err_code delta_table_oldest(struct delta_table *table, int64_t *ret_oldest,
+					  struct err *err);
 /* When a version was committed: by commitInfo's timestamp; without one, by its object's. */
 MUST_USE enum err_code delta_table_time_of(struct delta_table *table, int64_t version,
 					   int64_t *ret_ms, struct err *err);
