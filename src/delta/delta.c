@@ -3,6 +3,7 @@
 
 #include "base/ahead.h"
 #include "base/mem.h"
+#include "base/time.h"
 #include "base/trace.h"
 #include "delta/delta_schema.h"
 #include "delta/delta_table.h"
@@ -11,7 +12,13 @@
 #include <ctype.h>
 #include <inttypes.h>
 
-enum { DIGITS = 20, CHECKPOINT_INTERVAL = 10, AHEAD_BYTES_MAX = 64 << 20, LOOK_BACK = 1000 };
+enum {
+	DIGITS = 20,
+	CHECKPOINT_INTERVAL = 10,
+	AHEAD_BYTES_MAX = 64 << 20,
+	LOOK_BACK = 1000,
+	FOLLOW_TRIES = 10,
+};
 
 const char *delta_table_commit_key(const struct delta_table *table, struct buf *out,
 				   int64_t version)
@@ -198,28 +205,48 @@ static bool parse_part(const char *rest, uint32_t *ret_parts)
 	return true;
 }
 
-static bool list_one(void *user, const struct store_entry *entry)
+enum delta_log_kind delta_log_name(const char *name, int64_t *ret_version, uint32_t *ret_parts)
 {
-	struct listing *listing = user;
-	const char *name = entry->key + listing->prefix_len;
 	const char *rest = name + DIGITS;
-	int64_t version;
-	uint32_t parts;
 
 	/* Below 10^18, so that a version and one more is a number. */
 	if (strspn(name, "0123456789") != DIGITS || name[0] != '0' || name[1] != '0')
-		return true;
-	version = strtoll(name, NULL, 10);
-	if (version > listing->upto)
-		return false;
+		return DELTA_LOG_NOTHING;
+	*ret_version = strtoll(name, NULL, 10);
+	*ret_parts = 0;
 	if (strcmp(rest, ".json") == 0)
+		return DELTA_LOG_COMMIT;
+	if (strcmp(rest, ".checkpoint.parquet") == 0 || parse_part(rest, ret_parts))
+		return DELTA_LOG_CHECKPOINT;
+	if (strncmp(rest, ".checkpoint.", strlen(".checkpoint.")) == 0)
+		return DELTA_LOG_OTHER_CHECKPOINT;
+	return strcmp(rest, ".crc") == 0 ? DELTA_LOG_BESIDE : DELTA_LOG_NOTHING;
+}
+
+static bool list_one(void *user, const struct store_entry *entry)
+{
+	struct listing *listing = user;
+	int64_t version = 0;
+	uint32_t parts = 0;
+	enum delta_log_kind kind =
+		delta_log_name(entry->key + listing->prefix_len, &version, &parts);
+
+	if (kind != DELTA_LOG_NOTHING && version > listing->upto)
+		return false;
+	switch (kind) {
+	case DELTA_LOG_COMMIT:
 		push(&listing->commits, version, entry->size);
-	else if (strcmp(rest, ".checkpoint.parquet") == 0)
-		push_checkpoint(listing, version, 0);
-	else if (parse_part(rest, &parts))
+		break;
+	case DELTA_LOG_CHECKPOINT:
 		push_checkpoint(listing, version, parts);
-	else if (strncmp(rest, ".checkpoint.", strlen(".checkpoint.")) == 0)
+		break;
+	case DELTA_LOG_OTHER_CHECKPOINT:
 		listing->other_checkpoints = true;
+		break;
+	case DELTA_LOG_BESIDE:
+	case DELTA_LOG_NOTHING:
+		break;
+	}
 	return true;
 }
 
@@ -379,8 +406,9 @@ static enum err_code start_at(struct delta_table *table, const struct checkpoint
 
 	start_over(table);
 	if (code == ERR_OK) {
+		table->state.tombstones = actions.tombstones;
 		delta_state_apply(&table->state, &actions, checkpoint->version);
-		delta_state_checkpointed(&table->state, checkpoint->parts);
+		delta_state_checkpointed(&table->state, checkpoint->version, checkpoint->parts);
 	}
 	return code;
 }
@@ -456,10 +484,13 @@ enum err_code delta_table_load(struct delta_table *table, struct err *err)
 	int64_t hint = delta_checkpoint_last(table);
 	enum err_code code = ERR_CORRUPT;
 
+	table->sure_ms = clock_boot_ms();
 	if (hint > 0)
 		code = load_from(table, hint, err);
 	if (code == ERR_CORRUPT || code == ERR_ABSENT || code == ERR_UNSUPPORTED)
 		/* The hint may be wrong, or lead to a checkpoint that is of no use here. */
+		code = load_from(table, 0, err);
+	if (code == ERR_CORRUPT) /* what was listed may have been cleaned up since */
 		code = load_from(table, 0, err);
 	if (code == ERR_ABSENT && hint >= 0)
 		code = err_set(err, ERR_CORRUPT, "table \"%s\" has a checkpoint by its own word, but "
@@ -486,6 +517,76 @@ enum err_code delta_table_load_upto(struct delta_table *table, int64_t version, 
 	return code;
 }
 
+/* ---- A log that is cleaned up ---- */
+
+static enum err_code it_is_gone(const struct delta_table *table, int64_t version, struct err *err)
+{
+	return err_set(err, ERR_CORRUPT,
+		       "version %" PRId64 " of table \"%s\" is gone: was the table "
+		       "removed while it is written?",
+		       version, table->root);
+}
+
+enum err_code delta_table_reload(struct delta_table *table, struct err *err)
+{
+	struct delta_state old = table->state;
+	int64_t sure_ms = table->sure_ms;
+	enum err_code code;
+
+	delta_state_init(&table->state, table->checkpoints);
+	code = delta_table_load(table, err);
+	if (code == ERR_ABSENT || code == ERR_CORRUPT ||
+	    (code == ERR_OK && old.version >= 0 &&
+	     (table->state.version < old.version ||
+	      strcmp(table->state.metadata->id, old.metadata->id) != 0)))
+		code = it_is_gone(table, old.version, err);
+	if (code == ERR_OK) {
+		delta_state_release(&old);
+	} else {
+		delta_state_release(&table->state);
+		table->state = old;
+		table->sure_ms = sure_ms;
+	}
+	return code;
+}
+
+bool delta_table_is_sure(const struct delta_table *table)
+{
+	return clock_boot_ms() - table->sure_ms <= DELTA_SURE_MS;
+}
+
+static bool listing_has(const struct listing *listing, int64_t version)
+{
+	for (size_t i = 0; i < listing->commits.count; i++)
+		if (listing->commits.at[i].version == version)
+			return true;
+	return false;
+}
+
+enum err_code delta_table_ensure(struct delta_table *table, struct err *err)
+{
+	int64_t now_ms = clock_boot_ms(), version = table->state.version;
+	int64_t newest = -1;
+	struct listing listing;
+	enum err_code code;
+	bool there;
+
+	if (delta_table_is_sure(table))
+		return ERR_OK;
+	code = list_log(table, version, &listing, err);
+	if (code != ERR_OK)
+		return code;
+	if (listing.checkpoint_count > 0)
+		newest = listing.checkpoints[listing.checkpoint_count - 1].version;
+	there = version < 0 || newest == version || listing_has(&listing, version);
+	listing_release(&listing);
+	if (newest > version || !there)
+		return delta_table_reload(table, err);
+	table->sure_ms = now_ms;
+	delta_table_seen(table);
+	return ERR_OK;
+}
+
 /* ---- The interface ---- */
 
 struct delta_table *delta_table_new(struct store *store, const char *root,
@@ -502,6 +603,9 @@ struct delta_table *delta_table_new(struct store *store, const char *root,
 	table->checkpoint_interval = options->checkpoint_interval ? options->checkpoint_interval :
 		CHECKPOINT_INTERVAL;
 	table->upto = INT64_MAX;
+	table->checkpoint_times = options->checkpoint_times ? options->checkpoint_times : 1;
+	table->keep_files_ms = options->keep_files_ms;
+	table->keep_log_ms = options->keep_log_ms;
 	delta_state_init(&table->state, options->checkpoints);
 	delta_reader_init(&table->reader);
 	buf_init(&table->text, COMMIT_BYTES_MAX);
@@ -562,18 +666,41 @@ enum err_code delta_open(struct store *store, const char *root,
 	return code;
 }
 
-enum err_code delta_table_follow(struct delta_table *table, struct err *err)
+/* Up to a version that is not there. */
+static enum err_code follow_on(struct delta_table *table, struct err *err)
 {
+	int64_t asked_ms;
 	enum err_code code;
 
 	do {
+		asked_ms = clock_boot_ms();
 		buf_clear(&table->text);
 		code = delta_table_get_commit(table, table->state.version + 1, &table->text, err);
 		if (code == ERR_OK)
 			code = apply_commit(table, table->state.version + 1,
 					    buf_slice(&table->text), err);
 	} while (code == ERR_OK);
+	if (code == ERR_ABSENT && delta_table_is_sure(table))
+		table->sure_ms = asked_ms;
 	return code == ERR_ABSENT ? ERR_OK : code;
+}
+
+/* To have read thousands of versions may have taken long. */
+enum err_code delta_table_follow(struct delta_table *table, struct err *err)
+{
+	enum err_code code = ERR_OK;
+
+	for (int tries = 0; tries < FOLLOW_TRIES; tries++) {
+		code = delta_table_ensure(table, err);
+		if (code == ERR_OK)
+			code = follow_on(table, err);
+		if (code != ERR_OK || delta_table_is_sure(table))
+			return code;
+	}
+	return err_set(err, ERR_TIMEOUT,
+		       "table \"%s\": the store is too slow to tell which version is "
+		       "the last",
+		       table->root);
 }
 
 enum err_code delta_refresh(struct delta_table *table, struct err *err)

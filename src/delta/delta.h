@@ -74,6 +74,7 @@ struct delta_add {
 	int64_t modified_ms;
 	uint64_t rows;		/* stats.numRecords; 0 where there is none */
 	char *stats;		/* JSON text; NULL: none, or a checkpoint holds it */
+	int64_t made_ms;	/* clock_boot_ms() before it was put; 0: not known */
 };
 
 struct delta_txn {
@@ -129,8 +130,17 @@ struct delta_options {
 	enum delta_columns columns;
 	const char *name;			/* a user's word for the table; NULL: root's end */
 	uint32_t checkpoint_interval;		/* commits; 0: 10 */
+	uint32_t checkpoint_times;		/* overdue, so that others come first; 0: 1 */
 	bool checkpoints;			/* write them */
 	struct delta_at at;			/* not the newest: to read, and it stays so */
+	int64_t keep_files_ms, keep_log_ms;	/* of a table that is made; 0: none is set */
+};
+
+/* What a table says of how long it keeps what its latest version does not need. */
+struct delta_retention {
+	int64_t files_ms; /* delta.deletedFileRetentionDuration */
+	int64_t log_ms;	  /* delta.logRetentionDuration */
+	bool keeps_log;	  /* delta.enableExpiredLogCleanup is false */
 };
 
 /*
@@ -175,6 +185,15 @@ void delta_each_app(const struct delta_table *table, bool (*each)(void *user, co
 size_t delta_file_count(const struct delta_table *table);
 const struct delta_add *delta_file(const struct delta_table *table, size_t i);
 uint64_t delta_rows(const struct delta_table *table);
+/* ERR_UNSUPPORTED: it says something that no clean-up may guess at; the message has what. */
+MUST_USE enum err_code delta_retention(const struct delta_table *table,
+				       struct delta_retention *ret_retention, struct err *err);
+/*
+ * Have the table keep files and log for so long, by a commit of its metadata. What somebody else
+ * has set stays as it is: ours are those that were set here before, which the table notes.
+ */
+MUST_USE enum err_code delta_set_retention(struct delta_table *table, int64_t files_ms,
+					   int64_t log_ms, struct err *err);
 MUST_USE enum err_code delta_compare(struct delta_table *table, const struct delta_schema *wanted,
 				     struct delta_difference *ret_difference, struct err *err);
 
@@ -185,7 +204,9 @@ MUST_USE enum err_code delta_compare(struct delta_table *table, const struct del
  * ERR_EXISTS: the txns and steps of this commit are in the log already, or what is further of the
  * same lineage; nothing was written, the batch is to be dropped. ERR_LOCKED: another writer took
  * one of them on meanwhile, the batch may be there in part, and nothing was written:
- * delta_refresh(), and begin where that is now. ERR_UNSUPPORTED, ERR_USAGE: another writer changed
+ * delta_refresh(), and begin where that is now. ERR_EXPIRED: a data file was put so long ago
+ * (made_ms) that a clean-up could take it before it is in the table; nothing was written: make it
+ * anew. ERR_UNSUPPORTED, ERR_USAGE: another writer changed
  * the table, or its columns, so that this one may not write it. ERR_UNKNOWN, only when the store
  * could not be asked for a long time whether an ambiguous put came through (commitInfo.txnId
  * tells): keep the files, open again and compare the progress. After any other error nothing was
@@ -205,6 +226,12 @@ MUST_USE enum err_code delta_commit(struct delta_table *table, const struct delt
  */
 MUST_USE enum err_code delta_replace(struct delta_table *table, const struct delta_commit *commit,
 				     int64_t planned_on, int64_t *ret_version, struct err *err);
+
+/*
+ * Write a checkpoint if that is due, or overdue so many `times`: as commits do, for who wants them
+ * to have no need to. It only saves readers work: a failure is just traced.
+ */
+void delta_checkpoint_if_due(struct delta_table *table, uint32_t times);
 
 /* A name for a new data file, unique: "part-<uuid>.snappy.parquet". */
 void delta_new_file_name(struct buf *out);

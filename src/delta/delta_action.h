@@ -42,6 +42,8 @@ struct delta_settings {
 	size_t count;
 };
 
+void delta_settings_release(struct delta_settings *settings);
+
 struct delta_metadata {
 	char *id;
 	char *name;			/* or NULL */
@@ -75,6 +77,7 @@ struct delta_actions {
 	size_t remove_count;
 	struct delta_app *apps;
 	size_t app_count;
+	uint64_t tombstones;		/* of a checkpoint, whose removes are not read */
 	int64_t timestamp_ms;		/* commitInfo.timestamp; 0: not given */
 	char txn_id[DELTA_UUID_SIZE];	/* commitInfo.txnId; "": none */
 	char operation[DELTA_INFO_SIZE]; /* commitInfo.operation; "": not given */

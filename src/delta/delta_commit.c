@@ -11,12 +11,17 @@
  * A put whose answer was lost may come through later. So it is only ever
  * repeated with the same bytes under the same version until that version is
  * held, by us or by another; only then the next version is tried.
+ *
+ * A version that was won long after it was known to be the next may be one of
+ * those that were cleaned up (delta_table.h): then it counts for nobody, and it
+ * was lost.
  */
 #include "base/backoff.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "base/time.h"
 #include "delta/delta_progress.h"
+#include "delta/delta_retention.h"
 #include "delta/delta_schema.h"
 #include "delta/delta_table.h"
 
@@ -24,14 +29,21 @@
 #include <inttypes.h>
 #include <strings.h>
 
-enum { TRIES_MAX = 60, WAIT_FIRST_MS = 10, WAIT_MAX_MS = 1000, PRESENT_MS = 10000,
-       KEPT_MS = 3600000 };
+enum {
+	TRIES_MAX = 60,
+	WAIT_FIRST_MS = 10,
+	WAIT_MAX_MS = 1000,
+	PRESENT_MS = 10000,
+	KEPT_MS = 3600000,
+	FILE_AGE_SHARE = 4
+};
 
 /* One attempt to write one version. */
 struct attempt {
 	struct buf text;
 	char txn_id[DELTA_UUID_SIZE];	/* of the whole commit, whatever the version */
 	int64_t timestamp_ms;
+	int64_t asked_ms;		/* clock_boot_ms() of the last put */
 	bool unknown;			/* a put of this text may still come through */
 };
 
@@ -123,6 +135,7 @@ static enum err_code delta_commit_put(struct delta_table *table, struct attempt 
 		return err_errno(err, "failpoint delta-before-commit");
 	}
 	buf_init(&key, STORE_KEY_MAX);
+	attempt->asked_ms = clock_boot_ms();
 	code = store_put(table->store,
 			 delta_table_commit_key(table, &key, table->state.version + 1),
 			 buf_slice(&attempt->text), STORE_CREATE, err);
@@ -161,13 +174,41 @@ static enum err_code decide_how(struct delta_table *table, struct attempt *attem
 		       "out who wrote version %" PRId64, table->root, table->state.version + 1);
 }
 
-/* Write the attempt as the next version. ERR_OK: it is WON or LOST, and the state is at it. Any
- * other code: nothing was written, but ERR_UNKNOWN. */
+/*
+ * The state is at the version that was won. Where that was below a checkpoint by then the state is
+ * the table's latest, which has the attempt's last file only if it counts after all.
+ */
+static enum err_code confirm(struct delta_table *table, const struct attempt *attempt,
+			     bool has_files, enum outcome *ret_outcome, struct err *err)
+{
+	const struct delta_state *state = &table->state;
+	int64_t version = state->version;
+	enum err_code code;
+	char *path;
+	size_t at;
+
+	if (delta_table_is_sure(table)) {
+		table->sure_ms = attempt->asked_ms;
+		return ERR_OK;
+	}
+	path = has_files ? xstrdup(state->files[state->file_count - 1].add.path) : NULL;
+	code = delta_table_ensure(table, err);
+	if (code == ERR_OK && state->version != version)
+		*ret_outcome = path && delta_map_get(&state->by_path, path, &at) ? WON : LOST;
+	else if (code != ERR_OK && code != ERR_CORRUPT)
+		err->code = code = ERR_UNKNOWN;
+	free(path);
+	return code;
+}
+
+/* Write the attempt as the next version. ERR_OK: it is WON or LOST, and the state is at it or
+ * beyond. Any other code: nothing was written, but ERR_UNKNOWN. */
 static enum err_code decide(struct delta_table *table, struct attempt *attempt,
 			    enum outcome *ret_outcome, struct err *err)
 {
 	struct delta_actions actions = { 0 };
 	enum err_code code;
+	bool has_files;
 
 	if (!store_can(table->store, STORE_CAN_CREATE_ONLY))
 		return err_set(err, ERR_UNSUPPORTED, "table \"%s\": the store lets several writers "
@@ -181,7 +222,10 @@ static enum err_code decide(struct delta_table *table, struct attempt *attempt,
 		(void)err_prefix(err, "the commit cannot be written");
 		return err->code = ERR_SHAPE;
 	}
+	has_files = actions.add_count > 0;
 	code = decide_how(table, attempt, &actions, ret_outcome, err);
+	if (code == ERR_OK && *ret_outcome == WON)
+		code = confirm(table, attempt, has_files, ret_outcome, err);
 	delta_actions_release(&actions);
 	return code;
 }
@@ -194,7 +238,7 @@ static enum err_code lost_to_others(const struct delta_table *table, struct err 
 
 /* ---- Creating ---- */
 
-static void delta_commit_put_table(struct attempt *attempt, const struct delta_schema *schema)
+static void delta_commit_put_table(struct attempt *attempt, const struct delta_table *table)
 {
 	char id[DELTA_UUID_SIZE];
 	char provider[] = "parquet";
@@ -205,13 +249,15 @@ static void delta_commit_put_table(struct attempt *attempt, const struct delta_s
 
 	delta_uuid(id);
 	buf_init(&columns, COMMIT_BYTES_MAX);
-	delta_schema_put(&columns, schema);
+	delta_schema_put(&columns, table->schema);
+	(void)delta_retention_set(&metadata.settings, table->keep_files_ms, table->keep_log_ms);
 	put_info(attempt, "CREATE TABLE", "{\"partitionBy\":\"[]\",\"properties\":\"{}\"}", true,
 		 slice_of(NULL, 0));
 	buf_add_str(&attempt->text,
 		    "{\"protocol\":{\"minReaderVersion\":1,\"minWriterVersion\":2}}\n");
 	delta_put_metadata(&attempt->text, &metadata, buf_slice(&columns));
 	buf_release(&columns);
+	delta_settings_release(&metadata.settings);
 }
 
 enum err_code delta_table_create(struct delta_table *table, struct err *err)
@@ -222,37 +268,40 @@ enum err_code delta_table_create(struct delta_table *table, struct err *err)
 
 	attempt_init(&attempt);
 	attempt_begin(&attempt, table);
-	delta_commit_put_table(&attempt, table->schema);
+	delta_commit_put_table(&attempt, table);
 	/* LOST serves as well: another one has made the table. */
 	code = decide(table, &attempt, &outcome, err);
 	attempt_release(&attempt);
 	return code;
 }
 
-/* ---- Changing the columns ---- */
+/* ---- Changing the columns, or other metadata ---- */
 
 /* The table's metadata, with the writer's columns. */
-static enum err_code put_writers_columns(struct attempt *attempt, struct delta_table *table,
-					 struct err *err)
+static enum err_code put_writers_columns(struct delta_table *table, const void *user,
+					 struct buf *out, struct err *err)
 {
 	struct buf columns;
 	enum err_code code;
 
+	(void)user;
 	buf_init(&columns, COMMIT_BYTES_MAX);
 	code = delta_schema_merge(&columns, table->state.metadata, table->schema,
 				  table->reader.line, err);
 	if (code == ERR_OK)
-		delta_put_metadata(&attempt->text, table->state.metadata, buf_slice(&columns));
+		delta_put_metadata(out, table->state.metadata, buf_slice(&columns));
 	buf_release(&columns);
 	return code;
 }
 
 /* *ret_needed: there are columns to be added, and nothing else is in the way. */
-static enum err_code look_at_columns(struct delta_table *table, bool *ret_needed, struct err *err)
+static enum err_code look_at_columns(struct delta_table *table, const void *user, bool *ret_needed,
+				     struct err *err)
 {
 	struct delta_difference difference = { 0 };
 	enum err_code code = delta_table_check_writable(table, err);
 
+	(void)user;
 	if (code == ERR_OK)
 		code = delta_compare(table, table->schema, &difference, err);
 	if (code == ERR_OK && difference.change > DELTA_ADDED)
@@ -262,31 +311,32 @@ static enum err_code look_at_columns(struct delta_table *table, bool *ret_needed
 	return code;
 }
 
-static enum err_code add_columns(struct delta_table *table, struct attempt *attempt,
-				 enum outcome *ret_outcome, struct err *err)
+static enum err_code amend_once(struct delta_table *table, const struct delta_amendment *amendment,
+				struct attempt *attempt, enum outcome *ret_outcome, struct err *err)
 {
 	enum err_code code;
 
 	attempt_begin(attempt, table);
-	put_info(attempt, "ADD COLUMNS", "{}", false, slice_of(NULL, 0));
-	code = put_writers_columns(attempt, table, err);
+	put_info(attempt, amendment->operation, "{}", false, slice_of(NULL, 0));
+	code = amendment->put(table, amendment->user, &attempt->text, err);
 	return code == ERR_OK ? decide(table, attempt, ret_outcome, err) : code;
 }
 
 /* What others commit meanwhile, rows or columns, is read; then it is looked at anew. */
-static enum err_code evolve_somewhere(struct delta_table *table, struct attempt *attempt,
-				      struct err *err)
+static enum err_code amend_somewhere(struct delta_table *table,
+				     const struct delta_amendment *amendment,
+				     struct attempt *attempt, struct err *err)
 {
 	struct backoff backoff = { .first_ms = WAIT_FIRST_MS, .max_ms = WAIT_MAX_MS };
 
 	for (int tries = 0; tries < TRIES_MAX; tries++) {
 		enum outcome outcome = LOST;
 		bool needed = false;
-		enum err_code code = look_at_columns(table, &needed, err);
+		enum err_code code = amendment->look(table, amendment->user, &needed, err);
 
 		if (code != ERR_OK || !needed)
 			return code;
-		code = add_columns(table, attempt, &outcome, err);
+		code = amend_once(table, amendment, attempt, &outcome, err);
 		if (code != ERR_OK || outcome == WON)
 			return code;
 		clock_sleep_ms(backoff_next_ms(&backoff));
@@ -297,15 +347,25 @@ static enum err_code evolve_somewhere(struct delta_table *table, struct attempt 
 	return lost_to_others(table, err);
 }
 
-enum err_code delta_table_evolve(struct delta_table *table, struct err *err)
+enum err_code delta_table_amend(struct delta_table *table, const struct delta_amendment *amendment,
+				struct err *err)
 {
 	struct attempt attempt;
 	enum err_code code;
 
 	attempt_init(&attempt);
-	code = evolve_somewhere(table, &attempt, err);
+	code = amend_somewhere(table, amendment, &attempt, err);
 	attempt_release(&attempt);
 	return code;
+}
+
+enum err_code delta_table_evolve(struct delta_table *table, struct err *err)
+{
+	static const struct delta_amendment columns = { .operation = "ADD COLUMNS",
+							.look = look_at_columns,
+							.put = put_writers_columns };
+
+	return delta_table_amend(table, &columns, err);
 }
 
 /* ---- Committing ---- */
@@ -399,16 +459,18 @@ static int64_t version_to_look_for(const struct delta_table *table)
 	return lately ? table->present_version : table->state.version;
 }
 
-/* A log whose end is gone was removed or made anew: a version put into it would break it. */
+/* A log whose end is gone was removed or made anew, unless it was cleaned up: a version put into it
+ * would break it. */
 static enum err_code check_present(struct delta_table *table, struct err *err)
 {
-	int64_t version = version_to_look_for(table);
 	uint64_t size;
+	int64_t version;
 	struct buf key;
-	enum err_code code;
+	enum err_code code = delta_table_ensure(table, err);
 
-	if (clock_mono_ms() < table->present_until_ms)
-		return ERR_OK;
+	if (code != ERR_OK || clock_mono_ms() < table->present_until_ms)
+		return code;
+	version = version_to_look_for(table);
 	buf_init(&key, STORE_KEY_MAX);
 	code = store_size(table->store, delta_table_commit_key(table, &key, version), &size,
 			  err);
@@ -417,8 +479,7 @@ static enum err_code check_present(struct delta_table *table, struct err *err)
 				  err);
 	buf_release(&key);
 	if (code == ERR_ABSENT)
-		return err_set(err, ERR_CORRUPT, "version %" PRId64 " of table \"%s\" is gone: was "
-			       "the table removed while it is written?", version, table->root);
+		code = delta_table_reload(table, err);
 	if (code == ERR_OK)
 		delta_table_seen(table);
 	return code;
@@ -446,6 +507,25 @@ static void put_commit(struct attempt *attempt, const struct delta_table *table,
 	put_txns_and_adds(attempt, table, commit);
 }
 
+/* A clean-up takes files that no version names once they are as old as the table keeps files. */
+static enum err_code check_files(const struct delta_table *table, const struct delta_commit *commit,
+				 struct err *err)
+{
+	int64_t kept_ms = delta_retention_files_ms(table->state.metadata);
+	int64_t now_ms = clock_boot_ms();
+
+	for (size_t i = 0; i < commit->add_count; i++) {
+		const struct delta_add *add = &commit->adds[i];
+
+		if (add->made_ms && now_ms - add->made_ms > kept_ms / FILE_AGE_SHARE)
+			return err_set(err, ERR_EXPIRED,
+				       "table \"%s\": file \"%s\" was put %" PRId64
+				       " s ago, so long that a clean-up may take it",
+				       table->root, add->path, (now_ms - add->made_ms) / 1000);
+	}
+	return ERR_OK;
+}
+
 /* Try one version after the other. ERR_OK: written, and the state is there. */
 static enum err_code commit_somewhere(struct delta_table *table, const struct delta_commit *commit,
 				      struct attempt *attempt, struct err *err)
@@ -460,6 +540,8 @@ static enum err_code commit_somewhere(struct delta_table *table, const struct de
 			code = delta_table_check_writable(table, err);
 		if (code == ERR_OK)
 			code = delta_table_check_columns(table, err);
+		if (code == ERR_OK)
+			code = check_files(table, commit, err);
 		if (code != ERR_OK)
 			return code;
 		attempt_begin(attempt, table);
@@ -491,7 +573,7 @@ enum err_code delta_commit(struct delta_table *table, const struct delta_commit 
 		return code;
 	}
 	*ret_version = table->state.version;
-	delta_checkpoint_if_due(table);
+	delta_checkpoint_if_due(table, table->checkpoint_times);
 	return ERR_OK;
 }
 
@@ -539,13 +621,15 @@ static enum err_code replace(struct delta_table *table, const struct delta_commi
 {
 	enum err_code code = check_replacement(table, commit, err);
 
+	if (code == ERR_OK)
+		code = check_files(table, commit, err);
 	for (size_t i = 0; i < commit->step_count && code == ERR_OK; i++)
 		code = delta_progress_check(&commit->steps[i], err);
 	if (code != ERR_OK)
 		return code;
 	attempt_begin(attempt, table);
 	put_info(attempt, commit->operation, "{\"mode\":\"Overwrite\"}", false, commit->info);
-	code = put_writers_columns(attempt, table, err);
+	code = put_writers_columns(table, NULL, &attempt->text, err);
 	if (code == ERR_OK)
 		code = put_removes(attempt, table, commit, err);
 	if (code != ERR_OK)
@@ -577,6 +661,6 @@ enum err_code delta_replace(struct delta_table *table, const struct delta_commit
 		return code;
 	}
 	*ret_version = table->state.version;
-	delta_checkpoint_if_due(table);
+	delta_checkpoint_if_due(table, table->checkpoint_times);
 	return ERR_OK;
 }
