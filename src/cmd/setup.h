@@ -11,6 +11,7 @@
 #include "broker/broker.h"
 #include "cmd/interrupt.h"
 #include "engine/engine.h"
+#include "flow/live.h"
 #include "flow/results.h"
 #include "source/mysql_link.h"
 #include "source/source.h"
@@ -104,7 +105,8 @@ struct sql_side {
 	struct results_options results;	/* of the three above */
 	char temp_dir[PATH_MAX];
 	char lake_url[PATH_MAX];	/* of `results` */
-	struct interrupt interrupt;	/* of sql_side_attach() */
+	struct interrupt interrupt;	/* of sql_side_attach(), … */
+	struct live live;		/* … with its broker, where a live view may be named */
 };
 
 /* To clean what is there. On failure there is nothing to release. */
