@@ -5,6 +5,7 @@
 #include "base/trace.h"
 #include "broker/broker_kinds.h"
 #include "broker/kafka/broker_kafka.h"
+#include "cmd/setup_live.h"
 #include "cmd/setup_spark.h"
 
 #include <inttypes.h>
@@ -725,6 +726,7 @@ enum err_code sql_side_open(const struct config *config, struct sql_side *side, 
 void sql_side_close(struct sql_side *side)
 {
 	interrupt_end(&side->interrupt);
+	broker_free(side->live.broker);
 	engine_free(side->engine);
 	store_free(side->store);
 	models_free(&side->models);
@@ -772,22 +774,23 @@ static void tell_missing(const struct config *config, const struct results_missi
 enum err_code sql_side_attach(const struct config *config, const char *question,
 			      struct sql_side *side, struct err *err)
 {
-	bool stream = strcmp(config_text(config, OPT_FROM), "stream") == 0;
 	struct results_missing missing = { 0 };
-	enum err_code code;
+	enum topic_kind kind;
+	enum err_code code = setup_asked_kind(config, &kind, err);
 
-	if (strcmp(config_text(config, OPT_FROM), "both") == 0)
-		return err_set(err, ERR_USAGE, "--from both: a question is asked of one of them");
-	if (question && setup_is_spark(config) && refuse_versions(question, err) != ERR_OK)
-		return err->code;
-	code = open_side(config, true, question == NULL, side, err);
+	if (code == ERR_OK && question && setup_is_spark(config))
+		code = refuse_versions(question, err);
+	if (code == ERR_OK)
+		code = open_side(config, true, question == NULL, side, err);
 	if (code != ERR_OK)
 		return code;
 	code = interrupt_begin(&side->interrupt, side->engine, err);
 	if (code == ERR_OK && question)
 		code = take_versions(question, side, err);
 	if (code == ERR_OK)
-		code = results_attach(&side->results, stream ? TOPIC_STREAM : TOPIC_LOG,
+		code = setup_live(config, question, side, err);
+	if (code == ERR_OK)
+		code = results_attach(&side->results, kind,
 				      question ? buf_cstr(&side->at.others) : NULL, &missing, err);
 	if (code != ERR_OK)
 		sql_side_close(side);

@@ -11,6 +11,7 @@
 #include "broker/broker.h"
 #include "cmd/interrupt.h"
 #include "engine/engine.h"
+#include "flow/live.h"
 #include "flow/results.h"
 #include "source/mysql_link.h"
 #include "source/source.h"
@@ -106,6 +107,7 @@ struct sql_side {
 	char lake_url[PATH_MAX];	/* of `results` */
 	struct interrupt interrupt;	/* of sql_side_attach(), … */
 	struct sql_at at;		/* … as is its question, in which versions are views */
+	struct live live;		/* … with its broker, where a live view may be named */
 };
 
 /* To clean what is there. On failure there is nothing to release. */

@@ -723,7 +723,7 @@ int64_t delta_version(const struct delta_table *table)
 
 int64_t delta_txn_version(const struct delta_table *table, const char *app_id)
 {
-	return delta_state_app_version(&table->state, app_id);
+	return table ? delta_state_app_version(&table->state, app_id) : -1;
 }
 
 void delta_each_app(const struct delta_table *table, bool (*each)(void *user, const char *app_id),

@@ -158,12 +158,12 @@ void delta_close(struct delta_table *table);	/* accepts NULL */
 MUST_USE enum err_code delta_refresh(struct delta_table *table, struct err *err);
 
 int64_t delta_version(const struct delta_table *table);
-/* The last version of this application id, or -1. */
+/* The last version of this application id, or -1: so of NULL, a table that is not there yet. */
 int64_t delta_txn_version(const struct delta_table *table, const char *app_id);
 /*
  * How far this application id is. A plain `txn`, whoever wrote it, is a position below 2^63.
  * ERR_CORRUPT: a part of it is missing, or of another commit: it is damage, and nothing may be
- * made of it.
+ * made of it. Of NULL, a table that is not there yet: nothing.
  */
 MUST_USE enum err_code delta_progress(const struct delta_table *table, const char *app_id,
 				      struct delta_progress *ret_progress, struct err *err);

@@ -123,31 +123,48 @@ static bool is_cte(const struct checking *checking, const char *name)
 	return false;
 }
 
-static struct duckdb_table *find_view(struct engine_duckdb *engine, const char *name)
+/* *ret_suffix: what the name has behind that of the table. */
+static struct duckdb_table *find_view(struct engine_duckdb *engine, const char *name,
+				      const char **ret_suffix)
 {
 	for (size_t i = 0; i < engine->table_count; i++) {
 		struct duckdb_table *table = &engine->tables[i];
 		size_t len = strlen(table->name);
 
-		if (strncasecmp(name, table->name, len) == 0 &&
-		    (name[len] == '\0' || strcasecmp(name + len, "_all") == 0))
+		if (strncasecmp(name, table->name, len) != 0)
+			continue;
+		*ret_suffix = name + len;
+		if (name[len] == '\0' || strcasecmp(name + len, "_all") == 0 ||
+		    strcasecmp(name + len, "_live") == 0)
 			return table;
 	}
 	return NULL;
+}
+
+static enum err_code refuse_live(const struct checking *checking, const struct sql_node *node,
+				 const struct duckdb_table *table, struct err *err)
+{
+	err_set(err, ERR_UNSUPPORTED, "\"%s_live\" cannot be read: %s", table->name,
+		table->no_live);
+	return err_prefix(err, "%s:%d", checking->model->file, sql_line(checking, node->at));
 }
 
 /* The view of this name, if it is one, so that it can be read from here on. */
 static enum err_code need_view(struct checking *checking, const struct sql_node *node,
 			       const struct duckdb_table **ret_table, struct err *err)
 {
-	struct duckdb_table *table = find_view(checking->engine, node->name);
-	bool current = table && strlen(node->name) == strlen(table->name);
+	const char *suffix = "";
+	struct duckdb_table *table = find_view(checking->engine, node->name, &suffix);
+	bool live = table && strcasecmp(suffix, "_live") == 0;
 
 	*ret_table = table;
 	if (table && table->its.unread)
 		return refuse(checking, node->at, err, "write the name of the table \"%s\" out: it"
 			      " was not read, as the text does not hold it", table->name);
-	if (table && engine_duckdb_view(checking->engine, table, current, err) != ERR_OK)
+	if (live && table->no_live)
+		return refuse_live(checking, node, table, err);
+	if (table && (live ? engine_duckdb_view_live(checking->engine, table, err)
+			   : engine_duckdb_view(checking->engine, table, !*suffix, err)) != ERR_OK)
 		return err->code;
 	if (!table || !table->broken)
 		return ERR_OK;
