@@ -66,6 +66,8 @@ struct command {
 	X(sink) \
 	X(stream) \
 	X(batch) \
+	X(maintain) \
+	X(optimize) \
 	X(runs) \
 	X(rebuild) \
 	X(analyse) \

@@ -669,6 +669,22 @@ enum err_code setup_engine_here(const struct config *config, struct engine **ret
 	return setup_engine_of(config, "duckdb", NULL, ret_engine, err);
 }
 
+enum err_code setup_compact(const struct config *config, struct store *store,
+			    struct compact_options *ret_options, struct err *err)
+{
+	struct compact_options options = {
+		.store = store,
+		.policy.target_bytes = (uint64_t)config_int(config, OPT_FILE_SIZE),
+		.memory_bytes_max = (uint64_t)config_int(config, OPT_MAINTAIN_MEMORY),
+		.threads = 1,
+	};
+	enum err_code code = setup_dir(config, &options.dir, err);
+
+	if (code == ERR_OK)
+		*ret_options = options;
+	return code;
+}
+
 /* Who only asks spills to DIR/tmp if it may, and else does without. */
 static enum err_code setup_engine_there(const struct config *config, struct store *store,
 					struct engine **ret_engine, struct err *err)

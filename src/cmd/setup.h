@@ -12,6 +12,7 @@
 #include "cmd/interrupt.h"
 #include "engine/engine.h"
 #include "flow/live.h"
+#include "flow/compact.h"
 #include "flow/results.h"
 #include "source/mysql_link.h"
 #include "source/source.h"
@@ -92,6 +93,10 @@ MUST_USE enum err_code setup_beside(const char *name, char ret_dir[PATH_MAX], st
  */
 MUST_USE enum err_code setup_engine_here(const struct config *config, struct engine **ret_engine,
 					 struct err *err);
+
+/* To merge files of tables. DIR is made, if missing. */
+MUST_USE enum err_code setup_compact(const struct config *config, struct store *store,
+				     struct compact_options *ret_options, struct err *err);
 
 /* For questions that need no lake. */
 MUST_USE enum err_code setup_engine_in_memory(const struct config *config,

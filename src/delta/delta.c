@@ -87,6 +87,17 @@ enum err_code delta_compare(struct delta_table *table, const struct delta_schema
 	return code;
 }
 
+enum err_code delta_own_schema(struct delta_table *table, struct delta_schema *ret_schema,
+			       struct err *err)
+{
+	enum err_code code = delta_table_check_writable(table, err);
+
+	if (code != ERR_OK)
+		return code;
+	code = delta_schema_read(table->state.metadata, table->reader.line, ret_schema, err);
+	return code == ERR_OK ? code : err_prefix(err, "table \"%s\"", table->root);
+}
+
 const char *delta_table_name(const struct delta_table *table)
 {
 	const char *slash = strrchr(table->root, '/');

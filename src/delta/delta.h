@@ -22,6 +22,8 @@
  * no such column, and whoever reads them takes it for null. A column never goes
  * and never changes its type but in the commit that replaces all data files.
  *
+ * Many small files become few by delta_rewrite(), which changes no row.
+ *
  * Ownership: the table borrows its store. Threads: one thread a table; any
  * number of tables, processes and machines may write the same one.
  */
@@ -107,6 +109,15 @@ struct delta_commit {
 	size_t step_count;
 	struct slice info;		/* members of commitInfo: JSON without braces, or empty */
 	const char *const *removes;	/* of delta_replace() alone: paths of files that go */
+	size_t remove_count;
+};
+
+/* The rows of some files in others. */
+struct delta_rewrite {
+	const struct delta_schema *schema; /* of the new files: the table's, as it was read */
+	const struct delta_add *adds;
+	size_t add_count;
+	const char *const *removes; /* paths of live files that go */
 	size_t remove_count;
 };
 
@@ -232,6 +243,24 @@ MUST_USE enum err_code delta_replace(struct delta_table *table, const struct del
  * to have no need to. It only saves readers work: a failure is just traced.
  */
 void delta_checkpoint_if_due(struct delta_table *table, uint32_t times);
+
+/*
+ * Put the same rows into other files: readers of either version see the same, and who follows the
+ * changes of the table passes over it (dataChange is false, delta.appendOnly does not forbid it).
+ * Progress and columns stay as they are. Loses against another writer: tries again at the next
+ * version, as long as all files that go are live.
+ *
+ * ERR_BUSY: one of them is not any more, or the columns have changed, and nothing was written; the
+ * work is lost: plan again on the version that the table is at now. ERR_UNKNOWN and all others: as
+ * of delta_commit().
+ */
+MUST_USE enum err_code delta_rewrite(struct delta_table *table, const struct delta_rewrite *rewrite,
+				     int64_t *ret_version, struct err *err);
+/* The table's own columns; the caller releases them. ERR_UNSUPPORTED: one is of a type that is not
+ * written here, or the table is not to be written at all. */
+MUST_USE enum err_code delta_own_schema(struct delta_table *table, struct delta_schema *ret_schema,
+					struct err *err);
+void delta_schema_release(struct delta_schema *schema); /* accepts a zeroed one */
 
 /* A name for a new data file, unique: "part-<uuid>.snappy.parquet". */
 void delta_new_file_name(struct buf *out);

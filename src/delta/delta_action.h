@@ -114,8 +114,10 @@ MUST_USE enum err_code delta_path_decode(struct slice encoded, char **ret_path, 
 
 /* Write one line each; paths are URI-encoded (RFC 2396). */
 void delta_put_path(struct buf *out, const char *path);
-void delta_put_add(struct buf *out, const struct delta_add *add);
-void delta_put_remove(struct buf *out, const struct delta_add *gone, int64_t now_ms);
+/* `data_change` false: the same rows in other files. */
+void delta_put_add(struct buf *out, const struct delta_add *add, bool data_change);
+void delta_put_remove(struct buf *out, const struct delta_add *gone, bool data_change,
+		      int64_t now_ms);
 void delta_put_txn(struct buf *out, const struct delta_txn *txn, int64_t now_ms);
 /* All of it that the protocol knows, but with this schema (JSON text, not yet quoted). */
 void delta_put_metadata(struct buf *out, const struct delta_metadata *metadata,

@@ -15,7 +15,8 @@ from client import Load
 from figures import print_counts, workplace
 from pipeline import Pipeline
 
-VICTIMS = ("gateway", "gateway", "gateway", "sink", "sink", "stream", "stream", "batch", "batch", "supervisor", "all")
+VICTIMS = ("gateway", "gateway", "gateway", "sink", "sink", "stream", "stream", "batch", "batch", "maintain",
+           "supervisor", "all")
 SOURCE = pathlib.Path(__file__).resolve().parents[2] / "src"
 # Where an error cannot be told from the call before or after, the program asks for the kill only.
 KILL_ONLY = {"journal-synced", "journal-ends", "journal-watermark", "segment-roll"}
