@@ -68,6 +68,7 @@ struct command {
 	X(batch) \
 	X(runs) \
 	X(rebuild) \
+	X(vacuum) \
 	X(analyse) \
 	X(sql) \
 	X(models) \
