@@ -115,6 +115,12 @@ X(CONNECTOR, "sink.connector", "connector", CONFIG_PATH, "", "", "Properties fil
 X(NEW_HISTORY, "new_history", "new-history", CONFIG_CHOICE, "stop", "stop|continue", "A topic or stream whose positions begin again: it stops, or goes on as the next generation")
 X(TAKE, "sink.take", "take", CONFIG_CHOICE, "auto", "auto|all|models|named", "Topics that go into the lake; auto: all of a log in --dir, of a cluster those of the models")
 
+/* Tables */
+X(TABLE_KEEP, "table.retention", "", CONFIG_MS, "0ms", "0ms..3650d",
+  "How long a table keeps data files that its latest version has not; 0ms: 1h, those of batch 7d")
+X(TABLE_KEEP_LOG, "table.log_retention", "", CONFIG_MS, "0ms", "0ms..3650d",
+  "How long a table keeps the log of versions before its latest; 0ms: 1h, those of batch 7d")
+
 /* Stream, batch, analyses */
 X(TABLE_ROWS, "stream.rows_max", "", CONFIG_INT, "200000", "1..10000000", "Rows of a micro-batch")
 X(TABLE_BYTES, "stream.bytes_max", "", CONFIG_BYTES, "32MiB", "64KiB..1GiB", "Raw bytes of a micro-batch")

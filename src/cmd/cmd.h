@@ -70,6 +70,7 @@ struct command {
 	X(optimize) \
 	X(runs) \
 	X(rebuild) \
+	X(vacuum) \
 	X(analyse) \
 	X(sql) \
 	X(tables) \

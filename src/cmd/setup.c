@@ -19,6 +19,9 @@
 enum {
 	DIR_MODE = 0700,
 	PAID_AGE_MS = 1000, /* of a micro-batch where requests cost something */
+	KEEP_MIN_MS = 60000,
+	KEEP_STREAM_MS = 3600000,
+	KEEP_BATCH_MS = 7 * 24 * 3600000,
 	MEMBER_NAME_MAX = 128,
 };
 
@@ -99,6 +102,32 @@ int64_t setup_stream_age_ms(const struct config *config)
 		    store_is_service(config_text(config, OPT_LAKE));
 
 	return paid ? PAID_AGE_MS : config_int(config, OPT_TABLE_AGE);
+}
+
+static enum err_code setup_keep_one(const struct config *config, enum option option,
+				    enum topic_kind kind, int64_t *ret_ms, struct err *err)
+{
+	int64_t ms = config_int(config, option);
+
+	if (ms == 0)
+		ms = kind == TOPIC_STREAM ? KEEP_STREAM_MS : KEEP_BATCH_MS;
+	if (ms < KEEP_MIN_MS)
+		return err_set(err, ERR_USAGE,
+			       "%s: a minute is the least: what is younger may be "
+			       "needed by a writer or a reader that is at work",
+			       option_key(option));
+	*ret_ms = ms;
+	return ERR_OK;
+}
+
+enum err_code setup_keep(const struct config *config, enum topic_kind kind,
+			 struct lake_keep *ret_keep, struct err *err)
+{
+	enum err_code code = setup_keep_one(config, OPT_TABLE_KEEP, kind, &ret_keep->files_ms, err);
+
+	return code == ERR_OK
+		       ? setup_keep_one(config, OPT_TABLE_KEEP_LOG, kind, &ret_keep->log_ms, err)
+		       : code;
 }
 
 enum err_code setup_store(const struct config *config, struct store **ret_store, struct err *err)

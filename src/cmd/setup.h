@@ -43,6 +43,9 @@ MUST_USE enum err_code setup_sink_group(const struct config *config, char ret_gr
 					struct err *err);
 /* How long a micro-batch waits for more, which where it is not said depends on the lake. */
 int64_t setup_stream_age_ms(const struct config *config);
+/* How long tables of a path keep what they do not need. ERR_USAGE: too short to be safe. */
+MUST_USE enum err_code setup_keep(const struct config *config, enum topic_kind kind,
+				  struct lake_keep *ret_keep, struct err *err);
 /* Whether rows to post come from the files of --data. */
 bool setup_from_files(const struct config *config);
 /* Whether each row of those files is to be posted once: unless --order draws them. */

@@ -233,7 +233,7 @@ static enum err_code clean_begin(struct log_clean *clean, bool *ret_wanted, stru
 			       "table \"%s\" keeps its log for %" PRId64 " ms: a "
 			       "writer could lose a commit where it is cleaned up within a minute",
 			       clean->table->root, retention.log_ms);
-	clean->now_ms = clock_wall_ms();
+	clean->now_ms = clock_age_ms();
 	clean->keep_ms = retention.log_ms;
 	clean->last = delta_checkpoint_last(clean->table);
 	*ret_wanted = !retention.keeps_log;

@@ -185,7 +185,7 @@ enum err_code delta_clean_files(struct delta_table *table,
 	if (code == ERR_OK)
 		code = find_age(table, &age_ms, &failure);
 	if (code == ERR_OK) {
-		vacuum.before_ms = clock_wall_ms() - age_ms;
+		vacuum.before_ms = clock_age_ms() - age_ms;
 		if (options->spare_from_ms && options->spare_from_ms < vacuum.before_ms)
 			vacuum.before_ms = options->spare_from_ms;
 		code = vacuum_run(&vacuum, &failure);

@@ -164,7 +164,8 @@ static enum err_code batch_add_move(const struct job *job, struct batch_moves *m
  * letters, or they would be read for ever.
  */
 static enum err_code batch_commit(struct job *job, const struct lake_input *input,
-				  struct clean_result *result, struct buf *name, struct err *err)
+				  struct clean_result *result, struct buf *name, int64_t made_ms,
+				  struct err *err)
 {
 	char path[NAME_MAX + 1];
 	struct delta_add add = { .path = path,
@@ -176,6 +177,8 @@ static enum err_code batch_commit(struct job *job, const struct lake_input *inpu
 	struct batch_moves moves;
 	enum err_code code = ERR_OK;
 	int64_t version;
+
+	add.made_ms = made_ms;
 
 	batch_moves_init(&moves, input->part_count);
 	for (size_t i = 0; i < input->part_count && code == ERR_OK; i++)
@@ -218,6 +221,7 @@ static void batch_settle(struct lake_input *input)
 static enum err_code batch_keep(struct job *job, struct lake_input *input,
 				struct clean_result *result, struct err *err)
 {
+	int64_t made_ms = clock_boot_ms();
 	struct buf name;
 	enum err_code code;
 
@@ -236,7 +240,7 @@ static enum err_code batch_keep(struct job *job, struct lake_input *input,
 		int sys = FAILPOINT("batch-commit");
 
 		code = sys ? batch_fault("batch-commit", sys, err)
-			   : batch_commit(job, input, result, &name, err);
+			   : batch_commit(job, input, result, &name, made_ms, err);
 	}
 	buf_release(&name);
 	if (code != ERR_OK)
@@ -271,7 +275,8 @@ static void note_reach(struct reach *reach, const struct lake_input *input)
 /*
  * Another batch, of this lake and another directory, was faster. What it committed is what this one
  * would have; its own work is dropped, and it begins where the table is now. The file that it has
- * put is named by no commit, and letters beyond what the table is done with do not count.
+ * put is named by no commit, and letters beyond what the table is done with do not count. So it is
+ * after a long while in which the lake was away.
  */
 static enum err_code batch_lost(struct job *job, struct err *err)
 {
@@ -279,8 +284,10 @@ static enum err_code batch_lost(struct job *job, struct err *err)
 
 	if (++job->losses > LOSSES_MAX)
 		return err->code;
-	trace_info("table \"%s\": another batch was faster with what is new (%s)",
-		   job->table.model->model.name, why.msg);
+	trace_info("table \"%s\": %s (%s)", job->table.model->model.name,
+		   why.code == ERR_EXPIRED ? "what is new is cleaned once more"
+					   : "another batch was faster with what is new",
+		   why.msg);
 	return delta_refresh(job->delta, err);
 }
 
@@ -366,7 +373,7 @@ static enum err_code batch_step(struct job *job, bool *ret_more, struct err *err
 		note_reach(job->options->reach, input);
 	if (code == ERR_OK)
 		batch_count(job, input, &result);
-	else if (code == ERR_LOCKED || code == ERR_EXISTS) {
+	else if (code == ERR_LOCKED || code == ERR_EXISTS || code == ERR_EXPIRED) {
 		*ret_more = true;
 		code = batch_lost(job, err);
 	}
@@ -382,6 +389,8 @@ static enum err_code job_open(struct job *job, const struct batch_options *optio
 {
 	struct delta_options delta = { .checkpoints = !options->reach,
 				       .columns = DELTA_COLUMNS_EVOLVE,
+				       .keep_files_ms = options->keep.files_ms,
+				       .keep_log_ms = options->keep.log_ms,
 				       .name = model->model.name };
 	enum err_code code;
 

@@ -36,6 +36,12 @@
 #include "engine/model.h"
 #include "store/store.h"
 
+/* How long a table keeps data files and commits that its latest version does not need; 0: as
+ * whoever made it has it. */
+struct lake_keep {
+	int64_t files_ms, log_ms;
+};
+
 /* A clean model's table on one of the paths. */
 struct lake_table {
 	const struct clean_model *model;

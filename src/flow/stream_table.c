@@ -8,6 +8,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+/* A commit is waited for: somebody else who has the time is to write them. */
+enum { CHECKPOINT_TIMES = 3 };
+
 struct topic_ref stream_table_topic(const struct stream_table *table)
 {
 	return lake_table_topic(&table->place);
@@ -21,6 +24,9 @@ enum err_code stream_table_open(struct stream_table *table,
 	struct delta_options delta = { .checkpoints = !options->staged,
 				       .columns = DELTA_COLUMNS_EVOLVE,
 				       .name = options->place.model->model.name,
+				       .checkpoint_times = CHECKPOINT_TIMES,
+				       .keep_files_ms = options->keep.files_ms,
+				       .keep_log_ms = options->keep.log_ms,
 				       .create = &options->place.model->schema };
 	enum err_code code;
 

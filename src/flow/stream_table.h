@@ -84,6 +84,7 @@ struct stream_table_options {
 	const char *dir;		/* has "tmp" for the temporary file */
 	struct lake_table place;
 	size_t bytes_max;		/* of values in one micro-batch */
+	struct lake_keep keep;		/* of a table that is made */
 	bool staged;			/* a rebuild's own: the store is its staging */
 };
 
