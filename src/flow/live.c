@@ -61,6 +61,18 @@ enum err_code live_clean(const struct live *live, const struct lake_table *place
 	return live_file_take(tail, &file, code, &result);
 }
 
+enum err_code live_read_log(const struct live *live, struct log_place *places, size_t count,
+			    enum err_code (*take)(struct log_place *place,
+						  const struct reader_event *event,
+						  struct err *err),
+			    struct err *err)
+{
+	/* What retention does after the table was looked at cannot be awaited otherwise. */
+	if (FAILPOINT("live-log"))
+		return err_set(err, ERR_IO, "injected fault");
+	return log_read(live->broker, places, count, take, err);
+}
+
 void live_note_loss(struct live_tail *tail, const struct reader_event *gap)
 {
 	tail->moved |= gap_is_loss(gap->gap) && gap->gap != GAP_DAMAGED;
@@ -77,15 +89,9 @@ enum err_code live_read(const struct live *live, const struct lake_table *place,
 			struct delta_table *delta, struct live_tail *ret_tail, struct err *err)
 {
 	struct live_tail tail = { 0 };
-	enum err_code code;
-
-	/* What retention does between the table and the log cannot be awaited otherwise. */
-	if (FAILPOINT("live-read")) {
-		delta_close(delta);
-		return err_set(err, ERR_IO, "injected fault");
-	}
-	code = place->kind == TOPIC_STREAM ? live_read_stream(live, place, delta, &tail, err)
-					   : live_read_batch(live, place, delta, &tail, err);
+	enum err_code code = place->kind == TOPIC_STREAM
+				     ? live_read_stream(live, place, delta, &tail, err)
+				     : live_read_batch(live, place, delta, &tail, err);
 
 	if (code == ERR_OK)
 		*ret_tail = tail;
