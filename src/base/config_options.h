@@ -140,7 +140,7 @@ X(RESTART_MAX, "up.restart_max", "", CONFIG_MS, "30s", "1ms..24h", "The longest 
 X(FILE_SIZE, "table.file_size", "file-size", CONFIG_BYTES, "128MiB", "64KiB..16GiB", "Size up to which files of a table are put together; those of half of it stay as they are")
 X(MAINTAIN_EVERY, "maintain.every", "maintain-every", CONFIG_MS, "1s", "0ms..1h", "How often a table that grows is looked at for small files; 0: `up` runs no maintain")
 X(MAINTAIN_MEMORY, "maintain.memory", "", CONFIG_BYTES, "256MiB", "64MiB..1TiB", "Memory limit of the SQL engine of maintain and optimize")
-X(FROM, "", "from", CONFIG_CHOICE, "auto", "auto|batch|stream|both|live|batch-live", "Which tables; auto: those of batch to ask, both to rebuild; live: those of stream, batch-live: of batch, with what the log holds beyond them")
+X(FROM, "", "from", CONFIG_CHOICE, "auto", "auto|batch|stream|both|live|batch-live", "Which tables; auto: batch's to ask, both to rebuild; live: as stream, with the log beyond them")
 X(DROP_UNREACHABLE, "", "drop-unreachable", CONFIG_BOOL, "false", "", "Let go of rows whose records are not there any more")
 X(UNTIL_END, "", "until-end", CONFIG_BOOL, "false", "", "Stop when all that is in the log now is done")
 

@@ -1,6 +1,7 @@
 #include "cmd/setup_live.h"
 
 #include "base/mem.h"
+#include "base/trace.h"
 #include "cmd/setup_spark.h"
 
 #include <string.h>
@@ -47,14 +48,17 @@ static bool may_be_live(const struct sql_side *side, const char *question)
 	return false;
 }
 
-/* Without a log there is nothing beyond the tables. */
+/* Without a log there is nothing beyond the tables; where it only is not here, there may be. */
 static enum err_code open_live_log(const struct config *config, struct broker **ret_broker,
 				   struct err *err)
 {
-	enum err_code code = setup_log_if_there(config, ret_broker, err);
+	bool here = !setup_lake_alone(config);
+	enum err_code code = here ? setup_log_there(config, ret_broker, err) : ERR_ABSENT;
 
 	if (code != ERR_ABSENT)
 		return code;
+	trace_warn("there is no log in \"%s\": live views show the tables alone",
+		   config_text(config, OPT_DIR));
 	*ret_broker = broker_none_new();
 	return ERR_OK;
 }

@@ -1,5 +1,6 @@
 #include "flow/live.h"
 
+#include "base/failpoint.h"
 #include "base/mem.h"
 
 #include <fcntl.h>
@@ -58,6 +59,18 @@ enum err_code live_clean(const struct live *live, const struct lake_table *place
 		&result, err);
 	micro_batch_clear(batch);
 	return live_file_take(tail, &file, code, &result);
+}
+
+enum err_code live_read_log(const struct live *live, struct log_place *places, size_t count,
+			    enum err_code (*take)(struct log_place *place,
+						  const struct reader_event *event,
+						  struct err *err),
+			    struct err *err)
+{
+	/* What retention does after the table was looked at cannot be awaited otherwise. */
+	if (FAILPOINT("live-log"))
+		return err_set(err, ERR_IO, "injected fault");
+	return log_read(live->broker, places, count, take, err);
 }
 
 void live_note_loss(struct live_tail *tail, const struct reader_event *gap)

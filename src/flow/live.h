@@ -31,6 +31,7 @@
 #include "delta/delta.h"
 #include "engine/engine.h"
 #include "flow/lake.h"
+#include "flow/log_read.h"
 #include "flow/micro_batch.h"
 
 enum { LIVE_BYTES_MAX = 64 << 20 };
@@ -79,6 +80,13 @@ enum err_code live_file_take(struct live_tail *tail, struct live_file *file, enu
 MUST_USE enum err_code live_clean(const struct live *live, const struct lake_table *place,
 				  struct micro_batch *batch, struct live_tail *tail,
 				  struct err *err);
+/* log_read() of its broker. */
+MUST_USE enum err_code live_read_log(const struct live *live, struct log_place *places,
+				     size_t count,
+				     enum err_code (*take)(struct log_place *place,
+							   const struct reader_event *event,
+							   struct err *err),
+				     struct err *err);
 /* So many records of a partition are in nobody's log any more, and may be in the lake meanwhile. */
 void live_note_loss(struct live_tail *tail, const struct reader_event *gap);
 

@@ -4,7 +4,6 @@
 #include "flow/history.h"
 #include "flow/lake_clean.h"
 #include "flow/live.h"
-#include "flow/log_read.h"
 #include "flow/sink_recover.h"
 
 #include <inttypes.h>
@@ -249,7 +248,7 @@ static enum err_code live_batch_read(struct live_batch *reading, const struct to
 	for (size_t i = 0; i < count && code == ERR_OK; i++)
 		code = live_batch_begin(reading, &info->partitions[i], &parts[i], &places[i], err);
 	if (code == ERR_OK)
-		code = log_read(reading->live->broker, places, count, live_batch_take, err);
+		code = live_read_log(reading->live, places, count, live_batch_take, err);
 	if (code == ERR_OK)
 		code = live_batch_check_ends(reading, parts, places, count, err);
 	if (code == ERR_OK)

@@ -1,7 +1,6 @@
 /* The streaming path: the stream after what the table has of each shard. */
 #include "base/mem.h"
 #include "flow/live.h"
-#include "flow/log_read.h"
 #include "flow/stream_table.h"
 
 enum { EVENT_BYTES = 4 << 20 };
@@ -89,7 +88,7 @@ static enum err_code live_stream_read(struct live_stream *reading, const struct 
 	for (size_t i = 0; i < count && code == ERR_OK; i++)
 		code = begin_shard(reading, info, &info->partitions[i], &places[i], err);
 	if (code == ERR_OK)
-		code = log_read(reading->live->broker, places, count, live_stream_take, err);
+		code = live_read_log(reading->live, places, count, live_stream_take, err);
 	for (size_t i = 0; i < count && code == ERR_OK; i++)
 		if (places[i].beyond)
 			code = stream_table_ends_early(

@@ -1,8 +1,12 @@
 """Live views: what was acknowledged is in the next answer, once, wherever it is by then."""
 import concurrent.futures
 import json
+import os
+import pathlib
 import shutil
+import signal
 import threading
+import time
 import urllib.request
 
 import pytest
@@ -58,6 +62,13 @@ def settle(run, data_dir, how, *words):
 @pytest.fixture(name="how", params=HOW)
 def fixture_how(request):
     return request.param
+
+
+def await_that(condition, what):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)    # paces the look
 
 
 TABLE = {"live": "stream", "batch-live": "batch"}
@@ -198,19 +209,20 @@ def test_two_models_of_one_stream(run, start_gateway, data_dir, ask, models, how
         [2 * len(its) for its in seen]
 
 
-def test_a_stream_that_was_made_anew(run, start_gateway, data_dir, ask):
-    """Its records come beside those that the table has of the other."""
+def test_what_was_made_anew(run, start_gateway, data_dir, ask, how):
+    """A stream or topic of the same name: its records come beside those that the table has of the other."""
     gateway = start_gateway("--shards", 1)
-    post(gateway, "live", "geo", geo(1, 2))
-    run("stream", "--until-end", "--dir", data_dir)
+    post(gateway, how, "geo", geo(1, 2))
+    settle(run, data_dir, how)
     gateway.stop()
-    run("streams", "delete", f"streaming-{ID}-geo", "--dir", data_dir)
+    run(*(("streams",) if how == "live" else ("topics",)), "delete", HOW[how][1] + "geo", "--dir", data_dir)
+    assert [row["ind"] for row in rows(ask, how)] == [1, 2]     # while there is none
     gateway = start_gateway("--shards", 1)
-    post(gateway, "live", "geo", geo(11, 12))
-    seen = rows(ask, "live")
+    post(gateway, how, "geo", geo(11, 12))
+    seen = rows(ask, how)
     assert sorted(row["ind"] for row in seen) == [1, 2, 11, 12]
-    run("stream", "--until-end", "--dir", data_dir)
-    assert rows(ask, "stream") == seen
+    settle(run, data_dir, how)
+    assert rows(ask, TABLE[how]) == seen
 
 
 def test_a_log_that_was_put_back_is_refused(run, start_gateway, data_dir, ask, tmp_path, how):
@@ -233,6 +245,26 @@ def test_a_log_that_was_put_back_is_refused(run, start_gateway, data_dir, ask, t
         failed = run("sql", "--dir", data_dir, "--from", how, "SELECT * FROM geo", status=1)
         assert says in failed.stderr
     assert [row["ind"] for row in rows(ask, TABLE[how])] == [1, 2, 3]
+    if how == "live":   # told to go on, the log is the next generation, and is seen beside the other
+        run("stream", "--until-end", "--dir", data_dir, "--new-history", "continue")
+        write(15)
+        seen = rows(ask, how)
+        assert [row["ind"] for row in seen] == [1, 2, 3, 1, 12, 13, 14, 15]
+        settle(run, data_dir, how)
+        assert rows(ask, TABLE[how]) == seen
+
+
+def test_where_there_is_no_log(run, start_gateway, data_dir, ask, how):
+    """The table is all that can be shown, and a word says so."""
+    gateway = start_gateway("--shards", 1)
+    post(gateway, how, "geo", geo(1))
+    settle(run, data_dir, how)
+    gateway.stop()
+    shutil.rmtree(data_dir / "log")
+    for words in ("--dir", data_dir), ("--dir", data_dir.parent / "other", "--lake", data_dir / "lake"):
+        answer = run("sql", *words, "--from", how, "--format", "json", "SELECT ind FROM geo")
+        assert json.loads(answer.stdout) == [{"ind": 1}]
+        assert "there is no log" in answer.stderr and "the tables alone" in answer.stderr
 
 
 class Asking:
@@ -263,6 +295,7 @@ class Asking:
                     self.posted += 20
                     post(gateway, of_gateway, "geo", some)
                     self.acked += 20
+                    time.sleep(0.01)    # paces the posts: a table of thousands of files is another test's
             finally:
                 self.done.set()
             for one in loops:
@@ -272,7 +305,7 @@ class Asking:
 def test_beside_a_stream(start, start_gateway, data_dir, ask):
     gateway = start_gateway("--shards", 4)
     start("stream", "--dir", data_dir, "--stream-age", "20ms")
-    Asking(ask, "live").while_posting(gateway, "live", 1000, 40)
+    Asking(ask, "live").while_posting(gateway, "live", 1000, 24)
 
 
 def test_beside_a_sink_and_batches(run, start, start_gateway, data_dir, ask):
@@ -286,6 +319,33 @@ def test_beside_a_sink_and_batches(run, start, start_gateway, data_dir, ask):
     cleaner = threading.Thread(target=clean)
     cleaner.start()
     try:
-        asking.while_posting(gateway, "batch-live", 1000, 40)
+        asking.while_posting(gateway, "batch-live", 1000, 24)
     finally:
         cleaner.join()
+
+
+def test_what_the_log_lets_go_of_meanwhile(pinpipe, start, start_gateway, run, data_dir, how):
+    """A question that has seen the table as it was, and comes to the log when that has not got the rest any more."""
+    if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
+        pytest.skip("needs a program built with -Dfailpoints=true")
+    short = {"PINPIPE_LOG_SEGMENT_BYTES": "1MiB", "PINPIPE_LOG_RETENTION": "1ms"}
+    gateway = start_gateway("--shards", 1, env=short)
+    topic = HOW[how][1] + "geo"
+    post(gateway, how, "geo", geo(*range(5)))
+    settle(run, data_dir, how)
+    post(gateway, how, "geo", geo(*range(5, 500)))
+    sql = "SELECT count(*) AS n, count(DISTINCT (_partition, _offset)) AS different FROM geo_live"
+    asked = start("sql", "--dir", data_dir, "--from", how, "--format", "csv", sql,
+                  env={"PINPIPE_FAILPOINTS": "live-log:stop@1"})
+    await_that(lambda: "State:\tT" in pathlib.Path(f"/proc/{asked.pid}/status").read_text(), "the question's stop")
+    settle(run, data_dir, how)
+
+    def is_gone():
+        for one in HOW:     # others' records roll the log, once they are taken
+            post(gateway, one, "pin", [{"index": i, "description": "x" * 30000} for i in range(20)])
+            run("stream" if one == "live" else "sink", "--until-end", "--dir", data_dir)
+        return not run("cat", topic, "--dir", data_dir).stdout
+    await_that(is_gone, "the end of the records")
+    os.kill(asked.pid, signal.SIGCONT)
+    asked.wait_for(r"(?m)^500,500\s*$")
+    assert asked.process.wait(60) == 0

@@ -38,8 +38,8 @@ def failpoints(bucket=False):
     names = set()
     for path in SOURCE.rglob("*.c"):
         names.update(re.findall(r'\b(?:FAILPOINT|FAIL_AT)\("([a-z0-9-]+)"', path.read_text()))
-    elsewhere = ("backup-", "copy-", "rebuild-", "remake-", "replay-", "restore-", "sink-output", "s3-small-parts",
-                 "store-" if bucket else "s3-")
+    elsewhere = ("backup-", "copy-", "live-", "rebuild-", "remake-", "replay-", "restore-", "sink-output",
+                 "s3-small-parts", "store-" if bucket else "s3-")
     return sorted(name for name in names if not name.startswith(elsewhere))
 
 
