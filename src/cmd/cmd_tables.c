@@ -133,20 +133,27 @@ static enum err_code listed_open(struct listed *listed, int argc, const char *co
 
 /* --- facts ------------------------------------------------------------------------ */
 
-/* A topic that is not there yet has nothing that waits. */
+/* A topic may be nowhere yet, or where this machine does not look. A cluster that is away is waited
+ * for once. */
 static void ask_broker(struct listed *listed, struct broker *broker)
 {
+	bool away[PATHS] = { false };
 	struct err err;
 
 	for (size_t i = 0; i < listed->count; i++) {
 		struct listed_table *table = &listed->list[i];
-		enum err_code code = broker_describe(broker, lake_table_topic(&table->place),
-						     &table->info, &err);
+		enum topic_kind kind = table->place.kind;
+		enum err_code code;
 
-		table->known = code == ERR_OK || code == ERR_NO_TOPIC;
-		if (!table->known)
-			trace_warn("what waits for table \"%s\" is not known: %s",
-				   table->place.model->model.name, err.msg);
+		if (away[kind])
+			continue;
+		code = broker_describe(broker, lake_table_topic(&table->place), &table->info, &err);
+		table->known = code == ERR_OK;
+		away[kind] = err_retry(code);
+		if (!table->known && code != ERR_NO_TOPIC)
+			trace_warn("what waits for table \"%s\"%s is not known: %s",
+				   table->place.model->model.name,
+				   away[kind] ? ", and the others," : "", err.msg);
 	}
 }
 
