@@ -91,7 +91,7 @@ static bool cmd_tables_is_wanted(const char *name, int argc, const char *const *
 	return argc == 0;
 }
 
-static bool cmd_tables_is_wanted_path(const struct config *config, int kind)
+static bool cmd_tables_is_wanted_path(const struct config *config, enum topic_kind kind)
 {
 	return strcmp(config_text(config, OPT_FROM), path_name[1 - kind]) != 0;
 }
@@ -103,7 +103,7 @@ static enum err_code find_tables(struct listed *listed, int argc, const char *co
 
 	listed->list = xcalloc(models->clean_count * PATHS, sizeof(*listed->list));
 	for (size_t i = 0; i < models->clean_count; i++)
-		for (int kind = 0; kind < PATHS; kind++) {
+		for (enum topic_kind kind = 0; kind < PATHS; kind++) {
 			struct lake_table *place = &listed->list[listed->count].place;
 
 			if (!cmd_tables_is_wanted(models->clean[i].model.name, argc, argv) ||
