@@ -103,7 +103,8 @@ static enum err_code find_tables(struct listed *listed, int argc, const char *co
 
 	listed->list = xcalloc(models->clean_count * PATHS, sizeof(*listed->list));
 	for (size_t i = 0; i < models->clean_count; i++)
-		for (enum topic_kind kind = 0; kind < PATHS; kind++) {
+		for (int path = 0; path < PATHS; path++) {
+			enum topic_kind kind = (enum topic_kind)path;
 			struct lake_table *place = &listed->list[listed->count].place;
 
 			if (!cmd_tables_is_wanted(models->clean[i].model.name, argc, argv) ||
