@@ -91,7 +91,7 @@ static bool cmd_tables_is_wanted(const char *name, int argc, const char *const *
 	return argc == 0;
 }
 
-static bool cmd_tables_is_wanted_path(const struct config *config, int kind)
+static bool cmd_tables_is_wanted_path(const struct config *config, enum topic_kind kind)
 {
 	return strcmp(config_text(config, OPT_FROM), path_name[1 - kind]) != 0;
 }
@@ -103,7 +103,8 @@ static enum err_code find_tables(struct listed *listed, int argc, const char *co
 
 	listed->list = xcalloc(models->clean_count * PATHS, sizeof(*listed->list));
 	for (size_t i = 0; i < models->clean_count; i++)
-		for (int kind = 0; kind < PATHS; kind++) {
+		for (int path = 0; path < PATHS; path++) {
+			enum topic_kind kind = (enum topic_kind)path;
 			struct lake_table *place = &listed->list[listed->count].place;
 
 			if (!cmd_tables_is_wanted(models->clean[i].model.name, argc, argv) ||
@@ -133,20 +134,27 @@ static enum err_code listed_open(struct listed *listed, int argc, const char *co
 
 /* --- facts ------------------------------------------------------------------------ */
 
-/* A topic that is not there yet has nothing that waits. */
+/* A topic may be nowhere yet, or where this machine does not look. A cluster that is away is waited
+ * for once. */
 static void ask_broker(struct listed *listed, struct broker *broker)
 {
+	bool away[PATHS] = { false };
 	struct err err;
 
 	for (size_t i = 0; i < listed->count; i++) {
 		struct listed_table *table = &listed->list[i];
-		enum err_code code = broker_describe(broker, lake_table_topic(&table->place),
-						     &table->info, &err);
+		enum topic_kind kind = table->place.kind;
+		enum err_code code;
 
-		table->known = code == ERR_OK || code == ERR_NO_TOPIC;
-		if (!table->known)
-			trace_warn("what waits for table \"%s\" is not known: %s",
-				   table->place.model->model.name, err.msg);
+		if (away[kind])
+			continue;
+		code = broker_describe(broker, lake_table_topic(&table->place), &table->info, &err);
+		table->known = code == ERR_OK;
+		away[kind] = err_retry(code);
+		if (!table->known && code != ERR_NO_TOPIC)
+			trace_warn("what waits for table \"%s\"%s is not known: %s",
+				   table->place.model->model.name,
+				   away[kind] ? ", and the others," : "", err.msg);
 	}
 }
 

@@ -5,6 +5,7 @@
 #include "base/trace.h"
 #include "broker/broker_kinds.h"
 #include "broker/kafka/broker_kafka.h"
+#include "cmd/setup_at.h"
 #include "cmd/setup_live.h"
 #include "cmd/setup_spark.h"
 
@@ -778,32 +779,6 @@ void sql_side_close(struct sql_side *side)
 	sql_at_release(&side->at);
 }
 
-/* Spark takes no view of such a name. */
-static enum err_code refuse_versions(const char *question, struct err *err)
-{
-	struct slice sql = slice_str(question);
-	struct sql_at_name name;
-	size_t at = 0;
-
-	while (sql_at_next(sql, &at, &name))
-		if (name.at.kind != DELTA_AT_NEWEST)
-			return err_set(err, ERR_USAGE,
-				       "\"%.*s@%.*s\": versions of tables are asked "
-				       "of DuckDB, with --engine duckdb",
-				       SLICE_ARG(name.name), SLICE_ARG(name.version));
-	return ERR_OK;
-}
-
-/* The versions of tables that the question names. */
-static enum err_code take_versions(const char *question, struct sql_side *side, struct err *err)
-{
-	enum err_code code = sql_at_read(question, &side->models, &side->at, err);
-
-	side->results.versions = side->at.list;
-	side->results.version_count = side->at.count;
-	return code;
-}
-
 /* Over no tables, as a misspelt name has them, answers look like those over empty ones. */
 static void tell_missing(const struct config *config, const struct results_missing *missing)
 {
@@ -823,20 +798,19 @@ enum err_code sql_side_attach(const struct config *config, const char *question,
 	enum topic_kind kind;
 	enum err_code code = setup_asked_kind(config, &kind, err);
 
-	if (code == ERR_OK && question && setup_is_spark(config))
-		code = refuse_versions(question, err);
+	if (code == ERR_OK)
+		code = setup_at_check(config, question, err);
 	if (code == ERR_OK)
 		code = open_side(config, true, question == NULL, side, err);
 	if (code != ERR_OK)
 		return code;
 	code = interrupt_begin(&side->interrupt, side->engine, err);
-	if (code == ERR_OK && question)
-		code = take_versions(question, side, err);
+	if (code == ERR_OK)
+		code = setup_at(question, side, &question, err);
 	if (code == ERR_OK)
 		code = setup_live(config, question, side, err);
 	if (code == ERR_OK)
-		code = results_attach(&side->results, kind,
-				      question ? buf_cstr(&side->at.others) : NULL, &missing, err);
+		code = results_attach(&side->results, kind, question, &missing, err);
 	if (code != ERR_OK)
 		sql_side_close(side);
 	else

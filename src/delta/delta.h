@@ -132,7 +132,7 @@ enum delta_columns {
 
 /* Which version of a table is opened. */
 struct delta_at {
-	enum { DELTA_AT_NEWEST, DELTA_AT_VERSION, DELTA_AT_TIME } kind;
+	enum delta_at_kind { DELTA_AT_NEWEST, DELTA_AT_VERSION, DELTA_AT_TIME } kind;
 	int64_t value; /* the version; or ms since 1970: the last one that is no younger */
 };
 

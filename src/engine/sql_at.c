@@ -36,11 +36,11 @@ static size_t quoted_end(struct slice sql, size_t at, bool escapes)
 	char quote = sql.ptr[at++];
 
 	for (; at < sql.len; at++) {
-		if (escapes && sql.ptr[at] == '\\')
+		bool ends = sql.ptr[at] == quote, doubled = sql_at_char(sql, at + 1) == quote;
+
+		if ((escapes && sql.ptr[at] == '\\') || (ends && doubled))
 			at++;
-		else if (sql.ptr[at] == quote && sql_at_char(sql, at + 1) == quote)
-			at++;
-		else if (sql.ptr[at] == quote)
+		else if (ends)
 			return at + 1;
 	}
 	return sql.len;

@@ -7,10 +7,10 @@
 #include "base/time.h"
 #include "base/trace.h"
 #include "flow/table_files.h"
+#include "flow/table_version.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <time.h>
@@ -78,28 +78,6 @@ static void put_urls(const struct results_options *options, const char *root,
 	ret_table->url_count = count;
 }
 
-/* Its files, as they were then. */
-static enum err_code take_table_files(const struct results_options *options,
-				      const struct lake_table *table,
-				      const struct delta_table *delta,
-				      struct engine_table *ret_table, struct err *err)
-{
-	struct table_files files = { 0 };
-	enum err_code code = ERR_OK;
-
-	if (options->lake_url)
-		put_urls(options, table->root, delta, ret_table);
-	else
-		code = table_files_open(options->store, table->root, delta, &files, err);
-	if (code == ERR_ABSENT) {
-		ret_table->broken = xstrdup(err->msg);
-		return ERR_OK;
-	}
-	ret_table->files = files.list;
-	ret_table->file_count = files.count;
-	return code;
-}
-
 /* *ret_delta: it is left open there. NULL: it need not be. */
 static enum err_code results_find_table(const struct results_options *options,
 					const struct lake_table *table,
@@ -108,6 +86,7 @@ static enum err_code results_find_table(const struct results_options *options,
 {
 	const struct delta_options read_only = { 0 };
 	struct delta_table *delta = NULL;
+	struct table_files files = { 0 };
 	enum err_code code = delta_open(options->store, table->root, &read_only, &delta, err);
 
 	*ret_absent = code == ERR_ABSENT;
@@ -119,45 +98,30 @@ static enum err_code results_find_table(const struct results_options *options,
 	}
 	if (code != ERR_OK)
 		return code;
-	code = take_table_files(options, table, delta, ret_table, err);
+	if (options->lake_url)
+		put_urls(options, table->root, delta, ret_table);
+	else
+		code = table_files_open(options->store, table->root, delta, &files, err);
 	if (code == ERR_OK && ret_delta)
 		*ret_delta = delta;
 	else
 		delta_close(delta);
+	if (code == ERR_ABSENT) {
+		ret_table->broken = xstrdup(err->msg);
+		return ERR_OK;
+	}
+	ret_table->files = files.list;
+	ret_table->file_count = files.count;
 	return code;
 }
 
-/* A table as it was. Of a version that the log has, the files may have been cleaned away. */
 static enum err_code attach_version(const struct attaching *attaching,
 				    const struct sql_version *version, struct engine_table *table,
 				    struct err *err)
 {
-	const struct lake_table *place = &attaching->places[version->table];
-	const struct delta_options read_only = { .at = version->at,
-						 .name = place->model->model.name };
-	struct delta_table *delta = NULL;
-	int64_t number;
-	enum err_code code =
-		delta_open(attaching->options->store, place->root, &read_only, &delta, err);
-
-	table->model = &version->model;
-	if (code == ERR_ABSENT)
-		return err->code = ERR_USAGE;
-	if (code != ERR_OK)
-		return code;
-	number = delta_version(delta);
-	code = take_table_files(attaching->options, place, delta, table, err);
-	delta_close(delta);
-	if (code == ERR_OK && table->broken) {
-		(void)err_set(err, ERR_UNSUPPORTED,
-			      "files of version %" PRId64 " are not there any "
-			      "more (delta.deletedFileRetentionDuration says how long they are "
-			      "kept): %s",
-			      number, table->broken);
-		free((void *)(uintptr_t)table->broken);
-		table->broken = xstrdup(err->msg);
-	}
-	return code;
+	table->no_live = "a version has none";
+	return table_version_open(attaching->options->store, &attaching->places[version->table],
+				  version, table, err);
 }
 
 /* Whether the text may name the live view of a table. */
@@ -374,8 +338,8 @@ enum err_code results_attach(const struct results_options *options, enum topic_k
 {
 	size_t count = options->models->clean_count, all;
 	size_t broken = models_broken(options->models, MODEL_CLEAN);
-	struct engine_table *tables =
-		xcalloc(count + options->version_count + broken, sizeof(*tables));
+	size_t versions = options->version_count;
+	struct engine_table *tables = xcalloc(count + versions + broken, sizeof(*tables));
 	struct lake_table *places = NULL;
 	enum err_code code = lake_tables_new(options->models, kind, options->id, &places, err);
 	struct attaching attaching = {
@@ -392,7 +356,7 @@ enum err_code results_attach(const struct results_options *options, enum topic_k
 	if (code == ERR_OK)
 		code = ahead_all(
 			&(struct ahead_options){
-				.count = count + options->version_count,
+				.count = count + versions,
 				.at_once = at_once < TABLES_AT_ONCE ? at_once : TABLES_AT_ONCE,
 				.work = attach_one,
 				.user = &attaching,
@@ -402,7 +366,7 @@ enum err_code results_attach(const struct results_options *options, enum topic_k
 		code = results_read_tails(&attaching, count, err);
 	if (code == ERR_OK && ret_missing)
 		results_tell_missing(&attaching, count, ret_missing);
-	all = count + options->version_count;
+	all = count + versions;
 	all += attach_broken(options->models, tables + all);
 	if (code == ERR_OK)
 		code = engine_attach(options->engine, tables, all, err);

@@ -34,7 +34,8 @@ def literal(value, kind):
 
 
 def read(path, matches, app):
-    table = deltalake.DeltaTable(path)
+    path, version = request.place_of(path)
+    table = deltalake.DeltaTable(path, version=version)
     columns = {field["name"]: short_type(field["type"]) for field in json.loads(table.schema().to_json())["fields"]}
     wanted = ", ".join(f"arrow_cast(\"{name}\", 'Int64')" if kind == "timestamp" else f'"{name}"'
                        for name, kind in columns.items())

@@ -23,7 +23,8 @@ def connect():
 
 
 def read(connection, path, matches):
-    source = f"delta_scan('{path}')"
+    path, version = request.place_of(path)
+    source = f"delta_scan('{path}'{'' if version is None else f', version := {version}'})"
     columns = {row[0]: TYPES.get(row[1], row[1])
                for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
     wanted = ", ".join(f'epoch_us("{name}")' if kind == "timestamp" else f'"{name}"'

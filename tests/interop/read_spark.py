@@ -45,7 +45,9 @@ def session(jars, scratch):
 
 
 def read(spark, path, matches):
-    table = spark.read.format("delta").load(path)
+    path, version = request.place_of(path)
+    reader = spark.read.format("delta")
+    table = (reader if version is None else reader.option("versionAsOf", version)).load(path)
     columns = dict(table.dtypes)
     plain = [functions.unix_micros(name).alias(name) if kind == "timestamp" else table[name]
              for name, kind in columns.items()]

@@ -20,7 +20,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static enum err_code open_at(int kind, int64_t value, struct delta_table **ret_table,
+static enum err_code open_at(enum delta_at_kind kind, int64_t value, struct delta_table **ret_table,
 			     struct err *err)
 {
 	const struct delta_options options = { .name = "clicks" };
@@ -32,7 +32,7 @@ static enum err_code open_at(int kind, int64_t value, struct delta_table **ret_t
 }
 
 /* The fixture's n-th commit, which is version n, adds n rows in its n-th file. */
-static void assert_version(int kind, int64_t value, int64_t version)
+static void assert_version(enum delta_at_kind kind, int64_t value, int64_t version)
 {
 	struct delta_table *table = NULL;
 	struct err err = { 0 };
@@ -47,7 +47,7 @@ static void assert_version(int kind, int64_t value, int64_t version)
 	delta_close(table);
 }
 
-static void assert_absent(int kind, int64_t value, const char *says)
+static void assert_absent(enum delta_at_kind kind, int64_t value, const char *says)
 {
 	struct delta_table *table = NULL;
 	struct err err = { 0 };
