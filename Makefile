@@ -3,7 +3,7 @@
 
 PYTHON = /usr/bin/python3
 
-.PHONY: help build run serve test torture fuzz abuse bench interop lint reference clean
+.PHONY: help build run serve test torture soak fuzz abuse bench interop lint reference clean
 .DEFAULT_GOAL = help
 
 help:      ## this list
@@ -47,6 +47,11 @@ torture:   ## kill, cut the power, flip bits, fail calls, plant bugs; KILLS= FAU
 	@$(PYTHON) tests/torture/torture.py --binary build-fail/pinpipe --hostile-binary build-hostile/pinpipe $(PARTS) $(if $(SEED),--seed $(SEED)) \
 		$(if $(KILLS),--kills $(KILLS)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(CUTS),--cuts $(CUTS)) \
 		$(if $(CYCLES),--cycles $(CYCLES)) $(if $(FLIPS),--flips $(FLIPS)) $(if $(TAILS),--tails $(TAILS)) $(if $(CALLS),--calls $(CALLS))
+
+soak: build     ## hours of `up` under a steady load with a kill -9 every minute: rows, files, memory; MINUTES=120 RATE=200 SEED=
+	@tools/bootstrap build test
+	@$(PYTHON) tests/torture/soak.py --binary build/pinpipe $(if $(MINUTES),--minutes $(MINUTES)) \
+		$(if $(RATE),--rate $(RATE)) $(if $(SEED),--seed $(SEED))
 
 abuse: build    ## requests that break the rules, to the gateway and to nginx: both verdicts
 	@tools/bootstrap build test
