@@ -66,11 +66,12 @@ fuzz:      ## libFuzzer on every parser; SECONDS=60 each, or RUNS=1000000
 	@ninja -C build-fuzz --quiet $(patsubst %.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 	@$(PYTHON) tests/fuzz/fuzz.py $(if $(RUNS),--runs $(RUNS),--seconds $(or $(SECONDS),20))
 
-bench:     ## every figure beside a limit or a peer, in the same run; OLD=path/to/pinpipe: beside an older one; PARTS="ingest …", ROUNDS=
+bench:     ## every figure beside a limit or a peer, in the same run; OLD=path/to/pinpipe: beside an older one; PARTS="ingest …", ROUNDS=, LAPSE=1800
 	@tools/bootstrap build bench
 	@test -f build-bench/build.ninja || meson setup build-bench -Dbench=true -Dtests=false -Dwerror=false -Db_lto=true
 	@ninja -C build-bench --quiet
-	@$(PYTHON) bench/$(if $(OLD),compare.py --old $(OLD),run.py) $(PARTS) $(if $(ROUNDS),--rounds $(ROUNDS))
+	@$(PYTHON) bench/$(if $(OLD),compare.py --old $(OLD),run.py) $(PARTS) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+		$(if $(LAPSE),--lapse $(LAPSE))
 
 lint:      ## clang with -Werror, gcc -fanalyzer, clang-tidy, shellcheck, and the house rules
 	@tools/bootstrap build test lint

@@ -2,25 +2,29 @@
 import json
 import os
 import pathlib
+import threading
 
 from duck import Duck
 
 
 class LiveTable:
-    """`files`: {path: bytes} of what is live at `version`. `written`: {operation: bytes of the files that it added},
-    `commits`: {operation: how many}, both of the commits that were read one by one."""
+    """`files`: {path: bytes} of what is live at `version`. Of the commits that were read one by one, `written`:
+    {operation: bytes of the files that it added}, `commits`: {operation: how many}, `heads`: the newest protocol and
+    metaData. Any thread may follow it."""
 
     def __init__(self, root):
         self.root, self.log = pathlib.Path(root), pathlib.Path(root) / "_delta_log"
-        self.version, self.files, self.written, self.commits = -1, {}, {}, {}
+        self.version, self.files, self.written, self.commits, self.heads = -1, {}, {}, {}, {}
+        self.lock = threading.Lock()
 
     def follow(self):
         """Reads the commits since the last call; where the log has been cleaned meanwhile, the newest checkpoint."""
-        while True:
-            while (text := self.commit(self.version + 1)) is not None:
-                self.apply(text)
-            if not self.checkpoint():
-                return self
+        with self.lock:
+            while True:
+                while (text := self.commit(self.version + 1)) is not None:
+                    self.apply(text)
+                if not self.checkpoint():
+                    return self
 
     def commit(self, version):
         try:
@@ -38,6 +42,7 @@ class LiveTable:
                 self.written[operation] = self.written.get(operation, 0) + action["add"]["size"]
             elif "remove" in action:
                 self.files.pop(action["remove"]["path"], None)
+            self.heads.update((kind, action) for kind in ("protocol", "metaData") if kind in action)
         self.version += 1
 
     def checkpoint(self):
@@ -65,19 +70,20 @@ class LiveTable:
 
     def on_disk(self):
         """(data files, their bytes), live or not."""
-        return count(self.root, lambda name: name.endswith(".parquet"))
+        return count(self.root, ".parquet")
 
     def log_size(self):
         """(files of the log, their bytes)"""
-        return count(self.log, lambda name: True)
+        return count(self.log)
 
 
-def count(directory, wanted):
+def count(directory, ending=""):
+    """(files in it whose names end so, their bytes)"""
     files, size = 0, 0
     try:
         with os.scandir(directory) as entries:
             for entry in entries:
-                if wanted(entry.name) and entry.is_file():
+                if entry.name.endswith(ending) and entry.is_file():
                     try:
                         size += entry.stat().st_size
                         files += 1

@@ -78,7 +78,7 @@ class Watch(threading.Thread):
             figures = (len(table.files), files, size / 2**20, log_files, log_size / 2**20)
             sample.update((f"{name}_{what}", round(figure, 1)) for what, figure in zip(TABLE_FIGURES, figures))
         lake = self.pipeline.directory / "lake"
-        sample["log_MiB"] = round(count(self.pipeline.directory / "log", lambda name: True)[1] / 2**20, 1)
+        sample["log_MiB"] = round(count(self.pipeline.directory / "log")[1] / 2**20, 1)
         for column, folder in (("lake_files", "topics"), ("results_files", "results"), ("letters_files", "dlq")):
             sample[column] = sum(1 for path in (lake / folder).rglob("*") if path.is_file())
         self.samples.append(sample)
