@@ -92,6 +92,7 @@ def kill_9(pid):
 
 class Pipeline:
     """`pinpipe up` on a directory of its own. Its own files, the trace and the tickets, are in `aside`."""
+    options = QUICK
 
     def __init__(self, binary, directory, aside, user="u1", environment=None):
         self.binary, self.directory, self.user = str(binary), pathlib.Path(directory), user
@@ -101,7 +102,7 @@ class Pipeline:
         self.taken.mkdir(parents=True)
         self.trace_path = pathlib.Path(aside) / "trace"
         self.trace = open(self.trace_path, "ab")
-        self.environment = {**os.environ, "PINPIPE_FAILPOINT_TICKETS": str(self.tickets), **QUICK,
+        self.environment = {**os.environ, "PINPIPE_FAILPOINT_TICKETS": str(self.tickets), **self.options,
                             **(environment or {})}
         self.process = None
         self.orphans = []       # Held: of supervisors that were killed
