@@ -1,12 +1,15 @@
 """What a reader is asked, and how it answers; the scripts read_*.py run in the readers' own Python.
 
-stdin   {"tables": {name: path}, "matches": {name: [[column, value], …]}, "apps": {name: app id}}
-stdout  {name: {"columns": {column: type}, "rows": [[…]], "matches": [count, …]}}
+stdin   {"tables": {name: path}, "matches": {name: [[column, value], …]}, "apps": {name: app id},
+         "versions": {name: [version, …]}}
+stdout  {name: {"columns": {column: type}, "rows": [[…]], "matches": [count, …], "versions": {version: digest}}}
 
-Types are Spark's short names; timestamps are microseconds since 1970 UTC; rows go by _partition and _offset.
+Types are Spark's short names; timestamps are microseconds since 1970 UTC; rows go by _partition and _offset. A digest
+is of all rows of that version.
 """
 
 import glob
+import hashlib
 import json
 import os
 import sys
@@ -48,3 +51,8 @@ def sorted_rows(columns, rows):
     partition, offset = columns.index("_partition"), columns.index("_offset")
     return sorted((list(row) for row in rows),
                   key=lambda row: (row[partition] is None, row[partition] or "", row[offset] or ""))
+
+
+def digest(rows):
+    """Of rows that are sorted."""
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()

@@ -109,10 +109,10 @@ def last_ordinal(path):
     return position >> 80 & (1 << 63) - 1
 
 
-def ask(reader, tables, matches=None, apps=None, arguments=()):
+def ask(reader, tables, matches=None, apps=None, arguments=(), versions=None):
     """Answers of one of the scripts read_*.py."""
     request = {"tables": {name: str(path) for name, path in tables.items()}, "matches": matches or {},
-               "apps": apps or {}}
+               "apps": apps or {}, "versions": versions or {}}
     done = subprocess.run([CACHE / "venv" / "bin" / "python", HERE / f"read_{reader}.py", *map(str, arguments)],
                           input=json.dumps(request), capture_output=True, text=True, timeout=PATIENCE_S,
                           env={**os.environ, "SPARK_LOCAL_IP": "127.0.0.1"}, check=False)

@@ -216,10 +216,11 @@ class Pipeline:
         self.process.wait(120)
         self.await_orphans(120)
 
-    def finish(self):
-        """Work off what is left, as the next start would; the program's own check finds nothing, either."""
+    def finish(self, *more):
+        """Work off what is left, as the next start would, and do what else is asked for; the program's own check finds
+        nothing, either."""
         self.stop()
-        for command in (["sink", "--until-end"], ["stream", "--until-end"], ["batch"], ["check"]):
+        for command in (["sink", "--until-end"], ["stream", "--until-end"], ["batch"], *more, ["check"]):
             done = subprocess.run([self.binary, *command, "--dir", str(self.directory), "--id", self.user],
                                   stdin=subprocess.DEVNULL, stdout=self.trace, stderr=self.trace, env=self.environment,
                                   timeout=300, check=False)
