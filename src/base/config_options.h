@@ -132,7 +132,7 @@ X(BY, "", "by", CONFIG_CHOICE, "command", "command|every|schedule|airflow", "Wha
 X(RESTART_AFTER, "up.restart_after", "", CONFIG_MS, "200ms", "1ms..1h", "How long `up` waits before it starts again what ended; twice as long each time")
 X(RESTART_MAX, "up.restart_max", "", CONFIG_MS, "30s", "1ms..24h", "The longest that `up` waits for that")
 X(FILE_SIZE, "table.file_size", "file-size", CONFIG_BYTES, "128MiB", "64KiB..16GiB", "Size up to which files of a table are put together; those of half of it stay as they are")
-X(MAINTAIN_EVERY, "maintain.every", "maintain-every", CONFIG_MS, "1s", "0ms..1h", "How often a table that grows is looked at for small files; 0: `up` runs no maintain")
+X(MAINTAIN_EVERY, "maintain.every", "maintain-every", CONFIG_MS, "1s", "0ms..1h", "How often a table that grows is looked at for small files (lake in a bucket: 10s); 0: `up` runs no maintain")
 X(MAINTAIN_MEMORY, "maintain.memory", "", CONFIG_BYTES, "256MiB", "64MiB..1TiB", "Memory limit of the SQL engine of maintain and optimize")
 X(FROM, "", "from", CONFIG_CHOICE, "auto", "auto|batch|stream|both", "Which tables; auto: those of batch to ask, both to rebuild")
 X(DROP_UNREACHABLE, "", "drop-unreachable", CONFIG_BOOL, "false", "", "Let go of rows whose records are not there any more")
