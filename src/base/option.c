@@ -31,7 +31,7 @@ static const enum option common[] = {
 static const char *const sections[] = {
 	"broker", "streams", "gateway", "log",    "source", "mysql",
 	"emulate", "sink",   "stream",  "engine", "batch",  "up",
-	"s3",
+	"s3", "table", "maintain",
 };
 
 struct unit {
