@@ -116,6 +116,7 @@ X(NEW_HISTORY, "new_history", "new-history", CONFIG_CHOICE, "stop", "stop|contin
 X(TAKE, "sink.take", "take", CONFIG_CHOICE, "auto", "auto|all|models|named", "Topics that go into the lake; auto: all of a log in --dir, of a cluster those of the models")
 
 /* Tables */
+X(FILE_SIZE, "table.file_size", "file-size", CONFIG_BYTES, "128MiB", "64KiB..16GiB", "Size up to which files of a table become one; those of half of it stay as they are")
 X(TABLE_KEEP, "table.retention", "", CONFIG_MS, "0ms", "0ms..3650d",
   "How long a table keeps data files that its latest version has not; 0ms: 1h, those of batch 7d")
 X(TABLE_KEEP_LOG, "table.log_retention", "", CONFIG_MS, "0ms", "0ms..3650d",
@@ -137,8 +138,7 @@ X(BATCH_ZONE, "batch.timezone", "batch-timezone", CONFIG_ZONE, "UTC", "", "Time 
 X(BY, "", "by", CONFIG_CHOICE, "command", "command|every|schedule|airflow", "What started it, for `pinpipe runs`")
 X(RESTART_AFTER, "up.restart_after", "", CONFIG_MS, "200ms", "1ms..1h", "How long `up` waits before it starts again what ended; twice as long each time")
 X(RESTART_MAX, "up.restart_max", "", CONFIG_MS, "30s", "1ms..24h", "The longest that `up` waits for that")
-X(FILE_SIZE, "table.file_size", "file-size", CONFIG_BYTES, "128MiB", "64KiB..16GiB", "Size up to which files of a table are put together; those of half of it stay as they are")
-X(MAINTAIN_EVERY, "maintain.every", "maintain-every", CONFIG_MS, "1s", "0ms..1h", "How often a table that grows is looked at for small files; 0: `up` runs no maintain")
+X(MAINTAIN_EVERY, "maintain.every", "maintain-every", CONFIG_MS, "1s", "0ms..1h", "How often growing tables are looked at (lake in a bucket: 10s); 0: `up` runs no maintain")
 X(MAINTAIN_MEMORY, "maintain.memory", "", CONFIG_BYTES, "256MiB", "64MiB..1TiB", "Memory limit of the SQL engine of maintain and optimize")
 X(FROM, "", "from", CONFIG_CHOICE, "auto", "auto|batch|stream|both|live|batch-live", "Which tables; auto: batch's to ask, both to rebuild; live: as stream, with the log beyond them")
 X(DROP_UNREACHABLE, "", "drop-unreachable", CONFIG_BOOL, "false", "", "Let go of rows whose records are not there any more")

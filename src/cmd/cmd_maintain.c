@@ -5,7 +5,11 @@
 
 #include <inttypes.h>
 
-enum { REPORT_BYTES_MAX = 1 << 10, EVERY_MS = 1000 };
+enum {
+	REPORT_BYTES_MAX = 1 << 10,
+	EVERY_MS = 1000,
+	PAID_EVERY_MS = 10000, /* where a look, and each commit that is followed, costs something */
+};
 
 static const enum option options[] = {
 	OPT_LAKE,	    OPT_CREATE,		 OPT_MODELS,   OPT_FILE_SIZE,
@@ -28,15 +32,25 @@ static enum err_code cmd_maintain_report(const struct maintain_counts *counts, s
 	return code;
 }
 
+/* That it is 0 is said to `up` alone. */
+static int64_t maintain_every_ms(const struct config *config, bool paid)
+{
+	int64_t every_ms = config_int(config, OPT_MAINTAIN_EVERY);
+
+	if (paid && !config_is_set(config, OPT_MAINTAIN_EVERY))
+		return PAID_EVERY_MS;
+	return every_ms > 0 ? every_ms : EVERY_MS;
+}
+
 static enum err_code maintain(const struct config *config, const struct models *models,
 			      struct err *err)
 {
-	int64_t every_ms = config_int(config, OPT_MAINTAIN_EVERY);
+	bool paid = store_is_service(config_text(config, OPT_LAKE));
 	struct maintain_options maintain = {
 		.id = config_text(config, OPT_ID),
 		.models = models,
-		.every_ms = every_ms > 0 ? every_ms : EVERY_MS,
-		.paid = store_is_service(config_text(config, OPT_LAKE)),
+		.every_ms = maintain_every_ms(config, paid),
+		.paid = paid,
 	};
 	struct maintain_counts counts = { 0 };
 	struct store *store = NULL;

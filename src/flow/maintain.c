@@ -23,6 +23,7 @@ enum {
 };
 
 struct maintain_table {
+	const char *name; /* its model's */
 	struct lake_table place;
 	struct delta_table *delta; /* NULL: not there yet, or it failed */
 	int64_t version;	   /* at the last look that found work done; -1: none */
@@ -89,11 +90,11 @@ static enum err_code maintain_do_chores(struct maintain *maintain, struct mainta
 
 /* ---- Looking ---- */
 
+/* Its checkpoints are those of who appends to it. */
 static enum err_code maintain_open(struct maintain *maintain, struct maintain_table *table,
 				   struct err *err)
 {
-	struct delta_options options = { .checkpoints = true,
-					 .name = table->place.model->model.name };
+	struct delta_options options = { .name = table->name };
 
 	if (table->delta)
 		return delta_refresh(table->delta, err);
@@ -204,6 +205,7 @@ static enum err_code maintain_begin(struct maintain *maintain, struct err *err)
 
 		if (code != ERR_OK)
 			return code;
+		table->name = models->clean[i / ARRAY_LEN(kinds)].model.name;
 		table->version = -1;
 		table->retry.backoff =
 			(struct backoff){ .first_ms = FAILED_FIRST_MS, .max_ms = FAILED_MAX_MS };

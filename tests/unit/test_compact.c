@@ -243,12 +243,6 @@ static enum err_code deleting_put(struct store *it, const struct store_put *put,
 
 static void deleting_free(struct store *it) { (void)it; }
 
-static bool count_key(void *user, const struct store_entry *entry)
-{
-	*(size_t *)user += strstr(entry->key, "part-") != NULL;
-	return true;
-}
-
 static void test_deleted_while_it_is_merged(void **state)
 {
 	static const struct store_ops ops = { .name = "deleting",
