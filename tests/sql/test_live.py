@@ -171,6 +171,8 @@ def test_what_may_be_asked(run, start_gateway, data_dir, ask):
     assert ask("live", "SELECT count(*) AS n FROM pin_live JOIN geo_live USING (ind)") == [{"n": 0}]
     hidden = "SELECT * FROM (SELECT 'geo_all') JOIN GEO_LIVE ON true"
     assert len(ask("stream", hidden)) == 2
+    failed = run("sql", "--from", "live", "--engine", "spark", "--dir", data_dir, "SELECT 1", status=1)
+    assert "--engine duckdb" in failed.stderr
     failed = run("rebuild", "geo", "--from", "live", "--dir", data_dir, status=2)
     assert "--from live" in failed.stderr
     failed = run("sql", "--from", "live", "--dir", data_dir.parent / "nowhere", "SELECT 1", status=None)
