@@ -738,7 +738,7 @@ static enum err_code open_side(const struct config *config, bool there, bool qui
 	const char *dir;
 	enum err_code code;
 
-	*side = (struct sql_side){ 0 };
+	*side = (struct sql_side){ .live = LIVE_INIT };
 	code = load_models(config, quiet, &side->models, err);
 	if (code == ERR_OK && !*config_text(config, OPT_LAKE))
 		code = setup_dir_there(config, &dir, err);

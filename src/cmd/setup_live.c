@@ -34,6 +34,9 @@ enum err_code setup_asked_kind(const struct config *config, enum topic_kind *ret
 
 	if (!of)
 		return err_set(err, ERR_USAGE, "--from both: a question is asked of one of them");
+	if (of->live && setup_is_spark(config))
+		return err_set(err, ERR_UNSUPPORTED,
+			       "live views are DuckDB's: --engine duckdb answers them");
 	*ret_kind = of->kind;
 	return ERR_OK;
 }
@@ -69,9 +72,6 @@ enum err_code setup_live(const struct config *config, const char *question, stru
 	bool all = find_asked(config)->live;
 	enum err_code code;
 
-	if (all && setup_is_spark(config))
-		return err_set(err, ERR_UNSUPPORTED,
-			       "live views are DuckDB's: --engine duckdb answers them");
 	if (setup_is_spark(config) || (!all && !may_be_live(side, question)))
 		return ERR_OK;
 	code = open_live_log(config, &side->live.broker, err);

@@ -7,7 +7,7 @@
 
 #include "cmd/setup.h"
 
-/* ERR_USAGE: of no one path's. */
+/* ERR_USAGE: of no one path's. ERR_UNSUPPORTED: the engine has no live views. */
 MUST_USE enum err_code setup_asked_kind(const struct config *config, enum topic_kind *ret_kind,
 					struct err *err);
 /* The side's `live`, where --from or the question (NULL: an analysis) names a live view. A question

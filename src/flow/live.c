@@ -12,7 +12,7 @@
 /* Of the files in messages: they have no path. */
 static const char file_name[] = "what the log holds beyond the table";
 
-enum err_code live_file_open(const struct live *live, struct live_file *ret_file, struct err *err)
+enum err_code live_file_open(struct live *live, struct live_file *ret_file, struct err *err)
 {
 	int fd = open(live->temp_dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 
@@ -41,7 +41,7 @@ enum err_code live_file_take(struct live_tail *tail, struct live_file *file, enu
 	return code;
 }
 
-enum err_code live_clean(const struct live *live, const struct lake_table *place,
+enum err_code live_clean(struct live *live, const struct lake_table *place,
 			 struct micro_batch *batch, struct live_tail *tail, struct err *err)
 {
 	struct clean_result result = { 0 };
@@ -54,14 +54,16 @@ enum err_code live_clean(const struct live *live, const struct lake_table *place
 	code = live_file_open(live, &file, err);
 	if (code != ERR_OK)
 		return code;
+	(void)pthread_mutex_lock(&live->turn);
 	code = micro_batch_clean(
 		&(struct micro_batch_cleaning){ batch, live->engine, place, file.path }, &poison,
 		&result, err);
+	(void)pthread_mutex_unlock(&live->turn);
 	micro_batch_clear(batch);
 	return live_file_take(tail, &file, code, &result);
 }
 
-enum err_code live_read_log(const struct live *live, struct log_place *places, size_t count,
+enum err_code live_read_log(struct live *live, struct log_place *places, size_t count,
 			    enum err_code (*take)(struct log_place *place,
 						  const struct reader_event *event,
 						  struct err *err),
@@ -85,7 +87,7 @@ void live_tail_release(struct live_tail *tail)
 	*tail = (struct live_tail){ 0 };
 }
 
-enum err_code live_read(const struct live *live, const struct lake_table *place,
+enum err_code live_read(struct live *live, const struct lake_table *place,
 			struct delta_table *delta, struct live_tail *ret_tail, struct err *err)
 {
 	struct live_tail tail = { 0 };

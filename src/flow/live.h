@@ -21,9 +21,9 @@
  *     not, the records are lost.
  *  5. A log of another history than the table's is refused, in the words that the
  *     writer has for it (ERR_CORRUPT).
- *  6. In memory there are at most LIVE_BYTES_MAX of values at once.
+ *  6. In memory there are at most LIVE_BYTES_MAX of a table's values at once.
  *
- * Ownership: struct live borrows all. Threads: the engine's one.
+ * Ownership: struct live borrows all. Threads: any, a table each; they clean in turn.
  */
 #ifndef FLOW_LIVE_H
 #define FLOW_LIVE_H
@@ -34,14 +34,22 @@
 #include "flow/log_read.h"
 #include "flow/micro_batch.h"
 
-enum { LIVE_BYTES_MAX = 64 << 20 };
+#include <pthread.h>
+
+enum { LIVE_BYTES_MAX = 32 << 20 };
 
 struct live {
 	struct store *store;
 	struct engine *engine;
 	struct broker *broker;
 	const char *temp_dir; /* need not be there */
+	pthread_mutex_t turn; /* of the engine */
 };
+
+#define LIVE_INIT \
+	{ \
+		.turn = PTHREAD_MUTEX_INITIALIZER \
+	}
 
 struct live_tail {
 	struct store_fetched *files; /* Parquet, of malloc(); as the table's */
@@ -55,7 +63,7 @@ struct live_tail {
  * yet. ERR_NO_TOPIC, ERR_NO_PARTITION: the topic is made anew just now; try again. On failure there
  * is nothing to release.
  */
-MUST_USE enum err_code live_read(const struct live *live, const struct lake_table *place,
+MUST_USE enum err_code live_read(struct live *live, const struct lake_table *place,
 				 struct delta_table *delta, struct live_tail *ret_tail,
 				 struct err *err);
 void live_tail_release(struct live_tail *tail);
@@ -70,19 +78,18 @@ struct live_file {
 	char path[LIVE_PATH_MAX];
 };
 
-MUST_USE enum err_code live_file_open(const struct live *live, struct live_file *ret_file,
+MUST_USE enum err_code live_file_open(struct live *live, struct live_file *ret_file,
 				      struct err *err);
 /* `code`: how the cleaning ended, which is returned. With rows it is a file of the tail; else it is
  * gone. The result is released. */
 enum err_code live_file_take(struct live_tail *tail, struct live_file *file, enum err_code code,
 			     struct clean_result *result);
 /* What the batch holds as a file more; the batch is empty then. */
-MUST_USE enum err_code live_clean(const struct live *live, const struct lake_table *place,
+MUST_USE enum err_code live_clean(struct live *live, const struct lake_table *place,
 				  struct micro_batch *batch, struct live_tail *tail,
 				  struct err *err);
 /* log_read() of its broker. */
-MUST_USE enum err_code live_read_log(const struct live *live, struct log_place *places,
-				     size_t count,
+MUST_USE enum err_code live_read_log(struct live *live, struct log_place *places, size_t count,
 				     enum err_code (*take)(struct log_place *place,
 							   const struct reader_event *event,
 							   struct err *err),
@@ -90,10 +97,10 @@ MUST_USE enum err_code live_read_log(const struct live *live, struct log_place *
 /* So many records of a partition are in nobody's log any more, and may be in the lake meanwhile. */
 void live_note_loss(struct live_tail *tail, const struct reader_event *gap);
 
-MUST_USE enum err_code live_read_stream(const struct live *live, const struct lake_table *place,
+MUST_USE enum err_code live_read_stream(struct live *live, const struct lake_table *place,
 					struct delta_table *delta, struct live_tail *tail,
 					struct err *err);
-MUST_USE enum err_code live_read_batch(const struct live *live, const struct lake_table *place,
+MUST_USE enum err_code live_read_batch(struct live *live, const struct lake_table *place,
 				       struct delta_table *delta, struct live_tail *tail,
 				       struct err *err);
 

@@ -24,7 +24,7 @@ struct live_part {
 };
 
 struct live_batch {
-	const struct live *live;
+	struct live *live;
 	const struct lake_table *place;
 	struct delta_table *delta;
 	struct live_tail *tail;
@@ -50,7 +50,9 @@ static enum err_code clean_objects(struct live_batch *reading, struct err *err)
 	if (code != ERR_OK)
 		return code;
 	cleaning.path = file.path;
+	(void)pthread_mutex_lock(&reading->live->turn);
 	code = lake_clean(&cleaning, &result, err);
+	(void)pthread_mutex_unlock(&reading->live->turn);
 	return live_file_take(reading->tail, &file, code, &result);
 }
 
@@ -79,7 +81,7 @@ static enum err_code live_batch_read_objects(struct live_batch *reading, struct 
 static enum err_code find_generation(struct live_batch *reading, const struct topic_info *info,
 				     struct err *err)
 {
-	const struct live *live = reading->live;
+	struct live *live = reading->live;
 	struct sink_place place;
 	struct history history;
 	enum err_code code = history_load(live->store, info->name, info->uid, &history, err);
@@ -282,7 +284,7 @@ static enum err_code live_batch_read_all(struct live_batch *reading, struct err 
 	return code;
 }
 
-enum err_code live_read_batch(const struct live *live, const struct lake_table *place,
+enum err_code live_read_batch(struct live *live, const struct lake_table *place,
 			      struct delta_table *delta, struct live_tail *tail, struct err *err)
 {
 	struct live_batch reading = { .live = live, .place = place, .delta = delta, .tail = tail };

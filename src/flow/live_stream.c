@@ -6,7 +6,7 @@
 enum { EVENT_BYTES = 4 << 20 };
 
 struct live_stream {
-	const struct live *live;
+	struct live *live;
 	struct stream_table table;
 	struct live_tail *tail;
 };
@@ -101,7 +101,7 @@ static enum err_code live_stream_read(struct live_stream *reading, const struct 
 	return code;
 }
 
-enum err_code live_read_stream(const struct live *live, const struct lake_table *place,
+enum err_code live_read_stream(struct live *live, const struct lake_table *place,
 			       struct delta_table *delta, struct live_tail *tail, struct err *err)
 {
 	const struct stream_table_options options = { .store = live->store,

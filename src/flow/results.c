@@ -265,17 +265,24 @@ static enum err_code results_read_tail(const struct attaching *attaching, size_t
 	return ERR_OK;
 }
 
-static enum err_code results_read_tails(const struct attaching *attaching, size_t count,
-					struct err *err)
+static enum err_code results_read_one(void *user, size_t i, struct err *err)
 {
-	for (size_t i = 0; i < count; i++) {
-		const struct engine_table *table = &attaching->tables[i];
+	const struct attaching *attaching = user;
+	const struct engine_table *table = &attaching->tables[i];
 
-		if (!table->unread && !table->broken && !table->no_live &&
-		    results_read_tail(attaching, i, err) != ERR_OK)
-			return err->code;
-	}
-	return ERR_OK;
+	if (table->unread || table->broken || table->no_live)
+		return ERR_OK;
+	return results_read_tail(attaching, i, err);
+}
+
+/* Each waits for its broker, and they are cleaned in turn. */
+static enum err_code results_read_tails(struct attaching *attaching, size_t count, struct err *err)
+{
+	return ahead_all(&(struct ahead_options){ .count = attaching->options->live ? count : 0,
+						  .at_once = TABLES_AT_ONCE,
+						  .work = results_read_one,
+						  .user = attaching },
+			 err);
 }
 
 /* The files of one that the engine did not take. */

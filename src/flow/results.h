@@ -31,7 +31,7 @@ struct results_options {
 	const char *temp_dir;		/* for files on their way; one at a time writes results */
 	const char *lake_url;		/* for an engine that opens files itself: where it finds the
 					   store; NULL: files are fetched for it */
-	const struct live *live;	/* what <table>_live is read with; NULL: there is none */
+	struct live *live;		/* what <table>_live is read with; NULL: there is none */
 	bool live_all;			/* the other views show that, too */
 	const char *const *refused;	/* by clean model, why its table is not to be read, or NULL;
 					   NULL: all are */

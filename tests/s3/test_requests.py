@@ -129,3 +129,12 @@ def test_a_question(run, env, data_dir, asked, tmp_path):
         first, second = (asked(lambda: run(*words, "--dir", tmp_path / words[0], env=env)) for _ in range(2))
         assert first == {"list": tables, "get": 4 * tables}
         assert second == {"list": tables, "get": 3 * tables}
+
+
+def test_a_live_question(run, env, data_dir, asked):
+    """Where nothing is new: the streaming path's as any other; on the batch path objects are looked for besides."""
+    run("run", "--dir", data_dir, "--posts", "60", "--rate", "max", env=env)
+    for how, most in ("live", {"list": 1, "get": 3}), ("batch-live", {"list": 5, "get": 5}):
+        words = ("sql", "--from", how, "SELECT count(*) FROM pin_all", "--dir", data_dir)
+        counts = asked(lambda: run(*words, env=env))
+        assert set(counts) <= set(most) and all(counts[kind] <= most[kind] for kind in most)
