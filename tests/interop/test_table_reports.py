@@ -23,8 +23,6 @@ DAY_S = 86400
 ONE_ROW_FILES = 1200
 COLUMN = "-- columns: ind integer, country string, more string\n"
 
-pytestmark = pytest.mark.ci
-
 
 @pytest.fixture(scope="module", name="made")
 def fixture_made(tmp_path_factory):
@@ -80,6 +78,7 @@ def data_files(root):
     return {path.name for path in root.glob("*.parquet")}
 
 
+@pytest.mark.ci
 def test_last_checkpoint_names_one_that_is_missing(shop, root):
     """kernel-rs 582, delta 6495: a hint is only that."""
     (root / "_delta_log" / "_last_checkpoint").write_text(json.dumps({"version": 33, "size": 40}))
@@ -91,6 +90,7 @@ def test_last_checkpoint_names_one_that_is_missing(shop, root):
     shop.run("check")
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("is_named", [False, True])
 def test_checkpoint_that_is_cut(shop, root, is_named):
     """delta-rs 2258, delta 5458: whoever wrote it was killed. All commits are still there."""
@@ -105,6 +105,7 @@ def test_checkpoint_that_is_cut(shop, root, is_named):
     assert [row[0] for row in own_rows(shop.directory, "stream_geo")] == list(range(POSTS + 12))
 
 
+@pytest.mark.ci
 def test_log_is_not_cleaned_up_to_a_checkpoint_that_is_cut(shop, root):
     """delta 2673: who cleans up makes sure of what all rests on then."""
     cut(delta_log.checkpoint_path(root, checkpoints(root)[-1]))
@@ -112,6 +113,7 @@ def test_log_is_not_cleaned_up_to_a_checkpoint_that_is_cut(shop, root):
     assert [row[0] for row in own_rows(shop.directory, "stream_geo")] == list(range(POSTS))
 
 
+@pytest.mark.ci
 def test_checkpoint_in_parts_of_which_one_is_missing(shop, root):
     """kernel-rs 497."""
     newest = delta_log.checkpoint_path(root, checkpoints(root)[-1])
@@ -120,6 +122,7 @@ def test_checkpoint_in_parts_of_which_one_is_missing(shop, root):
     assert [row[0] for row in own_rows(shop.directory, "stream_geo")] == list(range(POSTS))
 
 
+@pytest.mark.ci
 def test_what_may_still_be_committed_stays(shop, root):
     """delta-rs 3645: a file without a commit is an orphan only when it is as old as files are kept."""
     young, old = (root / f"part-{uuid.uuid4()}.snappy.parquet" for _ in range(2))
@@ -131,6 +134,7 @@ def test_what_may_still_be_committed_stays(shop, root):
     assert young.exists() and not old.exists()
 
 
+@pytest.mark.ci
 def test_what_is_not_the_tables_stays(shop, root):
     """delta-rs 3645, too: with `full` all that no commit names was taken."""
     strangers = [root / name for name in ("notes.txt", "_private/part-1.parquet", ".hidden.parquet",
@@ -142,6 +146,7 @@ def test_what_is_not_the_tables_stays(shop, root):
     assert all(path.read_text() == "somebody's" for path in strangers)
 
 
+@pytest.mark.ci
 def test_dry_run_says_what_goes(shop, root):
     """delta-rs 3911: what was listed as deleted was still there. Here neither more nor less goes than was listed."""
     shop.run("optimize")
@@ -155,6 +160,7 @@ def test_dry_run_says_what_goes(shop, root):
     assert not any(name in said.stdout for name in data_files(root))
 
 
+@pytest.mark.ci
 def test_progress_outlives_the_commits_that_made_it(shop, root):
     """The log no longer has a commit that says how far the stream is: the checkpoint does."""
     shop.run("optimize")
@@ -163,6 +169,7 @@ def test_progress_outlives_the_commits_that_made_it(shop, root):
     go_on(shop, root)
 
 
+@pytest.mark.ci
 def test_young_versions_stay_readable(shop, root):
     """delta 606 and 255, delta-rs 3692: the log was cleaned up to a time that lies between two checkpoints."""
     versions = Rows(root)
@@ -182,6 +189,7 @@ def test_young_versions_stay_readable(shop, root):
     assert len(rows) == POSTS + 12
 
 
+@pytest.mark.ci
 def test_version_whose_files_are_gone_is_named(shop, root):
     """delta 174: a reader got an error about some file."""
     shop.run("optimize")
@@ -195,6 +203,7 @@ def test_version_whose_files_are_gone_is_named(shop, root):
     assert merged and len(own_rows(shop.directory, "stream_geo")) == POSTS + 3
 
 
+@pytest.mark.ci
 def test_checksums_go_with_their_commits(shop, root):
     """delta 7205."""
     for version in delta_log.Names(root).commits:
@@ -205,6 +214,7 @@ def test_checksums_go_with_their_commits(shop, root):
     assert min(name for name in log_files(root) if name.endswith(".crc")) >= f"{first:020}.crc"
 
 
+@pytest.mark.ci
 def test_merged_again_and_again(shop, root):
     """delta-rs 3047, ducklake 336: after a checkpoint it doubled rows, or merged no more. With nothing to do nothing is
     committed."""
@@ -220,6 +230,7 @@ def test_merged_again_and_again(shop, root):
     go_on(shop, root)
 
 
+@pytest.mark.ci
 def test_several_merge_at_once(shop, root):
     """delta 228, 326, 1305: a stream and an OPTIMIZE failed each other."""
     shop.post(40)
@@ -264,6 +275,7 @@ def test_thousands_of_one_row_files(tmp_path):
     assert rows == [{"ind": n, "more": "more" if n >= ONE_ROW_FILES // 2 else None} for n in range(ONE_ROW_FILES)]
 
 
+@pytest.mark.ci
 def test_bounds_hold_to_the_microsecond(tmp_path):
     """delta-rs 2571: a file whose largest time was cut to milliseconds was passed over."""
     shop = Workshop(tmp_path)

@@ -231,7 +231,7 @@ def fixture_copy(history, tmp_path):
 def test_spark_merges_and_cleans_up_between(copy, spark):
     root = table_of(copy.directory)
     spark.sql("SET spark.databricks.delta.retentionDurationCheck.enabled=false")
-    for number in range(3):
+    for number in range(2):
         copy.post(15)
         copy.stream()
         spark.sql(f"OPTIMIZE delta.`{root}`" + (" ZORDER BY (ind)" if number == 1 else ""))

@@ -33,7 +33,8 @@ COMMANDS = ("optimize", "vacuum")
 COMMAND_SHARE = 0.15    # steps before which a command is given
 AT_ONCE = 2             # so many of them
 REBUILDS = 2            # a session
-CAN_END = (0, 73, 74, 75, -signal.SIGKILL)     # its lock was held, a planted error, lost to another, it was killed
+# Its lock was held, a planted error, lost to another, killed, asked to end.
+CAN_END = (0, 73, 74, 75, -signal.SIGKILL, 128 + signal.SIGTERM)
 PATIENCE_S = 120
 KILLS_A_SESSION = 100
 PAUSE_S = 3.0           # at most: a session is to last for some retentions
