@@ -46,7 +46,8 @@ def read_version(path, version):
 
 
 def read(path, matches, app, versions):
-    table = deltalake.DeltaTable(path)
+    path, version = request.place_of(path)
+    table = deltalake.DeltaTable(path, version=version)
     columns, rows = read_rows(table)
     counts = [query(table, f'SELECT count(*) FROM t WHERE "{column}" = {literal(value, columns[column])}')[0][0]
               for column, value in matches]

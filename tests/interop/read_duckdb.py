@@ -37,7 +37,8 @@ def read_version(connection, path, version):
 
 
 def read(connection, path, matches, versions):
-    source = f"delta_scan('{path}')"
+    path, version = request.place_of(path)
+    source = f"delta_scan('{path}'{'' if version is None else f', version => {version}'})"
     columns, rows = read_rows(connection, source)
     counts = []
     for column, value in matches:

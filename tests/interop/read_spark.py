@@ -57,7 +57,9 @@ def read_version(spark, path, version):
 
 
 def read(spark, path, matches, versions):
-    table = spark.read.format("delta").load(path)
+    path, version = request.place_of(path)
+    reader = spark.read.format("delta")
+    table = (reader if version is None else reader.option("versionAsOf", version)).load(path)
     columns, rows = read_rows(table)
     counts = []
     for column, value in matches:

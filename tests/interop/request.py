@@ -29,6 +29,12 @@ def s3():
             "id": os.environ["AWS_ACCESS_KEY_ID"], "secret": os.environ["AWS_SECRET_ACCESS_KEY"]} if url else None
 
 
+def place_of(path):
+    """A path with a version behind it, PATH@v3, is the table as it was then: its path and version, or None."""
+    path, _, version = path.partition("@v")
+    return path, int(version) if version else None
+
+
 def asked():
     """The request."""
     return json.load(sys.stdin)

@@ -16,7 +16,8 @@ from figures import print_counts, workplace
 from kept import Kept
 from pipeline import Pipeline
 
-VICTIMS = ("gateway", "gateway", "gateway", "sink", "sink", "stream", "stream", "batch", "batch", "supervisor", "all")
+VICTIMS = ("gateway", "gateway", "gateway", "sink", "sink", "stream", "stream", "batch", "batch", "maintain",
+           "supervisor", "all")
 SOURCE = pathlib.Path(__file__).resolve().parents[2] / "src"
 # Where an error cannot be told from the call before or after, the program asks for the kill only.
 KILL_ONLY = {"journal-synced", "journal-ends", "journal-watermark", "segment-roll"}
@@ -45,7 +46,7 @@ def failpoints(bucket=False):
     """Those under load: but those of commands that a person gives and of a sink that is set otherwise (files of their
     own in tests/ kill at these), of a store that has no lake, of what bucket.py has on all the time, and of what
     tables.py kills at."""
-    elsewhere = ("backup-", "copy-", "rebuild-", "remake-", "replay-", "restore-", "sink-output", "s3-small-parts",
+    elsewhere = ("backup-", "copy-", "live-", "rebuild-", "remake-", "replay-", "restore-", "sink-output", "s3-small-parts",
                  "store-" if bucket else "s3-", *OF_AGE)
     return sorted(name for name in all_failpoints() if not name.startswith(elsewhere))
 
