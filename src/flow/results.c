@@ -69,11 +69,14 @@ static void put_urls(const struct results_options *options, const char *root,
 	ret_table->url_count = count;
 }
 
-static enum err_code results_find_table(const struct results_options *options,
-					const struct lake_table *table,
-					struct engine_table *ret_table, bool *ret_absent,
+static enum err_code results_find_table(const struct attaching *attaching, size_t item,
 					struct err *err)
 {
+	const struct results_options *options = attaching->options;
+	const struct lake_table *table = &attaching->places[item];
+	struct engine_table *ret_table = &attaching->tables[item];
+	bool *ret_absent = &attaching->absent[item];
+
 	const struct delta_options read_only = { 0 };
 	struct delta_table *delta = NULL;
 	struct table_files files = { 0 };
@@ -88,6 +91,8 @@ static enum err_code results_find_table(const struct results_options *options,
 	}
 	if (code != ERR_OK)
 		return code;
+	if (options->note)
+		options->note(options->note_user, item, delta);
 	if (options->lake_url)
 		put_urls(options, table->root, delta, ret_table);
 	else
@@ -116,8 +121,7 @@ static enum err_code attach_one(void *user, size_t i, struct err *err)
 	if (table->unread)
 		return ERR_OK;
 	if (!why)
-		return results_find_table(options, &attaching->places[i], table,
-					  &attaching->absent[i], err);
+		return results_find_table(attaching, i, err);
 	table->broken = xstrdup(why);
 	return ERR_OK;
 }
@@ -456,34 +460,59 @@ enum err_code results_write(const struct results_options *options, const char *r
 	return code;
 }
 
+enum { OLDEST_MAX = 2 * RESULTS_IDLE_RUNS };
+
 struct runs {
 	size_t count;
-	char oldest[STORE_KEY_MAX + 1];
+	char oldest[OLDEST_MAX][sizeof("results/runs/.json") + RUN_NAME_MAX];
 };
 
 static bool count_run(void *user, const struct store_entry *entry)
 {
 	struct runs *runs = user;
 
-	if (runs->count++ == 0)
-		(void)snprintf(runs->oldest, sizeof(runs->oldest), "%s", entry->key);
+	if (runs->count < OLDEST_MAX)
+		(void)snprintf(runs->oldest[runs->count], sizeof(runs->oldest[0]), "%s",
+			       entry->key);
+	runs->count++;
 	return true;
+}
+
+/* One comes, one goes, or as many as idle runs have left. */
+static enum err_code trim_runs(struct store *store, struct err *err)
+{
+	struct runs runs = { 0 };
+	enum err_code code = store_list(store, "results/runs/", "", count_run, &runs, err);
+
+	for (size_t i = 0; code == ERR_OK && i < OLDEST_MAX && runs.count > RESULTS_RUNS_MAX;
+	     i++, runs.count--)
+		code = store_remove(store, runs.oldest[i], err);
+	return code;
+}
+
+/* Which of them let go of older ones only the last digits of their names say. */
+enum err_code results_write_idle_run(struct store *store, const char *run, struct slice text,
+				     struct err *err)
+{
+	char key[STORE_KEY_MAX + 1];
+	enum err_code code;
+
+	(void)snprintf(key, sizeof(key), "results/runs/%s.json", run);
+	code = store_put(store, key, text, STORE_REPLACE, err);
+	if (code == ERR_OK && results_run_time(slice_str(run)) % RESULTS_IDLE_RUNS == 0)
+		code = trim_runs(store, err);
+	return code;
 }
 
 enum err_code results_write_run(struct store *store, const char *run, struct slice text,
 				enum store_mode mode, struct err *err)
 {
 	char key[STORE_KEY_MAX + 1];
-	struct runs runs = { 0 };
 	enum err_code code;
 
 	(void)snprintf(key, sizeof(key), "results/runs/%s.json", run);
 	code = store_put(store, key, text, mode, err);
-	if (code == ERR_OK)
-		code = store_list(store, "results/runs/", "", count_run, &runs, err);
-	if (code == ERR_OK && runs.count > RESULTS_RUNS_MAX)	/* one comes, one goes */
-		code = store_remove(store, runs.oldest, err);
-	return code;
+	return code == ERR_OK ? trim_runs(store, err) : code;
 }
 
 struct newest {

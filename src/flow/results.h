@@ -15,11 +15,13 @@
 #ifndef FLOW_RESULTS_H
 #define FLOW_RESULTS_H
 
+#include "delta/delta.h"
 #include "engine/engine.h"
 #include "flow/lake.h"
 #include "store/store.h"
 
-enum { RESULTS_RUNS_MAX = 1000, RUN_NAME_MAX = 24 };
+/* RESULTS_IDLE_RUNS: one in so many runs that did nothing looks for older ones to let go of. */
+enum { RESULTS_RUNS_MAX = 1000, RESULTS_IDLE_RUNS = 32, RUN_NAME_MAX = 24 };
 
 struct results_options {
 	struct store *store;
@@ -29,6 +31,9 @@ struct results_options {
 	const char *temp_dir;		/* for files on their way; one at a time writes results */
 	const char *lake_url;		/* for an engine that opens files itself: where it finds the
 					   store; NULL: files are fetched for it */
+	/* Told of each table that is attached, as it is; several at a time. NULL: nobody is. */
+	void (*note)(void *user, size_t table, const struct delta_table *delta);
+	void *note_user;
 	const char *const *refused;	/* by clean model, why its table is not to be read, or NULL;
 					   NULL: all are */
 };
@@ -85,6 +90,10 @@ MUST_USE enum err_code results_runs(struct store *store, size_t most,
 MUST_USE enum err_code results_read_run(struct store *store, const char *run, struct buf *out,
 					struct err *err);
 
+/* Write the history object of a run that did nothing; older ones are mostly left for those who do.
+ */
+MUST_USE enum err_code results_write_idle_run(struct store *store, const char *run,
+					      struct slice text, struct err *err);
 /* Write the history object of a run, and let go of the oldest. STORE_CREATE: ERR_EXISTS. */
 MUST_USE enum err_code results_write_run(struct store *store, const char *run, struct slice text,
 					 enum store_mode mode, struct err *err);
