@@ -551,7 +551,7 @@ static bool is_complete(const struct batch_report *report)
 static enum err_code batch_analyse(const struct batch_options *options, const char *run,
 				   struct batch_report *report, struct err *err)
 {
-	char temp_dir[PATH_MAX];
+	char temp_dir[PATH_MAX], kept_dir[PATH_MAX];
 	const char **refused = xcalloc(report->table_count, sizeof(*refused));
 	struct results_options results = { .store = options->store,
 					   .engine = options->engine,
@@ -559,6 +559,7 @@ static enum err_code batch_analyse(const struct batch_options *options, const ch
 					   .id = options->id,
 					   .temp_dir = temp_dir,
 					   .lake_url = options->lake_url,
+					   .keeps = true,
 					   .note = options->answered ? answered_note : NULL,
 					   .note_user = options->answered,
 					   .refused = refused };
@@ -569,6 +570,8 @@ static enum err_code batch_analyse(const struct batch_options *options, const ch
 			refused[i] = "this run could not clean it";
 	if (snprintf(temp_dir, sizeof(temp_dir), "%s/tmp", options->dir) >= (int)sizeof(temp_dir))
 		code = err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", options->dir);
+	if (results_kept_dir(options->dir, true, kept_dir))
+		results.kept_dir = kept_dir;
 	if (code == ERR_OK)
 		code = results_attach(&results, TOPIC_LOG, NULL, NULL, err);
 	if (code == ERR_OK && options->answered)

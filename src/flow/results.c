@@ -1,6 +1,7 @@
 #include "flow/results.h"
 
 #include "base/ahead.h"
+#include "base/dir.h"
 #include "base/failpoint.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -15,6 +16,15 @@
 #include <unistd.h>
 
 enum { RESULT_BYTES_MAX = 256 << 20, PENDING_BYTES = 4 << 20, TABLES_AT_ONCE = 4 };
+
+bool results_kept_dir(const char *dir, bool make, char kept_dir[PATH_MAX])
+{
+	struct err unused;
+
+	return snprintf(kept_dir, PATH_MAX, "%s/cache/current", dir) < PATH_MAX &&
+	       (!make || access(kept_dir, W_OK) == 0 ||
+		dir_make(kept_dir, 0777, &unused) == ERR_OK);
+}
 
 void results_run_name(int64_t wall_ms, char run[RUN_NAME_MAX])
 {
@@ -69,6 +79,25 @@ static void put_urls(const struct results_options *options, const char *root,
 	ret_table->url_count = count;
 }
 
+/* What its files are called, and where it is kept which of their rows are current. */
+static void results_put_kept(const struct results_options *options, const char *root,
+			     const struct delta_table *delta, struct engine_table *ret_table)
+{
+	size_t count = delta_file_count(delta);
+	const char **names = xcalloc(count + 1, sizeof(*names));
+	const char *slash = strrchr(root, '/');
+	size_t room = strlen(options->kept_dir) + strlen(root) + 2;
+	char *kept = xmalloc(room);
+
+	for (size_t i = 0; i < count; i++)
+		names[i] = xstrdup(delta_file(delta, i)->path);
+	(void)snprintf(kept, room, "%s/%s", options->kept_dir, slash ? slash + 1 : root);
+	ret_table->names = names;
+	ret_table->rows = delta_rows(delta);
+	ret_table->kept = kept;
+	ret_table->keeps = options->keeps;
+}
+
 static enum err_code results_find_table(const struct attaching *attaching, size_t item,
 					struct err *err)
 {
@@ -97,6 +126,10 @@ static enum err_code results_find_table(const struct attaching *attaching, size_
 		put_urls(options, table->root, delta, ret_table);
 	else
 		code = table_files_open(options->store, table->root, delta, &files, err);
+	if (code == ERR_OK && !options->lake_url && options->kept_dir) {
+		results_put_kept(options, table->root, delta, ret_table);
+		ret_table->name_count = files.count;
+	}
 	delta_close(delta);
 	if (code == ERR_ABSENT) {
 		ret_table->broken = xstrdup(err->msg);
@@ -132,6 +165,10 @@ static void drop_table(const struct engine_table *table)
 	struct table_files files = { table->files, table->file_count };
 
 	table_files_close(&files);
+	for (size_t i = 0; i < table->name_count; i++)
+		free((void *)(uintptr_t)table->names[i]);
+	free((void *)(uintptr_t)table->names);
+	free((void *)(uintptr_t)table->kept);
 	for (size_t i = 0; i < table->url_count; i++)
 		free((void *)(uintptr_t)table->urls[i]);
 	free((void *)(uintptr_t)table->urls);

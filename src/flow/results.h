@@ -20,6 +20,8 @@
 #include "flow/lake.h"
 #include "store/store.h"
 
+#include <limits.h>
+
 /* RESULTS_IDLE_RUNS: one in so many runs that did nothing looks for older ones to let go of. */
 enum { RESULTS_RUNS_MAX = 1000, RESULTS_IDLE_RUNS = 32, RUN_NAME_MAX = 24 };
 
@@ -31,6 +33,8 @@ struct results_options {
 	const char *temp_dir;		/* for files on their way; one at a time writes results */
 	const char *lake_url;		/* for an engine that opens files itself: where it finds the
 					   store; NULL: files are fetched for it */
+	const char *kept_dir;		/* where it is kept which rows are current; NULL: nowhere */
+	bool keeps;			/* and brought up, by this process alone */
 	/* Told of each table that is attached, as it is; several at a time. NULL: nobody is. */
 	void (*note)(void *user, size_t table, const struct delta_table *delta);
 	void *note_user;
@@ -53,6 +57,9 @@ struct results_report {
 	size_t failed;
 	int64_t duration_ms;
 };
+
+/* Where a data directory keeps which rows are current, made if `make`. False: nowhere. */
+bool results_kept_dir(const char *dir, bool make, char kept_dir[PATH_MAX]);
 
 /* "20260102T030405678Z" */
 void results_run_name(int64_t wall_ms, char run[RUN_NAME_MAX]);
