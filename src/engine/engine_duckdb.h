@@ -6,6 +6,7 @@
  *	engine_duckdb_raw.c	the table function behind `raw`
  *	engine_duckdb_read.c	the functions as_int, as_count, as_timestamp, …
  *	engine_duckdb_current.c	attach: the views, and which rows are current
+ *	engine_duckdb_kept.c	which those were the last time
  *	engine_duckdb_check.c	what SQL may say, and whether a model's is right
  *	engine_duckdb_ask.c	results as answers
  *	engine_duckdb_spool.c	what it does for an engine that has SQL run elsewhere
@@ -50,6 +51,9 @@ struct duckdb_table {
 	bool viewed;			/* … that of current ones … */
 	bool viewed_live;		/* … and that with the tail */
 	char *no_live;
+	char **names;			/* of its files, or NULL */
+	char *kept;			/* engine_duckdb_kept.h; or NULL */
+	bool keeps;
 	bool *absent;			/* by column of the schema: no file has it */
 	char *broken;			/* why it cannot be read, or NULL */
 };
@@ -109,6 +113,12 @@ MUST_USE enum err_code engine_duckdb_take_answer(struct engine_duckdb *engine,
 						 const struct slice *names, size_t name_count,
 						 const char *parquet, struct answer *ret_answer,
 						 struct err *err);
+
+/* Of a row of engine_duckdb_put_files(): its number, and what is the highest for the latest. */
+#define ENGINE_DUCKDB_ROW "((CAST(file_index AS BIGINT) << 40) + file_row_number)"
+#define ENGINE_DUCKDB_ORDER "_offset || ' ' || _partition"
+/* " FROM …" of the table's files from that one on. */
+void engine_duckdb_put_files(struct buf *sql, const struct duckdb_table *table, size_t from, size_t to);
 
 const char *engine_duckdb_type(enum delta_type type);
 /* CAST("ind" AS INTEGER) AS "ind", … */
