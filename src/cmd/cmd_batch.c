@@ -141,8 +141,9 @@ static int cmd_batch_run(struct config *config, int argc, const char *const *arg
 }
 
 static const enum option options[] = {
-	OPT_LAKE,	    OPT_CREATE, OPT_MODELS,	OPT_ENGINE,	    OPT_ENGINE_MEMORY,
-	OPT_ENGINE_THREADS, OPT_BY,	OPT_TABLE_KEEP, OPT_TABLE_KEEP_LOG, OPTION_COUNT,
+	OPT_LAKE,	    OPT_CREATE,		  OPT_MODELS,	OPT_ENGINE,
+	OPT_ENGINE_MEMORY,  OPT_ENGINE_THREADS,	  OPT_BY,	OPT_TABLE_KEEP,
+	OPT_TABLE_KEEP_LOG, OPT_TABLE_CHECKPOINT, OPTION_COUNT,
 };
 
 const struct command cmd_batch = {

@@ -124,6 +124,7 @@ enum err_code setup_keep(const struct config *config, enum topic_kind kind,
 {
 	enum err_code code = setup_keep_one(config, OPT_TABLE_KEEP, kind, &ret_keep->files_ms, err);
 
+	ret_keep->checkpoint_commits = (uint32_t)config_int(config, OPT_TABLE_CHECKPOINT);
 	return code == ERR_OK
 		       ? setup_keep_one(config, OPT_TABLE_KEEP_LOG, kind, &ret_keep->log_ms, err)
 		       : code;

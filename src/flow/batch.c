@@ -466,6 +466,7 @@ static enum err_code job_open(struct job *job, const struct batch_options *optio
 				       .columns = DELTA_COLUMNS_EVOLVE,
 				       .keep_files_ms = options->keep.files_ms,
 				       .keep_log_ms = options->keep.log_ms,
+				       .checkpoint_interval = options->keep.checkpoint_commits,
 				       .name = model->model.name };
 	enum err_code code;
 

@@ -36,10 +36,11 @@
 #include "engine/model.h"
 #include "store/store.h"
 
-/* How long a table keeps data files and commits that its latest version does not need; 0: as
- * whoever made it has it. */
+/* How long a table keeps data files and commits that its latest version does not need, and after
+ * how many commits it gets a checkpoint; 0: as whoever made it has it, as its size pays for. */
 struct lake_keep {
 	int64_t files_ms, log_ms;
+	uint32_t checkpoint_commits;
 };
 
 /* A clean model's table on one of the paths. */

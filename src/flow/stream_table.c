@@ -8,8 +8,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* A commit is waited for: somebody else who has the time is to write them. */
-enum { CHECKPOINT_TIMES = 3 };
+/* One of a small table costs as much as a hundred commits. And a commit is waited for: somebody
+ * else who has the time is to write them. */
+enum { CHECKPOINT_COMMITS = 50, CHECKPOINT_TIMES = 3 };
 
 struct topic_ref stream_table_topic(const struct stream_table *table)
 {
@@ -24,6 +25,10 @@ enum err_code stream_table_open(struct stream_table *table,
 	struct delta_options delta = { .checkpoints = !options->staged,
 				       .columns = DELTA_COLUMNS_EVOLVE,
 				       .name = options->place.model->model.name,
+				       .checkpoint_interval =
+					       options->keep.checkpoint_commits
+						       ? options->keep.checkpoint_commits
+						       : CHECKPOINT_COMMITS,
 				       .checkpoint_times = CHECKPOINT_TIMES,
 				       .keep_files_ms = options->keep.files_ms,
 				       .keep_log_ms = options->keep.log_ms,

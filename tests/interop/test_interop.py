@@ -41,7 +41,8 @@ pytestmark = pytest.mark.ci
 def pinpipe(*arguments):
     """What it prints, as JSON."""
     done = subprocess.run([conftest.binary(), *map(str, arguments), "--format", "json"], check=False,
-                          capture_output=True, text=True, timeout=PATIENCE_S, env=conftest.clean_environment())
+                          capture_output=True, text=True, timeout=PATIENCE_S,
+                          env=conftest.clean_environment({"PINPIPE_TABLE_CHECKPOINT_COMMITS": "3"}))
     assert done.returncode == 0, f"{arguments}: {done.returncode}: {done.stderr}"
     return json.loads(done.stdout)
 
