@@ -3,7 +3,7 @@
 
 PYTHON = /usr/bin/python3
 
-.PHONY: help build run serve test torture fuzz abuse bench interop lint reference clean
+.PHONY: help build run serve test torture soak fuzz abuse bench interop lint reference clean
 .DEFAULT_GOAL = help
 
 help:      ## this list
@@ -37,7 +37,7 @@ interop: build  ## the Delta tables, read by DuckDB, delta-rs and Spark; Spark a
 		tests/test_broker tests/test_reader tests/test_broker_groups
 	@$(PYTHON) tests/interop/interop.py $(PARTS)
 
-torture:   ## kill, cut the power, flip bits, fail calls, plant bugs; KILLS= FAULTS= CYCLES= CUTS= FLIPS= TAILS= CALLS=N|all SEED= PARTS="kills s3 kafka …"
+torture:   ## kill, cut the power, flip bits, fail calls, plant bugs; KILLS= FAULTS= CYCLES= CUTS= TABLES= FLIPS= TAILS= CALLS=N|all SEED= PARTS="kills s3 kafka …"
 	@tools/bootstrap build test
 	@test -f build-fail/build.ninja || meson setup build-fail -Dfailpoints=true -Doptimization=2 -Ddebug=true
 	@ninja -C build-fail --quiet pinpipe tests/test_log_flips tests/test_log_tails
@@ -45,8 +45,13 @@ torture:   ## kill, cut the power, flip bits, fail calls, plant bugs; KILLS= FAU
 		-Doptimization=2 -Ddebug=true
 	@ninja -C build-hostile --quiet pinpipe
 	@$(PYTHON) tests/torture/torture.py --binary build-fail/pinpipe --hostile-binary build-hostile/pinpipe $(PARTS) $(if $(SEED),--seed $(SEED)) \
-		$(if $(KILLS),--kills $(KILLS)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(CUTS),--cuts $(CUTS)) \
+		$(if $(KILLS),--kills $(KILLS)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(CUTS),--cuts $(CUTS)) $(if $(TABLES),--tables $(TABLES)) \
 		$(if $(CYCLES),--cycles $(CYCLES)) $(if $(FLIPS),--flips $(FLIPS)) $(if $(TAILS),--tails $(TAILS)) $(if $(CALLS),--calls $(CALLS))
+
+soak: build     ## hours of `up` under a steady load with a kill -9 every minute: rows, files, memory; MINUTES=120 RATE=200 SEED=
+	@tools/bootstrap build test
+	@$(PYTHON) tests/torture/soak.py --binary build/pinpipe $(if $(MINUTES),--minutes $(MINUTES)) \
+		$(if $(RATE),--rate $(RATE)) $(if $(SEED),--seed $(SEED))
 
 abuse: build    ## requests that break the rules, to the gateway and to nginx: both verdicts
 	@tools/bootstrap build test
@@ -61,11 +66,12 @@ fuzz:      ## libFuzzer on every parser; SECONDS=60 each, or RUNS=1000000
 	@ninja -C build-fuzz --quiet $(patsubst %.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 	@$(PYTHON) tests/fuzz/fuzz.py $(if $(RUNS),--runs $(RUNS),--seconds $(or $(SECONDS),20))
 
-bench:     ## every figure beside a limit or a peer, in the same run; OLD=path/to/pinpipe: beside an older one; PARTS="ingest …", ROUNDS=
+bench:     ## every figure beside a limit or a peer, in the same run; OLD=path/to/pinpipe: beside an older one; PARTS="ingest …", ROUNDS=, LAPSE=1800
 	@tools/bootstrap build bench
 	@test -f build-bench/build.ninja || meson setup build-bench -Dbench=true -Dtests=false -Dwerror=false -Db_lto=true
 	@ninja -C build-bench --quiet
-	@$(PYTHON) bench/$(if $(OLD),compare.py --old $(OLD),run.py) $(PARTS) $(if $(ROUNDS),--rounds $(ROUNDS))
+	@$(PYTHON) bench/$(if $(OLD),compare.py --old $(OLD),run.py) $(PARTS) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+		$(if $(LAPSE),--lapse $(LAPSE))
 
 lint:      ## clang with -Werror, gcc -fanalyzer, clang-tidy, shellcheck, and the house rules
 	@tools/bootstrap build test lint

@@ -23,3 +23,12 @@ def measure(table, _binary, build, _rows, count, _seconds):
         table.add("Delta commit at version 10,000, at 20", many / 1000, few / 1000, 1.5, "ms", higher=False,
                   rss_mib=rss, note=f"CPU of a commit: {cpu:,.0f} us, at version 20 {few_cpu:,.0f}")
         table.add("the same without a checkpoint", alone / 1000, few_alone / 1000, 1.5, "ms", higher=False)
+
+
+def late_row(table, build, directory, work, count, note):
+    """Of the table in `directory`/late, which is there already, against version 20 of a fresh one."""
+    late, cpu, _, rss = commits(build, f"file:{directory}/late", 0, MANY_COMMITS, count)
+    few = [commits(build, f"file:{directory}/few{k}", FEW, MANY_COMMITS, 1) for k in range(2 * count + 1)]
+    few, few_cpu, _, _ = map(statistics.median, zip(*few))
+    table.add(work, late / 1000, few / 1000, 1.2, "ms", higher=False, rss_mib=rss,
+              note=f"{note}; CPU of a commit: {cpu:,.0f} us, at version 20 {few_cpu:,.0f}")

@@ -4,9 +4,10 @@
  *	delta_commits LAKE FROM COMMITS WINDOWS
  *
  * LAKE: "file:DIR" or "s3://bucket/prefix".
- * Makes a table with versions up to FROM, then for each window of COMMITS commits prints
- * three figures in microseconds: the mean, and that of CPU, checkpoints included (a window
- * is to be as long as the interval between checkpoints is there, so that it holds one),
+ * Makes LAKE's "table" with versions up to FROM, or takes one of the geo model
+ * that is there, then for each window of COMMITS commits prints three figures in
+ * microseconds: the mean, and that of CPU, checkpoints included (a window is to
+ * be as long as the interval between checkpoints is there, so that it holds one),
  * and the median, which is that of a commit without a checkpoint.
  * The data files that the commits name do not exist; a commit does not look at them.
  */
@@ -21,9 +22,14 @@
 enum { NAME_BYTES = 128 };
 
 static const struct delta_column columns[] = {
-	{ "ind", DELTA_INTEGER }, { "country", DELTA_STRING }, { "timestamp", DELTA_TIMESTAMP },
+	{ "ind", DELTA_INTEGER },
+	{ "country", DELTA_STRING },
+	{ "coordinates", DELTA_ARRAY_DOUBLE },
+	{ "timestamp", DELTA_TIMESTAMP },
+	{ "_partition", DELTA_STRING },
+	{ "_offset", DELTA_STRING },
 };
-static const struct delta_schema schema = { columns, 3 };
+static const struct delta_schema schema = { columns, sizeof(columns) / sizeof(*columns) };
 
 static char stats[] = "{\"numRecords\":250,\"minValues\":{\"ind\":3,\"country\":\"Albania\","
 	"\"timestamp\":\"2017-12-14T03:27:15.000Z\"},\"maxValues\":{\"ind\":11153,\"country\":"

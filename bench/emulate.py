@@ -13,7 +13,7 @@ POSTS_A_SECOND = 8000  # of the time that is asked for; each is three requests, 
 class Emulator:
     def __init__(self, binary, server, folder, posts):
         self.server, self.posts = server, posts
-        self.arguments = [binary, "emulate", "--format", "json", "--posts", posts, "--rate", "max", "--order", "rows",
+        self.arguments = [binary, "emulate", "--format", "json", "--posts", posts, "--rate", "max", "--order", "random",
                           "--data", folder, "--connections", CONNECTIONS,
                           "--url", f"http://127.0.0.1:{server.port}/topics/{ID}."]
 

@@ -57,12 +57,12 @@ class Client:
             self.answered[key.data][ordinal(found[1])] = now
             self.idle[key.data].append(key.fileobj)
 
-    def send(self, seconds):
+    def send(self, seconds, rate=POSTS_A_SECOND):
         """The posts' rate that was held."""
         began, sent = time.monotonic(), dict.fromkeys(TABLES, 0)
-        posts = seconds * POSTS_A_SECOND
+        posts = seconds * rate
         while sum(map(len, self.answered.values())) < posts * len(TABLES):
-            due = min(posts, int((time.monotonic() - began) * POSTS_A_SECOND))
+            due = min(posts, int((time.monotonic() - began) * rate))
             for name in TABLES:
                 while sent[name] < due and self.idle[name]:
                     self.idle[name].pop().sendall(self.requests[name][sent[name] % 1000])
@@ -80,11 +80,11 @@ def progress(commit):
     return next((int(version) for app, version in txns.items() if "#" not in app), None)
 
 
-def watch(logs, goal, results):
+def watch(logs, goal, results, patience_s=120):
     """When each version of the tables appeared, and the last ordinal that it holds, until all hold `goal` records."""
     seen, last = {name: [] for name in logs}, dict.fromkeys(logs, -1)
     version = dict.fromkeys(logs, 0)
-    end = time.monotonic() + 120
+    end = time.monotonic() + patience_s
     while min(last.values()) < goal - 1 and time.monotonic() < end:
         for name, log in logs.items():
             path = log / f"{version[name]:020}.json"
@@ -98,6 +98,13 @@ def watch(logs, goal, results):
                 seen[name].append((last[name], now))
         time.sleep(0.001)
     results.put(seen)
+
+
+def await_rows(root, timeout=60):
+    """Until the table has its first data file."""
+    end = time.monotonic() + timeout
+    while not any(root.glob("*.parquet")) and time.monotonic() < end:
+        time.sleep(0.01)
 
 
 def latencies(answered, seen):
@@ -115,10 +122,12 @@ def quantile(found, q):
     return sorted(found)[int(len(found) * q)]
 
 
-def latency(binary, directory, folder, seconds, lake=None, arguments=(), **options):
-    """{what: figure} of one run. `lake`: the directory in which the tables show, if it is not the log's."""
+def latency(binary, directory, folder, seconds, lake=None, arguments=(), maintained=False, **options):
+    """{what: figure} of one run. `lake`: the directory in which the tables show, if it is not the log's. `maintained`:
+    `pinpipe maintain` runs beside."""
     server = gateway(binary, directory)
     stream = Process([binary, "stream", "--dir", directory, *arguments], **options)
+    maintain = Process([binary, "maintain", "--dir", directory], **options) if maintained else None
     try:
         results = multiprocessing.Queue()
         lake = lake or directory / "lake"
@@ -136,6 +145,8 @@ def latency(binary, directory, folder, seconds, lake=None, arguments=(), **optio
     finally:
         server.process.stop()
         stream.stop()
+        if maintain:
+            maintain.stop()
 
 
 def latency_rows(table, binary, directory, folder, count, seconds):
@@ -152,7 +163,7 @@ def backlog(table, build, binary, directory, folder, count):
     """The same posts from the streams into tables, and from raw objects by `batch`."""
     server = gateway(binary, directory)
     try:
-        run([binary, "emulate", "--streaming", "--posts", BACKLOG, "--rate", "max", "--order", "rows",
+        run([binary, "emulate", "--streaming", "--posts", BACKLOG, "--rate", "max", "--order", "random",
              "--data", folder, "--connections", 64, "--format", "json",
              "--streaming-url", f"http://127.0.0.1:{server.port}/streams/streaming-{ID}-"])
     finally:

@@ -117,7 +117,7 @@ def fill(side, directory, mib, records, keep=False, **options):
 
 
 def emulate(side, server, posts):
-    run([side.program, "emulate", "--streaming", "--posts", posts, "--rate", "max", "--order", "rows",
+    run([side.program, "emulate", "--streaming", "--posts", posts, "--rate", "max", "--order", "random",
          "--data", side.rows, "--connections", 64, "--format", "json",
          "--streaming-url", f"http://127.0.0.1:{server.port}/streams/streaming-{ID}-"])
 

@@ -8,10 +8,17 @@
 #include "delta/delta_schema.h"
 #include "delta/delta_table.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <inttypes.h>
 
-enum { DIGITS = 20, CHECKPOINT_INTERVAL = 10, AHEAD_BYTES_MAX = 64 << 20, FOLLOW_TRIES = 10 };
+enum {
+	DIGITS = 20,
+	CHECKPOINT_INTERVAL = 10,
+	AHEAD_BYTES_MAX = 64 << 20,
+	LOOK_BACK = 1000,
+	FOLLOW_TRIES = 10,
+};
 
 const char *delta_table_commit_key(const struct delta_table *table, struct buf *out,
 				   int64_t version)
@@ -22,8 +29,8 @@ const char *delta_table_commit_key(const struct delta_table *table, struct buf *
 }
 
 /* Any thread may; it looks at nothing of the table that changes. */
-static enum err_code get_commit(const struct delta_table *table, int64_t version, struct buf *out,
-				struct err *err)
+enum err_code delta_table_get_commit(const struct delta_table *table, int64_t version,
+				     struct buf *out, struct err *err)
 {
 	struct buf key;
 	enum err_code code;
@@ -37,8 +44,9 @@ static enum err_code get_commit(const struct delta_table *table, int64_t version
 	return code;
 }
 
-static enum err_code parse_commit(struct delta_table *table, int64_t version, struct slice text,
-				  struct delta_actions *ret_actions, struct err *err)
+enum err_code delta_table_parse_commit(struct delta_table *table, int64_t version,
+				       struct slice text, struct delta_actions *ret_actions,
+				       struct err *err)
 {
 	if (delta_reader_parse(&table->reader, text, ret_actions, err) == ERR_OK)
 		return ERR_OK;
@@ -51,9 +59,10 @@ enum err_code delta_table_read_commit(struct delta_table *table, int64_t version
 	enum err_code code;
 
 	buf_clear(&table->text);
-	code = get_commit(table, version, &table->text, err);
+	code = delta_table_get_commit(table, version, &table->text, err);
 	if (code == ERR_OK)
-		code = parse_commit(table, version, buf_slice(&table->text), ret_actions, err);
+		code = delta_table_parse_commit(table, version, buf_slice(&table->text),
+						ret_actions, err);
 	return code;
 }
 
@@ -78,7 +87,18 @@ enum err_code delta_compare(struct delta_table *table, const struct delta_schema
 	return code;
 }
 
-static const char *table_name(const struct delta_table *table)
+enum err_code delta_own_schema(struct delta_table *table, struct delta_schema *ret_schema,
+			       struct err *err)
+{
+	enum err_code code = delta_table_check_writable(table, err);
+
+	if (code != ERR_OK)
+		return code;
+	code = delta_schema_read(table->state.metadata, table->reader.line, ret_schema, err);
+	return code == ERR_OK ? code : err_prefix(err, "table \"%s\"", table->root);
+}
+
+const char *delta_table_name(const struct delta_table *table)
 {
 	const char *slash = strrchr(table->root, '/');
 
@@ -97,7 +117,7 @@ enum err_code delta_table_check_columns(struct delta_table *table, struct err *e
 	if (difference.change == DELTA_ADDED)
 		return err_set(err, ERR_USAGE, "table \"%s\": %s", table->root, difference.says);
 	return err_set(err, ERR_USAGE, "table \"%s\": %s; \"pinpipe rebuild %s\" cleans all again",
-		       table->root, difference.says, table_name(table));
+		       table->root, difference.says, delta_table_name(table));
 }
 
 enum err_code delta_table_advance(struct delta_table *table, struct delta_actions *actions,
@@ -144,6 +164,7 @@ struct checkpoint {
 
 struct listing {
 	size_t prefix_len;
+	int64_t upto;			/* a later version is not looked at */
 	struct versions commits;	/* ascending */
 	struct checkpoint *checkpoints;	/* versions ascending; those in parts before the other */
 	size_t checkpoint_count;
@@ -216,10 +237,14 @@ enum delta_log_kind delta_log_name(const char *name, int64_t *ret_version, uint3
 static bool list_one(void *user, const struct store_entry *entry)
 {
 	struct listing *listing = user;
-	int64_t version;
-	uint32_t parts;
+	int64_t version = 0;
+	uint32_t parts = 0;
+	enum delta_log_kind kind =
+		delta_log_name(entry->key + listing->prefix_len, &version, &parts);
 
-	switch (delta_log_name(entry->key + listing->prefix_len, &version, &parts)) {
+	if (kind != DELTA_LOG_NOTHING && version > listing->upto)
+		return false;
+	switch (kind) {
 	case DELTA_LOG_COMMIT:
 		push(&listing->commits, version, entry->size);
 		break;
@@ -246,7 +271,7 @@ static void listing_release(struct listing *listing)
 static enum err_code list_log(struct delta_table *table, int64_t from, struct listing *ret_listing,
 			      struct err *err)
 {
-	struct listing listing = { 0 };
+	struct listing listing = { .upto = table->upto };
 	enum err_code code;
 	struct buf prefix;
 	struct buf after;
@@ -279,7 +304,7 @@ static enum err_code apply_commit(struct delta_table *table, int64_t version, st
 				  struct err *err)
 {
 	struct delta_actions actions = { 0 };
-	enum err_code code = parse_commit(table, version, text, &actions, err);
+	enum err_code code = delta_table_parse_commit(table, version, text, &actions, err);
 
 	if (code == ERR_OK)
 		code = delta_table_advance(table, &actions, err);
@@ -301,7 +326,7 @@ static enum err_code bring_commit(void *user, size_t item, struct err *err)
 	struct listed_commit *commit = &replay->commits[item];
 
 	buf_init(&commit->text, COMMIT_BYTES_MAX);
-	return get_commit(replay->table, commit->version, &commit->text, err);
+	return delta_table_get_commit(replay->table, commit->version, &commit->text, err);
 }
 
 static uint64_t bytes_of_commit(void *user, size_t item)
@@ -484,6 +509,25 @@ enum err_code delta_table_load(struct delta_table *table, struct err *err)
 	return code;
 }
 
+/* The checkpoint that it begins with is looked for among the versions just before it first: to list
+ * a long log takes a while. */
+enum err_code delta_table_load_upto(struct delta_table *table, int64_t version, struct err *err)
+{
+	enum err_code code = ERR_CORRUPT;
+
+	table->upto = version;
+	if (version > LOOK_BACK)
+		code = load_from(table, version - LOOK_BACK, err);
+	if (code == ERR_CORRUPT || code == ERR_ABSENT || code == ERR_UNSUPPORTED)
+		code = load_from(table, 0, err);
+	if (code == ERR_OK && table->state.version != version)
+		code = err_set(err, ERR_ABSENT,
+			       "version %" PRId64 " is missing from the log of table "
+			       "\"%s\"",
+			       version, delta_table_name(table));
+	return code;
+}
+
 /* ---- A log that is cleaned up ---- */
 
 static enum err_code it_is_gone(const struct delta_table *table, int64_t version, struct err *err)
@@ -556,8 +600,8 @@ enum err_code delta_table_ensure(struct delta_table *table, struct err *err)
 
 /* ---- The interface ---- */
 
-static struct delta_table *table_new(struct store *store, const char *root,
-				     const struct delta_options *options)
+struct delta_table *delta_table_new(struct store *store, const char *root,
+				    const struct delta_options *options)
 {
 	struct delta_table *table = xcalloc(1, sizeof(*table));
 
@@ -569,6 +613,7 @@ static struct delta_table *table_new(struct store *store, const char *root,
 	table->checkpoints = options->checkpoints;
 	table->checkpoint_interval = options->checkpoint_interval ? options->checkpoint_interval :
 		CHECKPOINT_INTERVAL;
+	table->upto = INT64_MAX;
 	table->checkpoint_times = options->checkpoint_times ? options->checkpoint_times : 1;
 	table->keep_files_ms = options->keep_files_ms;
 	table->keep_log_ms = options->keep_log_ms;
@@ -615,10 +660,14 @@ enum err_code delta_open(struct store *store, const char *root,
 			 const struct delta_options *options, struct delta_table **ret_table,
 			 struct err *err)
 {
-	struct delta_table *table = table_new(store, root, options);
+	struct delta_table *table = delta_table_new(store, root, options);
 	struct err failure = { 0 };	/* on the way to success there may be some */
-	enum err_code code = delta_open_table(table, &failure);
+	bool newest = options->at.kind == DELTA_AT_NEWEST;
+	enum err_code code;
 
+	assert(newest || !options->create);
+	code = newest ? delta_open_table(table, &failure)
+		      : delta_table_load_at(table, options->at, &failure);
 	if (code == ERR_OK) {
 		*ret_table = table;
 	} else {
@@ -637,7 +686,7 @@ static enum err_code follow_on(struct delta_table *table, struct err *err)
 	do {
 		asked_ms = clock_boot_ms();
 		buf_clear(&table->text);
-		code = get_commit(table, table->state.version + 1, &table->text, err);
+		code = delta_table_get_commit(table, table->state.version + 1, &table->text, err);
 		if (code == ERR_OK)
 			code = apply_commit(table, table->state.version + 1,
 					    buf_slice(&table->text), err);
@@ -668,8 +717,11 @@ enum err_code delta_table_follow(struct delta_table *table, struct err *err)
 enum err_code delta_refresh(struct delta_table *table, struct err *err)
 {
 	struct err failure;
-	enum err_code code = delta_table_follow(table, &failure);
+	enum err_code code;
 
+	if (table->upto < INT64_MAX)
+		return ERR_OK;
+	code = delta_table_follow(table, &failure);
 	if (code != ERR_OK)
 		*err = failure;
 	return code;
@@ -682,7 +734,7 @@ int64_t delta_version(const struct delta_table *table)
 
 int64_t delta_txn_version(const struct delta_table *table, const char *app_id)
 {
-	return delta_state_app_version(&table->state, app_id);
+	return table ? delta_state_app_version(&table->state, app_id) : -1;
 }
 
 void delta_each_app(const struct delta_table *table, bool (*each)(void *user, const char *app_id),

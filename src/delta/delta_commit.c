@@ -20,47 +20,31 @@
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "delta/delta_attempt.h"
 #include "delta/delta_progress.h"
 #include "delta/delta_retention.h"
 #include "delta/delta_schema.h"
-#include "delta/delta_table.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <strings.h>
 
-enum {
-	TRIES_MAX = 60,
-	WAIT_FIRST_MS = 10,
-	WAIT_MAX_MS = 1000,
-	PRESENT_MS = 10000,
-	KEPT_MS = 3600000,
-	FILE_AGE_SHARE = 4
-};
+enum { PRESENT_MS = 10000, KEPT_MS = 3600000, FILE_AGE_SHARE = 4 };
 
-/* One attempt to write one version. */
-struct attempt {
-	struct buf text;
-	char txn_id[DELTA_UUID_SIZE];	/* of the whole commit, whatever the version */
-	int64_t timestamp_ms;
-	int64_t asked_ms;		/* clock_boot_ms() of the last put */
-	bool unknown;			/* a put of this text may still come through */
-};
-
-static void attempt_init(struct attempt *attempt)
+void delta_attempt_init(struct delta_attempt *attempt)
 {
-	*attempt = (struct attempt){ 0 };
+	*attempt = (struct delta_attempt){ 0 };
 	buf_init(&attempt->text, COMMIT_BYTES_MAX);
 	delta_uuid(attempt->txn_id);
 }
 
-static void attempt_release(struct attempt *attempt)
+void delta_attempt_release(struct delta_attempt *attempt)
 {
 	buf_release(&attempt->text);
 }
 
 /* Begin the text of another version. Time in the log never goes back. */
-static void attempt_begin(struct attempt *attempt, const struct delta_table *table)
+void delta_attempt_begin(struct delta_attempt *attempt, const struct delta_table *table)
 {
 	int64_t now_ms = clock_wall_ms();
 
@@ -70,7 +54,7 @@ static void attempt_begin(struct attempt *attempt, const struct delta_table *tab
 	buf_clear(&attempt->text);
 }
 
-static void put_info(struct attempt *attempt, const char *operation, const char *parameters,
+void delta_attempt_put_info(struct delta_attempt *attempt, const char *operation, const char *parameters,
 		     bool blind_append, struct slice more)
 {
 	struct buf *out = &attempt->text;
@@ -90,14 +74,12 @@ static void put_info(struct attempt *attempt, const char *operation, const char 
 
 /* ---- One version ---- */
 
-enum outcome { WON, LOST, OPEN };
-
 /* The state goes on to the next version, whose actions are these. */
-static enum err_code delta_commit_settle(struct delta_table *table, const struct attempt *attempt,
-					 struct delta_actions *actions, enum outcome *ret_outcome,
+static enum err_code delta_commit_settle(struct delta_table *table, const struct delta_attempt *attempt,
+					 struct delta_actions *actions, enum delta_outcome *ret_outcome,
 					 struct err *err)
 {
-	enum outcome outcome = strcmp(actions->txn_id, attempt->txn_id) == 0 ? WON : LOST;
+	enum delta_outcome outcome = strcmp(actions->txn_id, attempt->txn_id) == 0 ? DELTA_WON : DELTA_LOST;
 	enum err_code code = delta_table_advance(table, actions, err);
 
 	if (code == ERR_OK)
@@ -106,15 +88,15 @@ static enum err_code delta_commit_settle(struct delta_table *table, const struct
 }
 
 /* Who holds the next version: we, another, or nobody yet? */
-static enum err_code delta_commit_look(struct delta_table *table, const struct attempt *attempt,
-				       enum outcome *ret_outcome, struct err *err)
+static enum err_code delta_commit_look(struct delta_table *table, const struct delta_attempt *attempt,
+				       enum delta_outcome *ret_outcome, struct err *err)
 {
 	struct delta_actions actions = { 0 };
 	enum err_code code = delta_table_read_commit(table, table->state.version + 1, &actions,
 						     err);
 
 	if (code == ERR_ABSENT) {
-		*ret_outcome = OPEN;
+		*ret_outcome = DELTA_OPEN;
 		return ERR_OK;
 	}
 	if (code == ERR_OK)
@@ -123,7 +105,7 @@ static enum err_code delta_commit_look(struct delta_table *table, const struct a
 	return code;
 }
 
-static enum err_code delta_commit_put(struct delta_table *table, struct attempt *attempt,
+static enum err_code delta_commit_put(struct delta_table *table, struct delta_attempt *attempt,
 				      struct err *err)
 {
 	int sys = FAILPOINT("delta-before-commit");
@@ -149,14 +131,14 @@ static enum err_code delta_commit_put(struct delta_table *table, struct attempt 
  * Put if absent, then look who is there: after an unknown outcome a version
  * that exists may be our own, and only its content tells.
  */
-static enum err_code decide_how(struct delta_table *table, struct attempt *attempt,
-				struct delta_actions *actions, enum outcome *ret_outcome,
+static enum err_code decide_how(struct delta_table *table, struct delta_attempt *attempt,
+				struct delta_actions *actions, enum delta_outcome *ret_outcome,
 				struct err *err)
 {
-	struct backoff backoff = { .first_ms = WAIT_FIRST_MS, .max_ms = WAIT_MAX_MS };
+	struct backoff backoff = { .first_ms = DELTA_WAIT_FIRST_MS, .max_ms = DELTA_WAIT_MAX_MS };
 	enum err_code code = ERR_OK;
 
-	for (int tries = 0; tries < TRIES_MAX; tries++) {
+	for (int tries = 0; tries < DELTA_TRIES_MAX; tries++) {
 		code = delta_commit_put(table, attempt, err);
 		if (code == ERR_OK)
 			return delta_commit_settle(table, attempt, actions, ret_outcome, err);
@@ -164,7 +146,7 @@ static enum err_code decide_how(struct delta_table *table, struct attempt *attem
 		if (code != ERR_EXISTS && !attempt->unknown)
 			return code;
 		code = delta_commit_look(table, attempt, ret_outcome, err);
-		if (code == ERR_OK && *ret_outcome != OPEN)
+		if (code == ERR_OK && *ret_outcome != DELTA_OPEN)
 			return ERR_OK;
 		if (code == ERR_CORRUPT || code == ERR_UNSUPPORTED)
 			return code;
@@ -178,8 +160,8 @@ static enum err_code decide_how(struct delta_table *table, struct attempt *attem
  * The state is at the version that was won. Where that was below a checkpoint by then the state is
  * the table's latest, which has the attempt's last file only if it counts after all.
  */
-static enum err_code confirm(struct delta_table *table, const struct attempt *attempt,
-			     bool has_files, enum outcome *ret_outcome, struct err *err)
+static enum err_code confirm(struct delta_table *table, const struct delta_attempt *attempt,
+			     bool has_files, enum delta_outcome *ret_outcome, struct err *err)
 {
 	const struct delta_state *state = &table->state;
 	int64_t version = state->version;
@@ -194,17 +176,15 @@ static enum err_code confirm(struct delta_table *table, const struct attempt *at
 	path = has_files ? xstrdup(state->files[state->file_count - 1].add.path) : NULL;
 	code = delta_table_ensure(table, err);
 	if (code == ERR_OK && state->version != version)
-		*ret_outcome = path && delta_map_get(&state->by_path, path, &at) ? WON : LOST;
+		*ret_outcome = path && delta_map_get(&state->by_path, path, &at) ? DELTA_WON : DELTA_LOST;
 	else if (code != ERR_OK && code != ERR_CORRUPT)
 		err->code = code = ERR_UNKNOWN;
 	free(path);
 	return code;
 }
 
-/* Write the attempt as the next version. ERR_OK: it is WON or LOST, and the state is at it or
- * beyond. Any other code: nothing was written, but ERR_UNKNOWN. */
-static enum err_code decide(struct delta_table *table, struct attempt *attempt,
-			    enum outcome *ret_outcome, struct err *err)
+enum err_code delta_attempt_decide(struct delta_table *table, struct delta_attempt *attempt,
+			    enum delta_outcome *ret_outcome, struct err *err)
 {
 	struct delta_actions actions = { 0 };
 	enum err_code code;
@@ -224,21 +204,21 @@ static enum err_code decide(struct delta_table *table, struct attempt *attempt,
 	}
 	has_files = actions.add_count > 0;
 	code = decide_how(table, attempt, &actions, ret_outcome, err);
-	if (code == ERR_OK && *ret_outcome == WON)
+	if (code == ERR_OK && *ret_outcome == DELTA_WON)
 		code = confirm(table, attempt, has_files, ret_outcome, err);
 	delta_actions_release(&actions);
 	return code;
 }
 
-static enum err_code lost_to_others(const struct delta_table *table, struct err *err)
+enum err_code delta_attempt_lost(const struct delta_table *table, struct err *err)
 {
 	return err_set(err, ERR_BUSY, "table \"%s\": lost %d versions to other writers", table->root,
-		       TRIES_MAX);
+		       DELTA_TRIES_MAX);
 }
 
 /* ---- Creating ---- */
 
-static void delta_commit_put_table(struct attempt *attempt, const struct delta_table *table)
+static void delta_commit_put_table(struct delta_attempt *attempt, const struct delta_table *table)
 {
 	char id[DELTA_UUID_SIZE];
 	char provider[] = "parquet";
@@ -251,7 +231,7 @@ static void delta_commit_put_table(struct attempt *attempt, const struct delta_t
 	buf_init(&columns, COMMIT_BYTES_MAX);
 	delta_schema_put(&columns, table->schema);
 	(void)delta_retention_set(&metadata.settings, table->keep_files_ms, table->keep_log_ms);
-	put_info(attempt, "CREATE TABLE", "{\"partitionBy\":\"[]\",\"properties\":\"{}\"}", true,
+	delta_attempt_put_info(attempt, "CREATE TABLE", "{\"partitionBy\":\"[]\",\"properties\":\"{}\"}", true,
 		 slice_of(NULL, 0));
 	buf_add_str(&attempt->text,
 		    "{\"protocol\":{\"minReaderVersion\":1,\"minWriterVersion\":2}}\n");
@@ -262,16 +242,16 @@ static void delta_commit_put_table(struct attempt *attempt, const struct delta_t
 
 enum err_code delta_table_create(struct delta_table *table, struct err *err)
 {
-	enum outcome outcome;
-	struct attempt attempt;
+	enum delta_outcome outcome;
+	struct delta_attempt attempt;
 	enum err_code code;
 
-	attempt_init(&attempt);
-	attempt_begin(&attempt, table);
+	delta_attempt_init(&attempt);
+	delta_attempt_begin(&attempt, table);
 	delta_commit_put_table(&attempt, table);
-	/* LOST serves as well: another one has made the table. */
-	code = decide(table, &attempt, &outcome, err);
-	attempt_release(&attempt);
+	/* DELTA_LOST serves as well: another one has made the table. */
+	code = delta_attempt_decide(table, &attempt, &outcome, err);
+	delta_attempt_release(&attempt);
 	return code;
 }
 
@@ -312,50 +292,50 @@ static enum err_code look_at_columns(struct delta_table *table, const void *user
 }
 
 static enum err_code amend_once(struct delta_table *table, const struct delta_amendment *amendment,
-				struct attempt *attempt, enum outcome *ret_outcome, struct err *err)
+				struct delta_attempt *attempt, enum delta_outcome *ret_outcome, struct err *err)
 {
 	enum err_code code;
 
-	attempt_begin(attempt, table);
-	put_info(attempt, amendment->operation, "{}", false, slice_of(NULL, 0));
+	delta_attempt_begin(attempt, table);
+	delta_attempt_put_info(attempt, amendment->operation, "{}", false, slice_of(NULL, 0));
 	code = amendment->put(table, amendment->user, &attempt->text, err);
-	return code == ERR_OK ? decide(table, attempt, ret_outcome, err) : code;
+	return code == ERR_OK ? delta_attempt_decide(table, attempt, ret_outcome, err) : code;
 }
 
 /* What others commit meanwhile, rows or columns, is read; then it is looked at anew. */
 static enum err_code amend_somewhere(struct delta_table *table,
 				     const struct delta_amendment *amendment,
-				     struct attempt *attempt, struct err *err)
+				     struct delta_attempt *attempt, struct err *err)
 {
-	struct backoff backoff = { .first_ms = WAIT_FIRST_MS, .max_ms = WAIT_MAX_MS };
+	struct backoff backoff = { .first_ms = DELTA_WAIT_FIRST_MS, .max_ms = DELTA_WAIT_MAX_MS };
 
-	for (int tries = 0; tries < TRIES_MAX; tries++) {
-		enum outcome outcome = LOST;
+	for (int tries = 0; tries < DELTA_TRIES_MAX; tries++) {
+		enum delta_outcome outcome = DELTA_LOST;
 		bool needed = false;
 		enum err_code code = amendment->look(table, amendment->user, &needed, err);
 
 		if (code != ERR_OK || !needed)
 			return code;
 		code = amend_once(table, amendment, attempt, &outcome, err);
-		if (code != ERR_OK || outcome == WON)
+		if (code != ERR_OK || outcome == DELTA_WON)
 			return code;
 		clock_sleep_ms(backoff_next_ms(&backoff));
 		code = delta_table_follow(table, err);
 		if (code != ERR_OK)
 			return code;
 	}
-	return lost_to_others(table, err);
+	return delta_attempt_lost(table, err);
 }
 
 enum err_code delta_table_amend(struct delta_table *table, const struct delta_amendment *amendment,
 				struct err *err)
 {
-	struct attempt attempt;
+	struct delta_attempt attempt;
 	enum err_code code;
 
-	attempt_init(&attempt);
+	delta_attempt_init(&attempt);
 	code = amend_somewhere(table, amendment, &attempt, err);
-	attempt_release(&attempt);
+	delta_attempt_release(&attempt);
 	return code;
 }
 
@@ -461,7 +441,7 @@ static int64_t version_to_look_for(const struct delta_table *table)
 
 /* A log whose end is gone was removed or made anew, unless it was cleaned up: a version put into it
  * would break it. */
-static enum err_code check_present(struct delta_table *table, struct err *err)
+enum err_code delta_table_check_present(struct delta_table *table, struct err *err)
 {
 	uint64_t size;
 	int64_t version;
@@ -485,7 +465,7 @@ static enum err_code check_present(struct delta_table *table, struct err *err)
 	return code;
 }
 
-static void put_txns_and_adds(struct attempt *attempt, const struct delta_table *table,
+static void put_txns_and_adds(struct delta_attempt *attempt, const struct delta_table *table,
 			      const struct delta_commit *commit)
 {
 	for (size_t i = 0; i < commit->txn_count; i++)
@@ -494,28 +474,27 @@ static void put_txns_and_adds(struct attempt *attempt, const struct delta_table 
 		delta_put_step(&attempt->text, &table->state, &commit->steps[i],
 			       attempt->timestamp_ms);
 	for (size_t i = 0; i < commit->add_count; i++)
-		delta_put_add(&attempt->text, &commit->adds[i]);
+		delta_put_add(&attempt->text, &commit->adds[i], true);
 }
 
-static void put_commit(struct attempt *attempt, const struct delta_table *table,
+static void put_commit(struct delta_attempt *attempt, const struct delta_table *table,
 		       const struct delta_commit *commit)
 {
 	bool stream = strcmp(commit->operation, "STREAMING UPDATE") == 0;
 
-	put_info(attempt, commit->operation, stream ? "{\"outputMode\":\"Append\"}" :
+	delta_attempt_put_info(attempt, commit->operation, stream ? "{\"outputMode\":\"Append\"}" :
 		 "{\"mode\":\"Append\"}", true, commit->info);
 	put_txns_and_adds(attempt, table, commit);
 }
 
-/* A clean-up takes files that no version names once they are as old as the table keeps files. */
-static enum err_code check_files(const struct delta_table *table, const struct delta_commit *commit,
-				 struct err *err)
+enum err_code delta_attempt_check_files(const struct delta_table *table,
+					const struct delta_add *adds, size_t count, struct err *err)
 {
 	int64_t kept_ms = delta_retention_files_ms(table->state.metadata);
 	int64_t now_ms = clock_boot_ms();
 
-	for (size_t i = 0; i < commit->add_count; i++) {
-		const struct delta_add *add = &commit->adds[i];
+	for (size_t i = 0; i < count; i++) {
+		const struct delta_add *add = &adds[i];
 
 		if (add->made_ms && now_ms - add->made_ms > kept_ms / FILE_AGE_SHARE)
 			return err_set(err, ERR_EXPIRED,
@@ -528,12 +507,12 @@ static enum err_code check_files(const struct delta_table *table, const struct d
 
 /* Try one version after the other. ERR_OK: written, and the state is there. */
 static enum err_code commit_somewhere(struct delta_table *table, const struct delta_commit *commit,
-				      struct attempt *attempt, struct err *err)
+				      struct delta_attempt *attempt, struct err *err)
 {
-	struct backoff backoff = { .first_ms = WAIT_FIRST_MS, .max_ms = WAIT_MAX_MS };
+	struct backoff backoff = { .first_ms = DELTA_WAIT_FIRST_MS, .max_ms = DELTA_WAIT_MAX_MS };
 
-	for (int tries = 0; tries < TRIES_MAX; tries++) {
-		enum outcome outcome = LOST;
+	for (int tries = 0; tries < DELTA_TRIES_MAX; tries++) {
+		enum delta_outcome outcome = DELTA_LOST;
 		enum err_code code = check_txns(table, commit, err);
 
 		if (code == ERR_OK)
@@ -541,33 +520,33 @@ static enum err_code commit_somewhere(struct delta_table *table, const struct de
 		if (code == ERR_OK)
 			code = delta_table_check_columns(table, err);
 		if (code == ERR_OK)
-			code = check_files(table, commit, err);
+			code = delta_attempt_check_files(table, commit->adds, commit->add_count, err);
 		if (code != ERR_OK)
 			return code;
-		attempt_begin(attempt, table);
+		delta_attempt_begin(attempt, table);
 		put_commit(attempt, table, commit);
-		code = decide(table, attempt, &outcome, err);
-		if (code != ERR_OK || outcome == WON)
+		code = delta_attempt_decide(table, attempt, &outcome, err);
+		if (code != ERR_OK || outcome == DELTA_WON)
 			return code;
 		clock_sleep_ms(backoff_next_ms(&backoff));
 		code = delta_table_follow(table, err);
 		if (code != ERR_OK)
 			return code;
 	}
-	return lost_to_others(table, err);
+	return delta_attempt_lost(table, err);
 }
 
 enum err_code delta_commit(struct delta_table *table, const struct delta_commit *commit,
 			   int64_t *ret_version, struct err *err)
 {
 	struct err failure = { 0 };
-	struct attempt attempt;
-	enum err_code code = check_present(table, &failure);
+	struct delta_attempt attempt;
+	enum err_code code = delta_table_check_present(table, &failure);
 
-	attempt_init(&attempt);
+	delta_attempt_init(&attempt);
 	if (code == ERR_OK)
 		code = commit_somewhere(table, commit, &attempt, &failure);
-	attempt_release(&attempt);
+	delta_attempt_release(&attempt);
 	if (code != ERR_OK) {
 		*err = failure;
 		return code;
@@ -601,7 +580,7 @@ static enum err_code check_replacement(struct delta_table *table, const struct d
 	return ERR_OK;
 }
 
-static enum err_code put_removes(struct attempt *attempt, const struct delta_table *table,
+static enum err_code put_removes(struct delta_attempt *attempt, const struct delta_table *table,
 				 const struct delta_commit *commit, struct err *err)
 {
 	for (size_t i = 0; i < commit->remove_count; i++) {
@@ -610,49 +589,49 @@ static enum err_code put_removes(struct attempt *attempt, const struct delta_tab
 		if (!delta_map_get(&table->state.by_path, commit->removes[i], &at))
 			return err_set(err, ERR_USAGE, "table \"%s\" has no file \"%s\" to be removed",
 				       table->root, commit->removes[i]);
-		delta_put_remove(&attempt->text, &table->state.files[at].add,
+		delta_put_remove(&attempt->text, &table->state.files[at].add, true,
 				 attempt->timestamp_ms);
 	}
 	return ERR_OK;
 }
 
 static enum err_code replace(struct delta_table *table, const struct delta_commit *commit,
-			     struct attempt *attempt, enum outcome *ret_outcome, struct err *err)
+			     struct delta_attempt *attempt, enum delta_outcome *ret_outcome, struct err *err)
 {
 	enum err_code code = check_replacement(table, commit, err);
 
 	if (code == ERR_OK)
-		code = check_files(table, commit, err);
+		code = delta_attempt_check_files(table, commit->adds, commit->add_count, err);
 	for (size_t i = 0; i < commit->step_count && code == ERR_OK; i++)
 		code = delta_progress_check(&commit->steps[i], err);
 	if (code != ERR_OK)
 		return code;
-	attempt_begin(attempt, table);
-	put_info(attempt, commit->operation, "{\"mode\":\"Overwrite\"}", false, commit->info);
+	delta_attempt_begin(attempt, table);
+	delta_attempt_put_info(attempt, commit->operation, "{\"mode\":\"Overwrite\"}", false, commit->info);
 	code = put_writers_columns(table, NULL, &attempt->text, err);
 	if (code == ERR_OK)
 		code = put_removes(attempt, table, commit, err);
 	if (code != ERR_OK)
 		return code;
 	put_txns_and_adds(attempt, table, commit);
-	return decide(table, attempt, ret_outcome, err);
+	return delta_attempt_decide(table, attempt, ret_outcome, err);
 }
 
 enum err_code delta_replace(struct delta_table *table, const struct delta_commit *commit,
 			    int64_t planned_on, int64_t *ret_version, struct err *err)
 {
 	struct err failure = { 0 };
-	enum outcome outcome = LOST;
-	struct attempt attempt;
-	enum err_code code = check_present(table, &failure);
+	enum delta_outcome outcome = DELTA_LOST;
+	struct delta_attempt attempt;
+	enum err_code code = delta_table_check_present(table, &failure);
 
-	attempt_init(&attempt);
+	delta_attempt_init(&attempt);
 	if (code == ERR_OK && planned_on == table->state.version)
 		code = replace(table, commit, &attempt, &outcome, &failure);
-	if (code == ERR_OK && outcome == LOST)
+	if (code == ERR_OK && outcome == DELTA_LOST)
 		code = delta_table_follow(table, &failure);
-	attempt_release(&attempt);
-	if (code == ERR_OK && outcome == LOST)
+	delta_attempt_release(&attempt);
+	if (code == ERR_OK && outcome == DELTA_LOST)
 		code = err_set(&failure, ERR_BUSY, "table \"%s\" has moved on from version %" PRId64
 			       " to %" PRId64 " while it was to be replaced", table->root,
 			       planned_on, table->state.version);

@@ -22,6 +22,7 @@ struct delta_table {
 	const char *name;
 	bool checkpoints;
 	uint32_t checkpoint_interval;
+	int64_t upto;				/* the last version that is read */
 	uint32_t checkpoint_times;		/* so often overdue is due */
 	int64_t keep_files_ms, keep_log_ms;	/* for its creation; 0: none */
 	int64_t checkpoint_not_before;		/* version; after a checkpoint that failed */
@@ -38,6 +39,16 @@ struct delta_table {
 const char *delta_table_commit_key(const struct delta_table *table, struct buf *out,
 				   int64_t version);
 
+MUST_USE struct delta_table *delta_table_new(struct store *store, const char *root,
+					     const struct delta_options *options);
+/* A user's word for it. */
+const char *delta_table_name(const struct delta_table *table);
+/* The text of one version, appended. Any thread may. ERR_ABSENT: there is none. */
+MUST_USE enum err_code delta_table_get_commit(const struct delta_table *table, int64_t version,
+					      struct buf *out, struct err *err);
+MUST_USE enum err_code delta_table_parse_commit(struct delta_table *table, int64_t version,
+						struct slice text,
+						struct delta_actions *ret_actions, struct err *err);
 /* What a file of `_delta_log` is, by its name; NOTHING: of no version, or of a kind that we do not
  * know. */
 enum delta_log_kind {
@@ -54,6 +65,9 @@ MUST_USE enum err_code delta_table_read_commit(struct delta_table *table, int64_
 					       struct delta_actions *ret_actions, struct err *err);
 /* Forget all and read the table anew; ERR_ABSENT: there is none. */
 MUST_USE enum err_code delta_table_load(struct delta_table *table, struct err *err);
+/* The same up to this version, which is kept (delta_table_kept()). */
+MUST_USE enum err_code delta_table_load_upto(struct delta_table *table, int64_t version,
+					     struct err *err);
 /* Read what others committed since. Of what they have cleaned up a checkpoint tells. */
 MUST_USE enum err_code delta_table_follow(struct delta_table *table, struct err *err);
 /* For who found that the log lacks the state's version: cleaned up, or (ERR_CORRUPT) it is gone. */
@@ -74,6 +88,27 @@ MUST_USE enum err_code delta_table_advance(struct delta_table *table, struct del
 /* As the table is now: that we may write it at all, and that it has just the writer's columns. */
 MUST_USE enum err_code delta_table_check_writable(struct delta_table *table, struct err *err);
 MUST_USE enum err_code delta_table_check_columns(struct delta_table *table, struct err *err);
+
+/* ---- delta_at.c ---- */
+
+/* The versions that can be read. */
+struct delta_kept {
+	int64_t oldest;
+	int64_t newest;
+};
+
+/* ERR_ABSENT: there is no table. The state does not matter, and stays as it is. */
+MUST_USE enum err_code delta_table_kept(struct delta_table *table, struct delta_kept *ret_kept,
+					struct err *err);
+/* The first of them alone. */
+MUST_USE enum err_code delta_table_oldest(struct delta_table *table, int64_t *ret_oldest,
+					  struct err *err);
+/* When a version was committed: by commitInfo's timestamp; without one, by its object's. */
+MUST_USE enum err_code delta_table_time_of(struct delta_table *table, int64_t version,
+					   int64_t *ret_ms, struct err *err);
+/* Load what is asked for. */
+MUST_USE enum err_code delta_table_load_at(struct delta_table *table, struct delta_at at,
+					   struct err *err);
 
 /* ---- delta_commit.c ---- */
 

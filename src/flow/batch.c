@@ -8,7 +8,7 @@
 #include "base/trace.h"
 #include "flow/batch_find.h"
 #include "flow/batch_turn.h"
-#include "flow/poison.h"
+#include "flow/lake_clean.h"
 #include "flow/staging.h"
 
 #include <errno.h>
@@ -51,89 +51,14 @@ static enum err_code batch_fault(const char *what, int sys, struct err *err)
 			return batch_fault(name, sys_, err); \
 	} while (0)
 
-/* --- clean, and what the model's SQL fails at ------------------------------ */
+/* --- clean ----------------------------------------------------------------- */
 
-static enum err_code batch_clean(struct job *job, struct lake_input *input,
-				 struct clean_result *ret_result, struct err *err)
+static enum err_code batch_clean(struct job *job, struct clean_result *ret_result, struct err *err)
 {
-	return engine_clean(job->options->engine, job->table.model, &input->input, job->temp_path,
-			    ret_result, err);
-}
+	const struct lake_cleaning cleaning = { &job->input, job->options->engine, job->table.model,
+						job->temp_path };
 
-/* A job and its input, for the search. */
-struct batch_search {
-	struct job *job;
-	struct lake_input *input;
-};
-
-static enum err_code batch_attempt(void *user, size_t from, size_t to, struct err *err)
-{
-	const struct batch_search *search = user;
-	struct clean_result result = { 0 };
-	enum err_code code;
-
-	if (stop_requested())
-		return err_set(err, ERR_STOPPED, "asked to stop");
-	lake_input_narrow(search->input, from, to);
-	code = batch_clean(search->job, search->input, &result, err);
-	if (code == ERR_OK)
-		clean_result_release(&result);
-	return code;
-}
-
-static enum err_code batch_bury(void *user, size_t at, const char *reason, struct err *err)
-{
-	const struct batch_search *search = user;
-
-	(void)err;
-	lake_input_poison(search->input, at, reason);
-	return ERR_OK;
-}
-
-static enum err_code clean_all(struct job *job, struct lake_input *input,
-			       struct clean_result *ret_result, struct err *err)
-{
-	struct batch_search search = { job, input };
-	struct poison poison = { .attempt = batch_attempt, .bury = batch_bury, .user = &search };
-	struct err why;
-	uint64_t count;
-	enum err_code code;
-
-	lake_input_all(input);
-	code = batch_clean(job, input, ret_result, err);
-	if (code != ERR_SHAPE)
-		return code;
-	if (lake_input_count(input, &count, &why) != ERR_OK) {
-		*err = why;
-		return why.code;
-	}
-	code = poison_find(&poison, count, err);
-	lake_input_forget(input);
-	lake_input_all(input);
-	if (code == ERR_OK)
-		code = batch_clean(job, input, ret_result, err);
-	return code == ERR_SHAPE && poison.found > 0 ? poison_not_found(err) : code;
-}
-
-/* Until each offset is there once: what an object lacks, or has twice, shows when it was read. */
-static enum err_code clean_settled(struct job *job, struct lake_input *input,
-				   struct clean_result *ret_result, struct err *err)
-{
-	bool again = true;
-	enum err_code code = ERR_OK;
-
-	while (code == ERR_OK && again) {
-		clean_result_release(ret_result);
-		(void)unlink(job->temp_path);
-		*ret_result = (struct clean_result){ 0 };
-		lake_input_forget(input);
-		if (input->object_count == 0)
-			break;
-		code = clean_all(job, input, ret_result, err);
-		if (code == ERR_OK)
-			code = lake_input_end(input, &again, err);
-	}
-	return code;
+	return lake_clean(&cleaning, ret_result, err);
 }
 
 /* Nothing more of it is taken in this run. */
@@ -410,10 +335,10 @@ static enum err_code clean_in_turn(struct job *job, struct clean_result *ret_res
 	enum err_code code;
 
 	if (!job->turn)
-		return clean_settled(job, &job->input, ret_result, err);
+		return batch_clean(job, ret_result, err);
 	batch_turn_take(job->turn, job->place);
 	job->waited_ms += clock_mono_ms() - start_ms;
-	code = clean_settled(job, &job->input, ret_result, err);
+	code = batch_clean(job, ret_result, err);
 	batch_turn_give(job->turn);
 	return code;
 }

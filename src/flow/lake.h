@@ -98,6 +98,12 @@ void lake_object_key(struct buf *out, struct lake_partition where, uint64_t star
 /* "<place>/<topic>/partition=<p>/", with the generation from the second on. */
 void lake_partition_prefix(struct buf *out, const char *place, struct lake_partition where);
 
+/* A folder one level below "<place>/<topic>/", or below a generation's there. */
+enum lake_folder { LAKE_FOLDER_OTHER, LAKE_FOLDER_GENERATION, LAKE_FOLDER_PARTITION };
+/* What the key of such a one names goes into *where: the generation and, of a partition's, the
+ * number. */
+enum lake_folder lake_folder_parse(const char *key, struct lake_partition *where);
+
 struct lake_object_name {
 	struct slice topic;
 	int32_t partition;

@@ -14,7 +14,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <unistd.h>
 
 enum {
 	NAME_MAX_LEN = 128,
@@ -97,14 +96,6 @@ static enum err_code keep_cleaned(struct stream_table *table, struct stream_flus
 	return micro_batch_take_letters(&table->batch, err);
 }
 
-static enum err_code clean_range(struct stream_table *table, size_t from, size_t to,
-				 struct clean_result *ret_result, struct err *err)
-{
-	micro_batch_select(&table->batch, from, to);
-	return engine_clean(table->engine, table->place.model, &table->batch.input,
-			    table->temp_path, ret_result, err);
-}
-
 /*
  * The lake was away for so long that a clean-up may have taken the file, or will. The rows are
  * cleaned into another; the letters were taken the first time.
@@ -112,8 +103,10 @@ static enum err_code clean_range(struct stream_table *table, size_t from, size_t
 static enum err_code make_file_anew(struct stream_table *table, struct stream_flush *flush,
 				    struct err *err)
 {
+	struct micro_batch_cleaning cleaning = { &table->batch, table->engine, &table->place,
+						 table->temp_path };
 	struct clean_result result = { 0 };
-	enum err_code code = clean_range(table, 0, table->batch.count, &result, err);
+	enum err_code code = micro_batch_clean(&cleaning, &flush->poison, &result, err);
 
 	micro_batch_select(&table->batch, 0, 0);
 	if (code == ERR_OK) {
@@ -125,49 +118,19 @@ static enum err_code make_file_anew(struct stream_table *table, struct stream_fl
 	return code;
 }
 
-/* Clean [from, to) only to see whether that works. No letter is found by it. */
-static enum err_code stream_table_attempt(void *user, size_t from, size_t to, struct err *err)
-{
-	struct stream_table *table = user;
-	struct clean_result result = { 0 };
-	enum err_code code = clean_range(table, from, to, &result, err);
-
-	micro_batch_select(&table->batch, 0, 0);
-	clean_result_release(&result);
-	(void)unlink(table->temp_path);
-	return code;
-}
-
-static enum err_code stream_table_bury(void *user, size_t at, const char *reason, struct err *err)
-{
-	struct stream_table *table = user;
-
-	trace_error("a record of stream \"%s\" makes the engine fail: %s", table->place.topic,
-		    reason);
-	return micro_batch_bury(&table->batch, at, reason, err);
-}
-
 static enum err_code stream_table_clean(struct stream_table *table, struct stream_flush *flush,
 					struct err *err)
 {
+	struct micro_batch_cleaning cleaning = { &table->batch, table->engine, &table->place,
+						 table->temp_path };
 	struct clean_result result = { 0 };
-	size_t count = table->batch.count;
 	enum err_code code;
 
-	if (flush->cleaned || count == 0)
+	if (flush->cleaned || table->batch.count == 0)
 		return ERR_OK;
-	code = clean_range(table, 0, count, &result, err);
-	if (code == ERR_SHAPE) {
-		code = poison_find(&flush->poison, count, err);
-		if (code == ERR_OK)
-			code = clean_range(table, 0, count, &result, err);
-		if (code == ERR_SHAPE && flush->poison.found > 0)
-			code = poison_not_found(err);
-	}
+	code = micro_batch_clean(&cleaning, &flush->poison, &result, err);
 	if (code == ERR_OK)
 		code = keep_cleaned(table, flush, &result, err);
-	else
-		micro_batch_select(&table->batch, 0, 0); /* not all letters were found */
 	clean_result_release(&result);
 	return code;
 }
@@ -344,9 +307,6 @@ enum err_code stream_table_flush(struct stream_table *table, struct err *err)
 
 	if (!stream_table_waits(table))
 		return ERR_OK;
-	flush->poison.attempt = stream_table_attempt;
-	flush->poison.bury = stream_table_bury;
-	flush->poison.user = table;
 	code = try_flush(table, flush, err);
 	if (code == ERR_OK)
 		code = move_on(table, err);
