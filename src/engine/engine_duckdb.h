@@ -157,14 +157,5 @@ enum err_code engine_duckdb_blame(struct engine_duckdb *engine, const struct mod
 enum err_code engine_duckdb_blame_prepare(struct engine_duckdb *engine,
 					  duckdb_prepared_statement statement,
 					  const struct model *model, int before, struct err *err);
-/*
- * COPY … (FORMAT parquet …)'s options. A thread compresses a row group that it has filled by half
- * itself; smaller remains are put together and compressed by one thread alone, which took a third
- * of the time of a micro-batch with DuckDB's own 122,880 rows a group. (Batch is no slower with
- * these, with half of the memory; its files are 4 % larger.)
- */
-#define ENGINE_DUCKDB_PARQUET \
-	"(FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE 32768, RETURN_STATS," \
-	" USE_TMP_FILE false)"
 
 #endif
