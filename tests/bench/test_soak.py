@@ -24,10 +24,10 @@ CLEAN = {"lost": 0, "doubled": 0, "phantom": 0, "altered": 0}
 def fixture_soaked(tmp_path_factory):
     place = tmp_path_factory.mktemp("soak")
     patch = pytest.MonkeyPatch()
-    patch.setattr(soak, "KILL_EVERY_S", 3)
     patch.setattr(soak, "VICTIMS", ("gateway", "stream", "supervisor"))
     try:
-        done = soak.Soak(argparse.Namespace(binary=conftest.binary(), minutes=0.1, rate=50, seed=1), place)
+        done = soak.Soak(argparse.Namespace(binary=conftest.binary(), minutes=0.1, rate=50, seed=1, kill_every=3),
+                         place)
         assert done.run()
     finally:
         patch.undo()

@@ -25,7 +25,6 @@ from soak_ledger import Judge, Posters
 from soak_watch import print_verdicts, watching
 
 VICTIMS = ("gateway", "sink", "stream", "maintain", "batch", "supervisor", "all")
-KILL_EVERY_S = 60
 BATCH_COMES_S = 90      # it is there for a second a minute
 CHECK_EVERY_S = 1
 
@@ -36,18 +35,18 @@ class Plain(Pipeline):
 
 
 class Killer(threading.Thread):
-    """Every minute, at a moment of it, one of them."""
+    """One of them in the first half of every `every_s`."""
 
-    def __init__(self, pipeline, victims, rng, stop):
+    def __init__(self, pipeline, victims, every_s, rng, stop):
         super().__init__(daemon=True)
-        self.pipeline, self.victims, self.rng, self.stop = pipeline, victims, rng, stop
+        self.pipeline, self.victims, self.every_s, self.rng, self.stop = pipeline, victims, every_s, rng, stop
         self.kills, self.missed, self.failure = collections.Counter(), collections.Counter(), None
 
     def run(self):
         began, number = time.monotonic(), 0
         try:
             while not self.stop.is_set():
-                at = began + (number + self.rng.random() * 0.5) * KILL_EVERY_S
+                at = began + (number + self.rng.random() * 0.5) * self.every_s
                 number += 1
                 if self.stop.wait(max(0, at - time.monotonic())):
                     return
@@ -92,7 +91,7 @@ class Soak:
     def load(self):
         """The hours."""
         stop = threading.Event()
-        self.killer = Killer(self.pipeline, self.victims(), self.rng, stop)
+        self.killer = Killer(self.pipeline, self.victims(), self.arguments.kill_every, self.rng, stop)
         self.posters = Posters(self.pipeline.port, self.pipeline.user, self.arguments.rate, self.arguments.seed,
                                self.place / "ledger")
         with watching(self.pipeline, self.tables, self.place / "samples.csv") as self.watch, self.posters:
@@ -155,6 +154,7 @@ def main():
     parser.add_argument("--binary", required=True, type=pathlib.Path)
     parser.add_argument("--minutes", type=float, default=120)
     parser.add_argument("--rate", type=int, default=200, help="posts a second to each path: a record for each table")
+    parser.add_argument("--kill-every", type=float, default=60, help="seconds")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
     parser.add_argument("--place", type=pathlib.Path, help="a directory that is not there yet")
     arguments = parser.parse_args()

@@ -16,6 +16,7 @@ KINDS = ("up", "gateway", "sink", "stream", "maintain", "batch")
 LOOK_S, SAMPLE_S = 1, 10        # processes are looked at oftener: a batch is a second long, and the most counts
 LIVE_FILES_MAX, DISK_FILES_MAX, LOG_MIB_MAX = 300, 20000, 50   # of each table
 GROWTH_MAX = {"MiB": (1.1, 8), "fds": (1.0, 4)}     # from the second quarter to the last: a factor, and so many more
+OPENERS = ("maintain", "batch")     # have as many of a table's files open as they work on just then
 TABLE_FIGURES = ("live", "files", "MiB", "log_files", "log_MiB")
 
 
@@ -104,8 +105,8 @@ class Watch(threading.Thread):
                     yield f"{kind}: {what}", None, None, None, None
                     continue
                 then, now = statistics.median(early), statistics.median(late)
-                yield f"{kind}: {what}, last quarter beside the second", now, then, then * factor + more, \
-                    now <= then * factor + more
+                bound = then * factor + (LIVE_FILES_MAX if what == "fds" and kind in OPENERS else more)
+                yield f"{kind}: {what}, last quarter beside the second", now, then, bound, now <= bound
         for table in self.tables:
             for what, bound in (("live", LIVE_FILES_MAX), ("files", DISK_FILES_MAX), ("log_MiB", LOG_MIB_MAX)):
                 most = max((s[f"{table}_{what}"] for s in self.samples), default=0)
