@@ -144,8 +144,15 @@ class Table:
     def read_some(self, names):
         """One that has gone is missed in check_files(), if it should be there."""
         there = [name for name in names if (self.root / name).exists()]
-        if there:
-            self.rows.update(read_rows(self.duck, self.root, self.state.columns(), there))
+        try:
+            if there:
+                self.rows.update(read_rows(self.duck, self.root, self.state.columns(), there))
+        except RuntimeError as error:
+            if len(names) > 1:  # one of them has just gone
+                for name in names:
+                    self.read_some([name])
+            elif (self.root / names[0]).exists():
+                self.fault("damaged", f"{names[0]} cannot be read: {error}")
         for name in names:
             said = (self.state.files.get(name) or {}).get("stats")
             if said and name in self.rows and json.loads(said)["numRecords"] != self.rows[name].count:
