@@ -107,7 +107,12 @@ class Table:
             return False
         self.cleaned = names.commits[0]
         if self.first > 0:
-            self.state = delta_log.state_at(self.duck, self.root, self.first, newest=self.first)
+            try:
+                self.state = delta_log.state_at(self.duck, self.root, self.first, newest=self.first)
+            except RuntimeError:
+                if checkpoint_path(self.root, self.first).exists():
+                    raise
+                return False    # it has just been cleaned up, and the next look finds a newer one
             self.note(self.first, self.state.files, (), self.state.txns)
         return True
 
