@@ -80,8 +80,8 @@ class Table:
         self.faults.append((kind, f"{self.root.name}: {text}"))
 
     def look(self, is_still=False):
-        """What came since. Unless it stands still, the oldest that is there may go at any time: a first look begins with
-        the newest checkpoint."""
+        """What came since. Unless it stands still, the oldest that is there may go at any time: then a first look
+        begins with the newest checkpoint."""
         if not (self.root / "_delta_log").is_dir():
             return
         late, self.looked = time.monotonic() - self.looked > LATE_S, time.monotonic()
