@@ -37,7 +37,7 @@ interop: build  ## the Delta tables, read by DuckDB, delta-rs and Spark; Spark a
 		tests/test_broker tests/test_reader tests/test_broker_groups
 	@$(PYTHON) tests/interop/interop.py $(PARTS)
 
-torture:   ## kill, cut the power, flip bits, fail calls, plant bugs; KILLS= FAULTS= CYCLES= CUTS= FLIPS= TAILS= CALLS=N|all SEED= PARTS="kills s3 kafka …"
+torture:   ## kill, cut the power, flip bits, fail calls, plant bugs; KILLS= FAULTS= CYCLES= CUTS= TABLES= FLIPS= TAILS= CALLS=N|all SEED= PARTS="kills s3 kafka …"
 	@tools/bootstrap build test
 	@test -f build-fail/build.ninja || meson setup build-fail -Dfailpoints=true -Doptimization=2 -Ddebug=true
 	@ninja -C build-fail --quiet pinpipe tests/test_log_flips tests/test_log_tails
@@ -45,7 +45,7 @@ torture:   ## kill, cut the power, flip bits, fail calls, plant bugs; KILLS= FAU
 		-Doptimization=2 -Ddebug=true
 	@ninja -C build-hostile --quiet pinpipe
 	@$(PYTHON) tests/torture/torture.py --binary build-fail/pinpipe --hostile-binary build-hostile/pinpipe $(PARTS) $(if $(SEED),--seed $(SEED)) \
-		$(if $(KILLS),--kills $(KILLS)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(CUTS),--cuts $(CUTS)) \
+		$(if $(KILLS),--kills $(KILLS)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(CUTS),--cuts $(CUTS)) $(if $(TABLES),--tables $(TABLES)) \
 		$(if $(CYCLES),--cycles $(CYCLES)) $(if $(FLIPS),--flips $(FLIPS)) $(if $(TAILS),--tails $(TAILS)) $(if $(CALLS),--calls $(CALLS))
 
 soak: build     ## hours of `up` under a steady load with a kill -9 every minute: rows, files, memory; MINUTES=120 RATE=200 SEED=

@@ -87,6 +87,18 @@ static inline enum err_code moody_list(struct store *store, const char *prefix, 
 	return code == ERR_OK ? mood(store, err) : code;
 }
 
+static inline enum err_code moody_level(struct store *store, const char *folder,
+					store_each_fn *each, void *user, struct err *err)
+{
+	enum err_code code;
+
+	moody(store)->given = 0;
+	moody(store)->each = each;
+	moody(store)->user = user;
+	code = store_layer_level(store, folder, moody_give, store, err);
+	return code == ERR_OK ? mood(store, err) : code;
+}
+
 static inline enum err_code moody_remove(struct store *store, const char *key, struct err *err)
 {
 	return mood(store, err) == ERR_OK ? store_layer_remove(store, key, err) : err->code;
@@ -107,6 +119,8 @@ static const struct store_ops moody_ops = {
 	.list = moody_list,
 	.remove = moody_remove,
 	.fetch = moody_fetch,
+	.level = moody_level,
+	.mark = store_layer_mark,
 	.fetch_dir = store_layer_fetch_dir,
 	.can = store_layer_can,
 	.free = store_layer_free,

@@ -72,9 +72,18 @@ static inline void racing_free(struct store *store)
 }
 
 static const struct store_ops racing_ops = {
-	.name = "racing", .layer = true, .put = store_layer_put, .get = racing_get,
-	.stat = store_layer_stat, .list = racing_list, .remove = racing_remove,
-	.fetch = store_layer_fetch, .fetch_dir = store_layer_fetch_dir, .can = store_layer_can,
+	.name = "racing",
+	.layer = true,
+	.put = store_layer_put,
+	.get = racing_get,
+	.stat = store_layer_stat,
+	.list = racing_list,
+	.remove = racing_remove,
+	.fetch = store_layer_fetch,
+	.fetch_dir = store_layer_fetch_dir,
+	.level = store_layer_level,
+	.mark = store_layer_mark,
+	.can = store_layer_can,
 	.free = racing_free,
 };
 

@@ -77,4 +77,15 @@ static inline void assert_list(struct store *store, const char *prefix, const ch
 	buf_release(&keys.text);
 }
 
+static inline void assert_level(struct store *store, const char *folder, const char *expected)
+{
+	struct keys keys = { 0 };
+	struct err err = { 0 };
+
+	buf_init(&keys.text, 1 << 20);
+	assert_ok(store_level(store, folder, add_key, &keys, &err));
+	assert_string_equal(buf_cstr(&keys.text), expected);
+	buf_release(&keys.text);
+}
+
 #endif

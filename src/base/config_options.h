@@ -56,7 +56,8 @@ X(INFLIGHT_MAX, "log.inflight_bytes_max", "", CONFIG_BYTES, "64MiB", "1MiB..16Gi
 X(SEGMENT_BYTES, "log.segment_bytes", "", CONFIG_BYTES, "64MiB", "1MiB..2GiB", "Size of a segment file")
 X(RETENTION, "log.retention", "", CONFIG_MS, "7d", "0..3650d", "Age at which records may go once sink and stream have taken them; 0: never")
 X(RETENTION_BYTES, "log.retention_bytes", "", CONFIG_BYTES, "0", "0..1PiB", "Size of the log above which the oldest go once sink and stream have taken them; 0: no bound")
-X(DISK_RESERVE, "log.disk_reserve_bytes", "", CONFIG_BYTES, "256MiB", "0..1TiB", "Free disk space below which clients get 503")
+X(DISK_RESERVE, "log.disk_reserve_bytes", "", CONFIG_BYTES, "256MiB", "0..1TiB",
+  "Free disk space below which clients get 503; likewise below a hundredth of the inodes; 0: neither")
 
 /* Emulate */
 X(SOURCE, "source.kind", "source", CONFIG_CHOICE, "auto", "auto|generated|files|mysql", "Where rows come from; auto: files if --data is given; mysql: the database of mysql.*")
@@ -115,6 +116,15 @@ X(CONNECTOR, "sink.connector", "connector", CONFIG_PATH, "", "", "Properties fil
 X(NEW_HISTORY, "new_history", "new-history", CONFIG_CHOICE, "stop", "stop|continue", "A topic or stream whose positions begin again: it stops, or goes on as the next generation")
 X(TAKE, "sink.take", "take", CONFIG_CHOICE, "auto", "auto|all|models|named", "Topics that go into the lake; auto: all of a log in --dir, of a cluster those of the models")
 
+/* Tables */
+X(FILE_SIZE, "table.file_size", "file-size", CONFIG_BYTES, "128MiB", "64KiB..16GiB", "Size up to which files of a table become one; those of half of it stay as they are")
+X(TABLE_KEEP, "table.retention", "", CONFIG_MS, "0ms", "0ms..3650d",
+  "How long a table keeps data files that its latest version has not; 0ms: 1h, those of batch 7d")
+X(TABLE_KEEP_LOG, "table.log_retention", "", CONFIG_MS, "0ms", "0ms..3650d",
+  "How long a table keeps the log of versions before its latest; 0ms: 1h, those of batch 7d")
+X(TABLE_CHECKPOINT, "table.checkpoint_commits", "", CONFIG_INT, "0", "0..1000000",
+  "Commits after which a table gets a checkpoint, a stream's own after three times as many; 0: 50, those of batch 10; more for a large table")
+
 /* Stream, batch, analyses */
 X(TABLE_ROWS, "stream.rows_max", "", CONFIG_INT, "200000", "1..10000000", "Rows of a micro-batch")
 X(TABLE_BYTES, "stream.bytes_max", "", CONFIG_BYTES, "32MiB", "64KiB..1GiB", "Raw bytes of a micro-batch")
@@ -131,7 +141,9 @@ X(BATCH_ZONE, "batch.timezone", "batch-timezone", CONFIG_ZONE, "UTC", "", "Time 
 X(BY, "", "by", CONFIG_CHOICE, "command", "command|every|schedule|airflow", "What started it, for `pinpipe runs`")
 X(RESTART_AFTER, "up.restart_after", "", CONFIG_MS, "200ms", "1ms..1h", "How long `up` waits before it starts again what ended; twice as long each time")
 X(RESTART_MAX, "up.restart_max", "", CONFIG_MS, "30s", "1ms..24h", "The longest that `up` waits for that")
-X(FROM, "", "from", CONFIG_CHOICE, "auto", "auto|batch|stream|both", "Which tables; auto: those of batch to ask, both to rebuild")
+X(MAINTAIN_EVERY, "maintain.every", "maintain-every", CONFIG_MS, "1s", "0ms..1h", "How often growing tables are looked at (lake in a bucket: 10s); 0: `up` runs no maintain")
+X(MAINTAIN_MEMORY, "maintain.memory", "", CONFIG_BYTES, "256MiB", "64MiB..1TiB", "Memory limit of the SQL engine of maintain and optimize")
+X(FROM, "", "from", CONFIG_CHOICE, "auto", "auto|batch|stream|both|live|batch-live", "Which tables; auto: batch's to ask, both to rebuild; live: as stream, with the log beyond them")
 X(DROP_UNREACHABLE, "", "drop-unreachable", CONFIG_BOOL, "false", "", "Let go of rows whose records are not there any more")
 X(UNTIL_END, "", "until-end", CONFIG_BOOL, "false", "", "Stop when all that is in the log now is done")
 
@@ -140,6 +152,7 @@ X(CHECK, "", "check", CONFIG_BOOL, "false", "", "Tell every fault of the models,
 X(START, "", "from", CONFIG_TEXT, "beginning", "", "beginning, end, an offset, -N (the last N), @milliseconds since 1970 or @2022-03-01T12:30Z")
 X(SETTINGS, "", "settings", CONFIG_BOOL, "false", "", "How the topic is kept, in place of its partitions")
 X(REPLICAS, "", "replicas", CONFIG_INT, "0", "0..32767", "Copies of each partition of a topic that is created; 0: as many as the broker makes")
+X(HISTORY, "", "history", CONFIG_BOOL, "false", "", "Show what the last commits did, in place of how the tables are")
 X(RUNS, "", "limit", CONFIG_INT, "20", "1..1000", "The newest so many")
 X(COUNT, "", "count", CONFIG_INT, "0", "0..9223372036854775807", "Stop after so many; 0: all")
 X(TO, "", "to", CONFIG_TEXT, "", "", "Where the copy goes; a name that is not there yet")

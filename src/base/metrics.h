@@ -51,6 +51,12 @@
 	X(METRIC_STORE_FETCHES, "pinpipe_store_fetches_total",           COUNTER, "Objects that were asked for as local files") \
 	X(METRIC_STORE_FETCH_US, "pinpipe_store_fetch_microseconds_total", COUNTER, "Time until they were there, in microseconds") \
 	X(METRIC_STORE_FAILED,  "pinpipe_store_failures_total",          COUNTER, "Calls of the lake that failed; a key that is taken or absent is no failure") \
+	X(METRIC_COMPACTIONS,   "pinpipe_compactions_total",             COUNTER, "Commits that put the rows of small files into a larger one") \
+	X(METRIC_COMPACT_FILES_IN, "pinpipe_compaction_files_in_total", COUNTER, "Files that they took away") \
+	X(METRIC_COMPACT_FILES_OUT, "pinpipe_compaction_files_out_total", COUNTER, "Files that they put there") \
+	X(METRIC_COMPACT_BYTES_IN, "pinpipe_compaction_bytes_in_total", COUNTER, "Bytes of the files that they took away") \
+	X(METRIC_COMPACT_BYTES_OUT, "pinpipe_compaction_bytes_out_total", COUNTER, "Bytes of the files that they put there") \
+	X(METRIC_COMPACT_LOST,  "pinpipe_compaction_conflicts_total",    COUNTER, "Merges that were dropped because another writer took one of their files away") \
 	X(METRIC_CACHE_HITS,    "pinpipe_store_cache_hits_total",        COUNTER, "Objects asked for as local files that were kept already") \
 	X(METRIC_CACHE_DROPPED, "pinpipe_store_cache_dropped_total",     COUNTER, "Kept objects that had to make room for others")
 

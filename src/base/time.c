@@ -3,6 +3,7 @@
 #include "base/stop.h"
 
 #include <poll.h>
+#include <stdatomic.h>
 #include <time.h>
 
 static int64_t clock_us(clockid_t clock)
@@ -17,6 +18,17 @@ int64_t clock_mono_us(void) { return clock_us(CLOCK_MONOTONIC); }
 int64_t clock_mono_ms(void) { return clock_us(CLOCK_MONOTONIC) / 1000; }
 int64_t clock_boot_ms(void) { return clock_us(CLOCK_BOOTTIME) / 1000; }
 int64_t clock_wall_ms(void) { return clock_us(CLOCK_REALTIME) / 1000; }
+
+int64_t clock_age_ms(void)
+{
+	static _Atomic int64_t first_ms; /* how far the wall clock was ahead of the other */
+	int64_t boot_ms = clock_boot_ms(), now_ms = clock_wall_ms();
+	int64_t ahead_ms = 0;
+
+	if (!atomic_compare_exchange_strong(&first_ms, &ahead_ms, now_ms - boot_ms))
+		now_ms = now_ms < boot_ms + ahead_ms ? now_ms : boot_ms + ahead_ms;
+	return now_ms;
+}
 
 void time_put_iso(struct buf *out, int64_t wall_ms)
 {

@@ -66,10 +66,14 @@ struct command {
 	X(sink) \
 	X(stream) \
 	X(batch) \
+	X(maintain) \
+	X(optimize) \
 	X(runs) \
 	X(rebuild) \
+	X(vacuum) \
 	X(analyse) \
 	X(sql) \
+	X(tables) \
 	X(models) \
 	X(topics) \
 	X(streams) \

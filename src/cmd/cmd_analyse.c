@@ -177,7 +177,8 @@ const struct command cmd_analyse = {
 	.usage = "[options] [NAME…]",
 	.details =
 		"Each file of models/analyses is an analysis; without a NAME all are answered. They\n"
-		"see current rows only: of the rows with one key, the newest.\n",
+		"see current rows only: of the rows with one key, the newest. With --from live they see\n"
+		"what was acknowledged, too, before it is in the tables.\n",
 	.options = options,
 	.examples = "pinpipe analyse\n"
 		    "pinpipe analyse most_popular_category_by_country --format csv\n"

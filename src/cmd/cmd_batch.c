@@ -89,7 +89,9 @@ static enum err_code cmd_batch_work(const struct config *config, struct run_ledg
 	options.store = side.store;
 	options.engine = side.engine;
 	options.lake_url = side.results.lake_url;
-	code = interrupt_begin(&side.interrupt, side.engine, err);
+	code = setup_keep(config, TOPIC_LOG, &options.keep, err);
+	if (code == ERR_OK)
+		code = interrupt_begin(&side.interrupt, side.engine, err);
 	if (code == ERR_OK)
 		code = batch_run(&options, &report, err);
 	if (code == ERR_OK) {
@@ -139,8 +141,9 @@ static int cmd_batch_run(struct config *config, int argc, const char *const *arg
 }
 
 static const enum option options[] = {
-	OPT_LAKE, OPT_CREATE, OPT_MODELS, OPT_ENGINE, OPT_ENGINE_MEMORY, OPT_ENGINE_THREADS,
-	OPT_BY, OPTION_COUNT,
+	OPT_LAKE,	    OPT_CREATE,		  OPT_MODELS,	OPT_ENGINE,
+	OPT_ENGINE_MEMORY,  OPT_ENGINE_THREADS,	  OPT_BY,	OPT_TABLE_KEEP,
+	OPT_TABLE_KEEP_LOG, OPT_TABLE_CHECKPOINT, OPTION_COUNT,
 };
 
 const struct command cmd_batch = {

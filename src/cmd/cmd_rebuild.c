@@ -21,15 +21,20 @@ struct rebuilding {
 };
 
 /* Both, unless one is named. */
-static void choose_paths(const struct config *config, struct rebuilding *rebuilding)
+static enum err_code choose_paths(const struct config *config, struct rebuilding *rebuilding,
+				  struct err *err)
 {
 	const char *from = config_text(config, OPT_FROM);
 
+	if (strstr(from, "live"))
+		return err_set(err, ERR_USAGE, "--from %s: no table of its own, to be rebuilt",
+			       from);
 	for (int kind = 0; kind < PATHS; kind++) {
 		rebuilding->wanted[kind] = strcmp(from, path_name[1 - kind]) != 0;
 		rebuilding->lock[kind] = -1;
 	}
 	rebuilding->replay_lock = -1;
+	return ERR_OK;
 }
 
 /* All locks first: half of what was asked for is worth little. */
@@ -123,11 +128,12 @@ static enum err_code rebuild(const struct config *config, const char *name, stru
 {
 	struct rebuilding rebuilding = { 0 };
 	struct sql_side side;
-	enum err_code code = sql_side_open(config, &side, err);
+	enum err_code code = choose_paths(config, &rebuilding, err);
 
+	if (code == ERR_OK)
+		code = sql_side_open(config, &side, err);
 	if (code != ERR_OK)
 		return code;
-	choose_paths(config, &rebuilding);
 	code = find_model(&side.models, name, &rebuilding.model, err);
 	if (code == ERR_OK)
 		code = rebuild_lock(&rebuilding, config_text(config, OPT_DIR), err);

@@ -30,7 +30,7 @@ static const char *statement_of(const char *sql, struct buf *room)
 
 static int cmd_sql_ask(const struct config *config, const char *sql)
 {
-	const struct model question = { .name = "sql", .file = "SQL", .sql = sql, .line = 1 };
+	struct model question = { .name = "sql", .file = "SQL", .line = 1 };
 	struct sql_side side;
 	struct answer answer;
 	int status = 0;
@@ -39,6 +39,7 @@ static int cmd_sql_ask(const struct config *config, const char *sql)
 
 	if (sql_side_attach(config, sql, &side, &err) != ERR_OK)
 		return cmd_fail(&err);
+	question.sql = buf_cstr(&side.at.sql);
 	interrupt_show(&side.interrupt, true);
 	code = engine_query(side.engine, &question, &answer, &err);
 	interrupt_show(&side.interrupt, false);
@@ -76,12 +77,17 @@ const struct command cmd_sql = {
 	.usage = "[options] 'SELECT …'",
 	.details =
 		"Each clean model gives a view of its name with the current rows (of the rows with one\n"
-		"key the newest), and <name>_all with every row, _partition and _offset.\n"
+		"key the newest), <name>_all with every row, _partition and _offset, and <name>_live,\n"
+		"which has besides what was acknowledged and is in the log alone; --from live: all have.\n"
 		"Timestamps are UTC. The SQL is DuckDB's: one SELECT over the views, or a DESCRIBE,\n"
-		"SUMMARIZE or EXPLAIN of one, or SHOW TABLES. It reads no files and changes nothing.\n",
+		"SUMMARIZE or EXPLAIN of one, or SHOW TABLES. It reads no files and changes nothing.\n"
+		"<name>@v7 is the table at its version 7, <name>@2026-11-27T10:00 as it was then (UTC, or with\n"
+		"a zone behind it), <name>_all@… with every row: as far back as its log goes.\n",
 	.options = options,
 	.examples = "pinpipe sql 'SELECT category, count(*) FROM pin GROUP BY 1'\n"
-		    "pinpipe sql --from stream 'SELECT max(_offset) FROM pin_all'\n",
+		    "pinpipe sql --from stream 'SELECT max(_offset) FROM pin_all'\n"
+		    "pinpipe sql --from live 'SELECT count(*) FROM pin'\n"
+		    "pinpipe sql 'FROM geo_all EXCEPT FROM geo_all@2026-11-27T10:00'\n",
 	.positional_min = 1,
 	.positional_max = 1,
 	.run = cmd_sql_run,

@@ -7,9 +7,9 @@
 enum { REPORT_BYTES_MAX = 4 << 20 };
 
 static const enum option options[] = {
-	OPT_LAKE, OPT_CREATE,
-	OPT_MODELS, OPT_TABLE_ROWS, OPT_TABLE_BYTES, OPT_TABLE_AGE, OPT_ENGINE_MEMORY,
-	OPT_ENGINE_THREADS, OPT_NEW_HISTORY, OPT_UNTIL_END, OPTION_COUNT,
+	OPT_LAKE,	OPT_CREATE,	    OPT_MODELS,		  OPT_TABLE_ROWS,  OPT_TABLE_BYTES,
+	OPT_TABLE_AGE,	OPT_ENGINE_MEMORY,  OPT_ENGINE_THREADS,	  OPT_NEW_HISTORY, OPT_UNTIL_END,
+	OPT_TABLE_KEEP, OPT_TABLE_KEEP_LOG, OPT_TABLE_CHECKPOINT, OPTION_COUNT,
 };
 
 static void cmd_stream_put_counts(struct buf *out, const char *name, const struct models *models,
@@ -90,7 +90,8 @@ static int cmd_stream_run(struct config *config, int argc, const char *const *ar
 
 	(void)argc;
 	(void)argv;
-	if (setup_dir(config, &options_of_stream.dir, &err) != ERR_OK ||
+	if (setup_keep(config, TOPIC_STREAM, &options_of_stream.keep, &err) != ERR_OK ||
+	    setup_dir(config, &options_of_stream.dir, &err) != ERR_OK ||
 	    setup_models(config, &models, &err) != ERR_OK)
 		return cmd_fail(&err);
 	if (stream(config, &models, &options_of_stream, &err) != ERR_OK) {

@@ -12,11 +12,13 @@
 enum { DRAIN_MS = 120000 };
 
 static const enum option options[] = {
-	OPT_LISTEN,	    OPT_INSECURE,    OPT_TLS_CERT,   OPT_TLS_KEY,    OPT_COMPAT_STATUS,
-	OPT_KINESIS_STATUS, OPT_AUTO_CREATE, OPT_PARTITIONS, OPT_SHARDS,     OPT_LAKE,
-	OPT_CREATE,	    OPT_MODELS,	     OPT_ENGINE,     OPT_FLUSH_SIZE, OPT_FLUSH_BYTES,
-	OPT_FLUSH_AGE,	    OPT_CONNECTOR,   OPT_TABLE_AGE,  OPT_SCHEDULE,   OPT_CRON,
-	OPT_BATCH_ZONE,	    OPT_RESTART_AFTER, OPT_RESTART_MAX, OPTION_COUNT,
+	OPT_LISTEN,	   OPT_INSECURE,       OPT_TLS_CERT,	OPT_TLS_KEY,
+	OPT_COMPAT_STATUS, OPT_KINESIS_STATUS, OPT_AUTO_CREATE, OPT_PARTITIONS,
+	OPT_SHARDS,	   OPT_LAKE,	       OPT_CREATE,	OPT_MODELS,
+	OPT_ENGINE,	   OPT_FLUSH_SIZE,     OPT_FLUSH_BYTES, OPT_FLUSH_AGE,
+	OPT_CONNECTOR,	   OPT_TABLE_AGE,      OPT_SCHEDULE,	OPT_CRON,
+	OPT_BATCH_ZONE,	   OPT_MAINTAIN_EVERY, OPT_FILE_SIZE,	OPT_RESTART_AFTER,
+	OPT_RESTART_MAX,   OPTION_COUNT,
 };
 
 /* From the history of the lake it is known when the batch ran last, whoever ran it. */
@@ -60,6 +62,8 @@ static int cmd_up_run(struct config *config, int argc, const char *const *argv)
 	static const char *const gateway[] = { "gateway", NULL };
 	static const char *const sink[] = { "sink", NULL };
 	static const char *const stream[] = { "stream", NULL };
+	static const char *const maintain[] = { "maintain", NULL };
+	const bool maintained = config_int(config, OPT_MAINTAIN_EVERY) > 0;
 	const bool scheduled = *config_text(config, OPT_CRON) != '\0';
 	const char *const batch[] = { "batch", "--by", scheduled ? "schedule" : "every", NULL };
 	struct schedule schedule = { 0 };
@@ -69,10 +73,15 @@ static int cmd_up_run(struct config *config, int argc, const char *const *argv)
 		{ .name = "gateway", .args = gateway, .drain_ms = DRAIN_MS },
 		{ .name = "sink", .args = sink, .drain_ms = DRAIN_MS, .quiet = true },
 		{ .name = "stream", .args = stream, .drain_ms = DRAIN_MS, .quiet = true },
-		{ .name = "batch", .args = batch, .drain_ms = DRAIN_MS, .quiet = true,
+		{ .name = "batch",
+		  .args = batch,
+		  .drain_ms = DRAIN_MS,
+		  .quiet = true,
 		  .period_ms = scheduled ? 0 : config_int(config, OPT_SCHEDULE),
 		  .schedule = scheduled ? &schedule : NULL },
 		{ .name = "models", .look = models_watch_look, .user = &watch },
+		/* last, as it may be none */
+		{ .name = "maintain", .args = maintain, .drain_ms = DRAIN_MS, .quiet = true },
 	};
 	struct restart_delay delay = {
 		.first_ms = config_int(config, OPT_RESTART_AFTER),
@@ -87,9 +96,10 @@ static int cmd_up_run(struct config *config, int argc, const char *const *argv)
 	if (code == ERR_OK)
 		code = models_watch_begin(&watch, config, &err);
 	if (code == ERR_OK) {
-		trace_info("gateway, sink, stream and batch run on \"%s\"; Ctrl-C drains and ends them",
+		trace_info("gateway, sink, %s run on \"%s\"; Ctrl-C drains and ends them",
+			   maintained ? "stream, batch and maintain" : "stream and batch",
 			   config_text(config, OPT_DIR));
-		code = supervise(services, ARRAY_LEN(services), delay, &err);
+		code = supervise(services, ARRAY_LEN(services) - !maintained, delay, &err);
 		if (code == ERR_OK)
 			trace_info("ended; what landed in the lake since the last batch is in its "
 				   "table after the next one (pinpipe batch, or the next up)");
@@ -103,10 +113,10 @@ const struct command cmd_up = {
 	.summary = "Run the whole pipeline until Ctrl-C",
 	.usage = "[options]",
 	.details =
-		"Starts gateway, sink, stream and, every --batch-every or as --batch-schedule says, batch as\n"
-		"processes of their own, and starts again what ends by itself. Ctrl-C drains: no more requests are\n"
-		"taken, what was acknowledged is written to the lake, then all end. What landed there\n"
-		"since the last batch is in its table after the next one.\n",
+		"Starts gateway, sink, stream, maintain and, every --batch-every or as --batch-schedule says,\n"
+		"batch as processes of their own, and starts again what ends by itself. Ctrl-C drains: no more\n"
+		"requests are taken, what was acknowledged is written to the lake, then all end. What landed\n"
+		"there since the last batch is in its table after the next one.\n",
 	.examples = "pinpipe up\n"
 		    "pinpipe up --listen 127.0.0.1:9000 --dir data\n"
 		    "pinpipe up --batch-schedule '30 2 * * *' --batch-timezone Europe/Berlin\n",

@@ -5,6 +5,8 @@
 #include "base/trace.h"
 #include "broker/broker_kinds.h"
 #include "broker/kafka/broker_kafka.h"
+#include "cmd/setup_at.h"
+#include "cmd/setup_live.h"
 #include "cmd/setup_spark.h"
 
 #include <inttypes.h>
@@ -18,6 +20,9 @@
 enum {
 	DIR_MODE = 0700,
 	PAID_AGE_MS = 1000, /* of a micro-batch where requests cost something */
+	KEEP_MIN_MS = 60000,
+	KEEP_STREAM_MS = 3600000,
+	KEEP_BATCH_MS = 7 * 24 * 3600000,
 	MEMBER_NAME_MAX = 128,
 };
 
@@ -98,6 +103,33 @@ int64_t setup_stream_age_ms(const struct config *config)
 		    store_is_service(config_text(config, OPT_LAKE));
 
 	return paid ? PAID_AGE_MS : config_int(config, OPT_TABLE_AGE);
+}
+
+static enum err_code setup_keep_one(const struct config *config, enum option option,
+				    enum topic_kind kind, int64_t *ret_ms, struct err *err)
+{
+	int64_t ms = config_int(config, option);
+
+	if (ms == 0)
+		ms = kind == TOPIC_STREAM ? KEEP_STREAM_MS : KEEP_BATCH_MS;
+	if (ms < KEEP_MIN_MS)
+		return err_set(err, ERR_USAGE,
+			       "%s: a minute is the least: what is younger may be "
+			       "needed by a writer or a reader that is at work",
+			       option_key(option));
+	*ret_ms = ms;
+	return ERR_OK;
+}
+
+enum err_code setup_keep(const struct config *config, enum topic_kind kind,
+			 struct lake_keep *ret_keep, struct err *err)
+{
+	enum err_code code = setup_keep_one(config, OPT_TABLE_KEEP, kind, &ret_keep->files_ms, err);
+
+	ret_keep->checkpoint_commits = (uint32_t)config_int(config, OPT_TABLE_CHECKPOINT);
+	return code == ERR_OK
+		       ? setup_keep_one(config, OPT_TABLE_KEEP_LOG, kind, &ret_keep->log_ms, err)
+		       : code;
 }
 
 enum err_code setup_store(const struct config *config, struct store **ret_store, struct err *err)
@@ -668,6 +700,22 @@ enum err_code setup_engine_here(const struct config *config, struct engine **ret
 	return setup_engine_of(config, "duckdb", NULL, ret_engine, err);
 }
 
+enum err_code setup_compact(const struct config *config, struct store *store,
+			    struct compact_options *ret_options, struct err *err)
+{
+	struct compact_options options = {
+		.store = store,
+		.policy.target_bytes = (uint64_t)config_int(config, OPT_FILE_SIZE),
+		.memory_bytes_max = (uint64_t)config_int(config, OPT_MAINTAIN_MEMORY),
+		.threads = 1,
+	};
+	enum err_code code = setup_dir(config, &options.dir, err);
+
+	if (code == ERR_OK)
+		*ret_options = options;
+	return code;
+}
+
 /* Who only asks spills to DIR/tmp if it may, and else does without. */
 static enum err_code setup_engine_there(const struct config *config, struct store *store,
 					struct engine **ret_engine, struct err *err)
@@ -690,7 +738,7 @@ static enum err_code open_side(const struct config *config, bool there, bool qui
 	const char *dir;
 	enum err_code code;
 
-	*side = (struct sql_side){ 0 };
+	*side = (struct sql_side){ .live = LIVE_INIT };
 	code = load_models(config, quiet, &side->models, err);
 	if (code == ERR_OK && !*config_text(config, OPT_LAKE))
 		code = setup_dir_there(config, &dir, err);
@@ -725,9 +773,11 @@ enum err_code sql_side_open(const struct config *config, struct sql_side *side, 
 void sql_side_close(struct sql_side *side)
 {
 	interrupt_end(&side->interrupt);
+	broker_free(side->live.broker);
 	engine_free(side->engine);
 	store_free(side->store);
 	models_free(&side->models);
+	sql_at_release(&side->at);
 }
 
 /* Over no tables, as a misspelt name has them, answers look like those over empty ones. */
@@ -745,19 +795,23 @@ static void tell_missing(const struct config *config, const struct results_missi
 enum err_code sql_side_attach(const struct config *config, const char *question,
 			      struct sql_side *side, struct err *err)
 {
-	bool stream = strcmp(config_text(config, OPT_FROM), "stream") == 0;
 	struct results_missing missing = { 0 };
-	enum err_code code;
+	enum topic_kind kind;
+	enum err_code code = setup_asked_kind(config, &kind, err);
 
-	if (strcmp(config_text(config, OPT_FROM), "both") == 0)
-		return err_set(err, ERR_USAGE, "--from both: a question is asked of one of them");
-	code = open_side(config, true, question == NULL, side, err);
+	if (code == ERR_OK)
+		code = setup_at_check(config, question, err);
+	if (code == ERR_OK)
+		code = open_side(config, true, question == NULL, side, err);
 	if (code != ERR_OK)
 		return code;
 	code = interrupt_begin(&side->interrupt, side->engine, err);
 	if (code == ERR_OK)
-		code = results_attach(&side->results, stream ? TOPIC_STREAM : TOPIC_LOG, question,
-				      &missing, err);
+		code = setup_at(question, side, &question, err);
+	if (code == ERR_OK)
+		code = setup_live(config, question, side, err);
+	if (code == ERR_OK)
+		code = results_attach(&side->results, kind, question, &missing, err);
 	if (code != ERR_OK)
 		sql_side_close(side);
 	else

@@ -11,6 +11,8 @@
 #include "broker/broker.h"
 #include "cmd/interrupt.h"
 #include "engine/engine.h"
+#include "flow/live.h"
+#include "flow/compact.h"
 #include "flow/results.h"
 #include "source/mysql_link.h"
 #include "source/source.h"
@@ -41,6 +43,9 @@ MUST_USE enum err_code setup_sink_group(const struct config *config, char ret_gr
 					struct err *err);
 /* How long a micro-batch waits for more, which where it is not said depends on the lake. */
 int64_t setup_stream_age_ms(const struct config *config);
+/* How long tables of a path keep what they do not need. ERR_USAGE: too short to be safe. */
+MUST_USE enum err_code setup_keep(const struct config *config, enum topic_kind kind,
+				  struct lake_keep *ret_keep, struct err *err);
 /* Whether rows to post come from the files of --data. */
 bool setup_from_files(const struct config *config);
 /* Whether each row of those files is to be posted once: unless --order draws them. */
@@ -92,6 +97,10 @@ MUST_USE enum err_code setup_beside(const char *name, char ret_dir[PATH_MAX], st
 MUST_USE enum err_code setup_engine_here(const struct config *config, struct engine **ret_engine,
 					 struct err *err);
 
+/* To merge files of tables. DIR is made, if missing. */
+MUST_USE enum err_code setup_compact(const struct config *config, struct store *store,
+				     struct compact_options *ret_options, struct err *err);
+
 /* For questions that need no lake. */
 MUST_USE enum err_code setup_engine_in_memory(const struct config *config,
 					      struct engine **ret_engine, struct err *err);
@@ -104,7 +113,9 @@ struct sql_side {
 	struct results_options results;	/* of the three above */
 	char temp_dir[PATH_MAX];
 	char lake_url[PATH_MAX];	/* of `results` */
-	struct interrupt interrupt;	/* of sql_side_attach() */
+	struct interrupt interrupt;	/* of sql_side_attach(), … */
+	struct sql_at at;		/* … as is its question, in which versions are views */
+	struct live live;		/* … with its broker, where a live view may be named */
 };
 
 /* To clean what is there. On failure there is nothing to release. */

@@ -3,14 +3,22 @@
 
 #include "base/ahead.h"
 #include "base/mem.h"
+#include "base/time.h"
 #include "base/trace.h"
 #include "delta/delta_schema.h"
 #include "delta/delta_table.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <inttypes.h>
 
-enum { DIGITS = 20, CHECKPOINT_INTERVAL = 10, AHEAD_BYTES_MAX = 64 << 20 };
+enum {
+	DIGITS = 20,
+	CHECKPOINT_INTERVAL = 10,
+	AHEAD_BYTES_MAX = 64 << 20,
+	LOOK_BACK = 1000,
+	FOLLOW_TRIES = 10,
+};
 
 const char *delta_table_commit_key(const struct delta_table *table, struct buf *out,
 				   int64_t version)
@@ -21,8 +29,8 @@ const char *delta_table_commit_key(const struct delta_table *table, struct buf *
 }
 
 /* Any thread may; it looks at nothing of the table that changes. */
-static enum err_code get_commit(const struct delta_table *table, int64_t version, struct buf *out,
-				struct err *err)
+enum err_code delta_table_get_commit(const struct delta_table *table, int64_t version,
+				     struct buf *out, struct err *err)
 {
 	struct buf key;
 	enum err_code code;
@@ -36,8 +44,9 @@ static enum err_code get_commit(const struct delta_table *table, int64_t version
 	return code;
 }
 
-static enum err_code parse_commit(struct delta_table *table, int64_t version, struct slice text,
-				  struct delta_actions *ret_actions, struct err *err)
+enum err_code delta_table_parse_commit(struct delta_table *table, int64_t version,
+				       struct slice text, struct delta_actions *ret_actions,
+				       struct err *err)
 {
 	if (delta_reader_parse(&table->reader, text, ret_actions, err) == ERR_OK)
 		return ERR_OK;
@@ -50,9 +59,10 @@ enum err_code delta_table_read_commit(struct delta_table *table, int64_t version
 	enum err_code code;
 
 	buf_clear(&table->text);
-	code = get_commit(table, version, &table->text, err);
+	code = delta_table_get_commit(table, version, &table->text, err);
 	if (code == ERR_OK)
-		code = parse_commit(table, version, buf_slice(&table->text), ret_actions, err);
+		code = delta_table_parse_commit(table, version, buf_slice(&table->text),
+						ret_actions, err);
 	return code;
 }
 
@@ -77,7 +87,18 @@ enum err_code delta_compare(struct delta_table *table, const struct delta_schema
 	return code;
 }
 
-static const char *table_name(const struct delta_table *table)
+enum err_code delta_own_schema(struct delta_table *table, struct delta_schema *ret_schema,
+			       struct err *err)
+{
+	enum err_code code = delta_table_check_writable(table, err);
+
+	if (code != ERR_OK)
+		return code;
+	code = delta_schema_read(table->state.metadata, table->reader.line, ret_schema, err);
+	return code == ERR_OK ? code : err_prefix(err, "table \"%s\"", table->root);
+}
+
+const char *delta_table_name(const struct delta_table *table)
 {
 	const char *slash = strrchr(table->root, '/');
 
@@ -96,7 +117,7 @@ enum err_code delta_table_check_columns(struct delta_table *table, struct err *e
 	if (difference.change == DELTA_ADDED)
 		return err_set(err, ERR_USAGE, "table \"%s\": %s", table->root, difference.says);
 	return err_set(err, ERR_USAGE, "table \"%s\": %s; \"pinpipe rebuild %s\" cleans all again",
-		       table->root, difference.says, table_name(table));
+		       table->root, difference.says, delta_table_name(table));
 }
 
 enum err_code delta_table_advance(struct delta_table *table, struct delta_actions *actions,
@@ -143,6 +164,7 @@ struct checkpoint {
 
 struct listing {
 	size_t prefix_len;
+	int64_t upto;			/* a later version is not looked at */
 	struct versions commits;	/* ascending */
 	struct checkpoint *checkpoints;	/* versions ascending; those in parts before the other */
 	size_t checkpoint_count;
@@ -194,26 +216,48 @@ static bool parse_part(const char *rest, uint32_t *ret_parts)
 	return true;
 }
 
-static bool list_one(void *user, const struct store_entry *entry)
+enum delta_log_kind delta_log_name(const char *name, int64_t *ret_version, uint32_t *ret_parts)
 {
-	struct listing *listing = user;
-	const char *name = entry->key + listing->prefix_len;
 	const char *rest = name + DIGITS;
-	int64_t version;
-	uint32_t parts;
 
 	/* Below 10^18, so that a version and one more is a number. */
 	if (strspn(name, "0123456789") != DIGITS || name[0] != '0' || name[1] != '0')
-		return true;
-	version = strtoll(name, NULL, 10);
+		return DELTA_LOG_NOTHING;
+	*ret_version = strtoll(name, NULL, 10);
+	*ret_parts = 0;
 	if (strcmp(rest, ".json") == 0)
+		return DELTA_LOG_COMMIT;
+	if (strcmp(rest, ".checkpoint.parquet") == 0 || parse_part(rest, ret_parts))
+		return DELTA_LOG_CHECKPOINT;
+	if (strncmp(rest, ".checkpoint.", strlen(".checkpoint.")) == 0)
+		return DELTA_LOG_OTHER_CHECKPOINT;
+	return strcmp(rest, ".crc") == 0 ? DELTA_LOG_BESIDE : DELTA_LOG_NOTHING;
+}
+
+static bool list_one(void *user, const struct store_entry *entry)
+{
+	struct listing *listing = user;
+	int64_t version = 0;
+	uint32_t parts = 0;
+	enum delta_log_kind kind =
+		delta_log_name(entry->key + listing->prefix_len, &version, &parts);
+
+	if (kind != DELTA_LOG_NOTHING && version > listing->upto)
+		return false;
+	switch (kind) {
+	case DELTA_LOG_COMMIT:
 		push(&listing->commits, version, entry->size);
-	else if (strcmp(rest, ".checkpoint.parquet") == 0)
-		push_checkpoint(listing, version, 0);
-	else if (parse_part(rest, &parts))
+		break;
+	case DELTA_LOG_CHECKPOINT:
 		push_checkpoint(listing, version, parts);
-	else if (strncmp(rest, ".checkpoint.", strlen(".checkpoint.")) == 0)
+		break;
+	case DELTA_LOG_OTHER_CHECKPOINT:
 		listing->other_checkpoints = true;
+		break;
+	case DELTA_LOG_BESIDE:
+	case DELTA_LOG_NOTHING:
+		break;
+	}
 	return true;
 }
 
@@ -227,7 +271,7 @@ static void listing_release(struct listing *listing)
 static enum err_code list_log(struct delta_table *table, int64_t from, struct listing *ret_listing,
 			      struct err *err)
 {
-	struct listing listing = { 0 };
+	struct listing listing = { .upto = table->upto };
 	enum err_code code;
 	struct buf prefix;
 	struct buf after;
@@ -260,7 +304,7 @@ static enum err_code apply_commit(struct delta_table *table, int64_t version, st
 				  struct err *err)
 {
 	struct delta_actions actions = { 0 };
-	enum err_code code = parse_commit(table, version, text, &actions, err);
+	enum err_code code = delta_table_parse_commit(table, version, text, &actions, err);
 
 	if (code == ERR_OK)
 		code = delta_table_advance(table, &actions, err);
@@ -282,7 +326,7 @@ static enum err_code bring_commit(void *user, size_t item, struct err *err)
 	struct listed_commit *commit = &replay->commits[item];
 
 	buf_init(&commit->text, COMMIT_BYTES_MAX);
-	return get_commit(replay->table, commit->version, &commit->text, err);
+	return delta_table_get_commit(replay->table, commit->version, &commit->text, err);
 }
 
 static uint64_t bytes_of_commit(void *user, size_t item)
@@ -373,8 +417,9 @@ static enum err_code start_at(struct delta_table *table, const struct checkpoint
 
 	start_over(table);
 	if (code == ERR_OK) {
+		table->state.tombstones = actions.tombstones;
 		delta_state_apply(&table->state, &actions, checkpoint->version);
-		delta_state_checkpointed(&table->state, checkpoint->parts);
+		delta_state_checkpointed(&table->state, checkpoint->version, checkpoint->parts);
 	}
 	return code;
 }
@@ -450,10 +495,13 @@ enum err_code delta_table_load(struct delta_table *table, struct err *err)
 	int64_t hint = delta_checkpoint_last(table);
 	enum err_code code = ERR_CORRUPT;
 
+	table->sure_ms = clock_boot_ms();
 	if (hint > 0)
 		code = load_from(table, hint, err);
 	if (code == ERR_CORRUPT || code == ERR_ABSENT || code == ERR_UNSUPPORTED)
 		/* The hint may be wrong, or lead to a checkpoint that is of no use here. */
+		code = load_from(table, 0, err);
+	if (code == ERR_CORRUPT) /* what was listed may have been cleaned up since */
 		code = load_from(table, 0, err);
 	if (code == ERR_ABSENT && hint >= 0)
 		code = err_set(err, ERR_CORRUPT, "table \"%s\" has a checkpoint by its own word, but "
@@ -461,10 +509,99 @@ enum err_code delta_table_load(struct delta_table *table, struct err *err)
 	return code;
 }
 
+/* The checkpoint that it begins with is looked for among the versions just before it first: to list
+ * a long log takes a while. */
+enum err_code delta_table_load_upto(struct delta_table *table, int64_t version, struct err *err)
+{
+	enum err_code code = ERR_CORRUPT;
+
+	table->upto = version;
+	if (version > LOOK_BACK)
+		code = load_from(table, version - LOOK_BACK, err);
+	if (code == ERR_CORRUPT || code == ERR_ABSENT || code == ERR_UNSUPPORTED)
+		code = load_from(table, 0, err);
+	if (code == ERR_OK && table->state.version != version)
+		code = err_set(err, ERR_ABSENT,
+			       "version %" PRId64 " is missing from the log of table "
+			       "\"%s\"",
+			       version, delta_table_name(table));
+	return code;
+}
+
+/* ---- A log that is cleaned up ---- */
+
+static enum err_code it_is_gone(const struct delta_table *table, int64_t version, struct err *err)
+{
+	return err_set(err, ERR_CORRUPT,
+		       "version %" PRId64 " of table \"%s\" is gone: was the table "
+		       "removed while it is written?",
+		       version, table->root);
+}
+
+enum err_code delta_table_reload(struct delta_table *table, struct err *err)
+{
+	struct delta_state old = table->state;
+	int64_t sure_ms = table->sure_ms;
+	enum err_code code;
+
+	delta_state_init(&table->state, table->checkpoints);
+	code = delta_table_load(table, err);
+	if (code == ERR_ABSENT || code == ERR_CORRUPT ||
+	    (code == ERR_OK && old.version >= 0 &&
+	     (table->state.version < old.version ||
+	      strcmp(table->state.metadata->id, old.metadata->id) != 0)))
+		code = it_is_gone(table, old.version, err);
+	if (code == ERR_OK) {
+		delta_state_release(&old);
+	} else {
+		delta_state_release(&table->state);
+		table->state = old;
+		table->sure_ms = sure_ms;
+	}
+	return code;
+}
+
+bool delta_table_is_sure(const struct delta_table *table)
+{
+	return clock_boot_ms() - table->sure_ms <= DELTA_SURE_MS;
+}
+
+static bool listing_has(const struct listing *listing, int64_t version)
+{
+	for (size_t i = 0; i < listing->commits.count; i++)
+		if (listing->commits.at[i].version == version)
+			return true;
+	return false;
+}
+
+enum err_code delta_table_ensure(struct delta_table *table, struct err *err)
+{
+	int64_t now_ms = clock_boot_ms(), version = table->state.version;
+	int64_t newest = -1;
+	struct listing listing;
+	enum err_code code;
+	bool there;
+
+	if (delta_table_is_sure(table))
+		return ERR_OK;
+	code = list_log(table, version, &listing, err);
+	if (code != ERR_OK)
+		return code;
+	if (listing.checkpoint_count > 0)
+		newest = listing.checkpoints[listing.checkpoint_count - 1].version;
+	there = version < 0 || newest == version || listing_has(&listing, version);
+	listing_release(&listing);
+	if (newest > version || !there)
+		return delta_table_reload(table, err);
+	table->sure_ms = now_ms;
+	delta_table_seen(table);
+	return ERR_OK;
+}
+
 /* ---- The interface ---- */
 
-static struct delta_table *table_new(struct store *store, const char *root,
-				     const struct delta_options *options)
+struct delta_table *delta_table_new(struct store *store, const char *root,
+				    const struct delta_options *options)
 {
 	struct delta_table *table = xcalloc(1, sizeof(*table));
 
@@ -476,6 +613,10 @@ static struct delta_table *table_new(struct store *store, const char *root,
 	table->checkpoints = options->checkpoints;
 	table->checkpoint_interval = options->checkpoint_interval ? options->checkpoint_interval :
 		CHECKPOINT_INTERVAL;
+	table->upto = INT64_MAX;
+	table->checkpoint_times = options->checkpoint_times ? options->checkpoint_times : 1;
+	table->keep_files_ms = options->keep_files_ms;
+	table->keep_log_ms = options->keep_log_ms;
 	delta_state_init(&table->state, options->checkpoints);
 	delta_reader_init(&table->reader);
 	buf_init(&table->text, COMMIT_BYTES_MAX);
@@ -519,10 +660,14 @@ enum err_code delta_open(struct store *store, const char *root,
 			 const struct delta_options *options, struct delta_table **ret_table,
 			 struct err *err)
 {
-	struct delta_table *table = table_new(store, root, options);
+	struct delta_table *table = delta_table_new(store, root, options);
 	struct err failure = { 0 };	/* on the way to success there may be some */
-	enum err_code code = delta_open_table(table, &failure);
+	bool newest = options->at.kind == DELTA_AT_NEWEST;
+	enum err_code code;
 
+	assert(newest || !options->create);
+	code = newest ? delta_open_table(table, &failure)
+		      : delta_table_load_at(table, options->at, &failure);
 	if (code == ERR_OK) {
 		*ret_table = table;
 	} else {
@@ -532,25 +677,51 @@ enum err_code delta_open(struct store *store, const char *root,
 	return code;
 }
 
-enum err_code delta_table_follow(struct delta_table *table, struct err *err)
+/* Up to a version that is not there. */
+static enum err_code follow_on(struct delta_table *table, struct err *err)
 {
+	int64_t asked_ms;
 	enum err_code code;
 
 	do {
+		asked_ms = clock_boot_ms();
 		buf_clear(&table->text);
-		code = get_commit(table, table->state.version + 1, &table->text, err);
+		code = delta_table_get_commit(table, table->state.version + 1, &table->text, err);
 		if (code == ERR_OK)
 			code = apply_commit(table, table->state.version + 1,
 					    buf_slice(&table->text), err);
 	} while (code == ERR_OK);
+	if (code == ERR_ABSENT && delta_table_is_sure(table))
+		table->sure_ms = asked_ms;
 	return code == ERR_ABSENT ? ERR_OK : code;
+}
+
+/* To have read thousands of versions may have taken long. */
+enum err_code delta_table_follow(struct delta_table *table, struct err *err)
+{
+	enum err_code code = ERR_OK;
+
+	for (int tries = 0; tries < FOLLOW_TRIES; tries++) {
+		code = delta_table_ensure(table, err);
+		if (code == ERR_OK)
+			code = follow_on(table, err);
+		if (code != ERR_OK || delta_table_is_sure(table))
+			return code;
+	}
+	return err_set(err, ERR_TIMEOUT,
+		       "table \"%s\": the store is too slow to tell which version is "
+		       "the last",
+		       table->root);
 }
 
 enum err_code delta_refresh(struct delta_table *table, struct err *err)
 {
 	struct err failure;
-	enum err_code code = delta_table_follow(table, &failure);
+	enum err_code code;
 
+	if (table->upto < INT64_MAX)
+		return ERR_OK;
+	code = delta_table_follow(table, &failure);
 	if (code != ERR_OK)
 		*err = failure;
 	return code;
@@ -563,7 +734,7 @@ int64_t delta_version(const struct delta_table *table)
 
 int64_t delta_txn_version(const struct delta_table *table, const char *app_id)
 {
-	return delta_state_app_version(&table->state, app_id);
+	return table ? delta_state_app_version(&table->state, app_id) : -1;
 }
 
 void delta_each_app(const struct delta_table *table, bool (*each)(void *user, const char *app_id),

@@ -22,6 +22,8 @@
  * no such column, and whoever reads them takes it for null. A column never goes
  * and never changes its type but in the commit that replaces all data files.
  *
+ * Many small files become few by delta_rewrite(), which changes no row.
+ *
  * Ownership: the table borrows its store. Threads: one thread a table; any
  * number of tables, processes and machines may write the same one.
  */
@@ -74,6 +76,7 @@ struct delta_add {
 	int64_t modified_ms;
 	uint64_t rows;		/* stats.numRecords; 0 where there is none */
 	char *stats;		/* JSON text; NULL: none, or a checkpoint holds it */
+	int64_t made_ms;	/* clock_boot_ms() before it was put; 0: not known */
 };
 
 struct delta_txn {
@@ -109,6 +112,15 @@ struct delta_commit {
 	size_t remove_count;
 };
 
+/* The rows of some files in others. */
+struct delta_rewrite {
+	const struct delta_schema *schema; /* of the new files: the table's, as it was read */
+	const struct delta_add *adds;
+	size_t add_count;
+	const char *const *removes; /* paths of live files that go */
+	size_t remove_count;
+};
+
 struct delta_table;
 
 /* What is done with a table that is there and has other columns than a writer. */
@@ -118,19 +130,36 @@ enum delta_columns {
 	DELTA_COLUMNS_REPLACE,	/* it is opened as it is, for delta_replace() */
 };
 
+/* Which version of a table is opened. */
+struct delta_at {
+	enum delta_at_kind { DELTA_AT_NEWEST, DELTA_AT_VERSION, DELTA_AT_TIME } kind;
+	int64_t value; /* the version; or ms since 1970: the last one that is no younger */
+};
+
 struct delta_options {
 	const struct delta_schema *create;	/* what a writer needs, borrowed; NULL: to read */
 	enum delta_columns columns;
 	const char *name;			/* a user's word for the table; NULL: root's end */
 	uint32_t checkpoint_interval;		/* commits; 0: 10 */
+	uint32_t checkpoint_times;		/* overdue, so that others come first; 0: 1 */
 	bool checkpoints;			/* write them */
+	struct delta_at at;			/* not the newest: to read, and it stays so */
+	int64_t keep_files_ms, keep_log_ms;	/* of a table that is made; 0: none is set */
+};
+
+/* What a table says of how long it keeps what its latest version does not need. */
+struct delta_retention {
+	int64_t files_ms; /* delta.deletedFileRetentionDuration */
+	int64_t log_ms;	  /* delta.logRetentionDuration */
+	bool keeps_log;	  /* delta.enableExpiredLogCleanup is false */
 };
 
 /*
  * Reads the newest checkpoint and the log after it. `root`: the table's key prefix, no slash at its
  * end. With `create` the table is made if there is none; where there is one of other columns,
  * `columns` says what becomes of it (ERR_USAGE: refused; the message names the column, both types
- * and what to do). Without `create`: ERR_ABSENT.
+ * and what to do). Without `create`: ERR_ABSENT, also where the log does not have what `at` asks
+ * for: the message says what it has. The time of a version is its commitInfo's (delta_at.c).
  */
 MUST_USE enum err_code delta_open(struct store *store, const char *root,
 				  const struct delta_options *options,
@@ -140,12 +169,12 @@ void delta_close(struct delta_table *table);	/* accepts NULL */
 MUST_USE enum err_code delta_refresh(struct delta_table *table, struct err *err);
 
 int64_t delta_version(const struct delta_table *table);
-/* The last version of this application id, or -1. */
+/* The last version of this application id, or -1: so of NULL, a table that is not there yet. */
 int64_t delta_txn_version(const struct delta_table *table, const char *app_id);
 /*
  * How far this application id is. A plain `txn`, whoever wrote it, is a position below 2^63.
  * ERR_CORRUPT: a part of it is missing, or of another commit: it is damage, and nothing may be
- * made of it.
+ * made of it. Of NULL, a table that is not there yet: nothing.
  */
 MUST_USE enum err_code delta_progress(const struct delta_table *table, const char *app_id,
 				      struct delta_progress *ret_progress, struct err *err);
@@ -167,6 +196,15 @@ void delta_each_app(const struct delta_table *table, bool (*each)(void *user, co
 size_t delta_file_count(const struct delta_table *table);
 const struct delta_add *delta_file(const struct delta_table *table, size_t i);
 uint64_t delta_rows(const struct delta_table *table);
+/* ERR_UNSUPPORTED: it says something that no clean-up may guess at; the message has what. */
+MUST_USE enum err_code delta_retention(const struct delta_table *table,
+				       struct delta_retention *ret_retention, struct err *err);
+/*
+ * Have the table keep files and log for so long, by a commit of its metadata. What somebody else
+ * has set stays as it is: ours are those that were set here before, which the table notes.
+ */
+MUST_USE enum err_code delta_set_retention(struct delta_table *table, int64_t files_ms,
+					   int64_t log_ms, struct err *err);
 MUST_USE enum err_code delta_compare(struct delta_table *table, const struct delta_schema *wanted,
 				     struct delta_difference *ret_difference, struct err *err);
 
@@ -177,7 +215,9 @@ MUST_USE enum err_code delta_compare(struct delta_table *table, const struct del
  * ERR_EXISTS: the txns and steps of this commit are in the log already, or what is further of the
  * same lineage; nothing was written, the batch is to be dropped. ERR_LOCKED: another writer took
  * one of them on meanwhile, the batch may be there in part, and nothing was written:
- * delta_refresh(), and begin where that is now. ERR_UNSUPPORTED, ERR_USAGE: another writer changed
+ * delta_refresh(), and begin where that is now. ERR_EXPIRED: a data file was put so long ago
+ * (made_ms) that a clean-up could take it before it is in the table; nothing was written: make it
+ * anew. ERR_UNSUPPORTED, ERR_USAGE: another writer changed
  * the table, or its columns, so that this one may not write it. ERR_UNKNOWN, only when the store
  * could not be asked for a long time whether an ambiguous put came through (commitInfo.txnId
  * tells): keep the files, open again and compare the progress. After any other error nothing was
@@ -197,6 +237,30 @@ MUST_USE enum err_code delta_commit(struct delta_table *table, const struct delt
  */
 MUST_USE enum err_code delta_replace(struct delta_table *table, const struct delta_commit *commit,
 				     int64_t planned_on, int64_t *ret_version, struct err *err);
+
+/*
+ * Write a checkpoint if that is due, or overdue so many `times`: as commits do, for who wants them
+ * to have no need to. It only saves readers work: a failure is just traced.
+ */
+void delta_checkpoint_if_due(struct delta_table *table, uint32_t times);
+
+/*
+ * Put the same rows into other files: readers of either version see the same, and who follows the
+ * changes of the table passes over it (dataChange is false, delta.appendOnly does not forbid it).
+ * Progress and columns stay as they are. Loses against another writer: tries again at the next
+ * version, as long as all files that go are live.
+ *
+ * ERR_BUSY: one of them is not any more, or the columns have changed, and nothing was written; the
+ * work is lost: plan again on the version that the table is at now. ERR_UNKNOWN and all others: as
+ * of delta_commit().
+ */
+MUST_USE enum err_code delta_rewrite(struct delta_table *table, const struct delta_rewrite *rewrite,
+				     int64_t *ret_version, struct err *err);
+/* The table's own columns; the caller releases them. ERR_UNSUPPORTED: one is of a type that is not
+ * written here, or the table is not to be written at all. */
+MUST_USE enum err_code delta_own_schema(struct delta_table *table, struct delta_schema *ret_schema,
+					struct err *err);
+void delta_schema_release(struct delta_schema *schema); /* accepts a zeroed one */
 
 /* A name for a new data file, unique: "part-<uuid>.snappy.parquet". */
 void delta_new_file_name(struct buf *out);

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-static void delta_settings_release(struct delta_settings *settings)
+void delta_settings_release(struct delta_settings *settings)
 {
 	for (size_t i = 0; i < settings->count; i++) {
 		free(settings->items[i].key);

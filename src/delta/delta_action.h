@@ -16,9 +16,10 @@
 #include "delta/delta.h"
 
 enum {
-	DELTA_UUID_SIZE = 37,		/* with its NUL */
-	DELTA_FEATURES_SIZE = 200,	/* more names than that are cut off */
-	DELTA_PARTS_MAX = 128,		/* of a checkpoint */
+	DELTA_UUID_SIZE = 37,	   /* with its NUL */
+	DELTA_FEATURES_SIZE = 200, /* more names than that are cut off */
+	DELTA_PARTS_MAX = 128,	   /* of a checkpoint */
+	DELTA_INFO_SIZE = 64,	   /* longer words of commitInfo are cut off */
 };
 
 struct delta_protocol {
@@ -40,6 +41,8 @@ struct delta_settings {
 	struct delta_setting *items;
 	size_t count;
 };
+
+void delta_settings_release(struct delta_settings *settings);
 
 struct delta_metadata {
 	char *id;
@@ -74,8 +77,11 @@ struct delta_actions {
 	size_t remove_count;
 	struct delta_app *apps;
 	size_t app_count;
+	uint64_t tombstones;		/* of a checkpoint, whose removes are not read */
 	int64_t timestamp_ms;		/* commitInfo.timestamp; 0: not given */
 	char txn_id[DELTA_UUID_SIZE];	/* commitInfo.txnId; "": none */
+	char operation[DELTA_INFO_SIZE]; /* commitInfo.operation; "": not given */
+	char engine[DELTA_INFO_SIZE];	 /* commitInfo.engineInfo, or clientVersion */
 };
 
 void delta_actions_release(struct delta_actions *actions);
@@ -108,8 +114,10 @@ MUST_USE enum err_code delta_path_decode(struct slice encoded, char **ret_path, 
 
 /* Write one line each; paths are URI-encoded (RFC 2396). */
 void delta_put_path(struct buf *out, const char *path);
-void delta_put_add(struct buf *out, const struct delta_add *add);
-void delta_put_remove(struct buf *out, const struct delta_add *gone, int64_t now_ms);
+/* `data_change` false: the same rows in other files. */
+void delta_put_add(struct buf *out, const struct delta_add *add, bool data_change);
+void delta_put_remove(struct buf *out, const struct delta_add *gone, bool data_change,
+		      int64_t now_ms);
 void delta_put_txn(struct buf *out, const struct delta_txn *txn, int64_t now_ms);
 /* All of it that the protocol knows, but with this schema (JSON text, not yet quoted). */
 void delta_put_metadata(struct buf *out, const struct delta_metadata *metadata,

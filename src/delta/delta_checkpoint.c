@@ -1,10 +1,14 @@
 /*
  * delta_checkpoint.c - checkpoints in the store, and when to write one.
  *
- * A checkpoint costs as much as the table has files, so its interval grows with
- * them: a hundredth of the files, at least the interval of the options and at
- * most ten times that. So its share of a commit stays level up to ten thousand
- * files, and a reader never replays more than a hundred commits.
+ * A checkpoint costs as much as the table has files and tombstones, so its
+ * interval grows with them: a commit each FILES_A_COMMIT of them, at least the
+ * interval of the options (or the table's own, delta.checkpointInterval). So its
+ * share of a commit is the same whatever the table's size.
+ *
+ * Several processes write a table, and one of them, which has the time, is to
+ * write its checkpoints: the others wait until they are a few times overdue, and
+ * look first whether there is a newer one than they know.
  */
 #include "base/failpoint.h"
 #include "base/time.h"
@@ -14,8 +18,16 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 
-enum { DUCK_BYTES_MAX = 512 << 20, FILES_A_COMMIT = 100, INTERVAL_TIMES_MAX = 10 };
+enum { DUCK_BYTES_MAX = 512 << 20, FILES_A_COMMIT = 100, INTERVAL_MAX = 1 << 20 };
+
+/* What `_last_checkpoint` says. */
+struct delta_last {
+	int64_t version; /* -1: nothing */
+	int64_t parts;
+	int64_t actions, adds; /* -1: not given */
+};
 
 static const char *last_key(const struct delta_table *table, struct buf *out)
 {
@@ -35,9 +47,16 @@ const char *delta_checkpoint_key(const struct delta_table *table, struct buf *ou
  * The file is a hint that others write, too: whatever is wrong with it, the
  * listing of the log tells as well.
  */
-int64_t delta_checkpoint_last(struct delta_table *table)
+static struct delta_last read_last(struct delta_table *table)
 {
-	int64_t version = -1;
+	struct delta_last last = { .version = -1, .actions = -1, .adds = -1 };
+	const struct {
+		const char *name;
+		int64_t *number;
+	} members[] = { { "version", &last.version },
+			{ "parts", &last.parts },
+			{ "size", &last.actions },
+			{ "numOfAddFiles", &last.adds } };
 	struct err ignored;
 	struct json root;
 	struct json value;
@@ -45,14 +64,18 @@ int64_t delta_checkpoint_last(struct delta_table *table)
 
 	buf_init(&key, STORE_KEY_MAX);
 	buf_clear(&table->text);
-	if (store_get(table->store, last_key(table, &key), 0, UINT64_MAX, &table->text,
-		      &ignored) == ERR_OK &&
+	if (store_get(table->store, last_key(table, &key), 0, UINT64_MAX, &table->text, &ignored) ==
+		    ERR_OK &&
 	    json_parse(table->reader.line, buf_slice(&table->text), &root, &ignored) == ERR_OK &&
-	    json_type(root) == JSON_OBJECT && json_member(root, "version", &value))
-		(void)json_get_i64(value, &version);
+	    json_type(root) == JSON_OBJECT)
+		for (size_t i = 0; i < sizeof(members) / sizeof(*members); i++)
+			if (json_member(root, members[i].name, &value))
+				(void)json_get_i64(value, members[i].number);
 	buf_release(&key);
-	return version;
+	return last;
 }
+
+int64_t delta_checkpoint_last(struct delta_table *table) { return read_last(table).version; }
 
 static enum err_code open_duck(struct delta_table *table, struct err *err)
 {
@@ -109,6 +132,26 @@ enum err_code delta_checkpoint_read(struct delta_table *table, int64_t version, 
 	if (code != ERR_OK)
 		(void)err_prefix(err, "checkpoint %" PRId64 " of table \"%s\"", version,
 				 table->root);
+	return code;
+}
+
+enum err_code delta_checkpoint_tombstones(struct delta_table *table, int64_t after_ms,
+					  struct delta_actions *actions, struct err *err)
+{
+	const struct delta_state *state = &table->state;
+	struct delta_parquet parquet = { 0 };
+	enum err_code code;
+
+	if (state->checkpoint < 0)
+		return ERR_OK;
+	buf_init(&parquet.bytes, CHECKPOINT_BYTES_MAX);
+	code = delta_checkpoint_get(table, state->checkpoint, state->checkpoint_parts, &parquet,
+				    err);
+	if (code == ERR_OK)
+		code = open_duck(table, err);
+	if (code == ERR_OK)
+		code = delta_parquet_tombstones(&table->duck, &parquet, after_ms, actions, err);
+	buf_release(&parquet.bytes);
 	return code;
 }
 
@@ -210,41 +253,82 @@ static enum err_code delta_checkpoint_make(struct delta_table *table, struct buf
 
 static enum err_code write_checkpoint(struct delta_table *table, struct err *err)
 {
+	struct delta_state *state = &table->state;
 	uint64_t actions = 0;
 	struct buf bytes;
 	enum err_code code;
 
 	buf_init(&bytes, CHECKPOINT_BYTES_MAX);
 	code = delta_checkpoint_make(table, &bytes, &actions, err);
+	if (code != ERR_OK && state->checkpoint >= 0) {
+		/* The one it is made from was cleaned up, or is none. */
+		buf_clear(&bytes);
+		code = delta_table_reload(table, err);
+		if (code == ERR_OK)
+			code = delta_checkpoint_make(table, &bytes, &actions, err);
+	}
 	if (code == ERR_OK)
 		code = delta_checkpoint_put(table, buf_slice(&bytes), err);
 	if (code == ERR_OK) {
-		delta_state_checkpointed(&table->state, 0);
+		delta_state_checkpointed(state, state->version, 0);
+		state->tombstones = actions - state->file_count - state->app_count - 2;
 		code = put_last(table, actions, bytes.len, err);
 	}
 	buf_release(&bytes);
 	return code;
 }
 
-static bool delta_checkpoint_due(const struct delta_table *table)
+/* Another process may have written one that this one knows nothing of. */
+static void adopt_newer(struct delta_table *table)
 {
-	const struct delta_state *state = &table->state;
-	int64_t least = table->checkpoint_interval;
-	int64_t interval = (int64_t)state->file_count / FILES_A_COMMIT;
+	struct delta_last last = read_last(table);
+	struct delta_state *state = &table->state;
+	struct err ignored;
+	struct buf key;
+	uint64_t size;
 
-	if (interval < least)
-		interval = least;
-	if (interval > least * INTERVAL_TIMES_MAX)
-		interval = least * INTERVAL_TIMES_MAX;
-	return table->checkpoints && state->version >= table->checkpoint_not_before &&
-		state->version - (state->checkpoint > 0 ? state->checkpoint : 0) >= interval;
+	if (last.version <= state->checkpoint || last.version > state->version || last.parts != 0)
+		return;
+	buf_init(&key, STORE_KEY_MAX);
+	if (store_size(table->store, delta_checkpoint_key(table, &key, last.version), &size,
+		       &ignored) == ERR_OK) {
+		delta_state_checkpointed(state, last.version, 0);
+		if (last.actions >= last.adds && last.adds >= 0)
+			state->tombstones = (uint64_t)(last.actions - last.adds);
+	}
+	buf_release(&key);
 }
 
-void delta_checkpoint_if_due(struct delta_table *table)
+static int64_t checkpoint_interval(const struct delta_table *table)
+{
+	const struct delta_state *state = &table->state;
+	const char *its = delta_setting(state->metadata, "delta.checkpointInterval");
+	uint64_t entries = state->file_count + state->gone_count + state->tombstones;
+	int64_t interval = (int64_t)(entries / FILES_A_COMMIT);
+	int64_t least = its ? strtoll(its, NULL, 10) : 0;
+
+	if (least < 1 || least > INTERVAL_MAX)
+		least = table->checkpoint_interval;
+	return interval > least ? interval : least;
+}
+
+static bool delta_checkpoint_due(const struct delta_table *table, uint32_t times)
+{
+	const struct delta_state *state = &table->state;
+
+	return table->checkpoints && state->version >= table->checkpoint_not_before &&
+	       state->version - (state->checkpoint > 0 ? state->checkpoint : 0) >=
+		       checkpoint_interval(table) * times;
+}
+
+void delta_checkpoint_if_due(struct delta_table *table, uint32_t times)
 {
 	struct err err = { 0 };
 
-	if (!delta_checkpoint_due(table) || write_checkpoint(table, &err) == ERR_OK)
+	if (!delta_checkpoint_due(table, times))
+		return;
+	adopt_newer(table);
+	if (!delta_checkpoint_due(table, times) || write_checkpoint(table, &err) == ERR_OK)
 		return;
 	trace_warn("no checkpoint %" PRId64 " of table \"%s\": %s", table->state.version,
 		   table->root, err.msg);

@@ -11,44 +11,40 @@
  * A put whose answer was lost may come through later. So it is only ever
  * repeated with the same bytes under the same version until that version is
  * held, by us or by another; only then the next version is tried.
+ *
+ * A version that was won long after it was known to be the next may be one of
+ * those that were cleaned up (delta_table.h): then it counts for nobody, and it
+ * was lost.
  */
 #include "base/backoff.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "delta/delta_attempt.h"
 #include "delta/delta_progress.h"
+#include "delta/delta_retention.h"
 #include "delta/delta_schema.h"
-#include "delta/delta_table.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <strings.h>
 
-enum { TRIES_MAX = 60, WAIT_FIRST_MS = 10, WAIT_MAX_MS = 1000, PRESENT_MS = 10000,
-       KEPT_MS = 3600000 };
+enum { PRESENT_MS = 10000, KEPT_MS = 3600000, FILE_AGE_SHARE = 4 };
 
-/* One attempt to write one version. */
-struct attempt {
-	struct buf text;
-	char txn_id[DELTA_UUID_SIZE];	/* of the whole commit, whatever the version */
-	int64_t timestamp_ms;
-	bool unknown;			/* a put of this text may still come through */
-};
-
-static void attempt_init(struct attempt *attempt)
+void delta_attempt_init(struct delta_attempt *attempt)
 {
-	*attempt = (struct attempt){ 0 };
+	*attempt = (struct delta_attempt){ 0 };
 	buf_init(&attempt->text, COMMIT_BYTES_MAX);
 	delta_uuid(attempt->txn_id);
 }
 
-static void attempt_release(struct attempt *attempt)
+void delta_attempt_release(struct delta_attempt *attempt)
 {
 	buf_release(&attempt->text);
 }
 
 /* Begin the text of another version. Time in the log never goes back. */
-static void attempt_begin(struct attempt *attempt, const struct delta_table *table)
+void delta_attempt_begin(struct delta_attempt *attempt, const struct delta_table *table)
 {
 	int64_t now_ms = clock_wall_ms();
 
@@ -58,7 +54,7 @@ static void attempt_begin(struct attempt *attempt, const struct delta_table *tab
 	buf_clear(&attempt->text);
 }
 
-static void put_info(struct attempt *attempt, const char *operation, const char *parameters,
+void delta_attempt_put_info(struct delta_attempt *attempt, const char *operation, const char *parameters,
 		     bool blind_append, struct slice more)
 {
 	struct buf *out = &attempt->text;
@@ -78,14 +74,12 @@ static void put_info(struct attempt *attempt, const char *operation, const char 
 
 /* ---- One version ---- */
 
-enum outcome { WON, LOST, OPEN };
-
 /* The state goes on to the next version, whose actions are these. */
-static enum err_code delta_commit_settle(struct delta_table *table, const struct attempt *attempt,
-					 struct delta_actions *actions, enum outcome *ret_outcome,
+static enum err_code delta_commit_settle(struct delta_table *table, const struct delta_attempt *attempt,
+					 struct delta_actions *actions, enum delta_outcome *ret_outcome,
 					 struct err *err)
 {
-	enum outcome outcome = strcmp(actions->txn_id, attempt->txn_id) == 0 ? WON : LOST;
+	enum delta_outcome outcome = strcmp(actions->txn_id, attempt->txn_id) == 0 ? DELTA_WON : DELTA_LOST;
 	enum err_code code = delta_table_advance(table, actions, err);
 
 	if (code == ERR_OK)
@@ -94,15 +88,15 @@ static enum err_code delta_commit_settle(struct delta_table *table, const struct
 }
 
 /* Who holds the next version: we, another, or nobody yet? */
-static enum err_code delta_commit_look(struct delta_table *table, const struct attempt *attempt,
-				       enum outcome *ret_outcome, struct err *err)
+static enum err_code delta_commit_look(struct delta_table *table, const struct delta_attempt *attempt,
+				       enum delta_outcome *ret_outcome, struct err *err)
 {
 	struct delta_actions actions = { 0 };
 	enum err_code code = delta_table_read_commit(table, table->state.version + 1, &actions,
 						     err);
 
 	if (code == ERR_ABSENT) {
-		*ret_outcome = OPEN;
+		*ret_outcome = DELTA_OPEN;
 		return ERR_OK;
 	}
 	if (code == ERR_OK)
@@ -111,7 +105,7 @@ static enum err_code delta_commit_look(struct delta_table *table, const struct a
 	return code;
 }
 
-static enum err_code delta_commit_put(struct delta_table *table, struct attempt *attempt,
+static enum err_code delta_commit_put(struct delta_table *table, struct delta_attempt *attempt,
 				      struct err *err)
 {
 	int sys = FAILPOINT("delta-before-commit");
@@ -123,6 +117,7 @@ static enum err_code delta_commit_put(struct delta_table *table, struct attempt 
 		return err_errno(err, "failpoint delta-before-commit");
 	}
 	buf_init(&key, STORE_KEY_MAX);
+	attempt->asked_ms = clock_boot_ms();
 	code = store_put(table->store,
 			 delta_table_commit_key(table, &key, table->state.version + 1),
 			 buf_slice(&attempt->text), STORE_CREATE, err);
@@ -136,14 +131,14 @@ static enum err_code delta_commit_put(struct delta_table *table, struct attempt 
  * Put if absent, then look who is there: after an unknown outcome a version
  * that exists may be our own, and only its content tells.
  */
-static enum err_code decide_how(struct delta_table *table, struct attempt *attempt,
-				struct delta_actions *actions, enum outcome *ret_outcome,
+static enum err_code decide_how(struct delta_table *table, struct delta_attempt *attempt,
+				struct delta_actions *actions, enum delta_outcome *ret_outcome,
 				struct err *err)
 {
-	struct backoff backoff = { .first_ms = WAIT_FIRST_MS, .max_ms = WAIT_MAX_MS };
+	struct backoff backoff = { .first_ms = DELTA_WAIT_FIRST_MS, .max_ms = DELTA_WAIT_MAX_MS };
 	enum err_code code = ERR_OK;
 
-	for (int tries = 0; tries < TRIES_MAX; tries++) {
+	for (int tries = 0; tries < DELTA_TRIES_MAX; tries++) {
 		code = delta_commit_put(table, attempt, err);
 		if (code == ERR_OK)
 			return delta_commit_settle(table, attempt, actions, ret_outcome, err);
@@ -151,7 +146,7 @@ static enum err_code decide_how(struct delta_table *table, struct attempt *attem
 		if (code != ERR_EXISTS && !attempt->unknown)
 			return code;
 		code = delta_commit_look(table, attempt, ret_outcome, err);
-		if (code == ERR_OK && *ret_outcome != OPEN)
+		if (code == ERR_OK && *ret_outcome != DELTA_OPEN)
 			return ERR_OK;
 		if (code == ERR_CORRUPT || code == ERR_UNSUPPORTED)
 			return code;
@@ -161,13 +156,39 @@ static enum err_code decide_how(struct delta_table *table, struct attempt *attem
 		       "out who wrote version %" PRId64, table->root, table->state.version + 1);
 }
 
-/* Write the attempt as the next version. ERR_OK: it is WON or LOST, and the state is at it. Any
- * other code: nothing was written, but ERR_UNKNOWN. */
-static enum err_code decide(struct delta_table *table, struct attempt *attempt,
-			    enum outcome *ret_outcome, struct err *err)
+/*
+ * The state is at the version that was won. Where that was below a checkpoint by then the state is
+ * the table's latest, which has the attempt's last file only if it counts after all.
+ */
+static enum err_code confirm(struct delta_table *table, const struct delta_attempt *attempt,
+			     bool has_files, enum delta_outcome *ret_outcome, struct err *err)
+{
+	const struct delta_state *state = &table->state;
+	int64_t version = state->version;
+	enum err_code code;
+	char *path;
+	size_t at;
+
+	if (delta_table_is_sure(table)) {
+		table->sure_ms = attempt->asked_ms;
+		return ERR_OK;
+	}
+	path = has_files ? xstrdup(state->files[state->file_count - 1].add.path) : NULL;
+	code = delta_table_ensure(table, err);
+	if (code == ERR_OK && state->version != version)
+		*ret_outcome = path && delta_map_get(&state->by_path, path, &at) ? DELTA_WON : DELTA_LOST;
+	else if (code != ERR_OK && code != ERR_CORRUPT)
+		err->code = code = ERR_UNKNOWN;
+	free(path);
+	return code;
+}
+
+enum err_code delta_attempt_decide(struct delta_table *table, struct delta_attempt *attempt,
+			    enum delta_outcome *ret_outcome, struct err *err)
 {
 	struct delta_actions actions = { 0 };
 	enum err_code code;
+	bool has_files;
 
 	if (!store_can(table->store, STORE_CAN_CREATE_ONLY))
 		return err_set(err, ERR_UNSUPPORTED, "table \"%s\": the store lets several writers "
@@ -181,20 +202,23 @@ static enum err_code decide(struct delta_table *table, struct attempt *attempt,
 		(void)err_prefix(err, "the commit cannot be written");
 		return err->code = ERR_SHAPE;
 	}
+	has_files = actions.add_count > 0;
 	code = decide_how(table, attempt, &actions, ret_outcome, err);
+	if (code == ERR_OK && *ret_outcome == DELTA_WON)
+		code = confirm(table, attempt, has_files, ret_outcome, err);
 	delta_actions_release(&actions);
 	return code;
 }
 
-static enum err_code lost_to_others(const struct delta_table *table, struct err *err)
+enum err_code delta_attempt_lost(const struct delta_table *table, struct err *err)
 {
 	return err_set(err, ERR_BUSY, "table \"%s\": lost %d versions to other writers", table->root,
-		       TRIES_MAX);
+		       DELTA_TRIES_MAX);
 }
 
 /* ---- Creating ---- */
 
-static void delta_commit_put_table(struct attempt *attempt, const struct delta_schema *schema)
+static void delta_commit_put_table(struct delta_attempt *attempt, const struct delta_table *table)
 {
 	char id[DELTA_UUID_SIZE];
 	char provider[] = "parquet";
@@ -205,54 +229,59 @@ static void delta_commit_put_table(struct attempt *attempt, const struct delta_s
 
 	delta_uuid(id);
 	buf_init(&columns, COMMIT_BYTES_MAX);
-	delta_schema_put(&columns, schema);
-	put_info(attempt, "CREATE TABLE", "{\"partitionBy\":\"[]\",\"properties\":\"{}\"}", true,
+	delta_schema_put(&columns, table->schema);
+	(void)delta_retention_set(&metadata.settings, table->keep_files_ms, table->keep_log_ms);
+	delta_attempt_put_info(attempt, "CREATE TABLE", "{\"partitionBy\":\"[]\",\"properties\":\"{}\"}", true,
 		 slice_of(NULL, 0));
 	buf_add_str(&attempt->text,
 		    "{\"protocol\":{\"minReaderVersion\":1,\"minWriterVersion\":2}}\n");
 	delta_put_metadata(&attempt->text, &metadata, buf_slice(&columns));
 	buf_release(&columns);
+	delta_settings_release(&metadata.settings);
 }
 
 enum err_code delta_table_create(struct delta_table *table, struct err *err)
 {
-	enum outcome outcome;
-	struct attempt attempt;
+	enum delta_outcome outcome;
+	struct delta_attempt attempt;
 	enum err_code code;
 
-	attempt_init(&attempt);
-	attempt_begin(&attempt, table);
-	delta_commit_put_table(&attempt, table->schema);
-	/* LOST serves as well: another one has made the table. */
-	code = decide(table, &attempt, &outcome, err);
-	attempt_release(&attempt);
+	delta_attempt_init(&attempt);
+	delta_attempt_begin(&attempt, table);
+	delta_commit_put_table(&attempt, table);
+	/* DELTA_LOST serves as well: another one has made the table. */
+	code = delta_attempt_decide(table, &attempt, &outcome, err);
+	delta_attempt_release(&attempt);
 	return code;
 }
 
-/* ---- Changing the columns ---- */
+/* ---- Changing the columns, or other metadata ---- */
 
 /* The table's metadata, with the writer's columns. */
-static enum err_code put_writers_columns(struct attempt *attempt, struct delta_table *table,
-					 struct err *err)
+static enum err_code put_writers_columns(struct delta_table *table, const void *user,
+					 struct buf *out, struct err *err)
 {
 	struct buf columns;
 	enum err_code code;
 
+	(void)user;
 	buf_init(&columns, COMMIT_BYTES_MAX);
 	code = delta_schema_merge(&columns, table->state.metadata, table->schema,
 				  table->reader.line, err);
 	if (code == ERR_OK)
-		delta_put_metadata(&attempt->text, table->state.metadata, buf_slice(&columns));
+		delta_put_metadata(out, table->state.metadata, buf_slice(&columns));
 	buf_release(&columns);
 	return code;
 }
 
 /* *ret_needed: there are columns to be added, and nothing else is in the way. */
-static enum err_code look_at_columns(struct delta_table *table, bool *ret_needed, struct err *err)
+static enum err_code look_at_columns(struct delta_table *table, const void *user, bool *ret_needed,
+				     struct err *err)
 {
 	struct delta_difference difference = { 0 };
 	enum err_code code = delta_table_check_writable(table, err);
 
+	(void)user;
 	if (code == ERR_OK)
 		code = delta_compare(table, table->schema, &difference, err);
 	if (code == ERR_OK && difference.change > DELTA_ADDED)
@@ -262,50 +291,61 @@ static enum err_code look_at_columns(struct delta_table *table, bool *ret_needed
 	return code;
 }
 
-static enum err_code add_columns(struct delta_table *table, struct attempt *attempt,
-				 enum outcome *ret_outcome, struct err *err)
+static enum err_code amend_once(struct delta_table *table, const struct delta_amendment *amendment,
+				struct delta_attempt *attempt, enum delta_outcome *ret_outcome, struct err *err)
 {
 	enum err_code code;
 
-	attempt_begin(attempt, table);
-	put_info(attempt, "ADD COLUMNS", "{}", false, slice_of(NULL, 0));
-	code = put_writers_columns(attempt, table, err);
-	return code == ERR_OK ? decide(table, attempt, ret_outcome, err) : code;
+	delta_attempt_begin(attempt, table);
+	delta_attempt_put_info(attempt, amendment->operation, "{}", false, slice_of(NULL, 0));
+	code = amendment->put(table, amendment->user, &attempt->text, err);
+	return code == ERR_OK ? delta_attempt_decide(table, attempt, ret_outcome, err) : code;
 }
 
 /* What others commit meanwhile, rows or columns, is read; then it is looked at anew. */
-static enum err_code evolve_somewhere(struct delta_table *table, struct attempt *attempt,
-				      struct err *err)
+static enum err_code amend_somewhere(struct delta_table *table,
+				     const struct delta_amendment *amendment,
+				     struct delta_attempt *attempt, struct err *err)
 {
-	struct backoff backoff = { .first_ms = WAIT_FIRST_MS, .max_ms = WAIT_MAX_MS };
+	struct backoff backoff = { .first_ms = DELTA_WAIT_FIRST_MS, .max_ms = DELTA_WAIT_MAX_MS };
 
-	for (int tries = 0; tries < TRIES_MAX; tries++) {
-		enum outcome outcome = LOST;
+	for (int tries = 0; tries < DELTA_TRIES_MAX; tries++) {
+		enum delta_outcome outcome = DELTA_LOST;
 		bool needed = false;
-		enum err_code code = look_at_columns(table, &needed, err);
+		enum err_code code = amendment->look(table, amendment->user, &needed, err);
 
 		if (code != ERR_OK || !needed)
 			return code;
-		code = add_columns(table, attempt, &outcome, err);
-		if (code != ERR_OK || outcome == WON)
+		code = amend_once(table, amendment, attempt, &outcome, err);
+		if (code != ERR_OK || outcome == DELTA_WON)
 			return code;
 		clock_sleep_ms(backoff_next_ms(&backoff));
 		code = delta_table_follow(table, err);
 		if (code != ERR_OK)
 			return code;
 	}
-	return lost_to_others(table, err);
+	return delta_attempt_lost(table, err);
+}
+
+enum err_code delta_table_amend(struct delta_table *table, const struct delta_amendment *amendment,
+				struct err *err)
+{
+	struct delta_attempt attempt;
+	enum err_code code;
+
+	delta_attempt_init(&attempt);
+	code = amend_somewhere(table, amendment, &attempt, err);
+	delta_attempt_release(&attempt);
+	return code;
 }
 
 enum err_code delta_table_evolve(struct delta_table *table, struct err *err)
 {
-	struct attempt attempt;
-	enum err_code code;
+	static const struct delta_amendment columns = { .operation = "ADD COLUMNS",
+							.look = look_at_columns,
+							.put = put_writers_columns };
 
-	attempt_init(&attempt);
-	code = evolve_somewhere(table, &attempt, err);
-	attempt_release(&attempt);
-	return code;
+	return delta_table_amend(table, &columns, err);
 }
 
 /* ---- Committing ---- */
@@ -399,16 +439,18 @@ static int64_t version_to_look_for(const struct delta_table *table)
 	return lately ? table->present_version : table->state.version;
 }
 
-/* A log whose end is gone was removed or made anew: a version put into it would break it. */
-static enum err_code check_present(struct delta_table *table, struct err *err)
+/* A log whose end is gone was removed or made anew, unless it was cleaned up: a version put into it
+ * would break it. */
+enum err_code delta_table_check_present(struct delta_table *table, struct err *err)
 {
-	int64_t version = version_to_look_for(table);
 	uint64_t size;
+	int64_t version;
 	struct buf key;
-	enum err_code code;
+	enum err_code code = delta_table_ensure(table, err);
 
-	if (clock_mono_ms() < table->present_until_ms)
-		return ERR_OK;
+	if (code != ERR_OK || clock_mono_ms() < table->present_until_ms)
+		return code;
+	version = version_to_look_for(table);
 	buf_init(&key, STORE_KEY_MAX);
 	code = store_size(table->store, delta_table_commit_key(table, &key, version), &size,
 			  err);
@@ -417,14 +459,13 @@ static enum err_code check_present(struct delta_table *table, struct err *err)
 				  err);
 	buf_release(&key);
 	if (code == ERR_ABSENT)
-		return err_set(err, ERR_CORRUPT, "version %" PRId64 " of table \"%s\" is gone: was "
-			       "the table removed while it is written?", version, table->root);
+		code = delta_table_reload(table, err);
 	if (code == ERR_OK)
 		delta_table_seen(table);
 	return code;
 }
 
-static void put_txns_and_adds(struct attempt *attempt, const struct delta_table *table,
+static void put_txns_and_adds(struct delta_attempt *attempt, const struct delta_table *table,
 			      const struct delta_commit *commit)
 {
 	for (size_t i = 0; i < commit->txn_count; i++)
@@ -433,65 +474,85 @@ static void put_txns_and_adds(struct attempt *attempt, const struct delta_table 
 		delta_put_step(&attempt->text, &table->state, &commit->steps[i],
 			       attempt->timestamp_ms);
 	for (size_t i = 0; i < commit->add_count; i++)
-		delta_put_add(&attempt->text, &commit->adds[i]);
+		delta_put_add(&attempt->text, &commit->adds[i], true);
 }
 
-static void put_commit(struct attempt *attempt, const struct delta_table *table,
+static void put_commit(struct delta_attempt *attempt, const struct delta_table *table,
 		       const struct delta_commit *commit)
 {
 	bool stream = strcmp(commit->operation, "STREAMING UPDATE") == 0;
 
-	put_info(attempt, commit->operation, stream ? "{\"outputMode\":\"Append\"}" :
+	delta_attempt_put_info(attempt, commit->operation, stream ? "{\"outputMode\":\"Append\"}" :
 		 "{\"mode\":\"Append\"}", true, commit->info);
 	put_txns_and_adds(attempt, table, commit);
 }
 
+enum err_code delta_attempt_check_files(const struct delta_table *table,
+					const struct delta_add *adds, size_t count, struct err *err)
+{
+	int64_t kept_ms = delta_retention_files_ms(table->state.metadata);
+	int64_t now_ms = clock_boot_ms();
+
+	for (size_t i = 0; i < count; i++) {
+		const struct delta_add *add = &adds[i];
+
+		if (add->made_ms && now_ms - add->made_ms > kept_ms / FILE_AGE_SHARE)
+			return err_set(err, ERR_EXPIRED,
+				       "table \"%s\": file \"%s\" was put %" PRId64
+				       " s ago, so long that a clean-up may take it",
+				       table->root, add->path, (now_ms - add->made_ms) / 1000);
+	}
+	return ERR_OK;
+}
+
 /* Try one version after the other. ERR_OK: written, and the state is there. */
 static enum err_code commit_somewhere(struct delta_table *table, const struct delta_commit *commit,
-				      struct attempt *attempt, struct err *err)
+				      struct delta_attempt *attempt, struct err *err)
 {
-	struct backoff backoff = { .first_ms = WAIT_FIRST_MS, .max_ms = WAIT_MAX_MS };
+	struct backoff backoff = { .first_ms = DELTA_WAIT_FIRST_MS, .max_ms = DELTA_WAIT_MAX_MS };
 
-	for (int tries = 0; tries < TRIES_MAX; tries++) {
-		enum outcome outcome = LOST;
+	for (int tries = 0; tries < DELTA_TRIES_MAX; tries++) {
+		enum delta_outcome outcome = DELTA_LOST;
 		enum err_code code = check_txns(table, commit, err);
 
 		if (code == ERR_OK)
 			code = delta_table_check_writable(table, err);
 		if (code == ERR_OK)
 			code = delta_table_check_columns(table, err);
+		if (code == ERR_OK)
+			code = delta_attempt_check_files(table, commit->adds, commit->add_count, err);
 		if (code != ERR_OK)
 			return code;
-		attempt_begin(attempt, table);
+		delta_attempt_begin(attempt, table);
 		put_commit(attempt, table, commit);
-		code = decide(table, attempt, &outcome, err);
-		if (code != ERR_OK || outcome == WON)
+		code = delta_attempt_decide(table, attempt, &outcome, err);
+		if (code != ERR_OK || outcome == DELTA_WON)
 			return code;
 		clock_sleep_ms(backoff_next_ms(&backoff));
 		code = delta_table_follow(table, err);
 		if (code != ERR_OK)
 			return code;
 	}
-	return lost_to_others(table, err);
+	return delta_attempt_lost(table, err);
 }
 
 enum err_code delta_commit(struct delta_table *table, const struct delta_commit *commit,
 			   int64_t *ret_version, struct err *err)
 {
 	struct err failure = { 0 };
-	struct attempt attempt;
-	enum err_code code = check_present(table, &failure);
+	struct delta_attempt attempt;
+	enum err_code code = delta_table_check_present(table, &failure);
 
-	attempt_init(&attempt);
+	delta_attempt_init(&attempt);
 	if (code == ERR_OK)
 		code = commit_somewhere(table, commit, &attempt, &failure);
-	attempt_release(&attempt);
+	delta_attempt_release(&attempt);
 	if (code != ERR_OK) {
 		*err = failure;
 		return code;
 	}
 	*ret_version = table->state.version;
-	delta_checkpoint_if_due(table);
+	delta_checkpoint_if_due(table, table->checkpoint_times);
 	return ERR_OK;
 }
 
@@ -519,7 +580,7 @@ static enum err_code check_replacement(struct delta_table *table, const struct d
 	return ERR_OK;
 }
 
-static enum err_code put_removes(struct attempt *attempt, const struct delta_table *table,
+static enum err_code put_removes(struct delta_attempt *attempt, const struct delta_table *table,
 				 const struct delta_commit *commit, struct err *err)
 {
 	for (size_t i = 0; i < commit->remove_count; i++) {
@@ -528,47 +589,49 @@ static enum err_code put_removes(struct attempt *attempt, const struct delta_tab
 		if (!delta_map_get(&table->state.by_path, commit->removes[i], &at))
 			return err_set(err, ERR_USAGE, "table \"%s\" has no file \"%s\" to be removed",
 				       table->root, commit->removes[i]);
-		delta_put_remove(&attempt->text, &table->state.files[at].add,
+		delta_put_remove(&attempt->text, &table->state.files[at].add, true,
 				 attempt->timestamp_ms);
 	}
 	return ERR_OK;
 }
 
 static enum err_code replace(struct delta_table *table, const struct delta_commit *commit,
-			     struct attempt *attempt, enum outcome *ret_outcome, struct err *err)
+			     struct delta_attempt *attempt, enum delta_outcome *ret_outcome, struct err *err)
 {
 	enum err_code code = check_replacement(table, commit, err);
 
+	if (code == ERR_OK)
+		code = delta_attempt_check_files(table, commit->adds, commit->add_count, err);
 	for (size_t i = 0; i < commit->step_count && code == ERR_OK; i++)
 		code = delta_progress_check(&commit->steps[i], err);
 	if (code != ERR_OK)
 		return code;
-	attempt_begin(attempt, table);
-	put_info(attempt, commit->operation, "{\"mode\":\"Overwrite\"}", false, commit->info);
-	code = put_writers_columns(attempt, table, err);
+	delta_attempt_begin(attempt, table);
+	delta_attempt_put_info(attempt, commit->operation, "{\"mode\":\"Overwrite\"}", false, commit->info);
+	code = put_writers_columns(table, NULL, &attempt->text, err);
 	if (code == ERR_OK)
 		code = put_removes(attempt, table, commit, err);
 	if (code != ERR_OK)
 		return code;
 	put_txns_and_adds(attempt, table, commit);
-	return decide(table, attempt, ret_outcome, err);
+	return delta_attempt_decide(table, attempt, ret_outcome, err);
 }
 
 enum err_code delta_replace(struct delta_table *table, const struct delta_commit *commit,
 			    int64_t planned_on, int64_t *ret_version, struct err *err)
 {
 	struct err failure = { 0 };
-	enum outcome outcome = LOST;
-	struct attempt attempt;
-	enum err_code code = check_present(table, &failure);
+	enum delta_outcome outcome = DELTA_LOST;
+	struct delta_attempt attempt;
+	enum err_code code = delta_table_check_present(table, &failure);
 
-	attempt_init(&attempt);
+	delta_attempt_init(&attempt);
 	if (code == ERR_OK && planned_on == table->state.version)
 		code = replace(table, commit, &attempt, &outcome, &failure);
-	if (code == ERR_OK && outcome == LOST)
+	if (code == ERR_OK && outcome == DELTA_LOST)
 		code = delta_table_follow(table, &failure);
-	attempt_release(&attempt);
-	if (code == ERR_OK && outcome == LOST)
+	delta_attempt_release(&attempt);
+	if (code == ERR_OK && outcome == DELTA_LOST)
 		code = err_set(&failure, ERR_BUSY, "table \"%s\" has moved on from version %" PRId64
 			       " to %" PRId64 " while it was to be replaced", table->root,
 			       planned_on, table->state.version);
@@ -577,6 +640,6 @@ enum err_code delta_replace(struct delta_table *table, const struct delta_commit
 		return code;
 	}
 	*ret_version = table->state.version;
-	delta_checkpoint_if_due(table);
+	delta_checkpoint_if_due(table, table->checkpoint_times);
 	return ERR_OK;
 }

@@ -5,7 +5,7 @@
  *	protocol	one row
  *	metaData	one row
  *	txn		the latest of each appId
- *	remove		tombstones younger than a week (all, if the table sets its own retention)
+ *	remove		tombstones younger than the table keeps files
  *	add		all live files, dataChange false
  *
  * A checkpoint is made from the one before it and from what came after that,
@@ -30,6 +30,12 @@ struct delta_parquet {
 MUST_USE enum err_code delta_parquet_read(struct duck *duck, const struct delta_parquet *parquet,
 					  struct delta_reader *reader,
 					  struct delta_actions *ret_actions, struct err *err);
+
+/* Adds the files that were removed after this time. */
+MUST_USE enum err_code delta_parquet_tombstones(struct duck *duck,
+						const struct delta_parquet *parquet,
+						int64_t after_ms, struct delta_actions *actions,
+						struct err *err);
 
 /* Append the Parquet bytes of `state` to `out`. `base`: the checkpoint of version
  * state->checkpoint, of no parts if there is none. */

@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "delta/delta_schema.h"
 
+#include <inttypes.h>
+
 enum { VIEW_BYTES_MAX = 1 << 16 };
 
 const struct delta_parquet_column delta_parquet_columns[DELTA_PARQUET_COLUMNS] = {
@@ -236,6 +238,23 @@ static enum err_code read_adds(struct duck *duck, struct delta_reader *reader,
 	return code;
 }
 
+static enum err_code count_tombstones(struct duck *duck, struct delta_actions *actions,
+				      struct err *err)
+{
+	struct duck_rows rows;
+	enum err_code code = duck_rows_open(duck,
+					    "SELECT count(*) FROM base "
+					    "WHERE remove.path IS NOT NULL",
+					    &rows, err);
+
+	if (code != ERR_OK)
+		return code;
+	if (duck_rows_next(&rows))
+		actions->tombstones = (uint64_t)duck_i64(&rows, 0, 0);
+	duck_rows_close(&rows);
+	return ERR_OK;
+}
+
 static enum err_code parquet_read_read_all(struct duck *duck, const struct delta_parquet *parquet,
 					   struct delta_parquet_files *files,
 					   struct delta_reader *reader,
@@ -253,6 +272,36 @@ static enum err_code parquet_read_read_all(struct duck *duck, const struct delta
 		code = read_apps(duck, actions, err);
 	if (code == ERR_OK)
 		code = read_adds(duck, reader, actions, err);
+	if (code == ERR_OK)
+		code = count_tombstones(duck, actions, err);
+	return code;
+}
+
+enum err_code delta_parquet_tombstones(struct duck *duck, const struct delta_parquet *parquet,
+				       int64_t after_ms, struct delta_actions *actions,
+				       struct err *err)
+{
+	struct delta_parquet_files files = { 0 };
+	struct duck_rows rows;
+	char sql[200];
+	enum err_code code = delta_parquet_base(duck, parquet, &files, err);
+
+	(void)snprintf(sql, sizeof(sql),
+		       "SELECT remove.path, remove.deletionTimestamp FROM base "
+		       "WHERE remove.path IS NOT NULL AND remove.deletionTimestamp > %" PRId64,
+		       after_ms);
+	if (code == ERR_OK)
+		code = duck_rows_open(duck, sql, &rows, err);
+	if (code == ERR_OK) {
+		while (code == ERR_OK && duck_rows_next(&rows)) {
+			struct delta_remove *gone = delta_actions_new_remove(actions);
+
+			gone->deleted_ms = duck_i64(&rows, 1, 0);
+			code = delta_path_decode(duck_slice(&rows, 0), &gone->path, err);
+		}
+		duck_rows_close(&rows);
+	}
+	delta_parquet_close(&files);
 	return code;
 }
 

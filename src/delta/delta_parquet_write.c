@@ -2,13 +2,12 @@
 #include "delta/delta_parquet.h"
 
 #include "sql/duck_rows.h"
+#include "delta/delta_retention.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
 enum { SQL_MAX = 16 << 20 };
-
-static const int64_t tombstone_ms = INT64_C(7) * 24 * 3600 * 1000;
 
 static void append_text(duckdb_appender to, const char *text)
 {
@@ -52,7 +51,7 @@ static void append_gone(duckdb_appender to, const struct delta_state *state)
 
 	buf_init(&path, 3 * STORE_KEY_MAX + 1);
 	for (size_t i = 0; i < state->gone_count; i++) {
-		const struct delta_remove *gone = &state->gone[i];
+		const struct delta_remove *gone = &state->gone[i].remove;
 		size_t at;
 
 		buf_clear(&path);
@@ -160,11 +159,12 @@ static void put_metadata(struct buf *sql, const struct delta_metadata *metadata)
 	buf_add_str(sql, "}");
 }
 
-/* The oldest tombstone to keep. A table's own retention is not read: then all are kept. */
+/* The oldest tombstone to keep. */
 static int64_t tombstones_after(const struct delta_metadata *metadata, int64_t now_ms)
 {
-	return delta_setting(metadata, "delta.deletedFileRetentionDuration") ? 0 :
-		now_ms - tombstone_ms;
+	int64_t kept_ms = delta_retention_files_ms(metadata);
+
+	return kept_ms < now_ms ? now_ms - kept_ms : 0;
 }
 
 static const char *type_of(const char *column)

@@ -142,9 +142,11 @@ enum err_code delta_state_progress(const struct delta_state *state, const char *
 enum err_code delta_progress(const struct delta_table *table, const char *app_id,
 			     struct delta_progress *ret_progress, struct err *err)
 {
-	enum err_code code = delta_state_progress(&table->state, app_id, ret_progress, err);
-
-	return code == ERR_OK ? ERR_OK : err_prefix(err, "table \"%s\"", table->root);
+	if (!table)
+		*ret_progress = (struct delta_progress){ 0 };
+	else if (delta_state_progress(&table->state, app_id, ret_progress, err) != ERR_OK)
+		return err_prefix(err, "table \"%s\"", table->root);
+	return ERR_OK;
 }
 
 /* A step has all of its parts in its commit, so a state of nothing else knows it. */

@@ -2,6 +2,8 @@
 #include "base/mem.h"
 #include "delta/delta_action.h"
 
+#include <stdio.h>
+
 enum { LINE_BYTES_MAX = 64 << 20, STATS_BYTES_MAX = 4 << 20 };
 
 void delta_reader_init(struct delta_reader *reader)
@@ -196,11 +198,25 @@ static enum err_code delta_reader_read_metadata(struct json value, struct delta_
 	return ERR_OK;
 }
 
+static void read_word(struct json value, const char *name, char word[static DELTA_INFO_SIZE])
+{
+	struct json member;
+	struct slice text;
+
+	if (json_member(value, name, &member) && json_get_string(member, &text) && text.len > 0)
+		(void)snprintf(word, DELTA_INFO_SIZE, "%.*s",
+			       (int)(text.len < DELTA_INFO_SIZE ? text.len : DELTA_INFO_SIZE),
+			       text.ptr);
+}
+
 static void read_info(struct json value, struct delta_actions *actions)
 {
 	char *id = member_text(value, "txnId");
 
 	actions->timestamp_ms = member_i64(value, "timestamp", 0);
+	read_word(value, "operation", actions->operation);
+	read_word(value, "clientVersion", actions->engine); /* of older delta-rs */
+	read_word(value, "engineInfo", actions->engine);
 	if (id && strlen(id) < sizeof(actions->txn_id))
 		memcpy(actions->txn_id, id, strlen(id) + 1);
 	free(id);

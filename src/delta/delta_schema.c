@@ -296,6 +296,60 @@ enum err_code delta_schema_merge(struct buf *out, const struct delta_metadata *m
 	return ERR_OK;
 }
 
+/* ---- As columns of ours ---- */
+
+static enum err_code read_column(struct json whole, struct delta_column *ret_column,
+				 struct err *err)
+{
+	struct field field;
+	enum err_code code = schema_read_field(whole, &field, err);
+
+	if (code != ERR_OK)
+		return code;
+	for (size_t type = 0; type < ARRAY_LEN(type_json); type++) {
+		if (!same_type(field.type, (enum delta_type)type))
+			continue;
+		ret_column->name = xstrndup(field.name.ptr, field.name.len);
+		ret_column->type = (enum delta_type)type;
+		return ERR_OK;
+	}
+	return err_set(err, ERR_UNSUPPORTED, "column \"%.*s\" is %.*s, which is not written here",
+		       SLICE_ARG(field.name), SLICE_ARG(json_text(field.type)));
+}
+
+enum err_code delta_schema_read(const struct delta_metadata *metadata, struct json_parser *parser,
+				struct delta_schema *ret_schema, struct err *err)
+{
+	struct delta_column *columns = NULL;
+	struct delta_schema schema = { 0 };
+	struct json fields;
+	struct json_iter iter;
+	enum err_code code = fields_begin(metadata, parser, &fields, err);
+
+	if (code != ERR_OK)
+		return code;
+	iter = json_iter(fields);
+	while (json_next(&iter) && code == ERR_OK) {
+		columns = xreallocarray(columns, schema.count + 1, sizeof(*columns));
+		schema.columns = columns;
+		code = read_column(iter.value, &columns[schema.count], err);
+		schema.count += code == ERR_OK;
+	}
+	if (code == ERR_OK)
+		*ret_schema = schema;
+	else
+		delta_schema_release(&schema);
+	return code;
+}
+
+void delta_schema_release(struct delta_schema *schema)
+{
+	for (size_t i = 0; i < schema->count; i++)
+		free((void *)(uintptr_t)schema->columns[i].name);
+	free((void *)(uintptr_t)schema->columns);
+	*schema = (struct delta_schema){ 0 };
+}
+
 /* ---- Whether it may be written ---- */
 
 static enum err_code check_columns(const struct delta_metadata *metadata,

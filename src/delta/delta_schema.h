@@ -25,6 +25,10 @@ MUST_USE enum err_code delta_schema_compare(const struct delta_metadata *metadat
 					    struct json_parser *parser,
 					    struct delta_difference *ret_difference,
 					    struct err *err);
+/* As delta_own_schema(), of a table that may be written. */
+MUST_USE enum err_code delta_schema_read(const struct delta_metadata *metadata,
+					 struct json_parser *parser,
+					 struct delta_schema *ret_schema, struct err *err);
 /* The schemaString with the wanted columns, in their order. What the table has of them stays as it
  * is written there, comments and all. */
 MUST_USE enum err_code delta_schema_merge(struct buf *out, const struct delta_metadata *metadata,

@@ -22,7 +22,7 @@ void delta_state_init(struct delta_state *state, bool keep_stats)
 static void forget_gone(struct delta_state *state)
 {
 	for (size_t i = 0; i < state->gone_count; i++)
-		free(state->gone[i].path);
+		free(state->gone[i].remove.path);
 	state->gone_count = 0;
 }
 
@@ -86,13 +86,14 @@ static void close_gaps(struct delta_state *state)
 	state->new_from = new_from;
 }
 
-static void remember_gone(struct delta_state *state, struct delta_remove gone)
+static void remember_gone(struct delta_state *state, struct delta_remove gone, int64_t version)
 {
-	*NEW(state->gone, state->gone_count, state->gone_room) = gone;
+	*NEW(state->gone, state->gone_count, state->gone_room) =
+		(struct delta_gone){ .remove = gone, .version = version };
 }
 
 /* Removed files, and those that an add of the same path replaces. */
-static void apply_removes(struct delta_state *state, struct delta_actions *actions)
+static void apply_removes(struct delta_state *state, struct delta_actions *actions, int64_t version)
 {
 	bool gaps = false;
 
@@ -100,7 +101,7 @@ static void apply_removes(struct delta_state *state, struct delta_actions *actio
 		struct delta_remove *remove = &actions->removes[i];
 
 		gaps |= drop_file(state, remove->path);
-		remember_gone(state, *remove);
+		remember_gone(state, *remove, version);
 		remove->path = NULL;
 	}
 	for (size_t i = 0; i < actions->add_count; i++) {
@@ -109,18 +110,20 @@ static void apply_removes(struct delta_state *state, struct delta_actions *actio
 		if (!drop_file(state, path))
 			continue;
 		gaps = true;
-		remember_gone(state, (struct delta_remove){
-			.path = xstrdup(path), .deleted_ms = -1, .size = -1 });
+		remember_gone(state,
+			      (struct delta_remove){
+				      .path = xstrdup(path), .deleted_ms = -1, .size = -1 },
+			      version);
 	}
 	if (gaps)
 		close_gaps(state);
 }
 
-static void apply_add(struct delta_state *state, struct delta_add *add)
+static void apply_add(struct delta_state *state, struct delta_add *add, int64_t version)
 {
 	struct delta_state_file *file = NEW(state->files, state->file_count, state->file_room);
 
-	*file = (struct delta_state_file){ .add = *add };
+	*file = (struct delta_state_file){ .add = *add, .version = version };
 	*add = (struct delta_add){ 0 };
 	if (!state->keep_stats) {
 		free(file->add.stats);
@@ -154,9 +157,9 @@ void delta_state_apply(struct delta_state *state, struct delta_actions *actions,
 		state->metadata = actions->metadata;
 		actions->metadata = NULL;
 	}
-	apply_removes(state, actions);
+	apply_removes(state, actions, version);
 	for (size_t i = 0; i < actions->add_count; i++)
-		apply_add(state, &actions->adds[i]);
+		apply_add(state, &actions->adds[i], version);
 	for (size_t i = 0; i < actions->app_count; i++)
 		apply_app(state, &actions->apps[i]);
 	state->timestamp_ms = actions->timestamp_ms;
@@ -164,15 +167,24 @@ void delta_state_apply(struct delta_state *state, struct delta_actions *actions,
 	delta_actions_release(actions);
 }
 
-void delta_state_checkpointed(struct delta_state *state, uint32_t parts)
+/* Files come in the order of their versions. */
+void delta_state_checkpointed(struct delta_state *state, int64_t version, uint32_t parts)
 {
-	for (size_t i = state->new_from; i < state->file_count; i++) {
-		free(state->files[i].add.stats);
-		state->files[i].add.stats = NULL;
+	size_t kept = 0;
+
+	for (; state->new_from < state->file_count &&
+	       state->files[state->new_from].version <= version;
+	     state->new_from++) {
+		free(state->files[state->new_from].add.stats);
+		state->files[state->new_from].add.stats = NULL;
 	}
-	state->new_from = state->file_count;
-	forget_gone(state);
-	state->checkpoint = state->version;
+	for (size_t i = 0; i < state->gone_count; i++)
+		if (state->gone[i].version > version)
+			state->gone[kept++] = state->gone[i];
+		else
+			free(state->gone[i].remove.path);
+	state->gone_count = kept;
+	state->checkpoint = version;
 	state->checkpoint_parts = parts;
 }
 

@@ -4,7 +4,8 @@
  * "Action Reconciliation").
  *
  * For the next checkpoint it remembers what came after the last one: the files
- * from `new_from` on, and `gone`. Only those keep their statistics; all the
+ * from `new_from` on, and `gone`, each with its version, as another process may
+ * have written one meanwhile. Only those keep their statistics; all the
  * others are in the last checkpoint, which the next one is made from.
  */
 #ifndef DELTA_DELTA_STATE_H
@@ -15,6 +16,7 @@
 
 struct delta_state_file {
 	struct delta_add add;
+	int64_t version;		/* of the commit, or of the checkpoint that it came with */
 	bool dropped;			/* while a commit is applied: to be taken out */
 };
 
@@ -37,7 +39,11 @@ struct delta_state {
 	int64_t checkpoint;		/* version of the last one that is known; -1: none */
 	uint32_t checkpoint_parts;	/* of how many files it is; 0: of one, as we write it */
 	size_t new_from;		/* files before this are in it */
-	struct delta_remove *gone;	/* removed or replaced since */
+	uint64_t tombstones;		/* that are in it, about */
+	struct delta_gone {
+		struct delta_remove remove;
+		int64_t version;
+	} * gone; /* removed or replaced since */
 	size_t gone_count;
 	size_t gone_room;
 	bool keep_stats;		/* a checkpoint will want them */
@@ -47,8 +53,8 @@ void delta_state_init(struct delta_state *state, bool keep_stats);
 void delta_state_release(struct delta_state *state);
 /* One commit more. Takes the texts: *actions is empty afterwards. */
 void delta_state_apply(struct delta_state *state, struct delta_actions *actions, int64_t version);
-/* A checkpoint of this state's version is in the store, of so many parts. */
-void delta_state_checkpointed(struct delta_state *state, uint32_t parts);
+/* A checkpoint of this version, or this state's as it is now, is in the store, of so many parts. */
+void delta_state_checkpointed(struct delta_state *state, int64_t version, uint32_t parts);
 /* NULL: never seen; valid until another commit is applied. */
 const struct delta_app *delta_state_app(const struct delta_state *state, const char *app_id);
 /* -1: never seen. */

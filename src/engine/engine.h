@@ -10,7 +10,8 @@
  * whose columns are the fields that the model's header names, each as text
  * (raw.h), and `_partition` and `_offset`. It makes one row of every record. An
  * analysis (models/analyses/<name>.sql) is one SELECT over the views that the
- * clean models give: <table>, its current rows, one a key, and <table>_all.
+ * clean models give: <table>, its current rows, one a key, <table>_all and
+ * <table>_live.
  * docs/models.md has the functions that the engine provides where SQL dialects
  * differ.
  *
@@ -100,8 +101,9 @@ struct clean_result {
 void clean_result_release(struct clean_result *result);
 
 /*
- * A set of Parquet files, open: the views <name> (current rows, without lineage) and <name>_all
- * (every row, with _partition and _offset). A column that a file lacks is null in its rows. A table
+ * A set of Parquet files, open: the views <name> (current rows, without lineage), <name>_all (every
+ * row, with _partition and _offset) and <name>_live (all that, and what the log holds beyond the
+ * table). A column that a file lacks is null in its rows. A table
  * that cannot be read, because `broken` says so or the files do, takes no other with it: what names
  * one of its views is refused with that reason.
  */
@@ -111,6 +113,9 @@ struct engine_table {
 	const char *const *urls;	/* in their place, for an engine that opens files itself */
 	size_t url_count;
 	const struct clean_model *model;
+	size_t tail_count;		/* of `files`, the last so many <name>_live alone has … */
+	bool live;			/* … but where the other views are to have them, too */
+	const char *no_live;		/* why nothing can be read of <name>_live; NULL: it can */
 	const char *broken;		/* why it cannot be read; NULL: it can */
 	bool unread;			/* nobody asked for its files: its views show their columns,
 					   and who asks for a row is refused */

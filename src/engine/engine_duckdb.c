@@ -3,7 +3,6 @@
 #include "base/mem.h"
 #include "delta/delta_stats.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -36,36 +35,13 @@ int engine_duckdb_count_lines(const struct buf *sql)
 	return lines;
 }
 
-/* True: it was this file. */
-static bool name_file(const struct store_fetched *file, uint64_t turn, struct err *err)
-{
-	struct buf told, message;
-	const char *at;
-
-	buf_init(&told, ERR_MSG_MAX);
-	buf_add_char(&told, '[');
-	duck_put_file(&told, file->fd, turn);
-	(void)buf_cstr(&told);
-	told.ptr[told.len - 1] = '\0';		/* the quotes go */
-	at = strstr(err->msg, told.ptr + 2);
-	if (at && isdigit((unsigned char)at[strlen(told.ptr + 2)]))
-		at = NULL;			/* another number that begins alike */
-	if (at) {
-		buf_init(&message, ERR_MSG_MAX * 4);
-		buf_addf(&message, "%.*s%s%s", (int)(at - err->msg), err->msg, file->path,
-			 at + strlen(told.ptr + 2));
-		err_set(err, err->code, "%s", buf_cstr(&message));
-		buf_release(&message);
-	}
-	buf_release(&told);
-	return at != NULL;
-}
-
 void engine_duckdb_name_files(const struct engine_duckdb *engine, struct err *err)
 {
 	for (size_t i = 0; i < engine->table_count; i++)
 		for (size_t f = 0; f < engine->tables[i].its.file_count; f++)
-			if (name_file(&engine->tables[i].its.files[f], engine->tables[i].turn, err))
+			if (duck_name_file(engine->tables[i].its.files[f].fd,
+					   engine->tables[i].turn,
+					   engine->tables[i].its.files[f].path, err))
 				return;
 }
 
@@ -117,7 +93,7 @@ static int put_clean(struct buf *sql, const struct clean_model *model, const cha
 	buf_add_str(sql, model->model.sql);
 	buf_add_str(sql, "\n)) TO ");
 	duck_put_literal(sql, slice_str(path));
-	buf_add_str(sql, " " ENGINE_DUCKDB_PARQUET);
+	buf_add_str(sql, " " DELTA_STATS_PARQUET);
 	return before;
 }
 

@@ -47,7 +47,9 @@ struct duckdb_table {
 	struct engine_table its;
 	uint64_t turn;			/* the names of its files (duck_put_file()) */
 	bool viewed_all;		/* the view of all rows was made, … */
-	bool viewed;			/* … and that of current ones */
+	bool viewed;			/* … that of current ones … */
+	bool viewed_live;		/* … and that with the tail */
+	char *no_live;
 	bool *absent;			/* by column of the schema: no file has it */
 	char *broken;			/* why it cannot be read, or NULL */
 };
@@ -121,6 +123,9 @@ void engine_duckdb_name_files(const struct engine_duckdb *engine, struct err *er
  * done. What is wrong with this table alone is in its `broken`; an error is one of them all. */
 MUST_USE enum err_code engine_duckdb_view(struct engine_duckdb *engine, struct duckdb_table *table,
 					  bool current, struct err *err);
+/* The same of its live view. */
+MUST_USE enum err_code engine_duckdb_view_live(struct engine_duckdb *engine,
+					       struct duckdb_table *table, struct err *err);
 MUST_USE enum err_code engine_duckdb_view_all(struct engine_duckdb *engine, struct err *err);
 enum err_code engine_duckdb_ask(struct engine *base, const struct model *question,
 				const char *parquet, struct answer *ret_answer, struct err *err);
@@ -149,6 +154,7 @@ enum err_code engine_duckdb_blame_prepare(struct engine_duckdb *engine,
  * these, with half of the memory; its files are 4 % larger.)
  */
 #define ENGINE_DUCKDB_PARQUET \
-	"(FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE 32768, RETURN_STATS)"
+	"(FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE 32768, RETURN_STATS," \
+	" USE_TMP_FILE false)"
 
 #endif

@@ -1,6 +1,7 @@
 #include "engine/engine_duckdb.h"
 
 #include "base/mem.h"
+#include "delta/delta_stats.h"
 
 #include <strings.h>
 
@@ -329,7 +330,7 @@ static enum err_code write_table(struct engine_duckdb *engine, const char *path,
 	buf_init(&sql, SQL_BYTES_MAX);
 	buf_add_str(&sql, "COPY (FROM pinpipe.answer ORDER BY rowid) TO ");
 	duck_put_literal(&sql, slice_str(path));
-	buf_add_str(&sql, " " ENGINE_DUCKDB_PARQUET);
+	buf_add_str(&sql, " " DELTA_STATS_PARQUET);
 	code = duck_run(&engine->duck, buf_cstr(&sql), err);
 	buf_release(&sql);
 	return code;

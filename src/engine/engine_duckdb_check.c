@@ -9,6 +9,7 @@
 #include "engine/engine_duckdb.h"
 
 #include "base/mem.h"
+#include "engine/sql_at.h"
 #include "engine/sql_tree.h"
 
 #include <ctype.h>
@@ -122,31 +123,48 @@ static bool is_cte(const struct checking *checking, const char *name)
 	return false;
 }
 
-static struct duckdb_table *find_view(struct engine_duckdb *engine, const char *name)
+/* *ret_suffix: what the name has behind that of the table. */
+static struct duckdb_table *find_view(struct engine_duckdb *engine, const char *name,
+				      const char **ret_suffix)
 {
 	for (size_t i = 0; i < engine->table_count; i++) {
 		struct duckdb_table *table = &engine->tables[i];
 		size_t len = strlen(table->name);
 
-		if (strncasecmp(name, table->name, len) == 0 &&
-		    (name[len] == '\0' || strcasecmp(name + len, "_all") == 0))
+		if (strncasecmp(name, table->name, len) != 0)
+			continue;
+		*ret_suffix = name + len;
+		if (name[len] == '\0' || strcasecmp(name + len, "_all") == 0 ||
+		    strcasecmp(name + len, "_live") == 0)
 			return table;
 	}
 	return NULL;
+}
+
+static enum err_code refuse_live(const struct checking *checking, const struct sql_node *node,
+				 const struct duckdb_table *table, struct err *err)
+{
+	err_set(err, ERR_UNSUPPORTED, "\"%s_live\" cannot be read: %s", table->name,
+		table->no_live);
+	return err_prefix(err, "%s:%d", checking->model->file, sql_line(checking, node->at));
 }
 
 /* The view of this name, if it is one, so that it can be read from here on. */
 static enum err_code need_view(struct checking *checking, const struct sql_node *node,
 			       const struct duckdb_table **ret_table, struct err *err)
 {
-	struct duckdb_table *table = find_view(checking->engine, node->name);
-	bool current = table && strlen(node->name) == strlen(table->name);
+	const char *suffix = "";
+	struct duckdb_table *table = find_view(checking->engine, node->name, &suffix);
+	bool live = table && strcasecmp(suffix, "_live") == 0;
 
 	*ret_table = table;
 	if (table && table->its.unread)
 		return refuse(checking, node->at, err, "write the name of the table \"%s\" out: it"
 			      " was not read, as the text does not hold it", table->name);
-	if (table && engine_duckdb_view(checking->engine, table, current, err) != ERR_OK)
+	if (live && table->no_live)
+		return refuse_live(checking, node, table, err);
+	if (table && (live ? engine_duckdb_view_live(checking->engine, table, err)
+			   : engine_duckdb_view(checking->engine, table, !*suffix, err)) != ERR_OK)
 		return err->code;
 	if (!table || !table->broken)
 		return ERR_OK;
@@ -271,6 +289,23 @@ static enum err_code check_statement(struct checking *checking, struct err *err)
 	       ERR_OK;
 }
 
+/* Answers of analyses are those of the tables as they are. */
+static enum err_code check_versions(struct checking *checking, struct err *err)
+{
+	struct slice sql = slice_str(checking->sql);
+	struct sql_at_name name;
+	size_t at = 0;
+
+	while (sql_at_next(sql, &at, &name))
+		if (!name.quoted && name.at.kind != DELTA_AT_NEWEST)
+			return refuse(
+				checking, (int64_t)name.from, err,
+				"\"%.*s@%.*s\": an analysis "
+				"reads the tables as they are now; `pinpipe sql` reads versions",
+				SLICE_ARG(name.name), SLICE_ARG(name.version));
+	return ERR_OK;
+}
+
 static bool was_checked(const struct engine_duckdb *engine, const char *sql)
 {
 	for (size_t i = 0; i < engine->checked_count; i++)
@@ -300,6 +335,8 @@ enum err_code engine_duckdb_allow(struct engine_duckdb *engine, const struct mod
 		return ERR_OK;
 	engine->base.hint[0] = '\0';
 	if (engine_duckdb_ready(engine, err) != ERR_OK)
+		return err->code;
+	if (kind == DUCKDB_SQL_ANALYSIS && check_versions(&checking, err) != ERR_OK)
 		return err->code;
 	code = sql_tree_read(&engine->duck, checking.sql, &checking.tree, err);
 	if (code == ERR_OK)

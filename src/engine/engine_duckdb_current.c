@@ -1,6 +1,6 @@
 /*
- * The views of a table: <name>_all, and <name> with its current rows, one a key; without a key all
- * are current.
+ * The views of a table: <name>_all, <name> with its current rows, one a key (without a key all are
+ * current), and <name>_live, which has the files of the tail as well.
  *
  * Mostly no key repeats; a pass over that one column tells, and the view is then the files
  * themselves. Else a small table of row numbers stands beside the view: of the current rows, or of
@@ -165,24 +165,26 @@ static enum err_code find_repeated_keys(struct engine_duckdb *engine, const char
 
 /* --- the views --------------------------------------------------------------- */
 
-/* Told that the columns of files may differ, DuckDB knows the smallest and largest key of all of
- * them; knowing those it joins dense keys by an array instead of a hash table. */
-static void duckdb_current_put_files(struct buf *sql, const struct duckdb_table *table)
-{
-	buf_add_str(sql, " FROM ");
-	duck_put_files_begin(sql);
-	for (size_t i = 0; i < table->its.file_count; i++)
-		duck_put_file(sql, table->its.files[i].fd, table->turn);
-	duck_put_files_end(sql);
-}
-
 /* A table on its way to its views. */
 struct viewing {
 	const struct duckdb_table *attached;
 	const struct engine_table *table; /* of it */
 	const char *key;		/* NULL: every row is current */
 	bool *absent;			/* by column of the schema: no file has it */
+	const char *suffix;		/* of the view's name */
+	size_t file_count;		/* that it shows */
 };
+
+/* Told that the columns of files may differ, DuckDB knows the smallest and largest key of all of
+ * them; knowing those it joins dense keys by an array instead of a hash table. */
+static void duckdb_current_put_files(struct buf *sql, const struct viewing *viewing)
+{
+	buf_add_str(sql, " FROM ");
+	duck_put_files_begin(sql);
+	for (size_t i = 0; i < viewing->file_count; i++)
+		duck_put_file(sql, viewing->table->files[i].fd, viewing->attached->turn);
+	duck_put_files_end(sql);
+}
 
 /* Which columns of the table its files lack: the log has the table's columns, and a file that is
  * older than a column has not got it. */
@@ -196,7 +198,7 @@ static enum err_code look_for_columns(struct engine_duckdb *engine, struct viewi
 
 	buf_init(&sql, SQL_BYTES_MAX);
 	buf_add_str(&sql, "SELECT *");
-	duckdb_current_put_files(&sql, viewing->attached);
+	duckdb_current_put_files(&sql, viewing);
 	buf_add_str(&sql, " LIMIT 0");
 	code = duck_query(&engine->duck, buf_cstr(&sql), &none, err);
 	buf_release(&sql);
@@ -219,7 +221,7 @@ static void duckdb_current_put_column(struct buf *sql, const struct viewing *vie
 	const struct delta_column *column = &viewing->table->model->schema.columns[i];
 	struct slice name = slice_str(column->name);
 
-	if (viewing->absent[i] || viewing->table->file_count == 0) {
+	if (viewing->absent[i] || viewing->file_count == 0) {
 		buf_addf(sql, "CAST(NULL AS %s)", column->type == DELTA_TIMESTAMP ? "TIMESTAMP" :
 			 engine_duckdb_type(column->type));
 	} else if (column->type == DELTA_TIMESTAMP) {
@@ -236,25 +238,25 @@ static void duckdb_current_put_column(struct buf *sql, const struct viewing *vie
 }
 
 /* "CREATE … VIEW … AS SELECT … FROM …", lineage or not. */
-static void put_view(struct buf *sql, const struct viewing *viewing, bool all)
+static void put_view(struct buf *sql, const struct viewing *viewing)
 {
 	const struct engine_table *table = viewing->table;
 	const struct delta_schema *schema = &table->model->schema;
 	const char *separator = "";
 
 	buf_addf(sql, "CREATE OR REPLACE TEMP VIEW \"%s%s\" AS SELECT ", table->model->model.name,
-		 all ? "_all" : "");
+		 viewing->suffix);
 	for (size_t i = 0; i < schema->count; i++) {
-		if (!all && schema->columns[i].name[0] == '_')
+		if (!*viewing->suffix && schema->columns[i].name[0] == '_')
 			continue;
 		buf_add_str(sql, separator);
 		duckdb_current_put_column(sql, viewing, i);
 		separator = ", ";
 	}
-	if (table->file_count == 0)
+	if (viewing->file_count == 0)
 		buf_add_str(sql, " WHERE false");
 	else
-		duckdb_current_put_files(sql, viewing->attached);
+		duckdb_current_put_files(sql, viewing);
 }
 
 /* The table of the row numbers of current rows, of keys that repeat or of all. */
@@ -262,7 +264,7 @@ static void put_latest(struct buf *sql, const struct viewing *viewing, bool repe
 {
 	buf_addf(sql, "CREATE OR REPLACE TABLE pinpipe.\"%s_latest\" AS SELECT arg_max(" ROW_NUMBER
 		 ", _offset || ' ' || _partition) AS row", viewing->table->model->model.name);
-	duckdb_current_put_files(sql, viewing->attached);
+	duckdb_current_put_files(sql, viewing);
 	if (repeated_only)
 		buf_addf(sql, " WHERE \"%s\" IN (SELECT key FROM pinpipe.repeated)", viewing->key);
 	buf_addf(sql, " GROUP BY \"%s\"", viewing->key);
@@ -274,7 +276,7 @@ static void put_outdated(struct buf *sql, const struct viewing *viewing)
 
 	buf_addf(sql, "CREATE OR REPLACE TABLE pinpipe.\"%s_outdated\" AS SELECT " ROW_NUMBER
 		 " AS row", name);
-	duckdb_current_put_files(sql, viewing->attached);
+	duckdb_current_put_files(sql, viewing);
 	buf_addf(sql, " WHERE \"%s\" IN (SELECT key FROM pinpipe.repeated) AND row NOT IN"
 		 " (FROM pinpipe.\"%s_latest\")", viewing->key, name);
 }
@@ -319,7 +321,7 @@ static enum err_code find_repeats(struct engine_duckdb *engine, const struct vie
 {
 	const char *name = viewing->table->model->model.name;
 
-	if (!viewing->key || viewing->table->file_count == 0)
+	if (!viewing->key || viewing->file_count == 0)
 		return ERR_OK;
 	return type == DELTA_INTEGER ?
 	       find_repeated_ints(engine, name, viewing->key, ret_repeats, err) :
@@ -327,7 +329,7 @@ static enum err_code find_repeats(struct engine_duckdb *engine, const struct vie
 }
 
 /*
- * The view of all rows. Each look at the files costs a read of every footer, so columns that no
+ * A view of every row. Each look at the files costs a read of every footer, so columns that no
  * file has are looked for only when DuckDB does not find one.
  */
 static enum err_code make_view_all(struct engine_duckdb *engine, struct viewing *viewing,
@@ -338,11 +340,11 @@ static enum err_code make_view_all(struct engine_duckdb *engine, struct viewing 
 	enum err_code code;
 
 	buf_init(&sql, SQL_BYTES_MAX);
-	put_view(&sql, viewing, true);
+	put_view(&sql, viewing);
 	code = duckdb_current_run(engine, &sql, err);
-	if (code != ERR_OK && viewing->table->file_count > 0 &&
+	if (code != ERR_OK && viewing->file_count > 0 &&
 	    look_for_columns(engine, viewing, &why) == ERR_OK) {
-		put_view(&sql, viewing, true);
+		put_view(&sql, viewing);
 		code = duckdb_current_run(engine, &sql, err);
 	}
 	buf_release(&sql);
@@ -358,7 +360,8 @@ static enum err_code make_view_current(struct engine_duckdb *engine, struct view
 	enum err_code code = find_repeats(engine, viewing, key_type, &repeats, err);
 
 	buf_init(&sql, SQL_BYTES_MAX);
-	put_view(&sql, viewing, false);
+	viewing->suffix = "";
+	put_view(&sql, viewing);
 	if (code == ERR_OK && repeats.repeated > 0)
 		code = choose_current(engine, viewing, &repeats, &sql, err);
 	if (code == ERR_OK)
@@ -371,9 +374,11 @@ static enum err_code view_table(struct engine_duckdb *engine, struct duckdb_tabl
 				bool current, struct err *err)
 {
 	const struct clean_model *model = table->its.model;
-	struct viewing viewing = { .attached = table, .table = &table->its,
-				   .absent = table->absent };
+	struct viewing viewing = {
+		.attached = table, .table = &table->its, .absent = table->absent, .suffix = "_all"
+	};
 
+	viewing.file_count = table->its.file_count - (table->its.live ? 0 : table->its.tail_count);
 	if (model->key)
 		viewing.key = model->schema.columns[model->key_column].name;
 	if (!table->viewed_all && make_view_all(engine, &viewing, err) != ERR_OK)
@@ -393,6 +398,17 @@ static bool is_of_one_table(enum err_code code)
 	return code != ERR_OK && code != ERR_STOPPED && code != ERR_LIMIT && code != ERR_SPACE;
 }
 
+/* A view could not be made. */
+static enum err_code note_broken(struct engine_duckdb *engine, struct duckdb_table *table,
+				 struct err *err)
+{
+	engine_duckdb_name_files(engine, err);
+	if (!is_of_one_table(err->code))
+		return err_prefix(err, "table \"%s\"", table->name);
+	table->broken = xstrdup(err->msg);
+	return ERR_OK;
+}
+
 enum err_code engine_duckdb_view(struct engine_duckdb *engine, struct duckdb_table *table,
 				 bool current, struct err *err)
 {
@@ -401,19 +417,34 @@ enum err_code engine_duckdb_view(struct engine_duckdb *engine, struct duckdb_tab
 	if (table->broken || table->viewed || (table->viewed_all && !current))
 		return ERR_OK;
 	code = view_table(engine, table, current, err);
-	if (code == ERR_OK)
+	return code == ERR_OK ? ERR_OK : note_broken(engine, table, err);
+}
+
+/* A column that the table lacks may be in the tail, so what is absent is found out again. */
+enum err_code engine_duckdb_view_live(struct engine_duckdb *engine, struct duckdb_table *table,
+				      struct err *err)
+{
+	const struct engine_table *its = &table->its;
+	struct viewing viewing = { .attached = table,
+				   .table = its,
+				   .suffix = "_live",
+				   .file_count = table->no_live ? 0 : its->file_count };
+	enum err_code code;
+
+	if (table->broken || table->viewed_live)
 		return ERR_OK;
-	engine_duckdb_name_files(engine, err);
-	if (!is_of_one_table(code))
-		return err_prefix(err, "table \"%s\"", table->name);
-	table->broken = xstrdup(err->msg);
-	return ERR_OK;
+	viewing.absent = xcalloc(its->model->schema.count, sizeof(*viewing.absent));
+	code = make_view_all(engine, &viewing, err);
+	free(viewing.absent);
+	table->viewed_live = code == ERR_OK;
+	return code == ERR_OK ? ERR_OK : note_broken(engine, table, err);
 }
 
 enum err_code engine_duckdb_view_all(struct engine_duckdb *engine, struct err *err)
 {
 	for (size_t i = 0; i < engine->table_count; i++)
-		if (engine_duckdb_view(engine, &engine->tables[i], true, err) != ERR_OK)
+		if (engine_duckdb_view(engine, &engine->tables[i], true, err) != ERR_OK ||
+		    engine_duckdb_view_live(engine, &engine->tables[i], err) != ERR_OK)
 			return err->code;
 	return ERR_OK;
 }
@@ -424,6 +455,7 @@ static void duckdb_table_release(struct duckdb_table *table)
 	free(table->its.files);
 	free(table->name);
 	free(table->broken);
+	free(table->no_live);
 	free(table->absent);
 }
 
@@ -440,11 +472,16 @@ static void take_table(struct duckdb_table *kept, struct engine_table *table)
 {
 	*kept = (struct duckdb_table){
 		.name = xstrdup(table->model->model.name),
-		.its = { .model = table->model, .files = table->files,
-			 .file_count = table->file_count, .unread = table->unread },
+		.its = { .model = table->model,
+			 .files = table->files,
+			 .file_count = table->file_count,
+			 .tail_count = table->tail_count,
+			 .live = table->live,
+			 .unread = table->unread },
 		.turn = duck_turn(),
 		.absent = xcalloc(table->model->schema.count, sizeof(*kept->absent)),
 		.broken = table->broken ? xstrdup(table->broken) : NULL,
+		.no_live = table->no_live ? xstrdup(table->no_live) : NULL,
 	};
 	table->files = NULL;
 	table->file_count = 0;

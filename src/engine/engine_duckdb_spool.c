@@ -107,7 +107,7 @@ static enum err_code spool(struct engine_duckdb *engine, struct duckdb_clean *cl
 	code = put_readings(engine, clean->model, &sql, err);
 	buf_add_str(&sql, " FROM raw_records() AS raw) TO ");
 	duck_put_literal(&sql, slice_str(path));
-	buf_add_str(&sql, " " ENGINE_DUCKDB_PARQUET);
+	buf_add_str(&sql, " " DELTA_STATS_PARQUET);
 	if (code == ERR_OK)
 		code = duck_run(&engine->duck, buf_cstr(&sql), err);
 	buf_release(&sql);
@@ -180,7 +180,7 @@ enum err_code engine_duckdb_take_clean(struct engine_duckdb *engine,
 	engine_duckdb_put_parts(&sql, parts);
 	buf_add_str(&sql, ") TO ");
 	duck_put_literal(&sql, slice_str(path));
-	buf_add_str(&sql, " " ENGINE_DUCKDB_PARQUET);
+	buf_add_str(&sql, " " DELTA_STATS_PARQUET);
 	code = duck_query(&engine->duck, buf_cstr(&sql), &copied, err);
 	buf_release(&sql);
 	if (code != ERR_OK)

@@ -268,6 +268,8 @@ static enum err_code attach_names(struct engine_spark *engine, const struct engi
 	for (size_t i = 0; i < count; i++)
 		names[i] = (struct engine_table){ .model = tables[i].model,
 						  .broken = tables[i].broken,
+						  .no_live = "live views are DuckDB's: --engine "
+							     "duckdb answers them",
 						  .unread = tables[i].unread };
 	code = engine_attach(engine->duckdb, names, count, err);
 	free(names);

@@ -8,7 +8,7 @@
 #include "base/trace.h"
 #include "flow/batch_find.h"
 #include "flow/batch_turn.h"
-#include "flow/poison.h"
+#include "flow/lake_clean.h"
 #include "flow/staging.h"
 
 #include <errno.h>
@@ -51,89 +51,14 @@ static enum err_code batch_fault(const char *what, int sys, struct err *err)
 			return batch_fault(name, sys_, err); \
 	} while (0)
 
-/* --- clean, and what the model's SQL fails at ------------------------------ */
+/* --- clean ----------------------------------------------------------------- */
 
-static enum err_code batch_clean(struct job *job, struct lake_input *input,
-				 struct clean_result *ret_result, struct err *err)
+static enum err_code batch_clean(struct job *job, struct clean_result *ret_result, struct err *err)
 {
-	return engine_clean(job->options->engine, job->table.model, &input->input, job->temp_path,
-			    ret_result, err);
-}
+	const struct lake_cleaning cleaning = { &job->input, job->options->engine, job->table.model,
+						job->temp_path };
 
-/* A job and its input, for the search. */
-struct batch_search {
-	struct job *job;
-	struct lake_input *input;
-};
-
-static enum err_code batch_attempt(void *user, size_t from, size_t to, struct err *err)
-{
-	const struct batch_search *search = user;
-	struct clean_result result = { 0 };
-	enum err_code code;
-
-	if (stop_requested())
-		return err_set(err, ERR_STOPPED, "asked to stop");
-	lake_input_narrow(search->input, from, to);
-	code = batch_clean(search->job, search->input, &result, err);
-	if (code == ERR_OK)
-		clean_result_release(&result);
-	return code;
-}
-
-static enum err_code batch_bury(void *user, size_t at, const char *reason, struct err *err)
-{
-	const struct batch_search *search = user;
-
-	(void)err;
-	lake_input_poison(search->input, at, reason);
-	return ERR_OK;
-}
-
-static enum err_code clean_all(struct job *job, struct lake_input *input,
-			       struct clean_result *ret_result, struct err *err)
-{
-	struct batch_search search = { job, input };
-	struct poison poison = { .attempt = batch_attempt, .bury = batch_bury, .user = &search };
-	struct err why;
-	uint64_t count;
-	enum err_code code;
-
-	lake_input_all(input);
-	code = batch_clean(job, input, ret_result, err);
-	if (code != ERR_SHAPE)
-		return code;
-	if (lake_input_count(input, &count, &why) != ERR_OK) {
-		*err = why;
-		return why.code;
-	}
-	code = poison_find(&poison, count, err);
-	lake_input_forget(input);
-	lake_input_all(input);
-	if (code == ERR_OK)
-		code = batch_clean(job, input, ret_result, err);
-	return code == ERR_SHAPE && poison.found > 0 ? poison_not_found(err) : code;
-}
-
-/* Until each offset is there once: what an object lacks, or has twice, shows when it was read. */
-static enum err_code clean_settled(struct job *job, struct lake_input *input,
-				   struct clean_result *ret_result, struct err *err)
-{
-	bool again = true;
-	enum err_code code = ERR_OK;
-
-	while (code == ERR_OK && again) {
-		clean_result_release(ret_result);
-		(void)unlink(job->temp_path);
-		*ret_result = (struct clean_result){ 0 };
-		lake_input_forget(input);
-		if (input->object_count == 0)
-			break;
-		code = clean_all(job, input, ret_result, err);
-		if (code == ERR_OK)
-			code = lake_input_end(input, &again, err);
-	}
-	return code;
+	return lake_clean(&cleaning, ret_result, err);
 }
 
 /* Nothing more of it is taken in this run. */
@@ -239,7 +164,8 @@ static enum err_code batch_add_move(const struct job *job, struct batch_moves *m
  * letters, or they would be read for ever.
  */
 static enum err_code batch_commit(struct job *job, const struct lake_input *input,
-				  struct clean_result *result, struct buf *name, struct err *err)
+				  struct clean_result *result, struct buf *name, int64_t made_ms,
+				  struct err *err)
 {
 	char path[NAME_MAX + 1];
 	struct delta_add add = { .path = path,
@@ -251,6 +177,8 @@ static enum err_code batch_commit(struct job *job, const struct lake_input *inpu
 	struct batch_moves moves;
 	enum err_code code = ERR_OK;
 	int64_t version;
+
+	add.made_ms = made_ms;
 
 	batch_moves_init(&moves, input->part_count);
 	for (size_t i = 0; i < input->part_count && code == ERR_OK; i++)
@@ -293,6 +221,7 @@ static void batch_settle(struct lake_input *input)
 static enum err_code batch_keep(struct job *job, struct lake_input *input,
 				struct clean_result *result, struct err *err)
 {
+	int64_t made_ms = clock_boot_ms();
 	struct buf name;
 	enum err_code code;
 
@@ -311,7 +240,7 @@ static enum err_code batch_keep(struct job *job, struct lake_input *input,
 		int sys = FAILPOINT("batch-commit");
 
 		code = sys ? batch_fault("batch-commit", sys, err)
-			   : batch_commit(job, input, result, &name, err);
+			   : batch_commit(job, input, result, &name, made_ms, err);
 	}
 	buf_release(&name);
 	if (code != ERR_OK)
@@ -346,7 +275,8 @@ static void note_reach(struct reach *reach, const struct lake_input *input)
 /*
  * Another batch, of this lake and another directory, was faster. What it committed is what this one
  * would have; its own work is dropped, and it begins where the table is now. The file that it has
- * put is named by no commit, and letters beyond what the table is done with do not count.
+ * put is named by no commit, and letters beyond what the table is done with do not count. So it is
+ * after a long while in which the lake was away.
  */
 static enum err_code batch_lost(struct job *job, struct err *err)
 {
@@ -354,8 +284,10 @@ static enum err_code batch_lost(struct job *job, struct err *err)
 
 	if (++job->losses > LOSSES_MAX)
 		return err->code;
-	trace_info("table \"%s\": another batch was faster with what is new (%s)",
-		   job->table.model->model.name, why.msg);
+	trace_info("table \"%s\": %s (%s)", job->table.model->model.name,
+		   why.code == ERR_EXPIRED ? "what is new is cleaned once more"
+					   : "another batch was faster with what is new",
+		   why.msg);
 	return delta_refresh(job->delta, err);
 }
 
@@ -403,10 +335,10 @@ static enum err_code clean_in_turn(struct job *job, struct clean_result *ret_res
 	enum err_code code;
 
 	if (!job->turn)
-		return clean_settled(job, &job->input, ret_result, err);
+		return batch_clean(job, ret_result, err);
 	batch_turn_take(job->turn, job->place);
 	job->waited_ms += clock_mono_ms() - start_ms;
-	code = clean_settled(job, &job->input, ret_result, err);
+	code = batch_clean(job, ret_result, err);
 	batch_turn_give(job->turn);
 	return code;
 }
@@ -441,7 +373,7 @@ static enum err_code batch_step(struct job *job, bool *ret_more, struct err *err
 		note_reach(job->options->reach, input);
 	if (code == ERR_OK)
 		batch_count(job, input, &result);
-	else if (code == ERR_LOCKED || code == ERR_EXISTS) {
+	else if (code == ERR_LOCKED || code == ERR_EXISTS || code == ERR_EXPIRED) {
 		*ret_more = true;
 		code = batch_lost(job, err);
 	}
@@ -457,6 +389,9 @@ static enum err_code job_open(struct job *job, const struct batch_options *optio
 {
 	struct delta_options delta = { .checkpoints = !options->reach,
 				       .columns = DELTA_COLUMNS_EVOLVE,
+				       .keep_files_ms = options->keep.files_ms,
+				       .keep_log_ms = options->keep.log_ms,
+				       .checkpoint_interval = options->keep.checkpoint_commits,
 				       .name = model->model.name };
 	enum err_code code;
 

@@ -46,6 +46,7 @@ struct batch_options {
 	struct run_ledger
 		*ledger; /* which names the run, and keeps what the lake cannot; or NULL */
 	uint64_t bytes_max;		/* of a commit's objects; 0: BATCH_BYTES_MAX */
+	struct lake_keep keep;		/* of a table that is made */
 	/* A rebuild's (the store is its staging) or NULL: told of the records that were cleaned. */
 	struct reach *reach;
 };

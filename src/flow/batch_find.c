@@ -3,13 +3,13 @@
 #include "base/ahead.h"
 #include "base/mem.h"
 #include "base/trace.h"
+#include "flow/batch_chain.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-/* PAGE_KEYS: what a listing of a service gives at once. */
-enum { OBJECTS_MAX = 1000000, PAGE_KEYS = 1000 };
+enum { OBJECTS_MAX = 1000000 };
 
 void batch_ids_init(struct batch_ids *ids, const struct lake_partition *where)
 {
@@ -18,13 +18,57 @@ void batch_ids_init(struct batch_ids *ids, const struct lake_partition *where)
 	(void)snprintf(ids->bytes, sizeof(ids->bytes), "%s/bytes", ids->progress);
 }
 
+void batch_known_release(struct batch_known *known)
+{
+	for (size_t i = 0; i < known->txn_count; i++)
+		free(known->txns[i].app_id);
+	free(known->txns);
+	free(known->marks);
+	*known = (struct batch_known){ 0 };
+}
+
+static int64_t find_txn(const struct batch_finder *finder, const char *app_id)
+{
+	const struct batch_known *known = finder->known;
+
+	if (finder->delta)
+		return delta_txn_version(finder->delta, app_id);
+	for (size_t i = 0; i < known->txn_count; i++)
+		if (strcmp(known->txns[i].app_id, app_id) == 0)
+			return known->txns[i].version;
+	return -1;
+}
+
+/* The last offset that is done with; *ret_any false: none is. */
+static enum err_code find_progress(const struct batch_finder *finder, const char *app_id,
+				   bool *ret_any, uint64_t *ret_offset, struct err *err)
+{
+	struct delta_progress done;
+	int64_t version;
+
+	if (!finder->delta) {
+		version = find_txn(finder, app_id);
+		*ret_any = version >= 0;
+		*ret_offset = (uint64_t)version;
+		return ERR_OK;
+	}
+	if (delta_progress(finder->delta, app_id, &done, err) != ERR_OK)
+		return err->code;
+	*ret_any = done.any;
+	if (done.any && !lake_offset(done.position, ret_offset))
+		return err_set(err, ERR_CORRUPT, "the progress of \"%s\" is no offset", app_id);
+	return ERR_OK;
+}
+
+/* --- partitions --------------------------------------------------------------- */
+
 /* A partition as the table knows it, for the input. */
 static enum err_code batch_add_part(const struct batch_finder *finder, struct lake_input *input,
 				    struct lake_partition where, struct err *err)
 {
-	struct delta_progress done;
 	struct batch_ids ids;
 	uint64_t offset = 0;
+	bool any = false;
 	enum err_code code;
 
 	for (size_t i = 0; i < input->part_count; i++)
@@ -32,108 +76,58 @@ static enum err_code batch_add_part(const struct batch_finder *finder, struct la
 		    input->parts[i]->where.generation == where.generation)
 			return ERR_OK;
 	batch_ids_init(&ids, &where);
-	code = delta_progress(finder->delta, ids.progress, &done, err);
-	if (code == ERR_OK && done.any && !lake_offset(done.position, &offset))
-		code = err_set(err, ERR_CORRUPT, "the progress of \"%s\" is no offset", ids.progress);
+	code = find_progress(finder, ids.progress, &any, &offset, err);
 	if (code == ERR_OK)
-		(void)lake_input_part(input, where, !done.any, done.any ? offset + 1 : 0);
+		(void)lake_input_part(input, where, !any, any ? offset + 1 : 0);
 	return code;
 }
 
-/* A listing of a topic's keys that ends where enough of one partition went by. */
+/* A look at the folders of a topic. */
 struct partition_search {
 	const struct batch_finder *finder;
 	struct lake_input *input;
-	char last[STORE_KEY_MAX + 2]; /* the key before */
-	size_t path;		      /* where in it folders of times begin */
-	struct lake_partition where;  /* its; topic NULL: it is no object of ours */
-	size_t count;		      /* keys of that in a row, … */
-	size_t enough;		      /* … of which so many … */
-	bool skips;		      /* … have gone by */
 	enum err_code code;
 	struct err *err;
 };
 
-/* Objects in folders of times are of no partition here (id -1): groups tell whose they are. */
-static bool find_where(struct partition_search *search, const char *key)
-{
-	struct lake_object_name manifest = { 0 };
-	struct lake_file_name name;
-	struct slice rest;
-
-	if (lake_manifest_parse(key, &manifest, &rest)) {
-		search->where = (struct lake_partition){ search->finder->table->topic,
-							 manifest.partition, manifest.generation };
-	} else if (lake_file_parse(key, &name)) {
-		search->where = (struct lake_partition){ search->finder->table->topic,
-							 name.plain ? name.partition : -1,
-							 name.generation };
-		search->path = (size_t)(name.path.ptr - key);
-	}
-	return search->where.topic;
-}
-
-/* On behind all of the folder that the last key is in: '0' comes right after '/'. Of objects in
- * folders of times, behind all that begin as this one. */
-static void pass_folder(struct partition_search *search)
-{
-	char *slash = search->where.id >= 0 ? strrchr(search->last, '/')
-					    : strchr(search->last + search->path, '/');
-
-	(void)snprintf(slash, 2, "0");
-}
-
-static bool search_key(void *user, const struct store_entry *entry)
+/* Objects in folders of times are of no partition here: groups tell whose they are. */
+static bool search_folder(void *user, const struct store_entry *entry)
 {
 	struct partition_search *search = user;
-	struct lake_partition before = search->where;
+	struct lake_partition where = { .topic = search->finder->table->topic };
+	enum lake_folder kind = lake_folder_parse(entry->key, &where);
 
-	(void)snprintf(search->last, sizeof(search->last), "%s", entry->key);
-	search->where.topic = NULL;
-	if (!find_where(search, entry->key))
-		return true;
-	if (!before.topic || before.id != search->where.id ||
-	    before.generation != search->where.generation) {
-		search->count = 0;
-		if (search->where.id >= 0)
-			search->code = batch_add_part(search->finder, search->input, search->where,
-						      search->err);
-	}
-	search->skips = ++search->count >= search->enough;
-	return search->code == ERR_OK && !search->skips;
+	if (kind == LAKE_FOLDER_PARTITION)
+		search->code = batch_add_part(search->finder, search->input, where, search->err);
+	else if (kind == LAKE_FOLDER_GENERATION)
+		search->code = store_level(search->finder->store, entry->key, search_folder, search,
+					   search->err);
+	return search->code == ERR_OK;
 }
 
-/*
- * Each partition of the topic that has objects. A listing goes on behind all of a partition once it
- * knows that one: at once in a directory, after a page of keys where a request has so many.
- */
-static enum err_code find_partitions(const struct batch_finder *finder, struct store *first,
-				     struct lake_input *input, const char *place, struct err *err)
+/* Each partition of the topic that has a folder. */
+static enum err_code find_partitions(const struct batch_finder *finder, struct lake_input *input,
+				     const char *place, struct err *err)
 {
 	struct partition_search search = { .finder = finder, .input = input, .err = err };
-	char prefix[TOPIC_NAME_MAX + 16], after[sizeof(search.last)];
+	char prefix[TOPIC_NAME_MAX + 16];
 	enum err_code code;
 
-	search.enough = store_at_once(finder->store) > 1 ? PAGE_KEYS : 1;
 	(void)snprintf(prefix, sizeof(prefix), "%s/%s/", place, finder->table->topic);
-	do {
-		(void)snprintf(after, sizeof(after), "%s", search.last);
-		search.skips = false;
-		code = store_list_some(first, prefix, after, search.enough, search_key, &search,
-				       err);
-		if (code == ERR_OK)
-			code = search.code;
-		if (search.skips)
-			pass_folder(&search);
-	} while (code == ERR_OK && search.skips);
-	return code;
+	code = store_level(finder->store, prefix, search_folder, &search, err);
+	return code == ERR_OK ? search.code : code;
 }
 
 /* The search for new objects of one partition. */
 struct new_objects {
 	const struct batch_finder *finder;
-	struct store *first; /* what is listed first is asked here */
 	struct lake_part *part;
+	bool peeks;			/* only `news` is wanted */
+	bool news;			/* there is something to take */
+	bool looked;			/* that is known */
+	struct store_mark mark;		/* of the folder, before it was listed */
+	struct store_mark manifests;	/* likewise */
+	struct batch_marks quiet;	/* where nothing was found: what to know of that */
 	struct lake_entry held;		/* what the last offset is in, as the table has it; size 0:
 					   it does not say */
 	bool held_is_there;		/* and is what it was */
@@ -206,8 +200,8 @@ static enum err_code list_objects(struct new_objects *new, bool taking, struct e
 	new->taking = taking;
 	new->bytes = 0;
 	new->held_is_there = false;
-	return lake_list_objects(taking ? new->finder->store : new->first, new->part->where,
-				 (int64_t)from - 1, take_object, new, err);
+	return lake_list_objects(new->finder->store, new->part->where, (int64_t)from - 1,
+				 take_object, new, err);
 }
 
 static bool take_before(void *user, const struct lake_entry *entry)
@@ -250,35 +244,141 @@ static void batch_find_read_held(const struct batch_finder *finder, const struct
 	int64_t start, bytes;
 
 	batch_ids_init(&ids, &part->where);
-	start = delta_txn_version(finder->delta, ids.start);
-	bytes = delta_txn_version(finder->delta, ids.bytes);
+	start = find_txn(finder, ids.start);
+	bytes = find_txn(finder, ids.bytes);
 	/* After another's progress, which says nothing of objects, it may be any. */
 	if (!part->fresh && start >= 0 && bytes > 0 && (uint64_t)start < part->next)
 		*ret_held = (struct lake_entry){ .start = (uint64_t)start,
 						 .size = (uint64_t)bytes };
 }
 
+/* What was known of the partition when nothing came after what the table has of it; or NULL. */
+static const struct batch_marks *known_marks(const struct new_objects *new)
+{
+	const struct batch_known *known = new->finder->known;
+	const struct lake_part *part = new->part;
+
+	for (size_t i = 0; known && i < known->mark_count; i++)
+		if (known->marks[i].partition == part->where.id &&
+		    known->marks[i].generation == part->where.generation)
+			return !part->fresh && known->marks[i].next <= part->next ? &known->marks[i]
+										  : NULL;
+	return NULL;
+}
+
+/* Whether the object that the last offset is in is what it was, by its key. */
+static enum err_code look_at_held(struct new_objects *new, struct err *err)
+{
+	struct buf key;
+	uint64_t size;
+	enum err_code code = ERR_ABSENT;
+
+	new->held_is_there = false;
+	if (new->held.size == 0)
+		return ERR_OK;
+	buf_init(&key, STORE_KEY_MAX + 1);
+	lake_entry_key(&key, new->part->where, &new->held);
+	code = store_size(new->finder->store, buf_cstr(&key), &size, err);
+	buf_release(&key);
+	new->held_is_there = code == ERR_OK &&size == new->held.size;
+	return code == ERR_ABSENT ? ERR_OK : code;
+}
+
+/* Nothing changed in the folder since nothing was found. */
+static bool is_quiet(const struct new_objects *new, const struct batch_marks *known)
+{
+	return known && known->objects != 0 && known->objects == new->mark.mark;
+}
+
+static bool has_same_manifests(const struct new_objects *new, const struct batch_marks *known)
+{
+	return known && known->manifests != 0 && known->manifests == new->manifests.mark;
+}
+
+static enum err_code find_until(struct new_objects *new, struct err *err)
+{
+	const struct batch_marks *known = known_marks(new);
+	struct buf folder;
+
+	buf_init(&folder, STORE_KEY_MAX + 1);
+	lake_partition_prefix(&folder, "manifests", new->part->where);
+	new->manifests = store_mark(new->finder->store, buf_cstr(&folder));
+	buf_release(&folder);
+	new->until = UINT64_MAX;
+	if (new->finder->no_manifests)
+		return ERR_OK;
+	if (known && (known->until < UINT64_MAX || has_same_manifests(new, known))) {
+		new->until = known->until;
+		return ERR_OK;
+	}
+	return group_find_first(new->finder->store, new->part->where, &new->until, err);
+}
+
+/*
+ * The first look, which does not read a folder that is as it was, nor a long one while the chain of
+ * objects goes on. A group's manifest is put before its objects: so that none of those is taken for
+ * a plain one, groups are looked for afterwards.
+ */
+static enum err_code look_for_objects(struct new_objects *new, bool *ret_chained, struct err *err)
+{
+	const struct batch_finder *finder = new->finder;
+	struct buf folder;
+	enum err_code code;
+
+	buf_init(&folder, STORE_KEY_MAX + 1);
+	lake_partition_prefix(&folder, "topics", new->part->where);
+	new->mark = store_mark(finder->store, buf_cstr(&folder));
+	buf_release(&folder);
+	new->until = UINT64_MAX;
+	if (new->mark.bytes == 0)
+		return list_objects(new, false, err);
+	code = look_at_held(new, err);
+	if (code == ERR_OK && new->held_is_there &&new->mark.bytes >= LONG_FOLDER_BYTES)
+		code = batch_chain(finder->store, new->part, new->peeks ? 1 : finder->bytes_max,
+				   &new->list, &new->count, err);
+	*ret_chained = new->any = new->count > 0;
+	new->room = new->count;
+	if (code != ERR_OK || new->any || (new->held_is_there &&is_quiet(new, known_marks(new))))
+		return code;
+	return list_objects(new, false, err);
+}
+
 /*
  * Lists twice. An object that the sink puts while a listing runs may be missing from it although
  * the next one, put later still, is there; what looks like a gap then is none. So the first
  * listing only says which object is the newest: those before it were put before the second began.
- * It may be the one that found the partitions.
+ * A chain has no gap.
  */
 static enum err_code find_objects(struct new_objects *new, struct err *err)
 {
 	const struct lake_part *part = new->part;
-	bool told;
+	const struct batch_marks *known = known_marks(new);
+	bool told, chained = false;
 	enum err_code code;
 
+	new->until = known ? known->until : UINT64_MAX;
+	if (part->next >= new->until) /* grouped, as it is for ever */
+		return find_until(new, err);
 	batch_find_read_held(new->finder, part, &new->held);
 	told = new->held.size > 0;
-	code = list_objects(new, false, err);
-	/* A group's manifest is put before its objects: none of those is taken for a plain one. */
+	code = look_for_objects(new, &chained, err);
 	if (code == ERR_OK)
-		code = group_find_first(new->first, part->where, &new->until, err);
-	if (code != ERR_OK || (!part->fresh && part->next >= new->until))
+		code = find_until(new, err);
+	if (chained && new->until < UINT64_MAX) {
+		new->count = 0;
+		chained = false;
+		if (code == ERR_OK)
+			code = list_objects(new, false, err);
+	}
+	new->news = chained;
+	if (code != ERR_OK || chained || (!part->fresh && part->next >= new->until))
 		return code;
-	if (!new->any && (part->fresh || !told || new->held_is_there))
+	if (!new->any && (part->fresh || !told || new->held_is_there)) {
+		new->quiet.objects = new->mark.mark;
+		return code;
+	}
+	new->news = true;
+	if (new->peeks)
 		return code;
 	if (new->any)
 		code = list_objects(new, true, err);
@@ -344,12 +444,13 @@ static enum err_code find_groups(struct new_objects *new, struct err *err)
 	const struct lake_part *part = new->part;
 	uint64_t from = part->next > new->until ? part->next : new->until;
 	struct group_names seen, names = { 0 };
-	enum err_code code =
-		group_list(new->first, part->where, (int64_t)from - 1, SIZE_MAX, &seen, err);
+	enum err_code code = group_list(new->finder->store, part->where, (int64_t)from - 1,
+					new->peeks ? 1 : SIZE_MAX, &seen, err);
 
 	if (code != ERR_OK)
 		return code;
-	if (seen.count > 0)
+	new->news |= seen.count > 0;
+	if (seen.count > 0 && !new->peeks)
 		code = group_list(new->finder->store, part->where, (int64_t)from - 1, SIZE_MAX,
 				  &names, err);
 	if (names.count > 0)
@@ -361,23 +462,47 @@ static enum err_code find_groups(struct new_objects *new, struct err *err)
 		code = batch_load_group(new, &names.list[i], err);
 	group_names_release(&seen);
 	group_names_release(&names);
-	return code == ERR_OK ? look_back_for_group(new, err) : code;
+	return code == ERR_OK && !new->peeks ? look_back_for_group(new, err) : code;
 }
 
 /* What comes next of a partition: plain objects, then groups. */
 static enum err_code find_new(void *user, size_t item, struct err *err)
 {
 	struct new_objects *new = &((struct new_objects *)user)[item];
-	enum err_code code;
+	bool same;
+	enum err_code code = find_objects(new, err);
 
-	new->until = UINT64_MAX;
-	code = find_objects(new, err);
+	same = has_same_manifests(new, known_marks(new));
 	if (new->count == 0)
 		new->bytes = 0;		/* of a first listing */
-	if (code == ERR_OK && new->until < UINT64_MAX &&new->bytes < new->finder->bytes_max &&
-	    new->count < OBJECTS_MAX)
+	if (code == ERR_OK && !same && new->until < UINT64_MAX && !(new->peeks &&new->news) &&
+	    new->bytes < new->finder->bytes_max &&new->count < OBJECTS_MAX)
 		code = find_groups(new, err);
+	new->news |= new->group_count > 0;
+	if (!new->news)
+		new->quiet.manifests = new->manifests.mark;
+	new->looked = code == ERR_OK;
 	return code;
+}
+
+/* For those who look next. What was found is taken first, and then it is not quiet any more. */
+static void note_marks(struct batch_known *known, const struct new_objects *new)
+{
+	struct batch_marks marks = new->quiet;
+	size_t i = 0;
+
+	marks.partition = new->part->where.id;
+	marks.generation = new->part->where.generation;
+	marks.next = new->part->next;
+	marks.until = new->until;
+	while (i < known->mark_count && (known->marks[i].partition != marks.partition ||
+					 known->marks[i].generation != marks.generation))
+		i++;
+	if (i == known->mark_count)
+		known->marks = xreallocarray(known->marks, ++known->mark_count, sizeof(marks));
+	else if (new->news) /* what is known of before still is */
+		return;
+	known->marks[i] = marks;
 }
 
 static bool is_stopped(const struct batch_finder *finder, const struct lake_part *part)
@@ -424,9 +549,20 @@ static enum err_code find_all(struct batch_finder *finder, struct lake_input *in
 	return code;
 }
 
-/* Of each partition what comes next; `first`: what is asked for what is listed first. */
-static enum err_code find_in_parts(struct batch_finder *finder, struct store *first,
-				   struct lake_input *input, struct err *err)
+static void new_objects_free(struct new_objects *parts, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		for (size_t g = 0; g < parts[i].group_count; g++)
+			group_release(&parts[i].groups[g]);
+		free(parts[i].groups);
+		free(parts[i].list);
+	}
+	free(parts);
+}
+
+/* Of each partition what comes next. *ret_any: there is something. */
+static enum err_code find_in_parts(struct batch_finder *finder, struct lake_input *input,
+				   bool peeks, bool *ret_any, struct err *err)
 {
 	struct new_objects *parts = xcalloc(input->part_count, sizeof(*parts));
 	enum err_code code;
@@ -435,44 +571,45 @@ static enum err_code find_in_parts(struct batch_finder *finder, struct store *fi
 	for (size_t i = 0; i < input->part_count; i++)
 		if (!is_stopped(finder, input->parts[i]))
 			parts[count++] = (struct new_objects){ .finder = finder,
-							       .first = first,
+							       .peeks = peeks,
 							       .part = input->parts[i] };
 	code = find_all(finder, input, parts, count, err);
+	*ret_any = false;
 	for (size_t i = 0; i < count; i++) {
-		for (size_t g = 0; g < parts[i].group_count; g++)
-			group_release(&parts[i].groups[g]);
-		free(parts[i].groups);
-		free(parts[i].list);
+		*ret_any |= parts[i].news;
+		if (parts[i].looked && finder->known)
+			note_marks(finder->known, &parts[i]);
 	}
-	free(parts);
+	new_objects_free(parts, count);
 	return code;
 }
 
-/* Whether the listing of the topic that found the partitions has told all that they have. */
-static bool told_all(const struct batch_finder *finder, struct store *recall)
+static enum err_code find_everywhere(struct batch_finder *finder, struct lake_input *input,
+				     bool peeks, bool *ret_any, struct err *err)
 {
-	char prefix[TOPIC_NAME_MAX + 16];
+	enum err_code code = find_partitions(finder, input, "topics", err);
 
-	(void)snprintf(prefix, sizeof(prefix), "topics/%s/", finder->table->topic);
-	return store_recalls(recall, prefix);
+	if (code == ERR_OK && !finder->no_manifests)
+		code = find_partitions(finder, input, "manifests", err);
+	return code == ERR_OK ? find_in_parts(finder, input, peeks, ret_any, err) : code;
 }
 
 enum err_code batch_find(struct batch_finder *finder, struct lake_input *input, struct err *err)
 {
-	struct store *recall = store_at_once(finder->store) > 1
-				       ? store_recall_new(finder->store, PAGE_KEYS)
-				       : NULL;
-	struct store *first = recall ? recall : finder->store;
-	enum err_code code = find_partitions(finder, first, input, "topics", err);
+	bool any;
+	enum err_code code = find_everywhere(finder, input, false, &any, err);
 
-	/* Groups are never known from before the objects were listed. */
-	if (code == ERR_OK && recall && !told_all(finder, recall))
-		first = finder->store;
-	if (code == ERR_OK)
-		code = find_partitions(finder, first, input, "manifests", err);
-	if (code == ERR_OK)
-		code = find_in_parts(finder, first, input, err);
-	store_free(recall);
 	finder->all = input->bytes < finder->bytes_max && input->object_count < OBJECTS_MAX;
 	return code == ERR_OK ? lake_input_find_manifests(input, err) : code;
+}
+
+enum err_code batch_find_any(struct batch_finder *finder, bool *ret_any, struct err *err)
+{
+	struct lake_input input;
+	enum err_code code;
+
+	lake_input_init(&input, finder->store, finder->table);
+	code = find_everywhere(finder, &input, true, ret_any, err);
+	lake_input_release(&input);
+	return code;
 }

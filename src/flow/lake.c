@@ -323,6 +323,24 @@ static bool lake_parse_generation(struct slice *rest, uint32_t *ret)
 	return value > 1;
 }
 
+enum lake_folder lake_folder_parse(const char *key, struct lake_partition *where)
+{
+	struct slice rest = slice_str(key), text;
+	uint32_t generation;
+
+	if (!take_until(&rest, '/', &text) || !take_until(&rest, '/', &text) ||
+	    !lake_parse_generation(&rest, &generation))
+		return LAKE_FOLDER_OTHER;
+	where->generation = generation;
+	if (rest.len == 0)
+		return generation > 1 ? LAKE_FOLDER_GENERATION : LAKE_FOLDER_OTHER;
+	if (!take_until(&rest, '=', &text) || !slice_is(text, "partition") ||
+	    !take_until(&rest, '/', &text) || rest.len > 0 ||
+	    !partition_parse(TOPIC_LOG, text, &where->id))
+		return LAKE_FOLDER_OTHER;
+	return LAKE_FOLDER_PARTITION;
+}
+
 /* "<number>.": at most nine digits, without a zero in front. False: it begins with none. */
 static bool lake_parse_number(struct slice *rest, uint32_t *ret)
 {

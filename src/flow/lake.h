@@ -36,6 +36,13 @@
 #include "engine/model.h"
 #include "store/store.h"
 
+/* How long a table keeps data files and commits that its latest version does not need, and after
+ * how many commits it gets a checkpoint; 0: as whoever made it has it, as its size pays for. */
+struct lake_keep {
+	int64_t files_ms, log_ms;
+	uint32_t checkpoint_commits;
+};
+
 /* A clean model's table on one of the paths. */
 struct lake_table {
 	const struct clean_model *model;
@@ -90,6 +97,12 @@ void lake_object_prefix(struct buf *out, struct lake_partition where);
 void lake_object_key(struct buf *out, struct lake_partition where, uint64_t start);
 /* "<place>/<topic>/partition=<p>/", with the generation from the second on. */
 void lake_partition_prefix(struct buf *out, const char *place, struct lake_partition where);
+
+/* A folder one level below "<place>/<topic>/", or below a generation's there. */
+enum lake_folder { LAKE_FOLDER_OTHER, LAKE_FOLDER_GENERATION, LAKE_FOLDER_PARTITION };
+/* What the key of such a one names goes into *where: the generation and, of a partition's, the
+ * number. */
+enum lake_folder lake_folder_parse(const char *key, struct lake_partition *where);
 
 struct lake_object_name {
 	struct slice topic;

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/time.h"
 #include "base/trace.h"
+#include "delta/delta.h"
 
 #include <inttypes.h>
 
@@ -214,6 +215,58 @@ static enum err_code lake_copy_all(struct copying *copying, struct err *err)
 	return code;
 }
 
+static bool is_gone_of(const struct copy_item *item, const char *root)
+{
+	size_t len = strlen(root);
+
+	return item->gone && item->stage == COPY_DATA && strncmp(item->key, root, len) == 0 &&
+	       item->key[len] == '/';
+}
+
+static bool copy_needs(const struct delta_table *delta, const char *path)
+{
+	for (size_t i = 0; i < delta_file_count(delta); i++)
+		if (strcmp(delta_file(delta, i)->path, path) == 0)
+			return true;
+	return false;
+}
+
+/* Data files that were cleaned up meanwhile are none that the copy needs, if it was fast enough. */
+static enum err_code copy_check_table(const struct copying *copying, const char *root,
+				      struct err *err)
+{
+	const struct copy_plan *plan = &copying->plan;
+	const struct delta_options read = { 0 };
+	struct delta_table *delta = NULL;
+	enum err_code code = ERR_OK;
+
+	for (size_t i = 0; i < plan->count && code == ERR_OK; i++) {
+		const struct copy_item *item = &plan->items[i];
+
+		if (!is_gone_of(item, root))
+			continue;
+		if (!delta)
+			code = delta_open(copying->options->to, root, &read, &delta, err);
+		if (code == ERR_OK && copy_needs(delta, item->key + strlen(root) + 1))
+			code = err_set(err, ERR_BUSY,
+				       "\"%s\" was cleaned up before it was copied: the "
+				       "copy took longer than the table keeps files; make it again",
+				       item->key);
+	}
+	delta_close(delta);
+	return code;
+}
+
+static enum err_code copy_check_gone(const struct copying *copying, struct err *err)
+{
+	const struct copy_plan *plan = &copying->plan;
+	enum err_code code = ERR_OK;
+
+	for (size_t i = 0; i < plan->table_count && code == ERR_OK; i++)
+		code = copy_check_table(copying, plan->tables[i].root, err);
+	return code;
+}
+
 /* The source's tables are there by now, whose letters those are no more. */
 static enum err_code copy_drop_letters(struct copying *copying, struct err *err)
 {
@@ -263,6 +316,8 @@ enum err_code lake_copy(const struct lake_copy_options *options,
 	code = copy_compare_all(&copying, err);
 	if (code == ERR_OK && !options->dry_run)
 		code = lake_copy_all(&copying, err);
+	if (code == ERR_OK && !options->dry_run)
+		code = copy_check_gone(&copying, err);
 	if (code == ERR_OK && !options->dry_run)
 		code = copy_drop_letters(&copying, err);
 	if (code == ERR_OK)

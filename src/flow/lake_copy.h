@@ -26,7 +26,10 @@
  *     and the sink's letters came; everything else is listed after that. What a
  *     commit names was put before it, and the objects and letters of a partition are
  *     put one after the other: so all that was seen to be needed is in the second
- *     listing, and of the raw side what has come since is left out.
+ *     listing, and of the raw side what has come since is left out. What is cleaned
+ *     up meanwhile (delta_clean.h) that moment does not need, unless the copy takes
+ *     longer than a table keeps it: then it ends with ERR_BUSY, and is to be made
+ *     again, for what has come since.
  *
  * Until it has ended nothing should work on the copy but readers of tables. A
  * rebuild removes letters: no copy should be made while one runs.
@@ -55,7 +58,7 @@ struct lake_copy_report {
 	uint64_t copied_bytes;
 	uint64_t replaced;	/* of them */
 	uint64_t late;		/* came while the source was listed: for the next copy */
-	uint64_t gone;		/* were removed meanwhile, as letters and results may be */
+	uint64_t gone;		/* were removed meanwhile, as letters may be, and old files */
 	uint64_t other;		/* that only the copy has: left alone, but for … */
 	uint64_t letters;	/* … those of letters, which go with `replace`, … */
 	uint64_t logs; /* … and of the logs of tables that were replaced, which are gone */
@@ -63,7 +66,8 @@ struct lake_copy_report {
 };
 
 /* ERR_EXISTS: there are other objects, or a table or a partition has gone its own way. ERR_CORRUPT:
- * what was read back is not what was put. ERR_STOPPED. */
+ * what was read back is not what was put. ERR_BUSY: files that a table needs were cleaned up before
+ * they were copied. ERR_STOPPED. */
 MUST_USE enum err_code lake_copy(const struct lake_copy_options *options,
 				 struct lake_copy_report *ret_report, struct err *err);
 

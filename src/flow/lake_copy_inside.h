@@ -38,6 +38,7 @@ struct copy_item {
 	bool there;		/* in the copy, … */
 	uint64_t there_size;
 	enum copy_state state;	/* … and is it the same */
+	bool cleaned;		/* of a log: a later checkpoint is copied, so it may have gone */
 	bool gone;		/* from the source */
 	bool wordless;
 };

@@ -18,13 +18,15 @@ struct copy_body {
 	struct copy_pieces pieces;
 };
 
-/* Objects that a pipeline takes away, or replaces by others. */
-static bool copy_may_go(const char *key)
+/* Objects that a pipeline takes away, or replaces by others. Which data files were needed after all
+ * shows in the end. */
+static bool copy_may_go(const struct copy_item *item)
 {
-	struct slice text = slice_str(key);
+	struct slice text = slice_str(item->key);
 
-	return slice_starts(text, "dlq/") || slice_starts(text, "results/") ||
-	       strstr(key, "/_rebuild/");
+	return item->cleaned || slice_starts(text, "dlq/") || slice_starts(text, "results/") ||
+	       (item->stage == COPY_DATA && slice_starts(text, "tables/")) ||
+	       strstr(item->key, "/_rebuild/");
 }
 
 static bool may_change(const struct copy_item *item)
@@ -143,7 +145,7 @@ static enum err_code get_source(struct store *from, struct copy_item *item, stru
 	if (stop_requested())
 		return err_set(err, ERR_STOPPED, "stopped");
 	code = copy_get_body(from, item, body, err);
-	item->gone = code == ERR_ABSENT && copy_may_go(item->key);
+	item->gone = code == ERR_ABSENT && copy_may_go(item);
 	return item->gone ? ERR_OK : code;
 }
 
@@ -163,7 +165,7 @@ static void copy_body_release(struct copy_body *body)
 static enum err_code copy_ended(struct copy_item *item, const struct copy_body *body,
 				enum err_code code)
 {
-	if (code != ERR_OK && body->pieces.failure.code == ERR_ABSENT && copy_may_go(item->key)) {
+	if (code != ERR_OK && body->pieces.failure.code == ERR_ABSENT && copy_may_go(item)) {
 		item->gone = true;
 		code = ERR_OK;
 	}

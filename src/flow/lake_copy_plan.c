@@ -320,6 +320,7 @@ static void order_logs(struct copy_plan *plan)
 		if (item->stage != COPY_LOG)
 			continue;
 		table = &plan->tables[item->table];
+		item->cleaned = item->version < table->checkpoint;
 		if (table->there || item->version > table->checkpoint)
 			continue;
 		if (!item->is_commit)

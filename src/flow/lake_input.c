@@ -300,7 +300,7 @@ static enum err_code lake_input_bury(struct raw_input *base, const struct raw_re
 	struct lake_part *part;
 	enum err_code code;
 
-	if (input->trial)
+	if (input->trial || input->unheard)
 		return ERR_OK;
 	assert(object);	/* the record came from one of them */
 	part = object->part;

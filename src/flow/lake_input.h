@@ -121,7 +121,8 @@ struct lake_input {
 	bool gaps; /* records may be missing between objects: a rebuild takes what is left */
 	struct lake_range range;	/* what the next run reads, … */
 	struct ahead *ahead;		/* … whose objects are brought before it comes to them */
-	bool trial;			/* dead letters of the next run do not count */
+	bool trial;			/* dead letters of the next run do not count, … */
+	bool unheard;			/* … or those of none: nobody is to write them */
 	struct lake_poison *poison;
 	size_t poison_count;
 	struct lake_gap *missing;	/* by lake_input_end() */

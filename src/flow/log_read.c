@@ -42,6 +42,23 @@ static enum err_code seek_all(struct broker_reader *reader, struct log_place *pl
 	return code;
 }
 
+/* The place has given all that it is wanted for. */
+static bool is_enough(const struct log_place *place, const struct reader_event *event)
+{
+	switch (event->kind) {
+	case READER_CAUGHT_UP:
+	case READER_END:
+		return true;
+	case READER_RECORDS:
+		return place->bounded &&
+		       position_cmp(event->records[event->count - 1].position, place->until) >= 0;
+	case READER_GAP:
+		return place->bounded && position_cmp(event->last, place->until) >= 0;
+	default:
+		return false;
+	}
+}
+
 static enum err_code log_read_places(struct broker_reader *reader, struct log_place *places,
 				     size_t count,
 				     enum err_code (*take)(struct log_place *,
@@ -74,7 +91,7 @@ static enum err_code log_read_places(struct broker_reader *reader, struct log_pl
 			*err = *event.failure;
 			return err->code;
 		}
-		place->ended = event.kind == READER_CAUGHT_UP || event.kind == READER_END;
+		place->ended = is_enough(place, &event);
 		left -= place->ended;
 		code = take(place, &event, err);
 	}

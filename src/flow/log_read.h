@@ -14,6 +14,9 @@ struct log_place {
 	struct topic_ref topic;
 	int32_t partition;
 	struct reader_start start;
+	bool bounded; /* only what stands before `until` is wanted: who writes on all the
+			 time is not run after */
+	struct position until;
 	void *user;		/* the caller's */
 	bool ended;		/* it was told that this is all */
 	bool beyond;		/* there is no such place: the log ends before it */
@@ -21,7 +24,8 @@ struct log_place {
 
 /*
  * Calls `take` for the records and gaps of each place, and at last once for its end: an event of
- * kind READER_CAUGHT_UP, with the end in `last`, or READER_END. ERR_STOPPED: asked to stop; and
+ * kind READER_CAUGHT_UP, with the end in `last`, or READER_END; not where it had `until` before
+ * that, and then the last records may go beyond it. ERR_STOPPED: asked to stop; and
  * what READER_FAILED says.
  * ERR_BUSY: the log tells nothing for a long time.
  */

@@ -3,6 +3,9 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "base/trace.h"
+
+#include <unistd.h>
 
 enum { PART_ITEMS = 8192, ITEMS_FIRST = 256 };
 
@@ -196,5 +199,59 @@ enum err_code micro_batch_bury(struct micro_batch *batch, size_t at, const char 
 	enum err_code code = micro_batch_bury_item(&batch->items[at], reason, err);
 
 	batch->items[at].buried = code == ERR_OK;
+	return code;
+}
+
+/* ---- Cleaning ---- */
+
+static enum err_code clean_range(const struct micro_batch_cleaning *cleaning, size_t from,
+				 size_t to, struct clean_result *ret_result, struct err *err)
+{
+	micro_batch_select(cleaning->batch, from, to);
+	return engine_clean(cleaning->engine, cleaning->table->model, &cleaning->batch->input,
+			    cleaning->path, ret_result, err);
+}
+
+/* Clean [from, to) only to see whether that works. No letter is found by it. */
+static enum err_code micro_batch_attempt(void *user, size_t from, size_t to, struct err *err)
+{
+	const struct micro_batch_cleaning *cleaning = user;
+	struct clean_result result = { 0 };
+	enum err_code code = clean_range(cleaning, from, to, &result, err);
+
+	micro_batch_select(cleaning->batch, 0, 0);
+	clean_result_release(&result);
+	(void)unlink(cleaning->path);
+	return code;
+}
+
+static enum err_code micro_batch_blame(void *user, size_t at, const char *reason, struct err *err)
+{
+	const struct micro_batch_cleaning *cleaning = user;
+
+	trace_error("a record of %s \"%s\" makes the engine fail: %s",
+		    cleaning->table->kind == TOPIC_STREAM ? "stream" : "topic",
+		    cleaning->table->topic, reason);
+	return micro_batch_bury(cleaning->batch, at, reason, err);
+}
+
+enum err_code micro_batch_clean(struct micro_batch_cleaning *cleaning, struct poison *poison,
+				struct clean_result *ret_result, struct err *err)
+{
+	size_t count = cleaning->batch->count;
+	enum err_code code = clean_range(cleaning, 0, count, ret_result, err);
+
+	poison->attempt = micro_batch_attempt;
+	poison->bury = micro_batch_blame;
+	poison->user = cleaning;
+	if (code == ERR_SHAPE) {
+		code = poison_find(poison, count, err);
+		if (code == ERR_OK)
+			code = clean_range(cleaning, 0, count, ret_result, err);
+		if (code == ERR_SHAPE && poison->found > 0)
+			code = poison_not_found(err);
+	}
+	if (code != ERR_OK)
+		micro_batch_select(cleaning->batch, 0, 0); /* not all letters were found */
 	return code;
 }

@@ -13,6 +13,7 @@
 #include "broker/broker.h"
 #include "engine/engine.h"
 #include "flow/dlq.h"
+#include "flow/poison.h"
 
 /* A partition that the batch has records of. */
 struct batch_shard {
@@ -62,5 +63,21 @@ MUST_USE enum err_code micro_batch_take_letters(struct micro_batch *batch, struc
 /* Item `at` cannot be cleaned at all: its dead letter. From then on the engine does not see it. */
 MUST_USE enum err_code micro_batch_bury(struct micro_batch *batch, size_t at, const char *reason,
 					struct err *err);
+
+/* What a batch is cleaned by, and where to. */
+struct micro_batch_cleaning {
+	struct micro_batch *batch;
+	struct engine *engine;
+	const struct lake_table *table;
+	const char *path; /* of the file that is made */
+};
+
+/*
+ * Clean all items into the file. Those that make the SQL fail are buried; `poison` counts them,
+ * over several tries. On failure letters are not known: they are found again.
+ */
+MUST_USE enum err_code micro_batch_clean(struct micro_batch_cleaning *cleaning,
+					 struct poison *poison, struct clean_result *ret_result,
+					 struct err *err);
 
 #endif

@@ -188,7 +188,7 @@ static enum err_code put_marker(struct replay *replay, const char *file, struct 
 }
 
 /* `before`: the version of REPLAY_APP_ID when it was looked which letters are left. */
-static enum err_code commit_rows(struct replay *replay, char *file, int64_t before,
+static enum err_code commit_rows(struct replay *replay, char *file, int64_t made_ms, int64_t before,
 				 const struct clean_result *result, struct err *err)
 {
 	enum err_code code = fail_at(FAILPOINT("replay-commit"), "replay-commit", err);
@@ -197,7 +197,8 @@ static enum err_code commit_rows(struct replay *replay, char *file, int64_t befo
 				 .size = result->bytes,
 				 .modified_ms = clock_wall_ms(),
 				 .rows = result->rows,
-				 .stats = xstrndup(result->stats.ptr, result->stats.len) };
+				 .stats = xstrndup(result->stats.ptr, result->stats.len),
+				 .made_ms = made_ms };
 	struct delta_txn txns[] = { { REPLAY_APP_ID, before + 1, before }, { app_id, 0, -1 } };
 	struct delta_commit commit = {
 		.operation = "WRITE", .adds = &add, .add_count = 1, .txns = txns, .txn_count = 2
@@ -240,11 +241,13 @@ static enum err_code replay_flush(struct replay *replay, struct err *err)
 	replay->records = xreallocarray(replay->records, replay->count, sizeof(*replay->records));
 	code = replay_clean(replay, &result, err);
 	if (code == ERR_OK && result.rows > 0) {
+		int64_t made_ms = clock_boot_ms();
+
 		code = replay_put_rows(replay, file, err);
 		if (code == ERR_OK)
 			code = put_marker(replay, file, err);
 		if (code == ERR_OK)
-			code = commit_rows(replay, file, before, &result, err);
+			code = commit_rows(replay, file, made_ms, before, &result, err);
 	}
 	if (code == ERR_OK) {
 		replay->report->letters += replay->count;

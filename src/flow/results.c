@@ -5,7 +5,9 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "base/trace.h"
 #include "flow/table_files.h"
+#include "flow/table_version.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +16,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { RESULT_BYTES_MAX = 256 << 20, PENDING_BYTES = 4 << 20, TABLES_AT_ONCE = 4 };
+enum {
+	RESULT_BYTES_MAX = 256 << 20,
+	PENDING_BYTES = 4 << 20,
+	TABLES_AT_ONCE = 4,
+	LIVE_TRIES = 3,
+};
 
 void results_run_name(int64_t wall_ms, char run[RUN_NAME_MAX])
 {
@@ -48,6 +55,8 @@ struct attaching {
 	const char *question;		/* NULL: any */
 	struct engine_table *tables;
 	bool *absent;			/* by table: it is not there yet */
+	struct delta_table **deltas;	/* by table: where it is open, and goes on in the log */
+	char **reasons;			/* by table: why not */
 };
 
 /* The files of a table for an engine that opens them itself. */
@@ -69,10 +78,11 @@ static void put_urls(const struct results_options *options, const char *root,
 	ret_table->url_count = count;
 }
 
+/* *ret_delta: it is left open there. NULL: it need not be. */
 static enum err_code results_find_table(const struct results_options *options,
 					const struct lake_table *table,
 					struct engine_table *ret_table, bool *ret_absent,
-					struct err *err)
+					struct delta_table **ret_delta, struct err *err)
 {
 	const struct delta_options read_only = { 0 };
 	struct delta_table *delta = NULL;
@@ -92,7 +102,10 @@ static enum err_code results_find_table(const struct results_options *options,
 		put_urls(options, table->root, delta, ret_table);
 	else
 		code = table_files_open(options->store, table->root, delta, &files, err);
-	delta_close(delta);
+	if (code == ERR_OK && ret_delta)
+		*ret_delta = delta;
+	else
+		delta_close(delta);
 	if (code == ERR_ABSENT) {
 		ret_table->broken = xstrdup(err->msg);
 		return ERR_OK;
@@ -102,24 +115,174 @@ static enum err_code results_find_table(const struct results_options *options,
 	return code;
 }
 
+static enum err_code attach_version(const struct attaching *attaching,
+				    const struct sql_version *version, struct engine_table *table,
+				    struct err *err)
+{
+	table->no_live = "a version has none";
+	return table_version_open(attaching->options->store, &attaching->places[version->table],
+				  version, table, err);
+}
+
+/* Whether the text may name the live view of a table. */
+static bool names_live(const char *text, const char *name)
+{
+	size_t len = strlen(name);
+	const char *at = text;
+
+	while ((at = strcasestr(at, name)) != NULL) {
+		if (strncasecmp(at + len, "_live", strlen("_live")) == 0)
+			return true;
+		at++;
+	}
+	return false;
+}
+
+static bool is_asked_live(const struct attaching *attaching, const char *name)
+{
+	const struct models *models = attaching->options->models;
+	bool is = attaching->options->live_all;
+
+	if (attaching->question)
+		return is || names_live(attaching->question, name);
+	for (size_t i = 0; i < models->analysis_count && !is; i++)
+		is = names_live(models->analyses[i].model.sql, name);
+	return is;
+}
+
 static enum err_code attach_one(void *user, size_t i, struct err *err)
 {
 	const struct attaching *attaching = user;
 	const struct results_options *options = attaching->options;
-	const char *why = options->refused ? options->refused[i] : NULL;
+	size_t count = options->models->clean_count;
 	struct engine_table *table = &attaching->tables[i];
+	const char *why;
 
+	if (i >= count)
+		return attach_version(attaching, &options->versions[i - count], table, err);
+	why = options->refused ? options->refused[i] : NULL;
 	table->model = attaching->places[i].model;
 	/* A name can be written in other ways, as E'g\x65o', but nobody does. */
 	table->unread = attaching->question &&
 			!strcasestr(attaching->question, table->model->model.name);
 	if (table->unread)
 		return ERR_OK;
+	if (!options->live)
+		table->no_live =
+			"a batch answers over what is cleaned; sql and analyse read the log";
+	else if (!is_asked_live(attaching, table->model->model.name))
+		table->no_live = "write its name out: the text does not hold it";
 	if (!why)
 		return results_find_table(options, &attaching->places[i], table,
-					  &attaching->absent[i], err);
+					  &attaching->absent[i],
+					  table->no_live ? NULL : &attaching->deltas[i], err);
 	table->broken = xstrdup(why);
 	return ERR_OK;
+}
+
+/* ---- Beyond the tables ---- */
+
+/* What is wrong with one table's log, or its model, takes no other table with it. */
+static bool is_of_one_log(enum err_code code)
+{
+	return code == ERR_CORRUPT || code == ERR_UNSUPPORTED || code == ERR_SHAPE ||
+	       code == ERR_USAGE || code == ERR_DENIED;
+}
+
+static void add_tail(const struct attaching *attaching, size_t i, struct live_tail *tail)
+{
+	struct engine_table *table = &attaching->tables[i];
+
+	attaching->absent[i] &= !tail->there;
+	table->live = attaching->options->live_all;
+	table->tail_count = tail->count;
+	table->files = xreallocarray(table->files, table->file_count + tail->count + 1,
+				     sizeof(*table->files));
+	for (size_t f = 0; f < tail->count; f++)
+		table->files[table->file_count++] = tail->files[f];
+	tail->count = 0;
+	live_tail_release(tail);
+}
+
+/* Why a table is not live is told where it is named. */
+static enum err_code refuse_tail(const struct attaching *attaching, size_t i, struct err *err)
+{
+	struct engine_table *table = &attaching->tables[i];
+
+	if (!is_of_one_log(err->code))
+		return err->code;
+	if (attaching->options->live_all)
+		table->broken = xstrdup(err->msg);
+	else
+		table->no_live = attaching->reasons[i] = xstrdup(err->msg);
+	return ERR_OK;
+}
+
+static enum err_code open_again(const struct attaching *attaching, size_t i, struct err *err)
+{
+	struct engine_table *table = &attaching->tables[i];
+	struct table_files files = { table->files, table->file_count };
+
+	table_files_close(&files);
+	table->files = NULL;
+	table->file_count = 0;
+	return results_find_table(attaching->options, &attaching->places[i], table,
+				  &attaching->absent[i], &attaching->deltas[i], err);
+}
+
+/*
+ * Where the log has let go of what the table had not, the table has it now, most probably, and both
+ * are looked at again. A topic may be made anew between two questions about it.
+ */
+static enum err_code results_read_tail(const struct attaching *attaching, size_t i, struct err *err)
+{
+	struct engine_table *table = &attaching->tables[i];
+	struct live_tail tail = { 0 };
+	enum err_code code = ERR_OK;
+
+	for (int tries = 0; tries < LIVE_TRIES && code == ERR_OK; tries++) {
+		struct delta_table *delta = attaching->deltas[i];
+		bool last = tries == LIVE_TRIES - 1, again;
+
+		attaching->deltas[i] = NULL;
+		live_tail_release(&tail);
+		code = live_read(attaching->options->live, &attaching->places[i], delta, &tail,
+				 err);
+		again = code == ERR_OK ? tail.moved
+				       : code == ERR_NO_TOPIC || code == ERR_NO_PARTITION;
+		if (!again || last)
+			break;
+		code = open_again(attaching, i, err);
+		if (table->broken)
+			break;
+	}
+	if (code != ERR_OK)
+		return refuse_tail(attaching, i, err);
+	if (tail.moved)
+		trace_warn("records of table \"%s\" are in no log any more, and not in the table",
+			   table->model->model.name);
+	add_tail(attaching, i, &tail);
+	return ERR_OK;
+}
+
+static enum err_code results_read_one(void *user, size_t i, struct err *err)
+{
+	const struct attaching *attaching = user;
+	const struct engine_table *table = &attaching->tables[i];
+
+	if (table->unread || table->broken || table->no_live)
+		return ERR_OK;
+	return results_read_tail(attaching, i, err);
+}
+
+/* Each waits for its broker, and they are cleaned in turn. */
+static enum err_code results_read_tails(struct attaching *attaching, size_t count, struct err *err)
+{
+	return ahead_all(&(struct ahead_options){ .count = attaching->options->live ? count : 0,
+						  .at_once = TABLES_AT_ONCE,
+						  .work = results_read_one,
+						  .user = attaching },
+			 err);
 }
 
 /* The files of one that the engine did not take. */
@@ -151,6 +314,17 @@ static void results_tell_missing(const struct attaching *attaching, size_t count
 	}
 }
 
+static void attaching_release(const struct attaching *attaching, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		delta_close(attaching->deltas[i]);
+		free(attaching->reasons[i]);
+	}
+	free(attaching->deltas);
+	free(attaching->reasons);
+	free(attaching->absent);
+}
+
 /* Questions that name them are told why they cannot be answered. */
 static size_t attach_broken(const struct models *models, struct engine_table *tables)
 {
@@ -169,34 +343,45 @@ enum err_code results_attach(const struct results_options *options, enum topic_k
 			     const char *question, struct results_missing *ret_missing,
 			     struct err *err)
 {
-	size_t count = options->models->clean_count;
+	size_t count = options->models->clean_count, all;
 	size_t broken = models_broken(options->models, MODEL_CLEAN);
-	struct engine_table *tables = xcalloc(count + broken, sizeof(*tables));
+	size_t versions = options->version_count;
+	struct engine_table *tables = xcalloc(count + versions + broken, sizeof(*tables));
 	struct lake_table *places = NULL;
 	enum err_code code = lake_tables_new(options->models, kind, options->id, &places, err);
-	bool *absent = xcalloc(count, sizeof(*absent));
-	struct attaching attaching = { options, places, question, tables, absent };
+	struct attaching attaching = {
+		.options = options,
+		.places = places,
+		.question = question,
+		.tables = tables,
+		.absent = xcalloc(count, sizeof(*attaching.absent)),
+		.deltas = xcalloc(count, sizeof(*attaching.deltas)),
+		.reasons = xcalloc(count, sizeof(*attaching.reasons)),
+	};
 	size_t at_once = store_at_once(options->store);
 
 	if (code == ERR_OK)
 		code = ahead_all(
 			&(struct ahead_options){
-				.count = count,
+				.count = count + versions,
 				.at_once = at_once < TABLES_AT_ONCE ? at_once : TABLES_AT_ONCE,
 				.work = attach_one,
 				.user = &attaching,
 			},
 			err);
+	if (code == ERR_OK)
+		code = results_read_tails(&attaching, count, err);
 	if (code == ERR_OK && ret_missing)
 		results_tell_missing(&attaching, count, ret_missing);
-	count += attach_broken(options->models, tables + count);
+	all = count + versions;
+	all += attach_broken(options->models, tables + all);
 	if (code == ERR_OK)
-		code = engine_attach(options->engine, tables, count, err);
-	for (size_t i = 0; i < count; i++)
+		code = engine_attach(options->engine, tables, all, err);
+	for (size_t i = 0; i < all; i++)
 		drop_table(&tables[i]);
+	attaching_release(&attaching, count);
 	free(places);
 	free(tables);
-	free(absent);
 	return code;
 }
 

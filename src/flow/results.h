@@ -16,7 +16,9 @@
 #define FLOW_RESULTS_H
 
 #include "engine/engine.h"
+#include "engine/sql_at.h"
 #include "flow/lake.h"
+#include "flow/live.h"
 #include "store/store.h"
 
 enum { RESULTS_RUNS_MAX = 1000, RUN_NAME_MAX = 24 };
@@ -29,8 +31,12 @@ struct results_options {
 	const char *temp_dir;		/* for files on their way; one at a time writes results */
 	const char *lake_url;		/* for an engine that opens files itself: where it finds the
 					   store; NULL: files are fetched for it */
+	struct live *live;		/* what <table>_live is read with; NULL: there is none */
+	bool live_all;			/* the other views show that, too */
 	const char *const *refused;	/* by clean model, why its table is not to be read, or NULL;
 					   NULL: all are */
+	const struct sql_version *versions; /* which of them are also asked as they were */
+	size_t version_count;
 };
 
 struct result_report {
@@ -61,8 +67,13 @@ struct results_missing {
 /*
  * Let the engine's views show the tables of this path as they are now; one that is not there yet is
  * empty, one that cannot be read or is refused is broken (engine.h). `question`: the one SQL text
+ * that will be asked, without the names of versions, so that no table is read whose name it does
+ * not hold (`unread` in engine.h). NULL: any. `ret_missing` may be NULL. ERR_USAGE: a version is
+ * not there.
  * that will be asked, so that no table is read whose name it does not hold (`unread` in engine.h).
- * NULL: any. `ret_missing` may be NULL.
+ * NULL: any. `ret_missing` may be NULL. With `live` what the log holds is read and cleaned for the
+ * tables whose live view the question names; where any may be asked, for those that an analysis
+ * does.
  */
 MUST_USE enum err_code results_attach(const struct results_options *options, enum topic_kind kind,
 				      const char *question, struct results_missing *ret_missing,

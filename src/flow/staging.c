@@ -264,6 +264,8 @@ static const struct store_ops staging_ops = {
 	.get = staging_get,
 	.stat = staging_stat,
 	.list = staging_list,
+	.level = store_level_by_list,
+	.mark = store_mark_none,
 	.remove = staging_remove,
 	.fetch = staging_fetch,
 	.fetch_dir = staging_fetch_dir,
@@ -517,11 +519,12 @@ static enum err_code may_still_come(struct store *store, const char *root, int64
 }
 
 static enum err_code settle_one(struct store *store, const char *root, int64_t id,
-				const struct delta_table *delta, struct err *err)
+				const struct delta_table *delta, int64_t *ret_ms, struct err *err)
 {
 	bool comes = false;
 	enum err_code code;
 
+	(void)ret_ms;
 	if (delta_txn_version(delta, STAGING_APP_ID) == id)
 		code = put_letters_over(store, root, id, err);
 	else
@@ -538,14 +541,19 @@ static bool staged_id(const char *key, const char *prefix, int64_t *ret_id)
 	       len == ID_DIGITS && key[strlen(prefix) + ID_DIGITS] == '/' && *ret_id >= 0;
 }
 
-enum err_code staging_settle(struct store *store, const struct lake_table *place,
-			     const struct delta_table *delta, struct err *err)
+/* Calls `each` for every rebuild that has something staged. */
+static enum err_code staging_each(struct store *store, const char *root,
+				  const struct delta_table *delta,
+				  enum err_code (*each)(struct store *store, const char *root,
+							int64_t id, const struct delta_table *delta,
+							int64_t *ret_ms, struct err *err),
+				  int64_t *ret_ms, struct err *err)
 {
 	char prefix[KEY_ROOM], after[KEY_ROOM] = "";
 	struct next_key next;
 	enum err_code code;
 
-	(void)snprintf(prefix, sizeof(prefix), "%s/_rebuild/", place->root);
+	(void)snprintf(prefix, sizeof(prefix), "%s/_rebuild/", root);
 	for (;;) {
 		int64_t id = 0;
 
@@ -555,12 +563,46 @@ enum err_code staging_settle(struct store *store, const struct lake_table *place
 		(void)snprintf(after, sizeof(after), "%s", next.key);
 		if (!staged_id(next.key, prefix, &id))
 			continue;
-		code = settle_one(store, place->root, id, delta, err);
+		code = each(store, root, id, delta, ret_ms, err);
 		if (code != ERR_OK)
 			return code;
 		/* All of it is passed: '0' comes right after '/'. */
 		(void)snprintf(after, sizeof(after), "%s%0*" PRId64 "0", prefix, ID_DIGITS, id);
 	}
+}
+
+enum err_code staging_settle(struct store *store, const struct lake_table *place,
+			     const struct delta_table *delta, struct err *err)
+{
+	return staging_each(store, place->root, delta, settle_one, NULL, err);
+}
+
+static enum err_code staging_note_oldest(struct store *store, const char *root, int64_t id,
+					 const struct delta_table *delta, int64_t *ret_ms,
+					 struct err *err)
+{
+	bool comes = false;
+	struct store_stat stat;
+	char key[KEY_ROOM];
+	enum err_code code = may_still_come(store, root, id, delta, &comes, err);
+
+	if (code != ERR_OK || !comes)
+		return code;
+	code = store_stat(store, staged_key(root, id, began, key), &stat, err);
+	if (code == ERR_OK && (*ret_ms == 0 || stat.modified_ms < *ret_ms))
+		*ret_ms = stat.modified_ms;
+	return code == ERR_ABSENT ? ERR_OK : code; /* it was given up just now */
+}
+
+enum err_code staging_oldest(struct store *store, const char *root, const struct delta_table *delta,
+			     int64_t *ret_ms, struct err *err)
+{
+	int64_t oldest_ms = 0;
+	enum err_code code = staging_each(store, root, delta, staging_note_oldest, &oldest_ms, err);
+
+	if (code == ERR_OK)
+		*ret_ms = oldest_ms;
+	return code;
 }
 
 enum err_code staging_abandon(const struct staging *staging, struct err *err)

@@ -55,6 +55,10 @@ MUST_USE enum err_code staging_seal(const struct staging *staging, struct slice 
 				    struct err *err);
 /* Throw it away. It was not committed, for sure. */
 MUST_USE enum err_code staging_abandon(const struct staging *staging, struct err *err);
+/* Wall clock of the beginning of the oldest that may still be committed; 0: there is none. */
+MUST_USE enum err_code staging_oldest(struct store *store, const char *root,
+				      const struct delta_table *delta, int64_t *ret_ms,
+				      struct err *err);
 /* End what rebuilds left, one way or the other, by what the table says; it has just been read. */
 MUST_USE enum err_code staging_settle(struct store *store, const struct lake_table *place,
 				      const struct delta_table *delta, struct err *err);

@@ -153,6 +153,7 @@ static enum err_code stream_begin(struct stream *stream, struct err *err)
 		.engine = options->engine,
 		.dir = options->dir,
 		.bytes_max = options->bytes_max + EVENT_BYTES,
+		.keep = options->keep,
 	};
 	stream->began_ms = clock_mono_ms();
 	stream->draining = options->until_end;

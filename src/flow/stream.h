@@ -52,6 +52,7 @@ struct stream_options {
 	const struct models *models;
 	uint64_t rows_max;
 	size_t bytes_max;
+	struct lake_keep keep;
 	int64_t age_ms;
 	bool until_end;			/* stop when all that is in the log now is in the tables */
 	bool new_history;    /* a log that is another history: go on, in a next generation */

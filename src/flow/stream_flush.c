@@ -14,18 +14,25 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <unistd.h>
 
 enum {
 	NAME_MAX_LEN = 128,
 	UNKNOWN_MS = 60000, /* at least between two words on unknown fields */
 };
 
+static void forget_file(struct stream_flush *flush)
+{
+	free(flush->add.path);
+	free(flush->add.stats);
+	flush->add = (struct delta_add){ 0 };
+}
+
 /* Move the file that the engine wrote to its place in the table. */
 static enum err_code keep_file(struct stream_table *table, struct stream_flush *flush,
 			       const struct clean_result *result, struct err *err)
 {
 	char key[STORE_KEY_MAX];
+	int64_t made_ms = clock_boot_ms();
 	struct buf name;
 	enum err_code code;
 
@@ -41,6 +48,7 @@ static enum err_code keep_file(struct stream_table *table, struct stream_flush *
 			.rows = result->rows,
 			.stats = result->stats.len ? xstrndup(result->stats.ptr, result->stats.len)
 						   : NULL,
+			.made_ms = made_ms,
 		};
 	buf_release(&name);
 	return code;
@@ -88,57 +96,41 @@ static enum err_code keep_cleaned(struct stream_table *table, struct stream_flus
 	return micro_batch_take_letters(&table->batch, err);
 }
 
-static enum err_code clean_range(struct stream_table *table, size_t from, size_t to,
-				 struct clean_result *ret_result, struct err *err)
+/*
+ * The lake was away for so long that a clean-up may have taken the file, or will. The rows are
+ * cleaned into another; the letters were taken the first time.
+ */
+static enum err_code make_file_anew(struct stream_table *table, struct stream_flush *flush,
+				    struct err *err)
 {
-	micro_batch_select(&table->batch, from, to);
-	return engine_clean(table->engine, table->place.model, &table->batch.input,
-			    table->temp_path, ret_result, err);
-}
-
-/* Clean [from, to) only to see whether that works. No letter is found by it. */
-static enum err_code stream_table_attempt(void *user, size_t from, size_t to, struct err *err)
-{
-	struct stream_table *table = user;
+	struct micro_batch_cleaning cleaning = { &table->batch, table->engine, &table->place,
+						 table->temp_path };
 	struct clean_result result = { 0 };
-	enum err_code code = clean_range(table, from, to, &result, err);
+	enum err_code code = micro_batch_clean(&cleaning, &flush->poison, &result, err);
 
 	micro_batch_select(&table->batch, 0, 0);
+	if (code == ERR_OK) {
+		forget_file(flush);
+		flush->rows = result.rows;
+		code = result.rows ? keep_file(table, flush, &result, err) : ERR_OK;
+	}
 	clean_result_release(&result);
-	(void)unlink(table->temp_path);
 	return code;
-}
-
-static enum err_code stream_table_bury(void *user, size_t at, const char *reason, struct err *err)
-{
-	struct stream_table *table = user;
-
-	trace_error("a record of stream \"%s\" makes the engine fail: %s", table->place.topic,
-		    reason);
-	return micro_batch_bury(&table->batch, at, reason, err);
 }
 
 static enum err_code stream_table_clean(struct stream_table *table, struct stream_flush *flush,
 					struct err *err)
 {
+	struct micro_batch_cleaning cleaning = { &table->batch, table->engine, &table->place,
+						 table->temp_path };
 	struct clean_result result = { 0 };
-	size_t count = table->batch.count;
 	enum err_code code;
 
-	if (flush->cleaned || count == 0)
+	if (flush->cleaned || table->batch.count == 0)
 		return ERR_OK;
-	code = clean_range(table, 0, count, &result, err);
-	if (code == ERR_SHAPE) {
-		code = poison_find(&flush->poison, count, err);
-		if (code == ERR_OK)
-			code = clean_range(table, 0, count, &result, err);
-		if (code == ERR_SHAPE && flush->poison.found > 0)
-			code = poison_not_found(err);
-	}
+	code = micro_batch_clean(&cleaning, &flush->poison, &result, err);
 	if (code == ERR_OK)
 		code = keep_cleaned(table, flush, &result, err);
-	else
-		micro_batch_select(&table->batch, 0, 0); /* not all letters were found */
 	clean_result_release(&result);
 	return code;
 }
@@ -190,8 +182,8 @@ static enum err_code write_letters(struct stream_table *table, struct err *err)
  * `after` is what this process believes that the table holds: another writer
  * in between makes the commit fail instead of doubling rows.
  */
-static enum err_code stream_table_commit(struct stream_table *table,
-					 const struct stream_flush *flush, struct err *err)
+static enum err_code commit_steps(struct stream_table *table, const struct stream_flush *flush,
+				  struct err *err)
 {
 	struct delta_step *steps = xcalloc(table->shard_count, sizeof(*steps));
 	struct delta_commit commit = {
@@ -212,6 +204,19 @@ static enum err_code stream_table_commit(struct stream_table *table,
 	}
 	code = delta_commit(table->delta, &commit, &version, err);
 	free(steps);
+	return code;
+}
+
+static enum err_code stream_table_commit(struct stream_table *table, struct stream_flush *flush,
+					 struct err *err)
+{
+	enum err_code code = commit_steps(table, flush, err);
+
+	if (code == ERR_EXPIRED) {
+		code = make_file_anew(table, flush, err);
+		if (code == ERR_OK)
+			code = commit_steps(table, flush, err);
+	}
 	return code;
 }
 
@@ -302,9 +307,6 @@ enum err_code stream_table_flush(struct stream_table *table, struct err *err)
 
 	if (!stream_table_waits(table))
 		return ERR_OK;
-	flush->poison.attempt = stream_table_attempt;
-	flush->poison.bury = stream_table_bury;
-	flush->poison.user = table;
 	code = try_flush(table, flush, err);
 	if (code == ERR_OK)
 		code = move_on(table, err);
@@ -315,8 +317,7 @@ enum err_code stream_table_flush(struct stream_table *table, struct err *err)
 	table->unreadable += flush->unreadable;
 	table->commits++;
 	micro_batch_clear(&table->batch);
-	free(flush->add.path);
-	free(flush->add.stats);
+	forget_file(flush);
 	*flush = (struct stream_flush){ 0 };
 	return ERR_OK;
 }

@@ -119,10 +119,7 @@ static enum err_code stop_waiting(struct stream *stream, struct stream_source *s
 
 		if (!shard || (known && !lacks_what(shard, its ? its->next : part->end)))
 			continue;
-		(void)err_set(err, ERR_CORRUPT,
-			      "shard %s of stream \"%s\" ends before what the table has of it: is "
-			      "this log an older copy?",
-			      shard->batch.text, source->topic.name);
+		(void)stream_table_ends_early(table, shard, err);
 		code = on_other_history(stream, source, table, shard, err);
 	}
 	topic_info_release(&info);

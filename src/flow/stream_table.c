@@ -8,6 +8,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+/* One of a small table costs as much as a hundred commits. And a commit is waited for: somebody
+ * else who has the time is to write them. */
+enum { CHECKPOINT_COMMITS = 50, CHECKPOINT_TIMES = 3 };
+
 struct topic_ref stream_table_topic(const struct stream_table *table)
 {
 	return lake_table_topic(&table->place);
@@ -21,6 +25,13 @@ enum err_code stream_table_open(struct stream_table *table,
 	struct delta_options delta = { .checkpoints = !options->staged,
 				       .columns = DELTA_COLUMNS_EVOLVE,
 				       .name = options->place.model->model.name,
+				       .checkpoint_interval =
+					       options->keep.checkpoint_commits
+						       ? options->keep.checkpoint_commits
+						       : CHECKPOINT_COMMITS,
+				       .checkpoint_times = CHECKPOINT_TIMES,
+				       .keep_files_ms = options->keep.files_ms,
+				       .keep_log_ms = options->keep.log_ms,
 				       .create = &options->place.model->schema };
 	enum err_code code;
 
@@ -42,6 +53,16 @@ enum err_code stream_table_open(struct stream_table *table,
 	return code;
 }
 
+void stream_table_look(struct stream_table *table, const struct stream_table_options *options,
+		       struct delta_table *delta)
+{
+	*table = (struct stream_table){ .store = options->store,
+					.engine = options->engine,
+					.place = options->place,
+					.delta = delta };
+	micro_batch_init(&table->batch, table->place.shared, options->bytes_max);
+}
+
 static void free_shard(struct stream_shard *shard)
 {
 	dlq_batch_free(shard->batch.letters);
@@ -55,8 +76,7 @@ void stream_table_close(struct stream_table *table)
 	free(table->shards);
 	table->shards = NULL;
 	table->shard_count = 0;
-	if (table->delta)
-		micro_batch_release(&table->batch);
+	micro_batch_release(&table->batch);
 	free(table->flush.add.path);
 	free(table->flush.add.stats);
 	table->flush = (struct stream_flush){ 0 };
@@ -170,7 +190,7 @@ static enum err_code look_where(struct stream_table *table, struct stream_shard 
 
 	if (code != ERR_OK)
 		return code;
-	shard->since = delta_version(table->delta);
+	shard->since = table->delta ? delta_version(table->delta) : 0;
 	shard->told = shard->lacks = false;
 	shard->read = shard->done;
 	if (shard->read.any)
@@ -223,6 +243,15 @@ struct reader_start stream_shard_start(const struct stream_shard *shard)
 }
 
 /* ---- What the log gives ---- */
+
+enum err_code stream_table_ends_early(const struct stream_table *table,
+				      const struct stream_shard *shard, struct err *err)
+{
+	return err_set(err, ERR_CORRUPT,
+		       "shard %s of stream \"%s\" ends before what the table has of it: is "
+		       "this log an older copy?",
+		       shard->batch.text, table->place.topic);
+}
 
 static enum err_code another_history(const struct stream_table *table,
 				     const struct stream_shard *shard, struct err *err)

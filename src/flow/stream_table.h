@@ -84,6 +84,7 @@ struct stream_table_options {
 	const char *dir;		/* has "tmp" for the temporary file */
 	struct lake_table place;
 	size_t bytes_max;		/* of values in one micro-batch */
+	struct lake_keep keep;		/* of a table that is made */
 	bool staged;			/* a rebuild's own: the store is its staging */
 };
 
@@ -91,6 +92,10 @@ struct stream_table_options {
 MUST_USE enum err_code stream_table_open(struct stream_table *table,
 					 const struct stream_table_options *options,
 					 struct err *err);
+/* To be looked at alone, with what may be added to it: nothing is made, written or flushed. `delta`
+ * is taken; NULL: there is no table yet. */
+void stream_table_look(struct stream_table *table, const struct stream_table_options *options,
+		       struct delta_table *delta);
 /* Of what it counted nothing is lost. */
 void stream_table_close(struct stream_table *table);
 void stream_table_release(struct stream_table *table);
@@ -118,6 +123,10 @@ struct reader_start stream_shard_start(const struct stream_shard *shard);
 /* The stream is another history: the shard begins from its first record, in the next generation. */
 MUST_USE enum err_code stream_table_go_on(struct stream_table *table, const struct topic_info *info,
 					  struct stream_shard *shard, struct err *err);
+
+/* ERR_CORRUPT, which says that the log ends before what the table has. */
+enum err_code stream_table_ends_early(const struct stream_table *table,
+				      const struct stream_shard *shard, struct err *err);
 
 /*
  * Copies the records into the micro-batch, but those that the table has: another table of the same

@@ -24,14 +24,14 @@ static enum err_code allow_files(size_t count, struct err *err)
 		       count);
 }
 
-/* As the log has them: it names each file once, so its key tells what it is. */
+/* As the log has them: it names each file once, so its key tells what it is. `places` NULL: all. */
 static struct store_entry *new_entries(const char *root, const struct delta_table *table,
-				       size_t count)
+				       const size_t *places, size_t count)
 {
 	struct store_entry *entries = xcalloc(count, sizeof(*entries));
 
 	for (size_t i = 0; i < count; i++) {
-		const struct delta_add *file = delta_file(table, i);
+		const struct delta_add *file = delta_file(table, places ? places[i] : i);
 		size_t room = strlen(root) + strlen(file->path) + 2;
 		char *key = xmalloc(room);
 
@@ -49,18 +49,19 @@ static void free_entries(struct store_entry *entries, size_t count)
 	free(entries);
 }
 
-enum err_code table_files_open(struct store *store, const char *root,
-			       const struct delta_table *table, struct table_files *ret_files,
-			       struct err *err)
+static enum err_code table_files_open_at(struct store *store, const char *root,
+					 const struct delta_table *table, const size_t *places,
+					 size_t count, struct table_files *ret_files,
+					 struct err *err)
 {
-	struct table_files files = { .count = delta_file_count(table) };
+	struct table_files files = { .count = count };
 	enum err_code code = allow_files(files.count, err);
 	struct store_entry *entries;
 
 	if (code != ERR_OK)
 		return code;
 	files.list = xcalloc(files.count, sizeof(*files.list));
-	entries = new_entries(root, table, files.count);
+	entries = new_entries(root, table, places, files.count);
 	code = store_fetch_all(store, entries, files.count, files.list, err);
 	free_entries(entries, files.count);
 	if (code == ERR_OK)
@@ -68,6 +69,21 @@ enum err_code table_files_open(struct store *store, const char *root,
 	else
 		free(files.list);
 	return code;
+}
+
+enum err_code table_files_open(struct store *store, const char *root,
+			       const struct delta_table *table, struct table_files *ret_files,
+			       struct err *err)
+{
+	return table_files_open_at(store, root, table, NULL, delta_file_count(table), ret_files,
+				   err);
+}
+
+enum err_code table_files_open_some(struct store *store, const char *root,
+				    const struct delta_table *table, const size_t *places,
+				    size_t count, struct table_files *ret_files, struct err *err)
+{
+	return table_files_open_at(store, root, table, places, count, ret_files, err);
 }
 
 void table_files_close(struct table_files *files)

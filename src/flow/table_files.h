@@ -8,7 +8,7 @@
 #include "store/store.h"
 
 struct table_files {
-	struct store_fetched *list;	/* of malloc(); as many as delta_file_count() */
+	struct store_fetched *list; /* of malloc() */
 	size_t count;
 };
 
@@ -16,6 +16,11 @@ struct table_files {
 MUST_USE enum err_code table_files_open(struct store *store, const char *root,
 					const struct delta_table *table,
 					struct table_files *ret_files, struct err *err);
+/* Those of these places in its list of files alone. */
+MUST_USE enum err_code table_files_open_some(struct store *store, const char *root,
+					     const struct delta_table *table, const size_t *places,
+					     size_t count, struct table_files *ret_files,
+					     struct err *err);
 void table_files_close(struct table_files *files);	/* accepts a zeroed one */
 
 #endif

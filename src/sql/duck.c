@@ -239,6 +239,30 @@ void duck_put_files_end(struct buf *out)
 	buf_add_str(out, "], hive_partitioning = false, union_by_name = true)");
 }
 
+bool duck_name_file(int fd, uint64_t turn, const char *path, struct err *err)
+{
+	struct buf told, message;
+	const char *at;
+
+	buf_init(&told, ERR_MSG_MAX);
+	buf_add_char(&told, '[');
+	duck_put_file(&told, fd, turn);
+	(void)buf_cstr(&told);
+	told.ptr[told.len - 1] = '\0'; /* the quotes go */
+	at = strstr(err->msg, told.ptr + 2);
+	if (at && isdigit((unsigned char)at[strlen(told.ptr + 2)]))
+		at = NULL; /* another number that begins alike */
+	if (at) {
+		buf_init(&message, ERR_MSG_MAX * 4);
+		buf_addf(&message, "%.*s%s%s", (int)(at - err->msg), err->msg, path,
+			 at + strlen(told.ptr + 2));
+		err_set(err, err->code, "%s", buf_cstr(&message));
+		buf_release(&message);
+	}
+	buf_release(&told);
+	return at != NULL;
+}
+
 static void put_dir(struct buf *sql, const char *dir)
 {
 	buf_add_str(sql, sql->ptr[sql->len - 1] == '[' ? "" : ", ");

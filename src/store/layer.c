@@ -27,6 +27,17 @@ enum err_code store_layer_list(struct store *store, const char *prefix, const ch
 	return store_list_some(inner(store), prefix, after, wanted, each, user, err);
 }
 
+enum err_code store_layer_level(struct store *store, const char *folder, store_each_fn *each,
+				void *user, struct err *err)
+{
+	return store_level(inner(store), folder, each, user, err);
+}
+
+struct store_mark store_layer_mark(struct store *store, const char *folder)
+{
+	return store_mark(inner(store), folder);
+}
+
 enum err_code store_layer_remove(struct store *store, const char *key, struct err *err)
 {
 	return store_remove(inner(store), key, err);

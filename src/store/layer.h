@@ -23,6 +23,9 @@ enum err_code store_layer_stat(struct store *store, const char *key, struct stor
 			       struct err *err);
 enum err_code store_layer_list(struct store *store, const char *prefix, const char *after,
 			       size_t wanted, store_each_fn *each, void *user, struct err *err);
+enum err_code store_layer_level(struct store *store, const char *folder, store_each_fn *each,
+				void *user, struct err *err);
+struct store_mark store_layer_mark(struct store *store, const char *folder);
 enum err_code store_layer_remove(struct store *store, const char *key, struct err *err);
 enum err_code store_layer_fetch(struct store *store, const struct store_entry *entry,
 				struct store_fetched *ret_fetched, struct err *err);

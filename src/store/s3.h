@@ -16,7 +16,7 @@
 enum {
 	S3_SINGLE_MAX = 16 << 20, /* a larger file goes in parts, of so much at least */
 	S3_HEADERS_MAX = 8 + STORE_WORDS_MAX,
-	S3_QUERY_MAX = 6,
+	S3_QUERY_MAX = 7,
 	S3_NONCE_MAX = 33,
 	S3_REPLY_MAX = 8 << 20, /* of what is no object: a page of a listing */
 };
@@ -82,6 +82,8 @@ int64_t s3_read_date(struct slice text);
 
 MUST_USE enum err_code s3_list(struct store *store, const char *prefix, const char *after,
 			       size_t wanted, store_each_fn *each, void *user, struct err *err);
+MUST_USE enum err_code s3_level(struct store *store, const char *folder, store_each_fn *each,
+				void *user, struct err *err);
 /* In place; a listing whose EncodingType is "url". False: it is not encoded so. */
 bool s3_decode(char *text);
 /* "2026-01-31T12:00:00.000Z" as milliseconds since 1970; 0: it is no such date. */

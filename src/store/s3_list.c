@@ -4,7 +4,7 @@
  *
  * A page begins behind the last key of the one before (start-after), which every server has. Only
  * behind a page without a key the server's token leads on: S3 gives such a one where it went over
- * much that was removed.
+ * much that was removed. So it does behind folders, as servers differ in what begins behind one.
  */
 #include "base/mem.h"
 #include "base/trace.h"
@@ -23,13 +23,14 @@ struct s3_place {
 	char after[2 * S3_KEY_MAX]; /* behind this key; "": at the first one */
 	char token[S3_TOKEN_MAX + 1];  /* or, if it is not empty, where the server says */
 	size_t wanted;		    /* keys, or 0 */
+	bool level;		    /* folders as one, the one of the prefix gone into */
 };
 
 /* False: there are more, and nothing says where. */
 static bool place_next(struct s3_place *place, const struct s3_page *page)
 {
 	place->wanted = 0; /* it was a guess, and too low */
-	if (page->count > 0) {
+	if (page->count > 0 && !place->level) {
 		(void)snprintf(place->after, sizeof(place->after), "%s",
 			       page->entries[page->count - 1].key);
 		place->token[0] = '\0';
@@ -50,6 +51,8 @@ static void ask_page(struct s3_call *call, const struct s3_place *place, const c
 	(void)snprintf(most, sizeof(most), "%zu", place->wanted);
 	if (place->token[0])
 		s3_call_query(call, "continuation-token", place->token);
+	if (place->level)
+		s3_call_query(call, "delimiter", "/");
 	s3_call_query(call, "encoding-type", "url");
 	s3_call_query(call, "list-type", "2");
 	if (place->wanted > 0 && place->wanted < S3_PAGE_KEYS_MAX)
@@ -88,6 +91,18 @@ static enum err_code get_page(struct s3 *s3, struct s3_place *place, struct s3_p
 	return code;
 }
 
+/* A folder is one by the key that it would be without its end. */
+static enum err_code check_listed(const char *key, struct err *err)
+{
+	char folder[S3_KEY_MAX + 1];
+	size_t len = strlen(key);
+
+	if (len == 0 || key[len - 1] != '/')
+		return store_check_key(key, err);
+	(void)snprintf(folder, sizeof(folder), "%.*s", (int)len - 1, key);
+	return store_check_key(folder, err);
+}
+
 /* False: the caller has seen enough. Other programs' keys that no key of ours can be are passed
  * over. */
 static bool give_page(const struct s3 *s3, const struct s3_page *page, store_each_fn *each,
@@ -99,7 +114,7 @@ static bool give_page(const struct s3 *s3, const struct s3_page *page, store_eac
 
 		if (strncmp(entry.key, s3->root, strlen(s3->root)) == 0)
 			entry.key += strlen(s3->root);
-		if (store_check_key(entry.key, &err) != ERR_OK)
+		if (check_listed(entry.key, &err) != ERR_OK)
 			trace_debug("%s: \"%s\" is left alone: %s", s3->place, entry.key, err.msg);
 		else if (!each(user, &entry))
 			return false;
@@ -107,19 +122,34 @@ static bool give_page(const struct s3 *s3, const struct s3_page *page, store_eac
 	return true;
 }
 
+static enum err_code s3_list_from(struct s3 *s3, struct s3_place *place, store_each_fn *each,
+				  void *user, struct err *err)
+{
+	struct s3_page *page = s3_page_new();
+	enum err_code code;
+
+	do {
+		code = get_page(s3, place, page, err);
+	} while (code == ERR_OK && give_page(s3, page, each, user) && page->goes_on);
+	s3_page_free(page);
+	return code;
+}
+
 enum err_code s3_list(struct store *store, const char *prefix, const char *after, size_t wanted,
 		      store_each_fn *each, void *user, struct err *err)
 {
 	struct s3 *s3 = (struct s3 *)store;
-	struct s3_page *page = s3_page_new();
 	struct s3_place place = { .prefix = prefix, .wanted = wanted };
-	enum err_code code;
 
 	if (*after)
 		(void)snprintf(place.after, sizeof(place.after), "%s%s", s3->root, after);
-	do {
-		code = get_page(s3, &place, page, err);
-	} while (code == ERR_OK && give_page(s3, page, each, user) && page->goes_on);
-	s3_page_free(page);
-	return code;
+	return s3_list_from(s3, &place, each, user, err);
+}
+
+enum err_code s3_level(struct store *store, const char *folder, store_each_fn *each, void *user,
+		       struct err *err)
+{
+	struct s3_place place = { .prefix = folder, .level = true };
+
+	return s3_list_from((struct s3 *)store, &place, each, user, err);
 }

@@ -85,6 +85,17 @@ static void take_of_entry(struct s3_page *page, const char *name, struct slice t
 		page->etag = arena_str(&page->arena, text);
 }
 
+/* They come in an order of their own, beside that of the keys. */
+static void take_folder(struct s3_page *page, struct slice text)
+{
+	if (page->count == S3_PAGE_KEYS_MAX || text.len > 3 * S3_KEY_MAX) {
+		page->wrong = true;
+		return;
+	}
+	page->entries[page->count++] = (struct store_entry){ .key = arena_str(&page->arena, text) };
+	page->has_folders = true;
+}
+
 static bool take_element(void *user, const char *path, struct slice text)
 {
 	static const char root[] = "ListBucketResult", entry[] = "ListBucketResult/Contents/";
@@ -92,6 +103,8 @@ static bool take_element(void *user, const char *path, struct slice text)
 
 	if (strncmp(path, entry, strlen(entry)) == 0)
 		take_of_entry(page, path + strlen(entry), text);
+	else if (strcmp(path, "ListBucketResult/CommonPrefixes/Prefix") == 0)
+		take_folder(page, text);
 	else if (strcmp(path, root) == 0)
 		page->is_listing = true;
 	else if (strcmp(path, "ListBucketResult/Contents") == 0)
@@ -106,6 +119,11 @@ static bool take_element(void *user, const char *path, struct slice text)
 	return !page->wrong;
 }
 
+static int page_by_key(const void *a, const void *b)
+{
+	return strcmp(((const struct store_entry *)a)->key, ((const struct store_entry *)b)->key);
+}
+
 /* Keys as they are, in the order of a store. There are servers that begin with the key that they
  * are to begin behind. The next page is asked for by the last key, so none may be longer than that
  * can be said. */
@@ -116,11 +134,16 @@ static bool check_page(struct s3_page *page, const char *after)
 
 	for (size_t i = 0; i < page->count; i++) {
 		char *key = (char *)(uintptr_t)page->entries[i].key;
-		int order;
 
 		if ((page->is_encoded && !s3_decode(key)) || !*key || strlen(key) > S3_KEY_MAX)
 			return false;
-		order = strcmp(key, before);
+	}
+	if (page->has_folders)
+		qsort(page->entries, page->count, sizeof(*page->entries), page_by_key);
+	for (size_t i = 0; i < page->count; i++) {
+		const char *key = page->entries[i].key;
+		int order = strcmp(key, before);
+
 		if (order < 0 || (order == 0 && i > 0))
 			return false;
 		before = key;
@@ -152,7 +175,8 @@ bool s3_page_read(struct s3_page *page, struct slice text, const char *after)
 	arena_reset(&page->arena);
 	page->count = 0;
 	page->token = NULL;
-	page->is_listing = page->is_encoded = page->goes_on = page->wrong = false;
+	page->is_listing = page->is_encoded = page->has_folders = page->goes_on = page->wrong =
+		false;
 	s3_page_begin_entry(page);
 	return xml_read(text, take_element, page, &err) == ERR_OK && check_page(page, after);
 }

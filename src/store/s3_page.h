@@ -2,7 +2,8 @@
  * s3_page.h - a page of a listing as a service answers it: the XML of ListObjectsV2.
  *
  * What comes out is what store.h promises of a listing: keys that rise, from behind `after` on,
- * none of them "". They are those of the bucket, with the prefix of the store.
+ * none of them "". They are those of the bucket, with the prefix of the store. Where folders were
+ * asked for, those are among them, by the '/' at their end.
  *
  * Threads: one a page.
  */
@@ -25,6 +26,7 @@ struct s3_page {
 	const char *etag, *modified; /* its; NULL: not yet */
 	bool is_listing;
 	bool is_encoded;
+	bool has_folders;
 	bool wrong;
 };
 

@@ -296,7 +296,29 @@ enum err_code store_list(struct store *store, const char *prefix, const char *af
 	return store_list_some(store, prefix, after, 0, each, user, err);
 }
 
+enum err_code store_level(struct store *store, const char *folder, store_each_fn *each, void *user,
+			  struct err *err)
+{
+	struct checked_listing listing = { .prefix = folder, .each = each, .user = user };
+	int64_t start_us = clock_mono_us();
+	enum err_code code;
+
+	assert(!*folder || folder[strlen(folder) - 1] == '/');
+	code = store->ops->level(store, folder, give_checked, &listing, err);
+	if (listing.wrong)
+		code = err_set(
+			err, ERR_CORRUPT,
+			"the store \"%s\" lists \"%s\" out of order, or what was not asked for",
+			store->ops->name, folder);
+	return store_ended(store, CALL_LIST, start_us + listing.caller_us, code, err);
+}
+
 /* --- the rest ------------------------------------------------------------------ */
+
+struct store_mark store_mark(struct store *store, const char *folder)
+{
+	return store->ops->mark(store, folder);
+}
 
 const char *store_fetch_dir(struct store *store) { return store->ops->fetch_dir(store); }
 

@@ -8,7 +8,6 @@
  * Decorators (layer.h), which stack on any store
  *	store_retry.c	asks again what a service refused for the moment
  *	store_cache.c	keeps fetched objects in a local directory
- *	store_recall.c	answers from a listing that it has heard before
  *	store_prove.c	tries out whether only one can create an object
  *	store_trace.c	tells each call and how long it took
  *
@@ -32,7 +31,8 @@
  *	   who finds its own bytes in it is done.
  *	4. list() gives keys in ascending byte order, as S3's ListObjectsV2 does
  *	   for UTF-8 keys, and sees every object whose put() returned before. The
- *	   callback may call the store.
+ *	   callback may call the store. level() likewise, but of all keys that have
+ *	   the next "/" in common it gives that beginning of them, once: a folder.
  *	5. The words put with an object come back with stat(), where the store
  *	   keeps words (store_can()); they come and go with the object's bytes.
  *	   STORE_WORD_OWN is a backend's: it may keep it beside all others, to know
@@ -148,6 +148,14 @@ struct store_fetched {
 	char *path;			/* for other programs, which are to follow no link */
 };
 
+/* A folder as a whole, without a look at what is in it. */
+struct store_mark {
+	/* Another one after each change of what is directly in the folder; 0: not known. Only
+	 * compared with others of that folder. */
+	uint64_t mark;
+	uint64_t bytes; /* about how long a listing is; 0: not known */
+};
+
 struct store;
 
 /* All methods are required; layer.h has those of a decorator that pass a call on. */
@@ -176,6 +184,18 @@ struct store_ops {
 	 */
 	enum err_code (*list)(struct store *store, const char *prefix, const char *after,
 			      size_t wanted, store_each_fn *each, void *user, struct err *err);
+
+	/*
+	 * Call `each` for what is one level below `folder` ("" or what ends in '/'), in order,
+	 * until it returns false: objects, and folders by their key with the '/' at its end, of
+	 * which nothing else is known. A folder may be given that has no object any more. A backend
+	 * that can do no better takes store_level_by_list() here.
+	 */
+	enum err_code (*level)(struct store *store, const char *folder, store_each_fn *each,
+			       void *user, struct err *err);
+
+	/* Of `folder`, which ends in '/'; costs no request of a service. */
+	struct store_mark (*mark)(struct store *store, const char *folder);
 
 	/* A key that is not there is success. */
 	enum err_code (*remove)(struct store *store, const char *key, struct err *err);
@@ -227,6 +247,11 @@ MUST_USE enum err_code store_list(struct store *store, const char *prefix, const
 MUST_USE enum err_code store_list_some(struct store *store, const char *prefix, const char *after,
 				       size_t wanted, store_each_fn *each, void *user,
 				       struct err *err);
+/* What is one level below `folder`: "" or what ends in '/'. */
+MUST_USE enum err_code store_level(struct store *store, const char *folder, store_each_fn *each,
+				   void *user, struct err *err);
+/* Taken before a listing, and the same later, it says that there is nothing else to list. */
+struct store_mark store_mark(struct store *store, const char *folder);
 MUST_USE enum err_code store_remove(struct store *store, const char *key, struct err *err);
 
 /* All keys of a prefix, until `each` returns false. */
@@ -345,17 +370,14 @@ MUST_USE enum err_code store_cache_new(struct store *inner, const char *dir, con
  */
 MUST_USE struct store *store_prove_new(struct store *inner, const char *of);
 
-/*
- * A listing of all of a prefix that was heard to its end is kept, up to `keys_max` keys in all, and
- * what lies below that prefix is answered from it from then on, whatever has been put since. Does
- * not take ownership of `inner`.
- */
-MUST_USE struct store *store_recall_new(struct store *inner, size_t keys_max);
-/* Of such a one: what is below `prefix` is answered from what was heard. */
-bool store_recalls(struct store *recall, const char *prefix);
-
 /* Tells every call with trace_debug(). */
 MUST_USE struct store *store_trace_new(struct store *inner);
+
+/* For backends: level() by listings, of which each goes on behind the folder that it came to. */
+enum err_code store_level_by_list(struct store *store, const char *folder, store_each_fn *each,
+				  void *user, struct err *err);
+/* For backends that know none. */
+struct store_mark store_mark_none(struct store *store, const char *folder);
 
 /* For backends: just `len` bytes, or ERR_IO. */
 enum err_code store_source_read(struct store_source *source, uint64_t from, size_t len,

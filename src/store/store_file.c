@@ -660,19 +660,44 @@ static int open_start(struct store_file *file, const char *prefix, char start[ST
 	return store_file_walk(file, dir, false);
 }
 
+static enum err_code file_walk(struct store *store, const struct tree_listing *listing,
+			       struct err *err)
+{
+	char start[STORE_KEY_MAX + 2];
+	int fd = open_start((struct store_file *)store, listing->prefix, start);
+
+	if (fd < 0)
+		return is_absence(errno) ? ERR_OK
+					 : err_errno(err, "could not list \"%s\"", listing->prefix);
+	return tree_list(fd, start, listing, err);
+}
+
 static enum err_code file_list(struct store *store, const char *prefix, const char *after,
 			       size_t wanted, store_each_fn *each, void *user, struct err *err)
 {
-	struct tree_listing listing = { prefix, after, each, user };
-	char start[STORE_KEY_MAX + 2];
-	int fd;
+	const struct tree_listing listing = { prefix, after, each, user, false };
 
 	(void)wanted;
-	fd = open_start((struct store_file *)store, prefix, start);
-	if (fd < 0)
-		return is_absence(errno) ? ERR_OK
-					 : err_errno(err, "could not list \"%s\"", prefix);
-	return tree_list(fd, start, &listing, err);
+	return file_walk(store, &listing, err);
+}
+
+static enum err_code file_level(struct store *store, const char *folder, store_each_fn *each,
+				void *user, struct err *err)
+{
+	const struct tree_listing listing = { folder, "", each, user, true };
+
+	return file_walk(store, &listing, err);
+}
+
+static struct store_mark file_mark(struct store *store, const char *folder)
+{
+	char start[STORE_KEY_MAX + 2];
+	int fd = open_start((struct store_file *)store, folder, start);
+	struct store_mark mark = tree_mark(fd);
+
+	if (fd >= 0)
+		(void)close(fd);
+	return mark;
 }
 
 /* --- the store --------------------------------------------------------- */
@@ -727,6 +752,8 @@ static const struct store_ops file_ops = {
 	.get = file_get,
 	.stat = file_stat,
 	.list = file_list,
+	.level = file_level,
+	.mark = file_mark,
 	.remove = file_remove,
 	.fetch = file_fetch,
 	.fetch_dir = file_fetch_dir,

@@ -3,6 +3,9 @@
 #include "base/ahead.h"
 #include "base/mem.h"
 
+#include <stdio.h>
+#include <string.h>
+
 /* A listing as it came, until it is its turn. */
 struct listed {
 	struct buf keys; /* each with its NUL */
@@ -87,4 +90,55 @@ enum err_code store_list_all(struct store *store, const struct store_listing *li
 	}
 	free(all.listed);
 	return code;
+}
+
+/* --- one level -------------------------------------------------------------- */
+
+#define LAST_CHAR "\xf4\x8f\xbf\xbf" /* of UTF-8, in which keys are */
+
+struct levelling {
+	size_t prefix; /* its length */
+	store_each_fn *each;
+	void *user;
+	char last[STORE_KEY_MAX + 1]; /* what was given last */
+	bool ended;		      /* `each` has seen enough */
+	bool skips;		      /* a folder was given: on behind it */
+};
+
+static bool level_give(void *user, const struct store_entry *entry)
+{
+	struct levelling *levelling = user;
+	const char *slash = strchr(entry->key + levelling->prefix, '/');
+	size_t len = slash ? (size_t)(slash - entry->key) + 1 : strlen(entry->key);
+	struct store_entry folder = { .key = levelling->last };
+
+	if (slash && slice_is(slice_of(entry->key, len), levelling->last))
+		return true;
+	(void)snprintf(levelling->last, sizeof(levelling->last), "%.*s", (int)len, entry->key);
+	levelling->skips = slash != NULL;
+	levelling->ended = !levelling->each(levelling->user, slash ? &folder : entry);
+	return !levelling->ended && !slash;
+}
+
+enum err_code store_level_by_list(struct store *store, const char *folder, store_each_fn *each,
+				  void *user, struct err *err)
+{
+	struct levelling levelling = { .prefix = strlen(folder), .each = each, .user = user };
+	char after[sizeof(levelling.last) + sizeof(LAST_CHAR)];
+	enum err_code code;
+
+	do {
+		(void)snprintf(after, sizeof(after), "%s%s", levelling.last,
+			       levelling.skips ? LAST_CHAR : "");
+		levelling.skips = false;
+		code = store->ops->list(store, folder, after, 0, level_give, &levelling, err);
+	} while (code == ERR_OK && levelling.skips && !levelling.ended);
+	return code;
+}
+
+struct store_mark store_mark_none(struct store *store, const char *folder)
+{
+	(void)store;
+	(void)folder;
+	return (struct store_mark){ 0 };
 }

@@ -42,6 +42,12 @@ static enum err_code none_list(struct store *store, const char *prefix, const ch
 	return ERR_OK;
 }
 
+static enum err_code none_level(struct store *store, const char *folder, store_each_fn *each,
+				void *user, struct err *err)
+{
+	return none_list(store, folder, "", 0, each, user, err);
+}
+
 static enum err_code none_remove(struct store *store, const char *key, struct err *err)
 {
 	(void)store;
@@ -80,6 +86,8 @@ static const struct store_ops none_ops = {
 	.get = none_get,
 	.stat = none_stat,
 	.list = none_list,
+	.level = none_level,
+	.mark = store_mark_none,
 	.remove = none_remove,
 	.fetch = none_fetch,
 	.fetch_dir = none_fetch_dir,

@@ -215,6 +215,14 @@ static enum err_code prove_list(struct store *store, const char *prefix, const c
 	return store_layer_list(store, prefix, after, wanted, prove_show, &listing, err);
 }
 
+static enum err_code prove_level(struct store *store, const char *folder, store_each_fn *each,
+				 void *user, struct err *err)
+{
+	struct prove_listing listing = { each, user };
+
+	return store_layer_level(store, folder, prove_show, &listing, err);
+}
+
 /* --- the decorator ---------------------------------------------------------------- */
 
 static enum err_code prove_put(struct store *store, const struct store_put *put, struct err *err)
@@ -259,6 +267,8 @@ static const struct store_ops prove_ops = {
 	.get = store_layer_get,
 	.stat = store_layer_stat,
 	.list = prove_list,
+	.level = prove_level,
+	.mark = store_layer_mark,
 	.remove = store_layer_remove,
 	.fetch = store_layer_fetch,
 	.fetch_dir = store_layer_fetch_dir,

@@ -182,6 +182,27 @@ static enum err_code retry_list(struct store *store, const char *prefix, const c
 	return listing.ended ? ERR_OK : code;
 }
 
+/* What a try gave before it failed is not given again. */
+static bool retry_give_behind(void *user, const struct store_entry *entry)
+{
+	struct retry_listing *listing = user;
+
+	return strcmp(entry->key, listing->last) <= 0 || retry_give(user, entry);
+}
+
+static enum err_code retry_level(struct store *store, const char *folder, store_each_fn *each,
+				 void *user, struct err *err)
+{
+	struct retry_listing listing = { .each = each, .user = user };
+	struct tries tries = tries_begin(store, "list", folder, false);
+	enum err_code code;
+
+	do
+		code = store_layer_level(store, folder, retry_give_behind, &listing, err);
+	while (!listing.ended && again(&tries, code, err));
+	return listing.ended ? ERR_OK : code;
+}
+
 /* A key that another try has removed already is success as well. */
 static enum err_code retry_remove(struct store *store, const char *key, struct err *err)
 {
@@ -213,6 +234,8 @@ static const struct store_ops retry_ops = {
 	.get = retry_get,
 	.stat = retry_stat,
 	.list = retry_list,
+	.level = retry_level,
+	.mark = store_layer_mark,
 	.remove = retry_remove,
 	.fetch = retry_fetch,
 	.fetch_dir = store_layer_fetch_dir,

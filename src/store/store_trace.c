@@ -53,6 +53,16 @@ static enum err_code trace_list(struct store *store, const char *prefix, const c
 	return code;
 }
 
+static enum err_code trace_level(struct store *store, const char *folder, store_each_fn *each,
+				 void *user, struct err *err)
+{
+	int64_t start_us = clock_mono_us();
+	enum err_code code = store_layer_level(store, folder, each, user, err);
+
+	trace_call("level", folder, start_us, code, 0);
+	return code;
+}
+
 static enum err_code trace_remove(struct store *store, const char *key, struct err *err)
 {
 	int64_t start_us = clock_mono_us();
@@ -79,6 +89,8 @@ static const struct store_ops store_trace_ops = {
 	.get = trace_get,
 	.stat = trace_stat,
 	.list = trace_list,
+	.level = trace_level,
+	.mark = store_layer_mark,
 	.remove = trace_remove,
 	.fetch = trace_fetch,
 	.fetch_dir = store_layer_fetch_dir,

@@ -1,6 +1,7 @@
 #include "store/tree.h"
 
 #include "base/mem.h"
+#include "base/time.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -120,11 +121,16 @@ static enum err_code list_dir(int fd, const char *dir, struct walk *walk, struct
 static enum err_code list_entry(int dir_fd, char *name, const char *key, struct walk *walk,
 				struct err *err)
 {
+	const struct store_entry folder = { .key = key };
 	size_t last = strlen(name) - 1;
 	int below;
 
 	if (name[last] != '/') {
 		list_object(dir_fd, name, key, walk);
+		return ERR_OK;
+	}
+	if (walk->asked->level) {
+		walk->ended = !walk->asked->each(walk->asked->user, &folder);
 		return ERR_OK;
 	}
 	name[last] = '\0';
@@ -165,4 +171,24 @@ enum err_code tree_list(int fd, const char *start, const struct tree_listing *li
 	struct walk walk = { .asked = listing };
 
 	return list_dir(fd, start, &walk, err);
+}
+
+/*
+ * Clocks of file systems go in steps, and two changes in one step leave the same time: only one
+ * that is past is a mark.
+ */
+struct store_mark tree_mark(int fd)
+{
+	enum { SPREAD = 1000003, SETTLED_MS = 1000 };
+	struct store_mark mark = { 0 };
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return mark;
+	mark.bytes = (uint64_t)st.st_size;
+	if ((int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000 <
+	    clock_wall_ms() - SETTLED_MS)
+		mark.mark = ((uint64_t)st.st_ino * SPREAD + (uint64_t)st.st_mtim.tv_sec) * SPREAD +
+			    (uint64_t)st.st_mtim.tv_nsec;
+	return mark;
 }

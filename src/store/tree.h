@@ -12,6 +12,7 @@ struct tree_listing {
 	const char *after;
 	store_each_fn *each;
 	void *user;
+	bool level; /* folders are given, and not gone into */
 };
 
 /*
@@ -21,5 +22,8 @@ struct tree_listing {
  */
 MUST_USE enum err_code tree_list(int fd, const char *start, const struct tree_listing *listing,
 				 struct err *err);
+
+/* Of the directory `fd`; below 0: of none. */
+struct store_mark tree_mark(int fd);
 
 #endif

@@ -54,6 +54,12 @@ static enum err_code faulty_list(struct store *store, const char *prefix, const 
 	FAULTY_READ(store, err, store_layer_list(store, prefix, after, wanted, each, user, err));
 }
 
+static enum err_code faulty_level(struct store *store, const char *folder, store_each_fn *each,
+				  void *user, struct err *err)
+{
+	FAULTY_READ(store, err, store_layer_level(store, folder, each, user, err));
+}
+
 static enum err_code faulty_remove(struct store *store, const char *key, struct err *err)
 {
 	FAULTY(store, err, store_layer_remove(store, key, err));
@@ -68,6 +74,8 @@ static const struct store_ops faulty_ops = {
 	.list = faulty_list,
 	.remove = faulty_remove,
 	.fetch = store_layer_fetch,
+	.level = faulty_level,
+	.mark = store_layer_mark,
 	.fetch_dir = store_layer_fetch_dir,
 	.can = store_layer_can,
 	.free = store_layer_free,

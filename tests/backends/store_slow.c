@@ -40,6 +40,13 @@ static enum err_code slow_list(struct store *store, const char *prefix, const ch
 	return store_layer_list(store, prefix, after, wanted, each, user, err);
 }
 
+static enum err_code slow_level(struct store *store, const char *folder, store_each_fn *each,
+				void *user, struct err *err)
+{
+	wait_in(store);
+	return store_layer_level(store, folder, each, user, err);
+}
+
 static enum err_code slow_remove(struct store *store, const char *key, struct err *err)
 {
 	wait_in(store);
@@ -67,6 +74,8 @@ static const struct store_ops slow_ops = {
 	.list = slow_list,
 	.remove = slow_remove,
 	.fetch = slow_fetch,
+	.level = slow_level,
+	.mark = store_layer_mark,
 	.fetch_dir = store_layer_fetch_dir,
 	.can = slow_can,
 	.free = store_layer_free,

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "scratch.h"
 #include "store_helpers.h"
+#include "store_level.h"
 #include "store_pieces.h"
 #include "testing.h"
 
@@ -403,6 +404,14 @@ static void test_long_keys(void **state)
 
 static void test_put_large(void **state) { check_put_large(store_of(state)); }
 
+static void test_level(void **state)
+{
+	check_level(store_of(state));
+	check_level_until_it_is_enough(store_of(state));
+}
+
+static void test_mark(void **state) { check_mark(store_of(state)); }
+
 static void test_put_in_pieces(void **state) { check_put_in_pieces(store_of(state), MEMORY_MAX); }
 
 static void test_put_in_pieces_that_do_not_come(void **state)
@@ -743,38 +752,25 @@ static void test_a_reader_sees_all_or_nothing(void **state)
 
 #define ON(test, open) cmocka_unit_test_setup_teardown(test, open, close_fixture)
 #define CONTRACT(open) \
-	ON(test_create_then_read, open), \
-	ON(test_create_never_replaces, open), \
-	ON(test_replace, open), \
-	ON(test_what_was_replaced_is_another_version, open), \
-	ON(test_put_once_knows_its_own_bytes, open), \
-	ON(test_absent, open), \
-	ON(test_remove, open), \
-	ON(test_get_range, open), \
-	ON(test_get_respects_the_buffer, open), \
-	ON(test_list_is_in_byte_order_of_whole_keys, open), \
-	ON(test_list_prefix_and_after, open), \
-	ON(test_list_of_odd_prefixes_is_empty, open), \
-	ON(test_the_callback_of_list_may_remove, open), \
-	ON(test_keys, open), \
-	ON(test_odd_keys, open), \
-	ON(test_long_keys, open), \
-	ON(test_put_large, open), \
-	ON(test_put_in_pieces, open), \
-	ON(test_put_in_pieces_that_do_not_come, open), \
-	ON(test_put_file, open), \
-	ON(test_put_file_from_another_file_system, open), \
-	ON(test_fetch, open), \
-	ON(test_fetch_gives_what_is_there, open), \
-	ON(test_what_is_fetched_stays, open), \
-	ON(test_fetch_of_what_is_listed, open), \
-	ON(test_several_listings, open), \
-	ON(test_fetch_all, open), \
-	ON(test_words_come_back, open), \
-	ON(test_words_of_a_put_that_failed, open), \
-	ON(test_words_that_none_may_have, open), \
-	ON(test_of_several_creators_one_wins, open), \
-	ON(test_a_reader_sees_all_or_nothing, open)
+	ON(test_create_then_read, open), ON(test_create_never_replaces, open), \
+		ON(test_replace, open), ON(test_what_was_replaced_is_another_version, open), \
+		ON(test_put_once_knows_its_own_bytes, open), ON(test_absent, open), \
+		ON(test_remove, open), ON(test_get_range, open), \
+		ON(test_get_respects_the_buffer, open), \
+		ON(test_list_is_in_byte_order_of_whole_keys, open), \
+		ON(test_list_prefix_and_after, open), ON(test_level, open), ON(test_mark, open), \
+		ON(test_list_of_odd_prefixes_is_empty, open), \
+		ON(test_the_callback_of_list_may_remove, open), ON(test_keys, open), \
+		ON(test_odd_keys, open), ON(test_long_keys, open), ON(test_put_large, open), \
+		ON(test_put_in_pieces, open), ON(test_put_in_pieces_that_do_not_come, open), \
+		ON(test_put_file, open), ON(test_put_file_from_another_file_system, open), \
+		ON(test_fetch, open), ON(test_fetch_gives_what_is_there, open), \
+		ON(test_what_is_fetched_stays, open), ON(test_fetch_of_what_is_listed, open), \
+		ON(test_several_listings, open), ON(test_fetch_all, open), \
+		ON(test_words_come_back, open), ON(test_words_of_a_put_that_failed, open), \
+		ON(test_words_that_none_may_have, open), \
+		ON(test_of_several_creators_one_wins, open), \
+		ON(test_a_reader_sees_all_or_nothing, open)
 
 int main(void)
 {

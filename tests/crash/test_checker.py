@@ -99,8 +99,8 @@ class Case:
 
     def rewrite_table(self, query, name=f"{USER}_pin_clean"):
         """The query, in which {0} is the table's newest file, takes its place."""
-        path = live_files(self.lake / "tables" / name)[-1]
         duck = Duck()
+        path = live_files(duck, self.lake / "tables" / name)[-1]
         duck.value(f"COPY ({query.format(path)}) TO '{path}.new' (FORMAT parquet)")
         duck.close()
         path.with_name(path.name + ".new").replace(path)

@@ -1,5 +1,6 @@
 """A full disk: clients are told at once, nothing acknowledged is lost, and it goes on by itself when there is space."""
 import json
+import os
 import subprocess
 import urllib.error
 import urllib.request
@@ -14,8 +15,9 @@ VALUE = "x" * 200000  # so large that the disk is full after a hundred records o
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 24 MiB."""
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "none", tmp_path], capture_output=True).returncode:
+    """A file system of 24 MiB and 500 inodes."""
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m,nr_inodes=500", "none", tmp_path],
+                      capture_output=True).returncode:
         pytest.skip("may not mount a small tmpfs here")
     yield tmp_path
     subprocess.run(["umount", tmp_path], check=True)
@@ -64,3 +66,19 @@ def test_full_and_space_again(pinpipe, small_disk, start_gateway):
     gateway.stop()
     done = subprocess.run([pinpipe, "cat", f"{ID}.pin", "--dir", data], capture_output=True, check=True)
     assert done.stdout.count(b"\n") >= len(acked)
+
+
+def test_too_many_files(small_disk, start_gateway):
+    """A lake of small files on the log's disk uses up the inodes long before the space."""
+    gateway = start_gateway(directory=small_disk / "data", env={"PINPIPE_LOG_DISK_RESERVE_BYTES": "1KiB",
+                                                               "PINPIPE_LOG_SEGMENT_BYTES": "1MiB"})
+    assert post(gateway)[0] == 200
+    made = []
+    while os.statvfs(small_disk).f_favail > 2:
+        made.append(small_disk / f"file-{len(made)}")
+        made[-1].touch()
+    wait_until(lambda: post(gateway)[0] == 503, "a refusal")
+    assert "inodes of the disk" in gateway.said()
+    for path in made:
+        path.unlink()
+    wait_until(lambda: post(gateway)[0] == 200, "a record to be taken again")

@@ -33,17 +33,28 @@ def literal(value, kind):
     return str(value) if isinstance(value, (int, float)) else "'" + value.replace("'", "''") + "'"
 
 
-def read(path, matches, app):
-    table = deltalake.DeltaTable(path)
+def read_rows(table):
+    """(columns, rows)"""
     columns = {field["name"]: short_type(field["type"]) for field in json.loads(table.schema().to_json())["fields"]}
     wanted = ", ".join(f"arrow_cast(\"{name}\", 'Int64')" if kind == "timestamp" else f'"{name}"'
                        for name, kind in columns.items())
-    rows = query(table, f"SELECT {wanted} FROM t")
+    return columns, request.sorted_rows(list(columns), query(table, f"SELECT {wanted} FROM t"))
+
+
+def read_version(path, version):
+    return request.digest(read_rows(deltalake.DeltaTable(path, version=version))[1])
+
+
+def read(path, matches, app, versions):
+    path, version = request.place_of(path)
+    table = deltalake.DeltaTable(path, version=version)
+    columns, rows = read_rows(table)
     counts = [query(table, f'SELECT count(*) FROM t WHERE "{column}" = {literal(value, columns[column])}')[0][0]
               for column, value in matches]
-    return {"columns": columns, "rows": request.sorted_rows(list(columns), rows), "matches": counts,
+    return {"columns": columns, "rows": rows, "matches": counts,
             "version": table.version(), "history": [entry["operation"] for entry in table.history()],
-            "app_version": table.transaction_version(app) if app else None}
+            "app_version": table.transaction_version(app) if app else None,
+            "versions": {version: read_version(path, version) for version in versions}}
 
 
 def compact(path):
@@ -68,8 +79,10 @@ def main():
     if sys.argv[1:] == ["compact"]:
         for path in asked["tables"].values():
             compact(path)
-    request.answer({name: read(path, asked["matches"].get(name, []), asked["apps"].get(name))
+    request.answer({name: read(path, asked["matches"].get(name, []), asked["apps"].get(name),
+                               asked["versions"].get(name, []))
                     for name, path in asked["tables"].items()})
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -44,18 +44,30 @@ def session(jars, scratch):
     return builder.getOrCreate()
 
 
-def read(spark, path, matches):
-    table = spark.read.format("delta").load(path)
+def read_rows(table):
+    """(columns, rows)"""
     columns = dict(table.dtypes)
     plain = [functions.unix_micros(name).alias(name) if kind == "timestamp" else table[name]
              for name, kind in columns.items()]
-    rows = table.select(plain).collect()
+    return columns, request.sorted_rows(list(columns), table.select(plain).collect())
+
+
+def read_version(spark, path, version):
+    return request.digest(read_rows(spark.read.format("delta").option("versionAsOf", version).load(path))[1])
+
+
+def read(spark, path, matches, versions):
+    path, version = request.place_of(path)
+    reader = spark.read.format("delta")
+    table = (reader if version is None else reader.option("versionAsOf", version)).load(path)
+    columns, rows = read_rows(table)
     counts = []
     for column, value in matches:
         wanted = functions.timestamp_micros(functions.lit(value)) if columns[column] == "timestamp" \
             else functions.lit(value)
         counts.append(table.where(table[column] == wanted).count())
-    return {"columns": columns, "rows": request.sorted_rows(list(columns), rows), "matches": counts}
+    return {"columns": columns, "rows": rows, "matches": counts,
+            "versions": {version: read_version(spark, path, version) for version in versions}}
 
 
 def main():
@@ -64,7 +76,7 @@ def main():
     for name, path in asked["tables"].items():
         if name.startswith("optimize"):
             spark.sql(f"OPTIMIZE delta.`{path}`")
-    request.answer({name: read(spark, path, asked["matches"].get(name, []))
+    request.answer({name: read(spark, path, asked["matches"].get(name, []), asked["versions"].get(name, []))
                     for name, path in asked["tables"].items()})
     spark.stop()
 

@@ -1,12 +1,15 @@
 """What a reader is asked, and how it answers; the scripts read_*.py run in the readers' own Python.
 
-stdin   {"tables": {name: path}, "matches": {name: [[column, value], …]}, "apps": {name: app id}}
-stdout  {name: {"columns": {column: type}, "rows": [[…]], "matches": [count, …]}}
+stdin   {"tables": {name: path}, "matches": {name: [[column, value], …]}, "apps": {name: app id},
+         "versions": {name: [version, …]}}
+stdout  {name: {"columns": {column: type}, "rows": [[…]], "matches": [count, …], "versions": {version: digest}}}
 
-Types are Spark's short names; timestamps are microseconds since 1970 UTC; rows go by _partition and _offset.
+Types are Spark's short names; timestamps are microseconds since 1970 UTC; rows go by _partition and _offset. A digest
+is of all rows of that version.
 """
 
 import glob
+import hashlib
 import json
 import os
 import sys
@@ -26,6 +29,12 @@ def s3():
             "id": os.environ["AWS_ACCESS_KEY_ID"], "secret": os.environ["AWS_SECRET_ACCESS_KEY"]} if url else None
 
 
+def place_of(path):
+    """A path with a version behind it, PATH@v3, is the table as it was then: its path and version, or None."""
+    path, _, version = path.partition("@v")
+    return path, int(version) if version else None
+
+
 def asked():
     """The request."""
     return json.load(sys.stdin)
@@ -42,3 +51,8 @@ def sorted_rows(columns, rows):
     partition, offset = columns.index("_partition"), columns.index("_offset")
     return sorted((list(row) for row in rows),
                   key=lambda row: (row[partition] is None, row[partition] or "", row[offset] or ""))
+
+
+def digest(rows):
+    """Of rows that are sorted."""
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()

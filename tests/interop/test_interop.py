@@ -41,7 +41,8 @@ pytestmark = pytest.mark.ci
 def pinpipe(*arguments):
     """What it prints, as JSON."""
     done = subprocess.run([conftest.binary(), *map(str, arguments), "--format", "json"], check=False,
-                          capture_output=True, text=True, timeout=PATIENCE_S, env=conftest.clean_environment())
+                          capture_output=True, text=True, timeout=PATIENCE_S,
+                          env=conftest.clean_environment({"PINPIPE_TABLE_CHECKPOINT_COMMITS": "3"}))
     assert done.returncode == 0, f"{arguments}: {done.returncode}: {done.stderr}"
     return json.loads(done.stdout)
 
@@ -55,8 +56,8 @@ def table_path(directory, name):
     return directory / "lake" / "tables" / f"{ID}_{table}_{'clean' if path == 'batch' else 'table'}"
 
 
-def own_rows(directory, name, *options):
-    """All rows of a table by pinpipe itself, as the readers give them."""
+def own_rows(directory, name, *options, version=""):
+    """All rows of a table by pinpipe itself, as the readers give them; of a version "@v3" those of then."""
     path, table = name.split("_")
     columns = COLUMNS[table]
     wanted = ", ".join(f"epoch_us({column})" if kind == "timestamp" else
@@ -64,7 +65,7 @@ def own_rows(directory, name, *options):
                        for column, kind in columns.items())
     rows = [list(row.values()) for row in
             pinpipe("sql", "--dir", directory, "--from", path, *options,
-                    f"SELECT {wanted} FROM {table}_all ORDER BY _partition, _offset")]
+                    f"SELECT {wanted} FROM {table}_all{version} ORDER BY _partition, _offset")]
     for place, kind in enumerate(columns.values()):
         if kind.startswith("array"):
             for row in rows:
@@ -109,10 +110,10 @@ def last_ordinal(path):
     return position >> 80 & (1 << 63) - 1
 
 
-def ask(reader, tables, matches=None, apps=None, arguments=()):
+def ask(reader, tables, matches=None, apps=None, arguments=(), versions=None):
     """Answers of one of the scripts read_*.py."""
     request = {"tables": {name: str(path) for name, path in tables.items()}, "matches": matches or {},
-               "apps": apps or {}}
+               "apps": apps or {}, "versions": versions or {}}
     done = subprocess.run([CACHE / "venv" / "bin" / "python", HERE / f"read_{reader}.py", *map(str, arguments)],
                           input=json.dumps(request), capture_output=True, text=True, timeout=PATIENCE_S,
                           env={**os.environ, "SPARK_LOCAL_IP": "127.0.0.1"}, check=False)
@@ -131,11 +132,15 @@ class Lake:
         self.apps = {name: last_app(path) for name, path in self.tables.items()}
         self.checkpointed = self.only_checkpoint(directory / "checkpointed")
         self.matches = {name: self.probes(name) for name in ("stream_pin", "stream_geo")}
+        newest = last_commit(self.tables["stream_pin"])
+        self.versions = {f"@v{version}": own_rows(self.directory, "stream_pin", version=f"@v{version}")
+                         for version in (0, 1, newest // 2, newest - 1)}
         self.shared = directory / "shared"
         shutil.copytree(self.directory, self.shared)
         self.answers = {}
         for reader in READERS:
-            tables = {**self.tables, "checkpointed": self.checkpointed}
+            tables = {**self.tables, "checkpointed": self.checkpointed,
+                      **{version: f"{self.tables['stream_pin']}{version}" for version in self.versions}}
             if reader == "spark":
                 tables["optimize_geo"] = table_path(self.shared, "stream_geo")
             self.answers[reader] = ask(reader, tables, self.matches,
@@ -188,6 +193,13 @@ def test_rows(lake, reader, name):
 def test_rows_from_a_checkpoint(lake, reader):
     assert len(checkpoints(lake.checkpointed)) >= 2
     assert lake.answers[reader]["checkpointed"]["rows"] == lake.rows["stream_pin"]
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_rows_of_older_versions(lake, reader):
+    assert len({len(rows) for rows in lake.versions.values()}) >= 3
+    for version, rows in lake.versions.items():
+        assert lake.answers[reader][version]["rows"] == rows, version
 
 
 @pytest.mark.parametrize("name", ["stream_pin", "stream_geo"])

@@ -91,6 +91,32 @@ def test_both_ways(kafka, way, configure, start_gateway, run, data_dir):
     assert landed(data_dir, topic) == [*own, *theirs, {"index": 6}]
 
 
+def test_live_views(kafka, configure, start_gateway, run, data_dir):
+    """Read out of the cluster, by no group, before and after a sink has landed some."""
+    topic = "live.pin"
+    configure(kafka.client(), id="live")
+    gateway = start_gateway()
+    groups = run("groups", "--dir", data_dir, "--format", "json").stdout
+
+    def seen():
+        words = ("--from", "batch-live", "--dir", data_dir, "--format", "json")
+        rows = json.loads(run("sql", *words, "SELECT ind, _offset FROM pin_live ORDER BY _offset").stdout)
+        assert [row["_offset"] for row in rows] == [f"{at:020}" for at in range(len(rows))]
+        return [row["ind"] for row in rows]
+    assert post(gateway, topic, [{"index": n} for n in range(3)], partition=0)[0] == 200
+    assert seen() == [0, 1, 2]
+    assert run("groups", "--dir", data_dir, "--format", "json").stdout == groups
+    run("sink", "--until-end", "--dir", data_dir)
+    kafka.produce(topic, [b'{"index": 3}'], partition=0)
+    assert seen() == [0, 1, 2, 3]
+    run("batch", "--dir", data_dir)
+    kafka.produce(topic, [b'{"index": 4}'], partition=0)
+    assert seen() == [0, 1, 2, 3, 4]
+    run("sink", "--until-end", "--dir", data_dir)
+    kafka.delete_records(topic, 5)
+    assert seen() == [0, 1, 2, 3, 4]
+
+
 def test_java_tools_beside_it(kafka, configure, start_gateway, run, data_dir):
     topic = "java.pin"
     configure(kafka.client(), id="java")

@@ -139,6 +139,25 @@ def test_groups(ask, kafka):
     assert {row["group"]: row["state"] for row in ask("groups")}["readers"] == "empty"
 
 
+def test_tables(ask, run, kafka, tmp_path):
+    kafka.create(PIN, partitions=2)
+    for partition, values in enumerate(([b'{"index": 1}', b'{"index": 2}'], [b'{"index": 3}'])):
+        kafka.produce(PIN, values, partition=partition)
+
+    def waits():
+        (row,) = ask("tables", "pin", "--from", "batch", "--dir", tmp_path / "data")
+        return row["rows"], row["waiting"], row["objects"], row["state"]
+    (tmp_path / "data" / "lake").mkdir(parents=True)
+    assert waits() == ("", "3", "", "not there yet")
+    run("sink", "--until-end", "--dir", tmp_path / "data")
+    run("batch", "--dir", tmp_path / "data")
+    assert waits() == ("3", "0", "0", "ok")
+    kafka.produce(PIN, [b'{"index": 4}'], partition=1)
+    assert waits() == ("3", "1", "0", "ok")
+    run("sink", "--until-end", "--dir", tmp_path / "data")
+    assert waits() == ("3", "1", "1", "ok")
+
+
 def test_a_group_that_committed_nothing(ask, kafka):
     """The cluster remembers it, and so does who asks for it by name."""
     kafka.create("idle")

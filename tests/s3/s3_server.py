@@ -121,6 +121,19 @@ def crc32c_text(body):
     return base64.b64encode(struct.pack(">I", crc32c.crc32c(body))).decode()
 
 
+def rolled_up(found, prefix, delimiter, after):
+    """Keys that have the next delimiter in common as one, without an object; a token leads behind all of it."""
+    level = {}
+    for key, one in found:
+        rest, cut, _ = key.removeprefix(prefix).partition(delimiter)
+        folder = prefix + rest + cut
+        if not cut:
+            level[key] = one
+        elif folder != after:
+            level[folder] = None
+    return list(level.items())
+
+
 def url_encoded(text):
     """As encoding-type=url gives keys: a blank is a plus."""
     return urllib.parse.quote_plus(text, safe="/*-._")
@@ -493,13 +506,17 @@ class Server:
             everything = sorted(self.buckets[bucket].items(), key=lambda item: item[0].encode())
         found = [(key, one) for key, one in everything if key.startswith(prefix) and
                  (key.encode() > after.encode() or (key == after and not self.begins_behind))]
+        if query.get("delimiter"):
+            found = rolled_up(found, prefix, query["delimiter"], after)
         if self.empty_pages and not token:
             most = 0
         encoded = query.get("encoding-type") == "url" and self.knows_encoding
         text = url_encoded if encoded else escape
         body = "".join(f"<Contents><Key>{text(key)}</Key><LastModified>{date_text(one.modified)}</LastModified>"
                        f"<ETag>{escape(one.etag)}</ETag><Size>{len(one.body)}</Size>"
-                       "<StorageClass>STANDARD</StorageClass></Contents>" for key, one in found[:most])
+                       "<StorageClass>STANDARD</StorageClass></Contents>" for key, one in found[:most] if one)
+        body += "".join(f"<CommonPrefixes><Prefix>{text(key)}</Prefix></CommonPrefixes>"
+                        for key, one in found[:most] if not one)
         head = (f"<Name>{bucket}</Name><Prefix>{text(prefix)}</Prefix><MaxKeys>{most}</MaxKeys>"
                 f"<KeyCount>{len(found[:most])}</KeyCount>"
                 f"<IsTruncated>{'true' if len(found) > most else 'false'}</IsTruncated>")

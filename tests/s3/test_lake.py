@@ -92,6 +92,28 @@ def test_a_machine_that_knows_only_the_bucket(run, server, ask, env, tmp_path):
     assert list((elsewhere / "cache").iterdir())
 
 
+def test_live_views(server, ask, run, start_gateway, data_dir, env):
+    """Rows of the table, of objects that no batch has cleaned, and of the log alone: each once, and nothing is put."""
+    run_all(ask)
+    gateway = start_gateway(env=env)
+    count = "SELECT count(*) AS n, count(DISTINCT (_partition, _offset)) AS different FROM pin_live"
+    for there in POSTS, POSTS + 5, POSTS + 10:
+        keys = set(server.objects())
+        assert ask("sql", "--from", "batch-live", count) == [{"n": there, "different": there}]
+        assert set(server.objects()) == keys
+        if there == POSTS + 5:
+            run("sink", "--until-end", "--dir", data_dir, env=env)
+            assert landed(server) == there
+        post(gateway, count=5)
+    for there in 1, 2:
+        put = {"StreamName": f"streaming-{ID}-pin", "Data": {"index": there}, "PartitionKey": "k"}
+        request = urllib.request.Request(f"{gateway.url}/streams/streaming-{ID}-pin/record", json.dumps(put).encode(),
+                                         {"Content-Type": "application/json"}, method="PUT")
+        urllib.request.urlopen(request, timeout=PATIENCE_S).close()
+        assert ask("sql", "--from", "live", count) == [{"n": POSTS + there, "different": POSTS + there}]
+        run("stream", "--until-end", "--dir", data_dir, env=env)
+
+
 def test_what_was_fetched_once_is_kept(server, ask, data_dir):
     run_all(ask)
     shutil.rmtree(data_dir / "cache")

@@ -83,6 +83,34 @@ def test_a_commit_of_a_stream(server, start, start_gateway, data_dir, env, asked
     assert counts["put"] <= 2.2 * commits and counts["get"] <= 0.2 * commits
 
 
+def test_a_merge(server, run, start_gateway, data_dir, env, asked):
+    """Of ten files: each is read once, and so is the log; the new file and the commit are put."""
+    gateway = start_gateway(env=env)
+    for number in range(10):
+        put(gateway, number)
+        run("stream", "--dir", data_dir, "--until-end", env=env)
+    words = ["optimize", "geo", "--from", "stream", "--dir", data_dir, "--format", "json"]
+    one, none = asked(lambda: run(*words, env=env)), asked(lambda: run(*words, env=env))
+    assert (one - none)["put"] == 2 and (one - none)["get"] <= 10 + 12 and set(one) <= {"put", "get", "list", "head"}
+    rows = run("sql", "--dir", data_dir, "--from", "stream", "--format", "json", "SELECT ind FROM geo_all ORDER BY 1",
+               env=env).stdout
+    assert [row["ind"] for row in json.loads(rows)] == list(range(10))
+    run("check", "--dir", data_dir, env=env)
+
+
+def test_looks_of_maintain(server, start, start_gateway, run, data_dir, env, asked):
+    """While nothing comes in: for the next version of a table, and whether one is there that was not."""
+    put(start_gateway(env=env), 1)
+    run("stream", "--dir", data_dir, "--until-end", env=env)
+
+    def look():
+        begun = server.requests["get"]
+        start("maintain", "--dir", data_dir, "--maintain-every", "20ms", env=env)
+        wait_until(lambda: server.requests["get"] >= begun + 40, "some looks")
+    counts = asked(look)
+    assert set(counts) == {"get", "list"} and counts["list"] < counts["get"]
+
+
 def test_a_batch_with_nothing_new(run, env, data_dir, asked):
     run("run", "--dir", data_dir, "--posts", "60", "--rate", "max", env=env)
 
@@ -101,3 +129,12 @@ def test_a_question(run, env, data_dir, asked, tmp_path):
         first, second = (asked(lambda: run(*words, "--dir", tmp_path / words[0], env=env)) for _ in range(2))
         assert first == {"list": tables, "get": 4 * tables}
         assert second == {"list": tables, "get": 3 * tables}
+
+
+def test_a_live_question(run, env, data_dir, asked):
+    """Where nothing is new: the streaming path's as any other; on the batch path objects are looked for besides."""
+    run("run", "--dir", data_dir, "--posts", "60", "--rate", "max", env=env)
+    for how, most in ("live", {"list": 1, "get": 3}), ("batch-live", {"list": 5, "get": 5}):
+        words = ("sql", "--from", how, "SELECT count(*) FROM pin_all", "--dir", data_dir)
+        counts = asked(lambda: run(*words, env=env))
+        assert set(counts) <= set(most) and all(counts[kind] <= most[kind] for kind in most)

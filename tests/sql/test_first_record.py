@@ -11,6 +11,7 @@ import urllib.request
 from lake import ID
 
 COMMITS = 10  # until a table gets a checkpoint
+OFTEN = {"PINPIPE_TABLE_CHECKPOINT_COMMITS": "3"}  # a stream waits for three times as many
 STREAM = f"streaming-{ID}-geo"
 
 
@@ -73,7 +74,7 @@ def test_of_a_stream(run, start_gateway, data_dir):
     gateway = start_gateway("--shards", 2)
 
     def run_stream():
-        return json.loads(run("stream", "--until-end", "--dir", data_dir).stdout)["rows"]["geo"]
+        return json.loads(run("stream", "--until-end", "--dir", data_dir, env=OFTEN).stdout)["rows"]["geo"]
 
     first = put_record(gateway, "k", 7)
     assert run_stream() == 1

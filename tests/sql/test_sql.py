@@ -97,7 +97,7 @@ def test_however_deeply_it_is_nested(fiji):
 
 
 def test_a_question_sees_every_view_whatever_it_names(fiji):
-    every = {f"{name}{end}" for name in ("geo", "pin", "user") for end in ("", "_all")}
+    every = {f"{name}{end}" for name in ("geo", "pin", "user") for end in ("", "_all", "_live")}
     for sql in ["SHOW TABLES", "SELECT name FROM (SHOW TABLES) WHERE name <> 'none' AND 'geo' <> ''"]:
         assert {row["name"] for row in fiji.sql(sql)} == every
     assert fiji.sql('SELECT count(*) AS n FROM "GEO_All" JOIN (FROM Pin) AS p ON true') == [{"n": 0}]

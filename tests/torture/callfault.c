@@ -5,6 +5,7 @@
  * CALLFAULT_PAGE  a file of PAGE bytes, which tells what was counted (struct page)
  * CALLFAULT       "sync:eio@3": the third sync fails, once; "sync:eio@3+": from the third on.
  *                 Instead of an error: short (half is done), delay<ms> (it works, late)
+ * CALLFAULT_AHEAD_S  the time of day is so many seconds ahead, so that what is there is old
  *
  * A sync that is made to fail loses what was written to that file since its last good sync, as
  * Linux does: the pages count as clean afterwards, so that the next sync "works" (fsyncgate). Here
@@ -30,6 +31,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -70,6 +72,7 @@ static int fault_error;			/* an errno, SHORT, or 0: only late */
 static long delay_ms;
 static struct range unsynced[UNSYNCED_MAX];
 static size_t unsynced_count;
+static time_t ahead_s;
 static pthread_mutex_t unsynced_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void read_fault(const char *text)
@@ -94,7 +97,7 @@ static void read_fault(const char *text)
 __attribute__((constructor)) static void begin(void)
 {
 	const char *dir = getenv("CALLFAULT_DIR"), *counts = getenv("CALLFAULT_PAGE");
-	const char *fault = getenv("CALLFAULT");
+	const char *fault = getenv("CALLFAULT"), *ahead = getenv("CALLFAULT_AHEAD_S");
 	int fd = counts ? (int)syscall(SYS_openat, AT_FDCWD, counts, O_RDWR | O_CLOEXEC, 0) : -1;
 
 	if (fd >= 0) {
@@ -107,6 +110,7 @@ __attribute__((constructor)) static void begin(void)
 		directory_len = strlen(directory);
 	if (fault && *fault)
 		read_fault(fault);
+	ahead_s = ahead ? (time_t)strtoll(ahead, NULL, 10) : 0;
 }
 
 static bool is_below(const char *path)
@@ -474,4 +478,33 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 		return syscall(SYS_sendto, fd, message->msg_iov->iov_base,
 			       half(message->msg_iov->iov_len), flags, NULL, 0);
 	return syscall(SYS_sendmsg, fd, message, flags);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+	int result = (int)syscall(SYS_clock_gettime, clock, now);
+
+	if (result == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
+		now->tv_sec += ahead_s;
+	return result;
+}
+
+int gettimeofday(struct timeval *restrict now, void *restrict zone)
+{
+	struct timespec exact;
+
+	(void)zone;
+	(void)clock_gettime(CLOCK_REALTIME, &exact);
+	*now = (struct timeval){ exact.tv_sec, exact.tv_nsec / 1000 };
+	return 0;
+}
+
+time_t time(time_t *ret)
+{
+	struct timespec exact;
+
+	(void)clock_gettime(CLOCK_REALTIME, &exact);
+	if (ret)
+		*ret = exact.tv_sec;
+	return exact.tv_sec;
 }

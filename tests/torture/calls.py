@@ -24,9 +24,11 @@ import threading
 import time
 
 import client as clients
-from checker import ROWS, Checker, Report, lane_of, letters, object_lines, table_rows
+from checker import ROWS, Checker, Report, lane_of, letters, live_files, object_lines, table_rows
+from delta_log import Names
 from duck import Duck
 from figures import workplace
+from kept import Table
 from pipeline import QUICK, await_that
 from places import Dense
 
@@ -165,8 +167,8 @@ class Hurried(Client):
 class Gateway:
     """A few dozen requests, one after the other, on one connection a path."""
 
-    def __init__(self, is_first=True):
-        self.is_first = is_first    # else it goes on with a log that holds some already
+    def __init__(self, is_first=True, posts=POSTS):
+        self.is_first, self.posts = is_first, posts     # the first, or it goes on with a log that holds some already
 
     def prepare(self, binary, directory):
         """The directory that each case begins with."""
@@ -200,7 +202,7 @@ class Gateway:
                 for n, path in enumerate(("batch", "stream"))]
         for client in both:
             silent = 0
-            for n in range(POSTS):
+            for n in range(self.posts):
                 error = self.post(client, clients.TABLES[n % 3], (1, 2, 1, 20)[n % 4])
                 silent = silent + 1 if error else 0
                 if silent == 3:
@@ -268,6 +270,8 @@ class Gateway:
 class Flow:
     """A command that works off what a log or a lake holds, on a copy of it."""
 
+    posts = POSTS
+
     def __init__(self, name, words, before=()):
         self.name, self.words, self.before = name, words, before
         self.local = threading.local()
@@ -275,7 +279,7 @@ class Flow:
     def prepare(self, binary, directory):
         """The directory that each case begins with, and what is in the lake when all is done."""
         self.binary, self.template = binary, directory / "template"
-        gateway = Gateway(is_first=False)
+        gateway = Gateway(is_first=False, posts=self.posts)
         gateway.prepare(binary, directory)
         self.ledger = gateway.ledger
         for words in self.before:
@@ -284,10 +288,13 @@ class Flow:
         shutil.copytree(self.template, whole)
         if self.run(self.words, whole, directory / "trace", {}):
             raise Wrong(f"{self.name} fails by itself:\n{(directory / 'trace').read_text()}")
-        self.whole = self.contents(whole)
-        self.check_whole()
+        try:
+            self.whole = self.contents(whole)
+        except (RuntimeError, AssertionError) as error:     # of who reads it
+            raise Wrong(f"{self.name} leaves what cannot be read: {error}") from None
+        self.check_whole(whole)
 
-    def check_whole(self):
+    def check_whole(self, whole):
         """Each record that was acknowledged is one of the items."""
         path = "stream" if self.name == "stream" else "batch"
         acked = sum(entry.state == "acked" and entry.path == path for entry in self.ledger)
@@ -351,6 +358,7 @@ class Flow:
             report["doubled" if item in self.whole else "altered"].append(f"{item} is there after the fault")
         if status == 0 and between != self.whole:
             report["lost"].append(f"it says that all is done, and there is no {list(self.whole - between)[:3]}\n{said}")
+        self.look(data, between, report, "after the fault")
         status = self.run(self.words, data, trace, {})
         after = self.contents(data)
         if status:
@@ -359,11 +367,73 @@ class Flow:
             report["doubled" if item in self.whole else "altered"].append(f"{item} is there in the end")
         for item in list(self.whole - after)[:5]:
             report["lost"].append(f"{item} is not there in the end")
+        self.look(data, after, report, "in the end")
+
+    def look(self, directory, contents, report, when):
+        """What else has to hold."""
+
+
+class Upkeep(Flow):
+    """A command that changes files, and no row of any version that is kept. `later_s`: so old is all by then."""
+
+    posts = 35 * len(clients.TABLES)    # each request is a commit: a checkpoint by the stream itself
+
+    def __init__(self, name, words, before, later_s=0):
+        super().__init__(name, words, before)
+        self.later_s = later_s
+
+    def run(self, words, directory, trace, extra, faults=None):
+        """What was done before comes in small commits."""
+        if words in self.before:
+            extra = {**extra, "PINPIPE_STREAM_ROWS_MAX": "1"}
+        elif self.later_s:
+            extra = {"LD_PRELOAD": str(self.library), "CALLFAULT_AHEAD_S": str(self.later_s), **extra}
+        return super().run(words, directory, trace, extra, faults)
+
+    def prepare(self, binary, directory):
+        self.library = directory / "callfault.so"
+        super().prepare(binary, directory)
+
+    def check_whole(self, whole):
+        """It has something to do."""
+        before, self.litter = self.contents(self.template), self.litter_in(whole)
+        if before != self.whole or not any(item[0] == "row" for item in before):
+            raise Wrong(f"{self.name} changes rows: {list((before - self.whole) + (self.whole - before))[:3]}")
+        if self.litter_in(self.template) == self.litter:
+            raise Wrong(f"{self.name} does nothing: {self.litter}")
+
+    def tables(self, directory):
+        return sorted(path.parent for path in (directory / "lake" / "tables").glob("*/_delta_log"))
+
+    def litter_in(self, directory):
+        """Of each table so many live files, and what is there beside them: old files and commits."""
+        found = {}
+        for root in self.tables(directory):
+            live = len(live_files(self.duck(), root))
+            found[root.name] = live, len(list(root.glob("*.parquet"))) - live, len(Names(root).commits)
+        return found
+
+    def look(self, directory, contents, report, when):
+        """At all versions that are kept, as who comes new reads them; and all rows are still there."""
+        for root in self.tables(directory):
+            table = Table(root, self.duck(), self.later_s)
+            table.finish()
+            for kind, text in table.faults:
+                report[kind].append(f"{text} {when}")
+        for item in list(self.whole - contents)[:5]:
+            report["lost"].append(f"{item} is not there {when}")
+        litter = self.litter_in(directory)
+        if when == "in the end" and any(here[0] > self.litter[name][0] or (self.later_s and here > self.litter[name])
+                                        for name, here in litter.items()):
+            report["damaged"].append(f"{litter} is there {when}, not {self.litter}")
 
 
 SINK, STREAM, BATCH = ["sink", "--until-end"], ["stream", "--until-end"], ["batch"]
+OPTIMIZE, VACUUM, LATER_S = ["optimize"], ["vacuum"], 9 * 86400
 WORKLOADS = {"gateway": Gateway, "restart": lambda: Gateway(is_first=False), "sink": lambda: Flow("sink", SINK),
-             "stream": lambda: Flow("stream", STREAM), "batch": lambda: Flow("batch", BATCH, before=[SINK])}
+             "stream": lambda: Flow("stream", STREAM), "batch": lambda: Flow("batch", BATCH, before=[SINK]),
+             "optimize": lambda: Upkeep("optimize", OPTIMIZE, before=[STREAM]),
+             "vacuum": lambda: Upkeep("vacuum", VACUUM, before=[STREAM, OPTIMIZE], later_s=LATER_S)}
 
 
 def cases(counts, is_thorough):

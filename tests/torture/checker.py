@@ -21,6 +21,7 @@ import re
 from crc32c import crc32c
 
 from client import TABLES
+from delta_log import newest_state
 from duck import Duck
 from journal import Log, digest
 from places import Dense
@@ -57,23 +58,14 @@ class Report(dict):
         return "\n  ".join([f"{figures} ({dict(self.counts)})", *self.samples()])
 
 
-def live_files(root):
-    """Data files of a Delta table by replaying its log; no checkpoint is needed because nothing is cleaned up."""
-    files = {}
-    for version, commit in enumerate(sorted((root / "_delta_log").glob("*.json"))):
-        assert int(commit.stem) == version, f"{root.name} has no commit {version}"
-        for line in commit.read_text().splitlines():
-            action = json.loads(line)
-            if "add" in action:
-                files[action["add"]["path"]] = commit.name
-            if "remove" in action:
-                files.pop(action["remove"]["path"], None)
-    return [root / path for path in files]
+def live_files(duck, root):
+    """Data files of a Delta table, in the order in which they were added."""
+    return [root / path for path in newest_state(duck, root).files]
 
 
 def table_rows(duck, root, table):
     """(partition, offset, the row's text) of every row."""
-    files = live_files(root)
+    files = live_files(duck, root)
     if not files:
         return []
     names = ",".join("'%s'" % str(path).replace("'", "''") for path in files)

@@ -83,7 +83,7 @@ class Connection:
 
 
 class Client(threading.Thread):
-    bad_share, patience_s = BAD_SHARE, PATIENCE_S
+    bad_share, patience_s, pauses_s = BAD_SHARE, PATIENCE_S, PAUSES_S
     busy_pause_s = 0        # after a 503
 
     def __init__(self, number, port, user, path, seed, stop):
@@ -108,7 +108,7 @@ class Client(threading.Thread):
         while self.go.wait() and not self.stop.is_set():
             table = self.rng.choice(TABLES)
             texts, entries = zip(*[self.entry(table) for _ in range(self.rng.choice(RECORDS_A_REQUEST))])
-            pause = self.rng.choice(PAUSES_S)
+            pause = self.rng.choice(self.pauses_s)
             try:
                 if self.post(table, texts, entries) == 503:
                     pause = max(pause, self.busy_pause_s)

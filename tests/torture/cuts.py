@@ -10,9 +10,10 @@ import shutil
 import time
 
 from checker import Checker
-from client import Load
+from client import Client, Load
 from disk import MAKE, Disk, reason_against
 from figures import print_counts, workplace
+from kept import Kept
 from kills import CALM_S, CALM_SHARE, failpoints, provoke
 from pipeline import Pipeline, await_that, state_of
 
@@ -31,11 +32,14 @@ TAKE_S = 1.0            # so long somebody may take to pass the failpoint; after
 class Session:
     """`cuts` counts by (who stood still, failpoint) or ("all", "random" or "recovery")."""
 
+    clients = Client
+
     def __init__(self, binary, place, disk, rng):
         self.rng, self.disk = rng, disk
         self.data = disk.path / "data"
         self.pipeline = Pipeline(binary, self.data, place)
         self.checker = Checker(self.data, self.pipeline.user)
+        self.kept = Kept(self.checker.lake)
         self.cuts = collections.Counter()
 
     def start(self):
@@ -55,7 +59,7 @@ class Session:
     def await_stop(self, point):
         """(service, point) of who stands still there, or a random time."""
         self.pipeline.plant(point, "stop")
-        provoke(self.pipeline, point, self.cuts.total())
+        self.provoke(point)
         end = time.monotonic() + TAKE_S
         taker = None
         while not taker and time.monotonic() < end:
@@ -66,6 +70,15 @@ class Session:
             return "all", "random"
         await_that(lambda: state_of(taker[1]) in (None, "T"), f"{taker[0]} to stand still")
         return taker[0], point
+
+    def provoke(self, point):
+        provoke(self.pipeline, point, self.cuts.total())
+
+    def ripen(self, load):
+        """Before the first cut: nothing has to grow old."""
+
+    def finish(self):
+        self.pipeline.finish()
 
     def kill_unsynced(self):
         """The next gateway finds in memory what is not on the disk, and must not build on it before it is."""
@@ -88,6 +101,8 @@ class Session:
         self.checker.log.follow()
         self.checker.check_log(load.ledger)
         self.checker.expect_in_log(acked)
+        self.kept.forget()
+        self.kept.look()
 
     def take(self, load, point):
         load.wait_for_more(self.rng.randrange(1, 100), self.pipeline)
@@ -104,16 +119,21 @@ class Session:
         try:
             self.start()
             self.pipeline.await_healthy()
-            with Load(self.pipeline.port, self.pipeline.user, self.rng.randrange(1 << 31), clients=1) as load:
+            with Load(self.pipeline.port, self.pipeline.user, self.rng.randrange(1 << 31), clients=1,
+                      kind=self.clients) as load:
+                self.ripen(load)
                 for point in self.steps(cuts, points):
                     if self.cuts.total() < cuts and self.checker.report.clean:
                         self.take(load, point)
                 load.wait_for_more(50, self.pipeline)
-            self.pipeline.finish()
+            self.finish()
             self.checker.log.finish()
-            return self.checker.check_lake(load.ledger)
+            report = self.checker.check_lake(load.ledger)
+            self.kept.finish(report)
+            return report
         finally:
             self.pipeline.close()
+            self.kept.close()
 
 
 def kind_of(seed):

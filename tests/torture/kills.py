@@ -11,11 +11,13 @@ import re
 import time
 
 from checker import Checker
-from client import Load
+from client import Client, Load
 from figures import print_counts, workplace
+from kept import Kept
 from pipeline import Pipeline
 
-VICTIMS = ("gateway", "gateway", "gateway", "sink", "sink", "stream", "stream", "batch", "batch", "supervisor", "all")
+VICTIMS = ("gateway", "gateway", "gateway", "sink", "sink", "stream", "stream", "batch", "batch", "maintain",
+           "supervisor", "all")
 SOURCE = pathlib.Path(__file__).resolve().parents[2] / "src"
 # Where an error cannot be told from the call before or after, the program asks for the kill only.
 KILL_ONLY = {"journal-synced", "journal-ends", "journal-watermark", "segment-roll"}
@@ -27,19 +29,26 @@ TAKE_S = 0.5            # so long a step waits for somebody to pass its failpoin
 TAKE_AT_LAST_S = 30
 REST_S = 1.0            # longer than the committer waits with nothing to do before it marks the log's end
 CALM_SHARE, CALM_S = 0.03, 1.5      # steps before which nothing is done for so long, so that retention comes round
+LOOK_STEPS = 10         # between two looks at all versions of the tables
+OF_AGE = ("vacuum-", "clean-")      # passed when files are as old as a retention: tables.py waits for that
 A_SEGMENT = '{"records": [%s]}' % ",".join(['{"value": "%s"}' % ("x" * 60000)] * 20)    # more than fits into one
 
 
-def failpoints(bucket=False):
-    """All names in the sources, so that none can be forgotten, but those of commands that a person gives and of a sink
-    that is set otherwise (files of their own in tests/ kill at these), of a store that has no lake, and of what
-    bucket.py has on all the time."""
+def all_failpoints():
+    """All names in the sources, so that none can be forgotten."""
     names = set()
     for path in SOURCE.rglob("*.c"):
-        names.update(re.findall(r'\b(?:FAILPOINT|FAIL_AT)\("([a-z0-9-]+)"', path.read_text()))
-    elsewhere = ("backup-", "copy-", "rebuild-", "remake-", "replay-", "restore-", "sink-output", "s3-small-parts",
-                 "store-" if bucket else "s3-")
-    return sorted(name for name in names if not name.startswith(elsewhere))
+        names.update(re.findall(r'(?:\b(?:FAILPOINT|FAIL_AT)\(|\.failpoint = )"([a-z0-9-]+)"', path.read_text()))
+    return names
+
+
+def failpoints(bucket=False):
+    """Those under load: but those of commands that a person gives and of a sink that is set otherwise (files of their
+    own in tests/ kill at these), of a store that has no lake, of what bucket.py has on all the time, and of what
+    tables.py kills at."""
+    elsewhere = ("backup-", "copy-", "live-", "rebuild-", "remake-", "replay-", "restore-", "sink-output", "s3-small-parts",
+                 "store-" if bucket else "s3-", *OF_AGE)
+    return sorted(name for name in all_failpoints() if not name.startswith(elsewhere))
 
 
 def provoke(pipeline, point, number):
@@ -59,11 +68,14 @@ def provoke(pipeline, point, number):
 class Session:
     """One pipeline under load, and what was done to it: kills[component, failpoint or "random"], errors[failpoint]."""
 
+    victims, pause_s, take_at_last_s, clients = VICTIMS, PAUSE_S, TAKE_AT_LAST_S, Client
+
     def __init__(self, binary, directory, seed, places=None, environment=None):
         self.rng = random.Random(seed)
         self.directory = pathlib.Path(directory)
         self.pipeline = Pipeline(binary, self.directory / "data", self.directory, environment=environment)
         self.checker = Checker(self.directory / "data", self.pipeline.user, places)
+        self.kept = Kept(self.checker.lake)
         self.kills, self.errors = collections.Counter(), collections.Counter()
         self.open = []          # planted, not yet taken
         self.number = 0
@@ -73,7 +85,7 @@ class Session:
         at_points = min(kills, max(len(points), round(kills * POINT_SHARE)))
         first = self.rng.randrange(len(points))
         steps = [(points[(first + k) % len(points)], "kill") for k in range(at_points)]
-        steps += [(self.rng.choice(VICTIMS), None) for _ in range(kills - at_points)]
+        steps += [(self.rng.choice(self.victims), None) for _ in range(kills - at_points)]
         errors = [point for point in points if point not in KILL_ONLY]
         steps += [(self.rng.choice(errors), self.rng.choice(("eio", "enospc")))
                   for _ in range(round(kills * ERROR_SHARE) if errors else 0)]
@@ -98,20 +110,26 @@ class Session:
     def take(self, load, where, action):
         load.wait_for_more(self.rng.randrange(1, 30), self.pipeline)
         # So that death comes at any time, not only after an answer.
-        time.sleep(CALM_S if self.rng.random() < CALM_SHARE else self.rng.random() * PAUSE_S)
+        time.sleep(CALM_S if self.rng.random() < CALM_SHARE else self.rng.random() * self.pause_s)
         self.collect()
         if action and (where, action) not in self.open:
             self.plant(where, action)
         elif action in (None, "kill"):
-            victim = self.rng.choice(VICTIMS) if action else where
-            self.pipeline.kill(victim)
-            self.note((victim, "random"))
+            self.kill(self.rng.choice(self.victims) if action else where)
+
+    def kill(self, victim):
+        self.pipeline.kill(victim)
+        self.note((victim, "random"))
+
+    def provoke(self, point):
+        """Returns what was killed for it."""
+        return provoke(self.pipeline, point, self.number)
 
     def plant(self, point, action):
         self.number += 1
         self.pipeline.plant(point, action)
         self.open.append((point, action))
-        self.note(*provoke(self.pipeline, point, self.number))
+        self.note(*self.provoke(point))
         end = time.monotonic() + TAKE_S
         while (point, action) in self.open and time.monotonic() < end:
             time.sleep(0.002)  # paces the look
@@ -126,11 +144,11 @@ class Session:
 
     def settle(self, load):
         """What is planted still gets its time."""
-        end = time.monotonic() + TAKE_AT_LAST_S
+        end = time.monotonic() + self.take_at_last_s
         while not self.collect() and time.monotonic() < end:
             for point, _ in self.open:
                 self.number += 1
-                self.note(*provoke(self.pipeline, point, self.number))
+                self.note(*self.provoke(point))
             self.pipeline.await_healthy()
             self.checker.log.follow()
             time.sleep(0.05)  # for those who pass it under load
@@ -141,6 +159,14 @@ class Session:
     def bring_lake(self):
         """To where the checker looks: it is there."""
 
+    def look(self):
+        """At all versions of the tables, before some are cleaned up."""
+        self.kept.look()
+
+    def finish(self):
+        """Nothing is left to do, and nothing runs."""
+        self.pipeline.finish()
+
     def run(self, steps):
         """The checker's report."""
         try:
@@ -148,20 +174,25 @@ class Session:
             self.pipeline.await_healthy()
             ledger = self.work(steps)
             self.bring_lake()
-            return self.checker.check_lake(ledger)
+            report = self.checker.check_lake(ledger)
+            self.kept.finish(report)
+            return report
         finally:
             self.pipeline.close()
+            self.kept.close()
 
     def work(self, steps):
         """The ledger of all that was sent. All of it was worked on, and the log has been read."""
-        with Load(self.pipeline.port, self.pipeline.user, self.rng.randrange(1 << 31)) as load:
-            for step in steps:
+        with Load(self.pipeline.port, self.pipeline.user, self.rng.randrange(1 << 31), kind=self.clients) as load:
+            for number, step in enumerate(steps):
                 self.take(load, *step)
                 self.checker.log.follow()
+                if number % LOOK_STEPS == 0:
+                    self.look()
             self.settle(load)
             self.pipeline.await_healthy()
             load.wait_for_more(50, self.pipeline)
-        self.pipeline.finish()
+        self.finish()
         self.checker.log.finish()
         return load.ledger
 

@@ -9,12 +9,13 @@ import socket
 import subprocess
 import time
 
-SERVICES = ("gateway", "sink", "stream", "batch")
+SERVICES = ("gateway", "sink", "stream", "batch", "maintain")
 # Everything small and soon, so that rolling, recycling, retention and restarts happen all the time under load.
 QUICK = {"PINPIPE_LOG_SEGMENT_BYTES": "1MiB", "PINPIPE_GATEWAY_RECORD_BYTES_MAX": "64KiB",
          "PINPIPE_LOG_RETENTION": "2s", "PINPIPE_GATEWAY_AUTO_CREATE": "any", "PINPIPE_LOG_DISK_RESERVE_BYTES": "0",
          "PINPIPE_UP_RESTART_AFTER": "1ms", "PINPIPE_UP_RESTART_MAX": "40ms", "PINPIPE_BATCH_EVERY": "200ms",
          "PINPIPE_SINK_FLUSH_SIZE": "200", "PINPIPE_SINK_FLUSH_AGE": "100ms", "PINPIPE_STREAM_AGE": "50ms",
+         "PINPIPE_MAINTAIN_EVERY": "20ms",
          "PINPIPE_ENGINE_THREADS": "1", "PINPIPE_GATEWAY_PARTITIONS": "2", "PINPIPE_GATEWAY_SHARDS": "2"}
 SAID = 3000  # characters of the trace that a failure shows
 
@@ -215,10 +216,11 @@ class Pipeline:
         self.process.wait(120)
         self.await_orphans(120)
 
-    def finish(self):
-        """Work off what is left, as the next start would; the program's own check finds nothing, either."""
+    def finish(self, *more):
+        """Work off what is left, as the next start would, and do what else is asked for; the program's own check finds
+        nothing, either."""
         self.stop()
-        for command in (["sink", "--until-end"], ["stream", "--until-end"], ["batch"], ["check"]):
+        for command in (["sink", "--until-end"], ["stream", "--until-end"], ["batch"], *more, ["check"]):
             done = subprocess.run([self.binary, *command, "--dir", str(self.directory), "--id", self.user],
                                   stdin=subprocess.DEVNULL, stdout=self.trace, stderr=self.trace, env=self.environment,
                                   timeout=300, check=False)

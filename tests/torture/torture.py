@@ -19,10 +19,11 @@ import hostile
 import kafka_cycles
 import kills
 import planted
+import tables
 from figures import Figures
 
-PARTS = {"kills": kills, "s3": bucket, "kafka": kafka_cycles, "hostile": hostile, "cuts": cuts, "flips": flips,
-         "calls": calls, "bugs": planted}
+PARTS = {"kills": kills, "s3": bucket, "kafka": kafka_cycles, "hostile": hostile, "cuts": cuts,
+         "tables": tables, "flips": flips, "calls": calls, "bugs": planted}
 
 
 def possible_parts(figures):

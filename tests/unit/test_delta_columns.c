@@ -248,9 +248,18 @@ static void busy_free(struct store *base)
 }
 
 static const struct store_ops busy_ops = {
-	.name = "busy", .layer = true, .put = busy_put, .get = store_layer_get,
-	.stat = store_layer_stat, .list = store_layer_list, .remove = store_layer_remove,
-	.fetch = store_layer_fetch, .fetch_dir = store_layer_fetch_dir, .can = store_layer_can,
+	.name = "busy",
+	.layer = true,
+	.put = busy_put,
+	.get = store_layer_get,
+	.stat = store_layer_stat,
+	.list = store_layer_list,
+	.remove = store_layer_remove,
+	.fetch = store_layer_fetch,
+	.fetch_dir = store_layer_fetch_dir,
+	.level = store_layer_level,
+	.mark = store_layer_mark,
+	.can = store_layer_can,
 	.free = busy_free,
 };
 

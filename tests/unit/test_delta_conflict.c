@@ -234,9 +234,18 @@ static void late_free(struct store *store)
 }
 
 static const struct store_ops late_ops = {
-	.name = "late", .layer = true, .put = late_put, .get = late_get, .stat = store_layer_stat,
-	.list = store_layer_list, .remove = store_layer_remove, .fetch = store_layer_fetch,
-	.fetch_dir = store_layer_fetch_dir, .can = store_layer_can,
+	.name = "late",
+	.layer = true,
+	.put = late_put,
+	.get = late_get,
+	.stat = store_layer_stat,
+	.list = store_layer_list,
+	.remove = store_layer_remove,
+	.fetch = store_layer_fetch,
+	.level = store_layer_level,
+	.mark = store_layer_mark,
+	.fetch_dir = store_layer_fetch_dir,
+	.can = store_layer_can,
 	.free = late_free,
 };
 

@@ -271,6 +271,49 @@ static void test_columns_that_files_lack_are_null(void **state)
 	assert_asked(fixture, "SELECT * FROM t", "[[1,null,null,null]]");
 }
 
+/* The last file is what the log holds beyond the table, which is older than a column of it. */
+static void test_a_live_view_has_the_tail(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct delta_column columns[] = {
+		{ .name = "k", .type = DELTA_INTEGER },
+		{ .name = "new", .type = DELTA_LONG },
+		{ .name = "_partition", .type = DELTA_STRING },
+		{ .name = "_offset", .type = DELTA_STRING },
+	};
+	const struct clean_model model = model_of(columns, ARRAY_LEN(columns), "k");
+	char paths[2][PATH_LEN_MAX];
+	const char *list[] = {
+		make_file(fixture, "table.parquet", "SELECT 1 AS k, '0' AS _partition, '0' AS _offset",
+			  paths[0]),
+		make_file(fixture, "tail.parquet",
+			  "SELECT 1 AS k, 7::BIGINT AS new, '0' AS _partition, '1' AS _offset", paths[1]),
+	};
+	static const struct model question = { .file = "q", .line = 1, .sql = "FROM t_live" };
+	struct answer answer;
+	struct err err;
+
+	for (int live = 0; live < 2; live++) {
+		struct engine_table table = { .model = &model, .files = fetched_of(list, 2),
+					      .file_count = 2, .tail_count = 1, .live = live };
+
+		assert_ok(engine_attach(fixture->engine, &table, 1, &err));
+		assert_asked(fixture, "SELECT k, new FROM t_live ORDER BY _offset",
+			     "[[1,null],[1,7]]");
+		assert_asked(fixture, "SELECT * FROM t", live ? "[[1,7]]" : "[[1,null]]");
+		assert_asked(fixture, "SELECT count(*) FROM t_all", live ? "[[2]]" : "[[1]]");
+	}
+	assert_ok(engine_attach(fixture->engine,
+				&(struct engine_table){ .model = &model, .no_live = "there is none",
+							.files = fetched_of(list, 1),
+							.file_count = 1 },
+				1, &err));
+	assert_asked(fixture, "SELECT k FROM t", "[[1]]");
+	assert_int_equal(engine_ask(fixture->engine, &question, NULL, &answer, &err),
+			 ERR_UNSUPPORTED);
+	assert_string_equal(err.msg, "q:1: \"t_live\" cannot be read: there is none");
+}
+
 static const char *write_torn(struct fixture *fixture, char path[PATH_LEN_MAX])
 {
 	FILE *file;
@@ -458,6 +501,7 @@ int main(void)
 		cmocka_unit_test(test_without_a_key_every_row_is_current),
 		cmocka_unit_test(test_paths_are_paths),
 		cmocka_unit_test(test_columns_that_files_lack_are_null),
+		cmocka_unit_test(test_a_live_view_has_the_tail),
 		cmocka_unit_test(test_a_broken_table_takes_no_other_with_it),
 		cmocka_unit_test(test_what_was_read_is_of_the_file_that_is_attached),
 		cmocka_unit_test(test_a_file_that_lost_its_name_is_read),

@@ -71,9 +71,18 @@ static bool meeting_can(struct store *store, enum store_ability ability)
 }
 
 static const struct store_ops meeting_ops = {
-	.name = "meeting", .layer = true, .put = meeting_put, .get = meeting_get,
-	.stat = store_layer_stat, .list = store_layer_list, .remove = store_layer_remove,
-	.fetch = store_fetch_copy, .fetch_dir = store_layer_fetch_dir, .can = meeting_can,
+	.name = "meeting",
+	.layer = true,
+	.put = meeting_put,
+	.get = meeting_get,
+	.stat = store_layer_stat,
+	.list = store_layer_list,
+	.remove = store_layer_remove,
+	.fetch = store_fetch_copy,
+	.fetch_dir = store_layer_fetch_dir,
+	.level = store_layer_level,
+	.mark = store_layer_mark,
+	.can = meeting_can,
 	.free = store_layer_free,
 };
 

@@ -318,60 +318,21 @@ static void test_a_listing_goes_on_where_it_broke_off(void **state)
 	(void)state;
 }
 
-/* --- recall -------------------------------------------------------------------- */
-
-static void test_a_listing_that_was_heard_is_recalled(void **state)
+static void test_a_level_goes_on_where_it_broke_off(void **state)
 {
-	struct store *inner = store_memory_new(MEMORY_MAX);
-	struct store *store = store_recall_new(inner, 3);
+	for (size_t keys = 0; keys <= 3; keys++) {
+		struct moody *moody = moody_new();
+		struct store *store = store_retry_new(&moody->layer.base, FOR_MS);
 
+		put(store, "k/1", "x");
+		put(store, "k/2/1", "x");
+		put(store, "k/3", "x");
+		moody->moods[0] = moody->moods[1] = ERR_BUSY;
+		moody->keys = keys;
+		assert_level(store, "k/", "k/1\nk/2/\nk/3\n");
+		store_free(store);
+	}
 	(void)state;
-	put(inner, "a/b/1", "x");
-	put(inner, "a/b/2", "x");
-	put(inner, "a/c/1", "x");
-	put(inner, "b/1", "x");
-	assert_list(store, "a/", "a/b/1", 0, "a/b/2\na/c/1\n"); /* not all of it */
-	assert_list(store, "a/", "", 2, "a/b/1\na/b/2\n");	/* not to its end */
-	assert_list(store, "a/", "", 0, "a/b/1\na/b/2\na/c/1\n");
-	assert_true(store_recalls(store, "a/b/"));
-	assert_false(store_recalls(store, "b/"));
-	put(inner, "a/b/3", "x");
-	put(inner, "b/2", "x");
-	assert_list(store, "a/b/", "", 0, "a/b/1\na/b/2\n");
-	assert_list(store, "a/b/", "a/b/1", 0, "a/b/2\n");
-	assert_list(store, "a/", "", 1, "a/b/1\n");
-	assert_list(store, "a/d/", "", 0, "");
-	assert_list(store, "b/", "", 0, "b/1\nb/2\n"); /* there is no room for more */
-	put(inner, "b/3", "x");
-	assert_list(store, "b/", "", 0, "b/1\nb/2\nb/3\n");
-	assert_object(store, "a/b/3", "x");
-	store_free(store);
-	store_free(inner);
-}
-
-static void test_a_listing_that_is_long_or_failed_is_not_recalled(void **state)
-{
-	struct moody *moody = moody_new();
-	struct store *store = store_recall_new(&moody->layer.base, 2);
-	struct err err = { 0 };
-	int seen = 0;
-
-	(void)state;
-	put(store, "a/1", "x");
-	put(store, "a/2", "x");
-	moody->moods[0] = ERR_BUSY;
-	moody->at = 0;
-	moody->keys = 2;
-	assert_int_equal(store_list(store, "a/", "", see_key, &seen, &err), ERR_BUSY);
-	assert_false(store_recalls(store, "a/"));
-	put(store, "a/3", "x");
-	assert_list(store, "a/", "", 0, "a/1\na/2\na/3\n");
-	assert_false(store_recalls(store, "a/"));
-	assert_ok(store_remove(store, "a/3", &err));
-	assert_list(store, "a/", "", 0, "a/1\na/2\n");
-	assert_true(store_recalls(store, "a/"));
-	store_free(store);
-	store_free(&moody->layer.base);
 }
 
 int main(void)
@@ -391,8 +352,7 @@ int main(void)
 		cmocka_unit_test(test_what_no_other_try_can_mend_is_told_at_once),
 		cmocka_unit_test(test_tries_end),
 		cmocka_unit_test(test_a_listing_goes_on_where_it_broke_off),
-		cmocka_unit_test(test_a_listing_that_was_heard_is_recalled),
-		cmocka_unit_test(test_a_listing_that_is_long_or_failed_is_not_recalled),
+		cmocka_unit_test(test_a_level_goes_on_where_it_broke_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,19 +10,25 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ROUND_MS = 200, RETENTION_MS = 1000 };
+enum { ROUND_MS = 200, RETENTION_MS = 1000, INODES_SHARE = 100 };
 
-static bool space_is_low(const struct keeper *keeper)
+/* What is low, or NULL. A lake beside the log is made of small files, so the file system may run
+ * out of inodes first; one that makes them as it goes reports none. */
+static const char *what_is_low(const struct keeper *keeper)
 {
 	struct statvfs vfs;
 
 	if (keeper->reserve_bytes == 0 || fstatvfs(keeper->dir_fd, &vfs) < 0)
-		return false;
-	return (uint64_t)vfs.f_bavail * vfs.f_frsize < keeper->reserve_bytes;
+		return NULL;
+	if ((uint64_t)vfs.f_bavail * vfs.f_frsize < keeper->reserve_bytes)
+		return "disk space is at its reserve";
+	if (vfs.f_files > 0 && vfs.f_favail < vfs.f_files / INODES_SHARE)
+		return "inodes of the disk are at their reserve: too many files";
+	return NULL;
 }
 
 /* What appends are told, of the two things that can be wrong. Under the lock. */
-static void set_refusal(struct keeper *keeper, bool low)
+static void set_refusal(struct keeper *keeper, const char *low)
 {
 	enum err_code code = ERR_OK, old = atomic_load(&keeper->refusal);
 
@@ -37,8 +43,7 @@ static void set_refusal(struct keeper *keeper, bool low)
 		trace_info("the log takes records again");
 	else
 		trace_error("the log takes no records: %s",
-			    keeper->stuck || keeper->broken ? keeper->failure.msg
-							    : "disk space is at its reserve");
+			    keeper->stuck || keeper->broken ? keeper->failure.msg : low);
 }
 
 /* Called and returns with the lock, which it gives up meanwhile. */
@@ -96,7 +101,7 @@ static void *keeper_run(void *arg)
 
 	(void)pthread_mutex_lock(&keeper->lock);
 	while (!keeper->ending) {
-		bool low;
+		const char *low;
 
 		if (keeper->wanted)
 			make_segment(keeper);
@@ -107,7 +112,7 @@ static void *keeper_run(void *arg)
 			retention_apply(keeper->retention);
 			next_retention_ms = clock_mono_ms() + RETENTION_MS;
 		}
-		low = space_is_low(keeper);
+		low = what_is_low(keeper);
 		(void)pthread_mutex_lock(&keeper->lock);
 		set_refusal(keeper, low);
 		if (!keeper->ending && !keeper->complete.base &&
@@ -179,7 +184,7 @@ enum err_code keeper_take(struct keeper *keeper, struct segment *ret_segment, st
 		*err = keeper->failure;
 		code = keeper->failure.code;
 		keeper->stuck = true;
-		set_refusal(keeper, false);
+		set_refusal(keeper, NULL);
 	}
 	(void)pthread_mutex_unlock(&keeper->lock);
 	return code;
@@ -191,7 +196,7 @@ void keeper_set_broken(struct keeper *keeper, const struct err *why)
 	keeper->broken = why != NULL;
 	if (why)
 		keeper->failure = *why;
-	set_refusal(keeper, false);
+	set_refusal(keeper, NULL);
 	(void)pthread_mutex_unlock(&keeper->lock);
 }
 

@@ -1,0 +1,132 @@
+/*
+ * delta_rewrite.c - the same rows in other files.
+ *
+ * It conflicts with little: whatever others append, and columns that they add,
+ * leave it true. Only if a file that it would remove is not live any more do
+ * its files hold rows that are gone, or stand in another file by now.
+ */
+#include "base/backoff.h"
+#include "base/mem.h"
+#include "base/time.h"
+#include "delta/delta_attempt.h"
+
+#include <inttypes.h>
+
+enum { INFO_BYTES_MAX = 1 << 10 };
+
+/* The files' rows are read by the table's schema: columns that they lack are null in it. */
+static enum err_code rewrite_check_columns(struct delta_table *table,
+					   const struct delta_rewrite *rewrite, struct err *err)
+{
+	struct delta_difference difference;
+	enum err_code code = delta_compare(table, rewrite->schema, &difference, err);
+
+	if (code == ERR_OK && (difference.added > 0 || difference.change == DELTA_RETYPED))
+		return err_set(err, ERR_BUSY, "the columns of table \"%s\" have changed meanwhile",
+			       table->root);
+	return code;
+}
+
+static enum err_code rewrite_check(struct delta_table *table, const struct delta_rewrite *rewrite,
+				   struct err *err)
+{
+	enum err_code code = delta_table_check_writable(table, err);
+	size_t at;
+
+	if (code == ERR_OK)
+		code = rewrite_check_columns(table, rewrite, err);
+	if (code == ERR_OK)
+		code = delta_attempt_check_files(table, rewrite->adds, rewrite->add_count, err);
+	for (size_t i = 0; i < rewrite->remove_count && code == ERR_OK; i++)
+		if (!delta_map_get(&table->state.by_path, rewrite->removes[i], &at))
+			code = err_set(err, ERR_BUSY,
+				       "file \"%s\" has gone from table \"%s\" meanwhile",
+				       rewrite->removes[i], table->root);
+	return code;
+}
+
+static const struct delta_add *rewrite_live(const struct delta_table *table, const char *path)
+{
+	size_t at = 0;
+
+	(void)delta_map_get(&table->state.by_path, path, &at);
+	return &table->state.files[at].add;
+}
+
+/* What other programs show of it; they want the numbers as text. */
+static void rewrite_put_info(struct delta_attempt *attempt, const struct delta_table *table,
+			     const struct delta_rewrite *rewrite)
+{
+	uint64_t removed = 0, added = 0;
+	struct buf info;
+
+	for (size_t i = 0; i < rewrite->remove_count; i++)
+		removed += rewrite_live(table, rewrite->removes[i])->size;
+	for (size_t i = 0; i < rewrite->add_count; i++)
+		added += rewrite->adds[i].size;
+	buf_init(&info, INFO_BYTES_MAX);
+	buf_addf(&info,
+		 "\"readVersion\":%" PRId64 ",\"operationMetrics\":{\"numRemovedFiles\":\"%zu\","
+		 "\"numRemovedBytes\":\"%" PRIu64 "\",\"numAddedFiles\":\"%zu\","
+		 "\"numAddedBytes\":\"%" PRIu64 "\"}",
+		 table->state.version, rewrite->remove_count, removed, rewrite->add_count, added);
+	delta_attempt_put_info(attempt, "OPTIMIZE", "{\"predicate\":\"[]\",\"zOrderBy\":\"[]\"}",
+			       false, buf_slice(&info));
+	buf_release(&info);
+}
+
+static void rewrite_put(struct delta_attempt *attempt, const struct delta_table *table,
+			const struct delta_rewrite *rewrite)
+{
+	delta_attempt_begin(attempt, table);
+	rewrite_put_info(attempt, table, rewrite);
+	for (size_t i = 0; i < rewrite->remove_count; i++)
+		delta_put_remove(&attempt->text, rewrite_live(table, rewrite->removes[i]), false,
+				 attempt->timestamp_ms);
+	for (size_t i = 0; i < rewrite->add_count; i++)
+		delta_put_add(&attempt->text, &rewrite->adds[i], false);
+}
+
+static enum err_code rewrite_somewhere(struct delta_table *table,
+				       const struct delta_rewrite *rewrite,
+				       struct delta_attempt *attempt, struct err *err)
+{
+	struct backoff backoff = { .first_ms = DELTA_WAIT_FIRST_MS, .max_ms = DELTA_WAIT_MAX_MS };
+
+	for (int tries = 0; tries < DELTA_TRIES_MAX; tries++) {
+		enum delta_outcome outcome = DELTA_LOST;
+		enum err_code code = rewrite_check(table, rewrite, err);
+
+		if (code != ERR_OK)
+			return code;
+		rewrite_put(attempt, table, rewrite);
+		code = delta_attempt_decide(table, attempt, &outcome, err);
+		if (code != ERR_OK || outcome == DELTA_WON)
+			return code;
+		clock_sleep_ms(backoff_next_ms(&backoff));
+		code = delta_table_follow(table, err);
+		if (code != ERR_OK)
+			return code;
+	}
+	return delta_attempt_lost(table, err);
+}
+
+enum err_code delta_rewrite(struct delta_table *table, const struct delta_rewrite *rewrite,
+			    int64_t *ret_version, struct err *err)
+{
+	struct err failure = { 0 };
+	struct delta_attempt attempt;
+	enum err_code code = delta_table_check_present(table, &failure);
+
+	delta_attempt_init(&attempt);
+	if (code == ERR_OK)
+		code = rewrite_somewhere(table, rewrite, &attempt, &failure);
+	delta_attempt_release(&attempt);
+	if (code != ERR_OK) {
+		*err = failure;
+		return code;
+	}
+	*ret_version = table->state.version;
+	delta_checkpoint_if_due(table, table->checkpoint_times);
+	return ERR_OK;
+}

@@ -1,0 +1,199 @@
+/*
+ * delta_vacuum.c - data files that no version needs any more.
+ *
+ * The listing comes first and the table is read after it: what a commit has
+ * named by then stays, and what none has is too old to be committed still
+ * (delta_add.made_ms). It is read again before each RUN of them.
+ */
+#include "base/failpoint.h"
+#include "base/mem.h"
+#include "base/time.h"
+#include "delta/delta_retention.h"
+#include "delta/delta_sweep.h"
+#include "delta/delta_table.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+enum { RUN = 1000, CANDIDATES_MAX = 1 << 20 };
+
+struct vacuum {
+	struct delta_table *table;
+	const struct delta_clean_options *options;
+	size_t root_len;   /* with its slash */
+	int64_t before_ms; /* older files may go */
+	struct delta_sweep sweep;
+	struct delta_actions removed; /* removes of which the files stay … */
+	struct delta_map tombstones;  /* … by path */
+	struct delta_cleaned *cleaned;
+};
+
+/* A data file of the table: nobody else's, by its name. */
+static bool is_data_file(const char *path)
+{
+	size_t len = strlen(path);
+
+	for (const char *name = path; name; name = strchr(name, '/')) {
+		name += *name == '/';
+		if (*name == '_' || *name == '.')
+			return false;
+	}
+	return len > strlen(".parquet") && strcmp(path + len - strlen(".parquet"), ".parquet") == 0;
+}
+
+static bool see_file(void *user, const struct store_entry *entry)
+{
+	struct vacuum *vacuum = user;
+
+	if (!is_data_file(entry->key + vacuum->root_len))
+		return true;
+	vacuum->cleaned->kept++;
+	vacuum->cleaned->kept_bytes += entry->size;
+	if (entry->modified_ms > 0 && entry->modified_ms < vacuum->before_ms)
+		delta_sweep_add(&vacuum->sweep, entry->key, entry->size);
+	return vacuum->sweep.count < CANDIDATES_MAX;
+}
+
+static enum err_code list_files(struct vacuum *vacuum, struct err *err)
+{
+	struct buf prefix;
+	enum err_code code;
+
+	buf_init(&prefix, STORE_KEY_MAX);
+	buf_addf(&prefix, "%s/", vacuum->table->root);
+	vacuum->root_len = prefix.len;
+	code = store_list(vacuum->table->store, buf_cstr(&prefix), "", see_file, vacuum, err);
+	buf_release(&prefix);
+	return code;
+}
+
+/* Those of the checkpoint that the state rests on, and of what came after it. */
+static enum err_code find_tombstones(struct vacuum *vacuum, struct err *err)
+{
+	const struct delta_state *state = &vacuum->table->state;
+	enum err_code code = delta_checkpoint_tombstones(vacuum->table, vacuum->before_ms,
+							 &vacuum->removed, err);
+
+	for (size_t i = 0; i < state->gone_count && code == ERR_OK; i++) {
+		const struct delta_remove *gone = &state->gone[i].remove;
+
+		if (gone->deleted_ms > vacuum->before_ms)
+			*delta_actions_new_remove(&vacuum->removed) =
+				(struct delta_remove){ .path = xstrdup(gone->path) };
+	}
+	delta_map_clear(&vacuum->tombstones);
+	for (size_t i = 0; i < vacuum->removed.remove_count; i++)
+		delta_map_put(&vacuum->tombstones, vacuum->removed.removes[i].path, i);
+	return code;
+}
+
+static enum err_code read_table(struct vacuum *vacuum, struct err *err)
+{
+	enum err_code code = delta_table_follow(vacuum->table, err);
+
+	delta_actions_release(&vacuum->removed);
+	if (code == ERR_OK)
+		code = find_tombstones(vacuum, err);
+	if (code != ERR_CORRUPT)
+		return code;
+	/* Its checkpoint was cleaned up: there is a newer one. */
+	delta_actions_release(&vacuum->removed);
+	code = delta_table_reload(vacuum->table, err);
+	return code == ERR_OK ? find_tombstones(vacuum, err) : code;
+}
+
+/* What a version needs, stays. */
+static void spare(struct vacuum *vacuum, size_t from, size_t to)
+{
+	const struct delta_state *state = &vacuum->table->state;
+	size_t at;
+
+	for (size_t i = from; i < to; i++) {
+		struct delta_sweep_item *item = &vacuum->sweep.items[i];
+		const char *path = item->key + vacuum->root_len;
+
+		if (delta_map_get(&state->by_path, path, &at) ||
+		    delta_map_get(&vacuum->tombstones, path, &at)) {
+			free(item->key);
+			item->key = NULL;
+		}
+	}
+}
+
+static enum err_code vacuum_run(struct vacuum *vacuum, struct err *err)
+{
+	struct delta_cleaned *cleaned = vacuum->cleaned;
+	struct delta_cleaned gone = { 0 };
+	size_t count;
+	enum err_code code = list_files(vacuum, err);
+	int sys = code == ERR_OK ? FAILPOINT("vacuum-listed") : 0;
+
+	if (sys != 0) {
+		errno = sys;
+		return err_errno(err, "failpoint vacuum-listed");
+	}
+	count = vacuum->sweep.count;
+	for (size_t from = 0; from < count && code == ERR_OK; from += RUN) {
+		size_t to = count - from < RUN ? count : from + RUN;
+
+		code = read_table(vacuum, err);
+		if (code != ERR_OK)
+			break;
+		spare(vacuum, from, to);
+		code = delta_sweep_run(&vacuum->sweep, from, to, &gone, err);
+	}
+	cleaned->removed += gone.removed;
+	cleaned->removed_bytes += gone.removed_bytes;
+	cleaned->kept -= gone.removed;
+	cleaned->kept_bytes -= gone.removed_bytes;
+	return code;
+}
+
+/* Files and log that are kept for less could be needed by who is at work now. */
+static enum err_code find_age(struct delta_table *table, int64_t *ret_ms, struct err *err)
+{
+	struct delta_retention retention;
+	enum err_code code = delta_retention(table, &retention, err);
+
+	if (code != ERR_OK)
+		return code;
+	if (retention.files_ms < DELTA_KEEP_MIN_MS)
+		return err_set(err, ERR_UNSUPPORTED,
+			       "table \"%s\" keeps files for %" PRId64 " ms: for less "
+			       "than a minute nothing can be cleaned up safely",
+			       table->root, retention.files_ms);
+	*ret_ms = retention.files_ms;
+	return ERR_OK;
+}
+
+enum err_code delta_clean_files(struct delta_table *table,
+				const struct delta_clean_options *options,
+				struct delta_cleaned *cleaned, struct err *err)
+{
+	struct vacuum vacuum = {
+		.table = table,
+		.options = options,
+		.cleaned = cleaned,
+		.sweep = { .store = table->store,
+			   .options = options,
+			   .failpoint = "vacuum-removed" },
+	};
+	struct err failure = { 0 };
+	int64_t age_ms = 0;
+	enum err_code code = delta_table_follow(table, &failure);
+
+	if (code == ERR_OK)
+		code = find_age(table, &age_ms, &failure);
+	if (code == ERR_OK) {
+		vacuum.before_ms = clock_age_ms() - age_ms;
+		if (options->spare_from_ms && options->spare_from_ms < vacuum.before_ms)
+			vacuum.before_ms = options->spare_from_ms;
+		code = vacuum_run(&vacuum, &failure);
+	}
+	delta_sweep_release(&vacuum.sweep);
+	delta_actions_release(&vacuum.removed);
+	delta_map_release(&vacuum.tombstones);
+	if (code != ERR_OK)
+		*err = failure;
+	return code;
+}

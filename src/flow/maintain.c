@@ -1,0 +1,247 @@
+#include "flow/maintain.h"
+
+#include "base/lock.h"
+#include "base/mem.h"
+#include "base/stop.h"
+#include "base/time.h"
+#include "base/trace.h"
+#include "flow/lake.h"
+#include "flow/retry.h"
+
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum {
+	NICE = 10,
+	IOPRIO_IDLE = 3 << 13, /* the class, where the kernel's number has it */
+	WAIT_MAX_MS = 10000,
+	PAID_WAIT_MAX_MS = 60000,
+	REST_AFTER_MS = 30000, /* without a merge DuckDB's memory is given back */
+	FAILED_FIRST_MS = 1000,
+	FAILED_MAX_MS = 300000,
+};
+
+struct maintain_table {
+	const char *name; /* its model's */
+	struct lake_table place;
+	struct delta_table *delta; /* NULL: not there yet, or it failed */
+	int64_t version;	   /* at the last look that found work done; -1: none */
+	int64_t wait_ms;	   /* between looks, as it is now */
+	int64_t look_ms;	   /* when the next one is due; monotonic clock */
+	struct retry retry;
+};
+
+struct maintain {
+	const struct maintain_options *options;
+	struct maintain_table *tables;
+	size_t table_count;
+	struct compactor compactor;
+	int64_t merged_ms; /* when there was a merge last; monotonic clock */
+	struct maintain_counts counts;
+};
+
+/* ---- The chores of a table ---- */
+
+static enum err_code maintain_compact(struct maintain *maintain, struct maintain_table *table,
+				      bool *ret_again, struct err *err)
+{
+	struct maintain_counts *counts = &maintain->counts;
+	struct compact_step step;
+	enum err_code code =
+		compactor_step(&maintain->compactor, table->delta, table->place.root, &step, err);
+
+	if (code == ERR_BUSY) {
+		trace_debug("%s; it is planned anew", err->msg);
+		counts->conflicts++;
+		*ret_again = true;
+		return ERR_OK;
+	}
+	if (code != ERR_OK || step.files_in == 0)
+		return code;
+	maintain->merged_ms = clock_mono_ms();
+	counts->commits++;
+	counts->files_in += step.files_in;
+	counts->files_out += step.files_out;
+	counts->bytes_in += step.bytes_in;
+	counts->bytes_out += step.bytes_out;
+	*ret_again = true;
+	return ERR_OK;
+}
+
+/* What is done for a table that has a new version, in this order. *ret_again: there may be more to
+ * do at once, after the other tables had their turn. */
+static const struct maintain_chore {
+	const char *name;
+	enum err_code (*run)(struct maintain *maintain, struct maintain_table *table,
+			     bool *ret_again, struct err *err);
+} maintain_chores[] = {
+	{ "compaction", maintain_compact },
+};
+
+static enum err_code maintain_do_chores(struct maintain *maintain, struct maintain_table *table,
+					bool *ret_again, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_LEN(maintain_chores); i++)
+		if (maintain_chores[i].run(maintain, table, ret_again, err) != ERR_OK)
+			return err_prefix(err, "%s", maintain_chores[i].name);
+	return ERR_OK;
+}
+
+/* ---- Looking ---- */
+
+/* Its checkpoints are those of who appends to it. */
+static enum err_code maintain_open(struct maintain *maintain, struct maintain_table *table,
+				   struct err *err)
+{
+	struct delta_options options = { .name = table->name };
+
+	if (table->delta)
+		return delta_refresh(table->delta, err);
+	table->version = -1;
+	return delta_open(maintain->options->compact.store, table->place.root, &options,
+			  &table->delta, err);
+}
+
+/* While nothing comes a look costs half as much each time. */
+static void maintain_wait(const struct maintain *maintain, struct maintain_table *table,
+			  bool changed)
+{
+	int64_t every_ms = maintain->options->every_ms;
+	int64_t most_ms = maintain->options->paid ? PAID_WAIT_MAX_MS : WAIT_MAX_MS;
+
+	table->wait_ms = changed || table->wait_ms == 0 ? every_ms : table->wait_ms * 2;
+	if (table->wait_ms > most_ms)
+		table->wait_ms = every_ms > most_ms ? every_ms : most_ms;
+	table->look_ms = clock_mono_ms() + table->wait_ms;
+}
+
+static enum err_code maintain_look(struct maintain *maintain, struct maintain_table *table,
+				   struct err *err)
+{
+	bool again = false, changed;
+	enum err_code code = maintain_open(maintain, table, err);
+
+	if (code == ERR_ABSENT && !table->delta) {
+		maintain_wait(maintain, table, false);
+		return ERR_OK;
+	}
+	if (code != ERR_OK)
+		return code;
+	changed = delta_version(table->delta) != table->version;
+	if (changed)
+		code = maintain_do_chores(maintain, table, &again, err);
+	if (code != ERR_OK)
+		return code;
+	table->version = again ? -1 : delta_version(table->delta);
+	maintain_wait(maintain, table, changed);
+	if (again)
+		table->look_ms = 0;
+	return ERR_OK;
+}
+
+/* After an error nothing that is known of the table need be true. */
+static void maintain_failed(struct maintain_table *table, const struct err *err)
+{
+	(void)retry_failed(&table->retry, table->place.root, err);
+	delta_close(table->delta);
+	table->delta = NULL;
+	table->wait_ms = 0;
+	table->look_ms = table->retry.due_ms;
+}
+
+static void maintain_turn(struct maintain *maintain)
+{
+	for (size_t i = 0; i < maintain->table_count && !stop_requested(); i++) {
+		struct maintain_table *table = &maintain->tables[i];
+		struct err err = { 0 };
+
+		if (table->look_ms > clock_mono_ms())
+			continue;
+		if (maintain_look(maintain, table, &err) == ERR_OK)
+			retry_passed(&table->retry);
+		else if (err.code != ERR_STOPPED)
+			maintain_failed(table, &err);
+	}
+}
+
+/* ---- The loop ---- */
+
+static void maintain_sleep(struct maintain *maintain)
+{
+	int64_t now_ms = clock_mono_ms(), due_ms = INT64_MAX;
+
+	for (size_t i = 0; i < maintain->table_count; i++)
+		if (maintain->tables[i].look_ms < due_ms)
+			due_ms = maintain->tables[i].look_ms;
+	if (maintain->compactor.open && now_ms - maintain->merged_ms > REST_AFTER_MS)
+		compactor_rest(&maintain->compactor);
+	if (due_ms > now_ms)
+		clock_sleep_ms(due_ms - now_ms);
+}
+
+/* Whoever takes or asks comes first. Where the kernel does not allow it, it goes on as it is. */
+static void maintain_stand_back(void)
+{
+	enum { WHO_PROCESS = 1 };
+
+	(void)setpriority(PRIO_PROCESS, 0, NICE);
+	(void)syscall(SYS_ioprio_set, WHO_PROCESS, 0, IOPRIO_IDLE);
+}
+
+/* The tables of both paths. */
+static enum err_code maintain_begin(struct maintain *maintain, struct err *err)
+{
+	static const enum topic_kind kinds[] = { TOPIC_LOG, TOPIC_STREAM };
+	const struct models *models = maintain->options->models;
+
+	maintain->tables =
+		xcalloc(models->clean_count * ARRAY_LEN(kinds) + 1, sizeof(*maintain->tables));
+	for (size_t i = 0; i < models->clean_count * ARRAY_LEN(kinds); i++) {
+		struct maintain_table *table = &maintain->tables[i];
+		enum err_code code =
+			lake_table_init(&table->place, &models->clean[i / ARRAY_LEN(kinds)],
+					kinds[i % ARRAY_LEN(kinds)], maintain->options->id, err);
+
+		if (code != ERR_OK)
+			return code;
+		table->name = models->clean[i / ARRAY_LEN(kinds)].model.name;
+		table->version = -1;
+		table->retry.backoff =
+			(struct backoff){ .first_ms = FAILED_FIRST_MS, .max_ms = FAILED_MAX_MS };
+		maintain->table_count++;
+	}
+	return ERR_OK;
+}
+
+static void maintain_release(struct maintain *maintain)
+{
+	for (size_t i = 0; i < maintain->table_count; i++)
+		delta_close(maintain->tables[i].delta);
+	free(maintain->tables);
+	compactor_release(&maintain->compactor);
+}
+
+enum err_code maintain_run(const struct maintain_options *options,
+			   struct maintain_counts *ret_counts, struct err *err)
+{
+	struct maintain maintain = { .options = options };
+	int lock_fd = -1;
+	enum err_code code =
+		lock_take(options->compact.dir, "maintain.lock", "maintain", &lock_fd, err);
+
+	if (code != ERR_OK)
+		return code;
+	maintain_stand_back();
+	compactor_init(&maintain.compactor, &options->compact);
+	code = maintain_begin(&maintain, err);
+	while (code == ERR_OK && !stop_requested()) {
+		maintain_turn(&maintain);
+		maintain_sleep(&maintain);
+	}
+	if (code == ERR_OK)
+		*ret_counts = maintain.counts;
+	maintain_release(&maintain);
+	lock_release(lock_fd);
+	return code;
+}

@@ -1,0 +1,51 @@
+/*
+ * maintain.h - the process that cares for the lake's tables, so that nobody has
+ * to think of files.
+ *
+ * It looks at every table of both paths, of each model: every `every_ms` while
+ * something comes in, and less often the longer nothing does, to 10 s in a
+ * directory and a minute in a bucket, where a look is a request. A look asks for
+ * the next version and nothing else. A table whose version is another has its
+ * chores done (struct maintain_chore in maintain.c): a merge of files, as often
+ * as there is one to be made.
+ *
+ * A table that is not there yet is looked for again. One at which a chore fails
+ * is told, and left alone for a while; the others go on. Nothing here is in
+ * anybody's way: another writer wins every conflict, and the process runs behind
+ * all others (nice 10, the idle class for its I/O).
+ *
+ * A stop ends it between two chores, and a merge at once, whose work is lost.
+ *
+ * One process a data directory (lock "maintain.lock"); several on one lake, of
+ * different directories, lose some work to each other and nothing else.
+ * Ownership: everything in the options is borrowed. Threads: the caller's.
+ */
+#ifndef FLOW_MAINTAIN_H
+#define FLOW_MAINTAIN_H
+
+#include "engine/model.h"
+#include "flow/compact.h"
+
+struct maintain_options {
+	const char *id;
+	const struct models *models;
+	int64_t every_ms;
+	bool paid; /* each look costs something: the lake is in a bucket */
+	struct compact_options compact;
+};
+
+/* Of all tables. */
+struct maintain_counts {
+	uint64_t commits;
+	uint64_t files_in;
+	uint64_t files_out;
+	uint64_t bytes_in;
+	uint64_t bytes_out;
+	uint64_t conflicts;
+};
+
+/* Runs until a stop is asked. */
+MUST_USE enum err_code maintain_run(const struct maintain_options *options,
+				    struct maintain_counts *ret_counts, struct err *err);
+
+#endif
