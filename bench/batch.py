@@ -10,7 +10,10 @@ from measure import HERE, rounds, run
 
 POSTS = 1000000
 MORE = POSTS // 100
+MANY = 4 * POSTS
+IDLE_S = 0.05
 MEMORY_MIB = 2048
+TABLES = "tables/124df56aef51_{}_clean/*.parquet"
 
 
 def make_objects(build, directory, count, first=0):
@@ -30,6 +33,7 @@ class Lake:
             yield path, self.lake / path.relative_to(self.more)
 
     def undo(self):
+        shutil.rmtree(self.directory / "cache", ignore_errors=True)
         for name in ("tables", "results", "dlq", "plain"):
             shutil.rmtree(self.lake / name, ignore_errors=True)
         for _, placed in self.objects_of_more():
@@ -53,6 +57,42 @@ def batch(binary, lake, posts, figures):
 def plain(build, lake):
     (lake.lake / "plain").mkdir()
     return run([build / "bench" / "plain_sql", HERE / "plain_batch.sql"], cwd=lake.lake)[0]
+
+
+def plain_answers(build, lake):
+    """The eight analyses alone, of tables that hold their current rows and nothing else."""
+    text = (HERE / "plain_batch.sql").read_text()
+    text = text[text.index("CREATE VIEW pin"):]
+    for name in ("pin", "geo", "user"):
+        text = text.replace(f"plain/{name}.parquet", TABLES.format(name))
+    script = lake.directory / "answers.sql"
+    script.write_text("SET timezone = 'UTC';\n" + text)
+    return run([build / "bench" / "plain_sql", script], cwd=lake.lake)[0]
+
+
+def measure_many(table, binary, build, count):
+    """What a run costs where most, or all, is known already."""
+    with tempfile.TemporaryDirectory(prefix="pinpipe-bench-", dir=build) as directory:
+        lake = Lake(build, pathlib.Path(directory), MANY, MANY // 100)
+        report = {}
+
+        def whole():
+            lake.undo()
+            return batch(binary, lake, MANY, report)
+
+        def increment():
+            lake.add_more()
+            return batch(binary, lake, MANY // 100, report)
+
+        def nothing():
+            return batch(binary, lake, 0, report)
+
+        figures = rounds(count, {"whole": whole, "more": increment, "nothing": nothing,
+                                 "plain": lambda: plain_answers(build, lake)})
+        table.add("batch: nothing new at 4 M posts", figures["nothing"], IDLE_S, 1.0, "s", higher=False)
+        limit = 1.1 * figures["plain"] + 0.04 * figures["whole"]
+        table.add("batch: 1 % new at 4 M posts", figures["more"], limit, 1.0, "s", higher=False,
+                  note=f"1.1 x plain analyses ({figures['plain']:.2f} s) + 4 % of all ({figures['whole']:.2f} s)")
 
 
 def measure(table, binary, build, _rows, count, _seconds):
@@ -82,3 +122,4 @@ def measure(table, binary, build, _rows, count, _seconds):
                   higher=False)
         table.add("batch after 1 % more: the whole, of all", figures["more"], figures["ours"], 0.3, "s", higher=False,
                   rss_mib=again["rss"], note=f"to analyse {again['analyses']:.2f} s")
+    measure_many(table, binary, build, count)

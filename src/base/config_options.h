@@ -56,8 +56,7 @@ X(INFLIGHT_MAX, "log.inflight_bytes_max", "", CONFIG_BYTES, "64MiB", "1MiB..16Gi
 X(SEGMENT_BYTES, "log.segment_bytes", "", CONFIG_BYTES, "64MiB", "1MiB..2GiB", "Size of a segment file")
 X(RETENTION, "log.retention", "", CONFIG_MS, "7d", "0..3650d", "Age at which records may go once sink and stream have taken them; 0: never")
 X(RETENTION_BYTES, "log.retention_bytes", "", CONFIG_BYTES, "0", "0..1PiB", "Size of the log above which the oldest go once sink and stream have taken them; 0: no bound")
-X(DISK_RESERVE, "log.disk_reserve_bytes", "", CONFIG_BYTES, "256MiB", "0..1TiB",
-  "Free disk space below which clients get 503; likewise below a hundredth of the inodes; 0: neither")
+X(DISK_RESERVE, "log.disk_reserve_bytes", "", CONFIG_BYTES, "256MiB", "0..1TiB", "Free disk space below which clients get 503; likewise below a hundredth of the inodes; 0: neither")
 
 /* Emulate */
 X(SOURCE, "source.kind", "source", CONFIG_CHOICE, "auto", "auto|generated|files|mysql", "Where rows come from; auto: files if --data is given; mysql: the database of mysql.*")
@@ -118,12 +117,9 @@ X(TAKE, "sink.take", "take", CONFIG_CHOICE, "auto", "auto|all|models|named", "To
 
 /* Tables */
 X(FILE_SIZE, "table.file_size", "file-size", CONFIG_BYTES, "128MiB", "64KiB..16GiB", "Size up to which files of a table become one; those of half of it stay as they are")
-X(TABLE_KEEP, "table.retention", "", CONFIG_MS, "0ms", "0ms..3650d",
-  "How long a table keeps data files that its latest version has not; 0ms: 1h, those of batch 7d")
-X(TABLE_KEEP_LOG, "table.log_retention", "", CONFIG_MS, "0ms", "0ms..3650d",
-  "How long a table keeps the log of versions before its latest; 0ms: 1h, those of batch 7d")
-X(TABLE_CHECKPOINT, "table.checkpoint_commits", "", CONFIG_INT, "0", "0..1000000",
-  "Commits after which a table gets a checkpoint, a stream's own after three times as many; 0: 50, those of batch 10; more for a large table")
+X(TABLE_KEEP, "table.retention", "", CONFIG_MS, "0ms", "0ms..3650d", "How long a table keeps data files that its latest version has not; 0ms: 1h, those of batch 7d")
+X(TABLE_KEEP_LOG, "table.log_retention", "", CONFIG_MS, "0ms", "0ms..3650d", "How long a table keeps the log of versions before its latest; 0ms: 1h, those of batch 7d")
+X(TABLE_CHECKPOINT, "table.checkpoint_commits", "", CONFIG_INT, "0", "0..1000000", "Commits after which a table gets a checkpoint, a stream's own after three times as many; 0: 50, those of batch 10; more for a large table")
 
 /* Stream, batch, analyses */
 X(TABLE_ROWS, "stream.rows_max", "", CONFIG_INT, "200000", "1..10000000", "Rows of a micro-batch")

@@ -1,5 +1,6 @@
 /* Runs the batch path once: new objects into the clean tables, then the analyses. */
 #include "base/mem.h"
+#include "base/time.h"
 #include "base/trace.h"
 #include "cmd/cmd.h"
 #include "cmd/output.h"
@@ -72,28 +73,46 @@ static enum err_code cmd_batch_print(const struct config *config, const struct b
 	return code;
 }
 
+/* Without an engine, where there is nothing for it to do. */
+static enum err_code cmd_batch_do(const struct config *config, struct sql_side *side,
+				  struct batch_options *options, struct batch_report *ret_report,
+				  struct err *err)
+{
+	enum err_code code;
+
+	if (answered_is_now(options->answered))
+		return batch_run_idle(options, ret_report, err);
+	code = sql_side_start(config, side, err);
+	options->engine = side->engine;
+	if (code == ERR_OK)
+		code = interrupt_begin(&side->interrupt, side->engine, err);
+	return code == ERR_OK ? batch_run(options, ret_report, err) : code;
+}
+
 static enum err_code cmd_batch_work(const struct config *config, struct run_ledger *ledger,
 				    struct err *err)
 {
 	struct batch_report report = { 0 };
+	struct answered_options answered = { .id = config_text(config, OPT_ID),
+					     .engine = config_text(config, OPT_ENGINE) };
 	struct sql_side side;
-	enum err_code code = sql_side_open(config, &side, err);
+	enum err_code code = sql_side_look(config, &side, err);
 	struct batch_options options = { .models = &side.models,
 					 .id = config_text(config, OPT_ID),
 					 .dir = config_text(config, OPT_DIR),
+					 .start_ms = clock_mono_ms(),
 					 .ledger = ledger };
 
 	if (code != ERR_OK)
 		return code;
 	run_ledger_tell(ledger, side.store);
-	options.store = side.store;
-	options.engine = side.engine;
+	options.store = answered.store = side.store;
 	options.lake_url = side.results.lake_url;
+	answered.models = &side.models;
+	options.answered = answered_new(&answered);
 	code = setup_keep(config, TOPIC_LOG, &options.keep, err);
 	if (code == ERR_OK)
-		code = interrupt_begin(&side.interrupt, side.engine, err);
-	if (code == ERR_OK)
-		code = batch_run(&options, &report, err);
+		code = cmd_batch_do(config, &side, &options, &report, err);
 	if (code == ERR_OK) {
 		say_unknown(&report);
 		code = cmd_batch_print(config, &report, err);
@@ -107,6 +126,7 @@ static enum err_code cmd_batch_work(const struct config *config, struct run_ledg
 	if (code == ERR_OK)
 		code = batch_report_verdict(&report, err);
 	batch_report_release(&report);
+	answered_free(options.answered);
 	sql_side_close(&side);
 	return code;
 }

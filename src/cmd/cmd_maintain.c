@@ -12,8 +12,10 @@ enum {
 };
 
 static const enum option options[] = {
-	OPT_LAKE,	    OPT_CREATE,		 OPT_MODELS,   OPT_FILE_SIZE,
-	OPT_MAINTAIN_EVERY, OPT_MAINTAIN_MEMORY, OPTION_COUNT,
+	OPT_LAKE,	OPT_CREATE,	    OPT_MODELS,
+	OPT_FILE_SIZE,	OPT_MAINTAIN_EVERY, OPT_MAINTAIN_MEMORY,
+	OPT_TABLE_KEEP, OPT_TABLE_KEEP_LOG, OPT_TABLE_CHECKPOINT,
+	OPTION_COUNT,
 };
 
 static enum err_code cmd_maintain_report(const struct maintain_counts *counts, struct err *err)
@@ -24,9 +26,10 @@ static enum err_code cmd_maintain_report(const struct maintain_counts *counts, s
 	buf_init(&out, REPORT_BYTES_MAX);
 	buf_addf(&out,
 		 "{\"commits\":%" PRIu64 ",\"files_in\":%" PRIu64 ",\"files_out\":%" PRIu64
-		 ",\"bytes_in\":%" PRIu64 ",\"bytes_out\":%" PRIu64 ",\"conflicts\":%" PRIu64 "}\n",
+		 ",\"bytes_in\":%" PRIu64 ",\"bytes_out\":%" PRIu64 ",\"conflicts\":%" PRIu64
+		 ",\"removed\":%" PRIu64 ",\"removed_bytes\":%" PRIu64 "}\n",
 		 counts->commits, counts->files_in, counts->files_out, counts->bytes_in,
-		 counts->bytes_out, counts->conflicts);
+		 counts->bytes_out, counts->conflicts, counts->removed, counts->removed_bytes);
 	code = cmd_print(&out, err);
 	buf_release(&out);
 	return code;
@@ -58,6 +61,8 @@ static enum err_code maintain(const struct config *config, const struct models *
 
 	if (code == ERR_OK)
 		code = setup_compact(config, store, &maintain.compact, err);
+	for (int kind = TOPIC_LOG; kind <= TOPIC_STREAM && code == ERR_OK; kind++)
+		code = setup_keep(config, (enum topic_kind)kind, &maintain.keep[kind], err);
 	if (code == ERR_OK)
 		code = maintain_run(&maintain, &counts, err);
 	if (code == ERR_OK)
@@ -87,8 +92,9 @@ const struct command cmd_maintain = {
 	.usage = "[options]",
 	.details =
 		"Puts small files of the tables of both paths together as they come, up to --file-size, beside\n"
-		"stream and batch and every other writer. It stands back for all others, and costs nothing while\n"
-		"nothing comes in. `pinpipe up` runs it; `pinpipe optimize` does the same once.\n",
+		"stream and batch and every other writer, writes their checkpoints, and takes away what they\n"
+		"do not need any more, as `pinpipe vacuum` does. It stands back for all others, and costs\n"
+		"nothing while nothing comes in. `pinpipe up` runs it; `pinpipe optimize` does the same once.\n",
 	.examples = "pinpipe maintain --dir data\n",
 	.options = options,
 	.run = cmd_maintain_run,

@@ -745,19 +745,16 @@ static enum err_code open_side(const struct config *config, bool there, bool qui
 	if (code == ERR_OK)
 		code = there ? setup_store_there(config, &side->store, err)
 			     : setup_store(config, &side->store, err);
-	if (code == ERR_OK)
-		code = there ? setup_engine_there(config, side->store, &side->engine, err)
-			     : setup_engine_of(config, config_text(config, OPT_ENGINE), side->store,
-					       &side->engine, err);
 	if (code != ERR_OK) {
 		sql_side_close(side);
 		return code;
 	}
 	(void)snprintf(side->temp_dir, sizeof(side->temp_dir), "%s/tmp",
 		       config_text(config, OPT_DIR));
-	side->results = (struct results_options){
-		.store = side->store, .engine = side->engine, .models = &side->models,
-		.id = config_text(config, OPT_ID), .temp_dir = side->temp_dir };
+	side->results = (struct results_options){ .store = side->store,
+						  .models = &side->models,
+						  .id = config_text(config, OPT_ID),
+						  .temp_dir = side->temp_dir };
 	if (setup_is_spark(config)) {
 		setup_spark_lake(config, side->lake_url);
 		side->results.lake_url = side->lake_url;
@@ -765,9 +762,36 @@ static enum err_code open_side(const struct config *config, bool there, bool qui
 	return ERR_OK;
 }
 
-enum err_code sql_side_open(const struct config *config, struct sql_side *side, struct err *err)
+static enum err_code start_engine(const struct config *config, bool there, struct sql_side *side,
+				  struct err *err)
+{
+	enum err_code code = there ? setup_engine_there(config, side->store, &side->engine, err)
+				   : setup_engine_of(config, config_text(config, OPT_ENGINE),
+						     side->store, &side->engine, err);
+
+	side->results.engine = side->engine;
+	return code;
+}
+
+enum err_code sql_side_look(const struct config *config, struct sql_side *side, struct err *err)
 {
 	return open_side(config, false, true, side, err);
+}
+
+enum err_code sql_side_start(const struct config *config, struct sql_side *side, struct err *err)
+{
+	return start_engine(config, false, side, err);
+}
+
+enum err_code sql_side_open(const struct config *config, struct sql_side *side, struct err *err)
+{
+	enum err_code code = sql_side_look(config, side, err);
+
+	if (code == ERR_OK && sql_side_start(config, side, err) != ERR_OK) {
+		sql_side_close(side);
+		code = err->code;
+	}
+	return code;
 }
 
 void sql_side_close(struct sql_side *side)
@@ -805,7 +829,9 @@ enum err_code sql_side_attach(const struct config *config, const char *question,
 		code = open_side(config, true, question == NULL, side, err);
 	if (code != ERR_OK)
 		return code;
-	code = interrupt_begin(&side->interrupt, side->engine, err);
+	code = start_engine(config, true, side, err);
+	if (code == ERR_OK)
+		code = interrupt_begin(&side->interrupt, side->engine, err);
 	if (code == ERR_OK)
 		code = setup_at(question, side, &question, err);
 	if (code == ERR_OK)

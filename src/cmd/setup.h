@@ -121,6 +121,12 @@ struct sql_side {
 /* To clean what is there. On failure there is nothing to release. */
 MUST_USE enum err_code sql_side_open(const struct config *config, struct sql_side *side,
 				     struct err *err);
+/* The same without an engine, which may not be needed; … */
+MUST_USE enum err_code sql_side_look(const struct config *config, struct sql_side *side,
+				     struct err *err);
+/* … and with it from now on. On failure nothing of the side is released. */
+MUST_USE enum err_code sql_side_start(const struct config *config, struct sql_side *side,
+				      struct err *err);
 void sql_side_close(struct sql_side *side);
 /* The same for who only reads, with the tables of --from attached, for one question or for any
  * (NULL; see results_attach()). From then on a stop ends what the engine does with ERR_STOPPED. */

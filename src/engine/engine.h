@@ -112,6 +112,13 @@ struct engine_table {
 	size_t file_count;		/* 0: an empty table */
 	const char *const *urls;	/* in their place, for an engine that opens files itself */
 	size_t url_count;
+	/* Of `files`: their names, which say what is in them, and all of their rows; NULL: they are
+	 * not known. */
+	const char *const *names;
+	size_t name_count;
+	uint64_t rows;
+	const char *kept; /* the file that keeps which rows are current; or NULL */
+	bool keeps;	  /* and whether it is to be brought up, by nobody else */
 	const struct clean_model *model;
 	size_t tail_count;		/* of `files`, the last so many <name>_live alone has … */
 	bool live;			/* … but where the other views are to have them, too */

@@ -6,6 +6,7 @@
  *	engine_duckdb_raw.c	the table function behind `raw`
  *	engine_duckdb_read.c	the functions as_int, as_count, as_timestamp, …
  *	engine_duckdb_current.c	attach: the views, and which rows are current
+ *	engine_duckdb_kept.c	which those were the last time
  *	engine_duckdb_check.c	what SQL may say, and whether a model's is right
  *	engine_duckdb_ask.c	results as answers
  *	engine_duckdb_spool.c	what it does for an engine that has SQL run elsewhere
@@ -50,6 +51,9 @@ struct duckdb_table {
 	bool viewed;			/* … that of current ones … */
 	bool viewed_live;		/* … and that with the tail */
 	char *no_live;
+	char **names;			/* of its files, or NULL */
+	char *kept;			/* engine_duckdb_kept.h; or NULL */
+	bool keeps;
 	bool *absent;			/* by column of the schema: no file has it */
 	char *broken;			/* why it cannot be read, or NULL */
 };
@@ -110,6 +114,12 @@ MUST_USE enum err_code engine_duckdb_take_answer(struct engine_duckdb *engine,
 						 const char *parquet, struct answer *ret_answer,
 						 struct err *err);
 
+/* Of a row of engine_duckdb_put_files(): its number, and what is the highest for the latest. */
+#define ENGINE_DUCKDB_ROW "((CAST(file_index AS BIGINT) << 40) + file_row_number)"
+#define ENGINE_DUCKDB_ORDER "_offset || ' ' || _partition"
+/* " FROM …" of the table's files from that one on. */
+void engine_duckdb_put_files(struct buf *sql, const struct duckdb_table *table, size_t from, size_t to);
+
 const char *engine_duckdb_type(enum delta_type type);
 /* CAST("ind" AS INTEGER) AS "ind", … */
 void engine_duckdb_put_casts(struct buf *sql, const struct delta_schema *schema);
@@ -147,14 +157,5 @@ enum err_code engine_duckdb_blame(struct engine_duckdb *engine, const struct mod
 enum err_code engine_duckdb_blame_prepare(struct engine_duckdb *engine,
 					  duckdb_prepared_statement statement,
 					  const struct model *model, int before, struct err *err);
-/*
- * COPY … (FORMAT parquet …)'s options. A thread compresses a row group that it has filled by half
- * itself; smaller remains are put together and compressed by one thread alone, which took a third
- * of the time of a micro-batch with DuckDB's own 122,880 rows a group. (Batch is no slower with
- * these, with half of the memory; its files are 4 % larger.)
- */
-#define ENGINE_DUCKDB_PARQUET \
-	"(FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE 32768, RETURN_STATS," \
-	" USE_TMP_FILE false)"
 
 #endif

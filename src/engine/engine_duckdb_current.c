@@ -12,12 +12,13 @@
 #include "engine/engine_duckdb.h"
 
 #include "base/mem.h"
+#include "engine/engine_duckdb_kept.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <strings.h>
 
 enum { SQL_BYTES_MAX = 64 << 20, SEEN_ROOM_MIN = 1 << 10 };
-
-#define ROW_NUMBER "((CAST(file_index AS BIGINT) << 40) + file_row_number)"
 
 /* --- which keys repeat ---------------------------------------------------- */
 
@@ -165,6 +166,18 @@ static enum err_code find_repeated_keys(struct engine_duckdb *engine, const char
 
 /* --- the views --------------------------------------------------------------- */
 
+/* Told that the columns of files may differ, DuckDB knows the smallest and largest key of all of
+ * them; knowing those it joins dense keys by an array instead of a hash table. */
+void engine_duckdb_put_files(struct buf *sql, const struct duckdb_table *table, size_t from,
+			     size_t to)
+{
+	buf_add_str(sql, " FROM ");
+	duck_put_files_begin(sql);
+	for (size_t i = from; i < to; i++)
+		duck_put_file(sql, table->its.files[i].fd, table->turn);
+	duck_put_files_end(sql);
+}
+
 /* A table on its way to its views. */
 struct viewing {
 	const struct duckdb_table *attached;
@@ -175,15 +188,9 @@ struct viewing {
 	size_t file_count;		/* that it shows */
 };
 
-/* Told that the columns of files may differ, DuckDB knows the smallest and largest key of all of
- * them; knowing those it joins dense keys by an array instead of a hash table. */
 static void duckdb_current_put_files(struct buf *sql, const struct viewing *viewing)
 {
-	buf_add_str(sql, " FROM ");
-	duck_put_files_begin(sql);
-	for (size_t i = 0; i < viewing->file_count; i++)
-		duck_put_file(sql, viewing->table->files[i].fd, viewing->attached->turn);
-	duck_put_files_end(sql);
+	engine_duckdb_put_files(sql, viewing->attached, 0, viewing->file_count);
 }
 
 /* Which columns of the table its files lack: the log has the table's columns, and a file that is
@@ -259,26 +266,32 @@ static void put_view(struct buf *sql, const struct viewing *viewing)
 		duckdb_current_put_files(sql, viewing);
 }
 
-/* The table of the row numbers of current rows, of keys that repeat or of all. */
-static void put_latest(struct buf *sql, const struct viewing *viewing, bool repeated_only)
+/* Into `table` the row numbers of current rows, of keys that repeat or of all. A row without a key
+ * is current. */
+static void put_latest(struct buf *sql, const struct viewing *viewing, const char *table,
+		       bool repeated_only)
 {
-	buf_addf(sql, "CREATE OR REPLACE TABLE pinpipe.\"%s_latest\" AS SELECT arg_max(" ROW_NUMBER
-		 ", _offset || ' ' || _partition) AS row", viewing->table->model->model.name);
+	buf_addf(sql,
+		 "CREATE OR REPLACE TABLE pinpipe.\"%s\" AS SELECT arg_max(" ENGINE_DUCKDB_ROW
+		 ", " ENGINE_DUCKDB_ORDER ") AS row",
+		 table);
 	duckdb_current_put_files(sql, viewing);
 	if (repeated_only)
 		buf_addf(sql, " WHERE \"%s\" IN (SELECT key FROM pinpipe.repeated)", viewing->key);
-	buf_addf(sql, " GROUP BY \"%s\"", viewing->key);
+	buf_addf(sql, " GROUP BY \"%s\", CASE WHEN \"%s\" IS NULL THEN " ENGINE_DUCKDB_ROW " END",
+		 viewing->key, viewing->key);
 }
 
-static void put_outdated(struct buf *sql, const struct viewing *viewing)
+static void put_outdated(struct buf *sql, const struct viewing *viewing, const char *table)
 {
-	const char *name = viewing->table->model->model.name;
-
-	buf_addf(sql, "CREATE OR REPLACE TABLE pinpipe.\"%s_outdated\" AS SELECT " ROW_NUMBER
-		 " AS row", name);
+	buf_addf(sql,
+		 "CREATE OR REPLACE TABLE pinpipe.\"%s\" AS SELECT " ENGINE_DUCKDB_ROW " AS row",
+		 table);
 	duckdb_current_put_files(sql, viewing);
-	buf_addf(sql, " WHERE \"%s\" IN (SELECT key FROM pinpipe.repeated) AND row NOT IN"
-		 " (FROM pinpipe.\"%s_latest\")", viewing->key, name);
+	buf_addf(sql,
+		 " WHERE \"%s\" IN (SELECT key FROM pinpipe.repeated) AND row NOT IN"
+		 " (FROM pinpipe.latest)",
+		 viewing->key);
 }
 
 static enum err_code duckdb_current_run(struct engine_duckdb *engine, struct buf *sql,
@@ -292,27 +305,45 @@ static enum err_code duckdb_current_run(struct engine_duckdb *engine, struct buf
 	return code;
 }
 
-/* After put_view(): leave out what is not current, by the table that is made here. */
-static enum err_code choose_current(struct engine_duckdb *engine, const struct viewing *viewing,
-				    const struct repeats *repeats, struct buf *view,
-				    struct err *err)
+static enum err_code count_current(struct engine_duckdb *engine, const char *table, uint64_t *ret,
+				   struct err *err)
 {
-	bool few_outdated = repeats->keys > repeats->rows / 2;
+	duckdb_result result;
 	struct buf sql;
 	enum err_code code;
 
 	buf_init(&sql, SQL_BYTES_MAX);
-	put_latest(&sql, viewing, few_outdated);
+	buf_addf(&sql, "SELECT count(*) FROM pinpipe.\"%s\"", table);
+	code = duck_query(&engine->duck, buf_cstr(&sql), &result, err);
+	buf_release(&sql);
+	if (code != ERR_OK)
+		return code;
+	*ret = duckdb.value_uint64(&result, 0, 0);
+	duckdb.destroy_result(&result);
+	return ERR_OK;
+}
+
+/* The table of row numbers, of whichever rows are fewer. */
+static enum err_code choose_current(struct engine_duckdb *engine, const struct viewing *viewing,
+				    const struct repeats *repeats, struct duckdb_choice *ret_choice,
+				    struct err *err)
+{
+	bool few_outdated = repeats->keys > repeats->rows / 2;
+	char table[NAME_MAX + sizeof("_rows")];
+	struct buf sql;
+	enum err_code code;
+
+	(void)snprintf(table, sizeof(table), "%s_rows", viewing->attached->name);
+	buf_init(&sql, SQL_BYTES_MAX);
+	put_latest(&sql, viewing, few_outdated ? "latest" : table, few_outdated);
 	code = duckdb_current_run(engine, &sql, err);
 	if (code == ERR_OK && few_outdated) {
-		put_outdated(&sql, viewing);
+		put_outdated(&sql, viewing, table);
 		code = duckdb_current_run(engine, &sql, err);
 	}
-	buf_addf(view, " WHERE " ROW_NUMBER " %s (FROM pinpipe.\"%s_%s\")",
-		 few_outdated ? "NOT IN" : "IN", viewing->table->model->model.name,
-		 few_outdated ? "outdated" : "latest");
 	buf_release(&sql);
-	return code;
+	ret_choice->latest = !few_outdated;
+	return code == ERR_OK ? count_current(engine, table, &ret_choice->rows, err) : code;
 }
 
 static enum err_code find_repeats(struct engine_duckdb *engine, const struct viewing *viewing,
@@ -321,8 +352,6 @@ static enum err_code find_repeats(struct engine_duckdb *engine, const struct vie
 {
 	const char *name = viewing->table->model->model.name;
 
-	if (!viewing->key || viewing->file_count == 0)
-		return ERR_OK;
 	return type == DELTA_INTEGER ?
 	       find_repeated_ints(engine, name, viewing->key, ret_repeats, err) :
 	       find_repeated_keys(engine, name, viewing->key, ret_repeats, err);
@@ -351,19 +380,50 @@ static enum err_code make_view_all(struct engine_duckdb *engine, struct viewing 
 	return code;
 }
 
+/* Which rows are current, as it was kept, brought up, or else found out. */
+static enum err_code find_current(struct engine_duckdb *engine, const struct viewing *viewing,
+				  enum delta_type key_type, struct duckdb_choice *ret_choice,
+				  struct err *err)
+{
+	const struct duckdb_table *table = viewing->attached;
+	struct repeats repeats = { 0 };
+	bool known = false, fresh = false;
+	enum err_code code = ERR_OK;
+
+	if (!viewing->key || viewing->file_count == 0)
+		return ERR_OK;
+	if (table->kept)
+		code = engine_duckdb_recall(engine, table, viewing->key, ret_choice, &known, &fresh,
+					    err);
+	/* Of the others there are fewer by now. */
+	known = known && ret_choice->rows <= viewing->table->rows / 2;
+	if (code != ERR_OK || (known && fresh))
+		return code;
+	if (!known) {
+		*ret_choice = (struct duckdb_choice){ 0 };
+		code = find_repeats(engine, viewing, key_type, &repeats, err);
+		if (code == ERR_OK && repeats.repeated > 0)
+			code = choose_current(engine, viewing, &repeats, ret_choice, err);
+	}
+	if (code == ERR_OK)
+		engine_duckdb_keep(engine, table, viewing->key, ret_choice);
+	return code;
+}
+
 /* The view of current rows, beside that of all. */
 static enum err_code make_view_current(struct engine_duckdb *engine, struct viewing *viewing,
 				       enum delta_type key_type, struct err *err)
 {
-	struct repeats repeats = { 0 };
+	struct duckdb_choice choice = { 0 };
 	struct buf sql;
-	enum err_code code = find_repeats(engine, viewing, key_type, &repeats, err);
+	enum err_code code = find_current(engine, viewing, key_type, &choice, err);
 
 	buf_init(&sql, SQL_BYTES_MAX);
 	viewing->suffix = "";
 	put_view(&sql, viewing);
-	if (code == ERR_OK && repeats.repeated > 0)
-		code = choose_current(engine, viewing, &repeats, &sql, err);
+	if (choice.rows > 0)
+		buf_addf(&sql, " WHERE " ENGINE_DUCKDB_ROW " %s (FROM pinpipe.\"%s_rows\")",
+			 choice.latest ? "IN" : "NOT IN", viewing->attached->name);
 	if (code == ERR_OK)
 		code = duckdb_current_run(engine, &sql, err);
 	buf_release(&sql);
@@ -451,6 +511,10 @@ enum err_code engine_duckdb_view_all(struct engine_duckdb *engine, struct err *e
 
 static void duckdb_table_release(struct duckdb_table *table)
 {
+	for (size_t i = 0; table->names && i < table->its.file_count; i++)
+		free(table->names[i]);
+	free(table->names);
+	free(table->kept);
 	store_fetched_release_all(table->its.files, table->its.file_count);
 	free(table->its.files);
 	free(table->name);
@@ -477,12 +541,20 @@ static void take_table(struct duckdb_table *kept, struct engine_table *table)
 			 .file_count = table->file_count,
 			 .tail_count = table->tail_count,
 			 .live = table->live,
+			 .rows = table->rows,
 			 .unread = table->unread },
 		.turn = duck_turn(),
 		.absent = xcalloc(table->model->schema.count, sizeof(*kept->absent)),
 		.broken = table->broken ? xstrdup(table->broken) : NULL,
 		.no_live = table->no_live ? xstrdup(table->no_live) : NULL,
 	};
+	if (table->kept && table->names) {
+		kept->kept = xstrdup(table->kept);
+		kept->keeps = table->keeps;
+		kept->names = xcalloc(table->file_count + 1, sizeof(*kept->names));
+		for (size_t i = 0; i < table->file_count; i++)
+			kept->names[i] = xstrdup(table->names[i]);
+	}
 	table->files = NULL;
 	table->file_count = 0;
 }

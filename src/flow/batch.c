@@ -7,6 +7,7 @@
 #include "base/time.h"
 #include "base/trace.h"
 #include "flow/batch_find.h"
+#include "flow/batch_record.h"
 #include "flow/batch_turn.h"
 #include "flow/lake_clean.h"
 #include "flow/staging.h"
@@ -17,7 +18,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { RUN_BYTES_MAX = 4 << 20, LOSSES_MAX = 1000, TABLES_AT_ONCE = 4, RUNS_AT_ONCE = 2 };
+enum { LOSSES_MAX = 1000, TABLES_AT_ONCE = 4, RUNS_AT_ONCE = 2 };
 
 /* One table's work. */
 struct job {
@@ -91,6 +92,7 @@ static bool note_stops(struct job *job, const struct lake_input *input)
 			trace_error("topic \"%s\" partition %s: %s; the batch stops there",
 				    job->table.topic, part->text, part->stop.msg);
 		batch_stop(job, part);
+		job->report.waits |= part->waits;
 		stopped = true;
 	}
 	return stopped;
@@ -385,7 +387,8 @@ out:
 }
 
 static enum err_code job_open(struct job *job, const struct batch_options *options,
-			      const struct clean_model *model, struct err *err)
+			      const struct clean_model *model, struct batch_known *known,
+			      struct err *err)
 {
 	struct delta_options delta = { .checkpoints = !options->reach,
 				       .columns = DELTA_COLUMNS_EVOLVE,
@@ -406,7 +409,10 @@ static enum err_code job_open(struct job *job, const struct batch_options *optio
 	delta.create = &job->table.model->schema;
 	code = delta_open(options->store, job->table.root, &delta, &job->delta, err);
 	job->finder = (struct batch_finder){
-		.store = options->store, .table = &job->table, .delta = job->delta,
+		.store = options->store,
+		.table = &job->table,
+		.delta = job->delta,
+		.known = known,
 		.bytes_max = batch_bytes_max(options),
 	};
 	if (code == ERR_OK && !options->reach)
@@ -459,23 +465,38 @@ enum err_code batch_clean_table(const struct batch_options *options,
 				struct err *err)
 {
 	struct job job;
-	enum err_code code = job_open(&job, options, model, err);
+	enum err_code code = job_open(&job, options, model, NULL, err);
 
 	return batch_job_run(&job, model, code, ret_report, err);
 }
 
 /* --- the run ---------------------------------------------------------------- */
 
+/* Nothing was left for another run to do. */
+static bool is_complete(const struct batch_report *report)
+{
+	for (size_t i = 0; i < report->table_count; i++)
+		if (report->tables[i].err.code != ERR_OK || report->tables[i].waits)
+			return false;
+	return report->results.failed == 0;
+}
+
 /* An answer over a table that lacks what it should have had would be wrong in silence: an analysis
  * of such a table keeps the answer that it has. */
 static enum err_code batch_analyse(const struct batch_options *options, const char *run,
 				   struct batch_report *report, struct err *err)
 {
-	char temp_dir[PATH_MAX];
+	char temp_dir[PATH_MAX], kept_dir[PATH_MAX];
 	const char **refused = xcalloc(report->table_count, sizeof(*refused));
-	struct results_options results = { .store = options->store, .engine = options->engine,
-					   .models = options->models, .id = options->id,
-					   .temp_dir = temp_dir, .lake_url = options->lake_url,
+	struct results_options results = { .store = options->store,
+					   .engine = options->engine,
+					   .models = options->models,
+					   .id = options->id,
+					   .temp_dir = temp_dir,
+					   .lake_url = options->lake_url,
+					   .keeps = true,
+					   .note = options->answered ? answered_note : NULL,
+					   .note_user = options->answered,
 					   .refused = refused };
 	enum err_code code = ERR_OK;
 
@@ -484,10 +505,16 @@ static enum err_code batch_analyse(const struct batch_options *options, const ch
 			refused[i] = "this run could not clean it";
 	if (snprintf(temp_dir, sizeof(temp_dir), "%s/tmp", options->dir) >= (int)sizeof(temp_dir))
 		code = err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", options->dir);
+	if (results_kept_dir(options->dir, true, kept_dir))
+		results.kept_dir = kept_dir;
 	if (code == ERR_OK)
 		code = results_attach(&results, TOPIC_LOG, NULL, NULL, err);
+	if (code == ERR_OK && options->answered)
+		code = answered_forget(options->answered, err);
 	if (code == ERR_OK)
 		code = results_write(&results, run, &report->results, err);
+	if (code == ERR_OK && options->answered && is_complete(report))
+		code = answered_write(options->answered, &report->results, err);
 	free(refused);
 	return code;
 }
@@ -509,7 +536,9 @@ static enum err_code jobs_open(void *user, size_t item, struct err *err)
 	struct batch_jobs *jobs = user;
 	struct job *job = &jobs->list[item];
 	int64_t start_ms = clock_mono_ms();
-	enum err_code code = job_open(job, jobs->options, &jobs->options->models->clean[item], err);
+	struct answered *answered = jobs->options->answered;
+	enum err_code code = job_open(job, jobs->options, &jobs->options->models->clean[item],
+				      answered ? answered_known(answered, item) : NULL, err);
 
 	job->turn = jobs->turn;
 	if (code == ERR_OK)
@@ -629,35 +658,6 @@ static void batch_put_broken(const struct models *models, struct batch_report *r
 	}
 }
 
-/* The history of a run, however it ended. That it could not be written is no failure of one that
- * failed before. */
-static enum err_code batch_record(const struct batch_options *options, struct batch_report *report,
-				  enum err_code code, struct err *err)
-{
-	enum err_code written;
-	struct err why;
-	struct buf text;
-
-	if (code == ERR_OK)
-		(void)batch_report_verdict(report, &report->verdict);
-	else
-		report->verdict = *err;
-	buf_init(&text, RUN_BYTES_MAX);
-	batch_report_put(&text, report);
-	written = options->ledger ? run_ledger_record(options->ledger, options->store,
-						      buf_slice(&text), &why)
-				  : results_write_run(options->store, report->results.run,
-						      buf_slice(&text), STORE_REPLACE, &why);
-	if (written != ERR_OK) {
-		if (code != ERR_OK)
-			trace_warn("this run is not in the history yet: %s", why.msg);
-		else
-			*err = why;
-	}
-	buf_release(&text);
-	return code == ERR_OK ? written : code;
-}
-
 static enum err_code batch_run_all(const struct batch_options *options, struct batch_report *report,
 				   struct err *err)
 {
@@ -665,10 +665,7 @@ static enum err_code batch_run_all(const struct batch_options *options, struct b
 	char name[RUN_NAME_MAX];
 	enum err_code code;
 
-	if (options->ledger)
-		(void)snprintf(name, sizeof(name), "%s", options->ledger->run);
-	else
-		results_run_name(clock_wall_ms(), name);
+	batch_name(options, name);
 	report->by = options->ledger ? options->ledger->by : NULL;
 	report->tables = xcalloc(options->models->clean_count +
 					 models_broken(options->models, MODEL_CLEAN),
@@ -680,7 +677,7 @@ static enum err_code batch_run_all(const struct batch_options *options, struct b
 	batch_put_broken(options->models, report);
 	(void)snprintf(report->results.run, RUN_NAME_MAX, "%s", name);
 	report->duration_ms = clock_mono_ms() - start_ms;
-	return batch_record(options, report, code, err);
+	return batch_record(options, report, false, code, err);
 }
 
 enum err_code batch_run(const struct batch_options *options, struct batch_report *ret_report,

@@ -28,6 +28,7 @@
 #define FLOW_BATCH_H
 
 #include "engine/engine.h"
+#include "flow/answered.h"
 #include "flow/lake.h"
 #include "flow/reach.h"
 #include "flow/results.h"
@@ -45,6 +46,9 @@ struct batch_options {
 	const char *lake_url;		/* as of results_options */
 	struct run_ledger
 		*ledger; /* which names the run, and keeps what the lake cannot; or NULL */
+	/* What the answers that are there were made of, to be brought up; NULL: nobody asks. */
+	struct answered *answered;
+	int64_t start_ms; /* of batch_run_idle(): when the look began, clock_mono_ms() */
 	uint64_t bytes_max;		/* of a commit's objects; 0: BATCH_BYTES_MAX */
 	struct lake_keep keep;		/* of a table that is made */
 	/* A rebuild's (the store is its staging) or NULL: told of the records that were cleaned. */
@@ -63,6 +67,7 @@ struct batch_table {
 	uint64_t bytes;			/* raw */
 	uint64_t total_rows;
 	int64_t duration_ms;
+	bool waits;	/* some of what is new is not there yet as a whole */
 	struct err err; /* code ERR_OK: all that was new is cleaned */
 };
 
@@ -82,6 +87,10 @@ struct batch_report {
  * releases *ret_report. */
 MUST_USE enum err_code batch_run(const struct batch_options *options,
 				 struct batch_report *ret_report, struct err *err);
+/* The run of one that has nothing to do, as answered_is_now() says of options->answered: it is
+ * noted, without an engine. */
+MUST_USE enum err_code batch_run_idle(const struct batch_options *options,
+				      struct batch_report *ret_report, struct err *err);
 /* One table alone. The caller releases ret_report->unknown. */
 MUST_USE enum err_code batch_clean_table(const struct batch_options *options,
 					 const struct clean_model *model,

@@ -18,10 +18,22 @@ void batch_ids_init(struct batch_ids *ids, const struct lake_partition *where)
 	(void)snprintf(ids->bytes, sizeof(ids->bytes), "%s/bytes", ids->progress);
 }
 
-void batch_known_release(struct batch_known *known)
+void batch_known_add_txn(struct batch_known *known, const char *app_id, int64_t version)
+{
+	known->txns = xreallocarray(known->txns, known->txn_count + 1, sizeof(*known->txns));
+	known->txns[known->txn_count++] = (struct batch_txn){ xstrdup(app_id), version };
+}
+
+void batch_known_clear_txns(struct batch_known *known)
 {
 	for (size_t i = 0; i < known->txn_count; i++)
 		free(known->txns[i].app_id);
+	known->txn_count = 0;
+}
+
+void batch_known_release(struct batch_known *known)
+{
+	batch_known_clear_txns(known);
 	free(known->txns);
 	free(known->marks);
 	*known = (struct batch_known){ 0 };
@@ -86,6 +98,7 @@ static enum err_code batch_add_part(const struct batch_finder *finder, struct la
 struct partition_search {
 	const struct batch_finder *finder;
 	struct lake_input *input;
+	bool others; /* there are folders that are of no partition */
 	enum err_code code;
 	struct err *err;
 };
@@ -97,6 +110,7 @@ static bool search_folder(void *user, const struct store_entry *entry)
 	struct lake_partition where = { .topic = search->finder->table->topic };
 	enum lake_folder kind = lake_folder_parse(entry->key, &where);
 
+	search->others |= kind == LAKE_FOLDER_OTHER;
 	if (kind == LAKE_FOLDER_PARTITION)
 		search->code = batch_add_part(search->finder, search->input, where, search->err);
 	else if (kind == LAKE_FOLDER_GENERATION)
@@ -105,9 +119,9 @@ static bool search_folder(void *user, const struct store_entry *entry)
 	return search->code == ERR_OK;
 }
 
-/* Each partition of the topic that has a folder. */
+/* Each partition of the topic that has a folder. *ret_others: there are folders of none. */
 static enum err_code find_partitions(const struct batch_finder *finder, struct lake_input *input,
-				     const char *place, struct err *err)
+				     const char *place, bool *ret_others, struct err *err)
 {
 	struct partition_search search = { .finder = finder, .input = input, .err = err };
 	char prefix[TOPIC_NAME_MAX + 16];
@@ -115,6 +129,7 @@ static enum err_code find_partitions(const struct batch_finder *finder, struct l
 
 	(void)snprintf(prefix, sizeof(prefix), "%s/%s/", place, finder->table->topic);
 	code = store_level(finder->store, prefix, search_folder, &search, err);
+	*ret_others = search.others;
 	return code == ERR_OK ? search.code : code;
 }
 
@@ -295,6 +310,26 @@ static bool has_same_manifests(const struct new_objects *new, const struct batch
 	return known && known->manifests != 0 && known->manifests == new->manifests.mark;
 }
 
+/* Once something is known of the partition, a first group is one that has come since. */
+static enum err_code find_new_until(struct new_objects *new, const struct batch_marks *known,
+				    struct err *err)
+{
+	struct group_names names;
+	enum err_code code;
+
+	new->until = known->until;
+	if (known->until < UINT64_MAX || has_same_manifests(new, known))
+		return ERR_OK;
+	code = group_list(new->finder->store, new->part->where, (int64_t) new->part->next - 1, 1,
+			  &names, err);
+	if (code != ERR_OK)
+		return code;
+	if (names.count > 0)
+		new->until = names.list[0].first;
+	group_names_release(&names);
+	return ERR_OK;
+}
+
 static enum err_code find_until(struct new_objects *new, struct err *err)
 {
 	const struct batch_marks *known = known_marks(new);
@@ -304,13 +339,8 @@ static enum err_code find_until(struct new_objects *new, struct err *err)
 	lake_partition_prefix(&folder, "manifests", new->part->where);
 	new->manifests = store_mark(new->finder->store, buf_cstr(&folder));
 	buf_release(&folder);
-	new->until = UINT64_MAX;
-	if (new->finder->no_manifests)
-		return ERR_OK;
-	if (known && (known->until < UINT64_MAX || has_same_manifests(new, known))) {
-		new->until = known->until;
-		return ERR_OK;
-	}
+	if (known)
+		return find_new_until(new, known, err);
 	return group_find_first(new->finder->store, new->part->where, &new->until, err);
 }
 
@@ -500,8 +530,10 @@ static void note_marks(struct batch_known *known, const struct new_objects *new)
 		i++;
 	if (i == known->mark_count)
 		known->marks = xreallocarray(known->marks, ++known->mark_count, sizeof(marks));
-	else if (new->news) /* what is known of before still is */
+	else if (new->news) { /* what is known of before still is */
+		known->marks[i].until = marks.until;
 		return;
+	}
 	known->marks[i] = marks;
 }
 
@@ -584,13 +616,16 @@ static enum err_code find_in_parts(struct batch_finder *finder, struct lake_inpu
 	return code;
 }
 
+/* A partition whose objects are in folders of times shows by its manifests alone; whoever only
+ * looks whether there is anything need not look for those where there is no such folder. */
 static enum err_code find_everywhere(struct batch_finder *finder, struct lake_input *input,
 				     bool peeks, bool *ret_any, struct err *err)
 {
-	enum err_code code = find_partitions(finder, input, "topics", err);
+	bool others;
+	enum err_code code = find_partitions(finder, input, "topics", &others, err);
 
-	if (code == ERR_OK && !finder->no_manifests)
-		code = find_partitions(finder, input, "manifests", err);
+	if (code == ERR_OK && (others || !peeks))
+		code = find_partitions(finder, input, "manifests", &others, err);
 	return code == ERR_OK ? find_in_parts(finder, input, peeks, ret_any, err) : code;
 }
 

@@ -47,7 +47,6 @@ struct batch_finder {
 	const struct lake_table *table;
 	const struct delta_table *delta; /* tells how far partitions are; NULL: `known` does */
 	struct batch_known *known;	 /* its marks are used, and brought up; or NULL */
-	bool no_manifests;		 /* the topic has none, as is known */
 	uint64_t bytes_max;		/* of objects at once */
 	bool all;			/* nothing was left out of what was found last */
 	uint64_t empties;		/* objects without a byte, each time one is met */
@@ -62,6 +61,8 @@ struct batch_ids {
 	char bytes[LAKE_APP_ID_MAX + 16];
 };
 
+void batch_known_add_txn(struct batch_known *known, const char *app_id, int64_t version);
+void batch_known_clear_txns(struct batch_known *known);
 void batch_known_release(struct batch_known *known);
 void batch_ids_init(struct batch_ids *ids, const struct lake_partition *where);
 /* Adds every partition of the topic to the input, and of each the objects that come next. */

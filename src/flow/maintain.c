@@ -5,8 +5,8 @@
 #include "base/stop.h"
 #include "base/time.h"
 #include "base/trace.h"
-#include "flow/lake.h"
 #include "flow/retry.h"
+#include "flow/vacuum.h"
 
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -20,6 +20,10 @@ enum {
 	REST_AFTER_MS = 30000, /* without a merge DuckDB's memory is given back */
 	FAILED_FIRST_MS = 1000,
 	FAILED_MAX_MS = 300000,
+	CHECKPOINT_COMMITS = 50,
+	CLEAN_SHARE = 10, /* of the time that files are kept */
+	CLEAN_LEAST_MS = 10000,
+	CLEAN_MOST_MS = 600000,
 };
 
 struct maintain_table {
@@ -28,7 +32,10 @@ struct maintain_table {
 	struct delta_table *delta; /* NULL: not there yet, or it failed */
 	int64_t version;	   /* at the last look that found work done; -1: none */
 	int64_t wait_ms;	   /* between looks, as it is now */
-	int64_t look_ms;	   /* when the next one is due; monotonic clock */
+	int64_t look_ms;	   /* when the next one is due; monotonic clock, as those below */
+	int64_t changed_ms;	   /* when it had a new version last */
+	int64_t clean_ms;	   /* when the next clean-up is due */
+	bool refused;		   /* that it may not be cleaned up is told */
 	struct retry retry;
 };
 
@@ -69,6 +76,16 @@ static enum err_code maintain_compact(struct maintain *maintain, struct maintain
 	return ERR_OK;
 }
 
+static enum err_code maintain_checkpoint(struct maintain *maintain, struct maintain_table *table,
+					 bool *ret_again, struct err *err)
+{
+	(void)maintain;
+	(void)ret_again;
+	(void)err;
+	delta_checkpoint_if_due(table->delta, 1);
+	return ERR_OK;
+}
+
 /* What is done for a table that has a new version, in this order. *ret_again: there may be more to
  * do at once, after the other tables had their turn. */
 static const struct maintain_chore {
@@ -77,6 +94,7 @@ static const struct maintain_chore {
 			     bool *ret_again, struct err *err);
 } maintain_chores[] = {
 	{ "compaction", maintain_compact },
+	{ "checkpoint", maintain_checkpoint },
 };
 
 static enum err_code maintain_do_chores(struct maintain *maintain, struct maintain_table *table,
@@ -88,13 +106,68 @@ static enum err_code maintain_do_chores(struct maintain *maintain, struct mainta
 	return ERR_OK;
 }
 
+/* ---- What goes with time ---- */
+
+static int64_t maintain_clean_every(const struct delta_retention *retention)
+{
+	int64_t every_ms = retention->files_ms / CLEAN_SHARE;
+
+	if (every_ms < CLEAN_LEAST_MS)
+		return CLEAN_LEAST_MS;
+	return every_ms < CLEAN_MOST_MS ? every_ms : CLEAN_MOST_MS;
+}
+
+/* A table that says of itself that it must not be cleaned up is merged all the same. */
+static enum err_code maintain_vacuum(struct maintain *maintain, struct maintain_table *table,
+				     struct err *err)
+{
+	struct vacuum_options options = {
+		.store = maintain->options->compact.store,
+		.keep = maintain->options->keep[table->place.kind],
+	};
+	struct vacuum_report report = { 0 };
+	enum err_code code = vacuum_table(&options, &table->place, table->delta, &report, err);
+
+	maintain->counts.removed += report.files.removed + report.log.removed;
+	maintain->counts.removed_bytes += report.files.removed_bytes + report.log.removed_bytes;
+	if (code != ERR_UNSUPPORTED)
+		return code;
+	if (!table->refused)
+		trace_warn("%s", err->msg);
+	table->refused = true;
+	return ERR_OK;
+}
+
+static enum err_code maintain_clean(struct maintain *maintain, struct maintain_table *table,
+				    bool changed, struct err *err)
+{
+	struct delta_retention retention = { .files_ms = CLEAN_MOST_MS, .log_ms = CLEAN_MOST_MS };
+	int64_t now_ms = clock_mono_ms(), every_ms, longest_ms;
+	struct err ignored;
+	enum err_code code;
+
+	(void)!delta_retention(table->delta, &retention, &ignored);
+	every_ms = maintain_clean_every(&retention);
+	longest_ms = retention.files_ms > retention.log_ms ? retention.files_ms : retention.log_ms;
+	if (changed)
+		table->changed_ms = now_ms;
+	if (now_ms < table->clean_ms || now_ms - table->changed_ms > longest_ms + 2 * every_ms)
+		return ERR_OK;
+	code = maintain_vacuum(maintain, table, err);
+	table->clean_ms = clock_mono_ms() + every_ms;
+	return code == ERR_OK ? ERR_OK : err_prefix(err, "clean-up");
+}
+
 /* ---- Looking ---- */
 
-/* Its checkpoints are those of who appends to it. */
 static enum err_code maintain_open(struct maintain *maintain, struct maintain_table *table,
 				   struct err *err)
 {
-	struct delta_options options = { .name = table->name };
+	uint32_t commits = maintain->options->keep[table->place.kind].checkpoint_commits;
+	struct delta_options options = { .name = table->name,
+					 .checkpoints = true,
+					 .checkpoint_interval = commits ? commits
+									: CHECKPOINT_COMMITS };
 
 	if (table->delta)
 		return delta_refresh(table->delta, err);
@@ -131,6 +204,8 @@ static enum err_code maintain_look(struct maintain *maintain, struct maintain_ta
 	changed = delta_version(table->delta) != table->version;
 	if (changed)
 		code = maintain_do_chores(maintain, table, &again, err);
+	if (code == ERR_OK)
+		code = maintain_clean(maintain, table, changed, err);
 	if (code != ERR_OK)
 		return code;
 	table->version = again ? -1 : delta_version(table->delta);

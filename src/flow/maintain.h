@@ -7,7 +7,10 @@
  * directory and a minute in a bucket, where a look is a request. A look asks for
  * the next version and nothing else. A table whose version is another has its
  * chores done (struct maintain_chore in maintain.c): a merge of files, as often
- * as there is one to be made.
+ * as there is one to be made, and a checkpoint, when one is due. From time to time
+ * what it does not need any more is taken away (vacuum.h): each tenth of the time
+ * that it keeps files, at most every 10 s and at least every 10 min, until all
+ * that its last change left has gone.
  *
  * A table that is not there yet is looked for again. One at which a chore fails
  * is told, and left alone for a while; the others go on. Nothing here is in
@@ -25,6 +28,7 @@
 
 #include "engine/model.h"
 #include "flow/compact.h"
+#include "flow/lake.h"
 
 struct maintain_options {
 	const char *id;
@@ -32,6 +36,7 @@ struct maintain_options {
 	int64_t every_ms;
 	bool paid; /* each look costs something: the lake is in a bucket */
 	struct compact_options compact;
+	struct lake_keep keep[2]; /* of each topic_kind */
 };
 
 /* Of all tables. */
@@ -42,6 +47,8 @@ struct maintain_counts {
 	uint64_t bytes_in;
 	uint64_t bytes_out;
 	uint64_t conflicts;
+	uint64_t removed; /* objects, by the clean-up */
+	uint64_t removed_bytes;
 };
 
 /* Runs until a stop is asked. */

@@ -1,6 +1,7 @@
 #include "flow/results.h"
 
 #include "base/ahead.h"
+#include "base/dir.h"
 #include "base/failpoint.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -22,6 +23,15 @@ enum {
 	TABLES_AT_ONCE = 4,
 	LIVE_TRIES = 3,
 };
+
+bool results_kept_dir(const char *dir, bool make, char kept_dir[PATH_MAX])
+{
+	struct err unused;
+
+	return snprintf(kept_dir, PATH_MAX, "%s/cache/current", dir) < PATH_MAX &&
+	       (!make || access(kept_dir, W_OK) == 0 ||
+		dir_make(kept_dir, 0777, &unused) == ERR_OK);
+}
 
 void results_run_name(int64_t wall_ms, char run[RUN_NAME_MAX])
 {
@@ -78,12 +88,34 @@ static void put_urls(const struct results_options *options, const char *root,
 	ret_table->url_count = count;
 }
 
-/* *ret_delta: it is left open there. NULL: it need not be. */
-static enum err_code results_find_table(const struct results_options *options,
-					const struct lake_table *table,
-					struct engine_table *ret_table, bool *ret_absent,
-					struct delta_table **ret_delta, struct err *err)
+/* What its files are called, and where it is kept which of their rows are current. */
+static void results_put_kept(const struct results_options *options, const char *root,
+			     const struct delta_table *delta, struct engine_table *ret_table)
 {
+	size_t count = delta_file_count(delta);
+	const char **names = xcalloc(count + 1, sizeof(*names));
+	const char *slash = strrchr(root, '/');
+	size_t room = strlen(options->kept_dir) + strlen(root) + 2;
+	char *kept = xmalloc(room);
+
+	for (size_t i = 0; i < count; i++)
+		names[i] = xstrdup(delta_file(delta, i)->path);
+	(void)snprintf(kept, room, "%s/%s", options->kept_dir, slash ? slash + 1 : root);
+	ret_table->names = names;
+	ret_table->rows = delta_rows(delta);
+	ret_table->kept = kept;
+	ret_table->keeps = options->keeps;
+}
+
+/* It is left open where it goes on in the log. */
+static enum err_code results_find_table(const struct attaching *attaching, size_t item,
+					struct err *err)
+{
+	const struct results_options *options = attaching->options;
+	const struct lake_table *table = &attaching->places[item];
+	struct engine_table *ret_table = &attaching->tables[item];
+	bool *ret_absent = &attaching->absent[item];
+
 	const struct delta_options read_only = { 0 };
 	struct delta_table *delta = NULL;
 	struct table_files files = { 0 };
@@ -98,12 +130,18 @@ static enum err_code results_find_table(const struct results_options *options,
 	}
 	if (code != ERR_OK)
 		return code;
+	if (options->note)
+		options->note(options->note_user, item, delta);
 	if (options->lake_url)
 		put_urls(options, table->root, delta, ret_table);
 	else
 		code = table_files_open(options->store, table->root, delta, &files, err);
-	if (code == ERR_OK && ret_delta)
-		*ret_delta = delta;
+	if (code == ERR_OK && !options->lake_url && options->kept_dir) {
+		results_put_kept(options, table->root, delta, ret_table);
+		ret_table->name_count = files.count;
+	}
+	if (code == ERR_OK && !ret_table->no_live)
+		attaching->deltas[item] = delta;
 	else
 		delta_close(delta);
 	if (code == ERR_ABSENT) {
@@ -173,9 +211,7 @@ static enum err_code attach_one(void *user, size_t i, struct err *err)
 	else if (!is_asked_live(attaching, table->model->model.name))
 		table->no_live = "write its name out: the text does not hold it";
 	if (!why)
-		return results_find_table(options, &attaching->places[i], table,
-					  &attaching->absent[i],
-					  table->no_live ? NULL : &attaching->deltas[i], err);
+		return results_find_table(attaching, i, err);
 	table->broken = xstrdup(why);
 	return ERR_OK;
 }
@@ -226,8 +262,7 @@ static enum err_code open_again(const struct attaching *attaching, size_t i, str
 	table_files_close(&files);
 	table->files = NULL;
 	table->file_count = 0;
-	return results_find_table(attaching->options, &attaching->places[i], table,
-				  &attaching->absent[i], &attaching->deltas[i], err);
+	return results_find_table(attaching, i, err);
 }
 
 /*
@@ -291,6 +326,10 @@ static void drop_table(const struct engine_table *table)
 	struct table_files files = { table->files, table->file_count };
 
 	table_files_close(&files);
+	for (size_t i = 0; i < table->name_count; i++)
+		free((void *)(uintptr_t)table->names[i]);
+	free((void *)(uintptr_t)table->names);
+	free((void *)(uintptr_t)table->kept);
 	for (size_t i = 0; i < table->url_count; i++)
 		free((void *)(uintptr_t)table->urls[i]);
 	free((void *)(uintptr_t)table->urls);
@@ -641,34 +680,59 @@ enum err_code results_write(const struct results_options *options, const char *r
 	return code;
 }
 
+enum { OLDEST_MAX = 2 * RESULTS_IDLE_RUNS };
+
 struct runs {
 	size_t count;
-	char oldest[STORE_KEY_MAX + 1];
+	char oldest[OLDEST_MAX][sizeof("results/runs/.json") + RUN_NAME_MAX];
 };
 
 static bool count_run(void *user, const struct store_entry *entry)
 {
 	struct runs *runs = user;
 
-	if (runs->count++ == 0)
-		(void)snprintf(runs->oldest, sizeof(runs->oldest), "%s", entry->key);
+	if (runs->count < OLDEST_MAX)
+		(void)snprintf(runs->oldest[runs->count], sizeof(runs->oldest[0]), "%s",
+			       entry->key);
+	runs->count++;
 	return true;
+}
+
+/* One comes, one goes, or as many as idle runs have left. */
+static enum err_code trim_runs(struct store *store, struct err *err)
+{
+	struct runs runs = { 0 };
+	enum err_code code = store_list(store, "results/runs/", "", count_run, &runs, err);
+
+	for (size_t i = 0; code == ERR_OK && i < OLDEST_MAX && runs.count > RESULTS_RUNS_MAX;
+	     i++, runs.count--)
+		code = store_remove(store, runs.oldest[i], err);
+	return code;
+}
+
+/* Which of them let go of older ones only the last digits of their names say. */
+enum err_code results_write_idle_run(struct store *store, const char *run, struct slice text,
+				     struct err *err)
+{
+	char key[STORE_KEY_MAX + 1];
+	enum err_code code;
+
+	(void)snprintf(key, sizeof(key), "results/runs/%s.json", run);
+	code = store_put(store, key, text, STORE_REPLACE, err);
+	if (code == ERR_OK && results_run_time(slice_str(run)) % RESULTS_IDLE_RUNS == 0)
+		code = trim_runs(store, err);
+	return code;
 }
 
 enum err_code results_write_run(struct store *store, const char *run, struct slice text,
 				enum store_mode mode, struct err *err)
 {
 	char key[STORE_KEY_MAX + 1];
-	struct runs runs = { 0 };
 	enum err_code code;
 
 	(void)snprintf(key, sizeof(key), "results/runs/%s.json", run);
 	code = store_put(store, key, text, mode, err);
-	if (code == ERR_OK)
-		code = store_list(store, "results/runs/", "", count_run, &runs, err);
-	if (code == ERR_OK && runs.count > RESULTS_RUNS_MAX)	/* one comes, one goes */
-		code = store_remove(store, runs.oldest, err);
-	return code;
+	return code == ERR_OK ? trim_runs(store, err) : code;
 }
 
 struct newest {

@@ -15,13 +15,17 @@
 #ifndef FLOW_RESULTS_H
 #define FLOW_RESULTS_H
 
+#include "delta/delta.h"
 #include "engine/engine.h"
 #include "engine/sql_at.h"
 #include "flow/lake.h"
 #include "flow/live.h"
 #include "store/store.h"
 
-enum { RESULTS_RUNS_MAX = 1000, RUN_NAME_MAX = 24 };
+#include <limits.h>
+
+/* RESULTS_IDLE_RUNS: one in so many runs that did nothing looks for older ones to let go of. */
+enum { RESULTS_RUNS_MAX = 1000, RESULTS_IDLE_RUNS = 32, RUN_NAME_MAX = 24 };
 
 struct results_options {
 	struct store *store;
@@ -33,6 +37,11 @@ struct results_options {
 					   store; NULL: files are fetched for it */
 	struct live *live;		/* what <table>_live is read with; NULL: there is none */
 	bool live_all;			/* the other views show that, too */
+	const char *kept_dir;		/* where it is kept which rows are current; NULL: nowhere */
+	bool keeps;			/* and brought up, by this process alone */
+	/* Told of each table that is attached, as it is; several at a time. NULL: nobody is. */
+	void (*note)(void *user, size_t table, const struct delta_table *delta);
+	void *note_user;
 	const char *const *refused;	/* by clean model, why its table is not to be read, or NULL;
 					   NULL: all are */
 	const struct sql_version *versions; /* which of them are also asked as they were */
@@ -54,6 +63,9 @@ struct results_report {
 	size_t failed;
 	int64_t duration_ms;
 };
+
+/* Where a data directory keeps which rows are current, made if `make`. False: nowhere. */
+bool results_kept_dir(const char *dir, bool make, char kept_dir[PATH_MAX]);
 
 /* "20260102T030405678Z" */
 void results_run_name(int64_t wall_ms, char run[RUN_NAME_MAX]);
@@ -96,6 +108,10 @@ MUST_USE enum err_code results_runs(struct store *store, size_t most,
 MUST_USE enum err_code results_read_run(struct store *store, const char *run, struct buf *out,
 					struct err *err);
 
+/* Write the history object of a run that did nothing; older ones are mostly left for those who do.
+ */
+MUST_USE enum err_code results_write_idle_run(struct store *store, const char *run,
+					      struct slice text, struct err *err);
 /* Write the history object of a run, and let go of the oldest. STORE_CREATE: ERR_EXISTS. */
 MUST_USE enum err_code results_write_run(struct store *store, const char *run, struct slice text,
 					 enum store_mode mode, struct err *err);

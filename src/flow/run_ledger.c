@@ -272,10 +272,11 @@ void run_ledger_tell(struct run_ledger *ledger, struct store *store)
 	ledger->untold = left;
 }
 
-enum err_code run_ledger_record(struct run_ledger *ledger, struct store *store, struct slice text,
-				struct err *err)
+enum err_code run_ledger_record(struct run_ledger *ledger, struct store *store, bool idle,
+				struct slice text, struct err *err)
 {
-	enum err_code code = results_write_run(store, ledger->run, text, STORE_REPLACE, err);
+	enum err_code code = idle ? results_write_idle_run(store, ledger->run, text, err)
+				  : results_write_run(store, ledger->run, text, STORE_REPLACE, err);
 
 	if (code != ERR_OK)
 		buf_add_slice(&ledger->untold, text);

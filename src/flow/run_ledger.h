@@ -61,8 +61,9 @@ MUST_USE enum err_code run_ledger_begin(struct run_ledger *ledger, const char *d
 					struct err *err);
 /* Puts into the history what it lacks; that this fails is told, and tried again by the next run. */
 void run_ledger_tell(struct run_ledger *ledger, struct store *store);
-/* The history of this run, one object on a line; kept here if the store does not take it. */
-MUST_USE enum err_code run_ledger_record(struct run_ledger *ledger, struct store *store,
+/* The history of this run, one object on a line; kept here if the store does not take it. `idle`:
+ * it did nothing. */
+MUST_USE enum err_code run_ledger_record(struct run_ledger *ledger, struct store *store, bool idle,
 					 struct slice text, struct err *err);
 /* `verdict`: how this one ended, ERR_OK or why not. */
 void run_ledger_end(struct run_ledger *ledger, const struct err *verdict);

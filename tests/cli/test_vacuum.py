@@ -202,3 +202,16 @@ def test_a_copy_that_is_made_meanwhile(run, start, data_dir, busy, pinpipe, tmp_
     assert copy.process.returncode == 0, copy.said()
     answer = run("check", "--dir", data_dir, "--lake", f"file:{tmp_path / 'copy'}", "--format", "json", status=None)
     assert {row["faults"] for row in json.loads(answer.stdout)} == {0}
+
+
+def test_maintain_does_it_by_itself(run, start, data_dir, busy):
+    posts = busy(COMMITS)
+    orphan = root_of(data_dir) / "part-orphan.parquet"
+    orphan.write_bytes(b"x")
+    age(data_dir / "lake" / "tables")
+    last = versions(data_dir, "checkpoint.parquet")[-1]
+    start("maintain", "--dir", data_dir, env=OFTEN)
+    wait_until(lambda: not orphan.exists() and versions(data_dir)[0] > 0, "the clean-up")
+    assert rows(run, data_dir) == posts
+    assert busy(COMMITS) == rows(run, data_dir)
+    assert versions(data_dir, "checkpoint.parquet")[-1] > last

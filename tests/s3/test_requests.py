@@ -1,6 +1,8 @@
 """What the work of a day asks of a bucket: the numbers that docs/s3.md computes its costs from."""
 import collections
 import json
+import pathlib
+import shutil
 import urllib.request
 
 import pytest
@@ -9,6 +11,7 @@ from conftest import PATIENCE_S, wait_until
 from s3_server import BUCKET, Server
 
 ID = "124df56aef51"
+MODELS = pathlib.Path(__file__).resolve().parent.parent.parent / "models"
 LAKE = f"s3://{BUCKET}/lake"
 
 
@@ -112,14 +115,25 @@ def test_looks_of_maintain(server, start, start_gateway, run, data_dir, env, ask
 
 
 def test_a_batch_with_nothing_new(run, env, data_dir, asked):
+    """At most five a topic, all in all."""
     run("run", "--dir", data_dir, "--posts", "60", "--rate", "max", env=env)
 
     def batch():
         run("batch", "--dir", data_dir, env=env)
+    run("sink", "--dir", data_dir, "--until-end", env=env)
     batch()
-    counts = asked(batch)
-    assert set(counts) <= {"put", "list", "get"} and counts == asked(batch)
-    assert counts["put"] <= 25 and counts["list"] <= 23 and counts["get"] <= 24
+    counts = min((asked(batch) for _ in range(3)), key=lambda some: some.total())  # one in 32 trims the history
+    assert counts == {"get": 1, "list": 13, "put": 1}
+
+
+def test_a_batch_with_nothing_new_but_a_model(run, env, data_dir, asked, tmp_path):
+    run("run", "--dir", data_dir, "--posts", "60", "--rate", "max", env=env)
+    models = shutil.copytree(MODELS, tmp_path / "models")
+    words = ("batch", "--dir", data_dir, "--models", models)
+    run(*words, env=env)
+    (models / "analyses" / "users_joined_by_year.sql").unlink()
+    counts = asked(lambda: run(*words, env=env))
+    assert counts["put"] <= 25 and counts["list"] <= 30 and counts["get"] <= 24
 
 
 def test_a_question(run, env, data_dir, asked, tmp_path):

@@ -26,6 +26,8 @@ from duck import Duck
 LOOKS = 3               # at a directory that changes meanwhile, before what it shows is believed
 CLOCK_S = 2             # between what a tombstone says and what we do
 FILES_AT_ONCE = 400
+LATE_S = 30             # after that the log may have been cleaned up to beyond what was seen
+PAUSE_S = 0.5           # between two looks
 STARE_S = 5             # a visitor's pause, at most, between opening and reading
 
 Rows = collections.namedtuple("Rows", "count cells keys")     # sums of hashes, so that order means nothing
@@ -55,8 +57,14 @@ class Table:
     by the clock of those who clean up."""
 
     def __init__(self, root, duck, ahead_s=0):
-        self.root, self.duck, self.state, self.ahead_s = pathlib.Path(root), duck, State(), ahead_s
-        self.faults = []
+        self.root, self.duck, self.ahead_s = pathlib.Path(root), duck, ahead_s
+        self.faults, self.counts = [], collections.Counter()
+        self.looked = time.monotonic()
+        self.forget()
+
+    def forget(self):
+        """What was seen of it."""
+        self.state = State()
         self.rows = {}          # data file -> Rows, of those that were read
         self.texts = {}         # version -> its commit's text
         self.added, self.removed = {}, {}           # version -> paths
@@ -67,7 +75,6 @@ class Table:
         self.first = None       # the oldest version that was followed from
         self.cleaned = 0        # commits below have gone
         self.checked = set()    # checkpoints
-        self.counts = collections.Counter()
 
     def fault(self, kind, text):
         self.faults.append((kind, f"{self.root.name}: {text}"))
@@ -76,6 +83,10 @@ class Table:
         """What came since. Nothing is assumed to stand still."""
         if not (self.root / "_delta_log").is_dir():
             return
+        late, self.looked = time.monotonic() - self.looked > LATE_S, time.monotonic()
+        if late and not commit_path(self.root, self.state.version).exists():
+            self.counts["begun again"] += 1
+            self.forget()
         if self.state.version < 0 and not self.begin():
             return
         while (path := commit_path(self.root, self.state.version + 1)).exists():
@@ -294,6 +305,31 @@ class Kept:
 
     def close(self):
         self.duck.close()
+
+
+class Watch(threading.Thread):
+    """Looks all the time, as who looks now and then would miss what is cleaned up between."""
+
+    def __init__(self, kept):
+        super().__init__(daemon=True)
+        self.kept, self.stop, self.failure = kept, threading.Event(), None
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.join(60)
+        if self.failure:
+            raise self.failure
+
+    def run(self):
+        try:
+            while not self.stop.wait(PAUSE_S):
+                self.kept.look()
+        except Exception as failure:  # pylint: disable=broad-except  # it is raised where the watch ends
+            self.failure = failure
 
 
 class Visitor(threading.Thread):

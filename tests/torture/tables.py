@@ -21,7 +21,7 @@ import kills
 from client import TABLES, Client
 from disk import Disk, reason_against
 from figures import print_counts, workplace
-from kept import Visitor
+from kept import Visitor, Watch
 from pipeline import kill_9
 
 OURS = ("compact-", "maintain-", "vacuum-", "clean-", "delta-", "store-", "s3-put")
@@ -147,12 +147,16 @@ class Upkeep:
         self.hands.wait()
         self.pipeline.start()
         self.pipeline.await_healthy()
+        for planted in self.open:   # the end of the pipeline has withdrawn them
+            self.pipeline.plant(*planted)
+
+    def look(self):
+        """The watch does."""
 
     def settle(self, load):
         while time.monotonic() < self.started + AGES * RETENTION_S:
             load.wait_for_more(20, self.pipeline)
             self.checker.log.follow()
-            self.look()
         super().settle(load)
 
     def finish(self):
@@ -176,12 +180,15 @@ class Session(Upkeep, kills.Session):
         else:
             super().take(load, where, action)
 
+    def work(self, steps):
+        with contextlib.ExitStack() as stack:
+            for thread in (Watch(self.kept), *self.visitors):
+                stack.enter_context(thread)
+            return super().work(steps)
+
     def run(self, steps):
         try:
-            with contextlib.ExitStack() as stack:
-                for visitor in self.visitors:
-                    stack.enter_context(visitor)
-                report = super().run(steps)
+            report = super().run(steps)
         finally:
             self.close()
         for visitor in self.visitors:

@@ -457,9 +457,56 @@ static void test_letters_of_two_objects_may_fail(void **state)
 	free(value);
 }
 
+static enum err_code put_no_commit(struct store *store, const struct store_put *put,
+				   struct err *err)
+{
+	if (strstr(put->key, "/_delta_log/"))
+		return err_set(err, ERR_BUSY, "the lake is away");
+	return duel.real->put(store, put, err);
+}
+
+/* The lake was away between the file and its commit, for so long that a clean-up took the file. */
+static void test_a_file_that_was_cleaned_up(void **state)
+{
+	struct record pin = { .value = slice_str("{\"index\":1}") };
+	struct record bad = { .value = slice_str("[") };
+	struct stream_table_options options;
+	struct stream_table table;
+	struct posting posting;
+	struct temp_dir temp;
+	uint64_t dead = 0, size;
+	char key[STORE_KEY_MAX];
+	struct err err;
+
+	(void)state;
+	open_pins(&table, &options, &temp, &posting);
+	pin.position = next_position(posting.broker, &table);
+	bad.position = position_with_ordinal(pin.position, position_ordinal(pin.position) + 1);
+	add(&table, &pin, (struct lineage){ 0 });
+	add(&table, &bad, (struct lineage){ 0 });
+	duel.real = options.store->ops;
+	duel.ops = *duel.real;
+	duel.ops.put = put_no_commit;
+	options.store->ops = &duel.ops;
+	assert_int_equal(stream_table_flush(&table, &err), ERR_BUSY);
+	options.store->ops = duel.real;
+	(void)snprintf(key, sizeof(key), "%s/%s", table.place.root, table.flush.add.path);
+	assert_ok(store_remove(options.store, key, &err));
+	table.flush.add.made_ms -= INT64_C(7) * 24 * 3600000;
+	flush(&table);
+	assert_int_equal(delta_rows(table.delta), 1);
+	(void)snprintf(key, sizeof(key), "%s/%s", table.place.root,
+		       delta_file(table.delta, 0)->path);
+	assert_ok(store_size(options.store, key, &size, &err));
+	assert_ok(dlq_list(options.store, NULL, count_letter, &dead, &err));
+	assert_int_equal(dead, 1);
+	close_pins(&table, &options, &temp, &posting);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_file_that_was_cleaned_up),
 		cmocka_unit_test(test_records_become_rows_once),
 		cmocka_unit_test(test_a_stream_may_be_made_anew),
 		cmocka_unit_test(test_letters_outlive_their_stream),
