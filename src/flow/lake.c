@@ -325,10 +325,10 @@ static bool lake_parse_generation(struct slice *rest, uint32_t *ret)
 
 enum lake_folder lake_folder_parse(const char *key, struct lake_partition *where)
 {
-	struct slice rest = slice_str(key), text;
+	struct slice rest = slice_str(key), kind, text;
 	uint32_t generation;
 
-	if (!take_until(&rest, '/', &text) || !take_until(&rest, '/', &text) ||
+	if (!take_until(&rest, '/', &kind) || !take_until(&rest, '/', &text) ||
 	    !lake_parse_generation(&rest, &generation))
 		return LAKE_FOLDER_OTHER;
 	where->generation = generation;
