@@ -274,6 +274,8 @@ void delta_checkpoint_if_due(struct delta_table *table, uint32_t times);
  * Put the same rows into other files: readers of either version see the same, and who follows the
  * changes of the table passes over it (dataChange is false, delta.appendOnly does not forbid it).
  * That is so of one that heals, too: who followed has passed over the commit that doubled the rows.
+ * Such a one repeats the table's metadata: what others began before it then fails, where it would
+ * double the rows again.
  * Progress and columns stay as they are. Loses against another writer: tries again at the next
  * version, as long as all files that go are live.
  *
@@ -283,6 +285,8 @@ void delta_checkpoint_if_due(struct delta_table *table, uint32_t times);
  */
 MUST_USE enum err_code delta_rewrite(struct delta_table *table, const struct delta_rewrite *rewrite,
 				     int64_t *ret_version, struct err *err);
+/* A commit of the metadata as it is: what other programs began on an older version fails. */
+MUST_USE enum err_code delta_bar(struct delta_table *table, struct err *err);
 /* The table's own columns; the caller releases them. ERR_UNSUPPORTED: one is of a type that is not
  * written here, or the table is not to be written at all. */
 MUST_USE enum err_code delta_own_schema(struct delta_table *table, struct delta_schema *ret_schema,

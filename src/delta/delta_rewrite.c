@@ -93,8 +93,12 @@ static void rewrite_put_info(struct delta_attempt *attempt, const struct delta_t
 static void rewrite_put(struct delta_attempt *attempt, const struct delta_table *table,
 			const struct delta_rewrite *rewrite)
 {
+	const struct delta_metadata *metadata = table->state.metadata;
+
 	delta_attempt_begin(attempt, table);
 	rewrite_put_info(attempt, table, rewrite);
+	if (rewrite->heals)
+		delta_put_metadata(&attempt->text, metadata, slice_str(metadata->schema));
 	for (size_t i = 0; i < rewrite->remove_count; i++)
 		delta_put_remove(&attempt->text, rewrite_live(table, rewrite->removes[i]), false,
 				 attempt->timestamp_ms);
@@ -144,4 +148,38 @@ enum err_code delta_rewrite(struct delta_table *table, const struct delta_rewrit
 	*ret_version = table->state.version;
 	delta_checkpoint_if_due(table, table->checkpoint_times);
 	return ERR_OK;
+}
+
+/* ---- A bar ---- */
+
+static enum err_code bar_look(struct delta_table *table, const void *user, bool *ret_needed,
+			      struct err *err)
+{
+	(void)user;
+	*ret_needed = true;
+	return delta_table_check_writable(table, err);
+}
+
+static enum err_code bar_put(struct delta_table *table, const void *user, struct buf *out,
+			     struct err *err)
+{
+	(void)user;
+	(void)err;
+	delta_put_metadata(out, table->state.metadata, slice_str(table->state.metadata->schema));
+	return ERR_OK;
+}
+
+enum err_code delta_bar(struct delta_table *table, struct err *err)
+{
+	static const struct delta_amendment bar = { .operation = DELTA_HEALED,
+						    .look = bar_look,
+						    .put = bar_put };
+	struct err failure = { 0 };
+	enum err_code code = delta_table_check_present(table, &failure);
+
+	if (code == ERR_OK)
+		code = delta_table_amend(table, &bar, &failure);
+	if (code != ERR_OK)
+		*err = failure;
+	return code;
 }

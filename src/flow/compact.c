@@ -319,7 +319,7 @@ static enum err_code compact_heal(struct compactor *compactor, struct delta_tabl
 	int lost = 0;
 
 	while (step.done && !stop_requested()) {
-		enum err_code code = heal_step(compactor, table, root, &step, err);
+		enum err_code code = heal_step(compactor, table, root, lost > 1, &step, err);
 
 		if (code == ERR_BUSY && lost++ < LOST_MAX)
 			continue;

@@ -192,14 +192,19 @@ static void healing_free(struct healing *healing)
 }
 
 enum err_code heal_step(struct compactor *compactor, struct delta_table *table, const char *root,
-			struct heal_step *ret_step, struct err *err)
+			bool bars, struct heal_step *ret_step, struct err *err)
 {
-	struct healing healing = { .doubled = delta_doubled(table) };
+	struct healing healing = { 0 };
 	enum err_code code = ERR_OK;
 
 	*ret_step = (struct heal_step){ 0 };
-	if (healing.doubled.at < 0)
+	if (delta_doubled(table).at < 0)
 		return ERR_OK;
+	if (bars)
+		code = delta_bar(table, err);
+	if (code != ERR_OK)
+		return code;
+	healing.doubled = delta_doubled(table);
 	healing.merging = merging_new(compactor, table, root);
 	healing.merging->heals = true;
 	healing_plan(&healing);

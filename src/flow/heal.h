@@ -27,9 +27,11 @@ struct heal_step {
 	uint64_t differing; /* that stay, though there is another one of their lineage */
 };
 
-/* Nothing at all where nothing is known to be doubled. ERR_BUSY: another writer made it void, and
+/* Nothing at all where nothing is known to be doubled. `bars`: what others have begun is to fail,
+ * for who lost to them too often. ERR_BUSY: another writer made it void, and
  * the table is at what that one wrote. ERR_ABSENT: a file is not there. */
 MUST_USE enum err_code heal_step(struct compactor *compactor, struct delta_table *table,
-				 const char *root, struct heal_step *ret_step, struct err *err);
+				 const char *root, bool bars, struct heal_step *ret_step,
+				 struct err *err);
 
 #endif

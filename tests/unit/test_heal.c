@@ -190,7 +190,7 @@ static struct heal_step heal(void)
 	struct heal_step step;
 	struct err err = { 0 };
 
-	assert_ok(heal_step(&compactor, table, ROOT, &step, &err));
+	assert_ok(heal_step(&compactor, table, ROOT, false, &step, &err));
 	return step;
 }
 
@@ -349,7 +349,7 @@ static void test_appendable_meanwhile(void **state)
 	double_them();
 	table = open_it(NULL, 100);
 	append_file("y.parquet", ROW("8", "'y'", "08"), 1);
-	assert_ok(heal_step(&compactor, healer, ROOT, &step, &err));
+	assert_ok(heal_step(&compactor, healer, ROOT, false, &step, &err));
 	delta_close(healer);
 	assert_ok(delta_refresh(table, &err));
 	assert_rows("1a 2- 3c 8y 9z");
@@ -367,10 +367,10 @@ static void assert_lost(const char *gone, const char *instead, const char *selec
 	healer = open_it(NULL, 100);
 	make_file(instead, select);
 	commit_as("\"operation\":\"DELETE\"", "true", gone, instead, 2, 500);
-	assert_int_equal(heal_step(&compactor, healer, ROOT, &step, &err), ERR_BUSY);
+	assert_int_equal(heal_step(&compactor, healer, ROOT, false, &step, &err), ERR_BUSY);
 	assert_non_null(strstr(err.msg, gone));
 	assert_int_equal(delta_version(healer), 6);
-	assert_ok(heal_step(&compactor, healer, ROOT, &step, &err));
+	assert_ok(heal_step(&compactor, healer, ROOT, false, &step, &err));
 	assert_int_equal(step.rows, 2);
 	delta_close(healer);
 	assert_ok(delta_refresh(table, &err));
@@ -388,6 +388,32 @@ static void test_deleted_from_what_stays(void **state)
 	(void)state;
 	assert_lost("n.parquet", "d.parquet", ROW_1 " UNION ALL " ROW_2);
 	assert_rows("1a 2- 3c 9z");
+}
+
+/* Who lost too often makes others fail: they see by the log that the table's metadata is written.
+ */
+static void test_others_are_barred(void **state)
+{
+	struct heal_step step;
+	struct err err = { 0 };
+	struct buf text;
+
+	(void)state;
+	double_them();
+	assert_ok(heal_step(&compactor, table, ROOT, true, &step, &err));
+	assert_int_equal(step.rows, 3);
+	assert_int_equal(delta_version(table), 7);
+	for (int version = 6; version <= 7; version++) {
+		char key[200];
+
+		(void)snprintf(key, sizeof(key), ROOT "/_delta_log/%020d.json", version);
+		buf_init(&text, SQL_MAX);
+		assert_ok(store_get(store, key, 0, UINT64_MAX, &text, &err));
+		assert_non_null(strstr(buf_cstr(&text), "\"metaData\""));
+		assert_non_null(strstr(buf_cstr(&text), DELTA_HEALED));
+		assert_null(strstr(buf_cstr(&text), "\"dataChange\":true"));
+		buf_release(&text);
+	}
 }
 
 /* A checkpoint behind the commit hides it, unless one looks back. */
@@ -436,6 +462,7 @@ int main(void)
 		TEST(test_appendable_meanwhile),
 		TEST(test_deleted_from_what_goes),
 		TEST(test_deleted_from_what_stays),
+		TEST(test_others_are_barred),
 		TEST(test_looking_back),
 		TEST(test_optimize_heals_first),
 	};
