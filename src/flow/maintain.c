@@ -5,6 +5,7 @@
 #include "base/stop.h"
 #include "base/time.h"
 #include "base/trace.h"
+#include "flow/heal.h"
 #include "flow/retry.h"
 #include "flow/vacuum.h"
 
@@ -21,6 +22,10 @@ enum {
 	FAILED_FIRST_MS = 1000,
 	FAILED_MAX_MS = 300000,
 	CHECKPOINT_COMMITS = 50,
+	LOOK_BACK_COMMITS = 1000,
+	GIVE_WAY_MS = 600000,
+	GIVE_WAY_FILES = 200,
+	HEALS_LOST_MAX = 2,
 	CLEAN_SHARE = 10, /* of the time that files are kept */
 	CLEAN_LEAST_MS = 10000,
 	CLEAN_MOST_MS = 600000,
@@ -35,6 +40,10 @@ struct maintain_table {
 	int64_t look_ms;	   /* when the next one is due; monotonic clock, as those below */
 	int64_t changed_ms;	   /* when it had a new version last */
 	int64_t clean_ms;	   /* when the next clean-up is due */
+	int64_t others_ms;	   /* when another program optimized it last, by its commit */
+	int64_t merge_ms;	   /* when it may be merged by us, */
+	size_t merge_files;	   /* or when it has so many files */
+	int heals_lost;		   /* in a row, to other writers */
 	bool refused;		   /* that it may not be cleaned up is told */
 	struct retry retry;
 };
@@ -50,14 +59,55 @@ struct maintain {
 
 /* ---- The chores of a table ---- */
 
+static enum err_code maintain_heal(struct maintain *maintain, struct maintain_table *table,
+				   bool *ret_again, struct err *err)
+{
+	struct heal_step step;
+	enum err_code code = heal_step(&maintain->compactor, table->delta, table->place.root,
+				       table->heals_lost >= HEALS_LOST_MAX, &step, err);
+
+	table->heals_lost = code == ERR_BUSY ? table->heals_lost + 1 : 0;
+	if (code == ERR_BUSY) {
+		trace_debug("%s; it is planned anew", err->msg);
+		maintain->counts.conflicts++;
+		*ret_again = true;
+		return ERR_OK;
+	}
+	if (code != ERR_OK || !step.done)
+		return code;
+	maintain->merged_ms = clock_mono_ms();
+	maintain->counts.commits++;
+	*ret_again = true;
+	return ERR_OK;
+}
+
+/* Who optimizes from a schedule is not overtaken a second time, unless many files have come since.
+ */
+static bool maintain_gives_way(struct maintain_table *table)
+{
+	int64_t others_ms = delta_others_optimized_ms(table->delta), now_ms = clock_mono_ms();
+	int64_t ago_ms = clock_wall_ms() - others_ms;
+	size_t files = delta_file_count(table->delta);
+
+	if (others_ms != table->others_ms && ago_ms < GIVE_WAY_MS) {
+		table->merge_ms = now_ms + GIVE_WAY_MS - (ago_ms > 0 ? ago_ms : 0);
+		table->merge_files = files + GIVE_WAY_FILES;
+	}
+	table->others_ms = others_ms;
+	return now_ms < table->merge_ms && files < table->merge_files;
+}
+
 static enum err_code maintain_compact(struct maintain *maintain, struct maintain_table *table,
 				      bool *ret_again, struct err *err)
 {
 	struct maintain_counts *counts = &maintain->counts;
 	struct compact_step step;
-	enum err_code code =
-		compactor_step(&maintain->compactor, table->delta, table->place.root, &step, err);
+	enum err_code code;
 
+	/* Rows that are doubled would be merged as they are. */
+	if (maintain_gives_way(table) || delta_doubled(table->delta).at >= 0)
+		return ERR_OK;
+	code = compactor_step(&maintain->compactor, table->delta, table->place.root, &step, err);
 	if (code == ERR_BUSY) {
 		trace_debug("%s; it is planned anew", err->msg);
 		counts->conflicts++;
@@ -93,6 +143,7 @@ static const struct maintain_chore {
 	enum err_code (*run)(struct maintain *maintain, struct maintain_table *table,
 			     bool *ret_again, struct err *err);
 } maintain_chores[] = {
+	{ "healing", maintain_heal },
 	{ "compaction", maintain_compact },
 	{ "checkpoint", maintain_checkpoint },
 };
@@ -164,10 +215,12 @@ static enum err_code maintain_open(struct maintain *maintain, struct maintain_ta
 				   struct err *err)
 {
 	uint32_t commits = maintain->options->keep[table->place.kind].checkpoint_commits;
-	struct delta_options options = { .name = table->name,
-					 .checkpoints = true,
-					 .checkpoint_interval = commits ? commits
-									: CHECKPOINT_COMMITS };
+	struct delta_options options = {
+		.name = table->name,
+		.checkpoints = true,
+		.look_back = maintain->options->paid ? 0 : LOOK_BACK_COMMITS,
+		.checkpoint_interval = commits ? commits : CHECKPOINT_COMMITS
+	};
 
 	if (table->delta)
 		return delta_refresh(table->delta, err);

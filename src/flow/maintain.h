@@ -12,6 +12,10 @@
  * that it keeps files, at most every 10 s and at least every 10 min, until all
  * that its last change left has gone.
  *
+ * Where another program's OPTIMIZE has doubled rows they are put right (heal.h),
+ * first of all. A table that another program has optimized is not merged for ten minutes,
+ * or until it has 200 files more, so that the next one is not overtaken.
+ *
  * A table that is not there yet is looked for again. One at which a chore fails
  * is told, and left alone for a while; the others go on. Nothing here is in
  * anybody's way: another writer wins every conflict, and the process runs behind

@@ -1,9 +1,9 @@
 """Tables that pinpipe merges and cleans up, beside others who read them, and who merge and clean up, too.
 
 Every version that is kept has the rows of its time, for each reader. delta-rs's VACUUM, DELETE and UPDATE go on beside
-a running `up`, its OPTIMIZE beside one that leaves merging to it, as that does not see whether somebody else has merged
-the same files meanwhile. Spark's go on between, as its log store may write over a commit of somebody else's. What Delta
-forbids us to touch is refused by name. Properties that others set win.
+a running `up`, its OPTIMIZE beside one that leaves merging to it (beside one that merges: test_heal.py). Spark's go on
+between, as its log store may write over a commit of somebody else's. What Delta forbids us to touch is refused by
+name. Properties that others set win.
 """
 
 import hashlib
