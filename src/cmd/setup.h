@@ -12,6 +12,7 @@
 #include "engine/engine.h"
 #include "flow/compact.h"
 #include "flow/lake.h"
+#include "flow/retain.h"
 #include "source/mysql_link.h"
 #include "source/source.h"
 #include "store/store.h"
@@ -44,6 +45,12 @@ int64_t setup_stream_age_ms(const struct config *config);
 /* How long tables of a path keep what they do not need. ERR_USAGE: too short to be safe. */
 MUST_USE enum err_code setup_keep(const struct config *config, enum topic_kind kind,
 				  struct lake_keep *ret_keep, struct err *err);
+/* How long raw objects and dead letters are kept. */
+static inline struct retain_keep setup_retain(const struct config *config)
+{
+	return (struct retain_keep){ .raw_ms = config_int(config, OPT_RAW_KEEP),
+				     .letters_ms = config_int(config, OPT_LETTERS_KEEP) };
+}
 /* Whether rows to post come from the files of --data. */
 bool setup_from_files(const struct config *config);
 /* Whether each row of those files is to be posted once: unless --order draws them. */

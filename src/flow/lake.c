@@ -182,7 +182,8 @@ static bool take_listed(const struct lake_listing *listing, const struct store_e
 	*ret_entry = (struct lake_entry){ .start = name.start,
 					  .size = listed->size,
 					  .packed = name.packed,
-					  .version = listed->version };
+					  .version = listed->version,
+					  .modified_ms = listed->modified_ms };
 	return (int64_t)name.start > listing->after;
 }
 

@@ -7,6 +7,7 @@
 #include "base/trace.h"
 #include "flow/heal.h"
 #include "flow/retry.h"
+#include "flow/staging.h"
 #include "flow/vacuum.h"
 
 #include <sys/resource.h>
@@ -29,6 +30,7 @@ enum {
 	CLEAN_SHARE = 10, /* of the time that files are kept */
 	CLEAN_LEAST_MS = 10000,
 	CLEAN_MOST_MS = 600000,
+	REBUILD_MOST_MS = 86400000,
 };
 
 struct maintain_table {
@@ -48,10 +50,19 @@ struct maintain_table {
 	struct retry retry;
 };
 
+/* What is made of one topic, or stream. */
+struct maintain_topic {
+	struct lake_table place; /* of the first table */
+	int64_t due_ms;		 /* monotonic clock */
+	struct retry retry;
+};
+
 struct maintain {
 	const struct maintain_options *options;
 	struct maintain_table *tables;
 	size_t table_count;
+	struct maintain_topic *topics; /* none: all is kept for ever */
+	size_t topic_count;
 	struct compactor compactor;
 	int64_t merged_ms; /* when there was a merge last; monotonic clock */
 	struct maintain_counts counts;
@@ -159,9 +170,9 @@ static enum err_code maintain_do_chores(struct maintain *maintain, struct mainta
 
 /* ---- What goes with time ---- */
 
-static int64_t maintain_clean_every(const struct delta_retention *retention)
+static int64_t maintain_clean_every(int64_t kept_ms)
 {
-	int64_t every_ms = retention->files_ms / CLEAN_SHARE;
+	int64_t every_ms = kept_ms / CLEAN_SHARE;
 
 	if (every_ms < CLEAN_LEAST_MS)
 		return CLEAN_LEAST_MS;
@@ -198,7 +209,7 @@ static enum err_code maintain_clean(struct maintain *maintain, struct maintain_t
 	enum err_code code;
 
 	(void)!delta_retention(table->delta, &retention, &ignored);
-	every_ms = maintain_clean_every(&retention);
+	every_ms = maintain_clean_every(retention.files_ms);
 	longest_ms = retention.files_ms > retention.log_ms ? retention.files_ms : retention.log_ms;
 	if (changed)
 		table->changed_ms = now_ms;
@@ -207,6 +218,31 @@ static enum err_code maintain_clean(struct maintain *maintain, struct maintain_t
 	code = maintain_vacuum(maintain, table, err);
 	table->clean_ms = clock_mono_ms() + every_ms;
 	return code == ERR_OK ? ERR_OK : err_prefix(err, "clean-up");
+}
+
+static void maintain_retain(struct maintain *maintain, struct maintain_topic *topic)
+{
+	const struct maintain_options *options = maintain->options;
+	struct retain_options retain = { .store = options->compact.store,
+					 .models = options->models,
+					 .id = options->id,
+					 .keep = options->retain };
+	int64_t raw_ms = retain.keep.raw_ms, letters_ms = retain.keep.letters_ms;
+	struct retain_report report = { 0 };
+	struct err err;
+	enum err_code code = retain_topic(&retain, &topic->place, &report, &err);
+
+	maintain->counts.removed += report.raw.removed + report.letters.removed;
+	maintain->counts.removed_bytes += report.raw.removed_bytes + report.letters.removed_bytes;
+	if (letters_ms > 0 && (raw_ms == 0 || letters_ms < raw_ms))
+		raw_ms = letters_ms;
+	topic->due_ms = clock_mono_ms() + maintain_clean_every(raw_ms);
+	if (code == ERR_OK || code == ERR_ABSENT) {
+		retry_passed(&topic->retry);
+	} else if (code != ERR_STOPPED) {
+		(void)retry_failed(&topic->retry, topic->place.topic, &err);
+		topic->due_ms = topic->retry.due_ms;
+	}
 }
 
 /* ---- Looking ---- */
@@ -242,10 +278,22 @@ static void maintain_wait(const struct maintain *maintain, struct maintain_table
 	table->look_ms = clock_mono_ms() + table->wait_ms;
 }
 
+static enum err_code maintain_find_rebuild(const struct maintain *maintain,
+					   const struct maintain_table *table, bool *ret_rebuilt,
+					   struct err *err)
+{
+	int64_t since_ms = 0;
+	enum err_code code = staging_oldest(maintain->options->compact.store, table->place.root,
+					    table->delta, &since_ms, err);
+
+	*ret_rebuilt = since_ms != 0 && clock_age_ms() - since_ms < REBUILD_MOST_MS;
+	return code;
+}
+
 static enum err_code maintain_look(struct maintain *maintain, struct maintain_table *table,
 				   struct err *err)
 {
-	bool again = false, changed;
+	bool again = false, changed, rebuilt = false;
 	enum err_code code = maintain_open(maintain, table, err);
 
 	if (code == ERR_ABSENT && !table->delta) {
@@ -256,6 +304,12 @@ static enum err_code maintain_look(struct maintain *maintain, struct maintain_ta
 		return code;
 	changed = delta_version(table->delta) != table->version;
 	if (changed)
+		code = maintain_find_rebuild(maintain, table, &rebuilt, err);
+	if (code == ERR_OK && rebuilt) {
+		maintain_wait(maintain, table, true);
+		return ERR_OK;
+	}
+	if (code == ERR_OK && changed)
 		code = maintain_do_chores(maintain, table, &again, err);
 	if (code == ERR_OK)
 		code = maintain_clean(maintain, table, changed, err);
@@ -291,6 +345,9 @@ static void maintain_turn(struct maintain *maintain)
 		else if (err.code != ERR_STOPPED)
 			maintain_failed(table, &err);
 	}
+	for (size_t i = 0; i < maintain->topic_count && !stop_requested(); i++)
+		if (maintain->topics[i].due_ms <= clock_mono_ms())
+			maintain_retain(maintain, &maintain->topics[i]);
 }
 
 /* ---- The loop ---- */
@@ -302,6 +359,9 @@ static void maintain_sleep(struct maintain *maintain)
 	for (size_t i = 0; i < maintain->table_count; i++)
 		if (maintain->tables[i].look_ms < due_ms)
 			due_ms = maintain->tables[i].look_ms;
+	for (size_t i = 0; i < maintain->topic_count; i++)
+		if (maintain->topics[i].due_ms < due_ms)
+			due_ms = maintain->topics[i].due_ms;
 	if (maintain->compactor.open && now_ms - maintain->merged_ms > REST_AFTER_MS)
 		compactor_rest(&maintain->compactor);
 	if (due_ms > now_ms)
@@ -315,6 +375,23 @@ static void maintain_stand_back(void)
 
 	(void)setpriority(PRIO_PROCESS, 0, NICE);
 	(void)syscall(SYS_ioprio_set, WHO_PROCESS, 0, IOPRIO_IDLE);
+}
+
+static void maintain_begin_topics(struct maintain *maintain)
+{
+	const struct retain_keep *keep = &maintain->options->retain;
+
+	maintain->topics = xcalloc(maintain->table_count + 1, sizeof(*maintain->topics));
+	for (size_t i = 0; i < maintain->table_count; i++) {
+		const struct lake_table *place = &maintain->tables[i].place;
+
+		if (!lake_table_leads(place) ||
+		    (keep->letters_ms == 0 && (keep->raw_ms == 0 || place->kind != TOPIC_LOG)))
+			continue;
+		maintain->topics[maintain->topic_count++] = (struct maintain_topic){
+			.place = *place, .retry.backoff = maintain->tables[i].retry.backoff
+		};
+	}
 }
 
 /* The tables of both paths. */
@@ -339,6 +416,7 @@ static enum err_code maintain_begin(struct maintain *maintain, struct err *err)
 			(struct backoff){ .first_ms = FAILED_FIRST_MS, .max_ms = FAILED_MAX_MS };
 		maintain->table_count++;
 	}
+	maintain_begin_topics(maintain);
 	return ERR_OK;
 }
 
@@ -347,6 +425,7 @@ static void maintain_release(struct maintain *maintain)
 	for (size_t i = 0; i < maintain->table_count; i++)
 		delta_close(maintain->tables[i].delta);
 	free(maintain->tables);
+	free(maintain->topics);
 	compactor_release(&maintain->compactor);
 }
 
