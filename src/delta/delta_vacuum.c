@@ -36,7 +36,9 @@ struct vacuum {
 	bool waits;	   /* nor can that be had now */
 	struct delta_sweep sweep;
 	struct delta_actions removed; /* removes of which the files stay … */
-	struct delta_map tombstones;  /* … by path */
+	struct delta_map tombstones;  /* … by path: it only grows … */
+	bool any;		      /* … and is of what the table had … */
+	int64_t version, checkpoint;  /* … then */
 	struct delta_cleaned *cleaned;
 };
 
@@ -79,37 +81,44 @@ static enum err_code list_files(struct vacuum *vacuum, struct err *err)
 	return code;
 }
 
-/* Those of the checkpoint that the state rests on, and of what came after it. */
+/* Those of the checkpoint that the state rests on, and of what came after it. Of thousands of runs
+ * hardly one finds anything but the last few commits new. */
 static enum err_code find_tombstones(struct vacuum *vacuum, struct err *err)
 {
 	const struct delta_state *state = &vacuum->table->state;
-	enum err_code code = delta_checkpoint_tombstones(vacuum->table, vacuum->before_ms,
-							 &vacuum->removed, err);
+	struct delta_actions *removed = &vacuum->removed;
+	size_t known = removed->remove_count;
+	enum err_code code = ERR_OK;
 
-	for (size_t i = 0; i < state->gone_count && code == ERR_OK; i++) {
-		const struct delta_remove *gone = &state->gone[i].remove;
+	if (!vacuum->any || vacuum->checkpoint != state->checkpoint)
+		code = delta_checkpoint_tombstones(vacuum->table, vacuum->before_ms, removed, err);
+	for (size_t i = state->gone_count; i > 0 && code == ERR_OK; i--) {
+		const struct delta_gone *gone = &state->gone[i - 1];
 
-		if (gone->deleted_ms > vacuum->before_ms)
-			*delta_actions_new_remove(&vacuum->removed) =
-				(struct delta_remove){ .path = xstrdup(gone->path) };
+		if (vacuum->any && gone->version <= vacuum->version)
+			break;
+		if (gone->remove.deleted_ms > vacuum->before_ms)
+			delta_actions_new_remove(removed)->path = xstrdup(gone->remove.path);
 	}
-	delta_map_clear(&vacuum->tombstones);
-	for (size_t i = 0; i < vacuum->removed.remove_count; i++)
-		delta_map_put(&vacuum->tombstones, vacuum->removed.removes[i].path, i);
-	return code;
+	for (size_t i = known; i < removed->remove_count; i++)
+		delta_map_put(&vacuum->tombstones, removed->removes[i].path, i);
+	if (code != ERR_OK)
+		return code;
+	vacuum->any = true;
+	vacuum->version = state->version;
+	vacuum->checkpoint = state->checkpoint;
+	return ERR_OK;
 }
 
 static enum err_code read_table(struct vacuum *vacuum, struct err *err)
 {
 	enum err_code code = delta_table_follow(vacuum->table, err);
 
-	delta_actions_release(&vacuum->removed);
 	if (code == ERR_OK)
 		code = find_tombstones(vacuum, err);
 	if (code != ERR_CORRUPT)
 		return code;
 	/* Its checkpoint was cleaned up: there is a newer one. */
-	delta_actions_release(&vacuum->removed);
 	code = delta_table_reload(vacuum->table, err);
 	return code == ERR_OK ? find_tombstones(vacuum, err) : code;
 }
