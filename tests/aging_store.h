@@ -50,6 +50,18 @@ static inline enum err_code aging_list(struct store *store, const char *prefix, 
 	return store_layer_list(store, prefix, after, wanted, aging_give, store, err);
 }
 
+/* As a listing has it. */
+static inline enum err_code aging_stat(struct store *store, const char *key,
+				       struct store_stat *ret_stat, struct err *err)
+{
+	enum err_code code = store_layer_stat(store, key, ret_stat, err);
+
+	if (code == ERR_OK && strstr(key, "/_delta_log/0") &&
+	    strtoll(strrchr(key, '/') + 1, NULL, 10) < aging(store)->below)
+		ret_stat->modified_ms -= aging(store)->age_ms;
+	return code;
+}
+
 static inline enum err_code aging_remove(struct store *store, const char *key, struct err *err)
 {
 	if (aging(store)->fail_at > 0 && --aging(store)->fail_at == 0)
@@ -75,7 +87,7 @@ static const struct store_ops aging_ops = {
 	.layer = true,
 	.put = aging_put,
 	.get = store_layer_get,
-	.stat = store_layer_stat,
+	.stat = aging_stat,
 	.list = aging_list,
 	.remove = aging_remove,
 	.fetch = store_layer_fetch,

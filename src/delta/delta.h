@@ -15,7 +15,8 @@
  * Refused with ERR_UNSUPPORTED, because the protocol forbids to touch what one
  * does not know: to read, more than reader version 1, files outside the table,
  * a partitioned table; to write, more than writer version 2, a column that is
- * not null, generated, or has an invariant or a constraint.
+ * not null, generated, or has an invariant or a constraint, and a table whose
+ * transaction identifiers expire (delta.setTransactionRetentionDuration).
  *
  * Columns go by their names; their order means nothing. A table may get more of
  * them, all nullable, by one commit of its metadata: its older data files have

@@ -245,7 +245,7 @@ static enum err_code delta_checkpoint_make(struct delta_table *table, struct buf
 	if (code == ERR_OK)
 		code = open_duck(table, err);
 	if (code == ERR_OK)
-		code = delta_parquet_make(&table->duck, state, &base, clock_wall_ms(), out,
+		code = delta_parquet_make(&table->duck, state, &base, clock_age_ms(), out,
 					  ret_actions, err);
 	buf_release(&base.bytes);
 	return code;

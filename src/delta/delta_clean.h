@@ -17,7 +17,10 @@
  *	   that cannot, a file without a time.
  *	3. It may end anywhere, and be done by several at once: a table is whole after
  *	   each removal, and the next one goes on.
- *	4. Ages are those of the store's objects, by this machine's clock; and of the
+ *	4. Before a file goes of a table that nobody has written since its writer may have
+ *	   looked at its age last, an empty version is written, so that none which names it
+ *	   can come any more. While a rebuild is under way that waits.
+ *	5. Ages are those of the store's objects, by this machine's clock; and of the
  *	   removals, by the clocks of those who made them.
  *
  * Threads: the table's.

@@ -29,7 +29,7 @@
 #include <inttypes.h>
 #include <strings.h>
 
-enum { PRESENT_MS = 10000, KEPT_MS = 3600000, FILE_AGE_SHARE = 4 };
+enum { PRESENT_MS = 10000, KEPT_MS = 3600000 };
 
 void delta_attempt_init(struct delta_attempt *attempt)
 {
@@ -499,7 +499,7 @@ enum err_code delta_attempt_check_files(const struct delta_table *table,
 	for (size_t i = 0; i < count; i++) {
 		const struct delta_add *add = &adds[i];
 
-		if (add->made_ms && now_ms - add->made_ms > kept_ms / FILE_AGE_SHARE)
+		if (add->made_ms && now_ms - add->made_ms > kept_ms / DELTA_AGE_SHARE)
 			return err_set(err, ERR_EXPIRED,
 				       "table \"%s\": file \"%s\" was put %" PRId64
 				       " s ago, so long that a clean-up may take it",

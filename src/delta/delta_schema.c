@@ -377,6 +377,7 @@ enum err_code delta_check_writable(const struct delta_protocol *protocol,
 				   struct json_parser *parser, struct err *err)
 {
 	const char *const constraints = "delta.constraints.";
+	const char *const forgets = "delta.setTransactionRetentionDuration";
 
 	if (protocol->writer > WRITER_VERSION_MAX)
 		return refuse_version("writer", protocol->writer, WRITER_VERSION_MAX,
@@ -388,5 +389,10 @@ enum err_code delta_check_writable(const struct delta_protocol *protocol,
 		if (strncmp(metadata->settings.items[i].key, constraints, strlen(constraints)) == 0)
 			return err_set(err, ERR_UNSUPPORTED, "the table has a constraint, %s",
 				       metadata->settings.items[i].key);
+	if (delta_setting(metadata, forgets))
+		return err_set(err, ERR_UNSUPPORTED,
+			       "the table lets its writers forget how far others are (%s), and "
+			       "what is forgotten would be written again",
+			       forgets);
 	return check_columns(metadata, parser, err);
 }

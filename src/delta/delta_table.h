@@ -10,6 +10,7 @@
 enum {
 	DELTA_KEEP_MIN_MS = 60000, /* no clean-up takes what is younger */
 	DELTA_SURE_MS = DELTA_KEEP_MIN_MS / 4,
+	DELTA_AGE_SHARE = 4, /* of the time that files are kept: no older one is committed */
 	COMMIT_BYTES_MAX = 256 << 20,
 	CHECKPOINT_BYTES_MAX = 1 << 30,
 };

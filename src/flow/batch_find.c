@@ -361,9 +361,10 @@ static enum err_code find_until(struct new_objects *new, struct err *err)
 }
 
 /*
- * The first look, which does not read a folder that is as it was, nor a long one while the chain of
- * objects goes on. A group's manifest is put before its objects: so that none of those is taken for
- * a plain one, groups are looked for afterwards.
+ * The first look, which does not read a folder that is as it was, nor, for who looks again, a long
+ * one while the chain of objects goes on: what is behind a hole is left to the next look. A group's
+ * manifest is put before its objects: so that none of those is taken for a plain one, groups are
+ * looked for afterwards.
  */
 static enum err_code look_for_objects(struct new_objects *new, bool *ret_chained, struct err *err)
 {
@@ -379,7 +380,8 @@ static enum err_code look_for_objects(struct new_objects *new, bool *ret_chained
 	if (new->mark.bytes == 0)
 		return list_objects(new, false, err);
 	code = look_at_held(new, err);
-	if (code == ERR_OK && new->held_is_there &&new->mark.bytes >= LONG_FOLDER_BYTES)
+	if (code == ERR_OK && finder->known && new->held_is_there &&
+	    new->mark.bytes >= LONG_FOLDER_BYTES)
 		code = batch_chain(finder->store, new->part, new->peeks ? 1 : finder->bytes_max,
 				   &new->list, &new->count, err);
 	*ret_chained = new->any = new->count > 0;

@@ -294,7 +294,8 @@ static enum err_code maintain_look(struct maintain *maintain, struct maintain_ta
 				   struct err *err)
 {
 	bool again = false, changed, rebuilt = false;
-	enum err_code code = maintain_open(maintain, table, err);
+	struct err failure;
+	enum err_code code = maintain_open(maintain, table, err), cleaned;
 
 	if (code == ERR_ABSENT && !table->delta) {
 		maintain_wait(maintain, table, false);
@@ -305,16 +306,20 @@ static enum err_code maintain_look(struct maintain *maintain, struct maintain_ta
 	changed = delta_version(table->delta) != table->version;
 	if (changed)
 		code = maintain_find_rebuild(maintain, table, &rebuilt, err);
-	if (code == ERR_OK && rebuilt) {
+	if (code != ERR_OK)
+		return code;
+	if (rebuilt) {
 		maintain_wait(maintain, table, true);
 		return ERR_OK;
 	}
-	if (code == ERR_OK && changed)
+	if (changed)
 		code = maintain_do_chores(maintain, table, &again, err);
-	if (code == ERR_OK)
-		code = maintain_clean(maintain, table, changed, err);
-	if (code != ERR_OK)
-		return code;
+	/* What cannot be merged is not to fill the disk as well. */
+	cleaned = maintain_clean(maintain, table, changed, &failure);
+	if (code == ERR_OK && cleaned != ERR_OK)
+		*err = failure;
+	if (code != ERR_OK || cleaned != ERR_OK)
+		return err->code;
 	table->version = again ? -1 : delta_version(table->delta);
 	maintain_wait(maintain, table, changed);
 	if (again)

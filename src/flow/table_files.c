@@ -20,7 +20,9 @@ static enum err_code allow_files(size_t count, struct err *err)
 	limit.rlim_cur = limit.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur > (rlim_t)count)
 		return ERR_OK;
-	return err_set(err, ERR_LIMIT, "the table has %zu files, more than this process may open (ulimit -Hn)",
+	return err_set(err, ERR_LIMIT,
+		       "%zu files of a table are more than this process may open (ulimit -Hn; "
+		       "`pinpipe optimize` makes few of them)",
 		       count);
 }
 

@@ -1,6 +1,8 @@
 """Small files become few: by hand, by the process that does it all the time, and beside who writes."""
 
 import json
+import os
+import time
 
 import pytest
 
@@ -104,15 +106,19 @@ def test_it_happens_by_itself_beside_the_stream(run, start, start_gateway, data_
 
 
 def test_one_that_fails_does_not_stop_the_others(run, start, posted, data_dir, table):
-    """A table is merged while a file of another is gone."""
+    """A table is merged while a file of another is gone, and that one is cleaned up all the same."""
     lost = table.root / next(iter(table.live()))
     aside = lost.rename(lost.with_suffix(".aside"))
+    orphan = table.root / "part-orphan.parquet"
+    orphan.write_bytes(b"x")
+    os.utime(orphan, (time.time() - 7200,) * 2)
     other = Table(data_dir, "geo_table")
     post(posted, 20, table="geo")
     stream(run, data_dir)
     maintain = start("maintain", "--dir", data_dir, "--maintain-every", "10ms")
     wait_until(lambda: len(other.live()) < 10, "the other table's merge")
     wait_until(lambda: lost.name in maintain.said(), "what it says of the file that is gone")
+    wait_until(lambda: not orphan.exists(), "the clean-up")
     assert len(table.live()) == 30
     aside.rename(lost)
     wait_until(lambda: len(table.live()) < 10, "the table that failed, once it can be read")

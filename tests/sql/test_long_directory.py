@@ -74,6 +74,13 @@ def test_a_hole_and_what_is_behind_it(many):
     assert not many.batch()["tables"]["geo"]["objects"]
 
 
+def test_what_is_live_goes_on_behind_a_hole(many):
+    """Who asks now has no run after it that would find the rest."""
+    many.put("geo", geo(2), OBJECTS)
+    many.put("geo", geo(1), OBJECTS + 5)
+    assert many.sql("SELECT count(*) AS n FROM geo_live") == [{"n": OBJECTS + 3}]
+
+
 def test_an_object_that_was_landed_again_longer(many):
     """The one that the table ends with."""
     last = many.put("geo", geo(2), OBJECTS)

@@ -71,6 +71,8 @@ static const struct refusal {
 	  "column mapping", "column mapping" },
 	{ PROTOCOL METADATA(BOTH, "", "\"delta.constraints.positive\":\"ind > 0\""),
 	  NULL, "delta.constraints.positive" },
+	{ PROTOCOL METADATA(BOTH, "", "\"delta.setTransactionRetentionDuration\":\"interval 1 day\""),
+	  NULL, "forget how far others are (delta.setTransactionRetentionDuration)" },
 	{ PROTOCOL METADATA(BOTH, "\"ind\"", ""), "partitioned by \"ind\"", "partitioned by \"ind\"" },
 	{ PROTOCOL METADATA("{\\\"name\\\":\\\"ind\\\",\\\"type\\\":\\\"integer\\\",\\\"nullable\\\":false,"
 	  "\\\"metadata\\\":{}}," FIELD_COORDINATES, "", ""), NULL, "\"ind\" is not nullable" },
