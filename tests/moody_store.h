@@ -121,6 +121,7 @@ static const struct store_ops moody_ops = {
 	.fetch = moody_fetch,
 	.level = moody_level,
 	.mark = store_layer_mark,
+	.last = store_layer_last,
 	.fetch_dir = store_layer_fetch_dir,
 	.can = store_layer_can,
 	.free = store_layer_free,

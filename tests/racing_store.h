@@ -83,6 +83,7 @@ static const struct store_ops racing_ops = {
 	.fetch_dir = store_layer_fetch_dir,
 	.level = store_layer_level,
 	.mark = store_layer_mark,
+	.last = store_layer_last,
 	.can = store_layer_can,
 	.free = racing_free,
 };

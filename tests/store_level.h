@@ -1,4 +1,5 @@
-/* store_level.h - the contract of level() and mark(), for each backend (contract/test_store.c). */
+/* store_level.h - the contract of level(), mark() and last(), for each backend
+ * (contract/test_store.c). */
 #ifndef TESTS_STORE_LEVEL_H
 #define TESTS_STORE_LEVEL_H
 
@@ -61,6 +62,34 @@ static inline void check_mark(struct store *store)
 	put(store, "t/b", "x");
 	after = store_mark(store, "t/");
 	assert_true(after.mark != before.mark);
+}
+
+/* The last of all keys, or that they have to be listed. */
+static inline void assert_last(struct store *store, const char *prefix, const char *expected)
+{
+	char key[STORE_KEY_MAX + 1] = "";
+
+	if (store_last(store, prefix, key))
+		assert_string_equal(key, expected);
+	else
+		assert_string_equal(key, "");
+}
+
+static inline void check_last(struct store *store)
+{
+	static const char *const objects[] = { "m/group+2", "m/group+10", "m/lineage+1",
+					       "n/a/1",	    "n/a/2",	  "n/a0" };
+
+	for (size_t i = 0; i < ARRAY_LEN(objects); i++)
+		put(store, objects[i], "x");
+	assert_last(store, "m/", "m/lineage+1");
+	assert_last(store, "m/group+", "m/group+2");
+	assert_last(store, "m/group+1", "m/group+10");
+	assert_last(store, "n/", "n/a0");
+	assert_last(store, "n/a/", "n/a/2");
+	assert_last(store, "", ""); /* it lies deeper */
+	assert_last(store, "no/such/", "");
+	assert_last(store, "m/z", "");
 }
 
 #endif

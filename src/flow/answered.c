@@ -193,7 +193,7 @@ void answered_free(struct answered *answered)
 
 struct looking {
 	struct answered *answered;
-	bool same[]; /* by table */
+	bool same[]; /* the results, and each table */
 };
 
 static bool note_result(void *user, const struct store_entry *entry)
@@ -221,42 +221,51 @@ static enum err_code list_results(const struct answered *answered,
 	return code;
 }
 
-static bool has_its_results(const struct answered *answered)
+static enum err_code look_at_results(struct looking *looking, bool *ret_same, struct err *err)
 {
+	const struct answered *answered = looking->answered;
 	struct answered_results there;
-	struct err err;
-	bool same;
+	enum err_code code = list_results(answered, &there, err);
 
-	if (list_results(answered, &there, &err) != ERR_OK)
-		return false;
-	same = answered_results_same(&there, &answered->now.results);
+	if (code != ERR_OK)
+		return code;
+	*ret_same = answered_results_same(&there, &answered->now.results);
 	answered_results_release(&there);
-	return same;
+	return ERR_OK;
 }
 
 /* A table, its topic's folders and its partitions' newest objects. */
-static enum err_code look_at_table(void *user, size_t item, struct err *err)
+static enum err_code look_at_table(struct looking *looking, size_t item, bool *ret_same,
+				   struct err *err)
 {
-	struct looking *looking = user;
 	struct answered *answered = looking->answered;
 	struct answered_table *table = &answered->now.tables[item];
 	struct batch_finder finder = { .store = answered->options.store,
 				       .table = &answered->places[item],
 				       .known = &table->known,
 				       .bytes_max = UINT64_MAX };
-	bool any = true;
+	bool last, any = true;
 	enum err_code code = answered_commit_is_last(finder.store, finder.table->root,
-						     &table->commit, &looking->same[item], err);
+						     &table->commit, &last, err);
 
-	if (code == ERR_OK && looking->same[item])
+	if (code == ERR_OK && last)
 		code = batch_find_any(&finder, &any, err);
-	looking->same[item] = code == ERR_OK && !any;
+	*ret_same = code == ERR_OK && !any;
 	return code;
 }
 
-static bool has_its_tables(struct answered *answered)
+/* Of the results, and then of each table. */
+static enum err_code look_at(void *user, size_t item, struct err *err)
 {
-	size_t count = answered->options.models->clean_count;
+	struct looking *looking = user;
+
+	return item == 0 ? look_at_results(looking, &looking->same[0], err)
+			 : look_at_table(looking, item - 1, &looking->same[item], err);
+}
+
+static bool is_all_the_same(struct answered *answered)
+{
+	size_t count = 1 + answered->options.models->clean_count;
 	struct looking *looking = xcalloc(1, sizeof(*looking) + count * sizeof(bool));
 	struct err err;
 	enum err_code code;
@@ -267,7 +276,7 @@ static bool has_its_tables(struct answered *answered)
 		&(struct ahead_options){
 			.count = count,
 			.at_once = store_at_once(answered->options.store),
-			.work = look_at_table,
+			.work = look_at,
 			.user = looking,
 		},
 		&err);
@@ -296,7 +305,7 @@ bool answered_is_now(struct answered *answered)
 	const struct models *models = answered->options.models;
 
 	if (!answered->fits || models->broken_count > 0 || models_move(models) ||
-	    !has_its_results(answered) || !has_its_tables(answered))
+	    !is_all_the_same(answered))
 		return false;
 	bring_up(answered);
 	return true;

@@ -110,14 +110,22 @@ static enum err_code batch_add_part(const struct batch_finder *finder, struct la
 	return code;
 }
 
-/* A look at the folders of a topic. */
+/* A look at the folders of a topic in one of the places that have some. */
 struct partition_search {
 	const struct batch_finder *finder;
-	struct lake_input *input;
+	const char *place;
 	bool others; /* there are folders that are of no partition */
+	struct lake_partition *list;
+	size_t count;
 	enum err_code code;
 	struct err *err;
 };
+
+static void partition_search_add(struct partition_search *search, struct lake_partition where)
+{
+	search->list = xreallocarray(search->list, search->count + 1, sizeof(where));
+	search->list[search->count++] = where;
+}
 
 /* Objects in folders of times are of no partition here: groups tell whose they are. */
 static bool search_folder(void *user, const struct store_entry *entry)
@@ -128,25 +136,48 @@ static bool search_folder(void *user, const struct store_entry *entry)
 
 	search->others |= kind == LAKE_FOLDER_OTHER;
 	if (kind == LAKE_FOLDER_PARTITION)
-		search->code = batch_add_part(search->finder, search->input, where, search->err);
+		partition_search_add(search, where);
 	else if (kind == LAKE_FOLDER_GENERATION)
 		search->code = store_level(search->finder->store, entry->key, search_folder, search,
 					   search->err);
 	return search->code == ERR_OK;
 }
 
-/* Each partition of the topic that has a folder. *ret_others: there are folders of none. */
-static enum err_code find_partitions(const struct batch_finder *finder, struct lake_input *input,
-				     const char *place, bool *ret_others, struct err *err)
+static enum err_code search_place(void *user, size_t item, struct err *err)
 {
-	struct partition_search search = { .finder = finder, .input = input, .err = err };
+	struct partition_search *search = &((struct partition_search *)user)[item];
 	char prefix[TOPIC_NAME_MAX + 16];
 	enum err_code code;
 
-	(void)snprintf(prefix, sizeof(prefix), "%s/%s/", place, finder->table->topic);
-	code = store_level(finder->store, prefix, search_folder, &search, err);
-	*ret_others = search.others;
-	return code == ERR_OK ? search.code : code;
+	search->err = err;
+	(void)snprintf(prefix, sizeof(prefix), "%s/%s/", search->place,
+		       search->finder->table->topic);
+	code = store_level(search->finder->store, prefix, search_folder, search, err);
+	return code == ERR_OK ? search->code : code;
+}
+
+/* Each partition of the topic that has a folder in one of the first `count` places of a lake.
+ * *ret_others: there are folders of none. */
+static enum err_code find_partitions(const struct batch_finder *finder, struct lake_input *input,
+				     size_t count, bool *ret_others, struct err *err)
+{
+	struct partition_search places[] = { { .finder = finder, .place = "topics" },
+					     { .finder = finder, .place = "manifests" } };
+	enum err_code code =
+		ahead_all(&(struct ahead_options){ .count = count,
+						   .at_once = store_at_once(finder->store),
+						   .work = search_place,
+						   .user = places },
+			  err);
+
+	*ret_others = false;
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		*ret_others |= places[i].others;
+		for (size_t p = 0; p < places[i].count && code == ERR_OK; p++)
+			code = batch_add_part(finder, input, places[i].list[p], err);
+		free(places[i].list);
+	}
+	return code;
 }
 
 /* The search for new objects of one partition. */
@@ -410,6 +441,11 @@ static enum err_code find_objects(struct new_objects *new, struct err *err)
 	batch_find_read_held(new->finder, part, &new->held);
 	told = new->held.size > 0;
 	code = look_for_objects(new, &chained, err);
+	if (code == ERR_OK && new->peeks &&new->any && known) { /* a group's or not */
+		new->news = true;
+		new->until = known->until;
+		return code;
+	}
 	if (code == ERR_OK)
 		code = find_until(new, err);
 	if (chained && new->until < UINT64_MAX) {
@@ -640,10 +676,10 @@ static enum err_code find_everywhere(struct batch_finder *finder, struct lake_in
 				     bool peeks, bool *ret_any, struct err *err)
 {
 	bool others;
-	enum err_code code = find_partitions(finder, input, "topics", &others, err);
+	enum err_code code = find_partitions(finder, input, peeks ? 1 : 2, &others, err);
 
-	if (code == ERR_OK && (others || !peeks))
-		code = find_partitions(finder, input, "manifests", &others, err);
+	if (code == ERR_OK && peeks && others)
+		code = find_partitions(finder, input, 2, &others, err);
 	return code == ERR_OK ? find_in_parts(finder, input, peeks, ret_any, err) : code;
 }
 

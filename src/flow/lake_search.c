@@ -79,12 +79,33 @@ static enum err_code search_between(const struct lake_search *search, uint64_t l
 	return ERR_OK;
 }
 
+/* Where the store tells the last name, and that has an offset, nothing else is looked for. */
+static enum err_code search_last(const struct lake_search *search, bool *ret_found, struct err *err)
+{
+	char key[STORE_KEY_MAX + 1];
+	struct store_entry entry = { .key = key };
+	enum err_code code;
+	uint64_t at;
+
+	*ret_found = false;
+	if (!store_last(search->store, search->prefix, key))
+		return ERR_OK;
+	code = store_size(search->store, key, &entry.size, err);
+	if (code == ERR_OK)
+		*ret_found = search->look(search->user, &entry, &at);
+	return code == ERR_ABSENT ? ERR_OK : code;
+}
+
 enum err_code lake_search_end(const struct lake_search *search, struct err *err)
 {
 	struct search_page page;
 	uint64_t low, step = PAGE;
-	enum err_code code = search_read(search, "", &page, err);
+	bool found;
+	enum err_code code = search_last(search, &found, err);
 
+	if (code != ERR_OK || found)
+		return code;
+	code = search_read(search, "", &page, err);
 	if (code != ERR_OK || page.count < PAGE)
 		return code;
 	for (low = page.last; step < search->most - low; step *= 2) {

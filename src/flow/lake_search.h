@@ -2,7 +2,8 @@
  * lake_search.h - the last of many names that are in the order of their offsets,
  * by few short listings: a store lists from any name on, but never backwards.
  *
- * From a page of names the search leaps ahead, twice as far each time, until
+ * A store that reads a directory as a whole anyway tells the last name itself. Else,
+ * from a page of names the search leaps ahead, twice as far each time, until
  * nothing comes after where it is, and then halves what is between. Of n names
  * it looks at a few pages, and about log n of them.
  *

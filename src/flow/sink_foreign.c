@@ -28,7 +28,8 @@ struct foreign_listing {
 	struct store *store;
 	struct lake_partition where;
 	size_t prefix;	    /* the length of "topics/<topic>/" */
-	const char *passed; /* a kind of folder that came, and is not of times */
+	enum err_code code; /* of listing a folder, with … */
+	struct err *err;
 	struct foreign_object *list;
 	size_t count;
 	size_t room;
@@ -48,44 +49,45 @@ static void foreign_add(struct foreign_listing *listing, const struct store_entr
 
 static bool foreign_note(void *user, const struct store_entry *entry)
 {
-	static const char *const others[] = { "partition", "generation" };
 	struct foreign_listing *listing = user;
-	struct slice rest = slice_from(slice_str(entry->key), listing->prefix);
 	struct lake_file_name name;
 
-	for (size_t i = 0; i < ARRAY_LEN(others); i++)
-		if (slice_starts(rest, others[i]) && rest.len > strlen(others[i]) &&
-		    rest.ptr[strlen(others[i])] == '=') {
-			listing->passed = others[i];
-			return false;
-		}
 	if (lake_file_parse(entry->key, &name) && !name.side.ptr && entry->size > 0 &&
 	    name.partition == listing->where.id)
 		foreign_add(listing, entry, name.start);
 	return true;
 }
 
-/* '>' comes right after '=', so a listing goes on behind all folders of a kind. */
+/* Nothing in folders of partitions and generations is another program's by time. */
+static bool foreign_look(void *user, const struct store_entry *entry)
+{
+	static const char *const others[] = { "partition=", "generation=" };
+	struct foreign_listing *listing = user;
+	struct slice rest = slice_from(slice_str(entry->key), listing->prefix);
+
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		if (slice_starts(rest, others[i]))
+			return true;
+	if (rest.len > 0 && rest.ptr[rest.len - 1] == '/')
+		listing->code = store_list(listing->store, entry->key, "", foreign_note, listing,
+					   listing->err);
+	else
+		(void)foreign_note(listing, entry);
+	return listing->code == ERR_OK;
+}
+
 static enum err_code foreign_list(struct foreign_listing *listing, struct err *err)
 {
 	enum err_code code;
-	struct buf prefix, after;
+	struct buf prefix;
 
 	buf_init(&prefix, STORE_KEY_MAX + 1);
-	buf_init(&after, STORE_KEY_MAX + 1);
 	buf_addf(&prefix, "topics/%s/", listing->where.topic);
 	listing->prefix = prefix.len;
-	do {
-		listing->passed = NULL;
-		code = store_list(listing->store, buf_cstr(&prefix), buf_cstr(&after), foreign_note,
-				  listing, err);
-		buf_clear(&after);
-		if (listing->passed)
-			buf_addf(&after, "%s%s>", buf_cstr(&prefix), listing->passed);
-	} while (code == ERR_OK && listing->passed);
+	listing->err = err;
+	code = store_level(listing->store, buf_cstr(&prefix), foreign_look, listing, err);
 	buf_release(&prefix);
-	buf_release(&after);
-	return code;
+	return code == ERR_OK ? listing->code : code;
 }
 
 static int foreign_by_start(const void *a, const void *b)

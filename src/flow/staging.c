@@ -266,6 +266,7 @@ static const struct store_ops staging_ops = {
 	.list = staging_list,
 	.level = store_level_by_list,
 	.mark = store_mark_none,
+	.last = store_last_none,
 	.remove = staging_remove,
 	.fetch = staging_fetch,
 	.fetch_dir = staging_fetch_dir,

@@ -38,6 +38,11 @@ struct store_mark store_layer_mark(struct store *store, const char *folder)
 	return store_mark(inner(store), folder);
 }
 
+bool store_layer_last(struct store *store, const char *prefix, char ret_key[STORE_KEY_MAX + 1])
+{
+	return store_last(inner(store), prefix, ret_key);
+}
+
 enum err_code store_layer_remove(struct store *store, const char *key, struct err *err)
 {
 	return store_remove(inner(store), key, err);

@@ -320,6 +320,11 @@ struct store_mark store_mark(struct store *store, const char *folder)
 	return store->ops->mark(store, folder);
 }
 
+bool store_last(struct store *store, const char *prefix, char ret_key[STORE_KEY_MAX + 1])
+{
+	return strlen(prefix) <= STORE_KEY_MAX && store->ops->last(store, prefix, ret_key);
+}
+
 const char *store_fetch_dir(struct store *store) { return store->ops->fetch_dir(store); }
 
 bool store_can(struct store *store, enum store_ability ability)

@@ -197,6 +197,12 @@ struct store_ops {
 	/* Of `folder`, which ends in '/'; costs no request of a service. */
 	struct store_mark (*mark)(struct store *store, const char *folder);
 
+	/*
+	 * The last of the keys that start with `prefix`, where a folder is read as a whole anyway.
+	 * False: such keys have to be listed; there may be none, or something is wrong with them.
+	 */
+	bool (*last)(struct store *store, const char *prefix, char ret_key[STORE_KEY_MAX + 1]);
+
 	/* A key that is not there is success. */
 	enum err_code (*remove)(struct store *store, const char *key, struct err *err);
 
@@ -252,6 +258,8 @@ MUST_USE enum err_code store_level(struct store *store, const char *folder, stor
 				   void *user, struct err *err);
 /* Taken before a listing, and the same later, it says that there is nothing else to list. */
 struct store_mark store_mark(struct store *store, const char *folder);
+/* False: list them; else it comes for the price of one listing that gives nothing else. */
+MUST_USE bool store_last(struct store *store, const char *prefix, char ret_key[STORE_KEY_MAX + 1]);
 MUST_USE enum err_code store_remove(struct store *store, const char *key, struct err *err);
 
 /* All keys of a prefix, until `each` returns false. */
@@ -378,6 +386,7 @@ enum err_code store_level_by_list(struct store *store, const char *folder, store
 				  void *user, struct err *err);
 /* For backends that know none. */
 struct store_mark store_mark_none(struct store *store, const char *folder);
+bool store_last_none(struct store *store, const char *prefix, char ret_key[STORE_KEY_MAX + 1]);
 
 /* For backends: just `len` bytes, or ERR_IO. */
 enum err_code store_source_read(struct store_source *source, uint64_t from, size_t len,

@@ -405,6 +405,7 @@ static const struct store_ops cache_ops = {
 	.list = store_layer_list,
 	.level = store_layer_level,
 	.mark = store_layer_mark,
+	.last = store_layer_last,
 	.remove = cache_remove,
 	.fetch = cache_fetch,
 	.fetch_dir = cache_fetch_dir,

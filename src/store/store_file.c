@@ -675,16 +675,15 @@ static enum err_code file_walk(struct store *store, const struct tree_listing *l
 static enum err_code file_list(struct store *store, const char *prefix, const char *after,
 			       size_t wanted, store_each_fn *each, void *user, struct err *err)
 {
-	const struct tree_listing listing = { prefix, after, each, user, false };
+	const struct tree_listing listing = { prefix, after, each, user, false, wanted };
 
-	(void)wanted;
 	return file_walk(store, &listing, err);
 }
 
 static enum err_code file_level(struct store *store, const char *folder, store_each_fn *each,
 				void *user, struct err *err)
 {
-	const struct tree_listing listing = { folder, "", each, user, true };
+	const struct tree_listing listing = { folder, "", each, user, true, 0 };
 
 	return file_walk(store, &listing, err);
 }
@@ -698,6 +697,14 @@ static struct store_mark file_mark(struct store *store, const char *folder)
 	if (fd >= 0)
 		(void)close(fd);
 	return mark;
+}
+
+static bool file_last(struct store *store, const char *prefix, char ret_key[STORE_KEY_MAX + 1])
+{
+	char start[STORE_KEY_MAX + 2];
+	int fd = open_start((struct store_file *)store, prefix, start);
+
+	return fd >= 0 && tree_last(fd, start, prefix, ret_key);
 }
 
 /* --- the store --------------------------------------------------------- */
@@ -754,6 +761,7 @@ static const struct store_ops file_ops = {
 	.list = file_list,
 	.level = file_level,
 	.mark = file_mark,
+	.last = file_last,
 	.remove = file_remove,
 	.fetch = file_fetch,
 	.fetch_dir = file_fetch_dir,

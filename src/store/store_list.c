@@ -142,3 +142,11 @@ struct store_mark store_mark_none(struct store *store, const char *folder)
 	(void)folder;
 	return (struct store_mark){ 0 };
 }
+
+bool store_last_none(struct store *store, const char *prefix, char ret_key[STORE_KEY_MAX + 1])
+{
+	(void)store;
+	(void)prefix;
+	(void)ret_key;
+	return false;
+}

@@ -88,6 +88,7 @@ static const struct store_ops none_ops = {
 	.list = none_list,
 	.level = none_level,
 	.mark = store_mark_none,
+	.last = store_last_none,
 	.remove = none_remove,
 	.fetch = none_fetch,
 	.fetch_dir = none_fetch_dir,

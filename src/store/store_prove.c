@@ -269,6 +269,7 @@ static const struct store_ops prove_ops = {
 	.list = prove_list,
 	.level = prove_level,
 	.mark = store_layer_mark,
+	.last = store_layer_last,
 	.remove = store_layer_remove,
 	.fetch = store_layer_fetch,
 	.fetch_dir = store_layer_fetch_dir,

@@ -236,6 +236,7 @@ static const struct store_ops retry_ops = {
 	.list = retry_list,
 	.level = retry_level,
 	.mark = store_layer_mark,
+	.last = store_layer_last,
 	.remove = retry_remove,
 	.fetch = retry_fetch,
 	.fetch_dir = store_layer_fetch_dir,

@@ -312,6 +312,7 @@ static const struct store_ops s3_ops = {
 	.list = s3_list,
 	.level = s3_level,
 	.mark = store_mark_none,
+	.last = store_last_none,
 	.remove = s3_remove,
 	.fetch = store_fetch_copy,
 	.fetch_dir = s3_fetch_dir,

@@ -91,6 +91,7 @@ static const struct store_ops store_trace_ops = {
 	.list = trace_list,
 	.level = trace_level,
 	.mark = store_layer_mark,
+	.last = store_layer_last,
 	.remove = trace_remove,
 	.fetch = trace_fetch,
 	.fetch_dir = store_layer_fetch_dir,

@@ -76,6 +76,7 @@ static const struct store_ops faulty_ops = {
 	.fetch = store_layer_fetch,
 	.level = faulty_level,
 	.mark = store_layer_mark,
+	.last = store_layer_last,
 	.fetch_dir = store_layer_fetch_dir,
 	.can = store_layer_can,
 	.free = store_layer_free,

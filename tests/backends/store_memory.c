@@ -288,6 +288,7 @@ static const struct store_ops memory_ops = {
 	.fetch = store_fetch_copy,
 	.level = store_level_by_list,
 	.mark = store_mark_none,
+	.last = store_last_none,
 	.fetch_dir = memory_fetch_dir,
 	.can = memory_can,
 	.free = memory_free,

@@ -76,6 +76,7 @@ static const struct store_ops slow_ops = {
 	.fetch = slow_fetch,
 	.level = slow_level,
 	.mark = store_layer_mark,
+	.last = store_layer_last,
 	.fetch_dir = store_layer_fetch_dir,
 	.can = slow_can,
 	.free = store_layer_free,

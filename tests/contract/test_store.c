@@ -411,6 +411,7 @@ static void test_level(void **state)
 }
 
 static void test_mark(void **state) { check_mark(store_of(state)); }
+static void test_last(void **state) { check_last(store_of(state)); }
 
 static void test_put_in_pieces(void **state) { check_put_in_pieces(store_of(state), MEMORY_MAX); }
 
@@ -759,7 +760,7 @@ static void test_a_reader_sees_all_or_nothing(void **state)
 		ON(test_get_respects_the_buffer, open), \
 		ON(test_list_is_in_byte_order_of_whole_keys, open), \
 		ON(test_list_prefix_and_after, open), ON(test_level, open), ON(test_mark, open), \
-		ON(test_list_of_odd_prefixes_is_empty, open), \
+		ON(test_last, open), ON(test_list_of_odd_prefixes_is_empty, open), \
 		ON(test_the_callback_of_list_may_remove, open), ON(test_keys, open), \
 		ON(test_odd_keys, open), ON(test_long_keys, open), ON(test_put_large, open), \
 		ON(test_put_in_pieces, open), ON(test_put_in_pieces_that_do_not_come, open), \

@@ -82,6 +82,7 @@ static const struct store_ops meeting_ops = {
 	.fetch_dir = store_layer_fetch_dir,
 	.level = store_layer_level,
 	.mark = store_layer_mark,
+	.last = store_layer_last,
 	.can = meeting_can,
 	.free = store_layer_free,
 };

@@ -8,6 +8,7 @@
 #include "flow/lake_text.h"
 #include "flow/sink_foreign.h"
 #include "flow/sink_recover.h"
+#include "scratch.h"
 #include "store/layer.h"
 #include "testing.h"
 
@@ -296,6 +297,7 @@ static const struct store_ops replacing_ops = {
 	.fetch = store_fetch_copy,
 	.level = store_layer_level,
 	.mark = store_layer_mark,
+	.last = store_layer_last,
 	.fetch_dir = store_layer_fetch_dir,
 	.can = store_layer_can,
 	.free = replacing_free,
@@ -414,6 +416,55 @@ static void test_whoever_counts_anothers_lines(void **state)
 	buf_release(&new);
 }
 
+static uint64_t goes_on_at(struct store *store)
+{
+	struct lake_partition where = { .topic = "t" };
+	struct sink_place place;
+	struct err err = { 0 };
+	uint64_t next;
+
+	assert_ok(sink_recover(store, where, &place, &err));
+	next = place.next;
+	sink_place_release(&place);
+	return next;
+}
+
+/* A directory tells its last name, a service is searched; what comes behind may be no record's. */
+static void test_the_last_object_is_found_in_any_store(void **state)
+{
+	static const struct {
+		const char *name, *text;
+		uint64_t next;
+	} objects[] = {
+		{ "0000000000.json", "1\n2\n", 2 },
+		{ "0000000002.json", "3\n", 3 },
+		{ "0000000003.json", "", 3 },
+		{ "0000000003.keys.json", "1\n", 3 },
+		{ "0000000009.json", "1\n", 10 },
+		{ "note", "x", 10 },
+		{ "9999999998.json", "1\n2\n", 10000000000 },
+		{ "10000000000.json", "1\n", 10000000001 },
+	};
+	char dir[SCRATCH_NAME_MAX], key[STORE_KEY_MAX];
+	struct err err = { 0 };
+	struct store *stores[2] = { store_memory_new(1 << 20) };
+
+	(void)state;
+	scratch_dir(dir);
+	assert_ok(store_file_new(dir, &stores[1], &err));
+	for (size_t i = 0; i < ARRAY_LEN(objects); i++)
+		for (size_t s = 0; s < ARRAY_LEN(stores); s++) {
+			(void)snprintf(key, sizeof(key), "topics/t/partition=0/t+0+%s",
+				       objects[i].name);
+			assert_ok(store_put(stores[s], key, slice_str(objects[i].text),
+					    STORE_CREATE, &err));
+			assert_int_equal(goes_on_at(stores[s]), objects[i].next);
+		}
+	store_free(stores[0]);
+	store_free(stores[1]);
+	scratch_remove(dir);
+}
+
 static bool note_entry(void *user, const struct store_entry *entry)
 {
 	struct store_entry *to = user;
@@ -479,6 +530,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_no_text),
 		cmocka_unit_test(test_a_text_is_of_one_object),
 		cmocka_unit_test(test_whoever_counts_anothers_lines),
+		cmocka_unit_test(test_the_last_object_is_found_in_any_store),
 		cmocka_unit_test(test_what_is_fetched_is_one_object),
 	};
 

@@ -35,6 +35,52 @@ static int close_fixture(void **state)
 	return 0;
 }
 
+/* However few are thought to be wanted, all are given, in order, folders and what is in them too.
+ */
+static void test_more_are_listed_than_were_thought(void **state)
+{
+	static const char *const keys[] = { "t/a-b", "t/a/1", "t/a/2", "t/a/3",
+					    "t/a0",  "t/b",   "t/c/1" };
+	const struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+		put(f->store, keys[(i * 3 + 4) % ARRAY_LEN(keys)], "x");
+	for (size_t wanted = 1; wanted <= ARRAY_LEN(keys); wanted++)
+		for (size_t after = 0; after < ARRAY_LEN(keys); after++) {
+			struct keys listed = { 0 }, expected = { 0 };
+			struct err err = { 0 };
+
+			buf_init(&listed.text, 1 << 20);
+			buf_init(&expected.text, 1 << 20);
+			for (size_t i = after; i < ARRAY_LEN(keys); i++)
+				buf_addf(&expected.text, "%s\n", keys[i]);
+			assert_ok(store_list_some(f->store, "t/", after ? keys[after - 1] : "",
+						  wanted, add_key, &listed, &err));
+			assert_string_equal(buf_cstr(&listed.text), buf_cstr(&expected.text));
+			buf_release(&listed.text);
+			buf_release(&expected.text);
+		}
+}
+
+/* Their first two, of many that are made in no order. */
+static void test_few_of_many_are_listed(void **state)
+{
+	enum { COUNT = 500 };
+	const struct fixture *f = *state;
+	struct keys listed = { .count_max = 2 };
+	struct err err = { 0 };
+	char key[32];
+
+	for (int i = 0; i < COUNT; i++) {
+		(void)snprintf(key, sizeof(key), "m/%03d", i * 7 % COUNT);
+		put(f->store, key, "x");
+	}
+	buf_init(&listed.text, 1 << 20);
+	assert_ok(store_list_some(f->store, "m/", "m/123", 2, add_key, &listed, &err));
+	assert_string_equal(buf_cstr(&listed.text), "m/124\nm/125\n");
+	buf_release(&listed.text);
+}
+
 static void test_open_by_url(void **state)
 {
 	struct store *store = NULL;
@@ -249,6 +295,8 @@ int main(int argc, char **argv)
 		FILE_TEST(test_failing_steps_have_the_right_code),
 		FILE_TEST(test_leftovers_of_the_living_stay),
 		cmocka_unit_test(test_open_by_url),
+		FILE_TEST(test_more_are_listed_than_were_thought),
+		FILE_TEST(test_few_of_many_are_listed),
 	};
 
 	if (argc > 1)

@@ -66,6 +66,7 @@ static const struct store_ops races_ops = {
 	.fetch = store_layer_fetch,
 	.level = store_layer_level,
 	.mark = store_layer_mark,
+	.last = store_layer_last,
 	.fetch_dir = store_layer_fetch_dir,
 	.can = store_layer_can,
 	.free = races_free,
