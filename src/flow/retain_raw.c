@@ -162,13 +162,38 @@ static enum err_code retain_add_numbers(struct retain_part *part, const struct g
 	return code;
 }
 
+struct retain_look {
+	const char *key;
+	int64_t modified_ms;
+};
+
+static bool retain_note_time(void *user, const struct store_entry *entry)
+{
+	struct retain_look *look = user;
+
+	if (strcmp(entry->key, look->key) == 0)
+		look->modified_ms = entry->modified_ms;
+	return false;
+}
+
+/* As a listing says it: a stat tells the store's time, whose clock may be another. */
+static enum err_code retain_time(struct store *store, const char *key, int64_t *ret_ms,
+				 struct err *err)
+{
+	struct retain_look look = { .key = key, .modified_ms = GONE_MS };
+	enum err_code code = store_list_some(store, key, "", 1, retain_note_time, &look, err);
+
+	if (code == ERR_OK)
+		*ret_ms = look.modified_ms;
+	return code;
+}
+
 /* When the last of its objects came, or, without any, its manifest; GONE_MS: it is gone. */
 static enum err_code retain_group_time(const struct retain_part *part,
 				       const struct group_name *name, int64_t *ret_ms,
 				       struct err *err)
 {
 	struct store *store = part->retaining->options->store;
-	struct store_stat stat = { 0 };
 	struct group group;
 	enum err_code code = group_load(store, part->where, name->first, name->number, &group, err);
 	struct buf key;
@@ -177,16 +202,13 @@ static enum err_code retain_group_time(const struct retain_part *part,
 		return code;
 	buf_init(&key, STORE_KEY_MAX + 1);
 	group_key(&key, part->where, name->first, name->number);
-	code = store_stat(store,
-			  group.object_count > 0 ? group.objects[group.object_count - 1].key
-						 : buf_cstr(&key),
-			  &stat, err);
+	code = retain_time(store,
+			   group.object_count > 0 ? group.objects[group.object_count - 1].key
+						  : buf_cstr(&key),
+			   ret_ms, err);
 	buf_release(&key);
 	group_release(&group);
-	if (code != ERR_OK && code != ERR_ABSENT)
-		return code;
-	*ret_ms = code == ERR_OK ? stat.modified_ms : GONE_MS;
-	return ERR_OK;
+	return code;
 }
 
 /* *ret_goes; the first group of all, whose manifest stays, need not go once more. */
@@ -308,23 +330,38 @@ static enum err_code retain_find_limit(const struct retaining *retaining,
 	return ERR_OK;
 }
 
+static enum err_code retain_mark(struct retain_part *part, struct err *err)
+{
+	enum err_code code = ERR_OK;
+
+	if (part->from == part->kept)
+		return ERR_OK;
+	if (!part->retaining->options->dry_run)
+		code = raw_kept_put(part->retaining->options->store, part->where, part->from, err);
+	return code == ERR_OK ? retain_fail_at(FAILPOINT("retain-marked"), err) : code;
+}
+
+/* A rebuild that was begun since the tables were opened may have listed what is to go, unless it
+ * was begun behind the mark, and looks for nothing before that. */
 static enum err_code retain_take_away(struct retain_part *part, struct err *err)
 {
 	struct retaining *retaining = part->retaining;
 	struct retained *retained = &retaining->report->raw;
+	bool rebuilt = false;
 	enum err_code code = ERR_OK;
 
-	if (!retaining->options->dry_run && part->from > part->kept)
-		code = raw_kept_put(retaining->options->store, part->where, part->from, err);
-	if (code == ERR_OK && part->from > part->kept)
-		code = retain_fail_at(FAILPOINT("retain-marked"), err);
+	if (part->objects.count + part->manifests.count == 0)
+		return ERR_OK;
+	code = retain_mark(part, err);
 	if (code == ERR_OK)
-		code = retain_remove(retaining, &part->objects, retained, err);
-	if (code == ERR_OK && part->from > part->kept)
+		code = retain_find_rebuild(retaining, &rebuilt, err);
+	part->stays |= rebuilt;
+	if (code != ERR_OK || rebuilt)
+		return code;
+	code = retain_remove(retaining, &part->objects, retained, err);
+	if (code == ERR_OK)
 		code = retain_fail_at(FAILPOINT("retain-removed"), err);
-	if (code == ERR_OK)
-		code = retain_remove(retaining, &part->manifests, retained, err);
-	return code;
+	return code == ERR_OK ? retain_remove(retaining, &part->manifests, retained, err) : code;
 }
 
 /* One round: so much as is removed at once. */
