@@ -35,7 +35,7 @@ struct retain_keys {
 	size_t room;
 };
 
-enum { RETAIN_KEYS_MAX = 50000 }; /* at once */
+enum { RETAIN_KEYS_MAX = 10000 }; /* at once; of a dry run all */
 
 void retain_keys_add(struct retain_keys *keys, const char *key, uint64_t size);
 void retain_keys_release(struct retain_keys *keys);

@@ -25,7 +25,7 @@ struct retain_part {
 	struct lake_entry before;
 	bool stays;		    /* something does */
 	struct retain_keys objects; /* and their sides */
-	struct retain_keys manifests;
+	struct retain_keys manifests; /* and what else goes only when those have gone */
 };
 
 static bool retain_is_old(const struct retain_part *part, int64_t modified_ms)
@@ -40,7 +40,8 @@ static bool retain_is_old(const struct retain_part *part, int64_t modified_ms)
 
 static bool retain_is_full(const struct retain_part *part)
 {
-	return part->objects.count + part->manifests.count >= RETAIN_KEYS_MAX;
+	return !part->retaining->options->dry_run &&
+	       part->objects.count + part->manifests.count >= RETAIN_KEYS_MAX;
 }
 
 /* --- plain objects ----------------------------------------------------------------- */
@@ -110,7 +111,9 @@ static bool retain_has_object(const struct retain_part *part, size_t from, const
 	return false;
 }
 
-static void retain_add_group(struct retain_part *part, size_t from, const struct group *group)
+/* `last`: its last object goes when all others have gone, so that it tells. */
+static void retain_add_group(struct retain_part *part, size_t from, const struct group *group,
+			     bool last)
 {
 	struct buf side;
 
@@ -126,7 +129,9 @@ static void retain_add_group(struct retain_part *part, size_t from, const struct
 			group_side_key(&side, object->key, (enum group_side)k);
 			retain_keys_add(&part->objects, buf_cstr(&side), 0);
 		}
-		retain_keys_add(&part->objects, object->key, object->bytes);
+		retain_keys_add(last && i + 1 == group->object_count ? &part->manifests
+								     : &part->objects,
+				object->key, object->bytes);
 	}
 	buf_release(&side);
 }
@@ -138,6 +143,7 @@ static enum err_code retain_add_numbers(struct retain_part *part, const struct g
 {
 	enum err_code code = ERR_OK;
 	size_t from = part->objects.count;
+	bool anchor = name->first == part->until;
 	struct buf key;
 
 	buf_init(&key, STORE_KEY_MAX + 1);
@@ -152,10 +158,10 @@ static enum err_code retain_add_numbers(struct retain_part *part, const struct g
 		}
 		if (code != ERR_OK)
 			break;
-		retain_add_group(part, from, &group);
+		retain_add_group(part, from, &group, anchor && number == name->number);
 		group_release(&group);
 		group_key(&key, part->where, name->first, number);
-		if (name->first > part->until)
+		if (!anchor)
 			retain_keys_add(&part->manifests, buf_cstr(&key), 0);
 	}
 	buf_release(&key);
@@ -188,7 +194,8 @@ static enum err_code retain_time(struct store *store, const char *key, int64_t *
 	return code;
 }
 
-/* When the last of its objects came, or, without any, its manifest; GONE_MS: it is gone. */
+/* When the last of its objects came, or, without any, its manifest; GONE_MS: it is gone, or there
+ * is nothing that would tell. */
 static enum err_code retain_group_time(const struct retain_part *part,
 				       const struct group_name *name, int64_t *ret_ms,
 				       struct err *err)
@@ -200,6 +207,11 @@ static enum err_code retain_group_time(const struct retain_part *part,
 
 	if (code != ERR_OK)
 		return code;
+	*ret_ms = GONE_MS;
+	if (group.object_count == 0 && name->first < part->kept) {
+		group_release(&group);
+		return ERR_OK;
+	}
 	buf_init(&key, STORE_KEY_MAX + 1);
 	group_key(&key, part->where, name->first, name->number);
 	code = retain_time(store,
@@ -235,9 +247,10 @@ static enum err_code retain_judge_group(struct retain_part *part, const struct g
 
 static enum err_code retain_groups(struct retain_part *part, struct err *err)
 {
+	size_t limit = part->retaining->options->dry_run ? SIZE_MAX : GROUPS_MAX;
 	struct group_names names;
 	enum err_code code = group_list(part->retaining->options->store, part->where,
-					(int64_t)part->until - 1, GROUPS_MAX, &names, err);
+					(int64_t)part->until - 1, limit, &names, err);
 
 	if (code != ERR_OK)
 		return code;
@@ -253,7 +266,7 @@ static enum err_code retain_groups(struct retain_part *part, struct err *err)
 		if (code == ERR_OK && goes && names.list[i].first >= part->kept)
 			part->from = next;
 	}
-	part->stays |= names.count < GROUPS_MAX && !retain_is_full(part);
+	part->stays |= names.count < limit && !retain_is_full(part);
 	group_names_release(&names);
 	return code;
 }

@@ -192,7 +192,7 @@ static void test_each_removal_fails(void **state)
 	} while (code != ERR_OK && failed < 20);
 	aging(f->store)->fail_at = 0;
 	assert_ok(code);
-	assert_true(failed >= 4);
+	assert_true(failed > 0);
 	assert_plain_left(f);
 }
 
