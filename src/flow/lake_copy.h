@@ -29,7 +29,9 @@
  *     listing, and of the raw side what has come since is left out. What is cleaned
  *     up meanwhile (delta_clean.h) that moment does not need, unless the copy takes
  *     longer than a table keeps it: then it ends with ERR_BUSY, and is to be made
- *     again, for what has come since.
+ *     again, for what has come since. So it is where raw objects went by age: while
+ *     the source was listed (a mark of raw_kept.h is another one), as the tables
+ *     whose logs were listed first need not have had them; or before they were copied.
  *
  * Until it has ended nothing should work on the copy but readers of tables. A
  * rebuild removes letters: no copy should be made while one runs.

@@ -92,6 +92,7 @@ struct copy_planning {
 	struct copy_there *there; /* in order of key */
 	size_t there_count;
 	size_t there_room;
+	uint64_t marks; /* a sum over those that tell from where on raw objects are kept */
 };
 
 /* Of "<root>/_delta_log/<name>" the name; NULL: it is not in a log, or in a directory of one. */

@@ -1,5 +1,6 @@
 #include "flow/lake_copy_inside.h"
 
+#include "base/crc32c.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "flow/dlq_key.h"
@@ -262,13 +263,38 @@ static bool add_there(void *user, const struct store_entry *entry)
 	return true;
 }
 
+static bool copy_note_mark(void *user, const struct store_entry *entry)
+{
+	struct copy_planning *planning = user;
+
+	if (strstr(entry->key, "/kept+"))
+		planning->marks += crc32c(0, entry->key, strlen(entry->key));
+	return true;
+}
+
+/* Objects went that the tables need not have had when their logs were listed. */
+static enum err_code copy_check_marks(struct copy_planning *planning, struct store *from,
+				      struct err *err)
+{
+	uint64_t before = planning->marks;
+	enum err_code code;
+
+	planning->marks = 0;
+	code = store_list(from, "manifests/", "", copy_note_mark, planning, err);
+	if (code == ERR_OK && planning->marks != before)
+		code = err_set(err, ERR_BUSY, "raw objects went by raw.retention while the source was"
+			       " listed; make the copy again");
+	return code;
+}
+
 static enum err_code list_all(struct copy_planning *planning, struct store *from, struct store *to,
 			      struct err *err)
 {
-	enum err_code code;
+	enum err_code code = store_list(from, "manifests/", "", copy_note_mark, planning, err);
 
 	planning->logs = true;
-	code = store_list(from, "", "", add_log, planning, err);
+	if (code == ERR_OK)
+		code = store_list(from, "", "", add_log, planning, err);
 	planning->logs = false;
 	if (code == ERR_OK)
 		code = store_list(from, "topics/", "", copy_note_front, planning, err);
@@ -276,6 +302,8 @@ static enum err_code list_all(struct copy_planning *planning, struct store *from
 		code = store_list(from, "dlq/", "", copy_note_front, planning, err);
 	if (code == ERR_OK)
 		code = store_list(from, "", "", add_rest, planning, err);
+	if (code == ERR_OK)
+		code = copy_check_marks(planning, from, err);
 	return code == ERR_OK ? store_list(to, "", "", add_there, planning, err) : code;
 }
 

@@ -84,22 +84,29 @@ static enum err_code retain_open_one(struct retaining *retaining, const struct c
 	return ERR_OK;
 }
 
-/* *ret_rebuilt: one of them is. */
-static enum err_code retain_open(struct retaining *retaining, bool *ret_rebuilt, struct err *err)
+static enum err_code retain_open(struct retaining *retaining, struct err *err)
 {
 	const struct clean_shared *shared = retaining->table->shared;
 	enum err_code code = ERR_OK;
 
 	retaining->tables = xcalloc(shared->count, sizeof(*retaining->tables));
+	for (size_t i = 0; i < shared->count && code == ERR_OK; i++)
+		code = retain_open_one(retaining, shared->models[i], err);
+	return code;
+}
+
+enum err_code retain_find_rebuild(const struct retaining *retaining, bool *ret_rebuilt,
+				  struct err *err)
+{
+	enum err_code code = ERR_OK;
+
 	*ret_rebuilt = false;
-	for (size_t i = 0; i < shared->count && code == ERR_OK; i++) {
+	for (size_t i = 0; i < retaining->table_count && code == ERR_OK; i++) {
 		const struct retain_table *table = &retaining->tables[i];
 		int64_t since_ms = 0;
 
-		code = retain_open_one(retaining, shared->models[i], err);
-		if (code == ERR_OK)
-			code = staging_oldest(retaining->options->store, table->place.root,
-					      table->delta, &since_ms, err);
+		code = staging_oldest(retaining->options->store, table->place.root, table->delta,
+				      &since_ms, err);
 		*ret_rebuilt |= since_ms != 0;
 	}
 	return code;
@@ -117,7 +124,9 @@ enum err_code retain_topic(const struct retain_options *options, const struct la
 
 	if (!raw && options->keep.letters_ms == 0)
 		return ERR_OK;
-	code = retain_open(&retaining, &rebuilt, err);
+	code = retain_open(&retaining, err);
+	if (code == ERR_OK)
+		code = retain_find_rebuild(&retaining, &rebuilt, err);
 	if (code == ERR_OK && !rebuilt && raw)
 		code = retain_raw(&retaining, err);
 	if (code == ERR_OK && !rebuilt && options->keep.letters_ms > 0)

@@ -35,13 +35,16 @@ struct retain_keys {
 	size_t room;
 };
 
-enum { RETAIN_KEYS_MAX = 50000 }; /* at once */
+enum { RETAIN_KEYS_MAX = 10000 }; /* at once; of a dry run all */
 
 void retain_keys_add(struct retain_keys *keys, const char *key, uint64_t size);
 void retain_keys_release(struct retain_keys *keys);
 /* Several at a time, or, of a dry run, only told and counted; they are empty afterwards. */
 MUST_USE enum err_code retain_remove(struct retaining *retaining, struct retain_keys *keys,
 				     struct retained *retained, struct err *err);
+/* One of the tables is. */
+MUST_USE enum err_code retain_find_rebuild(const struct retaining *retaining, bool *ret_rebuilt,
+					   struct err *err);
 /* For failpoints. */
 MUST_USE enum err_code retain_fail_at(int sys, struct err *err);
 

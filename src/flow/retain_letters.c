@@ -1,5 +1,6 @@
 #include "base/failpoint.h"
 #include "base/mem.h"
+#include "base/stop.h"
 #include "flow/dlq.h"
 #include "flow/raw_kept.h"
 #include "flow/retain_inside.h"
@@ -21,6 +22,7 @@ struct retain_letters_walk {
 	struct retain_source *sources;
 	size_t count;
 	struct retain_keys keys;
+	bool full; /* there may be more */
 	enum err_code code;
 	struct err *err;
 };
@@ -165,7 +167,8 @@ static bool retain_meet_letters(void *user, const struct store_entry *entry)
 		source->upto = key.range.upto;
 	source->gone = true;
 	retain_keys_add(&walk->keys, entry->key, entry->size);
-	return true;
+	walk->full = !retaining->options->dry_run && walk->keys.count >= RETAIN_KEYS_MAX;
+	return !walk->full;
 }
 
 /* The sink's need none: the raw objects' mark tells as much. */
@@ -198,25 +201,39 @@ static enum err_code retain_mark_letters(const struct retain_letters_walk *walk,
 	return code;
 }
 
-enum err_code retain_letters(struct retaining *retaining, struct err *err)
+static enum err_code retain_letters_round(struct retain_letters_walk *walk, struct err *err)
 {
-	struct retain_letters_walk walk = { .retaining = retaining, .err = err };
+	struct retaining *retaining = walk->retaining;
 	char prefix[TOPIC_NAME_MAX + 8];
 	enum err_code code;
 
 	(void)snprintf(prefix, sizeof(prefix), "dlq/%s/", retaining->table->topic);
-	code = store_list(retaining->options->store, prefix, "", retain_meet_letters, &walk, err);
+	code = store_list(retaining->options->store, prefix, "", retain_meet_letters, walk, err);
 	if (code == ERR_OK)
-		code = walk.code;
-	if (code == ERR_OK && walk.keys.count > 0 && !retaining->options->dry_run)
-		code = retain_mark_letters(&walk, err);
-	if (code == ERR_OK && walk.keys.count > 0)
+		code = walk->code;
+	if (code != ERR_OK || walk->keys.count == 0)
+		return code;
+	if (!retaining->options->dry_run)
+		code = retain_mark_letters(walk, err);
+	if (code == ERR_OK)
 		code = retain_fail_at(FAILPOINT("retain-letters-marked"), err);
 	if (code == ERR_OK)
-		code = retain_remove(retaining, &walk.keys, &retaining->report->letters, err);
-	if (code == ERR_OK)
-		code = retain_fail_at(FAILPOINT("retain-letters-removed"), err);
-	retain_keys_release(&walk.keys);
-	free(walk.sources);
+		code = retain_remove(retaining, &walk->keys, &retaining->report->letters, err);
+	return code == ERR_OK ? retain_fail_at(FAILPOINT("retain-letters-removed"), err) : code;
+}
+
+enum err_code retain_letters(struct retaining *retaining, struct err *err)
+{
+	enum err_code code = ERR_OK;
+	bool more = true;
+
+	while (code == ERR_OK && more && !stop_requested()) {
+		struct retain_letters_walk walk = { .retaining = retaining, .err = err };
+
+		code = retain_letters_round(&walk, err);
+		more = walk.full;
+		retain_keys_release(&walk.keys);
+		free(walk.sources);
+	}
 	return code;
 }

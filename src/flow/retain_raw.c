@@ -25,7 +25,7 @@ struct retain_part {
 	struct lake_entry before;
 	bool stays;		    /* something does */
 	struct retain_keys objects; /* and their sides */
-	struct retain_keys manifests;
+	struct retain_keys manifests; /* and what else goes only when those have gone */
 };
 
 static bool retain_is_old(const struct retain_part *part, int64_t modified_ms)
@@ -40,7 +40,8 @@ static bool retain_is_old(const struct retain_part *part, int64_t modified_ms)
 
 static bool retain_is_full(const struct retain_part *part)
 {
-	return part->objects.count + part->manifests.count >= RETAIN_KEYS_MAX;
+	return !part->retaining->options->dry_run &&
+	       part->objects.count + part->manifests.count >= RETAIN_KEYS_MAX;
 }
 
 /* --- plain objects ----------------------------------------------------------------- */
@@ -110,7 +111,9 @@ static bool retain_has_object(const struct retain_part *part, size_t from, const
 	return false;
 }
 
-static void retain_add_group(struct retain_part *part, size_t from, const struct group *group)
+/* `last`: its last object goes when all others have gone, so that it tells. */
+static void retain_add_group(struct retain_part *part, size_t from, const struct group *group,
+			     bool last)
 {
 	struct buf side;
 
@@ -126,7 +129,9 @@ static void retain_add_group(struct retain_part *part, size_t from, const struct
 			group_side_key(&side, object->key, (enum group_side)k);
 			retain_keys_add(&part->objects, buf_cstr(&side), 0);
 		}
-		retain_keys_add(&part->objects, object->key, object->bytes);
+		retain_keys_add(last && i + 1 == group->object_count ? &part->manifests
+								     : &part->objects,
+				object->key, object->bytes);
 	}
 	buf_release(&side);
 }
@@ -138,6 +143,7 @@ static enum err_code retain_add_numbers(struct retain_part *part, const struct g
 {
 	enum err_code code = ERR_OK;
 	size_t from = part->objects.count;
+	bool anchor = name->first == part->until;
 	struct buf key;
 
 	buf_init(&key, STORE_KEY_MAX + 1);
@@ -152,41 +158,69 @@ static enum err_code retain_add_numbers(struct retain_part *part, const struct g
 		}
 		if (code != ERR_OK)
 			break;
-		retain_add_group(part, from, &group);
+		retain_add_group(part, from, &group, anchor && number == name->number);
 		group_release(&group);
 		group_key(&key, part->where, name->first, number);
-		if (name->first > part->until)
+		if (!anchor)
 			retain_keys_add(&part->manifests, buf_cstr(&key), 0);
 	}
 	buf_release(&key);
 	return code;
 }
 
-/* When the last of its objects came, or, without any, its manifest; GONE_MS: it is gone. */
+struct retain_look {
+	const char *key;
+	int64_t modified_ms;
+};
+
+static bool retain_note_time(void *user, const struct store_entry *entry)
+{
+	struct retain_look *look = user;
+
+	if (strcmp(entry->key, look->key) == 0)
+		look->modified_ms = entry->modified_ms;
+	return false;
+}
+
+/* As a listing says it: a stat tells the store's time, whose clock may be another. */
+static enum err_code retain_time(struct store *store, const char *key, int64_t *ret_ms,
+				 struct err *err)
+{
+	struct retain_look look = { .key = key, .modified_ms = GONE_MS };
+	enum err_code code = store_list_some(store, key, "", 1, retain_note_time, &look, err);
+
+	if (code == ERR_OK)
+		*ret_ms = look.modified_ms;
+	return code;
+}
+
+/* When the last of its objects came, or, without any, its manifest; GONE_MS: it is gone, or there
+ * is nothing that would tell. */
 static enum err_code retain_group_time(const struct retain_part *part,
 				       const struct group_name *name, int64_t *ret_ms,
 				       struct err *err)
 {
 	struct store *store = part->retaining->options->store;
-	struct store_stat stat = { 0 };
 	struct group group;
 	enum err_code code = group_load(store, part->where, name->first, name->number, &group, err);
 	struct buf key;
 
 	if (code != ERR_OK)
 		return code;
+	*ret_ms = GONE_MS;
+	if (group.object_count == 0 && name->first < part->kept) {
+		group_release(&group);
+		return ERR_OK;
+	}
 	buf_init(&key, STORE_KEY_MAX + 1);
 	group_key(&key, part->where, name->first, name->number);
-	code = store_stat(store,
-			  group.object_count > 0 ? group.objects[group.object_count - 1].key
-						 : buf_cstr(&key),
-			  &stat, err);
+	code = retain_time(store,
+			   group.object_count > 0 ? group.objects[group.object_count - 1].key
+						  : buf_cstr(&key),
+			   ret_ms, err);
 	buf_release(&key);
 	group_release(&group);
-	if (code != ERR_OK && code != ERR_ABSENT)
-		return code;
-	*ret_ms = code == ERR_OK ? stat.modified_ms : GONE_MS;
-	return ERR_OK;
+	return code;
 }
 
 /* *ret_goes; the first group of all, whose manifest stays, need not go once more. */
@@ -213,9 +247,10 @@ static enum err_code retain_judge_group(struct retain_part *part, const struct g
 
 static enum err_code retain_groups(struct retain_part *part, struct err *err)
 {
+	size_t limit = part->retaining->options->dry_run ? SIZE_MAX : GROUPS_MAX;
 	struct group_names names;
 	enum err_code code = group_list(part->retaining->options->store, part->where,
-					(int64_t)part->until - 1, GROUPS_MAX, &names, err);
+					(int64_t)part->until - 1, limit, &names, err);
 
 	if (code != ERR_OK)
 		return code;
@@ -231,7 +266,7 @@ static enum err_code retain_groups(struct retain_part *part, struct err *err)
 		if (code == ERR_OK && goes && names.list[i].first >= part->kept)
 			part->from = next;
 	}
-	part->stays |= names.count < GROUPS_MAX && !retain_is_full(part);
+	part->stays |= names.count < limit && !retain_is_full(part);
 	group_names_release(&names);
 	return code;
 }
@@ -308,23 +343,38 @@ static enum err_code retain_find_limit(const struct retaining *retaining,
 	return ERR_OK;
 }
 
+static enum err_code retain_mark(struct retain_part *part, struct err *err)
+{
+	enum err_code code = ERR_OK;
+
+	if (part->from == part->kept)
+		return ERR_OK;
+	if (!part->retaining->options->dry_run)
+		code = raw_kept_put(part->retaining->options->store, part->where, part->from, err);
+	return code == ERR_OK ? retain_fail_at(FAILPOINT("retain-marked"), err) : code;
+}
+
+/* A rebuild that was begun since the tables were opened may have listed what is to go, unless it
+ * was begun behind the mark, and looks for nothing before that. */
 static enum err_code retain_take_away(struct retain_part *part, struct err *err)
 {
 	struct retaining *retaining = part->retaining;
 	struct retained *retained = &retaining->report->raw;
+	bool rebuilt = false;
 	enum err_code code = ERR_OK;
 
-	if (!retaining->options->dry_run && part->from > part->kept)
-		code = raw_kept_put(retaining->options->store, part->where, part->from, err);
-	if (code == ERR_OK && part->from > part->kept)
-		code = retain_fail_at(FAILPOINT("retain-marked"), err);
+	if (part->objects.count + part->manifests.count == 0)
+		return ERR_OK;
+	code = retain_mark(part, err);
 	if (code == ERR_OK)
-		code = retain_remove(retaining, &part->objects, retained, err);
-	if (code == ERR_OK && part->from > part->kept)
+		code = retain_find_rebuild(retaining, &rebuilt, err);
+	part->stays |= rebuilt;
+	if (code != ERR_OK || rebuilt)
+		return code;
+	code = retain_remove(retaining, &part->objects, retained, err);
+	if (code == ERR_OK)
 		code = retain_fail_at(FAILPOINT("retain-removed"), err);
-	if (code == ERR_OK)
-		code = retain_remove(retaining, &part->manifests, retained, err);
-	return code;
+	return code == ERR_OK ? retain_remove(retaining, &part->manifests, retained, err) : code;
 }
 
 /* One round: so much as is removed at once. */

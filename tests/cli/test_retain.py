@@ -346,3 +346,51 @@ def test_a_fault_behind_the_marks_is_still_found(run, data_dir, filled):
     left[1].unlink()
     result = run("check", "--dir", data_dir, status=1)
     assert "faults in the lake" in result.stderr
+
+
+# --- a rebuild ----------------------------------------------------------------------
+
+
+def state_of(pid):
+    return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def files_of(run, data_dir, table):
+    answer = json.loads(run("tables", "--dir", data_dir, "--from", "stream", "--format", "json").stdout)
+    return next(row["files"] for row in answer if row["table"] == table)
+
+
+def test_maintain_stands_back_for_a_rebuild(run, data_dir, start_gateway, start, pinpipe):
+    if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
+        pytest.skip("needs a program built with -Dfailpoints=true")
+    gateway = start_gateway("--shards", 1, "--partitions", 1)
+    for _ in range(12):
+        run("emulate", "--streaming", "--posts", 5, "--rate", "max", "--streaming-url", gateway.url)
+        run("stream", "--until-end", "--dir", data_dir)
+    rebuild = start("rebuild", "pin", "--from", "stream", "--dir", data_dir,
+                    env={"PINPIPE_FAILPOINTS": "rebuild-cleaned:stop@1"})
+    wait_until(lambda: state_of(rebuild.pid) == "T", "the failpoint")
+    start("maintain", "--dir", data_dir, "--maintain-every", "10ms")
+    wait_until(lambda: files_of(run, data_dir, "user") < 12, "a merge of another table")
+    assert files_of(run, data_dir, "pin") == 12
+    os.kill(rebuild.pid, signal.SIGCONT)
+    wait_until(lambda: rebuild.process.poll() is not None, "the rebuild's end")
+    assert rebuild.process.returncode == 0
+    assert rows(run, data_dir, source="stream") == 60
+    run("check", "--dir", data_dir)
+
+
+def test_raw_objects_stay_while_a_table_is_rebuilt_of_them(run, data_dir, filled, start, pinpipe):
+    if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
+        pytest.skip("needs a program built with -Dfailpoints=true")
+    filled()
+    rebuild = start("rebuild", "pin", "--from", "batch", "--dir", data_dir,
+                    env={"PINPIPE_FAILPOINTS": "rebuild-cleaned:stop@1"})
+    wait_until(lambda: state_of(rebuild.pid) == "T", "the failpoint")
+    done = vacuum(run, data_dir)
+    assert removed(done, "raw", PIN) == 0 < removed(done, "raw")
+    os.kill(rebuild.pid, signal.SIGCONT)
+    wait_until(lambda: rebuild.process.poll() is not None, "the rebuild's end")
+    assert rebuild.process.returncode == 0
+    assert removed(vacuum(run, data_dir), "raw", PIN) >= 9
+    assert check(run, data_dir)[0]["rows"] == 100

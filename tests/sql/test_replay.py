@@ -139,3 +139,22 @@ def test_a_rebuild_beside_it(run, start, filled, tmp_path):
     assert dead(run, filled, TOPIC) == [8]
     run("check", *filled)
     assert tell(run, "dlq", "replay", *filled, "--topic", TOPIC)[0]["rows"] == 0
+
+
+@pytest.mark.parametrize("path", ["batch", "stream"])
+def test_a_merge_and_a_retention_beside_it(run, start, filled, path):
+    """Files that it read become one, and the letters that it took go: its rows come once all the same."""
+    topic = TOPIC if path == "batch" else STREAM
+    replay = start("dlq", "replay", *filled, "--topic", topic, env={"PINPIPE_FAILPOINTS": "replay-commit:stop@1"})
+    deadline = time.monotonic() + 60
+    while "(stopped)" not in pathlib.Path(f"/proc/{replay.pid}/status").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    run("optimize", *filled)
+    run("vacuum", *filled, env={"PINPIPE_LETTERS_RETENTION": "1ms"})
+    os.kill(replay.pid, signal.SIGCONT)
+    assert replay.process.wait(60) == 0
+    assert places(run, filled, path) == list(range(8))
+    assert dead(run, filled, topic) == []
+    run("check", *filled)
+    assert tell(run, "dlq", "replay", *filled, "--topic", topic)[0]["rows"] == 0
