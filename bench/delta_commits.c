@@ -1,13 +1,14 @@
 /*
  * delta_commits.c - how long commits to a Delta table take, early and late.
  *
- *	delta_commits LAKE FROM COMMITS WINDOWS
+ *	delta_commits LAKE FROM COMMITS WINDOWS [INTERVAL]
  *
  * LAKE: "file:DIR" or "s3://bucket/prefix".
  * Makes LAKE's "table" with versions up to FROM, or takes one of the geo model
  * that is there, then for each window of COMMITS commits prints three figures in
  * microseconds: the mean, and that of CPU, checkpoints included (a window is to
- * be as long as the interval between checkpoints is there, so that it holds one),
+ * be as long as the interval between checkpoints is there, so that it holds one;
+ * INTERVAL: the least of them, in place of the default),
  * and the median, which is that of a commit without a checkpoint.
  * The data files that the commits name do not exist; a commit does not look at them.
  */
@@ -115,13 +116,15 @@ int main(int argc, char **argv)
 	struct err err;
 	long from, commits, windows;
 
-	if (argc != 5) {
-		(void)fprintf(stderr, "usage: delta_commits LAKE FROM COMMITS WINDOWS\n");
+	if (argc != 5 && argc != 6) {
+		(void)fprintf(stderr,
+			      "usage: delta_commits LAKE FROM COMMITS WINDOWS [INTERVAL]\n");
 		return 2;
 	}
 	from = strtol(argv[2], NULL, 10);
 	commits = strtol(argv[3], NULL, 10);
 	windows = strtol(argv[4], NULL, 10);
+	options.checkpoint_interval = argc > 5 ? (uint32_t)strtoul(argv[5], NULL, 10) : 0;
 	check(store_open(argv[1], &place, &store, &err), &err);
 	check(delta_open(store, "table", &options, &table, &err), &err);
 	while (delta_version(table) < from - 1)

@@ -2,6 +2,7 @@
 import argparse
 import functools
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -37,6 +38,7 @@ def main():
     parser.add_argument("--lapse", type=int, default=180, help="seconds of what takes half an hour, all scaled alike")
     parser.add_argument("parts", nargs="*", default=list(PARTS), help=f"of {', '.join(PARTS)}")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # nothing stays behind: processes, a million files
     rows = arguments.build / "rows"
     rows.mkdir(exist_ok=True)
     subprocess.run([arguments.build / "bench" / "make_rows", "rows", "20000", rows], check=True)

@@ -121,6 +121,10 @@ X(TABLE_KEEP, "table.retention", "", CONFIG_MS, "0ms", "0ms..3650d", "How long a
 X(TABLE_KEEP_LOG, "table.log_retention", "", CONFIG_MS, "0ms", "0ms..3650d", "How long a table keeps the log of versions before its latest; 0ms: 1h, those of batch 7d")
 X(TABLE_CHECKPOINT, "table.checkpoint_commits", "", CONFIG_INT, "0", "0..1000000", "Commits after which a table gets a checkpoint, a stream's own after three times as many; 0: 50, those of batch 10; more for a large table")
 
+/* What else is kept */
+X(RAW_KEEP, "raw.retention", "", CONFIG_MS, "0ms", "0ms..36500d", "How long raw objects are kept that all tables of their topic have; 0: for ever")
+X(LETTERS_KEEP, "letters.retention", "", CONFIG_MS, "0ms", "0ms..36500d", "How long dead letters are kept that their table has passed, whether replayed or not; 0: for ever")
+
 /* Stream, batch, analyses */
 X(TABLE_ROWS, "stream.rows_max", "", CONFIG_INT, "200000", "1..10000000", "Rows of a micro-batch")
 X(TABLE_BYTES, "stream.bytes_max", "", CONFIG_BYTES, "32MiB", "64KiB..1GiB", "Raw bytes of a micro-batch")

@@ -29,8 +29,8 @@ static const enum option common[] = {
 
 /* What stands before the first dot of a key. */
 static const char *const sections[] = {
-	"broker", "streams", "gateway", "log",	"source", "mysql",    "emulate", "sink",
-	"table",  "stream",  "engine",	"batch", "up",	  "maintain", "s3",
+	"broker", "streams", "gateway", "log",	 "source", "mysql",    "emulate", "sink",
+	"table",  "stream",  "engine",	"batch", "up",	   "maintain", "s3",
 };
 
 struct unit {

@@ -4,7 +4,7 @@
 #include "base/trace.h"
 #include "cmd/cmd.h"
 #include "cmd/output.h"
-#include "cmd/setup.h"
+#include "cmd/sql_side.h"
 
 enum { ANSWERS_MAX = 64, ANSWERS_BYTES_MAX = 512 << 20 };
 

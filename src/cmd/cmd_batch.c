@@ -5,6 +5,7 @@
 #include "cmd/cmd.h"
 #include "cmd/output.h"
 #include "cmd/setup.h"
+#include "cmd/sql_side.h"
 #include "flow/batch.h"
 
 enum { REPORT_BYTES_MAX = 4 << 20 };

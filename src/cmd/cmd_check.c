@@ -32,6 +32,12 @@ static void say_fault(void *user, const char *what)
 	(void)fprintf(stderr, "pinpipe check: %s\n", what);
 }
 
+static void say_note(void *user, const char *what)
+{
+	(void)user;
+	(void)fprintf(stderr, "%s\n", what);
+}
+
 static enum err_code check_places(const struct check_options *options_of_check,
 				  struct checked *checked, struct err *err)
 {
@@ -65,7 +71,9 @@ static enum err_code check_lake(const struct config *config, struct checked *che
 		.memory_bytes_max = (uint64_t)config_int(config, OPT_ENGINE_MEMORY),
 		.threads = 1,
 	};
-	struct check_options check = { .id = config_text(config, OPT_ID), .fault = say_fault };
+	struct check_options check = { .id = config_text(config, OPT_ID),
+				       .fault = say_fault,
+				       .note = say_note };
 	struct duck duck = { 0 };
 	struct models models = { 0 };
 	struct taken taken = { 0 };

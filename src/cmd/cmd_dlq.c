@@ -6,6 +6,7 @@
 #include "cmd/output.h"
 #include "cmd/rows.h"
 #include "cmd/setup.h"
+#include "cmd/sql_side.h"
 #include "flow/dlq.h"
 #include "flow/replay.h"
 

@@ -15,7 +15,7 @@ static const enum option options[] = {
 	OPT_LAKE,	OPT_CREATE,	    OPT_MODELS,
 	OPT_FILE_SIZE,	OPT_MAINTAIN_EVERY, OPT_MAINTAIN_MEMORY,
 	OPT_TABLE_KEEP, OPT_TABLE_KEEP_LOG, OPT_TABLE_CHECKPOINT,
-	OPTION_COUNT,
+	OPT_RAW_KEEP,	OPT_LETTERS_KEEP,   OPTION_COUNT,
 };
 
 static enum err_code cmd_maintain_report(const struct maintain_counts *counts, struct err *err)
@@ -54,6 +54,7 @@ static enum err_code maintain(const struct config *config, const struct models *
 		.models = models,
 		.every_ms = maintain_every_ms(config, paid),
 		.paid = paid,
+		.retain = setup_retain(config),
 	};
 	struct maintain_counts counts = { 0 };
 	struct store *store = NULL;
@@ -93,8 +94,9 @@ const struct command cmd_maintain = {
 	.details =
 		"Puts small files of the tables of both paths together as they come, up to --file-size, beside\n"
 		"stream and batch and every other writer, writes their checkpoints, and takes away what they\n"
-		"do not need any more, as `pinpipe vacuum` does. It stands back for all others, and costs\n"
-		"nothing while nothing comes in. `pinpipe up` runs it; `pinpipe optimize` does the same once.\n",
+		"do not need any more, as `pinpipe vacuum` does, raw objects and dead letters too. It stands back for\n"
+		"all others, and costs nothing while nothing comes in. `pinpipe up` runs it; `pinpipe optimize`\n"
+		"does the same once.\n",
 	.examples = "pinpipe maintain --dir data\n",
 	.options = options,
 	.run = cmd_maintain_run,

@@ -158,7 +158,8 @@ const struct command cmd_optimize = {
 	.details =
 		"Makes as few files of a table as --file-size allows, in commits that change no row (Delta's\n"
 		"OPTIMIZE); without a TABLE of all tables. Others may read and write it meanwhile, `pinpipe up`\n"
-		"too. The old files stay until they are cleaned up, as older versions are made of them.\n",
+		"too. The old files stay until they are cleaned up, as older versions are made of them. First each\n"
+		"row is there once again that an OPTIMIZE of another program has doubled.\n",
 	.examples = "pinpipe optimize --dir data\n"
 		    "pinpipe optimize clicks --from stream --file-size 512MiB --dir data\n",
 	.options = options,

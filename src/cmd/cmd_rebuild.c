@@ -3,6 +3,7 @@
 #include "cmd/cmd.h"
 #include "cmd/output.h"
 #include "cmd/setup.h"
+#include "cmd/sql_side.h"
 #include "flow/rebuild.h"
 
 enum { COLUMNS = 8, PATHS = 2 };

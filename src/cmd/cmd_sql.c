@@ -1,7 +1,7 @@
 /* Runs one SQL statement of the user over the clean tables. */
 #include "cmd/cmd.h"
 #include "cmd/output.h"
-#include "cmd/setup.h"
+#include "cmd/sql_side.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -3,6 +3,7 @@
 #include "cmd/cmd.h"
 #include "cmd/rows.h"
 #include "cmd/setup.h"
+#include "flow/retain.h"
 #include "flow/vacuum.h"
 
 #include <inttypes.h>
@@ -21,12 +22,18 @@ struct vacuuming {
 	struct store *store;
 	struct models models;
 	struct rows rows;
-	struct lake_table place; /* at hand */
+	struct lake_table place; /* at hand, … */
+	const char *what;	 /* … or what else of its topic is */
 	bool dry_run;
 	uint64_t bytes;
 	uint64_t objects;
 	struct err failed; /* the first table's that could not be cleaned up */
 };
+
+static const char *vacuum_name(const struct vacuuming *vacuuming)
+{
+	return vacuuming->what ? vacuuming->place.topic : vacuuming->place.model->model.name;
+}
 
 static void note_removed(void *user, const char *key, uint64_t size)
 {
@@ -37,8 +44,8 @@ static void note_removed(void *user, const char *key, uint64_t size)
 	vacuuming->objects++;
 	if (!row)
 		return;
-	row[0] = cell_text(vacuuming->place.model->model.name);
-	row[1] = cell_text(path_name[vacuuming->place.kind]);
+	row[0] = rows_text(&vacuuming->rows, slice_str(vacuum_name(vacuuming)));
+	row[1] = cell_text(vacuuming->what ? vacuuming->what : path_name[vacuuming->place.kind]);
 	row[2] = rows_text(&vacuuming->rows, slice_str(key));
 	row[3] = cell_int((int64_t)size);
 }
@@ -100,12 +107,83 @@ static enum err_code vacuum_one(struct vacuuming *vacuuming, const struct clean_
 	return ERR_OK;
 }
 
+/* --- raw objects and dead letters -------------------------------------------------- */
+
+static void add_retained(struct vacuuming *vacuuming, const char *what,
+			 const struct retained *retained)
+{
+	struct cell *row = vacuuming->dry_run ? NULL : rows_add(&vacuuming->rows);
+
+	if (!row)
+		return;
+	row[0] = rows_text(&vacuuming->rows, slice_str(vacuuming->place.topic));
+	row[1] = cell_text(what);
+	row[2] = cell_int((int64_t)retained->removed);
+	row[3] = cell_int((int64_t)retained->removed_bytes);
+	for (int i = 4; i < 8; i++)
+		row[i] = cell_text(NULL);
+}
+
+static void note_retained(void *user, const char *key, uint64_t size)
+{
+	struct vacuuming *vacuuming = user;
+
+	vacuuming->what = strncmp(key, "dlq/", 4) == 0 ? "letters" : "raw";
+	note_removed(vacuuming, key, size);
+	vacuuming->what = NULL;
+}
+
+/* Of the topic that a table is the first one of. */
+static enum err_code vacuum_topic(struct vacuuming *vacuuming, const struct clean_model *model,
+				  enum topic_kind kind, struct err *err)
+{
+	struct retain_options options = { .store = vacuuming->store,
+					  .models = &vacuuming->models,
+					  .id = config_text(vacuuming->config, OPT_ID),
+					  .keep = setup_retain(vacuuming->config),
+					  .dry_run = vacuuming->dry_run,
+					  .each = note_retained,
+					  .user = vacuuming };
+	struct retain_report report = { 0 };
+	enum err_code code = lake_table_init(&vacuuming->place, model, kind, options.id, err);
+
+	if (code != ERR_OK)
+		return code;
+	code = retain_topic(&options, &vacuuming->place, &report, err);
+	if (code == ERR_ABSENT)
+		return ERR_OK;
+	if (code == ERR_STOPPED || code == ERR_USAGE)
+		return code;
+	if (code != ERR_OK && vacuuming->failed.code == ERR_OK)
+		vacuuming->failed = *err;
+	if (options.keep.raw_ms > 0 && kind == TOPIC_LOG)
+		add_retained(vacuuming, "raw", &report.raw);
+	if (options.keep.letters_ms > 0)
+		add_retained(vacuuming, "letters", &report.letters);
+	return ERR_OK;
+}
+
+/* --- all -------------------------------------------------------------------------- */
+
 static bool vacuum_is_wanted(const struct clean_model *model, int count, const char *const *names)
 {
 	for (int i = 0; i < count; i++)
 		if (strcmp(names[i], model->model.name) == 0)
 			return true;
 	return count == 0;
+}
+
+/* Once for all that share it. */
+static bool vacuum_topic_is_wanted(const struct clean_model *model, enum topic_kind kind, int count,
+				   const char *const *names)
+{
+	const struct clean_shared *shared = kind == TOPIC_LOG ? &model->topic_shared
+							      : &model->stream_shared;
+
+	for (size_t i = 0; i < shared->count; i++)
+		if (vacuum_is_wanted(shared->models[i], count, names))
+			return shared->models[0] == model;
+	return false;
 }
 
 static enum err_code vacuum_check_names(const struct models *models, int count,
@@ -137,6 +215,13 @@ static enum err_code vacuum_all(struct vacuuming *vacuuming, int count, const ch
 			    strcmp(from, path_name[1 - kind]) != 0)
 				code = vacuum_one(vacuuming, &models->clean[i],
 						  (enum topic_kind)kind, err);
+	for (size_t i = 0; i < models->clean_count && code == ERR_OK; i++)
+		for (int kind = TOPIC_LOG; kind <= TOPIC_STREAM && code == ERR_OK; kind++)
+			if (vacuum_topic_is_wanted(&models->clean[i], (enum topic_kind)kind, count,
+						   names) &&
+			    strcmp(from, path_name[1 - kind]) != 0)
+				code = vacuum_topic(vacuuming, &models->clean[i],
+						    (enum topic_kind)kind, err);
 	return code;
 }
 
@@ -178,8 +263,10 @@ static int cmd_vacuum_run(struct config *config, int argc, const char *const *ar
 	return vacuum(config, argc, argv, &err) == ERR_OK ? 0 : cmd_fail(&err);
 }
 
-static const enum option options[] = { OPT_FROM,       OPT_DRY_RUN,	   OPT_LAKE,	OPT_MODELS,
-				       OPT_TABLE_KEEP, OPT_TABLE_KEEP_LOG, OPTION_COUNT };
+static const enum option options[] = {
+	OPT_FROM,	    OPT_DRY_RUN,  OPT_LAKE,	    OPT_MODELS,	  OPT_TABLE_KEEP,
+	OPT_TABLE_KEEP_LOG, OPT_RAW_KEEP, OPT_LETTERS_KEEP, OPTION_COUNT,
+};
 
 const struct command cmd_vacuum = {
 	.name = "vacuum",
@@ -190,7 +277,9 @@ const struct command cmd_vacuum = {
 		"crash left among them, and what of its log lies before the newest checkpoint that is as\n"
 		"old as it keeps that. A table says both itself (delta.deletedFileRetentionDuration,\n"
 		"delta.logRetentionDuration); where nobody else has set them they follow table.retention\n"
-		"and table.log_retention. Readers and writers may be at work meanwhile. With --dry-run\n"
+		"and table.log_retention. With raw.retention and letters.retention raw objects go that are\n"
+		"older and in every table of their topic, and dead letters that their table has passed.\n"
+		"Readers and writers may be at work meanwhile. With --dry-run\n"
 		"what would go is listed.\n",
 	.examples = "pinpipe vacuum --dir data --dry-run\n"
 		    "pinpipe vacuum clicks --from stream --dir data\n",

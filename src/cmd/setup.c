@@ -5,8 +5,6 @@
 #include "base/trace.h"
 #include "broker/broker_kinds.h"
 #include "broker/kafka/broker_kafka.h"
-#include "cmd/setup_at.h"
-#include "cmd/setup_live.h"
 #include "cmd/setup_spark.h"
 
 #include <inttypes.h>
@@ -620,6 +618,12 @@ enum err_code setup_models(const struct config *config, struct models *ret_model
 	return load_models(config, false, ret_models, err);
 }
 
+enum err_code setup_models_untold(const struct config *config, struct models *ret_models,
+				  struct err *err)
+{
+	return load_models(config, true, ret_models, err);
+}
+
 static const struct engine_kind {
 	const char *name; /* of engine.kind */
 	enum err_code (*make)(const struct engine_options *options, struct engine **ret_engine,
@@ -700,6 +704,12 @@ enum err_code setup_engine_here(const struct config *config, struct engine **ret
 	return setup_engine_of(config, "duckdb", NULL, ret_engine, err);
 }
 
+enum err_code setup_engine(const struct config *config, struct store *store,
+			   struct engine **ret_engine, struct err *err)
+{
+	return setup_engine_of(config, config_text(config, OPT_ENGINE), store, ret_engine, err);
+}
+
 enum err_code setup_compact(const struct config *config, struct store *store,
 			    struct compact_options *ret_options, struct err *err)
 {
@@ -716,9 +726,8 @@ enum err_code setup_compact(const struct config *config, struct store *store,
 	return code;
 }
 
-/* Who only asks spills to DIR/tmp if it may, and else does without. */
-static enum err_code setup_engine_there(const struct config *config, struct store *store,
-					struct engine **ret_engine, struct err *err)
+enum err_code setup_engine_there(const struct config *config, struct store *store,
+				 struct engine **ret_engine, struct err *err)
 {
 	const char *dir = config_text(config, OPT_DIR);
 	char temp[PATH_MAX];
@@ -729,118 +738,4 @@ static enum err_code setup_engine_there(const struct config *config, struct stor
 
 	return open_engine(config, config_text(config, OPT_ENGINE), store, may ? temp : NULL,
 			   ret_engine, err);
-}
-
-/* `there`: for who only reads; what is wrong with the models is told here, unless `quiet`. */
-static enum err_code open_side(const struct config *config, bool there, bool quiet,
-			       struct sql_side *side, struct err *err)
-{
-	const char *dir;
-	enum err_code code;
-
-	*side = (struct sql_side){ .live = LIVE_INIT };
-	code = load_models(config, quiet, &side->models, err);
-	if (code == ERR_OK && !*config_text(config, OPT_LAKE))
-		code = setup_dir_there(config, &dir, err);
-	if (code == ERR_OK)
-		code = there ? setup_store_there(config, &side->store, err)
-			     : setup_store(config, &side->store, err);
-	if (code != ERR_OK) {
-		sql_side_close(side);
-		return code;
-	}
-	(void)snprintf(side->temp_dir, sizeof(side->temp_dir), "%s/tmp",
-		       config_text(config, OPT_DIR));
-	side->results = (struct results_options){ .store = side->store,
-						  .models = &side->models,
-						  .id = config_text(config, OPT_ID),
-						  .temp_dir = side->temp_dir };
-	if (setup_is_spark(config)) {
-		setup_spark_lake(config, side->lake_url);
-		side->results.lake_url = side->lake_url;
-	}
-	return ERR_OK;
-}
-
-static enum err_code start_engine(const struct config *config, bool there, struct sql_side *side,
-				  struct err *err)
-{
-	enum err_code code = there ? setup_engine_there(config, side->store, &side->engine, err)
-				   : setup_engine_of(config, config_text(config, OPT_ENGINE),
-						     side->store, &side->engine, err);
-
-	side->results.engine = side->engine;
-	return code;
-}
-
-enum err_code sql_side_look(const struct config *config, struct sql_side *side, struct err *err)
-{
-	return open_side(config, false, true, side, err);
-}
-
-enum err_code sql_side_start(const struct config *config, struct sql_side *side, struct err *err)
-{
-	return start_engine(config, false, side, err);
-}
-
-enum err_code sql_side_open(const struct config *config, struct sql_side *side, struct err *err)
-{
-	enum err_code code = sql_side_look(config, side, err);
-
-	if (code == ERR_OK && sql_side_start(config, side, err) != ERR_OK) {
-		sql_side_close(side);
-		code = err->code;
-	}
-	return code;
-}
-
-void sql_side_close(struct sql_side *side)
-{
-	interrupt_end(&side->interrupt);
-	broker_free(side->live.broker);
-	engine_free(side->engine);
-	store_free(side->store);
-	models_free(&side->models);
-	sql_at_release(&side->at);
-}
-
-/* Over no tables, as a misspelt name has them, answers look like those over empty ones. */
-static void tell_missing(const struct config *config, const struct results_missing *missing)
-{
-	const char *lake = config_text(config, OPT_LAKE);
-
-	if (missing->count == 0)
-		return;
-	trace_warn("no table is there yet: looked for \"%s\"%s in \"%s%s\"", missing->first,
-		   missing->count > 1 ? " and others" : "",
-		   *lake ? lake : config_text(config, OPT_DIR), *lake ? "" : "/lake");
-}
-
-enum err_code sql_side_attach(const struct config *config, const char *question,
-			      struct sql_side *side, struct err *err)
-{
-	struct results_missing missing = { 0 };
-	enum topic_kind kind;
-	enum err_code code = setup_asked_kind(config, &kind, err);
-
-	if (code == ERR_OK)
-		code = setup_at_check(config, question, err);
-	if (code == ERR_OK)
-		code = open_side(config, true, question == NULL, side, err);
-	if (code != ERR_OK)
-		return code;
-	code = start_engine(config, true, side, err);
-	if (code == ERR_OK)
-		code = interrupt_begin(&side->interrupt, side->engine, err);
-	if (code == ERR_OK)
-		code = setup_at(question, side, &question, err);
-	if (code == ERR_OK)
-		code = setup_live(config, question, side, err);
-	if (code == ERR_OK)
-		code = results_attach(&side->results, kind, question, &missing, err);
-	if (code != ERR_OK)
-		sql_side_close(side);
-	else
-		tell_missing(config, &missing);
-	return code;
 }

@@ -9,11 +9,10 @@
 
 #include "base/config.h"
 #include "broker/broker.h"
-#include "cmd/interrupt.h"
 #include "engine/engine.h"
-#include "flow/live.h"
 #include "flow/compact.h"
-#include "flow/results.h"
+#include "flow/lake.h"
+#include "flow/retain.h"
 #include "source/mysql_link.h"
 #include "source/source.h"
 #include "store/store.h"
@@ -46,6 +45,12 @@ int64_t setup_stream_age_ms(const struct config *config);
 /* How long tables of a path keep what they do not need. ERR_USAGE: too short to be safe. */
 MUST_USE enum err_code setup_keep(const struct config *config, enum topic_kind kind,
 				  struct lake_keep *ret_keep, struct err *err);
+/* How long raw objects and dead letters are kept. */
+static inline struct retain_keep setup_retain(const struct config *config)
+{
+	return (struct retain_keep){ .raw_ms = config_int(config, OPT_RAW_KEEP),
+				     .letters_ms = config_int(config, OPT_LETTERS_KEEP) };
+}
 /* Whether rows to post come from the files of --data. */
 bool setup_from_files(const struct config *config);
 /* Whether each row of those files is to be posted once: unless --order draws them. */
@@ -87,11 +92,20 @@ MUST_USE enum err_code setup_log_if_there(const struct config *config, struct br
  * are broken are told, and left out; ERR_USAGE: so are all tables. */
 MUST_USE enum err_code setup_models(const struct config *config, struct models *ret_models,
 				    struct err *err);
-/* Where that is. */
+/* The same for who tells of the broken ones where it comes to them. */
+MUST_USE enum err_code setup_models_untold(const struct config *config, struct models *ret_models,
+					   struct err *err);
+/* Where models are. */
 MUST_USE enum err_code setup_models_dir(const struct config *config, char ret_dir[PATH_MAX],
 					struct err *err);
 /* Where the program's own files of this name are, "models" or "spark". ERR_ABSENT: nowhere. */
 MUST_USE enum err_code setup_beside(const char *name, char ret_dir[PATH_MAX], struct err *err);
+/* Of engine.kind, held to the files that the store gives it. It spills to DIR/tmp. */
+MUST_USE enum err_code setup_engine(const struct config *config, struct store *store,
+				    struct engine **ret_engine, struct err *err);
+/* The same for who only asks: it spills if it may, and else does without. */
+MUST_USE enum err_code setup_engine_there(const struct config *config, struct store *store,
+					  struct engine **ret_engine, struct err *err);
 /* In this process, whatever engine.kind says: for micro-batches, which cannot wait for a cluster.
  */
 MUST_USE enum err_code setup_engine_here(const struct config *config, struct engine **ret_engine,
@@ -104,33 +118,5 @@ MUST_USE enum err_code setup_compact(const struct config *config, struct store *
 /* For questions that need no lake. */
 MUST_USE enum err_code setup_engine_in_memory(const struct config *config,
 					      struct engine **ret_engine, struct err *err);
-
-/* What a command of the SQL side works with. */
-struct sql_side {
-	struct models models; /* of the broken ones the user tells */
-	struct store *store;
-	struct engine *engine;
-	struct results_options results;	/* of the three above */
-	char temp_dir[PATH_MAX];
-	char lake_url[PATH_MAX];	/* of `results` */
-	struct interrupt interrupt;	/* of sql_side_attach(), … */
-	struct sql_at at;		/* … as is its question, in which versions are views */
-	struct live live;		/* … with its broker, where a live view may be named */
-};
-
-/* To clean what is there. On failure there is nothing to release. */
-MUST_USE enum err_code sql_side_open(const struct config *config, struct sql_side *side,
-				     struct err *err);
-/* The same without an engine, which may not be needed; … */
-MUST_USE enum err_code sql_side_look(const struct config *config, struct sql_side *side,
-				     struct err *err);
-/* … and with it from now on. On failure nothing of the side is released. */
-MUST_USE enum err_code sql_side_start(const struct config *config, struct sql_side *side,
-				      struct err *err);
-void sql_side_close(struct sql_side *side);
-/* The same for who only reads, with the tables of --from attached, for one question or for any
- * (NULL; see results_attach()). From then on a stop ends what the engine does with ERR_STOPPED. */
-MUST_USE enum err_code sql_side_attach(const struct config *config, const char *question,
-				       struct sql_side *side, struct err *err);
 
 #endif

@@ -2,7 +2,7 @@
 #ifndef CMD_SETUP_AT_H
 #define CMD_SETUP_AT_H
 
-#include "cmd/setup.h"
+#include "cmd/sql_side.h"
 
 /* ERR_USAGE: it names one, and the engine takes no view of such a name. */
 MUST_USE enum err_code setup_at_check(const struct config *config, const char *question,

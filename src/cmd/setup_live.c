@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/trace.h"
+#include "cmd/setup.h"
 #include "cmd/setup_spark.h"
 
 #include <string.h>

@@ -1,11 +1,11 @@
 /*
  * setup_live.h - which tables a question is asked of (--from), and what it needs to see
- * beyond them. Only setup.c includes it.
+ * beyond them. Only sql_side.c includes it.
  */
 #ifndef CMD_SETUP_LIVE_H
 #define CMD_SETUP_LIVE_H
 
-#include "cmd/setup.h"
+#include "cmd/sql_side.h"
 
 /* ERR_USAGE: of no one path's. ERR_UNSUPPORTED: the engine has no live views. */
 MUST_USE enum err_code setup_asked_kind(const struct config *config, enum topic_kind *ret_kind,

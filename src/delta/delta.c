@@ -455,15 +455,41 @@ static enum err_code load_at(struct delta_table *table, const struct listing *li
 	return code;
 }
 
+/* NULL: version 0 is there, or no checkpoint is. */
+static const struct checkpoint *oldest_checkpoint(const struct listing *listing)
+{
+	if (listing->commits.count > 0 && listing->commits.at[0].version == 0)
+		return NULL;
+	for (size_t i = 0; i < listing->checkpoint_count; i++)
+		if (listing->checkpoints[i].there >= listing->checkpoints[i].parts)
+			return &listing->checkpoints[i];
+	return NULL;
+}
+
+/* From the oldest one, for who wants to know what was committed before. */
+static bool load_looking_back(struct delta_table *table, const struct listing *listing)
+{
+	bool unreadable;
+	struct err err;
+
+	if (table->look_back == 0)
+		return false;
+	if (load_at(table, listing, oldest_checkpoint(listing), &unreadable, &err) == ERR_OK)
+		return true;
+	start_over(table);
+	return false;
+}
+
 /* From the newest checkpoint that can be read, or from version 0. */
 static enum err_code load_listed(struct delta_table *table, const struct listing *listing,
 				 struct err *err)
 {
 	size_t left = listing->checkpoint_count;
-	bool unreadable = true;
 	enum err_code code = ERR_OK;
+	bool unreadable;
 
 	start_over(table);
+	unreadable = !load_looking_back(table, listing);
 	while (unreadable) {
 		code = load_at(table, listing, next_checkpoint(listing, &left), &unreadable, err);
 		if (unreadable)
@@ -496,8 +522,8 @@ enum err_code delta_table_load(struct delta_table *table, struct err *err)
 	enum err_code code = ERR_CORRUPT;
 
 	table->sure_ms = clock_boot_ms();
-	if (hint > 0)
-		code = load_from(table, hint, err);
+	if (hint > table->look_back)
+		code = load_from(table, hint - table->look_back, err);
 	if (code == ERR_CORRUPT || code == ERR_ABSENT || code == ERR_UNSUPPORTED)
 		/* The hint may be wrong, or lead to a checkpoint that is of no use here. */
 		code = load_from(table, 0, err);
@@ -552,6 +578,7 @@ enum err_code delta_table_reload(struct delta_table *table, struct err *err)
 	      strcmp(table->state.metadata->id, old.metadata->id) != 0)))
 		code = it_is_gone(table, old.version, err);
 	if (code == ERR_OK) {
+		delta_state_keep_doubled(&table->state, &old.doubled);
 		delta_state_release(&old);
 	} else {
 		delta_state_release(&table->state);
@@ -614,6 +641,7 @@ struct delta_table *delta_table_new(struct store *store, const char *root,
 	table->checkpoint_interval = options->checkpoint_interval ? options->checkpoint_interval :
 		CHECKPOINT_INTERVAL;
 	table->upto = INT64_MAX;
+	table->look_back = options->look_back;
 	table->checkpoint_times = options->checkpoint_times ? options->checkpoint_times : 1;
 	table->keep_files_ms = options->keep_files_ms;
 	table->keep_log_ms = options->keep_log_ms;

@@ -113,6 +113,9 @@ struct delta_commit {
 	size_t remove_count;
 };
 
+/* The operation of a delta_rewrite() that heals. */
+#define DELTA_HEALED "REMOVE DOUBLED ROWS"
+
 /* The rows of some files in others. */
 struct delta_rewrite {
 	const struct delta_schema *schema; /* of the new files: the table's, as it was read */
@@ -120,6 +123,9 @@ struct delta_rewrite {
 	size_t add_count;
 	const char *const *removes; /* paths of live files that go */
 	size_t remove_count;
+	bool heals;		  /* rows that stand in `needs` once more are not in `adds` */
+	const char *const *needs; /* paths of files that have to be live, too, and stay */
+	size_t need_count;
 };
 
 struct delta_table;
@@ -144,8 +150,19 @@ struct delta_options {
 	uint32_t checkpoint_interval;		/* commits; 0: 10 */
 	uint32_t checkpoint_times;		/* overdue, so that others come first; 0: 1 */
 	bool checkpoints;			/* write them */
+	int64_t look_back; /* commits to be read for delta_doubled(), about; 0: few */
 	struct delta_at at;			/* not the newest: to read, and it stays so */
 	int64_t keep_files_ms, keep_log_ms;	/* of a table that is made; 0: none is set */
+};
+
+/*
+ * Commits that may have doubled rows. Some writers' OPTIMIZE, overtaken by another one, commits all
+ * the same: what it removes has gone already, its rows stand in the other one's files, and what it
+ * adds has them once more. It shows in that a commit of dataChange false removes what is not there.
+ */
+struct delta_doubled {
+	int64_t at;    /* version of the last one; -1: none is known, and the rest means nothing */
+	int64_t since; /* of files that came after this version some hold such rows, no others */
 };
 
 /* What a table says of how long it keeps what its latest version does not need. */
@@ -197,6 +214,15 @@ void delta_each_app(const struct delta_table *table, bool (*each)(void *user, co
 size_t delta_file_count(const struct delta_table *table);
 const struct delta_add *delta_file(const struct delta_table *table, size_t i);
 uint64_t delta_rows(const struct delta_table *table);
+/* The version that a file came with; if it was read from a checkpoint, that one's, which is later.
+ */
+int64_t delta_file_version(const struct delta_table *table, size_t i);
+/* As far as commits were read: those that a checkpoint stood for are not looked at. */
+struct delta_doubled delta_doubled(const struct delta_table *table);
+/* The rows are each there once again, up to the version `at` of what was known. */
+void delta_doubled_settle(struct delta_table *table, int64_t at);
+/* Time (ms since 1970) by the commit of the last OPTIMIZE that another program made; 0: none. */
+int64_t delta_others_optimized_ms(const struct delta_table *table);
 /* ERR_UNSUPPORTED: it says something that no clean-up may guess at; the message has what. */
 MUST_USE enum err_code delta_retention(const struct delta_table *table,
 				       struct delta_retention *ret_retention, struct err *err);
@@ -248,15 +274,20 @@ void delta_checkpoint_if_due(struct delta_table *table, uint32_t times);
 /*
  * Put the same rows into other files: readers of either version see the same, and who follows the
  * changes of the table passes over it (dataChange is false, delta.appendOnly does not forbid it).
+ * That is so of one that heals, too: who followed has passed over the commit that doubled the rows.
+ * Such a one repeats the table's metadata: what others began before it then fails, where it would
+ * double the rows again.
  * Progress and columns stay as they are. Loses against another writer: tries again at the next
  * version, as long as all files that go are live.
  *
- * ERR_BUSY: one of them is not any more, or the columns have changed, and nothing was written; the
- * work is lost: plan again on the version that the table is at now. ERR_UNKNOWN and all others: as
- * of delta_commit().
+ * ERR_BUSY: one of them, or of `needs`, is not any more, or the columns have changed, and nothing
+ * was written; the work is lost: plan again on the version that the table is at now. ERR_UNKNOWN
+ * and all others: as of delta_commit().
  */
 MUST_USE enum err_code delta_rewrite(struct delta_table *table, const struct delta_rewrite *rewrite,
 				     int64_t *ret_version, struct err *err);
+/* A commit of the metadata as it is: what other programs began on an older version fails. */
+MUST_USE enum err_code delta_bar(struct delta_table *table, struct err *err);
 /* The table's own columns; the caller releases them. ERR_UNSUPPORTED: one is of a type that is not
  * written here, or the table is not to be written at all. */
 MUST_USE enum err_code delta_own_schema(struct delta_table *table, struct delta_schema *ret_schema,

@@ -77,8 +77,10 @@ struct delta_actions {
 	size_t remove_count;
 	struct delta_app *apps;
 	size_t app_count;
+	bool data_change;		/* of one of the adds and removes */
 	uint64_t tombstones;		/* of a checkpoint, whose removes are not read */
 	int64_t timestamp_ms;		/* commitInfo.timestamp; 0: not given */
+	int64_t read_version;		/* commitInfo.readVersion; -1: not given */
 	char txn_id[DELTA_UUID_SIZE];	/* commitInfo.txnId; "": none */
 	char operation[DELTA_INFO_SIZE]; /* commitInfo.operation; "": not given */
 	char engine[DELTA_INFO_SIZE];	 /* commitInfo.engineInfo, or clientVersion */

@@ -14,7 +14,7 @@ struct delta_attempt {
 	char txn_id[DELTA_UUID_SIZE]; /* of the whole commit, whatever the version */
 	int64_t timestamp_ms;
 	int64_t asked_ms; /* clock_boot_ms() of the last put */
-	bool unknown; /* a put of this text may still come through */
+	bool unknown;	  /* a put of this text may still come through */
 };
 
 /* Who has written the next version. */

@@ -263,6 +263,9 @@ enum err_code delta_clean_log(struct delta_table *table, const struct delta_clea
 	bool wanted = false;
 	enum err_code code = delta_table_follow(table, &failure);
 
+	/* What one does not know may need what seems to be needed by nothing. */
+	if (code == ERR_OK)
+		code = delta_table_check_writable(table, &failure);
 	if (code == ERR_OK)
 		code = clean_begin(&clean, &wanted, &failure);
 	if (code == ERR_OK && wanted)

@@ -38,10 +38,7 @@ void delta_attempt_init(struct delta_attempt *attempt)
 	delta_uuid(attempt->txn_id);
 }
 
-void delta_attempt_release(struct delta_attempt *attempt)
-{
-	buf_release(&attempt->text);
-}
+void delta_attempt_release(struct delta_attempt *attempt) { buf_release(&attempt->text); }
 
 /* Begin the text of another version. Time in the log never goes back. */
 void delta_attempt_begin(struct delta_attempt *attempt, const struct delta_table *table)
@@ -54,8 +51,8 @@ void delta_attempt_begin(struct delta_attempt *attempt, const struct delta_table
 	buf_clear(&attempt->text);
 }
 
-void delta_attempt_put_info(struct delta_attempt *attempt, const char *operation, const char *parameters,
-		     bool blind_append, struct slice more)
+void delta_attempt_put_info(struct delta_attempt *attempt, const char *operation,
+			    const char *parameters, bool blind_append, struct slice more)
 {
 	struct buf *out = &attempt->text;
 
@@ -75,20 +72,22 @@ void delta_attempt_put_info(struct delta_attempt *attempt, const char *operation
 /* ---- One version ---- */
 
 /* The state goes on to the next version, whose actions are these. */
-static enum err_code delta_commit_settle(struct delta_table *table, const struct delta_attempt *attempt,
-					 struct delta_actions *actions, enum delta_outcome *ret_outcome,
-					 struct err *err)
+static enum err_code delta_commit_settle(struct delta_table *table,
+					 const struct delta_attempt *attempt,
+					 struct delta_actions *actions,
+					 enum delta_outcome *ret_outcome, struct err *err)
 {
-	enum delta_outcome outcome = strcmp(actions->txn_id, attempt->txn_id) == 0 ? DELTA_WON : DELTA_LOST;
+	bool own = strcmp(actions->txn_id, attempt->txn_id) == 0;
 	enum err_code code = delta_table_advance(table, actions, err);
 
 	if (code == ERR_OK)
-		*ret_outcome = outcome;
+		*ret_outcome = own ? DELTA_WON : DELTA_LOST;
 	return code;
 }
 
 /* Who holds the next version: we, another, or nobody yet? */
-static enum err_code delta_commit_look(struct delta_table *table, const struct delta_attempt *attempt,
+static enum err_code delta_commit_look(struct delta_table *table,
+				       const struct delta_attempt *attempt,
 				       enum delta_outcome *ret_outcome, struct err *err)
 {
 	struct delta_actions actions = { 0 };
@@ -176,7 +175,8 @@ static enum err_code confirm(struct delta_table *table, const struct delta_attem
 	path = has_files ? xstrdup(state->files[state->file_count - 1].add.path) : NULL;
 	code = delta_table_ensure(table, err);
 	if (code == ERR_OK && state->version != version)
-		*ret_outcome = path && delta_map_get(&state->by_path, path, &at) ? DELTA_WON : DELTA_LOST;
+		*ret_outcome = path && delta_map_get(&state->by_path, path, &at) ? DELTA_WON
+										 : DELTA_LOST;
 	else if (code != ERR_OK && code != ERR_CORRUPT)
 		err->code = code = ERR_UNKNOWN;
 	free(path);
@@ -184,7 +184,7 @@ static enum err_code confirm(struct delta_table *table, const struct delta_attem
 }
 
 enum err_code delta_attempt_decide(struct delta_table *table, struct delta_attempt *attempt,
-			    enum delta_outcome *ret_outcome, struct err *err)
+				   enum delta_outcome *ret_outcome, struct err *err)
 {
 	struct delta_actions actions = { 0 };
 	enum err_code code;
@@ -212,8 +212,8 @@ enum err_code delta_attempt_decide(struct delta_table *table, struct delta_attem
 
 enum err_code delta_attempt_lost(const struct delta_table *table, struct err *err)
 {
-	return err_set(err, ERR_BUSY, "table \"%s\": lost %d versions to other writers", table->root,
-		       DELTA_TRIES_MAX);
+	return err_set(err, ERR_BUSY, "table \"%s\": lost %d versions to other writers",
+		       table->root, DELTA_TRIES_MAX);
 }
 
 /* ---- Creating ---- */
@@ -231,8 +231,9 @@ static void delta_commit_put_table(struct delta_attempt *attempt, const struct d
 	buf_init(&columns, COMMIT_BYTES_MAX);
 	delta_schema_put(&columns, table->schema);
 	(void)delta_retention_set(&metadata.settings, table->keep_files_ms, table->keep_log_ms);
-	delta_attempt_put_info(attempt, "CREATE TABLE", "{\"partitionBy\":\"[]\",\"properties\":\"{}\"}", true,
-		 slice_of(NULL, 0));
+	delta_attempt_put_info(attempt, "CREATE TABLE",
+			       "{\"partitionBy\":\"[]\",\"properties\":\"{}\"}", true,
+			       slice_of(NULL, 0));
 	buf_add_str(&attempt->text,
 		    "{\"protocol\":{\"minReaderVersion\":1,\"minWriterVersion\":2}}\n");
 	delta_put_metadata(&attempt->text, &metadata, buf_slice(&columns));
@@ -292,7 +293,8 @@ static enum err_code look_at_columns(struct delta_table *table, const void *user
 }
 
 static enum err_code amend_once(struct delta_table *table, const struct delta_amendment *amendment,
-				struct delta_attempt *attempt, enum delta_outcome *ret_outcome, struct err *err)
+				struct delta_attempt *attempt, enum delta_outcome *ret_outcome,
+				struct err *err)
 {
 	enum err_code code;
 
@@ -482,8 +484,9 @@ static void put_commit(struct delta_attempt *attempt, const struct delta_table *
 {
 	bool stream = strcmp(commit->operation, "STREAMING UPDATE") == 0;
 
-	delta_attempt_put_info(attempt, commit->operation, stream ? "{\"outputMode\":\"Append\"}" :
-		 "{\"mode\":\"Append\"}", true, commit->info);
+	delta_attempt_put_info(attempt, commit->operation,
+			       stream ? "{\"outputMode\":\"Append\"}" : "{\"mode\":\"Append\"}",
+			       true, commit->info);
 	put_txns_and_adds(attempt, table, commit);
 }
 
@@ -520,7 +523,8 @@ static enum err_code commit_somewhere(struct delta_table *table, const struct de
 		if (code == ERR_OK)
 			code = delta_table_check_columns(table, err);
 		if (code == ERR_OK)
-			code = delta_attempt_check_files(table, commit->adds, commit->add_count, err);
+			code = delta_attempt_check_files(table, commit->adds, commit->add_count,
+							 err);
 		if (code != ERR_OK)
 			return code;
 		delta_attempt_begin(attempt, table);
@@ -596,7 +600,8 @@ static enum err_code put_removes(struct delta_attempt *attempt, const struct del
 }
 
 static enum err_code replace(struct delta_table *table, const struct delta_commit *commit,
-			     struct delta_attempt *attempt, enum delta_outcome *ret_outcome, struct err *err)
+			     struct delta_attempt *attempt, enum delta_outcome *ret_outcome,
+			     struct err *err)
 {
 	enum err_code code = check_replacement(table, commit, err);
 
@@ -607,7 +612,8 @@ static enum err_code replace(struct delta_table *table, const struct delta_commi
 	if (code != ERR_OK)
 		return code;
 	delta_attempt_begin(attempt, table);
-	delta_attempt_put_info(attempt, commit->operation, "{\"mode\":\"Overwrite\"}", false, commit->info);
+	delta_attempt_put_info(attempt, commit->operation, "{\"mode\":\"Overwrite\"}", false,
+			       commit->info);
 	code = put_writers_columns(table, NULL, &attempt->text, err);
 	if (code == ERR_OK)
 		code = put_removes(attempt, table, commit, err);

@@ -29,7 +29,7 @@ enum err_code delta_merge_open(const struct duck_options *options, struct duck *
 	return code;
 }
 
-static void merge_put_casts(struct buf *sql, const struct delta_schema *schema, bool null)
+void delta_merge_put_casts(struct buf *sql, const struct delta_schema *schema, bool null)
 {
 	for (size_t i = 0; i < schema->count; i++) {
 		struct slice name = slice_str(schema->columns[i].name);
@@ -45,7 +45,7 @@ static void merge_put_casts(struct buf *sql, const struct delta_schema *schema, 
 }
 
 /* A table of others has no lineage, or only a part of it. */
-static void merge_put_order(struct buf *sql, const struct delta_schema *schema)
+void delta_merge_put_order(struct buf *sql, const struct delta_schema *schema)
 {
 	static const char *const lineage[] = { "_partition", "_offset" };
 	const char *before = " ORDER BY ";
@@ -64,22 +64,22 @@ static void merge_put_order(struct buf *sql, const struct delta_schema *schema)
 static void merge_put_copy(struct buf *sql, const struct delta_merge *merge, uint64_t turn)
 {
 	buf_add_str(sql, "COPY (SELECT ");
-	merge_put_casts(sql, merge->schema, false);
+	delta_merge_put_casts(sql, merge->schema, false);
 	buf_add_str(sql, " FROM (SELECT ");
-	merge_put_casts(sql, merge->schema, true);
+	delta_merge_put_casts(sql, merge->schema, true);
 	buf_add_str(sql, " WHERE false UNION ALL BY NAME SELECT * FROM ");
 	duck_put_files_begin(sql);
 	for (size_t i = 0; i < merge->count; i++)
 		duck_put_file(sql, merge->files[i].fd, turn);
 	duck_put_files_end(sql);
 	buf_add_str(sql, ")");
-	merge_put_order(sql, merge->schema);
+	delta_merge_put_order(sql, merge->schema);
 	buf_add_str(sql, ") TO ");
 	duck_put_literal(sql, slice_str(merge->path));
 	buf_add_str(sql, " " DELTA_STATS_PARQUET);
 }
 
-static enum err_code merge_blame(const struct delta_merge *merge, uint64_t turn, struct err *err)
+enum err_code delta_merge_blame(const struct delta_merge *merge, uint64_t turn, struct err *err)
 {
 	for (size_t i = 0; i < merge->count; i++)
 		if (duck_name_file(merge->files[i].fd, turn, merge->files[i].path, err))
@@ -100,7 +100,7 @@ static enum err_code merge_copy(struct duck *duck, const struct delta_merge *mer
 	code = duck_query(duck, buf_cstr(&sql), &copied, err);
 	buf_release(&sql);
 	if (code != ERR_OK)
-		return merge_blame(merge, turn, err);
+		return delta_merge_blame(merge, turn, err);
 	code = delta_stats_put(stats, &copied, merge->schema, ret_rows, ret_bytes, err);
 	duckdb.destroy_result(&copied);
 	return code;
@@ -123,14 +123,14 @@ static enum err_code merge_ask_footers(struct duck *duck, const struct delta_mer
 	code = duck_query(duck, buf_cstr(&sql), &result, err);
 	buf_release(&sql);
 	if (code != ERR_OK)
-		return merge_blame(merge, turn, err);
+		return delta_merge_blame(merge, turn, err);
 	*ret_rows = duckdb.value_uint64(&result, 0, 0);
 	duckdb.destroy_result(&result);
 	return ERR_OK;
 }
 
-static enum err_code merge_expected(struct duck *duck, const struct delta_merge *merge,
-				    uint64_t turn, uint64_t *ret_rows, struct err *err)
+enum err_code delta_merge_expect(struct duck *duck, const struct delta_merge *merge, uint64_t turn,
+				 uint64_t *ret_rows, struct err *err)
 {
 	uint64_t said = 0, others = 0;
 	bool unsaid = false;
@@ -152,7 +152,7 @@ enum err_code delta_merge_files(struct duck *duck, const struct delta_merge *mer
 {
 	uint64_t turn = duck_turn();
 	uint64_t expected = 0, rows = 0, bytes = 0;
-	enum err_code code = merge_expected(duck, merge, turn, &expected, err);
+	enum err_code code = delta_merge_expect(duck, merge, turn, &expected, err);
 
 	if (code == ERR_OK)
 		code = merge_copy(duck, merge, turn, stats, &rows, &bytes, err);

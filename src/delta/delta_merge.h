@@ -34,4 +34,16 @@ MUST_USE enum err_code delta_merge_files(struct duck *duck, const struct delta_m
 					 struct buf *stats, uint64_t *ret_rows, uint64_t *ret_bytes,
 					 struct err *err);
 
+/* ---- For delta_doubled.c ---- */
+
+/* The table's columns, of their types; `null`: without a value. */
+void delta_merge_put_casts(struct buf *sql, const struct delta_schema *schema, bool null);
+/* ORDER BY the lineage, as far as the table has one. */
+void delta_merge_put_order(struct buf *sql, const struct delta_schema *schema);
+/* How many rows the files have, by the log, or where that says nothing by themselves. */
+MUST_USE enum err_code delta_merge_expect(struct duck *duck, const struct delta_merge *merge,
+					  uint64_t turn, uint64_t *ret_rows, struct err *err);
+/* After a failure: the file that is to blame by its name. */
+enum err_code delta_merge_blame(const struct delta_merge *merge, uint64_t turn, struct err *err);
+
 #endif

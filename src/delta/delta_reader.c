@@ -60,6 +60,17 @@ static bool member_set(struct json object, const char *name)
 	return json_member(object, name, &value) && json_type(value) != JSON_NULL;
 }
 
+/* The protocol wants it said; who does not may have changed rows. */
+static bool member_changes(struct json object)
+{
+	struct json value;
+	bool changes = true;
+
+	if (json_member(object, "dataChange", &value))
+		(void)json_get_bool(value, &changes);
+	return changes;
+}
+
 static enum err_code member_path(struct json object, char **ret_path, struct err *err)
 {
 	struct json value;
@@ -83,6 +94,7 @@ static enum err_code read_add(struct delta_reader *reader, struct json value,
 		return err_set(err, ERR_CORRUPT, "file \"%s\" has no size", add->path);
 	if (member_set(value, "deletionVector"))
 		return err_set(err, ERR_UNSUPPORTED, "file \"%s\" has a deletion vector", add->path);
+	actions->data_change |= member_changes(value);
 	add->size = (uint64_t)size;
 	add->modified_ms = member_i64(value, "modificationTime", 0);
 	add->stats = member_text(value, "stats");
@@ -97,6 +109,7 @@ static enum err_code read_remove(struct json value, struct delta_actions *action
 
 	remove->deleted_ms = member_i64(value, "deletionTimestamp", 0);
 	remove->size = member_i64(value, "size", -1);
+	actions->data_change |= member_changes(value);
 	return member_path(value, &remove->path, err);
 }
 
@@ -214,6 +227,7 @@ static void read_info(struct json value, struct delta_actions *actions)
 	char *id = member_text(value, "txnId");
 
 	actions->timestamp_ms = member_i64(value, "timestamp", 0);
+	actions->read_version = member_i64(value, "readVersion", -1);
 	read_word(value, "operation", actions->operation);
 	read_word(value, "clientVersion", actions->engine); /* of older delta-rs */
 	read_word(value, "engineInfo", actions->engine);
@@ -267,7 +281,7 @@ static enum err_code read_line(struct delta_reader *reader, struct slice line,
 enum err_code delta_reader_parse(struct delta_reader *reader, struct slice text,
 				 struct delta_actions *ret_actions, struct err *err)
 {
-	struct delta_actions actions = { 0 };
+	struct delta_actions actions = { .read_version = -1 };
 	enum err_code code = ERR_OK;
 	size_t number = 0;
 

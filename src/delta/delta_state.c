@@ -16,7 +16,9 @@ static void *delta_state_grow(void *items, size_t count, size_t *room, size_t si
 
 void delta_state_init(struct delta_state *state, bool keep_stats)
 {
-	*state = (struct delta_state){ .version = -1, .checkpoint = -1, .keep_stats = keep_stats };
+	*state = (struct delta_state){
+		.version = -1, .checkpoint = -1, .doubled.at = -1, .keep_stats = keep_stats
+	};
 }
 
 static void forget_gone(struct delta_state *state)
@@ -92,6 +94,29 @@ static void remember_gone(struct delta_state *state, struct delta_remove gone, i
 		(struct delta_gone){ .remove = gone, .version = version };
 }
 
+/* The first time: who removes it once more says nothing of when its rows went elsewhere. */
+static int64_t gone_since(const struct delta_state *state, const char *path, int64_t otherwise)
+{
+	for (size_t i = 0; i < state->gone_count; i++)
+		if (strcmp(state->gone[i].remove.path, path) == 0)
+			return state->gone[i].version - 1;
+	return otherwise;
+}
+
+/* A file that is removed is not there. */
+static void note_doubled(struct delta_state *state, const struct delta_actions *actions,
+			 const char *path, int64_t version)
+{
+	int64_t since;
+
+	if (actions->data_change || actions->add_count == 0)
+		return;
+	since = gone_since(state, path, actions->read_version);
+	if (state->doubled.at < 0 || since < state->doubled.since)
+		state->doubled.since = since;
+	state->doubled.at = version;
+}
+
 /* Removed files, and those that an add of the same path replaces. */
 static void apply_removes(struct delta_state *state, struct delta_actions *actions, int64_t version)
 {
@@ -100,7 +125,10 @@ static void apply_removes(struct delta_state *state, struct delta_actions *actio
 	for (size_t i = 0; i < actions->remove_count; i++) {
 		struct delta_remove *remove = &actions->removes[i];
 
-		gaps |= drop_file(state, remove->path);
+		if (drop_file(state, remove->path))
+			gaps = true;
+		else
+			note_doubled(state, actions, remove->path, version);
 		remember_gone(state, *remove, version);
 		remove->path = NULL;
 	}
@@ -148,6 +176,12 @@ static void apply_app(struct delta_state *state, struct delta_app *app)
 	delta_map_put(&state->by_app, state->apps[state->app_count - 1].id, state->app_count - 1);
 }
 
+static bool is_optimized_by_others(const struct delta_actions *actions)
+{
+	return strcmp(actions->operation, "OPTIMIZE") == 0 &&
+	       strncmp(actions->engine, "pinpipe/", strlen("pinpipe/")) != 0;
+}
+
 void delta_state_apply(struct delta_state *state, struct delta_actions *actions, int64_t version)
 {
 	if (actions->protocol.reader)
@@ -162,6 +196,8 @@ void delta_state_apply(struct delta_state *state, struct delta_actions *actions,
 		apply_add(state, &actions->adds[i], version);
 	for (size_t i = 0; i < actions->app_count; i++)
 		apply_app(state, &actions->apps[i]);
+	if (is_optimized_by_others(actions))
+		state->others_optimized_ms = actions->timestamp_ms;
 	state->timestamp_ms = actions->timestamp_ms;
 	state->version = version;
 	delta_actions_release(actions);
@@ -186,6 +222,16 @@ void delta_state_checkpointed(struct delta_state *state, int64_t version, uint32
 	state->gone_count = kept;
 	state->checkpoint = version;
 	state->checkpoint_parts = parts;
+}
+
+void delta_state_keep_doubled(struct delta_state *state, const struct delta_doubled *old)
+{
+	if (old->at < 0)
+		return;
+	if (state->doubled.at < 0)
+		state->doubled = *old;
+	else if (old->since < state->doubled.since)
+		state->doubled.since = old->since;
 }
 
 const struct delta_app *delta_state_app(const struct delta_state *state, const char *app_id)

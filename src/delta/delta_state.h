@@ -46,6 +46,8 @@ struct delta_state {
 	} * gone; /* removed or replaced since */
 	size_t gone_count;
 	size_t gone_room;
+	struct delta_doubled doubled; /* of the commits that were applied */
+	int64_t others_optimized_ms;
 	bool keep_stats;		/* a checkpoint will want them */
 };
 
@@ -55,6 +57,8 @@ void delta_state_release(struct delta_state *state);
 void delta_state_apply(struct delta_state *state, struct delta_actions *actions, int64_t version);
 /* A checkpoint of this version, or this state's as it is now, is in the store, of so many parts. */
 void delta_state_checkpointed(struct delta_state *state, int64_t version, uint32_t parts);
+/* What was known before all was read anew stays so. */
+void delta_state_keep_doubled(struct delta_state *state, const struct delta_doubled *old);
 /* NULL: never seen; valid until another commit is applied. */
 const struct delta_app *delta_state_app(const struct delta_state *state, const char *app_id);
 /* -1: never seen. */

@@ -24,6 +24,7 @@ struct delta_table {
 	bool checkpoints;
 	uint32_t checkpoint_interval;
 	int64_t upto;				/* the last version that is read */
+	int64_t look_back;
 	uint32_t checkpoint_times;		/* so often overdue is due */
 	int64_t keep_files_ms, keep_log_ms;	/* for its creation; 0: none */
 	int64_t checkpoint_not_before;		/* version; after a checkpoint that failed */

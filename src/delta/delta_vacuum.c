@@ -274,6 +274,9 @@ enum err_code delta_clean_files(struct delta_table *table,
 	int64_t age_ms = 0;
 	enum err_code code = delta_table_follow(table, &failure);
 
+	/* What one does not know may need what seems to be needed by nothing. */
+	if (code == ERR_OK)
+		code = delta_table_check_writable(table, &failure);
 	if (code == ERR_OK)
 		code = find_age(table, &age_ms, &failure);
 	if (code == ERR_OK) {

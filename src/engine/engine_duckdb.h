@@ -51,8 +51,8 @@ struct duckdb_table {
 	bool viewed;			/* … that of current ones … */
 	bool viewed_live;		/* … and that with the tail */
 	char *no_live;
-	char **names;			/* of its files, or NULL */
-	char *kept;			/* engine_duckdb_kept.h; or NULL */
+	char **names; /* of its files, or NULL */
+	char *kept;   /* engine_duckdb_kept.h; or NULL */
 	bool keeps;
 	bool *absent;			/* by column of the schema: no file has it */
 	char *broken;			/* why it cannot be read, or NULL */
@@ -118,7 +118,8 @@ MUST_USE enum err_code engine_duckdb_take_answer(struct engine_duckdb *engine,
 #define ENGINE_DUCKDB_ROW "((CAST(file_index AS BIGINT) << 40) + file_row_number)"
 #define ENGINE_DUCKDB_ORDER "_offset || ' ' || _partition"
 /* " FROM …" of the table's files from that one on. */
-void engine_duckdb_put_files(struct buf *sql, const struct duckdb_table *table, size_t from, size_t to);
+void engine_duckdb_put_files(struct buf *sql, const struct duckdb_table *table, size_t from,
+			     size_t to);
 
 const char *engine_duckdb_type(enum delta_type type);
 /* CAST("ind" AS INTEGER) AS "ind", … */

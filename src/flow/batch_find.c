@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/trace.h"
 #include "flow/batch_chain.h"
+#include "flow/raw_kept.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -74,6 +75,19 @@ static enum err_code find_progress(const struct batch_finder *finder, const char
 
 /* --- partitions --------------------------------------------------------------- */
 
+/* Of what nothing was ever cleaned: where the objects begin that are kept; else 0. */
+static enum err_code find_beginning(const struct batch_finder *finder, struct lake_partition where,
+				    uint64_t *ret_from, struct err *err)
+{
+	enum err_code code = raw_kept_find(finder->store, where, ret_from, err);
+
+	if (code == ERR_OK && *ret_from > 0)
+		trace_info("topic \"%s\" partition %d: objects are kept from offset %" PRIu64
+			   " on, those before it went by raw.retention",
+			   where.topic, where.id, *ret_from);
+	return code;
+}
+
 /* A partition as the table knows it, for the input. */
 static enum err_code batch_add_part(const struct batch_finder *finder, struct lake_input *input,
 				    struct lake_partition where, struct err *err)
@@ -89,8 +103,10 @@ static enum err_code batch_add_part(const struct batch_finder *finder, struct la
 			return ERR_OK;
 	batch_ids_init(&ids, &where);
 	code = find_progress(finder, ids.progress, &any, &offset, err);
+	if (code == ERR_OK && !any)
+		code = find_beginning(finder, where, &offset, err);
 	if (code == ERR_OK)
-		(void)lake_input_part(input, where, !any, any ? offset + 1 : 0);
+		(void)lake_input_part(input, where, !any, any ? offset + 1 : offset);
 	return code;
 }
 

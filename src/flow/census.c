@@ -289,6 +289,12 @@ static enum err_code count_path(struct store *store, const struct models *models
 	return code;
 }
 
+/* Of objects and letters retention may have let go since. */
+static void census_take_off(uint64_t *count, uint64_t before)
+{
+	*count = *count > before ? *count - before : 0;
+}
+
 /* What came since; of the log nothing else was counted. */
 static void census_subtract(struct census *census, const struct census *before)
 {
@@ -297,10 +303,10 @@ static void census_subtract(struct census *census, const struct census *before)
 			struct census_row *row = &census->path[kind][i];
 			const struct census_row *old = &before->path[kind][i];
 
-			row->landed -= old->landed;
-			row->unlanded -= old->unlanded;
-			row->clean -= old->clean;
-			row->dead -= old->dead;
+			census_take_off(&row->landed, old->landed);
+			census_take_off(&row->unlanded, old->unlanded);
+			census_take_off(&row->clean, old->clean);
+			census_take_off(&row->dead, old->dead);
 		}
 }
 

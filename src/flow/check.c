@@ -28,6 +28,18 @@ __attribute__((format(printf, 2, 3))) void check_fault(struct checking *checking
 	checking->options->fault(checking->options->user, words);
 }
 
+__attribute__((format(printf, 2, 3))) void check_note(struct checking *checking, const char *fmt,
+						      ...)
+{
+	char words[WORDS_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(words, sizeof(words), fmt, ap);
+	va_end(ap);
+	checking->options->note(checking->options->user, words);
+}
+
 /* The number that the last 20 digits of a position are, modulo 2^64. */
 static uint64_t check_digits(struct position position)
 {
@@ -182,6 +194,7 @@ static void checking_release(struct checking *checking)
 	for (size_t i = 0; i < checking->part_count; i++) {
 		free(checking->parts[i].sink);
 		free(checking->parts[i].covers);
+		free(checking->parts[i].runs);
 		manifest_release(&checking->parts[i].newest_manifest);
 		free(checking->parts[i].newest_key);
 	}

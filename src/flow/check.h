@@ -11,7 +11,9 @@
  * is counted as "behind", not as a fault, and what a letter says is lost as
  * "lost". Of a topic that no model reads only the objects are looked at; what left
  * the log and never reached the lake is a fault until the sink has told it. (What
- * the log itself is made of, broker_verify() looks at.)
+ * the log itself is made of, broker_verify() looks at.) What went by retention (raw_kept.h) is no
+ * fault: objects from before the mark are not looked at, nor rows of their records held against
+ * them, or against letters that went.
  *
  * All of them may go on meanwhile: what is downstream is looked at first, and
  * held against what was upstream then or later.
@@ -49,6 +51,8 @@ struct check_options {
 	size_t topic_count;
 	/* Told of every fault, in words. */
 	void (*fault)(void *user, const char *what);
+	/* … and of what is not kept any more. */
+	void (*note)(void *user, const char *what);
 	void *user;
 };
 

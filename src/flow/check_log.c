@@ -198,7 +198,8 @@ static void take_logged(struct log_check *check, const struct reader_event *even
 		if (checking->table_count == 0)
 			done = part->any_end && offset < part->end;
 	} else if (done) {
-		check_sum_add(&part->expected, record->position);
+		if (position_cmp(record->position, part->since) >= 0)
+			check_sum_add(&part->expected, record->position);
 		if (position_cmp(record->position, part->done) == 0 &&
 		    !delta_lineage_is(part->lineage, event->lineage))
 			tell_difference(check, record->position);
@@ -406,6 +407,8 @@ static enum err_code log_checks_init(struct checking *checking, struct log_check
 			assert(checking->code != ERR_OK);
 			return checking->code;
 		}
+	if (checking->kind == TOPIC_STREAM && check_find_kept(checking) != ERR_OK)
+		return checking->err->code;
 	for (size_t i = 0; i < options.count; i++) {
 		checks[i].checking = checking;
 		checks[i].part = check_newest_part(checking, info->partitions[i].id);

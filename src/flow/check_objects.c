@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "flow/census.h"
 #include "flow/lake_text.h"
+#include "flow/raw_kept.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -127,21 +128,13 @@ struct check_walk {
 	size_t count;
 };
 
-/* Records [first, first + count) that are to be found in the tables, as far as those are. */
-static void expect_run(struct check_part *part, uint64_t first, uint64_t count)
+static void check_add_run(struct check_part *part, uint64_t first, uint64_t count)
 {
-	uint64_t end = first + count;
-
-	if (end > part->done_end)
-		end = part->done_end;
-	if (first >= end)
-		return;
-	count = end - first;
-	part->expected.count += count;
-	/* The sum of first … end - 1; one of two neighbours is even. */
-	part->expected.sum += first * count + (count % 2 ? (count - 1) / 2 * count
-							 : count / 2 * (count - 1));
-	part->expected.last = lake_position(end - 1);
+	if (part->run_count == part->run_room) {
+		part->run_room = part->run_room * 2 + 64;
+		part->runs = xreallocarray(part->runs, part->run_room, sizeof(*part->runs));
+	}
+	part->runs[part->run_count++] = (struct manifest_run){ first, count };
 }
 
 /* Letters of the sink whose offsets are those of a run of lines. */
@@ -160,7 +153,7 @@ static void meet_letters(struct checking *checking, struct check_part *part, uin
 static void check_take_run(struct checking *checking, struct check_part *part, uint64_t first,
 			   uint64_t count)
 {
-	expect_run(part, first, count);
+	check_add_run(part, first, count);
 	meet_letters(checking, part, first, count);
 }
 
@@ -333,11 +326,12 @@ static void check_covers(struct checking *checking, struct check_part *part)
 	qsort(part->covers, part->cover_count, sizeof(*part->covers), compare_covers);
 	part->any_end = true;
 	part->end = first_of(checking, part);
+	part->end = part->end > part->kept ? part->end : part->kept;
 	for (size_t i = 0; i < part->cover_count; i++) {
 		const struct check_cover *cover = &part->covers[i];
 
-		/* The sink's, put after the listing of the objects that come before. */
-		if ((int64_t)cover->from > part->front)
+		/* The sink's, put after the listing of the objects before it; or not kept. */
+		if ((int64_t)cover->from > part->front || cover->end <= part->kept)
 			continue;
 		compare_cover(checking, part, cover, part->end, object_end);
 		part->end = cover->end > part->end ? cover->end : part->end;
@@ -515,16 +509,27 @@ static uint64_t walk_bytes(void *user, size_t item)
 		       : census_bytes_held(object->entry.size);
 }
 
-static void tell_unreadable(struct check_walk *walk, const struct walked *object)
+/* Unless retention has let go of it meanwhile. */
+static enum err_code tell_unreadable(struct check_walk *walk, const struct walked *object)
 {
 	struct checking *checking = walk->checking;
+	struct check_part *part = &checking->parts[object->part];
 	struct buf key;
+	struct err err;
+
+	if (raw_kept_find(checking->options->store, part->where, &part->kept, &err) != ERR_OK) {
+		*checking->err = err;
+		return err.code;
+	}
+	if (object->entry.start < part->kept)
+		return ERR_OK;
 
 	buf_init(&key, STORE_KEY_MAX + 1);
 	walk_key(walk, object, &key);
 	check_fault(checking, "object \"%s\": %s", buf_cstr(&key), checking->err->msg);
-	checking->parts[object->part].holes = true;
+	part->holes = true;
 	buf_release(&key);
+	return ERR_OK;
 }
 
 static enum err_code walk_take(struct check_walk *walk, struct ahead *ahead)
@@ -544,8 +549,7 @@ static enum err_code walk_take(struct check_walk *walk, struct ahead *ahead)
 				take_group_lines(checking, &checking->parts[object->part],
 						 &object->read->group);
 		} else if (code == ERR_CORRUPT || code == ERR_ABSENT) {
-			tell_unreadable(walk, object);
-			code = ERR_OK;
+			code = tell_unreadable(walk, object);
 		}
 		group_release(&object->read->group);
 		free(object->read);
@@ -607,6 +611,8 @@ enum err_code check_objects(struct checking *checking)
 		free(walk.parts[i].entries);
 	}
 	free(walk.parts);
+	if (code == ERR_OK)
+		code = check_find_kept(checking);
 	for (size_t i = 0; i < count && code == ERR_OK; i++)
 		check_covers(checking, &checking->parts[i]);
 	return code;

@@ -44,12 +44,10 @@ static void cover_by_letter(struct check_part *part, uint64_t from, uint64_t end
 }
 
 /* A letter of the sink stands for its record in the objects, and in the tables. */
-static void take_sink_letter(struct check_part *part, struct position position, uint64_t offset)
+static void take_sink_letter(struct check_part *part, uint64_t offset)
 {
 	part->sink = xreallocarray(part->sink, part->sink_count + 1, sizeof(*part->sink));
 	part->sink[part->sink_count++] = offset;
-	if (check_is_done(part, position))
-		check_sum_add(&part->expected, position);
 }
 
 /*
@@ -72,7 +70,7 @@ static void place_letter(struct checking *checking, struct check_part *part,
 	if (log && counts && (sink || lost))
 		cover_by_letter(part, from, to + 1);
 	if (sink && !lost)
-		take_sink_letter(part, first, from);
+		take_sink_letter(part, from);
 	if (!lost && check_is_done(part, first))
 		add_place(checking, entry);
 }
@@ -145,13 +143,15 @@ static void check_put_files(struct buf *out, const struct table_files *files)
 static void put_limit(struct buf *sql, const struct checking *checking,
 		      const struct check_part *part)
 {
-	char partition[PARTITION_TEXT_MAX], first[LAKE_OFFSET_TEXT_MAX] = "";
+	char partition[PARTITION_TEXT_MAX], first[LAKE_OFFSET_TEXT_MAX];
 	char last[LAKE_OFFSET_TEXT_MAX];
+	struct position from = part->since;
 
+	if (checking->kind == TOPIC_STREAM && position_cmp(part->from, from) > 0)
+		from = part->from;
 	(void)partition_text(checking->kind, part->where.id, partition);
 	(void)position_text(part->done, last);
-	if (checking->kind == TOPIC_STREAM)
-		(void)position_text(part->from, first);
+	(void)position_text(from, first);
 	buf_addf(sql, ", ('%s', %" PRIu32 ", '%s', '%s')", partition, part->where.generation,
 		 first, last);
 }
@@ -159,8 +159,8 @@ static void put_limit(struct buf *sql, const struct checking *checking,
 /*
  * Which records must be somewhere, and are counted: of each partition (p) and generation (g) those
  * from `first` to `last`, the last one that all tables are done with; where tables share the topic,
- * one may have rows beyond it. Of a stream from the oldest one that the log still has. Positions
- * are as text in the order of the log.
+ * one may have rows beyond it. Of a stream from the oldest one that the log still has, and only of
+ * what retention has left. Positions are as text in the order of the log.
  */
 static void put_limits(struct buf *sql, const struct checking *checking)
 {

@@ -6,6 +6,7 @@
  *	check_objects.c	the sink's side: every offset in one object or letter
  *	check_log.c	the log: is it of the same history, and what is only there
  *	check_places.c	the tables' side: every record a row or a letter, once
+ *	check_kept.c	what is not kept any more, which is no fault
  */
 #ifndef FLOW_CHECK_TOPIC_H
 #define FLOW_CHECK_TOPIC_H
@@ -56,7 +57,13 @@ struct check_part {
 	uint64_t newest_size;	 /* of its file */
 	uint64_t newest_lines;
 	struct manifest newest_manifest;
-	struct check_sum expected; /* up to `done` */
+	struct manifest_run *runs; /* of lines */
+	size_t run_count;
+	size_t run_room;
+	uint64_t kept;		   /* what begins before this went by raw.retention; 0: nothing */
+	struct position since;	   /* records before this are not looked for in the tables: they, or
+				      letters of theirs, are not kept any more */
+	struct check_sum expected; /* from `since` up to `done` */
 	bool other;		 /* the log's is another one, not to be compared with the lake's */
 	struct position from;	 /* of a stream: the oldest record that the log still has */
 };
@@ -85,6 +92,9 @@ struct checking {
 
 __attribute__((format(printf, 2, 3))) void check_fault(struct checking *checking, const char *fmt,
 						       ...);
+/* No fault, but to be known. */
+__attribute__((format(printf, 2, 3))) void check_note(struct checking *checking, const char *fmt,
+						      ...);
 /* Known from here on, with its progress; NULL and checking->code: it cannot be read. */
 struct check_part *check_part_of(struct checking *checking, int32_t partition,
 				 uint32_t generation);
@@ -96,6 +106,8 @@ bool check_is_done(const struct check_part *part, struct position position);
 /* The listings of now: what the sink put before is surely seen by those that come. */
 MUST_USE enum err_code check_find_fronts(struct checking *checking);
 MUST_USE enum err_code check_take_letters(struct checking *checking);
+/* What retention let go of up to now: after all that it may have let go of was looked for. */
+MUST_USE enum err_code check_find_kept(struct checking *checking);
 /* Every object, held against the letters. */
 MUST_USE enum err_code check_objects(struct checking *checking);
 MUST_USE enum err_code check_log(struct checking *checking);

@@ -8,22 +8,16 @@
 #include "base/time.h"
 #include "base/trace.h"
 #include "delta/delta_merge.h"
-#include "flow/table_files.h"
+#include "flow/compact_inside.h"
+#include "flow/heal.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum {
-	STATS_BYTES_MAX = 1 << 20,
-	NAME_BYTES_MAX = 128,
-	INTERRUPT_AGAIN_MS = 10,
-	LOST_MAX = 20,
-	DIR_MODE = 0700
-};
+enum { STATS_BYTES_MAX = 1 << 20, INTERRUPT_AGAIN_MS = 10, LOST_MAX = 20, DIR_MODE = 0700 };
 
 void compactor_init(struct compactor *compactor, const struct compact_options *options)
 {
@@ -31,7 +25,7 @@ void compactor_init(struct compactor *compactor, const struct compact_options *o
 }
 
 /* Together with what it may spill into: another process removes what nobody holds. */
-static enum err_code compactor_open(struct compactor *compactor, struct err *err)
+enum err_code compactor_open(struct compactor *compactor, struct err *err)
 {
 	char temp_dir[PATH_MAX];
 	struct duck_options duck = {
@@ -72,12 +66,6 @@ void compactor_release(struct compactor *compactor) { compactor_rest(compactor);
 
 /* ---- A stop while DuckDB works ---- */
 
-struct merge_watch {
-	struct duck *duck;
-	int end_fd;
-	pthread_t thread;
-};
-
 /* A statement that begins after one was interrupted is to be interrupted, too: so until the end. */
 static void *merge_watch_run(void *arg)
 {
@@ -98,8 +86,7 @@ static void *merge_watch_run(void *arg)
 	}
 }
 
-static enum err_code merge_watch_begin(struct merge_watch *watch, struct duck *duck,
-				       struct err *err)
+enum err_code merge_watch_begin(struct merge_watch *watch, struct duck *duck, struct err *err)
 {
 	*watch = (struct merge_watch){ .duck = duck, .end_fd = eventfd(0, EFD_CLOEXEC) };
 	if (watch->end_fd < 0)
@@ -111,7 +98,7 @@ static enum err_code merge_watch_begin(struct merge_watch *watch, struct duck *d
 	return err_errno(err, "could not start a thread");
 }
 
-static void merge_watch_end(struct merge_watch *watch)
+void merge_watch_end(struct merge_watch *watch)
 {
 	(void)eventfd_write(watch->end_fd, 1);
 	(void)pthread_join(watch->thread, NULL);
@@ -120,47 +107,44 @@ static void merge_watch_end(struct merge_watch *watch)
 
 /* ---- One merge ---- */
 
-/* From the plan to the commit. */
-struct merging {
-	struct compactor *compactor;
-	struct delta_table *table;
-	const char *root;
-	size_t places[COMPACT_FILES_MAX];
-	size_t count;
-	char *removes[COMPACT_FILES_MAX]; /* copies: a commit of another one changes the table's */
-	uint64_t rows[COMPACT_FILES_MAX];
-	struct delta_schema schema;
-	struct table_files files;
-	char temp_path[PATH_MAX];
-	char path[NAME_BYTES_MAX];
-	char key[STORE_KEY_MAX];
-	struct buf stats;
-	struct delta_add add;
-};
+struct merging *merging_new(struct compactor *compactor, struct delta_table *table,
+			    const char *root)
+{
+	struct merging *merging = xcalloc(1, sizeof(*merging));
+
+	merging->compactor = compactor;
+	merging->table = table;
+	merging->root = root;
+	buf_init(&merging->stats, STATS_BYTES_MAX);
+	return merging;
+}
+
+void merging_take(struct merging *merging, size_t place)
+{
+	const struct delta_add *file = delta_file(merging->table, place);
+
+	merging->removes[merging->count] = xstrdup(file->path);
+	merging->rows[merging->count++] = file->rows;
+}
 
 static void merging_plan(struct merging *merging)
 {
-	size_t count = delta_file_count(merging->table);
+	size_t count = delta_file_count(merging->table), chosen;
 	uint64_t *sizes = xcalloc(count + 1, sizeof(*sizes));
 
 	for (size_t i = 0; i < count; i++)
 		sizes[i] = delta_file(merging->table, i)->size;
-	merging->count =
-		compact_plan(&merging->compactor->options.policy, sizes, count, merging->places);
+	chosen = compact_plan(&merging->compactor->options.policy, sizes, count, merging->places);
 	free(sizes);
-	for (size_t i = 0; i < merging->count; i++) {
-		const struct delta_add *file = delta_file(merging->table, merging->places[i]);
-
-		merging->removes[i] = xstrdup(file->path);
-		merging->rows[i] = file->rows;
-	}
+	for (size_t i = 0; i < chosen; i++)
+		merging_take(merging, merging->places[i]);
 }
 
 static enum err_code merging_name(struct merging *merging, struct err *err)
 {
 	struct buf name;
 
-	buf_init(&name, NAME_BYTES_MAX);
+	buf_init(&name, COMPACT_NAME_MAX);
 	delta_new_file_name(&name);
 	(void)snprintf(merging->path, sizeof(merging->path), "%s", buf_cstr(&name));
 	(void)snprintf(merging->key, sizeof(merging->key), "%s/%s", merging->root, buf_cstr(&name));
@@ -173,15 +157,22 @@ static enum err_code merging_name(struct merging *merging, struct err *err)
 	return ERR_OK;
 }
 
-static enum err_code merging_open(struct merging *merging, struct err *err)
+enum err_code merging_open(struct merging *merging, struct err *err)
 {
-	struct compactor *compactor = merging->compactor;
 	enum err_code code = delta_own_schema(merging->table, &merging->schema, err);
 
 	if (code == ERR_OK)
-		code = compactor_open(compactor, err);
+		code = compactor_open(merging->compactor, err);
 	if (code == ERR_OK)
 		code = merging_name(merging, err);
+	return code;
+}
+
+static enum err_code merging_open_files(struct merging *merging, struct err *err)
+{
+	struct compactor *compactor = merging->compactor;
+	enum err_code code = merging_open(merging, err);
+
 	if (code == ERR_OK)
 		code = table_files_open_some(compactor->options.store, merging->root,
 					     merging->table, merging->places, merging->count,
@@ -213,7 +204,7 @@ static enum err_code merging_merge(struct merging *merging, struct err *err)
 	return code;
 }
 
-static enum err_code merging_put(struct merging *merging, struct err *err)
+enum err_code merging_put(struct merging *merging, struct err *err)
 {
 	enum err_code code;
 
@@ -230,7 +221,7 @@ static enum err_code merging_put(struct merging *merging, struct err *err)
 	return code;
 }
 
-static enum err_code merging_commit(struct merging *merging, struct err *err)
+enum err_code merging_commit(struct merging *merging, struct err *err)
 {
 	struct delta_rewrite rewrite = {
 		.schema = &merging->schema,
@@ -238,6 +229,9 @@ static enum err_code merging_commit(struct merging *merging, struct err *err)
 		.add_count = merging->add.rows > 0,
 		.removes = (const char *const *)merging->removes,
 		.remove_count = merging->count,
+		.heals = merging->heals,
+		.needs = merging->needs,
+		.need_count = merging->need_count,
 	};
 	int64_t version;
 	enum err_code code = delta_rewrite(merging->table, &rewrite, &version, err);
@@ -270,7 +264,7 @@ static void merging_tell(const struct merging *merging, struct compact_step *ret
 	*ret_step = step;
 }
 
-static void merging_free(struct merging *merging)
+void merging_free(struct merging *merging)
 {
 	if (merging->temp_path[0] != '\0')
 		(void)unlink(merging->temp_path);
@@ -285,18 +279,14 @@ static void merging_free(struct merging *merging)
 enum err_code compactor_step(struct compactor *compactor, struct delta_table *table,
 			     const char *root, struct compact_step *ret_step, struct err *err)
 {
-	struct merging *merging = xcalloc(1, sizeof(*merging));
+	struct merging *merging = merging_new(compactor, table, root);
 	enum err_code code = ERR_OK;
 
-	merging->compactor = compactor;
-	merging->table = table;
-	merging->root = root;
-	buf_init(&merging->stats, STATS_BYTES_MAX);
 	merging_plan(merging);
 	if (merging->count == 0) {
 		*ret_step = (struct compact_step){ 0 };
 	} else {
-		code = merging_open(merging, err);
+		code = merging_open_files(merging, err);
 		if (code == ERR_OK)
 			code = merging_merge(merging, err);
 		if (code == ERR_OK)
@@ -321,6 +311,25 @@ static void compact_measure(const struct delta_table *table, uint64_t *ret_files
 		*ret_bytes += delta_file(table, i)->size;
 }
 
+/* Before anything is merged. */
+static enum err_code compact_heal(struct compactor *compactor, struct delta_table *table,
+				  const char *root, uint64_t *commits, struct err *err)
+{
+	struct heal_step step = { .done = true };
+	int lost = 0;
+
+	while (step.done && !stop_requested()) {
+		enum err_code code = heal_step(compactor, table, root, lost > 1, &step, err);
+
+		if (code == ERR_BUSY && lost++ < LOST_MAX)
+			continue;
+		if (code != ERR_OK)
+			return code;
+		*commits += step.done;
+	}
+	return ERR_OK;
+}
+
 static enum err_code compact_all(struct compactor *compactor, struct delta_table *table,
 				 const char *root, uint64_t *commits, struct err *err)
 {
@@ -342,7 +351,9 @@ static enum err_code compact_all(struct compactor *compactor, struct delta_table
 enum err_code compactor_run(struct compactor *compactor, const char *root, const char *name,
 			    struct compact_report *ret_report, struct err *err)
 {
-	struct delta_options options = { .checkpoints = true, .name = name };
+	struct delta_options options = { .checkpoints = true,
+					 .name = name,
+					 .look_back = INT64_MAX };
 	struct compact_report report = { .there = true };
 	struct delta_table *table = NULL;
 	enum err_code code = delta_open(compactor->options.store, root, &options, &table, err);
@@ -354,7 +365,9 @@ enum err_code compactor_run(struct compactor *compactor, const char *root, const
 	if (code != ERR_OK)
 		return code;
 	compact_measure(table, &report.files_before, &report.bytes_before);
-	code = compact_all(compactor, table, root, &report.commits, err);
+	code = compact_heal(compactor, table, root, &report.commits, err);
+	if (code == ERR_OK)
+		code = compact_all(compactor, table, root, &report.commits, err);
 	compact_measure(table, &report.files_after, &report.bytes_after);
 	delta_close(table);
 	if (code == ERR_OK)

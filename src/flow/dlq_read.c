@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "flow/dlq.h"
 #include "flow/dlq_object.h"
+#include "flow/raw_kept.h"
 #include "flow/replayed.h"
 
 enum { AHEAD_BYTES_MAX = 64 << 20 };
@@ -302,7 +303,7 @@ static bool read_listed(void *user, const struct store_entry *entry)
 	const struct dlq_listing *list = &reading->list;
 	size_t len = dir_len(entry->key);
 
-	if (replayed_is_marker(entry->key))
+	if (replayed_is_marker(entry->key) || letters_kept_is_mark(entry->key))
 		return true;
 	if (list->count > 0 &&
 	    (dir_len(list->at[0].text) != len || strncmp(list->at[0].text, entry->key, len) != 0))

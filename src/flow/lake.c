@@ -182,7 +182,8 @@ static bool take_listed(const struct lake_listing *listing, const struct store_e
 	*ret_entry = (struct lake_entry){ .start = name.start,
 					  .size = listed->size,
 					  .packed = name.packed,
-					  .version = listed->version };
+					  .version = listed->version,
+					  .modified_ms = listed->modified_ms };
 	return (int64_t)name.start > listing->after;
 }
 
@@ -325,10 +326,10 @@ static bool lake_parse_generation(struct slice *rest, uint32_t *ret)
 
 enum lake_folder lake_folder_parse(const char *key, struct lake_partition *where)
 {
-	struct slice rest = slice_str(key), text;
+	struct slice rest = slice_str(key), kind, text;
 	uint32_t generation;
 
-	if (!take_until(&rest, '/', &text) || !take_until(&rest, '/', &text) ||
+	if (!take_until(&rest, '/', &kind) || !take_until(&rest, '/', &text) ||
 	    !lake_parse_generation(&rest, &generation))
 		return LAKE_FOLDER_OTHER;
 	where->generation = generation;

@@ -143,7 +143,8 @@ struct lake_entry {
 	uint64_t start; /* offset of its first record */
 	uint64_t size;	/* bytes; 0: it holds nothing, whoever put it there */
 	bool packed;	/* by gzip; the size is that of the file */
-	uint64_t version; /* struct store_entry's */
+	uint64_t version;    /* struct store_entry's, … */
+	int64_t modified_ms; /* … and this, too */
 };
 void lake_entry_key(struct buf *out, struct lake_partition where, const struct lake_entry *entry);
 /*

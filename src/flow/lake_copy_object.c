@@ -26,6 +26,7 @@ static bool copy_may_go(const struct copy_item *item)
 
 	return item->cleaned || slice_starts(text, "dlq/") || slice_starts(text, "results/") ||
 	       (item->stage == COPY_DATA && slice_starts(text, "tables/")) ||
+	       (item->stage == COPY_MANIFEST && strstr(item->key, "/kept+")) ||
 	       strstr(item->key, "/_rebuild/");
 }
 
@@ -136,6 +137,14 @@ static enum err_code copy_get_body(struct store *from, const struct copy_item *i
 	return code == ERR_OK ? copy_get_words(from, item->key, &body->words, err) : code;
 }
 
+/* By a retention, say. */
+static enum err_code copy_tell_gone(const struct copy_item *item, struct err *err)
+{
+	return err_set(err, ERR_BUSY,
+		       "\"%s\" was taken away before it was copied; make the copy again",
+		       item->key);
+}
+
 /* ERR_OK with item->gone: it was taken away since it was listed, as it may be. */
 static enum err_code get_source(struct store *from, struct copy_item *item, struct copy_body *body,
 				struct err *err)
@@ -146,6 +155,8 @@ static enum err_code get_source(struct store *from, struct copy_item *item, stru
 		return err_set(err, ERR_STOPPED, "stopped");
 	code = copy_get_body(from, item, body, err);
 	item->gone = code == ERR_ABSENT && copy_may_go(item);
+	if (code == ERR_ABSENT && !item->gone)
+		code = copy_tell_gone(item, err);
 	return item->gone ? ERR_OK : code;
 }
 
@@ -163,13 +174,12 @@ static void copy_body_release(struct copy_body *body)
 
 /* What may go may also have gone half way. */
 static enum err_code copy_ended(struct copy_item *item, const struct copy_body *body,
-				enum err_code code)
+				enum err_code code, struct err *err)
 {
-	if (code != ERR_OK && body->pieces.failure.code == ERR_ABSENT && copy_may_go(item)) {
-		item->gone = true;
-		code = ERR_OK;
-	}
-	return code;
+	if (code == ERR_OK || body->pieces.failure.code != ERR_ABSENT)
+		return code;
+	item->gone = copy_may_go(item);
+	return item->gone ? ERR_OK : copy_tell_gone(item, err);
 }
 
 uint64_t copy_item_memory(const struct copy_item *item)
@@ -191,7 +201,7 @@ enum err_code copy_compare(struct store *from, struct store *to, struct copy_ite
 		code = get_source(from, item, &body, err);
 	if (code == ERR_OK && !item->gone && item->size == item->there_size)
 		code = is_same(to, item->key, &body, &same, err);
-	code = copy_ended(item, &body, code);
+	code = copy_ended(item, &body, code, err);
 	copy_body_release(&body);
 	item->state = same ? COPY_SAME : COPY_OTHER;
 	if (!same && (may_change(item) || copy_is_bar(item)))
@@ -256,7 +266,7 @@ enum err_code copy_object(struct store *from, struct store *to, struct copy_item
 		item->gone = true;
 	if (code == ERR_OK && !item->gone)
 		code = put_and_verify(to, item, &body, err);
-	code = copy_ended(item, &body, code);
+	code = copy_ended(item, &body, code, err);
 	copy_body_release(&body);
 	return code;
 }

@@ -135,7 +135,8 @@ struct lake_input {
 
 void lake_input_init(struct lake_input *input, struct store *store, const struct lake_table *table);
 void lake_input_release(struct lake_input *input);
-/* Known from here on; `fresh`: nothing of it was ever cleaned, and `next` is 0. */
+/* Known from here on; `fresh`: nothing of it was ever cleaned, and `next` is where the objects
+ * begin that are kept. */
 struct lake_part *lake_input_part(struct lake_input *input, struct lake_partition where,
 				  bool fresh, uint64_t next);
 /* Objects of a partition come together, in the order of their offsets. */

@@ -5,7 +5,9 @@
 #include "base/stop.h"
 #include "base/time.h"
 #include "base/trace.h"
+#include "flow/heal.h"
 #include "flow/retry.h"
+#include "flow/staging.h"
 #include "flow/vacuum.h"
 
 #include <sys/resource.h>
@@ -21,9 +23,14 @@ enum {
 	FAILED_FIRST_MS = 1000,
 	FAILED_MAX_MS = 300000,
 	CHECKPOINT_COMMITS = 50,
+	LOOK_BACK_COMMITS = 1000,
+	GIVE_WAY_MS = 600000,
+	GIVE_WAY_FILES = 200,
+	HEALS_LOST_MAX = 2,
 	CLEAN_SHARE = 10, /* of the time that files are kept */
 	CLEAN_LEAST_MS = 10000,
 	CLEAN_MOST_MS = 600000,
+	REBUILD_MOST_MS = 86400000,
 };
 
 struct maintain_table {
@@ -35,7 +42,18 @@ struct maintain_table {
 	int64_t look_ms;	   /* when the next one is due; monotonic clock, as those below */
 	int64_t changed_ms;	   /* when it had a new version last */
 	int64_t clean_ms;	   /* when the next clean-up is due */
+	int64_t others_ms;	   /* when another program optimized it last, by its commit */
+	int64_t merge_ms;	   /* when it may be merged by us, */
+	size_t merge_files;	   /* or when it has so many files */
+	int heals_lost;		   /* in a row, to other writers */
 	bool refused;		   /* that it may not be cleaned up is told */
+	struct retry retry;
+};
+
+/* What is made of one topic, or stream. */
+struct maintain_topic {
+	struct lake_table place; /* of the first table */
+	int64_t due_ms;		 /* monotonic clock */
 	struct retry retry;
 };
 
@@ -43,6 +61,8 @@ struct maintain {
 	const struct maintain_options *options;
 	struct maintain_table *tables;
 	size_t table_count;
+	struct maintain_topic *topics; /* none: all is kept for ever */
+	size_t topic_count;
 	struct compactor compactor;
 	int64_t merged_ms; /* when there was a merge last; monotonic clock */
 	struct maintain_counts counts;
@@ -50,14 +70,55 @@ struct maintain {
 
 /* ---- The chores of a table ---- */
 
+static enum err_code maintain_heal(struct maintain *maintain, struct maintain_table *table,
+				   bool *ret_again, struct err *err)
+{
+	struct heal_step step;
+	enum err_code code = heal_step(&maintain->compactor, table->delta, table->place.root,
+				       table->heals_lost >= HEALS_LOST_MAX, &step, err);
+
+	table->heals_lost = code == ERR_BUSY ? table->heals_lost + 1 : 0;
+	if (code == ERR_BUSY) {
+		trace_debug("%s; it is planned anew", err->msg);
+		maintain->counts.conflicts++;
+		*ret_again = true;
+		return ERR_OK;
+	}
+	if (code != ERR_OK || !step.done)
+		return code;
+	maintain->merged_ms = clock_mono_ms();
+	maintain->counts.commits++;
+	*ret_again = true;
+	return ERR_OK;
+}
+
+/* Who optimizes from a schedule is not overtaken a second time, unless many files have come since.
+ */
+static bool maintain_gives_way(struct maintain_table *table)
+{
+	int64_t others_ms = delta_others_optimized_ms(table->delta), now_ms = clock_mono_ms();
+	int64_t ago_ms = clock_wall_ms() - others_ms;
+	size_t files = delta_file_count(table->delta);
+
+	if (others_ms != table->others_ms && ago_ms < GIVE_WAY_MS) {
+		table->merge_ms = now_ms + GIVE_WAY_MS - (ago_ms > 0 ? ago_ms : 0);
+		table->merge_files = files + GIVE_WAY_FILES;
+	}
+	table->others_ms = others_ms;
+	return now_ms < table->merge_ms && files < table->merge_files;
+}
+
 static enum err_code maintain_compact(struct maintain *maintain, struct maintain_table *table,
 				      bool *ret_again, struct err *err)
 {
 	struct maintain_counts *counts = &maintain->counts;
 	struct compact_step step;
-	enum err_code code =
-		compactor_step(&maintain->compactor, table->delta, table->place.root, &step, err);
+	enum err_code code;
 
+	/* Rows that are doubled would be merged as they are. */
+	if (maintain_gives_way(table) || delta_doubled(table->delta).at >= 0)
+		return ERR_OK;
+	code = compactor_step(&maintain->compactor, table->delta, table->place.root, &step, err);
 	if (code == ERR_BUSY) {
 		trace_debug("%s; it is planned anew", err->msg);
 		counts->conflicts++;
@@ -93,6 +154,7 @@ static const struct maintain_chore {
 	enum err_code (*run)(struct maintain *maintain, struct maintain_table *table,
 			     bool *ret_again, struct err *err);
 } maintain_chores[] = {
+	{ "healing", maintain_heal },
 	{ "compaction", maintain_compact },
 	{ "checkpoint", maintain_checkpoint },
 };
@@ -108,9 +170,9 @@ static enum err_code maintain_do_chores(struct maintain *maintain, struct mainta
 
 /* ---- What goes with time ---- */
 
-static int64_t maintain_clean_every(const struct delta_retention *retention)
+static int64_t maintain_clean_every(int64_t kept_ms)
 {
-	int64_t every_ms = retention->files_ms / CLEAN_SHARE;
+	int64_t every_ms = kept_ms / CLEAN_SHARE;
 
 	if (every_ms < CLEAN_LEAST_MS)
 		return CLEAN_LEAST_MS;
@@ -147,7 +209,7 @@ static enum err_code maintain_clean(struct maintain *maintain, struct maintain_t
 	enum err_code code;
 
 	(void)!delta_retention(table->delta, &retention, &ignored);
-	every_ms = maintain_clean_every(&retention);
+	every_ms = maintain_clean_every(retention.files_ms);
 	longest_ms = retention.files_ms > retention.log_ms ? retention.files_ms : retention.log_ms;
 	if (changed)
 		table->changed_ms = now_ms;
@@ -158,16 +220,43 @@ static enum err_code maintain_clean(struct maintain *maintain, struct maintain_t
 	return code == ERR_OK ? ERR_OK : err_prefix(err, "clean-up");
 }
 
+static void maintain_retain(struct maintain *maintain, struct maintain_topic *topic)
+{
+	const struct maintain_options *options = maintain->options;
+	struct retain_options retain = { .store = options->compact.store,
+					 .models = options->models,
+					 .id = options->id,
+					 .keep = options->retain };
+	int64_t raw_ms = retain.keep.raw_ms, letters_ms = retain.keep.letters_ms;
+	struct retain_report report = { 0 };
+	struct err err;
+	enum err_code code = retain_topic(&retain, &topic->place, &report, &err);
+
+	maintain->counts.removed += report.raw.removed + report.letters.removed;
+	maintain->counts.removed_bytes += report.raw.removed_bytes + report.letters.removed_bytes;
+	if (letters_ms > 0 && (raw_ms == 0 || letters_ms < raw_ms))
+		raw_ms = letters_ms;
+	topic->due_ms = clock_mono_ms() + maintain_clean_every(raw_ms);
+	if (code == ERR_OK || code == ERR_ABSENT) {
+		retry_passed(&topic->retry);
+	} else if (code != ERR_STOPPED) {
+		(void)retry_failed(&topic->retry, topic->place.topic, &err);
+		topic->due_ms = topic->retry.due_ms;
+	}
+}
+
 /* ---- Looking ---- */
 
 static enum err_code maintain_open(struct maintain *maintain, struct maintain_table *table,
 				   struct err *err)
 {
 	uint32_t commits = maintain->options->keep[table->place.kind].checkpoint_commits;
-	struct delta_options options = { .name = table->name,
-					 .checkpoints = true,
-					 .checkpoint_interval = commits ? commits
-									: CHECKPOINT_COMMITS };
+	struct delta_options options = {
+		.name = table->name,
+		.checkpoints = true,
+		.look_back = maintain->options->paid ? 0 : LOOK_BACK_COMMITS,
+		.checkpoint_interval = commits ? commits : CHECKPOINT_COMMITS
+	};
 
 	if (table->delta)
 		return delta_refresh(table->delta, err);
@@ -189,10 +278,22 @@ static void maintain_wait(const struct maintain *maintain, struct maintain_table
 	table->look_ms = clock_mono_ms() + table->wait_ms;
 }
 
+static enum err_code maintain_find_rebuild(const struct maintain *maintain,
+					   const struct maintain_table *table, bool *ret_rebuilt,
+					   struct err *err)
+{
+	int64_t since_ms = 0;
+	enum err_code code = staging_oldest(maintain->options->compact.store, table->place.root,
+					    table->delta, &since_ms, err);
+
+	*ret_rebuilt = since_ms != 0 && clock_age_ms() - since_ms < REBUILD_MOST_MS;
+	return code;
+}
+
 static enum err_code maintain_look(struct maintain *maintain, struct maintain_table *table,
 				   struct err *err)
 {
-	bool again = false, changed;
+	bool again = false, changed, rebuilt = false;
 	struct err failure;
 	enum err_code code = maintain_open(maintain, table, err), cleaned;
 
@@ -203,6 +304,14 @@ static enum err_code maintain_look(struct maintain *maintain, struct maintain_ta
 	if (code != ERR_OK)
 		return code;
 	changed = delta_version(table->delta) != table->version;
+	if (changed)
+		code = maintain_find_rebuild(maintain, table, &rebuilt, err);
+	if (code != ERR_OK)
+		return code;
+	if (rebuilt) {
+		maintain_wait(maintain, table, true);
+		return ERR_OK;
+	}
 	if (changed)
 		code = maintain_do_chores(maintain, table, &again, err);
 	/* What cannot be merged is not to fill the disk as well. */
@@ -241,6 +350,9 @@ static void maintain_turn(struct maintain *maintain)
 		else if (err.code != ERR_STOPPED)
 			maintain_failed(table, &err);
 	}
+	for (size_t i = 0; i < maintain->topic_count && !stop_requested(); i++)
+		if (maintain->topics[i].due_ms <= clock_mono_ms())
+			maintain_retain(maintain, &maintain->topics[i]);
 }
 
 /* ---- The loop ---- */
@@ -252,6 +364,9 @@ static void maintain_sleep(struct maintain *maintain)
 	for (size_t i = 0; i < maintain->table_count; i++)
 		if (maintain->tables[i].look_ms < due_ms)
 			due_ms = maintain->tables[i].look_ms;
+	for (size_t i = 0; i < maintain->topic_count; i++)
+		if (maintain->topics[i].due_ms < due_ms)
+			due_ms = maintain->topics[i].due_ms;
 	if (maintain->compactor.open && now_ms - maintain->merged_ms > REST_AFTER_MS)
 		compactor_rest(&maintain->compactor);
 	if (due_ms > now_ms)
@@ -265,6 +380,23 @@ static void maintain_stand_back(void)
 
 	(void)setpriority(PRIO_PROCESS, 0, NICE);
 	(void)syscall(SYS_ioprio_set, WHO_PROCESS, 0, IOPRIO_IDLE);
+}
+
+static void maintain_begin_topics(struct maintain *maintain)
+{
+	const struct retain_keep *keep = &maintain->options->retain;
+
+	maintain->topics = xcalloc(maintain->table_count + 1, sizeof(*maintain->topics));
+	for (size_t i = 0; i < maintain->table_count; i++) {
+		const struct lake_table *place = &maintain->tables[i].place;
+
+		if (!lake_table_leads(place) ||
+		    (keep->letters_ms == 0 && (keep->raw_ms == 0 || place->kind != TOPIC_LOG)))
+			continue;
+		maintain->topics[maintain->topic_count++] = (struct maintain_topic){
+			.place = *place, .retry.backoff = maintain->tables[i].retry.backoff
+		};
+	}
 }
 
 /* The tables of both paths. */
@@ -289,6 +421,7 @@ static enum err_code maintain_begin(struct maintain *maintain, struct err *err)
 			(struct backoff){ .first_ms = FAILED_FIRST_MS, .max_ms = FAILED_MAX_MS };
 		maintain->table_count++;
 	}
+	maintain_begin_topics(maintain);
 	return ERR_OK;
 }
 
@@ -297,6 +430,7 @@ static void maintain_release(struct maintain *maintain)
 	for (size_t i = 0; i < maintain->table_count; i++)
 		delta_close(maintain->tables[i].delta);
 	free(maintain->tables);
+	free(maintain->topics);
 	compactor_release(&maintain->compactor);
 }
 

@@ -12,6 +12,16 @@
  * that it keeps files, at most every 10 s and at least every 10 min, until all
  * that its last change left has gone.
  *
+ * Where another program's OPTIMIZE has doubled rows they are put right (heal.h),
+ * first of all. A table that another program has optimized is not merged for ten minutes,
+ * or until it has 200 files more, so that the next one is not overtaken.
+ *
+ * Raw objects and dead letters go likewise (retain.h), topic by topic, if they are not kept for
+ * ever: each tenth of the time that they are, within the same bounds.
+ *
+ * A table that is being rebuilt (staging.h) is left alone, since a rebuild is committed on the
+ * version that it was begun on or not at all; for a day at most, as one may have been killed.
+ *
  * A table that is not there yet is looked for again. One at which a chore fails
  * is told, and left alone for a while; the others go on. Nothing here is in
  * anybody's way: another writer wins every conflict, and the process runs behind
@@ -28,7 +38,7 @@
 
 #include "engine/model.h"
 #include "flow/compact.h"
-#include "flow/lake.h"
+#include "flow/retain.h"
 
 struct maintain_options {
 	const char *id;
@@ -37,6 +47,7 @@ struct maintain_options {
 	bool paid; /* each look costs something: the lake is in a bucket */
 	struct compact_options compact;
 	struct lake_keep keep[2]; /* of each topic_kind */
+	struct retain_keep retain;
 };
 
 /* Of all tables. */

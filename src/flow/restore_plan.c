@@ -4,6 +4,7 @@
 #include "base/names.h"
 #include "flow/dlq_key.h"
 #include "flow/history.h"
+#include "flow/raw_kept.h"
 #include "flow/sink_foreign.h"
 
 #include <inttypes.h>
@@ -283,6 +284,23 @@ static void drop_plain(struct restore_part *part, uint64_t first)
 	part->source_count = kept;
 }
 
+/* What retention let go of, though some of it may be there still, or once more. */
+static enum err_code drop_not_kept(struct store *store, struct restore_part *part, struct err *err)
+{
+	uint64_t from;
+	size_t kept = 0;
+	enum err_code code = raw_kept_find(store, part->where, &from, err);
+
+	for (size_t i = 0; code == ERR_OK && i < part->source_count; i++)
+		if (part->sources[i].kind != SOURCE_LETTERS && part->sources[i].from < from)
+			free(part->sources[i].key);
+		else
+			part->sources[kept++] = part->sources[i];
+	if (code == ERR_OK)
+		part->source_count = kept;
+	return code;
+}
+
 static int sized_by_start(const void *a, const void *b)
 {
 	const struct restore_sized *x = a, *y = b;
@@ -356,6 +374,8 @@ static enum err_code gather(struct store *store, struct restore_plan *plan, stru
 			struct restore_part *part = plan->topics[i]->parts[k];
 
 			code = gather_groups(store, part, err);
+			if (code == ERR_OK)
+				code = drop_not_kept(store, part, err);
 			if (code != ERR_OK)
 				return code;
 			if (part->source_count > 0)

@@ -239,6 +239,13 @@ void duck_put_files_end(struct buf *out)
 	buf_add_str(out, "], hive_partitioning = false, union_by_name = true)");
 }
 
+void duck_put_files_end_named(struct buf *out, const char *column)
+{
+	buf_add_str(out, "], hive_partitioning = false, union_by_name = true, filename = ");
+	duck_put_literal(out, slice_str(column));
+	buf_add_char(out, ')');
+}
+
 bool duck_name_file(int fd, uint64_t turn, const char *path, struct err *err)
 {
 	struct buf told, message;

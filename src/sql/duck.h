@@ -84,6 +84,8 @@ uint64_t duck_turn(void);	/* any thread */
 void duck_put_files_begin(struct buf *out);
 void duck_put_file(struct buf *out, int fd, uint64_t turn);
 void duck_put_files_end(struct buf *out);
+/* With one more column of this name: the name that DuckDB was told of a row's file. */
+void duck_put_files_end_named(struct buf *out, const char *column);
 /* A message has the file by the name that DuckDB was told: put its path there instead. True: it was
  * this file. */
 bool duck_name_file(int fd, uint64_t turn, const char *path, struct err *err);

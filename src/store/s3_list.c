@@ -91,13 +91,14 @@ static enum err_code get_page(struct s3 *s3, struct s3_place *place, struct s3_p
 	return code;
 }
 
-/* A folder is one by the key that it would be without its end. */
-static enum err_code check_listed(const char *key, struct err *err)
+/* A folder is one by the key that it would be without its end; an object of such a name, as other
+ * programs have them, is none: not to a listing of keys, nor in the folder that it is called as. */
+static enum err_code check_listed(const struct s3_place *place, const char *key, struct err *err)
 {
 	char folder[S3_KEY_MAX + 1];
 	size_t len = strlen(key);
 
-	if (len == 0 || key[len - 1] != '/')
+	if (!place->level || len == 0 || key[len - 1] != '/' || strcmp(key, place->prefix) == 0)
 		return store_check_key(key, err);
 	(void)snprintf(folder, sizeof(folder), "%.*s", (int)len - 1, key);
 	return store_check_key(folder, err);
@@ -105,8 +106,8 @@ static enum err_code check_listed(const char *key, struct err *err)
 
 /* False: the caller has seen enough. Other programs' keys that no key of ours can be are passed
  * over. */
-static bool give_page(const struct s3 *s3, const struct s3_page *page, store_each_fn *each,
-		      void *user)
+static bool give_page(const struct s3 *s3, const struct s3_place *place, const struct s3_page *page,
+		      store_each_fn *each, void *user)
 {
 	for (size_t i = 0; i < page->count; i++) {
 		struct store_entry entry = page->entries[i];
@@ -114,7 +115,7 @@ static bool give_page(const struct s3 *s3, const struct s3_page *page, store_eac
 
 		if (strncmp(entry.key, s3->root, strlen(s3->root)) == 0)
 			entry.key += strlen(s3->root);
-		if (check_listed(entry.key, &err) != ERR_OK)
+		if (check_listed(place, entry.key, &err) != ERR_OK)
 			trace_debug("%s: \"%s\" is left alone: %s", s3->place, entry.key, err.msg);
 		else if (!each(user, &entry))
 			return false;
@@ -130,7 +131,7 @@ static enum err_code s3_list_from(struct s3 *s3, struct s3_place *place, store_e
 
 	do {
 		code = get_page(s3, place, page, err);
-	} while (code == ERR_OK && give_page(s3, page, each, user) && page->goes_on);
+	} while (code == ERR_OK && give_page(s3, place, page, each, user) && page->goes_on);
 	s3_page_free(page);
 	return code;
 }

@@ -15,6 +15,7 @@ from client import Load  # noqa: E402
 from conftest import wait_until  # noqa: E402
 
 CASES_MIN = 200
+FEW_CASES = 8
 FEW_S = 1       # at 200 ms a sync: five groups
 
 
@@ -30,6 +31,14 @@ def test_every_read_of_a_gateway_that_goes_on(pinpipe):
     campaign = calls.torture(pinpipe, "restart", is_thorough=False, kinds=("read",))
     assert campaign.is_clean, "\n".join([str(campaign.report), *campaign.wrong])
     assert campaign.done.total() > 40
+
+
+@pytest.mark.parametrize("workload", ["optimize", "vacuum"])
+def test_some_calls_of_who_cares_for_tables(pinpipe, workload):
+    """No version that is kept loses a row or a file."""
+    campaign = calls.torture(pinpipe, workload, is_thorough=False, some=(FEW_CASES, 1))
+    assert campaign.is_clean, "\n".join([str(campaign.report), *campaign.wrong])
+    assert campaign.done.total() >= FEW_CASES * calls.REACHED_MIN
 
 
 class Served:

@@ -56,24 +56,38 @@ void duck_put_name(struct buf *out, struct slice name)
 	buf_add_slice(out, name);
 }
 
-/* The query for the columns names the file, and comes first. */
-static void read_file(const char *sql)
+/* "'…'" in a list of them; its length goes to *ret_len. */
+static void read_one(const char *quoted, size_t *ret_len)
 {
-	static const char before[] = "read_parquet('";
-	const char *from = strstr(sql, before);
 	char path[64];
 	ssize_t len;
 	int fd;
 
-	if (!from || strncmp(sql, "SELECT column_name", strlen("SELECT column_name")) != 0)
-		return;
-	from += strlen(before);
-	(void)snprintf(path, sizeof(path), "%.*s", (int)strcspn(from, "'"), from);
+	*ret_len = strcspn(quoted + 1, "'");
+	(void)snprintf(path, sizeof(path), "%.*s", (int)*ret_len, quoted + 1);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	len = pread(fd, file, sizeof(file), 0);
+	len = pread(fd, file + rest.len, sizeof(file) - rest.len, 0);
 	FUZZ_MUST(fd >= 0 && len >= 0);
 	(void)close(fd);
-	rest = slice_of(file, (size_t)len);
+	rest.len += (size_t)len;
+}
+
+/* The query for the columns names the files, and comes first. */
+static void read_files(const char *sql)
+{
+	static const char before[] = " FROM read_parquet([";
+	const char *from;
+	size_t len;
+
+	if (strncmp(sql, "SELECT column_name", strlen("SELECT column_name")) != 0)
+		return;
+	from = strstr(sql, before);
+	FUZZ_MUST(from != NULL);
+	rest = slice_of(file, 0);
+	for (from += strlen(before); *from == '\''; from += strspn(from, ", ")) {
+		read_one(from, &len);
+		from += len + 2;
+	}
 }
 
 static size_t count_text(const char *text, const char *word)
@@ -94,7 +108,7 @@ enum err_code duck_rows_open(struct duck *duck, const char *sql, struct duck_row
 	uint8_t how;
 
 	(void)duck;
-	read_file(sql);
+	read_files(sql);
 	how = fuzz_take(&rest);
 	if (how >= FAKE_FAILS_FROM)
 		return err_set(err, codes[how % ARRAY_LEN(codes)], "the file says so");

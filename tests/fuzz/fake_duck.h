@@ -1,6 +1,6 @@
 /*
- * fake_duck.h - a DuckDB that reads "Parquet" which the fuzzer wrote: the file's bytes are its
- * answers. Linked before the library, it stands for duck.c and duck_rows.c.
+ * fake_duck.h - a DuckDB that reads "Parquet" which the fuzzer wrote: the files' bytes are its
+ * answers, one after the other. Linked before the library, it stands for duck.c and duck_rows.c.
  *
  *	file	for each query, in their order: a byte that says how many rows there are, or how
  *		it fails; then the cells as they are asked for

@@ -43,6 +43,22 @@ static void check_columns(const struct delta_metadata *metadata)
 	buf_release(&schema);
 }
 
+/* Columns that are taken for the table's own are just those. */
+static void check_own_columns(const struct delta_metadata *metadata)
+{
+	struct delta_difference difference;
+	struct delta_schema own;
+	struct err err = { 0 };
+
+	if (delta_schema_read(metadata, reader.line, &own, &err) != ERR_OK) {
+		FUZZ_MUST(err.msg[0]);
+		return;
+	}
+	FUZZ_MUST(delta_schema_compare(metadata, &own, reader.line, &difference, &err) == ERR_OK);
+	FUZZ_MUST(difference.change == DELTA_SAME);
+	delta_schema_release(&own);
+}
+
 static void check_rules(const struct delta_state *state)
 {
 	struct err err = { 0 };
@@ -51,10 +67,12 @@ static void check_rules(const struct delta_state *state)
 		return;
 	if (delta_check_readable(&state->protocol, state->metadata, &err) != ERR_OK)
 		FUZZ_MUST(err.msg[0]);
-	if (delta_check_writable(&state->protocol, state->metadata, reader.line, &err) != ERR_OK)
+	if (delta_check_writable(&state->protocol, state->metadata, reader.line, &err) != ERR_OK) {
 		FUZZ_MUST(err.msg[0]);
-	else
-		check_columns(state->metadata);
+		return;
+	}
+	check_columns(state->metadata);
+	check_own_columns(state->metadata);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

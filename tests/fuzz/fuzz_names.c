@@ -1,10 +1,11 @@
 /*
  * Paths, and the names in them: the first byte is the method, the rest a path as a request has it.
  * A route's parameters are segments of the path; names are what the rule says, no more, no less;
- * positions and partitions are read back as they are written.
+ * positions, partitions and spans of time are read back as they are written.
  */
 #include "base/names.h"
 #include "broker/position.h"
+#include "delta/delta_interval.h"
 #include "fuzz.h"
 #include "gateway/route.h"
 
@@ -55,6 +56,18 @@ static void check_partition(enum topic_kind kind, struct slice text)
 				  &copy) && copy == partition);
 }
 
+static void check_interval(struct slice text)
+{
+	int64_t ms, again;
+
+	if (!delta_interval_parse(text, &ms))
+		return;
+	FUZZ_MUST(ms >= 0);
+	buf_clear(&value);
+	delta_interval_put(&value, ms);
+	FUZZ_MUST(delta_interval_parse(buf_slice(&value), &again) && again == ms);
+}
+
 static void check_param(struct slice path, struct slice param)
 {
 	if (!param.ptr)
@@ -93,6 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	check_position(path);
 	check_partition(TOPIC_LOG, path);
 	check_partition(TOPIC_STREAM, path);
+	check_interval(path);
 	(void)media_of(path);
 	(void)media_admits(path, MEDIA_KAFKA);
 	(void)media_admits(path, MEDIA_AMZ_JSON);

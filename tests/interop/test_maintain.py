@@ -36,10 +36,10 @@ def post_all(url, table):
         conftest.wait_until(lambda: len(list(log.glob("*[0-9].json"))) > streamed, "the next commit", PATIENCE_S)
 
 
-def disturb(path):
+def disturb(path, turns=TURNS, by=("update", "delete")):
     done = subprocess.run([CACHE / "venv" / "bin" / "python", HERE / "disturb_deltars.py"],
-                          input=json.dumps({"path": str(path), "turns": TURNS}), capture_output=True, text=True,
-                          timeout=PATIENCE_S, check=False)
+                          input=json.dumps({"path": str(path), "turns": turns, "by": by}), capture_output=True,
+                          text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -17,7 +17,8 @@ import calls  # noqa: E402
 import delta_log  # noqa: E402
 from duck import Duck  # noqa: E402
 
-ONE_SHARD = {"PINPIPE_GATEWAY_SHARDS": "1", "PINPIPE_GATEWAY_PARTITIONS": "1"}
+# And a checkpoint after ten commits, of the stream's own after thirty.
+ONE_SHARD = {"PINPIPE_GATEWAY_SHARDS": "1", "PINPIPE_GATEWAY_PARTITIONS": "1", "PINPIPE_TABLE_CHECKPOINT_COMMITS": "10"}
 A_COMMIT_A_RECORD = {"PINPIPE_STREAM_ROWS_MAX": "1", "PINPIPE_STREAM_AGE": "1h"}
 LATER_S = 9 * 86400     # older than any retention that we set by ourselves
 STREAM = f"streaming-{ID}-geo"

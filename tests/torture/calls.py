@@ -548,12 +548,13 @@ def torture(binary, name, is_thorough, kinds=KINDS, some=None):
         return campaign
 
 
-def holds(binary, name, kinds):
-    """Nothing is found, by a quick look."""
+def holds(binary, name, words):
+    """Nothing is found, by a quick look at calls of these kinds; a number: at so many of them."""
+    kinds, some = [word for word in words if not word.isdigit()], [int(word) for word in words if word.isdigit()]
     with workplace(f"calls-{name}") as place:
         try:
             campaign = Campaign(binary, place.path, name)
-            campaign.run(False, kinds, stop_early=True)
+            campaign.run(False, kinds, stop_early=True, some=(some[0], 1) if some else None)
         except Wrong as error:
             print(f"  {error}")
             return False

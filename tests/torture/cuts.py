@@ -86,10 +86,13 @@ class Session:
         await_that(lambda: self.pipeline.who_took(UNSYNCED, "kill"), f"somebody to pass {UNSYNCED}")
         self.pipeline.await_healthy()
 
+    def kill_all(self):
+        self.pipeline.kill_all()
+
     def cut(self, load, where):
         """Returns what was acknowledged before the next start."""
         time.sleep(CALM_S if self.rng.random() < CALM_SHARE else self.rng.random() * PAUSE_S)  # any time
-        self.disk.cut(self.data / "log", self.pipeline.kill_all)
+        self.disk.cut(self.data / "log", self.kill_all)
         self.cuts[where] += 1
         acked = [entry for entry in load.ledger if entry.state == "acked"]
         self.start()

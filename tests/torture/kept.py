@@ -79,15 +79,16 @@ class Table:
     def fault(self, kind, text):
         self.faults.append((kind, f"{self.root.name}: {text}"))
 
-    def look(self):
-        """What came since. Nothing is assumed to stand still."""
+    def look(self, is_still=False):
+        """What came since. Unless it stands still, the oldest that is there may go at any time: then a first look
+        begins with the newest checkpoint."""
         if not (self.root / "_delta_log").is_dir():
             return
         late, self.looked = time.monotonic() - self.looked > LATE_S, time.monotonic()
         if late and not commit_path(self.root, self.state.version).exists():
             self.counts["begun again"] += 1
             self.forget()
-        if self.state.version < 0 and not self.begin():
+        if self.state.version < 0 and not self.begin(is_still):
             return
         while (path := commit_path(self.root, self.state.version + 1)).exists():
             self.take(self.state.version + 1, path.read_text())
@@ -96,10 +97,9 @@ class Table:
         self.check_files()
         self.check_checkpoints()
 
-    def begin(self):
-        """At version 0, or where the log begins by now."""
+    def begin(self, is_still):
         names = Names(self.root)
-        self.first = delta_log.oldest(names)
+        self.first = names.checkpoints[-1] if names.checkpoints and not is_still else delta_log.oldest(names)
         if self.first is None:
             if names.commits:
                 self.fault("damaged", f"the log has the commits {names.commits[:3]} … {names.commits[-1]} and the "
@@ -107,7 +107,12 @@ class Table:
             return False
         self.cleaned = names.commits[0]
         if self.first > 0:
-            self.state = delta_log.state_at(self.duck, self.root, self.first, newest=self.first)
+            try:
+                self.state = delta_log.state_at(self.duck, self.root, self.first, newest=self.first)
+            except RuntimeError:
+                if checkpoint_path(self.root, self.first).exists():
+                    raise
+                return False    # it has just been cleaned up, and the next look finds a newer one
             self.note(self.first, self.state.files, (), self.state.txns)
         return True
 
@@ -144,8 +149,15 @@ class Table:
     def read_some(self, names):
         """One that has gone is missed in check_files(), if it should be there."""
         there = [name for name in names if (self.root / name).exists()]
-        if there:
-            self.rows.update(read_rows(self.duck, self.root, self.state.columns(), there))
+        try:
+            if there:
+                self.rows.update(read_rows(self.duck, self.root, self.state.columns(), there))
+        except RuntimeError as error:
+            if len(names) > 1:  # one of them has just gone
+                for name in names:
+                    self.read_some([name])
+            elif (self.root / names[0]).exists():
+                self.fault("damaged", f"{names[0]} cannot be read: {error}")
         for name in names:
             said = (self.state.files.get(name) or {}).get("stats")
             if said and name in self.rows and json.loads(said)["numRecords"] != self.rows[name].count:
@@ -239,7 +251,7 @@ class Table:
 
     def finish(self):
         """Of a table that nobody writes any more: once more by what is there, as who comes new reads it."""
-        self.look()
+        self.look(is_still=True)
         if self.state.version < 0:
             return
         for version, text in self.texts.items():
@@ -280,11 +292,15 @@ class Kept:
         self.lake, self.tables, self.duck = pathlib.Path(lake), {}, Duck()
         self.faults, self.counts = [], collections.Counter()
 
-    def look(self):
+    def all_tables(self):
         for root in sorted(self.lake.glob("tables/*")):
             if root.name not in self.tables:
                 self.tables[root.name] = Table(root, self.duck)
-            self.tables[root.name].look()
+        return self.tables.values()
+
+    def look(self):
+        for table in self.all_tables():
+            table.look()
 
     def forget(self):
         """What was seen may not have been synced: the power was cut. What was found, and how much, stays."""
@@ -295,8 +311,7 @@ class Kept:
 
     def finish(self, report):
         """The rest, and what was found goes into the checker's report."""
-        self.look()
-        for table in self.tables.values():
+        for table in self.all_tables():
             table.finish()
         self.forget()
         for kind, text in self.faults:

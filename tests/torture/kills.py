@@ -46,8 +46,8 @@ def failpoints(bucket=False):
     """Those under load: but those of commands that a person gives and of a sink that is set otherwise (files of their
     own in tests/ kill at these), of a store that has no lake, of what bucket.py has on all the time, and of what
     tables.py kills at."""
-    elsewhere = ("backup-", "copy-", "live-", "rebuild-", "remake-", "replay-", "restore-", "sink-output", "s3-small-parts",
-                 "store-" if bucket else "s3-", *OF_AGE)
+    elsewhere = ("backup-", "copy-", "live-", "rebuild-", "remake-", "replay-", "restore-", "retain-",
+                 "sink-output", "s3-small-parts", "store-" if bucket else "s3-", *OF_AGE)
     return sorted(name for name in all_failpoints() if not name.startswith(elsewhere))
 
 

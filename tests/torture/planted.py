@@ -3,7 +3,8 @@
 bugs/NN-name.patch begins with two lines: what it breaks, and the check that catches it:
     unit NAME               the C test of that name
     pytest FILE             a file of Python tests
-    calls WORKLOAD KIND…    calls.py: the k-th call of these kinds fails (of one that never comes: a run without faults)
+    calls WORKLOAD KIND… N  calls.py: the k-th call of these kinds fails (of one that never comes: a run without
+                            faults), in N of the cases, or without a number in all
 The tree is copied, one patch applied, rebuilt, the check run, the patch taken back. The check has to pass without a
 patch and to fail with it. A patch that does not apply any more is a failure.
 """

@@ -91,6 +91,7 @@ class Hands:
         for _, process in self.running:
             process.kill()
             process.wait()
+        self.running = []
 
 
 class Upkeep:
@@ -228,6 +229,10 @@ class CutSession(cuts.Session):
         while time.monotonic() < end:
             load.wait_for_more(20, self.pipeline)
             self.kept.look()
+
+    def kill_all(self):
+        self.hands.close()
+        super().kill_all()
 
     def provoke(self, point):
         if point.startswith(kills.OF_AGE):

@@ -284,18 +284,22 @@ static void test_a_live_view_has_the_tail(void **state)
 	const struct clean_model model = model_of(columns, ARRAY_LEN(columns), "k");
 	char paths[2][PATH_LEN_MAX];
 	const char *list[] = {
-		make_file(fixture, "table.parquet", "SELECT 1 AS k, '0' AS _partition, '0' AS _offset",
-			  paths[0]),
+		make_file(fixture, "table.parquet",
+			  "SELECT 1 AS k, '0' AS _partition, '0' AS _offset", paths[0]),
 		make_file(fixture, "tail.parquet",
-			  "SELECT 1 AS k, 7::BIGINT AS new, '0' AS _partition, '1' AS _offset", paths[1]),
+			  "SELECT 1 AS k, 7::BIGINT AS new, '0' AS _partition, '1' AS _offset",
+			  paths[1]),
 	};
 	static const struct model question = { .file = "q", .line = 1, .sql = "FROM t_live" };
 	struct answer answer;
 	struct err err;
 
 	for (int live = 0; live < 2; live++) {
-		struct engine_table table = { .model = &model, .files = fetched_of(list, 2),
-					      .file_count = 2, .tail_count = 1, .live = live };
+		struct engine_table table = { .model = &model,
+					      .files = fetched_of(list, 2),
+					      .file_count = 2,
+					      .tail_count = 1,
+					      .live = live };
 
 		assert_ok(engine_attach(fixture->engine, &table, 1, &err));
 		assert_asked(fixture, "SELECT k, new FROM t_live ORDER BY _offset",
@@ -304,7 +308,8 @@ static void test_a_live_view_has_the_tail(void **state)
 		assert_asked(fixture, "SELECT count(*) FROM t_all", live ? "[[2]]" : "[[1]]");
 	}
 	assert_ok(engine_attach(fixture->engine,
-				&(struct engine_table){ .model = &model, .no_live = "there is none",
+				&(struct engine_table){ .model = &model,
+							.no_live = "there is none",
 							.files = fetched_of(list, 1),
 							.file_count = 1 },
 				1, &err));

@@ -2,6 +2,7 @@
 #include "backends/backends.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "delta_fixture.h"
 #include "flow/lake_copy.h"
 #include "store/layer.h"
 #include "testing.h"
@@ -301,7 +302,8 @@ static void assert_same_object(struct store *a, struct store *b, const char *key
 
 static void test_large_objects(void **state)
 {
-	static const char data[] = "tables/t/part-1.parquet", letter[] = "dlq/i.p/partition=0/a";
+	static const char data[] = "tables/t/part-1.parquet", letter[] = "dlq/i.p/partition=0/a",
+			  raw[] = "topics/i.p/partition=0/i.p+0+0000000000.json";
 	static const struct {
 		const char *key;
 		int from_at, to_at;
@@ -311,7 +313,8 @@ static void test_large_objects(void **state)
 	} cases[] = {
 		{ data, 0, 0, NULL, ERR_OK, 1, 0 },
 		{ data, 2, 0, large_is_replaced, ERR_BUSY, 0, 0 },
-		{ data, 2, 0, large_goes, ERR_ABSENT, 0, 0 },
+		{ data, 2, 0, large_goes, ERR_OK, 0, 1 }, /* of no version that is copied */
+		{ raw, 2, 0, large_goes, ERR_ABSENT, 0, 0 },
 		{ letter, 2, 0, large_goes, ERR_OK, 0, 1 },
 		{ data, 0, 2, large_is_damaged, ERR_CORRUPT, 0, 0 },
 	};
@@ -338,6 +341,27 @@ static void test_large_objects(void **state)
 		store_free(&from->layer.base);
 		store_free(&to->layer.base);
 	}
+}
+
+/* A clean-up that took what the copied version needs is told; the table there is not whole then. */
+static void test_a_data_file_that_was_needed_goes(void **state)
+{
+	static const char key[] = ROOT "/app-0.parquet";
+	struct odd *from = odd_new(key, 1, large_goes);
+	struct store *to = store_memory_new(1 << 20);
+	struct lake_copy_options options = { .from = &from->layer.base, .to = to };
+	struct delta_table *table = open_table(from->layer.inner);
+	struct lake_copy_report report;
+	struct err err;
+
+	(void)state;
+	put_text(from->layer.inner, key, "rows");
+	append_ok(table, "app", 0);
+	delta_close(table);
+	assert_int_equal(lake_copy(&options, &report, &err), ERR_BUSY);
+	assert_non_null(strstr(err.msg, "\"" ROOT "/app-0.parquet\" was cleaned up"));
+	store_free(&from->layer.base);
+	store_free(to);
 }
 
 /* What is there already is compared the same way. */
@@ -371,6 +395,7 @@ int main(void)
 		cmocka_unit_test(test_it_is_of_one_moment),
 		cmocka_unit_test(test_a_store_that_fails),
 		cmocka_unit_test(test_large_objects),
+		cmocka_unit_test(test_a_data_file_that_was_needed_goes),
 		cmocka_unit_test(test_large_objects_that_are_there),
 	};
 
