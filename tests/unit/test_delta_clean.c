@@ -52,18 +52,16 @@ static void fill(int64_t commits)
 	aging(store)->below = commits + 1;
 }
 
-static void assert_table_at(int64_t version, int64_t commits)
+static void assert_table(int64_t commits)
 {
 	struct delta_table *table = open_table(store);
 
-	assert_int_equal(delta_version(table), version);
+	assert_int_equal(delta_version(table), commits);
 	assert_int_equal(delta_file_count(table), commits);
 	assert_int_equal(delta_rows(table), commits * (commits + 1) / 2);
 	assert_int_equal(delta_txn_version(table, "app"), commits - 1);
 	delta_close(table);
 }
-
-static void assert_table(int64_t commits) { assert_table_at(commits, commits); }
 
 static enum err_code clean_log(struct delta_cleaned *cleaned, bool dry_run, struct err *err)
 {
@@ -676,69 +674,6 @@ static void test_a_file_that_may_have_gone(void **state)
 	delta_close(table);
 }
 
-struct late {
-	struct delta_add *add;
-	int64_t for_ms;
-};
-
-static void stop_and_vacuum(void *user)
-{
-	struct late *late = user;
-	struct delta_cleaned cleaned = { 0 };
-	struct err err = { 0 };
-
-	late->add->made_ms -= late->for_ms;
-	assert_ok(vacuum(&cleaned, false, &err));
-}
-
-/* It is stopped between the look at its file's age and the put, for longer than files are kept, and
- * nobody else writes: what it put must not be named when it goes on. */
-static void test_a_file_that_goes_before_its_commit(void **state)
-{
-	char path[] = "old-mine.parquet";
-	struct delta_table *table;
-	struct delta_add add = { .path = path, .size = 4, .rows = 1 };
-	struct delta_commit commit = { .operation = "WRITE", .adds = &add, .add_count = 1 };
-	struct late late = { &add, AGED_MS };
-	struct err err = { 0 };
-	int64_t version = 0;
-
-	(void)state;
-	fill(3);
-	table = open_table(store);
-	put_file(path);
-	add.made_ms = clock_boot_ms();
-	aging(store)->hook = stop_and_vacuum;
-	aging(store)->user = &late;
-	aging(store)->before_put = "00004.json";
-	assert_int_equal(delta_commit(table, &commit, &version, &err), ERR_EXPIRED);
-	assert_false(has_key(store, ROOT "/old-mine.parquet"));
-	delta_close(table);
-	assert_table_at(4, 3);
-}
-
-/* Who has committed since the file was young enough has taken the version already. */
-static void test_no_version_without_need(void **state)
-{
-	struct delta_cleaned cleaned = { 0 };
-	struct err err = { 0 };
-
-	(void)state;
-	fill(3);
-	put_file("old-orphan.parquet");
-	assert_ok(vacuum(&cleaned, true, &err));
-	assert_false(has_key(store, log_key(4, ".json")));
-	assert_ok(vacuum(&cleaned, false, &err));
-	assert_true(has_key(store, log_key(4, ".json")));
-	put_file("old-orphan.parquet");
-	assert_ok(vacuum(&cleaned, false, &err));
-	assert_false(has_key(store, log_key(5, ".json")));
-	assert_int_equal(cleaned.removed, 3);
-	aging(store)->below = 10;
-	assert_ok(vacuum(&cleaned, false, &err));
-	assert_false(has_key(store, log_key(5, ".json")));
-}
-
 /* ---- Checkpoints ---- */
 
 static int64_t tombstones_in(struct delta_table *table) { return (int64_t)table->state.tombstones; }
@@ -818,8 +753,6 @@ int main(void)
 		TEST(test_tombstones_of_a_checkpoint),
 		TEST(test_a_table_that_has_stood_open),
 		TEST(test_a_file_that_may_have_gone),
-		TEST(test_a_file_that_goes_before_its_commit),
-		TEST(test_no_version_without_need),
 		TEST(test_tombstones_leave_the_checkpoint),
 		TEST(test_a_checkpoint_of_another),
 	};

@@ -1,0 +1,154 @@
+/* Who was stopped before its put names no file that a clean-up took meanwhile. */
+#include "aging_store.h"
+#include "base/time.h"
+#include "delta/delta_clean.h"
+#include "delta_fixture.h"
+
+#include <stdio.h>
+
+enum { HOUR_MS = 3600000, AGED_MS = 10 * HOUR_MS };
+
+static struct store *store;
+
+static int setup(void **state)
+{
+	(void)state;
+	store = aging_new();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	store_free(store);
+	return 0;
+}
+
+static struct delta_table *open_kept(int64_t files_ms, int64_t log_ms)
+{
+	struct delta_options options = { .create = &fixture_schema,
+					 .checkpoints = true,
+					 .keep_files_ms = files_ms,
+					 .keep_log_ms = log_ms };
+	struct delta_table *table = NULL;
+	struct err err = { 0 };
+
+	assert_ok(delta_open(store, ROOT, &options, &table, &err));
+	return table;
+}
+
+/* A table of so many versions beyond its first, all of it old. */
+static void fill(int64_t commits)
+{
+	struct delta_table *table = open_kept(HOUR_MS, HOUR_MS);
+
+	while (delta_version(table) < commits)
+		append_ok(table, "app", delta_version(table));
+	delta_close(table);
+	aging(store)->age_ms = AGED_MS;
+	aging(store)->below = commits + 1;
+}
+
+static void assert_table_at(int64_t version, int64_t commits)
+{
+	struct delta_table *table = open_table(store);
+
+	assert_int_equal(delta_version(table), version);
+	assert_int_equal(delta_file_count(table), commits);
+	assert_int_equal(delta_rows(table), commits * (commits + 1) / 2);
+	assert_int_equal(delta_txn_version(table, "app"), commits - 1);
+	delta_close(table);
+}
+
+static enum err_code vacuum(struct delta_cleaned *cleaned, bool dry_run, struct err *err)
+{
+	const struct delta_clean_options options = { .dry_run = dry_run };
+	struct delta_table *table = open_table(store);
+	enum err_code code = delta_clean_files(table, &options, cleaned, err);
+
+	delta_close(table);
+	return code;
+}
+
+static void put_file(const char *name)
+{
+	char key[200];
+
+	(void)snprintf(key, sizeof(key), ROOT "/%s", name);
+	put_text(store, key, "1234");
+}
+
+struct late {
+	struct delta_add *add;
+	int64_t for_ms;
+};
+
+static void stop_and_vacuum(void *user)
+{
+	struct late *late = user;
+	struct delta_cleaned cleaned = { 0 };
+	struct err err = { 0 };
+
+	late->add->made_ms -= late->for_ms;
+	assert_ok(vacuum(&cleaned, false, &err));
+}
+
+/* It is stopped between the look at its file's age and the put, for longer than files are kept, and
+ * nobody else writes: what it put must not be named when it goes on. */
+static void test_a_file_that_goes_before_its_commit(void **state)
+{
+	char path[] = "old-mine.parquet";
+	struct delta_table *table;
+	struct delta_add add = { .path = path, .size = 4, .rows = 1 };
+	struct delta_commit commit = { .operation = "WRITE", .adds = &add, .add_count = 1 };
+	struct late late = { &add, AGED_MS };
+	struct err err = { 0 };
+	int64_t version = 0;
+
+	(void)state;
+	fill(3);
+	table = open_table(store);
+	put_file(path);
+	add.made_ms = clock_boot_ms();
+	aging(store)->hook = stop_and_vacuum;
+	aging(store)->user = &late;
+	aging(store)->before_put = "00004.json";
+	assert_int_equal(delta_commit(table, &commit, &version, &err), ERR_EXPIRED);
+	assert_false(has_key(store, ROOT "/old-mine.parquet"));
+	delta_close(table);
+	assert_table_at(4, 3);
+}
+
+/* Who has committed since the file was young enough has taken the version already. */
+static void test_no_version_without_need(void **state)
+{
+	struct delta_cleaned cleaned = { 0 };
+	struct err err = { 0 };
+
+	(void)state;
+	fill(3);
+	put_file("old-orphan.parquet");
+	assert_ok(vacuum(&cleaned, true, &err));
+	assert_false(has_key(store, log_key(4, ".json")));
+	assert_ok(vacuum(&cleaned, false, &err));
+	assert_true(has_key(store, log_key(4, ".json")));
+	put_file("old-orphan.parquet");
+	assert_ok(vacuum(&cleaned, false, &err));
+	assert_false(has_key(store, log_key(5, ".json")));
+	assert_int_equal(cleaned.removed, 3);
+	aging(store)->below = 10;
+	assert_ok(vacuum(&cleaned, false, &err));
+	assert_false(has_key(store, log_key(5, ".json")));
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_a_file_that_goes_before_its_commit),
+		TEST(test_no_version_without_need),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
