@@ -46,7 +46,7 @@ static int64_t find_txn(const struct batch_finder *finder, const char *app_id)
 
 	if (finder->delta)
 		return delta_txn_version(finder->delta, app_id);
-	for (size_t i = 0; i < known->txn_count; i++)
+	for (size_t i = 0; known && i < known->txn_count; i++)
 		if (strcmp(known->txns[i].app_id, app_id) == 0)
 			return known->txns[i].version;
 	return -1;

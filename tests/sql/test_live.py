@@ -114,6 +114,14 @@ def test_nothing_is_left_behind(run, start_gateway, data_dir, ask, how):
         data_dir.chmod(0o700)
 
 
+def test_objects_before_there_is_a_table(run, start_gateway, data_dir, ask):
+    gateway = start_gateway("--partitions", 1)
+    post(gateway, "batch-live", "geo", geo(1, 2))
+    run("sink", "--until-end", "--dir", data_dir)
+    post(gateway, "batch-live", "geo", geo(3))
+    assert [row["ind"] for row in rows(ask, "batch-live")] == [1, 2, 3]
+
+
 def test_no_row_is_left_out(run, start_gateway, data_dir, ask, models, how):
     """Letters and poison are: no record that the table will not have, either."""
     path = models / "clean" / "user.sql"
