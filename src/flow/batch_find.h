@@ -45,7 +45,8 @@ struct batch_known {
 struct batch_finder {
 	struct store *store;
 	const struct lake_table *table;
-	const struct delta_table *delta; /* how far partitions are; NULL: see `known` */
+	/* Tells how far partitions are; NULL: `known` does, or, without it, there is no table. */
+	const struct delta_table *delta;
 	struct batch_known *known;	 /* its marks are used, and brought up; or NULL */
 	uint64_t bytes_max;		/* of objects at once */
 	bool all;			/* nothing was left out of what was found last */

@@ -115,10 +115,11 @@ def test_nothing_is_left_behind(run, start_gateway, data_dir, ask, how):
 
 
 def test_objects_before_there_is_a_table(run, start_gateway, data_dir, ask):
-    """No batch has made the table, and what the sink put is in the answer."""
-    post(start_gateway(), "batch-live", "geo", geo(1, 2))
+    gateway = start_gateway("--partitions", 1)
+    post(gateway, "batch-live", "geo", geo(1, 2))
     run("sink", "--until-end", "--dir", data_dir)
-    assert [row["ind"] for row in rows(ask, "batch-live", "geo_live")] == [1, 2]
+    post(gateway, "batch-live", "geo", geo(3))
+    assert [row["ind"] for row in rows(ask, "batch-live")] == [1, 2, 3]
 
 
 def test_no_row_is_left_out(run, start_gateway, data_dir, ask, models, how):
