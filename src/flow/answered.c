@@ -255,7 +255,7 @@ static enum err_code look_at_table(struct looking *looking, size_t item, bool *r
 }
 
 /* Of the results, and then of each table. */
-static enum err_code look_at(void *user, size_t item, struct err *err)
+static enum err_code answered_look_at(void *user, size_t item, struct err *err)
 {
 	struct looking *looking = user;
 
@@ -276,7 +276,7 @@ static bool is_all_the_same(struct answered *answered)
 		&(struct ahead_options){
 			.count = count,
 			.at_once = store_at_once(answered->options.store),
-			.work = look_at,
+			.work = answered_look_at,
 			.user = looking,
 		},
 		&err);
