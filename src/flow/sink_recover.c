@@ -24,7 +24,7 @@ struct newest {
 	bool longer;		/* there are offsets of more than ten digits */
 };
 
-static bool look_at(void *user, const struct lake_entry *entry)
+static bool sink_recover_look(void *user, const struct lake_entry *entry)
 {
 	struct newest *newest = user;
 
@@ -49,7 +49,7 @@ static bool look_at_name(void *user, const struct store_entry *listed, uint64_t 
 	newest->longer |= name.start > TEN_DIGITS_MAX;
 	if (name.start > TEN_DIGITS_MAX)
 		return false;
-	(void)look_at(newest, &(struct lake_entry){ .start = name.start,
+	(void)sink_recover_look(newest, &(struct lake_entry){ .start = name.start,
 						    .size = listed->size,
 						    .packed = name.packed });
 	*ret_start = name.start;
@@ -82,7 +82,7 @@ static enum err_code find_newest(struct store *store, struct newest *newest, str
 	buf_release(&prefix);
 	if (code == ERR_OK &&
 	    (newest->longer || (newest->found && newest->entry.start > NEARLY_TEN_DIGITS)))
-		code = lake_list_objects(store, newest->where, -1, look_at, newest, err);
+		code = lake_list_objects(store, newest->where, -1, sink_recover_look, newest, err);
 	return code;
 }
 
