@@ -400,6 +400,7 @@ static enum err_code log_checks_init(struct checking *checking, struct log_check
 					 .at_once = store_at_once(checking->options->store),
 					 .work = log_check_load,
 					 .user = checks };
+	enum err_code code = ERR_OK;
 
 	/* First all parts: finding one more may move those that were found. */
 	for (size_t i = 0; i < options.count; i++)
@@ -407,8 +408,10 @@ static enum err_code log_checks_init(struct checking *checking, struct log_check
 			assert(checking->code != ERR_OK);
 			return checking->code;
 		}
-	if (checking->kind == TOPIC_STREAM && check_find_kept(checking) != ERR_OK)
-		return checking->err->code;
+	if (checking->kind == TOPIC_STREAM)
+		code = check_find_kept(checking);
+	if (code != ERR_OK)
+		return code;
 	for (size_t i = 0; i < options.count; i++) {
 		checks[i].checking = checking;
 		checks[i].part = check_newest_part(checking, info->partitions[i].id);
