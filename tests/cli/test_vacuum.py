@@ -25,6 +25,12 @@ def versions(data_dir, kind="json"):
     return sorted(int(path.name[:20]) for path in log.glob(f"0*.{kind}"))
 
 
+def newest(data_dir):
+    """-1: the stream has not made the table yet."""
+    return max((int(path.name[:20]) for path in (data_dir / "lake").glob("tables/*_pin_table/_delta_log/0*.json")),
+               default=-1)
+
+
 def age(directory, hours=2):
     """All that is there now is so much older."""
     then = time.time() - hours * HOUR_S
@@ -59,9 +65,8 @@ def fixture_busy(run, gateway, start, data_dir):
 
     def commit(count):
         nonlocal posts
-        tables = data_dir / "lake" / "tables"
-        before = versions(data_dir)[-1] if tables.exists() else 0
-        while not tables.exists() or versions(data_dir)[-1] < before + count:
+        goal = newest(data_dir) + count
+        while newest(data_dir) < goal:
             run("emulate", "--streaming", "--posts", 50, "--rate", 50, "--streaming-url", gateway.url)
             posts += 50
         wait_until(lambda: rows(run, data_dir) == posts, "all rows")
