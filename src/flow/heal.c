@@ -1,6 +1,5 @@
 #include "flow/heal.h"
 
-#include "base/failpoint.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/trace.h"
@@ -115,8 +114,6 @@ static enum err_code healing_write(struct healing *healing, struct err *err)
 	if (code == ERR_OK && merging->count > 0)
 		code = delta_doubled_drop(duck, &files, healing->found, &merging->stats,
 					  &merging->add.rows, &merging->add.size, err);
-	if (code == ERR_OK && FAILPOINT("heal-written"))
-		code = err_set(err, ERR_IO, "injected fault");
 	return code;
 }
 
