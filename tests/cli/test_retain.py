@@ -103,6 +103,7 @@ def test_what_is_old_and_cleaned_goes_and_all_others_go_on(run, data_dir, filled
     assert rows(run, data_dir, source="batch-live") == 207
 
 
+@pytest.mark.parametrize("filled", ["plain"], indirect=True)
 def test_what_is_young_or_not_cleaned_stays(run, data_dir, filled):
     filled(batch=False)
     assert removed(vacuum(run, data_dir), "raw") == 0  # there are no tables yet
@@ -122,6 +123,7 @@ def test_what_is_young_or_not_cleaned_stays(run, data_dir, filled):
     assert rows(run, data_dir) == 150 and check(run, data_dir)[0]["faults"] == 0
 
 
+@pytest.mark.parametrize("filled", ["plain"], indirect=True)
 def test_one_of_two_tables_that_share_a_topic_holds_all_back(run, data_dir, filled, models_copy):
     filled()
     text = (models_copy / "clean" / "geo.sql").read_text()
@@ -336,6 +338,7 @@ def test_a_kill_among_the_letters(run, data_dir, lettered, point, pinpipe):
     assert not re.search("fault", check(run, data_dir)[1])
 
 
+@pytest.mark.parametrize("filled", ["plain"], indirect=True)
 def test_a_fault_behind_the_marks_is_still_found(run, data_dir, filled):
     filled()
     filled(20)
@@ -380,6 +383,7 @@ def test_maintain_stands_back_for_a_rebuild(run, data_dir, start_gateway, start,
     run("check", "--dir", data_dir)
 
 
+@pytest.mark.parametrize("filled", ["plain"], indirect=True)
 def test_raw_objects_stay_while_a_table_is_rebuilt_of_them(run, data_dir, filled, start, pinpipe):
     if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
         pytest.skip("needs a program built with -Dfailpoints=true")
