@@ -1,53 +1,9 @@
 /* Who was stopped before its put names no file that a clean-up took meanwhile. */
-#include "aging_store.h"
+#include "aging_table.h"
 #include "base/time.h"
 #include "delta/delta_clean.h"
-#include "delta_fixture.h"
 
 #include <stdio.h>
-
-enum { HOUR_MS = 3600000, AGED_MS = 10 * HOUR_MS };
-
-static struct store *store;
-
-static int setup(void **state)
-{
-	(void)state;
-	store = aging_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	store_free(store);
-	return 0;
-}
-
-static struct delta_table *open_kept(int64_t files_ms, int64_t log_ms)
-{
-	struct delta_options options = { .create = &fixture_schema,
-					 .checkpoints = true,
-					 .keep_files_ms = files_ms,
-					 .keep_log_ms = log_ms };
-	struct delta_table *table = NULL;
-	struct err err = { 0 };
-
-	assert_ok(delta_open(store, ROOT, &options, &table, &err));
-	return table;
-}
-
-/* A table of so many versions beyond its first, all of it old. */
-static void fill(int64_t commits)
-{
-	struct delta_table *table = open_kept(HOUR_MS, HOUR_MS);
-
-	while (delta_version(table) < commits)
-		append_ok(table, "app", delta_version(table));
-	delta_close(table);
-	aging(store)->age_ms = AGED_MS;
-	aging(store)->below = commits + 1;
-}
 
 static void assert_table_at(int64_t version, int64_t commits)
 {
