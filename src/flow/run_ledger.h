@@ -8,7 +8,7 @@
  *			"last":{"exit":N,"ms":N,"end_ms":N}}
  *	the others	a run each of which the lake has not been told, as in its history
  *
- * It is written whole, without a sync: what a power cut takes is a count, no record.
+ * It is written whole, and synced before it has its name: a power cut takes the last line, not all.
  *
  * Use: run_ledger_begin(), run_ledger_tell() once the lake is open, run_ledger_end(), which
  * releases it in any case. Threads: the caller's one; reading any.
