@@ -166,8 +166,7 @@ static enum err_code ledger_write(const struct run_ledger *ledger, bool running,
 		return err_errno(err, "could not open \"%s\"", ledger->dir);
 	buf_init(&text, LEDGER_BYTES_MAX);
 	ledger_put(&text, ledger, running);
-	code = file_replace(dir_fd, file_name, "batch.runs.new", buf_slice(&text), true, what,
-			    err);
+	code = file_replace(dir_fd, file_name, "batch.runs.new", buf_slice(&text), true, what, err);
 	buf_release(&text);
 	(void)close(dir_fd);
 	return code;

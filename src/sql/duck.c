@@ -110,7 +110,8 @@ static enum err_code configure(duckdb_config config, const struct duck_options *
 		{ "autoload_known_extensions", "false" },
 		{ "allow_community_extensions", "false" },
 		{ "allow_persistent_secrets", "false" },
-		{ "enable_external_file_cache", "false" }, /* files are read once, by names of their own */
+		{ "enable_external_file_cache",
+		  "false" }, /* files are read once, by names of their own */
 	};
 	enum err_code code = ERR_OK;
 
