@@ -270,6 +270,9 @@ MUST_USE enum err_code delta_replace(struct delta_table *table, const struct del
  * to have no need to. It only saves readers work: a failure is just traced.
  */
 void delta_checkpoint_if_due(struct delta_table *table, uint32_t times);
+/* The same after ten commits: for a table to which nothing came for a while, so that who opens it
+ * has hardly anything to replay. */
+void delta_checkpoint_at_rest(struct delta_table *table);
 
 /*
  * Put the same rows into other files: readers of either version see the same, and who follows the

@@ -20,7 +20,12 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { DUCK_BYTES_MAX = 512 << 20, FILES_A_COMMIT = 100, INTERVAL_MAX = 1 << 20 };
+enum {
+	DUCK_BYTES_MAX = 512 << 20,
+	FILES_A_COMMIT = 100,
+	INTERVAL_MAX = 1 << 20,
+	REST_COMMITS = 10
+};
 
 /* What `_last_checkpoint` says. */
 struct delta_last {
@@ -312,25 +317,32 @@ static int64_t checkpoint_interval(const struct delta_table *table)
 	return interval > least ? interval : least;
 }
 
-static bool delta_checkpoint_due(const struct delta_table *table, uint32_t times)
+static bool checkpoint_is_due(const struct delta_table *table, int64_t commits)
 {
 	const struct delta_state *state = &table->state;
 
 	return table->checkpoints && state->version >= table->checkpoint_not_before &&
-	       state->version - (state->checkpoint > 0 ? state->checkpoint : 0) >=
-		       checkpoint_interval(table) * times;
+	       state->version - (state->checkpoint > 0 ? state->checkpoint : 0) >= commits;
 }
 
-void delta_checkpoint_if_due(struct delta_table *table, uint32_t times)
+/* Where `commits` have come since the newest one. */
+static void checkpoint_after(struct delta_table *table, int64_t commits)
 {
 	struct err err = { 0 };
 
-	if (!delta_checkpoint_due(table, times))
+	if (!checkpoint_is_due(table, commits))
 		return;
 	adopt_newer(table);
-	if (!delta_checkpoint_due(table, times) || write_checkpoint(table, &err) == ERR_OK)
+	if (!checkpoint_is_due(table, commits) || write_checkpoint(table, &err) == ERR_OK)
 		return;
 	trace_warn("no checkpoint %" PRId64 " of table \"%s\": %s", table->state.version,
 		   table->root, err.msg);
 	table->checkpoint_not_before = table->state.version + table->checkpoint_interval;
 }
+
+void delta_checkpoint_if_due(struct delta_table *table, uint32_t times)
+{
+	checkpoint_after(table, checkpoint_interval(table) * times);
+}
+
+void delta_checkpoint_at_rest(struct delta_table *table) { checkpoint_after(table, REST_COMMITS); }

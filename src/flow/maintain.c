@@ -23,6 +23,7 @@ enum {
 	FAILED_FIRST_MS = 1000,
 	FAILED_MAX_MS = 300000,
 	CHECKPOINT_COMMITS = 50,
+	CHECKPOINT_REST_MS = 5000,
 	LOOK_BACK_COMMITS = 1000,
 	GIVE_WAY_MS = 600000,
 	GIVE_WAY_FILES = 200,
@@ -314,6 +315,8 @@ static enum err_code maintain_look(struct maintain *maintain, struct maintain_ta
 	}
 	if (changed)
 		code = maintain_do_chores(maintain, table, &again, err);
+	else if (clock_mono_ms() - table->changed_ms > CHECKPOINT_REST_MS)
+		delta_checkpoint_at_rest(table->delta);
 	/* What cannot be merged is not to fill the disk as well. */
 	cleaned = maintain_clean(maintain, table, changed, &failure);
 	if (code == ERR_OK && cleaned != ERR_OK)

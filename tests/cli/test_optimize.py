@@ -105,6 +105,14 @@ def test_it_happens_by_itself_beside_the_stream(run, start, start_gateway, data_
     run("check", *words)
 
 
+def test_a_table_at_rest_has_its_checkpoint(start, posted, data_dir, table):
+    """Though it is too short for one while it grows."""
+    start("maintain", "--dir", data_dir)
+    last = table.root / "_delta_log" / "_last_checkpoint"
+    wait_until(lambda: last.exists() and json.loads(last.read_text())["version"] == len(table.versions()) - 1 > 30,
+               "a checkpoint of the newest version")
+
+
 def test_one_that_fails_does_not_stop_the_others(run, start, posted, data_dir, table):
     """A table is merged while a file of another is gone, and that one is cleaned up all the same."""
     lost = table.root / next(iter(table.live()))
