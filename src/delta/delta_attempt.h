@@ -1,6 +1,6 @@
 /*
  * delta_attempt.h - one attempt to write one version of a table, for the files
- * that write some: delta_commit.c, which has all of it, and delta_rewrite.c.
+ * that write some: delta_commit.c and delta_rewrite.c.
  */
 #ifndef DELTA_DELTA_ATTEMPT_H
 #define DELTA_DELTA_ATTEMPT_H

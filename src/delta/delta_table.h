@@ -112,10 +112,12 @@ MUST_USE enum err_code delta_table_time_of(struct delta_table *table, int64_t ve
 MUST_USE enum err_code delta_table_load_at(struct delta_table *table, struct delta_at at,
 					   struct err *err);
 
-/* ---- delta_commit.c ---- */
+/* ---- delta_attempt.c ---- */
 
 /* Its log was there just now. */
 void delta_table_seen(struct delta_table *table);
+
+/* ---- delta_commit.c ---- */
 
 /* Write version 0, or load what another one created meanwhile. */
 MUST_USE enum err_code delta_table_create(struct delta_table *table, struct err *err);
