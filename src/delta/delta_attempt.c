@@ -1,12 +1,12 @@
 /*
  * delta_attempt.c - writing a version: a put that only one can win.
  *
- *	               ┌────────── lost: others hold the version ──────────┐
- *	               ▼                                                   │
- *	check txns ─► put <version + 1>.json, create-only ─► ours? ─► read up to the head
- *	   │           ▲              │                  │
- *	   │           └── not there ─┴─ unknown ────────┘ by commitInfo.txnId
- *	   └─► there already: ERR_EXISTS; there in part: ERR_LOCKED
+ *	   ┌──────────────── lost: others hold the version ────────────────┐
+ *	   ▼                                                               │
+ *	its text ─► put <version + 1>.json, create-only ─► ours? ─► read up to the head
+ *	   │         ▲              │                  │
+ *	   │         └── not there ─┴─ unknown ────────┘ by commitInfo.txnId
+ *	   └─► by the caller's look at the table: there is none, or it may not be
  *
  * A put whose answer was lost may come through later. So it is only ever
  * repeated with the same bytes under the same version until that version is
@@ -26,19 +26,19 @@
 #include <errno.h>
 #include <inttypes.h>
 
-enum { PRESENT_MS = 10000, KEPT_MS = 3600000 };
+enum {
+	TRIES_MAX = 60,
+	WAIT_FIRST_MS = 10,
+	WAIT_MAX_MS = 1000,
+	PRESENT_MS = 10000,
+	KEPT_MS = 3600000,
+};
 
-void delta_attempt_init(struct delta_attempt *attempt)
-{
-	*attempt = (struct delta_attempt){ 0 };
-	buf_init(&attempt->text, COMMIT_BYTES_MAX);
-	delta_uuid(attempt->txn_id);
-}
-
-void delta_attempt_release(struct delta_attempt *attempt) { buf_release(&attempt->text); }
+/* Who has written the next version. */
+enum delta_outcome { DELTA_WON, DELTA_LOST, DELTA_OPEN };
 
 /* Begin the text of another version. Time in the log never goes back. */
-void delta_attempt_begin(struct delta_attempt *attempt, const struct delta_table *table)
+static void attempt_begin(struct delta_attempt *attempt, const struct delta_table *table)
 {
 	int64_t now_ms = clock_wall_ms();
 
@@ -130,10 +130,10 @@ static enum err_code attempt_decide_how(struct delta_table *table, struct delta_
 					struct delta_actions *actions,
 					enum delta_outcome *ret_outcome, struct err *err)
 {
-	struct backoff backoff = { .first_ms = DELTA_WAIT_FIRST_MS, .max_ms = DELTA_WAIT_MAX_MS };
+	struct backoff backoff = { .first_ms = WAIT_FIRST_MS, .max_ms = WAIT_MAX_MS };
 	enum err_code code = ERR_OK;
 
-	for (int tries = 0; tries < DELTA_TRIES_MAX; tries++) {
+	for (int tries = 0; tries < TRIES_MAX; tries++) {
 		code = attempt_put(table, attempt, err);
 		if (code == ERR_OK)
 			return attempt_settle(table, attempt, actions, ret_outcome, err);
@@ -182,8 +182,10 @@ static enum err_code attempt_confirm(struct delta_table *table, const struct del
 	return code;
 }
 
-enum err_code delta_attempt_decide(struct delta_table *table, struct delta_attempt *attempt,
-				   enum delta_outcome *ret_outcome, struct err *err)
+/* Write the attempt as the next version. ERR_OK: it is WON or LOST, and the state is at it or
+ * beyond. Any other code: nothing was written, but ERR_UNKNOWN. */
+static enum err_code attempt_decide(struct delta_table *table, struct delta_attempt *attempt,
+				    enum delta_outcome *ret_outcome, struct err *err)
 {
 	struct delta_actions actions = { 0 };
 	enum err_code code;
@@ -209,12 +211,6 @@ enum err_code delta_attempt_decide(struct delta_table *table, struct delta_attem
 		code = attempt_confirm(table, attempt, has_files, ret_outcome, err);
 	delta_actions_release(&actions);
 	return code;
-}
-
-enum err_code delta_attempt_lost(const struct delta_table *table, struct err *err)
-{
-	return err_set(err, ERR_BUSY, "table \"%s\": lost %d versions to other writers",
-		       table->root, DELTA_TRIES_MAX);
 }
 
 /* ---- What is looked at first ---- */
@@ -277,5 +273,62 @@ enum err_code delta_attempt_check_files(const struct delta_table *table,
 				       " s ago, so long that a clean-up may take it",
 				       table->root, add->path, (now_ms - add->made_ms) / 1000);
 	}
+	return ERR_OK;
+}
+
+/* ---- One version after the other ---- */
+
+static enum err_code attempt_somewhere(struct delta_table *table, struct delta_attempt *attempt,
+				       delta_attempt_put_fn *put, const void *user, struct err *err)
+{
+	struct backoff backoff = { .first_ms = WAIT_FIRST_MS, .max_ms = WAIT_MAX_MS };
+
+	for (int tries = 0; tries < TRIES_MAX; tries++) {
+		enum delta_outcome outcome = DELTA_LOST;
+		enum err_code code;
+
+		attempt_begin(attempt, table);
+		code = put(table, user, attempt, err);
+		if (code != ERR_OK || attempt->text.len == 0)
+			return code;
+		code = attempt_decide(table, attempt, &outcome, err);
+		if (code != ERR_OK || outcome == DELTA_WON)
+			return code;
+		clock_sleep_ms(backoff_next_ms(&backoff));
+		code = delta_table_follow(table, err);
+		if (code != ERR_OK)
+			return code;
+	}
+	return err_set(err, ERR_BUSY, "table \"%s\": lost %d versions to other writers",
+		       table->root, TRIES_MAX);
+}
+
+enum err_code delta_attempt_run(struct delta_table *table, delta_attempt_put_fn *put,
+				const void *user, struct err *err)
+{
+	struct delta_attempt attempt = { 0 };
+	enum err_code code;
+
+	buf_init(&attempt.text, COMMIT_BYTES_MAX);
+	delta_uuid(attempt.txn_id);
+	code = attempt_somewhere(table, &attempt, put, user, err);
+	buf_release(&attempt.text);
+	return code;
+}
+
+enum err_code delta_attempt_commit(struct delta_table *table, delta_attempt_put_fn *put,
+				   const void *user, int64_t *ret_version, struct err *err)
+{
+	struct err failure = { 0 }; /* on the way to success there may be some */
+	enum err_code code = delta_table_check_present(table, &failure);
+
+	if (code == ERR_OK)
+		code = delta_attempt_run(table, put, user, &failure);
+	if (code != ERR_OK) {
+		*err = failure;
+		return code;
+	}
+	*ret_version = table->state.version;
+	delta_checkpoint_if_due(table, table->checkpoint_times);
 	return ERR_OK;
 }

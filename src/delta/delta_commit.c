@@ -1,8 +1,6 @@
 /*
  * delta_commit.c - what a version may be of: a new table, other columns, more files, other files.
  */
-#include "base/backoff.h"
-#include "base/time.h"
 #include "delta/delta_attempt.h"
 #include "delta/delta_progress.h"
 #include "delta/delta_retention.h"
@@ -13,7 +11,9 @@
 
 /* ---- Creating ---- */
 
-static void delta_commit_put_table(struct delta_attempt *attempt, const struct delta_table *table)
+/* Another one may have made the table, which serves as well. */
+static enum err_code create_put(struct delta_table *table, const void *user,
+				struct delta_attempt *attempt, struct err *err)
 {
 	char id[DELTA_UUID_SIZE];
 	char provider[] = "parquet";
@@ -22,6 +22,10 @@ static void delta_commit_put_table(struct delta_attempt *attempt, const struct d
 	};
 	struct buf columns;
 
+	(void)user;
+	(void)err;
+	if (table->state.version >= 0)
+		return ERR_OK;
 	delta_uuid(id);
 	buf_init(&columns, COMMIT_BYTES_MAX);
 	delta_schema_put(&columns, table->schema);
@@ -34,21 +38,12 @@ static void delta_commit_put_table(struct delta_attempt *attempt, const struct d
 	delta_put_metadata(&attempt->text, &metadata, buf_slice(&columns));
 	buf_release(&columns);
 	delta_settings_release(&metadata.settings);
+	return ERR_OK;
 }
 
 enum err_code delta_table_create(struct delta_table *table, struct err *err)
 {
-	enum delta_outcome outcome;
-	struct delta_attempt attempt;
-	enum err_code code;
-
-	delta_attempt_init(&attempt);
-	delta_attempt_begin(&attempt, table);
-	delta_commit_put_table(&attempt, table);
-	/* DELTA_LOST serves as well: another one has made the table. */
-	code = delta_attempt_decide(table, &attempt, &outcome, err);
-	delta_attempt_release(&attempt);
-	return code;
+	return delta_attempt_run(table, create_put, NULL, err);
 }
 
 /* ---- Changing the columns, or other metadata ---- */
@@ -87,53 +82,23 @@ static enum err_code look_at_columns(struct delta_table *table, const void *user
 	return code;
 }
 
-static enum err_code amend_once(struct delta_table *table, const struct delta_amendment *amendment,
-				struct delta_attempt *attempt, enum delta_outcome *ret_outcome,
-				struct err *err)
+static enum err_code amend_put(struct delta_table *table, const void *user,
+			       struct delta_attempt *attempt, struct err *err)
 {
-	enum err_code code;
+	const struct delta_amendment *amendment = user;
+	bool needed = false;
+	enum err_code code = amendment->look(table, amendment->user, &needed, err);
 
-	delta_attempt_begin(attempt, table);
+	if (code != ERR_OK || !needed)
+		return code;
 	delta_attempt_put_info(attempt, amendment->operation, "{}", false, slice_of(NULL, 0));
-	code = amendment->put(table, amendment->user, &attempt->text, err);
-	return code == ERR_OK ? delta_attempt_decide(table, attempt, ret_outcome, err) : code;
-}
-
-/* What others commit meanwhile, rows or columns, is read; then it is looked at anew. */
-static enum err_code amend_somewhere(struct delta_table *table,
-				     const struct delta_amendment *amendment,
-				     struct delta_attempt *attempt, struct err *err)
-{
-	struct backoff backoff = { .first_ms = DELTA_WAIT_FIRST_MS, .max_ms = DELTA_WAIT_MAX_MS };
-
-	for (int tries = 0; tries < DELTA_TRIES_MAX; tries++) {
-		enum delta_outcome outcome = DELTA_LOST;
-		bool needed = false;
-		enum err_code code = amendment->look(table, amendment->user, &needed, err);
-
-		if (code != ERR_OK || !needed)
-			return code;
-		code = amend_once(table, amendment, attempt, &outcome, err);
-		if (code != ERR_OK || outcome == DELTA_WON)
-			return code;
-		clock_sleep_ms(backoff_next_ms(&backoff));
-		code = delta_table_follow(table, err);
-		if (code != ERR_OK)
-			return code;
-	}
-	return delta_attempt_lost(table, err);
+	return amendment->put(table, amendment->user, &attempt->text, err);
 }
 
 enum err_code delta_table_amend(struct delta_table *table, const struct delta_amendment *amendment,
 				struct err *err)
 {
-	struct delta_attempt attempt;
-	enum err_code code;
-
-	delta_attempt_init(&attempt);
-	code = amend_somewhere(table, amendment, &attempt, err);
-	delta_attempt_release(&attempt);
-	return code;
+	return delta_attempt_run(table, amend_put, amendment, err);
 }
 
 enum err_code delta_table_evolve(struct delta_table *table, struct err *err)
@@ -241,59 +206,35 @@ static void put_commit(struct delta_attempt *attempt, const struct delta_table *
 	put_txns_and_adds(attempt, table, commit);
 }
 
-/* Try one version after the other. ERR_OK: written, and the state is there. */
-static enum err_code commit_somewhere(struct delta_table *table, const struct delta_commit *commit,
-				      struct delta_attempt *attempt, struct err *err)
+static enum err_code commit_put(struct delta_table *table, const void *user,
+				struct delta_attempt *attempt, struct err *err)
 {
-	struct backoff backoff = { .first_ms = DELTA_WAIT_FIRST_MS, .max_ms = DELTA_WAIT_MAX_MS };
+	const struct delta_commit *commit = user;
+	enum err_code code = check_txns(table, commit, err);
 
-	for (int tries = 0; tries < DELTA_TRIES_MAX; tries++) {
-		enum delta_outcome outcome = DELTA_LOST;
-		enum err_code code = check_txns(table, commit, err);
-
-		if (code == ERR_OK)
-			code = delta_table_check_writable(table, err);
-		if (code == ERR_OK)
-			code = delta_table_check_columns(table, err);
-		if (code == ERR_OK)
-			code = delta_attempt_check_files(table, commit->adds, commit->add_count,
-							 err);
-		if (code != ERR_OK)
-			return code;
-		delta_attempt_begin(attempt, table);
+	if (code == ERR_OK)
+		code = delta_table_check_writable(table, err);
+	if (code == ERR_OK)
+		code = delta_table_check_columns(table, err);
+	if (code == ERR_OK)
+		code = delta_attempt_check_files(table, commit->adds, commit->add_count, err);
+	if (code == ERR_OK)
 		put_commit(attempt, table, commit);
-		code = delta_attempt_decide(table, attempt, &outcome, err);
-		if (code != ERR_OK || outcome == DELTA_WON)
-			return code;
-		clock_sleep_ms(backoff_next_ms(&backoff));
-		code = delta_table_follow(table, err);
-		if (code != ERR_OK)
-			return code;
-	}
-	return delta_attempt_lost(table, err);
+	return code;
 }
 
 enum err_code delta_commit(struct delta_table *table, const struct delta_commit *commit,
 			   int64_t *ret_version, struct err *err)
 {
-	struct err failure = { 0 };
-	struct delta_attempt attempt;
-	enum err_code code = delta_table_check_present(table, &failure);
-
-	delta_attempt_init(&attempt);
-	if (code == ERR_OK)
-		code = commit_somewhere(table, commit, &attempt, &failure);
-	delta_attempt_release(&attempt);
-	if (code != ERR_OK) {
-		*err = failure;
-		return code;
-	}
-	*ret_version = table->state.version;
-	delta_checkpoint_if_due(table, table->checkpoint_times);
-	return ERR_OK;
+	return delta_attempt_commit(table, commit_put, commit, ret_version, err);
 }
 
 /* ---- Replacing ---- */
+
+struct replacement {
+	const struct delta_commit *commit;
+	int64_t planned_on;
+};
 
 /* Rows of old files that stay are read by the new schema: that must be no other than one with more
  * columns. */
@@ -332,53 +273,53 @@ static enum err_code put_removes(struct delta_attempt *attempt, const struct del
 	return ERR_OK;
 }
 
-static enum err_code replace(struct delta_table *table, const struct delta_commit *commit,
-			     struct delta_attempt *attempt, enum delta_outcome *ret_outcome,
-			     struct err *err)
+/* What it was planned on is to be the last version still; if not, the table is read up to that. */
+static enum err_code replace_look(struct delta_table *table, const struct replacement *replacement,
+				  struct err *err)
 {
-	enum err_code code = check_replacement(table, commit, err);
+	const struct delta_commit *commit = replacement->commit;
+	enum err_code code;
 
+	if (replacement->planned_on != table->state.version) {
+		code = delta_table_follow(table, err);
+		return code != ERR_OK ? code
+				      : err_set(err, ERR_BUSY,
+						"table \"%s\" has moved on from version %" PRId64
+						" to %" PRId64 " while it was to be replaced",
+						table->root, replacement->planned_on,
+						table->state.version);
+	}
+	code = check_replacement(table, commit, err);
 	if (code == ERR_OK)
 		code = delta_attempt_check_files(table, commit->adds, commit->add_count, err);
 	for (size_t i = 0; i < commit->step_count && code == ERR_OK; i++)
 		code = delta_progress_check(&commit->steps[i], err);
+	return code;
+}
+
+static enum err_code replace_put(struct delta_table *table, const void *user,
+				 struct delta_attempt *attempt, struct err *err)
+{
+	const struct replacement *replacement = user;
+	const struct delta_commit *commit = replacement->commit;
+	enum err_code code = replace_look(table, replacement, err);
+
 	if (code != ERR_OK)
 		return code;
-	delta_attempt_begin(attempt, table);
 	delta_attempt_put_info(attempt, commit->operation, "{\"mode\":\"Overwrite\"}", false,
 			       commit->info);
 	code = put_writers_columns(table, NULL, &attempt->text, err);
 	if (code == ERR_OK)
 		code = put_removes(attempt, table, commit, err);
-	if (code != ERR_OK)
-		return code;
-	put_txns_and_adds(attempt, table, commit);
-	return delta_attempt_decide(table, attempt, ret_outcome, err);
+	if (code == ERR_OK)
+		put_txns_and_adds(attempt, table, commit);
+	return code;
 }
 
 enum err_code delta_replace(struct delta_table *table, const struct delta_commit *commit,
 			    int64_t planned_on, int64_t *ret_version, struct err *err)
 {
-	struct err failure = { 0 };
-	enum delta_outcome outcome = DELTA_LOST;
-	struct delta_attempt attempt;
-	enum err_code code = delta_table_check_present(table, &failure);
+	const struct replacement replacement = { commit, planned_on };
 
-	delta_attempt_init(&attempt);
-	if (code == ERR_OK && planned_on == table->state.version)
-		code = replace(table, commit, &attempt, &outcome, &failure);
-	if (code == ERR_OK && outcome == DELTA_LOST)
-		code = delta_table_follow(table, &failure);
-	delta_attempt_release(&attempt);
-	if (code == ERR_OK && outcome == DELTA_LOST)
-		code = err_set(&failure, ERR_BUSY, "table \"%s\" has moved on from version %" PRId64
-			       " to %" PRId64 " while it was to be replaced", table->root,
-			       planned_on, table->state.version);
-	if (code != ERR_OK) {
-		*err = failure;
-		return code;
-	}
-	*ret_version = table->state.version;
-	delta_checkpoint_if_due(table, table->checkpoint_times);
-	return ERR_OK;
+	return delta_attempt_commit(table, replace_put, &replacement, ret_version, err);
 }
