@@ -77,6 +77,7 @@ static enum err_code attempt_settle(struct delta_table *table, const struct delt
 	bool own = strcmp(actions->txn_id, attempt->txn_id) == 0;
 	enum err_code code = delta_table_advance(table, actions, err);
 
+	delta_state_close_gaps(&table->state);
 	if (code == ERR_OK)
 		*ret_outcome = own ? DELTA_WON : DELTA_LOST;
 	return code;
