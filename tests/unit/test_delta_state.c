@@ -32,18 +32,34 @@ static void apply(struct delta_state *state, size_t removed, size_t added, size_
 	delta_state_apply(state, &actions, state->version + 1);
 }
 
+static void assert_file(const struct delta_state *state, size_t at, size_t n)
+{
+	size_t found = SIZE_MAX;
+
+	assert_string_equal(state->files[at].add.path, path_of(n));
+	assert_true(delta_map_get(&state->by_path, path_of(n), &found));
+	assert_int_equal(found, at);
+}
+
+static size_t list_without(size_t *list, size_t count, size_t n)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (list[i] != n)
+			list[kept++] = list[i];
+	return kept;
+}
+
 /* These files and no others, in this order. */
 static void assert_files(const struct delta_state *state, size_t from, size_t to)
 {
 	uint64_t rows = 0;
-	size_t at;
 
 	assert_int_equal(state->file_count, to - from);
 	assert_int_equal(state->by_path.count, to - from);
 	for (size_t n = from; n < to; n++) {
-		assert_string_equal(state->files[n - from].add.path, path_of(n));
-		assert_true(delta_map_get(&state->by_path, path_of(n), &at));
-		assert_int_equal(at, n - from);
+		assert_file(state, n - from, n);
 		rows += n;
 	}
 	assert_int_equal(state->rows, rows);
@@ -117,6 +133,39 @@ static void test_a_file_comes_once_more(void **state)
 	delta_state_release(&its);
 }
 
+/* Commits of anything: what is live, and in which order, is as a list kept beside it has it. */
+static void test_as_a_plain_list_has_it(void **state)
+{
+	enum { PATHS = 40, STEPS = 20000 };
+	size_t live[PATHS], count = 0;
+	struct delta_state its;
+	uint32_t random = 7;
+
+	(void)state;
+	delta_state_init(&its, false);
+	for (size_t i = 0; i < STEPS; i++) {
+		size_t removed = (random = random * 1664525 + 1013904223) / 256 % PATHS;
+		size_t added = (random = random * 1664525 + 1013904223) / 256 % PATHS;
+		bool adds = random / 65536 % 2;
+
+		apply(&its, removed, added, adds);
+		count = list_without(live, count, removed);
+		if (adds) {
+			count = list_without(live, count, added);
+			live[count++] = added;
+		}
+		if (i % 7 > 0)
+			continue;
+		delta_state_close_gaps(&its);
+		assert_int_equal(its.file_count, count);
+		for (size_t n = 0; n < count; n++)
+			assert_file(&its, n, live[n]);
+		delta_state_checkpointed(&its, its.version, 0);
+		assert_int_equal(its.new_from, count);
+	}
+	delta_state_release(&its);
+}
+
 /* Keys enough to stand in each other's places, of which some go and come. */
 static void test_keys_that_go(void **state)
 {
@@ -155,6 +204,7 @@ int main(void)
 		cmocka_unit_test(test_each_file_is_moved_a_few_times_only),
 		cmocka_unit_test(test_gaps_before_and_after_a_checkpoint),
 		cmocka_unit_test(test_a_file_comes_once_more),
+		cmocka_unit_test(test_as_a_plain_list_has_it),
 		cmocka_unit_test(test_keys_that_go),
 	};
 
