@@ -282,12 +282,12 @@ static enum err_code replace_look(struct delta_table *table, const struct replac
 
 	if (replacement->planned_on != table->state.version) {
 		code = delta_table_follow(table, err);
-		return code != ERR_OK ? code
-				      : err_set(err, ERR_BUSY,
-						"table \"%s\" has moved on from version %" PRId64
-						" to %" PRId64 " while it was to be replaced",
-						table->root, replacement->planned_on,
-						table->state.version);
+		if (code == ERR_OK)
+			code = err_set(err, ERR_BUSY,
+				       "table \"%s\" has moved on from version %" PRId64
+				       " to %" PRId64 " while it was to be replaced",
+				       table->root, replacement->planned_on, table->state.version);
+		return code;
 	}
 	code = check_replacement(table, commit, err);
 	if (code == ERR_OK)
