@@ -392,6 +392,7 @@ static enum err_code replay_run(struct replay *replay, const struct listing *lis
 				       table->root, table->state.version + 1,
 				       replay->commits[replay->count - 1].version);
 	}
+	delta_state_close_gaps(&table->state);
 	if (code == ERR_ABSENT)		/* listed, and removed since: the log was cleaned up */
 		err->code = code = ERR_CORRUPT;
 	return code;
@@ -719,6 +720,7 @@ static enum err_code follow_on(struct delta_table *table, struct err *err)
 			code = apply_commit(table, table->state.version + 1,
 					    buf_slice(&table->text), err);
 	} while (code == ERR_OK);
+	delta_state_close_gaps(&table->state);
 	if (code == ERR_ABSENT && delta_table_is_sure(table))
 		table->sure_ms = asked_ms;
 	return code == ERR_ABSENT ? ERR_OK : code;
@@ -775,6 +777,7 @@ void delta_each_app(const struct delta_table *table, bool (*each)(void *user, co
 
 size_t delta_file_count(const struct delta_table *table)
 {
+	assert(table->state.gap_count == 0);
 	return table->state.file_count;
 }
 

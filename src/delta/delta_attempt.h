@@ -1,13 +1,11 @@
 /*
- * delta_attempt.h - one attempt to write one version of a table, for the files
- * that write some: delta_commit.c, which has all of it, and delta_rewrite.c.
+ * delta_attempt.h - how a version of a table is written, for the files that have
+ * some to write: they put its text, anew for each version that is tried.
  */
 #ifndef DELTA_DELTA_ATTEMPT_H
 #define DELTA_DELTA_ATTEMPT_H
 
 #include "delta/delta_table.h"
-
-enum { DELTA_TRIES_MAX = 60, DELTA_WAIT_FIRST_MS = 10, DELTA_WAIT_MAX_MS = 1000 };
 
 struct delta_attempt {
 	struct buf text;
@@ -17,23 +15,28 @@ struct delta_attempt {
 	bool unknown;	  /* a put of this text may still come through */
 };
 
-/* Who has written the next version. */
-enum delta_outcome { DELTA_WON, DELTA_LOST, DELTA_OPEN };
+/*
+ * Puts the text of the next version, after a look at the table as it is now; what it fails with
+ * ends all. No text: there is nothing to commit, or not any more.
+ */
+typedef enum err_code delta_attempt_put_fn(struct delta_table *table, const void *user,
+					   struct delta_attempt *attempt, struct err *err);
 
-void delta_attempt_init(struct delta_attempt *attempt);
-void delta_attempt_release(struct delta_attempt *attempt);
-/* Begin the text of another version. Time in the log never goes back. */
-void delta_attempt_begin(struct delta_attempt *attempt, const struct delta_table *table);
+/*
+ * Try one version after the other; what others commit meanwhile, rows or columns, is read before
+ * the next one is put. ERR_OK: it is written, and the state is there, or there was no text.
+ * ERR_BUSY: others won too many. Any other code: nothing was written, but ERR_UNKNOWN.
+ */
+MUST_USE enum err_code delta_attempt_run(struct delta_table *table, delta_attempt_put_fn *put,
+					 const void *user, struct err *err);
+/* The same where the log was looked at some time ago (delta_table_check_present()), with a
+ * checkpoint behind it if one is due. */
+MUST_USE enum err_code delta_attempt_commit(struct delta_table *table, delta_attempt_put_fn *put,
+					    const void *user, int64_t *ret_version,
+					    struct err *err);
 /* `parameters`: JSON. `more`: members of commitInfo without braces, or empty. */
 void delta_attempt_put_info(struct delta_attempt *attempt, const char *operation,
 			    const char *parameters, bool blind_append, struct slice more);
-/* Write the attempt as the next version. ERR_OK: it is WON or LOST, and the state is at it
- * or beyond. Any other code: nothing was written, but ERR_UNKNOWN. */
-MUST_USE enum err_code delta_attempt_decide(struct delta_table *table,
-					    struct delta_attempt *attempt,
-					    enum delta_outcome *ret_outcome, struct err *err);
-/* ERR_BUSY, after DELTA_TRIES_MAX versions. */
-enum err_code delta_attempt_lost(const struct delta_table *table, struct err *err);
 /* ERR_EXPIRED: a clean-up takes files that no version names once they are as old as the table keeps
  * files; one of these was put so long ago that it may be among them. */
 MUST_USE enum err_code delta_attempt_check_files(const struct delta_table *table,

@@ -1,224 +1,19 @@
 /*
- * delta_commit.c - writing versions: a put that only one can win.
- *
- *	               ┌────────── lost: others hold the version ──────────┐
- *	               ▼                                                   │
- *	check txns ─► put <version + 1>.json, create-only ─► ours? ─► read up to the head
- *	   │           ▲              │                  │
- *	   │           └── not there ─┴─ unknown ────────┘ by commitInfo.txnId
- *	   └─► there already: ERR_EXISTS; there in part: ERR_LOCKED
- *
- * A put whose answer was lost may come through later. So it is only ever
- * repeated with the same bytes under the same version until that version is
- * held, by us or by another; only then the next version is tried.
- *
- * A version that was won long after it was known to be the next may be one of
- * those that were cleaned up (delta_table.h): then it counts for nobody, and it
- * was lost.
+ * delta_commit.c - what a version may be of: a new table, other columns, more files, other files.
  */
-#include "base/backoff.h"
-#include "base/failpoint.h"
-#include "base/mem.h"
-#include "base/time.h"
 #include "delta/delta_attempt.h"
 #include "delta/delta_progress.h"
 #include "delta/delta_retention.h"
 #include "delta/delta_schema.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <strings.h>
 
-enum { PRESENT_MS = 10000, KEPT_MS = 3600000 };
-
-void delta_attempt_init(struct delta_attempt *attempt)
-{
-	*attempt = (struct delta_attempt){ 0 };
-	buf_init(&attempt->text, COMMIT_BYTES_MAX);
-	delta_uuid(attempt->txn_id);
-}
-
-void delta_attempt_release(struct delta_attempt *attempt) { buf_release(&attempt->text); }
-
-/* Begin the text of another version. Time in the log never goes back. */
-void delta_attempt_begin(struct delta_attempt *attempt, const struct delta_table *table)
-{
-	int64_t now_ms = clock_wall_ms();
-
-	attempt->timestamp_ms = now_ms > table->state.timestamp_ms ? now_ms :
-		table->state.timestamp_ms + 1;
-	attempt->unknown = false;
-	buf_clear(&attempt->text);
-}
-
-void delta_attempt_put_info(struct delta_attempt *attempt, const char *operation,
-			    const char *parameters, bool blind_append, struct slice more)
-{
-	struct buf *out = &attempt->text;
-
-	buf_addf(out, "{\"commitInfo\":{\"timestamp\":%" PRId64 ",\"operation\":",
-		 attempt->timestamp_ms);
-	json_put_string(out, slice_str(operation));
-	buf_addf(out, ",\"operationParameters\":%s,\"isBlindAppend\":%s,"
-		 "\"engineInfo\":\"pinpipe/" PINPIPE_VERSION "\",\"txnId\":\"%s\"", parameters,
-		 blind_append ? "true" : "false", attempt->txn_id);
-	if (more.len > 0) {
-		buf_add_char(out, ',');
-		buf_add_slice(out, more);
-	}
-	buf_add_str(out, "}}\n");
-}
-
-/* ---- One version ---- */
-
-/* The state goes on to the next version, whose actions are these. */
-static enum err_code delta_commit_settle(struct delta_table *table,
-					 const struct delta_attempt *attempt,
-					 struct delta_actions *actions,
-					 enum delta_outcome *ret_outcome, struct err *err)
-{
-	bool own = strcmp(actions->txn_id, attempt->txn_id) == 0;
-	enum err_code code = delta_table_advance(table, actions, err);
-
-	if (code == ERR_OK)
-		*ret_outcome = own ? DELTA_WON : DELTA_LOST;
-	return code;
-}
-
-/* Who holds the next version: we, another, or nobody yet? */
-static enum err_code delta_commit_look(struct delta_table *table,
-				       const struct delta_attempt *attempt,
-				       enum delta_outcome *ret_outcome, struct err *err)
-{
-	struct delta_actions actions = { 0 };
-	enum err_code code = delta_table_read_commit(table, table->state.version + 1, &actions,
-						     err);
-
-	if (code == ERR_ABSENT) {
-		*ret_outcome = DELTA_OPEN;
-		return ERR_OK;
-	}
-	if (code == ERR_OK)
-		code = delta_commit_settle(table, attempt, &actions, ret_outcome, err);
-	delta_actions_release(&actions);
-	return code;
-}
-
-static enum err_code delta_commit_put(struct delta_table *table, struct delta_attempt *attempt,
-				      struct err *err)
-{
-	int sys = FAILPOINT("delta-before-commit");
-	struct buf key;
-	enum err_code code;
-
-	if (sys != 0) {
-		errno = sys;
-		return err_errno(err, "failpoint delta-before-commit");
-	}
-	buf_init(&key, STORE_KEY_MAX);
-	attempt->asked_ms = clock_boot_ms();
-	code = store_put(table->store,
-			 delta_table_commit_key(table, &key, table->state.version + 1),
-			 buf_slice(&attempt->text), STORE_CREATE, err);
-	buf_release(&key);
-	if (code == ERR_OK && FAILPOINT("delta-committed") != 0)
-		code = err_set(err, ERR_UNKNOWN, "failpoint delta-committed");
-	return code;
-}
-
-/*
- * Put if absent, then look who is there: after an unknown outcome a version
- * that exists may be our own, and only its content tells.
- */
-static enum err_code decide_how(struct delta_table *table, struct delta_attempt *attempt,
-				struct delta_actions *actions, enum delta_outcome *ret_outcome,
-				struct err *err)
-{
-	struct backoff backoff = { .first_ms = DELTA_WAIT_FIRST_MS, .max_ms = DELTA_WAIT_MAX_MS };
-	enum err_code code = ERR_OK;
-
-	for (int tries = 0; tries < DELTA_TRIES_MAX; tries++) {
-		code = delta_commit_put(table, attempt, err);
-		if (code == ERR_OK)
-			return delta_commit_settle(table, attempt, actions, ret_outcome, err);
-		attempt->unknown |= code == ERR_UNKNOWN;
-		if (code != ERR_EXISTS && !attempt->unknown)
-			return code;
-		code = delta_commit_look(table, attempt, ret_outcome, err);
-		if (code == ERR_OK && *ret_outcome != DELTA_OPEN)
-			return ERR_OK;
-		if (code == ERR_CORRUPT || code == ERR_UNSUPPORTED)
-			return code;
-		clock_sleep_ms(backoff_next_ms(&backoff));
-	}
-	return err_set(err, attempt->unknown ? ERR_UNKNOWN : ERR_BUSY, "table \"%s\": could not find "
-		       "out who wrote version %" PRId64, table->root, table->state.version + 1);
-}
-
-/*
- * The state is at the version that was won. Where that was below a checkpoint by then the state is
- * the table's latest, which has the attempt's last file only if it counts after all.
- */
-static enum err_code confirm(struct delta_table *table, const struct delta_attempt *attempt,
-			     bool has_files, enum delta_outcome *ret_outcome, struct err *err)
-{
-	const struct delta_state *state = &table->state;
-	int64_t version = state->version;
-	enum err_code code;
-	char *path;
-	size_t at;
-
-	if (delta_table_is_sure(table)) {
-		table->sure_ms = attempt->asked_ms;
-		return ERR_OK;
-	}
-	path = has_files ? xstrdup(state->files[state->file_count - 1].add.path) : NULL;
-	code = delta_table_ensure(table, err);
-	if (code == ERR_OK && state->version != version)
-		*ret_outcome = path && delta_map_get(&state->by_path, path, &at) ? DELTA_WON
-										 : DELTA_LOST;
-	else if (code != ERR_OK && code != ERR_CORRUPT)
-		err->code = code = ERR_UNKNOWN;
-	free(path);
-	return code;
-}
-
-enum err_code delta_attempt_decide(struct delta_table *table, struct delta_attempt *attempt,
-				   enum delta_outcome *ret_outcome, struct err *err)
-{
-	struct delta_actions actions = { 0 };
-	enum err_code code;
-	bool has_files;
-
-	if (!store_can(table->store, STORE_CAN_CREATE_ONLY))
-		return err_set(err, ERR_UNSUPPORTED, "table \"%s\": the store lets several writers "
-			       "create the same object, so a commit could be lost: no table can be "
-			       "written there", table->root);
-	if (buf_full(&attempt->text))
-		return err_set(err, ERR_LIMIT, "a commit of more than %d bytes", COMMIT_BYTES_MAX);
-	/* What cannot be read back must not get into the log. */
-	code = delta_reader_parse(&table->reader, buf_slice(&attempt->text), &actions, err);
-	if (code != ERR_OK) {
-		(void)err_prefix(err, "the commit cannot be written");
-		return err->code = ERR_SHAPE;
-	}
-	has_files = actions.add_count > 0;
-	code = decide_how(table, attempt, &actions, ret_outcome, err);
-	if (code == ERR_OK && *ret_outcome == DELTA_WON)
-		code = confirm(table, attempt, has_files, ret_outcome, err);
-	delta_actions_release(&actions);
-	return code;
-}
-
-enum err_code delta_attempt_lost(const struct delta_table *table, struct err *err)
-{
-	return err_set(err, ERR_BUSY, "table \"%s\": lost %d versions to other writers",
-		       table->root, DELTA_TRIES_MAX);
-}
-
 /* ---- Creating ---- */
 
-static void delta_commit_put_table(struct delta_attempt *attempt, const struct delta_table *table)
+/* Another one may have made the table, which serves as well. */
+static enum err_code create_put(struct delta_table *table, const void *user,
+				struct delta_attempt *attempt, struct err *err)
 {
 	char id[DELTA_UUID_SIZE];
 	char provider[] = "parquet";
@@ -227,6 +22,10 @@ static void delta_commit_put_table(struct delta_attempt *attempt, const struct d
 	};
 	struct buf columns;
 
+	(void)user;
+	(void)err;
+	if (table->state.version >= 0)
+		return ERR_OK;
 	delta_uuid(id);
 	buf_init(&columns, COMMIT_BYTES_MAX);
 	delta_schema_put(&columns, table->schema);
@@ -239,21 +38,12 @@ static void delta_commit_put_table(struct delta_attempt *attempt, const struct d
 	delta_put_metadata(&attempt->text, &metadata, buf_slice(&columns));
 	buf_release(&columns);
 	delta_settings_release(&metadata.settings);
+	return ERR_OK;
 }
 
 enum err_code delta_table_create(struct delta_table *table, struct err *err)
 {
-	enum delta_outcome outcome;
-	struct delta_attempt attempt;
-	enum err_code code;
-
-	delta_attempt_init(&attempt);
-	delta_attempt_begin(&attempt, table);
-	delta_commit_put_table(&attempt, table);
-	/* DELTA_LOST serves as well: another one has made the table. */
-	code = delta_attempt_decide(table, &attempt, &outcome, err);
-	delta_attempt_release(&attempt);
-	return code;
+	return delta_attempt_run(table, create_put, NULL, err);
 }
 
 /* ---- Changing the columns, or other metadata ---- */
@@ -292,53 +82,23 @@ static enum err_code look_at_columns(struct delta_table *table, const void *user
 	return code;
 }
 
-static enum err_code amend_once(struct delta_table *table, const struct delta_amendment *amendment,
-				struct delta_attempt *attempt, enum delta_outcome *ret_outcome,
-				struct err *err)
+static enum err_code amend_put(struct delta_table *table, const void *user,
+			       struct delta_attempt *attempt, struct err *err)
 {
-	enum err_code code;
+	const struct delta_amendment *amendment = user;
+	bool needed = false;
+	enum err_code code = amendment->look(table, amendment->user, &needed, err);
 
-	delta_attempt_begin(attempt, table);
+	if (code != ERR_OK || !needed)
+		return code;
 	delta_attempt_put_info(attempt, amendment->operation, "{}", false, slice_of(NULL, 0));
-	code = amendment->put(table, amendment->user, &attempt->text, err);
-	return code == ERR_OK ? delta_attempt_decide(table, attempt, ret_outcome, err) : code;
-}
-
-/* What others commit meanwhile, rows or columns, is read; then it is looked at anew. */
-static enum err_code amend_somewhere(struct delta_table *table,
-				     const struct delta_amendment *amendment,
-				     struct delta_attempt *attempt, struct err *err)
-{
-	struct backoff backoff = { .first_ms = DELTA_WAIT_FIRST_MS, .max_ms = DELTA_WAIT_MAX_MS };
-
-	for (int tries = 0; tries < DELTA_TRIES_MAX; tries++) {
-		enum delta_outcome outcome = DELTA_LOST;
-		bool needed = false;
-		enum err_code code = amendment->look(table, amendment->user, &needed, err);
-
-		if (code != ERR_OK || !needed)
-			return code;
-		code = amend_once(table, amendment, attempt, &outcome, err);
-		if (code != ERR_OK || outcome == DELTA_WON)
-			return code;
-		clock_sleep_ms(backoff_next_ms(&backoff));
-		code = delta_table_follow(table, err);
-		if (code != ERR_OK)
-			return code;
-	}
-	return delta_attempt_lost(table, err);
+	return amendment->put(table, amendment->user, &attempt->text, err);
 }
 
 enum err_code delta_table_amend(struct delta_table *table, const struct delta_amendment *amendment,
 				struct err *err)
 {
-	struct delta_attempt attempt;
-	enum err_code code;
-
-	delta_attempt_init(&attempt);
-	code = amend_somewhere(table, amendment, &attempt, err);
-	delta_attempt_release(&attempt);
-	return code;
+	return delta_attempt_run(table, amend_put, amendment, err);
 }
 
 enum err_code delta_table_evolve(struct delta_table *table, struct err *err)
@@ -423,50 +183,6 @@ static enum err_code check_txns(const struct delta_table *table, const struct de
 	return code;
 }
 
-/* To look is a request, of a service, for what hardly ever is; there it is done now and then. */
-void delta_table_seen(struct delta_table *table)
-{
-	table->present_version = table->state.version;
-	if (store_at_once(table->store) > 1)
-		table->present_until_ms = clock_mono_ms() + PRESENT_MS;
-}
-
-/* The end as it was at the last look: what came after that may be our own, put into a log that was
- * gone already. Of a look long ago it may have been cleaned away. */
-static int64_t version_to_look_for(const struct delta_table *table)
-{
-	bool lately = table->present_until_ms != 0 &&
-		      clock_mono_ms() - table->present_until_ms < KEPT_MS;
-
-	return lately ? table->present_version : table->state.version;
-}
-
-/* A log whose end is gone was removed or made anew, unless it was cleaned up: a version put into it
- * would break it. */
-enum err_code delta_table_check_present(struct delta_table *table, struct err *err)
-{
-	uint64_t size;
-	int64_t version;
-	struct buf key;
-	enum err_code code = delta_table_ensure(table, err);
-
-	if (code != ERR_OK || clock_mono_ms() < table->present_until_ms)
-		return code;
-	version = version_to_look_for(table);
-	buf_init(&key, STORE_KEY_MAX);
-	code = store_size(table->store, delta_table_commit_key(table, &key, version), &size,
-			  err);
-	if (code == ERR_ABSENT && table->state.checkpoint >= version)
-		code = store_size(table->store, delta_checkpoint_key(table, &key, version), &size,
-				  err);
-	buf_release(&key);
-	if (code == ERR_ABSENT)
-		code = delta_table_reload(table, err);
-	if (code == ERR_OK)
-		delta_table_seen(table);
-	return code;
-}
-
 static void put_txns_and_adds(struct delta_attempt *attempt, const struct delta_table *table,
 			      const struct delta_commit *commit)
 {
@@ -490,77 +206,35 @@ static void put_commit(struct delta_attempt *attempt, const struct delta_table *
 	put_txns_and_adds(attempt, table, commit);
 }
 
-enum err_code delta_attempt_check_files(const struct delta_table *table,
-					const struct delta_add *adds, size_t count, struct err *err)
+static enum err_code commit_put(struct delta_table *table, const void *user,
+				struct delta_attempt *attempt, struct err *err)
 {
-	int64_t kept_ms = delta_retention_files_ms(table->state.metadata);
-	int64_t now_ms = clock_boot_ms();
+	const struct delta_commit *commit = user;
+	enum err_code code = check_txns(table, commit, err);
 
-	for (size_t i = 0; i < count; i++) {
-		const struct delta_add *add = &adds[i];
-
-		if (add->made_ms && now_ms - add->made_ms > kept_ms / DELTA_AGE_SHARE)
-			return err_set(err, ERR_EXPIRED,
-				       "table \"%s\": file \"%s\" was put %" PRId64
-				       " s ago, so long that a clean-up may take it",
-				       table->root, add->path, (now_ms - add->made_ms) / 1000);
-	}
-	return ERR_OK;
-}
-
-/* Try one version after the other. ERR_OK: written, and the state is there. */
-static enum err_code commit_somewhere(struct delta_table *table, const struct delta_commit *commit,
-				      struct delta_attempt *attempt, struct err *err)
-{
-	struct backoff backoff = { .first_ms = DELTA_WAIT_FIRST_MS, .max_ms = DELTA_WAIT_MAX_MS };
-
-	for (int tries = 0; tries < DELTA_TRIES_MAX; tries++) {
-		enum delta_outcome outcome = DELTA_LOST;
-		enum err_code code = check_txns(table, commit, err);
-
-		if (code == ERR_OK)
-			code = delta_table_check_writable(table, err);
-		if (code == ERR_OK)
-			code = delta_table_check_columns(table, err);
-		if (code == ERR_OK)
-			code = delta_attempt_check_files(table, commit->adds, commit->add_count,
-							 err);
-		if (code != ERR_OK)
-			return code;
-		delta_attempt_begin(attempt, table);
+	if (code == ERR_OK)
+		code = delta_table_check_writable(table, err);
+	if (code == ERR_OK)
+		code = delta_table_check_columns(table, err);
+	if (code == ERR_OK)
+		code = delta_attempt_check_files(table, commit->adds, commit->add_count, err);
+	if (code == ERR_OK)
 		put_commit(attempt, table, commit);
-		code = delta_attempt_decide(table, attempt, &outcome, err);
-		if (code != ERR_OK || outcome == DELTA_WON)
-			return code;
-		clock_sleep_ms(backoff_next_ms(&backoff));
-		code = delta_table_follow(table, err);
-		if (code != ERR_OK)
-			return code;
-	}
-	return delta_attempt_lost(table, err);
+	return code;
 }
 
 enum err_code delta_commit(struct delta_table *table, const struct delta_commit *commit,
 			   int64_t *ret_version, struct err *err)
 {
-	struct err failure = { 0 };
-	struct delta_attempt attempt;
-	enum err_code code = delta_table_check_present(table, &failure);
-
-	delta_attempt_init(&attempt);
-	if (code == ERR_OK)
-		code = commit_somewhere(table, commit, &attempt, &failure);
-	delta_attempt_release(&attempt);
-	if (code != ERR_OK) {
-		*err = failure;
-		return code;
-	}
-	*ret_version = table->state.version;
-	delta_checkpoint_if_due(table, table->checkpoint_times);
-	return ERR_OK;
+	return delta_attempt_commit(table, commit_put, commit, ret_version, err);
 }
 
 /* ---- Replacing ---- */
+
+struct replacement {
+	const struct delta_commit *commit;
+	int64_t planned_on;
+};
 
 /* Rows of old files that stay are read by the new schema: that must be no other than one with more
  * columns. */
@@ -599,53 +273,53 @@ static enum err_code put_removes(struct delta_attempt *attempt, const struct del
 	return ERR_OK;
 }
 
-static enum err_code replace(struct delta_table *table, const struct delta_commit *commit,
-			     struct delta_attempt *attempt, enum delta_outcome *ret_outcome,
-			     struct err *err)
+/* What it was planned on is to be the last version still; if not, the table is read up to that. */
+static enum err_code replace_look(struct delta_table *table, const struct replacement *replacement,
+				  struct err *err)
 {
-	enum err_code code = check_replacement(table, commit, err);
+	const struct delta_commit *commit = replacement->commit;
+	enum err_code code;
 
+	if (replacement->planned_on != table->state.version) {
+		code = delta_table_follow(table, err);
+		if (code == ERR_OK)
+			code = err_set(err, ERR_BUSY,
+				       "table \"%s\" has moved on from version %" PRId64
+				       " to %" PRId64 " while it was to be replaced",
+				       table->root, replacement->planned_on, table->state.version);
+		return code;
+	}
+	code = check_replacement(table, commit, err);
 	if (code == ERR_OK)
 		code = delta_attempt_check_files(table, commit->adds, commit->add_count, err);
 	for (size_t i = 0; i < commit->step_count && code == ERR_OK; i++)
 		code = delta_progress_check(&commit->steps[i], err);
+	return code;
+}
+
+static enum err_code replace_put(struct delta_table *table, const void *user,
+				 struct delta_attempt *attempt, struct err *err)
+{
+	const struct replacement *replacement = user;
+	const struct delta_commit *commit = replacement->commit;
+	enum err_code code = replace_look(table, replacement, err);
+
 	if (code != ERR_OK)
 		return code;
-	delta_attempt_begin(attempt, table);
 	delta_attempt_put_info(attempt, commit->operation, "{\"mode\":\"Overwrite\"}", false,
 			       commit->info);
 	code = put_writers_columns(table, NULL, &attempt->text, err);
 	if (code == ERR_OK)
 		code = put_removes(attempt, table, commit, err);
-	if (code != ERR_OK)
-		return code;
-	put_txns_and_adds(attempt, table, commit);
-	return delta_attempt_decide(table, attempt, ret_outcome, err);
+	if (code == ERR_OK)
+		put_txns_and_adds(attempt, table, commit);
+	return code;
 }
 
 enum err_code delta_replace(struct delta_table *table, const struct delta_commit *commit,
 			    int64_t planned_on, int64_t *ret_version, struct err *err)
 {
-	struct err failure = { 0 };
-	enum delta_outcome outcome = DELTA_LOST;
-	struct delta_attempt attempt;
-	enum err_code code = delta_table_check_present(table, &failure);
+	const struct replacement replacement = { commit, planned_on };
 
-	delta_attempt_init(&attempt);
-	if (code == ERR_OK && planned_on == table->state.version)
-		code = replace(table, commit, &attempt, &outcome, &failure);
-	if (code == ERR_OK && outcome == DELTA_LOST)
-		code = delta_table_follow(table, &failure);
-	delta_attempt_release(&attempt);
-	if (code == ERR_OK && outcome == DELTA_LOST)
-		code = err_set(&failure, ERR_BUSY, "table \"%s\" has moved on from version %" PRId64
-			       " to %" PRId64 " while it was to be replaced", table->root,
-			       planned_on, table->state.version);
-	if (code != ERR_OK) {
-		*err = failure;
-		return code;
-	}
-	*ret_version = table->state.version;
-	delta_checkpoint_if_due(table, table->checkpoint_times);
-	return ERR_OK;
+	return delta_attempt_commit(table, replace_put, &replacement, ret_version, err);
 }

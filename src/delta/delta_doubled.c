@@ -1,7 +1,6 @@
 #include "delta/delta_doubled.h"
 
 #include "base/mem.h"
-#include "delta/delta_stats.h"
 #include "delta/delta_table.h"
 
 #include <inttypes.h>
@@ -51,12 +50,6 @@ static void doubled_put_names(struct buf *sql, const struct delta_schema *schema
 	}
 }
 
-static void doubled_put_files(struct buf *sql, const struct delta_merge *merge, uint64_t turn)
-{
-	for (size_t i = 0; i < merge->count; i++)
-		duck_put_file(sql, merge->files[i].fd, turn);
-}
-
 /*
  * rows_: all of the files, with the file's name; files_: their names and places; twice_: lineages
  * that are there more than once; copies_: the rows of those, numbered among their equals. A table
@@ -64,16 +57,11 @@ static void doubled_put_files(struct buf *sql, const struct delta_merge *merge, 
  */
 static void doubled_put_with(struct buf *sql, const struct delta_merge *merge, uint64_t turn)
 {
-	buf_add_str(sql, "WITH rows_ AS NOT MATERIALIZED (SELECT ");
-	delta_merge_put_casts(sql, merge->schema, false);
-	buf_add_str(sql, ", _pinpipe_file FROM (SELECT ");
-	delta_merge_put_casts(sql, merge->schema, true);
-	buf_add_str(sql, " WHERE false UNION ALL BY NAME SELECT * FROM ");
-	duck_put_files_begin(sql);
-	doubled_put_files(sql, merge, turn);
-	duck_put_files_end_named(sql, "_pinpipe_file");
-	buf_add_str(sql, ")), files_ AS (SELECT unnest([");
-	doubled_put_files(sql, merge, turn);
+	buf_add_str(sql, "WITH rows_ AS NOT MATERIALIZED (");
+	delta_merge_put_rows(sql, merge, turn, "_pinpipe_file");
+	buf_add_str(sql, "), files_ AS (SELECT unnest([");
+	for (size_t i = 0; i < merge->count; i++)
+		duck_put_file(sql, merge->files[i].fd, turn);
 	buf_addf(sql, "]) AS _pinpipe_file, unnest(range(%zu)) AS _pinpipe_place), ", merge->count);
 	buf_add_str(sql,
 		    "twice_ AS MATERIALIZED (SELECT " LINEAGE " FROM rows_ WHERE \"_partition\" "
@@ -115,15 +103,16 @@ enum err_code delta_doubled_find(struct duck *duck, const struct delta_merge *me
 	buf_add_str(&sql, "SELECT _pinpipe_place, count(*) FILTER (WHERE _pinpipe_copy > 1), "
 			  "count(*) FILTER (WHERE _pinpipe_copy = 1), (SELECT count(*) FROM "
 			  "twice_) FROM copies_ GROUP BY _pinpipe_place");
-	code = duck_query(duck, buf_cstr(&sql), &result, err);
+	code = delta_merge_ask(duck, merge, turn, &sql, &result, err);
 	buf_release(&sql);
 	if (code != ERR_OK)
-		return delta_merge_blame(merge, turn, err);
+		return code;
 	doubled_take_found(&result, files, ret_differing);
 	duckdb.destroy_result(&result);
 	return ERR_OK;
 }
 
+/* "COPY (" and what is left of the files with a surplus. */
 static void doubled_put_copy(struct buf *sql, const struct delta_merge *merge,
 			     const struct delta_doubled_file *files, uint64_t turn)
 {
@@ -145,11 +134,7 @@ static void doubled_put_copy(struct buf *sql, const struct delta_merge *merge,
 			buf_addf(sql, "%s%zu", before, i);
 			before = ", ";
 		}
-	buf_add_str(sql, ")");
-	delta_merge_put_order(sql, merge->schema);
-	buf_add_str(sql, ") TO ");
-	duck_put_literal(sql, slice_str(merge->path));
-	buf_add_str(sql, " " DELTA_STATS_PARQUET);
+	buf_add_char(sql, ')');
 }
 
 /* By the log, of the files with a surplus, without that. */
@@ -182,18 +167,13 @@ static enum err_code doubled_copy(struct duck *duck, const struct delta_merge *m
 				  struct buf *stats, uint64_t *ret_rows, uint64_t *ret_bytes,
 				  struct err *err)
 {
-	duckdb_result copied;
 	struct buf sql;
 	enum err_code code;
 
 	buf_init(&sql, SQL_BYTES_MAX);
 	doubled_put_copy(&sql, merge, files, turn);
-	code = duck_query(duck, buf_cstr(&sql), &copied, err);
+	code = delta_merge_copy(duck, merge, turn, &sql, stats, ret_rows, ret_bytes, err);
 	buf_release(&sql);
-	if (code != ERR_OK)
-		return delta_merge_blame(merge, turn, err);
-	code = delta_stats_put(stats, &copied, merge->schema, ret_rows, ret_bytes, err);
-	duckdb.destroy_result(&copied);
 	return code;
 }
 

@@ -45,13 +45,6 @@ void delta_map_release(struct delta_map *map)
 	*map = (struct delta_map){ 0 };
 }
 
-void delta_map_clear(struct delta_map *map)
-{
-	if (map->slots)
-		memset(map->slots, 0, map->slot_count * sizeof(*map->slots));
-	map->count = 0;
-}
-
 void delta_map_put(struct delta_map *map, const char *key, size_t value)
 {
 	struct delta_map_slot *slot;
@@ -77,4 +70,26 @@ bool delta_map_get(const struct delta_map *map, const char *key, size_t *ret_val
 		return false;
 	*ret_value = slot->value;
 	return true;
+}
+
+/* Keys behind it that it had kept from their own slots move up, so that each is still found. */
+void delta_map_remove(struct delta_map *map, const char *key)
+{
+	size_t mask = map->slot_count - 1, hole, at;
+
+	if (map->count == 0)
+		return;
+	hole = (size_t)(slot_of(map, key) - map->slots);
+	if (!map->slots[hole].key)
+		return;
+	for (at = (hole + 1) & mask; map->slots[at].key; at = (at + 1) & mask) {
+		size_t own = (size_t)hash(map->slots[at].key) & mask;
+
+		if (((at - own) & mask) < ((at - hole) & mask))
+			continue;
+		map->slots[hole] = map->slots[at];
+		hole = at;
+	}
+	map->slots[hole] = (struct delta_map_slot){ 0 };
+	map->count--;
 }

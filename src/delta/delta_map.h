@@ -2,7 +2,7 @@
  * delta_map.h - from a text to a number: which file has this path, which
  * application this id.
  *
- * Ownership: keys are borrowed; they must outlive the map or its next clear.
+ * Ownership: keys are borrowed; they must outlive the map, or be removed before.
  */
 #ifndef DELTA_DELTA_MAP_H
 #define DELTA_DELTA_MAP_H
@@ -22,9 +22,9 @@ struct delta_map {
 };
 
 void delta_map_release(struct delta_map *map);
-void delta_map_clear(struct delta_map *map);
 /* A key that is there gets the new value, and keeps its own text. */
 void delta_map_put(struct delta_map *map, const char *key, size_t value);
+void delta_map_remove(struct delta_map *map, const char *key);
 bool delta_map_get(const struct delta_map *map, const char *key, size_t *ret_value);
 
 #endif

@@ -29,7 +29,8 @@ enum err_code delta_merge_open(const struct duck_options *options, struct duck *
 	return code;
 }
 
-void delta_merge_put_casts(struct buf *sql, const struct delta_schema *schema, bool null)
+/* The table's columns, of their types; `null`: without a value. */
+static void merge_put_casts(struct buf *sql, const struct delta_schema *schema, bool null)
 {
 	for (size_t i = 0; i < schema->count; i++) {
 		struct slice name = slice_str(schema->columns[i].name);
@@ -44,8 +45,8 @@ void delta_merge_put_casts(struct buf *sql, const struct delta_schema *schema, b
 	}
 }
 
-/* A table of others has no lineage, or only a part of it. */
-void delta_merge_put_order(struct buf *sql, const struct delta_schema *schema)
+/* By the lineage: a table of others has none, or only a part of it. */
+static void merge_put_order(struct buf *sql, const struct delta_schema *schema)
 {
 	static const char *const lineage[] = { "_partition", "_offset" };
 	const char *before = " ORDER BY ";
@@ -61,48 +62,70 @@ void delta_merge_put_order(struct buf *sql, const struct delta_schema *schema)
 
 /* The empty relation before the files has every column, so that one that none of them has is there;
  * and under a name that differs in case it is found, as Delta has it. */
-static void merge_put_copy(struct buf *sql, const struct delta_merge *merge, uint64_t turn)
+void delta_merge_put_rows(struct buf *sql, const struct delta_merge *merge, uint64_t turn,
+			  const char *file_column)
 {
-	buf_add_str(sql, "COPY (SELECT ");
-	delta_merge_put_casts(sql, merge->schema, false);
+	buf_add_str(sql, "SELECT ");
+	merge_put_casts(sql, merge->schema, false);
+	if (file_column)
+		buf_addf(sql, ", %s", file_column);
 	buf_add_str(sql, " FROM (SELECT ");
-	delta_merge_put_casts(sql, merge->schema, true);
+	merge_put_casts(sql, merge->schema, true);
 	buf_add_str(sql, " WHERE false UNION ALL BY NAME SELECT * FROM ");
 	duck_put_files_begin(sql);
 	for (size_t i = 0; i < merge->count; i++)
 		duck_put_file(sql, merge->files[i].fd, turn);
-	duck_put_files_end(sql);
-	buf_add_str(sql, ")");
-	delta_merge_put_order(sql, merge->schema);
-	buf_add_str(sql, ") TO ");
-	duck_put_literal(sql, slice_str(merge->path));
-	buf_add_str(sql, " " DELTA_STATS_PARQUET);
+	if (file_column)
+		duck_put_files_end_named(sql, file_column);
+	else
+		duck_put_files_end(sql);
+	buf_add_char(sql, ')');
 }
 
-enum err_code delta_merge_blame(const struct delta_merge *merge, uint64_t turn, struct err *err)
+enum err_code delta_merge_ask(struct duck *duck, const struct delta_merge *merge, uint64_t turn,
+			      struct buf *sql, duckdb_result *ret_result, struct err *err)
 {
+	enum err_code code = duck_query(duck, buf_cstr(sql), ret_result, err);
+
+	if (code == ERR_OK)
+		return ERR_OK;
 	for (size_t i = 0; i < merge->count; i++)
 		if (duck_name_file(merge->files[i].fd, turn, merge->files[i].path, err))
 			break;
 	return err->code;
 }
 
+enum err_code delta_merge_copy(struct duck *duck, const struct delta_merge *merge, uint64_t turn,
+			       struct buf *sql, struct buf *stats, uint64_t *ret_rows,
+			       uint64_t *ret_bytes, struct err *err)
+{
+	duckdb_result copied;
+	enum err_code code;
+
+	merge_put_order(sql, merge->schema);
+	buf_add_str(sql, ") TO ");
+	duck_put_literal(sql, slice_str(merge->path));
+	buf_add_str(sql, " " DELTA_STATS_PARQUET);
+	code = delta_merge_ask(duck, merge, turn, sql, &copied, err);
+	if (code != ERR_OK)
+		return code;
+	code = delta_stats_put(stats, &copied, merge->schema, ret_rows, ret_bytes, err);
+	duckdb.destroy_result(&copied);
+	return code;
+}
+
 static enum err_code merge_copy(struct duck *duck, const struct delta_merge *merge, uint64_t turn,
 				struct buf *stats, uint64_t *ret_rows, uint64_t *ret_bytes,
 				struct err *err)
 {
-	duckdb_result copied;
 	struct buf sql;
 	enum err_code code;
 
 	buf_init(&sql, SQL_BYTES_MAX);
-	merge_put_copy(&sql, merge, turn);
-	code = duck_query(duck, buf_cstr(&sql), &copied, err);
+	buf_add_str(&sql, "COPY (");
+	delta_merge_put_rows(&sql, merge, turn, NULL);
+	code = delta_merge_copy(duck, merge, turn, &sql, stats, ret_rows, ret_bytes, err);
 	buf_release(&sql);
-	if (code != ERR_OK)
-		return delta_merge_blame(merge, turn, err);
-	code = delta_stats_put(stats, &copied, merge->schema, ret_rows, ret_bytes, err);
-	duckdb.destroy_result(&copied);
 	return code;
 }
 
@@ -120,10 +143,10 @@ static enum err_code merge_ask_footers(struct duck *duck, const struct delta_mer
 		if (merge->rows[i] == 0)
 			duck_put_file(&sql, merge->files[i].fd, turn);
 	buf_add_str(&sql, "])");
-	code = duck_query(duck, buf_cstr(&sql), &result, err);
+	code = delta_merge_ask(duck, merge, turn, &sql, &result, err);
 	buf_release(&sql);
 	if (code != ERR_OK)
-		return delta_merge_blame(merge, turn, err);
+		return code;
 	*ret_rows = duckdb.value_uint64(&result, 0, 0);
 	duckdb.destroy_result(&result);
 	return ERR_OK;

@@ -36,14 +36,21 @@ MUST_USE enum err_code delta_merge_files(struct duck *duck, const struct delta_m
 
 /* ---- For delta_doubled.c ---- */
 
-/* The table's columns, of their types; `null`: without a value. */
-void delta_merge_put_casts(struct buf *sql, const struct delta_schema *schema, bool null);
-/* ORDER BY the lineage, as far as the table has one. */
-void delta_merge_put_order(struct buf *sql, const struct delta_schema *schema);
+/* "SELECT … FROM …": all rows of the files, by the table's columns, and of each row in one column
+ * more the name that DuckDB was told of its file (duck_put_files_end_named()). NULL: without. */
+void delta_merge_put_rows(struct buf *sql, const struct delta_merge *merge, uint64_t turn,
+			  const char *file_column);
+/* As duck_query(); a message has the file that is to blame by its path. */
+MUST_USE enum err_code delta_merge_ask(struct duck *duck, const struct delta_merge *merge,
+				       uint64_t turn, struct buf *sql, duckdb_result *ret_result,
+				       struct err *err);
+/* Ends `sql`, which is "COPY (SELECT …", so that the rows come into the merge's new file in the
+ * order of their lineage, as far as the table has one; runs it, and appends to `stats`. */
+MUST_USE enum err_code delta_merge_copy(struct duck *duck, const struct delta_merge *merge,
+					uint64_t turn, struct buf *sql, struct buf *stats,
+					uint64_t *ret_rows, uint64_t *ret_bytes, struct err *err);
 /* How many rows the files have, by the log, or where that says nothing by themselves. */
 MUST_USE enum err_code delta_merge_expect(struct duck *duck, const struct delta_merge *merge,
 					  uint64_t turn, uint64_t *ret_rows, struct err *err);
-/* After a failure: the file that is to blame by its name. */
-enum err_code delta_merge_blame(const struct delta_merge *merge, uint64_t turn, struct err *err);
 
 #endif

@@ -5,9 +5,6 @@
  * leave it true. Only if a file that it would remove is not live any more do
  * its files hold rows that are gone, or stand in another file by now.
  */
-#include "base/backoff.h"
-#include "base/mem.h"
-#include "base/time.h"
 #include "delta/delta_attempt.h"
 
 #include <inttypes.h>
@@ -90,12 +87,15 @@ static void rewrite_put_info(struct delta_attempt *attempt, const struct delta_t
 	buf_release(&info);
 }
 
-static void rewrite_put(struct delta_attempt *attempt, const struct delta_table *table,
-			const struct delta_rewrite *rewrite)
+static enum err_code rewrite_put(struct delta_table *table, const void *user,
+				 struct delta_attempt *attempt, struct err *err)
 {
+	const struct delta_rewrite *rewrite = user;
 	const struct delta_metadata *metadata = table->state.metadata;
+	enum err_code code = rewrite_check(table, rewrite, err);
 
-	delta_attempt_begin(attempt, table);
+	if (code != ERR_OK)
+		return code;
 	rewrite_put_info(attempt, table, rewrite);
 	if (rewrite->heals)
 		delta_put_metadata(&attempt->text, metadata, slice_str(metadata->schema));
@@ -104,50 +104,13 @@ static void rewrite_put(struct delta_attempt *attempt, const struct delta_table 
 				 attempt->timestamp_ms);
 	for (size_t i = 0; i < rewrite->add_count; i++)
 		delta_put_add(&attempt->text, &rewrite->adds[i], false);
-}
-
-static enum err_code rewrite_somewhere(struct delta_table *table,
-				       const struct delta_rewrite *rewrite,
-				       struct delta_attempt *attempt, struct err *err)
-{
-	struct backoff backoff = { .first_ms = DELTA_WAIT_FIRST_MS, .max_ms = DELTA_WAIT_MAX_MS };
-
-	for (int tries = 0; tries < DELTA_TRIES_MAX; tries++) {
-		enum delta_outcome outcome = DELTA_LOST;
-		enum err_code code = rewrite_check(table, rewrite, err);
-
-		if (code != ERR_OK)
-			return code;
-		rewrite_put(attempt, table, rewrite);
-		code = delta_attempt_decide(table, attempt, &outcome, err);
-		if (code != ERR_OK || outcome == DELTA_WON)
-			return code;
-		clock_sleep_ms(backoff_next_ms(&backoff));
-		code = delta_table_follow(table, err);
-		if (code != ERR_OK)
-			return code;
-	}
-	return delta_attempt_lost(table, err);
+	return ERR_OK;
 }
 
 enum err_code delta_rewrite(struct delta_table *table, const struct delta_rewrite *rewrite,
 			    int64_t *ret_version, struct err *err)
 {
-	struct err failure = { 0 };
-	struct delta_attempt attempt;
-	enum err_code code = delta_table_check_present(table, &failure);
-
-	delta_attempt_init(&attempt);
-	if (code == ERR_OK)
-		code = rewrite_somewhere(table, rewrite, &attempt, &failure);
-	delta_attempt_release(&attempt);
-	if (code != ERR_OK) {
-		*err = failure;
-		return code;
-	}
-	*ret_version = table->state.version;
-	delta_checkpoint_if_due(table, table->checkpoint_times);
-	return ERR_OK;
+	return delta_attempt_commit(table, rewrite_put, rewrite, ret_version, err);
 }
 
 /* ---- A bar ---- */

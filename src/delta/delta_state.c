@@ -49,43 +49,47 @@ void delta_state_release(struct delta_state *state)
 	delta_map_release(&state->by_app);
 }
 
-/* False: no such file. */
+/* Its place stays, as a gap: to close one at each removal would cost as many steps as there are
+ * files. False: no such file. */
 static bool drop_file(struct delta_state *state, const char *path)
 {
+	struct delta_state_file *file;
 	size_t at;
 
 	if (!delta_map_get(&state->by_path, path, &at))
 		return false;
-	state->files[at].dropped = true;
+	delta_map_remove(&state->by_path, path);
+	file = &state->files[at];
+	state->rows -= file->add.rows;
+	state->bytes -= file->add.size;
+	free_file(file);
+	file->add = (struct delta_add){ 0 };
+	state->gap_count++;
 	return true;
 }
 
-/*
- * Removed files are only marked at first: closing the gap for each of them
- * would make a compaction's commit quadratic.
- */
-static void close_gaps(struct delta_state *state)
+void delta_state_close_gaps(struct delta_state *state)
 {
-	size_t to = 0;
-	size_t new_from = state->new_from;
+	size_t to = 0, new_from = state->new_from;
 
-	delta_map_clear(&state->by_path);
+	if (state->gap_count == 0)
+		return;
 	for (size_t i = 0; i < state->file_count; i++) {
-		struct delta_state_file *file = &state->files[i];
+		const char *path = state->files[i].add.path;
 
-		if (file->dropped) {
-			state->rows -= file->add.rows;
-			state->bytes -= file->add.size;
+		if (!path) {
 			new_from -= i < state->new_from;
-			free_file(file);
 			continue;
 		}
-		state->files[to] = *file;
-		delta_map_put(&state->by_path, state->files[to].add.path, to);
+		if (to < i) {
+			state->files[to] = state->files[i];
+			delta_map_put(&state->by_path, path, to);
+		}
 		to++;
 	}
 	state->file_count = to;
 	state->new_from = new_from;
+	state->gap_count = 0;
 }
 
 static void remember_gone(struct delta_state *state, struct delta_remove gone, int64_t version)
@@ -117,40 +121,26 @@ static void note_doubled(struct delta_state *state, const struct delta_actions *
 	state->doubled.at = version;
 }
 
-/* Removed files, and those that an add of the same path replaces. */
-static void apply_removes(struct delta_state *state, struct delta_actions *actions, int64_t version)
+static void apply_remove(struct delta_state *state, const struct delta_actions *actions,
+			 struct delta_remove *remove, int64_t version)
 {
-	bool gaps = false;
-
-	for (size_t i = 0; i < actions->remove_count; i++) {
-		struct delta_remove *remove = &actions->removes[i];
-
-		if (drop_file(state, remove->path))
-			gaps = true;
-		else
-			note_doubled(state, actions, remove->path, version);
-		remember_gone(state, *remove, version);
-		remove->path = NULL;
-	}
-	for (size_t i = 0; i < actions->add_count; i++) {
-		const char *path = actions->adds[i].path;
-
-		if (!drop_file(state, path))
-			continue;
-		gaps = true;
-		remember_gone(state,
-			      (struct delta_remove){
-				      .path = xstrdup(path), .deleted_ms = -1, .size = -1 },
-			      version);
-	}
-	if (gaps)
-		close_gaps(state);
+	if (!drop_file(state, remove->path))
+		note_doubled(state, actions, remove->path, version);
+	remember_gone(state, *remove, version);
+	remove->path = NULL;
 }
 
+/* A file of the same path is replaced. */
 static void apply_add(struct delta_state *state, struct delta_add *add, int64_t version)
 {
-	struct delta_state_file *file = NEW(state->files, state->file_count, state->file_room);
+	struct delta_state_file *file;
 
+	if (drop_file(state, add->path))
+		remember_gone(state,
+			      (struct delta_remove){
+				      .path = xstrdup(add->path), .deleted_ms = -1, .size = -1 },
+			      version);
+	file = NEW(state->files, state->file_count, state->file_room);
 	*file = (struct delta_state_file){ .add = *add, .version = version };
 	*add = (struct delta_add){ 0 };
 	if (!state->keep_stats) {
@@ -191,7 +181,8 @@ void delta_state_apply(struct delta_state *state, struct delta_actions *actions,
 		state->metadata = actions->metadata;
 		actions->metadata = NULL;
 	}
-	apply_removes(state, actions, version);
+	for (size_t i = 0; i < actions->remove_count; i++)
+		apply_remove(state, actions, &actions->removes[i], version);
 	for (size_t i = 0; i < actions->add_count; i++)
 		apply_add(state, &actions->adds[i], version);
 	for (size_t i = 0; i < actions->app_count; i++)
@@ -200,6 +191,8 @@ void delta_state_apply(struct delta_state *state, struct delta_actions *actions,
 		state->others_optimized_ms = actions->timestamp_ms;
 	state->timestamp_ms = actions->timestamp_ms;
 	state->version = version;
+	if (state->gap_count > state->file_count / 2)
+		delta_state_close_gaps(state);
 	delta_actions_release(actions);
 }
 

@@ -16,8 +16,7 @@
 
 struct delta_state_file {
 	struct delta_add add;
-	int64_t version;		/* of the commit, or of the checkpoint that it came with */
-	bool dropped;			/* while a commit is applied: to be taken out */
+	int64_t version; /* of the commit, or of the checkpoint that it came with */
 };
 
 struct delta_state {
@@ -25,8 +24,9 @@ struct delta_state {
 	int64_t timestamp_ms;		/* of that version; 0: not known */
 	struct delta_protocol protocol;
 	struct delta_metadata *metadata;
-	struct delta_state_file *files;	/* live, in the order they were added */
-	size_t file_count;
+	struct delta_state_file *files; /* live, in the order they were added, but for … */
+	size_t gap_count;		/* … so many without a path … */
+	size_t file_count;		/* … of these: delta_state_close_gaps() */
 	size_t file_room;
 	struct delta_map by_path;
 	uint64_t rows;
@@ -53,8 +53,11 @@ struct delta_state {
 
 void delta_state_init(struct delta_state *state, bool keep_stats);
 void delta_state_release(struct delta_state *state);
-/* One commit more. Takes the texts: *actions is empty afterwards. */
+/* One commit more. Takes the texts: *actions is empty afterwards. What it removes may leave gaps
+ * among the files. */
 void delta_state_apply(struct delta_state *state, struct delta_actions *actions, int64_t version);
+/* After the last of the commits at hand: files are looked at by their number again. */
+void delta_state_close_gaps(struct delta_state *state);
 /* A checkpoint of this version, or this state's as it is now, is in the store, of so many parts. */
 void delta_state_checkpointed(struct delta_state *state, int64_t version, uint32_t parts);
 /* What was known before all was read anew stays so. */

@@ -84,7 +84,8 @@ MUST_USE enum err_code delta_table_reload(struct delta_table *table, struct err 
  */
 bool delta_table_is_sure(const struct delta_table *table);
 MUST_USE enum err_code delta_table_ensure(struct delta_table *table, struct err *err);
-/* Put the actions of the next version into the state, or refuse them: then it is as before. */
+/* Put the actions of the next version into the state, or refuse them: then it is as before. Gaps
+ * among its files are closed by who calls it, after the last one (delta_state_close_gaps()). */
 MUST_USE enum err_code delta_table_advance(struct delta_table *table, struct delta_actions *actions,
 					   struct err *err);
 /* As the table is now: that we may write it at all, and that it has just the writer's columns. */
@@ -112,10 +113,12 @@ MUST_USE enum err_code delta_table_time_of(struct delta_table *table, int64_t ve
 MUST_USE enum err_code delta_table_load_at(struct delta_table *table, struct delta_at at,
 					   struct err *err);
 
-/* ---- delta_commit.c ---- */
+/* ---- delta_attempt.c ---- */
 
 /* Its log was there just now. */
 void delta_table_seen(struct delta_table *table);
+
+/* ---- delta_commit.c ---- */
 
 /* Write version 0, or load what another one created meanwhile. */
 MUST_USE enum err_code delta_table_create(struct delta_table *table, struct err *err);

@@ -98,6 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 			FUZZ_MUST(err.msg[0]);
 		}
 	}
+	delta_state_close_gaps(&state);
 	delta_check_state(&state, &text);
 	check_rules(&state);
 	delta_state_release(&state);
