@@ -1,6 +1,5 @@
 #include "flow/retain_inside.h"
 
-#include "base/ahead.h"
 #include "base/mem.h"
 #include "base/time.h"
 #include "flow/staging.h"
@@ -29,31 +28,27 @@ void retain_keys_release(struct retain_keys *keys)
 	*keys = (struct retain_keys){ 0 };
 }
 
-struct retain_removing {
-	struct store *store;
-	const struct retain_keys *keys;
-};
-
-static enum err_code retain_remove_one(void *user, size_t item, struct err *err)
+static enum err_code retain_remove_keys(struct store *store, const struct retain_keys *keys,
+					struct err *err)
 {
-	const struct retain_removing *removing = user;
+	const char **all = xcalloc(keys->count + 1, sizeof(*all));
+	enum err_code code;
 
-	return store_remove(removing->store, removing->keys->list[item].key, err);
+	for (size_t i = 0; i < keys->count; i++)
+		all[i] = keys->list[i].key;
+	code = store_remove_all(store, all, keys->count, err);
+	free(all);
+	return code;
 }
 
 enum err_code retain_remove(struct retaining *retaining, struct retain_keys *keys,
 			    struct retained *retained, struct err *err)
 {
 	const struct retain_options *options = retaining->options;
-	struct retain_removing removing = { .store = options->store, .keys = keys };
 	enum err_code code = ERR_OK;
 
 	if (!options->dry_run)
-		code = ahead_all(&(struct ahead_options){ .count = keys->count,
-							  .at_once = store_at_once(options->store),
-							  .work = retain_remove_one,
-							  .user = &removing },
-				 err);
+		code = retain_remove_keys(options->store, keys, err);
 	for (size_t i = 0; i < keys->count && code == ERR_OK; i++) {
 		retained->removed++;
 		retained->removed_bytes += keys->list[i].size;

@@ -48,6 +48,12 @@ enum err_code store_layer_remove(struct store *store, const char *key, struct er
 	return store_remove(inner(store), key, err);
 }
 
+enum err_code store_layer_remove_all(struct store *store, const char *const *keys, size_t count,
+				     struct err *err)
+{
+	return store_remove_all(inner(store), keys, count, err);
+}
+
 enum err_code store_layer_fetch(struct store *store, const struct store_entry *entry,
 				struct store_fetched *ret_fetched, struct err *err)
 {

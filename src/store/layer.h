@@ -28,6 +28,8 @@ enum err_code store_layer_level(struct store *store, const char *folder, store_e
 struct store_mark store_layer_mark(struct store *store, const char *folder);
 bool store_layer_last(struct store *store, const char *prefix, char ret_key[STORE_KEY_MAX + 1]);
 enum err_code store_layer_remove(struct store *store, const char *key, struct err *err);
+enum err_code store_layer_remove_all(struct store *store, const char *const *keys, size_t count,
+				     struct err *err);
 enum err_code store_layer_fetch(struct store *store, const struct store_entry *entry,
 				struct store_fetched *ret_fetched, struct err *err);
 const char *store_layer_fetch_dir(struct store *store);

@@ -3,6 +3,7 @@
  */
 #include "store/store.h"
 
+#include "base/ahead.h"
 #include "base/metrics.h"
 #include "base/time.h"
 #include "store/store_check.h"
@@ -224,6 +225,39 @@ enum err_code store_remove(struct store *store, const char *key, struct err *err
 	if (code != ERR_OK)
 		return code;
 	code = store->ops->remove(store, key, err);
+	return store_ended(store, CALL_REMOVE, start_us, code, err);
+}
+
+struct removing {
+	struct store *store;
+	const char *const *keys;
+};
+
+static enum err_code remove_one(void *user, size_t item, struct err *err)
+{
+	const struct removing *removing = user;
+
+	return store_remove(removing->store, removing->keys[item], err);
+}
+
+enum err_code store_remove_all(struct store *store, const char *const *keys, size_t count,
+			       struct err *err)
+{
+	struct removing removing = { store, keys };
+	int64_t start_us = clock_mono_us();
+	enum err_code code = ERR_OK;
+
+	if (!store->ops->remove_all)
+		return ahead_all(&(struct ahead_options){ .count = count,
+							  .at_once = store_at_once(store),
+							  .work = remove_one,
+							  .user = &removing },
+				 err);
+	for (size_t i = 0; i < count && code == ERR_OK; i++)
+		code = store_check_key(keys[i], err);
+	if (code != ERR_OK)
+		return code;
+	code = store->ops->remove_all(store, keys, count, err);
 	return store_ended(store, CALL_REMOVE, start_us, code, err);
 }
 

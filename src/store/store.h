@@ -158,7 +158,7 @@ struct store_mark {
 
 struct store;
 
-/* All methods are required; layer.h has those of a decorator that pass a call on. */
+/* All methods but one are required; layer.h has those of a decorator that pass a call on. */
 struct store_ops {
 	const char *name;
 	bool layer;			/* a decorator: its calls are counted further down */
@@ -205,6 +205,10 @@ struct store_ops {
 
 	/* A key that is not there is success. */
 	enum err_code (*remove)(struct store *store, const char *key, struct err *err);
+
+	/* So many keys, one after the other. NULL: remove() does it, several at a time. */
+	enum err_code (*remove_all)(struct store *store, const char *const *keys, size_t count,
+				    struct err *err);
 
 	/*
 	 * What is not known of the entry is 0. ERR_ABSENT: no such key, or a symbolic link is on
@@ -261,6 +265,10 @@ struct store_mark store_mark(struct store *store, const char *folder);
 /* False: list them; else it comes for the price of one listing that gives nothing else. */
 MUST_USE bool store_last(struct store *store, const char *prefix, char ret_key[STORE_KEY_MAX + 1]);
 MUST_USE enum err_code store_remove(struct store *store, const char *key, struct err *err);
+/* So many keys: several at a time where each takes a while, and where they are local files, in
+ * their order with one sync of each folder. All are gone, or some may be. */
+MUST_USE enum err_code store_remove_all(struct store *store, const char *const *keys, size_t count,
+					struct err *err);
 
 /* All keys of a prefix, until `each` returns false. */
 struct store_listing {

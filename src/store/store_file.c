@@ -627,19 +627,52 @@ static enum err_code file_stat(struct store *store, const char *key, struct stor
 	return code;
 }
 
+static enum err_code remove_name(int dir_fd, const char *name, const char *key, struct err *err)
+{
+	if (unlinkat(dir_fd, name, 0) < 0 && errno != ENOENT && errno != EISDIR)
+		return err_errno(err, "could not remove object \"%s\"", key);
+	if (fail_as(FAILPOINT("store-removed")))
+		return err_errno(err, "failpoint store-removed");
+	return ERR_OK;
+}
+
+/* Those from keys[0] on that are in one directory, which is synced once. *ret_count: so many. */
+static enum err_code remove_together(struct store_file *file, const char *const *keys, size_t count,
+				     size_t *ret_count, struct err *err)
+{
+	struct place place = find_place(file, keys[0]);
+	struct slice dir = key_dir(keys[0]);
+	size_t dir_len = (size_t)(place.name - keys[0]);
+	enum err_code code = ERR_OK;
+	size_t i = 0;
+
+	if (place.dir_fd < 0) {
+		*ret_count = 1;
+		return is_absence(errno) ? ERR_OK : not_found(err, keys[0]);
+	}
+	for (; i < count && code == ERR_OK && slice_eq(key_dir(keys[i]), dir); i++)
+		code = remove_name(place.dir_fd, keys[i] + dir_len, keys[i], err);
+	if (code == ERR_OK && fsync(place.dir_fd) < 0)
+		code = err_errno(err, "could not sync the directory of object \"%s\"", keys[0]);
+	(void)close(place.dir_fd);
+	*ret_count = i;
+	return code;
+}
+
+static enum err_code file_remove_all(struct store *store, const char *const *keys, size_t count,
+				     struct err *err)
+{
+	enum err_code code = ERR_OK;
+	size_t done;
+
+	for (size_t i = 0; i < count && code == ERR_OK; i += done)
+		code = remove_together((struct store_file *)store, keys + i, count - i, &done, err);
+	return code;
+}
+
 static enum err_code file_remove(struct store *store, const char *key, struct err *err)
 {
-	struct place place = find_place((struct store_file *)store, key);
-	enum err_code code = ERR_OK;
-
-	if (place.dir_fd < 0)
-		return is_absence(errno) ? ERR_OK : not_found(err, key);
-	if (unlinkat(place.dir_fd, place.name, 0) < 0 && errno != ENOENT && errno != EISDIR)
-		code = err_errno(err, "could not remove object \"%s\"", key);
-	else if (fsync(place.dir_fd) < 0)
-		code = err_errno(err, "could not sync the directory of object \"%s\"", key);
-	(void)close(place.dir_fd);
-	return code;
+	return file_remove_all(store, &key, 1, err);
 }
 
 /* --- list -------------------------------------------------------------- */
@@ -763,6 +796,7 @@ static const struct store_ops file_ops = {
 	.mark = file_mark,
 	.last = file_last,
 	.remove = file_remove,
+	.remove_all = file_remove_all,
 	.fetch = file_fetch,
 	.fetch_dir = file_fetch_dir,
 	.can = file_can,

@@ -72,6 +72,17 @@ static enum err_code trace_remove(struct store *store, const char *key, struct e
 	return code;
 }
 
+static enum err_code trace_remove_all(struct store *store, const char *const *keys, size_t count,
+				      struct err *err)
+{
+	int64_t start_us = clock_mono_us();
+	enum err_code code = store_layer_remove_all(store, keys, count, err);
+
+	for (size_t i = 0; i < count; i++)
+		trace_call("remove", keys[i], start_us, code, 0);
+	return code;
+}
+
 static enum err_code trace_fetch(struct store *store, const struct store_entry *entry,
 				 struct store_fetched *ret_fetched, struct err *err)
 {
@@ -93,6 +104,7 @@ static const struct store_ops store_trace_ops = {
 	.mark = store_layer_mark,
 	.last = store_layer_last,
 	.remove = trace_remove,
+	.remove_all = trace_remove_all,
 	.fetch = trace_fetch,
 	.fetch_dir = store_layer_fetch_dir,
 	.can = store_layer_can,

@@ -218,6 +218,29 @@ static void test_remove(void **state)
 	assert_object(store, "a/b", "again");
 }
 
+static void test_remove_all(void **state)
+{
+	static const char *const keys[] = {
+		"a/1", "a/2", "b", "a/none", "never/was/there", "a/c/3"
+	};
+	static const char *const odd[] = { "a/4", "../b" };
+	struct store *store = store_of(state);
+	struct err err = { 0 };
+	uint64_t size;
+
+	put(store, "a/1", "x");
+	put(store, "a/2", "x");
+	put(store, "a/c/3", "x");
+	put(store, "a/4", "stays");
+	put(store, "b", "x");
+	assert_ok(store_remove_all(store, keys, ARRAY_LEN(keys), &err));
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+		assert_int_equal(store_size(store, keys[i], &size, &err), ERR_ABSENT);
+	assert_object(store, "a/4", "stays");
+	assert_int_equal(store_remove_all(store, odd, ARRAY_LEN(odd), &err), ERR_SHAPE);
+	assert_ok(store_remove_all(store, keys, 0, &err));
+}
+
 static void test_get_range(void **state)
 {
 	static const struct { uint64_t from, len; const char *got; } cases[] = {
@@ -756,7 +779,7 @@ static void test_a_reader_sees_all_or_nothing(void **state)
 	ON(test_create_then_read, open), ON(test_create_never_replaces, open), \
 		ON(test_replace, open), ON(test_what_was_replaced_is_another_version, open), \
 		ON(test_put_once_knows_its_own_bytes, open), ON(test_absent, open), \
-		ON(test_remove, open), ON(test_get_range, open), \
+		ON(test_remove, open), ON(test_remove_all, open), ON(test_get_range, open), \
 		ON(test_get_respects_the_buffer, open), \
 		ON(test_list_is_in_byte_order_of_whole_keys, open), \
 		ON(test_list_prefix_and_after, open), ON(test_level, open), ON(test_mark, open), \
