@@ -7,6 +7,7 @@
 
 #include "backends/backends.h"
 #include "base/mem.h"
+#include "base/time.h"
 #include "store/layer.h"
 
 #include <stdlib.h>
@@ -18,6 +19,8 @@ struct aging {
 	int64_t below;		/* … up to this version; those after it are as old as they are */
 	int64_t step_ms;	/* so much younger each version is than the one before it */
 	int fail_at;		/* this removal fails, from 1; 0: none */
+	int64_t pause_ms;	/* before each hundredth removal */
+	unsigned removals;
 	const char *before_put; /* of a key that ends so … */
 	void (*hook)(void *user); /* … this happens first, once */
 	void *user;
@@ -66,6 +69,8 @@ static inline enum err_code aging_remove(struct store *store, const char *key, s
 {
 	if (aging(store)->fail_at > 0 && --aging(store)->fail_at == 0)
 		return err_set(err, ERR_IO, "\"%s\" cannot be removed", key);
+	if (aging(store)->pause_ms && aging(store)->removals++ % 100 == 0)
+		clock_sleep_ms(aging(store)->pause_ms);
 	return store_layer_remove(store, key, err);
 }
 

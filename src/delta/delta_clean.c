@@ -218,6 +218,7 @@ static enum err_code clean_run(struct log_clean *clean, struct delta_cleaned *cl
 	cleaned->kept_bytes -= gone.removed_bytes;
 	cleaned->removed += gone.removed;
 	cleaned->removed_bytes += gone.removed_bytes;
+	cleaned->unfinished |= gone.unfinished;
 	return code;
 }
 

@@ -33,6 +33,7 @@
 struct delta_clean_options {
 	bool dry_run;	       /* nothing is removed */
 	int64_t spare_from_ms; /* data files no older than this stay (wall clock); 0: none */
+	int64_t most_ms;       /* so long it removes, once it knows what; 0: until all is gone */
 	void (*each)(void *user, const char *key, uint64_t size); /* what goes; or NULL */
 	void *user;
 };
@@ -40,6 +41,7 @@ struct delta_clean_options {
 struct delta_cleaned {
 	uint64_t removed, removed_bytes;
 	uint64_t kept, kept_bytes; /* of those that could be told */
+	bool unfinished;	   /* its time was over; more could have gone */
 };
 
 /* Adds to *cleaned also where it fails. ERR_STOPPED: this process is asked to stop. */

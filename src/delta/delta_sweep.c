@@ -1,13 +1,13 @@
 #include "delta/delta_sweep.h"
 
-#include "base/ahead.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "base/stop.h"
+#include "base/time.h"
 
 #include <errno.h>
 
-enum { RUN_MAX = 100 }; /* before it is looked whether to stop */
+enum { RUN_MAX = 500 }; /* before it is looked whether to stop */
 
 void delta_sweep_add(struct delta_sweep *sweep, const char *key, uint64_t size)
 {
@@ -18,14 +18,21 @@ void delta_sweep_add(struct delta_sweep *sweep, const char *key, uint64_t size)
 	sweep->items[sweep->count++] = (struct delta_sweep_item){ xstrdup(key), size };
 }
 
-static enum err_code sweep_remove(void *user, size_t item, struct err *err)
+static enum err_code sweep_remove(const struct delta_sweep *sweep, size_t from, size_t to,
+				  struct err *err)
 {
-	const struct delta_sweep *sweep = user;
-	const char *key = sweep->items[item].key;
+	const char *keys[RUN_MAX];
+	size_t count = 0;
+	enum err_code code;
 	int sys;
-	enum err_code code = key ? store_remove(sweep->store, key, err) : ERR_OK;
 
-	sys = code == ERR_OK && key ? FAILPOINT(sweep->failpoint) : 0;
+	for (size_t i = from; i < to; i++)
+		if (sweep->items[i].key)
+			keys[count++] = sweep->items[i].key;
+	if (count == 0)
+		return ERR_OK;
+	code = store_remove_all(sweep->store, keys, count, err);
+	sys = code == ERR_OK ? FAILPOINT(sweep->failpoint) : 0;
 	if (sys == 0)
 		return code;
 	errno = sys;
@@ -49,27 +56,37 @@ static void sweep_count(const struct delta_sweep *sweep, size_t from, size_t to,
 	}
 }
 
+/* The first time is the beginning of its time. */
+static bool sweep_is_over(struct delta_sweep *sweep)
+{
+	int64_t now_ms = clock_mono_ms();
+
+	if (sweep->options->most_ms == 0)
+		return false;
+	if (sweep->end_ms == 0)
+		sweep->end_ms = now_ms + sweep->options->most_ms;
+	return now_ms >= sweep->end_ms;
+}
+
 enum err_code delta_sweep_run(struct delta_sweep *sweep, size_t from, size_t to,
 			      struct delta_cleaned *cleaned, struct err *err)
 {
 	size_t at_once = store_at_once(sweep->store);
-	size_t step = sweep->ordered ? at_once : RUN_MAX;
-	struct delta_sweep some = *sweep;
+	size_t step = sweep->ordered && at_once > 1 ? at_once : RUN_MAX;
 	enum err_code code = ERR_OK;
 
-	for (; from < to && code == ERR_OK; from += some.count) {
-		some.items = sweep->items + from;
-		some.count = to - from < step ? to - from : step;
+	for (size_t end; from < to && code == ERR_OK; from = end) {
+		end = to - from < step ? to : from + step;
 		if (stop_requested())
 			return err_set(err, ERR_STOPPED, "asked to stop");
+		if (sweep_is_over(sweep)) {
+			cleaned->unfinished = true;
+			return ERR_OK;
+		}
 		if (!sweep->options->dry_run)
-			code = ahead_all(&(struct ahead_options){ .count = some.count,
-								  .at_once = at_once,
-								  .work = sweep_remove,
-								  .user = &some },
-					 err);
+			code = sweep_remove(sweep, from, end, err);
 		if (code == ERR_OK)
-			sweep_count(sweep, from, from + some.count, cleaned);
+			sweep_count(sweep, from, end, cleaned);
 	}
 	return code;
 }

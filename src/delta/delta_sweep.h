@@ -9,17 +9,18 @@
 struct delta_sweep {
 	struct store *store;
 	const struct delta_clean_options *options;
-	const char *failpoint; /* after each */
+	const char *failpoint; /* after each run of them */
 	bool ordered;	       /* but for those few that go at once */
 	struct delta_sweep_item {
 		char *key; /* NULL: it stays after all */
 		uint64_t size;
 	} * items;
 	size_t count, room;
+	int64_t end_ms; /* of the time that it may take (monotonic clock), once it has begun */
 };
 
 void delta_sweep_add(struct delta_sweep *sweep, const char *key, uint64_t size);
-/* Items [from, to): several at a time where each takes a while. */
+/* Items [from, to), until it is time (delta_clean_options). */
 MUST_USE enum err_code delta_sweep_run(struct delta_sweep *sweep, size_t from, size_t to,
 				       struct delta_cleaned *cleaned, struct err *err);
 void delta_sweep_release(struct delta_sweep *sweep);

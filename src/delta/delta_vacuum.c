@@ -226,7 +226,7 @@ static enum err_code vacuum_run(struct vacuum *vacuum, struct err *err)
 		return err_errno(err, "failpoint vacuum-listed");
 	}
 	count = vacuum->sweep.count;
-	for (size_t from = 0; from < count && code == ERR_OK; from += RUN) {
+	for (size_t from = 0; from < count && code == ERR_OK && !gone.unfinished; from += RUN) {
 		size_t to = count - from < RUN ? count : from + RUN;
 
 		code = vacuum_choose(vacuum, from, to, err);
@@ -238,6 +238,7 @@ static enum err_code vacuum_run(struct vacuum *vacuum, struct err *err)
 	cleaned->removed_bytes += gone.removed_bytes;
 	cleaned->kept -= gone.removed;
 	cleaned->kept_bytes -= gone.removed_bytes;
+	cleaned->unfinished |= gone.unfinished;
 	return code;
 }
 

@@ -31,6 +31,8 @@ enum {
 	CLEAN_SHARE = 10, /* of the time that files are kept */
 	CLEAN_LEAST_MS = 10000,
 	CLEAN_MOST_MS = 600000,
+	CLEAN_TURN_MS = 5000, /* of files, and of the log; then the tables have their turn */
+	CLEAN_LEAVES = 3,     /* times as long as it took to the merges that there are */
 	REBUILD_MOST_MS = 86400000,
 };
 
@@ -182,17 +184,19 @@ static int64_t maintain_clean_every(int64_t kept_ms)
 
 /* A table that says of itself that it must not be cleaned up is merged all the same. */
 static enum err_code maintain_vacuum(struct maintain *maintain, struct maintain_table *table,
-				     struct err *err)
+				     bool *ret_unfinished, struct err *err)
 {
 	struct vacuum_options options = {
 		.store = maintain->options->compact.store,
 		.keep = maintain->options->keep[table->place.kind],
+		.most_ms = CLEAN_TURN_MS,
 	};
 	struct vacuum_report report = { 0 };
 	enum err_code code = vacuum_table(&options, &table->place, table->delta, &report, err);
 
 	maintain->counts.removed += report.files.removed + report.log.removed;
 	maintain->counts.removed_bytes += report.files.removed_bytes + report.log.removed_bytes;
+	*ret_unfinished = report.files.unfinished || report.log.unfinished;
 	if (code != ERR_UNSUPPORTED)
 		return code;
 	if (!table->refused)
@@ -201,11 +205,14 @@ static enum err_code maintain_vacuum(struct maintain *maintain, struct maintain_
 	return ERR_OK;
 }
 
+/* *again: there is more to do at once: merges, which come first then, or afterwards files to take
+ * away. */
 static enum err_code maintain_clean(struct maintain *maintain, struct maintain_table *table,
-				    bool changed, struct err *err)
+				    bool changed, bool *again, struct err *err)
 {
 	struct delta_retention retention = { .files_ms = CLEAN_MOST_MS, .log_ms = CLEAN_MOST_MS };
 	int64_t now_ms = clock_mono_ms(), every_ms, longest_ms;
+	bool unfinished = false;
 	struct err ignored;
 	enum err_code code;
 
@@ -216,7 +223,12 @@ static enum err_code maintain_clean(struct maintain *maintain, struct maintain_t
 		table->changed_ms = now_ms;
 	if (now_ms < table->clean_ms || now_ms - table->changed_ms > longest_ms + 2 * every_ms)
 		return ERR_OK;
-	code = maintain_vacuum(maintain, table, err);
+	code = maintain_vacuum(maintain, table, &unfinished, err);
+	if (unfinished && *again)
+		every_ms = (clock_mono_ms() - now_ms) * CLEAN_LEAVES;
+	else if (unfinished)
+		every_ms = 0;
+	*again |= unfinished;
 	table->clean_ms = clock_mono_ms() + every_ms;
 	return code == ERR_OK ? ERR_OK : err_prefix(err, "clean-up");
 }
@@ -318,7 +330,7 @@ static enum err_code maintain_look(struct maintain *maintain, struct maintain_ta
 	else if (clock_mono_ms() - table->changed_ms > CHECKPOINT_REST_MS)
 		delta_checkpoint_at_rest(table->delta);
 	/* What cannot be merged is not to fill the disk as well. */
-	cleaned = maintain_clean(maintain, table, changed, &failure);
+	cleaned = maintain_clean(maintain, table, changed, &again, &failure);
 	if (code == ERR_OK && cleaned != ERR_OK)
 		*err = failure;
 	if (code != ERR_OK || cleaned != ERR_OK)

@@ -6,6 +6,7 @@ enum err_code vacuum_table(const struct vacuum_options *options, const struct la
 			   struct delta_table *delta, struct vacuum_report *report, struct err *err)
 {
 	struct delta_clean_options clean = { .dry_run = options->dry_run,
+					     .most_ms = options->most_ms,
 					     .each = options->each,
 					     .user = options->user };
 	enum err_code code = delta_refresh(delta, err);

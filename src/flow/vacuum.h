@@ -20,6 +20,8 @@ struct vacuum_options {
 	struct store *store;
 	struct lake_keep keep;
 	bool dry_run; /* nothing is written or removed */
+	int64_t most_ms; /* so long it removes files, and so long of the log; 0: until all is gone
+			  */
 	void (*each)(void *user, const char *key, uint64_t size); /* what goes; or NULL */
 	void *user;
 };

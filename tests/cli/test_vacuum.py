@@ -184,7 +184,7 @@ def test_killed_at_each_removal(run, data_dir, busy, pinpipe):
     posts = busy(COMMITS)
     (root_of(data_dir) / "part-orphan.parquet").write_bytes(b"x")
     age(data_dir / "lake" / "tables")
-    for point in ("vacuum-listed", "vacuum-removed", *[f"clean-log-removed:kill@{n}" for n in (1, 7, 14)]):
+    for point in ("vacuum-listed", "vacuum-removed", *[f"store-removed:kill@{n}" for n in (1, 7, 14)]):
         point = point if "@" in point else f"{point}:kill@1"
         run("vacuum", "pin", "--dir", data_dir, env={"PINPIPE_FAILPOINTS": point}, status=-9)
         assert rows(run, data_dir) == posts

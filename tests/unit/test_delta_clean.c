@@ -568,6 +568,39 @@ static void test_files_that_no_version_needs(void **state)
 	vacuum_and_look();
 }
 
+/* Each turn takes away some, and says that there is more. */
+static void test_turns_that_are_short(void **state)
+{
+	enum { ORPHANS = 1200 };
+	const struct delta_clean_options options = { .most_ms = 1 };
+	struct delta_table *table;
+	struct delta_cleaned cleaned = { .unfinished = true };
+	unsigned turns = 0;
+	uint64_t before;
+	struct err err = { 0 };
+
+	(void)state;
+	fill_files();
+	for (int i = 0; i < ORPHANS; i++) {
+		char name[40];
+
+		(void)snprintf(name, sizeof(name), "old-orphan-%d.parquet", i);
+		put_file(name);
+	}
+	aging(store)->pause_ms = 2;
+	table = open_table(store);
+	for (; cleaned.unfinished; turns++) {
+		before = cleaned.removed;
+		cleaned.unfinished = false;
+		assert_ok(delta_clean_files(table, &options, &cleaned, &err));
+		assert_true(cleaned.removed > before || !cleaned.unfinished);
+	}
+	assert_true(turns > 2);
+	assert_int_equal(cleaned.removed, ORPHANS + 3);
+	assert_vacuumed(true);
+	delta_close(table);
+}
+
 /* The tombstones are in a checkpoint, and the log before it is gone. */
 static void test_tombstones_of_a_checkpoint(void **state)
 {
@@ -706,6 +739,7 @@ int main(void)
 		TEST(test_a_batch_that_another_committed),
 		TEST(test_a_table_made_anew_meanwhile),
 		TEST(test_files_that_no_version_needs),
+		TEST(test_turns_that_are_short),
 		TEST(test_tombstones_of_a_checkpoint),
 		TEST(test_a_table_that_has_stood_open),
 		TEST(test_a_file_that_may_have_gone),
