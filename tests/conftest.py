@@ -213,6 +213,19 @@ def start_gateway(start, data_dir):
     return start_it
 
 
+@pytest.fixture(scope="module")
+def empty_gateway(pinpipe, tmp_path_factory):
+    """A running gateway that all tests of a module share: what they ask for leaves nothing in it."""
+    place = tmp_path_factory.mktemp("gateway")
+    words = [pinpipe, "gateway", "--listen", "127.0.0.1:0", "--dir", place / "data"]
+    gateway = Gateway(words, place / "gateway.out", None, place)
+    try:
+        yield gateway.listen()
+        gateway.stop()
+    finally:
+        gateway.destroy()
+
+
 @pytest.fixture
 def gateway(start_gateway):
     """A running gateway: .url, .host, .port, .pid, .stop(), .kill(), .said()."""

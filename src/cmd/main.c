@@ -1,5 +1,6 @@
 /* pinpipe: finds the subcommand, loads its configuration, runs it. */
 #include "base/stop.h"
+#include "base/time.h"
 #include "base/trace.h"
 #include "cmd/cmd_table.h"
 #include "cmd/connector.h"
@@ -109,6 +110,7 @@ int main(int argc, char **argv)
 	const struct command *command = cmd_find(strcmp(name, "--version") == 0 ? "version" : name);
 
 	stop_init();
+	(void)clock_age_ms(); /* no leap from now on makes anything old */
 	if (is_help(name) || strcmp(name, "help") == 0)
 		return print_help(argc > 2 ? cmd_find(argv[2]) : NULL);
 	if (!command)

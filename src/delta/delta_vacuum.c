@@ -8,7 +8,7 @@
  * Who has looked at its file's age, and is stopped before its put, could name it when it is gone. A
  * version that came after that look has the put's place, and where the table has stood still for so
  * long that there is none, an empty one is written first: the put loses, and the age is looked at
- * again.
+ * again. A version that by its time is yet to come shows nothing: a clock was wrong when it came.
  */
 #include "base/failpoint.h"
 #include "base/mem.h"
@@ -32,6 +32,7 @@ struct vacuum {
 	size_t root_len;   /* with its slash */
 	int64_t before_ms; /* older files may go */
 	int64_t looked_ms; /* no older one was looked at by its writer later than this */
+	int64_t wrong_ms;  /* later is no time that a clock could tell now */
 	bool fenced;	   /* none can be committed any more */
 	bool waits;	   /* nor can that be had now */
 	struct delta_sweep sweep;
@@ -160,7 +161,7 @@ static enum err_code fence_look(struct delta_table *table, const void *user, boo
 	buf_release(&key);
 	if (code != ERR_OK && code != ERR_ABSENT) /* the log was cleaned up to its end */
 		return code;
-	*ret_needed = stat.modified_ms <= vacuum->looked_ms;
+	*ret_needed = stat.modified_ms <= vacuum->looked_ms || stat.modified_ms > vacuum->wrong_ms;
 	return ERR_OK;
 }
 
@@ -281,7 +282,10 @@ enum err_code delta_clean_files(struct delta_table *table,
 	if (code == ERR_OK)
 		code = find_age(table, &age_ms, &failure);
 	if (code == ERR_OK) {
-		vacuum.before_ms = clock_age_ms() - age_ms;
+		int64_t now_ms = clock_age_ms();
+
+		vacuum.before_ms = now_ms - age_ms;
+		vacuum.wrong_ms = now_ms + age_ms / DELTA_AGE_SHARE;
 		if (options->spare_from_ms && options->spare_from_ms < vacuum.before_ms)
 			vacuum.before_ms = options->spare_from_ms;
 		vacuum.looked_ms = vacuum.before_ms + age_ms / DELTA_AGE_SHARE + TIME_STEP_MS;

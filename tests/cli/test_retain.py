@@ -61,20 +61,38 @@ def rows(run, data_dir, table="pin", source="batch"):
     return row["n"]
 
 
-@pytest.fixture(name="filled", params=PATHS)
-def fixture_filled(request, run, start_gateway, data_dir):
-    """filled(n): so many records more of each topic, in objects of ten, cleaned; all that is there is old then."""
-    gateway = start_gateway("--shards", 1, "--partitions", 1)
-    words = (*PATHS[request.param], "--flush-size", 10)
+@pytest.fixture(name="begun", scope="module")
+def fixture_begun(tmp_path_factory):
+    """What tests begin with, made by the first that asks for it."""
+    return tmp_path_factory.mktemp("begun")
 
-    def fill(count=100, batch=True):
-        emulate(run, gateway, count)
+
+@pytest.fixture(name="filled", params=PATHS)
+def fixture_filled(request, run, start_gateway, data_dir, begun):
+    """filled(n): so many records more of each topic, in objects of ten, cleaned; all that is there is old then."""
+    words = (*PATHS[request.param], "--flush-size", 10)
+    gateways = []
+
+    def make(count, batch):
+        if not gateways:
+            gateways.append(start_gateway("--shards", 1, "--partitions", 1))
+        emulate(run, gateways[0], count)
         sink(run, data_dir, *words)
         if batch:
             run("batch", "--dir", data_dir)
+
+    def begin(count, batch):
+        ready = begun / f"{request.param}-{count}-{batch}"
+        if not ready.exists():
+            make(count, batch)
+            gateways.pop().stop()
+            data_dir.rename(ready)
+        shutil.copytree(ready, data_dir)
+
+    def fill(count=100, batch=True):
+        (make if data_dir.exists() else begin)(count, batch)
         age(data_dir / "lake" / "topics")
         age(data_dir / "lake" / "manifests")
-        return gateway
     fill.words = words
     return fill
 
@@ -160,10 +178,9 @@ def test_a_rebuild_keeps_the_rows_and_a_new_table_begins_where_objects_do(run, d
     run("check", *words)
 
 
-def test_a_log_that_is_made_again_begins_where_objects_do(run, data_dir, filled, tmp_path, start):
-    gateway = filled()
+def test_a_log_that_is_made_again_begins_where_objects_do(run, data_dir, filled, tmp_path):
+    filled()
     vacuum(run, data_dir)
-    gateway.stop()
     (data_dir / "log").rename(tmp_path / "lost")
     run("restore", "--from-lake", "--dir", data_dir)
     shown = [json.loads(line) for line in run("cat", PIN, "--dir", data_dir, "--format", "json").stdout.splitlines()]
@@ -244,7 +261,7 @@ def test_maintain_does_it_beside_all_others(run, data_dir, start_gateway, start)
 
     def kept():
         nonlocal posts
-        emulate(run, gateway, 50)
+        run("emulate", "--posts", 50, "--rate", 100, "--url", f"{gateway.url}/topics/{ID}.")
         posts += 50
         run("batch", "--dir", data_dir)
         return marks(data_dir)

@@ -22,8 +22,8 @@ def error(code, message):
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_root_answers_an_empty_object(gateway, method):
-    reply = ask(gateway, method, "/")
+def test_root_answers_an_empty_object(empty_gateway, method):
+    reply = ask(empty_gateway, method, "/")
     assert (reply.status, reply.type, reply.text) == (200, KAFKA, "{}")
 
 
@@ -36,10 +36,10 @@ def test_root_answers_an_empty_object(gateway, method):
     (PIN + "/partitions/0", PARTITION % 0),
     (PIN + "/partitions/0/offsets", '{"beginning_offset":0,"end_offset":0}'),
 ])
-def test_metadata(gateway, path, body):
-    reply = ask(gateway, "GET", path)
+def test_metadata(empty_gateway, path, body):
+    reply = ask(empty_gateway, "GET", path)
     assert (reply.status, reply.type, reply.text) == (200, KAFKA, body)
-    head = ask(gateway, "HEAD", path)
+    head = ask(empty_gateway, "HEAD", path)
     assert (head.status, head.text, head.headers["Content-Length"]) == (200, "", str(len(body)))
 
 
@@ -57,8 +57,8 @@ def test_metadata(gateway, path, body):
     ("/what", 404, NO_ROUTE),
     ("/topics//partitions", 404, NO_ROUTE),
 ])
-def test_metadata_of_what_is_not_there(gateway, path, code, message):
-    reply = ask(gateway, "GET", path)
+def test_metadata_of_what_is_not_there(empty_gateway, path, code, message):
+    reply = ask(empty_gateway, "GET", path)
     assert (reply.status, reply.json()["error_code"]) == (404, code)
     told = reply.json()["message"]
     assert told.startswith(message) if message == NO_ROUTE else told == message
@@ -73,8 +73,8 @@ def test_metadata_of_what_is_not_there(gateway, path, code, message):
     ("PATCH", "/", "GET, HEAD, POST"),
     ("POST", "/metrics", "GET, HEAD"),
 ])
-def test_wrong_method(gateway, method, path, allow):
-    reply = ask(gateway, method, path)
+def test_wrong_method(empty_gateway, method, path, allow):
+    reply = ask(empty_gateway, method, path)
     assert (reply.status, reply.text) == (405, error(405, "HTTP 405 Method Not Allowed"))
     assert reply.headers["Allow"] == allow
 
@@ -118,11 +118,11 @@ def test_json_types_that_are_taken(gateway, content_type):
     "application/vnd.kafka.avro.v2+json", "application/vnd.kafka.json.v1+json",
     KAFKA_JSON + "; charset=iso-8859-1", KAFKA_JSON + ", text/plain",
 ])
-def test_other_types_are_refused(gateway, content_type):
-    reply = produce(gateway, {"records": [{"value": 1}]}, content_type=content_type)
+def test_other_types_are_refused(empty_gateway, content_type):
+    reply = produce(empty_gateway, {"records": [{"value": 1}]}, content_type=content_type)
     assert (reply.status, reply.text) == (
         415, error(415, f"HTTP 415 Unsupported Media Type: send Content-Type: {KAFKA_JSON}"))
-    assert end_offset(gateway) == 0
+    assert end_offset(empty_gateway) == 0
 
 
 @pytest.mark.parametrize("accept, status, content_type", [
@@ -176,12 +176,12 @@ def test_accept(gateway, accept, status, content_type):
     ('{"records":[{"value":1,"partition":2147483648}]}', 422, 422, None),
     ('{"records":[{"value":1,"partition":7}]}', 404, 40402, "Partition not found."),
 ])
-def test_bad_bodies_store_nothing(gateway, body, status, code, message):
-    reply = produce(gateway, body)
+def test_bad_bodies_store_nothing(empty_gateway, body, status, code, message):
+    reply = produce(empty_gateway, body)
     assert reply.status == status and reply.json()["error_code"] == code, reply
     if message:
         assert reply.text == error(code, message)
-    assert end_offset(gateway) == 0
+    assert end_offset(empty_gateway) == 0
 
 
 @pytest.mark.parametrize("path, status, code", [
@@ -194,11 +194,11 @@ def test_bad_bodies_store_nothing(gateway, body, status, code, message):
     (PIN + "/partitions/1", 404, 40402),
     (PIN + "/partitions/x", 404, 404),
 ])
-def test_bad_paths_store_nothing(gateway, path, status, code):
-    reply = produce(gateway, {"records": [{"value": 1}]}, path)
+def test_bad_paths_store_nothing(empty_gateway, path, status, code):
+    reply = produce(empty_gateway, {"records": [{"value": 1}]}, path)
     assert reply.status == status and reply.json()["error_code"] == code, reply
-    assert ask(gateway, "GET", "/topics").json() == OWN_TOPICS
-    assert end_offset(gateway) == 0
+    assert ask(empty_gateway, "GET", "/topics").json() == OWN_TOPICS
+    assert end_offset(empty_gateway) == 0
 
 
 @pytest.mark.parametrize("record, data", [
@@ -300,19 +300,19 @@ def test_stages_of_other_routes(gateway, start_gateway, data_dir):
 
 
 @pytest.mark.parametrize("path", ["/", "/dev"])
-def test_records_at_the_root_are_refused(gateway, path):
+def test_records_at_the_root_are_refused(empty_gateway, path):
     """As a probe it answers {}, as the original; records there would be taken for stored."""
-    assert ask(gateway, "POST", path).text == "{}"
+    assert ask(empty_gateway, "POST", path).text == "{}"
     for body in ({"records": [{"value": 1}]}, "x"):
-        reply = ask(gateway, "POST", path, body, KAFKA_JSON)
+        reply = ask(empty_gateway, "POST", path, body, KAFKA_JSON)
         assert reply.status == 404 and reply.json()["message"].startswith(NO_ROUTE), reply
 
 
 @pytest.mark.parametrize("path", ["/", "/dev", "/kinesis", "/nope/"])
-def test_the_api_of_the_service_is_not_spoken(gateway, path):
+def test_the_api_of_the_service_is_not_spoken(empty_gateway, path):
     """What boto3 sends: an error that it understands."""
     body = {"StreamName": "s", "Data": "eA==", "PartitionKey": "k"}
-    reply = ask(gateway, "POST", path, body, "application/x-amz-json-1.1",
+    reply = ask(empty_gateway, "POST", path, body, "application/x-amz-json-1.1",
                 headers={"X-Amz-Target": "Kinesis_20131202.PutRecord"})
     assert reply.status == 400 and reply.json()["__type"] == "UnknownOperationException", reply
     assert "Kinesis_20131202.PutRecord" in reply.text and "PUT /streams/{stream}/record" in reply.text

@@ -105,11 +105,11 @@ def test_the_largest_record_is_read_back(start_gateway):
     pytest.param('{"Data":1,"PartitionKey":"' + "x" * 257 + '"}', 400, "ValidationException", id="long key"),
     pytest.param('{"Data":"' + "x" * 1048576 + '","PartitionKey":"k"}', 400, "ValidationException", id="long"),
 ])
-def test_bad_record_stores_nothing(gateway, body, status, kind):
-    reply = put(gateway, body)
+def test_bad_record_stores_nothing(empty_gateway, body, status, kind):
+    reply = put(empty_gateway, body)
     assert reply.status == status and reply.json()["__type"] == kind, reply
     assert reply.json()["message"]
-    assert read_stream(gateway) == []
+    assert read_stream(empty_gateway) == []
 
 
 GOOD = {"data": "x", "partition-key": "k"}
@@ -127,12 +127,12 @@ GOOD = {"data": "x", "partition-key": "k"}
     ({"records": [GOOD, {"data": "x" * 1048576, "partition-key": "k"}]}, 400, "ValidationException"),
     ('{"records":[{"data":1,"data":2,"partition-key":"k"}]}', 400, "SerializationException"),
 ])
-def test_one_bad_record_refuses_all(gateway, body, status, kind):
-    reply = put(gateway, body, "records")
+def test_one_bad_record_refuses_all(empty_gateway, body, status, kind):
+    reply = put(empty_gateway, body, "records")
     assert reply.status == status and reply.json()["__type"] == kind, reply
     if isinstance(body, dict) and GOOD in (body.get("records") or []) and len(body["records"]) == 2:
         assert "records[1]" in reply.json()["message"]
-    assert read_stream(gateway) == []
+    assert read_stream(empty_gateway) == []
 
 
 @pytest.mark.parametrize("content_type, status", [
@@ -152,16 +152,16 @@ def test_content_type(gateway, content_type, status):
     ("GET", "/streams/a/b"), ("POST", "/streams"), ("DELETE", "/streams"), ("PUT", "/streams/a"),
     ("POST", PIN_STREAM + "/record"), ("GET", PIN_STREAM + "/record"), ("GET", "/streams/a/b/c"),
 ])
-def test_unknown_routes_answer_as_the_api_gateway(gateway, method, path):
-    reply = ask(gateway, method, path)
+def test_unknown_routes_answer_as_the_api_gateway(empty_gateway, method, path):
+    reply = ask(empty_gateway, method, path)
     assert reply.status == 403
     routes = "the routes are PUT /streams/{stream}/record, "
     assert reply.json()["message"].startswith("Missing Authentication Token: " + routes)
     assert "/topics" not in reply.text
 
 
-def test_streams_are_listed(gateway):
-    answer = ask(gateway, "GET", "/streams").json()
+def test_streams_are_listed(empty_gateway):
+    answer = ask(empty_gateway, "GET", "/streams").json()
     assert answer["HasMoreStreams"] is False
     assert answer["StreamNames"] == OWN_STREAMS
     summary = answer["StreamSummaries"][1]
@@ -221,10 +221,10 @@ def test_create_use_and_delete(gateway, body, shards):
     ({"ShardCount": 0}, 400), ({"ShardCount": 1025}, 400), ({"ShardCount": "2"}, 400), ([], 400), ("{", 400),
     pytest.param('{"x":"' + "y" * 70000 + '"}', 413, id="long"),
 ])
-def test_create_that_is_refused(gateway, body, status):
-    reply = ask(gateway, "POST", "/streams/mine", body)
+def test_create_that_is_refused(empty_gateway, body, status):
+    reply = ask(empty_gateway, "POST", "/streams/mine", body)
     assert reply.status == status, reply
-    assert ask(gateway, "GET", "/streams").json()["StreamNames"] == OWN_STREAMS
+    assert ask(empty_gateway, "GET", "/streams").json()["StreamNames"] == OWN_STREAMS
 
 
 @pytest.mark.parametrize("name, status, kind", [
@@ -232,16 +232,16 @@ def test_create_that_is_refused(gateway, body, status):
     ("x" * 129, 400, "ValidationException"),
     ("a%20b", 400, "ValidationException"),
 ])
-def test_streams_that_are_not_there(gateway, name, status, kind):
+def test_streams_that_are_not_there(empty_gateway, name, status, kind):
     stream = f"/streams/{name}"
-    for reply in (put(gateway, {"Data": 1, "PartitionKey": "k"}, stream=stream),
-                  put(gateway, {"records": [GOOD]}, "records", stream=stream),
-                  ask(gateway, "GET", stream), ask(gateway, "DELETE", stream),
-                  ask(gateway, "GET", f"{stream}/sharditerator?shard-id={SHARD}")):
+    for reply in (put(empty_gateway, {"Data": 1, "PartitionKey": "k"}, stream=stream),
+                  put(empty_gateway, {"records": [GOOD]}, "records", stream=stream),
+                  ask(empty_gateway, "GET", stream), ask(empty_gateway, "DELETE", stream),
+                  ask(empty_gateway, "GET", f"{stream}/sharditerator?shard-id={SHARD}")):
         assert reply.status == status and reply.json()["__type"] == kind, reply
     if kind == "ValidationException":
-        assert ask(gateway, "POST", stream).status == status
-    assert ask(gateway, "GET", "/streams").json()["StreamNames"] == OWN_STREAMS
+        assert ask(empty_gateway, "POST", stream).status == status
+    assert ask(empty_gateway, "GET", "/streams").json()["StreamNames"] == OWN_STREAMS
 
 
 @pytest.mark.parametrize("query, status, kind", [
@@ -251,8 +251,8 @@ def test_streams_that_are_not_there(gateway, name, status, kind):
     ("?shard-id=shardId-000000000001", 400, "ResourceNotFoundException"),
     pytest.param("?shard-id=" + "x" * 1000, 400, "ValidationException", id="long"),
 ])
-def test_shard_iterator_that_is_refused(gateway, query, status, kind):
-    reply = ask(gateway, "GET", f"{PIN_STREAM}/sharditerator{query}")
+def test_shard_iterator_that_is_refused(empty_gateway, query, status, kind):
+    reply = ask(empty_gateway, "GET", f"{PIN_STREAM}/sharditerator{query}")
     assert reply.status == status and reply.json()["__type"] == kind, reply
 
 
@@ -304,13 +304,13 @@ def test_one_answer_is_bounded_and_says_how_far_behind(gateway):
     lambda it: base64.b64encode(b"\1" * 60).decode(),
     lambda it: "A" * 4000,
 ])
-def test_forged_iterators(gateway, spoil):
-    reply = get_records(gateway, spoil(iterator_of(gateway)))
+def test_forged_iterators(empty_gateway, spoil):
+    reply = get_records(empty_gateway, spoil(iterator_of(empty_gateway)))
     assert (reply.status, reply.text) == (400, error("InvalidArgumentException", "Invalid ShardIterator."))
 
 
-def test_an_iterator_is_for_its_stream(gateway):
-    reply = get_records(gateway, iterator_of(gateway), "/streams/" + OWN_STREAMS[0])
+def test_an_iterator_is_for_its_stream(empty_gateway):
+    reply = get_records(empty_gateway, iterator_of(empty_gateway), "/streams/" + OWN_STREAMS[0])
     assert reply.status == 400 and reply.json()["__type"] == "InvalidArgumentException"
 
 

@@ -41,6 +41,25 @@ def run_all(ask, posts=POSTS, **options):
     return ask("run", "--posts", posts, "--rate", "max", **options)
 
 
+@pytest.fixture(name="begun", scope="module")
+def fixture_begun(tmp_path_factory):
+    """What tests begin with, made by the first that asks for it."""
+    return {"directory": tmp_path_factory.mktemp("begun") / "data"}
+
+
+@pytest.fixture(name="filled")
+def fixture_filled(server, ask, data_dir, begun):
+    """What all of a run says, which is in the bucket and in the directory."""
+    if "said" in begun:
+        server.buckets[BUCKET] = dict(begun["bucket"])
+        shutil.copytree(begun["directory"], data_dir)
+    else:
+        said = run_all(ask)
+        shutil.copytree(data_dir, begun["directory"])
+        begun.update(said=said, bucket=dict(server.buckets[BUCKET]))
+    return begun["said"]
+
+
 def assert_sound(rows, records):
     assert [row["faults"] for row in rows] == [0] * len(rows) and not any(row["behind"] for row in rows)
     assert sum(row["in_log"] for row in rows) == records
@@ -74,12 +93,11 @@ def test_a_run_gives_what_a_run_on_disk_gives(run, server, ask, tmp_path, data_d
     assert_sound(ask("check"), 6 * POSTS)
 
 
-def test_a_machine_that_knows_only_the_bucket(run, server, ask, env, tmp_path):
-    result = run_all(ask)
+def test_a_machine_that_knows_only_the_bucket(run, server, ask, env, tmp_path, filled):
     elsewhere = tmp_path / "elsewhere"
     (row,) = ask("sql", "SELECT count(*) AS n FROM pin_all", directory=elsewhere)
-    assert row["n"] == result["clean"]["batch"]["pin"]
-    assert len(ask("analyse", directory=elsewhere)) == len(result["analyses"])
+    assert row["n"] == filled["clean"]["batch"]["pin"]
+    assert len(ask("analyse", directory=elsewhere)) == len(filled["analyses"])
     ask("batch", directory=elsewhere)
     done = run("check", "--dir", elsewhere, "--format", "json", env=env)
     rows = {row["topic"]: row for row in json.loads(done.stdout)}
@@ -92,9 +110,9 @@ def test_a_machine_that_knows_only_the_bucket(run, server, ask, env, tmp_path):
     assert list((elsewhere / "cache").iterdir())
 
 
+@pytest.mark.usefixtures("filled")
 def test_live_views(server, ask, run, start_gateway, data_dir, env):
     """Rows of the table, of objects that no batch has cleaned, and of the log alone: each once, and nothing is put."""
-    run_all(ask)
     gateway = start_gateway(env=env)
     count = "SELECT count(*) AS n, count(DISTINCT (_partition, _offset)) AS different FROM pin_live"
     for there in POSTS, POSTS + 5, POSTS + 10:
@@ -114,8 +132,8 @@ def test_live_views(server, ask, run, start_gateway, data_dir, env):
         run("stream", "--until-end", "--dir", data_dir, env=env)
 
 
+@pytest.mark.usefixtures("filled")
 def test_what_was_fetched_once_is_kept(server, ask, data_dir):
-    run_all(ask)
     shutil.rmtree(data_dir / "cache")
     ask("sql", "SELECT * FROM pin_all")
     assert any(key.endswith(".parquet") for key in server.got)
@@ -124,9 +142,9 @@ def test_what_was_fetched_once_is_kept(server, ask, data_dir):
     assert server.got and not [key for key in server.got if key.endswith(".parquet")]
 
 
+@pytest.mark.usefixtures("filled")
 def test_what_was_made_anew_is_fetched_anew(run, server, ask, data_dir, env):
     """Objects of the sink have the same names again, and may have other bytes, as many."""
-    run_all(ask)
     prefix = f"a lake/topics/{ID}.pin/"
     for key, body in server.objects(prefix=prefix).items():
         server.buckets[BUCKET][key] = s3_server.Object(re.sub(rb'("category":")[^"]', rb"\1~", body), time.time(),
@@ -257,9 +275,8 @@ def test_a_gateway_takes_records_while_there_is_no_store(run, start, start_gatew
     assert "127.0.0.1:1" in done.stderr
 
 
-def test_a_full_disk_of_the_cache(run, server, ask, data_dir, env, tmp_path):
+def test_a_full_disk_of_the_cache(run, ask, env, tmp_path, filled):
     """What does not fit ends the command, and is taken up again; batch does without."""
-    result = run_all(ask)
     small = tmp_path / "small"
     small.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", small], capture_output=True).returncode:
@@ -269,15 +286,14 @@ def test_a_full_disk_of_the_cache(run, server, ask, data_dir, env, tmp_path):
         assert "o space" in run("sql", "--dir", small, "SELECT count(*) FROM pin_all", env=env, status=75).stderr
         (small / "ballast").unlink()
         (row,) = ask("sql", "SELECT count(*) AS n FROM pin_all", directory=small)
-        assert row["n"] == result["clean"]["batch"]["pin"]
+        assert row["n"] == filled["clean"]["batch"]["pin"]
     finally:
         subprocess.run(["umount", "-l", small], check=True)
     assert_sound(ask("check"), 6 * POSTS)
 
 
-def test_a_cache_that_is_removed_while_it_is_used(server, ask, data_dir, monkeypatch):
+def test_a_cache_that_is_removed_while_it_is_used(ask, data_dir, monkeypatch, filled):
     """Again and again: that is nothing that the lake lacks."""
-    result = run_all(ask)
     get, removed = Server.do_get, []
 
     def getting(self, bucket, key, *what):
@@ -288,7 +304,7 @@ def test_a_cache_that_is_removed_while_it_is_used(server, ask, data_dir, monkeyp
     monkeypatch.setattr(Server, "do_get", getting)
     ask("batch")
     (row,) = ask("sql", "SELECT count(*) AS n FROM pin_all")
-    assert row["n"] == result["clean"]["batch"]["pin"] and len(removed) > 1
+    assert row["n"] == filled["clean"]["batch"]["pin"] and len(removed) > 1
     assert_sound(ask("check"), 6 * POSTS)
 
 

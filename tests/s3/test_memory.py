@@ -1,4 +1,5 @@
 """Peak memory over objects whose text is a hundred times what the bucket shows: as Confluent's connector packs them."""
+import functools
 import gzip
 import json
 import os
@@ -24,19 +25,26 @@ ASK = ("import resource, subprocess, sys\n"
        "sys.exit(code)\n")
 
 
-def put_objects(server, count, folder):
-    """*count* objects of one partition, each of 7 MiB of text; returns the bytes of all text."""
+@functools.cache
+def packed(i):
+    """The i-th object, and the bytes of its text."""
     draw = random.Random(1)
     noise = ["".join(draw.choices("abcdefghijklmnopqrstuvwxyz ", k=900)) for _ in range(5)]
+    text = "".join(json.dumps({"ind": i * LINES + n, "country": "Albania", "noise": noise[n % 5]}) + "\n"
+                   for n in range(LINES)).encode()
+    body = gzip.compress(text, mtime=0)
+    assert 80 < len(text) / len(body) < 150
+    return body, len(text)
+
+
+def put_objects(server, count, folder):
+    """*count* objects of one partition, each of 7 MiB of text; returns the bytes of all text."""
     size = 0
     for i in range(count):
-        text = "".join(json.dumps({"ind": i * LINES + n, "country": "Albania", "noise": noise[n % 5]}) + "\n"
-                       for n in range(LINES)).encode()
-        body = gzip.compress(text, mtime=0)
-        assert 80 < len(text) / len(body) < 150
+        body, length = packed(i)
         key = f"topics/{TOPIC}/{folder.format(i)}/{TOPIC}+0+{i * LINES:010}.json.gz"
         server.buckets[BUCKET][key] = s3_server.Object(body, time.time(), '"e"', {})
-        size += len(text)
+        size += length
     return size
 
 

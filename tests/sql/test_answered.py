@@ -2,11 +2,13 @@
 
 import json
 import shutil
+import time
 
 import pytest
 
 from lake import ID
 
+SETTLED_S = 1
 DUCKDB = {"LD_DEBUG": "files"}  # the loader tells each library on stderr
 
 
@@ -177,6 +179,9 @@ def wait_for_marks(lake, words):
     def marks():
         tables = json.loads((lake.dir / "lake" / "results" / "answered").read_text())["tables"]
         return [mark[3] for table in tables for mark in table["partitions"]]
+    folders = [lake.dir / "lake" / "topics", *(lake.dir / "lake" / "topics").rglob("*/")]
+    changed = max(path.stat().st_mtime for path in folders)
+    time.sleep(max(0, changed + SETTLED_S - time.time()))
     while not marks() or "0" in marks():
         assert was_idle(lake, *words)
 

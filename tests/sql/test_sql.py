@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import select
+import shutil
 import signal
 import subprocess
 import time
@@ -59,11 +60,21 @@ REFUSED = [
 ]
 
 
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """What tests begin with, made by the first that asks for it."""
+    return tmp_path_factory.mktemp("begun") / "data"
+
+
 @pytest.fixture
-def fiji(lake):
+def fiji(lake, begun):
+    if begun.exists():
+        shutil.copytree(begun, lake.dir)
+        return lake
     lake.put("geo", [{"ind": i, "country": "Fiji", "latitude": 1.5, "longitude": None} for i in range(3)])
     lake.batch()
     (lake.dir / "lake" / "x.csv").write_text("a\n1\n")
+    shutil.copytree(lake.dir, begun)
     return lake
 
 
@@ -149,7 +160,8 @@ def test_values_in_json_csv_and_results(fiji, models):
     assert rows == [list(row.values())]
 
 
-@pytest.mark.parametrize("name", ["country=Peru", "a*b", "a?[1]", "it's {x}", "ind=7/user_name=x"])
+# Of the first each column that it could give a value to is looked at; taken for a pattern the second is not found.
+@pytest.mark.parametrize("name", ["country=Peru/ind=7/user_name=x", "a*b?[1], it's {x}"])
 def test_whatever_the_directory_is_called(run, tmp_path, name):
     directory = tmp_path / name / "data"
     directory.mkdir(parents=True)

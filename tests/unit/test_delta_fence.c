@@ -1,9 +1,27 @@
-/* Who was stopped before its put names no file that a clean-up took meanwhile. */
+/* Who was stopped before its put names no file that a clean-up took meanwhile; and a clock that was
+ * wrong for a while makes no file old, and none young. */
 #include "aging_table.h"
 #include "base/time.h"
 #include "delta/delta_clean.h"
+#include "delta/delta_table.h"
 
 #include <stdio.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { TEN_YEARS_S = 10 * 366 * 24 * 3600 };
+
+static int64_t ahead_s; /* so far the wall clock has leapt */
+
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+	int result = (int)syscall(SYS_clock_gettime, clock, now);
+
+	if (clock == CLOCK_REALTIME)
+		now->tv_sec += ahead_s;
+	return result;
+}
 
 static void assert_table_at(int64_t version, int64_t commits)
 {
@@ -24,6 +42,12 @@ static enum err_code vacuum(struct delta_cleaned *cleaned, bool dry_run, struct 
 
 	delta_close(table);
 	return code;
+}
+
+static int clock_right(void **state)
+{
+	ahead_s = 0;
+	return teardown(state);
 }
 
 static void put_file(const char *name)
@@ -75,6 +99,62 @@ static void test_a_file_that_goes_before_its_commit(void **state)
 	assert_table_at(4, 3);
 }
 
+/* A version of then has a time that is never reached, and so shows nothing. */
+static void test_a_version_by_a_clock_that_was_wrong(void **state)
+{
+	struct delta_cleaned cleaned = { 0 };
+	struct delta_table *table;
+	struct err err = { 0 };
+
+	(void)state;
+	fill(2);
+	(void)clock_age_ms();
+	ahead_s = TEN_YEARS_S;
+	table = open_table(store);
+	append_ok(table, "app", 2);
+	delta_close(table);
+	ahead_s = 0;
+	put_file("old-orphan.parquet");
+	assert_ok(vacuum(&cleaned, false, &err));
+	assert_false(has_key(store, ROOT "/old-orphan.parquet"));
+	assert_true(has_key(store, log_key(4, ".json")));
+	assert_table_at(4, 3);
+}
+
+/* A checkpoint of then still has what was removed a moment ago, so that its file stays; and what
+ * was put a moment before the leap is young. */
+static void test_a_clock_that_leaps(void **state)
+{
+	struct delta_cleaned cleaned = { 0 };
+	struct delta_table *table;
+	struct err err = { 0 };
+	char text[200];
+
+	(void)state;
+	fill(2);
+	(void)clock_age_ms();
+	(void)snprintf(text, sizeof(text),
+		       "{\"remove\":{\"path\":\"old-gone.parquet\",\"deletionTimestamp\":%" PRId64
+		       ",\"dataChange\":false}}\n",
+		       clock_wall_ms());
+	put_text(store, log_key(3, ".json"), text);
+	put_file("old-gone.parquet");
+	put_file("young.parquet");
+	ahead_s = TEN_YEARS_S;
+	table = open_table(store);
+	while (delta_version(table) < 11)
+		append_ok(table, "app", delta_version(table) - 1);
+	assert_true(has_key(store, log_key(10, ".checkpoint.parquet")));
+	assert_int_equal(table->state.tombstones, 1);
+	delta_close(table);
+	for (int64_t version = 0; version <= 10; version++)
+		remove_key(store, log_key(version, ".json"));
+	assert_ok(vacuum(&cleaned, false, &err));
+	assert_int_equal(cleaned.removed, 0);
+	assert_true(has_key(store, ROOT "/old-gone.parquet"));
+	assert_true(has_key(store, ROOT "/young.parquet"));
+}
+
 /* Who has committed since the file was young enough has taken the version already. */
 static void test_no_version_without_need(void **state)
 {
@@ -97,13 +177,15 @@ static void test_no_version_without_need(void **state)
 	assert_false(has_key(store, log_key(5, ".json")));
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, clock_right)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_file_that_goes_before_its_commit),
 		TEST(test_no_version_without_need),
+		TEST(test_a_version_by_a_clock_that_was_wrong),
+		TEST(test_a_clock_that_leaps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
