@@ -35,6 +35,7 @@
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "store/content.h"
+#include "store/file_words.h"
 #include "store/store.h"
 #include "store/store_check.h"
 #include "store/tree.h"
@@ -47,11 +48,9 @@
 #include <stdatomic.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
-enum { KNOWN_MAX = 1024, TEMP_NAME_MAX = 32, WORDS_BYTES_MAX = 4096 };
-#define WORDS_ATTRIBUTE "user.pinpipe"
+enum { KNOWN_MAX = 1024, TEMP_NAME_MAX = 32 };
 #define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
 struct store_file {
@@ -305,26 +304,9 @@ static bool fail_as(int sys)
 	return sys != 0;
 }
 
-/*
- * The words become an attribute of the file; none take one away, which it may have of a put that
- * failed. False with errno.
- */
 static bool set_words(const struct store_file *file, int fd, const struct store_words *words)
 {
-	struct buf text;
-	bool done;
-
-	if (!file->has_words)
-		return true;
-	if (!words || words->count == 0) {
-		(void)fremovexattr(fd, WORDS_ATTRIBUTE);
-		return true;
-	}
-	buf_init(&text, WORDS_BYTES_MAX);
-	store_words_put(&text, words);
-	done = fsetxattr(fd, WORDS_ATTRIBUTE, text.ptr, text.len, 0) == 0;
-	buf_release(&text);
-	return done;
+	return !file->has_words || file_words_set(fd, words);
 }
 
 /* Write and sync a temporary file; its name ends up in `name`. False with errno and no file. */
@@ -587,19 +569,6 @@ static enum err_code file_get(struct store *store, const char *key, uint64_t fro
 	return code;
 }
 
-static enum err_code get_words(const struct store_file *file, int fd, const char *key,
-			       struct store_words *ret_words, struct err *err)
-{
-	char text[WORDS_BYTES_MAX];
-	ssize_t len = file->has_words ? fgetxattr(fd, WORDS_ATTRIBUTE, text, sizeof(text)) : 0;
-
-	if (len < 0 && errno != ENODATA)
-		return err_errno(err, "could not read the words of object \"%s\"", key);
-	if (store_words_parse(slice_of(text, len > 0 ? (size_t)len : 0), ret_words, err) != ERR_OK)
-		return err_prefix(err, "object \"%s\"", key);
-	return ERR_OK;
-}
-
 /* Whoever puts an object makes a new file; other programs may write into the one that is there. */
 static uint64_t file_version(const struct stat *st)
 {
@@ -622,7 +591,7 @@ static enum err_code file_stat(struct store *store, const char *key, struct stor
 	ret_stat->size = (uint64_t)st.st_size;
 	ret_stat->modified_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
 	ret_stat->version = file_version(&st);
-	code = get_words(file, fd, key, &ret_stat->words, err);
+	code = file->has_words ? file_words_get(fd, key, &ret_stat->words, err) : ERR_OK;
 	(void)close(fd);
 	return code;
 }
@@ -822,7 +791,7 @@ enum err_code store_file_new(const char *dir, struct store **ret_store, struct e
 	file->base.ops = &file_ops;
 	file->root = root;
 	file->root_fd = fd;
-	file->has_words = fgetxattr(fd, WORDS_ATTRIBUTE, NULL, 0) >= 0 || errno != ENOTSUP;
+	file->has_words = file_words_can(fd);
 	file->temp_fd = -1;
 	(void)pthread_mutex_init(&file->lock, NULL);
 	*ret_store = &file->base;

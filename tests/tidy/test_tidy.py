@@ -198,7 +198,7 @@ def test_nothing_names_the_machine_it_was_written_on():
 # Only the emulator and its sources know the three tables; elsewhere a name is an example of a command. ("user" is
 # a word of SQL, too.)
 KNOWS_THE_TABLES = re.compile(r"src/source/|src/flow/(emulate|post_protocol)|src/cmd/cmd_emulate|config_options\.h"
-                              r"|engine/infer|store/store_file")  # the last: "user." of extended attributes
+                              r"|engine/infer|store/file_words")  # the last: "user." of extended attributes
 
 
 def test_no_table_is_known_by_name():
