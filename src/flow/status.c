@@ -98,18 +98,22 @@ static int64_t allowed_ms(const struct status *status, enum series_kind kind,
 	return 2 * period_ms;
 }
 
-static void take_row(struct status *status, enum series_kind kind, const struct series *row)
+static void take_row(struct status *status, const struct registry_slot *slot, enum series_kind kind,
+		     const struct series *row)
 {
 	struct status_row *taken = &status->rows[status->row_count++];
 	int64_t complete_ms = series_get(row, SERIES_COMPLETE_MS);
+	int64_t lag = registry_lag(&status->view, kind, row);
 
+	if (complete_ms == 0 && lag > 0)
+		complete_ms = atomic_load(&slot->began_ms); /* it never was since then, at least */
 	*taken = (struct status_row){
 		.kind = kind,
 		.name = row->name,
 		.posted = kind == SERIES_SINK ? posted_to(status, row->name) : -1,
 		.records = series_get(row, SERIES_RECORDS),
 		.dead = series_get(row, SERIES_DEAD),
-		.lag = registry_lag(&status->view, kind, row),
+		.lag = lag,
 		.late_ms = complete_ms > 0 ? status->now_ms - complete_ms : -1,
 		.landed_ms = series_get(row, SERIES_LANDED_MS),
 		.allowed_ms = allowed_ms(status, kind, row),
@@ -145,7 +149,7 @@ static void take_rows(struct status *status)
 
 		while (slot && (row = registry_next_row(slot, kinds[i], row)) != NULL)
 			if (!is_told_elsewhere(status, kinds[i], row->name))
-				take_row(status, kinds[i], row);
+				take_row(status, slot, kinds[i], row);
 	}
 }
 

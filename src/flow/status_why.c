@@ -66,7 +66,7 @@ static void judge_work(struct status *status)
 
 static void judge_row(struct status *status, const struct status_row *row, int64_t behind_ms)
 {
-	const char *what = row->kind == SERIES_SINK	      ? "the lake, of topic"
+	const char *what = row->kind == SERIES_SINK	      ? "the lake's part of topic"
 			   : row->kind == SERIES_STREAM_TABLE ? "the stream's table"
 							      : "batch's table";
 
@@ -74,8 +74,8 @@ static void judge_row(struct status *status, const struct status_row *row, int64
 	    row->late_ms <= row->allowed_ms + behind_ms)
 		return;
 	if (row->lag > 0)
-		add_reason(status, "%s %s is %" PRId64 " records and %" PRId64 " s behind", what,
-			   row->name, row->lag, row->late_ms / 1000);
+		add_reason(status, "%s %s is %" PRId64 " record%s and %" PRId64 " s behind", what,
+			   row->name, row->lag, row->lag == 1 ? "" : "s", row->late_ms / 1000);
 	else
 		add_reason(status, "%s %s is %" PRId64 " s behind", what, row->name,
 			   row->late_ms / 1000);
