@@ -10,22 +10,23 @@ static pthread_mutex_t rows_lock = PTHREAD_MUTEX_INITIALIZER;
 
 void metric_add(enum metric metric, int64_t delta)
 {
-	atomic_fetch_add_explicit(&registry_mine()->values[metric], delta, memory_order_relaxed);
+	atomic_fetch_add_explicit(&registry_slot_here()->values[metric], delta,
+				  memory_order_relaxed);
 }
 
 void metric_set(enum metric metric, int64_t value)
 {
-	atomic_store_explicit(&registry_mine()->values[metric], value, memory_order_relaxed);
+	atomic_store_explicit(&registry_slot_here()->values[metric], value, memory_order_relaxed);
 }
 
 int64_t metric_get(enum metric metric)
 {
-	return atomic_load_explicit(&registry_mine()->values[metric], memory_order_relaxed);
+	return atomic_load_explicit(&registry_slot_here()->values[metric], memory_order_relaxed);
 }
 
 void histogram_note(enum histogram_id id, int64_t us)
 {
-	histogram_add(&registry_mine()->histograms[id], us);
+	histogram_add(&registry_slot_here()->histograms[id], us);
 }
 
 /* --- rows ------------------------------------------------------------------------- */

@@ -122,7 +122,7 @@
 /*	id, name, help; all are times */
 #define HISTOGRAM_TABLE(X) \
 	X(HISTOGRAM_ACK, "pinpipe_ack_seconds", \
-	  "From a request with records to the answer that they are kept") \
+	  "From a request with records to their being kept, which is then answered") \
 	X(HISTOGRAM_COMMIT, "pinpipe_log_commit_seconds", \
 	  "A group commit of the log: write and sync") \
 	X(HISTOGRAM_SYNC, "pinpipe_log_sync_seconds", "The sync alone") \

@@ -18,15 +18,12 @@ enum { HEAD_BYTE = 0, FIRST_SLOT_BYTE = 1, LOCK_TRIES = 200, LOCK_WAIT_MS = 5, R
 
 /* Until a file is joined, and where none can be. */
 static struct registry_slot own;
-static struct registry_slot *_Atomic mine = &own;
+struct registry_slot *_Atomic registry_own_slot = &own;
 static char joined_dir[PATH_MAX];
 static atomic_int joined_fd = -1;
 static pthread_mutex_t words_lock = PTHREAD_MUTEX_INITIALIZER;
 
-struct registry_slot *registry_mine(void)
-{
-	return atomic_load_explicit(&mine, memory_order_relaxed);
-}
+struct registry_slot *registry_mine(void) { return registry_slot_here(); }
 
 const char *registry_dir(void) { return atomic_load(&joined_fd) >= 0 ? joined_dir : NULL; }
 
@@ -276,7 +273,7 @@ static void registry_begin(struct registry_slot *slot)
 	struct registry_slot *before = registry_mine();
 
 	slot_begin(slot);
-	atomic_store(&mine, slot);
+	atomic_store(&registry_own_slot, slot);
 	for (int word = 0; word < REGISTRY_WORDS; word++) {
 		char said[REGISTRY_TEXT_MAX];
 

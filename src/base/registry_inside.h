@@ -30,6 +30,14 @@ static inline size_t registry_bytes(uint32_t slots)
 uint64_t registry_layout(void);
 /* Whether the file's head, and its length, are what this program writes. */
 bool registry_head_fits(const struct registry_head *head, uint64_t file_bytes);
+/* registry_mine(), which every count needs, without a call. */
+extern struct registry_slot *_Atomic registry_own_slot;
+
+static inline struct registry_slot *registry_slot_here(void)
+{
+	return atomic_load_explicit(&registry_own_slot, memory_order_relaxed);
+}
+
 /* The directory that was joined, or NULL. */
 const char *registry_dir(void);
 

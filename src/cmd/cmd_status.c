@@ -69,15 +69,17 @@ static void cmd_status_ask(const struct config *config, struct status *status)
 static enum err_code cmd_status_check(const struct config *config, struct err *err)
 {
 	struct registry_view view;
-	struct err ignored;
+	enum err_code code;
 	const char *dir;
 
 	if (output_format(config) == OUTPUT_CSV)
 		return err_set(err, ERR_USAGE, "a status is no table: --format table or json");
-	if (registry_view_open(config_text(config, OPT_DIR), &view, &ignored) != ERR_OK)
+	code = registry_view_open(config_text(config, OPT_DIR), &view, err);
+	if (code == ERR_ABSENT)
 		return setup_dir_there(config, &dir, err);
-	registry_view_close(&view);
-	return ERR_OK;
+	if (code == ERR_OK)
+		registry_view_close(&view);
+	return code;
 }
 
 static enum err_code cmd_status_once(const struct config *config, bool *ret_unwell, struct err *err)

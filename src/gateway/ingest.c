@@ -277,7 +277,7 @@ static void note_kept(struct post *post)
 	if (known->state == PRESENCE_UNKNOWN)
 		known->state = PRESENCE_THERE;
 	presence_count(known, kept);
-	histogram_note(HISTOGRAM_ACK, clock_mono_us() - post->call.began_us);
+	histogram_note(HISTOGRAM_ACK, post->done_us - post->call.began_us);
 }
 
 /* On the loop thread. */
@@ -299,12 +299,14 @@ static void ingest_answer_task(struct http_server *server, struct http_task *tas
 /* One hand-over for all answers of a commit: the loop is woken once, not once a request. */
 void ingest_done(struct ingest *ingest, struct append *chain)
 {
+	int64_t now_us = clock_mono_us();
 	struct http_task *first = NULL;
 	struct http_task *last = NULL;
 
 	for (struct append *append = chain; append; append = append->next) {
 		struct post *post = append->user;
 
+		post->done_us = now_us;
 		post->task = (struct http_task){ .run = ingest_answer_task };
 		if (last)
 			last->next = &post->task;
