@@ -195,9 +195,10 @@ def test_a_lake_that_takes_nothing_is_the_reason(pinpipe, start_gateway, start, 
 
     with failing(tickets, "store-temp:eio"):
         wait_until(lambda: posted_and(reason("sink does not get on: the lake: ")), "the reason")
-        assert samples(gateway.url)['pinpipe_process_unwell{process="sink"}'] == 1
-        wait_until(reason(rf"the lake's part of topic {ID}\.geo is \d+ records? and \d+ s behind", "--behind", "1s"),
-                   "that it is behind")
+        wait_until(lambda: posted_and(lambda: samples(gateway.url)['pinpipe_process_unwell{process="sink"}'] == 1),
+                   "the same in the metrics")
+        late = reason(rf"the lake's part of topic {ID}\.geo is \d+ records? and \d+ s behind", "--behind", "1s")
+        wait_until(lambda: posted_and(late), "that it is behind")
     wait_until(lambda: status()["fine"], "that it goes on", patience_s=120)
 
 
