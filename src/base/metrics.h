@@ -172,6 +172,7 @@ enum series_value {
 	SERVICE_ENDS = SERIES_DEAD,	      /* of its own, and not well */
 	SERVICE_STATUS = SERIES_LAG,	      /* of its last end; -1: none yet */
 	SERVICE_DUE_MS = SERIES_COMPLETE_MS,  /* when it is started next; 0: it runs */
+	SERVICE_SINCE_MS = SERIES_LANDED_MS,  /* when the last `up` began that has it */
 	SERVICE_PERIOD_MS = SERIES_PERIOD_MS, /* of a job */
 };
 

@@ -32,15 +32,26 @@ static enum status_state state_of(const struct status_process *process, bool ali
 									   : STATUS_ENDED;
 }
 
+/* Of the `up` that runs; one before it may have had others. */
+static const struct series *service_of(const struct status *status, const char *role)
+{
+	const struct registry_process *up = registry_find(&status->view, "up");
+	const struct series *row = NULL;
+
+	if (up && up->alive)
+		row = registry_find_row(up->slot, SERIES_SERVICE, role);
+	return row && series_get(row, SERVICE_SINCE_MS) >= atomic_load(&up->slot->began_ms) ? row
+											    : NULL;
+}
+
 static void take_process(struct status *status, const char *role)
 {
 	const struct registry_process *found = registry_find(&status->view, role);
-	const struct registry_process *up = registry_find(&status->view, "up");
 	struct status_process *process = &status->processes[status->process_count];
 
-	*process = (struct status_process){ .role = role, .restarts = -1 };
-	if (up && up->alive)
-		process->service = registry_find_row(up->slot, SERIES_SERVICE, role);
+	*process = (struct status_process){ .role = role,
+					    .restarts = -1,
+					    .service = service_of(status, role) };
 	if (!found && !process->service)
 		return;
 	status->process_count++;

@@ -113,6 +113,7 @@ static void tell_first(const struct service *service)
 
 	series_set(row, SERIES_BASE, series_get(row, SERVICE_ENDS));
 	series_set(row, SERVICE_STATUS, -1);
+	series_set(row, SERVICE_SINCE_MS, clock_wall_ms());
 	tell_due(service);
 }
 

@@ -8,7 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
-#include <sys/stat.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -234,6 +234,38 @@ static void test_a_cut_off_file_is_none(void **state)
 	registry_view_close(&view);
 }
 
+/* As on a full disk: it counts for itself. */
+static void test_without_room_nothing_is_in_the_way(void **state)
+{
+	const struct rlimit small = { .rlim_cur = 6000, .rlim_max = 6000 };
+	pid_t pid = fork();
+	struct registry_view view;
+	int status;
+
+	(void)state;
+	if (pid == 0) {
+		int wrong;
+
+		(void)signal(SIGXFSZ, SIG_IGN);
+		wrong = setrlimit(RLIMIT_FSIZE, &small);
+		registry_join(dir.path, "gateway");
+		count_some();
+		registry_view_here(&view);
+		wrong |= registry_total(&view, METRIC_RECORDS, "gateway") != 3;
+		wrong |= !text_has(&view, "pinpipe_topic_records_total{topic=\"pin\"} 3\n");
+		registry_view_close(&view);
+		registry_leave();
+		_exit(wrong != 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	in_process("sink", count_some, true);
+	view = look();
+	assert_int_equal(registry_total(&view, METRIC_RECORDS, NULL), 3);
+	registry_view_close(&view);
+}
+
 static void test_quantiles_are_a_little_high_at_most(void **state)
 {
 	struct histogram_counts counts = { 0 };
@@ -265,6 +297,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_what_is_no_registry_begins_anew, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_a_cut_off_file_is_none, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_without_room_nothing_is_in_the_way, setup,
+						teardown),
 		cmocka_unit_test(test_quantiles_are_a_little_high_at_most),
 	};
 
