@@ -10,8 +10,8 @@
 enum { AGE_MAX = 32, P50 = 500, P99 = 990, P999 = 999 };
 
 static const char *const state_names[] = {
-	[STATUS_RUNS] = "runs",		[STATUS_WAITS] = "waits", [STATUS_STARTS] = "starts",
-	[STATUS_FAILED] = "has failed", [STATUS_ENDED] = "ended", [STATUS_KILLED] = "was killed",
+	[STATUS_RUNS] = "runs",	    [STATUS_WAITS] = "waits", [STATUS_STARTS] = "starts",
+	[STATUS_FAILED] = "failed", [STATUS_ENDED] = "ended", [STATUS_KILLED] = "killed",
 };
 
 static const struct time_row {
@@ -31,11 +31,11 @@ static const struct rate_row {
 	enum metric metric;
 } rates[] = {
 	{ "requests", "requests", METRIC_REQUESTS_2XX },
-	{ "records kept", "records", METRIC_RECORDS },
-	{ "in the lake", "landed", METRIC_SINK_RECORDS },
-	{ "stream rows", "stream_rows", METRIC_STREAM_ROWS },
 	{ "4xx", "requests_4xx", METRIC_REQUESTS_4XX },
 	{ "5xx", "requests_5xx", METRIC_REQUESTS_5XX },
+	{ "kept", "records", METRIC_RECORDS },
+	{ "landed", "landed", METRIC_SINK_RECORDS },
+	{ "stream rows", "stream_rows", METRIC_STREAM_ROWS },
 };
 
 enum { TIMES = sizeof(times) / sizeof(times[0]), RATES = sizeof(rates) / sizeof(rates[0]) };
@@ -49,7 +49,7 @@ static double status_rate(const struct status *status, enum metric metric)
 
 /* --- for a person --------------------------------------------------------------------- */
 
-/* "3.2 s", "41 min", "5 h 12 min", "9 d" */
+/* "3.2s", "41m", "5h12m", "9d": six characters, so that all of it fits into eighty. */
 static const char *shown_age(char out[AGE_MAX], int64_t ms)
 {
 	int64_t s = ms / 1000;
@@ -57,16 +57,15 @@ static const char *shown_age(char out[AGE_MAX], int64_t ms)
 	if (ms < 0)
 		(void)snprintf(out, AGE_MAX, "-");
 	else if (s < 10)
-		(void)snprintf(out, AGE_MAX, "%.1f s", (double)ms / 1000);
+		(void)snprintf(out, AGE_MAX, "%.1fs", (double)ms / 1000);
 	else if (s < 120)
-		(void)snprintf(out, AGE_MAX, "%" PRId64 " s", s);
+		(void)snprintf(out, AGE_MAX, "%" PRId64 "s", s);
 	else if (s < 7200)
-		(void)snprintf(out, AGE_MAX, "%" PRId64 " min", s / 60);
+		(void)snprintf(out, AGE_MAX, "%" PRId64 "m", s / 60);
 	else if (s < 172800)
-		(void)snprintf(out, AGE_MAX, "%" PRId64 " h %" PRId64 " min", s / 3600,
-			       s / 60 % 60);
+		(void)snprintf(out, AGE_MAX, "%" PRId64 "h%02" PRId64 "m", s / 3600, s / 60 % 60);
 	else
-		(void)snprintf(out, AGE_MAX, "%" PRId64 " d", s / 86400);
+		(void)snprintf(out, AGE_MAX, "%" PRId64 "d", s / 86400);
 	return out;
 }
 
@@ -103,12 +102,12 @@ static void status_put_what(struct buf *out, const struct status *status,
 	char text[AGE_MAX];
 
 	if (process->due_ms > 0)
-		buf_addf(out, "next in %s  ",
+		buf_addf(out, "next in %s; ",
 			 shown_age(text, process->due_ms > status->now_ms
 						 ? process->due_ms - status->now_ms
 						 : 0));
-	if (strcmp(process->role, "batch") == 0 && totals->last_status >= 0)
-		buf_addf(out, "the last one ended %s ago with %" PRId64 ", after %.1f s",
+	if (!*process->doing && strcmp(process->role, "batch") == 0 && totals->last_status >= 0)
+		buf_addf(out, "last: %s ago, status %" PRId64 ", %.1f s",
 			 shown_age(text, status->now_ms - totals->last_end_ms), totals->last_status,
 			 (double)totals->last_ms / 1000);
 	buf_add_str(out, process->doing);
@@ -116,7 +115,7 @@ static void status_put_what(struct buf *out, const struct status *status,
 
 static void status_put_processes(struct buf *out, const struct status *status)
 {
-	buf_addf(out, "\n%-9s %-10s %12s %9s  %s\n", "process", "is", "for", "restarts", "does");
+	buf_addf(out, "\n%-9s %-6s %6s %8s  %s\n", "process", "is", "for", "restarts", "does");
 	for (size_t i = 0; i < status->process_count; i++) {
 		const struct status_process *process = &status->processes[i];
 		int64_t lasts_ms = -1;
@@ -126,7 +125,7 @@ static void status_put_processes(struct buf *out, const struct status *status)
 			lasts_ms = status->now_ms - atomic_load(&process->slot->began_ms);
 		else if (process->slot && atomic_load(&process->slot->ended_ms) > 0)
 			lasts_ms = status->now_ms - atomic_load(&process->slot->ended_ms);
-		buf_addf(out, "%-9s %-10s %12s %9s  ", process->role, state_names[process->state],
+		buf_addf(out, "%-9s %-6s %6s %8s  ", process->role, state_names[process->state],
 			 shown_age(lasts, lasts_ms), shown_count(restarts, process->restarts));
 		status_put_what(out, status, process);
 		buf_add_char(out, '\n');
@@ -141,7 +140,7 @@ static void status_put_rates(struct buf *out, const struct status *status)
 	(void)registry_recent(&status->view, METRIC_RECORDS, &ms);
 	if (ms == 0)
 		return;
-	buf_addf(out, "\na second, over %s:", shown_age(text, ms));
+	buf_addf(out, "\na second, over %s:\n ", shown_age(text, ms));
 	for (size_t i = 0; i < RATES; i++)
 		buf_addf(out, "%s%s %.1f", i ? ", " : " ", rates[i].label,
 			 status_rate(status, rates[i].metric));
@@ -162,9 +161,8 @@ static void status_put_rates(struct buf *out, const struct status *status)
 static void status_put_rows(struct buf *out, const struct status *status)
 {
 	if (status->row_count > 0)
-		buf_addf(out, "\n%-32s %-7s %10s %10s %8s %8s %10s %10s\n",
-			 "topic, stream or table", "in", "posted", "there", "letters", "lacks",
-			 "late", "landed");
+		buf_addf(out, "\n%-27s %-6s %7s %7s %7s %6s %6s %6s\n", "topic, stream or table",
+			 "in", "posted", "there", "letters", "lacks", "late", "landed");
 	for (size_t i = 0; i < status->row_count; i++) {
 		static const char *const in[] = {
 			[SERIES_TOPIC] = "log",		[SERIES_STREAM] = "log",
@@ -174,7 +172,7 @@ static void status_put_rows(struct buf *out, const struct status *status)
 		const struct status_row *row = &status->rows[i];
 		char text[6][AGE_MAX];
 
-		buf_addf(out, "%-32s %-7s %10s %10s %8s %8s %10s %10s\n", row->name, in[row->kind],
+		buf_addf(out, "%-27s %-6s %7s %7s %7s %6s %6s %6s\n", row->name, in[row->kind],
 			 shown_count(text[0], row->posted), shown_count(text[1], row->records),
 			 shown_count(text[2], row->dead), shown_count(text[3], row->lag),
 			 shown_age(text[4], row->late_ms),

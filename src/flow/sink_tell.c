@@ -91,8 +91,8 @@ static void say_what(const struct sink *sink)
 		ours += sink->partitions[i]->state != SINK_AWAY;
 		filling += sink->partitions[i]->count;
 	}
-	registry_say(REGISTRY_DOING, "%s %zu partitions of %zu topics, %llu records wait for more",
-		     sink->draining ? "drains" : "reads", ours, sink->topic_count,
+	registry_say(REGISTRY_DOING, "%s%zu partitions of %zu topics, %llu records wait",
+		     sink->draining ? "drains " : "", ours, sink->topic_count,
 		     (unsigned long long)filling);
 }
 

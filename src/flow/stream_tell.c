@@ -45,7 +45,7 @@ void stream_tell(struct stream *stream)
 		series_set(stream->tables[i].facts, SERIES_LAG, 0);
 	}
 	metric_set(METRIC_STREAM_REFUSED, (int64_t)stream->refused);
-	registry_say(REGISTRY_DOING, "%s %zu shards into %zu tables",
-		     stream->draining ? "drains" : "reads", stream_shard_count(stream),
+	registry_say(REGISTRY_DOING, "%s%zu shards into %zu tables",
+		     stream->draining ? "drains " : "", stream_shard_count(stream),
 		     stream->table_count - stream->refused);
 }

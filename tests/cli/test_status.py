@@ -65,7 +65,7 @@ def row(told, kind, name):
     return next((r for r in told["rows"] if (r["kind"], r["name"]) == (kind, name)), None)
 
 
-def test_what_other_processes_count_is_in_the_gateways_metrics(up, status):
+def test_what_other_processes_count_is_in_the_gateways_metrics(run, up, status, data_dir):
     service = up("--batch-every", "200ms")
     post(service.url, f"{ID}.pin", [{"index": 1}, {"index": 2}, "no row"])
     put(service.url, f"streaming-{ID}-geo", [{"ind": 1}])
@@ -91,6 +91,10 @@ def test_what_other_processes_count_is_in_the_gateways_metrics(up, status):
     assert row(told, "batch table", "pin")["records"] == 2 and row(told, "batch table", "pin")["letters"] == 1
     assert told["ack_us"]["count"] == 2 and told["ack_us"]["p50"] <= told["ack_us"]["p99_9"]
     assert told["a_second"]["records"] > 0 and told["disk"]["free_bytes"] > 0
+    shown = run("status", "--dir", data_dir, "--format", "table").stdout.splitlines()
+    wide = [line for line in shown[1:] if len(line) > 80 and "  ! " not in line]  # the first names the directory
+    assert not wide, wide
+    assert any(line.startswith(f"{ID}.pin") and line.split()[1:6] == ["lake", "3", "3", "0", "0"] for line in shown)
 
 
 def test_all_that_came_is_seen_to_be_there(up, status):
