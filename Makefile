@@ -24,12 +24,13 @@ test:      ## every test, with sanitizers
 	@tools/bootstrap build test
 	@$(PYTHON) tests/run
 
-interop: build  ## the Delta tables, read by DuckDB, delta-rs and Spark; Spark as the engine; lakes on other S3 servers; a real Kafka and Airflow; deploy/ in an API Gateway; PARTS=ci: what .ci/run has time for
+interop: build  ## the Delta tables, read by DuckDB, delta-rs and Spark; Spark as the engine; lakes on other S3 servers; a real Kafka, Airflow and Prometheus; deploy/ in an API Gateway; PARTS=ci: what .ci/run has time for
 	@tools/bootstrap test
 	@tools/interop/install
 	@tools/interop/install-s3
 	@tools/interop/install-kafka
 	@tools/interop/install-openapi
+	@tools/interop/install-prometheus
 	@$(if $(filter-out ci,$(or $(PARTS),all)),tools/interop/install-airflow)
 	@$(if $(filter recipe all,$(or $(PARTS),all)),tools/interop/install-recipe)
 	@test -f build-san/build.ninja || $(PYTHON) tests/run --set-up

@@ -164,19 +164,52 @@ static void put_errors(struct buf *out)
 	buf_add_char(out, '\n');
 }
 
+static void put_metric(struct buf *out, const char *name, const char *type, const char *labels,
+		       const char *help)
+{
+	buf_addf(out, "| `%s%s` | %s | %s |\n", name, labels, type, help);
+}
+
 static void put_metrics(struct buf *out)
 {
-	buf_add_str(out, "## Metrics\n\n`GET /metrics` of the gateway, in Prometheus' text format.\n\n"
-			 "| name | type | meaning |\n|---|---|---|\n");
+	buf_add_str(
+		out,
+		"## Metrics\n\n`GET /metrics` of the gateway, in Prometheus' text format: "
+		"of all processes on its\n`--dir`. What runs on a machine of its own serves it by "
+		"`--metrics-listen`.\n\n"
+		"| name | type | meaning |\n|---|---|---|\n");
+#define COUNTER "counter", ""
+#define EACH "counter", "{process}"
+#define GAUGE "gauge", ""
+#define X(id, name, type, help) put_metric(out, name, type, help);
+	METRIC_TABLE(X)
+#undef X
+#define X(id, name, help) put_metric(out, name, "histogram", "", help);
+	HISTOGRAM_TABLE(X)
+#undef X
+#define TOTAL "counter"
+#define NUMBER "gauge"
+#define TIME "gauge"
+#define X(kinds, value, name, type, help) \
+	put_metric(out, name, type, \
+		   (kinds)&KIND(SERIES_SERVICE)	 ? "{service}" \
+		   : (kinds)&TABLE_KINDS	 ? "{path,table}" \
+		   : (kinds)&KIND(SERIES_STREAM) ? "{stream}" \
+						 : "{topic}", \
+		   help);
+	SERIES_TABLE(X)
+#undef X
+#undef GAUGE
+#undef COUNTER
 #define COUNTER "counter"
 #define GAUGE "gauge"
-#define X(id, name, type, help) buf_addf(out, "| `%s` | %s | %s |\n", name, type, help);
-	METRIC_TABLE(X)
+#define X(name, type, of, help) put_metric(out, name, type, "{process}", help);
+	PROCESS_TABLE(X)
 #undef X
 	buf_add_str(
 		out,
-		"\nBeside them `pinpipe_topic_records_total` and `pinpipe_stream_records_total`, by topic and "
-		"stream, and, where batch\nruns in the gateway's `--dir`, `pinpipe_batch_*`: "
+		"\nOf topics, streams and tables the first 256 have a row, all others are `other`. Beside these "
+		"there are\n`pinpipe_batch_*`, of the runs, and `pinpipe_disk_*`: "
 		"[operations.md](operations.md).\n");
 }
 

@@ -60,6 +60,7 @@ struct command {
 #define COMMANDS(X) \
 	X(run) \
 	X(up) \
+	X(status) \
 	X(gateway) \
 	X(emulate) \
 	X(db) \

@@ -1,12 +1,14 @@
 /* Runs the batch path once: new objects into the clean tables, then the analyses. */
 #include "base/mem.h"
+#include "base/registry.h"
 #include "base/time.h"
 #include "base/trace.h"
 #include "cmd/cmd.h"
 #include "cmd/output.h"
+#include "cmd/seen.h"
 #include "cmd/setup.h"
 #include "cmd/sql_side.h"
-#include "flow/batch.h"
+#include "flow/batch_tell.h"
 
 enum { REPORT_BYTES_MAX = 4 << 20 };
 
@@ -90,12 +92,21 @@ static enum err_code cmd_batch_do(const struct config *config, struct sql_side *
 	return code == ERR_OK ? batch_run(options, ret_report, err) : code;
 }
 
+/* Of one that `up` runs at an interval. */
+static int64_t cmd_batch_period_ms(const struct config *config)
+{
+	bool by_every = strcmp(config_text(config, OPT_BY), "every") == 0;
+
+	return by_every ? config_int(config, OPT_SCHEDULE) : 0;
+}
+
 static enum err_code cmd_batch_work(const struct config *config, struct run_ledger *ledger,
 				    struct err *err)
 {
 	struct batch_report report = { 0 };
 	struct answered_options answered = { .id = config_text(config, OPT_ID),
 					     .engine = config_text(config, OPT_ENGINE) };
+	struct batch_tell tell = { .tables = NULL };
 	struct sql_side side;
 	enum err_code code = sql_side_look(config, &side, err);
 	struct batch_options options = { .models = &side.models,
@@ -110,10 +121,13 @@ static enum err_code cmd_batch_work(const struct config *config, struct run_ledg
 	options.store = answered.store = side.store;
 	options.lake_url = side.results.lake_url;
 	answered.models = &side.models;
+	code = batch_tell_begin(&tell, &side.models, options.id, cmd_batch_period_ms(config), err);
 	options.answered = answered_new(&answered);
-	code = setup_keep(config, TOPIC_LOG, &options.keep, err);
+	if (code == ERR_OK)
+		code = setup_keep(config, TOPIC_LOG, &options.keep, err);
 	if (code == ERR_OK)
 		code = cmd_batch_do(config, &side, &options, &report, err);
+	batch_tell_end(&tell, code == ERR_OK ? &report : NULL);
 	if (code == ERR_OK) {
 		say_unknown(&report);
 		code = cmd_batch_print(config, &report, err);
@@ -135,6 +149,7 @@ static enum err_code cmd_batch_work(const struct config *config, struct run_ledg
 static enum err_code run_batch(const struct config *config, struct err *err)
 {
 	struct run_ledger ledger;
+	struct seen seen;
 	const char *dir;
 	enum err_code code = *config_text(config, OPT_LAKE) ? setup_dir(config, &dir, err)
 							    : setup_dir_there(config, &dir, err);
@@ -143,7 +158,10 @@ static enum err_code run_batch(const struct config *config, struct err *err)
 		code = run_ledger_begin(&ledger, dir, config_text(config, OPT_BY), err);
 	if (code != ERR_OK)
 		return code;
-	code = cmd_batch_work(config, &ledger, err);
+	code = seen_begin(&seen, config, "batch", err);
+	if (code == ERR_OK)
+		code = cmd_batch_work(config, &ledger, err);
+	seen_end(&seen);
 	if (code == ERR_OK)
 		err->code = ERR_OK;
 	run_ledger_end(&ledger, err);
@@ -162,9 +180,9 @@ static int cmd_batch_run(struct config *config, int argc, const char *const *arg
 }
 
 static const enum option options[] = {
-	OPT_LAKE,	    OPT_CREATE,		  OPT_MODELS,	OPT_ENGINE,
-	OPT_ENGINE_MEMORY,  OPT_ENGINE_THREADS,	  OPT_BY,	OPT_TABLE_KEEP,
-	OPT_TABLE_KEEP_LOG, OPT_TABLE_CHECKPOINT, OPTION_COUNT,
+	OPT_LAKE,	    OPT_CREATE,	  OPT_MODELS,	  OPT_ENGINE,	      OPT_ENGINE_MEMORY,
+	OPT_ENGINE_THREADS, OPT_BY,	  OPT_TABLE_KEEP, OPT_TABLE_KEEP_LOG, OPT_TABLE_CHECKPOINT,
+	OPT_METRICS_LISTEN, OPTION_COUNT,
 };
 
 const struct command cmd_batch = {

@@ -2,10 +2,11 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/names.h"
+#include "base/registry.h"
 #include "cmd/cmd.h"
+#include "cmd/seen.h"
 #include "cmd/setup.h"
 #include "flow/lake.h"
-#include "flow/run_ledger.h"
 #include "gateway/gateway.h"
 
 #include <string.h>
@@ -68,13 +69,18 @@ static struct gateway_options gateway_options(const struct config *config)
 
 static void cmd_gateway_put_metrics(void *config, struct buf *out)
 {
-	run_ledger_put_metrics(config_text(config, OPT_DIR), out);
+	metrics_put_place(config, out);
 }
 
 static enum err_code cmd_gateway_open_log(void *config, struct gateway *gateway,
 					  struct broker **ret_broker, struct err *err)
 {
-	return setup_log_writer(config, gateway_done, gateway, ret_broker, err);
+	enum err_code code = setup_log_writer(config, gateway_done, gateway, ret_broker, err);
+
+	/* The directory may not have been there before. */
+	if (code == ERR_OK)
+		seen_join(config, "gateway");
+	return code;
 }
 
 /* One line that a script can read: the address, with the port that was taken. */
@@ -89,6 +95,7 @@ static enum err_code print_address(const struct config *config, const struct gat
 	buf_init(&line, LINE_MAX_BYTES);
 	buf_addf(&line, "listening on %s://%.*s:%d\n", scheme,
 		 (int)(strrchr(listen, ':') - listen), listen, gateway_port(gateway));
+	registry_say(REGISTRY_DOING, "%.*s", (int)line.len - 1, line.ptr);
 	code = cmd_print(&line, err);
 	buf_release(&line);
 	return code;
@@ -160,16 +167,24 @@ static enum err_code cmd_gateway_serve(struct config *config, struct err *err)
 	struct gateway_options options = gateway_options(config);
 	struct cmd_gateway_own own = { 0 };
 	struct gateway *gateway = NULL;
+	struct seen seen = { .pulse = NULL };
+	struct err unused;
+	const char *dir;
 	enum err_code code;
 
 	options.put_metrics = cmd_gateway_put_metrics;
 	options.user = config;
+	/* Nothing is counted yet, and rows of topics stay where they are. */
+	if (setup_dir_there(config, &dir, &unused) == ERR_OK)
+		seen_join(config, "gateway");
+	seen_follow(&seen, config, NULL);
 	if ((code = cmd_gateway_own_find(config, &own, &options, err)) == ERR_OK &&
 	    (code = gateway_new(&options, &gateway, err)) == ERR_OK &&
 	    (code = gateway_open(gateway, &opener, err)) == ERR_OK &&
 	    (code = print_address(config, gateway, err)) == ERR_OK)
 		code = gateway_run(gateway, DRAIN_MS, err);
 	gateway_free(gateway);
+	seen_end(&seen);
 	cmd_gateway_own_release(&own);
 	return code;
 }

@@ -1,5 +1,7 @@
 /* Cares for the lake's tables while others write them. */
+#include "base/registry.h"
 #include "cmd/cmd.h"
+#include "cmd/seen.h"
 #include "cmd/setup.h"
 #include "flow/maintain.h"
 
@@ -15,7 +17,8 @@ static const enum option options[] = {
 	OPT_LAKE,	OPT_CREATE,	    OPT_MODELS,
 	OPT_FILE_SIZE,	OPT_MAINTAIN_EVERY, OPT_MAINTAIN_MEMORY,
 	OPT_TABLE_KEEP, OPT_TABLE_KEEP_LOG, OPT_TABLE_CHECKPOINT,
-	OPT_RAW_KEEP,	OPT_LETTERS_KEEP,   OPTION_COUNT,
+	OPT_RAW_KEEP,	OPT_LETTERS_KEEP,   OPT_METRICS_LISTEN,
+	OPTION_COUNT,
 };
 
 static enum err_code cmd_maintain_report(const struct maintain_counts *counts, struct err *err)
@@ -58,6 +61,7 @@ static enum err_code maintain(const struct config *config, const struct models *
 	};
 	struct maintain_counts counts = { 0 };
 	struct store *store = NULL;
+	struct seen seen = { .pulse = NULL };
 	enum err_code code = setup_store(config, &store, err);
 
 	if (code == ERR_OK)
@@ -65,7 +69,13 @@ static enum err_code maintain(const struct config *config, const struct models *
 	for (int kind = TOPIC_LOG; kind <= TOPIC_STREAM && code == ERR_OK; kind++)
 		code = setup_keep(config, (enum topic_kind)kind, &maintain.keep[kind], err);
 	if (code == ERR_OK)
+		code = seen_begin(&seen, config, "maintain", err);
+	if (code == ERR_OK) {
+		seen_follow(&seen, config, NULL);
+		registry_say(REGISTRY_DOING, "looks after %zu tables", 2 * models->clean_count);
 		code = maintain_run(&maintain, &counts, err);
+	}
+	seen_end(&seen);
 	if (code == ERR_OK)
 		code = cmd_maintain_report(&counts, err);
 	store_free(store);

@@ -1,6 +1,7 @@
 #include "base/mem.h"
 #include "cmd/cmd.h"
 #include "cmd/connector.h"
+#include "cmd/seen.h"
 #include "cmd/setup.h"
 #include "cmd/taken.h"
 #include "flow/sink.h"
@@ -16,9 +17,9 @@ enum { REPORT_MAX = 4 << 20 };
 #define ZONES "/usr/share/zoneinfo"
 
 static const enum option options[] = {
-	OPT_LAKE,	 OPT_CREATE,	  OPT_CONNECTOR,   OPT_FLUSH_SIZE, OPT_FLUSH_BYTES,
-	OPT_FLUSH_AGE,	 OPT_PATH_FORMAT, OPT_COMPRESSION, OPT_TAKE,	   OPT_MODELS,
-	OPT_NEW_HISTORY, OPT_UNTIL_END,	  OPTION_COUNT,
+	OPT_LAKE,	 OPT_CREATE,	  OPT_CONNECTOR,      OPT_FLUSH_SIZE, OPT_FLUSH_BYTES,
+	OPT_FLUSH_AGE,	 OPT_PATH_FORMAT, OPT_COMPRESSION,    OPT_TAKE,	      OPT_MODELS,
+	OPT_NEW_HISTORY, OPT_UNTIL_END,	  OPT_METRICS_LISTEN, OPTION_COUNT,
 };
 
 /* By table; of several that share a topic, by the first. */
@@ -53,7 +54,9 @@ static enum err_code cmd_sink_report(const struct sink_options *sink,
 
 static enum err_code sink(const struct config *config, struct sink_options *sink, struct err *err)
 {
+	struct pulse_options pulse = { .lag = { .kind = TOPIC_LOG } };
 	struct sink_counts counts = { 0 };
+	struct seen seen = { .pulse = NULL };
 	enum err_code code = setup_log_reader(config, true, &sink->broker, err);
 	char group[SINK_GROUP_MAX];
 	enum err_code reported;
@@ -63,13 +66,18 @@ static enum err_code sink(const struct config *config, struct sink_options *sink
 		code = setup_store(config, &sink->store, err);
 	if (code == ERR_OK)
 		code = setup_sink_group(config, group, err);
-	sink->group = group;
+	sink->group = pulse.lag.group = group;
+	pulse.lag.broker = sink->broker;
+	if (code == ERR_OK)
+		code = seen_begin(&seen, config, "sink", err);
 	if (code == ERR_OK) {
+		seen_follow(&seen, config, &pulse);
 		code = sink_run(sink, &counts, err);
 		reported = cmd_sink_report(sink, &counts, code == ERR_OK ? err : &unused);
 		code = code == ERR_OK ? reported : code;
 		sink_counts_release(&counts);
 	}
+	seen_end(&seen);
 	sink->group = NULL;
 	store_free(sink->store);
 	broker_free(sink->broker);

@@ -1,15 +1,29 @@
 #include "cmd/cmd.h"
+#include "cmd/seen.h"
 #include "cmd/setup.h"
 #include "flow/stream.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 enum { REPORT_BYTES_MAX = 4 << 20 };
 
 static const enum option options[] = {
-	OPT_LAKE,	OPT_CREATE,	    OPT_MODELS,		  OPT_TABLE_ROWS,  OPT_TABLE_BYTES,
-	OPT_TABLE_AGE,	OPT_ENGINE_MEMORY,  OPT_ENGINE_THREADS,	  OPT_NEW_HISTORY, OPT_UNTIL_END,
-	OPT_TABLE_KEEP, OPT_TABLE_KEEP_LOG, OPT_TABLE_CHECKPOINT, OPTION_COUNT,
+	OPT_LAKE,
+	OPT_CREATE,
+	OPT_MODELS,
+	OPT_TABLE_ROWS,
+	OPT_TABLE_BYTES,
+	OPT_TABLE_AGE,
+	OPT_ENGINE_MEMORY,
+	OPT_ENGINE_THREADS,
+	OPT_NEW_HISTORY,
+	OPT_UNTIL_END,
+	OPT_TABLE_KEEP,
+	OPT_TABLE_KEEP_LOG,
+	OPT_TABLE_CHECKPOINT,
+	OPT_METRICS_LISTEN,
+	OPTION_COUNT,
 };
 
 static void cmd_stream_put_counts(struct buf *out, const char *name, const struct models *models,
@@ -46,7 +60,10 @@ static enum err_code cmd_stream_report(const struct models *models,
 static enum err_code stream(const struct config *config, const struct models *models,
 			    struct stream_options *stream, struct err *err)
 {
+	struct pulse_options pulse = { .lag = { .group = "stream", .kind = TOPIC_STREAM } };
+	struct lake_table *tables = NULL;
 	struct stream_counts counts = { 0 };
+	struct seen seen = { .pulse = NULL };
 	size_t broken = models_broken(models, MODEL_CLEAN);
 	struct broker *broker = NULL;
 	struct store *store = NULL;
@@ -62,7 +79,18 @@ static enum err_code stream(const struct config *config, const struct models *mo
 	stream->engine = engine;
 	stream->models = models;
 	if (code == ERR_OK)
+		code = lake_tables_new(models, TOPIC_STREAM, stream->id, &tables, err);
+	if (code == ERR_OK)
+		code = seen_begin(&seen, config, "stream", err);
+	if (code == ERR_OK) {
+		pulse.lag.broker = broker;
+		pulse.tables = tables;
+		pulse.table_count = models->clean_count;
+		seen_follow(&seen, config, &pulse);
 		code = stream_run(stream, &counts, err);
+	}
+	seen_end(&seen);
+	free(tables);
 	if (code == ERR_OK)
 		code = cmd_stream_report(models, &counts, err);
 	if (code == ERR_OK && counts.refused + broken > 0)

@@ -1,5 +1,6 @@
 #include "base/lock.h"
 #include "base/mem.h"
+#include "base/registry.h"
 #include "base/time.h"
 #include "base/trace.h"
 #include "cmd/children.h"
@@ -93,6 +94,8 @@ static int cmd_up_run(struct config *config, int argc, const char *const *argv)
 
 	(void)argc;
 	(void)argv;
+	if (code == ERR_OK)
+		registry_join(config_text(config, OPT_DIR), "up");
 	if (code == ERR_OK)
 		code = models_watch_begin(&watch, config, &err);
 	if (code == ERR_OK) {

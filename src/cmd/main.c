@@ -1,4 +1,5 @@
 /* pinpipe: finds the subcommand, loads its configuration, runs it. */
+#include "base/registry.h"
 #include "base/stop.h"
 #include "base/time.h"
 #include "base/trace.h"
@@ -86,6 +87,7 @@ static int run_command(const struct command *command, int argc, char **argv)
 	} else {
 		trace_init(level_of(config_text(config, OPT_VERBOSE)), command->name);
 		status = command->run(config, argc, (const char *const *)argv);
+		registry_leave();
 	}
 	config_free(config);
 	return status_after_signal(status);

@@ -3,6 +3,7 @@
 #include "base/ahead.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
+#include "base/registry.h"
 #include "base/stop.h"
 #include "base/time.h"
 #include "base/trace.h"
@@ -670,7 +671,9 @@ static enum err_code batch_run_all(const struct batch_options *options, struct b
 	report->tables = xcalloc(options->models->clean_count +
 					 models_broken(options->models, MODEL_CLEAN),
 				 sizeof(*report->tables));
+	registry_say(REGISTRY_DOING, "cleans what is new");
 	code = clean_all_tables(options, report, err);
+	registry_say(REGISTRY_DOING, "asks the analyses");
 	report->clean_ms = clock_mono_ms() - start_ms;
 	if (code == ERR_OK)
 		code = batch_analyse(options, name, report, err);

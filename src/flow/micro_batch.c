@@ -136,8 +136,14 @@ void micro_batch_add(struct micro_batch *batch, struct batch_shard *shard,
 		batch->cap = batch->cap ? batch->cap * 2 : ITEMS_FIRST;
 		batch->items = xreallocarray(batch->items, batch->cap, sizeof(*batch->items));
 	}
-	if (batch->count == 0)
+	if (batch->count == 0) {
 		batch->first_ms = clock_mono_ms();
+		batch->oldest_ms = batch->newest_ms = record->timestamp_ms;
+	}
+	if (record->timestamp_ms < batch->oldest_ms)
+		batch->oldest_ms = record->timestamp_ms;
+	if (record->timestamp_ms > batch->newest_ms)
+		batch->newest_ms = record->timestamp_ms;
 	if (value.ptr)
 		value = copy_padded(&batch->arena, value);
 	if (batch->input.shared->count > 1 && record->key.ptr)

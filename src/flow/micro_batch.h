@@ -43,6 +43,7 @@ struct micro_batch {
 	size_t letter_cap;
 	struct arena reasons;		/* of those letters; at most one an item */
 	int64_t first_ms;		/* monotonic clock when it got its first record */
+	int64_t oldest_ms, newest_ms;	/* of the records' own times */
 };
 
 /* `shared`: the tables of the stream. `bytes_max` of values may be added before it must be cleared.

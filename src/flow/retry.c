@@ -1,5 +1,6 @@
 #include "flow/retry.h"
 
+#include "base/registry.h"
 #include "base/stop.h"
 #include "base/time.h"
 #include "base/trace.h"
@@ -28,6 +29,7 @@ bool retry_may_pass(enum err_code code)
  */
 static pthread_mutex_t told_lock = PTHREAD_MUTEX_INITIALIZER;
 static char told[ERR_MSG_MAX];
+static atomic_int failing; /* retries whose last try failed */
 
 static bool is_told(const char *text)
 {
@@ -62,8 +64,11 @@ int64_t retry_failed(struct retry *retry, const char *what, const struct err *er
 		trace_warn("%s: %s; it is tried again", what, err->msg);
 	else
 		trace_debug("%s: %s; it is tried again", what, err->msg);
-	if (retry->code == ERR_OK)
+	if (retry->code == ERR_OK) {
 		retry->since_ms = clock_mono_ms();
+		atomic_fetch_add(&failing, 1);
+	}
+	registry_say(REGISTRY_UNWELL, "%s: %s", what, err->msg);
 	retry->code = err->code;
 	retry->sys = err->sys;
 	retry->what = what;
@@ -90,8 +95,11 @@ void retry_passed(struct retry *retry)
 
 void retry_end(struct retry *retry)
 {
-	if (retry->code != ERR_OK)
+	if (retry->code != ERR_OK) {
 		(void)forget_told();
+		if (atomic_fetch_sub(&failing, 1) == 1)
+			registry_say(REGISTRY_UNWELL, "%s", "");
+	}
 	backoff_reset(&retry->backoff);
 	retry->code = ERR_OK;
 	retry->sys = 0;

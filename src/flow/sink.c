@@ -50,6 +50,7 @@ static struct sink_partition *make_partition(struct sink *sink, const char *topi
 	partition->groups = sink->options->path.pattern[0] || sink->options->gzip ||
 			    sink->options->keys || sink->options->headers;
 	sink->partitions[sink->partition_count++] = partition;
+	sink_tell_partition(sink, partition);
 	return partition;
 }
 
@@ -58,6 +59,7 @@ static void count_ended(struct sink *sink, const struct sink_job *job,
 {
 	struct sink_counts *counts = sink->counts;
 
+	sink_tell_landed(sink, (struct sink_partition *)job->lane, job);
 	if (job->letters) {
 		counts->dead[partition->table] += job->records;
 		metric_add(METRIC_SINK_DEAD, (int64_t)job->records);
@@ -269,6 +271,8 @@ static void on_assigned(struct sink *sink, const struct reader_event *event)
 	partition->paused = false;
 	partition->retry_ms = 0;
 	partition->fruitless = 0;
+	partition->all_given = false;
+	partition->complete_ms = 0;
 	take_ended(sink);
 	(void)tend(sink, partition, clock_mono_ms());
 }
@@ -324,6 +328,7 @@ static void on_data(struct sink *sink, const struct reader_event *event)
 		sink_take_gap(sink, partition, event);
 	else
 		partition->caught = event->last;
+	partition->all_given = event->kind == READER_CAUGHT_UP;
 	if (event->kind == READER_CAUGHT_UP) {
 		partition->has_caught = true;
 		partition->loss_asked = false;	/* who knows how long nothing comes now */
@@ -605,6 +610,7 @@ static enum err_code sink_turn(struct sink *sink, struct err *err)
 		sink_rest(deadline_ms);
 	sink->assigning = event.kind == READER_ASSIGNED;
 	sink_on_event(sink, &event);
+	sink_tell(sink);
 	return ERR_OK;
 }
 
@@ -719,6 +725,7 @@ static void sink_release(struct sink *sink)
 	for (size_t i = 0; i < sink->partition_count; i++)
 		sink_partition_free(sink->partitions[i]);
 	free(sink->partitions);
+	free(sink->topics);
 }
 
 void sink_counts_release(struct sink_counts *counts)

@@ -2,7 +2,7 @@
  * sink_inside.h - what the files of the sink share: sink.c reads and ends;
  * sink_place.c finds where a partition goes on; sink_take.c makes runs out of what
  * was read; sink_amend.c gives groups up that cannot be made; sink_topics.c knows
- * which topics it takes.
+ * which topics it takes; sink_tell.c lets others see how far it is.
  *
  * Threads: the sink's.
  */
@@ -34,6 +34,9 @@ struct sink {
 	struct backoff drain_backoff;
 	int64_t alone_ms; /* when it was last asked whether … */
 	bool alone;	  /* … nobody else is in its group */
+	struct sink_topic *topics; /* what others see of them */
+	size_t topic_count;
+	int64_t told_ms; /* when that was told last; monotonic clock */
 };
 
 static inline struct topic_ref sink_topic(const struct sink_partition *partition)
@@ -85,6 +88,16 @@ void sink_take_gap(struct sink *sink, struct sink_partition *partition,
 		   const struct reader_event *event);
 /* So many records are missed for this reason. */
 void sink_count_gap(struct sink *sink, enum gap_reason gap, uint64_t count);
+
+/* ---- sink_tell.c ---- */
+
+/* The place of its topic among the sink's. */
+void sink_tell_partition(struct sink *sink, struct sink_partition *partition);
+/* A job of it has ended well. */
+void sink_tell_landed(struct sink *sink, struct sink_partition *partition,
+		      const struct sink_job *job);
+/* Some times a second, what others see of it all (base/registry.h). */
+void sink_tell(struct sink *sink);
 
 /* ---- sink_amend.c ---- */
 

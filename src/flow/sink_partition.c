@@ -424,6 +424,8 @@ enum err_code sink_partition_close(struct sink_partition *partition, struct sink
 	assert(partition->count > 0);
 	job->bytes = partition->bytes + sizeof(*job);
 	job->records = partition->count;
+	job->newest_ms = partition->run_newest_ms;
+	partition->run_newest_ms = 0;
 	told = add_marks(partition, job);
 	if (partition->letters)
 		close_letters(partition, job);

@@ -83,6 +83,12 @@ struct sink_partition {
 	uint64_t lost_first;		/* … this offset on */
 	size_t body_hint;		/* how large the last object became */
 
+	/* What others see of it (sink_tell.c). */
+	size_t topic_at;       /* in struct sink's topics */
+	bool all_given;	       /* nothing came since the reader had caught up */
+	int64_t run_newest_ms; /* the newest time of its records */
+	int64_t complete_ms;   /* all that was posted before then has landed; 0: unknown */
+
 	/* Times of its records, for rotate_interval_ms. */
 	bool any_time;
 	int64_t newest_time_ms;

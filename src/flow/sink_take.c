@@ -405,6 +405,8 @@ static void sink_add_record(struct sink *sink, struct sink_partition *partition,
 
 	if (partition->state != SINK_READING)
 		return;
+	if (record->timestamp_ms > partition->run_newest_ms)
+		partition->run_newest_ms = record->timestamp_ms;
 	if (partition->group.fixed) {
 		sink_mend_record(sink, partition, record, offset);
 	} else if (again) {

@@ -83,6 +83,7 @@ struct sink_job {
 	size_t bytes;			/* about what it holds in memory */
 	uint64_t records;
 	uint64_t end;			/* offset after the last record */
+	int64_t newest_ms;		/* the newest time of its records, by themselves */
 	bool done;			/* it is in the lake */
 };
 

@@ -166,6 +166,8 @@ static enum err_code stream_begin(struct stream *stream, struct err *err)
 				    err) != ERR_OK)
 			return err->code;
 		table->retry = (struct retry)RETRY_INIT;
+		table->facts = series_of(SERIES_STREAM_TABLE, models->clean[i].model.name);
+		series_set(table->facts, SERIES_PERIOD_MS, options->age_ms);
 		stream->table_count++;
 		if (!stream_source_of(stream, table->place.topic))
 			stream->sources[stream->source_count++].topic = stream_table_topic(table);
@@ -456,7 +458,10 @@ static enum err_code stream_turn(struct stream *stream, struct err *err)
 	stream->heard |= event.kind != READER_ASSIGNED;
 	if (!stream->draining && stream->heard && stop_requested())
 		code = stream_begin_drain(stream, err);
-	return code == ERR_OK ? flush_due(stream, stream_all_read(stream), err) : code;
+	if (code == ERR_OK)
+		code = flush_due(stream, stream_all_read(stream), err);
+	stream_tell(stream);
+	return code;
 }
 
 static enum err_code stream_run_all(struct stream *stream, struct err *err)

@@ -300,9 +300,34 @@ static enum err_code move_on(struct stream_table *table, struct err *err)
 	return code;
 }
 
+/* All that came before its newest record the table has now; its own time says so only as far as
+ * that can be. */
+static void stream_table_tell(const struct stream_table *table)
+{
+	struct series *facts = table->facts;
+	const struct micro_batch *batch = &table->batch;
+	int64_t now_ms = clock_wall_ms(), since_ms = batch->oldest_ms;
+	int64_t until_ms = batch->newest_ms < now_ms ? batch->newest_ms : now_ms;
+
+	if (!facts)
+		return;
+	metric_add(METRIC_STREAM_ROWS, (int64_t)table->flush.rows);
+	series_add(facts, SERIES_RECORDS, (int64_t)table->flush.rows);
+	series_add(facts, SERIES_DEAD, (int64_t)table->flush.dead);
+	series_add(facts, SERIES_COMMITS, 1);
+	series_set(facts, SERIES_LANDED_MS, now_ms);
+	if (batch->count == 0)
+		return;
+	if (since_ms < series_get(facts, SERIES_COMPLETE_MS))
+		since_ms = series_get(facts, SERIES_COMPLETE_MS);
+	histogram_note(HISTOGRAM_ROW_AGE, (now_ms - since_ms) * 1000);
+	series_raise(facts, SERIES_COMPLETE_MS, until_ms);
+}
+
 enum err_code stream_table_flush(struct stream_table *table, struct err *err)
 {
 	struct stream_flush *flush = &table->flush;
+	int64_t start_us = clock_mono_us();
 	enum err_code code;
 
 	if (!stream_table_waits(table))
@@ -316,6 +341,8 @@ enum err_code stream_table_flush(struct stream_table *table, struct err *err)
 	table->dead += flush->dead;
 	table->unreadable += flush->unreadable;
 	table->commits++;
+	histogram_note(HISTOGRAM_FLUSH, clock_mono_us() - start_us);
+	stream_table_tell(table);
 	micro_batch_clear(&table->batch);
 	forget_file(flush);
 	*flush = (struct stream_flush){ 0 };

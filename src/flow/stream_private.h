@@ -4,6 +4,7 @@
  *	stream.c	the loop: what is opened, flushed, drained, and when
  *	stream_read.c	what the reader says, and what it is told: where to go on,
  *			what to pause
+ *	stream_tell.c	what others see of it
  */
 #ifndef FLOW_STREAM_PRIVATE_H
 #define FLOW_STREAM_PRIVATE_H
@@ -24,6 +25,7 @@ struct stream {
 	int64_t began_ms;
 	bool heard;    /* all that is assigned at once was */
 	bool draining; /* end when all that there was then is in the tables */
+	int64_t told_ms; /* when others were told last how far it is; monotonic clock */
 };
 
 /* ---- stream.c ---- */
@@ -47,6 +49,11 @@ MUST_USE enum err_code stream_drop(struct stream *stream, struct stream_table *t
  * what retention keeps longer. */
 void stream_tell_group(struct stream *stream, struct stream_source *source,
 		       struct stream_part *part);
+
+/* ---- stream_tell.c ---- */
+
+/* Some times a second, what others see of it (base/registry.h). */
+void stream_tell(struct stream *stream);
 
 /* ---- stream_read.c ---- */
 

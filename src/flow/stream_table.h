@@ -19,6 +19,7 @@
 #ifndef FLOW_STREAM_TABLE_H
 #define FLOW_STREAM_TABLE_H
 
+#include "base/metrics.h"
 #include "delta/delta.h"
 #include "flow/micro_batch.h"
 #include "flow/poison.h"
@@ -76,6 +77,7 @@ struct stream_table {
 	int64_t unknown_ms;		/* when they were told last; 0: never */
 	uint64_t unknown_told;		/* how many there were then */
 	uint64_t commits;
+	struct series *facts; /* what others see of it; NULL: nobody looks */
 };
 
 struct stream_table_options {

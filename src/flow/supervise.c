@@ -1,6 +1,7 @@
 #include "flow/supervise.h"
 
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "base/stop.h"
 #include "base/time.h"
 #include "base/trace.h"
@@ -84,6 +85,47 @@ static void plan_next_turn(struct service *service, struct restart_delay delay)
 	say_next(service);
 }
 
+/* --- what others see of it (base/registry.h) ------------------------------------------ */
+
+static void tell_due(const struct service *service)
+{
+	struct series *row = series_of(SERIES_SERVICE, service->name);
+	int64_t due_ms = clock_wall_ms() + service->due_ms - clock_mono_ms();
+
+	if (service->schedule && !service->again)
+		due_ms = service->schedule->due_ms;
+	series_set(row, SERVICE_DUE_MS, service->process.pid ? 0 : due_ms);
+}
+
+static void tell_start(const struct service *service)
+{
+	struct series *row = series_of(SERIES_SERVICE, service->name);
+
+	series_add(row, SERVICE_STARTS, 1);
+	series_set(row, SERVICE_PERIOD_MS, service->period_ms);
+	tell_due(service);
+}
+
+/* What failed before is of another `up`. */
+static void tell_first(const struct service *service)
+{
+	struct series *row = series_of(SERIES_SERVICE, service->name);
+
+	series_set(row, SERIES_BASE, series_get(row, SERVICE_ENDS));
+	series_set(row, SERVICE_STATUS, -1);
+	series_set(row, SERVICE_SINCE_MS, clock_wall_ms());
+	tell_due(service);
+}
+
+static void tell_end(const struct service *service)
+{
+	struct series *row = series_of(SERIES_SERVICE, service->name);
+
+	series_add(row, SERVICE_ENDS, service->process.status != 0);
+	series_set(row, SERVICE_STATUS, service->process.status);
+	tell_due(service);
+}
+
 /* It ended without being asked to. */
 static enum err_code plan_next_start(struct service *service, struct restart_delay delay,
 				     struct err *err)
@@ -134,6 +176,7 @@ static enum err_code supervise_turn(struct service *service, struct restart_dela
 		if (!process_ended(&service->process))
 			return ERR_OK;
 		code = plan_next_start(service, delay, err);
+		tell_end(service);
 		if (code != ERR_OK)
 			return code;
 	}
@@ -148,6 +191,7 @@ static enum err_code supervise_turn(struct service *service, struct restart_dela
 	service->started_ms = clock_mono_ms();
 	if (service->starts++ == 0)
 		service->first_ms = service->started_ms;
+	tell_start(service);
 	if (code != ERR_OK) {
 		trace_warn("could not start %s: %s", service->name, err->msg);
 		service->due_ms = service->started_ms + next_backoff(service, delay);
@@ -184,6 +228,8 @@ enum err_code supervise(struct service *services, size_t count, struct restart_d
 		services[i].process.out_fd = -1;
 		if (services[i].schedule && !schedule_is_due(services[i].schedule, clock_wall_ms()))
 			say_next(&services[i]);
+		if (!services[i].look)
+			tell_first(&services[i]);
 	}
 	while (code == ERR_OK && !stop_requested()) {
 		for (size_t i = 0; i < count && code == ERR_OK; i++)

@@ -35,6 +35,7 @@ struct call {
 	struct gateway *gateway;
 	enum face face;
 	struct http_ticket ticket;
+	int64_t began_us;			/* when the loop came to it, clock_mono_us() */
 	struct slice param[CALL_PARAMS_MAX];	/* {…} of the route's pattern, in order */
 	struct slice query;
 	struct slice body;

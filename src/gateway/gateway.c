@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "base/time.h"
 #include "gateway/route.h"
 #include "gateway/state.h"
 #include "gateway/velocity.h"
@@ -136,6 +137,7 @@ static struct route_match gateway_begin(struct gateway *gateway, const struct ht
 		.gateway = gateway,
 		.face = match.face,
 		.ticket = request->ticket,
+		.began_us = gateway->turn_us,
 		.param = { match.param[0], match.param[1] },
 		.query = request->query,
 		.body = json_without_bom(request->body),
@@ -310,8 +312,10 @@ static void gateway_turn(void *user, bool begins)
 {
 	struct gateway *gateway = user;
 
-	if (begins)
+	if (begins) {
 		gateway->corked = gateway_broker(gateway);
+		gateway->turn_us = clock_mono_us();
+	}
 	if (gateway->corked)
 		broker_cork(gateway->corked, begins);
 }

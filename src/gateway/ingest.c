@@ -1,6 +1,8 @@
 #include "gateway/ingest.h"
 
 #include "base/mem.h"
+#include "base/metrics.h"
+#include "base/time.h"
 #include "base/trace.h"
 #include "gateway/missing.h"
 #include "gateway/post.h"
@@ -265,12 +267,17 @@ static void end_without_topic(struct post *post)
 
 static void note_kept(struct post *post)
 {
+	struct presence_topic *known = post->known;
+	int64_t kept = 0;
+
 	for (size_t i = 0; i < post->append.count; i++)
-		if (post->outcomes[i].code == ERR_OK) {
-			post->known->records++;
-			if (post->known->state == PRESENCE_UNKNOWN)
-				post->known->state = PRESENCE_THERE;
-		}
+		kept += post->outcomes[i].code == ERR_OK;
+	if (kept == 0)
+		return;
+	if (known->state == PRESENCE_UNKNOWN)
+		known->state = PRESENCE_THERE;
+	presence_count(known, kept);
+	histogram_note(HISTOGRAM_ACK, post->done_us - post->call.began_us);
 }
 
 /* On the loop thread. */
@@ -292,12 +299,14 @@ static void ingest_answer_task(struct http_server *server, struct http_task *tas
 /* One hand-over for all answers of a commit: the loop is woken once, not once a request. */
 void ingest_done(struct ingest *ingest, struct append *chain)
 {
+	int64_t now_us = clock_mono_us();
 	struct http_task *first = NULL;
 	struct http_task *last = NULL;
 
 	for (struct append *append = chain; append; append = append->next) {
 		struct post *post = append->user;
 
+		post->done_us = now_us;
 		post->task = (struct http_task){ .run = ingest_answer_task };
 		if (last)
 			last->next = &post->task;

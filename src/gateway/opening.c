@@ -1,5 +1,6 @@
 #include "gateway/opening.h"
 
+#include "base/registry.h"
 #include "base/time.h"
 #include "base/trace.h"
 #include "broker/weakness.h"
@@ -56,6 +57,7 @@ static bool pause_after(struct opening *opening, const struct err *why, int64_t 
 	(void)pthread_mutex_lock(&opening->lock);
 	if (opening->tries == 0 || strcmp(opening->why.msg, why->msg) != 0)
 		trace_warn("%s; trying again until that passes", why->msg);
+	registry_say(REGISTRY_UNWELL, "%s", why->msg);
 	opening->why = *why;
 	opening->tries++;
 	(void)pthread_cond_broadcast(&opening->changed);
@@ -94,6 +96,7 @@ static bool open_broker(struct opening *opening)
 		if (!pause_after(opening, &err, &pause_ms))
 			return false;
 	}
+	registry_say(REGISTRY_UNWELL, "%s", "");
 	if (opening->tries > 0)
 		trace_info("the log is open");
 	atomic_store_explicit(&opening->gateway->broker, broker, memory_order_release);
@@ -151,6 +154,7 @@ static void opening_made_task(struct http_server *server, struct http_task *task
 			if (!gateway_creates(gateway, ref.kind, ref.name, &partitions))
 				continue;
 			topic = presence_get(&gateway->presence, ref);
+			presence_count(topic, 0);
 			if (topic->state != PRESENCE_MAKING)
 				topic->state = PRESENCE_THERE;
 		}

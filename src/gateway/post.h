@@ -19,6 +19,7 @@ struct post_copy;
 struct post {
 	struct append append; /* its `user` is the post */
 	struct http_task task;
+	int64_t done_us; /* when it was durable, clock_mono_us() */
 	struct gateway *gateway;
 	struct call call; /* of its slices, param[0] alone is good: the topic */
 	answer_fn *answer;

@@ -89,14 +89,12 @@ struct presence_topic *presence_get(struct presence *presence, struct topic_ref 
 	return found;
 }
 
-void presence_each(const struct presence *presence, enum topic_kind kind,
-		   void (*each)(void *user, const struct presence_topic *topic), void *user)
+void presence_count(struct presence_topic *topic, int64_t records)
 {
-	for (size_t i = 0; i < PRESENCE_BUCKETS; i++)
-		for (const struct presence_topic *topic = presence->buckets[i]; topic;
-		     topic = topic->next)
-			if (topic->kind == kind)
-				each(user, topic);
+	if (!topic->records)
+		topic->records = series_of(topic->kind == TOPIC_LOG ? SERIES_TOPIC : SERIES_STREAM,
+					   topic->name);
+	series_add(topic->records, SERIES_RECORDS, records);
 }
 
 void presence_refuse(struct presence_topic *topic, const struct err *why, unsigned created)

@@ -12,13 +12,14 @@
  * is refused is asked for again after its second.
  *
  * Ownership: an entry stays where it is while it has users or is being made; else it may be
- * forgotten for the sake of another, its count of records with it.
+ * forgotten for the sake of another.
  * Threads: the loop.
  */
 #ifndef GATEWAY_PRESENCE_H
 #define GATEWAY_PRESENCE_H
 
 #include "base/err.h"
+#include "base/metrics.h"
 #include "broker/broker.h"
 
 struct post;
@@ -36,7 +37,7 @@ enum { PRESENCE_TOPICS_MAX = 16384, PRESENCE_BUCKETS = 1024, PRESENCE_REFUSED_MS
 struct presence_topic {
 	enum topic_kind kind;
 	enum presence_state state;
-	uint64_t records;	     /* kept since the gateway started */
+	struct series *records;	     /* kept of it; NULL: none yet */
 	size_t users;		     /* requests under way */
 	struct presence_topic *next; /* of its bucket */
 
@@ -65,9 +66,8 @@ void presence_release(struct presence *presence);
 struct presence_topic *presence_find(const struct presence *presence, struct topic_ref topic);
 /* The same, made if there is none. */
 struct presence_topic *presence_get(struct presence *presence, struct topic_ref topic);
-/* Each in turn, of one kind, in no order. */
-void presence_each(const struct presence *presence, enum topic_kind kind,
-		   void (*each)(void *user, const struct presence_topic *topic), void *user);
+/* So many records more were kept; 0: it is there, to be seen in /metrics. */
+void presence_count(struct presence_topic *topic, int64_t records);
 
 /* `created` counts what clients made by themselves: that may be what was refused. */
 void presence_refuse(struct presence_topic *topic, const struct err *why, unsigned created);

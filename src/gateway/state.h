@@ -36,6 +36,7 @@ struct gateway {
 	struct presence presence;
 	struct missing missing;
 	struct broker *corked; /* in this turn */
+	int64_t turn_us;       /* when it began, clock_mono_us() */
 };
 
 /* NULL: it is not open yet, see opening.h. No route that needs it is handled then. */

@@ -55,8 +55,12 @@ static enum err_code store_ended(const struct store *store, const struct call_ki
 	assert(call->codes & CODE(code));
 	assert(code == ERR_OK || code == err->code);
 	if (!store->ops->layer) {
+		int64_t took_us = clock_mono_us() - start_us;
+
 		metric_add(call->count, 1);
-		metric_add(call->time_us, clock_mono_us() - start_us);
+		metric_add(call->time_us, took_us);
+		if (call == CALL_PUT)
+			histogram_note(HISTOGRAM_PUT, took_us);
 		metric_add(METRIC_STORE_FAILED,
 			   code != ERR_OK && code != ERR_ABSENT && code != ERR_EXISTS);
 	}

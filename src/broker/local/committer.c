@@ -151,6 +151,7 @@ static void count_records(const struct commit_group *group, int64_t took_us)
 			   (int64_t)group->bytes - durable * RECORD_HEADER_BYTES);
 	metric_add(METRIC_COMMITS, 1);
 	metric_add(METRIC_COMMIT_US, took_us);
+	histogram_note(HISTOGRAM_COMMIT, took_us);
 }
 
 /* Takes the open group, opens the other. With the lock. */

@@ -109,6 +109,7 @@ static enum err_code write_parts(struct journal *journal, struct commit_group *g
 {
 	struct gather gather = { .journal = journal, .err = err };
 	unsigned char state_header[BATCH_HEADER_BYTES];
+	int64_t sync_us;
 
 	if (journal->state_due)
 		add_state(&gather, state_header);
@@ -125,9 +126,11 @@ static enum err_code write_parts(struct journal *journal, struct commit_group *g
 		return err_errno(err, "could not write the log");
 	if (journal_flush(&gather) != ERR_OK)
 		return gather.code;
+	sync_us = clock_mono_us();
 	errno = FAILPOINT("journal-written");
 	if (errno != 0 || fdatasync(journal->segment.fd) < 0)
 		return err_errno(err, "could not sync the log");
+	histogram_note(HISTOGRAM_SYNC, clock_mono_us() - sync_us);
 	return ERR_OK;
 }
 
