@@ -1,12 +1,12 @@
 #include "base/trace.h"
 
 #include "base/buf.h"
+#include "base/terminal.h"
 #include "base/time.h"
 #include "base/visible.h"
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 enum { TRACE_LINE_MAX = 2048 };
@@ -28,7 +28,7 @@ void trace_init(enum trace_level level, const char *name)
 	level_max = level;
 	component = name;
 	terminal = isatty(STDERR_FILENO) != 0;
-	colour = terminal && !getenv("NO_COLOR");
+	colour = terminal_has_colour(STDERR_FILENO);
 }
 
 bool trace_shows(enum trace_level level) { return level <= level_max; }

@@ -54,10 +54,10 @@ static void put_answer(struct buf *out, const struct analysis_model *analysis,
 		break;
 	case OUTPUT_TABLE:
 		buf_addf(out, "%s%s\n\n", i ? "\n" : "", analysis->model.title);
-		output_put(out, answer, format);
+		output_put(out, answer, OUTPUT_OF_QUESTION, format);
 		break;
 	case OUTPUT_CSV:
-		output_put(out, answer, format);
+		output_put(out, answer, OUTPUT_OF_QUESTION, format);
 		break;
 	}
 }

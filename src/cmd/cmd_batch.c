@@ -35,7 +35,7 @@ static enum err_code print_tables(const struct config *config, const struct batc
 		row[6] = (struct cell){ .type = CELL_DOUBLE,
 					.d = (double)table->duration_ms / 1000.0 };
 	}
-	code = output_print(config, &answer, err);
+	code = output_print(config, &answer, OUTPUT_OF_LIST, err);
 	free(cells);
 	return code;
 }

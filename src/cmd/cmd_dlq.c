@@ -224,7 +224,7 @@ static enum err_code print_replay(const struct config *config, const struct repl
 	if (report->sink > 0)
 		trace_warn("%" PRIu64 " letters are the sink's: what is no JSON can be no row, and"
 			   " they stay as they are", report->sink);
-	return output_print(config, &answer, err);
+	return output_print(config, &answer, OUTPUT_OF_LIST, err);
 }
 
 static const char *given_text(const struct config *config, enum option option)

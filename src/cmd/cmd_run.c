@@ -106,7 +106,7 @@ static void cmd_run_put_table(struct buf *out, const struct pipeline_counts *cou
 			*cell++ = cell_int((int64_t)row->clean);
 			*cell++ = cell_int((int64_t)row->dead);
 		}
-	output_put(out, &answer, OUTPUT_TABLE);
+	output_put(out, &answer, OUTPUT_OF_LIST, OUTPUT_TABLE);
 	free(cells);
 }
 

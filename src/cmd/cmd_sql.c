@@ -46,7 +46,7 @@ static int cmd_sql_ask(const struct config *config, const char *sql)
 	if (code != ERR_OK) {
 		status = fail(&err, side.engine->hint);
 	} else {
-		if (output_print(config, &answer, &err) != ERR_OK)
+		if (output_print(config, &answer, OUTPUT_OF_QUESTION, &err) != ERR_OK)
 			status = cmd_fail(&err);
 		answer_release(&answer);
 	}

@@ -1,0 +1,105 @@
+#include "base/terminal.h"
+
+#include <locale.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <wchar.h>
+
+size_t terminal_width(int fd)
+{
+	struct winsize size = { 0 };
+
+	if (!isatty(fd))
+		return 0;
+	return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : TERMINAL_WIDTH;
+}
+
+static bool is_dumb(void)
+{
+	const char *term = getenv("TERM");
+
+	return term && strcmp(term, "dumb") == 0;
+}
+
+bool terminal_has_colour(int fd)
+{
+	const char *none = getenv("NO_COLOR");
+
+	return isatty(fd) && !(none && *none) && !is_dumb();
+}
+
+bool terminal_draws(int fd) { return isatty(fd) && !is_dumb(); }
+
+/* --- columns -------------------------------------------------------------------- */
+
+static locale_t utf8;
+
+static void terminal_make_locale(void) { utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", NULL); }
+
+/* The program has no locale, so that numbers are the same everywhere; widths need one. */
+static locale_t terminal_enter(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	(void)pthread_once(&once, terminal_make_locale);
+	return utf8 ? uselocale(utf8) : NULL;
+}
+
+static void terminal_leave(locale_t before)
+{
+	if (before)
+		(void)uselocale(before);
+}
+
+/* The bytes of the text's first character, and its columns. */
+static size_t first_character(struct slice text, size_t *ret_columns)
+{
+	mbstate_t state = { 0 };
+	wchar_t wide = 0;
+	size_t len = mbrtowc(&wide, text.ptr, text.len, &state);
+	int columns;
+
+	if (len == 0 || len > text.len) { /* an order, or no character */
+		*ret_columns = 4;
+		return 1;
+	}
+	columns = wcwidth(wide);
+	*ret_columns = columns < 0 ? 4 : (size_t)columns;
+	return len;
+}
+
+static size_t measure(struct slice text, size_t columns_max, size_t *ret_columns)
+{
+	locale_t before = terminal_enter();
+	size_t at = 0, columns = 0;
+
+	while (at < text.len) {
+		size_t its, len = first_character(slice_from(text, at), &its);
+
+		if (its > columns_max - columns)
+			break;
+		columns += its;
+		at += len;
+	}
+	terminal_leave(before);
+	*ret_columns = columns;
+	return at;
+}
+
+size_t terminal_columns(struct slice text)
+{
+	size_t columns;
+
+	(void)measure(text, SIZE_MAX, &columns);
+	return columns;
+}
+
+size_t terminal_fit(struct slice text, size_t columns)
+{
+	size_t taken;
+
+	return measure(text, columns, &taken);
+}
