@@ -22,12 +22,14 @@ static enum trace_level level_max = TRACE_INFO;
 static const char *component = "pinpipe";
 static bool terminal;
 static bool colour;
+static bool draws;
 
 void trace_init(enum trace_level level, const char *name)
 {
 	level_max = level;
 	component = name;
 	terminal = isatty(STDERR_FILENO) != 0;
+	draws = terminal_draws(STDERR_FILENO);
 	colour = terminal_has_colour(STDERR_FILENO);
 }
 
@@ -45,6 +47,8 @@ void trace_at(enum trace_level level, const char *fmt, ...)
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	buf_init(&line, (size_t)TRACE_LINE_MAX * 4);
+	if (draws) /* over the progress of some process, if that is there */
+		buf_add_str(&line, "\r\x1b[K");
 	if (!terminal) {
 		time_put_iso(&line, clock_wall_ms());
 		buf_add_char(&line, ' ');

@@ -86,8 +86,14 @@ static enum err_code cmd_batch_do(const struct config *config, struct sql_side *
 	code = sql_side_start(config, side, err);
 	options->engine = side->engine;
 	if (code == ERR_OK)
-		code = interrupt_begin(&side->interrupt, side->engine, err);
-	return code == ERR_OK ? batch_run(options, ret_report, err) : code;
+		code = interrupt_begin(&side->interrupt, "cleaning", side->engine, err);
+	if (code != ERR_OK)
+		return code;
+	/* Of one that somebody waits for. */
+	interrupt_show(&side->interrupt, !strcmp(config_text(config, OPT_BY), "command"));
+	code = batch_run(options, ret_report, err);
+	interrupt_show(&side->interrupt, false);
+	return code;
 }
 
 static enum err_code cmd_batch_work(const struct config *config, struct run_ledger *ledger,

@@ -9,6 +9,7 @@
 
 #include <inttypes.h>
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -226,6 +227,26 @@ static enum err_code setup_source_mysql(const struct config *config, struct sour
 	return code == ERR_OK ? source_mysql_new(&options,
 						 (uint64_t)config_int(config, OPT_MYSQL_MEMORY),
 						 ret_source, err) : code;
+}
+
+enum err_code setup_pace(const struct config *config, enum emulate_pace *ret_pace, double *ret_rate,
+			 struct err *err)
+{
+	const char *text = config_text(config, OPT_RATE);
+	char *end;
+
+	/* Who hands over files wants them in; the others want to see a pipeline at work. */
+	if (!*text || !strcmp(text, "max")) {
+		*ret_pace = *text || setup_each_row_once(config) ? EMULATE_UNPACED
+								 : EMULATE_AS_ORIGINAL;
+		return ERR_OK;
+	}
+	*ret_pace = EMULATE_AT_RATE;
+	*ret_rate = strtod(text, &end);
+	if (*end || !isfinite(*ret_rate) || *ret_rate <= 0)
+		return err_set(err, ERR_USAGE,
+			       "--rate must be a number above 0, or max, not \"%s\"", text);
+	return ERR_OK;
 }
 
 enum err_code setup_source(const struct config *config, struct source **ret_source, struct err *err)

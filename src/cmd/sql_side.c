@@ -109,7 +109,7 @@ enum err_code sql_side_attach(const struct config *config, const char *question,
 		return code;
 	code = sql_side_start_engine(config, true, side, err);
 	if (code == ERR_OK)
-		code = interrupt_begin(&side->interrupt, side->engine, err);
+		code = interrupt_begin(&side->interrupt, "asking", side->engine, err);
 	if (code == ERR_OK)
 		code = setup_at(question, side, &question, err);
 	if (code == ERR_OK)
