@@ -148,6 +148,7 @@ X(DROP_UNREACHABLE, "", "drop-unreachable", CONFIG_BOOL, "false", "", "Let go of
 X(UNTIL_END, "", "until-end", CONFIG_BOOL, "false", "", "Stop when all that is in the log now is done")
 
 /* Looking inside */
+X(SQL_FILE, "", "file", CONFIG_PATH, "", "", "Take the statements from this file")
 X(CHECK, "", "check", CONFIG_BOOL, "false", "", "Tell every fault of the models, with its file and line")
 X(START, "", "from", CONFIG_TEXT, "beginning", "", "beginning, end, an offset, -N (the last N), @milliseconds since 1970 or @2022-03-01T12:30Z")
 X(SETTINGS, "", "settings", CONFIG_BOOL, "false", "", "How the topic is kept, in place of its partitions")
