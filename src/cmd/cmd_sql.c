@@ -162,8 +162,9 @@ const struct command cmd_sql = {
 	.usage = "[options] ['SELECT …; …']",
 	.details =
 		"Each clean model gives a view of its name with the current rows (of the rows with one\n"
-		"key the newest), <name>_all with every row, _partition and _offset, and <name>_live,\n"
-		"which has besides what was acknowledged and is in the log alone; --from live: all have.\n"
+		"key the newest), <name>_all with every row, _partition and _offset, and <name>_live. They\n"
+		"have what was acknowledged, too, before it is in the tables. With --from batch or stream\n"
+		"they are the tables alone, but for <name>_live.\n"
 		"Timestamps are UTC. The SQL is DuckDB's: one SELECT over the views, or a DESCRIBE,\n"
 		"SUMMARIZE or EXPLAIN of one, or SHOW TABLES. It reads no files and changes nothing.\n"
 		"<name>@v7 is the table at its version 7, <name>@2026-11-27T10:00 as it was then (UTC, or with\n"

@@ -156,8 +156,8 @@ static enum err_code read_posted(struct pipeline *pipeline, enum topic_kind kind
 
 static const char *posts_text(const struct config *config)
 {
-	if (config_is_set(config, OPT_POSTS))
-		return config_text(config, OPT_POSTS);
+	if (config_int(config, OPT_RUN_POSTS) > 0)
+		return config_text(config, OPT_RUN_POSTS);
 	return setup_each_row_once(config) ? "0" : "1000";
 }
 

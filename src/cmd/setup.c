@@ -7,6 +7,7 @@
 #include "broker/kafka/broker_kafka.h"
 #include "cmd/setup_spark.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <math.h>
@@ -48,6 +49,8 @@ enum err_code setup_dir_there(const struct config *config, const char **ret_dir,
 {
 	const char *dir = config_text(config, OPT_DIR);
 
+	if (!is_in(dir, "log") && !is_in(dir, "lake") && errno == EACCES)
+		return err_errno(err, "could not look into \"%s\"", dir);
 	if (!is_in(dir, "log") && !is_in(dir, "lake"))
 		return err_set(err, ERR_ABSENT, "there is no pinpipe data in \"%s\"", dir);
 	*ret_dir = dir;
