@@ -54,3 +54,13 @@ def test_a_directory_of_somebody_else(pinpipe, data, words):
     done = subprocess.run([pinpipe, *words, "--dir", data], capture_output=True, text=True, cwd="/",
                           env=clean_environment(), user=65534, group=65534, extra_groups=[], check=False)
     assert done.returncode == 1 and "could not look into " in done.stderr and "Permission denied" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["sink", "stream"])
+def test_the_format_of_a_report_is_obeyed(run, data, command):
+    lines = run(command, "--until-end", "--dir", data, "--format", "csv").stdout.split("\r\n")
+    assert lines[0] == "what,table,count"
+    assert {"sink": "objects,,0", "stream": "commits,,0"}[command] in lines
+    assert {"sink": "records,geo,0", "stream": "rows,geo,0"}[command] in lines
+    assert "─" in run(command, "--until-end", "--dir", data, "--format", "table").stdout
+    assert json.loads(run(command, "--until-end", "--dir", data).stdout)
