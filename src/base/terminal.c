@@ -1,5 +1,7 @@
 #include "base/terminal.h"
 
+#include "base/json_where.h"
+
 #include <locale.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -57,18 +59,15 @@ static void terminal_leave(locale_t before)
 /* The bytes of the text's first character, and its columns. */
 static size_t first_character(struct slice text, size_t *ret_columns)
 {
+	size_t len = json_utf8_len((const unsigned char *)text.ptr, text.len);
 	mbstate_t state = { 0 };
 	wchar_t wide = 0;
-	size_t len = mbrtowc(&wide, text.ptr, text.len, &state);
-	int columns;
+	int columns = -1;
 
-	if (len == 0 || len > text.len) { /* an order, or no character */
-		*ret_columns = 4;
-		return 1;
-	}
-	columns = wcwidth(wide);
-	*ret_columns = columns < 0 ? 4 : (size_t)columns;
-	return len;
+	if (len > 0 && mbrtowc(&wide, text.ptr, len, &state) == len)
+		columns = wcwidth(wide);
+	*ret_columns = columns < 0 ? 4 : (size_t)columns; /* \xNN */
+	return len > 0 ? len : 1;
 }
 
 static size_t measure(struct slice text, size_t columns_max, size_t *ret_columns)
