@@ -21,6 +21,7 @@
 	X(el_line) \
 	X(el_set) \
 	X(el_source) \
+	X(el_wset) \
 	X(history) \
 	X(history_end) \
 	X(history_init)

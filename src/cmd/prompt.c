@@ -15,6 +15,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <wchar.h>
 
 enum { ENTRY_BYTES_MAX = 1 << 20, WORD_MAX = 128 };
 
@@ -76,7 +77,7 @@ static unsigned char prompt_insert(const struct prompt *prompt)
 									: CC_REFRESH_BEEP;
 }
 
-static unsigned char prompt_complete(EditLine *edit, int ch)
+static unsigned char prompt_complete(EditLine *edit, wint_t ch)
 {
 	const LineInfo *line = libedit.el_line(edit);
 	const char *from = line->cursor;
@@ -172,8 +173,9 @@ static void prompt_open_editor(struct prompt *prompt, const char *name)
 	(void)libedit.el_set(edit, EL_PROMPT, prompt_ask);
 	(void)libedit.el_set(edit, EL_EDITOR, "emacs");
 	(void)libedit.el_set(edit, EL_HIST, libedit.history, prompt->history);
-	(void)libedit.el_set(edit, EL_ADDFN, "pinpipe-complete", "complete a word",
-			     prompt_complete);
+	/* Of a name that is not wide it makes a copy that it does not free. */
+	(void)libedit.el_wset(edit, EL_ADDFN, L"pinpipe-complete", L"complete a word",
+			      prompt_complete);
 	(void)libedit.el_set(edit, EL_BIND, "^I", "pinpipe-complete", NULL);
 	(void)libedit.el_set(edit, EL_BIND, "^R", "em-inc-search-prev", NULL);
 	(void)libedit.el_source(edit, NULL);

@@ -5,6 +5,7 @@ import os
 import pathlib
 import stat
 import sys
+import termios
 
 import pytest
 
@@ -83,13 +84,20 @@ def test_no_statement_is_an_error(fiji, tmp_path):
 
 class Prompt(Screen):
     def ask(self, text, pattern):
-        """Types it, and waits for what comes then."""
+        """Types it, keys of the editor once that reads them, and waits for what comes then."""
+        if any(key in text for key in "\t\x1b"):
+            self.await_editor()
         self.text = b""
         self.type(text)
         return self.wait_for(pattern)
 
+    def await_editor(self):
+        """It shows its prompt, and then has the terminal give it each key."""
+        conftest.wait_until(lambda: not termios.tcgetattr(self.master)[3] & termios.ICANON, "an editor")
+
     def leave(self):
         self.wait_for(r"sql> (\x1b\[\w+)?$")
+        self.await_editor()
         self.type("\x04")
         self.read()
         assert self.status == 0
@@ -126,6 +134,7 @@ def test_statements_are_typed(prompt, env):
 
 def test_ctrl_c_ends_a_query_and_no_more(prompt):
     screen = prompt()
+    screen.await_editor()
     screen.ask("select what is\x03", r"\^C(.|\n)*sql> ")
     screen.type("select count(*) from range(1000000000000);\n")
     conftest.wait_until(lambda: len(os.listdir(f"/proc/{screen.process.pid}/task")) > 2, "an engine")

@@ -260,7 +260,7 @@ def test_progress_is_shown_on_a_terminal(lake, pinpipe, terminal):
                              stdout=subprocess.DEVNULL, stderr=its, env=env, start_new_session=True)
     os.close(its)
     try:
-        assert re.search(rb"\r +\d+ %", read_until(ours, b"%"))
+        assert re.search(rb"\rasking  \[ *#* *\] +\d+ %", read_until(ours, b"%"))
         query.send_signal(signal.SIGINT)
         said = read_until(ours, b"interrupted")
         assert re.search(rb"\r\x1b\[Kpinpipe sql: interrupted", said)  # on a line that was emptied
