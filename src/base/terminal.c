@@ -70,11 +70,22 @@ static size_t first_character(struct slice text, size_t *ret_columns)
 	return len > 0 ? len : 1;
 }
 
+static bool is_plain(char c) { return c >= 0x20 && c < 0x7f; }
+
 static size_t measure(struct slice text, size_t columns_max, size_t *ret_columns)
 {
-	locale_t before = terminal_enter();
-	size_t at = 0, columns = 0;
+	size_t at = 0, columns;
+	locale_t before;
 
+	/* Most of most texts, and far faster. */
+	while (at < text.len && at < columns_max && is_plain(text.ptr[at]))
+		at++;
+	columns = at;
+	if (at == text.len || is_plain(text.ptr[at])) {
+		*ret_columns = columns;
+		return at;
+	}
+	before = terminal_enter();
 	while (at < text.len) {
 		size_t its, len = first_character(slice_from(text, at), &its);
 
