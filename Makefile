@@ -11,14 +11,13 @@ help:      ## this list
 
 build:     ## build/pinpipe, optimised
 	@tools/bootstrap build
-	@test -f build/build.ninja || meson setup build -Dtests=false -Dwerror=false -Db_lto=true
-	@ninja -C build --quiet pinpipe reference
+	@tools/build
 
 run: build      ## the whole pipeline once: posts, objects, tables, answers
 	build/pinpipe run
 
 serve: build    ## the whole pipeline until Ctrl-C, which drains it
-	build/pinpipe up || [ $$? = 130 ]
+	@tools/serve
 
 test:      ## every test, with sanitizers
 	@tools/bootstrap build test

@@ -213,6 +213,6 @@ with DAG(
     check_source = PinpipeOperator(task_id="check_source", words=template("check"))
     batch = BatchOperator(task_id="batch", words="batch --by airflow",
                           outlets=[Asset(f"pinpipe_{table}") for table in TABLES])
-    analyses = AnalyseOperator(task_id="analyses", words="analyse", outlets=[Asset("pinpipe_answers")])
+    analyses = AnalyseOperator(task_id="analyses", words="analyse --from batch", outlets=[Asset("pinpipe_answers")])
     publish = PublishOperator(task_id="publish", words="cp", outlets=[Asset("pinpipe_published")])
     check_source >> batch >> analyses >> publish

@@ -42,6 +42,21 @@ void config_free(struct config *config)
 	free(config);
 }
 
+/* "~/data": a shell puts the home directory there, but not in a file, nor behind an equals sign. */
+static char *config_expand_home(struct config *config, char *path)
+{
+	const char *home = getenv("HOME");
+	char *whole;
+	size_t room;
+
+	if (path[0] != '~' || (path[1] != '/' && path[1] != '\0') || !home || *home != '/')
+		return path;
+	room = strlen(home) + strlen(path);
+	whole = arena_alloc(&config->arena, room);
+	(void)snprintf(whole, room, "%s%s", home, path + 1);
+	return whole;
+}
+
 enum err_code config_set(struct config *config, enum option option, struct slice text,
 			 enum config_origin origin, const char *place, struct err *err)
 {
@@ -53,6 +68,8 @@ enum err_code config_set(struct config *config, enum option option, struct slice
 	if (text.len > CONFIG_FILE_MAX || memchr(text.ptr, '\0', text.len))
 		return err_set(err, ERR_USAGE, "the value holds a zero byte or is longer than 1 MiB");
 	copy = arena_str(&config->arena, text);
+	if (option_type(option) == CONFIG_PATH || option == OPT_LAKE)
+		copy = config_expand_home(config, copy);
 	code = option_parse(option, copy, &number, err);
 	if (code != ERR_OK)
 		return code;

@@ -138,6 +138,8 @@ const char *option_default(enum option option);
 /* Words separated by | for CHOICE, "least..most" for INT, BYTES and MS, or "". */
 const char *option_allowed(enum option option);
 enum config_type option_type(enum option option);
+/* The first with that flag, or OPTION_COUNT. */
+enum option option_of_flag(struct slice flag);
 /* Every command takes it. */
 bool option_is_common(enum option option);
 enum { OPTION_ENV_MAX = 64 };

@@ -74,6 +74,8 @@ static enum err_code next_event(struct loader *loader, yaml_event_t *ret_event, 
 
 	if (yaml_parser_parse(parser, ret_event))
 		return ERR_OK;
+	if (parser->buffer.pointer < parser->buffer.last && *parser->buffer.pointer == '\t')
+		return refuse_at(loader, mark, err, "not YAML: a tab; indent with blanks");
 	return refuse_at(loader, mark, err, "not YAML: %s",
 			 parser->problem ? parser->problem : "it cannot be read");
 }
@@ -187,9 +189,11 @@ static const char *key_of_now(const struct loader *loader, const yaml_mark_t *ma
 	return key;
 }
 
-/* The value of `key`, whose first event is given: one text, or a map of more keys. */
-static enum err_code load_value(struct loader *loader, const yaml_event_t *event, const char *key,
-				int depth, struct err *err)
+/* The value of `key`, which stands at `mark`, and whose first event is given: one text, or a map of
+ * more keys. */
+static enum err_code load_value(struct loader *loader, const yaml_mark_t *mark,
+				const yaml_event_t *event, const char *key, int depth,
+				struct err *err)
 {
 	enum option option = option_in_file(loader, key);
 	bool section = !loader->creds && option_is_section(key);
@@ -198,7 +202,7 @@ static enum err_code load_value(struct loader *loader, const yaml_event_t *event
 	if (!loader->creds && option_group_of_key(key, &name) != OPTION_GROUPS)
 		return load_group_value(loader, event, key, depth, err);
 	if (option == OPTION_COUNT && !section)
-		return unknown_key(loader, &event->start_mark, key, err);
+		return unknown_key(loader, mark, key, err);
 	if (event->type == YAML_SCALAR_EVENT && option != OPTION_COUNT)
 		return config_file_set_option(loader, event, key, option, err);
 	if (event->type == YAML_SCALAR_EVENT && is_null(event))
@@ -230,7 +234,8 @@ static enum err_code load_pair(struct loader *loader, const char *prefix, const 
 		code = next_event(loader, &event, err);
 	if (code != ERR_OK)
 		return code;
-	code = load_value(loader, &event, key_of_now(loader, &name->start_mark, key), depth, err);
+	code = load_value(loader, &name->start_mark, &event,
+			  key_of_now(loader, &name->start_mark, key), depth, err);
 	yaml_event_delete(&event);
 	return code;
 }

@@ -78,7 +78,10 @@ X(STREAMING_URL, "emulate.streaming_url", "streaming-url", CONFIG_TEXT, "", "", 
 X(API_KEY, "emulate.api_key", "", CONFIG_SECRET, "", "", "API key that the emulator sends as x-api-key")
 X(CA_FILE, "emulate.ca_file", "ca-file", CONFIG_PATH, "", "", "Certificates to trust for https")
 X(STREAMING, "", "streaming", CONFIG_BOOL, "false", "", "Post to the streams instead of the topics")
-X(POSTS, "", "posts", CONFIG_INT, "0", "0..1000000000000", "How many posts; 0: each row of --data once, else without end (run: 1000)")
+X(POSTS, "", "posts", CONFIG_INT, "0", "0..1000000000000",
+  "How many posts; 0: each row of --data once, else without end")
+X(RUN_POSTS, "", "posts", CONFIG_INT, "0", "0..1000000000000",
+  "How many posts; 0: each row of --data once, else 1000")
 X(RATE, "", "rate", CONFIG_TEXT, "", "", "Posts a second, or max (default: as the original, 0 to 2 s apart; rows of --data: max)")
 X(ORDER, "", "order", CONFIG_CHOICE, "auto", "auto|course|random|rows", "Rows in order, as the course draws them, or at random; auto: rows of --data, else random")
 X(SEED, "", "seed", CONFIG_INT, "100", "0..9223372036854775807", "Seed of the order and of generated rows")
@@ -143,11 +146,13 @@ X(RESTART_AFTER, "up.restart_after", "", CONFIG_MS, "200ms", "1ms..1h", "How lon
 X(RESTART_MAX, "up.restart_max", "", CONFIG_MS, "30s", "1ms..24h", "The longest that `up` waits for that")
 X(MAINTAIN_EVERY, "maintain.every", "maintain-every", CONFIG_MS, "1s", "0ms..1h", "How often growing tables are looked at (lake in a bucket: 10s); 0: `up` runs no maintain")
 X(MAINTAIN_MEMORY, "maintain.memory", "", CONFIG_BYTES, "256MiB", "64MiB..1TiB", "Memory limit of the SQL engine of maintain and optimize")
-X(FROM, "", "from", CONFIG_CHOICE, "auto", "auto|batch|stream|both|live|batch-live", "Which tables; auto: batch's to ask, both to rebuild; live: as stream, with the log beyond them")
+X(FROM, "", "from", CONFIG_CHOICE, "auto", "auto|batch|stream|both|live|batch-live",
+  "Which tables; live: with the log beyond them; auto: to ask, so of the path with rows; else both")
 X(DROP_UNREACHABLE, "", "drop-unreachable", CONFIG_BOOL, "false", "", "Let go of rows whose records are not there any more")
 X(UNTIL_END, "", "until-end", CONFIG_BOOL, "false", "", "Stop when all that is in the log now is done")
 
 /* Looking inside */
+X(SQL_FILE, "", "file", CONFIG_PATH, "", "", "Take the statements from this file")
 X(CHECK, "", "check", CONFIG_BOOL, "false", "", "Tell every fault of the models, with its file and line")
 X(START, "", "from", CONFIG_TEXT, "beginning", "", "beginning, end, an offset, -N (the last N), @milliseconds since 1970 or @2022-03-01T12:30Z")
 X(SETTINGS, "", "settings", CONFIG_BOOL, "false", "", "How the topic is kept, in place of its partitions")

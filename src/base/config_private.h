@@ -9,9 +9,8 @@ enum {
 	CONFIG_TEXT_MAX = 16 << 20,	/* of all values of a config, replaced ones included */
 };
 
-/* The option with that key or flag, or OPTION_COUNT. */
+/* The option with that key, or OPTION_COUNT. */
 enum option option_of_key(const char *key);
-enum option option_of_flag(struct slice flag);
 /* "gateway": there are keys in it. */
 bool option_is_section(const char *name);
 /* The key or section that a mistyped one was meant to be, or NULL; also found by its last part. */

@@ -190,9 +190,11 @@ static bool parse_bool(const char *text, int64_t *ret)
 static enum err_code option_refuse(const struct row *row, const char *text, struct err *err)
 {
 	static const char *const what[] = {
-		[CONFIG_BOOL] = "true or false", [CONFIG_INT] = "a whole number",
+		[CONFIG_BOOL] = "true or false",
+		[CONFIG_INT] = "a whole number",
 		[CONFIG_BYTES] = "a size such as 64KiB or 1GiB",
-		[CONFIG_MS] = "a time such as 250ms, 10s or 7d", [CONFIG_CHOICE] = "one of",
+		[CONFIG_MS] = "a time such as 250ms, 10s or 7d (a number alone: seconds)",
+		[CONFIG_CHOICE] = "one of",
 		[CONFIG_SCHEDULE] = "a time such as 15m",
 	};
 	bool ranged = *row->allowed && row->type != CONFIG_CHOICE;

@@ -69,4 +69,12 @@ void stop_request(void)
 		stop_wake();
 }
 
+void stop_forget(void)
+{
+	uint64_t count;
+
+	(void)!read(event_fd, &count, sizeof(count));
+	atomic_store(&asked, 0);
+}
+
 int stop_fd(void) { return event_fd; }

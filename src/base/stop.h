@@ -17,7 +17,11 @@ bool stop_requested(void);
 int stop_signal(void);
 /* As if a signal had come; for tests and for a supervisor that ends. */
 void stop_request(void);
-/* A descriptor that becomes readable when a stop is asked; for poll and epoll. Never read it. */
+/* For a prompt, where a Ctrl-C ends what runs and no more: none was asked. While no other thread
+ * waits for one. */
+void stop_forget(void);
+/* A descriptor that becomes readable when a stop is asked; for poll and epoll. Never read it:
+ * stop_forget() does. */
 int stop_fd(void);
 
 #endif

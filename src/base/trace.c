@@ -1,12 +1,12 @@
 #include "base/trace.h"
 
 #include "base/buf.h"
+#include "base/terminal.h"
 #include "base/time.h"
 #include "base/visible.h"
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 enum { TRACE_LINE_MAX = 2048 };
@@ -22,13 +22,15 @@ static enum trace_level level_max = TRACE_INFO;
 static const char *component = "pinpipe";
 static bool terminal;
 static bool colour;
+static bool draws;
 
 void trace_init(enum trace_level level, const char *name)
 {
 	level_max = level;
 	component = name;
 	terminal = isatty(STDERR_FILENO) != 0;
-	colour = terminal && !getenv("NO_COLOR");
+	draws = terminal_draws(STDERR_FILENO);
+	colour = terminal_has_colour(STDERR_FILENO);
 }
 
 bool trace_shows(enum trace_level level) { return level <= level_max; }
@@ -45,6 +47,8 @@ void trace_at(enum trace_level level, const char *fmt, ...)
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	buf_init(&line, (size_t)TRACE_LINE_MAX * 4);
+	if (draws) /* over the progress of some process, if that is there */
+		buf_add_str(&line, "\r\x1b[K");
 	if (!terminal) {
 		time_put_iso(&line, clock_wall_ms());
 		buf_add_char(&line, ' ');

@@ -4,7 +4,7 @@
  *
  * A line is "2026-01-02T03:04:05.678Z level component: message". What
  * is an order to a terminal is escaped (visible.h); secrets and bodies never go in. On a
- * terminal the time is left out and colour is used unless NO_COLOR is set.
+ * terminal the time is left out and colour is used where terminal.h has it.
  * Threads: any.
  */
 #ifndef BASE_TRACE_H

@@ -1,12 +1,13 @@
 /* Asks the analyses over the clean tables and prints the answers. */
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/nearest.h"
 #include "base/trace.h"
 #include "cmd/cmd.h"
 #include "cmd/output.h"
 #include "cmd/sql_side.h"
 
-enum { ANSWERS_MAX = 64, ANSWERS_BYTES_MAX = 512 << 20 };
+enum { ANSWERS_MAX = 64, ANSWERS_BYTES_MAX = 512 << 20, NAMES_BYTES_MAX = 8192, NAMES_TOLD = 4 };
 
 /* The analyses that were asked for. */
 struct asked {
@@ -14,13 +15,35 @@ struct asked {
 	size_t count;
 };
 
+static const char *analysis_at(const void *list, size_t n)
+{
+	const struct models *models = list;
+
+	return n < models->analysis_count ? models->analyses[n].model.name : NULL;
+}
+
 static enum err_code tell_absent(const struct models *models, const char *name, struct err *err)
 {
 	const char *fault = models_fault(models, MODEL_ANALYSIS, name);
 
-	return fault ? err_set(err, ERR_USAGE, "%s", fault)
-		     : err_set(err, ERR_USAGE, "there is no analysis \"%s\" among the models",
-			       name);
+	const char *meant = nearest(name, analysis_at, models);
+	struct buf names;
+
+	if (fault)
+		return err_set(err, ERR_USAGE, "%s", fault);
+	if (meant)
+		return err_set(err, ERR_USAGE,
+			       "there is no analysis \"%s\" among the models, did you mean \"%s\"?",
+			       name, meant);
+	buf_init(&names, NAMES_BYTES_MAX);
+	for (size_t i = 0; i < models->analysis_count && i < NAMES_TOLD; i++)
+		buf_addf(&names, "%s%s", i ? ", " : "", models->analyses[i].model.name);
+	if (models->analysis_count > NAMES_TOLD)
+		buf_add_str(&names, ", … (`pinpipe models` lists all)");
+	(void)err_set(err, ERR_USAGE, "there is no analysis \"%s\" among the models; there are: %s",
+		      name, names.len ? buf_cstr(&names) : "none");
+	buf_release(&names);
+	return err->code;
 }
 
 static enum err_code cmd_analyse_choose(const struct models *models, int argc,
@@ -54,10 +77,10 @@ static void put_answer(struct buf *out, const struct analysis_model *analysis,
 		break;
 	case OUTPUT_TABLE:
 		buf_addf(out, "%s%s\n\n", i ? "\n" : "", analysis->model.title);
-		output_put(out, answer, format);
+		output_put(out, answer, OUTPUT_OF_QUESTION, format);
 		break;
 	case OUTPUT_CSV:
-		output_put(out, answer, format);
+		output_put(out, answer, OUTPUT_OF_QUESTION, format);
 		break;
 	}
 }
@@ -177,8 +200,8 @@ const struct command cmd_analyse = {
 	.usage = "[options] [NAME…]",
 	.details =
 		"Each file of models/analyses is an analysis; without a NAME all are answered. They\n"
-		"see current rows only: of the rows with one key, the newest. With --from live they see\n"
-		"what was acknowledged, too, before it is in the tables.\n",
+		"see current rows only: of the rows with one key, the newest, and what was acknowledged,\n"
+		"too, before it is in the tables; with --from batch or stream the tables alone.\n",
 	.options = options,
 	.examples = "pinpipe analyse\n"
 		    "pinpipe analyse most_popular_category_by_country --format csv\n"

@@ -37,7 +37,7 @@ static enum err_code print_tables(const struct config *config, const struct batc
 		row[6] = (struct cell){ .type = CELL_DOUBLE,
 					.d = (double)table->duration_ms / 1000.0 };
 	}
-	code = output_print(config, &answer, err);
+	code = output_print(config, &answer, OUTPUT_OF_LIST, err);
 	free(cells);
 	return code;
 }
@@ -88,8 +88,14 @@ static enum err_code cmd_batch_do(const struct config *config, struct sql_side *
 	code = sql_side_start(config, side, err);
 	options->engine = side->engine;
 	if (code == ERR_OK)
-		code = interrupt_begin(&side->interrupt, side->engine, err);
-	return code == ERR_OK ? batch_run(options, ret_report, err) : code;
+		code = interrupt_begin(&side->interrupt, "cleaning", side->engine, err);
+	if (code != ERR_OK)
+		return code;
+	/* Of one that somebody waits for. */
+	interrupt_show(&side->interrupt, !strcmp(config_text(config, OPT_BY), "command"));
+	code = batch_run(options, ret_report, err);
+	interrupt_show(&side->interrupt, false);
+	return code;
 }
 
 /* Of one that `up` runs at an interval. */

@@ -199,6 +199,19 @@ static void tell_gap(struct cat *cat, const struct reader_event *event)
 
 /* --- where to begin ---------------------------------------------------- */
 
+/* Past the end there is nothing, which is not to be taken for an empty partition. */
+static void tell_end(const struct cat *cat, const struct partition_info *partition,
+		     struct position from)
+{
+	char part[PARTITION_TEXT_MAX], asked[POSITION_TEXT_MAX], next[POSITION_TEXT_MAX];
+
+	(void)partition_text(cat->info.kind, partition->id, part);
+	(void)position_text(from, asked);
+	(void)position_text(partition->next, next);
+	trace_info("%s, partition %s: there is no %s yet; what comes next will be %s",
+		   cat->info.name, part, asked, next);
+}
+
 static enum err_code cmd_cat_seek(struct cat *cat, const struct partition_info *partition,
 				  struct reader_start start, struct err *err)
 {
@@ -212,6 +225,8 @@ static enum err_code cmd_cat_seek(struct cat *cat, const struct partition_info *
 		/* To wait there for what comes is no error here. */
 		if (partition->next_known && position_cmp(start.position, partition->next) > 0)
 			start.kind = START_NEXT;
+		if (partition->next_known && position_cmp(start.position, partition->next) >= 0)
+			tell_end(cat, partition, start.position);
 	}
 	return reader_seek(cat->reader, cat_topic_ref(cat), partition->id, start, err);
 }

@@ -133,7 +133,7 @@ static enum err_code cmd_check_print(const struct config *config, const struct c
 		*cell++ = cell_int((int64_t)counts->behind);
 		*cell++ = cell_int((int64_t)counts->faults);
 	}
-	code = output_print(config, &answer, err);
+	code = output_print(config, &answer, OUTPUT_OF_LIST, err);
 	free(cells);
 	return code;
 }

@@ -77,7 +77,7 @@ static int cmd_config_run(struct config *config, int argc, const char *const *ar
 	for (int i = 0; i < OPTION_GROUPS; i++)
 		answer.row_count += config_put_group(config, (enum option_group)i, &keys,
 						 cells + answer.row_count);
-	status = output_print(config, &answer, &err) == ERR_OK ? 0 : cmd_fail(&err);
+	status = output_print(config, &answer, OUTPUT_OF_LIST, &err) == ERR_OK ? 0 : cmd_fail(&err);
 	if (config_check_groups(config, &err) != ERR_OK) /* every other command refuses it */
 		trace_warn("%s", err.msg);
 	arena_release(&keys);

@@ -1,13 +1,16 @@
 /* The database that holds the posts: fills it, says what it has. */
 #include "base/mem.h"
 #include "cmd/cmd.h"
+#include "cmd/progress.h"
 #include "cmd/rows.h"
 #include "cmd/setup.h"
 #include "flow/db_check.h"
 #include "flow/db_load.h"
 
 #include <inttypes.h>
-#include <unistd.h>
+#include <stdio.h>
+
+enum { MORE_MAX = 64 };
 
 static const char *check_columns[] = { "table", "rows", "key",	   "first",
 				       "last",	"charset", "fault" };
@@ -17,11 +20,12 @@ static const char *load_columns[] = { "table", "rows" };
 
 static void cmd_db_progress(void *user, const struct db_load_report *so_far)
 {
-	(void)user;
-	(void)fprintf(stderr, "\r%" PRIu64 " of %" PRIu64 " posts, %.0f/s\x1b[K", so_far->posts,
-		      so_far->of,
-		      so_far->seconds > 0 ? (double)so_far->posts / so_far->seconds : 0);
-	(void)fflush(stderr);
+	double posts = (double)so_far->posts;
+	char count[PROGRESS_COUNT_MAX], more[MORE_MAX];
+
+	(void)snprintf(more, sizeof(more), "%s posts, %.0f/s", progress_count(so_far->posts, count),
+		       so_far->seconds > 0 ? posts / so_far->seconds : 0);
+	progress_draw(user, so_far->of > 0 ? posts / (double)so_far->of : -1, more);
 }
 
 static enum err_code print_load(const struct config *config, const struct db_load_report *report,
@@ -48,10 +52,12 @@ static enum err_code print_load(const struct config *config, const struct db_loa
 static enum err_code cmd_db_load(const struct config *config, const struct mysql_options *mysql,
 				 struct err *err)
 {
-	bool terminal = isatty(STDERR_FILENO);
+	struct progress progress = { .what = "loading" };
 	struct db_load_options options = {
-		.mysql = mysql, .replace = config_bool(config, OPT_REPLACE),
-		.progress = terminal ? cmd_db_progress : NULL,
+		.mysql = mysql,
+		.replace = config_bool(config, OPT_REPLACE),
+		.progress = cmd_db_progress,
+		.user = &progress,
 	};
 	struct db_load_report report = { 0 };
 	enum err_code code;
@@ -63,8 +69,7 @@ static enum err_code cmd_db_load(const struct config *config, const struct mysql
 	if (code == ERR_OK)
 		code = db_load(&options, &report, err);
 	source_free(options.source);
-	if (terminal && report.posts > 0)
-		(void)fputc('\n', stderr);
+	progress_clear(&progress);
 	return code == ERR_OK ? print_load(config, &report, err) : code;
 }
 

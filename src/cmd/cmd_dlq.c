@@ -24,6 +24,7 @@ static const enum option options[] = {
 /* --- without a topic: how many there are of which kind ------------------ */
 
 static const char *summary_columns[] = { "topic", "stage", "reason", "letters" };
+enum { TIME_BYTES_MAX = 64 };
 enum { SUMMARY_TOPIC, SUMMARY_STAGE, SUMMARY_REASON, SUMMARY_LETTERS, SUMMARY_COLUMNS };
 
 static bool is_word(char c)
@@ -119,14 +120,27 @@ static bool cmd_dlq_count_letter(void *user, const struct dlq_entry *entry)
 
 /* --- of a topic: the letters -------------------------------------------- */
 
-static const char *letter_columns[] = { "partition", "offset", "last", "stage", "reason",
-						"value", "done" };
+static const char *letter_columns[] = { "partition", "offset", "last",	  "stage",
+					"reason",    "value",  "written", "done" };
 
 struct letters {
 	struct rows rows;
 	uint64_t count_max;
 	bool with_done;			/* and a column that says so */
 };
+
+/* When it was put aside. */
+static struct cell dlq_time(struct rows *rows, int64_t time_ms)
+{
+	struct cell cell;
+	struct buf text;
+
+	buf_init(&text, TIME_BYTES_MAX);
+	time_put_iso(&text, time_ms);
+	cell = rows_text(rows, buf_slice(&text));
+	buf_release(&text);
+	return cell;
+}
 
 static bool cmd_dlq_add_letter(void *user, const struct dlq_entry *entry)
 {
@@ -143,8 +157,10 @@ static bool cmd_dlq_add_letter(void *user, const struct dlq_entry *entry)
 	row[3] = rows_text(rows, entry->stage);
 	row[4] = rows_text(rows, entry->reason);
 	row[5] = rows_text(rows, entry->value);
+	if (entry->written_ms > 0)
+		row[6] = dlq_time(rows, entry->written_ms);
 	if (letters->with_done)
-		row[6] = (struct cell){ .type = CELL_BOOL, .i = entry->done };
+		row[7] = (struct cell){ .type = CELL_BOOL, .i = entry->done };
 	return true;
 }
 
@@ -224,7 +240,7 @@ static enum err_code print_replay(const struct config *config, const struct repl
 	if (report->sink > 0)
 		trace_warn("%" PRIu64 " letters are the sink's: what is no JSON can be no row, and"
 			   " they stay as they are", report->sink);
-	return output_print(config, &answer, err);
+	return output_print(config, &answer, OUTPUT_OF_LIST, err);
 }
 
 static const char *given_text(const struct config *config, enum option option)
@@ -274,7 +290,11 @@ static int cmd_dlq_run(struct config *config, int argc, const char *const *argv)
 
 	if (argc > 0 && strcmp(argv[0], "replay") == 0)
 		return cmd_dlq_replay(config, &err) == ERR_OK ? 0 : cmd_fail(&err);
-	if (argc > 0)
+	if (*config_text(config, OPT_TOPIC) || *config_text(config, OPT_REASON))
+		code = err_set(&err, ERR_USAGE,
+			       "--topic and --reason choose what replay takes; the"
+			       " letters of a topic are `pinpipe dlq TOPIC`");
+	if (code == ERR_OK && argc > 0)
 		code = name_check_topic(slice_str(argv[0]), &err);
 	if (code == ERR_OK)
 		code = setup_store_there(config, &store, &err);

@@ -1,39 +1,17 @@
 /* Posts rows to the topics or the streams, as the original's emulator scripts do. */
 #include "base/mem.h"
+#include "base/stop.h"
 #include "base/trace.h"
 #include "cmd/cmd.h"
 #include "cmd/output.h"
+#include "cmd/progress.h"
 #include "cmd/setup.h"
 #include "flow/emulate.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { URL_BYTES_MAX = 2048, OUTPUT_BYTES_MAX = 8192, BAR = 24 };
-
-static enum err_code read_rate(const struct config *config, struct emulate_options *options,
-			       struct err *err)
-{
-	const char *text = config_text(config, OPT_RATE);
-	char *end;
-
-	/* Who hands over files wants them in; the others want to see a pipeline at work. */
-	if (!*text && !setup_each_row_once(config)) {
-		options->pace = EMULATE_AS_ORIGINAL;
-		return ERR_OK;
-	}
-	if (!*text || !strcmp(text, "max")) {
-		options->pace = EMULATE_UNPACED;
-		return ERR_OK;
-	}
-	options->pace = EMULATE_AT_RATE;
-	options->rate = strtod(text, &end);
-	if (*end || !isfinite(options->rate) || options->rate <= 0)
-		return err_set(err, ERR_USAGE, "--rate must be a number above 0, or max, not \"%s\"", text);
-	return ERR_OK;
-}
+enum { URL_BYTES_MAX = 2048, OUTPUT_BYTES_MAX = 8192 };
 
 static enum post_order_kind read_order(const struct config *config)
 {
@@ -132,21 +110,45 @@ static uint64_t unknown(const struct emulate_result *result)
 	return sum;
 }
 
-/* One line that is drawn over itself; `user`: how many posts there will be, 0 if without end. */
+/* What progress is shown of. */
+struct shown {
+	struct progress progress;
+	uint64_t posts; /* how many there will be; 0: without end */
+	int64_t retry_ms;
+	bool told; /* why nothing is acknowledged */
+};
+
+/* Who sees no line of progress, and who does, is told at once that nothing gets through. */
+static void tell_failure_once(struct shown *shown, const struct emulate_result *so_far)
+{
+	if (shown->told || !so_far->first_failure.msg[0] || acknowledged(so_far) > 0 ||
+	    so_far->seconds < 1)
+		return;
+	shown->told = true;
+	progress_clear(&shown->progress);
+	trace_warn("nothing is acknowledged yet; each record is sent again for %.3g s: %s",
+		   (double)shown->retry_ms / 1000, so_far->first_failure.msg);
+}
+
 static void draw_progress(void *user, const struct emulate_result *so_far)
 {
-	uint64_t posts = *(const uint64_t *)user;
-	int filled = posts ? (int)(BAR * so_far->posts / posts) : 0;
+	struct shown *shown = user;
+	char count[PROGRESS_COUNT_MAX], rate[PROGRESS_COUNT_MAX];
+	uint64_t failed = refused(so_far) + unknown(so_far);
+	double posts = (double)shown->posts;
+	struct buf more;
 
-	if (posts)
-		fprintf(stderr, "\r[%.*s%*s] %3" PRIu64 "%% ", filled, "########################",
-			BAR - filled, "", 100 * so_far->posts / posts);
-	else
-		fputc('\r', stderr);
-	fprintf(stderr, "%" PRIu64 " posts, %.0f/s, %" PRIu64 " records acknowledged, %" PRIu64
-		" sent again, %" PRIu64 " failed\x1b[K", so_far->posts, rate_of(so_far),
-		acknowledged(so_far), so_far->retried, refused(so_far) + unknown(so_far));
-	(void)fflush(stderr);
+	tell_failure_once(shown, so_far);
+	buf_init(&more, OUTPUT_BYTES_MAX);
+	buf_addf(&more, "%s posts, %s/s", progress_count(so_far->posts, count),
+		 progress_count((uint64_t)rate_of(so_far), rate));
+	if (failed)
+		buf_addf(&more, ", %s failed", progress_count(failed, count));
+	if (so_far->retried)
+		buf_addf(&more, ", %s sent again", progress_count(so_far->retried, count));
+	progress_draw(&shown->progress, posts > 0 ? (double)so_far->posts / posts : -1,
+		      buf_cstr(&more));
+	buf_release(&more);
 }
 
 static void cmd_emulate_put_json(struct buf *out, const struct emulate_result *result)
@@ -208,31 +210,35 @@ static enum err_code cmd_emulate_post(const struct config *config, struct source
 				      const char *url, struct emulate_result *ret_result,
 				      struct err *err)
 {
-	uint64_t posts = 0;
-	bool terminal = isatty(STDERR_FILENO);
+	bool streaming = config_bool(config, OPT_STREAMING);
+	struct shown shown = {
+		.progress.what = streaming ? "posting to the streams" : "posting to the topics",
+		.retry_ms = config_int(config, OPT_RETRY_FOR),
+	};
 	struct emulate_options options = {
 		.source = source,
 		.order = read_order(config),
 		.seed = config_int(config, OPT_SEED),
-		.streaming = config_bool(config, OPT_STREAMING),
+		.streaming = streaming,
 		.url = url,
 		.batch_size = (uint32_t)config_int(config, OPT_BATCH_SIZE),
 		.connections = (uint32_t)config_int(config, OPT_CONNECTIONS),
 		.api_key = cmd_emulate_text_or_null(config, OPT_API_KEY),
 		.ca_file = cmd_emulate_text_or_null(config, OPT_CA_FILE),
-		.retry_ms = config_int(config, OPT_RETRY_FOR),
-		.progress = terminal ? draw_progress : NULL,
-		.user = &posts,
+		.retry_ms = shown.retry_ms,
+		.progress = draw_progress,
+		.user = &shown,
 	};
-	enum err_code code = read_rate(config, &options, err);
+	enum err_code code = setup_pace(config, &options.pace, &options.rate, err);
 
 	if (code == ERR_OK)
-		code = read_posts(config, source, &posts, err);
-	options.posts = posts;
+		code = read_posts(config, source, &shown.posts, err);
+	options.posts = shown.posts;
 	if (code == ERR_OK)
 		code = emulate_run(&options, ret_result, err);
-	if (terminal && ret_result->posts > 0)
-		fputc('\n', stderr);
+	progress_clear(&shown.progress);
+	if (shown.told)
+		ret_result->first_failure.msg[0] = '\0';
 	return code;
 }
 
@@ -261,6 +267,8 @@ static int cmd_emulate_run(struct config *config, int argc, const char *const *a
 		printed = print_result(config, &result, code == ERR_OK ? &err : &unused);
 	if (code != ERR_OK || printed != ERR_OK)
 		return cmd_fail(&err);
+	if (stop_requested())
+		return err_exit(ERR_STOPPED); /* what failed was given up because of that */
 	return refused(&result) + unknown(&result) > 0 ? 1 : 0;
 }
 

@@ -1,6 +1,7 @@
 /* Cares for the lake's tables while others write them. */
 #include "base/registry.h"
 #include "cmd/cmd.h"
+#include "cmd/report.h"
 #include "cmd/seen.h"
 #include "cmd/setup.h"
 #include "flow/maintain.h"
@@ -21,7 +22,8 @@ static const enum option options[] = {
 	OPTION_COUNT,
 };
 
-static enum err_code cmd_maintain_report(const struct maintain_counts *counts, struct err *err)
+static enum err_code cmd_maintain_report(const struct config *config,
+					 const struct maintain_counts *counts, struct err *err)
 {
 	struct buf out;
 	enum err_code code;
@@ -33,7 +35,7 @@ static enum err_code cmd_maintain_report(const struct maintain_counts *counts, s
 		 ",\"removed\":%" PRIu64 ",\"removed_bytes\":%" PRIu64 "}\n",
 		 counts->commits, counts->files_in, counts->files_out, counts->bytes_in,
 		 counts->bytes_out, counts->conflicts, counts->removed, counts->removed_bytes);
-	code = cmd_print(&out, err);
+	code = report_print(config, &out, err);
 	buf_release(&out);
 	return code;
 }
@@ -77,7 +79,7 @@ static enum err_code maintain(const struct config *config, const struct models *
 	}
 	seen_end(&seen);
 	if (code == ERR_OK)
-		code = cmd_maintain_report(&counts, err);
+		code = cmd_maintain_report(config, &counts, err);
 	store_free(store);
 	return code;
 }

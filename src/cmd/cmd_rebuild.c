@@ -75,7 +75,7 @@ static enum err_code cmd_rebuild_print(const struct config *config,
 					 .d = (double)report->duration_ms / 1000.0 };
 		answer.row_count++;
 	}
-	return output_print(config, &answer, err);
+	return output_print(config, &answer, OUTPUT_OF_LIST, err);
 }
 
 static enum err_code rebuild_paths(const struct config *config, struct sql_side *side,

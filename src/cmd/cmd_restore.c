@@ -41,7 +41,7 @@ static enum err_code cmd_restore_print(const struct config *config,
 	}
 	answer.cells = cells;
 	answer.row_count = report->count;
-	code = output_print(config, &answer, err);
+	code = output_print(config, &answer, OUTPUT_OF_LIST, err);
 	free(cells);
 	return code;
 }

@@ -1,15 +1,15 @@
-#include "base/mem.h"
 #include "cmd/cmd.h"
 #include "cmd/output.h"
 #include "cmd/pipeline.h"
-#include "flow/process.h"
+#include "cmd/run_report.h"
 
+#include <errno.h>
 #include <inttypes.h>
 
 enum { OUTPUT_BYTES_MAX = 300 << 20 };
 
 static const enum option options[] = {
-	OPT_POSTS,	 OPT_ORDER,	OPT_SEED,      OPT_RATE,       OPT_BATCH_SIZE,
+	OPT_RUN_POSTS,	 OPT_ORDER,	OPT_SEED,      OPT_RATE,       OPT_BATCH_SIZE,
 	OPT_CONNECTIONS, OPT_SOURCE,	OPT_DATA,      OPT_ROWS,       OPT_LAKE,
 	OPT_CREATE,	 OPT_MODELS,	OPT_ENGINE,    OPT_FLUSH_SIZE, OPT_FLUSH_BYTES,
 	OPT_FLUSH_AGE,	 OPT_CONNECTOR, OPT_TABLE_AGE, OPT_PARTITIONS, OPT_SHARDS,
@@ -81,58 +81,26 @@ static void cmd_run_put_json(struct buf *out, const struct pipeline_counts *coun
 	buf_addf(out, ",\"seconds\":%.3f}\n", counts->seconds);
 }
 
-/* The counts as a table: a line for each path and table. */
-static void cmd_run_put_table(struct buf *out, const struct pipeline_counts *counts)
+static enum err_code cmd_run_print(const struct config *config,
+				   const struct pipeline_counts *counts, struct err *err)
 {
-	static const char *columns[] = { "path", "table", "posted", "landed", "clean", "dead" };
-	const struct census *census = &counts->added;
-	size_t rows = census->count[TOPIC_LOG] + census->count[TOPIC_STREAM];
-	struct cell *cells = xcalloc(rows * ARRAY_LEN(columns), sizeof(*cells));
-	struct answer answer = { .column_count = ARRAY_LEN(columns),
-				 .row_count = rows,
-				 .columns = columns,
-				 .cells = cells };
-	struct cell *cell = cells;
-
-	for (int kind = TOPIC_LOG; kind <= TOPIC_STREAM; kind++)
-		for (size_t i = 0; i < census->count[kind]; i++) {
-			const struct census_row *row = &census->path[kind][i];
-
-			*cell++ = cell_text(kind == TOPIC_LOG ? "batch" : "stream");
-			*cell++ = cell_text(census->models[kind][i]->model.name);
-			*cell++ = cell_int((int64_t)counts->posted[kind][i]);
-			*cell++ = kind == TOPIC_LOG ? cell_int((int64_t)row->landed)
-						    : cell_text(NULL);
-			*cell++ = cell_int((int64_t)row->clean);
-			*cell++ = cell_int((int64_t)row->dead);
-		}
-	output_put(out, &answer, OUTPUT_TABLE);
-	free(cells);
-}
-
-static int print_answers(struct err *err)
-{
-	static const char *const args[] = { "analyse", "--format", "table", NULL };
-	struct process process = { .out_fd = -1 };
-
-	if (process_start(&process, args, PROCESS_STDOUT_OURS, err) != ERR_OK)
-		return cmd_fail(err);
-	(void)process_wait(&process, -1);
-	return process.status;
-}
-
-static enum err_code print_counts(const struct config *config,
-				  const struct pipeline_counts *counts, struct err *err)
-{
+	enum output_format format = output_format(config);
+	enum err_code code = ERR_OK;
+	struct run_now now;
 	struct buf out;
-	enum err_code code;
 
 	buf_init(&out, OUTPUT_BYTES_MAX);
-	if (output_format(config) == OUTPUT_TABLE)
-		cmd_run_put_table(&out, counts);
-	else
+	if (format == OUTPUT_JSON) {
 		cmd_run_put_json(&out, counts);
-	code = cmd_print(&out, err);
+	} else if (format == OUTPUT_CSV) {
+		run_report_put_counts(&out, counts, format);
+	} else {
+		run_now_take(&counts->models, &now);
+		code = run_report_put(&out, config, counts, &now, program_invocation_name, err);
+		run_now_release(&now);
+	}
+	if (code == ERR_OK)
+		code = cmd_print(&out, err);
 	buf_release(&out);
 	return code;
 }
@@ -140,16 +108,13 @@ static enum err_code print_counts(const struct config *config,
 static int cmd_run_run(struct config *config, int argc, const char *const *argv)
 {
 	struct pipeline_counts counts;
-	int status = 0;
 	struct err err;
 	enum err_code code = pipeline_run(config, &counts, &err);
 
 	(void)argc;
 	(void)argv;
 	if (code == ERR_OK)
-		code = print_counts(config, &counts, &err);
-	if (code == ERR_OK && output_format(config) == OUTPUT_TABLE)
-		status = print_answers(&err);
+		code = cmd_run_print(config, &counts, &err);
 	if (code == ERR_OK)
 		code = pipeline_reconcile(&counts, &err);
 	if (code == ERR_OK && counts.models.broken_count > 0)
@@ -157,7 +122,7 @@ static int cmd_run_run(struct config *config, int argc, const char *const *argv)
 			       "%zu models are broken (see above); all else is done",
 			       counts.models.broken_count);
 	pipeline_counts_release(&counts);
-	return code == ERR_OK ? status : cmd_fail(&err);
+	return code == ERR_OK ? 0 : cmd_fail(&err);
 }
 
 const struct command cmd_run = {
@@ -167,7 +132,8 @@ const struct command cmd_run = {
 	.details =
 		"Starts a gateway on a free port, posts to it on both paths, lands the records as\n"
 		"objects, cleans them into Delta tables, runs the analyses, and compares the counts\n"
-		"of every place. Exits with 0 only if every record is accounted for.\n",
+		"of every place. Exits with 0 only if every record is accounted for. A terminal gets the\n"
+		"first rows of each answer and the counts, csv the counts alone, json all of it.\n",
 	.examples =
 		"pinpipe run\n"
 		"pinpipe run --posts 100000 --dir data\n"

@@ -1,5 +1,6 @@
 #include "base/mem.h"
 #include "cmd/cmd.h"
+#include "cmd/report.h"
 #include "cmd/connector.h"
 #include "cmd/seen.h"
 #include "cmd/setup.h"
@@ -34,7 +35,7 @@ static void cmd_sink_put_counts(struct buf *out, const char *name, const struct 
 	buf_addf(out, "\"other\":%" PRIu64 "},", counts[sink->table_count]);
 }
 
-static enum err_code cmd_sink_report(const struct sink_options *sink,
+static enum err_code cmd_sink_report(const struct config *config, const struct sink_options *sink,
 				     const struct sink_counts *counts, struct err *err)
 {
 	struct buf out;
@@ -47,7 +48,7 @@ static enum err_code cmd_sink_report(const struct sink_options *sink,
 	buf_addf(&out, "\"objects\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"missed\":%" PRIu64
 		 ",\"halted\":%" PRIu64 "}\n",
 		 counts->objects, counts->bytes, counts->missed, counts->halted);
-	code = cmd_print(&out, err);
+	code = report_print(config, &out, err);
 	buf_release(&out);
 	return code;
 }
@@ -73,7 +74,7 @@ static enum err_code sink(const struct config *config, struct sink_options *sink
 	if (code == ERR_OK) {
 		seen_follow(&seen, config, &pulse);
 		code = sink_run(sink, &counts, err);
-		reported = cmd_sink_report(sink, &counts, code == ERR_OK ? err : &unused);
+		reported = cmd_sink_report(config, sink, &counts, code == ERR_OK ? err : &unused);
 		code = code == ERR_OK ? reported : code;
 		sink_counts_release(&counts);
 	}

@@ -1,4 +1,5 @@
 #include "cmd/cmd.h"
+#include "cmd/report.h"
 #include "cmd/seen.h"
 #include "cmd/setup.h"
 #include "flow/stream.h"
@@ -36,7 +37,7 @@ static void cmd_stream_put_counts(struct buf *out, const char *name, const struc
 	buf_add_str(out, "}");
 }
 
-static enum err_code cmd_stream_report(const struct models *models,
+static enum err_code cmd_stream_report(const struct config *config, const struct models *models,
 				       const struct stream_counts *counts, struct err *err)
 {
 	struct buf out;
@@ -52,7 +53,7 @@ static enum err_code cmd_stream_report(const struct models *models,
 	buf_add_str(&out, ",\"unknown\":");
 	unknown_fields_put(&out, &counts->unknown);
 	buf_addf(&out, ",\"commits\":%" PRIu64 "}\n", counts->commits);
-	code = cmd_print(&out, err);
+	code = report_print(config, &out, err);
 	buf_release(&out);
 	return code;
 }
@@ -92,7 +93,7 @@ static enum err_code stream(const struct config *config, const struct models *mo
 	seen_end(&seen);
 	free(tables);
 	if (code == ERR_OK)
-		code = cmd_stream_report(models, &counts, err);
+		code = cmd_stream_report(config, models, &counts, err);
 	if (code == ERR_OK && counts.refused + broken > 0)
 		code = err_set(err, ERR_SHAPE, "%zu of %zu tables were left out; the others go on",
 			       counts.refused + broken, models->clean_count + broken);

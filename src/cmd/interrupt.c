@@ -1,6 +1,7 @@
 #include "cmd/interrupt.h"
 
 #include "base/stop.h"
+#include "base/terminal.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -15,22 +16,18 @@ static void draw(struct interrupt *interrupt)
 	double progress = engine_progress(interrupt->engine);
 
 	(void)pthread_mutex_lock(&interrupt->lock);
-	if (interrupt->shows && progress >= 0) {
-		(void)fprintf(stderr, "\r%3d %%\x1b[K", (int)(progress * 100));
-		(void)fflush(stderr);
-		interrupt->shown = true;
-	}
+	if (interrupt->shows && progress >= 0)
+		progress_draw(&interrupt->progress, progress, "");
 	(void)pthread_mutex_unlock(&interrupt->lock);
 }
 
 void interrupt_show(struct interrupt *interrupt, bool shows)
 {
 	(void)pthread_mutex_lock(&interrupt->lock);
-	interrupt->shows = shows && isatty(STDERR_FILENO) != 0;
-	if (!shows && interrupt->shown) {
-		(void)fputs("\r\x1b[K", stderr);
-		(void)fflush(stderr);
-		interrupt->shown = false;
+	interrupt->shows = shows && terminal_draws(STDERR_FILENO);
+	if (!shows) {
+		progress_clear(&interrupt->progress);
+		interrupt->progress.begun_ms = 0;
 	}
 	(void)pthread_mutex_unlock(&interrupt->lock);
 }
@@ -58,7 +55,8 @@ static void *interrupt_run(void *arg)
 	}
 }
 
-enum err_code interrupt_begin(struct interrupt *interrupt, struct engine *engine, struct err *err)
+enum err_code interrupt_begin(struct interrupt *interrupt, const char *what, struct engine *engine,
+			      struct err *err)
 {
 	int failed;
 
@@ -66,7 +64,8 @@ enum err_code interrupt_begin(struct interrupt *interrupt, struct engine *engine
 	if (interrupt->end_fd < 0)
 		return err_errno(err, "could not make an event descriptor");
 	interrupt->engine = engine;
-	interrupt->shows = interrupt->shown = false;
+	interrupt->shows = false;
+	interrupt->progress = (struct progress){ .what = what };
 	(void)pthread_mutex_init(&interrupt->lock, NULL);
 	failed = pthread_create(&interrupt->thread, NULL, interrupt_run, interrupt);
 	if (failed) {

@@ -11,6 +11,7 @@
 #ifndef CMD_INTERRUPT_H
 #define CMD_INTERRUPT_H
 
+#include "cmd/progress.h"
 #include "engine/engine.h"
 
 #include <pthread.h>
@@ -21,12 +22,13 @@ struct interrupt {
 	int end_fd;
 	pthread_mutex_t lock;		/* what follows, and the line on the terminal */
 	bool shows;			/* progress */
-	bool shown;			/* there is something on the line */
+	struct progress progress;
 };
 
 /* From here on a stop, now or later, ends the engine's statements with ERR_STOPPED. */
-MUST_USE enum err_code interrupt_begin(struct interrupt *interrupt, struct engine *engine,
-				       struct err *err);
+/* `what`: as progress.h has it. */
+MUST_USE enum err_code interrupt_begin(struct interrupt *interrupt, const char *what,
+				       struct engine *engine, struct err *err);
 /* Until the end, or false: the progress of what runs goes to stderr, if that is a terminal. Call it
  * with false before anything else is written. */
 void interrupt_show(struct interrupt *interrupt, bool shows);

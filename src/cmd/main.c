@@ -106,10 +106,36 @@ static int unknown_command(const char *name)
 	return cmd_fail(&err);
 }
 
+/* "--dir data run" is meant as "run --dir data": the options of every command may stand before it.
+ * */
+static void put_command_first(int argc, char **argv)
+{
+	int at = 1;
+
+	while (at < argc && strncmp(argv[at], "--", 2) == 0 && argv[at][2]) {
+		enum option option = option_of_flag(slice_str(argv[at] + 2));
+
+		at += 1 + (option != OPTION_COUNT && option_type(option) != CONFIG_BOOL);
+	}
+	if (at <= 1 || at >= argc || !cmd_find(argv[at]))
+		return;
+	for (char *command = argv[at]; at >= 1; at--)
+		argv[at] = at > 1 ? argv[at - 1] : command;
+}
+
+static bool is_version(const char *word)
+{
+	return !strcmp(word, "--version") || !strcmp(word, "-V") || !strcmp(word, "-v");
+}
+
 int main(int argc, char **argv)
 {
-	const char *name = argc > 1 ? argv[1] : "";
-	const struct command *command = cmd_find(strcmp(name, "--version") == 0 ? "version" : name);
+	const char *name;
+	const struct command *command;
+
+	put_command_first(argc, argv);
+	name = argc > 1 ? argv[1] : "";
+	command = cmd_find(is_version(name) ? "version" : name);
 
 	stop_init();
 	(void)clock_age_ms(); /* no leap from now on makes anything old */

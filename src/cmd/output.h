@@ -1,9 +1,7 @@
 /*
  * output.h - rows for a person or a program: --format table, json or csv.
  *
- * table	aligned columns, numbers to the right, long texts cut at 60
- *		characters; control characters are shown as \xNN, so that data
- *		cannot drive the terminal
+ * table	as table.h has it
  * json		an array of objects, one row a line
  * csv		RFC 4180 with a header line; null is empty, "" is empty text
  */
@@ -17,10 +15,15 @@ enum output_format { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_CSV };
 /* --format; auto is a table on a terminal, else JSON. */
 enum output_format output_format(const struct config *config);
 
-void output_put(struct buf *out, const struct answer *answer, enum output_format format);
+/* A null of a question's answer is NULL, and its rows are counted; a list of this program's own
+ * shows "-" where there is nothing to say. */
+enum output_of { OUTPUT_OF_QUESTION, OUTPUT_OF_LIST };
+
+void output_put(struct buf *out, const struct answer *answer, enum output_of of,
+		enum output_format format);
 /* output_put() to stdout as --format says. */
 MUST_USE enum err_code output_print(const struct config *config, const struct answer *answer,
-				    struct err *err);
+				    enum output_of of, struct err *err);
 
 static inline struct cell cell_text(const char *text)
 {

@@ -6,6 +6,8 @@
 #include "base/time.h"
 #include "base/trace.h"
 #include "cmd/children.h"
+#include "cmd/draining.h"
+#include "cmd/progress.h"
 #include "cmd/setup.h"
 
 #include <inttypes.h>
@@ -25,13 +27,27 @@ struct pipeline {
 	char url[URL_BYTES_MAX];	/* "http://127.0.0.1:43117" */
 	struct pipeline_counts *counts;
 	const struct census *before;
+	struct broker *log;
 };
 
-/* Say what is going on, to a person. */
-static void pipeline_say(const char *what)
+/* Tells a person what is done by now; while it was, a line of progress stood there. */
+static void pipeline_tell(int64_t since_ms, const char *what)
 {
 	if (isatty(STDERR_FILENO))
-		(void)fprintf(stderr, "%s\n", what);
+		(void)fprintf(stderr, "%s in %.1f s\n", what,
+			      (double)(clock_mono_ms() - since_ms) / 1000);
+}
+
+static void tell_posted(const struct pipeline_counts *counts, double seconds, const char *where)
+{
+	char posts[PROGRESS_COUNT_MAX], rate[PROGRESS_COUNT_MAX];
+
+	if (isatty(STDERR_FILENO))
+		(void)fprintf(stderr, "posted %s posts to the %s in %.1f s (%s/s)\n",
+			      progress_count(counts->posts, posts), where, seconds,
+			      progress_count(
+				      seconds > 0 ? (uint64_t)((double)counts->posts / seconds) : 0,
+				      rate));
 }
 
 static enum err_code start_gateway(struct pipeline *pipeline, struct err *err)
@@ -120,7 +136,8 @@ static enum err_code read_posted(struct pipeline *pipeline, enum topic_kind kind
 {
 	struct json_parser *parser = json_parser_new(REPLY_BYTES_MAX);
 	struct pipeline_counts *counts = pipeline->counts;
-	struct json root, acknowledged;
+	struct json root, acknowledged, taken;
+	double seconds = 0;
 	enum err_code code = json_parse(parser, text, &root, err);
 
 	if (code == ERR_OK && !json_member(root, "acknowledged", &acknowledged))
@@ -129,6 +146,9 @@ static enum err_code read_posted(struct pipeline *pipeline, enum topic_kind kind
 		take_acknowledged(counts, kind, pipeline->before, acknowledged);
 		counts->posts = number_at(root, "posts");
 		counts->resent += number_at(root, "retried");
+		if (json_member(root, "seconds", &taken))
+			(void)json_get_double(taken, &seconds);
+		tell_posted(counts, seconds, kind == TOPIC_LOG ? "topics" : "streams");
 	}
 	json_parser_free(parser);
 	return code;
@@ -136,8 +156,8 @@ static enum err_code read_posted(struct pipeline *pipeline, enum topic_kind kind
 
 static const char *posts_text(const struct config *config)
 {
-	if (config_is_set(config, OPT_POSTS))
-		return config_text(config, OPT_POSTS);
+	if (config_int(config, OPT_RUN_POSTS) > 0)
+		return config_text(config, OPT_RUN_POSTS);
 	return setup_each_row_once(config) ? "0" : "1000";
 }
 
@@ -178,34 +198,46 @@ static bool is_done(const struct pipeline *pipeline, int status)
 	return status == 0 || (status == 1 && pipeline->counts->models.broken_count > 0);
 }
 
+/* `name`: also that of the group that it reads as. */
 static enum err_code pipeline_drain(const struct pipeline *pipeline, struct process *process,
 				    const char *name, struct err *err)
 {
-	process_stop(process, DRAIN_MS);
+	bool ours = setup_topics_are_in_dir(pipeline->config);
+	struct draining draining = {
+		.what = process == &pipeline->sink ? "draining the topics" : "draining the streams",
+		.log = ours || process != &pipeline->sink ? pipeline->log : NULL,
+		.models = &pipeline->counts->models,
+		.id = config_text(pipeline->config, OPT_ID),
+		.kind = process == &pipeline->sink ? TOPIC_LOG : TOPIC_STREAM,
+		.group = name,
+	};
+
+	if (process == &pipeline->gateway)
+		process_stop(process, DRAIN_MS);
+	else
+		draining_wait(&draining, process, DRAIN_MS);
 	if (is_done(pipeline, process->status) || process->status == 128 + SIGTERM)
 		return ERR_OK;
-	return err_set(err, process_code_of(process->status), "%s ended with status %d (see above)",
-		       name, process->status);
+	return err_set(err, process_code_of(process->status),
+		       "the %s ended with status %d (see above)", name, process->status);
 }
 
 static enum err_code post_and_drain(struct pipeline *pipeline, struct err *err)
 {
-	enum err_code code;
+	enum err_code code = pipeline_post(pipeline, TOPIC_LOG, err);
+	int64_t since_ms;
 
-	pipeline_say("Posting to the topics (batch path)");
-	code = pipeline_post(pipeline, TOPIC_LOG, err);
-	if (code == ERR_OK)
-		pipeline_say("Posting to the streams (streaming path)");
 	if (code == ERR_OK)
 		code = pipeline_post(pipeline, TOPIC_STREAM, err);
+	since_ms = clock_mono_ms();
 	if (code == ERR_OK)
-		pipeline_say("Draining the log into the lake and the streaming tables");
+		code = pipeline_drain(pipeline, &pipeline->sink, "sink", err);
 	if (code == ERR_OK)
-		code = pipeline_drain(pipeline, &pipeline->sink, "the sink", err);
+		code = pipeline_drain(pipeline, &pipeline->stream, "stream", err);
 	if (code == ERR_OK)
-		code = pipeline_drain(pipeline, &pipeline->stream, "the stream", err);
+		code = pipeline_drain(pipeline, &pipeline->gateway, "gateway", err);
 	if (code == ERR_OK)
-		code = pipeline_drain(pipeline, &pipeline->gateway, "the gateway", err);
+		pipeline_tell(since_ms, "drained the log into the lake and the streaming tables");
 	return code;
 }
 
@@ -225,14 +257,16 @@ static enum err_code clean_and_answer(struct pipeline *pipeline, struct err *err
 {
 	static const char *const batch[] = { "batch", "--format", "json", NULL };
 	static const char *const analyse[] = { "analyse", "--format", "json", NULL };
+	int64_t since_ms = clock_mono_ms();
 	struct buf ignored;
 	enum err_code code;
 
-	pipeline_say("Cleaning the objects and running the analyses");
 	buf_init(&ignored, REPLY_BYTES_MAX);
 	code = run_sql_part(pipeline, batch, &ignored, err);
 	if (code == ERR_OK)
 		code = run_sql_part(pipeline, analyse, &pipeline->counts->answers, err);
+	if (code == ERR_OK)
+		pipeline_tell(since_ms, "cleaned the objects and answered the analyses");
 	buf_release(&ignored);
 	return code;
 }
@@ -246,6 +280,7 @@ static enum err_code run_between(struct pipeline *pipeline, struct store *store,
 	enum err_code code = census_take(store, log, models, id, NULL, &before, err);
 
 	pipeline->before = &before;
+	pipeline->log = log;
 	if (code == ERR_OK)
 		code = start_services(pipeline, err);
 	if (code == ERR_OK)
@@ -261,6 +296,20 @@ static enum err_code run_between(struct pipeline *pipeline, struct store *store,
 	process_release(&pipeline->gateway);
 	process_release(&pipeline->sink);
 	process_release(&pipeline->stream);
+	return code;
+}
+
+/* What the emulator would find wrong, before anything is begun. A database it waits for itself. */
+static enum err_code check_posts(const struct config *config, struct err *err)
+{
+	enum emulate_pace pace;
+	struct source *source = NULL;
+	double rate;
+	enum err_code code = setup_pace(config, &pace, &rate, err);
+
+	if (code == ERR_OK && strcmp(config_text(config, OPT_SOURCE), "mysql") != 0)
+		code = setup_source(config, &source, err);
+	source_free(source);
 	return code;
 }
 
@@ -281,6 +330,8 @@ enum err_code pipeline_run(const struct config *config, struct pipeline_counts *
 
 	*ret_counts = (struct pipeline_counts){ 0 };
 	buf_init(&ret_counts->answers, REPLY_BYTES_MAX);
+	if (code == ERR_OK)
+		code = check_posts(config, err);
 	if (code == ERR_OK)
 		code = setup_models(config, &ret_counts->models, err);
 	if (code == ERR_OK)

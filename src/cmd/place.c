@@ -34,8 +34,9 @@ static enum err_code find_partition(const struct topic_info *info, const char *t
 	    !partition_parse(info->kind, slice_str(text), ret))
 		return err_set(err, ERR_USAGE, "\"%s\" is no partition", text);
 	if (!topic_info_partition(info, *ret))
-		return err_set(err, ERR_NO_PARTITION, "\"%s\" has %d partitions, no %s", info->name,
-			       info->partition_count, text);
+		return err_set(err, ERR_NO_PARTITION, "\"%s\" has %d partition%s, no %s",
+			       info->name, info->partition_count,
+			       info->partition_count == 1 ? "" : "s", text);
 	return ERR_OK;
 }
 

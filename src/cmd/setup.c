@@ -7,8 +7,10 @@
 #include "broker/kafka/broker_kafka.h"
 #include "cmd/setup_spark.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +49,8 @@ enum err_code setup_dir_there(const struct config *config, const char **ret_dir,
 {
 	const char *dir = config_text(config, OPT_DIR);
 
+	if (!is_in(dir, "log") && !is_in(dir, "lake") && errno == EACCES)
+		return err_errno(err, "could not look into \"%s\"", dir);
 	if (!is_in(dir, "log") && !is_in(dir, "lake"))
 		return err_set(err, ERR_ABSENT, "there is no pinpipe data in \"%s\"", dir);
 	*ret_dir = dir;
@@ -226,6 +230,26 @@ static enum err_code setup_source_mysql(const struct config *config, struct sour
 	return code == ERR_OK ? source_mysql_new(&options,
 						 (uint64_t)config_int(config, OPT_MYSQL_MEMORY),
 						 ret_source, err) : code;
+}
+
+enum err_code setup_pace(const struct config *config, enum emulate_pace *ret_pace, double *ret_rate,
+			 struct err *err)
+{
+	const char *text = config_text(config, OPT_RATE);
+	char *end;
+
+	/* Who hands over files wants them in; the others want to see a pipeline at work. */
+	if (!*text || !strcmp(text, "max")) {
+		*ret_pace = *text || setup_each_row_once(config) ? EMULATE_UNPACED
+								 : EMULATE_AS_ORIGINAL;
+		return ERR_OK;
+	}
+	*ret_pace = EMULATE_AT_RATE;
+	*ret_rate = strtod(text, &end);
+	if (*end || !isfinite(*ret_rate) || *ret_rate <= 0)
+		return err_set(err, ERR_USAGE,
+			       "--rate must be a number above 0, or max, not \"%s\"", text);
+	return ERR_OK;
 }
 
 enum err_code setup_source(const struct config *config, struct source **ret_source, struct err *err)

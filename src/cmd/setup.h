@@ -11,6 +11,7 @@
 #include "broker/broker.h"
 #include "engine/engine.h"
 #include "flow/compact.h"
+#include "flow/emulate.h"
 #include "flow/lake.h"
 #include "flow/retain.h"
 #include "source/mysql_link.h"
@@ -58,6 +59,9 @@ bool setup_each_row_once(const struct config *config);
 /* How the database is reached. ERR_USAGE: it is not said which one. */
 MUST_USE enum err_code setup_mysql(const struct config *config, struct mysql_options *ret_options,
 				   struct err *err);
+/* How fast. ERR_USAGE: --rate is no such thing. */
+MUST_USE enum err_code setup_pace(const struct config *config, enum emulate_pace *ret_pace,
+				  double *ret_rate, struct err *err);
 /* The rows to post. */
 MUST_USE enum err_code setup_source(const struct config *config, struct source **ret_source,
 				    struct err *err);

@@ -4,17 +4,22 @@
 #include "base/trace.h"
 #include "cmd/setup.h"
 #include "cmd/setup_spark.h"
+#include "flow/lake.h"
 
 #include <string.h>
+#include <unistd.h>
 
 static const struct asked_of {
 	const char *name; /* of --from */
 	enum topic_kind kind;
 	bool live; /* with what the log holds beyond the tables */
+	bool finds; /* the path that has rows, and live if that can be */
 } asked_of[] = {
-	{ "auto", TOPIC_LOG, false },	   { "batch", TOPIC_LOG, false },
-	{ "stream", TOPIC_STREAM, false }, { "live", TOPIC_STREAM, true },
-	{ "batch-live", TOPIC_LOG, true },
+	{ .name = "auto", .kind = TOPIC_LOG, .finds = true },
+	{ .name = "batch", .kind = TOPIC_LOG },
+	{ .name = "stream", .kind = TOPIC_STREAM },
+	{ .name = "live", .kind = TOPIC_STREAM, .live = true },
+	{ .name = "batch-live", .kind = TOPIC_LOG, .live = true },
 };
 
 /* NULL: none of these. */
@@ -28,8 +33,7 @@ static const struct asked_of *find_asked(const struct config *config)
 	return NULL;
 }
 
-enum err_code setup_asked_kind(const struct config *config, enum topic_kind *ret_kind,
-			       struct err *err)
+enum err_code setup_asked(const struct config *config, struct asked *ret_asked, struct err *err)
 {
 	const struct asked_of *of = find_asked(config);
 
@@ -38,7 +42,7 @@ enum err_code setup_asked_kind(const struct config *config, enum topic_kind *ret
 	if (of->live && setup_is_spark(config))
 		return err_set(err, ERR_UNSUPPORTED,
 			       "live views are DuckDB's: --engine duckdb answers them");
-	*ret_kind = of->kind;
+	*ret_asked = (struct asked){ .kind = of->kind, .either = of->finds };
 	return ERR_OK;
 }
 
@@ -67,19 +71,120 @@ static enum err_code open_live_log(const struct config *config, struct broker **
 	return ERR_OK;
 }
 
-enum err_code setup_live(const struct config *config, const char *question, struct sql_side *side,
-			 struct err *err)
-{
-	bool all = find_asked(config)->live;
-	enum err_code code;
+/* --- the path that has rows ------------------------------------------------------- */
 
-	if (setup_is_spark(config) || (!all && !may_be_live(side, question)))
-		return ERR_OK;
-	code = open_live_log(config, &side->live.broker, err);
+static bool log_has(struct broker *log, struct topic_ref topic)
+{
+	struct topic_info info;
+	struct err unused;
+	bool has = false;
+
+	if (broker_describe(log, topic, &info, &unused) != ERR_OK)
+		return false;
+	for (int32_t i = 0; i < info.partition_count; i++)
+		has |= info.partitions[i].next_known &&
+		       position_cmp(info.partitions[i].first, info.partitions[i].next) < 0;
+	topic_info_release(&info);
+	return has;
+}
+
+static bool table_has(struct store *store, const char *root)
+{
+	const struct delta_options read_only = { 0 };
+	struct delta_table *delta = NULL;
+	struct err unused;
+	bool has = delta_open(store, root, &read_only, &delta, &unused) == ERR_OK &&
+		   delta_rows(delta) > 0;
+
+	delta_close(delta);
+	return has;
+}
+
+/* Of the tables that the question names, or of any. `log` NULL: as the tables are. */
+static bool path_has(const struct sql_side *side, const char *question, enum topic_kind kind,
+		     struct broker *log)
+{
+	for (size_t i = 0; i < side->models.clean_count; i++) {
+		const struct clean_model *model = &side->models.clean[i];
+		struct lake_table table;
+		struct err unused;
+
+		if (question && !strcasestr(question, model->model.name))
+			continue;
+		if (lake_table_init(&table, model, kind, side->results.id, &unused) == ERR_OK &&
+		    (log ? log_has(log, lake_table_topic(&table))
+			 : table_has(side->store, table.root)))
+			return true;
+	}
+	return false;
+}
+
+/* Once, to a person: a prompt asks many times. */
+static void tell_path(enum topic_kind kind)
+{
+	static bool told;
+
+	if (!told && isatty(STDERR_FILENO))
+		trace_info("both paths have rows: this is of the %s",
+			   kind == TOPIC_LOG ? "batch path; --from live asks the streaming path"
+					     : "streaming path; --from batch-live asks the other");
+	told = true;
+}
+
+/* What the log still has tells it, mostly; of what it has let go of, the tables do. */
+static void setup_live_find(const struct sql_side *side, const char *question, struct asked *asked)
+{
+	struct broker *log = side->live.broker;
+	bool streamed = path_has(side, question, TOPIC_STREAM, log);
+
+	asked->either = false;
+	if (path_has(side, question, TOPIC_LOG, log)) {
+		if (streamed)
+			tell_path(TOPIC_LOG);
+	} else if (!streamed) {
+		asked->either = true;
+	} else if (path_has(side, question, TOPIC_LOG, NULL)) {
+		tell_path(TOPIC_LOG);
+	} else {
+		asked->kind = TOPIC_STREAM;
+	}
+}
+
+static void use_live(struct sql_side *side, bool all)
+{
 	side->live.store = side->store;
 	side->live.engine = side->engine;
 	side->live.temp_dir = side->temp_dir;
 	side->results.live = &side->live;
 	side->results.live_all = all;
+}
+
+/* A log that is here costs a look; a cluster is asked only by who wants that. */
+static void find_live(const struct config *config, const char *question, struct sql_side *side,
+		      struct asked *asked)
+{
+	struct err unused;
+
+	if (setup_is_spark(config) || !setup_topics_are_in_dir(config) ||
+	    setup_lake_alone(config) ||
+	    setup_log_there(config, &side->live.broker, &unused) != ERR_OK)
+		return;
+	setup_live_find(side, question, asked);
+	side->results.live_softly = true;
+	use_live(side, true);
+}
+
+enum err_code setup_live(const struct config *config, const char *question, struct sql_side *side,
+			 struct asked *asked, struct err *err)
+{
+	bool all = find_asked(config)->live;
+	enum err_code code;
+
+	if (find_asked(config)->finds)
+		find_live(config, question, side, asked);
+	if (side->results.live || setup_is_spark(config) || (!all && !may_be_live(side, question)))
+		return ERR_OK;
+	code = open_live_log(config, &side->live.broker, err);
+	use_live(side, all);
 	return code;
 }

@@ -94,12 +94,27 @@ static void sql_side_tell_missing(const struct config *config,
 		   *lake ? lake : config_text(config, OPT_DIR), *lake ? "" : "/lake");
 }
 
+/* Of the path that is asked, or else of the other one, if nothing but that has a table. */
+static enum err_code attach_path(const struct config *config, struct sql_side *side,
+				 const struct asked *asked, const char *question, struct err *err)
+{
+	struct results_missing missing = { 0 }, others = { 0 };
+	enum err_code code = results_attach(&side->results, asked->kind, question, &missing, err);
+
+	if (code == ERR_OK && missing.count > 0 && asked->either) {
+		code = results_attach(&side->results, TOPIC_STREAM, question, &others, err);
+		missing = others.count == 0 ? others : missing;
+	}
+	if (code == ERR_OK)
+		sql_side_tell_missing(config, &missing);
+	return code;
+}
+
 enum err_code sql_side_attach(const struct config *config, const char *question,
 			      struct sql_side *side, struct err *err)
 {
-	struct results_missing missing = { 0 };
-	enum topic_kind kind;
-	enum err_code code = setup_asked_kind(config, &kind, err);
+	struct asked asked;
+	enum err_code code = setup_asked(config, &asked, err);
 
 	if (code == ERR_OK)
 		code = setup_at_check(config, question, err);
@@ -109,16 +124,14 @@ enum err_code sql_side_attach(const struct config *config, const char *question,
 		return code;
 	code = sql_side_start_engine(config, true, side, err);
 	if (code == ERR_OK)
-		code = interrupt_begin(&side->interrupt, side->engine, err);
+		code = interrupt_begin(&side->interrupt, "asking", side->engine, err);
 	if (code == ERR_OK)
 		code = setup_at(question, side, &question, err);
 	if (code == ERR_OK)
-		code = setup_live(config, question, side, err);
+		code = setup_live(config, question, side, &asked, err);
 	if (code == ERR_OK)
-		code = results_attach(&side->results, kind, question, &missing, err);
+		code = attach_path(config, side, &asked, question, err);
 	if (code != ERR_OK)
 		sql_side_close(side);
-	else
-		sql_side_tell_missing(config, &missing);
 	return code;
 }

@@ -138,6 +138,9 @@ static void give_up(struct parcel *parcel)
 	put_back(parcel);
 }
 
+/* Where nobody answers, who asked for an end does not wait for one who may. */
+static bool was_answered(const struct parcel *parcel) { return parcel->exchange.status > 0; }
+
 static void wait_or_give_up(struct parcel *parcel)
 {
 	struct emulate *emulate = parcel->emulate;
@@ -149,7 +152,7 @@ static void wait_or_give_up(struct parcel *parcel)
 		give_up_ms = emulate->stop_by_ms;
 	/* The jitter stays: all who were refused together heard the same Retry-After. */
 	parcel->due_ms = clock_mono_ms() + wait_ms + retry_after_ms;
-	if (parcel->due_ms > give_up_ms) {
+	if (parcel->due_ms > give_up_ms || (emulate->stop_by_ms && !was_answered(parcel))) {
 		give_up(parcel);
 		return;
 	}
@@ -259,7 +262,8 @@ static int64_t send_waiting(struct emulate *emulate)
 
 		if (parcel->state != WAITING)
 			continue;
-		if (emulate->stop_by_ms && parcel->due_ms > emulate->stop_by_ms) {
+		if (emulate->stop_by_ms &&
+		    (parcel->due_ms > emulate->stop_by_ms || !was_answered(parcel))) {
 			emulate->waiting--;
 			give_up(parcel);
 		} else if (parcel->due_ms <= now) {

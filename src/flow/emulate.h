@@ -14,7 +14,7 @@
  * says the protocol).
  *
  * Once stop_requested() nothing new is drawn; what was drawn is still sent and
- * its answers are waited for, for at most STOP_MS.
+ * its answers are waited for, for at most STOP_MS; where nobody answers, not at all.
  *
  * Ownership: everything in the options is borrowed for the call.
  * Threads: one thread; it is the source's thread meanwhile.

@@ -245,6 +245,12 @@ static enum err_code refuse_tail(const struct attaching *attaching, size_t i, st
 {
 	struct engine_table *table = &attaching->tables[i];
 
+	if (attaching->options->live_softly && err->code != ERR_STOPPED) {
+		table->no_live = attaching->reasons[i] = xstrdup(err->msg);
+		trace_warn("what the log has beyond table \"%s\" is left out: %s",
+			   table->model->model.name, err->msg);
+		return ERR_OK;
+	}
 	if (!is_of_one_log(err->code))
 		return err->code;
 	if (attaching->options->live_all)

@@ -37,6 +37,7 @@ struct results_options {
 					   store; NULL: files are fetched for it */
 	struct live *live;		/* what <table>_live is read with; NULL: there is none */
 	bool live_all;			/* the other views show that, too */
+	bool live_softly;		/* a table whose log cannot be read is shown without it */
 	const char *kept_dir;		/* where it is kept which rows are current; NULL: nowhere */
 	bool keeps;			/* and brought up, by this process alone */
 	/* Told of each table that is attached, as it is; several at a time. NULL: nobody is. */

@@ -75,7 +75,8 @@ def test_secrets_are_masked(run, tmp_path, form):
 
 
 @pytest.mark.parametrize("text,says", [
-    ("gatway:\n  listen: x\n", 'pinpipe.yaml:2: unknown key "gatway", did you mean "gateway"?'),
+    ("gatway:\n  listen: x\n", 'pinpipe.yaml:1: unknown key "gatway", did you mean "gateway"?'),
+    ("gateway:\n\tlisten: x\n", "pinpipe.yaml:2: not YAML: a tab; indent with blanks"),
     ("gateway:\n  lisen: x\n", 'pinpipe.yaml:2: unknown key "gateway.lisen", did you mean "gateway.listen"?'),
     ("listen: x\n", 'did you mean "gateway.listen"?'),
     ("gateway:\n  partitions: many\n",
@@ -255,7 +256,7 @@ def test_settings_that_nothing_reads(run, env, words, said):
 
 
 @pytest.mark.parametrize("text, said", [
-    ("kafak:\n  a: b\n", 'pinpipe.yaml:2: unknown key "kafak", did you mean "kafka"?'),
+    ("kafak:\n  a: b\n", 'pinpipe.yaml:1: unknown key "kafak", did you mean "kafka"?'),
     ("kafka: x\n", 'pinpipe.yaml:1: "kafka" wants names of its own below it, indented'),
     ("kafka:\n  a: [b]\n", 'pinpipe.yaml:2: "kafka.a" wants one value, no list or alias'),
     ("kafka:\n  a:\n", 'pinpipe.yaml:2: "kafka.a" has no value: give one, or leave the line out'),
@@ -282,3 +283,16 @@ def test_groups_in_the_environment_that_are_wrong(run):
     for name in ("PINPIPE_KAFAK__X", "PINPIPE_KAFKA_X", "PINPIPE_kafka__X"):
         assert f"unknown environment variable {name}" in run("config", status=2, env={name: "y"}).stderr
     assert "is no name of a setting" in run("config", status=2, env={"PINPIPE_KAFKA__": "y"}).stderr
+
+
+def test_the_home_directory_is_meant_by_its_sign(run, tmp_path):
+    (tmp_path / "pinpipe.yaml").write_text("dir: ~/foo\nlake: ~/lake\nid: ~/no\n")
+    home = {"HOME": "/somewhere"}
+    values = {name: value_of(run, name, env=home)[0] for name in ("dir", "lake", "id")}
+    assert values == {"dir": "/somewhere/foo", "lake": "/somewhere/lake", "id": "~/no"}
+    assert value_of(run, "dir", "--dir=~", env=home)[0] == "/somewhere"
+    assert value_of(run, "dir", env={"PINPIPE_DIR": "~other/x", **home})[0] == "~other/x"
+
+
+def test_a_number_alone_is_seconds(run):
+    assert "(a number alone: seconds)" in run("sink", "--flush-age", "soon", status=2).stderr

@@ -48,7 +48,7 @@ def test_readers_leave_a_log_without_a_lake_alone(run, start_gateway, data_dir):
     assert json.loads(run("dlq", f"{ID}.pin", "--dir", data_dir, "--format", "json").stdout) == []
     assert run("cat", f"{ID}.pin", "--dir", data_dir).stdout == '{"index":1}\n'
     assert json.loads(run("sql", "SELECT count(*) AS n FROM pin", "--dir", data_dir, "--format", "json").stdout) \
-        == [{"n": 0}]
+        == [{"n": 1}]
     run("topics", "--dir", data_dir)
     run("check", "--dir", data_dir)
     assert not (data_dir / "lake").exists() and tree(data_dir / "log") == before
@@ -144,7 +144,7 @@ def test_that_no_table_is_there_is_said(run, start_gateway, data_dir):
     post(gateway, f"{ID}.pin", [{"index": 1}])
     gateway.stop()
     where = ("--dir", data_dir, "--format", "json")
-    asked = run("sql", "SELECT count(*) AS n FROM pin", *where)
+    asked = run("sql", "SELECT count(*) AS n FROM pin", *where, "--from", "batch")
     assert json.loads(asked.stdout) == [{"n": 0}]
     assert f'no table is there yet: looked for "tables/{ID}_pin_clean" in "{data_dir}/lake"' in asked.stderr
     assert run("sql", "SELECT 1", *where).stderr == ""

@@ -97,3 +97,27 @@ def test_a_full_stdout_is_reported(pinpipe):
         result = subprocess.run([pinpipe, "version"], stdout=full, stderr=subprocess.PIPE, check=False,
                                 text=True, env=conftest.clean_environment())
     assert result.returncode == 75 and "No space left" in result.stderr
+
+
+@pytest.mark.parametrize("word", ["--version", "-V", "-v", "version"])
+def test_version_by_any_of_its_names(run, word):
+    assert re.fullmatch(r"pinpipe \d[\w.]+\n", run(word).stdout)
+
+
+def test_options_may_stand_before_the_command(run, tmp_path):
+    """Those of every command; a value that is a command's name is no command."""
+    (tmp_path / "pinpipe.yaml").write_text("id: own\n")
+    said = run("--dir", "sql", "--verbose=error", "--format", "json", "config").stdout
+    assert '"value": "sql"' in said and '"value": "own"' in said
+    assert run("--dir=x", "help", status=2).stderr
+    assert "a command comes first" in run("--dir", "run", status=2).stderr
+
+
+def test_how_many_posts_is_one_sentence_a_command(run):
+    for name, says in [("run", "0: each row of --data once, else 1000 (default: 0)"),
+                       ("emulate", "0: each row of --data once, else without end (default: 0)")]:
+        assert says in run("help", name).stdout
+
+
+def test_up_takes_what_its_sink_does(run):
+    assert "--take auto|all|models|named" in run("help", "up").stdout

@@ -1,0 +1,37 @@
+/*
+ * table.h - an answer as a table for a person, as wide as the terminal.
+ *
+ *	country  category        category_count
+ *	───────  ──────────────  ──────────────
+ *	Albania  event-planning               7
+ *	(1 row)
+ *
+ * Numbers stand to the right. Cells that do not fit are cut, and end in "…", the widest first; of
+ * so many columns that each would have less than TABLE_CELL_MIN, every row becomes a block of
+ * lines, one a column, with nothing cut:
+ *
+ *	── row 1 ──────
+ *	country         Albania
+ *	category_count  7
+ *
+ * Control characters are shown as \xNN, so that data cannot drive the terminal.
+ */
+#ifndef CMD_TABLE_H
+#define CMD_TABLE_H
+
+#include "engine/answer.h"
+
+enum {
+	TABLE_CELL_MIN = 10, /* columns of the terminal, of a cell that is cut */
+	TABLE_CELL_MAX = 60, /* of one where the width is not known */
+};
+
+struct table_look {
+	size_t width;	  /* columns of the terminal; 0: any */
+	const char *null; /* what stands for a null */
+	bool counts;	  /* a line below says how many rows there are */
+};
+
+void table_put(struct buf *out, const struct answer *answer, const struct table_look *look);
+
+#endif

@@ -1,0 +1,66 @@
+"""What commands say about names and places that are not there: what is, and what may have been meant."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from conftest import clean_environment
+
+PIN = "124df56aef51.pin"
+
+
+@pytest.fixture(name="data", scope="module")
+def fixture_data(pinpipe, tmp_path_factory):
+    """A directory after a run; nobody changes it."""
+    directory = tmp_path_factory.mktemp("words") / "data"
+    subprocess.run([pinpipe, "run", "--posts", "4", "--dir", directory], stdout=subprocess.DEVNULL, check=True,
+                   env=clean_environment())
+    return directory
+
+
+def test_an_analysis_that_is_not_there(run, data):
+    said = run("analyse", "users_joined_by_yaer", "--dir", data, status=2).stderr
+    assert 'did you mean "users_joined_by_year"?' in said
+    said = run("analyse", "nope", "--dir", data, status=2).stderr
+    assert "there are: median_follower_count_by_age_group, " in said and "`pinpipe models` lists all" in said
+
+
+def test_a_place_past_the_end(run, data):
+    done = run("cat", f"{PIN}/0", "--from", "5000", "--dir", data)
+    assert done.stdout == "" and "there is no 00000000000000005000 yet; what comes next will be " in done.stderr
+    assert run("cat", f"{PIN}/0", "--from", "3", "--dir", data).stderr == ""
+    assert f'"{PIN}" has 1 partition, no 9' in run("cat", f"{PIN}/9", "--dir", data, status=1).stderr
+
+
+def test_letters_tell_their_time(run, start_gateway, data_dir):
+    gateway = start_gateway()
+    text = subprocess.run(["curl", "-sf", f"{gateway.url}/topics/{PIN}", "-H",
+                           "Content-Type: application/vnd.kafka.json.v2+json", "-d",
+                           '{"records":[{"value":["no object"]}]}'], capture_output=True, check=True)
+    assert json.loads(text.stdout)["offsets"]
+    run("sink", "--until-end", "--dir", data_dir)
+    run("batch", "--dir", data_dir)
+    letter, = json.loads(run("dlq", PIN, "--dir", data_dir).stdout)
+    assert letter["written"].startswith("20") and letter["written"].endswith("Z")
+    said = run("dlq", "--topic", "nope", "--dir", data_dir, status=2).stderr
+    assert "--topic and --reason choose what replay takes" in said
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to be somebody else")
+@pytest.mark.parametrize("words", [["sql", "SELECT 1"], ["dlq"]])
+def test_a_directory_of_somebody_else(pinpipe, data, words):
+    done = subprocess.run([pinpipe, *words, "--dir", data], capture_output=True, text=True, cwd="/",
+                          env=clean_environment(), user=65534, group=65534, extra_groups=[], check=False)
+    assert done.returncode == 1 and "could not look into " in done.stderr and "Permission denied" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["sink", "stream"])
+def test_the_format_of_a_report_is_obeyed(run, data, command):
+    lines = run(command, "--until-end", "--dir", data, "--format", "csv").stdout.split("\r\n")
+    assert lines[0] == "what,table,count"
+    assert {"sink": "objects,,0", "stream": "commits,,0"}[command] in lines
+    assert {"sink": "records,geo,0", "stream": "rows,geo,0"}[command] in lines
+    assert "─" in run(command, "--until-end", "--dir", data, "--format", "table").stdout
+    assert json.loads(run(command, "--until-end", "--dir", data).stdout)
