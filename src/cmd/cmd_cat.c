@@ -200,8 +200,8 @@ static void tell_gap(struct cat *cat, const struct reader_event *event)
 /* --- where to begin ---------------------------------------------------- */
 
 /* Past the end there is nothing, which is not to be taken for an empty partition. */
-static void tell_end(const struct cat *cat, const struct partition_info *partition,
-		     struct position from)
+static void cat_tell_end(const struct cat *cat, const struct partition_info *partition,
+			 struct position from)
 {
 	char part[PARTITION_TEXT_MAX], asked[POSITION_TEXT_MAX], next[POSITION_TEXT_MAX];
 
@@ -226,7 +226,7 @@ static enum err_code cmd_cat_seek(struct cat *cat, const struct partition_info *
 		if (partition->next_known && position_cmp(start.position, partition->next) > 0)
 			start.kind = START_NEXT;
 		if (partition->next_known && position_cmp(start.position, partition->next) >= 0)
-			tell_end(cat, partition, start.position);
+			cat_tell_end(cat, partition, start.position);
 	}
 	return reader_seek(cat->reader, cat_topic_ref(cat), partition->id, start, err);
 }
