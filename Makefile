@@ -3,7 +3,7 @@
 
 PYTHON = /usr/bin/python3
 
-.PHONY: help build run serve test torture soak fuzz abuse bench interop lint reference clean
+.PHONY: help build run serve install uninstall test torture soak fuzz abuse bench interop lint reference clean
 .DEFAULT_GOAL = help
 
 help:      ## this list
@@ -19,6 +19,12 @@ run: build      ## the whole pipeline once: posts, objects, tables, answers
 
 serve: build    ## the whole pipeline until Ctrl-C, which drains it
 	build/pinpipe up || [ $$? = 130 ]
+
+install: build  ## below PREFIX=/usr/local, models, manual pages, units of systemd and all; DESTDIR= for who makes packages
+	@DESTDIR=$(DESTDIR) tools/install $(or $(PREFIX),/usr/local)
+
+uninstall:     ## what `make install` put there; configuration and data stay
+	@tools/install --remove
 
 test:      ## every test, with sanitizers
 	@tools/bootstrap build test

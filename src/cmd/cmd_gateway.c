@@ -2,6 +2,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/names.h"
+#include "base/notify.h"
 #include "cmd/cmd.h"
 #include "cmd/setup.h"
 #include "flow/lake.h"
@@ -167,8 +168,10 @@ static enum err_code cmd_gateway_serve(struct config *config, struct err *err)
 	if ((code = cmd_gateway_own_find(config, &own, &options, err)) == ERR_OK &&
 	    (code = gateway_new(&options, &gateway, err)) == ERR_OK &&
 	    (code = gateway_open(gateway, &opener, err)) == ERR_OK &&
-	    (code = print_address(config, gateway, err)) == ERR_OK)
+	    (code = print_address(config, gateway, err)) == ERR_OK) {
+		notify_send("READY=1");
 		code = gateway_run(gateway, DRAIN_MS, err);
+	}
 	gateway_free(gateway);
 	cmd_gateway_own_release(&own);
 	return code;

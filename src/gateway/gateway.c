@@ -370,9 +370,12 @@ uint16_t gateway_port(const struct gateway *gateway)
 
 enum err_code gateway_run(struct gateway *gateway, int64_t drain_ms, struct err *err)
 {
-	enum err_code code = http_server_run(gateway->server, drain_ms, err);
+	enum err_code code = heartbeat_start(&gateway->heartbeat, gateway->server, err);
 	struct err why;
 
+	if (code == ERR_OK)
+		code = http_server_run(gateway->server, drain_ms, err);
+	heartbeat_end(&gateway->heartbeat);
 	gateway->ended = true;
 	/* A call may still be at the broker, for a client that has left. */
 	worker_free(gateway->worker);
