@@ -3,7 +3,7 @@
 
 PYTHON = /usr/bin/python3
 
-.PHONY: help build run serve install uninstall test torture soak fuzz abuse bench interop lint reference clean
+.PHONY: help build run serve install uninstall deb test torture soak fuzz abuse bench interop lint reference clean
 .DEFAULT_GOAL = help
 
 help:      ## this list
@@ -25,6 +25,10 @@ install: build  ## below PREFIX=/usr/local, models, manual pages, units of syste
 
 uninstall:     ## what `make install` put there; configuration and data stay
 	@tools/install --remove
+
+deb: build      ## build/pinpipe_….deb, for this machine's Debian
+	@tools/bootstrap build deb
+	@tools/deb
 
 test:      ## every test, with sanitizers
 	@tools/bootstrap build test
