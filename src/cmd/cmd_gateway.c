@@ -4,6 +4,7 @@
 #include "base/names.h"
 #include "base/notify.h"
 #include "cmd/cmd.h"
+#include "cmd/doctor.h"
 #include "cmd/setup.h"
 #include "flow/lake.h"
 #include "flow/run_ledger.h"
@@ -65,6 +66,13 @@ static struct gateway_options gateway_options(const struct config *config)
 		.idle_ms = config_int(config, OPT_IDLE_TIMEOUT),
 		.retention_ms = config_int(config, OPT_RETENTION),
 	};
+}
+
+enum err_code cmd_gateway_try(const struct config *config, struct err *err)
+{
+	struct gateway_options options = gateway_options(config);
+
+	return gateway_try(&options, err);
 }
 
 static void cmd_gateway_put_metrics(void *config, struct buf *out)

@@ -354,6 +354,17 @@ enum err_code gateway_open(struct gateway *gateway, const struct gateway_opener 
 	return opening_await(&gateway->opening, OPEN_WAIT_MS, err);
 }
 
+enum err_code gateway_try(const struct gateway_options *options, struct err *err)
+{
+	struct gateway *gateway = NULL;
+	enum err_code code = gateway_new(options, &gateway, err);
+
+	if (code == ERR_OK)
+		code = listen_on(gateway, err);
+	gateway_free(gateway);
+	return code;
+}
+
 enum err_code gateway_ready(struct gateway *gateway, struct err *err)
 {
 	enum err_code code = opening_state(&gateway->opening, err);
