@@ -34,8 +34,8 @@ test:      ## every test, with sanitizers
 	@tools/bootstrap build test
 	@$(PYTHON) tests/run
 
-interop: build  ## the Delta tables, read by DuckDB, delta-rs and Spark; Spark as the engine; lakes on other S3 servers; a real Kafka and Airflow; deploy/ in an API Gateway; PARTS=ci: what .ci/run has time for
-	@tools/bootstrap test
+interop: build  ## the Delta tables, read by DuckDB, delta-rs and Spark; Spark as the engine; lakes on other S3 servers; a real Kafka and Airflow; deploy/ in an API Gateway; the package in a bare Debian, an image, arm64; PARTS=ci: what .ci/run has time for
+	@tools/bootstrap test deb
 	@tools/interop/install
 	@tools/interop/install-s3
 	@tools/interop/install-kafka

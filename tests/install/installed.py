@@ -1,5 +1,8 @@
 """What the tests of an installation share: the program with all that belongs to it, below a prefix of their own."""
 
+import contextlib
+import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -8,12 +11,34 @@ import conftest
 import pytest
 
 
+BUILD = conftest.binary().parent
+
+
+@contextlib.contextmanager
+def alone():
+    """Files of tests run side by side, and what was installed from a build directory stands in one list there."""
+    with open(BUILD / "meson-logs" / "install.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def tool(*words, destination=""):
+    """tools/install, from the directory of the program under test."""
+    return subprocess.run([conftest.TOP / "tools" / "install", *words], check=True, capture_output=True, text=True,
+                          env={**os.environ, "DESTDIR": str(destination), "BUILD": str(BUILD)},
+                          stdin=subprocess.DEVNULL)
+
+
+def configured_prefix():
+    """Another one would be another configuration, which is not a test's to change."""
+    told = subprocess.run(["meson", "introspect", BUILD, "--buildoptions"], capture_output=True, text=True, check=True)
+    return next(option["value"] for option in json.loads(told.stdout) if option["name"] == "prefix")
+
+
 def install(destination):
     """What was built, below `destination`, as `make install DESTDIR=` does it. Returns the prefix there."""
-    build = conftest.binary().parent
-    subprocess.run(["ninja", "-C", build, "--quiet"], check=True, stdin=subprocess.DEVNULL)
-    subprocess.run(["meson", "install", "-C", build, "--no-rebuild", "--quiet"], check=True,
-                   env={**os.environ, "DESTDIR": str(destination)}, stdin=subprocess.DEVNULL)
+    with alone():
+        tool(configured_prefix(), destination=destination)
     binary, = destination.rglob("bin/pinpipe")
     return binary.parent.parent
 

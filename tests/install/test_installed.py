@@ -7,7 +7,7 @@ import subprocess
 
 import conftest
 import pytest
-from installed import fixture_installed, fixture_prefix  # noqa: F401
+from installed import alone, configured_prefix, fixture_installed, fixture_prefix, tool  # noqa: F401
 
 
 def needed(command):
@@ -19,14 +19,16 @@ def needed(command):
 def test_the_library_comes_from_the_prefix(prefix, tmp_path):
     """Not from the checkout that it was built in, nor from the place that it was first put to."""
     needed("strace")
-    traced = tmp_path / "trace"
-    subprocess.run(["strace", "-f", "-o", traced, "-e", "trace=openat,open", prefix / "bin" / "pinpipe", "run",
+    traces = tmp_path / "traces"
+    traces.mkdir()
+    subprocess.run(["strace", "-ff", "-o", traces / "of", "-e", "trace=openat,open", prefix / "bin" / "pinpipe", "run",
                     "--posts", "3", "--dir", tmp_path / "data"], check=True, capture_output=True,
                    stdin=subprocess.DEVNULL, cwd=tmp_path,
                    env=conftest.clean_environment({"ASAN_OPTIONS": "detect_leaks=0"}))
-    opened = {name for name in re.findall(r'"([^"]*libduckdb[^"]*)".* = \d+$', traced.read_text(), re.M)}
+    traced = "".join(path.read_text(errors="replace") for path in traces.iterdir())
+    opened = set(re.findall(r'"([^"]*libduckdb[^"]*)".* = \d+$', traced, re.M))
     assert opened == {str(prefix / "lib" / "pinpipe" / "libduckdb.so")}
-    assert str(conftest.TOP) not in traced.read_text().replace(str(prefix), "")
+    assert str(conftest.TOP) not in traced.replace(str(prefix), "")
 
 
 def test_models_are_those_of_the_prefix(prefix, installed):
@@ -51,6 +53,23 @@ def test_what_a_package_of_it_must_tell(prefix):
         assert work in notice
     assert "Magnus Edenhill" in (documents / "LICENSES.librdkafka").read_text()
     assert (documents / "pinpipe.yaml.example").read_text() == (conftest.TOP / "pinpipe.yaml.example").read_text()
+
+
+def test_installed_again_and_taken_away(tmp_path):
+    """What an administrator wrote stays, and what somebody else put beside it."""
+    name = configured_prefix()
+    with alone():
+        tool(name, destination=tmp_path)
+        config, = tmp_path.rglob("pinpipe.yaml")
+        config.write_text("# mine\n")
+        beside = next(tmp_path.rglob("models/clean")) / "mine.sql"
+        beside.write_text("-- mine\n")
+        tool(name, destination=tmp_path)
+        tool("--remove")
+        left = {path for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {config, beside}
+    assert config.read_text() == "# mine\n"
+    assert not list(tmp_path.rglob("lib/pinpipe")) and not list(tmp_path.rglob("share/doc/pinpipe"))
 
 
 # --- manual pages

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pathlib
 import re
 import shlex
 import signal
@@ -135,6 +136,7 @@ def test_a_gateway_that_hangs_is_missed(prefix, units, tmp_path, start_service):
     assert manager.hears(b"READY=1") and manager.hears(b"WATCHDOG=1")
     gateway, = gateway_of(service)
     os.kill(gateway, signal.SIGSTOP)
+    conftest.wait_until(lambda: "State:\tT" in pathlib.Path(f"/proc/{gateway}/status").read_text(), "the stop")
     drained(manager)
     assert not manager.hears(b"WATCHDOG=1", within_s=2)
     os.kill(gateway, signal.SIGKILL)
