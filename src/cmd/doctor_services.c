@@ -254,6 +254,7 @@ static void doctor_mysql(struct doctor *doctor)
 
 static void doctor_spark(struct doctor *doctor)
 {
+	const char *dir = config_text(doctor->config, OPT_DIR);
 	struct model question = { .name = "doctor", .file = "SQL", .line = 1, .sql = "SELECT 1" };
 	struct engine *engine = NULL;
 	struct answer answer;
@@ -262,6 +263,13 @@ static void doctor_spark(struct doctor *doctor)
 
 	if (!is_chosen(doctor, OPT_ENGINE, "spark"))
 		return;
+	if (!is_given(doctor, OPT_ENGINE_EXCHANGE) && access(dir, W_OK) < 0) {
+		doctor_tell(
+			doctor, DOCTOR_NOTE, "Spark", "ask again after the first start",
+			"what it and pinpipe hand each other goes by \"%s\", which is not there yet",
+			dir);
+		return;
+	}
 	code = setup_engine_there(doctor->config, NULL, &engine, &err);
 	if (code == ERR_OK)
 		code = engine_query(engine, &question, &answer, &err);

@@ -189,9 +189,12 @@ def test_kafka_that_is_away(doctor, free):
     assert failed(rows) == {"Kafka"} and "bootstrap.servers" in rows["Kafka"]["advice"]
 
 
-def test_spark_that_is_not_there(doctor, free, tmp_path):
-    rows = doctor("--listen", free, "--engine", "spark", status=1,
-                  env={"PINPIPE_ENGINE_SPARK_SUBMIT": str(tmp_path / "none")})
+def test_spark_that_is_not_there(doctor, free, tmp_path, data_dir):
+    words = ("--listen", free, "--dir", data_dir, "--engine", "spark")
+    environment = {"PINPIPE_ENGINE_SPARK_SUBMIT": str(tmp_path / "none")}
+    assert doctor(*words, env=environment)["Spark"]["state"] == "note"  # there is no place to hand over files
+    data_dir.mkdir()
+    rows = doctor(*words, status=1, env=environment)
     assert failed(rows) == {"Spark"} and "docs/spark.md" in rows["Spark"]["advice"]
 
 
