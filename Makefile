@@ -3,7 +3,7 @@
 
 PYTHON = /usr/bin/python3
 
-.PHONY: help build run serve test torture soak fuzz abuse bench interop lint reference clean
+.PHONY: help build run serve install uninstall deb test torture soak fuzz abuse bench interop lint reference clean
 .DEFAULT_GOAL = help
 
 help:      ## this list
@@ -19,12 +19,22 @@ run: build      ## the whole pipeline once: posts, objects, tables, answers
 serve: build    ## the whole pipeline until Ctrl-C, which drains it
 	@tools/serve
 
+install: build  ## below PREFIX=/usr/local, models, manual pages, units of systemd and all; DESTDIR= for who makes packages
+	@DESTDIR=$(DESTDIR) tools/install $(or $(PREFIX),/usr/local)
+
+uninstall:     ## what `make install` put there; configuration and data stay
+	@tools/install --remove
+
+deb: build      ## build/pinpipe_….deb, for this machine's Debian
+	@tools/bootstrap build deb
+	@tools/deb
+
 test:      ## every test, with sanitizers
 	@tools/bootstrap build test
 	@$(PYTHON) tests/run
 
-interop: build  ## the Delta tables, read by DuckDB, delta-rs and Spark; Spark as the engine; lakes on other S3 servers; a real Kafka, Airflow and Prometheus; deploy/ in an API Gateway; PARTS=ci: what .ci/run has time for
-	@tools/bootstrap test
+interop: build  ## the Delta tables, read by DuckDB, delta-rs and Spark; Spark as the engine; lakes on other S3 servers; a real Kafka, Airflow and Prometheus; deploy/ in an API Gateway; the package in a bare Debian, an image, arm64; PARTS=ci: what .ci/run has time for
+	@tools/bootstrap test deb
 	@tools/interop/install
 	@tools/interop/install-s3
 	@tools/interop/install-kafka

@@ -1,10 +1,13 @@
 /*
- * reference: prints docs/reference.md ("docs") or pinpipe.yaml.example
- * ("example") from the tables of the code, so that neither can go stale;
- * `make reference` writes both, and a test sees that they are current.
+ * reference: prints docs/reference.md ("docs"), pinpipe.yaml.example
+ * ("example"), a manual page ("man") or what a shell completes ("completion")
+ * from the tables of the code, so that none can go stale. `make reference`
+ * writes the first two, and a test sees that they are current; the others are
+ * made where they are installed.
  */
+#include "reference.h"
+
 #include "base/metrics.h"
-#include "cmd/cmd_table.h"
 
 #include <stdio.h>
 
@@ -260,22 +263,34 @@ static void put_example(struct buf *out)
 	put_group_examples(out);
 }
 
+static bool reference_put(struct buf *out, const char *what, const char *which)
+{
+	if (strcmp(what, "man") == 0)
+		return reference_put_page(out, which);
+	if (strcmp(what, "completion") == 0)
+		return reference_put_completion(out, which);
+	if (*which)
+		return false;
+	if (strcmp(what, "docs") == 0)
+		put_docs(out);
+	else if (strcmp(what, "example") == 0)
+		put_example(out);
+	else
+		return false;
+	return true;
+}
+
 int main(int argc, char **argv)
 {
-	bool docs = argc == 2 && strcmp(argv[1], "docs") == 0;
-	bool example = argc == 2 && strcmp(argv[1], "example") == 0;
 	struct buf out;
+	int status = 0;
 
-	if (!docs && !example) {
-		fputs("usage: reference docs|example\n", stderr);
-		return 2;
-	}
 	buf_init(&out, TEXT_MAX);
-	if (docs)
-		put_docs(&out);
-	else
-		put_example(&out);
+	if (argc < 2 || argc > 3 || !reference_put(&out, argv[1], argc == 3 ? argv[2] : "")) {
+		fputs("usage: reference docs|example|man PAGE|completion bash|zsh|fish\n", stderr);
+		status = 2;
+	}
 	fwrite(out.ptr, 1, out.len, stdout);
 	buf_release(&out);
-	return fflush(stdout) == 0 ? 0 : 1;
+	return fflush(stdout) == 0 ? status : 1;
 }

@@ -1,22 +1,38 @@
 #include "base/library.h"
 
+#include "base/beside.h"
 #include "base/buf.h"
 
 #include <dlfcn.h>
+#include <stdio.h>
 #include <string.h>
+
+/* What begins with "../" is told by its whole path, and only if it is there: the loader would look
+ * from the working directory, and to a RUNPATH a sanitizer that stands in for dlopen() is blind. */
+static bool library_place(const char *file, char ret_path[PATH_MAX])
+{
+	const char *const paths[] = { file, NULL };
+	struct err unused;
+
+	return strncmp(file, "../", 3) == 0 ? beside_find(paths, ret_path, &unused) == ERR_OK
+					    : snprintf(ret_path, PATH_MAX, "%s", file) < PATH_MAX;
+}
 
 /* Lazily: to bind all calls of DuckDB at once takes 15 ms, as much as the rest of loading it. */
 static void *library_open(const struct library *library, const char **ret_file, struct err *err)
 {
 	void *handle = NULL;
+	char path[PATH_MAX];
 	struct buf tried;
 
 	buf_init(&tried, ERR_MSG_MAX);
 	for (size_t i = 0; library->files[i] && !handle; i++) {
 		*ret_file = library->files[i];
-		handle = dlopen(library->files[i], RTLD_LAZY | RTLD_LOCAL);
+		if (!library_place(library->files[i], path))
+			continue;
+		handle = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
 		if (!handle)
-			buf_addf(&tried, "%s%s", i ? "; " : "", dlerror());
+			buf_addf(&tried, "%s%s", tried.len ? "; " : "", dlerror());
 	}
 	if (!handle)
 		(void)err_set(err, ERR_USAGE, "could not load a library: %s", buf_cstr(&tried));

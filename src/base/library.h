@@ -11,7 +11,9 @@
 #include <stddef.h>
 
 struct library {
-	const char *const *files;	/* the first that can be loaded is taken; NULL at the end */
+	/* The first that can be loaded is taken; NULL at the end. With "../" in front: from the
+	 * program's own directory (beside.h). */
+	const char *const *files;
 	const struct library_function {
 		const char *name;
 		size_t at;		/* of its pointer in `api`, in bytes */

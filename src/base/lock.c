@@ -8,12 +8,19 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+static void read_holder(int fd, char pid[LOCK_HOLDER_MAX])
+{
+	ssize_t n = pread(fd, pid, LOCK_HOLDER_MAX - 1, 0);
+
+	pid[n > 0 ? n : 0] = '\0';
+	pid[strcspn(pid, "\n")] = '\0';
+}
+
 static enum err_code lock_refuse(int fd, const char *dir, const char *what, struct err *err)
 {
-	char pid[32] = "";
-	ssize_t n = pread(fd, pid, sizeof(pid) - 1, 0);
+	char pid[LOCK_HOLDER_MAX];
 
-	pid[n > 0 ? strcspn(pid, "\n") : 0] = '\0';
+	read_holder(fd, pid);
 	return err_set(err, ERR_LOCKED, "another %s (process %s) works on \"%s\"", what,
 		       *pid ? pid : "unknown", dir);
 }
@@ -56,6 +63,24 @@ enum err_code lock_take(const char *dir, const char *name, const char *what, int
 	}
 	*ret_fd = fd;
 	return ERR_OK;
+}
+
+bool lock_is_held(const char *dir, const char *name, char ret_holder[LOCK_HOLDER_MAX])
+{
+	char path[PATH_MAX];
+	bool held;
+	int fd;
+
+	if (snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path))
+		return false;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return false;
+	held = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+	if (held)
+		read_holder(fd, ret_holder);
+	(void)close(fd);
+	return held;
 }
 
 void lock_release(int fd)

@@ -9,12 +9,18 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
+
 /*
  * Takes `dir`/`name` (made if missing). ERR_LOCKED: another process has it; the message names
  * `what` runs there and its process id, which is kept in the file.
  */
 MUST_USE enum err_code lock_take(const char *dir, const char *name, const char *what, int *ret_fd,
 				 struct err *err);
+enum { LOCK_HOLDER_MAX = 32 };
+/* Whether a process has it, and its id; of a file that is not there or may not be read: none. Makes
+ * and takes nothing that lasts. */
+bool lock_is_held(const char *dir, const char *name, char ret_holder[LOCK_HOLDER_MAX]);
 void lock_release(int fd);	/* accepts -1 */
 
 #endif

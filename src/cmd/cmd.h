@@ -85,6 +85,7 @@ struct command {
 	X(backup) \
 	X(restore) \
 	X(cp) \
+	X(doctor) \
 	X(config) \
 	X(version)
 

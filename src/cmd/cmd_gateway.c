@@ -2,8 +2,10 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/names.h"
+#include "base/notify.h"
 #include "base/registry.h"
 #include "cmd/cmd.h"
+#include "cmd/doctor.h"
 #include "cmd/seen.h"
 #include "cmd/setup.h"
 #include "flow/lake.h"
@@ -65,6 +67,13 @@ static struct gateway_options gateway_options(const struct config *config)
 		.idle_ms = config_int(config, OPT_IDLE_TIMEOUT),
 		.retention_ms = config_int(config, OPT_RETENTION),
 	};
+}
+
+enum err_code cmd_gateway_try(const struct config *config, struct err *err)
+{
+	struct gateway_options options = gateway_options(config);
+
+	return gateway_try(&options, err);
 }
 
 static void cmd_gateway_put_metrics(void *config, struct buf *out)
@@ -181,8 +190,10 @@ static enum err_code cmd_gateway_serve(struct config *config, struct err *err)
 	if ((code = cmd_gateway_own_find(config, &own, &options, err)) == ERR_OK &&
 	    (code = gateway_new(&options, &gateway, err)) == ERR_OK &&
 	    (code = gateway_open(gateway, &opener, err)) == ERR_OK &&
-	    (code = print_address(config, gateway, err)) == ERR_OK)
+	    (code = print_address(config, gateway, err)) == ERR_OK) {
+		notify_send("READY=1");
 		code = gateway_run(gateway, DRAIN_MS, err);
+	}
 	gateway_free(gateway);
 	seen_end(&seen);
 	cmd_gateway_own_release(&own);

@@ -1,5 +1,6 @@
 #include "base/lock.h"
 #include "base/mem.h"
+#include "base/notify.h"
 #include "base/registry.h"
 #include "base/time.h"
 #include "base/trace.h"
@@ -57,6 +58,25 @@ static enum err_code cmd_up_prepare(const struct config *config, int *ret_lock,
 	return code == ERR_OK ? children_inherit(config, err) : code;
 }
 
+/* The gateway tells the service manager that it turns, and that it listens; between two of them
+ * there is nobody else to tell. */
+struct up_watchdog {
+	const struct service *gateway;
+	int64_t every_ms; /* 0: never */
+	int64_t due_ms;
+};
+
+static void up_watchdog_look(void *user)
+{
+	struct up_watchdog *watchdog = user;
+
+	if (watchdog->every_ms == 0 || watchdog->gateway->process.pid ||
+	    clock_mono_ms() < watchdog->due_ms)
+		return;
+	notify_send("WATCHDOG=1");
+	watchdog->due_ms = clock_mono_ms() + watchdog->every_ms;
+}
+
 static int cmd_up_run(struct config *config, int argc, const char *const *argv)
 {
 	static const char *const gateway[] = { "gateway", NULL };
@@ -68,6 +88,7 @@ static int cmd_up_run(struct config *config, int argc, const char *const *argv)
 	const char *const batch[] = { "batch", "--by", scheduled ? "schedule" : "every", NULL };
 	struct schedule schedule = { 0 };
 	struct models_watch watch = { 0 };
+	struct up_watchdog watchdog = { .every_ms = notify_watchdog_ms() };
 	/* In the order in which they end: who writes the log first. */
 	struct service services[] = {
 		{ .name = "gateway", .args = gateway, .drain_ms = DRAIN_MS },
@@ -80,6 +101,7 @@ static int cmd_up_run(struct config *config, int argc, const char *const *argv)
 		  .period_ms = scheduled ? 0 : config_int(config, OPT_SCHEDULE),
 		  .schedule = scheduled ? &schedule : NULL },
 		{ .name = "models", .look = models_watch_look, .user = &watch },
+		{ .name = "watchdog", .look = up_watchdog_look, .user = &watchdog },
 		/* last, as it may be none */
 		{ .name = "maintain", .args = maintain, .drain_ms = DRAIN_MS, .quiet = true },
 	};
@@ -93,6 +115,7 @@ static int cmd_up_run(struct config *config, int argc, const char *const *argv)
 
 	(void)argc;
 	(void)argv;
+	watchdog.gateway = &services[0];
 	if (code == ERR_OK)
 		registry_join(config_text(config, OPT_DIR), "up");
 	if (code == ERR_OK)

@@ -1,5 +1,6 @@
 #include "cmd/setup.h"
 
+#include "base/beside.h"
 #include "base/dir.h"
 #include "base/mem.h"
 #include "base/trace.h"
@@ -565,22 +566,12 @@ enum err_code setup_log_if_there(const struct config *config, struct broker **re
 
 enum err_code setup_beside(const char *name, char ret_dir[PATH_MAX], struct err *err)
 {
-	static const char *const beside[] = { "..", "../share/pinpipe" };
-	char exe[PATH_MAX];
-	char path[PATH_MAX + 64];
-	ssize_t len = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+	char installed[64], checkout[64];
+	const char *const paths[] = { installed, checkout, NULL };
 
-	if (len < 0)
-		return err_errno(err, "could not find where this program is");
-	exe[len] = '\0';
-	*strrchr(exe, '/') = '\0';
-	for (size_t i = 0; i < ARRAY_LEN(beside); i++) {
-		(void)snprintf(path, sizeof(path), "%s/%s/%s", exe, beside[i], name);
-		/* People read it: without the way back out of where the program is. */
-		if (access(path, R_OK) == 0 && realpath(path, ret_dir))
-			return ERR_OK;
-	}
-	return err_set(err, ERR_ABSENT, "there is no \"%s\" beside \"%s\"", name, exe);
+	(void)snprintf(installed, sizeof(installed), "../share/pinpipe/%s", name);
+	(void)snprintf(checkout, sizeof(checkout), "../%s", name);
+	return beside_find(paths, ret_dir, err);
 }
 
 enum err_code setup_models_dir(const struct config *config, char ret_dir[PATH_MAX], struct err *err)

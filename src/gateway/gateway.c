@@ -358,6 +358,17 @@ enum err_code gateway_open(struct gateway *gateway, const struct gateway_opener 
 	return opening_await(&gateway->opening, OPEN_WAIT_MS, err);
 }
 
+enum err_code gateway_try(const struct gateway_options *options, struct err *err)
+{
+	struct gateway *gateway = NULL;
+	enum err_code code = gateway_new(options, &gateway, err);
+
+	if (code == ERR_OK)
+		code = listen_on(gateway, err);
+	gateway_free(gateway);
+	return code;
+}
+
 enum err_code gateway_ready(struct gateway *gateway, struct err *err)
 {
 	enum err_code code = opening_state(&gateway->opening, err);
@@ -374,9 +385,12 @@ uint16_t gateway_port(const struct gateway *gateway)
 
 enum err_code gateway_run(struct gateway *gateway, int64_t drain_ms, struct err *err)
 {
-	enum err_code code = http_server_run(gateway->server, drain_ms, err);
+	enum err_code code = heartbeat_start(&gateway->heartbeat, gateway->server, err);
 	struct err why;
 
+	if (code == ERR_OK)
+		code = http_server_run(gateway->server, drain_ms, err);
+	heartbeat_end(&gateway->heartbeat);
 	gateway->ended = true;
 	/* A call may still be at the broker, for a client that has left. */
 	worker_free(gateway->worker);

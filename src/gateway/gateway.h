@@ -100,6 +100,9 @@ MUST_USE enum err_code gateway_open(struct gateway *gateway, const struct gatewa
 				    struct err *err);
 /* Why it would not take records now: ERR_OK if it would. */
 MUST_USE enum err_code gateway_ready(struct gateway *gateway, struct err *err);
+/* Whether one of these options could listen now, which it does for a moment. As gateway_new() and
+ * gateway_open(). */
+MUST_USE enum err_code gateway_try(const struct gateway_options *options, struct err *err);
 uint16_t gateway_port(const struct gateway *gateway);
 /* Serves until stop.h asks to stop, then answers what is in flight, for at most drain_ms. Ends,
  * too, when opening the broker failed for a reason that does not pass. */

@@ -6,6 +6,7 @@
 #include "gateway/auth.h"
 #include "gateway/gateway.h"
 #include "gateway/guard.h"
+#include "gateway/heartbeat.h"
 #include "gateway/ingest.h"
 #include "gateway/iterator.h"
 #include "gateway/missing.h"
@@ -25,6 +26,7 @@ struct gateway {
 	struct opening opening;
 	atomic_uint created; /* topics that clients made by a call of their own */
 	struct http_server *server;
+	struct heartbeat heartbeat;
 	struct worker *worker;
 	bool ended; /* gateway_run() has: nothing goes to the broker any more */
 

@@ -121,6 +121,10 @@ struct http_server_options {
 /* Whether only this machine can reach that address. ERR_USAGE: it is not one. */
 MUST_USE enum err_code http_listen_check(const char *listen, bool *ret_loopback, struct err *err);
 
+/* When the certificate in that file, PEM, runs out: seconds since 1970. ERR_USAGE: it cannot be
+ * read. */
+MUST_USE enum err_code http_cert_until(const char *cert, int64_t *ret_s, struct err *err);
+
 /* Binds and listens. ERR_USAGE: no such address, or an unusable certificate; ERR_EXISTS: in use. */
 MUST_USE enum err_code http_server_new(const struct http_server_options *options,
 				       struct http_server **ret_server, struct err *err);

@@ -5,8 +5,10 @@
 #include <limits.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 
 enum { REFRESH_MS = 1000 };
 
@@ -34,6 +36,29 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
 		return SSL_TLSEXT_ERR_ALERT_FATAL;
 	*out = chosen;
 	return SSL_TLSEXT_ERR_OK;
+}
+
+enum err_code http_cert_until(const char *cert, int64_t *ret_s, struct err *err)
+{
+	SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
+	int days, seconds;
+	X509 *first;
+
+	if (!tls)
+		return err_set(err, ERR_IO, "could not start OpenSSL");
+	if (SSL_CTX_use_certificate_chain_file(tls, cert) != 1) {
+		(void)tls_error(err, "certificate", cert);
+	} else {
+		first = SSL_CTX_get0_certificate(tls);
+		err->code = ERR_OK;
+		if (ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(first)) != 1)
+			(void)err_set(err, ERR_USAGE, "\"%s\" does not say until when it is good",
+				      cert);
+		else
+			*ret_s = (int64_t)time(NULL) + (int64_t)days * 86400 + seconds;
+	}
+	SSL_CTX_free(tls);
+	return err->code;
 }
 
 enum err_code http_tls_open(const char *cert, const char *key, SSL_CTX **ret_tls, struct err *err)

@@ -6,9 +6,16 @@ struct duckdb_api duckdb;
 
 enum err_code duckdb_api_load(struct err *err)
 {
-	/* Where the build found it, then wherever the system looks. By its path, because a
-	 * sanitizer that stands in for dlopen() hides this program's RUNPATH from it. */
-	static const char *const files[] = { PINPIPE_DUCKDB, "libduckdb.so", NULL };
+	/* Of the installation that the program is in; of the checkout that it, or a test, was
+	 * built in; wherever the system looks. */
+	static const char *const files[] = {
+		"../lib/pinpipe/libduckdb.so",
+		"../.cache/duckdb/libduckdb.so",
+		"../../.cache/duckdb/libduckdb.so",
+		"../../../.cache/duckdb/libduckdb.so",
+		"libduckdb.so",
+		NULL,
+	};
 	static const struct library_function functions[] = {
 #define X(name) { "duckdb_" #name, offsetof(struct duckdb_api, name) },
 		DUCKDB_FUNCTIONS(X)

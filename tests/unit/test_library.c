@@ -3,6 +3,7 @@
 #include "testing.h"
 
 #include <string.h>
+#include <unistd.h>
 
 struct math {
 	double (*square_root)(double of);
@@ -52,6 +53,23 @@ static void test_each_that_was_tried_is_named(void **state)
 	assert_true(math.square_root(9) > 2.9);
 }
 
+static void test_beside_the_program(void **state)
+{
+	static const char *const files[] = { "../nowhere/libm.so.6",
+					     "../../.cache/duckdb/libduckdb.so", NULL };
+	static const struct library_function functions[] = {
+		{ "duckdb_library_version", offsetof(struct math, square_root) }, { 0 }
+	};
+	struct math math = { 0 };
+	struct library library = library_of(files, functions, &math);
+	struct err err;
+
+	(void)state;
+	assert_int_equal(chdir("/"), 0); /* it is not looked for from here */
+	assert_ok(library_load(&library, &err));
+	assert_true(math.square_root != NULL);
+}
+
 static void test_a_function_that_it_lacks(void **state)
 {
 	static const char *const files[] = { "libm.so.6", NULL };
@@ -74,6 +92,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_first_that_is_there),
 		cmocka_unit_test(test_each_that_was_tried_is_named),
+		cmocka_unit_test(test_beside_the_program),
 		cmocka_unit_test(test_a_function_that_it_lacks),
 	};
 
