@@ -212,6 +212,7 @@ static struct registry_slot *slot_add(int fd, uint32_t slots, const char *role)
 	slot = map_slot(fd, slots);
 	if (!slot)
 		return NULL;
+	memset(slot->role, 0, sizeof(slot->role)); /* of one that was killed amid this */
 	memcpy(slot->role, role, strlen(role));
 	if (pwrite(fd, &now, sizeof(now), offsetof(struct registry_head, slots)) !=
 	    (ssize_t)sizeof(now)) {

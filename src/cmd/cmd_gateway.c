@@ -78,7 +78,7 @@ enum err_code cmd_gateway_try(const struct config *config, struct err *err)
 
 static void cmd_gateway_put_metrics(void *config, struct buf *out)
 {
-	metrics_put_place(config, out);
+	metrics_put_place(config, false, out); /* on its loop */
 }
 
 static enum err_code cmd_gateway_open_log(void *config, struct gateway *gateway,

@@ -35,7 +35,7 @@ static void metrics_put_disk(struct buf *out, const char *place, const struct di
 		 room->inodes);
 }
 
-void metrics_put_place(const struct config *config, struct buf *out)
+void metrics_put_place(const struct config *config, bool with_lake, struct buf *out)
 {
 	const char *dir = config_text(config, OPT_DIR), *lake = config_text(config, OPT_LAKE);
 	struct disk_room room;
@@ -47,7 +47,7 @@ void metrics_put_place(const struct config *config, struct buf *out)
 			 "# TYPE pinpipe_disk_inodes gauge\n");
 	if (disk_room(dir, &room))
 		metrics_put_disk(out, "dir", &room);
-	if (*lake && !store_is_service(lake) &&
+	if (with_lake && *lake && !store_is_service(lake) &&
 	    disk_room(slice_starts(slice_str(lake), "file:") ? lake + strlen("file:") : lake,
 		      &room))
 		metrics_put_disk(out, "lake", &room);
@@ -61,7 +61,7 @@ static void metrics_put_all(struct metrics_server *server)
 	registry_view_here(&view);
 	metrics_put_text(&view, &server->text);
 	registry_view_close(&view);
-	metrics_put_place(server->config, &server->text);
+	metrics_put_place(server->config, true, &server->text);
 }
 
 static void metrics_handle(void *user, struct http_server *http, const struct http_request *request)

@@ -16,7 +16,8 @@ MUST_USE enum err_code metrics_server_new(const struct config *config, const cha
 					  struct metrics_server **ret_server, struct err *err);
 void metrics_server_free(struct metrics_server *server); /* accepts NULL */
 
-/* What /metrics has beside the registry: the runs of batch, and the room that disks have left. */
-void metrics_put_place(const struct config *config, struct buf *out);
+/* What /metrics has beside the registry: the runs of batch, and the room that disks have left; that
+ * of the lake may be asked of a mount that hangs. */
+void metrics_put_place(const struct config *config, bool with_lake, struct buf *out);
 
 #endif

@@ -783,6 +783,7 @@ size_t delta_file_count(const struct delta_table *table)
 
 const struct delta_add *delta_file(const struct delta_table *table, size_t i)
 {
+	assert(table->state.gap_count == 0);
 	return &table->state.files[i].add;
 }
 

@@ -270,8 +270,8 @@ MUST_USE enum err_code delta_replace(struct delta_table *table, const struct del
  * to have no need to. It only saves readers work: a failure is just traced.
  */
 void delta_checkpoint_if_due(struct delta_table *table, uint32_t times);
-/* The same after ten commits: for a table to which nothing came for a while, so that who opens it
- * has hardly anything to replay. */
+/* The same after a fifth of that, ten commits at least: for a table to which nothing came for a
+ * while, so that who opens it has hardly anything to replay. */
 void delta_checkpoint_at_rest(struct delta_table *table);
 
 /*

@@ -24,7 +24,8 @@ enum {
 	DUCK_BYTES_MAX = 512 << 20,
 	FILES_A_COMMIT = 100,
 	INTERVAL_MAX = 1 << 20,
-	REST_COMMITS = 10
+	REST_COMMITS = 10,
+	REST_SHARE = 5,
 };
 
 /* What `_last_checkpoint` says. */
@@ -345,4 +346,9 @@ void delta_checkpoint_if_due(struct delta_table *table, uint32_t times)
 	checkpoint_after(table, checkpoint_interval(table) * times);
 }
 
-void delta_checkpoint_at_rest(struct delta_table *table) { checkpoint_after(table, REST_COMMITS); }
+void delta_checkpoint_at_rest(struct delta_table *table)
+{
+	int64_t share = checkpoint_interval(table) / REST_SHARE;
+
+	checkpoint_after(table, share > REST_COMMITS ? share : REST_COMMITS);
+}

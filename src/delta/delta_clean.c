@@ -258,6 +258,7 @@ enum err_code delta_clean_log(struct delta_table *table, const struct delta_clea
 		.sweep = { .store = table->store,
 			   .options = options,
 			   .ordered = true,
+			   .began_ms = clock_mono_ms(),
 			   .failpoint = "clean-log-removed" },
 	};
 	struct err failure = { 0 };

@@ -33,7 +33,8 @@
 struct delta_clean_options {
 	bool dry_run;	       /* nothing is removed */
 	int64_t spare_from_ms; /* data files no older than this stay (wall clock); 0: none */
-	int64_t most_ms;       /* so long it removes, once it knows what; 0: until all is gone */
+	/* So long it removes, or as long as it took to find out what; 0: until all is gone. */
+	int64_t most_ms;
 	void (*each)(void *user, const char *key, uint64_t size); /* what goes; or NULL */
 	void *user;
 };

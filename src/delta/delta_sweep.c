@@ -56,15 +56,16 @@ static void sweep_count(const struct delta_sweep *sweep, size_t from, size_t to,
 	}
 }
 
-/* The first time is the beginning of its time. */
+/* The first time is the beginning of its time, which is no shorter than finding it all took. */
 static bool sweep_is_over(struct delta_sweep *sweep)
 {
-	int64_t now_ms = clock_mono_ms();
+	int64_t now_ms = clock_mono_ms(), took_ms = now_ms - sweep->began_ms;
+	int64_t most_ms = sweep->options->most_ms;
 
-	if (sweep->options->most_ms == 0)
+	if (most_ms == 0)
 		return false;
 	if (sweep->end_ms == 0)
-		sweep->end_ms = now_ms + sweep->options->most_ms;
+		sweep->end_ms = now_ms + (took_ms > most_ms ? took_ms : most_ms);
 	return now_ms >= sweep->end_ms;
 }
 

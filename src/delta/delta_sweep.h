@@ -16,7 +16,8 @@ struct delta_sweep {
 		uint64_t size;
 	} * items;
 	size_t count, room;
-	int64_t end_ms; /* of the time that it may take (monotonic clock), once it has begun */
+	int64_t began_ms; /* when what goes was begun to be found (monotonic clock) */
+	int64_t end_ms;	  /* of the time that it may take, once it removes */
 };
 
 void delta_sweep_add(struct delta_sweep *sweep, const char *key, uint64_t size);

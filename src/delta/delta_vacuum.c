@@ -270,6 +270,7 @@ enum err_code delta_clean_files(struct delta_table *table,
 		.cleaned = cleaned,
 		.sweep = { .store = table->store,
 			   .options = options,
+			   .began_ms = clock_mono_ms(),
 			   .failpoint = "vacuum-removed" },
 	};
 	struct err failure = { 0 };

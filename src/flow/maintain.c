@@ -308,6 +308,7 @@ static enum err_code maintain_look(struct maintain *maintain, struct maintain_ta
 {
 	bool again = false, changed, rebuilt = false;
 	struct err failure;
+	int64_t seen;
 	enum err_code code = maintain_open(maintain, table, err), cleaned;
 
 	if (code == ERR_ABSENT && !table->delta) {
@@ -327,7 +328,9 @@ static enum err_code maintain_look(struct maintain *maintain, struct maintain_ta
 	}
 	if (changed)
 		code = maintain_do_chores(maintain, table, &again, err);
-	else if (clock_mono_ms() - table->changed_ms > CHECKPOINT_REST_MS)
+	seen = delta_version(
+		table->delta); /* what follows may read on: the next look is for that */
+	if (!changed && clock_mono_ms() - table->changed_ms > CHECKPOINT_REST_MS)
 		delta_checkpoint_at_rest(table->delta);
 	/* What cannot be merged is not to fill the disk as well. */
 	cleaned = maintain_clean(maintain, table, changed, &again, &failure);
@@ -335,7 +338,7 @@ static enum err_code maintain_look(struct maintain *maintain, struct maintain_ta
 		*err = failure;
 	if (code != ERR_OK || cleaned != ERR_OK)
 		return err->code;
-	table->version = again ? -1 : delta_version(table->delta);
+	table->version = again ? -1 : seen;
 	maintain_wait(maintain, table, changed);
 	if (again)
 		table->look_ms = 0;

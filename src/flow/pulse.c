@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/registry.h"
+#include "base/stop.h"
 #include "base/time.h"
 #include "base/trace.h"
 
@@ -20,7 +21,18 @@ struct pulse {
 	int64_t lag_ms; /* when it is due again; monotonic clock */
 };
 
-static void pulse_ask(const struct pulse *pulse, const struct group_info *info, const char *topic,
+static bool pulse_is_ending(struct pulse *pulse)
+{
+	bool ending;
+
+	(void)pthread_mutex_lock(&pulse->lock);
+	ending = pulse->ending;
+	(void)pthread_mutex_unlock(&pulse->lock);
+	return ending || stop_requested();
+}
+
+/* False: the broker does not answer, and would not for the next topic. */
+static bool pulse_ask(struct pulse *pulse, const struct group_info *info, const char *topic,
 		      struct series *row)
 {
 	int64_t lag = -1, asked_ms = clock_wall_ms();
@@ -33,27 +45,43 @@ static void pulse_ask(const struct pulse *pulse, const struct group_info *info, 
 	if (lag > 0 && series_get(row, SERIES_COMPLETE_MS) >= asked_ms)
 		lag = 0;
 	series_set(row, SERIES_LAG, lag);
+	return code == ERR_OK || code == ERR_NO_TOPIC;
 }
 
-static void pulse_ask_all(const struct pulse *pulse)
+/* Where that is not known, it is said so: how it was is not how it is. */
+static bool pulse_ask_if(bool known, struct pulse *pulse, const struct group_info *info,
+			 const char *topic, struct series *row)
+{
+	known = known && !pulse_is_ending(pulse) && pulse_ask(pulse, info, topic, row);
+	if (!known)
+		series_set(row, SERIES_LAG, -1);
+	return known;
+}
+
+static void pulse_ask_all(struct pulse *pulse)
 {
 	const struct pulse_options *options = &pulse->options;
 	const struct registry_slot *mine = registry_mine();
 	const struct series *row = NULL;
 	struct group_info info = { 0 };
 	struct err err;
+	enum err_code code;
+	bool known;
 
-	if (broker_describe_group(options->lag.broker, options->lag.group, &info, &err) != ERR_OK)
+	code = broker_describe_group(options->lag.broker, options->lag.group, &info, &err);
+	if (code != ERR_OK)
 		trace_debug("how far group \"%s\" is: %s", options->lag.group, err.msg);
+	known = code == ERR_OK || code == ERR_ABSENT; /* that one has committed nothing yet */
 	for (size_t i = 0; i < options->table_count; i++) {
 		const struct lake_table *table = &options->tables[i];
 
-		pulse_ask(pulse, &info, table->topic,
-			  series_of(SERIES_STREAM_TABLE, table->model->model.name));
+		known = pulse_ask_if(known, pulse, &info, table->topic,
+				     series_of(SERIES_STREAM_TABLE, table->model->model.name));
 	}
 	while (!options->tables && (row = registry_next_row(mine, SERIES_SINK, row)) != NULL)
 		if (row != &mine->rows[SERIES_SINK])
-			pulse_ask(pulse, &info, row->name, series_of(SERIES_SINK, row->name));
+			known = pulse_ask_if(known, pulse, &info, row->name,
+					     series_of(SERIES_SINK, row->name));
 	group_info_release(&info);
 }
 

@@ -196,6 +196,7 @@ static void sink_leave(struct sink *sink, struct sink_partition *partition)
 	if (partition->commit_due)
 		sink_commit(sink, partition);
 	partition->state = SINK_AWAY;
+	retry_end(&partition->retry);
 	reader_release(sink->reader, sink_topic(partition), partition->id);
 }
 

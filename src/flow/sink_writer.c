@@ -285,8 +285,10 @@ static bool perform(struct sink_writer *writer, struct sink_lane *lane)
 	struct err err;
 	enum err_code code;
 
-	if (atomic_load(&lane->halted) != ERR_OK || atomic_load(&lane->dropped))
+	if (atomic_load(&lane->halted) != ERR_OK || atomic_load(&lane->dropped)) {
+		retry_end(&lane->retry); /* nobody tries it again */
 		return true;
+	}
 	code = sink_writer_put(writer, job, &err);
 	job->done = code == ERR_OK;
 	if (job->done) {
@@ -476,7 +478,7 @@ void sink_writer_revive(struct sink_writer *writer, struct sink_lane *lane)
 	atomic_store(&lane->dropped, false);
 	atomic_store(&lane->halted, ERR_OK);
 	lane->pause_ms = 0;
-	lane->retry = (struct retry)RETRY_INIT;
+	retry_end(&lane->retry);
 	(void)pthread_mutex_unlock(&writer->lock);
 }
 

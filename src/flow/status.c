@@ -178,9 +178,10 @@ void status_ask_log(struct status *status, const struct lag_of *of, const struct
 	enum series_kind kind = of->kind == TOPIC_LOG ? SERIES_SINK : SERIES_STREAM_TABLE;
 	struct group_info info = { 0 };
 	struct err ignored;
+	enum err_code code = broker_describe_group(of->broker, of->group, &info, &ignored);
 
-	if (broker_describe_group(of->broker, of->group, &info, &ignored) != ERR_OK)
-		info = (struct group_info){ 0 };
+	if (code != ERR_OK && code != ERR_ABSENT) /* that one has committed nothing yet */
+		return;
 	for (size_t i = 0; i < status->row_count; i++) {
 		struct status_row *row = &status->rows[i];
 		const char *topic = of->kind == TOPIC_LOG

@@ -259,9 +259,11 @@ enum err_code store_remove_all(struct store *store, const char *const *keys, siz
 				 err);
 	for (size_t i = 0; i < count && code == ERR_OK; i++)
 		code = store_check_key(keys[i], err);
-	if (code != ERR_OK)
+	if (code != ERR_OK || count == 0)
 		return code;
 	code = store->ops->remove_all(store, keys, count, err);
+	if (!store->ops->layer)
+		metric_add(METRIC_STORE_REMOVES, (int64_t)count - 1);
 	return store_ended(store, CALL_REMOVE, start_us, code, err);
 }
 

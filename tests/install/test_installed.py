@@ -55,6 +55,14 @@ def test_what_a_package_of_it_must_tell(prefix):
     assert (documents / "pinpipe.yaml.example").read_text() == (conftest.TOP / "pinpipe.yaml.example").read_text()
 
 
+def test_installed_once_and_taken_away(tmp_path):
+    """Meson's own list names the directories that it made, too."""
+    with alone():
+        tool(configured_prefix(), destination=tmp_path)
+        tool("--remove")
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["pinpipe.yaml"]
+
+
 def test_installed_again_and_taken_away(tmp_path):
     """What an administrator wrote stays, and what somebody else put beside it."""
     name = configured_prefix()

@@ -39,19 +39,27 @@ enum kind { WRITE, SYNC, OPEN, RENAME, LINK, UNLINK, MKDIR, READ, ACCEPT, RECV, 
 enum { SHORT = -1, PAGE = 4096, WHERE_MAX = 512, UNSYNCED_MAX = 4096 };
 
 static const char *const kind_names[KINDS] = {
-	"write", "sync", "open", "rename", "link", "unlink", "mkdir", "read", "accept", "recv", "send",
+	"write", "sync", "open",   "rename", "link", "unlink",
+	"mkdir", "read", "accept", "recv",   "send",
 };
-static const struct { const char *name; int number; } errors[] = {
-	{ "eio", EIO }, { "enospc", ENOSPC }, { "emfile", EMFILE }, { "econnreset", ECONNRESET },
-	{ "econnaborted", ECONNABORTED }, { "short", SHORT },
+static const struct {
+	const char *name;
+	int number;
+} errors[] = {
+	{ "eio", EIO },
+	{ "enospc", ENOSPC },
+	{ "emfile", EMFILE },
+	{ "econnreset", ECONNRESET },
+	{ "econnaborted", ECONNABORTED },
+	{ "short", SHORT },
 };
 
 struct page {
 	_Atomic uint64_t calls[KINDS];
 	_Atomic uint64_t taken;
 	_Atomic uint64_t careless;
-	char where[WHERE_MAX];		/* what the first failed call was on */
-	char careless_name[WHERE_MAX];	/* the first new name */
+	char where[WHERE_MAX];	       /* what the first failed call was on */
+	char careless_name[WHERE_MAX]; /* the first new name */
 };
 
 struct range {
@@ -59,7 +67,7 @@ struct range {
 	ino_t ino;
 	off_t at;
 	size_t len;
-	char *before;			/* what was there, aligned for direct writing, or zeros */
+	char *before; /* what was there, aligned for direct writing, or zeros */
 };
 
 static struct page nowhere, *page = &nowhere;
@@ -68,7 +76,7 @@ static size_t directory_len;
 static enum kind fault_kind = KINDS;
 static uint64_t fault_at;
 static bool is_for_ever;
-static int fault_error;			/* an errno, SHORT, or 0: only late */
+static int fault_error; /* an errno, SHORT, or 0: only late */
 static long delay_ms;
 static struct range unsynced[UNSYNCED_MAX];
 static size_t unsynced_count;
@@ -145,10 +153,7 @@ static int count(enum kind kind, const char *where)
 	return fault_error;
 }
 
-static bool is_ours(int fd, char path[PATH_MAX])
-{
-	return fd_path(fd, path) && is_below(path);
-}
+static bool is_ours(int fd, char path[PATH_MAX]) { return fd_path(fd, path) && is_below(path); }
 
 static int count_fd(enum kind kind, int fd)
 {
@@ -179,10 +184,7 @@ static int failed(int error)
 	return -1;
 }
 
-static size_t half(size_t len)
-{
-	return len > 1 ? len / 2 : len;
-}
+static size_t half(size_t len) { return len > 1 ? len / 2 : len; }
 
 /* Before a write: what is there now. */
 static char *look_at(int fd, off_t at, size_t len)
@@ -346,18 +348,15 @@ int __openat64_2(int dir_fd, const char *name, int flags)
 	return open_at(dir_fd, name, flags, 0);
 }
 
-int __open64_2(const char *name, int flags)
-{
-	return open_at(AT_FDCWD, name, flags, 0);
-}
+int __open64_2(const char *name, int flags) { return open_at(AT_FDCWD, name, flags, 0); }
 
 static void look_for_care(int from_fd, const char *from, const char *to)
 {
 	struct stat st;
 
 	/* How far a reader is may be known late: it reads again what it need not. An index that is
-	 * not whole is made again, and so are the numbers of outdated rows. */
-	if (strncmp(to, "groups/", 7) == 0 || strstr(to, ".index") ||
+	 * not whole is made again, and so are the numbers of outdated rows, and the counters. */
+	if (strncmp(to, "groups/", 7) == 0 || strcmp(to, "registry") == 0 || strstr(to, ".index") ||
 	    strstr(to, "/cache/current/") || fstatat(from_fd, from, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return;
 	(void)pthread_mutex_lock(&unsynced_lock);
@@ -385,10 +384,7 @@ int renameat(int from_fd, const char *from, int to_fd, const char *to)
 	return renameat2(from_fd, from, to_fd, to, 0);
 }
 
-int rename(const char *from, const char *to)
-{
-	return renameat2(AT_FDCWD, from, AT_FDCWD, to, 0);
-}
+int rename(const char *from, const char *to) { return renameat2(AT_FDCWD, from, AT_FDCWD, to, 0); }
 
 int linkat(int from_fd, const char *from, int to_fd, const char *to, int flags)
 {
@@ -406,10 +402,7 @@ int unlinkat(int dir_fd, const char *name, int flags)
 	return fault > 0 ? failed(fault) : (int)syscall(SYS_unlinkat, dir_fd, name, flags);
 }
 
-int unlink(const char *name)
-{
-	return unlinkat(AT_FDCWD, name, 0);
-}
+int unlink(const char *name) { return unlinkat(AT_FDCWD, name, 0); }
 
 int mkdirat(int dir_fd, const char *name, mode_t mode)
 {
@@ -418,10 +411,7 @@ int mkdirat(int dir_fd, const char *name, mode_t mode)
 	return fault > 0 ? failed(fault) : (int)syscall(SYS_mkdirat, dir_fd, name, mode);
 }
 
-int mkdir(const char *name, mode_t mode)
-{
-	return mkdirat(AT_FDCWD, name, mode);
-}
+int mkdir(const char *name, mode_t mode) { return mkdirat(AT_FDCWD, name, mode); }
 
 ssize_t read(int fd, void *bytes, size_t len)
 {
@@ -439,10 +429,7 @@ ssize_t pread64(int fd, void *bytes, size_t len, off_t at)
 			 : syscall(SYS_pread64, fd, bytes, fault == SHORT ? half(len) : len, at);
 }
 
-ssize_t pread(int fd, void *bytes, size_t len, off_t at)
-{
-	return pread64(fd, bytes, len, at);
-}
+ssize_t pread(int fd, void *bytes, size_t len, off_t at) { return pread64(fd, bytes, len, at); }
 
 int accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
 {
