@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+enum { SAID_BYTES_MAX = 2 * ERR_MSG_MAX };
+
 const struct command *const commands[] = {
 #define X(name) &cmd_##name,
 	COMMANDS(X)
@@ -71,14 +73,32 @@ void cmd_put_overview(struct buf *out)
 		    "pinpipe.yaml or in the environment; `pinpipe config` shows what is set, and where.\n");
 }
 
+void cmd_say(struct buf *said)
+{
+	struct buf visible;
+
+	buf_init(&visible, 4 * said->len + 1); /* a byte is four at most */
+	if (isatty(STDERR_FILENO))
+		visible_put(&visible, buf_slice(said), true);
+	else
+		buf_add_slice(&visible, buf_slice(said));
+	(void)fputs(buf_cstr(&visible), stderr);
+	buf_release(&visible);
+	buf_clear(said);
+}
+
 int cmd_fail(const struct err *err)
 {
 	const char *space = current ? " " : "";
 	const char *name = current ? current->name : "";
+	struct buf said;
 
 	if (err->code == ERR_STOPPED && err->sys == EPIPE)
 		return 128 + SIGPIPE;	/* as `head` wants it: silent */
-	fprintf(stderr, "pinpipe%s%s: %s\n", space, name, err->msg);
+	buf_init(&said, SAID_BYTES_MAX);
+	buf_addf(&said, "pinpipe%s%s: %s\n", space, name, err->msg);
+	cmd_say(&said);
+	buf_release(&said);
 	if (err->code == ERR_USAGE)
 		fprintf(stderr, "`pinpipe%s%s --help` shows what is allowed\n", space, name);
 	else if (err->code == ERR_LOCKED)

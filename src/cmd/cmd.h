@@ -96,6 +96,9 @@ COMMANDS(X)
 /* Reports the error on stderr as "pinpipe <command>: <message>", and what to do where the code
  * tells; returns its exit status. */
 MUST_USE int cmd_fail(const struct err *err);
+/* Writes it to stderr, to a terminal as visible.h has it, for an error may quote a record; and
+ * empties `said`. */
+void cmd_say(struct buf *said);
 /* Writes all of it to stdout, to a terminal as visible.h has it, and empties `out`. ERR_STOPPED:
  * nobody reads stdout any more; cmd_fail() of that is silent. */
 MUST_USE enum err_code cmd_print(struct buf *out, struct err *err);

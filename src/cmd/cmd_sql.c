@@ -15,9 +15,14 @@ enum { SQL_BYTES_MAX = 16 << 20, READ_BYTES = 1 << 16 };
 /* The error, and what the engine says beside it. `pinpipe sql --help` knows nothing of SQL. */
 static int fail(const struct err *err, const char *hint)
 {
+	struct buf said;
+
 	if (!*hint)
 		return cmd_fail(err);
-	(void)fprintf(stderr, "pinpipe sql: %s\n%s\n", err->msg, hint);
+	buf_init(&said, READ_BYTES);
+	buf_addf(&said, "pinpipe sql: %s\n%s\n", err->msg, hint);
+	cmd_say(&said);
+	buf_release(&said);
 	return err_exit(err->code);
 }
 

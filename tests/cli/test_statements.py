@@ -71,6 +71,14 @@ def test_each_of_them_is_held_to_the_rules(fiji, sql):
     assert {path for path in fiji.dir.rglob("*") if path.is_file()} == before
 
 
+def test_an_error_that_quotes_a_record_gives_no_orders(pinpipe, run, fiji):
+    """To a terminal, of which it would set the title; elsewhere it is as it is."""
+    sql = "SELECT (chr(27) || ']0;mine' || chr(7) || '[2J')::INT"
+    shown = Screen([pinpipe, "sql", "--dir", fiji.dir, sql]).read()
+    assert "\\x1b]0;mine\\x07" in shown and "\x1b]" not in shown and "\x07" not in shown
+    assert "\x1b]0;mine\x07" in run("sql", "--dir", fiji.dir, sql, status=1).stderr
+
+
 def test_no_statement_is_an_error(fiji, tmp_path):
     assert "there is no statement" in fiji.run("sql", "--dir", fiji.dir, status=2).stderr
     assert "only one of them" in fiji.run("sql", "--file", "x", "SELECT 1", status=2).stderr
