@@ -91,15 +91,17 @@ static bool lock_head(int fd)
 
 /* --- the file ---------------------------------------------------------------------- */
 
-/* An empty one in place of whatever has the name. */
-static int registry_make(int dir_fd)
+/* An empty one, in place of the one that has the name if `replace`; else nothing happens if there
+ * is one by now. False with errno. */
+static bool registry_make(int dir_fd, bool replace)
 {
 	struct registry_head head = { .layout = registry_layout(),
 				      .slot_bytes = REGISTRY_SLOT_BYTES };
 	char page[REGISTRY_PAGE] = { 0 };
 	char fresh[64];
 	uint64_t unique = 0;
-	int failed = 0, fd;
+	bool made;
+	int fd, failed;
 
 	(void)!getrandom(&unique, sizeof(unique), 0);
 	(void)snprintf(fresh, sizeof(fresh), REGISTRY_FILE ".%016llx", (unsigned long long)unique);
@@ -107,16 +109,17 @@ static int registry_make(int dir_fd)
 	memcpy(page, &head, sizeof(head));
 	fd = openat(dir_fd, fresh, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return -1;
-	if (pwrite(fd, page, sizeof(page), 0) != (ssize_t)sizeof(page) ||
-	    renameat(dir_fd, fresh, dir_fd, REGISTRY_FILE) < 0) {
-		failed = errno ? errno : ENOSPC;
+		return false;
+	errno = ENOSPC;
+	made = pwrite(fd, page, sizeof(page), 0) == (ssize_t)sizeof(page) &&
+	       (replace ? renameat(dir_fd, fresh, dir_fd, REGISTRY_FILE) == 0
+			: linkat(dir_fd, fresh, dir_fd, REGISTRY_FILE, 0) == 0 || errno == EEXIST);
+	failed = errno;
+	if (!made || !replace)
 		(void)unlinkat(dir_fd, fresh, 0);
-		(void)close(fd);
-		errno = failed;
-		return -1;
-	}
-	return fd;
+	(void)close(fd);
+	errno = failed;
+	return made;
 }
 
 static bool has_the_name(int dir_fd, int fd)
@@ -137,32 +140,28 @@ static bool file_fits(int fd)
 	       registry_head_fits(&head, (uint64_t)st.st_size);
 }
 
-/* The file, of our layout, with its head locked; -1: errno says why not. */
+/* The file, of our layout, with its head locked; -1: errno says why not. Whoever makes one opens it
+ * by its name as all others do; one that does not fit is replaced under its lock. */
 static int registry_open_locked(int dir_fd)
 {
 	for (int i = 0; i < REPLACED_MAX; i++) {
 		int fd = openat(dir_fd, REGISTRY_FILE, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-		int failed;
+		bool ours = fd >= 0 && lock_head(fd), made = true;
+		int failed = errno;
 
 		if (fd < 0 && errno != ENOENT)
 			return -1;
-		if (fd < 0 || (lock_head(fd) && has_the_name(dir_fd, fd) && !file_fits(fd))) {
-			if (fd >= 0)
-				(void)close(fd);
-			fd = registry_make(dir_fd);
-			if (fd < 0)
-				return -1;
-			/* Of two that made one, the later has the name. */
-			if (!lock_head(fd)) {
-				(void)close(fd);
-				continue;
-			}
+		if (fd < 0 || (ours && has_the_name(dir_fd, fd))) {
+			if (fd >= 0 && file_fits(fd))
+				return fd;
+			made = registry_make(dir_fd, fd >= 0);
+			failed = errno;
 		}
-		if (has_the_name(dir_fd, fd) && file_fits(fd) && lock_head(fd))
-			return fd;
-		failed = errno;
-		(void)close(fd);
+		if (fd >= 0)
+			(void)close(fd);
 		errno = failed;
+		if (!made)
+			return -1;
 	}
 	errno = EAGAIN;
 	return -1;
