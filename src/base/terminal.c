@@ -19,6 +19,13 @@ size_t terminal_width(int fd)
 	return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : TERMINAL_WIDTH;
 }
 
+size_t terminal_height(int fd)
+{
+	struct winsize size = { 0 };
+
+	return isatty(fd) && ioctl(fd, TIOCGWINSZ, &size) == 0 ? size.ws_row : 0;
+}
+
 static bool is_dumb(void)
 {
 	const char *term = getenv("TERM");

@@ -18,6 +18,8 @@ enum { TERMINAL_WIDTH = 80 }; /* of one that does not say */
 
 /* In columns, as it is now; 0: it is no terminal. */
 size_t terminal_width(int fd);
+/* In lines; 0: it is no terminal, or does not say. */
+size_t terminal_height(int fd);
 bool terminal_has_colour(int fd);
 /* A line there can be drawn over. */
 bool terminal_draws(int fd);

@@ -1,5 +1,6 @@
 /* What runs on the data directory, how far behind it is, and whether that is well. */
 #include "base/stop.h"
+#include "base/terminal.h"
 #include "base/time.h"
 #include "cmd/cmd.h"
 #include "cmd/output.h"
@@ -82,7 +83,17 @@ static enum err_code cmd_status_check(const struct config *config, struct err *e
 	return code;
 }
 
-static enum err_code cmd_status_once(const struct config *config, bool *ret_unwell, struct err *err)
+/* What does not fit goes, from the end: a screen that scrolls shows the least urgent. */
+static void cmd_status_fit(struct buf *out, size_t lines)
+{
+	for (size_t at = 0; lines > 1 && at < out->len; at++)
+		if (out->ptr[at] == '\n' && --lines == 1)
+			out->len = at;
+}
+
+/* `lines`: of the screen that it is to fit; 0: it may be as long as it is. */
+static enum err_code cmd_status_once(const struct config *config, size_t lines, bool *ret_unwell,
+				     struct err *err)
 {
 	const struct status_options options = {
 		.dir = config_text(config, OPT_DIR),
@@ -101,6 +112,7 @@ static enum err_code cmd_status_once(const struct config *config, bool *ret_unwe
 		status_put_text(&out, &status, options.dir);
 	else
 		status_put_json(&out, &status, options.dir);
+	cmd_status_fit(&out, lines);
 	*ret_unwell = status.reason_count > 0;
 	code = cmd_print(&out, err);
 	buf_release(&out);
@@ -117,7 +129,8 @@ static enum err_code cmd_status_watch(const struct config *config, bool *ret_unw
 	while (code == ERR_OK && !stop_requested()) {
 		if (clears && (fputs(CLEAR_SCREEN, stdout) == EOF || fflush(stdout) == EOF))
 			return err_errno(err, "could not write to the terminal");
-		code = cmd_status_once(config, ret_unwell, err);
+		code = cmd_status_once(config, clears ? terminal_height(STDOUT_FILENO) : 0,
+				       ret_unwell, err);
 		if (code == ERR_OK)
 			clock_sleep_ms(WATCH_MS);
 	}
@@ -134,7 +147,7 @@ static int cmd_status_run(struct config *config, int argc, const char *const *ar
 	(void)argv;
 	if (code == ERR_OK)
 		code = config_bool(config, OPT_WATCH) ? cmd_status_watch(config, &unwell, &err)
-						      : cmd_status_once(config, &unwell, &err);
+						      : cmd_status_once(config, 0, &unwell, &err);
 	if (code != ERR_OK)
 		return cmd_fail(&err);
 	return unwell && !stop_requested() ? UNWELL : 0;

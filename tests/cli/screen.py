@@ -31,8 +31,8 @@ class Screen:
         conftest.die_with_parent()
         fcntl.ioctl(1, termios.TIOCSCTTY, 0)
 
-    def resize(self, width):
-        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+    def resize(self, width, height=24):
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
 
     def take(self, wait_s=0.1):
         """What has come; False: it ended."""

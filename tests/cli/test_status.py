@@ -12,6 +12,7 @@ import urllib.request
 import pytest
 
 from conftest import free_port, wait_until
+from screen import Screen
 
 ID = "124df56aef51"
 
@@ -249,6 +250,17 @@ def test_watch_tells_again_and_again(start, start_gateway, data_dir):
     wait_until(lambda: watch.said().count("\n") >= 2, "two lines")
     assert watch.stop(signal.SIGINT) == 130
     assert all(json.loads(line)["fine"] for line in watch.said().splitlines())
+
+
+def test_watch_fits_the_screen(pinpipe, start_gateway, data_dir):
+    """What is said first stays on it."""
+    start_gateway()
+    screen = Screen([pinpipe, "status", "--dir", data_dir, "--watch"])
+    screen.resize(80, height=6)
+    screen.wait_for(r"(\x1b\[H\x1b\[J[^\x1b]+){2}\x1b\[H")
+    screen.type("\x03")
+    shown = screen.read().split("\x1b[H\x1b[J")[2]
+    assert shown.startswith("pinpipe on") and shown.count("\n") == 4
 
 
 def test_a_registry_that_cannot_be_is_in_nobodys_way(start_gateway, data_dir):
