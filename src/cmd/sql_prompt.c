@@ -84,7 +84,8 @@ static void ask_typed(const struct config *config, struct prompt *prompt, struct
 	}
 	if (at == text.len && !sql_split_next(slice_from(text, done), &(size_t){ 0 }, &piece))
 		done = text.len; /* blanks */
-	memmove(typed->ptr, typed->ptr + done, typed->len - done);
+	if (done > 0)
+		memmove(typed->ptr, typed->ptr + done, typed->len - done);
 	typed->len -= done;
 }
 

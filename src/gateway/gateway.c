@@ -363,8 +363,10 @@ enum err_code gateway_try(const struct gateway_options *options, struct err *err
 	struct gateway *gateway = NULL;
 	enum err_code code = gateway_new(options, &gateway, err);
 
-	if (code == ERR_OK)
-		code = listen_on(gateway, err);
+	if (code != ERR_OK)
+		return code;
+	assert(gateway);
+	code = listen_on(gateway, err);
 	gateway_free(gateway);
 	return code;
 }
