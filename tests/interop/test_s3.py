@@ -176,5 +176,5 @@ def test_pinpipe_goes_on_where_delta_rs_wrote(lake):
 
 def dead_since(lake):
     """Of the geo posts that came with the second run, those that were no rows."""
-    letters = pinpipe(lake.directory, "dlq", "--topic", f"streaming-{ID}-geo")
+    letters = pinpipe(lake.directory, "dlq", f"streaming-{ID}-geo")
     return len(letters) - lake.report["dead"]["stream"]["geo"]
