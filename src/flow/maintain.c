@@ -328,8 +328,8 @@ static enum err_code maintain_look(struct maintain *maintain, struct maintain_ta
 	}
 	if (changed)
 		code = maintain_do_chores(maintain, table, &again, err);
-	seen = delta_version(
-		table->delta); /* what follows may read on: the next look is for that */
+	/* What follows may read on: the next look is for that. */
+	seen = delta_version(table->delta);
 	if (!changed && clock_mono_ms() - table->changed_ms > CHECKPOINT_REST_MS)
 		delta_checkpoint_at_rest(table->delta);
 	/* What cannot be merged is not to fill the disk as well. */

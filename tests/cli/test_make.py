@@ -31,7 +31,7 @@ def test_ctrl_c_is_no_failure_of_make(pinpipe, tmp_path):
 
 NINJA = """#!/bin/sh
 case " $* " in
-*" -n "*) [ -f todo ] || echo "ninja: no work to do." ;;
+*" -n "*) [ -f changed ] || echo "ninja: no work to do." ;;
 *) echo "[1/1] compiling"; [ ! -f broken ] || { echo "error: broken" >&2; exit 1; } ;;
 esac
 """
@@ -54,7 +54,7 @@ def test_a_build_says_that_it_builds_and_no_more(tmp_path):
     assert (first.returncode, first.stdout, first.stderr) == (0, "building pinpipe: half a minute or so\n", "")
     again = build()
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
-    (tmp_path / "todo").touch()
+    (tmp_path / "changed").touch()
     assert build().stdout == "building what has changed\n"
     (tmp_path / "broken").touch()
     failed = build()
