@@ -321,6 +321,8 @@ static int sleep_ms(struct http_server *server, int64_t end_ms)
 
 	if (most_ms > SLEEP_MS_MAX)
 		most_ms = SLEEP_MS_MAX;
+	if (server->options.turn_every_ms && most_ms > server->options.turn_every_ms)
+		most_ms = server->options.turn_every_ms;
 	if (server->queue_head)
 		return 0;
 	if (server->accept_ready && server->accept_after_ms - server->now_ms < most_ms)

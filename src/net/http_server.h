@@ -124,6 +124,7 @@ struct http_server_options {
 	http_handler_fn *handle;
 	http_admit_fn *admit;		/* NULL: everything goes on */
 	http_turn_fn *turn;		/* NULL: not of interest */
+	int64_t turn_every_ms;		/* also where nothing happens; 0: not then */
 	void *user;
 };
 
