@@ -30,12 +30,14 @@ enum face {
 	FACE_KAFKA,
 	FACE_KINESIS,
 	FACE_OPS,
+	FACE_PAGE,
 };
 
 struct call {
 	struct gateway *gateway;
 	enum face face;
 	struct http_ticket ticket;
+	const struct http_request *request;	/* on the loop; NULL on a thread of the worker */
 	int64_t began_us;			/* when the loop came to it, clock_mono_us() */
 	struct slice param[CALL_PARAMS_MAX];	/* {…} of the route's pattern, in order */
 	struct slice query;

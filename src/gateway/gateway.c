@@ -5,6 +5,7 @@
 #include "base/time.h"
 #include "gateway/route.h"
 #include "gateway/state.h"
+#include "gateway/ui.h"
 #include "gateway/velocity.h"
 #include "gateway/worker.h"
 
@@ -72,6 +73,7 @@ void gateway_free(struct gateway *gateway)
 	opening_release(&gateway->opening);
 	worker_free(gateway->worker);
 	broker_free(gateway_broker(gateway));
+	ui_free(gateway->ui);
 	http_server_free(gateway->server);	/* runs what was posted to it */
 	missing_release(gateway);
 	ingest_release(&gateway->ingest);
@@ -135,6 +137,10 @@ static struct route_match gateway_begin(struct gateway *gateway, const struct ht
 	struct route_match match = route_find(request->method, request->path,
 					      gateway->options.stages);
 
+	if (match.route && match.route->handle == kafka_root && ui_wants_page(request)) {
+		match.route = &ui_page_route;
+		match.face = FACE_PAGE;
+	}
 	if (gateway->reply.cap > REPLY_KEPT)
 		buf_release(&gateway->reply);
 	buf_clear(&gateway->reply);
@@ -142,6 +148,7 @@ static struct route_match gateway_begin(struct gateway *gateway, const struct ht
 		.gateway = gateway,
 		.face = match.face,
 		.ticket = request->ticket,
+		.request = request,
 		.began_us = gateway->turn_us,
 		.param = { match.param[0], match.param[1] },
 		.query = request->query,
@@ -162,6 +169,8 @@ static bool media_fits(const struct route *route, enum media media)
 	if (route->face == FACE_KAFKA)
 		return !(route->flags & ROUTE_PRODUCES) || media == MEDIA_NONE ||
 		       media == MEDIA_KAFKA_JSON || media == MEDIA_KAFKA_BINARY;
+	if (route->face == FACE_PAGE)
+		return media == MEDIA_NONE || media == MEDIA_JSON;
 	if (route->face == FACE_KINESIS)
 		return media == MEDIA_NONE || media == MEDIA_JSON || media == MEDIA_AMZ_JSON;
 	return true;
@@ -226,6 +235,18 @@ static void refuse_path(struct call *call, const struct http_request *request)
 	buf_release(&help);
 }
 
+/* What the path takes instead; who asks only that is answered, not refused. */
+static void refuse_method(struct call *call, const struct http_request *request, unsigned methods)
+{
+	call_refuse(call, 405);
+	route_put_allow(methods, call->extra, sizeof(call->extra));
+	if (request->method != HTTP_METHOD_OPTIONS)
+		return;
+	buf_clear(call->reply);
+	call->status = 204;
+	call->reply_type = NULL;
+}
+
 static void refuse_media(struct call *call, const struct route *route)
 {
 	char help[128];
@@ -270,11 +291,12 @@ static bool admit_call(struct call *call, const struct route_match *match,
 	bool open = route && (route->flags & ROUTE_OPEN);
 	bool here = route && !(request->content_length && route->flags & ROUTE_BODILESS);
 
-	if (!guard_call(call, request, open) || !admit_caller(call, route, request))
+	if (!guard_call(call, request, open) ||
+	    (call->face == FACE_PAGE && !ui_admits(call, request)) ||
+	    !admit_caller(call, route, request))
 		return false;
 	if (!route && match->methods && call->face != FACE_KINESIS) {
-		call_refuse(call, 405);
-		route_put_allow(match->methods, call->extra, sizeof(call->extra));
+		refuse_method(call, request, match->methods);
 	} else if (!here) {
 		refuse_path(call, request);
 	} else if (!media_fits(route, call->media)) {
@@ -348,6 +370,8 @@ static void gateway_turn(void *user, bool begins)
 	}
 	if (gateway->corked)
 		broker_cork(gateway->corked, begins);
+	if (!begins)
+		ui_turn(gateway->ui);
 }
 
 static enum err_code listen_on(struct gateway *gateway, struct err *err)
@@ -384,6 +408,7 @@ enum err_code gateway_open(struct gateway *gateway, const struct gateway_opener 
 	if (check_own(gateway, TOPIC_LOG, err) != ERR_OK ||
 	    check_own(gateway, TOPIC_STREAM, err) != ERR_OK || listen_on(gateway, err) != ERR_OK ||
 	    worker_new(gateway, &gateway->worker, err) != ERR_OK ||
+	    ui_new(gateway, &gateway->ui, err) != ERR_OK ||
 	    opening_start(&gateway->opening, opener, err) != ERR_OK)
 		return err->code;
 	return opening_await(&gateway->opening, OPEN_WAIT_MS, err);
@@ -425,6 +450,8 @@ enum err_code gateway_run(struct gateway *gateway, int64_t drain_ms, struct err 
 		code = http_server_run(gateway->server, drain_ms, err);
 	heartbeat_end(&gateway->heartbeat);
 	gateway->ended = true;
+	ui_free(gateway->ui);
+	gateway->ui = NULL;
 	/* A call may still be at the broker, for a client that has left. */
 	worker_free(gateway->worker);
 	gateway->worker = NULL;

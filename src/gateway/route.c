@@ -1,6 +1,7 @@
 #include "gateway/route.h"
 
 #include "base/mem.h"
+#include "gateway/ui.h"
 
 /* The two that carry the load come first. */
 static const struct route routes[] = {
@@ -57,7 +58,7 @@ static const char *const method_names[] = {
 	[HTTP_METHOD_POST] = "POST",
 	[HTTP_METHOD_PUT] = "PUT",
 	[HTTP_METHOD_DELETE] = "DELETE",
-	/* OPTIONS is answered before any route is asked for: guard.h. */
+	[HTTP_METHOD_OPTIONS] = "OPTIONS",
 };
 
 static size_t segment_len(struct slice path)
@@ -94,24 +95,31 @@ static bool is_under(struct slice path, struct slice prefix)
 	       (path.len == prefix.len || path.ptr[prefix.len] == '/');
 }
 
+static enum face face_of(struct slice path)
+{
+	if (is_under(path, slice_str("/ui")))
+		return FACE_PAGE;
+	return is_under(path, slice_str("/streams")) ? FACE_KINESIS : FACE_KAFKA;
+}
+
 static struct route_match find_path(enum http_method method, struct slice path)
 {
-	struct route_match match = {
-		.face = is_under(path, slice_str("/streams")) ? FACE_KINESIS : FACE_KAFKA,
-	};
+	struct route_match match = { .face = face_of(path) };
+	const struct route *list = match.face == FACE_PAGE ? ui_routes : routes;
+	size_t count = match.face == FACE_PAGE ? ui_route_count : ARRAY_LEN(routes);
 
 	if (method == HTTP_METHOD_HEAD)
 		method = HTTP_METHOD_GET;
-	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+	for (size_t i = 0; i < count; i++) {
 		struct slice param[CALL_PARAMS_MAX] = { 0 };
 
-		if (!matches(routes[i].pattern, path, param))
+		if (!matches(list[i].pattern, path, param))
 			continue;
-		match.methods |= 1u << routes[i].method;
-		match.face = routes[i].face;
-		if (routes[i].method != method)
+		match.methods |= 1u << list[i].method;
+		match.face = list[i].face;
+		if (list[i].method != method)
 			continue;
-		match.route = &routes[i];
+		match.route = &list[i];
 		memcpy(match.param, param, sizeof(param));
 		break;
 	}
@@ -124,7 +132,7 @@ static bool begins_a_route(struct slice segment)
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++)
 		if (is_under(slice_str(routes[i].pattern), segment))
 			return true;
-	return false;
+	return slice_is(segment, "/ui");
 }
 
 static bool is_listed(const char *list, struct slice name)
@@ -194,6 +202,7 @@ void route_put_allow(unsigned methods, char *line, size_t room)
 
 	if (methods & 1u << HTTP_METHOD_GET)
 		methods |= 1u << HTTP_METHOD_HEAD;
+	methods |= 1u << HTTP_METHOD_OPTIONS;
 	for (unsigned i = 0; i < ARRAY_LEN(method_names); i++) {
 		if (!(methods & 1u << i))
 			continue;

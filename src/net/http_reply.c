@@ -250,6 +250,15 @@ struct http_conn *http_reply_conn(struct http_server *server, struct http_ticket
 	return answer->ready || answer->in_pieces ? NULL : conn;
 }
 
+bool http_client_left(const struct http_server *server, struct http_ticket ticket)
+{
+	const struct http_conn *conn =
+		ticket.slot < server->slots ? http_server_conn(server, ticket.slot) : NULL;
+
+	return !conn || conn->phase == PHASE_CLOSED || conn->generation != ticket.generation ||
+	       conn->hung_up;
+}
+
 void http_reply(struct http_server *server, struct http_ticket ticket,
 		const struct http_reply *reply)
 {

@@ -165,6 +165,10 @@ struct http_reply {
 void http_reply(struct http_server *server, struct http_ticket ticket,
 		const struct http_reply *reply);
 
+/* Whether who asked has closed the connection, or ended his side of it: for answers that take long,
+ * and that nobody may be waiting for. */
+bool http_client_left(const struct http_server *server, struct http_ticket ticket);
+
 /* A reply in pieces, on the loop thread. */
 struct http_pieces;
 
