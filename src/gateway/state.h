@@ -34,6 +34,7 @@ struct gateway {
 	struct json_parser *json;
 	struct records records;
 	struct buf reply;
+	struct buf unpacked; /* a body that came packed */
 	struct ingest ingest;
 	struct presence presence;
 	struct missing missing;
