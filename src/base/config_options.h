@@ -18,6 +18,8 @@ X(CREDS, "creds", "creds", CONFIG_PATH, "", "", "Credentials file (default: db_c
 X(DIR, "dir", "dir", CONFIG_PATH, "pinpipe-data", "", "Directory that holds the log, the lake and the tables")
 X(ID, "id", "id", CONFIG_TEXT, "124df56aef51", "", "User id that prefixes every topic, stream and table")
 X(VERBOSE, "verbose", "verbose", CONFIG_CHOICE, "info", "error|warn|info|debug", "How much to say on stderr")
+X(LOG_FORMAT, "log_format", "log-format", CONFIG_CHOICE, "text", "text|json|logfmt",
+  "Lines on stderr: for people, or one JSON object or one logfmt line each")
 X(FORMAT, "format", "format", CONFIG_CHOICE, "auto", "auto|table|json|csv|parquet", "Output: auto is table on a terminal, else json; parquet: of one analysis")
 X(MODELS, "models", "models", CONFIG_PATH, "", "", "Directory of the SQL models (default: the one installed beside the program)")
 
@@ -144,6 +146,7 @@ X(SCHEDULE, "batch.every", "batch-every", CONFIG_MS, "60s", "10ms..30d", "How of
 X(CRON, "batch.schedule", "batch-schedule", CONFIG_SCHEDULE, "", "1s..30d", "When `up` runs the batch, in place of batch.every: an interval (15m) or a cron expression (\"0 2 * * *\")")
 X(BATCH_ZONE, "batch.timezone", "batch-timezone", CONFIG_ZONE, "UTC", "", "Time zone of the cron expression, as Europe/Berlin")
 X(BY, "", "by", CONFIG_CHOICE, "command", "command|every|schedule|airflow", "What started it, for `pinpipe runs`")
+X(DEMO, "", "demo", CONFIG_BOOL, "false", "", "Made-up rows, a few a second, until the end")
 X(RESTART_AFTER, "up.restart_after", "", CONFIG_MS, "200ms", "1ms..1h", "How long `up` waits before it starts again what ended; twice as long each time")
 X(RESTART_MAX, "up.restart_max", "", CONFIG_MS, "30s", "1ms..24h", "The longest that `up` waits for that")
 X(MAINTAIN_EVERY, "maintain.every", "maintain-every", CONFIG_MS, "1s", "0ms..1h", "How often growing tables are looked at (lake in a bucket: 10s); 0: `up` runs no maintain")
