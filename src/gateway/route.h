@@ -41,6 +41,8 @@ struct route_match {
 struct route_match route_find(enum http_method method, struct slice path, const char *stages);
 /* One line for a person: the method and the path of each, those of one API if it is Kinesis. */
 void route_put_help(struct buf *out, enum face face);
+/* "did you mean GET /topics? " of a path that was mistyped; nothing, if it is like none. */
+void route_put_nearest(struct buf *out, enum http_method method, struct slice path);
 void route_put_table(struct buf *out);
 /* "Allow: GET, HEAD\r\n" */
 void route_put_allow(unsigned methods, char *line, size_t room);

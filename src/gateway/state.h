@@ -12,6 +12,7 @@
 #include "gateway/missing.h"
 #include "gateway/opening.h"
 #include "gateway/presence.h"
+#include "gateway/refused.h"
 
 #include <stdatomic.h>
 
@@ -36,9 +37,12 @@ struct gateway {
 	struct json_parser *json;
 	struct records records;
 	struct buf reply;
+	struct buf unpacked; /* a body that came packed */
 	struct ingest ingest;
 	struct presence presence;
 	struct missing missing;
+	struct refused refused;
+	struct news first_records;
 	struct broker *corked; /* in this turn */
 	int64_t turn_us;       /* when it began, clock_mono_us() */
 };

@@ -211,6 +211,8 @@ bool http_reply_build(struct http_server *server, struct http_conn *conn, uint32
 	/* What is in flight behind it when the server stops is answered, too. */
 	answer->close |= reply->close || (server->draining && request + 1 == conn->next);
 	http_reply_count(reply->status);
+	if (server->options.refused && reply->status >= 400 && reply->status < 500)
+		server->options.refused(server->options.user, conn->peer, reply);
 	return build(server, conn, answer, reply,
 		     request == conn->first ? &conn->out : &answer->held);
 }
@@ -282,6 +284,8 @@ void http_reply_refusal(struct http_server *server, struct http_conn *conn, uint
 		.close = true,
 	};
 
+	if (refusal->status == 415 && server->limits.packed_bodies)
+		reply.extra[0] = "Accept-Encoding: gzip, zstd\r\n";
 	reply_to(server, conn, request, &reply);
 }
 
