@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/json.h"
+#include "gateway/auth.h"
 #include "gateway/media.h"
 #include "net/http_server.h"
 
@@ -29,17 +30,20 @@ enum face {
 	FACE_KAFKA,
 	FACE_KINESIS,
 	FACE_OPS,
+	FACE_PAGE,
 };
 
 struct call {
 	struct gateway *gateway;
 	enum face face;
 	struct http_ticket ticket;
+	const struct http_request *request;	/* on the loop; NULL on a thread of the worker */
 	int64_t began_us;			/* when the loop came to it, clock_mono_us() */
 	struct slice param[CALL_PARAMS_MAX];	/* {…} of the route's pattern, in order */
 	struct slice query;
 	struct slice body;
 	struct slice iterator;		/* the header Shard-Iterator */
+	unsigned scopes;		/* of who asks, bits 1 << enum scope */
 	enum media media;		/* of the body */
 	struct json_parser *json;	/* of the thread that runs the call */
 

@@ -3,8 +3,10 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/time.h"
+#include "gateway/coding.h"
 #include "gateway/route.h"
 #include "gateway/state.h"
+#include "gateway/ui.h"
 #include "gateway/velocity.h"
 #include "gateway/worker.h"
 
@@ -29,8 +31,10 @@ static enum err_code check_listen(const struct gateway *gateway, struct err *err
 	if (http_listen_check(listen, &loopback, err) != ERR_OK)
 		return err->code;
 	if (!loopback && !gateway->auth.required && !gateway->options.insecure)
-		return err_set(err, ERR_USAGE, "others can reach \"%s\": set gateway.api_key_sha256,"
-			       " or say --insecure", listen);
+		return err_set(err, ERR_USAGE,
+			       "others can reach \"%s\": set gateway.api_key_sha256"
+			       " or gateway.keys, or say --insecure",
+			       listen);
 	return ERR_OK;
 }
 
@@ -40,20 +44,24 @@ enum err_code gateway_new(const struct gateway_options *options, struct gateway 
 	struct gateway *gateway = xcalloc(1, sizeof(*gateway));
 
 	gateway->options = *options;
-	if (auth_init(&gateway->auth, options->api_key_sha256, err) != ERR_OK ||
+	if (auth_init(&gateway->auth, options->api_key_sha256, options->keys ? options->keys : "",
+		      err) != ERR_OK ||
 	    check_listen(gateway, err) != ERR_OK ||
 	    guard_init(&gateway->guard, options->listen, options->hosts, options->cors_origins,
 		       err) != ERR_OK ||
 	    iterator_key_init(&gateway->iterator_key, err) != ERR_OK) {
 		guard_release(&gateway->guard);
+		auth_release(&gateway->auth);
 		free(gateway);
 		return err->code;
 	}
 	gateway->json = json_parser_new(options->body_bytes_max);
 	records_init(&gateway->records, VELOCITY_GROWTH_MAX * options->body_bytes_max);
 	buf_init(&gateway->reply, REPLY_MAX);
+	buf_init(&gateway->unpacked, options->body_bytes_max);
 	ingest_init(&gateway->ingest, gateway);
 	presence_init(&gateway->presence);
+	refused_init(&gateway->refused);
 	missing_init(&gateway->missing);
 	opening_init(&gateway->opening, gateway);
 	*ret_gateway = gateway;
@@ -68,14 +76,18 @@ void gateway_free(struct gateway *gateway)
 	opening_release(&gateway->opening);
 	worker_free(gateway->worker);
 	broker_free(gateway_broker(gateway));
+	ui_free(gateway->ui);
 	http_server_free(gateway->server);	/* runs what was posted to it */
 	missing_release(gateway);
 	ingest_release(&gateway->ingest);
 	presence_release(&gateway->presence);
+	refused_release(&gateway->refused);
 	records_release(&gateway->records);
 	json_parser_free(gateway->json);
 	buf_release(&gateway->reply);
+	buf_release(&gateway->unpacked);
 	guard_release(&gateway->guard);
+	auth_release(&gateway->auth);
 	free(gateway);
 }
 
@@ -130,13 +142,20 @@ static struct route_match gateway_begin(struct gateway *gateway, const struct ht
 	struct route_match match = route_find(request->method, request->path,
 					      gateway->options.stages);
 
+	if (match.route && match.route->handle == kafka_root && ui_wants_page(request)) {
+		match.route = &ui_page_route;
+		match.face = FACE_PAGE;
+	}
 	if (gateway->reply.cap > REPLY_KEPT)
 		buf_release(&gateway->reply);
+	if (gateway->unpacked.cap > REPLY_KEPT)
+		buf_release(&gateway->unpacked);
 	buf_clear(&gateway->reply);
 	*call = (struct call){
 		.gateway = gateway,
 		.face = match.face,
 		.ticket = request->ticket,
+		.request = request,
 		.began_us = gateway->turn_us,
 		.param = { match.param[0], match.param[1] },
 		.query = request->query,
@@ -156,7 +175,10 @@ static bool media_fits(const struct route *route, enum media media)
 {
 	if (route->face == FACE_KAFKA)
 		return !(route->flags & ROUTE_PRODUCES) || media == MEDIA_NONE ||
-		       media == MEDIA_KAFKA_JSON || media == MEDIA_KAFKA_BINARY;
+		       media == MEDIA_KAFKA_JSON || media == MEDIA_KAFKA_BINARY ||
+		       media == MEDIA_JSON || media == MEDIA_NDJSON;
+	if (route->face == FACE_PAGE)
+		return media == MEDIA_NONE || media == MEDIA_JSON;
 	if (route->face == FACE_KINESIS)
 		return media == MEDIA_NONE || media == MEDIA_JSON || media == MEDIA_AMZ_JSON;
 	return true;
@@ -216,18 +238,62 @@ static void refuse_path(struct call *call, const struct http_request *request)
 		return;
 	}
 	buf_init(&help, HELP_MAX);
+	route_put_nearest(&help, request->method, request->path);
 	route_put_help(&help, call->face);
 	call_refuse_saying(call, 404, buf_slice(&help));
 	buf_release(&help);
+}
+
+/* What the path takes instead; who asks only that is answered, not refused. */
+static void refuse_method(struct call *call, const struct http_request *request, unsigned methods)
+{
+	call_refuse(call, 405);
+	route_put_allow(methods, call->extra, sizeof(call->extra));
+	if (request->method != HTTP_METHOD_OPTIONS)
+		return;
+	buf_clear(call->reply);
+	call->status = 204;
+	call->reply_type = NULL;
 }
 
 static void refuse_media(struct call *call, const struct route *route)
 {
 	char help[128];
 
-	(void)snprintf(help, sizeof(help), "send Content-Type: %s",
-		       media_name(route->face == FACE_KAFKA ? MEDIA_KAFKA_JSON : MEDIA_JSON));
+	if (route->face == FACE_KAFKA)
+		(void)snprintf(help, sizeof(help), "send Content-Type: %s, or %s, or %s",
+			       media_name(MEDIA_KAFKA_JSON), media_name(MEDIA_JSON),
+			       media_name(MEDIA_NDJSON));
+	else
+		(void)snprintf(help, sizeof(help), "send Content-Type: %s", media_name(MEDIA_JSON));
 	call_refuse_saying(call, 415, slice_str(help));
+}
+
+/* Whose call it is, and whether that one may make it. False: `call` holds the refusal. */
+static bool admit_caller(struct call *call, const struct route *route,
+			 const struct http_request *request)
+{
+	const struct auth *auth = &call->gateway->auth;
+	struct slice given = http_header(request, "x-api-key");
+	const struct auth_key *key = auth_find(auth, given);
+
+	call->scopes = key ? key->scopes : auth->required ? 0 : SCOPES_ALL;
+	if (route && (route->flags & ROUTE_OPEN))
+		return true;
+	if (!key && auth->required) {
+		metric_add(given.ptr ? METRIC_AUTH_WRONG : METRIC_AUTH_MISSING, 1);
+		call_failf(call, ERR_AUTH,
+			   given.ptr ? "the header x-api-key holds no key of this"
+				       " gateway"
+				     : "the header x-api-key is missing");
+		return false;
+	}
+	if (!route || scopes_hold(call->scopes, route->scope))
+		return true;
+	metric_add(METRIC_AUTH_SCOPE, 1);
+	call_denyf(call, "the key \"%s\" has not the scope %s, which this wants", key->name,
+		   scope_name(route->scope));
+	return false;
 }
 
 /* False: `call` holds the refusal. */
@@ -238,14 +304,12 @@ static bool admit_call(struct call *call, const struct route_match *match,
 	bool open = route && (route->flags & ROUTE_OPEN);
 	bool here = route && !(request->content_length && route->flags & ROUTE_BODILESS);
 
-	if (!guard_call(call, request, open))
+	if (!guard_call(call, request, open) ||
+	    (call->face == FACE_PAGE && !ui_admits(call, request)) ||
+	    !admit_caller(call, route, request))
 		return false;
-	if (!open && !auth_allows(&call->gateway->auth, http_header(request, "x-api-key"))) {
-		metric_add(METRIC_AUTH_FAILED, 1);
-		call_failf(call, ERR_AUTH, "the header x-api-key is missing or wrong");
-	} else if (!route && match->methods && call->face != FACE_KINESIS) {
-		call_refuse(call, 405);
-		route_put_allow(match->methods, call->extra, sizeof(call->extra));
+	if (!route && match->methods && call->face != FACE_KINESIS) {
+		refuse_method(call, request, match->methods);
 	} else if (!here) {
 		refuse_path(call, request);
 	} else if (!media_fits(route, call->media)) {
@@ -284,26 +348,56 @@ static bool takes_records(struct call *call, const struct route *route)
 	       ingest_admits(call, route->flags & ROUTE_STREAMS ? TOPIC_STREAM : TOPIC_LOG);
 }
 
+static void route_call(struct call *call, const struct route *route)
+{
+	struct gateway *gateway = call->gateway;
+	struct err err;
+
+	if (needs_broker(route) && !gateway_broker(gateway) &&
+	    opening_state(&gateway->opening, &err) != ERR_OK)
+		call_fail(call, &err);
+	else if (route->flags & ROUTE_BLOCKS)
+		worker_take(gateway->worker, call, route->handle);
+	else if (takes_records(call, route))
+		route->handle(call);
+}
+
+/* The body as it was before it was packed for its way. False: answered. */
+static bool unpack_body(struct call *call, const struct http_request *request, size_t bytes_max)
+{
+	struct buf *text = &call->gateway->unpacked;
+	char help[96];
+	struct err err;
+
+	if (request->coding == HTTP_CODING_NONE || request->body.len == 0)
+		return true;
+	if (coding_undo(request->coding, request->body, bytes_max, text, &err) == ERR_OK) {
+		call->body = json_without_bom(buf_slice(text));
+		return true;
+	}
+	(void)snprintf(help, sizeof(help), "unpacked it has more than %zu bytes, or is cut",
+		       bytes_max);
+	if (err.code == ERR_LIMIT)
+		call_refuse_saying(call, 413, slice_str(help));
+	else
+		call_fail(call, &err);
+	return false;
+}
+
 static void handle(void *user, struct http_server *server, const struct http_request *request)
 {
 	struct gateway *gateway = user;
 	struct call call;
 	struct route_match match = gateway_begin(gateway, request, &call);
-	struct err err;
 
 	if (!admit_call(&call, &match, request)) {
 		call_send(&call, server);
 		return;
 	}
-	if (call.body.len > body_max(gateway, match.route))	/* chunked: not announced */
+	if (call.body.len > body_max(gateway, match.route)) /* chunked: not announced */
 		call_refuse(&call, 413);
-	else if (needs_broker(match.route) && !gateway_broker(gateway) &&
-		 opening_state(&gateway->opening, &err) != ERR_OK)
-		call_fail(&call, &err);
-	else if (match.route->flags & ROUTE_BLOCKS)
-		worker_take(gateway->worker, &call, match.route->handle);
-	else if (takes_records(&call, match.route))
-		match.route->handle(&call);
+	else if (unpack_body(&call, request, body_max(gateway, match.route)))
+		route_call(&call, match.route);
 	call_send(&call, server);
 }
 
@@ -315,9 +409,30 @@ static void gateway_turn(void *user, bool begins)
 	if (begins) {
 		gateway->corked = gateway_broker(gateway);
 		gateway->turn_us = clock_mono_us();
+		auth_refresh(&gateway->auth, gateway->turn_us / 1000);
 	}
 	if (gateway->corked)
 		broker_cork(gateway->corked, begins);
+	if (!begins)
+		ui_turn(gateway->ui);
+}
+
+static void gateway_refused(void *user, const char *peer, const struct http_reply *reply)
+{
+	struct gateway *gateway = user;
+
+	refused_note(&gateway->refused, peer, reply->status, reply->body);
+}
+
+/* The commonest fault of a first start has a name, and a cure. */
+static enum err_code say_taken(const char *listen, struct err *err)
+{
+	const char *port = strrchr(listen, ':');
+	bool proxys = port && strcmp(port, ":8082") == 0;
+
+	return err_set(err, ERR_EXISTS,
+		       "something listens on %s already%s; --listen 127.0.0.1:0 takes a free port",
+		       listen, proxys ? " (8082 is the Kafka REST proxy's own port)" : "");
 }
 
 static enum err_code listen_on(struct gateway *gateway, struct err *err)
@@ -332,9 +447,13 @@ static enum err_code listen_on(struct gateway *gateway, struct err *err)
 		.handle = handle,
 		.admit = gateway_admit,
 		.turn = gateway_turn,
+		.turn_every_ms = options->keys ? AUTH_REFRESH_MS : 0,
+		.refused = gateway_refused,
 		.user = gateway,
 	};
+	enum err_code code;
 
+	http.limits.packed_bodies = true;
 	http.limits.body_bytes_max = options->body_bytes_max;
 	if (http.limits.buffer_bytes_max < BODIES_HELD * options->body_bytes_max)
 		http.limits.buffer_bytes_max = BODIES_HELD * options->body_bytes_max;
@@ -344,7 +463,8 @@ static enum err_code listen_on(struct gateway *gateway, struct err *err)
 	http.limits.body_ms = options->body_ms;
 	http.limits.write_ms = options->write_ms;
 	http.limits.idle_ms = options->idle_ms;
-	return http_server_new(&http, &gateway->server, err);
+	code = http_server_new(&http, &gateway->server, err);
+	return code == ERR_EXISTS ? say_taken(options->listen, err) : code;
 }
 
 enum err_code gateway_open(struct gateway *gateway, const struct gateway_opener *opener,
@@ -353,6 +473,7 @@ enum err_code gateway_open(struct gateway *gateway, const struct gateway_opener 
 	if (check_own(gateway, TOPIC_LOG, err) != ERR_OK ||
 	    check_own(gateway, TOPIC_STREAM, err) != ERR_OK || listen_on(gateway, err) != ERR_OK ||
 	    worker_new(gateway, &gateway->worker, err) != ERR_OK ||
+	    ui_new(gateway, &gateway->ui, err) != ERR_OK ||
 	    opening_start(&gateway->opening, opener, err) != ERR_OK)
 		return err->code;
 	return opening_await(&gateway->opening, OPEN_WAIT_MS, err);
@@ -394,6 +515,8 @@ enum err_code gateway_run(struct gateway *gateway, int64_t drain_ms, struct err 
 		code = http_server_run(gateway->server, drain_ms, err);
 	heartbeat_end(&gateway->heartbeat);
 	gateway->ended = true;
+	ui_free(gateway->ui);
+	gateway->ui = NULL;
 	/* A call may still be at the broker, for a client that has left. */
 	worker_free(gateway->worker);
 	gateway->worker = NULL;

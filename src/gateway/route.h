@@ -1,6 +1,8 @@
 /*
- * route.h - the table of routes: method, path, API, what the body may be, and
- * the function that answers. `pinpipe gateway --routes` prints it.
+ * route.h - the table of routes: method, path, API, who may, what the body may
+ * be, and the function that answers. `pinpipe gateway --routes` prints it.
+ *
+ * The page has a table of its own (ui.h): it is no API, and changes with the page.
  *
  * In a pattern {name} stands for one path segment, which is not empty; a slash
  * at the end of a path does not matter.
@@ -14,6 +16,7 @@ struct route {
 	enum http_method method;
 	const char *pattern;
 	enum face face;
+	enum scope scope;
 	enum {
 		ROUTE_OPEN = 1,		/* no API key */
 		ROUTE_BLOCKS = 2,	/* may wait for a disk: the worker runs it */
@@ -38,6 +41,8 @@ struct route_match {
 struct route_match route_find(enum http_method method, struct slice path, const char *stages);
 /* One line for a person: the method and the path of each, those of one API if it is Kinesis. */
 void route_put_help(struct buf *out, enum face face);
+/* "did you mean GET /topics? " of a path that was mistyped; nothing, if it is like none. */
+void route_put_nearest(struct buf *out, enum http_method method, struct slice path);
 void route_put_table(struct buf *out);
 /* "Allow: GET, HEAD\r\n" */
 void route_put_allow(unsigned methods, char *line, size_t room);

@@ -12,10 +12,12 @@
 #include "gateway/missing.h"
 #include "gateway/opening.h"
 #include "gateway/presence.h"
+#include "gateway/refused.h"
 
 #include <stdatomic.h>
 
 struct worker;
+struct ui;
 
 struct gateway {
 	struct gateway_options options;
@@ -28,15 +30,19 @@ struct gateway {
 	struct http_server *server;
 	struct heartbeat heartbeat;
 	struct worker *worker;
+	struct ui *ui;
 	bool ended; /* gateway_run() has: nothing goes to the broker any more */
 
 	/* Scratch of the loop thread, for one request at a time. */
 	struct json_parser *json;
 	struct records records;
 	struct buf reply;
+	struct buf unpacked; /* a body that came packed */
 	struct ingest ingest;
 	struct presence presence;
 	struct missing missing;
+	struct refused refused;
+	struct news first_records;
 	struct broker *corked; /* in this turn */
 	int64_t turn_us;       /* when it began, clock_mono_us() */
 };

@@ -15,7 +15,7 @@
 enum { TLS_HANDSHAKE = 0x16 };	/* the first byte of what a client of TLS sends */
 
 void http_conn_open(struct http_server *server, int fd, const struct sockaddr_storage *address,
-		    struct http_peer_key peer_key)
+		    struct http_peer_key peer_key, unsigned listener)
 {
 	struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET };
 	uint32_t slot = server->free_slots[--server->free_count];
@@ -24,8 +24,12 @@ void http_conn_open(struct http_server *server, int fd, const struct sockaddr_st
 			 ? (const void *)&((const struct sockaddr_in *)address)->sin_addr
 			 : (const void *)&((const struct sockaddr_in6 *)address)->sin6_addr;
 
-	*conn = (struct http_conn){ .fd = fd, .slot = slot, .generation = conn->generation,
-				    .phase = PHASE_HEAD, .peer_key = peer_key };
+	*conn = (struct http_conn){ .fd = fd,
+				    .slot = slot,
+				    .generation = conn->generation,
+				    .phase = PHASE_HEAD,
+				    .peer_key = peer_key,
+				    .listener = listener };
 	http_timer_init(&conn->timer);
 	(void)inet_ntop(address->ss_family, ip, conn->peer, sizeof(conn->peer));
 	server->open++;
@@ -128,17 +132,13 @@ static bool http_conn_slot_free(const struct http_server *server, const struct h
 	return http_conn_in_flight(conn) < server->limits.pipeline_max;
 }
 
-static bool out_low(const struct http_conn *conn)
-{
-	return !conn->blocked && http_buf_waiting(&conn->out) < OUT_BYTES_HIGH;
-}
-
 /* Whether a request's bytes are of use now; if not, they stay in the kernel and slow the client. */
 static bool takes_input(const struct http_server *server, const struct http_conn *conn)
 {
-	return out_low(conn) && (conn->phase == PHASE_BODY ||
-				 (conn->phase == PHASE_HEAD && http_conn_slot_free(server, conn) &&
-				  (!server->draining || http_conn_in_flight(conn) == 0)));
+	return http_conn_out_low(conn) &&
+	       (conn->phase == PHASE_BODY ||
+		(conn->phase == PHASE_HEAD && http_conn_slot_free(server, conn) &&
+		 (!server->draining || http_conn_in_flight(conn) == 0)));
 }
 
 /* A refusal for the request that is being read; it is the last one. */
@@ -205,6 +205,7 @@ static struct http_request *parse_head(struct http_server *server, struct http_c
 		return NULL;
 	request->ticket = (struct http_ticket){ conn->slot, conn->generation, conn->next };
 	request->peer = conn->peer;
+	request->listener = conn->listener;
 	return request;
 }
 
@@ -288,11 +289,12 @@ static bool count_client(struct http_server *server, const struct http_request *
 	return answer->client != 0;
 }
 
-static void tell_tls(struct http_server *server)
+static void tell_tls(struct http_server *server, const struct http_conn *conn)
 {
 	if (!server->told_tls)
 		trace_warn("a client speaks TLS to port %u, which takes plain HTTP: it should use"
-			   " http://, or this port needs a certificate", server->port);
+			   " http://, or this port needs a certificate",
+			   http_server_port_of(server, conn->listener));
 	server->told_tls = true;
 }
 
@@ -311,7 +313,7 @@ static bool http_conn_begin(struct http_server *server, struct http_conn *conn)
 	request = step == HTTP_DONE ? parse_head(server, conn, conn->scan.line, &refusal) : NULL;
 	if (!request) {
 		if (bytes.ptr[0] == TLS_HANDSHAKE)
-			tell_tls(server);
+			tell_tls(server, conn);
 		http_conn_refuse(server, conn, &refusal);
 		return false;
 	}
@@ -495,6 +497,7 @@ static void http_conn_serve(struct http_server *server, struct http_conn *conn)
 	if (server->draining && conn->phase == PHASE_HEAD && http_conn_in_flight(conn) == 0)
 		conn->phase = PHASE_LAST;
 	http_conn_flush(server, conn);
+	http_pieces_look(server, conn);
 	if (conn->phase == PHASE_LAST && http_conn_in_flight(conn) == 0
 	    && http_buf_waiting(&conn->out) == 0)
 		linger(server, conn);
