@@ -315,7 +315,8 @@ static bool admit_call(struct call *call, const struct route_match *match,
 	} else if (!media_fits(route, call->media)) {
 		refuse_media(call, route);
 	} else if (!accept_fits(route, http_header(request, "Accept"))) {
-		call_refuse(call, 406);
+		call_refuse_saying(call, 406, slice_str("answers are application/vnd.kafka.v2+json"
+							" or application/json"));
 	} else if (request->content_length > (int64_t)body_max(call->gateway, route)) {
 		call_refuse(call, 413);
 	} else {
