@@ -12,7 +12,7 @@ const REASONS_MAX = 200,
 // The overview puts … for what differs from letter to letter; the longest part between finds them all.
 const partOf = reason =>
   reason
-    .split("…")
+    .split(/…|#/)
     .reduce((longest, part) => (part.length > longest.length ? part : longest), "")
     .trim();
 
@@ -54,7 +54,7 @@ export function Letters(root) {
     button.disabled = true;
     setText(said, `Trying the letters of ${row.topic} again …`);
     try {
-      const report = await post("replay", { topic: row.topic, reason: partOf(row.reason) });
+      const [report] = [await post("replay", { topic: row.topic, reason: partOf(row.reason) })].flat();
 
       setText(
         said,
@@ -82,6 +82,7 @@ export function Letters(root) {
         ),
     );
   const reasonButton = row => {
+    if (row.topic === null) return row.reason; // the sum of what is rarer
     const button = el("button", { type: "button", class: "as-link" }, row.reason);
 
     button.addEventListener("click", () => look(row));
@@ -113,7 +114,7 @@ export function Letters(root) {
           {
             head: "",
             cell: row =>
-              row.stage === "sink"
+              row.stage === "sink" || row.topic === null
                 ? ""
                 : sureButton("Replay", `Yes, try ${plural(row.letters, "letter")} again`, button =>
                     replay(row, button),

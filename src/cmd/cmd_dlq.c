@@ -3,67 +3,50 @@
 #include "base/time.h"
 #include "base/trace.h"
 #include "cmd/cmd.h"
+#include "cmd/dlq_summary.h"
 #include "cmd/output.h"
 #include "cmd/rows.h"
 #include "cmd/setup.h"
 #include "cmd/sql_side.h"
 #include "flow/dlq.h"
-#include "flow/dlq_kind.h"
 #include "flow/replay.h"
 
 #include <inttypes.h>
 #include <string.h>
-
-enum { TEXT_MAX = 64 << 20 };
 
 static const enum option options[] = {
 	OPT_LAKE,   OPT_COUNT,	OPT_ALL,	   OPT_TOPIC,	       OPT_REASON,   OPT_SINCE,
 	OPT_MODELS, OPT_ENGINE, OPT_ENGINE_MEMORY, OPT_ENGINE_THREADS, OPTION_COUNT,
 };
 
-/* --- without a topic: how many there are of which kind ------------------ */
-
-static const char *summary_columns[] = { "topic", "stage", "reason", "letters" };
-enum { TIME_BYTES_MAX = 64 };
-enum { SUMMARY_TOPIC, SUMMARY_STAGE, SUMMARY_REASON, SUMMARY_LETTERS, SUMMARY_COLUMNS };
-
-static bool is_kind(const struct cell *row, const struct dlq_entry *entry, struct slice reason)
+static const char *given_text(const struct config *config, enum option option)
 {
-	return slice_eq(row[SUMMARY_TOPIC].text, entry->topic) &&
-	       slice_eq(row[SUMMARY_STAGE].text, entry->stage) &&
-	       slice_eq(row[SUMMARY_REASON].text, reason);
+	const char *text = config_text(config, option);
+
+	return text && *text ? text : NULL;
 }
 
-/* The newest first: letters of a kind come together. */
-static struct cell *find_kind(const struct rows *rows, const struct dlq_entry *entry,
-			      struct slice reason)
-{
-	for (size_t i = rows->answer.row_count; i > 0; i--) {
-		struct cell *row = rows->answer.cells + (i - 1) * SUMMARY_COLUMNS;
+enum { TIME_BYTES_MAX = 64 };
 
-		if (is_kind(row, entry, reason))
-			return row;
-	}
-	return NULL;
+/* --- without a topic: how many there are of which kind ------------------ */
+
+/* What --topic and --reason ask for. */
+struct summary {
+	struct dlq_summary kinds;
+	const char *reason;
+};
+
+static bool has_reason(const struct dlq_entry *entry, const char *reason)
+{
+	return !reason || memmem(entry->reason.ptr, entry->reason.len, reason, strlen(reason));
 }
 
 static bool cmd_dlq_count_letter(void *user, const struct dlq_entry *entry)
 {
-	struct rows *rows = user;
-	char kind[ERR_MSG_MAX];
-	struct slice reason = dlq_kind_of(entry->reason, kind);
-	struct cell *row = find_kind(rows, entry, reason);
+	struct summary *summary = user;
 
-	if (!row) {
-		row = rows_add(rows);
-		if (!row)
-			return false;
-		row[SUMMARY_TOPIC] = rows_text(rows, entry->topic);
-		row[SUMMARY_STAGE] = rows_text(rows, entry->stage);
-		row[SUMMARY_REASON] = rows_text(rows, reason);
-		row[SUMMARY_LETTERS] = cell_int(0);
-	}
-	row[SUMMARY_LETTERS].i++;
+	if (has_reason(entry, summary->reason))
+		dlq_summary_add(&summary->kinds, entry);
 	return true;
 }
 
@@ -76,6 +59,7 @@ struct letters {
 	struct rows rows;
 	uint64_t count_max;
 	bool with_done;			/* and a column that says so */
+	const char *reason;		/* those that hold it; NULL: all */
 };
 
 /* When it was put aside. */
@@ -95,8 +79,11 @@ static bool cmd_dlq_add_letter(void *user, const struct dlq_entry *entry)
 {
 	struct letters *letters = user;
 	struct rows *rows = &letters->rows;
-	struct cell *row = rows->answer.row_count < letters->count_max ? rows_add(rows) : NULL;
+	struct cell *row;
 
+	if (!has_reason(entry, letters->reason))
+		return true;
+	row = rows->answer.row_count < letters->count_max ? rows_add(rows) : NULL;
 	if (!row)
 		return false;
 	row[0] = rows_text(rows, entry->partition);
@@ -149,10 +136,11 @@ static enum err_code print_letters(const struct config *config, struct store *st
 	enum err_code code;
 
 	letters.with_done = query.with_done;
+	letters.reason = given_text(config, OPT_REASON);
 	rows_init(&letters.rows, letter_columns,
 		  ARRAY_LEN(letter_columns) - !letters.with_done);
 	code = dlq_query(store, &query, cmd_dlq_add_letter, &letters, err);
-	if (code == ERR_OK && letters.rows.answer.row_count == 0)
+	if (code == ERR_OK && letters.rows.answer.row_count == 0 && !letters.reason)
 		code = check_name(config, topic, err);
 	if (code == ERR_OK)
 		code = rows_print(&letters.rows, config, err);
@@ -163,15 +151,18 @@ static enum err_code print_letters(const struct config *config, struct store *st
 static enum err_code print_summary(const struct config *config, struct store *store,
 				   struct err *err)
 {
-	const struct dlq_query query = { .with_done = config_bool(config, OPT_ALL) };
-	struct rows rows;
+	const struct dlq_query query = { .topic = given_text(config, OPT_TOPIC),
+					 .with_done = config_bool(config, OPT_ALL) };
+	struct summary summary = { .reason = given_text(config, OPT_REASON) };
 	enum err_code code;
 
-	rows_init(&rows, summary_columns, SUMMARY_COLUMNS);
-	code = dlq_query(store, &query, cmd_dlq_count_letter, &rows, err);
+	dlq_summary_init(&summary.kinds);
+	code = dlq_query(store, &query, cmd_dlq_count_letter, &summary, err);
+	if (code == ERR_OK && query.topic && summary.kinds.rows.answer.row_count == 0)
+		code = check_name(config, query.topic, err);
 	if (code == ERR_OK)
-		code = rows_print(&rows, config, err);
-	rows_release(&rows);
+		code = dlq_summary_print(&summary.kinds, config, err);
+	dlq_summary_release(&summary.kinds);
 	return code;
 }
 
@@ -190,13 +181,6 @@ static enum err_code print_replay(const struct config *config, const struct repl
 		trace_warn("%" PRIu64 " letters are the sink's: what is no JSON can be no row, and"
 			   " they stay as they are", report->sink);
 	return output_print(config, &answer, OUTPUT_OF_LIST, err);
-}
-
-static const char *given_text(const struct config *config, enum option option)
-{
-	const char *text = config_text(config, option);
-
-	return text && *text ? text : NULL;
 }
 
 static enum err_code cmd_dlq_replay(const struct config *config, struct err *err)
@@ -239,10 +223,9 @@ static int cmd_dlq_run(struct config *config, int argc, const char *const *argv)
 
 	if (argc > 0 && strcmp(argv[0], "replay") == 0)
 		return cmd_dlq_replay(config, &err) == ERR_OK ? 0 : cmd_fail(&err);
-	if (*config_text(config, OPT_TOPIC) || *config_text(config, OPT_REASON))
-		code = err_set(&err, ERR_USAGE,
-			       "--topic and --reason choose what replay takes; the"
-			       " letters of a topic are `pinpipe dlq TOPIC`");
+	if (*config_text(config, OPT_TOPIC) && argc > 0)
+		code = err_set(&err, ERR_USAGE, "the letters of a topic are `pinpipe dlq TOPIC`,"
+			       " without --topic");
 	if (code == ERR_OK && argc > 0)
 		code = name_check_topic(slice_str(argv[0]), &err);
 	if (code == ERR_OK)
@@ -269,6 +252,7 @@ const struct command cmd_dlq = {
 	.examples = "pinpipe dlq --dir data\n"
 		    "pinpipe dlq 124df56aef51.pin --dir data --count 10\n"
 		    "pinpipe dlq streaming-124df56aef51-pin --format json\n"
+		    "pinpipe dlq 124df56aef51.pin --reason 'lacks \"index\"' --count 10\n"
 		    "pinpipe dlq replay --dir data --topic 124df56aef51.pin --reason poison --since 2h\n",
 	.options = options,
 	.positional_max = 1,
