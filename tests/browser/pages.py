@@ -1,4 +1,4 @@
-"""A browser for all tests of this directory, and pages that complain of nothing when their test ends."""
+"""A browser for all tests of a module, pages that complain of nothing when their test ends, and what is behind them."""
 
 import json
 import urllib.request
@@ -6,13 +6,13 @@ import urllib.request
 import pytest
 
 import browser as driver
-from conftest import PATIENCE_S
+from conftest import PATIENCE_S, wait_until
 
 ID = "124df56aef51"
 JSON_V2 = "application/vnd.kafka.json.v2+json"
 
 
-@pytest.fixture(scope="session", name="chromium")
+@pytest.fixture(scope="module", name="chromium")
 def fixture_chromium():
     assert driver.program(), "there is no chromium: tools/bootstrap test installs it"
     made = driver.Browser()
@@ -46,12 +46,13 @@ def fixture_open_page(chromium):
 class Pipeline:
     """A running `pinpipe up`, and what is posted to it."""
 
-    def __init__(self, service):
-        self.service = service
+    def __init__(self, service, data_dir):
+        self.service, self.dir = service, data_dir
         self.url = service.wait_for(r"listening on (http://\S+)")[1]
 
     def token(self):
-        return self.service.wait_for(r"page: \S+#token=(\w+)")[1]
+        return wait_until(lambda: (self.dir / "page.token").exists() and (self.dir / "page.token").read_text().strip(),
+                          "the token")
 
     def admin_url(self):
         return f"{self.url}/#token={self.token()}"
@@ -74,5 +75,5 @@ class Pipeline:
 def fixture_up(start, data_dir):
     """up("--batch-every", "1s"): the whole pipeline, quick to land."""
     def start_it(*words, listen="127.0.0.1:0"):
-        return Pipeline(start("up", "--dir", data_dir, "--listen", listen, "--flush-age", "100ms", *words))
+        return Pipeline(start("up", "--dir", data_dir, "--listen", listen, "--flush-age", "100ms", *words), data_dir)
     return start_it
