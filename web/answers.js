@@ -189,7 +189,7 @@ function one(model) {
     model.sql
       ? el(
           "details",
-          null,
+          { class: "its-sql" },
           el("summary", null, "Its SQL"),
           model.file ? el("p", { class: "dim" }, model.file) : null,
           code(model.sql, "the SQL"),

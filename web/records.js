@@ -102,14 +102,24 @@ class Feed {
   }
 
   // The newest first; so many that a screen can be scrolled through.
+  put(records) {
+    this.body.prepend(
+      ...records
+        .toReversed()
+        .slice(0, KEPT)
+        .map(one => recordRow(one, this.find)),
+    );
+    while (this.body.childElementCount > KEPT) this.body.lastElementChild.remove();
+  }
+
+  // However fast they come, the page is drawn once a frame.
   add(record) {
     this.waiting.push(record);
     if (this.waiting.length > KEPT) this.waiting.shift();
     if (this.waiting.length === 1)
       requestAnimationFrame(() => {
-        this.body.prepend(...this.waiting.reverse().map(one => recordRow(one, this.find)));
+        this.put(this.waiting);
         this.waiting = [];
-        while (this.body.childElementCount > KEPT) this.body.lastElementChild.remove();
       });
   }
 }
@@ -199,7 +209,8 @@ export function Records(root) {
     source = null,
     skipped = 0,
     isShown = false,
-    wanted = null;
+    wanted = null,
+    turn = 0; // of what was asked last; what comes later of an older one is dropped
   const where = Where(() => topics),
     feed = new Feed((...of) => where.find(...of));
   const topic = el("select", { name: "topic", id: "records-topic" }),
@@ -221,6 +232,7 @@ export function Records(root) {
     el("button", { type: "submit" }, "Show"),
     tail,
   );
+  const none = empty(el("p", null, "There is no topic yet; ", el("a", { href: "#post" }, "post something"), "."));
   const stop = () => {
     source?.close();
     source = null;
@@ -229,29 +241,34 @@ export function Records(root) {
   };
   const follow = () => {
     stop();
-    feed.clear();
     skipped = 0;
     source = new EventSource(`/ui/tail/${name(topic.value)}${query({ contains: contains.value })}`);
     tail.setAttribute("aria-pressed", "true");
     setText(tail, "Stop");
-    feed.say("Waiting for the next record …");
+    feed.say("Live: what is posted appears here.");
     source.addEventListener("record", event => {
-      feed.say(skipped ? `Live; ${count(skipped)} came too fast to be shown.` : "Live.");
+      if (skipped) feed.say(`Live; ${count(skipped)} came too fast to be shown.`);
       feed.add(parse(event.data));
     });
     source.addEventListener("skipped", event => {
       skipped += parse(event.data).records;
     });
+    source.addEventListener("failed", event => {
+      stop();
+      feed.say(parse(event.data).message);
+    });
     source.addEventListener("error", () => {
-      if (source?.readyState === EventSource.CLOSED) {
-        stop();
-        feed.say("The gateway ended it; Follow starts it again.");
-      } else {
-        feed.say("Interrupted; going on as soon as the gateway answers.");
+      if (source?.readyState !== EventSource.CLOSED) {
+        feed.say("Interrupted; it goes on as soon as the gateway answers.");
+        return;
       }
+      stop();
+      feed.say("It could not be followed; Follow tries again.");
     });
   };
   const show = async () => {
+    const mine = ++turn;
+
     stop();
     feed.clear();
     try {
@@ -259,11 +276,17 @@ export function Records(root) {
         `records/${name(topic.value)}${query({ from: from.value || "-50", count: 200, contains: contains.value })}`,
       );
 
-      records.forEach(record => feed.add(record));
+      if (mine !== turn) return false;
+      feed.put(records);
       feed.say(records.length ? plural(records.length, "record") : "No record there.");
+      return true;
     } catch (error) {
-      feed.say(error.message);
+      if (mine === turn) feed.say(error.message);
+      return false;
     }
+  };
+  const showAndFollow = async () => {
+    if ((await show()) && isShown) follow();
   };
   const begin = async () => {
     try {
@@ -272,30 +295,34 @@ export function Records(root) {
       feed.say(error.message);
       return;
     }
+    none.hidden = topics.length > 0;
+    feed.node.hidden = topics.length === 0;
     options(topic, topics);
     options(where.topic, topics);
     if (wanted && topics.some(one => one.name === wanted)) topic.value = wanted;
-    if (!topics.length)
-      feed.node.replaceWith(
-        empty(el("p", null, "There is no topic yet; ", el("a", { href: "#post" }, "post something"), ".")),
-      );
-    else if (isShown && !source) await show().then(() => isShown && follow_quietly());
-  };
-  // What was there stays, and what comes is put before it.
-  const follow_quietly = () => {
-    const rows = [...feed.body.children];
-
-    follow();
-    requestAnimationFrame(() => feed.body.append(...rows));
+    if (topics.length && isShown && !source) showAndFollow();
   };
 
-  root.append(el("h2", { class: "unseen" }, "Records"), form, feed.node, where.node);
+  root.append(el("h2", { class: "unseen" }, "Records"), form, none, feed.node, where.node);
   form.addEventListener("submit", event => {
     event.preventDefault();
     show();
   });
-  tail.addEventListener("click", () => (source ? (stop(), feed.say("Stopped.")) : follow()));
-  topic.addEventListener("change", () => show().then(follow_quietly));
+  tail.addEventListener("click", () => {
+    if (!source) {
+      follow();
+      return;
+    }
+    stop();
+    feed.say("Stopped.");
+  });
+  topic.addEventListener("change", showAndFollow);
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden && source) {
+      stop();
+      feed.say("Stopped while the page was not seen.");
+    }
+  });
   return {
     show([topic_name] = []) {
       isShown = true;
@@ -304,6 +331,7 @@ export function Records(root) {
     },
     hide() {
       isShown = false;
+      turn++;
       stop();
     },
   };

@@ -108,7 +108,6 @@ export function Sql(root) {
           ),
         () => {},
       );
-      text.focus();
     },
   };
 }

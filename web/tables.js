@@ -64,7 +64,10 @@ function connection(about) {
 
   return [
     el("p", null, "It lies at ", el("code", null, about.location), " ", copyButton(about.location, "the location")),
-    lines.map(line => [el("h4", null, line.tool, line.needs ? el("small", null, ` ${line.needs}`) : null), code(line.text, `the lines for ${line.tool}`)]),
+    lines.map(line => [
+      el("h4", null, line.tool, line.needs ? el("small", null, ` ${line.needs}`) : null),
+      code(line.text, `the lines for ${line.tool}`),
+    ]),
   ];
 }
 

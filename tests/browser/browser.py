@@ -1,6 +1,7 @@
 """Debian's chromium, headless, driven by the DevTools protocol over two pipes: JSON, a NUL behind each message."""
 
 import base64
+import fcntl
 import json
 import os
 import queue
@@ -11,7 +12,8 @@ import tempfile
 import threading
 import time
 
-PATIENCE_S = 60
+from conftest import PATIENCE_S, die_with_parent
+
 FLAGS = [
     "--headless=new", "--remote-debugging-pipe", "--no-first-run", "--no-default-browser-check", "--disable-extensions",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-default-apps",
@@ -40,12 +42,18 @@ class Browser:
         command_read, self.commands = os.pipe()
         self.replies, reply_write = os.pipe()
         flags = FLAGS + (["--no-sandbox"] if os.geteuid() == 0 else [])
+
+        def in_child():
+            die_with_parent()
+            aside = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (command_read, reply_write)]
+            for wanted, fd in zip((3, 4), aside):  # as the browser knows them
+                os.dup2(fd, wanted)
+                os.close(fd)
+
         self.process = subprocess.Popen(
-            # The browser wants them as descriptors 3 and 4, whatever they are here.
-            ["/bin/sh", "-c", f"exec 3<&{command_read} 4>&{reply_write} \"$@\"", "sh", program(), *flags,
-             f"--user-data-dir={self.profile}", "about:blank"],
-            pass_fds=(command_read, reply_write), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, start_new_session=True)
+            [program(), *flags, f"--user-data-dir={self.profile}", "about:blank"], close_fds=False,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True, preexec_fn=in_child)
         os.close(command_read)
         os.close(reply_write)
         self.last_id = 0

@@ -108,8 +108,8 @@ def test_answers_are_drawn_and_given_as_files(full, open_page):
     assert page.run("document.querySelectorAll('.bars li b')[0].textContent").replace(",", "").isdigit()
     go(page, "answers/users_joined_by_year")
     page.wait_text("2016", "#pane-answers .answer")
-    page.click("#pane-answers details:last-of-type summary")
-    page.wait_text("SELECT", "#pane-answers .answer details[open]")
+    page.click(".its-sql summary")
+    page.wait_text("SELECT", ".its-sql[open]")
     for kind in ("csv", "json", "parquet"):
         link = page.run(f"document.querySelector('a[download$=\".{kind}\"]').getAttribute('href')")
         size = page.run(f"fetch({link!r}).then(async r => r.ok ? (await r.arrayBuffer()).byteLength : -r.status)")
@@ -381,7 +381,7 @@ def test_without_the_token_looking_is_all(full, open_page):
 def test_a_gateway_with_keys_asks_for_one(start, open_page, data_dir):
     key = "k" * 40
     gateway = start("gateway", "--listen", "127.0.0.1:0", "--dir", data_dir,
-                    env={"PINPIPE_GATEWAY__API_KEY_SHA256": hashlib.sha256(key.encode()).hexdigest()})
+                    env={"PINPIPE_GATEWAY_API_KEY_SHA256": hashlib.sha256(key.encode()).hexdigest()})
     url = gateway.wait_for(r"listening on (http://\S+)")[1]
     page = open_page(url)
     page.wait("document.querySelector('#key-dialog').open", "the question for a key")
