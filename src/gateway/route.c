@@ -61,7 +61,7 @@ static const char *const method_names[] = {
 	[HTTP_METHOD_POST] = "POST",
 	[HTTP_METHOD_PUT] = "PUT",
 	[HTTP_METHOD_DELETE] = "DELETE",
-	[HTTP_METHOD_OPTIONS] = "OPTIONS",
+	/* OPTIONS has no route: it is answered for all of a path. */
 };
 
 static size_t segment_len(struct slice path)
@@ -260,7 +260,6 @@ void route_put_allow(unsigned methods, char *line, size_t room)
 
 	if (methods & 1u << HTTP_METHOD_GET)
 		methods |= 1u << HTTP_METHOD_HEAD;
-	methods |= 1u << HTTP_METHOD_OPTIONS;
 	for (unsigned i = 0; i < ARRAY_LEN(method_names); i++) {
 		if (!(methods & 1u << i))
 			continue;
