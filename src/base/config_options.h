@@ -28,6 +28,8 @@ X(ENGINE, "engine.kind", "engine", CONFIG_CHOICE, "duckdb", "duckdb|spark", "Wha
 
 /* Gateway */
 X(LISTEN, "gateway.listen", "listen", CONFIG_TEXT, "127.0.0.1:8082", "", "Address and port; port 0 takes a free one")
+X(LISTEN_ALSO, "gateway.listen_also", "listen-also", CONFIG_TEXT, "", "",
+  "More addresses, with semicolons; behind one what it has, if not all: kafka,kinesis,page,ops")
 X(INSECURE, "gateway.insecure", "insecure", CONFIG_BOOL, "false", "", "Allow another address than loopback without an API key")
 X(API_KEY_HASH, "gateway.api_key_sha256", "", CONFIG_TEXT, "", "", "SHA-256 (hex) of the key that clients send as x-api-key")
 X(KEYS, "gateway.keys", "", CONFIG_PATH, "", "",
