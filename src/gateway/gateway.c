@@ -5,6 +5,7 @@
 #include "base/time.h"
 #include "base/trace.h"
 #include "gateway/caller.h"
+#include "gateway/coding.h"
 #include "gateway/route.h"
 #include "gateway/state.h"
 #include "gateway/velocity.h"
@@ -71,8 +72,10 @@ enum err_code gateway_new(const struct gateway_options *options, struct gateway 
 	gateway->json = json_parser_new(options->body_bytes_max);
 	records_init(&gateway->records, VELOCITY_GROWTH_MAX * options->body_bytes_max);
 	buf_init(&gateway->reply, REPLY_MAX);
+	buf_init(&gateway->unpacked, options->body_bytes_max);
 	ingest_init(&gateway->ingest, gateway);
 	presence_init(&gateway->presence);
+	refused_init(&gateway->refused);
 	missing_init(&gateway->missing);
 	opening_init(&gateway->opening, gateway);
 	*ret_gateway = gateway;
@@ -91,9 +94,11 @@ void gateway_free(struct gateway *gateway)
 	missing_release(gateway);
 	ingest_release(&gateway->ingest);
 	presence_release(&gateway->presence);
+	refused_release(&gateway->refused);
 	records_release(&gateway->records);
 	json_parser_free(gateway->json);
 	buf_release(&gateway->reply);
+	buf_release(&gateway->unpacked);
 	guard_release(&gateway->guard);
 	listeners_release(&gateway->listeners);
 	auth_release(&gateway->auth);
@@ -164,6 +169,8 @@ static struct route_match gateway_begin(struct gateway *gateway, const struct ht
 
 	if (gateway->reply.cap > REPLY_KEPT)
 		buf_release(&gateway->reply);
+	if (gateway->unpacked.cap > REPLY_KEPT)
+		buf_release(&gateway->unpacked);
 	buf_clear(&gateway->reply);
 	*call = (struct call){
 		.gateway = gateway,
@@ -191,7 +198,8 @@ static bool media_fits(const struct route *route, enum media media)
 {
 	if (route->face == FACE_KAFKA)
 		return !(route->flags & ROUTE_PRODUCES) || media == MEDIA_NONE ||
-		       media == MEDIA_KAFKA_JSON || media == MEDIA_KAFKA_BINARY;
+		       media == MEDIA_KAFKA_JSON || media == MEDIA_KAFKA_BINARY ||
+		       media == MEDIA_JSON || media == MEDIA_NDJSON;
 	if (route->face == FACE_KINESIS)
 		return media == MEDIA_NONE || media == MEDIA_JSON || media == MEDIA_AMZ_JSON;
 	return true;
@@ -253,6 +261,7 @@ static void refuse_path(struct call *call, const struct http_request *request)
 		return;
 	}
 	buf_init(&help, HELP_MAX);
+	route_put_nearest(&help, request->method, request->path, call->faces);
 	route_put_help(&help, call->face, call->faces);
 	call_refuse_saying(call, 404, buf_slice(&help));
 	buf_release(&help);
@@ -262,8 +271,12 @@ static void refuse_media(struct call *call, const struct route *route)
 {
 	char help[128];
 
-	(void)snprintf(help, sizeof(help), "send Content-Type: %s",
-		       media_name(route->face == FACE_KAFKA ? MEDIA_KAFKA_JSON : MEDIA_JSON));
+	if (route->face == FACE_KAFKA)
+		(void)snprintf(help, sizeof(help), "send Content-Type: %s, or %s, or %s",
+			       media_name(MEDIA_KAFKA_JSON), media_name(MEDIA_JSON),
+			       media_name(MEDIA_NDJSON));
+	else
+		(void)snprintf(help, sizeof(help), "send Content-Type: %s", media_name(MEDIA_JSON));
 	call_refuse_saying(call, 415, slice_str(help));
 }
 
@@ -285,7 +298,9 @@ static bool admit_call(struct call *call, const struct route_match *match,
 	} else if (!media_fits(route, call->media)) {
 		refuse_media(call, route);
 	} else if (!accept_fits(route, http_header(request, "Accept"))) {
-		call_refuse(call, 406);
+		call_refuse_saying(call, 406,
+				   slice_str("answers are application/vnd.kafka.v2+json"
+					     " or application/json"));
 	} else if (request->content_length > (int64_t)body_max(call->gateway, route)) {
 		call_refuse(call, 413);
 	} else {
@@ -318,26 +333,56 @@ static bool takes_records(struct call *call, const struct route *route)
 	       ingest_admits(call, route->flags & ROUTE_STREAMS ? TOPIC_STREAM : TOPIC_LOG);
 }
 
+static void route_call(struct call *call, const struct route *route)
+{
+	struct gateway *gateway = call->gateway;
+	struct err err;
+
+	if (needs_broker(route) && !gateway_broker(gateway) &&
+	    opening_state(&gateway->opening, &err) != ERR_OK)
+		call_fail(call, &err);
+	else if (route->flags & ROUTE_BLOCKS)
+		worker_take(gateway->worker, call, route->handle);
+	else if (takes_records(call, route))
+		route->handle(call);
+}
+
+/* The body as it was before it was packed for its way. False: answered. */
+static bool unpack_body(struct call *call, const struct http_request *request, size_t bytes_max)
+{
+	struct buf *text = &call->gateway->unpacked;
+	char help[96];
+	struct err err;
+
+	if (request->coding == HTTP_CODING_NONE || request->body.len == 0)
+		return true;
+	if (coding_undo(request->coding, request->body, bytes_max, text, &err) == ERR_OK) {
+		call->body = json_without_bom(buf_slice(text));
+		return true;
+	}
+	(void)snprintf(help, sizeof(help), "unpacked it has more than %zu bytes, or is cut",
+		       bytes_max);
+	if (err.code == ERR_LIMIT)
+		call_refuse_saying(call, 413, slice_str(help));
+	else
+		call_fail(call, &err);
+	return false;
+}
+
 static void handle(void *user, struct http_server *server, const struct http_request *request)
 {
 	struct gateway *gateway = user;
 	struct call call;
 	struct route_match match = gateway_begin(gateway, request, &call);
-	struct err err;
 
 	if (!admit_call(&call, &match, request)) {
 		call_send(&call, server);
 		return;
 	}
-	if (call.body.len > body_max(gateway, match.route))	/* chunked: not announced */
+	if (call.body.len > body_max(gateway, match.route)) /* chunked: not announced */
 		call_refuse(&call, 413);
-	else if (needs_broker(match.route) && !gateway_broker(gateway) &&
-		 opening_state(&gateway->opening, &err) != ERR_OK)
-		call_fail(&call, &err);
-	else if (match.route->flags & ROUTE_BLOCKS)
-		worker_take(gateway->worker, &call, match.route->handle);
-	else if (takes_records(&call, match.route))
-		match.route->handle(&call);
+	else if (unpack_body(&call, request, body_max(gateway, match.route)))
+		route_call(&call, match.route);
 	call_send(&call, server);
 }
 
@@ -355,6 +400,35 @@ static void gateway_turn(void *user, bool begins)
 		broker_cork(gateway->corked, begins);
 }
 
+static void gateway_refused(void *user, const char *peer, const struct http_reply *reply)
+{
+	struct gateway *gateway = user;
+
+	refused_note(&gateway->refused, peer, reply->status, reply->body);
+}
+
+/* The commonest fault of a first start has a name, and a cure. */
+static enum err_code say_taken(const struct listeners *listeners, struct err *err)
+{
+	const char *listen = listeners->addresses[0];
+	const char *port;
+
+	/* It begins with the address, in quotes. */
+	for (unsigned i = 1; i < listeners->count; i++)
+		if (strncmp(err->msg + 1, listeners->addresses[i],
+			    strlen(listeners->addresses[i])) == 0)
+			return err_set(err, ERR_EXISTS,
+				       "something listens on %s already, which"
+				       " gateway.listen_also names",
+				       listeners->addresses[i]);
+	port = strrchr(listen, ':');
+	return err_set(
+		err, ERR_EXISTS,
+		"something listens on %s already%s; --listen 127.0.0.1:0 takes a free port", listen,
+		port && strcmp(port, ":8082") == 0 ? " (8082 is the Kafka REST proxy's own port)"
+						   : "");
+}
+
 static enum err_code listen_on(struct gateway *gateway, struct err *err)
 {
 	const struct gateway_options *options = &gateway->options;
@@ -369,9 +443,12 @@ static enum err_code listen_on(struct gateway *gateway, struct err *err)
 		.admit = gateway_admit,
 		.turn = gateway_turn,
 		.turn_every_ms = options->keys ? AUTH_REFRESH_MS : 0,
+		.refused = gateway_refused,
 		.user = gateway,
 	};
+	enum err_code code;
 
+	http.limits.packed_bodies = true;
 	http.limits.body_bytes_max = options->body_bytes_max;
 	if (http.limits.buffer_bytes_max < BODIES_HELD * options->body_bytes_max)
 		http.limits.buffer_bytes_max = BODIES_HELD * options->body_bytes_max;
@@ -381,7 +458,8 @@ static enum err_code listen_on(struct gateway *gateway, struct err *err)
 	http.limits.body_ms = options->body_ms;
 	http.limits.write_ms = options->write_ms;
 	http.limits.idle_ms = options->idle_ms;
-	return http_server_new(&http, &gateway->server, err);
+	code = http_server_new(&http, &gateway->server, err);
+	return code == ERR_EXISTS ? say_taken(&gateway->listeners, err) : code;
 }
 
 /* In memory where no file can be had. */

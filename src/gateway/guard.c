@@ -9,7 +9,7 @@
 /* What a page may send and read beyond the plainest; its browser asks for these by name. */
 #define CORS_PREFLIGHT \
 	"Access-Control-Allow-Methods: GET, HEAD, POST, PUT, DELETE\r\n" \
-	"Access-Control-Allow-Headers: Content-Type, x-api-key, Shard-Iterator\r\n" \
+	"Access-Control-Allow-Headers: Content-Type, Content-Encoding, x-api-key, Shard-Iterator\r\n" \
 	"Access-Control-Allow-Private-Network: true\r\n" \
 	"Access-Control-Max-Age: 600\r\n"
 

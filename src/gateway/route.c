@@ -1,6 +1,9 @@
 #include "gateway/route.h"
 
 #include "base/mem.h"
+#include "base/nearest.h"
+
+enum { SEGMENT_MAX = 32 }; /* longer than any of ours by what may be mistyped */
 
 /* The two that carry the load come first. */
 static const struct route routes[] = {
@@ -190,6 +193,63 @@ void route_put_help(struct buf *out, enum face face, unsigned faces)
 			 routes[i].pattern);
 		separator = ", ";
 	}
+}
+
+/* How far a segment of a path is from one of a pattern; SIZE_MAX: it was never meant. */
+static size_t segment_distance(struct slice meant, struct slice given)
+{
+	char a[SEGMENT_MAX + 1] = "", b[SEGMENT_MAX + 1] = "";
+	size_t distance;
+
+	if (meant.len > 0 && meant.ptr[0] == '{')
+		return given.len ? 0 : SIZE_MAX;
+	if (meant.len > SEGMENT_MAX || given.len > SEGMENT_MAX)
+		return SIZE_MAX;
+	memcpy(a, meant.ptr, meant.len);
+	memcpy(b, given.ptr, given.len);
+	distance = word_distance(a, b);
+	return distance <= (meant.len + 2) / 3 ? distance : SIZE_MAX;
+}
+
+/* SIZE_MAX: the path is not like the pattern. */
+static size_t path_distance(struct slice pattern, struct slice path)
+{
+	size_t sum = 0;
+
+	while (pattern.len && path.len) {
+		size_t meant_len = segment_len(slice_from(pattern, 1));
+		size_t given_len = segment_len(slice_from(path, 1));
+		size_t distance = segment_distance(slice_of(pattern.ptr + 1, meant_len),
+						   slice_of(path.ptr + 1, given_len));
+
+		if (distance == SIZE_MAX)
+			return SIZE_MAX;
+		sum += distance;
+		pattern = slice_from(pattern, 1 + meant_len);
+		path = slice_from(path, 1 + given_len);
+	}
+	return pattern.len || (path.len && !slice_is(path, "/")) ? SIZE_MAX : sum;
+}
+
+void route_put_nearest(struct buf *out, enum http_method method, struct slice path, unsigned faces)
+{
+	const struct route *best = NULL;
+	size_t best_distance = SIZE_MAX;
+
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+		size_t distance = path_distance(slice_str(routes[i].pattern), path);
+
+		if (!(faces & 1u << routes[i].face))
+			continue;
+		if (distance < best_distance ||
+		    (best && distance == best_distance && best->method != method &&
+		     routes[i].method == method)) {
+			best = &routes[i];
+			best_distance = distance;
+		}
+	}
+	if (best && best_distance > 0) /* else it is one of them, but of another method */
+		buf_addf(out, "did you mean %s %s? ", method_names[best->method], best->pattern);
 }
 
 void route_put_table(struct buf *out)

@@ -42,6 +42,9 @@ struct route_match route_find(enum http_method method, struct slice path, const 
 /* One line for a person: the method and the path of each of `faces`; for Kinesis and the page
  * those of it. */
 void route_put_help(struct buf *out, enum face face, unsigned faces);
+/* "did you mean GET /topics? " of a path that was mistyped; nothing, if it is like none of `faces`.
+ */
+void route_put_nearest(struct buf *out, enum http_method method, struct slice path, unsigned faces);
 void route_put_table(struct buf *out);
 /* "Allow: GET, HEAD\r\n" */
 void route_put_allow(unsigned methods, char *line, size_t room);

@@ -13,6 +13,7 @@
 #include "gateway/missing.h"
 #include "gateway/opening.h"
 #include "gateway/presence.h"
+#include "gateway/refused.h"
 #include "gateway/session.h"
 #include "gateway/tries.h"
 
@@ -41,9 +42,12 @@ struct gateway {
 	struct json_parser *json;
 	struct records records;
 	struct buf reply;
+	struct buf unpacked; /* a body that came packed */
 	struct ingest ingest;
 	struct presence presence;
 	struct missing missing;
+	struct refused refused;
+	struct news first_records;
 	struct broker *corked; /* in this turn */
 	int64_t turn_us;       /* when it began, clock_mono_us() */
 };

@@ -54,6 +54,7 @@ struct http_limits {
 	uint32_t body_bytes_per_s_min;
 	int64_t write_ms;		/* a reply makes no progress */
 	int64_t idle_ms;		/* between requests */
+	bool packed_bodies;		/* those in gzip and zstd go to the handler; else 415 */
 };
 
 extern const struct http_limits http_limits_default;
@@ -66,6 +67,9 @@ struct http_header {
 	struct slice name;		/* as sent; compare without case */
 	struct slice value;		/* no white space around it */
 };
+
+/* The Content-Encoding of a body. Another one is answered with 415 by the server itself. */
+enum http_coding { HTTP_CODING_NONE, HTTP_CODING_GZIP, HTTP_CODING_ZSTD, HTTP_CODING_OTHER };
 
 /* Names one request of one connection, also after either is gone. */
 struct http_ticket {
@@ -81,6 +85,7 @@ struct http_request {
 	struct slice query;		/* raw, without "?" */
 	struct slice body;		/* HTTP_BODY_PADDING bytes after it may be read */
 	int64_t content_length;		/* as announced: 0 without a body, -1 chunked */
+	enum http_coding coding;	/* of the body: as it was sent, still packed */
 	struct slice host;		/* the header; null without one, as HTTP/1.0 may be */
 	struct slice origin;		/* the same; "null" where there are two */
 	const struct http_header *headers;
@@ -90,6 +95,7 @@ struct http_request {
 };
 
 struct http_server;
+struct http_reply;
 
 typedef void http_handler_fn(void *user, struct http_server *server,
 			     const struct http_request *request);
@@ -106,6 +112,9 @@ typedef bool http_admit_fn(void *user, struct http_server *server,
 /* Around the work of a turn of the loop: all that it found to do when it woke. */
 typedef void http_turn_fn(void *user, bool begins);
 
+/* An answer of 4xx on its way to `peer`, whoever gave it. */
+typedef void http_refused_fn(void *user, const char *peer, const struct http_reply *reply);
+
 struct http_server_options {
 	const char *listen;		/* "127.0.0.1:8082", "[::1]:0", "localhost:80"; port 0: a free one */
 	const char *const
@@ -120,6 +129,7 @@ struct http_server_options {
 	http_admit_fn *admit;		/* NULL: everything goes on */
 	http_turn_fn *turn;		/* NULL: not of interest */
 	int64_t turn_every_ms;		/* also where nothing happens; 0: not then */
+	http_refused_fn *refused;	/* NULL: the same */
 	void *user;
 };
 
