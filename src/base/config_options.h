@@ -30,6 +30,8 @@ X(ENGINE, "engine.kind", "engine", CONFIG_CHOICE, "duckdb", "duckdb|spark", "Wha
 X(LISTEN, "gateway.listen", "listen", CONFIG_TEXT, "127.0.0.1:8082", "", "Address and port; port 0 takes a free one")
 X(INSECURE, "gateway.insecure", "insecure", CONFIG_BOOL, "false", "", "Allow another address than loopback without an API key")
 X(API_KEY_HASH, "gateway.api_key_sha256", "", CONFIG_TEXT, "", "", "SHA-256 (hex) of the key that clients send as x-api-key")
+X(KEYS, "gateway.keys", "", CONFIG_PATH, "", "",
+  "File of more keys, each with a name and its scopes; read anew when it changes")
 X(TLS_CERT, "gateway.tls_cert", "tls-cert", CONFIG_PATH, "", "", "Certificate chain, PEM; turns TLS on")
 X(TLS_KEY, "gateway.tls_key", "tls-key", CONFIG_PATH, "", "", "Private key, PEM")
 X(STAGES, "gateway.stages", "", CONFIG_TEXT, "prod,dev,test", "", "Stages that may stand before any path, with commas; before /topics/ and /streams/ any segment may")

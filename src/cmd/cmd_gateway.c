@@ -9,6 +9,7 @@
 #include "cmd/seen.h"
 #include "cmd/setup.h"
 #include "flow/lake.h"
+#include "gateway/auth.h"
 #include "gateway/gateway.h"
 
 #include <string.h>
@@ -45,6 +46,7 @@ static struct gateway_options gateway_options(const struct config *config)
 		.listen = config_text(config, OPT_LISTEN),
 		.insecure = config_bool(config, OPT_INSECURE),
 		.api_key_sha256 = config_text(config, OPT_API_KEY_HASH),
+		.keys = cmd_gateway_text_or_null(config, OPT_KEYS),
 		.tls_cert = cmd_gateway_text_or_null(config, OPT_TLS_CERT),
 		.tls_key = cmd_gateway_text_or_null(config, OPT_TLS_KEY),
 		.id = config_text(config, OPT_ID),
@@ -74,6 +76,19 @@ enum err_code cmd_gateway_try(const struct config *config, struct err *err)
 	struct gateway_options options = gateway_options(config);
 
 	return gateway_try(&options, err);
+}
+
+enum err_code cmd_gateway_count_keys(const struct config *config, size_t *ret_count,
+				     struct err *err)
+{
+	struct auth auth;
+	enum err_code code = auth_init(&auth, config_text(config, OPT_API_KEY_HASH),
+				       config_text(config, OPT_KEYS), err);
+
+	if (code == ERR_OK)
+		*ret_count = auth.keys.count;
+	auth_release(&auth);
+	return code;
 }
 
 static void cmd_gateway_put_metrics(void *config, struct buf *out)
@@ -225,12 +240,13 @@ static int cmd_gateway_run(struct config *config, int argc, const char *const *a
 }
 
 static const enum option options[] = {
-	OPT_LISTEN, OPT_MODELS, OPT_INSECURE, OPT_API_KEY_HASH, OPT_TLS_CERT, OPT_TLS_KEY,
-	OPT_STAGES, OPT_HOSTS, OPT_CORS_ORIGINS, OPT_CLIENT_HEADER,
-	OPT_COMPAT_STATUS, OPT_KINESIS_STATUS, OPT_AUTO_CREATE, OPT_PARTITIONS, OPT_SHARDS,
-	OPT_BODY_MAX, OPT_RECORD_MAX, OPT_CONNECTIONS_MAX, OPT_CONNECTIONS_IP_MAX,
-	OPT_INFLIGHT_MAX, OPT_SEGMENT_BYTES, OPT_RETENTION, OPT_RETENTION_BYTES,
-	OPT_DISK_RESERVE, OPT_ROUTES, OPTION_COUNT,
+	OPT_LISTEN,	    OPT_MODELS,	       OPT_INSECURE,	    OPT_API_KEY_HASH,
+	OPT_KEYS,	    OPT_TLS_CERT,      OPT_TLS_KEY,	    OPT_STAGES,
+	OPT_HOSTS,	    OPT_CORS_ORIGINS,  OPT_CLIENT_HEADER,   OPT_COMPAT_STATUS,
+	OPT_KINESIS_STATUS, OPT_AUTO_CREATE,   OPT_PARTITIONS,	    OPT_SHARDS,
+	OPT_BODY_MAX,	    OPT_RECORD_MAX,    OPT_CONNECTIONS_MAX, OPT_CONNECTIONS_IP_MAX,
+	OPT_INFLIGHT_MAX,   OPT_SEGMENT_BYTES, OPT_RETENTION,	    OPT_RETENTION_BYTES,
+	OPT_DISK_RESERVE,   OPT_ROUTES,	       OPTION_COUNT,
 };
 
 const struct command cmd_gateway = {

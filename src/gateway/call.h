@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/json.h"
+#include "gateway/auth.h"
 #include "gateway/media.h"
 #include "net/http_server.h"
 
@@ -40,6 +41,7 @@ struct call {
 	struct slice query;
 	struct slice body;
 	struct slice iterator;		/* the header Shard-Iterator */
+	unsigned scopes;		/* of who asks, bits 1 << enum scope */
 	enum media media;		/* of the body */
 	struct json_parser *json;	/* of the thread that runs the call */
 

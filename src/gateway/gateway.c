@@ -30,8 +30,10 @@ static enum err_code check_listen(const struct gateway *gateway, struct err *err
 	if (http_listen_check(listen, &loopback, err) != ERR_OK)
 		return err->code;
 	if (!loopback && !gateway->auth.required && !gateway->options.insecure)
-		return err_set(err, ERR_USAGE, "others can reach \"%s\": set gateway.api_key_sha256,"
-			       " or say --insecure", listen);
+		return err_set(err, ERR_USAGE,
+			       "others can reach \"%s\": set gateway.api_key_sha256"
+			       " or gateway.keys, or say --insecure",
+			       listen);
 	return ERR_OK;
 }
 
@@ -41,12 +43,14 @@ enum err_code gateway_new(const struct gateway_options *options, struct gateway 
 	struct gateway *gateway = xcalloc(1, sizeof(*gateway));
 
 	gateway->options = *options;
-	if (auth_init(&gateway->auth, options->api_key_sha256, err) != ERR_OK ||
+	if (auth_init(&gateway->auth, options->api_key_sha256, options->keys ? options->keys : "",
+		      err) != ERR_OK ||
 	    check_listen(gateway, err) != ERR_OK ||
 	    guard_init(&gateway->guard, options->listen, options->hosts, options->cors_origins,
 		       err) != ERR_OK ||
 	    iterator_key_init(&gateway->iterator_key, err) != ERR_OK) {
 		guard_release(&gateway->guard);
+		auth_release(&gateway->auth);
 		free(gateway);
 		return err->code;
 	}
@@ -79,6 +83,7 @@ void gateway_free(struct gateway *gateway)
 	buf_release(&gateway->reply);
 	buf_release(&gateway->unpacked);
 	guard_release(&gateway->guard);
+	auth_release(&gateway->auth);
 	free(gateway);
 }
 
@@ -241,6 +246,33 @@ static void refuse_media(struct call *call, const struct route *route)
 	call_refuse_saying(call, 415, slice_str(help));
 }
 
+/* Whose call it is, and whether that one may make it. False: `call` holds the refusal. */
+static bool admit_caller(struct call *call, const struct route *route,
+			 const struct http_request *request)
+{
+	const struct auth *auth = &call->gateway->auth;
+	struct slice given = http_header(request, "x-api-key");
+	const struct auth_key *key = auth_find(auth, given);
+
+	call->scopes = key ? key->scopes : auth->required ? 0 : SCOPES_ALL;
+	if (route && (route->flags & ROUTE_OPEN))
+		return true;
+	if (!key && auth->required) {
+		metric_add(given.ptr ? METRIC_AUTH_WRONG : METRIC_AUTH_MISSING, 1);
+		call_failf(call, ERR_AUTH,
+			   given.ptr ? "the header x-api-key holds no key of this"
+				       " gateway"
+				     : "the header x-api-key is missing");
+		return false;
+	}
+	if (!route || scopes_hold(call->scopes, route->scope))
+		return true;
+	metric_add(METRIC_AUTH_SCOPE, 1);
+	call_denyf(call, "the key \"%s\" has not the scope %s, which this wants", key->name,
+		   scope_name(route->scope));
+	return false;
+}
+
 /* False: `call` holds the refusal. */
 static bool admit_call(struct call *call, const struct route_match *match,
 		       const struct http_request *request)
@@ -249,12 +281,9 @@ static bool admit_call(struct call *call, const struct route_match *match,
 	bool open = route && (route->flags & ROUTE_OPEN);
 	bool here = route && !(request->content_length && route->flags & ROUTE_BODILESS);
 
-	if (!guard_call(call, request, open))
+	if (!guard_call(call, request, open) || !admit_caller(call, route, request))
 		return false;
-	if (!open && !auth_allows(&call->gateway->auth, http_header(request, "x-api-key"))) {
-		metric_add(METRIC_AUTH_FAILED, 1);
-		call_failf(call, ERR_AUTH, "the header x-api-key is missing or wrong");
-	} else if (!route && match->methods && call->face != FACE_KINESIS) {
+	if (!route && match->methods && call->face != FACE_KINESIS) {
 		call_refuse(call, 405);
 		route_put_allow(match->methods, call->extra, sizeof(call->extra));
 	} else if (!here) {
@@ -356,6 +385,7 @@ static void gateway_turn(void *user, bool begins)
 	if (begins) {
 		gateway->corked = gateway_broker(gateway);
 		gateway->turn_us = clock_mono_us();
+		auth_refresh(&gateway->auth, gateway->turn_us / 1000);
 	}
 	if (gateway->corked)
 		broker_cork(gateway->corked, begins);
@@ -373,6 +403,7 @@ static enum err_code listen_on(struct gateway *gateway, struct err *err)
 		.handle = handle,
 		.admit = gateway_admit,
 		.turn = gateway_turn,
+		.turn_every_ms = options->keys ? AUTH_REFRESH_MS : 0,
 		.user = gateway,
 	};
 

@@ -47,6 +47,7 @@ struct gateway_options {
 	const char *listen;		/* "127.0.0.1:8082"; port 0: a free one */
 	bool insecure;			/* another address than loopback without an API key */
 	const char *api_key_sha256;	/* hex, or "" */
+	const char *keys;		/* a file of more (auth.h), or NULL */
 	const char *tls_cert;		/* PEM, or NULL for plain HTTP */
 	const char *tls_key;
 	const char *id;			/* user id in the names, for messages */
@@ -110,7 +111,8 @@ MUST_USE enum err_code gateway_run(struct gateway *gateway, int64_t drain_ms, st
 /* As a stop, from any thread. */
 void gateway_stop(struct gateway *gateway);
 
-/* One line a route: method, path, what it does. */
+/* One line a route: method, path, the scope that it wants ("-": it asks for no key), what it does.
+ */
 void gateway_put_routes(struct buf *out);
 
 #endif

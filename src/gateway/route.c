@@ -7,46 +7,50 @@ enum { SEGMENT_MAX = 32 }; /* longer than any of ours by what may be mistyped */
 
 /* The two that carry the load come first. */
 static const struct route routes[] = {
-	{ HTTP_METHOD_POST, "/topics/{topic}", FACE_KAFKA, ROUTE_PRODUCES, kafka_produce,
-	  "append records" },
-	{ HTTP_METHOD_PUT, "/streams/{stream}/record", FACE_KINESIS, ROUTE_STREAMS,
+	{ HTTP_METHOD_POST, "/topics/{topic}", FACE_KAFKA, SCOPE_POST, ROUTE_PRODUCES,
+	  kafka_produce, "append records" },
+	{ HTTP_METHOD_PUT, "/streams/{stream}/record", FACE_KINESIS, SCOPE_POST, ROUTE_STREAMS,
 	  kinesis_put_record, "PutRecord" },
-	{ HTTP_METHOD_PUT, "/streams/{stream}/records", FACE_KINESIS, ROUTE_STREAMS,
+	{ HTTP_METHOD_PUT, "/streams/{stream}/records", FACE_KINESIS, SCOPE_POST, ROUTE_STREAMS,
 	  kinesis_put_records, "PutRecords" },
-	{ HTTP_METHOD_POST, "/topics/{topic}/partitions/{partition}", FACE_KAFKA, ROUTE_PRODUCES,
-	  kafka_produce, "append records to one partition" },
+	{ HTTP_METHOD_POST, "/topics/{topic}/partitions/{partition}", FACE_KAFKA, SCOPE_POST,
+	  ROUTE_PRODUCES, kafka_produce, "append records to one partition" },
 
-	{ HTTP_METHOD_GET, "/", FACE_KAFKA, 0, kafka_root, "answer {}" },
-	{ HTTP_METHOD_POST, "/", FACE_KAFKA, ROUTE_BODILESS, kafka_root, "answer {}" },
-	{ HTTP_METHOD_GET, "/topics", FACE_KAFKA, ROUTE_BLOCKS, kafka_topics, "list topics" },
-	{ HTTP_METHOD_GET, "/topics/{topic}", FACE_KAFKA, ROUTE_BLOCKS, kafka_topic,
+	{ HTTP_METHOD_GET, "/", FACE_KAFKA, SCOPE_NONE, 0, kafka_root, "answer {}" },
+	{ HTTP_METHOD_POST, "/", FACE_KAFKA, SCOPE_NONE, ROUTE_BODILESS, kafka_root, "answer {}" },
+	{ HTTP_METHOD_GET, "/topics", FACE_KAFKA, SCOPE_READ, ROUTE_BLOCKS, kafka_topics,
+	  "list topics" },
+	{ HTTP_METHOD_GET, "/topics/{topic}", FACE_KAFKA, SCOPE_READ, ROUTE_BLOCKS, kafka_topic,
 	  "describe a topic" },
-	{ HTTP_METHOD_GET, "/topics/{topic}/partitions", FACE_KAFKA, ROUTE_BLOCKS, kafka_partitions,
-	  "list its partitions" },
-	{ HTTP_METHOD_GET, "/topics/{topic}/partitions/{partition}", FACE_KAFKA, ROUTE_BLOCKS,
-	  kafka_partition, "describe a partition" },
-	{ HTTP_METHOD_GET, "/topics/{topic}/partitions/{partition}/offsets", FACE_KAFKA,
+	{ HTTP_METHOD_GET, "/topics/{topic}/partitions", FACE_KAFKA, SCOPE_READ, ROUTE_BLOCKS,
+	  kafka_partitions, "list its partitions" },
+	{ HTTP_METHOD_GET, "/topics/{topic}/partitions/{partition}", FACE_KAFKA, SCOPE_READ,
+	  ROUTE_BLOCKS, kafka_partition, "describe a partition" },
+	{ HTTP_METHOD_GET, "/topics/{topic}/partitions/{partition}/offsets", FACE_KAFKA, SCOPE_READ,
 	  ROUTE_BLOCKS, kafka_offsets, "first and next offset" },
-	{ HTTP_METHOD_GET, "/brokers", FACE_KAFKA, ROUTE_BLOCKS, kafka_brokers, "list brokers" },
+	{ HTTP_METHOD_GET, "/brokers", FACE_KAFKA, SCOPE_READ, ROUTE_BLOCKS, kafka_brokers,
+	  "list brokers" },
 
-	{ HTTP_METHOD_GET, "/streams", FACE_KINESIS, ROUTE_BLOCKS, kinesis_list_streams,
+	{ HTTP_METHOD_GET, "/streams", FACE_KINESIS, SCOPE_READ, ROUTE_BLOCKS, kinesis_list_streams,
 	  "ListStreams" },
-	{ HTTP_METHOD_GET, "/streams/{stream}", FACE_KINESIS, ROUTE_BLOCKS, kinesis_describe_stream,
-	  "DescribeStream" },
-	{ HTTP_METHOD_POST, "/streams/{stream}", FACE_KINESIS, ROUTE_BLOCKS, kinesis_create_stream,
-	  "CreateStream" },
-	{ HTTP_METHOD_DELETE, "/streams/{stream}", FACE_KINESIS, ROUTE_BLOCKS,
+	{ HTTP_METHOD_GET, "/streams/{stream}", FACE_KINESIS, SCOPE_READ, ROUTE_BLOCKS,
+	  kinesis_describe_stream, "DescribeStream" },
+	{ HTTP_METHOD_POST, "/streams/{stream}", FACE_KINESIS, SCOPE_ADMIN, ROUTE_BLOCKS,
+	  kinesis_create_stream, "CreateStream" },
+	{ HTTP_METHOD_DELETE, "/streams/{stream}", FACE_KINESIS, SCOPE_ADMIN, ROUTE_BLOCKS,
 	  kinesis_delete_stream, "DeleteStream" },
-	{ HTTP_METHOD_GET, "/streams/{stream}/sharditerator", FACE_KINESIS, ROUTE_BLOCKS,
-	  kinesis_get_shard_iterator, "GetShardIterator" },
-	{ HTTP_METHOD_GET, "/streams/{stream}/records", FACE_KINESIS, ROUTE_BLOCKS,
+	{ HTTP_METHOD_GET, "/streams/{stream}/sharditerator", FACE_KINESIS, SCOPE_READ,
+	  ROUTE_BLOCKS, kinesis_get_shard_iterator, "GetShardIterator" },
+	{ HTTP_METHOD_GET, "/streams/{stream}/records", FACE_KINESIS, SCOPE_READ, ROUTE_BLOCKS,
 	  kinesis_get_records, "GetRecords" },
 
-	{ HTTP_METHOD_GET, "/healthz", FACE_OPS, ROUTE_OPEN, ops_health, "the process is alive" },
-	{ HTTP_METHOD_GET, "/readyz", FACE_OPS, 0, ops_ready, "it would take records now" },
-	{ HTTP_METHOD_GET, "/metrics", FACE_OPS, 0, ops_metrics, "Prometheus metrics" },
+	{ HTTP_METHOD_GET, "/healthz", FACE_OPS, SCOPE_NONE, ROUTE_OPEN, ops_health,
+	  "the process is alive" },
+	{ HTTP_METHOD_GET, "/readyz", FACE_OPS, SCOPE_READ, 0, ops_ready,
+	  "it would take records now" },
+	{ HTTP_METHOD_GET, "/metrics", FACE_OPS, SCOPE_READ, 0, ops_metrics, "Prometheus metrics" },
 	/* The same for everybody, and who has no key yet learns there that one is asked for. */
-	{ HTTP_METHOD_GET, "/openapi.json", FACE_OPS, ROUTE_OPEN, ops_openapi,
+	{ HTTP_METHOD_GET, "/openapi.json", FACE_OPS, SCOPE_NONE, ROUTE_OPEN, ops_openapi,
 	  "this API, in OpenAPI" },
 };
 
@@ -235,8 +239,10 @@ void route_put_nearest(struct buf *out, enum http_method method, struct slice pa
 void route_put_table(struct buf *out)
 {
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++)
-		buf_addf(out, "%-6s  %-46s  %s\n", method_names[routes[i].method],
-			 routes[i].pattern, routes[i].summary);
+		buf_addf(out, "%-6s  %-46s  %-5s  %s\n", method_names[routes[i].method],
+			 routes[i].pattern,
+			 routes[i].flags & ROUTE_OPEN ? "-" : scope_name(routes[i].scope),
+			 routes[i].summary);
 }
 
 void route_put_allow(unsigned methods, char *line, size_t room)

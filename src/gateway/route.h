@@ -1,6 +1,6 @@
 /*
- * route.h - the table of routes: method, path, API, what the body may be, and
- * the function that answers. `pinpipe gateway --routes` prints it.
+ * route.h - the table of routes: method, path, API, who may, what the body may
+ * be, and the function that answers. `pinpipe gateway --routes` prints it.
  *
  * In a pattern {name} stands for one path segment, which is not empty; a slash
  * at the end of a path does not matter.
@@ -14,6 +14,7 @@ struct route {
 	enum http_method method;
 	const char *pattern;
 	enum face face;
+	enum scope scope;
 	enum {
 		ROUTE_OPEN = 1,		/* no API key */
 		ROUTE_BLOCKS = 2,	/* may wait for a disk: the worker runs it */

@@ -37,6 +37,7 @@
 #include <stdint.h>
 
 enum { HTTP_HEADERS_MAX = 64, HTTP_PIPELINE_MAX = 16, HTTP_BODY_PADDING = 64 };
+enum { HTTP_LISTENERS_MAX = 8 };
 
 struct http_limits {
 	size_t body_bytes_max;		/* 413 */
@@ -90,6 +91,7 @@ struct http_request {
 	const struct http_header *headers;
 	size_t header_count;
 	const char *peer;		/* the client's address, text */
+	unsigned listener; /* that it came by: 0 is `listen`, then those of listen_also */
 };
 
 struct http_server;
@@ -111,6 +113,8 @@ typedef void http_turn_fn(void *user, bool begins);
 
 struct http_server_options {
 	const char *listen;		/* "127.0.0.1:8082", "[::1]:0", "localhost:80"; port 0: a free one */
+	const char *const
+		*listen_also; /* up to HTTP_LISTENERS_MAX - 1 more, ended by NULL; or NULL */
 	const char *tls_cert;		/* PEM files, the certificate with its chain; NULL: plain */
 	const char *tls_key;		/* both are read anew when they change */
 	/* A header in which a proxy names its client, last in a list ("X-Forwarded-For"), or NULL.
@@ -120,6 +124,7 @@ struct http_server_options {
 	http_handler_fn *handle;
 	http_admit_fn *admit;		/* NULL: everything goes on */
 	http_turn_fn *turn;		/* NULL: not of interest */
+	int64_t turn_every_ms;		/* also where nothing happens; 0: not then */
 	void *user;
 };
 
@@ -130,11 +135,14 @@ MUST_USE enum err_code http_listen_check(const char *listen, bool *ret_loopback,
  * read. */
 MUST_USE enum err_code http_cert_until(const char *cert, int64_t *ret_s, struct err *err);
 
-/* Binds and listens. ERR_USAGE: no such address, or an unusable certificate; ERR_EXISTS: in use. */
+/* Binds and listens, everywhere or nowhere. ERR_USAGE: no such address, or an unusable certificate;
+ * ERR_EXISTS: in use. */
 MUST_USE enum err_code http_server_new(const struct http_server_options *options,
 				       struct http_server **ret_server, struct err *err);
 void http_server_free(struct http_server *server);	/* accepts NULL */
-uint16_t http_server_port(const struct http_server *server);
+uint16_t http_server_port(const struct http_server *server); /* of `listen` */
+/* Of each; there must be one of that number. */
+uint16_t http_server_port_of(const struct http_server *server, unsigned listener);
 /*
  * Runs the loop until http_server_stop(), or until the process is asked to
  * stop (stop.h). Then it accepts nothing more, closes what waits, and answers
