@@ -8,9 +8,9 @@
 #include "cmd/setup.h"
 #include "cmd/sql_side.h"
 #include "flow/dlq.h"
+#include "flow/dlq_kind.h"
 #include "flow/replay.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -26,57 +26,6 @@ static const enum option options[] = {
 static const char *summary_columns[] = { "topic", "stage", "reason", "letters" };
 enum { TIME_BYTES_MAX = 64 };
 enum { SUMMARY_TOPIC, SUMMARY_STAGE, SUMMARY_REASON, SUMMARY_LETTERS, SUMMARY_COLUMNS };
-
-static bool is_word(char c)
-{
-	return isalnum((unsigned char)c) || c == '_' || c == '-';
-}
-
-/* The word at `at` is a number by itself, as a byte's place is; "32-bit" and "f00d" are words. */
-static bool cmd_dlq_is_number(struct slice reason, size_t at, size_t *ret_end)
-{
-	size_t end = at;
-
-	if (at > 0 && is_word(reason.ptr[at - 1]))
-		return false;
-	while (end < reason.len && reason.ptr[end] >= '0' && reason.ptr[end] <= '9')
-		end++;
-	*ret_end = end;
-	return end > at && (end == reason.len || !is_word(reason.ptr[end]));
-}
-
-/* Where the value of the record begins that a reason ends with: `"id" is no 32-bit integer: abc`. */
-static size_t value_at(struct slice reason)
-{
-	static const char mark[] = ": ";
-	const char *is_no = memmem(reason.ptr, reason.len, " is no ", 7);
-	size_t from = is_no ? (size_t)(is_no - reason.ptr) : reason.len;
-	const char *at = memmem(reason.ptr + from, reason.len - from, mark, sizeof(mark) - 1);
-
-	return at ? (size_t)(at - reason.ptr) + sizeof(mark) - 1 : reason.len;
-}
-
-/* Our words, without what is the record's own: its value, and the numbers of places in it. */
-static struct slice cmd_dlq_kind_of(struct slice reason, char kind[ERR_MSG_MAX])
-{
-	static const char dots[] = "…";
-	size_t words = value_at(reason);
-	size_t len = 0;
-
-	for (size_t i = 0, end; i < words && len < ERR_MSG_MAX - sizeof(dots);) {
-		if (cmd_dlq_is_number(reason, i, &end)) {
-			kind[len++] = '#';
-			i = end;
-		} else {
-			kind[len++] = reason.ptr[i++];
-		}
-	}
-	if (words < reason.len) {
-		memcpy(kind + len, dots, sizeof(dots) - 1);
-		len += sizeof(dots) - 1;
-	}
-	return slice_of(kind, len);
-}
 
 static bool is_kind(const struct cell *row, const struct dlq_entry *entry, struct slice reason)
 {
@@ -102,7 +51,7 @@ static bool cmd_dlq_count_letter(void *user, const struct dlq_entry *entry)
 {
 	struct rows *rows = user;
 	char kind[ERR_MSG_MAX];
-	struct slice reason = cmd_dlq_kind_of(entry->reason, kind);
+	struct slice reason = dlq_kind_of(entry->reason, kind);
 	struct cell *row = find_kind(rows, entry, reason);
 
 	if (!row) {

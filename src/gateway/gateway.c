@@ -60,6 +60,7 @@ enum err_code gateway_new(const struct gateway_options *options, struct gateway 
 	buf_init(&gateway->unpacked, options->body_bytes_max);
 	ingest_init(&gateway->ingest, gateway);
 	presence_init(&gateway->presence);
+	refused_init(&gateway->refused);
 	missing_init(&gateway->missing);
 	opening_init(&gateway->opening, gateway);
 	*ret_gateway = gateway;
@@ -78,6 +79,7 @@ void gateway_free(struct gateway *gateway)
 	missing_release(gateway);
 	ingest_release(&gateway->ingest);
 	presence_release(&gateway->presence);
+	refused_release(&gateway->refused);
 	records_release(&gateway->records);
 	json_parser_free(gateway->json);
 	buf_release(&gateway->reply);
@@ -391,6 +393,24 @@ static void gateway_turn(void *user, bool begins)
 		broker_cork(gateway->corked, begins);
 }
 
+static void gateway_refused(void *user, const char *peer, const struct http_reply *reply)
+{
+	struct gateway *gateway = user;
+
+	refused_note(&gateway->refused, peer, reply->status, reply->body);
+}
+
+/* The commonest fault of a first start has a name, and a cure. */
+static enum err_code say_taken(const char *listen, struct err *err)
+{
+	const char *port = strrchr(listen, ':');
+	bool proxys = port && strcmp(port, ":8082") == 0;
+
+	return err_set(err, ERR_EXISTS,
+		       "something listens on %s already%s; --listen 127.0.0.1:0 takes a free port",
+		       listen, proxys ? " (8082 is the Kafka REST proxy's own port)" : "");
+}
+
 static enum err_code listen_on(struct gateway *gateway, struct err *err)
 {
 	const struct gateway_options *options = &gateway->options;
@@ -404,8 +424,10 @@ static enum err_code listen_on(struct gateway *gateway, struct err *err)
 		.admit = gateway_admit,
 		.turn = gateway_turn,
 		.turn_every_ms = options->keys ? AUTH_REFRESH_MS : 0,
+		.refused = gateway_refused,
 		.user = gateway,
 	};
+	enum err_code code;
 
 	http.limits.packed_bodies = true;
 	http.limits.body_bytes_max = options->body_bytes_max;
@@ -417,7 +439,8 @@ static enum err_code listen_on(struct gateway *gateway, struct err *err)
 	http.limits.body_ms = options->body_ms;
 	http.limits.write_ms = options->write_ms;
 	http.limits.idle_ms = options->idle_ms;
-	return http_server_new(&http, &gateway->server, err);
+	code = http_server_new(&http, &gateway->server, err);
+	return code == ERR_EXISTS ? say_taken(options->listen, err) : code;
 }
 
 enum err_code gateway_open(struct gateway *gateway, const struct gateway_opener *opener,

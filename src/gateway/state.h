@@ -12,6 +12,7 @@
 #include "gateway/missing.h"
 #include "gateway/opening.h"
 #include "gateway/presence.h"
+#include "gateway/refused.h"
 
 #include <stdatomic.h>
 
@@ -38,6 +39,8 @@ struct gateway {
 	struct ingest ingest;
 	struct presence presence;
 	struct missing missing;
+	struct refused refused;
+	struct news first_records;
 	struct broker *corked; /* in this turn */
 	int64_t turn_us;       /* when it began, clock_mono_us() */
 };

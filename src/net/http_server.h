@@ -95,6 +95,7 @@ struct http_request {
 };
 
 struct http_server;
+struct http_reply;
 
 typedef void http_handler_fn(void *user, struct http_server *server,
 			     const struct http_request *request);
@@ -111,6 +112,9 @@ typedef bool http_admit_fn(void *user, struct http_server *server,
 /* Around the work of a turn of the loop: all that it found to do when it woke. */
 typedef void http_turn_fn(void *user, bool begins);
 
+/* An answer of 4xx on its way to `peer`, whoever gave it. */
+typedef void http_refused_fn(void *user, const char *peer, const struct http_reply *reply);
+
 struct http_server_options {
 	const char *listen;		/* "127.0.0.1:8082", "[::1]:0", "localhost:80"; port 0: a free one */
 	const char *const
@@ -125,6 +129,7 @@ struct http_server_options {
 	http_admit_fn *admit;		/* NULL: everything goes on */
 	http_turn_fn *turn;		/* NULL: not of interest */
 	int64_t turn_every_ms;		/* also where nothing happens; 0: not then */
+	http_refused_fn *refused;	/* NULL: the same */
 	void *user;
 };
 
