@@ -22,6 +22,11 @@ def children(pid):
     return found
 
 
+def token_of(gateway):
+    """What who has the token sends."""
+    return {"x-api-key": gateway.token} if getattr(gateway, "token", None) else {}
+
+
 def own_origin(gateway):
     return {"Origin": f"http://{gateway.host}:{gateway.port}"}
 
@@ -47,11 +52,11 @@ class Reply:
 
 
 def ask(gateway, path, method="GET", body=None, **headers):
-    """One request of the page; a body is JSON, and comes from the page itself."""
+    """One request of the page; a body is JSON, and comes from the page itself, which has the token."""
     connection = http.client.HTTPConnection(gateway.host, gateway.port, timeout=PATIENCE_S)
     headers = {name.replace("_", "-"): value for name, value in headers.items()}
     if body is not None:
-        headers = {**own_origin(gateway), "Content-Type": "application/json", **headers}
+        headers = {**own_origin(gateway), "Content-Type": "application/json", **token_of(gateway), **headers}
         body = json.dumps(body)
     try:
         connection.request(method, path, body, headers)
@@ -108,6 +113,7 @@ def begin(gateway, path, method="GET", body=None):
     """A socket on which that was asked, and nothing is read."""
     client = socket.create_connection((gateway.host, gateway.port), PATIENCE_S)
     text = json.dumps(body) if body is not None else ""
-    client.sendall(f"{method} {path} HTTP/1.1\r\nHost: {gateway.host}\r\nx-api-key: any\r\n"
+    client.sendall(f"{method} {path} HTTP/1.1\r\nHost: {gateway.host}\r\n"
+                   f"x-api-key: {token_of(gateway).get('x-api-key', 'none')}\r\n"
                    f"Content-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode())
     return client

@@ -107,6 +107,7 @@ def fixture_up(pinpipe, tmp_path_factory):
             {"PINPIPE_BATCH_EVERY": "1h", "PINPIPE_SINK_FLUSH_AGE": "100ms"}, place)
     try:
         up.listen()
+        up.token = (place / "data" / "page.token").read_text().strip()
         post(up, *({**ROW, "index": i} for i in range(30)), "no object")
         run_batch(up)
         yield up
@@ -309,17 +310,25 @@ def test_too_many_records_are_counted(gateway):
         assert told + skipped == 3000 and 200 <= told <= 2000
 
 
-def test_nobody_takes_all_tails(gateway):
-    tails = [Events(gateway, f"/ui/tail/{TOPIC}", Cookie="pinpipe_session=a") for _ in range(3)]
+def log_in(gateway, data_dir):
+    """The cookie of a new session."""
+    token = (data_dir / "page.token").read_text().strip()
+    reply = ask(gateway, "/ui/session", "POST", {"key": token})
+    return {"Cookie": reply.headers["Set-Cookie"].split(";")[0]}
+
+
+def test_nobody_takes_all_tails(gateway, data_dir):
+    one, other = log_in(gateway, data_dir), log_in(gateway, data_dir)
+    tails = [Events(gateway, f"/ui/tail/{TOPIC}", **one) for _ in range(3)]
     assert [tail.status for tail in tails] == [200, 200, 503]
-    tails += [Events(gateway, f"/ui/tail/{TOPIC}", Cookie="pinpipe_session=b") for _ in range(2)]
-    tails += [Events(gateway, f"/ui/tail/{TOPIC}", Cookie="pinpipe_session=c")]
+    tails += [Events(gateway, f"/ui/tail/{TOPIC}", **other) for _ in range(2)]
+    tails += [Events(gateway, f"/ui/tail/{TOPIC}")]
     assert [tail.status for tail in tails[3:]] == [200, 200, 503]
     assert tails[-1].headers["Retry-After"] == "1"
     for tail in tails:
         tail.close()
     wait_until(lambda: not children(gateway.pid), "the end of the children")
-    with Events(gateway, f"/ui/tail/{TOPIC}", Cookie="pinpipe_session=a") as tail:
+    with Events(gateway, f"/ui/tail/{TOPIC}", **one) as tail:
         assert tail.status == 200
 
 
