@@ -212,7 +212,8 @@ def test_a_value_is_no_option(up):
     reply = ask(up, "/ui/sql", "POST", {"sql": "SELECT 1 AS a", "from": "batch --dir=/nowhere"})
     assert reply.status == 400
     assert ask(up, f"/ui/records/{TOPIC}?from=0&contains=--help&count=1").lines() == []
-    assert ask(up, f"/ui/letters/{TOPIC}?reason=--all").json() == []
+    reply = ask(up, f"/ui/letters/{TOPIC}?reason=--all")
+    assert reply.status == 400 or reply.json() == []
 
 
 def test_what_changes_something_comes_from_the_page(up):
