@@ -61,7 +61,7 @@ static const char *const method_names[] = {
 	[HTTP_METHOD_POST] = "POST",
 	[HTTP_METHOD_PUT] = "PUT",
 	[HTTP_METHOD_DELETE] = "DELETE",
-	[HTTP_METHOD_OPTIONS] = "OPTIONS",
+	/* OPTIONS has no route: it is answered for all of a path. */
 };
 
 static size_t segment_len(struct slice path)
@@ -105,7 +105,7 @@ static enum face face_of(struct slice path)
 	return is_under(path, slice_str("/streams")) ? FACE_KINESIS : FACE_KAFKA;
 }
 
-static struct route_match find_path(enum http_method method, struct slice path)
+static struct route_match find_path(enum http_method method, struct slice path, unsigned faces)
 {
 	struct route_match match = { .face = face_of(path) };
 	const struct route *list = match.face == FACE_PAGE ? ui_routes : routes;
@@ -116,7 +116,7 @@ static struct route_match find_path(enum http_method method, struct slice path)
 	for (size_t i = 0; i < count; i++) {
 		struct slice param[CALL_PARAMS_MAX] = { 0 };
 
-		if (!matches(list[i].pattern, path, param))
+		if (!(faces & 1u << list[i].face) || !matches(list[i].pattern, path, param))
 			continue;
 		match.methods |= 1u << list[i].method;
 		match.face = list[i].face;
@@ -166,22 +166,27 @@ static bool strip_stage(struct slice path, const char *stages, struct slice *ret
 	       !begins_a_route(slice_of(path.ptr, 1 + name.len));
 }
 
-struct route_match route_find(enum http_method method, struct slice path, const char *stages)
+struct route_match route_find(enum http_method method, struct slice path, const char *stages,
+			      unsigned faces)
 {
-	struct route_match match = find_path(method, path);
+	struct route_match match = find_path(method, path, faces);
 	struct slice rest;
 
 	if (match.methods || !strip_stage(path, stages, &rest))
 		return match;
-	return find_path(method, rest);
+	return find_path(method, rest, faces);
 }
 
-void route_put_help(struct buf *out, enum face face)
+void route_put_help(struct buf *out, enum face face, unsigned faces)
 {
 	const char *separator = "the routes are ";
 
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
-		if (face == FACE_KINESIS && routes[i].face != face)
+		bool alone = face == FACE_KINESIS || face == FACE_PAGE;
+
+		if (!(faces & 1u << routes[i].face))
+			continue;
+		if (alone ? routes[i].face != face : routes[i].face == FACE_PAGE)
 			continue;
 		buf_addf(out, "%s%s %s", separator, method_names[routes[i].method],
 			 routes[i].pattern);
@@ -225,7 +230,7 @@ static size_t path_distance(struct slice pattern, struct slice path)
 	return pattern.len || (path.len && !slice_is(path, "/")) ? SIZE_MAX : sum;
 }
 
-void route_put_nearest(struct buf *out, enum http_method method, struct slice path)
+void route_put_nearest(struct buf *out, enum http_method method, struct slice path, unsigned faces)
 {
 	const struct route *best = NULL;
 	size_t best_distance = SIZE_MAX;
@@ -233,6 +238,8 @@ void route_put_nearest(struct buf *out, enum http_method method, struct slice pa
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
 		size_t distance = path_distance(slice_str(routes[i].pattern), path);
 
+		if (!(faces & 1u << routes[i].face))
+			continue;
 		if (distance < best_distance ||
 		    (best && distance == best_distance && best->method != method &&
 		     routes[i].method == method)) {
@@ -260,7 +267,6 @@ void route_put_allow(unsigned methods, char *line, size_t room)
 
 	if (methods & 1u << HTTP_METHOD_GET)
 		methods |= 1u << HTTP_METHOD_HEAD;
-	methods |= 1u << HTTP_METHOD_OPTIONS;
 	for (unsigned i = 0; i < ARRAY_LEN(method_names); i++) {
 		if (!(methods & 1u << i))
 			continue;

@@ -119,21 +119,3 @@ bool ui_wants_page(const struct http_request *request)
 	return (request->method == HTTP_METHOD_GET || request->method == HTTP_METHOD_HEAD) &&
 	       media_lists(http_header(request, "Accept"), "text/html");
 }
-
-/* A page of another origin may be let in to post records (gateway.cors_origins), not here; and a
- * form of any page posts without an Origin only where no browser is. */
-bool ui_admits(struct call *call, const struct http_request *request)
-{
-	bool changes = request->method != HTTP_METHOD_GET && request->method != HTTP_METHOD_HEAD;
-
-	if (call->cors) {
-		call_denyf(call, "the page's own requests are not for those of other origins");
-		return false;
-	}
-	if (changes && !request->origin.ptr && !http_header(request, "x-api-key").ptr) {
-		call_denyf(call, "what changes something is for the page itself, whose browser"
-				 " sends an Origin, or for who sends x-api-key");
-		return false;
-	}
-	return true;
-}

@@ -51,10 +51,6 @@ void ui_turn(struct ui *ui);
 
 /* Whether a browser asks, which is to see the page where others see "{}". */
 bool ui_wants_page(const struct http_request *request);
-/* Whether it is let in from where it comes: what changes something must be of the page itself, or
- * have a key. False: `call` holds the refusal. */
-bool ui_admits(struct call *call, const struct http_request *request);
-
 /* The routes below /ui; those of an API are in route.c. */
 extern const struct route ui_routes[];
 extern const size_t ui_route_count;

@@ -162,13 +162,7 @@ static void ui_tail_done(void *user, int exit_status, struct slice said)
 /* By the session, else by the address: so that nobody's pages take what all share. */
 static uint64_t ui_tail_owner(const struct call *call)
 {
-	struct slice cookie = http_header(call->request, "Cookie");
-	struct slice who = cookie.len ? cookie : slice_str(call->request->peer);
-	uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
-
-	for (size_t i = 0; i < who.len; i++)
-		hash = (hash ^ (unsigned char)who.ptr[i]) * 0x100000001b3u;
-	return hash;
+	return call->session ? call->session : call->client.high ^ call->client.low;
 }
 
 /* False: the call is answered. */
