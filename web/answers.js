@@ -208,7 +208,8 @@ function runsGrid(runs) {
     { class: "runs", "aria-label": "Runs, the newest last" },
     [...runs].reverse().map(run => {
       const is = OUTCOMES[run.outcome] ?? (run.exit > 0 ? "bad" : "none");
-      const says = `${day(run.started)}: ${run.outcome}, ${duration(run.seconds)}, ${plural(run.rows ?? 0, "row")}, by ${run.by}${run.error ? `: ${run.error}` : ""}`;
+      const did = `${run.outcome}, ${duration(run.seconds)}, ${plural(run.rows ?? 0, "row")}, by ${run.by}`;
+      const says = [day(run.started), did, run.error].filter(Boolean).join(": ");
 
       return el(
         "li",

@@ -47,6 +47,11 @@ function open() {
   heard = Date.now();
   source = new EventSource("/ui/events");
   source.addEventListener("status", hear);
+  source.addEventListener("failed", event => {
+    heard = Date.now();
+    lost = true;
+    notice(parse(event.data).message);
+  });
   source.addEventListener("error", () => {
     close();
     lose();

@@ -343,9 +343,9 @@ function runNow(say) {
       const report = await post("run", {});
       const tables = Object.values(report?.tables ?? {});
 
-      say(
-        `Batch ${report?.outcome ?? "done"}: ${count(total(tables, "rows"))} rows, ${plural(total(tables, "dead"), "letter")}, ${duration((report?.ms ?? 0) / 1000)}`,
-      );
+      const made = `${plural(total(tables, "rows"), "row")}, ${plural(total(tables, "dead"), "letter")}`;
+
+      say(`Batch ${report?.outcome ?? "done"}: ${made}, ${duration((report?.ms ?? 0) / 1000)}`);
     } catch (error) {
       say(error.message);
     } finally {

@@ -151,7 +151,8 @@ export function Letters(root) {
                 el(
                   "p",
                   { class: "dim" },
-                  "A record that a model cannot take would stand here with the reason, and could be tried again after the model was mended.",
+                  "A record that a model cannot take would stand here with the reason, ",
+                  "and could be tried again after the model was mended.",
                 ),
               ),
         );

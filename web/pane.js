@@ -1,4 +1,5 @@
-// What the panes behind Flow have in common: they ask when they are looked at, one question at a time, and say why not.
+// What the panes behind Flow have in common: they ask when they are looked at, one question at a time, and say
+// why there is no answer.
 
 import { el, setText } from "./dom.js";
 

@@ -16,7 +16,9 @@ const SAMPLES = {
   user: { ind: 900001, first_name: "Ann", age: 30 },
 };
 
+const NEXT = " \\\n     ";
 const kind = topic => topic.name.split(/[.-]/).at(-1);
+const parts = topic => plural(topic.partitions ?? 1, topic.kind === "stream" ? "shard" : "partition");
 const quoted = text => `'${text.replaceAll("'", "'\\''")}'`;
 
 function small(value) {
@@ -36,11 +38,19 @@ const json = value =>
   );
 
 export function curl(topic, value, origin, withKey) {
-  const key = withKey ? " \\\n     -H 'x-api-key: YOUR-KEY'" : "";
+  const key = withKey ? `${NEXT}-H 'x-api-key: YOUR-KEY'` : "";
 
   if (topic.kind === "stream")
-    return `curl -X PUT -H 'Content-Type: application/json'${key} \\\n     -d ${quoted(json({ StreamName: topic.name, Data: value, PartitionKey: "p" }))} \\\n     ${origin}/streams/${encodeURIComponent(topic.name)}/record`;
-  return `curl -H 'Content-Type: application/vnd.kafka.json.v2+json'${key} \\\n     -d ${quoted(json({ records: [{ value }] }))} \\\n     ${origin}/topics/${encodeURIComponent(topic.name)}`;
+    return [
+      `curl -X PUT -H 'Content-Type: application/json'${key}`,
+      `-d ${quoted(json({ StreamName: topic.name, Data: value, PartitionKey: "p" }))}`,
+      `${origin}/streams/${encodeURIComponent(topic.name)}/record`,
+    ].join(NEXT);
+  return [
+    `curl -H 'Content-Type: application/vnd.kafka.json.v2+json'${key}`,
+    `-d ${quoted(json({ records: [{ value }] }))}`,
+    `${origin}/topics/${encodeURIComponent(topic.name)}`,
+  ].join(NEXT);
 }
 
 async function sample(topic, asks) {
@@ -64,7 +74,8 @@ export function Post(root) {
     el(
       "p",
       { class: "dim" },
-      "Each of these posts a record like the newest one there. A reply of 200 means that it is on disk; Records shows it at once, Tables when it is a row.",
+      "Each of these posts a record like the newest one there. A reply of 200 means that it is on disk; ",
+      "Records shows it at once, Tables when it is a row.",
     ),
     list,
   );
@@ -85,16 +96,7 @@ export function Post(root) {
                   el(
                     "section",
                     { class: "part" },
-                    el(
-                      "h3",
-                      null,
-                      topic.name,
-                      el(
-                        "small",
-                        null,
-                        ` ${topic.kind}, ${plural(topic.partitions ?? 1, topic.kind === "stream" ? "shard" : "partition")}`,
-                      ),
-                    ),
+                    el("h3", null, topic.name, el("small", null, ` ${topic.kind}, ${parts(topic)}`)),
                     code(curl(topic, value, location.origin, needsKey()), `the request for ${topic.name}`),
                   ),
                 )

@@ -31,7 +31,8 @@ function valueNode(record) {
 const positionOf = record => String(record.offset).replace(/^0+(?=\d)/, "");
 
 function recordRow(record, find) {
-  const position = positionOf(record);
+  const position = positionOf(record),
+    shard = String(record.partition).replace(/^shardId-0*(?=\d)/, "shard ");
   const where = el(
     "button",
     { type: "button", class: "small", "aria-label": `Where is ${record.partition} ${position}?` },
@@ -46,7 +47,7 @@ function recordRow(record, find) {
     el(
       "td",
       { class: "place", title: `${record.partition} ${position}` },
-      `${String(record.partition).replace(/^shardId-0*(?=\d)/, "shard ")} · ${position.length > 20 ? `…${position.slice(-8)}` : position}`,
+      `${shard} · ${position.length > 20 ? `…${position.slice(-8)}` : position}`,
     ),
     el(
       "td",
@@ -164,15 +165,15 @@ function Where(topics) {
     el("button", { type: "submit" }, "Where is it?"),
   );
   const ask = async () => {
+    const asked = {
+      topic: topic.value,
+      partition: partition.value || defaultPartition(),
+      position: position.value.trim(),
+    };
+
     answer.replaceChildren(el("p", { class: "dim" }, "looking …"));
     try {
-      answer.replaceChildren(
-        told(
-          await get(
-            `where${query({ topic: topic.value, partition: partition.value || defaultPartition(), position: position.value.trim() })}`,
-          ),
-        ),
-      );
+      answer.replaceChildren(told(await get(`where${query(asked)}`)));
     } catch (error) {
       answer.replaceChildren(failed(error));
     }

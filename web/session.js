@@ -26,9 +26,12 @@ function take(answer) {
 }
 
 const WHY = {
-  read: "This gateway wants a key before it shows anything. The key is sent once and not kept by the page; what stays is a session of 12 hours.",
+  read:
+    "This gateway wants a key before it shows anything. " +
+    "The key is sent once and not kept by the page; what stays is a session of 12 hours.",
   admin:
-    "Running a batch, replaying letters and SQL want a key of scope admin, or the token at the end of the address that `pinpipe up` printed (…/#token=…).",
+    "Running a batch, replaying letters and SQL want a key of scope admin, " +
+    "or the token at the end of the address that `pinpipe up` printed (…/#token=…).",
 };
 
 export function askForKey(scope) {

@@ -7,7 +7,8 @@ import { askForKey, may } from "./session.js";
 import { field } from "./pane.js";
 import { rowsTable } from "./tables.js";
 
-const ROWS_MAX = 1000;
+const ROWS_MAX = 1000,
+  MORE = "; there may be more: the page shows the first thousand";
 const SIDES = [
   ["auto", "what was acknowledged, of the path with rows"],
   ["both", "both paths, tables"],
@@ -58,10 +59,7 @@ export function Sql(root) {
       const rows = await post("sql", { sql: text.value, from: from.value }, { signal: mine.signal });
       const took = duration((performance.now() - began) / 1000);
 
-      setText(
-        said,
-        `${plural(rows.length, "row")} in ${took}${rows.length >= ROWS_MAX ? `; there may be more: the page shows the first ${ROWS_MAX}` : ""}`,
-      );
+      setText(said, `${plural(rows.length, "row")} in ${took}${rows.length < ROWS_MAX ? "" : MORE}`);
       answer.replaceChildren(rows.length ? rowsTable("Answer", rows) : empty("No row."));
     } catch (error) {
       setText(said, error.name === "AbortError" ? "stopped" : "");

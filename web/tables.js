@@ -187,7 +187,8 @@ export function Tables(root) {
                 el(
                   "p",
                   { class: "hint" },
-                  "Choose a table to see its rows, its schema, and the lines to read it with pandas, Polars, DuckDB or Spark.",
+                  "Choose a table to see its rows, its schema, ",
+                  "and the lines to read it with pandas, Polars, DuckDB or Spark.",
                 ),
               ]),
         );
