@@ -155,7 +155,7 @@ X(RESTART_MAX, "up.restart_max", "", CONFIG_MS, "30s", "1ms..24h", "The longest 
 X(MAINTAIN_EVERY, "maintain.every", "maintain-every", CONFIG_MS, "1s", "0ms..1h", "How often growing tables are looked at (lake in a bucket: 10s); 0: `up` runs no maintain")
 X(MAINTAIN_MEMORY, "maintain.memory", "", CONFIG_BYTES, "256MiB", "64MiB..1TiB", "Memory limit of the SQL engine of maintain and optimize")
 X(FROM, "", "from", CONFIG_CHOICE, "auto", "auto|batch|stream|both|live|batch-live",
-  "Which tables; live: with the log beyond them; auto: to ask, so of the path with rows; else both")
+  "Which tables; live: and the log beyond them; auto: to a question the path with rows, else both")
 X(DROP_UNREACHABLE, "", "drop-unreachable", CONFIG_BOOL, "false", "", "Let go of rows whose records are not there any more")
 X(UNTIL_END, "", "until-end", CONFIG_BOOL, "false", "", "Stop when all that is in the log now is done")
 
@@ -184,5 +184,5 @@ X(CONTAINS, "", "contains", CONFIG_TEXT, "", "",
 X(FOLLOW, "", "follow", CONFIG_BOOL, "false", "", "Wait for more at the end")
 X(ALL, "", "all", CONFIG_BOOL, "false", "", "Also the dead letters that a replay made rows")
 X(TOPIC, "", "topic", CONFIG_TEXT, "", "", "Only of this topic or stream")
-X(REASON, "", "reason", CONFIG_TEXT, "", "", "Only letters whose reason holds this text")
+X(REASON, "", "reason", CONFIG_TEXT, "", "", "Only letters whose reason holds this text; # is any number, … anything")
 X(SINCE, "", "since", CONFIG_MS, "0", "0ms..36500d", "Only letters no older than this (2h); 0: all")

@@ -47,13 +47,44 @@ static struct cell *find_kind(const struct rows *rows, const struct dlq_entry *e
 	return NULL;
 }
 
+/* What is asked for of all that there are. */
+struct chosen {
+	const char *reason; /* "": any */
+	int64_t since_ms;   /* since 1970; 0: any */
+	struct rows rows;
+	uint64_t count_max;
+	bool with_done; /* and a column that says so */
+};
+
+static struct chosen cmd_dlq_choose(const struct config *config)
+{
+	int64_t count = config_int(config, OPT_COUNT), age_ms = config_int(config, OPT_SINCE);
+
+	return (struct chosen){
+		.reason = config_text(config, OPT_REASON),
+		.since_ms = age_ms > 0 ? clock_wall_ms() - age_ms : 0,
+		.count_max = count > 0 ? (uint64_t)count : UINT64_MAX,
+		.with_done = config_bool(config, OPT_ALL),
+	};
+}
+
+static bool cmd_dlq_is_chosen(const struct chosen *chosen, const struct dlq_entry *entry)
+{
+	return (!*chosen->reason || dlq_reason_has(entry->reason, chosen->reason)) &&
+	       (chosen->since_ms == 0 || entry->written_ms >= chosen->since_ms);
+}
+
 static bool cmd_dlq_count_letter(void *user, const struct dlq_entry *entry)
 {
-	struct rows *rows = user;
+	struct chosen *chosen = user;
+	struct rows *rows = &chosen->rows;
 	char kind[ERR_MSG_MAX];
 	struct slice reason = dlq_kind_of(entry->reason, kind);
-	struct cell *row = find_kind(rows, entry, reason);
+	struct cell *row;
 
+	if (!cmd_dlq_is_chosen(chosen, entry))
+		return true;
+	row = find_kind(rows, entry, reason);
 	if (!row) {
 		row = rows_add(rows);
 		if (!row)
@@ -72,12 +103,6 @@ static bool cmd_dlq_count_letter(void *user, const struct dlq_entry *entry)
 static const char *letter_columns[] = { "partition", "offset", "last",	  "stage",
 					"reason",    "value",  "written", "done" };
 
-struct letters {
-	struct rows rows;
-	uint64_t count_max;
-	bool with_done;			/* and a column that says so */
-};
-
 /* When it was put aside. */
 static struct cell dlq_time(struct rows *rows, int64_t time_ms)
 {
@@ -93,10 +118,13 @@ static struct cell dlq_time(struct rows *rows, int64_t time_ms)
 
 static bool cmd_dlq_add_letter(void *user, const struct dlq_entry *entry)
 {
-	struct letters *letters = user;
-	struct rows *rows = &letters->rows;
-	struct cell *row = rows->answer.row_count < letters->count_max ? rows_add(rows) : NULL;
+	struct chosen *chosen = user;
+	struct rows *rows = &chosen->rows;
+	struct cell *row;
 
+	if (!cmd_dlq_is_chosen(chosen, entry))
+		return true;
+	row = rows->answer.row_count < chosen->count_max ? rows_add(rows) : NULL;
 	if (!row)
 		return false;
 	row[0] = rows_text(rows, entry->partition);
@@ -108,7 +136,7 @@ static bool cmd_dlq_add_letter(void *user, const struct dlq_entry *entry)
 	row[5] = rows_text(rows, entry->value);
 	if (entry->written_ms > 0)
 		row[6] = dlq_time(rows, entry->written_ms);
-	if (letters->with_done)
+	if (chosen->with_done)
 		row[7] = (struct cell){ .type = CELL_BOOL, .i = entry->done };
 	return true;
 }
@@ -142,36 +170,32 @@ static enum err_code check_name(const struct config *config, const char *name, s
 static enum err_code print_letters(const struct config *config, struct store *store,
 				   const char *topic, struct err *err)
 {
-	const struct dlq_query query = { .topic = topic,
-					 .with_done = config_bool(config, OPT_ALL) };
-	int64_t count = config_int(config, OPT_COUNT);
-	struct letters letters = { .count_max = count > 0 ? (uint64_t)count : UINT64_MAX };
+	struct chosen chosen = cmd_dlq_choose(config);
+	const struct dlq_query query = { .topic = topic, .with_done = chosen.with_done };
 	enum err_code code;
 
-	letters.with_done = query.with_done;
-	rows_init(&letters.rows, letter_columns,
-		  ARRAY_LEN(letter_columns) - !letters.with_done);
-	code = dlq_query(store, &query, cmd_dlq_add_letter, &letters, err);
-	if (code == ERR_OK && letters.rows.answer.row_count == 0)
+	rows_init(&chosen.rows, letter_columns, ARRAY_LEN(letter_columns) - !chosen.with_done);
+	code = dlq_query(store, &query, cmd_dlq_add_letter, &chosen, err);
+	if (code == ERR_OK && chosen.rows.answer.row_count == 0)
 		code = check_name(config, topic, err);
 	if (code == ERR_OK)
-		code = rows_print(&letters.rows, config, err);
-	rows_release(&letters.rows);
+		code = rows_print(&chosen.rows, config, err);
+	rows_release(&chosen.rows);
 	return code;
 }
 
 static enum err_code print_summary(const struct config *config, struct store *store,
 				   struct err *err)
 {
-	const struct dlq_query query = { .with_done = config_bool(config, OPT_ALL) };
-	struct rows rows;
+	struct chosen chosen = cmd_dlq_choose(config);
+	const struct dlq_query query = { .with_done = chosen.with_done };
 	enum err_code code;
 
-	rows_init(&rows, summary_columns, SUMMARY_COLUMNS);
-	code = dlq_query(store, &query, cmd_dlq_count_letter, &rows, err);
+	rows_init(&chosen.rows, summary_columns, SUMMARY_COLUMNS);
+	code = dlq_query(store, &query, cmd_dlq_count_letter, &chosen, err);
 	if (code == ERR_OK)
-		code = rows_print(&rows, config, err);
-	rows_release(&rows);
+		code = rows_print(&chosen.rows, config, err);
+	rows_release(&chosen.rows);
 	return code;
 }
 
@@ -239,10 +263,10 @@ static int cmd_dlq_run(struct config *config, int argc, const char *const *argv)
 
 	if (argc > 0 && strcmp(argv[0], "replay") == 0)
 		return cmd_dlq_replay(config, &err) == ERR_OK ? 0 : cmd_fail(&err);
-	if (*config_text(config, OPT_TOPIC) || *config_text(config, OPT_REASON))
+	if (*config_text(config, OPT_TOPIC))
 		code = err_set(&err, ERR_USAGE,
-			       "--topic and --reason choose what replay takes; the"
-			       " letters of a topic are `pinpipe dlq TOPIC`");
+			       "--topic chooses what replay takes; the letters of a topic are "
+			       "`pinpipe dlq TOPIC`");
 	if (code == ERR_OK && argc > 0)
 		code = name_check_topic(slice_str(argv[0]), &err);
 	if (code == ERR_OK)
@@ -261,15 +285,17 @@ const struct command cmd_dlq = {
 	.details =
 		"Without a topic or stream: how many there are for which reason. With one: each with its\n"
 		"place in the log and its value. Bytes that are no text are shown as U+FFFD; the objects\n"
-		"dlq/<topic>/… of the lake hold them as base64.\n"
+		"dlq/<topic>/… of the lake hold them as base64. --reason and --since choose; a reason may be one\n"
+		"that is counted here: \"#\" stands for a number and \"…\" for what the record had.\n"
 		"\n"
 		"replay: after a model was mended, cleans the letters of batch and stream again. What becomes\n"
 		"a row is one once, in its old place, and no letter any more (--all shows it, as done); what\n"
 		"fails again stays. What the sink put aside is no JSON and stays, too.\n",
-	.examples = "pinpipe dlq --dir data\n"
-		    "pinpipe dlq 124df56aef51.pin --dir data --count 10\n"
-		    "pinpipe dlq streaming-124df56aef51-pin --format json\n"
-		    "pinpipe dlq replay --dir data --topic 124df56aef51.pin --reason poison --since 2h\n",
+	.examples =
+		"pinpipe dlq --dir data\n"
+		"pinpipe dlq 124df56aef51.pin --dir data --count 10\n"
+		"pinpipe dlq streaming-124df56aef51-pin --format json\n"
+		"pinpipe dlq replay --dir data --topic 124df56aef51.pin --reason poison --since 2h\n",
 	.options = options,
 	.positional_max = 1,
 	.run = cmd_dlq_run,

@@ -4,6 +4,7 @@
 #include "cmd/models_new.h"
 #include "cmd/rows.h"
 #include "cmd/setup.h"
+#include "cmd/table.h"
 #include "engine/reads.h"
 #include "flow/lake.h"
 
@@ -121,6 +122,8 @@ static enum err_code list_models(const struct config *config, struct err *err)
 		return code;
 	buf_init(&list.text, TEXT_BYTES_MAX);
 	rows_init(&list.rows, model_columns, ARRAY_LEN(model_columns));
+	for (size_t i = TITLE + 1; i < ARRAY_LEN(model_columns); i++)
+		list.rows.spare |= TABLE_SPARE(i);
 	code = duck_open(&duck, &list.duck, err);
 	for (size_t i = 0; code == ERR_OK && i < models.clean_count; i++)
 		code = add_clean(&list, &models.clean[i], err);
