@@ -50,6 +50,7 @@ struct command {
 	const char *details;		/* paragraphs after the summary in --help, or NULL */
 	const char *examples;		/* command lines, each ended by a newline */
 	const enum option *options;	/* besides those of every command; ended by OPTION_COUNT */
+	bool gives_parquet;		/* takes --format parquet */
 	int positional_min;
 	int positional_max;
 	/* argv: the positionals only. Returns the exit status. */
@@ -75,11 +76,13 @@ struct command {
 	X(analyse) \
 	X(sql) \
 	X(tables) \
+	X(connect) \
 	X(models) \
 	X(topics) \
 	X(streams) \
 	X(groups) \
 	X(cat) \
+	X(where) \
 	X(dlq) \
 	X(check) \
 	X(backup) \

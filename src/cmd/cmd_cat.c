@@ -9,6 +9,7 @@
 #include "cmd/setup.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 enum {
 	EVENT_BYTES = 4 << 20,
@@ -17,7 +18,9 @@ enum {
 	WAIT_MS = 500,
 };
 
-static const enum option options[] = { OPT_START, OPT_COUNT, OPT_FOLLOW, OPTION_COUNT };
+static const enum option options[] = {
+	OPT_START, OPT_COUNT, OPT_CONTAINS, OPT_FOLLOW, OPTION_COUNT,
+};
 
 /* A partition that is read. */
 struct part {
@@ -37,6 +40,7 @@ struct cat {
 	int32_t only;			/* a partition, or PARTITION_ANY */
 	bool envelope;			/* --format json: with topic, partition, offset, … */
 	bool follow;
+	struct slice contains;		/* empty: all records are printed */
 	uint64_t left;			/* records still to print */
 	uint64_t damaged;		/* ranges */
 	struct json_parser *parser;
@@ -150,6 +154,16 @@ static void put_envelope(struct cat *cat, int32_t partition, const struct record
 	buf_add_str(&cat->out, "}\n");
 }
 
+static bool is_asked_for(const struct cat *cat, const struct record *record)
+{
+	struct slice text = cat->contains;
+
+	return text.len == 0 ||
+	       (record->value.ptr &&
+		memmem(record->value.ptr, record->value.len, text.ptr, text.len)) ||
+	       (record->key.ptr && memmem(record->key.ptr, record->key.len, text.ptr, text.len));
+}
+
 static void print_record(struct cat *cat, int32_t partition, const struct record *record)
 {
 	if (cat->envelope) {
@@ -172,7 +186,8 @@ static enum err_code print_records(struct cat *cat, const struct reader_event *e
 		if (!cat->follow && part->has_goal &&
 		    position_cmp(record->position, part->goal) >= 0)
 			part->done = true; /* came after the reading began */
-		else if (position_cmp(record->position, part->from) >= 0)
+		else if (position_cmp(record->position, part->from) >= 0 &&
+			 is_asked_for(cat, record))
 			print_record(cat, event->partition, record);
 	}
 	if (!cat->follow && cat->out.len < WRITE_BYTES && !buf_full(&cat->out))
@@ -368,6 +383,7 @@ static int cmd_cat_run(struct config *config, int argc, const char *const *argv)
 	struct cat cat = {
 		.envelope = !strcmp(config_text(config, OPT_FORMAT), "json"),
 		.follow = config_bool(config, OPT_FOLLOW),
+		.contains = slice_str(config_text(config, OPT_CONTAINS)),
 		.left = count > 0 ? (uint64_t)count : UINT64_MAX,
 		.parser = json_parser_new(OUT_BYTES),
 	};
@@ -390,10 +406,12 @@ const struct command cmd_cat = {
 		"Prints the values, a line each, as they are; with --format json an object for each record:\n"
 		"topic, partition, offset, timestamp_ms, headers (if it has any: [name, value] each, what is no\n"
 		"text as {\"base64\": …}), key, value (value_base64 if it is not JSON). Ends at what was the end\n"
-		"when it began, unless told to --follow. What cannot be read, or is not there any more, is told\n"
+		"when it began, unless told to --follow. --contains picks those with a text; --count counts what\n"
+		"is printed. What cannot be read, or is not there any more, is told\n"
 		"on stderr.\n",
 	.examples = "pinpipe cat 124df56aef51.pin --dir data\n"
 		    "pinpipe cat 124df56aef51.pin/0 --from 42 --count 1 --format json\n"
+		    "pinpipe cat 124df56aef51.pin --contains '\"index\":42,'\n"
 		    "pinpipe cat streaming-124df56aef51-pin --from -10 --follow\n",
 	.options = options,
 	.positional_min = 1,

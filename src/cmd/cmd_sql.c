@@ -1,6 +1,7 @@
 /* Runs one SQL statement of the user over the clean tables. */
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/trace.h"
 #include "cmd/cmd.h"
 #include "cmd/output.h"
 #include "cmd/sql_prompt.h"
@@ -26,6 +27,19 @@ static int fail(const struct err *err, const char *hint)
 	return err_exit(err->code);
 }
 
+/* No more than --rows. */
+static enum err_code cmd_sql_print(const struct config *config, struct answer *answer,
+				   struct err *err)
+{
+	size_t rows = (size_t)config_int(config, OPT_ROWS_MAX);
+
+	if (rows > 0 && answer->row_count > rows) {
+		answer->row_count = rows;
+		trace_info("there are more rows than --rows %zu lets through", rows);
+	}
+	return output_print(config, answer, OUTPUT_OF_QUESTION, err);
+}
+
 /* One statement, with tables and log as they are now. */
 static int cmd_sql_ask(const struct config *config, const struct model *statement)
 {
@@ -39,13 +53,14 @@ static int cmd_sql_ask(const struct config *config, const struct model *statemen
 	if (sql_side_attach(config, statement->sql, &side, &err) != ERR_OK)
 		return cmd_fail(&err);
 	question.sql = buf_cstr(&side.at.sql);
+	side.engine->rows_wanted = (size_t)config_int(config, OPT_ROWS_MAX);
 	interrupt_show(&side.interrupt, true);
 	code = engine_query(side.engine, &question, &answer, &err);
 	interrupt_show(&side.interrupt, false);
 	if (code != ERR_OK) {
 		status = fail(&err, side.engine->hint);
 	} else {
-		if (output_print(config, &answer, OUTPUT_OF_QUESTION, &err) != ERR_OK)
+		if (cmd_sql_print(config, &answer, &err) != ERR_OK)
 			status = cmd_fail(&err);
 		answer_release(&answer);
 	}
@@ -157,8 +172,8 @@ static int cmd_sql_run(struct config *config, int argc, const char *const *argv)
 }
 
 static const enum option options[] = {
-	OPT_FROM,	   OPT_LAKE,	       OPT_MODELS,   OPT_ENGINE,
-	OPT_ENGINE_MEMORY, OPT_ENGINE_THREADS, OPT_SQL_FILE, OPTION_COUNT,
+	OPT_FROM,	    OPT_LAKE,	  OPT_MODELS,	OPT_ENGINE,   OPT_ENGINE_MEMORY,
+	OPT_ENGINE_THREADS, OPT_SQL_FILE, OPT_ROWS_MAX, OPTION_COUNT,
 };
 
 const struct command cmd_sql = {

@@ -51,6 +51,14 @@ static enum err_code check_count(const struct command *command, int count, char 
 	return ERR_OK;
 }
 
+static enum err_code check_format(const struct command *command, const struct config *config,
+				  struct err *err)
+{
+	if (command->gives_parquet || strcmp(config_text(config, OPT_FORMAT), "parquet") != 0)
+		return ERR_OK;
+	return err_set(err, ERR_USAGE, "--format parquet is for `pinpipe analyse NAME` alone");
+}
+
 static enum trace_level level_of(const char *name)
 {
 	static const char *const names[] = {
@@ -89,6 +97,7 @@ static int run_command(const struct command *command, int argc, char **argv)
 	loaded = config_load_flags(config, command->options, &argc, argv, &err) == ERR_OK &&
 		 check_count(command, argc, argv, &err) == ERR_OK &&
 		 config_load_rest(config, &err) == ERR_OK &&
+		 check_format(command, config, &err) == ERR_OK &&
 		 connector_take_lake(config, &err) == ERR_OK &&
 		 (command == &cmd_config || config_check_groups(config, &err) == ERR_OK);
 	/* What is wrong is told as was asked for, as far as that was read. */

@@ -17,6 +17,8 @@ enum output_format output_format(const struct config *config)
 		return OUTPUT_TABLE;
 	if (strcmp(format, "csv") == 0)
 		return OUTPUT_CSV;
+	if (strcmp(format, "parquet") == 0)
+		return OUTPUT_PARQUET;
 	if (strcmp(format, "auto") == 0 && isatty(STDOUT_FILENO))
 		return OUTPUT_TABLE;
 	return OUTPUT_JSON;
@@ -50,6 +52,7 @@ static void output_put_table(struct buf *out, const struct answer *answer, enum 
 		.width = terminal_width(STDOUT_FILENO),
 		.null = of == OUTPUT_OF_QUESTION ? "NULL" : "-",
 		.counts = of == OUTPUT_OF_QUESTION,
+		.whole = of == OUTPUT_OF_LIST,
 	};
 
 	table_put(out, answer, &look);
@@ -67,6 +70,8 @@ void output_put(struct buf *out, const struct answer *answer, enum output_of of,
 		break;
 	case OUTPUT_CSV:
 		answer_put_csv(out, answer);
+		break;
+	case OUTPUT_PARQUET:
 		break;
 	}
 }

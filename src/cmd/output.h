@@ -11,12 +11,13 @@
 #include "base/config.h"
 #include "engine/engine.h"
 
-enum output_format { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_CSV };
-/* --format; auto is a table on a terminal, else JSON. */
+enum output_format { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_CSV, OUTPUT_PARQUET };
+/* --format; auto is a table on a terminal, else JSON. Parquet is for who asks the engine for it,
+ * and nothing that is put here. */
 enum output_format output_format(const struct config *config);
 
 /* A null of a question's answer is NULL, and its rows are counted; a list of this program's own
- * shows "-" where there is nothing to say. */
+ * shows "-" where there is nothing to say, and cuts no name and no reason. */
 enum output_of { OUTPUT_OF_QUESTION, OUTPUT_OF_LIST };
 
 void output_put(struct buf *out, const struct answer *answer, enum output_of of,

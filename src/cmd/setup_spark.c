@@ -146,9 +146,7 @@ static void add_python(struct settings *settings)
 			     python && *python ? python : "python3");
 }
 
-/* Of the configuration, else as AWS's own tools find it; "": AWS's own. */
-static enum err_code find_endpoint(const struct config *config, struct buf *ret_url,
-				   struct err *err)
+enum err_code setup_s3_endpoint(const struct config *config, struct buf *ret_url, struct err *err)
 {
 	const char *given = config_text(config, OPT_S3_ENDPOINT);
 	enum err_code code;
@@ -161,8 +159,8 @@ static enum err_code find_endpoint(const struct config *config, struct buf *ret_
 	return code == ERR_ABSENT ? ERR_OK : code;
 }
 
-static enum err_code find_region(const struct config *config, char ret_region[AWS_REGION_MAX + 1],
-				 struct err *err)
+enum err_code setup_s3_region(const struct config *config, char ret_region[AWS_REGION_MAX + 1],
+			      struct err *err)
 {
 	const char *given = config_text(config, OPT_S3_REGION);
 	enum err_code code;
@@ -186,9 +184,9 @@ static enum err_code add_s3(struct settings *settings, const struct config *conf
 	enum err_code code;
 
 	buf_init(&endpoint, PATH_MAX);
-	code = find_endpoint(config, &endpoint, err);
+	code = setup_s3_endpoint(config, &endpoint, err);
 	if (code == ERR_OK)
-		code = find_region(config, region, err);
+		code = setup_s3_region(config, region, err);
 	if (code == ERR_OK && endpoint.len)
 		settings_add(settings, "spark.hadoop.fs.s3a.endpoint", buf_cstr(&endpoint));
 	if (code == ERR_OK && (*region || endpoint.len)) /* without one it asks AWS */

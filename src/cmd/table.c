@@ -14,8 +14,10 @@ struct table {
 	const struct answer *answer;
 	const struct table_look *look;
 	size_t *widths;	  /* by column */
+	size_t *words;	  /* of its longest word: no narrower; 0: it may be */
 	bool *right;	  /* numbers */
 	struct buf plain; /* of one cell */
+	struct arena cells; /* of the row that is put */
 };
 
 static struct slice table_plain(struct table *table, const struct cell *cell)
@@ -68,10 +70,11 @@ static void table_pad(struct buf *out, size_t width, const char *with)
 		buf_add_str(out, with);
 }
 
-static void put_cell(struct table *table, struct buf *out, size_t column, struct slice text)
+/* `last`: nothing stands to the right of it. */
+static void put_cell(struct table *table, struct buf *out, size_t column, struct slice text,
+		     bool last)
 {
 	size_t width = table->widths[column];
-	bool last = column + 1 == table->answer->column_count;
 	struct buf cut;
 	size_t taken;
 
@@ -84,28 +87,97 @@ static void put_cell(struct table *table, struct buf *out, size_t column, struct
 	buf_release(&cut);
 }
 
+/* --- words ---------------------------------------------------------------------- */
+
+/* The next word of a text, and the blanks before it go. False: there is none. */
+static bool table_next_word(struct slice *text, struct slice *ret_word)
+{
+	size_t len = 0;
+
+	while (text->len > 0 && *text->ptr == ' ')
+		*text = slice_of(text->ptr + 1, text->len - 1);
+	while (len < text->len && text->ptr[len] != ' ')
+		len++;
+	*ret_word = slice_of(text->ptr, len);
+	*text = slice_of(text->ptr + len, text->len - len);
+	return len > 0;
+}
+
+static size_t table_longest_word(struct slice text)
+{
+	size_t longest = 0;
+	struct slice word;
+
+	while (table_next_word(&text, &word)) {
+		size_t columns = terminal_columns(word);
+
+		longest = columns > longest ? columns : longest;
+	}
+	return longest;
+}
+
+/* Whole words of the text that a line takes; the others stay. */
+static struct slice table_next_line(struct slice *text, size_t width)
+{
+	struct slice rest = *text, line = slice_of(text->ptr, 0), word;
+
+	if (terminal_fit(*text, width) == text->len) {
+		*text = slice_of(text->ptr + text->len, 0);
+		return rest;
+	}
+	while (table_next_word(&rest, &word)) {
+		struct slice longer = slice_of(line.ptr, (size_t)(rest.ptr - line.ptr));
+
+		if (line.len > 0 && terminal_columns(longer) > width)
+			break;
+		if (line.len == 0)
+			longer = word;
+		line = longer;
+		*text = rest;
+	}
+	while (text->len > 0 && *text->ptr == ' ')
+		*text = slice_of(text->ptr + 1, text->len - 1);
+	return line;
+}
+
 /* --- widths --------------------------------------------------------------------- */
 
 static void table_measure(struct table *table)
 {
 	const struct answer *answer = table->answer;
 	size_t most = table->look->width ? table->look->width : TABLE_CELL_MAX;
+	bool whole = table->look->whole;
 
 	for (size_t column = 0; column < answer->column_count; column++) {
 		size_t width = terminal_columns(slice_str(answer->columns[column]));
+
+		table->words[column] = whole ? width : 0;
 
 		for (size_t row = 0; row < answer->row_count; row++) {
 			const struct cell *cell = answer_cell(answer, row, column);
 			struct slice text = table_plain(table, cell);
 			/* What is longer is cut; to know how much longer would take long. */
-			bool fits = terminal_fit(text, most) == text.len;
+			bool fits = whole || terminal_fit(text, most) == text.len;
 			size_t its = fits ? terminal_columns(text) : most;
+			size_t word = whole ? table_longest_word(text) : 0;
 
 			table->right[column] |= table_is_number(cell);
 			width = its > width ? its : width;
+			if (word > table->words[column])
+				table->words[column] = word;
 		}
 		table->widths[column] = width;
 	}
+}
+
+/* What a column has, if none is to be wider than `cell_max`. */
+static size_t table_width(const struct table *table, size_t column, size_t cell_max)
+{
+	size_t width = table->widths[column];
+
+	if (cell_max < table->words[column])
+		cell_max = table->words[column];
+	return width < cell_max ? width : cell_max;
 }
 
 static size_t table_total(const struct table *table, size_t cell_max)
@@ -113,8 +185,7 @@ static size_t table_total(const struct table *table, size_t cell_max)
 	size_t total = 0;
 
 	for (size_t column = 0; column < table->answer->column_count; column++)
-		total += (table->widths[column] < cell_max ? table->widths[column] : cell_max) +
-			 (column ? GAP : 0);
+		total += table_width(table, column, cell_max) + (column ? GAP : 0);
 	return total;
 }
 
@@ -124,36 +195,80 @@ static bool table_shrink(struct table *table)
 	size_t width = table->look->width;
 	size_t cell_max = width ? width : TABLE_CELL_MAX;
 
+	if (!width && table->look->whole)
+		return true;
 	while (width && cell_max > TABLE_CELL_MIN && table_total(table, cell_max) > width)
 		cell_max--;
 	if (width && table_total(table, cell_max) > width)
 		return false;
 	for (size_t column = 0; column < table->answer->column_count; column++)
-		if (table->widths[column] > cell_max)
-			table->widths[column] = cell_max;
+		table->widths[column] = table_width(table, column, cell_max);
 	return true;
 }
 
 /* --- shapes --------------------------------------------------------------------- */
 
+/* As many lines as its longest cell takes; one, where cells are cut. */
+static void table_put_row(struct table *table, struct buf *out, size_t row)
+{
+	size_t count = table->answer->column_count, last = count - 1;
+	struct slice *rest = xcalloc(count, sizeof(*rest));
+	bool whole = table->look->whole, more = true;
+
+	for (size_t column = 0; column < count; column++) {
+		struct slice text = table_plain(table, answer_cell(table->answer, row, column));
+
+		rest[column] = arena_copy(&table->cells, text);
+	}
+	while (more) {
+		more = false;
+		for (size_t column = 0; column < count; column++) {
+			struct slice line = rest[column];
+
+			if (whole)
+				line = table_next_line(&rest[column], table->widths[column]);
+			put_cell(table, out, column, line, column == last);
+			more |= whole && rest[column].len > 0;
+		}
+		buf_add_char(out, '\n');
+	}
+	free(rest);
+	arena_reset(&table->cells);
+}
+
 static void table_put_lines(struct table *table, struct buf *out)
 {
 	const struct answer *answer = table->answer;
+	size_t last = answer->column_count - 1;
 
 	for (size_t column = 0; column < answer->column_count; column++)
-		put_cell(table, out, column, slice_str(answer->columns[column]));
+		put_cell(table, out, column, slice_str(answer->columns[column]), column == last);
 	buf_add_char(out, '\n');
 	for (size_t column = 0; column < answer->column_count; column++) {
 		table_pad(out, column ? GAP : 0, " ");
 		table_pad(out, table->widths[column], "─");
 	}
 	buf_add_char(out, '\n');
-	for (size_t row = 0; row < answer->row_count; row++) {
-		for (size_t column = 0; column < answer->column_count; column++)
-			put_cell(table, out, column,
-				 table_plain(table, answer_cell(answer, row, column)));
-		buf_add_char(out, '\n');
+	for (size_t row = 0; row < answer->row_count; row++)
+		table_put_row(table, out, row);
+}
+
+/* A value beside its name; what does not fit goes on below, where nothing is to be cut up. */
+static void table_put_value(struct table *table, struct buf *out, struct slice text, size_t indent)
+{
+	size_t width = table->look->width;
+
+	if (!table->look->whole || width < indent + TABLE_CELL_MIN) {
+		visible_put(out, text, false);
+		return;
 	}
+	do {
+		visible_put(out, table_next_line(&text, width - indent), false);
+		if (text.len > 0) {
+			buf_add_char(out, '\n');
+			table_pad(out, indent, " ");
+		}
+	} while (text.len > 0);
 }
 
 static void table_put_blocks(struct table *table, struct buf *out)
@@ -175,8 +290,9 @@ static void table_put_blocks(struct table *table, struct buf *out)
 
 			visible_put(out, name, false);
 			table_pad(out, names - terminal_columns(name) + GAP, " ");
-			visible_put(out, table_plain(table, answer_cell(answer, row, column)),
-				    false);
+			table_put_value(table, out,
+					table_plain(table, answer_cell(answer, row, column)),
+					names + GAP);
 			buf_add_char(out, '\n');
 		}
 	}
@@ -188,10 +304,12 @@ void table_put(struct buf *out, const struct answer *answer, const struct table_
 		.answer = answer,
 		.look = look,
 		.widths = xcalloc(answer->column_count, sizeof(size_t)),
+		.words = xcalloc(answer->column_count, sizeof(size_t)),
 		.right = xcalloc(answer->column_count, sizeof(bool)),
 	};
 
 	buf_init(&table.plain, CELL_BYTES_MAX);
+	arena_init(&table.cells, SIZE_MAX / 2);
 	table_measure(&table);
 	if (table_shrink(&table))
 		table_put_lines(&table, out);
@@ -201,6 +319,8 @@ void table_put(struct buf *out, const struct answer *answer, const struct table_
 		buf_addf(out, "(%zu row%s)\n", answer->row_count,
 			 answer->row_count == 1 ? "" : "s");
 	buf_release(&table.plain);
+	arena_release(&table.cells);
 	free(table.widths);
+	free(table.words);
 	free(table.right);
 }

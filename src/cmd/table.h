@@ -6,9 +6,10 @@
  *	Albania  event-planning               7
  *	(1 row)
  *
- * Numbers stand to the right. Cells that do not fit are cut, and end in "…", the widest first; of
- * so many columns that each would have less than TABLE_CELL_MIN, every row becomes a block of
- * lines, one a column, with nothing cut:
+ * Numbers stand to the right. Cells that do not fit are cut, and end in "…", the widest first; or,
+ * where the look is `whole`, go on in the next line, and no word of them is broken: it may be a
+ * name that is to be copied. Of so many columns that each would have less than TABLE_CELL_MIN, or
+ * than its longest word, every row becomes a block of lines, one a column, with nothing cut:
  *
  *	── row 1 ──────
  *	country         Albania
@@ -30,6 +31,7 @@ struct table_look {
 	size_t width;	  /* columns of the terminal; 0: any */
 	const char *null; /* what stands for a null */
 	bool counts;	  /* a line below says how many rows there are */
+	bool whole;	  /* nothing is cut */
 };
 
 void table_put(struct buf *out, const struct answer *answer, const struct table_look *look);

@@ -172,6 +172,9 @@ struct engine {
 	/* After a failure of a question's SQL: more about it in lines of text for a person (the
 	 * place, a name that may have been meant), or "". */
 	char hint[ENGINE_HINT_MAX];
+	/* Of a query's rows the caller wants so many; it gets one more at most where the engine can
+	 * stop there, so that it can tell that there are more. 0: all. */
+	size_t rows_wanted;
 };
 
 MUST_USE static inline enum err_code

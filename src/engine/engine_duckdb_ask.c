@@ -428,6 +428,8 @@ static enum err_code ask_cast(struct engine_duckdb *engine, const struct model *
 	buf_add_str(&sql, question->sql);
 	buf_add_str(&sql, "\n)");
 	put_shape_end(&sql, shape);
+	if (engine->base.rows_wanted > 0)
+		buf_addf(&sql, " LIMIT %zu", engine->base.rows_wanted + 1);
 	code = fetch(engine, &sql, shape, ret_answer, err);
 	if (code != ERR_OK && code != ERR_LIMIT)
 		code = engine_duckdb_blame(engine, question, before, err);
@@ -457,15 +459,18 @@ static enum err_code ask_prepared(struct engine_duckdb *engine, const struct mod
 				  duckdb_prepared_statement statement, const char *parquet,
 				  struct answer *ret_answer, struct err *err)
 {
+	/* What is no SELECT has few rows. */
+	bool bounded = engine->base.rows_wanted > 0 &&
+		       duckdb.prepared_statement_type(statement) == DUCKDB_STATEMENT_TYPE_SELECT;
 	struct shape shape;
 	enum err_code code;
 
 	if (parquet)
 		return ask_table(engine, question, parquet, ret_answer, err);
 	shape = shape_of_statement(statement);
-	code = shape_is_plain(&shape) ?
-	       ask_directly(engine, question, statement, &shape, ret_answer, err) :
-	       ask_cast(engine, question, &shape, ret_answer, err);
+	code = shape_is_plain(&shape) && !bounded
+		       ? ask_directly(engine, question, statement, &shape, ret_answer, err)
+		       : ask_cast(engine, question, &shape, ret_answer, err);
 	shape_release(&shape);
 	return code;
 }

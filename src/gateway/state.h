@@ -9,10 +9,13 @@
 #include "gateway/heartbeat.h"
 #include "gateway/ingest.h"
 #include "gateway/iterator.h"
+#include "gateway/listeners.h"
 #include "gateway/missing.h"
 #include "gateway/opening.h"
 #include "gateway/presence.h"
 #include "gateway/refused.h"
+#include "gateway/session.h"
+#include "gateway/tries.h"
 
 #include <stdatomic.h>
 
@@ -20,7 +23,11 @@ struct worker;
 
 struct gateway {
 	struct gateway_options options;
+	struct listeners listeners;
 	struct auth auth;
+	struct sessions sessions;
+	struct tries tries;
+	struct secret token; /* of the page, where no key is set; else "" */
 	struct guard guard;
 	struct iterator_key iterator_key;
 	_Atomic(struct broker *) broker; /* NULL: not open yet */
@@ -35,6 +42,7 @@ struct gateway {
 	struct json_parser *json;
 	struct records records;
 	struct buf reply;
+	struct buf unpacked; /* a body that came packed */
 	struct ingest ingest;
 	struct presence presence;
 	struct missing missing;

@@ -250,6 +250,8 @@ void http_reply_refusal(struct http_server *server, struct http_conn *conn, uint
 		.close = true,
 	};
 
+	if (refusal->status == 415 && server->limits.packed_bodies)
+		reply.extra[0] = "Accept-Encoding: gzip, zstd\r\n";
 	reply_to(server, conn, request, &reply);
 }
 

@@ -78,6 +78,7 @@ void duckdb_unsafe_vector_assign_string_element_len(duckdb_vector vector, idx_t 
 	X(prepared_statement_column_logical_type) \
 	X(prepared_statement_column_name) \
 	X(prepared_statement_column_type) \
+	X(prepared_statement_type) \
 	X(query) \
 	X(query_progress) \
 	X(register_scalar_function) \
