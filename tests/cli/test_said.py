@@ -91,7 +91,7 @@ def test_a_refusal_is_told_once_of_a_client_with_its_cure(start, data_dir):
         assert post(service.url, "/topics/other", [{"index": 1}]) == 404
     service.wait_for(r"127\.0\.0\.1 was refused, status 404: Topic not found\. What this gateway makes by itself is "
                      rf"named by --id {ID}\. \(told once of a client\)")
-    told = re.findall(r"info gateway: 127\.0\.0\.1 was refused, status 415: .*send Content-Type: ([\w./+]+)", service.said())
+    told = re.findall(r"127\.0\.0\.1 was refused, status 415: .*send Content-Type: ([\w./+]+)", service.said())
     assert told == [KAFKA]
 
 
@@ -114,6 +114,19 @@ def test_lines_of_a_kind_are_bounded(start_gateway):
         ask()
         return re.search(r"\(and (\d+) more like it before\)", gateway.said())
     assert int(wait_until(ask_until_told, "how many were left out")[1]) >= 14
+
+
+def test_batches_in_a_row_are_bounded_too(start, data_dir):
+    """Each is another process."""
+    service = up(start, data_dir, "--flush-age", "10ms", "--batch-every", "50ms")
+    numbers = iter(range(1, 10**6))
+
+    def post_until_told():
+        post(service.url, f"/topics/{ID}.user", [{"ind": next(numbers)}])
+        return re.search(r"info batch: .* \(and \d+ more like it before\)", service.said())
+    wait_until(post_until_told, "how many were left out")
+    service.stop()
+    assert len(re.findall("info batch: ", service.said())) <= 13
 
 
 def test_a_restart_says_why(start, data_dir):
