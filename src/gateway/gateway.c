@@ -232,6 +232,10 @@ static bool guard_call(struct call *call, const struct http_request *request, bo
 			   SLICE_ARG(request->origin));
 		return false;
 	}
+	if (page && call->face == FACE_PAGE) {
+		call_denyf(call, "the page is for no page of another origin");
+		return false;
+	}
 	call->cors = page ? page->answer : NULL;
 	if (!open && !gateway->auth.required &&
 	    !guard_admits_host(&gateway->guard, request->host)) {
