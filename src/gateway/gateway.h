@@ -45,6 +45,8 @@ struct gateway_own {
 
 struct gateway_options {
 	const char *listen;		/* "127.0.0.1:8082"; port 0: a free one */
+	const char *dir;		/* where who takes over meets it, or NULL */
+	bool takeover;			/* from the one that runs there, if one does: takeover.h */
 	bool insecure;			/* another address than loopback without an API key */
 	const char *api_key_sha256;	/* hex, or "" */
 	const char *keys;		/* a file of more (auth.h), or NULL */
@@ -106,7 +108,8 @@ MUST_USE enum err_code gateway_ready(struct gateway *gateway, struct err *err);
 MUST_USE enum err_code gateway_try(const struct gateway_options *options, struct err *err);
 uint16_t gateway_port(const struct gateway *gateway);
 /* Serves until stop.h asks to stop, then answers what is in flight, for at most drain_ms. Ends,
- * too, when opening the broker failed for a reason that does not pass. */
+ * too, when opening the broker failed for a reason that does not pass, and when another gateway has
+ * taken over. */
 MUST_USE enum err_code gateway_run(struct gateway *gateway, int64_t drain_ms, struct err *err);
 /* As a stop, from any thread. */
 void gateway_stop(struct gateway *gateway);
