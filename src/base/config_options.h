@@ -56,6 +56,8 @@ X(HEADER_TIMEOUT, "gateway.header_timeout", "", CONFIG_MS, "10s", "10ms..1h", "F
 X(BODY_TIMEOUT, "gateway.body_timeout", "", CONFIG_MS, "60s", "10ms..1d", "For a body; past 10 s of it, 1 KiB a second must come")
 X(WRITE_TIMEOUT, "gateway.write_timeout", "", CONFIG_MS, "30s", "10ms..1h", "For a client to take more of its answer")
 X(IDLE_TIMEOUT, "gateway.idle_timeout", "", CONFIG_MS, "60s", "10ms..1d", "Between the requests of a connection")
+X(TAKEOVER, "", "takeover", CONFIG_BOOL, "false", "",
+  "Take over from the one that runs on the directory, which ends; no request is refused")
 X(ROUTES, "", "routes", CONFIG_BOOL, "false", "", "Print the routes and end")
 
 /* Log */

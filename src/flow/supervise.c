@@ -234,6 +234,12 @@ static enum err_code supervise_turn(struct service *service, struct restart_dela
 	if (service->process.pid) {
 		if (!process_ended(&service->process))
 			return ERR_OK;
+		if (service->taken_over && service->process.status == 0) {
+			trace_info("the %s was taken over", service->name);
+			tell_end(service);
+			stop_request();
+			return ERR_OK;
+		}
 		code = plan_next_start(service, delay, err);
 		tell_end(service);
 		if (code != ERR_OK)

@@ -199,7 +199,8 @@ static void reply_to(struct http_server *server, struct http_conn *conn, uint32_
 	bool built;
 
 	/* What is in flight behind it when the server stops is answered, too. */
-	answer->close |= reply->close || (server->draining && request + 1 == conn->next);
+	answer->close |= reply->close || (server->draining && request + 1 == conn->next) ||
+			 (conn->ssl && atomic_load(&server->part) && request + 1 == conn->next);
 	answer->ready = true;
 	http_reply_count(reply->status);
 	if (server->options.refused && reply->status >= 400 && reply->status < 500)
