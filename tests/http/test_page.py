@@ -495,6 +495,22 @@ def hung(pid, count):
     return list(found) if len(found) == count else None
 
 
+def test_whose_key_is_gone_follows_nothing(start_gateway, tmp_path):
+    keys = tmp_path / "keys"
+    line = f"{{}} read {hashlib.sha256(KEY.encode()).hexdigest()}\n"
+    keys.write_text(line.format("board"))
+    gateway = start_gateway(env={"PINPIPE_GATEWAY_KEYS": str(keys)})
+    streams = [Events(gateway, path, **{"x-api-key": KEY}) for path in ("/ui/events", f"/ui/tail/{TOPIC}")]
+    assert [stream.status for stream in streams] == [200, 200]
+    streams[0].until(lambda kind, _: kind == "status")
+    keys.write_text("# nobody\n")
+    for stream in streams:
+        while stream.next() != (None, None):
+            pass
+        assert ask(gateway, "/ui/events", x_api_key=KEY).status == 401
+    wait_until(lambda: not children(gateway.pid), "the end of the children")
+
+
 def test_nothing_is_left_when_the_gateway_ends(start_gateway):
     gateway = start_gateway()
     events = [Events(gateway, "/ui/events"), Events(gateway, f"/ui/tail/{TOPIC}")]
