@@ -150,7 +150,7 @@ X(ENGINE_TIMEOUT, "engine.timeout", "", CONFIG_MS, "0ms", "0ms..30d", "How long 
 X(SCHEDULE, "batch.every", "batch-every", CONFIG_MS, "60s", "10ms..30d", "How often `up` runs the batch")
 X(CRON, "batch.schedule", "batch-schedule", CONFIG_SCHEDULE, "", "1s..30d", "When `up` runs the batch, in place of batch.every: an interval (15m) or a cron expression (\"0 2 * * *\")")
 X(BATCH_ZONE, "batch.timezone", "batch-timezone", CONFIG_ZONE, "UTC", "", "Time zone of the cron expression, as Europe/Berlin")
-X(BY, "", "by", CONFIG_CHOICE, "command", "command|every|schedule|airflow", "What started it, for `pinpipe runs`")
+X(BY, "", "by", CONFIG_CHOICE, "command", "command|every|schedule|airflow|page", "What started it, for `pinpipe runs`")
 X(DEMO, "", "demo", CONFIG_BOOL, "false", "", "Made-up rows, a few a second, until the end")
 X(RESTART_AFTER, "up.restart_after", "", CONFIG_MS, "200ms", "1ms..1h", "How long `up` waits before it starts again what ended; twice as long each time")
 X(RESTART_MAX, "up.restart_max", "", CONFIG_MS, "30s", "1ms..24h", "The longest that `up` waits for that")

@@ -4,6 +4,7 @@
 #include "base/names.h"
 #include "base/notify.h"
 #include "base/registry.h"
+#include "cmd/children.h"
 #include "cmd/cmd.h"
 #include "cmd/doctor.h"
 #include "cmd/seen.h"
@@ -222,6 +223,9 @@ static enum err_code cmd_gateway_serve(struct config *config, struct err *err)
 	const char *dir;
 	enum err_code code;
 
+	/* The children that answer the page. */
+	if (children_inherit(config, err) != ERR_OK)
+		return err->code;
 	options.put_metrics = cmd_gateway_put_metrics;
 	options.user = config;
 	/* Nothing is counted yet, and rows of topics stay where they are. */

@@ -8,6 +8,7 @@
 #include "gateway/coding.h"
 #include "gateway/route.h"
 #include "gateway/state.h"
+#include "gateway/ui.h"
 #include "gateway/velocity.h"
 #include "gateway/worker.h"
 
@@ -93,6 +94,7 @@ void gateway_free(struct gateway *gateway)
 	opening_release(&gateway->opening);
 	worker_free(gateway->worker);
 	broker_free(gateway_broker(gateway));
+	ui_free(gateway->ui);
 	http_server_free(gateway->server);	/* runs what was posted to it */
 	missing_release(gateway);
 	ingest_release(&gateway->ingest);
@@ -170,6 +172,10 @@ static struct route_match gateway_begin(struct gateway *gateway, const struct ht
 	struct route_match match =
 		route_find(request->method, request->path, gateway->options.stages, faces);
 
+	if (faces & 1u << FACE_PAGE && slice_is(request->path, "/") && ui_wants_page(request)) {
+		match.route = &ui_page_route;
+		match.face = FACE_PAGE;
+	}
 	if (gateway->reply.cap > REPLY_KEPT)
 		buf_release(&gateway->reply);
 	if (gateway->unpacked.cap > REPLY_KEPT)
@@ -180,6 +186,7 @@ static struct route_match gateway_begin(struct gateway *gateway, const struct ht
 		.face = match.face,
 		.faces = faces,
 		.ticket = request->ticket,
+		.request = request,
 		.began_us = gateway->turn_us,
 		.param = { match.param[0], match.param[1] },
 		.query = request->query,
@@ -203,6 +210,8 @@ static bool media_fits(const struct route *route, enum media media)
 		return !(route->flags & ROUTE_PRODUCES) || media == MEDIA_NONE ||
 		       media == MEDIA_KAFKA_JSON || media == MEDIA_KAFKA_BINARY ||
 		       media == MEDIA_JSON || media == MEDIA_NDJSON;
+	if (route->face == FACE_PAGE)
+		return media == MEDIA_NONE || media == MEDIA_JSON;
 	if (route->face == FACE_KINESIS)
 		return media == MEDIA_NONE || media == MEDIA_JSON || media == MEDIA_AMZ_JSON;
 	return true;
@@ -274,6 +283,18 @@ static void refuse_path(struct call *call, const struct http_request *request)
 	buf_release(&help);
 }
 
+/* What the path takes instead; who asks only that is answered, not refused. */
+static void refuse_method(struct call *call, const struct http_request *request, unsigned methods)
+{
+	call_refuse(call, 405);
+	route_put_allow(methods, call->extra, sizeof(call->extra));
+	if (request->method != HTTP_METHOD_OPTIONS)
+		return;
+	buf_clear(call->reply);
+	call->status = 204;
+	call->reply_type = NULL;
+}
+
 static void refuse_media(struct call *call, const struct route *route)
 {
 	char help[128];
@@ -298,8 +319,7 @@ static bool admit_call(struct call *call, const struct route_match *match,
 	if (!guard_call(call, request, open) || !caller_admit(call, route, request))
 		return false;
 	if (!route && match->methods && call->face != FACE_KINESIS) {
-		call_refuse(call, 405);
-		route_put_allow(match->methods, call->extra, sizeof(call->extra));
+		refuse_method(call, request, match->methods);
 	} else if (!here) {
 		refuse_path(call, request);
 	} else if (!media_fits(route, call->media)) {
@@ -405,6 +425,8 @@ static void gateway_turn(void *user, bool begins)
 	}
 	if (gateway->corked)
 		broker_cork(gateway->corked, begins);
+	if (!begins)
+		ui_turn(gateway->ui);
 }
 
 static void gateway_refused(void *user, const char *peer, const struct http_reply *reply)
@@ -524,6 +546,7 @@ enum err_code gateway_open(struct gateway *gateway, const struct gateway_opener 
 	    (gateway->options.takeover && takeover_ask(takeover, err) != ERR_OK) ||
 	    listen_on(gateway, err) != ERR_OK ||
 	    worker_new(gateway, &gateway->worker, err) != ERR_OK ||
+	    ui_new(gateway, &gateway->ui, err) != ERR_OK ||
 	    takeover_go(takeover, err) != ERR_OK ||
 	    opening_start(&gateway->opening, opener, err) != ERR_OK)
 		return err->code;
@@ -639,6 +662,8 @@ enum err_code gateway_run(struct gateway *gateway, int64_t drain_ms, struct err 
 	if (code == ERR_OK)
 		code = gateway_serve(gateway, drain_ms, err);
 	heartbeat_end(&gateway->heartbeat);
+	ui_free(gateway->ui);
+	gateway->ui = NULL;
 	gateway_rest(gateway);
 	if (code != ERR_OK || opening_state(&gateway->opening, &why) == ERR_OK ||
 	    why.code == ERR_BUSY)

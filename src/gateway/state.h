@@ -21,6 +21,7 @@
 #include <stdatomic.h>
 
 struct worker;
+struct ui;
 
 struct gateway {
 	struct gateway_options options;
@@ -38,6 +39,7 @@ struct gateway {
 	struct http_server *server;
 	struct heartbeat heartbeat;
 	struct worker *worker;
+	struct ui *ui;
 	bool ended; /* gateway_run() has: nothing goes to the broker any more */
 
 	/* Scratch of the loop thread, for one request at a time. */
