@@ -5,6 +5,7 @@
 #include "cmd/setup.h"
 #include "cmd/taken.h"
 #include "flow/check.h"
+#include "flow/status.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -171,6 +172,19 @@ static void say_sound(const struct config *config, const struct checked *checked
 	buf_release(&said);
 }
 
+/* For status, the page and /metrics. */
+static void cmd_check_note(const struct config *config, const struct checked *checked)
+{
+	int64_t faults[STATUS_PARTS] = { [STATUS_LOG] = (int64_t)checked->log.damaged };
+
+	if (!checked->log.sound && checked->log.damaged == 0)
+		faults[STATUS_LOG] = 1;
+	for (size_t i = 0; i < checked->topics.count; i++)
+		faults[checked->topics.list[i].kind == TOPIC_LOG ? STATUS_BATCH : STATUS_STREAM] +=
+			(int64_t)checked->counts[i].faults;
+	status_note_checked(config_text(config, OPT_DIR), faults);
+}
+
 static int cmd_check_run(struct config *config, int argc, const char *const *argv)
 {
 	struct checked checked = { .faults = 0 };
@@ -179,6 +193,8 @@ static int cmd_check_run(struct config *config, int argc, const char *const *arg
 
 	(void)argc;
 	(void)argv;
+	if (code == ERR_OK)
+		cmd_check_note(config, &checked);
 	if (code == ERR_OK)
 		code = cmd_check_print(config, &checked, &err);
 	if (code == ERR_OK && (checked.faults > 0 || !checked.log.sound))

@@ -3,55 +3,36 @@
 #include "base/time.h"
 #include "base/trace.h"
 #include "cmd/cmd.h"
+#include "cmd/dlq_summary.h"
 #include "cmd/output.h"
 #include "cmd/rows.h"
 #include "cmd/setup.h"
 #include "cmd/sql_side.h"
 #include "flow/dlq.h"
-#include "flow/dlq_kind.h"
 #include "flow/replay.h"
 
 #include <inttypes.h>
 #include <string.h>
-
-enum { TEXT_MAX = 64 << 20 };
 
 static const enum option options[] = {
 	OPT_LAKE,   OPT_COUNT,	OPT_ALL,	   OPT_TOPIC,	       OPT_REASON,   OPT_SINCE,
 	OPT_MODELS, OPT_ENGINE, OPT_ENGINE_MEMORY, OPT_ENGINE_THREADS, OPTION_COUNT,
 };
 
-/* --- without a topic: how many there are of which kind ------------------ */
+static const char *given_text(const struct config *config, enum option option)
+{
+	const char *text = config_text(config, option);
 
-static const char *summary_columns[] = { "topic", "stage", "reason", "letters" };
+	return text && *text ? text : NULL;
+}
+
 enum { TIME_BYTES_MAX = 64 };
-enum { SUMMARY_TOPIC, SUMMARY_STAGE, SUMMARY_REASON, SUMMARY_LETTERS, SUMMARY_COLUMNS };
 
-static bool is_kind(const struct cell *row, const struct dlq_entry *entry, struct slice reason)
-{
-	return slice_eq(row[SUMMARY_TOPIC].text, entry->topic) &&
-	       slice_eq(row[SUMMARY_STAGE].text, entry->stage) &&
-	       slice_eq(row[SUMMARY_REASON].text, reason);
-}
+/* --- what is asked for ---------------------------------------------------- */
 
-/* The newest first: letters of a kind come together. */
-static struct cell *find_kind(const struct rows *rows, const struct dlq_entry *entry,
-			      struct slice reason)
-{
-	for (size_t i = rows->answer.row_count; i > 0; i--) {
-		struct cell *row = rows->answer.cells + (i - 1) * SUMMARY_COLUMNS;
-
-		if (is_kind(row, entry, reason))
-			return row;
-	}
-	return NULL;
-}
-
-/* What is asked for of all that there are. */
 struct chosen {
-	const char *reason; /* "": any */
+	const char *reason; /* NULL: any */
 	int64_t since_ms;   /* since 1970; 0: any */
-	struct rows rows;
 	uint64_t count_max;
 	bool with_done; /* and a column that says so */
 };
@@ -61,7 +42,7 @@ static struct chosen cmd_dlq_choose(const struct config *config)
 	int64_t count = config_int(config, OPT_COUNT), age_ms = config_int(config, OPT_SINCE);
 
 	return (struct chosen){
-		.reason = config_text(config, OPT_REASON),
+		.reason = given_text(config, OPT_REASON),
 		.since_ms = age_ms > 0 ? clock_wall_ms() - age_ms : 0,
 		.count_max = count > 0 ? (uint64_t)count : UINT64_MAX,
 		.with_done = config_bool(config, OPT_ALL),
@@ -70,31 +51,23 @@ static struct chosen cmd_dlq_choose(const struct config *config)
 
 static bool cmd_dlq_is_chosen(const struct chosen *chosen, const struct dlq_entry *entry)
 {
-	return (!*chosen->reason || dlq_reason_has(entry->reason, chosen->reason)) &&
+	return (!chosen->reason || dlq_reason_has(entry->reason, chosen->reason)) &&
 	       (chosen->since_ms == 0 || entry->written_ms >= chosen->since_ms);
 }
 
+/* --- without a topic: how many there are of which kind ------------------ */
+
+struct summary {
+	struct dlq_summary kinds;
+	struct chosen chosen;
+};
+
 static bool cmd_dlq_count_letter(void *user, const struct dlq_entry *entry)
 {
-	struct chosen *chosen = user;
-	struct rows *rows = &chosen->rows;
-	char kind[ERR_MSG_MAX];
-	struct slice reason = dlq_kind_of(entry->reason, kind);
-	struct cell *row;
+	struct summary *summary = user;
 
-	if (!cmd_dlq_is_chosen(chosen, entry))
-		return true;
-	row = find_kind(rows, entry, reason);
-	if (!row) {
-		row = rows_add(rows);
-		if (!row)
-			return false;
-		row[SUMMARY_TOPIC] = rows_text(rows, entry->topic);
-		row[SUMMARY_STAGE] = rows_text(rows, entry->stage);
-		row[SUMMARY_REASON] = rows_text(rows, reason);
-		row[SUMMARY_LETTERS] = cell_int(0);
-	}
-	row[SUMMARY_LETTERS].i++;
+	if (cmd_dlq_is_chosen(&summary->chosen, entry))
+		dlq_summary_add(&summary->kinds, entry);
 	return true;
 }
 
@@ -102,6 +75,11 @@ static bool cmd_dlq_count_letter(void *user, const struct dlq_entry *entry)
 
 static const char *letter_columns[] = { "partition", "offset", "last",	  "stage",
 					"reason",    "value",  "written", "done" };
+
+struct letters {
+	struct rows rows;
+	struct chosen chosen;
+};
 
 /* When it was put aside. */
 static struct cell dlq_time(struct rows *rows, int64_t time_ms)
@@ -118,13 +96,13 @@ static struct cell dlq_time(struct rows *rows, int64_t time_ms)
 
 static bool cmd_dlq_add_letter(void *user, const struct dlq_entry *entry)
 {
-	struct chosen *chosen = user;
-	struct rows *rows = &chosen->rows;
+	struct letters *letters = user;
+	struct rows *rows = &letters->rows;
 	struct cell *row;
 
-	if (!cmd_dlq_is_chosen(chosen, entry))
+	if (!cmd_dlq_is_chosen(&letters->chosen, entry))
 		return true;
-	row = rows->answer.row_count < chosen->count_max ? rows_add(rows) : NULL;
+	row = rows->answer.row_count < letters->chosen.count_max ? rows_add(rows) : NULL;
 	if (!row)
 		return false;
 	row[0] = rows_text(rows, entry->partition);
@@ -136,7 +114,7 @@ static bool cmd_dlq_add_letter(void *user, const struct dlq_entry *entry)
 	row[5] = rows_text(rows, entry->value);
 	if (entry->written_ms > 0)
 		row[6] = dlq_time(rows, entry->written_ms);
-	if (chosen->with_done)
+	if (letters->chosen.with_done)
 		row[7] = (struct cell){ .type = CELL_BOOL, .i = entry->done };
 	return true;
 }
@@ -170,32 +148,38 @@ static enum err_code check_name(const struct config *config, const char *name, s
 static enum err_code print_letters(const struct config *config, struct store *store,
 				   const char *topic, struct err *err)
 {
-	struct chosen chosen = cmd_dlq_choose(config);
-	const struct dlq_query query = { .topic = topic, .with_done = chosen.with_done };
+	struct letters letters = { .chosen = cmd_dlq_choose(config) };
+	const struct chosen *chosen = &letters.chosen;
+	const struct dlq_query query = { .topic = topic, .with_done = chosen->with_done };
 	enum err_code code;
 
-	rows_init(&chosen.rows, letter_columns, ARRAY_LEN(letter_columns) - !chosen.with_done);
-	code = dlq_query(store, &query, cmd_dlq_add_letter, &chosen, err);
-	if (code == ERR_OK && chosen.rows.answer.row_count == 0)
+	rows_init(&letters.rows, letter_columns,
+		  ARRAY_LEN(letter_columns) - !chosen->with_done);
+	code = dlq_query(store, &query, cmd_dlq_add_letter, &letters, err);
+	if (code == ERR_OK && letters.rows.answer.row_count == 0 && !chosen->reason &&
+	    chosen->since_ms == 0)
 		code = check_name(config, topic, err);
 	if (code == ERR_OK)
-		code = rows_print(&chosen.rows, config, err);
-	rows_release(&chosen.rows);
+		code = rows_print(&letters.rows, config, err);
+	rows_release(&letters.rows);
 	return code;
 }
 
 static enum err_code print_summary(const struct config *config, struct store *store,
 				   struct err *err)
 {
-	struct chosen chosen = cmd_dlq_choose(config);
-	const struct dlq_query query = { .with_done = chosen.with_done };
+	struct summary summary = { .chosen = cmd_dlq_choose(config) };
+	const struct dlq_query query = { .topic = given_text(config, OPT_TOPIC),
+					 .with_done = summary.chosen.with_done };
 	enum err_code code;
 
-	rows_init(&chosen.rows, summary_columns, SUMMARY_COLUMNS);
-	code = dlq_query(store, &query, cmd_dlq_count_letter, &chosen, err);
+	dlq_summary_init(&summary.kinds);
+	code = dlq_query(store, &query, cmd_dlq_count_letter, &summary, err);
+	if (code == ERR_OK && query.topic && summary.kinds.rows.answer.row_count == 0)
+		code = check_name(config, query.topic, err);
 	if (code == ERR_OK)
-		code = rows_print(&chosen.rows, config, err);
-	rows_release(&chosen.rows);
+		code = dlq_summary_print(&summary.kinds, config, err);
+	dlq_summary_release(&summary.kinds);
 	return code;
 }
 
@@ -214,13 +198,6 @@ static enum err_code print_replay(const struct config *config, const struct repl
 		trace_warn("%" PRIu64 " letters are the sink's: what is no JSON can be no row, and"
 			   " they stay as they are", report->sink);
 	return output_print(config, &answer, OUTPUT_OF_LIST, err);
-}
-
-static const char *given_text(const struct config *config, enum option option)
-{
-	const char *text = config_text(config, option);
-
-	return text && *text ? text : NULL;
 }
 
 static enum err_code cmd_dlq_replay(const struct config *config, struct err *err)
@@ -263,10 +240,9 @@ static int cmd_dlq_run(struct config *config, int argc, const char *const *argv)
 
 	if (argc > 0 && strcmp(argv[0], "replay") == 0)
 		return cmd_dlq_replay(config, &err) == ERR_OK ? 0 : cmd_fail(&err);
-	if (*config_text(config, OPT_TOPIC))
-		code = err_set(&err, ERR_USAGE,
-			       "--topic chooses what replay takes; the letters of a topic are "
-			       "`pinpipe dlq TOPIC`");
+	if (*config_text(config, OPT_TOPIC) && argc > 0)
+		code = err_set(&err, ERR_USAGE, "the letters of a topic are `pinpipe dlq TOPIC`,"
+			       " without --topic");
 	if (code == ERR_OK && argc > 0)
 		code = name_check_topic(slice_str(argv[0]), &err);
 	if (code == ERR_OK)
@@ -285,17 +261,16 @@ const struct command cmd_dlq = {
 	.details =
 		"Without a topic or stream: how many there are for which reason. With one: each with its\n"
 		"place in the log and its value. Bytes that are no text are shown as U+FFFD; the objects\n"
-		"dlq/<topic>/… of the lake hold them as base64. --reason and --since choose; a reason may be one\n"
-		"that is counted here: \"#\" stands for a number and \"…\" for what the record had.\n"
+		"dlq/<topic>/… of the lake hold them as base64.\n"
 		"\n"
 		"replay: after a model was mended, cleans the letters of batch and stream again. What becomes\n"
 		"a row is one once, in its old place, and no letter any more (--all shows it, as done); what\n"
 		"fails again stays. What the sink put aside is no JSON and stays, too.\n",
-	.examples =
-		"pinpipe dlq --dir data\n"
-		"pinpipe dlq 124df56aef51.pin --dir data --count 10\n"
-		"pinpipe dlq streaming-124df56aef51-pin --format json\n"
-		"pinpipe dlq replay --dir data --topic 124df56aef51.pin --reason poison --since 2h\n",
+	.examples = "pinpipe dlq --dir data\n"
+		    "pinpipe dlq 124df56aef51.pin --dir data --count 10\n"
+		    "pinpipe dlq streaming-124df56aef51-pin --format json\n"
+		    "pinpipe dlq 124df56aef51.pin --reason 'lacks \"index\"' --count 10\n"
+		    "pinpipe dlq replay --dir data --topic 124df56aef51.pin --reason poison --since 2h\n",
 	.options = options,
 	.positional_max = 1,
 	.run = cmd_dlq_run,
