@@ -28,24 +28,45 @@ static const char *given_text(const struct config *config, enum option option)
 
 enum { TIME_BYTES_MAX = 64 };
 
-/* --- without a topic: how many there are of which kind ------------------ */
+/* --- what is asked for ---------------------------------------------------- */
 
-/* What --topic and --reason ask for. */
-struct summary {
-	struct dlq_summary kinds;
-	const char *reason;
+struct chosen {
+	const char *reason; /* NULL: any */
+	int64_t since_ms;   /* since 1970; 0: any */
+	uint64_t count_max;
+	bool with_done; /* and a column that says so */
 };
 
-static bool has_reason(const struct dlq_entry *entry, const char *reason)
+static struct chosen cmd_dlq_choose(const struct config *config)
 {
-	return !reason || memmem(entry->reason.ptr, entry->reason.len, reason, strlen(reason));
+	int64_t count = config_int(config, OPT_COUNT), age_ms = config_int(config, OPT_SINCE);
+
+	return (struct chosen){
+		.reason = given_text(config, OPT_REASON),
+		.since_ms = age_ms > 0 ? clock_wall_ms() - age_ms : 0,
+		.count_max = count > 0 ? (uint64_t)count : UINT64_MAX,
+		.with_done = config_bool(config, OPT_ALL),
+	};
 }
+
+static bool cmd_dlq_is_chosen(const struct chosen *chosen, const struct dlq_entry *entry)
+{
+	return (!chosen->reason || dlq_reason_has(entry->reason, chosen->reason)) &&
+	       (chosen->since_ms == 0 || entry->written_ms >= chosen->since_ms);
+}
+
+/* --- without a topic: how many there are of which kind ------------------ */
+
+struct summary {
+	struct dlq_summary kinds;
+	struct chosen chosen;
+};
 
 static bool cmd_dlq_count_letter(void *user, const struct dlq_entry *entry)
 {
 	struct summary *summary = user;
 
-	if (has_reason(entry, summary->reason))
+	if (cmd_dlq_is_chosen(&summary->chosen, entry))
 		dlq_summary_add(&summary->kinds, entry);
 	return true;
 }
@@ -57,9 +78,7 @@ static const char *letter_columns[] = { "partition", "offset", "last",	  "stage"
 
 struct letters {
 	struct rows rows;
-	uint64_t count_max;
-	bool with_done;			/* and a column that says so */
-	const char *reason;		/* those that hold it; NULL: all */
+	struct chosen chosen;
 };
 
 /* When it was put aside. */
@@ -81,9 +100,9 @@ static bool cmd_dlq_add_letter(void *user, const struct dlq_entry *entry)
 	struct rows *rows = &letters->rows;
 	struct cell *row;
 
-	if (!has_reason(entry, letters->reason))
+	if (!cmd_dlq_is_chosen(&letters->chosen, entry))
 		return true;
-	row = rows->answer.row_count < letters->count_max ? rows_add(rows) : NULL;
+	row = rows->answer.row_count < letters->chosen.count_max ? rows_add(rows) : NULL;
 	if (!row)
 		return false;
 	row[0] = rows_text(rows, entry->partition);
@@ -95,7 +114,7 @@ static bool cmd_dlq_add_letter(void *user, const struct dlq_entry *entry)
 	row[5] = rows_text(rows, entry->value);
 	if (entry->written_ms > 0)
 		row[6] = dlq_time(rows, entry->written_ms);
-	if (letters->with_done)
+	if (letters->chosen.with_done)
 		row[7] = (struct cell){ .type = CELL_BOOL, .i = entry->done };
 	return true;
 }
@@ -129,18 +148,16 @@ static enum err_code check_name(const struct config *config, const char *name, s
 static enum err_code print_letters(const struct config *config, struct store *store,
 				   const char *topic, struct err *err)
 {
-	const struct dlq_query query = { .topic = topic,
-					 .with_done = config_bool(config, OPT_ALL) };
-	int64_t count = config_int(config, OPT_COUNT);
-	struct letters letters = { .count_max = count > 0 ? (uint64_t)count : UINT64_MAX };
+	struct letters letters = { .chosen = cmd_dlq_choose(config) };
+	const struct chosen *chosen = &letters.chosen;
+	const struct dlq_query query = { .topic = topic, .with_done = chosen->with_done };
 	enum err_code code;
 
-	letters.with_done = query.with_done;
-	letters.reason = given_text(config, OPT_REASON);
 	rows_init(&letters.rows, letter_columns,
-		  ARRAY_LEN(letter_columns) - !letters.with_done);
+		  ARRAY_LEN(letter_columns) - !chosen->with_done);
 	code = dlq_query(store, &query, cmd_dlq_add_letter, &letters, err);
-	if (code == ERR_OK && letters.rows.answer.row_count == 0 && !letters.reason)
+	if (code == ERR_OK && letters.rows.answer.row_count == 0 && !chosen->reason &&
+	    chosen->since_ms == 0)
 		code = check_name(config, topic, err);
 	if (code == ERR_OK)
 		code = rows_print(&letters.rows, config, err);
@@ -151,9 +168,9 @@ static enum err_code print_letters(const struct config *config, struct store *st
 static enum err_code print_summary(const struct config *config, struct store *store,
 				   struct err *err)
 {
+	struct summary summary = { .chosen = cmd_dlq_choose(config) };
 	const struct dlq_query query = { .topic = given_text(config, OPT_TOPIC),
-					 .with_done = config_bool(config, OPT_ALL) };
-	struct summary summary = { .reason = given_text(config, OPT_REASON) };
+					 .with_done = summary.chosen.with_done };
 	enum err_code code;
 
 	dlq_summary_init(&summary.kinds);

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { AGE_MAX = 32, P50 = 500, P99 = 990, P999 = 999 };
+enum { AGE_MAX = 32, NAME_COLUMNS = 27, P50 = 500, P99 = 990, P999 = 999 };
 
 static const char *const state_names[] = {
 	[STATUS_RUNS] = "runs",	    [STATUS_WAITS] = "waits", [STATUS_STARTS] = "starts",
@@ -170,12 +170,15 @@ static void status_put_rows(struct buf *out, const struct status *status)
 			[SERIES_BATCH_TABLE] = "batch",
 		};
 		const struct status_row *row = &status->rows[i];
+		bool is_long = strlen(row->name) > NAME_COLUMNS;
 		char text[6][AGE_MAX];
 
-		buf_addf(out, "%-27s %-6s %7s %7s %7s %6s %6s %6s\n", row->name, in[row->kind],
-			 shown_count(text[0], row->posted), shown_count(text[1], row->records),
-			 shown_count(text[2], row->dead), shown_count(text[3], row->lag),
-			 shown_age(text[4], row->late_ms),
+		if (is_long) /* whole, in a line of its own */
+			buf_addf(out, "%s\n", row->name);
+		buf_addf(out, "%-27s %-6s %7s %7s %7s %6s %6s %6s\n", is_long ? "" : row->name,
+			 in[row->kind], shown_count(text[0], row->posted),
+			 shown_count(text[1], row->records), shown_count(text[2], row->dead),
+			 shown_count(text[3], row->lag), shown_age(text[4], row->late_ms),
 			 shown_age(text[5], row->landed_ms ? status->now_ms - row->landed_ms : -1));
 	}
 }

@@ -32,6 +32,18 @@ void ui_wake_timer(struct ui *ui)
 		ui_set_timer(ui, true);
 }
 
+/* Whose key is gone follows nothing any more; the others ask again, and are let in again. */
+static void ui_look_at_keys(struct ui *ui)
+{
+	const struct auth_stamp *keys = &ui->gateway->auth.stamp;
+
+	if (memcmp(&ui->keys, keys, sizeof(*keys)) == 0)
+		return;
+	ui->keys = *keys;
+	ui_tails_end(ui);
+	ui_status_end(ui);
+}
+
 static void ui_tick(struct http_server *server, struct http_watch *watch)
 {
 	struct ui *ui = (struct ui *)((char *)watch - offsetof(struct ui, timer));
@@ -40,6 +52,7 @@ static void ui_tick(struct http_server *server, struct http_watch *watch)
 
 	(void)server;
 	(void)!read(watch->fd, &ticks, sizeof(ticks));
+	ui_look_at_keys(ui);
 	ui_relays_look(ui, now_ms);
 	ui_tails_look(ui, now_ms);
 	ui_status_look(ui, now_ms);
@@ -54,6 +67,7 @@ enum err_code ui_new(struct gateway *gateway, struct ui **ret_ui, struct err *er
 
 	ui->gateway = gateway;
 	ui->server = gateway->server;
+	ui->keys = gateway->auth.stamp;
 	ui->last = &ui->first;
 	ui->timer.ready = ui_tick;
 	ui->timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -91,8 +105,12 @@ void ui_free(struct ui *ui)
 
 void ui_turn(struct ui *ui)
 {
-	if (ui && !ui->stopping && http_server_stops(ui->server))
+	bool ends = ui && (http_server_stops(ui->server) || http_server_has_left(ui->server));
+
+	if (ends && !ui->stopping)
 		ui_end(ui);
+	else if (ui && !ends)
+		ui->stopping = false; /* nobody took over */
 }
 
 void ui_refuse(struct ui *ui, struct http_ticket ticket, int status, struct slice message)

@@ -9,6 +9,7 @@ struct ui_page_open {
 	struct ui *ui;
 	struct ui_page_open *next;
 	struct http_pieces *pieces;
+	int64_t until_ms;
 	bool paused; /* it takes the newest when it goes on */
 };
 
@@ -40,6 +41,12 @@ static void ui_page_gone(void *user)
 	struct ui_page_open *page = user;
 
 	http_pieces_abort(page->pieces);
+	ui_page_free(page);
+}
+
+static void ui_page_end(struct ui_page_open *page)
+{
+	http_pieces_end(page->pieces);
 	ui_page_free(page);
 }
 
@@ -154,6 +161,7 @@ void ui_events(struct call *call)
 	maker.user = page = xcalloc(1, sizeof(*page));
 	call->deferred = true;
 	page->ui = ui;
+	page->until_ms = clock_mono_ms() + UI_STREAM_MS;
 	page->pieces = http_pieces_begin(ui->server, call->ticket, &head, &maker);
 	if (!page->pieces) {
 		free(page);
@@ -170,14 +178,17 @@ void ui_events(struct call *call)
 
 void ui_status_look(struct ui *ui, int64_t now_ms)
 {
+	for (struct ui_page_open *page = ui->status.pages, *next; page; page = next) {
+		next = page->next;
+		if (now_ms >= page->until_ms)
+			ui_page_end(page);
+	}
 	if (ui->status.pages && !ui->status.child && now_ms >= ui->status.again_ms)
 		ui_status_start(ui);
 }
 
 void ui_status_end(struct ui *ui)
 {
-	while (ui->status.pages) {
-		http_pieces_end(ui->status.pages->pieces);
-		ui_page_free(ui->status.pages);
-	}
+	while (ui->status.pages)
+		ui_page_end(ui->status.pages);
 }

@@ -5,7 +5,10 @@
 #include "gateway/state.h"
 #include "gateway/ui.h"
 
-enum { UI_TICK_MS = 100 };
+enum {
+	UI_TICK_MS = 100,
+	UI_STREAM_MS = 3600 * 1000, /* then whoever follows something asks again, if he still may */
+};
 
 struct ui_child;
 struct ui_relay;
@@ -34,6 +37,7 @@ struct ui {
 	struct ui_tail *tails;
 	size_t tail_count;
 	struct ui_status status;
+	struct auth_stamp keys; /* as they were when those that follow something were let in */
 	struct http_watch timer;
 	bool timer_on;
 	bool stopping;

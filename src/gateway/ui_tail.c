@@ -20,6 +20,7 @@ struct ui_tail {
 	struct ui_child *child;
 	struct http_pieces *pieces; /* NULL: nothing was said yet */
 	struct buf line;
+	int64_t until_ms;
 	int64_t begin_ms; /* to answer, though nothing has come */
 	int64_t second_ms;
 	int64_t said_ms;
@@ -204,6 +205,7 @@ static void ui_tail_start(struct call *call, uint64_t owner, const char *contain
 	user.user = tail;
 	*tail = (struct ui_tail){ .ui = ui, .ticket = call->ticket, .owner = owner };
 	tail->begin_ms = clock_mono_ms() + GRACE_MS;
+	tail->until_ms = clock_mono_ms() + UI_STREAM_MS;
 	buf_init(&tail->line, RECORD_LINE_MAX);
 	tail->next = ui->tails;
 	ui->tails = tail;
@@ -247,6 +249,11 @@ static void ui_tail_look(struct ui_tail *tail, int64_t now_ms)
 	}
 	if (!tail->pieces)
 		return;
+	if (now_ms >= tail->until_ms) {
+		http_pieces_end(tail->pieces);
+		ui_tail_free(tail);
+		return;
+	}
 	ui_tail_end_second(tail, now_ms);
 	if (now_ms - tail->said_ms >= BEAT_MS)
 		ui_tail_say(tail, slice_str(": \n\n"));
@@ -266,7 +273,7 @@ void ui_tails_end(struct ui *ui)
 		if (ui->tails->pieces)
 			http_pieces_end(ui->tails->pieces);
 		else
-			ui_refuse(ui, ui->tails->ticket, 503, slice_str("the gateway is stopping"));
+			ui_refuse(ui, ui->tails->ticket, 503, slice_str("ask again"));
 		ui_tail_free(ui->tails);
 	}
 }

@@ -1,11 +1,15 @@
 """The page's side of the gateway: its files, its routes, and that no child of it outlives who asked."""
 
+import contextlib
 import gzip
 import hashlib
 import http.client
+import json
 import os
 import re
 import signal
+import ssl
+import subprocess
 import threading
 import time
 
@@ -13,7 +17,7 @@ import pytest
 
 from conftest import Gateway, Service, free_port, wait_until
 from page import Events, ask, begin, children, own_origin
-from rest import PIN, produce
+from rest import KAFKA_JSON, PIN, produce
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 TOPIC = PIN.removeprefix("/topics/")
@@ -181,7 +185,8 @@ def test_letters(up):
 
 
 def test_a_question(up):
-    assert ask(up, "/ui/sql", "POST", {"sql": "SELECT count(*) AS n FROM pin_all", "from": "batch"}).json() == [{"n": 30}]
+    counted = ask(up, "/ui/sql", "POST", {"sql": "SELECT count(*) AS n FROM pin_all", "from": "batch"})
+    assert counted.json() == [{"n": 30}]
     reply = ask(up, "/ui/sql", "POST", {"sql": "SELECT nope FROM pin"})
     assert reply.status == 400 and "nope" in reply.json()["message"]
     assert not reply.json()["message"].startswith("pinpipe")
@@ -290,6 +295,49 @@ def test_records_are_told_as_they_come(gateway):
     assert len(children(gateway.pid)) == 1
     events.close()
     wait_until(lambda: not children(gateway.pid), "the end of the child")
+
+
+def test_all_of_it_over_tls(start_gateway, certificate):
+    gateway = start_gateway("--tls-cert", certificate / "cert.pem", "--tls-key", certificate / "key.pem")
+    context = ssl.create_default_context(cafile=certificate / "cert.pem")
+    post_over(gateway, context, *["x" * 30000] * 100)  # 3 MB: in pieces
+    with https(gateway, context, f"/ui/records/{TOPIC}?from=0&count=100") as reply:
+        assert len(reply.read().splitlines()) == 100
+    with https(gateway, context, f"/ui/tail/{TOPIC}") as tail:
+        post_over(gateway, context, "a needle")
+        while b"a needle" not in tail.readline():
+            pass
+    wait_until(lambda: not children(gateway.pid), "the end of the child")
+    with https(gateway, context, "/ui/events") as events:
+        while b"event: status" not in events.readline():
+            pass
+        gateway.stop()
+        assert events.read().endswith(b"\n\n")
+
+
+@contextlib.contextmanager
+def https(gateway, context, path, body=None):
+    connection = http.client.HTTPSConnection("localhost", gateway.port, timeout=60, context=context)
+    connection.request("POST" if body else "GET", path, body, {"Content-Type": KAFKA_JSON} if body else {})
+    try:
+        yield connection.getresponse()
+    finally:
+        connection.close()
+
+
+def post_over(gateway, context, *values):
+    body = json.dumps({"records": [{"value": value} for value in values]})
+    with https(gateway, context, PIN, body) as reply:
+        assert reply.status == 200
+
+
+@pytest.fixture(scope="session", name="certificate")
+def fixture_certificate(tmp_path_factory):
+    place = tmp_path_factory.mktemp("certificate")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
+                    "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout",
+                    place / "key.pem", "-out", place / "cert.pem"], check=True, capture_output=True)
+    return place
 
 
 def test_only_those_that_hold_a_text_are_told(gateway):
@@ -445,6 +493,22 @@ def hung(pid, count):
             pass
     found = children(pid)
     return list(found) if len(found) == count else None
+
+
+def test_whose_key_is_gone_follows_nothing(start_gateway, tmp_path):
+    keys = tmp_path / "keys"
+    line = f"{{}} read {hashlib.sha256(KEY.encode()).hexdigest()}\n"
+    keys.write_text(line.format("board"))
+    gateway = start_gateway(env={"PINPIPE_GATEWAY_KEYS": str(keys)})
+    streams = [Events(gateway, path, **{"x-api-key": KEY}) for path in ("/ui/events", f"/ui/tail/{TOPIC}")]
+    assert [stream.status for stream in streams] == [200, 200]
+    streams[0].until(lambda kind, _: kind == "status")
+    keys.write_text("# nobody\n")
+    for stream in streams:
+        while stream.next() != (None, None):
+            pass
+        assert ask(gateway, "/ui/events", x_api_key=KEY).status == 401
+    wait_until(lambda: not children(gateway.pid), "the end of the children")
 
 
 def test_nothing_is_left_when_the_gateway_ends(start_gateway):

@@ -96,7 +96,8 @@ static void piped_gone(void *user)
 static void piped_ready(struct http_server *unused, struct http_watch *watch)
 {
 	struct maker *maker = (struct maker *)((char *)watch - offsetof(struct maker, watch));
-	ssize_t n = read(maker->pipe[0], piece, sizeof(piece));
+	char bytes[PIECE];
+	ssize_t n = read(maker->pipe[0], bytes, sizeof(bytes));
 
 	(void)unused;
 	if (n <= 0) {
@@ -105,7 +106,7 @@ static void piped_ready(struct http_server *unused, struct http_watch *watch)
 		return;
 	}
 	atomic_fetch_add(&added, (size_t)n);
-	if (!http_pieces_add(maker->pieces, slice_of(piece, (size_t)n)))
+	if (!http_pieces_add(maker->pieces, slice_of(bytes, (size_t)n)))
 		http_watch_pause(server, watch, true);
 }
 
