@@ -167,6 +167,25 @@ def test_records_come_in_live_are_filtered_and_found(full, open_page):
     page.wait_text(f"{ID}_pin_clean", ".where-answer")
 
 
+def test_what_is_empty_says_what_to_do(up, open_page):
+    pipeline = up("--batch-every", "1h")
+    page = open_page(pipeline.url + "/#records")
+    choose_topic(page, f"{ID}.geo")
+    page.wait_text("Paste this into a terminal", "#pane-records")
+    page.wait("document.querySelector('#tail').getAttribute('aria-pressed') === 'true'", "it follows")
+    request = page.run("document.querySelector('#pane-records .first pre').textContent")
+
+    def comes_in():
+        subprocess.run(["/bin/sh", "-c", request], capture_output=True, check=True, timeout=60)
+        return "Albania" in page.text("#pane-records .feed")
+
+    wait_until(comes_in, "the record")
+    assert "Paste this" not in page.text("#pane-records")
+    for pane, words in (("answers", "No row answers this yet"), ("letters", "No letters"), ("tables/pin/batch", "No row yet")):
+        go(page, pane)
+        page.wait_text(words, "main")
+
+
 def test_letters_by_reason_with_samples_and_another_try(full, open_page):
     full.post("pin", {"index": "abc"}, {"index": "abd"}, {"title": "none"})
     page = open_page(full.admin_url())
