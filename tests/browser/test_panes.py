@@ -181,7 +181,8 @@ def test_what_is_empty_says_what_to_do(up, open_page):
 
     wait_until(comes_in, "the record")
     assert "Paste this" not in page.text("#pane-records")
-    for pane, words in (("answers", "No row answers this yet"), ("letters", "No letters"), ("tables/pin/batch", "No row yet")):
+    for pane, words in (("answers", "No row answers this yet"), ("letters", "No letters"),
+                        ("tables/pin/batch", "No row yet")):
         go(page, pane)
         page.wait_text(words, "main")
 
