@@ -163,8 +163,17 @@ def test_records_come_in_live_are_filtered_and_found(full, open_page):
     page.type("#records-form input[name=contains]", "Title 7\"")
     page.run("document.querySelector('#records-form').requestSubmit()")
     page.wait("document.querySelectorAll('.feed tbody tr').length === 1", "the one that holds it")
-    page.click(".feed tbody button")
-    page.wait_text(f"{ID}_pin_clean", ".where-answer")
+
+    def is_a_row():
+        page.click(".feed tbody button")
+        page.wait_text("pin, batch path", ".where-answer")
+        return "pin, batch path: it is a row" in page.text(".where-answer")
+
+    wait_until(is_a_row, "its row")
+    for words in ("Log: it is there", "Lake: it is in an object", f"topics/{ID}.pin/partition=0/", "since version"):
+        page.wait_text(words, ".where-answer")
+    page.click(".where-answer summary")
+    page.wait_text("poster 7", ".where-answer")
 
 
 def test_what_is_empty_says_what_to_do(up, open_page):
