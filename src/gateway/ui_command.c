@@ -86,7 +86,9 @@ static void ui_put_query(struct ui_command *command, const char *name, const cha
 
 	if (value.len == 0 && !otherwise)
 		return;
-	ui_put_word(command, flag, value.len ? value : slice_str(otherwise));
+	if (value.len == 0)
+		value = slice_str(otherwise);
+	ui_put_word(command, flag, value);
 }
 
 static void ui_put_number(struct ui_command *command, const char *name, const char *flag,
