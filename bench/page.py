@@ -5,6 +5,7 @@ import statistics
 import tempfile
 import threading
 
+import paint
 from ingest import TOPIC, gateway
 from paired import Ratios
 
@@ -70,3 +71,4 @@ def measure(table, binary, build, rows, count, seconds):
                            f" {ratios.lower:.3f} to {ratios.upper:.3f} with 95 % each; {events} events")
         finally:
             server.process.stop()
+    paint.measure(table, binary, build, count)

@@ -7,6 +7,7 @@
 #include "cmd/rows.h"
 #include "cmd/setup.h"
 #include "cmd/sql_side.h"
+#include "cmd/table.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -299,6 +300,7 @@ static enum err_code list_analyses(const struct config *config, int argc, const 
 		code = check_named(&models, argc, argv, err);
 	rows_init(&rows, list_columns,
 		  output_format(config) == OUTPUT_TABLE ? LIST_WITHOUT_SQL : columns);
+	rows.spare = TABLE_SPARE(3) | TABLE_SPARE(4);
 	for (size_t i = 0; code == ERR_OK && i < models.analysis_count; i++)
 		if (analysis_is_named(models.analyses[i].model.name, argc, argv))
 			list_sound(&rows, &models.analyses[i]);

@@ -48,9 +48,10 @@ static struct gateway_options gateway_options(const struct config *config)
 	return (struct gateway_options){
 		.listen = config_text(config, OPT_LISTEN),
 		.listen_also = config_text(config, OPT_LISTEN_ALSO),
+		.dir = config_text(config, OPT_DIR),
+		.takeover = config_bool(config, OPT_TAKEOVER),
 		.insecure = config_bool(config, OPT_INSECURE),
 		.api_key_sha256 = config_text(config, OPT_API_KEY_HASH),
-		.secrets_dir = config_text(config, OPT_DIR),
 		.keys = cmd_gateway_text_or_null(config, OPT_KEYS),
 		.tls_cert = cmd_gateway_text_or_null(config, OPT_TLS_CERT),
 		.tls_key = cmd_gateway_text_or_null(config, OPT_TLS_KEY),
@@ -278,7 +279,7 @@ static const enum option options[] = {
 	OPT_RECORD_MAX,	     OPT_CONNECTIONS_MAX, OPT_CONNECTIONS_IP_MAX,
 	OPT_INFLIGHT_MAX,    OPT_SEGMENT_BYTES,	  OPT_RETENTION,
 	OPT_RETENTION_BYTES, OPT_DISK_RESERVE,	  OPT_ROUTES,
-	OPTION_COUNT,
+	OPT_TAKEOVER,	     OPTION_COUNT,
 };
 
 const struct command cmd_gateway = {
@@ -289,7 +290,9 @@ const struct command cmd_gateway = {
 		"Speaks the Kafka REST Proxy's v2 API on /topics and the API Gateway's Kinesis API\n"
 		"on /streams. A 2xx means that the records are on the disk. Prints the address it\n"
 		"listens on; SIGINT or SIGTERM ends it after what is in flight was answered. Where the log\n"
-		"cannot be opened yet it says so, answers 503, and takes records as soon as it can.\n",
+		"cannot be opened yet it says so, answers 503, and takes records as soon as it can.\n"
+		"With --takeover a newer program gets the sockets, the idle connections and the log of\n"
+		"the one that runs on the directory, which answers what is in flight and ends.\n",
 	.examples = "pinpipe gateway --listen 127.0.0.1:8082 --dir data\n"
 		    "curl -H 'Content-Type: application/vnd.kafka.json.v2+json' \\\n"
 		    "  -d '{\"records\":[{\"value\":{\"index\":1}}]}' "

@@ -19,8 +19,9 @@ enum {
 	REPLY_KEPT = 1 << 20,
 	HELP_MAX = 4096,
 	PAGE_BODY_MAX = 64 << 10,
-	OPEN_WAIT_MS = 5000, /* an ordinary start: who reads the address can post at once */
-	BODIES_HELD = 8,     /* of the largest size; one that grows holds three times as much */
+	OPEN_WAIT_MS = 5000,   /* an ordinary start: who reads the address can post at once */
+	TAKEN_WAIT_MS = 40000, /* the one that is taken over from waits longer */
+	BODIES_HELD = 8,       /* of the largest size; one that grows holds three times as much */
 };
 
 static_assert((int)HTTP_BODY_PADDING >= (int)JSON_PADDING, "bodies are parsed in place");
@@ -79,6 +80,7 @@ enum err_code gateway_new(const struct gateway_options *options, struct gateway 
 	refused_init(&gateway->refused);
 	missing_init(&gateway->missing);
 	opening_init(&gateway->opening, gateway);
+	takeover_init(&gateway->takeover, gateway);
 	*ret_gateway = gateway;
 	return ERR_OK;
 }
@@ -88,6 +90,7 @@ void gateway_free(struct gateway *gateway)
 	if (!gateway)
 		return;
 	gateway->ended = true;
+	takeover_release(&gateway->takeover);
 	opening_release(&gateway->opening);
 	worker_free(gateway->worker);
 	broker_free(gateway_broker(gateway));
@@ -239,6 +242,10 @@ static bool guard_call(struct call *call, const struct http_request *request, bo
 		call_denyf(call, "no page of the origin \"%.*s\" may use this gateway:"
 			   " gateway.cors_origins names those that may",
 			   SLICE_ARG(request->origin));
+		return false;
+	}
+	if (page && call->face == FACE_PAGE) {
+		call_denyf(call, "the page is for no page of another origin");
 		return false;
 	}
 	call->cors = page ? page->answer : NULL;
@@ -457,6 +464,8 @@ static enum err_code listen_on(struct gateway *gateway, struct err *err)
 	struct http_server_options http = {
 		.listen = options->listen,
 		.listen_also = gateway->listeners.addresses + 1,
+		.taken = gateway->takeover.taken,
+		.taken_count = gateway->takeover.taken_count,
 		.tls_cert = options->tls_cert,
 		.tls_key = options->tls_key,
 		.client_header = options->client_header,
@@ -488,7 +497,7 @@ static enum err_code listen_on(struct gateway *gateway, struct err *err)
 static enum err_code open_secret(const struct gateway *gateway, const char *name,
 				 struct secret *secret, struct err *err)
 {
-	const char *dir = gateway->options.secrets_dir;
+	const char *dir = gateway->options.dir;
 	struct err why;
 
 	if (dir && secret_load(dir, name, secret, &why) == ERR_OK)
@@ -511,18 +520,39 @@ static enum err_code open_page(struct gateway *gateway, struct err *err)
 	return ERR_OK;
 }
 
+/* Who takes over must have the log before it may serve. What may pass is no reason to hold up the
+ * clients of the other one again and again. */
+static enum err_code gateway_take_over(struct gateway *gateway, struct err *err)
+{
+	enum err_code code = opening_await(&gateway->opening, TAKEN_WAIT_MS, err);
+
+	if (code == ERR_OK)
+		code = opening_state(&gateway->opening, err);
+	if (code == ERR_OK)
+		code = takeover_finish(&gateway->takeover, err);
+	if (err_retry(code))
+		code = err->code = ERR_IO;
+	return code;
+}
+
 enum err_code gateway_open(struct gateway *gateway, const struct gateway_opener *opener,
 			   struct err *err)
 {
+	struct takeover *takeover = &gateway->takeover;
+	enum err_code code;
+
 	if (check_own(gateway, TOPIC_LOG, err) != ERR_OK ||
-	    check_own(gateway, TOPIC_STREAM, err) != ERR_OK || listen_on(gateway, err) != ERR_OK ||
+	    check_own(gateway, TOPIC_STREAM, err) != ERR_OK ||
+	    (gateway->options.takeover && takeover_ask(takeover, err) != ERR_OK) ||
+	    listen_on(gateway, err) != ERR_OK ||
 	    worker_new(gateway, &gateway->worker, err) != ERR_OK ||
 	    ui_new(gateway, &gateway->ui, err) != ERR_OK ||
+	    takeover_go(takeover, err) != ERR_OK ||
 	    opening_start(&gateway->opening, opener, err) != ERR_OK)
 		return err->code;
-	if (opening_await(&gateway->opening, OPEN_WAIT_MS, err) != ERR_OK)
-		return err->code;
-	return open_page(gateway, err);
+	code = takeover->from >= 0 ? gateway_take_over(gateway, err)
+				   : opening_await(&gateway->opening, OPEN_WAIT_MS, err);
+	return code == ERR_OK ? open_page(gateway, err) : code;
 }
 
 const char *gateway_page_token(const struct gateway *gateway) { return gateway->token.text; }
@@ -573,21 +603,68 @@ void gateway_put_addresses(const struct gateway *gateway, struct buf *out)
 	}
 }
 
+static void gateway_rest(struct gateway *gateway)
+{
+	gateway->ended = true;
+	/* A call may still be at the broker, for a client that has left. */
+	worker_free(gateway->worker);
+	gateway->worker = NULL;
+	opening_end(&gateway->opening);
+}
+
+static void gateway_close_log(struct gateway *gateway)
+{
+	gateway_rest(gateway);
+	broker_free(gateway_broker(gateway));
+	atomic_store_explicit(&gateway->broker, NULL, memory_order_release);
+	gateway->corked = NULL;
+}
+
+/* Nobody took over. Clients wait until the log is open again, or longer for an answer that it is
+ * not. */
+static enum err_code gateway_go_on(struct gateway *gateway, struct err *err)
+{
+	const struct gateway_opener opener = gateway->opening.opener;
+
+	if (gateway->ended) { /* the log is closed */
+		opening_release(&gateway->opening);
+		opening_init(&gateway->opening, gateway);
+		gateway->opening.patient = true;
+		gateway->ended = false;
+		if (worker_new(gateway, &gateway->worker, err) != ERR_OK ||
+		    opening_start(&gateway->opening, &opener, err) != ERR_OK ||
+		    opening_await(&gateway->opening, OPEN_WAIT_MS, err) != ERR_OK)
+			return err->code;
+	}
+	http_server_return(gateway->server);
+	return ERR_OK;
+}
+
+static enum err_code gateway_serve(struct gateway *gateway, int64_t drain_ms, struct err *err)
+{
+	for (;;) {
+		enum err_code code = http_server_run(gateway->server, drain_ms, err);
+
+		if (code != ERR_OK || !http_server_has_left(gateway->server) ||
+		    takeover_give(&gateway->takeover, gateway_close_log))
+			return code;
+		code = gateway_go_on(gateway, err);
+		if (code != ERR_OK)
+			return code;
+	}
+}
+
 enum err_code gateway_run(struct gateway *gateway, int64_t drain_ms, struct err *err)
 {
 	enum err_code code = heartbeat_start(&gateway->heartbeat, gateway->server, err);
 	struct err why;
 
 	if (code == ERR_OK)
-		code = http_server_run(gateway->server, drain_ms, err);
+		code = gateway_serve(gateway, drain_ms, err);
 	heartbeat_end(&gateway->heartbeat);
-	gateway->ended = true;
 	ui_free(gateway->ui);
 	gateway->ui = NULL;
-	/* A call may still be at the broker, for a client that has left. */
-	worker_free(gateway->worker);
-	gateway->worker = NULL;
-	opening_end(&gateway->opening);
+	gateway_rest(gateway);
 	if (code != ERR_OK || opening_state(&gateway->opening, &why) == ERR_OK ||
 	    why.code == ERR_BUSY)
 		return code;

@@ -16,6 +16,7 @@
 #include "gateway/refused.h"
 #include "gateway/session.h"
 #include "gateway/tries.h"
+#include "gateway/takeover.h"
 
 #include <stdatomic.h>
 
@@ -33,6 +34,7 @@ struct gateway {
 	struct iterator_key iterator_key;
 	_Atomic(struct broker *) broker; /* NULL: not open yet */
 	struct opening opening;
+	struct takeover takeover;
 	atomic_uint created; /* topics that clients made by a call of their own */
 	struct http_server *server;
 	struct heartbeat heartbeat;

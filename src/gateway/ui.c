@@ -105,8 +105,12 @@ void ui_free(struct ui *ui)
 
 void ui_turn(struct ui *ui)
 {
-	if (ui && !ui->stopping && http_server_stops(ui->server))
+	bool ends = ui && (http_server_stops(ui->server) || http_server_has_left(ui->server));
+
+	if (ends && !ui->stopping)
 		ui_end(ui);
+	else if (ui && !ends)
+		ui->stopping = false; /* nobody took over */
 }
 
 void ui_refuse(struct ui *ui, struct http_ticket ticket, int status, struct slice message)

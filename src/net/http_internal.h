@@ -8,6 +8,7 @@
  *	http_pieces.c	answers that come in pieces
  *	http_watch.c	descriptors of others
  *	http_tls.c	OpenSSL
+ *	http_handover.c	sockets that go to another process, or come from one
  *	http_parse.c http_chunks.c http_chars.c	bytes to requests
  *	http_pool.c http_timers.c http_peers.c	buffers, deadlines, connections an address
  *
@@ -23,6 +24,9 @@
  *	               │      drops what it still sends, because closing on it
  *	               ▼      would reset the connection under the last answer
  *	              closed (RFC 9112 9.6)
+ *
+ * One that is idle while the server leaves is PARKED: nothing of it is read any more, and it goes
+ * to another process, or on as HEAD.
  *
  * Whatever happens to a connection - an event, an answer, a deadline - puts it
  * in the loop's queue; a turn there is one read, at most pipeline_max
@@ -55,7 +59,15 @@ enum {
 	HANDSHAKE_STEPS_MAX = 8,	/* in a turn of the loop: each may cost a signature */
 };
 
-enum http_phase { PHASE_CLOSED, PHASE_HANDSHAKE, PHASE_HEAD, PHASE_BODY, PHASE_LAST, PHASE_LINGER };
+enum http_phase {
+	PHASE_CLOSED,
+	PHASE_HANDSHAKE,
+	PHASE_HEAD,
+	PHASE_BODY,
+	PHASE_LAST,
+	PHASE_LINGER,
+	PHASE_PARKED
+};
 
 /* What is owed for a request that is in flight. */
 struct http_answer {
@@ -139,6 +151,7 @@ struct http_listener {
 	int fd; /* -1: closed */
 	uint16_t port;
 	bool ready; /* as far as known, somebody waits */
+	unsigned taken; /* its number in options.taken, plus 1; 0: bound here */
 };
 
 struct http_server {
@@ -162,6 +175,10 @@ struct http_server {
 	int64_t accept_after_ms;	/* accept failed: not before */
 	bool draining;
 	atomic_bool stop;
+	atomic_bool part;  /* answers over TLS end their connection */
+	atomic_bool leave; /* asked to */
+	bool leaving;
+	int64_t leaving_ms;			/* since when */
 	_Atomic(struct http_task *) tasks;	/* the newest first */
 	atomic_bool asleep;		/* the loop waits for events, or is about to */
 
@@ -199,6 +216,8 @@ struct http_conn *http_server_conn(const struct http_server *server, uint32_t sl
 /* http_accept.c */
 MUST_USE enum err_code http_listen_open(const char *listen, int *ret_fd, uint16_t *ret_port,
 					struct err *err);
+/* Whether that socket listens where `listen` says, on whatever port if that says 0. */
+bool http_listen_fits(const char *listen, int fd, uint16_t *ret_port);
 /* Takes what is waiting, of each at most a batch; sets accept_ready, accept_after_ms. */
 void http_accept(struct http_server *server);
 
@@ -235,6 +254,23 @@ static inline uint32_t http_conn_in_flight(const struct http_conn *conn)
 static inline struct http_answer *http_answer_of(struct http_conn *conn, uint32_t request)
 {
 	return &conn->answers[request % HTTP_PIPELINE_MAX];
+}
+
+/* http_handover.c */
+/* The socket of those given that listens there, which is the server's from then on. */
+bool http_listener_take(struct http_server *server, const char *listen,
+			struct http_listener *listener);
+void http_handover_begin(struct http_server *server);
+/* Nobody is owed anything. */
+bool http_handover_ready(const struct http_server *server);
+/* One that is idle stays as it is for whoever gets it; over TLS it ends, but one that has just been
+ * made is waited for a little. */
+void http_conn_leave(struct http_conn *conn);
+
+/* Over TLS, and it has asked for nothing yet. */
+static inline bool http_conn_is_fresh(const struct http_conn *conn)
+{
+	return conn->ssl && conn->next == 0;
 }
 
 static inline bool http_conn_out_low(const struct http_conn *conn)

@@ -209,7 +209,8 @@ bool http_reply_build(struct http_server *server, struct http_conn *conn, uint32
 	struct http_answer *answer = http_answer_of(conn, request);
 
 	/* What is in flight behind it when the server stops is answered, too. */
-	answer->close |= reply->close || (server->draining && request + 1 == conn->next);
+	answer->close |= reply->close || (server->draining && request + 1 == conn->next) ||
+			 (conn->ssl && atomic_load(&server->part) && request + 1 == conn->next);
 	http_reply_count(reply->status);
 	if (server->options.refused && reply->status >= 400 && reply->status < 500)
 		server->options.refused(server->options.user, conn->peer, reply);

@@ -16,9 +16,10 @@
 #include <unistd.h>
 
 enum {
-	EVENTS_MAX = 256,		/* of one turn */
+	EVENTS_MAX = 256, /* of one turn */
 	SLEEP_MS_MAX = 60 * 1000,
-	DESCRIPTORS_OTHER = 256,	/* that the process may need beside the connections' */
+	LEAVING_MS = 20,	 /* while it is looked whether somebody is still awaited */
+	DESCRIPTORS_OTHER = 256, /* that the process may need beside the connections' */
 };
 
 /* What epoll's events carry instead of a connection; below the last, the number of a listener. */
@@ -107,7 +108,8 @@ static enum err_code open_listeners(struct http_server *server, struct err *err)
 		struct http_listener *listener = &server->listeners[server->listener_count];
 
 		assert(server->listener_count < HTTP_LISTENERS_MAX);
-		if (http_listen_open(listen, &listener->fd, &listener->port, err) != ERR_OK)
+		if (!http_listener_take(server, listen, listener) &&
+		    http_listen_open(listen, &listener->fd, &listener->port, err) != ERR_OK)
 			return err->code;
 		server->listener_count++;
 		listen = also ? *also++ : NULL;
@@ -250,6 +252,15 @@ void http_server_stop(struct http_server *server)
 	wake(server);
 }
 
+void http_server_part(struct http_server *server) { atomic_store(&server->part, true); }
+
+void http_server_leave(struct http_server *server)
+{
+	atomic_store(&server->part, true);
+	atomic_store(&server->leave, true);
+	wake(server);
+}
+
 bool http_server_stops(struct http_server *server)
 {
 	return server->draining || atomic_load(&server->stop) || stop_requested();
@@ -363,6 +374,8 @@ static int sleep_ms(struct http_server *server, int64_t end_ms)
 		most_ms = SLEEP_MS_MAX;
 	if (server->options.turn_every_ms && most_ms > server->options.turn_every_ms)
 		most_ms = server->options.turn_every_ms;
+	if (server->leaving && most_ms > LEAVING_MS)
+		most_ms = LEAVING_MS;
 	if (server->queue_head)
 		return 0;
 	if (server->accept_ready && server->accept_after_ms - server->now_ms < most_ms)
@@ -429,20 +442,33 @@ enum err_code http_server_turn(struct http_server *server, int wait_ms, struct e
 	return ERR_OK;
 }
 
+static bool is_at_its_end(const struct http_server *server)
+{
+	return server->leaving ? http_handover_ready(server)
+			       : server->draining && server->open == 0;
+}
+
 enum err_code http_server_run(struct http_server *server, int64_t drain_ms, struct err *err)
 {
 	int64_t end_ms = INT64_MAX;
 
-	while (server->now_ms < end_ms && (!server->draining || server->open > 0)) {
+	while (server->now_ms < end_ms && !is_at_its_end(server)) {
 		enum err_code code = http_server_turn(server, sleep_ms(server, end_ms), err);
 
 		if (code != ERR_OK)
 			return code;
-		if (!server->draining && http_server_stops(server)) {
+		if (server->draining || server->leaving)
+			continue;
+		if (http_server_stops(server))
 			http_server_drain(server);
-			end_ms = server->now_ms + drain_ms;
-		}
+		else if (atomic_load(&server->leave))
+			http_handover_begin(server);
+		else
+			continue;
+		end_ms = server->now_ms + drain_ms;
 	}
+	if (server->leaving)
+		return ERR_OK;
 	if (server->open > 0)
 		trace_warn("%u connections were closed before they were answered", server->open);
 	close_all(server);

@@ -128,6 +128,10 @@ struct http_server_options {
 	const char *listen;		/* "127.0.0.1:8082", "[::1]:0", "localhost:80"; port 0: a free one */
 	const char *const
 		*listen_also; /* up to HTTP_LISTENERS_MAX - 1 more, ended by NULL; or NULL */
+	/* Listening sockets of another process. Where an address fits one's, that is used, and is
+	 * -1 here then. */
+	int *taken;
+	unsigned taken_count;
 	const char *tls_cert;		/* PEM files, the certificate with its chain; NULL: plain */
 	const char *tls_key;		/* both are read anew when they change */
 	/* A header in which a proxy names its client, last in a list ("X-Forwarded-For"), or NULL.
@@ -167,6 +171,28 @@ MUST_USE enum err_code http_server_run(struct http_server *server, int64_t drain
 void http_server_stop(struct http_server *server);
 /* Whether it was asked to, or the process was: what goes on should come to its end. */
 bool http_server_stops(struct http_server *server);
+
+/*
+ * To another process, which accepts and reads from then on. After http_server_leave() nothing is
+ * accepted and nothing is read of who is owed no answer; http_server_run() returns when all else is
+ * answered, or after drain_ms, and then neither a listening socket nor an idle connection is
+ * closed: both are there for the other one, and for http_server_return(), after which
+ * http_server_run() goes on as if nothing had been. Connections over TLS cannot go along; after
+ * http_server_part() each ends with its answer. Leave and part from any thread, the rest while it
+ * does not run.
+ */
+void http_server_part(struct http_server *server);
+void http_server_leave(struct http_server *server);
+bool http_server_has_left(const struct http_server *server);
+void http_server_return(struct http_server *server);
+/* The listening sockets, in the order of `listen` and listen_also: as many, and each. */
+unsigned http_server_listeners(const struct http_server *server);
+int http_server_socket(const struct http_server *server, unsigned listener);
+/* The next idle connection, -1 at the end; *at begins as 0. */
+int http_server_parked(const struct http_server *server, uint32_t *at, unsigned *ret_listener);
+/* In the other process: a connection that came by that one of options.taken; the server's from then
+ * on. False: it is closed. */
+bool http_server_adopt(struct http_server *server, int fd, unsigned taken);
 
 struct http_reply {
 	int status;
