@@ -27,6 +27,11 @@ def test_an_analysis_that_is_not_there(run, data):
     assert said.startswith("The analyses are:\n  median_follower_count_by_age_group\n")
 
 
+def test_help_says_what_a_number_without_a_unit_is(run):
+    assert "a number alone is seconds" in run("sink", "--help").stdout
+    assert "a number alone" not in run("tables", "--help").stdout
+
+
 def test_a_place_past_the_end(run, data):
     done = run("cat", f"{PIN}/0", "--from", "5000", "--dir", data)
     assert done.stdout == "" and "there is no 00000000000000005000 yet; what comes next will be " in done.stderr
