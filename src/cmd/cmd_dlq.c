@@ -8,9 +8,9 @@
 #include "cmd/setup.h"
 #include "cmd/sql_side.h"
 #include "flow/dlq.h"
+#include "flow/dlq_kind.h"
 #include "flow/replay.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -26,57 +26,6 @@ static const enum option options[] = {
 static const char *summary_columns[] = { "topic", "stage", "reason", "letters" };
 enum { TIME_BYTES_MAX = 64 };
 enum { SUMMARY_TOPIC, SUMMARY_STAGE, SUMMARY_REASON, SUMMARY_LETTERS, SUMMARY_COLUMNS };
-
-static bool is_word(char c)
-{
-	return isalnum((unsigned char)c) || c == '_' || c == '-';
-}
-
-/* The word at `at` is a number by itself, as a byte's place is; "32-bit" and "f00d" are words. */
-static bool cmd_dlq_is_number(struct slice reason, size_t at, size_t *ret_end)
-{
-	size_t end = at;
-
-	if (at > 0 && is_word(reason.ptr[at - 1]))
-		return false;
-	while (end < reason.len && reason.ptr[end] >= '0' && reason.ptr[end] <= '9')
-		end++;
-	*ret_end = end;
-	return end > at && (end == reason.len || !is_word(reason.ptr[end]));
-}
-
-/* Where the value of the record begins that a reason ends with: `"id" is no 32-bit integer: abc`. */
-static size_t value_at(struct slice reason)
-{
-	static const char mark[] = ": ";
-	const char *is_no = memmem(reason.ptr, reason.len, " is no ", 7);
-	size_t from = is_no ? (size_t)(is_no - reason.ptr) : reason.len;
-	const char *at = memmem(reason.ptr + from, reason.len - from, mark, sizeof(mark) - 1);
-
-	return at ? (size_t)(at - reason.ptr) + sizeof(mark) - 1 : reason.len;
-}
-
-/* Our words, without what is the record's own: its value, and the numbers of places in it. */
-static struct slice cmd_dlq_kind_of(struct slice reason, char kind[ERR_MSG_MAX])
-{
-	static const char dots[] = "…";
-	size_t words = value_at(reason);
-	size_t len = 0;
-
-	for (size_t i = 0, end; i < words && len < ERR_MSG_MAX - sizeof(dots);) {
-		if (cmd_dlq_is_number(reason, i, &end)) {
-			kind[len++] = '#';
-			i = end;
-		} else {
-			kind[len++] = reason.ptr[i++];
-		}
-	}
-	if (words < reason.len) {
-		memcpy(kind + len, dots, sizeof(dots) - 1);
-		len += sizeof(dots) - 1;
-	}
-	return slice_of(kind, len);
-}
 
 static bool is_kind(const struct cell *row, const struct dlq_entry *entry, struct slice reason)
 {
@@ -98,44 +47,13 @@ static struct cell *find_kind(const struct rows *rows, const struct dlq_entry *e
 	return NULL;
 }
 
-/* What is asked for of all that there are. */
-struct chosen {
-	const char *reason; /* "": any */
-	int64_t since_ms;   /* since 1970; 0: any */
-	struct rows rows;
-	uint64_t count_max;
-	bool with_done; /* and a column that says so */
-};
-
-static struct chosen cmd_dlq_choose(const struct config *config)
-{
-	int64_t count = config_int(config, OPT_COUNT), age_ms = config_int(config, OPT_SINCE);
-
-	return (struct chosen){
-		.reason = config_text(config, OPT_REASON),
-		.since_ms = age_ms > 0 ? clock_wall_ms() - age_ms : 0,
-		.count_max = count > 0 ? (uint64_t)count : UINT64_MAX,
-		.with_done = config_bool(config, OPT_ALL),
-	};
-}
-
-static bool cmd_dlq_is_chosen(const struct chosen *chosen, const struct dlq_entry *entry)
-{
-	return (!*chosen->reason || dlq_reason_has(entry->reason, chosen->reason)) &&
-	       (chosen->since_ms == 0 || entry->written_ms >= chosen->since_ms);
-}
-
 static bool cmd_dlq_count_letter(void *user, const struct dlq_entry *entry)
 {
-	struct chosen *chosen = user;
-	struct rows *rows = &chosen->rows;
+	struct rows *rows = user;
 	char kind[ERR_MSG_MAX];
-	struct slice reason = cmd_dlq_kind_of(entry->reason, kind);
-	struct cell *row;
+	struct slice reason = dlq_kind_of(entry->reason, kind);
+	struct cell *row = find_kind(rows, entry, reason);
 
-	if (!cmd_dlq_is_chosen(chosen, entry))
-		return true;
-	row = find_kind(rows, entry, reason);
 	if (!row) {
 		row = rows_add(rows);
 		if (!row)
@@ -154,6 +72,12 @@ static bool cmd_dlq_count_letter(void *user, const struct dlq_entry *entry)
 static const char *letter_columns[] = { "partition", "offset", "last",	  "stage",
 					"reason",    "value",  "written", "done" };
 
+struct letters {
+	struct rows rows;
+	uint64_t count_max;
+	bool with_done;			/* and a column that says so */
+};
+
 /* When it was put aside. */
 static struct cell dlq_time(struct rows *rows, int64_t time_ms)
 {
@@ -169,13 +93,10 @@ static struct cell dlq_time(struct rows *rows, int64_t time_ms)
 
 static bool cmd_dlq_add_letter(void *user, const struct dlq_entry *entry)
 {
-	struct chosen *chosen = user;
-	struct rows *rows = &chosen->rows;
-	struct cell *row;
+	struct letters *letters = user;
+	struct rows *rows = &letters->rows;
+	struct cell *row = rows->answer.row_count < letters->count_max ? rows_add(rows) : NULL;
 
-	if (!cmd_dlq_is_chosen(chosen, entry))
-		return true;
-	row = rows->answer.row_count < chosen->count_max ? rows_add(rows) : NULL;
 	if (!row)
 		return false;
 	row[0] = rows_text(rows, entry->partition);
@@ -187,7 +108,7 @@ static bool cmd_dlq_add_letter(void *user, const struct dlq_entry *entry)
 	row[5] = rows_text(rows, entry->value);
 	if (entry->written_ms > 0)
 		row[6] = dlq_time(rows, entry->written_ms);
-	if (chosen->with_done)
+	if (letters->with_done)
 		row[7] = (struct cell){ .type = CELL_BOOL, .i = entry->done };
 	return true;
 }
@@ -221,32 +142,36 @@ static enum err_code check_name(const struct config *config, const char *name, s
 static enum err_code print_letters(const struct config *config, struct store *store,
 				   const char *topic, struct err *err)
 {
-	struct chosen chosen = cmd_dlq_choose(config);
-	const struct dlq_query query = { .topic = topic, .with_done = chosen.with_done };
+	const struct dlq_query query = { .topic = topic,
+					 .with_done = config_bool(config, OPT_ALL) };
+	int64_t count = config_int(config, OPT_COUNT);
+	struct letters letters = { .count_max = count > 0 ? (uint64_t)count : UINT64_MAX };
 	enum err_code code;
 
-	rows_init(&chosen.rows, letter_columns, ARRAY_LEN(letter_columns) - !chosen.with_done);
-	code = dlq_query(store, &query, cmd_dlq_add_letter, &chosen, err);
-	if (code == ERR_OK && chosen.rows.answer.row_count == 0)
+	letters.with_done = query.with_done;
+	rows_init(&letters.rows, letter_columns,
+		  ARRAY_LEN(letter_columns) - !letters.with_done);
+	code = dlq_query(store, &query, cmd_dlq_add_letter, &letters, err);
+	if (code == ERR_OK && letters.rows.answer.row_count == 0)
 		code = check_name(config, topic, err);
 	if (code == ERR_OK)
-		code = rows_print(&chosen.rows, config, err);
-	rows_release(&chosen.rows);
+		code = rows_print(&letters.rows, config, err);
+	rows_release(&letters.rows);
 	return code;
 }
 
 static enum err_code print_summary(const struct config *config, struct store *store,
 				   struct err *err)
 {
-	struct chosen chosen = cmd_dlq_choose(config);
-	const struct dlq_query query = { .with_done = chosen.with_done };
+	const struct dlq_query query = { .with_done = config_bool(config, OPT_ALL) };
+	struct rows rows;
 	enum err_code code;
 
-	rows_init(&chosen.rows, summary_columns, SUMMARY_COLUMNS);
-	code = dlq_query(store, &query, cmd_dlq_count_letter, &chosen, err);
+	rows_init(&rows, summary_columns, SUMMARY_COLUMNS);
+	code = dlq_query(store, &query, cmd_dlq_count_letter, &rows, err);
 	if (code == ERR_OK)
-		code = rows_print(&chosen.rows, config, err);
-	rows_release(&chosen.rows);
+		code = rows_print(&rows, config, err);
+	rows_release(&rows);
 	return code;
 }
 
@@ -314,10 +239,10 @@ static int cmd_dlq_run(struct config *config, int argc, const char *const *argv)
 
 	if (argc > 0 && strcmp(argv[0], "replay") == 0)
 		return cmd_dlq_replay(config, &err) == ERR_OK ? 0 : cmd_fail(&err);
-	if (*config_text(config, OPT_TOPIC))
+	if (*config_text(config, OPT_TOPIC) || *config_text(config, OPT_REASON))
 		code = err_set(&err, ERR_USAGE,
-			       "--topic chooses what replay takes; the letters of a topic are "
-			       "`pinpipe dlq TOPIC`");
+			       "--topic and --reason choose what replay takes; the"
+			       " letters of a topic are `pinpipe dlq TOPIC`");
 	if (code == ERR_OK && argc > 0)
 		code = name_check_topic(slice_str(argv[0]), &err);
 	if (code == ERR_OK)
@@ -336,17 +261,15 @@ const struct command cmd_dlq = {
 	.details =
 		"Without a topic or stream: how many there are for which reason. With one: each with its\n"
 		"place in the log and its value. Bytes that are no text are shown as U+FFFD; the objects\n"
-		"dlq/<topic>/… of the lake hold them as base64. --reason and --since choose; a reason may be one\n"
-		"that is counted here: \"#\" stands for a number and \"…\" for what the record had.\n"
+		"dlq/<topic>/… of the lake hold them as base64.\n"
 		"\n"
 		"replay: after a model was mended, cleans the letters of batch and stream again. What becomes\n"
 		"a row is one once, in its old place, and no letter any more (--all shows it, as done); what\n"
 		"fails again stays. What the sink put aside is no JSON and stays, too.\n",
-	.examples =
-		"pinpipe dlq --dir data\n"
-		"pinpipe dlq 124df56aef51.pin --dir data --count 10\n"
-		"pinpipe dlq streaming-124df56aef51-pin --format json\n"
-		"pinpipe dlq replay --dir data --topic 124df56aef51.pin --reason poison --since 2h\n",
+	.examples = "pinpipe dlq --dir data\n"
+		    "pinpipe dlq 124df56aef51.pin --dir data --count 10\n"
+		    "pinpipe dlq streaming-124df56aef51-pin --format json\n"
+		    "pinpipe dlq replay --dir data --topic 124df56aef51.pin --reason poison --since 2h\n",
 	.options = options,
 	.positional_max = 1,
 	.run = cmd_dlq_run,

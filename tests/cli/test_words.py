@@ -50,7 +50,7 @@ def test_letters_tell_their_time(run, start_gateway, data_dir):
     letter, = json.loads(run("dlq", PIN, "--dir", data_dir).stdout)
     assert letter["written"].startswith("20") and letter["written"].endswith("Z")
     said = run("dlq", "--topic", "nope", "--dir", data_dir, status=2).stderr
-    assert "--topic chooses what replay takes" in said
+    assert "--topic and --reason choose what replay takes" in said
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to be somebody else")
