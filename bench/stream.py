@@ -1,4 +1,5 @@
 """The streaming path: how soon a record is in its Delta table, and how fast a backlog drains into the three tables."""
+import collections
 import json
 import multiprocessing
 import pathlib
@@ -41,7 +42,7 @@ class Client:
         for name in TABLES:
             with open(folder / f"{name}.ndjson", "rb") as rows:
                 self.requests[name] = [request(name, next(rows).rstrip()) for _ in range(1000)]
-            self.idle[name] = []
+            self.idle[name] = collections.deque()  # in turns: one that is left alone for long, the gateway closes
             for _ in range(CONNECTIONS):
                 connection = socket.create_connection(("127.0.0.1", port))
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -65,7 +66,7 @@ class Client:
             due = min(posts, int((time.monotonic() - began) * rate))
             for name in TABLES:
                 while sent[name] < due and self.idle[name]:
-                    self.idle[name].pop().sendall(self.requests[name][sent[name] % 1000])
+                    self.idle[name].popleft().sendall(self.requests[name][sent[name] % 1000])
                     sent[name] += 1
             self.take(0.0005)
         return posts / (time.monotonic() - began)

@@ -170,7 +170,11 @@ static void put_errors(struct buf *out)
 static void put_metric(struct buf *out, const char *name, const char *type, const char *labels,
 		       const char *help)
 {
-	buf_addf(out, "| `%s%s` | %s | %s |\n", name, labels, type, help);
+	const char *value = strchr(name, '='); /* of its own label: one row for all */
+
+	buf_addf(out, "| `%.*s%s%s` | %s | %s |\n",
+		 (int)(value ? value - name : (ptrdiff_t)strlen(name)), name, value ? "}" : "",
+		 labels, type, help);
 }
 
 static void put_metrics(struct buf *out)
@@ -184,7 +188,9 @@ static void put_metrics(struct buf *out)
 #define COUNTER "counter", ""
 #define EACH "counter", "{process}"
 #define GAUGE "gauge", ""
-#define X(id, name, type, help) put_metric(out, name, type, help);
+#define X(id, name, type, help) \
+	if (*(help)) \
+		put_metric(out, name, type, help);
 	METRIC_TABLE(X)
 #undef X
 #define X(id, name, help) put_metric(out, name, "histogram", "", help);

@@ -123,19 +123,24 @@ enum err_code gzip_reader_feed(struct gzip_reader *reader, struct slice packed,
 	return code;
 }
 
-/* What the file says of its length, of which the last four bytes are there; so that the buffer need
- * not grow, by doubling, to more than that. It may be wrong: of several members, of a torn file. */
-static void gzip_make_room(struct buf *out, struct slice packed)
+uint64_t gzip_said_bytes(struct slice packed)
 {
-	enum { TIMES_MAX = 1032, TRAILER = 4 }; /* deflate packs no better than that */
+	enum { TRAILER = 4 };
 	const unsigned char *end = (const unsigned char *)packed.ptr + packed.len;
-	uint64_t len;
 
 	if (packed.len < TRAILER)
-		return;
-	len = (uint64_t)end[-4] | (uint64_t)end[-3] << 8 | (uint64_t)end[-2] << 16 |
-	      (uint64_t)end[-1] << 24;
-	len += UNPACK_STEP; /* of the last turn, which finds the end */
+		return 0;
+	return (uint64_t)end[-4] | (uint64_t)end[-3] << 8 | (uint64_t)end[-2] << 16 |
+	       (uint64_t)end[-1] << 24;
+}
+
+/* So that the buffer need not grow, by doubling, to more than the file says. */
+static void gzip_make_room(struct buf *out, struct slice packed)
+{
+	enum { TIMES_MAX = 1032 }; /* deflate packs no better than that */
+	/* and of the last turn, which finds the end */
+	uint64_t len = gzip_said_bytes(packed) + UNPACK_STEP;
+
 	if (len / TIMES_MAX <= packed.len && len <= out->max - out->len)
 		(void)buf_room(out, len);
 }

@@ -13,6 +13,9 @@ bool gzip_is(struct slice text);
 /* Appends `text`, packed. It names no file and no time, so the same library gives the same bytes.
  * `level` 1 to 9, or -1: zlib's own. */
 void gzip_pack(struct buf *out, struct slice text, int level);
+/* What the last member says of the length of its text: the whole has no less, unless the file is
+ * torn. Modulo 2^32; 0 where there is nothing that could say it. */
+uint64_t gzip_said_bytes(struct slice packed);
 /* Appends what was packed, of all members. ERR_CORRUPT: it is no such file, or is cut; ERR_LIMIT:
  * more than `out` may hold. */
 MUST_USE enum err_code gzip_unpack(struct buf *out, struct slice packed, struct err *err);

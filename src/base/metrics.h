@@ -16,7 +16,8 @@
 
 /*
  * COUNTER: never falls, also when its process is started again. EACH: one that several kinds of
- * processes move, told of each, by the label `process`. GAUGE: of what lives.
+ * processes move, told of each, by the label `process`. GAUGE: of what lives. Rows of one name, by
+ * a label, stand together, and the first has the help.
  *
  *	id                      name                                    type     help
  */
@@ -54,8 +55,13 @@
 	X(METRIC_LOG_BYTES, "pinpipe_log_bytes", GAUGE, "Bytes of log segments on disk") \
 	X(METRIC_LOG_DAMAGE, "pinpipe_log_damaged_batches_total", COUNTER, \
 	  "Batches below the durable watermark that failed their check") \
-	X(METRIC_AUTH_FAILED, "pinpipe_auth_failures_total", COUNTER, \
-	  "Requests with a missing or wrong API key") \
+	X(METRIC_AUTH_MISSING, "pinpipe_auth_failures_total{reason=\"missing\"}", COUNTER, \
+	  "Requests that were not let in: no API key, a wrong one, one without the scope; a session " \
+	  "that ended or is not ours; too many wrong tries") \
+	X(METRIC_AUTH_WRONG, "pinpipe_auth_failures_total{reason=\"wrong\"}", COUNTER, "") \
+	X(METRIC_AUTH_SCOPE, "pinpipe_auth_failures_total{reason=\"scope\"}", COUNTER, "") \
+	X(METRIC_AUTH_SESSION, "pinpipe_auth_failures_total{reason=\"session\"}", COUNTER, "") \
+	X(METRIC_AUTH_SLOWED, "pinpipe_auth_failures_total{reason=\"slowed\"}", COUNTER, "") \
 	X(METRIC_SINK_RECORDS, "pinpipe_sink_records_total", COUNTER, \
 	  "Records put into the lake's objects") \
 	X(METRIC_SINK_OBJECTS, "pinpipe_sink_objects_total", COUNTER, "Objects put into the lake") \

@@ -49,10 +49,14 @@ static const char *const kind_labels[] = {
 
 bool metric_is_gauge(enum metric metric) { return metric_rows[metric].type == GAUGE; }
 
+/* Of a name, without the label that may follow. */
 static void metrics_put_head(struct buf *out, const char *name, enum row_type type,
 			     const char *help)
 {
-	buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type_names[type]);
+	int len = (int)strcspn(name, "{");
+
+	buf_addf(out, "# HELP %.*s %s\n# TYPE %.*s %s\n", len, name, help, len, name,
+		 type_names[type]);
 }
 
 /* --- counters and gauges ---------------------------------------------------------- */
@@ -83,7 +87,8 @@ static void put_metric(const struct registry_view *view, struct buf *out, enum m
 {
 	const struct metric_row *row = &metric_rows[metric];
 
-	metrics_put_head(out, row->name, row->type, row->help);
+	if (*row->help)
+		metrics_put_head(out, row->name, row->type, row->help);
 	if (row->type == EACH)
 		put_each(view, out, metric);
 	else

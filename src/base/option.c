@@ -23,8 +23,8 @@ static const struct row {
 };
 
 static const enum option common[] = {
-	OPT_CONFIG, OPT_CREDS, OPT_DIR, OPT_ID, OPT_VERBOSE, OPT_FORMAT, OPT_MODELS,
-	OPT_BROKER, OPT_STREAMS, OPT_ENGINE, OPTION_COUNT,
+	OPT_CONFIG, OPT_CREDS,	OPT_DIR,    OPT_ID,	 OPT_VERBOSE, OPT_LOG_FORMAT,
+	OPT_FORMAT, OPT_MODELS, OPT_BROKER, OPT_STREAMS, OPT_ENGINE,  OPTION_COUNT,
 };
 
 /* What stands before the first dot of a key. */

@@ -43,6 +43,7 @@ enum registry_word {
 	REGISTRY_DOING,	 /* what it is at */
 	REGISTRY_UNWELL, /* why it does not get on; "": it does */
 	REGISTRY_PLACE,	 /* where it listens, or what it works on */
+	REGISTRY_END,	 /* why it ended, where that was an error */
 	REGISTRY_WORDS
 };
 

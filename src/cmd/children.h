@@ -8,6 +8,9 @@
 #include "base/config.h"
 #include "flow/process.h"
 
+/* What a batch of `up` has told in its last turn (base/told.h). */
+#define CHILDREN_BATCH_TOLD "batch.told"
+
 /*
  * What was given by flags goes into the environment, which children read before the file, and from
  * which they know the file; so only flags without a variable must be passed on.

@@ -3,6 +3,8 @@
 
 #include "base/mem.h"
 #include "base/nearest.h"
+#include "base/registry.h"
+#include "base/trace.h"
 #include "base/visible.h"
 
 #include <errno.h>
@@ -10,7 +12,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { SAID_BYTES_MAX = 2 * ERR_MSG_MAX };
+enum { HINT_MAX = 80, SAID_BYTES_MAX = 2 * ERR_MSG_MAX };
 
 const struct command *const commands[] = {
 #define X(name) &cmd_##name,
@@ -98,29 +100,51 @@ void cmd_say(struct buf *said)
 		visible_put(&visible, buf_slice(said), true);
 	else
 		buf_add_slice(&visible, buf_slice(said));
-	(void)fputs(buf_cstr(&visible), stderr);
+	if (trace_is_for_programs())
+		trace_error("%s", buf_cstr(said));
+	else
+		(void)fputs(buf_cstr(&visible), stderr);
 	buf_release(&visible);
 	buf_clear(said);
 }
 
+/* What to do where the code tells, or "". */
+static const char *hint_of(const struct err *err, char *text, size_t room)
+{
+	if (err->code == ERR_USAGE)
+		(void)snprintf(text, room, "`pinpipe%s%s --help` shows what is allowed",
+			       current ? " " : "", current ? current->name : "");
+	else if (err->code == ERR_LOCKED)
+		return "end the other process, or give this one a directory of its own (--dir)";
+	else if (err_retry(err->code) && err->code != ERR_STOPPED)
+		return "this may pass: the same command may be tried again";
+	else
+		return "";
+	return text;
+}
+
 int cmd_fail(const struct err *err)
 {
-	const char *space = current ? " " : "";
-	const char *name = current ? current->name : "";
+	char room[HINT_MAX];
+	const char *hint = hint_of(err, room, sizeof(room));
 	struct buf said;
 
 	if (err->code == ERR_STOPPED && err->sys == EPIPE)
 		return 128 + SIGPIPE;	/* as `head` wants it: silent */
+	registry_say(REGISTRY_END, "%s", err->msg);
+	if (trace_is_known(err->msg))
+		return err_exit(err->code);
+	if (trace_is_for_programs()) {
+		trace_error("%s%s%s", err->msg, *hint ? "; " : "", hint);
+		return err_exit(err->code);
+	}
 	buf_init(&said, SAID_BYTES_MAX);
-	buf_addf(&said, "pinpipe%s%s: %s\n", space, name, err->msg);
+	buf_addf(&said, "pinpipe%s%s: %s\n", current ? " " : "", current ? current->name : "",
+		 err->msg);
+	if (*hint)
+		buf_addf(&said, "%s\n", hint);
 	cmd_say(&said);
 	buf_release(&said);
-	if (err->code == ERR_USAGE)
-		fprintf(stderr, "`pinpipe%s%s --help` shows what is allowed\n", space, name);
-	else if (err->code == ERR_LOCKED)
-		fputs("end the other process, or give this one a directory of its own (--dir)\n", stderr);
-	else if (err_retry(err->code) && err->code != ERR_STOPPED)
-		fputs("this may pass: the same command may be tried again\n", stderr);
 	return err_exit(err->code);
 }
 

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/trace.h"
 #include "cmd/cmd.h"
+#include "cmd/doctor.h"
 #include "cmd/output.h"
 
 enum { KEYS_BYTES_MAX = 1 << 20 };
@@ -56,6 +57,7 @@ static int cmd_config_run(struct config *config, int argc, const char *const *ar
 	struct cell(*cells)[ARRAY_LEN(columns)] =
 		xcalloc(OPTION_COUNT + count_settings(config), sizeof(*cells));
 	struct arena keys;
+	size_t key_count;
 	struct err err;
 	int status;
 
@@ -79,6 +81,8 @@ static int cmd_config_run(struct config *config, int argc, const char *const *ar
 						 cells + answer.row_count);
 	status = output_print(config, &answer, OUTPUT_OF_LIST, &err) == ERR_OK ? 0 : cmd_fail(&err);
 	if (config_check_groups(config, &err) != ERR_OK) /* every other command refuses it */
+		trace_warn("%s", err.msg);
+	if (cmd_gateway_count_keys(config, &key_count, &err) != ERR_OK)
 		trace_warn("%s", err.msg);
 	arena_release(&keys);
 	free(cells);

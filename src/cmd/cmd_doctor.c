@@ -89,8 +89,8 @@ static int cmd_doctor_run(struct config *config, int argc, const char *const *ar
 }
 
 static const enum option options[] = {
-	OPT_LISTEN, OPT_INSECURE, OPT_TLS_CERT, OPT_TLS_KEY,	   OPT_LAKE,
-	OPT_SOURCE, OPT_DATA,	  OPT_URL,	OPT_STREAMING_URL, OPTION_COUNT,
+	OPT_LISTEN, OPT_LISTEN_ALSO, OPT_INSECURE, OPT_TLS_CERT,      OPT_TLS_KEY,  OPT_LAKE,
+	OPT_SOURCE, OPT_DATA,	     OPT_URL,	   OPT_STREAMING_URL, OPTION_COUNT,
 };
 
 const struct command cmd_doctor = {
@@ -100,10 +100,11 @@ const struct command cmd_doctor = {
 	.details =
 		"Says of each what it found, and where that is not well what to do: the SQL engine's library,\n"
 		"memory, open files, clock, the data directory with its disk (space, inodes, how long a sync\n"
-		"takes), the address to listen on and its certificate, the models, the lake (an object is put\n"
-		"there and taken away), and whichever of Kafka, AWS's keys, MySQL, Spark and the emulator's URLs\n"
-		"the configuration names: each is really asked. Give it the options that the service is started\n"
-		"with. The exit status is 1 if something would not work, else 0, also with warnings.\n",
+		"takes), the gateway's keys, the address to listen on and its certificate, the models, the lake (an\n"
+		"object is put there and taken away), and whichever of Kafka, AWS's keys, MySQL, Spark and the\n"
+		"emulator's URLs the configuration names: each is really asked. Give it the options that the\n"
+		"service is started with. The exit status is 1 if something would not work, else 0, also with\n"
+		"warnings.\n",
 	.examples = "pinpipe doctor\n"
 		    "pinpipe doctor --config /etc/pinpipe/pinpipe.yaml\n"
 		    "pinpipe doctor --lake s3://my-bucket/pinpipe --format json\n",

@@ -1,6 +1,7 @@
 /* Posts rows to the topics or the streams, as the original's emulator scripts do. */
 #include "base/mem.h"
 #include "base/stop.h"
+#include "base/time.h"
 #include "base/trace.h"
 #include "cmd/cmd.h"
 #include "cmd/output.h"
@@ -17,6 +18,8 @@ static enum post_order_kind read_order(const struct config *config)
 {
 	const char *text = config_text(config, OPT_ORDER);
 
+	if (config_bool(config, OPT_DEMO))
+		return POST_ORDER_RANDOM;
 	if (!strcmp(text, "course"))
 		return POST_ORDER_COURSE;
 	return !strcmp(text, "rows") || setup_each_row_once(config) ? POST_ORDER_ROWS
@@ -243,6 +246,10 @@ static enum err_code cmd_emulate_post(const struct config *config, struct source
 	};
 	enum err_code code = setup_pace(config, &options.pace, &options.rate, err);
 
+	if (config_bool(config, OPT_DEMO)) { /* beside others; each time other rows */
+		options.seed = clock_wall_ms();
+		options.progress = NULL;
+	}
 	if (code == ERR_OK)
 		code = read_posts(config, source, &shown.posts, err);
 	options.posts = shown.posts;
@@ -285,9 +292,9 @@ static int cmd_emulate_run(struct config *config, int argc, const char *const *a
 }
 
 static const enum option options[] = {
-	OPT_STREAMING, OPT_POSTS, OPT_RATE, OPT_ORDER, OPT_SEED, OPT_BATCH_SIZE, OPT_CONNECTIONS,
-	OPT_RETRY_FOR, OPT_SOURCE, OPT_DATA, OPT_ROWS, OPT_URL, OPT_STREAMING_URL, OPT_API_KEY,
-	OPT_CA_FILE, OPT_LISTEN, OPTION_COUNT,
+	OPT_STREAMING,	   OPT_POSTS,	  OPT_RATE,    OPT_ORDER,  OPT_SEED, OPT_BATCH_SIZE,
+	OPT_CONNECTIONS,   OPT_RETRY_FOR, OPT_SOURCE,  OPT_DATA,   OPT_ROWS, OPT_URL,
+	OPT_STREAMING_URL, OPT_API_KEY,	  OPT_CA_FILE, OPT_LISTEN, OPT_DEMO, OPTION_COUNT,
 };
 
 const struct command cmd_emulate = {

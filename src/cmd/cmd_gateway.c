@@ -9,9 +9,12 @@
 #include "cmd/seen.h"
 #include "cmd/setup.h"
 #include "flow/lake.h"
+#include "gateway/auth.h"
+#include "gateway/caller.h"
 #include "gateway/gateway.h"
 
 #include <string.h>
+#include <unistd.h>
 
 enum {
 	DRAIN_MS = 10000,
@@ -43,8 +46,11 @@ static struct gateway_options gateway_options(const struct config *config)
 {
 	return (struct gateway_options){
 		.listen = config_text(config, OPT_LISTEN),
+		.listen_also = config_text(config, OPT_LISTEN_ALSO),
 		.insecure = config_bool(config, OPT_INSECURE),
 		.api_key_sha256 = config_text(config, OPT_API_KEY_HASH),
+		.secrets_dir = config_text(config, OPT_DIR),
+		.keys = cmd_gateway_text_or_null(config, OPT_KEYS),
 		.tls_cert = cmd_gateway_text_or_null(config, OPT_TLS_CERT),
 		.tls_key = cmd_gateway_text_or_null(config, OPT_TLS_KEY),
 		.id = config_text(config, OPT_ID),
@@ -76,6 +82,19 @@ enum err_code cmd_gateway_try(const struct config *config, struct err *err)
 	return gateway_try(&options, err);
 }
 
+enum err_code cmd_gateway_count_keys(const struct config *config, size_t *ret_count,
+				     struct err *err)
+{
+	struct auth auth;
+	enum err_code code = auth_init(&auth, config_text(config, OPT_API_KEY_HASH),
+				       config_text(config, OPT_KEYS), err);
+
+	if (code == ERR_OK)
+		*ret_count = auth.keys.count;
+	auth_release(&auth);
+	return code;
+}
+
 static void cmd_gateway_put_metrics(void *config, struct buf *out)
 {
 	metrics_put_place(config, false, out); /* on its loop */
@@ -92,21 +111,42 @@ static enum err_code cmd_gateway_open_log(void *config, struct gateway *gateway,
 	return code;
 }
 
-/* One line that a script can read: the address, with the port that was taken. */
+/* What others may read, as a journal, is no place for the token. */
+static void put_page(const struct config *config, const struct gateway *gateway,
+		     const char *address, struct buf *out)
+{
+	const char *token = gateway_page_token(gateway);
+
+	buf_addf(out, "page: %.*s/", (int)strcspn(address, " \n"), address);
+	if (*token && isatty(STDOUT_FILENO))
+		buf_addf(out, "#token=%s", token);
+	else if (*token)
+		buf_addf(out, " (its token is in \"%s/" PAGE_TOKEN_NAME "\")",
+			 config_text(config, OPT_DIR));
+	buf_add_char(out, '\n');
+}
+
+/* Lines that a script can read: the addresses, with the ports that were taken, and the page. */
 static enum err_code print_address(const struct config *config, const struct gateway *gateway,
 				   struct err *err)
 {
-	const char *listen = config_text(config, OPT_LISTEN);
-	const char *scheme = *config_text(config, OPT_TLS_CERT) ? "https" : "http";
+	struct buf addresses, lines;
 	enum err_code code;
-	struct buf line;
 
-	buf_init(&line, LINE_MAX_BYTES);
-	buf_addf(&line, "listening on %s://%.*s:%d\n", scheme,
-		 (int)(strrchr(listen, ':') - listen), listen, gateway_port(gateway));
-	registry_say(REGISTRY_DOING, "%.*s", (int)line.len - 1, line.ptr);
-	code = cmd_print(&line, err);
-	buf_release(&line);
+	buf_init(&addresses, LINE_MAX_BYTES);
+	buf_init(&lines, LINE_MAX_BYTES);
+	gateway_put_addresses(gateway, &addresses);
+	for (const char *at = buf_cstr(&addresses); *at;) {
+		size_t len = strcspn(at, "\n") + 1;
+
+		buf_addf(&lines, "listening on %.*s", (int)len, at);
+		at += len;
+	}
+	registry_say(REGISTRY_DOING, "%.*s", (int)strcspn(buf_cstr(&lines), "\n"), lines.ptr);
+	put_page(config, gateway, buf_cstr(&addresses), &lines);
+	code = cmd_print(&lines, err);
+	buf_release(&lines);
+	buf_release(&addresses);
 	return code;
 }
 
@@ -225,12 +265,16 @@ static int cmd_gateway_run(struct config *config, int argc, const char *const *a
 }
 
 static const enum option options[] = {
-	OPT_LISTEN, OPT_MODELS, OPT_INSECURE, OPT_API_KEY_HASH, OPT_TLS_CERT, OPT_TLS_KEY,
-	OPT_STAGES, OPT_HOSTS, OPT_CORS_ORIGINS, OPT_CLIENT_HEADER,
-	OPT_COMPAT_STATUS, OPT_KINESIS_STATUS, OPT_AUTO_CREATE, OPT_PARTITIONS, OPT_SHARDS,
-	OPT_BODY_MAX, OPT_RECORD_MAX, OPT_CONNECTIONS_MAX, OPT_CONNECTIONS_IP_MAX,
-	OPT_INFLIGHT_MAX, OPT_SEGMENT_BYTES, OPT_RETENTION, OPT_RETENTION_BYTES,
-	OPT_DISK_RESERVE, OPT_ROUTES, OPTION_COUNT,
+	OPT_LISTEN,	     OPT_LISTEN_ALSO,	  OPT_MODELS,
+	OPT_INSECURE,	     OPT_API_KEY_HASH,	  OPT_KEYS,
+	OPT_TLS_CERT,	     OPT_TLS_KEY,	  OPT_STAGES,
+	OPT_HOSTS,	     OPT_CORS_ORIGINS,	  OPT_CLIENT_HEADER,
+	OPT_COMPAT_STATUS,   OPT_KINESIS_STATUS,  OPT_AUTO_CREATE,
+	OPT_PARTITIONS,	     OPT_SHARDS,	  OPT_BODY_MAX,
+	OPT_RECORD_MAX,	     OPT_CONNECTIONS_MAX, OPT_CONNECTIONS_IP_MAX,
+	OPT_INFLIGHT_MAX,    OPT_SEGMENT_BYTES,	  OPT_RETENTION,
+	OPT_RETENTION_BYTES, OPT_DISK_RESERVE,	  OPT_ROUTES,
+	OPTION_COUNT,
 };
 
 const struct command cmd_gateway = {

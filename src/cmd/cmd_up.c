@@ -1,133 +1,105 @@
 #include "base/lock.h"
-#include "base/mem.h"
-#include "base/notify.h"
 #include "base/registry.h"
-#include "base/time.h"
+#include "base/told.h"
 #include "base/trace.h"
 #include "cmd/children.h"
 #include "cmd/cmd.h"
 #include "cmd/models_watch.h"
-#include "cmd/setup.h"
-#include "flow/runs.h"
-#include "flow/supervise.h"
+#include "cmd/up_first.h"
+#include "cmd/up_gateway.h"
 
 enum { DRAIN_MS = 120000 };
 
 static const enum option options[] = {
-	OPT_LISTEN,	    OPT_INSECURE,    OPT_TLS_CERT,	 OPT_TLS_KEY,	 OPT_COMPAT_STATUS,
-	OPT_KINESIS_STATUS, OPT_AUTO_CREATE, OPT_PARTITIONS,	 OPT_SHARDS,	 OPT_LAKE,
-	OPT_CREATE,	    OPT_MODELS,	     OPT_ENGINE,	 OPT_FLUSH_SIZE, OPT_FLUSH_BYTES,
-	OPT_FLUSH_AGE,	    OPT_TAKE,	     OPT_CONNECTOR,	 OPT_TABLE_AGE,	 OPT_SCHEDULE,
-	OPT_CRON,	    OPT_BATCH_ZONE,  OPT_MAINTAIN_EVERY, OPT_FILE_SIZE,	 OPT_RESTART_AFTER,
-	OPT_RESTART_MAX,    OPTION_COUNT,
+	OPT_LISTEN,	   OPT_LISTEN_ALSO,    OPT_INSECURE,	OPT_TLS_CERT,	    OPT_TLS_KEY,
+	OPT_COMPAT_STATUS, OPT_KINESIS_STATUS, OPT_AUTO_CREATE, OPT_PARTITIONS,	    OPT_SHARDS,
+	OPT_LAKE,	   OPT_CREATE,	       OPT_MODELS,	OPT_ENGINE,	    OPT_FLUSH_SIZE,
+	OPT_FLUSH_BYTES,   OPT_FLUSH_AGE,      OPT_TAKE,	OPT_CONNECTOR,	    OPT_TABLE_AGE,
+	OPT_SCHEDULE,	   OPT_CRON,	       OPT_BATCH_ZONE,	OPT_MAINTAIN_EVERY, OPT_FILE_SIZE,
+	OPT_RESTART_AFTER, OPT_RESTART_MAX,    OPT_DEMO,	OPTION_COUNT,
 };
 
-/* From the history of the lake it is known when the batch ran last, whoever ran it. */
-static enum err_code cmd_up_schedule(const struct config *config, struct store *store,
-				     struct schedule *schedule, struct err *err)
-{
-	const char *text = config_text(config, OPT_CRON);
-	int64_t last_ms;
-	enum err_code code = zone_init(&schedule->zone, config_text(config, OPT_BATCH_ZONE), err);
+/* In the order in which they end: who writes the log first. */
+enum { DEMO, GATEWAY = UP_DEMOS, SINK, STREAM, BATCH, MODELS, LOOKS, MAINTAIN, SERVICES };
 
-	schedule->every_ms = config_int(config, OPT_CRON);
-	if (code == ERR_OK && schedule->every_ms == 0)
-		code = cron_parse(&schedule->cron, text, err);
-	if (code == ERR_OK)
-		code = runs_last(store, config_text(config, OPT_DIR), &last_ms, err);
-	if (code == ERR_OK)
-		schedule_begin(schedule, last_ms, clock_wall_ms());
-	return code;
-}
-
-/* What would make every child fail is told before any is started. */
-static enum err_code cmd_up_prepare(const struct config *config, int *ret_lock,
-				    struct schedule *schedule, struct err *err)
-{
-	struct store *store = NULL;
-	const char *dir;
-	enum err_code code = setup_dir(config, &dir, err);
-
-	if (code == ERR_OK)
-		code = lock_take(dir, "up.lock", "pinpipe up", ret_lock, err);
-	if (code == ERR_OK)
-		code = setup_store(config, &store, err);
-	if (code == ERR_OK && *config_text(config, OPT_CRON))
-		code = cmd_up_schedule(config, store, schedule, err);
-	store_free(store);
-	return code == ERR_OK ? children_inherit(config, err) : code;
-}
-
-/* The gateway tells the service manager that it turns, and that it listens; between two of them
- * there is nobody else to tell. */
-struct up_watchdog {
-	const struct service *gateway;
-	int64_t every_ms; /* 0: never */
-	int64_t due_ms;
-};
-
-static void up_watchdog_look(void *user)
-{
-	struct up_watchdog *watchdog = user;
-
-	if (watchdog->every_ms == 0 || watchdog->gateway->process.pid ||
-	    clock_mono_ms() < watchdog->due_ms)
-		return;
-	notify_send("WATCHDOG=1");
-	watchdog->due_ms = clock_mono_ms() + watchdog->every_ms;
-}
-
-static int cmd_up_run(struct config *config, int argc, const char *const *argv)
+static void cmd_up_services(const struct config *config, struct schedule *schedule,
+			    struct service services[SERVICES])
 {
 	static const char *const gateway[] = { "gateway", NULL };
 	static const char *const sink[] = { "sink", NULL };
 	static const char *const stream[] = { "stream", NULL };
 	static const char *const maintain[] = { "maintain", NULL };
-	const bool maintained = config_int(config, OPT_MAINTAIN_EVERY) > 0;
+	static const char *const by_schedule[] = { "batch", "--by", "schedule", NULL };
+	static const char *const by_every[] = { "batch", "--by", "every", NULL };
 	const bool scheduled = *config_text(config, OPT_CRON) != '\0';
-	const char *const batch[] = { "batch", "--by", scheduled ? "schedule" : "every", NULL };
-	struct schedule schedule = { 0 };
-	struct models_watch watch = { 0 };
-	struct up_watchdog watchdog = { .every_ms = notify_watchdog_ms() };
-	/* In the order in which they end: who writes the log first. */
-	struct service services[] = {
-		{ .name = "gateway", .args = gateway, .drain_ms = DRAIN_MS },
-		{ .name = "sink", .args = sink, .drain_ms = DRAIN_MS, .quiet = true },
-		{ .name = "stream", .args = stream, .drain_ms = DRAIN_MS, .quiet = true },
-		{ .name = "batch",
-		  .args = batch,
-		  .drain_ms = DRAIN_MS,
-		  .quiet = true,
-		  .period_ms = scheduled ? 0 : config_int(config, OPT_SCHEDULE),
-		  .schedule = scheduled ? &schedule : NULL },
-		{ .name = "models", .look = models_watch_look, .user = &watch },
-		{ .name = "watchdog", .look = up_watchdog_look, .user = &watchdog },
-		/* last, as it may be none */
-		{ .name = "maintain", .args = maintain, .drain_ms = DRAIN_MS, .quiet = true },
+	const struct service all[SERVICES] = {
+		[DEMO + TOPIC_LOG] = { .name = "demo" },
+		[DEMO + TOPIC_STREAM] = { .name = "demo-streams" },
+		[GATEWAY] = { .name = "gateway", .args = gateway },
+		[SINK] = { .name = "sink", .args = sink },
+		[STREAM] = { .name = "stream", .args = stream },
+		[BATCH] = { .name = "batch",
+			    .args = scheduled ? by_schedule : by_every,
+			    .period_ms = scheduled ? 0 : config_int(config, OPT_SCHEDULE),
+			    .schedule = scheduled ? schedule : NULL },
+		[MODELS] = { .name = "models", .look = models_watch_look },
+		[LOOKS] = { .name = "looks",
+			    .look = up_gateway_look,
+			    .stopping = up_gateway_stopping },
+		[MAINTAIN] = { .name = "maintain", .args = maintain },
 	};
-	struct restart_delay delay = {
+
+	for (int i = 0; i < SERVICES; i++) {
+		services[i] = all[i];
+		services[i].drain_ms = DRAIN_MS;
+		services[i].quiet = i != GATEWAY;
+	}
+}
+
+static enum err_code cmd_up_serve(const struct config *config, struct schedule *schedule,
+				  struct err *err)
+{
+	const bool maintained = config_int(config, OPT_MAINTAIN_EVERY) > 0;
+	const bool demo = config_bool(config, OPT_DEMO);
+	const struct restart_delay delay = {
 		.first_ms = config_int(config, OPT_RESTART_AFTER),
 		.most_ms = config_int(config, OPT_RESTART_MAX),
 	};
+	const int first = demo ? DEMO : GATEWAY;
+	struct service services[SERVICES];
+	struct models_watch watch = { 0 };
+	struct up_gateway up;
+	enum err_code code = models_watch_begin(&watch, config, err);
+
+	if (code != ERR_OK)
+		return code;
+	cmd_up_services(config, schedule, services);
+	up_gateway_init(&up, config, &services[GATEWAY], demo ? &services[DEMO] : NULL);
+	watch.batch = &services[BATCH];
+	services[MODELS].user = &watch;
+	services[LOOKS].user = &up;
+	told_forget(config_text(config, OPT_DIR), CHILDREN_BATCH_TOLD);
+	trace_info("gateway, sink, %s run on \"%s\"; Ctrl-C drains and ends them",
+		   maintained ? "stream, batch and maintain" : "stream and batch",
+		   config_text(config, OPT_DIR));
+	code = supervise(services + first, (size_t)(SERVICES - first - !maintained), delay, err);
+	if (code == ERR_OK)
+		up_gateway_tell_drained(&up);
+	return code;
+}
+
+static int cmd_up_run(struct config *config, int argc, const char *const *argv)
+{
+	struct schedule schedule = { 0 };
 	struct err err;
 	int lock = -1;
-	enum err_code code = cmd_up_prepare(config, &lock, &schedule, &err);
+	enum err_code code = up_first(config, &lock, &schedule, &err);
 
 	(void)argc;
 	(void)argv;
-	watchdog.gateway = &services[0];
-	if (code == ERR_OK)
-		registry_join(config_text(config, OPT_DIR), "up");
-	if (code == ERR_OK)
-		code = models_watch_begin(&watch, config, &err);
 	if (code == ERR_OK) {
-		trace_info("gateway, sink, %s run on \"%s\"; Ctrl-C drains and ends them",
-			   maintained ? "stream, batch and maintain" : "stream and batch",
-			   config_text(config, OPT_DIR));
-		code = supervise(services, ARRAY_LEN(services) - !maintained, delay, &err);
-		if (code == ERR_OK)
-			trace_info("ended; what landed in the lake since the last batch is in its "
-				   "table after the next one (pinpipe batch, or the next up)");
+		registry_join(config_text(config, OPT_DIR), "up");
+		code = cmd_up_serve(config, &schedule, &err);
 	}
 	lock_release(lock);
 	return code == ERR_OK ? 0 : cmd_fail(&err);
@@ -141,8 +113,10 @@ const struct command cmd_up = {
 		"Starts gateway, sink, stream, maintain and, every --batch-every or as --batch-schedule says,\n"
 		"batch as processes of their own, and starts again what ends by itself. Ctrl-C drains: no more\n"
 		"requests are taken, what was acknowledged is written to the lake, then all end. What landed\n"
-		"there since the last batch is in its table after the next one.\n",
+		"there since the last batch is in its table after the next one. What would make a first start\n"
+		"fail on this machine (a port that is taken, another `up` on the directory) ends it at once.\n",
 	.examples = "pinpipe up\n"
+		    "pinpipe up --demo\n"
 		    "pinpipe up --listen 127.0.0.1:9000 --dir data\n"
 		    "pinpipe up --batch-schedule '30 2 * * *' --batch-timezone Europe/Berlin\n",
 	.options = options,

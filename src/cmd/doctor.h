@@ -38,5 +38,8 @@ void doctor_look_at_services(struct doctor *doctor);
 
 /* In cmd_gateway.c: whether a gateway could listen. As gateway_try(). */
 MUST_USE enum err_code cmd_gateway_try(const struct config *config, struct err *err);
+/* How many keys gateway.keys and gateway.api_key_sha256 name. ERR_USAGE: they are not right. */
+MUST_USE enum err_code cmd_gateway_count_keys(const struct config *config, size_t *ret_count,
+					      struct err *err);
 
 #endif

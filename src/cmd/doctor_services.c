@@ -82,6 +82,33 @@ static void doctor_listen(struct doctor *doctor)
 		doctor_tell_err(doctor, "address", NULL, &err);
 }
 
+/* False: no gateway would start with them. */
+static bool doctor_keys(struct doctor *doctor)
+{
+	const char *file = config_text(doctor->config, OPT_KEYS);
+	struct stat st = { 0 };
+	size_t count;
+	struct err err;
+
+	if (cmd_gateway_count_keys(doctor->config, &count, &err) != ERR_OK) {
+		doctor_tell_err(doctor, "keys", "docs/operations.md has how a key is made", &err);
+		return false;
+	}
+	if (!*file)
+		return true;
+	(void)stat(file, &st);
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		doctor_tell(doctor, DOCTOR_WARN, "keys",
+			    "chmod go-w: who may write it may give themselves a key",
+			    "\"%s\" may be written by others", file);
+	else if (count == 0)
+		doctor_tell(doctor, DOCTOR_WARN, "keys", "docs/operations.md has how a key is made",
+			    "\"%s\" holds none: nobody is let in", file);
+	else
+		doctor_tell(doctor, DOCTOR_OK, "keys", NULL, "%zu in use", count);
+	return true;
+}
+
 static void doctor_certificate(struct doctor *doctor)
 {
 	const char *cert = config_text(doctor->config, OPT_TLS_CERT);
@@ -343,7 +370,8 @@ static void doctor_url(struct doctor *doctor, enum option option)
 void doctor_look_at_services(struct doctor *doctor)
 {
 	doctor_secrets(doctor);
-	doctor_listen(doctor);
+	if (doctor_keys(doctor))
+		doctor_listen(doctor);
 	doctor_certificate(doctor);
 	doctor_models(doctor);
 	doctor_lake(doctor);

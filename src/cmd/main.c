@@ -71,6 +71,13 @@ static enum trace_level level_of(const char *name)
 	return TRACE_DEBUG;
 }
 
+static enum trace_format format_of(const char *name)
+{
+	if (strcmp(name, "json") == 0)
+		return TRACE_JSON;
+	return strcmp(name, "logfmt") == 0 ? TRACE_LOGFMT : TRACE_TEXT;
+}
+
 /* A command that a signal ended well says which signal it was. */
 static int status_after_signal(int status)
 {
@@ -83,20 +90,24 @@ static int run_command(const struct command *command, int argc, char **argv)
 {
 	struct config *config = config_new();
 	struct err err;
+	bool loaded;
 	int status;
 
 	cmd_begin(command);
-	if (config_load_flags(config, command->options, &argc, argv, &err) != ERR_OK ||
-	    check_count(command, argc, argv, &err) != ERR_OK ||
-	    config_load_rest(config, &err) != ERR_OK ||
-	    check_format(command, config, &err) != ERR_OK ||
-	    connector_take_lake(config, &err) != ERR_OK ||
-	    (command != &cmd_config && config_check_groups(config, &err) != ERR_OK)) {
-		status = cmd_fail(&err);
-	} else {
-		trace_init(level_of(config_text(config, OPT_VERBOSE)), command->name);
+	loaded = config_load_flags(config, command->options, &argc, argv, &err) == ERR_OK &&
+		 check_count(command, argc, argv, &err) == ERR_OK &&
+		 config_load_rest(config, &err) == ERR_OK &&
+		 check_format(command, config, &err) == ERR_OK &&
+		 connector_take_lake(config, &err) == ERR_OK &&
+		 (command == &cmd_config || config_check_groups(config, &err) == ERR_OK);
+	/* What is wrong is told as was asked for, as far as that was read. */
+	trace_init(level_of(config_text(config, OPT_VERBOSE)),
+		   format_of(config_text(config, OPT_LOG_FORMAT)), command->name);
+	if (loaded) {
 		status = command->run(config, argc, (const char *const *)argv);
 		registry_leave();
+	} else {
+		status = cmd_fail(&err);
 	}
 	config_free(config);
 	return status_after_signal(status);

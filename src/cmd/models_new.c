@@ -185,7 +185,9 @@ static void put_curl(struct buf *out, const struct config *config, const char *t
 		     const char *method, const char *path, struct buf *body)
 {
 	buf_addf(out, "    curl%s -H 'Content-Type: %s'%s \\\n         -d ", method, type,
-		 *config_text(config, OPT_API_KEY_HASH) ? " -H \"x-api-key: $KEY\"" : "");
+		 *config_text(config, OPT_API_KEY_HASH) || *config_text(config, OPT_KEYS)
+			 ? " -H \"x-api-key: $KEY\""
+			 : "");
 	models_new_put_quoted(out, buf_slice(body));
 	buf_addf(out, " \\\n         %s://%s%s\n",
 		 *config_text(config, OPT_TLS_CERT) ? "https" : "http",

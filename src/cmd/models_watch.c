@@ -67,15 +67,20 @@ void models_watch_look(void *user)
 	int64_t now_ms = clock_mono_ms();
 	uint64_t state;
 
-	if (watch->told || now_ms < watch->due_ms)
+	if (now_ms < watch->due_ms)
 		return;
 	watch->due_ms = now_ms + LOOK_EVERY_MS;
 	state = state_of_models(watch->dir);
 	if (state == watch->state)
 		return;
-	trace_warn("the models in \"%s\" changed: batch takes them at its next run, the stream takes"
+	watch->state = state;
+	if (watch->batch && !watch->batch->schedule)
+		watch->batch->early = true;
+	if (watch->told)
+		return;
+	trace_warn("the models in \"%s\" changed: batch takes them %s, the stream takes"
 		   " them at its next start; a new table has its topic and stream once `pinpipe up`"
 		   " was started again",
-		   watch->dir);
+		   watch->dir, watch->batch && watch->batch->early ? "now" : "at its next run");
 	watch->told = true;
 }

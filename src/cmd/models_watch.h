@@ -1,6 +1,7 @@
 /*
- * models_watch.h - says once when a file of the models changes under a running
- * `up`: batch reads them at each run, the stream when it starts.
+ * models_watch.h - when a file of the models changes under a running `up`, the batch that has a
+ * period has its turn at once, for it reads them at each run; and it is said once that the stream
+ * does so when it starts.
  *
  * Threads: the caller's.
  */
@@ -9,6 +10,7 @@
 
 #include "base/config.h"
 #include "base/err.h"
+#include "flow/supervise.h"
 
 #include <limits.h>
 
@@ -17,6 +19,7 @@ struct models_watch {
 	uint64_t state;		/* of the files, as they were last looked at */
 	int64_t due_ms;		/* when they are looked at next */
 	bool told;
+	struct service *batch; /* or NULL */
 };
 
 MUST_USE enum err_code models_watch_begin(struct models_watch *watch, const struct config *config,

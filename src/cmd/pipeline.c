@@ -14,6 +14,7 @@
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 enum { START_MS = 20000, DRAIN_MS = 600000, STOP_MS = 30000, URL_BYTES_MAX = 512,
@@ -52,7 +53,9 @@ static void tell_posted(const struct pipeline_counts *counts, double seconds, co
 
 static enum err_code start_gateway(struct pipeline *pipeline, struct err *err)
 {
-	static const char *const args[] = { "gateway", "--listen", "127.0.0.1:0", NULL };
+	/* What is configured may be another one's that runs. */
+	static const char *const args[] = { "gateway",	     "--listen", "127.0.0.1:0",
+					    "--listen-also", "",	 NULL };
 	struct buf line;
 	const char *url;
 	enum err_code code = process_start(&pipeline->gateway, args, PROCESS_STDOUT_PIPE, err);
@@ -72,16 +75,34 @@ static enum err_code start_gateway(struct pipeline *pipeline, struct err *err)
 	return code == ERR_OK ? ERR_OK : err_prefix(err, "the gateway did not start");
 }
 
+/* What services tell of their work is for who watches an `up`; here it would stand between the
+ * lines of a run. */
+static enum err_code hush_services(const struct config *config, bool hush, struct err *err)
+{
+	char name[OPTION_ENV_MAX];
+
+	option_env_name(OPT_VERBOSE, name);
+	if (config_is_set(config, OPT_VERBOSE))
+		return ERR_OK;
+	if ((hush ? setenv(name, "warn", 1) : unsetenv(name)) < 0)
+		return err_errno(err, "could not set %s", name);
+	return ERR_OK;
+}
+
 static enum err_code start_services(struct pipeline *pipeline, struct err *err)
 {
 	static const char *const sink[] = { "sink", "--format", "json", NULL };
 	static const char *const stream[] = { "stream", "--format", "json", NULL };
-	enum err_code code = start_gateway(pipeline, err);
+	enum err_code code = hush_services(pipeline->config, true, err);
 
+	if (code == ERR_OK)
+		code = start_gateway(pipeline, err);
 	if (code == ERR_OK)
 		code = process_start(&pipeline->sink, sink, PROCESS_STDOUT_PIPE, err);
 	if (code == ERR_OK)
 		code = process_start(&pipeline->stream, stream, PROCESS_STDOUT_PIPE, err);
+	if (code == ERR_OK)
+		code = hush_services(pipeline->config, false, err);
 	return code;
 }
 

@@ -27,6 +27,9 @@ enum {
 	MEMBER_NAME_MAX = 128,
 };
 
+/* Posts a second: enough to see that something lives. */
+#define DEMO_RATE "3"
+
 enum err_code setup_dir(const struct config *config, const char **ret_dir, struct err *err)
 {
 	const char *dir = config_text(config, OPT_DIR);
@@ -183,6 +186,8 @@ bool setup_from_files(const struct config *config)
 {
 	const char *kind = config_text(config, OPT_SOURCE);
 
+	if (config_bool(config, OPT_DEMO))
+		return false;
 	return !strcmp(kind, "files") || (!strcmp(kind, "auto") && *config_text(config, OPT_DATA));
 }
 
@@ -239,6 +244,8 @@ enum err_code setup_pace(const struct config *config, enum emulate_pace *ret_pac
 	const char *text = config_text(config, OPT_RATE);
 	char *end;
 
+	if (config_bool(config, OPT_DEMO) && !*text)
+		text = DEMO_RATE;
 	/* Who hands over files wants them in; the others want to see a pipeline at work. */
 	if (!*text || !strcmp(text, "max")) {
 		*ret_pace = *text || setup_each_row_once(config) ? EMULATE_UNPACED
@@ -257,12 +264,13 @@ enum err_code setup_source(const struct config *config, struct source **ret_sour
 {
 	const char *data = config_text(config, OPT_DATA);
 
-	if (!strcmp(config_text(config, OPT_SOURCE), "files") && !*data)
+	if (!strcmp(config_text(config, OPT_SOURCE), "files") && !*data &&
+	    !config_bool(config, OPT_DEMO))
 		return err_set(err, ERR_USAGE,
 			       "--source files needs --data, the directory of the files");
 	if (setup_from_files(config))
 		return source_files_new(data, ret_source, err);
-	if (!strcmp(config_text(config, OPT_SOURCE), "mysql"))
+	if (!strcmp(config_text(config, OPT_SOURCE), "mysql") && !config_bool(config, OPT_DEMO))
 		return setup_source_mysql(config, ret_source, err);
 	*ret_source = source_generated_new((uint64_t)config_int(config, OPT_SEED),
 					   (uint64_t)config_int(config, OPT_ROWS));

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "flow/dlq_object.h"
+#include "flow/letter_news.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -42,6 +43,7 @@ struct dlq_batch {
 	size_t cap;
 	uint32_t *numbers; /* of the range's objects, ascending: those that are ours */
 	size_t number_count;
+	struct letter_tally tally; /* of the lines */
 };
 
 struct dlq_source dlq_source_of(const struct lake_table *table, int32_t partition)
@@ -173,6 +175,9 @@ enum err_code dlq_batch_add(struct dlq_batch *batch, const struct dlq_letter *le
 	}
 	batch->lines[batch->count++] =
 		(struct line){ letter->position, batch->spilled + at, batch->text.len - at };
+	letter_tally_note(&batch->tally,
+			  batch->source.table ? batch->source.table : batch->source.topic.name,
+			  letter->reason);
 	return ERR_OK;
 }
 
@@ -275,6 +280,7 @@ enum err_code dlq_batch_write(struct dlq_batch *batch, struct err *err)
 		batch->count = 0;
 		batch->spilled = 0;
 		buf_clear(&batch->text);
+		letter_news_add(&batch->tally);
 	} else {
 		batch->number_count = before;
 	}

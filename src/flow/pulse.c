@@ -5,6 +5,7 @@
 #include "base/stop.h"
 #include "base/time.h"
 #include "base/trace.h"
+#include "flow/letter_news.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -107,6 +108,7 @@ static void *pulse_run(void *arg)
 
 	do {
 		registry_tick();
+		letter_news_tell(false);
 		if (!pulse->options.lag.broker || clock_mono_ms() < pulse->lag_ms)
 			continue;
 		pulse_ask_all(pulse);
@@ -150,6 +152,7 @@ void pulse_free(struct pulse *pulse)
 	(void)pthread_cond_signal(&pulse->changed);
 	(void)pthread_mutex_unlock(&pulse->lock);
 	(void)pthread_join(pulse->thread, NULL);
+	letter_news_tell(true);
 	(void)pthread_cond_destroy(&pulse->changed);
 	(void)pthread_mutex_destroy(&pulse->lock);
 	free(pulse);

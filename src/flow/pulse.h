@@ -1,6 +1,7 @@
 /*
  * pulse.h - a thread that once a second does what others who look at this process need: it keeps
- * what rates are reckoned from, and asks how far behind the log a sink or a stream is.
+ * what rates are reckoned from, asks how far behind the log a sink or a stream is, and tells of
+ * dead letters.
  *
  * The work of the process never waits for it, nor it for that.
  *

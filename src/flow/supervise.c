@@ -1,12 +1,14 @@
 #include "flow/supervise.h"
 
 #include "base/mem.h"
-#include "base/metrics.h"
+#include "base/registry.h"
 #include "base/stop.h"
 #include "base/time.h"
 #include "base/trace.h"
 
-enum { TICK_MS = 20, STEADY_TIMES = 4, RAN_MS = 10000, ISO_MAX = 32 };
+#include <stdio.h>
+
+enum { TICK_MS = 20, STEADY_TIMES = 4, RAN_MS = 10000, ISO_MAX = 32, NEXT_MAX = 64 };
 
 static int64_t next_backoff(struct service *service, struct restart_delay delay)
 {
@@ -24,7 +26,8 @@ static int64_t next_backoff(struct service *service, struct restart_delay delay)
 /*
  * A service that says why it cannot run before it ever ran: it would say so again. Only of a lock
  * it is known that it may come free: what an `up` that was killed leaves behind drains first. A job
- * has its next turn, and what a signal ended has said nothing.
+ * has its next turn, what may pass (a bucket that is away) is tried again, and what a signal ended
+ * has said nothing.
  */
 static bool never_ran(const struct service *service)
 {
@@ -32,6 +35,8 @@ static bool never_ran(const struct service *service)
 	int64_t now_ms = clock_mono_ms();
 
 	if (service->ran || service->period_ms || service->schedule || status == 0 || status >= 128)
+		return false;
+	if (status == err_exit(ERR_BUSY))
 		return false;
 	return status != err_exit(ERR_LOCKED) || now_ms - service->first_ms >= service->drain_ms;
 }
@@ -64,6 +69,54 @@ static void say_next(const struct service *service)
 	buf_release(&out);
 }
 
+/* What it said of its end, if it came so far as to have a place in the registry; or "". */
+static void why_it_ended(const struct service *service, char why[REGISTRY_TEXT_MAX])
+{
+	const struct registry_process *found;
+	struct registry_view view;
+
+	why[0] = '\0';
+	registry_view_here(&view);
+	found = registry_find(&view, service->name);
+	if (found && atomic_load(&found->slot->pid) == service->pid)
+		registry_text(found->slot, REGISTRY_END, why);
+	registry_view_close(&view);
+}
+
+/* FNV-1a, and not 0 */
+static uint64_t hash_of_end(int status, const char *why)
+{
+	uint64_t hash = (14695981039346656037u ^ (uint64_t)status) * 1099511628211u;
+
+	for (const char *c = why; *c; c++)
+		hash = (hash ^ (unsigned char)*c) * 1099511628211u;
+	return hash | 1;
+}
+
+/* `next`: what comes of that. */
+static void say_end(struct service *service, const char *next)
+{
+	int status = service->process.status;
+	bool job = service->period_ms || service->schedule;
+	char why[REGISTRY_TEXT_MAX];
+	uint64_t hash;
+
+	why_it_ended(service, why);
+	hash = hash_of_end(status, why);
+	trace_at(job && hash == service->told ? TRACE_DEBUG : TRACE_WARN,
+		 "%s ended with status %d%s%s; %s", service->name, status, *why ? ": " : "", why,
+		 next);
+	service->told = hash;
+}
+
+static void say_start_again(struct service *service, int64_t wait_ms)
+{
+	char next[NEXT_MAX];
+
+	(void)snprintf(next, sizeof(next), "starting it again in %lld ms", (long long)wait_ms);
+	say_end(service, next);
+}
+
 /* Of a job with a schedule. */
 static void plan_next_turn(struct service *service, struct restart_delay delay)
 {
@@ -75,13 +128,14 @@ static void plan_next_turn(struct service *service, struct restart_delay delay)
 		int64_t wait_ms = next_backoff(service, delay);
 
 		service->due_ms = clock_mono_ms() + wait_ms;
-		trace_warn("%s ended with status %d; starting it again in %lld ms", service->name,
-			   status, (long long)wait_ms);
+		say_start_again(service, wait_ms);
 		return;
 	}
 	service->backoff_ms = 0;
 	if (status != 0)
-		trace_warn("%s ended with status %d; it has its next turn", service->name, status);
+		say_end(service, "it has its next turn");
+	else
+		service->told = 0;
 	say_next(service);
 }
 
@@ -94,7 +148,7 @@ static void tell_due(const struct service *service)
 
 	if (service->schedule && !service->again)
 		due_ms = service->schedule->due_ms;
-	series_set(row, SERVICE_DUE_MS, service->process.pid ? 0 : due_ms);
+	series_set(row, SERVICE_DUE_MS, service->process.pid || service->held ? 0 : due_ms);
 }
 
 static void tell_start(const struct service *service)
@@ -131,7 +185,6 @@ static enum err_code plan_next_start(struct service *service, struct restart_del
 				     struct err *err)
 {
 	int status = service->process.status;
-	int64_t wait_ms;
 
 	/* What a signal ended had got going: its next start may find what the kill left behind. */
 	if (clock_mono_ms() - service->started_ms >= RAN_MS || status >= 128)
@@ -149,18 +202,19 @@ static enum err_code plan_next_start(struct service *service, struct restart_del
 	}
 	service->due_ms = next_start(service, delay);
 	if (status == 0 && service->period_ms)
-		return ERR_OK;
-	wait_ms = service->due_ms - clock_mono_ms();
-	trace_warn("%s ended with status %d; starting it again in %lld ms", service->name, status,
-		   (long long)wait_ms);
+		service->told = 0;
+	else
+		say_start_again(service, service->due_ms - clock_mono_ms());
 	return ERR_OK;
 }
 
 static bool is_due(struct service *service)
 {
+	if (service->held)
+		return false;
 	if (service->schedule && !service->again)
 		return schedule_is_due(service->schedule, clock_wall_ms());
-	return clock_mono_ms() >= service->due_ms;
+	return service->early || clock_mono_ms() >= service->due_ms;
 }
 
 static enum err_code supervise_turn(struct service *service, struct restart_delay delay,
@@ -189,6 +243,8 @@ static enum err_code supervise_turn(struct service *service, struct restart_dela
 	if (code != ERR_OK && !err_retry(code))
 		return err_prefix(err, "could not start %s", service->name);
 	service->started_ms = clock_mono_ms();
+	service->pid = service->process.pid;
+	service->early = false;
 	if (service->starts++ == 0)
 		service->first_ms = service->started_ms;
 	tell_start(service);
@@ -242,5 +298,8 @@ enum err_code supervise(struct service *services, size_t count, struct restart_d
 		return code;
 	}
 	trace_info("asked to stop: draining");
+	for (size_t i = 0; i < count; i++)
+		if (services[i].stopping)
+			services[i].stopping(services[i].user);
 	return stop_all(services, count, err);
 }

@@ -8,14 +8,18 @@
  * its status.
  *
  * One that ends with any status before it has run for ten seconds even once
- * would fail again too: the supervisor ends with it, unless a lock is held,
- * which it waits for as long as a service may take to drain.
+ * would fail again too: the supervisor ends with it, unless it says that this may pass (75), or a
+ * lock is held, which it waits for as long as a service may take to drain.
  *
  * A job is a service with a period: it runs to its end, then again when the
  * period has passed since it began, whether it did its work or failed at it.
  *
  * One with a schedule begins when that says so. What a signal ended, a lock held up, or may pass
  * otherwise, is tried again with backoff; what failed at its work has its next turn.
+ *
+ * What a job failed at is told when it differs from what its last turn failed at.
+ *
+ * One that is `held` is not started until somebody lets it go.
  *
  * One with `look` is no process: that is called at every turn, some ten times a second.
  *
@@ -37,9 +41,14 @@ struct service {
 	bool quiet;			/* what it prints is for programs, not for who watches us */
 	int64_t drain_ms;		/* how long it may take to end */
 	void (*look)(void *user);
+	void (*stopping)(void *user); /* of one with `look`: before the first is asked to end */
 	void *user;
+	bool held;
+	bool early; /* of a job with a period: its turn is now */
 	/* State, zero at first: */
 	struct process process;
+	pid_t pid;     /* of the last one, also when it has ended */
+	uint64_t told; /* hash of what a job failed at last; 0: nothing */
 	int64_t started_ms;
 	int64_t due_ms;
 	int64_t backoff_ms;

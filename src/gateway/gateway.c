@@ -3,6 +3,9 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/time.h"
+#include "base/trace.h"
+#include "gateway/caller.h"
+#include "gateway/coding.h"
 #include "gateway/route.h"
 #include "gateway/state.h"
 #include "gateway/velocity.h"
@@ -14,6 +17,7 @@ enum {
 	REPLY_MAX = 32 << 20,
 	REPLY_KEPT = 1 << 20,
 	HELP_MAX = 4096,
+	PAGE_BODY_MAX = 64 << 10,
 	OPEN_WAIT_MS = 5000, /* an ordinary start: who reads the address can post at once */
 	BODIES_HELD = 8,     /* of the largest size; one that grows holds three times as much */
 };
@@ -21,17 +25,30 @@ enum {
 static_assert((int)HTTP_BODY_PADDING >= (int)JSON_PADDING, "bodies are parsed in place");
 
 /* Nobody but this machine, unless a key or --insecure says otherwise. */
-static enum err_code check_listen(const struct gateway *gateway, struct err *err)
+static enum err_code check_listen(const struct gateway *gateway, const char *listen,
+				  struct err *err)
 {
-	const char *listen = gateway->options.listen;
 	bool loopback;
 
 	if (http_listen_check(listen, &loopback, err) != ERR_OK)
 		return err->code;
 	if (!loopback && !gateway->auth.required && !gateway->options.insecure)
-		return err_set(err, ERR_USAGE, "others can reach \"%s\": set gateway.api_key_sha256,"
-			       " or say --insecure", listen);
+		return err_set(err, ERR_USAGE,
+			       "others can reach \"%s\": set gateway.api_key_sha256"
+			       " or gateway.keys, or say --insecure",
+			       listen);
 	return ERR_OK;
+}
+
+static enum err_code check_listeners(struct gateway *gateway, struct err *err)
+{
+	const struct gateway_options *options = &gateway->options;
+	const char *also = options->listen_also ? options->listen_also : "";
+	enum err_code code = listeners_init(&gateway->listeners, options->listen, also, err);
+
+	for (unsigned i = 0; i < gateway->listeners.count && code == ERR_OK; i++)
+		code = check_listen(gateway, gateway->listeners.addresses[i], err);
+	return code;
 }
 
 enum err_code gateway_new(const struct gateway_options *options, struct gateway **ret_gateway,
@@ -40,20 +57,25 @@ enum err_code gateway_new(const struct gateway_options *options, struct gateway 
 	struct gateway *gateway = xcalloc(1, sizeof(*gateway));
 
 	gateway->options = *options;
-	if (auth_init(&gateway->auth, options->api_key_sha256, err) != ERR_OK ||
-	    check_listen(gateway, err) != ERR_OK ||
-	    guard_init(&gateway->guard, options->listen, options->hosts, options->cors_origins,
-		       err) != ERR_OK ||
+	if (auth_init(&gateway->auth, options->api_key_sha256, options->keys ? options->keys : "",
+		      err) != ERR_OK ||
+	    check_listeners(gateway, err) != ERR_OK ||
+	    guard_init(&gateway->guard, gateway->listeners.addresses, options->hosts,
+		       options->cors_origins, err) != ERR_OK ||
 	    iterator_key_init(&gateway->iterator_key, err) != ERR_OK) {
 		guard_release(&gateway->guard);
+		listeners_release(&gateway->listeners);
+		auth_release(&gateway->auth);
 		free(gateway);
 		return err->code;
 	}
 	gateway->json = json_parser_new(options->body_bytes_max);
 	records_init(&gateway->records, VELOCITY_GROWTH_MAX * options->body_bytes_max);
 	buf_init(&gateway->reply, REPLY_MAX);
+	buf_init(&gateway->unpacked, options->body_bytes_max);
 	ingest_init(&gateway->ingest, gateway);
 	presence_init(&gateway->presence);
+	refused_init(&gateway->refused);
 	missing_init(&gateway->missing);
 	opening_init(&gateway->opening, gateway);
 	*ret_gateway = gateway;
@@ -72,10 +94,14 @@ void gateway_free(struct gateway *gateway)
 	missing_release(gateway);
 	ingest_release(&gateway->ingest);
 	presence_release(&gateway->presence);
+	refused_release(&gateway->refused);
 	records_release(&gateway->records);
 	json_parser_free(gateway->json);
 	buf_release(&gateway->reply);
+	buf_release(&gateway->unpacked);
 	guard_release(&gateway->guard);
+	listeners_release(&gateway->listeners);
+	auth_release(&gateway->auth);
 	free(gateway);
 }
 
@@ -124,18 +150,32 @@ static const char *reply_type(enum face face, struct slice accept)
 								       : media_name(MEDIA_JSON);
 }
 
+/* Only the page asks for it. */
+static struct http_peer_key client_of(const struct gateway *gateway,
+				      const struct http_request *request)
+{
+	const char *header = gateway->options.client_header;
+	struct slice client = header ? http_client(request, header) : slice_of(NULL, 0);
+
+	return http_peer_key_of_text(client.ptr ? client : slice_str(request->peer));
+}
+
 static struct route_match gateway_begin(struct gateway *gateway, const struct http_request *request,
 					struct call *call)
 {
-	struct route_match match = route_find(request->method, request->path,
-					      gateway->options.stages);
+	unsigned faces = gateway->listeners.faces[request->listener];
+	struct route_match match =
+		route_find(request->method, request->path, gateway->options.stages, faces);
 
 	if (gateway->reply.cap > REPLY_KEPT)
 		buf_release(&gateway->reply);
+	if (gateway->unpacked.cap > REPLY_KEPT)
+		buf_release(&gateway->unpacked);
 	buf_clear(&gateway->reply);
 	*call = (struct call){
 		.gateway = gateway,
 		.face = match.face,
+		.faces = faces,
 		.ticket = request->ticket,
 		.began_us = gateway->turn_us,
 		.param = { match.param[0], match.param[1] },
@@ -143,6 +183,8 @@ static struct route_match gateway_begin(struct gateway *gateway, const struct ht
 		.body = json_without_bom(request->body),
 		.iterator = http_header(request, "Shard-Iterator"),
 		.media = media_of(http_header(request, "Content-Type")),
+		.client = match.face == FACE_PAGE ? client_of(gateway, request)
+						  : (struct http_peer_key){ 0 },
 		.json = gateway->json,
 		.status = 200,
 		.reply_type = reply_type(match.face, http_header(request, "Accept")),
@@ -156,7 +198,8 @@ static bool media_fits(const struct route *route, enum media media)
 {
 	if (route->face == FACE_KAFKA)
 		return !(route->flags & ROUTE_PRODUCES) || media == MEDIA_NONE ||
-		       media == MEDIA_KAFKA_JSON || media == MEDIA_KAFKA_BINARY;
+		       media == MEDIA_KAFKA_JSON || media == MEDIA_KAFKA_BINARY ||
+		       media == MEDIA_JSON || media == MEDIA_NDJSON;
 	if (route->face == FACE_KINESIS)
 		return media == MEDIA_NONE || media == MEDIA_JSON || media == MEDIA_AMZ_JSON;
 	return true;
@@ -172,6 +215,8 @@ static size_t body_max(const struct gateway *gateway, const struct route *route)
 {
 	size_t all = gateway->options.body_bytes_max;
 
+	if (route->face == FACE_PAGE && all > PAGE_BODY_MAX)
+		return PAGE_BODY_MAX;
 	return (route->flags & ROUTE_BLOCKS) && all > WORKER_BODY_MAX ? WORKER_BODY_MAX : all;
 }
 
@@ -216,7 +261,8 @@ static void refuse_path(struct call *call, const struct http_request *request)
 		return;
 	}
 	buf_init(&help, HELP_MAX);
-	route_put_help(&help, call->face);
+	route_put_nearest(&help, request->method, request->path, call->faces);
+	route_put_help(&help, call->face, call->faces);
 	call_refuse_saying(call, 404, buf_slice(&help));
 	buf_release(&help);
 }
@@ -225,8 +271,12 @@ static void refuse_media(struct call *call, const struct route *route)
 {
 	char help[128];
 
-	(void)snprintf(help, sizeof(help), "send Content-Type: %s",
-		       media_name(route->face == FACE_KAFKA ? MEDIA_KAFKA_JSON : MEDIA_JSON));
+	if (route->face == FACE_KAFKA)
+		(void)snprintf(help, sizeof(help), "send Content-Type: %s, or %s, or %s",
+			       media_name(MEDIA_KAFKA_JSON), media_name(MEDIA_JSON),
+			       media_name(MEDIA_NDJSON));
+	else
+		(void)snprintf(help, sizeof(help), "send Content-Type: %s", media_name(MEDIA_JSON));
 	call_refuse_saying(call, 415, slice_str(help));
 }
 
@@ -238,12 +288,9 @@ static bool admit_call(struct call *call, const struct route_match *match,
 	bool open = route && (route->flags & ROUTE_OPEN);
 	bool here = route && !(request->content_length && route->flags & ROUTE_BODILESS);
 
-	if (!guard_call(call, request, open))
+	if (!guard_call(call, request, open) || !caller_admit(call, route, request))
 		return false;
-	if (!open && !auth_allows(&call->gateway->auth, http_header(request, "x-api-key"))) {
-		metric_add(METRIC_AUTH_FAILED, 1);
-		call_failf(call, ERR_AUTH, "the header x-api-key is missing or wrong");
-	} else if (!route && match->methods && call->face != FACE_KINESIS) {
+	if (!route && match->methods && call->face != FACE_KINESIS) {
 		call_refuse(call, 405);
 		route_put_allow(match->methods, call->extra, sizeof(call->extra));
 	} else if (!here) {
@@ -251,7 +298,9 @@ static bool admit_call(struct call *call, const struct route_match *match,
 	} else if (!media_fits(route, call->media)) {
 		refuse_media(call, route);
 	} else if (!accept_fits(route, http_header(request, "Accept"))) {
-		call_refuse(call, 406);
+		call_refuse_saying(call, 406,
+				   slice_str("answers are application/vnd.kafka.v2+json"
+					     " or application/json"));
 	} else if (request->content_length > (int64_t)body_max(call->gateway, route)) {
 		call_refuse(call, 413);
 	} else {
@@ -284,26 +333,56 @@ static bool takes_records(struct call *call, const struct route *route)
 	       ingest_admits(call, route->flags & ROUTE_STREAMS ? TOPIC_STREAM : TOPIC_LOG);
 }
 
+static void route_call(struct call *call, const struct route *route)
+{
+	struct gateway *gateway = call->gateway;
+	struct err err;
+
+	if (needs_broker(route) && !gateway_broker(gateway) &&
+	    opening_state(&gateway->opening, &err) != ERR_OK)
+		call_fail(call, &err);
+	else if (route->flags & ROUTE_BLOCKS)
+		worker_take(gateway->worker, call, route->handle);
+	else if (takes_records(call, route))
+		route->handle(call);
+}
+
+/* The body as it was before it was packed for its way. False: answered. */
+static bool unpack_body(struct call *call, const struct http_request *request, size_t bytes_max)
+{
+	struct buf *text = &call->gateway->unpacked;
+	char help[96];
+	struct err err;
+
+	if (request->coding == HTTP_CODING_NONE || request->body.len == 0)
+		return true;
+	if (coding_undo(request->coding, request->body, bytes_max, text, &err) == ERR_OK) {
+		call->body = json_without_bom(buf_slice(text));
+		return true;
+	}
+	(void)snprintf(help, sizeof(help), "unpacked it has more than %zu bytes, or is cut",
+		       bytes_max);
+	if (err.code == ERR_LIMIT)
+		call_refuse_saying(call, 413, slice_str(help));
+	else
+		call_fail(call, &err);
+	return false;
+}
+
 static void handle(void *user, struct http_server *server, const struct http_request *request)
 {
 	struct gateway *gateway = user;
 	struct call call;
 	struct route_match match = gateway_begin(gateway, request, &call);
-	struct err err;
 
 	if (!admit_call(&call, &match, request)) {
 		call_send(&call, server);
 		return;
 	}
-	if (call.body.len > body_max(gateway, match.route))	/* chunked: not announced */
+	if (call.body.len > body_max(gateway, match.route)) /* chunked: not announced */
 		call_refuse(&call, 413);
-	else if (needs_broker(match.route) && !gateway_broker(gateway) &&
-		 opening_state(&gateway->opening, &err) != ERR_OK)
-		call_fail(&call, &err);
-	else if (match.route->flags & ROUTE_BLOCKS)
-		worker_take(gateway->worker, &call, match.route->handle);
-	else if (takes_records(&call, match.route))
-		match.route->handle(&call);
+	else if (unpack_body(&call, request, body_max(gateway, match.route)))
+		route_call(&call, match.route);
 	call_send(&call, server);
 }
 
@@ -315,9 +394,39 @@ static void gateway_turn(void *user, bool begins)
 	if (begins) {
 		gateway->corked = gateway_broker(gateway);
 		gateway->turn_us = clock_mono_us();
+		auth_refresh(&gateway->auth, gateway->turn_us / 1000);
 	}
 	if (gateway->corked)
 		broker_cork(gateway->corked, begins);
+}
+
+static void gateway_refused(void *user, const char *peer, const struct http_reply *reply)
+{
+	struct gateway *gateway = user;
+
+	refused_note(&gateway->refused, peer, reply->status, reply->body);
+}
+
+/* The commonest fault of a first start has a name, and a cure. */
+static enum err_code say_taken(const struct listeners *listeners, struct err *err)
+{
+	const char *listen = listeners->addresses[0];
+	const char *port;
+
+	/* It begins with the address, in quotes. */
+	for (unsigned i = 1; i < listeners->count; i++)
+		if (strncmp(err->msg + 1, listeners->addresses[i],
+			    strlen(listeners->addresses[i])) == 0)
+			return err_set(err, ERR_EXISTS,
+				       "something listens on %s already, which"
+				       " gateway.listen_also names",
+				       listeners->addresses[i]);
+	port = strrchr(listen, ':');
+	return err_set(
+		err, ERR_EXISTS,
+		"something listens on %s already%s; --listen 127.0.0.1:0 takes a free port", listen,
+		port && strcmp(port, ":8082") == 0 ? " (8082 is the Kafka REST proxy's own port)"
+						   : "");
 }
 
 static enum err_code listen_on(struct gateway *gateway, struct err *err)
@@ -325,6 +434,7 @@ static enum err_code listen_on(struct gateway *gateway, struct err *err)
 	const struct gateway_options *options = &gateway->options;
 	struct http_server_options http = {
 		.listen = options->listen,
+		.listen_also = gateway->listeners.addresses + 1,
 		.tls_cert = options->tls_cert,
 		.tls_key = options->tls_key,
 		.client_header = options->client_header,
@@ -332,9 +442,13 @@ static enum err_code listen_on(struct gateway *gateway, struct err *err)
 		.handle = handle,
 		.admit = gateway_admit,
 		.turn = gateway_turn,
+		.turn_every_ms = options->keys ? AUTH_REFRESH_MS : 0,
+		.refused = gateway_refused,
 		.user = gateway,
 	};
+	enum err_code code;
 
+	http.limits.packed_bodies = true;
 	http.limits.body_bytes_max = options->body_bytes_max;
 	if (http.limits.buffer_bytes_max < BODIES_HELD * options->body_bytes_max)
 		http.limits.buffer_bytes_max = BODIES_HELD * options->body_bytes_max;
@@ -344,7 +458,35 @@ static enum err_code listen_on(struct gateway *gateway, struct err *err)
 	http.limits.body_ms = options->body_ms;
 	http.limits.write_ms = options->write_ms;
 	http.limits.idle_ms = options->idle_ms;
-	return http_server_new(&http, &gateway->server, err);
+	code = http_server_new(&http, &gateway->server, err);
+	return code == ERR_EXISTS ? say_taken(&gateway->listeners, err) : code;
+}
+
+/* In memory where no file can be had. */
+static enum err_code open_secret(const struct gateway *gateway, const char *name,
+				 struct secret *secret, struct err *err)
+{
+	const char *dir = gateway->options.secrets_dir;
+	struct err why;
+
+	if (dir && secret_load(dir, name, secret, &why) == ERR_OK)
+		return ERR_OK;
+	if (dir)
+		trace_warn("%s; until then there is another one, which ends with this process",
+			   why.msg);
+	return secret_make(secret, err);
+}
+
+static enum err_code open_page(struct gateway *gateway, struct err *err)
+{
+	if (open_secret(gateway, PAGE_SECRET_NAME, &gateway->sessions.secret, err) != ERR_OK)
+		return err->code;
+	if (gateway->auth.required)
+		return ERR_OK;
+	if (open_secret(gateway, PAGE_TOKEN_NAME, &gateway->token, err) != ERR_OK)
+		return err->code;
+	auth_set_token(&gateway->auth, PAGE_TOKEN_NAME, slice_str(gateway->token.text));
+	return ERR_OK;
 }
 
 enum err_code gateway_open(struct gateway *gateway, const struct gateway_opener *opener,
@@ -355,8 +497,12 @@ enum err_code gateway_open(struct gateway *gateway, const struct gateway_opener 
 	    worker_new(gateway, &gateway->worker, err) != ERR_OK ||
 	    opening_start(&gateway->opening, opener, err) != ERR_OK)
 		return err->code;
-	return opening_await(&gateway->opening, OPEN_WAIT_MS, err);
+	if (opening_await(&gateway->opening, OPEN_WAIT_MS, err) != ERR_OK)
+		return err->code;
+	return open_page(gateway, err);
 }
+
+const char *gateway_page_token(const struct gateway *gateway) { return gateway->token.text; }
 
 enum err_code gateway_try(const struct gateway_options *options, struct err *err)
 {
@@ -383,6 +529,25 @@ enum err_code gateway_ready(struct gateway *gateway, struct err *err)
 uint16_t gateway_port(const struct gateway *gateway)
 {
 	return http_server_port(gateway->server);
+}
+
+void gateway_put_addresses(const struct gateway *gateway, struct buf *out)
+{
+	const struct listeners *listeners = &gateway->listeners;
+
+	for (unsigned i = 0; i < listeners->count; i++) {
+		const char *address = listeners->addresses[i];
+
+		buf_addf(out, "%s://%.*s:%u", gateway->options.tls_cert ? "https" : "http",
+			 (int)(strrchr(address, ':') - address), address,
+			 http_server_port_of(gateway->server, i));
+		if (listeners->faces[i] != FACES_ALL) {
+			buf_add_str(out, " (");
+			listeners_put_faces(out, listeners->faces[i]);
+			buf_add_char(out, ')');
+		}
+		buf_add_char(out, '\n');
+	}
 }
 
 enum err_code gateway_run(struct gateway *gateway, int64_t drain_ms, struct err *err)

@@ -276,7 +276,9 @@ static void note_kept(struct post *post)
 		return;
 	if (known->state == PRESENCE_UNKNOWN)
 		known->state = PRESENCE_THERE;
-	presence_count(known, kept);
+	if (presence_count(known, kept))
+		news_tell(&post->gateway->first_records, "the first records of %s \"%s\"",
+			  known->kind == TOPIC_STREAM ? "stream" : "topic", known->name);
 	histogram_note(HISTOGRAM_ACK, post->done_us - post->call.began_us);
 }
 

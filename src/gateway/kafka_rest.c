@@ -270,13 +270,16 @@ static void answer_produce(struct call *call, struct outcomes outcomes)
 
 static enum err_code kafka_rest_parse(struct call *call, int32_t partition, struct err *err)
 {
-	enum produce_format format = call->media == MEDIA_KAFKA_JSON ? PRODUCE_JSON
-								     : PRODUCE_BINARY;
+	static const enum produce_format formats[] = {
+		[MEDIA_NONE] = PRODUCE_BINARY,	   [MEDIA_KAFKA_BINARY] = PRODUCE_BINARY,
+		[MEDIA_KAFKA_JSON] = PRODUCE_JSON, [MEDIA_JSON] = PRODUCE_PLAIN,
+		[MEDIA_NDJSON] = PRODUCE_LINES,
+	};
 
 	if (name_check_topic(call->param[0], err) != ERR_OK)
 		return err->code;
-	return produce_parse(call->json, call->body, format, partition, &call->gateway->records,
-			     err);
+	return produce_parse(call->json, call->body, formats[call->media], partition,
+			     &call->gateway->records, err);
 }
 
 void kafka_produce(struct call *call)

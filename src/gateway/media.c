@@ -1,5 +1,6 @@
 #include "gateway/media.h"
 
+#include "base/mem.h"
 #include "net/http_chars.h"
 
 static const char *const names[] = {
@@ -9,7 +10,12 @@ static const char *const names[] = {
 	[MEDIA_KAFKA] = "application/vnd.kafka.v2+json",
 	[MEDIA_KAFKA_JSON] = "application/vnd.kafka.json.v2+json",
 	[MEDIA_KAFKA_BINARY] = "application/vnd.kafka.binary.v2+json",
+	[MEDIA_NDJSON] = "application/x-ndjson",
 };
+
+/* No registry has a name for it, so everybody has one of his own. */
+static const char *const ndjson_names[] = { "application/ndjson", "application/jsonl",
+					    "application/x-jsonlines" };
 
 /* Takes what stands before the next `separator`, trimmed, off *rest. False: nothing is left. */
 static bool media_take(struct slice *rest, char separator, struct slice *ret)
@@ -38,6 +44,14 @@ const char *media_name(enum media media)
 	return names[media];
 }
 
+static bool is_ndjson(struct slice type)
+{
+	for (size_t i = 0; i < ARRAY_LEN(ndjson_names); i++)
+		if (slice_is_nocase(type, ndjson_names[i]))
+			return true;
+	return false;
+}
+
 enum media media_of(struct slice content_type)
 {
 	enum media media = MEDIA_JSON;
@@ -49,6 +63,8 @@ enum media media_of(struct slice content_type)
 		return MEDIA_OTHER;
 	while (media < MEDIA_OTHER && !slice_is_nocase(type, names[media]))
 		media++;
+	if (media == MEDIA_OTHER && is_ndjson(type))
+		media = MEDIA_NDJSON;
 	while (media_take(&content_type, ';', &parameter))
 		if (media_take(&parameter, '=', &name) && slice_is_nocase(name, "charset") &&
 		    !charset_is_utf8(parameter))

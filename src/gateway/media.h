@@ -10,12 +10,13 @@
 #include "base/slice.h"
 
 enum media {
-	MEDIA_NONE,		/* no such header */
-	MEDIA_JSON,		/* application/json */
-	MEDIA_AMZ_JSON,		/* application/x-amz-json-1.1 */
-	MEDIA_KAFKA,		/* application/vnd.kafka.v2+json */
-	MEDIA_KAFKA_JSON,	/* application/vnd.kafka.json.v2+json */
-	MEDIA_KAFKA_BINARY,	/* application/vnd.kafka.binary.v2+json */
+	MEDIA_NONE,	    /* no such header */
+	MEDIA_JSON,	    /* application/json */
+	MEDIA_AMZ_JSON,	    /* application/x-amz-json-1.1 */
+	MEDIA_KAFKA,	    /* application/vnd.kafka.v2+json */
+	MEDIA_KAFKA_JSON,   /* application/vnd.kafka.json.v2+json */
+	MEDIA_KAFKA_BINARY, /* application/vnd.kafka.binary.v2+json */
+	MEDIA_NDJSON,	    /* application/x-ndjson, or another of its names */
 	MEDIA_OTHER,
 };
 

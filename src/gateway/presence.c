@@ -89,12 +89,16 @@ struct presence_topic *presence_get(struct presence *presence, struct topic_ref 
 	return found;
 }
 
-void presence_count(struct presence_topic *topic, int64_t records)
+bool presence_count(struct presence_topic *topic, int64_t records)
 {
+	bool first;
+
 	if (!topic->records)
 		topic->records = series_of(topic->kind == TOPIC_LOG ? SERIES_TOPIC : SERIES_STREAM,
 					   topic->name);
+	first = records > 0 && series_get(topic->records, SERIES_RECORDS) == 0;
 	series_add(topic->records, SERIES_RECORDS, records);
+	return first;
 }
 
 void presence_refuse(struct presence_topic *topic, const struct err *why, unsigned created)

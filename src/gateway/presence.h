@@ -66,8 +66,9 @@ void presence_release(struct presence *presence);
 struct presence_topic *presence_find(const struct presence *presence, struct topic_ref topic);
 /* The same, made if there is none. */
 struct presence_topic *presence_get(struct presence *presence, struct topic_ref topic);
-/* So many records more were kept; 0: it is there, to be seen in /metrics. */
-void presence_count(struct presence_topic *topic, int64_t records);
+/* So many records more were kept; 0: it is there, to be seen in /metrics. True: they are its first
+ * ones ever, as far as the registry goes back. */
+bool presence_count(struct presence_topic *topic, int64_t records);
 
 /* `created` counts what clients made by themselves: that may be what was refused. */
 void presence_refuse(struct presence_topic *topic, const struct err *why, unsigned created);

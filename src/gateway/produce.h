@@ -1,6 +1,8 @@
 /*
- * produce.h - the body of a Kafka REST v2 produce request (spec: kafka-rest
- * v2, "Produce") as records.
+ * produce.h - the body of a produce request as records: of Kafka REST v2 (spec:
+ * kafka-rest v2, "Produce"), or JSON without that form.
+ *
+ * PRODUCE_JSON, PRODUCE_BINARY
  *
  *	{"records":[{"key":any,"value":any,"partition":0}, …],
  *	 "key_schema":…, "key_schema_id":…, "value_schema":…, "value_schema_id":…}
@@ -10,6 +12,18 @@
  * original renders them again, which turns 1.10 into 1.1 and 1e400 into an
  * error). Binary format: base64 of the bytes. Absent or null: null.
  * The schema members are taken and mean nothing in these formats.
+ *
+ * PRODUCE_LINES: each line is a JSON object and a record, whatever its members
+ * are; lines of blanks are none.
+ *
+ * PRODUCE_PLAIN, where clients send JSON for want of another type:
+ *
+ *	{"records":[…]}		as PRODUCE_JSON, and as strict
+ *	[{…}, {…}]		each object is a record
+ *	{…}			is a record
+ *
+ * What may be meant either way is refused: an object with "records" beside
+ * members of its own, or with "value" and no members but those of a record above.
  */
 #ifndef GATEWAY_PRODUCE_H
 #define GATEWAY_PRODUCE_H
@@ -17,7 +31,7 @@
 #include "base/json.h"
 #include "gateway/records.h"
 
-enum produce_format { PRODUCE_JSON, PRODUCE_BINARY };
+enum produce_format { PRODUCE_JSON, PRODUCE_BINARY, PRODUCE_PLAIN, PRODUCE_LINES };
 
 /*
  * Records without a partition of their own get `partition`. ERR_SYNTAX: not

@@ -1,50 +1,64 @@
 #include "gateway/route.h"
 
 #include "base/mem.h"
+#include "base/nearest.h"
+
+enum { SEGMENT_MAX = 32 }; /* longer than any of ours by what may be mistyped */
 
 /* The two that carry the load come first. */
 static const struct route routes[] = {
-	{ HTTP_METHOD_POST, "/topics/{topic}", FACE_KAFKA, ROUTE_PRODUCES, kafka_produce,
-	  "append records" },
-	{ HTTP_METHOD_PUT, "/streams/{stream}/record", FACE_KINESIS, ROUTE_STREAMS,
+	{ HTTP_METHOD_POST, "/topics/{topic}", FACE_KAFKA, SCOPE_POST, ROUTE_PRODUCES,
+	  kafka_produce, "append records" },
+	{ HTTP_METHOD_PUT, "/streams/{stream}/record", FACE_KINESIS, SCOPE_POST, ROUTE_STREAMS,
 	  kinesis_put_record, "PutRecord" },
-	{ HTTP_METHOD_PUT, "/streams/{stream}/records", FACE_KINESIS, ROUTE_STREAMS,
+	{ HTTP_METHOD_PUT, "/streams/{stream}/records", FACE_KINESIS, SCOPE_POST, ROUTE_STREAMS,
 	  kinesis_put_records, "PutRecords" },
-	{ HTTP_METHOD_POST, "/topics/{topic}/partitions/{partition}", FACE_KAFKA, ROUTE_PRODUCES,
-	  kafka_produce, "append records to one partition" },
+	{ HTTP_METHOD_POST, "/topics/{topic}/partitions/{partition}", FACE_KAFKA, SCOPE_POST,
+	  ROUTE_PRODUCES, kafka_produce, "append records to one partition" },
 
-	{ HTTP_METHOD_GET, "/", FACE_KAFKA, 0, kafka_root, "answer {}" },
-	{ HTTP_METHOD_POST, "/", FACE_KAFKA, ROUTE_BODILESS, kafka_root, "answer {}" },
-	{ HTTP_METHOD_GET, "/topics", FACE_KAFKA, ROUTE_BLOCKS, kafka_topics, "list topics" },
-	{ HTTP_METHOD_GET, "/topics/{topic}", FACE_KAFKA, ROUTE_BLOCKS, kafka_topic,
+	{ HTTP_METHOD_GET, "/", FACE_KAFKA, SCOPE_NONE, 0, kafka_root, "answer {}" },
+	{ HTTP_METHOD_POST, "/", FACE_KAFKA, SCOPE_NONE, ROUTE_BODILESS, kafka_root, "answer {}" },
+	{ HTTP_METHOD_GET, "/topics", FACE_KAFKA, SCOPE_READ, ROUTE_BLOCKS, kafka_topics,
+	  "list topics" },
+	{ HTTP_METHOD_GET, "/topics/{topic}", FACE_KAFKA, SCOPE_READ, ROUTE_BLOCKS, kafka_topic,
 	  "describe a topic" },
-	{ HTTP_METHOD_GET, "/topics/{topic}/partitions", FACE_KAFKA, ROUTE_BLOCKS, kafka_partitions,
-	  "list its partitions" },
-	{ HTTP_METHOD_GET, "/topics/{topic}/partitions/{partition}", FACE_KAFKA, ROUTE_BLOCKS,
-	  kafka_partition, "describe a partition" },
-	{ HTTP_METHOD_GET, "/topics/{topic}/partitions/{partition}/offsets", FACE_KAFKA,
+	{ HTTP_METHOD_GET, "/topics/{topic}/partitions", FACE_KAFKA, SCOPE_READ, ROUTE_BLOCKS,
+	  kafka_partitions, "list its partitions" },
+	{ HTTP_METHOD_GET, "/topics/{topic}/partitions/{partition}", FACE_KAFKA, SCOPE_READ,
+	  ROUTE_BLOCKS, kafka_partition, "describe a partition" },
+	{ HTTP_METHOD_GET, "/topics/{topic}/partitions/{partition}/offsets", FACE_KAFKA, SCOPE_READ,
 	  ROUTE_BLOCKS, kafka_offsets, "first and next offset" },
-	{ HTTP_METHOD_GET, "/brokers", FACE_KAFKA, ROUTE_BLOCKS, kafka_brokers, "list brokers" },
+	{ HTTP_METHOD_GET, "/brokers", FACE_KAFKA, SCOPE_READ, ROUTE_BLOCKS, kafka_brokers,
+	  "list brokers" },
 
-	{ HTTP_METHOD_GET, "/streams", FACE_KINESIS, ROUTE_BLOCKS, kinesis_list_streams,
+	{ HTTP_METHOD_GET, "/streams", FACE_KINESIS, SCOPE_READ, ROUTE_BLOCKS, kinesis_list_streams,
 	  "ListStreams" },
-	{ HTTP_METHOD_GET, "/streams/{stream}", FACE_KINESIS, ROUTE_BLOCKS, kinesis_describe_stream,
-	  "DescribeStream" },
-	{ HTTP_METHOD_POST, "/streams/{stream}", FACE_KINESIS, ROUTE_BLOCKS, kinesis_create_stream,
-	  "CreateStream" },
-	{ HTTP_METHOD_DELETE, "/streams/{stream}", FACE_KINESIS, ROUTE_BLOCKS,
+	{ HTTP_METHOD_GET, "/streams/{stream}", FACE_KINESIS, SCOPE_READ, ROUTE_BLOCKS,
+	  kinesis_describe_stream, "DescribeStream" },
+	{ HTTP_METHOD_POST, "/streams/{stream}", FACE_KINESIS, SCOPE_ADMIN, ROUTE_BLOCKS,
+	  kinesis_create_stream, "CreateStream" },
+	{ HTTP_METHOD_DELETE, "/streams/{stream}", FACE_KINESIS, SCOPE_ADMIN, ROUTE_BLOCKS,
 	  kinesis_delete_stream, "DeleteStream" },
-	{ HTTP_METHOD_GET, "/streams/{stream}/sharditerator", FACE_KINESIS, ROUTE_BLOCKS,
-	  kinesis_get_shard_iterator, "GetShardIterator" },
-	{ HTTP_METHOD_GET, "/streams/{stream}/records", FACE_KINESIS, ROUTE_BLOCKS,
+	{ HTTP_METHOD_GET, "/streams/{stream}/sharditerator", FACE_KINESIS, SCOPE_READ,
+	  ROUTE_BLOCKS, kinesis_get_shard_iterator, "GetShardIterator" },
+	{ HTTP_METHOD_GET, "/streams/{stream}/records", FACE_KINESIS, SCOPE_READ, ROUTE_BLOCKS,
 	  kinesis_get_records, "GetRecords" },
 
-	{ HTTP_METHOD_GET, "/healthz", FACE_OPS, ROUTE_OPEN, ops_health, "the process is alive" },
-	{ HTTP_METHOD_GET, "/readyz", FACE_OPS, 0, ops_ready, "it would take records now" },
-	{ HTTP_METHOD_GET, "/metrics", FACE_OPS, 0, ops_metrics, "Prometheus metrics" },
+	{ HTTP_METHOD_GET, "/healthz", FACE_OPS, SCOPE_NONE, ROUTE_OPEN, ops_health,
+	  "the process is alive" },
+	{ HTTP_METHOD_GET, "/readyz", FACE_OPS, SCOPE_READ, 0, ops_ready,
+	  "it would take records now" },
+	{ HTTP_METHOD_GET, "/metrics", FACE_OPS, SCOPE_READ, 0, ops_metrics, "Prometheus metrics" },
 	/* The same for everybody, and who has no key yet learns there that one is asked for. */
-	{ HTTP_METHOD_GET, "/openapi.json", FACE_OPS, ROUTE_OPEN, ops_openapi,
+	{ HTTP_METHOD_GET, "/openapi.json", FACE_OPS, SCOPE_NONE, ROUTE_OPEN, ops_openapi,
 	  "this API, in OpenAPI" },
+
+	{ HTTP_METHOD_GET, "/ui/session", FACE_PAGE, SCOPE_NONE, ROUTE_OPEN, ui_session_get,
+	  "what the caller may" },
+	{ HTTP_METHOD_POST, "/ui/session", FACE_PAGE, SCOPE_NONE, ROUTE_OPEN, ui_session_post,
+	  "take a key against a session" },
+	{ HTTP_METHOD_DELETE, "/ui/session", FACE_PAGE, SCOPE_NONE, ROUTE_OPEN, ui_session_delete,
+	  "end the session" },
 };
 
 static const char *const method_names[] = {
@@ -90,10 +104,12 @@ static bool is_under(struct slice path, struct slice prefix)
 	       (path.len == prefix.len || path.ptr[prefix.len] == '/');
 }
 
-static struct route_match find_path(enum http_method method, struct slice path)
+static struct route_match find_path(enum http_method method, struct slice path, unsigned faces)
 {
 	struct route_match match = {
-		.face = is_under(path, slice_str("/streams")) ? FACE_KINESIS : FACE_KAFKA,
+		.face = is_under(path, slice_str("/streams")) ? FACE_KINESIS
+			: is_under(path, slice_str("/ui"))    ? FACE_PAGE
+							      : FACE_KAFKA,
 	};
 
 	if (method == HTTP_METHOD_HEAD)
@@ -101,7 +117,7 @@ static struct route_match find_path(enum http_method method, struct slice path)
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
 		struct slice param[CALL_PARAMS_MAX] = { 0 };
 
-		if (!matches(routes[i].pattern, path, param))
+		if (!(faces & 1u << routes[i].face) || !matches(routes[i].pattern, path, param))
 			continue;
 		match.methods |= 1u << routes[i].method;
 		match.face = routes[i].face;
@@ -151,22 +167,27 @@ static bool strip_stage(struct slice path, const char *stages, struct slice *ret
 	       !begins_a_route(slice_of(path.ptr, 1 + name.len));
 }
 
-struct route_match route_find(enum http_method method, struct slice path, const char *stages)
+struct route_match route_find(enum http_method method, struct slice path, const char *stages,
+			      unsigned faces)
 {
-	struct route_match match = find_path(method, path);
+	struct route_match match = find_path(method, path, faces);
 	struct slice rest;
 
 	if (match.methods || !strip_stage(path, stages, &rest))
 		return match;
-	return find_path(method, rest);
+	return find_path(method, rest, faces);
 }
 
-void route_put_help(struct buf *out, enum face face)
+void route_put_help(struct buf *out, enum face face, unsigned faces)
 {
 	const char *separator = "the routes are ";
 
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
-		if (face == FACE_KINESIS && routes[i].face != face)
+		bool alone = face == FACE_KINESIS || face == FACE_PAGE;
+
+		if (!(faces & 1u << routes[i].face))
+			continue;
+		if (alone ? routes[i].face != face : routes[i].face == FACE_PAGE)
 			continue;
 		buf_addf(out, "%s%s %s", separator, method_names[routes[i].method],
 			 routes[i].pattern);
@@ -174,11 +195,70 @@ void route_put_help(struct buf *out, enum face face)
 	}
 }
 
+/* How far a segment of a path is from one of a pattern; SIZE_MAX: it was never meant. */
+static size_t segment_distance(struct slice meant, struct slice given)
+{
+	char a[SEGMENT_MAX + 1] = "", b[SEGMENT_MAX + 1] = "";
+	size_t distance;
+
+	if (meant.len > 0 && meant.ptr[0] == '{')
+		return given.len ? 0 : SIZE_MAX;
+	if (meant.len > SEGMENT_MAX || given.len > SEGMENT_MAX)
+		return SIZE_MAX;
+	memcpy(a, meant.ptr, meant.len);
+	memcpy(b, given.ptr, given.len);
+	distance = word_distance(a, b);
+	return distance <= (meant.len + 2) / 3 ? distance : SIZE_MAX;
+}
+
+/* SIZE_MAX: the path is not like the pattern. */
+static size_t path_distance(struct slice pattern, struct slice path)
+{
+	size_t sum = 0;
+
+	while (pattern.len && path.len) {
+		size_t meant_len = segment_len(slice_from(pattern, 1));
+		size_t given_len = segment_len(slice_from(path, 1));
+		size_t distance = segment_distance(slice_of(pattern.ptr + 1, meant_len),
+						   slice_of(path.ptr + 1, given_len));
+
+		if (distance == SIZE_MAX)
+			return SIZE_MAX;
+		sum += distance;
+		pattern = slice_from(pattern, 1 + meant_len);
+		path = slice_from(path, 1 + given_len);
+	}
+	return pattern.len || (path.len && !slice_is(path, "/")) ? SIZE_MAX : sum;
+}
+
+void route_put_nearest(struct buf *out, enum http_method method, struct slice path, unsigned faces)
+{
+	const struct route *best = NULL;
+	size_t best_distance = SIZE_MAX;
+
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+		size_t distance = path_distance(slice_str(routes[i].pattern), path);
+
+		if (!(faces & 1u << routes[i].face))
+			continue;
+		if (distance < best_distance ||
+		    (best && distance == best_distance && best->method != method &&
+		     routes[i].method == method)) {
+			best = &routes[i];
+			best_distance = distance;
+		}
+	}
+	if (best && best_distance > 0) /* else it is one of them, but of another method */
+		buf_addf(out, "did you mean %s %s? ", method_names[best->method], best->pattern);
+}
+
 void route_put_table(struct buf *out)
 {
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++)
-		buf_addf(out, "%-6s  %-46s  %s\n", method_names[routes[i].method],
-			 routes[i].pattern, routes[i].summary);
+		buf_addf(out, "%-6s  %-46s  %-5s  %s\n", method_names[routes[i].method],
+			 routes[i].pattern,
+			 routes[i].flags & ROUTE_OPEN ? "-" : scope_name(routes[i].scope),
+			 routes[i].summary);
 }
 
 void route_put_allow(unsigned methods, char *line, size_t room)

@@ -9,9 +9,13 @@
 #include "gateway/heartbeat.h"
 #include "gateway/ingest.h"
 #include "gateway/iterator.h"
+#include "gateway/listeners.h"
 #include "gateway/missing.h"
 #include "gateway/opening.h"
 #include "gateway/presence.h"
+#include "gateway/refused.h"
+#include "gateway/session.h"
+#include "gateway/tries.h"
 
 #include <stdatomic.h>
 
@@ -19,7 +23,11 @@ struct worker;
 
 struct gateway {
 	struct gateway_options options;
+	struct listeners listeners;
 	struct auth auth;
+	struct sessions sessions;
+	struct tries tries;
+	struct secret token; /* of the page, where no key is set; else "" */
 	struct guard guard;
 	struct iterator_key iterator_key;
 	_Atomic(struct broker *) broker; /* NULL: not open yet */
@@ -34,9 +42,12 @@ struct gateway {
 	struct json_parser *json;
 	struct records records;
 	struct buf reply;
+	struct buf unpacked; /* a body that came packed */
 	struct ingest ingest;
 	struct presence presence;
 	struct missing missing;
+	struct refused refused;
+	struct news first_records;
 	struct broker *corked; /* in this turn */
 	int64_t turn_us;       /* when it began, clock_mono_us() */
 };

@@ -198,7 +198,7 @@ static void http_accept_refuse(int fd)
  * else use the spare one to take the connection and close it, so that the
  * client is told and the loop does not spin.
  */
-static bool refuse_without_descriptors(struct http_server *server)
+static bool refuse_without_descriptors(struct http_server *server, int listen_fd)
 {
 	int fd;
 
@@ -207,7 +207,7 @@ static bool refuse_without_descriptors(struct http_server *server)
 	if (server->spare_fd < 0)
 		return false;
 	(void)close(server->spare_fd);
-	fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
 	if (fd >= 0)
 		http_accept_refuse(fd);
 	server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -215,14 +215,14 @@ static bool refuse_without_descriptors(struct http_server *server)
 }
 
 /* True: try again at once. */
-static bool accept_failed(struct http_server *server, int error)
+static bool accept_failed(struct http_server *server, struct http_listener *listener, int error)
 {
 	switch (error) {
 	case EAGAIN:
-		server->accept_ready = false;
+		listener->ready = false;
 		return false;
 	case EMFILE: case ENFILE:
-		if (refuse_without_descriptors(server))
+		if (refuse_without_descriptors(server, listener->fd))
 			return true;
 		break;
 	case ENOBUFS: case ENOMEM:
@@ -238,30 +238,39 @@ static bool accept_failed(struct http_server *server, int error)
  * Few at a time, or a flood of connections would hold up those that are open;
  * the listening socket stays marked as ready, and the next turn goes on.
  */
-void http_accept(struct http_server *server)
+static void http_accept_from(struct http_server *server, struct http_listener *listener)
 {
-	if (server->listen_fd < 0 || !server->accept_ready
-	    || server->now_ms < server->accept_after_ms)
-		return;
-	for (int n = 0; n < ACCEPT_BATCH; n++) {
+	for (int n = 0; n < ACCEPT_BATCH && listener->ready; n++) {
 		struct sockaddr_storage address;
 		socklen_t len = sizeof(address);
 		struct http_peer_key key;
 		int fd;
 
-		if (!handshake_free(server))
+		if (server->now_ms < server->accept_after_ms || !handshake_free(server))
 			return;
-		fd = accept4(server->listen_fd, (struct sockaddr *)&address, &len,
+		fd = accept4(listener->fd, (struct sockaddr *)&address, &len,
 			     SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-		if (fd < 0 && !accept_failed(server, errno))
-			return;
-		if (fd < 0)
+		if (fd < 0) {
+			if (!accept_failed(server, listener, errno))
+				return;
 			continue;
+		}
 		key = http_peer_key(&address);
 		if (http_accept_admit(server, &address, key))
-			http_conn_open(server, fd, &address, key);
+			http_conn_open(server, fd, &address, key,
+				       (unsigned)(listener - server->listeners));
 		else
 			http_accept_refuse(fd);
+	}
+}
+
+void http_accept(struct http_server *server)
+{
+	if (!server->accept_ready || server->now_ms < server->accept_after_ms)
+		return;
+	server->accept_ready = false;
+	for (unsigned i = 0; i < server->listener_count; i++) {
+		http_accept_from(server, &server->listeners[i]);
+		server->accept_ready |= server->listeners[i].ready;
 	}
 }

@@ -15,7 +15,7 @@
 enum { TLS_HANDSHAKE = 0x16 };	/* the first byte of what a client of TLS sends */
 
 void http_conn_open(struct http_server *server, int fd, const struct sockaddr_storage *address,
-		    struct http_peer_key peer_key)
+		    struct http_peer_key peer_key, unsigned listener)
 {
 	struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET };
 	uint32_t slot = server->free_slots[--server->free_count];
@@ -24,8 +24,12 @@ void http_conn_open(struct http_server *server, int fd, const struct sockaddr_st
 			 ? (const void *)&((const struct sockaddr_in *)address)->sin_addr
 			 : (const void *)&((const struct sockaddr_in6 *)address)->sin6_addr;
 
-	*conn = (struct http_conn){ .fd = fd, .slot = slot, .generation = conn->generation,
-				    .phase = PHASE_HEAD, .peer_key = peer_key };
+	*conn = (struct http_conn){ .fd = fd,
+				    .slot = slot,
+				    .generation = conn->generation,
+				    .phase = PHASE_HEAD,
+				    .peer_key = peer_key,
+				    .listener = listener };
 	http_timer_init(&conn->timer);
 	(void)inet_ntop(address->ss_family, ip, conn->peer, sizeof(conn->peer));
 	server->open++;
@@ -205,6 +209,7 @@ static struct http_request *parse_head(struct http_server *server, struct http_c
 		return NULL;
 	request->ticket = (struct http_ticket){ conn->slot, conn->generation, conn->next };
 	request->peer = conn->peer;
+	request->listener = conn->listener;
 	return request;
 }
 
@@ -258,20 +263,6 @@ static bool http_conn_admit(struct http_server *server, struct http_conn *conn,
 	return false;
 }
 
-/* Where the proxy names its client: the last of the last, as others may stand before it. */
-static struct slice client_of(const struct http_request *request, const char *name)
-{
-	struct slice list = slice_of(NULL, 0);
-
-	for (size_t i = 0; i < request->header_count; i++)
-		if (slice_is_nocase(request->headers[i].name, name))
-			list = request->headers[i].value;
-	for (size_t i = list.len; i > 0; i--)
-		if (list.ptr[i - 1] == ',')
-			return slice_trim(slice_from(list, i));
-	return list;
-}
-
 /* The request is one more in flight of its client; false: it has too many. */
 static bool count_client(struct http_server *server, const struct http_request *request,
 			 struct http_peer_key peer, struct http_answer *answer)
@@ -281,18 +272,19 @@ static bool count_client(struct http_server *server, const struct http_request *
 
 	if (!server->options.client_header)
 		return true;
-	client = client_of(request, server->options.client_header);
+	client = http_client(request, server->options.client_header);
 	answer->client = http_peers_add(&server->clients,
 					client.ptr ? http_peer_key_of_text(client) : peer,
 					max ? max : HTTP_PER_IP_MAX);
 	return answer->client != 0;
 }
 
-static void tell_tls(struct http_server *server)
+static void tell_tls(struct http_server *server, const struct http_conn *conn)
 {
 	if (!server->told_tls)
 		trace_warn("a client speaks TLS to port %u, which takes plain HTTP: it should use"
-			   " http://, or this port needs a certificate", server->port);
+			   " http://, or this port needs a certificate",
+			   http_server_port_of(server, conn->listener));
 	server->told_tls = true;
 }
 
@@ -311,7 +303,7 @@ static bool http_conn_begin(struct http_server *server, struct http_conn *conn)
 	request = step == HTTP_DONE ? parse_head(server, conn, conn->scan.line, &refusal) : NULL;
 	if (!request) {
 		if (bytes.ptr[0] == TLS_HANDSHAKE)
-			tell_tls(server);
+			tell_tls(server, conn);
 		http_conn_refuse(server, conn, &refusal);
 		return false;
 	}

@@ -68,6 +68,7 @@ struct http_answer {
 struct http_conn {
 	int fd;
 	enum http_phase phase;
+	unsigned listener; /* that it came by */
 	uint32_t slot;
 	uint32_t generation;		/* of the slot; a ticket of an earlier one is stale */
 	SSL *ssl;			/* NULL: plain */
@@ -114,6 +115,12 @@ struct http_tls_stamp {
 	ino_t key_inode;
 };
 
+struct http_listener {
+	int fd; /* -1: closed */
+	uint16_t port;
+	bool ready; /* as far as known, somebody waits */
+};
+
 struct http_server {
 	struct http_server_options options;
 	struct http_limits limits;
@@ -125,13 +132,13 @@ struct http_server {
 	bool told_tls;			/* of a client that speaks it to a plain port */
 
 	int epoll_fd;
-	int listen_fd;
 	int wake_fd;			/* written by http_post() and http_server_stop() */
 	int spare_fd;			/* given up for a moment when there are no descriptors */
-	uint16_t port;
+	struct http_listener listeners[HTTP_LISTENERS_MAX];
+	unsigned listener_count;
 	int64_t now_ms;
 
-	bool accept_ready;
+	bool accept_ready;		/* one of them is */
 	int64_t accept_after_ms;	/* accept failed: not before */
 	bool draining;
 	atomic_bool stop;
@@ -168,12 +175,12 @@ struct http_conn *http_server_conn(const struct http_server *server, uint32_t sl
 /* http_accept.c */
 MUST_USE enum err_code http_listen_open(const char *listen, int *ret_fd, uint16_t *ret_port,
 					struct err *err);
-/* Takes what is waiting, at most a batch of it; sets accept_ready, accept_after_ms. */
+/* Takes what is waiting, of each at most a batch; sets accept_ready, accept_after_ms. */
 void http_accept(struct http_server *server);
 
 /* http_conn.c */
 void http_conn_open(struct http_server *server, int fd, const struct sockaddr_storage *address,
-		    struct http_peer_key peer_key);
+		    struct http_peer_key peer_key, unsigned listener);
 void http_conn_close(struct http_server *server, struct http_conn *conn);
 /* Closes the one of that wait which ends first, not `spared` (or NULL). False: there is none. */
 bool http_conn_close_first(struct http_server *server, enum http_wait wait,

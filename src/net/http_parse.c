@@ -279,6 +279,7 @@ struct framing {
 	uint32_t hosts;
 	uint32_t lengths;
 	uint32_t codings;
+	uint32_t encodings;
 };
 
 static bool take_coding(struct http_head *head, struct slice value,
@@ -292,6 +293,15 @@ static bool take_coding(struct http_head *head, struct slice value,
 	head->chunked = true;
 	head->request.content_length = -1;
 	return true;
+}
+
+static enum http_coding coding_of(struct slice value)
+{
+	if (slice_is_nocase(value, "identity"))
+		return HTTP_CODING_NONE;
+	if (slice_is_nocase(value, "gzip") || slice_is_nocase(value, "x-gzip"))
+		return HTTP_CODING_GZIP;
+	return slice_is_nocase(value, "zstd") ? HTTP_CODING_ZSTD : HTTP_CODING_OTHER;
 }
 
 /*
@@ -326,6 +336,12 @@ static bool take_header(struct http_head *head, const struct http_header *header
 		if (!read_length(header->value, &head->request.content_length))
 			return http_parse_refuse(ret_refusal, 400,
 						 "the Content-Length is not a number");
+		return true;
+	case 16:
+		if (slice_is_nocase(header->name, "content-encoding")) /* twice is a list */
+			head->request.coding = framing->encodings++
+						       ? HTTP_CODING_OTHER
+						       : coding_of(slice_trim(header->value));
 		return true;
 	case 17:
 		if (!slice_is_nocase(header->name, "transfer-encoding"))
@@ -380,10 +396,13 @@ bool http_parse_head(struct http_head *head, struct slice bytes, char *path_room
 bool http_check_body(const struct http_head *head, const struct http_limits *limits,
 		     struct http_refusal *ret_refusal)
 {
-	struct slice coding = http_header(&head->request, "content-encoding");
 	struct slice expect = http_header(&head->request, "expect");
 
-	if (coding.ptr && !slice_is_nocase(coding, "identity"))
+	if (head->request.coding == HTTP_CODING_OTHER && limits->packed_bodies)
+		return http_parse_refuse(
+			ret_refusal, 415,
+			"the Content-Encoding of a body is gzip or zstd, or there is none");
+	if (head->request.coding != HTTP_CODING_NONE && !limits->packed_bodies)
 		return http_parse_refuse(ret_refusal, 415,
 					 "bodies are taken without Content-Encoding only");
 	if (expect.ptr && !head->http_1_0 && !head->expects_continue)

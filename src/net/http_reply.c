@@ -202,6 +202,8 @@ static void reply_to(struct http_server *server, struct http_conn *conn, uint32_
 	answer->close |= reply->close || (server->draining && request + 1 == conn->next);
 	answer->ready = true;
 	http_reply_count(reply->status);
+	if (server->options.refused && reply->status >= 400 && reply->status < 500)
+		server->options.refused(server->options.user, conn->peer, reply);
 	if (request == conn->first) {
 		built = build(server, conn, answer, reply, &conn->out);
 		if (built) {
@@ -248,6 +250,8 @@ void http_reply_refusal(struct http_server *server, struct http_conn *conn, uint
 		.close = true,
 	};
 
+	if (refusal->status == 415 && server->limits.packed_bodies)
+		reply.extra[0] = "Accept-Encoding: gzip, zstd\r\n";
 	reply_to(server, conn, request, &reply);
 }
 

@@ -21,9 +21,9 @@ enum {
 	DESCRIPTORS_OTHER = 256,	/* that the process may need beside the connections' */
 };
 
-/* What epoll's events carry instead of a connection. */
-#define EVENT_LISTEN UINT64_MAX
-#define EVENT_WAKE (UINT64_MAX - 1)
+/* What epoll's events carry instead of a connection; below the last, the number of a listener. */
+#define EVENT_WAKE UINT64_MAX
+#define EVENT_LISTEN(number) (UINT64_MAX - 1 - (number))
 
 const struct http_limits http_limits_default = {
 	.body_bytes_max = 8 << 20,
@@ -74,18 +74,41 @@ static void allow_descriptors(uint32_t connections_max)
 
 static enum err_code open_descriptors(struct http_server *server, struct err *err)
 {
-	struct epoll_event listen = { .events = EPOLLIN | EPOLLET, .data.u64 = EVENT_LISTEN };
 	struct epoll_event wake = { .events = EPOLLIN | EPOLLET, .data.u64 = EVENT_WAKE };
 
 	server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (server->epoll_fd < 0 || server->wake_fd < 0 || server->spare_fd < 0 ||
-	    epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, server->listen_fd, &listen) < 0 ||
 	    epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, server->wake_fd, &wake) < 0)
 		return err_errno(err, "could not set up the server's loop");
+	for (unsigned i = 0; i < server->listener_count; i++) {
+		struct epoll_event listen = { .events = EPOLLIN | EPOLLET,
+					      .data.u64 = EVENT_LISTEN(i) };
+
+		if (epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, server->listeners[i].fd, &listen) <
+		    0)
+			return err_errno(err, "could not set up the server's loop");
+	}
 	if (stop_fd() >= 0)		/* only to wake the loop, which asks stop_requested() */
 		(void)epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, stop_fd(), &wake);
+	return ERR_OK;
+}
+
+static enum err_code open_listeners(struct http_server *server, struct err *err)
+{
+	const char *const *also = server->options.listen_also;
+	const char *listen = server->options.listen;
+
+	while (listen) {
+		struct http_listener *listener = &server->listeners[server->listener_count];
+
+		assert(server->listener_count < HTTP_LISTENERS_MAX);
+		if (http_listen_open(listen, &listener->fd, &listener->port, err) != ERR_OK)
+			return err->code;
+		server->listener_count++;
+		listen = also ? *also++ : NULL;
+	}
 	return ERR_OK;
 }
 
@@ -100,7 +123,7 @@ enum err_code http_server_new(const struct http_server_options *options,
 	assert(limits->headers_max <= HTTP_HEADERS_MAX && limits->connections_max > 0);
 	server->options = *options;
 	server->limits = *limits;
-	server->listen_fd = server->epoll_fd = server->wake_fd = server->spare_fd = -1;
+	server->epoll_fd = server->wake_fd = server->spare_fd = -1;
 	server->slots_max = (limits->connections_max / SLAB_CONNS + 2) * SLAB_CONNS;
 	server->slabs = xcalloc(server->slots_max / SLAB_CONNS, sizeof(struct http_conn *));
 	server->free_slots = xcalloc(server->slots_max, sizeof(uint32_t));
@@ -119,7 +142,7 @@ enum err_code http_server_new(const struct http_server_options *options,
 	if (code == ERR_OK)
 		http_tls_refresh(server);	/* the first time, it notes what the files are */
 	if (code == ERR_OK)
-		code = http_listen_open(options->listen, &server->listen_fd, &server->port, err);
+		code = open_listeners(server, err);
 	if (code == ERR_OK)
 		code = open_descriptors(server, err);
 	if (code != ERR_OK) {
@@ -139,6 +162,16 @@ static void close_descriptor(int fd)
 {
 	if (fd >= 0)
 		(void)close(fd);
+}
+
+static void close_listeners(struct http_server *server)
+{
+	for (unsigned i = 0; i < server->listener_count; i++) {
+		close_descriptor(server->listeners[i].fd);
+		server->listeners[i].fd = -1;
+		server->listeners[i].ready = false;
+	}
+	server->accept_ready = false;
 }
 
 static void close_all(struct http_server *server)
@@ -174,7 +207,7 @@ void http_server_free(struct http_server *server)
 	close_all(server);
 	for (uint32_t slot = 0; slot < server->slots; slot += SLAB_CONNS)
 		free(server->slabs[slot / SLAB_CONNS]);
-	close_descriptor(server->listen_fd);
+	close_listeners(server);
 	close_descriptor(server->epoll_fd);
 	close_descriptor(server->wake_fd);
 	close_descriptor(server->spare_fd);
@@ -190,7 +223,13 @@ void http_server_free(struct http_server *server)
 
 uint16_t http_server_port(const struct http_server *server)
 {
-	return server->port;
+	return http_server_port_of(server, 0);
+}
+
+uint16_t http_server_port_of(const struct http_server *server, unsigned listener)
+{
+	assert(listener < server->listener_count);
+	return server->listeners[listener].port;
 }
 
 static void wake(struct http_server *server)
@@ -278,7 +317,8 @@ static void note_event(struct http_server *server, const struct epoll_event *eve
 
 	if (event->data.u64 == EVENT_WAKE)
 		return;
-	if (event->data.u64 == EVENT_LISTEN) {
+	if (event->data.u64 >= EVENT_LISTEN(HTTP_LISTENERS_MAX - 1)) {
+		server->listeners[EVENT_LISTEN(0) - event->data.u64].ready = true;
 		server->accept_ready = true;
 		return;
 	}
@@ -310,6 +350,8 @@ static int sleep_ms(struct http_server *server, int64_t end_ms)
 
 	if (most_ms > SLEEP_MS_MAX)
 		most_ms = SLEEP_MS_MAX;
+	if (server->options.turn_every_ms && most_ms > server->options.turn_every_ms)
+		most_ms = server->options.turn_every_ms;
 	if (server->queue_head)
 		return 0;
 	if (server->accept_ready && server->accept_after_ms - server->now_ms < most_ms)
@@ -321,9 +363,7 @@ static int sleep_ms(struct http_server *server, int64_t end_ms)
 static void http_server_drain(struct http_server *server)
 {
 	server->draining = true;
-	close_descriptor(server->listen_fd);
-	server->listen_fd = -1;
-	server->accept_ready = false;
+	close_listeners(server);
 	for (uint32_t slot = 0; slot < server->slots; slot++)
 		if (http_server_conn(server, slot)->phase != PHASE_CLOSED)
 			http_server_queue(server, http_server_conn(server, slot));

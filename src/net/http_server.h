@@ -37,6 +37,7 @@
 #include <stdint.h>
 
 enum { HTTP_HEADERS_MAX = 64, HTTP_PIPELINE_MAX = 16, HTTP_BODY_PADDING = 64 };
+enum { HTTP_LISTENERS_MAX = 8 };
 
 struct http_limits {
 	size_t body_bytes_max;		/* 413 */
@@ -53,6 +54,7 @@ struct http_limits {
 	uint32_t body_bytes_per_s_min;
 	int64_t write_ms;		/* a reply makes no progress */
 	int64_t idle_ms;		/* between requests */
+	bool packed_bodies;		/* those in gzip and zstd go to the handler; else 415 */
 };
 
 extern const struct http_limits http_limits_default;
@@ -65,6 +67,9 @@ struct http_header {
 	struct slice name;		/* as sent; compare without case */
 	struct slice value;		/* no white space around it */
 };
+
+/* The Content-Encoding of a body. Another one is answered with 415 by the server itself. */
+enum http_coding { HTTP_CODING_NONE, HTTP_CODING_GZIP, HTTP_CODING_ZSTD, HTTP_CODING_OTHER };
 
 /* Names one request of one connection, also after either is gone. */
 struct http_ticket {
@@ -80,14 +85,17 @@ struct http_request {
 	struct slice query;		/* raw, without "?" */
 	struct slice body;		/* HTTP_BODY_PADDING bytes after it may be read */
 	int64_t content_length;		/* as announced: 0 without a body, -1 chunked */
+	enum http_coding coding;	/* of the body: as it was sent, still packed */
 	struct slice host;		/* the header; null without one, as HTTP/1.0 may be */
 	struct slice origin;		/* the same; "null" where there are two */
 	const struct http_header *headers;
 	size_t header_count;
 	const char *peer;		/* the client's address, text */
+	unsigned listener; /* that it came by: 0 is `listen`, then those of listen_also */
 };
 
 struct http_server;
+struct http_reply;
 
 typedef void http_handler_fn(void *user, struct http_server *server,
 			     const struct http_request *request);
@@ -104,8 +112,13 @@ typedef bool http_admit_fn(void *user, struct http_server *server,
 /* Around the work of a turn of the loop: all that it found to do when it woke. */
 typedef void http_turn_fn(void *user, bool begins);
 
+/* An answer of 4xx on its way to `peer`, whoever gave it. */
+typedef void http_refused_fn(void *user, const char *peer, const struct http_reply *reply);
+
 struct http_server_options {
 	const char *listen;		/* "127.0.0.1:8082", "[::1]:0", "localhost:80"; port 0: a free one */
+	const char *const
+		*listen_also; /* up to HTTP_LISTENERS_MAX - 1 more, ended by NULL; or NULL */
 	const char *tls_cert;		/* PEM files, the certificate with its chain; NULL: plain */
 	const char *tls_key;		/* both are read anew when they change */
 	/* A header in which a proxy names its client, last in a list ("X-Forwarded-For"), or NULL.
@@ -115,6 +128,8 @@ struct http_server_options {
 	http_handler_fn *handle;
 	http_admit_fn *admit;		/* NULL: everything goes on */
 	http_turn_fn *turn;		/* NULL: not of interest */
+	int64_t turn_every_ms;		/* also where nothing happens; 0: not then */
+	http_refused_fn *refused;	/* NULL: the same */
 	void *user;
 };
 
@@ -125,11 +140,14 @@ MUST_USE enum err_code http_listen_check(const char *listen, bool *ret_loopback,
  * read. */
 MUST_USE enum err_code http_cert_until(const char *cert, int64_t *ret_s, struct err *err);
 
-/* Binds and listens. ERR_USAGE: no such address, or an unusable certificate; ERR_EXISTS: in use. */
+/* Binds and listens, everywhere or nowhere. ERR_USAGE: no such address, or an unusable certificate;
+ * ERR_EXISTS: in use. */
 MUST_USE enum err_code http_server_new(const struct http_server_options *options,
 				       struct http_server **ret_server, struct err *err);
 void http_server_free(struct http_server *server);	/* accepts NULL */
-uint16_t http_server_port(const struct http_server *server);
+uint16_t http_server_port(const struct http_server *server); /* of `listen` */
+/* Of each; there must be one of that number. */
+uint16_t http_server_port_of(const struct http_server *server, unsigned listener);
 /*
  * Runs the loop until http_server_stop(), or until the process is asked to
  * stop (stop.h). Then it accepts nothing more, closes what waits, and answers
@@ -165,6 +183,9 @@ void http_post(struct http_server *server, struct http_task *first, struct http_
 
 /* The value of a header, or a null slice. Case of the name does not matter. */
 struct slice http_header(const struct http_request *request, const char *name);
+/* What a header in which a proxy names its client says: the last of the last, as others may stand
+ * before it. A null slice: it is not there. */
+struct slice http_client(const struct http_request *request, const char *name);
 /* The decoded value of a query parameter ("+" is a space), into `out`; false: absent or badly encoded. */
 bool http_query(struct slice query, const char *name, struct buf *out);
 

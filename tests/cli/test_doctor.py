@@ -57,6 +57,24 @@ def test_a_port_that_is_taken(doctor):
     assert failed(rows) == {"address"} and "--listen" in rows["address"]["advice"]
 
 
+def test_keys(doctor, run, free, tmp_path):
+    keys = tmp_path / "keys"
+    env = {"PINPIPE_GATEWAY_KEYS": str(keys)}
+    keys.write_text(f"a post {'0' * 64}\nb post,read {'1' * 64}\n")
+    keys.chmod(0o644)
+    assert doctor("--listen", free, env=env)["keys"]["found"] == "2 in use"
+    assert run("config", env=env).stderr == ""
+    keys.chmod(0o664)
+    assert "go-w" in doctor("--listen", free, env=env)["keys"]["advice"]
+    keys.chmod(0o600)
+    keys.write_text("# b\n")
+    assert "nobody is let in" in doctor("--listen", free, env=env)["keys"]["found"]
+    keys.write_text("a post\n")
+    rows = doctor("--listen", free, env=env, status=1)
+    assert failed(rows) == {"keys"} and f"{keys}:1: a key is three words" in rows["keys"]["found"]
+    assert f"{keys}:1: a key is three words" in run("config", env=env).stderr
+
+
 def test_a_gateway_of_ours_may_have_it(doctor, gateway, data_dir):
     rows = doctor("--listen", f"127.0.0.1:{gateway.port}", "--dir", data_dir)
     assert "a gateway runs on this directory" in rows["address"]["found"]

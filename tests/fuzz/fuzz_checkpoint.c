@@ -283,7 +283,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct seen seen;
 
 	if (text.max == 0) {
-		trace_init(TRACE_ERROR, "fuzz"); /* a checkpoint that is passed over is a warning */
+		trace_init(TRACE_ERROR, TRACE_TEXT,
+			   "fuzz"); /* a checkpoint that is passed over is a warning */
 		buf_init(&text, DELTA_PATH_TEXT_MAX);
 	}
 	for (int i = 0; i < FILES_MAX && input.len > 0; i++)

@@ -116,6 +116,6 @@ def test_an_origin_that_is_none(run, data_dir):
     assert "gateway.cors_origins" in refused.stderr and "app.example" in refused.stderr
 
 
-@pytest.mark.parametrize("content_type", ["application/json", "text/plain"])
+@pytest.mark.parametrize("content_type", ["application/vnd.kafka.avro.v2+json", "text/plain"])
 def test_types_that_are_refused_name_the_right_one(gateway, content_type):
     assert KAFKA_JSON in produce(gateway, BODY, content_type=content_type).json()["message"]

@@ -20,7 +20,7 @@ GIVEN = {"x-api-key": KEY}
 
 def metric(gateway, name, **more):
     text = ask(gateway, "GET", "/metrics", **more).text
-    return int(re.search(rf"^{name} (\d+)$", text, re.MULTILINE)[1])
+    return int(re.search(rf"^{re.escape(name)} (\d+)$", text, re.MULTILINE)[1])
 
 
 @pytest.mark.parametrize("key", [{}, {"x-api-key": ""}, {"x-api-key": KEY + "x"}, {"x-api-key": KEY.upper()},
@@ -37,7 +37,8 @@ def test_nothing_without_the_key(start_gateway, key):
     assert ask(gateway, "GET", "/healthz", headers=key).status == 200
     assert end_offset(gateway, headers=GIVEN) == 0
     assert read_stream_with_key(gateway) == []
-    assert metric(gateway, "pinpipe_auth_failures_total", headers=GIVEN) == 5
+    reason = "wrong" if "x-api-key" in key else "missing"
+    assert metric(gateway, 'pinpipe_auth_failures_total{reason="%s"}' % reason, headers=GIVEN) == 5
 
 
 def read_stream_with_key(gateway):

@@ -114,14 +114,15 @@ def test_json_types_that_are_taken(gateway, content_type):
 
 
 @pytest.mark.parametrize("content_type", [
-    "application/json", KAFKA, "text/plain", "application/x-www-form-urlencoded", "application",
+    KAFKA, "text/plain", "application/x-www-form-urlencoded", "application",
     "application/vnd.kafka.avro.v2+json", "application/vnd.kafka.json.v1+json",
     KAFKA_JSON + "; charset=iso-8859-1", KAFKA_JSON + ", text/plain",
 ])
 def test_other_types_are_refused(empty_gateway, content_type):
     reply = produce(empty_gateway, {"records": [{"value": 1}]}, content_type=content_type)
     assert (reply.status, reply.text) == (
-        415, error(415, f"HTTP 415 Unsupported Media Type: send Content-Type: {KAFKA_JSON}"))
+        415, error(415, f"HTTP 415 Unsupported Media Type: send Content-Type: {KAFKA_JSON}, or application/json, or"
+                        " application/x-ndjson"))
     assert end_offset(empty_gateway) == 0
 
 
@@ -140,7 +141,8 @@ def test_accept(gateway, accept, status, content_type):
     reply = produce(gateway, {"records": [{"value": 1}]}, headers={"Accept": accept} if accept else {})
     assert (reply.status, reply.type) == (status, content_type)
     if status == 406:
-        assert reply.text == error(406, "HTTP 406 Not Acceptable")
+        assert reply.text == error(406, "HTTP 406 Not Acceptable: answers are"
+                                         " application/vnd.kafka.v2+json or application/json")
         assert end_offset(gateway) == 0
 
 

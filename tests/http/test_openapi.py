@@ -38,13 +38,20 @@ def test_it_is_served_as_it_is_in_deploy(gateway):
     assert len(reply.text) < (described.TOP / "deploy" / "openapi.json").stat().st_size  # without the blanks
 
 
+def scope_of(operation):
+    """As --routes has it."""
+    security = operation.get("security", described.DOCUMENT["security"])
+    return (security[0]["apiKey"] or ["any"])[0] if security else "-"
+
+
 def test_every_route_is_described_and_no_other(run):
-    lines = [line.split(maxsplit=2) for line in run("gateway", "--routes").stdout.splitlines()]
-    assert sorted((method, path) for method, path, _ in lines) \
+    lines = [line.split(maxsplit=3) for line in run("gateway", "--routes").stdout.splitlines()]
+    assert sorted((method, path) for method, path, _, _ in lines) \
         == sorted((method, path) for method, path, _ in OPERATIONS.values())
-    for method, path, summary in lines:
+    for method, path, scope, summary in lines:
         operation, = [each for m, p, each in OPERATIONS.values() if (m, p) == (method, path)]
         assert operation["summary"].lower().startswith(summary.lower()), (method, path)
+        assert scope_of(operation) == scope, (method, path)
 
 
 def test_it_has_the_version_of_the_program(run):

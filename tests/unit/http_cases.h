@@ -71,7 +71,8 @@ static const struct http_case http_refused[] = {
 	CASE(400, "a length with an underscore", POST LENGTH("2_5") END BODY),
 	CASE(400, "a length with a dot", POST LENGTH(LEN ".0") END BODY),
 	CASE(400, "a folded length", POST "Content-Length:\r\n " LEN "\r\n" END BODY),
-	CASE(400, "a length in digits that are not ASCII", POST LENGTH("\357\274\222\357\274\225") END BODY),
+	CASE(400, "a length in digits that are not ASCII",
+	     POST LENGTH("\357\274\222\357\274\225") END BODY),
 	CASE(400, "a length after a chunked body's head in HTTP/1.0",
 	     "POST " PIN " HTTP/1.0\r\n" JSON LENGTH(LEN) CODING("chunked") END CHUNK LAST),
 	CASE(413, "a length over the limit", POST LENGTH("99999999999") END),
@@ -92,8 +93,10 @@ static const struct http_case http_refused[] = {
 	CASE(400, "chunked before a comma", POST CODING("chunked,") END CHUNK LAST),
 	CASE(400, "a folded chunked", POST "Transfer-Encoding:\r\n chunked\r\n" END CHUNK LAST),
 	CASE(400, "chunked with a NUL", POST CODING("chunked\0") END CHUNK LAST),
-	CASE(400, "chunked in HTTP/1.0", "POST " PIN " HTTP/1.0\r\n" JSON CODING("chunked") END CHUNK LAST),
-	CASE(400, "a blank before that colon", POST "Transfer-Encoding : chunked\r\n" END CHUNK LAST),
+	CASE(400, "chunked in HTTP/1.0",
+	     "POST " PIN " HTTP/1.0\r\n" JSON CODING("chunked") END CHUNK LAST),
+	CASE(400, "a blank before that colon",
+	     POST "Transfer-Encoding : chunked\r\n" END CHUNK LAST),
 
 	CASE(400, "an empty chunk size", CHUNKED "\r\n" BODY "\r\n" LAST),
 	CASE(400, "a chunk size with 0x", CHUNKED "0x" CHUNK LAST),
@@ -198,7 +201,7 @@ static const struct http_case http_refused[] = {
 	CASE(400, "a Host with a blank", GET "Host: a b\r\n" END),
 	CASE(400, "a Host that is a list", GET "Host: a,b\r\n" END),
 	CASE(417, "an unknown expectation", POST "Expect: 200-ok\r\n" LENGTH(LEN) END BODY),
-	CASE(415, "a body in gzip", POST "Content-Encoding: gzip\r\n" LENGTH(LEN) END BODY),
+	CASE(415, "a body in brotli", POST "Content-Encoding: br\r\n" LENGTH(LEN) END BODY),
 };
 
 /* What they are for is in the echo: method, path, query, body. */

@@ -143,14 +143,43 @@ static void test_too_many_records(void **state)
 	assert_int_equal(records.count, 1);
 }
 
+/* Each line is parsed with the parser of the one before it: what was kept of that must stay. */
+static void test_lines_stay(void **state)
+{
+	(void)state;
+	assert_ok(parse(
+		"{\"a\" : \"\\u00e4\"}\r\n\n  {\"value\":{\"b\":[1.10,1E5]}}  \n{ }\n{\"c\":null}",
+		PRODUCE_LINES));
+	assert_int_equal(records.count, 4);
+	check(&records.at[0], NULL, "{\"a\":\"\\u00e4\"}", 5);
+	check(&records.at[1], NULL, "{\"value\":{\"b\":[1.10,1E5]}}", 5);
+	check(&records.at[2], NULL, "{}", 5);
+	check(&records.at[3], NULL, "{\"c\":null}", 5);
+}
+
+static void test_plain_is_told_apart(void **state)
+{
+	(void)state;
+	assert_ok(parse("{ \"records\" : [ { \"value\" : { \"a\" : 1 }, \"partition\" : 3 } ] }",
+			PRODUCE_PLAIN));
+	check(&records.at[0], NULL, "{\"a\":1}", 3);
+	assert_ok(parse("[ { \"a\" : 1 }, { \"value\":1, \"b\":2 }, { \"key\":1 }, {} ]",
+			PRODUCE_PLAIN));
+	assert_int_equal(records.count, 4);
+	check(&records.at[1], NULL, "{\"value\":1,\"b\":2}", 5);
+	assert_ok(parse("{ \"record\" : [] }", PRODUCE_PLAIN));
+	check(&records.at[0], NULL, "{\"record\":[]}", 5);
+	assert_int_equal(parse("{\"b\":1,\"RECORDS\":[]}", PRODUCE_PLAIN), ERR_SHAPE);
+	assert_int_equal(parse("{\"partition\":1,\"value\":1}", PRODUCE_PLAIN), ERR_SHAPE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_json_keeps_the_text),
-		cmocka_unit_test(test_binary_decodes),
-		cmocka_unit_test(test_names_may_be_escaped),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_too_many_records),
+		cmocka_unit_test(test_json_keeps_the_text),  cmocka_unit_test(test_binary_decodes),
+		cmocka_unit_test(test_names_may_be_escaped), cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_too_many_records),     cmocka_unit_test(test_lines_stay),
+		cmocka_unit_test(test_plain_is_told_apart),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -570,6 +570,6 @@ int main(void)
 		TEST(test_a_stop_gives_up_in_the_end),	/* last: a stop cannot be taken back */
 	};
 
-	trace_init(TRACE_ERROR, "test");
+	trace_init(TRACE_ERROR, TRACE_TEXT, "test");
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

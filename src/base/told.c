@@ -1,0 +1,106 @@
+#include "base/told.h"
+
+#include "base/trace.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { TOLD_MAX = 256 };
+
+struct told_turn {
+	uint64_t hashes[TOLD_MAX];
+	size_t count;
+};
+
+static struct {
+	pthread_mutex_t lock;
+	struct told_turn last, now;
+	char path[PATH_MAX];
+} told = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* FNV-1a */
+static uint64_t hash_of_text(const char *text)
+{
+	uint64_t hash = 14695981039346656037u;
+
+	for (const char *c = text; *c; c++)
+		hash = (hash ^ (unsigned char)*c) * 1099511628211u;
+	return hash;
+}
+
+static bool turn_has(const struct told_turn *turn, uint64_t hash)
+{
+	for (size_t i = 0; i < turn->count; i++)
+		if (turn->hashes[i] == hash)
+			return true;
+	return false;
+}
+
+static bool was_told(const char *text)
+{
+	uint64_t hash = hash_of_text(text);
+	bool known;
+
+	(void)pthread_mutex_lock(&told.lock);
+	known = turn_has(&told.last, hash);
+	if (!turn_has(&told.now, hash) && told.now.count < TOLD_MAX)
+		told.now.hashes[told.now.count++] = hash;
+	(void)pthread_mutex_unlock(&told.lock);
+	return known;
+}
+
+static bool path_of(char path[PATH_MAX], const char *dir, const char *name)
+{
+	return snprintf(path, PATH_MAX, "%s/%s", dir, name) < PATH_MAX;
+}
+
+void told_begin(const char *dir, const char *name)
+{
+	ssize_t bytes = 0;
+	int fd;
+
+	if (!path_of(told.path, dir, name))
+		return;
+	fd = open(told.path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd >= 0) {
+		bytes = read(fd, told.last.hashes, sizeof(told.last.hashes));
+		(void)close(fd);
+	}
+	told.last.count = bytes > 0 ? (size_t)bytes / sizeof(uint64_t) : 0;
+	told.now.count = 0;
+	trace_set_known(was_told);
+}
+
+/* A turn that is cut short here tells too much next time, no more. */
+static void keep_turn(const struct told_turn *turn)
+{
+	int fd = open(told.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return;
+	(void)!write(fd, turn->hashes, turn->count * sizeof(uint64_t));
+	(void)close(fd);
+}
+
+void told_end(void)
+{
+	trace_set_known(NULL);
+	if (told.now.count > 0)
+		keep_turn(&told.now);
+	else if (told.last.count > 0)
+		(void)unlink(told.path);
+}
+
+void told_forget(const char *dir, const char *name)
+{
+	char path[PATH_MAX];
+
+	if (path_of(path, dir, name))
+		(void)unlink(path);
+}
