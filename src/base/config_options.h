@@ -20,7 +20,8 @@ X(ID, "id", "id", CONFIG_TEXT, "124df56aef51", "", "User id that prefixes every 
 X(VERBOSE, "verbose", "verbose", CONFIG_CHOICE, "info", "error|warn|info|debug", "How much to say on stderr")
 X(LOG_FORMAT, "log_format", "log-format", CONFIG_CHOICE, "text", "text|json|logfmt",
   "Lines on stderr: for people, or one JSON object or one logfmt line each")
-X(FORMAT, "format", "format", CONFIG_CHOICE, "auto", "auto|table|json|csv|parquet", "Output: auto is table on a terminal, else json; parquet: of one analysis")
+X(FORMAT, "format", "format", CONFIG_CHOICE, "auto", "auto|table|json|csv|parquet",
+  "Output: auto is table on a terminal, else json; parquet: of one analysis")
 X(MODELS, "models", "models", CONFIG_PATH, "", "", "Directory of the SQL models (default: the one installed beside the program)")
 
 /* What does the work, by name */
@@ -30,6 +31,8 @@ X(ENGINE, "engine.kind", "engine", CONFIG_CHOICE, "duckdb", "duckdb|spark", "Wha
 
 /* Gateway */
 X(LISTEN, "gateway.listen", "listen", CONFIG_TEXT, "127.0.0.1:8082", "", "Address and port; port 0 takes a free one")
+X(LISTEN_ALSO, "gateway.listen_also", "listen-also", CONFIG_TEXT, "", "",
+  "More addresses, with semicolons; behind one what it has, if not all: kafka,kinesis,page,ops")
 X(INSECURE, "gateway.insecure", "insecure", CONFIG_BOOL, "false", "", "Allow another address than loopback without an API key")
 X(API_KEY_HASH, "gateway.api_key_sha256", "", CONFIG_TEXT, "", "", "SHA-256 (hex) of the key that clients send as x-api-key")
 X(KEYS, "gateway.keys", "", CONFIG_PATH, "", "",
@@ -160,7 +163,8 @@ X(UNTIL_END, "", "until-end", CONFIG_BOOL, "false", "", "Stop when all that is i
 /* Looking inside */
 X(SQL_FILE, "", "file", CONFIG_PATH, "", "", "Take the statements from this file")
 X(ROWS_MAX, "", "rows", CONFIG_INT, "0", "0..10000000", "Rows of an answer at most; 0: all")
-X(LIST, "", "list", CONFIG_BOOL, "false", "", "Show which analyses there are, in place of their answers")
+X(LIST, "", "list", CONFIG_BOOL, "false", "",
+  "Show which analyses there are, in place of their answers")
 X(CHECK, "", "check", CONFIG_BOOL, "false", "", "Tell every fault of the models, with its file and line")
 X(START, "", "from", CONFIG_TEXT, "beginning", "", "beginning, end, an offset, -N (the last N), @milliseconds since 1970 or @2022-03-01T12:30Z")
 X(SETTINGS, "", "settings", CONFIG_BOOL, "false", "", "How the topic is kept, in place of its partitions")
@@ -176,7 +180,8 @@ X(FROM_LAKE, "", "from-lake", CONFIG_BOOL, "false", "", "Make the log of what th
 X(DRY_RUN, "", "dry-run", CONFIG_BOOL, "false", "", "Say what would be done, and do nothing")
 X(DROP_UNFINISHED, "", "drop-unfinished", CONFIG_BOOL, "false", "", "Take away objects that a sink had begun to put together and nobody can complete")
 X(REPLACE, "", "replace", CONFIG_BOOL, "false", "", "Take the new where the destination has other objects, or tables, of the names")
-X(CONTAINS, "", "contains", CONFIG_TEXT, "", "", "Only records whose key or value holds this text, byte for byte")
+X(CONTAINS, "", "contains", CONFIG_TEXT, "", "",
+  "Only records whose key or value holds this text, byte for byte")
 X(FOLLOW, "", "follow", CONFIG_BOOL, "false", "", "Wait for more at the end")
 X(ALL, "", "all", CONFIG_BOOL, "false", "", "Also the dead letters that a replay made rows")
 X(TOPIC, "", "topic", CONFIG_TEXT, "", "", "Only of this topic or stream")

@@ -82,6 +82,7 @@ struct command {
 	X(streams) \
 	X(groups) \
 	X(cat) \
+	X(where) \
 	X(dlq) \
 	X(check) \
 	X(backup) \

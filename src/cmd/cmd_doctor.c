@@ -89,8 +89,8 @@ static int cmd_doctor_run(struct config *config, int argc, const char *const *ar
 }
 
 static const enum option options[] = {
-	OPT_LISTEN, OPT_INSECURE, OPT_TLS_CERT, OPT_TLS_KEY,	   OPT_LAKE,
-	OPT_SOURCE, OPT_DATA,	  OPT_URL,	OPT_STREAMING_URL, OPTION_COUNT,
+	OPT_LISTEN, OPT_LISTEN_ALSO, OPT_INSECURE, OPT_TLS_CERT,      OPT_TLS_KEY,  OPT_LAKE,
+	OPT_SOURCE, OPT_DATA,	     OPT_URL,	   OPT_STREAMING_URL, OPTION_COUNT,
 };
 
 const struct command cmd_doctor = {

@@ -10,9 +10,11 @@
 #include "cmd/setup.h"
 #include "flow/lake.h"
 #include "gateway/auth.h"
+#include "gateway/caller.h"
 #include "gateway/gateway.h"
 
 #include <string.h>
+#include <unistd.h>
 
 enum {
 	DRAIN_MS = 10000,
@@ -46,8 +48,10 @@ static struct gateway_options gateway_options(const struct config *config)
 		.listen = config_text(config, OPT_LISTEN),
 		.dir = config_text(config, OPT_DIR),
 		.takeover = config_bool(config, OPT_TAKEOVER),
+		.listen_also = config_text(config, OPT_LISTEN_ALSO),
 		.insecure = config_bool(config, OPT_INSECURE),
 		.api_key_sha256 = config_text(config, OPT_API_KEY_HASH),
+		.secrets_dir = config_text(config, OPT_DIR),
 		.keys = cmd_gateway_text_or_null(config, OPT_KEYS),
 		.tls_cert = cmd_gateway_text_or_null(config, OPT_TLS_CERT),
 		.tls_key = cmd_gateway_text_or_null(config, OPT_TLS_KEY),
@@ -109,21 +113,42 @@ static enum err_code cmd_gateway_open_log(void *config, struct gateway *gateway,
 	return code;
 }
 
-/* One line that a script can read: the address, with the port that was taken. */
+/* What others may read, as a journal, is no place for the token. */
+static void put_page(const struct config *config, const struct gateway *gateway,
+		     const char *address, struct buf *out)
+{
+	const char *token = gateway_page_token(gateway);
+
+	buf_addf(out, "page: %.*s/", (int)strcspn(address, " \n"), address);
+	if (*token && isatty(STDOUT_FILENO))
+		buf_addf(out, "#token=%s", token);
+	else if (*token)
+		buf_addf(out, " (its token is in \"%s/" PAGE_TOKEN_NAME "\")",
+			 config_text(config, OPT_DIR));
+	buf_add_char(out, '\n');
+}
+
+/* Lines that a script can read: the addresses, with the ports that were taken, and the page. */
 static enum err_code print_address(const struct config *config, const struct gateway *gateway,
 				   struct err *err)
 {
-	const char *listen = config_text(config, OPT_LISTEN);
-	const char *scheme = *config_text(config, OPT_TLS_CERT) ? "https" : "http";
+	struct buf addresses, lines;
 	enum err_code code;
-	struct buf line;
 
-	buf_init(&line, LINE_MAX_BYTES);
-	buf_addf(&line, "listening on %s://%.*s:%d\n", scheme,
-		 (int)(strrchr(listen, ':') - listen), listen, gateway_port(gateway));
-	registry_say(REGISTRY_DOING, "%.*s", (int)line.len - 1, line.ptr);
-	code = cmd_print(&line, err);
-	buf_release(&line);
+	buf_init(&addresses, LINE_MAX_BYTES);
+	buf_init(&lines, LINE_MAX_BYTES);
+	gateway_put_addresses(gateway, &addresses);
+	for (const char *at = buf_cstr(&addresses); *at;) {
+		size_t len = strcspn(at, "\n") + 1;
+
+		buf_addf(&lines, "listening on %.*s", (int)len, at);
+		at += len;
+	}
+	registry_say(REGISTRY_DOING, "%.*s", (int)strcspn(buf_cstr(&lines), "\n"), lines.ptr);
+	put_page(config, gateway, buf_cstr(&addresses), &lines);
+	code = cmd_print(&lines, err);
+	buf_release(&lines);
+	buf_release(&addresses);
 	return code;
 }
 
@@ -242,13 +267,16 @@ static int cmd_gateway_run(struct config *config, int argc, const char *const *a
 }
 
 static const enum option options[] = {
-	OPT_LISTEN,	    OPT_MODELS,	       OPT_INSECURE,	    OPT_API_KEY_HASH,
-	OPT_KEYS,	    OPT_TLS_CERT,      OPT_TLS_KEY,	    OPT_STAGES,
-	OPT_HOSTS,	    OPT_CORS_ORIGINS,  OPT_CLIENT_HEADER,   OPT_COMPAT_STATUS,
-	OPT_KINESIS_STATUS, OPT_AUTO_CREATE,   OPT_PARTITIONS,	    OPT_SHARDS,
-	OPT_BODY_MAX,	    OPT_RECORD_MAX,    OPT_CONNECTIONS_MAX, OPT_CONNECTIONS_IP_MAX,
-	OPT_INFLIGHT_MAX,   OPT_SEGMENT_BYTES, OPT_RETENTION,	    OPT_RETENTION_BYTES,
-	OPT_DISK_RESERVE,   OPT_ROUTES,	       OPT_TAKEOVER,	    OPTION_COUNT,
+	OPT_LISTEN,	     OPT_LISTEN_ALSO,	  OPT_MODELS,
+	OPT_INSECURE,	     OPT_API_KEY_HASH,	  OPT_KEYS,
+	OPT_TLS_CERT,	     OPT_TLS_KEY,	  OPT_STAGES,
+	OPT_HOSTS,	     OPT_CORS_ORIGINS,	  OPT_CLIENT_HEADER,
+	OPT_COMPAT_STATUS,   OPT_KINESIS_STATUS,  OPT_AUTO_CREATE,
+	OPT_PARTITIONS,	     OPT_SHARDS,	  OPT_BODY_MAX,
+	OPT_RECORD_MAX,	     OPT_CONNECTIONS_MAX, OPT_CONNECTIONS_IP_MAX,
+	OPT_INFLIGHT_MAX,    OPT_SEGMENT_BYTES,	  OPT_RETENTION,
+	OPT_RETENTION_BYTES, OPT_DISK_RESERVE,	  OPT_ROUTES,
+	OPT_TAKEOVER,	     OPTION_COUNT,
 };
 
 const struct command cmd_gateway = {

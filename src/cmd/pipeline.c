@@ -53,7 +53,9 @@ static void tell_posted(const struct pipeline_counts *counts, double seconds, co
 
 static enum err_code start_gateway(struct pipeline *pipeline, struct err *err)
 {
-	static const char *const args[] = { "gateway", "--listen", "127.0.0.1:0", NULL };
+	/* What is configured may be another one's that runs. */
+	static const char *const args[] = { "gateway",	     "--listen", "127.0.0.1:0",
+					    "--listen-also", "",	 NULL };
 	struct buf line;
 	const char *url;
 	enum err_code code = process_start(&pipeline->gateway, args, PROCESS_STDOUT_PIPE, err);

@@ -129,7 +129,7 @@ static void prompt_write_history(const struct prompt *prompt)
 	(void)umask(before);
 }
 
-void prompt_remember(struct prompt *prompt, struct slice text)
+void prompt_remember(struct prompt *prompt, struct slice line)
 {
 	struct buf entry;
 	HistEvent event;
@@ -137,12 +137,14 @@ void prompt_remember(struct prompt *prompt, struct slice text)
 	if (!prompt->edit)
 		return;
 	buf_init(&entry, ENTRY_BYTES_MAX);
-	for (size_t i = 0; i < text.len; i++)
-		buf_add_char(&entry, text.ptr[i] == '\n' ? ' ' : text.ptr[i]);
+	buf_add_slice(&entry, line);
 	while (entry.len > 0 && entry.ptr[entry.len - 1] == ' ')
 		entry.len--;
 	(void)libedit.history(prompt->history, &event, H_ENTER, buf_cstr(&entry));
 	buf_release(&entry);
+	/* Now: a terminal that is closed ends us without a word. */
+	if (*prompt->path)
+		prompt_write_history(prompt);
 }
 
 /* --- lines -------------------------------------------------------------------------- */
@@ -198,8 +200,6 @@ struct prompt *prompt_open(const char *name, prompt_words_fn *words, void *user)
 void prompt_close(struct prompt *prompt)
 {
 	if (prompt->edit) {
-		if (*prompt->path)
-			prompt_write_history(prompt);
 		libedit.history_end(prompt->history);
 		libedit.el_end(prompt->edit);
 	}

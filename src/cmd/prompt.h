@@ -31,7 +31,7 @@ struct prompt *prompt_open(const char *name, prompt_words_fn *words, void *user)
 void prompt_close(struct prompt *prompt);
 /* Appends a line with its line feed. `ask`: "sql> " */
 enum prompt_line prompt_read(struct prompt *prompt, const char *ask, struct buf *line);
-/* One entry of the history: several lines become one. */
-void prompt_remember(struct prompt *prompt, struct slice text);
+/* One entry of the history. */
+void prompt_remember(struct prompt *prompt, struct slice line);
 
 #endif

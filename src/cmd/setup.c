@@ -727,6 +727,12 @@ enum err_code setup_engine_here(const struct config *config, struct engine **ret
 	return setup_engine_of(config, "duckdb", NULL, ret_engine, err);
 }
 
+enum err_code setup_engine_for_rows(const struct config *config, struct store *store,
+				    struct engine **ret_engine, struct err *err)
+{
+	return open_engine(config, "duckdb", store, NULL, ret_engine, err);
+}
+
 enum err_code setup_engine(const struct config *config, struct store *store,
 			   struct engine **ret_engine, struct err *err)
 {

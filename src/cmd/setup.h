@@ -115,6 +115,10 @@ MUST_USE enum err_code setup_engine_there(const struct config *config, struct st
 MUST_USE enum err_code setup_engine_here(const struct config *config, struct engine **ret_engine,
 					 struct err *err);
 
+/* The same for who reads a few rows, whatever engine.kind says: nothing is made, nothing spills. */
+MUST_USE enum err_code setup_engine_for_rows(const struct config *config, struct store *store,
+					     struct engine **ret_engine, struct err *err);
+
 /* To merge files of tables. DIR is made, if missing. */
 MUST_USE enum err_code setup_compact(const struct config *config, struct store *store,
 				     struct compact_options *ret_options, struct err *err);

@@ -66,6 +66,16 @@ static bool is_typed(struct slice line, const char *const *words)
 	return false;
 }
 
+static void remember(struct prompt *prompt, struct slice statement)
+{
+	struct buf line;
+
+	buf_init(&line, TYPED_BYTES_MAX);
+	sql_put_line(statement, &line);
+	prompt_remember(prompt, buf_slice(&line));
+	buf_release(&line);
+}
+
 /* All statements that are complete; what is left is the beginning of the next. */
 static void ask_typed(const struct config *config, struct prompt *prompt, struct buf *typed,
 		      int (*ask)(const struct config *config, const char *file,
@@ -76,7 +86,7 @@ static void ask_typed(const struct config *config, struct prompt *prompt, struct
 	size_t at = 0, done = 0;
 
 	while (sql_split_next(text, &at, &piece) && piece.ended) {
-		prompt_remember(prompt, slice_of(piece.sql.ptr, piece.sql.len + 1));
+		remember(prompt, slice_of(piece.sql.ptr, piece.sql.len + 1));
 		(void)!ask(config, "SQL", &piece);
 		done = at;
 		if (stop_signal() == SIGINT)

@@ -114,3 +114,16 @@ bool sql_split_next(struct slice text, size_t *at, struct sql_piece *ret_piece)
 					 .ended = end < text.len };
 	return !empty;
 }
+
+void sql_put_line(struct slice text, struct buf *out)
+{
+	for (size_t at = 0, next; at < text.len; at = next) {
+		bool blank;
+
+		next = skip_one(text, at, &blank);
+		if (text.ptr[at] == '-' && char_at(text, at + 1) == '-')
+			continue;
+		for (size_t i = at; i < next && i < text.len; i++)
+			buf_add_char(out, text.ptr[i] == '\n' ? ' ' : text.ptr[i]);
+	}
+}

@@ -8,6 +8,7 @@
 #ifndef CMD_SQL_SPLIT_H
 #define CMD_SQL_SPLIT_H
 
+#include "base/buf.h"
 #include "base/slice.h"
 
 struct sql_piece {
@@ -18,5 +19,7 @@ struct sql_piece {
 
 /* The next piece that holds more than blanks and comments, from *at on. False: there is none. */
 bool sql_split_next(struct slice text, size_t *at, struct sql_piece *ret_piece);
+/* The text in one line: without comments to a line's end, which would take in what follows. */
+void sql_put_line(struct slice text, struct buf *out);
 
 #endif

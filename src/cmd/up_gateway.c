@@ -1,23 +1,17 @@
 #include "cmd/up_gateway.h"
 
-#include "base/file.h"
 #include "base/notify.h"
 #include "base/registry.h"
 #include "base/time.h"
 #include "base/trace.h"
-#include "cmd/cmd.h"
 #include "cmd/progress.h"
 #include "cmd/up_first.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { LOOK_MS = 100, LINE_BYTES_MAX = 4 << 10, TOKEN_MAX = 256 };
-
-#define TOKEN_FILE "page.token"
+enum { LOOK_MS = 100 };
 
 static void note_totals(int64_t *ret_landed, int64_t *ret_rows)
 {
@@ -52,43 +46,6 @@ void up_gateway_init(struct up_gateway *up, const struct config *config,
 	}
 }
 
-/* What the page asks for before it changes anything, where no keys are configured; or nothing. */
-static void put_token(const char *dir, struct buf *out)
-{
-	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct err unused;
-	struct buf token;
-
-	if (dir_fd < 0)
-		return;
-	buf_init(&token, TOKEN_MAX);
-	if (file_read(dir_fd, TOKEN_FILE, &token, "the page's token", &unused) == ERR_OK &&
-	    token.len > 0) {
-		token.len = strcspn(buf_cstr(&token), "\r\n");
-		/* What others may read, as a journal, is no place for a secret. */
-		if (isatty(STDOUT_FILENO))
-			buf_addf(out, "#token=%s", buf_cstr(&token));
-		else
-			buf_addf(out, " (its token is in \"%s/" TOKEN_FILE "\")", dir);
-	}
-	buf_release(&token);
-	(void)close(dir_fd);
-}
-
-static void say_page(const struct up_gateway *up, const char *address)
-{
-	struct err unused;
-	struct buf line;
-
-	buf_init(&line, LINE_BYTES_MAX);
-	buf_addf(&line, "page: %s/", address);
-	put_token(config_text(up->config, OPT_DIR), &line);
-	buf_add_char(&line, '\n');
-	if (cmd_print(&line, &unused) != ERR_OK) /* nobody reads it, and it goes on */
-		buf_clear(&line);
-	buf_release(&line);
-}
-
 static void start_demo(struct up_gateway *up, const char *address)
 {
 	(void)snprintf(up->url, sizeof(up->url), "%s", address);
@@ -105,11 +62,9 @@ static void look_for_address(struct up_gateway *up)
 	buf_init(&address, UP_DEMO_URL_MAX);
 	up_address(config_text(up->config, OPT_DIR), pid, &address);
 	if (address.len > 0) {
-		bool first = up->told == 0;
+		bool first = up->found == 0;
 
-		up->told = pid;
-		if (first || strcmp(up->url, buf_cstr(&address)) != 0)
-			say_page(up, buf_cstr(&address));
+		up->found = pid;
 		if (first && up->demos)
 			start_demo(up, buf_cstr(&address));
 		(void)snprintf(up->url, sizeof(up->url), "%s", buf_cstr(&address));
@@ -134,7 +89,7 @@ void up_gateway_look(void *user)
 	int64_t now_ms = clock_mono_ms();
 
 	turn_watchdog(up, now_ms);
-	if (pid == 0 || pid == up->told || now_ms < up->due_ms)
+	if (pid == 0 || pid == up->found || now_ms < up->due_ms)
 		return;
 	up->due_ms = now_ms + LOOK_MS;
 	look_for_address(up);

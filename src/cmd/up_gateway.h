@@ -1,7 +1,7 @@
 /*
- * up_gateway.h - what `up` does by the gateway that it runs: says where the page is as soon as it
- * listens, lets --demo begin then, turns the service manager's watchdog while it does not, and
- * tells at the end how much has landed since the stop.
+ * up_gateway.h - what `up` does by the gateway that it runs: lets --demo begin as soon as it
+ * listens, turns the service manager's watchdog while it does not, and tells at the end how much
+ * has landed since the stop.
  *
  * Threads: the caller's.
  */
@@ -23,7 +23,7 @@ struct up_gateway {
 	int64_t watchdog_ms; /* 0: never */
 	int64_t watchdog_due_ms;
 	int64_t due_ms; /* when it is looked again whether it listens */
-	pid_t told;	/* of the one whose page was told */
+	pid_t found;	/* of the one whose address is known */
 	int64_t landed; /* records, as a stop was asked */
 	int64_t rows;
 };

@@ -117,6 +117,7 @@ static const struct {
 	{ 406, "HTTP 406 Not Acceptable", 406, "Not Acceptable" },
 	{ 413, "HTTP 413 Request Entity Too Large", 413, "Request Too Long" },
 	{ 415, "HTTP 415 Unsupported Media Type", 415, "Unsupported Media Type" },
+	{ 429, "HTTP 429 Too Many Requests", 429, "Too Many Requests" },
 };
 
 void call_refuse_saying(struct call *call, int status, struct slice help)

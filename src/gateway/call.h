@@ -5,6 +5,7 @@
  * answer comes later (ingest.h). Errors get the shape that the route's API
  * gives them:
  *	FACE_KAFKA	{"error_code":40401,"message":"Topic not found."}
+ *	FACE_OPS, FACE_PAGE	the same
  *	FACE_KINESIS	{"__type":"ResourceNotFoundException","message":"…"}
  *
  * Ownership: slices live as long as the call; `reply` is the caller's.
@@ -19,9 +20,10 @@
 #include "base/json.h"
 #include "gateway/auth.h"
 #include "gateway/media.h"
+#include "net/http_peers.h"
 #include "net/http_server.h"
 
-enum { CALL_PARAMS_MAX = 2, CALL_EXTRA_MAX = 96, RETRY_AFTER_S = 1 };
+enum { CALL_PARAMS_MAX = 2, CALL_EXTRA_MAX = 384, RETRY_AFTER_S = 1 };
 
 struct gateway;
 
@@ -30,18 +32,22 @@ enum face {
 	FACE_KAFKA,
 	FACE_KINESIS,
 	FACE_OPS,
+	FACE_PAGE,
 };
 
 struct call {
 	struct gateway *gateway;
 	enum face face;
+	unsigned faces; /* that are to be seen where it came in, bits 1 << enum face */
 	struct http_ticket ticket;
 	int64_t began_us;			/* when the loop came to it, clock_mono_us() */
 	struct slice param[CALL_PARAMS_MAX];	/* {…} of the route's pattern, in order */
 	struct slice query;
 	struct slice body;
 	struct slice iterator;		/* the header Shard-Iterator */
-	unsigned scopes;		/* of who asks, bits 1 << enum scope */
+	unsigned scopes;		/* of who asks, bits 1 << enum scope (caller.h) */
+	uint64_t session;		/* of the page's, by which he asks; 0: none */
+	struct http_peer_key client;	/* his address */
 	enum media media;		/* of the body */
 	struct json_parser *json;	/* of the thread that runs the call */
 
@@ -58,7 +64,7 @@ struct call {
 /* Answers with the error; its status, code and Retry-After follow ERR_TABLE. */
 void call_fail(struct call *call, const struct err *err);
 PRINTF(3, 4) void call_failf(struct call *call, enum err_code code, const char *fmt, ...);
-/* Answers a status of HTTP itself, in the words of the API: 404, 405, 406, 413, 415. The API
+/* Answers a status of HTTP itself, in the words of the API: 404, 405, 406, 413, 415, 429. The API
  * Gateway calls what it does not know 403. */
 void call_refuse(struct call *call, int status);
 /* The same, and behind its words a few that help. */

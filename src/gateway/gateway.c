@@ -3,6 +3,8 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/time.h"
+#include "base/trace.h"
+#include "gateway/caller.h"
 #include "gateway/coding.h"
 #include "gateway/route.h"
 #include "gateway/state.h"
@@ -15,6 +17,7 @@ enum {
 	REPLY_MAX = 32 << 20,
 	REPLY_KEPT = 1 << 20,
 	HELP_MAX = 4096,
+	PAGE_BODY_MAX = 64 << 10,
 	OPEN_WAIT_MS = 5000,   /* an ordinary start: who reads the address can post at once */
 	TAKEN_WAIT_MS = 40000, /* the one that is taken over from waits longer */
 	BODIES_HELD = 8,       /* of the largest size; one that grows holds three times as much */
@@ -23,9 +26,9 @@ enum {
 static_assert((int)HTTP_BODY_PADDING >= (int)JSON_PADDING, "bodies are parsed in place");
 
 /* Nobody but this machine, unless a key or --insecure says otherwise. */
-static enum err_code check_listen(const struct gateway *gateway, struct err *err)
+static enum err_code check_listen(const struct gateway *gateway, const char *listen,
+				  struct err *err)
 {
-	const char *listen = gateway->options.listen;
 	bool loopback;
 
 	if (http_listen_check(listen, &loopback, err) != ERR_OK)
@@ -38,6 +41,17 @@ static enum err_code check_listen(const struct gateway *gateway, struct err *err
 	return ERR_OK;
 }
 
+static enum err_code check_listeners(struct gateway *gateway, struct err *err)
+{
+	const struct gateway_options *options = &gateway->options;
+	const char *also = options->listen_also ? options->listen_also : "";
+	enum err_code code = listeners_init(&gateway->listeners, options->listen, also, err);
+
+	for (unsigned i = 0; i < gateway->listeners.count && code == ERR_OK; i++)
+		code = check_listen(gateway, gateway->listeners.addresses[i], err);
+	return code;
+}
+
 enum err_code gateway_new(const struct gateway_options *options, struct gateway **ret_gateway,
 			  struct err *err)
 {
@@ -46,11 +60,12 @@ enum err_code gateway_new(const struct gateway_options *options, struct gateway 
 	gateway->options = *options;
 	if (auth_init(&gateway->auth, options->api_key_sha256, options->keys ? options->keys : "",
 		      err) != ERR_OK ||
-	    check_listen(gateway, err) != ERR_OK ||
-	    guard_init(&gateway->guard, options->listen, options->hosts, options->cors_origins,
-		       err) != ERR_OK ||
+	    check_listeners(gateway, err) != ERR_OK ||
+	    guard_init(&gateway->guard, gateway->listeners.addresses, options->hosts,
+		       options->cors_origins, err) != ERR_OK ||
 	    iterator_key_init(&gateway->iterator_key, err) != ERR_OK) {
 		guard_release(&gateway->guard);
+		listeners_release(&gateway->listeners);
 		auth_release(&gateway->auth);
 		free(gateway);
 		return err->code;
@@ -88,6 +103,7 @@ void gateway_free(struct gateway *gateway)
 	buf_release(&gateway->reply);
 	buf_release(&gateway->unpacked);
 	guard_release(&gateway->guard);
+	listeners_release(&gateway->listeners);
 	auth_release(&gateway->auth);
 	free(gateway);
 }
@@ -137,11 +153,22 @@ static const char *reply_type(enum face face, struct slice accept)
 								       : media_name(MEDIA_JSON);
 }
 
+/* Only the page asks for it. */
+static struct http_peer_key client_of(const struct gateway *gateway,
+				      const struct http_request *request)
+{
+	const char *header = gateway->options.client_header;
+	struct slice client = header ? http_client(request, header) : slice_of(NULL, 0);
+
+	return http_peer_key_of_text(client.ptr ? client : slice_str(request->peer));
+}
+
 static struct route_match gateway_begin(struct gateway *gateway, const struct http_request *request,
 					struct call *call)
 {
-	struct route_match match = route_find(request->method, request->path,
-					      gateway->options.stages);
+	unsigned faces = gateway->listeners.faces[request->listener];
+	struct route_match match =
+		route_find(request->method, request->path, gateway->options.stages, faces);
 
 	if (gateway->reply.cap > REPLY_KEPT)
 		buf_release(&gateway->reply);
@@ -151,6 +178,7 @@ static struct route_match gateway_begin(struct gateway *gateway, const struct ht
 	*call = (struct call){
 		.gateway = gateway,
 		.face = match.face,
+		.faces = faces,
 		.ticket = request->ticket,
 		.began_us = gateway->turn_us,
 		.param = { match.param[0], match.param[1] },
@@ -158,6 +186,8 @@ static struct route_match gateway_begin(struct gateway *gateway, const struct ht
 		.body = json_without_bom(request->body),
 		.iterator = http_header(request, "Shard-Iterator"),
 		.media = media_of(http_header(request, "Content-Type")),
+		.client = match.face == FACE_PAGE ? client_of(gateway, request)
+						  : (struct http_peer_key){ 0 },
 		.json = gateway->json,
 		.status = 200,
 		.reply_type = reply_type(match.face, http_header(request, "Accept")),
@@ -188,6 +218,8 @@ static size_t body_max(const struct gateway *gateway, const struct route *route)
 {
 	size_t all = gateway->options.body_bytes_max;
 
+	if (route->face == FACE_PAGE && all > PAGE_BODY_MAX)
+		return PAGE_BODY_MAX;
 	return (route->flags & ROUTE_BLOCKS) && all > WORKER_BODY_MAX ? WORKER_BODY_MAX : all;
 }
 
@@ -232,8 +264,8 @@ static void refuse_path(struct call *call, const struct http_request *request)
 		return;
 	}
 	buf_init(&help, HELP_MAX);
-	route_put_nearest(&help, request->method, request->path);
-	route_put_help(&help, call->face);
+	route_put_nearest(&help, request->method, request->path, call->faces);
+	route_put_help(&help, call->face, call->faces);
 	call_refuse_saying(call, 404, buf_slice(&help));
 	buf_release(&help);
 }
@@ -251,33 +283,6 @@ static void refuse_media(struct call *call, const struct route *route)
 	call_refuse_saying(call, 415, slice_str(help));
 }
 
-/* Whose call it is, and whether that one may make it. False: `call` holds the refusal. */
-static bool admit_caller(struct call *call, const struct route *route,
-			 const struct http_request *request)
-{
-	const struct auth *auth = &call->gateway->auth;
-	struct slice given = http_header(request, "x-api-key");
-	const struct auth_key *key = auth_find(auth, given);
-
-	call->scopes = key ? key->scopes : auth->required ? 0 : SCOPES_ALL;
-	if (route && (route->flags & ROUTE_OPEN))
-		return true;
-	if (!key && auth->required) {
-		metric_add(given.ptr ? METRIC_AUTH_WRONG : METRIC_AUTH_MISSING, 1);
-		call_failf(call, ERR_AUTH,
-			   given.ptr ? "the header x-api-key holds no key of this"
-				       " gateway"
-				     : "the header x-api-key is missing");
-		return false;
-	}
-	if (!route || scopes_hold(call->scopes, route->scope))
-		return true;
-	metric_add(METRIC_AUTH_SCOPE, 1);
-	call_denyf(call, "the key \"%s\" has not the scope %s, which this wants", key->name,
-		   scope_name(route->scope));
-	return false;
-}
-
 /* False: `call` holds the refusal. */
 static bool admit_call(struct call *call, const struct route_match *match,
 		       const struct http_request *request)
@@ -286,7 +291,7 @@ static bool admit_call(struct call *call, const struct route_match *match,
 	bool open = route && (route->flags & ROUTE_OPEN);
 	bool here = route && !(request->content_length && route->flags & ROUTE_BODILESS);
 
-	if (!guard_call(call, request, open) || !admit_caller(call, route, request))
+	if (!guard_call(call, request, open) || !caller_admit(call, route, request))
 		return false;
 	if (!route && match->methods && call->face != FACE_KINESIS) {
 		call_refuse(call, 405);
@@ -296,7 +301,9 @@ static bool admit_call(struct call *call, const struct route_match *match,
 	} else if (!media_fits(route, call->media)) {
 		refuse_media(call, route);
 	} else if (!accept_fits(route, http_header(request, "Accept"))) {
-		call_refuse(call, 406);
+		call_refuse_saying(call, 406,
+				   slice_str("answers are application/vnd.kafka.v2+json"
+					     " or application/json"));
 	} else if (request->content_length > (int64_t)body_max(call->gateway, route)) {
 		call_refuse(call, 413);
 	} else {
@@ -404,14 +411,25 @@ static void gateway_refused(void *user, const char *peer, const struct http_repl
 }
 
 /* The commonest fault of a first start has a name, and a cure. */
-static enum err_code say_taken(const char *listen, struct err *err)
+static enum err_code say_taken(const struct listeners *listeners, struct err *err)
 {
-	const char *port = strrchr(listen, ':');
-	bool proxys = port && strcmp(port, ":8082") == 0;
+	const char *listen = listeners->addresses[0];
+	const char *port;
 
-	return err_set(err, ERR_EXISTS,
-		       "something listens on %s already%s; --listen 127.0.0.1:0 takes a free port",
-		       listen, proxys ? " (8082 is the Kafka REST proxy's own port)" : "");
+	/* It begins with the address, in quotes. */
+	for (unsigned i = 1; i < listeners->count; i++)
+		if (strncmp(err->msg + 1, listeners->addresses[i],
+			    strlen(listeners->addresses[i])) == 0)
+			return err_set(err, ERR_EXISTS,
+				       "something listens on %s already, which"
+				       " gateway.listen_also names",
+				       listeners->addresses[i]);
+	port = strrchr(listen, ':');
+	return err_set(
+		err, ERR_EXISTS,
+		"something listens on %s already%s; --listen 127.0.0.1:0 takes a free port", listen,
+		port && strcmp(port, ":8082") == 0 ? " (8082 is the Kafka REST proxy's own port)"
+						   : "");
 }
 
 static enum err_code listen_on(struct gateway *gateway, struct err *err)
@@ -421,6 +439,7 @@ static enum err_code listen_on(struct gateway *gateway, struct err *err)
 		.listen = options->listen,
 		.taken = gateway->takeover.taken,
 		.taken_count = gateway->takeover.taken_count,
+		.listen_also = gateway->listeners.addresses + 1,
 		.tls_cert = options->tls_cert,
 		.tls_key = options->tls_key,
 		.client_header = options->client_header,
@@ -445,7 +464,34 @@ static enum err_code listen_on(struct gateway *gateway, struct err *err)
 	http.limits.write_ms = options->write_ms;
 	http.limits.idle_ms = options->idle_ms;
 	code = http_server_new(&http, &gateway->server, err);
-	return code == ERR_EXISTS ? say_taken(options->listen, err) : code;
+	return code == ERR_EXISTS ? say_taken(&gateway->listeners, err) : code;
+}
+
+/* In memory where no file can be had. */
+static enum err_code open_secret(const struct gateway *gateway, const char *name,
+				 struct secret *secret, struct err *err)
+{
+	const char *dir = gateway->options.secrets_dir;
+	struct err why;
+
+	if (dir && secret_load(dir, name, secret, &why) == ERR_OK)
+		return ERR_OK;
+	if (dir)
+		trace_warn("%s; until then there is another one, which ends with this process",
+			   why.msg);
+	return secret_make(secret, err);
+}
+
+static enum err_code open_page(struct gateway *gateway, struct err *err)
+{
+	if (open_secret(gateway, PAGE_SECRET_NAME, &gateway->sessions.secret, err) != ERR_OK)
+		return err->code;
+	if (gateway->auth.required)
+		return ERR_OK;
+	if (open_secret(gateway, PAGE_TOKEN_NAME, &gateway->token, err) != ERR_OK)
+		return err->code;
+	auth_set_token(&gateway->auth, PAGE_TOKEN_NAME, slice_str(gateway->token.text));
+	return ERR_OK;
 }
 
 /* Who takes over must have the log before it may serve. What may pass is no reason to hold up the
@@ -456,6 +502,8 @@ static enum err_code gateway_take_over(struct gateway *gateway, struct err *err)
 
 	if (code == ERR_OK)
 		code = opening_state(&gateway->opening, err);
+	if (code == ERR_OK)
+		code = open_page(gateway, err);
 	if (code == ERR_OK)
 		code = takeover_finish(&gateway->takeover, err);
 	if (err_retry(code))
@@ -478,8 +526,12 @@ enum err_code gateway_open(struct gateway *gateway, const struct gateway_opener 
 		return err->code;
 	if (takeover->from >= 0)
 		return gateway_take_over(gateway, err);
-	return opening_await(&gateway->opening, OPEN_WAIT_MS, err);
+	if (opening_await(&gateway->opening, OPEN_WAIT_MS, err) != ERR_OK)
+		return err->code;
+	return open_page(gateway, err);
 }
+
+const char *gateway_page_token(const struct gateway *gateway) { return gateway->token.text; }
 
 enum err_code gateway_try(const struct gateway_options *options, struct err *err)
 {
@@ -506,6 +558,25 @@ enum err_code gateway_ready(struct gateway *gateway, struct err *err)
 uint16_t gateway_port(const struct gateway *gateway)
 {
 	return http_server_port(gateway->server);
+}
+
+void gateway_put_addresses(const struct gateway *gateway, struct buf *out)
+{
+	const struct listeners *listeners = &gateway->listeners;
+
+	for (unsigned i = 0; i < listeners->count; i++) {
+		const char *address = listeners->addresses[i];
+
+		buf_addf(out, "%s://%.*s:%u", gateway->options.tls_cert ? "https" : "http",
+			 (int)(strrchr(address, ':') - address), address,
+			 http_server_port_of(gateway->server, i));
+		if (listeners->faces[i] != FACES_ALL) {
+			buf_add_str(out, " (");
+			listeners_put_faces(out, listeners->faces[i]);
+			buf_add_char(out, ')');
+		}
+		buf_add_char(out, '\n');
+	}
 }
 
 static void gateway_rest(struct gateway *gateway)

@@ -47,9 +47,12 @@ struct gateway_options {
 	const char *listen;		/* "127.0.0.1:8082"; port 0: a free one */
 	const char *dir;		/* where who takes over meets it, or NULL */
 	bool takeover;			/* from the one that runs there, if one does: takeover.h */
+	const char *listen_also; /* more of them, each with its faces (listeners.h), or NULL */
 	bool insecure;			/* another address than loopback without an API key */
 	const char *api_key_sha256;	/* hex, or "" */
 	const char *keys;		/* a file of more (auth.h), or NULL */
+	const char *secrets_dir;	/* that has the page's token and its sessions' secret, made
+					 * there when missing; NULL: they end with the gateway */
 	const char *tls_cert;		/* PEM, or NULL for plain HTTP */
 	const char *tls_key;
 	const char *id;			/* user id in the names, for messages */
@@ -106,7 +109,12 @@ MUST_USE enum err_code gateway_ready(struct gateway *gateway, struct err *err);
 /* Whether one of these options could listen now, which it does for a moment. As gateway_new() and
  * gateway_open(). */
 MUST_USE enum err_code gateway_try(const struct gateway_options *options, struct err *err);
+/* Where no key is set, the one that the page wants for more than looking; else "". */
+const char *gateway_page_token(const struct gateway *gateway);
 uint16_t gateway_port(const struct gateway *gateway);
+/* A line for each address that it listens on, "http://HOST:PORT"; behind those that have not all
+ * faces, which they have. */
+void gateway_put_addresses(const struct gateway *gateway, struct buf *out);
 /* Serves until stop.h asks to stop, then answers what is in flight, for at most drain_ms. Ends,
  * too, when opening the broker failed for a reason that does not pass, and when another gateway has
  * taken over. */

@@ -59,9 +59,11 @@ bool guard_admits_host(const struct guard *guard, struct slice host)
 	struct slice name;
 
 	host = without_port(host);
-	if (host.len == 0 || is_address(host) || slice_is_nocase(host, "localhost") ||
-	    same_nocase(host, slice_str(guard->listen)))
+	if (host.len == 0 || is_address(host) || slice_is_nocase(host, "localhost"))
 		return true;
+	for (const char *const *own = guard->listen; *own; own++)
+		if (same_nocase(host, without_port(slice_str(*own))))
+			return true;
 	while (next_name(&list, &name))
 		if (slice_is(name, "*") || same_nocase(name, host))
 			return true;
@@ -115,15 +117,14 @@ static char *origin_lines(struct slice name, const char *more)
 	return lines;
 }
 
-enum err_code guard_init(struct guard *guard, const char *listen, const char *hosts,
+enum err_code guard_init(struct guard *guard, const char *const *listen, const char *hosts,
 			 const char *origins, struct err *err)
 {
-	struct slice host = without_port(slice_str(listen));
 	struct slice name;
 
 	*guard = (struct guard){
 		.hosts = hosts ? hosts : "",
-		.listen = xstrndup(host.ptr, host.len),
+		.listen = listen,
 	};
 	while (origins && next_name(&origins, &name)) {
 		struct guard_origin *origin;
@@ -148,5 +149,4 @@ void guard_release(struct guard *guard)
 		free(guard->origins[i].preflight);
 	}
 	free(guard->origins);
-	free(guard->listen);
 }

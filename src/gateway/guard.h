@@ -27,13 +27,13 @@ struct guard_origin {
 
 struct guard {
 	const char *hosts;		/* names with commas; "*": any */
-	char *listen;			/* the host that the gateway listens on */
+	const char *const *listen;	/* where the gateway listens, ended by NULL */
 	struct guard_origin *origins;
 	size_t origin_count;
 };
 
-/* `hosts` must live as long. ERR_USAGE: an origin that is none. */
-MUST_USE enum err_code guard_init(struct guard *guard, const char *listen, const char *hosts,
+/* `listen` and `hosts` must live as long. ERR_USAGE: an origin that is none. */
+MUST_USE enum err_code guard_init(struct guard *guard, const char *const *listen, const char *hosts,
 				  const char *origins, struct err *err);
 void guard_release(struct guard *guard);
 /* Of a Host header; a request without one comes from no browser. */

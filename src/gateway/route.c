@@ -52,6 +52,13 @@ static const struct route routes[] = {
 	/* The same for everybody, and who has no key yet learns there that one is asked for. */
 	{ HTTP_METHOD_GET, "/openapi.json", FACE_OPS, SCOPE_NONE, ROUTE_OPEN, ops_openapi,
 	  "this API, in OpenAPI" },
+
+	{ HTTP_METHOD_GET, "/ui/session", FACE_PAGE, SCOPE_NONE, ROUTE_OPEN, ui_session_get,
+	  "what the caller may" },
+	{ HTTP_METHOD_POST, "/ui/session", FACE_PAGE, SCOPE_NONE, ROUTE_OPEN, ui_session_post,
+	  "take a key against a session" },
+	{ HTTP_METHOD_DELETE, "/ui/session", FACE_PAGE, SCOPE_NONE, ROUTE_OPEN, ui_session_delete,
+	  "end the session" },
 };
 
 static const char *const method_names[] = {
@@ -97,10 +104,12 @@ static bool is_under(struct slice path, struct slice prefix)
 	       (path.len == prefix.len || path.ptr[prefix.len] == '/');
 }
 
-static struct route_match find_path(enum http_method method, struct slice path)
+static struct route_match find_path(enum http_method method, struct slice path, unsigned faces)
 {
 	struct route_match match = {
-		.face = is_under(path, slice_str("/streams")) ? FACE_KINESIS : FACE_KAFKA,
+		.face = is_under(path, slice_str("/streams")) ? FACE_KINESIS
+			: is_under(path, slice_str("/ui"))    ? FACE_PAGE
+							      : FACE_KAFKA,
 	};
 
 	if (method == HTTP_METHOD_HEAD)
@@ -108,7 +117,7 @@ static struct route_match find_path(enum http_method method, struct slice path)
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
 		struct slice param[CALL_PARAMS_MAX] = { 0 };
 
-		if (!matches(routes[i].pattern, path, param))
+		if (!(faces & 1u << routes[i].face) || !matches(routes[i].pattern, path, param))
 			continue;
 		match.methods |= 1u << routes[i].method;
 		match.face = routes[i].face;
@@ -158,22 +167,27 @@ static bool strip_stage(struct slice path, const char *stages, struct slice *ret
 	       !begins_a_route(slice_of(path.ptr, 1 + name.len));
 }
 
-struct route_match route_find(enum http_method method, struct slice path, const char *stages)
+struct route_match route_find(enum http_method method, struct slice path, const char *stages,
+			      unsigned faces)
 {
-	struct route_match match = find_path(method, path);
+	struct route_match match = find_path(method, path, faces);
 	struct slice rest;
 
 	if (match.methods || !strip_stage(path, stages, &rest))
 		return match;
-	return find_path(method, rest);
+	return find_path(method, rest, faces);
 }
 
-void route_put_help(struct buf *out, enum face face)
+void route_put_help(struct buf *out, enum face face, unsigned faces)
 {
 	const char *separator = "the routes are ";
 
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
-		if (face == FACE_KINESIS && routes[i].face != face)
+		bool alone = face == FACE_KINESIS || face == FACE_PAGE;
+
+		if (!(faces & 1u << routes[i].face))
+			continue;
+		if (alone ? routes[i].face != face : routes[i].face == FACE_PAGE)
 			continue;
 		buf_addf(out, "%s%s %s", separator, method_names[routes[i].method],
 			 routes[i].pattern);
@@ -217,7 +231,7 @@ static size_t path_distance(struct slice pattern, struct slice path)
 	return pattern.len || (path.len && !slice_is(path, "/")) ? SIZE_MAX : sum;
 }
 
-void route_put_nearest(struct buf *out, enum http_method method, struct slice path)
+void route_put_nearest(struct buf *out, enum http_method method, struct slice path, unsigned faces)
 {
 	const struct route *best = NULL;
 	size_t best_distance = SIZE_MAX;
@@ -225,6 +239,8 @@ void route_put_nearest(struct buf *out, enum http_method method, struct slice pa
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
 		size_t distance = path_distance(slice_str(routes[i].pattern), path);
 
+		if (!(faces & 1u << routes[i].face))
+			continue;
 		if (distance < best_distance ||
 		    (best && distance == best_distance && best->method != method &&
 		     routes[i].method == method)) {

@@ -33,14 +33,18 @@ struct route_match {
 	enum face face;			/* also when nothing matches: what the path looks like */
 };
 
-/* HEAD finds what GET does. A path that is no route is tried again without its first segment,
- * a stage: "/prod/topics/x". Any name is one before /topics and /streams, those of `stages`
+/* Of routes of `faces`, bits 1 << enum face, there are no others. HEAD finds what GET does. A path
+ * that is no route is tried again without its first segment, a stage: "/prod/topics/x". Any name is
+ * one before /topics and /streams, those of `stages`
  * ("prod,dev") before whatever follows. */
-struct route_match route_find(enum http_method method, struct slice path, const char *stages);
-/* One line for a person: the method and the path of each, those of one API if it is Kinesis. */
-void route_put_help(struct buf *out, enum face face);
-/* "did you mean GET /topics? " of a path that was mistyped; nothing, if it is like none. */
-void route_put_nearest(struct buf *out, enum http_method method, struct slice path);
+struct route_match route_find(enum http_method method, struct slice path, const char *stages,
+			      unsigned faces);
+/* One line for a person: the method and the path of each of `faces`; for Kinesis and the page
+ * those of it. */
+void route_put_help(struct buf *out, enum face face, unsigned faces);
+/* "did you mean GET /topics? " of a path that was mistyped; nothing, if it is like none of `faces`.
+ */
+void route_put_nearest(struct buf *out, enum http_method method, struct slice path, unsigned faces);
 void route_put_table(struct buf *out);
 /* "Allow: GET, HEAD\r\n" */
 void route_put_allow(unsigned methods, char *line, size_t room);
@@ -65,6 +69,11 @@ void kinesis_put_records(struct call *call);
 /* kinesis_read.c */
 void kinesis_get_shard_iterator(struct call *call);
 void kinesis_get_records(struct call *call);
+
+/* ui_session.c */
+void ui_session_get(struct call *call);
+void ui_session_post(struct call *call);
+void ui_session_delete(struct call *call);
 
 /* ops.c */
 void ops_health(struct call *call);

@@ -9,11 +9,14 @@
 #include "gateway/heartbeat.h"
 #include "gateway/ingest.h"
 #include "gateway/iterator.h"
+#include "gateway/listeners.h"
 #include "gateway/missing.h"
 #include "gateway/opening.h"
 #include "gateway/presence.h"
 #include "gateway/refused.h"
 #include "gateway/takeover.h"
+#include "gateway/session.h"
+#include "gateway/tries.h"
 
 #include <stdatomic.h>
 
@@ -21,7 +24,11 @@ struct worker;
 
 struct gateway {
 	struct gateway_options options;
+	struct listeners listeners;
 	struct auth auth;
+	struct sessions sessions;
+	struct tries tries;
+	struct secret token; /* of the page, where no key is set; else "" */
 	struct guard guard;
 	struct iterator_key iterator_key;
 	_Atomic(struct broker *) broker; /* NULL: not open yet */

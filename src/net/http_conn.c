@@ -265,20 +265,6 @@ static bool http_conn_admit(struct http_server *server, struct http_conn *conn,
 	return false;
 }
 
-/* Where the proxy names its client: the last of the last, as others may stand before it. */
-static struct slice client_of(const struct http_request *request, const char *name)
-{
-	struct slice list = slice_of(NULL, 0);
-
-	for (size_t i = 0; i < request->header_count; i++)
-		if (slice_is_nocase(request->headers[i].name, name))
-			list = request->headers[i].value;
-	for (size_t i = list.len; i > 0; i--)
-		if (list.ptr[i - 1] == ',')
-			return slice_trim(slice_from(list, i));
-	return list;
-}
-
 /* The request is one more in flight of its client; false: it has too many. */
 static bool count_client(struct http_server *server, const struct http_request *request,
 			 struct http_peer_key peer, struct http_answer *answer)
@@ -288,7 +274,7 @@ static bool count_client(struct http_server *server, const struct http_request *
 
 	if (!server->options.client_header)
 		return true;
-	client = client_of(request, server->options.client_header);
+	client = http_client(request, server->options.client_header);
 	answer->client = http_peers_add(&server->clients,
 					client.ptr ? http_peer_key_of_text(client) : peer,
 					max ? max : HTTP_PER_IP_MAX);

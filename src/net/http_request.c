@@ -9,6 +9,19 @@ struct slice http_header(const struct http_request *request, const char *name)
 	return slice_of(NULL, 0);
 }
 
+struct slice http_client(const struct http_request *request, const char *name)
+{
+	struct slice list = slice_of(NULL, 0);
+
+	for (size_t i = 0; i < request->header_count; i++)
+		if (slice_is_nocase(request->headers[i].name, name))
+			list = request->headers[i].value;
+	for (size_t i = list.len; i > 0; i--)
+		if (list.ptr[i - 1] == ',')
+			return slice_trim(slice_from(list, i));
+	return list;
+}
+
 /* "name=value" up to the next "&", which is taken off `query`. */
 static struct slice next_pair(struct slice *query)
 {

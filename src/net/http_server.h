@@ -209,6 +209,9 @@ void http_post(struct http_server *server, struct http_task *first, struct http_
 
 /* The value of a header, or a null slice. Case of the name does not matter. */
 struct slice http_header(const struct http_request *request, const char *name);
+/* What a header in which a proxy names its client says: the last of the last, as others may stand
+ * before it. A null slice: it is not there. */
+struct slice http_client(const struct http_request *request, const char *name);
 /* The decoded value of a query parameter ("+" is a space), into `out`; false: absent or badly encoded. */
 bool http_query(struct slice query, const char *name, struct buf *out);
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import signal
 import stat
 import sys
 import termios
@@ -156,6 +157,19 @@ def test_tab_completes_keywords_views_and_columns(prompt):
     screen.ask("sel\tcount\t", "COUNT  country")
     screen.ask("r\tfr\tge\t\t", "geo  geo_all  geo_live")
     screen.ask("_a\tlimit 1;\n", r"Fiji\s+\(1 row\)")
+    screen.leave()
+
+
+def test_the_history_outlives_a_terminal_that_is_closed(prompt):
+    """And a comment does not take in the lines behind it, which are one there."""
+    screen = prompt()
+    screen.ask("select '--'-- all of it;\n", "  -> ")
+    screen.ask("as a;\n", r"\(1 row\)(.|\n)*sql> ")
+    screen.process.send_signal(signal.SIGKILL)
+    screen.process.wait()
+    screen = prompt()
+    screen.ask("\x1b[A", "select '--' as a;")
+    screen.ask("\n", r"--\s+\(1 row\)")
     screen.leave()
 
 

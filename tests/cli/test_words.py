@@ -24,7 +24,7 @@ def test_an_analysis_that_is_not_there(run, data):
     said = run("analyse", "users_joined_by_yaer", "--dir", data, status=2).stderr
     assert 'did you mean "users_joined_by_year"?' in said
     said = run("analyse", "nope", "--dir", data, status=2).stderr
-    assert "there are: median_follower_count_by_age_group, " in said and "`pinpipe models` lists all" in said
+    assert 'there is no analysis "nope" among the models' in said and "\n  users_joined_by_year\n" in said
 
 
 def test_a_place_past_the_end(run, data):

@@ -343,7 +343,7 @@ static void open_client(void)
 	if (play.whims & WHIM_SMALL_SOCKET)
 		FUZZ_MUST(setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)) == 0);
 	FUZZ_MUST(http_peers_add(&server->peers, key, UINT32_MAX));
-	http_conn_open(server, ends[1], &address, key);
+	http_conn_open(server, ends[1], &address, key, 0);
 	play.client = ends[0];
 }
 

@@ -7,6 +7,7 @@
 #include "broker/position.h"
 #include "delta/delta_interval.h"
 #include "fuzz.h"
+#include "gateway/listeners.h"
 #include "gateway/route.h"
 
 static struct buf value;
@@ -94,8 +95,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		buf_init(&value, 1 << 16);
 	copy = fuzz_padded(data + 1, len - 1, 0);
 	path = slice_of(copy, len - 1);
-	match = route_find((enum http_method)(data[0] % (HTTP_METHOD_OTHER + 1)), path,
-			   "prod,dev");
+	match = route_find((enum http_method)(data[0] % (HTTP_METHOD_OTHER + 1)), path, "prod,dev",
+			   FACES_ALL);
 	for (size_t i = 0; match.route && i < CALL_PARAMS_MAX; i++)
 		check_param(path, match.param[i]);
 	if (match.methods) {

@@ -141,7 +141,8 @@ def test_accept(gateway, accept, status, content_type):
     reply = produce(gateway, {"records": [{"value": 1}]}, headers={"Accept": accept} if accept else {})
     assert (reply.status, reply.type) == (status, content_type)
     if status == 406:
-        assert reply.text == error(406, "HTTP 406 Not Acceptable")
+        assert reply.text == error(406, "HTTP 406 Not Acceptable: answers are"
+                                         " application/vnd.kafka.v2+json or application/json")
         assert end_offset(gateway) == 0
 
 

@@ -153,3 +153,19 @@ def test_a_live_question(run, env, data_dir, asked):
         words = ("sql", "--from", how, "SELECT count(*) FROM pin_all", "--dir", data_dir)
         counts = asked(lambda: run(*words, env=env))
         assert set(counts) <= set(most) and all(counts[kind] <= most[kind] for kind in most)
+
+
+def test_where_a_record_is(run, server, start_gateway, data_dir, env, asked):
+    """Names tell which object has it: of hundreds, one is read, and what is asked does not grow with them."""
+    gateway = start_gateway(env=env)
+    post(gateway, 300)
+    run("sink", "--dir", data_dir, "--until-end", "--flush-size", "1", env=env)
+    run("batch", "--dir", data_dir, env=env)
+
+    def where(offset):
+        told = json.loads(run("where", f"{ID}.pin/0", offset, "--dir", data_dir, "--format", "json", env=env).stdout)
+        assert told["lake"]["key"].endswith(f"+{offset:010}.json") and told["tables"][0]["state"] == "row"
+    before = asked(lambda: where(3))
+    assert sum(before.values()) < 40, before
+    for offset in (150, 299):
+        assert sum(asked(lambda at=offset: where(at)).values()) <= sum(before.values()) + 6

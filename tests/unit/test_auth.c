@@ -72,6 +72,7 @@ static void test_the_one_of_the_options_may_all(void **state)
 			    &err));
 	assert_true(auth.required);
 	assert_int_equal(scopes_of(&auth, "secret"), SCOPES_ALL);
+	assert_null(auth_find(&auth, slice_str("secreT")));
 	assert_null(auth_find(&auth, slice_str("")));
 	assert_null(auth_find(&auth, slice_of(NULL, 0)));
 	auth_release(&auth);

@@ -57,10 +57,35 @@ static void test_pieces(void **state)
 	buf_release(&out);
 }
 
+static void test_one_line(void **state)
+{
+	static const struct {
+		const char *text, *want;
+	} texts[] = {
+		{ "", "" },
+		{ "a\n  b", "a   b" },
+		{ "a -- b\nc", "a  c" },
+		{ "a '--\n' -- b", "a '-- ' " },
+		{ "a /* --\n */ - -b", "a /* --  */ - -b" },
+		{ "\"--\" $$--$$", "\"--\" $$--$$" },
+	};
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 1024);
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		buf_clear(&out);
+		sql_put_line(slice_str(texts[i].text), &out);
+		assert_string_equal(buf_cstr(&out), texts[i].want);
+	}
+	buf_release(&out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pieces),
+		cmocka_unit_test(test_one_line),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
