@@ -1,10 +1,11 @@
-/* A server that leaves its sockets to another one, or goes on with them: nobody's request is lost. */
+/* A server that leaves its sockets to another one, or goes on with them: no request is lost. */
 #include "unit/http_fixture.h"
 
 #include <signal.h>
 
 #define ECHO "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n"
 #define LATER "GET /later HTTP/1.1\r\nHost: a\r\n\r\n"
+#define CLOSE "GET /close HTTP/1.1\r\nHost: a\r\n\r\n"
 #define HALF "POST /half HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx"
 
 static struct fixture old, new;
@@ -28,6 +29,27 @@ static void await_answer(int fd, struct buf *out, const char *answer)
 	client_await(fd, out, answer);
 }
 
+struct turn {
+	struct http_task task;
+	atomic_bool over;
+};
+
+static void end_turn(struct http_server *server, struct http_task *task)
+{
+	(void)server;
+	((struct turn *)task)->over = true;
+}
+
+/* The loop has begun a turn since. */
+static void await_turn(const struct fixture *fixture)
+{
+	struct turn turn = { .task = { .run = end_turn } };
+
+	http_post(fixture->server, &turn.task, &turn.task);
+	while (!turn.over)
+		clock_sleep_ms(1);
+}
+
 /* Until the old server has left: what is in flight is answered, and nothing else. */
 static void leave(struct clients *clients)
 {
@@ -43,6 +65,8 @@ static void leave(struct clients *clients)
 	client_say(clients->busy, LATER);
 	await_kept(&old, 1);
 	http_server_leave(old.server);
+	await_turn(&old);
+	await_turn(&old); /* what was asked before the first it has begun by the second */
 	clients->late = client_open(&old);
 	client_say(clients->late, ECHO);
 	client_say(clients->idle, ECHO);
@@ -61,7 +85,10 @@ static void go_on(struct clients *clients)
 	await_answer(clients->idle, &clients->out, "GET /echo ? ");
 	await_answer(clients->late, &clients->out, "GET /echo ? ");
 	say_and_await(clients->busy, &clients->out, ECHO, "GET /echo ? ");
-	say_and_await(clients->half, &clients->out, ECHO, "GET /echo ? ");
+	buf_clear(&clients->out);
+	client_say(clients->half, CLOSE);
+	client_drain(clients->half, &clients->out);
+	assert_non_null(strstr(buf_cstr(&clients->out), "GET /close ? "));
 	(void)close(clients->idle);
 	(void)close(clients->late);
 	(void)close(clients->busy);
