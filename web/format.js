@@ -19,7 +19,7 @@ export function duration(seconds) {
   if (s < 9.95) return `${s.toFixed(1)}\u00a0s`;
   if (s < 119.5) return `${Math.round(s)}\u00a0s`;
   if (s < 7170) return `${Math.round(s / 60)}\u00a0min`;
-  if (s < 172800) return `${Math.floor(s / 3600)}\u00a0h\u00a0${Math.round((s % 3600) / 60)}\u00a0min`;
+  if (s < 172800) return `${Math.floor(s / 3600)}\u00a0h\u00a0${Math.floor((s % 3600) / 60)}\u00a0min`;
   return `${Math.floor(s / 86400)}\u00a0d`;
 }
 
