@@ -243,8 +243,9 @@ void ui_children_end(struct ui *ui)
 {
 	for (struct ui_child *child = ui->children; child; child = child->next)
 		process_signal(&child->process, SIGTERM);
-	while (ui->children) {
-		process_stop(&ui->children->process, END_MS);
-		ui_child_free(ui->children);
+	for (struct ui_child *child = ui->children, *next; child; child = next) {
+		next = child->next;
+		process_stop(&child->process, END_MS);
+		ui_child_free(child);
 	}
 }

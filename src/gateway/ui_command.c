@@ -77,16 +77,16 @@ static struct slice ui_query(struct ui_command *command, const char *name)
 	return slice_of(command->value.ptr ? command->value.ptr : "", command->value.len);
 }
 
-/* The parameter as an option; `otherwise` where it is absent or empty, or none where that is
- * NULL. */
+/* The parameter as an option; `otherwise` where it is absent or empty, none where that is, too. */
 static void ui_put_query(struct ui_command *command, const char *name, const char *flag,
 			 const char *otherwise)
 {
 	struct slice value = ui_query(command, name);
 
-	if (value.len == 0 && !otherwise)
-		return;
-	ui_put_word(command, flag, value.len ? value : slice_str(otherwise));
+	if (value.len == 0)
+		value = slice_str(otherwise);
+	if (value.len > 0)
+		ui_put_word(command, flag, value);
 }
 
 static void ui_put_number(struct ui_command *command, const char *name, const char *flag,
@@ -290,7 +290,7 @@ void ui_records(struct call *call)
 	ui_check_topic(&command, call->param[0]);
 	ui_put_query(&command, "from", "from", "-50");
 	ui_put_number(&command, "count", "count", 50);
-	ui_put_query(&command, "contains", "contains", NULL);
+	ui_put_query(&command, "contains", "contains", "");
 	ui_put_place(&command, call->param[0], ui_query(&command, "partition"));
 	command.order.type = "application/x-ndjson";
 	ui_run_command(&command);
@@ -308,6 +308,8 @@ void ui_where(struct call *call)
 	if (!command.refused) {
 		(void)snprintf(topic, sizeof(topic), "%.*s", SLICE_ARG(asked));
 		ui_put_place(&command, slice_str(topic), ui_query(&command, "partition"));
+		if (ui_query(&command, "position").len == 0)
+			ui_refuse_value(&command, "topic, partition and position are wanted");
 		ui_put_query(&command, "position", "", "");
 	}
 	command.order.tells = true;
@@ -330,7 +332,7 @@ void ui_letters_of(struct call *call)
 	ui_check_topic(&command, call->param[0]);
 	if (slice_is(call->param[0], "replay")) /* which the command takes for its own word */
 		ui_refuse_value(&command, "the letters of a topic \"replay\" are not shown");
-	ui_put_query(&command, "reason", "reason", NULL);
+	ui_put_query(&command, "reason", "reason", "");
 	ui_put_number(&command, "count", "count", 20);
 	ui_put_place(&command, call->param[0], slice_str(""));
 	ui_run_command(&command);
@@ -369,7 +371,7 @@ static void ui_put_member(struct ui_command *command, const char *name, const ch
 
 	if (text.len > VALUE_MAX)
 		ui_refuse_value(command, "a value is too long");
-	else if (text.len || otherwise)
+	else if (text.len || *otherwise)
 		ui_put_word(command, flag, text.len ? text : slice_str(otherwise));
 }
 
@@ -378,8 +380,8 @@ void ui_replay(struct call *call)
 	struct ui_command command;
 
 	UI_BEGIN(&command, call, "dlq", "replay", "--format=json");
-	ui_put_member(&command, "topic", "topic", NULL);
-	ui_put_member(&command, "reason", "reason", NULL);
+	ui_put_member(&command, "topic", "topic", "");
+	ui_put_member(&command, "reason", "reason", "");
 	command.order.most_ms = UI_WORK_MS;
 	command.order.tells = command.order.stays = true;
 	ui_run_command(&command);

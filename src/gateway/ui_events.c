@@ -189,6 +189,8 @@ void ui_status_look(struct ui *ui, int64_t now_ms)
 
 void ui_status_end(struct ui *ui)
 {
-	while (ui->status.pages)
-		ui_page_end(ui->status.pages);
+	for (struct ui_page_open *page = ui->status.pages, *next; page; page = next) {
+		next = page->next;
+		ui_page_end(page);
+	}
 }

@@ -309,6 +309,8 @@ void ui_relays_end(struct ui *ui)
 
 	while (ui->first)
 		ui_relay_cut(ui_relay_next(ui), 503, stops);
-	while (ui->relays)
-		ui_relay_cut(ui->relays, 503, stops);
+	for (struct ui_relay *relay = ui->relays, *next; relay; relay = next) {
+		next = relay->next;
+		ui_relay_cut(relay, 503, stops);
+	}
 }

@@ -269,11 +269,12 @@ void ui_tails_look(struct ui *ui, int64_t now_ms)
 
 void ui_tails_end(struct ui *ui)
 {
-	while (ui->tails) {
-		if (ui->tails->pieces)
-			http_pieces_end(ui->tails->pieces);
+	for (struct ui_tail *tail = ui->tails, *next; tail; tail = next) {
+		next = tail->next;
+		if (tail->pieces)
+			http_pieces_end(tail->pieces);
 		else
-			ui_refuse(ui, ui->tails->ticket, 503, slice_str("ask again"));
-		ui_tail_free(ui->tails);
+			ui_refuse(ui, tail->ticket, 503, slice_str("ask again"));
+		ui_tail_free(tail);
 	}
 }

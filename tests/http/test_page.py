@@ -334,9 +334,9 @@ def post_over(gateway, context, *values):
 @pytest.fixture(scope="session", name="certificate")
 def fixture_certificate(tmp_path_factory):
     place = tmp_path_factory.mktemp("certificate")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
-                    "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout",
-                    place / "key.pem", "-out", place / "cert.pem"], check=True, capture_output=True)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+                    "-keyout", place / "key.pem", "-out", place / "cert.pem"], check=True, capture_output=True)
     return place
 
 

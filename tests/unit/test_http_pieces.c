@@ -191,7 +191,8 @@ static int setup(void **state)
 
 	(void)state;
 	memset(piece, '#', sizeof(piece));
-	added = told_gone = makers = 0;
+	added = 0;
+	told_gone = makers = 0;
 	is_kept = false;
 	assert_ok(http_server_new(&options, &server, &err));
 	assert_int_equal(pthread_create(&thread, NULL, run, NULL), 0);
