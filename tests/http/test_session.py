@@ -170,6 +170,12 @@ def test_only_the_page_itself_changes_anything(start_gateway, data_dir):
     assert ask(gateway, "GET", NOTHING_THERE, headers={"Host": "evil.example"}).status == 403
 
 
+def test_the_page_is_no_stage(gateway):
+    """What is the page's by its path is not the API's behind a name that may stand before it."""
+    for path in ("/ui/topics/124df56aef51.pin", "/ui/streams", "/ui/ui/session"):
+        assert ask(gateway, "GET", path).status == 404
+
+
 @pytest.mark.parametrize("spoil, told", [
     (lambda path: path.chmod(0o644), "others may read it"),
     (lambda path: path.write_text("mine\n"), "not what this program wrote"),
