@@ -9,13 +9,6 @@ import { asker, sureButton } from "./pane.js";
 const REASONS_MAX = 200,
   VALUE_MAX = 2000;
 
-// The overview puts … for what differs from letter to letter; the longest part between finds them all.
-const partOf = reason =>
-  reason
-    .split(/…|#/)
-    .reduce((longest, part) => (part.length > longest.length ? part : longest), "")
-    .trim();
-
 function samples(list) {
   return el(
     "div",
@@ -54,7 +47,7 @@ export function Letters(root) {
     button.disabled = true;
     setText(said, `Trying the letters of ${row.topic} again …`);
     try {
-      const [report] = [await post("replay", { topic: row.topic, reason: partOf(row.reason) })].flat();
+      const [report] = [await post("replay", { topic: row.topic, reason: row.reason })].flat();
 
       setText(
         said,
@@ -74,7 +67,7 @@ export function Letters(root) {
   };
   const look = row =>
     askOne(
-      options => get(`letters/${name(row.topic)}${query({ reason: partOf(row.reason), count: 20 })}`, options),
+      options => get(`letters/${name(row.topic)}${query({ reason: row.reason, count: 20 })}`, options),
       letters =>
         one.replaceChildren(
           el("h3", { tabindex: "-1" }, `Samples of ${row.topic}: ${row.reason}`),

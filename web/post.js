@@ -53,6 +53,13 @@ export function curl(topic, value, origin, withKey) {
   ].join(NEXT);
 }
 
+// For where nothing is yet.
+export const firstCurl = topic =>
+  code(
+    curl(topic, SAMPLES[kind(topic)] ?? { hello: "world" }, location.origin, needsKey()),
+    `a request for ${topic.name}`,
+  );
+
 async function sample(topic, asks) {
   if (asks)
     try {

@@ -4,6 +4,7 @@ import { el, empty, setText } from "./dom.js";
 import { clock, count, plural, shortened, shown } from "./format.js";
 import { get, getLines, name, parse, query } from "./api.js";
 import { failed, field } from "./pane.js";
+import { firstCurl } from "./post.js";
 
 const KEPT = 300,
   VALUE_MAX = 600,
@@ -233,6 +234,7 @@ export function Records(root) {
     el("button", { type: "submit" }, "Show"),
     tail,
   );
+  const first = el("div", { class: "first" });
   const none = empty(el("p", null, "There is no topic yet; ", el("a", { href: "#post" }, "post something"), "."));
   const stop = () => {
     source?.close();
@@ -248,6 +250,7 @@ export function Records(root) {
     setText(tail, "Stop");
     feed.say("Live: what is posted appears here.");
     source.addEventListener("record", event => {
+      first.replaceChildren();
       if (skipped) feed.say(`Live; ${count(skipped)} came too fast to be shown.`);
       feed.add(parse(event.data));
     });
@@ -280,6 +283,14 @@ export function Records(root) {
       if (mine !== turn) return false;
       feed.put(records);
       feed.say(records.length ? plural(records.length, "record") : "No record there.");
+      first.replaceChildren(
+        ...(records.length || contains.value
+          ? []
+          : [
+              el("p", { class: "dim" }, "Paste this into a terminal, and it appears here:"),
+              firstCurl(topics.find(one => one.name === topic.value)),
+            ]),
+      );
       return true;
     } catch (error) {
       if (mine === turn) feed.say(error.message);
@@ -304,7 +315,7 @@ export function Records(root) {
     if (topics.length && isShown && !source) showAndFollow();
   };
 
-  root.append(el("h2", { class: "unseen" }, "Records"), form, none, feed.node, where.node);
+  root.append(el("h2", { class: "unseen" }, "Records"), form, none, first, feed.node, where.node);
   form.addEventListener("submit", event => {
     event.preventDefault();
     show();

@@ -37,10 +37,11 @@ const WHY = {
 export function askForKey(scope) {
   const dialog = byId("key-dialog");
 
+  if (dialog.open) return; // and perhaps half a key is typed
   setText(byId("key-why"), WHY[scope] ?? WHY.admin);
   setText(byId("key-error"), "");
   byId("key-cancel").hidden = scope === "read";
-  if (!dialog.open) dialog.showModal();
+  dialog.showModal();
   byId("key-input").focus();
 }
 

@@ -49,6 +49,21 @@ const char *cmd_nearest(const char *name)
 	return nearest(name, name_at, commands);
 }
 
+/* What the words of the options' values stand for. */
+static void put_units(struct buf *out, const enum option *options)
+{
+	bool times = false, sizes = false;
+
+	for (; *options != OPTION_COUNT; options++) {
+		times |= option_type(*options) == CONFIG_MS;
+		sizes |= option_type(*options) == CONFIG_BYTES;
+	}
+	if (times || sizes)
+		buf_addf(out, "  %s%s%s\n",
+			 times ? "TIME is 250ms, 10s, 5m, 2h or 7d; a number alone is seconds" : "",
+			 times && sizes ? ". " : "", sizes ? "SIZE is 64KiB, 10MiB or 1GiB" : "");
+}
+
 void cmd_put_help(struct buf *out, const struct command *command)
 {
 	buf_addf(out, "%s.\n\nusage: pinpipe %s %s\n", command->summary, command->name, command->usage);
@@ -57,6 +72,7 @@ void cmd_put_help(struct buf *out, const struct command *command)
 	if (*command->options != OPTION_COUNT) {
 		buf_add_str(out, "\nOptions\n");
 		config_put_help(out, command->options);
+		put_units(out, command->options);
 	}
 	buf_add_str(out, "\nOptions of every command\n");
 	config_put_common_help(out, command->options);

@@ -14,6 +14,7 @@
 #include "gateway/caller.h"
 #include "gateway/gateway.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -212,6 +213,19 @@ static void cmd_gateway_own_release(struct cmd_gateway_own *own)
 	models_free(&own->models);
 }
 
+/* By the children that answer the page: what they say on stderr is for who looks at it, whatever
+ * form our own lines have. */
+static enum err_code inherit_for_page(const struct config *config, struct err *err)
+{
+	char name[OPTION_ENV_MAX];
+	enum err_code code = children_inherit(config, err);
+
+	option_env_name(OPT_LOG_FORMAT, name);
+	if (code == ERR_OK && setenv(name, "text", 1) < 0)
+		code = err_errno(err, "could not set %s", name);
+	return code;
+}
+
 static enum err_code cmd_gateway_serve(struct config *config, struct err *err)
 {
 	const struct gateway_opener opener = { cmd_gateway_open_log, config };
@@ -223,8 +237,7 @@ static enum err_code cmd_gateway_serve(struct config *config, struct err *err)
 	const char *dir;
 	enum err_code code;
 
-	/* The children that answer the page. */
-	if (children_inherit(config, err) != ERR_OK)
+	if (inherit_for_page(config, err) != ERR_OK)
 		return err->code;
 	options.put_metrics = cmd_gateway_put_metrics;
 	options.user = config;

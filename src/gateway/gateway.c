@@ -529,6 +529,8 @@ static enum err_code gateway_take_over(struct gateway *gateway, struct err *err)
 	if (code == ERR_OK)
 		code = opening_state(&gateway->opening, err);
 	if (code == ERR_OK)
+		code = open_page(gateway, err);
+	if (code == ERR_OK)
 		code = takeover_finish(&gateway->takeover, err);
 	if (err_retry(code))
 		code = err->code = ERR_IO;

@@ -139,7 +139,8 @@ static bool takes_input(const struct http_server *server, const struct http_conn
 	       (conn->phase == PHASE_BODY ||
 		(conn->phase == PHASE_HEAD && http_conn_slot_free(server, conn) &&
 		 (!server->draining || http_conn_in_flight(conn) == 0) &&
-		 (!server->leaving || http_buf_waiting(&conn->in) > 0 || http_conn_is_fresh(conn))));
+		 (!server->leaving || http_buf_waiting(&conn->in) > 0 ||
+		  http_conn_is_fresh(conn))));
 }
 
 /* A refusal for the request that is being read; it is the last one. */

@@ -67,8 +67,8 @@ class Pipeline:
 
     def put(self, table, *values):
         for value in values:
-            self.request("PUT", f"/streams/streaming-{ID}-{table}/record",
-                         {"StreamName": f"streaming-{ID}-{table}", "Data": value, "PartitionKey": "k"}, "application/json")
+            self.request("PUT", f"/streams/streaming-{ID}-{table}/record", {"Data": value, "PartitionKey": "k"},
+                         "application/json")
 
 
 @pytest.fixture(name="up")

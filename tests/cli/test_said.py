@@ -9,6 +9,8 @@ import socket
 import urllib.error
 import urllib.request
 
+import pytest
+
 import conftest
 from conftest import wait_until
 from screen import Screen
@@ -183,6 +185,13 @@ def test_lines_for_programs(start, data_dir):
     assert {line["process"] for line in told} >= {"up", "gateway", "batch"}
     assert any('a"b\\c' in line["message"] for line in told if line["process"] == "gateway")
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:]{8}\.\d{3}Z", line["ts"]) for line in told)
+
+
+def test_the_page_is_for_people_all_the_same(start_gateway):
+    gateway = start_gateway("--log-format", "json")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{gateway.url}/ui/answers/nope")
+    assert json.load(refused.value)["message"].startswith('there is no analysis "nope" among the models')
 
 
 def test_errors_for_programs(run, data_dir):

@@ -24,7 +24,12 @@ def test_an_analysis_that_is_not_there(run, data):
     said = run("analyse", "users_joined_by_yaer", "--dir", data, status=2).stderr
     assert 'did you mean "users_joined_by_year"?' in said
     said = run("analyse", "nope", "--dir", data, status=2).stderr
-    assert said.startswith("The analyses are:\n  median_follower_count_by_age_group\n")
+    assert 'there is no analysis "nope" among the models' in said and "\n  users_joined_by_year\n" in said
+
+
+def test_help_says_what_a_number_without_a_unit_is(run):
+    assert "a number alone is seconds" in run("sink", "--help").stdout
+    assert "a number alone" not in run("tables", "--help").stdout
 
 
 def test_a_place_past_the_end(run, data):

@@ -277,6 +277,29 @@ def test_a_request_whose_body_is_on_its_way_is_answered_first(run, start, start_
     assert stored(run, data_dir) == [("slow", 0)]
 
 
+def test_each_address_goes_along_with_its_connections(run, start, start_gateway, data_dir):
+    """In whatever order the new one names them; one more may come, none may be left out."""
+    gateway = start_gateway("--listen-also", "127.0.0.2:0 ops")
+    second = int(gateway.wait_for(r"http://127\.0\.0\.2:(\d+)")[1])
+    kept = http.client.HTTPConnection("127.0.0.2", second, timeout=60)
+    kept.request("GET", "/healthz")
+    assert kept.getresponse().read()
+    connected = kept.sock.getsockname()
+    listen = ("--listen", f"{gateway.host}:{gateway.port}", "--dir", data_dir, "--takeover")
+    refused = run("gateway", *listen, status=2)
+    assert "listens on an address that this one does not have" in refused.stderr
+    also = f"127.0.0.3:0 ops; 127.0.0.2:{second} ops"
+    new = start("gateway", *listen, "--listen-also", also, kind=Gateway).listen()
+    assert gateway.process.wait(60) == 0
+    kept.request("GET", "/healthz")
+    assert kept.getresponse().status == 200 and kept.sock.getsockname() == connected
+    kept.close()
+    third = http.client.HTTPConnection("127.0.0.3", int(new.wait_for(r"http://127\.0\.0\.3:(\d+)")[1]), timeout=60)
+    third.request("GET", "/topics")
+    assert third.getresponse().status == 404  # no face of that address
+    third.close()
+
+
 def make_certificate(directory):
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                     "-keyout", "key.pem", "-out", "cert.pem", "-days", "1", "-subj", "/CN=localhost", "-addext",

@@ -191,8 +191,8 @@ def test_the_cookie_is_for_tls_alone_under_tls(start_gateway, data_dir, tmp_path
                     "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=localhost"], check=True,
                    capture_output=True)
     gateway = start_gateway("--tls-cert", cert, "--tls-key", key)
-    curl = subprocess.run(["curl", "-ksi", "-H", f"Origin: {gateway.url}", "-d", '{"key":"%s"}' % token_of(data_dir),
-                           gateway.url + SESSION], capture_output=True, text=True, check=True)
+    curl = subprocess.run(["curl", "-ksi", "-H", f"Origin: {gateway.url}", "-H", "Content-Type: application/json",
+                           "-d", '{"key":"%s"}' % token_of(data_dir), gateway.url + SESSION], capture_output=True, text=True, check=True)
     assert re.search(r"^Set-Cookie: pinpipe_session=\S+; HttpOnly; .*; Secure\r?$", curl.stdout, re.MULTILINE)
 
 

@@ -38,6 +38,22 @@ def go(page, pane):
     page.wait(f"!document.querySelector('#pane-{pane.split('/')[0]}').hidden")
 
 
+def choose_topic(page, topic):
+    page.wait("document.querySelectorAll('#records-topic option').length === 6", "the topics")
+    page.run(f"""(topics => {{ topics.value = '{topic}'; topics.dispatchEvent(new Event('change')); }})(
+        document.querySelector('#records-topic'))""")
+
+
+def look_for_letters(page, words):
+    """A pane asks when it is looked at."""
+    def look():
+        go(page, "flow")
+        go(page, "letters")
+        page.wait("!document.querySelector('#pane-letters [aria-busy]')", "the letters")
+        return words in page.text("#pane-letters")
+    wait_until(look, f"{words!r} among the letters")
+
+
 # --- the panes, with live data --------------------------------------------------------
 
 def test_flow_is_the_pipeline_as_it_is(full, open_page, run, data_dir):
@@ -48,8 +64,8 @@ def test_flow_is_the_pipeline_as_it_is(full, open_page, run, data_dir):
     page.wait_text("15", "#box-live .figure")
     assert page.text("#box-log .figure") == "75"
     for box in ("gateway", "log", "sink", "lake", "batch", "tables", "answers", "stream", "live"):
-        lights = page.run(f"[...document.querySelectorAll('#box-{box} .lights li')].map(li => li.innerText.split('\\n')[0])")
-        assert [light.split()[0] for light in lights] == ["runs", "fresh", "checked"], lights
+        lights = page.run(f"[...document.querySelectorAll('#box-{box} .word')].map(word => word.innerText)")
+        assert lights == ["runs", "fresh", "checked"]
         assert page.run(f"document.querySelector('#box-{box} h3 .light').dataset.is") in ("ok", "warn"), box
     page.wait("[...document.querySelectorAll('.plot canvas')].length === 4", "four charts")
     status = json.loads(run("status", "--dir", data_dir, "--format", "json", status=None).stdout)
@@ -90,13 +106,16 @@ def test_what_is_not_well_is_said_in_words(up, open_page, data_dir, run):
 def test_tables_show_rows_schema_and_how_to_read_them(full, open_page):
     page = open_page(full.url + "/#tables")
     page.wait("document.querySelectorAll('#pane-tables tbody tr').length === 6", "six tables")
-    full_row = "[...document.querySelectorAll('#pane-tables tbody tr')].find(r => r.innerText.startsWith('pin\\tbatch'))"
+    rows = "[...document.querySelectorAll('#pane-tables tbody tr')]"
+    full_row = f"{rows}.find(row => row.innerText.startsWith('pin\\tbatch'))"
     page.wait(f"{full_row}.innerText.includes('\\t20\\t')", "twenty rows", 30)
     page.click("a[href='#tables/pin/batch']")
     page.wait_text("Title 20", "#pane-tables .detail")
     for words in ("follower_count", "DeltaTable", "polars", "duckdb", "spark", "Versions", "CREATE TABLE"):
-        page.wait(f"document.querySelector('#pane-tables .detail').innerText.toLowerCase().includes({words.lower()!r})", words)
-    page.run("Object.defineProperty(navigator, 'clipboard', { value: { writeText: async text => { window.copied = text; } } })")
+        page.wait(f"document.querySelector('#pane-tables .detail').innerText.toLowerCase().includes({words.lower()!r})",
+                  words)
+    page.run("""Object.defineProperty(navigator, 'clipboard',
+        { value: { writeText: async text => { window.copied = text; } } })""")
     page.click("#pane-tables .code .copy")
     page.wait("window.copied?.includes('124df56aef51_pin_clean')", "the line in the clipboard")
 
@@ -132,9 +151,7 @@ def test_all_rows_of_an_answer_or_the_top_fifteen(up, open_page, tmp_path):
 
 def test_records_come_in_live_are_filtered_and_found(full, open_page):
     page = open_page(full.url + "/#records")
-    page.run(f"new Promise(done => setTimeout(done, 0))")
-    page.wait("document.querySelectorAll('#records-topic option').length === 6", "the topics")
-    page.run(f"{{ const s = document.querySelector('#records-topic'); s.value = '{ID}.pin'; s.dispatchEvent(new Event('change')); }}")
+    choose_topic(page, f"{ID}.pin")
     page.wait_text("Title 20", "#pane-records .feed")
     page.wait("document.querySelector('#tail').getAttribute('aria-pressed') === 'true'", "it follows")
 
@@ -150,12 +167,30 @@ def test_records_come_in_live_are_filtered_and_found(full, open_page):
     page.wait_text(f"{ID}_pin_clean", ".where-answer")
 
 
+def test_what_is_empty_says_what_to_do(up, open_page):
+    pipeline = up("--batch-every", "1h")
+    page = open_page(pipeline.url + "/#records")
+    choose_topic(page, f"{ID}.geo")
+    page.wait_text("Paste this into a terminal", "#pane-records")
+    page.wait("document.querySelector('#tail').getAttribute('aria-pressed') === 'true'", "it follows")
+    request = page.run("document.querySelector('#pane-records .first pre').textContent")
+
+    def comes_in():
+        subprocess.run(["/bin/sh", "-c", request], capture_output=True, check=True, timeout=60)
+        return "Albania" in page.text("#pane-records .feed")
+
+    wait_until(comes_in, "the record")
+    assert "Paste this" not in page.text("#pane-records")
+    for pane, words in (("answers", "No row answers this yet"), ("letters", "No letters"), ("tables/pin/batch", "No row yet")):
+        go(page, pane)
+        page.wait_text(words, "main")
+
+
 def test_letters_by_reason_with_samples_and_another_try(full, open_page):
     full.post("pin", {"index": "abc"}, {"index": "abd"}, {"title": "none"})
     page = open_page(full.admin_url())
     is_live(page)
-    wait_until(lambda: (go(page, "flow"), go(page, "letters"), time.sleep(0.3),
-                        "for 2 reasons" in page.text("#pane-letters"))[-1], "letters")
+    look_for_letters(page, "for 2 reasons")
     page.click("#pane-letters button.as-link")
     page.wait("document.querySelectorAll('#pane-letters .detail tbody tr').length === 2", "its two samples")
     page.wait_text("abd", "#pane-letters .detail")
@@ -169,7 +204,7 @@ def test_sql_is_answered_and_errors_are_shown(full, open_page):
     page = open_page(full.admin_url())
     is_live(page)
     go(page, "sql")
-    page.type("#sql-text", "SELECT category, count(*) AS n, 9007199254740993 AS big FROM pin GROUP BY ALL ORDER BY n DESC")
+    page.type("#sql-text", "SELECT category, count(*) AS n, 9007199254740993 AS big FROM pin GROUP BY ALL")
     page.press("Enter", 13, "\r", modifiers=2)
     page.wait_text("2 rows in", "#pane-sql .said")
     assert "9007199254740993" in page.text("#sql-answer").replace(",", ""), "no digit is lost"
@@ -210,8 +245,9 @@ def test_it_goes_on_after_the_gateway_restarts(start_gateway, start, open_page, 
 
 # --- what is hostile --------------------------------------------------------------------
 
-HOSTILE = ["<img src=x onerror=\"window.hit=1\">", "</script><script>window.hit=1</script>", "\u202ereversed\u202c", "nul\u0000byte",
-           "javascript:window.hit=1", "'\"><svg onload=window.hit=1>", "{{constructor.constructor('window.hit=1')()}}"]
+HOSTILE = ["<img src=x onerror=\"window.hit=1\">", "</script><script>window.hit=1</script>", "\u202ereversed\u202c",
+           "nul\u0000byte", "javascript:window.hit=1", "'\"><svg onload=window.hit=1>",
+           "{{constructor.constructor('window.hit=1')()}}"]
 
 
 def test_nothing_is_ever_html(up, open_page, tmp_path):
@@ -230,12 +266,11 @@ def test_nothing_is_ever_html(up, open_page, tmp_path):
         go(page, pane)
         time.sleep(0.5)
     go(page, "records")
-    page.run(f"{{ const s = document.querySelector('#records-topic'); s.value = '{ID}.pin'; s.dispatchEvent(new Event('change')); }}")
+    choose_topic(page, f"{ID}.pin")
     page.wait_text("<img src=x onerror=", "#pane-records .feed")
     page.wait_text("characters", "#pane-records .feed")  # of the long one only a part
     assert page.run("document.querySelector('#pane-records .feed').innerText.length") < 100000
-    wait_until(lambda: (go(page, "flow"), go(page, "letters"), time.sleep(0.3), "onerror" in page.text("#pane-letters"))[-1]
-               or "reason" in page.text("#pane-letters"), "letters")
+    look_for_letters(page, "is no 32-bit integer")
     page.click("#pane-letters button.as-link")
     page.wait_text("onerror", "#pane-letters .detail")
     go(page, "answers/hostile")
@@ -298,13 +333,17 @@ def test_the_keyboard_is_enough(full, open_page):
         page.wait(f"!document.querySelector('#pane-{pane}').hidden && document.activeElement.id === 'tab-{pane}'", pane)
     page.press("Home", 36)
     page.wait("document.activeElement.id === 'tab-flow'")
-    assert page.run("document.querySelectorAll('[role=tab][tabindex=\"-1\"]').length") == len(PANES) - 1, "one stop of Tab"
+    others = page.run("document.querySelectorAll('[role=tab][tabindex=\"-1\"]').length")
+    assert others == len(PANES) - 1, "all tabs together are one stop of the tab key"
     outline = page.run("getComputedStyle(document.activeElement).outlineStyle")
     assert outline == "solid", "the focus is seen"
     # What has the focus keeps it while the status comes in.
     page.run("document.querySelector('#run-now').focus()")
     page.run("new Promise(done => document.addEventListener('status', () => setTimeout(done, 50), { once: true }))")
     assert page.run("document.activeElement.id") == "run-now"
+
+
+NAMED = ("button", "link", "textbox", "combobox", "tab", "tabpanel", "img", "table")
 
 
 def test_everything_has_a_name(full, open_page):
@@ -316,7 +355,7 @@ def test_everything_has_a_name(full, open_page):
         page.wait("!document.querySelector('main [aria-busy]')", "an answer")
         nodes = page.call("Accessibility.getFullAXTree")["nodes"]
         nameless = [node["role"]["value"] for node in nodes if not node.get("ignored")
-                    and node.get("role", {}).get("value") in ("button", "link", "textbox", "combobox", "tab", "tabpanel", "img", "table")
+                    and node.get("role", {}).get("value") in NAMED
                     and not node.get("name", {}).get("value")]
         assert not nameless, (pane, nameless)
 
@@ -360,7 +399,7 @@ def test_the_token_goes_out_of_the_address(full, open_page):
     assert page.run("document.cookie") == "", "no script sees the session"
     page.wait("document.querySelector('#key-button').hidden")
     page.click("#logout")
-    page.wait("document.querySelector('#logout')?.hidden && !document.querySelector('#key-button').hidden", "that it is out")
+    page.wait("document.querySelector('#logout')?.hidden && !document.querySelector('#key-button').hidden", "out")
     is_live(page)
 
 
@@ -375,7 +414,7 @@ def test_without_the_token_looking_is_all(full, open_page):
     page.run("document.querySelector('#key-input').select()")
     page.type("#key-input", full.token())
     page.press("Enter", 13, "\r")
-    page.wait("!document.querySelector('#key-dialog').open && document.querySelector('#key-button').hidden", "that it is in")
+    page.wait("!document.querySelector('#key-dialog').open && document.querySelector('#key-button').hidden", "in")
 
 
 def test_a_gateway_with_keys_asks_for_one(start, open_page, data_dir):
