@@ -18,7 +18,7 @@ build:     ## build/pinpipe, optimised
 run: build      ## the whole pipeline once: posts, objects, tables, answers
 	build/pinpipe run
 
-serve: build    ## the whole pipeline until Ctrl-C, which drains it
+serve: build    ## the whole pipeline until Ctrl-C, which drains it (build/pinpipe up; --demo posts rows to it)
 	@tools/serve
 
 install: build  ## below PREFIX=/usr/local, models, manual pages, units of systemd and all; DESTDIR= for who makes packages

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -106,6 +107,25 @@ void cmd_say(struct buf *said)
 		(void)fputs(buf_cstr(&visible), stderr);
 	buf_release(&visible);
 	buf_clear(said);
+}
+
+void cmd_tell(const char *fmt, ...)
+{
+	char text[SAID_BYTES_MAX];
+	struct buf said;
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (trace_is_for_programs()) {
+		trace_info("%s", text);
+		return;
+	}
+	buf_init(&said, SAID_BYTES_MAX + 1);
+	buf_addf(&said, "%s\n", text);
+	cmd_say(&said);
+	buf_release(&said);
 }
 
 /* What to do where the code tells, or "". */

@@ -4,6 +4,7 @@
 #include "base/names.h"
 #include "base/notify.h"
 #include "base/registry.h"
+#include "cmd/children.h"
 #include "cmd/cmd.h"
 #include "cmd/doctor.h"
 #include "cmd/seen.h"
@@ -13,6 +14,7 @@
 #include "gateway/caller.h"
 #include "gateway/gateway.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -47,9 +49,10 @@ static struct gateway_options gateway_options(const struct config *config)
 	return (struct gateway_options){
 		.listen = config_text(config, OPT_LISTEN),
 		.listen_also = config_text(config, OPT_LISTEN_ALSO),
+		.dir = config_text(config, OPT_DIR),
+		.takeover = config_bool(config, OPT_TAKEOVER),
 		.insecure = config_bool(config, OPT_INSECURE),
 		.api_key_sha256 = config_text(config, OPT_API_KEY_HASH),
-		.secrets_dir = config_text(config, OPT_DIR),
 		.keys = cmd_gateway_text_or_null(config, OPT_KEYS),
 		.tls_cert = cmd_gateway_text_or_null(config, OPT_TLS_CERT),
 		.tls_key = cmd_gateway_text_or_null(config, OPT_TLS_KEY),
@@ -210,6 +213,19 @@ static void cmd_gateway_own_release(struct cmd_gateway_own *own)
 	models_free(&own->models);
 }
 
+/* By the children that answer the page: what they say on stderr is for who looks at it, whatever
+ * form our own lines have. */
+static enum err_code inherit_for_page(const struct config *config, struct err *err)
+{
+	char name[OPTION_ENV_MAX];
+	enum err_code code = children_inherit(config, err);
+
+	option_env_name(OPT_LOG_FORMAT, name);
+	if (code == ERR_OK && setenv(name, "text", 1) < 0)
+		code = err_errno(err, "could not set %s", name);
+	return code;
+}
+
 static enum err_code cmd_gateway_serve(struct config *config, struct err *err)
 {
 	const struct gateway_opener opener = { cmd_gateway_open_log, config };
@@ -221,6 +237,8 @@ static enum err_code cmd_gateway_serve(struct config *config, struct err *err)
 	const char *dir;
 	enum err_code code;
 
+	if (inherit_for_page(config, err) != ERR_OK)
+		return err->code;
 	options.put_metrics = cmd_gateway_put_metrics;
 	options.user = config;
 	/* Nothing is counted yet, and rows of topics stay where they are. */
@@ -274,7 +292,7 @@ static const enum option options[] = {
 	OPT_RECORD_MAX,	     OPT_CONNECTIONS_MAX, OPT_CONNECTIONS_IP_MAX,
 	OPT_INFLIGHT_MAX,    OPT_SEGMENT_BYTES,	  OPT_RETENTION,
 	OPT_RETENTION_BYTES, OPT_DISK_RESERVE,	  OPT_ROUTES,
-	OPTION_COUNT,
+	OPT_TAKEOVER,	     OPTION_COUNT,
 };
 
 const struct command cmd_gateway = {
@@ -285,7 +303,9 @@ const struct command cmd_gateway = {
 		"Speaks the Kafka REST Proxy's v2 API on /topics and the API Gateway's Kinesis API\n"
 		"on /streams. A 2xx means that the records are on the disk. Prints the address it\n"
 		"listens on; SIGINT or SIGTERM ends it after what is in flight was answered. Where the log\n"
-		"cannot be opened yet it says so, answers 503, and takes records as soon as it can.\n",
+		"cannot be opened yet it says so, answers 503, and takes records as soon as it can.\n"
+		"With --takeover a newer program gets the sockets, the idle connections and the log of\n"
+		"the one that runs on the directory, which answers what is in flight and ends.\n",
 	.examples = "pinpipe gateway --listen 127.0.0.1:8082 --dir data\n"
 		    "curl -H 'Content-Type: application/vnd.kafka.json.v2+json' \\\n"
 		    "  -d '{\"records\":[{\"value\":{\"index\":1}}]}' "

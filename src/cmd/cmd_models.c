@@ -146,7 +146,7 @@ static enum err_code list_models(const struct config *config, struct err *err)
 static void tell_on_stderr(void *user, const char *fault)
 {
 	(void)user;
-	(void)fprintf(stderr, "%s\n", fault);
+	cmd_tell("%s", fault);
 }
 
 static void cmd_models_tell_fault(struct model_faults *faults, const struct err *fault)
@@ -189,8 +189,8 @@ static enum err_code check_models(const struct config *config, struct err *err)
 		code = err_set(err, ERR_SHAPE, "%zu fault%s in the models of \"%s\"", faults.count,
 			       faults.count == 1 ? "" : "s", dir);
 	else if (code == ERR_OK)
-		(void)fprintf(stderr, "%zu tables and %zu analyses are sound\n", models.clean_count,
-			      models.analysis_count);
+		cmd_tell("%zu tables and %zu analyses are sound", models.clean_count,
+			 models.analysis_count);
 	models_free(&models);
 	return code;
 }

@@ -29,7 +29,8 @@ void up_address(const char *dir, int64_t pid, struct buf *out)
 		registry_text(gateway->slot, REGISTRY_DOING, doing);
 	registry_view_close(&view);
 	if (strncmp(doing, says, strlen(says)) == 0)
-		buf_add_str(out, doing + strlen(says));
+		buf_add_slice(out, slice_of(doing + strlen(says),
+					    strcspn(doing + strlen(says), " ")));
 }
 
 static enum err_code say_runs_here(const char *dir, struct err *err)
@@ -109,16 +110,32 @@ static enum err_code begin_schedule(const struct config *config, struct store *s
 
 static enum err_code check_demo(const struct config *config, struct err *err)
 {
-	if (!config_bool(config, OPT_DEMO) || !*config_text(config, OPT_API_KEY_HASH) ||
-	    *config_text(config, OPT_API_KEY))
+	bool keys = *config_text(config, OPT_API_KEY_HASH) || *config_text(config, OPT_KEYS);
+
+	if (!config_bool(config, OPT_DEMO) || !keys || *config_text(config, OPT_API_KEY))
 		return ERR_OK;
 	return err_set(err, ERR_USAGE,
 		       "--demo posts as any client does: emulate.api_key has to hold a key");
 }
 
+/* One that takes over waits for it (up_takeover.h). */
+static enum err_code up_take_lock(const struct config *config, const char *dir, int *ret_lock,
+				  struct err *err)
+{
+	struct err why;
+	enum err_code code = lock_take(dir, "up.lock", "pinpipe up", ret_lock, &why);
+
+	if (code == ERR_LOCKED)
+		return config_bool(config, OPT_TAKEOVER) ? ERR_OK : say_runs_here(dir, err);
+	if (code != ERR_OK)
+		*err = why;
+	return code;
+}
+
 enum err_code up_first(const struct config *config, int *ret_lock, struct schedule *schedule,
 		       struct err *err)
 {
+	const bool takes_over = config_bool(config, OPT_TAKEOVER);
 	struct store *store = NULL;
 	const char *dir = "";
 	enum err_code code = check_demo(config, err);
@@ -126,9 +143,7 @@ enum err_code up_first(const struct config *config, int *ret_lock, struct schedu
 	if (code == ERR_OK)
 		code = setup_dir(config, &dir, err);
 	if (code == ERR_OK)
-		code = lock_take(dir, "up.lock", "pinpipe up", ret_lock, err);
-	if (code == ERR_LOCKED)
-		return say_runs_here(dir, err);
+		code = up_take_lock(config, dir, ret_lock, err);
 	if (code == ERR_OK)
 		code = check_any_models(config, err);
 	if (code == ERR_OK)
@@ -136,7 +151,7 @@ enum err_code up_first(const struct config *config, int *ret_lock, struct schedu
 	if (code == ERR_OK && *config_text(config, OPT_CRON))
 		code = begin_schedule(config, store, schedule, err);
 	store_free(store);
-	if (code == ERR_OK)
+	if (code == ERR_OK && !takes_over)
 		code = await_port(config, dir, err);
 	return code == ERR_OK ? children_inherit(config, err) : code;
 }

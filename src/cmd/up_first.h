@@ -13,7 +13,8 @@
 #include "base/config.h"
 #include "flow/schedule.h"
 
-/* ERR_OK: *ret_lock is held, and `schedule` begun where there is one. */
+/* ERR_OK: *ret_lock is held, or untouched while another `up` has it that is taken over from, and
+ * `schedule` begun where there is one. */
 MUST_USE enum err_code up_first(const struct config *config, int *ret_lock,
 				struct schedule *schedule, struct err *err);
 /* "http://127.0.0.1:8082", of the gateway that listens for this directory; "": there is none.

@@ -19,6 +19,8 @@
  *
  * What a job failed at is told when it differs from what its last turn failed at.
  *
+ * One that may be taken over, and was, ends all: another supervisor is there.
+ *
  * One that is `held` is not started until somebody lets it go.
  *
  * One with `look` is no process: that is called at every turn, some ten times a second.
@@ -43,6 +45,7 @@ struct service {
 	void (*look)(void *user);
 	void (*stopping)(void *user); /* of one with `look`: before the first is asked to end */
 	void *user;
+	bool taken_over; /* that it ends with 0, unasked, says that another process does its work */
 	bool held;
 	bool early; /* of a job with a period: its turn is now */
 	/* State, zero at first: */

@@ -8,6 +8,7 @@
 #include "gateway/coding.h"
 #include "gateway/route.h"
 #include "gateway/state.h"
+#include "gateway/ui.h"
 #include "gateway/velocity.h"
 #include "gateway/worker.h"
 
@@ -18,8 +19,9 @@ enum {
 	REPLY_KEPT = 1 << 20,
 	HELP_MAX = 4096,
 	PAGE_BODY_MAX = 64 << 10,
-	OPEN_WAIT_MS = 5000, /* an ordinary start: who reads the address can post at once */
-	BODIES_HELD = 8,     /* of the largest size; one that grows holds three times as much */
+	OPEN_WAIT_MS = 5000,   /* an ordinary start: who reads the address can post at once */
+	TAKEN_WAIT_MS = 40000, /* the one that is taken over from waits longer */
+	BODIES_HELD = 8,       /* of the largest size; one that grows holds three times as much */
 };
 
 static_assert((int)HTTP_BODY_PADDING >= (int)JSON_PADDING, "bodies are parsed in place");
@@ -78,6 +80,7 @@ enum err_code gateway_new(const struct gateway_options *options, struct gateway 
 	refused_init(&gateway->refused);
 	missing_init(&gateway->missing);
 	opening_init(&gateway->opening, gateway);
+	takeover_init(&gateway->takeover, gateway);
 	*ret_gateway = gateway;
 	return ERR_OK;
 }
@@ -87,9 +90,11 @@ void gateway_free(struct gateway *gateway)
 	if (!gateway)
 		return;
 	gateway->ended = true;
+	takeover_release(&gateway->takeover);
 	opening_release(&gateway->opening);
 	worker_free(gateway->worker);
 	broker_free(gateway_broker(gateway));
+	ui_free(gateway->ui);
 	http_server_free(gateway->server);	/* runs what was posted to it */
 	missing_release(gateway);
 	ingest_release(&gateway->ingest);
@@ -167,6 +172,10 @@ static struct route_match gateway_begin(struct gateway *gateway, const struct ht
 	struct route_match match =
 		route_find(request->method, request->path, gateway->options.stages, faces);
 
+	if (faces & 1u << FACE_PAGE && slice_is(request->path, "/") && ui_wants_page(request)) {
+		match.route = &ui_page_route;
+		match.face = FACE_PAGE;
+	}
 	if (gateway->reply.cap > REPLY_KEPT)
 		buf_release(&gateway->reply);
 	if (gateway->unpacked.cap > REPLY_KEPT)
@@ -177,6 +186,7 @@ static struct route_match gateway_begin(struct gateway *gateway, const struct ht
 		.face = match.face,
 		.faces = faces,
 		.ticket = request->ticket,
+		.request = request,
 		.began_us = gateway->turn_us,
 		.param = { match.param[0], match.param[1] },
 		.query = request->query,
@@ -200,6 +210,8 @@ static bool media_fits(const struct route *route, enum media media)
 		return !(route->flags & ROUTE_PRODUCES) || media == MEDIA_NONE ||
 		       media == MEDIA_KAFKA_JSON || media == MEDIA_KAFKA_BINARY ||
 		       media == MEDIA_JSON || media == MEDIA_NDJSON;
+	if (route->face == FACE_PAGE)
+		return media == MEDIA_NONE || media == MEDIA_JSON;
 	if (route->face == FACE_KINESIS)
 		return media == MEDIA_NONE || media == MEDIA_JSON || media == MEDIA_AMZ_JSON;
 	return true;
@@ -230,6 +242,10 @@ static bool guard_call(struct call *call, const struct http_request *request, bo
 		call_denyf(call, "no page of the origin \"%.*s\" may use this gateway:"
 			   " gateway.cors_origins names those that may",
 			   SLICE_ARG(request->origin));
+		return false;
+	}
+	if (page && call->face == FACE_PAGE) {
+		call_denyf(call, "the page is for no page of another origin");
 		return false;
 	}
 	call->cors = page ? page->answer : NULL;
@@ -267,6 +283,18 @@ static void refuse_path(struct call *call, const struct http_request *request)
 	buf_release(&help);
 }
 
+/* What the path takes instead; who asks only that is answered, not refused. */
+static void refuse_method(struct call *call, const struct http_request *request, unsigned methods)
+{
+	call_refuse(call, 405);
+	route_put_allow(methods, call->extra, sizeof(call->extra));
+	if (request->method != HTTP_METHOD_OPTIONS)
+		return;
+	buf_clear(call->reply);
+	call->status = 204;
+	call->reply_type = NULL;
+}
+
 static void refuse_media(struct call *call, const struct route *route)
 {
 	char help[128];
@@ -291,8 +319,7 @@ static bool admit_call(struct call *call, const struct route_match *match,
 	if (!guard_call(call, request, open) || !caller_admit(call, route, request))
 		return false;
 	if (!route && match->methods && call->face != FACE_KINESIS) {
-		call_refuse(call, 405);
-		route_put_allow(match->methods, call->extra, sizeof(call->extra));
+		refuse_method(call, request, match->methods);
 	} else if (!here) {
 		refuse_path(call, request);
 	} else if (!media_fits(route, call->media)) {
@@ -398,6 +425,8 @@ static void gateway_turn(void *user, bool begins)
 	}
 	if (gateway->corked)
 		broker_cork(gateway->corked, begins);
+	if (!begins)
+		ui_turn(gateway->ui);
 }
 
 static void gateway_refused(void *user, const char *peer, const struct http_reply *reply)
@@ -435,6 +464,8 @@ static enum err_code listen_on(struct gateway *gateway, struct err *err)
 	struct http_server_options http = {
 		.listen = options->listen,
 		.listen_also = gateway->listeners.addresses + 1,
+		.taken = gateway->takeover.taken,
+		.taken_count = gateway->takeover.taken_count,
 		.tls_cert = options->tls_cert,
 		.tls_key = options->tls_key,
 		.client_header = options->client_header,
@@ -466,7 +497,7 @@ static enum err_code listen_on(struct gateway *gateway, struct err *err)
 static enum err_code open_secret(const struct gateway *gateway, const char *name,
 				 struct secret *secret, struct err *err)
 {
-	const char *dir = gateway->options.secrets_dir;
+	const char *dir = gateway->options.dir;
 	struct err why;
 
 	if (dir && secret_load(dir, name, secret, &why) == ERR_OK)
@@ -489,17 +520,41 @@ static enum err_code open_page(struct gateway *gateway, struct err *err)
 	return ERR_OK;
 }
 
+/* Who takes over must have the log before it may serve. What may pass is no reason to hold up the
+ * clients of the other one again and again. */
+static enum err_code gateway_take_over(struct gateway *gateway, struct err *err)
+{
+	enum err_code code = opening_await(&gateway->opening, TAKEN_WAIT_MS, err);
+
+	if (code == ERR_OK)
+		code = opening_state(&gateway->opening, err);
+	if (code == ERR_OK)
+		code = open_page(gateway, err);
+	if (code == ERR_OK)
+		code = takeover_finish(&gateway->takeover, err);
+	if (err_retry(code))
+		code = err->code = ERR_IO;
+	return code;
+}
+
 enum err_code gateway_open(struct gateway *gateway, const struct gateway_opener *opener,
 			   struct err *err)
 {
+	struct takeover *takeover = &gateway->takeover;
+	enum err_code code;
+
 	if (check_own(gateway, TOPIC_LOG, err) != ERR_OK ||
-	    check_own(gateway, TOPIC_STREAM, err) != ERR_OK || listen_on(gateway, err) != ERR_OK ||
+	    check_own(gateway, TOPIC_STREAM, err) != ERR_OK ||
+	    (gateway->options.takeover && takeover_ask(takeover, err) != ERR_OK) ||
+	    listen_on(gateway, err) != ERR_OK ||
 	    worker_new(gateway, &gateway->worker, err) != ERR_OK ||
+	    ui_new(gateway, &gateway->ui, err) != ERR_OK ||
+	    takeover_go(takeover, err) != ERR_OK ||
 	    opening_start(&gateway->opening, opener, err) != ERR_OK)
 		return err->code;
-	if (opening_await(&gateway->opening, OPEN_WAIT_MS, err) != ERR_OK)
-		return err->code;
-	return open_page(gateway, err);
+	code = takeover->from >= 0 ? gateway_take_over(gateway, err)
+				   : opening_await(&gateway->opening, OPEN_WAIT_MS, err);
+	return code == ERR_OK ? open_page(gateway, err) : code;
 }
 
 const char *gateway_page_token(const struct gateway *gateway) { return gateway->token.text; }
@@ -550,19 +605,68 @@ void gateway_put_addresses(const struct gateway *gateway, struct buf *out)
 	}
 }
 
+static void gateway_rest(struct gateway *gateway)
+{
+	gateway->ended = true;
+	/* A call may still be at the broker, for a client that has left. */
+	worker_free(gateway->worker);
+	gateway->worker = NULL;
+	opening_end(&gateway->opening);
+}
+
+static void gateway_close_log(struct gateway *gateway)
+{
+	gateway_rest(gateway);
+	broker_free(gateway_broker(gateway));
+	atomic_store_explicit(&gateway->broker, NULL, memory_order_release);
+	gateway->corked = NULL;
+}
+
+/* Nobody took over. Clients wait until the log is open again, or longer for an answer that it is
+ * not. */
+static enum err_code gateway_go_on(struct gateway *gateway, struct err *err)
+{
+	const struct gateway_opener opener = gateway->opening.opener;
+
+	if (gateway->ended) { /* the log is closed */
+		opening_release(&gateway->opening);
+		opening_init(&gateway->opening, gateway);
+		gateway->opening.patient = true;
+		gateway->ended = false;
+		if (worker_new(gateway, &gateway->worker, err) != ERR_OK ||
+		    opening_start(&gateway->opening, &opener, err) != ERR_OK ||
+		    opening_await(&gateway->opening, OPEN_WAIT_MS, err) != ERR_OK)
+			return err->code;
+	}
+	http_server_return(gateway->server);
+	return ERR_OK;
+}
+
+static enum err_code gateway_serve(struct gateway *gateway, int64_t drain_ms, struct err *err)
+{
+	for (;;) {
+		enum err_code code = http_server_run(gateway->server, drain_ms, err);
+
+		if (code != ERR_OK || !http_server_has_left(gateway->server) ||
+		    takeover_give(&gateway->takeover, gateway_close_log))
+			return code;
+		code = gateway_go_on(gateway, err);
+		if (code != ERR_OK)
+			return code;
+	}
+}
+
 enum err_code gateway_run(struct gateway *gateway, int64_t drain_ms, struct err *err)
 {
 	enum err_code code = heartbeat_start(&gateway->heartbeat, gateway->server, err);
 	struct err why;
 
 	if (code == ERR_OK)
-		code = http_server_run(gateway->server, drain_ms, err);
+		code = gateway_serve(gateway, drain_ms, err);
 	heartbeat_end(&gateway->heartbeat);
-	gateway->ended = true;
-	/* A call may still be at the broker, for a client that has left. */
-	worker_free(gateway->worker);
-	gateway->worker = NULL;
-	opening_end(&gateway->opening);
+	ui_free(gateway->ui);
+	gateway->ui = NULL;
+	gateway_rest(gateway);
 	if (code != ERR_OK || opening_state(&gateway->opening, &why) == ERR_OK ||
 	    why.code == ERR_BUSY)
 		return code;

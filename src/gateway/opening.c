@@ -89,7 +89,7 @@ static bool open_broker(struct opening *opening)
 	struct err err;
 
 	while (opener->open(opener->user, opening->gateway, &broker, &err) != ERR_OK) {
-		if (opening->tries == 0 && !may_pass(err.code)) {
+		if (opening->tries == 0 && !opening->patient && !may_pass(err.code)) {
 			opening_give_up(opening, &err);
 			return false;
 		}
@@ -180,6 +180,7 @@ static void *opening_run(void *arg)
 
 	if (!open_broker(opening))
 		return NULL;
+	takeover_await(&gateway->takeover);
 	enter(opening, OPENING_TOPICS);
 	while (make_own(gateway, &err) != ERR_OK)
 		if (!pause_after(opening, &err, &pause_ms))
@@ -208,7 +209,7 @@ enum err_code opening_await(struct opening *opening, int64_t wait_ms, struct err
 	enum err_code code = ERR_OK;
 
 	(void)pthread_mutex_lock(&opening->lock);
-	while (opening->phase < OPENING_DONE && opening->tries == 0 &&
+	while (opening->phase < OPENING_DONE && (opening->tries == 0 || opening->patient) &&
 	       opening_wait(opening, until_ms))
 		;
 	if (opening->phase == OPENING_FAILED) {

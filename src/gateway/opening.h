@@ -24,6 +24,7 @@ struct opening {
 	struct http_task made; /* tells the loop that its own topics are there */
 	pthread_t thread;
 	bool started;
+	bool patient; /* whatever fails may pass */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	/* Under the lock */
@@ -36,8 +37,8 @@ struct opening {
 void opening_init(struct opening *opening, struct gateway *gateway);
 MUST_USE enum err_code opening_start(struct opening *opening, const struct gateway_opener *opener,
 				     struct err *err);
-/* Waits until all is there, or until a try failed, or for so long. What does not pass is the error.
- */
+/* Waits until all is there, or until a try failed (of a patient one not), or for so long. What does
+ * not pass is the error. */
 MUST_USE enum err_code opening_await(struct opening *opening, int64_t wait_ms, struct err *err);
 /* ERR_OK: all is there. ERR_BUSY: not yet, and the message says why; else what does not pass. */
 MUST_USE enum err_code opening_state(struct opening *opening, struct err *err);

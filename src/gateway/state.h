@@ -16,10 +16,12 @@
 #include "gateway/refused.h"
 #include "gateway/session.h"
 #include "gateway/tries.h"
+#include "gateway/takeover.h"
 
 #include <stdatomic.h>
 
 struct worker;
+struct ui;
 
 struct gateway {
 	struct gateway_options options;
@@ -32,10 +34,12 @@ struct gateway {
 	struct iterator_key iterator_key;
 	_Atomic(struct broker *) broker; /* NULL: not open yet */
 	struct opening opening;
+	struct takeover takeover;
 	atomic_uint created; /* topics that clients made by a call of their own */
 	struct http_server *server;
 	struct heartbeat heartbeat;
 	struct worker *worker;
+	struct ui *ui;
 	bool ended; /* gateway_run() has: nothing goes to the broker any more */
 
 	/* Scratch of the loop thread, for one request at a time. */

@@ -73,6 +73,24 @@ enum err_code http_listen_check(const char *listen, bool *ret_loopback, struct e
 	return ERR_OK;
 }
 
+bool http_listen_fits(const char *listen, int fd, uint16_t *ret_port)
+{
+	struct sockaddr_in6 wanted = { 0 }, bound = { 0 }; /* sin_port of IPv4 is sin6_port's */
+	socklen_t len = sizeof(bound);
+	struct addrinfo *found;
+	struct err unused;
+
+	if (getsockname(fd, (struct sockaddr *)&bound, &len) < 0 ||
+	    resolve(listen, &found, &unused) != ERR_OK)
+		return false;
+	memcpy(&wanted, found->ai_addr, found->ai_addrlen);
+	freeaddrinfo(found);
+	*ret_port = ntohs(bound.sin6_port);
+	if (wanted.sin6_port == 0)
+		wanted.sin6_port = bound.sin6_port;
+	return memcmp(&wanted, &bound, sizeof(bound)) == 0;
+}
+
 static enum err_code bind_and_listen(int fd, const struct addrinfo *address, uint16_t *ret_port,
 				     struct err *err)
 {
@@ -273,4 +291,27 @@ void http_accept(struct http_server *server)
 		http_accept_from(server, &server->listeners[i]);
 		server->accept_ready |= server->listeners[i].ready;
 	}
+}
+
+bool http_server_adopt(struct http_server *server, int fd, unsigned taken)
+{
+	struct sockaddr_storage address;
+	socklen_t len = sizeof(address);
+	struct http_peer_key key;
+	unsigned listener = 0;
+
+	while (listener < server->listener_count && server->listeners[listener].taken != taken + 1)
+		listener++;
+	if (listener == server->listener_count || server->tls ||
+	    getpeername(fd, (struct sockaddr *)&address, &len) < 0) {
+		(void)close(fd);
+		return false;
+	}
+	key = http_peer_key(&address);
+	if (!http_accept_admit(server, &address, key)) {
+		http_accept_refuse(fd);
+		return false;
+	}
+	http_conn_open(server, fd, &address, key, listener);
+	return true;
 }

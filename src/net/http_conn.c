@@ -132,17 +132,15 @@ static bool http_conn_slot_free(const struct http_server *server, const struct h
 	return http_conn_in_flight(conn) < server->limits.pipeline_max;
 }
 
-static bool out_low(const struct http_conn *conn)
-{
-	return !conn->blocked && http_buf_waiting(&conn->out) < OUT_BYTES_HIGH;
-}
-
 /* Whether a request's bytes are of use now; if not, they stay in the kernel and slow the client. */
 static bool takes_input(const struct http_server *server, const struct http_conn *conn)
 {
-	return out_low(conn) && (conn->phase == PHASE_BODY ||
-				 (conn->phase == PHASE_HEAD && http_conn_slot_free(server, conn) &&
-				  (!server->draining || http_conn_in_flight(conn) == 0)));
+	return http_conn_out_low(conn) &&
+	       (conn->phase == PHASE_BODY ||
+		(conn->phase == PHASE_HEAD && http_conn_slot_free(server, conn) &&
+		 (!server->draining || http_conn_in_flight(conn) == 0) &&
+		 (!server->leaving || http_buf_waiting(&conn->in) > 0 ||
+		  http_conn_is_fresh(conn))));
 }
 
 /* A refusal for the request that is being read; it is the last one. */
@@ -487,6 +485,9 @@ static void http_conn_serve(struct http_server *server, struct http_conn *conn)
 	if (server->draining && conn->phase == PHASE_HEAD && http_conn_in_flight(conn) == 0)
 		conn->phase = PHASE_LAST;
 	http_conn_flush(server, conn);
+	http_pieces_look(server, conn);
+	if (server->leaving)
+		http_conn_leave(conn);
 	if (conn->phase == PHASE_LAST && http_conn_in_flight(conn) == 0
 	    && http_buf_waiting(&conn->out) == 0)
 		linger(server, conn);
@@ -527,6 +528,8 @@ static enum http_wait wait_of(const struct http_server *server, const struct htt
 		return WAIT_HANDSHAKE;
 	case PHASE_LINGER:
 		return WAIT_LINGER;
+	case PHASE_PARKED:
+		return WAIT_NOTHING;
 	default:
 		break;
 	}
@@ -579,7 +582,7 @@ void http_conn_turn(struct http_server *server, struct http_conn *conn)
 		shake_hands(server, conn);
 	if (conn->phase == PHASE_LINGER)
 		drop_input(conn);
-	else if (conn->phase != PHASE_HANDSHAKE && !conn->dead)
+	else if (conn->phase != PHASE_HANDSHAKE && conn->phase != PHASE_PARKED && !conn->dead)
 		http_conn_serve(server, conn);
 	conn->turning = false;
 	if (conn->dead) {

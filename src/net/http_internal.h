@@ -5,7 +5,10 @@
  *	http_accept.c	new connections: addresses, limits, exhaustion
  *	http_conn.c	one connection: read, hand requests over, write, time-outs
  *	http_reply.c	answers, put in order
+ *	http_pieces.c	answers that come in pieces
+ *	http_watch.c	descriptors of others
  *	http_tls.c	OpenSSL
+ *	http_handover.c	sockets that go to another process, or come from one
  *	http_parse.c http_chunks.c http_chars.c	bytes to requests
  *	http_pool.c http_timers.c http_peers.c	buffers, deadlines, connections an address
  *
@@ -21,6 +24,9 @@
  *	               │      drops what it still sends, because closing on it
  *	               ▼      would reset the connection under the last answer
  *	              closed (RFC 9112 9.6)
+ *
+ * One that is idle while the server leaves is PARKED: nothing of it is read any more, and it goes
+ * to another process, or on as HEAD.
  *
  * Whatever happens to a connection - an event, an answer, a deadline - puts it
  * in the loop's queue; a turn there is one read, at most pipeline_max
@@ -53,12 +59,22 @@ enum {
 	HANDSHAKE_STEPS_MAX = 8,	/* in a turn of the loop: each may cost a signature */
 };
 
-enum http_phase { PHASE_CLOSED, PHASE_HANDSHAKE, PHASE_HEAD, PHASE_BODY, PHASE_LAST, PHASE_LINGER };
+enum http_phase {
+	PHASE_CLOSED,
+	PHASE_HANDSHAKE,
+	PHASE_HEAD,
+	PHASE_BODY,
+	PHASE_LAST,
+	PHASE_LINGER,
+	PHASE_PARKED
+};
 
 /* What is owed for a request that is in flight. */
 struct http_answer {
 	struct http_buf held;		/* the reply, until those before it are there */
-	bool ready;
+	struct http_pieces *pieces;	/* more of it is to come, or NULL */
+	bool ready;			/* all of it is there */
+	bool in_pieces;			/* of no known length */
 	bool head;			/* HEAD: no body */
 	bool http_1_0;
 	bool close;
@@ -107,6 +123,22 @@ struct http_conn {
 	char peer[INET6_ADDRSTRLEN];
 };
 
+struct http_pieces {
+	struct http_server *server;
+	struct http_ticket ticket;
+	struct http_pieces_maker maker;
+	bool paused;
+	bool gone; /* has no answer any more */
+	bool due;  /* something is to be told: gone, or else go_on */
+	struct http_pieces *due_next;
+};
+
+struct http_watch_slot {
+	struct http_watch *watch; /* NULL: free */
+	uint32_t generation;	  /* an event of an earlier one is stale */
+	bool ready;		  /* in this turn */
+};
+
 /* By which a change of the certificate's files is seen. */
 struct http_tls_stamp {
 	struct timespec cert_time;
@@ -119,6 +151,7 @@ struct http_listener {
 	int fd; /* -1: closed */
 	uint16_t port;
 	bool ready; /* as far as known, somebody waits */
+	unsigned taken; /* its number in options.taken, plus 1; 0: bound here */
 };
 
 struct http_server {
@@ -142,6 +175,10 @@ struct http_server {
 	int64_t accept_after_ms;	/* accept failed: not before */
 	bool draining;
 	atomic_bool stop;
+	atomic_bool part;  /* answers over TLS end their connection */
+	atomic_bool leave; /* asked to */
+	bool leaving;
+	int64_t leaving_ms;			/* since when */
 	_Atomic(struct http_task *) tasks;	/* the newest first */
 	atomic_bool asleep;		/* the loop waits for events, or is about to */
 
@@ -159,6 +196,10 @@ struct http_server {
 	struct http_peers peers;
 	struct http_peers clients;	/* requests in flight, where client_header names who asks */
 
+	struct http_pieces *pieces_due;
+	struct http_watch_slot watches[HTTP_WATCHES_MAX];
+	bool watch_ready; /* one of them is */
+
 	struct http_head head;		/* the request that is being handed over */
 	char *path_room;
 	char common[96];		/* the headers of every reply */
@@ -175,6 +216,8 @@ struct http_conn *http_server_conn(const struct http_server *server, uint32_t sl
 /* http_accept.c */
 MUST_USE enum err_code http_listen_open(const char *listen, int *ret_fd, uint16_t *ret_port,
 					struct err *err);
+/* Whether that socket listens where `listen` says, on whatever port if that says 0. */
+bool http_listen_fits(const char *listen, int fd, uint16_t *ret_port);
 /* Takes what is waiting, of each at most a batch; sets accept_ready, accept_after_ms. */
 void http_accept(struct http_server *server);
 
@@ -213,12 +256,56 @@ static inline struct http_answer *http_answer_of(struct http_conn *conn, uint32_
 	return &conn->answers[request % HTTP_PIPELINE_MAX];
 }
 
+/* http_handover.c */
+/* The socket of those given that listens there, which is the server's from then on. */
+bool http_listener_take(struct http_server *server, const char *listen,
+			struct http_listener *listener);
+void http_handover_begin(struct http_server *server);
+/* Nobody is owed anything. */
+bool http_handover_ready(const struct http_server *server);
+/* One that is idle stays as it is for whoever gets it; over TLS it ends, but one that has just been
+ * made is waited for a little. */
+void http_conn_leave(struct http_conn *conn);
+
+/* Over TLS, and it has asked for nothing yet. */
+static inline bool http_conn_is_fresh(const struct http_conn *conn)
+{
+	return conn->ssl && conn->next == 0;
+}
+
+static inline bool http_conn_out_low(const struct http_conn *conn)
+{
+	return !conn->blocked && http_buf_waiting(&conn->out) < OUT_BYTES_HIGH;
+}
+
 /* http_reply.c */
+/* Whose answer is still owed; NULL: gone, or answered. */
+struct http_conn *http_reply_conn(struct http_server *server, struct http_ticket ticket);
+/* Puts the head, and the body where it is known, behind what is there. False: no memory left. */
+bool http_reply_build(struct http_server *server, struct http_conn *conn, uint32_t request,
+		      const struct http_reply *reply);
+/* The answer is whole, or as whole as it gets: it goes, and so do those that waited for it. */
+void http_reply_done(struct http_server *server, struct http_conn *conn, uint32_t request);
 void http_reply_refusal(struct http_server *server, struct http_conn *conn, uint32_t request,
 			const struct http_refusal *refusal);
 /* Writes 100 Continue if it is owed and nothing is owed before it. */
 void http_reply_continue(struct http_server *server, struct http_conn *conn);
 void http_refresh_date(struct http_server *server);
+
+/* http_pieces.c */
+/* The answer is no longer owed to anybody: its maker will be told. */
+void http_pieces_lose(struct http_pieces *pieces);
+/* After a write: whether the oldest answer's maker may go on, or its client has left. */
+void http_pieces_look(struct http_server *server, struct http_conn *conn);
+/* At a stop: those of the connection come to their end. */
+void http_pieces_drain(struct http_server *server, struct http_conn *conn);
+void http_pieces_tell(struct http_server *server);
+
+/* http_watch.c */
+#define HTTP_WATCH_EVENT 0xffff0000u /* in place of a connection's slot: | the watch's */
+/* False: the event is not of a watch. */
+bool http_watch_note(struct http_server *server, uint64_t event);
+void http_watch_run(struct http_server *server);
 
 /* http_tls.c */
 enum { HTTP_IO_AGAIN = -1, HTTP_IO_FAILED = -2 };

@@ -16,14 +16,18 @@
 #include <unistd.h>
 
 enum {
-	EVENTS_MAX = 256,		/* of one turn */
+	EVENTS_MAX = 256, /* of one turn */
 	SLEEP_MS_MAX = 60 * 1000,
-	DESCRIPTORS_OTHER = 256,	/* that the process may need beside the connections' */
+	LEAVING_MS = 20,	 /* while it is looked whether somebody is still awaited */
+	DESCRIPTORS_OTHER = 256, /* that the process may need beside the connections' */
 };
 
 /* What epoll's events carry instead of a connection; below the last, the number of a listener. */
 #define EVENT_WAKE UINT64_MAX
 #define EVENT_LISTEN(number) (UINT64_MAX - 1 - (number))
+
+static_assert(HTTP_WATCHES_MAX < 0xff00,
+	      "the last slots are those of the listeners and the wake-up");
 
 const struct http_limits http_limits_default = {
 	.body_bytes_max = 8 << 20,
@@ -104,7 +108,8 @@ static enum err_code open_listeners(struct http_server *server, struct err *err)
 		struct http_listener *listener = &server->listeners[server->listener_count];
 
 		assert(server->listener_count < HTTP_LISTENERS_MAX);
-		if (http_listen_open(listen, &listener->fd, &listener->port, err) != ERR_OK)
+		if (!http_listener_take(server, listen, listener) &&
+		    http_listen_open(listen, &listener->fd, &listener->port, err) != ERR_OK)
 			return err->code;
 		server->listener_count++;
 		listen = also ? *also++ : NULL;
@@ -205,6 +210,7 @@ void http_server_free(struct http_server *server)
 		return;
 	run_tasks(server);
 	close_all(server);
+	http_pieces_tell(server);
 	for (uint32_t slot = 0; slot < server->slots; slot += SLAB_CONNS)
 		free(server->slabs[slot / SLAB_CONNS]);
 	close_listeners(server);
@@ -244,6 +250,20 @@ void http_server_stop(struct http_server *server)
 {
 	atomic_store(&server->stop, true);
 	wake(server);
+}
+
+void http_server_part(struct http_server *server) { atomic_store(&server->part, true); }
+
+void http_server_leave(struct http_server *server)
+{
+	atomic_store(&server->part, true);
+	atomic_store(&server->leave, true);
+	wake(server);
+}
+
+bool http_server_stops(struct http_server *server)
+{
+	return server->draining || atomic_load(&server->stop) || stop_requested();
 }
 
 /*
@@ -322,6 +342,8 @@ static void note_event(struct http_server *server, const struct epoll_event *eve
 		server->accept_ready = true;
 		return;
 	}
+	if (http_watch_note(server, event->data.u64))
+		return;
 	conn = http_server_conn(server, slot);
 	if (conn->generation != event->data.u64 >> 32)
 		return;
@@ -352,6 +374,8 @@ static int sleep_ms(struct http_server *server, int64_t end_ms)
 		most_ms = SLEEP_MS_MAX;
 	if (server->options.turn_every_ms && most_ms > server->options.turn_every_ms)
 		most_ms = server->options.turn_every_ms;
+	if (server->leaving && most_ms > LEAVING_MS)
+		most_ms = LEAVING_MS;
 	if (server->queue_head)
 		return 0;
 	if (server->accept_ready && server->accept_after_ms - server->now_ms < most_ms)
@@ -364,9 +388,14 @@ static void http_server_drain(struct http_server *server)
 {
 	server->draining = true;
 	close_listeners(server);
-	for (uint32_t slot = 0; slot < server->slots; slot++)
-		if (http_server_conn(server, slot)->phase != PHASE_CLOSED)
-			http_server_queue(server, http_server_conn(server, slot));
+	for (uint32_t slot = 0; slot < server->slots; slot++) {
+		struct http_conn *conn = http_server_conn(server, slot);
+
+		if (conn->phase == PHASE_CLOSED)
+			continue;
+		http_pieces_drain(server, conn);
+		http_server_queue(server, conn);
+	}
 }
 
 /*
@@ -387,8 +416,10 @@ static void http_server_one_turn(struct http_server *server, const struct epoll_
 	run_tasks(server);
 	for (int i = 0; i < n; i++)
 		note_event(server, &events[i]);
+	http_watch_run(server);
 	expire(server);
 	run_queue(server);
+	http_pieces_tell(server);
 	http_accept(server);
 	if (options->turn)
 		options->turn(options->user, false);
@@ -411,22 +442,36 @@ enum err_code http_server_turn(struct http_server *server, int wait_ms, struct e
 	return ERR_OK;
 }
 
+static bool is_at_its_end(const struct http_server *server)
+{
+	return server->leaving ? http_handover_ready(server)
+			       : server->draining && server->open == 0;
+}
+
 enum err_code http_server_run(struct http_server *server, int64_t drain_ms, struct err *err)
 {
 	int64_t end_ms = INT64_MAX;
 
-	while (server->now_ms < end_ms && (!server->draining || server->open > 0)) {
+	while (server->now_ms < end_ms && !is_at_its_end(server)) {
 		enum err_code code = http_server_turn(server, sleep_ms(server, end_ms), err);
 
 		if (code != ERR_OK)
 			return code;
-		if (!server->draining && (atomic_load(&server->stop) || stop_requested())) {
+		if (server->draining || server->leaving)
+			continue;
+		if (http_server_stops(server))
 			http_server_drain(server);
-			end_ms = server->now_ms + drain_ms;
-		}
+		else if (atomic_load(&server->leave))
+			http_handover_begin(server);
+		else
+			continue;
+		end_ms = server->now_ms + drain_ms;
 	}
+	if (server->leaving)
+		return ERR_OK;
 	if (server->open > 0)
 		trace_warn("%u connections were closed before they were answered", server->open);
 	close_all(server);
+	http_pieces_tell(server);
 	return ERR_OK;
 }

@@ -43,6 +43,8 @@ struct fixture {
 	uint32_t tasks_run;		/* under mutex */
 	atomic_uint handled;
 	char *big;
+	int *taken; /* listening sockets of another server, or NULL */
+	unsigned taken_count;
 };
 
 static const char *const method_names[] = { "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "OTHER" };
@@ -119,12 +121,18 @@ static void *run_server(void *user)
 	return NULL;
 }
 
-static void fixture_start(struct fixture *fixture, const struct http_limits *limits,
-			  const char *cert, const char *key)
+static void fixture_run(struct fixture *fixture)
+{
+	assert_int_equal(pthread_create(&fixture->thread, NULL, run_server, fixture), 0);
+}
+
+static void fixture_prepare(struct fixture *fixture, const struct http_limits *limits,
+			    const char *cert, const char *key)
 {
 	struct http_server_options options = {
 		.listen = "127.0.0.1:0", .limits = *limits, .handle = handle, .admit = admit,
 		.user = fixture, .tls_cert = cert, .tls_key = key,
+		.taken = fixture->taken, .taken_count = fixture->taken_count,
 	};
 	struct err err;
 
@@ -135,7 +143,21 @@ static void fixture_start(struct fixture *fixture, const struct http_limits *lim
 	fixture->big = xmalloc(16 << 20);
 	memset(fixture->big, 'x', 16 << 20);
 	assert_ok(http_server_new(&options, &fixture->server, &err));
-	assert_int_equal(pthread_create(&fixture->thread, NULL, run_server, fixture), 0);
+}
+
+static void fixture_start(struct fixture *fixture, const struct http_limits *limits,
+			  const char *cert, const char *key)
+{
+	fixture_prepare(fixture, limits, cert, key);
+	fixture_run(fixture);
+}
+
+/* All but its server. */
+static void fixture_release(struct fixture *fixture)
+{
+	pthread_mutex_destroy(&fixture->mutex);
+	pthread_cond_destroy(&fixture->changed);
+	free(fixture->big);
 }
 
 static void fixture_stop(struct fixture *fixture)
@@ -144,9 +166,7 @@ static void fixture_stop(struct fixture *fixture)
 	(void)pthread_join(fixture->thread, NULL);
 	http_server_free(fixture->server);
 	assert_int_equal(metric_get(METRIC_CONNECTIONS), 0);
-	pthread_mutex_destroy(&fixture->mutex);
-	pthread_cond_destroy(&fixture->changed);
-	free(fixture->big);
+	fixture_release(fixture);
 }
 
 /* Waits until that many requests are kept. */

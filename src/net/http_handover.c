@@ -1,0 +1,107 @@
+/* http_handover.c - sockets that go to another process, or come from one. */
+#include "net/http_internal.h"
+
+enum { FRESH_MS = 1000 };
+
+bool http_listener_take(struct http_server *server, const char *listen,
+			struct http_listener *listener)
+{
+	for (unsigned i = 0; i < server->options.taken_count; i++) {
+		int *fd = &server->options.taken[i];
+
+		if (*fd < 0 || !http_listen_fits(listen, *fd, &listener->port))
+			continue;
+		listener->fd = *fd;
+		listener->taken = i + 1;
+		*fd = -1;
+		return true;
+	}
+	return false;
+}
+
+static void http_handover_queue_all(struct http_server *server)
+{
+	for (uint32_t slot = 0; slot < server->slots; slot++)
+		if (http_server_conn(server, slot)->phase != PHASE_CLOSED)
+			http_server_queue(server, http_server_conn(server, slot));
+}
+
+void http_handover_begin(struct http_server *server)
+{
+	server->leaving = true;
+	server->leaving_ms = server->now_ms;
+	server->accept_after_ms = INT64_MAX;
+	http_handover_queue_all(server);
+}
+
+/* Nobody waits for an answer there. */
+static bool handover_is_done(const struct http_server *server, const struct http_conn *conn)
+{
+	switch (conn->phase) {
+	case PHASE_CLOSED:
+	case PHASE_PARKED:
+	case PHASE_LINGER:
+		return true;
+	case PHASE_HANDSHAKE:
+	case PHASE_HEAD:
+		return http_conn_is_fresh(conn) && server->now_ms - server->leaving_ms > FRESH_MS;
+	default:
+		return false;
+	}
+}
+
+bool http_handover_ready(const struct http_server *server)
+{
+	for (uint32_t slot = 0; slot < server->slots; slot++)
+		if (!handover_is_done(server, http_server_conn(server, slot)))
+			return false;
+	return true;
+}
+
+void http_conn_leave(struct http_conn *conn)
+{
+	if (http_conn_is_fresh(conn) || conn->phase != PHASE_HEAD || conn->eof ||
+	    http_conn_in_flight(conn) > 0 || http_buf_waiting(&conn->in) > 0 ||
+	    http_buf_waiting(&conn->out) > 0)
+		return;
+	conn->phase = conn->ssl ? PHASE_LAST : PHASE_PARKED;
+}
+
+bool http_server_has_left(const struct http_server *server) { return server->leaving; }
+
+void http_server_return(struct http_server *server)
+{
+	server->leaving = false;
+	server->accept_after_ms = 0;
+	atomic_store(&server->part, false);
+	atomic_store(&server->leave, false);
+	for (uint32_t slot = 0; slot < server->slots; slot++) {
+		struct http_conn *conn = http_server_conn(server, slot);
+
+		if (conn->phase != PHASE_PARKED)
+			continue;
+		conn->phase = PHASE_HEAD;
+		conn->readable = true;
+	}
+	http_handover_queue_all(server);
+}
+
+unsigned http_server_listeners(const struct http_server *server) { return server->listener_count; }
+
+int http_server_socket(const struct http_server *server, unsigned listener)
+{
+	return server->listeners[listener].fd;
+}
+
+int http_server_parked(const struct http_server *server, uint32_t *at, unsigned *ret_listener)
+{
+	while (*at < server->slots) {
+		const struct http_conn *conn = http_server_conn(server, (*at)++);
+
+		if (conn->phase != PHASE_PARKED)
+			continue;
+		*ret_listener = conn->listener;
+		return conn->fd;
+	}
+	return -1;
+}
