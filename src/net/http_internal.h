@@ -154,11 +154,11 @@ struct http_server {
 	bool accept_ready;		/* one of them is */
 	int64_t accept_after_ms;	/* accept failed: not before */
 	bool draining;
-	atomic_bool stop;
-	atomic_bool part;  /* answers over TLS end their connection */
-	atomic_bool leave; /* asked to */
 	bool leaving;
 	int64_t leaving_ms;		/* since when */
+	atomic_bool stop;
+	atomic_bool part;		/* answers over TLS end their connection */
+	atomic_bool leave;		/* asked to */
 	_Atomic(struct http_task *) tasks;	/* the newest first */
 	atomic_bool asleep;		/* the loop waits for events, or is about to */
 
