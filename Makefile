@@ -7,7 +7,9 @@ PYTHON = /usr/bin/python3
 .DEFAULT_GOAL = help
 
 help:      ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z]*\):.*## /\1 /p' Makefile | awk '{ line = sprintf("  make %-11s", $$1); \
+		for (i = 2; i <= NF; i++) { if (length(line " " $$i) > 80) { print line; line = sprintf("%18s", "") } \
+		line = line (length(line) == 18 ? "" : " ") $$i } print line }'
 
 build:     ## build/pinpipe, optimised
 	@tools/bootstrap build
@@ -16,7 +18,7 @@ build:     ## build/pinpipe, optimised
 run: build      ## the whole pipeline once: posts, objects, tables, answers
 	build/pinpipe run
 
-serve: build    ## the whole pipeline until Ctrl-C, which drains it
+serve: build    ## the whole pipeline until Ctrl-C, which drains it (build/pinpipe up; --demo posts rows to it)
 	@tools/serve
 
 install: build  ## below PREFIX=/usr/local, models, manual pages, units of systemd and all; DESTDIR= for who makes packages

@@ -16,6 +16,7 @@ import kafka
 import lapse
 import log
 import mysql
+import page
 import s3
 import sink
 import spark
@@ -26,7 +27,8 @@ from measure import TOP, Table
 PARTS = {"ingest": ingest.measure, "log": log.measure, "emulate": emulate.measure, "batch": batch.measure,
          "sink": sink.measure, "stream": stream.measure, "delta": delta.measure, "s3": s3.measure,
          "kafka": kafka.measure, "mysql": mysql.measure, "spark": spark.measure, "abuse": abuse.measure,
-         "tables": tables.measure, "lapse": lapse.from_nothing, "day": lapse.after_a_day, "flood": flood.measure}
+         "tables": tables.measure, "page": page.measure, "lapse": lapse.from_nothing, "day": lapse.after_a_day,
+         "flood": flood.measure}
 LONG = ("lapse", "day", "flood")
 
 

@@ -198,12 +198,14 @@ static void put_metrics(struct buf *out)
 #undef X
 #define TOTAL "counter"
 #define NUMBER "gauge"
+#define FOUND "gauge"
 #define TIME "gauge"
 #define X(kinds, value, name, type, help) \
 	put_metric(out, name, type, \
 		   (kinds)&KIND(SERIES_SERVICE)	 ? "{service}" \
 		   : (kinds)&TABLE_KINDS	 ? "{path,table}" \
 		   : (kinds)&KIND(SERIES_STREAM) ? "{stream}" \
+		   : (kinds)&KIND(SERIES_CHECKED) ? "{part}" \
 						 : "{topic}", \
 		   help);
 	SERIES_TABLE(X)

@@ -56,7 +56,8 @@ X(HEADER_TIMEOUT, "gateway.header_timeout", "", CONFIG_MS, "10s", "10ms..1h", "F
 X(BODY_TIMEOUT, "gateway.body_timeout", "", CONFIG_MS, "60s", "10ms..1d", "For a body; past 10 s of it, 1 KiB a second must come")
 X(WRITE_TIMEOUT, "gateway.write_timeout", "", CONFIG_MS, "30s", "10ms..1h", "For a client to take more of its answer")
 X(IDLE_TIMEOUT, "gateway.idle_timeout", "", CONFIG_MS, "60s", "10ms..1d", "Between the requests of a connection")
-X(TAKEOVER, "", "takeover", CONFIG_BOOL, "false", "", "Take over from the one that runs on the directory, which ends; no request is refused")
+X(TAKEOVER, "", "takeover", CONFIG_BOOL, "false", "",
+  "Take over from the one that runs on the directory, which ends; no request is refused")
 X(ROUTES, "", "routes", CONFIG_BOOL, "false", "", "Print the routes and end")
 
 /* Log */
@@ -149,14 +150,14 @@ X(ENGINE_TIMEOUT, "engine.timeout", "", CONFIG_MS, "0ms", "0ms..30d", "How long 
 X(SCHEDULE, "batch.every", "batch-every", CONFIG_MS, "60s", "10ms..30d", "How often `up` runs the batch")
 X(CRON, "batch.schedule", "batch-schedule", CONFIG_SCHEDULE, "", "1s..30d", "When `up` runs the batch, in place of batch.every: an interval (15m) or a cron expression (\"0 2 * * *\")")
 X(BATCH_ZONE, "batch.timezone", "batch-timezone", CONFIG_ZONE, "UTC", "", "Time zone of the cron expression, as Europe/Berlin")
-X(BY, "", "by", CONFIG_CHOICE, "command", "command|every|schedule|airflow", "What started it, for `pinpipe runs`")
+X(BY, "", "by", CONFIG_CHOICE, "command", "command|every|schedule|airflow|page", "What started it, for `pinpipe runs`")
 X(DEMO, "", "demo", CONFIG_BOOL, "false", "", "Made-up rows, a few a second, until the end")
 X(RESTART_AFTER, "up.restart_after", "", CONFIG_MS, "200ms", "1ms..1h", "How long `up` waits before it starts again what ended; twice as long each time")
 X(RESTART_MAX, "up.restart_max", "", CONFIG_MS, "30s", "1ms..24h", "The longest that `up` waits for that")
 X(MAINTAIN_EVERY, "maintain.every", "maintain-every", CONFIG_MS, "1s", "0ms..1h", "How often growing tables are looked at (lake in a bucket: 10s); 0: `up` runs no maintain")
 X(MAINTAIN_MEMORY, "maintain.memory", "", CONFIG_BYTES, "256MiB", "64MiB..1TiB", "Memory limit of the SQL engine of maintain and optimize")
 X(FROM, "", "from", CONFIG_CHOICE, "auto", "auto|batch|stream|both|live|batch-live",
-  "Which tables; live: with the log beyond them; auto: to ask, so of the path with rows; else both")
+  "Which tables; live: and the log beyond them; auto: to a question the path with rows, else both")
 X(DROP_UNREACHABLE, "", "drop-unreachable", CONFIG_BOOL, "false", "", "Let go of rows whose records are not there any more")
 X(UNTIL_END, "", "until-end", CONFIG_BOOL, "false", "", "Stop when all that is in the log now is done")
 
@@ -185,5 +186,5 @@ X(CONTAINS, "", "contains", CONFIG_TEXT, "", "",
 X(FOLLOW, "", "follow", CONFIG_BOOL, "false", "", "Wait for more at the end")
 X(ALL, "", "all", CONFIG_BOOL, "false", "", "Also the dead letters that a replay made rows")
 X(TOPIC, "", "topic", CONFIG_TEXT, "", "", "Only of this topic or stream")
-X(REASON, "", "reason", CONFIG_TEXT, "", "", "Only letters whose reason holds this text")
+X(REASON, "", "reason", CONFIG_TEXT, "", "", "Only letters whose reason holds this text; # is any number, … anything")
 X(SINCE, "", "since", CONFIG_MS, "0", "0ms..36500d", "Only letters no older than this (2h); 0: all")

@@ -151,7 +151,8 @@
 	X(SERIES_SINK, "topic", "sink") \
 	X(SERIES_STREAM_TABLE, "path=\"stream\",table", "stream") \
 	X(SERIES_BATCH_TABLE, "path=\"batch\",table", "batch") \
-	X(SERIES_SERVICE, "service", "up")
+	X(SERIES_SERVICE, "service", "up") \
+	X(SERIES_CHECKED, "part", "check")
 
 enum series_kind {
 #define X(id, labels, role) id,
@@ -187,6 +188,7 @@ enum series_value {
 
 /*
  * TOTAL: never falls. NUMBER: of now, where it is known. TIME: in ms here, in seconds there.
+ * FOUND: as it was then.
  *
  *	kinds, value, name, type, help
  */
@@ -218,7 +220,11 @@ enum series_value {
 	X(KIND(SERIES_SERVICE), SERVICE_ENDS, "pinpipe_service_failures_total", TOTAL, \
 	  "How often it ended of its own, and not well") \
 	X(KIND(SERIES_SERVICE), SERVICE_DUE_MS, "pinpipe_service_due_timestamp_seconds", TIME, \
-	  "When it is started next, where it does not run")
+	  "When it is started next, where it does not run") \
+	X(KIND(SERIES_CHECKED), SERIES_DEAD, "pinpipe_check_faults", FOUND, \
+	  "What the last `pinpipe check` found wrong: in the log, on the batch path, on the streaming path") \
+	X(KIND(SERIES_CHECKED), SERIES_LANDED_MS, "pinpipe_check_timestamp_seconds", TIME, \
+	  "When it ended")
 
 /*	name, type, function, help; by the label `process`: gateway, sink, stream, … */
 #define PROCESS_TABLE(X) \

@@ -5,9 +5,9 @@
 
 enum { LE_FIRST = 7, LE_LAST = 36 }; /* powers of two that have a line: 128 µs to 19 h */
 
-enum row_type { COUNTER, EACH, GAUGE, TOTAL, NUMBER, TIME };
+enum row_type { COUNTER, EACH, GAUGE, TOTAL, NUMBER, TIME, FOUND };
 static const char *const type_names[] = {
-	"counter", "counter", "gauge", "counter", "gauge", "gauge"
+	"counter", "counter", "gauge", "counter", "gauge", "gauge", "gauge"
 };
 
 static const struct metric_row {

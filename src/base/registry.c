@@ -284,6 +284,16 @@ static void registry_begin(struct registry_slot *slot)
 	registry_tick();
 }
 
+bool registry_may_join(const char *dir)
+{
+	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool may = dir_fd >= 0 && faccessat(dir_fd, REGISTRY_FILE, R_OK | W_OK, 0) == 0;
+
+	if (dir_fd >= 0)
+		(void)close(dir_fd);
+	return may;
+}
+
 void registry_join(const char *dir, const char *role)
 {
 	struct registry_slot *slot;

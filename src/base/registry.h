@@ -85,6 +85,8 @@ struct registry_slot *registry_mine(void);
 /* `dir` must be there; that it cannot be joined is told as a warning. Once is enough: then it does
  * nothing. */
 void registry_join(const char *dir, const char *role);
+/* Whether it could be, without a word if not. */
+bool registry_may_join(const char *dir);
 /* It ends, and well as far as the registry is concerned. Without registry_join() nothing. */
 void registry_leave(void);
 void registry_say(enum registry_word word, const char *fmt, ...) PRINTF(2, 3);

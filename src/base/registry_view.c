@@ -215,8 +215,11 @@ int64_t registry_recent(const struct registry_view *view, enum metric metric, in
 
 		if (!view->list[i].alive || !from)
 			continue;
-		sum += atomic_load(&slot->values[metric]) - atomic_load(&from->values[metric]);
 		ms = now_ms - atomic_load(&from->at_ms);
+		/* One that keeps none, as `up`, does nothing that is asked for by its rate. */
+		if (ms > (REGISTRY_MOMENTS + 1) * REGISTRY_MOMENT_MS)
+			continue;
+		sum += atomic_load(&slot->values[metric]) - atomic_load(&from->values[metric]);
 		longest_ms = ms > longest_ms ? ms : longest_ms;
 	}
 	*ret_ms = longest_ms;

@@ -1,5 +1,6 @@
 #include "base/told.h"
 
+#include "base/time.h"
 #include "base/trace.h"
 
 #include <fcntl.h>
@@ -8,14 +9,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 enum { TOLD_MAX = 256 };
 
 struct told_turn {
-	uint64_t hashes[TOLD_MAX];
 	size_t count;
+	struct news news;
+	uint64_t hashes[TOLD_MAX];
 };
 
 static struct {
@@ -60,20 +61,29 @@ static bool path_of(char path[PATH_MAX], const char *dir, const char *name)
 	return snprintf(path, PATH_MAX, "%s/%s", dir, name) < PATH_MAX;
 }
 
+/* As the file has it: what is no such file is none. */
+static bool read_turn(int fd, struct told_turn *turn)
+{
+	ssize_t bytes = read(fd, turn, sizeof(*turn));
+	int64_t latest_ms = clock_mono_ms() + NEWS_MS;
+
+	/* Of a clock that began anew since then it tells nothing. */
+	return bytes == (ssize_t)sizeof(*turn) && turn->count <= TOLD_MAX &&
+	       turn->news.lines <= NEWS_LINES && turn->news.until_ms <= latest_ms;
+}
+
 void told_begin(const char *dir, const char *name)
 {
-	ssize_t bytes = 0;
 	int fd;
 
 	if (!path_of(told.path, dir, name))
 		return;
 	fd = open(told.path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd >= 0) {
-		bytes = read(fd, told.last.hashes, sizeof(told.last.hashes));
+	if (fd < 0 || !read_turn(fd, &told.last))
+		told.last = (struct told_turn){ .count = 0 };
+	if (fd >= 0)
 		(void)close(fd);
-	}
-	told.last.count = bytes > 0 ? (size_t)bytes / sizeof(uint64_t) : 0;
-	told.now.count = 0;
+	told.now = (struct told_turn){ .news = told.last.news };
 	trace_set_known(was_told);
 }
 
@@ -84,18 +94,18 @@ static void keep_turn(const struct told_turn *turn)
 
 	if (fd < 0)
 		return;
-	(void)!write(fd, turn->hashes, turn->count * sizeof(uint64_t));
+	(void)!write(fd, turn, sizeof(*turn));
 	(void)close(fd);
 }
 
 void told_end(void)
 {
 	trace_set_known(NULL);
-	if (told.now.count > 0)
+	if (told.now.count > 0 || told.last.count > 0 || told.now.news.lines > 0)
 		keep_turn(&told.now);
-	else if (told.last.count > 0)
-		(void)unlink(told.path);
 }
+
+struct news *told_news(void) { return &told.now.news; }
 
 void told_forget(const char *dir, const char *name)
 {

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -48,6 +49,21 @@ const char *cmd_nearest(const char *name)
 	return nearest(name, name_at, commands);
 }
 
+/* What the words of the options' values stand for. */
+static void put_units(struct buf *out, const enum option *options)
+{
+	bool times = false, sizes = false;
+
+	for (; *options != OPTION_COUNT; options++) {
+		times |= option_type(*options) == CONFIG_MS;
+		sizes |= option_type(*options) == CONFIG_BYTES;
+	}
+	if (times || sizes)
+		buf_addf(out, "  %s%s%s\n",
+			 times ? "TIME is 250ms, 10s, 5m, 2h or 7d; a number alone is seconds" : "",
+			 times && sizes ? ". " : "", sizes ? "SIZE is 64KiB, 10MiB or 1GiB" : "");
+}
+
 void cmd_put_help(struct buf *out, const struct command *command)
 {
 	buf_addf(out, "%s.\n\nusage: pinpipe %s %s\n", command->summary, command->name, command->usage);
@@ -56,6 +72,7 @@ void cmd_put_help(struct buf *out, const struct command *command)
 	if (*command->options != OPTION_COUNT) {
 		buf_add_str(out, "\nOptions\n");
 		config_put_help(out, command->options);
+		put_units(out, command->options);
 	}
 	buf_add_str(out, "\nOptions of every command\n");
 	config_put_common_help(out, command->options);
@@ -90,6 +107,25 @@ void cmd_say(struct buf *said)
 		(void)fputs(buf_cstr(&visible), stderr);
 	buf_release(&visible);
 	buf_clear(said);
+}
+
+void cmd_tell(const char *fmt, ...)
+{
+	char text[SAID_BYTES_MAX];
+	struct buf said;
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (trace_is_for_programs()) {
+		trace_info("%s", text);
+		return;
+	}
+	buf_init(&said, SAID_BYTES_MAX + 1);
+	buf_addf(&said, "%s\n", text);
+	cmd_say(&said);
+	buf_release(&said);
 }
 
 /* What to do where the code tells, or "". */

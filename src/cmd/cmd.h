@@ -102,6 +102,9 @@ MUST_USE int cmd_fail(const struct err *err);
 /* Writes it to stderr, to a terminal as visible.h has it, for an error may quote a record; and
  * empties `said`. */
 void cmd_say(struct buf *said);
+/* A line on stderr of what a command has found or done, to a terminal as visible.h has it, for
+ * programs as trace_info(). */
+void cmd_tell(const char *fmt, ...) PRINTF(1, 2);
 /* Writes all of it to stdout, to a terminal as visible.h has it, and empties `out`. ERR_STOPPED:
  * nobody reads stdout any more; cmd_fail() of that is silent. */
 MUST_USE enum err_code cmd_print(struct buf *out, struct err *err);

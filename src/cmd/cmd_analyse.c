@@ -7,6 +7,7 @@
 #include "cmd/rows.h"
 #include "cmd/setup.h"
 #include "cmd/sql_side.h"
+#include "cmd/table.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -209,6 +210,31 @@ static enum err_code print_file(const char *path, struct err *err)
 	return code;
 }
 
+/* As the last batch has left it in the lake. */
+static enum err_code print_lakes_result(const struct sql_side *side, const char *name,
+					struct err *err)
+{
+	enum err_code code;
+	struct buf key, out;
+
+	buf_init(&key, STORE_KEY_MAX + 1);
+	buf_init(&out, ANSWERS_BYTES_MAX);
+	buf_addf(&key, "results/%s.parquet", name);
+	code = store_get(side->store, buf_cstr(&key), 0, UINT64_MAX, &out, err);
+	if (code == ERR_ABSENT)
+		code = err_set(err, code,
+			       "no batch has answered \"%s\" yet, and \"%s\" is not to be "
+			       "written, where Parquet is made",
+			       name, side->temp_dir);
+	if (code == ERR_OK) {
+		trace_info("as of the last batch: \"%s\" is not to be written", side->temp_dir);
+		code = cmd_print(&out, err);
+	}
+	buf_release(&out);
+	buf_release(&key);
+	return code;
+}
+
 /* By way of a file in DIR/tmp, where the engine may write. */
 static enum err_code ask_parquet(const struct sql_side *side, const struct asked *asked,
 				 struct err *err)
@@ -223,6 +249,8 @@ static enum err_code ask_parquet(const struct sql_side *side, const struct asked
 		return err_set(
 			err, ERR_USAGE,
 			"Parquet is no text for a terminal: send it to a file, > answer.parquet");
+	if (access(side->temp_dir, W_OK) != 0)
+		return print_lakes_result(side, asked->list[0]->model.name, err);
 	if (snprintf(path, sizeof(path), "%s/answer-%d.parquet", side->temp_dir, (int)getpid()) >=
 	    (int)sizeof(path))
 		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", side->temp_dir);
@@ -299,6 +327,7 @@ static enum err_code list_analyses(const struct config *config, int argc, const 
 		code = check_named(&models, argc, argv, err);
 	rows_init(&rows, list_columns,
 		  output_format(config) == OUTPUT_TABLE ? LIST_WITHOUT_SQL : columns);
+	rows.spare = TABLE_SPARE(3) | TABLE_SPARE(4);
 	for (size_t i = 0; code == ERR_OK && i < models.analysis_count; i++)
 		if (analysis_is_named(models.analyses[i].model.name, argc, argv))
 			list_sound(&rows, &models.analyses[i]);

@@ -21,10 +21,9 @@ static int cmd_backup_run(struct config *config, int argc, const char *const *ar
 	}
 	if (backup_make(config_text(config, OPT_DIR), to, &backup, &err) != ERR_OK)
 		return cmd_fail(&err);
-	(void)fprintf(stderr,
-		      "\"%s\" has the log: %" PRIu64 " records, %" PRIu64 " bytes in %" PRIu64
-		      " segments\n",
-		      to, backup.records, backup.bytes, backup.segments);
+	cmd_tell("\"%s\" has the log: %" PRIu64 " records, %" PRIu64 " bytes in %" PRIu64
+		 " segments",
+		 to, backup.records, backup.bytes, backup.segments);
 	if (backup.damaged == 0)
 		return 0;
 	(void)err_set(&err, ERR_CORRUPT, "the log has damage, and so has the copy: pinpipe check");

@@ -90,7 +90,10 @@ static void say_done(const struct batch_report *report)
 		buf_add_str(&line, ", ");
 	buf_addf(&line, "%zu answers, %.1f s", report->results.count - report->results.failed,
 		 (double)report->duration_ms / 1000);
-	trace_at(rows + dead > 0 ? TRACE_INFO : TRACE_DEBUG, "%s", buf_cstr(&line));
+	if (rows + dead > 0)
+		news_tell(told_news(), "%s", buf_cstr(&line));
+	else
+		trace_debug("%s", buf_cstr(&line));
 	buf_release(&line);
 }
 

@@ -1,14 +1,16 @@
 #include "base/mem.h"
+#include "base/trace.h"
 #include "cmd/cmd.h"
 #include "cmd/output.h"
 #include "cmd/setup.h"
 #include "cmd/taken.h"
 #include "flow/check.h"
+#include "flow/status.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { COLUMNS = 9 };
+enum { COLUMNS = 9, SAID_BYTES_MAX = 4 << 10 };
 
 static const enum option options[] = { OPT_LAKE, OPT_MODELS, OPT_ENGINE_MEMORY, OPT_ENGINE_THREADS,
 				       OPTION_COUNT };
@@ -29,13 +31,16 @@ struct checked {
 static void say_fault(void *user, const char *what)
 {
 	(void)user;
-	(void)fprintf(stderr, "pinpipe check: %s\n", what);
+	if (trace_is_for_programs())
+		trace_error("%s", what);
+	else
+		cmd_tell("pinpipe check: %s", what);
 }
 
 static void say_note(void *user, const char *what)
 {
 	(void)user;
-	(void)fprintf(stderr, "%s\n", what);
+	cmd_tell("%s", what);
 }
 
 static enum err_code check_places(const struct check_options *options_of_check,
@@ -56,10 +61,9 @@ static enum err_code check_places(const struct check_options *options_of_check,
 		checked->lost += counts->lost;
 		checked->end_unknown |= counts->end_unknown;
 		if (counts->unread > 0)
-			(void)fprintf(stderr,
-				      "no model reads the stream \"%s\": its %" PRIu64
-				      " records are in the log only\n",
-				      checked->topics.list[i].name, counts->unread);
+			cmd_tell("no model reads the stream \"%s\": its %" PRIu64
+				 " records are in the log only",
+				 checked->topics.list[i].name, counts->unread);
 	}
 	return code;
 }
@@ -140,26 +144,45 @@ static enum err_code cmd_check_print(const struct config *config, const struct c
 
 static void say_sound(const struct config *config, const struct checked *checked)
 {
+	struct buf said;
+
+	buf_init(&said, SAID_BYTES_MAX);
 	if (setup_lake_alone(config))
-		(void)fprintf(stderr, "there is no log in \"%s\", so this is of the lake alone; ",
-			      config_text(config, OPT_DIR));
+		buf_addf(&said, "there is no log in \"%s\", so this is of the lake alone; ",
+			 config_text(config, OPT_DIR));
 	else if (checked->log.looked)
-		(void)fprintf(stderr,
-			      "the log is sound: %" PRIu64 " records in %" PRIu64 " batches; ",
-			      checked->log.records, checked->log.batches);
+		buf_addf(&said, "the log is sound: %" PRIu64 " records in %" PRIu64 " batches; ",
+			 checked->log.records, checked->log.batches);
 	if (checked->end_unknown)
-		(void)fputs("it does not tell how far it is, and was read as far as it gave; ",
-			    stderr);
+		buf_add_str(&said,
+			    "it does not tell how far it is, and was read as far as it gave; ");
 	if (checked->lost > 0)
-		(void)fprintf(stderr, "%" PRIu64 " are lost, as dead letters tell; ", checked->lost);
+		buf_addf(&said, "%" PRIu64 " are lost, as dead letters tell; ", checked->lost);
 	if (checked->objects == 0 && checked->in_log == 0)
-		(void)fputs("there is nothing to look for in the lake\n", stderr);
+		buf_add_str(&said, "there is nothing to look for in the lake");
 	else if (checked->behind > 0)
-		(void)fprintf(stderr, "%" PRIu64 " are not in a table yet, every other offset is in the "
-			      "lake once\n", checked->behind);
+		buf_addf(&said,
+			 "%" PRIu64
+			 " are not in a table yet, every other offset is in the lake once",
+			 checked->behind);
 	else
-		(void)fprintf(stderr, "every %soffset is in the lake once\n",
-			      checked->lost > 0 ? "other " : "");
+		buf_addf(&said, "every %soffset is in the lake once",
+			 checked->lost > 0 ? "other " : "");
+	cmd_tell("%s", buf_cstr(&said));
+	buf_release(&said);
+}
+
+/* For status, the page and /metrics. */
+static void cmd_check_note(const struct config *config, const struct checked *checked)
+{
+	int64_t faults[STATUS_PARTS] = { [STATUS_LOG] = (int64_t)checked->log.damaged };
+
+	if (!checked->log.sound && checked->log.damaged == 0)
+		faults[STATUS_LOG] = 1;
+	for (size_t i = 0; i < checked->topics.count; i++)
+		faults[checked->topics.list[i].kind == TOPIC_LOG ? STATUS_BATCH : STATUS_STREAM] +=
+			(int64_t)checked->counts[i].faults;
+	status_note_checked(config_text(config, OPT_DIR), faults);
 }
 
 static int cmd_check_run(struct config *config, int argc, const char *const *argv)
@@ -170,6 +193,8 @@ static int cmd_check_run(struct config *config, int argc, const char *const *arg
 
 	(void)argc;
 	(void)argv;
+	if (code == ERR_OK)
+		cmd_check_note(config, &checked);
 	if (code == ERR_OK)
 		code = cmd_check_print(config, &checked, &err);
 	if (code == ERR_OK && (checked.faults > 0 || !checked.log.sound))

@@ -64,33 +64,31 @@ static void cmd_cp_tell(const struct lake_copy_options *options, const char *to,
 {
 	const char *removed = options->dry_run ? "would be removed" : "were removed";
 
-	(void)fprintf(stderr,
-		      "\"%s\" %s: %" PRIu64 " objects, %" PRIu64 " bytes %s%s; %" PRIu64 " were there\n",
-		      to, options->dry_run ? "lacks" : "has the lake", report->copied,
-		      report->copied_bytes, options->dry_run ? "would be copied" : "copied",
-		      options->dry_run ? "" : " and read back", report->same);
+	cmd_tell("\"%s\" %s: %" PRIu64 " objects, %" PRIu64 " bytes %s%s; %" PRIu64 " were there",
+		 to, options->dry_run ? "lacks" : "has the lake", report->copied,
+		 report->copied_bytes, options->dry_run ? "would be copied" : "copied",
+		 options->dry_run ? "" : " and read back", report->same);
 	if (report->replaced > 0)
-		(void)fprintf(stderr, "%" PRIu64 " of them in the place of others\n", report->replaced);
+		cmd_tell("%" PRIu64 " of them in the place of others", report->replaced);
 	if (report->late > 0)
-		(void)fprintf(stderr, "%" PRIu64 " came while the source was listed: copy once more\n",
-			      report->late);
+		cmd_tell("%" PRIu64 " came while the source was listed: copy once more",
+			 report->late);
 	if (report->other > report->letters + report->logs)
-		(void)fprintf(stderr, "%" PRIu64 " that the source has not were left alone\n",
-			      report->other - report->letters - report->logs);
+		cmd_tell("%" PRIu64 " that the source has not were left alone",
+			 report->other - report->letters - report->logs);
 	if (report->letters > 0)
-		(void)fprintf(stderr,
-			      "%" PRIu64 " objects of dead letters that the source has not any "
-			      "more %s\n",
-			      report->letters,
-			      options->replace ? removed : "are there: --replace removes them");
+		cmd_tell("%" PRIu64 " objects of dead letters that the source has not any "
+			 "more %s",
+			 report->letters,
+			 options->replace ? removed : "are there: --replace removes them");
 	if (report->logs > 0)
-		(void)fprintf(stderr,
-			      "%" PRIu64 " objects of the logs of tables that are replaced "
-			      "%s\n",
-			      report->logs, removed);
+		cmd_tell("%" PRIu64 " objects of the logs of tables that are replaced "
+			 "%s",
+			 report->logs, removed);
 	if (report->wordless > 0)
-		(void)fprintf(stderr, "%" PRIu64 " objects lost their words, which the destination "
-			      "cannot keep\n", report->wordless);
+		cmd_tell("%" PRIu64 " objects lost their words, which the destination "
+			 "cannot keep",
+			 report->wordless);
 }
 
 static enum err_code cp(const struct config *config, const char *from, const char *to,

@@ -44,8 +44,7 @@ static enum err_code print_load(const struct config *config, const struct db_loa
 	code = rows_print(&rows, config, err);
 	rows_release(&rows);
 	if (code == ERR_OK)
-		(void)fprintf(stderr, "%" PRIu64 " posts in %.1f s\n", report->posts,
-			      report->seconds);
+		cmd_tell("%" PRIu64 " posts in %.1f s", report->posts, report->seconds);
 	return code;
 }
 
@@ -107,9 +106,9 @@ static enum err_code print_check(const struct config *config, const struct db_ch
 		cmd_db_add_table(&rows, &report->tables[i]);
 	code = rows_print(&rows, config, err);
 	rows_release(&rows);
-	(void)fprintf(stderr, "%s, %s%s: %" PRIu64 " posts, %" PRIu64 " of them in all three tables\n",
-		      report->version, *report->cipher ? "encrypted with " : "not encrypted",
-		      report->cipher, report->posts, report->whole);
+	cmd_tell("%s, %s%s: %" PRIu64 " posts, %" PRIu64 " of them in all three tables",
+		 report->version, *report->cipher ? "encrypted with " : "not encrypted",
+		 report->cipher, report->posts, report->whole);
 	return code;
 }
 

@@ -3,67 +3,71 @@
 #include "base/time.h"
 #include "base/trace.h"
 #include "cmd/cmd.h"
+#include "cmd/dlq_summary.h"
 #include "cmd/output.h"
 #include "cmd/rows.h"
 #include "cmd/setup.h"
 #include "cmd/sql_side.h"
 #include "flow/dlq.h"
-#include "flow/dlq_kind.h"
 #include "flow/replay.h"
 
 #include <inttypes.h>
 #include <string.h>
-
-enum { TEXT_MAX = 64 << 20 };
 
 static const enum option options[] = {
 	OPT_LAKE,   OPT_COUNT,	OPT_ALL,	   OPT_TOPIC,	       OPT_REASON,   OPT_SINCE,
 	OPT_MODELS, OPT_ENGINE, OPT_ENGINE_MEMORY, OPT_ENGINE_THREADS, OPTION_COUNT,
 };
 
+static const char *given_text(const struct config *config, enum option option)
+{
+	const char *text = config_text(config, option);
+
+	return text && *text ? text : NULL;
+}
+
+enum { TIME_BYTES_MAX = 64 };
+
+/* --- what is asked for ---------------------------------------------------- */
+
+struct chosen {
+	const char *reason; /* NULL: any */
+	int64_t since_ms;   /* since 1970; 0: any */
+	uint64_t count_max;
+	bool with_done; /* and a column that says so */
+};
+
+static struct chosen cmd_dlq_choose(const struct config *config)
+{
+	int64_t count = config_int(config, OPT_COUNT), age_ms = config_int(config, OPT_SINCE);
+
+	return (struct chosen){
+		.reason = given_text(config, OPT_REASON),
+		.since_ms = age_ms > 0 ? clock_wall_ms() - age_ms : 0,
+		.count_max = count > 0 ? (uint64_t)count : UINT64_MAX,
+		.with_done = config_bool(config, OPT_ALL),
+	};
+}
+
+static bool cmd_dlq_is_chosen(const struct chosen *chosen, const struct dlq_entry *entry)
+{
+	return (!chosen->reason || dlq_reason_has(entry->reason, chosen->reason)) &&
+	       (chosen->since_ms == 0 || entry->written_ms >= chosen->since_ms);
+}
+
 /* --- without a topic: how many there are of which kind ------------------ */
 
-static const char *summary_columns[] = { "topic", "stage", "reason", "letters" };
-enum { TIME_BYTES_MAX = 64 };
-enum { SUMMARY_TOPIC, SUMMARY_STAGE, SUMMARY_REASON, SUMMARY_LETTERS, SUMMARY_COLUMNS };
-
-static bool is_kind(const struct cell *row, const struct dlq_entry *entry, struct slice reason)
-{
-	return slice_eq(row[SUMMARY_TOPIC].text, entry->topic) &&
-	       slice_eq(row[SUMMARY_STAGE].text, entry->stage) &&
-	       slice_eq(row[SUMMARY_REASON].text, reason);
-}
-
-/* The newest first: letters of a kind come together. */
-static struct cell *find_kind(const struct rows *rows, const struct dlq_entry *entry,
-			      struct slice reason)
-{
-	for (size_t i = rows->answer.row_count; i > 0; i--) {
-		struct cell *row = rows->answer.cells + (i - 1) * SUMMARY_COLUMNS;
-
-		if (is_kind(row, entry, reason))
-			return row;
-	}
-	return NULL;
-}
+struct summary {
+	struct dlq_summary kinds;
+	struct chosen chosen;
+};
 
 static bool cmd_dlq_count_letter(void *user, const struct dlq_entry *entry)
 {
-	struct rows *rows = user;
-	char kind[ERR_MSG_MAX];
-	struct slice reason = dlq_kind_of(entry->reason, kind);
-	struct cell *row = find_kind(rows, entry, reason);
+	struct summary *summary = user;
 
-	if (!row) {
-		row = rows_add(rows);
-		if (!row)
-			return false;
-		row[SUMMARY_TOPIC] = rows_text(rows, entry->topic);
-		row[SUMMARY_STAGE] = rows_text(rows, entry->stage);
-		row[SUMMARY_REASON] = rows_text(rows, reason);
-		row[SUMMARY_LETTERS] = cell_int(0);
-	}
-	row[SUMMARY_LETTERS].i++;
+	if (cmd_dlq_is_chosen(&summary->chosen, entry))
+		dlq_summary_add(&summary->kinds, entry);
 	return true;
 }
 
@@ -74,8 +78,7 @@ static const char *letter_columns[] = { "partition", "offset", "last",	  "stage"
 
 struct letters {
 	struct rows rows;
-	uint64_t count_max;
-	bool with_done;			/* and a column that says so */
+	struct chosen chosen;
 };
 
 /* When it was put aside. */
@@ -95,8 +98,11 @@ static bool cmd_dlq_add_letter(void *user, const struct dlq_entry *entry)
 {
 	struct letters *letters = user;
 	struct rows *rows = &letters->rows;
-	struct cell *row = rows->answer.row_count < letters->count_max ? rows_add(rows) : NULL;
+	struct cell *row;
 
+	if (!cmd_dlq_is_chosen(&letters->chosen, entry))
+		return true;
+	row = rows->answer.row_count < letters->chosen.count_max ? rows_add(rows) : NULL;
 	if (!row)
 		return false;
 	row[0] = rows_text(rows, entry->partition);
@@ -108,7 +114,7 @@ static bool cmd_dlq_add_letter(void *user, const struct dlq_entry *entry)
 	row[5] = rows_text(rows, entry->value);
 	if (entry->written_ms > 0)
 		row[6] = dlq_time(rows, entry->written_ms);
-	if (letters->with_done)
+	if (letters->chosen.with_done)
 		row[7] = (struct cell){ .type = CELL_BOOL, .i = entry->done };
 	return true;
 }
@@ -142,17 +148,16 @@ static enum err_code check_name(const struct config *config, const char *name, s
 static enum err_code print_letters(const struct config *config, struct store *store,
 				   const char *topic, struct err *err)
 {
-	const struct dlq_query query = { .topic = topic,
-					 .with_done = config_bool(config, OPT_ALL) };
-	int64_t count = config_int(config, OPT_COUNT);
-	struct letters letters = { .count_max = count > 0 ? (uint64_t)count : UINT64_MAX };
+	struct letters letters = { .chosen = cmd_dlq_choose(config) };
+	const struct chosen *chosen = &letters.chosen;
+	const struct dlq_query query = { .topic = topic, .with_done = chosen->with_done };
 	enum err_code code;
 
-	letters.with_done = query.with_done;
 	rows_init(&letters.rows, letter_columns,
-		  ARRAY_LEN(letter_columns) - !letters.with_done);
+		  ARRAY_LEN(letter_columns) - !chosen->with_done);
 	code = dlq_query(store, &query, cmd_dlq_add_letter, &letters, err);
-	if (code == ERR_OK && letters.rows.answer.row_count == 0)
+	if (code == ERR_OK && letters.rows.answer.row_count == 0 && !chosen->reason &&
+	    chosen->since_ms == 0)
 		code = check_name(config, topic, err);
 	if (code == ERR_OK)
 		code = rows_print(&letters.rows, config, err);
@@ -163,15 +168,18 @@ static enum err_code print_letters(const struct config *config, struct store *st
 static enum err_code print_summary(const struct config *config, struct store *store,
 				   struct err *err)
 {
-	const struct dlq_query query = { .with_done = config_bool(config, OPT_ALL) };
-	struct rows rows;
+	struct summary summary = { .chosen = cmd_dlq_choose(config) };
+	const struct dlq_query query = { .topic = given_text(config, OPT_TOPIC),
+					 .with_done = summary.chosen.with_done };
 	enum err_code code;
 
-	rows_init(&rows, summary_columns, SUMMARY_COLUMNS);
-	code = dlq_query(store, &query, cmd_dlq_count_letter, &rows, err);
+	dlq_summary_init(&summary.kinds);
+	code = dlq_query(store, &query, cmd_dlq_count_letter, &summary, err);
+	if (code == ERR_OK && query.topic && summary.kinds.rows.answer.row_count == 0)
+		code = check_name(config, query.topic, err);
 	if (code == ERR_OK)
-		code = rows_print(&rows, config, err);
-	rows_release(&rows);
+		code = dlq_summary_print(&summary.kinds, config, err);
+	dlq_summary_release(&summary.kinds);
 	return code;
 }
 
@@ -190,13 +198,6 @@ static enum err_code print_replay(const struct config *config, const struct repl
 		trace_warn("%" PRIu64 " letters are the sink's: what is no JSON can be no row, and"
 			   " they stay as they are", report->sink);
 	return output_print(config, &answer, OUTPUT_OF_LIST, err);
-}
-
-static const char *given_text(const struct config *config, enum option option)
-{
-	const char *text = config_text(config, option);
-
-	return text && *text ? text : NULL;
 }
 
 static enum err_code cmd_dlq_replay(const struct config *config, struct err *err)
@@ -239,10 +240,9 @@ static int cmd_dlq_run(struct config *config, int argc, const char *const *argv)
 
 	if (argc > 0 && strcmp(argv[0], "replay") == 0)
 		return cmd_dlq_replay(config, &err) == ERR_OK ? 0 : cmd_fail(&err);
-	if (*config_text(config, OPT_TOPIC) || *config_text(config, OPT_REASON))
-		code = err_set(&err, ERR_USAGE,
-			       "--topic and --reason choose what replay takes; the"
-			       " letters of a topic are `pinpipe dlq TOPIC`");
+	if (*config_text(config, OPT_TOPIC) && argc > 0)
+		code = err_set(&err, ERR_USAGE, "the letters of a topic are `pinpipe dlq TOPIC`,"
+			       " without --topic");
 	if (code == ERR_OK && argc > 0)
 		code = name_check_topic(slice_str(argv[0]), &err);
 	if (code == ERR_OK)
@@ -269,6 +269,7 @@ const struct command cmd_dlq = {
 	.examples = "pinpipe dlq --dir data\n"
 		    "pinpipe dlq 124df56aef51.pin --dir data --count 10\n"
 		    "pinpipe dlq streaming-124df56aef51-pin --format json\n"
+		    "pinpipe dlq 124df56aef51.pin --reason 'lacks \"index\"' --count 10\n"
 		    "pinpipe dlq replay --dir data --topic 124df56aef51.pin --reason poison --since 2h\n",
 	.options = options,
 	.positional_max = 1,

@@ -81,9 +81,8 @@ static int cmd_doctor_run(struct config *config, int argc, const char *const *ar
 		code = err_set(&err, ERR_SHAPE, "%zu of %zu checks failed (see above)",
 			       doctor.counts[DOCTOR_FAIL], doctor.rows.answer.row_count);
 	else if (code == ERR_OK)
-		(void)fprintf(stderr, "%zu checks: nothing is in the way%s\n",
-			      doctor.rows.answer.row_count,
-			      doctor.counts[DOCTOR_WARN] ? ", but mind the warnings" : "");
+		cmd_tell("%zu checks: nothing is in the way%s", doctor.rows.answer.row_count,
+			 doctor.counts[DOCTOR_WARN] ? ", but mind the warnings" : "");
 	rows_release(&doctor.rows);
 	return code == ERR_OK ? 0 : cmd_fail(&err);
 }

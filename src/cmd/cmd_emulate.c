@@ -113,6 +113,18 @@ static uint64_t unknown(const struct emulate_result *result)
 	return sum;
 }
 
+/* Posts that were answered well: one has a record of each table at most. What was only sent is no
+ * progress. */
+static uint64_t answered(const struct emulate_result *result)
+{
+	uint64_t most = 0;
+
+	for (size_t i = 0; i < SOURCE_TABLES; i++)
+		if (result->tables[i].acknowledged > most)
+			most = result->tables[i].acknowledged;
+	return most < result->posts ? most : result->posts;
+}
+
 /* What progress is shown of. */
 struct shown {
 	struct progress progress;
@@ -138,19 +150,19 @@ static void draw_progress(void *user, const struct emulate_result *so_far)
 	struct shown *shown = user;
 	char count[PROGRESS_COUNT_MAX], rate[PROGRESS_COUNT_MAX];
 	uint64_t failed = refused(so_far) + unknown(so_far);
-	double posts = (double)shown->posts;
+	double posts = (double)shown->posts, seconds = so_far->seconds;
+	uint64_t done = answered(so_far);
 	struct buf more;
 
 	tell_failure_once(shown, so_far);
 	buf_init(&more, OUTPUT_BYTES_MAX);
-	buf_addf(&more, "%s posts, %s/s", progress_count(so_far->posts, count),
-		 progress_count((uint64_t)rate_of(so_far), rate));
+	buf_addf(&more, "%s posts, %s/s", progress_count(done, count),
+		 progress_count(seconds > 0 ? (uint64_t)((double)done / seconds) : 0, rate));
 	if (failed)
 		buf_addf(&more, ", %s failed", progress_count(failed, count));
 	if (so_far->retried)
 		buf_addf(&more, ", %s sent again", progress_count(so_far->retried, count));
-	progress_draw(&shown->progress, posts > 0 ? (double)so_far->posts / posts : -1,
-		      buf_cstr(&more));
+	progress_draw(&shown->progress, posts > 0 ? (double)done / posts : -1, buf_cstr(&more));
 	buf_release(&more);
 }
 

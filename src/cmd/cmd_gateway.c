@@ -4,6 +4,7 @@
 #include "base/names.h"
 #include "base/notify.h"
 #include "base/registry.h"
+#include "cmd/children.h"
 #include "cmd/cmd.h"
 #include "cmd/doctor.h"
 #include "cmd/seen.h"
@@ -13,6 +14,7 @@
 #include "gateway/caller.h"
 #include "gateway/gateway.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -46,12 +48,11 @@ static struct gateway_options gateway_options(const struct config *config)
 {
 	return (struct gateway_options){
 		.listen = config_text(config, OPT_LISTEN),
+		.listen_also = config_text(config, OPT_LISTEN_ALSO),
 		.dir = config_text(config, OPT_DIR),
 		.takeover = config_bool(config, OPT_TAKEOVER),
-		.listen_also = config_text(config, OPT_LISTEN_ALSO),
 		.insecure = config_bool(config, OPT_INSECURE),
 		.api_key_sha256 = config_text(config, OPT_API_KEY_HASH),
-		.secrets_dir = config_text(config, OPT_DIR),
 		.keys = cmd_gateway_text_or_null(config, OPT_KEYS),
 		.tls_cert = cmd_gateway_text_or_null(config, OPT_TLS_CERT),
 		.tls_key = cmd_gateway_text_or_null(config, OPT_TLS_KEY),
@@ -212,6 +213,19 @@ static void cmd_gateway_own_release(struct cmd_gateway_own *own)
 	models_free(&own->models);
 }
 
+/* By the children that answer the page: what they say on stderr is for who looks at it, whatever
+ * form our own lines have. */
+static enum err_code inherit_for_page(const struct config *config, struct err *err)
+{
+	char name[OPTION_ENV_MAX];
+	enum err_code code = children_inherit(config, err);
+
+	option_env_name(OPT_LOG_FORMAT, name);
+	if (code == ERR_OK && setenv(name, "text", 1) < 0)
+		code = err_errno(err, "could not set %s", name);
+	return code;
+}
+
 static enum err_code cmd_gateway_serve(struct config *config, struct err *err)
 {
 	const struct gateway_opener opener = { cmd_gateway_open_log, config };
@@ -223,6 +237,8 @@ static enum err_code cmd_gateway_serve(struct config *config, struct err *err)
 	const char *dir;
 	enum err_code code;
 
+	if (inherit_for_page(config, err) != ERR_OK)
+		return err->code;
 	options.put_metrics = cmd_gateway_put_metrics;
 	options.user = config;
 	/* Nothing is counted yet, and rows of topics stay where they are. */

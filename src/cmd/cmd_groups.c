@@ -3,6 +3,7 @@
 #include "cmd/place.h"
 #include "cmd/rows.h"
 #include "cmd/setup.h"
+#include "cmd/table.h"
 
 static const enum option options[] = { OPT_START, OPT_DRY_RUN, OPTION_COUNT };
 
@@ -177,6 +178,7 @@ static enum err_code cmd_groups_describe(const struct config *config, struct bro
 	if (code != ERR_OK)
 		return code;
 	rows_init(&rows, place_columns, ARRAY_LEN(place_columns));
+	rows.spare = TABLE_SPARE(5) | TABLE_SPARE(7);
 	for (size_t i = 0; i < info.place_count && code == ERR_OK; i++)
 		code = cmd_groups_add_place(broker, &rows, &last, &info, &info.places[i], err);
 	for (size_t i = 0; i < info.member_count; i++)

@@ -4,6 +4,7 @@
 #include "cmd/models_new.h"
 #include "cmd/rows.h"
 #include "cmd/setup.h"
+#include "cmd/table.h"
 #include "engine/reads.h"
 #include "flow/lake.h"
 
@@ -121,6 +122,8 @@ static enum err_code list_models(const struct config *config, struct err *err)
 		return code;
 	buf_init(&list.text, TEXT_BYTES_MAX);
 	rows_init(&list.rows, model_columns, ARRAY_LEN(model_columns));
+	for (size_t i = TITLE + 1; i < ARRAY_LEN(model_columns); i++)
+		list.rows.spare |= TABLE_SPARE(i);
 	code = duck_open(&duck, &list.duck, err);
 	for (size_t i = 0; code == ERR_OK && i < models.clean_count; i++)
 		code = add_clean(&list, &models.clean[i], err);
@@ -143,7 +146,7 @@ static enum err_code list_models(const struct config *config, struct err *err)
 static void tell_on_stderr(void *user, const char *fault)
 {
 	(void)user;
-	(void)fprintf(stderr, "%s\n", fault);
+	cmd_tell("%s", fault);
 }
 
 static void cmd_models_tell_fault(struct model_faults *faults, const struct err *fault)
@@ -186,8 +189,8 @@ static enum err_code check_models(const struct config *config, struct err *err)
 		code = err_set(err, ERR_SHAPE, "%zu fault%s in the models of \"%s\"", faults.count,
 			       faults.count == 1 ? "" : "s", dir);
 	else if (code == ERR_OK)
-		(void)fprintf(stderr, "%zu tables and %zu analyses are sound\n", models.clean_count,
-			      models.analysis_count);
+		cmd_tell("%zu tables and %zu analyses are sound", models.clean_count,
+			 models.analysis_count);
 	models_free(&models);
 	return code;
 }

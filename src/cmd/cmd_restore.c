@@ -56,22 +56,24 @@ static void tell_restored(const struct restore_options *options,
 		missing += report->topics[i].missing;
 	}
 	if (report->went_on) {
-		(void)fprintf(stderr, "\"%s\" has its log already; what was left to be taken away from "
-			      "the lake is gone now\n", options->dir);
+		cmd_tell("\"%s\" has its log already; what was left to be taken away from "
+			 "the lake is gone now",
+			 options->dir);
 		return;
 	}
 	if (report->unfinished > 0)
-		(void)fprintf(stderr, "%" PRIu64 " groups of objects are not whole%s\n",
-			      report->unfinished, options->dry_run ? "" : ", and were taken away");
+		cmd_tell("%" PRIu64 " groups of objects are not whole%s", report->unfinished,
+			 options->dry_run ? "" : ", and were taken away");
 	if (options->dry_run) {
-		(void)fprintf(stderr, "nothing was made: a dry run\n");
+		cmd_tell("nothing was made: a dry run");
 		return;
 	}
-	(void)fprintf(stderr, "\"%s\" has a log: %" PRIu64 " records in %" PRIu64 " bytes, read back\n",
-		      options->dir, records, report->log_bytes);
+	cmd_tell("\"%s\" has a log: %" PRIu64 " records in %" PRIu64 " bytes, read back",
+		 options->dir, records, report->log_bytes);
 	if (missing > 0)
-		(void)fprintf(stderr, "%" PRIu64 " records are in no object of the lake; the log "
-			      "tells them as gaps\n", missing);
+		cmd_tell("%" PRIu64 " records are in no object of the lake; the log "
+			 "tells them as gaps",
+			 missing);
 }
 
 static enum err_code need_local(const struct config *config, struct err *err)

@@ -4,6 +4,7 @@
 #include "cmd/cmd.h"
 #include "cmd/rows.h"
 #include "cmd/setup.h"
+#include "cmd/table.h"
 #include "flow/runs.h"
 
 static const enum option options[] = { OPT_LAKE, OPT_RUNS, OPTION_COUNT };
@@ -56,6 +57,7 @@ static enum err_code cmd_runs_list(const struct config *config, struct err *err)
 
 	arena_init(&arena, RUNS_ARENA_MAX);
 	rows_init(&rows, columns, ARRAY_LEN(columns));
+	rows.spare = TABLE_SPARE(1) | TABLE_SPARE(4) | TABLE_SPARE(8) | TABLE_SPARE(9);
 	code = setup_store_there(config, &store, err);
 	if (code == ERR_OK)
 		code = runs_read(store, config_text(config, OPT_DIR),

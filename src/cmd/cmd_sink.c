@@ -161,8 +161,10 @@ static int cmd_sink_run(struct config *config, int argc, const char *const *argv
 	(void)argv;
 	if (code == ERR_OK)
 		code = setup_dir(config, &options_of_sink.dir, &err);
-	if (code == ERR_OK)
+	if (code == ERR_OK) {
+		seen_join(config, "sink"); /* where it is seen why it ends, too */
 		code = taken_init(&taken, config, &err);
+	}
 	options_of_sink.take_all = taken.all;
 	options_of_sink.named_only = taken.named_only;
 	options_of_sink.topics = taken.names;

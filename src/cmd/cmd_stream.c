@@ -120,8 +120,10 @@ static int cmd_stream_run(struct config *config, int argc, const char *const *ar
 	(void)argc;
 	(void)argv;
 	if (setup_keep(config, TOPIC_STREAM, &options_of_stream.keep, &err) != ERR_OK ||
-	    setup_dir(config, &options_of_stream.dir, &err) != ERR_OK ||
-	    setup_models(config, &models, &err) != ERR_OK)
+	    setup_dir(config, &options_of_stream.dir, &err) != ERR_OK)
+		return cmd_fail(&err);
+	seen_join(config, "stream"); /* where it is seen why it ends, too */
+	if (setup_models(config, &models, &err) != ERR_OK)
 		return cmd_fail(&err);
 	if (stream(config, &models, &options_of_stream, &err) != ERR_OK) {
 		models_free(&models);

@@ -7,6 +7,7 @@
 #include "cmd/cmd.h"
 #include "cmd/rows.h"
 #include "cmd/setup.h"
+#include "cmd/table.h"
 #include "flow/table_facts.h"
 
 enum { PATHS = 2, TABLES_AT_ONCE = 4, TABLES_WORDS_MAX = 100, ISO_MAX = 32 };
@@ -23,6 +24,15 @@ static const char *event_columns[] = {
 	"rows_added",	 "rows_removed", "files_added", "files_removed", "bytes_added",
 	"bytes_removed", "engine",	 "writer",
 };
+
+/* Sizes of single files, how far back the log goes, … */
+#define FACTS_SPARE \
+	(TABLE_SPARE(5) | TABLE_SPARE(6) | TABLE_SPARE(7) | TABLE_SPARE(8) | TABLE_SPARE(9) | \
+	 TABLE_SPARE(11) | TABLE_SPARE(12) | TABLE_SPARE(13) | TABLE_SPARE(15))
+/* … and bytes, and who wrote. */
+#define EVENT_SPARE \
+	(TABLE_SPARE(7) | TABLE_SPARE(8) | TABLE_SPARE(9) | TABLE_SPARE(10) | TABLE_SPARE(11) | \
+	 TABLE_SPARE(12))
 
 /* A table that is asked for. */
 struct listed_table {
@@ -386,6 +396,7 @@ static int cmd_tables_run(struct config *config, int argc, const char *const *ar
 		rows_init(&listed.rows, event_columns, ARRAY_LEN(event_columns));
 	else
 		rows_init(&listed.rows, facts_columns, ARRAY_LEN(facts_columns));
+	listed.rows.spare = history ? EVENT_SPARE : FACTS_SPARE;
 	if (code == ERR_OK)
 		code = history ? list_history(&listed, &err)
 			       : list_facts(&listed, argc, argv, &err);

@@ -243,9 +243,8 @@ static enum err_code vacuum(struct config *config, int count, const char *const 
 	if (code == ERR_OK)
 		code = rows_print(&vacuuming.rows, config, err);
 	if (code == ERR_OK)
-		(void)fprintf(stderr, "%" PRIu64 " objects, %" PRIu64 " bytes %s\n",
-			      vacuuming.objects, vacuuming.bytes,
-			      vacuuming.dry_run ? "would be removed" : "were removed");
+		cmd_tell("%" PRIu64 " objects, %" PRIu64 " bytes %s", vacuuming.objects,
+			 vacuuming.bytes, vacuuming.dry_run ? "would be removed" : "were removed");
 	if (code == ERR_OK && vacuuming.failed.code != ERR_OK) {
 		*err = vacuuming.failed;
 		code = err->code;

@@ -17,9 +17,8 @@ enum { READ_BYTES = 64 << 10, MODEL_BYTES_MAX = 1 << 20, DIR_MODE = 0777 };
 static enum err_code read_stdin(struct buf *out, struct err *err)
 {
 	if (isatty(STDIN_FILENO))
-		(void)fputs(
-			"reading sample records from the terminal, an object a line, up to Ctrl-D\n",
-			stderr);
+		cmd_tell(
+			"reading sample records from the terminal, an object a line, up to Ctrl-D");
 	for (;;) {
 		char *room = buf_room(out, READ_BYTES);
 		ssize_t n;

@@ -46,24 +46,26 @@ static void output_put_json(struct buf *out, const struct answer *answer)
 }
 
 /* To a terminal, no wider than that. */
-static void output_put_table(struct buf *out, const struct answer *answer, enum output_of of)
+static void output_put_table(struct buf *out, const struct answer *answer, enum output_of of,
+			     uint64_t spare)
 {
 	const struct table_look look = {
 		.width = terminal_width(STDOUT_FILENO),
 		.null = of == OUTPUT_OF_QUESTION ? "NULL" : "-",
 		.counts = of == OUTPUT_OF_QUESTION,
 		.whole = of == OUTPUT_OF_LIST,
+		.spare = spare,
 	};
 
 	table_put(out, answer, &look);
 }
 
-void output_put(struct buf *out, const struct answer *answer, enum output_of of,
-		enum output_format format)
+static void output_put_spared(struct buf *out, const struct answer *answer, enum output_of of,
+			      uint64_t spare, enum output_format format)
 {
 	switch (format) {
 	case OUTPUT_TABLE:
-		output_put_table(out, answer, of);
+		output_put_table(out, answer, of, spare);
 		break;
 	case OUTPUT_JSON:
 		output_put_json(out, answer);
@@ -76,15 +78,33 @@ void output_put(struct buf *out, const struct answer *answer, enum output_of of,
 	}
 }
 
-enum err_code output_print(const struct config *config, const struct answer *answer,
-			   enum output_of of, struct err *err)
+void output_put(struct buf *out, const struct answer *answer, enum output_of of,
+		enum output_format format)
+{
+	output_put_spared(out, answer, of, 0, format);
+}
+
+static enum err_code output_print_spared(const struct config *config, const struct answer *answer,
+					 enum output_of of, uint64_t spare, struct err *err)
 {
 	enum err_code code;
 	struct buf out;
 
 	buf_init(&out, OUTPUT_MAX);
-	output_put(&out, answer, of, output_format(config));
+	output_put_spared(&out, answer, of, spare, output_format(config));
 	code = cmd_print(&out, err);
 	buf_release(&out);
 	return code;
+}
+
+enum err_code output_print(const struct config *config, const struct answer *answer,
+			   enum output_of of, struct err *err)
+{
+	return output_print_spared(config, answer, of, 0, err);
+}
+
+enum err_code output_print_list(const struct config *config, const struct answer *answer,
+				uint64_t spare, struct err *err)
+{
+	return output_print_spared(config, answer, OUTPUT_OF_LIST, spare, err);
 }

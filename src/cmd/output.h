@@ -26,6 +26,11 @@ void output_put(struct buf *out, const struct answer *answer, enum output_of of,
 MUST_USE enum err_code output_print(const struct config *config, const struct answer *answer,
 				    enum output_of of, struct err *err);
 
+/* A list, of which a terminal that is too narrow for it does without the columns of `spare`
+ * (table.h). */
+MUST_USE enum err_code output_print_list(const struct config *config, const struct answer *answer,
+					 uint64_t spare, struct err *err);
+
 static inline struct cell cell_text(const char *text)
 {
 	return (struct cell){ .type = text ? CELL_TEXT : CELL_NULL,

@@ -6,6 +6,7 @@
 #include "base/time.h"
 #include "base/trace.h"
 #include "cmd/children.h"
+#include "cmd/cmd.h"
 #include "cmd/draining.h"
 #include "cmd/progress.h"
 #include "cmd/setup.h"
@@ -35,8 +36,7 @@ struct pipeline {
 static void pipeline_tell(int64_t since_ms, const char *what)
 {
 	if (isatty(STDERR_FILENO))
-		(void)fprintf(stderr, "%s in %.1f s\n", what,
-			      (double)(clock_mono_ms() - since_ms) / 1000);
+		cmd_tell("%s in %.1f s", what, (double)(clock_mono_ms() - since_ms) / 1000);
 }
 
 static void tell_posted(const struct pipeline_counts *counts, double seconds, const char *where)
@@ -44,11 +44,11 @@ static void tell_posted(const struct pipeline_counts *counts, double seconds, co
 	char posts[PROGRESS_COUNT_MAX], rate[PROGRESS_COUNT_MAX];
 
 	if (isatty(STDERR_FILENO))
-		(void)fprintf(stderr, "posted %s posts to the %s in %.1f s (%s/s)\n",
-			      progress_count(counts->posts, posts), where, seconds,
-			      progress_count(
-				      seconds > 0 ? (uint64_t)((double)counts->posts / seconds) : 0,
-				      rate));
+		cmd_tell("posted %s posts to the %s in %.1f s (%s/s)",
+			 progress_count(counts->posts, posts), where, seconds,
+			 progress_count(seconds > 0 ? (uint64_t)((double)counts->posts / seconds)
+						    : 0,
+					rate));
 }
 
 static enum err_code start_gateway(struct pipeline *pipeline, struct err *err)

@@ -49,5 +49,5 @@ enum err_code rows_print(const struct rows *rows, const struct config *config, s
 {
 	if (rows->full)
 		return err_set(err, ERR_LIMIT, "there are more than %d rows: ask for fewer", ROWS_MAX);
-	return output_print(config, &rows->answer, OUTPUT_OF_LIST, err);
+	return output_print_list(config, &rows->answer, rows->spare, err);
 }

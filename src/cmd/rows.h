@@ -17,6 +17,7 @@ struct rows {
 	struct arena arena;
 	size_t cap;
 	bool full;			/* a row was refused */
+	uint64_t spare;			/* columns that a narrow terminal does without (table.h) */
 };
 
 /* `columns` is borrowed. */

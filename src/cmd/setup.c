@@ -585,14 +585,16 @@ enum err_code setup_beside(const char *name, char ret_dir[PATH_MAX], struct err 
 enum err_code setup_models_dir(const struct config *config, char ret_dir[PATH_MAX], struct err *err)
 {
 	const char *given = config_text(config, OPT_MODELS);
+	enum err_code code;
 
 	if (*given) {
 		if (snprintf(ret_dir, PATH_MAX, "%s", given) < PATH_MAX)
 			return ERR_OK;
 		return err_set(err, ERR_USAGE, "the path \"%.80s…\" is too long", given);
 	}
-	if (setup_beside("models", ret_dir, err) != ERR_ABSENT)
-		return err->code;
+	code = setup_beside("models", ret_dir, err);
+	if (code != ERR_ABSENT)
+		return code;
 	return err_set(err, ERR_USAGE,
 		       "no SQL models beside this program; name them with --models");
 }

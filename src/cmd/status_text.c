@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { AGE_MAX = 32, P50 = 500, P99 = 990, P999 = 999 };
+enum { AGE_MAX = 32, NAME_COLUMNS = 27, P50 = 500, P99 = 990, P999 = 999 };
 
 static const char *const state_names[] = {
 	[STATUS_RUNS] = "runs",	    [STATUS_WAITS] = "waits", [STATUS_STARTS] = "starts",
@@ -170,14 +170,30 @@ static void status_put_rows(struct buf *out, const struct status *status)
 			[SERIES_BATCH_TABLE] = "batch",
 		};
 		const struct status_row *row = &status->rows[i];
+		bool is_long = strlen(row->name) > NAME_COLUMNS;
 		char text[6][AGE_MAX];
 
-		buf_addf(out, "%-27s %-6s %7s %7s %7s %6s %6s %6s\n", row->name, in[row->kind],
-			 shown_count(text[0], row->posted), shown_count(text[1], row->records),
-			 shown_count(text[2], row->dead), shown_count(text[3], row->lag),
-			 shown_age(text[4], row->late_ms),
+		if (is_long) /* whole, in a line of its own */
+			buf_addf(out, "%s\n", row->name);
+		buf_addf(out, "%-27s %-6s %7s %7s %7s %6s %6s %6s\n", is_long ? "" : row->name,
+			 in[row->kind], shown_count(text[0], row->posted),
+			 shown_count(text[1], row->records), shown_count(text[2], row->dead),
+			 shown_count(text[3], row->lag), shown_age(text[4], row->late_ms),
 			 shown_age(text[5], row->landed_ms ? status->now_ms - row->landed_ms : -1));
 	}
+}
+
+static void status_put_checked(struct buf *out, const struct status *status)
+{
+	const struct status_checked *checked = &status->checked;
+	int64_t faults = 0;
+	char text[AGE_MAX];
+
+	for (int part = 0; part < STATUS_PARTS; part++)
+		faults += checked->faults[part];
+	if (checked->at_ms > 0)
+		buf_addf(out, "\nchecked %s ago: %" PRId64 " faults\n",
+			 shown_age(text, status->now_ms - checked->at_ms), faults);
 }
 
 static void status_put_disk(struct buf *out, const struct status *status)
@@ -203,6 +219,7 @@ void status_put_text(struct buf *out, const struct status *status, const char *d
 		status_put_processes(out, status);
 	status_put_rates(out, status);
 	status_put_rows(out, status);
+	status_put_checked(out, status);
 	status_put_disk(out, status);
 }
 
@@ -281,6 +298,21 @@ static void status_put_json_row(struct buf *out, const struct status_row *row)
 	else
 		json_put_double(out, (double)row->late_ms / 1000);
 	status_put_time(out, "landed", row->landed_ms);
+	buf_addf(out, ",\"behind\":%s}", row->behind ? "true" : "false");
+}
+
+static void status_put_json_checked(struct buf *out, const struct status *status)
+{
+	static const char *const keys[STATUS_PARTS] = { "log", "batch", "stream" };
+
+	if (status->checked.at_ms == 0)
+		return;
+	buf_add_str(out, ",\"checked\":{\"faults\":{");
+	for (int part = 0; part < STATUS_PARTS; part++)
+		buf_addf(out, "%s\"%s\":%" PRId64, part ? "," : "", keys[part],
+			 status->checked.faults[part]);
+	buf_add_char(out, '}');
+	status_put_time(out, "at", status->checked.at_ms);
 	buf_add_char(out, '}');
 }
 
@@ -318,7 +350,7 @@ static void status_put_json_disk(struct buf *out, const struct status *status)
 	status_put_number(out, "bytes", (int64_t)status->disk.bytes);
 	status_put_number(out, "free_inodes", (int64_t)status->disk.free_inodes);
 	status_put_number(out, "inodes", (int64_t)status->disk.inodes);
-	buf_add_char(out, '}');
+	buf_addf(out, ",\"low\":%s}", status->disk_low ? "true" : "false");
 }
 
 void status_put_json(struct buf *out, const struct status *status, const char *dir)
@@ -351,6 +383,7 @@ void status_put_json(struct buf *out, const struct status *status, const char *d
 	buf_add_char(out, '}');
 	status_put_json_times(out, status);
 	status_put_json_batch(out, status);
+	status_put_json_checked(out, status);
 	status_put_json_disk(out, status);
 	buf_add_str(out, "}\n");
 }

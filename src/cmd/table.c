@@ -7,12 +7,13 @@
 
 #include <inttypes.h>
 
-enum { CELL_BYTES_MAX = 256 << 20, GAP = 2 };
+enum { CELL_BYTES_MAX = 256 << 20, GAP = 2, GAP_MIN = 1 };
 
 /* While it is put. */
 struct table {
 	const struct answer *answer;
 	const struct table_look *look;
+	size_t gap;	  /* between columns */
 	size_t *widths;	  /* by column */
 	size_t *words;	  /* of its longest word: no narrower; 0: it may be */
 	bool *right;	  /* numbers */
@@ -83,7 +84,7 @@ static void put_cell(struct table *table, struct buf *out, size_t column, struct
 	table_pad(out, table->right[column] ? width - taken : 0, " ");
 	buf_add_slice(out, buf_slice(&cut));
 	if (!last)
-		table_pad(out, (table->right[column] ? 0 : width - taken) + GAP, " ");
+		table_pad(out, (table->right[column] ? 0 : width - taken) + table->gap, " ");
 	buf_release(&cut);
 }
 
@@ -185,7 +186,7 @@ static size_t table_total(const struct table *table, size_t cell_max)
 	size_t total = 0;
 
 	for (size_t column = 0; column < table->answer->column_count; column++)
-		total += table_width(table, column, cell_max) + (column ? GAP : 0);
+		total += table_width(table, column, cell_max) + (column ? table->gap : 0);
 	return total;
 }
 
@@ -245,7 +246,7 @@ static void table_put_lines(struct table *table, struct buf *out)
 		put_cell(table, out, column, slice_str(answer->columns[column]), column == last);
 	buf_add_char(out, '\n');
 	for (size_t column = 0; column < answer->column_count; column++) {
-		table_pad(out, column ? GAP : 0, " ");
+		table_pad(out, column ? table->gap : 0, " ");
 		table_pad(out, table->widths[column], "─");
 	}
 	buf_add_char(out, '\n');
@@ -298,29 +299,104 @@ static void table_put_blocks(struct table *table, struct buf *out)
 	}
 }
 
-void table_put(struct buf *out, const struct answer *answer, const struct table_look *look)
+/* --- what fits ------------------------------------------------------------------ */
+
+static void table_init(struct table *table, const struct answer *answer,
+		       const struct table_look *look, size_t gap)
 {
-	struct table table = {
+	*table = (struct table){
 		.answer = answer,
 		.look = look,
+		.gap = gap,
 		.widths = xcalloc(answer->column_count, sizeof(size_t)),
 		.words = xcalloc(answer->column_count, sizeof(size_t)),
 		.right = xcalloc(answer->column_count, sizeof(bool)),
 	};
+	buf_init(&table->plain, CELL_BYTES_MAX);
+	arena_init(&table->cells, SIZE_MAX / 2);
+}
 
-	buf_init(&table.plain, CELL_BYTES_MAX);
-	arena_init(&table.cells, SIZE_MAX / 2);
+static void table_release(struct table *table)
+{
+	buf_release(&table->plain);
+	arena_release(&table->cells);
+	free(table->widths);
+	free(table->words);
+	free(table->right);
+}
+
+/* False: it does not fit, and nothing was put. */
+static bool table_try(struct buf *out, const struct answer *answer, const struct table_look *look,
+		      size_t gap)
+{
+	struct table table;
+	bool fits;
+
+	table_init(&table, answer, look, gap);
 	table_measure(&table);
-	if (table_shrink(&table))
+	fits = table_shrink(&table);
+	if (fits)
 		table_put_lines(&table, out);
-	else
+	table_release(&table);
+	return fits;
+}
+
+static bool column_is_spare(const struct answer *answer, const struct table_look *look,
+			    size_t column)
+{
+	bool empty = answer->row_count > 0;
+
+	for (size_t row = 0; row < answer->row_count && empty; row++)
+		empty = answer_cell(answer, row, column)->type == CELL_NULL;
+	return empty || (column < TABLE_SPARE_MAX && look->spare & TABLE_SPARE(column));
+}
+
+/* The same without what may be left out; its cells are the other's. */
+static struct answer table_fewer(const struct answer *answer, const struct table_look *look)
+{
+	size_t *kept = xcalloc(answer->column_count, sizeof(*kept));
+	struct answer fewer = { .row_count = answer->row_count };
+
+	fewer.columns = xcalloc(answer->column_count, sizeof(*fewer.columns));
+	for (size_t column = 0; column < answer->column_count; column++)
+		if (!column_is_spare(answer, look, column)) {
+			kept[fewer.column_count] = column;
+			fewer.columns[fewer.column_count++] = answer->columns[column];
+		}
+	fewer.cells = xcalloc(fewer.row_count * fewer.column_count, sizeof(*fewer.cells));
+	for (size_t row = 0; row < fewer.row_count; row++)
+		for (size_t column = 0; column < fewer.column_count; column++)
+			fewer.cells[row * fewer.column_count + column] =
+				*answer_cell(answer, row, kept[column]);
+	free(kept);
+	return fewer;
+}
+
+static bool table_try_fewer(struct buf *out, const struct answer *answer,
+			    const struct table_look *look)
+{
+	struct answer fewer = table_fewer(answer, look);
+	bool fits = fewer.column_count > 0 &&
+		    (table_try(out, &fewer, look, GAP) || table_try(out, &fewer, look, GAP_MIN));
+
+	if (fits && look->spare)
+		buf_add_str(out, "(more columns in a wider terminal, or with --format json)\n");
+	free(fewer.cells);
+	free(fewer.columns);
+	return fits;
+}
+
+void table_put(struct buf *out, const struct answer *answer, const struct table_look *look)
+{
+	if (!table_try(out, answer, look, GAP) &&
+	    !(look->whole && table_try_fewer(out, answer, look))) {
+		struct table table;
+
+		table_init(&table, answer, look, GAP);
 		table_put_blocks(&table, out);
+		table_release(&table);
+	}
 	if (look->counts)
 		buf_addf(out, "(%zu row%s)\n", answer->row_count,
 			 answer->row_count == 1 ? "" : "s");
-	buf_release(&table.plain);
-	arena_release(&table.cells);
-	free(table.widths);
-	free(table.words);
-	free(table.right);
 }

@@ -27,11 +27,16 @@ enum {
 	TABLE_CELL_MAX = 60, /* of one where the width is not known */
 };
 
+enum { TABLE_SPARE_MAX = 64 };
+#define TABLE_SPARE(column) (UINT64_C(1) << (column))
+
 struct table_look {
 	size_t width;	  /* columns of the terminal; 0: any */
 	const char *null; /* what stands for a null */
 	bool counts;	  /* a line below says how many rows there are */
-	bool whole;	  /* nothing is cut */
+	bool whole;	  /* nothing is cut, … */
+	uint64_t spare;	  /* … and these columns are left out sooner than that each row becomes a
+			     block; so are those with nothing in them: bits by TABLE_SPARE() */
 };
 
 void table_put(struct buf *out, const struct answer *answer, const struct table_look *look);

@@ -4,6 +4,7 @@
 #include "cmd/cmd.h"
 #include "cmd/rows.h"
 #include "cmd/setup.h"
+#include "cmd/table.h"
 
 enum { REPLICAS_TEXT_MAX = 64 << 10 };
 
@@ -128,6 +129,7 @@ static enum err_code topic_admin_describe(const struct config *config, struct br
 		return code;
 	rows_init(&rows, describe_columns,
 		  topic.kind == TOPIC_STREAM ? COLUMNS_OF_STREAMS : ARRAY_LEN(describe_columns));
+	rows.spare = TABLE_SPARE(4) | TABLE_SPARE(7);
 	for (int32_t i = 0; i < info.partition_count; i++)
 		add_partition(&rows, &info, i);
 	code = rows_print(&rows, config, err);

@@ -29,7 +29,8 @@ void up_address(const char *dir, int64_t pid, struct buf *out)
 		registry_text(gateway->slot, REGISTRY_DOING, doing);
 	registry_view_close(&view);
 	if (strncmp(doing, says, strlen(says)) == 0)
-		buf_add_str(out, doing + strlen(says));
+		buf_add_slice(out, slice_of(doing + strlen(says),
+					    strcspn(doing + strlen(says), " ")));
 }
 
 static enum err_code say_runs_here(const char *dir, struct err *err)
@@ -109,8 +110,9 @@ static enum err_code begin_schedule(const struct config *config, struct store *s
 
 static enum err_code check_demo(const struct config *config, struct err *err)
 {
-	if (!config_bool(config, OPT_DEMO) || !*config_text(config, OPT_API_KEY_HASH) ||
-	    *config_text(config, OPT_API_KEY))
+	bool keys = *config_text(config, OPT_API_KEY_HASH) || *config_text(config, OPT_KEYS);
+
+	if (!config_bool(config, OPT_DEMO) || !keys || *config_text(config, OPT_API_KEY))
 		return ERR_OK;
 	return err_set(err, ERR_USAGE,
 		       "--demo posts as any client does: emulate.api_key has to hold a key");

@@ -646,6 +646,7 @@ struct delta_table *delta_table_new(struct store *store, const char *root,
 	table->checkpoint_times = options->checkpoint_times ? options->checkpoint_times : 1;
 	table->keep_files_ms = options->keep_files_ms;
 	table->keep_log_ms = options->keep_log_ms;
+	table->description = options->description;
 	delta_state_init(&table->state, options->checkpoints);
 	delta_reader_init(&table->reader);
 	buf_init(&table->text, COMMIT_BYTES_MAX);

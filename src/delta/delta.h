@@ -153,6 +153,7 @@ struct delta_options {
 	int64_t look_back; /* commits to be read for delta_doubled(), about; 0: few */
 	struct delta_at at;			/* not the newest: to read, and it stays so */
 	int64_t keep_files_ms, keep_log_ms;	/* of a table that is made; 0: none is set */
+	const char *description; /* likewise, which then says its name, too; NULL: neither */
 };
 
 /*

@@ -27,6 +27,10 @@ static enum err_code create_put(struct delta_table *table, const void *user,
 	if (table->state.version >= 0)
 		return ERR_OK;
 	delta_uuid(id);
+	if (table->description) {
+		metadata.name = (char *)(uintptr_t)table->name;
+		metadata.description = (char *)(uintptr_t)table->description;
+	}
 	buf_init(&columns, COMMIT_BYTES_MAX);
 	delta_schema_put(&columns, table->schema);
 	(void)delta_retention_set(&metadata.settings, table->keep_files_ms, table->keep_log_ms);

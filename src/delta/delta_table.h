@@ -27,6 +27,7 @@ struct delta_table {
 	int64_t look_back;
 	uint32_t checkpoint_times;		/* so often overdue is due */
 	int64_t keep_files_ms, keep_log_ms;	/* for its creation; 0: none */
+	const char *description;		/* likewise; NULL: none, and no name */
 	int64_t checkpoint_not_before;		/* version; after a checkpoint that failed */
 	int64_t present_until_ms;		/* its log is taken to be there; … */
 	int64_t present_version;		/* … then it is to have this, which it had */

@@ -396,7 +396,8 @@ static enum err_code job_open(struct job *job, const struct batch_options *optio
 				       .keep_files_ms = options->keep.files_ms,
 				       .keep_log_ms = options->keep.log_ms,
 				       .checkpoint_interval = options->keep.checkpoint_commits,
-				       .name = model->model.name };
+				       .name = model->model.name,
+				       .description = model->model.title };
 	enum err_code code;
 
 	*job = (struct job){ .options = options };

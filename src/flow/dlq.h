@@ -138,6 +138,9 @@ struct dlq_query {
 MUST_USE enum err_code dlq_query(struct store *store, const struct dlq_query *query,
 				 bool (*each)(void *user, const struct dlq_entry *entry),
 				 void *user, struct err *err);
+/* Whether a text is in a reason; a "#" in it stands for a number, too, and a "…" for whatever comes
+ * between, as in the kinds that `pinpipe dlq` counts. */
+bool dlq_reason_has(struct slice reason, const char *text);
 /* Those of a topic (NULL: all) that are no rows. */
 MUST_USE enum err_code dlq_list(struct store *store, const char *topic,
 				bool (*each)(void *user, const struct dlq_entry *entry), void *user,

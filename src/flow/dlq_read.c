@@ -13,6 +13,9 @@
 #include "flow/raw_kept.h"
 #include "flow/replayed.h"
 
+#include <ctype.h>
+#include <string.h>
+
 enum { AHEAD_BYTES_MAX = 64 << 20 };
 
 /* 128 bits of a hash stand for a letter. */
@@ -356,6 +359,38 @@ enum err_code dlq_list(struct store *store, const char *topic,
 	struct dlq_query query = { .topic = topic };
 
 	return dlq_query(store, &query, each, user, err);
+}
+
+/* --- reasons ---------------------------------------------------------------------- */
+
+static bool reason_begins(struct slice reason, const char *text)
+{
+	static const char dots[] = "…";
+
+	for (; *text; text++) {
+		size_t digits = 0;
+
+		if (strncmp(text, dots, strlen(dots)) == 0) {
+			const char *rest = text + strlen(dots);
+
+			return !*rest || dlq_reason_has(reason, rest);
+		}
+		while (*text == '#' && digits < reason.len &&
+		       isdigit((unsigned char)reason.ptr[digits]))
+			digits++;
+		if (digits == 0 && (reason.len == 0 || *reason.ptr != *text))
+			return false;
+		reason = slice_from(reason, digits ? digits : 1);
+	}
+	return true;
+}
+
+bool dlq_reason_has(struct slice reason, const char *text)
+{
+	for (size_t at = 0; at <= reason.len; at++)
+		if (reason_begins(slice_from(reason, at), text))
+			return true;
+	return false;
 }
 
 /* --- how far a source is -------------------------------------------------- */

@@ -16,7 +16,14 @@
 
 enum { POLL_MS = 20, READ_BYTES = 65536 };
 
-static void run_child(const char *const *args, int out_fd, pid_t parent)
+/* What a child finds as its descriptors 0 to 2; -1: ours. */
+struct process_fds {
+	int child[3];
+	int ours[3];
+};
+
+static void run_child(const char *const *args, const struct process_fds *fds, int nicer_by,
+		      pid_t parent)
 {
 	const char *argv[PROCESS_ARGS_MAX + 2] = { "pinpipe" };
 	sigset_t asks;
@@ -36,54 +43,106 @@ static void run_child(const char *const *args, int out_fd, pid_t parent)
 	(void)sigaddset(&asks, SIGINT);
 	(void)sigaddset(&asks, SIGTERM);
 	(void)sigprocmask(SIG_SETMASK, &asks, NULL);
-	if (out_fd >= 0)
-		(void)dup2(out_fd, STDOUT_FILENO);
+	for (int fd = 0; fd < 3; fd++)
+		if (fds->child[fd] >= 0)
+			(void)dup2(fds->child[fd], fd);
+	if (nicer_by)
+		(void)!nice(nicer_by);
 	(void)execv("/proc/self/exe", (char *const *)(uintptr_t)argv);
 	_exit(127);
 }
 
-/* Both ends of the child's stdout: ours to read and its own, or -1. */
-static enum err_code open_stdout(enum process_stdout out, int ends[2], struct err *err)
+static void process_close_fds(int fds[3])
 {
-	if (out == PROCESS_STDOUT_PIPE && pipe2(ends, O_CLOEXEC) < 0)
+	for (int fd = 0; fd < 3; fd++)
+		if (fds[fd] >= 0)
+			(void)close(fds[fd]);
+}
+
+static bool open_pipe(struct process_fds *fds, int fd)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return false;
+	fds->ours[fd] = ends[0];
+	fds->child[fd] = ends[1];
+	return true;
+}
+
+static bool open_nothing(struct process_fds *fds, int fd, int flags)
+{
+	fds->child[fd] = open("/dev/null", flags | O_CLOEXEC);
+	return fds->child[fd] >= 0;
+}
+
+static enum err_code process_open_fds(const struct process_options *options,
+				      struct process_fds *fds, struct err *err)
+{
+	if (options->out == PROCESS_STDOUT_PIPE && !open_pipe(fds, STDOUT_FILENO))
 		return err_errno(err, "could not make a pipe");
-	if (out == PROCESS_STDOUT_NONE) {
-		ends[1] = open("/dev/null", O_WRONLY | O_CLOEXEC);
-		if (ends[1] < 0)
-			return err_errno(err, "could not open /dev/null");
-	}
+	if (options->say && !open_pipe(fds, STDERR_FILENO))
+		return err_errno(err, "could not make a pipe");
+	if (options->out == PROCESS_STDOUT_NONE && !open_nothing(fds, STDOUT_FILENO, O_WRONLY))
+		return err_errno(err, "could not open /dev/null");
 	return ERR_OK;
+}
+
+static enum err_code process_fork(struct process *process, const struct process_options *options,
+				  const struct process_fds *fds, struct err *err)
+{
+	pid_t parent = getpid();
+	sigset_t all, before;
+	pid_t pid;
+
+	(void)sigfillset(&all);		/* what comes meanwhile waits until run_child() can hear */
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	pid = fork();
+	if (pid == 0)
+		run_child(options->args, fds, options->nicer_by, parent);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (pid < 0)
+		return err_errno(err, "could not start a process");
+	*process = (struct process){
+		.pid = pid,
+		.out_fd = fds->ours[STDOUT_FILENO],
+		.said_fd = fds->ours[STDERR_FILENO],
+	};
+	return ERR_OK;
+}
+
+static enum err_code process_begin(struct process *process, const struct process_options *options,
+				   struct process_fds *fds, struct err *err)
+{
+	enum err_code code = process_open_fds(options, fds, err);
+
+	if (code == ERR_OK)
+		code = process_fork(process, options, fds, err);
+	process_close_fds(fds->child);
+	if (code != ERR_OK)
+		process_close_fds(fds->ours);
+	return code;
 }
 
 enum err_code process_start(struct process *process, const char *const *args,
 			    enum process_stdout out, struct err *err)
 {
-	pid_t parent = getpid();
-	int ends[2] = { -1, -1 };
-	enum err_code code = open_stdout(out, ends, err);
-	sigset_t all, before;
-	pid_t pid;
+	const struct process_options options = { .args = args, .out = out };
+	struct process_fds fds = { { -1, -1, -1 }, { -1, -1, -1 } };
 
-	if (code != ERR_OK)
-		return code;
-	(void)sigfillset(&all);		/* what comes meanwhile waits until run_child() can hear */
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	pid = fork();
-	if (pid == 0)
-		run_child(args, ends[1], parent);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (pid < 0) {
-		code = err_errno(err, "could not start a process");
-		if (ends[0] >= 0)
-			(void)close(ends[0]);
-		if (ends[1] >= 0)
-			(void)close(ends[1]);
-		return code;
-	}
-	if (ends[1] >= 0)
-		(void)close(ends[1]);
-	*process = (struct process){ .pid = pid, .out_fd = ends[0] };
-	return ERR_OK;
+	return process_begin(process, &options, &fds, err);
+}
+
+enum err_code process_start_apart(struct process *process, const struct process_options *options,
+				  struct err *err)
+{
+	struct process_fds fds = { { -1, -1, -1 }, { -1, -1, -1 } };
+
+	if (options->in_fd >= 0)
+		fds.child[STDIN_FILENO] = fcntl(options->in_fd, F_DUPFD_CLOEXEC, 3);
+	else if (!open_nothing(&fds, STDIN_FILENO, O_RDONLY))
+		return err_errno(err, "could not open /dev/null");
+	return process_begin(process, options, &fds, err);
 }
 
 static void note_end(struct process *process, int status)

@@ -26,12 +26,24 @@ enum process_stdout {
 struct process {
 	pid_t pid;		/* 0: not running */
 	int out_fd;		/* its stdout, or -1 where it goes to ours */
+	int said_fd;		/* its stderr where that was wished; the caller's to close */
 	int status;		/* exit status once ended; 128 + n for a signal */
 };
 
 /* `args` without the program's name, NULL at the end. */
 MUST_USE enum err_code process_start(struct process *process, const char *const *args,
 				     enum process_stdout out, struct err *err);
+struct process_options {
+	const char *const *args; /* as those of process_start() */
+	enum process_stdout out;
+	bool say;     /* stderr is a pipe, too: said_fd */
+	int in_fd;    /* what it reads, or -1: nothing is there */
+	int nicer_by; /* it takes that much less of the machine than we do */
+};
+
+/* One that is not to be left alone with our terminal. */
+MUST_USE enum err_code process_start_apart(struct process *process,
+					   const struct process_options *options, struct err *err);
 /* Has it ended? Never waits. Sets status. */
 bool process_ended(struct process *process);
 void process_signal(const struct process *process, int sig);

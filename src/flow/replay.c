@@ -294,7 +294,7 @@ static bool is_wanted(const struct replay *replay, const struct dlq_entry *entry
 	int64_t ms = entry->timestamp_ms ? entry->timestamp_ms : entry->written_ms;
 
 	return ms >= replay->options->since_ms &&
-	       (!reason || memmem(entry->reason.ptr, entry->reason.len, reason, strlen(reason)));
+	       (!reason || dlq_reason_has(entry->reason, reason));
 }
 
 static void replay_take_letter(struct replay *replay, const struct dlq_entry *entry)

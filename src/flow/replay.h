@@ -30,7 +30,7 @@ struct replay_options {
 	const char *id;
 	const char *dir;
 	const char *topic;		/* or stream; NULL: all */
-	const char *reason;		/* in part; NULL: any */
+	const char *reason;		/* dlq_reason_has(); NULL: any */
 	int64_t since_ms;		/* letters of then or later */
 };
 

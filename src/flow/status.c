@@ -76,6 +76,8 @@ static void take_processes(struct status *status)
 	for (size_t i = 0; i < status->view.count; i++) {
 		const char *role = status->view.list[i].slot->role;
 
+		if (strcmp(role, "check") == 0) /* it only left what it found */
+			continue;
 		if (status->process_count < STATUS_PROCESSES_MAX && *role &&
 		    !status_process(status, role))
 			take_process(status, role);
@@ -197,6 +199,47 @@ void status_ask_log(struct status *status, const struct lag_of *of, const struct
 	group_info_release(&info);
 }
 
+/* --- what was checked ------------------------------------------------------------------- */
+
+static const char *const part_names[STATUS_PARTS] = { "log", "batch", "stream" };
+
+static void take_checked(struct status *status)
+{
+	bool alive;
+	const struct registry_slot *slot =
+		registry_keeper(&status->view, SERIES_CHECKED, &alive);
+
+	for (int part = 0; slot && part < STATUS_PARTS; part++) {
+		const struct series *row =
+			registry_find_row(slot, SERIES_CHECKED, part_names[part]);
+
+		if (!row)
+			return;
+		status->checked.faults[part] = series_get(row, SERIES_DEAD);
+		status->checked.at_ms = series_get(row, SERIES_LANDED_MS);
+	}
+}
+
+void status_note_checked(const char *dir, const int64_t faults[STATUS_PARTS])
+{
+	struct registry_view view;
+	struct err ignored;
+
+	if (registry_view_open(dir, &view, &ignored) != ERR_OK)
+		return;
+	registry_view_close(&view);
+	if (!registry_may_join(dir))
+		return;
+	registry_join(dir, "check");
+	for (int part = 0; part < STATUS_PARTS; part++) {
+		struct series *row = series_of(SERIES_CHECKED, part_names[part]);
+
+		series_set(row, SERIES_DEAD, faults[part]);
+		series_set(row, SERIES_LANDED_MS, clock_wall_ms());
+	}
+	registry_leave();
+}
+
 /* --- all of it -------------------------------------------------------------------------- */
 
 void status_take(const struct status_options *options, struct status *ret_status)
@@ -208,6 +251,7 @@ void status_take(const struct status_options *options, struct status *ret_status
 		ret_status->view = (struct registry_view){ .count = 0 };
 	take_processes(ret_status);
 	take_rows(ret_status);
+	take_checked(ret_status);
 	run_ledger_read(options->dir, &ret_status->batch);
 	ret_status->disk_known = disk_room(options->dir, &ret_status->disk);
 }

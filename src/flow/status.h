@@ -10,6 +10,7 @@
  *	the last batch failed
  *	a topic or table is behind: it lacks records, and longer than twice its own period and
  *	`behind_ms` more
+ *	the last check found faults
  *	the disk is below the reserve, or has less than a hundredth of its inodes left
  *
  * Ownership: names are in the view, which status_release() closes. Threads: the caller's.
@@ -68,6 +69,15 @@ struct status_row {
 	int64_t late_ms;    /* for so long it may lack some; 0: it has all */
 	int64_t landed_ms;  /* its last object or commit, wall clock; 0: none yet */
 	int64_t allowed_ms; /* so late it may be; 0: whenever it is run */
+	bool behind;	    /* it is later than that; status_judge() tells */
+};
+
+/* What `pinpipe check` found, last. */
+enum status_part { STATUS_LOG, STATUS_BATCH, STATUS_STREAM, STATUS_PARTS };
+
+struct status_checked {
+	int64_t at_ms; /* wall clock; 0: never yet */
+	int64_t faults[STATUS_PARTS];
 };
 
 struct status {
@@ -78,8 +88,10 @@ struct status {
 	struct status_row *rows; /* in order of kind */
 	size_t row_count;
 	struct run_ledger_text batch;
+	struct status_checked checked;
 	bool disk_known;
 	struct disk_room disk;
+	bool disk_low; /* status_judge() tells, as the reasons */
 	char reasons[STATUS_REASONS_MAX][STATUS_REASON_MAX];
 	size_t reason_count;
 };
@@ -92,6 +104,10 @@ void status_ask_log(struct status *status, const struct lag_of *of, const struct
 /* Last: why it is not well, if it is not. */
 void status_judge(struct status *status, const struct status_options *options);
 void status_release(struct status *status);
+
+/* For who checks: keeps what was found in the registry of `dir`, where there is one that it may
+ * write to. */
+void status_note_checked(const char *dir, const int64_t faults[STATUS_PARTS]);
 
 const struct status_process *status_process(const struct status *status, const char *role);
 

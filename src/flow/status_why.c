@@ -64,7 +64,21 @@ static void judge_work(struct status *status)
 			   exit_status);
 }
 
-static void judge_row(struct status *status, const struct status_row *row, int64_t behind_ms)
+static void judge_checked(struct status *status)
+{
+	static const char *const where[STATUS_PARTS] = { "in the log", "on the batch path",
+							 "on the streaming path" };
+
+	for (int part = 0; part < STATUS_PARTS; part++) {
+		int64_t faults = status->checked.faults[part];
+
+		if (faults > 0)
+			add_reason(status, "pinpipe check found %" PRId64 " fault%s %s", faults,
+				   faults == 1 ? "" : "s", where[part]);
+	}
+}
+
+static void judge_row(struct status *status, struct status_row *row, int64_t behind_ms)
 {
 	const char *what = row->kind == SERIES_SINK	      ? "the lake's part of topic"
 			   : row->kind == SERIES_STREAM_TABLE ? "the stream's table"
@@ -73,6 +87,7 @@ static void judge_row(struct status *status, const struct status_row *row, int64
 	if (row->lag == 0 || row->late_ms < 0 || row->allowed_ms == 0 ||
 	    row->late_ms <= row->allowed_ms + behind_ms)
 		return;
+	row->behind = true;
 	if (row->lag > 0)
 		add_reason(status, "%s %s is %" PRId64 " record%s and %" PRId64 " s behind", what,
 			   row->name, row->lag, row->lag == 1 ? "" : "s", row->late_ms / 1000);
@@ -87,6 +102,8 @@ static void judge_disk(struct status *status, int64_t reserve_bytes)
 
 	if (!status->disk_known || reserve_bytes == 0)
 		return;
+	status->disk_low = disk->free_bytes < (uint64_t)reserve_bytes ||
+			   (disk->inodes > 0 && disk->free_inodes < disk->inodes / INODES_SHARE);
 	if (disk->free_bytes < (uint64_t)reserve_bytes)
 		add_reason(status,
 			   "the disk has %" PRIu64 " bytes left, less than its reserve of %" PRId64,
@@ -99,6 +116,7 @@ void status_judge(struct status *status, const struct status_options *options)
 {
 	judge_processes(status, options->dir);
 	judge_work(status);
+	judge_checked(status);
 	for (size_t i = 0; i < status->row_count; i++)
 		judge_row(status, &status->rows[i], options->behind_ms);
 	judge_disk(status, options->reserve_bytes);

@@ -25,6 +25,7 @@ enum err_code stream_table_open(struct stream_table *table,
 	struct delta_options delta = { .checkpoints = !options->staged,
 				       .columns = DELTA_COLUMNS_EVOLVE,
 				       .name = options->place.model->model.name,
+				       .description = options->place.model->model.title,
 				       .checkpoint_interval =
 					       options->keep.checkpoint_commits
 						       ? options->keep.checkpoint_commits

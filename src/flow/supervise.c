@@ -6,7 +6,9 @@
 #include "base/time.h"
 #include "base/trace.h"
 
+#include <signal.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { TICK_MS = 20, STEADY_TIMES = 4, RAN_MS = 10000, ISO_MAX = 32, NEXT_MAX = 64 };
 
@@ -72,14 +74,17 @@ static void say_next(const struct service *service)
 /* What it said of its end, if it came so far as to have a place in the registry; or "". */
 static void why_it_ended(const struct service *service, char why[REGISTRY_TEXT_MAX])
 {
-	const struct registry_process *found;
 	struct registry_view view;
 
 	why[0] = '\0';
 	registry_view_here(&view);
-	found = registry_find(&view, service->name);
-	if (found && atomic_load(&found->slot->pid) == service->pid)
-		registry_text(found->slot, REGISTRY_END, why);
+	for (size_t i = 0; i < view.count; i++) {
+		const struct registry_slot *slot = view.list[i].slot;
+
+		if (strcmp(slot->role, service->name) == 0 &&
+		    atomic_load(&slot->pid) == service->pid)
+			registry_text(slot, REGISTRY_END, why);
+	}
 	registry_view_close(&view);
 }
 
@@ -273,7 +278,12 @@ static enum err_code stop_all(struct service *services, size_t count, struct err
 			continue;
 		trace_debug("stopping %s", service->name);
 		process_stop(&service->process, service->drain_ms);
-		if (service->process.status != 0 && service->process.status != 128 + 15)
+		if (service->process.status == 0 || service->process.status == 128 + SIGTERM)
+			continue;
+		/* It failed at its work, as it may at any turn: it has ended all the same. */
+		if (service->period_ms || service->schedule)
+			say_end(service, "it has its next turn");
+		else
 			code = err_set(err, ERR_IO, "%s ended with status %d", service->name,
 				       service->process.status);
 	}

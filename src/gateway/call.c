@@ -2,6 +2,7 @@
 
 #include "gateway/kinesis.h"
 #include "gateway/state.h"
+#include "gateway/ui_state.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -178,7 +179,8 @@ void call_send(struct call *call, struct http_server *server)
 		.status = call->status,
 		.content_type = call->reply_type,
 		.retry_after_s = call->retry_after_s,
-		.extra = { *call->extra ? call->extra : NULL, call->cors },
+		.extra = { *call->extra ? call->extra : NULL, call->cors,
+			   call->face == FACE_PAGE ? ui_headers : NULL },
 	};
 
 	if (call->deferred)

@@ -40,6 +40,7 @@ struct call {
 	enum face face;
 	unsigned faces; /* that are to be seen where it came in, bits 1 << enum face */
 	struct http_ticket ticket;
+	const struct http_request *request;	/* on the loop; NULL on a thread of the worker */
 	int64_t began_us;			/* when the loop came to it, clock_mono_us() */
 	struct slice param[CALL_PARAMS_MAX];	/* {…} of the route's pattern, in order */
 	struct slice query;

@@ -67,9 +67,8 @@ static bool caller_is_page(struct call *call, const struct route *route,
 	bool open = route && (route->flags & ROUTE_OPEN);
 	bool reads = request->method == HTTP_METHOD_GET || request->method == HTTP_METHOD_HEAD;
 
-	if (call->cors ||
-	    (!open && site.ptr && !slice_is(site, "same-origin") && !slice_is(site, "none")))
-		call_denyf(call, "the page's own routes are for no other page");
+	if (!open && site.ptr && !slice_is(site, "same-origin") && !slice_is(site, "none"))
+		call_denyf(call, "the page is for no page of another origin");
 	else if (!reads && !request->origin.ptr && !http_header(request, "x-api-key").ptr)
 		call_denyf(call, "this wants the header Origin, which browsers send, or x-api-key");
 	else

@@ -8,6 +8,7 @@
 #include "gateway/coding.h"
 #include "gateway/route.h"
 #include "gateway/state.h"
+#include "gateway/ui.h"
 #include "gateway/velocity.h"
 #include "gateway/worker.h"
 
@@ -93,6 +94,7 @@ void gateway_free(struct gateway *gateway)
 	opening_release(&gateway->opening);
 	worker_free(gateway->worker);
 	broker_free(gateway_broker(gateway));
+	ui_free(gateway->ui);
 	http_server_free(gateway->server);	/* runs what was posted to it */
 	missing_release(gateway);
 	ingest_release(&gateway->ingest);
@@ -170,6 +172,10 @@ static struct route_match gateway_begin(struct gateway *gateway, const struct ht
 	struct route_match match =
 		route_find(request->method, request->path, gateway->options.stages, faces);
 
+	if (faces & 1u << FACE_PAGE && slice_is(request->path, "/") && ui_wants_page(request)) {
+		match.route = &ui_page_route;
+		match.face = FACE_PAGE;
+	}
 	if (gateway->reply.cap > REPLY_KEPT)
 		buf_release(&gateway->reply);
 	if (gateway->unpacked.cap > REPLY_KEPT)
@@ -180,6 +186,7 @@ static struct route_match gateway_begin(struct gateway *gateway, const struct ht
 		.face = match.face,
 		.faces = faces,
 		.ticket = request->ticket,
+		.request = request,
 		.began_us = gateway->turn_us,
 		.param = { match.param[0], match.param[1] },
 		.query = request->query,
@@ -203,6 +210,8 @@ static bool media_fits(const struct route *route, enum media media)
 		return !(route->flags & ROUTE_PRODUCES) || media == MEDIA_NONE ||
 		       media == MEDIA_KAFKA_JSON || media == MEDIA_KAFKA_BINARY ||
 		       media == MEDIA_JSON || media == MEDIA_NDJSON;
+	if (route->face == FACE_PAGE)
+		return media == MEDIA_NONE || media == MEDIA_JSON;
 	if (route->face == FACE_KINESIS)
 		return media == MEDIA_NONE || media == MEDIA_JSON || media == MEDIA_AMZ_JSON;
 	return true;
@@ -233,6 +242,10 @@ static bool guard_call(struct call *call, const struct http_request *request, bo
 		call_denyf(call, "no page of the origin \"%.*s\" may use this gateway:"
 			   " gateway.cors_origins names those that may",
 			   SLICE_ARG(request->origin));
+		return false;
+	}
+	if (page && call->face == FACE_PAGE) {
+		call_denyf(call, "the page is for no page of another origin");
 		return false;
 	}
 	call->cors = page ? page->answer : NULL;
@@ -270,6 +283,18 @@ static void refuse_path(struct call *call, const struct http_request *request)
 	buf_release(&help);
 }
 
+/* What the path takes instead; who asks only that is answered, not refused. */
+static void refuse_method(struct call *call, const struct http_request *request, unsigned methods)
+{
+	call_refuse(call, 405);
+	route_put_allow(methods, call->extra, sizeof(call->extra));
+	if (request->method != HTTP_METHOD_OPTIONS)
+		return;
+	buf_clear(call->reply);
+	call->status = 204;
+	call->reply_type = NULL;
+}
+
 static void refuse_media(struct call *call, const struct route *route)
 {
 	char help[128];
@@ -294,8 +319,7 @@ static bool admit_call(struct call *call, const struct route_match *match,
 	if (!guard_call(call, request, open) || !caller_admit(call, route, request))
 		return false;
 	if (!route && match->methods && call->face != FACE_KINESIS) {
-		call_refuse(call, 405);
-		route_put_allow(match->methods, call->extra, sizeof(call->extra));
+		refuse_method(call, request, match->methods);
 	} else if (!here) {
 		refuse_path(call, request);
 	} else if (!media_fits(route, call->media)) {
@@ -401,6 +425,8 @@ static void gateway_turn(void *user, bool begins)
 	}
 	if (gateway->corked)
 		broker_cork(gateway->corked, begins);
+	if (!begins)
+		ui_turn(gateway->ui);
 }
 
 static void gateway_refused(void *user, const char *peer, const struct http_reply *reply)
@@ -437,9 +463,9 @@ static enum err_code listen_on(struct gateway *gateway, struct err *err)
 	const struct gateway_options *options = &gateway->options;
 	struct http_server_options http = {
 		.listen = options->listen,
+		.listen_also = gateway->listeners.addresses + 1,
 		.taken = gateway->takeover.taken,
 		.taken_count = gateway->takeover.taken_count,
-		.listen_also = gateway->listeners.addresses + 1,
 		.tls_cert = options->tls_cert,
 		.tls_key = options->tls_key,
 		.client_header = options->client_header,
@@ -471,7 +497,7 @@ static enum err_code listen_on(struct gateway *gateway, struct err *err)
 static enum err_code open_secret(const struct gateway *gateway, const char *name,
 				 struct secret *secret, struct err *err)
 {
-	const char *dir = gateway->options.secrets_dir;
+	const char *dir = gateway->options.dir;
 	struct err why;
 
 	if (dir && secret_load(dir, name, secret, &why) == ERR_OK)
@@ -515,20 +541,20 @@ enum err_code gateway_open(struct gateway *gateway, const struct gateway_opener 
 			   struct err *err)
 {
 	struct takeover *takeover = &gateway->takeover;
+	enum err_code code;
 
 	if (check_own(gateway, TOPIC_LOG, err) != ERR_OK ||
 	    check_own(gateway, TOPIC_STREAM, err) != ERR_OK ||
 	    (gateway->options.takeover && takeover_ask(takeover, err) != ERR_OK) ||
 	    listen_on(gateway, err) != ERR_OK ||
 	    worker_new(gateway, &gateway->worker, err) != ERR_OK ||
+	    ui_new(gateway, &gateway->ui, err) != ERR_OK ||
 	    takeover_go(takeover, err) != ERR_OK ||
 	    opening_start(&gateway->opening, opener, err) != ERR_OK)
 		return err->code;
-	if (takeover->from >= 0)
-		return gateway_take_over(gateway, err);
-	if (opening_await(&gateway->opening, OPEN_WAIT_MS, err) != ERR_OK)
-		return err->code;
-	return open_page(gateway, err);
+	code = takeover->from >= 0 ? gateway_take_over(gateway, err)
+				   : opening_await(&gateway->opening, OPEN_WAIT_MS, err);
+	return code == ERR_OK ? open_page(gateway, err) : code;
 }
 
 const char *gateway_page_token(const struct gateway *gateway) { return gateway->token.text; }
@@ -638,6 +664,8 @@ enum err_code gateway_run(struct gateway *gateway, int64_t drain_ms, struct err 
 	if (code == ERR_OK)
 		code = gateway_serve(gateway, drain_ms, err);
 	heartbeat_end(&gateway->heartbeat);
+	ui_free(gateway->ui);
+	gateway->ui = NULL;
 	gateway_rest(gateway);
 	if (code != ERR_OK || opening_state(&gateway->opening, &why) == ERR_OK ||
 	    why.code == ERR_BUSY)

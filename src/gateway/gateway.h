@@ -45,14 +45,13 @@ struct gateway_own {
 
 struct gateway_options {
 	const char *listen;		/* "127.0.0.1:8082"; port 0: a free one */
-	const char *dir;		/* where who takes over meets it, or NULL */
-	bool takeover;			/* from the one that runs there, if one does: takeover.h */
 	const char *listen_also; /* more of them, each with its faces (listeners.h), or NULL */
+	const char *dir; /* of the data: has the page's secrets, which are made there; and who takes
+			  * over meets it there. NULL: secrets end with the gateway */
+	bool takeover;	 /* from the one that runs there, if one does: takeover.h */
 	bool insecure;			/* another address than loopback without an API key */
 	const char *api_key_sha256;	/* hex, or "" */
 	const char *keys;		/* a file of more (auth.h), or NULL */
-	const char *secrets_dir;	/* that has the page's token and its sessions' secret, made
-					 * there when missing; NULL: they end with the gateway */
 	const char *tls_cert;		/* PEM, or NULL for plain HTTP */
 	const char *tls_key;
 	const char *id;			/* user id in the names, for messages */

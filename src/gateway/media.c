@@ -91,6 +91,16 @@ static bool quality_is_zero(struct slice parameters)
 	return false;
 }
 
+bool media_lists(struct slice list, const char *word)
+{
+	struct slice range, name;
+
+	while (media_take(&list, ',', &range))
+		if (media_take(&range, ';', &name) && slice_is_nocase(name, word))
+			return !quality_is_zero(range);
+	return false;
+}
+
 bool media_admits(struct slice accept, enum media media)
 {
 	int best = 0;		/* the most specific range decides: 1 any,

@@ -26,4 +26,7 @@ enum media media_of(struct slice content_type);
 /* Whether an Accept (a null slice: no such header) admits the type (RFC 9110, 12.5.1). */
 bool media_admits(struct slice accept, enum media media);
 
+/* Whether a list as that of Accept or Accept-Encoding names the word itself, not as unwanted. */
+bool media_lists(struct slice list, const char *word);
+
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/nearest.h"
+#include "gateway/ui.h"
 
 enum { SEGMENT_MAX = 32 }; /* longer than any of ours by what may be mistyped */
 
@@ -52,13 +53,6 @@ static const struct route routes[] = {
 	/* The same for everybody, and who has no key yet learns there that one is asked for. */
 	{ HTTP_METHOD_GET, "/openapi.json", FACE_OPS, SCOPE_NONE, ROUTE_OPEN, ops_openapi,
 	  "this API, in OpenAPI" },
-
-	{ HTTP_METHOD_GET, "/ui/session", FACE_PAGE, SCOPE_NONE, ROUTE_OPEN, ui_session_get,
-	  "what the caller may" },
-	{ HTTP_METHOD_POST, "/ui/session", FACE_PAGE, SCOPE_NONE, ROUTE_OPEN, ui_session_post,
-	  "take a key against a session" },
-	{ HTTP_METHOD_DELETE, "/ui/session", FACE_PAGE, SCOPE_NONE, ROUTE_OPEN, ui_session_delete,
-	  "end the session" },
 };
 
 static const char *const method_names[] = {
@@ -67,7 +61,7 @@ static const char *const method_names[] = {
 	[HTTP_METHOD_POST] = "POST",
 	[HTTP_METHOD_PUT] = "PUT",
 	[HTTP_METHOD_DELETE] = "DELETE",
-	/* OPTIONS is answered before any route is asked for: guard.h. */
+	/* OPTIONS has no route: it is answered for all of a path. */
 };
 
 static size_t segment_len(struct slice path)
@@ -104,26 +98,31 @@ static bool is_under(struct slice path, struct slice prefix)
 	       (path.len == prefix.len || path.ptr[prefix.len] == '/');
 }
 
+static enum face face_of(struct slice path)
+{
+	if (is_under(path, slice_str("/ui")))
+		return FACE_PAGE;
+	return is_under(path, slice_str("/streams")) ? FACE_KINESIS : FACE_KAFKA;
+}
+
 static struct route_match find_path(enum http_method method, struct slice path, unsigned faces)
 {
-	struct route_match match = {
-		.face = is_under(path, slice_str("/streams")) ? FACE_KINESIS
-			: is_under(path, slice_str("/ui"))    ? FACE_PAGE
-							      : FACE_KAFKA,
-	};
+	struct route_match match = { .face = face_of(path) };
+	const struct route *list = match.face == FACE_PAGE ? ui_routes : routes;
+	size_t count = match.face == FACE_PAGE ? ui_route_count : ARRAY_LEN(routes);
 
 	if (method == HTTP_METHOD_HEAD)
 		method = HTTP_METHOD_GET;
-	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+	for (size_t i = 0; i < count; i++) {
 		struct slice param[CALL_PARAMS_MAX] = { 0 };
 
-		if (!(faces & 1u << routes[i].face) || !matches(routes[i].pattern, path, param))
+		if (!(faces & 1u << list[i].face) || !matches(list[i].pattern, path, param))
 			continue;
-		match.methods |= 1u << routes[i].method;
-		match.face = routes[i].face;
-		if (routes[i].method != method)
+		match.methods |= 1u << list[i].method;
+		match.face = list[i].face;
+		if (list[i].method != method)
 			continue;
-		match.route = &routes[i];
+		match.route = &list[i];
 		memcpy(match.param, param, sizeof(param));
 		break;
 	}
@@ -136,7 +135,7 @@ static bool begins_a_route(struct slice segment)
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++)
 		if (is_under(slice_str(routes[i].pattern), segment))
 			return true;
-	return false;
+	return slice_is(segment, "/ui");
 }
 
 static bool is_listed(const char *list, struct slice name)

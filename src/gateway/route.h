@@ -2,6 +2,8 @@
  * route.h - the table of routes: method, path, API, who may, what the body may
  * be, and the function that answers. `pinpipe gateway --routes` prints it.
  *
+ * The page has a table of its own (ui.h): it is no API, and changes with the page.
+ *
  * In a pattern {name} stands for one path segment, which is not empty; a slash
  * at the end of a path does not matter.
  */

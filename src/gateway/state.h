@@ -14,13 +14,14 @@
 #include "gateway/opening.h"
 #include "gateway/presence.h"
 #include "gateway/refused.h"
-#include "gateway/takeover.h"
 #include "gateway/session.h"
 #include "gateway/tries.h"
+#include "gateway/takeover.h"
 
 #include <stdatomic.h>
 
 struct worker;
+struct ui;
 
 struct gateway {
 	struct gateway_options options;
@@ -38,6 +39,7 @@ struct gateway {
 	struct http_server *server;
 	struct heartbeat heartbeat;
 	struct worker *worker;
+	struct ui *ui;
 	bool ended; /* gateway_run() has: nothing goes to the broker any more */
 
 	/* Scratch of the loop thread, for one request at a time. */

@@ -32,14 +32,13 @@ static void ui_session_set_cookie(struct call *call, const char *text)
 {
 	(void)snprintf(call->extra, sizeof(call->extra),
 		       "Set-Cookie: " SESSION_COOKIE "=%s; HttpOnly; SameSite=Strict; Path=/ui;"
-		       " Max-Age=%d%s\r\nCache-Control: no-store\r\n",
+		       " Max-Age=%d%s\r\n",
 		       text, *text ? SESSION_LIFE_S : 0,
 		       call->gateway->options.tls_cert ? "; Secure" : "");
 }
 
 void ui_session_get(struct call *call)
 {
-	(void)snprintf(call->extra, sizeof(call->extra), "Cache-Control: no-store\r\n");
 	ui_session_put(call);
 }
 

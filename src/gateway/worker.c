@@ -167,6 +167,7 @@ static struct job *job_new(struct gateway *gateway, const struct call *call)
 	job->work = (struct worker_task){ .run = job_run, .drop = job_drop };
 	job->gateway = gateway;
 	job->call = *call;
+	job->call.request = NULL;
 	job->call.query = worker_keep(&job->text, call->query);
 	job->call.body = worker_keep(&job->text, call->body);
 	job->call.iterator = worker_keep(&job->text, call->iterator);

@@ -132,19 +132,15 @@ static bool http_conn_slot_free(const struct http_server *server, const struct h
 	return http_conn_in_flight(conn) < server->limits.pipeline_max;
 }
 
-static bool out_low(const struct http_conn *conn)
-{
-	return !conn->blocked && http_buf_waiting(&conn->out) < OUT_BYTES_HIGH;
-}
-
 /* Whether a request's bytes are of use now; if not, they stay in the kernel and slow the client. */
 static bool takes_input(const struct http_server *server, const struct http_conn *conn)
 {
-	return out_low(conn) && (conn->phase == PHASE_BODY ||
-				 (conn->phase == PHASE_HEAD && http_conn_slot_free(server, conn) &&
-				  (!server->draining || http_conn_in_flight(conn) == 0) &&
-				  (!server->leaving || http_buf_waiting(&conn->in) > 0 ||
-				   http_conn_is_fresh(conn))));
+	return http_conn_out_low(conn) &&
+	       (conn->phase == PHASE_BODY ||
+		(conn->phase == PHASE_HEAD && http_conn_slot_free(server, conn) &&
+		 (!server->draining || http_conn_in_flight(conn) == 0) &&
+		 (!server->leaving || http_buf_waiting(&conn->in) > 0 ||
+		  http_conn_is_fresh(conn))));
 }
 
 /* A refusal for the request that is being read; it is the last one. */
@@ -489,6 +485,7 @@ static void http_conn_serve(struct http_server *server, struct http_conn *conn)
 	if (server->draining && conn->phase == PHASE_HEAD && http_conn_in_flight(conn) == 0)
 		conn->phase = PHASE_LAST;
 	http_conn_flush(server, conn);
+	http_pieces_look(server, conn);
 	if (server->leaving)
 		http_conn_leave(conn);
 	if (conn->phase == PHASE_LAST && http_conn_in_flight(conn) == 0

@@ -5,6 +5,8 @@
  *	http_accept.c	new connections: addresses, limits, exhaustion
  *	http_conn.c	one connection: read, hand requests over, write, time-outs
  *	http_reply.c	answers, put in order
+ *	http_pieces.c	answers that come in pieces
+ *	http_watch.c	descriptors of others
  *	http_tls.c	OpenSSL
  *	http_handover.c	sockets that go to another process, or come from one
  *	http_parse.c http_chunks.c http_chars.c	bytes to requests
@@ -70,7 +72,9 @@ enum http_phase {
 /* What is owed for a request that is in flight. */
 struct http_answer {
 	struct http_buf held;		/* the reply, until those before it are there */
-	bool ready;
+	struct http_pieces *pieces;	/* more of it is to come, or NULL */
+	bool ready;			/* all of it is there */
+	bool in_pieces;			/* of no known length */
 	bool head;			/* HEAD: no body */
 	bool http_1_0;
 	bool close;
@@ -117,6 +121,22 @@ struct http_conn {
 	struct http_timer timer;
 	struct http_peer_key peer_key;
 	char peer[INET6_ADDRSTRLEN];
+};
+
+struct http_pieces {
+	struct http_server *server;
+	struct http_ticket ticket;
+	struct http_pieces_maker maker;
+	bool paused;
+	bool gone; /* has no answer any more */
+	bool due;  /* something is to be told: gone, or else go_on */
+	struct http_pieces *due_next;
+};
+
+struct http_watch_slot {
+	struct http_watch *watch; /* NULL: free */
+	uint32_t generation;	  /* an event of an earlier one is stale */
+	bool ready;		  /* in this turn */
 };
 
 /* By which a change of the certificate's files is seen. */
@@ -175,6 +195,10 @@ struct http_server {
 	struct http_timers timers;
 	struct http_peers peers;
 	struct http_peers clients;	/* requests in flight, where client_header names who asks */
+
+	struct http_pieces *pieces_due;
+	struct http_watch_slot watches[HTTP_WATCHES_MAX];
+	bool watch_ready; /* one of them is */
 
 	struct http_head head;		/* the request that is being handed over */
 	char *path_room;
@@ -249,12 +273,39 @@ static inline bool http_conn_is_fresh(const struct http_conn *conn)
 	return conn->ssl && conn->next == 0;
 }
 
+static inline bool http_conn_out_low(const struct http_conn *conn)
+{
+	return !conn->blocked && http_buf_waiting(&conn->out) < OUT_BYTES_HIGH;
+}
+
 /* http_reply.c */
+/* Whose answer is still owed; NULL: gone, or answered. */
+struct http_conn *http_reply_conn(struct http_server *server, struct http_ticket ticket);
+/* Puts the head, and the body where it is known, behind what is there. False: no memory left. */
+bool http_reply_build(struct http_server *server, struct http_conn *conn, uint32_t request,
+		      const struct http_reply *reply);
+/* The answer is whole, or as whole as it gets: it goes, and so do those that waited for it. */
+void http_reply_done(struct http_server *server, struct http_conn *conn, uint32_t request);
 void http_reply_refusal(struct http_server *server, struct http_conn *conn, uint32_t request,
 			const struct http_refusal *refusal);
 /* Writes 100 Continue if it is owed and nothing is owed before it. */
 void http_reply_continue(struct http_server *server, struct http_conn *conn);
 void http_refresh_date(struct http_server *server);
+
+/* http_pieces.c */
+/* The answer is no longer owed to anybody: its maker will be told. */
+void http_pieces_lose(struct http_pieces *pieces);
+/* After a write: whether the oldest answer's maker may go on, or its client has left. */
+void http_pieces_look(struct http_server *server, struct http_conn *conn);
+/* At a stop: those of the connection come to their end. */
+void http_pieces_drain(struct http_server *server, struct http_conn *conn);
+void http_pieces_tell(struct http_server *server);
+
+/* http_watch.c */
+#define HTTP_WATCH_EVENT 0xffff0000u /* in place of a connection's slot: | the watch's */
+/* False: the event is not of a watch. */
+bool http_watch_note(struct http_server *server, uint64_t event);
+void http_watch_run(struct http_server *server);
 
 /* http_tls.c */
 enum { HTTP_IO_AGAIN = -1, HTTP_IO_FAILED = -2 };

@@ -230,6 +230,7 @@ static bool split_target(struct http_head *head, char *path_room, struct http_re
 	const char *mark = memchr(path.ptr, '?', path.len);
 	size_t len;
 
+	request->target = path;
 	request->query = slice_of(path.ptr + path.len, 0);
 	if (mark) {
 		request->query = slice_from(path, (size_t)(mark - path.ptr) + 1);

@@ -105,7 +105,9 @@ static void put_headers(struct http_server *server, const struct http_answer *an
 		put_str(to, reply->content_type);
 		put_str(to, "\r\n");
 	}
-	if (has_body(reply->status)) {
+	if (answer->in_pieces && !answer->http_1_0)
+		put_str(to, "Transfer-Encoding: chunked\r\n");
+	if (has_body(reply->status) && !answer->in_pieces) {
 		put_str(to, "Content-Length: ");
 		put_number(to, reply->body.len);
 		put_str(to, "\r\n");
@@ -157,6 +159,9 @@ static void http_reply_count(int status)
 void http_answer_release(struct http_server *server, struct http_answer *answer)
 {
 	http_buf_release(&server->pool, &answer->held);
+	if (answer->pieces)
+		http_pieces_lose(answer->pieces);
+	answer->pieces = NULL;
 	if (answer->client)
 		http_peers_remove(&server->clients,
 				  http_peers_key(&server->clients, answer->client));
@@ -177,64 +182,93 @@ static void advance(struct http_server *server, struct http_conn *conn)
 	conn->phase = PHASE_LAST;
 }
 
-/* The replies that waited for the one just written. */
+/* The oldest reply, as far as it is there, and those that waited for it. */
 static bool release_held(struct http_server *server, struct http_conn *conn)
 {
-	while (conn->first != conn->next && http_answer_of(conn, conn->first)->ready) {
-		struct http_buf *held = &http_answer_of(conn, conn->first)->held;
+	while (conn->first != conn->next) {
+		struct http_answer *answer = http_answer_of(conn, conn->first);
+		struct http_buf *held = &answer->held;
 
-		if (!http_conn_reserve(server, conn, &conn->out, held->len))
+		if (!answer->ready && !answer->in_pieces)
+			return true;
+		if (!http_conn_reserve(server, conn, &conn->out, http_buf_waiting(held)))
 			return false;
-		http_reply_put(&conn->out, held->ptr, held->len);
+		if (held->ptr)
+			http_reply_put(&conn->out, held->ptr, held->len);
 		http_buf_release(&server->pool, held);
+		if (!answer->ready)
+			return true;
 		advance(server, conn);
 	}
 	return true;
 }
 
-static void reply_to(struct http_server *server, struct http_conn *conn, uint32_t request,
-		     const struct http_reply *reply)
+bool http_reply_build(struct http_server *server, struct http_conn *conn, uint32_t request,
+		      const struct http_reply *reply)
 {
 	struct http_answer *answer = http_answer_of(conn, request);
-	bool built;
 
 	/* What is in flight behind it when the server stops is answered, too. */
 	answer->close |= reply->close || (server->draining && request + 1 == conn->next) ||
 			 (conn->ssl && atomic_load(&server->part) && request + 1 == conn->next);
-	answer->ready = true;
 	http_reply_count(reply->status);
 	if (server->options.refused && reply->status >= 400 && reply->status < 500)
 		server->options.refused(server->options.user, conn->peer, reply);
+	return build(server, conn, answer, reply,
+		     request == conn->first ? &conn->out : &answer->held);
+}
+
+void http_reply_done(struct http_server *server, struct http_conn *conn, uint32_t request)
+{
+	http_answer_of(conn, request)->ready = true;
+	/* An answer cannot be left out: the client sees the end instead. */
 	if (request == conn->first) {
-		built = build(server, conn, answer, reply, &conn->out);
-		if (built) {
-			advance(server, conn);
-			built = release_held(server, conn);
-		}
+		conn->dead |= !release_held(server, conn);
 		http_reply_continue(server, conn);
-	} else {
-		built = build(server, conn, answer, reply, &answer->held);
 	}
-	conn->dead |= !built;	/* an answer cannot be left out: the client sees the end instead */
 	http_server_queue(server, conn);
+}
+
+static void reply_to(struct http_server *server, struct http_conn *conn, uint32_t request,
+		     const struct http_reply *reply)
+{
+	conn->dead |= !http_reply_build(server, conn, request, reply);
+	http_reply_done(server, conn, request);
+}
+
+struct http_conn *http_reply_conn(struct http_server *server, struct http_ticket ticket)
+{
+	struct http_conn *conn;
+	struct http_answer *answer;
+
+	if (ticket.slot >= server->slots)
+		return NULL;
+	conn = http_server_conn(server, ticket.slot);
+	if (conn->phase == PHASE_CLOSED || conn->generation != ticket.generation
+	    || ticket.request - conn->first >= http_conn_in_flight(conn)) {
+		metric_add(METRIC_UNTOLD, 1);
+		return NULL;
+	}
+	answer = http_answer_of(conn, ticket.request);
+	return answer->ready || answer->in_pieces ? NULL : conn;
+}
+
+bool http_client_left(const struct http_server *server, struct http_ticket ticket)
+{
+	const struct http_conn *conn =
+		ticket.slot < server->slots ? http_server_conn(server, ticket.slot) : NULL;
+
+	return !conn || conn->phase == PHASE_CLOSED || conn->generation != ticket.generation ||
+	       conn->hung_up;
 }
 
 void http_reply(struct http_server *server, struct http_ticket ticket,
 		const struct http_reply *reply)
 {
-	struct http_conn *conn;
+	struct http_conn *conn = http_reply_conn(server, ticket);
 
-	if (ticket.slot >= server->slots)
-		return;
-	conn = http_server_conn(server, ticket.slot);
-	if (conn->phase == PHASE_CLOSED || conn->generation != ticket.generation
-	    || ticket.request - conn->first >= http_conn_in_flight(conn)) {
-		metric_add(METRIC_UNTOLD, 1);
-		return;
-	}
-	if (http_answer_of(conn, ticket.request)->ready)
-		return;
-	reply_to(server, conn, ticket.request, reply);
+	if (conn)
+		reply_to(server, conn, ticket.request, reply);
 }
 
 void http_reply_refusal(struct http_server *server, struct http_conn *conn, uint32_t request,

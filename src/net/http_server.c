@@ -26,6 +26,9 @@ enum {
 #define EVENT_WAKE UINT64_MAX
 #define EVENT_LISTEN(number) (UINT64_MAX - 1 - (number))
 
+static_assert(HTTP_WATCHES_MAX < 0xff00,
+	      "the last slots are those of the listeners and the wake-up");
+
 const struct http_limits http_limits_default = {
 	.body_bytes_max = 8 << 20,
 	.header_bytes_max = 16 << 10,
@@ -207,6 +210,7 @@ void http_server_free(struct http_server *server)
 		return;
 	run_tasks(server);
 	close_all(server);
+	http_pieces_tell(server);
 	for (uint32_t slot = 0; slot < server->slots; slot += SLAB_CONNS)
 		free(server->slabs[slot / SLAB_CONNS]);
 	close_listeners(server);
@@ -255,6 +259,11 @@ void http_server_leave(struct http_server *server)
 	atomic_store(&server->part, true);
 	atomic_store(&server->leave, true);
 	wake(server);
+}
+
+bool http_server_stops(struct http_server *server)
+{
+	return server->draining || atomic_load(&server->stop) || stop_requested();
 }
 
 /*
@@ -333,6 +342,8 @@ static void note_event(struct http_server *server, const struct epoll_event *eve
 		server->accept_ready = true;
 		return;
 	}
+	if (http_watch_note(server, event->data.u64))
+		return;
 	conn = http_server_conn(server, slot);
 	if (conn->generation != event->data.u64 >> 32)
 		return;
@@ -377,9 +388,14 @@ static void http_server_drain(struct http_server *server)
 {
 	server->draining = true;
 	close_listeners(server);
-	for (uint32_t slot = 0; slot < server->slots; slot++)
-		if (http_server_conn(server, slot)->phase != PHASE_CLOSED)
-			http_server_queue(server, http_server_conn(server, slot));
+	for (uint32_t slot = 0; slot < server->slots; slot++) {
+		struct http_conn *conn = http_server_conn(server, slot);
+
+		if (conn->phase == PHASE_CLOSED)
+			continue;
+		http_pieces_drain(server, conn);
+		http_server_queue(server, conn);
+	}
 }
 
 /*
@@ -400,8 +416,10 @@ static void http_server_one_turn(struct http_server *server, const struct epoll_
 	run_tasks(server);
 	for (int i = 0; i < n; i++)
 		note_event(server, &events[i]);
+	http_watch_run(server);
 	expire(server);
 	run_queue(server);
+	http_pieces_tell(server);
 	http_accept(server);
 	if (options->turn)
 		options->turn(options->user, false);
@@ -441,7 +459,7 @@ enum err_code http_server_run(struct http_server *server, int64_t drain_ms, stru
 			return code;
 		if (server->draining || server->leaving)
 			continue;
-		if (atomic_load(&server->stop) || stop_requested())
+		if (http_server_stops(server))
 			http_server_drain(server);
 		else if (atomic_load(&server->leave))
 			http_handover_begin(server);
@@ -454,5 +472,6 @@ enum err_code http_server_run(struct http_server *server, int64_t drain_ms, stru
 	if (server->open > 0)
 		trace_warn("%u connections were closed before they were answered", server->open);
 	close_all(server);
+	http_pieces_tell(server);
 	return ERR_OK;
 }

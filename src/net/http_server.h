@@ -4,12 +4,15 @@
  *
  * The loop thread reads, parses and calls the handler. A handler answers
  * before it returns (http_reply), or keeps the request's ticket and answers
- * later; answers made by another thread go through http_post(), which hands a
- * whole chain to the loop with one wake-up.
+ * later, also in pieces as they come (http_pieces_begin); answers made by
+ * another thread go through http_post(), which hands a whole chain to the loop
+ * with one wake-up. What answers are made of may come from descriptors that the
+ * loop watches, too (http_watch_start).
  *
  * Contract
  *	1. Every request that reaches the handler is answered by exactly one
- *	   http_reply() with its ticket, or the connection waits for ever.
+ *	   http_reply() or http_pieces_begin() with its ticket, or the
+ *	   connection waits for ever.
  *	   Pipelined requests are answered in the order they came, whatever the
  *	   order of the replies.
  *	2. What breaks the protocol (RFC 9112: two lengths, length and chunked,
@@ -20,6 +23,10 @@
  *	   connections, requests in flight.
  *	4. A task that was posted before http_server_free() is run, at the
  *	   latest there; the reply of a task whose connection is gone goes nowhere.
+ *	5. Of a reply in pieces no more is held than HTTP_PIECES_BYTES and the
+ *	   last piece: its maker is told when to pause and when to go on. One
+ *	   that is cut (http_pieces_abort, a stop, a client that does not read)
+ *	   has no last chunk, or, in HTTP/1.0, is reset: never taken for whole.
  *
  * Ownership: a request and its slices live until the handler returns; what a
  * reply points to, until http_reply() returns.
@@ -37,6 +44,7 @@
 #include <stdint.h>
 
 enum { HTTP_HEADERS_MAX = 64, HTTP_PIPELINE_MAX = 16, HTTP_BODY_PADDING = 64 };
+enum { HTTP_PIECES_BYTES = 64 << 10, HTTP_WATCHES_MAX = 64, HTTP_EXTRA_MAX = 3 };
 enum { HTTP_LISTENERS_MAX = 8 };
 
 struct http_limits {
@@ -81,6 +89,7 @@ struct http_ticket {
 struct http_request {
 	struct http_ticket ticket;
 	enum http_method method;
+	struct slice target;		/* raw, as sent: path and query */
 	struct slice path;		/* decoded once, without the query; no NUL; "*" for OPTIONS * */
 	struct slice query;		/* raw, without "?" */
 	struct slice body;		/* HTTP_BODY_PADDING bytes after it may be read */
@@ -160,6 +169,8 @@ uint16_t http_server_port_of(const struct http_server *server, unsigned listener
 MUST_USE enum err_code http_server_run(struct http_server *server, int64_t drain_ms,
 				       struct err *err);
 void http_server_stop(struct http_server *server);
+/* Whether it was asked to, or the process was: what goes on should come to its end. */
+bool http_server_stops(struct http_server *server);
 
 /*
  * To another process, which accepts and reads from then on. After http_server_leave() nothing is
@@ -189,12 +200,61 @@ struct http_reply {
 	struct slice body;		/* left out, but counted, for HEAD */
 	int retry_after_s;		/* 0: no such header */
 	bool close;			/* after this reply */
-	const char *extra[2];		/* header lines with CRLF, or NULL; never from a request */
+	/* Header lines with CRLF, or NULL; never from a request. */
+	const char *extra[HTTP_EXTRA_MAX];
 };
 
 /* Answers; the body is copied. If the ticket's connection is gone, nothing happens. */
 void http_reply(struct http_server *server, struct http_ticket ticket,
 		const struct http_reply *reply);
+
+/* Whether who asked has closed the connection, or ended his side of it: for answers that take long,
+ * and that nobody may be waiting for. */
+bool http_client_left(const struct http_server *server, struct http_ticket ticket);
+
+/* A reply in pieces, on the loop thread. */
+struct http_pieces;
+
+/* Both are called by the loop, never from within a function of this header. */
+struct http_pieces_maker {
+	/* The client has taken enough: more pieces may come. */
+	void (*go_on)(void *user);
+	/* The client has left, or the server stops: no more pieces are of use. */
+	void (*gone)(void *user);
+	void *user;
+	/* Has no end of its own: who ends his side has left, where else the answer is owed to him.
+	 * When the server stops, it ends as if it were whole. */
+	bool endless;
+};
+
+/*
+ * Answers with all of `head` but its body, which follows. NULL: nothing is to
+ * follow, as the client is gone, or asked for the head alone. The result is
+ * the caller's until http_pieces_end() or http_pieces_abort(), also when it is
+ * told that the client is gone.
+ */
+struct http_pieces *http_pieces_begin(struct http_server *server, struct http_ticket ticket,
+				      const struct http_reply *head,
+				      const struct http_pieces_maker *maker);
+/* Copies the piece. False: that is enough until go_on. */
+bool http_pieces_add(struct http_pieces *pieces, struct slice piece);
+void http_pieces_end(struct http_pieces *pieces);
+/* The client sees that something is missing. */
+void http_pieces_abort(struct http_pieces *pieces);
+
+/* A descriptor of somebody else's that the loop watches: a pipe, a timer, a process. */
+struct http_watch {
+	int fd;
+	/* There is something to read, or the end; called again each turn while there is. */
+	void (*ready)(struct http_server *server, struct http_watch *watch);
+	uint32_t slot; /* the server's */
+};
+
+/* At most HTTP_WATCHES_MAX; ERR_BUSY. Must be stopped before fd is closed. */
+MUST_USE enum err_code http_watch_start(struct http_server *server, struct http_watch *watch,
+					struct err *err);
+void http_watch_pause(struct http_server *server, struct http_watch *watch, bool pauses);
+void http_watch_stop(struct http_server *server, struct http_watch *watch);
 
 /* Work for the loop thread; a chain by `next`. Each is run once, in order, and may free itself. */
 struct http_task {

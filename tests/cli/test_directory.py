@@ -11,7 +11,7 @@ import urllib.request
 
 import pytest
 
-from conftest import Gateway, wait_until
+from conftest import Gateway, free_port, wait_until
 
 ID = "124df56aef51"
 READERS = [["check"], ["dlq"], ["dlq", "x"], ["cat", "x"], ["topics"], ["topics", "list"], ["topics", "describe", "x"],
@@ -89,17 +89,46 @@ def test_a_port_that_is_taken_ends_up(run, data_dir):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        result = run("up", "--listen", f"127.0.0.1:{taken.getsockname()[1]}", "--dir", data_dir, status=1, timeout_s=60)
-    assert "in use already" in result.stderr and "gateway ended with status 1 at its start" in result.stderr
-    assert "starting it again" not in result.stderr
+        place = f"127.0.0.1:{taken.getsockname()[1]}"
+        result = run("up", "--listen", place, "--dir", data_dir, status=1, timeout_s=60)
+    said = f"pinpipe up: something listens on {place} already; --listen 127.0.0.1:0 takes a free port\n"
+    assert result.stderr == said
+    assert result.stdout == "" and not (data_dir / "log").exists()
+
+
+def test_whose_port_8082_is(run, data_dir):
+    with socket.socket() as taken:
+        try:
+            taken.bind(("127.0.0.2", 8082))
+        except OSError:
+            pytest.skip("somebody has 127.0.0.2:8082")
+        taken.listen()
+        said = run("gateway", "--listen", "127.0.0.2:8082", "--dir", data_dir, status=1).stderr
+    assert "already (8082 is the Kafka REST proxy's own port)" in said
 
 
 def test_a_second_up_ends_at_once(run, start, data_dir):
     first = start("up", "--listen", "127.0.0.1:0", "--dir", data_dir)
-    first.wait_for(r"listening on")
+    url = first.wait_for(r"listening on (\S+)")[1]
     result = run("up", "--listen", "127.0.0.1:0", "--dir", data_dir, status=73)
-    assert f"another pinpipe up (process {first.pid}) works on" in result.stderr
+    assert f'pinpipe up runs on "{data_dir}" already (process {first.pid}, {url})' in result.stderr
     assert len(result.stderr.splitlines()) == 2
+
+
+def test_an_up_that_was_killed_leaves_the_port_to_the_next(start, data_dir):
+    port = free_port()
+    first = start("up", "--listen", f"127.0.0.1:{port}", "--dir", data_dir)
+    first.wait_for("listening on")
+    first.kill()
+    start("up", "--listen", f"127.0.0.1:{port}", "--dir", data_dir).wait_for(f"listening on http://127.0.0.1:{port}")
+
+
+def test_models_that_are_none_end_up(run, data_dir, tmp_path):
+    (tmp_path / "models" / "clean").mkdir(parents=True)
+    (tmp_path / "models" / "analyses").mkdir()
+    for models, why in [(tmp_path / "models", "no model is in"), (tmp_path / "nowhere", "nowhere")]:
+        result = run("up", "--listen", "127.0.0.1:0", "--dir", data_dir, "--models", models, status=None)
+        assert result.returncode in (1, 2) and why in result.stderr and "run on" not in result.stderr
 
 
 def test_a_lake_that_cannot_be_made_ends_up(run, data_dir, tmp_path):
@@ -118,7 +147,7 @@ def test_a_broken_analysis_waits_for_its_turn(start, data_dir, tmp_path):
     (analyses / "bad.sql").write_text("-- title: Bad\nSELECT nothing FROM nowhere\n")
     service = start("up", "--listen", "127.0.0.1:0", "--dir", data_dir, "--models", tmp_path / "models",
                     "--batch-every", "1h", env={"PINPIPE_UP_RESTART_AFTER": "1ms", "PINPIPE_UP_RESTART_MAX": "1ms"})
-    said = service.wait_for(r"batch ended with status 1; starting it again in (\d+) ms")
+    said = service.wait_for(r"batch ended with status 1: 1 of the analyses failed; .*; starting it again in (\d+) ms")
     assert int(said[1]) > 3_000_000
     assert len(re.findall("batch ended", service.said())) == 1
 
@@ -163,4 +192,4 @@ def test_up_says_that_it_drains_and_what_waits(run, start, data_dir):
     up.stop(signal.SIGINT)
     said = up.said()
     assert "draining" in said and "since the last batch is in its table after the next one" in said
-    assert said.index("draining") < said.index("ended; ")
+    assert said.index("draining") < said.index("drained: ")

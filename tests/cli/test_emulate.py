@@ -5,6 +5,7 @@ import collections
 import http.server
 import json
 import random
+import re
 import signal
 import ssl
 import subprocess
@@ -15,6 +16,7 @@ import urllib.request
 import pytest
 
 from conftest import wait_until
+from screen import Screen
 
 TABLES = ("pin", "geo", "user")
 ID = "124df56aef51"
@@ -279,6 +281,16 @@ def test_nobody_there(run):
     counted = json.loads(result.stdout)
     assert (counted["refused"], counted["unknown"]) == (6, 0)
     assert "Connection refused" in result.stderr
+
+
+def test_what_nobody_answers_is_no_progress(pinpipe):
+    """Posts that were only sent, while they are sent again."""
+    screen = Screen([pinpipe, "emulate", "--url", "http://127.0.0.1:1/topics/x.", "--posts", 3, "--rate", "max",
+                     "--retry-for", "60s"])
+    screen.wait_for(r"sent again")
+    screen.type("\x03")
+    text = screen.read()
+    assert re.search(r" 0 %  0 posts, 0/s, [\d,]+ sent again", text) and "100 %" not in text
 
 
 def test_three_connections_keep_the_order(scripted, emulate):

@@ -2,8 +2,11 @@
 themselves, and the lines that read a table elsewhere."""
 
 import json
+import os
+import pathlib
 import shutil
 import subprocess
+import tempfile
 
 import pytest
 
@@ -100,6 +103,24 @@ def test_an_answer_as_parquet(pinpipe, run, made, tmp_path):
     screen = Screen([pinpipe, "analyse", ANALYSIS, "--dir", made, "--format", "parquet"])
     assert "> answer.parquet" in screen.read() and screen.status == 2
     assert not list((made / "tmp").glob("answer*"))
+
+
+def test_parquet_where_nothing_is_to_be_written(pinpipe, made):
+    """It is that of the last batch. Root may write everywhere, so another user has to try."""
+    user = {"user": 65534} if os.geteuid() == 0 else {}
+    if user and subprocess.run([pinpipe, "version"], check=False, capture_output=True, **user).returncode:
+        pytest.skip("another user cannot run the program from here")
+    with tempfile.TemporaryDirectory() as place:
+        data = pathlib.Path(shutil.copytree(made, pathlib.Path(place) / "data"))
+        places = [pathlib.Path(place), data, *data.rglob("*")]
+        for path in places:
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        done = subprocess.run([pinpipe, "analyse", ANALYSIS, "--dir", data, "--format", "parquet"], check=False,
+                              capture_output=True, cwd="/", **user)
+        for path in places:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        assert done.stdout == (data / "lake" / "results" / f"{ANALYSIS}.parquet").read_bytes(), done.stderr
+    assert b"as of the last batch" in done.stderr
 
 
 # --- connect ----------------------------------------------------------------------------

@@ -59,3 +59,10 @@ def test_a_build_says_that_it_builds_and_no_more(tmp_path):
     (tmp_path / "broken").touch()
     failed = build()
     assert failed.returncode == 1 and "error: broken" in failed.stderr
+
+
+def test_help_fits_a_terminal():
+    text = subprocess.run(["make", "-C", conftest.TOP, "--no-print-directory", "help"], capture_output=True, text=True,
+                          check=True).stdout
+    assert all(len(line) <= 80 for line in text.splitlines()), text
+    assert "  make install    below" in text and "PARTS=ci: what .ci/run has time" in text

@@ -151,6 +151,29 @@ def test_what_waits_while_the_sink_does_not_run(run, start_gateway, start, statu
     assert status()["fine"]
 
 
+def test_what_check_found_is_told(run, up, status, data_dir):
+    service = up("--batch-every", "1h")
+    assert "checked" not in status()
+    def objects():
+        return sorted(data_dir.glob(f"lake/topics/{ID}.pin/*/*.json"))
+
+    for n in (1, 2):
+        post(service.url, f"{ID}.pin", [{"index": n}])
+        wait_until(lambda n=n: len(objects()) == n, "an object")
+    run("check", "--dir", data_dir)
+    told = status()
+    assert told["checked"]["faults"] == {"log": 0, "batch": 0, "stream": 0} and told["checked"]["at"]
+    assert process(told, "check") is None
+    objects()[0].unlink()
+    run("check", "--dir", data_dir, status=1)
+    told = status()
+    assert told["checked"]["faults"]["batch"] > 0 and told["checked"]["faults"]["stream"] == 0
+    assert [r for r in told["reasons"] if "pinpipe check found" in r and "on the batch path" in r]
+    found = samples(service.url)
+    assert found['pinpipe_check_faults{part="batch"}'] == told["checked"]["faults"]["batch"]
+    assert found['pinpipe_check_timestamp_seconds{part="log"}'] > 0
+
+
 def test_a_killed_service_is_told_and_counted(up, status):
     service = up()
     told = wait_until(lambda: (lambda t: t if t["fine"] else None)(status()), "that all is well")

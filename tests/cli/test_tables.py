@@ -70,6 +70,17 @@ def test_rows_files_and_versions(tables):
     assert (row["letter_files"], row["waiting"], row["objects"], row["state"]) == (0, 0, 0, "ok")
 
 
+def test_a_table_says_its_name_and_what_it_is(tables):
+    """To any program that reads its metadata; of both paths."""
+    tables.run("run", "--posts", 3, "--dir", tables.dir.parent / "made")
+    lake = tables.dir.parent / "made" / "lake" / "tables"
+    for name, title in (("pin", "Pins"), ("geo", "Places and times of posts")):
+        for end in ("clean", "table"):
+            lines = (lake / f"{ID}_{name}_{end}" / "_delta_log" / f"{0:020}.json").read_text().splitlines()
+            (metadata,) = [json.loads(line)["metaData"] for line in lines if "metaData" in line]
+            assert (metadata["name"], metadata["description"]) == (name, title)
+
+
 def test_what_waits(tables):
     tables.put(geo(1))
     post(tables.gateway, GEO, [geo(2), geo(3)])

@@ -6,6 +6,7 @@ import pytest
 
 import conftest
 from screen import Screen, columns
+from test_sink import ID, post
 
 
 @pytest.fixture(name="show")
@@ -64,3 +65,60 @@ def test_a_file_gets_whole_lines(run, tmp_path, pinpipe):
     done = subprocess.run([pinpipe, "sql", "--dir", tmp_path / "data", "--format", "table", "SELECT * FROM pin"],
                           capture_output=True, text=True, env=conftest.clean_environment(), check=True)
     assert "── row" not in done.stdout and done.stdout.splitlines()[-1].endswith("rows)")
+
+
+# --- lists of our own
+
+LETTERS = [{"ind": 1, "country": "Fiji"}, {"ind": "abc"}, {"index": 3, "titel": "x"}, "a text"]
+
+
+@pytest.fixture(name="listed")
+def fixture_listed(pinpipe, run, gateway, data_dir):
+    """The lines of a list about a directory with letters, on a terminal of that width."""
+    post(gateway, f"{ID}.geo", LETTERS)
+    run("sink", "--until-end", "--dir", data_dir)
+    run("batch", "--dir", data_dir)
+
+    def listed(width, *words):
+        return Screen([pinpipe, *words, "--dir", data_dir], width).read().splitlines()
+    return listed
+
+
+LISTS = [["check"], ["tables"], ["tables", "geo", "--history"], ["groups", "describe", "sink"], ["dlq"], ["runs"],
+         ["models"], ["topics"], ["topics", "describe", f"{ID}.geo"]]
+
+
+@pytest.mark.parametrize("words", LISTS)
+def test_a_list_fits_80_columns_and_cuts_nothing(listed, words):
+    lines = listed(80, *words)
+    assert len(lines) > 2 and all(columns(line) <= 80 for line in lines), lines
+    assert not any(line.startswith("── row") for line in lines), lines
+    assert "…" not in "\n".join(lines).replace(" integer: …", "")  # which the summary says itself
+
+
+def test_a_reason_goes_on_in_the_next_line(listed):
+    text = " ".join(line.split("batch")[-1].strip() for line in listed(60, "dlq"))
+    assert "a text (a body encoded twice?), not a JSON object" in " ".join(text.replace("1", "").split())
+
+
+def test_what_cannot_be_a_table_is_a_block_a_row(listed):
+    lines = listed(50, "dlq", f"{ID}.geo")
+    assert [line for line in lines if line.startswith("── row")] and f"offset     {1:020}" in lines
+    assert all(columns(line) <= 50 for line in lines)
+    assert not any("…" in line for line in lines)
+
+
+def test_a_wide_terminal_has_all_columns(listed):
+    narrow, wide = listed(80, "tables"), listed(250, "tables")
+    assert "optimized" in wide[0] and "optimized" not in narrow[0] and "more columns" in narrow[-1]
+    assert "more columns" not in wide[-1]
+
+
+def test_status_with_a_long_name(pinpipe, run, data_dir, start_gateway):
+    gateway = start_gateway("--auto-create", "any")
+    name = "events." + "long-name." * 8 + "end"
+    post(gateway, name, [{"a": 1}])
+    text = Screen([pinpipe, "status", "--dir", data_dir]).read()
+    assert name in text
+    below = text.splitlines()[text.splitlines().index(name) + 1]
+    assert below.startswith(" " * 28 + "log") and columns(below) <= 80

@@ -27,6 +27,11 @@ def test_an_analysis_that_is_not_there(run, data):
     assert 'there is no analysis "nope" among the models' in said and "\n  users_joined_by_year\n" in said
 
 
+def test_help_says_what_a_number_without_a_unit_is(run):
+    assert "a number alone is seconds" in run("sink", "--help").stdout
+    assert "a number alone" not in run("tables", "--help").stdout
+
+
 def test_a_place_past_the_end(run, data):
     done = run("cat", f"{PIN}/0", "--from", "5000", "--dir", data)
     assert done.stdout == "" and "there is no 00000000000000005000 yet; what comes next will be " in done.stderr
@@ -44,8 +49,25 @@ def test_letters_tell_their_time(run, start_gateway, data_dir):
     run("batch", "--dir", data_dir)
     letter, = json.loads(run("dlq", PIN, "--dir", data_dir).stdout)
     assert letter["written"].startswith("20") and letter["written"].endswith("Z")
-    said = run("dlq", "--topic", "nope", "--dir", data_dir, status=2).stderr
-    assert "--topic and --reason choose what replay takes" in said
+    said = run("dlq", "--topic", "nope", "--dir", data_dir, status=1).stderr
+    assert 'neither a topic nor a stream "nope"' in said
+
+
+def test_letters_of_a_reason(run, data_dir, tmp_path):
+    """Of many kinds each is counted, and the letters of one are found by it."""
+    place = data_dir / "lake" / "dlq" / PIN / "partition=0"
+    place.mkdir(parents=True)
+    (place / f"none-{11999:020d}.ndjson").write_text("".join(
+        f'{{"topic":"{PIN}","partition":"0","offset":"{n:020d}","stage":"sink","reason":"kind {chr(97 + n % 26)}'
+        f'{chr(97 + n // 26 % 26)}{chr(97 + n // 676)}","timestamp_ms":0,"value":"e30="}}\n' for n in range(12000)))
+    told = json.loads(run("dlq", "--dir", data_dir).stdout)
+    assert len(told) == 10001 and all(row["letters"] == 1 for row in told[:-1])
+    assert told[-1] == {"topic": None, "stage": None, "reason": "other reasons", "letters": 2000}
+    told = json.loads(run("dlq", "--dir", data_dir, "--reason", "kind ab", "--topic", PIN).stdout)
+    assert sum(row["letters"] for row in told) == 18 and all("kind ab" in row["reason"] for row in told)
+    told = json.loads(run("dlq", PIN, "--reason", "kind abc", "--dir", data_dir).stdout)
+    assert [row["offset"] for row in told] == [f"{26 + 2 * 676:020d}"]
+    assert "without --topic" in run("dlq", PIN, "--topic", PIN, "--dir", data_dir, status=2).stderr
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to be somebody else")

@@ -159,6 +159,8 @@ def check_refusal(method, path, reply):
 def check(method, target, headers, body, reply, errors_are_200=False):
     """`errors_are_200`: the gateway was started with --kinesis-status 200."""
     path, _, query = target.partition("?")
+    if path.startswith("/ui"):
+        return  # the page's own, which is no API
     found = find(method, path)
     behind_stage = re.sub("^/[^/]+", "", path) or "/"
     if not found and (found := find(method, behind_stage)) and reply.status in (400, 403, 404, 405):

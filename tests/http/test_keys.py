@@ -65,7 +65,16 @@ def test_each_scope_is_for_its_own_routes(start_gateway, keys):
                             "message": 'the key "the-poster" has not the scope read, which this wants'}
     for key in ("", "pos", "POST"):
         assert set.union(*asked(gateway, key).values()) == {401}
-    assert "post" not in gateway.said() and end_offset(gateway, headers=given("read")) == 1
+    assert end_offset(gateway, headers=given("read")) == 1
+
+
+def test_no_key_is_told(start_gateway, tmp_path):
+    path = tmp_path / "keys"
+    path.write_text(line("loader", "post", "open sesame"))
+    gateway = start_with(start_gateway, path, PINPIPE_VERBOSE="debug")
+    for key in ("open sesame", "open sesame!"):
+        ask(gateway, "GET", "/topics", headers=given(key))
+    assert "status 403" in gateway.said() and "sesame" not in gateway.said()
 
 
 def test_failures_are_counted_by_their_reason(start_gateway, keys):

@@ -67,6 +67,11 @@ def functions(text):
             start = None
 
 
+def test_lines_of_the_page_are_short():
+    report([f"{name_of(path)}:{number}: {len(line)} characters" for path in files("web/*.js")
+            for number, line in enumerate(path.read_text().split("\n"), 1) if len(line) > MESSAGE_COLUMNS_MAX])
+
+
 def test_functions_are_short():
     report([f"{name_of(path)}:{line}: {length} lines: {head}" for path in all_c()
             for line, length, head in functions(path.read_text()) if length > FUNCTION_LINES_MAX])

@@ -106,7 +106,7 @@ static void test_totals_outlive_their_process(void **state)
 }
 
 /* One that goes on until it is killed. */
-static pid_t begin_process(const char *role)
+static pid_t begin_process_at(const char *role, int64_t seconds_ago)
 {
 	int ready[2];
 	pid_t pid;
@@ -118,6 +118,7 @@ static pid_t begin_process(const char *role)
 		registry_join(dir.path, role);
 		metric_add(METRIC_RECORDS, 10);
 		metric_set(METRIC_CONNECTIONS, 1);
+		registry_mine()->moments[0].at_ms -= seconds_ago * 1000;
 		(void)!write(ready[1], "", 1);
 		for (;;)
 			(void)pause();
@@ -126,6 +127,25 @@ static pid_t begin_process(const char *role)
 	assert_int_equal(read(ready[0], &byte, 1), 1);
 	(void)close(ready[0]);
 	return pid;
+}
+
+static pid_t begin_process(const char *role) { return begin_process_at(role, 0); }
+
+/* `up` runs for long and keeps no moments: the minute of the others stays one. */
+static void test_what_is_recent_is_of_who_keeps_moments(void **state)
+{
+	pid_t up = begin_process_at("up", 200), gateway = begin_process("gateway");
+	struct registry_view view = look();
+	int64_t ms;
+
+	(void)state;
+	assert_int_equal(registry_recent(&view, METRIC_RECORDS, &ms), 10);
+	assert_in_range(ms, 0, 150 * 1000);
+	registry_view_close(&view);
+	(void)kill(up, SIGKILL);
+	(void)kill(gateway, SIGKILL);
+	(void)waitpid(up, NULL, 0);
+	(void)waitpid(gateway, NULL, 0);
 }
 
 static void test_two_of_a_role_have_a_slot_each(void **state)
@@ -292,6 +312,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_totals_outlive_their_process, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_two_of_a_role_have_a_slot_each, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_what_is_recent_is_of_who_keeps_moments, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_names_are_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_is_no_registry_begins_anew, setup,
