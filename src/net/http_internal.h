@@ -171,7 +171,7 @@ struct http_server {
 	unsigned listener_count;
 	int64_t now_ms;
 
-	/* The loop's own, apart from the next ones: a compiler may read several flags as one word. */
+	/* The loop's own, apart from the next ones: a compiler may read several flags as a word. */
 	bool accept_ready;		/* one of them is */
 	bool draining;
 	bool leaving;
