@@ -248,8 +248,9 @@ def test_numbers_are_short_and_no_more_exact_than_they_are(empty_gateway, open_p
     for call, shown in (("duration(0.00042)", "0.4 ms"), ("duration(0.3)", "0.3 s"), ("duration(0.0999)", "0.1 s"),
                         ("duration(41.2)", "41 s"), ("duration(119.9)", "2 min"), ("duration(7199)", "1 h 59 min"),
                         ("duration(200000)", "2 d"), ("duration(null)", "–"), ("rate(0)", "0 /s"),
-                        ("rate(1204.4)", "1,204 /s"), ("rate(2.25)", "2.3 /s"), ("bytes(999)", "999 B"), ("bytes(1000)", "1.0 KB"),
-                        ("bytes(82469)", "82.5 KB"), ("bytes(815000)", "815 KB"), ("count(1234567)", "1,234,567"),
+                        ("rate(1204.4)", "1,204 /s"), ("rate(2.25)", "2.3 /s"), ("bytes(999)", "999 B"),
+                        ("bytes(1000)", "1.0 KB"), ("bytes(82469)", "82.5 KB"), ("bytes(815000)", "815 KB"),
+                        ("count(1234567)", "1,234,567"),
                         ("plural(1, 'row')", "1 row"), ("plural(0, 'query', 'queries')", "0 queries")):
         said = page.wait(f"import('/ui/assets/format.js').then(format => format.{call})")
         assert said.replace("\xa0", " ") == shown, call
