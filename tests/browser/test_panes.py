@@ -360,7 +360,7 @@ def test_the_keyboard_is_enough(full, open_page):
         page.press("ArrowRight", 39)
         page.wait(f"!document.querySelector('#pane-{pane}').hidden && document.activeElement.id === 'tab-{pane}'", pane)
     page.press("Home", 36)
-    page.wait("document.activeElement.id === 'tab-flow'")
+    page.wait("document.activeElement.id === 'tab-flow' && !document.querySelector('#pane-flow').hidden", "flow")
     others = page.run("document.querySelectorAll('[role=tab][tabindex=\"-1\"]').length")
     assert others == len(PANES) - 1, "all tabs together are one stop of the tab key"
     outline = page.run("getComputedStyle(document.activeElement).outlineStyle")
