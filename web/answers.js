@@ -148,8 +148,11 @@ function one(model) {
     more.hidden = answer.rows.length <= TOP;
     more.setAttribute("aria-pressed", String(all));
     setText(more, all ? `Top ${TOP}` : `Show all ${count(answer.rows.length)}`);
-    body.replaceChildren(
-      ...[
+    update(
+      body,
+      el(
+        "div",
+        null,
         drawing(answer, model.chart, all),
         answer.rows.length
           ? el(
@@ -162,8 +165,17 @@ function one(model) {
         all && answer.rows.length > MANY
           ? el("p", { class: "dim" }, `The first ${MANY} of ${count(answer.rows.length)}; the files hold all.`)
           : null,
-      ].filter(Boolean),
+      ),
     );
+  };
+  const refresh = () => {
+    if (model.error) return;
+    get(`answers/${name(model.analysis)}${query({ format: "json" })}`)
+      .then(reply => {
+        answer = reply[model.analysis] ?? Object.values(reply)[0];
+        draw();
+      })
+      .catch(error => update(body, failed(error)));
   };
 
   more.hidden = true;
@@ -171,15 +183,9 @@ function one(model) {
     all = !all;
     draw();
   });
-  if (model.error) body.replaceChildren(failed({ message: model.error }));
-  else
-    get(`answers/${name(model.analysis)}${query({ format: "json" })}`)
-      .then(reply => {
-        answer = reply[model.analysis] ?? Object.values(reply)[0];
-        draw();
-      })
-      .catch(error => body.replaceChildren(failed(error)));
-  return el(
+  if (model.error) update(body, failed({ message: model.error }));
+  refresh();
+  const node = el(
     "article",
     { class: "answer" },
     el("h2", { tabindex: "-1" }, model.title || model.analysis),
@@ -196,6 +202,8 @@ function one(model) {
         )
       : null,
   );
+
+  return { node, refresh };
 }
 
 const OUTCOMES = { done: "ok", failed: "bad", killed: "bad", running: "warn" };
@@ -258,7 +266,9 @@ export function Answers(root) {
     askRuns = asker(runs);
   let models = [],
     chosen = null,
-    wanted = null;
+    wanted = null,
+    now = null,
+    newest = null;
   const choose = () => {
     const model = models.find(one => one.analysis === wanted) ?? models[0],
       key = model ? JSON.stringify(model) : null;
@@ -267,9 +277,10 @@ export function Answers(root) {
       link.setAttribute("aria-current", String(link.dataset.name === model?.analysis));
     if (key === chosen) return;
     chosen = key;
+    now = model ? one(model) : null;
     body.replaceChildren(
-      model
-        ? one(model)
+      now
+        ? now.node
         : empty(
             el(
               "p",
@@ -310,7 +321,9 @@ export function Answers(root) {
     );
     askRuns(
       options => get(`runs${query({ limit: 50 })}`, options),
-      answer =>
+      answer => {
+        if (newest && newest !== answer[0]?.run) now?.refresh();
+        newest = answer[0]?.run ?? null;
         runs.replaceChildren(
           el("h3", null, "Runs"),
           ...(answer.length
@@ -328,7 +341,8 @@ export function Answers(root) {
                   ),
                 ),
               ]),
-        ),
+        );
+      },
     );
   };
   const ticks = ticker(10, refresh);

@@ -1,6 +1,6 @@
 // What the gateway answers. Every failure is an Error whose message is for a person.
 
-export class Failed extends Error {
+class Failed extends Error {
   constructor(status, message) {
     super(message);
     this.status = status;

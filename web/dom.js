@@ -158,7 +158,8 @@ function morph(old, fresh) {
     return;
   }
   for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
-  for (const name of old.getAttributeNames()) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+  for (const name of old.getAttributeNames())
+    if (!fresh.hasAttribute(name) && name !== "open") old.removeAttribute(name); // what was opened stays so
   const children = [...fresh.childNodes];
   [...old.childNodes].forEach((child, at) => morph(child, children[at]));
 }

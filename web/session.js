@@ -5,20 +5,18 @@ import { get, post, send } from "./api.js";
 
 const session = { scopes: [], needs_key: false };
 let begin = null,
-  begun = false;
+  begun = false,
+  wanted = "admin"; // by who asked for a key
 
 export const may = scope => session.scopes.includes(scope);
 export const needsKey = () => session.needs_key;
-export const userId = () => session.id ?? "";
 
 function take(answer) {
   Object.assign(session, answer);
   setText(byId("id"), session.id ?? "");
   setText(byId("version"), session.version ? `pinpipe ${session.version}` : "");
   byId("key-button").hidden = may("admin");
-  byId("logout").hidden = !session.logged_in && !(session.needs_key && may("read"));
-  document.documentElement.dataset.admin = String(may("admin"));
-  document.dispatchEvent(new CustomEvent("session"));
+  byId("logout").hidden = !may(session.needs_key ? "read" : "admin"); // what only a session gives
   if (may("read") && !begun) {
     begun = true;
     queueMicrotask(begin);
@@ -38,6 +36,7 @@ export function askForKey(scope) {
   const dialog = byId("key-dialog");
 
   if (dialog.open) return; // and perhaps half a key is typed
+  wanted = scope;
   setText(byId("key-why"), WHY[scope] ?? WHY.admin);
   setText(byId("key-error"), "");
   byId("key-cancel").hidden = scope === "read";
@@ -46,10 +45,7 @@ export function askForKey(scope) {
 }
 
 async function logIn(key) {
-  const answer = await post("session", { key });
-
-  take({ ...answer, logged_in: true });
-  return answer;
+  take(await post("session", { key }));
 }
 
 async function submitKey(event) {
@@ -58,6 +54,7 @@ async function submitKey(event) {
 
   try {
     await logIn(input.value.trim());
+    if (!may(wanted)) throw new Error(`That key has no scope ${wanted}.`);
     input.value = "";
     byId("key-dialog").close();
   } catch (error) {

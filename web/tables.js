@@ -6,7 +6,7 @@ import { get, name, query } from "./api.js";
 import { asker, failed, ticker } from "./pane.js";
 
 const CELL_MAX = 300;
-const now = () => new Date().toISOString();
+const here = () => new Date().toISOString();
 
 export function rowsTable(caption, rows) {
   const columns = [...new Set(rows.flatMap(row => Object.keys(row)))];
@@ -51,9 +51,9 @@ function overview(list) {
     {
       head: "last commit",
       class: "n",
-      cell: row => el("span", { title: row.operation ?? "" }, ago(row.committed, now())),
+      cell: row => el("span", { title: row.operation ?? "" }, ago(row.committed, here())),
     },
-    { head: "compacted", class: "n", cell: row => ago(row.optimized, now()) },
+    { head: "compacted", class: "n", cell: row => ago(row.optimized, here()) },
   ];
 
   return el("div", { class: "wide" }, table("Tables", columns, list, { class: "pick" }));
@@ -106,92 +106,106 @@ function history(versions) {
   );
 }
 
-// Parts that are asked for by themselves: one that fails says so, and the others stand.
-function part(title, path, show) {
+// A part is asked for by itself: one that fails says so, and the others stand.
+function part(title, ask, show) {
   const body = el("div", null, el("p", { class: "dim" }, "…"));
+  const refresh = () =>
+    ask().then(
+      answer => update(body, el("div", null, show(answer))),
+      error => update(body, failed(error)),
+    );
 
-  get(path).then(
-    answer => body.replaceChildren(...[show(answer)].flat(9)),
-    error => body.replaceChildren(failed(error)),
-  );
-  return el("section", { class: "part" }, el("h3", null, title), body);
+  return { node: el("section", { class: "part" }, el("h3", null, title), body), refresh };
 }
 
 function detail(table_name, path) {
   const at = `${name(table_name)}${query({ path })}`;
-  const heads = [];
   const about = get(`tables/${at}`);
-  const ofAbout = (title, show) => {
-    const body = el("div", null, el("p", { class: "dim" }, "…"));
-
-    about.then(
-      answer => body.replaceChildren(...[show(answer)].flat(9)),
-      error => body.replaceChildren(failed(error)),
-    );
-    return el("section", { class: "part" }, el("h3", null, title), body);
-  };
-
-  heads.push(el("h2", { tabindex: "-1" }, table_name, el("small", null, ` ${path} path`)));
-  return [
-    heads,
-    part("Newest rows", `rows/${name(table_name)}${query({ path, limit: 20 })}`, rows =>
-      rows.length
-        ? rowsTable(`Newest rows of ${table_name}`, rows)
+  const rows = part(
+    "Newest rows",
+    () => get(`rows/${name(table_name)}${query({ path, limit: 20 })}`),
+    newest =>
+      newest.length
+        ? rowsTable(`Newest rows of ${table_name}`, newest)
         : empty(el("p", null, "No row yet. ", el("a", { href: "#post" }, "Post one"), ".")),
-    ),
-    el("div", { class: "halves" }, ofAbout("Read it elsewhere", connection), ofAbout("Schema", schema)),
-    part("Versions", `history/${at}`, versions => (versions.length ? history(versions) : empty("No version yet."))),
-  ];
+  );
+  const versions = part(
+    "Versions",
+    () => get(`history/${at}`),
+    list => (list.length ? history(list) : empty("No version yet.")),
+  );
+  const reading = part("Read it elsewhere", () => about, connection);
+  const columns = part("Schema", () => about, schema);
+  let shown = null;
+
+  reading.refresh();
+  columns.refresh();
+  return {
+    nodes: [
+      el("h2", { tabindex: "-1" }, table_name, el("small", null, ` ${path} path`)),
+      rows.node,
+      el("div", { class: "halves" }, reading.node, columns.node),
+      versions.node,
+    ],
+    // Asked again when the table has another version.
+    follow(tables) {
+      const newest = tables.find(one => one.table === table_name && one.path === path)?.newest;
+
+      if (newest === shown) return;
+      shown = newest;
+      rows.refresh();
+      versions.refresh();
+    },
+  };
 }
+
+const hint = () =>
+  el(
+    "p",
+    { class: "hint" },
+    "Choose a table to see its rows, its schema, ",
+    "and the lines to read it with pandas, Polars, DuckDB or Spark.",
+  );
+
+const none = () =>
+  empty(
+    el(
+      "p",
+      null,
+      "There is no table yet. ",
+      el("code", null, "pinpipe models new clicks <sample.ndjson"),
+      " makes a model of a sample, and a model makes tables.",
+    ),
+  );
 
 export function Tables(root) {
   const list = el("div"),
     one = el("div", { class: "detail" }),
     ask = asker(list);
-  let chosen = "";
+  let chosen = null,
+    now = null;
 
   root.append(el("h2", { class: "unseen" }, "Tables"), list, one);
   const refresh = () =>
     ask(
       options => get("tables", options),
       tables => {
-        update(
-          list,
-          tables.length
-            ? overview(tables)
-            : empty(
-                el(
-                  "p",
-                  null,
-                  "There is no table yet. ",
-                  el("code", null, "pinpipe models new clicks <sample.ndjson"),
-                  " makes a model of a sample, and a model makes tables.",
-                ),
-              ),
-        );
+        update(list, tables.length ? overview(tables) : none());
         for (const row of list.querySelectorAll("tbody tr"))
           row.classList.toggle("chosen", row.querySelector("a").getAttribute("href") === `#tables/${chosen}`);
+        now?.follow(tables);
       },
     );
-  const ticks = ticker(10, refresh);
+  const ticks = ticker(5, refresh);
 
   return {
-    show([table_name, path] = []) {
-      const next = table_name ? `${name(table_name)}/${name(path ?? "batch")}` : "";
+    show([table_name, path = "batch"] = []) {
+      const next = table_name ? `${name(table_name)}/${name(path)}` : "";
 
-      if (next !== chosen || !next)
-        one.replaceChildren(
-          ...(table_name
-            ? detail(table_name, path ?? "batch").flat(9)
-            : [
-                el(
-                  "p",
-                  { class: "hint" },
-                  "Choose a table to see its rows, its schema, ",
-                  "and the lines to read it with pandas, Polars, DuckDB or Spark.",
-                ),
-              ]),
-        );
+      if (next !== chosen) {
+        now = table_name ? detail(table_name, path) : null;
+        one.replaceChildren(...(now ? now.nodes : [hint()]));
+      }
       chosen = next;
       refresh();
       ticks.start();

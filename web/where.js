@@ -76,7 +76,7 @@ function step(head, [is, says], ...more) {
   return el("li", null, el("p", { class: "step" }, light(is), el("b", null, head), `: ${says}`), more);
 }
 
-export function journey(found) {
+function journey(found) {
   const log = found.log ?? {},
     lake = found.lake;
 

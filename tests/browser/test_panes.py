@@ -114,6 +114,8 @@ def test_tables_show_rows_schema_and_how_to_read_them(full, open_page):
     for words in ("follower_count", "DeltaTable", "polars", "duckdb", "spark", "Versions", "CREATE TABLE"):
         page.wait(f"document.querySelector('#pane-tables .detail').innerText.toLowerCase().includes({words.lower()!r})",
                   words)
+    full.post("pin", {"index": 21, "title": "came later"})
+    page.wait_text("came later", "#pane-tables .detail")  # by itself
     page.run("""Object.defineProperty(navigator, 'clipboard',
         { value: { writeText: async text => { window.copied = text; } } })""")
     page.click("#pane-tables .code .copy")
@@ -133,6 +135,9 @@ def test_answers_are_drawn_and_given_as_files(full, open_page):
         link = page.run(f"document.querySelector('a[download$=\".{kind}\"]').getAttribute('href')")
         size = page.run(f"fetch({link!r}).then(async r => r.ok ? (await r.arrayBuffer()).byteLength : -r.status)")
         assert size > 0, (kind, size)
+    full.post("user", {**USERS[0], "ind": 99, "date_joined": "2019-02-15 09:27:53"})
+    page.wait_text("2019", "#pane-answers .answer")  # by itself, after the next batch
+    assert page.run("document.querySelector('.its-sql').open"), "and what was opened stays so"
     page.wait("document.querySelectorAll('.runs li').length > 0", "a run")
     assert "done" in page.run("document.querySelector('.runs li').title")
 
