@@ -183,7 +183,7 @@ function place(status, part) {
     topics: words[0],
     lake: words.find(word => word.startsWith("lake "))?.slice(5),
     engine: words.find(word => word === "Spark"),
-    gateway: status.processes.find(one => one.process === "gateway")?.doing.match(/https?:\S+/)?.[0],
+    gateway: status.processes.find(one => one.process === "gateway")?.doing.match(/https?:\/\/(\S+)/)?.[1],
   }[part];
 
   return found?.replace("in --dir", "").replace("log of --dir", "") ?? "";
@@ -372,9 +372,14 @@ function showProcesses(status) {
       head: "does",
       cell: row =>
         [
-          row.due ? `next in ${duration(Math.max(0, between(status.at, row.due)))}; ` : "",
+          row.due ? `next in ${duration(Math.max(0, between(status.at, row.due)))}` : "",
+          row.process === "batch" && status.batch.last_end
+            ? `the last took ${duration(status.batch.last_seconds)}`
+            : "",
           row.unwell || row.doing,
-        ].join(""),
+        ]
+          .filter(Boolean)
+          .join("; "),
     },
   ];
 

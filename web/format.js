@@ -1,4 +1,4 @@
-// Numbers as a person reads them: short, and no more exact than they are.
+// Numbers as a person reads them: short, and no more exact than they are. The blank before a unit breaks no line.
 
 const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 const NONE = "–";
@@ -7,20 +7,20 @@ export const count = n => (n === null || n === undefined ? NONE : typeof n === "
 
 export function rate(n) {
   if (n === null || n === undefined || !Number.isFinite(n)) return NONE;
-  if (n === 0) return "0 /s";
-  return `${n < 10 ? n.toFixed(1) : whole.format(n)} /s`;
+  if (n === 0) return "0\u00a0/s";
+  return `${n < 10 ? n.toFixed(1) : whole.format(n)}\u00a0/s`;
 }
 
 export function duration(seconds) {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return NONE;
   const s = Math.max(0, seconds);
 
-  if (s < 0.0995) return `${s < 0.00995 ? (s * 1000).toFixed(1) : Math.round(s * 1000)} ms`;
-  if (s < 9.95) return `${s.toFixed(1)} s`;
-  if (s < 119.5) return `${Math.round(s)} s`;
-  if (s < 7170) return `${Math.round(s / 60)} min`;
-  if (s < 172800) return `${Math.floor(s / 3600)} h ${Math.round((s % 3600) / 60)} min`;
-  return `${Math.floor(s / 86400)} d`;
+  if (s < 0.0995) return `${s < 0.00995 ? (s * 1000).toFixed(1) : Math.round(s * 1000)}\u00a0ms`;
+  if (s < 9.95) return `${s.toFixed(1)}\u00a0s`;
+  if (s < 119.5) return `${Math.round(s)}\u00a0s`;
+  if (s < 7170) return `${Math.round(s / 60)}\u00a0min`;
+  if (s < 172800) return `${Math.floor(s / 3600)}\u00a0h\u00a0${Math.floor((s % 3600) / 60)}\u00a0min`;
+  return `${Math.floor(s / 86400)}\u00a0d`;
 }
 
 export const micros = us => (us === null || us === undefined ? NONE : duration(us / 1e6));
@@ -35,7 +35,7 @@ export function bytes(n) {
     value /= 1000;
     at++;
   }
-  return `${at === 0 || value >= 99.5 ? Math.round(value) : value.toFixed(1)} ${units[at]}`;
+  return `${at === 0 || value >= 99.5 ? Math.round(value) : value.toFixed(1)}\u00a0${units[at]}`;
 }
 
 // Seconds between two times of the server's own clock.

@@ -3,8 +3,9 @@
 import { el, empty, setText } from "./dom.js";
 import { clock, count, plural, shortened, shown } from "./format.js";
 import { get, getLines, name, parse, query } from "./api.js";
-import { failed, field } from "./pane.js";
+import { field } from "./pane.js";
 import { firstCurl } from "./post.js";
+import { Where } from "./where.js";
 
 const KEPT = 300,
   VALUE_MAX = 600,
@@ -124,79 +125,6 @@ class Feed {
         this.waiting = [];
       });
   }
-}
-
-// What `pinpipe where` says, whatever it says: names and values, and lists of them.
-function told(value) {
-  if (Array.isArray(value))
-    return value.length
-      ? el(
-          "ul",
-          { class: "told", role: "list" },
-          value.map(one => el("li", null, told(one))),
-        )
-      : "none";
-  if (value !== null && typeof value === "object")
-    return el(
-      "dl",
-      { class: "told" },
-      Object.entries(value)
-        .filter(([, one]) => one !== null)
-        .map(([key, one]) => [el("dt", null, key.replaceAll("_", " ")), el("dd", null, told(one))]),
-    );
-  return shortened(typeof value === "boolean" ? (value ? "yes" : "no") : shown(value), WHOLE_MAX);
-}
-
-function Where(topics) {
-  const topic = el("select", { name: "topic" }),
-    partition = el("input", { name: "partition", placeholder: "0 or shardId-…", spellcheck: "false" });
-  const position = el("input", {
-    name: "position",
-    placeholder: "offset or sequence number",
-    spellcheck: "false",
-    required: true,
-  });
-  const answer = el("div", { class: "where-answer", role: "status" });
-  const form = el(
-    "form",
-    { class: "row", id: "where-form" },
-    field("Topic or stream", topic),
-    field("Partition or shard", partition),
-    field("Offset or sequence number", position),
-    el("button", { type: "submit" }, "Where is it?"),
-  );
-  const ask = async () => {
-    const asked = {
-      topic: topic.value,
-      partition: partition.value || defaultPartition(),
-      position: position.value.trim(),
-    };
-
-    answer.replaceChildren(el("p", { class: "dim" }, "looking …"));
-    try {
-      answer.replaceChildren(told(await get(`where${query(asked)}`)));
-    } catch (error) {
-      answer.replaceChildren(failed(error));
-    }
-  };
-  const defaultPartition = () =>
-    topics().find(one => one.name === topic.value)?.kind === "stream" ? "shardId-000000000000" : "0";
-
-  form.addEventListener("submit", event => {
-    event.preventDefault();
-    ask();
-  });
-  return {
-    node: el("section", { class: "part" }, el("h3", null, "Where is this record?"), form, answer),
-    topic,
-    find(of, at, number) {
-      topic.value = of;
-      partition.value = at;
-      position.value = number;
-      answer.parentNode.scrollIntoView({ block: "nearest" });
-      ask();
-    },
-  };
 }
 
 function options(select, list) {

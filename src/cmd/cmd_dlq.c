@@ -261,7 +261,8 @@ const struct command cmd_dlq = {
 	.details =
 		"Without a topic or stream: how many there are for which reason. With one: each with its\n"
 		"place in the log and its value. Bytes that are no text are shown as U+FFFD; the objects\n"
-		"dlq/<topic>/… of the lake hold them as base64.\n"
+		"dlq/<topic>/… of the lake hold them as base64. --reason and --since choose; a reason may be one\n"
+		"that is counted here: \"#\" stands for a number and \"…\" for what the record had.\n"
 		"\n"
 		"replay: after a model was mended, cleans the letters of batch and stream again. What becomes\n"
 		"a row is one once, in its old place, and no letter any more (--all shows it, as done); what\n"

@@ -228,34 +228,38 @@ static bool where_is_found(const struct where *where)
 	return found;
 }
 
-static enum err_code where_tell_absent(const struct where *where, struct err *err)
+/* The log, which was asked, has no record at that position. */
+static enum err_code where_tell_log(const struct where *where, const char *asked, struct err *err)
 {
 	const struct partition_info *partition =
-		where->known ? topic_info_partition(&where->info, where->partition) : NULL;
-	char asked[POSITION_TEXT_MAX], edge[POSITION_TEXT_MAX];
+		topic_info_partition(&where->info, where->partition);
+	bool gap = where->log.gap != GAP_NONE;
+	char edge[POSITION_TEXT_MAX];
 
-	(void)position_text(where->record.position, asked);
-	switch (where->log.state) {
-	case WHERE_LOG_NOT_YET:
+	if (where->log.state == WHERE_LOG_NOT_YET) {
 		(void)position_text(partition->next, edge);
 		return err_set(err, ERR_ABSENT,
 			       "there is no %s yet: the log ends before %s, and so does the lake",
 			       asked, edge);
-	case WHERE_LOG_GONE:
+	}
+	if (where->log.state == WHERE_LOG_GONE) {
 		(void)position_text(partition->first, edge);
 		return err_set(err, ERR_ABSENT,
 			       "%s is not there any more: the log begins at %s, and the lake has "
 			       "no trace of it",
 			       asked, edge);
-	case WHERE_LOG_NO_RECORD:
-		return err_set(err, ERR_ABSENT, "no record has the number %s%s%s%s", asked,
-			       where->log.gap == GAP_NONE ? "" : " (",
-			       where->log.gap == GAP_NONE ? "" : gap_reason_text(where->log.gap),
-			       where->log.gap == GAP_NONE ? "" : ")");
-	case WHERE_LOG_THERE:
-	case WHERE_LOG_UNKNOWN:
-		break;
 	}
+	return err_set(err, ERR_ABSENT, "no record has the number %s%s%s%s", asked, gap ? " (" : "",
+		       gap ? gap_reason_text(where->log.gap) : "", gap ? ")" : "");
+}
+
+static enum err_code where_tell_absent(const struct where *where, struct err *err)
+{
+	char asked[POSITION_TEXT_MAX];
+
+	(void)position_text(where->record.position, asked);
+	if (where->log.state != WHERE_LOG_UNKNOWN)
+		return where_tell_log(where, asked, err);
 	return err_set(err, ERR_ABSENT, "there is no trace of %s in the lake%s", asked,
 		       where->known ? "" : ", and no log was asked");
 }

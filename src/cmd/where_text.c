@@ -98,7 +98,7 @@ static const char *table_why(const struct where *where, const struct where_table
 			       ? "for the next batch (`pinpipe batch`, which `up` runs)"
 			       : "for the sink, and then for the next batch";
 	case WHERE_IS_LETTER:
-		return table->letter->reason;
+		return table->letter ? table->letter->reason : NULL;
 	case WHERE_IS_ANOTHERS:
 		return "of the tables that share the topic it is another's";
 	case WHERE_IS_NOWHERE:

@@ -188,6 +188,8 @@ void call_send(struct call *call, struct http_server *server)
 	if (buf_full(call->reply))
 		call_failf(call, ERR_IO, "the answer is larger than %zu bytes", call->reply->max);
 	reply.status = call->status;
+	/* Who looks at the page sees what he asked wrong; who is not let in is another matter. */
+	reply.untold = call->face == FACE_PAGE && call->status != 401 && call->status != 403;
 	reply.body = buf_slice(call->reply);
 	http_reply(server, call->ticket, &reply);
 }

@@ -3,8 +3,9 @@
  * zstd; RFC 9110 8.4, RFC 8878).
  *
  * Unpacked on the loop, as bodies are parsed there: with the reading that it
- * saves, 9 MB of lines cost 20 ms of CPU packed or not. What says itself that it is larger than it may be is
- * refused before a byte is unpacked; what lies, once it is.
+ * saves, 9 MB of lines cost 20 ms of CPU packed or not. What says itself that
+ * it is larger than it may be is refused before a byte is unpacked; what lies,
+ * once it is.
  */
 #ifndef GATEWAY_CODING_H
 #define GATEWAY_CODING_H

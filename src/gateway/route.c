@@ -132,6 +132,8 @@ static struct route_match find_path(enum http_method method, struct slice path, 
 /* Whether a route begins with that segment: then it is no stage. */
 static bool begins_a_route(struct slice segment)
 {
+	if (face_of(segment) == FACE_PAGE)
+		return true;
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++)
 		if (is_under(slice_str(routes[i].pattern), segment))
 			return true;

@@ -120,6 +120,7 @@ void ui_refuse(struct ui *ui, struct http_ticket ticket, int status, struct slic
 		.status = status,
 		.content_type = media_name(MEDIA_JSON),
 		.retry_after_s = status == 503 ? RETRY_AFTER_S : 0,
+		.untold = true, /* it was answered, by a command */
 		.extra = { ui_headers },
 	};
 

@@ -140,6 +140,13 @@ static struct slice ui_own_words(struct slice said)
 	return said;
 }
 
+/* What is said to who typed a command (cmd_fail()). */
+static bool ui_is_hint(struct slice line)
+{
+	return slice_starts(line, "`pinpipe ") || slice_starts(line, "this may pass: ") ||
+	       slice_starts(line, "end the other process");
+}
+
 void ui_put_words(struct buf *out, struct slice said)
 {
 	said = ui_own_words(said);
@@ -148,7 +155,7 @@ void ui_put_words(struct buf *out, struct slice said)
 		struct slice line = slice_of(said.ptr, end ? (size_t)(end - said.ptr) : said.len);
 
 		said = slice_from(said, end ? line.len + 1 : line.len);
-		if (slice_starts(line, "`pinpipe ") || slice_starts(line, "this may pass: "))
+		if (ui_is_hint(line))
 			continue;
 		if (out->len > 0)
 			buf_add_char(out, '\n');

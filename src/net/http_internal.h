@@ -171,16 +171,19 @@ struct http_server {
 	unsigned listener_count;
 	int64_t now_ms;
 
+	/* The loop's own, apart from the next ones: a compiler may read several flags as a word. */
 	bool accept_ready;		/* one of them is */
-	int64_t accept_after_ms;	/* accept failed: not before */
 	bool draining;
 	bool leaving;
+	int64_t accept_after_ms;	/* accept failed: not before */
 	int64_t leaving_ms;		/* since when */
+
+	/* Any thread's. */
+	_Atomic(struct http_task *) tasks;	/* the newest first */
+	atomic_bool asleep;		/* the loop waits for events, or is about to */
 	atomic_bool stop;
 	atomic_bool part;		/* answers over TLS end their connection */
 	atomic_bool leave;		/* asked to */
-	_Atomic(struct http_task *) tasks;	/* the newest first */
-	atomic_bool asleep;		/* the loop waits for events, or is about to */
 
 	struct http_conn **slabs;	/* of SLAB_CONNS each, made when needed */
 	uint32_t slots;			/* that exist */

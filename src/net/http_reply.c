@@ -212,7 +212,8 @@ bool http_reply_build(struct http_server *server, struct http_conn *conn, uint32
 	answer->close |= reply->close || (server->draining && request + 1 == conn->next) ||
 			 (conn->ssl && atomic_load(&server->part) && request + 1 == conn->next);
 	http_reply_count(reply->status);
-	if (server->options.refused && reply->status >= 400 && reply->status < 500)
+	if (server->options.refused && !reply->untold && reply->status >= 400 &&
+	    reply->status < 500)
 		server->options.refused(server->options.user, conn->peer, reply);
 	return build(server, conn, answer, reply,
 		     request == conn->first ? &conn->out : &answer->held);

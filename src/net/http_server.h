@@ -200,6 +200,7 @@ struct http_reply {
 	struct slice body;		/* left out, but counted, for HEAD */
 	int retry_after_s;		/* 0: no such header */
 	bool close;			/* after this reply */
+	bool untold;			/* options.refused is not to know of it */
 	/* Header lines with CRLF, or NULL; never from a request. */
 	const char *extra[HTTP_EXTRA_MAX];
 };

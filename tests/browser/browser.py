@@ -19,7 +19,7 @@ FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-default-apps",
     "--disable-domain-reliability", "--disable-client-side-phishing-detection", "--disable-breakpad", "--disable-gpu",
     "--disable-dev-shm-usage", "--mute-audio", "--hide-scrollbars", "--no-pings", "--no-proxy-server",
-    "--renderer-process-limit=2",
+    "--renderer-process-limit=2", "--no-sandbox",  # which root may not have, nor a container; the page is ours
     "--disable-features=Translate,OptimizationHints,MediaRouter,DialMediaRouteProvider,AutofillServerCommunication",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # no name is ever asked for
 ]
@@ -41,7 +41,6 @@ class Browser:
         self.profile = tempfile.mkdtemp(prefix="pinpipe-browser-")
         command_read, self.commands = os.pipe()
         self.replies, reply_write = os.pipe()
-        flags = FLAGS + (["--no-sandbox"] if os.geteuid() == 0 else [])
 
         def in_child():
             die_with_parent()
@@ -51,7 +50,7 @@ class Browser:
                 os.close(fd)
 
         self.process = subprocess.Popen(
-            [program(), *flags, f"--user-data-dir={self.profile}", "about:blank"], close_fds=False,
+            [program(), *FLAGS, f"--user-data-dir={self.profile}", "about:blank"], close_fds=False,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True, preexec_fn=in_child)
         os.close(command_read)

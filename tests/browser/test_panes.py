@@ -163,8 +163,17 @@ def test_records_come_in_live_are_filtered_and_found(full, open_page):
     page.type("#records-form input[name=contains]", "Title 7\"")
     page.run("document.querySelector('#records-form').requestSubmit()")
     page.wait("document.querySelectorAll('.feed tbody tr').length === 1", "the one that holds it")
-    page.click(".feed tbody button")
-    page.wait_text(f"{ID}_pin_clean", ".where-answer")
+
+    def is_a_row():
+        page.click(".feed tbody button")
+        page.wait_text("pin, batch path", ".where-answer")
+        return "pin, batch path: it is a row" in page.text(".where-answer")
+
+    wait_until(is_a_row, "its row")
+    for words in ("Log: it is there", "Lake: it is in an object", f"topics/{ID}.pin/partition=0/", "since version"):
+        page.wait_text(words, ".where-answer")
+    page.click(".where-answer summary")
+    page.wait_text("poster 7", ".where-answer")
 
 
 def test_what_is_empty_says_what_to_do(up, open_page):
@@ -181,7 +190,8 @@ def test_what_is_empty_says_what_to_do(up, open_page):
 
     wait_until(comes_in, "the record")
     assert "Paste this" not in page.text("#pane-records")
-    for pane, words in (("answers", "No row answers this yet"), ("letters", "No letters"), ("tables/pin/batch", "No row yet")):
+    for pane, words in (("answers", "No row answers this yet"), ("letters", "No letters"),
+                        ("tables/pin/batch", "No row yet")):
         go(page, pane)
         page.wait_text(words, "main")
 
@@ -226,6 +236,19 @@ def test_requests_to_paste_work(full, open_page):
         done = subprocess.run(["/bin/sh", "-c", text.replace("curl ", "curl -sS -w '%{http_code}' -o /dev/null ", 1)],
                               capture_output=True, text=True, check=True, timeout=60)
         assert done.stdout == "200", (text, done)
+
+
+def test_numbers_are_short_and_no_more_exact_than_they_are(empty_gateway, open_page):
+    page = open_page(empty_gateway.url)
+    for call, shown in (("duration(0.00042)", "0.4 ms"), ("duration(0.3)", "0.3 s"), ("duration(0.0999)", "0.1 s"),
+                        ("duration(41.2)", "41 s"), ("duration(119.9)", "2 min"), ("duration(7199)", "1 h 59 min"),
+                        ("duration(200000)", "2 d"), ("duration(null)", "–"), ("rate(0)", "0 /s"),
+                        ("rate(1204.4)", "1,204 /s"), ("rate(2.25)", "2.3 /s"), ("bytes(999)", "999 B"),
+                        ("bytes(1000)", "1.0 KB"), ("bytes(82469)", "82.5 KB"), ("bytes(815000)", "815 KB"),
+                        ("count(1234567)", "1,234,567"),
+                        ("plural(1, 'row')", "1 row"), ("plural(0, 'query', 'queries')", "0 queries")):
+        said = page.wait(f"import('/ui/assets/format.js').then(format => format.{call})")
+        assert said.replace("\xa0", " ") == shown, call
 
 
 # --- the gateway goes and comes --------------------------------------------------------

@@ -123,6 +123,17 @@ def test_an_up_that_was_killed_leaves_the_port_to_the_next(start, data_dir):
     start("up", "--listen", f"127.0.0.1:{port}", "--dir", data_dir).wait_for(f"listening on http://127.0.0.1:{port}")
 
 
+def test_a_bucket_that_is_away_does_not_end_up(start, data_dir):
+    """Even where its history should tell when the batch ran last."""
+    env = {"PINPIPE_S3_ENDPOINT": f"http://127.0.0.1:{free_port()}", "PINPIPE_S3_REGION": "us-east-1",
+           "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    service = start("up", "--listen", "127.0.0.1:0", "--dir", data_dir, "--lake", "s3://bucket/x",
+                    "--batch-schedule", "1h", env=env)
+    service.wait_for("when the batch ran last is not known, so it has its turn now")
+    service.wait_for("listening on")
+    service.kill()
+
+
 def test_models_that_are_none_end_up(run, data_dir, tmp_path):
     (tmp_path / "models" / "clean").mkdir(parents=True)
     (tmp_path / "models" / "analyses").mkdir()

@@ -237,7 +237,9 @@ def test_a_lake_that_takes_nothing_is_the_reason(pinpipe, start_gateway, start, 
                    "the same in the metrics")
         late = reason(rf"the lake's part of topic {ID}\.geo is \d+ records? and \d+ s behind", "--behind", "1s")
         wait_until(lambda: posted_and(late), "that it is behind")
-    wait_until(lambda: status()["fine"], "that it goes on", patience_s=120)
+        assert row(status("--behind", "1s"), "topic", f"{ID}.geo")["behind"]
+    told = wait_until(lambda: (lambda t: t if t["fine"] else None)(status()), "that it goes on", patience_s=120)
+    assert not any(each["behind"] for each in told["rows"]) and not told["disk"]["low"]
 
 
 def test_a_batch_that_failed_is_the_reason(run, start_gateway, status, data_dir, tmp_path):

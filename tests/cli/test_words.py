@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from conftest import clean_environment
+from test_sink import post
 
 PIN = "124df56aef51.pin"
 
@@ -68,6 +69,24 @@ def test_letters_of_a_reason(run, data_dir, tmp_path):
     told = json.loads(run("dlq", PIN, "--reason", "kind abc", "--dir", data_dir).stdout)
     assert [row["offset"] for row in told] == [f"{26 + 2 * 676:020d}"]
     assert "without --topic" in run("dlq", PIN, "--topic", PIN, "--dir", data_dir, status=2).stderr
+
+
+def test_a_kind_is_a_reason_to_choose_by(run, start_gateway, data_dir):
+    """As the overview has it, with places for what the record had; and by age."""
+    gateway = start_gateway()
+    post(gateway, PIN, [{"index": "abc"}, {"index": "f7a0c-1"}, {"index": 2**40}, {"title": "x"}, 5])
+    gateway.stop()
+    run("sink", "--until-end", "--dir", data_dir)
+    run("batch", "--dir", data_dir)
+    kinds = {row["reason"]: row["letters"] for row in json.loads(run("dlq", "--dir", data_dir).stdout)}
+    assert kinds['"index" is no 32-bit integer: …'] == 3
+    for reason, count in [*kinds.items(), ("32-bit", 3), ("a # of nothing", 0), ("is no #-bit", 3), ("abc", 1)]:
+        chosen = json.loads(run("dlq", PIN, "--reason", reason, "--dir", data_dir).stdout)
+        assert len(chosen) == count, reason
+    assert len(json.loads(run("dlq", PIN, "--since", "1h", "--dir", data_dir).stdout)) == 5
+    for path in (data_dir / "lake" / "dlq").rglob("*.ndjson"):
+        os.utime(path, (1e9, 1e9))
+    assert json.loads(run("dlq", "--since", "1h", "--dir", data_dir).stdout) == []
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to be somebody else")

@@ -1,8 +1,9 @@
 /*
  * A connection to the server, over a socket pair: its bytes in pieces, its end closed before or
  * after the answers or at once, answers late and in any order, read late, larger than the socket
- * takes. What is handed over is what http_feed.h finds in the bytes, no more and no other; every
- * request has one answer, in order; after a refusal nothing is read; nothing stays behind.
+ * takes, or in pieces whose maker waits when he is told to. What is handed over is what
+ * http_feed.h finds in the bytes, no more and no other; every request has one answer, in order;
+ * after a refusal nothing is read; nothing stays behind.
  *
  *	input	a seed, the largest piece (as a power of two), two bytes of enum whim,
  *		then what the client sends
@@ -22,6 +23,7 @@ enum {
 	STEPS_MAX = 20000,		/* of a run; more means that it hangs */
 	BODY_BYTES_MAX = 80 << 10,	/* OUT_BYTES_HIGH and a few */
 	HOUR_MS = 3600 * 1000,
+	NUMBER_BYTES = 24,		/* at the head of an answer: whose it is */
 };
 
 enum whim {
@@ -34,12 +36,23 @@ enum whim {
 	WHIM_LATE_ALL = 64,
 	WHIM_LAST_FIRST = 128,		/* and the last of them first */
 	WHIM_ADMIT_LATE = 256,
+	WHIM_PIECES = 512,		/* some answers come in pieces */
 };
 
 struct late {
 	struct http_ticket ticket;
 	size_t index;
 	int status;
+	bool whole;			/* not in pieces, which HTTP/1.0 ends by closing */
+};
+
+/* An answer in pieces. */
+struct making {
+	struct http_pieces *pieces;	/* NULL: none */
+	char number[NUMBER_BYTES];
+	size_t at;
+	size_t len;
+	bool paused;
 };
 
 /* One run. */
@@ -51,6 +64,7 @@ struct play {
 	bool denied;			/* the one after them was not admitted */
 	struct late late[PIPELINE_MAX];
 	size_t late_count;
+	struct making makings[PIPELINE_MAX];
 	size_t last;			/* the one whose answer closes, or SIZE_MAX */
 	bool ended;			/* the server's side is at its end */
 };
@@ -74,31 +88,85 @@ static bool begins(struct slice s, const char *prefix)
 
 /* ---- The server's side ---- */
 
-static void answer(struct http_ticket ticket, size_t index, int status)
+/* More pieces, until it is told that they are enough. */
+static void making_go_on(void *user)
 {
-	char number[24];
-	size_t len = play.whims & WHIM_LARGE_BODIES && dice(2) ? dice(BODY_BYTES_MAX) : 32;
-	int digits = snprintf(number, sizeof(number), "%zu ", index);
+	struct making *making = user;
 
-	memset(filler, 'x', sizeof(number));
-	memcpy(filler, number, (size_t)digits);
-	http_reply(server, ticket, &(struct http_reply){
-		.status = status, .content_type = "text/plain", .close = index == play.last,
-		.body = slice_of(filler, len < sizeof(number) ? sizeof(number) : len),
-	});
+	FUZZ_MUST(making->pieces != NULL);
+	making->paused = false;
+	while (making->at < making->len && !making->paused) {
+		size_t left = making->len - making->at;
+		size_t piece = 1 + dice(left < 9000 ? (uint32_t)left : 9000);
+
+		memset(filler, 'x', NUMBER_BYTES);
+		if (making->at < NUMBER_BYTES)
+			memcpy(filler, making->number + making->at, NUMBER_BYTES - making->at);
+		making->paused = !http_pieces_add(making->pieces, slice_of(filler, piece));
+		making->at += piece;
+	}
+	if (making->at < making->len)
+		return;
+	http_pieces_end(making->pieces);
+	making->pieces = NULL;
+}
+
+static void making_gone(void *user)
+{
+	struct making *making = user;
+
+	FUZZ_MUST(making->pieces != NULL);
+	http_pieces_abort(making->pieces);
+	making->pieces = NULL;
+}
+
+static void answer_in_pieces(struct http_ticket ticket, const struct http_reply *reply,
+			     const char number[NUMBER_BYTES], size_t len)
+{
+	struct making *making = play.makings;
+	struct http_pieces_maker maker = { making_go_on, making_gone, NULL, false };
+
+	while (making->pieces)
+		FUZZ_MUST(++making < play.makings + PIPELINE_MAX);
+	maker.user = making;
+	*making = (struct making){ .len = len };
+	memcpy(making->number, number, NUMBER_BYTES);
+	making->pieces = http_pieces_begin(server, ticket, reply, &maker);
+	if (making->pieces)
+		making_go_on(making);
+}
+
+static void answer(const struct late *one)
+{
+	struct http_reply reply = {
+		.status = one->status, .content_type = "text/plain", .close = one->index == play.last,
+	};
+	size_t len = play.whims & WHIM_LARGE_BODIES && dice(2) ? dice(BODY_BYTES_MAX) : 32;
+	char number[NUMBER_BYTES], text[NUMBER_BYTES];
+	int digits = snprintf(text, sizeof(text), "%zu ", one->index);
+
+	len = len < NUMBER_BYTES ? NUMBER_BYTES : len;
+	memset(number, 'x', sizeof(number));
+	memcpy(number, text, (size_t)digits);
+	if (play.whims & WHIM_PIECES && !one->whole && dice(2)) {
+		answer_in_pieces(one->ticket, &reply, number, len);
+		return;
+	}
+	memcpy(filler, number, sizeof(number));
+	reply.body = slice_of(filler, len);
+	http_reply(server, one->ticket, &reply);
 }
 
 static void answer_or_wait(struct http_ticket ticket, int status, bool late)
 {
-	struct late *one = &play.late[play.late_count];
+	const struct late one = { ticket, play.handed, status, server->head.http_1_0 };
 
 	if (!late) {
-		answer(ticket, play.handed, status);
+		answer(&one);
 		return;
 	}
 	FUZZ_MUST(play.late_count < PIPELINE_MAX);
-	*one = (struct late){ ticket, play.handed, status };
-	play.late_count++;
+	play.late[play.late_count++] = one;
 }
 
 static void handle(void *user, struct http_server *of, const struct http_request *request)
@@ -148,7 +216,7 @@ static void answer_late_one(void)
 	one = play.late[i];
 	play.late_count--;
 	memmove(&play.late[i], &play.late[i + 1], (play.late_count - i) * sizeof(one));
-	answer(one.ticket, one.index, one.status);
+	answer(&one);
 }
 
 /* ---- The client's side ---- */
@@ -248,9 +316,36 @@ static size_t length_of(struct slice head)
 	return strtoul(at + strlen(name), NULL, 10);
 }
 
+/* A body in chunks, at the head of *rest: how long it is. They begin with `line`. */
+static size_t skip_chunks(struct slice *rest, const char *line)
+{
+	char first[NUMBER_BYTES];
+	size_t sum = 0;
+
+	for (;;) {
+		char *end;
+		size_t len;
+
+		FUZZ_MUST(memchr(rest->ptr, '\n', rest->len));
+		len = strtoul(rest->ptr, &end, 16);
+		FUZZ_MUST(end > rest->ptr && end + 2 + len + 2 <= rest->ptr + rest->len);
+		for (size_t i = sum; i < sizeof(first) && i < sum + len; i++)
+			first[i] = end[2 + i - sum];
+		*rest = slice_from(*rest, (size_t)(end - rest->ptr) + 2 + len + 2);
+		sum += len;
+		FUZZ_MUST(end[0] == '\r' && end[1] == '\n');
+		FUZZ_MUST(rest->ptr[-2] == '\r' && rest->ptr[-1] == '\n');
+		if (len > 0)
+			continue;
+		FUZZ_MUST(sum >= sizeof(first) && begins(slice_of(first, sizeof(first)), line));
+		return sum;
+	}
+}
+
 /* The answer at the head of *rest. */
 static void check_answer(struct slice *rest, size_t index)
 {
+	static const char chunked[] = "\r\nTransfer-Encoding: chunked\r\n";
 	bool bodyless = index < wanted.count && wanted.requests[index].head;
 	char line[64];
 	const char *end;
@@ -270,6 +365,10 @@ static void check_answer(struct slice *rest, size_t index)
 		return;
 	}
 	(void)snprintf(line, sizeof(line), "%zu ", index);
+	if (memmem(head.ptr, head.len, chunked, strlen(chunked))) {
+		FUZZ_MUST(play.whims & WHIM_PIECES && (bodyless || skip_chunks(rest, line) > 0));
+		return;
+	}
 	len = index >= play.handed && rest->len == 0 ? 0 : length_of(head);
 	if (bodyless || len == 0)
 		return;
@@ -356,7 +455,9 @@ static void close_client(void)
 	}
 	while (play.late_count > 0)	/* for nobody */
 		answer_late_one();
-	FUZZ_MUST(server->pool.used_bytes == 0 && !server->queue_head);
+	FUZZ_MUST(server->pool.used_bytes == 0 && !server->queue_head && !server->pieces_due);
+	for (size_t i = 0; i < PIPELINE_MAX; i++)
+		FUZZ_MUST(!play.makings[i].pieces);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

@@ -170,6 +170,12 @@ def test_only_the_page_itself_changes_anything(start_gateway, data_dir):
     assert ask(gateway, "GET", NOTHING_THERE, headers={"Host": "evil.example"}).status == 403
 
 
+def test_the_page_is_no_stage(gateway):
+    """What is the page's by its path is not the API's behind a name that may stand before it."""
+    for path in ("/ui/topics/124df56aef51.pin", "/ui/streams", "/ui/ui/session"):
+        assert ask(gateway, "GET", path).status == 404
+
+
 @pytest.mark.parametrize("spoil, told", [
     (lambda path: path.chmod(0o644), "others may read it"),
     (lambda path: path.write_text("mine\n"), "not what this program wrote"),
@@ -192,7 +198,8 @@ def test_the_cookie_is_for_tls_alone_under_tls(start_gateway, data_dir, tmp_path
                    capture_output=True)
     gateway = start_gateway("--tls-cert", cert, "--tls-key", key)
     curl = subprocess.run(["curl", "-ksi", "-H", f"Origin: {gateway.url}", "-H", "Content-Type: application/json",
-                           "-d", '{"key":"%s"}' % token_of(data_dir), gateway.url + SESSION], capture_output=True, text=True, check=True)
+                           "-d", '{"key":"%s"}' % token_of(data_dir), gateway.url + SESSION], capture_output=True,
+                          text=True, check=True)
     assert re.search(r"^Set-Cookie: pinpipe_session=\S+; HttpOnly; .*; Secure\r?$", curl.stdout, re.MULTILINE)
 
 

@@ -124,6 +124,33 @@ def test_a_reader_of_many_partitions(kafka, start, data_dir, configure):
     configure()
 
 
+def test_where_a_record_is(kafka, configure, run, data_dir):
+    """Also of one that was taken back, and of a number that is a transaction's marker."""
+    configure()
+    topic = f"{ID}.geo"
+    kafka.create(topic)
+    kafka.produce(topic, [b'{"ind":1,"country":"Fiji"}', b"no JSON"])
+    kafka.transact(topic, [([b'{"ind":2,"country":"Chad"}'], True), ([b'{"ind":3,"country":"Peru"}'], False),
+                           ([b'{"ind":4,"country":"Cuba"}'], True)])
+
+    def where(offset, status=0):
+        done = run("where", f"{topic}/0", offset, "--dir", data_dir, "--format", "json", status=status)
+        return json.loads(done.stdout) if status == 0 else done.stderr
+    (data_dir / "lake").mkdir(parents=True)
+    assert where(0)["log"]["state"] == "there" and where(0)["lake"]["state"] == "waits"
+    run("sink", "--until-end", "--dir", data_dir)
+    run("batch", "--dir", data_dir)
+    for offset, ind, line in ((0, 1, 1), (2, 2, 2), (6, 4, 3)):
+        told = where(offset)
+        assert told["log"]["state"] == "there" and told["tables"][0]["row"]["ind"] == ind
+        text = (data_dir / "lake" / told["lake"]["key"]).read_text().splitlines()[told["lake"]["line"] - 1]
+        assert json.loads(text)["ind"] == ind
+    assert where(1)["lake"]["state"] == "letter"
+    for offset in (3, 4, 5):  # a marker; what was taken back; the marker of that
+        assert "no record has the number" in where(offset, status=1)
+    assert "yet" in where(99, status=1)
+
+
 # The last ones: a broker of the cluster is gone from here on.
 
 def get(gateway, path):

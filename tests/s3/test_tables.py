@@ -91,3 +91,19 @@ def test_a_time_is_found_by_a_few_commits(buckets):
         assert rows == [{"n": 1}] and counts["get"] <= 30 and counts["list"] <= 4
         rows, _ = bucket.ask("sql", f"SELECT count(*) AS n FROM geo_all@{iso(bucket.times[1] - 1)}")
         assert rows == [{"n": 0}]
+
+
+def test_lines_to_paste_name_the_bucket_and_no_key(run, data_dir):
+    """With the endpoint and the region as this program has them."""
+    with Server() as server:
+        env = {**server.environment(), "PINPIPE_LAKE": f"s3://{BUCKET}/a/lake"}
+        told = json.loads(run("connect", "pin", "--dir", data_dir, "--format", "json", env=env).stdout)
+        assert told["location"] == f"s3://{BUCKET}/a/lake/tables/124df56aef51_pin_clean" and not told["there"]
+        lines = {line["tool"]: line["text"] for line in told["lines"]}
+        endpoint = env["AWS_ENDPOINT_URL_S3"]
+        for tool in ("pandas", "polars"):
+            assert f'"AWS_ENDPOINT_URL": "{endpoint}"' in lines[tool] and "AWS_ALLOW_HTTP" in lines[tool]
+        assert f"ENDPOINT '{endpoint.removeprefix('http://')}'" in lines["duckdb"]
+        assert "USE_SSL false" in lines["duckdb"]
+        assert f'"s3a://{BUCKET}/a/lake/tables/' in lines["spark"] and endpoint in lines["spark"]
+        assert env["AWS_SECRET_ACCESS_KEY"] not in json.dumps(told) and env["AWS_ACCESS_KEY_ID"] not in json.dumps(told)
