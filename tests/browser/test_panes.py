@@ -458,3 +458,27 @@ def test_a_gateway_with_keys_asks_for_one(start, open_page, data_dir):
     page.press("Enter", 13, "\r")
     is_live(page)
     assert page.run("JSON.stringify([localStorage, sessionStorage])").find(key) < 0
+
+
+def test_a_key_shows_what_it_may(start, open_page, data_dir, tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text("".join(f"{name} {scopes} {hashlib.sha256(name.encode()).hexdigest()}\n"
+                            for name, scopes in (("poster", "post"), ("reader", "read"), ("chief", "read,admin"))))
+    gateway = start("gateway", "--listen", "127.0.0.1:0", "--dir", data_dir, env={"PINPIPE_GATEWAY_KEYS": str(keys)})
+    page = open_page(gateway.wait_for(r"listening on (http://\S+)")[1])
+
+    def give(key):
+        page.wait("document.querySelector('#key-dialog').open", "the question for a key")
+        page.run("document.querySelector('#key-input').select()")
+        page.type("#key-input", key)
+        page.press("Enter", 13, "\r")
+
+    give("poster")
+    page.wait_text("no scope read", "#key-error")
+    give("reader")
+    is_live(page)
+    page.click("#run-now")
+    give("reader")
+    page.wait_text("no scope admin", "#key-error")
+    give("chief")
+    page.wait("!document.querySelector('#key-dialog').open && document.querySelector('#key-button').hidden", "in")

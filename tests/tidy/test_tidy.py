@@ -283,7 +283,8 @@ def test_scripts_can_be_run():
 
 def test_text_files_end_in_one_newline():
     found = []
-    for path in files("*.c", "*.h", "*.cc", "*.py", "*.md", "*.sql", "*.yaml*", "*.build", "Makefile"):
+    for path in files("*.c", "*.h", "*.cc", "*.py", "*.md", "*.sql", "*.yaml*", "*.build", "Makefile",
+                      "web/*"):
         text = path.read_text()
         if text and (not text.endswith("\n") or text.endswith("\n\n")):
             found.append(name_of(path))
