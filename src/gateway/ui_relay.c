@@ -129,7 +129,7 @@ static struct slice ui_own_words(struct slice said)
 	static const char own[] = "pinpipe";
 	struct slice rest = said;
 
-	while (rest.len > 0) {
+	while (rest.ptr && rest.len > 0) {
 		const char *end = memchr(rest.ptr, '\n', rest.len);
 		const char *colon = memmem(rest.ptr, rest.len, ": ", 2);
 

@@ -1,5 +1,6 @@
 """A newer gateway takes over from the running one: no request is refused, none fails, none is stored twice."""
 
+import contextlib
 import fcntl
 import http.client
 import json
@@ -115,6 +116,15 @@ def test_ten_in_a_row_under_load(run, start, start_gateway, data_dir):
     assert stored(run, data_dir) == load.expected()
 
 
+def commands_of(up):
+    """What its children run."""
+    words = set()
+    for child in pathlib.Path(f"/proc/{up.pid}/task/{up.pid}/children").read_text().split():
+        with contextlib.suppress(OSError):  # it has just ended
+            words |= set(pathlib.Path(f"/proc/{child}/cmdline").read_text().split("\0"))
+    return words
+
+
 def test_up_takes_over_and_the_other_drains(run, start, data_dir):
     words = ("--dir", data_dir, "--flush-age", "1s")
     old = start("up", "--listen", "127.0.0.1:0", *words, kind=Gateway).listen()
@@ -125,6 +135,7 @@ def test_up_takes_over_and_the_other_drains(run, start, data_dir):
             assert old.process.wait(120) == 0, old.said()
             assert "drained: " in old.said()
             new.wait_for("the other up has ended")
+            wait_until(lambda: {"gateway", "sink", "stream", "maintain"} <= commands_of(new), "all of its processes")
             load.await_more()
             old = new
     assert new.stop(signal.SIGTERM) in (0, 143)

@@ -25,7 +25,8 @@ ROW = {"unique_id": "a", "index": 1, "title": "<b>t</b>", "description": "d", "p
        "follower_count": "1k", "tag_list": "x", "is_image_or_video": "image", "image_src": "u", "downloaded": 1,
        "save_location": "Local save in /data/x", "category": "art"}
 KEY = "correct horse"
-ENDLESS = "SELECT count(*) FROM " + ", ".join(f"pin_all AS t{i}" for i in range(12)) + " WHERE t1.title != t2.title"
+TWELVE_TIMES = ", ".join(f"pin_all AS t{i}" for i in range(12))
+ENDLESS = f"SELECT count(*) FROM {TWELVE_TIMES} WHERE t1._offset != t11._offset"
 
 
 def post(gateway, *values):
