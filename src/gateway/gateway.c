@@ -90,8 +90,8 @@ void gateway_free(struct gateway *gateway)
 	if (!gateway)
 		return;
 	gateway->ended = true;
+	opening_release(&gateway->opening); /* its thread begins what the next one ends */
 	takeover_release(&gateway->takeover);
-	opening_release(&gateway->opening);
 	worker_free(gateway->worker);
 	broker_free(gateway_broker(gateway));
 	ui_free(gateway->ui);

@@ -288,7 +288,7 @@ static void ingest_answer_task(struct http_server *server, struct http_task *tas
 	struct post *post = (struct post *)((char *)task - offsetof(struct post, task));
 
 	(void)server;
-	if (post->outcomes[0].code == ERR_NO_TOPIC && !post->gateway->ended) {
+	if (post->outcomes[0].code == ERR_NO_TOPIC && !gateway_has_rested(post->gateway)) {
 		end_without_topic(post);
 		return;
 	}

@@ -59,20 +59,37 @@ static void missing_end(struct gateway *gateway, struct presence_topic *topic, e
 	}
 }
 
+static void missing_refuse_all(struct gateway *gateway, const struct err *err)
+{
+	struct missing *missing = &gateway->missing;
+
+	while (missing->first) {
+		struct presence_topic *topic = missing->first;
+
+		missing->first = topic->queue_next;
+		missing_end(gateway, topic, err->code, err);
+	}
+	missing->last = &missing->first;
+	missing->waiting = 0;
+}
+
 /* On the loop thread, or, for who is not answered any more, as the server is freed. */
 static void missing_done_task(struct http_server *server, struct http_task *task)
 {
 	struct making *making = (struct making *)((char *)task - offsetof(struct making, done));
 	struct gateway *gateway = making->gateway;
+	bool rested = gateway_has_rested(gateway);
 
 	(void)server;
 	gateway->missing.at_work--;
-	if (gateway->ended)
+	if (rested)
 		making->code = err_set(&making->err, ERR_STOPPED, "the gateway is stopping");
 	missing_end(gateway, making->topic, making->code, &making->err);
-	free(making);
-	if (!gateway->ended)
+	if (rested)
+		missing_refuse_all(gateway, &making->err);
+	else
 		missing_start_some(gateway);
+	free(making);
 }
 
 /* On a worker's thread. */

@@ -62,6 +62,12 @@ static inline struct broker *gateway_broker(struct gateway *gateway)
 	return atomic_load_explicit(&gateway->broker, memory_order_acquire);
 }
 
+/* Nothing more can be asked of the log: this ends, or nobody took over and it is not open again. */
+static inline bool gateway_has_rested(struct gateway *gateway)
+{
+	return gateway->ended || !gateway_broker(gateway);
+}
+
 /* Whether auto_create makes it; a new topic's partitions. */
 bool gateway_creates(const struct gateway *gateway, enum topic_kind kind, const char *name,
 		     int32_t *ret_partitions);

@@ -221,10 +221,11 @@ static enum err_code take_connections(struct takeover *takeover, size_t *ret_cou
 	}
 }
 
-/* It died: whatever it had is free, and its sockets are here. */
+/* It died: whatever it had is free, if not this moment, and its sockets are here. */
 static enum err_code go_alone(struct takeover *takeover)
 {
 	trace_warn("the gateway that was to be taken over from has died; its sockets are here");
+	takeover->gateway->opening.patient = true;
 	close_from(takeover);
 	return ERR_OK;
 }

@@ -58,10 +58,14 @@ static void job_run(struct worker_task *work)
 	http_post(job->gateway->server, &job->task, &job->task);
 }
 
-/* Nobody is left to be answered. */
+/* Who asked is there still where nobody took over (takeover.h). */
 static void job_drop(struct worker_task *work)
 {
-	job_free((struct job *)((char *)work - offsetof(struct job, work)));
+	struct job *job = (struct job *)((char *)work - offsetof(struct job, work));
+
+	call_failf(&job->call, ERR_BUSY, "the gateway is ending: try again");
+	job->task = (struct http_task){ .run = worker_answer_task };
+	http_post(job->gateway->server, &job->task, &job->task);
 }
 
 /* The next task, or NULL at the end. */

@@ -242,6 +242,50 @@ def test_the_log_may_be_held_a_little_longer(run, start_gateway, data_dir):
     assert stored(run, data_dir) == load.expected()
 
 
+class Giver:
+    """The running gateway's side, which has the log, and a socket that listens."""
+
+    def __init__(self, directory):
+        self.lock = open(directory / "log" / "lock", "rb")
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.listening.setblocking(False)
+        self.port = self.listening.getsockname()[1]
+        self.meeting = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.meeting.bind(str(directory / "gateway.sock"))
+        self.meeting.listen(1)
+        self.meeting.settimeout(60)
+
+    def give_sockets(self):
+        taker, _ = self.meeting.accept()
+        taker.settimeout(60)
+        assert taker.recv(LENGTH)[8] == HELLO
+        head = b"PINTAKE1" + SOCKETS.to_bytes(4, "little") + (1).to_bytes(4, "little")
+        socket.send_fds(taker, [head.ljust(LENGTH, b"\0")], [self.listening.fileno()])
+        assert taker.recv(LENGTH)[8] == GO
+        return taker
+
+
+def test_one_that_dies_with_the_log_open_is_waited_for(run, start, start_gateway, data_dir):
+    """Its sockets are told of its end before the lock of its log is free: no client is to notice."""
+    start_gateway().stop()
+    giver = Giver(data_dir)
+    client = http.client.HTTPConnection("127.0.0.1", giver.port, timeout=60)
+    client.connect()
+    new = start("gateway", "--listen", f"127.0.0.1:{giver.port}", "--dir", data_dir, "--takeover", kind=Gateway)
+    taker = giver.give_sockets()
+    giver.listening.close()
+    giver.meeting.close()
+    taker.close()
+    new.wait_for("trying again until that passes")
+    giver.lock.close()
+    new.listen()
+    assert ask(client, 0) == 0
+    client.close()
+    new.stop()
+    assert stored(run, data_dir) == [("kept", 0)]
+
+
 @pytest.mark.parametrize("words, said", [
     (("--listen", "127.0.0.2:0"), "listens on an address that this one does not have"),
     (("--tls-cert", "cert.pem", "--tls-key", "key.pem"), "speaks plain HTTP, and this one would not"),
