@@ -238,6 +238,7 @@ static bool body_is_here(const struct http_conn *conn)
 static void http_conn_finish(struct http_conn *conn, size_t len, bool last)
 {
 	conn->in.at += len;
+	conn->amid = false;
 	conn->scan = (struct http_scan){ 0 };
 	if (conn->phase == PHASE_BODY)
 		conn->phase = last ? PHASE_LAST : PHASE_HEAD;

@@ -26,9 +26,32 @@ static void http_handover_queue_all(struct http_server *server)
 			http_server_queue(server, http_server_conn(server, slot));
 }
 
+static bool handover_is_amid(const struct http_conn *conn)
+{
+	return conn->phase == PHASE_BODY ||
+	       (conn->phase == PHASE_HEAD && conn->starved && http_buf_waiting(&conn->in) > 0);
+}
+
+bool http_handover_is_due(struct http_server *server, int64_t patience_ms)
+{
+	bool asked = server->leave_asked_ms == 0;
+	bool due = true;
+
+	if (asked)
+		server->leave_asked_ms = server->now_ms;
+	for (uint32_t slot = 0; slot < server->slots; slot++) {
+		struct http_conn *conn = http_server_conn(server, slot);
+
+		conn->amid = handover_is_amid(conn) && (asked || conn->amid);
+		due = due && !conn->amid;
+	}
+	return due || server->now_ms - server->leave_asked_ms >= patience_ms;
+}
+
 void http_handover_begin(struct http_server *server)
 {
 	server->leaving = true;
+	server->leave_asked_ms = 0;
 	server->leaving_ms = server->now_ms;
 	server->accept_after_ms = INT64_MAX;
 	http_handover_queue_all(server);

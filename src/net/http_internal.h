@@ -112,6 +112,7 @@ struct http_conn {
 	bool hung_up;			/* the client ended its side; some may be unread */
 	bool eof;			/* all of it is read */
 	bool starved;			/* what was read holds no whole request more */
+	bool amid;			/* a request since before the server was asked to leave */
 	bool dead;			/* closes at the end of the turn */
 	bool turning;
 	bool queued;
@@ -177,6 +178,7 @@ struct http_server {
 	bool leaving;
 	int64_t accept_after_ms;	/* accept failed: not before */
 	int64_t leaving_ms;		/* since when */
+	int64_t leave_asked_ms;		/* 0: not, or it has begun */
 
 	/* Any thread's. */
 	_Atomic(struct http_task *) tasks;	/* the newest first */
@@ -263,6 +265,9 @@ static inline struct http_answer *http_answer_of(struct http_conn *conn, uint32_
 /* The socket of those given that listens there, which is the server's from then on. */
 bool http_listener_take(struct http_server *server, const char *listen,
 			struct http_listener *listener);
+/* Once no client is amid a request that it began before; until then all are served, or who is slow
+ * would hold up the others. */
+bool http_handover_is_due(struct http_server *server, int64_t patience_ms);
 void http_handover_begin(struct http_server *server);
 /* Nobody is owed anything. */
 bool http_handover_ready(const struct http_server *server);

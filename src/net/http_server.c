@@ -374,7 +374,7 @@ static int sleep_ms(struct http_server *server, int64_t end_ms)
 		most_ms = SLEEP_MS_MAX;
 	if (server->options.turn_every_ms && most_ms > server->options.turn_every_ms)
 		most_ms = server->options.turn_every_ms;
-	if (server->leaving && most_ms > LEAVING_MS)
+	if ((server->leaving || atomic_load(&server->leave)) && most_ms > LEAVING_MS)
 		most_ms = LEAVING_MS;
 	if (server->queue_head)
 		return 0;
@@ -461,7 +461,7 @@ enum err_code http_server_run(struct http_server *server, int64_t drain_ms, stru
 			continue;
 		if (http_server_stops(server))
 			http_server_drain(server);
-		else if (atomic_load(&server->leave))
+		else if (atomic_load(&server->leave) && http_handover_is_due(server, drain_ms))
 			http_handover_begin(server);
 		else
 			continue;

@@ -173,8 +173,9 @@ void http_server_stop(struct http_server *server);
 bool http_server_stops(struct http_server *server);
 
 /*
- * To another process, which accepts and reads from then on. After http_server_leave() nothing is
- * accepted and nothing is read of who is owed no answer; http_server_run() returns when all else is
+ * To another process, which accepts and reads from then on. After http_server_leave(), once the
+ * requests are read that were begun before, or after drain_ms, nothing is accepted and nothing is
+ * read of who is owed no answer; http_server_run() returns when all else is
  * answered, or after drain_ms, and then neither a listening socket nor an idle connection is
  * closed: both are there for the other one, and for http_server_return(), after which
  * http_server_run() goes on as if nothing had been. Connections over TLS cannot go along; after

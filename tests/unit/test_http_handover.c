@@ -12,7 +12,7 @@ static struct fixture old, new;
 
 /* Of each kind a client, all of the old server. */
 struct clients {
-	int idle, busy, half, late;
+	int idle, busy, half, late, slow;
 	struct buf out;
 };
 
@@ -50,8 +50,9 @@ static void await_turn(const struct fixture *fixture)
 		clock_sleep_ms(1);
 }
 
-/* Until the old server has left: what is in flight is answered, and nothing else. */
-static void leave(struct clients *clients)
+/* Until the old server has left: what is in flight is answered, and nothing else; but all are
+ * served until the slow one, which had begun before, has sent the rest. */
+static void leave(struct clients *clients, const char *slow, const char *slow_rest)
 {
 	static const uint32_t first[] = { 0 };
 
@@ -60,13 +61,21 @@ static void leave(struct clients *clients)
 	clients->idle = client_open(&old);
 	clients->busy = client_open(&old);
 	clients->half = client_open(&old);
+	clients->slow = client_open(&old);
 	say_and_await(clients->idle, &clients->out, ECHO, "GET /echo ? ");
-	client_say(clients->half, HALF);
+	client_say(clients->slow, slow);
 	client_say(clients->busy, LATER);
 	await_kept(&old, 1);
 	http_server_leave(old.server);
 	await_turn(&old);
 	await_turn(&old); /* what was asked before the first it has begun by the second */
+	say_and_await(clients->idle, &clients->out, ECHO, "GET /echo ? ");
+	client_say(clients->half, HALF);
+	await_turn(&old);
+	await_turn(&old);
+	say_and_await(clients->slow, &clients->out, slow_rest, "HTTP/1.1 200 ");
+	await_turn(&old);
+	await_turn(&old);
 	clients->late = client_open(&old);
 	client_say(clients->late, ECHO);
 	client_say(clients->idle, ECHO);
@@ -76,7 +85,7 @@ static void leave(struct clients *clients)
 	assert_null(strstr(buf_cstr(&clients->out), "Connection: close"));
 	(void)pthread_join(old.thread, NULL);
 	assert_true(http_server_has_left(old.server));
-	assert_int_equal(old.handled, 3);
+	assert_int_equal(old.handled, 5);
 }
 
 /* Every one of them is answered on the connection that it had. */
@@ -93,6 +102,7 @@ static void go_on(struct clients *clients)
 	(void)close(clients->late);
 	(void)close(clients->busy);
 	(void)close(clients->half);
+	(void)close(clients->slow);
 	buf_release(&clients->out);
 }
 
@@ -101,12 +111,12 @@ static void test_it_goes_on_as_if_nothing_had_been(void **state)
 	struct clients clients;
 
 	(void)state;
-	leave(&clients);
+	leave(&clients, HALF, "y");
 	http_server_return(old.server);
 	assert_false(http_server_has_left(old.server));
 	assert_int_equal(pthread_create(&old.thread, NULL, run_server, &old), 0);
 	go_on(&clients);
-	assert_int_equal(old.handled, 7);
+	assert_int_equal(old.handled, 9);
 	fixture_stop(&old);
 }
 
@@ -134,7 +144,7 @@ static void test_another_one_takes_over(void **state)
 	int taken;
 
 	(void)state;
-	leave(&clients);
+	leave(&clients, "GET /ec", "ho HTTP/1.1\r\nHost: a\r\n\r\n");
 	take_all(&taken);
 	http_server_free(old.server);
 	fixture_run(&new);
