@@ -221,17 +221,20 @@ void ui_tail(struct call *call)
 {
 	uint64_t owner = ui_tail_owner(call);
 	struct buf contains;
+	bool well = true;
 
 	if (!ui_tail_admit(call, owner))
 		return;
 	buf_init(&contains, WORD_MAX);
 	buf_add_str(&contains, "--contains=");
-	if (!http_query(call->query, "contains", &contains))
+	if (!http_query_names(call->query, "contains"))
 		buf_clear(&contains);
-	if (buf_full(&contains) || (contains.len && memchr(contains.ptr, 0, contains.len)))
+	else if (!http_query(call->query, "contains", &contains))
+		well = false;
+	if (!well || (contains.len && memchr(contains.ptr, 0, contains.len)))
 		call_failf(call, ERR_USAGE,
-			   "the text that records are to contain is too long, or"
-			   " holds a NUL");
+			   "the text that records are to contain is too long, badly encoded,"
+			   " or holds a NUL");
 	else
 		ui_tail_start(call, owner, buf_cstr(&contains));
 	buf_release(&contains);

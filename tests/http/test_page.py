@@ -205,7 +205,10 @@ def test_a_question(up):
     (f"/ui/records/{TOPIC}?from=--follow", 400), (f"/ui/records/{TOPIC}?contains=a%00b", 400),
     (f"/ui/records/{TOPIC}?partition=7", 404), ("/ui/records/a%20b", 422), ("/ui/tail/nope", 404),
     ("/ui/letters/a%20b", 422), ("/ui/runs?limit=1001", 400), ("/ui/where?topic=nope&partition=0&position=1", 404),
-])
+    # What was to choose some is never left out, and all of them shown.
+    (f"/ui/records/{TOPIC}?contains=%zz", 400), (f"/ui/records/{TOPIC}?contains={'x' * 5000}", 400),
+    (f"/ui/letters/{TOPIC}?reason=%zz", 400), ("/ui/rows/pin?limit=%zz", 400),
+], ids=lambda value: str(value)[:40])
 def test_what_cannot_be_answered_is_told(up, path, status):
     reply = ask(up, path)
     assert reply.status == status, reply
@@ -345,6 +348,13 @@ def test_only_those_that_hold_a_text_are_told(gateway):
     with Events(gateway, f"/ui/tail/{TOPIC}?contains=needle") as events:
         post(gateway, {"n": 1}, {"n": "a needle"}, {"n": 2})
         assert events.until(lambda kind, _: kind == "record")["value"] == {"n": "a needle"}
+
+
+@pytest.mark.parametrize("text", ["%zz", "a%00", "x" * 5000], ids=["badly", "nul", "long"])
+def test_a_text_that_none_can_hold_is_refused(gateway, text):
+    with Events(gateway, f"/ui/tail/{TOPIC}?contains={text}") as events:
+        assert events.status == 400  # not all of them instead
+    assert not children(gateway.pid)
 
 
 def test_too_many_records_are_counted(gateway):
