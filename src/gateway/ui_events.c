@@ -183,7 +183,9 @@ void ui_status_look(struct ui *ui, int64_t now_ms)
 		if (now_ms >= page->until_ms)
 			ui_page_end(page);
 	}
-	if (ui->status.pages && !ui->status.child && now_ms >= ui->status.again_ms)
+	/* One that hangs, of pages that have left, is still there until it is killed. */
+	if (ui->status.pages && !ui->status.child && now_ms >= ui->status.again_ms &&
+	    ui->child_count <= UI_CHILDREN_MAX)
 		ui_status_start(ui);
 }
 

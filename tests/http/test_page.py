@@ -267,6 +267,21 @@ def test_many_pages_have_one_child_for_the_status(gateway):
     wait_until(lambda: not children(gateway.pid), "the end of the child")
 
 
+def test_pages_that_come_and_go_leave_no_more_children_than_may_be(gateway):
+    """Of a lake that does not answer: SIGTERM does nothing to a child that hangs, until it is killed."""
+    most, until = 0, time.monotonic() + 4
+    while time.monotonic() < until:
+        with Events(gateway, "/ui/events"):
+            for pid in children(gateway.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+            most = max(most, len(children(gateway.pid)))
+    assert most <= 9, "eight, and the one of the status"
+    with Events(gateway, "/ui/events") as events:
+        events.until(lambda kind, _: kind == "status")
+    wait_until(lambda: not children(gateway.pid), "the end of the children")
+
+
 def test_the_status_comes_again_when_its_child_was_killed(gateway):
     with Events(gateway, "/ui/events") as events:
         events.until(lambda kind, _: kind == "status")
