@@ -17,6 +17,7 @@ struct ui_tail {
 	struct ui_tail *next;
 	struct http_ticket ticket;
 	uint64_t owner;
+	uint64_t session; /* 0: of none */
 	struct ui_child *child;
 	struct http_pieces *pieces; /* NULL: nothing was said yet */
 	struct buf line;
@@ -203,7 +204,9 @@ static void ui_tail_start(struct call *call, uint64_t owner, const char *contain
 	args[count++] = "--";
 	args[count] = topic;
 	user.user = tail;
-	*tail = (struct ui_tail){ .ui = ui, .ticket = call->ticket, .owner = owner };
+	*tail = (struct ui_tail){
+		.ui = ui, .ticket = call->ticket, .owner = owner, .session = call->session
+	};
 	tail->begin_ms = clock_mono_ms() + GRACE_MS;
 	tail->until_ms = clock_mono_ms() + UI_STREAM_MS;
 	buf_init(&tail->line, RECORD_LINE_MAX);
@@ -268,6 +271,13 @@ void ui_tails_look(struct ui *ui, int64_t now_ms)
 		next = tail->next;
 		ui_tail_look(tail, now_ms);
 	}
+}
+
+void ui_tails_end_of(struct ui *ui, uint64_t session)
+{
+	for (struct ui_tail *tail = ui->tails; tail; tail = tail->next)
+		if (tail->session == session)
+			tail->until_ms = 0;
 }
 
 void ui_tails_end(struct ui *ui)

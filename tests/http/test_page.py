@@ -538,6 +538,22 @@ def test_whose_key_is_gone_follows_nothing(start_gateway, tmp_path):
     wait_until(lambda: not children(gateway.pid), "the end of the children")
 
 
+def test_who_logged_out_follows_nothing(gateway, data_dir):
+    one, other = log_in(gateway, data_dir), log_in(gateway, data_dir)
+    paths = ("/ui/events", f"/ui/tail/{TOPIC}")
+    ended, kept = [[Events(gateway, path, **cookie) for path in paths] for cookie in (one, other)]
+    assert ask(gateway, "/ui/session", "DELETE", **one, **own_origin(gateway)).status == 200
+    for stream in ended:
+        deadline = time.monotonic() + 20
+        while stream.next() != (None, None):
+            assert time.monotonic() < deadline, "it goes on"
+    post(gateway, {"n": 1})
+    assert kept[1].next()[0] == "record"
+    assert kept[0].next()[0] == "status"
+    for stream in kept:
+        stream.close()
+
+
 def test_nothing_is_left_when_the_gateway_ends(start_gateway):
     gateway = start_gateway()
     events = [Events(gateway, "/ui/events"), Events(gateway, f"/ui/tail/{TOPIC}")]
