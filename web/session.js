@@ -16,7 +16,7 @@ function take(answer) {
   setText(byId("id"), session.id ?? "");
   setText(byId("version"), session.version ? `pinpipe ${session.version}` : "");
   byId("key-button").hidden = may("admin");
-  byId("logout").hidden = !session.logged_in && !(session.needs_key && may("read"));
+  byId("logout").hidden = session.needs_key ? session.scopes.length === 0 : !may("admin");
   document.documentElement.dataset.admin = String(may("admin"));
   document.dispatchEvent(new CustomEvent("session"));
   if (may("read") && !begun) {
@@ -48,7 +48,7 @@ export function askForKey(scope) {
 async function logIn(key) {
   const answer = await post("session", { key });
 
-  take({ ...answer, logged_in: true });
+  take(answer);
   return answer;
 }
 
