@@ -134,7 +134,7 @@ def test_tables_and_one_of_them(up):
     assert rows["pin", "batch"]["rows"] == 30 and ("geo", "stream") in rows
     table = ask(up, "/ui/tables/pin?path=batch").json()
     assert (table["table"], table["path"]) == ("pin", "batch")
-    assert {"index" in column["name"] or column["name"] for column in table["schema"]}
+    assert {"name": "ind", "type": "int"} in table["schema"] and {"name": "title", "type": "string"} in table["schema"]
     assert {line["tool"] for line in table["lines"]} == {"pandas", "polars", "duckdb", "spark"}
     history = ask(up, "/ui/history/pin?path=batch").json()
     assert history[-1]["operation"] == "CREATE TABLE"
@@ -191,8 +191,8 @@ def test_a_question(up):
     assert reply.status == 400 and "nope" in reply.json()["message"]
     assert not reply.json()["message"].startswith("pinpipe")
     assert "was refused" not in up.said()  # a question that is wrong is nothing to wake somebody for
-    many = ask(up, "/ui/sql", "POST", {"sql": "SELECT 1 FROM pin_all, pin_all, pin_all"})
-    assert many.status == 400 or len(many.json()) == 1000
+    many = ask(up, "/ui/sql", "POST", {"sql": "SELECT 1 FROM pin_all AS a, pin_all AS b, pin_all AS c"})
+    assert len(many.json()) == 1000
     for body in ({}, {"sql": ""}, {"sql": 1}, [], {"sql": "SELECT 1", "from": "nowhere"}):
         assert ask(up, "/ui/sql", "POST", body).status == 400, body
 
