@@ -428,6 +428,8 @@ def test_the_token_goes_out_of_the_address(full, open_page):
     assert "token" not in page.run("location.href")
     assert page.run("document.cookie") == "", "no script sees the session"
     page.wait("document.querySelector('#key-button').hidden")
+    page.open(full.url)  # as who comes back later
+    page.wait("document.querySelector('#key-button')?.hidden && !document.querySelector('#logout').hidden", "still in")
     page.click("#logout")
     page.wait("document.querySelector('#logout')?.hidden && !document.querySelector('#key-button').hidden", "out")
     is_live(page)
