@@ -72,8 +72,9 @@ export async function getLines(path, options) {
     .map(parse);
 }
 
-export async function send(method, path, body, options) {
-  const text = await textOf(
+// The text of what is answered.
+async function sendForText(method, path, body, options) {
+  return textOf(
     await ask(path, {
       method,
       headers: { "Content-Type": "application/json" },
@@ -81,8 +82,19 @@ export async function send(method, path, body, options) {
       ...options,
     }),
   );
+}
+
+export async function send(method, path, body, options) {
+  const text = await sendForText(method, path, body, options);
 
   return text ? parse(text) : null;
+}
+
+// Arrays of rows, one behind the other: an answer for each statement. In a text no line end stands as it is.
+export async function postForAnswers(path, body, options) {
+  const text = await sendForText("POST", path, body, options);
+
+  return text.split(/(?<=\])\n(?=\[)/).map(parse);
 }
 
 export const post = (path, body, options) => send("POST", path, body, options);

@@ -16,7 +16,9 @@ function take(answer) {
   setText(byId("id"), session.id ?? "");
   setText(byId("version"), session.version ? `pinpipe ${session.version}` : "");
   byId("key-button").hidden = may("admin");
-  byId("logout").hidden = !may(session.needs_key ? "read" : "admin"); // what only a session gives
+  byId("logout").hidden = session.needs_key ? session.scopes.length === 0 : !may("admin");
+  document.documentElement.dataset.admin = String(may("admin"));
+  document.dispatchEvent(new CustomEvent("session"));
   if (may("read") && !begun) {
     begun = true;
     queueMicrotask(begin);
@@ -45,7 +47,10 @@ export function askForKey(scope) {
 }
 
 async function logIn(key) {
-  take(await post("session", { key }));
+  const answer = await post("session", { key });
+
+  take(answer);
+  return answer;
 }
 
 async function submitKey(event) {

@@ -2,7 +2,7 @@
 
 import { el, empty, setText } from "./dom.js";
 import { duration, plural } from "./format.js";
-import { get, post } from "./api.js";
+import { get, postForAnswers } from "./api.js";
 import { askForKey, may } from "./session.js";
 import { field } from "./pane.js";
 import { rowsTable } from "./tables.js";
@@ -56,11 +56,13 @@ export function Sql(root) {
     stop.hidden = false;
     setText(said, "asking …");
     try {
-      const rows = await post("sql", { sql: text.value, from: from.value }, { signal: mine.signal });
-      const took = duration((performance.now() - began) / 1000);
+      const answers = await postForAnswers("sql", { sql: text.value, from: from.value }, { signal: mine.signal });
+      const took = duration((performance.now() - began) / 1000),
+        rows = answers.reduce((sum, one) => sum + one.length, 0),
+        more = answers.some(one => one.length >= ROWS_MAX);
 
-      setText(said, `${plural(rows.length, "row")} in ${took}${rows.length < ROWS_MAX ? "" : MORE}`);
-      answer.replaceChildren(rows.length ? rowsTable("Answer", rows) : empty("No row."));
+      setText(said, `${plural(rows, "row")} in ${took}${more ? MORE : ""}`);
+      answer.replaceChildren(...answers.map(one => (one.length ? rowsTable("Answer", one) : empty("No row."))));
     } catch (error) {
       setText(said, error.name === "AbortError" ? "stopped" : "");
       if (error.name !== "AbortError")

@@ -233,7 +233,7 @@ static size_t body_max(const struct gateway *gateway, const struct route *route)
 }
 
 /* Who may ask at all, before anything else is looked at. False: `call` holds the answer. */
-static bool guard_call(struct call *call, const struct http_request *request, bool open)
+static bool guard_call(struct call *call, const struct http_request *request, bool any_host)
 {
 	const struct gateway *gateway = call->gateway;
 	const struct guard_origin *page = NULL;
@@ -249,7 +249,7 @@ static bool guard_call(struct call *call, const struct http_request *request, bo
 		return false;
 	}
 	call->cors = page ? page->answer : NULL;
-	if (!open && !gateway->auth.required &&
+	if (!any_host && !gateway->auth.required &&
 	    !guard_admits_host(&gateway->guard, request->host)) {
 		call_denyf(call, "the Host \"%.*s\" is neither an address nor localhost:"
 			   " gateway.hosts names what else this gateway is called",
@@ -313,10 +313,10 @@ static bool admit_call(struct call *call, const struct route_match *match,
 		       const struct http_request *request)
 {
 	const struct route *route = match->route;
-	bool open = route && (route->flags & ROUTE_OPEN);
+	bool any_host = route && (route->flags & ROUTE_OPEN) && !(route->flags & ROUTE_NAMED);
 	bool here = route && !(request->content_length && route->flags & ROUTE_BODILESS);
 
-	if (!guard_call(call, request, open) || !caller_admit(call, route, request))
+	if (!guard_call(call, request, any_host) || !caller_admit(call, route, request))
 		return false;
 	if (!route && match->methods && call->face != FACE_KINESIS) {
 		refuse_method(call, request, match->methods);

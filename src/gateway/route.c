@@ -174,9 +174,11 @@ struct route_match route_find(enum http_method method, struct slice path, const 
 	struct route_match match = find_path(method, path, faces);
 	struct slice rest;
 
-	if (match.methods || !strip_stage(path, stages, &rest))
-		return match;
-	return find_path(method, rest, faces);
+	if (!match.methods && strip_stage(path, stages, &rest))
+		match = find_path(method, rest, faces);
+	if (match.face == FACE_PAGE && !(faces & 1u << FACE_PAGE))
+		match.face = FACE_KAFKA; /* nor do its rules show that it is elsewhere */
+	return match;
 }
 
 void route_put_help(struct buf *out, enum face face, unsigned faces)

@@ -18,11 +18,12 @@ struct route {
 	enum face face;
 	enum scope scope;
 	enum {
-		ROUTE_OPEN = 1,		/* no API key */
-		ROUTE_BLOCKS = 2,	/* may wait for a disk: the worker runs it */
-		ROUTE_PRODUCES = 4,	/* takes records in an embedded format of Kafka REST */
-		ROUTE_STREAMS = 8,	/* takes a body with records for a stream */
-		ROUTE_BODILESS = 16,	/* with a body there is no such route */
+		ROUTE_OPEN = 1,	     /* no API key */
+		ROUTE_BLOCKS = 2,    /* may wait for a disk: the worker runs it */
+		ROUTE_PRODUCES = 4,  /* takes records in an embedded format of Kafka REST */
+		ROUTE_STREAMS = 8,   /* takes a body with records for a stream */
+		ROUTE_BODILESS = 16, /* with a body there is no such route */
+		ROUTE_NAMED = 32,    /* for no host that is none of ours, though it is open */
 	} flags;
 	void (*handle)(struct call *call);
 	const char *summary;

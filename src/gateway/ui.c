@@ -44,6 +44,12 @@ static void ui_look_at_keys(struct ui *ui)
 	ui_status_end(ui);
 }
 
+void ui_session_ended(struct ui *ui, uint64_t session)
+{
+	ui_tails_end_of(ui, session);
+	ui_status_end_of(ui, session);
+}
+
 static void ui_tick(struct http_server *server, struct http_watch *watch)
 {
 	struct ui *ui = (struct ui *)((char *)watch - offsetof(struct ui, timer));

@@ -48,6 +48,8 @@ MUST_USE enum err_code ui_new(struct gateway *gateway, struct ui **ret_ui, struc
 void ui_free(struct ui *ui);
 /* Once a turn of the loop: when the server stops, everything here ends. */
 void ui_turn(struct ui *ui);
+/* Who logged out follows nothing any more, in no tab of his. */
+void ui_session_ended(struct ui *ui, uint64_t session);
 
 /* Whether a browser asks, which is to see the page where others see "{}". */
 bool ui_wants_page(const struct http_request *request);

@@ -66,14 +66,18 @@ static void ui_put_word(struct ui_command *command, const char *flag, struct sli
 	buf_release(&word);
 }
 
-/* The value of a query's parameter; null: it is not there. */
+/* The value of a query's parameter; null: it is not there, or cannot be one, and is refused: what
+ * was to choose some must not be left out, and show all. */
 static struct slice ui_query(struct ui_command *command, const char *name)
 {
 	struct slice query = command->call->query;
 
 	buf_clear(&command->value);
-	if (!http_query(query, name, &command->value))
+	if (!http_query(query, name, &command->value)) {
+		if (http_query_names(query, name))
+			ui_refuse_value(command, "a value is too long, or badly encoded");
 		return slice_of(NULL, 0);
+	}
 	return slice_of(command->value.ptr ? command->value.ptr : "", command->value.len);
 }
 

@@ -9,6 +9,7 @@ struct ui_page_open {
 	struct ui *ui;
 	struct ui_page_open *next;
 	struct http_pieces *pieces;
+	uint64_t session; /* 0: of none */
 	int64_t until_ms;
 	bool paused; /* it takes the newest when it goes on */
 };
@@ -161,6 +162,7 @@ void ui_events(struct call *call)
 	maker.user = page = xcalloc(1, sizeof(*page));
 	call->deferred = true;
 	page->ui = ui;
+	page->session = call->session;
 	page->until_ms = clock_mono_ms() + UI_STREAM_MS;
 	page->pieces = http_pieces_begin(ui->server, call->ticket, &head, &maker);
 	if (!page->pieces) {
@@ -183,8 +185,17 @@ void ui_status_look(struct ui *ui, int64_t now_ms)
 		if (now_ms >= page->until_ms)
 			ui_page_end(page);
 	}
-	if (ui->status.pages && !ui->status.child && now_ms >= ui->status.again_ms)
+	/* One that hangs, of pages that have left, is still there until it is killed. */
+	if (ui->status.pages && !ui->status.child && now_ms >= ui->status.again_ms &&
+	    ui->child_count <= UI_CHILDREN_MAX)
 		ui_status_start(ui);
+}
+
+void ui_status_end_of(struct ui *ui, uint64_t session)
+{
+	for (struct ui_page_open *page = ui->status.pages; page; page = page->next)
+		if (page->session == session)
+			page->until_ms = 0;
 }
 
 void ui_status_end(struct ui *ui)

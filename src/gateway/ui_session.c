@@ -3,6 +3,7 @@
 #include "base/time.h"
 #include "gateway/caller.h"
 #include "gateway/state.h"
+#include "gateway/ui.h"
 
 #include <stdio.h>
 
@@ -44,8 +45,10 @@ void ui_session_get(struct call *call)
 
 void ui_session_delete(struct call *call)
 {
-	if (call->session)
+	if (call->session) {
 		session_end(&call->gateway->sessions, call->session);
+		ui_session_ended(call->gateway->ui, call->session);
+	}
 	call->scopes = caller_scopes_of_all(call);
 	ui_session_set_cookie(call, "");
 	ui_session_put(call);

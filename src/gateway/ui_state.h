@@ -68,10 +68,14 @@ void ui_relays_end(struct ui *ui);
 
 /* ui_events.c */
 void ui_status_look(struct ui *ui, int64_t now_ms);
+/* At the next look, those of that session. */
+void ui_status_end_of(struct ui *ui, uint64_t session);
 void ui_status_end(struct ui *ui);
 
 /* ui_tail.c */
 void ui_tails_look(struct ui *ui, int64_t now_ms);
+/* As ui_status_end_of(). */
+void ui_tails_end_of(struct ui *ui, uint64_t session);
 void ui_tails_end(struct ui *ui);
 
 #endif

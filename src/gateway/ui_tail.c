@@ -17,6 +17,7 @@ struct ui_tail {
 	struct ui_tail *next;
 	struct http_ticket ticket;
 	uint64_t owner;
+	uint64_t session; /* 0: of none */
 	struct ui_child *child;
 	struct http_pieces *pieces; /* NULL: nothing was said yet */
 	struct buf line;
@@ -203,7 +204,9 @@ static void ui_tail_start(struct call *call, uint64_t owner, const char *contain
 	args[count++] = "--";
 	args[count] = topic;
 	user.user = tail;
-	*tail = (struct ui_tail){ .ui = ui, .ticket = call->ticket, .owner = owner };
+	*tail = (struct ui_tail){
+		.ui = ui, .ticket = call->ticket, .owner = owner, .session = call->session
+	};
 	tail->begin_ms = clock_mono_ms() + GRACE_MS;
 	tail->until_ms = clock_mono_ms() + UI_STREAM_MS;
 	buf_init(&tail->line, RECORD_LINE_MAX);
@@ -221,17 +224,20 @@ void ui_tail(struct call *call)
 {
 	uint64_t owner = ui_tail_owner(call);
 	struct buf contains;
+	bool well = true;
 
 	if (!ui_tail_admit(call, owner))
 		return;
 	buf_init(&contains, WORD_MAX);
 	buf_add_str(&contains, "--contains=");
-	if (!http_query(call->query, "contains", &contains))
+	if (!http_query_names(call->query, "contains"))
 		buf_clear(&contains);
-	if (buf_full(&contains) || (contains.len && memchr(contains.ptr, 0, contains.len)))
+	else if (!http_query(call->query, "contains", &contains))
+		well = false;
+	if (!well || (contains.len && memchr(contains.ptr, 0, contains.len)))
 		call_failf(call, ERR_USAGE,
-			   "the text that records are to contain is too long, or"
-			   " holds a NUL");
+			   "the text that records are to contain is too long, badly encoded,"
+			   " or holds a NUL");
 	else
 		ui_tail_start(call, owner, buf_cstr(&contains));
 	buf_release(&contains);
@@ -265,6 +271,13 @@ void ui_tails_look(struct ui *ui, int64_t now_ms)
 		next = tail->next;
 		ui_tail_look(tail, now_ms);
 	}
+}
+
+void ui_tails_end_of(struct ui *ui, uint64_t session)
+{
+	for (struct ui_tail *tail = ui->tails; tail; tail = tail->next)
+		if (tail->session == session)
+			tail->until_ms = 0;
 }
 
 void ui_tails_end(struct ui *ui)

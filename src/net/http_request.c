@@ -37,24 +37,40 @@ static struct slice next_pair(struct slice *query)
 	return pair;
 }
 
-bool http_query(struct slice query, const char *name, struct buf *out)
+/* The first of that name, as it is encoded. */
+static bool query_find(struct slice query, const char *name, struct slice *ret)
 {
 	size_t name_len = strlen(name);
 
 	while (query.len > 0) {
 		struct slice pair = next_pair(&query);
-		struct slice value;
-		char *room;
-		size_t len;
 
 		if (!slice_starts(pair, name) || (pair.len > name_len && pair.ptr[name_len] != '='))
 			continue;
-		value = slice_from(pair, pair.len > name_len ? name_len + 1 : name_len);
-		room = buf_room(out, value.len);
-		if (!room || !http_unescape(value, true, room, &len))
-			return false;
-		buf_grew(out, len);
+		*ret = slice_from(pair, pair.len > name_len ? name_len + 1 : name_len);
 		return true;
 	}
 	return false;
+}
+
+bool http_query(struct slice query, const char *name, struct buf *out)
+{
+	struct slice value;
+	char *room;
+	size_t len;
+
+	if (!query_find(query, name, &value))
+		return false;
+	room = buf_room(out, value.len);
+	if (!room || !http_unescape(value, true, room, &len))
+		return false;
+	buf_grew(out, len);
+	return true;
+}
+
+bool http_query_names(struct slice query, const char *name)
+{
+	struct slice value;
+
+	return query_find(query, name, &value);
 }

@@ -276,5 +276,7 @@ struct slice http_header(const struct http_request *request, const char *name);
 struct slice http_client(const struct http_request *request, const char *name);
 /* The decoded value of a query parameter ("+" is a space), into `out`; false: absent or badly encoded. */
 bool http_query(struct slice query, const char *name, struct buf *out);
+/* Whether it is there, however it is encoded. */
+bool http_query_names(struct slice query, const char *name);
 
 #endif

@@ -232,6 +232,13 @@ def test_sql_is_answered_and_errors_are_shown(full, open_page):
     page.click("#sql-run")
     page.wait_text("1,000 rows", "#pane-sql .said")
     page.wait_text("there may be more", "#pane-sql .said")
+    page.run("document.querySelector('#sql-text').select()")
+    page.type("#sql-text", "SELECT ']\\n[' AS one, [[1],\n[2]] AS lists; SELECT 2 AS two; SELECT 3 WHERE false")
+    page.click("#sql-run")
+    page.wait_text("2 rows in", "#pane-sql .said")
+    assert page.run("[...document.querySelectorAll('#sql-answer th')].map(node => node.textContent)") == \
+        ["one", "lists", "two"]
+    page.wait_text("No row.", "#sql-answer")
 
 
 def test_requests_to_paste_work(full, open_page):
@@ -426,6 +433,8 @@ def test_the_token_goes_out_of_the_address(full, open_page):
     assert "token" not in page.run("location.href")
     assert page.run("document.cookie") == "", "no script sees the session"
     page.wait("document.querySelector('#key-button').hidden")
+    page.open(full.url)  # as who comes back later
+    page.wait("document.querySelector('#key-button')?.hidden && !document.querySelector('#logout').hidden", "still in")
     page.click("#logout")
     page.wait("document.querySelector('#logout')?.hidden && !document.querySelector('#key-button').hidden", "out")
     is_live(page)

@@ -35,6 +35,10 @@ def test_what_is_not_there_is_told_as_if_it_did_not_exist(start_gateway):
     assert reply.status == 404 and "/metrics" in reply.text and "/topics" not in reply.text
     assert put(ops, {"Data": 1, "PartitionKey": "k"}).status == 403  # as the API Gateway has it
     assert ask(ops, "DELETE", PIN, content_type=KAFKA_JSON).status == 404  # not 405
+    for method, path, headers in (("GET", "/ui", {}), ("POST", "/ui/run", {}), ("DELETE", "/ui/session", {}),
+                                  ("GET", "/ui/tables", {"Sec-Fetch-Site": "same-site"})):
+        reply = ask(kafka, method, path, headers=headers)
+        assert reply.status == 404 and "/topics" in reply.text and "/ui" not in reply.text, (method, path, reply)
     reply = ask(kafka, "GET", "/metric")
     assert reply.status == 404 and "/metrics" not in reply.text and "/topics" in reply.text
     assert produce(kafka, {"records": [{"value": 1}]}).status == 200

@@ -135,7 +135,7 @@ def test_tables_and_one_of_them(up):
     assert rows["pin", "batch"]["rows"] == 30 and ("geo", "stream") in rows
     table = ask(up, "/ui/tables/pin?path=batch").json()
     assert (table["table"], table["path"]) == ("pin", "batch")
-    assert {"index" in column["name"] or column["name"] for column in table["schema"]}
+    assert {"name": "ind", "type": "int"} in table["schema"] and {"name": "title", "type": "string"} in table["schema"]
     assert {line["tool"] for line in table["lines"]} == {"pandas", "polars", "duckdb", "spark"}
     history = ask(up, "/ui/history/pin?path=batch").json()
     assert history[-1]["operation"] == "CREATE TABLE"
@@ -192,8 +192,8 @@ def test_a_question(up):
     assert reply.status == 400 and "nope" in reply.json()["message"]
     assert not reply.json()["message"].startswith("pinpipe")
     assert "was refused" not in up.said()  # a question that is wrong is nothing to wake somebody for
-    many = ask(up, "/ui/sql", "POST", {"sql": "SELECT 1 FROM pin_all, pin_all, pin_all"})
-    assert many.status == 400 or len(many.json()) == 1000
+    many = ask(up, "/ui/sql", "POST", {"sql": "SELECT 1 FROM pin_all AS a, pin_all AS b, pin_all AS c"})
+    assert len(many.json()) == 1000
     for body in ({}, {"sql": ""}, {"sql": 1}, [], {"sql": "SELECT 1", "from": "nowhere"}):
         assert ask(up, "/ui/sql", "POST", body).status == 400, body
 
@@ -206,7 +206,10 @@ def test_a_question(up):
     (f"/ui/records/{TOPIC}?from=--follow", 400), (f"/ui/records/{TOPIC}?contains=a%00b", 400),
     (f"/ui/records/{TOPIC}?partition=7", 404), ("/ui/records/a%20b", 422), ("/ui/tail/nope", 404),
     ("/ui/letters/a%20b", 422), ("/ui/runs?limit=1001", 400), ("/ui/where?topic=nope&partition=0&position=1", 404),
-])
+    # What was to choose some is never left out, and all of them shown.
+    (f"/ui/records/{TOPIC}?contains=%zz", 400), (f"/ui/records/{TOPIC}?contains={'x' * 5000}", 400),
+    (f"/ui/letters/{TOPIC}?reason=%zz", 400), ("/ui/rows/pin?limit=%zz", 400),
+], ids=lambda value: str(value)[:40])
 def test_what_cannot_be_answered_is_told(up, path, status):
     reply = ask(up, path)
     assert reply.status == status, reply
@@ -263,6 +266,21 @@ def test_many_pages_have_one_child_for_the_status(gateway):
     for events in pages + [late]:
         events.close()
     wait_until(lambda: not children(gateway.pid), "the end of the child")
+
+
+def test_pages_that_come_and_go_leave_no_more_children_than_may_be(gateway):
+    """Of a lake that does not answer: SIGTERM does nothing to a child that hangs, until it is killed."""
+    most, until = 0, time.monotonic() + 4
+    while time.monotonic() < until:
+        with Events(gateway, "/ui/events"):
+            for pid in children(gateway.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+            most = max(most, len(children(gateway.pid)))
+    assert most <= 9, "eight, and the one of the status"
+    with Events(gateway, "/ui/events") as events:
+        events.until(lambda kind, _: kind == "status")
+    wait_until(lambda: not children(gateway.pid), "the end of the children")
 
 
 def test_the_status_comes_again_when_its_child_was_killed(gateway):
@@ -346,6 +364,13 @@ def test_only_those_that_hold_a_text_are_told(gateway):
     with Events(gateway, f"/ui/tail/{TOPIC}?contains=needle") as events:
         post(gateway, {"n": 1}, {"n": "a needle"}, {"n": 2})
         assert events.until(lambda kind, _: kind == "record")["value"] == {"n": "a needle"}
+
+
+@pytest.mark.parametrize("text", ["%zz", "a%00", "x" * 5000], ids=["badly", "nul", "long"])
+def test_a_text_that_none_can_hold_is_refused(gateway, text):
+    with Events(gateway, f"/ui/tail/{TOPIC}?contains={text}") as events:
+        assert events.status == 400  # not all of them instead
+    assert not children(gateway.pid)
 
 
 def test_too_many_records_are_counted(gateway):
@@ -512,6 +537,22 @@ def test_whose_key_is_gone_follows_nothing(start_gateway, tmp_path):
             pass
         assert ask(gateway, "/ui/events", x_api_key=KEY).status == 401
     wait_until(lambda: not children(gateway.pid), "the end of the children")
+
+
+def test_who_logged_out_follows_nothing(gateway, data_dir):
+    one, other = log_in(gateway, data_dir), log_in(gateway, data_dir)
+    paths = ("/ui/events", f"/ui/tail/{TOPIC}")
+    ended, kept = [[Events(gateway, path, **cookie) for path in paths] for cookie in (one, other)]
+    assert ask(gateway, "/ui/session", "DELETE", **one, **own_origin(gateway)).status == 200
+    for stream in ended:
+        deadline = time.monotonic() + 20
+        while stream.next() != (None, None):
+            assert time.monotonic() < deadline, "it goes on"
+    post(gateway, {"n": 1})
+    assert kept[1].next()[0] == "record"
+    assert kept[0].next()[0] == "status"
+    for stream in kept:
+        stream.close()
 
 
 def test_nothing_is_left_when_the_gateway_ends(start_gateway):

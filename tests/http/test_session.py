@@ -167,7 +167,10 @@ def test_only_the_page_itself_changes_anything(start_gateway, data_dir):
     assert ask(gateway, "POST", SESSION, body, "application/json", {"x-api-key": "a script's"}).status == 200
     for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 404), ("none", 404)):
         assert ask(gateway, "GET", NOTHING_THERE, headers={"Sec-Fetch-Site": site}).status == status
-    assert ask(gateway, "GET", NOTHING_THERE, headers={"Host": "evil.example"}).status == 403
+    evil = {"Host": "evil.example", "Origin": "http://evil.example"}  # a name of its own for this address
+    for method, path, sent in (("GET", NOTHING_THERE, None), ("GET", SESSION, None), ("POST", SESSION, body)):
+        reply = ask(gateway, method, path, sent, "application/json" if sent else None, evil)
+        assert reply.status == 403 and "gateway.hosts" in reply.text and "Set-Cookie" not in reply.headers
 
 
 def test_the_page_is_no_stage(gateway):

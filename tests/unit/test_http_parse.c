@@ -211,6 +211,8 @@ static void test_headers_and_query(void **state)
 	assert_int_equal(out.len, 0);
 	assert_false(http_query(request->query, "bad", &out));
 	assert_false(http_query(request->query, "b", &out));
+	assert_true(http_query_names(request->query, "bad"));
+	assert_false(http_query_names(request->query, "b"));
 	buf_release(&out);
 }
 
