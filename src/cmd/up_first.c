@@ -132,10 +132,18 @@ static enum err_code up_take_lock(const struct config *config, const char *dir, 
 	return code;
 }
 
+/* Who has the port until it is taken over. */
+static bool has_predecessor(const struct config *config, const char *dir, int lock)
+{
+	char holder[LOCK_HOLDER_MAX] = "";
+
+	return config_bool(config, OPT_TAKEOVER) &&
+	       (lock < 0 || lock_is_held(dir, "log/lock", holder));
+}
+
 enum err_code up_first(const struct config *config, int *ret_lock, struct schedule *schedule,
 		       struct err *err)
 {
-	const bool takes_over = config_bool(config, OPT_TAKEOVER);
 	struct store *store = NULL;
 	const char *dir = "";
 	enum err_code code = check_demo(config, err);
@@ -151,7 +159,7 @@ enum err_code up_first(const struct config *config, int *ret_lock, struct schedu
 	if (code == ERR_OK && *config_text(config, OPT_CRON))
 		code = begin_schedule(config, store, schedule, err);
 	store_free(store);
-	if (code == ERR_OK && !takes_over)
+	if (code == ERR_OK && !has_predecessor(config, dir, *ret_lock))
 		code = await_port(config, dir, err);
 	return code == ERR_OK ? children_inherit(config, err) : code;
 }

@@ -145,6 +145,25 @@ def test_up_takes_over_and_the_other_drains(run, start, data_dir):
     run("check", "--dir", data_dir)
 
 
+def test_up_that_finds_nobody_is_told_first_that_its_port_is_taken(run, data_dir):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = "127.0.0.1:%d" % other.getsockname()[1]
+        refused = run("up", "--dir", data_dir, "--listen", address, "--takeover", status=1)
+    assert refused.stderr.startswith(f"pinpipe up: something listens on {address} already"), refused.stderr
+
+
+def test_up_takes_over_from_a_gateway_alone(run, start, start_gateway, data_dir):
+    gateway = start_gateway()
+    with Load(gateway, count=2) as load:
+        new = start("up", "--listen", f"{gateway.host}:{gateway.port}", "--dir", data_dir, "--takeover",
+                    kind=Gateway).listen()
+        assert gateway.process.wait(60) == 0, gateway.said()
+        load.await_more()
+    assert new.stop(signal.SIGTERM) in (0, 143)
+    assert [client.failed for client in load.clients] == [[]] * len(load.clients)
+    assert stored(run, data_dir) == load.expected()
+
+
 # --- when it fails --------------------------------------------------------------------------------------------
 
 
