@@ -57,7 +57,9 @@ static void ui_relay_cut(struct ui_relay *relay, int status, const char *message
 		ui_child_drop(relay->child);
 	if (relay->pieces)
 		http_pieces_abort(relay->pieces);
-	else if (status && !relay->unheard)
+	else if (!status)
+		http_reply_drop(relay->ui->server, relay->ticket);
+	else if (!relay->unheard)
 		ui_refuse(relay->ui, relay->ticket, status, slice_str(message));
 	ui_relay_free(relay);
 }

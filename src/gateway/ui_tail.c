@@ -246,6 +246,7 @@ void ui_tail(struct call *call)
 static void ui_tail_look(struct ui_tail *tail, int64_t now_ms)
 {
 	if (!tail->pieces && http_client_left(tail->ui->server, tail->ticket)) {
+		http_reply_drop(tail->ui->server, tail->ticket);
 		ui_tail_free(tail);
 		return;
 	}

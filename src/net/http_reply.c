@@ -272,6 +272,16 @@ void http_reply(struct http_server *server, struct http_ticket ticket,
 		reply_to(server, conn, ticket.request, reply);
 }
 
+void http_reply_drop(struct http_server *server, struct http_ticket ticket)
+{
+	struct http_conn *conn = http_reply_conn(server, ticket);
+
+	if (!conn)
+		return;
+	http_answer_of(conn, ticket.request)->close = true;
+	http_reply_done(server, conn, ticket.request);
+}
+
 void http_reply_refusal(struct http_server *server, struct http_conn *conn, uint32_t request,
 			const struct http_refusal *refusal)
 {

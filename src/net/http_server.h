@@ -210,6 +210,10 @@ struct http_reply {
 void http_reply(struct http_server *server, struct http_ticket ticket,
 		const struct http_reply *reply);
 
+/* There is no answer, because who asked has left: the connection is closed behind what is answered
+ * before it. Without this, or an answer, it would stay. */
+void http_reply_drop(struct http_server *server, struct http_ticket ticket);
+
 /* Whether who asked has closed the connection, or ended his side of it: for answers that take long,
  * and that nobody may be waiting for. */
 bool http_client_left(const struct http_server *server, struct http_ticket ticket);

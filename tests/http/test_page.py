@@ -461,6 +461,19 @@ def test_an_answer_that_is_too_long_is_cut_off(gateway):
     wait_until(lambda: not children(gateway.pid), "the end of the child")
 
 
+def sockets(pid):
+    found = (os.readlink(entry.path) for entry in os.scandir(f"/proc/{pid}/fd"))
+    return sum(target.startswith("socket:") for target in found)
+
+
+def test_who_leaves_before_the_answer_leaves_no_connection(gateway):
+    before = sockets(gateway.pid)
+    for path in ("/ui/runs", f"/ui/tail/{TOPIC}", f"/ui/records/{TOPIC}", "/ui/tables") * 4:
+        begin(gateway, path).close()
+        wait_until(lambda: not children(gateway.pid), "the end of the child")
+    wait_until(lambda: sockets(gateway.pid) == before, "the end of the connections", 10)
+
+
 def ask_all(gateway, paths):
     replies = []
     threads = [threading.Thread(target=lambda path=path: replies.append(ask(gateway, path))) for path in paths]
