@@ -75,8 +75,13 @@ class Box {
 
     setText(this.figure, figure);
     setText(this.unit, unit);
-    setText(this.place, place);
-    this.place.title = place;
+    if (this.place.title !== place) {
+      // An address is broken before its port, if it must be.
+      const parts = place.split(/(?=:\d+$)/).flatMap((part, n) => (n > 0 ? [el("wbr"), part] : [part]));
+
+      this.place.replaceChildren(...parts);
+      this.place.title = place;
+    }
     for (const [name, [is, value, more]] of Object.entries(lights)) {
       const one = this.lights[name];
 
@@ -189,6 +194,9 @@ function place(status, part) {
   return found?.replace("in --dir", "").replace("log of --dir", "") ?? "";
 }
 
+// A rate that is not 0, and is not to look like it.
+const some = n => (n < 0.05 ? "a few" : rate(n));
+
 function boxTexts(status, rates) {
   const topics = rowsOf(status, "topic"),
     batch = rowsOf(status, "batch table"),
@@ -198,9 +206,9 @@ function boxTexts(status, rates) {
     due = status.processes.find(one => one.process === "batch")?.due;
   const failing =
     a.requests_5xx > 0
-      ? ["bad", `${rate(a.requests_5xx)} 5xx`]
+      ? ["bad", `${some(a.requests_5xx)} 5xx`]
       : a.requests_4xx > 0
-        ? ["warn", `${rate(a.requests_4xx)} 4xx`]
+        ? ["warn", `${some(a.requests_4xx)} 4xx`]
         : null;
   const ack = status.ack_us.count ? micros(status.ack_us.p50) : "–";
   const ran = status.batch.last_exit > 0 ? ["bad", `status ${status.batch.last_exit}`] : runsLight(status, "batch");

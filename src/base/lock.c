@@ -8,7 +8,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-static void read_holder(int fd, char pid[LOCK_HOLDER_MAX])
+void lock_read_holder(int fd, char pid[LOCK_HOLDER_MAX])
 {
 	ssize_t n = pread(fd, pid, LOCK_HOLDER_MAX - 1, 0);
 
@@ -20,14 +20,15 @@ static enum err_code lock_refuse(int fd, const char *dir, const char *what, stru
 {
 	char pid[LOCK_HOLDER_MAX];
 
-	read_holder(fd, pid);
+	lock_read_holder(fd, pid);
 	return err_set(err, ERR_LOCKED, "another %s (process %s) works on \"%s\"", what,
 		       *pid ? pid : "unknown", dir);
 }
 
-static enum err_code write_pid(int fd, const char *path, struct err *err)
+/* False: errno says why. */
+static bool write_pid(int fd)
 {
-	char pid[32];
+	char pid[LOCK_HOLDER_MAX];
 	size_t len = (size_t)snprintf(pid, sizeof(pid), "%ld\n", (long)getpid()), done = 0;
 	ssize_t n = ftruncate(fd, 0);
 
@@ -35,7 +36,12 @@ static enum err_code write_pid(int fd, const char *path, struct err *err)
 		n = pwrite(fd, pid + done, len - done, (off_t)done);
 		done += n < 0 ? 0 : (size_t)n;
 	}
-	return n < 0 ? err_errno(err, "could not write \"%s\"", path) : ERR_OK;
+	return n >= 0;
+}
+
+void lock_note_holder(int fd)
+{
+	(void)write_pid(fd);
 }
 
 enum err_code lock_take(const char *dir, const char *name, const char *what, int *ret_fd,
@@ -56,8 +62,8 @@ enum err_code lock_take(const char *dir, const char *name, const char *what, int
 		(void)close(fd);
 		return code;
 	}
-	code = write_pid(fd, path, err);
-	if (code != ERR_OK) {
+	if (!write_pid(fd)) {
+		code = err_errno(err, "could not write \"%s\"", path);
 		(void)close(fd);
 		return code;
 	}
@@ -78,7 +84,7 @@ bool lock_is_held(const char *dir, const char *name, char ret_holder[LOCK_HOLDER
 		return false;
 	held = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 	if (held)
-		read_holder(fd, ret_holder);
+		lock_read_holder(fd, ret_holder);
 	(void)close(fd);
 	return held;
 }

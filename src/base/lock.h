@@ -21,6 +21,10 @@ enum { LOCK_HOLDER_MAX = 32 };
 /* Whether a process has it, and its id; of a file that is not there or may not be read: none. Makes
  * and takes nothing that lasts. */
 bool lock_is_held(const char *dir, const char *name, char ret_holder[LOCK_HOLDER_MAX]);
+/* Of a lock's file that is open: its holder says who it is, as far as the disk takes it; who does
+ * not get it asks ("": it did not say). */
+void lock_note_holder(int fd);
+void lock_read_holder(int fd, char ret_holder[LOCK_HOLDER_MAX]);
 void lock_release(int fd);	/* accepts -1 */
 
 #endif

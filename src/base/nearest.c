@@ -40,11 +40,29 @@ size_t word_distance(const char *a, const char *b)
 	return last[b_len];
 }
 
+/* The only one that `word` is the beginning of. */
+static const char *only_begun(const char *word, nearest_word_fn *word_at, const void *list)
+{
+	const char *begun = NULL, *candidate;
+	size_t len = strlen(word);
+
+	for (size_t n = 0; len > 0 && (candidate = word_at(list, n)); n++) {
+		if (strncmp(candidate, word, len) != 0)
+			continue;
+		if (begun)
+			return NULL;
+		begun = candidate;
+	}
+	return begun;
+}
+
 const char *nearest(const char *word, nearest_word_fn *word_at, const void *list)
 {
-	const char *best = NULL, *candidate;
+	const char *best = NULL, *candidate, *begun = only_begun(word, word_at, list);
 	size_t best_distance = SIZE_MAX, word_len = strlen(word);
 
+	if (begun)
+		return begun;
 	for (size_t n = 0; (candidate = word_at(list, n)); n++) {
 		size_t len = strlen(candidate), bound = (len + 2) / 3, distance;
 

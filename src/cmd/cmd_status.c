@@ -83,12 +83,20 @@ static enum err_code cmd_status_check(const struct config *config, struct err *e
 	return code;
 }
 
-/* What does not fit goes, from the end: a screen that scrolls shows the least urgent. */
+/* What does not fit goes, from the end, and its lines are counted: a screen that scrolls shows the
+ * least urgent. */
 static void cmd_status_fit(struct buf *out, size_t lines)
 {
-	for (size_t at = 0; lines > 1 && at < out->len; at++)
-		if (out->ptr[at] == '\n' && --lines == 1)
-			out->len = at;
+	size_t there = 0, fits = out->len;
+
+	for (size_t at = 0; at < out->len; at++)
+		if (out->ptr[at] == '\n' && ++there + 2 == lines)
+			fits = at + 1;
+	if (lines <= 2 || there < lines)
+		return;
+	out->len = fits;
+	buf_addf(out, "… %zu more lines: in a taller terminal, or without --watch",
+		 there + 2 - lines);
 }
 
 /* `lines`: of the screen that it is to fit; 0: it may be as long as it is. */

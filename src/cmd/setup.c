@@ -56,7 +56,10 @@ enum err_code setup_dir_there(const struct config *config, const char **ret_dir,
 	if (!is_in(dir, "log") && !is_in(dir, "lake") && errno == EACCES)
 		return err_errno(err, "could not look into \"%s\"", dir);
 	if (!is_in(dir, "log") && !is_in(dir, "lake"))
-		return err_set(err, ERR_ABSENT, "there is no pinpipe data in \"%s\"", dir);
+		return err_set(err, ERR_ABSENT,
+			       "there is no pinpipe data in \"%s\": --dir names another place, and"
+			       " `pinpipe up` begins one",
+			       dir);
 	*ret_dir = dir;
 	return ERR_OK;
 }

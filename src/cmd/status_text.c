@@ -140,7 +140,7 @@ static void status_put_rates(struct buf *out, const struct status *status)
 	(void)registry_recent(&status->view, METRIC_RECORDS, &ms);
 	if (ms == 0)
 		return;
-	buf_addf(out, "\na second, over %s:\n ", shown_age(text, ms));
+	buf_addf(out, "\neach second, over the last %s:\n ", shown_age(text, ms));
 	for (size_t i = 0; i < RATES; i++)
 		buf_addf(out, "%s%s %.1f", i ? ", " : " ", rates[i].label,
 			 status_rate(status, rates[i].metric));

@@ -111,9 +111,9 @@ void up_gateway_tell_drained(const struct up_gateway *up)
 	landed -= up->landed;
 	rows -= up->rows;
 	trace_info(
-		"drained: %s records landed in the lake, %s rows in tables of streams; what landed"
+		"drained: %s record%s landed in the lake, %s row%s in tables of streams; what landed"
 		" since the last batch is in its table after the next one (pinpipe batch, or the"
 		" next up)",
-		progress_count(landed > 0 ? (uint64_t)landed : 0, count),
-		progress_count(rows > 0 ? (uint64_t)rows : 0, of_streams));
+		progress_count(landed > 0 ? (uint64_t)landed : 0, count), landed == 1 ? "" : "s",
+		progress_count(rows > 0 ? (uint64_t)rows : 0, of_streams), rows == 1 ? "" : "s");
 }

@@ -91,9 +91,9 @@ static void say_what(const struct sink *sink)
 		ours += sink->partitions[i]->state != SINK_AWAY;
 		filling += sink->partitions[i]->count;
 	}
-	registry_say(REGISTRY_DOING, "%s%zu partitions of %zu topics, %llu records wait",
+	registry_say(REGISTRY_DOING, "%s%zu partitions of %zu topics, %llu record%s wait",
 		     sink->draining ? "drains " : "", ours, sink->topic_count,
-		     (unsigned long long)filling);
+		     (unsigned long long)filling, filling == 1 ? "" : "s");
 }
 
 void sink_tell(struct sink *sink)

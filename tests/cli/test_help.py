@@ -59,7 +59,8 @@ def test_a_command_is_wanted(run):
     assert result.stdout == "" and "a command comes first" in result.stderr
 
 
-@pytest.mark.parametrize("typed,meant", [("gatway", "gateway"), ("confg", "config"), ("vresion", "version")])
+@pytest.mark.parametrize("typed,meant", [("gatway", "gateway"), ("confg", "config"), ("vresion", "version"),
+                                         ("main", "maintain")])
 def test_unknown_command_is_answered_with_the_nearest_one(run, typed, meant):
     if meant not in COMMANDS:
         pytest.skip(f"{meant} is not there")

@@ -216,7 +216,7 @@ def test_what_an_earlier_up_had_is_not_missed(up, status):
 
 
 def test_a_lake_that_takes_nothing_is_the_reason(pinpipe, start_gateway, start, status, tmp_path, data_dir):
-    if b"PINPIPE_FAILPOINT_TICKETS" not in pinpipe.read_bytes():
+    if b"PINPIPE_FAILPOINT_TICKETS\0" not in pinpipe.read_bytes():
         pytest.skip("built without failpoints")
     tickets = tmp_path / "tickets"
     (tickets / "taken").mkdir(parents=True)
@@ -286,6 +286,7 @@ def test_watch_fits_the_screen(pinpipe, start_gateway, data_dir):
     screen.type("\x03")
     shown = screen.read().split("\x1b[H\x1b[J")[2]
     assert shown.startswith("pinpipe on") and shown.count("\n") == 4
+    assert re.search(r"\n… \d+ more lines: in a taller terminal, or without --watch$", shown.rstrip("^C")), shown
 
 
 def test_a_registry_that_cannot_be_is_in_nobodys_way(start_gateway, data_dir):

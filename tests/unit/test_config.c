@@ -169,6 +169,7 @@ static void test_flags_of_another_command_are_refused(void **state)
 	refuse_flags("--listen x", "this command takes no option \"--listen\"");
 	refuse_flags("--api-key x", "unknown option \"--api-key\"");
 	refuse_flags("--psots 3", "unknown option \"--psots\", did you mean \"--posts\"?");
+	refuse_flags("--po 3", "unknown option \"--po\", did you mean \"--posts\"?");
 	refuse_flags("--posts", "option \"--posts\" wants a value");
 	refuse_flags("-v", "unknown option \"-v\": options begin with two dashes");
 }

@@ -5,6 +5,7 @@
 #include "broker/local/broker_local.h"
 
 #include "base/dir.h"
+#include "base/lock.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/time.h"
@@ -176,15 +177,21 @@ static enum err_code open_catalog(struct local_broker *local, struct err *err)
 
 static enum err_code take_lock(struct local_broker *local, struct err *err)
 {
+	char holder[LOCK_HOLDER_MAX];
+
 	local->lock_fd =
 		openat(local->dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (local->lock_fd < 0)
 		return err_errno(err, "could not open the lock of \"%s\"", local->options.dir);
-	if (flock(local->lock_fd, LOCK_EX | LOCK_NB) == 0)
+	if (flock(local->lock_fd, LOCK_EX | LOCK_NB) == 0) {
+		lock_note_holder(local->lock_fd);
 		return ERR_OK;
-	if (errno == EWOULDBLOCK)
-		return err_set(err, ERR_LOCKED, "another process writes the log in \"%s\"",
-			       local->options.dir);
+	}
+	if (errno == EWOULDBLOCK) {
+		lock_read_holder(local->lock_fd, holder);
+		return err_set(err, ERR_LOCKED, "another process (%s) writes it",
+			       *holder ? holder : "unknown");
+	}
 	return err_errno(err, "could not lock \"%s\"", local->options.dir);
 }
 
