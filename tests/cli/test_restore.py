@@ -260,7 +260,7 @@ def test_an_object_that_was_cut(run, gateway, data_dir, tmp_path):
 @pytest.mark.parametrize("action", ["remake-written:kill@1", "remake-named:kill@1", "remake-written:eio@1",
                                     "remake-written:enospc@1"])
 def test_one_that_was_killed_is_begun_anew(run, pinpipe, gateway, data_dir, tmp_path, action):
-    if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
+    if b"PINPIPE_FAILPOINTS\0" not in pinpipe.read_bytes():
         pytest.skip("needs a program built with -Dfailpoints=true")
     post(gateway, PIN, [{"index": n} for n in range(10)])
     sink(run, data_dir)
@@ -337,7 +337,7 @@ def test_layouts_of_groups(run, start_gateway, data_dir, tmp_path):
 
 def test_killed_at_every_piece_that_is_written(run, pinpipe, tmp_path):
     """A lake of a few pieces and segments, made by hand: after each kill the same command makes the whole log."""
-    if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
+    if b"PINPIPE_FAILPOINTS\0" not in pinpipe.read_bytes():
         pytest.skip("needs a program built with -Dfailpoints=true")
     where = tmp_path / f"lake/topics/{PIN}/partition=0"
     where.mkdir(parents=True)

@@ -209,7 +209,7 @@ POINTS = ("retain-marked", "retain-removed")
 
 @pytest.mark.parametrize("point", POINTS)
 def test_a_kill_at_each_step(run, data_dir, filled, point, pinpipe):
-    if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
+    if b"PINPIPE_FAILPOINTS\0" not in pinpipe.read_bytes():
         pytest.skip("needs a program built with -Dfailpoints=true")
     filled()
     killed = vacuum(run, data_dir, env={"PINPIPE_FAILPOINTS": f"{point}:kill@1"}, status=-signal.SIGKILL)
@@ -343,7 +343,7 @@ def test_letters_go_when_their_table_has_passed_them(run, data_dir, lettered):
 
 @pytest.mark.parametrize("point", ["retain-letters-marked", "retain-letters-removed"])
 def test_a_kill_among_the_letters(run, data_dir, lettered, point, pinpipe):
-    if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
+    if b"PINPIPE_FAILPOINTS\0" not in pinpipe.read_bytes():
         pytest.skip("needs a program built with -Dfailpoints=true")
     lettered()
     age(data_dir / "lake" / "dlq")
@@ -381,7 +381,7 @@ def files_of(run, data_dir, table):
 
 
 def test_maintain_stands_back_for_a_rebuild(run, data_dir, start_gateway, start, pinpipe):
-    if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
+    if b"PINPIPE_FAILPOINTS\0" not in pinpipe.read_bytes():
         pytest.skip("needs a program built with -Dfailpoints=true")
     gateway = start_gateway("--shards", 1, "--partitions", 1)
     for _ in range(12):
@@ -402,7 +402,7 @@ def test_maintain_stands_back_for_a_rebuild(run, data_dir, start_gateway, start,
 
 @pytest.mark.parametrize("filled", ["plain"], indirect=True)
 def test_raw_objects_stay_while_a_table_is_rebuilt_of_them(run, data_dir, filled, start, pinpipe):
-    if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
+    if b"PINPIPE_FAILPOINTS\0" not in pinpipe.read_bytes():
         pytest.skip("needs a program built with -Dfailpoints=true")
     filled()
     rebuild = start("rebuild", "pin", "--from", "batch", "--dir", data_dir,

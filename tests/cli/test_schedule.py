@@ -135,7 +135,7 @@ def fixture_posted(start_gateway, run, data_dir):
 
 @pytest.fixture(name="failpoints")
 def fixture_failpoints(pinpipe):
-    if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
+    if b"PINPIPE_FAILPOINTS\0" not in pinpipe.read_bytes():
         pytest.skip("built without failpoints")
     return lambda text: {"PINPIPE_FAILPOINTS": text}
 

@@ -104,7 +104,7 @@ def test_a_stop_drains_the_log(run, gateway, start, data_dir):
 
 def test_a_stop_does_not_wait_for_what_comes_meanwhile(run, gateway, start, data_dir, pinpipe):
     """Others post without a pause, and faster than the disk takes it; what they post then is the next sink's."""
-    if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
+    if b"PINPIPE_FAILPOINTS\0" not in pinpipe.read_bytes():
         pytest.skip("needs a program built with -Dfailpoints=true")
     running = start("sink", "--dir", data_dir, "--flush-age", "1h",
                     env={"PINPIPE_FAILPOINTS": "store-synced:delay100@1+"})

@@ -132,7 +132,7 @@ def test_what_a_rebuild_replaced_stays_as_long_as_files_are_kept(run, gateway, d
 
 
 def test_a_rebuild_that_is_at_work(run, gateway, start, data_dir, pinpipe):
-    if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
+    if b"PINPIPE_FAILPOINTS\0" not in pinpipe.read_bytes():
         pytest.skip("needs a program built with -Dfailpoints=true")
     run("emulate", "--streaming", "--posts", 20, "--rate", "max", "--streaming-url", gateway.url)
     run("stream", "--until-end", "--dir", data_dir)
@@ -179,7 +179,7 @@ def test_a_word_that_cannot_be_read(run, gateway, data_dir):
 
 
 def test_killed_at_each_removal(run, data_dir, busy, pinpipe):
-    if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
+    if b"PINPIPE_FAILPOINTS\0" not in pinpipe.read_bytes():
         pytest.skip("needs a program built with -Dfailpoints=true")
     posts = busy(COMMITS)
     (root_of(data_dir) / "part-orphan.parquet").write_bytes(b"x")
@@ -193,7 +193,7 @@ def test_killed_at_each_removal(run, data_dir, busy, pinpipe):
 
 
 def test_a_copy_that_is_made_meanwhile(run, start, data_dir, busy, pinpipe, tmp_path):
-    if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
+    if b"PINPIPE_FAILPOINTS\0" not in pinpipe.read_bytes():
         pytest.skip("needs a program built with -Dfailpoints=true")
     busy(COMMITS)
     (root_of(data_dir) / "part-orphan.parquet").write_bytes(b"x")

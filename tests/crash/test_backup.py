@@ -115,7 +115,7 @@ def test_what_is_there_is_not_written_over(run, data_dir, tmp_path):
 
 @pytest.mark.parametrize("action", ["backup-copied:kill@1", "backup-named:kill@1"])
 def test_a_backup_that_was_killed_is_no_copy(run, pinpipe, data_dir, tmp_path, action):
-    if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
+    if b"PINPIPE_FAILPOINTS\0" not in pinpipe.read_bytes():
         pytest.skip("needs a program built with -Dfailpoints=true")
     run("topics", "create", "t", "--dir", str(data_dir))
     copy = tmp_path / "copy"
@@ -127,7 +127,7 @@ def test_a_backup_that_was_killed_is_no_copy(run, pinpipe, data_dir, tmp_path, a
 
 
 def test_a_copy_whose_name_could_not_be_synced_stays(run, pinpipe, data_dir, tmp_path):
-    if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
+    if b"PINPIPE_FAILPOINTS\0" not in pinpipe.read_bytes():
         pytest.skip("needs a program built with -Dfailpoints=true")
     run("topics", "create", "t", "--dir", str(data_dir))
     failed = run("backup", "--dir", str(data_dir), "--to", str(tmp_path / "copy"), status=74,
@@ -138,7 +138,7 @@ def test_a_copy_whose_name_could_not_be_synced_stays(run, pinpipe, data_dir, tmp
 
 
 def test_a_backup_is_copied_by_hand_where_the_kernel_cannot(run, pinpipe, data_dir, tmp_path):
-    if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
+    if b"PINPIPE_FAILPOINTS\0" not in pinpipe.read_bytes():
         pytest.skip("needs a program built with -Dfailpoints=true")
     run("topics", "create", "t", "--dir", str(data_dir))
     run("backup", "--dir", str(data_dir), "--to", str(tmp_path / "copy"),

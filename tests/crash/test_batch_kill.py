@@ -15,7 +15,7 @@ PER_OBJECT, OBJECTS = 50, 3
 
 @pytest.fixture
 def lake(run, data_dir, pinpipe):
-    if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
+    if b"PINPIPE_FAILPOINTS\0" not in pinpipe.read_bytes():
         pytest.skip("needs a program built with -Dfailpoints=true")
     return Lake(run, data_dir)
 

@@ -16,7 +16,7 @@ DONE = ("delta-committed", "compact-committed")
 
 @pytest.fixture
 def posted(run, start_gateway, data_dir, pinpipe):
-    if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
+    if b"PINPIPE_FAILPOINTS\0" not in pinpipe.read_bytes():
         pytest.skip("needs a program built with -Dfailpoints=true")
     post(start_gateway("--shards", 2), 20)
     stream(run, data_dir)

@@ -10,7 +10,7 @@ RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
 
 def test_the_worker_ends_before_the_log(run, start_gateway, data_dir, pinpipe):
-    if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
+    if b"PINPIPE_FAILPOINTS\0" not in pinpipe.read_bytes():
         pytest.skip("needs a program built with -Dfailpoints=true")
     # The catalog is written once when it is made, and for each of the pipeline's six topics and streams.
     gateway = start_gateway(env={"PINPIPE_FAILPOINTS": "catalog-write:delay1500@8"})

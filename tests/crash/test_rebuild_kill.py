@@ -31,7 +31,7 @@ def models(tmp_path):
 
 @pytest.fixture
 def lake(run, data_dir, pinpipe):
-    if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
+    if b"PINPIPE_FAILPOINTS\0" not in pinpipe.read_bytes():
         pytest.skip("needs a program built with -Dfailpoints=true")
     return Lake(run, data_dir)
 

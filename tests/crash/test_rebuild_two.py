@@ -71,7 +71,7 @@ class Two:
 
 @pytest.fixture
 def two(start, run, tmp_path, pinpipe):
-    if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
+    if b"PINPIPE_FAILPOINTS\0" not in pinpipe.read_bytes():
         pytest.skip("needs a program built with -Dfailpoints=true")
     return Two(start, run, tmp_path)
 

@@ -29,7 +29,7 @@ STEP = 30   # records a round
 
 @pytest.fixture
 def sink(run, data_dir, pinpipe):
-    if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
+    if b"PINPIPE_FAILPOINTS\0" not in pinpipe.read_bytes():
         pytest.skip("needs a program built with -Dfailpoints=true")
 
     def run_sink(layout, **options):

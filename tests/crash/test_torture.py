@@ -20,7 +20,7 @@ SEED = 1
 
 @pytest.fixture
 def points(pinpipe):
-    if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
+    if b"PINPIPE_FAILPOINTS\0" not in pinpipe.read_bytes():
         pytest.skip("needs a build with -Dfailpoints=true")
     return kills.failpoints()
 

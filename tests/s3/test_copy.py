@@ -141,7 +141,7 @@ def test_a_log_out_of_a_bucket(run, start_gateway, server, env, lake, data_dir, 
 
 
 def test_a_copy_that_was_killed_goes_on(run, pinpipe, server, env, lake):
-    if b"PINPIPE_FAILPOINTS" not in pinpipe.read_bytes():
+    if b"PINPIPE_FAILPOINTS\0" not in pinpipe.read_bytes():
         pytest.skip("needs a program built with -Dfailpoints=true")
     whole = files(lake)
     for at in (3, 12, 17, 15):  # of what each finds left
