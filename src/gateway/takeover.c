@@ -249,13 +249,12 @@ enum err_code takeover_go(struct takeover *takeover, struct err *err)
 	return ERR_OK;
 }
 
-/* Before the process ends that the service manager looks at. */
-static void tell_manager(const struct takeover *takeover)
+/* Which process the service manager is to look at. */
+static void tell_manager(bool of_up)
 {
 	char state[64];
 
-	(void)snprintf(state, sizeof(state), "MAINPID=%d",
-		       takeover->from_up ? getppid() : getpid());
+	(void)snprintf(state, sizeof(state), "MAINPID=%d", of_up ? getppid() : getpid());
 	notify_send(state);
 }
 
@@ -266,7 +265,7 @@ enum err_code takeover_finish(struct takeover *takeover, struct err *err)
 
 	if (takeover->from < 0)
 		return ERR_OK;
-	tell_manager(takeover);
+	tell_manager(takeover->from_up); /* before the other ends */
 	code = takeover_say(takeover->from, WORD_OPEN, err);
 	if (code == ERR_OK)
 		code = takeover_hear_word(takeover->from, -1, HELLO_MS, WORD_YOURS, &message, err);
@@ -451,6 +450,8 @@ bool takeover_give(struct takeover *takeover, void (*close_log)(struct gateway *
 	if (takeover_give_all(takeover, close_log, &err) == ERR_OK)
 		return true;
 	trace_error("nobody takes over: %s; this gateway goes on", err.msg);
+	tell_manager(
+		takeover_is_of_up(takeover->gateway->options.dir)); /* the other may have, too */
 	(void)snprintf(no.why, sizeof(no.why), "%.200s", err.msg);
 	(void)!handoff_send(takeover->to, &no, sizeof(no), NULL, 0, &unused);
 	(void)pthread_mutex_lock(&takeover->lock);

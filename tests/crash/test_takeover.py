@@ -419,11 +419,17 @@ def test_a_directory_with_a_long_path(start, start_gateway, tmp_path):
     take_over(start, gateway, directory)
 
 
-def test_the_service_manager_is_told_who_it_is_now(start, tmp_path, data_dir):
-    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    manager.bind(str(tmp_path / "notify"))
-    manager.settimeout(60)
-    env = {"NOTIFY_SOCKET": str(tmp_path / "notify")}
+@pytest.fixture(name="manager")
+def fixture_manager(tmp_path):
+    """The end of a socket at which a service manager is told things."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(60)
+        yield manager
+
+
+def test_the_service_manager_is_told_who_it_is_now(start, manager, data_dir):
+    env = {"NOTIFY_SOCKET": manager.getsockname()}
     words = ("--listen", "127.0.0.1:0", "--dir", data_dir)
     for command in ("gateway", "up"):
         old = start(command, *words, env=env, kind=Gateway).listen()
@@ -435,7 +441,22 @@ def test_the_service_manager_is_told_who_it_is_now(start, tmp_path, data_dir):
         assert old.port == new.port
         assert not [word for word in told if word.startswith("MAINPID=")][1:]
         new.stop()
-    manager.close()
+
+
+def test_the_service_manager_is_told_that_nobody_took_over(start, manager, data_dir):
+    """Who was to may have said that it had."""
+    gateway = start("gateway", "--listen", "127.0.0.1:0", "--dir", data_dir,
+                    env={"NOTIFY_SOCKET": manager.getsockname()}, kind=Gateway).listen()
+    taker = Taker(data_dir)
+    taker.say(HELLO)
+    assert taker.hear() == SOCKETS
+    taker.say(GO)
+    while taker.hear() != LOG:
+        pass
+    taker.close()
+    while manager.recv(1000).decode() != f"MAINPID={gateway.pid}":
+        pass
+    gateway.stop()
 
 
 def test_an_open_page_holds_nothing_up(start, start_gateway, data_dir):
