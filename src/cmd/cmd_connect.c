@@ -104,14 +104,13 @@ static enum err_code connected_open(struct connect *connect, const struct clean_
 
 /* --- shown ------------------------------------------------------------------------ */
 
-static struct connect_place connect_place_of(const struct connect *connect,
-					     const struct connected *table)
+static struct connect_place connect_place_of(struct connect *connect, const struct connected *table)
 {
 	return (struct connect_place){
 		.table = table->place.model->model.name,
 		.location = table->location,
 		.bucket = connect->bucket,
-		.endpoint = connect->endpoint.len ? connect->endpoint.ptr : "",
+		.endpoint = buf_cstr(&connect->endpoint),
 		.region = connect->region,
 	};
 }
