@@ -83,8 +83,7 @@ def test_own_events(bare, command):
         echo 'models: /etc/pinpipe/models' >>/etc/pinpipe/pinpipe.yaml
         printf %s {shlex.quote(events)} | pinpipe models new clicks --config /etc/pinpipe/pinpipe.yaml
         {SERVICE.replace("{command}", command)}
-        curl -sS --fail-with-body -H 'Content-Type: application/vnd.kafka.json.v2+json' \\
-             -d '{{"records":[{{"value":{{"user":"ann","page":"/"}}}}]}}' \\
+        curl -sS --fail-with-body -H 'Content-Type: application/json' -d '{{"user":"ann","page":"/"}}' \\
              http://127.0.0.1:8082/topics/124df56aef51.clicks
         curl -sS --fail-with-body -X PUT -H 'Content-Type: application/json' \\
              -d '{{"Data":{{"user":"bob","page":"/"}},"PartitionKey":"p"}}' \\
