@@ -7,6 +7,7 @@ pinpipe's gateway: what both then hold is the same. tools/interop/install-openap
 """
 import base64
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -63,7 +64,8 @@ def made_up(gateway, phases, description, directory):
     return subprocess.run(
         [PYTHON, CACHE / "venv" / "bin" / "schemathesis", "run", description, "--url", gateway.url, "--no-color",
          "--phases", phases, "--exclude-checks", LEFT_OUT[phases], "--max-examples", "50", "--generation-deterministic",
-         "--continue-on-failure"], cwd=directory, capture_output=True, text=True, timeout=300, check=False)
+         "--continue-on-failure"], cwd=directory, capture_output=True, text=True, timeout=300, check=False,
+        env={**os.environ, "PYTHONPATH": str(HERE), "SCHEMATHESIS_HOOKS": "made_up_lines"})
 
 
 @pytest.mark.parametrize("phases", LEFT_OUT)
