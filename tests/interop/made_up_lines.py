@@ -1,4 +1,4 @@
-"""A hook of Schemathesis, which knows no lines of JSON: how a body of them is sent. The description has them as text."""
+"""A hook of Schemathesis, which knows no lines of JSON: how they are sent. The description has them as text."""
 import schemathesis
 
 
