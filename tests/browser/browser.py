@@ -10,9 +10,8 @@ import signal
 import subprocess
 import tempfile
 import threading
-import time
 
-from conftest import PATIENCE_S, die_with_parent
+from conftest import PATIENCE_S, die_with_parent, wait_until
 
 FLAGS = [
     "--headless=new", "--remote-debugging-pipe", "--no-first-run", "--no-default-browser-check", "--disable-extensions",
@@ -179,17 +178,19 @@ class Page:
 
     def wait(self, script, what=None, patience_s=PATIENCE_S):
         """Until the expression is true; its value."""
-        deadline = time.monotonic() + patience_s
-        while True:
+        thrown = ""
+
+        def look():
+            nonlocal thrown
             try:
-                value = self.run(script)
+                return self.run(script)
             except BrowserError as error:
-                value, what = None, f"{what or script} ({error})"
-            if value:
-                return value
-            if time.monotonic() > deadline:
-                raise AssertionError(f"{what or script} did not come; the page says:\n{self.text()}")
-            time.sleep(0.03)
+                thrown = f" ({error})"
+                return None
+        try:
+            return wait_until(look, what or script, patience_s)
+        except AssertionError as late:
+            raise AssertionError(f"{late}{thrown}; the page says:\n{self.text()}") from None
 
     def text(self, selector="body"):
         """What a person reads there; what is hidden is not in it."""

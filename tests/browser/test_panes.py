@@ -4,7 +4,6 @@ import hashlib
 import json
 import shutil
 import subprocess
-import time
 
 import pytest
 
@@ -36,6 +35,12 @@ def is_live(page):
 def go(page, pane):
     page.run(f"location.hash = '#{pane}'")
     page.wait(f"!document.querySelector('#pane-{pane.split('/')[0]}').hidden")
+
+
+def has_drawn(page):
+    """The pane has its answers, and what looks at its own size has had its turn."""
+    page.wait("!document.querySelector('main [aria-busy]')", "an answer")
+    page.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def choose_topic(page, topic):
@@ -299,7 +304,7 @@ def test_nothing_is_ever_html(up, open_page, tmp_path):
     is_live(page)
     for pane in ("tables/pin/batch", "tables/pin/stream", "answers", "records", "letters", "sql", "post", "flow"):
         go(page, pane)
-        time.sleep(0.5)
+        has_drawn(page)
     go(page, "records")
     choose_topic(page, f"{ID}.pin")
     page.wait_text("<img src=x onerror=", "#pane-records .feed")
@@ -350,8 +355,7 @@ def test_no_pane_is_wider_than_a_small_screen(full, open_page):
     is_live(page)
     for pane in (*PANES, "tables/pin/batch"):
         go(page, pane)
-        page.wait("!document.querySelector('main [aria-busy]')", "an answer")
-        time.sleep(0.3)
+        has_drawn(page)
         assert page.run("document.documentElement.scrollWidth") <= 400, pane
 
 
@@ -387,7 +391,7 @@ def test_everything_has_a_name(full, open_page):
     is_live(page)
     for pane in PANES:
         go(page, pane)
-        page.wait("!document.querySelector('main [aria-busy]')", "an answer")
+        has_drawn(page)
         nodes = page.call("Accessibility.getFullAXTree")["nodes"]
         nameless = [node["role"]["value"] for node in nodes if not node.get("ignored")
                     and node.get("role", {}).get("value") in NAMED
