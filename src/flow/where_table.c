@@ -165,11 +165,11 @@ static enum err_code where_find_row(struct where_look *look, struct engine *engi
 			continue;
 		}
 		found->state = WHERE_IS_ROW;
-		*ret_file = look->files[i];
 		if (step == 1) {
-			const char *path = delta_file(look->delta, *ret_file)->path;
+			const char *path = delta_file(look->delta, look->files[i])->path;
 			size_t room = strlen(look->place->root) + strlen(path) + 2;
 
+			*ret_file = look->files[i];
 			found->file = xmalloc(room);
 			(void)snprintf(found->file, room, "%s/%s", look->place->root, path);
 		}
@@ -195,8 +195,8 @@ static enum err_code where_passed_at(const struct where_look *look, int64_t vers
 	return code;
 }
 
-/* The first one, of those that the log has, at which the record was done with. `newest` is that of
- * the row's file, which has come with it, or later, by a compaction. */
+/* The first one, of those that the log has, at which the record was done with. `newest` is one that
+ * has the row: that of its file, which has come with it, or later, by a compaction. */
 static enum err_code where_find_version(const struct where_look *look, int64_t newest,
 					struct where_table *found, struct err *err)
 {
@@ -225,10 +225,13 @@ static enum err_code where_find_version(const struct where_look *look, int64_t n
 }
 
 /* A row is told without it where old commits cannot be read. One that a replay made came when the
- * table had passed its record long since: with its file, or before that was put together. */
+ * table had passed its record long since: with its file, or before that was put together. `file`
+ * is the row's where found->file tells that it is known. */
 static void where_tell_version(const struct where_look *look, size_t file, bool replayed,
 			       struct where_table *found)
 {
+	int64_t newest = found->file ? delta_file_version(look->delta, file)
+				     : delta_version(look->delta);
 	struct delta_recent recent;
 	struct err unused;
 
@@ -238,9 +241,8 @@ static void where_tell_version(const struct where_look *look, size_t file, bool 
 		return;
 	found->oldest = recent.oldest;
 	if (replayed)
-		found->version = delta_file_version(look->delta, file);
-	else if (where_find_version(look, delta_file_version(look->delta, file), found, &unused) !=
-		 ERR_OK)
+		found->version = found->file ? newest : -1;
+	else if (where_find_version(look, newest, found, &unused) != ERR_OK)
 		found->version = -1;
 }
 

@@ -100,6 +100,21 @@ def test_the_version_it_came_with(where, gateway):
     assert where.table(5)["row"]["ind"] == 21
 
 
+def test_the_version_in_a_table_without_statistics(where, gateway):
+    """Then any of its files may have the row: of many all are asked at once, and which it was is not told."""
+    for n in range(9):
+        post(gateway, GEO, [geo(n)])
+        where.land()
+        where.batch()
+    for path in (where.dir / "lake" / "tables" / f"{ID}_geo_clean" / "_delta_log").glob("*.json"):
+        actions = [json.loads(line) for line in path.read_text().splitlines()]
+        for action in actions:
+            action.get("add", {}).pop("stats", None)
+        path.write_text("".join(json.dumps(action) + "\n" for action in actions))
+    assert [(where.table(n)["version"], where.table(n)["row"]["ind"], where.table(n)["file"]) for n in (0, 4, 8)] \
+        == [(1, 0, None), (5, 4, None), (9, 8, None)]
+
+
 def test_a_version_that_is_not_kept(where, gateway, run):
     for n in range(12):
         post(gateway, GEO, [geo(n)])
