@@ -1,5 +1,6 @@
 #include "base/registry_inside.h"
 
+#include "base/fnv.h"
 #include "base/time.h"
 #include "base/trace.h"
 
@@ -29,14 +30,6 @@ const char *registry_dir(void) { return atomic_load(&joined_fd) >= 0 ? joined_di
 
 /* --- the layout ------------------------------------------------------------------- */
 
-static uint64_t layout_add(uint64_t hash, const char *text)
-{
-	do
-		hash = (hash ^ (unsigned char)*text) * 0x100000001b3;
-	while (*text++);
-	return hash;
-}
-
 uint64_t registry_layout(void)
 {
 	static const char *const names[] = {
@@ -50,11 +43,10 @@ uint64_t registry_layout(void)
 				SERIES_KIND_TABLE(X)
 #undef X
 	};
-	uint64_t hash = 0xcbf29ce484222325 ^ sizeof(struct registry_slot) ^
-			(uint64_t)SERIES_VALUES << 32;
+	uint64_t hash = FNV1A_BEGIN ^ sizeof(struct registry_slot) ^ (uint64_t)SERIES_VALUES << 32;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		hash = layout_add(hash, names[i]);
+		hash = fnv1a(hash, names[i], strlen(names[i]) + 1);
 	return hash;
 }
 

@@ -1,5 +1,6 @@
 #include "base/told.h"
 
+#include "base/fnv.h"
 #include "base/time.h"
 #include "base/trace.h"
 
@@ -25,16 +26,6 @@ static struct {
 	char path[PATH_MAX];
 } told = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-/* FNV-1a */
-static uint64_t hash_of_text(const char *text)
-{
-	uint64_t hash = 14695981039346656037u;
-
-	for (const char *c = text; *c; c++)
-		hash = (hash ^ (unsigned char)*c) * 1099511628211u;
-	return hash;
-}
-
 static bool turn_has(const struct told_turn *turn, uint64_t hash)
 {
 	for (size_t i = 0; i < turn->count; i++)
@@ -45,7 +36,7 @@ static bool turn_has(const struct told_turn *turn, uint64_t hash)
 
 static bool was_told(const char *text)
 {
-	uint64_t hash = hash_of_text(text);
+	uint64_t hash = fnv1a_text(FNV1A_BEGIN, text);
 	bool known;
 
 	(void)pthread_mutex_lock(&told.lock);

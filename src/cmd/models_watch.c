@@ -1,5 +1,6 @@
 #include "cmd/models_watch.h"
 
+#include "base/fnv.h"
 #include "base/time.h"
 #include "base/trace.h"
 #include "cmd/setup.h"
@@ -10,14 +11,6 @@
 #include <sys/stat.h>
 
 enum { LOOK_EVERY_MS = 500 };
-
-/* FNV-1a */
-static uint64_t mix(uint64_t state, const void *bytes, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		state = (state ^ ((const unsigned char *)bytes)[i]) * UINT64_C(0x100000001b3);
-	return state;
-}
 
 /* Names, sizes and times of a directory's SQL files, in whatever order. */
 static uint64_t state_of_dir(const char *dir, const char *below)
@@ -37,10 +30,10 @@ static uint64_t state_of_dir(const char *dir, const char *below)
 		if (len < 4 || strcmp(entry->d_name + len - 4, ".sql") != 0 ||
 		    fstatat(dirfd(listing), entry->d_name, &st, 0) < 0)
 			continue;
-		uint64_t file = mix(UINT64_C(0xcbf29ce484222325), entry->d_name, len);
+		uint64_t file = fnv1a(FNV1A_BEGIN, entry->d_name, len);
 
-		file = mix(file, &st.st_size, sizeof(st.st_size));
-		state += mix(file, &st.st_mtim, sizeof(st.st_mtim));
+		file = fnv1a(file, &st.st_size, sizeof(st.st_size));
+		state += fnv1a(file, &st.st_mtim, sizeof(st.st_mtim));
 	}
 	(void)closedir(listing);
 	return state;

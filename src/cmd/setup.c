@@ -2,6 +2,7 @@
 
 #include "base/beside.h"
 #include "base/dir.h"
+#include "base/fnv.h"
 #include "base/mem.h"
 #include "base/trace.h"
 #include "broker/broker_kinds.h"
@@ -324,16 +325,6 @@ static enum err_code open_local(const struct log_use *use, struct broker **ret_b
 	return broker_local_new(&options, ret_broker, err);
 }
 
-/* FNV-1a: it names things, and keeps no secret. */
-static uint64_t hash_of(const char *text)
-{
-	uint64_t hash = 14695981039346656037u;
-
-	for (const char *c = text; *c; c++)
-		hash = (hash ^ (unsigned char)*c) * 1099511628211u;
-	return hash;
-}
-
 /* The same after a restart, and nobody else's: this machine's name, and its directory. Containers
  * may have both names in common; they do not have the place on the disk. */
 static void member_name(const char *dir, char name[MEMBER_NAME_MAX])
@@ -344,8 +335,8 @@ static void member_name(const char *dir, char name[MEMBER_NAME_MAX])
 	(void)gethostname(host, sizeof(host) - 1);
 	(void)stat(dir, &there);
 	(void)snprintf(name, MEMBER_NAME_MAX, "pinpipe-%s-%016" PRIx64 "-%jx.%jx", host,
-		       hash_of(realpath(dir, path) ? path : dir), (uintmax_t)there.st_dev,
-		       (uintmax_t)there.st_ino);
+		       fnv1a_text(FNV1A_BEGIN, realpath(dir, path) ? path : dir),
+		       (uintmax_t)there.st_dev, (uintmax_t)there.st_ino);
 }
 
 static enum err_code open_kafka(const struct log_use *use, struct broker **ret_broker,
@@ -414,7 +405,7 @@ static enum err_code lake_hash(const struct config *config, uint32_t *ret_hash, 
 		put_bucket(config, lake, &place);
 	else
 		put_directory(store_dir(lake) ? store_dir(lake) : lake, &place);
-	*ret_hash = (uint32_t)hash_of(buf_cstr(&place));
+	*ret_hash = (uint32_t)fnv1a_text(FNV1A_BEGIN, buf_cstr(&place));
 	buf_release(&place);
 	return ERR_OK;
 }

@@ -1,18 +1,16 @@
 #include "delta/delta_map.h"
 
+#include "base/fnv.h"
 #include "base/mem.h"
 
 #include <stdint.h>
 
 enum { SLOTS_FIRST = 64 };
 
-/* FNV-1a, 64 bits. */
 static uint64_t hash(const char *key)
 {
-	uint64_t h = UINT64_C(14695981039346656037);
+	uint64_t h = fnv1a_text(FNV1A_BEGIN, key);
 
-	for (; *key; key++)
-		h = (h ^ (unsigned char)*key) * UINT64_C(1099511628211);
 	return h ^ h >> 32;
 }
 

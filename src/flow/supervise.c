@@ -1,5 +1,6 @@
 #include "flow/supervise.h"
 
+#include "base/fnv.h"
 #include "base/mem.h"
 #include "base/registry.h"
 #include "base/stop.h"
@@ -88,16 +89,6 @@ static void why_it_ended(const struct service *service, char why[REGISTRY_TEXT_M
 	registry_view_close(&view);
 }
 
-/* FNV-1a, and not 0 */
-static uint64_t hash_of_end(int status, const char *why)
-{
-	uint64_t hash = (14695981039346656037u ^ (uint64_t)status) * 1099511628211u;
-
-	for (const char *c = why; *c; c++)
-		hash = (hash ^ (unsigned char)*c) * 1099511628211u;
-	return hash | 1;
-}
-
 /* `next`: what comes of that. */
 static void say_end(struct service *service, const char *next)
 {
@@ -107,7 +98,7 @@ static void say_end(struct service *service, const char *next)
 	uint64_t hash;
 
 	why_it_ended(service, why);
-	hash = hash_of_end(status, why);
+	hash = fnv1a_text(FNV1A_BEGIN ^ (uint64_t)status, why) | 1; /* 0: nothing */
 	trace_at(job && hash == service->told ? TRACE_DEBUG : TRACE_WARN,
 		 "%s ended with status %d%s%s; %s", service->name, status, *why ? ": " : "", why,
 		 next);

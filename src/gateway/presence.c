@@ -1,5 +1,6 @@
 #include "gateway/presence.h"
 
+#include "base/fnv.h"
 #include "base/mem.h"
 #include "base/time.h"
 
@@ -16,14 +17,12 @@ void presence_release(struct presence *presence)
 		}
 }
 
-/* FNV-1a. Who picks names to fall into one bucket costs each request a walk of what the table
+/* Who picks names to fall into one bucket costs each request a walk of what the table
  * may hold, which is bounded. */
 static size_t bucket_of(struct topic_ref topic)
 {
-	uint64_t hash = 0xcbf29ce484222325 ^ (uint64_t)topic.kind;
+	uint64_t hash = fnv1a_text(FNV1A_BEGIN ^ (uint64_t)topic.kind, topic.name);
 
-	for (const char *c = topic.name; *c; c++)
-		hash = (hash ^ (unsigned char)*c) * 0x100000001b3;
 	return (hash ^ hash >> 32) % PRESENCE_BUCKETS;
 }
 

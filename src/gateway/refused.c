@@ -1,5 +1,6 @@
 #include "gateway/refused.h"
 
+#include "base/fnv.h"
 #include "base/time.h"
 
 #include <stdlib.h>
@@ -15,16 +16,6 @@ void refused_release(struct refused *refused)
 {
 	json_parser_free(refused->json);
 	refused->json = NULL;
-}
-
-/* FNV-1a */
-static uint64_t hash_of_client(const char *client, int status)
-{
-	uint64_t hash = (14695981039346656037u ^ (uint64_t)status) * 1099511628211u;
-
-	for (const char *c = client; *c; c++)
-		hash = (hash ^ (unsigned char)*c) * 1099511628211u;
-	return hash;
 }
 
 static bool refused_is_known(struct refused *refused, uint64_t hash)
@@ -45,7 +36,7 @@ void refused_note(struct refused *refused, const char *client, int status, struc
 	struct json root, message;
 	struct err unused;
 
-	if (refused_is_known(refused, hash_of_client(client, status)))
+	if (refused_is_known(refused, fnv1a_text(FNV1A_BEGIN ^ (uint64_t)status, client)))
 		return;
 	if (json_parse(refused->json, body, &root, &unused) == ERR_OK &&
 	    json_type(root) == JSON_OBJECT && json_member(root, "message", &message))
