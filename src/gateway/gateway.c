@@ -552,8 +552,9 @@ enum err_code gateway_open(struct gateway *gateway, const struct gateway_opener 
 	    takeover_go(takeover, err) != ERR_OK ||
 	    opening_start(&gateway->opening, opener, err) != ERR_OK)
 		return err->code;
-	code = takeover->from >= 0 ? gateway_take_over(gateway, err)
-				   : opening_await(&gateway->opening, OPEN_WAIT_MS, err);
+	if (takeover->from >= 0)
+		return gateway_take_over(gateway, err);
+	code = opening_await(&gateway->opening, OPEN_WAIT_MS, err);
 	return code == ERR_OK ? open_page(gateway, err) : code;
 }
 

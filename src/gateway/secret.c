@@ -79,13 +79,8 @@ enum err_code secret_load(const char *dir, const char *name, struct secret *ret,
 	if (dir_fd < 0)
 		return err_errno(err, "\"%s\"", dir);
 	code = secret_read(dir_fd, name, ret, err);
-	if (code == ERR_ABSENT)
-		code = secret_write(dir_fd, name, err);
-	else
-		goto out;
-	if (code == ERR_OK)
+	if (code == ERR_ABSENT && (code = secret_write(dir_fd, name, err)) == ERR_OK)
 		code = secret_read(dir_fd, name, ret, err);
-out:
 	(void)close(dir_fd);
 	return code == ERR_OK ? code : err_prefix(err, "\"%s/%s\"", dir, name);
 }
