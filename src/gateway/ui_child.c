@@ -10,7 +10,13 @@
 #include <sys/pidfd.h>
 #include <unistd.h>
 
-enum { NICER_BY = 5, READ_BYTES = 16 << 10, READS_A_TURN = 4, KILL_MS = 2000, END_MS = 2000 };
+enum {
+	NICER_BY = 5,
+	READ_BYTES = 16 << 10,
+	READS_A_TURN = 4,
+	KILL_MS = 2000,
+	END_MS = 2000 /* of all together */
+};
 
 struct ui_child {
 	struct ui *ui;
@@ -241,11 +247,14 @@ void ui_children_look(struct ui *ui, int64_t now_ms)
 
 void ui_children_end(struct ui *ui)
 {
+	int64_t until_ms = clock_mono_ms() + END_MS, left_ms;
+
 	for (struct ui_child *child = ui->children; child; child = child->next)
 		process_signal(&child->process, SIGTERM);
 	for (struct ui_child *child = ui->children, *next; child; child = next) {
 		next = child->next;
-		process_stop(&child->process, END_MS);
+		left_ms = until_ms - clock_mono_ms();
+		process_stop(&child->process, left_ms > 0 ? left_ms : 0);
 		ui_child_free(child);
 	}
 }
