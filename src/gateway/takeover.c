@@ -1,7 +1,6 @@
 #include "gateway/takeover.h"
 
 #include "base/handoff.h"
-#include "base/lock.h"
 #include "base/notify.h"
 #include "base/time.h"
 #include "base/trace.h"
@@ -44,7 +43,7 @@ struct takeover_message {
 	char magic[8];
 	uint32_t word;
 	int32_t pid;
-	uint8_t tls, from_up;
+	uint8_t tls, of_up;
 	uint8_t listener[HANDOFF_FDS_MAX]; /* of each connection */
 	struct iterator_key key;	   /* with it iterators of clients stay good */
 	char why[WORDS_MAX];
@@ -165,7 +164,6 @@ static enum err_code take_sockets(struct takeover *takeover, struct err *err)
 		else
 			(void)close(fds[i]);
 	}
-	takeover->from_up = message.from_up;
 	gateway->iterator_key = message.key;
 	if (message.tls != (gateway->options.tls_cert != NULL))
 		return err_set(err, ERR_USAGE,
@@ -173,6 +171,9 @@ static enum err_code take_sockets(struct takeover *takeover, struct err *err)
 			       " it, then start this one",
 			       message.pid, message.tls ? "TLS" : "plain HTTP");
 	trace_info("taking over from process %d", message.pid);
+	if (message.of_up && !gateway->options.of_up)
+		trace_warn("it is a part of an `up`, all of which ends then: nothing goes on to the"
+			   " lake until another one runs");
 	return ERR_OK;
 }
 
@@ -250,11 +251,12 @@ enum err_code takeover_go(struct takeover *takeover, struct err *err)
 }
 
 /* Which process the service manager is to look at. */
-static void tell_manager(bool of_up)
+static void tell_manager(const struct takeover *takeover)
 {
 	char state[64];
 
-	(void)snprintf(state, sizeof(state), "MAINPID=%d", of_up ? getppid() : getpid());
+	(void)snprintf(state, sizeof(state), "MAINPID=%d",
+		       takeover->gateway->options.of_up ? getppid() : getpid());
 	notify_send(state);
 }
 
@@ -265,7 +267,7 @@ enum err_code takeover_finish(struct takeover *takeover, struct err *err)
 
 	if (takeover->from < 0)
 		return ERR_OK;
-	tell_manager(takeover->from_up); /* before the other ends */
+	tell_manager(takeover); /* before the other ends */
 	code = takeover_say(takeover->from, WORD_OPEN, err);
 	if (code == ERR_OK)
 		code = takeover_hear_word(takeover->from, -1, HELLO_MS, WORD_YOURS, &message, err);
@@ -280,13 +282,6 @@ enum err_code takeover_finish(struct takeover *takeover, struct err *err)
 
 /* --- of the running one --------------------------------------------------------------------- */
 
-static bool takeover_is_of_up(const char *dir)
-{
-	char holder[LOCK_HOLDER_MAX] = "";
-
-	return lock_is_held(dir, "up.lock", holder) && strtol(holder, NULL, 10) == getppid();
-}
-
 static enum err_code give_sockets(struct takeover *takeover, int fd, struct err *err)
 {
 	const struct gateway *gateway = takeover->gateway;
@@ -297,7 +292,7 @@ static enum err_code give_sockets(struct takeover *takeover, int fd, struct err 
 	for (unsigned i = 0; i < count; i++)
 		fds[i] = http_server_socket(gateway->server, i);
 	message.tls = gateway->options.tls_cert != NULL;
-	message.from_up = takeover_is_of_up(gateway->options.dir);
+	message.of_up = gateway->options.of_up;
 	message.key = gateway->iterator_key;
 	return handoff_send(fd, &message, sizeof(message), fds, count, err);
 }
@@ -450,8 +445,7 @@ bool takeover_give(struct takeover *takeover, void (*close_log)(struct gateway *
 	if (takeover_give_all(takeover, close_log, &err) == ERR_OK)
 		return true;
 	trace_error("nobody takes over: %s; this gateway goes on", err.msg);
-	tell_manager(
-		takeover_is_of_up(takeover->gateway->options.dir)); /* the other may have, too */
+	tell_manager(takeover); /* the other may have, too */
 	(void)snprintf(no.why, sizeof(no.why), "%.200s", err.msg);
 	(void)!handoff_send(takeover->to, &no, sizeof(no), NULL, 0, &unused);
 	(void)pthread_mutex_lock(&takeover->lock);

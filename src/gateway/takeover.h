@@ -40,9 +40,8 @@ struct takeover {
 	struct gateway *gateway;
 	int taken[HTTP_LISTENERS_MAX]; /* of the running one; -1 once it is used */
 	unsigned taken_count;
-	bool from_up; /* the running one is a part of an `up` */
-	int from;     /* the running one; -1: none, or it is done */
-	int wake_fd;  /* readable once it ends */
+	int from;    /* the running one; -1: none, or it is done */
+	int wake_fd; /* readable once it ends */
 	pthread_t thread;
 	bool started;
 	pthread_mutex_t lock;

@@ -428,19 +428,21 @@ def fixture_manager(tmp_path):
         yield manager
 
 
-def test_the_service_manager_is_told_who_it_is_now(start, manager, data_dir):
+@pytest.mark.parametrize("after", ["gateway", "up"])
+@pytest.mark.parametrize("before", ["gateway", "up"])
+def test_the_service_manager_is_told_who_it_is_now(start, manager, data_dir, before, after):
     env = {"NOTIFY_SOCKET": manager.getsockname()}
     words = ("--listen", "127.0.0.1:0", "--dir", data_dir)
-    for command in ("gateway", "up"):
-        old = start(command, *words, env=env, kind=Gateway).listen()
-        new = start(command, *words, "--takeover", env=env, kind=Gateway).listen()
-        assert old.process.wait(60) == 0
-        told = []
-        while f"MAINPID={new.pid}" not in told:
-            told.append(manager.recv(1000).decode())
-        assert old.port == new.port
-        assert not [word for word in told if word.startswith("MAINPID=")][1:]
-        new.stop()
+    old = start(before, *words, env=env, kind=Gateway).listen()
+    new = start(after, *words, "--takeover", env=env, kind=Gateway).listen()
+    assert old.process.wait(60) == 0
+    told = []
+    while not (told and told[-1].startswith("MAINPID=")):
+        told.append(manager.recv(1000).decode())
+    assert told[-1] == f"MAINPID={new.pid}"
+    assert old.port == new.port
+    assert ("it is a part of an `up`" in new.said()) == (before == "up" and after == "gateway")
+    new.stop()
 
 
 def test_the_service_manager_is_told_that_nobody_took_over(start, manager, data_dir):
