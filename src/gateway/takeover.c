@@ -82,7 +82,7 @@ static enum err_code takeover_hear(int fd, int wake_fd, int64_t timeout_ms, enum
 	while (count > 0)
 		(void)close(fds[--count]);
 	if (message->word == WORD_NO)
-		return err_set(err, ERR_STOPPED, "process %d goes on: %s", message->pid,
+		return err_set(err, ERR_STOPPED, "process %d hands nothing over: %s", message->pid,
 			       message->why);
 	return err_set(err, ERR_CORRUPT, "the other process speaks another way");
 }
@@ -286,15 +286,29 @@ static enum err_code give_sockets(struct takeover *takeover, int fd, struct err 
 {
 	const struct gateway *gateway = takeover->gateway;
 	struct takeover_message message = message_of(WORD_SOCKETS);
-	unsigned count = http_server_listeners(gateway->server);
 	int fds[HTTP_LISTENERS_MAX];
+	enum err_code code;
+	unsigned count;
 
-	for (unsigned i = 0; i < count; i++)
-		fds[i] = http_server_socket(gateway->server, i);
+	/* The loop closes its own as soon as it is asked to end. */
+	if (http_server_copy_sockets(gateway->server, fds, &count, err) != ERR_OK)
+		return err->code;
 	message.tls = gateway->options.tls_cert != NULL;
 	message.of_up = gateway->options.of_up;
 	message.key = gateway->iterator_key;
-	return handoff_send(fd, &message, sizeof(message), fds, count, err);
+	code = handoff_send(fd, &message, sizeof(message), fds, count, err);
+	while (count > 0)
+		(void)close(fds[--count]);
+	return code;
+}
+
+static void say_no(int fd, const struct err *why)
+{
+	struct takeover_message no = message_of(WORD_NO);
+	struct err unused;
+
+	(void)snprintf(no.why, sizeof(no.why), "%.200s", why->msg);
+	(void)!handoff_send(fd, &no, sizeof(no), NULL, 0, &unused);
 }
 
 /* One has come: until it says GO nothing is different. */
@@ -381,6 +395,7 @@ static void *takeover_run(void *arg)
 			leave_to(takeover, fd);
 		} else {
 			trace_info("nobody takes over: %s", err.msg);
+			say_no(fd, &err);
 			(void)close(fd);
 		}
 	}
@@ -438,16 +453,14 @@ static enum err_code takeover_give_all(const struct takeover *takeover,
 
 bool takeover_give(struct takeover *takeover, void (*close_log)(struct gateway *gateway))
 {
-	struct takeover_message no = message_of(WORD_NO);
-	struct err err, unused;
+	struct err err;
 
 	assert(takeover->to >= 0); /* it was set before the server was asked to leave */
 	if (takeover_give_all(takeover, close_log, &err) == ERR_OK)
 		return true;
 	trace_error("nobody takes over: %s; this gateway goes on", err.msg);
 	tell_manager(takeover); /* the other may have, too */
-	(void)snprintf(no.why, sizeof(no.why), "%.200s", err.msg);
-	(void)!handoff_send(takeover->to, &no, sizeof(no), NULL, 0, &unused);
+	say_no(takeover->to, &err);
 	(void)pthread_mutex_lock(&takeover->lock);
 	(void)close(takeover->to);
 	takeover->to = -1;

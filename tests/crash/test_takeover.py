@@ -173,7 +173,7 @@ class Taker:
     def __init__(self, directory):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.settimeout(60)
-        self.fds = []
+        self.fds, self.why = [], ""
         wait_until(lambda: (directory / "gateway.sock").exists(), "gateway.sock")
         self.socket.connect(str(directory / "gateway.sock"))
 
@@ -184,6 +184,7 @@ class Taker:
     def hear(self):
         message, fds, _, _ = socket.recv_fds(self.socket, LENGTH, 128)
         self.fds += fds
+        self.why = message[178:434].split(b"\0")[0].decode()
         return int.from_bytes(message[8:12], "little")
 
     def close(self):
@@ -225,6 +226,42 @@ def test_one_that_dies_before_it_serves_changes_nothing(run, start, start_gatewa
     kept.close()
     new.stop()
     assert stored(run, data_dir) == sorted(load.expected() + [("kept", n) for n in range(3)])
+
+
+def begin_post(gateway, name):
+    """A request that is known there, all but the end of its body; the connection, and what is missing."""
+    body = body_of(name, 0).encode()
+    client = socket.create_connection((gateway.host, gateway.port), timeout=60)
+    client.sendall(b"POST /topics/%s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
+                   b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % (PIN.encode(), len(body)))
+    assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    client.sendall(body[:5])
+    return client, body[5:]
+
+
+def refuses(gateway):
+    try:
+        socket.create_connection((gateway.host, gateway.port), timeout=60).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_one_that_ends_hands_nothing_over(run, start_gateway, data_dir):
+    """Its sockets are closed already while it answers what is in flight."""
+    gateway = start_gateway()
+    client, rest = begin_post(gateway, "slow")
+    with client:
+        gateway.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: refuses(gateway), "the drain")
+        taker = Taker(data_dir)
+        taker.say(HELLO)
+        assert (taker.hear(), taker.why) == (NO, "it has been asked to end")
+        taker.close()
+        client.sendall(rest)
+        assert client.recv(100).startswith(b"HTTP/1.1 200 ")
+    assert gateway.process.wait(60) == 143, gateway.said()
+    assert stored(run, data_dir) == [("slow", 0)]
 
 
 def test_one_that_cannot_open_the_log_leaves_it(run, start, start_gateway, data_dir, pinpipe):
@@ -336,15 +373,13 @@ def test_without_a_running_one_it_is_an_ordinary_start(start_gateway, data_dir):
 
 def test_a_request_whose_body_is_on_its_way_is_answered_first(run, start, start_gateway, data_dir):
     gateway = start_gateway()
-    body = body_of("slow", 0).encode()
-    with socket.create_connection((gateway.host, gateway.port)) as client:
-        client.sendall(b"POST /topics/%s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
-                       b"Content-Length: %d\r\n\r\n%s" % (PIN.encode(), len(body), body[:5]))
+    client, rest = begin_post(gateway, "slow")
+    with client:
         new = start("gateway", "--listen", f"{gateway.host}:{gateway.port}", "--dir", data_dir, "--takeover",
                     kind=Gateway)
         gateway.wait_for("takes over")
         time.sleep(0.2)
-        client.sendall(body[5:])
+        client.sendall(rest)
         assert client.recv(100).startswith(b"HTTP/1.1 200 ")
         new.listen()
         assert gateway.process.wait(60) == 0
