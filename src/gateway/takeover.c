@@ -20,10 +20,12 @@
 
 enum {
 	HELLO_MS = 5000,
-	READY_MS = 60000, /* from SOCKETS to GO */
-	LOG_MS = 30000,	  /* from GO to LOG: what is in flight is answered */
-	OPEN_MS = 60000,  /* from LOG to OPEN */
-	PART_MS = 1000,	  /* for clients over TLS */
+	READY_MS = 60000,      /* from SOCKETS to GO */
+	LOG_MS = 30000,	       /* from GO to LOG: what is in flight is answered */
+	OPEN_MS = 60000,       /* from LOG to OPEN */
+	PART_MS = 1000,	       /* for clients over TLS */
+	ACCEPT_PAUSE_MS = 100, /* where there are no descriptors */
+	LISTEN_PAUSE_MS = 1000,
 	WORDS_MAX = 256,
 };
 
@@ -325,15 +327,22 @@ static enum err_code meet(struct takeover *takeover, int fd, struct err *err)
 	return ERR_OK;
 }
 
+/* Shorter, if it ends. */
+static void takeover_pause(const struct takeover *takeover, int pause_ms)
+{
+	struct pollfd wake = { .fd = takeover->wake_fd, .events = POLLIN };
+
+	(void)poll(&wake, 1, pause_ms);
+}
+
 /* The loop's thread does the rest, in takeover_give(). */
 static void leave_to(struct takeover *takeover, int fd)
 {
 	struct http_server *server = takeover->gateway->server;
-	struct pollfd wake = { .fd = takeover->wake_fd, .events = POLLIN };
 
 	if (takeover->gateway->options.tls_cert) {
 		http_server_part(server);
-		(void)poll(&wake, 1, PART_MS);
+		takeover_pause(takeover, PART_MS);
 	}
 	(void)pthread_mutex_lock(&takeover->lock);
 	takeover->to = fd;
@@ -359,6 +368,7 @@ static int next_visitor(const struct takeover *takeover, int listen_fd)
 		fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
 		if (fd >= 0)
 			return fd;
+		takeover_pause(takeover, ACCEPT_PAUSE_MS); /* it waits there still */
 	}
 }
 
@@ -376,15 +386,20 @@ static bool takeover_is_ending(struct takeover *takeover)
 static void *takeover_run(void *arg)
 {
 	struct takeover *takeover = arg;
+	bool told = false;
 	struct err err;
 	int listen_fd, fd;
 
 	while (!takeover_is_ending(takeover)) {
 		if (handoff_listen(takeover->gateway->options.dir, TAKEOVER_SOCKET, &listen_fd,
 				   &err) != ERR_OK) {
-			trace_debug("nobody can take over: %s", err.msg);
-			return NULL;
+			if (!told)
+				trace_debug("nobody can take over: %s", err.msg);
+			told = true;
+			takeover_pause(takeover, LISTEN_PAUSE_MS);
+			continue;
 		}
+		told = false;
 		fd = next_visitor(takeover, listen_fd);
 		(void)close(listen_fd);
 		if (fd < 0) {

@@ -5,6 +5,7 @@ import fcntl
 import http.client
 import json
 import pathlib
+import resource
 import signal
 import socket
 import ssl
@@ -262,6 +263,38 @@ def test_one_that_ends_hands_nothing_over(run, start_gateway, data_dir):
         assert client.recv(100).startswith(b"HTTP/1.1 200 ")
     assert gateway.process.wait(60) == 143, gateway.said()
     assert stored(run, data_dir) == [("slow", 0)]
+
+
+def ticks(pid):
+    """The processor's time that a process has had, in hundredths of a second."""
+    return sum(map(int, pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
+
+
+def test_without_descriptors_it_waits_for_some(start, start_gateway, data_dir):
+    """Whoever wants to take over waits, and no processor is kept busy by that."""
+    gateway = start_gateway()
+    _, most = resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE)
+
+    def spins():
+        before = ticks(gateway.pid)
+        time.sleep(1)
+        return ticks(gateway.pid) - before > 30
+
+    wait_until((data_dir / "gateway.sock").exists, "gateway.sock")
+    resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (3, most))
+    taker = Taker(data_dir)
+    taker.say(HELLO)
+    assert not spins()
+    resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (most, most))
+    assert taker.hear() == SOCKETS
+    resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (3, most))
+    (data_dir / "gateway.sock").unlink()
+    taker.close()
+    gateway.wait_for("nobody takes over")
+    assert not spins()  # where not even a socket can be made
+    resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (most, most))
+    wait_until((data_dir / "gateway.sock").exists, "gateway.sock")
+    take_over(start, gateway, data_dir).stop()
 
 
 def test_one_that_cannot_open_the_log_leaves_it(run, start, start_gateway, data_dir, pinpipe):
