@@ -1,6 +1,7 @@
 #include "gateway/takeover.h"
 
 #include "base/handoff.h"
+#include "base/lock.h"
 #include "base/notify.h"
 #include "base/time.h"
 #include "base/trace.h"
@@ -10,8 +11,10 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -22,7 +25,9 @@ enum {
 	HELLO_MS = 5000,
 	READY_MS = 60000,      /* from SOCKETS to GO */
 	LOG_MS = 30000,	       /* from GO to LOG: what is in flight is answered */
-	OPEN_MS = 60000,       /* from LOG to OPEN */
+	GIVE_MS = 10000,       /* for all connections; clients wait from here on */
+	OPEN_MS = 10000,       /* from LOG to OPEN; longer than the other one tries (gateway.c) */
+	SAY_MS = 5000,	       /* until there is room for a word */
 	PART_MS = 1000,	       /* for clients over TLS */
 	ACCEPT_PAUSE_MS = 100, /* where there are no descriptors */
 	LISTEN_PAUSE_MS = 1000,
@@ -63,7 +68,7 @@ static enum err_code takeover_say(int fd, enum word word, struct err *err)
 {
 	struct takeover_message message = message_of(word);
 
-	return handoff_send(fd, &message, sizeof(message), NULL, 0, err);
+	return handoff_send(fd, SAY_MS, &message, sizeof(message), NULL, 0, err);
 }
 
 /* The next message, which must be one of those two; NO becomes the error that it says. */
@@ -298,19 +303,20 @@ static enum err_code give_sockets(struct takeover *takeover, int fd, struct err 
 	message.tls = gateway->options.tls_cert != NULL;
 	message.of_up = gateway->options.of_up;
 	message.key = gateway->iterator_key;
-	code = handoff_send(fd, &message, sizeof(message), fds, count, err);
+	code = handoff_send(fd, SAY_MS, &message, sizeof(message), fds, count, err);
 	while (count > 0)
 		(void)close(fds[--count]);
 	return code;
 }
 
-static void say_no(int fd, const struct err *why)
+/* False: it will not be heard. */
+static bool say_no(int fd, const struct err *why)
 {
 	struct takeover_message no = message_of(WORD_NO);
 	struct err unused;
 
 	(void)snprintf(no.why, sizeof(no.why), "%.200s", why->msg);
-	(void)!handoff_send(fd, &no, sizeof(no), NULL, 0, &unused);
+	return handoff_send(fd, 0, &no, sizeof(no), NULL, 0, &unused) == ERR_OK;
 }
 
 /* One has come: until it says GO nothing is different. */
@@ -410,7 +416,7 @@ static void *takeover_run(void *arg)
 			leave_to(takeover, fd);
 		} else {
 			trace_info("nobody takes over: %s", err.msg);
-			say_no(fd, &err);
+			(void)say_no(fd, &err);
 			(void)close(fd);
 		}
 	}
@@ -433,6 +439,7 @@ static enum err_code give_connections(const struct takeover *takeover, struct er
 	unsigned listener = 0;
 	uint32_t at = 0;
 	size_t count = 0;
+	int64_t until_ms = clock_mono_ms() + GIVE_MS;
 
 	do {
 		fd = http_server_parked(takeover->gateway->server, &at, &listener);
@@ -441,8 +448,8 @@ static enum err_code give_connections(const struct takeover *takeover, struct er
 			fds[count++] = fd;
 		}
 		if (count == HANDOFF_FDS_MAX || (fd < 0 && count > 0)) {
-			if (handoff_send(takeover->to, &message, sizeof(message), fds, count,
-					 err) != ERR_OK)
+			if (handoff_send(takeover->to, until_ms - clock_mono_ms(), &message,
+					 sizeof(message), fds, count, err) != ERR_OK)
 				return err->code;
 			count = 0;
 		}
@@ -466,16 +473,36 @@ static enum err_code takeover_give_all(const struct takeover *takeover,
 	return ERR_OK;
 }
 
+/* Who is stopped, or hangs, would keep the log for ever, or not know that it is not to serve when
+ * it goes on. The log is then as after any kill. */
+static void end_silent(const struct takeover *takeover, bool hears)
+{
+	char holder[LOCK_HOLDER_MAX] = "";
+	int pid = handoff_peer(takeover->to);
+	bool has_log = lock_is_held(takeover->gateway->options.dir, "log/lock", holder) &&
+		       strtol(holder, NULL, 10) == pid;
+
+	if (pid <= 0 || (hears && !has_log))
+		return;
+	trace_warn("process %d, which was to take over, %s and does nothing: it is killed", pid,
+		   has_log ? "has the log" : "has connections");
+	if (kill(pid, SIGKILL) < 0)
+		trace_error("could not kill process %d: %s", pid, strerror(errno));
+}
+
 bool takeover_give(struct takeover *takeover, void (*close_log)(struct gateway *gateway))
 {
 	struct err err;
+	bool hears;
 
 	assert(takeover->to >= 0); /* it was set before the server was asked to leave */
 	if (takeover_give_all(takeover, close_log, &err) == ERR_OK)
 		return true;
 	trace_error("nobody takes over: %s; this gateway goes on", err.msg);
 	tell_manager(takeover); /* the other may have, too */
-	say_no(takeover->to, &err);
+	hears = say_no(takeover->to, &err);
+	if (err.code == ERR_TIMEOUT)
+		end_silent(takeover, hears);
 	(void)pthread_mutex_lock(&takeover->lock);
 	(void)close(takeover->to);
 	takeover->to = -1;

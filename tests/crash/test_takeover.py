@@ -311,6 +311,46 @@ def test_one_that_cannot_open_the_log_leaves_it(run, start, start_gateway, data_
     assert stored(run, data_dir) == load.expected()
 
 
+def test_one_that_says_nothing_for_long_changes_nothing(run, start_gateway, data_dir):
+    """As if it were stopped before it opens the log."""
+    gateway = start_gateway()
+    with Load(gateway, count=4) as load:
+        taker = Taker(data_dir)
+        taker.say(HELLO)
+        taker.hear()
+        taker.say(GO)
+        while taker.hear() != LOG:
+            pass
+        began = time.monotonic()
+        gateway.wait_for("nobody takes over: the other process has said nothing for 10 s; this gateway goes on")
+        load.await_more()
+        assert time.monotonic() - began < 30
+        assert (taker.hear(), taker.why) == (NO, "the other process has said nothing for 10 s")
+        with pytest.raises(BrokenPipeError):
+            taker.say(OPEN)
+        taker.close()
+    gateway.stop()
+    assert "killed" not in gateway.said()
+    assert stored(run, data_dir) == load.expected()
+
+
+def test_one_that_stops_with_the_log_open_is_killed(run, start, start_gateway, data_dir, pinpipe):
+    if b"recovery-state" not in pinpipe.read_bytes():
+        pytest.skip("needs a program built with -Dfailpoints=true")
+    gateway = start_gateway()
+    with Load(gateway, count=4) as load:
+        new = start("gateway", "--listen", f"{gateway.host}:{gateway.port}", "--dir", data_dir, "--takeover",
+                    env={"PINPIPE_FAILPOINTS": "recovery-state:stop@1"})
+        gateway.wait_for("this gateway goes on")
+        gateway.wait_for(f"process {new.pid}, which was to take over, has the log and does nothing: it is killed")
+        assert new.process.wait(60) == -signal.SIGKILL
+        load.await_more()
+    assert [client.failed for client in load.clients] == [[]] * len(load.clients)
+    gateway = take_over(start, gateway, data_dir)
+    gateway.stop()
+    assert stored(run, data_dir) == load.expected()
+
+
 def test_the_log_may_be_held_a_little_longer(run, start_gateway, data_dir):
     """By one that was killed with the log open, and has not ended yet: clients wait, none is told so."""
     gateway = start_gateway()
