@@ -461,6 +461,7 @@ static enum err_code takeover_give_all(const struct takeover *takeover,
 				       void (*close_log)(struct gateway *gateway), struct err *err)
 {
 	struct takeover_message message;
+	unsigned unanswered;
 
 	if (give_connections(takeover, err) != ERR_OK)
 		return err->code;
@@ -470,6 +471,9 @@ static enum err_code takeover_give_all(const struct takeover *takeover,
 	    takeover_say(takeover->to, WORD_YOURS, err) != ERR_OK)
 		return err->code;
 	trace_info("process %d has taken over", message.pid);
+	unanswered = http_server_unanswered(takeover->gateway->server);
+	if (unanswered > 0)
+		trace_warn("%u connections were closed before they were answered", unanswered);
 	return ERR_OK;
 }
 

@@ -85,6 +85,15 @@ bool http_handover_ready(const struct http_server *server)
 	return true;
 }
 
+unsigned http_server_unanswered(const struct http_server *server)
+{
+	unsigned count = 0;
+
+	for (uint32_t slot = 0; slot < server->slots; slot++)
+		count += !handover_is_done(server, http_server_conn(server, slot));
+	return count;
+}
+
 void http_conn_leave(struct http_conn *conn)
 {
 	if (http_conn_is_fresh(conn) || conn->phase != PHASE_HEAD || conn->eof ||

@@ -191,6 +191,8 @@ void http_server_return(struct http_server *server);
 MUST_USE enum err_code http_server_copy_sockets(struct http_server *server,
 						int ret_fds[HTTP_LISTENERS_MAX],
 						unsigned *ret_count, struct err *err);
+/* Once it has left: connections that are owed something still, which end with this process. */
+unsigned http_server_unanswered(const struct http_server *server);
 /* The next idle connection, -1 at the end; *at begins as 0. */
 int http_server_parked(const struct http_server *server, uint32_t *at, unsigned *ret_listener);
 /* In the other process: a connection that came by that one of options.taken; the server's from then

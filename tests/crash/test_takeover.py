@@ -459,6 +459,35 @@ def test_a_request_whose_body_is_on_its_way_is_answered_first(run, start, start_
     assert stored(run, data_dir) == [("slow", 0)]
 
 
+def trickle(gateway, begun):
+    """A body that is as fast as it must be, but long, until the connection is cut."""
+    with socket.create_connection((gateway.host, gateway.port), timeout=60) as client, contextlib.suppress(OSError):
+        client.sendall(b"POST /topics/%s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
+                       b"Expect: 100-continue\r\nContent-Length: 1000000\r\n\r\n" % PIN.encode())
+        client.recv(100)
+        begun.wait()
+        while True:
+            client.sendall(b" " * 4096)
+            time.sleep(0.5)
+
+
+def test_requests_that_are_too_slow_are_cut_and_told(run, start, start_gateway, data_dir):
+    gateway = start_gateway()
+    with Load(gateway, count=2) as load:
+        begun = threading.Barrier(4)
+        slow = [threading.Thread(target=trickle, args=(gateway, begun)) for _ in range(3)]
+        for client in slow:
+            client.start()
+        begun.wait()
+        take_over(start, gateway, data_dir)
+        assert "3 connections were closed before they were answered" in gateway.said()
+        for client in slow:
+            client.join()
+        load.await_more()
+    assert [client.failed for client in load.clients] == [[]] * len(load.clients)
+    assert stored(run, data_dir) == load.expected()
+
+
 def test_each_address_goes_along_with_its_connections(run, start, start_gateway, data_dir):
     """In whatever order the new one names them; one more may come, none may be left out."""
     gateway = start_gateway("--listen-also", "127.0.0.2:0 ops")
