@@ -161,5 +161,7 @@ enum err_code up_first(const struct config *config, int *ret_lock, struct schedu
 	store_free(store);
 	if (code == ERR_OK && !has_predecessor(config, dir, *ret_lock))
 		code = await_port(config, dir, err);
+	if (code == ERR_OK)
+		code = children_begin_up(err);
 	return code == ERR_OK ? children_inherit(config, err) : code;
 }
