@@ -1,9 +1,14 @@
 // What the gateway answers. Every failure is an Error whose message is for a person.
 
 class Failed extends Error {
-  constructor(status, message) {
+  constructor(status, message, waitSeconds = 0) {
     super(message);
     this.status = status;
+    this.waitSeconds = waitSeconds; // before it is asked again
+  }
+
+  get mayPass() {
+    return this.status === 0 || this.status === 429 || this.status >= 500;
   }
 }
 
@@ -25,7 +30,7 @@ async function failure(response) {
   }
   if (response.status === 401 || response.status === 403)
     document.dispatchEvent(new CustomEvent("scopes", { detail: { status: response.status, message } }));
-  return new Failed(response.status, message);
+  return new Failed(response.status, message, Number(response.headers.get("Retry-After")) || 0);
 }
 
 async function ask(path, options) {

@@ -6,7 +6,9 @@ import { get, post, send } from "./api.js";
 const session = { scopes: [], needs_key: false };
 let begin = null,
   begun = false,
-  wanted = "admin"; // by who asked for a key
+  wanted = "admin", // by who asked for a key
+  token = null, // of the address, until it is taken
+  refused = null;
 
 export const may = scope => session.scopes.includes(scope);
 export const needsKey = () => session.needs_key;
@@ -62,6 +64,7 @@ async function submitKey(event) {
     if (!may(wanted)) throw new Error(`That key has no scope ${wanted}.`);
     input.value = "";
     byId("key-dialog").close();
+    if (refused) notice((refused = null));
   } catch (error) {
     setText(byId("key-error"), error.status === 401 ? "That key is not known here." : error.message);
     input.select();
@@ -77,17 +80,29 @@ async function logOut() {
 }
 
 // The token stands behind the #, which no server and no log sees; nor shall the history or a screenshot.
-async function takeToken() {
+function findToken() {
   const match = location.hash.match(/^#token=([^&]*)/);
 
   if (!match) return;
   history.replaceState(null, "", location.pathname + location.search + "#flow");
+  token = match[1];
+}
+
+// An error that may pass leaves it for another try.
+async function takeToken() {
+  if (token === null) return;
   try {
-    await logIn(decodeURIComponent(match[1]));
+    await logIn(decodeURIComponent(token));
   } catch (error) {
-    if (error.status !== 401) throw error;
-    notice("That token is not, or no longer, known here. `pinpipe up` prints today's.");
+    if (error.mayPass) throw error;
+    token = null;
+    refused =
+      error.status === 401
+        ? "That token is not, or no longer, known here. `pinpipe up` prints today's."
+        : `The token was not taken: ${error.message}`;
+    return;
   }
+  token = null;
 }
 
 export function notice(text) {
@@ -100,15 +115,18 @@ export async function refreshSession() {
   if (!may("read")) askForKey("read");
 }
 
+// What there is to see without the token is shown while that waits.
 async function tryToStart() {
-  try {
-    await takeToken();
-    await refreshSession();
-    notice(null);
-  } catch (error) {
-    notice(`${error.message} Trying again.`);
-    setTimeout(tryToStart, 1000);
-  }
+  let late = null;
+
+  for (const step of [takeToken, refreshSession])
+    try {
+      await step();
+    } catch (error) {
+      late ??= error;
+    }
+  notice(late ? `${late.message} Trying again.` : refused);
+  if (late) setTimeout(tryToStart, 1000 * (late.waitSeconds || 1));
 }
 
 export function startSession(whenReadable) {
@@ -123,5 +141,6 @@ export function startSession(whenReadable) {
   document.addEventListener("scopes", event => {
     if (event.detail.status === 401) refreshSession().catch(() => {});
   });
+  findToken();
   tryToStart();
 }

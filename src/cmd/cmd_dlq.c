@@ -1,10 +1,12 @@
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/nearest.h"
 #include "base/time.h"
 #include "base/trace.h"
 #include "cmd/cmd.h"
 #include "cmd/dlq_summary.h"
 #include "cmd/output.h"
+#include "cmd/place.h"
 #include "cmd/rows.h"
 #include "cmd/setup.h"
 #include "cmd/sql_side.h"
@@ -138,10 +140,9 @@ static enum err_code check_name(const struct config *config, const char *name, s
 		if (code != ERR_NO_TOPIC)
 			break;
 	}
-	broker_free(broker);
 	if (code == ERR_NO_TOPIC)
-		return err_set(err, code, "there is neither a topic nor a stream \"%s\", nor a dead letter of"
-			       " one", name);
+		code = place_no_topic(broker, name, ", nor a dead letter of one", err);
+	broker_free(broker);
 	return code;
 }
 
@@ -200,6 +201,78 @@ static enum err_code print_replay(const struct config *config, const struct repl
 	return output_print(config, &answer, OUTPUT_OF_LIST, err);
 }
 
+/* What models read of both paths. */
+struct replayed {
+	struct lake_table *tables[2];
+	size_t count; /* of each */
+};
+
+static const char *cmd_dlq_replayed_at(const void *list, size_t n)
+{
+	const struct replayed *replayed = list;
+
+	if (n >= 2 * replayed->count)
+		return NULL;
+	return replayed->tables[n / replayed->count][n % replayed->count].topic;
+}
+
+static bool cmd_dlq_is_named(const char *pattern, const char *id, const char *topic)
+{
+	struct buf name;
+	bool is_it;
+
+	buf_init(&name, TOPIC_NAME_MAX);
+	clean_name(&name, pattern, id);
+	is_it = !buf_full(&name) && slice_is(buf_slice(&name), topic);
+	buf_release(&name);
+	return is_it;
+}
+
+static const char *cmd_dlq_fault_of(const struct models *models, const char *id, const char *topic)
+{
+	for (size_t i = 0; i < models->broken_count; i++) {
+		const struct broken_model *broken = &models->broken[i];
+
+		if ((broken->topic && cmd_dlq_is_named(broken->topic, id, topic)) ||
+		    (broken->stream && cmd_dlq_is_named(broken->stream, id, topic)))
+			return broken->fault;
+	}
+	return NULL;
+}
+
+static enum err_code cmd_dlq_not_replayed(const struct models *models, const char *id,
+					  const char *topic, const struct replayed *replayed,
+					  struct err *err)
+{
+	const char *meant = nearest(topic, cmd_dlq_replayed_at, replayed);
+	const char *fault = cmd_dlq_fault_of(models, id, topic);
+
+	if (fault)
+		return err_set(err, ERR_USAGE, "the model of \"%s\" is broken: %s", topic, fault);
+	return err_set(err, ERR_NO_TOPIC, "no model reads a topic or stream \"%s\"%s%s%s", topic,
+		       meant ? ", did you mean \"" : "", meant ? meant : "", meant ? "\"?" : "");
+}
+
+/* Its letters are cleaned by its model: of another one there are none, which is no success. */
+static enum err_code cmd_dlq_check_replayed(const struct models *models, const char *id,
+					    const char *topic, struct err *err)
+{
+	struct replayed replayed = { .count = models->clean_count };
+	enum err_code code = lake_tables_new(models, TOPIC_LOG, id, &replayed.tables[0], err);
+	const char *name = NULL;
+
+	if (code == ERR_OK)
+		code = lake_tables_new(models, TOPIC_STREAM, id, &replayed.tables[1], err);
+	for (size_t n = 0; code == ERR_OK && (name = cmd_dlq_replayed_at(&replayed, n)); n++)
+		if (strcmp(name, topic) == 0)
+			break;
+	if (code == ERR_OK && !name)
+		code = cmd_dlq_not_replayed(models, id, topic, &replayed, err);
+	free(replayed.tables[0]);
+	free(replayed.tables[1]);
+	return code;
+}
+
 static enum err_code cmd_dlq_replay(const struct config *config, struct err *err)
 {
 	int64_t since_ms = config_int(config, OPT_SINCE);
@@ -221,7 +294,10 @@ static enum err_code cmd_dlq_replay(const struct config *config, struct err *err
 	replay.store = side.store;
 	replay.engine = side.engine;
 	replay.models = &side.models;
-	code = setup_log_reader(config, true, &broker, err);
+	if (replay.topic)
+		code = cmd_dlq_check_replayed(replay.models, replay.id, replay.topic, err);
+	if (code == ERR_OK)
+		code = setup_log_reader(config, true, &broker, err);
 	replay.broker = broker;
 	if (code == ERR_OK)
 		code = replay_run(&replay, &report, err);
@@ -232,15 +308,29 @@ static enum err_code cmd_dlq_replay(const struct config *config, struct err *err
 	return code;
 }
 
+/* As a script's variable that is not set: what was to choose some must not choose all. */
+static enum err_code cmd_dlq_check_chosen(const struct config *config, struct err *err)
+{
+	static const enum option choosing[] = { OPT_TOPIC, OPT_REASON };
+
+	for (size_t i = 0; i < ARRAY_LEN(choosing); i++)
+		if (config_is_set(config, choosing[i]) && !*config_text(config, choosing[i]))
+			return err_set(err, ERR_USAGE, "--%s is empty: without it all are taken",
+				       option_flag(choosing[i]));
+	return ERR_OK;
+}
+
 static int cmd_dlq_run(struct config *config, int argc, const char *const *argv)
 {
 	struct store *store = NULL;
 	struct err err;
-	enum err_code code = ERR_OK;
+	enum err_code code = cmd_dlq_check_chosen(config, &err);
 
+	if (code != ERR_OK)
+		return cmd_fail(&err);
 	if (argc > 0 && strcmp(argv[0], "replay") == 0)
 		return cmd_dlq_replay(config, &err) == ERR_OK ? 0 : cmd_fail(&err);
-	if (*config_text(config, OPT_TOPIC) && argc > 0)
+	if (config_is_set(config, OPT_TOPIC) && argc > 0)
 		code = err_set(&err, ERR_USAGE, "the letters of a topic are `pinpipe dlq TOPIC`,"
 			       " without --topic");
 	if (code == ERR_OK && argc > 0)

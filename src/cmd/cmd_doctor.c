@@ -1,12 +1,15 @@
 /* Looks at the machine and the configuration, and says what to do. */
 #include "base/mem.h"
+#include "base/terminal.h"
 #include "cmd/cmd.h"
 #include "cmd/doctor.h"
+#include "cmd/table.h"
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
-enum { FOUND_BYTES_MAX = 1024, TEXT_BYTES_MAX = 1 << 20 };
+enum { FOUND_BYTES_MAX = 1024, TEXT_BYTES_MAX = 1 << 20, FOUND_AT = 8 + 1 + 12 + 1 };
 
 static const char *columns[] = { "check", "state", "found", "advice" };
 
@@ -35,19 +38,23 @@ void doctor_tell_err(struct doctor *doctor, const char *check, const char *advic
 	doctor_tell(doctor, DOCTOR_FAIL, check, advice, "%s", err->msg);
 }
 
-/* A table cuts long texts, and an advice is of no use without its end: to a person each is a
- * paragraph. */
+/* Most is short, and an advice as wide as the terminal: no table. */
 static void doctor_put_text(const struct doctor *doctor, struct buf *out)
 {
 	const struct answer *answer = &doctor->rows.answer;
+	size_t width = terminal_width(STDOUT_FILENO);
 
 	for (size_t i = 0; i < answer->row_count; i++) {
 		const struct cell *row = answer->cells + i * ARRAY_LEN(columns);
 
-		buf_addf(out, "%-8.*s %-12.*s %.*s\n", SLICE_ARG(row[1].text),
-			 SLICE_ARG(row[0].text), SLICE_ARG(row[2].text));
-		if (row[3].type != CELL_NULL)
-			buf_addf(out, "%21s > %.*s\n", "", SLICE_ARG(row[3].text));
+		buf_addf(out, "%-8.*s %-12.*s ", SLICE_ARG(row[1].text), SLICE_ARG(row[0].text));
+		table_put_text(out, row[2].text, FOUND_AT, width);
+		buf_add_char(out, '\n');
+		if (row[3].type == CELL_NULL)
+			continue;
+		buf_addf(out, "%*s> ", FOUND_AT, "");
+		table_put_text(out, row[3].text, FOUND_AT + 2, width);
+		buf_add_char(out, '\n');
 	}
 }
 

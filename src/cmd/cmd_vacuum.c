@@ -1,20 +1,23 @@
 /* Takes away what the tables do not need any more. */
 #include "base/mem.h"
+#include "base/trace.h"
 #include "cmd/cmd.h"
 #include "cmd/rows.h"
 #include "cmd/setup.h"
+#include "cmd/table.h"
 #include "flow/retain.h"
 #include "flow/vacuum.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { TABLES_MAX = 1000 };
+enum { TABLES_MAX = 1000, OBJECTS_BYTES_MAX = 256 << 20 };
 
 static const char *const path_name[] = { [TOPIC_LOG] = "batch", [TOPIC_STREAM] = "stream" };
 
 static const char *columns[] = { "table",      "path",	      "files_removed",	   "bytes_removed",
 				 "files_kept", "log_removed", "log_bytes_removed", "log_kept" };
+#define SPARE (TABLE_SPARE(4) | TABLE_SPARE(6) | TABLE_SPARE(7))
 static const char *dry_columns[] = { "table", "path", "object", "bytes" };
 
 struct vacuuming {
@@ -86,7 +89,16 @@ static enum err_code vacuum_open(struct vacuuming *vacuuming, struct vacuum_repo
 	return code;
 }
 
-/* One that cannot be cleaned up does not keep the others from it. */
+/* One that cannot be cleaned up does not keep the others from it: the first is the command's
+ * failure, the others are told at once. */
+static void vacuum_note_failed(struct vacuuming *vacuuming, const struct err *err)
+{
+	if (vacuuming->failed.code == ERR_OK)
+		vacuuming->failed = *err;
+	else
+		trace_warn("%s", err->msg);
+}
+
 static enum err_code vacuum_one(struct vacuuming *vacuuming, const struct clean_model *model,
 				enum topic_kind kind, struct err *err)
 {
@@ -101,8 +113,8 @@ static enum err_code vacuum_one(struct vacuuming *vacuuming, const struct clean_
 		return ERR_OK; /* nobody has made it yet */
 	if (code == ERR_STOPPED || code == ERR_USAGE)
 		return code;
-	if (code != ERR_OK && vacuuming->failed.code == ERR_OK)
-		vacuuming->failed = *err;
+	if (code != ERR_OK)
+		vacuum_note_failed(vacuuming, err);
 	add_report(vacuuming, &report);
 	return ERR_OK;
 }
@@ -154,13 +166,40 @@ static enum err_code vacuum_topic(struct vacuuming *vacuuming, const struct clea
 		return ERR_OK;
 	if (code == ERR_STOPPED || code == ERR_USAGE)
 		return code;
-	if (code != ERR_OK && vacuuming->failed.code == ERR_OK)
-		vacuuming->failed = *err;
+	if (code != ERR_OK)
+		vacuum_note_failed(vacuuming, err);
 	if (options.keep.raw_ms > 0 && kind == TOPIC_LOG)
 		add_retained(vacuuming, "raw", &report.raw);
 	if (options.keep.letters_ms > 0)
 		add_retained(vacuuming, "letters", &report.letters);
 	return ERR_OK;
+}
+
+/* --- shown ------------------------------------------------------------------------ */
+
+/* A key says which table it is of, and is longer than what a narrow terminal has. */
+static void vacuum_put_objects(const struct vacuuming *vacuuming, struct buf *out)
+{
+	const struct answer *answer = &vacuuming->rows.answer;
+
+	for (size_t row = 0; row < answer->row_count; row++)
+		buf_addf(out, "%12" PRId64 "  %.*s\n", answer_cell(answer, row, 3)->i,
+			 SLICE_ARG(answer_cell(answer, row, 2)->text));
+}
+
+static enum err_code vacuum_print(struct vacuuming *vacuuming, struct err *err)
+{
+	enum err_code code;
+	struct buf out;
+
+	if (!vacuuming->dry_run || output_format(vacuuming->config) != OUTPUT_TABLE ||
+	    vacuuming->rows.full)
+		return rows_print(&vacuuming->rows, vacuuming->config, err);
+	buf_init(&out, OBJECTS_BYTES_MAX);
+	vacuum_put_objects(vacuuming, &out);
+	code = cmd_print(&out, err);
+	buf_release(&out);
+	return code;
 }
 
 /* --- all -------------------------------------------------------------------------- */
@@ -236,12 +275,13 @@ static enum err_code vacuum(struct config *config, int count, const char *const 
 		rows_init(&vacuuming.rows, dry_columns, ARRAY_LEN(dry_columns));
 	else
 		rows_init(&vacuuming.rows, columns, ARRAY_LEN(columns));
+	vacuuming.rows.spare = vacuuming.dry_run ? 0 : SPARE;
 	if (code == ERR_OK)
 		code = setup_store_there(config, &vacuuming.store, err);
 	if (code == ERR_OK)
 		code = vacuum_all(&vacuuming, count, names, err);
 	if (code == ERR_OK)
-		code = rows_print(&vacuuming.rows, config, err);
+		code = vacuum_print(&vacuuming, err);
 	if (code == ERR_OK)
 		cmd_tell("%" PRIu64 " objects, %" PRIu64 " bytes %s", vacuuming.objects,
 			 vacuuming.bytes, vacuuming.dry_run ? "would be removed" : "were removed");

@@ -1,6 +1,7 @@
 #include "cmd/connect_lines.h"
 
 #include "base/json.h"
+#include "base/mem.h"
 
 #include <string.h>
 
@@ -10,6 +11,35 @@ static bool is_plain_http(const char *endpoint) { return strncmp(endpoint, "http
 
 /* A JSON text is one of Python, too. */
 static void put_python(struct buf *out, const char *text) { json_put_string(out, slice_str(text)); }
+
+/* Python's keywords, and what the lines themselves go on with. */
+static bool is_taken_in_python(const char *word)
+{
+	static const char *const words[] = {
+		"False",      "None",	 "True",    "and",	"as",	    "assert", "async",
+		"await",      "break",	 "class",   "continue", "def",	    "del",    "elif",
+		"else",	      "except",	 "finally", "for",	"from",	    "global", "if",
+		"import",     "in",	 "is",	    "lambda",	"nonlocal", "not",    "or",
+		"pass",	      "raise",	 "return",  "try",	"while",    "with",   "yield",
+		"DeltaTable", "options", "polars",  "spark",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (strcmp(word, words[i]) == 0)
+			return true;
+	return false;
+}
+
+/* A variable for the table. */
+static void put_python_name(struct buf *out, const char *table)
+{
+	if (*table >= '0' && *table <= '9')
+		buf_add_char(out, '_');
+	for (const char *at = table; *at; at++)
+		buf_add_char(out, *at == '-' ? '_' : *at);
+	if (is_taken_in_python(table))
+		buf_add_char(out, '_');
+}
 
 static void put_sql(struct buf *out, const char *text)
 {
@@ -53,7 +83,8 @@ static void put_pandas(struct buf *out, const struct connect_place *place)
 
 	buf_add_str(out, "from deltalake import DeltaTable\n");
 	options = put_options(out, place);
-	buf_addf(out, "%s = DeltaTable(", place->table);
+	put_python_name(out, place->table);
+	buf_add_str(out, " = DeltaTable(");
 	put_python(out, place->location);
 	buf_addf(out, "%s).to_pandas()\n", options ? ", storage_options=options" : "");
 }
@@ -64,7 +95,8 @@ static void put_polars(struct buf *out, const struct connect_place *place)
 
 	buf_add_str(out, "import polars\n");
 	options = put_options(out, place);
-	buf_addf(out, "%s = polars.scan_delta(", place->table);
+	put_python_name(out, place->table);
+	buf_add_str(out, " = polars.scan_delta(");
 	put_python(out, place->location);
 	buf_addf(out, "%s).collect()\n", options ? ", storage_options=options" : "");
 }
@@ -123,7 +155,8 @@ static void put_spark(struct buf *out, const struct connect_place *place)
 	}
 	if (place->bucket)
 		connect_put_setting(out, "fs.s3a.endpoint.region", place->region);
-	buf_addf(out, "%s = spark.read.format(\"delta\").load(", place->table);
+	put_python_name(out, place->table);
+	buf_add_str(out, " = spark.read.format(\"delta\").load(");
 	buf_init(&url, URL_BYTES_MAX);
 	if (place->bucket)
 		buf_addf(&url, "s3a%s", place->location + strlen("s3"));
@@ -131,7 +164,9 @@ static void put_spark(struct buf *out, const struct connect_place *place)
 		buf_addf(&url, "file://%s", place->location);
 	put_python(out, buf_cstr(&url));
 	buf_release(&url);
-	buf_addf(out, ")\n%s.show(10)\n", place->table);
+	buf_add_str(out, ")\n");
+	put_python_name(out, place->table);
+	buf_add_str(out, ".show(10)\n");
 }
 
 const struct connect_tool connect_tools[CONNECT_TOOLS] = {

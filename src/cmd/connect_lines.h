@@ -13,7 +13,7 @@
 #include <stdbool.h>
 
 struct connect_place {
-	const char *table;    /* its name, of letters, digits and _ */
+	const char *table;    /* its name, of letters, digits, _ and - */
 	const char *location; /* an absolute path, or "s3://…" */
 	bool bucket;	      /* it is the latter, … */
 	const char *endpoint; /* … of what speaks as S3 does; "": AWS's own */

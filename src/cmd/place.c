@@ -1,15 +1,60 @@
 #include "cmd/place.h"
 
+#include "base/arena.h"
 #include "base/mem.h"
+#include "base/nearest.h"
 #include "base/stop.h"
 #include "base/time.h"
+#include "base/trace.h"
 #include "flow/event_time.h"
 
 #include <errno.h>
 
-enum { PLACE_WAIT_MS = 500 };
+enum { PLACE_WAIT_MS = 500, NAMES_MAX = 10000 };
 
 /* --- which --------------------------------------------------------------- */
+
+struct place_names {
+	struct arena memory;
+	const char **list;
+	size_t count;
+};
+
+static bool place_add_name(void *user, const char *name)
+{
+	struct place_names *names = user;
+
+	names->list = xreallocarray(names->list, names->count + 1, sizeof(*names->list));
+	names->list[names->count++] = arena_str(&names->memory, slice_str(name));
+	return names->count < NAMES_MAX;
+}
+
+static const char *place_name_at(const void *list, size_t n)
+{
+	const struct place_names *names = list;
+
+	return n < names->count ? names->list[n] : NULL;
+}
+
+enum err_code place_no_topic(struct broker *broker, const char *name, const char *nor,
+			     struct err *err)
+{
+	struct place_names names = { .count = 0 };
+	const char *meant;
+
+	arena_init(&names.memory, (size_t)NAMES_MAX * (TOPIC_NAME_MAX + 1));
+	for (int kind = TOPIC_LOG; kind <= TOPIC_STREAM; kind++)
+		if (broker_list(broker, (enum topic_kind)kind, place_add_name, &names, err) !=
+		    ERR_OK)
+			trace_debug("no name is suggested: %s", err->msg);
+	meant = nearest(name, place_name_at, &names);
+	(void)err_set(err, ERR_NO_TOPIC, "there is neither a topic nor a stream \"%s\"%s%s%s%s",
+		      name, nor, meant ? ", did you mean \"" : "", meant ? meant : "",
+		      meant ? "\"?" : "");
+	free(names.list);
+	arena_release(&names.memory);
+	return err->code;
+}
 
 /* A topic of that name, or else a stream. */
 static enum err_code find_topic(struct broker *broker, const char *name,
@@ -22,9 +67,7 @@ static enum err_code find_topic(struct broker *broker, const char *name,
 		return code;
 	topic.kind = TOPIC_STREAM;
 	code = broker_describe(broker, topic, ret_info, err);
-	if (code == ERR_NO_TOPIC)
-		return err_set(err, code, "there is neither a topic nor a stream \"%s\"", name);
-	return code;
+	return code == ERR_NO_TOPIC ? place_no_topic(broker, name, "", err) : code;
 }
 
 static enum err_code find_partition(const struct topic_info *info, const char *text, int32_t *ret,

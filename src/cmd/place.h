@@ -17,6 +17,10 @@
 MUST_USE enum err_code place_find(struct broker *broker, const char *text,
 				  struct topic_info *ret_info, int32_t *ret_partition,
 				  struct err *err);
+/* ERR_NO_TOPIC, with the name that was meant, if one of the log's is close; `nor`: what else there
+ * is not, or "". */
+MUST_USE enum err_code place_no_topic(struct broker *broker, const char *name, const char *nor,
+				      struct err *err);
 MUST_USE enum err_code place_parse_start(const char *text, struct reader_start *ret_start,
 					 struct err *err);
 /* The position that a reader which starts there would be at. ERR_USAGE: the partition has no such

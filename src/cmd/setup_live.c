@@ -6,6 +6,7 @@
 #include "cmd/setup_spark.h"
 #include "flow/lake.h"
 
+#include <ctype.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -100,6 +101,25 @@ static bool table_has(struct store *store, const char *root)
 	return has;
 }
 
+static bool question_name_goes_on(char c) { return isalnum((unsigned char)c) || c == '_'; }
+
+/* Whether a view of the table, or a version, is a word of the question. */
+static bool question_names(const char *question, const char *name)
+{
+	static const char *const views[] = { "", "_all", "_live" };
+	size_t len = strlen(name);
+
+	for (const char *at = question; (at = strcasestr(at, name)) != NULL; at++) {
+		if (at > question && question_name_goes_on(at[-1]))
+			continue;
+		for (size_t i = 0; i < ARRAY_LEN(views); i++)
+			if (strncasecmp(at + len, views[i], strlen(views[i])) == 0 &&
+			    !question_name_goes_on(at[len + strlen(views[i])]))
+				return true;
+	}
+	return false;
+}
+
 /* Of the tables that the question names, or of any. `log` NULL: as the tables are. */
 static bool path_has(const struct sql_side *side, const char *question, enum topic_kind kind,
 		     struct broker *log)
@@ -109,7 +129,7 @@ static bool path_has(const struct sql_side *side, const char *question, enum top
 		struct lake_table table;
 		struct err unused;
 
-		if (question && !strcasestr(question, model->model.name))
+		if (question && !question_names(question, model->model.name))
 			continue;
 		if (lake_table_init(&table, model, kind, side->results.id, &unused) == ERR_OK &&
 		    (log ? log_has(log, lake_table_topic(&table))

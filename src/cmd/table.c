@@ -254,12 +254,9 @@ static void table_put_lines(struct table *table, struct buf *out)
 		table_put_row(table, out, row);
 }
 
-/* A value beside its name; what does not fit goes on below, where nothing is to be cut up. */
-static void table_put_value(struct table *table, struct buf *out, struct slice text, size_t indent)
+void table_put_text(struct buf *out, struct slice text, size_t indent, size_t width)
 {
-	size_t width = table->look->width;
-
-	if (!table->look->whole || width < indent + TABLE_CELL_MIN) {
+	if (width < indent + TABLE_CELL_MIN) {
 		visible_put(out, text, false);
 		return;
 	}
@@ -291,9 +288,8 @@ static void table_put_blocks(struct table *table, struct buf *out)
 
 			visible_put(out, name, false);
 			table_pad(out, names - terminal_columns(name) + GAP, " ");
-			table_put_value(table, out,
-					table_plain(table, answer_cell(answer, row, column)),
-					names + GAP);
+			table_put_text(out, table_plain(table, answer_cell(answer, row, column)),
+				       names + GAP, table->look->whole ? table->look->width : 0);
 			buf_add_char(out, '\n');
 		}
 	}

@@ -40,5 +40,8 @@ struct table_look {
 };
 
 void table_put(struct buf *out, const struct answer *answer, const struct table_look *look);
+/* A text that begins in column `indent` of a terminal, and what its line has no room for below
+ * itself; no word is broken. As one line where `width` is 0, or leaves it less than a cell. */
+void table_put_text(struct buf *out, struct slice text, size_t indent, size_t width);
 
 #endif

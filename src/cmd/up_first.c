@@ -132,13 +132,23 @@ static enum err_code up_take_lock(const struct config *config, const char *dir, 
 	return code;
 }
 
-/* Who has the port until it is taken over. */
-static bool has_predecessor(const struct config *config, const char *dir, int lock)
+/* What a first start fails of most, as long as nothing is made yet. Who has the port that is taken
+ * over has it until then. */
+static enum err_code up_look(const struct config *config, struct err *err)
 {
+	const char *dir = config_text(config, OPT_DIR);
+	bool takes_over = config_bool(config, OPT_TAKEOVER);
 	char holder[LOCK_HOLDER_MAX] = "";
+	bool runs = lock_is_held(dir, "up.lock", holder);
+	enum err_code code = check_demo(config, err);
 
-	return config_bool(config, OPT_TAKEOVER) &&
-	       (lock < 0 || lock_is_held(dir, "log/lock", holder));
+	if (code == ERR_OK && runs && !takes_over)
+		code = say_runs_here(dir, err);
+	if (code == ERR_OK)
+		code = check_any_models(config, err);
+	if (code == ERR_OK && !(takes_over && (runs || lock_is_held(dir, "log/lock", holder))))
+		code = await_port(config, dir, err);
+	return code;
 }
 
 enum err_code up_first(const struct config *config, int *ret_lock, struct schedule *schedule,
@@ -146,21 +156,17 @@ enum err_code up_first(const struct config *config, int *ret_lock, struct schedu
 {
 	struct store *store = NULL;
 	const char *dir = "";
-	enum err_code code = check_demo(config, err);
+	enum err_code code = up_look(config, err);
 
+	if (code == ERR_OK)
+		code = setup_store(config, &store, err);
 	if (code == ERR_OK)
 		code = setup_dir(config, &dir, err);
 	if (code == ERR_OK)
 		code = up_take_lock(config, dir, ret_lock, err);
-	if (code == ERR_OK)
-		code = check_any_models(config, err);
-	if (code == ERR_OK)
-		code = setup_store(config, &store, err);
 	if (code == ERR_OK && *config_text(config, OPT_CRON))
 		code = begin_schedule(config, store, schedule, err);
 	store_free(store);
-	if (code == ERR_OK && !has_predecessor(config, dir, *ret_lock))
-		code = await_port(config, dir, err);
 	if (code == ERR_OK)
 		code = children_begin_up(err);
 	return code == ERR_OK ? children_inherit(config, err) : code;

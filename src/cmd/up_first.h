@@ -1,7 +1,7 @@
 /*
  * up_first.h - what would make every start of a child fail, for a reason of this machine, is told
  * before `up` starts any: a port that is taken, a lake that cannot be made, models that are none,
- * another `up` on the directory.
+ * another `up` on the directory. Then nothing has been made, either.
  *
  * What is elsewhere (a bucket, a cluster, a database) may come: its users ask again.
  *

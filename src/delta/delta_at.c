@@ -151,22 +151,23 @@ static const char *time_text(char text[static TIME_TEXT_MAX], int64_t wall_ms)
 static enum err_code not_kept(struct delta_table *table, const char *wanted,
 			      const struct delta_kept *kept, bool too_old, struct err *err)
 {
-	int64_t version = too_old ? kept->oldest : kept->newest, time_ms;
-	char text[TIME_TEXT_MAX];
-	enum err_code code = delta_table_time_of(table, version, &time_ms, err);
+	bool gone = too_old && kept->oldest > 0;
+	char oldest[TIME_TEXT_MAX], newest[TIME_TEXT_MAX];
+	int64_t oldest_ms, newest_ms;
 
-	if (code != ERR_OK)
-		return code;
-	if (!too_old)
-		return err_set(err, ERR_ABSENT,
-			       "table \"%s\" has no %s yet: its newest version is "
-			       "%" PRId64 ", of %s",
-			       delta_table_name(table), wanted, version, time_text(text, time_ms));
+	if (delta_table_time_of(table, kept->oldest, &oldest_ms, err) != ERR_OK ||
+	    delta_table_time_of(table, kept->newest, &newest_ms, err) != ERR_OK)
+		return err->code;
 	return err_set(err, ERR_ABSENT,
-		       "table \"%s\" has no %s%s: its oldest version is %" PRId64 ", of %s%s",
-		       delta_table_name(table), wanted, version ? " any more" : "", version,
-		       time_text(text, time_ms),
-		       version ? " (delta.logRetentionDuration says how long they are kept)" : "");
+		       "table \"%s\" has no %s%s: its oldest version is %" PRId64
+		       ", of %s, its newest version is %" PRId64 ", of %s%s",
+		       delta_table_name(table), wanted,
+		       gone	 ? " any more"
+		       : too_old ? ""
+				 : " yet",
+		       kept->oldest, time_text(oldest, oldest_ms), kept->newest,
+		       time_text(newest, newest_ms),
+		       gone ? " (delta.logRetentionDuration says how long they are kept)" : "");
 }
 
 static enum err_code find_version(struct delta_table *table, const struct delta_kept *kept,

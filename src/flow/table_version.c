@@ -28,8 +28,6 @@ enum err_code table_version_open(struct store *store, const struct lake_table *p
 	enum err_code code = delta_open(store, place->root, &options, &delta, err);
 
 	ret_table->model = &version->model;
-	if (code == ERR_ABSENT)
-		err->code = code = ERR_USAGE;
 	if (code != ERR_OK)
 		return code;
 	code = table_files_open(store, place->root, delta, &files, err);

@@ -13,22 +13,16 @@ unsigned caller_scopes_of_all(const struct call *call)
 }
 
 /* Only where the page itself asks, which sends cookies to all ports of its host. */
-static const struct auth_key *caller_of_session(struct call *call,
-						const struct http_request *request)
+bool caller_session(struct call *call, const struct http_request *request, struct session *ret)
 {
-	const struct gateway *gateway = call->gateway;
-	struct session session;
+	struct gateway *gateway = call->gateway;
 
-	for (size_t i = 0; i < request->header_count && call->face == FACE_PAGE; i++) {
-		if (!slice_is_nocase(request->headers[i].name, "Cookie") ||
-		    !session_of_cookies(&gateway->sessions, &gateway->auth,
-					request->headers[i].value, clock_wall_ms() / 1000,
-					&session))
-			continue;
-		call->session = session.id;
-		return session.key;
-	}
-	return NULL;
+	for (size_t i = 0; i < request->header_count && call->face == FACE_PAGE; i++)
+		if (slice_is_nocase(request->headers[i].name, "Cookie") &&
+		    session_of_cookies(&gateway->sessions, &gateway->auth,
+				       request->headers[i].value, clock_wall_ms() / 1000, ret))
+			return true;
+	return false;
 }
 
 static bool caller_refuse_unknown(struct call *call, bool has_key, bool has_cookie)
@@ -81,12 +75,15 @@ bool caller_admit(struct call *call, const struct route *route, const struct htt
 	const struct auth *auth = &call->gateway->auth;
 	struct slice given = http_header(request, "x-api-key");
 	const struct auth_key *key;
+	struct session session;
 
 	if (call->face == FACE_PAGE && !caller_is_page(call, route, request))
 		return false;
 	key = auth_find(auth, given);
-	if (!key)
-		key = caller_of_session(call, request);
+	if (!key && caller_session(call, request, &session)) {
+		key = session.key;
+		call->session = session.id;
+	}
 	call->scopes = key ? key->scopes : caller_scopes_of_all(call);
 	if (route && (route->flags & ROUTE_OPEN))
 		return true;

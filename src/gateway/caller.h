@@ -15,12 +15,15 @@
 #define GATEWAY_CALLER_H
 
 #include "gateway/route.h"
+#include "gateway/session.h"
 
 #define PAGE_TOKEN_NAME "page.token"
 #define PAGE_SECRET_NAME "page.key"
 
 /* False: `call` holds the refusal. `route` may be NULL; what is let in then finds nothing. */
 bool caller_admit(struct call *call, const struct route *route, const struct http_request *request);
+/* The first that a cookie of a request for the page shows, which need not be by which he asks. */
+bool caller_session(struct call *call, const struct http_request *request, struct session *ret);
 /* What everybody has who can reach the gateway. */
 unsigned caller_scopes_of_all(const struct call *call);
 

@@ -76,6 +76,7 @@ enum err_code gateway_new(const struct gateway_options *options, struct gateway 
 	buf_init(&gateway->reply, REPLY_MAX);
 	buf_init(&gateway->unpacked, options->body_bytes_max);
 	ingest_init(&gateway->ingest, gateway);
+	ended_init(&gateway->sessions.ended);
 	presence_init(&gateway->presence);
 	refused_init(&gateway->refused);
 	missing_init(&gateway->missing);
@@ -98,6 +99,7 @@ void gateway_free(struct gateway *gateway)
 	http_server_free(gateway->server);	/* runs what was posted to it */
 	missing_release(gateway);
 	ingest_release(&gateway->ingest);
+	ended_release(&gateway->sessions.ended);
 	presence_release(&gateway->presence);
 	refused_release(&gateway->refused);
 	records_release(&gateway->records);
@@ -508,8 +510,21 @@ static enum err_code open_secret(const struct gateway *gateway, const char *name
 	return secret_make(secret, err);
 }
 
+/* Where they cannot be read, every session of before might be one of them. */
+static void open_ended(struct gateway *gateway)
+{
+	struct ended *ended = &gateway->sessions.ended;
+	struct err why;
+
+	if (!gateway->options.dir || ended_load(ended, gateway->options.dir, &why) == ERR_OK)
+		return;
+	trace_warn("%s; so all sessions of the page have ended", why.msg);
+	ended_add(ended, 0, clock_wall_ms() / 1000 + SESSION_LIFE_S - 1);
+}
+
 static enum err_code open_page(struct gateway *gateway, struct err *err)
 {
+	open_ended(gateway);
 	if (open_secret(gateway, PAGE_SECRET_NAME, &gateway->sessions.secret, err) != ERR_OK)
 		return err->code;
 	if (gateway->auth.required)
@@ -606,12 +621,24 @@ void gateway_put_addresses(const struct gateway *gateway, struct buf *out)
 	}
 }
 
+/* What the worker could not, or came not to. */
+static void keep_ended(struct gateway *gateway)
+{
+	struct ended *ended = &gateway->sessions.ended;
+	struct err why;
+
+	if (gateway->options.dir && !ended_is_kept(ended) &&
+	    ended_keep(ended, gateway->options.dir, clock_wall_ms() / 1000, &why) != ERR_OK)
+		trace_warn("sessions of the page that were ended may go on: %s", why.msg);
+}
+
 static void gateway_rest(struct gateway *gateway)
 {
 	gateway->ended = true;
 	/* A call may still be at the broker, for a client that has left. */
 	worker_free(gateway->worker);
 	gateway->worker = NULL;
+	keep_ended(gateway);
 	opening_end(&gateway->opening);
 }
 

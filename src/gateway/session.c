@@ -68,15 +68,7 @@ static bool session_take_number(struct slice *text, uint64_t *ret)
 	return true;
 }
 
-static bool session_is_ended(const struct sessions *sessions, uint64_t id)
-{
-	for (size_t i = 0; i < SESSIONS_ENDED_MAX; i++)
-		if (sessions->ended[i] == id)
-			return true;
-	return id == 0;
-}
-
-bool session_parse(const struct sessions *sessions, const struct auth *auth, struct slice text,
+bool session_parse(struct sessions *sessions, const struct auth *auth, struct slice text,
 		   int64_t now_s, struct session *ret)
 {
 	const struct auth_key *key;
@@ -96,14 +88,14 @@ bool session_parse(const struct sessions *sessions, const struct auth *auth, str
 		return false;
 	/* A clock that was set back gives nobody longer than a session lasts. */
 	if ((int64_t)until_s <= now_s || (int64_t)until_s > now_s + SESSION_LIFE_S ||
-	    session_is_ended(sessions, id))
+	    ended_has(&sessions->ended, id, (int64_t)until_s))
 		return false;
-	*ret = (struct session){ key, id };
+	*ret = (struct session){ key, id, (int64_t)until_s };
 	return true;
 }
 
-bool session_of_cookies(const struct sessions *sessions, const struct auth *auth,
-			struct slice cookies, int64_t now_s, struct session *ret)
+bool session_of_cookies(struct sessions *sessions, const struct auth *auth, struct slice cookies,
+			int64_t now_s, struct session *ret)
 {
 	static const char name[] = SESSION_COOKIE "=";
 	int tries = 0;
@@ -122,9 +114,4 @@ bool session_of_cookies(const struct sessions *sessions, const struct auth *auth
 			return true;
 	}
 	return false;
-}
-
-void session_end(struct sessions *sessions, uint64_t id)
-{
-	sessions->ended[sessions->ended_next++ % SESSIONS_ENDED_MAX] = id;
 }

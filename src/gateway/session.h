@@ -9,10 +9,8 @@
  * number, all in hex but the name, and an HMAC-SHA256 of these and of the key's
  * hash. So nothing is kept for a session, and it outlives the gateway as its
  * secret does; it is void once its key is gone, or another one has its name,
- * and may what its key may now.
- *
- * A session that was ended is remembered, as far as there is room, until the
- * gateway is started again.
+ * and may what its key may now. Only one that was ended before its time is kept
+ * (ended.h).
  * Threads: the loop.
  */
 #ifndef GATEWAY_SESSION_H
@@ -20,6 +18,7 @@
 
 #include "base/buf.h"
 #include "gateway/auth.h"
+#include "gateway/ended.h"
 #include "gateway/secret.h"
 
 #define SESSION_COOKIE "pinpipe_session"
@@ -27,29 +26,27 @@
 enum {
 	SESSION_LIFE_S = 12 * 3600,
 	SESSION_TEXT_MAX = AUTH_NAME_MAX + 3 + 16 + 16 + 64,
-	SESSIONS_ENDED_MAX = 256,
 };
 
 struct sessions {
 	struct secret secret;
-	uint64_t ended[SESSIONS_ENDED_MAX]; /* ids; the oldest gives way */
-	unsigned ended_next;
+	struct ended ended;
 };
 
 struct session {
 	const struct auth_key *key; /* good until the next auth_refresh() */
 	uint64_t id;
+	int64_t until_s;
 };
 
 /* Appends a new one's text. */
 MUST_USE enum err_code session_begin(const struct sessions *sessions, const struct auth_key *key,
 				     int64_t now_s, struct buf *out, struct err *err);
 /* False: not one of ours, or it has ended. */
-bool session_parse(const struct sessions *sessions, const struct auth *auth, struct slice text,
+bool session_parse(struct sessions *sessions, const struct auth *auth, struct slice text,
 		   int64_t now_s, struct session *ret);
 /* The first that is one, of the values of a Cookie header. */
-bool session_of_cookies(const struct sessions *sessions, const struct auth *auth,
-			struct slice cookies, int64_t now_s, struct session *ret);
-void session_end(struct sessions *sessions, uint64_t id);
+bool session_of_cookies(struct sessions *sessions, const struct auth *auth, struct slice cookies,
+			int64_t now_s, struct session *ret);
 
 #endif

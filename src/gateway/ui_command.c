@@ -7,7 +7,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { WORDS_BYTES_MAX = 256 << 10, VALUE_MAX = 4096, NAME_MAX_BYTES = 128, ROWS_MAX = 1000 };
+enum {
+	WORDS_BYTES_MAX = 256 << 10,
+	VALUE_MAX = 4096,
+	NAME_MAX_BYTES = 128,
+	ROWS_MAX = 1000,
+	UI_MEMBERS_MAX = 2
+};
 
 /* One that is being put together; once something does not fit, the call is refused and the rest
  * does nothing. */
@@ -344,48 +350,77 @@ void ui_letters_of(struct call *call)
 
 /* --- what changes something --------------------------------------------------------- */
 
-/* The body, an object; its member of that name where there is one and it is a text, else null. */
-static struct slice ui_member(struct ui_command *command, const char *name)
+/* The members of a body, which none at all has none of; NULL ends the names that there are. What
+ * is mistyped, or says nothing, must not be taken for what is left out: that means all of them. */
+static void ui_members(struct ui_command *command, const char *const *names,
+		       struct slice ret_texts[UI_MEMBERS_MAX])
 {
 	struct call *call = command->call;
-	struct slice text = slice_of(NULL, 0);
-	struct json root, member;
+	struct json_iter iter;
+	struct json root;
 	struct err err;
 
+	memset(ret_texts, 0, UI_MEMBERS_MAX * sizeof(*ret_texts));
 	if (command->refused || call->body.len == 0)
-		return text;
+		return;
 	if (call->body.len > UI_BODY_MAX) {
 		call_refuse(call, 413);
 		command->refused = true;
-	} else if (json_parse(call->json, call->body, &root, &err) != ERR_OK) {
+		return;
+	}
+	if (json_parse(call->json, call->body, &root, &err) != ERR_OK) {
 		call_fail(call, &err);
 		command->refused = true;
-	} else if (json_type(root) != JSON_OBJECT) {
-		ui_refuse_value(command, "the body must be an object");
-	} else if (json_member(root, name, &member) && !json_get_string(member, &text)) {
-		ui_refuse_value(command, "a member of the body must be a text");
+		return;
 	}
-	return text;
+	if (json_type(root) != JSON_OBJECT) {
+		ui_refuse_value(command, "the body must be an object");
+		return;
+	}
+	for (iter = json_iter(root); json_next(&iter);) {
+		size_t at = 0;
+
+		while (names[at] && !slice_is(iter.key, names[at]))
+			at++;
+		if (!names[at])
+			ui_refuse_value(command, "the body has a member that means nothing here");
+		else if (!json_get_string(iter.value, &ret_texts[at]) || ret_texts[at].len == 0)
+			ui_refuse_value(command, "a member of the body must be a text, not empty");
+	}
 }
 
-static void ui_put_member(struct ui_command *command, const char *name, const char *flag,
-			  const char *otherwise)
-{
-	struct slice text = ui_member(command, name);
+#define UI_MEMBERS(command, texts, ...) \
+	ui_members(command, (const char *const[]){ __VA_ARGS__, NULL }, texts)
 
+static void ui_put_member(struct ui_command *command, const char *flag, struct slice text)
+{
 	if (text.len > VALUE_MAX)
 		ui_refuse_value(command, "a value is too long");
-	else if (text.len || *otherwise)
-		ui_put_word(command, flag, text.len ? text : slice_str(otherwise));
+	else if (text.len)
+		ui_put_word(command, flag, text);
+}
+
+/* As far as this gateway knows: models may have come since it began. */
+static bool ui_is_of_model(const struct gateway *gateway, struct slice topic)
+{
+	for (int kind = TOPIC_LOG; kind <= TOPIC_STREAM; kind++)
+		for (size_t i = 0; i < gateway->options.own[kind].count; i++)
+			if (slice_is(topic, gateway->options.own[kind].names[i]))
+				return true;
+	return false;
 }
 
 void ui_replay(struct call *call)
 {
+	struct slice texts[UI_MEMBERS_MAX];
 	struct ui_command command;
 
 	UI_BEGIN(&command, call, "dlq", "replay", "--format=json");
-	ui_put_member(&command, "topic", "topic", "");
-	ui_put_member(&command, "reason", "reason", "");
+	UI_MEMBERS(&command, texts, "topic", "reason");
+	ui_put_member(&command, "topic", texts[0]);
+	ui_put_member(&command, "reason", texts[1]);
+	if (texts[0].ptr && !ui_is_of_model(call->gateway, texts[0]))
+		command.order.failed_status = 404;
 	command.order.most_ms = UI_WORK_MS;
 	command.order.tells = command.order.stays = true;
 	ui_run_command(&command);
@@ -393,10 +428,11 @@ void ui_replay(struct call *call)
 
 void ui_run(struct call *call)
 {
+	struct slice texts[UI_MEMBERS_MAX];
 	struct ui_command command;
 
 	UI_BEGIN(&command, call, "batch", "--by=page", "--format=json");
-	(void)ui_member(&command, "");
+	ui_members(&command, (const char *const[]){ NULL }, texts);
 	command.order.most_ms = UI_WORK_MS;
 	command.order.tells = command.order.stays = true;
 	ui_run_command(&command);
@@ -419,15 +455,15 @@ static void ui_give_text(struct ui_command *command, struct slice text)
 
 void ui_sql(struct call *call)
 {
+	struct slice texts[UI_MEMBERS_MAX];
 	struct ui_command command;
-	struct slice sql;
 
 	UI_BEGIN(&command, call, "sql", "--format=json", "--rows=1000");
-	ui_put_member(&command, "from", "from", "auto");
-	sql = ui_member(&command, "sql");
-	if (sql.len == 0)
+	UI_MEMBERS(&command, texts, "sql", "from");
+	if (texts[0].len == 0)
 		ui_refuse_value(&command, "the body wants {\"sql\":\"…\"}");
-	ui_give_text(&command, sql);
+	ui_put_member(&command, "from", texts[1].ptr ? texts[1] : slice_str("auto"));
+	ui_give_text(&command, texts[0]);
 	command.order.failed_status = 400;
 	ui_run_command(&command);
 }

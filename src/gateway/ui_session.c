@@ -4,6 +4,7 @@
 #include "gateway/caller.h"
 #include "gateway/state.h"
 #include "gateway/ui.h"
+#include "gateway/worker.h"
 
 #include <stdio.h>
 
@@ -43,15 +44,40 @@ void ui_session_get(struct call *call)
 	ui_session_put(call);
 }
 
+/* On a thread of the worker. */
+static void ui_session_keep_ended(struct call *call)
+{
+	struct gateway *gateway = call->gateway;
+	struct err err;
+
+	if (ended_keep(&gateway->sessions.ended, gateway->options.dir, clock_wall_ms() / 1000,
+		       &err) == ERR_OK) {
+		ui_session_put(call);
+		return;
+	}
+	(void)err_prefix(&err,
+			 "the session has ended, but only until the gateway is started again");
+	call_fail(call, &err);
+}
+
+/* Those of all its cookies, whoever asks: a key that is sent along changes nothing. */
 void ui_session_delete(struct call *call)
 {
-	if (call->session) {
-		session_end(&call->gateway->sessions, call->session);
-		ui_session_ended(call->gateway->ui, call->session);
+	struct gateway *gateway = call->gateway;
+	struct ended *ended = &gateway->sessions.ended;
+	struct session session;
+
+	while (caller_session(call, call->request, &session)) {
+		ended_add(ended, session.id, session.until_s);
+		ui_session_ended(gateway->ui, session.id);
 	}
-	call->scopes = caller_scopes_of_all(call);
+	if (call->session)
+		call->scopes = caller_scopes_of_all(call);
 	ui_session_set_cookie(call, "");
-	ui_session_put(call);
+	if (gateway->options.dir && !ended_is_kept(ended))
+		worker_take(gateway->worker, call, ui_session_keep_ended);
+	else
+		ui_session_put(call);
 }
 
 /* {"key":"…"}. NULL: `call` holds the refusal, which for a key that is none is slow to come again.

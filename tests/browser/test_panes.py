@@ -4,6 +4,8 @@ import hashlib
 import json
 import shutil
 import subprocess
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -442,6 +444,36 @@ def test_the_token_goes_out_of_the_address(full, open_page):
     page.click("#logout")
     page.wait("document.querySelector('#logout')?.hidden && !document.querySelector('#key-button').hidden", "out")
     is_live(page)
+
+
+def test_a_token_waits_for_its_turn(start_gateway, open_page, data_dir):
+    """Too many wrong ones came from this address; what needs none is shown meanwhile."""
+    gateway = start_gateway()
+    token = (data_dir / "page.token").read_text().strip()
+
+    def log_in(key):
+        request = urllib.request.Request(f"{gateway.url}/ui/session", json.dumps({"key": key}).encode(),
+                                         {"Content-Type": "application/json", "Origin": gateway.url})
+        try:
+            return urllib.request.urlopen(request, timeout=10).status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    wait_until(lambda: log_in("wrong") == 429, "too many tries")
+    page = open_page(f"{gateway.url}/#token={token}")
+    page.wait_text("Trying again", "#notice")
+    is_live(page)
+    assert not page.run("document.querySelector('#key-button').hidden")
+    page.wait("document.querySelector('#key-button').hidden && document.querySelector('#notice').hidden", "in", 60)
+    other = open_page(f"{gateway.url}/#token=of-yesterday")
+    other.wait_text("no longer, known here", "#notice")
+    is_live(other)
+    assert "no longer, known here" in other.text("#notice"), "it stays to be read"
+    wait_until(lambda: log_in(token) == 200, "another try")
+    other.click("#key-button")
+    other.type("#key-input", token)
+    other.press("Enter", 13, "\r")
+    other.wait("document.querySelector('#notice').hidden && document.querySelector('#key-button').hidden", "in")
 
 
 def test_without_the_token_looking_is_all(full, open_page):

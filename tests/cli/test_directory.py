@@ -93,7 +93,7 @@ def test_a_port_that_is_taken_ends_up(run, data_dir):
         result = run("up", "--listen", place, "--dir", data_dir, status=1, timeout_s=60)
     said = f"pinpipe up: something listens on {place} already; --listen 127.0.0.1:0 takes a free port\n"
     assert result.stderr == said
-    assert result.stdout == "" and not (data_dir / "log").exists()
+    assert result.stdout == "" and not data_dir.exists(), "a start that fails makes nothing"
 
 
 def test_whose_port_8082_is(run, data_dir):
@@ -140,6 +140,7 @@ def test_models_that_are_none_end_up(run, data_dir, tmp_path):
     for models, why in [(tmp_path / "models", "no model is in"), (tmp_path / "nowhere", "nowhere")]:
         result = run("up", "--listen", "127.0.0.1:0", "--dir", data_dir, "--models", models, status=None)
         assert result.returncode in (1, 2) and why in result.stderr and "run on" not in result.stderr
+        assert not data_dir.exists()
 
 
 def test_a_lake_that_cannot_be_made_ends_up(run, data_dir, tmp_path):
@@ -147,7 +148,9 @@ def test_a_lake_that_cannot_be_made_ends_up(run, data_dir, tmp_path):
     result = run("up", "--listen", "127.0.0.1:0", "--dir", data_dir, "--create", "--lake",
                  f"file:{tmp_path}/file/lake", status=None)
     assert result.returncode not in (0, 128 + signal.SIGTERM) and "could not make directory" in result.stderr
-    assert "starting it again" not in result.stderr
+    assert "starting it again" not in result.stderr and not data_dir.exists()
+    result = run("up", "--listen", "127.0.0.1:0", "--dir", data_dir, "--lake", f"file:{tmp_path}/unmounted", status=1)
+    assert "is it mounted?" in result.stderr and not data_dir.exists()
 
 
 def test_a_broken_analysis_waits_for_its_turn(start, data_dir, tmp_path):

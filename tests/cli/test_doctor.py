@@ -9,6 +9,7 @@ import pytest
 
 import conftest
 import mysql_server
+from screen import Screen, columns
 
 UNREACHED = "127.0.0.1:9"  # discard: nobody listens there
 
@@ -47,6 +48,18 @@ def test_a_person_reads_whole_advice(run, free):
     line = next(line for line in said.stdout.splitlines() if "proxy or a firewall" in line)
     assert line.lstrip().startswith("> ") and line.endswith("stand between?")
     assert "1 of " in said.stderr and "checks failed" in said.stderr
+
+
+@pytest.mark.parametrize("width", [80, 60, 30])
+def test_advice_is_as_wide_as_the_terminal(pinpipe, free, tmp_path, width):
+    command = [pinpipe, "doctor", "--listen", free, "--format", "table", "--url", f"http://{UNREACHED}/topics/x."]
+    text = Screen(command, width, cwd=tmp_path).read()
+    lines = text[:text.index("\npinpipe doctor:")].split("\n")
+    first, *more = lines[next(n for n, line in enumerate(lines) if line.lstrip().startswith("> does it run")):]
+    assert " ".join([first.strip(), *map(str.strip, more)]).endswith("a proxy or a firewall stand between?"), text
+    assert bool(more) == (width > 30), text  # which has no room for a column
+    assert first.startswith(22 * " " + "> ") and all(line[:24].isspace() for line in more), text
+    assert width == 30 or all(columns(line) <= width or " " not in line[22:].strip() for line in lines), text
 
 
 def test_a_port_that_is_taken(doctor):

@@ -1,6 +1,7 @@
 """What other programs, the page among them, look with: a bounded answer, records that hold a text, the analyses
 themselves, and the lines that read a table elsewhere."""
 
+import ast
 import json
 import os
 import pathlib
@@ -142,6 +143,25 @@ def test_lines_of_every_table(run, made):
     assert len(asked(run, "connect", "geo", "--from", "both", "--dir", made)) == 2
     text = run("connect", "--dir", made, "--format", "table").stdout
     assert all(line["text"] in text for table in told for line in table["lines"])
+
+
+def test_lines_of_a_name_that_no_variable_can_have(run, made, tmp_path):
+    models = pathlib.Path(shutil.copytree(TOP / "models", tmp_path / "models"))
+    names = {"my-table": "my_table", "2nd-half": "_2nd_half", "class": "class_", "polars": "polars_", "match": "match"}
+    for path in models.rglob("*.sql"):
+        path.unlink()
+    for name, variable in names.items():
+        model = (TOP / "models/clean/user.sql").read_text()
+        (models / "clean" / f"{name}.sql").write_text(model)
+        told = asked(run, "connect", name, "--dir", made, "--models", models)
+        lines = {line["tool"]: line["text"] for line in told["lines"]}
+        (models / "clean" / f"{name}.sql").unlink()
+        for tool in ("pandas", "polars", "spark"):
+            tree = ast.parse(lines[tool])
+            variables = [node.targets[0].id for node in tree.body if isinstance(node, ast.Assign)]
+            assert variables[-1] == variable, lines[tool]
+        assert f"{variable}.show(10)" in lines["spark"]
+        assert f'CREATE VIEW "{name}" AS' in lines["duckdb"] and f'FROM "{name}" LIMIT' in lines["duckdb"]
 
 
 def test_the_path_that_has_a_table(run, made, tmp_path):

@@ -141,6 +141,18 @@ def test_statements_are_typed(prompt, env):
     assert screen.status == 0
 
 
+def test_which_path_it_is_is_told_once(pinpipe, run, data_dir, tmp_path):
+    run("run", "--posts", 10, "--dir", data_dir)
+    screen = Prompt([pinpipe, "sql", "--dir", data_dir], 80, {"XDG_STATE_HOME": str(tmp_path / "state")})
+    screen.wait_for("sql> ")
+    told = []
+    for table in ("pin_all", "geo_all", "pin_all"):
+        screen.ask(f"select count(*) from {table};\n", r"10\s+\(1 row\)(.|\n)*sql> ")
+        told.append(screen.text.count(b"both paths have rows"))
+    assert told == [1, 0, 0]
+    screen.leave()
+
+
 def test_ctrl_c_ends_a_query_and_no_more(prompt):
     screen = prompt()
     screen.await_editor()

@@ -3,12 +3,14 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import time
 
 import pytest
 
 from conftest import wait_until
+from screen import Screen
 from test_sink import ID, emulate, sink
 
 HOUR_S = 3600
@@ -162,6 +164,26 @@ def test_how_long_is_an_option_and_the_tables_own_word(run, gateway, data_dir):
     said = run("vacuum", "--dir", data_dir, env={"PINPIPE_TABLE_LOG_RETENTION": "59s"}, status=2).stderr
     assert "table.log_retention: a minute is the least" in said
     assert "no clean model" in run("vacuum", "pins", "--dir", data_dir, status=2).stderr
+
+
+def test_a_person_has_a_line_for_each_table(pinpipe, run, gateway, data_dir):
+    run("emulate", "--streaming", "--posts", 5, "--rate", "max", "--streaming-url", gateway.url)
+    run("stream", "--until-end", "--dir", data_dir)
+    orphan = root_of(data_dir) / "part-orphan.parquet"
+    orphan.write_bytes(b"1234567")
+    age(data_dir / "lake" / "tables")
+    command = [pinpipe, "vacuum", "--dir", data_dir]
+    text = Screen([*command, "--dry-run"], 80).read()
+    assert re.search(rf"^ +7  tables/{ID}_pin_table/part-orphan.parquet$", text, re.M), text
+    for name in ("pin_table", "user_table"):
+        first = root_of(data_dir, name) / "_delta_log" / f"{0:020}.json"
+        first.write_text(first.read_text().replace('"delta.logRetentionDuration":"interval 1 hour"',
+                                                   '"delta.logRetentionDuration":"a while"'))
+    text = Screen(command, 80, env={"PINPIPE_LETTERS_RETENTION": "1h"}).read()
+    lines = [line.split()[:2] for line in text.splitlines() if " stream " in line or " letters " in line]
+    assert lines == [["geo", "stream"], ["pin", "stream"], ["user", "stream"],
+                     *([f"streaming-{ID}-{name}", "letters"] for name in ("geo", "pin", "user"))], text
+    assert text.count("a while") == 2, "each that could not be cleaned up is told"
 
 
 def test_a_word_that_cannot_be_read(run, gateway, data_dir):

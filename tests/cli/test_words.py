@@ -51,7 +51,11 @@ def test_letters_tell_their_time(run, start_gateway, data_dir):
     letter, = json.loads(run("dlq", PIN, "--dir", data_dir).stdout)
     assert letter["written"].startswith("20") and letter["written"].endswith("Z")
     said = run("dlq", "--topic", "nope", "--dir", data_dir, status=1).stderr
-    assert 'neither a topic nor a stream "nope"' in said
+    assert 'neither a topic nor a stream "nope"' in said and "did you mean" not in said
+    meant = PIN.replace("pin", "pn")
+    for words, nor in ((("cat", meant), ""), (("dlq", meant), ", nor a dead letter of one"), (("where", meant, 0), "")):
+        assert (f'neither a topic nor a stream "{meant}"{nor}, did you mean "{PIN}"?'
+                in run(*words, "--dir", data_dir, status=1).stderr), words
 
 
 def test_letters_of_a_reason(run, data_dir, tmp_path):

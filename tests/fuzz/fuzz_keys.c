@@ -12,7 +12,10 @@
 
 enum { TEXT_MAX = 1 << 20, NOW_S = 1700000000 };
 
-static struct sessions sessions = { .secret = { "a secret that nobody knows" } };
+static struct sessions sessions = {
+	.secret = { "a secret that nobody knows" },
+	.ended = { .writing = PTHREAD_MUTEX_INITIALIZER, .lock = PTHREAD_MUTEX_INITIALIZER },
+};
 static struct auth_key key = { .name = "somebody", .scopes = 1 << SCOPE_READ, .hash = "x" };
 static struct buf text;
 

@@ -185,6 +185,16 @@ def test_letters(up):
     assert ask(up, "/ui/letters/replay").status == 400
 
 
+@pytest.mark.parametrize("body, status, told", [
+    ({"topic": TOPIC[:-1]}, 404, f'no model reads a topic or stream "{TOPIC[:-1]}", did you mean "{TOPIC}"?'),
+    ({"topic": "nope"}, 404, '"nope"'), ({"topic": ""}, 400, "empty"), ({"topic": TOPIC, "reason": ""}, 400, "empty"),
+    ({"topic": None}, 400, "text"), ({"topics": TOPIC}, 400, "member"), ([TOPIC], 400, "object"),
+], ids=str)
+def test_a_replay_of_some_is_none_of_all(up, body, status, told):
+    reply = ask(up, "/ui/replay", "POST", body)
+    assert reply.status == status and told in reply.json()["message"], reply
+
+
 def test_a_question(up):
     counted = ask(up, "/ui/sql", "POST", {"sql": "SELECT count(*) AS n FROM pin_all", "from": "batch"})
     assert counted.json() == [{"n": 30}]
@@ -205,6 +215,7 @@ def test_a_question(up):
     ("/ui/records/nope", 404), ("/ui/records/--help", 404), ("/ui/records/--follow", 404),
     (f"/ui/records/{TOPIC}?from=--follow", 400), (f"/ui/records/{TOPIC}?contains=a%00b", 400),
     (f"/ui/records/{TOPIC}?partition=7", 404), ("/ui/records/a%20b", 422), ("/ui/tail/nope", 404),
+    ("/ui/letters/nope", 404),
     ("/ui/letters/a%20b", 422), ("/ui/runs?limit=1001", 400), ("/ui/where?topic=nope&partition=0&position=1", 404),
     # What was to choose some is never left out, and all of them shown.
     (f"/ui/records/{TOPIC}?contains=%zz", 400), (f"/ui/records/{TOPIC}?contains={'x' * 5000}", 400),

@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import subprocess
+import time
 
 import pytest
 
@@ -124,6 +125,45 @@ def test_is_ended(start_gateway, keys):
     assert reply.headers["Set-Cookie"] == \
         "pinpipe_session=; HttpOnly; SameSite=Strict; Path=/ui; Max-Age=0"
     assert not let_in(gateway, cookie) and let_in(gateway, other)
+    # Whoever it is that ends them; several have the name where their paths differ.
+    third = cookie_of(sign_in(gateway, "boss"))
+    both = {"Cookie": f"pinpipe_session={other}; pinpipe_session={third}"}
+    reply = ask(gateway, "DELETE", SESSION, headers={**both, **given("reader")})
+    assert (reply.status, reply.json()["scopes"]) == (200, ["read"])
+    assert not let_in(gateway, other) and not let_in(gateway, third)
+
+
+@pytest.mark.parametrize("end", [lambda gateway: gateway.kill(), lambda gateway: gateway.stop()])
+def test_stays_ended(start_gateway, keys, data_dir, end):
+    env = {"PINPIPE_GATEWAY_KEYS": str(keys)}
+    gateway = start_gateway(env=env)
+    ended, other = (cookie_of(sign_in(gateway, "boss")) for _ in range(2))
+    assert ask(gateway, "DELETE", SESSION, headers={**by(ended), **origin(gateway)}).status == 200
+    assert (data_dir / "page.ended").stat().st_mode & 0o7777 == 0o600
+    end(gateway)
+    gateway = start_gateway(env=env)
+    assert not let_in(gateway, ended) and let_in(gateway, other)
+
+
+def test_an_end_that_cannot_be_kept_is_told(start_gateway, keys, data_dir):
+    env = {"PINPIPE_GATEWAY_KEYS": str(keys)}
+    gateway = start_gateway(env=env)
+    cookie, other = (cookie_of(sign_in(gateway, "boss")) for _ in range(2))
+    (data_dir / "page.ended.new").mkdir()
+    reply = ask(gateway, "DELETE", SESSION, headers={**by(cookie), **origin(gateway)})
+    assert reply.status == 500 and "only until the gateway is started again" in reply.text
+    assert "pinpipe_session=;" in reply.headers["Set-Cookie"] and not let_in(gateway, cookie)
+    (data_dir / "page.ended.new").rmdir()
+    gateway.stop()  # tries it again
+    gateway = start_gateway(env=env)
+    assert not let_in(gateway, cookie) and let_in(gateway, other)
+    gateway.stop()
+    (data_dir / "page.ended").write_text("mine\n")
+    begun = int(time.time())
+    wait_until(lambda: int(time.time()) > begun, "the next second: what began in this one may go on")
+    gateway = start_gateway(env=env)
+    assert "so all sessions of the page have ended" in gateway.said() and not let_in(gateway, other)
+    assert let_in(gateway, cookie_of(sign_in(gateway, "boss")))
 
 
 def test_wrong_keys_are_slowed_down(start_gateway, keys):

@@ -51,12 +51,13 @@ def test_the_batch_path_where_both_have_rows(start_gateway, sql):
 def test_a_person_is_told_which_path_it_is(pinpipe, start_gateway, data_dir, run):
     gateway = start_gateway("--shards", 1)
     said = "both paths have rows: this is of the batch path; --from live asks the streaming path"
-    words = ["sql", "--dir", data_dir, "SELECT count(*) AS n FROM geo"]
+    words = ["sql", "--dir", data_dir]
+    question = "SELECT count(*) AS n FROM geo"
 
-    def told():
+    def told(question=question):
         """What a terminal gets on stderr."""
         master, slave = pty.openpty()
-        done = subprocess.run([pinpipe, *words], stdout=subprocess.DEVNULL, stderr=slave, check=True)
+        done = subprocess.run([pinpipe, *words, question], stdout=subprocess.DEVNULL, stderr=slave, check=True)
         os.close(slave)
         text = b""
         try:
@@ -70,7 +71,11 @@ def test_a_person_is_told_which_path_it_is(pinpipe, start_gateway, data_dir, run
     test_live.post(gateway, "batch-live", "geo", test_live.geo(1))
     assert said not in told()
     test_live.post(gateway, "live", "geo", test_live.geo(1))
-    assert said in told() and said not in run(*words).stderr
+    assert said in told() and said not in run(*words, question).stderr
+    assert said in told('SELECT count(*) FROM "GEO_ALL"')
+    # Nothing is said of a table to who asks of another one, or of none.
+    for other in ("SELECT 1 AS geography", "SELECT count(*) FROM user", "SHOW TABLES"):
+        assert said not in told(other), other
 
 
 def test_tables_without_a_log_are_those_that_are_there(run, start_gateway, data_dir, sql):

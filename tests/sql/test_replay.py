@@ -82,6 +82,9 @@ def test_rows_once_and_letters_done(run, filled):
 
 
 def test_only_some(run, filled):
+    for words, status, told in ((("--topic", TOPIC[:-1]), 1, f'did you mean "{TOPIC}"?'),
+                                (("--topic", ""), 2, "--topic is empty"), (("--reason", ""), 2, "--reason is empty")):
+        assert told in run("dlq", "replay", *filled, *words, status=status).stderr
     assert tell(run, "dlq", "replay", *filled, "--reason", "no such reason")[0]["letters"] == 0
     assert tell(run, "dlq", "replay", *filled, "--topic", TOPIC, "--reason", "poison", "--since", "1h") == [
         {"letters": 3, "rows": 3, "dead": 0, "sink": 0}]

@@ -73,7 +73,7 @@ static void test_each_version(void **state)
 	fill(25); /* checkpoints at 10 and 20 */
 	for (int64_t version = 0; version <= 25; version++)
 		assert_version(DELTA_AT_VERSION, version, version);
-	assert_absent(DELTA_AT_VERSION, 26, "no version 26 yet: its newest version is 25, of 20");
+	assert_absent(DELTA_AT_VERSION, 26, "no version 26 yet: its oldest version is 0, of 20");
 }
 
 static void test_a_cleaned_log(void **state)

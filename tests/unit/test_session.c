@@ -23,7 +23,7 @@ static struct auth_key keys[2] = {
 static int setup(void **state)
 {
 	(void)state;
-	memset(&sessions, 0, sizeof(sessions));
+	ended_init(&sessions.ended);
 	auth = (struct auth){ .required = true, .file = "", .keys = { keys, 2 } };
 	return secret_make(&sessions.secret, &err) != ERR_OK;
 }
@@ -56,14 +56,74 @@ static void test_is_its_keys_until_it_ends(void **state)
 	assert_true(is_known(buf_slice(&a), NOW_S + SESSION_LIFE_S - 1));
 	assert_false(is_known(buf_slice(&a), NOW_S + SESSION_LIFE_S));
 	assert_false(is_known(buf_slice(&a), NOW_S - 1)); /* the clock was set back */
-	session_end(&sessions, first.id);
+	ended_add(&sessions.ended, first.id, first.until_s);
 	assert_false(is_known(buf_slice(&a), NOW_S));
 	assert_true(is_known(buf_slice(&b), NOW_S));
-	for (unsigned i = 1; i <= SESSIONS_ENDED_MAX; i++)
-		session_end(&sessions, i);
-	assert_true(is_known(buf_slice(&a), NOW_S)); /* there is no room for more than those */
 	buf_release(&a);
 	buf_release(&b);
+}
+
+static void test_no_ended_one_is_forgotten(void **state)
+{
+	struct ended *ended = &sessions.ended, again;
+	enum { FIRST = 10, ROOM = ENDED_MAX, LATE = 5 };
+	struct temp_dir dir;
+	struct stat st;
+	char path[256];
+
+	(void)state;
+	temp_dir_make(&dir);
+	assert_ok(ended_load(ended, dir.path, &err));
+	assert_true(ended_is_kept(ended));
+	for (unsigned i = 0; i < ROOM + LATE; i++)
+		ended_add(ended, FIRST + i, NOW_S + 1 + i);
+	assert_false(ended_is_kept(ended));
+	assert_ok(ended_keep(ended, dir.path, NOW_S, &err));
+	assert_true(ended_is_kept(ended));
+	(void)snprintf(path, sizeof(path), "%s/" ENDED_NAME, dir.path);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	ended_init(&again);
+	assert_ok(ended_load(&again, dir.path, &err));
+	for (unsigned i = 0; i < ROOM + LATE; i++)
+		assert_true(ended_has(&again, FIRST + i, NOW_S + 1 + i));
+	assert_true(ended_has(&again, 1, NOW_S + LATE)); /* as old as what gave way */
+	assert_false(ended_has(&again, 1, NOW_S + LATE + 1));
+	/* What another one wrote meanwhile stays, what has ended by itself goes. */
+	ended_add(&again, 1, NOW_S + ROOM + LATE + 1);
+	assert_ok(ended_keep(&again, dir.path, NOW_S, &err));
+	assert_ok(ended_keep(ended, dir.path, NOW_S + ROOM + LATE, &err));
+	assert_true(ended_has(ended, 1, NOW_S + ROOM + LATE + 1));
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, 34);
+	ended_release(&again);
+	temp_dir_remove(&dir);
+}
+
+static void test_a_damaged_list_is_told(void **state)
+{
+	static const char *const texts[] = {
+		"mine\n",
+		"000000000000000a 0000000065aaaaaa",
+		"000000000000000a_0000000065aaaaaa\n",
+		"000000000000000a ffffffffffffffff\n",
+		"000000000000000g 0000000065aaaaaa\n",
+	};
+	struct temp_dir dir;
+	char path[256];
+
+	(void)state;
+	temp_dir_make(&dir);
+	(void)snprintf(path, sizeof(path), "%s/" ENDED_NAME, dir.path);
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		FILE *file = fopen(path, "w");
+
+		assert_non_null(file);
+		assert_true(fputs(texts[i], file) >= 0 && fclose(file) == 0);
+		assert_int_equal(ended_load(&sessions.ended, dir.path, &err), ERR_CORRUPT);
+		assert_non_null(strstr(err.msg, ENDED_NAME));
+	}
+	temp_dir_remove(&dir);
 }
 
 static void test_the_longest_name_fits(void **state)
@@ -255,6 +315,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_is_its_keys_until_it_ends, setup),
+		cmocka_unit_test_setup(test_no_ended_one_is_forgotten, setup),
+		cmocka_unit_test_setup(test_a_damaged_list_is_told, setup),
 		cmocka_unit_test_setup(test_the_longest_name_fits, setup),
 		cmocka_unit_test_setup(test_nothing_else_is_one, setup),
 		cmocka_unit_test_setup(test_is_void_without_its_key, setup),
