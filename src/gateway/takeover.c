@@ -22,6 +22,8 @@
 #define TAKEOVER_SOCKET "gateway.sock"
 
 enum {
+	CONNECT_MS = 5000, /* until the running one can be met */
+	CONNECT_PAUSE_MS = 20,
 	HELLO_MS = 5000,
 	READY_MS = 60000,      /* from SOCKETS to GO */
 	LOG_MS = 30000,	       /* from GO to LOG: what is in flight is answered */
@@ -184,10 +186,23 @@ static enum err_code take_sockets(struct takeover *takeover, struct err *err)
 	return ERR_OK;
 }
 
+/* While it is met by another one there is no socket, and not yet right after its start. */
+static enum err_code connect_to_running(const char *dir, int *ret_fd, struct err *err)
+{
+	int64_t until_ms = clock_mono_ms() + CONNECT_MS;
+	char holder[LOCK_HOLDER_MAX];
+	enum err_code code;
+
+	while ((code = handoff_connect(dir, TAKEOVER_SOCKET, ret_fd, err)) == ERR_ABSENT &&
+	       clock_mono_ms() < until_ms && lock_is_held(dir, "log/lock", holder))
+		clock_sleep_ms(CONNECT_PAUSE_MS);
+	return code;
+}
+
 enum err_code takeover_ask(struct takeover *takeover, struct err *err)
 {
 	const char *dir = takeover->gateway->options.dir;
-	enum err_code code = handoff_connect(dir, TAKEOVER_SOCKET, &takeover->from, err);
+	enum err_code code = connect_to_running(dir, &takeover->from, err);
 
 	if (code == ERR_ABSENT) {
 		trace_info("no gateway runs on \"%s\" that could be taken over from", dir);

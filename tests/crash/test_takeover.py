@@ -297,6 +297,20 @@ def test_without_descriptors_it_waits_for_some(start, start_gateway, data_dir):
     take_over(start, gateway, data_dir).stop()
 
 
+def test_one_waits_until_another_has_left(start, start_gateway, data_dir):
+    """Nobody else can meet the running one meanwhile, but it is there."""
+    gateway = start_gateway()
+    taker = Taker(data_dir)
+    taker.say(HELLO)
+    assert taker.hear() == SOCKETS
+    new = start("gateway", "--listen", f"{gateway.host}:{gateway.port}", "--dir", data_dir, "--takeover", kind=Gateway)
+    time.sleep(0.5)
+    taker.close()
+    new.listen()
+    assert gateway.process.wait(60) == 0, gateway.said()
+    assert "taking over from" in new.said()
+
+
 def test_one_that_cannot_open_the_log_leaves_it(run, start, start_gateway, data_dir, pinpipe):
     if b"recovery-state" not in pinpipe.read_bytes():
         pytest.skip("needs a program built with -Dfailpoints=true")
