@@ -31,7 +31,8 @@ SEED_POSTS, SEED_ROWS = 75000, 250      # 300 commits of 250 rows, as at 1,000 p
 LIVE_MAX, DISK_MAX, LOG_MIB_MAX, COPIES_MAX, OPEN_MS_MAX, AMPLIFICATION_MAX = 300, 20000, 50, 1.3, 150, 5
 REST_S = 2              # without a commit: the stream has nothing more
 ROUNDS = 7              # of a question
-QUESTION_S = 300        # after which nobody waits any longer
+LOOK_S, LOOK_SHARE = 5, 0.05    # between looks at the tables; no more of a core than this goes into them
+QUESTION_S = 120        # after which nobody waits any longer
 FILE_MIB = 128
 PEERS = {"duckdb": "DuckDB's delta", "deltars": "delta-rs", "ours": "pinpipe sql"}
 INTEROP = TOP / ".cache" / "interop" / "venv" / "bin" / "python"
@@ -57,9 +58,12 @@ class Follower(threading.Thread):
         self.most = dict.fromkeys(("live", "disk", "log_mib"), 0)
 
     def run(self):
+        pause_s = LOOK_S
         try:
-            while not self.stopped.wait(5):
+            while not self.stopped.wait(pause_s):
+                began = time.monotonic()
                 self.look()
+                pause_s = max(LOOK_S, (time.monotonic() - began) / LOOK_SHARE)
         except Exception as failure:  # pylint: disable=broad-except  # look() of the measurement raises it
             self.failure = failure
 

@@ -18,15 +18,20 @@ struct racing {
 	const char *missed;		/* … lacks this key; NULL: it has been */
 	const char *gone;		/* this one is listed, and not there; or NULL */
 	const char *stuck;		/* this one cannot be removed; or NULL */
+};
+
+/* Of a listing, and not of the store: others run beside it. */
+struct racing_shown {
+	const char *missed;
 	store_each_fn *each;
 	void *user;
 };
 
 static inline bool racing_show(void *user, const struct store_entry *entry)
 {
-	struct racing *racing = user;
+	const struct racing_shown *shown = user;
 
-	return strcmp(entry->key, racing->missed) == 0 || racing->each(racing->user, entry);
+	return strcmp(entry->key, shown->missed) == 0 || shown->each(shown->user, entry);
 }
 
 static inline enum err_code racing_list(struct store *store, const char *prefix, const char *after,
@@ -34,15 +39,16 @@ static inline enum err_code racing_list(struct store *store, const char *prefix,
 					struct err *err)
 {
 	struct racing *racing = (struct racing *)store;
-	bool misses = racing->missed && slice_starts(slice_str(prefix), racing->listing);
+	/* In this order: the others must not look at what this one changes. */
+	bool misses = slice_starts(slice_str(prefix), racing->listing) && racing->missed;
+	struct racing_shown shown = { .each = each, .user = user };
 	enum err_code code;
 
-	racing->each = each;
-	racing->user = user;
-	code = store_layer_list(store, prefix, after, wanted, misses ? racing_show : each,
-				misses ? racing : user, err);
-	if (misses)
-		racing->missed = NULL;
+	if (!misses)
+		return store_layer_list(store, prefix, after, wanted, each, user, err);
+	shown.missed = racing->missed;
+	code = store_layer_list(store, prefix, after, wanted, racing_show, &shown, err);
+	racing->missed = NULL;
 	return code;
 }
 

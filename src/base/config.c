@@ -280,13 +280,17 @@ static const char *env_at(const void *list, size_t n)
 	return n < OPTION_COUNT ? names->name[n] : NULL;
 }
 
-/* Variables of our prefix that others set: Kubernetes for a
- * service called pinpipe, and test builds. */
+/* Variables of our prefix that are no options: Kubernetes' for a service called pinpipe, those of
+ * test builds, and what `up` says to its children. */
 static bool is_foreign(const char *name)
 {
 	static const char *const prefixes[] = {
-		"PINPIPE_SERVICE_", "PINPIPE_PORT=", "PINPIPE_PORT_", "PINPIPE_FAILPOINTS=",
+		"PINPIPE_SERVICE_",
+		"PINPIPE_PORT=",
+		"PINPIPE_PORT_",
+		"PINPIPE_FAILPOINTS=",
 		"PINPIPE_FAILPOINT_TICKETS=",
+		"PINPIPE_UP_PID=",
 #ifdef PINPIPE_HOSTILE
 		"PINPIPE_HOSTILE_CUT=",
 #endif

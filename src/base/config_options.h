@@ -155,7 +155,7 @@ X(DEMO, "", "demo", CONFIG_BOOL, "false", "", "Made-up rows, a few a second, unt
 X(RESTART_AFTER, "up.restart_after", "", CONFIG_MS, "200ms", "1ms..1h", "How long `up` waits before it starts again what ended; twice as long each time")
 X(RESTART_MAX, "up.restart_max", "", CONFIG_MS, "30s", "1ms..24h", "The longest that `up` waits for that")
 X(MAINTAIN_EVERY, "maintain.every", "maintain-every", CONFIG_MS, "1s", "0ms..1h", "How often growing tables are looked at (lake in a bucket: 10s); 0: `up` runs no maintain")
-X(MAINTAIN_MEMORY, "maintain.memory", "", CONFIG_BYTES, "256MiB", "64MiB..1TiB", "Memory limit of the SQL engine of maintain and optimize")
+X(MAINTAIN_MEMORY, "maintain.memory", "", CONFIG_BYTES, "512MiB", "64MiB..1TiB", "Memory limit of the SQL engine of maintain and optimize")
 X(FROM, "", "from", CONFIG_CHOICE, "auto", "auto|batch|stream|both|live|batch-live",
   "Which tables; live: and the log beyond them; auto: to a question the path with rows, else both")
 X(DROP_UNREACHABLE, "", "drop-unreachable", CONFIG_BOOL, "false", "", "Let go of rows whose records are not there any more")

@@ -90,9 +90,24 @@ enum err_code handoff_connect(const char *dir, const char *name, int *ret_fd, st
 	return handoff_opened(done, fd, dir_fd, dir, name, ret_fd, err);
 }
 
-enum err_code handoff_send(int fd, const void *message, size_t len, const int *fds, size_t fd_count,
-			   struct err *err)
+/* Of a socket that has no room: until it may have some. */
+static enum err_code handoff_await_room(int fd, int64_t until_ms, struct err *err)
 {
+	struct pollfd room = { .fd = fd, .events = POLLOUT };
+	int64_t left_ms = until_ms - clock_mono_ms();
+	int n = left_ms > 0 ? poll(&room, 1, (int)left_ms) : 0;
+
+	if (n > 0 || (n < 0 && errno == EINTR))
+		return ERR_OK;
+	if (n < 0)
+		return err_errno(err, "could not wait for the other process");
+	return err_set(err, ERR_TIMEOUT, "the other process does not read what it is told");
+}
+
+enum err_code handoff_send(int fd, int64_t timeout_ms, const void *message, size_t len,
+			   const int *fds, size_t fd_count, struct err *err)
+{
+	int64_t until_ms = clock_mono_ms() + timeout_ms;
 	union {
 		struct cmsghdr head;
 		char room[CMSG_SPACE(HANDOFF_FDS_MAX * sizeof(int))];
@@ -109,9 +124,10 @@ enum err_code handoff_send(int fd, const void *message, size_t len, const int *f
 		all.msg_control = &control;
 		all.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
 	}
-	do
-		n = sendmsg(fd, &all, MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
+	while ((n = sendmsg(fd, &all, MSG_NOSIGNAL | MSG_DONTWAIT)) < 0 &&
+	       (errno == EAGAIN || errno == EINTR))
+		if (errno == EAGAIN && handoff_await_room(fd, until_ms, err) != ERR_OK)
+			return err->code;
 	return n == (ssize_t)len ? ERR_OK : err_errno(err, "could not hand anything over");
 }
 
@@ -184,4 +200,12 @@ enum err_code handoff_receive(int fd, int wake_fd, int64_t timeout_ms, void *mes
 	return err_set(err, ERR_CORRUPT,
 		       all.msg_flags & MSG_CTRUNC ? "not all descriptors could be taken (ulimit -n)"
 						  : "the other process speaks another way");
+}
+
+int handoff_peer(int fd)
+{
+	struct ucred peer = { .pid = 0 };
+	socklen_t len = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 ? peer.pid : 0;
 }

@@ -4,6 +4,7 @@
 #include "base/time.h"
 #include "base/trace.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -50,6 +51,12 @@ uint64_t registry_layout(void)
 	return hash;
 }
 
+void registry_name(char ret_name[REGISTRY_NAME_MAX])
+{
+	(void)snprintf(ret_name, REGISTRY_NAME_MAX, REGISTRY_FILE ".%08x",
+		       (uint32_t)registry_layout());
+}
+
 bool registry_head_fits(const struct registry_head *head, uint64_t file_bytes)
 {
 	uint32_t slots = atomic_load(&head->slots);
@@ -83,9 +90,47 @@ static bool lock_head(int fd)
 
 /* --- the file ---------------------------------------------------------------------- */
 
+static bool has_the_name(int dir_fd, const char *name, int fd)
+{
+	struct stat named, open_one;
+
+	return fstatat(dir_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       fstat(fd, &open_one) == 0 && named.st_ino == open_one.st_ino &&
+	       named.st_dev == open_one.st_dev;
+}
+
+/* Unless a process has a slot of it, or is about to. */
+static void remove_if_left(int dir_fd, const char *name)
+{
+	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int fd = openat(dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0)
+		return;
+	if (fcntl(fd, F_OFD_SETLK, &all) == 0 && has_the_name(dir_fd, name, fd))
+		(void)unlinkat(dir_fd, name, 0);
+	(void)close(fd);
+}
+
+static void remove_others(int dir_fd, const char *mine)
+{
+	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
+	const struct dirent *entry;
+
+	while (list && (entry = readdir(list)) != NULL)
+		if (strncmp(entry->d_name, REGISTRY_FILE ".", sizeof(REGISTRY_FILE)) == 0 &&
+		    strlen(entry->d_name) == strlen(mine) && strcmp(entry->d_name, mine) != 0)
+			remove_if_left(dir_fd, entry->d_name);
+	if (list)
+		(void)closedir(list);
+	else if (fd >= 0)
+		(void)close(fd);
+}
+
 /* An empty one, in place of the one that has the name if `replace`; else nothing happens if there
  * is one by now. False with errno. */
-static bool registry_make(int dir_fd, bool replace)
+static bool registry_make(int dir_fd, const char *name, bool replace)
 {
 	struct registry_head head = { .layout = registry_layout(),
 				      .slot_bytes = REGISTRY_SLOT_BYTES };
@@ -104,23 +149,15 @@ static bool registry_make(int dir_fd, bool replace)
 		return false;
 	errno = ENOSPC;
 	made = pwrite(fd, page, sizeof(page), 0) == (ssize_t)sizeof(page) &&
-	       (replace ? renameat(dir_fd, fresh, dir_fd, REGISTRY_FILE) == 0
-			: linkat(dir_fd, fresh, dir_fd, REGISTRY_FILE, 0) == 0 || errno == EEXIST);
+	       (replace ? renameat(dir_fd, fresh, dir_fd, name) == 0
+			: linkat(dir_fd, fresh, dir_fd, name, 0) == 0 || errno == EEXIST);
 	failed = errno;
 	if (!made || !replace)
 		(void)unlinkat(dir_fd, fresh, 0);
 	(void)close(fd);
+	remove_others(dir_fd, name);
 	errno = failed;
 	return made;
-}
-
-static bool has_the_name(int dir_fd, int fd)
-{
-	struct stat named, open_one;
-
-	return fstatat(dir_fd, REGISTRY_FILE, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       fstat(fd, &open_one) == 0 && named.st_ino == open_one.st_ino &&
-	       named.st_dev == open_one.st_dev;
 }
 
 static bool file_fits(int fd)
@@ -134,19 +171,19 @@ static bool file_fits(int fd)
 
 /* The file, of our layout, with its head locked; -1: errno says why not. Whoever makes one opens it
  * by its name as all others do; one that does not fit is replaced under its lock. */
-static int registry_open_locked(int dir_fd)
+static int registry_open_locked(int dir_fd, const char *name)
 {
 	for (int i = 0; i < REPLACED_MAX; i++) {
-		int fd = openat(dir_fd, REGISTRY_FILE, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+		int fd = openat(dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 		bool ours = fd >= 0 && lock_head(fd), made = true;
 		int failed = errno;
 
 		if (fd < 0 && errno != ENOENT)
 			return -1;
-		if (fd < 0 || (ours && has_the_name(dir_fd, fd))) {
+		if (fd < 0 || (ours && has_the_name(dir_fd, name, fd))) {
 			if (fd >= 0 && file_fits(fd))
 				return fd;
-			made = registry_make(dir_fd, fd >= 0);
+			made = registry_make(dir_fd, name, fd >= 0);
 			failed = errno;
 		}
 		if (fd >= 0)
@@ -279,8 +316,11 @@ static void registry_begin(struct registry_slot *slot)
 bool registry_may_join(const char *dir)
 {
 	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool may = dir_fd >= 0 && faccessat(dir_fd, REGISTRY_FILE, R_OK | W_OK, 0) == 0;
+	char name[REGISTRY_NAME_MAX];
+	bool may;
 
+	registry_name(name);
+	may = dir_fd >= 0 && faccessat(dir_fd, name, R_OK | W_OK, 0) == 0;
 	if (dir_fd >= 0)
 		(void)close(dir_fd);
 	return may;
@@ -288,13 +328,15 @@ bool registry_may_join(const char *dir)
 
 void registry_join(const char *dir, const char *role)
 {
+	char name[REGISTRY_NAME_MAX];
 	struct registry_slot *slot;
 	int dir_fd, fd, failed;
 
 	if (registry_dir())
 		return;
+	registry_name(name);
 	dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	fd = dir_fd >= 0 ? registry_open_locked(dir_fd) : -1;
+	fd = dir_fd >= 0 ? registry_open_locked(dir_fd, name) : -1;
 	slot = fd >= 0 ? registry_claim(fd, role) : NULL;
 	failed = errno;
 	if (dir_fd >= 0)
@@ -302,10 +344,8 @@ void registry_join(const char *dir, const char *role)
 	if (!slot) {
 		if (fd >= 0)
 			(void)close(fd);
-		trace_warn(
-			"what this process counts is not to be seen from others: \"%s/" REGISTRY_FILE
-			"\": %s",
-			dir, strerror(failed));
+		trace_warn("what this process counts is not to be seen from others: \"%s/%s\": %s",
+			   dir, name, strerror(failed));
 		memcpy(own.role, role, strlen(role));
 		registry_begin(&own);
 		return;

@@ -2,8 +2,8 @@
  * registry.h - what the processes of a data directory count, in one mapped file there. /metrics,
  * `pinpipe status` and whatever else looks are views of it.
  *
- *	DIR/registry	a page	"PINPIPER", layout, slots in use
- *			slots	one a process (struct registry_slot)
+ *	DIR/registry.LAYOUT	a page	"PINPIPER", layout, slots in use
+ *				slots	one a process (struct registry_slot)
  *
  *  1. A slot is of a role: "gateway", "sink", … A process takes the one that the last of its role
  *     has left, and counts on there: totals outlive their process, however that ended.
@@ -15,8 +15,10 @@
  *     counts back to an older state, or all of them.
  *  4. It is never in the way. Without room, without the right to write, or if all slots are taken,
  *     the process counts in its own memory, and only its own view has that.
- *  5. The layout names each counter and its place; a file of another one (an older program's) or
- *     one that is damaged is replaced, and the totals begin anew.
+ *  5. The layout names each counter and its place. A program of another one (a newer version) has a
+ *     file of its own, where its totals begin anew: while both run, as amid a takeover, neither
+ *     sees the other, or loses what the other might still need. Who makes such a file removes those
+ *     of other layouts that no process has a slot of. A file that is damaged is replaced.
  *
  * Threads: registry_join() and registry_leave() one, registry_tick() one; the rest any. Rows that
  * were asked for before a process has joined count for nobody.

@@ -17,6 +17,7 @@ struct registry_head {
 
 #define REGISTRY_MAGIC "PINPIPER"
 #define REGISTRY_FILE "registry"
+enum { REGISTRY_NAME_MAX = sizeof(REGISTRY_FILE ".01234567") };
 /* Whole pages, so that slots share none. */
 #define REGISTRY_SLOT_BYTES \
 	((sizeof(struct registry_slot) + REGISTRY_PAGE - 1) / REGISTRY_PAGE * REGISTRY_PAGE)
@@ -28,6 +29,8 @@ static inline size_t registry_bytes(uint32_t slots)
 
 /* Of this program. */
 uint64_t registry_layout(void);
+/* Of its file. */
+void registry_name(char ret_name[REGISTRY_NAME_MAX]);
 /* Whether the file's head, and its length, are what this program writes. */
 bool registry_head_fits(const struct registry_head *head, uint64_t file_bytes);
 /* registry_mine(), which every count needs, without a call. */

@@ -39,11 +39,12 @@ static void view_take(struct registry_view *view, int fd)
 enum err_code registry_view_open(const char *dir, struct registry_view *ret_view, struct err *err)
 {
 	struct registry_view view = { .count = 0 };
-	char path[PATH_MAX];
+	char name[REGISTRY_NAME_MAX], path[PATH_MAX];
 	struct stat st;
 	int fd;
 
-	if (snprintf(path, sizeof(path), "%s/" REGISTRY_FILE, dir) >= (int)sizeof(path))
+	registry_name(name);
+	if (snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path))
 		return err_set(err, ERR_LIMIT, "the path \"%s\" is too long", dir);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
@@ -57,7 +58,7 @@ enum err_code registry_view_open(const char *dir, struct registry_view *ret_view
 		if (view.map != MAP_FAILED)
 			(void)munmap(view.map, view.map_bytes);
 		(void)close(fd);
-		return err_set(err, ERR_ABSENT, "\"%s\" is of another version of pinpipe", path);
+		return err_set(err, ERR_ABSENT, "\"%s\" is damaged", path);
 	}
 	view_take(&view, fd);
 	(void)close(fd);

@@ -1,6 +1,10 @@
 #include "cmd/children.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
+
+#define CHILDREN_UP_PID "PINPIPE_UP_PID" /* config.c knows it, too */
 
 enum { VARIABLE_MAX = 1 << 10 };
 
@@ -43,4 +47,22 @@ enum err_code children_inherit(const struct config *config, struct err *err)
 		if (inherit_group(config, (enum option_group)group, err) != ERR_OK)
 			return err->code;
 	return ERR_OK;
+}
+
+enum err_code children_begin_up(struct err *err)
+{
+	char pid[32];
+
+	(void)snprintf(pid, sizeof(pid), "%ld", (long)getpid());
+	if (setenv(CHILDREN_UP_PID, pid, 1) < 0)
+		return err_errno(err, "could not set %s", CHILDREN_UP_PID);
+	return ERR_OK;
+}
+
+/* Theirs have the variable, too, but another parent. */
+bool children_has_up(void)
+{
+	const char *pid = getenv(CHILDREN_UP_PID);
+
+	return pid && strtol(pid, NULL, 10) == getppid();
 }

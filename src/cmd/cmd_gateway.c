@@ -51,6 +51,7 @@ static struct gateway_options gateway_options(const struct config *config)
 		.listen_also = config_text(config, OPT_LISTEN_ALSO),
 		.dir = config_text(config, OPT_DIR),
 		.takeover = config_bool(config, OPT_TAKEOVER),
+		.of_up = children_has_up(),
 		.insecure = config_bool(config, OPT_INSECURE),
 		.api_key_sha256 = config_text(config, OPT_API_KEY_HASH),
 		.keys = cmd_gateway_text_or_null(config, OPT_KEYS),

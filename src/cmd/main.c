@@ -6,8 +6,10 @@
 #include "cmd/cmd_table.h"
 #include "cmd/connector.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool is_help(const char *word)
 {
@@ -148,11 +150,25 @@ static bool is_version(const char *word)
 	return !strcmp(word, "--version") || !strcmp(word, "-V") || !strcmp(word, "-v");
 }
 
+/* Where one is closed, the next file that is opened would get its number, and what is said go into
+ * the log. */
+static void open_closed_standards(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		(void)close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	const char *name;
 	const struct command *command;
 
+	open_closed_standards();
 	put_command_first(argc, argv);
 	name = argc > 1 ? argv[1] : "";
 	command = cmd_find(is_version(name) ? "version" : name);

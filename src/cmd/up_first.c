@@ -167,5 +167,7 @@ enum err_code up_first(const struct config *config, int *ret_lock, struct schedu
 	if (code == ERR_OK && *config_text(config, OPT_CRON))
 		code = begin_schedule(config, store, schedule, err);
 	store_free(store);
+	if (code == ERR_OK)
+		code = children_begin_up(err);
 	return code == ERR_OK ? children_inherit(config, err) : code;
 }

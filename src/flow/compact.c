@@ -12,12 +12,19 @@
 #include "flow/heal.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { STATS_BYTES_MAX = 1 << 20, INTERRUPT_AGAIN_MS = 10, LOST_MAX = 20, DIR_MODE = 0700 };
+enum {
+	STATS_BYTES_MAX = 1 << 20,
+	INTERRUPT_AGAIN_MS = 10,
+	LOST_MAX = 20,
+	DIR_MODE = 0700,
+	TARGET_LEAST = 1 << 20,
+};
 
 void compactor_init(struct compactor *compactor, const struct compact_options *options)
 {
@@ -127,14 +134,14 @@ void merging_take(struct merging *merging, size_t place)
 	merging->rows[merging->count++] = file->rows;
 }
 
-static void merging_plan(struct merging *merging)
+static void merging_plan(struct merging *merging, const struct compact_policy *policy)
 {
 	size_t count = delta_file_count(merging->table), chosen;
 	uint64_t *sizes = xcalloc(count + 1, sizeof(*sizes));
 
 	for (size_t i = 0; i < count; i++)
 		sizes[i] = delta_file(merging->table, i)->size;
-	chosen = compact_plan(&merging->compactor->options.policy, sizes, count, merging->places);
+	chosen = compact_plan(policy, sizes, count, merging->places);
 	free(sizes);
 	for (size_t i = 0; i < chosen; i++)
 		merging_take(merging, merging->places[i]);
@@ -276,27 +283,69 @@ void merging_free(struct merging *merging)
 	free(merging);
 }
 
-enum err_code compactor_step(struct compactor *compactor, struct delta_table *table,
-			     const char *root, struct compact_step *ret_step, struct err *err)
+static enum err_code merging_run(struct merging *merging, struct err *err)
+{
+	enum err_code code = merging_open_files(merging, err);
+
+	if (code == ERR_OK)
+		code = merging_merge(merging, err);
+	if (code == ERR_OK)
+		code = merging_put(merging, err);
+	if (code == ERR_OK)
+		code = merging_commit(merging, err);
+	return code;
+}
+
+/* DuckDB spills what it sorts, but what it takes at the least grows with the rows' width. False: it
+ * is not enough for the smallest merge either. */
+static bool merging_takes_less(const struct merging *merging, struct compact_policy *policy,
+			       const struct err *failure)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < merging->files.count; i++)
+		bytes += merging->files.list[i].size;
+	if (bytes > policy->target_bytes)
+		bytes = policy->target_bytes;
+	if (bytes < TARGET_LEAST)
+		return false;
+	policy->target_bytes = bytes / 2;
+	trace_warn("table \"%s\": maintain.memory is too little to make one file of %zu, its files"
+		   " are made as large as %" PRIu64 " KiB at most from here on: %s",
+		   merging->root, merging->count, policy->target_bytes >> 10, failure->msg);
+	return true;
+}
+
+static enum err_code compactor_try(struct compactor *compactor, struct compact_policy *policy,
+				   struct delta_table *table, const char *root,
+				   struct compact_step *ret_step, bool *ret_again, struct err *err)
 {
 	struct merging *merging = merging_new(compactor, table, root);
 	enum err_code code = ERR_OK;
 
-	merging_plan(merging);
-	if (merging->count == 0) {
-		*ret_step = (struct compact_step){ 0 };
-	} else {
-		code = merging_open_files(merging, err);
-		if (code == ERR_OK)
-			code = merging_merge(merging, err);
-		if (code == ERR_OK)
-			code = merging_put(merging, err);
-		if (code == ERR_OK)
-			code = merging_commit(merging, err);
-		if (code == ERR_OK)
-			merging_tell(merging, ret_step);
-	}
+	*ret_step = (struct compact_step){ 0 };
+	*ret_again = false;
+	merging_plan(merging, policy);
+	if (merging->count > 0)
+		code = merging_run(merging, err);
+	if (code == ERR_OK && merging->count > 0)
+		merging_tell(merging, ret_step);
+	if (code == ERR_LIMIT)
+		*ret_again = merging_takes_less(merging, policy, err);
 	merging_free(merging);
+	return code;
+}
+
+enum err_code compactor_step(struct compactor *compactor, struct compact_policy *policy,
+			     struct delta_table *table, const char *root,
+			     struct compact_step *ret_step, struct err *err)
+{
+	enum err_code code;
+	bool again;
+
+	do
+		code = compactor_try(compactor, policy, table, root, ret_step, &again, err);
+	while (again);
 	return code;
 }
 
@@ -333,12 +382,13 @@ static enum err_code compact_heal(struct compactor *compactor, struct delta_tabl
 static enum err_code compact_all(struct compactor *compactor, struct delta_table *table,
 				 const char *root, uint64_t *commits, struct err *err)
 {
+	struct compact_policy policy = compactor->options.policy;
 	struct compact_step step = { .files_in = 1 };
 	enum err_code code = ERR_OK;
 	int lost = 0;
 
 	while (step.files_in > 0 && !stop_requested()) {
-		code = compactor_step(compactor, table, root, &step, err);
+		code = compactor_step(compactor, &policy, table, root, &step, err);
 		if (code == ERR_BUSY && lost++ < LOST_MAX)
 			continue;
 		if (code != ERR_OK)

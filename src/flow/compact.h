@@ -29,7 +29,7 @@
 struct compact_options {
 	struct store *store;
 	const char *dir; /* the data directory; "tmp" in it is made */
-	struct compact_policy policy;
+	struct compact_policy policy; /* what a table begins with */
 	uint64_t memory_bytes_max;
 	int threads;
 };
@@ -64,12 +64,14 @@ void compactor_rest(struct compactor *compactor);
 void compactor_release(struct compactor *compactor);
 
 /*
- * One merge of this table, or nothing. ERR_BUSY: another writer has made it void, and the table is
- * at what that one wrote. ERR_ABSENT: a file of it is not there. ERR_UNKNOWN: open the table again.
+ * One merge of this table, or nothing. Where memory_bytes_max is not enough for one, the table's
+ * policy gets a smaller target, with a warning, and it is planned anew. ERR_BUSY: another writer
+ * has made it void, and the table is at what that one wrote. ERR_ABSENT: a file of it is not there.
+ * ERR_UNKNOWN: open the table again. ERR_LIMIT: the memory is not enough for the least.
  */
-MUST_USE enum err_code compactor_step(struct compactor *compactor, struct delta_table *table,
-				      const char *root, struct compact_step *ret_step,
-				      struct err *err);
+MUST_USE enum err_code compactor_step(struct compactor *compactor, struct compact_policy *policy,
+				      struct delta_table *table, const char *root,
+				      struct compact_step *ret_step, struct err *err);
 
 /* All merges that are to be made of this table now. `name`: a user's word for it. ERR_BUSY: it lost
  * too often to other writers. */

@@ -40,6 +40,7 @@ struct maintain_table {
 	const char *name; /* its model's */
 	struct lake_table place;
 	struct delta_table *delta; /* NULL: not there yet, or it failed */
+	struct compact_policy policy;
 	int64_t version;	   /* at the last look that found work done; -1: none */
 	int64_t wait_ms;	   /* between looks, as it is now */
 	int64_t look_ms;	   /* when the next one is due; monotonic clock, as those below */
@@ -121,7 +122,8 @@ static enum err_code maintain_compact(struct maintain *maintain, struct maintain
 	/* Rows that are doubled would be merged as they are. */
 	if (maintain_gives_way(table) || delta_doubled(table->delta).at >= 0)
 		return ERR_OK;
-	code = compactor_step(&maintain->compactor, table->delta, table->place.root, &step, err);
+	code = compactor_step(&maintain->compactor, &table->policy, table->delta, table->place.root,
+			      &step, err);
 	if (code == ERR_BUSY) {
 		trace_debug("%s; it is planned anew", err->msg);
 		counts->conflicts++;
@@ -434,6 +436,7 @@ static enum err_code maintain_begin(struct maintain *maintain, struct err *err)
 		if (code != ERR_OK)
 			return code;
 		table->name = models->clean[i / ARRAY_LEN(kinds)].model.name;
+		table->policy = maintain->options->compact.policy;
 		table->version = -1;
 		table->retry.backoff =
 			(struct backoff){ .first_ms = FAILED_FIRST_MS, .max_ms = FAILED_MAX_MS };

@@ -19,9 +19,9 @@ enum {
 	REPLY_KEPT = 1 << 20,
 	HELP_MAX = 4096,
 	PAGE_BODY_MAX = 64 << 10,
-	OPEN_WAIT_MS = 5000,   /* an ordinary start: who reads the address can post at once */
-	TAKEN_WAIT_MS = 40000, /* the one that is taken over from waits longer */
-	BODIES_HELD = 8,       /* of the largest size; one that grows holds three times as much */
+	OPEN_WAIT_MS = 5000,  /* an ordinary start: who reads the address can post at once */
+	TAKEN_WAIT_MS = 8000, /* the one that is taken over from waits longer */
+	BODIES_HELD = 8,      /* of the largest size; one that grows holds three times as much */
 };
 
 static_assert((int)HTTP_BODY_PADDING >= (int)JSON_PADDING, "bodies are parsed in place");

@@ -49,6 +49,7 @@ struct gateway_options {
 	const char *dir; /* of the data: has the page's secrets, which are made there; and who takes
 			  * over meets it there. NULL: secrets end with the gateway */
 	bool takeover;	 /* from the one that runs there, if one does: takeover.h */
+	bool of_up;	 /* the parent is an `up`, which is what a service manager looks at */
 	bool insecure;			/* another address than loopback without an API key */
 	const char *api_key_sha256;	/* hex, or "" */
 	const char *keys;		/* a file of more (auth.h), or NULL */

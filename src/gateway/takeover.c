@@ -11,8 +11,10 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -20,11 +22,17 @@
 #define TAKEOVER_SOCKET "gateway.sock"
 
 enum {
+	CONNECT_MS = 5000, /* until the running one can be met */
+	CONNECT_PAUSE_MS = 20,
 	HELLO_MS = 5000,
-	READY_MS = 60000, /* from SOCKETS to GO */
-	LOG_MS = 30000,	  /* from GO to LOG: what is in flight is answered */
-	OPEN_MS = 60000,  /* from LOG to OPEN */
-	PART_MS = 1000,	  /* for clients over TLS */
+	READY_MS = 60000,      /* from SOCKETS to GO */
+	LOG_MS = 30000,	       /* from GO to LOG: what is in flight is answered */
+	GIVE_MS = 10000,       /* for all connections; clients wait from here on */
+	OPEN_MS = 10000,       /* from LOG to OPEN; longer than the other one tries (gateway.c) */
+	SAY_MS = 5000,	       /* until there is room for a word */
+	PART_MS = 1000,	       /* for clients over TLS */
+	ACCEPT_PAUSE_MS = 100, /* where there are no descriptors */
+	LISTEN_PAUSE_MS = 1000,
 	WORDS_MAX = 256,
 };
 
@@ -44,7 +52,7 @@ struct takeover_message {
 	char magic[8];
 	uint32_t word;
 	int32_t pid;
-	uint8_t tls, from_up;
+	uint8_t tls, of_up;
 	uint8_t listener[HANDOFF_FDS_MAX]; /* of each connection */
 	struct iterator_key key;	   /* with it iterators of clients stay good */
 	char why[WORDS_MAX];
@@ -62,7 +70,7 @@ static enum err_code takeover_say(int fd, enum word word, struct err *err)
 {
 	struct takeover_message message = message_of(word);
 
-	return handoff_send(fd, &message, sizeof(message), NULL, 0, err);
+	return handoff_send(fd, SAY_MS, &message, sizeof(message), NULL, 0, err);
 }
 
 /* The next message, which must be one of those two; NO becomes the error that it says. */
@@ -83,7 +91,7 @@ static enum err_code takeover_hear(int fd, int wake_fd, int64_t timeout_ms, enum
 	while (count > 0)
 		(void)close(fds[--count]);
 	if (message->word == WORD_NO)
-		return err_set(err, ERR_STOPPED, "process %d goes on: %s", message->pid,
+		return err_set(err, ERR_STOPPED, "process %d hands nothing over: %s", message->pid,
 			       message->why);
 	return err_set(err, ERR_CORRUPT, "the other process speaks another way");
 }
@@ -165,7 +173,6 @@ static enum err_code take_sockets(struct takeover *takeover, struct err *err)
 		else
 			(void)close(fds[i]);
 	}
-	takeover->from_up = message.from_up;
 	gateway->iterator_key = message.key;
 	if (message.tls != (gateway->options.tls_cert != NULL))
 		return err_set(err, ERR_USAGE,
@@ -173,13 +180,29 @@ static enum err_code take_sockets(struct takeover *takeover, struct err *err)
 			       " it, then start this one",
 			       message.pid, message.tls ? "TLS" : "plain HTTP");
 	trace_info("taking over from process %d", message.pid);
+	if (message.of_up && !gateway->options.of_up)
+		trace_warn("it is a part of an `up`, all of which ends then: nothing goes on to the"
+			   " lake until another one runs");
 	return ERR_OK;
+}
+
+/* While it is met by another one there is no socket, and not yet right after its start. */
+static enum err_code connect_to_running(const char *dir, int *ret_fd, struct err *err)
+{
+	int64_t until_ms = clock_mono_ms() + CONNECT_MS;
+	char holder[LOCK_HOLDER_MAX];
+	enum err_code code;
+
+	while ((code = handoff_connect(dir, TAKEOVER_SOCKET, ret_fd, err)) == ERR_ABSENT &&
+	       clock_mono_ms() < until_ms && lock_is_held(dir, "log/lock", holder))
+		clock_sleep_ms(CONNECT_PAUSE_MS);
+	return code;
 }
 
 enum err_code takeover_ask(struct takeover *takeover, struct err *err)
 {
 	const char *dir = takeover->gateway->options.dir;
-	enum err_code code = handoff_connect(dir, TAKEOVER_SOCKET, &takeover->from, err);
+	enum err_code code = connect_to_running(dir, &takeover->from, err);
 
 	if (code == ERR_ABSENT) {
 		trace_info("no gateway runs on \"%s\" that could be taken over from", dir);
@@ -250,11 +273,12 @@ enum err_code takeover_go(struct takeover *takeover, struct err *err)
 }
 
 /* Which process the service manager is to look at. */
-static void tell_manager(bool of_up)
+static void tell_manager(const struct takeover *takeover)
 {
 	char state[64];
 
-	(void)snprintf(state, sizeof(state), "MAINPID=%d", of_up ? getppid() : getpid());
+	(void)snprintf(state, sizeof(state), "MAINPID=%d",
+		       takeover->gateway->options.of_up ? getppid() : getpid());
 	notify_send(state);
 }
 
@@ -265,7 +289,7 @@ enum err_code takeover_finish(struct takeover *takeover, struct err *err)
 
 	if (takeover->from < 0)
 		return ERR_OK;
-	tell_manager(takeover->from_up); /* before the other ends */
+	tell_manager(takeover); /* before the other ends */
 	code = takeover_say(takeover->from, WORD_OPEN, err);
 	if (code == ERR_OK)
 		code = takeover_hear_word(takeover->from, -1, HELLO_MS, WORD_YOURS, &message, err);
@@ -280,26 +304,34 @@ enum err_code takeover_finish(struct takeover *takeover, struct err *err)
 
 /* --- of the running one --------------------------------------------------------------------- */
 
-static bool takeover_is_of_up(const char *dir)
-{
-	char holder[LOCK_HOLDER_MAX] = "";
-
-	return lock_is_held(dir, "up.lock", holder) && strtol(holder, NULL, 10) == getppid();
-}
-
 static enum err_code give_sockets(struct takeover *takeover, int fd, struct err *err)
 {
 	const struct gateway *gateway = takeover->gateway;
 	struct takeover_message message = message_of(WORD_SOCKETS);
-	unsigned count = http_server_listeners(gateway->server);
 	int fds[HTTP_LISTENERS_MAX];
+	enum err_code code;
+	unsigned count;
 
-	for (unsigned i = 0; i < count; i++)
-		fds[i] = http_server_socket(gateway->server, i);
+	/* The loop closes its own as soon as it is asked to end. */
+	if (http_server_copy_sockets(gateway->server, fds, &count, err) != ERR_OK)
+		return err->code;
 	message.tls = gateway->options.tls_cert != NULL;
-	message.from_up = takeover_is_of_up(gateway->options.dir);
+	message.of_up = gateway->options.of_up;
 	message.key = gateway->iterator_key;
-	return handoff_send(fd, &message, sizeof(message), fds, count, err);
+	code = handoff_send(fd, SAY_MS, &message, sizeof(message), fds, count, err);
+	while (count > 0)
+		(void)close(fds[--count]);
+	return code;
+}
+
+/* False: it will not be heard. */
+static bool say_no(int fd, const struct err *why)
+{
+	struct takeover_message no = message_of(WORD_NO);
+	struct err unused;
+
+	(void)snprintf(no.why, sizeof(no.why), "%.200s", why->msg);
+	return handoff_send(fd, 0, &no, sizeof(no), NULL, 0, &unused) == ERR_OK;
 }
 
 /* One has come: until it says GO nothing is different. */
@@ -316,15 +348,22 @@ static enum err_code meet(struct takeover *takeover, int fd, struct err *err)
 	return ERR_OK;
 }
 
+/* Shorter, if it ends. */
+static void takeover_pause(const struct takeover *takeover, int pause_ms)
+{
+	struct pollfd wake = { .fd = takeover->wake_fd, .events = POLLIN };
+
+	(void)poll(&wake, 1, pause_ms);
+}
+
 /* The loop's thread does the rest, in takeover_give(). */
 static void leave_to(struct takeover *takeover, int fd)
 {
 	struct http_server *server = takeover->gateway->server;
-	struct pollfd wake = { .fd = takeover->wake_fd, .events = POLLIN };
 
 	if (takeover->gateway->options.tls_cert) {
 		http_server_part(server);
-		(void)poll(&wake, 1, PART_MS);
+		takeover_pause(takeover, PART_MS);
 	}
 	(void)pthread_mutex_lock(&takeover->lock);
 	takeover->to = fd;
@@ -350,6 +389,7 @@ static int next_visitor(const struct takeover *takeover, int listen_fd)
 		fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
 		if (fd >= 0)
 			return fd;
+		takeover_pause(takeover, ACCEPT_PAUSE_MS); /* it waits there still */
 	}
 }
 
@@ -367,15 +407,20 @@ static bool takeover_is_ending(struct takeover *takeover)
 static void *takeover_run(void *arg)
 {
 	struct takeover *takeover = arg;
+	bool told = false;
 	struct err err;
 	int listen_fd, fd;
 
 	while (!takeover_is_ending(takeover)) {
 		if (handoff_listen(takeover->gateway->options.dir, TAKEOVER_SOCKET, &listen_fd,
 				   &err) != ERR_OK) {
-			trace_debug("nobody can take over: %s", err.msg);
-			return NULL;
+			if (!told)
+				trace_debug("nobody can take over: %s", err.msg);
+			told = true;
+			takeover_pause(takeover, LISTEN_PAUSE_MS);
+			continue;
 		}
+		told = false;
 		fd = next_visitor(takeover, listen_fd);
 		(void)close(listen_fd);
 		if (fd < 0) {
@@ -386,6 +431,7 @@ static void *takeover_run(void *arg)
 			leave_to(takeover, fd);
 		} else {
 			trace_info("nobody takes over: %s", err.msg);
+			(void)say_no(fd, &err);
 			(void)close(fd);
 		}
 	}
@@ -408,6 +454,7 @@ static enum err_code give_connections(const struct takeover *takeover, struct er
 	unsigned listener = 0;
 	uint32_t at = 0;
 	size_t count = 0;
+	int64_t until_ms = clock_mono_ms() + GIVE_MS;
 
 	do {
 		fd = http_server_parked(takeover->gateway->server, &at, &listener);
@@ -416,8 +463,8 @@ static enum err_code give_connections(const struct takeover *takeover, struct er
 			fds[count++] = fd;
 		}
 		if (count == HANDOFF_FDS_MAX || (fd < 0 && count > 0)) {
-			if (handoff_send(takeover->to, &message, sizeof(message), fds, count,
-					 err) != ERR_OK)
+			if (handoff_send(takeover->to, until_ms - clock_mono_ms(), &message,
+					 sizeof(message), fds, count, err) != ERR_OK)
 				return err->code;
 			count = 0;
 		}
@@ -429,6 +476,7 @@ static enum err_code takeover_give_all(const struct takeover *takeover,
 				       void (*close_log)(struct gateway *gateway), struct err *err)
 {
 	struct takeover_message message;
+	unsigned unanswered;
 
 	if (give_connections(takeover, err) != ERR_OK)
 		return err->code;
@@ -438,22 +486,42 @@ static enum err_code takeover_give_all(const struct takeover *takeover,
 	    takeover_say(takeover->to, WORD_YOURS, err) != ERR_OK)
 		return err->code;
 	trace_info("process %d has taken over", message.pid);
+	unanswered = http_server_unanswered(takeover->gateway->server);
+	if (unanswered > 0)
+		trace_warn("%u connections were closed before they were answered", unanswered);
 	return ERR_OK;
+}
+
+/* Who is stopped, or hangs, would keep the log for ever, or not know that it is not to serve when
+ * it goes on. The log is then as after any kill. */
+static void end_silent(const struct takeover *takeover, bool hears)
+{
+	char holder[LOCK_HOLDER_MAX] = "";
+	int pid = handoff_peer(takeover->to);
+	bool has_log = lock_is_held(takeover->gateway->options.dir, "log/lock", holder) &&
+		       strtol(holder, NULL, 10) == pid;
+
+	if (pid <= 0 || (hears && !has_log))
+		return;
+	trace_warn("process %d, which was to take over, %s and does nothing: it is killed", pid,
+		   has_log ? "has the log" : "has connections");
+	if (kill(pid, SIGKILL) < 0)
+		trace_error("could not kill process %d: %s", pid, strerror(errno));
 }
 
 bool takeover_give(struct takeover *takeover, void (*close_log)(struct gateway *gateway))
 {
-	struct takeover_message no = message_of(WORD_NO);
-	struct err err, unused;
+	struct err err;
+	bool hears;
 
 	assert(takeover->to >= 0); /* it was set before the server was asked to leave */
 	if (takeover_give_all(takeover, close_log, &err) == ERR_OK)
 		return true;
 	trace_error("nobody takes over: %s; this gateway goes on", err.msg);
-	tell_manager(
-		takeover_is_of_up(takeover->gateway->options.dir)); /* the other may have, too */
-	(void)snprintf(no.why, sizeof(no.why), "%.200s", err.msg);
-	(void)!handoff_send(takeover->to, &no, sizeof(no), NULL, 0, &unused);
+	tell_manager(takeover); /* the other may have, too */
+	hears = say_no(takeover->to, &err);
+	if (err.code == ERR_TIMEOUT)
+		end_silent(takeover, hears);
 	(void)pthread_mutex_lock(&takeover->lock);
 	(void)close(takeover->to);
 	takeover->to = -1;

@@ -15,7 +15,8 @@
  *
  *  1. Until YOURS is said all sockets are with the running one as well, unread. Whatever goes wrong
  *     before, on either side (NO, the end of a process, silence), it opens the log again and goes
- *     on, and the new one ends with the reason.
+ *     on, and the new one ends with the reason. Who has said nothing for ten seconds by then, and
+ *     has the log, is killed: it is stopped, or hangs, and clients wait.
  *  2. Of YOURS one alone decides, the running one: never do both serve, and none only where both
  *     end. Whose running one dies amid this goes on without it.
  *  3. Meanwhile clients wait: new connections in the kernel's queue, requests on idle ones in
@@ -40,9 +41,8 @@ struct takeover {
 	struct gateway *gateway;
 	int taken[HTTP_LISTENERS_MAX]; /* of the running one; -1 once it is used */
 	unsigned taken_count;
-	bool from_up; /* the running one is a part of an `up` */
-	int from;     /* the running one; -1: none, or it is done */
-	int wake_fd;  /* readable once it ends */
+	int from;    /* the running one; -1: none, or it is done */
+	int wake_fd; /* readable once it ends */
 	pthread_t thread;
 	bool started;
 	pthread_mutex_t lock;

@@ -1,6 +1,10 @@
 /* http_handover.c - sockets that go to another process, or come from one. */
 #include "net/http_internal.h"
 
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
 enum { FRESH_MS = 1000 };
 
 bool http_listener_take(struct http_server *server, const char *listen,
@@ -81,6 +85,15 @@ bool http_handover_ready(const struct http_server *server)
 	return true;
 }
 
+unsigned http_server_unanswered(const struct http_server *server)
+{
+	unsigned count = 0;
+
+	for (uint32_t slot = 0; slot < server->slots; slot++)
+		count += !handover_is_done(server, http_server_conn(server, slot));
+	return count;
+}
+
 void http_conn_leave(struct http_conn *conn)
 {
 	if (http_conn_is_fresh(conn) || conn->phase != PHASE_HEAD || conn->eof ||
@@ -109,11 +122,39 @@ void http_server_return(struct http_server *server)
 	http_handover_queue_all(server);
 }
 
-unsigned http_server_listeners(const struct http_server *server) { return server->listener_count; }
-
-int http_server_socket(const struct http_server *server, unsigned listener)
+/* With the lock. */
+static enum err_code handover_copy_all(const struct http_server *server, int *fds,
+				       unsigned *ret_count, struct err *err)
 {
-	return server->listeners[listener].fd;
+	for (unsigned i = 0; i < server->listener_count; i++) {
+		if (server->listeners[i].fd < 0)
+			return err_set(err, ERR_STOPPED, "it has been asked to end");
+		fds[i] = fcntl(server->listeners[i].fd, F_DUPFD_CLOEXEC, 3);
+		if (fds[i] < 0)
+			return err_errno(err, "could not copy a listening socket");
+		*ret_count = i + 1;
+	}
+	return ERR_OK;
+}
+
+enum err_code http_server_copy_sockets(struct http_server *server, int ret_fds[HTTP_LISTENERS_MAX],
+				       unsigned *ret_count, struct err *err)
+{
+	int fds[HTTP_LISTENERS_MAX];
+	unsigned count = 0;
+	enum err_code code;
+
+	(void)pthread_mutex_lock(&server->listeners_lock);
+	code = handover_copy_all(server, fds, &count, err);
+	(void)pthread_mutex_unlock(&server->listeners_lock);
+	if (code == ERR_OK) {
+		memcpy(ret_fds, fds, count * sizeof(fds[0]));
+		*ret_count = count;
+		return ERR_OK;
+	}
+	while (count > 0)
+		(void)close(fds[--count]);
+	return code;
 }
 
 int http_server_parked(const struct http_server *server, uint32_t *at, unsigned *ret_listener)

@@ -43,6 +43,7 @@
 #include "net/http_timers.h"
 
 #include <netinet/in.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/types.h>
 #include <time.h>
@@ -169,6 +170,7 @@ struct http_server {
 	int wake_fd;			/* written by http_post() and http_server_stop() */
 	int spare_fd;			/* given up for a moment when there are no descriptors */
 	struct http_listener listeners[HTTP_LISTENERS_MAX];
+	pthread_mutex_t listeners_lock; /* where they are closed, and where others copy them */
 	unsigned listener_count;
 	int64_t now_ms;
 

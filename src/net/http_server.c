@@ -129,6 +129,7 @@ enum err_code http_server_new(const struct http_server_options *options,
 	server->options = *options;
 	server->limits = *limits;
 	server->epoll_fd = server->wake_fd = server->spare_fd = -1;
+	(void)pthread_mutex_init(&server->listeners_lock, NULL);
 	server->slots_max = (limits->connections_max / SLAB_CONNS + 2) * SLAB_CONNS;
 	server->slabs = xcalloc(server->slots_max / SLAB_CONNS, sizeof(struct http_conn *));
 	server->free_slots = xcalloc(server->slots_max, sizeof(uint32_t));
@@ -171,11 +172,13 @@ static void close_descriptor(int fd)
 
 static void close_listeners(struct http_server *server)
 {
+	(void)pthread_mutex_lock(&server->listeners_lock);
 	for (unsigned i = 0; i < server->listener_count; i++) {
 		close_descriptor(server->listeners[i].fd);
 		server->listeners[i].fd = -1;
 		server->listeners[i].ready = false;
 	}
+	(void)pthread_mutex_unlock(&server->listeners_lock);
 	server->accept_ready = false;
 }
 
@@ -214,6 +217,7 @@ void http_server_free(struct http_server *server)
 	for (uint32_t slot = 0; slot < server->slots; slot += SLAB_CONNS)
 		free(server->slabs[slot / SLAB_CONNS]);
 	close_listeners(server);
+	(void)pthread_mutex_destroy(&server->listeners_lock);
 	close_descriptor(server->epoll_fd);
 	close_descriptor(server->wake_fd);
 	close_descriptor(server->spare_fd);

@@ -186,9 +186,13 @@ void http_server_part(struct http_server *server);
 void http_server_leave(struct http_server *server);
 bool http_server_has_left(const struct http_server *server);
 void http_server_return(struct http_server *server);
-/* The listening sockets, in the order of `listen` and listen_also: as many, and each. */
-unsigned http_server_listeners(const struct http_server *server);
-int http_server_socket(const struct http_server *server, unsigned listener);
+/* Copies of the listening sockets, in the order of `listen` and listen_also. ERR_STOPPED: it has
+ * been asked to stop, and has none any more. From any thread. */
+MUST_USE enum err_code http_server_copy_sockets(struct http_server *server,
+						int ret_fds[HTTP_LISTENERS_MAX],
+						unsigned *ret_count, struct err *err);
+/* Once it has left: connections that are owed something still, which end with this process. */
+unsigned http_server_unanswered(const struct http_server *server);
 /* The next idle connection, -1 at the end; *at begins as 0. */
 int http_server_parked(const struct http_server *server, uint32_t *at, unsigned *ret_listener);
 /* In the other process: a connection that came by that one of options.taken; the server's from then

@@ -289,17 +289,26 @@ def test_watch_fits_the_screen(pinpipe, start_gateway, data_dir):
     assert re.search(r"\n… \d+ more lines: in a taller terminal, or without --watch$", shown.rstrip("^C")), shown
 
 
-def test_a_registry_that_cannot_be_is_in_nobodys_way(start_gateway, data_dir):
-    (data_dir / "registry").mkdir(parents=True)
+@pytest.fixture(name="registry")
+def fixture_registry(start_gateway, data_dir, tmp_path):
+    """The file in which this program is going to count."""
+    start_gateway(directory=tmp_path / "other").stop()
+    found = list((tmp_path / "other").glob("registry.*"))
+    assert len(found) == 1
+    return data_dir / found[0].name
+
+
+def test_a_registry_that_cannot_be_is_in_nobodys_way(start_gateway, registry):
+    registry.mkdir(parents=True)
     gateway = start_gateway()
     assert "not to be seen from others" in gateway.said()
     post(gateway.url, f"{ID}.pin", [{"index": 1}])
     assert samples(gateway.url)["pinpipe_records_appended_total"] == 1
 
 
-def test_a_torn_registry_is_replaced(start_gateway, data_dir, status):
+def test_a_torn_registry_is_replaced(start_gateway, data_dir, status, registry):
     data_dir.mkdir()
-    (data_dir / "registry").write_bytes(b"PINPIPER" + bytes(100))
+    registry.write_bytes(b"PINPIPER" + bytes(100))
     gateway = start_gateway()
     post(gateway.url, f"{ID}.pin", [{"index": 1}])
     assert samples(gateway.url)["pinpipe_records_appended_total"] == 1

@@ -5,6 +5,7 @@ import fcntl
 import http.client
 import json
 import pathlib
+import resource
 import signal
 import socket
 import ssl
@@ -173,7 +174,7 @@ class Taker:
     def __init__(self, directory):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.settimeout(60)
-        self.fds = []
+        self.fds, self.why = [], ""
         wait_until(lambda: (directory / "gateway.sock").exists(), "gateway.sock")
         self.socket.connect(str(directory / "gateway.sock"))
 
@@ -184,6 +185,7 @@ class Taker:
     def hear(self):
         message, fds, _, _ = socket.recv_fds(self.socket, LENGTH, 128)
         self.fds += fds
+        self.why = message[178:434].split(b"\0")[0].decode()
         return int.from_bytes(message[8:12], "little")
 
     def close(self):
@@ -227,6 +229,88 @@ def test_one_that_dies_before_it_serves_changes_nothing(run, start, start_gatewa
     assert stored(run, data_dir) == sorted(load.expected() + [("kept", n) for n in range(3)])
 
 
+def begin_post(gateway, name):
+    """A request that is known there, all but the end of its body; the connection, and what is missing."""
+    body = body_of(name, 0).encode()
+    client = socket.create_connection((gateway.host, gateway.port), timeout=60)
+    client.sendall(b"POST /topics/%s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
+                   b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % (PIN.encode(), len(body)))
+    assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    client.sendall(body[:5])
+    return client, body[5:]
+
+
+def refuses(gateway):
+    try:
+        socket.create_connection((gateway.host, gateway.port), timeout=60).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_one_that_ends_hands_nothing_over(run, start_gateway, data_dir):
+    """Its sockets are closed already while it answers what is in flight."""
+    gateway = start_gateway()
+    client, rest = begin_post(gateway, "slow")
+    with client:
+        gateway.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: refuses(gateway), "the drain")
+        taker = Taker(data_dir)
+        taker.say(HELLO)
+        assert (taker.hear(), taker.why) == (NO, "it has been asked to end")
+        taker.close()
+        client.sendall(rest)
+        assert client.recv(100).startswith(b"HTTP/1.1 200 ")
+    assert gateway.process.wait(60) == 143, gateway.said()
+    assert stored(run, data_dir) == [("slow", 0)]
+
+
+def ticks(pid):
+    """The processor's time that a process has had, in hundredths of a second."""
+    return sum(map(int, pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
+
+
+def test_without_descriptors_it_waits_for_some(start, start_gateway, data_dir):
+    """Whoever wants to take over waits, and no processor is kept busy by that."""
+    gateway = start_gateway()
+    _, most = resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE)
+
+    def spins():
+        before = ticks(gateway.pid)
+        time.sleep(1)
+        return ticks(gateway.pid) - before > 30
+
+    wait_until((data_dir / "gateway.sock").exists, "gateway.sock")
+    resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (3, most))
+    taker = Taker(data_dir)
+    taker.say(HELLO)
+    assert not spins()
+    resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (most, most))
+    assert taker.hear() == SOCKETS
+    resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (3, most))
+    (data_dir / "gateway.sock").unlink()
+    taker.close()
+    gateway.wait_for("nobody takes over")
+    assert not spins()  # where not even a socket can be made
+    resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (most, most))
+    wait_until((data_dir / "gateway.sock").exists, "gateway.sock")
+    take_over(start, gateway, data_dir).stop()
+
+
+def test_one_waits_until_another_has_left(start, start_gateway, data_dir):
+    """Nobody else can meet the running one meanwhile, but it is there."""
+    gateway = start_gateway()
+    taker = Taker(data_dir)
+    taker.say(HELLO)
+    assert taker.hear() == SOCKETS
+    new = start("gateway", "--listen", f"{gateway.host}:{gateway.port}", "--dir", data_dir, "--takeover", kind=Gateway)
+    time.sleep(0.5)
+    taker.close()
+    new.listen()
+    assert gateway.process.wait(60) == 0, gateway.said()
+    assert "taking over from" in new.said()
+
+
 def test_one_that_cannot_open_the_log_leaves_it(run, start, start_gateway, data_dir, pinpipe):
     if b"recovery-state" not in pinpipe.read_bytes():
         pytest.skip("needs a program built with -Dfailpoints=true")
@@ -237,6 +321,46 @@ def test_one_that_cannot_open_the_log_leaves_it(run, start, start_gateway, data_
         assert failed.returncode not in (0, 75), failed.stderr
         gateway.wait_for("this gateway goes on")
         load.await_more()
+    gateway.stop()
+    assert stored(run, data_dir) == load.expected()
+
+
+def test_one_that_says_nothing_for_long_changes_nothing(run, start_gateway, data_dir):
+    """As if it were stopped before it opens the log."""
+    gateway = start_gateway()
+    with Load(gateway, count=4) as load:
+        taker = Taker(data_dir)
+        taker.say(HELLO)
+        taker.hear()
+        taker.say(GO)
+        while taker.hear() != LOG:
+            pass
+        began = time.monotonic()
+        gateway.wait_for("nobody takes over: the other process has said nothing for 10 s; this gateway goes on")
+        load.await_more()
+        assert time.monotonic() - began < 30
+        assert (taker.hear(), taker.why) == (NO, "the other process has said nothing for 10 s")
+        with pytest.raises(BrokenPipeError):
+            taker.say(OPEN)
+        taker.close()
+    gateway.stop()
+    assert "killed" not in gateway.said()
+    assert stored(run, data_dir) == load.expected()
+
+
+def test_one_that_stops_with_the_log_open_is_killed(run, start, start_gateway, data_dir, pinpipe):
+    if b"recovery-state" not in pinpipe.read_bytes():
+        pytest.skip("needs a program built with -Dfailpoints=true")
+    gateway = start_gateway()
+    with Load(gateway, count=4) as load:
+        new = start("gateway", "--listen", f"{gateway.host}:{gateway.port}", "--dir", data_dir, "--takeover",
+                    env={"PINPIPE_FAILPOINTS": "recovery-state:stop@1"})
+        gateway.wait_for("this gateway goes on")
+        gateway.wait_for(f"process {new.pid}, which was to take over, has the log and does nothing: it is killed")
+        assert new.process.wait(60) == -signal.SIGKILL
+        load.await_more()
+    assert [client.failed for client in load.clients] == [[]] * len(load.clients)
+    gateway = take_over(start, gateway, data_dir)
     gateway.stop()
     assert stored(run, data_dir) == load.expected()
 
@@ -336,19 +460,46 @@ def test_without_a_running_one_it_is_an_ordinary_start(start_gateway, data_dir):
 
 def test_a_request_whose_body_is_on_its_way_is_answered_first(run, start, start_gateway, data_dir):
     gateway = start_gateway()
-    body = body_of("slow", 0).encode()
-    with socket.create_connection((gateway.host, gateway.port)) as client:
-        client.sendall(b"POST /topics/%s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
-                       b"Content-Length: %d\r\n\r\n%s" % (PIN.encode(), len(body), body[:5]))
+    client, rest = begin_post(gateway, "slow")
+    with client:
         new = start("gateway", "--listen", f"{gateway.host}:{gateway.port}", "--dir", data_dir, "--takeover",
                     kind=Gateway)
         gateway.wait_for("takes over")
         time.sleep(0.2)
-        client.sendall(body[5:])
+        client.sendall(rest)
         assert client.recv(100).startswith(b"HTTP/1.1 200 ")
         new.listen()
         assert gateway.process.wait(60) == 0
     assert stored(run, data_dir) == [("slow", 0)]
+
+
+def trickle(gateway, begun):
+    """A body that is as fast as it must be, but long, until the connection is cut."""
+    with socket.create_connection((gateway.host, gateway.port), timeout=60) as client, contextlib.suppress(OSError):
+        client.sendall(b"POST /topics/%s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
+                       b"Expect: 100-continue\r\nContent-Length: 1000000\r\n\r\n" % PIN.encode())
+        client.recv(100)
+        begun.wait()
+        while True:
+            client.sendall(b" " * 4096)
+            time.sleep(0.5)
+
+
+def test_requests_that_are_too_slow_are_cut_and_told(run, start, start_gateway, data_dir):
+    gateway = start_gateway()
+    with Load(gateway, count=2) as load:
+        begun = threading.Barrier(4)
+        slow = [threading.Thread(target=trickle, args=(gateway, begun)) for _ in range(3)]
+        for client in slow:
+            client.start()
+        begun.wait()
+        take_over(start, gateway, data_dir)
+        assert "3 connections were closed before they were answered" in gateway.said()
+        for client in slow:
+            client.join()
+        load.await_more()
+    assert [client.failed for client in load.clients] == [[]] * len(load.clients)
+    assert stored(run, data_dir) == load.expected()
 
 
 def test_each_address_goes_along_with_its_connections(run, start, start_gateway, data_dir):
@@ -428,19 +579,21 @@ def fixture_manager(tmp_path):
         yield manager
 
 
-def test_the_service_manager_is_told_who_it_is_now(start, manager, data_dir):
+@pytest.mark.parametrize("after", ["gateway", "up"])
+@pytest.mark.parametrize("before", ["gateway", "up"])
+def test_the_service_manager_is_told_who_it_is_now(start, manager, data_dir, before, after):
     env = {"NOTIFY_SOCKET": manager.getsockname()}
     words = ("--listen", "127.0.0.1:0", "--dir", data_dir)
-    for command in ("gateway", "up"):
-        old = start(command, *words, env=env, kind=Gateway).listen()
-        new = start(command, *words, "--takeover", env=env, kind=Gateway).listen()
-        assert old.process.wait(60) == 0
-        told = []
-        while f"MAINPID={new.pid}" not in told:
-            told.append(manager.recv(1000).decode())
-        assert old.port == new.port
-        assert not [word for word in told if word.startswith("MAINPID=")][1:]
-        new.stop()
+    old = start(before, *words, env=env, kind=Gateway).listen()
+    new = start(after, *words, "--takeover", env=env, kind=Gateway).listen()
+    assert old.process.wait(60) == 0
+    told = []
+    while not (told and told[-1].startswith("MAINPID=")):
+        told.append(manager.recv(1000).decode())
+    assert told[-1] == f"MAINPID={new.pid}"
+    assert old.port == new.port
+    assert ("it is a part of an `up`" in new.said()) == (before == "up" and after == "gateway")
+    new.stop()
 
 
 def test_the_service_manager_is_told_that_nobody_took_over(start, manager, data_dir):

@@ -18,8 +18,8 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0 or os.uname().machine != "x86_
 # those that start programs, which qemu cannot without the kernel's help.
 TESTS = """
 test_admission test_ahead test_aws_client test_aws_gate test_aws_msk test_base64 test_batch test_broker_kinds
-test_catalog test_commit test_commits test_compact test_compact_plan test_config test_delta test_delta_at
-test_delta_checkpoint test_delta_columns test_delta_conflict test_delta_fence test_delta_progress
+test_catalog test_check test_commit test_commits test_compact test_compact_plan test_config test_delta
+test_delta_at test_delta_checkpoint test_delta_columns test_delta_conflict test_delta_fence test_delta_progress
 test_delta_refuse test_delta_rewrite test_delta_stats test_dlq test_dlq_key test_duck test_engine test_err
 test_http_parse test_iterator test_journal test_json test_library test_log_extras test_log_tails test_manifest
 test_metadata test_models test_mysql_text test_partitioner test_position test_post_order test_post_protocol

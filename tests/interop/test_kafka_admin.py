@@ -140,9 +140,12 @@ def test_groups(ask, kafka):
 
 
 def test_tables(ask, run, kafka, tmp_path):
-    kafka.create(PIN, partitions=2)
+    """Under an id of its own: another test wants the usual one's topic and the sinks' group for itself."""
+    settings = tmp_path / "pinpipe.yaml"
+    settings.write_text(settings.read_text() + "id: counted\n")
+    kafka.create("counted.pin", partitions=2)
     for partition, values in enumerate(([b'{"index": 1}', b'{"index": 2}'], [b'{"index": 3}'])):
-        kafka.produce(PIN, values, partition=partition)
+        kafka.produce("counted.pin", values, partition=partition)
 
     def waits():
         (row,) = ask("tables", "pin", "--from", "batch", "--dir", tmp_path / "data")
@@ -152,7 +155,7 @@ def test_tables(ask, run, kafka, tmp_path):
     run("sink", "--until-end", "--dir", tmp_path / "data")
     run("batch", "--dir", tmp_path / "data")
     assert waits() == ("3", "0", "0", "ok")
-    kafka.produce(PIN, [b'{"index": 4}'], partition=1)
+    kafka.produce("counted.pin", [b'{"index": 4}'], partition=1)
     assert waits() == ("3", "1", "0", "ok")
     run("sink", "--until-end", "--dir", tmp_path / "data")
     assert waits() == ("3", "1", "1", "ok")

@@ -65,14 +65,17 @@ def test_records_that_are_too_large_together(kafka, configure, start_gateway):
     kafka.create("narrow", max_message_bytes=5000)
     gateway = start_gateway("--auto-create", "none")
     assert post(gateway, "narrow", ["x" * 6000])[0] == 413
-    status, _, headers = post(gateway, "narrow", ["x" * 200] * 100)
-    assert status == 503 and headers["Retry-After"]
-    assert '"narrow" does not take 100 records' in gateway.said()
+    status, answer, headers = post(gateway, "narrow", ["x" * 200] * 100)
+    # The first ones may have gone before the others came: then they are there, and those are to be sent again.
+    taken = codes(answer).count(None) if status == 200 else 0
+    assert status == 200 or (status == 503 and headers["Retry-After"])
+    assert taken < 100 and (status == 503 or set(codes(answer)) == {None, 50003})
+    assert re.search(r'"narrow" does not take \d+ records that were sent as one batch', gateway.said())
     configure(batch_size=4000)
     gateway.stop()
     gateway = start_gateway("--auto-create", "none")
     assert post(gateway, "narrow", ["x" * 200] * 100)[0] == 200
-    assert len(kafka.consume("narrow")) == 100
+    assert len(kafka.consume("narrow")) == taken + 100
 
 
 def test_a_topic_that_is_not_there(start_gateway):

@@ -356,8 +356,9 @@ static void look_for_care(int from_fd, const char *from, const char *to)
 
 	/* How far a reader is may be known late: it reads again what it need not. An index that is
 	 * not whole is made again, and so are the numbers of outdated rows, and the counters. */
-	if (strncmp(to, "groups/", 7) == 0 || strcmp(to, "registry") == 0 || strstr(to, ".index") ||
-	    strstr(to, "/cache/current/") || fstatat(from_fd, from, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (strncmp(to, "groups/", 7) == 0 || strncmp(to, "registry.", 9) == 0 ||
+	    strstr(to, ".index") || strstr(to, "/cache/current/") ||
+	    fstatat(from_fd, from, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return;
 	(void)pthread_mutex_lock(&unsynced_lock);
 	for (size_t i = 0; i < unsynced_count; i++) {

@@ -7,6 +7,7 @@
 #include "testing.h"
 
 #include <inttypes.h>
+#include <sys/stat.h>
 
 #define ROOT "tables/t"
 enum { SQL_MAX = 1 << 16 };
@@ -55,13 +56,19 @@ static int teardown(void **state)
 	return 0;
 }
 
+static uint64_t size_of(const char *path)
+{
+	struct stat found;
+
+	assert_int_equal(stat(path, &found), 0);
+	return (uint64_t)found.st_size;
+}
+
 /* A data file of these rows, and its commit, which says that there are so many. */
 static void add_file(const char *name, const char *select, uint64_t rows)
 {
 	char path[200];
-	struct delta_add add = {
-		.path = (char *)(uintptr_t)name, .size = 1000, .modified_ms = 1, .rows = rows
-	};
+	struct delta_add add = { .path = (char *)(uintptr_t)name, .modified_ms = 1, .rows = rows };
 	struct delta_commit commit = { .operation = "WRITE", .adds = &add, .add_count = 1 };
 	int64_t version;
 	struct buf sql;
@@ -72,6 +79,7 @@ static void add_file(const char *name, const char *select, uint64_t rows)
 	buf_addf(&sql, "COPY (%s) TO '%s' (FORMAT parquet)", select, path);
 	assert_ok(duck_run(&duck, buf_cstr(&sql), &err));
 	buf_release(&sql);
+	add.size = size_of(path);
 	assert_ok(delta_commit(table, &commit, &version, &err));
 }
 
@@ -104,7 +112,7 @@ static void assert_only_file(const char *rows)
 
 static enum err_code step(struct compact_step *ret_step, struct err *err)
 {
-	return compactor_step(&compactor, table, ROOT, ret_step, err);
+	return compactor_step(&compactor, &compactor.options.policy, table, ROOT, ret_step, err);
 }
 
 static void assert_nothing_done(enum err_code code, const char *why, int64_t version)
@@ -181,6 +189,34 @@ static void test_files_without_rows(void **state)
 	assert_int_equal(done.files_in, 2);
 	assert_int_equal(done.files_out, 0);
 	assert_int_equal(delta_file_count(table), 0);
+}
+
+/* Ten files of 4 MiB, and memory in which ten are not sorted: they become several. */
+static void test_more_than_the_memory_is_enough_for(void **state)
+{
+	struct compact_step done = { .files_in = 1 };
+	struct err err;
+
+	(void)state;
+	compactor.options.memory_bytes_max = 32 << 20;
+	compactor.options.policy.target_bytes = 128 << 20;
+	for (int i = 0; i < 10; i++) {
+		char name[32], select[400];
+
+		(void)snprintf(name, sizeof(name), "%d.parquet", i);
+		(void)snprintf(select, sizeof(select),
+			       "SELECT CAST(i AS INTEGER) AS ind, '0' AS _partition,"
+			       " CAST(i AS VARCHAR) AS _offset, (SELECT string_agg("
+			       "md5(concat(i, ' ', j)), '') FROM range(32) AS r(j)) AS title"
+			       " FROM range(%d, %d) AS r(i)",
+			       i * 4000, (i + 1) * 4000);
+		add_file(name, select, 4000);
+	}
+	while (done.files_in > 0)
+		assert_ok(step(&done, &err));
+	assert_int_equal(delta_rows(table), 40000);
+	assert_in_range(delta_file_count(table), 2, 9);
+	assert_true(compactor.options.policy.target_bytes < 128 << 20);
 }
 
 static void test_rows_that_are_not_what_the_log_says(void **state)
@@ -276,6 +312,7 @@ int main(void)
 		TEST(test_files_of_other_columns),
 		TEST(test_a_file_without_statistics),
 		TEST(test_files_without_rows),
+		TEST(test_more_than_the_memory_is_enough_for),
 		TEST(test_rows_that_are_not_what_the_log_says),
 		TEST(test_a_file_that_is_gone),
 		TEST(test_a_file_that_is_none),

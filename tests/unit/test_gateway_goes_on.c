@@ -101,7 +101,7 @@ static void say(int fd, char word)
 	char message[MESSAGE_BYTES] = "PINTAKE1";
 
 	message[8] = word;
-	assert_ok(handoff_send(fd, message, sizeof(message), NULL, 0, &err));
+	assert_ok(handoff_send(fd, MESSAGE_MS, message, sizeof(message), NULL, 0, &err));
 }
 
 static void hear(int fd, char word)

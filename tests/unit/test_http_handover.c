@@ -8,6 +8,8 @@
 #define CLOSE "GET /close HTTP/1.1\r\nHost: a\r\n\r\n"
 #define HALF "POST /half HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx"
 
+enum { STOPS = 50 };
+
 static struct fixture old, new;
 
 /* Of each kind a client, all of the old server. */
@@ -120,6 +122,17 @@ static void test_it_goes_on_as_if_nothing_had_been(void **state)
 	fixture_stop(&old);
 }
 
+static int copy_one(struct http_server *server)
+{
+	int fds[HTTP_LISTENERS_MAX];
+	unsigned count = 0;
+	struct err err;
+
+	assert_ok(http_server_copy_sockets(server, fds, &count, &err));
+	assert_int_equal(count, 1);
+	return fds[0];
+}
+
 /* Copies, as another process gets them. */
 static void take_all(int *taken)
 {
@@ -127,8 +140,7 @@ static void take_all(int *taken)
 	uint32_t at = 0;
 	int fd;
 
-	assert_int_equal(http_server_listeners(old.server), 1);
-	*taken = dup(http_server_socket(old.server, 0));
+	*taken = copy_one(old.server);
 	new.taken = taken;
 	new.taken_count = 1;
 	fixture_prepare(&new, &http_limits_default, NULL, NULL);
@@ -165,7 +177,7 @@ static void test_an_address_that_does_not_fit_is_not_taken(void **state)
 
 	(void)state;
 	fixture_start(&old, &http_limits_default, NULL, NULL);
-	taken = dup(http_server_socket(old.server, 0));
+	taken = copy_one(old.server);
 	options.taken = &taken;
 	assert_ok(http_server_new(&options, &server, &err));
 	assert_true(taken >= 0);
@@ -175,11 +187,61 @@ static void test_an_address_that_does_not_fit_is_not_taken(void **state)
 	fixture_stop(&old);
 }
 
+/* Opens descriptors as fast as they are closed: a number has soon another meaning. */
+static void *reuse_numbers(void *user)
+{
+	atomic_bool *over = user;
+
+	while (!*over)
+		(void)close(dup(STDERR_FILENO));
+	return NULL;
+}
+
+static void check_listens(int fd)
+{
+	socklen_t len = sizeof(int);
+	int listens = 0;
+
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len), 0);
+	assert_true(listens);
+	(void)close(fd);
+}
+
+/* They are asked for on a thread of its own, and may be closed at any moment. */
+static void test_sockets_are_copied_whole_or_not_at_all(void **state)
+{
+	enum err_code code = ERR_OK;
+	atomic_bool over = false;
+	pthread_t reuser;
+
+	(void)state;
+	assert_int_equal(pthread_create(&reuser, NULL, reuse_numbers, &over), 0);
+	for (int i = 0; i < STOPS; i++) {
+		fixture_start(&old, &http_limits_default, NULL, NULL);
+		check_listens(copy_one(old.server));
+		http_server_stop(old.server);
+		for (code = ERR_OK; code == ERR_OK;) {
+			int fds[HTTP_LISTENERS_MAX];
+			unsigned count = 0;
+			struct err err;
+
+			code = http_server_copy_sockets(old.server, fds, &count, &err);
+			while (count > 0)
+				check_listens(fds[--count]);
+		}
+		assert_int_equal(code, ERR_STOPPED);
+		fixture_stop(&old);
+	}
+	over = true;
+	(void)pthread_join(reuser, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_it_goes_on_as_if_nothing_had_been),
 		cmocka_unit_test(test_another_one_takes_over),
+		cmocka_unit_test(test_sockets_are_copied_whole_or_not_at_all),
 		cmocka_unit_test(test_an_address_that_does_not_fit_is_not_taken),
 	};
 

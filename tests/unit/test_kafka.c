@@ -696,6 +696,38 @@ static void test_questions_to_a_cluster_that_is_away(void **state)
 	assert_true(clock_mono_ms() - began_ms < KAFKA_ANSWER_MS);
 }
 
+/* librdkafka 2.15.1 went on with what was freed, once there was somebody to ask again: see
+ * tools/librdkafka.patch. */
+static void test_a_question_that_ended_before_the_cluster_came_back(void **state)
+{
+	struct kafka_fixture *f = *state;
+	rd_kafka_ListConsumerGroupOffsets_t *question =
+		rd_kafka_ListConsumerGroupOffsets_new("g", NULL);
+	int64_t until_ms = clock_mono_ms() + SOON_MS;
+	enum err_code code = ERR_BUSY;
+	rd_kafka_event_t *answer;
+	struct position unused;
+	struct kafka_ask ask;
+	rd_kafka_t *client;
+	struct err err = { 0 };
+	char why[128];
+
+	assert_ok(kafka_admin((struct kafka *)f->broker, &client, &err));
+	assert_int_equal(rd_kafka_mock_broker_set_down(f->cluster, 1), 0);
+	kafka_ask_init(&ask, client, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
+	(void)rd_kafka_AdminOptions_set_request_timeout(ask.options, 100, why, sizeof(why));
+	rd_kafka_ListConsumerGroupOffsets(client, &question, 1, ask.options, ask.queue);
+	answer = rd_kafka_queue_poll(ask.queue, SOON_MS);
+	assert_int_equal(rd_kafka_event_error(answer), RD_KAFKA_RESP_ERR__TIMED_OUT);
+	rd_kafka_event_destroy(answer);
+	kafka_ask_release(&ask);
+	rd_kafka_ListConsumerGroupOffsets_destroy(question);
+	assert_int_equal(rd_kafka_mock_broker_set_up(f->cluster, 1), 0);
+	while (code == ERR_BUSY && clock_mono_ms() < until_ms)
+		code = broker_committed(f->broker, "g", pin, 0, &unused, &err);
+	assert_int_equal(code, ERR_ABSENT);
+}
+
 /* The last one: nobody takes the request to end back. */
 static void test_who_is_asked_to_end_waits_for_no_answer(void **state)
 {
@@ -738,6 +770,7 @@ int main(void)
 		MOCK(test_a_group_that_takes_a_member_later),
 		MOCK(test_a_commit_that_fails),
 		MOCK(test_questions_to_a_cluster_that_is_away),
+		MOCK(test_a_question_that_ended_before_the_cluster_came_back),
 		MOCK(test_who_is_asked_to_end_waits_for_no_answer),
 	};
 

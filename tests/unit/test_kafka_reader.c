@@ -454,6 +454,36 @@ static void test_a_place_beside_one_without_a_leader(void **state)
 	reader_close(base);
 }
 
+/* Of that librdkafka tells no error: it leaves the offset as it was. */
+static void test_a_leader_that_gives_no_answer(void **state)
+{
+	enum { LIST_OFFSETS = 2 }; /* a request of Kafka's protocol */
+	struct kafka_fixture *f = *state;
+	const struct reader_options options = { .bytes_max = 1 << 20 };
+	const struct reader_start last = { .kind = START_LAST, .count = 1 };
+	struct broker_reader *reader;
+	struct topic_info info = { 0 };
+	struct err err = { 0 };
+	char text[16];
+
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(append_text(f->broker, &f->ended, pin, 0, i ? "b" : "a").code,
+				 ERR_OK);
+	rd_kafka_mock_push_request_errors(f->cluster, LIST_OFFSETS, 1,
+					  RD_KAFKA_RESP_ERR__TRANSPORT);
+	assert_ok(broker_describe(f->broker, pin, &info, &err));
+	assert_true(info.partitions[0].next_known);
+	assert_int_equal(info.partitions[0].records, 2);
+	topic_info_release(&info);
+	assert_ok(broker_reader_open(f->broker, &options, &reader, &err));
+	rd_kafka_mock_push_request_errors(f->cluster, LIST_OFFSETS, 2, RD_KAFKA_RESP_ERR_NO_ERROR,
+					  RD_KAFKA_RESP_ERR__TRANSPORT);
+	assert_ok(reader_seek(reader, pin, 0, last, &err));
+	read_texts(reader, 1, text, sizeof(text));
+	assert_string_equal(text, "b");
+	reader_close(reader);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -469,6 +499,7 @@ int main(void)
 		MOCK(test_a_seek_of_a_partition_that_is_lost),
 		MOCK(test_a_seek_of_what_is_assigned),
 		MOCK(test_a_place_beside_one_without_a_leader),
+		MOCK(test_a_leader_that_gives_no_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

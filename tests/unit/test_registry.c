@@ -1,6 +1,6 @@
 /* What processes count in the registry of a directory, and what others see of it. Processes are
  * real ones: a lock is not held against oneself. */
-#include "base/registry.h"
+#include "base/registry_inside.h"
 
 #include "temp_dir.h"
 #include "testing.h"
@@ -203,19 +203,27 @@ static void test_names_are_bounded(void **state)
 	registry_view_close(&view);
 }
 
+static void put_path(char path[PATH_MAX])
+{
+	char name[REGISTRY_NAME_MAX];
+
+	registry_name(name);
+	(void)snprintf(path, PATH_MAX, "%s/%s", dir.path, name);
+}
+
 static void write_registry(const char *bytes, size_t len)
 {
 	char path[PATH_MAX];
 	int fd;
 
-	(void)snprintf(path, sizeof(path), "%s/registry", dir.path);
+	put_path(path);
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, bytes, len), (ssize_t)len);
 	(void)close(fd);
 }
 
-/* One of another layout, or that is torn, is replaced by who counts, and none to who looks. */
+/* One that is torn is replaced by who counts, and none to who looks. */
 static void test_what_is_no_registry_begins_anew(void **state)
 {
 	static const char *const wrong[] = { "", "PINPIPER", "something else" };
@@ -237,6 +245,49 @@ static void test_what_is_no_registry_begins_anew(void **state)
 	}
 }
 
+/* A file that another program could have made; its lock, if a process counts there. */
+static int other_registry(const char *name, bool lives)
+{
+	struct flock slot = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 1, .l_len = 1 };
+	char path[PATH_MAX];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir.path, name);
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	if (lives)
+		assert_int_equal(fcntl(fd, F_OFD_SETLK, &slot), 0);
+	return fd;
+}
+
+static bool is_there(const char *name)
+{
+	char path[PATH_MAX];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir.path, name);
+	return access(path, F_OK) == 0;
+}
+
+static void test_programs_of_other_layouts_keep_theirs_while_they_live(void **state)
+{
+	int alive = other_registry("registry.00000001", true);
+	int left = other_registry("registry.00000002", false);
+	int other = other_registry("registry.of-others", false);
+	struct registry_view view;
+
+	(void)state;
+	(void)close(left);
+	(void)close(other);
+	in_process("gateway", count_some, true);
+	view = look();
+	assert_int_equal(registry_total(&view, METRIC_RECORDS, NULL), 3);
+	registry_view_close(&view);
+	assert_true(is_there("registry.00000001"));
+	assert_false(is_there("registry.00000002"));
+	assert_true(is_there("registry.of-others"));
+	(void)close(alive);
+}
+
 /* Cut off under who looks next: the slots that are not there count for nothing. */
 static void test_a_cut_off_file_is_none(void **state)
 {
@@ -245,7 +296,7 @@ static void test_a_cut_off_file_is_none(void **state)
 
 	(void)state;
 	in_process("gateway", count_some, true);
-	(void)snprintf(path, sizeof(path), "%s/registry", dir.path);
+	put_path(path);
 	assert_int_equal(truncate(path, 5000), 0);
 	assert_int_equal(registry_view_open(dir.path, &view, &err), ERR_ABSENT);
 	in_process("gateway", count_some, true);
@@ -318,6 +369,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_names_are_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_is_no_registry_begins_anew, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(
+			test_programs_of_other_layouts_keep_theirs_while_they_live, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(test_a_cut_off_file_is_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_without_room_nothing_is_in_the_way, setup,
 						teardown),

@@ -285,6 +285,12 @@ static enum err_code listed_offsets(const rd_kafka_ListOffsets_result_t *result,
 
 		if (partition->err)
 			return kafka_fail(err, partition->err, partition->topic);
+		/* Of a leader that did not answer, or went meanwhile, no error is told. */
+		if (partition->offset == RD_KAFKA_OFFSET_INVALID)
+			return err_set(err, ERR_BUSY,
+				       "the leader of partition %" PRId32
+				       " of topic \"%s\" gave no answer",
+				       partition->partition, partition->topic);
 		offsets[partition->partition - first] = partition->offset;
 	}
 	return ERR_OK;
