@@ -100,18 +100,23 @@ class Wire {
     this.to = to;
     this.path = svg("path", { class: "wire" });
     this.dots = svg("path", { class: "dots" });
-    this.rate = el("b");
-    this.lag = el("span");
+    this.rate = el("b", null, el("span"), " ", el("span"));
+    this.lag = el("span", null, el("span"), el("span"));
     this.label = el("p", { class: "wire-label" }, this.rate, this.lag);
+  }
+
+  // Between its two parts a text may be broken, and nowhere else.
+  put(node, parts) {
+    [...node.children].forEach((child, at) => setText(child, parts[at] ?? ""));
   }
 
   set(perSecond, lag, late) {
     const moves = perSecond > 0;
 
-    setText(this.rate, typeof perSecond === "string" ? perSecond : rate(perSecond));
-    setText(
+    this.put(this.rate, Array.isArray(perSecond) ? perSecond : [rate(perSecond)]);
+    this.put(
       this.lag,
-      lag > 0 ? `${count(lag)} wait${late > 0 ? `, ${duration(late)}` : ""}` : lag === 0 ? "none wait" : "",
+      lag > 0 ? [`${count(lag)} wait`, late > 0 ? duration(late) : ""] : lag === 0 ? ["none wait"] : [],
     );
     this.dots.classList.toggle("moves", moves);
     this.dots.dataset.speed = perSecond >= 1000 ? "3" : perSecond >= 30 ? "2" : "1";
@@ -329,11 +334,11 @@ function wireTexts(status, rates) {
     "gateway log": [posted, null, 0],
     "log sink": [a.landed, lagOf(topics), mostLate(topics)],
     "sink lake": [a.landed, null, 0],
-    "lake batch": [status.batch.running ? "at work" : "", lagOf(batch), mostLate(batch)],
-    "batch tables": [cleaned ? `newest ${age(cleaned, status.at)} old` : "", null, 0],
-    "tables answers": [status.batch.last_end ? `in ${duration(status.batch.last_seconds)}` : "", null, 0],
+    "lake batch": [status.batch.running ? ["at work"] : [], lagOf(batch), mostLate(batch)],
+    "batch tables": [cleaned ? ["newest", `${age(cleaned, status.at)} old`] : [], null, 0],
+    "tables answers": [status.batch.last_end ? [`in ${duration(status.batch.last_seconds)}`] : [], null, 0],
     "log stream": [rows ?? a.stream_rows, lagOf(live), mostLate(live)],
-    "stream live": [newest ? `newest row ${age(newest, status.at)} old` : "", null, 0],
+    "stream live": [newest ? ["newest row", `${age(newest, status.at)} old`] : [], null, 0],
   };
 }
 

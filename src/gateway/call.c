@@ -191,5 +191,6 @@ void call_send(struct call *call, struct http_server *server)
 	/* Who looks at the page sees what he asked wrong; who is not let in is another matter. */
 	reply.untold = call->face == FACE_PAGE && call->status != 401 && call->status != 403;
 	reply.body = buf_slice(call->reply);
+	reply.asked = call->param[0].len || !call->request ? call->param[0] : call->request->path;
 	http_reply(server, call->ticket, &reply);
 }

@@ -435,7 +435,7 @@ static void gateway_refused(void *user, const char *peer, const struct http_repl
 {
 	struct gateway *gateway = user;
 
-	refused_note(&gateway->refused, peer, reply->status, reply->body);
+	refused_note(&gateway->refused, peer, reply->status, reply->asked, reply->body);
 }
 
 /* The commonest fault of a first start has a name, and a cure. */

@@ -163,6 +163,7 @@ static struct call call_for_later(const struct call *call, struct slice topic)
 	memset(later.param, 0, sizeof(later.param));
 	later.param[0] = topic;
 	later.query = later.body = later.iterator = (struct slice){ 0 };
+	later.request = NULL;
 	return later;
 }
 

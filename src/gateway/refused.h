@@ -1,6 +1,6 @@
 /*
  * refused.h - tells who watches the gateway when it refuses a client something for the first time:
- * which status, and the words of the answer, which say what to do about it.
+ * which status, for what, and the words of the answer, which say what to do about it.
  *
  * Of each client and status once an hour, as far as it remembers: REFUSED_KEPT of them.
  *
@@ -26,7 +26,8 @@ struct refused {
 
 void refused_init(struct refused *refused);
 void refused_release(struct refused *refused);
-/* `body`: of the answer. */
-void refused_note(struct refused *refused, const char *client, int status, struct slice body);
+/* `asked`: the topic, the path …, or null; `body`: of the answer. */
+void refused_note(struct refused *refused, const char *client, int status, struct slice asked,
+		  struct slice body);
 
 #endif

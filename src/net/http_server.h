@@ -206,6 +206,7 @@ struct http_reply {
 	int retry_after_s;		/* 0: no such header */
 	bool close;			/* after this reply */
 	bool untold;			/* options.refused is not to know of it */
+	struct slice asked;		/* for that one alone: what it was asked for, or null */
 	/* Header lines with CRLF, or NULL; never from a request. */
 	const char *extra[HTTP_EXTRA_MAX];
 };

@@ -84,6 +84,26 @@ def test_flow_is_the_pipeline_as_it_is(full, open_page, run, data_dir):
     page.wait("document.querySelector('#box-lake .lights li:nth-child(3) .light').dataset.is === 'ok'", "checked: ok")
 
 
+@pytest.mark.parametrize("width", [1280, 1900, 900])
+def test_flow_is_laid_out(full, open_page, width):
+    """Charts stand beside each other, and what is on an arrow is broken between its parts alone."""
+    page = open_page(full.url, width=width)
+    page.run("document.addEventListener('status', event => { window.told ??= event.detail; })")
+    page.wait("window.told && document.querySelectorAll('.plot canvas').length === 4", "charts and a status")
+    charts = page.run("[...document.querySelectorAll('.chart')].map(chart => [chart, chart.querySelector('.plot')]"
+                      ".map(node => (box => [Math.round(box.top), Math.round(box.bottom)])"
+                      "(node.getBoundingClientRect())))")
+    assert len({chart[0][0] for chart in charts}) == len({plot[1] for _, plot in charts}) == (2 if width < 1230 else 1)
+    assert {plot[1] - plot[0] for _, plot in charts} == {120}
+    parts = page.run("""(() => {
+        const rows = window.told.rows.map(row => ({ ...row, lag: 25, late_seconds: 1.1, behind: false }));
+        document.dispatchEvent(new CustomEvent("status", { detail: { ...window.told, rows } }));
+        return [...document.querySelectorAll(".wire-label span span, .wire-label b span")].map(part =>
+            [part.textContent, part.getBoundingClientRect().height]); })()""")
+    assert ["75 wait", "1.1\u00a0s"] == [text for text, _ in parts if text in ("75 wait", "1.1\u00a0s")][:2]
+    assert all(height < 18 for _, height in parts), parts
+
+
 def test_a_batch_runs_now(up, open_page):
     pipeline = up("--batch-every", "1h")
     page = open_page(pipeline.admin_url())
