@@ -18,6 +18,7 @@ import pytest
 TOP = pathlib.Path(__file__).resolve().parent.parent
 SHARED = TOP.parent / "shared" / "data"
 PATIENCE_S = 60  # how long a condition may take on a machine that is busy
+PAUSE_S = (0.01, 0.5)  # between two looks, at least and at the most
 
 
 def binary():
@@ -28,14 +29,17 @@ def binary():
 
 
 def wait_until(condition, what="the condition", patience_s=PATIENCE_S):
-    """Asks until the condition gives something true, and returns that."""
+    """Asks until the condition gives something true, and returns that. What takes long to ask, as a command with a
+    sanitizer, is asked less often: who is waited for needs the machine, too."""
     deadline = time.monotonic() + patience_s
     while True:
+        asked = time.monotonic()
         result = condition()
         if result:
             return result
-        assert time.monotonic() < deadline, f"{what} did not come within {patience_s} s"
-        time.sleep(0.01)
+        now = time.monotonic()
+        assert now < deadline, f"{what} did not come within {patience_s} s"
+        time.sleep(min(max(3 * (now - asked), PAUSE_S[0]), PAUSE_S[1]))
 
 
 def pseudo_terminal():

@@ -9,7 +9,8 @@
  *
  * A lane with jobs is in the queue or a thread's, so a thread needs no lock for
  * its lane. Idle threads sleep until a lane is due, and look for a stop, which
- * wakes nobody here, while one waits to be tried again.
+ * wakes nobody here, while one waits to be tried again. A thread begins when a
+ * lane comes for which none is idle: most sinks have few partitions at a time.
  */
 #include "flow/sink_writer.h"
 
@@ -40,7 +41,8 @@ struct sink_writer {
 	struct store *store;
 	size_t bytes_max;
 	pthread_t threads[SINK_WRITERS_FAR];
-	size_t thread_count;
+	size_t thread_count; /* the sink's thread changes it */
+	size_t threads_max;
 	atomic_bool ending;		/* by sink_writer_end() */
 	atomic_bool gave_up;		/* the tries after a stop are used up */
 	pthread_mutex_t lock;		/* what follows */
@@ -52,6 +54,8 @@ struct sink_writer {
 	struct sink_job **ended_end;
 	size_t bytes;			/* waiting or at hand */
 	size_t pending;			/* jobs, likewise */
+	size_t waiting;			/* lanes in the queue */
+	size_t busy;			/* threads with a lane */
 	bool closing;
 };
 
@@ -102,6 +106,7 @@ static void add_lane(struct sink_writer *writer, struct sink_lane *lane)
 	lane->next = NULL;
 	*writer->queue_end = lane;
 	writer->queue_end = &lane->next;
+	writer->waiting++;
 	(void)pthread_cond_broadcast(&writer->due);
 }
 
@@ -131,6 +136,7 @@ static struct sink_lane *take_lane(struct sink_writer *writer, int64_t now_ms, i
 			*at = lane->next;
 			if (!*at)
 				writer->queue_end = at;
+			writer->waiting--;
 			return lane;
 		}
 		next_ms = lane_ms < next_ms ? lane_ms : next_ms;
@@ -167,8 +173,10 @@ static struct sink_lane *next_lane(struct sink_writer *writer)
 		int64_t next_ms;
 
 		lane = take_lane(writer, now_ms, &next_ms);
-		if (lane)
+		if (lane) {
+			writer->busy++;
 			break;
+		}
 		await_lane(writer, now_ms, next_ms);
 	}
 	(void)pthread_mutex_unlock(&writer->lock);
@@ -338,6 +346,7 @@ static void *sink_writer_run(void *user)
 			end_job(writer, lane);
 		if (lane->jobs)
 			add_lane(writer, lane);
+		writer->busy--;
 		(void)pthread_mutex_unlock(&writer->lock);
 	}
 	return NULL;
@@ -367,27 +376,47 @@ static void init_locks(struct sink_writer *writer)
 	(void)pthread_cond_init(&writer->progress, NULL);
 }
 
+static int start_writer_thread(struct sink_writer *writer)
+{
+	int sys = pthread_create(&writer->threads[writer->thread_count], NULL, sink_writer_run,
+				 writer);
+
+	if (sys == 0)
+		writer->thread_count++;
+	return sys;
+}
+
+/* Of lanes that wait for their next try as well: they may all be due at once. Where no thread is to
+ * be had, those that there are do it all. */
+static void start_threads_for_all(struct sink_writer *writer)
+{
+	size_t wanted;
+
+	(void)pthread_mutex_lock(&writer->lock);
+	wanted = writer->waiting + writer->busy;
+	(void)pthread_mutex_unlock(&writer->lock);
+	while (writer->thread_count < wanted && writer->thread_count < writer->threads_max &&
+	       start_writer_thread(writer) == 0)
+		continue;
+}
+
 enum err_code sink_writer_new(struct store *store, size_t bytes_max,
 			      struct sink_writer **ret_writer, struct err *err)
 {
 	struct sink_writer *writer = xcalloc(1, sizeof(*writer));
-	size_t threads = store_at_once(store) > 1 ? SINK_WRITERS_FAR : SINK_WRITERS;
+	int sys;
 
 	writer->store = store;
+	writer->threads_max = store_at_once(store) > 1 ? SINK_WRITERS_FAR : SINK_WRITERS;
 	writer->bytes_max = bytes_max;
 	writer->queue_end = &writer->queue;
 	writer->ended_end = &writer->ended;
 	init_locks(writer);
-	while (writer->thread_count < threads) {
-		int sys = pthread_create(&writer->threads[writer->thread_count], NULL,
-					 sink_writer_run, writer);
-
-		if (sys != 0) {
-			sink_writer_free(writer);
-			errno = sys;
-			return err_errno(err, "could not start a thread");
-		}
-		writer->thread_count++;
+	sys = start_writer_thread(writer);
+	if (sys != 0) {
+		sink_writer_free(writer);
+		errno = sys;
+		return err_errno(err, "could not start a thread");
 	}
 	*ret_writer = writer;
 	return ERR_OK;
@@ -459,6 +488,7 @@ void sink_writer_push(struct sink_writer *writer, struct sink_job *job)
 	lane->bytes += job->bytes;
 	writer->pending++;
 	(void)pthread_mutex_unlock(&writer->lock);
+	start_threads_for_all(writer);
 }
 
 /* A thread that has the lane reads `dropped` without the lock, before its next job: late by one at

@@ -9,6 +9,7 @@
 #include "flow/sink_writer.h"
 #include "testing.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -284,6 +285,38 @@ static void test_fewer_of_them_where_the_store_is_near(void **state)
 	put_all_lanes(f, SINK_WRITERS);
 }
 
+/* Of this process, as the kernel tells. */
+static int count_threads(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	int count = 0;
+
+	assert_non_null(dir);
+	for (struct dirent *entry; (entry = readdir(dir));)
+		count += entry->d_name[0] != '.';
+	(void)closedir(dir);
+	return count;
+}
+
+static void test_as_many_threads_as_lanes_at_a_time(void **state)
+{
+	enum { PLACES = 3, EACH = 20 };
+	struct fixture *f = *state;
+	int before = count_threads();
+
+	for (int n = 0; n < EACH; n++)
+		for (int lane = 0; lane < PLACES; lane++)
+			push(f, lane);
+	finish(f, NULL);
+	assert_true(count_threads() <= before + PLACES - 1);
+	lake.meeting = PLACES; /* with fewer of them this would not end */
+	lake.at_hand_most = 0;
+	for (int lane = 0; lane < PLACES; lane++)
+		push(f, lane);
+	finish(f, NULL);
+	assert_int_equal(count_threads(), before + PLACES - 1);
+}
+
 static void test_one_lane_never_has_two_at_hand(void **state)
 {
 	enum { JOBS = 100 };
@@ -555,6 +588,7 @@ int main(void)
 		TEST(test_lanes_keep_their_order),
 		TEST(test_lanes_are_put_at_the_same_time),
 		TEST(test_fewer_of_them_where_the_store_is_near),
+		TEST(test_as_many_threads_as_lanes_at_a_time),
 		TEST(test_one_lane_never_has_two_at_hand),
 		TEST(test_letters_of_several_lanes),
 		TEST(test_what_fails_is_tried_again),
@@ -567,7 +601,7 @@ int main(void)
 		TEST(test_what_is_dropped_ends_at_once),
 		TEST(test_free_drops_what_waits),
 		TEST(test_a_stop_hurries_who_waits),
-		TEST(test_a_stop_gives_up_in_the_end),	/* last: a stop cannot be taken back */
+		TEST(test_a_stop_gives_up_in_the_end), /* last: a stop cannot be taken back */
 	};
 
 	trace_init(TRACE_ERROR, TRACE_TEXT, "test");
