@@ -266,6 +266,8 @@ enum err_code takeover_go(struct takeover *takeover, struct err *err)
 	code = take_connections(takeover, &count, err);
 	if (code == ERR_CLOSED)
 		return go_alone(takeover);
+	if (code == ERR_TIMEOUT)
+		err->code = ERR_IO; /* to hold its clients up again is no cure */
 	if (code != ERR_OK)
 		return err_prefix(err, "could not take over");
 	trace_debug("took %zu connections over", count);
