@@ -112,6 +112,15 @@ static void remove_if_left(int dir_fd, const char *name)
 	(void)close(fd);
 }
 
+static bool is_of_a_layout(const char *name)
+{
+	static const char begins[] = REGISTRY_FILE ".";
+	const char *layout = name + strlen(begins);
+
+	return strncmp(name, begins, strlen(begins)) == 0 &&
+	       strspn(layout, "0123456789abcdef") == 8 && layout[8] == '\0';
+}
+
 static void remove_others(int dir_fd, const char *mine)
 {
 	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -119,8 +128,7 @@ static void remove_others(int dir_fd, const char *mine)
 	const struct dirent *entry;
 
 	while (list && (entry = readdir(list)) != NULL)
-		if (strncmp(entry->d_name, REGISTRY_FILE ".", sizeof(REGISTRY_FILE)) == 0 &&
-		    strlen(entry->d_name) == strlen(mine) && strcmp(entry->d_name, mine) != 0)
+		if (is_of_a_layout(entry->d_name) && strcmp(entry->d_name, mine) != 0)
 			remove_if_left(dir_fd, entry->d_name);
 	if (list)
 		(void)closedir(list);

@@ -1,6 +1,7 @@
 /* Takes away what the tables do not need any more. */
 #include "base/mem.h"
 #include "base/trace.h"
+#include "base/visible.h"
 #include "cmd/cmd.h"
 #include "cmd/rows.h"
 #include "cmd/setup.h"
@@ -182,9 +183,11 @@ static void vacuum_put_objects(const struct vacuuming *vacuuming, struct buf *ou
 {
 	const struct answer *answer = &vacuuming->rows.answer;
 
-	for (size_t row = 0; row < answer->row_count; row++)
-		buf_addf(out, "%12" PRId64 "  %.*s\n", answer_cell(answer, row, 3)->i,
-			 SLICE_ARG(answer_cell(answer, row, 2)->text));
+	for (size_t row = 0; row < answer->row_count; row++) {
+		buf_addf(out, "%12" PRId64 "  ", answer_cell(answer, row, 3)->i);
+		visible_put(out, answer_cell(answer, row, 2)->text, false);
+		buf_add_char(out, '\n');
+	}
 }
 
 static enum err_code vacuum_print(struct vacuuming *vacuuming, struct err *err)

@@ -23,8 +23,8 @@ static void note_totals(int64_t *ret_landed, int64_t *ret_rows)
 	registry_view_close(&view);
 }
 
-void up_gateway_init(struct up_gateway *up, const struct config *config,
-		     const struct service *gateway, struct service *demos)
+void up_gateway_init(struct up_gateway *up, const struct config *config, struct service *gateway,
+		     struct service *demos)
 {
 	*up = (struct up_gateway){
 		.config = config,
@@ -65,6 +65,7 @@ static void look_for_address(struct up_gateway *up)
 		bool first = up->found == 0;
 
 		up->found = pid;
+		up->gateway->ran |= up->gateway->takes_over;
 		if (first && up->demos)
 			start_demo(up, buf_cstr(&address));
 		(void)snprintf(up->url, sizeof(up->url), "%s", buf_cstr(&address));

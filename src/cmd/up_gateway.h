@@ -1,7 +1,7 @@
 /*
  * up_gateway.h - what `up` does by the gateway that it runs: lets --demo begin as soon as it
- * listens, turns the service manager's watchdog while it does not, and tells at the end how much
- * has landed since the stop.
+ * listens, which says of one that takes over that it has; turns the service manager's watchdog
+ * while it does not; and tells at the end how much has landed since the stop.
  *
  * Threads: the caller's.
  */
@@ -16,7 +16,7 @@ enum { UP_DEMOS = 2, UP_DEMO_URL_MAX = 512 };
 
 struct up_gateway {
 	const struct config *config;
-	const struct service *gateway;
+	struct service *gateway;
 	struct service *demos;	   /* UP_DEMOS of them, held until it listens; NULL: none */
 	char url[UP_DEMO_URL_MAX]; /* of theirs */
 	const char *args[UP_DEMOS][8];
@@ -29,8 +29,8 @@ struct up_gateway {
 };
 
 /* `demos`: their names are given; they get what to run. */
-void up_gateway_init(struct up_gateway *up, const struct config *config,
-		     const struct service *gateway, struct service *demos);
+void up_gateway_init(struct up_gateway *up, const struct config *config, struct service *gateway,
+		     struct service *demos);
 /* These are of struct service. */
 void up_gateway_look(void *up);
 void up_gateway_stopping(void *up);

@@ -15,6 +15,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -296,6 +297,12 @@ static enum err_code merging_run(struct merging *merging, struct err *err)
 	return code;
 }
 
+/* Where it is the disk: that has room again some time, and then files are to be large. */
+static bool merging_could_not_spill(const struct err *failure)
+{
+	return strstr(failure->msg, "failed to offload") != NULL;
+}
+
 /* DuckDB spills what it sorts, but what it takes at the least grows with the rows' width. False: it
  * is not enough for the smallest merge either. */
 static bool merging_takes_less(const struct merging *merging, struct compact_policy *policy,
@@ -330,7 +337,7 @@ static enum err_code compactor_try(struct compactor *compactor, struct compact_p
 		code = merging_run(merging, err);
 	if (code == ERR_OK && merging->count > 0)
 		merging_tell(merging, ret_step);
-	if (code == ERR_LIMIT)
+	if (code == ERR_LIMIT && !merging_could_not_spill(err))
 		*ret_again = merging_takes_less(merging, policy, err);
 	merging_free(merging);
 	return code;

@@ -67,7 +67,8 @@ void compactor_release(struct compactor *compactor);
  * One merge of this table, or nothing. Where memory_bytes_max is not enough for one, the table's
  * policy gets a smaller target, with a warning, and it is planned anew. ERR_BUSY: another writer
  * has made it void, and the table is at what that one wrote. ERR_ABSENT: a file of it is not there.
- * ERR_UNKNOWN: open the table again. ERR_LIMIT: the memory is not enough for the least.
+ * ERR_UNKNOWN: open the table again. ERR_LIMIT: the memory is not enough for the least, or the disk
+ * for what is spilled.
  */
 MUST_USE enum err_code compactor_step(struct compactor *compactor, struct compact_policy *policy,
 				      struct delta_table *table, const char *root,

@@ -37,7 +37,8 @@ static bool never_ran(const struct service *service)
 	int status = service->process.status;
 	int64_t now_ms = clock_mono_ms();
 
-	if (service->ran || service->period_ms || service->schedule || status == 0 || status >= 128)
+	if (service->ran || service->period_ms || service->schedule || status == 0 ||
+	    (status >= 128 && !service->takes_over))
 		return false;
 	if (status == err_exit(ERR_BUSY))
 		return false;
@@ -176,15 +177,24 @@ static void tell_end(const struct service *service)
 	tell_due(service);
 }
 
+/* What a signal ended had got going: its next start may find what the kill left behind. Not one
+ * that takes over, which the other one kills where it hangs. */
+static bool has_run(const struct service *service)
+{
+	int64_t lived_ms = clock_mono_ms() - service->started_ms;
+
+	if (service->takes_over)
+		return lived_ms >= service->drain_ms;
+	return lived_ms >= RAN_MS || service->process.status >= 128;
+}
+
 /* It ended without being asked to. */
 static enum err_code plan_next_start(struct service *service, struct restart_delay delay,
 				     struct err *err)
 {
 	int status = service->process.status;
 
-	/* What a signal ended had got going: its next start may find what the kill left behind. */
-	if (clock_mono_ms() - service->started_ms >= RAN_MS || status >= 128)
-		service->ran = true;
+	service->ran |= has_run(service);
 	if (status == 2)
 		return err_set(err, ERR_USAGE, "%s cannot run with this configuration (see above)",
 			       service->name);

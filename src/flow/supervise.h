@@ -19,7 +19,9 @@
  *
  * What a job failed at is told when it differs from what its last turn failed at.
  *
- * One that may be taken over, and was, ends all: another supervisor is there.
+ * One that may be taken over, and was, ends all: another supervisor is there. One that takes over
+ * holds up the clients of the other while it tries to: it has one try, whatever ended that, but for
+ * a lock and what says that it may pass.
  *
  * One that is `held` is not started until somebody lets it go.
  *
@@ -46,6 +48,7 @@ struct service {
 	void (*stopping)(void *user); /* of one with `look`: before the first is asked to end */
 	void *user;
 	bool taken_over; /* that it ends with 0, unasked, says that another process does its work */
+	bool takes_over; /* it ran once who looks at it says so, or it lives longer than any try */
 	bool held;
 	bool early; /* of a job with a period: its turn is now */
 	/* State, zero at first: */
@@ -56,7 +59,7 @@ struct service {
 	int64_t due_ms;
 	int64_t backoff_ms;
 	int64_t first_ms;		/* when it was first started */
-	bool ran;			/* for RAN_MS at least, once */
+	bool ran;			/* once, as long as tells that it can */
 	bool again;			/* a scheduled job is to be tried again, at due_ms */
 	uint64_t starts;
 };

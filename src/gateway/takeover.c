@@ -266,6 +266,8 @@ enum err_code takeover_go(struct takeover *takeover, struct err *err)
 	code = take_connections(takeover, &count, err);
 	if (code == ERR_CLOSED)
 		return go_alone(takeover);
+	if (code == ERR_TIMEOUT)
+		err->code = ERR_IO; /* to hold its clients up again is no cure */
 	if (code != ERR_OK)
 		return err_prefix(err, "could not take over");
 	trace_debug("took %zu connections over", count);
@@ -295,9 +297,9 @@ enum err_code takeover_finish(struct takeover *takeover, struct err *err)
 		code = takeover_hear_word(takeover->from, -1, HELLO_MS, WORD_YOURS, &message, err);
 	if (code == ERR_CLOSED)
 		code = go_alone(takeover);
+	close_from(takeover); /* at once: a YOURS that nobody hears must not be said */
 	if (code != ERR_OK)
 		return err_prefix(err, "could not take over");
-	close_from(takeover);
 	takeover_await(takeover);
 	return ERR_OK;
 }
@@ -324,14 +326,14 @@ static enum err_code give_sockets(struct takeover *takeover, int fd, struct err 
 	return code;
 }
 
-/* False: it will not be heard. */
-static bool say_no(int fd, const struct err *why)
+/* ERR_TIMEOUT: it will not be heard. */
+static enum err_code say_no(int fd, const struct err *why)
 {
 	struct takeover_message no = message_of(WORD_NO);
 	struct err unused;
 
 	(void)snprintf(no.why, sizeof(no.why), "%.200s", why->msg);
-	return handoff_send(fd, 0, &no, sizeof(no), NULL, 0, &unused) == ERR_OK;
+	return handoff_send(fd, 0, &no, sizeof(no), NULL, 0, &unused);
 }
 
 /* One has come: until it says GO nothing is different. */
@@ -494,14 +496,14 @@ static enum err_code takeover_give_all(const struct takeover *takeover,
 
 /* Who is stopped, or hangs, would keep the log for ever, or not know that it is not to serve when
  * it goes on. The log is then as after any kill. */
-static void end_silent(const struct takeover *takeover, bool hears)
+static void end_silent(const struct takeover *takeover, bool deaf)
 {
 	char holder[LOCK_HOLDER_MAX] = "";
 	int pid = handoff_peer(takeover->to);
 	bool has_log = lock_is_held(takeover->gateway->options.dir, "log/lock", holder) &&
 		       strtol(holder, NULL, 10) == pid;
 
-	if (pid <= 0 || (hears && !has_log))
+	if (pid <= 0 || !(deaf || has_log))
 		return;
 	trace_warn("process %d, which was to take over, %s and does nothing: it is killed", pid,
 		   has_log ? "has the log" : "has connections");
@@ -512,16 +514,16 @@ static void end_silent(const struct takeover *takeover, bool hears)
 bool takeover_give(struct takeover *takeover, void (*close_log)(struct gateway *gateway))
 {
 	struct err err;
-	bool hears;
+	bool deaf;
 
 	assert(takeover->to >= 0); /* it was set before the server was asked to leave */
 	if (takeover_give_all(takeover, close_log, &err) == ERR_OK)
 		return true;
 	trace_error("nobody takes over: %s; this gateway goes on", err.msg);
 	tell_manager(takeover); /* the other may have, too */
-	hears = say_no(takeover->to, &err);
+	deaf = say_no(takeover->to, &err) == ERR_TIMEOUT;
 	if (err.code == ERR_TIMEOUT)
-		end_silent(takeover, hears);
+		end_silent(takeover, deaf);
 	(void)pthread_mutex_lock(&takeover->lock);
 	(void)close(takeover->to);
 	takeover->to = -1;

@@ -171,10 +171,12 @@ def test_a_person_has_a_line_for_each_table(pinpipe, run, gateway, data_dir):
     run("stream", "--until-end", "--dir", data_dir)
     orphan = root_of(data_dir) / "part-orphan.parquet"
     orphan.write_bytes(b"1234567")
+    (root_of(data_dir) / "part-\x1b[2J.parquet").write_bytes(b"123")
     age(data_dir / "lake" / "tables")
     command = [pinpipe, "vacuum", "--dir", data_dir]
     text = Screen([*command, "--dry-run"], 80).read()
     assert re.search(rf"^ +7  tables/{ID}_pin_table/part-orphan.parquet$", text, re.M), text
+    assert re.search(rf"^ +3  tables/{ID}_pin_table/part-\\x1b\[2J.parquet$", text, re.M), "no order to the terminal"
     for name in ("pin_table", "user_table"):
         first = root_of(data_dir, name) / "_delta_log" / f"{0:020}.json"
         first.write_text(first.read_text().replace('"delta.logRetentionDuration":"interval 1 hour"',

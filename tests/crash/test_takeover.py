@@ -365,6 +365,20 @@ def test_one_that_stops_with_the_log_open_is_killed(run, start, start_gateway, d
     assert stored(run, data_dir) == load.expected()
 
 
+def test_up_tries_it_once(run, start_gateway, data_dir, pinpipe):
+    """Each try that hangs makes clients wait."""
+    if b"recovery-state" not in pinpipe.read_bytes():
+        pytest.skip("needs a program built with -Dfailpoints=true")
+    gateway = start_gateway()
+    with Load(gateway, count=2) as load:
+        said = run("up", "--listen", f"{gateway.host}:{gateway.port}", "--dir", data_dir, "--takeover",
+                   env={"PINPIPE_FAILPOINTS": "recovery-state:stop@1"}, status=74, timeout_s=60).stderr
+        assert "gateway ended with status 137 at its start" in said
+        load.await_more()
+    assert gateway.said().count("it is killed") == 1
+    gateway.stop()
+
+
 def test_the_log_may_be_held_a_little_longer(run, start_gateway, data_dir):
     """By one that was killed with the log open, and has not ended yet: clients wait, none is told so."""
     gateway = start_gateway()

@@ -191,16 +191,9 @@ static void test_files_without_rows(void **state)
 	assert_int_equal(delta_file_count(table), 0);
 }
 
-/* Ten files of 4 MiB, and memory in which ten are not sorted: they become several. */
-static void test_more_than_the_memory_is_enough_for(void **state)
+static void add_large_files(int count)
 {
-	struct compact_step done = { .files_in = 1 };
-	struct err err;
-
-	(void)state;
-	compactor.options.memory_bytes_max = 32 << 20;
-	compactor.options.policy.target_bytes = 128 << 20;
-	for (int i = 0; i < 10; i++) {
+	for (int i = 0; i < count; i++) {
 		char name[32], select[400];
 
 		(void)snprintf(name, sizeof(name), "%d.parquet", i);
@@ -212,11 +205,41 @@ static void test_more_than_the_memory_is_enough_for(void **state)
 			       i * 4000, (i + 1) * 4000);
 		add_file(name, select, 4000);
 	}
+}
+
+/* Ten files of 4 MiB, and memory in which ten are not sorted: they become several. */
+static void test_more_than_the_memory_is_enough_for(void **state)
+{
+	struct compact_step done = { .files_in = 1 };
+	struct err err;
+
+	(void)state;
+	compactor.options.memory_bytes_max = 32 << 20;
+	compactor.options.policy.target_bytes = 128 << 20;
+	add_large_files(10);
 	while (done.files_in > 0)
 		assert_ok(step(&done, &err));
 	assert_int_equal(delta_rows(table), 40000);
 	assert_in_range(delta_file_count(table), 2, 9);
 	assert_true(compactor.options.policy.target_bytes < 128 << 20);
+}
+
+/* As where the disk is nearly full. */
+static void test_no_room_to_spill_makes_no_smaller_files(void **state)
+{
+	struct compact_step unused;
+	struct err err;
+
+	(void)state;
+	compactor.options.memory_bytes_max = 64 << 20;
+	compactor.options.policy.target_bytes = 128 << 20;
+	add_file("a.parquet", "SELECT 1 AS ind, '0' AS _partition, '1' AS _offset", 1);
+	add_file("b.parquet", "SELECT 2 AS ind, '0' AS _partition, '2' AS _offset", 1);
+	assert_ok(step(&unused, &err));
+	assert_ok(duck_run(&compactor.duck, "SET max_temp_directory_size = '1MB'", &err));
+	add_large_files(10);
+	assert_int_equal(step(&unused, &err), ERR_LIMIT);
+	assert_int_equal(compactor.options.policy.target_bytes, 128 << 20);
 }
 
 static void test_rows_that_are_not_what_the_log_says(void **state)
@@ -313,6 +336,7 @@ int main(void)
 		TEST(test_a_file_without_statistics),
 		TEST(test_files_without_rows),
 		TEST(test_more_than_the_memory_is_enough_for),
+		TEST(test_no_room_to_spill_makes_no_smaller_files),
 		TEST(test_rows_that_are_not_what_the_log_says),
 		TEST(test_a_file_that_is_gone),
 		TEST(test_a_file_that_is_none),
