@@ -16,7 +16,7 @@
  *  1. Until YOURS is said all sockets are with the running one as well, unread. Whatever goes wrong
  *     before, on either side (NO, the end of a process, silence), it opens the log again and goes
  *     on, and the new one ends with the reason. Who has said nothing for ten seconds by then, and
- *     has the log, is killed: it is stopped, or hangs, and clients wait.
+ *     has the log or does not read, is killed: it is stopped, or hangs, and clients wait.
  *  2. Of YOURS one alone decides, the running one: never do both serve, and none only where both
  *     end. Whose running one dies amid this goes on without it.
  *  3. Meanwhile clients wait: new connections in the kernel's queue, requests on idle ones in
