@@ -48,6 +48,7 @@ def test_the_batch_path_where_both_have_rows(start_gateway, sql):
     assert sql("SELECT ind FROM user") == [{"ind": 5}]
 
 
+@pytest.mark.usefixtures("terminal")  # skips where there is none to be had
 def test_a_person_is_told_which_path_it_is(pinpipe, start_gateway, data_dir, run):
     gateway = start_gateway("--shards", 1)
     said = "both paths have rows: this is of the batch path; --from live asks the streaming path"
