@@ -185,6 +185,7 @@ zpty -r z out "*$3*"
 """
 
 
+@pytest.mark.usefixtures("terminal")  # skips where there is none to be had
 @pytest.mark.parametrize("line,completed", [
     ("pinpipe gatew", "gateway"),
     ("pinpipe gateway --tls-ce", "--tls-cert="),
