@@ -14,7 +14,7 @@
 
 struct racing {
 	struct store_layer layer;
-	const char *listing;		/* the first one whose prefix begins like this … */
+	const char *listing;		/* the first one whose prefix begins like this, or NULL … */
 	const char *missed;		/* … lacks this key; NULL: it has been */
 	const char *gone;		/* this one is listed, and not there; or NULL */
 	const char *stuck;		/* this one cannot be removed; or NULL */
@@ -40,7 +40,8 @@ static inline enum err_code racing_list(struct store *store, const char *prefix,
 {
 	struct racing *racing = (struct racing *)store;
 	/* In this order: the others must not look at what this one changes. */
-	bool misses = slice_starts(slice_str(prefix), racing->listing) && racing->missed;
+	bool misses = racing->listing && slice_starts(slice_str(prefix), racing->listing) &&
+		      racing->missed;
 	struct racing_shown shown = { .each = each, .user = user };
 	enum err_code code;
 

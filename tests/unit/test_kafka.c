@@ -518,6 +518,22 @@ static void test_a_topic_that_is_gone_is_said_of_all_or_none(void **state)
 	assert_int_equal(append_text(f->broker, &f->ended, geo, 6, "d").code, ERR_NO_TOPIC);
 }
 
+/* A partition that goes with its topic takes records with it that were never sent. */
+static void test_a_record_whose_partition_goes(void **state)
+{
+	struct kafka_fixture *f = *state;
+	struct producer *producer = ((struct kafka *)f->broker)->producer;
+	rd_kafka_message_t report = { .err = RD_KAFKA_RESP_ERR__DESTROY, .partition = 1 };
+	struct err err = { 0 };
+
+	report.rkt = rd_kafka_topic_new(producer_client(producer), geo.name, NULL);
+	assert_int_equal(producer_code_of_report(producer, &report), ERR_NO_PARTITION);
+	assert_ok(create_topic(f->broker, geo, 2, &err));
+	assert_ok(broker_remove(f->broker, geo, &err));
+	assert_int_equal(producer_code_of_report(producer, &report), ERR_NO_TOPIC);
+	rd_kafka_topic_destroy(report.rkt);
+}
+
 /* A topic takes so many bytes at a time. What is too large alone is told so for ever; what was sent
  * beside others may be sent again. */
 static void test_a_batch_that_is_too_large(void **state)
@@ -761,6 +777,7 @@ int main(void)
 		MOCK(test_a_reader_waits_for_the_cluster),
 		cmocka_unit_test(test_what_passes_by_itself),
 		MOCK(test_a_topic_that_is_gone_is_said_of_all_or_none),
+		MOCK(test_a_record_whose_partition_goes),
 		MOCK(test_a_batch_that_is_too_large),
 		MOCK(test_a_batch_with_a_record_without_a_key),
 		MOCK(test_a_record_that_was_there_already),

@@ -103,9 +103,11 @@ enum err_code producer_code_of_partition(const struct producer *producer, const 
 		       : ERR_NO_PARTITION;
 }
 
-static enum err_code code_of_report(struct producer *producer, const rd_kafka_message_t *message)
+enum err_code producer_code_of_report(struct producer *producer, const rd_kafka_message_t *message)
 {
-	enum err_code code = kafka_code(message->err);
+	/* Of a client that ends nothing is reported: a partition went before the record did. */
+	enum err_code code = message->err == RD_KAFKA_RESP_ERR__DESTROY ? ERR_NO_PARTITION
+									: kafka_code(message->err);
 
 	if (code != ERR_NO_PARTITION || !message->rkt)
 		return code;
@@ -150,7 +152,7 @@ static void report(struct producer *producer, const rd_kafka_message_t *message,
 {
 	struct append_outcome *outcome = message->_private;
 	struct flight *flight = flight_of(outcome);
-	enum err_code code = code_of_report(producer, message);
+	enum err_code code = producer_code_of_report(producer, message);
 
 	if (code == ERR_OK) {
 		producer->works = true;

@@ -100,6 +100,7 @@ static inline struct flight *flight_of(const struct append_outcome *outcome)
 /* librdkafka takes a topic that is gone for one that has lost its partitions, which none does. */
 enum err_code producer_code_of_partition(const struct producer *producer, const char *topic,
 					 int32_t partition);
+enum err_code producer_code_of_report(struct producer *producer, const rd_kafka_message_t *message);
 
 /* --- append_kafka.c ------------------------------------------------------------ */
 
