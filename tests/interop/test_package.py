@@ -51,6 +51,7 @@ SERVICE = """
 install -d -o pinpipe -g pinpipe -m 750 /var/lib/pinpipe
 cd /var/lib/pinpipe
 as_service() { setpriv --reuid pinpipe --regid pinpipe --init-groups --no-new-privs --bounding-set -all "$@"; }
+: >/tmp/service # not what the last one said
 as_service {command} >/tmp/service 2>&1 &
 service=$!
 until grep -q 'listening on' /tmp/service; do kill -0 $service || { cat /tmp/service; exit 1; }; sleep 0.1; done
