@@ -6,6 +6,7 @@ import pathlib
 import re
 import signal
 import socket
+import time
 import urllib.error
 import urllib.request
 
@@ -121,14 +122,15 @@ def test_lines_of_a_kind_are_bounded(start_gateway):
 def test_batches_in_a_row_are_bounded_too(start, data_dir):
     """Each is another process."""
     service = up(start, data_dir, "--flush-age", "10ms", "--batch-every", "50ms")
-    numbers = iter(range(1, 10**6))
+    numbers, began = iter(range(1, 10**6)), time.monotonic()
 
     def post_until_told():
         post(service.url, f"/topics/{ID}.user", [{"ind": next(numbers)}])
         return re.search(r"info batch: .* \(and \d+ more like it before\)", service.said())
     wait_until(post_until_told, "how many were left out")
     service.stop()
-    assert len(re.findall("info batch: ", service.said())) <= 13
+    minutes = 1 + (time.monotonic() - began) // 60  # a slow machine has too few in one
+    assert len(re.findall("info batch: ", service.said())) <= 13 * minutes
 
 
 def test_a_restart_says_why(start, data_dir):
