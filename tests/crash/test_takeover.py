@@ -325,16 +325,22 @@ def test_one_that_cannot_open_the_log_leaves_it(run, start, start_gateway, data_
     assert stored(run, data_dir) == load.expected()
 
 
+def taker_with_the_log(data_dir):
+    """One that has been told that the log is its own to open."""
+    taker = Taker(data_dir)
+    taker.say(HELLO)
+    taker.hear()
+    taker.say(GO)
+    while taker.hear() != LOG:
+        pass
+    return taker
+
+
 def test_one_that_says_nothing_for_long_changes_nothing(run, start_gateway, data_dir):
     """As if it were stopped before it opens the log."""
     gateway = start_gateway()
     with Load(gateway, count=4) as load:
-        taker = Taker(data_dir)
-        taker.say(HELLO)
-        taker.hear()
-        taker.say(GO)
-        while taker.hear() != LOG:
-            pass
+        taker = taker_with_the_log(data_dir)
         began = time.monotonic()
         gateway.wait_for("nobody takes over: the other process has said nothing for 10 s; this gateway goes on")
         load.await_more()
@@ -383,12 +389,7 @@ def test_the_log_may_be_held_a_little_longer(run, start_gateway, data_dir):
     """By one that was killed with the log open, and has not ended yet: clients wait, none is told so."""
     gateway = start_gateway()
     with Load(gateway, count=4) as load:
-        taker = Taker(data_dir)
-        taker.say(HELLO)
-        taker.hear()
-        taker.say(GO)
-        while taker.hear() != LOG:
-            pass
+        taker = taker_with_the_log(data_dir)
         with open(data_dir / "log" / "lock", "rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             taker.close()
