@@ -24,7 +24,7 @@ enum {
 	INTERRUPT_AGAIN_MS = 10,
 	LOST_MAX = 20,
 	DIR_MODE = 0700,
-	TARGET_LEAST = 1 << 20,
+	TARGET_LEAST = 1 << 20, /* who has no memory for less needs more of it */
 };
 
 void compactor_init(struct compactor *compactor, const struct compact_options *options)
@@ -190,6 +190,12 @@ static enum err_code merging_open_files(struct merging *merging, struct err *err
 	return code;
 }
 
+/* Where it is the disk: that has room again some time, and then files are to be large. */
+static bool merging_could_not_spill(const struct err *failure)
+{
+	return strstr(failure->msg, "failed to offload") != NULL;
+}
+
 static enum err_code merging_merge(struct merging *merging, struct err *err)
 {
 	struct delta_merge merge = {
@@ -206,6 +212,7 @@ static enum err_code merging_merge(struct merging *merging, struct err *err)
 		return code;
 	code = delta_merge_files(&merging->compactor->duck, &merge, &merging->stats,
 				 &merging->add.rows, &merging->add.size, err);
+	merging->lacks_memory = code == ERR_LIMIT && !merging_could_not_spill(err);
 	merge_watch_end(&watch);
 	if (code == ERR_OK && FAILPOINT("compact-merged"))
 		code = err_set(err, ERR_IO, "injected fault");
@@ -297,12 +304,6 @@ static enum err_code merging_run(struct merging *merging, struct err *err)
 	return code;
 }
 
-/* Where it is the disk: that has room again some time, and then files are to be large. */
-static bool merging_could_not_spill(const struct err *failure)
-{
-	return strstr(failure->msg, "failed to offload") != NULL;
-}
-
 /* DuckDB spills what it sorts, but what it takes at the least grows with the rows' width. False: it
  * is not enough for the smallest merge either. */
 static bool merging_takes_less(const struct merging *merging, struct compact_policy *policy,
@@ -337,7 +338,7 @@ static enum err_code compactor_try(struct compactor *compactor, struct compact_p
 		code = merging_run(merging, err);
 	if (code == ERR_OK && merging->count > 0)
 		merging_tell(merging, ret_step);
-	if (code == ERR_LIMIT && !merging_could_not_spill(err))
+	if (merging->lacks_memory)
 		*ret_again = merging_takes_less(merging, policy, err);
 	merging_free(merging);
 	return code;

@@ -30,6 +30,7 @@ struct merging {
 	char key[STORE_KEY_MAX];
 	struct buf stats;
 	struct delta_add add;
+	bool lacks_memory; /* DuckDB, to merge these */
 };
 
 struct merging *merging_new(struct compactor *compactor, struct delta_table *table,
